@@ -1,0 +1,750 @@
+/*
+ * uvdio: direct I/O on a libuv event loop that the program already has.
+ *
+ *   An engine (uvdio_t) lives on one uv_loop_t. Files (uvdio_file_t) are opened on the engine. Each
+ *   operation is a request (uvdio_req_t) that ends with exactly one callback, on the loop's thread.
+ *   Reads and writes move a buffer (uvdio_buf_t) into the library; the callback moves it back.
+ *
+ *     uvdio_t* dio;
+ *     uvdio_file_t file = {0};
+ *     uvdio_req_t req = {0};
+ *     uvdio_buf_t page;
+ *
+ *     uvdio_init(&dio, uv_default_loop(), NULL);
+ *     uvdio_open(dio, &file, &req, "pages.db", UVDIO_OPEN_RW, 0644, NULL);   (no callback: done now)
+ *     uvdio_buf_page(&page);
+ *     uvdio_write(&file, &req, &page, 0, on_written);                        (page is empty from here)
+ *     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+ *
+ *     static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t page) {
+ *       uvdio_buf_release(&page);                                            (ours again)
+ *     }
+ *
+ * What holds everywhere, and is therefore not repeated at each function:
+ *
+ *   1. Return values are 0 or a negative code: libuv's UV_E*, or one of the library's own (below).
+ *      A negative return means: nothing was taken, no callback follows, the caller still owns
+ *      everything that it passed in. uvdio_strerror() puts every code into words.
+ *   2. 0 from an operation with a callback means: accepted. Exactly one callback follows, never from
+ *      inside the submitting call, whether the operation succeeds, fails or is cancelled.
+ *   3. A request belongs to the library from acceptance until its callback begins, and so does the
+ *      buffer. Neither may be read, written, moved or freed in between. From inside the callback the
+ *      request may be reused or freed.
+ *   4. The buffer comes back only when neither the kernel nor a worker thread can touch it any more.
+ *   5. Operations are called on the thread that runs the loop (from another one: UVDIO_ETHREAD).
+ *      Buffers and arenas have no such rule; what they allow is said at each.
+ *   6. A null callback means: do it now, on this thread, and block. The outcome is in req->result.
+ *   7. Zero in a field of an options structure means: the default.
+ *   8. Requests and files are zeroed once, before their first use (`uvdio_req_t req = {0};`).
+ *   9. Operations on one file have no order among themselves, with one exception: a sync covers every
+ *      write, truncate and preallocate that was submitted before it.
+ *
+ * Stability: everything here is stable within a major version, but for names that end in `_` and
+ * fields under "private", which are nobody's to use. Headers in include/uvdio/ other than version.h
+ * may change at any release.
+ */
+#ifndef UVDIO_H
+#define UVDIO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#ifndef _WIN32
+#include <sys/types.h>
+#include <sys/uio.h>
+#endif
+
+#include "uvdio/version.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32) && defined(UVDIO_BUILDING_SHARED)
+#define UVDIO_EXTERN __declspec(dllexport)
+#elif defined(_WIN32) && defined(UVDIO_USING_SHARED)
+#define UVDIO_EXTERN __declspec(dllimport)
+#elif defined(__GNUC__)
+#define UVDIO_EXTERN __attribute__((visibility("default")))
+#else
+#define UVDIO_EXTERN
+#endif
+
+/* Bytes. The size of one page, and what direct I/O asks of memory, offset and length unless a file
+ * was opened with UVDIO_NATIVE_ALIGN. Both are powers of two. */
+#define UVDIO_PAGE_SIZE 4096
+#define UVDIO_ALIGNMENT 4096
+
+/* Bytes. The fixed size of a blob: 512 KiB. */
+#define UVDIO_BLOB_SIZE 524288
+
+/* Requests. What uvdio_options_t.depth may be at most, and what it is when left at zero. 32768 is the
+ * kernel's own limit on a submission queue (io_uring_setup(2), IORING_MAX_ENTRIES). */
+#define UVDIO_DEPTH_MAX 32768
+#define UVDIO_DEPTH_DEFAULT 256
+
+typedef struct uvdio_s uvdio_t;
+typedef struct uvdio_arena_s uvdio_arena_t;
+typedef struct uvdio_buf_s uvdio_buf_t;
+typedef struct uvdio_file_s uvdio_file_t;
+typedef struct uvdio_req_s uvdio_req_t;
+
+/*
+ * ------------------------------------------------------------------------------------------------
+ * Errors
+ * ------------------------------------------------------------------------------------------------
+ *
+ * System errors are libuv's UV_E* codes. The library's own lie below every one of those, so that the
+ * two can share an int. X(name, code, message).
+ */
+#define UVDIO_ERRNO_MAP(X)                                                                         \
+  X(EALIGN, -5001, "memory, offset, length, chunk or frame size is not a multiple of the alignment") \
+  X(EOVERFLOW, -5002, "size or offset is out of range (past INT64_MAX, or past the buffer)")       \
+  X(ESHORTREAD, -5003, "the file ended, or stopped giving bytes, before the read was complete")    \
+  X(ESHORTWRITE, -5004, "the file stopped taking bytes before the write was complete")             \
+  X(EJOIN, -5005, "the operation could not be handed to libuv's threadpool")                       \
+  X(ELAYOUT, -5006, "size is zero or too large for an aligned allocation")                         \
+  X(ENODIRECT, -5007,                                                                              \
+    "the filesystem refuses direct I/O (UVDIO_DIRECT_PREFERRED would go on buffered)")             \
+  X(EDOUBLE, -5008, "the arena frame was released already")                                        \
+  X(EFOREIGN, -5009, "the buffer is not a frame of its arena")                                     \
+  X(ETHREAD, -5010, "called from a thread other than the one that runs the engine's loop")         \
+  X(EFORK, -5011, "the engine belongs to the parent process; a forked child needs its own")        \
+  X(EBACKEND, -5012, "the backend that was asked for is unknown or not available here")
+
+enum uvdio_errno {
+#define UVDIO_ERRNO_ENUM_(name, code, message) UVDIO_##name = (code),
+  UVDIO_ERRNO_MAP(UVDIO_ERRNO_ENUM_)
+#undef UVDIO_ERRNO_ENUM_
+  UVDIO_ERRNO_FIRST_ = -5001
+};
+
+/* Returns what the code means, in one line, for libuv's codes and the library's own. Never null and
+ * never allocated; a number that is no code gives "unknown error". Any thread. */
+UVDIO_EXTERN const char* uvdio_strerror(int error);
+
+/* Returns the code's name without prefix ("EALIGN", "ENOSPC"). Never null and never allocated; a
+ * number that is no code gives "UNKNOWN". Any thread. */
+UVDIO_EXTERN const char* uvdio_err_name(int error);
+
+/* Returns the version that runs, as UVDIO_VERSION_HEX and as text ("0.1.0"). Any thread. */
+UVDIO_EXTERN unsigned uvdio_version(void);
+UVDIO_EXTERN const char* uvdio_version_string(void);
+
+/*
+ * ------------------------------------------------------------------------------------------------
+ * Memory
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* Where the library's own memory comes from: buffers, arenas, engines. Both functions may be called
+ * from any thread at any time.
+ *   allocate  returns `size` bytes aligned to `alignment` (a power of two), or null; when `zeroed` is
+ *             not 0 the bytes must be zero.
+ *   release   takes back what allocate returned, with the same `size` and `alignment`. */
+typedef struct uvdio_allocator_s {
+  void* context;
+  void* (*allocate)(void* context, size_t size, size_t alignment, int zeroed);
+  void (*release)(void* context, void* memory, size_t size, size_t alignment);
+} uvdio_allocator_t;
+
+/* Replaces the allocator of the whole process; null restores the system's. The structure is copied.
+ * The system's takes allocations of UVDIO_MAP_THRESHOLD bytes and more straight from fresh zero pages.
+ * Errors: UV_EINVAL (a null function), UV_EBUSY (memory of the present allocator is still out).
+ * Any thread, but no call into the library may be under way on another one. */
+UVDIO_EXTERN int uvdio_set_allocator(const uvdio_allocator_t* allocator);
+
+/* Bytes. Allocations of this size and more are mapped, so that zeroed ones cost no memory until they
+ * are written to. */
+#define UVDIO_MAP_THRESHOLD 262144
+
+/* Returns how many allocations of the library are out at this moment: buffers, arenas, engines and
+ * what they hold. 0 after everything was released. Any thread. */
+UVDIO_EXTERN size_t uvdio_allocations(void);
+
+/*
+ * ------------------------------------------------------------------------------------------------
+ * Buffers
+ * ------------------------------------------------------------------------------------------------
+ *
+ * A buffer is a handle on memory. Where that memory came from, its origin, decides what releasing it
+ * does; everything else is the same for all.
+ *
+ *   heap     memory of this buffer alone. Release frees it.
+ *   arena    a frame of an arena. Release hands it back.
+ *   view     bytes that belong to someone else. Release only empties the handle; whoever owns the
+ *            bytes keeps them alive for as long as a view is with the library.
+ *   empty    no memory: a zeroed structure, and what submitting, releasing and taking apart leave.
+ *
+ * Handles are plain structures. Views may be copied freely; of a heap buffer or a frame exactly one
+ * handle may be used. Buffers may move between threads; one buffer is used by one thread at a time.
+ */
+struct uvdio_buf_s {
+  char* base; /* aligned to UVDIO_ALIGNMENT for heap buffers and frames; null when empty */
+  size_t len; /* initialised bytes: what a write sends, and what a completed read has set */
+  size_t cap; /* bytes there are: what a read asks for */
+  /* private */
+  const void* owner_;
+};
+
+typedef enum {
+  UVDIO_BUF_EMPTY = 0,
+  UVDIO_BUF_HEAP,
+  UVDIO_BUF_ARENA,
+  UVDIO_BUF_VIEW
+} uvdio_buf_origin_t;
+
+/* Allocates `cap` bytes, rounded up to a multiple of UVDIO_ALIGNMENT, uninitialised; len is 0.
+ * `buf` is overwritten, so it must not own anything.
+ * Errors: UV_EINVAL (null), UVDIO_ELAYOUT (zero, or too large to round up), UV_ENOMEM. On error `buf`
+ * is left as it was. Any thread. */
+UVDIO_EXTERN int uvdio_buf_alloc(uvdio_buf_t* buf, size_t cap);
+
+/* Allocates like uvdio_buf_alloc and zeroes; len is `size`, the bytes up to cap are zero as well. From
+ * UVDIO_MAP_THRESHOLD bytes on, resident memory grows only where the buffer is written to. */
+UVDIO_EXTERN int uvdio_buf_zeroed(uvdio_buf_t* buf, size_t size);
+
+/* Allocates one zeroed page: len and cap are UVDIO_PAGE_SIZE. Errors as for uvdio_buf_alloc. */
+UVDIO_EXTERN int uvdio_buf_page(uvdio_buf_t* buf);
+
+/* Allocates a zeroed blob: len and cap are UVDIO_BLOB_SIZE, always. Errors as for uvdio_buf_alloc. */
+UVDIO_EXTERN int uvdio_buf_blob(uvdio_buf_t* buf);
+
+/* As uvdio_buf_blob, but the bytes are whatever they are: fill them, by a read for instance, before
+ * they are looked at. */
+UVDIO_EXTERN int uvdio_buf_blob_uninit(uvdio_buf_t* buf);
+
+/* Copies `source` into a new heap buffer with the same len and content and at least the same cap.
+ * Works for every origin; `source` keeps what it has. `copy` is overwritten.
+ * Errors: UV_EINVAL (null, or `source` is empty), UVDIO_ELAYOUT (`source` has a cap of zero), UV_ENOMEM.
+ * Any thread. */
+UVDIO_EXTERN int uvdio_buf_clone(uvdio_buf_t* copy, const uvdio_buf_t* source);
+
+/* Gives the memory back to where it came from and empties the handle. An empty handle is left alone
+ * and 0 returned, as free(NULL) does. A refused release changes nothing.
+ * Errors: UV_EINVAL (null), UVDIO_EFOREIGN (an arena handle whose base is no frame of that arena),
+ * UVDIO_EDOUBLE (the frame is not out: another copy of the handle was released before).
+ * Any thread, for every origin. */
+UVDIO_EXTERN int uvdio_buf_release(uvdio_buf_t* buf);
+
+/* Where the memory came from. Any thread. */
+UVDIO_EXTERN uvdio_buf_origin_t uvdio_buf_origin(const uvdio_buf_t* buf);
+
+/* Whether there are no initialised bytes. */
+static inline int uvdio_buf_is_empty(const uvdio_buf_t* buf) {
+  return buf->len == 0;
+}
+
+/* Sets len to 0. The bytes stay as they are. */
+static inline void uvdio_buf_clear(uvdio_buf_t* buf) {
+  buf->len = 0;
+}
+
+/* Shortens len to `len`; does nothing where it is that short already. */
+static inline void uvdio_buf_truncate(uvdio_buf_t* buf, size_t len) {
+  if (len < buf->len) {
+    buf->len = len;
+  }
+}
+
+/* Declares that the first `len` bytes are initialised.
+ * Errors: UV_EINVAL (null), UVDIO_EOVERFLOW (`len` is past cap; nothing changed). */
+UVDIO_EXTERN int uvdio_buf_set_len(uvdio_buf_t* buf, size_t len);
+
+/* Appends `size` bytes from `data`. A heap buffer (and an empty handle, which becomes one) grows by
+ * reallocation when they don't fit, keeping content and alignment; `data` may lie within the buffer. Frames and views never grow.
+ * Errors, all of which leave the buffer as it was: UV_EINVAL (null), UV_ENOBUFS (does not fit and
+ * can't grow), UVDIO_EOVERFLOW (len + size is out of range), UV_ENOMEM. */
+UVDIO_EXTERN int uvdio_buf_extend(uvdio_buf_t* buf, const void* data, size_t size);
+
+/* Takes a heap buffer apart: hands out base, len and cap, and empties the handle without freeing.
+ * The memory goes back through uvdio_buf_from_raw_parts() only.
+ * Errors: UV_EINVAL (null, empty, or not of heap origin). */
+UVDIO_EXTERN int uvdio_buf_into_raw_parts(uvdio_buf_t* buf, char** base, size_t* len, size_t* cap);
+
+/* Rebuilds the heap buffer that uvdio_buf_into_raw_parts() took apart, and owns its memory again.
+ * Errors: UV_EINVAL (null), UVDIO_EALIGN (base or cap is not a multiple of UVDIO_ALIGNMENT),
+ * UVDIO_ELAYOUT (cap is zero), UVDIO_EOVERFLOW (len is past cap). */
+UVDIO_EXTERN int uvdio_buf_from_raw_parts(uvdio_buf_t* buf, char* base, size_t len, size_t cap);
+
+/* Writes what the buffer is into `text` ("heap buffer 0x7f..., 4096 of 8192 bytes"), cut to `size`
+ * bytes with the closing zero. Returns the length that the whole text has, as snprintf does, or
+ * UV_EINVAL (null). */
+UVDIO_EXTERN int uvdio_buf_describe(const uvdio_buf_t* buf, char* text, size_t size);
+
+/*
+ * Views. None of these allocates or frees, and the memory's owner stays the owner.
+ */
+
+/* A view on `cap` bytes at `base`, of which none is initialised yet. */
+static inline uvdio_buf_t uvdio_buf_wrap(void* base, size_t cap) {
+  uvdio_buf_t view = {(char*)base, 0, cap, NULL};
+  return view;
+}
+
+/* A view on `len` bytes at `base`, all of them initialised. */
+static inline uvdio_buf_t uvdio_buf_from_slice(void* base, size_t len) {
+  uvdio_buf_t view = {(char*)base, len, len, NULL};
+  return view;
+}
+
+/* A view on the same bytes as `buf`, with the same len and cap. */
+static inline uvdio_buf_t uvdio_buf_view(const uvdio_buf_t* buf) {
+  uvdio_buf_t view = {buf->base, buf->len, buf->cap, NULL};
+  return view;
+}
+
+/* The same view with another len, which must not be past its cap (set_len checks; this does not). */
+static inline uvdio_buf_t uvdio_buf_with_len(uvdio_buf_t view, size_t len) {
+  view.len = len;
+  return view;
+}
+
+/* A view for reading: `len` initialised bytes from `offset` on. Its len and cap are `len`.
+ * Errors: UV_EINVAL (null or empty), UVDIO_EOVERFLOW (the range is not within buf->len). */
+UVDIO_EXTERN int uvdio_buf_slice(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf_t* view);
+
+/* A view for writing: `len` bytes from `offset` on, initialised or not. Its cap is `len`; its len counts
+ * those of them that lie within buf->len.
+ * Errors: UV_EINVAL (null or empty), UVDIO_EOVERFLOW (the range is not within buf->cap). */
+UVDIO_EXTERN int uvdio_buf_slice_data(const uvdio_buf_t* buf, size_t offset, size_t len,
+                                      uvdio_buf_t* view);
+
+/* As uvdio_buf_slice, without any check. */
+static inline uvdio_buf_t uvdio_buf_slice_unchecked(const uvdio_buf_t* buf, size_t offset, size_t len) {
+  return uvdio_buf_from_slice(buf->base + offset, len);
+}
+
+/* Walks memory in equal steps. Plain data: no clean-up. */
+typedef struct uvdio_chunks_s {
+  /* private */
+  char* base_;
+  size_t len_;
+  size_t cap_;
+  size_t chunk_;
+  size_t stride_;
+} uvdio_chunks_t;
+
+/* Starts to walk the buffer's cap in views of `chunk` bytes, a multiple of UVDIO_ALIGNMENT. The last
+ * view holds what is left and may be shorter. Each view's len counts its initialised bytes.
+ * Errors: UV_EINVAL (null, empty buffer, chunk of zero), UVDIO_EALIGN. */
+UVDIO_EXTERN int uvdio_buf_chunks(const uvdio_buf_t* buf, size_t chunk, uvdio_chunks_t* chunks);
+
+/* Stores the next view and returns 1, or returns 0 at the end. */
+UVDIO_EXTERN int uvdio_chunks_next(uvdio_chunks_t* chunks, uvdio_buf_t* view);
+
+/* To libuv's and the system's own pairs and back. "data" is the initialised bytes (len), "space" all of
+ * them (cap). The pairs own nothing; the way back makes views, all of whose bytes count as initialised.
+ * uv_buf_t holds 32 bits of length on Windows: keep buffers below 4 GiB there. */
+static inline uv_buf_t uvdio_buf_data_uv(const uvdio_buf_t* buf) {
+  uv_buf_t pair;
+  pair.base = buf->base;
+#ifdef _WIN32
+  pair.len = (ULONG)buf->len;
+#else
+  pair.len = buf->len;
+#endif
+  return pair;
+}
+
+static inline uv_buf_t uvdio_buf_space_uv(const uvdio_buf_t* buf) {
+  uvdio_buf_t all = uvdio_buf_with_len(*buf, buf->cap);
+  return uvdio_buf_data_uv(&all);
+}
+
+static inline uvdio_buf_t uvdio_buf_from_uv(uv_buf_t pair) {
+  return uvdio_buf_from_slice(pair.base, pair.len);
+}
+
+#ifndef _WIN32
+static inline struct iovec uvdio_buf_data_iovec(const uvdio_buf_t* buf) {
+  struct iovec pair;
+  pair.iov_base = buf->base;
+  pair.iov_len = buf->len;
+  return pair;
+}
+
+static inline struct iovec uvdio_buf_space_iovec(const uvdio_buf_t* buf) {
+  struct iovec pair;
+  pair.iov_base = buf->base;
+  pair.iov_len = buf->cap;
+  return pair;
+}
+
+static inline uvdio_buf_t uvdio_buf_from_iovec(struct iovec pair) {
+  return uvdio_buf_from_slice(pair.iov_base, pair.iov_len);
+}
+#endif
+
+/*
+ * ------------------------------------------------------------------------------------------------
+ * Arenas
+ * ------------------------------------------------------------------------------------------------
+ *
+ * One aligned allocation cut into equal frames. Acquire and release take constant time, never block
+ * and never allocate, from any number of threads. Fresh frames are zero; a frame that comes around
+ * again holds what its last user left, unless the arena is UVDIO_ARENA_ZEROED.
+ */
+
+/* Each acquired frame is all zeros, and its len is the frame size instead of 0. */
+#define UVDIO_ARENA_ZEROED 1u
+/* Ask the system for huge pages (madvise(2), MADV_HUGEPAGE). Creation fails where it has none. */
+#define UVDIO_ARENA_HUGE_PAGES 2u
+/* Keep the memory from being swapped out (mlock(2)); charged to RLIMIT_MEMLOCK. */
+#define UVDIO_ARENA_LOCKED 4u
+/* For debugging: an inaccessible page after each frame, so that running over its end faults. */
+#define UVDIO_ARENA_GUARD_PAGES 8u
+
+typedef struct uvdio_arena_options_s {
+  size_t frame_size;  /* bytes, a multiple of UVDIO_ALIGNMENT; 0: UVDIO_PAGE_SIZE */
+  size_t frame_count; /* at most UINT32_MAX - 2; 0 is an error */
+  unsigned flags;     /* UVDIO_ARENA_* */
+} uvdio_arena_options_t;
+
+typedef struct uvdio_arena_info_s {
+  size_t frame_size;
+  size_t frame_count;
+  size_t frames_out; /* acquired and not yet released; a snapshot where other threads are at work */
+  unsigned flags;
+} uvdio_arena_info_t;
+
+/* Allocates an arena. The memory is mapped, and costs nothing until it is written to.
+ * Errors: UV_EINVAL (null, unknown flag), UVDIO_EALIGN (frame size), UVDIO_ELAYOUT (no frames, or too
+ * many), UVDIO_EOVERFLOW (their total is out of range), UV_ENOMEM, and what the system says to huge
+ * pages, locking or guard pages. Any thread. */
+UVDIO_EXTERN int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_options_t* options);
+
+/* Frees the arena. `frames_out`, where not null, receives how many frames are out.
+ * Errors: UV_EINVAL (null), UV_EBUSY (frames are out: the arena lives on). Any thread; no other thread may use the
+ * arena meanwhile. */
+UVDIO_EXTERN int uvdio_arena_destroy(uvdio_arena_t* arena, size_t* frames_out);
+
+/* Takes a free frame: cap is the frame size, len 0 (or the frame size, in a zeroed arena). `frame` is
+ * overwritten. It goes back through uvdio_buf_release().
+ * Errors: UV_EINVAL (null), UV_ENOBUFS (none is free). Any thread. */
+UVDIO_EXTERN int uvdio_arena_acquire(uvdio_arena_t* arena, uvdio_buf_t* frame);
+
+/* Starts to walk all frames, acquired or not, as views of one frame each; len is 0.
+ * Errors: UV_EINVAL (null). Any thread. */
+UVDIO_EXTERN int uvdio_arena_frames(const uvdio_arena_t* arena, uvdio_chunks_t* chunks);
+
+/* Tells what the arena is. Errors: UV_EINVAL (null). Any thread. */
+UVDIO_EXTERN int uvdio_arena_info(const uvdio_arena_t* arena, uvdio_arena_info_t* info);
+
+/*
+ * ------------------------------------------------------------------------------------------------
+ * Engine
+ * ------------------------------------------------------------------------------------------------
+ */
+
+typedef enum {
+  UVDIO_BACKEND_AUTO = 0, /* the environment variable UVDIO_BACKEND, else ring, else pool */
+  UVDIO_BACKEND_RING,     /* io_uring: Linux 5.10 or later, where the program may use it */
+  UVDIO_BACKEND_POOL,     /* libuv's threadpool: everywhere */
+  UVDIO_BACKEND_MEMORY    /* files in RAM that live as long as the engine: for tests */
+} uvdio_backend_t;
+
+typedef struct uvdio_options_s {
+  unsigned depth;              /* requests with the kernel at most; the rest wait in the library */
+  uvdio_backend_t backend;     /* a backend other than AUTO is used, or uvdio_init fails */
+  unsigned callbacks_per_turn; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
+} uvdio_options_t;
+
+/* Counted since uvdio_init. A request counts as submitted when it was accepted, as completed when its
+ * callback begins. */
+typedef struct uvdio_stats_s {
+  uint64_t submitted;
+  uint64_t completed;
+  uint64_t cancelled;          /* of those completed: with UV_ECANCELED */
+  uint64_t failed;             /* of those completed: with any other error */
+  uint64_t synchronous;        /* operations without a callback, counted nowhere else */
+  uint64_t batches;            /* flushes that had something to submit */
+  uint64_t system_calls;       /* made by the ring on the loop's thread, reads of the eventfd included */
+  uint64_t wakeups;            /* times that the ring's eventfd woke the loop */
+  uint64_t turns;              /* turns of the loop that ran callbacks */
+  uint64_t callbacks_max;      /* most callbacks in one turn */
+  uint64_t resumed;            /* short transfers that were taken up again */
+  uint64_t retried;            /* operations interrupted or turned away for the moment, and repeated */
+  uint64_t punted;             /* operations that the ring could not do and the pool did */
+  uint64_t copied;             /* bytes of file content that were copied in memory by the library */
+  unsigned in_flight;          /* now: with the kernel or a worker */
+  unsigned in_flight_max;
+  uint64_t pending;            /* now: accepted, callback not begun */
+} uvdio_stats_t;
+
+typedef void (*uvdio_engine_cb)(uvdio_t* dio);
+
+/* Creates an engine on `loop`, which must outlive it. `options` may be null. The engine may be set up on
+ * one thread and its loop run on another: it is bound to the thread of its first asynchronous operation
+ * or first turn. Any number of engines may share a loop. The loop is kept alive by pending requests
+ * only, never by the engine itself. Close the engine before a walk over the loop's handles closes what is
+ * left: some of them are the engine's.
+ * Errors: UV_EINVAL (null, unknown backend, depth over UVDIO_DEPTH_MAX), UVDIO_EBACKEND (the backend
+ * that the option or UVDIO_BACKEND names is unknown or not available; uvdio_backend_probe() tells why),
+ * UV_ENOMEM, UV_EMFILE. */
+UVDIO_EXTERN int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options);
+
+/* Closes the engine: from now on every operation on it is refused with UV_EBADF; what was accepted runs
+ * to its callback, held back by nothing but the kernel; files still open are then closed; then `cb`
+ * (which may be null) is called; then `dio` is freed. From `cb` on no file of this engine is open and
+ * none of its handles is left on the loop. There is no synchronous form.
+ * In a forked child, after uv_loop_fork(), it gives everything back: pending requests end with
+ * UVDIO_EFORK and the parent notices nothing.
+ * Errors: UV_EINVAL (null), UV_EBADF (closing already), UVDIO_ETHREAD. */
+UVDIO_EXTERN int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb);
+
+/* A pointer of the user's, null at first; and the loop. */
+UVDIO_EXTERN void* uvdio_get_data(const uvdio_t* dio);
+UVDIO_EXTERN void uvdio_set_data(uvdio_t* dio, void* data);
+UVDIO_EXTERN uv_loop_t* uvdio_get_loop(const uvdio_t* dio);
+
+/* The name of the backend that runs ("ring", "pool", "memory"), and in words that a person can act on why
+ * it is that one. Both may change once, when a ring turns out to be unusable at its first use or later.
+ * The text lives as long as the engine. Never null; a null engine gives "none". */
+UVDIO_EXTERN const char* uvdio_backend_name(const uvdio_t* dio);
+UVDIO_EXTERN const char* uvdio_backend_reason(const uvdio_t* dio);
+
+/* Tries out whether a backend can be used here and now: for the ring, by a round trip through a small
+ * one. `reason` (may be null) receives why or why not, cut to `size` bytes. AUTO asks about whichever
+ * uvdio_init would take. Returns 0 or the code that stands in the way. Any thread. */
+UVDIO_EXTERN int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size);
+
+/* Copies the counters. Errors: UV_EINVAL (null). Loop thread. */
+UVDIO_EXTERN int uvdio_get_stats(const uvdio_t* dio, uvdio_stats_t* stats);
+
+/*
+ * ------------------------------------------------------------------------------------------------
+ * Requests
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* X(name, text): every operation there is. */
+#define UVDIO_OP_MAP(X)          \
+  X(OPEN, "open")                \
+  X(READ, "read")                \
+  X(WRITE, "write")              \
+  X(SYNC_DATA, "sync_data")      \
+  X(SYNC_ALL, "sync_all")        \
+  X(SIZE, "size")                \
+  X(TRUNCATE, "truncate")        \
+  X(PREALLOCATE, "preallocate")  \
+  X(CLOSE, "close")
+
+typedef enum {
+  UVDIO_OP_NONE = 0,
+#define UVDIO_OP_ENUM_(name, text) UVDIO_OP_##name,
+  UVDIO_OP_MAP(UVDIO_OP_ENUM_)
+#undef UVDIO_OP_ENUM_
+  UVDIO_OP_COUNT
+} uvdio_op_t;
+
+/* The operation's name ("read"); "none" for what is no operation. Any thread. */
+UVDIO_EXTERN const char* uvdio_op_name(uvdio_op_t op);
+
+/* The end of an operation without a buffer: 0 (for size: bytes), or a negative code. */
+typedef void (*uvdio_cb)(uvdio_req_t* req, int64_t result);
+
+/* The end of a read or write: bytes transferred, or a negative code. `buf` is the caller's again, in
+ * every case. After a read buf.len is the number of bytes that arrived, also on error. */
+typedef void (*uvdio_io_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
+
+struct uvdio_req_s {
+  void* data; /* the user's; the library never touches it */
+  /* to read, from the callback (or the synchronous return) until the request is used again */
+  uvdio_file_t* file;
+  int64_t result;     /* what the callback was given */
+  size_t transferred; /* bytes moved by a read or write, also where it failed half-way */
+  uvdio_op_t op;
+  /* private */
+  unsigned char state_;
+  unsigned char flags_;
+  unsigned short retries_;
+  uintptr_t stamp_;
+  uvdio_t* engine_;
+  void* lane_;
+  uvdio_req_t* next_;
+  uvdio_req_t* prev_;
+  uvdio_req_t* order_next_;
+  uvdio_req_t* order_prev_;
+  uint64_t sequence_;
+  union {
+    uvdio_cb plain;
+    uvdio_io_cb io;
+  } cb_;
+  uvdio_buf_t buf_;
+  uint64_t offset_;
+  size_t length_;
+  size_t high_water_;
+  void* args_;
+};
+
+/* Asks that a pending request end early. It ends in its one callback all the same: with UV_ECANCELED when
+ * it had not started, with its ordinary result when it had; a read or write on its way through a disk can't be stopped.
+ * Errors: UV_EINVAL (null, or not pending), UV_EBUSY (done already with the callback on its way; or a
+ * close, which can't be taken back), UVDIO_ETHREAD, UVDIO_EFORK. */
+UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
+
+/*
+ * ------------------------------------------------------------------------------------------------
+ * Files
+ * ------------------------------------------------------------------------------------------------
+ *
+ * Checks that every operation on a file makes, in this order, before it takes anything:
+ *
+ *   UV_EINVAL        a null pointer (a null callback asks for the synchronous form), an empty buffer
+ *   UV_EBADF         the file is not open, is being closed, or its engine is; a change to a read-only file
+ *   UVDIO_EFORK, UVDIO_ETHREAD
+ *   UV_EBUSY         the request is in flight already
+ *   UVDIO_EALIGN     reads and writes: base, offset or length is no multiple of the file's alignment
+ *   UVDIO_EOVERFLOW  an offset, length or their sum past INT64_MAX
+ *   latched error    any change or sync after a failed sync (see uvdio_sync_all)
+ */
+
+#define UVDIO_RDONLY 0u
+#define UVDIO_RDWR 1u
+#define UVDIO_CREATE 2u     /* if missing */
+#define UVDIO_EXCLUSIVE 4u  /* with CREATE: fail with UV_EEXIST where the path exists */
+#define UVDIO_TRUNCATE 8u   /* to zero; needs RDWR */
+#define UVDIO_DSYNC 16u     /* a write is durable when its callback runs (O_DSYNC) */
+#define UVDIO_NOFOLLOW 32u  /* refuse a path whose last part is a symbolic link (UV_ELOOP) */
+/* Where the filesystem refuses direct I/O, go on through the page cache; uvdio_file_info() tells.
+ * Without this flag the open fails with UVDIO_ENODIRECT. */
+#define UVDIO_DIRECT_PREFERRED 64u
+/* Enforce the alignment that the system reports for this file (512 bytes on many) instead of
+ * UVDIO_ALIGNMENT. */
+#define UVDIO_NATIVE_ALIGN 128u
+
+/* The four ways in which files are mostly opened. */
+#define UVDIO_OPEN_READ UVDIO_RDONLY
+#define UVDIO_OPEN_CREATE (UVDIO_RDWR | UVDIO_CREATE | UVDIO_TRUNCATE)
+#define UVDIO_OPEN_RW (UVDIO_RDWR | UVDIO_CREATE)
+#define UVDIO_OPEN_WAL (UVDIO_RDWR | UVDIO_CREATE | UVDIO_DSYNC)
+
+typedef enum {
+  UVDIO_ALIGN_DEFAULT = 0, /* UVDIO_ALIGNMENT: nobody said anything else */
+  UVDIO_ALIGN_STATX,       /* the kernel, by STATX_DIOALIGN (statx(2), Linux 6.1) */
+  UVDIO_ALIGN_SYSTEM       /* the device's sector size, asked for otherwise */
+} uvdio_align_source_t;
+
+typedef struct uvdio_file_info_s {
+  const char* backend;    /* what executes this file's reads and writes: "ring", "pool", "memory" */
+  const char* reason;     /* why it is not the engine's own backend, or "" */
+  const char* filesystem; /* "ext4", "xfs", ...; "unknown" */
+  int direct;             /* 1: past the page cache; 0: buffered, after UVDIO_DIRECT_PREFERRED */
+  int latched;            /* 0, or the error of the sync that failed */
+  unsigned flags;         /* UVDIO_* of the open */
+  uint32_t memory_align;  /* bytes: what is enforced */
+  uint32_t offset_align;  /* bytes: what is enforced, for offsets and lengths */
+  uint32_t system_memory_align; /* bytes: what the system asks for; 0 where it does not say */
+  uint32_t system_offset_align;
+  uvdio_align_source_t align_source; /* who gave the system_* values */
+} uvdio_file_info_t;
+
+struct uvdio_file_s {
+  void* data; /* the user's; the library never touches it */
+  /* private */
+  uintptr_t stamp_;
+  uvdio_t* engine_;
+  void* lane_;
+  uvdio_file_t* next_;
+  uvdio_file_t* prev_;
+  union {
+    intptr_t descriptor;
+    void* node;
+  } handle_;
+  size_t memory_mask_;
+  size_t offset_mask_;
+  unsigned flags_;
+  unsigned traits_;
+  int latch_;
+  unsigned char state_;
+  uint64_t pending_;
+  uint64_t sequence_;
+  uvdio_req_t* order_head_; /* changes not yet done, oldest first */
+  uvdio_req_t* order_tail_;
+  uvdio_req_t* held_head_; /* syncs that wait for older changes, oldest first */
+  uvdio_req_t* held_tail_;
+  uvdio_req_t* closer_;
+  uint32_t system_memory_align_;
+  uint32_t system_offset_align_;
+  const char* filesystem_;
+  const char* reason_;
+};
+
+/* Opens `path` on the engine. `file` is filled in; it may be used from the callback on, and must stay where
+ * it is until closed. `path` is copied, UTF-8. `mode` is for a file that gets created (open(2)); Windows ignores it.
+ * Descriptors are close-on-exec.
+ * Errors returned: UV_EINVAL (null, unknown or contradictory flags), UV_EBADF (the engine is closing),
+ * UV_EBUSY (the file is open, or the request in flight), UV_ENOMEM, UVDIO_EFORK, UVDIO_ETHREAD.
+ * Errors delivered: UV_ENOENT, UV_EACCES, UV_EISDIR, ... of the system; UVDIO_ENODIRECT; UV_ECANCELED.
+ * After an error the file is not open, and may be used for another open. */
+UVDIO_EXTERN int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, const char* path,
+                            unsigned flags, int mode, uvdio_cb cb);
+
+/* Reads buf->cap bytes at `offset` into the buffer; for less, pass a view. Short transfers are resumed; a
+ * result below cap means that the file ended. cap may be more than the kernel moves at once (0x7ffff000,
+ * read(2)). A cap of 0 (a view on nothing) gives 0 without touching the file.
+ * Ownership: emptied on acceptance, comes back in the callback with len set to the bytes that arrived. The
+ * synchronous form leaves it where it is and sets len.
+ * Errors returned: the checks above. Errors delivered: the system's (UV_EIO, ...); UVDIO_ESHORTREAD (from a
+ * filesystem that stops half-way through a block); UV_ECANCELED. */
+UVDIO_EXTERN int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                            uvdio_io_cb cb);
+
+/* As uvdio_read, but the end of the file before cap is UVDIO_ESHORTREAD: the buffer comes back with
+ * what arrived, counted in buf.len and req->transferred. */
+UVDIO_EXTERN int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf,
+                                  uint64_t offset, uvdio_io_cb cb);
+
+/* Writes the buffer's first len bytes at `offset`. Short transfers are resumed; the result is len. A len of 0
+ * gives 0 without touching the file. Durable when the callback runs if the file is UVDIO_DSYNC, after a
+ * sync otherwise.
+ * Ownership as for uvdio_read; len stays as it is.
+ * Errors returned: the checks above. Errors delivered: the system's (UV_ENOSPC, UV_EIO, UV_EFBIG, ...);
+ * UVDIO_ESHORTWRITE (no progress, and no error told); UV_ECANCELED. After each, req->transferred bytes
+ * have been written, and the state of the rest of the range is unknown. UV_EIO on a UVDIO_DSYNC file latches it, as
+ * a failed sync does. */
+UVDIO_EXTERN int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                             uvdio_io_cb cb);
+
+/* Makes durable every write, truncate and preallocate that was submitted on this file before: it waits for
+ * those still in flight, then syncs data and what is needed to read it back (fdatasync(2)).
+ * A sync that fails latches the file: the kernel may have dropped what it could not write and would call the
+ * next sync a success (Rebello et al., ATC 2020), so later changes and syncs fail with the same
+ * error until the file is reopened.
+ * Errors returned: the checks above; UV_EBUSY for the synchronous form while changes are in flight.
+ * Errors delivered: the system's (UV_EIO, UV_ENOSPC, ...); UV_ECANCELED (not started: no latch). */
+UVDIO_EXTERN int uvdio_sync_data(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
+
+/* As uvdio_sync_data, and all metadata as well (fsync(2); F_FULLFSYNC on macOS). */
+UVDIO_EXTERN int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
+
+/* Gives the file's size in bytes as the result. Changes in flight may or may not count. */
+UVDIO_EXTERN int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
+
+/* Sets the file's size to `length` bytes, any number up to INT64_MAX; what is added reads as zeros. */
+UVDIO_EXTERN int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb);
+
+/* Reserves space so that writes below `length` bytes don't run out of it, and makes the file at least that
+ * long; what is added reads as zeros. Never shrinks. A log wants its segments written once, too: a reserved
+ * block still costs a metadata update at its first durable write.
+ * Errors delivered: UV_ENOSPC, UV_EFBIG, UV_ENOTSUP (the filesystem can't), ...; `length` zero: UV_EINVAL returned. */
+UVDIO_EXTERN int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb);
+
+/* Closes the file when everything submitted before has finished; from now on operations are refused with
+ * UV_EBADF. In the callback the file is closed, whatever the result says, and may be reused or freed.
+ * Closing does not sync.
+ * Errors returned: UV_EINVAL, UV_EBADF, UV_EBUSY (the request is in flight; the synchronous form
+ * while requests are pending), UVDIO_ETHREAD, UVDIO_EFORK. Errors delivered: the system's (close(2)). */
+UVDIO_EXTERN int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
+
+/* Tells what was opened, how it is executed and which alignment holds. The text lives until the file is
+ * closed. Errors: UV_EINVAL (null), UV_EBADF (not open). Loop thread. */
+UVDIO_EXTERN int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* UVDIO_H */
