@@ -133,7 +133,7 @@ static void impossible_sizes_are_refused(void** state) {
   }
 }
 
-/* Rounds up, but no machine has as much. ASan would end the program rather than return null. */
+/* It can be rounded up, but no machine has as much. */
 static void more_than_there_is_is_out_of_memory(void** state) {
   (void)state;
   uvdio_buf_t buf = {0};
