@@ -1,0 +1,98 @@
+#include "check.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Seconds. Far more than any test needs, also under valgrind, and less than CTest's own limit. */
+#define HANG_AFTER 200
+
+void check_code(int64_t got, int64_t expected, const char* what, const char* file, int line) {
+  if (got == expected) {
+    return;
+  }
+  print_error("%s is %lld%s%s, not %lld%s%s\n", what, (long long)got, got < 0 ? " " : "",
+              got < 0 ? uvdio_err_name((int)got) : "", (long long)expected,
+              expected < 0 ? " " : "", expected < 0 ? uvdio_err_name((int)expected) : "");
+  _fail(file, line);
+}
+
+void skip_line(const char* reason) {
+  printf("SKIP: %s\n", reason);
+  fflush(stdout);
+}
+
+int under_valgrind(void) {
+  const char* preload = getenv("LD_PRELOAD");
+  return preload != NULL &&
+         (strstr(preload, "valgrind") != NULL || strstr(preload, "vgpreload") != NULL);
+}
+
+static const char* watched;
+
+static void hang(int signal_number) {
+  static const char head[] = "\nnot ok - hangs: ";
+  (void)signal_number;
+  ssize_t ignored = write(STDERR_FILENO, head, sizeof(head) - 1);
+  ignored = write(STDERR_FILENO, watched, strlen(watched));
+  ignored = write(STDERR_FILENO, "\n", 1);
+  (void)ignored;
+  abort();
+}
+
+void watch_for_hang(const char* what) {
+  if (what == NULL) {
+    alarm(0);
+    return;
+  }
+  watched = what;
+  signal(SIGALRM, hang);
+  alarm(HANG_AFTER);
+}
+
+size_t open_descriptors(void) {
+  DIR* list = opendir("/proc/self/fd");
+  if (list == NULL) {
+    return 0;
+  }
+  size_t count = 0;
+  while (readdir(list) != NULL) {
+    count++;
+  }
+  closedir(list);
+  return count;
+}
+
+static unsigned char pattern_at(size_t i, unsigned seed) {
+  return (unsigned char)(i * 31 + (i >> 12) * 7 + seed * 101 + 1);
+}
+
+void fill_pattern(void* bytes, size_t size, unsigned seed) {
+  unsigned char* to = bytes;
+  for (size_t i = 0; i < size; i++) {
+    to[i] = pattern_at(i, seed);
+  }
+}
+
+int is_pattern(const void* bytes, size_t size, unsigned seed) {
+  const unsigned char* from = bytes;
+  for (size_t i = 0; i < size; i++) {
+    if (from[i] != pattern_at(i, seed)) {
+      return 0;
+    }
+  }
+  return 1;
+}
+
+int is_zero(const void* bytes, size_t size) {
+  const unsigned char* from = bytes;
+  for (size_t i = 0; i < size; i++) {
+    if (from[i] != 0) {
+      return 0;
+    }
+  }
+  return 1;
+}

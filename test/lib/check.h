@@ -1,0 +1,74 @@
+/*
+ * Small conveniences over cmocka. Include this instead of <cmocka.h>.
+ *
+ * Assertions belong into test bodies, after the loop has run, and not into callbacks: they jump, and
+ * must not jump out of the middle of uv_run(). Callbacks write down what they saw.
+ */
+#ifndef UVDIO_TEST_CHECK_H
+#define UVDIO_TEST_CHECK_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "uvdio.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#elif defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifndef UNDER_ASAN
+#define UNDER_ASAN 0
+#endif
+#ifndef UNDER_TSAN
+#define UNDER_TSAN 0
+#endif
+
+/* The exit code of a program that skipped all it had (SKIP_RETURN_CODE in CTest). */
+#define SKIPPED_PROGRAM 77
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A result, size or code is what was expected; negative ones are shown by name. */
+#define assert_code(got, expected) \
+  check_code((int64_t)(got), (int64_t)(expected), #got, __FILE__, __LINE__)
+#define assert_ok(got) assert_code((got), 0)
+
+/* Skips the test that runs, and says why. Anything that the fixture holds is given back as ever. */
+#define SKIP(reason)     \
+  do {                   \
+    skip_line((reason)); \
+    skip();              \
+  } while (0)
+
+void check_code(int64_t got, int64_t expected, const char* what, const char* file, int line);
+
+/* Prints "SKIP: <reason>" on a line of its own, which the counts at the end are made from. */
+void skip_line(const char* reason);
+
+/* Whether the program runs under valgrind, where resident memory and time mean little. */
+int under_valgrind(void);
+
+/* Fails the program with `what` unless the next call comes within a generous time: 0 ends the watch. A hang is
+ * a failed test, and not an endless one. */
+void watch_for_hang(const char* what);
+
+/* How many file descriptors are open, or 0 where the system does not tell. */
+size_t open_descriptors(void);
+
+/* Deterministic content: every byte depends on its place and on the seed. */
+void fill_pattern(void* bytes, size_t size, unsigned seed);
+int is_pattern(const void* bytes, size_t size, unsigned seed);
+int is_zero(const void* bytes, size_t size);
+
+#endif /* UVDIO_TEST_CHECK_H */

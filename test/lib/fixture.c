@@ -1,0 +1,367 @@
+#include "fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct matrix matrix;
+
+/*
+ * The matrix.
+ */
+
+static const struct {
+  const char* name;
+  uvdio_backend_t backend;
+} backends[] = {
+    {"ring", UVDIO_BACKEND_RING},
+    {"pool", UVDIO_BACKEND_POOL},
+    {"memory", UVDIO_BACKEND_MEMORY},
+};
+
+int on_memory(void) {
+  return matrix.backend == UVDIO_BACKEND_MEMORY;
+}
+
+static int choose_backend(const char* name) {
+  for (size_t i = 0; i < COUNT_OF(backends); i++) {
+    if (strcmp(backends[i].name, name) == 0) {
+      matrix.backend = backends[i].backend;
+      matrix.backend_name = backends[i].name;
+      return 0;
+    }
+  }
+  return -1;
+}
+
+static int usage(const char* program) {
+  fprintf(stderr,
+          "usage: %s [--backend ring|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs]"
+          " [--test PATTERN]\n",
+          program);
+  return 2;
+}
+
+static int read_arguments(int argc, char** argv, const char** place) {
+  for (int i = 1; i < argc; i += 2) {
+    if (i + 1 == argc) {
+      return -1;
+    }
+    if (strcmp(argv[i], "--backend") == 0 && choose_backend(argv[i + 1]) == 0) {
+      continue;
+    }
+    if (strcmp(argv[i], "--place") == 0 && place_known(argv[i + 1])) {
+      *place = argv[i + 1];
+      continue;
+    }
+    if (strcmp(argv[i], "--test") == 0) {
+      matrix.filter = argv[i + 1];
+      continue;
+    }
+    return -1;
+  }
+  return 0;
+}
+
+static int skip_program(const char* what, const char* why) {
+  char line[2 * PLACE_WHY_MAX];
+  snprintf(line, sizeof(line), "%s: %s", what, why);
+  skip_line(line);
+  return SKIPPED_PROGRAM;
+}
+
+/* libuv and the C library open a few descriptors at first use, and keep them. */
+static void warm_up(void) {
+  uv_loop_t loop;
+  if (uv_loop_init(&loop) == 0) {
+    uv_loop_close(&loop);
+  }
+}
+
+int matrix_begin(int argc, char** argv) {
+  const char* place = "here";
+  char why[PLACE_WHY_MAX] = "";
+  choose_backend("pool");
+  if (read_arguments(argc, argv, &place) != 0) {
+    return usage(argv[0]);
+  }
+  if (uvdio_backend_probe(matrix.backend, why, sizeof(why)) != 0) {
+    return skip_program(matrix.backend_name, why);
+  }
+  if (on_memory()) {
+    snprintf(matrix.place.kind, sizeof(matrix.place.kind), "memory");
+    snprintf(matrix.place.dir, sizeof(matrix.place.dir), "/place");
+  } else if (place_make(&matrix.place, place, 0, why) != 0) {
+    return skip_program(place, why);
+  }
+  warm_up();
+  return 0;
+}
+
+int matrix_run(const char* name, const struct CMUnitTest tests[], size_t count) {
+  static char full_name[128];
+  snprintf(full_name, sizeof(full_name), "%s %s %s", name, matrix.backend_name,
+           matrix.place.kind);
+  if (matrix.filter != NULL) {
+    cmocka_set_test_filter(matrix.filter);
+  }
+  return _cmocka_run_group_tests(full_name, tests, count, NULL, NULL);
+}
+
+uvdio_options_t matrix_options(void) {
+  uvdio_options_t options = {0};
+  options.backend = matrix.backend;
+  return options;
+}
+
+/*
+ * Set-up.
+ */
+
+static int make_folder(struct fixture* f) {
+  if (on_memory()) {
+    snprintf(f->dir, sizeof(f->dir), "%s", matrix.place.dir);
+    return 0;
+  }
+  snprintf(f->dir, sizeof(f->dir), "%.480s/test-XXXXXX", matrix.place.dir);
+  return mkdtemp(f->dir) == NULL ? -1 : 0;
+}
+
+int fixture_loop(void** state) {
+  struct fixture* f = calloc(1, sizeof(*f));
+  if (f == NULL) {
+    return -1;
+  }
+  *state = f;
+  tracker_init(&f->tracker);
+  if (uvdio_allocations() != 0 || make_folder(f) != 0) {
+    return -1;
+  }
+  f->descriptors = open_descriptors();
+  return uv_loop_init(&f->loop);
+}
+
+void on_engine_closed(uvdio_t* dio) {
+  struct fixture* f = uvdio_get_data(dio);
+  f->closed++;
+  if (inside_library()) {
+    tracker_violation(&f->tracker, "engine closed: called back from inside a call");
+  }
+}
+
+void start_engine(struct fixture* f, uvdio_options_t options) {
+  options.backend = matrix.backend;
+  assert_ok(uvdio_init(&f->dio, &f->loop, &options));
+  uvdio_set_data(f->dio, f);
+  f->closed = 0;
+}
+
+int fixture_engine_with(void** state, uvdio_options_t options) {
+  int failed = fixture_loop(state);
+  if (!failed) {
+    start_engine(*state, options);
+  }
+  return failed;
+}
+
+int fixture_engine(void** state) {
+  return fixture_engine_with(state, matrix_options());
+}
+
+int fixture_open_with(void** state, uvdio_options_t options) {
+  int failed = fixture_engine_with(state, options);
+  if (!failed) {
+    struct fixture* f = *state;
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+  }
+  return failed;
+}
+
+int fixture_open(void** state) {
+  return fixture_open_with(state, matrix_options());
+}
+
+void fixture_arena(struct fixture* f, size_t frame_size, size_t frame_count) {
+  uvdio_arena_options_t options = {0};
+  options.frame_size = frame_size;
+  options.frame_count = frame_count;
+  assert_ok(uvdio_arena_create(&f->arena, &options));
+}
+
+/*
+ * Teardown. Everything is given back even where something is amiss, so that the next test can run;
+ * what was amiss is noted as a broken promise and fails the test at the very end.
+ */
+
+static void run_to_end(struct fixture* f, const char* what) {
+  watch_for_hang(what);
+  f->tracker.thread = uv_thread_self();
+  while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
+  }
+  watch_for_hang(NULL);
+}
+
+static void check_idle(struct fixture* f) {
+  uvdio_stats_t stats = stats_of(f);
+  if (stats.pending != 0 || stats.in_flight != 0) {
+    tracker_violation(&f->tracker, "at the end %llu requests pending, %u in flight",
+                      (unsigned long long)stats.pending, stats.in_flight);
+  }
+  if (uv_loop_alive(&f->loop)) {
+    tracker_violation(&f->tracker, "at the end the loop is alive with nothing pending");
+  }
+  if (stats.submitted != f->tracker.accepted || stats.completed != f->tracker.finished) {
+    tracker_violation(&f->tracker, "stats say %llu submitted and %llu completed, not %u and %u",
+                      (unsigned long long)stats.submitted, (unsigned long long)stats.completed,
+                      f->tracker.accepted, f->tracker.finished);
+  }
+}
+
+void end_engine(struct fixture* f) {
+  int code = t_engine_close(f->dio, on_engine_closed);
+  if (code != 0) {
+    tracker_violation(&f->tracker, "uvdio_engine_close: %s", uvdio_err_name(code));
+    return;
+  }
+  run_to_end(f, "the loop, after uvdio_engine_close");
+  f->dio = NULL;
+  if (f->closed != 1) {
+    tracker_violation(&f->tracker, "%u callbacks of uvdio_engine_close", f->closed);
+  }
+}
+
+static void give_back_arena(struct fixture* f) {
+  size_t out = 0;
+  if (f->arena == NULL) {
+    return;
+  }
+  if (uvdio_arena_destroy(f->arena, &out) != 0) {
+    tracker_violation(&f->tracker, "at the end %zu frames are out", out);
+  }
+}
+
+static void give_back_loop(struct fixture* f) {
+  int code = uv_loop_close(&f->loop);
+  if (code != 0) {
+    tracker_violation(&f->tracker, "uv_loop_close: %s", uv_err_name(code));
+  }
+}
+
+static void check_nothing_left(struct fixture* f) {
+  size_t descriptors = open_descriptors();
+  if (uvdio_allocations() != 0) {
+    tracker_violation(&f->tracker, "%zu allocations are out", uvdio_allocations());
+  }
+  if (descriptors != f->descriptors) {
+    tracker_violation(&f->tracker, "%zu descriptors open, %zu before", descriptors,
+                      f->descriptors);
+  }
+}
+
+int fixture_tear_down(void** state) {
+  struct fixture* f = *state;
+  if (f->dio != NULL) {
+    check_idle(f);
+    end_engine(f);
+  }
+  tracker_finish(&f->tracker);
+  give_back_arena(f);
+  give_back_loop(f);
+  check_nothing_left(f);
+  if (!on_memory()) {
+    remove_folder(f->dir);
+  }
+  int failed = f->tracker.violation[0] != '\0';
+  if (failed) {
+    print_error("%s\n", f->tracker.violation);
+  }
+  free(f);
+  return failed;
+}
+
+/*
+ * Running.
+ */
+
+void run_in_mode(struct fixture* f, uv_run_mode mode) {
+  watch_for_hang("the loop never ends");
+  f->tracker.thread = uv_thread_self();
+  while (uv_run(&f->loop, mode) != 0) {
+  }
+  watch_for_hang(NULL);
+  tracker_verdict(&f->tracker);
+}
+
+void run(struct fixture* f) {
+  run_in_mode(f, UV_RUN_DEFAULT);
+}
+
+uvdio_stats_t stats_of(const struct fixture* f) {
+  uvdio_stats_t stats;
+  memset(&stats, 0, sizeof(stats));
+  uvdio_get_stats(f->dio, &stats);
+  return stats;
+}
+
+/*
+ * Files and their content.
+ */
+
+const char* path_of(const struct fixture* f, const char* name) {
+  static _Thread_local char paths[8][PLACE_PATH_MAX + 64];
+  static _Thread_local unsigned next;
+  char* path = paths[next++ % COUNT_OF(paths)];
+  snprintf(path, sizeof(paths[0]), "%s/%s", f->dir, name);
+  return path;
+}
+
+void open_now(struct fixture* f, uvdio_file_t* file, const char* name, unsigned flags) {
+  struct top* open = t_open(op_now(&f->tracker), f->dio, file, path_of(f, name), flags);
+  assert_result(open, 0);
+}
+
+uvdio_buf_t blank(size_t cap) {
+  uvdio_buf_t buf;
+  assert_ok(uvdio_buf_alloc(&buf, cap));
+  return buf;
+}
+
+uvdio_buf_t filled(size_t size, unsigned seed) {
+  uvdio_buf_t buf = blank(size);
+  fill_pattern(buf.base, size, seed);
+  assert_ok(uvdio_buf_set_len(&buf, size));
+  return buf;
+}
+
+void put(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size, unsigned seed) {
+  uvdio_buf_t buf = filled(size, seed);
+  struct top* write = t_write(op_now(&f->tracker), file, &buf, offset);
+  assert_ok(uvdio_buf_release(&buf));
+  assert_result(write, size);
+}
+
+/* Reads at once what the file holds there; a short buffer where it ends before. */
+static uvdio_buf_t get(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size) {
+  uvdio_buf_t buf = blank(size);
+  struct top* read = t_read(op_now(&f->tracker), file, &buf, offset);
+  assert_result(read, size);
+  return buf;
+}
+
+void assert_holds(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size,
+                  unsigned seed) {
+  uvdio_buf_t buf = get(f, file, offset, size);
+  assert_true(is_pattern(buf.base, size, seed));
+  assert_ok(uvdio_buf_release(&buf));
+}
+
+void assert_zeros(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size) {
+  uvdio_buf_t buf = get(f, file, offset, size);
+  assert_true(is_zero(buf.base, size));
+  assert_ok(uvdio_buf_release(&buf));
+}
+
+void assert_size(struct fixture* f, uvdio_file_t* file, int64_t size) {
+  assert_result(t_size(op_now(&f->tracker), file), size);
+}

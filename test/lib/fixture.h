@@ -1,0 +1,112 @@
+/*
+ * What a test stands on: a loop, an engine, a folder on the filesystem of the day, and the tracker.
+ *
+ *   int main(int argc, char** argv) {
+ *     if (matrix_begin(argc, argv) != 0) { return matrix_skipped(); }
+ *     ...
+ *   }
+ *
+ * The program's arguments choose backend and place: contract_file --backend ring --place ext4.
+ *
+ * fixture_tear_down() ends every test with the same questions: has every accepted request been called
+ * back once, is nothing pending, are no frames out, does the engine close with one callback, is no handle left on
+ * the loop, no allocation, no descriptor? A "no" fails the test.
+ */
+#ifndef UVDIO_TEST_FIXTURE_H
+#define UVDIO_TEST_FIXTURE_H
+
+#include "check.h"
+#include "place.h"
+#include "tracker.h"
+
+/* What the arguments chose. */
+struct matrix {
+  uvdio_backend_t backend;
+  const char* backend_name;
+  struct place place;
+  const char* filter; /* --test PATTERN: only these (cmocka's wildcards) */
+};
+extern struct matrix matrix;
+
+struct fixture {
+  uv_loop_t loop;
+  uvdio_t* dio;
+  unsigned closed; /* calls of on_engine_closed */
+  struct tracker tracker;
+  char dir[PLACE_PATH_MAX];
+  uvdio_file_t file; /* fixture_open: "file", empty, read-write */
+  uvdio_file_t other;
+  uvdio_arena_t* arena; /* fixture_arena */
+  size_t descriptors;
+};
+
+/* Reads the arguments and makes the place. Returns 0, or the code to exit with. */
+int matrix_begin(int argc, char** argv);
+
+/* Runs the tests under a name that tells the combination. Returns main's result. */
+int matrix_run(const char* name, const struct CMUnitTest tests[], size_t count);
+
+#define CONTRACT_MAIN(name)                                       \
+  int main(int argc, char** argv) {                               \
+    int code = matrix_begin(argc, argv);                          \
+    return code != 0 ? code : matrix_run(name, tests, COUNT_OF(tests)); \
+  }
+
+/* One line of a table of tests, by what it stands on. */
+#define TEST_ON(set_up, function) cmocka_unit_test_setup_teardown(function, set_up, fixture_tear_down)
+
+int on_memory(void);
+#define NOT_ON_MEMORY(what)                                   \
+  do {                                                        \
+    if (on_memory()) {                                        \
+      SKIP("the memory backend has no " what);                \
+    }                                                         \
+  } while (0)
+
+/* A loop and a folder; a loop with an engine; and, on it, an open file. */
+int fixture_loop(void** state);
+int fixture_engine(void** state);
+int fixture_open(void** state);
+int fixture_tear_down(void** state);
+
+/* As fixture_engine and fixture_open, with options; the backend is filled in. */
+int fixture_engine_with(void** state, uvdio_options_t options);
+int fixture_open_with(void** state, uvdio_options_t options);
+
+/* The matrix's backend, for uvdio_init. */
+uvdio_options_t matrix_options(void);
+
+/* Starts the engine of a fixture that has none (yet, or any more). */
+void start_engine(struct fixture* f, uvdio_options_t options);
+
+/* Closes the engine and runs the loop to its end. */
+void end_engine(struct fixture* f);
+void on_engine_closed(uvdio_t* dio);
+
+/* Makes an arena, destroyed at the end, when all its frames must be back. */
+void fixture_arena(struct fixture* f, size_t frame_size, size_t frame_count);
+
+/* Runs the loop until nothing keeps it alive, in a given mode, and asks the tracker whether all went well. */
+void run(struct fixture* f);
+void run_in_mode(struct fixture* f, uv_run_mode mode);
+
+/* "dir/name", in a buffer that lives until the next but seven. */
+const char* path_of(const struct fixture* f, const char* name);
+
+/* Opens "name" at once and asserts that it worked. */
+void open_now(struct fixture* f, uvdio_file_t* file, const char* name, unsigned flags);
+
+/* A heap buffer full of the pattern `seed`; one with no content. */
+uvdio_buf_t filled(size_t size, unsigned seed);
+uvdio_buf_t blank(size_t cap);
+
+/* Writes, or reads, at once, to set the scene. */
+void put(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size, unsigned seed);
+void assert_holds(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size,
+                  unsigned seed);
+void assert_zeros(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size);
+void assert_size(struct fixture* f, uvdio_file_t* file, int64_t size);
+
+uvdio_stats_t stats_of(const struct fixture* f);
+
+#endif /* UVDIO_TEST_FIXTURE_H */

@@ -1,0 +1,339 @@
+#include "tracker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local int inside;
+
+int inside_library(void) {
+  return inside;
+}
+
+void tracker_init(struct tracker* tracker) {
+  memset(tracker, 0, sizeof(*tracker));
+  tracker->thread = uv_thread_self();
+}
+
+void tracker_violation(struct tracker* tracker, const char* format, ...) {
+  if (tracker->violation[0] != '\0') {
+    return;
+  }
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(tracker->violation, sizeof(tracker->violation), format, arguments);
+  va_end(arguments);
+}
+
+void tracker_verdict(const struct tracker* tracker) {
+  if (tracker->violation[0] != '\0') {
+    fail_msg("%s", tracker->violation);
+  }
+}
+
+void tracker_finish(struct tracker* tracker) {
+  while (tracker->ops != NULL) {
+    struct top* op = tracker->ops;
+    if (!op->blocking && op->done != op->accepted) {
+      tracker_violation(tracker, "%s: accepted %u times, called back %u times",
+                        uvdio_op_name(op->kind), op->accepted, op->done);
+    }
+    op_free(op);
+  }
+  if (tracker->finished != tracker->accepted) {
+    tracker_violation(tracker, "%u requests accepted, %u called back", tracker->accepted,
+                      tracker->finished);
+  }
+}
+
+struct top* op_new(struct tracker* tracker) {
+  struct top* op = calloc(1, sizeof(*op));
+  if (op == NULL) {
+    abort();
+  }
+  op->tracker = tracker;
+  op->req.data = op;
+  op->next = tracker->ops;
+  if (op->next != NULL) {
+    op->next->prev = op;
+  }
+  tracker->ops = op;
+  return op;
+}
+
+struct top* op_now(struct tracker* tracker) {
+  struct top* op = op_new(tracker);
+  op->blocking = 1;
+  return op;
+}
+
+struct top* op_then(struct tracker* tracker, top_cb then, void* data) {
+  struct top* op = op_new(tracker);
+  op->then = then;
+  op->data = data;
+  return op;
+}
+
+void op_free(struct top* op) {
+  int released = uvdio_buf_release(&op->back);
+  if (released != 0) {
+    tracker_violation(op->tracker, "%s: releasing the buffer that came back: %s",
+                      uvdio_op_name(op->kind), uvdio_err_name(released));
+  }
+  if (op->next != NULL) {
+    op->next->prev = op->prev;
+  }
+  if (op->prev != NULL) {
+    op->prev->next = op->next;
+  } else {
+    op->tracker->ops = op->next;
+  }
+  free(op);
+}
+
+uvdio_buf_t op_take(struct top* op) {
+  uvdio_buf_t taken = op->back;
+  memset(&op->back, 0, sizeof(op->back));
+  return taken;
+}
+
+/*
+ * After the operation: what must hold whatever it was.
+ */
+
+static int same_memory(const uvdio_buf_t* a, const uvdio_buf_t* b) {
+  return a->base == b->base && a->cap == b->cap && uvdio_buf_origin(a) == uvdio_buf_origin(b);
+}
+
+static void check_outcome(struct top* op) {
+  const uvdio_req_t* req = &op->req;
+  struct tracker* tracker = op->tracker;
+  const char* name = uvdio_op_name(op->kind);
+  if (req->result != op->result) {
+    tracker_violation(tracker, "%s: req->result is %lld, the callback got %lld", name,
+                      (long long)req->result, (long long)op->result);
+  }
+  if (req->op != op->kind) {
+    tracker_violation(tracker, "%s: req->op is %s", name, uvdio_op_name(req->op));
+  }
+  if (req->file != op->file) {
+    tracker_violation(tracker, "%s: req->file is another one", name);
+  }
+  if (req->data != op) {
+    tracker_violation(tracker, "%s: req->data was touched", name);
+  }
+}
+
+/* What a read has set, or a write has left, in the buffer. */
+static void check_buffer(struct top* op, const uvdio_buf_t* buf) {
+  struct tracker* tracker = op->tracker;
+  const char* name = uvdio_op_name(op->kind);
+  size_t transferred = op->req.transferred;
+  size_t len = op->kind == UVDIO_OP_READ ? transferred : op->sent.len;
+  if (!same_memory(buf, &op->sent)) {
+    tracker_violation(tracker, "%s: another buffer came back", name);
+  }
+  if (buf->len != len) {
+    tracker_violation(tracker, "%s: len came back as %zu, not %zu", name, buf->len, len);
+  }
+  if (op->result >= 0 && (uint64_t)op->result != transferred) {
+    tracker_violation(tracker, "%s: result %lld, but %zu bytes transferred", name,
+                      (long long)op->result, transferred);
+  }
+  if (transferred > buf->cap) {
+    tracker_violation(tracker, "%s: more bytes transferred than there are", name);
+  }
+}
+
+static void finish(struct top* op, int64_t result) {
+  struct tracker* tracker = op->tracker;
+  uv_thread_t self = uv_thread_self();
+  op->done++;
+  op->order = ++tracker->finished;
+  op->result = result;
+  if (inside) {
+    tracker_violation(tracker, "%s: called back from inside a call", uvdio_op_name(op->kind));
+  }
+  if (!uv_thread_equal(&self, &tracker->thread)) {
+    tracker_violation(tracker, "%s: called back on another thread", uvdio_op_name(op->kind));
+  }
+  if (op->done > op->accepted) {
+    tracker_violation(tracker, "%s: called back once too often", uvdio_op_name(op->kind));
+  }
+  check_outcome(op);
+}
+
+static void on_plain(uvdio_req_t* req, int64_t result) {
+  struct top* op = req->data;
+  finish(op, result);
+  if (op->then != NULL) {
+    op->then(op);
+  }
+}
+
+static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  struct top* op = req->data;
+  finish(op, result);
+  check_buffer(op, &buf);
+  op->back = buf;
+  if (op->then != NULL) {
+    op->then(op);
+  }
+}
+
+/*
+ * The submitting call: `enter` before it, then `leave` with what it returned.
+ */
+
+static void enter(void) {
+  inside++;
+}
+
+static int leave(int code) {
+  inside--;
+  return code;
+}
+
+/* Whether a blocking call got past the checks; its own failure may come back from the call as well. */
+static int was_carried_out(const struct top* op, uvdio_op_t kind, int code) {
+  return code == 0 || (op->blocking && op->req.op == kind && op->req.result == code);
+}
+
+static void carried_out(struct top* op) {
+  op->done++;
+  op->result = op->req.result;
+  check_outcome(op);
+}
+
+static void accept_or_refuse(struct top* op, uvdio_op_t kind, uvdio_file_t* file, int code) {
+  op->code = code;
+  if (code > 0) {
+    tracker_violation(op->tracker, "%s: returned %d", uvdio_op_name(kind), code);
+  }
+  if (!was_carried_out(op, kind, code)) {
+    return;
+  }
+  op->kind = kind;
+  op->file = file;
+  if (op->blocking) {
+    carried_out(op);
+  } else {
+    op->accepted++;
+    op->tracker->accepted++;
+  }
+}
+
+/* As accept_or_refuse, and what became of the caller's handle. */
+static void accept_or_refuse_io(struct top* op, uvdio_op_t kind, uvdio_file_t* file,
+                                const uvdio_buf_t* before, const uvdio_buf_t* after, int code) {
+  const char* name = uvdio_op_name(kind);
+  int carried = was_carried_out(op, kind, code);
+  if (carried) {
+    op->sent = *before;
+  }
+  accept_or_refuse(op, kind, file, code);
+  if (after == NULL) {
+    return;
+  }
+  if (!carried && (!same_memory(before, after) || before->len != after->len)) {
+    tracker_violation(op->tracker, "%s: refused, but the handle changed", name);
+  }
+  if (carried && op->blocking) {
+    check_buffer(op, after);
+  }
+  if (carried && !op->blocking && (after->base != NULL || after->len != 0 || after->cap != 0)) {
+    tracker_violation(op->tracker, "%s: accepted, but the handle was not emptied", name);
+  }
+}
+
+typedef int (*io_function)(uvdio_file_t*, uvdio_req_t*, uvdio_buf_t*, uint64_t, uvdio_io_cb);
+
+static struct top* submit_io(struct top* op, uvdio_op_t kind, io_function function,
+                             uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
+  uvdio_buf_t before = {0};
+  if (buf != NULL) {
+    before = *buf;
+  }
+  enter();
+  int code = leave(function(file, &op->req, buf, offset, op->blocking ? NULL : on_io));
+  accept_or_refuse_io(op, kind, file, &before, buf, code);
+  return op;
+}
+
+struct top* t_read(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
+  return submit_io(op, UVDIO_OP_READ, uvdio_read, file, buf, offset);
+}
+
+struct top* t_read_exact(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
+  return submit_io(op, UVDIO_OP_READ, uvdio_read_exact, file, buf, offset);
+}
+
+struct top* t_write(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
+  return submit_io(op, UVDIO_OP_WRITE, uvdio_write, file, buf, offset);
+}
+
+static uvdio_cb plain_cb(const struct top* op) {
+  return op->blocking ? NULL : on_plain;
+}
+
+struct top* t_open(struct top* op, uvdio_t* dio, uvdio_file_t* file, const char* path,
+                   unsigned flags) {
+  enter();
+  int code = leave(uvdio_open(dio, file, &op->req, path, flags, 0644, plain_cb(op)));
+  accept_or_refuse(op, UVDIO_OP_OPEN, file, code);
+  return op;
+}
+
+typedef int (*plain_function)(uvdio_file_t*, uvdio_req_t*, uvdio_cb);
+
+static struct top* submit_plain(struct top* op, uvdio_op_t kind, plain_function function,
+                                uvdio_file_t* file) {
+  enter();
+  int code = leave(function(file, &op->req, plain_cb(op)));
+  accept_or_refuse(op, kind, file, code);
+  return op;
+}
+
+struct top* t_sync_data(struct top* op, uvdio_file_t* file) {
+  return submit_plain(op, UVDIO_OP_SYNC_DATA, uvdio_sync_data, file);
+}
+
+struct top* t_sync_all(struct top* op, uvdio_file_t* file) {
+  return submit_plain(op, UVDIO_OP_SYNC_ALL, uvdio_sync_all, file);
+}
+
+struct top* t_size(struct top* op, uvdio_file_t* file) {
+  return submit_plain(op, UVDIO_OP_SIZE, uvdio_size, file);
+}
+
+struct top* t_close(struct top* op, uvdio_file_t* file) {
+  return submit_plain(op, UVDIO_OP_CLOSE, uvdio_close, file);
+}
+
+typedef int (*length_function)(uvdio_file_t*, uvdio_req_t*, uint64_t, uvdio_cb);
+
+static struct top* submit_length(struct top* op, uvdio_op_t kind, length_function function,
+                                 uvdio_file_t* file, uint64_t length) {
+  enter();
+  int code = leave(function(file, &op->req, length, plain_cb(op)));
+  accept_or_refuse(op, kind, file, code);
+  return op;
+}
+
+struct top* t_truncate(struct top* op, uvdio_file_t* file, uint64_t length) {
+  return submit_length(op, UVDIO_OP_TRUNCATE, uvdio_truncate, file, length);
+}
+
+struct top* t_preallocate(struct top* op, uvdio_file_t* file, uint64_t length) {
+  return submit_length(op, UVDIO_OP_PREALLOCATE, uvdio_preallocate, file, length);
+}
+
+int t_cancel(struct top* op) {
+  enter();
+  return leave(uvdio_cancel(&op->req));
+}
+
+int t_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
+  enter();
+  return leave(uvdio_engine_close(dio, cb));
+}

@@ -1,0 +1,115 @@
+/*
+ * The tracker: every operation of a test goes through it, and it watches the promises that hold for all
+ * of them (the head of uvdio.h, rules 2 to 5 of the design):
+ *
+ *   exactly one callback for each accepted request, none for a refused one;
+ *   none from inside a call into the library;
+ *   each on the loop's thread;
+ *   acceptance empties the caller's handle, refusal leaves it exactly as it was;
+ *   the buffer that comes back is the one that went in, with the len that the header promises;
+ *   req->result, transferred, op, file and data say what the callback was given.
+ *
+ * A broken promise is written down (the first one counts) and fails the test when it asks, by
+ * tracker_verdict(), or at its teardown. No assertion jumps out of a callback.
+ *
+ * Each t_* function submits one operation and returns `op`, so that a line reads
+ *
+ *   struct top* write = t_write(op_new(t), &file, &page, 0);
+ *
+ * With op->blocking set (op_now) the callback passed is null. Afterwards `op->result` is the outcome
+ * either way: what the callback was given, or the code with which the call was refused.
+ */
+#ifndef UVDIO_TEST_TRACKER_H
+#define UVDIO_TEST_TRACKER_H
+
+#include "check.h"
+
+struct top;
+typedef void (*top_cb)(struct top* op);
+
+struct tracker {
+  uv_thread_t thread; /* that runs the loop */
+  unsigned accepted;
+  unsigned finished;   /* callbacks seen */
+  struct top* ops;     /* all that live, newest first */
+  char violation[256]; /* the first broken promise; "" while there is none */
+};
+
+struct top {
+  uvdio_req_t req;
+  struct tracker* tracker;
+  int blocking;      /* pass a null callback */
+  int code;          /* what the last submitting call returned */
+  unsigned accepted; /* times */
+  unsigned done;     /* callbacks, and blocking calls that were carried out */
+  unsigned order;    /* 1 for the tracker's first callback, 2 for the next ... */
+  int64_t result;
+  uvdio_op_t kind;
+  uvdio_file_t* file;
+  uvdio_buf_t sent; /* what went in */
+  uvdio_buf_t back; /* what came back; released with the operation unless taken */
+  top_cb then;      /* the test's own part of the callback; may free `op` */
+  void* data;
+  struct top* next;
+  struct top* prev;
+};
+
+void tracker_init(struct tracker* tracker);
+
+/* Notes a broken promise, in the words of printf. */
+void tracker_violation(struct tracker* tracker, const char* format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Fails the test that runs if a promise was broken. */
+void tracker_verdict(const struct tracker* tracker);
+
+/* Notes it as broken promises if something is still to come, then frees all operations and the buffers that
+ * came back with them. */
+void tracker_finish(struct tracker* tracker);
+
+/* A new operation, asynchronous or (op_now) blocking, and one with a hook. They live until
+ * tracker_finish() or op_free(). */
+struct top* op_new(struct tracker* tracker);
+struct top* op_now(struct tracker* tracker);
+struct top* op_then(struct tracker* tracker, top_cb then, void* data);
+void op_free(struct top* op);
+
+/* Takes the buffer that came back: it is the test's to release. */
+uvdio_buf_t op_take(struct top* op);
+
+struct top* t_open(struct top* op, uvdio_t* dio, uvdio_file_t* file, const char* path,
+                   unsigned flags);
+struct top* t_read(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset);
+struct top* t_read_exact(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset);
+struct top* t_write(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset);
+struct top* t_sync_data(struct top* op, uvdio_file_t* file);
+struct top* t_sync_all(struct top* op, uvdio_file_t* file);
+struct top* t_size(struct top* op, uvdio_file_t* file);
+struct top* t_truncate(struct top* op, uvdio_file_t* file, uint64_t length);
+struct top* t_preallocate(struct top* op, uvdio_file_t* file, uint64_t length);
+struct top* t_close(struct top* op, uvdio_file_t* file);
+
+/* Returns what uvdio_cancel and uvdio_engine_close return. */
+int t_cancel(struct top* op);
+int t_engine_close(uvdio_t* dio, uvdio_engine_cb cb);
+
+/* Whether a call into the library is under way on this thread, so that no callback may run. */
+int inside_library(void);
+
+/* The operation ran once and ended with `expected`. */
+#define assert_result(op, expected)                               \
+  do {                                                            \
+    assert_int_equal((op)->done, 1);                              \
+    check_code((op)->result, (int64_t)(expected), #op, __FILE__, __LINE__); \
+  } while (0)
+
+/* The submitting call refused it, and nothing followed. */
+#define assert_refused(op, expected)                            \
+  do {                                                          \
+    check_code((op)->code, (int64_t)(expected), #op, __FILE__, __LINE__); \
+    assert_int_equal((op)->done, 0);                            \
+  } while (0)
+
+#define assert_accepted(op) check_code((op)->code, 0, #op, __FILE__, __LINE__)
+
+#endif /* UVDIO_TEST_TRACKER_H */

@@ -1,0 +1,367 @@
+/*
+ * The library's own memory comes from where the program says; and each of its allocations may fail.
+ *
+ * The faults follow SQLite's pattern: fail the first allocation, then the second, and so on until a run
+ * gets through without meeting the fault. Each failed run must say UV_ENOMEM, leave nothing behind and take
+ * nothing.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define RUNS_MAX 200
+
+struct counter {
+  uv_mutex_t mutex;
+  size_t calls;
+  size_t out;       /* allocations */
+  size_t bytes_out; /* the release must name the size that the allocation had */
+  size_t fail_at;   /* the call that fails, counted from 1; 0: none */
+  int failed;
+  int dishonest; /* a release that does not fit its allocation */
+};
+
+/* What was asked for lies in front of the memory, a page away so as to keep alignment. */
+struct label {
+  size_t size;
+  size_t alignment;
+};
+
+static size_t front_of(size_t alignment) {
+  return alignment > sizeof(struct label) ? alignment : 64;
+}
+
+static void* counted_allocate(void* context, size_t size, size_t alignment, int zeroed) {
+  struct counter* counter = context;
+  size_t front = front_of(alignment);
+  void* memory = NULL;
+  uv_mutex_lock(&counter->mutex);
+  int fails = ++counter->calls == counter->fail_at;
+  counter->failed |= fails;
+  if (!fails && posix_memalign(&memory, front, front + size) == 0) {
+    struct label label = {size, alignment};
+    memcpy(memory, &label, sizeof(label));
+    memset((char*)memory + front, zeroed ? 0 : 0xa5, size);
+    counter->out++;
+    counter->bytes_out += size;
+  }
+  uv_mutex_unlock(&counter->mutex);
+  return memory == NULL ? NULL : (char*)memory + front;
+}
+
+static void counted_release(void* context, void* memory, size_t size, size_t alignment) {
+  struct counter* counter = context;
+  struct label label;
+  char* start = (char*)memory - front_of(alignment);
+  memcpy(&label, start, sizeof(label));
+  uv_mutex_lock(&counter->mutex);
+  counter->dishonest |= label.size != size || label.alignment != alignment;
+  counter->out--;
+  counter->bytes_out -= size;
+  uv_mutex_unlock(&counter->mutex);
+  free(start);
+}
+
+static struct counter counter;
+
+static void plug_in(void) {
+  uvdio_allocator_t allocator = {&counter, counted_allocate, counted_release};
+  counter.calls = 0;
+  counter.fail_at = 0;
+  counter.failed = 0;
+  assert_ok(uvdio_set_allocator(&allocator));
+}
+
+static void unplug(void) {
+  assert_ok(uvdio_set_allocator(NULL));
+  assert_int_equal(counter.out, 0);
+  assert_int_equal(counter.bytes_out, 0);
+  assert_false(counter.dishonest);
+}
+
+static int set_up(void** state) {
+  (void)state;
+  memset(&counter, 0, sizeof(counter));
+  return uv_mutex_init(&counter.mutex);
+}
+
+static int tear_down(void** state) {
+  (void)state;
+  int left = uvdio_allocations() != 0 || uvdio_set_allocator(NULL) != 0;
+  uv_mutex_destroy(&counter.mutex);
+  return left;
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+/*
+ * Plugging in.
+ */
+
+static void everything_comes_from_the_custom_allocator(void** state) {
+  (void)state;
+  uvdio_arena_t* arena;
+  uvdio_arena_options_t options = {PAGE, 4, 0};
+  uvdio_buf_t small;
+  uvdio_buf_t large;
+  plug_in();
+  assert_ok(uvdio_buf_alloc(&small, PAGE));
+  assert_ok(uvdio_buf_zeroed(&large, 4 * UVDIO_MAP_THRESHOLD));
+  assert_int_equal(counter.out, 2);
+  assert_true(is_zero(large.base, large.cap));
+  assert_ok(uvdio_arena_create(&arena, &options));
+  assert_int_equal(counter.out, uvdio_allocations());
+  assert_ok(uvdio_arena_destroy(arena, NULL));
+  assert_ok(uvdio_buf_release(&small));
+  assert_ok(uvdio_buf_release(&large));
+  unplug();
+}
+
+static void growing_gives_the_old_memory_back(void** state) {
+  (void)state;
+  uvdio_buf_t buf = {0};
+  static char bytes[50000];
+  plug_in();
+  for (int i = 0; i < 20; i++) {
+    assert_ok(uvdio_buf_extend(&buf, bytes, sizeof(bytes)));
+    assert_int_equal(counter.out, 1);
+  }
+  assert_ok(uvdio_buf_release(&buf));
+  unplug();
+}
+
+static void half_an_allocator_is_refused(void** state) {
+  (void)state;
+  uvdio_allocator_t no_release = {NULL, counted_allocate, NULL};
+  uvdio_allocator_t no_allocate = {NULL, NULL, counted_release};
+  assert_code(uvdio_set_allocator(&no_release), UV_EINVAL);
+  assert_code(uvdio_set_allocator(&no_allocate), UV_EINVAL);
+}
+
+static void allocator_stays_while_its_memory_is_out(void** state) {
+  (void)state;
+  uvdio_buf_t buf;
+  plug_in();
+  assert_ok(uvdio_buf_page(&buf));
+  assert_code(uvdio_set_allocator(NULL), UV_EBUSY);
+  assert_ok(uvdio_buf_release(&buf));
+  unplug();
+  assert_ok(uvdio_buf_page(&buf));
+  uvdio_allocator_t allocator = {&counter, counted_allocate, counted_release};
+  assert_code(uvdio_set_allocator(&allocator), UV_EBUSY);
+  assert_ok(uvdio_buf_release(&buf));
+}
+
+/*
+ * Failing each allocation.
+ */
+
+/* Does its job and undoes it. Returns 0, or the code of the step that failed; checks by itself that the failed step
+ * took nothing. */
+typedef int (*job)(void);
+
+static void fail_each_allocation_of(job do_it) {
+  size_t n = 0;
+  int code;
+  do {
+    plug_in();
+    counter.fail_at = ++n;
+    code = do_it();
+    assert_code(code, counter.failed ? UV_ENOMEM : 0);
+    assert_int_equal(uvdio_allocations(), 0);
+    unplug();
+  } while (code != 0 && n < RUNS_MAX);
+  assert_ok(code);
+  assert_true(n > 1); /* at least one fault was met */
+}
+
+static int make_heap_buffers(void) {
+  uvdio_buf_t buf = {0};
+  uvdio_buf_t copy = {0};
+  int code = uvdio_buf_alloc(&buf, PAGE);
+  if (code == 0) {
+    code = uvdio_buf_clone(&copy, &buf);
+  }
+  if (code == 0) {
+    uvdio_buf_release(&copy);
+    code = uvdio_buf_blob(&copy);
+  }
+  uvdio_buf_release(&copy);
+  uvdio_buf_release(&buf);
+  return code;
+}
+
+/* A refused extension leaves the content. */
+static int grow_buffer(void) {
+  static char bytes[2 * PAGE];
+  uvdio_buf_t buf = {0};
+  int code = uvdio_buf_page(&buf);
+  if (code == 0) {
+    fill_pattern(buf.base, PAGE, 1);
+    uvdio_buf_t before = buf;
+    code = uvdio_buf_extend(&buf, bytes, sizeof(bytes));
+    assert_true(is_pattern(buf.base, PAGE, 1));
+    assert_true(code == 0 || (buf.base == before.base && buf.len == before.len));
+  }
+  uvdio_buf_release(&buf);
+  return code;
+}
+
+static int make_arena(void) {
+  uvdio_arena_t* arena = NULL;
+  uvdio_arena_options_t options = {PAGE, 100, 0};
+  int code = uvdio_arena_create(&arena, &options);
+  if (code == 0) {
+    assert_ok(uvdio_arena_destroy(arena, NULL));
+  } else {
+    assert_null(arena);
+  }
+  return code;
+}
+
+static void failing_allocations_of_buffers(void** state) {
+  (void)state;
+  fail_each_allocation_of(make_heap_buffers);
+}
+
+static void failing_allocations_of_growth(void** state) {
+  (void)state;
+  fail_each_allocation_of(grow_buffer);
+}
+
+static void failing_allocations_of_arenas(void** state) {
+  (void)state;
+  fail_each_allocation_of(make_arena);
+}
+
+/* One whole life: engine, asynchronous open, write, close. What failed is reported by the call itself. */
+struct life {
+  uv_loop_t loop;
+  uvdio_t* dio;
+  uvdio_file_t file;
+  struct tracker tracker;
+  unsigned closed;
+};
+
+static void on_life_closed(uvdio_t* dio) {
+  struct life* life = uvdio_get_data(dio);
+  life->closed++;
+}
+
+static int outcome(struct life* life, const struct top* op) {
+  if (op->code == 0) {
+    assert_int_equal(uv_run(&life->loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(op->done, 1);
+  }
+  return op->code != 0 ? op->code : op->result < 0 ? (int)op->result : 0;
+}
+
+static int open_and_write(struct life* life, const char* path) {
+  struct tracker* t = &life->tracker;
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
+  uvdio_buf_t page = uvdio_buf_from_slice(bytes, PAGE);
+  int code = outcome(life, t_open(op_new(t), life->dio, &life->file, path, UVDIO_OPEN_RW));
+  if (code == 0) {
+    code = outcome(life, t_write(op_new(t), &life->file, &page, 0));
+  }
+  if (code == 0) {
+    code = outcome(life, t_sync_data(op_new(t), &life->file));
+  }
+  return code;
+}
+
+static int live(uvdio_backend_t backend, const char* path) {
+  static struct life life;
+  uvdio_options_t options = {0};
+  options.backend = backend;
+  memset(&life, 0, sizeof(life));
+  tracker_init(&life.tracker);
+  assert_int_equal(uv_loop_init(&life.loop), 0);
+  int code = uvdio_init(&life.dio, &life.loop, &options);
+  if (code == 0) {
+    uvdio_set_data(life.dio, &life);
+    code = open_and_write(&life, path);
+    assert_ok(t_engine_close(life.dio, on_life_closed));
+    assert_int_equal(uv_run(&life.loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(life.closed, 1);
+  }
+  tracker_finish(&life.tracker);
+  tracker_verdict(&life.tracker);
+  assert_int_equal(uv_loop_close(&life.loop), 0);
+  return code;
+}
+
+static char path[64];
+
+static int live_on_memory(void) {
+  return live(UVDIO_BACKEND_MEMORY, path);
+}
+
+static int live_on_pool(void) {
+  return live(UVDIO_BACKEND_POOL, path);
+}
+
+static int live_on_ring(void) {
+  return live(UVDIO_BACKEND_RING, path);
+}
+
+static void name_a_file(void) {
+  strcpy(path, "uvdio-allocator-XXXXXX");
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+}
+
+static void failing_allocations_of_memory_engine(void** state) {
+  (void)state;
+  strcpy(path, "/file");
+  fail_each_allocation_of(live_on_memory);
+}
+
+static void failing_allocations_on_disk(uvdio_backend_t backend, job do_it) {
+  char why[PLACE_WHY_MAX] = "";
+  if (uvdio_backend_probe(backend, why, sizeof(why)) != 0) {
+    SKIP(why);
+  }
+  name_a_file();
+  size_t before = open_descriptors();
+  fail_each_allocation_of(do_it);
+  assert_int_equal(open_descriptors(), before);
+  assert_int_equal(unlink(path), 0);
+}
+
+static void failing_allocations_of_pool_engine(void** state) {
+  (void)state;
+  failing_allocations_on_disk(UVDIO_BACKEND_POOL, live_on_pool);
+}
+
+static void failing_allocations_of_ring_engine(void** state) {
+  (void)state;
+  failing_allocations_on_disk(UVDIO_BACKEND_RING, live_on_ring);
+}
+
+/* libuv keeps a few descriptors from its first use on. */
+static int warm_up(void** state) {
+  (void)state;
+  uv_loop_t loop;
+  return uv_loop_init(&loop) != 0 || uv_loop_close(&loop) != 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(everything_comes_from_the_custom_allocator),
+      TEST(growing_gives_the_old_memory_back),
+      TEST(half_an_allocator_is_refused),
+      TEST(allocator_stays_while_its_memory_is_out),
+      TEST(failing_allocations_of_buffers),
+      TEST(failing_allocations_of_growth),
+      TEST(failing_allocations_of_arenas),
+      TEST(failing_allocations_of_memory_engine),
+      TEST(failing_allocations_of_pool_engine),
+      TEST(failing_allocations_of_ring_engine),
+  };
+  return cmocka_run_group_tests_name("allocator", tests, warm_up, NULL);
+}

@@ -1,0 +1,95 @@
+/* Every code has a name and a sentence, libuv's as well as the library's own. */
+#include <string.h>
+
+#include "check.h"
+
+struct entry {
+  int code;
+  const char* name;
+  const char* message;
+};
+
+static const struct entry own[] = {
+#define ENTRY(name, code, message) {code, #name, message},
+    UVDIO_ERRNO_MAP(ENTRY)
+#undef ENTRY
+};
+
+static const struct entry libuvs[] = {
+#define ENTRY(name, message) {UV_##name, #name, message},
+    UV_ERRNO_MAP(ENTRY)
+#undef ENTRY
+};
+
+static void own_codes_have_name_and_message(void** state) {
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(own); i++) {
+    assert_string_equal(uvdio_err_name(own[i].code), own[i].name);
+    assert_string_equal(uvdio_strerror(own[i].code), own[i].message);
+  }
+}
+
+static void own_codes_differ_and_lie_below_libuvs(void** state) {
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(own); i++) {
+    for (size_t j = 0; j < i; j++) {
+      assert_int_not_equal(own[i].code, own[j].code);
+    }
+    for (size_t j = 0; j < COUNT_OF(libuvs); j++) {
+      assert_true(own[i].code < libuvs[j].code);
+    }
+  }
+}
+
+static void enum_has_the_codes_of_the_map(void** state) {
+  (void)state;
+#define ENTRY(name, code, message) assert_int_equal(UVDIO_##name, code);
+  UVDIO_ERRNO_MAP(ENTRY)
+#undef ENTRY
+}
+
+static void libuvs_codes_read_as_in_libuv(void** state) {
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(libuvs); i++) {
+    assert_string_equal(uvdio_err_name(libuvs[i].code), libuvs[i].name);
+    assert_string_equal(uvdio_strerror(libuvs[i].code), libuvs[i].message);
+  }
+}
+
+/* uv_strerror() allocates a text for a number that it does not know; ours must not. */
+static void numbers_that_are_no_codes_are_unknown(void** state) {
+  (void)state;
+  const int strangers[] = {1, 4096, -900, -4999, -5000, -5013, -6000, INT32_MIN, INT32_MAX};
+  for (size_t i = 0; i < COUNT_OF(strangers); i++) {
+    assert_string_equal(uvdio_err_name(strangers[i]), "UNKNOWN");
+    assert_string_equal(uvdio_strerror(strangers[i]), "unknown error");
+    assert_ptr_equal(uvdio_strerror(strangers[i]), uvdio_strerror(strangers[i]));
+  }
+}
+
+static void every_operation_has_a_name(void** state) {
+  (void)state;
+#define ENTRY(name, text) assert_string_equal(uvdio_op_name(UVDIO_OP_##name), text);
+  UVDIO_OP_MAP(ENTRY)
+#undef ENTRY
+}
+
+static void what_is_no_operation_is_none(void** state) {
+  (void)state;
+  assert_string_equal(uvdio_op_name(UVDIO_OP_NONE), "none");
+  assert_string_equal(uvdio_op_name(UVDIO_OP_COUNT), "none");
+  assert_string_equal(uvdio_op_name((uvdio_op_t)1000), "none");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(own_codes_have_name_and_message),
+      cmocka_unit_test(own_codes_differ_and_lie_below_libuvs),
+      cmocka_unit_test(enum_has_the_codes_of_the_map),
+      cmocka_unit_test(libuvs_codes_read_as_in_libuv),
+      cmocka_unit_test(numbers_that_are_no_codes_are_unknown),
+      cmocka_unit_test(every_operation_has_a_name),
+      cmocka_unit_test(what_is_no_operation_is_none),
+  };
+  return cmocka_run_group_tests_name("error", tests, NULL, NULL);
+}
