@@ -559,7 +559,8 @@ struct uvdio_req_s {
   /* private */
   unsigned char state_;
   unsigned char flags_;
-  unsigned short retries_;
+  unsigned char cancelled_;
+  unsigned char retries_;
   uintptr_t stamp_;
   uvdio_t* engine_;
   void* lane_;
@@ -577,7 +578,14 @@ struct uvdio_req_s {
   size_t length_;
   size_t high_water_;
   void* args_;
+  void* worker_;
 };
+
+/* private */
+typedef struct uvdio_list_s_ {
+  uvdio_req_t* head;
+  uvdio_req_t* tail;
+} uvdio_list_t_;
 
 /* Asks that a pending request end early. It ends in its one callback all the same: with UV_ECANCELED when
  * it had not started, with its ordinary result when it had; a read or write on its way through a disk can't be stopped.
@@ -659,13 +667,13 @@ struct uvdio_file_s {
   unsigned traits_;
   int latch_;
   unsigned char state_;
-  uint64_t pending_;
+  uint64_t pending_; /* accepted and without an outcome, but for the close */
   uint64_t sequence_;
-  uvdio_req_t* order_head_; /* changes not yet done, oldest first */
-  uvdio_req_t* order_tail_;
-  uvdio_req_t* held_head_; /* syncs that wait for older changes, oldest first */
-  uvdio_req_t* held_tail_;
+  uvdio_list_t_ order_; /* changes not yet done, oldest first, by their order links */
+  uvdio_list_t_ held_;  /* syncs that wait for older changes, oldest first */
   uvdio_req_t* closer_;
+  int direct_;
+  uvdio_align_source_t align_source_;
   uint32_t system_memory_align_;
   uint32_t system_offset_align_;
   const char* filesystem_;
@@ -687,8 +695,8 @@ UVDIO_EXTERN int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, 
  * read(2)). A cap of 0 (a view on nothing) gives 0 without touching the file.
  * Ownership: emptied on acceptance, comes back in the callback with len set to the bytes that arrived. The
  * synchronous form leaves it where it is and sets len.
- * Errors returned: the checks above. Errors delivered: the system's (UV_EIO, ...); UVDIO_ESHORTREAD (from a
- * filesystem that stops half-way through a block); UV_ECANCELED. */
+ * Errors returned: the checks above. Errors delivered: the system's (UV_EIO, ...); UVDIO_ESHORTREAD (a
+ * network or FUSE filesystem stopped giving bytes before the end of the file); UV_ECANCELED. */
 UVDIO_EXTERN int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                             uvdio_io_cb cb);
 

@@ -1,0 +1,111 @@
+#!/bin/sh
+# Builds and tests uvdio. Needs nothing but a shell and the system's package manager.
+#   sh cmake/check.sh [--quick] [--tsan] [--valgrind]
+#
+# Passes: dev (debug build), asan (address and undefined behaviour sanitizers), no-uring (Linux: without
+# the io_uring backend; its unit, contract and package tests).
+#   --quick      dev only
+#   --tsan       the thread sanitizer as well
+#   --valgrind   the contract tests under valgrind as well
+#   --help       this text
+#
+# Counts are of test cases, over all passes. The last line is "N passed, N failed, N skipped"; the exit status
+# is 0 where something passed and nothing failed. UVDIO_BACKEND in the environment reaches the tests.
+set -u
+
+cd "$(dirname "$0")/.." || exit 2
+. cmake/common.sh
+
+passes="dev asan"
+[ "$(uname -s)" != Linux ] || passes="$passes no-uring"
+for option; do
+  case $option in
+    --quick) passes=dev ;;
+    --tsan | --valgrind) ;;
+    -h | --help) sed -n '2,/^set -u/s/^# \{0,1\}//p' cmake/check.sh; exit 0 ;;
+    *) echo "check.sh: $option is unknown; sh cmake/check.sh --help tells what there is" >&2; exit 2 ;;
+  esac
+done
+for option; do # after --quick, wherever that stood
+  case $option in
+    --tsan | --valgrind) passes="$passes ${option#--}" ;;
+  esac
+done
+
+passed=0 failed=0 skipped=0
+reasons=build/check-reasons.txt
+
+# Prints the last line of all and ends.
+finish() {
+  echo
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+  exit $?
+}
+
+# Kernels with much address space randomisation break the sanitizers of older compilers at start-up
+# ("unexpected memory mapping"). Containers may forbid switching it off: then it stays.
+without_aslr() {
+  if setarch "$(uname -m)" -R true 2>/dev/null; then
+    setarch "$(uname -m)" -R "$@"
+  else
+    "$@"
+  fi
+}
+
+# Says what this machine lacks for a pass; nothing where it can run.
+obstacle() {
+  case $1 in
+    asan) can_link -fsanitize=address,undefined || echo "the compiler has no address and undefined behaviour sanitizers" ;;
+    tsan) can_link -fsanitize=thread || echo "the compiler has no thread sanitizer" ;;
+    valgrind) command -v valgrind >/dev/null || echo "valgrind is not installed" ;;
+  esac
+}
+
+# run_pass PRESET: builds and tests, prints one line of counts, the reasons of skips and the output of what
+# failed, and adds to the totals.
+run_pass() {
+  say "$1"
+  why=$(obstacle "$1")
+  if [ -n "$why" ]; then
+    echo "$1: left out: $why"
+    echo "$why" >>"$reasons"
+    skipped=$((skipped + 1))
+    return
+  fi
+  if ! build_preset "$1" "build/check-$1-build.log"; then
+    failed=$((failed + 1))
+    return
+  fi
+  log=build/check-$1.log
+  set -- "$1" ctest --preset "$1" -V -j "$(job_count)"
+  [ "$1" != no-uring ] || set -- "$@" -L '^(unit|contract|package)$'
+  pass=$1
+  shift
+  case $pass in
+    asan | tsan) without_aslr "$@" >"$log" 2>&1 ;;
+    *) "$@" >"$log" 2>&1 ;;
+  esac
+  counts=$(awk -v pass="$pass" -v reasons="$reasons" -v log_name="$log" -f cmake/count.awk "$log")
+  echo "$counts" | sed '$d'
+  # The last line that count.awk prints is for us: three numbers.
+  # shellcheck disable=SC2046
+  set -- $(echo "$counts" | tail -n 1)
+  passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+mkdir -p build
+: >"$reasons"
+
+say "Looking for what building and testing need"
+sh cmake/setup.sh || finish
+
+for pass_name in $passes; do
+  run_pass "$pass_name"
+done
+
+if [ -s "$reasons" ]; then
+  say "Why tests were skipped (count, reason)"
+  sort "$reasons" | uniq -c | sort -rn
+fi
+finish

@@ -1,0 +1,21 @@
+# The `uvdio` command. It carries the library in itself, so that it runs from the build directory and
+# wherever it is copied to.
+
+pkg_check_modules(UVDIO_JANSSON REQUIRED IMPORTED_TARGET jansson)
+
+add_executable(uvdio_cli
+  src/cli/main.c
+  src/cli/probe.c
+  src/cli/copy.c
+  src/cli/bench.c
+  src/cli/bench_run.c
+  src/cli/meter.c
+  src/cli/options.c
+  src/cli/progress.c
+  src/cli/report.c
+  src/cli/session.c
+  src/cli/transfer.c)
+uvdio_own_target(uvdio_cli)
+set_target_properties(uvdio_cli PROPERTIES OUTPUT_NAME uvdio)
+target_include_directories(uvdio_cli PRIVATE src/cli)
+target_link_libraries(uvdio_cli PRIVATE uvdio_static PkgConfig::UVDIO_JANSSON m)

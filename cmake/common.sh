@@ -1,0 +1,36 @@
+# Read by setup.sh, demo.sh and check.sh, in the project's root: what they have in common.
+# shellcheck shell=sh
+
+say() { printf '\n== %s\n' "$*"; }
+
+job_count() { nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
+
+# can_link [FLAG...]: whether the compiler makes a program. That it is there proves little: the C library's
+# headers, or a sanitizer's runtime, may be missing. The compiler is the one that CMake would take.
+can_link() {
+  for compiler in "${CC:-cc}" gcc clang; do
+    command -v "${compiler%% *}" >/dev/null 2>&1 || continue
+    probe=$(mktemp -d) || return 1
+    printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' >"$probe/probe.c"
+    # CC may carry flags, hence no quotes.
+    $compiler "$@" "$probe/probe.c" -o "$probe/probe" >/dev/null 2>&1
+    status=$?
+    rm -rf "$probe"
+    return $status
+  done
+  return 1
+}
+
+# build_preset PRESET LOG [CMAKE_OPTION...]: configures and builds. The output goes to LOG, and is shown
+# only where it fails.
+build_preset() {
+  preset=$1 log=$2
+  shift 2
+  mkdir -p "$(dirname "$log")"
+  if cmake --preset "$preset" "$@" >"$log" 2>&1 && cmake --build --preset "$preset" -j "$(job_count)" >>"$log" 2>&1; then
+    return 0
+  fi
+  echo "Building the preset $preset failed. The end of $log:"
+  tail -n 60 "$log"
+  return 1
+}

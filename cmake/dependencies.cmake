@@ -1,0 +1,34 @@
+# What the library stands on: libuv, and on Linux liburing where it is there.
+# Sets UVDIO_HAVE_RING. The imported targets are global, so that they follow uvdio into a project that
+# embeds it, and carry a name of ours, so that they don't meet that project's own.
+
+set(UVDIO_LIBUV_MINIMUM 1.44)
+set(UVDIO_LIBURING_MINIMUM 2.3)
+
+set(UVDIO_WITH_RING AUTO CACHE STRING "The io_uring backend: AUTO (where liburing is found), ON (required), OFF")
+set_property(CACHE UVDIO_WITH_RING PROPERTY STRINGS AUTO ON OFF)
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(UVDIO_LIBUV REQUIRED IMPORTED_TARGET GLOBAL libuv>=${UVDIO_LIBUV_MINIMUM})
+
+set(UVDIO_HAVE_RING OFF)
+if(UVDIO_WITH_RING AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  pkg_check_modules(UVDIO_LIBURING QUIET IMPORTED_TARGET GLOBAL liburing>=${UVDIO_LIBURING_MINIMUM})
+  if(UVDIO_LIBURING_FOUND)
+    set(UVDIO_HAVE_RING ON)
+    message(STATUS "uvdio: io_uring backend, with liburing ${UVDIO_LIBURING_VERSION}")
+  endif()
+endif()
+
+if(NOT UVDIO_HAVE_RING)
+  set(ring_reason "liburing >= ${UVDIO_LIBURING_MINIMUM} was not found")
+  if(NOT UVDIO_WITH_RING)
+    set(ring_reason "UVDIO_WITH_RING is ${UVDIO_WITH_RING}")
+  elseif(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    set(ring_reason "${CMAKE_SYSTEM_NAME} has no io_uring")
+  endif()
+  if(UVDIO_WITH_RING AND NOT UVDIO_WITH_RING STREQUAL "AUTO")
+    message(FATAL_ERROR "UVDIO_WITH_RING is ${UVDIO_WITH_RING}, but ${ring_reason}")
+  endif()
+  message(STATUS "uvdio: no io_uring backend: ${ring_reason}")
+endif()

@@ -1,0 +1,59 @@
+# The library, twice: uvdio_static and uvdio_shared. uvdio::uvdio is one of them (BUILD_SHARED_LIBS).
+
+set(uvdio_sources
+  src/error.c
+  src/memory.c
+  src/buffer.c
+  src/arena.c
+  src/engine.c
+  src/request.c
+  src/file.c
+  src/backend_pool.c
+  src/backend_memory.c
+  src/memory_store.c)
+
+if(UVDIO_HAVE_RING)
+  list(APPEND uvdio_sources src/backend_ring.c)
+endif()
+
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  list(APPEND uvdio_sources src/os_posix.c src/os_linux.c)
+elseif(CMAKE_SYSTEM_NAME STREQUAL "Darwin")
+  list(APPEND uvdio_sources src/os_posix.c src/os_darwin.c)
+elseif(WIN32)
+  list(APPEND uvdio_sources src/os_windows.c)
+else()
+  message(FATAL_ERROR "uvdio has no src/os_*.c for ${CMAKE_SYSTEM_NAME}")
+endif()
+
+add_library(uvdio_static STATIC ${uvdio_sources})
+add_library(uvdio_shared SHARED ${uvdio_sources})
+set_target_properties(uvdio_static PROPERTIES POSITION_INDEPENDENT_CODE ON)
+set_target_properties(uvdio_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
+target_compile_definitions(uvdio_shared
+  PRIVATE UVDIO_BUILDING_SHARED
+  INTERFACE UVDIO_USING_SHARED)
+
+foreach(library uvdio_static uvdio_shared)
+  add_library(uvdio::${library} ALIAS ${library})
+  uvdio_own_target(${library})
+  set_target_properties(${library} PROPERTIES OUTPUT_NAME uvdio)
+  target_include_directories(${library}
+    PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+    PRIVATE src)
+  target_link_libraries(${library} PUBLIC PkgConfig::UVDIO_LIBUV)
+  if(UVDIO_HAVE_RING)
+    target_compile_definitions(${library} PRIVATE UVDIO_HAVE_RING=1)
+    target_link_libraries(${library} PRIVATE PkgConfig::UVDIO_LIBURING)
+  endif()
+endforeach()
+
+if(MSVC) # where an import library would overwrite the static one
+  set_target_properties(uvdio_static PROPERTIES OUTPUT_NAME uvdio_static)
+endif()
+
+if(BUILD_SHARED_LIBS)
+  add_library(uvdio::uvdio ALIAS uvdio_shared)
+else()
+  add_library(uvdio::uvdio ALIAS uvdio_static)
+endif()

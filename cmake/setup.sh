@@ -1,0 +1,209 @@
+#!/bin/sh
+# Installs what building and testing needs and this machine lacks, through the system's package manager:
+# apt-get, dnf, pacman, apk or brew. Where nothing is missing, no package manager is touched, and
+# neither a network nor root is needed.
+#   sh cmake/setup.sh [--no-tests]      --no-tests: only what building needs
+# Exit status: 0 all there, 2 something is missing and could not be installed (it says what and how).
+set -u
+
+cd "$(dirname "$0")/.." || exit 2
+. cmake/common.sh
+
+with_tests=yes
+case ${1:-} in
+  --no-tests) with_tests=no ;;
+  "") ;;
+  *) echo "usage: sh cmake/setup.sh [--no-tests]" >&2; exit 2 ;;
+esac
+
+system=$(uname -s)
+# Where the tools for filesystems are, and which a plain user's PATH may lack.
+PATH=$PATH:/usr/sbin:/sbin
+
+has() { command -v "$1" >/dev/null 2>&1; }
+has_module() { pkg-config --exists "$1" 2>/dev/null; }
+
+cmake_version() { cmake --version 2>/dev/null | sed -n 's/^cmake version \([0-9.]*\).*/\1/p'; }
+
+# CMake 3.25 is the first to read version 6 of the presets.
+has_cmake() {
+  version=$(cmake_version)
+  major=${version%%.*}
+  minor=${version#*.}
+  minor=${minor%%.*}
+  [ -n "$version" ] && { [ "$major" -gt 3 ] || { [ "$major" -eq 3 ] && [ "$minor" -ge 25 ]; }; }
+}
+
+# Prints the names, ours, of what is missing.
+list_missing() {
+  can_link || echo compiler
+  has_cmake || echo cmake
+  has ninja || echo ninja
+  has pkg-config || echo pkg-config
+  has_module "libuv >= 1.44" || echo libuv
+  has_module jansson || echo jansson
+  if [ "$system" = Linux ]; then
+    has_module "liburing >= 2.3" || echo liburing
+  fi
+  if [ "$with_tests" = yes ]; then
+    has_module cmocka || echo cmocka
+  fi
+}
+
+# Tests skip what needs these, and say so. They make filesystems in loop devices: for root, on Linux.
+list_missing_optional() {
+  [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
+  can_link -fsanitize=address,undefined || echo sanitizers
+  [ "$(id -u)" -eq 0 ] || return 0
+  has mkfs.xfs || echo xfs
+  has mkfs.btrfs || echo btrfs
+  has mkfs.ext4 || echo ext4
+  has losetup || echo losetup
+}
+
+find_manager() {
+  candidates="apt-get dnf pacman apk brew"
+  [ "$system" != Darwin ] || candidates=brew
+  for manager in $candidates; do
+    has "$manager" && { echo "$manager"; return; }
+  done
+}
+
+# Prints the packages of manager $1 for our name $2.
+packages() {
+  case $1:$2 in
+    apt-get:compiler) echo gcc libc6-dev ;;
+    apt-get:ninja) echo ninja-build ;;
+    apt-get:libuv) echo libuv1-dev ;;
+    apt-get:liburing | apt-get:cmocka | apt-get:jansson) echo "lib${2#lib}-dev" ;;
+    apt-get:sanitizers) ;; # part of gcc
+    apt-get:losetup) echo mount util-linux ;;
+    dnf:compiler) echo gcc glibc-devel ;;
+    dnf:ninja) echo ninja-build ;;
+    dnf:pkg-config) echo pkgconf-pkg-config ;;
+    dnf:cmocka) echo libcmocka-devel ;;
+    dnf:libuv | dnf:liburing | dnf:jansson) echo "$2-devel" ;;
+    dnf:sanitizers) echo libasan libubsan ;;
+    pacman:compiler) echo gcc glibc linux-api-headers ;;
+    pacman:sanitizers) ;; # part of gcc
+    apk:compiler) echo gcc musl-dev linux-headers ;;
+    apk:ninja) echo samurai ;;
+    apk:liburing) echo liburing-dev linux-headers ;;
+    apk:libuv | apk:cmocka | apk:jansson) echo "$2-dev" ;;
+    apk:sanitizers) ;; # musl has none
+    apk:losetup) echo losetup ;;
+    brew:compiler) ;; # Xcode's, see below
+    *:pkg-config) [ "$1" = apt-get ] && echo pkg-config || echo pkgconf ;;
+    *:xfs) echo xfsprogs ;;
+    *:btrfs) echo btrfs-progs ;;
+    *:ext4) echo e2fsprogs ;;
+    *:losetup) echo util-linux ;;
+    *) echo "$2" ;;
+  esac
+}
+
+# Joins the lines that it reads.
+on_one_line() {
+  # shellcheck disable=SC2046
+  set -- $(cat)
+  echo "$*"
+}
+
+# Prints the packages of manager $1 for all of our names in $2.
+all_packages() {
+  for name in $2; do
+    packages "$1" "$name"
+  done | on_one_line
+}
+
+# Prints the command, without packages, by which manager $1 installs.
+install_command() {
+  case $1 in
+    apt-get) echo "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends" ;;
+    dnf) echo "dnf install -y" ;;
+    pacman) echo "pacman -S --needed --noconfirm" ;;
+    apk) echo "apk add" ;;
+    brew) echo "brew install" ;;
+  esac
+}
+
+# A fresh image has no package lists, or stale ones.
+refresh_command() {
+  case $1 in
+    apt-get) echo "env DEBIAN_FRONTEND=noninteractive apt-get update" ;;
+    pacman) echo "pacman -Sy --noconfirm" ;;
+    apk) echo "apk update" ;;
+    *) echo true ;;
+  esac
+}
+
+# install_packages "SUDO" MANAGER PACKAGES...: without a refresh first, which most machines don't need.
+# shellcheck disable=SC2086
+install_packages() {
+  as_root=$1 chosen=$2
+  install=$(install_command "$chosen")
+  refresh=$(refresh_command "$chosen")
+  shift 2
+  $as_root $install "$@" && return 0
+  $as_root $refresh && $as_root $install "$@"
+}
+
+missing=$(list_missing | on_one_line)
+optional=$(list_missing_optional | on_one_line)
+
+if [ -z "$missing" ]; then
+  echo "Everything that is needed is here."
+  [ -z "$optional" ] || echo "Not here, and not needed (some tests will be skipped): $optional"
+  exit 0
+fi
+
+echo "Missing: $missing"
+manager=$(find_manager)
+if [ -z "$manager" ]; then
+  echo "No package manager that this script knows (apt-get, dnf, pacman, apk, brew) is here." >&2
+  echo "Install by hand: $missing (cmake >= 3.25, libuv >= 1.44, liburing >= 2.3)" >&2
+  exit 2
+fi
+
+if [ "$manager" = brew ] && [ "$missing" != "${missing#compiler}" ]; then
+  echo "No C compiler is here. Install Apple's by: xcode-select --install" >&2
+  exit 2
+fi
+
+needed=$(all_packages "$manager" "$missing")
+as_root=
+if [ "$manager" != brew ] && [ "$(id -u)" -ne 0 ]; then
+  if has sudo && sudo -n true 2>/dev/null; then
+    as_root="sudo -n"
+  else
+    echo "Installing needs root. Run this as root, then start again:" >&2
+    echo "  $(refresh_command "$manager") && $(install_command "$manager") $needed" | sed 's/^  true && /  /' >&2
+    exit 2
+  fi
+fi
+
+echo "Installing with $manager: $needed"
+# shellcheck disable=SC2086
+install_packages "$as_root" "$manager" $needed
+# One by one: some systems lack some of them, and none of them is worth a failure.
+for package in $(all_packages "$manager" "$optional"); do
+  # shellcheck disable=SC2046
+  $as_root $(install_command "$manager") "$package" || echo "Not available here, going on without: $package"
+done
+
+# What counts is not what the manager says but what is there now.
+missing=$(list_missing | on_one_line)
+if [ -n "$missing" ]; then
+  echo "Still missing after the installation: $missing" >&2
+  if has cmake && ! has_cmake; then
+    echo "cmake is too old: this is $(cmake_version), 3.25 is needed, and $manager has no newer one." >&2
+  fi
+  for wanted in "libuv 1.44" "liburing 2.3"; do
+    module=${wanted% *}
+    if has_module "$module" && ! has_module "$module >= ${wanted#* }"; then
+      echo "$module is too old: this is $(pkg-config --modversion "$module"), ${wanted#* } is needed." >&2
+    fi
+  done
+  exit 2
+fi
+echo "Everything that is needed is here."

@@ -1,0 +1,257 @@
+/*
+ * Arenas: one mapping cut into equal frames, and a lock-free stack of the free ones.
+ *
+ *   links[i]   for a free frame: the next free one, or LINK_END. For a frame that is out: LINK_OUT.
+ *   top        low half: the first free frame, or LINK_END; high half: a tag that changes at every
+ *              push and pop, so that a stale comparison fails although the same frame is on top
+ *              again.
+ *
+ * A release first claims the frame by swapping LINK_OUT for LINK_END, and only one thread can: that is
+ * what makes a second release an error instead of a corrupted stack.
+ */
+#include <assert.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "buffer.h"
+#include "memory.h"
+#include "os.h"
+
+#define LINK_END UINT32_MAX
+#define LINK_OUT (UINT32_MAX - 1)
+#define FRAMES_MAX ((size_t)UINT32_MAX - 2)
+#define KNOWN_FLAGS                                                                    \
+  (UVDIO_ARENA_ZEROED | UVDIO_ARENA_HUGE_PAGES | UVDIO_ARENA_LOCKED | \
+   UVDIO_ARENA_GUARD_PAGES)
+
+struct uvdio_arena_s {
+  char* base;
+  size_t size;        /* bytes mapped */
+  size_t frame_size;  /* bytes that a user sees */
+  size_t stride;      /* bytes from one frame to the next: frame_size, and the guard page */
+  size_t frame_count;
+  unsigned flags;
+  atomic_size_t frames_out;
+  _Atomic uint64_t top;
+  _Atomic uint32_t* links;
+};
+
+static uint64_t next_top(uint64_t top, uint32_t frame) {
+  return ((top >> 32) + 1) << 32 | frame;
+}
+
+static int check_options(const uvdio_arena_options_t* options, size_t frame_size) {
+  if ((options->flags & ~KNOWN_FLAGS) != 0) {
+    return UV_EINVAL;
+  }
+  if (!uvdio__is_aligned(NULL, frame_size)) {
+    return UVDIO_EALIGN;
+  }
+  if (options->frame_count == 0 || options->frame_count > FRAMES_MAX) {
+    return UVDIO_ELAYOUT;
+  }
+  return 0;
+}
+
+/* Guards every frame, or makes every guard accessible again. Stops at the first that the system refuses. */
+static int protect_guards(uvdio_arena_t* arena, int accessible) {
+  size_t guard = arena->stride - arena->frame_size;
+  size_t i;
+
+  for (i = 0; i < arena->frame_count; i++) {
+    char* end = arena->base + i * arena->stride + arena->frame_size;
+    int error = uvdio__os_protect(end, guard, accessible);
+    if (error != 0) {
+      return error;
+    }
+  }
+  return 0;
+}
+
+static int apply_flags(uvdio_arena_t* arena) {
+  int error = 0;
+
+  if ((arena->flags & UVDIO_ARENA_HUGE_PAGES) != 0) {
+    error = uvdio__os_advise_huge(arena->base, arena->size);
+  }
+  if (error == 0 && (arena->flags & UVDIO_ARENA_LOCKED) != 0) {
+    error = uvdio__os_lock(arena->base, arena->size);
+  }
+  if (error == 0 && (arena->flags & UVDIO_ARENA_GUARD_PAGES) != 0) {
+    error = protect_guards(arena, 0);
+  }
+  return error;
+}
+
+static void free_memory(uvdio_arena_t* arena) {
+  if (arena->base != NULL) {
+    if ((arena->flags & UVDIO_ARENA_GUARD_PAGES) != 0) {
+      (void)protect_guards(arena, 1);
+    }
+    if ((arena->flags & UVDIO_ARENA_LOCKED) != 0) {
+      uvdio__os_unlock(arena->base, arena->size);
+    }
+  }
+  uvdio__free(arena->base, arena->size, UVDIO_ALIGNMENT);
+  uvdio__free(arena->links, arena->frame_count * sizeof(*arena->links), UVDIO__STRUCT_ALIGN);
+  uvdio__free(arena, sizeof(*arena), UVDIO__STRUCT_ALIGN);
+}
+
+/* Strings all frames together, the first one on top. */
+static void fill_stack(uvdio_arena_t* arena) {
+  size_t i;
+
+  for (i = 0; i < arena->frame_count; i++) {
+    atomic_init(&arena->links[i], (uint32_t)(i + 1));
+  }
+  atomic_init(&arena->links[arena->frame_count - 1], LINK_END);
+  atomic_init(&arena->top, 0);
+  atomic_init(&arena->frames_out, 0);
+}
+
+static int allocate_memory(uvdio_arena_t* arena) {
+  arena->base = uvdio__alloc(arena->size, UVDIO_ALIGNMENT, 1);
+  arena->links = uvdio__alloc(arena->frame_count * sizeof(*arena->links), UVDIO__STRUCT_ALIGN, 0);
+  if (arena->base == NULL || arena->links == NULL) {
+    return UV_ENOMEM;
+  }
+  fill_stack(arena);
+  return apply_flags(arena);
+}
+
+int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_options_t* options) {
+  uvdio_arena_t* fresh;
+  size_t frame_size;
+  size_t stride;
+  int error;
+
+  if (arena == NULL || options == NULL) {
+    return UV_EINVAL;
+  }
+  frame_size = options->frame_size == 0 ? UVDIO_PAGE_SIZE : options->frame_size;
+  error = check_options(options, frame_size);
+  if (error != 0) {
+    return error;
+  }
+  stride = frame_size;
+  if ((options->flags & UVDIO_ARENA_GUARD_PAGES) != 0) {
+    stride += uvdio__os_page_size();
+  }
+  if (stride < frame_size || options->frame_count > (size_t)PTRDIFF_MAX / stride) {
+    return UVDIO_EOVERFLOW;
+  }
+  fresh = uvdio__alloc(sizeof(*fresh), UVDIO__STRUCT_ALIGN, 1);
+  if (fresh == NULL) {
+    return UV_ENOMEM;
+  }
+  fresh->frame_size = frame_size;
+  fresh->stride = stride;
+  fresh->frame_count = options->frame_count;
+  fresh->size = stride * options->frame_count;
+  fresh->flags = options->flags;
+  error = allocate_memory(fresh);
+  if (error != 0) {
+    free_memory(fresh);
+    return error;
+  }
+  *arena = fresh;
+  return 0;
+}
+
+int uvdio_arena_destroy(uvdio_arena_t* arena, size_t* frames_out) {
+  size_t out;
+
+  if (arena == NULL) {
+    return UV_EINVAL;
+  }
+  out = atomic_load_explicit(&arena->frames_out, memory_order_acquire);
+  if (frames_out != NULL) {
+    *frames_out = out;
+  }
+  if (out != 0) {
+    return UV_EBUSY;
+  }
+  free_memory(arena);
+  return 0;
+}
+
+int uvdio_arena_acquire(uvdio_arena_t* arena, uvdio_buf_t* frame) {
+  uint64_t top;
+  uint32_t index;
+
+  if (arena == NULL || frame == NULL) {
+    return UV_EINVAL;
+  }
+  top = atomic_load_explicit(&arena->top, memory_order_acquire);
+  for (;;) {
+    uint32_t next;
+    index = (uint32_t)top;
+    if (index == LINK_END) {
+      return UV_ENOBUFS;
+    }
+    /* May be stale when another thread took the frame meanwhile; then the tag has moved on. */
+    next = atomic_load_explicit(&arena->links[index], memory_order_relaxed);
+    if (atomic_compare_exchange_weak_explicit(&arena->top, &top, next_top(top, next),
+                                              memory_order_acq_rel, memory_order_acquire)) {
+      break;
+    }
+  }
+  atomic_fetch_add_explicit(&arena->frames_out, 1, memory_order_relaxed);
+  frame->base = arena->base + index * arena->stride;
+  frame->cap = arena->frame_size;
+  frame->len = 0;
+  frame->owner_ = arena;
+  if ((arena->flags & UVDIO_ARENA_ZEROED) != 0) {
+    memset(frame->base, 0, frame->cap);
+    frame->len = frame->cap;
+  }
+  /* From here on the frame can be released, so this comes last. */
+  atomic_store_explicit(&arena->links[index], LINK_OUT, memory_order_release);
+  return 0;
+}
+
+int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame) {
+  size_t distance = (size_t)(frame->base - arena->base);
+  size_t index = distance / arena->stride;
+  uint32_t expected = LINK_OUT;
+  uint64_t top;
+
+  if (index >= arena->frame_count || distance % arena->stride != 0) {
+    return UVDIO_EFOREIGN;
+  }
+  if (!atomic_compare_exchange_strong_explicit(&arena->links[index], &expected, LINK_END,
+                                               memory_order_acq_rel, memory_order_relaxed)) {
+    return UVDIO_EDOUBLE;
+  }
+  top = atomic_load_explicit(&arena->top, memory_order_relaxed);
+  do {
+    atomic_store_explicit(&arena->links[index], (uint32_t)top, memory_order_relaxed);
+  } while (!atomic_compare_exchange_weak_explicit(&arena->top, &top,
+                                                  next_top(top, (uint32_t)index),
+                                                  memory_order_acq_rel, memory_order_relaxed));
+  atomic_fetch_sub_explicit(&arena->frames_out, 1, memory_order_release);
+  return 0;
+}
+
+int uvdio_arena_frames(const uvdio_arena_t* arena, uvdio_chunks_t* chunks) {
+  if (arena == NULL || chunks == NULL) {
+    return UV_EINVAL;
+  }
+  chunks->base_ = arena->base;
+  chunks->len_ = 0;
+  chunks->cap_ = arena->size;
+  chunks->chunk_ = arena->frame_size;
+  chunks->stride_ = arena->stride;
+  return 0;
+}
+
+int uvdio_arena_info(const uvdio_arena_t* arena, uvdio_arena_info_t* info) {
+  if (arena == NULL || info == NULL) {
+    return UV_EINVAL;
+  }
+  info->frame_size = arena->frame_size;
+  info->frame_count = arena->frame_count;
+  info->frames_out = atomic_load_explicit(&arena->frames_out, memory_order_relaxed);
+  info->flags = arena->flags;
+  return 0;
+}

@@ -1,0 +1,101 @@
+/*
+ * The contract between the engine and what executes requests.
+ *
+ * A lane is one backend at work in one engine: its queue, its limit, its state. An engine has one lane for its
+ * own backend, and next to a ring a second one for what the ring can't do (the pool).
+ *
+ *                        lane_start                      uvdio__lane_done
+ *   waiting ──────────────────────────────► running ─────────────────────► completed or held or waiting
+ *   (accepted, oldest first, unbounded)     (at most depth: kernel, worker)
+ *
+ * What a backend promises:
+ *   - submit accepts a request (0), and then uvdio__lane_done() follows exactly once; or refuses it, and
+ *     then it never follows. UV_EAGAIN: not now, ask again. UV_ENOSYS: never, use another lane.
+ *   - uvdio__lane_done() is not called from inside submit, and comes only when nobody but the library can touch
+ *     the request's buffer any more.
+ *   - It never calls the user's code.
+ *   - What it sets up on the loop neither keeps the loop alive nor wakes it without a reason.
+ */
+#ifndef UVDIO_BACKEND_H
+#define UVDIO_BACKEND_H
+
+#include "uvdio.h"
+
+typedef struct uvdio__lane_s uvdio__lane_t;
+typedef struct uvdio__backend_s uvdio__backend_t;
+
+/* An intrusive list of requests. A request is on one list at most, and its state_ tells on which. */
+typedef uvdio_list_t_ uvdio__list_t;
+
+struct uvdio__backend_s {
+  const char* name;
+
+  /* So many submissions are flushed at once instead of at the end of the loop's turn, and so is one that finds
+   * nothing in flight. 0: only ever at the end of the turn. */
+  unsigned batch;
+
+  /* Sets up lane->state for lane->depth requests. `reason` receives why it works, or why not. On error nothing
+   * is left behind. Not yet on the loop's thread, perhaps. */
+  int (*init)(uvdio__lane_t* lane, char* reason, size_t size);
+
+  /* Takes a request, as promised above. */
+  int (*submit)(uvdio__lane_t* lane, uvdio_req_t* req);
+
+  /* Sends on what submit has collected (lane->unflushed). May finish requests. */
+  void (*flush)(uvdio__lane_t* lane);
+
+  /* Tries to make a running request (req->cancelled_ is set) end early. Never finishes it itself. */
+  void (*cancel)(uvdio__lane_t* lane, uvdio_req_t* req);
+
+  /* Performs the request on the calling thread, blocking; returns what uvdio__lane_done() would be given. Only this
+   * one may run on another thread, and touches nothing but the request's arguments. */
+  int64_t (*perform)(const uvdio__lane_t* lane, uvdio_req_t* req);
+
+  /* Gives everything back; nothing is running. A handle on the loop is closed through
+   * uvdio__engine_close_handle(), and lane->state freed only when it is. In a forked child requests
+   * may still be marked as with a worker; nothing of the parent's is touched. */
+  void (*close)(uvdio__lane_t* lane);
+};
+
+struct uvdio__lane_s {
+  const uvdio__backend_t* backend;
+  uvdio_t* engine;
+  uvdio__list_t waiting;
+  uvdio__list_t running;
+  unsigned depth;
+  unsigned in_flight; /* length of `running` */
+  unsigned unflushed; /* submissions that flush has yet to send on */
+  void* state;        /* the backend's own */
+};
+
+#ifdef UVDIO_HAVE_RING
+extern const uvdio__backend_t uvdio__backend_ring;
+#endif
+extern const uvdio__backend_t uvdio__backend_pool;
+extern const uvdio__backend_t uvdio__backend_memory;
+
+/* 0 when a ring can be used here and now, or what stands in the way; `reason` puts it into words. Any thread. */
+int uvdio__ring_probe(char* reason, size_t size);
+
+/* A running request has ended, with bytes or a negative code. */
+void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result);
+
+/* A running request takes another step on this lane. */
+void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req);
+
+/* Hands a running request over to the engine's pool: this lane can't execute it. */
+void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req);
+
+/* The lane's backend has become unusable. `reason` tells why; from now on the engine's pool does the work. What
+ * is running still ends through uvdio__lane_done() or uvdio__lane_punt(). */
+void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason);
+
+/* There is something to flush or to call back: keeps the loop from blocking until its next turn. */
+void uvdio__engine_wake(uvdio_t* engine);
+
+/* Starts to close a handle of a backend; `on_closed` frees its memory and ends with
+ * uvdio__engine_handle_closed(). */
+void uvdio__engine_close_handle(uvdio_t* engine, uv_handle_t* handle, uv_close_cb on_closed);
+void uvdio__engine_handle_closed(uvdio_t* engine);
+
+#endif /* UVDIO_BACKEND_H */

@@ -1,0 +1,111 @@
+/*
+ * Memory: files in a store of the engine's own. Requests wait on the lane until the next flush, at the loop's next
+ * turn, performs them in order; that makes them asynchronous like everybody else's.
+ */
+#include <assert.h>
+#include <stdio.h>
+
+#include "internal.h"
+#include "memory_store.h"
+
+static int init_memory(uvdio__lane_t* lane, char* reason, size_t size) {
+  lane->state = uvdio__store_create();
+  if (lane->state == NULL) {
+    return UV_ENOMEM;
+  }
+  (void)snprintf(reason, size, "it was asked for (option or environment variable UVDIO_BACKEND)");
+  return 0;
+}
+
+static int submit_to_memory(uvdio__lane_t* lane, uvdio_req_t* req) {
+  (void)req;
+  lane->unflushed++;
+  return 0;
+}
+
+static int64_t open_node(uvdio__store_t* store, uvdio_req_t* req) {
+  uvdio__opening_t* opening = uvdio__opening_of(req);
+  uvdio__node_t* node;
+  int error = uvdio__store_open(store, opening->path, opening->flags, &node);
+
+  if (error != 0) {
+    return error;
+  }
+  opening->descriptor = (intptr_t)node;
+  opening->direct = 1;
+  opening->filesystem = "memory";
+  return 0;
+}
+
+static int64_t transfer(uvdio__node_t* node, uvdio_req_t* req) {
+  char* base = req->buf_.base + req->transferred;
+  uint64_t offset = req->offset_ + req->transferred;
+
+  if (req->op == UVDIO_OP_READ) {
+    return uvdio__node_read(node, base, uvdio__request_rest(req), offset);
+  }
+  return uvdio__node_write(node, base, uvdio__request_rest(req), offset);
+}
+
+static int64_t perform_in_memory(const uvdio__lane_t* lane, uvdio_req_t* req) {
+  uvdio__node_t* node = req->file->handle_.node;
+
+  switch (req->op) {
+    case UVDIO_OP_OPEN:
+      return open_node(lane->state, req);
+    case UVDIO_OP_READ:
+    case UVDIO_OP_WRITE:
+      return transfer(node, req);
+    case UVDIO_OP_SIZE:
+      return (int64_t)uvdio__node_size(node);
+    case UVDIO_OP_TRUNCATE:
+      uvdio__node_truncate(node, req->offset_);
+      return 0;
+    case UVDIO_OP_PREALLOCATE:
+      if (req->offset_ > uvdio__node_size(node)) {
+        uvdio__node_truncate(node, req->offset_);
+      }
+      return 0;
+    case UVDIO_OP_SYNC_DATA:
+    case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_CLOSE:
+      return 0;
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  assert(0 && "a request without an operation");
+  return UV_EINVAL;
+}
+
+/* What finishing these starts anew is for the next flush. */
+static void flush_memory(uvdio__lane_t* lane) {
+  unsigned count = lane->unflushed;
+
+  lane->unflushed = 0;
+  while (count-- > 0) {
+    uvdio_req_t* req = lane->running.head;
+    uvdio__lane_done(lane, req, req->cancelled_ ? UV_ECANCELED : perform_in_memory(lane, req));
+  }
+}
+
+static void cancel_in_memory(uvdio__lane_t* lane, uvdio_req_t* req) {
+  (void)lane;
+  (void)req; /* The flush looks at req->cancelled_. */
+}
+
+static void close_memory(uvdio__lane_t* lane) {
+  uvdio__store_destroy(lane->state);
+  lane->state = NULL;
+}
+
+const uvdio__backend_t uvdio__backend_memory = {
+    .name = "memory",
+    .batch = 0,
+    .init = init_memory,
+    .submit = submit_to_memory,
+    .flush = flush_memory,
+    .cancel = cancel_in_memory,
+    .perform = perform_in_memory,
+    .close = close_memory,
+};

@@ -1,0 +1,144 @@
+/*
+ * The pool: every request is one work on libuv's threadpool, which performs it with a blocking system call. The
+ * works are the lane's own, as many as its depth, so that a request carries none and nothing is allocated
+ * per operation.
+ */
+#include <assert.h>
+#include <stdio.h>
+
+#include "internal.h"
+#include "memory.h"
+
+typedef struct slot_s {
+  uv_work_t work; /* work.data: the lane */
+  uvdio_req_t* req;
+  int64_t result;
+  struct slot_s* next_free;
+} slot_t;
+
+typedef struct pool_s {
+  slot_t* slots;
+  slot_t* free;
+  unsigned count;
+  unsigned busy;
+} pool_t;
+
+static void free_pool(pool_t* pool) {
+  if (pool->slots != NULL) {
+    uvdio__free(pool->slots, pool->count * sizeof(slot_t), UVDIO__STRUCT_ALIGN);
+  }
+  uvdio__free(pool, sizeof(*pool), UVDIO__STRUCT_ALIGN);
+}
+
+static void fill_free_list(uvdio__lane_t* lane, pool_t* pool) {
+  unsigned i;
+
+  for (i = pool->count; i > 0; i--) {
+    slot_t* slot = &pool->slots[i - 1];
+    slot->work.data = lane;
+    slot->next_free = pool->free;
+    pool->free = slot;
+  }
+}
+
+static int init_pool(uvdio__lane_t* lane, char* reason, size_t size) {
+  pool_t* pool = uvdio__alloc(sizeof(*pool), UVDIO__STRUCT_ALIGN, 1);
+
+  if (pool == NULL) {
+    return UV_ENOMEM;
+  }
+  pool->count = lane->depth;
+  pool->slots = uvdio__alloc(pool->count * sizeof(slot_t), UVDIO__STRUCT_ALIGN, 1);
+  if (pool->slots == NULL) {
+    free_pool(pool);
+    return UV_ENOMEM;
+  }
+  fill_free_list(lane, pool);
+  lane->state = pool;
+  (void)snprintf(reason, size, "it was asked for (option or environment variable UVDIO_BACKEND)");
+  return 0;
+}
+
+/* On a worker thread. Everything that it reads stays as it is until run_slot_done. */
+static void run_slot(uv_work_t* work) {
+  slot_t* slot = (slot_t*)(void*)work;
+  slot->result = uvdio__request_perform(slot->req);
+}
+
+static void run_slot_done(uv_work_t* work, int status) {
+  slot_t* slot = (slot_t*)(void*)work;
+  uvdio__lane_t* lane = work->data;
+  uvdio_req_t* req = slot->req;
+  pool_t* pool;
+
+  if (lane == NULL || uvdio__engine_is_forked(lane->engine)) {
+    return; /* The parent's work, seen in a forked child. */
+  }
+  pool = lane->state;
+  slot->req = NULL;
+  slot->next_free = pool->free;
+  pool->free = slot;
+  pool->busy--;
+  uvdio__lane_done(lane, req, status == UV_ECANCELED ? UV_ECANCELED : slot->result);
+}
+
+static int submit_to_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
+  pool_t* pool = lane->state;
+  slot_t* slot = pool->free;
+
+  assert(slot != NULL && pool->busy < pool->count);
+  slot->req = req;
+  if (uv_queue_work(lane->engine->loop, &slot->work, run_slot, run_slot_done) != 0) {
+    slot->req = NULL;
+    return UVDIO_EJOIN;
+  }
+  pool->free = slot->next_free;
+  pool->busy++;
+  req->worker_ = slot;
+  return 0;
+}
+
+static void flush_pool(uvdio__lane_t* lane) {
+  (void)lane;
+}
+
+/* Succeeds only while no thread has taken the work; then run_slot_done comes with UV_ECANCELED. */
+static void cancel_in_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
+  slot_t* slot = req->worker_;
+
+  (void)lane;
+  assert(slot != NULL && slot->req == req);
+  (void)uv_cancel((uv_req_t*)&slot->work);
+}
+
+static int64_t perform_here(const uvdio__lane_t* lane, uvdio_req_t* req) {
+  (void)lane;
+  return uvdio__request_perform(req);
+}
+
+/* In a forked child libuv may still hold works of the parent, so their memory stays. */
+static void close_pool(uvdio__lane_t* lane) {
+  pool_t* pool = lane->state;
+  unsigned i;
+
+  assert(pool->busy == 0 || uvdio__engine_is_forked(lane->engine));
+  lane->state = NULL;
+  if (pool->busy == 0) {
+    free_pool(pool);
+    return;
+  }
+  for (i = 0; i < pool->count; i++) {
+    pool->slots[i].work.data = NULL;
+  }
+}
+
+const uvdio__backend_t uvdio__backend_pool = {
+    .name = "pool",
+    .batch = 0,
+    .init = init_pool,
+    .submit = submit_to_pool,
+    .flush = flush_pool,
+    .cancel = cancel_in_pool,
+    .perform = perform_here,
+    .close = close_pool,
+};

@@ -1,0 +1,278 @@
+/*
+ * Buffers: one handle for three origins. Everything here is plain memory handling and may run on any thread.
+ */
+#include "buffer.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "memory.h"
+
+const char uvdio__heap;
+
+static int is_heap(const uvdio_buf_t* buf) {
+  return buf->owner_ == &uvdio__heap;
+}
+
+static size_t min_size(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
+/* The initialised part of `length` bytes that begin at `offset`. */
+static size_t initialised_within(size_t len, size_t offset, size_t length) {
+  return len <= offset ? 0 : min_size(len - offset, length);
+}
+
+/* Rounds up to the alignment; 0 when there is no such size. */
+static size_t round_up(size_t size) {
+  size_t mask = UVDIO_ALIGNMENT - 1;
+  return size > (size_t)PTRDIFF_MAX - mask ? 0 : (size + mask) & ~mask;
+}
+
+static int allocate(uvdio_buf_t* buf, size_t cap, size_t len, int zeroed) {
+  char* base;
+
+  if (buf == NULL) {
+    return UV_EINVAL;
+  }
+  cap = round_up(cap);
+  if (cap == 0) {
+    return UVDIO_ELAYOUT;
+  }
+  base = uvdio__alloc(cap, UVDIO_ALIGNMENT, zeroed);
+  if (base == NULL) {
+    return UV_ENOMEM;
+  }
+  buf->base = base;
+  buf->len = len;
+  buf->cap = cap;
+  buf->owner_ = &uvdio__heap;
+  return 0;
+}
+
+int uvdio_buf_alloc(uvdio_buf_t* buf, size_t cap) {
+  return allocate(buf, cap, 0, 0);
+}
+
+int uvdio_buf_zeroed(uvdio_buf_t* buf, size_t size) {
+  return allocate(buf, size, size, 1);
+}
+
+int uvdio_buf_page(uvdio_buf_t* buf) {
+  return allocate(buf, UVDIO_PAGE_SIZE, UVDIO_PAGE_SIZE, 1);
+}
+
+int uvdio_buf_blob(uvdio_buf_t* buf) {
+  return allocate(buf, UVDIO_BLOB_SIZE, UVDIO_BLOB_SIZE, 1);
+}
+
+int uvdio_buf_blob_uninit(uvdio_buf_t* buf) {
+  return allocate(buf, UVDIO_BLOB_SIZE, UVDIO_BLOB_SIZE, 0);
+}
+
+int uvdio_buf_clone(uvdio_buf_t* copy, const uvdio_buf_t* source) {
+  uvdio_buf_t fresh;
+  int error;
+
+  if (copy == NULL || source == NULL || source->base == NULL) {
+    return UV_EINVAL;
+  }
+  error = allocate(&fresh, source->cap, source->len, 0);
+  if (error != 0) {
+    return error;
+  }
+  assert(source->len <= source->cap);
+  memcpy(fresh.base, source->base, source->len);
+  *copy = fresh;
+  return 0;
+}
+
+uvdio_buf_origin_t uvdio_buf_origin(const uvdio_buf_t* buf) {
+  if (buf == NULL || buf->base == NULL) {
+    return UVDIO_BUF_EMPTY;
+  }
+  if (buf->owner_ == NULL) {
+    return UVDIO_BUF_VIEW;
+  }
+  return is_heap(buf) ? UVDIO_BUF_HEAP : UVDIO_BUF_ARENA;
+}
+
+int uvdio_buf_release(uvdio_buf_t* buf) {
+  int error = 0;
+
+  if (buf == NULL) {
+    return UV_EINVAL;
+  }
+  switch (uvdio_buf_origin(buf)) {
+    case UVDIO_BUF_HEAP:
+      uvdio__free(buf->base, buf->cap, UVDIO_ALIGNMENT);
+      break;
+    case UVDIO_BUF_ARENA:
+      error = uvdio__arena_release((uvdio_arena_t*)(uintptr_t)buf->owner_, buf);
+      break;
+    case UVDIO_BUF_VIEW:
+    case UVDIO_BUF_EMPTY:
+      break;
+  }
+  if (error == 0) {
+    *buf = uvdio__empty_buf();
+  }
+  return error;
+}
+
+int uvdio_buf_set_len(uvdio_buf_t* buf, size_t len) {
+  if (buf == NULL) {
+    return UV_EINVAL;
+  }
+  if (len > buf->cap) {
+    return UVDIO_EOVERFLOW;
+  }
+  buf->len = len;
+  return 0;
+}
+
+/* Appends what does not fit by moving to a larger heap block. `data` may lie in the old one, which is
+ * therefore freed last. */
+static int grow_and_append(uvdio_buf_t* buf, const void* data, size_t size) {
+  size_t needed = buf->len + size;
+  size_t doubled = buf->cap > SIZE_MAX / 2 ? needed : buf->cap * 2;
+  uvdio_buf_t larger;
+  int error = allocate(&larger, needed > doubled ? needed : doubled, needed, 0);
+
+  if (error != 0) {
+    return error == UVDIO_ELAYOUT ? UVDIO_EOVERFLOW : error;
+  }
+  if (buf->len > 0) {
+    memcpy(larger.base, buf->base, buf->len);
+  }
+  memcpy(larger.base + buf->len, data, size);
+  if (buf->base != NULL) {
+    uvdio__free(buf->base, buf->cap, UVDIO_ALIGNMENT);
+  }
+  *buf = larger;
+  return 0;
+}
+
+int uvdio_buf_extend(uvdio_buf_t* buf, const void* data, size_t size) {
+  if (buf == NULL || (data == NULL && size > 0)) {
+    return UV_EINVAL;
+  }
+  if (size == 0) {
+    return 0;
+  }
+  if (size > SIZE_MAX - buf->len) {
+    return UVDIO_EOVERFLOW;
+  }
+  if (buf->len + size <= buf->cap) {
+    memmove(buf->base + buf->len, data, size);
+    buf->len += size;
+    return 0;
+  }
+  if (buf->base != NULL && !is_heap(buf)) {
+    return UV_ENOBUFS;
+  }
+  return grow_and_append(buf, data, size);
+}
+
+int uvdio_buf_into_raw_parts(uvdio_buf_t* buf, char** base, size_t* len, size_t* cap) {
+  if (buf == NULL || base == NULL || len == NULL || cap == NULL || buf->base == NULL ||
+      !is_heap(buf)) {
+    return UV_EINVAL;
+  }
+  *base = buf->base;
+  *len = buf->len;
+  *cap = buf->cap;
+  *buf = uvdio__empty_buf();
+  return 0;
+}
+
+int uvdio_buf_from_raw_parts(uvdio_buf_t* buf, char* base, size_t len, size_t cap) {
+  if (buf == NULL || base == NULL) {
+    return UV_EINVAL;
+  }
+  if (!uvdio__is_aligned(base, cap)) {
+    return UVDIO_EALIGN;
+  }
+  if (cap == 0) {
+    return UVDIO_ELAYOUT;
+  }
+  if (len > cap) {
+    return UVDIO_EOVERFLOW;
+  }
+  buf->base = base;
+  buf->len = len;
+  buf->cap = cap;
+  buf->owner_ = &uvdio__heap;
+  return 0;
+}
+
+int uvdio_buf_describe(const uvdio_buf_t* buf, char* text, size_t size) {
+  static const char* const origins[] = {"empty", "heap", "arena", "view"};
+  uvdio_buf_origin_t origin = uvdio_buf_origin(buf);
+
+  if (buf == NULL || (text == NULL && size > 0)) {
+    return UV_EINVAL;
+  }
+  if (origin == UVDIO_BUF_EMPTY) {
+    return snprintf(text, size, "empty buffer");
+  }
+  return snprintf(text, size, "%s buffer 0x%" PRIxPTR ", %zu of %zu bytes", origins[origin],
+                  (uintptr_t)buf->base, buf->len, buf->cap);
+}
+
+int uvdio_buf_slice(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf_t* view) {
+  if (buf == NULL || view == NULL || buf->base == NULL) {
+    return UV_EINVAL;
+  }
+  if (offset > buf->len || len > buf->len - offset) {
+    return UVDIO_EOVERFLOW;
+  }
+  *view = uvdio_buf_slice_unchecked(buf, offset, len);
+  return 0;
+}
+
+int uvdio_buf_slice_data(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf_t* view) {
+  size_t initialised;
+
+  if (buf == NULL || view == NULL || buf->base == NULL) {
+    return UV_EINVAL;
+  }
+  if (offset > buf->cap || len > buf->cap - offset) {
+    return UVDIO_EOVERFLOW;
+  }
+  initialised = initialised_within(buf->len, offset, len);
+  *view = uvdio_buf_with_len(uvdio_buf_wrap(buf->base + offset, len), initialised);
+  return 0;
+}
+
+int uvdio_buf_chunks(const uvdio_buf_t* buf, size_t chunk, uvdio_chunks_t* chunks) {
+  if (buf == NULL || chunks == NULL || buf->base == NULL || chunk == 0) {
+    return UV_EINVAL;
+  }
+  if (!uvdio__is_aligned(NULL, chunk)) {
+    return UVDIO_EALIGN;
+  }
+  chunks->base_ = buf->base;
+  chunks->len_ = buf->len;
+  chunks->cap_ = buf->cap;
+  chunks->chunk_ = chunk;
+  chunks->stride_ = chunk;
+  return 0;
+}
+
+int uvdio_chunks_next(uvdio_chunks_t* chunks, uvdio_buf_t* view) {
+  size_t step;
+
+  if (chunks == NULL || view == NULL || chunks->cap_ == 0) {
+    return 0;
+  }
+  *view = uvdio_buf_wrap(chunks->base_, min_size(chunks->chunk_, chunks->cap_));
+  view->len = min_size(view->cap, chunks->len_);
+  step = min_size(chunks->stride_, chunks->cap_);
+  chunks->base_ += step;
+  chunks->cap_ -= step;
+  chunks->len_ -= min_size(step, chunks->len_);
+  return 1;
+}

@@ -1,0 +1,26 @@
+/*
+ * What the rest of the library needs to know about buffers: how an origin is told, and how a frame goes home.
+ *
+ * uvdio_buf_t.owner_ is null for views (and empty handles), the address of uvdio__heap for heap buffers, and
+ * the arena for frames.
+ */
+#ifndef UVDIO_BUFFER_H
+#define UVDIO_BUFFER_H
+
+#include "uvdio.h"
+
+extern const char uvdio__heap;
+
+static inline uvdio_buf_t uvdio__empty_buf(void) {
+  uvdio_buf_t empty = {NULL, 0, 0, NULL};
+  return empty;
+}
+
+static inline int uvdio__is_aligned(const void* base, size_t size) {
+  return (((uintptr_t)base | size) & (UVDIO_ALIGNMENT - 1)) == 0;
+}
+
+/* Returns the frame to the arena: 0, UVDIO_EFOREIGN or UVDIO_EDOUBLE. Any thread. */
+int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame);
+
+#endif /* UVDIO_BUFFER_H */

@@ -1,0 +1,738 @@
+/*
+ * The engine: accepts requests, hands them to its lanes, and calls back. One turn of the loop:
+ *
+ *   idle      while something is unflushed or completed: fill and flush the lanes; libuv does not block
+ *   poll      the ring's eventfd or the threadpool's results: lanes move requests to `completed`
+ *   check     callbacks, a bounded number; then fill and flush the lanes with what those submitted
+ *
+ * The check handle is always active. It keeps the loop alive while requests are pending and costs one call per
+ * turn otherwise. The idle handle is active only while needed, so that a loop with nothing to do sleeps; as
+ * long as it is, nothing submitted from any phase, or outside uv_run(), can be left behind.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "buffer.h"
+#include "internal.h"
+#include "memory.h"
+
+#define CALLBACKS_PER_TURN_DEFAULT 256
+/* More works than libuv has threads for (UV_THREADPOOL_SIZE is at most 1024) only stand in its queue. */
+#define POOL_DEPTH_MAX 1024
+
+static void on_idle(uv_idle_t* handle);
+
+static uvdio__lane_t* pool_of(uvdio_t* engine) {
+  return &engine->lanes[engine->lane_count - 1];
+}
+
+static void bind_thread(uvdio_t* engine) {
+  if (!engine->bound) {
+    engine->thread = uv_thread_self();
+    engine->bound = 1;
+  }
+}
+
+static int is_other_thread(const uvdio_t* engine) {
+  uv_thread_t self = uv_thread_self();
+  return engine->bound && !uv_thread_equal(&self, &engine->thread);
+}
+
+int uvdio__engine_check(const uvdio_t* engine) {
+  if (engine->closing) {
+    return UV_EBADF;
+  }
+  if (uvdio__engine_is_forked(engine)) {
+    return UVDIO_EFORK;
+  }
+  return is_other_thread(engine) ? UVDIO_ETHREAD : 0;
+}
+
+void uvdio__engine_wake(uvdio_t* engine) {
+  if (!engine->idling) {
+    int error = uv_idle_start(&engine->idle, on_idle);
+    assert(error == 0);
+    (void)error;
+    engine->idling = 1;
+  }
+}
+
+/*
+ * Lanes
+ */
+
+static void run_elsewhere(uvdio__lane_t* lane, uvdio_req_t* req) {
+  uvdio__lane_t* pool = pool_of(lane->engine);
+
+  req->lane_ = pool;
+  req->state_ = STATE_WAITING;
+  uvdio__list_append(&pool->waiting, req);
+  uvdio__engine_wake(lane->engine);
+}
+
+static void note_in_flight(uvdio_t* engine) {
+  unsigned total = engine->lanes[LANE_MAIN].in_flight;
+
+  if (engine->lane_count > 1) {
+    total += engine->lanes[LANE_POOL].in_flight;
+  }
+  engine->stats.in_flight = total;
+  if (total > engine->stats.in_flight_max) {
+    engine->stats.in_flight_max = total;
+  }
+}
+
+/* Submissions go out at once when the device has nothing to do or enough have gathered, otherwise together
+ * with others of this turn. */
+static void flush_if_due(uvdio__lane_t* lane) {
+  unsigned batch = lane->backend->batch;
+
+  if (lane->unflushed == 0) {
+    return;
+  }
+  if (batch > 0 && (lane->unflushed >= batch ||
+                    (lane->in_flight == 1 && !lane->engine->dispatching))) {
+    lane->backend->flush(lane);
+  }
+  if (lane->unflushed > 0) {
+    uvdio__engine_wake(lane->engine);
+  }
+}
+
+/* Whether a file's latch has overtaken the request while it waited. */
+static int is_latched(const uvdio_req_t* req) {
+  return req->file->latch_ != 0 && (uvdio__is_change(req->op) || uvdio__is_sync(req->op));
+}
+
+/* Submits a request to its lane's backend. Returns 0 when the lane takes no more for now. */
+static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
+  int error = is_latched(req) ? req->file->latch_ : lane->backend->submit(lane, req);
+
+  if (error == UV_EAGAIN) {
+    req->state_ = STATE_WAITING;
+    uvdio__list_prepend(&lane->waiting, req);
+    uvdio__engine_wake(lane->engine);
+    return 0;
+  }
+  if (error == UV_ENOSYS) {
+    lane->engine->stats.punted++;
+    run_elsewhere(lane, req);
+    return 1;
+  }
+  if (error != 0) {
+    req->result = error;
+    uvdio__engine_complete(req);
+    uvdio__engine_wake(lane->engine);
+    return 1;
+  }
+  req->state_ = STATE_RUNNING;
+  uvdio__list_append(&lane->running, req);
+  lane->in_flight++;
+  note_in_flight(lane->engine);
+  flush_if_due(lane);
+  return 1;
+}
+
+static void fill(uvdio__lane_t* lane) {
+  while (lane->waiting.head != NULL && lane->in_flight < lane->depth) {
+    if (!run(lane, uvdio__list_shift(&lane->waiting))) {
+      break;
+    }
+  }
+}
+
+static void stop_running(uvdio__lane_t* lane, uvdio_req_t* req) {
+  assert(req->state_ == STATE_RUNNING && req->lane_ == lane && lane->in_flight > 0);
+  uvdio__list_remove(&lane->running, req);
+  lane->in_flight--;
+  lane->engine->stats.in_flight--;
+}
+
+void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req) {
+  stop_running(lane, req);
+  req->state_ = STATE_WAITING;
+  uvdio__list_prepend(&lane->waiting, req);
+}
+
+void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req) {
+  if (lane == pool_of(lane->engine)) {
+    uvdio__lane_again(lane, req);
+    return;
+  }
+  stop_running(lane, req);
+  lane->engine->stats.punted++;
+  run_elsewhere(lane, req);
+}
+
+void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
+  switch (uvdio__request_settle(req, result)) {
+    case VERDICT_DONE:
+      stop_running(lane, req);
+      uvdio__engine_complete(req);
+      break;
+    case VERDICT_AGAIN:
+      uvdio__lane_again(lane, req);
+      break;
+    case VERDICT_PUNT:
+      uvdio__lane_punt(lane, req);
+      break;
+  }
+}
+
+void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
+  uvdio_t* engine = lane->engine;
+  uvdio__lane_t* pool = pool_of(engine);
+  uvdio_file_t* file;
+  uvdio_req_t* req;
+
+  assert(lane != pool);
+  engine->lane = pool;
+  (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
+  for (file = engine->files; file != NULL; file = file->next_) {
+    file->lane_ = pool;
+    file->reason_ = "";
+  }
+  while ((req = uvdio__list_shift(&lane->waiting)) != NULL) {
+    run_elsewhere(lane, req);
+  }
+}
+
+/*
+ * Requests
+ */
+
+void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
+  bind_thread(engine);
+  req->stamp_ = uvdio__stamp_of(req);
+  req->next_ = NULL;
+  req->prev_ = NULL;
+  engine->stats.submitted++;
+  engine->stats.pending++;
+  if (!engine->referenced) {
+    uv_ref((uv_handle_t*)&engine->check);
+    engine->referenced = 1;
+  }
+}
+
+void uvdio__engine_start(uvdio_req_t* req) {
+  uvdio__lane_t* lane = req->file->lane_;
+
+  req->lane_ = lane;
+  if (lane->waiting.head == NULL && lane->in_flight < lane->depth) {
+    (void)run(lane, req);
+    return;
+  }
+  req->state_ = STATE_WAITING;
+  uvdio__list_append(&lane->waiting, req);
+}
+
+void uvdio__engine_complete(uvdio_req_t* req) {
+  uvdio__file_request_done(req);
+  req->state_ = STATE_COMPLETED;
+  uvdio__list_append(&req->engine_->completed, req);
+  if (!req->engine_->dispatching) {
+    uvdio__engine_wake(req->engine_);
+  }
+}
+
+int uvdio_cancel(uvdio_req_t* req) {
+  uvdio_t* engine;
+  uvdio__lane_t* lane;
+
+  if (req == NULL || !uvdio__is_pending(req)) {
+    return UV_EINVAL;
+  }
+  engine = req->engine_;
+  if (uvdio__engine_is_forked(engine)) {
+    return UVDIO_EFORK;
+  }
+  if (is_other_thread(engine)) {
+    return UVDIO_ETHREAD;
+  }
+  if (req->state_ == STATE_COMPLETED || req->op == UVDIO_OP_CLOSE) {
+    return UV_EBUSY;
+  }
+  lane = req->lane_;
+  req->cancelled_ = 1;
+  if (req->state_ == STATE_RUNNING) {
+    lane->backend->cancel(lane, req);
+    return 0;
+  }
+  if (req->op == UVDIO_OP_OPEN && uvdio__opening_of(req)->descriptor >= 0) {
+    return 0; /* Half open: it goes on to its end, which is near. */
+  }
+  if (req->state_ == STATE_HELD) {
+    uvdio__file_unhold(req);
+  } else {
+    assert(req->state_ == STATE_WAITING);
+    uvdio__list_remove(&lane->waiting, req);
+  }
+  req->result = UV_ECANCELED;
+  uvdio__engine_complete(req);
+  return 0;
+}
+
+static void count_result(uvdio_stats_t* stats, int64_t result) {
+  stats->completed++;
+  stats->pending--;
+  if (result == UV_ECANCELED) {
+    stats->cancelled++;
+  } else if (result < 0) {
+    stats->failed++;
+  }
+}
+
+/* Gives the request back, and with it everything that it carried. It may be gone when this returns. */
+static void call_back(uvdio_t* engine, uvdio_req_t* req) {
+  int64_t result = req->result;
+  uvdio_buf_t buf;
+
+  assert(req->state_ == STATE_COMPLETED);
+  count_result(&engine->stats, result);
+  req->state_ = STATE_IDLE;
+  req->stamp_ = 0;
+  if (uvdio__is_transfer(req->op)) {
+    buf = req->buf_;
+    req->buf_ = uvdio__empty_buf();
+    req->cb_.io(req, (ssize_t)result, buf);
+  } else {
+    req->cb_.plain(req, result);
+  }
+}
+
+static void dispatch(uvdio_t* engine) {
+  unsigned called = 0;
+  uvdio_req_t* req;
+
+  engine->dispatching = 1;
+  while (called < engine->callbacks_per_turn &&
+         (req = uvdio__list_shift(&engine->completed)) != NULL) {
+    call_back(engine, req);
+    called++;
+  }
+  engine->dispatching = 0;
+  if (called > 0) {
+    engine->stats.turns++;
+  }
+  if (called > engine->stats.callbacks_max) {
+    engine->stats.callbacks_max = called;
+  }
+}
+
+/*
+ * Turns of the loop
+ */
+
+/* Starts what waits and sends on what was collected. */
+static void pump(uvdio_t* engine) {
+  unsigned i;
+
+  for (i = 0; i < engine->lane_count; i++) {
+    uvdio__lane_t* lane = &engine->lanes[i];
+    fill(lane);
+    if (lane->unflushed > 0) {
+      lane->backend->flush(lane);
+    }
+  }
+}
+
+static int has_work(const uvdio_t* engine) {
+  unsigned i;
+
+  for (i = 0; i < engine->lane_count; i++) {
+    const uvdio__lane_t* lane = &engine->lanes[i];
+    if (lane->unflushed > 0 || (lane->waiting.head != NULL && lane->in_flight < lane->depth)) {
+      return 1;
+    }
+  }
+  return engine->completed.head != NULL;
+}
+
+static void settle_handles(uvdio_t* engine) {
+  if (has_work(engine)) {
+    uvdio__engine_wake(engine);
+  } else if (engine->idling) {
+    (void)uv_idle_stop(&engine->idle);
+    engine->idling = 0;
+  }
+  if (engine->stats.pending == 0 && engine->referenced) {
+    uv_unref((uv_handle_t*)&engine->check);
+    engine->referenced = 0;
+  }
+}
+
+static void close_if_drained(uvdio_t* engine);
+
+/* Whether the engine came by a fork and nobody has asked to close it: then it stays as it is, because what it has in
+ * flight is the parent's. */
+static int is_asleep(const uvdio_t* engine) {
+  return uvdio__engine_is_forked(engine) && !engine->closing;
+}
+
+static void on_idle(uv_idle_t* handle) {
+  uvdio_t* engine = handle->data;
+
+  if (is_asleep(engine)) {
+    (void)uv_idle_stop(handle);
+    engine->idling = 0;
+    return;
+  }
+  pump(engine);
+  settle_handles(engine);
+}
+
+static void on_check(uv_check_t* handle) {
+  uvdio_t* engine = handle->data;
+
+  if ((engine->stats.pending == 0 && !engine->closing) || is_asleep(engine)) {
+    return;
+  }
+  bind_thread(engine);
+  dispatch(engine);
+  pump(engine);
+  settle_handles(engine);
+  close_if_drained(engine);
+}
+
+/*
+ * Close
+ */
+
+void uvdio__engine_close_handle(uvdio_t* engine, uv_handle_t* handle, uv_close_cb on_closed) {
+  engine->handles_closing++;
+  uv_close(handle, on_closed);
+}
+
+static void free_engine(uvdio_t* engine) {
+  uvdio__free(engine, sizeof(*engine), UVDIO__STRUCT_ALIGN);
+}
+
+void uvdio__engine_handle_closed(uvdio_t* engine) {
+  assert(engine->handles_closing > 0);
+  if (--engine->handles_closing > 0) {
+    return;
+  }
+  if (engine->on_closed != NULL) {
+    engine->on_closed(engine);
+  }
+  free_engine(engine);
+}
+
+static void on_handle_closed(uv_handle_t* handle) {
+  uvdio__engine_handle_closed(handle->data);
+}
+
+static void tear_down(uvdio_t* engine) {
+  unsigned i;
+
+  assert(engine->completed.head == NULL && engine->files == NULL);
+  engine->torn_down = 1;
+  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->check, on_handle_closed);
+  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->idle, on_handle_closed);
+  for (i = 0; i < engine->lane_count; i++) {
+    uvdio__lane_t* lane = &engine->lanes[i];
+    assert(lane->waiting.head == NULL && lane->running.head == NULL);
+    lane->backend->close(lane);
+  }
+}
+
+static void on_left_open_closed(uvdio_req_t* req, int64_t result) {
+  (void)req;
+  (void)result;
+}
+
+static void close_if_drained(uvdio_t* engine) {
+  if (!engine->closing || engine->torn_down || engine->dispatching || engine->stats.pending > 0) {
+    return;
+  }
+  if (uvdio__engine_is_forked(engine)) {
+    while (engine->files != NULL) {
+      uvdio__file_close_now(engine->files);
+    }
+  }
+  if (engine->files != NULL) {
+    uvdio__file_close_left_open(engine->files, &engine->closer, on_left_open_closed);
+    return;
+  }
+  tear_down(engine);
+}
+
+static void fail_list(uvdio__list_t* list, int error) {
+  uvdio_req_t* req;
+
+  while ((req = uvdio__list_shift(list)) != NULL) {
+    req->result = error;
+    uvdio__engine_complete(req);
+  }
+}
+
+/* In a forked child: whatever was under way is the parent's. Held requests go first, so that the end of the others
+ * starts none of them. */
+static void abandon(uvdio_t* engine) {
+  uvdio_file_t* file;
+  unsigned i;
+
+  for (file = engine->files; file != NULL; file = file->next_) {
+    uvdio__file_fail_held(file, UVDIO_EFORK);
+  }
+  for (i = 0; i < engine->lane_count; i++) {
+    uvdio__lane_t* lane = &engine->lanes[i];
+    fail_list(&lane->waiting, UVDIO_EFORK);
+    fail_list(&lane->running, UVDIO_EFORK);
+    lane->in_flight = 0;
+    lane->unflushed = 0;
+  }
+  engine->stats.in_flight = 0;
+}
+
+int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
+  if (dio == NULL) {
+    return UV_EINVAL;
+  }
+  if (dio->closing) {
+    return UV_EBADF;
+  }
+  if (!uvdio__engine_is_forked(dio) && is_other_thread(dio)) {
+    return UVDIO_ETHREAD;
+  }
+  dio->closing = 1;
+  dio->on_closed = cb;
+  if (uvdio__engine_is_forked(dio)) {
+    abandon(dio);
+  }
+  close_if_drained(dio);
+  return 0;
+}
+
+/*
+ * Set-up
+ */
+
+static const struct {
+  const char* name;
+  uvdio_backend_t kind;
+} names[] = {
+    {"ring", UVDIO_BACKEND_RING}, {"pool", UVDIO_BACKEND_POOL}, {"memory", UVDIO_BACKEND_MEMORY}};
+
+/* What the environment asks for. Errors: UVDIO_EBACKEND, with the reason. */
+static int read_environment(uvdio_backend_t* kind, char* reason, size_t size) {
+  char value[32];
+  size_t length = sizeof(value);
+  size_t i;
+  int error = uv_os_getenv("UVDIO_BACKEND", value, &length);
+
+  if (error == UV_ENOENT || (error == 0 && value[0] == '\0')) {
+    return 0;
+  }
+  for (i = 0; error == 0 && i < sizeof(names) / sizeof(names[0]); i++) {
+    if (strcmp(value, names[i].name) == 0) {
+      *kind = names[i].kind;
+      return 0;
+    }
+  }
+  (void)snprintf(reason, size,
+                 "the environment variable UVDIO_BACKEND is \"%s\"; it must be ring, pool or memory",
+                 error == 0 ? value : "too long");
+  return UVDIO_EBACKEND;
+}
+
+static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
+#ifdef UVDIO_HAVE_RING
+  lane->backend = &uvdio__backend_ring;
+  return lane->backend->init(lane, reason, size);
+#else
+  (void)lane;
+  (void)snprintf(reason, size, "this build of the library has no io_uring (it was made without liburing)");
+  return UV_ENOSYS;
+#endif
+}
+
+static int init_lane(uvdio__lane_t* lane, const uvdio__backend_t* backend, unsigned depth,
+                     char* reason, size_t size) {
+  lane->backend = backend;
+  lane->depth = depth;
+  return backend->init(lane, reason, size);
+}
+
+static unsigned pool_depth(unsigned depth) {
+  return depth < POOL_DEPTH_MAX ? depth : POOL_DEPTH_MAX;
+}
+
+/* A ring, and next to it a pool for what a ring can't do. The pool comes first: it can be given back at once. */
+static int init_ring_and_pool(uvdio_t* engine, unsigned depth) {
+  char ignored[REASON_SIZE];
+  int error = init_lane(&engine->lanes[LANE_POOL], &uvdio__backend_pool, pool_depth(depth), ignored,
+                        sizeof(ignored));
+
+  if (error != 0) {
+    return error;
+  }
+  engine->lanes[LANE_MAIN].depth = depth;
+  error = init_ring(&engine->lanes[LANE_MAIN], engine->reason, sizeof(engine->reason));
+  if (error != 0) {
+    engine->lanes[LANE_POOL].backend->close(&engine->lanes[LANE_POOL]);
+    return error;
+  }
+  engine->lane_count = LANES;
+  return 0;
+}
+
+static int init_single(uvdio_t* engine, uvdio_backend_t kind, unsigned depth) {
+  engine->lane_count = 1;
+  if (kind == UVDIO_BACKEND_MEMORY) {
+    return init_lane(engine->lanes, &uvdio__backend_memory, depth, engine->reason,
+                     sizeof(engine->reason));
+  }
+  return init_lane(engine->lanes, &uvdio__backend_pool, pool_depth(depth), engine->reason,
+                   sizeof(engine->reason));
+}
+
+static int init_auto(uvdio_t* engine, unsigned depth) {
+  char why_no_ring[REASON_SIZE];
+  int error = init_ring_and_pool(engine, depth);
+
+  if (error == 0) {
+    return 0;
+  }
+  (void)snprintf(why_no_ring, sizeof(why_no_ring), "%s", engine->reason);
+  error = init_single(engine, UVDIO_BACKEND_POOL, depth);
+  (void)snprintf(engine->reason, sizeof(engine->reason), "%s", why_no_ring);
+  return error;
+}
+
+static int init_lanes(uvdio_t* engine, uvdio_backend_t kind, unsigned depth) {
+  int error;
+
+  if (kind == UVDIO_BACKEND_AUTO) {
+    return init_auto(engine, depth);
+  }
+  if (kind != UVDIO_BACKEND_RING) {
+    return init_single(engine, kind, depth);
+  }
+  error = init_ring_and_pool(engine, depth);
+  return error == 0 || error == UV_ENOMEM || error == UV_EMFILE ? error : UVDIO_EBACKEND;
+}
+
+/* None of these can fail. */
+static void init_handles(uvdio_t* engine) {
+  (void)uv_idle_init(engine->loop, &engine->idle);
+  (void)uv_check_init(engine->loop, &engine->check);
+  (void)uv_check_start(&engine->check, on_check);
+  uv_unref((uv_handle_t*)&engine->check);
+  engine->idle.data = engine;
+  engine->check.data = engine;
+}
+
+static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
+  uvdio_t* engine = uvdio__alloc(sizeof(*engine), UVDIO__STRUCT_ALIGN, 1);
+  unsigned i;
+
+  if (engine == NULL) {
+    return NULL;
+  }
+  uvdio__os_watch_forks();
+  engine->generation = uvdio__os_fork_generation();
+  engine->loop = loop;
+  engine->callbacks_per_turn = options->callbacks_per_turn == 0 ? CALLBACKS_PER_TURN_DEFAULT
+                                                                : options->callbacks_per_turn;
+  for (i = 0; i < LANES; i++) {
+    engine->lanes[i].engine = engine;
+  }
+  engine->lane = &engine->lanes[LANE_MAIN];
+  return engine;
+}
+
+int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options) {
+  static const uvdio_options_t defaults;
+  uvdio_backend_t kind;
+  uvdio_t* engine;
+  int error = 0;
+
+  if (options == NULL) {
+    options = &defaults;
+  }
+  kind = options->backend;
+  if (dio == NULL || loop == NULL || (unsigned)kind > UVDIO_BACKEND_MEMORY ||
+      options->depth > UVDIO_DEPTH_MAX) {
+    return UV_EINVAL;
+  }
+  engine = make_engine(loop, options);
+  if (engine == NULL) {
+    return UV_ENOMEM;
+  }
+  if (kind == UVDIO_BACKEND_AUTO) {
+    error = read_environment(&kind, engine->reason, sizeof(engine->reason));
+  }
+  if (error == 0) {
+    error = init_lanes(engine, kind, options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth);
+  }
+  if (error != 0) {
+    free_engine(engine);
+    return error;
+  }
+  init_handles(engine);
+  *dio = engine;
+  return 0;
+}
+
+/*
+ * Questions
+ */
+
+#ifndef UVDIO_HAVE_RING
+int uvdio__ring_probe(char* reason, size_t size) {
+  return init_ring(NULL, reason, size);
+}
+#endif
+
+int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
+  char text[REASON_SIZE] = "always available: libuv's threadpool";
+  int error = 0;
+
+  if ((unsigned)backend > UVDIO_BACKEND_MEMORY || (reason == NULL && size > 0)) {
+    return UV_EINVAL;
+  }
+  if (backend == UVDIO_BACKEND_MEMORY) {
+    (void)snprintf(text, sizeof(text), "always available: files in RAM");
+  }
+  if (backend == UVDIO_BACKEND_AUTO) {
+    error = read_environment(&backend, text, sizeof(text));
+  }
+  if (error == 0 && (backend == UVDIO_BACKEND_RING || backend == UVDIO_BACKEND_AUTO)) {
+    int without_ring = uvdio__ring_probe(text, sizeof(text));
+    error = backend == UVDIO_BACKEND_RING ? without_ring : 0;
+  }
+  if (reason != NULL) {
+    (void)snprintf(reason, size, "%s", text);
+  }
+  return error;
+}
+
+const char* uvdio_backend_name(const uvdio_t* dio) {
+  return dio == NULL ? "none" : dio->lane->backend->name;
+}
+
+const char* uvdio_backend_reason(const uvdio_t* dio) {
+  return dio == NULL ? "there is no engine" : dio->reason;
+}
+
+int uvdio_get_stats(const uvdio_t* dio, uvdio_stats_t* stats) {
+  if (dio == NULL || stats == NULL) {
+    return UV_EINVAL;
+  }
+  *stats = dio->stats;
+  return 0;
+}
+
+void* uvdio_get_data(const uvdio_t* dio) {
+  return dio->data;
+}
+
+void uvdio_set_data(uvdio_t* dio, void* data) {
+  dio->data = data;
+}
+
+uv_loop_t* uvdio_get_loop(const uvdio_t* dio) {
+  return dio->loop;
+}

@@ -1,0 +1,620 @@
+/*
+ * Files and the operations on them: every check stands here, before anything is taken, and so does what one
+ * file's requests mean for each other:
+ *
+ *   - A sync is held while a change that was submitted before it has no outcome. file->order_ lists those
+ *     changes, oldest first, so that the first one tells which syncs may go.
+ *   - A close is held while anything has no outcome (file->pending_).
+ *   - A sync that failed latches the file.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "buffer.h"
+#include "internal.h"
+#include "memory.h"
+
+#define KNOWN_FLAGS                                                                          \
+  (UVDIO_RDWR | UVDIO_CREATE | UVDIO_EXCLUSIVE | UVDIO_TRUNCATE | UVDIO_DSYNC | \
+   UVDIO_NOFOLLOW | UVDIO_DIRECT_PREFERRED | UVDIO_NATIVE_ALIGN)
+
+/*
+ * Order among a file's changes
+ */
+
+static void order_append(uvdio_file_t* file, uvdio_req_t* req) {
+  uvdio_req_t* tail = file->order_.tail;
+
+  req->flags_ |= REQ_ORDERED;
+  req->sequence_ = ++file->sequence_;
+  req->order_next_ = NULL;
+  req->order_prev_ = tail;
+  if (tail != NULL) {
+    tail->order_next_ = req;
+  } else {
+    file->order_.head = req;
+  }
+  file->order_.tail = req;
+}
+
+static void order_remove(uvdio_file_t* file, uvdio_req_t* req) {
+  if (req->order_prev_ != NULL) {
+    req->order_prev_->order_next_ = req->order_next_;
+  } else {
+    assert(file->order_.head == req);
+    file->order_.head = req->order_next_;
+  }
+  if (req->order_next_ != NULL) {
+    req->order_next_->order_prev_ = req->order_prev_;
+  } else {
+    assert(file->order_.tail == req);
+    file->order_.tail = req->order_prev_;
+  }
+  req->flags_ &= (unsigned char)~REQ_ORDERED;
+}
+
+/* Whether every change older than the sync has its outcome. */
+static int is_covered(const uvdio_file_t* file, const uvdio_req_t* sync) {
+  return file->order_.head == NULL || file->order_.head->sequence_ > sync->sequence_;
+}
+
+static void start_covered_syncs(uvdio_file_t* file) {
+  while (file->held_.head != NULL && is_covered(file, file->held_.head)) {
+    uvdio__engine_start(uvdio__list_shift(&file->held_));
+  }
+}
+
+void uvdio__file_unhold(uvdio_req_t* req) {
+  assert(req->state_ == STATE_HELD && uvdio__is_sync(req->op));
+  uvdio__list_remove(&req->file->held_, req);
+}
+
+void uvdio__file_fail_held(uvdio_file_t* file, int error) {
+  uvdio_req_t* req;
+
+  while ((req = uvdio__list_shift(&file->held_)) != NULL) {
+    req->result = error;
+    uvdio__engine_complete(req);
+  }
+  req = file->closer_;
+  if (req != NULL) {
+    file->closer_ = NULL;
+    req->result = error;
+    uvdio__engine_complete(req);
+  }
+}
+
+/*
+ * Outcomes
+ */
+
+static size_t pick_align(const uvdio__opening_t* opening, uint32_t system) {
+  if ((opening->flags & UVDIO_NATIVE_ALIGN) != 0 && system != 0) {
+    return system;
+  }
+  return system > UVDIO_ALIGNMENT ? system : UVDIO_ALIGNMENT;
+}
+
+/* A ring would only pass this file's requests on to kernel workers, and libuv's are faster (at depth 1 by a
+ * factor of two, measured on tmpfs). */
+static void pick_lane(uvdio_file_t* file) {
+  uvdio_t* engine = file->engine_;
+
+  file->lane_ = engine->lane;
+  file->reason_ = "";
+  if (engine->lane_count > 1 && engine->lane == &engine->lanes[LANE_MAIN] &&
+      (file->traits_ & UVDIO__TRAIT_NO_NOWAIT) != 0) {
+    file->lane_ = &engine->lanes[LANE_POOL];
+    file->reason_ = "its filesystem takes no non-blocking requests, so that a ring would hand each one to "
+                    "a kernel worker";
+  }
+}
+
+static void file_opened(uvdio_file_t* file, const uvdio__opening_t* opening) {
+  size_t memory = pick_align(opening, opening->memory_align);
+  size_t offset = pick_align(opening, opening->offset_align);
+
+  assert((memory & (memory - 1)) == 0 && (offset & (offset - 1)) == 0);
+  file->handle_.descriptor = opening->descriptor;
+  file->memory_mask_ = memory - 1;
+  file->offset_mask_ = offset - 1;
+  file->traits_ = opening->traits;
+  file->direct_ = opening->direct;
+  file->system_memory_align_ = opening->memory_align;
+  file->system_offset_align_ = opening->offset_align;
+  file->align_source_ = opening->align_source;
+  file->filesystem_ = opening->filesystem;
+  file->state_ = FILE_OPEN;
+  pick_lane(file);
+}
+
+static void forget_file(uvdio_file_t* file) {
+  uvdio_t* engine = file->engine_;
+
+  if (file->prev_ != NULL) {
+    file->prev_->next_ = file->next_;
+  } else {
+    assert(engine->files == file);
+    engine->files = file->next_;
+  }
+  if (file->next_ != NULL) {
+    file->next_->prev_ = file->prev_;
+  }
+  file->state_ = FILE_CLOSED;
+  file->stamp_ = 0;
+  file->engine_ = NULL;
+}
+
+static void remember_file(uvdio_t* engine, uvdio_file_t* file) {
+  file->engine_ = engine;
+  file->stamp_ = uvdio__stamp_of(file);
+  file->prev_ = NULL;
+  file->next_ = engine->files;
+  if (engine->files != NULL) {
+    engine->files->prev_ = file;
+  }
+  engine->files = file;
+}
+
+/* One allocation: what is known about the open, and the path behind it. */
+static uvdio__opening_t* make_opening(const char* path, unsigned flags, int mode) {
+  size_t path_size = strlen(path) + 1;
+  uvdio__opening_t* opening =
+      uvdio__alloc(sizeof(*opening) + path_size, UVDIO__STRUCT_ALIGN, 1);
+
+  if (opening == NULL) {
+    return NULL;
+  }
+  memcpy(opening + 1, path, path_size);
+  opening->path = (const char*)(opening + 1);
+  opening->flags = flags;
+  opening->mode = mode;
+  opening->descriptor = -1;
+  opening->filesystem = "unknown";
+  return opening;
+}
+
+static void free_opening(uvdio_req_t* req) {
+  uvdio__opening_t* opening = uvdio__opening_of(req);
+
+  req->args_ = NULL;
+  uvdio__free(opening, sizeof(*opening) + strlen(opening->path) + 1, UVDIO__STRUCT_ALIGN);
+}
+
+static void apply_open(uvdio_req_t* req) {
+  if (req->result == 0) {
+    file_opened(req->file, uvdio__opening_of(req));
+  } else {
+    forget_file(req->file);
+  }
+  free_opening(req);
+}
+
+/* The kernel reports a failed write-back once, and to one caller: whoever else was waiting is told by the
+ * latch, even where the system called it a success. */
+static void apply_latch(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+  int durable = uvdio__is_sync(req->op) ||
+                (req->op == UVDIO_OP_WRITE && (file->flags_ & UVDIO_DSYNC) != 0);
+
+  if (!durable || req->result == UV_ECANCELED || req->result == UVDIO_EFORK) {
+    return;
+  }
+  if (file->latch_ != 0) {
+    req->result = file->latch_;
+  } else if (req->result < 0 && (uvdio__is_sync(req->op) || req->result == UV_EIO)) {
+    file->latch_ = (int)req->result;
+  }
+}
+
+void uvdio__file_apply(uvdio_req_t* req) {
+  switch (req->op) {
+    case UVDIO_OP_OPEN:
+      apply_open(req);
+      break;
+    case UVDIO_OP_CLOSE:
+      forget_file(req->file);
+      break;
+    case UVDIO_OP_READ:
+      req->buf_.len = req->transferred;
+      break;
+    case UVDIO_OP_WRITE:
+    case UVDIO_OP_SYNC_DATA:
+    case UVDIO_OP_SYNC_ALL:
+      apply_latch(req);
+      break;
+    case UVDIO_OP_SIZE:
+    case UVDIO_OP_TRUNCATE:
+    case UVDIO_OP_PREALLOCATE:
+      break;
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      assert(0 && "a request without an operation");
+  }
+}
+
+void uvdio__file_request_done(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  if ((req->flags_ & REQ_ORDERED) != 0) {
+    order_remove(file, req);
+  }
+  uvdio__file_apply(req);
+  if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
+    return;
+  }
+  start_covered_syncs(file);
+  assert(file->pending_ > 0);
+  if (--file->pending_ == 0 && file->closer_ != NULL) {
+    uvdio_req_t* closer = file->closer_;
+    file->closer_ = NULL;
+    uvdio__engine_start(closer);
+  }
+}
+
+/*
+ * Submission
+ */
+
+/* What every operation on an open file asks first. */
+static int check(const uvdio_file_t* file, const uvdio_req_t* req) {
+  int error;
+
+  if (file == NULL || req == NULL) {
+    return UV_EINVAL;
+  }
+  if (file->stamp_ != uvdio__stamp_of(file)) {
+    return UV_EBADF;
+  }
+  error = uvdio__engine_check(file->engine_);
+  if (error != 0) {
+    return error;
+  }
+  if (file->state_ != FILE_OPEN) {
+    return UV_EBADF;
+  }
+  return uvdio__is_pending(req) ? UV_EBUSY : 0;
+}
+
+/* And what every change and every sync asks next. */
+static int check_writable(const uvdio_file_t* file) {
+  return (file->flags_ & UVDIO_RDWR) == 0 ? UV_EBADF : 0;
+}
+
+static void prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op) {
+  req->file = file;
+  req->result = 0;
+  req->transferred = 0;
+  req->op = op;
+  req->state_ = STATE_IDLE;
+  req->flags_ = 0;
+  req->cancelled_ = 0;
+  req->retries_ = 0;
+  req->engine_ = file->engine_;
+  req->lane_ = file->lane_;
+  req->offset_ = 0;
+  req->length_ = 0;
+  req->high_water_ = 0;
+  req->args_ = NULL;
+}
+
+/* The synchronous form. */
+static int run_now(uvdio_req_t* req) {
+  const uvdio__lane_t* lane = req->lane_;
+  uvdio__verdict_t verdict;
+
+  req->engine_->stats.synchronous++;
+  do {
+    verdict = uvdio__request_settle(req, lane->backend->perform(lane, req));
+  } while (verdict != VERDICT_DONE);
+  uvdio__file_apply(req);
+  return req->result < 0 ? (int)req->result : 0;
+}
+
+static void hold(uvdio_req_t* req) {
+  req->state_ = STATE_HELD;
+  req->sequence_ = req->file->sequence_;
+  uvdio__list_append(&req->file->held_, req);
+}
+
+/* The asynchronous form. From here on nothing fails. */
+static int submit(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  uvdio__engine_accept(req->engine_, req);
+  file->pending_++;
+  if (uvdio__is_transfer(req->op) && req->length_ == 0) {
+    uvdio__engine_complete(req);
+    return 0;
+  }
+  if (uvdio__is_change(req->op)) {
+    order_append(file, req);
+  }
+  if (uvdio__is_sync(req->op) && file->order_.head != NULL) {
+    hold(req);
+  } else {
+    uvdio__engine_start(req);
+  }
+  return 0;
+}
+
+static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
+  if (cb == NULL) {
+    return run_now(req);
+  }
+  req->cb_.plain = cb;
+  return submit(req);
+}
+
+static int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_t offset,
+                          size_t length) {
+  if (((uintptr_t)buf->base & file->memory_mask_) != 0 ||
+      ((offset | length) & file->offset_mask_) != 0) {
+    return UVDIO_EALIGN;
+  }
+  if (offset > INT64_MAX || length > INT64_MAX - offset || length > PTRDIFF_MAX ||
+      buf->len > buf->cap) {
+    return UVDIO_EOVERFLOW;
+  }
+  return 0;
+}
+
+static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
+  int error = req->length_ == 0 ? 0 : run_now(req);
+
+  if (req->op == UVDIO_OP_READ) {
+    buf->len = req->transferred;
+  }
+  req->buf_ = uvdio__empty_buf();
+  return error;
+}
+
+static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset, size_t length,
+                           uvdio_io_cb cb) {
+  req->buf_ = *buf;
+  req->offset_ = offset;
+  req->length_ = length;
+  if (cb == NULL) {
+    return transfer_now(req, buf);
+  }
+  *buf = uvdio__empty_buf();
+  req->cb_.io = cb;
+  return submit(req);
+}
+
+static int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                     unsigned char flags, uvdio_io_cb cb) {
+  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req);
+
+  if (error == 0) {
+    error = check_transfer(file, buf, offset, buf->cap);
+  }
+  if (error != 0) {
+    return error;
+  }
+  prepare(req, file, UVDIO_OP_READ);
+  req->flags_ = flags;
+  return submit_transfer(req, buf, offset, buf->cap, cb);
+}
+
+int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+               uvdio_io_cb cb) {
+  return read_with(file, req, buf, offset, 0, cb);
+}
+
+int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                     uvdio_io_cb cb) {
+  return read_with(file, req, buf, offset, REQ_EXACT, cb);
+}
+
+int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                uvdio_io_cb cb) {
+  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req);
+
+  if (error == 0) {
+    error = check_writable(file);
+  }
+  if (error == 0) {
+    error = check_transfer(file, buf, offset, buf->len);
+  }
+  if (error == 0) {
+    error = file->latch_;
+  }
+  if (error != 0) {
+    return error;
+  }
+  prepare(req, file, UVDIO_OP_WRITE);
+  return submit_transfer(req, buf, offset, buf->len, cb);
+}
+
+static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_cb cb) {
+  int error = check(file, req);
+
+  if (error == 0) {
+    error = file->latch_;
+  }
+  if (error != 0) {
+    return error;
+  }
+  if (cb == NULL && file->order_.head != NULL) {
+    return UV_EBUSY;
+  }
+  prepare(req, file, op);
+  return submit_plain(req, cb);
+}
+
+int uvdio_sync_data(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  return submit_sync(file, req, UVDIO_OP_SYNC_DATA, cb);
+}
+
+int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  return submit_sync(file, req, UVDIO_OP_SYNC_ALL, cb);
+}
+
+int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  int error = check(file, req);
+
+  if (error != 0) {
+    return error;
+  }
+  prepare(req, file, UVDIO_OP_SIZE);
+  return submit_plain(req, cb);
+}
+
+static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t length,
+                         uvdio_cb cb) {
+  int error = check(file, req);
+
+  if (error == 0) {
+    error = check_writable(file);
+  }
+  if (error == 0 && length > INT64_MAX) {
+    error = UVDIO_EOVERFLOW;
+  }
+  if (error == 0) {
+    error = file->latch_;
+  }
+  if (error != 0) {
+    return error;
+  }
+  prepare(req, file, op);
+  req->offset_ = length;
+  return submit_plain(req, cb);
+}
+
+int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb) {
+  return submit_resize(file, req, UVDIO_OP_TRUNCATE, length, cb);
+}
+
+int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb) {
+  if (length == 0) {
+    return UV_EINVAL;
+  }
+  return submit_resize(file, req, UVDIO_OP_PREALLOCATE, length, cb);
+}
+
+static int check_open(const uvdio_t* dio, const uvdio_file_t* file, const uvdio_req_t* req,
+                      const char* path, unsigned flags) {
+  int error;
+
+  if (dio == NULL || file == NULL || req == NULL || path == NULL) {
+    return UV_EINVAL;
+  }
+  if ((flags & ~KNOWN_FLAGS) != 0 ||
+      ((flags & UVDIO_EXCLUSIVE) != 0 && (flags & UVDIO_CREATE) == 0) ||
+      ((flags & (UVDIO_TRUNCATE | UVDIO_CREATE)) != 0 && (flags & UVDIO_RDWR) == 0)) {
+    return UV_EINVAL;
+  }
+  error = uvdio__engine_check(dio);
+  if (error != 0) {
+    return error;
+  }
+  return file->stamp_ == uvdio__stamp_of(file) || uvdio__is_pending(req) ? UV_EBUSY : 0;
+}
+
+static void prepare_file(uvdio_t* dio, uvdio_file_t* file, unsigned flags) {
+  void* data = file->data;
+
+  memset(file, 0, sizeof(*file));
+  file->data = data;
+  file->flags_ = flags;
+  file->state_ = FILE_OPENING;
+  file->lane_ = dio->lane;
+  file->filesystem_ = "unknown";
+  file->reason_ = "";
+  file->handle_.descriptor = -1;
+  remember_file(dio, file);
+}
+
+int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, const char* path, unsigned flags,
+               int mode, uvdio_cb cb) {
+  uvdio__opening_t* opening;
+  int error = check_open(dio, file, req, path, flags);
+
+  if (error != 0) {
+    return error;
+  }
+  opening = make_opening(path, flags, mode);
+  if (opening == NULL) {
+    return UV_ENOMEM;
+  }
+  prepare_file(dio, file, flags);
+  prepare(req, file, UVDIO_OP_OPEN);
+  req->args_ = opening;
+  if (cb == NULL) {
+    return run_now(req);
+  }
+  req->cb_.plain = cb;
+  uvdio__engine_accept(dio, req);
+  uvdio__engine_start(req);
+  return 0;
+}
+
+/* Starts the close, or holds it until everything else has its outcome. */
+static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  file->state_ = FILE_CLOSING;
+  req->cb_.plain = cb;
+  uvdio__engine_accept(req->engine_, req);
+  if (file->pending_ > 0) {
+    req->state_ = STATE_HELD;
+    file->closer_ = req;
+  } else {
+    uvdio__engine_start(req);
+  }
+}
+
+int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  int error = check(file, req);
+
+  if (error != 0) {
+    return error;
+  }
+  if (cb == NULL && file->pending_ > 0) {
+    return UV_EBUSY;
+  }
+  prepare(req, file, UVDIO_OP_CLOSE);
+  if (cb == NULL) {
+    return run_now(req);
+  }
+  start_close(file, req, cb);
+  return 0;
+}
+
+void uvdio__file_close_left_open(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  assert(file->state_ == FILE_OPEN && file->pending_ == 0);
+  prepare(req, file, UVDIO_OP_CLOSE);
+  start_close(file, req, cb);
+}
+
+void uvdio__file_close_now(uvdio_file_t* file) {
+  const uvdio__lane_t* lane = file->lane_;
+  uvdio_req_t req;
+
+  prepare(&req, file, UVDIO_OP_CLOSE);
+  (void)lane->backend->perform(lane, &req);
+  forget_file(file);
+}
+
+int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
+  const uvdio__lane_t* lane;
+
+  if (file == NULL || info == NULL) {
+    return UV_EINVAL;
+  }
+  if (file->stamp_ != uvdio__stamp_of(file) || file->state_ == FILE_OPENING) {
+    return UV_EBADF;
+  }
+  lane = file->lane_;
+  info->backend = lane->backend->name;
+  info->reason = file->reason_;
+  info->filesystem = file->filesystem_;
+  info->direct = file->direct_;
+  info->latched = file->latch_;
+  info->flags = file->flags_;
+  info->memory_align = (uint32_t)(file->memory_mask_ + 1);
+  info->offset_align = (uint32_t)(file->offset_mask_ + 1);
+  info->system_memory_align = file->system_memory_align_;
+  info->system_offset_align = file->system_offset_align_;
+  info->align_source = file->align_source_;
+  return 0;
+}

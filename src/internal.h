@@ -1,0 +1,164 @@
+/*
+ * What engine.c, request.c, file.c and the backends share: the engine itself, and the life of a request.
+ *
+ *             check ok                 depth free                  kernel / worker done
+ *   IDLE ───────────────► WAITING ───────────────► RUNNING ─────────────────────────► COMPLETED ──► IDLE
+ *     │                     ▲   ▲                     │                                   ▲        (callback)
+ *     │ sync behind changes │   └─────────────────────┘ short transfer, retry, punt       │
+ *     └──────────────► HELD ┘                                                             │
+ *                       └─────────────────────── cancelled ───────────────────────────────┘
+ *
+ *   state      who has it                          list
+ *   IDLE       the user                            none; the stamp is cleared
+ *   WAITING    its lane                            lane->waiting
+ *   RUNNING    the backend, its buffer with it     lane->running
+ *   HELD       its file (a sync or the close)      file->held, or none for the close
+ *   COMPLETED  the engine                          engine->completed
+ *
+ * All of it happens on the loop's thread.
+ */
+#ifndef UVDIO_INTERNAL_H
+#define UVDIO_INTERNAL_H
+
+#include "backend.h"
+#include "os.h"
+#include "uvdio.h"
+
+enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED };
+
+/* uvdio_req_t.flags_ */
+#define REQ_EXACT 1u   /* the end of the file is an error */
+#define REQ_ASK_END 2u /* a doubtful short read: find out whether the file really ends here */
+#define REQ_ORDERED 4u /* on file->order_ */
+
+/* uvdio_file_t.state_ */
+enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
+
+#define LANE_MAIN 0
+#define LANE_POOL 1
+#define LANES 2
+
+#define REASON_SIZE 384
+
+struct uvdio_s {
+  uv_loop_t* loop;
+  void* data;
+  unsigned generation; /* of uvdio__os_fork_generation(), where the engine was made */
+  int bound;           /* `thread` is valid */
+  uv_thread_t thread;
+  int closing;   /* uvdio_engine_close() was called */
+  int torn_down; /* its handles are being closed */
+  int dispatching; /* callbacks are being called */
+  int idling;      /* the idle handle is active */
+  int referenced;  /* the check handle keeps the loop alive */
+  unsigned handles_closing;
+  unsigned callbacks_per_turn;
+  uvdio__lane_t lanes[LANES];
+  uvdio__lane_t* lane;  /* where new files go: main, or pool after main broke */
+  unsigned lane_count;
+  uvdio__list_t completed; /* oldest first */
+  uvdio_file_t* files; /* every file that is opening, open or closing */
+  uvdio_req_t closer;  /* closes what the user left open, one after the other */
+  uvdio_engine_cb on_closed;
+  uv_check_t check; /* runs callbacks; keeps the loop alive while requests are pending */
+  uv_idle_t idle;   /* active while the loop must not block */
+  uvdio_stats_t stats;
+  char reason[REASON_SIZE];
+};
+
+/*
+ * Requests (request.c)
+ */
+
+/* An address mixed with a constant: memory that was never a request or a file does not look like one in use. */
+static inline uintptr_t uvdio__stamp_of(const void* object) {
+  return (uintptr_t)object ^ (uintptr_t)0x75766469u;
+}
+
+static inline int uvdio__is_pending(const uvdio_req_t* req) {
+  return req->stamp_ == uvdio__stamp_of(req);
+}
+
+/* Whether the operation changes the file, so that a sync has to cover it. */
+static inline int uvdio__is_change(uvdio_op_t op) {
+  return op == UVDIO_OP_WRITE || op == UVDIO_OP_TRUNCATE || op == UVDIO_OP_PREALLOCATE;
+}
+
+static inline int uvdio__is_sync(uvdio_op_t op) {
+  return op == UVDIO_OP_SYNC_DATA || op == UVDIO_OP_SYNC_ALL;
+}
+
+static inline int uvdio__is_transfer(uvdio_op_t op) {
+  return op == UVDIO_OP_READ || op == UVDIO_OP_WRITE;
+}
+
+/* What to do with a request that a backend has finished. */
+typedef enum {
+  VERDICT_DONE,  /* req->result holds the outcome */
+  VERDICT_AGAIN, /* the same lane goes on with the rest */
+  VERDICT_PUNT   /* the pool has to go on */
+} uvdio__verdict_t;
+
+/* Takes the result of a backend into account: short transfers, retries, the end of the file, latches. */
+uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result);
+
+/* The bytes that a transfer has yet to move, limited to what one system call can. */
+size_t uvdio__request_rest(const uvdio_req_t* req);
+
+/* Performs a request through the system layer, blocking: what pool and ring do for the synchronous forms. */
+int64_t uvdio__request_perform(uvdio_req_t* req);
+
+void uvdio__list_append(uvdio__list_t* list, uvdio_req_t* req);
+void uvdio__list_prepend(uvdio__list_t* list, uvdio_req_t* req);
+void uvdio__list_remove(uvdio__list_t* list, uvdio_req_t* req);
+uvdio_req_t* uvdio__list_shift(uvdio__list_t* list);
+
+/*
+ * Files (file.c)
+ */
+
+static inline uvdio__opening_t* uvdio__opening_of(const uvdio_req_t* req) {
+  return (uvdio__opening_t*)req->args_;
+}
+
+/* A request on the file has reached its outcome: opens and closes the file, keeps its counts and its order, and
+ * starts what waited for that. */
+void uvdio__file_request_done(uvdio_req_t* req);
+
+/* The same for the synchronous forms, which are counted nowhere. */
+void uvdio__file_apply(uvdio_req_t* req);
+
+/* Closes the file for the user, who did not. */
+void uvdio__file_close_left_open(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
+
+/* Takes a held request away from its file, to complete it. */
+void uvdio__file_unhold(uvdio_req_t* req);
+
+/* Completes every held request of the file with `error`, its close included. */
+void uvdio__file_fail_held(uvdio_file_t* file, int error);
+
+/* Closes the descriptor of a file on which nothing is pending, blocking, without a word to anybody. */
+void uvdio__file_close_now(uvdio_file_t* file);
+
+/*
+ * Engine (engine.c)
+ */
+
+/* 0, UV_EBADF (closing), UVDIO_EFORK or UVDIO_ETHREAD. */
+int uvdio__engine_check(const uvdio_t* engine);
+
+/* Whether this process got the engine by a fork. */
+static inline int uvdio__engine_is_forked(const uvdio_t* engine) {
+  return engine->generation != uvdio__os_fork_generation();
+}
+
+/* Counts a request as accepted. Its callback follows. */
+void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req);
+
+/* Starts an accepted request on its lane, or lets it wait there. */
+void uvdio__engine_start(uvdio_req_t* req);
+
+/* Puts a request with an outcome in line for its callback. */
+void uvdio__engine_complete(uvdio_req_t* req);
+
+#endif /* UVDIO_INTERNAL_H */

@@ -1,0 +1,274 @@
+/*
+ * A file's bytes lie in extents of 64 KiB, found by their number in a hash table that grows with them: a file with
+ * one byte at the far end costs one extent. Extents that were never written to read as zeros.
+ */
+#include "memory_store.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "memory.h"
+#include "uvdio.h"
+
+#define EXTENT_SIZE ((size_t)65536)
+#define BUCKETS_MIN ((size_t)8)
+
+typedef struct extent_s {
+  struct extent_s* next;
+  uint64_t number;
+  char bytes[EXTENT_SIZE];
+} extent_t;
+
+struct uvdio__node_s {
+  uvdio__node_t* next;
+  char* path;
+  uint64_t size;
+  extent_t** buckets;
+  size_t bucket_count; /* a power of two */
+  size_t extent_count;
+};
+
+struct uvdio__store_s {
+  uvdio__node_t* nodes;
+};
+
+static void free_extent(extent_t* extent) {
+  uvdio__free(extent, sizeof(*extent), UVDIO__STRUCT_ALIGN);
+}
+
+static extent_t** bucket_of(const uvdio__node_t* node, uint64_t number) {
+  uint64_t hash = number * UINT64_C(0x9e3779b97f4a7c15);
+  return &node->buckets[(hash >> 32) & (node->bucket_count - 1)];
+}
+
+static extent_t* find_extent(const uvdio__node_t* node, uint64_t number) {
+  extent_t* extent = *bucket_of(node, number);
+  while (extent != NULL && extent->number != number) {
+    extent = extent->next;
+  }
+  return extent;
+}
+
+static extent_t** make_buckets(size_t count) {
+  return uvdio__alloc(count * sizeof(extent_t*), UVDIO__STRUCT_ALIGN, 1);
+}
+
+static void free_buckets(extent_t** buckets, size_t count) {
+  uvdio__free(buckets, count * sizeof(extent_t*), UVDIO__STRUCT_ALIGN);
+}
+
+/* Doubles the table. Out of memory is no error here: the chains only get longer. */
+static void grow_table(uvdio__node_t* node) {
+  size_t old_count = node->bucket_count;
+  extent_t** old = node->buckets;
+  extent_t** fresh = make_buckets(old_count * 2);
+  size_t i;
+
+  if (fresh == NULL) {
+    return;
+  }
+  node->buckets = fresh;
+  node->bucket_count = old_count * 2;
+  for (i = 0; i < old_count; i++) {
+    while (old[i] != NULL) {
+      extent_t* extent = old[i];
+      extent_t** bucket = bucket_of(node, extent->number);
+      old[i] = extent->next;
+      extent->next = *bucket;
+      *bucket = extent;
+    }
+  }
+  free_buckets(old, old_count);
+}
+
+static extent_t* make_extent(uvdio__node_t* node, uint64_t number) {
+  extent_t* extent = uvdio__alloc(sizeof(*extent), UVDIO__STRUCT_ALIGN, 1);
+  extent_t** bucket;
+
+  if (extent == NULL) {
+    return NULL;
+  }
+  if (node->extent_count >= node->bucket_count) {
+    grow_table(node);
+  }
+  bucket = bucket_of(node, number);
+  extent->number = number;
+  extent->next = *bucket;
+  *bucket = extent;
+  node->extent_count++;
+  return extent;
+}
+
+/* How many of `length` bytes lie in the extent in which `offset` lies. */
+static size_t part_within_extent(uint64_t offset, uint64_t length) {
+  uint64_t room = EXTENT_SIZE - offset % EXTENT_SIZE;
+  return (size_t)(length < room ? length : room);
+}
+
+int64_t uvdio__node_read(uvdio__node_t* node, char* base, size_t length, uint64_t offset) {
+  size_t done = 0;
+
+  if (offset >= node->size) {
+    return 0;
+  }
+  if (length > node->size - offset) {
+    length = (size_t)(node->size - offset);
+  }
+  while (done < length) {
+    size_t part = part_within_extent(offset + done, length - done);
+    const extent_t* extent = find_extent(node, (offset + done) / EXTENT_SIZE);
+    if (extent != NULL) {
+      memcpy(base + done, extent->bytes + (offset + done) % EXTENT_SIZE, part);
+    } else {
+      memset(base + done, 0, part);
+    }
+    done += part;
+  }
+  return (int64_t)done;
+}
+
+int64_t uvdio__node_write(uvdio__node_t* node, const char* base, size_t length, uint64_t offset) {
+  size_t done = 0;
+
+  while (done < length) {
+    size_t part = part_within_extent(offset + done, length - done);
+    uint64_t number = (offset + done) / EXTENT_SIZE;
+    extent_t* extent = find_extent(node, number);
+    if (extent == NULL) {
+      extent = make_extent(node, number);
+    }
+    if (extent == NULL) {
+      break;
+    }
+    memcpy(extent->bytes + (offset + done) % EXTENT_SIZE, base + done, part);
+    done += part;
+  }
+  if (done > 0 && offset + done > node->size) {
+    node->size = offset + done;
+  }
+  return done == 0 && length > 0 ? UV_ENOMEM : (int64_t)done;
+}
+
+uint64_t uvdio__node_size(const uvdio__node_t* node) {
+  return node->size;
+}
+
+/* Frees the extents that begin at `size` or later. */
+static void drop_extents(uvdio__node_t* node, uint64_t size) {
+  size_t i;
+
+  for (i = 0; i < node->bucket_count; i++) {
+    extent_t** link = &node->buckets[i];
+    while (*link != NULL) {
+      extent_t* extent = *link;
+      if (extent->number < size / EXTENT_SIZE + (size % EXTENT_SIZE != 0)) {
+        link = &extent->next;
+        continue;
+      }
+      *link = extent->next;
+      free_extent(extent);
+      node->extent_count--;
+    }
+  }
+}
+
+void uvdio__node_truncate(uvdio__node_t* node, uint64_t size) {
+  if (size < node->size) {
+    extent_t* last = find_extent(node, size / EXTENT_SIZE);
+    size_t keep = size % EXTENT_SIZE;
+    if (last != NULL && keep != 0) {
+      memset(last->bytes + keep, 0, EXTENT_SIZE - keep);
+    }
+    drop_extents(node, size);
+  }
+  node->size = size;
+}
+
+static void free_node(uvdio__node_t* node) {
+  if (node->buckets != NULL) {
+    drop_extents(node, 0);
+    free_buckets(node->buckets, node->bucket_count);
+  }
+  if (node->path != NULL) {
+    uvdio__free(node->path, strlen(node->path) + 1, UVDIO__STRUCT_ALIGN);
+  }
+  uvdio__free(node, sizeof(*node), UVDIO__STRUCT_ALIGN);
+}
+
+static uvdio__node_t* make_node(const char* path) {
+  size_t path_size = strlen(path) + 1;
+  uvdio__node_t* node = uvdio__alloc(sizeof(*node), UVDIO__STRUCT_ALIGN, 1);
+
+  if (node == NULL) {
+    return NULL;
+  }
+  node->path = uvdio__alloc(path_size, UVDIO__STRUCT_ALIGN, 0);
+  node->buckets = make_buckets(BUCKETS_MIN);
+  node->bucket_count = BUCKETS_MIN;
+  if (node->path != NULL) {
+    memcpy(node->path, path, path_size);
+  }
+  if (node->path == NULL || node->buckets == NULL) {
+    free_node(node);
+    return NULL;
+  }
+  return node;
+}
+
+uvdio__store_t* uvdio__store_create(void) {
+  return uvdio__alloc(sizeof(uvdio__store_t), UVDIO__STRUCT_ALIGN, 1);
+}
+
+void uvdio__store_destroy(uvdio__store_t* store) {
+  while (store->nodes != NULL) {
+    uvdio__node_t* node = store->nodes;
+    store->nodes = node->next;
+    free_node(node);
+  }
+  uvdio__free(store, sizeof(*store), UVDIO__STRUCT_ALIGN);
+}
+
+static int names_directory(const char* path) {
+  const char* last = strrchr(path, '/');
+  const char* name = last == NULL ? path : last + 1;
+  return *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static uvdio__node_t* find_node(const uvdio__store_t* store, const char* path) {
+  uvdio__node_t* node = store->nodes;
+  while (node != NULL && strcmp(node->path, path) != 0) {
+    node = node->next;
+  }
+  return node;
+}
+
+int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags, uvdio__node_t** node) {
+  uvdio__node_t* found;
+
+  if (*path == '\0') {
+    return UV_ENOENT;
+  }
+  if (names_directory(path)) {
+    return UV_EISDIR;
+  }
+  found = find_node(store, path);
+  if (found != NULL && (flags & UVDIO_EXCLUSIVE) != 0) {
+    return UV_EEXIST;
+  }
+  if (found == NULL && (flags & UVDIO_CREATE) == 0) {
+    return UV_ENOENT;
+  }
+  if (found == NULL) {
+    found = make_node(path);
+    if (found == NULL) {
+      return UV_ENOMEM;
+    }
+    found->next = store->nodes;
+    store->nodes = found;
+  }
+  if ((flags & UVDIO_TRUNCATE) != 0) {
+    uvdio__node_truncate(found, 0);
+  }
+  *node = found;
+  return 0;
+}

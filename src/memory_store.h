@@ -1,0 +1,32 @@
+/*
+ * Files in RAM, by path: what the memory backend keeps. A store knows neither engines nor requests; everything in
+ * it happens at once, on the calling thread. Errors are libuv's codes.
+ */
+#ifndef UVDIO_MEMORY_STORE_H
+#define UVDIO_MEMORY_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct uvdio__store_s uvdio__store_t;
+typedef struct uvdio__node_s uvdio__node_t;
+
+/* An empty store, or null when out of memory. Destroying it frees every file; none may be open. */
+uvdio__store_t* uvdio__store_create(void);
+void uvdio__store_destroy(uvdio__store_t* store);
+
+/* Finds or makes the file, by the UVDIO_* flags of an open. Errors: UV_ENOENT, UV_EEXIST, UV_EISDIR (the path
+ * names a directory by its form: "/", ".", "..", or a slash at its end), UV_ENOMEM. */
+int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags, uvdio__node_t** node);
+
+/* Positional transfers, as pread(2) and pwrite(2): bytes moved, or an error. A write that runs out of memory
+ * half-way is short. */
+int64_t uvdio__node_read(uvdio__node_t* node, char* base, size_t length, uint64_t offset);
+int64_t uvdio__node_write(uvdio__node_t* node, const char* base, size_t length, uint64_t offset);
+
+uint64_t uvdio__node_size(const uvdio__node_t* node);
+
+/* Sets the size; what is cut off is gone, what is added reads as zeros. */
+void uvdio__node_truncate(uvdio__node_t* node, uint64_t size);
+
+#endif /* UVDIO_MEMORY_STORE_H */

@@ -1,0 +1,102 @@
+/*
+ * What the library asks of the operating system, one file per system behind it (os_linux.c, os_darwin.c,
+ * os_windows.c; os_posix.c holds what the first two share).
+ *
+ * Every function blocks, is safe to call from any thread, takes and returns plain values, and reports
+ * errors as libuv codes. None of them knows engines, requests or buffers.
+ */
+#ifndef UVDIO_OS_H
+#define UVDIO_OS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "uvdio.h"
+
+/* What a file is like, beyond what the user asked for. */
+#define UVDIO__TRAIT_NO_NOWAIT 1u   /* a ring would send every request to the kernel's workers */
+#define UVDIO__TRAIT_ODD_SHORTS 2u  /* a short read need not mean the end of the file (FUSE, network) */
+
+/* The steps of an open, in the order in which they come. Only Linux takes them one by one. */
+typedef enum {
+  UVDIO__OPEN_DIRECT = 0, /* open with direct I/O */
+  UVDIO__OPEN_BUFFERED,   /* direct I/O was refused, and the caller accepts that: open without */
+  UVDIO__OPEN_STAT_PATH,  /* direct I/O was refused, and that is an error: find out which */
+  UVDIO__OPEN_STAT_FILE,  /* it is open: learn what it is */
+  UVDIO__OPEN_FINISH,     /* what has to block: truncate, name the filesystem */
+  UVDIO__OPEN_DONE
+} uvdio__open_step_t;
+
+/* An open under way, and what it found out. Whoever starts one sets the fields of the first group and
+ * zeroes the rest. */
+typedef struct uvdio__opening_s {
+  const char* path;
+  unsigned flags; /* UVDIO_* */
+  int mode;
+
+  uvdio__open_step_t step;
+  intptr_t descriptor; /* valid from UVDIO__OPEN_STAT_FILE on */
+  int direct;
+  unsigned traits;
+  const char* filesystem; /* static text */
+  uint32_t memory_align;  /* bytes; 0: the system does not say */
+  uint32_t offset_align;
+  uvdio_align_source_t align_source;
+  union {
+    uint64_t align;
+    char bytes[256]; /* struct statx, of which the kernel fixed the size */
+  } stat;
+} uvdio__opening_t;
+
+/* Goes on with an open from wherever it stands until it is open (0) or failed (the error; nothing stays open). */
+int uvdio__os_open(uvdio__opening_t* opening);
+
+#ifdef __linux__
+/* Takes the result of the present step and moves to the next one. Returns 1 while a step remains, 0 when the
+ * file is open, or the error that ends it, after closing the descriptor. Does not block, except in the
+ * close of a file that turned out unusable. */
+int uvdio__linux_open_advance(uvdio__opening_t* opening, int result);
+
+/* Whether what remains of the open, at UVDIO__OPEN_FINISH, may take its time. */
+int uvdio__linux_open_finish_blocks(const uvdio__opening_t* opening);
+
+/* The flags of openat(2) for the present step, and the mask of statx(2). */
+int uvdio__linux_open_flags(const uvdio__opening_t* opening);
+unsigned uvdio__linux_statx_mask(void);
+#endif
+
+/* Positional transfers of up to UVDIO__TRANSFER_MAX bytes. Return bytes moved or an error. */
+int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t offset);
+int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset);
+
+int uvdio__os_sync(intptr_t descriptor, int data_only);
+int64_t uvdio__os_size(intptr_t descriptor);
+int uvdio__os_truncate(intptr_t descriptor, uint64_t length);
+int uvdio__os_preallocate(intptr_t descriptor, uint64_t length);
+int uvdio__os_close(intptr_t descriptor);
+
+/* Bytes. What one system call moves at most on Linux (read(2)), which is a multiple of every alignment in use. */
+#define UVDIO__TRANSFER_MAX ((size_t)0x7ffff000)
+
+/* Bytes. The granularity of the functions below: the page size of the memory management. */
+size_t uvdio__os_page_size(void);
+
+/* Fresh zero pages, aligned to UVDIO_ALIGNMENT at least; null when out of memory. */
+void* uvdio__os_map(size_t size);
+void uvdio__os_unmap(void* memory, size_t size);
+
+/* Ordinary heap memory; null when out of memory. */
+void* uvdio__os_aligned_alloc(size_t size, size_t alignment);
+void uvdio__os_aligned_free(void* memory);
+
+int uvdio__os_advise_huge(void* memory, size_t size);
+int uvdio__os_lock(void* memory, size_t size);
+void uvdio__os_unlock(void* memory, size_t size);
+int uvdio__os_protect(void* memory, size_t size, int accessible);
+
+/* A number that differs in a forked child from what it was in its parent. Watching starts at the first call
+ * of uvdio__os_watch_forks(). */
+void uvdio__os_watch_forks(void);
+unsigned uvdio__os_fork_generation(void);
+
+#endif /* UVDIO_OS_H */

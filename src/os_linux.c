@@ -1,0 +1,286 @@
+/*
+ * Linux: O_DIRECT, statx(2) for the alignment, fallocate(2).
+ *
+ * An open takes several system calls, and both a ring (one completion at a time) and a worker (all at once)
+ * perform them. So the order stands once, in uvdio__linux_open_advance(), as a walk over steps:
+ *
+ *   OPEN_DIRECT ──► STAT_FILE ──► FINISH ──► DONE
+ *        │ EINVAL       ▲
+ *        ├──► OPEN_BUFFERED   (UVDIO_DIRECT_PREFERRED)
+ *        └──► STAT_PATH ──► an error: UV_EISDIR or UVDIO_ENODIRECT
+ *
+ * The file is truncated only at the end, when nothing can be refused any more: an open that fails must not
+ * have destroyed anything.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/stat.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "os.h"
+
+/* Since Linux 6.1. A struct statx that lacks the two fields has room for them: its size is fixed. */
+#ifndef STATX_DIOALIGN
+#define STATX_DIOALIGN 0x2000U
+#endif
+#define STATX_DIO_MEM_ALIGN_AT 152
+#define STATX_DIO_OFFSET_ALIGN_AT 156
+
+_Static_assert(sizeof(struct statx) <= sizeof(((uvdio__opening_t*)NULL)->stat),
+               "an opening holds a struct statx");
+
+static int last_error(void) {
+  return uv_translate_sys_error(errno);
+}
+
+int uvdio__os_sync(intptr_t descriptor, int data_only) {
+  int result = data_only ? fdatasync((int)descriptor) : fsync((int)descriptor);
+  return result == 0 ? 0 : last_error();
+}
+
+int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
+  return fallocate((int)descriptor, 0, 0, (off_t)length) == 0 ? 0 : last_error();
+}
+
+int uvdio__os_advise_huge(void* memory, size_t size) {
+  return madvise(memory, size, MADV_HUGEPAGE) == 0 ? 0 : last_error();
+}
+
+int uvdio__linux_open_flags(const uvdio__opening_t* opening) {
+  int flags = O_CLOEXEC | O_NOCTTY;
+
+  flags |= (opening->flags & UVDIO_RDWR) != 0 ? O_RDWR : O_RDONLY;
+  flags |= (opening->flags & UVDIO_CREATE) != 0 ? O_CREAT : 0;
+  flags |= (opening->flags & UVDIO_DSYNC) != 0 ? O_DSYNC : 0;
+  flags |= (opening->flags & UVDIO_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+  if (opening->step == UVDIO__OPEN_DIRECT) {
+    return flags | O_DIRECT | ((opening->flags & UVDIO_EXCLUSIVE) != 0 ? O_EXCL : 0);
+  }
+  /* A refused direct open may have created the file, so exclusive creation would now refuse itself. */
+  return flags;
+}
+
+unsigned uvdio__linux_statx_mask(void) {
+  return STATX_TYPE | STATX_MODE | STATX_DIOALIGN;
+}
+
+static uint32_t stat_field(const uvdio__opening_t* opening, size_t at) {
+  uint32_t value;
+  memcpy(&value, opening->stat.bytes + at, sizeof(value));
+  return value;
+}
+
+static const struct statx* stat_of(const uvdio__opening_t* opening) {
+  return (const struct statx*)(const void*)opening->stat.bytes;
+}
+
+/* Whether the file's kind can be read at an offset at all. */
+static int check_kind(const struct statx* stat) {
+  if (S_ISDIR(stat->stx_mode)) {
+    return UV_EISDIR;
+  }
+  return S_ISREG(stat->stx_mode) || S_ISBLK(stat->stx_mode) ? 0 : UV_ESPIPE;
+}
+
+/* A filesystem may take O_DIRECT at open and still not do it. It says so by an alignment of zero; one that
+ * says nothing at all is taken at its word (statx(2), STATX_DIOALIGN). */
+static int learn_alignment(uvdio__opening_t* opening) {
+  int flags;
+
+  if (!opening->direct || (stat_of(opening)->stx_mask & STATX_DIOALIGN) == 0) {
+    return 0;
+  }
+  opening->memory_align = stat_field(opening, STATX_DIO_MEM_ALIGN_AT);
+  opening->offset_align = stat_field(opening, STATX_DIO_OFFSET_ALIGN_AT);
+  opening->align_source = UVDIO_ALIGN_STATX;
+  if (opening->memory_align != 0 && opening->offset_align != 0) {
+    return 0;
+  }
+  if ((opening->flags & UVDIO_DIRECT_PREFERRED) == 0) {
+    return UVDIO_ENODIRECT;
+  }
+  flags = fcntl((int)opening->descriptor, F_GETFL);
+  if (flags == -1 || fcntl((int)opening->descriptor, F_SETFL, flags & ~O_DIRECT) == -1) {
+    return last_error();
+  }
+  opening->direct = 0;
+  return 0;
+}
+
+/* Whether the file takes non-blocking requests. One that does not makes a ring hand every request to a kernel
+ * worker. Asked far past the end of the file, so that nothing is read: a refusal comes first (preadv2(2),
+ * RWF_NOWAIT, EOPNOTSUPP). */
+static void learn_nowait(uvdio__opening_t* opening) {
+  static _Alignas(UVDIO_ALIGNMENT) char page[UVDIO_ALIGNMENT];
+  struct iovec vector = {page, sizeof(page)};
+  off_t far_away = INT64_MAX & ~(off_t)(2 * UVDIO_ALIGNMENT - 1);
+
+  far_away -= UVDIO_ALIGNMENT;
+  if (preadv2((int)opening->descriptor, &vector, 1, far_away, RWF_NOWAIT) == -1 &&
+      errno == EOPNOTSUPP) {
+    opening->traits |= UVDIO__TRAIT_NO_NOWAIT;
+  }
+}
+
+static int learn_file(uvdio__opening_t* opening) {
+  int error = check_kind(stat_of(opening));
+
+  if (error == 0) {
+    error = learn_alignment(opening);
+  }
+  if (error == 0) {
+    learn_nowait(opening);
+  }
+  return error;
+}
+
+static int accept_descriptor(uvdio__opening_t* opening, int descriptor, int direct) {
+  opening->descriptor = descriptor;
+  opening->direct = direct;
+  opening->step = UVDIO__OPEN_STAT_FILE;
+  return 1;
+}
+
+static int after_direct_open(uvdio__opening_t* opening, int result) {
+  if (result >= 0) {
+    return accept_descriptor(opening, result, 1);
+  }
+  if (result != UV_EINVAL) {
+    return result;
+  }
+  opening->step = (opening->flags & UVDIO_DIRECT_PREFERRED) != 0 ? UVDIO__OPEN_BUFFERED
+                                                                  : UVDIO__OPEN_STAT_PATH;
+  return 1;
+}
+
+static int after_stat_path(const uvdio__opening_t* opening, int result) {
+  int error = result < 0 ? result : check_kind(stat_of(opening));
+  return error != 0 ? error : UVDIO_ENODIRECT;
+}
+
+static int advance(uvdio__opening_t* opening, int result) {
+  switch (opening->step) {
+    case UVDIO__OPEN_DIRECT:
+      return after_direct_open(opening, result);
+    case UVDIO__OPEN_BUFFERED:
+      return result < 0 ? result : accept_descriptor(opening, result, 0);
+    case UVDIO__OPEN_STAT_PATH:
+      return after_stat_path(opening, result);
+    case UVDIO__OPEN_STAT_FILE:
+      result = result < 0 ? result : learn_file(opening);
+      opening->step = UVDIO__OPEN_FINISH;
+      return result < 0 ? result : 1;
+    case UVDIO__OPEN_FINISH:
+      opening->step = UVDIO__OPEN_DONE;
+      return result;
+    case UVDIO__OPEN_DONE:
+      break;
+  }
+  assert(0 && "an open goes on after its end");
+  return UV_EINVAL;
+}
+
+int uvdio__linux_open_advance(uvdio__opening_t* opening, int result) {
+  int next = advance(opening, result);
+
+  if (next < 0 && opening->descriptor >= 0) {
+    (void)close((int)opening->descriptor);
+    opening->descriptor = -1;
+  }
+  return next;
+}
+
+static const char* filesystem_name(long magic) {
+  static const struct {
+    long magic;
+    const char* name;
+  } known[] = {{EXT4_SUPER_MAGIC, "ext4"},     {XFS_SUPER_MAGIC, "xfs"},
+               {BTRFS_SUPER_MAGIC, "btrfs"},   {TMPFS_MAGIC, "tmpfs"},
+               {FUSE_SUPER_MAGIC, "fuse"},     {NFS_SUPER_MAGIC, "nfs"},
+               {F2FS_SUPER_MAGIC, "f2fs"},     {OVERLAYFS_SUPER_MAGIC, "overlay"},
+               {0x2fc12fc1, "zfs"},            {V9FS_MAGIC, "9p"},
+               {RAMFS_MAGIC, "ramfs"},         {CEPH_SUPER_MAGIC, "ceph"},
+               {0xff534d42, "cifs"},           {0xfe534d42, "smb"},
+               {0xca451a4e, "bcachefs"},       {0x62646576, "bdev"}};
+  size_t i;
+
+  for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+    if (known[i].magic == magic) {
+      return known[i].name;
+    }
+  }
+  return "unknown";
+}
+
+/* What the kernel's own filesystems on a block device promise, and those that pass requests on can't. */
+static int may_end_early(long magic) {
+  return magic == FUSE_SUPER_MAGIC || magic == NFS_SUPER_MAGIC || magic == V9FS_MAGIC ||
+         magic == CEPH_SUPER_MAGIC || magic == (long)0xff534d42 || magic == (long)0xfe534d42;
+}
+
+static int finish(uvdio__opening_t* opening) {
+  struct statfs filesystem;
+
+  if (fstatfs((int)opening->descriptor, &filesystem) == 0) {
+    opening->filesystem = filesystem_name((long)filesystem.f_type);
+    if (may_end_early((long)filesystem.f_type)) {
+      opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
+    }
+  }
+  if ((opening->flags & UVDIO_TRUNCATE) != 0) {
+    return uvdio__os_truncate(opening->descriptor, 0);
+  }
+  return 0;
+}
+
+int uvdio__linux_open_finish_blocks(const uvdio__opening_t* opening) {
+  return (opening->flags & UVDIO_TRUNCATE) != 0 ||
+         (opening->traits & UVDIO__TRAIT_NO_NOWAIT) != 0;
+}
+
+static int call_statx(uvdio__opening_t* opening, int descriptor, const char* path, int flags) {
+  long result = syscall(SYS_statx, descriptor, path, flags, uvdio__linux_statx_mask(),
+                        opening->stat.bytes);
+  return result == 0 ? 0 : last_error();
+}
+
+/* Performs the present step, blocking. */
+static int perform_step(uvdio__opening_t* opening) {
+  int descriptor;
+
+  switch (opening->step) {
+    case UVDIO__OPEN_DIRECT:
+    case UVDIO__OPEN_BUFFERED:
+      descriptor = open(opening->path, uvdio__linux_open_flags(opening), opening->mode);
+      return descriptor == -1 ? last_error() : descriptor;
+    case UVDIO__OPEN_STAT_PATH:
+      return call_statx(opening, AT_FDCWD, opening->path, 0);
+    case UVDIO__OPEN_STAT_FILE:
+      return call_statx(opening, (int)opening->descriptor, "", AT_EMPTY_PATH);
+    case UVDIO__OPEN_FINISH:
+      return finish(opening);
+    case UVDIO__OPEN_DONE:
+      break;
+  }
+  assert(0 && "an open goes on after its end");
+  return UV_EINVAL;
+}
+
+int uvdio__os_open(uvdio__opening_t* opening) {
+  int next;
+
+  do {
+    int result = perform_step(opening);
+    next = result == UV_EINTR ? 1 : uvdio__linux_open_advance(opening, result);
+  } while (next == 1);
+  return next;
+}

@@ -1,0 +1,97 @@
+/*
+ * What Linux and macOS have in common.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os.h"
+
+static int error_of(int result) {
+  return result == -1 ? uv_translate_sys_error(errno) : 0;
+}
+
+int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t offset) {
+  ssize_t count = pread((int)descriptor, base, length, (off_t)offset);
+  return count == -1 ? uv_translate_sys_error(errno) : count;
+}
+
+int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset) {
+  ssize_t count = pwrite((int)descriptor, base, length, (off_t)offset);
+  return count == -1 ? uv_translate_sys_error(errno) : count;
+}
+
+/* By seeking and not by fstat(2), because that answers for block devices, too. Nothing else uses the position. */
+int64_t uvdio__os_size(intptr_t descriptor) {
+  off_t end = lseek((int)descriptor, 0, SEEK_END);
+  return end == -1 ? uv_translate_sys_error(errno) : end;
+}
+
+int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {
+  return error_of(ftruncate((int)descriptor, (off_t)length));
+}
+
+int uvdio__os_close(intptr_t descriptor) {
+  int error = error_of(close((int)descriptor));
+  /* The descriptor is gone all the same (close(2), "Dealing with error returns"). */
+  return error == UV_EINTR || error == uv_translate_sys_error(EINPROGRESS) ? 0 : error;
+}
+
+size_t uvdio__os_page_size(void) {
+  long size = sysconf(_SC_PAGESIZE);
+  return size > 0 ? (size_t)size : UVDIO_PAGE_SIZE;
+}
+
+void* uvdio__os_map(size_t size) {
+  void* memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+void uvdio__os_unmap(void* memory, size_t size) {
+  (void)munmap(memory, size);
+}
+
+void* uvdio__os_aligned_alloc(size_t size, size_t alignment) {
+  void* memory;
+  return posix_memalign(&memory, alignment, size) == 0 ? memory : NULL;
+}
+
+void uvdio__os_aligned_free(void* memory) {
+  free(memory);
+}
+
+int uvdio__os_lock(void* memory, size_t size) {
+  return error_of(mlock(memory, size));
+}
+
+void uvdio__os_unlock(void* memory, size_t size) {
+  (void)munlock(memory, size);
+}
+
+int uvdio__os_protect(void* memory, size_t size, int accessible) {
+  return error_of(mprotect(memory, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE));
+}
+
+static atomic_uint fork_generation;
+static uv_once_t fork_watch = UV_ONCE_INIT;
+
+static void count_fork(void) {
+  atomic_fetch_add_explicit(&fork_generation, 1, memory_order_relaxed);
+}
+
+static void start_watching_forks(void) {
+  (void)pthread_atfork(NULL, NULL, count_fork);
+}
+
+void uvdio__os_watch_forks(void) {
+  uv_once(&fork_watch, start_watching_forks);
+}
+
+unsigned uvdio__os_fork_generation(void) {
+  return atomic_load_explicit(&fork_generation, memory_order_relaxed);
+}

@@ -1,0 +1,190 @@
+/*
+ * One request: the lists it is on, and what the result of a backend makes of it.
+ */
+#include <assert.h>
+
+#include "internal.h"
+
+/* Interruptions and refusals for the moment that are put up with before they become the request's outcome. */
+#define RETRIES_MAX 64
+
+void uvdio__list_append(uvdio__list_t* list, uvdio_req_t* req) {
+  req->next_ = NULL;
+  req->prev_ = list->tail;
+  if (list->tail != NULL) {
+    list->tail->next_ = req;
+  } else {
+    list->head = req;
+  }
+  list->tail = req;
+}
+
+void uvdio__list_prepend(uvdio__list_t* list, uvdio_req_t* req) {
+  req->prev_ = NULL;
+  req->next_ = list->head;
+  if (list->head != NULL) {
+    list->head->prev_ = req;
+  } else {
+    list->tail = req;
+  }
+  list->head = req;
+}
+
+void uvdio__list_remove(uvdio__list_t* list, uvdio_req_t* req) {
+  assert(req->prev_ != NULL || list->head == req);
+  assert(req->next_ != NULL || list->tail == req);
+  if (req->prev_ != NULL) {
+    req->prev_->next_ = req->next_;
+  } else {
+    list->head = req->next_;
+  }
+  if (req->next_ != NULL) {
+    req->next_->prev_ = req->prev_;
+  } else {
+    list->tail = req->prev_;
+  }
+  req->next_ = NULL;
+  req->prev_ = NULL;
+}
+
+uvdio_req_t* uvdio__list_shift(uvdio__list_t* list) {
+  uvdio_req_t* first = list->head;
+  if (first != NULL) {
+    uvdio__list_remove(list, first);
+  }
+  return first;
+}
+
+size_t uvdio__request_rest(const uvdio_req_t* req) {
+  size_t rest = req->length_ - req->transferred;
+  return rest < UVDIO__TRANSFER_MAX ? rest : UVDIO__TRANSFER_MAX;
+}
+
+static uvdio__verdict_t finish_with(uvdio_req_t* req, int64_t result) {
+  req->result = result;
+  return VERDICT_DONE;
+}
+
+/* Interrupted, or turned away for the moment. */
+static uvdio__verdict_t settle_refusal(uvdio_req_t* req, int64_t result) {
+  if (req->cancelled_) {
+    return finish_with(req, UV_ECANCELED);
+  }
+  if (req->retries_ == RETRIES_MAX) {
+    return finish_with(req, result);
+  }
+  req->retries_++;
+  req->engine_->stats.retried++;
+  return result == UV_EAGAIN ? VERDICT_PUNT : VERDICT_AGAIN;
+}
+
+/* Bytes stopped coming. For a read that is the end of the file, unless the filesystem is known to stop
+ * elsewhere: then the file's size decides. */
+static uvdio__verdict_t settle_no_progress(uvdio_req_t* req) {
+  if (req->high_water_ > req->transferred) {
+    req->transferred = req->high_water_;
+  }
+  if (req->op == UVDIO_OP_WRITE) {
+    return finish_with(req, UVDIO_ESHORTWRITE);
+  }
+  if ((req->file->traits_ & UVDIO__TRAIT_ODD_SHORTS) != 0 && (req->flags_ & REQ_ASK_END) == 0) {
+    req->flags_ |= REQ_ASK_END;
+    return VERDICT_PUNT;
+  }
+  if ((req->flags_ & REQ_EXACT) != 0) {
+    return finish_with(req, UVDIO_ESHORTREAD);
+  }
+  return finish_with(req, (int64_t)req->transferred);
+}
+
+/* A transfer goes on at an aligned offset only, so what came of a broken block is moved again; the high-water
+ * mark tells whether that brought more. */
+static uvdio__verdict_t settle_short(uvdio_req_t* req) {
+  size_t arrived = req->transferred;
+  size_t broken = arrived & req->file->offset_mask_;
+  int ends_there = req->op == UVDIO_OP_READ &&
+                   (req->file->traits_ & UVDIO__TRAIT_ODD_SHORTS) == 0;
+
+  if (arrived <= req->high_water_ || (broken != 0 && ends_there)) {
+    return settle_no_progress(req);
+  }
+  req->high_water_ = arrived;
+  req->transferred = arrived - broken;
+  req->engine_->stats.resumed++;
+  return VERDICT_AGAIN;
+}
+
+static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
+  if (result < 0) {
+    if (req->high_water_ > req->transferred) {
+      req->transferred = req->high_water_;
+    }
+    return finish_with(req, result);
+  }
+  assert((size_t)result <= req->length_ - req->transferred);
+  req->transferred += (size_t)result;
+  if (req->transferred == req->length_) {
+    return finish_with(req, (int64_t)req->length_);
+  }
+  return result == 0 ? settle_no_progress(req) : settle_short(req);
+}
+
+uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result) {
+  /* A close that was interrupted has closed all the same, and the number may be another file's by now. */
+  if ((result == UV_EINTR || result == UV_EAGAIN) && req->op != UVDIO_OP_CLOSE) {
+    return settle_refusal(req, result);
+  }
+  return uvdio__is_transfer(req->op) ? settle_transfer(req, result) : finish_with(req, result);
+}
+
+/* Tells, by no bytes or an error, whether the file ends where a read stopped. */
+static int64_t ask_end(const uvdio_req_t* req) {
+  int64_t size = uvdio__os_size(req->file->handle_.descriptor);
+
+  if (size < 0) {
+    return size;
+  }
+  return (uint64_t)size > req->offset_ + req->transferred ? UVDIO_ESHORTREAD : 0;
+}
+
+static int64_t perform_transfer(uvdio_req_t* req) {
+  intptr_t descriptor = req->file->handle_.descriptor;
+  char* base = req->buf_.base + req->transferred;
+  uint64_t offset = req->offset_ + req->transferred;
+
+  if (req->op == UVDIO_OP_WRITE) {
+    return uvdio__os_write(descriptor, base, uvdio__request_rest(req), offset);
+  }
+  if ((req->flags_ & REQ_ASK_END) != 0) {
+    return ask_end(req);
+  }
+  return uvdio__os_read(descriptor, base, uvdio__request_rest(req), offset);
+}
+
+int64_t uvdio__request_perform(uvdio_req_t* req) {
+  intptr_t descriptor = req->file->handle_.descriptor;
+
+  switch (req->op) {
+    case UVDIO_OP_OPEN:
+      return uvdio__os_open(uvdio__opening_of(req));
+    case UVDIO_OP_READ:
+    case UVDIO_OP_WRITE:
+      return perform_transfer(req);
+    case UVDIO_OP_SYNC_DATA:
+    case UVDIO_OP_SYNC_ALL:
+      return uvdio__os_sync(descriptor, req->op == UVDIO_OP_SYNC_DATA);
+    case UVDIO_OP_SIZE:
+      return uvdio__os_size(descriptor);
+    case UVDIO_OP_TRUNCATE:
+      return uvdio__os_truncate(descriptor, req->offset_);
+    case UVDIO_OP_PREALLOCATE:
+      return uvdio__os_preallocate(descriptor, req->offset_);
+    case UVDIO_OP_CLOSE:
+      return uvdio__os_close(descriptor);
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  assert(0 && "a request without an operation");
+  return UV_EINVAL;
+}

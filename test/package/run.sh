@@ -1,0 +1,60 @@
+#!/bin/sh
+# Installs the build and uses it from there: find_package and pkg-config, static and shared.
+# Called by CTest (cmake/package_test.cmake), which sets CC, CMAKE, PKG_CONFIG and UVDIO_VERSION.
+#   run.sh BUILD_DIR [CONFIG]
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+build=$1
+config=${2:-}
+work=$(mktemp -d "$build/package.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+die() {
+  echo "package: $*" >&2
+  exit 1
+}
+
+# The program must run and say the version that was built.
+expect_version() {
+  said=$("$2") || die "$1: the program failed"
+  [ "$said" = "$UVDIO_VERSION" ] || die "$1: the program says '$said', not '$UVDIO_VERSION'"
+  echo "package: $1: works"
+}
+
+"$CMAKE" --install "$build" --prefix "$work/here" ${config:+--config "$config"} >"$work/install.log" 2>&1 \
+  || { cat "$work/install.log"; die "installing failed"; }
+
+# Moved after installing: nothing in it may remember where it was.
+prefix=$work/prefix
+mv "$work/here" "$prefix"
+pc=$(find "$prefix" -name uvdio.pc)
+[ -n "$pc" ] || die "no uvdio.pc was installed"
+PKG_CONFIG_PATH=$(dirname "$pc")${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+export PKG_CONFIG_PATH
+
+for shared in OFF ON; do
+  name="find_package, BUILD_SHARED_LIBS=$shared"
+  dir=$work/cmake-$shared
+  { "$CMAKE" -S "$here" -B "$dir" -DCMAKE_PREFIX_PATH="$prefix" -DBUILD_SHARED_LIBS=$shared \
+      -DEXPECT_VERSION="$UVDIO_VERSION" && "$CMAKE" --build "$dir"; } >"$dir.log" 2>&1 \
+    || { cat "$dir.log"; die "$name: the build failed"; }
+  expect_version "$name" "$dir/consumer"
+done
+
+# Word splitting of pkg-config's answers is what its users do, too.
+libdir=$("$PKG_CONFIG" --variable=libdir uvdio)
+cflags=$("$PKG_CONFIG" --cflags uvdio)
+# shellcheck disable=SC2046,SC2086
+"$CC" $cflags "$here/consumer.c" -o "$work/shared" $("$PKG_CONFIG" --libs uvdio) "-Wl,-rpath,$libdir"
+expect_version "pkg-config, shared" "$work/shared"
+
+# Where both forms lie side by side a linker takes the shared one; the archive is asked for by its name.
+static_libs=$("$PKG_CONFIG" --static --libs uvdio | sed "s|-luvdio|$libdir/libuvdio.a|")
+# shellcheck disable=SC2086
+"$CC" $cflags "$here/consumer.c" -o "$work/static" $static_libs
+expect_version "pkg-config, static" "$work/static"
+
+# The command is there as well, if it was built.
+[ ! -e "$build/uvdio" ] || [ -x "$prefix/bin/uvdio" ] || die "the uvdio command was not installed"
