@@ -34,7 +34,7 @@ void tracker_verdict(const struct tracker* tracker) {
 void tracker_finish(struct tracker* tracker) {
   while (tracker->ops != NULL) {
     struct top* op = tracker->ops;
-    if (!op->blocking && op->done != op->accepted) {
+    if (op->done != op->accepted) {
       tracker_violation(tracker, "%s: accepted %u times, called back %u times",
                         uvdio_op_name(op->kind), op->accepted, op->done);
     }
@@ -215,10 +215,10 @@ static void accept_or_refuse(struct top* op, uvdio_op_t kind, uvdio_file_t* file
   }
   op->kind = kind;
   op->file = file;
+  op->accepted++;
   if (op->blocking) {
     carried_out(op);
   } else {
-    op->accepted++;
     op->tracker->accepted++;
   }
 }

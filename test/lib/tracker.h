@@ -40,8 +40,8 @@ struct top {
   struct tracker* tracker;
   int blocking;      /* pass a null callback */
   int code;          /* what the last submitting call returned */
-  unsigned accepted; /* times */
-  unsigned done;     /* callbacks, and blocking calls that were carried out */
+  unsigned accepted; /* times; blocking calls that were carried out included */
+  unsigned done;     /* callbacks, and such calls */
   unsigned order;    /* 1 for the tracker's first callback, 2 for the next ... */
   int64_t result;
   uvdio_op_t kind;
