@@ -97,6 +97,27 @@ uvdio_buf_t op_take(struct top* op) {
   return taken;
 }
 
+static void check_count(const struct top* op, unsigned expected, const char* what,
+                        const char* file, int line) {
+  if (op->done != expected) {
+    print_error("%s: done %u times, not %u; the call returned %s\n", what, op->done, expected,
+                uvdio_err_name(op->code));
+    _fail(file, line);
+  }
+}
+
+void check_result(const struct top* op, int64_t expected, const char* what, const char* file,
+                  int line) {
+  check_count(op, 1, what, file, line);
+  check_code(op->result, expected, what, file, line);
+}
+
+void check_refused(const struct top* op, int expected, const char* what, const char* file,
+                   int line) {
+  check_code(op->code, expected, what, file, line);
+  check_count(op, 0, what, file, line);
+}
+
 /*
  * After the operation: what must hold whatever it was.
  */
