@@ -27,13 +27,6 @@ static uvdio__lane_t* pool_of(uvdio_t* engine) {
   return &engine->lanes[engine->lane_count - 1];
 }
 
-static void bind_thread(uvdio_t* engine) {
-  if (!engine->bound) {
-    engine->thread = uv_thread_self();
-    engine->bound = 1;
-  }
-}
-
 static int is_other_thread(const uvdio_t* engine) {
   uv_thread_t self = uv_thread_self();
   return engine->bound && !uv_thread_equal(&self, &engine->thread);
@@ -87,15 +80,13 @@ static void note_in_flight(uvdio_t* engine) {
  * with others of this turn. */
 static void flush_if_due(uvdio__lane_t* lane) {
   unsigned batch = lane->backend->batch;
+  int in_turn = lane->engine->in_turn;
 
-  if (lane->unflushed == 0) {
-    return;
-  }
-  if (batch > 0 && (lane->unflushed >= batch ||
-                    (lane->in_flight == 1 && !lane->engine->dispatching))) {
+  if (batch > 0 &&
+      (lane->unflushed >= batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
     lane->backend->flush(lane);
   }
-  if (lane->unflushed > 0) {
+  if (lane->unflushed > 0 && !in_turn) {
     uvdio__engine_wake(lane->engine);
   }
 }
@@ -203,7 +194,6 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
  */
 
 void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
-  bind_thread(engine);
   req->stamp_ = uvdio__stamp_of(req);
   req->next_ = NULL;
   req->prev_ = NULL;
@@ -219,19 +209,22 @@ void uvdio__engine_start(uvdio_req_t* req) {
   uvdio__lane_t* lane = req->file->lane_;
 
   req->lane_ = lane;
-  if (lane->waiting.head == NULL && lane->in_flight < lane->depth) {
+  if (lane->waiting.head == NULL && lane->in_flight < lane->depth && lane->engine->bound) {
     (void)run(lane, req);
     return;
   }
   req->state_ = STATE_WAITING;
   uvdio__list_append(&lane->waiting, req);
+  if (!lane->engine->bound) {
+    uvdio__engine_wake(lane->engine);
+  }
 }
 
 void uvdio__engine_complete(uvdio_req_t* req) {
   uvdio__file_request_done(req);
   req->state_ = STATE_COMPLETED;
   uvdio__list_append(&req->engine_->completed, req);
-  if (!req->engine_->dispatching) {
+  if (!req->engine_->in_turn) {
     uvdio__engine_wake(req->engine_);
   }
 }
@@ -305,13 +298,11 @@ static void dispatch(uvdio_t* engine) {
   unsigned called = 0;
   uvdio_req_t* req;
 
-  engine->dispatching = 1;
   while (called < engine->callbacks_per_turn &&
          (req = uvdio__list_shift(&engine->completed)) != NULL) {
     call_back(engine, req);
     called++;
   }
-  engine->dispatching = 0;
   if (called > 0) {
     engine->stats.turns++;
   }
@@ -328,6 +319,7 @@ static void dispatch(uvdio_t* engine) {
 static void pump(uvdio_t* engine) {
   unsigned i;
 
+  assert(engine->in_turn && engine->bound);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
     fill(lane);
@@ -349,7 +341,17 @@ static int has_work(const uvdio_t* engine) {
   return engine->completed.head != NULL;
 }
 
-static void settle_handles(uvdio_t* engine) {
+/* The loop's thread is known for sure only while the loop runs: that is when the engine is bound to it. */
+static void begin_turn(uvdio_t* engine) {
+  if (!engine->bound) {
+    engine->thread = uv_thread_self();
+    engine->bound = 1;
+  }
+  engine->in_turn = 1;
+}
+
+static void end_turn(uvdio_t* engine) {
+  engine->in_turn = 0;
   if (has_work(engine)) {
     uvdio__engine_wake(engine);
   } else if (engine->idling) {
@@ -378,8 +380,9 @@ static void on_idle(uv_idle_t* handle) {
     engine->idling = 0;
     return;
   }
+  begin_turn(engine);
   pump(engine);
-  settle_handles(engine);
+  end_turn(engine);
 }
 
 static void on_check(uv_check_t* handle) {
@@ -388,10 +391,10 @@ static void on_check(uv_check_t* handle) {
   if ((engine->stats.pending == 0 && !engine->closing) || is_asleep(engine)) {
     return;
   }
-  bind_thread(engine);
+  begin_turn(engine);
   dispatch(engine);
   pump(engine);
-  settle_handles(engine);
+  end_turn(engine);
   close_if_drained(engine);
 }
 
@@ -443,7 +446,7 @@ static void on_left_open_closed(uvdio_req_t* req, int64_t result) {
 }
 
 static void close_if_drained(uvdio_t* engine) {
-  if (!engine->closing || engine->torn_down || engine->dispatching || engine->stats.pending > 0) {
+  if (!engine->closing || engine->torn_down || engine->in_turn || engine->stats.pending > 0) {
     return;
   }
   if (uvdio__engine_is_forked(engine)) {

@@ -44,11 +44,11 @@ struct uvdio_s {
   uv_loop_t* loop;
   void* data;
   unsigned generation; /* of uvdio__os_fork_generation(), where the engine was made */
-  int bound;           /* `thread` is valid */
+  int bound;           /* to `thread`, which runs the loop; nothing is handed to a backend before */
   uv_thread_t thread;
   int closing;   /* uvdio_engine_close() was called */
   int torn_down; /* its handles are being closed */
-  int dispatching; /* callbacks are being called */
+  int in_turn;     /* callbacks are being called or lanes pumped; what they leave is looked at after that */
   int idling;      /* the idle handle is active */
   int referenced;  /* the check handle keeps the loop alive */
   unsigned handles_closing;
