@@ -79,7 +79,8 @@ static void warm_up(void) {
   }
 }
 
-int matrix_begin(int argc, char** argv) {
+/* Returns 0, or the code to exit with. */
+static int begin(int argc, char** argv) {
   const char* place = "here";
   char why[PLACE_WHY_MAX] = "";
   choose_backend("pool");
@@ -99,8 +100,13 @@ int matrix_begin(int argc, char** argv) {
   return 0;
 }
 
-int matrix_run(const char* name, const struct CMUnitTest tests[], size_t count) {
+int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count, int argc,
+                char** argv) {
   static char full_name[128];
+  int code = begin(argc, argv);
+  if (code != 0) {
+    return code;
+  }
   snprintf(full_name, sizeof(full_name), "%s %s %s", name, matrix.backend_name,
            matrix.place.kind);
   if (matrix.filter != NULL) {

@@ -2,8 +2,8 @@
  * What a test stands on: a loop, an engine, a folder on the filesystem of the day, and the tracker.
  *
  *   int main(int argc, char** argv) {
- *     if (matrix_begin(argc, argv) != 0) { return matrix_skipped(); }
- *     ...
+ *     const struct CMUnitTest tests[] = {TEST_ON(fixture_open, page_goes_out_and_comes_back), ...};
+ *     return matrix_main("file", tests, COUNT_OF(tests), argc, argv);
  *   }
  *
  * The program's arguments choose backend and place: contract_file --backend ring --place ext4.
@@ -40,17 +40,10 @@ struct fixture {
   size_t descriptors;
 };
 
-/* Reads the arguments and makes the place. Returns 0, or the code to exit with. */
-int matrix_begin(int argc, char** argv);
-
-/* Runs the tests under a name that tells the combination. Returns main's result. */
-int matrix_run(const char* name, const struct CMUnitTest tests[], size_t count);
-
-#define CONTRACT_MAIN(name)                                       \
-  int main(int argc, char** argv) {                               \
-    int code = matrix_begin(argc, argv);                          \
-    return code != 0 ? code : matrix_run(name, tests, COUNT_OF(tests)); \
-  }
+/* Reads the arguments, makes the place and runs the tests, under a name that tells the combination. Returns
+ * main's result: 77 where backend or place can't be had. */
+int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count, int argc,
+                char** argv);
 
 /* One line of a table of tests, by what it stands on. */
 #define TEST_ON(set_up, function) cmocka_unit_test_setup_teardown(function, set_up, fixture_tear_down)

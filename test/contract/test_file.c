@@ -1,0 +1,819 @@
+/* Files: what each operation does, alike on every backend and filesystem. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define NOBODY 65534
+
+static struct top* open_later(struct fixture* f, const char* name, unsigned flags) {
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, name), flags);
+  run(f);
+  return open;
+}
+
+static void close_later(struct fixture* f, uvdio_file_t* file) {
+  struct top* close = t_close(op_new(&f->tracker), file);
+  run(f);
+  assert_result(close, 0);
+}
+
+static void assert_not_open(struct fixture* f, uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  assert_code(uvdio_file_info(file, &info), UV_EBADF);
+  assert_refused(t_size(op_new(&f->tracker), file), UV_EBADF);
+}
+
+/*
+ * Open.
+ */
+
+static void missing_file_is_created_on_demand_only(void** state) {
+  struct fixture* f = *state;
+  assert_result(open_later(f, "new", UVDIO_RDWR), UV_ENOENT);
+  assert_not_open(f, &f->other);
+  assert_result(open_later(f, "new", UVDIO_OPEN_READ), UV_ENOENT);
+  assert_result(open_later(f, "new", UVDIO_OPEN_RW), 0);
+  assert_size(f, &f->other, 0);
+  close_later(f, &f->other);
+  assert_result(open_later(f, "new", UVDIO_OPEN_READ), 0);
+}
+
+static void open_rw_keeps_and_create_truncates(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, 2 * PAGE, 1);
+  close_later(f, &f->file);
+  assert_result(open_later(f, "file", UVDIO_OPEN_RW), 0);
+  assert_holds(f, &f->other, 0, 2 * PAGE, 1);
+  close_later(f, &f->other);
+  assert_result(open_later(f, "file", UVDIO_OPEN_CREATE), 0);
+  assert_size(f, &f->other, 0);
+}
+
+static void open_truncates_without_creating(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  assert_result(open_later(f, "missing", UVDIO_RDWR | UVDIO_TRUNCATE), UV_ENOENT);
+  assert_result(open_later(f, "file", UVDIO_RDWR | UVDIO_TRUNCATE), 0);
+  assert_size(f, &f->file, 0);
+}
+
+static void exclusive_creation_refuses_what_exists(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  unsigned flags = UVDIO_OPEN_CREATE | UVDIO_EXCLUSIVE;
+  assert_result(open_later(f, "file", flags), UV_EEXIST);
+  assert_not_open(f, &f->other);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+  assert_result(open_later(f, "fresh", flags), 0);
+}
+
+static void folder_is_no_file(void** state) {
+  struct fixture* f = *state;
+  assert_result(open_later(f, "", UVDIO_OPEN_READ), UV_EISDIR);
+  assert_result(open_later(f, "", UVDIO_RDWR), UV_EISDIR);
+  assert_result(open_later(f, ".", UVDIO_OPEN_READ), UV_EISDIR);
+  assert_not_open(f, &f->other);
+}
+
+static void empty_path_is_not_found(void** state) {
+  struct fixture* f = *state;
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, "", UVDIO_OPEN_READ);
+  run(f);
+  assert_result(open, UV_ENOENT);
+}
+
+static void missing_folder_is_not_found(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("folders");
+  assert_result(open_later(f, "missing/file", UVDIO_OPEN_RW), UV_ENOENT);
+  assert_result(open_later(f, "file/file", UVDIO_OPEN_RW), UV_ENOTDIR);
+}
+
+static void file_without_permission_is_refused(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("permissions");
+  int root = geteuid() == 0;
+  assert_int_equal(chmod(path_of(f, "file"), 0), 0);
+  if (root && seteuid(NOBODY) != 0) {
+    SKIP("root can't become an ordinary user for a moment (seteuid)");
+  }
+  struct top* open = open_later(f, "file", UVDIO_OPEN_READ);
+  if (root) {
+    assert_int_equal(seteuid(0), 0);
+  }
+  assert_result(open, UV_EACCES);
+}
+
+static void symbolic_link_is_followed_unless_forbidden(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("symbolic links");
+  put(f, &f->file, 0, PAGE, 1);
+  assert_int_equal(symlink("file", path_of(f, "link")), 0);
+  assert_result(open_later(f, "link", UVDIO_OPEN_READ | UVDIO_NOFOLLOW), UV_ELOOP);
+  assert_result(open_later(f, "link", UVDIO_OPEN_READ), 0);
+  assert_holds(f, &f->other, 0, PAGE, 1);
+  close_later(f, &f->other);
+  assert_result(open_later(f, "file", UVDIO_OPEN_READ | UVDIO_NOFOLLOW), 0);
+}
+
+static void mode_is_for_files_that_get_created(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("permissions");
+  struct stat about;
+  uvdio_req_t req = {0};
+  mode_t before = umask(0);
+  int code = uvdio_open(f->dio, &f->other, &req, path_of(f, "new"), UVDIO_OPEN_RW, 0640, NULL);
+  umask(before);
+  assert_ok(code);
+  assert_int_equal(stat(path_of(f, "new"), &about), 0);
+  assert_int_equal(about.st_mode & 0777, 0640);
+}
+
+/* The ring takes the path when it submits, which may be later. */
+static void path_is_copied(void** state) {
+  struct fixture* f = *state;
+  char path[PLACE_PATH_MAX + 64];
+  strcpy(path, path_of(f, "new"));
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW);
+  memset(path, 'x', strlen(path));
+  run(f);
+  assert_result(open, 0);
+  close_later(f, &f->other);
+  assert_result(open_later(f, "new", UVDIO_OPEN_READ), 0);
+}
+
+/* Asked through the table of descriptors: the library does not hand its own out. */
+static void descriptors_are_closed_on_exec(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("descriptors");
+  assert_result(open_later(f, "new", UVDIO_OPEN_RW), 0);
+  for (int fd = 3; fd < 256; fd++) {
+    char link[64];
+    char target[PLACE_PATH_MAX + 64] = "";
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    if (readlink(link, target, sizeof(target) - 1) > 0 && strstr(target, f->dir) != NULL) {
+      assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    }
+  }
+}
+
+static void file_can_be_closed_and_opened_again_and_again(void** state) {
+  struct fixture* f = *state;
+  int mine = 0;
+  f->other.data = &mine;
+  for (unsigned i = 0; i < 20; i++) {
+    assert_result(open_later(f, "other", UVDIO_OPEN_RW), 0);
+    put(f, &f->other, i * PAGE, PAGE, i);
+    close_later(f, &f->other);
+    assert_not_open(f, &f->other);
+  }
+  assert_ptr_equal(f->other.data, &mine);
+  assert_result(open_later(f, "other", UVDIO_OPEN_READ), 0);
+  assert_size(f, &f->other, 20 * PAGE);
+}
+
+static void many_files_open_at_once(void** state) {
+  struct fixture* f = *state;
+  enum { MANY = 40 };
+  static uvdio_file_t files[MANY];
+  char name[16];
+  memset(files, 0, sizeof(files));
+  for (unsigned i = 0; i < MANY; i++) {
+    snprintf(name, sizeof(name), "many-%u", i);
+    t_open(op_new(&f->tracker), f->dio, &files[i], path_of(f, name), UVDIO_OPEN_RW);
+  }
+  run(f);
+  for (unsigned i = 0; i < MANY; i++) {
+    put(f, &files[i], 0, PAGE, i);
+  }
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_holds(f, &files[i], 0, PAGE, i);
+    t_close(op_new(&f->tracker), &files[i]);
+  }
+  run(f);
+}
+
+static void wal_is_written_like_any_file(void** state) {
+  struct fixture* f = *state;
+  assert_result(open_later(f, "wal", UVDIO_OPEN_WAL), 0);
+  uvdio_buf_t buf = filled(4 * PAGE, 1);
+  struct top* write = t_write(op_new(&f->tracker), &f->other, &buf, 0);
+  run(f);
+  assert_result(write, 4 * PAGE);
+  assert_holds(f, &f->other, 0, 4 * PAGE, 1);
+  close_later(f, &f->other);
+  assert_result(open_later(f, "wal", UVDIO_OPEN_WAL), 0);
+  assert_size(f, &f->other, 4 * PAGE);
+}
+
+/*
+ * Reading and writing.
+ */
+
+static void roundtrip(struct fixture* f, uvdio_buf_t* out, uvdio_buf_t* in, unsigned seed) {
+  size_t size = out->cap;
+  fill_pattern(out->base, size, seed);
+  assert_ok(uvdio_buf_set_len(out, size));
+  struct top* write = t_write(op_new(&f->tracker), &f->file, out, 3 * PAGE);
+  run(f);
+  assert_result(write, size);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, in, 3 * PAGE);
+  run(f);
+  assert_result(read, size);
+  assert_true(is_pattern(read->back.base, size, seed));
+  assert_true(is_pattern(write->back.base, size, seed));
+  assert_size(f, &f->file, (int64_t)(3 * PAGE + size));
+}
+
+static void heap_roundtrip(struct fixture* f, size_t size) {
+  uvdio_buf_t out = blank(size);
+  uvdio_buf_t in = blank(size);
+  roundtrip(f, &out, &in, 1);
+}
+
+static void page_goes_out_and_comes_back(void** state) {
+  heap_roundtrip(*state, PAGE);
+}
+
+static void eight_mib_go_out_and_come_back(void** state) {
+  heap_roundtrip(*state, 8 * 1024 * 1024);
+}
+
+static void blob_goes_out_and_comes_back(void** state) {
+  uvdio_buf_t out;
+  uvdio_buf_t in;
+  assert_ok(uvdio_buf_blob(&out));
+  assert_ok(uvdio_buf_blob_uninit(&in));
+  uvdio_buf_clear(&in);
+  roundtrip(*state, &out, &in, 2);
+}
+
+static void frames_go_out_and_come_back(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t out;
+  uvdio_buf_t in;
+  fixture_arena(f, 4 * PAGE, 2);
+  assert_ok(uvdio_arena_acquire(f->arena, &out));
+  assert_ok(uvdio_arena_acquire(f->arena, &in));
+  roundtrip(f, &out, &in, 3);
+}
+
+static void views_go_out_and_come_back(void** state) {
+  static _Alignas(UVDIO_ALIGNMENT) char outgoing[2 * PAGE];
+  static _Alignas(UVDIO_ALIGNMENT) char incoming[2 * PAGE];
+  uvdio_buf_t out = uvdio_buf_wrap(outgoing, sizeof(outgoing));
+  uvdio_buf_t in = uvdio_buf_wrap(incoming, sizeof(incoming));
+  roundtrip(*state, &out, &in, 4);
+  assert_true(is_pattern(incoming, sizeof(incoming), 4));
+}
+
+/* Releasing what came back does what its origin asks for. */
+static void buffers_that_came_back_are_released_by_origin(void** state) {
+  struct fixture* f = *state;
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
+  uvdio_arena_info_t info;
+  fixture_arena(f, PAGE, 1);
+  uvdio_buf_t frame;
+  assert_ok(uvdio_arena_acquire(f->arena, &frame));
+  uvdio_buf_t heap = blank(PAGE);
+  uvdio_buf_t view = uvdio_buf_wrap(bytes, PAGE);
+  struct top* reads[] = {t_read(op_new(&f->tracker), &f->file, &frame, 0),
+                         t_read(op_new(&f->tracker), &f->file, &heap, 0),
+                         t_read(op_new(&f->tracker), &f->file, &view, 0)};
+  run(f);
+  for (size_t i = 0; i < COUNT_OF(reads); i++) {
+    uvdio_buf_t back = op_take(reads[i]);
+    assert_ok(uvdio_buf_release(&back));
+    assert_null(back.base);
+  }
+  assert_ok(uvdio_arena_info(f->arena, &info));
+  assert_int_equal(info.frames_out, 0);
+}
+
+static void write_sends_len_and_not_cap(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = filled(4 * PAGE, 1);
+  uvdio_buf_truncate(&buf, PAGE);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  run(f);
+  assert_result(write, PAGE);
+  assert_int_equal(write->back.cap, 4 * PAGE);
+  assert_size(f, &f->file, PAGE);
+}
+
+static void read_asks_for_cap_whatever_len_was(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, 2 * PAGE, 1);
+  uvdio_buf_t buf = blank(2 * PAGE);
+  assert_ok(uvdio_buf_set_len(&buf, 17));
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &buf, 0);
+  run(f);
+  assert_result(read, 2 * PAGE);
+  assert_true(is_pattern(read->back.base, 2 * PAGE, 1));
+}
+
+/* For less than cap, pass a view. */
+static void view_reads_a_part_of_a_buffer(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t view;
+  put(f, &f->file, 0, PAGE, 1);
+  fixture_arena(f, 4 * PAGE, 1);
+  uvdio_buf_t frame;
+  assert_ok(uvdio_arena_acquire(f->arena, &frame));
+  assert_ok(uvdio_buf_slice_data(&frame, PAGE, PAGE, &view));
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
+  run(f);
+  assert_result(read, PAGE);
+  assert_true(is_zero(frame.base, PAGE));
+  assert_true(is_pattern(frame.base + PAGE, PAGE, 1));
+  assert_true(is_zero(frame.base + 2 * PAGE, 2 * PAGE));
+  assert_ok(uvdio_buf_release(&frame));
+}
+
+static void many_pages_land_where_they_should(void** state) {
+  struct fixture* f = *state;
+  enum { PAGES = 100 };
+  for (unsigned i = 0; i < PAGES; i++) {
+    uvdio_buf_t page = filled(PAGE, i);
+    t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)((i * 37) % PAGES) * PAGE);
+  }
+  run(f);
+  for (unsigned i = 0; i < PAGES; i++) {
+    assert_holds(f, &f->file, (uint64_t)((i * 37) % PAGES) * PAGE, PAGE, i);
+  }
+  assert_size(f, &f->file, PAGES * PAGE);
+}
+
+static void two_files_keep_their_bytes_apart(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW);
+  for (unsigned i = 0; i < 16; i++) {
+    uvdio_buf_t a = filled(PAGE, i);
+    uvdio_buf_t b = filled(PAGE, 100 + i);
+    t_write(op_new(&f->tracker), &f->file, &a, i * PAGE);
+    t_write(op_new(&f->tracker), &f->other, &b, i * PAGE);
+  }
+  run(f);
+  for (unsigned i = 0; i < 16; i++) {
+    assert_holds(f, &f->file, i * PAGE, PAGE, i);
+    assert_holds(f, &f->other, i * PAGE, PAGE, 100 + i);
+  }
+}
+
+static void one_path_opened_twice_is_one_file(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "file", UVDIO_OPEN_READ);
+  put(f, &f->file, 0, PAGE, 1);
+  assert_holds(f, &f->other, 0, PAGE, 1);
+}
+
+static void hole_reads_as_zeros(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 100 * PAGE, PAGE, 1);
+  assert_zeros(f, &f->file, 0, 100 * PAGE);
+  assert_holds(f, &f->file, 100 * PAGE, PAGE, 1);
+}
+
+/*
+ * The end of the file.
+ */
+
+static struct top* read_at(struct fixture* f, size_t cap, uint64_t offset) {
+  uvdio_buf_t buf = blank(cap);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &buf, offset);
+  run(f);
+  return read;
+}
+
+static struct top* read_exactly_at(struct fixture* f, size_t cap, uint64_t offset) {
+  uvdio_buf_t buf = blank(cap);
+  struct top* read = t_read_exact(op_new(&f->tracker), &f->file, &buf, offset);
+  run(f);
+  return read;
+}
+
+static void end_on_a_page(struct fixture* f) {
+  put(f, &f->file, 0, 2 * PAGE, 1);
+}
+
+/* Two pages and 100 bytes. */
+static void end_within_a_page(struct fixture* f) {
+  put(f, &f->file, 0, 3 * PAGE, 1);
+  assert_result(t_truncate(op_now(&f->tracker), &f->file, 2 * PAGE + 100), 0);
+}
+
+static void read_at_the_end_gives_nothing(void** state) {
+  struct fixture* f = *state;
+  assert_result(read_at(f, PAGE, 0), 0);
+  end_on_a_page(f);
+  assert_result(read_at(f, PAGE, 2 * PAGE), 0);
+}
+
+static void read_past_the_end_gives_nothing(void** state) {
+  struct fixture* f = *state;
+  end_on_a_page(f);
+  assert_result(read_at(f, PAGE, 3 * PAGE), 0);
+  assert_result(read_at(f, PAGE, (uint64_t)1 << 40), 0);
+}
+
+static void read_over_the_end_gives_what_there_is(void** state) {
+  struct fixture* f = *state;
+  end_on_a_page(f);
+  struct top* read = read_at(f, 4 * PAGE, PAGE);
+  assert_result(read, PAGE);
+  assert_memory_equal(read->back.base, read_at(f, PAGE, PAGE)->back.base, PAGE);
+}
+
+static void read_of_an_unaligned_tail_gives_the_tail(void** state) {
+  struct fixture* f = *state;
+  end_within_a_page(f);
+  assert_result(read_at(f, PAGE, 2 * PAGE), 100);
+  struct top* all = read_at(f, 8 * PAGE, 0);
+  assert_result(all, 2 * PAGE + 100);
+  assert_true(is_pattern(all->back.base, 2 * PAGE + 100, 1));
+  assert_result(read_at(f, PAGE, 3 * PAGE), 0);
+}
+
+static void exact_read_within_the_file_is_a_read(void** state) {
+  struct fixture* f = *state;
+  end_within_a_page(f);
+  struct top* read = read_exactly_at(f, 2 * PAGE, 0);
+  assert_result(read, 2 * PAGE);
+  assert_true(is_pattern(read->back.base, 2 * PAGE, 1));
+}
+
+static void exact_read_over_the_end_is_short_and_keeps_what_arrived(void** state) {
+  struct fixture* f = *state;
+  end_within_a_page(f);
+  struct top* read = read_exactly_at(f, 4 * PAGE, 0);
+  assert_result(read, UVDIO_ESHORTREAD);
+  assert_int_equal(read->req.transferred, 2 * PAGE + 100);
+  assert_int_equal(read->back.len, 2 * PAGE + 100);
+  assert_true(is_pattern(read->back.base, 2 * PAGE + 100, 1));
+}
+
+static void exact_read_past_the_end_is_short_of_everything(void** state) {
+  struct fixture* f = *state;
+  end_on_a_page(f);
+  struct top* read = read_exactly_at(f, PAGE, 2 * PAGE);
+  assert_result(read, UVDIO_ESHORTREAD);
+  assert_int_equal(read->back.len, 0);
+}
+
+/*
+ * Nothing to do.
+ */
+
+static void zero_bytes_take_no_time_but_a_callback(void** state) {
+  struct fixture* f = *state;
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
+  uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
+  uvdio_buf_t unfilled = uvdio_buf_wrap(bytes, PAGE);
+  uvdio_buf_t no_room = uvdio_buf_wrap(bytes, 0);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &nothing, 0);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &unfilled, 5 * PAGE);
+  struct top* exact = t_read_exact(op_new(&f->tracker), &f->file, &no_room, 0);
+  run(f);
+  assert_result(read, 0);
+  assert_result(write, 0);
+  assert_result(exact, 0);
+  assert_size(f, &f->file, 0);
+}
+
+static void zero_bytes_are_checked_like_any_others(void** state) {
+  struct fixture* f = *state;
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
+  uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
+  uvdio_buf_t crooked = uvdio_buf_wrap(bytes + 1, 0);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &nothing, 1), UVDIO_EALIGN);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &crooked, 0), UVDIO_EALIGN);
+  assert_refused(t_write(op_new(&f->tracker), &f->file, &nothing, 1), UVDIO_EALIGN);
+}
+
+/*
+ * Size.
+ */
+
+static struct top* truncate_later(struct fixture* f, uint64_t length) {
+  struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, length);
+  run(f);
+  return truncate;
+}
+
+static void size_is_told_as_the_result(void** state) {
+  struct fixture* f = *state;
+  struct top* before = t_size(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(before, 0);
+  put(f, &f->file, 7 * PAGE, PAGE, 1);
+  struct top* after = t_size(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(after, 8 * PAGE);
+}
+
+static void truncate_shortens(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, 4 * PAGE, 1);
+  assert_result(truncate_later(f, 5000), 0);
+  assert_size(f, &f->file, 5000);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+  assert_result(truncate_later(f, 0), 0);
+  assert_size(f, &f->file, 0);
+}
+
+static void truncate_lengthens_with_zeros(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, 2 * PAGE, 1);
+  assert_result(truncate_later(f, PAGE), 0);
+  assert_result(truncate_later(f, 200 * PAGE), 0);
+  assert_size(f, &f->file, 200 * PAGE);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+  assert_zeros(f, &f->file, PAGE, 199 * PAGE);
+}
+
+/* What lay behind an unaligned end does not come back. */
+static void truncate_within_a_page_forgets_its_rest(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  assert_result(truncate_later(f, 100), 0);
+  assert_result(truncate_later(f, PAGE), 0);
+  struct top* read = read_at(f, PAGE, 0);
+  assert_result(read, PAGE);
+  assert_true(is_pattern(read->back.base, 100, 1));
+  assert_true(is_zero(read->back.base + 100, PAGE - 100));
+}
+
+static struct top* preallocate_later(struct fixture* f, uint64_t length) {
+  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, length);
+  run(f);
+  return preallocate;
+}
+
+static void preallocate_lengthens_with_zeros(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  assert_result(preallocate_later(f, 1024 * 1024 + 17), 0);
+  assert_size(f, &f->file, 1024 * 1024 + 17);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+  assert_zeros(f, &f->file, PAGE, 255 * PAGE);
+}
+
+static void preallocate_never_shrinks(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, 4 * PAGE, 1);
+  assert_result(preallocate_later(f, PAGE), 0);
+  assert_size(f, &f->file, 4 * PAGE);
+  assert_holds(f, &f->file, 0, 4 * PAGE, 1);
+}
+
+/*
+ * Sync.
+ */
+
+static void both_syncs_succeed(void** state) {
+  struct fixture* f = *state;
+  struct top* idle = t_sync_data(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(idle, 0);
+  put(f, &f->file, 0, PAGE, 1);
+  struct top* data = t_sync_data(op_new(&f->tracker), &f->file);
+  struct top* all = t_sync_all(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(data, 0);
+  assert_result(all, 0);
+}
+
+static void read_only_file_can_be_synced(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "file", UVDIO_OPEN_READ);
+  struct top* sync = t_sync_all(op_new(&f->tracker), &f->other);
+  run(f);
+  assert_result(sync, 0);
+}
+
+/*
+ * What is known about a file.
+ */
+
+static uvdio_file_info_t info_of(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  memset(&info, 0xff, sizeof(info));
+  assert_ok(uvdio_file_info(file, &info));
+  return info;
+}
+
+static void info_tells_who_executes_and_why(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info = info_of(&f->file);
+  assert_non_null(info.reason);
+  if (strcmp(info.backend, matrix.backend_name) == 0) {
+    assert_string_equal(info.reason, "");
+  } else {
+    assert_string_equal(info.backend, "pool");
+    assert_true(strlen(info.reason) > 0);
+  }
+}
+
+static void info_tells_what_was_opened(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info = info_of(&f->file);
+  assert_int_equal(info.flags, UVDIO_OPEN_RW);
+  assert_int_equal(info.direct, 1);
+  assert_int_equal(info.latched, 0);
+  if (!on_memory() && strcmp(matrix.place.kind, "here") != 0) {
+    assert_string_equal(info.filesystem, matrix.place.kind);
+  }
+  assert_non_null(info.filesystem);
+}
+
+static void info_tells_the_alignment_that_holds(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info = info_of(&f->file);
+  assert_true(info.memory_align >= UVDIO_ALIGNMENT);
+  assert_true(info.offset_align >= UVDIO_ALIGNMENT);
+  assert_true(info.memory_align % UVDIO_ALIGNMENT == 0);
+  assert_true(info.system_offset_align <= info.offset_align);
+  assert_true(info.system_memory_align <= info.memory_align);
+  if (info.align_source == UVDIO_ALIGN_DEFAULT) {
+    assert_int_equal(info.system_offset_align, 0);
+  }
+}
+
+/* Where the system reports 512 bytes, 512 bytes can be had. */
+static void native_alignment_lets_sectors_through(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "native", UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN);
+  uvdio_file_info_t info = info_of(&f->other);
+  if (info.system_offset_align == 0 || info.system_offset_align >= UVDIO_ALIGNMENT) {
+    assert_true(info.offset_align >= UVDIO_ALIGNMENT);
+    SKIP("the system reports no alignment below 4096 bytes here");
+  }
+  size_t sector = info.system_offset_align;
+  assert_int_equal(info.offset_align, sector);
+  assert_int_equal(info.memory_align, info.system_memory_align);
+  put(f, &f->other, 0, 8 * sector, 1);
+  put(f, &f->other, 3 * sector, sector, 2);
+  assert_holds(f, &f->other, 3 * sector, sector, 2);
+  assert_holds(f, &f->other, 0, 3 * sector, 1);
+  assert_size(f, &f->other, (int64_t)(8 * sector));
+}
+
+static void native_alignment_is_enforced_too(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "native", UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN);
+  size_t unit = info_of(&f->other).offset_align;
+  uvdio_buf_t buf = filled(2 * unit, 1);
+  assert_refused(t_read(op_new(&f->tracker), &f->other, &buf, unit / 2), UVDIO_EALIGN);
+  uvdio_buf_truncate(&buf, unit / 2);
+  assert_refused(t_write(op_new(&f->tracker), &f->other, &buf, 0), UVDIO_EALIGN);
+  assert_ok(uvdio_buf_release(&buf));
+}
+
+/*
+ * Filesystems that refuse direct I/O. /proc is one, and everywhere; ramfs can be written to.
+ */
+
+static void refused_direct_io_is_an_error_by_default(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("filesystems");
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, "/proc/version", 0);
+  run(f);
+  assert_result(open, UVDIO_ENODIRECT);
+  assert_not_open(f, &f->other);
+}
+
+static void refused_direct_io_goes_on_buffered_if_preferred(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("filesystems");
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, "/proc/version",
+                            UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED);
+  run(f);
+  assert_result(open, 0);
+  assert_int_equal(info_of(&f->other).direct, 0);
+  uvdio_buf_t buf = blank(PAGE);
+  struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
+  run(f);
+  assert_int_equal(read->done, 1);
+  assert_true(read->result > 0);
+  assert_memory_equal(read->back.base, "Linux version", 13);
+}
+
+static void preferred_direct_io_stays_direct_where_it_can(void** state) {
+  struct fixture* f = *state;
+  assert_result(open_later(f, "new", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED), 0);
+  assert_int_equal(info_of(&f->other).direct, 1);
+}
+
+static void buffered_file_is_written_and_synced(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("filesystems");
+  char why[PLACE_WHY_MAX];
+  char path[PLACE_PATH_MAX + 16];
+  static struct place ramfs;
+  if (place_make(&ramfs, "ramfs", 0, why) != 0) {
+    SKIP(why);
+  }
+  snprintf(path, sizeof(path), "%s/file", ramfs.dir);
+  struct top* refused = t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW);
+  run(f);
+  assert_result(refused, UVDIO_ENODIRECT);
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path,
+                            UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED);
+  run(f);
+  assert_result(open, 0);
+  put(f, &f->other, 0, 3 * PAGE, 1);
+  assert_holds(f, &f->other, 0, 3 * PAGE, 1);
+  assert_result(t_sync_all(op_now(&f->tracker), &f->other), 0);
+  close_later(f, &f->other);
+  place_remove(&ramfs);
+}
+
+/*
+ * Counters.
+ */
+
+static void counters_tell_what_happened(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = filled(PAGE, 1);
+  t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  assert_int_equal(stats_of(f).pending, 1);
+  run(f);
+  struct top* missing = open_later(f, "missing", UVDIO_OPEN_READ);
+  assert_result(missing, UV_ENOENT);
+  uvdio_stats_t stats = stats_of(f);
+  assert_int_equal(stats.submitted, 2);
+  assert_int_equal(stats.completed, 2);
+  assert_int_equal(stats.failed, 1);
+  assert_int_equal(stats.cancelled, 0);
+  assert_int_equal(stats.synchronous, 1); /* the fixture's open */
+  assert_int_equal(stats.pending, 0);
+  assert_int_equal(stats.copied, 0);
+  assert_true(stats.in_flight_max >= 1);
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(fixture_engine, missing_file_is_created_on_demand_only),
+      TEST_ON(fixture_open, open_rw_keeps_and_create_truncates),
+      TEST_ON(fixture_open, open_truncates_without_creating),
+      TEST_ON(fixture_open, exclusive_creation_refuses_what_exists),
+      TEST_ON(fixture_engine, folder_is_no_file),
+      TEST_ON(fixture_engine, empty_path_is_not_found),
+      TEST_ON(fixture_open, missing_folder_is_not_found),
+      TEST_ON(fixture_open, file_without_permission_is_refused),
+      TEST_ON(fixture_open, symbolic_link_is_followed_unless_forbidden),
+      TEST_ON(fixture_engine, mode_is_for_files_that_get_created),
+      TEST_ON(fixture_engine, path_is_copied),
+      TEST_ON(fixture_open, descriptors_are_closed_on_exec),
+      TEST_ON(fixture_engine, file_can_be_closed_and_opened_again_and_again),
+      TEST_ON(fixture_engine, many_files_open_at_once),
+      TEST_ON(fixture_engine, wal_is_written_like_any_file),
+      TEST_ON(fixture_open, page_goes_out_and_comes_back),
+      TEST_ON(fixture_open, eight_mib_go_out_and_come_back),
+      TEST_ON(fixture_open, blob_goes_out_and_comes_back),
+      TEST_ON(fixture_open, frames_go_out_and_come_back),
+      TEST_ON(fixture_open, views_go_out_and_come_back),
+      TEST_ON(fixture_open, buffers_that_came_back_are_released_by_origin),
+      TEST_ON(fixture_open, write_sends_len_and_not_cap),
+      TEST_ON(fixture_open, read_asks_for_cap_whatever_len_was),
+      TEST_ON(fixture_open, view_reads_a_part_of_a_buffer),
+      TEST_ON(fixture_open, many_pages_land_where_they_should),
+      TEST_ON(fixture_open, two_files_keep_their_bytes_apart),
+      TEST_ON(fixture_open, one_path_opened_twice_is_one_file),
+      TEST_ON(fixture_open, hole_reads_as_zeros),
+      TEST_ON(fixture_open, read_at_the_end_gives_nothing),
+      TEST_ON(fixture_open, read_past_the_end_gives_nothing),
+      TEST_ON(fixture_open, read_over_the_end_gives_what_there_is),
+      TEST_ON(fixture_open, read_of_an_unaligned_tail_gives_the_tail),
+      TEST_ON(fixture_open, exact_read_within_the_file_is_a_read),
+      TEST_ON(fixture_open, exact_read_over_the_end_is_short_and_keeps_what_arrived),
+      TEST_ON(fixture_open, exact_read_past_the_end_is_short_of_everything),
+      TEST_ON(fixture_open, zero_bytes_take_no_time_but_a_callback),
+      TEST_ON(fixture_open, zero_bytes_are_checked_like_any_others),
+      TEST_ON(fixture_open, size_is_told_as_the_result),
+      TEST_ON(fixture_open, truncate_shortens),
+      TEST_ON(fixture_open, truncate_lengthens_with_zeros),
+      TEST_ON(fixture_open, truncate_within_a_page_forgets_its_rest),
+      TEST_ON(fixture_open, preallocate_lengthens_with_zeros),
+      TEST_ON(fixture_open, preallocate_never_shrinks),
+      TEST_ON(fixture_open, both_syncs_succeed),
+      TEST_ON(fixture_open, read_only_file_can_be_synced),
+      TEST_ON(fixture_open, info_tells_who_executes_and_why),
+      TEST_ON(fixture_open, info_tells_what_was_opened),
+      TEST_ON(fixture_open, info_tells_the_alignment_that_holds),
+      TEST_ON(fixture_engine, native_alignment_lets_sectors_through),
+      TEST_ON(fixture_engine, native_alignment_is_enforced_too),
+      TEST_ON(fixture_engine, refused_direct_io_is_an_error_by_default),
+      TEST_ON(fixture_engine, refused_direct_io_goes_on_buffered_if_preferred),
+      TEST_ON(fixture_engine, preferred_direct_io_stays_direct_where_it_can),
+      TEST_ON(fixture_engine, buffered_file_is_written_and_synced),
+      TEST_ON(fixture_open, counters_tell_what_happened),
+  };
+  return matrix_main("file", tests, COUNT_OF(tests), argc, argv);
+}

@@ -1,0 +1,291 @@
+/* Engines: what they are made from, which backend they get and why. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+
+#define TEXT 256
+
+static const struct {
+  uvdio_backend_t backend;
+  const char* name;
+} backends[] = {
+    {UVDIO_BACKEND_RING, "ring"},
+    {UVDIO_BACKEND_POOL, "pool"},
+    {UVDIO_BACKEND_MEMORY, "memory"},
+};
+
+struct engine {
+  uv_loop_t loop;
+  size_t descriptors;
+};
+
+static int set_up(void** state) {
+  static struct engine engine;
+  *state = &engine;
+  unsetenv("UVDIO_BACKEND");
+  engine.descriptors = open_descriptors();
+  return uv_loop_init(&engine.loop);
+}
+
+static int tear_down(void** state) {
+  struct engine* e = *state;
+  unsetenv("UVDIO_BACKEND");
+  uv_run(&e->loop, UV_RUN_DEFAULT);
+  int left = uv_loop_close(&e->loop) != 0 || uvdio_allocations() != 0;
+  if (open_descriptors() != e->descriptors) {
+    print_error("%zu descriptors open, %zu before\n", open_descriptors(), e->descriptors);
+    left = 1;
+  }
+  return left;
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+static uvdio_t* engine_on(struct engine* e, uvdio_backend_t backend) {
+  uvdio_t* dio = NULL;
+  uvdio_options_t options = {0};
+  options.backend = backend;
+  assert_ok(uvdio_init(&dio, &e->loop, &options));
+  assert_non_null(dio);
+  return dio;
+}
+
+static void close_engine(struct engine* e, uvdio_t* dio) {
+  assert_ok(uvdio_engine_close(dio, NULL));
+  watch_for_hang("the loop, after uvdio_engine_close");
+  assert_int_equal(uv_run(&e->loop, UV_RUN_DEFAULT), 0);
+  watch_for_hang(NULL);
+}
+
+static void no_engine(struct engine* e, const uvdio_options_t* options, int code) {
+  uvdio_t* dio = NULL;
+  assert_code(uvdio_init(&dio, &e->loop, options), code);
+  assert_null(dio);
+  assert_int_equal(uvdio_allocations(), 0);
+  assert_int_equal(uv_loop_alive(&e->loop), 0);
+}
+
+/*
+ * Options.
+ */
+
+static void null_pointers_are_refused(void** state) {
+  struct engine* e = *state;
+  uvdio_t* dio = NULL;
+  uvdio_stats_t stats;
+  assert_code(uvdio_init(NULL, &e->loop, NULL), UV_EINVAL);
+  assert_code(uvdio_init(&dio, NULL, NULL), UV_EINVAL);
+  assert_null(dio);
+  assert_code(uvdio_engine_close(NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_get_stats(NULL, &stats), UV_EINVAL);
+  dio = engine_on(e, UVDIO_BACKEND_MEMORY);
+  assert_code(uvdio_get_stats(dio, NULL), UV_EINVAL);
+  close_engine(e, dio);
+}
+
+static void unknown_backend_and_too_much_depth_are_refused(void** state) {
+  struct engine* e = *state;
+  uvdio_options_t unknown = {0};
+  uvdio_options_t deep = {0};
+  unknown.backend = (uvdio_backend_t)99;
+  deep.backend = UVDIO_BACKEND_MEMORY;
+  deep.depth = UVDIO_DEPTH_MAX + 1;
+  no_engine(e, &unknown, UV_EINVAL);
+  no_engine(e, &deep, UV_EINVAL);
+}
+
+static void deepest_engine_works(void** state) {
+  struct engine* e = *state;
+  uvdio_t* dio = NULL;
+  uvdio_options_t options = {0};
+  options.backend = UVDIO_BACKEND_MEMORY;
+  options.depth = UVDIO_DEPTH_MAX;
+  assert_ok(uvdio_init(&dio, &e->loop, &options));
+  close_engine(e, dio);
+}
+
+static void no_options_means_defaults(void** state) {
+  struct engine* e = *state;
+  uvdio_t* dio = NULL;
+  assert_ok(uvdio_init(&dio, &e->loop, NULL));
+  assert_true(strcmp(uvdio_backend_name(dio), "ring") == 0 ||
+              strcmp(uvdio_backend_name(dio), "pool") == 0);
+  close_engine(e, dio);
+}
+
+static void engine_knows_its_loop_and_keeps_a_pointer(void** state) {
+  struct engine* e = *state;
+  uvdio_t* dio = engine_on(e, UVDIO_BACKEND_MEMORY);
+  assert_ptr_equal(uvdio_get_loop(dio), &e->loop);
+  assert_null(uvdio_get_data(dio));
+  uvdio_set_data(dio, &dio);
+  assert_ptr_equal(uvdio_get_data(dio), &dio);
+  close_engine(e, dio);
+}
+
+static void idle_engine_does_not_keep_the_loop_alive(void** state) {
+  struct engine* e = *state;
+  for (size_t i = 0; i < COUNT_OF(backends); i++) {
+    if (uvdio_backend_probe(backends[i].backend, NULL, 0) == 0) {
+      uvdio_t* dio = engine_on(e, backends[i].backend);
+      assert_int_equal(uv_loop_alive(&e->loop), 0);
+      assert_int_equal(uv_run(&e->loop, UV_RUN_DEFAULT), 0);
+      close_engine(e, dio);
+    }
+  }
+}
+
+static void fresh_engine_has_counted_nothing(void** state) {
+  struct engine* e = *state;
+  static const uvdio_stats_t zero;
+  uvdio_stats_t stats;
+  uvdio_t* dio = engine_on(e, UVDIO_BACKEND_MEMORY);
+  memset(&stats, 0xff, sizeof(stats));
+  assert_ok(uvdio_get_stats(dio, &stats));
+  assert_memory_equal(&stats, &zero, sizeof(stats));
+  close_engine(e, dio);
+}
+
+/*
+ * Which backend, and why.
+ */
+
+static void backend_that_was_asked_for_is_used(void** state) {
+  struct engine* e = *state;
+  for (size_t i = 0; i < COUNT_OF(backends); i++) {
+    uvdio_options_t options = {0};
+    options.backend = backends[i].backend;
+    if (uvdio_backend_probe(backends[i].backend, NULL, 0) != 0) {
+      no_engine(e, &options, UVDIO_EBACKEND);
+      continue;
+    }
+    uvdio_t* dio = engine_on(e, backends[i].backend);
+    assert_string_equal(uvdio_backend_name(dio), backends[i].name);
+    assert_true(strlen(uvdio_backend_reason(dio)) > 0);
+    close_engine(e, dio);
+  }
+}
+
+static void environment_decides_where_the_option_does_not(void** state) {
+  struct engine* e = *state;
+  for (size_t i = 0; i < COUNT_OF(backends); i++) {
+    assert_int_equal(setenv("UVDIO_BACKEND", backends[i].name, 1), 0);
+    if (uvdio_backend_probe(backends[i].backend, NULL, 0) != 0) {
+      no_engine(e, NULL, UVDIO_EBACKEND);
+      continue;
+    }
+    uvdio_t* dio = engine_on(e, UVDIO_BACKEND_AUTO);
+    assert_string_equal(uvdio_backend_name(dio), backends[i].name);
+    assert_non_null(strstr(uvdio_backend_reason(dio), "UVDIO_BACKEND"));
+    close_engine(e, dio);
+  }
+}
+
+static void option_wins_over_the_environment(void** state) {
+  struct engine* e = *state;
+  assert_int_equal(setenv("UVDIO_BACKEND", "memory", 1), 0);
+  uvdio_t* dio = engine_on(e, UVDIO_BACKEND_POOL);
+  assert_string_equal(uvdio_backend_name(dio), "pool");
+  close_engine(e, dio);
+  assert_int_equal(setenv("UVDIO_BACKEND", "nonsense", 1), 0);
+  dio = engine_on(e, UVDIO_BACKEND_POOL);
+  assert_string_equal(uvdio_backend_name(dio), "pool");
+  close_engine(e, dio);
+}
+
+static void environment_that_is_no_backend_is_refused(void** state) {
+  struct engine* e = *state;
+  char reason[TEXT] = "";
+  const char* const strangers[] = {"nonsense", "RING", "ring ", "auto"};
+  for (size_t i = 0; i < COUNT_OF(strangers); i++) {
+    assert_int_equal(setenv("UVDIO_BACKEND", strangers[i], 1), 0);
+    no_engine(e, NULL, UVDIO_EBACKEND);
+    assert_code(uvdio_backend_probe(UVDIO_BACKEND_AUTO, reason, sizeof(reason)), UVDIO_EBACKEND);
+    assert_non_null(strstr(reason, strangers[i]));
+  }
+}
+
+/* As a shell's `UVDIO_BACKEND= program` leaves it. */
+static void empty_environment_is_no_wish(void** state) {
+  struct engine* e = *state;
+  assert_int_equal(setenv("UVDIO_BACKEND", "", 1), 0);
+  close_engine(e, engine_on(e, UVDIO_BACKEND_AUTO));
+}
+
+static void no_engine_has_no_backend(void** state) {
+  (void)state;
+  assert_string_equal(uvdio_backend_name(NULL), "none");
+  assert_non_null(uvdio_backend_reason(NULL));
+}
+
+/*
+ * Probing.
+ */
+
+static void pool_and_memory_are_always_there(void** state) {
+  (void)state;
+  char reason[TEXT];
+  assert_ok(uvdio_backend_probe(UVDIO_BACKEND_POOL, reason, sizeof(reason)));
+  assert_ok(uvdio_backend_probe(UVDIO_BACKEND_MEMORY, reason, sizeof(reason)));
+  assert_code(uvdio_backend_probe((uvdio_backend_t)99, reason, sizeof(reason)), UV_EINVAL);
+}
+
+static void probe_gives_a_reason_either_way(void** state) {
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(backends); i++) {
+    char reason[TEXT] = "";
+    uvdio_backend_probe(backends[i].backend, reason, sizeof(reason));
+    assert_true(strlen(reason) > 0);
+  }
+}
+
+static void reason_is_cut_to_size(void** state) {
+  (void)state;
+  char reason[8];
+  memset(reason, 'x', sizeof(reason));
+  assert_ok(uvdio_backend_probe(UVDIO_BACKEND_POOL, reason, 4));
+  assert_int_equal(strlen(reason), 3);
+  assert_memory_equal(reason + 4, "xxxx", 4);
+  assert_ok(uvdio_backend_probe(UVDIO_BACKEND_POOL, NULL, 0));
+  assert_ok(uvdio_backend_probe(UVDIO_BACKEND_POOL, reason, 0));
+}
+
+static void auto_probe_foretells_what_init_takes(void** state) {
+  struct engine* e = *state;
+  assert_ok(uvdio_backend_probe(UVDIO_BACKEND_AUTO, NULL, 0));
+  uvdio_t* dio = engine_on(e, UVDIO_BACKEND_AUTO);
+  int ring_there = uvdio_backend_probe(UVDIO_BACKEND_RING, NULL, 0) == 0;
+  assert_string_equal(uvdio_backend_name(dio), ring_there ? "ring" : "pool");
+  close_engine(e, dio);
+}
+
+static int warm_up(void** state) {
+  (void)state;
+  uv_loop_t loop;
+  return uv_loop_init(&loop) != 0 || uv_loop_close(&loop) != 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(null_pointers_are_refused),
+      TEST(unknown_backend_and_too_much_depth_are_refused),
+      TEST(deepest_engine_works),
+      TEST(no_options_means_defaults),
+      TEST(engine_knows_its_loop_and_keeps_a_pointer),
+      TEST(idle_engine_does_not_keep_the_loop_alive),
+      TEST(fresh_engine_has_counted_nothing),
+      TEST(backend_that_was_asked_for_is_used),
+      TEST(environment_decides_where_the_option_does_not),
+      TEST(option_wins_over_the_environment),
+      TEST(environment_that_is_no_backend_is_refused),
+      TEST(empty_environment_is_no_wish),
+      TEST(no_engine_has_no_backend),
+      TEST(pool_and_memory_are_always_there),
+      TEST(probe_gives_a_reason_either_way),
+      TEST(reason_is_cut_to_size),
+      TEST(auto_probe_foretells_what_init_takes),
+  };
+  return cmocka_run_group_tests_name("engine", tests, warm_up, NULL);
+}
