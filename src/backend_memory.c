@@ -13,7 +13,7 @@ static int init_memory(uvdio__lane_t* lane, char* reason, size_t size) {
   if (lane->state == NULL) {
     return UV_ENOMEM;
   }
-  (void)snprintf(reason, size, "it was asked for (option or environment variable UVDIO_BACKEND)");
+  (void)snprintf(reason, size, "files in RAM, which are always there");
   return 0;
 }
 

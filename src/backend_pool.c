@@ -55,7 +55,7 @@ static int init_pool(uvdio__lane_t* lane, char* reason, size_t size) {
   }
   fill_free_list(lane, pool);
   lane->state = pool;
-  (void)snprintf(reason, size, "it was asked for (option or environment variable UVDIO_BACKEND)");
+  (void)snprintf(reason, size, "libuv's threadpool, which is always there");
   return 0;
 }
 

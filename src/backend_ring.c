@@ -77,41 +77,45 @@ static const struct {
  * Probe
  */
 
-static void kernel_release(char* text, size_t size) {
-  struct utsname name;
-  (void)snprintf(text, size, "%s", uname(&name) == 0 ? name.release : "unknown");
+static const char* kernel_release(struct utsname* name) {
+  return uname(name) == 0 ? name->release : "unknown";
 }
 
+/* What went wrong and what would help, in words. */
 static void explain_failure(int error, const char* call, char* reason, size_t size) {
-  char release[64];
+  struct utsname kernel;
   struct rlimit limit = {0, 0};
 
-  kernel_release(release, sizeof(release));
   switch (error) {
     case UV_ENOSYS:
-      (void)snprintf(reason, size, "%s is not there (ENOSYS): Linux %s is too old for io_uring, which "
-                     "takes 5.10, or a seccomp filter hides it", call, release);
+      (void)snprintf(reason, size,
+                     "%s is not there (ENOSYS): Linux %s is too old for io_uring, which takes 5.10, or a "
+                     "seccomp filter hides it",
+                     call, kernel_release(&kernel));
       break;
     case UV_EPERM:
     case UV_EACCES:
-      (void)snprintf(reason, size, "%s is denied (%s): allow io_uring_setup, io_uring_enter and "
-                     "io_uring_register in the container's seccomp profile, and set the sysctl "
-                     "kernel.io_uring_disabled to 0", call, uv_err_name(error));
+      (void)snprintf(reason, size,
+                     "%s is denied (%s): allow io_uring_setup, io_uring_enter and io_uring_register in "
+                     "the container's seccomp profile, and set the sysctl kernel.io_uring_disabled to 0",
+                     call, uv_err_name(error));
       break;
     case UV_ENOMEM:
       (void)getrlimit(RLIMIT_MEMLOCK, &limit);
-      (void)snprintf(reason, size, "%s ran out of memory (ENOMEM): raise the limit on locked memory "
-                     "(ulimit -l, now %llu KiB) or ask for a smaller depth", call,
-                     (unsigned long long)limit.rlim_cur / 1024);
+      (void)snprintf(reason, size,
+                     "%s ran out of memory (ENOMEM): raise the limit on locked memory (ulimit -l, now "
+                     "%llu KiB) or ask for a smaller depth",
+                     call, (unsigned long long)limit.rlim_cur / 1024);
       break;
     case UV_EMFILE:
     case UV_ENFILE:
-      (void)snprintf(reason, size, "%s found no free file descriptor (%s): raise the limit on open "
-                     "files (ulimit -n)", call, uv_err_name(error));
+      (void)snprintf(reason, size,
+                     "%s found no free file descriptor (%s): raise the limit on open files (ulimit -n)",
+                     call, uv_err_name(error));
       break;
     default:
       (void)snprintf(reason, size, "%s failed with %s on Linux %s (io_uring takes 5.10 or later)", call,
-                     uv_err_name(error), release);
+                     uv_err_name(error), kernel_release(&kernel));
   }
 }
 
@@ -190,7 +194,7 @@ static int try_flags(unsigned flags, int event, probe_t* probe, const char** cal
 static int probe_ring(probe_t* probe, char* reason, size_t size) {
   const uint64_t needed = UINT64_C(1) << IORING_OP_READ | UINT64_C(1) << IORING_OP_WRITE;
   const char* call = "eventfd";
-  char release[64];
+  struct utsname kernel;
   int error = UV_EINVAL;
   size_t i;
   int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -212,8 +216,8 @@ static int probe_ring(probe_t* probe, char* reason, size_t size) {
     explain_failure(error, call, reason, size);
     return error;
   }
-  kernel_release(release, sizeof(release));
-  (void)snprintf(reason, size, "io_uring works here (Linux %s: %s)", release, flag_ladder[i - 1].words);
+  (void)snprintf(reason, size, "io_uring works here (Linux %s: %s)", kernel_release(&kernel),
+                 flag_ladder[i - 1].words);
   return 0;
 }
 

@@ -646,6 +646,17 @@ static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
   return engine;
 }
 
+/* Puts in front of the backend's own words who wanted it. */
+static void say_who_asked(uvdio_t* engine, uvdio_backend_t option, uvdio_backend_t kind) {
+  char words[REASON_SIZE];
+
+  if (kind != UVDIO_BACKEND_AUTO) {
+    (void)snprintf(words, sizeof(words), "%s", engine->reason);
+    (void)snprintf(engine->reason, sizeof(engine->reason), "asked for by %s; %.300s",
+                   option == kind ? "the program" : "the environment variable UVDIO_BACKEND", words);
+  }
+}
+
 int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options) {
   static const uvdio_options_t defaults;
   uvdio_backend_t kind;
@@ -669,6 +680,7 @@ int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options) {
   }
   if (error == 0) {
     error = init_lanes(engine, kind, options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth);
+    say_who_asked(engine, options->backend, kind);
   }
   if (error != 0) {
     free_engine(engine);
@@ -690,14 +702,14 @@ int uvdio__ring_probe(char* reason, size_t size) {
 #endif
 
 int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
-  char text[REASON_SIZE] = "always available: libuv's threadpool";
+  char text[REASON_SIZE] = "libuv's threadpool, which is always there";
   int error = 0;
 
   if ((unsigned)backend > UVDIO_BACKEND_MEMORY || (reason == NULL && size > 0)) {
     return UV_EINVAL;
   }
   if (backend == UVDIO_BACKEND_MEMORY) {
-    (void)snprintf(text, sizeof(text), "always available: files in RAM");
+    (void)snprintf(text, sizeof(text), "files in RAM, which are always there");
   }
   if (backend == UVDIO_BACKEND_AUTO) {
     error = read_environment(&backend, text, sizeof(text));
