@@ -105,6 +105,7 @@ const uvdio__backend_t uvdio__backend_memory = {
     .init = init_memory,
     .submit = submit_to_memory,
     .flush = flush_memory,
+    .reap = NULL,
     .cancel = cancel_in_memory,
     .perform = perform_in_memory,
     .close = close_memory,

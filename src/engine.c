@@ -294,20 +294,24 @@ static void call_back(uvdio_t* engine, uvdio_req_t* req) {
   }
 }
 
-static void dispatch(uvdio_t* engine) {
+/* Calls back for what is completed, `budget` times at most. Returns how often. */
+static unsigned dispatch(uvdio_t* engine, unsigned budget) {
   unsigned called = 0;
   uvdio_req_t* req;
 
-  while (called < engine->callbacks_per_turn &&
-         (req = uvdio__list_shift(&engine->completed)) != NULL) {
+  while (called < budget && (req = uvdio__list_shift(&engine->completed)) != NULL) {
     call_back(engine, req);
     called++;
   }
+  return called;
+}
+
+static void count_callbacks(uvdio_stats_t* stats, unsigned called) {
   if (called > 0) {
-    engine->stats.turns++;
+    stats->turns++;
   }
-  if (called > engine->stats.callbacks_max) {
-    engine->stats.callbacks_max = called;
+  if (called > stats->callbacks_max) {
+    stats->callbacks_max = called;
   }
 }
 
@@ -327,6 +331,20 @@ static void pump(uvdio_t* engine) {
       lane->backend->flush(lane);
     }
   }
+}
+
+/* Returns 1 while a lane has to be asked again. */
+static int reap(uvdio_t* engine) {
+  int again = 0;
+  unsigned i;
+
+  for (i = 0; i < engine->lane_count; i++) {
+    uvdio__lane_t* lane = &engine->lanes[i];
+    if (lane->backend->reap != NULL) {
+      again |= lane->backend->reap(lane);
+    }
+  }
+  return again;
 }
 
 static int has_work(const uvdio_t* engine) {
@@ -385,15 +403,33 @@ static void on_idle(uv_idle_t* handle) {
   end_turn(engine);
 }
 
+/* Calls back until nothing is completed or the turn has had its share. A flush waits for the last callback at hand,
+ * unless a batch is full before, and what the flushes brought back is taken along. */
+static void run_callbacks(uvdio_t* engine) {
+  unsigned left = engine->callbacks_per_turn;
+  int again;
+
+  do {
+    left -= dispatch(engine, left);
+    again = reap(engine);
+    if (engine->completed.head == NULL || left == 0) {
+      pump(engine);
+      again |= reap(engine);
+    }
+  } while (again || (engine->completed.head != NULL && left > 0));
+  count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
+}
+
 static void on_check(uv_check_t* handle) {
   uvdio_t* engine = handle->data;
+  int idle = engine->stats.pending == 0 && !engine->closing && !engine->woken;
 
-  if ((engine->stats.pending == 0 && !engine->closing) || is_asleep(engine)) {
+  if (idle || engine->torn_down || is_asleep(engine)) {
     return;
   }
+  engine->woken = 0;
   begin_turn(engine);
-  dispatch(engine);
-  pump(engine);
+  run_callbacks(engine);
   end_turn(engine);
   close_if_drained(engine);
 }

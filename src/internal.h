@@ -49,6 +49,7 @@ struct uvdio_s {
   int closing;   /* uvdio_engine_close() was called */
   int torn_down; /* its handles are being closed */
   int in_turn;     /* callbacks are being called or lanes pumped; what they leave is looked at after that */
+  int woken;       /* by a backend: lanes have to be reaped before the loop sleeps, requests pending or not */
   int idling;      /* the idle handle is active */
   int referenced;  /* the check handle keeps the loop alive */
   unsigned handles_closing;
