@@ -37,7 +37,8 @@ struct fixture {
   uvdio_file_t file; /* fixture_open: "file", empty, read-write */
   uvdio_file_t other;
   uvdio_arena_t* arena; /* fixture_arena */
-  size_t descriptors;
+  size_t descriptors; /* before */
+  size_t allocations;
 };
 
 /* Reads the arguments, makes the place and runs the tests, under a name that tells the combination. Returns

@@ -1,3 +1,7 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* unshare, O_DIRECT */
+#endif
+
 #include "place.h"
 
 #include <dirent.h>
@@ -180,20 +184,25 @@ static int run_program(char* const argv[], char why[PLACE_WHY_MAX]) {
  * Mounting.
  */
 
-/* From here on, what we mount is ours alone. Once per program. */
+/* From here on, what we mount is ours alone. */
 static int enter_namespace(char why[PLACE_WHY_MAX]) {
-  static int entered;
   if (geteuid() != 0) {
     return give_up(why, "mount", "needs root");
   }
-  if (!entered && unshare(CLONE_NEWNS) != 0) {
+  if (unshare(CLONE_NEWNS) != 0) {
     return give_up(why, "unshare(CLONE_NEWNS)", strerror(errno));
   }
-  if (!entered && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
     return give_up(why, "mount(MS_PRIVATE)", strerror(errno));
   }
-  entered = 1;
   return 0;
+}
+
+static int can_mount;
+static char why_not[PLACE_WHY_MAX] = "mount: places_begin() was not called";
+
+void places_begin(void) {
+  can_mount = enter_namespace(why_not) == 0;
 }
 
 static int make_image(const char* path, uint64_t size, char why[PLACE_WHY_MAX]) {
@@ -244,8 +253,9 @@ static int mount_plain(struct place* place, uint64_t size, char why[PLACE_WHY_MA
 
 static int make_mounted(struct place* place, uint64_t size, char why[PLACE_WHY_MAX]) {
   snprintf(place->dir, sizeof(place->dir), "%.480s/mnt", place->root);
-  if (enter_namespace(why) != 0) {
+  if (!can_mount) {
     place->dir[0] = '\0';
+    snprintf(why, PLACE_WHY_MAX, "%s", why_not);
     return -1;
   }
   if (mkdir(place->dir, 0700) != 0) {

@@ -26,6 +26,9 @@ struct place {
   int mounted;
 };
 
+/* Enters the namespace. Comes before the program's first thread: each has its own. */
+void places_begin(void);
+
 /* Makes a place; `size` in bytes is that of the filesystem where one is made, 0 for a comfortable one.
  * Returns 0, or -1 with the reason in `why`. */
 int place_make(struct place* place, const char* kind, uint64_t size, char why[PLACE_WHY_MAX]);
