@@ -76,6 +76,7 @@ typedef struct {
   size_t note_count;
   char filesystem[32]; /* "" while no file was on a disk */
   int direct;
+  int ring_is_pool; /* the ring could not do it, and its rows are the pool's work */
   int signal;
   unsigned sessions;
 } bench_t;
@@ -121,9 +122,11 @@ static int report_failure(const bench_t* bench, uvdio_backend_t backend, const b
   if (failure->error != 0) {
     return report_error("bench", failure->operation, bench->path, failure->error);
   }
-  return report_problem("bench", "%s by %s: byte %llu is 0x%02x and should be 0x%02x. Check the disk and its "
-                        "cables, and the kernel's log (dmesg).", bench->path, backend_text(backend),
-                        (unsigned long long)failure->offset, failure->found, failure->expected);
+  return report_problem("bench",
+                        "%s by %s: byte %llu is 0x%02x and should be 0x%02x. Check the disk and its "
+                        "cables, and the kernel's log (dmesg).",
+                        bench->path, backend_text(backend), (unsigned long long)failure->offset,
+                        failure->found, failure->expected);
 }
 
 /* What the open files said about themselves. */
@@ -137,7 +140,9 @@ static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_
   }
   snprintf(bench->filesystem, sizeof bench->filesystem, "%s", info.filesystem);
   bench->direct = info.direct;
-  if (first && strcmp(info.backend, backend_text(backend)) != 0) {
+  int replaced = strcmp(info.backend, backend_text(backend)) != 0;
+  bench->ring_is_pool |= replaced && backend == UVDIO_BACKEND_RING;
+  if (first && replaced) {
     add_note(bench, "%s: this file's reads and writes are executed by %s: %s", backend_text(backend),
              info.backend, info.reason);
   }
@@ -215,18 +220,19 @@ static int run_file(bench_t* bench, session_t* session, uvdio_backend_t backend,
   uvdio_req_t req = {0};
   bench_failure_t failure = {0};
   unsigned flags = UVDIO_RDWR | UVDIO_CREATE | UVDIO_EXCLUSIVE | UVDIO_DIRECT_PREFERRED;
-  int64_t opened = session_await(session, &req,
-                                 uvdio_open(session->dio, &file, &req, bench->path, flags, 0600, session_done));
+  int64_t opened = session_await(
+      session, &req, uvdio_open(session->dio, &file, &req, bench->path, flags, 0600, session_done));
   if (opened != 0) {
     return session->signal != 0 ? CLI_FAILED : report_error("bench", "create", bench->path, (int)opened);
   }
   int error = run_phases(bench, session, &file, backend, depth, &failure);
   note_file(bench, backend, &file, depth == bench->depths[0]);
   (void)session_await(session, &req, uvdio_close(&file, &req, session_done));
+  int code = error == 0 ? CLI_OK : report_failure(bench, backend, &failure);
   if (backend != UVDIO_BACKEND_MEMORY && unlink(bench->path) != 0) {
-    return report_error("bench", "remove", bench->path, uv_translate_sys_error(errno));
+    code = report_error("bench", "remove", bench->path, uv_translate_sys_error(errno));
   }
-  return error == 0 ? CLI_OK : report_failure(bench, backend, &failure);
+  return code;
 }
 
 static int run_session(bench_t* bench, uvdio_backend_t backend, unsigned depth) {
@@ -237,7 +243,8 @@ static int run_session(bench_t* bench, uvdio_backend_t backend, unsigned depth) 
     return report_engine("bench", backend, error);
   }
   error = session_watch(&session, NULL, NULL);
-  int code = error == 0 ? run_file(bench, &session, backend, depth) : report_error("bench", "watch", "signals", error);
+  int code = error == 0 ? run_file(bench, &session, backend, depth)
+                        : report_error("bench", "watch", "signals", error);
   bench->signal = session.signal;
   bench->sessions++;
   error = session_close(&session);
@@ -288,14 +295,14 @@ static void print_heading(const bench_t* bench) {
   uv_utsname_t system;
   char size[16];
   int known = uv_os_uname(&system) == 0;
-  printf("%s", bench->path);
   if (*bench->filesystem != '\0') {
-    printf(" on %s, %s", bench->filesystem, bench->direct ? "direct I/O" : "buffered: it refuses direct I/O");
+    printf("%s on %s, %s", bench->path, bench->filesystem,
+           bench->direct ? "direct I/O" : "buffered: it refuses direct I/O");
   } else {
-    printf(" in memory");
+    printf("files in memory");
   }
-  printf(", %s, %s %s\n\n", format_size(size, sizeof size, bench->file_size), known ? system.sysname : "system",
-         known ? system.release : "unknown");
+  printf(", %s, %s %s\n\n", format_size(size, sizeof size, bench->file_size),
+         known ? system.sysname : "system", known ? system.release : "unknown");
 }
 
 static void set_cell(char* cell, const char* text) {
@@ -303,8 +310,8 @@ static void set_cell(char* cell, const char* text) {
 }
 
 static int add_headings(table_t* table) {
-  static const char* const headings[] = {"backend", "operation", "block", "depth", "ops/s",
-                                         "throughput", "p50", "p99", "CPU/op"};
+  static const char* const headings[] = {"backend",    "operation", "block", "depth", "ops/s",
+                                         "throughput", "p50",       "p99",   "CPU/op"};
   char(*cells)[TABLE_CELL_SIZE] = table_add(table);
   table->columns = CLI_COUNT_OF(headings);
   table->text_columns = 2;
@@ -348,7 +355,8 @@ static const bench_row_t* find_row(const bench_t* bench, uvdio_backend_t backend
                                    unsigned depth) {
   for (size_t i = 0; i < bench->row_count; i++) {
     const bench_row_t* row = &bench->rows[i];
-    if (strcmp(row->backend, backend_text(backend)) == 0 && row->operation == operation && row->depth == depth) {
+    if (strcmp(row->backend, backend_text(backend)) == 0 && row->operation == operation &&
+        row->depth == depth) {
       return row;
     }
   }
@@ -365,12 +373,13 @@ static void print_choice(void) {
 }
 
 static void print_comparison(const bench_t* bench) {
-  for (size_t i = 0; i < bench->depth_count; i++) {
+  for (size_t i = 0; i < bench->depth_count && !bench->ring_is_pool; i++) {
     const bench_row_t* ring = find_row(bench, UVDIO_BACKEND_RING, BENCH_RANDOM_READ, bench->depths[i]);
     const bench_row_t* pool = find_row(bench, UVDIO_BACKEND_POOL, BENCH_RANDOM_READ, bench->depths[i]);
     if (ring != NULL && pool != NULL && pool->iops > 0 && pool->cpu_us_per_op > 0) {
-      printf("Random reads at depth %u: ring does %.2f times the operations of pool, with %.2f times the CPU time "
-             "for each.\n", bench->depths[i], ring->iops / pool->iops, ring->cpu_us_per_op / pool->cpu_us_per_op);
+      printf("Random reads at depth %u: ring does %.2f times the operations of pool, ", bench->depths[i],
+             ring->iops / pool->iops);
+      printf("with %.2f times the CPU time for each.\n", ring->cpu_us_per_op / pool->cpu_us_per_op);
     }
   }
 }
@@ -394,8 +403,7 @@ static int run_bench(bench_t* bench) {
   }
   clear_status(bench);
   if (bench->signal != 0) {
-    report_problem("bench", "interrupted by signal %d (%s); %s has been removed.", bench->signal,
-                   strsignal(bench->signal), bench->path);
+    report_problem("bench", "interrupted by signal %d (%s).", bench->signal, strsignal(bench->signal));
   }
   if (code != CLI_OK) {
     return code;
@@ -415,8 +423,10 @@ static int choose_path(bench_t* bench, const char* wish) {
     return bench->path != NULL ? CLI_OK : report_error("bench", "use", wish, uv_translate_sys_error(errno));
   }
   if (stat(wish, &status) != 0 || !S_ISDIR(status.st_mode)) {
-    return report_problem("bench", "%s exists, and would be overwritten. Name a directory, or a path that does not "
-                          "exist.", wish);
+    return report_problem("bench",
+                          "%s exists, and would be overwritten. Name a directory, or a path that does not "
+                          "exist.",
+                          wish);
   }
   bench->path = path_temporary(wish, "bench");
   return bench->path != NULL ? CLI_OK : report_error("bench", "use", wish, UV_ENOMEM);
@@ -542,16 +552,19 @@ static int run_path(bench_t* bench, const char* wish) {
 
 int bench_main(int argc, char** argv) {
   static const struct option options[] = {
-      {"size", required_argument, NULL, OPTION_SIZE},       {"block", required_argument, NULL, OPTION_BLOCK},
-      {"depth", required_argument, NULL, OPTION_DEPTH},     {"seconds", required_argument, NULL, OPTION_SECONDS},
-      {"backend", required_argument, NULL, OPTION_BACKEND}, {"operation", required_argument, NULL, OPTION_OPERATION},
-      {"seed", required_argument, NULL, OPTION_SEED},       {"json", no_argument, NULL, OPTION_JSON},
-      {"help", no_argument, NULL, 'h'},                     {NULL, 0, NULL, 0},
+      {"size", required_argument, NULL, OPTION_SIZE},
+      {"block", required_argument, NULL, OPTION_BLOCK},
+      {"depth", required_argument, NULL, OPTION_DEPTH},
+      {"seconds", required_argument, NULL, OPTION_SECONDS},
+      {"backend", required_argument, NULL, OPTION_BACKEND},
+      {"operation", required_argument, NULL, OPTION_OPERATION},
+      {"seed", required_argument, NULL, OPTION_SEED},
+      {"json", no_argument, NULL, OPTION_JSON},
+      {"help", no_argument, NULL, 'h'},
+      {NULL, 0, NULL, 0},
   };
-  bench_t bench = {.file_size = SIZE_DEFAULT,
-                   .block_size = BLOCK_DEFAULT,
-                   .duration_ns = DURATION_DEFAULT_NS,
-                   .seed = 1};
+  bench_t bench = {
+      .file_size = SIZE_DEFAULT, .block_size = BLOCK_DEFAULT, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
   int answer;
   opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
@@ -559,7 +572,8 @@ int bench_main(int argc, char** argv) {
       fputs(usage, stdout);
       return CLI_OK;
     }
-    int code = answer == '?' || answer == ':' ? report_option("bench", argv, answer) : set_option(&bench, answer, optarg);
+    int code = answer == '?' || answer == ':' ? report_option("bench", argv, answer)
+                                              : set_option(&bench, answer, optarg);
     if (code != CLI_OK) {
       return code;
     }

@@ -124,7 +124,8 @@ static void submit(slot_t* slot, uint64_t now_ns) {
 }
 
 /* What each callback does first. Returns whether the operation moved all of its block. */
-static int take_back(slot_t* slot, ssize_t result, uvdio_buf_t frame, uint64_t now_ns, const char* operation) {
+static int take_back(slot_t* slot, ssize_t result, uvdio_buf_t frame, uint64_t now_ns,
+                     const char* operation) {
   run_t* run = slot->run;
   size_t length = length_at(run, slot->offset);
   slot->frame = frame;

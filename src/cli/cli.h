@@ -23,12 +23,19 @@
 #include "uvdio.h"
 
 /* Exit codes. After a signal: CLI_SIGNAL plus its number, as shells count. */
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_SIGNAL = 128 };
+enum {
+  CLI_OK = 0,
+  CLI_FAILED = 1,
+  CLI_USAGE = 2,
+  CLI_SIGNAL = 128
+};
 
 #define CLI_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Values that getopt_long returns for long options without a letter. */
-enum { CLI_OPTION_FIRST = 256 };
+enum {
+  CLI_OPTION_FIRST = 256
+};
 
 /* The subcommands. argv[0] is the subcommand's name; returns the exit code. */
 int probe_main(int argc, char** argv);

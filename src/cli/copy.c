@@ -29,8 +29,8 @@ static const char usage[] =
     "usage: uvdio copy [OPTIONS] SRC DST\n"
     "\n"
     "Copies the file SRC to DST by direct I/O. Where DST is a directory, the copy gets SRC's name in it; a\n"
-    "file that exists is overwritten. The copy is on the disk when success is reported: data, size and name.\n"
-    "Where a filesystem refuses direct I/O, its file is copied through the page cache; the last line says so.\n"
+    "file that exists is overwritten. Success is reported when data, size and name are on the disk.\n"
+    "A file whose filesystem refuses direct I/O goes through the page cache; the last line says so.\n"
     "Holes of a sparse file are written out as zeros, so that the copy takes all of its size on the disk.\n"
     "Permissions are those of SRC, less the umask, where DST is new; owner and times are not copied.\n"
     "\n"
@@ -96,8 +96,10 @@ static int check_source(copy_t* copy) {
     return report_error("copy", "open", copy->source_path, UV_EISDIR);
   }
   if (!S_ISREG(copy->source_status.st_mode)) {
-    return report_problem("copy", "cannot copy %s: it is not a regular file, but a pipe, a device or a socket. "
-                          "Use cat or dd for those.", copy->source_path);
+    return report_problem("copy",
+                          "cannot copy %s: it is not a regular file, but a pipe, a device or a socket. "
+                          "Use cat or dd for those.",
+                          copy->source_path);
   }
   return CLI_OK;
 }
@@ -107,7 +109,8 @@ static int name_target(copy_t* copy, const char* wish) {
   struct stat status;
   const char* slash = strrchr(copy->source_path, '/');
   int in_directory = stat(wish, &status) == 0 && S_ISDIR(status.st_mode);
-  copy->target_path = in_directory ? path_join(wish, slash != NULL ? slash + 1 : copy->source_path) : strdup(wish);
+  copy->target_path =
+      in_directory ? path_join(wish, slash != NULL ? slash + 1 : copy->source_path) : strdup(wish);
   return copy->target_path != NULL ? CLI_OK : report_error("copy", "open", wish, UV_ENOMEM);
 }
 
@@ -118,8 +121,10 @@ static int check_target(copy_t* copy) {
   if (stat(path, &status) != 0) {
     int error = errno;
     if (error == ENOENT && lstat(path, &status) == 0) {
-      return report_problem("copy", "cannot write %s: it is a symbolic link to nothing. Remove it, or name the "
-                            "file that it should point to.", path);
+      return report_problem("copy",
+                            "cannot write %s: it is a symbolic link to nothing. Remove it, or name the "
+                            "file that it should point to.",
+                            path);
     }
     return error == ENOENT ? CLI_OK : report_error("copy", "open", path, uv_translate_sys_error(error));
   }
@@ -128,7 +133,8 @@ static int check_target(copy_t* copy) {
     return report_error("copy", "overwrite", path, UV_EISDIR);
   }
   if (!S_ISREG(status.st_mode)) {
-    return report_problem("copy", "cannot overwrite %s: it is not a regular file. Choose another path.", path);
+    return report_problem("copy", "cannot overwrite %s: it is not a regular file. Choose another path.",
+                          path);
   }
   if (status.st_dev == copy->source_status.st_dev && status.st_ino == copy->source_status.st_ino) {
     return report_problem("copy", "%s and %s are the same file. Nothing was changed; choose another path.",
@@ -142,10 +148,9 @@ static int check_target(copy_t* copy) {
  */
 
 static int open_source(copy_t* copy) {
-  int64_t result = session_await(
-      &copy->session, &copy->req,
-      uvdio_open(copy->session.dio, &copy->source, &copy->req, copy->source_path,
-                 UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED, 0, session_done));
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_open(copy->session.dio, &copy->source, &copy->req, copy->source_path,
+                                            UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED, 0, session_done));
   if (result != 0) {
     return fail(copy, "open", copy->source_path, result);
   }
@@ -162,13 +167,14 @@ static int open_target(copy_t* copy) {
   unsigned flags = UVDIO_RDWR | UVDIO_DIRECT_PREFERRED;
   flags |= copy->target_exists ? 0 : UVDIO_CREATE | UVDIO_EXCLUSIVE;
   int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_open(copy->session.dio, &copy->target, &copy->req, copy->target_path, flags,
-                                            (int)(copy->source_status.st_mode & 0777), session_done));
+                                 uvdio_open(copy->session.dio, &copy->target, &copy->req, copy->target_path,
+                                            flags, (int)(copy->source_status.st_mode & 0777), session_done));
   if (result != 0) {
     return fail(copy, copy->target_exists ? "open" : "create", copy->target_path, result);
   }
   copy->state = copy->target_exists ? TARGET_OVERWRITTEN : TARGET_CREATED;
-  result = session_await(&copy->session, &copy->req, uvdio_truncate(&copy->target, &copy->req, 0, session_done));
+  result =
+      session_await(&copy->session, &copy->req, uvdio_truncate(&copy->target, &copy->req, 0, session_done));
   return result == 0 ? CLI_OK : fail(copy, "empty", copy->target_path, result);
 }
 
@@ -203,17 +209,21 @@ static int report_transfer(copy_t* copy, const transfer_t* transfer) {
       return fail(copy, transfer->operation,
                   transfer->file == &copy->source ? copy->source_path : copy->target_path, transfer->error);
     case TRANSFER_SHRANK:
-      return report_problem("copy", "%s ended at byte %llu, though its size was %llu: it was shortened meanwhile. "
-                            "Copy it again when nobody writes to it.", copy->source_path,
-                            (unsigned long long)transfer->offset, (unsigned long long)copy->size);
+      return report_problem("copy",
+                            "%s ended at byte %llu, though its size was %llu: it was shortened meanwhile. "
+                            "Copy it again when nobody writes to it.",
+                            copy->source_path, (unsigned long long)transfer->offset,
+                            (unsigned long long)copy->size);
     case TRANSFER_GREW:
-      return report_problem("copy", "%s gives more bytes than the %llu of its size: it grew meanwhile, or is not "
+      return report_problem("copy",
+                            "%s gives more bytes than the %llu of its size: it grew meanwhile, or is not "
                             "a file on a disk. Copy it again when nobody writes to it, or with cat.",
                             copy->source_path, (unsigned long long)copy->size);
     case TRANSFER_DIFFERS:
-      return report_problem("copy", "%s and %s differ, first at byte %llu. Copy again; if that persists, check the "
-                            "disk and who else writes to these files.", copy->source_path, copy->target_path,
-                            (unsigned long long)transfer->offset);
+      return report_problem("copy",
+                            "%s and %s differ, first at byte %llu. Copy again; if that persists, check the "
+                            "disk and who else writes to these files.",
+                            copy->source_path, copy->target_path, (unsigned long long)transfer->offset);
     case TRANSFER_STOPPED:
       return CLI_FAILED;
   }
@@ -247,14 +257,16 @@ static int copy_blocks(copy_t* copy) {
 
 /* Bytes that were appended behind the last block show here only. */
 static int check_size(copy_t* copy) {
-  int64_t result = session_await(&copy->session, &copy->req, uvdio_size(&copy->source, &copy->req, session_done));
+  int64_t result =
+      session_await(&copy->session, &copy->req, uvdio_size(&copy->source, &copy->req, session_done));
   if (result < 0) {
     return fail(copy, "tell the size of", copy->source_path, result);
   }
   if ((uint64_t)result != copy->size) {
-    return report_problem("copy", "%s had %llu bytes at first and has %lld now: it was changed meanwhile. Copy it "
-                          "again when nobody writes to it.", copy->source_path, (unsigned long long)copy->size,
-                          (long long)result);
+    return report_problem("copy",
+                          "%s had %llu bytes at first and has %lld now: it was changed meanwhile. Copy it "
+                          "again when nobody writes to it.",
+                          copy->source_path, (unsigned long long)copy->size, (long long)result);
   }
   return CLI_OK;
 }
@@ -268,8 +280,8 @@ static int set_size(copy_t* copy) {
 
 static int sync_target(copy_t* copy) {
   progress_start(&copy->progress, "syncing", NULL, 0);
-  int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_sync_all(&copy->target, &copy->req, session_done));
+  int64_t result =
+      session_await(&copy->session, &copy->req, uvdio_sync_all(&copy->target, &copy->req, session_done));
   progress_stop(&copy->progress);
   copy->copy_seconds = (double)(uv_hrtime() - copy->started_ns) / 1e9;
   return result == 0 ? CLI_OK : fail(copy, "sync", copy->target_path, result);
@@ -292,8 +304,8 @@ static int describe_method(copy_t* copy) {
   error = error == 0 ? uvdio_file_info(&copy->target, &target) : error;
   assert(error == 0);
   int same = strcmp(source.backend, target.backend) == 0;
-  int used = snprintf(copy->method, sizeof copy->method, "%s%s%s", source.backend, same ? "" : " and ",
-                      same ? "" : target.backend);
+  int used = snprintf(copy->method, sizeof copy->method, same ? "%s" : "%s for SRC, %s for DST",
+                      source.backend, target.backend);
   assert(used > 0 && (size_t)used < sizeof copy->method);
   char* rest = copy->method + used;
   size_t left = sizeof copy->method - (size_t)used;
@@ -309,7 +321,8 @@ static int describe_method(copy_t* copy) {
 }
 
 static int close_target(copy_t* copy) {
-  int64_t result = session_await(&copy->session, &copy->req, uvdio_close(&copy->target, &copy->req, session_done));
+  int64_t result =
+      session_await(&copy->session, &copy->req, uvdio_close(&copy->target, &copy->req, session_done));
   if (result != 0) {
     return fail(copy, "close", copy->target_path, result);
   }
@@ -343,7 +356,8 @@ static void on_interrupt(void* context) {
 
 static int check_backend(const copy_t* copy) {
   if (strcmp(uvdio_backend_name(copy->session.dio), "memory") == 0) {
-    return report_problem("copy", "the backend memory keeps files in RAM and finds none on a disk. Unset "
+    return report_problem("copy",
+                          "the backend memory keeps files in RAM and finds none on a disk. Unset "
                           "UVDIO_BACKEND, or ask for --backend ring or pool.");
   }
   return CLI_OK;
@@ -398,7 +412,8 @@ static int sync_directory(const copy_t* copy) {
 static void clean_up(copy_t* copy) {
   const char* path = copy->target_path;
   if (copy->session.signal != 0) {
-    report_problem("copy", "interrupted by signal %d (%s).", copy->session.signal, strsignal(copy->session.signal));
+    report_problem("copy", "interrupted by signal %d (%s).", copy->session.signal,
+                   strsignal(copy->session.signal));
   }
   if (copy->state == TARGET_OVERWRITTEN) {
     report_problem("copy", "%s is incomplete. Don't use it; copy again, or remove it.", path);
@@ -452,7 +467,8 @@ enum {
 static int set_backend(copy_t* copy, const char* text) {
   int code = parse_backend("copy", "--backend", text, &copy->engine.backend);
   if (code == 0 && copy->engine.backend == UVDIO_BACKEND_MEMORY) {
-    return report_usage("copy", "--backend memory keeps files in RAM and finds none on a disk: take ring or pool");
+    return report_usage("copy",
+                        "--backend memory keeps files in RAM and finds none on a disk: take ring or pool");
   }
   return code;
 }
@@ -484,9 +500,12 @@ static int set_option(copy_t* copy, int option, const char* value) {
 
 int copy_main(int argc, char** argv) {
   static const struct option options[] = {
-      {"verify", no_argument, NULL, OPTION_VERIFY},      {"depth", required_argument, NULL, OPTION_DEPTH},
-      {"block", required_argument, NULL, OPTION_BLOCK},  {"backend", required_argument, NULL, OPTION_BACKEND},
-      {"progress", no_argument, NULL, OPTION_PROGRESS},  {"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
+      {"verify", no_argument, NULL, OPTION_VERIFY},
+      {"depth", required_argument, NULL, OPTION_DEPTH},
+      {"block", required_argument, NULL, OPTION_BLOCK},
+      {"backend", required_argument, NULL, OPTION_BACKEND},
+      {"progress", no_argument, NULL, OPTION_PROGRESS},
+      {"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
   };
@@ -499,7 +518,8 @@ int copy_main(int argc, char** argv) {
       fputs(usage, stdout);
       return CLI_OK;
     }
-    int code = answer == '?' || answer == ':' ? report_option("copy", argv, answer) : set_option(&copy, answer, optarg);
+    int code = answer == '?' || answer == ':' ? report_option("copy", argv, answer)
+                                              : set_option(&copy, answer, optarg);
     if (code != CLI_OK) {
       return code;
     }

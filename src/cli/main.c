@@ -70,7 +70,8 @@ int main(int argc, char** argv) {
   int code = dispatch(argc, argv);
   errno = 0;
   if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_OK) {
-    code = report_error(NULL, "write to", "standard output", errno != 0 ? uv_translate_sys_error(errno) : UV_EIO);
+    code = report_error(NULL, "write to", "standard output",
+                        errno != 0 ? uv_translate_sys_error(errno) : UV_EIO);
   }
   return code;
 }

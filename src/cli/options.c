@@ -111,6 +111,7 @@ char* path_join(const char* directory, const char* name) {
 
 char* path_temporary(const char* directory, const char* kind) {
   char name[96];
-  snprintf(name, sizeof name, ".uvdio-%s-%ld-%llx.tmp", kind, (long)getpid(), (unsigned long long)uv_hrtime());
+  snprintf(name, sizeof name, ".uvdio-%s-%ld-%llx.tmp", kind, (long)getpid(),
+           (unsigned long long)uv_hrtime());
   return path_join(directory, name);
 }

@@ -149,7 +149,8 @@ static int try_file(facts_t* facts, session_t* session, const char* path, unsign
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   flags |= UVDIO_DIRECT_PREFERRED;
-  int64_t error = session_await(session, &req, uvdio_open(session->dio, &file, &req, path, flags, 0600, session_done));
+  int64_t error =
+      session_await(session, &req, uvdio_open(session->dio, &file, &req, path, flags, 0600, session_done));
   if (error != 0) {
     return report_error("probe", found->temporary ? "create a file in" : "open", facts->path, (int)error);
   }
@@ -185,8 +186,8 @@ static int try_path(facts_t* facts, session_t* session) {
     return try_temporary(facts, session);
   }
   if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
-    return report_problem("probe", "cannot probe %s: it is neither a file nor a directory. Name one of those.",
-                          facts->path);
+    return report_problem(
+        "probe", "cannot probe %s: it is neither a file nor a directory. Name one of those.", facts->path);
   }
   return try_file(facts, session, facts->path, UVDIO_OPEN_READ);
 }
@@ -232,8 +233,8 @@ static void print_backends(const facts_t* facts) {
   printf("\nBackends\n");
   for (size_t i = 0; i < BACKEND_COUNT; i++) {
     const backend_facts_t* backend = &facts->backends[i];
-    printf("  %-8s %-14s %s\n", backend_text(backends[i]), backend->error == 0 ? "available" : "not available",
-           backend->reason);
+    printf("  %-8s %-14s %s\n", backend_text(backends[i]),
+           backend->error == 0 ? "available" : "not available", backend->reason);
   }
   if (!facts->engine.failed) {
     printf("  An engine takes %s: %s\n", facts->engine.backend, facts->engine.reason);
@@ -267,7 +268,8 @@ static void print_page(const path_facts_t* file) {
 static void print_file(const facts_t* facts) {
   const path_facts_t* file = &facts->file;
   char executed[REASON_SIZE + 32];
-  snprintf(executed, sizeof executed, "%s%s%s", file->backend, *file->reason != '\0' ? ": " : "", file->reason);
+  snprintf(executed, sizeof executed, "%s%s%s", file->backend, *file->reason != '\0' ? ": " : "",
+           file->reason);
   printf("\nPath %s%s\n", facts->path, file->temporary ? " (by a temporary file)" : "");
   print_field("filesystem", file->filesystem);
   print_field("direct I/O", file->info.direct ? "yes" : "no: the filesystem refuses it, so it is buffered");
@@ -332,9 +334,10 @@ static json_t* backends_json(const facts_t* facts) {
   json_t* list = json_array();
   for (size_t i = 0; i < BACKEND_COUNT; i++) {
     const backend_facts_t* backend = &facts->backends[i];
-    json_array_append_new(list, json_pack("{s:s, s:b, s:i, s:s}", "name", backend_text(backends[i]), "available",
-                                          backend->error == 0, "error", backend->error, "reason",
-                                          backend->reason));
+    json_array_append_new(list, json_pack("{s:s, s:b, s:s?, s:s}", "name", backend_text(backends[i]),
+                                          "available", backend->error == 0, "error",
+                                          backend->error != 0 ? uvdio_err_name(backend->error) : NULL,
+                                          "reason", backend->reason));
   }
   return list;
 }
@@ -352,13 +355,14 @@ static json_t* file_json(const path_facts_t* file) {
   if (file->failed) {
     return json_null();
   }
-  return json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I}", "filesystem", file->filesystem, "direct",
-                   info->direct, "backend", file->backend, "reason", file->reason, "memory_align",
-                   (json_int_t)info->memory_align, "offset_align", (json_int_t)info->offset_align,
-                   "system_memory_align", (json_int_t)info->system_memory_align, "system_offset_align",
-                   (json_int_t)info->system_offset_align, "align_source",
-                   (size_t)info->align_source < CLI_COUNT_OF(sources) ? sources[info->align_source] : "unknown",
-                   "page_result", (json_int_t)file->page_bytes);
+  return json_pack(
+      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I}", "filesystem", file->filesystem, "direct",
+      info->direct, "backend", file->backend, "reason", file->reason, "memory_align",
+      (json_int_t)info->memory_align, "offset_align", (json_int_t)info->offset_align, "system_memory_align",
+      (json_int_t)info->system_memory_align, "system_offset_align", (json_int_t)info->system_offset_align,
+      "align_source",
+      (size_t)info->align_source < CLI_COUNT_OF(sources) ? sources[info->align_source] : "unknown",
+      "page_result", (json_int_t)file->page_bytes);
 }
 
 static json_t* limit_json(rlim_t value) {
@@ -371,15 +375,16 @@ static json_t* limits_json(const facts_t* facts) {
   for (size_t i = 0; i < CLI_COUNT_OF(limits); i++) {
     struct rlimit limit;
     if (getrlimit(limits[i].resource, &limit) == 0) {
-      json_object_set_new(object, limits[i].key, json_pack("{s:o, s:o}", "soft", limit_json(limit.rlim_cur),
-                                                           "hard", limit_json(limit.rlim_max)));
+      json_object_set_new(
+          object, limits[i].key,
+          json_pack("{s:o, s:o}", "soft", limit_json(limit.rlim_cur), "hard", limit_json(limit.rlim_max)));
     }
   }
   json_object_set_new(object, "depth_default", json_integer(UVDIO_DEPTH_DEFAULT));
   json_object_set_new(object, "depth_max", json_integer(UVDIO_DEPTH_MAX));
-  json_object_set_new(object, "io_uring_disabled", *facts->io_uring_disabled != '\0'
-                                                       ? json_integer(atoi(facts->io_uring_disabled))
-                                                       : json_null());
+  json_object_set_new(
+      object, "io_uring_disabled",
+      *facts->io_uring_disabled != '\0' ? json_integer(atoi(facts->io_uring_disabled)) : json_null());
   json_object_set_new(object, "uv_threadpool_size", threads != NULL ? json_string(threads) : json_null());
   return object;
 }
@@ -400,7 +405,10 @@ static int print_json(const facts_t* facts) {
 }
 
 int probe_main(int argc, char** argv) {
-  enum { OPTION_JSON = CLI_OPTION_FIRST, OPTION_HELP };
+  enum {
+    OPTION_JSON = CLI_OPTION_FIRST,
+    OPTION_HELP
+  };
   static const struct option options[] = {
       {"json", no_argument, NULL, OPTION_JSON}, {"help", no_argument, NULL, OPTION_HELP}, {NULL, 0, NULL, 0}};
   int as_json = 0, answer;

@@ -10,8 +10,20 @@
 #define BAR_WIDTH 20
 #define INTERVAL_MS 100
 
+/* "8 s", "12 min", "3 h". */
+static char* format_left(char* text, size_t size, double seconds) {
+  if (seconds < 100) {
+    snprintf(text, size, "%.0f s", seconds);
+  } else if (seconds < 100 * 60) {
+    snprintf(text, size, "%.0f min", seconds / 60);
+  } else {
+    snprintf(text, size, "%.0f h", seconds / 3600);
+  }
+  return text;
+}
+
 static void draw_bar(const progress_t* progress, uint64_t done) {
-  char bar[BAR_WIDTH + 1], moved[16], total[16], speed[16];
+  char bar[BAR_WIDTH + 1], moved[16], total[16], speed[16], time[32];
   double share = progress->total > 0 ? (double)done / (double)progress->total : 1;
   double seconds = (double)(uv_hrtime() - progress->started_ns) / 1e9;
   double rate = seconds > 0 ? (double)done / seconds : 0;
@@ -20,9 +32,9 @@ static void draw_bar(const progress_t* progress, uint64_t done) {
   memset(bar, '-', BAR_WIDTH);
   memset(bar, '#', filled);
   bar[BAR_WIDTH] = '\0';
-  fprintf(stderr, "\r%s [%s] %3.0f%%  %s of %s  %s  %.0f s left\033[K", progress->verb, bar, 100 * share,
+  fprintf(stderr, "\r%s [%s] %3.0f%%  %s of %s  %s  %s left\033[K", progress->verb, bar, 100 * share,
           format_size(moved, sizeof moved, done), format_size(total, sizeof total, progress->total),
-          format_rate(speed, sizeof speed, rate), left);
+          format_rate(speed, sizeof speed, rate), format_left(time, sizeof time, left));
 }
 
 static void draw(progress_t* progress) {

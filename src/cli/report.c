@@ -116,14 +116,16 @@ int report_option(const char* command, char** argv, int answer) {
 
 int report_engine(const char* command, uvdio_backend_t backend, int error) {
   char reason[256] = "";
-  if (error == UVDIO_EBACKEND && backend != UVDIO_BACKEND_AUTO) {
-    (void)uvdio_backend_probe(backend, reason, sizeof reason);
+  int named = backend != UVDIO_BACKEND_AUTO;
+  if (error == UVDIO_EBACKEND && named && uvdio_backend_probe(backend, reason, sizeof reason) != 0) {
     return report_problem(command, "the backend %s is not available here: %s", backend_text(backend), reason);
   }
-  if (error == UVDIO_EBACKEND) {
+  if (error == UVDIO_EBACKEND && !named) {
     const char* wish = getenv("UVDIO_BACKEND");
-    return report_problem(command, "the backend of the environment, UVDIO_BACKEND=%s, is unknown or not "
-                          "available. Unset it, or see `uvdio probe`.", wish != NULL ? wish : "");
+    return report_problem(command,
+                          "the backend of the environment, UVDIO_BACKEND=%s, is unknown or not "
+                          "available. Unset it, or see `uvdio probe`.",
+                          wish != NULL ? wish : "");
   }
   return report_error(command, "start an engine", NULL, error);
 }
@@ -231,7 +233,8 @@ void table_print(const table_t* table, FILE* out) {
       const char* cell = table->rows[row][column];
       int padding = widths[column] - text_width(cell);
       int left = column < table->text_columns;
-      fprintf(out, "%s%*s%s%*s", column > 0 ? "  " : "", left ? 0 : padding, "", cell, left ? padding : 0, "");
+      fprintf(out, "%s%*s%s%*s", column > 0 ? "  " : "", left ? 0 : padding, "", cell, left ? padding : 0,
+              "");
     }
     fputc('\n', out);
   }

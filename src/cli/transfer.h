@@ -27,11 +27,11 @@ typedef struct transfer_s {
   transfer_mode_t mode;
   uvdio_file_t* source;
   uvdio_file_t* target;
-  uint64_t size;      /* of the source, in bytes */
-  size_t block_size;  /* bytes, a multiple of `alignment` */
-  size_t alignment;   /* of the target, in bytes: a last block is padded to it */
-  unsigned depth;     /* slots, each of which has one request in flight */
-  uint64_t done;      /* bytes copied or compared */
+  uint64_t size;     /* of the source, in bytes */
+  size_t block_size; /* bytes, a multiple of `alignment` */
+  size_t alignment;  /* of the target, in bytes: a last block is padded to it */
+  unsigned depth;    /* slots, each of which has one request in flight */
+  uint64_t done;     /* bytes copied or compared */
   transfer_outcome_t outcome;
   int error;
   const char* operation; /* "read", "write" */
