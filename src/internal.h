@@ -32,6 +32,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 #define REQ_ORDERED 4u /* on file->order_ */
 
 /* uvdio_file_t.state_ */
+#undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
 enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
 
 #define LANE_MAIN 0
