@@ -117,7 +117,7 @@ int report_option(const char* command, char** argv, int answer) {
 int report_engine(const char* command, uvdio_backend_t backend, int error) {
   char reason[256] = "";
   int named = backend != UVDIO_BACKEND_AUTO;
-  if (error == UVDIO_EBACKEND && named && uvdio_backend_probe(backend, reason, sizeof reason) != 0) {
+  if (named && uvdio_backend_probe(backend, reason, sizeof reason) != 0) {
     return report_problem(command, "the backend %s is not available here: %s", backend_text(backend), reason);
   }
   if (error == UVDIO_EBACKEND && !named) {
