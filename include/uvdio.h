@@ -476,8 +476,7 @@ typedef struct uvdio_stats_s {
 typedef void (*uvdio_engine_cb)(uvdio_t* dio);
 
 /* Creates an engine on `loop`, which must outlive it. `options` may be null. The engine may be set up on
- * one thread and its loop run on another: it is bound to the thread of its first asynchronous operation
- * or first turn. Any number of engines may share a loop. The loop is kept alive by pending requests
+ * one thread and its loop run on another: the loop's first turn binds it to the thread that runs it. Any number of engines may share a loop. The loop is kept alive by pending requests
  * only, never by the engine itself. Close the engine before a walk over the loop's handles closes what is
  * left: some of them are the engine's.
  * Errors: UV_EINVAL (null, unknown backend, depth over UVDIO_DEPTH_MAX), UVDIO_EBACKEND (the backend

@@ -41,8 +41,12 @@ struct uvdio__backend_s {
   /* Takes a request, as promised above. */
   int (*submit)(uvdio__lane_t* lane, uvdio_req_t* req);
 
-  /* Sends on what submit has collected (lane->unflushed). May finish requests. */
+  /* Sends on what submit has collected (lane->unflushed). May finish requests. Null: nothing is ever collected. */
   void (*flush)(uvdio__lane_t* lane);
+
+  /* Takes what has finished and is there to be taken, between callbacks. Returns 1 when it has to be called again
+   * before the loop may sleep. Null: whatever finishes wakes the loop by itself. */
+  int (*reap)(uvdio__lane_t* lane);
 
   /* Tries to make a running request (req->cancelled_ is set) end early. Never finishes it itself. */
   void (*cancel)(uvdio__lane_t* lane, uvdio_req_t* req);

@@ -13,7 +13,7 @@ static int init_memory(uvdio__lane_t* lane, char* reason, size_t size) {
   if (lane->state == NULL) {
     return UV_ENOMEM;
   }
-  (void)snprintf(reason, size, "it was asked for (option or environment variable UVDIO_BACKEND)");
+  (void)snprintf(reason, size, "files in RAM, which are always there");
   return 0;
 }
 
@@ -105,6 +105,7 @@ const uvdio__backend_t uvdio__backend_memory = {
     .init = init_memory,
     .submit = submit_to_memory,
     .flush = flush_memory,
+    .reap = NULL,
     .cancel = cancel_in_memory,
     .perform = perform_in_memory,
     .close = close_memory,

@@ -55,7 +55,7 @@ static int init_pool(uvdio__lane_t* lane, char* reason, size_t size) {
   }
   fill_free_list(lane, pool);
   lane->state = pool;
-  (void)snprintf(reason, size, "it was asked for (option or environment variable UVDIO_BACKEND)");
+  (void)snprintf(reason, size, "libuv's threadpool, which is always there");
   return 0;
 }
 
@@ -98,10 +98,6 @@ static int submit_to_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
   return 0;
 }
 
-static void flush_pool(uvdio__lane_t* lane) {
-  (void)lane;
-}
-
 /* Succeeds only while no thread has taken the work; then run_slot_done comes with UV_ECANCELED. */
 static void cancel_in_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
   slot_t* slot = req->worker_;
@@ -137,7 +133,8 @@ const uvdio__backend_t uvdio__backend_pool = {
     .batch = 0,
     .init = init_pool,
     .submit = submit_to_pool,
-    .flush = flush_pool,
+    .flush = NULL,
+    .reap = NULL,
     .cancel = cancel_in_pool,
     .perform = perform_here,
     .close = close_pool,

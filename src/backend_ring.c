@@ -6,12 +6,14 @@
  *   init      the real ring is created disabled, with the flags that the probe found, on whatever thread
  *   enable    at the first request, on the loop's thread, which the ring is bound to from then on
  *   submit    fills an entry of the submission queue; flush sends them on
- *   on_event  drains the completion queue
+ *   on_event  the eventfd woke the loop
+ *   reap      takes completions
  *
- * How the queue is drained so that nothing is lost: with deferred task work the eventfd fires while the
- * completion queue is still empty; one io_uring_get_events() posts at most 20 completions (about Linux 6.13) and signals the
- * eventfd again. So: get events while the kernel's flags ask for it, take what is there, until there is nothing; read the
- * eventfd; and look once more, because what came in between has lost its signal.
+ * How the queue is drained so that nothing is lost: with deferred task work the eventfd fires while the completion queue is
+ * still empty, and one io_uring_get_events() posts at most 20 completions (about Linux 6.13). So a wake-up gets
+ * events once, and notes that there may be completions for which no further signal comes. Between callbacks the engine
+ * has them taken: the visible ones at once, the others by more calls, until the kernel's flags are clear and the queue is
+ * empty after signals are back on. What comes after that has a signal of its own.
  */
 #include <assert.h>
 #include <errno.h>
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -46,6 +49,9 @@ typedef struct ring_s {
   int eventfd;
   int enabled;
   int broken;
+  int edge_tried;
+  int edge_triggered; /* the eventfd wakes once per signal and is never read */
+  int unsignalled; /* completions may be there whose signal was read from the eventfd already */
   unsigned cancels; /* cancellations whose completion has not come */
   uint64_t supported; /* bit per opcode */
 } ring_t;
@@ -77,41 +83,45 @@ static const struct {
  * Probe
  */
 
-static void kernel_release(char* text, size_t size) {
-  struct utsname name;
-  (void)snprintf(text, size, "%s", uname(&name) == 0 ? name.release : "unknown");
+static const char* kernel_release(struct utsname* name) {
+  return uname(name) == 0 ? name->release : "unknown";
 }
 
+/* What went wrong and what would help, in words. */
 static void explain_failure(int error, const char* call, char* reason, size_t size) {
-  char release[64];
+  struct utsname kernel;
   struct rlimit limit = {0, 0};
 
-  kernel_release(release, sizeof(release));
   switch (error) {
     case UV_ENOSYS:
-      (void)snprintf(reason, size, "%s is not there (ENOSYS): Linux %s is too old for io_uring, which "
-                     "takes 5.10, or a seccomp filter hides it", call, release);
+      (void)snprintf(reason, size,
+                     "%s is not there (ENOSYS): Linux %s is too old for io_uring, which takes 5.10, or a "
+                     "seccomp filter hides it",
+                     call, kernel_release(&kernel));
       break;
     case UV_EPERM:
     case UV_EACCES:
-      (void)snprintf(reason, size, "%s is denied (%s): allow io_uring_setup, io_uring_enter and "
-                     "io_uring_register in the container's seccomp profile, and set the sysctl "
-                     "kernel.io_uring_disabled to 0", call, uv_err_name(error));
+      (void)snprintf(reason, size,
+                     "%s is denied (%s): allow io_uring_setup, io_uring_enter and io_uring_register in "
+                     "the container's seccomp profile, and set the sysctl kernel.io_uring_disabled to 0",
+                     call, uv_err_name(error));
       break;
     case UV_ENOMEM:
       (void)getrlimit(RLIMIT_MEMLOCK, &limit);
-      (void)snprintf(reason, size, "%s ran out of memory (ENOMEM): raise the limit on locked memory "
-                     "(ulimit -l, now %llu KiB) or ask for a smaller depth", call,
-                     (unsigned long long)limit.rlim_cur / 1024);
+      (void)snprintf(reason, size,
+                     "%s ran out of memory (ENOMEM): raise the limit on locked memory (ulimit -l, now "
+                     "%llu KiB) or ask for a smaller depth",
+                     call, (unsigned long long)limit.rlim_cur / 1024);
       break;
     case UV_EMFILE:
     case UV_ENFILE:
-      (void)snprintf(reason, size, "%s found no free file descriptor (%s): raise the limit on open "
-                     "files (ulimit -n)", call, uv_err_name(error));
+      (void)snprintf(reason, size,
+                     "%s found no free file descriptor (%s): raise the limit on open files (ulimit -n)",
+                     call, uv_err_name(error));
       break;
     default:
       (void)snprintf(reason, size, "%s failed with %s on Linux %s (io_uring takes 5.10 or later)", call,
-                     uv_err_name(error), release);
+                     uv_err_name(error), kernel_release(&kernel));
   }
 }
 
@@ -190,7 +200,7 @@ static int try_flags(unsigned flags, int event, probe_t* probe, const char** cal
 static int probe_ring(probe_t* probe, char* reason, size_t size) {
   const uint64_t needed = UINT64_C(1) << IORING_OP_READ | UINT64_C(1) << IORING_OP_WRITE;
   const char* call = "eventfd";
-  char release[64];
+  struct utsname kernel;
   int error = UV_EINVAL;
   size_t i;
   int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -212,8 +222,8 @@ static int probe_ring(probe_t* probe, char* reason, size_t size) {
     explain_failure(error, call, reason, size);
     return error;
   }
-  kernel_release(release, sizeof(release));
-  (void)snprintf(reason, size, "io_uring works here (Linux %s: %s)", release, flag_ladder[i - 1].words);
+  (void)snprintf(reason, size, "io_uring works here (Linux %s: %s)", kernel_release(&kernel),
+                 flag_ladder[i - 1].words);
   return 0;
 }
 
@@ -599,7 +609,7 @@ static void take_completion(uvdio__lane_t* lane, const struct io_uring_cqe* cqe)
   }
 }
 
-static unsigned reap(uvdio__lane_t* lane) {
+static unsigned take_visible(uvdio__lane_t* lane) {
   ring_t* state = lane->state;
   struct io_uring_cqe* cqe;
   unsigned count = 0;
@@ -618,29 +628,95 @@ static int kernel_has_more(const ring_t* state) {
   return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
-/* Takes everything that is finished at this moment. */
-static void drain(uvdio__lane_t* lane) {
+/* Makes the kernel post what it holds back, or some of it. */
+static void get_events(uvdio__lane_t* lane) {
   ring_t* state = lane->state;
-  int more;
+  int result = io_uring_get_events(&state->ring);
 
-  do {
-    more = kernel_has_more(state);
-    if (more) {
-      int result = io_uring_get_events(&state->ring);
-      lane->engine->stats.system_calls++;
-      if (result < 0 && result != -EINTR && result != -EAGAIN) {
-        break_down(lane, uv_translate_sys_error(-result), "io_uring_enter");
-        more = 0;
-      }
-    }
-  } while (reap(lane) > 0 || more);
+  lane->engine->stats.system_calls++;
+  if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
+    break_down(lane, uv_translate_sys_error(-result), "io_uring_enter");
+  }
 }
 
+/* While signals are off, completions only show in the queue and the kernel's flags. Switching is a full barrier, so that
+ * after switching on, one look tells whether anything came before. */
+static void switch_signals(ring_t* state, int on) {
+  if (!state->edge_triggered) {
+    return;
+  }
+  if (on) {
+    (void)__atomic_fetch_and(state->ring.cq.kflags, ~IORING_CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
+  } else {
+    (void)__atomic_fetch_or(state->ring.cq.kflags, IORING_CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
+  }
+}
+
+/* A flush posts completions as well, at no extra cost; so what it left in the queue is taken first, and the kernel asked
+ * only for what nobody will be woken for. */
+static int reap(uvdio__lane_t* lane) {
+  ring_t* state = lane->state;
+
+  if (!state->enabled) {
+    return 0;
+  }
+  if (take_visible(lane) > 0) {
+    return state->unsignalled;
+  }
+  if (!state->unsignalled) {
+    return 0;
+  }
+  if (kernel_has_more(state) && !state->broken) {
+    get_events(lane);
+    return 1;
+  }
+  switch_signals(state, 1);
+  if (!state->broken && (io_uring_cq_ready(&state->ring) > 0 || kernel_has_more(state))) {
+    switch_signals(state, 0);
+    return 1;
+  }
+  state->unsignalled = 0;
+  return 0;
+}
+
+static void read_eventfd(uvdio__lane_t* lane) {
+  ring_t* state = lane->state;
+  uint64_t count;
+  ssize_t got = read(state->eventfd, &count, sizeof(count));
+
+  lane->engine->stats.system_calls++;
+  assert(got == (ssize_t)sizeof(count) || errno == EAGAIN || errno == EINTR);
+  (void)got;
+}
+
+/* Saves the read of the eventfd at each wake-up: the loop's epoll is told to report it once per signal instead of for as
+ * long as it is readable. Together with switching the signals off while completions are being taken, that is
+ * one wake-up per sleep. libuv changes a registration only when the events of its handle change, and ours never do.
+ *
+ * Only where switching signals can't lose one: the kernel has to publish a completion before it looks at the switch. With
+ * deferred task work it does both around an atomic operation, and on x86 that is a full barrier. */
+static void try_edge_triggering(ring_t* state, uv_loop_t* loop) {
+#ifdef __x86_64__
+  struct epoll_event event;
+
+  if ((state->ring.flags & IORING_SETUP_DEFER_TASKRUN) == 0) {
+    return;
+  }
+  memset(&event, 0, sizeof(event));
+  event.events = EPOLLIN | EPOLLET;
+  event.data.fd = state->eventfd;
+  state->edge_triggered =
+      epoll_ctl(uv_backend_fd(loop), EPOLL_CTL_MOD, state->eventfd, &event) == 0;
+#else
+  (void)state;
+  (void)loop;
+#endif
+}
+
+/* The check phase, which comes next, takes the rest. */
 static void on_event(uv_poll_t* handle, int status, int events) {
   uvdio__lane_t* lane = handle->data;
   ring_t* state = lane->state;
-  uint64_t count;
-  ssize_t got;
 
   (void)status;
   (void)events;
@@ -649,12 +725,19 @@ static void on_event(uv_poll_t* handle, int status, int events) {
     return;
   }
   lane->engine->stats.wakeups++;
-  drain(lane);
-  got = read(state->eventfd, &count, sizeof(count));
-  lane->engine->stats.system_calls++;
-  assert(got == (ssize_t)sizeof(count) || errno == EAGAIN || errno == EINTR);
-  (void)got;
-  drain(lane);
+  lane->engine->woken = 1;
+  if (!state->edge_tried) {
+    state->edge_tried = 1; /* Not earlier: libuv registers a handle only when it polls. */
+    try_edge_triggering(state, handle->loop);
+  }
+  switch_signals(state, 0);
+  if (!state->edge_triggered) {
+    read_eventfd(lane);
+  }
+  state->unsignalled = 1;
+  if (kernel_has_more(state)) {
+    get_events(lane);
+  }
 }
 
 /*
@@ -691,6 +774,7 @@ const uvdio__backend_t uvdio__backend_ring = {
     .init = init_ring,
     .submit = submit_to_ring,
     .flush = flush_ring,
+    .reap = reap,
     .cancel = cancel_in_ring,
     .perform = perform_here,
     .close = close_ring,

@@ -27,13 +27,6 @@ static uvdio__lane_t* pool_of(uvdio_t* engine) {
   return &engine->lanes[engine->lane_count - 1];
 }
 
-static void bind_thread(uvdio_t* engine) {
-  if (!engine->bound) {
-    engine->thread = uv_thread_self();
-    engine->bound = 1;
-  }
-}
-
 static int is_other_thread(const uvdio_t* engine) {
   uv_thread_t self = uv_thread_self();
   return engine->bound && !uv_thread_equal(&self, &engine->thread);
@@ -87,15 +80,13 @@ static void note_in_flight(uvdio_t* engine) {
  * with others of this turn. */
 static void flush_if_due(uvdio__lane_t* lane) {
   unsigned batch = lane->backend->batch;
+  int in_turn = lane->engine->in_turn;
 
-  if (lane->unflushed == 0) {
-    return;
-  }
-  if (batch > 0 && (lane->unflushed >= batch ||
-                    (lane->in_flight == 1 && !lane->engine->dispatching))) {
+  if (batch > 0 &&
+      (lane->unflushed >= batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
     lane->backend->flush(lane);
   }
-  if (lane->unflushed > 0) {
+  if (lane->unflushed > 0 && !in_turn) {
     uvdio__engine_wake(lane->engine);
   }
 }
@@ -203,7 +194,6 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
  */
 
 void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
-  bind_thread(engine);
   req->stamp_ = uvdio__stamp_of(req);
   req->next_ = NULL;
   req->prev_ = NULL;
@@ -219,19 +209,22 @@ void uvdio__engine_start(uvdio_req_t* req) {
   uvdio__lane_t* lane = req->file->lane_;
 
   req->lane_ = lane;
-  if (lane->waiting.head == NULL && lane->in_flight < lane->depth) {
+  if (lane->waiting.head == NULL && lane->in_flight < lane->depth && lane->engine->bound) {
     (void)run(lane, req);
     return;
   }
   req->state_ = STATE_WAITING;
   uvdio__list_append(&lane->waiting, req);
+  if (!lane->engine->bound) {
+    uvdio__engine_wake(lane->engine);
+  }
 }
 
 void uvdio__engine_complete(uvdio_req_t* req) {
   uvdio__file_request_done(req);
   req->state_ = STATE_COMPLETED;
   uvdio__list_append(&req->engine_->completed, req);
-  if (!req->engine_->dispatching) {
+  if (!req->engine_->in_turn) {
     uvdio__engine_wake(req->engine_);
   }
 }
@@ -301,22 +294,24 @@ static void call_back(uvdio_t* engine, uvdio_req_t* req) {
   }
 }
 
-static void dispatch(uvdio_t* engine) {
+/* Calls back for what is completed, `budget` times at most. Returns how often. */
+static unsigned dispatch(uvdio_t* engine, unsigned budget) {
   unsigned called = 0;
   uvdio_req_t* req;
 
-  engine->dispatching = 1;
-  while (called < engine->callbacks_per_turn &&
-         (req = uvdio__list_shift(&engine->completed)) != NULL) {
+  while (called < budget && (req = uvdio__list_shift(&engine->completed)) != NULL) {
     call_back(engine, req);
     called++;
   }
-  engine->dispatching = 0;
+  return called;
+}
+
+static void count_callbacks(uvdio_stats_t* stats, unsigned called) {
   if (called > 0) {
-    engine->stats.turns++;
+    stats->turns++;
   }
-  if (called > engine->stats.callbacks_max) {
-    engine->stats.callbacks_max = called;
+  if (called > stats->callbacks_max) {
+    stats->callbacks_max = called;
   }
 }
 
@@ -328,6 +323,7 @@ static void dispatch(uvdio_t* engine) {
 static void pump(uvdio_t* engine) {
   unsigned i;
 
+  assert(engine->in_turn && engine->bound);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
     fill(lane);
@@ -335,6 +331,20 @@ static void pump(uvdio_t* engine) {
       lane->backend->flush(lane);
     }
   }
+}
+
+/* Returns 1 while a lane has to be asked again. */
+static int reap(uvdio_t* engine) {
+  int again = 0;
+  unsigned i;
+
+  for (i = 0; i < engine->lane_count; i++) {
+    uvdio__lane_t* lane = &engine->lanes[i];
+    if (lane->backend->reap != NULL) {
+      again |= lane->backend->reap(lane);
+    }
+  }
+  return again;
 }
 
 static int has_work(const uvdio_t* engine) {
@@ -349,7 +359,17 @@ static int has_work(const uvdio_t* engine) {
   return engine->completed.head != NULL;
 }
 
-static void settle_handles(uvdio_t* engine) {
+/* The loop's thread is known for sure only while the loop runs: that is when the engine is bound to it. */
+static void begin_turn(uvdio_t* engine) {
+  if (!engine->bound) {
+    engine->thread = uv_thread_self();
+    engine->bound = 1;
+  }
+  engine->in_turn = 1;
+}
+
+static void end_turn(uvdio_t* engine) {
+  engine->in_turn = 0;
   if (has_work(engine)) {
     uvdio__engine_wake(engine);
   } else if (engine->idling) {
@@ -378,20 +398,39 @@ static void on_idle(uv_idle_t* handle) {
     engine->idling = 0;
     return;
   }
+  begin_turn(engine);
   pump(engine);
-  settle_handles(engine);
+  end_turn(engine);
+}
+
+/* Calls back until nothing is completed or the turn has had its share. A flush waits for the last callback at hand,
+ * unless a batch is full before, and what the flushes brought back is taken along. */
+static void run_callbacks(uvdio_t* engine) {
+  unsigned left = engine->callbacks_per_turn;
+  int again;
+
+  do {
+    left -= dispatch(engine, left);
+    again = reap(engine);
+    if (engine->completed.head == NULL || left == 0) {
+      pump(engine);
+      again |= reap(engine);
+    }
+  } while (again || (engine->completed.head != NULL && left > 0));
+  count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
 }
 
 static void on_check(uv_check_t* handle) {
   uvdio_t* engine = handle->data;
+  int idle = engine->stats.pending == 0 && !engine->closing && !engine->woken;
 
-  if ((engine->stats.pending == 0 && !engine->closing) || is_asleep(engine)) {
+  if (idle || engine->torn_down || is_asleep(engine)) {
     return;
   }
-  bind_thread(engine);
-  dispatch(engine);
-  pump(engine);
-  settle_handles(engine);
+  engine->woken = 0;
+  begin_turn(engine);
+  run_callbacks(engine);
+  end_turn(engine);
   close_if_drained(engine);
 }
 
@@ -443,7 +482,7 @@ static void on_left_open_closed(uvdio_req_t* req, int64_t result) {
 }
 
 static void close_if_drained(uvdio_t* engine) {
-  if (!engine->closing || engine->torn_down || engine->dispatching || engine->stats.pending > 0) {
+  if (!engine->closing || engine->torn_down || engine->in_turn || engine->stats.pending > 0) {
     return;
   }
   if (uvdio__engine_is_forked(engine)) {
@@ -643,6 +682,17 @@ static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
   return engine;
 }
 
+/* Puts in front of the backend's own words who wanted it. */
+static void say_who_asked(uvdio_t* engine, uvdio_backend_t option, uvdio_backend_t kind) {
+  char words[REASON_SIZE];
+
+  if (kind != UVDIO_BACKEND_AUTO) {
+    (void)snprintf(words, sizeof(words), "%s", engine->reason);
+    (void)snprintf(engine->reason, sizeof(engine->reason), "asked for by %s; %.300s",
+                   option == kind ? "the program" : "the environment variable UVDIO_BACKEND", words);
+  }
+}
+
 int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options) {
   static const uvdio_options_t defaults;
   uvdio_backend_t kind;
@@ -666,6 +716,7 @@ int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options) {
   }
   if (error == 0) {
     error = init_lanes(engine, kind, options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth);
+    say_who_asked(engine, options->backend, kind);
   }
   if (error != 0) {
     free_engine(engine);
@@ -687,14 +738,14 @@ int uvdio__ring_probe(char* reason, size_t size) {
 #endif
 
 int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
-  char text[REASON_SIZE] = "always available: libuv's threadpool";
+  char text[REASON_SIZE] = "libuv's threadpool, which is always there";
   int error = 0;
 
   if ((unsigned)backend > UVDIO_BACKEND_MEMORY || (reason == NULL && size > 0)) {
     return UV_EINVAL;
   }
   if (backend == UVDIO_BACKEND_MEMORY) {
-    (void)snprintf(text, sizeof(text), "always available: files in RAM");
+    (void)snprintf(text, sizeof(text), "files in RAM, which are always there");
   }
   if (backend == UVDIO_BACKEND_AUTO) {
     error = read_environment(&backend, text, sizeof(text));

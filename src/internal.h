@@ -32,6 +32,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 #define REQ_ORDERED 4u /* on file->order_ */
 
 /* uvdio_file_t.state_ */
+#undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
 enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
 
 #define LANE_MAIN 0
@@ -44,11 +45,12 @@ struct uvdio_s {
   uv_loop_t* loop;
   void* data;
   unsigned generation; /* of uvdio__os_fork_generation(), where the engine was made */
-  int bound;           /* `thread` is valid */
+  int bound;           /* to `thread`, which runs the loop; nothing is handed to a backend before */
   uv_thread_t thread;
   int closing;   /* uvdio_engine_close() was called */
   int torn_down; /* its handles are being closed */
-  int dispatching; /* callbacks are being called */
+  int in_turn;     /* callbacks are being called or lanes pumped; what they leave is looked at after that */
+  int woken;       /* by a backend: lanes have to be reaped before the loop sleeps, requests pending or not */
   int idling;      /* the idle handle is active */
   int referenced;  /* the check handle keeps the loop alive */
   unsigned handles_closing;

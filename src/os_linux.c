@@ -47,6 +47,12 @@ int uvdio__os_sync(intptr_t descriptor, int data_only) {
   return result == 0 ? 0 : last_error();
 }
 
+/* By seeking and not by fstat(2), because that answers for block devices, too. Nothing else uses the position. */
+int64_t uvdio__os_size(intptr_t descriptor) {
+  off_t end = lseek((int)descriptor, 0, SEEK_END);
+  return end == -1 ? last_error() : end;
+}
+
 int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
   return fallocate((int)descriptor, 0, 0, (off_t)length) == 0 ? 0 : last_error();
 }

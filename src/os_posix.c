@@ -26,12 +26,6 @@ int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, ui
   return count == -1 ? uv_translate_sys_error(errno) : count;
 }
 
-/* By seeking and not by fstat(2), because that answers for block devices, too. Nothing else uses the position. */
-int64_t uvdio__os_size(intptr_t descriptor) {
-  off_t end = lseek((int)descriptor, 0, SEEK_END);
-  return end == -1 ? uv_translate_sys_error(errno) : end;
-}
-
 int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {
   return error_of(ftruncate((int)descriptor, (off_t)length));
 }

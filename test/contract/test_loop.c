@@ -504,6 +504,8 @@ static void call_from_another_thread_is_refused(void** state) {
   struct fixture* f = *state;
   struct stranger stranger = {.f = f, .buf = filled(PAGE, 1)};
   uv_thread_t thread;
+  write_page(f, 0);
+  run(f); /* a turn of the loop binds the engine to this thread */
   stranger.pending = write_page(f, 0);
   assert_int_equal(uv_thread_create(&thread, call_from_elsewhere, &stranger), 0);
   uv_thread_join(&thread);

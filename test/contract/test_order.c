@@ -296,6 +296,7 @@ static void everything_goes_through_depth_1(void** state) {
   assert_result(sync, 0);
   assert_int_equal(size->done, 1);
   assert_result(close, 0);
+  assert_int_equal(stats_of(f).in_flight_max, 1);
 }
 
 /*

@@ -1,0 +1,231 @@
+/*
+ * The runner that uses the library. Each of `depth` slots has one request and one frame of an arena; the
+ * callback of a request submits the next one. Nothing is allocated and no clock is read more than once per
+ * operation.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "bench.h"
+
+typedef struct run_s run_t;
+
+typedef struct {
+  run_t* run;
+  uvdio_req_t req;
+  uvdio_buf_t frame;
+  uint64_t offset;
+  uint64_t began_ns;
+} slot_t;
+
+struct run_s {
+  bench_params_t params;
+  session_t* session;
+  uvdio_file_t* file;
+  bench_failure_t* failure;
+  int failed;
+  uint64_t next;   /* offset of the next block in order */
+  uint64_t random; /* state of the random numbers */
+  uint64_t blocks;
+  uint64_t deadline_ns;
+  uvdio_arena_t* arena;
+  slot_t* slots;
+  unsigned slot_count;
+  meter_t meter;
+};
+
+static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
+static void on_verified(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
+static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
+
+/* Less than a block at the end of a file that is no multiple of it. */
+static size_t length_at(const run_t* run, uint64_t offset) {
+  uint64_t left = run->params.file_size - offset;
+  return left < run->params.block_size ? (size_t)left : run->params.block_size;
+}
+
+/* The first failure is the one to tell about. Others end in silence, the loop with them. */
+static void fail(slot_t* slot, int error, const char* operation) {
+  run_t* run = slot->run;
+  if (!run->failed) {
+    run->failed = 1;
+    run->failure->error = error;
+    run->failure->operation = operation;
+    run->failure->offset = slot->offset;
+  }
+}
+
+static void fail_check(slot_t* slot, size_t at) {
+  run_t* run = slot->run;
+  if (!run->failed) {
+    fail(slot, 0, "verify");
+    run->failure->offset = slot->offset + at;
+    run->failure->found = (unsigned char)slot->frame.base[at];
+    run->failure->expected = pattern_byte(run->params.seed, slot->offset + at);
+  }
+}
+
+static void submit_write(slot_t* slot) {
+  run_t* run = slot->run;
+  slot->offset = run->next;
+  size_t length = length_at(run, slot->offset);
+  run->next += length;
+  pattern_fill(slot->frame.base, length, run->params.seed, slot->offset);
+  slot->frame.len = length;
+  int error = uvdio_write(run->file, &slot->req, &slot->frame, slot->offset, on_written);
+  if (error != 0) {
+    fail(slot, error, "write");
+  }
+}
+
+static void submit_verify(slot_t* slot) {
+  run_t* run = slot->run;
+  slot->offset = run->next;
+  run->next += length_at(run, slot->offset);
+  int error = uvdio_read(run->file, &slot->req, &slot->frame, slot->offset, on_verified);
+  if (error != 0) {
+    fail(slot, error, "read");
+  }
+}
+
+static void submit_read(slot_t* slot) {
+  run_t* run = slot->run;
+  slot->offset = random_next(&run->random) % run->blocks * run->params.block_size;
+  int error = uvdio_read(run->file, &slot->req, &slot->frame, slot->offset, on_read);
+  if (error != 0) {
+    fail(slot, error, "read");
+  }
+}
+
+/* Submits the slot's next operation, unless the phase is over. */
+static void submit(slot_t* slot, uint64_t now_ns) {
+  run_t* run = slot->run;
+  if (run->failed || run->session->signal != 0) {
+    return;
+  }
+  slot->began_ns = now_ns;
+  switch (run->params.operation) {
+    case BENCH_WRITE:
+      if (run->next < run->params.file_size) {
+        submit_write(slot);
+      }
+      break;
+    case BENCH_VERIFY:
+      if (run->next < run->params.file_size) {
+        submit_verify(slot);
+      }
+      break;
+    case BENCH_RANDOM_READ:
+      if (now_ns < run->deadline_ns) {
+        submit_read(slot);
+      }
+      break;
+  }
+}
+
+/* What each callback does first. Returns whether the operation moved all of its block. */
+static int take_back(slot_t* slot, ssize_t result, uvdio_buf_t frame, uint64_t now_ns,
+                     const char* operation) {
+  run_t* run = slot->run;
+  size_t length = length_at(run, slot->offset);
+  slot->frame = frame;
+  if (result < 0 || (size_t)result != length) {
+    fail(slot, result < 0 ? (int)result : UVDIO_ESHORTREAD, operation);
+    return 0;
+  }
+  meter_record(&run->meter, slot->began_ns, now_ns, length);
+  return 1;
+}
+
+static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) {
+  slot_t* slot = req->data;
+  uint64_t now_ns = uv_hrtime();
+  if (take_back(slot, result, frame, now_ns, "write")) {
+    submit(slot, now_ns);
+  }
+}
+
+static void on_verified(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) {
+  slot_t* slot = req->data;
+  uint64_t now_ns = uv_hrtime();
+  if (take_back(slot, result, frame, now_ns, "read")) {
+    size_t length = (size_t)result;
+    size_t at = pattern_check(frame.base, length, slot->run->params.seed, slot->offset);
+    if (at < length) {
+      fail_check(slot, at);
+    }
+    submit(slot, uv_hrtime()); /* checking took its time, which is not the next block's */
+  }
+}
+
+static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) {
+  slot_t* slot = req->data;
+  uint64_t now_ns = uv_hrtime();
+  if (take_back(slot, result, frame, now_ns, "read")) {
+    submit(slot, now_ns);
+  }
+}
+
+static void close_run(run_t* run) {
+  for (unsigned i = 0; run->slots != NULL && i < run->slot_count; i++) {
+    (void)uvdio_buf_release(&run->slots[i].frame);
+  }
+  if (run->arena != NULL) {
+    int error = uvdio_arena_destroy(run->arena, NULL);
+    assert(error == 0);
+    (void)error;
+  }
+  free(run->slots);
+  free(run);
+}
+
+static int open_slots(run_t* run) {
+  uvdio_arena_options_t options = {.frame_size = run->params.block_size, .frame_count = run->slot_count};
+  run->slots = calloc(run->slot_count, sizeof *run->slots);
+  int error = run->slots == NULL ? UV_ENOMEM : uvdio_arena_create(&run->arena, &options);
+  for (unsigned i = 0; i < run->slot_count && error == 0; i++) {
+    run->slots[i].run = run;
+    run->slots[i].req.data = &run->slots[i];
+    error = uvdio_arena_acquire(run->arena, &run->slots[i].frame);
+  }
+  return error;
+}
+
+static run_t* open_run(session_t* session, uvdio_file_t* file, const bench_params_t* params,
+                       bench_failure_t* failure) {
+  run_t* run = calloc(1, sizeof *run);
+  if (run == NULL) {
+    return NULL;
+  }
+  run->params = *params;
+  run->session = session;
+  run->file = file;
+  run->failure = failure;
+  run->random = params->seed != 0 ? params->seed : 1;
+  run->blocks = params->file_size / params->block_size;
+  run->slot_count = params->depth;
+  if (open_slots(run) != 0) {
+    close_run(run);
+    return NULL;
+  }
+  return run;
+}
+
+int bench_run(session_t* session, uvdio_file_t* file, const bench_params_t* params, bench_row_t* row,
+              bench_failure_t* failure) {
+  run_t* run = open_run(session, file, params, failure);
+  if (run == NULL) {
+    *failure = (bench_failure_t){.error = UV_ENOMEM, .operation = "get memory for"};
+    return -1;
+  }
+  meter_start(&run->meter);
+  run->deadline_ns = run->meter.started_ns + params->duration_ns;
+  for (unsigned i = 0; i < run->slot_count; i++) {
+    submit(&run->slots[i], uv_hrtime());
+  }
+  session_run(session);
+  meter_finish(&run->meter, row);
+  int failed = run->failed;
+  close_run(run);
+  return failed ? -1 : 0;
+}

@@ -1,0 +1,532 @@
+/*
+ * uvdio copy: one file to another, past the page cache, with many requests in flight.
+ *
+ * A list of steps, each of which runs the loop until it is done; the first that fails ends it:
+ *
+ *   open source, open target, reserve space, move the blocks, set the size, sync, [compare], close
+ *
+ * Until the target is synced it may be incomplete. Whatever goes wrong, the last words say so, and a target
+ * that was not there before is removed.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "transfer.h"
+
+#define DEPTH_DEFAULT 8
+#define BLOCK_DEFAULT (1024 * 1024)
+#define BLOCK_MAX (1024 * 1024 * 1024)
+
+static const char usage[] =
+    "usage: uvdio copy [OPTIONS] SRC DST\n"
+    "\n"
+    "Copies the file SRC to DST by direct I/O. Where DST is a directory, the copy gets SRC's name in it; a\n"
+    "file that exists is overwritten. Success is reported when data, size and name are on the disk.\n"
+    "A file whose filesystem refuses direct I/O goes through the page cache; the last line says so.\n"
+    "Holes of a sparse file are written out as zeros, so that the copy takes all of its size on the disk.\n"
+    "Permissions are those of SRC, less the umask, where DST is new; owner and times are not copied.\n"
+    "\n"
+    "  --verify           read both files again and compare them\n"
+    "  --depth N          requests in flight (8; at most 32768)\n"
+    "  --block BYTES      bytes per request, with K, M or G (1M; a multiple of 4096, at most 1G)\n"
+    "  --backend B        auto, ring or pool (auto)\n"
+    "  --progress         show progress even where stderr is not a terminal\n"
+    "  --no-progress      never show it\n"
+    "  --help             this text\n"
+    "\n"
+    "Memory for DEPTH blocks is taken, and twice that while verifying.\n"
+    "On failure, and on SIGINT, SIGTERM and SIGHUP, a DST that was not there before is removed.\n"
+    "Exit codes: 0 copied, 1 failed, 2 wrong usage, 128+N ended by signal N.\n";
+
+typedef enum {
+  TARGET_UNTOUCHED,
+  TARGET_OVERWRITTEN, /* it was there before */
+  TARGET_CREATED,
+  TARGET_DURABLE /* all of it is on the disk */
+} target_state_t;
+
+typedef struct {
+  /* options */
+  const char* source_path;
+  char* target_path;
+  uvdio_options_t engine;
+  uint64_t block_size;
+  int verify;
+  int progress_wanted;
+  /* state */
+  session_t session;
+  progress_t progress;
+  uvdio_file_t source;
+  uvdio_file_t target;
+  uvdio_req_t req;
+  transfer_t* transfer; /* the one that runs, or null */
+  struct stat source_status;
+  uint64_t size;
+  int target_exists;
+  target_state_t state;
+  /* for the last line */
+  uint64_t started_ns;
+  double copy_seconds;
+  double verify_seconds;
+  char method[256];
+} copy_t;
+
+/* Reports, but for what a signal brought about: that is told at the end. */
+static int fail(copy_t* copy, const char* operation, const char* path, int64_t error) {
+  return copy->session.signal != 0 ? CLI_FAILED : report_error("copy", operation, path, (int)error);
+}
+
+/*
+ * Checks that need no engine.
+ */
+
+static int check_source(copy_t* copy) {
+  if (stat(copy->source_path, &copy->source_status) != 0) {
+    return fail(copy, "open", copy->source_path, uv_translate_sys_error(errno));
+  }
+  if (S_ISDIR(copy->source_status.st_mode)) {
+    return report_error("copy", "open", copy->source_path, UV_EISDIR);
+  }
+  if (!S_ISREG(copy->source_status.st_mode)) {
+    return report_problem("copy",
+                          "cannot copy %s: it is not a regular file, but a pipe, a device or a socket. "
+                          "Use cat or dd for those.",
+                          copy->source_path);
+  }
+  return CLI_OK;
+}
+
+/* A directory stands for the source's name in it. */
+static int name_target(copy_t* copy, const char* wish) {
+  struct stat status;
+  const char* slash = strrchr(copy->source_path, '/');
+  int in_directory = stat(wish, &status) == 0 && S_ISDIR(status.st_mode);
+  copy->target_path =
+      in_directory ? path_join(wish, slash != NULL ? slash + 1 : copy->source_path) : strdup(wish);
+  return copy->target_path != NULL ? CLI_OK : report_error("copy", "open", wish, UV_ENOMEM);
+}
+
+/* Nothing has been opened yet, let alone truncated. */
+static int check_target(copy_t* copy) {
+  struct stat status;
+  const char* path = copy->target_path;
+  if (stat(path, &status) != 0) {
+    int error = errno;
+    if (error == ENOENT && lstat(path, &status) == 0) {
+      return report_problem("copy",
+                            "cannot write %s: it is a symbolic link to nothing. Remove it, or name the "
+                            "file that it should point to.",
+                            path);
+    }
+    return error == ENOENT ? CLI_OK : report_error("copy", "open", path, uv_translate_sys_error(error));
+  }
+  copy->target_exists = 1;
+  if (S_ISDIR(status.st_mode)) {
+    return report_error("copy", "overwrite", path, UV_EISDIR);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return report_problem("copy", "cannot overwrite %s: it is not a regular file. Choose another path.",
+                          path);
+  }
+  if (status.st_dev == copy->source_status.st_dev && status.st_ino == copy->source_status.st_ino) {
+    return report_problem("copy", "%s and %s are the same file. Nothing was changed; choose another path.",
+                          copy->source_path, path);
+  }
+  return CLI_OK;
+}
+
+/*
+ * Steps.
+ */
+
+static int open_source(copy_t* copy) {
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_open(copy->session.dio, &copy->source, &copy->req, copy->source_path,
+                                            UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED, 0, session_done));
+  if (result != 0) {
+    return fail(copy, "open", copy->source_path, result);
+  }
+  result = session_await(&copy->session, &copy->req, uvdio_size(&copy->source, &copy->req, session_done));
+  if (result < 0) {
+    return fail(copy, "tell the size of", copy->source_path, result);
+  }
+  copy->size = (uint64_t)result;
+  return CLI_OK;
+}
+
+/* A file that was not there is created and no other: what turned up meanwhile is someone else's. */
+static int open_target(copy_t* copy) {
+  unsigned flags = UVDIO_RDWR | UVDIO_DIRECT_PREFERRED;
+  flags |= copy->target_exists ? 0 : UVDIO_CREATE | UVDIO_EXCLUSIVE;
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_open(copy->session.dio, &copy->target, &copy->req, copy->target_path,
+                                            flags, (int)(copy->source_status.st_mode & 0777), session_done));
+  if (result != 0) {
+    return fail(copy, copy->target_exists ? "open" : "create", copy->target_path, result);
+  }
+  copy->state = copy->target_exists ? TARGET_OVERWRITTEN : TARGET_CREATED;
+  result =
+      session_await(&copy->session, &copy->req, uvdio_truncate(&copy->target, &copy->req, 0, session_done));
+  return result == 0 ? CLI_OK : fail(copy, "empty", copy->target_path, result);
+}
+
+static size_t target_alignment(const copy_t* copy) {
+  uvdio_file_info_t info;
+  int error = uvdio_file_info(&copy->target, &info);
+  assert(error == 0);
+  (void)error;
+  return info.offset_align > info.memory_align ? info.offset_align : info.memory_align;
+}
+
+/* Finds out about a disk that is too small before anything is written to it. */
+static int reserve_space(copy_t* copy) {
+  uint64_t alignment = target_alignment(copy);
+  uint64_t length = (copy->size + alignment - 1) / alignment * alignment;
+  if (length == 0) {
+    return CLI_OK;
+  }
+  progress_start(&copy->progress, "reserving space", NULL, 0);
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_preallocate(&copy->target, &copy->req, length, session_done));
+  progress_stop(&copy->progress);
+  int tolerated = result == UV_ENOTSUP || result == UV_ENOSYS;
+  return result == 0 || tolerated ? CLI_OK : fail(copy, "reserve space for", copy->target_path, result);
+}
+
+static int report_transfer(copy_t* copy, const transfer_t* transfer) {
+  switch (transfer->outcome) {
+    case TRANSFER_DONE:
+      return CLI_OK;
+    case TRANSFER_FAILED:
+      return fail(copy, transfer->operation,
+                  transfer->file == &copy->source ? copy->source_path : copy->target_path, transfer->error);
+    case TRANSFER_SHRANK:
+      return report_problem("copy",
+                            "%s ended at byte %llu, though its size was %llu: it was shortened meanwhile. "
+                            "Copy it again when nobody writes to it.",
+                            copy->source_path, (unsigned long long)transfer->offset,
+                            (unsigned long long)copy->size);
+    case TRANSFER_GREW:
+      return report_problem("copy",
+                            "%s gives more bytes than the %llu of its size: it grew meanwhile, or is not "
+                            "a file on a disk. Copy it again when nobody writes to it, or with cat.",
+                            copy->source_path, (unsigned long long)copy->size);
+    case TRANSFER_DIFFERS:
+      return report_problem("copy",
+                            "%s and %s differ, first at byte %llu. Copy again; if that persists, check the "
+                            "disk and who else writes to these files.",
+                            copy->source_path, copy->target_path, (unsigned long long)transfer->offset);
+    case TRANSFER_STOPPED:
+      return CLI_FAILED;
+  }
+  return CLI_FAILED;
+}
+
+static int run_transfer(copy_t* copy, transfer_mode_t mode, const char* verb) {
+  transfer_t transfer = {.mode = mode,
+                         .source = &copy->source,
+                         .target = &copy->target,
+                         .size = copy->size,
+                         .block_size = (size_t)copy->block_size,
+                         .alignment = target_alignment(copy),
+                         .depth = copy->engine.depth};
+  int error = transfer_start(&transfer);
+  if (error != 0) {
+    return fail(copy, "get memory for the blocks of", copy->source_path, error);
+  }
+  copy->transfer = &transfer;
+  progress_start(&copy->progress, verb, &transfer.done, transfer.size);
+  session_run(&copy->session);
+  progress_stop(&copy->progress);
+  copy->transfer = NULL;
+  transfer_close(&transfer);
+  return report_transfer(copy, &transfer);
+}
+
+static int copy_blocks(copy_t* copy) {
+  return run_transfer(copy, TRANSFER_COPY, "copying");
+}
+
+/* Bytes that were appended behind the last block show here only. */
+static int check_size(copy_t* copy) {
+  int64_t result =
+      session_await(&copy->session, &copy->req, uvdio_size(&copy->source, &copy->req, session_done));
+  if (result < 0) {
+    return fail(copy, "tell the size of", copy->source_path, result);
+  }
+  if ((uint64_t)result != copy->size) {
+    return report_problem("copy",
+                          "%s had %llu bytes at first and has %lld now: it was changed meanwhile. Copy it "
+                          "again when nobody writes to it.",
+                          copy->source_path, (unsigned long long)copy->size, (long long)result);
+  }
+  return CLI_OK;
+}
+
+/* Takes the padding off again. */
+static int set_size(copy_t* copy) {
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_truncate(&copy->target, &copy->req, copy->size, session_done));
+  return result == 0 ? CLI_OK : fail(copy, "set the size of", copy->target_path, result);
+}
+
+static int sync_target(copy_t* copy) {
+  progress_start(&copy->progress, "syncing", NULL, 0);
+  int64_t result =
+      session_await(&copy->session, &copy->req, uvdio_sync_all(&copy->target, &copy->req, session_done));
+  progress_stop(&copy->progress);
+  copy->copy_seconds = (double)(uv_hrtime() - copy->started_ns) / 1e9;
+  return result == 0 ? CLI_OK : fail(copy, "sync", copy->target_path, result);
+}
+
+static int verify_target(copy_t* copy) {
+  if (!copy->verify) {
+    return CLI_OK;
+  }
+  uint64_t started_ns = uv_hrtime();
+  int code = run_transfer(copy, TRANSFER_COMPARE, "verifying");
+  copy->verify_seconds = (double)(uv_hrtime() - started_ns) / 1e9;
+  return code;
+}
+
+/* Who did it and how: asked for while the files are open. */
+static int describe_method(copy_t* copy) {
+  uvdio_file_info_t source, target;
+  int error = uvdio_file_info(&copy->source, &source);
+  error = error == 0 ? uvdio_file_info(&copy->target, &target) : error;
+  assert(error == 0);
+  int same = strcmp(source.backend, target.backend) == 0;
+  int used = snprintf(copy->method, sizeof copy->method, same ? "%s" : "%s for SRC, %s for DST",
+                      source.backend, target.backend);
+  assert(used > 0 && (size_t)used < sizeof copy->method);
+  char* rest = copy->method + used;
+  size_t left = sizeof copy->method - (size_t)used;
+  if (source.direct && target.direct) {
+    snprintf(rest, left, ", direct I/O");
+  } else if (source.direct == target.direct) {
+    snprintf(rest, left, ", buffered: %s and %s refuse direct I/O", source.filesystem, target.filesystem);
+  } else {
+    snprintf(rest, left, ", %s direct, %s buffered: %s refuses direct I/O", source.direct ? "SRC" : "DST",
+             source.direct ? "DST" : "SRC", source.direct ? target.filesystem : source.filesystem);
+  }
+  return CLI_OK;
+}
+
+static int close_target(copy_t* copy) {
+  int64_t result =
+      session_await(&copy->session, &copy->req, uvdio_close(&copy->target, &copy->req, session_done));
+  if (result != 0) {
+    return fail(copy, "close", copy->target_path, result);
+  }
+  copy->state = TARGET_DURABLE;
+  return CLI_OK;
+}
+
+static int run_steps(copy_t* copy) {
+  static int (*const steps[])(copy_t*) = {
+      open_source, open_target, reserve_space, copy_blocks,     check_size,
+      set_size,    sync_target, verify_target, describe_method, close_target,
+  };
+  int code = CLI_OK;
+  copy->started_ns = uv_hrtime();
+  for (size_t i = 0; i < CLI_COUNT_OF(steps) && code == CLI_OK; i++) {
+    code = copy->session.signal != 0 ? CLI_FAILED : steps[i](copy);
+  }
+  return code;
+}
+
+/*
+ * Around the steps.
+ */
+
+static void on_interrupt(void* context) {
+  copy_t* copy = context;
+  if (copy->transfer != NULL) {
+    transfer_stop(copy->transfer);
+  }
+}
+
+static int check_backend(const copy_t* copy) {
+  if (strcmp(uvdio_backend_name(copy->session.dio), "memory") == 0) {
+    return report_problem("copy",
+                          "the backend memory keeps files in RAM and finds none on a disk. Unset "
+                          "UVDIO_BACKEND, or ask for --backend ring or pool.");
+  }
+  return CLI_OK;
+}
+
+static int run_session(copy_t* copy) {
+  int error = session_open(&copy->session, &copy->engine);
+  if (error != 0) {
+    return report_engine("copy", copy->engine.backend, error);
+  }
+  int code = check_backend(copy);
+  error = session_watch(&copy->session, on_interrupt, copy);
+  if (error == 0) {
+    error = progress_open(&copy->progress, &copy->session.loop, copy->progress_wanted);
+  }
+  if (error != 0) {
+    code = report_error("copy", "watch", "signals and the clock", error);
+  }
+  if (code == CLI_OK) {
+    code = run_steps(copy);
+  }
+  progress_close(&copy->progress);
+  error = session_close(&copy->session);
+  if (error != 0) {
+    code = report_error("copy", "close", "the engine", error);
+  }
+  return code;
+}
+
+/* The file's name is durable only after its directory was synced too. */
+static int sync_directory(const copy_t* copy) {
+  char* path = strdup(copy->target_path);
+  const char* directory = path != NULL ? dirname(path) : ".";
+  int error = 0;
+  int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0 || fsync(descriptor) != 0) {
+    error = errno;
+  }
+  if (descriptor >= 0) {
+    close(descriptor);
+  }
+  int code = CLI_OK;
+  if (error != 0 && error != EINVAL && error != ENOTSUP) { /* some filesystems can't, and need not */
+    code = report_error("copy", "sync the directory", directory, uv_translate_sys_error(error));
+    report_problem("copy", "%s is complete, but may be gone after a power cut.", copy->target_path);
+  }
+  free(path);
+  return code;
+}
+
+/* A target that was not finished must not pass for a copy. */
+static void clean_up(copy_t* copy) {
+  const char* path = copy->target_path;
+  if (copy->session.signal != 0) {
+    report_problem("copy", "interrupted by signal %d (%s).", copy->session.signal,
+                   strsignal(copy->session.signal));
+  }
+  if (copy->state == TARGET_OVERWRITTEN) {
+    report_problem("copy", "%s is incomplete. Don't use it; copy again, or remove it.", path);
+  } else if (copy->state == TARGET_CREATED && unlink(path) == 0) {
+    report_problem("copy", "%s was incomplete and has been removed.", path);
+  } else if (copy->state == TARGET_CREATED) {
+    report_problem("copy", "%s is incomplete. Remove it: that failed here (%s).", path, strerror(errno));
+  }
+}
+
+static void print_summary(const copy_t* copy) {
+  char size[16], speed[16];
+  double seconds = copy->copy_seconds > 0 ? copy->copy_seconds : 1e-9;
+  printf("copied %llu bytes (%s) in %.3f s, %s; %s; ", (unsigned long long)copy->size,
+         format_size(size, sizeof size, copy->size), copy->copy_seconds,
+         format_rate(speed, sizeof speed, (double)copy->size / seconds), copy->method);
+  if (copy->verify) {
+    printf("verified in %.3f s\n", copy->verify_seconds);
+  } else {
+    printf("not verified\n");
+  }
+}
+
+static int run_copy(copy_t* copy, const char* wish) {
+  int code = check_source(copy);
+  code = code == CLI_OK ? name_target(copy, wish) : code;
+  code = code == CLI_OK ? check_target(copy) : code;
+  code = code == CLI_OK ? run_session(copy) : code;
+  if (copy->state == TARGET_DURABLE) {
+    code = code == CLI_OK ? sync_directory(copy) : code;
+  } else {
+    clean_up(copy);
+    code = copy->session.signal != 0 ? CLI_SIGNAL + copy->session.signal : code;
+  }
+  if (code == CLI_OK) {
+    print_summary(copy);
+  }
+  free(copy->target_path);
+  return code;
+}
+
+enum {
+  OPTION_VERIFY = CLI_OPTION_FIRST,
+  OPTION_DEPTH,
+  OPTION_BLOCK,
+  OPTION_BACKEND,
+  OPTION_PROGRESS,
+  OPTION_NO_PROGRESS
+};
+
+static int set_backend(copy_t* copy, const char* text) {
+  int code = parse_backend("copy", "--backend", text, &copy->engine.backend);
+  if (code == 0 && copy->engine.backend == UVDIO_BACKEND_MEMORY) {
+    return report_usage("copy",
+                        "--backend memory keeps files in RAM and finds none on a disk: take ring or pool");
+  }
+  return code;
+}
+
+static int set_option(copy_t* copy, int option, const char* value) {
+  uint64_t number = 0;
+  int code = CLI_OK;
+  switch (option) {
+    case OPTION_VERIFY:
+      copy->verify = 1;
+      break;
+    case OPTION_DEPTH:
+      code = parse_count("copy", "--depth", value, 1, UVDIO_DEPTH_MAX, &number);
+      copy->engine.depth = (unsigned)number;
+      break;
+    case OPTION_BLOCK:
+      code = parse_bytes("copy", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &copy->block_size);
+      break;
+    case OPTION_BACKEND:
+      code = set_backend(copy, value);
+      break;
+    case OPTION_PROGRESS:
+    case OPTION_NO_PROGRESS:
+      copy->progress_wanted = option == OPTION_PROGRESS;
+      break;
+  }
+  return code;
+}
+
+int copy_main(int argc, char** argv) {
+  static const struct option options[] = {
+      {"verify", no_argument, NULL, OPTION_VERIFY},
+      {"depth", required_argument, NULL, OPTION_DEPTH},
+      {"block", required_argument, NULL, OPTION_BLOCK},
+      {"backend", required_argument, NULL, OPTION_BACKEND},
+      {"progress", no_argument, NULL, OPTION_PROGRESS},
+      {"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
+      {"help", no_argument, NULL, 'h'},
+      {NULL, 0, NULL, 0},
+  };
+  copy_t copy = {.engine = {.depth = DEPTH_DEFAULT}, .block_size = BLOCK_DEFAULT};
+  copy.progress_wanted = isatty(STDERR_FILENO);
+  int answer;
+  opterr = 0;
+  while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+    if (answer == 'h') {
+      fputs(usage, stdout);
+      return CLI_OK;
+    }
+    int code = answer == '?' || answer == ':' ? report_option("copy", argv, answer)
+                                              : set_option(&copy, answer, optarg);
+    if (code != CLI_OK) {
+      return code;
+    }
+  }
+  if (argc - optind != 2) {
+    return report_usage("copy", "it takes two paths, SRC and DST");
+  }
+  copy.source_path = argv[optind];
+  return run_copy(&copy, argv[optind + 1]);
+}

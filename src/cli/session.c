@@ -1,0 +1,87 @@
+/*
+ * A loop of its own and an engine on it. The loop is run until nothing is pending, step after step: that
+ * the library keeps it alive for pending requests and nothing else is what makes this work.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const int watched_signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+int session_open(session_t* session, const uvdio_options_t* options) {
+  memset(session, 0, sizeof *session);
+  int error = uv_loop_init(&session->loop);
+  if (error != 0) {
+    return error;
+  }
+  error = uvdio_init(&session->dio, &session->loop, options);
+  if (error != 0) {
+    (void)uv_loop_close(&session->loop);
+  }
+  return error;
+}
+
+static void on_signal(uv_signal_t* watcher, int number) {
+  session_t* session = watcher->data;
+  if (session->signal != 0) {
+    return;
+  }
+  session->signal = number;
+  if (session->awaited != NULL) {
+    (void)uvdio_cancel(session->awaited); /* when it is too late for that, its result is waited for */
+  }
+  if (session->interrupt != NULL) {
+    session->interrupt(session->context);
+  }
+}
+
+int session_watch(session_t* session, void (*interrupt)(void* context), void* context) {
+  session->interrupt = interrupt;
+  session->context = context;
+  for (size_t i = 0; i < CLI_COUNT_OF(watched_signals); i++) {
+    uv_signal_t* watcher = &session->watchers[i];
+    int error = uv_signal_init(&session->loop, watcher);
+    if (error != 0) {
+      return error;
+    }
+    watcher->data = session;
+    error = uv_signal_start_oneshot(watcher, on_signal, watched_signals[i]);
+    if (error != 0) {
+      return error;
+    }
+    uv_unref((uv_handle_t*)watcher);
+  }
+  return 0;
+}
+
+void session_run(session_t* session) {
+  (void)uv_run(&session->loop, UV_RUN_DEFAULT);
+}
+
+void session_done(uvdio_req_t* req, int64_t result) {
+  (void)req;
+  (void)result;
+}
+
+int64_t session_await(session_t* session, uvdio_req_t* req, int accepted) {
+  if (accepted != 0) {
+    return accepted;
+  }
+  session->awaited = req;
+  session_run(session);
+  session->awaited = NULL;
+  return req->result;
+}
+
+int session_close(session_t* session) {
+  for (size_t i = 0; i < CLI_COUNT_OF(session->watchers); i++) {
+    if (session->watchers[i].data != NULL) {
+      uv_close((uv_handle_t*)&session->watchers[i], NULL);
+    }
+  }
+  int error = uvdio_engine_close(session->dio, NULL);
+  session_run(session);
+  int busy = uv_loop_close(&session->loop);
+  return error != 0 ? error : busy;
+}

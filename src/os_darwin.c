@@ -1,0 +1,261 @@
+/*
+ * macOS: F_NOCACHE, F_PREALLOCATE, F_FULLFSYNC.
+ *
+ * Direct I/O is a property that an open file takes on, not a way of opening it, and what is not aligned goes through
+ * the cache instead of being refused. So an open is a plain sequence: open, look, set, and truncate at the very
+ * end, because an open that fails must not have destroyed anything.
+ *
+ * What durable means here: write(2), fsync(2) and O_DSYNC all end at the drive, which may still hold the data in a
+ * cache that does not survive a power cut. Only F_FULLFSYNC empties that cache (fsync(2), fcntl(2)). So both
+ * kinds of sync use it, and UVDIO_DSYNC, which is O_DSYNC, promises less than it does on Linux: the write
+ * survives a crash of the program and of the system. Who needs it to survive a power cut calls
+ * uvdio_sync_data() after it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/disk.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/param.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os.h"
+
+/* Bytes. The unit of st_blocks, whatever the filesystem's own block size (stat(2)). */
+#define STAT_BLOCK_SIZE 512
+
+static int last_error(void) {
+  return uv_translate_sys_error(errno);
+}
+
+/* What reaches the device without F_FULLFSYNC. A disk device does not know that command but has one of its own. */
+static int sync_plainly(int descriptor) {
+  struct stat stat;
+
+  if (fsync(descriptor) == -1 || fstat(descriptor, &stat) == -1) {
+    return last_error();
+  }
+  if (S_ISREG(stat.st_mode)) {
+    return 0;
+  }
+  return ioctl(descriptor, DKIOCSYNCHRONIZECACHE) == -1 ? last_error() : 0;
+}
+
+/* Both kinds are the same: F_BARRIERFSYNC, which is cheaper, only orders, and "no assumption should be made on what
+ * has been persisted" when it returns (fcntl(2)). Network filesystems and some others don't know F_FULLFSYNC, and
+ * a read-only volume refuses it; whether that matters is for fsync(2) to say. Any other error is one of the
+ * drive, and must not be covered up by a call that asks less of it. */
+int uvdio__os_sync(intptr_t descriptor, int data_only) {
+  (void)data_only;
+  if (fcntl((int)descriptor, F_FULLFSYNC) != -1) {
+    return 0;
+  }
+  if (errno == ENOTSUP || errno == ENOTTY || errno == EINVAL || errno == EROFS) {
+    return sync_plainly((int)descriptor);
+  }
+  return last_error();
+}
+
+/* Not by seeking: the end of a disk device is at 0 for lseek(2). */
+int64_t uvdio__os_size(intptr_t descriptor) {
+  struct stat stat;
+  uint32_t block_size;
+  uint64_t block_count;
+
+  if (fstat((int)descriptor, &stat) == -1) {
+    return last_error();
+  }
+  if (S_ISREG(stat.st_mode)) {
+    return stat.st_size;
+  }
+  if (ioctl((int)descriptor, DKIOCGETBLOCKSIZE, &block_size) == -1 ||
+      ioctl((int)descriptor, DKIOCGETBLOCKCOUNT, &block_count) == -1) {
+    return last_error();
+  }
+  return (int64_t)(block_count * block_size);
+}
+
+/* Reserves `size` more bytes, behind what the file has. In one piece if that can be had. */
+static int reserve(int descriptor, off_t size) {
+  fstore_t store = {F_ALLOCATECONTIG | F_ALLOCATEALL, F_PEOFPOSMODE, 0, size, 0};
+
+  if (fcntl(descriptor, F_PREALLOCATE, &store) != -1) {
+    return 0;
+  }
+  store.fst_flags = F_ALLOCATEALL;
+  return fcntl(descriptor, F_PREALLOCATE, &store) == -1 ? last_error() : 0;
+}
+
+/* Space is counted from the physical end of the file, which lies past its size where space was reserved before. A
+ * hole before that end stays one: the system has no call that fills it.
+ *
+ * Nor has it a call that only grows a file. So the size is set where it was seen to be less, and a write past
+ * `length` that ends in between is cut off. */
+int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
+  off_t wanted = (off_t)length;
+  off_t taken;
+  struct stat stat;
+  int error = 0;
+
+  if (fstat((int)descriptor, &stat) == -1) {
+    return last_error();
+  }
+  taken = stat.st_blocks * STAT_BLOCK_SIZE;
+  taken = taken > stat.st_size ? taken : stat.st_size;
+  if (wanted > taken) {
+    error = reserve((int)descriptor, wanted - taken);
+  }
+  if (error == 0 && wanted > stat.st_size) {
+    error = uvdio__os_truncate(descriptor, length);
+  }
+  return error;
+}
+
+/* Superpages come from an allocation that asks for them (VM_FLAGS_SUPERPAGE_SIZE_2MB) and on Intel only, not from
+ * advice on memory that exists. */
+int uvdio__os_advise_huge(void* memory, size_t size) {
+  (void)memory;
+  (void)size;
+  return UV_ENOTSUP;
+}
+
+static int open_flags(unsigned flags) {
+  int result = O_CLOEXEC | O_NOCTTY;
+
+  result |= (flags & UVDIO_RDWR) != 0 ? O_RDWR : O_RDONLY;
+  result |= (flags & UVDIO_CREATE) != 0 ? O_CREAT : 0;
+  result |= (flags & UVDIO_EXCLUSIVE) != 0 ? O_EXCL : 0;
+  result |= (flags & UVDIO_DSYNC) != 0 ? O_DSYNC : 0;
+  result |= (flags & UVDIO_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+  return result;
+}
+
+static int open_path(const uvdio__opening_t* opening) {
+  int descriptor;
+
+  do {
+    descriptor = open(opening->path, open_flags(opening->flags), opening->mode);
+  } while (descriptor == -1 && errno == EINTR);
+  return descriptor == -1 ? last_error() : descriptor;
+}
+
+/* A disk is the device that knows its block size; a terminal or /dev/null does not. A block of a CD may be no power
+ * of two, which nothing here could align to: then the library's own alignment has to do. */
+static int learn_disk(uvdio__opening_t* opening) {
+  uint32_t block_size;
+
+  if (ioctl((int)opening->descriptor, DKIOCGETBLOCKSIZE, &block_size) == -1) {
+    return UV_ESPIPE;
+  }
+  if (block_size != 0 && (block_size & (block_size - 1)) == 0) {
+    opening->offset_align = block_size;
+    opening->align_source = UVDIO_ALIGN_SYSTEM;
+  }
+  return 0;
+}
+
+/* Whether the file's kind can be read at an offset at all. Disks come as block and as character devices, of which the
+ * latter are the direct ones. */
+static int learn_kind(uvdio__opening_t* opening) {
+  struct stat stat;
+
+  if (fstat((int)opening->descriptor, &stat) == -1) {
+    return last_error();
+  }
+  if (S_ISDIR(stat.st_mode)) {
+    return UV_EISDIR;
+  }
+  if (S_ISREG(stat.st_mode)) {
+    return 0;
+  }
+  return S_ISBLK(stat.st_mode) || S_ISCHR(stat.st_mode) ? learn_disk(opening) : UV_ESPIPE;
+}
+
+static int leave_cache(uvdio__opening_t* opening) {
+  opening->direct = fcntl((int)opening->descriptor, F_NOCACHE, 1) != -1;
+  if (opening->direct || (opening->flags & UVDIO_DIRECT_PREFERRED) != 0) {
+    return 0;
+  }
+  return UVDIO_ENODIRECT;
+}
+
+/* Only what is known to keep to it counts as a filesystem that reads on to the end: those that pass requests on over
+ * a network or to a program (nfs, smbfs, macfuse, ...) don't, and one that nobody knows promises nothing. */
+static void name_filesystem(uvdio__opening_t* opening) {
+  static const struct {
+    const char* name;
+    unsigned traits;
+  } known[] = {{"apfs", 0},
+               {"hfs", 0},
+               {"msdos", 0},
+               {"exfat", 0},
+               {"udf", 0},
+               {"cd9660", 0},
+               {"tmpfs", 0},
+               {"devfs", 0},
+               {"ntfs", 0},
+               {"nfs", UVDIO__TRAIT_ODD_SHORTS},
+               {"smbfs", UVDIO__TRAIT_ODD_SHORTS},
+               {"afpfs", UVDIO__TRAIT_ODD_SHORTS},
+               {"webdav", UVDIO__TRAIT_ODD_SHORTS},
+               {"osxfuse", UVDIO__TRAIT_ODD_SHORTS},
+               {"macfuse", UVDIO__TRAIT_ODD_SHORTS}};
+  struct statfs filesystem;
+  size_t i;
+
+  opening->filesystem = "unknown";
+  opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
+  if (fstatfs((int)opening->descriptor, &filesystem) == -1) {
+    return;
+  }
+  for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+    if (strcmp(filesystem.f_fstypename, known[i].name) == 0) {
+      opening->filesystem = known[i].name;
+      opening->traits &= ~UVDIO__TRAIT_ODD_SHORTS;
+      opening->traits |= known[i].traits;
+      return;
+    }
+  }
+}
+
+static int truncate_now(uvdio__opening_t* opening) {
+  int error;
+
+  do {
+    error = uvdio__os_truncate(opening->descriptor, 0);
+  } while (error == UV_EINTR); /* To go through the whole open again would not do: it may be exclusive. */
+  return error;
+}
+
+static int learn_file(uvdio__opening_t* opening) {
+  int error = learn_kind(opening);
+
+  if (error == 0) {
+    error = leave_cache(opening);
+  }
+  if (error == 0) {
+    name_filesystem(opening);
+  }
+  if (error == 0 && (opening->flags & UVDIO_TRUNCATE) != 0) {
+    error = truncate_now(opening);
+  }
+  return error;
+}
+
+int uvdio__os_open(uvdio__opening_t* opening) {
+  int descriptor = open_path(opening);
+  int error;
+
+  if (descriptor < 0) {
+    return descriptor;
+  }
+  opening->descriptor = descriptor;
+  error = learn_file(opening);
+  if (error != 0) {
+    (void)close(descriptor);
+    opening->descriptor = -1;
+  }
+  return error;
+}

@@ -1,0 +1,424 @@
+/*
+ * Windows: FILE_FLAG_NO_BUFFERING, SetFileInformationByHandle, VirtualAlloc.
+ *
+ * A handle is a synchronous one, and every transfer names its offset. Windows performs one request at a time on
+ * such a handle, whatever the number of workers that wait for it: requests on one file run one after the
+ * other, requests on several files side by side. It is what libuv's own files do.
+ *
+ * As on the other systems a file is truncated only when nothing can be refused any more: an open that fails must
+ * not have destroyed anything.
+ */
+
+/* FileStorageInfo, which tells the sector size, came with Windows 8. */
+#if !defined(_WIN32_WINNT) || _WIN32_WINNT < 0x0602
+#undef _WIN32_WINNT
+#define _WIN32_WINNT 0x0602
+#endif
+
+#include "os.h"
+
+#include <assert.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+#include <windows.h>
+#include <winioctl.h>
+#include <wnnc.h>
+
+/* libuv's translation, but for a few codes: a request that a filesystem does not know is no directory for that
+ * (libuv has reads on directories in mind), a refusal should have one name in all versions of libuv
+ * (UV_EPERM up to some, UV_EACCES since), three shortages have none there, and a failure without a reason
+ * must not pass for a success. */
+static int error_of(DWORD code) {
+  switch (code) {
+    case ERROR_SUCCESS:
+      return UV_UNKNOWN;
+    case ERROR_INVALID_FUNCTION:
+      return UV_ENOTSUP;
+    case ERROR_ACCESS_DENIED:
+      return UV_EACCES;
+    case ERROR_FILE_TOO_LARGE:
+      return UV_EFBIG;
+    case ERROR_COMMITMENT_LIMIT:
+    case ERROR_NO_SYSTEM_RESOURCES:
+    case ERROR_WORKING_SET_QUOTA:
+      return UV_ENOMEM;
+    default:
+      return uv_translate_sys_error((int)code);
+  }
+}
+
+static int last_error(void) {
+  return error_of(GetLastError());
+}
+
+static HANDLE handle_of(intptr_t descriptor) {
+  return (HANDLE)descriptor;
+}
+
+/*
+ * Transfers
+ */
+
+/* The offset of a transfer. It never is one of the two that mean "at the end" and "at the file pointer", because those
+ * are negative. */
+static OVERLAPPED place_at(uint64_t offset) {
+  OVERLAPPED place;
+
+  assert(offset <= INT64_MAX);
+  memset(&place, 0, sizeof(place));
+  place.Offset = (DWORD)(offset & 0xffffffffu);
+  place.OffsetHigh = (DWORD)(offset >> 32);
+  return place;
+}
+
+/* To start at or past the end of the file is an error here, and no bytes everywhere else. */
+int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t offset) {
+  OVERLAPPED place = place_at(offset);
+  DWORD count = 0;
+
+  assert(length <= UVDIO__TRANSFER_MAX);
+  if (ReadFile(handle_of(descriptor), base, (DWORD)length, &count, &place)) {
+    return count;
+  }
+  return GetLastError() == ERROR_HANDLE_EOF ? 0 : last_error();
+}
+
+int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset) {
+  OVERLAPPED place = place_at(offset);
+  DWORD count = 0;
+
+  assert(length <= UVDIO__TRANSFER_MAX);
+  if (WriteFile(handle_of(descriptor), base, (DWORD)length, &count, &place)) {
+    return count;
+  }
+  return last_error();
+}
+
+/*
+ * Files
+ */
+
+/* Data, metadata and the drive's cache, all at once: Win32 has no lesser form. A handle without the right to write may
+ * not flush; nothing can have been changed through it, either. */
+int uvdio__os_sync(intptr_t descriptor, int data_only) {
+  (void)data_only;
+  if (FlushFileBuffers(handle_of(descriptor)) || GetLastError() == ERROR_ACCESS_DENIED) {
+    return 0;
+  }
+  return last_error();
+}
+
+/* A disk or volume has a length where a file has a size. The error is the one of the size: most of those that
+ * can't tell it are no disks, either. */
+int64_t uvdio__os_size(intptr_t descriptor) {
+  LARGE_INTEGER size;
+  GET_LENGTH_INFORMATION disk;
+  DWORD count;
+  DWORD code;
+
+  if (GetFileSizeEx(handle_of(descriptor), &size)) {
+    return size.QuadPart;
+  }
+  code = GetLastError();
+  if (DeviceIoControl(handle_of(descriptor), IOCTL_DISK_GET_LENGTH_INFO, NULL, 0, &disk,
+                      sizeof(disk), &count, NULL)) {
+    return disk.Length.QuadPart;
+  }
+  return error_of(code);
+}
+
+int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {
+  FILE_END_OF_FILE_INFO end;
+
+  end.EndOfFile.QuadPart = (LONGLONG)length;
+  return SetFileInformationByHandle(handle_of(descriptor), FileEndOfFileInfo, &end, sizeof(end))
+             ? 0
+             : last_error();
+}
+
+/* An allocation smaller than the file would cut it, so one is made for files that are shorter only; the others have
+ * their space, unless they are sparse, and then setting it would not fill the holes. The size follows, because what
+ * lies past it is given back when the file is closed.
+ *
+ * Windows has no call that only grows a file: a write past `length` that ends between the look at the size and the
+ * two changes is cut off. */
+int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
+  FILE_ALLOCATION_INFO allocation;
+  int64_t size = uvdio__os_size(descriptor);
+
+  if (size < 0) {
+    return (int)size;
+  }
+  if ((uint64_t)size >= length) {
+    return 0;
+  }
+  allocation.AllocationSize.QuadPart = (LONGLONG)length;
+  if (!SetFileInformationByHandle(handle_of(descriptor), FileAllocationInfo, &allocation,
+                                  sizeof(allocation))) {
+    return last_error();
+  }
+  return uvdio__os_truncate(descriptor, length);
+}
+
+int uvdio__os_close(intptr_t descriptor) {
+  return CloseHandle(handle_of(descriptor)) ? 0 : last_error();
+}
+
+/*
+ * Opening
+ */
+
+/* UTF-8 that is broken is refused and not repaired: a repaired name would be another file's. */
+static int widen(const char* text, wchar_t** wide) {
+  int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text, -1, NULL, 0);
+
+  if (length == 0) {
+    return last_error();
+  }
+  *wide = malloc((size_t)length * sizeof(**wide));
+  if (*wide == NULL) {
+    return UV_ENOMEM;
+  }
+  length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text, -1, *wide, length);
+  assert(length != 0);
+  (void)length;
+  return 0;
+}
+
+/* Whether a link at the end of the path is opened itself. Exclusive creation asks for that, too: what a dangling link
+ * points to does not exist, and the link does. */
+static int opens_links(const uvdio__opening_t* opening) {
+  return (opening->flags & (UVDIO_NOFOLLOW | UVDIO_EXCLUSIVE)) != 0;
+}
+
+/* Write-through: the drive is told to put each write where it stays (force unit access). Some drives are known
+ * not to listen, and uvdio_sync_data() is what makes those do it. */
+static DWORD open_attributes(const uvdio__opening_t* opening, int direct) {
+  DWORD attributes = FILE_ATTRIBUTE_NORMAL;
+
+  attributes |= direct ? FILE_FLAG_NO_BUFFERING : 0;
+  attributes |= (opening->flags & UVDIO_DSYNC) != 0 ? FILE_FLAG_WRITE_THROUGH : 0;
+  attributes |= opens_links(opening) ? FILE_FLAG_OPEN_REPARSE_POINT : 0;
+  return attributes;
+}
+
+static DWORD open_disposition(const uvdio__opening_t* opening) {
+  if ((opening->flags & UVDIO_EXCLUSIVE) != 0) {
+    return CREATE_NEW;
+  }
+  return (opening->flags & UVDIO_CREATE) != 0 ? OPEN_ALWAYS : OPEN_EXISTING;
+}
+
+/* Shared in every way, as files are on the other systems. Without security attributes a handle is not inherited. */
+static HANDLE open_handle(const uvdio__opening_t* opening, const wchar_t* path, int direct) {
+  DWORD access = GENERIC_READ | ((opening->flags & UVDIO_RDWR) != 0 ? GENERIC_WRITE : 0);
+
+  return CreateFileW(path, access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
+                     open_disposition(opening), open_attributes(opening, direct), NULL);
+}
+
+/* A directory can't be opened as a file, and the system calls that a lack of permission. */
+static int explain_refusal(const uvdio__opening_t* opening, const wchar_t* path, DWORD code) {
+  DWORD attributes = code == ERROR_ACCESS_DENIED ? GetFileAttributesW(path) : INVALID_FILE_ATTRIBUTES;
+
+  if (attributes == INVALID_FILE_ATTRIBUTES || (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
+    return error_of(code);
+  }
+  if ((opening->flags & UVDIO_NOFOLLOW) != 0 && (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
+    return UV_ELOOP;
+  }
+  return UV_EISDIR;
+}
+
+/* What a filesystem that can't do without its cache says to the flag. */
+static int is_refusal_of_direct(DWORD code) {
+  return code == ERROR_INVALID_PARAMETER || code == ERROR_NOT_SUPPORTED;
+}
+
+static int open_path(uvdio__opening_t* opening, const wchar_t* path) {
+  HANDLE handle = open_handle(opening, path, 1);
+
+  opening->direct = 1;
+  if (handle == INVALID_HANDLE_VALUE && is_refusal_of_direct(GetLastError())) {
+    if ((opening->flags & UVDIO_DIRECT_PREFERRED) == 0) {
+      return UVDIO_ENODIRECT;
+    }
+    opening->direct = 0;
+    handle = open_handle(opening, path, 0);
+  }
+  if (handle == INVALID_HANDLE_VALUE) {
+    return explain_refusal(opening, path, GetLastError());
+  }
+  opening->descriptor = (intptr_t)handle;
+  return 0;
+}
+
+/* Whether it is what can be read at an offset, and what the path names. A reparse point that was opened itself shows
+ * its own few bytes and not the file's; where it is no link but marks a file that is kept elsewhere (deduplicated,
+ * in a cloud), it can't be told from outside whether following it stays at this file. */
+static int check_kind(const uvdio__opening_t* opening) {
+  HANDLE handle = handle_of(opening->descriptor);
+  FILE_ATTRIBUTE_TAG_INFO info;
+
+  if (GetFileType(handle) != FILE_TYPE_DISK) {
+    return UV_ESPIPE;
+  }
+  if (!GetFileInformationByHandleEx(handle, FileAttributeTagInfo, &info, sizeof(info))) {
+    return 0; /* A disk or a volume; it has no attributes. */
+  }
+  if (opens_links(opening) && (info.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
+    return IsReparseTagNameSurrogate(info.ReparseTag) ? UV_ELOOP : UV_ENOTSUP;
+  }
+  return (info.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0 ? UV_EISDIR : 0;
+}
+
+/* A power of two, or 0 for what the device does not know. */
+static uint32_t usable_align(ULONG size) {
+  return (size & (size - 1)) == 0 ? (uint32_t)size : 0;
+}
+
+/* Offsets and lengths go by the logical sector, which is the smallest that uncached transfers take. Memory goes by
+ * the physical one, as far as the filesystem heeds it ("File Buffering"; FILE_STORAGE_INFO). */
+static void learn_alignment(uvdio__opening_t* opening) {
+  FILE_STORAGE_INFO info;
+
+  if (!opening->direct || !GetFileInformationByHandleEx(handle_of(opening->descriptor),
+                                                        FileStorageInfo, &info, sizeof(info))) {
+    return;
+  }
+  opening->offset_align = usable_align(info.LogicalBytesPerSector);
+  opening->memory_align = usable_align(info.FileSystemEffectivePhysicalBytesPerSectorForAtomicity);
+  opening->align_source = UVDIO_ALIGN_SYSTEM;
+}
+
+static const char* local_name(HANDLE handle) {
+  static const struct {
+    const wchar_t* system;
+    const char* name;
+  } known[] = {{L"NTFS", "ntfs"},   {L"ReFS", "refs"}, {L"FAT", "fat"},   {L"FAT32", "fat32"},
+               {L"exFAT", "exfat"}, {L"UDF", "udf"},   {L"CDFS", "cdfs"}, {L"CSVFS", "csvfs"}};
+  wchar_t name[MAX_PATH + 1];
+  size_t i;
+
+  if (!GetVolumeInformationByHandleW(handle, NULL, 0, NULL, NULL, NULL, name, MAX_PATH + 1)) {
+    return NULL;
+  }
+  for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+    if (wcscmp(name, known[i].system) == 0) {
+      return known[i].name;
+    }
+  }
+  return NULL;
+}
+
+/* Only what is known to keep to it counts as a filesystem that reads on to the end: a network may not, and one
+ * that nobody knows promises nothing. Over a network the name would be that of the server's filesystem. */
+static void name_filesystem(uvdio__opening_t* opening) {
+  HANDLE handle = handle_of(opening->descriptor);
+  FILE_REMOTE_PROTOCOL_INFO remote;
+  const char* name;
+
+  if (GetFileInformationByHandleEx(handle, FileRemoteProtocolInfo, &remote, sizeof(remote))) {
+    opening->filesystem = remote.Protocol == WNNC_NET_SMB ? "smb" : "unknown";
+    opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
+    return;
+  }
+  name = local_name(handle);
+  opening->filesystem = name != NULL ? name : "unknown";
+  opening->traits |= name != NULL ? 0 : UVDIO__TRAIT_ODD_SHORTS;
+}
+
+static int learn_file(uvdio__opening_t* opening) {
+  int error = check_kind(opening);
+
+  if (error != 0) {
+    return error;
+  }
+  learn_alignment(opening);
+  name_filesystem(opening);
+  return (opening->flags & UVDIO_TRUNCATE) != 0 ? uvdio__os_truncate(opening->descriptor, 0) : 0;
+}
+
+int uvdio__os_open(uvdio__opening_t* opening) {
+  wchar_t* path = NULL;
+  int error = widen(opening->path, &path);
+
+  if (error != 0) {
+    return error;
+  }
+  error = open_path(opening, path);
+  free(path);
+  if (error != 0) {
+    return error;
+  }
+  error = learn_file(opening);
+  if (error != 0) {
+    (void)uvdio__os_close(opening->descriptor);
+    opening->descriptor = -1;
+  }
+  return error;
+}
+
+/*
+ * Memory
+ */
+
+size_t uvdio__os_page_size(void) {
+  SYSTEM_INFO info;
+
+  GetSystemInfo(&info);
+  return info.dwPageSize;
+}
+
+void* uvdio__os_map(size_t size) {
+  return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+}
+
+/* All of it or nothing: a release takes no size. */
+void uvdio__os_unmap(void* memory, size_t size) {
+  (void)size;
+  (void)VirtualFree(memory, 0, MEM_RELEASE);
+}
+
+void* uvdio__os_aligned_alloc(size_t size, size_t alignment) {
+  return _aligned_malloc(size, alignment);
+}
+
+void uvdio__os_aligned_free(void* memory) {
+  _aligned_free(memory);
+}
+
+/* Large pages come from an allocation that asks for them, under a privilege that hardly any account has. */
+int uvdio__os_advise_huge(void* memory, size_t size) {
+  (void)memory;
+  (void)size;
+  return UV_ENOTSUP;
+}
+
+/* The limit is the process's minimum working set, some hundred KiB unless the program has raised it
+ * (SetProcessWorkingSetSize), which is not for a library to do. */
+int uvdio__os_lock(void* memory, size_t size) {
+  return VirtualLock(memory, size) ? 0 : last_error();
+}
+
+void uvdio__os_unlock(void* memory, size_t size) {
+  (void)VirtualUnlock(memory, size);
+}
+
+int uvdio__os_protect(void* memory, size_t size, int accessible) {
+  DWORD before;
+
+  return VirtualProtect(memory, size, accessible ? PAGE_READWRITE : PAGE_NOACCESS, &before)
+             ? 0
+             : last_error();
+}
+
+/* Windows has no fork. */
+void uvdio__os_watch_forks(void) {
+}
+
+unsigned uvdio__os_fork_generation(void) {
+  return 0;
+}

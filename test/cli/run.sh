@@ -1,0 +1,458 @@
+#!/bin/sh
+# The command `uvdio` as a person meets it: exit codes, words, and files that arrive whole.
+#
+#   test/cli/run.sh PATH/TO/uvdio SCRATCH
+#
+# SCRATCH is a directory on a filesystem with direct I/O; what is made in it is removed. Prints TAP: "ok N - what",
+# "not ok N - what" with what the command said, "ok N # SKIP what: why", and the plan at the end. Exits with 1
+# when something was not ok.
+set -u
+export LC_ALL=C
+umask 022
+unset UVDIO_BACKEND
+
+if [ $# -ne 2 ]; then
+  echo "usage: $0 PATH/TO/uvdio SCRATCH" >&2
+  exit 2
+fi
+case $1 in
+  */*) uvdio=$(cd "$(dirname "$1")" && pwd)/$(basename "$1") ;;
+  *) uvdio=$(command -v "$1") ;;
+esac
+mkdir -p "$2" || exit 2
+work=$(cd "$2" && pwd)/uvdio-cli.$$
+mkdir "$work" && mkdir "$work/d" || exit 2
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM HUP
+cd "$work" || exit 2
+out=$work/stdout
+err=$work/stderr
+limit=
+command -v timeout >/dev/null 2>&1 && limit="timeout 120"
+
+count=0
+failures=0
+
+ok() {
+  count=$((count + 1))
+  echo "ok $count - $1"
+}
+
+not_ok() {
+  count=$((count + 1))
+  failures=$((failures + 1))
+  echo "not ok $count - $1"
+  echo "# $2"
+  sed 's/^/# stdout: /' "$out" 2>/dev/null
+  sed 's/^/# stderr: /' "$err" 2>/dev/null
+}
+
+skip() {
+  count=$((count + 1))
+  echo "ok $count # SKIP $1: $2"
+}
+
+# check WHAT CONDITION...: the condition is a command.
+check() {
+  what=$1
+  shift
+  if "$@"; then ok "$what"; else not_ok "$what" "false: $*"; fi
+}
+
+# run CODE WHAT ARGUMENT...: runs uvdio with the arguments, and expects that exit code.
+run() {
+  wanted=$1
+  what=$2
+  shift 2
+  $limit "$uvdio" "$@" >"$out" 2>"$err" </dev/null
+  got=$?
+  if [ $got -eq "$wanted" ]; then ok "$what"; else not_ok "$what" "exit code $got instead of $wanted"; fi
+}
+
+# The last run said it, where it should, as a basic regular expression.
+says() {
+  if grep -q -e "$2" "$out"; then ok "$1"; else not_ok "$1" "not on stdout: $2"; fi
+}
+
+warns() {
+  if grep -q -e "$2" "$err"; then ok "$1"; else not_ok "$1" "not on stderr: $2"; fi
+}
+
+# A file of pseudo-random bytes, different for each size.
+make_file() {
+  if [ -r /dev/urandom ]; then
+    head -c "$2" /dev/urandom >"$1"
+  else
+    dd if="$uvdio" of="$1" bs="$2" count=1 2>/dev/null
+  fi
+}
+
+size_of() { wc -c <"$1" | tr -d ' '; }
+is_size() { [ "$(size_of "$1")" -eq "$2" ]; }
+larger_than() { [ "$(size_of "$1")" -gt "$2" ]; }
+absent() { [ ! -e "$1" ]; }
+lines_with() { [ "$(grep -c -e "$2" "$1")" -eq "$3" ]; }
+directory_empty() { [ -z "$(ls -A "$1")" ]; }
+identical() { cmp -s "$1" "$2"; }
+
+# wait_for COMMAND...: up to ten seconds.
+wait_for() {
+  tries=0
+  until "$@"; do
+    tries=$((tries + 1))
+    [ $tries -ge 200 ] && return 1
+    sleep 0.05
+  done
+}
+
+# ---------------------------------------------------------------------------------------------- general
+
+run 2 "no arguments are wrong usage"
+warns "... which shows the usage" '^usage: uvdio'
+run 0 "--help" --help
+says "... tells the subcommands" 'copy SRC DST'
+run 0 "--version" --version
+says "... with both versions" '^uvdio [0-9]*\.[0-9]*\.[0-9]* (libuv [0-9]'
+run 2 "an unknown subcommand" frobnicate
+warns "... is named" "no subcommand 'frobnicate'"
+for sub in probe copy bench; do
+  run 0 "$sub --help" $sub --help
+  says "... begins with the usage" "^usage: uvdio $sub"
+  run 2 "$sub with an unknown option" $sub --frobnicate
+  warns "... names it" "^uvdio $sub: the option --frobnicate is unknown"
+  warns "... and the help" "Try .uvdio $sub --help"
+done
+if [ -w /dev/full ]; then
+  $limit "$uvdio" --help >/dev/full 2>"$err"
+  code=$?
+  check "output that can't be written is a failure" test $code -eq 1
+else
+  skip "output that can't be written is a failure" "no /dev/full"
+fi
+
+# ---------------------------------------------------------------------------------------------- probe
+
+make_file file 10000
+cp file file.before
+run 0 "probe of a directory" probe d
+for words in '^uvdio .*libuv ' '^Backends' 'ring ' 'pool  *available' 'memory  *available' 'An engine takes ' \
+  '^Path d (by a temporary file)' 'filesystem  *[a-z]' 'direct I/O  *[yn]' 'executed by ' 'alignment enforced ' \
+  'alignment learnt from ' 'a page written and read back  *4096 bytes' 'RLIMIT_NOFILE' 'RLIMIT_MEMLOCK' 'RLIMIT_FSIZE' \
+  'queue depth  *256 by default, 32768 at most' 'kernel.io_uring_disabled' 'UV_THREADPOOL_SIZE'; do
+  says "... says: $words" "$words"
+done
+check "... leaves nothing behind" directory_empty d
+run 0 "probe of a file" probe file
+says "... reads its first page" 'first page read  *4096 bytes'
+check "... and leaves it as it was" identical file file.before
+run 0 "probe --json" probe --json d
+for key in uvdio libuv system kernel machine backends name available reason engine backend path file filesystem direct \
+  memory_align offset_align system_memory_align system_offset_align align_source limits nofile memlock fsize soft \
+  hard depth_default depth_max io_uring_disabled uv_threadpool_size; do
+  says "... has the key $key" "\"$key\":"
+done
+run 1 "probe of a path that is not there" probe missing
+warns "... says what, why and what to do" '^uvdio probe: cannot open missing: .*(ENOENT)\. Check the path\.$'
+says "... and still tells about the machine" '^Backends'
+run 2 "probe without a path" probe
+mkfifo pipe
+run 1 "probe of a pipe does not wait for it" probe pipe
+warns "... and is refused" 'neither a file nor a directory'
+UVDIO_BACKEND=pool && export UVDIO_BACKEND
+run 0 "probe with UVDIO_BACKEND=pool" probe d
+unset UVDIO_BACKEND
+says "... takes the pool" 'An engine takes pool'
+UVDIO_BACKEND=frobnicate && export UVDIO_BACKEND
+run 1 "probe with a wrong UVDIO_BACKEND" probe d
+unset UVDIO_BACKEND
+warns "... names it" 'UVDIO_BACKEND=frobnicate'
+UVDIO_BACKEND=memory && export UVDIO_BACKEND
+run 0 "probe with UVDIO_BACKEND=memory" probe d
+unset UVDIO_BACKEND
+
+"$uvdio" probe d >"$out" 2>"$err"
+ring_absent=$(sed -n 's/^  ring  *not available  *//p' "$out")
+[ -n "$ring_absent" ] && echo "SKIP: ring: $ring_absent"
+
+# ---------------------------------------------------------------------------------------------- copy
+
+for size in 0 1 511 512 4095 4096 4097 1048575 5243003; do
+  make_file "source.$size" $size
+done
+for backend in ring pool auto; do
+  for size in 0 1 511 512 4095 4096 4097 1048575 5243003; do
+    if [ $backend = ring ] && [ -n "$ring_absent" ]; then
+      skip "copy of $size bytes by ring" "$ring_absent"
+      continue
+    fi
+    rm -f target
+    run 0 "copy of $size bytes by $backend" copy --backend $backend --verify "source.$size" target
+    check "... is identical" identical "source.$size" target
+    says "... and the last line tells about it" "^copied $size bytes .*verified in"
+    rm -f target
+    run 0 "copy of $size bytes by $backend in blocks of 4K" copy --backend $backend --block 4K --depth 5 "source.$size" target
+    check "... is identical" identical "source.$size" target
+  done
+done
+
+run 0 "copy without --verify" copy source.4097 target
+says "... says so" 'not verified$'
+check "... is identical" identical source.4097 target
+run 0 "copy over a longer file" copy source.511 target
+check "... is identical" identical source.511 target
+run 0 "copy with more depth than blocks, and options last" copy source.5243003 target --depth 32768 --block 64K
+check "... is identical" identical source.5243003 target
+run 0 "copy into a directory" copy source.4097 d
+check "... takes the source's name" identical source.4097 d/source.4097
+run 0 "copy into a directory with a slash, from elsewhere" copy ./source.512 d/
+check "... takes the source's last name" identical source.512 d/source.512
+rm -f d/*
+make_file "name with  spaces" 5000
+run 0 "copy of a name with spaces" copy -- "name with  spaces" "d/-x y"
+check "... is identical" identical "name with  spaces" "d/-x y"
+rm -f d/*
+chmod 640 source.4097
+run 0 "copy takes the permissions" copy source.4097 d/new
+check "... which were rw-r-----" sh -c 'ls -l d/new | grep -q "^-rw-r-----"'
+rm -f d/*
+chmod 444 source.512
+run 0 "copy of a file without permission to write" copy source.512 d/new
+check "... is identical" identical source.512 d/new
+rm -f d/*
+dd if=/dev/zero of=sparse bs=1 count=0 seek=33554433 2>/dev/null
+run 0 "copy of a sparse file" copy --verify sparse target
+check "... is identical" identical sparse target
+
+cp source.4097 same
+ln same hard
+ln -s same soft
+mkdir e && ln same e/same
+for other in same ./same hard soft e; do
+  run 1 "copy of a file to itself, as $other" copy same $other
+  warns "... is refused" 'are the same file'
+  check "... and nothing is lost" identical same source.4097
+done
+
+run 1 "copy of a missing file" copy missing d/target
+warns "... says what, why and what to do" '^uvdio copy: cannot open missing: .*(ENOENT)\. Check the path\.$'
+check "... makes no target" absent d/target
+run 1 "copy of a directory" copy d target2
+warns "... says what, why and what to do" '^uvdio copy: cannot open d: .*(EISDIR)\. Name a file'
+run 1 "copy into a missing directory" copy source.1 missing/target
+warns "... says what, why and what to do" '^uvdio copy: cannot create missing/target: .*(ENOENT)\. Check the path\.$'
+run 1 "copy of a pipe does not wait for it" copy pipe d/target
+warns "... is refused" 'cannot copy pipe: it is not a regular file'
+run 1 "copy of a device" copy /dev/null d/target
+warns "... is refused" 'not a regular file'
+run 1 "copy onto a pipe" copy source.1 pipe
+warns "... is refused" 'cannot overwrite pipe'
+ln -s nothing dangling
+run 1 "copy through a symbolic link to nothing" copy source.1 dangling
+warns "... is refused" 'a symbolic link to nothing'
+mkdir d/source.1
+run 1 "copy into a directory that has a directory of that name" copy source.1 d
+warns "... is refused" 'cannot overwrite d/source.1: .*(EISDIR)'
+rmdir d/source.1
+if [ -r /proc/cpuinfo ]; then
+  run 1 "copy of a file of /proc, whose size is a lie" copy /proc/cpuinfo d/target
+  check "... leaves no target" absent d/target
+else
+  skip "copy of a file of /proc, whose size is a lie" "no /proc/cpuinfo"
+fi
+if [ "$(id -u)" -eq 0 ]; then
+  skip "copy of a file without permission to read" "root may read everything"
+  skip "copy into a directory without permission to write" "root may write everywhere"
+else
+  make_file unreadable 100
+  chmod 0 unreadable
+  run 1 "copy of a file without permission to read" copy unreadable d/target
+  warns "... says what, why and what to do" 'cannot open unreadable: .*(EACCES)\. Check the permissions'
+  mkdir locked
+  chmod 555 locked
+  run 1 "copy into a directory without permission to write" copy source.1 locked/target
+  warns "... says what, why and what to do" 'cannot create locked/target: .*(EACCES)\. Check the permissions'
+fi
+
+run 2 "copy with one path" copy source.1
+run 2 "copy with three paths" copy source.1 target target
+for wrong in "--depth 0" "--depth 32769" "--depth x" "--depth -1" "--block 1000" "--block 0" "--block 4X" "--block 2G" \
+  "--backend memory" "--backend frobnicate"; do
+  # shellcheck disable=SC2086 # two words
+  run 2 "copy $wrong" copy $wrong source.1 d/target
+  warns "... is named" "^uvdio copy: ${wrong%% *} "
+done
+check "... and no target was made" absent d/target
+run 2 "copy with an option that lacks its value" copy source.1 d/target --depth
+warns "... is named" 'the option --depth needs a value'
+UVDIO_BACKEND=memory && export UVDIO_BACKEND
+run 1 "copy with UVDIO_BACKEND=memory" copy source.1 d/target
+unset UVDIO_BACKEND
+warns "... is refused" 'memory keeps files in RAM'
+check "... and no target was made" absent d/target
+
+run 0 "copy --progress" copy --progress source.5243003 target
+run 0 "copy --progress of something larger" copy --progress --block 4K --depth 1 sparse target
+warns "... shows how far it is" 'copying \[[#-]*\]  *[0-9]*%  .* of .*B/s  .* s left'
+run 0 "copy where stderr is no terminal" copy --block 4K --depth 1 sparse target
+check "... shows no progress" lines_with "$err" . 0
+
+# A limit on file size stands for a full disk.
+run_limited() {
+  (
+    ulimit -f 64
+    $limit "$uvdio" copy "$@" >"$out" 2>"$err" </dev/null
+  )
+}
+run_limited source.5243003 d/target
+check "copy past the limit on file size fails" test $? -eq 1
+warns "... and says what to do" '(EFBIG)\. Raise the limit on file size'
+warns "... and what became of the target" '^uvdio copy: d/target was incomplete and has been removed'
+check "... which is gone" absent d/target
+cp source.1 d/target
+run_limited source.5243003 d/target
+check "copy over a file, past the limit, fails" test $? -eq 1
+warns "... and says what became of the target" '^uvdio copy: d/target is incomplete'
+check "... which stays" test -e d/target
+rm -f d/*
+
+# Slow enough to be caught in the middle: one small block at a time.
+dd if=/dev/zero of=large bs=1 count=0 seek=536870912 2>/dev/null
+for signal in INT:130 TERM:143; do
+  "$uvdio" copy --depth 4 --block 4K large d/target >"$out" 2>"$err" &
+  process=$!
+  wait_for test -s d/target
+  kill -s ${signal%:*} $process
+  wait $process
+  check "copy at SIG${signal%:*} ends with ${signal#*:}" test $? -eq ${signal#*:}
+  warns "... says so" 'interrupted by signal'
+  check "... and the target is gone" absent d/target
+done
+cp source.1 d/target
+"$uvdio" copy --depth 4 --block 4K large d/target >"$out" 2>"$err" &
+process=$!
+wait_for larger_than d/target 1
+sleep 0.3
+kill -s INT $process
+wait $process
+check "copy over a file, at SIGINT, ends with 130" test $? -eq 130
+warns "... and says that it is incomplete" 'd/target is incomplete'
+check "... but leaves it" test -e d/target
+rm -f d/*
+
+# Someone else writes to the target all the time, so that it can't be what was copied.
+printf X >byte
+if dd if=byte of=target bs=1 conv=notrunc,nocreat 2>/dev/null; then
+  "$uvdio" copy --verify --depth 1 --block 4K sparse d/target >"$out" 2>"$err" &
+  process=$!
+  wait_for test -s d/target
+  while kill -0 $process 2>/dev/null; do
+    dd if=byte of=d/target bs=1 seek=5 conv=notrunc,nocreat 2>/dev/null || break
+  done
+  wait $process
+  check "copy --verify of a target that someone writes to fails" test $? -eq 1
+  warns "... and names the first byte that differs" 'differ, first at byte 5\.'
+  check "... and the target is gone" absent d/target
+else
+  skip "copy --verify of a target that someone writes to" "dd can not write to existing files only"
+fi
+rm -f d/*
+
+# Someone else shortens the source.
+cp sparse shrinking
+"$uvdio" copy --depth 1 --block 4K shrinking d/target >"$out" 2>"$err" &
+process=$!
+wait_for test -s d/target
+dd if=byte of=shrinking bs=1 count=1 2>/dev/null
+wait $process
+check "copy of a file that someone shortens fails" test $? -eq 1
+warns "... and says so" 'shrinking .*meanwhile'
+check "... and the target is gone" absent d/target
+cp sparse growing
+"$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
+process=$!
+wait_for test -s d/target
+cat byte >>growing
+wait $process
+check "copy of a file that someone appends to fails" test $? -eq 1
+warns "... and says so" 'growing .*meanwhile'
+check "... and the target is gone" absent d/target
+rm -f large growing shrinking sparse target
+
+# ---------------------------------------------------------------------------------------------- bench
+
+backends=3
+[ -n "$ring_absent" ] && backends=2
+run 0 "bench --json" bench --json --size 1M --seconds 0.05 d
+check "... has three rows for each backend" lines_with "$out" '"backend":' $((3 * backends))
+for key in backend operation block_size depth iops bytes_per_s p50_us p99_us cpu_us_per_op; do
+  check "... each with the key $key" lines_with "$out" "^ *\"$key\": " $((3 * backends))
+done
+check "... and no others" lines_with "$out" '": ' $((9 * 3 * backends))
+check "... and plain numbers" lines_with "$out" '_us[a-z_]*": [0-9]*\.[0-9]*,\{0,1\}$' $((3 * 2 * backends + 3 * backends))
+check "... none of which is zero operations per second" lines_with "$out" '"iops": 0\.0' 0
+for operation in write verify random-read; do
+  check "... and a row of $operation for each" lines_with "$out" "\"operation\": \"$operation\"" $backends
+done
+says "... at depth 32" '"depth": 32,'
+says "... with blocks of 4096" '"block_size": 4096,'
+check "... and nothing is left behind" directory_empty d
+run 0 "bench as a table" bench --size 1M --seconds 0.05 d
+says "... says where" 'd/.uvdio-bench-.* on .*, 1 MiB, '
+says "... has headings" '^backend  *operation  *block  *depth  *ops/s  *throughput  *p50  *p99  *CPU/op$'
+says "... and units" '^pool  *random-read  *4 KiB  *32 .*B/s .* .s '
+says "... and says what an engine takes" '^An engine takes .* here: '
+if [ -n "$ring_absent" ]; then
+  says "... and that ring is not available" '^ring is not available: '
+  skip "... and compares ring with pool" "$ring_absent"
+else
+  says "... and compares ring with pool" '^Random reads at depth 32: ring does '
+fi
+run 0 "bench of one operation of one backend" bench --size 1M --seconds 0.05 --operation random-read --backend pool --json d
+check "... has one row" lines_with "$out" '"backend": "pool"' 1
+run 0 "bench of reads only verifies what was there" bench --size 1M --operation verify --backend pool --json d
+run 0 "bench with several depths" bench --size 1M --seconds 0.05 --operation random-read,write --backend pool,memory --depth 1,4 --json d
+check "... has a row for each" lines_with "$out" '"backend":' 8
+check "... half of them at depth 4" lines_with "$out" '"depth": 4,' 4
+run 0 "bench with blocks that don't divide the size" bench --size 100K --block 64K --seconds 0.05 --seed 7 --json d
+run 0 "bench on a new path" bench --size 64K --seconds 0.01 d/new
+check "... which is gone afterwards" directory_empty d
+cp source.4097 d/mine
+run 1 "bench on a file that exists" bench --size 64K --seconds 0.01 d/mine
+warns "... is refused" 'd/mine exists'
+check "... and leaves it alone" identical source.4097 d/mine
+rm -f d/*
+(cd d && $limit "$uvdio" bench --size 64K --seconds 0.01 --backend pool --json) >"$out" 2>"$err"
+check "bench in the current directory" test $? -eq 0
+check "... leaves nothing behind" directory_empty d
+run 1 "bench in a directory that is not there" bench --size 64K missing/d
+warns "... says what, why and what to do" '^uvdio bench: cannot create missing/d: .*(ENOENT)\. Check the path\.$'
+(
+  ulimit -f 64
+  $limit "$uvdio" bench --size 1M --backend pool d
+) >"$out" 2>"$err"
+check "bench past the limit on file size fails" test $? -eq 1
+warns "... and says what to do" '(EFBIG)\. Raise the limit'
+check "... and leaves nothing behind" directory_empty d
+run 2 "bench with two paths" bench d e
+for wrong in "--size 0" "--size 1000" "--block 1" "--depth 0" "--depth 1,x" "--depth 1," "--seconds 0" "--seconds x" \
+  "--backend auto" "--backend frobnicate" "--operation frobnicate" "--seed x" "--block 128M"; do
+  # shellcheck disable=SC2086 # two words
+  run 2 "bench $wrong" bench $wrong d
+  warns "... is named" "^uvdio bench: ${wrong%% *} "
+done
+if [ -n "$ring_absent" ]; then
+  run 1 "bench of a ring that is not available" bench --backend ring d
+  warns "... says why" 'the backend ring is not available here: '
+fi
+"$uvdio" bench --size 4M --seconds 60 --backend pool d >"$out" 2>"$err" &
+process=$!
+wait_for sh -c 'ls -A d | grep -q .'
+sleep 0.3
+kill -s INT $process
+wait $process
+check "bench at SIGINT ends with 130" test $? -eq 130
+warns "... says so" 'interrupted by signal'
+check "... and leaves nothing behind" directory_empty d
+
+echo "1..$count"
+[ $failures -eq 0 ]
