@@ -187,7 +187,7 @@ static int run_program(char* const argv[], char why[PLACE_WHY_MAX]) {
 /* From here on, what we mount is ours alone. */
 static int enter_namespace(char why[PLACE_WHY_MAX]) {
   if (geteuid() != 0) {
-    return give_up(why, "mount", "needs root");
+    return give_up(why, "mounting a filesystem", "needs root");
   }
   if (unshare(CLONE_NEWNS) != 0) {
     return give_up(why, "unshare(CLONE_NEWNS)", strerror(errno));
