@@ -356,7 +356,7 @@ static int has_work(const uvdio_t* engine) {
       return 1;
     }
   }
-  return engine->completed.head != NULL;
+  return engine->completed.head != NULL || engine->woken;
 }
 
 /* The loop's thread is known for sure only while the loop runs: that is when the engine is bound to it. */
