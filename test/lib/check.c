@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* Seconds. Far more than any test needs, also under valgrind, and less than CTest's own limit. */
-#define HANG_AFTER 200
+#define HANG_AFTER 100
 
 void check_code(int64_t got, int64_t expected, const char* what, const char* file, int line) {
   if (got == expected) {

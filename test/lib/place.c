@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define MIB (1024ull * 1024)
-#define PLACES_MAX 4
+#define PLACES_MAX 8
 #define TMPFS_MAGIC_NUMBER 0x01021994
 #define MOUNT_ATTEMPTS 5
 

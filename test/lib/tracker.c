@@ -34,7 +34,7 @@ void tracker_verdict(const struct tracker* tracker) {
 void tracker_finish(struct tracker* tracker) {
   while (tracker->ops != NULL) {
     struct top* op = tracker->ops;
-    if (!op->blocking && op->done != op->accepted) {
+    if (op->done != op->accepted) {
       tracker_violation(tracker, "%s: accepted %u times, called back %u times",
                         uvdio_op_name(op->kind), op->accepted, op->done);
     }
@@ -95,6 +95,27 @@ uvdio_buf_t op_take(struct top* op) {
   uvdio_buf_t taken = op->back;
   memset(&op->back, 0, sizeof(op->back));
   return taken;
+}
+
+static void check_count(const struct top* op, unsigned expected, const char* what,
+                        const char* file, int line) {
+  if (op->done != expected) {
+    print_error("%s: done %u times, not %u; the call returned %s\n", what, op->done, expected,
+                uvdio_err_name(op->code));
+    _fail(file, line);
+  }
+}
+
+void check_result(const struct top* op, int64_t expected, const char* what, const char* file,
+                  int line) {
+  check_count(op, 1, what, file, line);
+  check_code(op->result, expected, what, file, line);
+}
+
+void check_refused(const struct top* op, int expected, const char* what, const char* file,
+                   int line) {
+  check_code(op->code, expected, what, file, line);
+  check_count(op, 0, what, file, line);
 }
 
 /*
@@ -215,10 +236,10 @@ static void accept_or_refuse(struct top* op, uvdio_op_t kind, uvdio_file_t* file
   }
   op->kind = kind;
   op->file = file;
+  op->accepted++;
   if (op->blocking) {
     carried_out(op);
   } else {
-    op->accepted++;
     op->tracker->accepted++;
   }
 }

@@ -1,0 +1,431 @@
+/*
+ * Bad input, and what it gets. After each refusal the caller still owns its buffer and no callback follows (the
+ * tracker asks), and the loop can be run to its end (the teardown does).
+ *
+ * Each test asks for both forms: what the asynchronous one refuses, the synchronous one refuses alike.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define FAR ((uint64_t)INT64_MAX & ~(uint64_t)(PAGE - 1)) /* the last aligned offset */
+
+/* A fresh operation of either form. */
+static struct top* form(struct fixture* f, int blocking) {
+  return blocking ? op_now(&f->tracker) : op_new(&f->tracker);
+}
+
+/* Both transfers in both forms are refused with `code`; the buffer is released. */
+static void no_transfer(struct fixture* f, uvdio_file_t* file, uvdio_buf_t buf, uint64_t offset,
+                        int code) {
+  for (int blocking = 0; blocking < 2; blocking++) {
+    assert_refused(t_read(form(f, blocking), file, &buf, offset), code);
+    assert_refused(t_read_exact(form(f, blocking), file, &buf, offset), code);
+    assert_refused(t_write(form(f, blocking), file, &buf, offset), code);
+  }
+  assert_ok(uvdio_buf_release(&buf));
+  run(f);
+}
+
+/* Whatever asks for no buffer is refused with `code`. */
+static void nothing_plain(struct fixture* f, uvdio_file_t* file, int code) {
+  for (int blocking = 0; blocking < 2; blocking++) {
+    assert_refused(t_sync_data(form(f, blocking), file), code);
+    assert_refused(t_sync_all(form(f, blocking), file), code);
+    assert_refused(t_size(form(f, blocking), file), code);
+    assert_refused(t_truncate(form(f, blocking), file, PAGE), code);
+    assert_refused(t_preallocate(form(f, blocking), file, PAGE), code);
+    assert_refused(t_close(form(f, blocking), file), code);
+  }
+  run(f);
+}
+
+static void no_open(struct fixture* f, const char* path, unsigned flags, int code) {
+  for (int blocking = 0; blocking < 2; blocking++) {
+    assert_refused(t_open(form(f, blocking), f->dio, &f->other, path, flags), code);
+  }
+  run(f);
+}
+
+/*
+ * Null pointers.
+ */
+
+static void no_file_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info;
+  no_transfer(f, NULL, filled(PAGE, 1), 0, UV_EINVAL);
+  nothing_plain(f, NULL, UV_EINVAL);
+  assert_code(uvdio_file_info(NULL, &info), UV_EINVAL);
+  assert_code(uvdio_file_info(&f->file, NULL), UV_EINVAL);
+  assert_refused(t_open(op_new(&f->tracker), f->dio, NULL, "x", UVDIO_OPEN_RW), UV_EINVAL);
+}
+
+static void no_request_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_t* file = &f->file;
+  uvdio_buf_t buf = filled(PAGE, 1);
+  assert_code(uvdio_read(file, NULL, &buf, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_read_exact(file, NULL, &buf, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_write(file, NULL, &buf, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_sync_data(file, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_sync_all(file, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_size(file, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_truncate(file, NULL, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_preallocate(file, NULL, PAGE, NULL), UV_EINVAL);
+  assert_code(uvdio_close(file, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_cancel(NULL), UV_EINVAL);
+  assert_code(uvdio_open(f->dio, &f->other, NULL, "x", 0, 0, NULL), UV_EINVAL);
+  assert_int_equal(buf.len, PAGE);
+  assert_ok(uvdio_buf_release(&buf));
+  assert_size(f, file, 0);
+}
+
+static void no_buffer_is_refused(void** state) {
+  struct fixture* f = *state;
+  for (int blocking = 0; blocking < 2; blocking++) {
+    assert_refused(t_read(form(f, blocking), &f->file, NULL, 0), UV_EINVAL);
+    assert_refused(t_read_exact(form(f, blocking), &f->file, NULL, 0), UV_EINVAL);
+    assert_refused(t_write(form(f, blocking), &f->file, NULL, 0), UV_EINVAL);
+  }
+}
+
+static void no_path_and_no_engine_are_refused(void** state) {
+  struct fixture* f = *state;
+  no_open(f, NULL, UVDIO_OPEN_RW, UV_EINVAL);
+  struct top* op = op_new(&f->tracker);
+  assert_refused(t_open(op, NULL, &f->other, path_of(f, "x"), UVDIO_OPEN_RW), UV_EINVAL);
+}
+
+/*
+ * Buffers.
+ */
+
+static void empty_buffer_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t empty = {0};
+  no_transfer(f, &f->file, empty, 0, UV_EINVAL);
+}
+
+static void released_buffer_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = filled(PAGE, 1);
+  assert_ok(uvdio_buf_release(&buf));
+  no_transfer(f, &f->file, buf, 0, UV_EINVAL);
+}
+
+static void buffer_that_the_library_has_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = filled(PAGE, 1);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  assert_refused(t_write(op_new(&f->tracker), &f->file, &buf, 0), UV_EINVAL);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &buf, 0), UV_EINVAL);
+  run(f);
+  assert_result(write, PAGE);
+}
+
+static void misaligned_base_is_refused(void** state) {
+  struct fixture* f = *state;
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[2 * PAGE];
+  no_transfer(f, &f->file, uvdio_buf_from_slice(bytes + 1, PAGE), 0, UVDIO_EALIGN);
+  no_transfer(f, &f->file, uvdio_buf_from_slice(bytes + 512, PAGE), 0, UVDIO_EALIGN);
+}
+
+static void misaligned_offset_is_refused(void** state) {
+  struct fixture* f = *state;
+  no_transfer(f, &f->file, filled(PAGE, 1), 1, UVDIO_EALIGN);
+  no_transfer(f, &f->file, filled(PAGE, 1), 512, UVDIO_EALIGN);
+  no_transfer(f, &f->file, filled(PAGE, 1), UINT64_MAX, UVDIO_EALIGN);
+}
+
+static void misaligned_length_is_refused(void** state) {
+  struct fixture* f = *state;
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[2 * PAGE];
+  no_transfer(f, &f->file, uvdio_buf_from_slice(bytes, 512), 0, UVDIO_EALIGN);
+  no_transfer(f, &f->file, uvdio_buf_from_slice(bytes, PAGE + 1), 0, UVDIO_EALIGN);
+  uvdio_buf_t partly = filled(2 * PAGE, 1);
+  uvdio_buf_truncate(&partly, 100);
+  assert_refused(t_write(op_new(&f->tracker), &f->file, &partly, 0), UVDIO_EALIGN);
+  assert_ok(uvdio_buf_release(&partly));
+}
+
+/*
+ * Numbers that are too large.
+ */
+
+static void end_past_int64_max_is_refused(void** state) {
+  struct fixture* f = *state;
+  no_transfer(f, &f->file, filled(PAGE, 1), FAR, UVDIO_EOVERFLOW);
+  no_transfer(f, &f->file, filled(2 * PAGE, 1), FAR - PAGE, UVDIO_EOVERFLOW);
+  no_transfer(f, &f->file, filled(PAGE, 1), (uint64_t)1 << 63, UVDIO_EOVERFLOW);
+  no_transfer(f, &f->file, filled(PAGE, 1), UINT64_MAX - PAGE + 1, UVDIO_EOVERFLOW);
+}
+
+static void read_just_below_the_limit_is_past_the_end(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = blank(PAGE);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &buf, FAR - PAGE);
+  run(f);
+  assert_int_equal(read->done, 1);
+  assert_true(read->result == 0 || read->result == UV_EINVAL || read->result == UV_EFBIG);
+}
+
+static void length_past_int64_max_is_refused(void** state) {
+  struct fixture* f = *state;
+  const uint64_t lengths[] = {(uint64_t)INT64_MAX + 1, UINT64_MAX};
+  for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+    for (int blocking = 0; blocking < 2; blocking++) {
+      struct top* op = form(f, blocking);
+      assert_refused(t_truncate(op, &f->file, lengths[i]), UVDIO_EOVERFLOW);
+      assert_refused(t_preallocate(op, &f->file, lengths[i]), UVDIO_EOVERFLOW);
+    }
+  }
+  assert_size(f, &f->file, 0);
+}
+
+static void preallocating_nothing_is_refused(void** state) {
+  struct fixture* f = *state;
+  assert_refused(t_preallocate(op_new(&f->tracker), &f->file, 0), UV_EINVAL);
+  assert_refused(t_preallocate(op_now(&f->tracker), &f->file, 0), UV_EINVAL);
+}
+
+/*
+ * Requests.
+ */
+
+static void request_in_flight_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t first = filled(PAGE, 1);
+  uvdio_buf_t second = filled(PAGE, 2);
+  struct top* op = t_write(op_new(&f->tracker), &f->file, &first, 0);
+  t_read(op, &f->file, &second, 0);
+  assert_code(op->code, UV_EBUSY);
+  t_write(op, &f->file, &second, 0);
+  assert_code(op->code, UV_EBUSY);
+  t_sync_all(op, &f->file);
+  assert_code(op->code, UV_EBUSY);
+  t_size(op, &f->file);
+  assert_code(op->code, UV_EBUSY);
+  t_truncate(op, &f->file, 0);
+  assert_code(op->code, UV_EBUSY);
+  t_preallocate(op, &f->file, PAGE);
+  assert_code(op->code, UV_EBUSY);
+  t_close(op, &f->file);
+  assert_code(op->code, UV_EBUSY);
+  t_open(op, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  assert_code(op->code, UV_EBUSY);
+  run(f);
+  assert_result(op, PAGE);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+  assert_ok(uvdio_buf_release(&second));
+}
+
+static void request_is_free_again_after_its_callback(void** state) {
+  struct fixture* f = *state;
+  struct top* op = op_new(&f->tracker);
+  for (unsigned i = 1; i <= 3; i++) {
+    t_size(op, &f->file);
+    assert_accepted(op);
+    run(f);
+    assert_int_equal(op->done, i);
+  }
+}
+
+/*
+ * Files.
+ */
+
+static void change_to_a_read_only_file_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = filled(PAGE, 1);
+  open_now(f, &f->other, "file", UVDIO_OPEN_READ);
+  for (int blocking = 0; blocking < 2; blocking++) {
+    assert_refused(t_write(form(f, blocking), &f->other, &buf, 0), UV_EBADF);
+    assert_refused(t_truncate(form(f, blocking), &f->other, 0), UV_EBADF);
+    assert_refused(t_preallocate(form(f, blocking), &f->other, PAGE), UV_EBADF);
+  }
+  assert_ok(uvdio_buf_release(&buf));
+  assert_size(f, &f->other, 0);
+}
+
+static void file_that_was_never_opened_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info;
+  no_transfer(f, &f->other, filled(PAGE, 1), 0, UV_EBADF);
+  nothing_plain(f, &f->other, UV_EBADF);
+  assert_code(uvdio_file_info(&f->other, &info), UV_EBADF);
+}
+
+static void closed_file_is_refused(void** state) {
+  struct fixture* f = *state;
+  t_close(op_new(&f->tracker), &f->file);
+  run(f);
+  no_transfer(f, &f->file, filled(PAGE, 1), 0, UV_EBADF);
+  nothing_plain(f, &f->file, UV_EBADF);
+}
+
+static void file_being_closed_is_refused(void** state) {
+  struct fixture* f = *state;
+  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  uvdio_buf_t buf = filled(PAGE, 1);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &buf, 0), UV_EBADF);
+  assert_refused(t_write(op_new(&f->tracker), &f->file, &buf, 0), UV_EBADF);
+  assert_refused(t_sync_all(op_new(&f->tracker), &f->file), UV_EBADF);
+  assert_refused(t_close(op_new(&f->tracker), &f->file), UV_EBADF);
+  assert_refused(t_close(op_now(&f->tracker), &f->file), UV_EBADF);
+  assert_ok(uvdio_buf_release(&buf));
+  run(f);
+  assert_result(close, 0);
+}
+
+static void file_being_opened_is_refused(void** state) {
+  struct fixture* f = *state;
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"),
+                            UVDIO_OPEN_RW);
+  uvdio_buf_t buf = filled(PAGE, 1);
+  uvdio_file_info_t info;
+  assert_refused(t_write(op_new(&f->tracker), &f->other, &buf, 0), UV_EBADF);
+  assert_refused(t_size(op_now(&f->tracker), &f->other), UV_EBADF);
+  assert_refused(t_close(op_new(&f->tracker), &f->other), UV_EBADF);
+  assert_code(uvdio_file_info(&f->other, &info), UV_EBADF);
+  assert_ok(uvdio_buf_release(&buf));
+  run(f);
+  assert_result(open, 0);
+}
+
+static void open_file_is_not_opened_again(void** state) {
+  struct fixture* f = *state;
+  const char* path = path_of(f, "other");
+  put(f, &f->file, 0, PAGE, 1);
+  for (int blocking = 0; blocking < 2; blocking++) {
+    struct top* op = form(f, blocking);
+    assert_refused(t_open(op, f->dio, &f->file, path, UVDIO_OPEN_RW), UV_EBUSY);
+  }
+  t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW);
+  assert_refused(t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW), UV_EBUSY);
+  run(f);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+}
+
+static void unknown_and_contradictory_flags_are_refused(void** state) {
+  struct fixture* f = *state;
+  const char* path = path_of(f, "new");
+  no_open(f, path, 1u << 20, UV_EINVAL);
+  no_open(f, path, UVDIO_RDWR | UVDIO_EXCLUSIVE, UV_EINVAL);
+  no_open(f, path, UVDIO_RDONLY | UVDIO_TRUNCATE, UV_EINVAL);
+  struct top* open = t_open(op_now(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_READ);
+  assert_result(open, UV_ENOENT); /* none of them created it */
+}
+
+/*
+ * Engines.
+ */
+
+static void closing_engine_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = filled(PAGE, 1);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_code(t_engine_close(f->dio, on_engine_closed), UV_EBADF);
+  struct top* open = op_new(&f->tracker);
+  assert_refused(t_open(open, f->dio, &f->other, path_of(f, "x"), UVDIO_OPEN_RW), UV_EBADF);
+  uvdio_buf_t other = filled(PAGE, 2);
+  assert_refused(t_write(op_new(&f->tracker), &f->file, &other, 0), UV_EBADF);
+  assert_refused(t_read(op_now(&f->tracker), &f->file, &other, 0), UV_EBADF);
+  assert_refused(t_close(op_new(&f->tracker), &f->file), UV_EBADF);
+  assert_ok(uvdio_buf_release(&other));
+  run(f);
+  f->dio = NULL;
+  assert_result(write, PAGE);
+  assert_int_equal(f->closed, 1);
+}
+
+static void file_of_an_engine_that_is_gone_is_refused(void** state) {
+  struct fixture* f = *state;
+  end_engine(f);
+  no_transfer(f, &f->file, filled(PAGE, 1), 0, UV_EBADF);
+  nothing_plain(f, &f->file, UV_EBADF);
+}
+
+/*
+ * The order of the checks: where several apply, the first in the header's list is told.
+ */
+
+static void null_comes_before_all_others(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t empty = {0};
+  assert_refused(t_write(op_new(&f->tracker), &f->other, &empty, 1), UV_EINVAL);
+}
+
+static void bad_file_comes_before_bad_numbers(void** state) {
+  struct fixture* f = *state;
+  no_transfer(f, &f->other, filled(PAGE, 1), 1, UV_EBADF);
+}
+
+static void read_only_comes_before_a_busy_request(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = filled(PAGE, 1);
+  open_now(f, &f->other, "file", UVDIO_OPEN_READ);
+  struct top* op = t_size(op_new(&f->tracker), &f->other);
+  t_write(op, &f->other, &buf, 0);
+  assert_code(op->code, UV_EBADF);
+  t_truncate(op, &f->other, 0);
+  assert_code(op->code, UV_EBADF);
+  assert_ok(uvdio_buf_release(&buf));
+  run(f);
+}
+
+static void busy_request_comes_before_bad_numbers(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = filled(PAGE, 1);
+  struct top* op = t_size(op_new(&f->tracker), &f->file);
+  t_write(op, &f->file, &buf, 1);
+  assert_code(op->code, UV_EBUSY);
+  t_truncate(op, &f->file, UINT64_MAX);
+  assert_code(op->code, UV_EBUSY);
+  assert_ok(uvdio_buf_release(&buf));
+  run(f);
+}
+
+static void alignment_comes_before_overflow(void** state) {
+  struct fixture* f = *state;
+  no_transfer(f, &f->file, filled(PAGE, 1), (uint64_t)INT64_MAX, UVDIO_EALIGN);
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(fixture_open, no_file_is_refused),
+      TEST_ON(fixture_open, no_request_is_refused),
+      TEST_ON(fixture_open, no_buffer_is_refused),
+      TEST_ON(fixture_engine, no_path_and_no_engine_are_refused),
+      TEST_ON(fixture_open, empty_buffer_is_refused),
+      TEST_ON(fixture_open, released_buffer_is_refused),
+      TEST_ON(fixture_open, buffer_that_the_library_has_is_refused),
+      TEST_ON(fixture_open, misaligned_base_is_refused),
+      TEST_ON(fixture_open, misaligned_offset_is_refused),
+      TEST_ON(fixture_open, misaligned_length_is_refused),
+      TEST_ON(fixture_open, end_past_int64_max_is_refused),
+      TEST_ON(fixture_open, read_just_below_the_limit_is_past_the_end),
+      TEST_ON(fixture_open, length_past_int64_max_is_refused),
+      TEST_ON(fixture_open, preallocating_nothing_is_refused),
+      TEST_ON(fixture_open, request_in_flight_is_refused),
+      TEST_ON(fixture_open, request_is_free_again_after_its_callback),
+      TEST_ON(fixture_open, change_to_a_read_only_file_is_refused),
+      TEST_ON(fixture_engine, file_that_was_never_opened_is_refused),
+      TEST_ON(fixture_open, closed_file_is_refused),
+      TEST_ON(fixture_open, file_being_closed_is_refused),
+      TEST_ON(fixture_engine, file_being_opened_is_refused),
+      TEST_ON(fixture_open, open_file_is_not_opened_again),
+      TEST_ON(fixture_engine, unknown_and_contradictory_flags_are_refused),
+      TEST_ON(fixture_open, closing_engine_is_refused),
+      TEST_ON(fixture_open, file_of_an_engine_that_is_gone_is_refused),
+      TEST_ON(fixture_engine, null_comes_before_all_others),
+      TEST_ON(fixture_engine, bad_file_comes_before_bad_numbers),
+      TEST_ON(fixture_open, read_only_comes_before_a_busy_request),
+      TEST_ON(fixture_open, busy_request_comes_before_bad_numbers),
+      TEST_ON(fixture_open, alignment_comes_before_overflow),
+  };
+  return matrix_main("bad_input", tests, COUNT_OF(tests), argc, argv);
+}

@@ -1,0 +1,304 @@
+/* Cancelling is a request and not a promise: one callback follows either way, and the buffer comes back with it. */
+#include <string.h>
+
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define MANY 100
+
+static int depth_1(void** state) {
+  uvdio_options_t options = {0};
+  options.depth = 1;
+  return fixture_open_with(state, options);
+}
+
+static struct top* read_page(struct fixture* f) {
+  uvdio_buf_t page = blank(PAGE);
+  return t_read(op_new(&f->tracker), &f->file, &page, 0);
+}
+
+static struct top* write_page(struct fixture* f, unsigned number) {
+  uvdio_buf_t page = filled(PAGE, number);
+  return t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)number * PAGE);
+}
+
+static void assert_either(const struct top* op, int64_t result) {
+  assert_int_equal(op->done, 1);
+  assert_true(op->result == result || op->result == UV_ECANCELED);
+}
+
+static void queued_requests_are_cancelled(void** state) {
+  struct fixture* f = *state;
+  struct top* writes[MANY];
+  for (unsigned i = 0; i < MANY; i++) {
+    writes[i] = write_page(f, i);
+  }
+  for (unsigned i = 1; i < MANY; i++) {
+    assert_ok(t_cancel(writes[i]));
+  }
+  run(f);
+  assert_result(writes[0], PAGE);
+  for (unsigned i = 1; i < MANY; i++) {
+    assert_result(writes[i], UV_ECANCELED);
+    assert_int_equal(writes[i]->req.transferred, 0);
+    assert_true(is_pattern(writes[i]->back.base, PAGE, i));
+  }
+  assert_size(f, &f->file, PAGE);
+  assert_int_equal(stats_of(f).cancelled, MANY - 1);
+  assert_int_equal(stats_of(f).failed, 0);
+}
+
+static void cancelled_read_brings_no_bytes(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  struct top* first = read_page(f);
+  struct top* second = read_page(f);
+  assert_ok(t_cancel(second));
+  run(f);
+  assert_result(first, PAGE);
+  assert_result(second, UV_ECANCELED);
+  assert_int_equal(second->back.len, 0);
+}
+
+static void those_in_between_are_cancelled_and_the_rest_goes_on(void** state) {
+  struct fixture* f = *state;
+  struct top* writes[MANY];
+  for (unsigned i = 0; i < MANY; i++) {
+    writes[i] = write_page(f, i);
+  }
+  for (unsigned i = 1; i < MANY; i += 2) {
+    assert_ok(t_cancel(writes[i]));
+  }
+  run(f);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], i % 2 == 0 ? PAGE : UV_ECANCELED);
+  }
+}
+
+static void every_kind_can_be_cancelled_in_the_queue(void** state) {
+  struct fixture* f = *state;
+  struct tracker* t = &f->tracker;
+  struct top* running = write_page(f, 0);
+  struct top* queued[] = {
+      t_truncate(op_new(t), &f->file, 9 * PAGE),
+      t_preallocate(op_new(t), &f->file, 9 * PAGE),
+      t_size(op_new(t), &f->file),
+      t_sync_data(op_new(t), &f->file),
+      t_sync_all(op_new(t), &f->file),
+      t_open(op_new(t), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW),
+  };
+  for (size_t i = 0; i < COUNT_OF(queued); i++) {
+    assert_ok(t_cancel(queued[i]));
+  }
+  run(f);
+  assert_result(running, PAGE);
+  for (size_t i = 0; i < COUNT_OF(queued); i++) {
+    assert_result(queued[i], UV_ECANCELED);
+  }
+  assert_size(f, &f->file, PAGE);
+}
+
+static void file_of_a_cancelled_open_is_not_open(void** state) {
+  struct fixture* f = *state;
+  struct top* running = write_page(f, 0);
+  struct top* open = op_new(&f->tracker);
+  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  assert_ok(t_cancel(open));
+  run(f);
+  assert_result(running, PAGE);
+  assert_result(open, UV_ECANCELED);
+  assert_refused(t_size(op_new(&f->tracker), &f->other), UV_EBADF);
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW);
+}
+
+/* A sync that was not started says nothing about the file: it is not latched. */
+static void cancelled_sync_latches_nothing(void** state) {
+  struct fixture* f = *state;
+  struct top* write = write_page(f, 0);
+  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  assert_ok(t_cancel(sync));
+  run(f);
+  assert_result(write, PAGE);
+  assert_result(sync, UV_ECANCELED);
+  assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
+}
+
+static void close_goes_on_without_those_cancelled(void** state) {
+  struct fixture* f = *state;
+  struct top* writes[4];
+  for (unsigned i = 0; i < COUNT_OF(writes); i++) {
+    writes[i] = write_page(f, i);
+  }
+  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  assert_ok(t_cancel(sync));
+  for (unsigned i = 1; i < COUNT_OF(writes); i++) {
+    assert_ok(t_cancel(writes[i]));
+  }
+  run(f);
+  assert_result(close, 0);
+  assert_result(sync, UV_ECANCELED);
+}
+
+/*
+ * In flight.
+ */
+
+/* Submitted, perhaps begun, perhaps done: whatever it is, one callback. */
+static void requests_in_flight_end_once_either_way(void** state) {
+  struct fixture* f = *state;
+  struct top* reads[MANY];
+  put(f, &f->file, 0, PAGE, 1);
+  for (unsigned i = 0; i < MANY; i++) {
+    reads[i] = read_page(f);
+  }
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  for (unsigned i = 0; i < MANY; i++) {
+    int code = reads[i]->done ? 0 : t_cancel(reads[i]);
+    assert_true(code == 0 || code == UV_EBUSY);
+  }
+  run(f);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_either(reads[i], PAGE);
+    assert_true(reads[i]->result < 0 || is_pattern(reads[i]->back.base, PAGE, 1));
+  }
+}
+
+static void cancelling_twice_is_cancelling_once(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  struct top* first = read_page(f);
+  struct top* second = read_page(f);
+  for (int i = 0; i < 3; i++) {
+    int code = t_cancel(second);
+    assert_true(code == 0 || code == UV_EBUSY);
+    code = t_cancel(first);
+    assert_true(code == 0 || code == UV_EBUSY);
+  }
+  run(f);
+  assert_either(first, PAGE);
+  assert_either(second, PAGE);
+}
+
+static void open_in_flight_ends_once_either_way(void** state) {
+  struct fixture* f = *state;
+  struct top* open = op_new(&f->tracker);
+  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  if (!open->done) {
+    t_cancel(open);
+  }
+  run(f);
+  assert_either(open, 0);
+  struct top* size = t_size(op_now(&f->tracker), &f->other);
+  assert_code(size->code, open->result == 0 ? 0 : UV_EBADF);
+}
+
+/* A large transfer takes several steps: what was moved before is told. */
+static void large_write_ends_once_either_way(void** state) {
+  struct fixture* f = *state;
+  enum { SIZE = 8 * 1024 * 1024 };
+  uvdio_buf_t buf = filled(SIZE, 1);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  if (!write->done) {
+    t_cancel(write);
+  }
+  run(f);
+  assert_either(write, SIZE);
+  assert_true(is_pattern(write->back.base, SIZE, 1));
+}
+
+/*
+ * Too late, or never.
+ */
+
+static void cancel_from_the_next_callback(struct top* op) {
+  struct top* other = op->data;
+  op->code = other->done ? 0 : t_cancel(other);
+}
+
+static int one_callback_per_turn(void** state) {
+  uvdio_options_t options = {0};
+  options.callbacks_per_turn = 1;
+  return fixture_open_with(state, options);
+}
+
+/* Two zero-length reads have their outcome at once, and wait for their callbacks in the same line. */
+static void finished_request_is_busy_until_its_callback(void** state) {
+  struct fixture* f = *state;
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
+  uvdio_buf_t a = uvdio_buf_wrap(bytes, 0);
+  uvdio_buf_t b = uvdio_buf_wrap(bytes, 0);
+  struct top* second = op_new(&f->tracker);
+  struct top* first = op_then(&f->tracker, cancel_from_the_next_callback, second);
+  t_read(first, &f->file, &a, 0);
+  t_read(second, &f->file, &b, 0);
+  run(f);
+  assert_code(first->code, UV_EBUSY);
+  assert_result(second, 0);
+}
+
+static void close_can_not_be_cancelled(void** state) {
+  struct fixture* f = *state;
+  struct top* write = write_page(f, 0);
+  struct top* held = t_close(op_new(&f->tracker), &f->file);
+  assert_code(t_cancel(held), UV_EBUSY);
+  run(f);
+  assert_result(write, PAGE);
+  assert_result(held, 0);
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+  struct top* started = t_close(op_new(&f->tracker), &f->file);
+  assert_code(t_cancel(started), UV_EBUSY);
+  run(f);
+  assert_result(started, 0);
+}
+
+static void what_is_not_pending_can_not_be_cancelled(void** state) {
+  struct fixture* f = *state;
+  uvdio_req_t never = {0};
+  assert_code(uvdio_cancel(&never), UV_EINVAL);
+  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_code(t_cancel(size), UV_EINVAL);
+  struct top* now = t_size(op_now(&f->tracker), &f->file);
+  assert_code(t_cancel(now), UV_EINVAL);
+  struct top* refused = t_truncate(op_new(&f->tracker), &f->file, UINT64_MAX);
+  assert_code(t_cancel(refused), UV_EINVAL);
+}
+
+static void cancelling_keeps_the_loop_alive_until_the_callback(void** state) {
+  struct fixture* f = *state;
+  struct top* running = write_page(f, 0);
+  struct top* queued = write_page(f, 1);
+  assert_ok(t_cancel(queued));
+  assert_int_equal(queued->done, 0);
+  assert_true(uv_loop_alive(&f->loop));
+  assert_int_equal(stats_of(f).pending, 2);
+  run(f);
+  assert_result(running, PAGE);
+  assert_result(queued, UV_ECANCELED);
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(depth_1, queued_requests_are_cancelled),
+      TEST_ON(depth_1, cancelled_read_brings_no_bytes),
+      TEST_ON(depth_1, those_in_between_are_cancelled_and_the_rest_goes_on),
+      TEST_ON(depth_1, every_kind_can_be_cancelled_in_the_queue),
+      TEST_ON(depth_1, file_of_a_cancelled_open_is_not_open),
+      TEST_ON(depth_1, cancelled_sync_latches_nothing),
+      TEST_ON(depth_1, close_goes_on_without_those_cancelled),
+      TEST_ON(fixture_open, requests_in_flight_end_once_either_way),
+      TEST_ON(depth_1, requests_in_flight_end_once_either_way),
+      TEST_ON(fixture_open, cancelling_twice_is_cancelling_once),
+      TEST_ON(fixture_engine, open_in_flight_ends_once_either_way),
+      TEST_ON(fixture_open, large_write_ends_once_either_way),
+      TEST_ON(one_callback_per_turn, finished_request_is_busy_until_its_callback),
+      TEST_ON(fixture_open, finished_request_is_busy_until_its_callback),
+      TEST_ON(fixture_open, close_can_not_be_cancelled),
+      TEST_ON(fixture_open, what_is_not_pending_can_not_be_cancelled),
+      TEST_ON(depth_1, cancelling_keeps_the_loop_alive_until_the_callback),
+  };
+  return matrix_main("cancel", tests, COUNT_OF(tests), argc, argv);
+}

@@ -1,0 +1,297 @@
+/*
+ * Durability is honest: a sync that failed latches its file, because the kernel forgets what it could not write and calls
+ * the next sync a success (Rebello et al., ATC 2020).
+ *
+ * The faults are real ones: a filesystem that is shut down, and a disk that runs full under the page cache.
+ */
+#include <fcntl.h>
+#include <linux/types.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "disk.h"
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define MIB (1024u * 1024)
+
+/* XFS_IOC_GOINGDOWN, which ext4 has as well: from now on everything fails with EIO. */
+#define SHUT_DOWN _IOR('X', 125, __u32)
+#define SHUT_DOWN_AT_ONCE 2u
+
+static int latched(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(file, &info));
+  return info.latched;
+}
+
+/* Every change and sync is refused with the latched error, in both forms. */
+static void assert_latched(struct fixture* f, uvdio_file_t* file, int error) {
+  struct tracker* t = &f->tracker;
+  uvdio_buf_t page = filled(PAGE, 9);
+  assert_code(latched(file), error);
+  for (int blocking = 0; blocking < 2; blocking++) {
+    struct top* op = blocking ? op_now(t) : op_new(t);
+    assert_refused(t_write(op, file, &page, 0), error);
+    assert_refused(t_sync_data(op, file), error);
+    assert_refused(t_sync_all(op, file), error);
+    assert_refused(t_truncate(op, file, 0), error);
+    assert_refused(t_preallocate(op, file, PAGE), error);
+  }
+  assert_ok(uvdio_buf_release(&page));
+  run(f);
+}
+
+/*
+ * A filesystem that is shut down.
+ */
+
+static struct place doomed;
+
+static int tear_down(void** state) {
+  int failed = fixture_tear_down(state);
+  place_remove(&doomed);
+  return failed;
+}
+
+static void open_on_doomed(struct fixture* f, const char* kind, unsigned flags) {
+  char why[PLACE_WHY_MAX];
+  char path[PLACE_PATH_MAX + 16];
+  if (place_make(&doomed, kind, 0, why) != 0) {
+    SKIP(why);
+  }
+  snprintf(path, sizeof(path), "%s/file", doomed.dir);
+  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, path, flags), 0);
+}
+
+static void shut_down(void) {
+  __u32 how = SHUT_DOWN_AT_ONCE;
+  int fd = open(doomed.dir, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  int failed = ioctl(fd, SHUT_DOWN, &how);
+  close(fd);
+  assert_int_equal(failed, 0);
+}
+
+static void failed_sync_latches(struct fixture* f, const char* kind) {
+  open_on_doomed(f, kind, UVDIO_OPEN_RW);
+  put(f, &f->file, 0, PAGE, 1);
+  assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
+  shut_down();
+  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(sync, UV_EIO);
+  assert_latched(f, &f->file, UV_EIO);
+}
+
+static void failed_sync_latches_on_ext4(void** state) {
+  failed_sync_latches(*state, "ext4");
+}
+
+static void failed_sync_latches_on_xfs(void** state) {
+  failed_sync_latches(*state, "xfs");
+}
+
+static void failed_sync_in_the_synchronous_form_latches(void** state) {
+  struct fixture* f = *state;
+  open_on_doomed(f, "ext4", UVDIO_OPEN_RW);
+  put(f, &f->file, 0, PAGE, 1);
+  shut_down();
+  assert_result(t_sync_all(op_now(&f->tracker), &f->file), UV_EIO);
+  assert_latched(f, &f->file, UV_EIO);
+}
+
+/* A write alone may fail and be tried again: only what promised durability latches. */
+static void failed_write_does_not_latch(void** state) {
+  struct fixture* f = *state;
+  open_on_doomed(f, "ext4", UVDIO_OPEN_RW);
+  put(f, &f->file, 0, PAGE, 1);
+  shut_down();
+  uvdio_buf_t page = filled(PAGE, 2);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
+  run(f);
+  assert_result(write, UV_EIO);
+  assert_true(is_pattern(write->back.base, PAGE, 2));
+  assert_code(latched(&f->file), 0);
+}
+
+static void failed_durable_write_latches(void** state) {
+  struct fixture* f = *state;
+  open_on_doomed(f, "ext4", UVDIO_OPEN_WAL);
+  put(f, &f->file, 0, PAGE, 1);
+  shut_down();
+  uvdio_buf_t page = filled(PAGE, 2);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
+  run(f);
+  assert_result(write, UV_EIO);
+  assert_latched(f, &f->file, UV_EIO);
+}
+
+/* What was submitted before and waits behind the failing sync ends with the same error. */
+static void latch_overtakes_what_waits(void** state) {
+  struct fixture* f = *state;
+  enum { MANY = 20 };
+  struct top* writes[MANY];
+  open_on_doomed(f, "ext4", UVDIO_OPEN_RW);
+  shut_down();
+  struct top* first = t_sync_data(op_new(&f->tracker), &f->file);
+  for (unsigned i = 0; i < MANY; i++) {
+    uvdio_buf_t page = filled(PAGE, i);
+    writes[i] = t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)i * PAGE);
+  }
+  struct top* second = t_sync_all(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(first, UV_EIO);
+  assert_result(second, UV_EIO);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], UV_EIO);
+    assert_true(is_pattern(writes[i]->back.base, PAGE, i));
+  }
+  assert_latched(f, &f->file, UV_EIO);
+}
+
+static void latched_file_closes_and_its_handle_is_as_new(void** state) {
+  struct fixture* f = *state;
+  open_on_doomed(f, "ext4", UVDIO_OPEN_RW);
+  shut_down();
+  assert_result(t_sync_all(op_now(&f->tracker), &f->file), UV_EIO);
+  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_int_equal(close->done, 1);
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+  assert_code(latched(&f->file), 0);
+  put(f, &f->file, 0, PAGE, 1);
+  assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
+}
+
+static void latch_of_one_file_is_not_another_ones(void** state) {
+  struct fixture* f = *state;
+  open_on_doomed(f, "ext4", UVDIO_OPEN_RW);
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW);
+  shut_down();
+  assert_result(t_sync_all(op_now(&f->tracker), &f->file), UV_EIO);
+  assert_code(latched(&f->other), 0);
+  put(f, &f->other, 0, PAGE, 1);
+  assert_result(t_sync_all(op_now(&f->tracker), &f->other), 0);
+}
+
+/*
+ * A disk that fails under the page cache, and a kernel that forgets.
+ */
+
+/* Dirties the page cache of the device through a descriptor of its own, with more than the disk can hold. */
+static void dirty(const struct disk* disk) {
+  static char bytes[4 * MIB];
+  memset(bytes, 0x5a, sizeof(bytes));
+  assert_int_equal(pwrite(disk->device, bytes, sizeof(bytes), 8 * MIB), (ssize_t)sizeof(bytes));
+}
+
+static int open_full_disk(struct fixture* f, struct disk* disk, char why[PLACE_WHY_MAX]) {
+  if (disk_make(disk, 64 * MIB, MIB, why) != 0) {
+    return -1;
+  }
+  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, disk->path, UVDIO_RDWR), 0);
+  return 0;
+}
+
+static void sync_that_would_succeed_the_second_time_stays_failed(void** state) {
+  struct fixture* f = *state;
+  struct disk disk;
+  char why[PLACE_WHY_MAX];
+  if (open_full_disk(f, &disk, why) != 0) {
+    SKIP(why);
+  }
+  int witness = open(disk.path, O_RDWR | O_CLOEXEC);
+  dirty(&disk);
+  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_int_equal(sync->done, 1);
+  assert_true(sync->result == UV_EIO || sync->result == UV_ENOSPC);
+  fsync(witness); /* tells it once */
+  assert_int_equal(fsync(witness), 0);
+  assert_latched(f, &f->file, (int)sync->result);
+  close(witness);
+  disk_remove(&disk);
+}
+
+static void latched_file_can_be_read(void** state) {
+  struct fixture* f = *state;
+  struct disk disk;
+  char why[PLACE_WHY_MAX];
+  if (open_full_disk(f, &disk, why) != 0) {
+    SKIP(why);
+  }
+  put(f, &f->file, 0, PAGE, 1);
+  dirty(&disk);
+  struct top* sync = t_sync_data(op_now(&f->tracker), &f->file);
+  assert_latched(f, &f->file, (int)sync->result);
+  uvdio_buf_t page = blank(PAGE);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
+  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(read, PAGE);
+  assert_true(is_pattern(read->back.base, PAGE, 1));
+  assert_int_equal(size->done, 1);
+  assert_true(size->result >= 0);
+  disk_remove(&disk);
+}
+
+static void reopened_file_is_not_latched(void** state) {
+  struct fixture* f = *state;
+  struct disk disk;
+  char why[PLACE_WHY_MAX];
+  if (open_full_disk(f, &disk, why) != 0) {
+    SKIP(why);
+  }
+  dirty(&disk);
+  struct top* sync = t_sync_all(op_now(&f->tracker), &f->file);
+  assert_true(sync->result < 0);
+  assert_latched(f, &f->file, (int)sync->result);
+  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_int_equal(close->done, 1);
+  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, disk.path, UVDIO_RDWR), 0);
+  assert_code(latched(&f->file), 0);
+  assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
+  disk_remove(&disk);
+}
+
+/* The kernel tells a failed write-back to one fsync of a descriptor: the other sync must not be called a success. */
+static void two_syncs_in_flight_fail_both(void** state) {
+  struct fixture* f = *state;
+  struct disk disk;
+  char why[PLACE_WHY_MAX];
+  if (open_full_disk(f, &disk, why) != 0) {
+    SKIP(why);
+  }
+  dirty(&disk);
+  struct top* first = t_sync_data(op_new(&f->tracker), &f->file);
+  struct top* second = t_sync_all(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_int_equal(first->done, 1);
+  assert_true(first->result < 0);
+  assert_result(second, first->result);
+  disk_remove(&disk);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_engine, tear_down)
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST(failed_sync_latches_on_ext4),
+      TEST(failed_sync_latches_on_xfs),
+      TEST(failed_sync_in_the_synchronous_form_latches),
+      TEST(failed_write_does_not_latch),
+      TEST(failed_durable_write_latches),
+      TEST(latch_overtakes_what_waits),
+      TEST(latched_file_closes_and_its_handle_is_as_new),
+      TEST(latch_of_one_file_is_not_another_ones),
+      TEST(sync_that_would_succeed_the_second_time_stays_failed),
+      TEST(latched_file_can_be_read),
+      TEST(reopened_file_is_not_latched),
+      TEST(two_syncs_in_flight_fail_both),
+  };
+  return matrix_main("latch", tests, COUNT_OF(tests), argc, argv);
+}
