@@ -481,11 +481,11 @@ typedef void (*uvdio_engine_cb)(uvdio_t* dio);
  * left: some of them are the engine's.
  * Errors: UV_EINVAL (null, unknown backend, depth over UVDIO_DEPTH_MAX), UVDIO_EBACKEND (the backend
  * that the option or UVDIO_BACKEND names is unknown or not available; uvdio_backend_probe() tells why),
- * UV_ENOMEM, UV_EMFILE. */
+ * UV_ENOMEM (also: a ring that was asked for is more than the limit on locked memory allows), UV_EMFILE. */
 UVDIO_EXTERN int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options);
 
 /* Closes the engine: from now on every operation on it is refused with UV_EBADF; what was accepted runs
- * to its callback, held back by nothing but the kernel; files still open are then closed; then `cb`
+ * to its callback, however long the kernel takes; files still open are then closed; then `cb`
  * (which may be null) is called; then `dio` is freed. From `cb` on no file of this engine is open and
  * none of its handles is left on the loop. There is no synchronous form.
  * In a forked child, after uv_loop_fork(), it gives everything back: pending requests end with
@@ -724,7 +724,7 @@ UVDIO_EXTERN int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* 
  * Errors delivered: the system's (UV_EIO, UV_ENOSPC, ...); UV_ECANCELED (not started: no latch). */
 UVDIO_EXTERN int uvdio_sync_data(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
-/* As uvdio_sync_data, and all metadata as well (fsync(2); F_FULLFSYNC on macOS). */
+/* As uvdio_sync_data, and all metadata as well (fsync(2)). macOS and Windows have one kind of sync, which is this. */
 UVDIO_EXTERN int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
 /* Gives the file's size in bytes as the result. Changes in flight may or may not count. */
@@ -735,7 +735,8 @@ UVDIO_EXTERN int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t l
 
 /* Reserves space so that writes below `length` bytes don't run out of it, and makes the file at least that
  * long; what is added reads as zeros. Never shrinks. A log wants its segments written once, too: a reserved
- * block still costs a metadata update at its first durable write.
+ * block still costs a metadata update at its first durable write. macOS and Windows have no call that only grows a
+ * file: there, let no write past `length` be in flight.
  * Errors delivered: UV_ENOSPC, UV_EFBIG, UV_ENOTSUP (the filesystem can't), ...; `length` zero: UV_EINVAL returned. */
 UVDIO_EXTERN int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb);
 

@@ -6,7 +6,7 @@
  *
  *                        lane_start                      uvdio__lane_done
  *   waiting ──────────────────────────────► running ─────────────────────► completed or held or waiting
- *   (accepted, oldest first, unbounded)     (at most depth: kernel, worker)
+ *   (accepted, oldest first, unbounded)     (at most depth, over all lanes: kernel, worker)
  *
  * What a backend promises:
  *   - submit accepts a request (0), and then uvdio__lane_done() follows exactly once; or refuses it, and
@@ -66,7 +66,7 @@ struct uvdio__lane_s {
   uvdio_t* engine;
   uvdio__list_t waiting;
   uvdio__list_t running;
-  unsigned depth;
+  unsigned depth;     /* what the backend can take */
   unsigned in_flight; /* length of `running` */
   unsigned unflushed; /* submissions that flush has yet to send on */
   void* state;        /* the backend's own */

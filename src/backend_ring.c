@@ -43,12 +43,16 @@
 
 #define OPS_KNOWN 64
 
+/* Between attempts to get completions from a kernel that refuses. */
+#define RETRY_MS 10
+
 typedef struct ring_s {
   struct io_uring ring;
   uv_poll_t poll;
   int eventfd;
   int enabled;
   int broken;
+  uv_timer_t retry;
   int edge_tried;
   int edge_triggered; /* the eventfd wakes once per signal and is never read */
   int unsignalled; /* completions may be there whose signal was read from the eventfd already */
@@ -300,7 +304,9 @@ static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
     uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
     return error;
   }
+  (void)uv_timer_init(lane->engine->loop, &state->retry);
   state->poll.data = lane;
+  state->retry.data = lane;
   lane->state = state;
   return 0;
 }
@@ -628,15 +634,37 @@ static int kernel_has_more(const ring_t* state) {
   return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
-/* Makes the kernel post what it holds back, or some of it. */
-static void get_events(uvdio__lane_t* lane) {
+static void on_retry(uv_timer_t* timer) {
+  uvdio__lane_t* lane = timer->data;
+  ring_t* state = lane->state;
+
+  state->unsignalled = 1;
+  lane->engine->woken = 1;
+  uvdio__engine_wake(lane->engine); /* Timers come before the poll, and that must not block now. */
+}
+
+/* The kernel holds completions back and does not let us have them. What is in flight can neither be given back nor
+ * done again, so all that is left is to ask from time to time; new requests go to the pool. */
+static void ask_later(uvdio__lane_t* lane, int error) {
+  ring_t* state = lane->state;
+
+  break_down(lane, error, "io_uring_enter");
+  state->unsignalled = 0;
+  (void)uv_timer_start(&state->retry, on_retry, RETRY_MS, 0);
+  uv_unref((uv_handle_t*)&state->retry);
+}
+
+/* Makes the kernel post what it holds back, or some of it. Returns 0 when it refuses. */
+static int get_events(uvdio__lane_t* lane) {
   ring_t* state = lane->state;
   int result = io_uring_get_events(&state->ring);
 
   lane->engine->stats.system_calls++;
   if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
-    break_down(lane, uv_translate_sys_error(-result), "io_uring_enter");
+    ask_later(lane, uv_translate_sys_error(-result));
+    return 0;
   }
+  return 1;
 }
 
 /* While signals are off, completions only show in the queue and the kernel's flags. Switching is a full barrier, so that
@@ -666,12 +694,11 @@ static int reap(uvdio__lane_t* lane) {
   if (!state->unsignalled) {
     return 0;
   }
-  if (kernel_has_more(state) && !state->broken) {
-    get_events(lane);
-    return 1;
+  if (kernel_has_more(state)) {
+    return get_events(lane);
   }
   switch_signals(state, 1);
-  if (!state->broken && (io_uring_cq_ready(&state->ring) > 0 || kernel_has_more(state))) {
+  if (io_uring_cq_ready(&state->ring) > 0 || kernel_has_more(state)) {
     switch_signals(state, 0);
     return 1;
   }
@@ -736,7 +763,7 @@ static void on_event(uv_poll_t* handle, int status, int events) {
   }
   state->unsignalled = 1;
   if (kernel_has_more(state)) {
-    get_events(lane);
+    (void)get_events(lane);
   }
 }
 
@@ -756,11 +783,19 @@ static void on_poll_closed(uv_handle_t* handle) {
   uvdio__engine_handle_closed(engine);
 }
 
+/* One after the other, because the memory of both goes with the second. */
+static void on_retry_closed(uv_handle_t* handle) {
+  uvdio__lane_t* lane = handle->data;
+  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&((ring_t*)lane->state)->poll,
+                             on_poll_closed);
+  uvdio__engine_handle_closed(lane->engine);
+}
+
 static void close_ring(uvdio__lane_t* lane) {
   ring_t* state = lane->state;
 
   (void)uv_poll_stop(&state->poll);
-  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->poll, on_poll_closed);
+  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->retry, on_retry_closed);
 }
 
 static int64_t perform_here(const uvdio__lane_t* lane, uvdio_req_t* req) {

@@ -64,16 +64,16 @@ static void run_elsewhere(uvdio__lane_t* lane, uvdio_req_t* req) {
   uvdio__engine_wake(lane->engine);
 }
 
-static void note_in_flight(uvdio_t* engine) {
-  unsigned total = engine->lanes[LANE_MAIN].in_flight;
+static void note_in_flight(uvdio_stats_t* stats) {
+  stats->in_flight++;
+  if (stats->in_flight > stats->in_flight_max) {
+    stats->in_flight_max = stats->in_flight;
+  }
+}
 
-  if (engine->lane_count > 1) {
-    total += engine->lanes[LANE_POOL].in_flight;
-  }
-  engine->stats.in_flight = total;
-  if (total > engine->stats.in_flight_max) {
-    engine->stats.in_flight_max = total;
-  }
+/* Whether one more request may go to the lane's backend: the engine's depth is over all of its lanes. */
+static int has_room(const uvdio__lane_t* lane) {
+  return lane->engine->stats.in_flight < lane->engine->depth && lane->in_flight < lane->depth;
 }
 
 /* Submissions go out at once when the device has nothing to do or enough have gathered, otherwise together
@@ -120,17 +120,25 @@ static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
   req->state_ = STATE_RUNNING;
   uvdio__list_append(&lane->running, req);
   lane->in_flight++;
-  note_in_flight(lane->engine);
+  note_in_flight(&lane->engine->stats);
   flush_if_due(lane);
   return 1;
 }
 
-static void fill(uvdio__lane_t* lane) {
-  while (lane->waiting.head != NULL && lane->in_flight < lane->depth) {
-    if (!run(lane, uvdio__list_shift(&lane->waiting))) {
-      break;
+/* Starts what waits, one request of each lane in turn, so that none goes without. */
+static void fill(uvdio_t* engine) {
+  int started;
+  unsigned i;
+
+  do {
+    started = 0;
+    for (i = 0; i < engine->lane_count; i++) {
+      uvdio__lane_t* lane = &engine->lanes[i];
+      if (lane->waiting.head != NULL && has_room(lane)) {
+        started |= run(lane, uvdio__list_shift(&lane->waiting));
+      }
     }
-  }
+  } while (started);
 }
 
 static void stop_running(uvdio__lane_t* lane, uvdio_req_t* req) {
@@ -205,18 +213,25 @@ void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
   }
 }
 
+static int is_anything_waiting(const uvdio_t* engine) {
+  return engine->lanes[LANE_MAIN].waiting.head != NULL ||
+         engine->lanes[LANE_POOL].waiting.head != NULL;
+}
+
+/* Nothing overtakes what waits, not even on the other lane: room that gets free is shared out by fill(). */
 void uvdio__engine_start(uvdio_req_t* req) {
   uvdio__lane_t* lane = req->file->lane_;
+  uvdio_t* engine = lane->engine;
 
   req->lane_ = lane;
-  if (lane->waiting.head == NULL && lane->in_flight < lane->depth && lane->engine->bound) {
+  if (has_room(lane) && engine->bound && !is_anything_waiting(engine)) {
     (void)run(lane, req);
     return;
   }
   req->state_ = STATE_WAITING;
   uvdio__list_append(&lane->waiting, req);
-  if (!lane->engine->bound) {
-    uvdio__engine_wake(lane->engine);
+  if (has_room(lane) && !engine->in_turn) {
+    uvdio__engine_wake(engine);
   }
 }
 
@@ -324,9 +339,9 @@ static void pump(uvdio_t* engine) {
   unsigned i;
 
   assert(engine->in_turn && engine->bound);
+  fill(engine);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
-    fill(lane);
     if (lane->unflushed > 0) {
       lane->backend->flush(lane);
     }
@@ -352,11 +367,11 @@ static int has_work(const uvdio_t* engine) {
 
   for (i = 0; i < engine->lane_count; i++) {
     const uvdio__lane_t* lane = &engine->lanes[i];
-    if (lane->unflushed > 0 || (lane->waiting.head != NULL && lane->in_flight < lane->depth)) {
+    if (lane->unflushed > 0 || (lane->waiting.head != NULL && has_room(lane))) {
       return 1;
     }
   }
-  return engine->completed.head != NULL;
+  return engine->completed.head != NULL || engine->woken;
 }
 
 /* The loop's thread is known for sure only while the loop runs: that is when the engine is bound to it. */
@@ -640,7 +655,8 @@ static int init_auto(uvdio_t* engine, unsigned depth) {
   return error;
 }
 
-static int init_lanes(uvdio_t* engine, uvdio_backend_t kind, unsigned depth) {
+static int init_lanes(uvdio_t* engine, uvdio_backend_t kind) {
+  unsigned depth = engine->depth;
   int error;
 
   if (kind == UVDIO_BACKEND_AUTO) {
@@ -673,6 +689,7 @@ static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
   uvdio__os_watch_forks();
   engine->generation = uvdio__os_fork_generation();
   engine->loop = loop;
+  engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
   engine->callbacks_per_turn = options->callbacks_per_turn == 0 ? CALLBACKS_PER_TURN_DEFAULT
                                                                 : options->callbacks_per_turn;
   for (i = 0; i < LANES; i++) {
@@ -715,7 +732,7 @@ int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options) {
     error = read_environment(&kind, engine->reason, sizeof(engine->reason));
   }
   if (error == 0) {
-    error = init_lanes(engine, kind, options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth);
+    error = init_lanes(engine, kind);
     say_who_asked(engine, options->backend, kind);
   }
   if (error != 0) {

@@ -257,28 +257,21 @@ void uvdio__file_request_done(uvdio_req_t* req) {
  */
 
 /* What every operation on an open file asks first. */
-static int check(const uvdio_file_t* file, const uvdio_req_t* req) {
+static int check(const uvdio_file_t* file, const uvdio_req_t* req, int is_change) {
   int error;
 
   if (file == NULL || req == NULL) {
     return UV_EINVAL;
   }
-  if (file->stamp_ != uvdio__stamp_of(file)) {
+  if (file->stamp_ != uvdio__stamp_of(file) || file->state_ != FILE_OPEN ||
+      (is_change && (file->flags_ & UVDIO_RDWR) == 0)) {
     return UV_EBADF;
   }
   error = uvdio__engine_check(file->engine_);
   if (error != 0) {
     return error;
   }
-  if (file->state_ != FILE_OPEN) {
-    return UV_EBADF;
-  }
   return uvdio__is_pending(req) ? UV_EBUSY : 0;
-}
-
-/* And what every change and every sync asks next. */
-static int check_writable(const uvdio_file_t* file) {
-  return (file->flags_ & UVDIO_RDWR) == 0 ? UV_EBADF : 0;
 }
 
 static void prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op) {
@@ -384,7 +377,7 @@ static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset, 
 
 static int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                      unsigned char flags, uvdio_io_cb cb) {
-  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req);
+  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req, 0);
 
   if (error == 0) {
     error = check_transfer(file, buf, offset, buf->cap);
@@ -409,11 +402,8 @@ int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
 
 int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                 uvdio_io_cb cb) {
-  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req);
+  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req, 1);
 
-  if (error == 0) {
-    error = check_writable(file);
-  }
   if (error == 0) {
     error = check_transfer(file, buf, offset, buf->len);
   }
@@ -428,7 +418,7 @@ int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t
 }
 
 static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_cb cb) {
-  int error = check(file, req);
+  int error = check(file, req, 0);
 
   if (error == 0) {
     error = file->latch_;
@@ -452,7 +442,7 @@ int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
 }
 
 int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
-  int error = check(file, req);
+  int error = check(file, req, 0);
 
   if (error != 0) {
     return error;
@@ -463,11 +453,8 @@ int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
 
 static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t length,
                          uvdio_cb cb) {
-  int error = check(file, req);
+  int error = check(file, req, 1);
 
-  if (error == 0) {
-    error = check_writable(file);
-  }
   if (error == 0 && length > INT64_MAX) {
     error = UVDIO_EOVERFLOW;
   }
@@ -564,7 +551,7 @@ static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
 }
 
 int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
-  int error = check(file, req);
+  int error = check(file, req, 0);
 
   if (error != 0) {
     return error;

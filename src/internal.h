@@ -53,6 +53,7 @@ struct uvdio_s {
   int woken;       /* by a backend: lanes have to be reaped before the loop sleeps, requests pending or not */
   int idling;      /* the idle handle is active */
   int referenced;  /* the check handle keeps the loop alive */
+  unsigned depth; /* requests with all backends together */
   unsigned handles_closing;
   unsigned callbacks_per_turn;
   uvdio__lane_t lanes[LANES];

@@ -17,6 +17,8 @@
 #define UVDIO__TRAIT_NO_NOWAIT 1u   /* a ring would send every request to the kernel's workers */
 #define UVDIO__TRAIT_ODD_SHORTS 2u  /* a short read need not mean the end of the file (FUSE, network) */
 
+#define UVDIO__TRAIT_SYNC_WRITES 4u /* UVDIO_DSYNC takes a sync after each write: the system's own does less */
+
 /* The steps of an open, in the order in which they come. Only Linux takes them one by one. */
 typedef enum {
   UVDIO__OPEN_DIRECT = 0, /* open with direct I/O */

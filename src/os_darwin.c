@@ -7,9 +7,8 @@
  *
  * What durable means here: write(2), fsync(2) and O_DSYNC all end at the drive, which may still hold the data in a
  * cache that does not survive a power cut. Only F_FULLFSYNC empties that cache (fsync(2), fcntl(2)). So both
- * kinds of sync use it, and UVDIO_DSYNC, which is O_DSYNC, promises less than it does on Linux: the write
- * survives a crash of the program and of the system. Who needs it to survive a power cut calls
- * uvdio_sync_data() after it.
+ * kinds of sync use it, and a file that is UVDIO_DSYNC gets one after each write (UVDIO__TRAIT_SYNC_WRITES), because
+ * O_DSYNC alone would promise less than it does on Linux.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -236,6 +235,7 @@ static int learn_file(uvdio__opening_t* opening) {
     error = leave_cache(opening);
   }
   if (error == 0) {
+    opening->traits |= (opening->flags & UVDIO_DSYNC) != 0 ? UVDIO__TRAIT_SYNC_WRITES : 0;
     name_filesystem(opening);
   }
   if (error == 0 && (opening->flags & UVDIO_TRUNCATE) != 0) {

@@ -147,18 +147,28 @@ static int64_t ask_end(const uvdio_req_t* req) {
   return (uint64_t)size > req->offset_ + req->transferred ? UVDIO_ESHORTREAD : 0;
 }
 
+static int64_t perform_write(const uvdio_file_t* file, const char* base, size_t length,
+                             uint64_t offset) {
+  int64_t written = uvdio__os_write(file->handle_.descriptor, base, length, offset);
+
+  if (written > 0 && (file->traits_ & UVDIO__TRAIT_SYNC_WRITES) != 0) {
+    int error = uvdio__os_sync(file->handle_.descriptor, 1);
+    return error != 0 ? error : written;
+  }
+  return written;
+}
+
 static int64_t perform_transfer(uvdio_req_t* req) {
-  intptr_t descriptor = req->file->handle_.descriptor;
   char* base = req->buf_.base + req->transferred;
   uint64_t offset = req->offset_ + req->transferred;
 
   if (req->op == UVDIO_OP_WRITE) {
-    return uvdio__os_write(descriptor, base, uvdio__request_rest(req), offset);
+    return perform_write(req->file, base, uvdio__request_rest(req), offset);
   }
   if ((req->flags_ & REQ_ASK_END) != 0) {
     return ask_end(req);
   }
-  return uvdio__os_read(descriptor, base, uvdio__request_rest(req), offset);
+  return uvdio__os_read(req->file->handle_.descriptor, base, uvdio__request_rest(req), offset);
 }
 
 int64_t uvdio__request_perform(uvdio_req_t* req) {
