@@ -192,7 +192,7 @@ static int enter_namespace(char why[PLACE_WHY_MAX]) {
   if (unshare(CLONE_NEWNS) != 0) {
     return give_up(why, "unshare(CLONE_NEWNS)", strerror(errno));
   }
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+  if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) {
     return give_up(why, "mount(MS_PRIVATE)", strerror(errno));
   }
   return 0;
