@@ -49,6 +49,7 @@ not_ok() {
 
 skip() {
   count=$((count + 1))
+  echo "SKIP: $2"
   echo "ok $count # SKIP $1: $2"
 }
 
