@@ -489,7 +489,8 @@ UVDIO_EXTERN int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_
  * (which may be null) is called; then `dio` is freed. From `cb` on no file of this engine is open and
  * none of its handles is left on the loop. There is no synchronous form.
  * In a forked child, after uv_loop_fork(), it gives everything back: pending requests end with
- * UVDIO_EFORK and the parent notices nothing.
+ * UVDIO_EFORK and the parent notices nothing. What libuv's threadpool had in hand at the fork keeps the child's loop
+ * alive for good, and a little memory with it: libuv has no means of dropping it.
  * Errors: UV_EINVAL (null), UV_EBADF (closing already), UVDIO_ETHREAD. */
 UVDIO_EXTERN int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb);
 
@@ -669,7 +670,9 @@ struct uvdio_file_s {
   uint64_t pending_; /* accepted and without an outcome, but for the close */
   uint64_t sequence_;
   uvdio_list_t_ order_; /* changes not yet done, oldest first, by their order links */
-  uvdio_list_t_ held_;  /* syncs that wait for older changes, oldest first */
+  uvdio_list_t_ held_;  /* syncs that wait for older changes or an earlier sync, oldest first */
+  uvdio_list_t_ riders_; /* syncs that share the outcome of syncing_ */
+  uvdio_req_t* syncing_;
   uvdio_req_t* closer_;
   int direct_;
   uvdio_align_source_t align_source_;
@@ -720,7 +723,8 @@ UVDIO_EXTERN int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* 
  * A sync that fails latches the file: the kernel may have dropped what it could not write and would call the
  * next sync a success (Rebello et al., ATC 2020), so later changes and syncs fail with the same
  * error until the file is reopened.
- * Errors returned: the checks above; UV_EBUSY for the synchronous form while changes are in flight.
+ * One sync of a file runs at a time, and those that gather meanwhile share the next one.
+ * Errors returned: the checks above; UV_EBUSY for the synchronous form while changes or syncs are in flight.
  * Errors delivered: the system's (UV_EIO, UV_ENOSPC, ...); UV_ECANCELED (not started: no latch). */
 UVDIO_EXTERN int uvdio_sync_data(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 

@@ -55,12 +55,11 @@ static int check_options(const uvdio_arena_options_t* options, size_t frame_size
 
 /* Guards every frame, or makes every guard accessible again. Stops at the first that the system refuses. */
 static int protect_guards(uvdio_arena_t* arena, int accessible) {
-  size_t guard = arena->stride - arena->frame_size;
+  size_t page = uvdio__os_page_size();
   size_t i;
 
-  for (i = 0; i < arena->frame_count; i++) {
-    char* end = arena->base + i * arena->stride + arena->frame_size;
-    int error = uvdio__os_protect(end, guard, accessible);
+  for (i = 1; i <= arena->frame_count; i++) {
+    int error = uvdio__os_protect(arena->base + i * arena->stride - page, page, accessible);
     if (error != 0) {
       return error;
     }
@@ -119,6 +118,16 @@ static int allocate_memory(uvdio_arena_t* arena) {
   return apply_flags(arena);
 }
 
+/* The guard of a frame is the last page of its stride. */
+static size_t stride_of(const uvdio_arena_options_t* options, size_t frame_size) {
+  size_t page = uvdio__os_page_size();
+
+  if ((options->flags & UVDIO_ARENA_GUARD_PAGES) == 0) {
+    return frame_size;
+  }
+  return ((frame_size + page - 1) & ~(page - 1)) + page;
+}
+
 int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_options_t* options) {
   uvdio_arena_t* fresh;
   size_t frame_size;
@@ -133,10 +142,7 @@ int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_options_t* optio
   if (error != 0) {
     return error;
   }
-  stride = frame_size;
-  if ((options->flags & UVDIO_ARENA_GUARD_PAGES) != 0) {
-    stride += uvdio__os_page_size();
-  }
+  stride = stride_of(options, frame_size);
   if (stride < frame_size || options->frame_count > (size_t)PTRDIFF_MAX / stride) {
     return UVDIO_EOVERFLOW;
   }

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,7 @@ typedef struct ring_s {
 } ring_t;
 
 typedef struct probe_s {
-  unsigned flags;
+  size_t step; /* of the ladder */
   uint64_t supported;
 } probe_t;
 
@@ -114,7 +115,7 @@ static void explain_failure(int error, const char* call, char* reason, size_t si
       (void)getrlimit(RLIMIT_MEMLOCK, &limit);
       (void)snprintf(reason, size,
                      "%s ran out of memory (ENOMEM): raise the limit on locked memory (ulimit -l, now "
-                     "%llu KiB) or ask for a smaller depth",
+                     "%llu KiB; rings closed a moment ago still count) or ask for a smaller depth",
                      call, (unsigned long long)limit.rlim_cur / 1024);
       break;
     case UV_EMFILE:
@@ -180,13 +181,13 @@ static uint64_t supported_ops(struct io_uring* ring) {
   return supported;
 }
 
-static int try_flags(unsigned flags, int event, probe_t* probe, const char** call) {
+static int try_step(size_t step, int event, probe_t* probe, const char** call) {
   struct io_uring_params params;
   struct io_uring ring;
   int error;
 
   memset(&params, 0, sizeof(params));
-  params.flags = flags;
+  params.flags = flag_ladder[step].flags;
   *call = "io_uring_setup";
   error = io_uring_queue_init_params(4, &ring, &params);
   if (error < 0) {
@@ -194,17 +195,22 @@ static int try_flags(unsigned flags, int event, probe_t* probe, const char** cal
   }
   error = round_trip(&ring, event, call);
   if (error == 0) {
-    probe->flags = flags;
+    probe->step = step;
     probe->supported = supported_ops(&ring);
   }
   io_uring_queue_exit(&ring);
   return error;
 }
 
+static void describe(const probe_t* probe, char* reason, size_t size) {
+  struct utsname kernel;
+  (void)snprintf(reason, size, "io_uring works here (Linux %s: %s)", kernel_release(&kernel),
+                 flag_ladder[probe->step].words);
+}
+
 static int probe_ring(probe_t* probe, char* reason, size_t size) {
   const uint64_t needed = UINT64_C(1) << IORING_OP_READ | UINT64_C(1) << IORING_OP_WRITE;
   const char* call = "eventfd";
-  struct utsname kernel;
   int error = UV_EINVAL;
   size_t i;
   int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -215,7 +221,7 @@ static int probe_ring(probe_t* probe, char* reason, size_t size) {
     return error;
   }
   for (i = 0; i < LADDER_LENGTH && error == UV_EINVAL; i++) {
-    error = try_flags(flag_ladder[i].flags, event, probe, &call);
+    error = try_step(i, event, probe, &call);
   }
   (void)close(event);
   if (error == 0 && (probe->supported & needed) != needed) {
@@ -226,9 +232,32 @@ static int probe_ring(probe_t* probe, char* reason, size_t size) {
     explain_failure(error, call, reason, size);
     return error;
   }
-  (void)snprintf(reason, size, "io_uring works here (Linux %s: %s)", kernel_release(&kernel),
-                 flag_ladder[i - 1].words);
+  describe(probe, reason, size);
   return 0;
+}
+
+/* What the first engine found out holds for all: flags and operations are the kernel's. That saves a ring per
+ * engine, and its share of the locked memory, which the kernel takes back late. A refusal is not kept. The index into
+ * the ladder, plus one, is published last. */
+static atomic_size_t known_step;
+static _Atomic uint64_t known_ops;
+
+static int probe_once(probe_t* probe, char* reason, size_t size) {
+  size_t step = atomic_load_explicit(&known_step, memory_order_acquire);
+  int error;
+
+  if (step > 0) {
+    probe->step = step - 1;
+    probe->supported = atomic_load_explicit(&known_ops, memory_order_relaxed);
+    describe(probe, reason, size);
+    return 0;
+  }
+  error = probe_ring(probe, reason, size);
+  if (error == 0) {
+    atomic_store_explicit(&known_ops, probe->supported, memory_order_relaxed);
+    atomic_store_explicit(&known_step, probe->step + 1, memory_order_release);
+  }
+  return error;
 }
 
 int uvdio__ring_probe(char* reason, size_t size) {
@@ -245,7 +274,7 @@ static int create_ring(ring_t* state, const probe_t* probe, unsigned depth) {
   int result;
 
   memset(&params, 0, sizeof(params));
-  params.flags = probe->flags | IORING_SETUP_R_DISABLED;
+  params.flags = flag_ladder[probe->step].flags | IORING_SETUP_R_DISABLED;
   result = io_uring_queue_init_params(depth, &state->ring, &params);
   if (result < 0) {
     return uv_translate_sys_error(-result);
@@ -288,7 +317,7 @@ static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
   const char* call;
   probe_t probe;
   ring_t* state;
-  int error = probe_ring(&probe, reason, size);
+  int error = probe_once(&probe, reason, size);
 
   if (error != 0) {
     return error;
@@ -576,9 +605,12 @@ static void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
   int next;
 
-  if (result == UV_EINTR && !req->cancelled_) {
-    uvdio__lane_again(lane, req);
-    return;
+  if (result == UV_EINTR) {
+    if (!req->cancelled_) {
+      uvdio__lane_again(lane, req);
+      return;
+    }
+    result = UV_ECANCELED;
   }
   if (result == UV_EAGAIN) {
     uvdio__lane_punt(lane, req);

@@ -18,6 +18,9 @@
 #include "memory.h"
 
 #define CALLBACKS_PER_TURN_DEFAULT 256
+/* Rounds of calling back, flushing and reaping within one turn. A bound for a kernel that has nothing to give and
+ * says that it has; ordinary turns take a few. */
+#define PASSES_PER_TURN 64
 /* More works than libuv has threads for (UV_THREADPOOL_SIZE is at most 1024) only stand in its queue. */
 #define POOL_DEPTH_MAX 1024
 
@@ -213,6 +216,17 @@ void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
   }
 }
 
+void uvdio__engine_queue(uvdio_req_t* req) {
+  uvdio__lane_t* lane = req->file->lane_;
+
+  req->lane_ = lane;
+  req->state_ = STATE_WAITING;
+  uvdio__list_append(&lane->waiting, req);
+  if (has_room(lane) && !lane->engine->in_turn) {
+    uvdio__engine_wake(lane->engine);
+  }
+}
+
 static int is_anything_waiting(const uvdio_t* engine) {
   return engine->lanes[LANE_MAIN].waiting.head != NULL ||
          engine->lanes[LANE_POOL].waiting.head != NULL;
@@ -226,19 +240,15 @@ void uvdio__engine_start(uvdio_req_t* req) {
   req->lane_ = lane;
   if (has_room(lane) && engine->bound && !is_anything_waiting(engine)) {
     (void)run(lane, req);
-    return;
-  }
-  req->state_ = STATE_WAITING;
-  uvdio__list_append(&lane->waiting, req);
-  if (has_room(lane) && !engine->in_turn) {
-    uvdio__engine_wake(engine);
+  } else {
+    uvdio__engine_queue(req);
   }
 }
 
 void uvdio__engine_complete(uvdio_req_t* req) {
-  uvdio__file_request_done(req);
   req->state_ = STATE_COMPLETED;
-  uvdio__list_append(&req->engine_->completed, req);
+  uvdio__list_append(&req->engine_->completed, req); /* First: what shares its outcome is called back after it. */
+  uvdio__file_request_done(req);
   if (!req->engine_->in_turn) {
     uvdio__engine_wake(req->engine_);
   }
@@ -266,9 +276,6 @@ int uvdio_cancel(uvdio_req_t* req) {
   if (req->state_ == STATE_RUNNING) {
     lane->backend->cancel(lane, req);
     return 0;
-  }
-  if (req->op == UVDIO_OP_OPEN && uvdio__opening_of(req)->descriptor >= 0) {
-    return 0; /* Half open: it goes on to its end, which is near. */
   }
   if (req->state_ == STATE_HELD) {
     uvdio__file_unhold(req);
@@ -309,12 +316,19 @@ static void call_back(uvdio_t* engine, uvdio_req_t* req) {
   }
 }
 
+/* Whether the engine came by a fork and nobody has asked to close it: then it stays as it is, because what it has in
+ * flight is the parent's. */
+static int is_asleep(const uvdio_t* engine) {
+  return uvdio__engine_is_forked(engine) && !engine->closing;
+}
+
 /* Calls back for what is completed, `budget` times at most. Returns how often. */
 static unsigned dispatch(uvdio_t* engine, unsigned budget) {
   unsigned called = 0;
   uvdio_req_t* req;
 
-  while (called < budget && (req = uvdio__list_shift(&engine->completed)) != NULL) {
+  while (called < budget && !is_asleep(engine) &&
+         (req = uvdio__list_shift(&engine->completed)) != NULL) {
     call_back(engine, req);
     called++;
   }
@@ -334,11 +348,14 @@ static void count_callbacks(uvdio_stats_t* stats, unsigned called) {
  * Turns of the loop
  */
 
-/* Starts what waits and sends on what was collected. */
+/* Starts what waits and sends on what was collected. A forked child shares its lanes with the parent, and keeps out. */
 static void pump(uvdio_t* engine) {
   unsigned i;
 
   assert(engine->in_turn && engine->bound);
+  if (uvdio__engine_is_forked(engine)) {
+    return;
+  }
   fill(engine);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
@@ -353,6 +370,9 @@ static int reap(uvdio_t* engine) {
   int again = 0;
   unsigned i;
 
+  if (uvdio__engine_is_forked(engine)) {
+    return 0;
+  }
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
     if (lane->backend->reap != NULL) {
@@ -374,12 +394,16 @@ static int has_work(const uvdio_t* engine) {
   return engine->completed.head != NULL || engine->woken;
 }
 
-/* The loop's thread is known for sure only while the loop runs: that is when the engine is bound to it. */
-static void begin_turn(uvdio_t* engine) {
+/* The loop's thread is known for sure only while the loop runs. */
+static void bind_thread(uvdio_t* engine) {
   if (!engine->bound) {
     engine->thread = uv_thread_self();
     engine->bound = 1;
   }
+}
+
+static void begin_turn(uvdio_t* engine) {
+  bind_thread(engine);
   engine->in_turn = 1;
 }
 
@@ -399,12 +423,6 @@ static void end_turn(uvdio_t* engine) {
 
 static void close_if_drained(uvdio_t* engine);
 
-/* Whether the engine came by a fork and nobody has asked to close it: then it stays as it is, because what it has in
- * flight is the parent's. */
-static int is_asleep(const uvdio_t* engine) {
-  return uvdio__engine_is_forked(engine) && !engine->closing;
-}
-
 static void on_idle(uv_idle_t* handle) {
   uvdio_t* engine = handle->data;
 
@@ -419,9 +437,11 @@ static void on_idle(uv_idle_t* handle) {
 }
 
 /* Calls back until nothing is completed or the turn has had its share. A flush waits for the last callback at hand,
- * unless a batch is full before, and what the flushes brought back is taken along. */
+ * unless a batch is full before, and what the flushes brought back is taken along. Whoever has to be asked again after
+ * that is asked in the next turn, for which the loop does not sleep. */
 static void run_callbacks(uvdio_t* engine) {
   unsigned left = engine->callbacks_per_turn;
+  unsigned passes = PASSES_PER_TURN;
   int again;
 
   do {
@@ -431,7 +451,8 @@ static void run_callbacks(uvdio_t* engine) {
       pump(engine);
       again |= reap(engine);
     }
-  } while (again || (engine->completed.head != NULL && left > 0));
+  } while (left > 0 && --passes > 0 && (again || engine->completed.head != NULL));
+  engine->woken = again;
   count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
 }
 
@@ -439,10 +460,10 @@ static void on_check(uv_check_t* handle) {
   uvdio_t* engine = handle->data;
   int idle = engine->stats.pending == 0 && !engine->closing && !engine->woken;
 
+  bind_thread(engine);
   if (idle || engine->torn_down || is_asleep(engine)) {
     return;
   }
-  engine->woken = 0;
   begin_turn(engine);
   run_callbacks(engine);
   end_turn(engine);

@@ -4,8 +4,13 @@
  *
  *   - A sync is held while a change that was submitted before it has no outcome. file->order_ lists those
  *     changes, oldest first, so that the first one tells which syncs may go.
+ *   - One sync runs at a time (file->syncing_). The kernel reports a lost write-back once, to one caller; two at a time
+ *     could not know from each other. Syncs that could start as well ride along (file->riders_) and share its outcome.
  *   - A close is held while anything has no outcome (file->pending_).
  *   - A sync that failed latches the file.
+ *
+ * An outcome starts nothing by itself: what it sets free is queued, and the engine starts it later. So nothing
+ * recurses, however much was held.
  */
 #include <assert.h>
 #include <string.h>
@@ -58,29 +63,74 @@ static int is_covered(const uvdio_file_t* file, const uvdio_req_t* sync) {
   return file->order_.head == NULL || file->order_.head->sequence_ > sync->sequence_;
 }
 
-static void start_covered_syncs(uvdio_file_t* file) {
-  while (file->held_.head != NULL && is_covered(file, file->held_.head)) {
-    uvdio__engine_start(uvdio__list_shift(&file->held_));
+/* Whether `rider` is satisfied by what `leader` does. */
+static int is_included(const uvdio_req_t* leader, const uvdio_req_t* rider) {
+  return leader->op == UVDIO_OP_SYNC_ALL || rider->op == UVDIO_OP_SYNC_DATA;
+}
+
+/* Starts the oldest held sync if it may go, and takes along those that it covers. */
+static void start_covered_sync(uvdio_file_t* file) {
+  uvdio_req_t* leader = file->held_.head;
+
+  if (leader == NULL || file->syncing_ != NULL || !is_covered(file, leader)) {
+    return;
   }
+  uvdio__list_remove(&file->held_, leader);
+  file->syncing_ = leader;
+  while (file->held_.head != NULL && is_covered(file, file->held_.head) &&
+         is_included(leader, file->held_.head)) {
+    uvdio_req_t* rider = uvdio__list_shift(&file->held_);
+    rider->flags_ |= REQ_RIDING;
+    uvdio__list_append(&file->riders_, rider);
+  }
+  uvdio__engine_queue(leader);
+}
+
+/* The leader has an outcome. A cancelled one has done nothing: its riders are held again. */
+static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
+  uvdio_req_t* rider;
+
+  assert(file->syncing_ == leader);
+  if (leader->result == UV_ECANCELED) {
+    while (file->riders_.tail != NULL) {
+      rider = file->riders_.tail;
+      uvdio__list_remove(&file->riders_, rider);
+      rider->flags_ &= (unsigned char)~REQ_RIDING;
+      uvdio__list_prepend(&file->held_, rider);
+    }
+  }
+  while ((rider = uvdio__list_shift(&file->riders_)) != NULL) {
+    rider->result = leader->result;
+    uvdio__engine_complete(rider);
+  }
+  file->syncing_ = NULL; /* Last: as long as it is set, no other sync starts and takes riders along. */
 }
 
 void uvdio__file_unhold(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
   assert(req->state_ == STATE_HELD && uvdio__is_sync(req->op));
-  uvdio__list_remove(&req->file->held_, req);
+  uvdio__list_remove((req->flags_ & REQ_RIDING) != 0 ? &file->riders_ : &file->held_, req);
 }
 
-void uvdio__file_fail_held(uvdio_file_t* file, int error) {
+static void fail_list(uvdio__list_t* list, int error) {
   uvdio_req_t* req;
 
-  while ((req = uvdio__list_shift(&file->held_)) != NULL) {
+  while ((req = uvdio__list_shift(list)) != NULL) {
     req->result = error;
     uvdio__engine_complete(req);
   }
-  req = file->closer_;
-  if (req != NULL) {
+}
+
+void uvdio__file_fail_held(uvdio_file_t* file, int error) {
+  uvdio_req_t* closer = file->closer_;
+
+  fail_list(&file->held_, error);
+  fail_list(&file->riders_, error);
+  if (closer != NULL) {
     file->closer_ = NULL;
-    req->result = error;
-    uvdio__engine_complete(req);
+    closer->result = error;
+    uvdio__engine_complete(closer);
   }
 }
 
@@ -110,7 +160,7 @@ static void pick_lane(uvdio_file_t* file) {
   }
 }
 
-static void file_opened(uvdio_file_t* file, const uvdio__opening_t* opening) {
+static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
   size_t memory = pick_align(opening, opening->memory_align);
   size_t offset = pick_align(opening, opening->offset_align);
 
@@ -125,6 +175,7 @@ static void file_opened(uvdio_file_t* file, const uvdio__opening_t* opening) {
   file->align_source_ = opening->align_source;
   file->filesystem_ = opening->filesystem;
   file->state_ = FILE_OPEN;
+  opening->descriptor = -1; /* the file's from here on */
   pick_lane(file);
 }
 
@@ -174,9 +225,13 @@ static uvdio__opening_t* make_opening(const char* path, unsigned flags, int mode
   return opening;
 }
 
+/* Whatever ended the open, a descriptor that no file has taken is closed here. */
 static void free_opening(uvdio_req_t* req) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
 
+  if (opening->descriptor != -1) {
+    (void)uvdio__os_close(opening->descriptor);
+  }
   req->args_ = NULL;
   uvdio__free(opening, sizeof(*opening) + strlen(opening->path) + 1, UVDIO__STRUCT_ALIGN);
 }
@@ -190,8 +245,14 @@ static void apply_open(uvdio_req_t* req) {
   free_opening(req);
 }
 
-/* The kernel reports a failed write-back once, and to one caller: whoever else was waiting is told by the
- * latch, even where the system called it a success. */
+/* Whether the error of a durable write may mean that something written earlier was lost as well. */
+static int is_lost_write(const uvdio_req_t* req) {
+  return req->op == UVDIO_OP_WRITE &&
+         (req->result == UV_EIO || (req->file->traits_ & UVDIO__TRAIT_SYNC_WRITES) != 0);
+}
+
+/* Whatever was to be durable and comes after the first failure is told of that, even where the system called it a
+ * success. */
 static void apply_latch(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
   int durable = uvdio__is_sync(req->op) ||
@@ -202,9 +263,18 @@ static void apply_latch(uvdio_req_t* req) {
   }
   if (file->latch_ != 0) {
     req->result = file->latch_;
-  } else if (req->result < 0 && (uvdio__is_sync(req->op) || req->result == UV_EIO)) {
+  } else if (req->result < 0 && (uvdio__is_sync(req->op) || is_lost_write(req))) {
     file->latch_ = (int)req->result;
   }
+}
+
+static void apply_close(uvdio_req_t* req) {
+  const uvdio__lane_t* lane = req->file->lane_;
+
+  if (req->result == UVDIO_EFORK) {
+    (void)lane->backend->perform(lane, req); /* The parent closes its descriptor; this is the child's. */
+  }
+  forget_file(req->file);
 }
 
 void uvdio__file_apply(uvdio_req_t* req) {
@@ -213,7 +283,7 @@ void uvdio__file_apply(uvdio_req_t* req) {
       apply_open(req);
       break;
     case UVDIO_OP_CLOSE:
-      forget_file(req->file);
+      apply_close(req);
       break;
     case UVDIO_OP_READ:
       req->buf_.len = req->transferred;
@@ -243,12 +313,15 @@ void uvdio__file_request_done(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
     return;
   }
-  start_covered_syncs(file);
+  if (file->syncing_ == req) {
+    end_sync(file, req);
+  }
+  start_covered_sync(file);
   assert(file->pending_ > 0);
   if (--file->pending_ == 0 && file->closer_ != NULL) {
     uvdio_req_t* closer = file->closer_;
     file->closer_ = NULL;
-    uvdio__engine_start(closer);
+    uvdio__engine_queue(closer);
   }
 }
 
@@ -304,6 +377,10 @@ static int run_now(uvdio_req_t* req) {
   return req->result < 0 ? (int)req->result : 0;
 }
 
+static int is_syncing(const uvdio_file_t* file) {
+  return file->syncing_ != NULL || file->held_.head != NULL;
+}
+
 static void hold(uvdio_req_t* req) {
   req->state_ = STATE_HELD;
   req->sequence_ = req->file->sequence_;
@@ -323,9 +400,12 @@ static int submit(uvdio_req_t* req) {
   if (uvdio__is_change(req->op)) {
     order_append(file, req);
   }
-  if (uvdio__is_sync(req->op) && file->order_.head != NULL) {
+  if (!uvdio__is_sync(req->op)) {
+    uvdio__engine_start(req);
+  } else if (file->order_.head != NULL || is_syncing(file)) {
     hold(req);
   } else {
+    file->syncing_ = req;
     uvdio__engine_start(req);
   }
   return 0;
@@ -426,7 +506,7 @@ static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdi
   if (error != 0) {
     return error;
   }
-  if (cb == NULL && file->order_.head != NULL) {
+  if (cb == NULL && (file->order_.head != NULL || is_syncing(file))) {
     return UV_EBUSY;
   }
   prepare(req, file, op);

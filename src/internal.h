@@ -12,7 +12,7 @@
  *   IDLE       the user                            none; the stamp is cleared
  *   WAITING    its lane                            lane->waiting
  *   RUNNING    the backend, its buffer with it     lane->running
- *   HELD       its file (a sync or the close)      file->held, or none for the close
+ *   HELD       its file (a sync or the close)      file->held_ or riders_; none for the close
  *   COMPLETED  the engine                          engine->completed
  *
  * All of it happens on the loop's thread.
@@ -30,6 +30,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 #define REQ_EXACT 1u   /* the end of the file is an error */
 #define REQ_ASK_END 2u /* a doubtful short read: find out whether the file really ends here */
 #define REQ_ORDERED 4u /* on file->order_ */
+#define REQ_RIDING 8u  /* on file->riders_ */
 
 /* uvdio_file_t.state_ */
 #undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
@@ -158,7 +159,10 @@ static inline int uvdio__engine_is_forked(const uvdio_t* engine) {
 /* Counts a request as accepted. Its callback follows. */
 void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req);
 
-/* Starts an accepted request on its lane, or lets it wait there. */
+/* Lets an accepted request wait on its lane; the engine starts it when there is room. */
+void uvdio__engine_queue(uvdio_req_t* req);
+
+/* The same, but starts it at once where nothing stands in the way: for the submitting calls. */
 void uvdio__engine_start(uvdio_req_t* req);
 
 /* Puts a request with an outcome in line for its callback. */

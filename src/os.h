@@ -37,7 +37,7 @@ typedef struct uvdio__opening_s {
   int mode;
 
   uvdio__open_step_t step;
-  intptr_t descriptor; /* valid from UVDIO__OPEN_STAT_FILE on */
+  intptr_t descriptor; /* -1 until there is one; whoever ends the open closes it or takes it over */
   int direct;
   unsigned traits;
   const char* filesystem; /* static text */
@@ -50,13 +50,12 @@ typedef struct uvdio__opening_s {
   } stat;
 } uvdio__opening_t;
 
-/* Goes on with an open from wherever it stands until it is open (0) or failed (the error; nothing stays open). */
+/* Goes on with an open from wherever it stands until it is open (0) or failed (the error; a descriptor may be left). */
 int uvdio__os_open(uvdio__opening_t* opening);
 
 #ifdef __linux__
 /* Takes the result of the present step and moves to the next one. Returns 1 while a step remains, 0 when the
- * file is open, or the error that ends it, after closing the descriptor. Does not block, except in the
- * close of a file that turned out unusable. */
+ * file is open, or the error that ends it. Does not block. */
 int uvdio__linux_open_advance(uvdio__opening_t* opening, int result);
 
 /* Whether what remains of the open, at UVDIO__OPEN_FINISH, may take its time. */

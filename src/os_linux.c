@@ -62,7 +62,7 @@ int uvdio__os_advise_huge(void* memory, size_t size) {
 }
 
 int uvdio__linux_open_flags(const uvdio__opening_t* opening) {
-  int flags = O_CLOEXEC | O_NOCTTY;
+  int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* A FIFO without a writer must not block the open. */
 
   flags |= (opening->flags & UVDIO_RDWR) != 0 ? O_RDWR : O_RDONLY;
   flags |= (opening->flags & UVDIO_CREATE) != 0 ? O_CREAT : 0;
@@ -137,9 +137,22 @@ static void learn_nowait(uvdio__opening_t* opening) {
   }
 }
 
+/* Takes the file out of non-blocking mode, in which a ring would refuse instead of wait. */
+static int allow_blocking(const uvdio__opening_t* opening) {
+  int flags = fcntl((int)opening->descriptor, F_GETFL);
+
+  if (flags == -1 || fcntl((int)opening->descriptor, F_SETFL, flags & ~O_NONBLOCK) == -1) {
+    return last_error();
+  }
+  return 0;
+}
+
 static int learn_file(uvdio__opening_t* opening) {
   int error = check_kind(stat_of(opening));
 
+  if (error == 0) {
+    error = allow_blocking(opening);
+  }
   if (error == 0) {
     error = learn_alignment(opening);
   }
@@ -173,7 +186,7 @@ static int after_stat_path(const uvdio__opening_t* opening, int result) {
   return error != 0 ? error : UVDIO_ENODIRECT;
 }
 
-static int advance(uvdio__opening_t* opening, int result) {
+int uvdio__linux_open_advance(uvdio__opening_t* opening, int result) {
   switch (opening->step) {
     case UVDIO__OPEN_DIRECT:
       return after_direct_open(opening, result);
@@ -193,16 +206,6 @@ static int advance(uvdio__opening_t* opening, int result) {
   }
   assert(0 && "an open goes on after its end");
   return UV_EINVAL;
-}
-
-int uvdio__linux_open_advance(uvdio__opening_t* opening, int result) {
-  int next = advance(opening, result);
-
-  if (next < 0 && opening->descriptor >= 0) {
-    (void)close((int)opening->descriptor);
-    opening->descriptor = -1;
-  }
-  return next;
 }
 
 static const char* filesystem_name(long magic) {

@@ -65,13 +65,18 @@ static uvdio__verdict_t finish_with(uvdio_req_t* req, int64_t result) {
   return VERDICT_DONE;
 }
 
+/* What was moved a second time, from an aligned offset on, had arrived before. */
+static void count_arrived(uvdio_req_t* req) {
+  if (req->high_water_ > req->transferred) {
+    req->transferred = req->high_water_;
+  }
+}
+
 /* Interrupted, or turned away for the moment. */
 static uvdio__verdict_t settle_refusal(uvdio_req_t* req, int64_t result) {
-  if (req->cancelled_) {
-    return finish_with(req, UV_ECANCELED);
-  }
-  if (req->retries_ == RETRIES_MAX) {
-    return finish_with(req, result);
+  if (req->cancelled_ || req->retries_ == RETRIES_MAX) {
+    count_arrived(req);
+    return finish_with(req, req->cancelled_ ? UV_ECANCELED : result);
   }
   req->retries_++;
   req->engine_->stats.retried++;
@@ -81,9 +86,7 @@ static uvdio__verdict_t settle_refusal(uvdio_req_t* req, int64_t result) {
 /* Bytes stopped coming. For a read that is the end of the file, unless the filesystem is known to stop
  * elsewhere: then the file's size decides. */
 static uvdio__verdict_t settle_no_progress(uvdio_req_t* req) {
-  if (req->high_water_ > req->transferred) {
-    req->transferred = req->high_water_;
-  }
+  count_arrived(req);
   if (req->op == UVDIO_OP_WRITE) {
     return finish_with(req, UVDIO_ESHORTWRITE);
   }
@@ -101,7 +104,7 @@ static uvdio__verdict_t settle_no_progress(uvdio_req_t* req) {
  * mark tells whether that brought more. */
 static uvdio__verdict_t settle_short(uvdio_req_t* req) {
   size_t arrived = req->transferred;
-  size_t broken = arrived & req->file->offset_mask_;
+  size_t broken = arrived & (req->file->offset_mask_ | req->file->memory_mask_);
   int ends_there = req->op == UVDIO_OP_READ &&
                    (req->file->traits_ & UVDIO__TRAIT_ODD_SHORTS) == 0;
 
@@ -116,9 +119,7 @@ static uvdio__verdict_t settle_short(uvdio_req_t* req) {
 
 static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
   if (result < 0) {
-    if (req->high_water_ > req->transferred) {
-      req->transferred = req->high_water_;
-    }
+    count_arrived(req);
     return finish_with(req, result);
   }
   assert((size_t)result <= req->length_ - req->transferred);
@@ -130,8 +131,10 @@ static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
 }
 
 uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result) {
-  /* A close that was interrupted has closed all the same, and the number may be another file's by now. */
-  if ((result == UV_EINTR || result == UV_EAGAIN) && req->op != UVDIO_OP_CLOSE) {
+  /* A close that was interrupted has closed all the same, and the number may be another file's by now. An open repeats
+   * its own steps; what it ends with is final. */
+  if ((result == UV_EINTR || result == UV_EAGAIN) && req->op != UVDIO_OP_CLOSE &&
+      req->op != UVDIO_OP_OPEN) {
     return settle_refusal(req, result);
   }
   return uvdio__is_transfer(req->op) ? settle_transfer(req, result) : finish_with(req, result);
