@@ -505,7 +505,9 @@ static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
       io_uring_prep_rw(OP_FTRUNCATE, sqe, descriptor, NULL, 0, req->offset_);
       break;
     case UVDIO_OP_PREALLOCATE:
-      io_uring_prep_fallocate(sqe, descriptor, 0, 0, (off_t)req->offset_);
+      /* Not io_uring_prep_fallocate(), whose types change between versions of liburing. */
+      io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, descriptor, NULL, 0, 0);
+      sqe->addr = req->offset_;
       break;
     case UVDIO_OP_CLOSE:
       io_uring_prep_close(sqe, descriptor);
