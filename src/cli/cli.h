@@ -41,6 +41,7 @@ enum {
 int probe_main(int argc, char** argv);
 int copy_main(int argc, char** argv);
 int bench_main(int argc, char** argv);
+int peer_main(int argc, char** argv);
 
 /*
  * Options. Each parser stores the value and returns 0, or says on stderr what is wrong with `text` and
