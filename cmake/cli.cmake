@@ -9,6 +9,13 @@ add_executable(uvdio_cli
   src/cli/copy.c
   src/cli/bench.c
   src/cli/bench_run.c
+  src/cli/child.c
+  src/cli/compare.c
+  src/cli/compare_count.c
+  src/cli/compare_place.c
+  src/cli/compare_plot.c
+  src/cli/compare_report.c
+  src/cli/compare_run.c
   src/cli/meter.c
   src/cli/options.c
   src/cli/peer.c
