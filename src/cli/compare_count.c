@@ -12,7 +12,7 @@
 
 #include "compare.h"
 
-#define COUNT_OPERATIONS 4096
+#define COUNT_OPERATIONS 1024
 #define COUNT_OPERATIONS_PER_DEPTH 32
 
 /* A program that counts, and how to find its figure in what it prints. */
