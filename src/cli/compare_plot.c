@@ -1,7 +1,7 @@
 /*
  * Pictures. The data and the script are written in any case, so that the pictures can be made elsewhere.
  *
- *   KIND.dat        a block of lines for each peer: depth, ops/s, p99, CPU per operation
+ *   KIND.dat        a block of lines for each peer
  *   KIND.gnuplot    the script
  *   KIND-*.png      throughput over depth, p99 over throughput, CPU per operation over depth
  *   results.json    all there is
@@ -46,12 +46,15 @@ static int close_file(const compare_t* compare, FILE* file) {
 }
 
 static void write_peer(const compare_t* compare, FILE* file, work_kind_t kind, size_t peer) {
-  fprintf(file, "# %s: depth, ops/s, p99 in us, CPU us per operation\n", compare->peers[peer]->name);
+  fprintf(file, "# %s: depth, ops/s, p99 in us, CPU us per operation, least and most ops/s\n",
+          compare->peers[peer]->name);
   for (size_t cell = 0; cell < compare->cell_count; cell++) {
     const row_t* row = compare_row(compare, cell, peer);
     if (compare->cells[cell].kind == kind && row->sample_count > 0) {
-      fprintf(file, "%u %g %g %g\n", compare->cells[cell].depth, row_spread(row, SAMPLE_MEMBER(iops)).median,
-              row_spread(row, SAMPLE_MEMBER(p99_us)).median, row_spread(row, SAMPLE_MEMBER(cpu_us_per_op)).median);
+      spread_t iops = row_spread(row, SAMPLE_MEMBER(iops));
+      fprintf(file, "%u %g %g %g %g %g\n", compare->cells[cell].depth, iops.median,
+              row_spread(row, SAMPLE_MEMBER(p99_us)).median, row_spread(row, SAMPLE_MEMBER(cpu_us_per_op)).median,
+              iops.min, iops.max);
     }
   }
   fprintf(file, "\n\n");
@@ -79,6 +82,7 @@ static int has_points(const compare_t* compare, work_kind_t kind, size_t peer, s
   return 0;
 }
 
+/* `columns` ends in the style that suits them. */
 static void write_curve(const compare_t* compare, FILE* file, work_kind_t kind, size_t peer, const char* columns,
                         int first) {
   const char* name = compare->peers[peer]->name;
@@ -86,7 +90,7 @@ static void write_curve(const compare_t* compare, FILE* file, work_kind_t kind, 
   while (style + 1 < CLI_COUNT_OF(styles) && strcmp(styles[style].name, name) != 0) {
     style++;
   }
-  fprintf(file, "%s'%s.dat' index %zu using %s with linespoints lc rgb '%s' dt %d pt %d lw 2 ps 1.3 title '%s'",
+  fprintf(file, "%s'%s.dat' index %zu using %s lc rgb '%s' dt %d pt %d lw 2 ps 1.3 title '%s'",
           first ? "" : ", \\\n  ", work_kind_text(kind), peer, columns, styles[style].colour, styles[style].line,
           styles[style].point, name);
 }
@@ -105,8 +109,14 @@ static void write_picture(const compare_t* compare, FILE* file, work_kind_t kind
 }
 
 static void write_depth_axis(const compare_t* compare, FILE* file) {
-  fprintf(file, "set logscale x 2\nset xlabel 'requests in flight%s'\nset xtics (",
-          compare->params.loops > 1 ? ", of each loop" : "");
+  unsigned least = compare->depths[0];
+  unsigned most = least;
+  for (size_t i = 0; i < compare->depth_count; i++) {
+    least = compare->depths[i] < least ? compare->depths[i] : least;
+    most = compare->depths[i] > most ? compare->depths[i] : most;
+  }
+  fprintf(file, "set logscale x 2\nset xrange [%g:%g]\nset xlabel 'requests in flight%s'\nset xtics (",
+          least / 1.3, most * 1.3, compare->params.loops > 1 ? ", of each loop" : "");
   for (size_t i = 0; i < compare->depth_count; i++) {
     fprintf(file, "%s%u", i > 0 ? ", " : "", compare->depths[i]);
   }
@@ -121,18 +131,18 @@ static int write_script(const compare_t* compare, work_kind_t kind) {
   }
   format_size(block, sizeof block, compare->params.block_size);
   fprintf(file, "set terminal pngcairo size 1000,600 font 'sans,12' background 'white'\n"
-                "set key outside right top\nset grid lc rgb '#DDDDDD'\nset border 3\nset tics nomirror\n");
+                "set key outside right top\nset grid lt 1 lw 1 lc rgb '#E4E4E4'\nset border 3\nset tics nomirror\n");
   fprintf(file, "set title '%s, %s, %s%s'\n", work_kind_text(kind), block, compare->filesystem,
           compare->on_loop_device ? " on a loop device over tmpfs" : "");
   write_depth_axis(compare, file);
-  fprintf(file, "set yrange [0:*]\nset ylabel 'thousand operations per second'\n");
-  write_picture(compare, file, kind, "throughput", "1:($2/1000)", SAMPLE_MEMBER(iops));
+  fprintf(file, "set yrange [0:*]\nset ylabel 'thousand operations per second, and worst and best round'\n");
+  write_picture(compare, file, kind, "throughput", "1:($2/1000):($5/1000):($6/1000) with yerrorlines", SAMPLE_MEMBER(iops));
   fprintf(file, "set logscale y\nset yrange [*:*]\nset ylabel 'CPU time per operation, microseconds'\n");
-  write_picture(compare, file, kind, "cpu", "1:4", SAMPLE_MEMBER(cpu_us_per_op));
+  write_picture(compare, file, kind, "cpu", "1:4 with linespoints", SAMPLE_MEMBER(cpu_us_per_op));
   fprintf(file, "unset logscale x\nset xtics autofreq\nset xrange [0:*]\n"
                 "set xlabel 'thousand operations per second (one point for each depth)'\n"
                 "set ylabel 'latency that 99 %% stayed under, microseconds'\n");
-  write_picture(compare, file, kind, "latency", "($2/1000):3", SAMPLE_MEMBER(p99_us));
+  write_picture(compare, file, kind, "latency", "($2/1000):3 with linespoints", SAMPLE_MEMBER(p99_us));
   return close_file(compare, file);
 }
 
