@@ -21,8 +21,8 @@ static const char usage[] =
     "usage: uvdio bench --compare [OPTIONS] [DIRECTORY]\n"
     "\n"
     "Measures this library side by side with others on the same files, which are made in DIRECTORY (the current\n"
-    "one if none is given) and removed at the end. In each round every peer is measured once, one after the other,\n"
-    "each in a process of its own.\n"
+    "one if none is given) and removed at the end. In each round every peer is measured once, one after the\n"
+    "other, each in a process of its own.\n"
     "\n"
     "  --operation O[,O]  random-read (default), sequential-read, random-write, sequential-write, durable-write\n"
     "                     (in order, O_DSYNC), mixed (random, 70 % reads)\n"
@@ -34,6 +34,7 @@ static const char usage[] =
     "  --loops N          so many loops, each on a thread of its own (1)\n"
     "  --rounds N         so many rounds (5)\n"
     "  --seconds S        length of one measurement (0.5)\n"
+    "  --pin              bind each loop of ring, limit and fio to a processor: less noise at depth 1 (Linux)\n"
     "  --loop-device      on ext4 on a loop device over tmpfs, fast enough for software to matter (Linux, root)\n"
     "  --instructions     count instructions per operation (by valgrind; takes its time)\n"
     "  --no-calls         don't count system calls per operation (by perf or strace)\n"
@@ -267,6 +268,7 @@ enum {
   OPTION_LOOPS,
   OPTION_ROUNDS,
   OPTION_SECONDS,
+  OPTION_PIN,
   OPTION_LOOP_DEVICE,
   OPTION_INSTRUCTIONS,
   OPTION_NO_CALLS,
@@ -286,6 +288,7 @@ static const struct option long_options[] = {
     {"loops", required_argument, NULL, OPTION_LOOPS},
     {"rounds", required_argument, NULL, OPTION_ROUNDS},
     {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"pin", no_argument, NULL, OPTION_PIN},
     {"loop-device", no_argument, NULL, OPTION_LOOP_DEVICE},
     {"instructions", no_argument, NULL, OPTION_INSTRUCTIONS},
     {"no-calls", no_argument, NULL, OPTION_NO_CALLS},
@@ -307,6 +310,9 @@ static int parse_small(const char* option, const char* text, uint64_t max, unsig
 
 static int set_flag(compare_t* compare, int option, const char* value) {
   switch (option) {
+    case OPTION_PIN:
+      compare->params.pin = 1;
+      break;
     case OPTION_LOOP_DEVICE:
       compare->on_loop_device = 1;
       break;

@@ -46,8 +46,8 @@ int child_signal(void);
  * could not be started (UV_ENOENT) and there is nothing to free. */
 int child_run(const char* const* argv, int with_errors, child_t* child);
 
-/* Whether the program can be started and says yes to being asked for its version. `version` receives the first line
- * of its answer. */
+/* Whether the program can be started and answers when asked for its version. `version` receives the first line of
+ * the answer. */
 int child_version(const char* program, const char* option, char* version, size_t size);
 
 /*
@@ -140,7 +140,7 @@ int compare_find(const compare_t* compare, const char* name);
 /* Adds a sentence below the tables, once. */
 void compare_note(compare_t* compare, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Runs one peer once in a cell and stores what it measured. Returns 0; -1 where there is no figure, and a note why. */
+/* Runs one peer once in a cell and stores what it measured. Returns 0, or -1 and a note why there is no figure. */
 int compare_sample(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
 
 /* The command line that has this program run a peer: argv[0] to argv[2], and null. `operations` is 0 for a run by

@@ -1,6 +1,6 @@
 /*
- * System calls and instructions per operation, which don't depend on how busy the machine is. Each is counted in a
- * process of its own that does n operations and in another one that does 2n: the difference, over n, is what an
+ * System calls and instructions per operation, which depend little on how busy the machine is. Each is counted in
+ * a process of its own that does n operations and in another one that does 2n: the difference, over n, is what an
  * operation costs without the cost of starting and ending. No clock is read in these runs.
  *
  *   system calls   perf stat, which disturbs least; else strace, under which a program is slower, so that more
@@ -12,8 +12,11 @@
 
 #include "compare.h"
 
+/* How many operations: enough to fill the depth many times; and for calls, whose number depends on how
+ * completions gather, as many as take this long. */
 #define COUNT_OPERATIONS 1024
 #define COUNT_OPERATIONS_PER_DEPTH 32
+#define COUNT_CALLS_SECONDS 0.15
 
 /* A program that counts, and how to find its figure in what it prints. */
 typedef struct {
@@ -74,15 +77,24 @@ static double run_counter(const counter_t* counter, const char* const* command) 
   if (child_run(argv, 0, &child) != 0) {
     return NAN;
   }
-  double found = child.code == 0 && strstr(child.output, "\"failed\"") == NULL ? counter->find(child.output) : NAN;
+  int failed = child.code != 0 || strstr(child.output, "\"failed\"") != NULL;
+  double found = failed ? NAN : counter->find(child.output);
   free(child.output);
   return found;
 }
 
+static uint64_t operations_to_count(const compare_t* compare, size_t cell, size_t peer, double seconds) {
+  double iops = row_spread(compare_row(compare, cell, peer), SAMPLE_MEMBER(iops)).median;
+  uint64_t least = COUNT_OPERATIONS + (uint64_t)COUNT_OPERATIONS_PER_DEPTH * compare->cells[cell].depth;
+  uint64_t wanted = (uint64_t)(iops * seconds / compare->params.loops);
+  return wanted > least ? wanted : least;
+}
+
 /* Counts per operation of one row. */
-static double count_row(const compare_t* compare, const counter_t* counter, size_t cell, size_t peer) {
+static double count_row(const compare_t* compare, const counter_t* counter, size_t cell, size_t peer,
+                        double seconds) {
   double counts[2] = {NAN, NAN};
-  uint64_t operations = COUNT_OPERATIONS + (uint64_t)COUNT_OPERATIONS_PER_DEPTH * compare->cells[cell].depth;
+  uint64_t operations = operations_to_count(compare, cell, peer, seconds);
   compare_child_environment(compare->peers[peer]);
   for (size_t i = 0; i < 2; i++) {
     const char* argv[4];
@@ -118,10 +130,10 @@ static void count_cell(compare_t* compare, size_t cell, const counter_t* calls, 
       continue;
     }
     if (calls != NULL) {
-      row->system_calls_per_op = count_row(compare, calls, cell, peer);
+      row->system_calls_per_op = count_row(compare, calls, cell, peer, COUNT_CALLS_SECONDS);
     }
     if (instructions != NULL) {
-      row->instructions_per_op = count_row(compare, instructions, cell, peer);
+      row->instructions_per_op = count_row(compare, instructions, cell, peer, 0);
     }
   }
 }

@@ -1,5 +1,5 @@
 /*
- * The files: in a directory of their own, every block written, so that no peer meets a hole or an unwritten extent.
+ * The files: in a directory of their own, every block written, so that no peer meets holes or unwritten extents.
  *
  * With a loop device, that directory is on a filesystem in a file in RAM:
  *
@@ -44,7 +44,7 @@ static char* run_tool(const char* const* argv) {
 }
 
 static int mount_device(place_t* place, const char* device) {
-  const char* const format[] = {"mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0",
+  const char* const format[] = {"mkfs.ext4", "-q", "-F", "-m0", "-Elazy_itable_init=0,lazy_journal_init=0",
                                 device, NULL};
   char* output = run_tool(format);
   if (output == NULL) {
@@ -89,7 +89,8 @@ static int enter_namespace(void) {
   if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0) {
     return CLI_OK;
   }
-  return report_problem("bench", "--loop-device needs a mount namespace, which root may have: %s.", strerror(errno));
+  return report_problem("bench", "--loop-device needs a mount namespace, which root may have: %s.",
+                        strerror(errno));
 }
 
 static int open_device(compare_t* compare) {

@@ -13,7 +13,7 @@
 
 #include "compare.h"
 
-/* Okabe and Ito's colours, which people who don't see all colours can tell apart too. Kin share a colour or are near. */
+/* Okabe and Ito's colours, which people who don't see all colours can tell apart too. Kin share a colour. */
 static const struct {
   const char* name;
   const char* colour;
@@ -131,12 +131,14 @@ static int write_script(const compare_t* compare, work_kind_t kind) {
   }
   format_size(block, sizeof block, compare->params.block_size);
   fprintf(file, "set terminal pngcairo size 1000,600 font 'sans,12' background 'white'\n"
-                "set key outside right top\nset grid lt 1 lw 1 lc rgb '#E4E4E4'\nset border 3\nset tics nomirror\n");
+                "set key outside right top\nset grid lt 1 lw 1 lc rgb '#E4E4E4'\n"
+                "set border 3\nset tics nomirror\n");
   fprintf(file, "set title '%s, %s, %s%s'\n", work_kind_text(kind), block, compare->filesystem,
           compare->on_loop_device ? " on a loop device over tmpfs" : "");
   write_depth_axis(compare, file);
   fprintf(file, "set yrange [0:*]\nset ylabel 'thousand operations per second, and worst and best round'\n");
-  write_picture(compare, file, kind, "throughput", "1:($2/1000):($5/1000):($6/1000) with yerrorlines", SAMPLE_MEMBER(iops));
+  write_picture(compare, file, kind, "throughput", "1:($2/1000):($5/1000):($6/1000) with yerrorlines",
+                SAMPLE_MEMBER(iops));
   fprintf(file, "set logscale y\nset yrange [*:*]\nset ylabel 'CPU time per operation, microseconds'\n");
   write_picture(compare, file, kind, "cpu", "1:4 with linespoints", SAMPLE_MEMBER(cpu_us_per_op));
   fprintf(file, "unset logscale x\nset xtics autofreq\nset xrange [0:*]\n"
@@ -149,7 +151,8 @@ static int write_script(const compare_t* compare, work_kind_t kind) {
 static int write_results(const compare_t* compare) {
   json_t* json = compare_json(compare);
   char* path = path_join(compare->plot, "results.json");
-  int failed = json == NULL || path == NULL || json_dump_file(json, path, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0;
+  size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
+  int failed = json == NULL || path == NULL || json_dump_file(json, path, flags) != 0;
   int code = failed ? report_error("bench", "write", path, UV_EIO) : CLI_OK;
   free(path);
   json_decref(json);

@@ -165,10 +165,11 @@ static void print_heading(const compare_t* compare) {
   uv_utsname_t system;
   char size[16];
   int known = uv_os_uname(&system) == 0;
-  printf("%s%s, %u %s of %s, %u %s, %s %s, %llu rounds of %.2f s\n",
+  printf("%s%s, %u %s of %s, %u %s%s, %s %s, %llu rounds of %.2f s\n",
          compare->on_loop_device ? "loop device over tmpfs, " : "", compare->filesystem, compare->params.files,
          compare->params.files == 1 ? "file" : "files", format_size(size, sizeof size, compare->params.file_size),
-         compare->params.loops, compare->params.loops == 1 ? "loop" : "loops", known ? system.sysname : "system",
+         compare->params.loops, compare->params.loops == 1 ? "loop" : "loops",
+         compare->params.pin ? " (pinned)" : "", known ? system.sysname : "system",
          known ? system.release : "unknown", (unsigned long long)compare->rounds,
          (double)compare->params.duration_ns / 1e9);
 }
@@ -178,8 +179,8 @@ static void print_legend(const compare_t* compare) {
   for (size_t i = 0; i < compare->peer_count; i++) {
     printf("%-11s %s\n", compare->peers[i]->name, compare->peers[i]->text);
   }
-  printf("\nFigures are medians of the rounds, x are medians of the quotients within each round; spread is from the\n"
-         "worst to the best round. CPU is user and system time of all threads, of the kernel's for the ring too.\n");
+  printf("\nFigures are medians of the rounds, x are medians of the quotients within each round; spread is from\n"
+         "the worst to the best round. CPU is user and system time of all threads, the kernel's own too.\n");
   if (*compare->call_counter != '\0') {
     printf("System calls were counted by %s.\n", compare->call_counter);
   }
@@ -261,10 +262,10 @@ static json_t* environment_json(const compare_t* compare) {
   double load[3];
   (void)uv_os_uname(&system);
   uv_loadavg(load);
-  json_t* json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:f}", "uvdio", uvdio_version_string(), "libuv",
-                           uv_version_string(), "system", system.sysname, "kernel", system.release, "machine",
-                           system.machine, "filesystem", compare->filesystem, "loop_device", compare->on_loop_device,
-                           "load", load[0]);
+  json_t* json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:f}", "uvdio", uvdio_version_string(),
+                           "libuv", uv_version_string(), "system", system.sysname, "kernel", system.release, "machine",
+                           system.machine, "filesystem", compare->filesystem, "loop_device",
+                           compare->on_loop_device, "pinned", compare->params.pin, "load", load[0]);
   add_processor(json);
   if (compare_find(compare, "fio-uring") >= 0 && child_version("fio", "--version", version, sizeof version)) {
     json_object_set_new(json, "fio", json_string(version));

@@ -28,11 +28,12 @@ int compare_child_argv(const compare_t* compare, size_t cell, size_t peer, uint6
                        const char* argv[4], char** text) {
   const work_params_t* params = &compare->params;
   json_t* json = json_pack(
-      "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "peer", compare->peers[peer]->name, "directory",
-      params->directory, "operation", work_kind_text(compare->cells[cell].kind), "files", (json_int_t)params->files,
-      "loops", (json_int_t)params->loops, "depth", (json_int_t)compare->cells[cell].depth, "block_size",
-      (json_int_t)params->block_size, "file_size", (json_int_t)params->file_size, "duration_ns",
-      (json_int_t)params->duration_ns, "operations", (json_int_t)operations, "seed", (json_int_t)params->seed);
+      "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "peer", compare->peers[peer]->name,
+      "directory", params->directory, "operation", work_kind_text(compare->cells[cell].kind), "files",
+      (json_int_t)params->files, "loops", (json_int_t)params->loops, "depth",
+      (json_int_t)compare->cells[cell].depth, "block_size", (json_int_t)params->block_size, "file_size", (json_int_t)params->file_size, "duration_ns",
+      (json_int_t)params->duration_ns, "operations", (json_int_t)operations, "seed",
+      (json_int_t)params->seed, "pin", params->pin);
   *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
   json_decref(json);
   argv[0] = compare->program;
@@ -90,7 +91,8 @@ static int sample_child(compare_t* compare, size_t cell, size_t peer, sample_t* 
   char* text;
   child_t child;
   compare_child_environment(compare->peers[peer]);
-  int error = compare_child_argv(compare, cell, peer, 0, argv, &text) != 0 ? UV_ENOMEM : child_run(argv, 1, &child);
+  int error = compare_child_argv(compare, cell, peer, 0, argv, &text);
+  error = error != 0 ? UV_ENOMEM : child_run(argv, 1, &child);
   free(text);
   if (error != 0) {
     compare_note(compare, "%s could not be started: %s.", compare->peers[peer]->name, uvdio_strerror(error));
@@ -147,8 +149,8 @@ static void add_argument(arguments_t* arguments, const char* format, ...) {
   va_end(list);
 }
 
-/* What costs fio time without changing the work is switched off; what our own peers do at each operation, one look
- * at the clock and one at a histogram, stays. */
+/* What costs fio time without changing the work is switched off; what our own peers do at each operation, a look
+ * at the clock and a histogram, stays. */
 static void fio_arguments(const compare_t* compare, size_t cell, size_t peer, arguments_t* arguments) {
   const work_params_t* params = &compare->params;
   const cell_t* here = &compare->cells[cell];
@@ -185,6 +187,11 @@ static void fio_arguments(const compare_t* compare, size_t cell, size_t peer, ar
   }
   if (here->kind == WORK_DURABLE_WRITE) {
     add_argument(arguments, "--sync=dsync");
+  }
+  if (params->pin) {
+    unsigned processors = uv_available_parallelism();
+    add_argument(arguments, "--cpus_allowed=0-%u", (params->loops < processors ? params->loops : processors) - 1);
+    add_argument(arguments, "--cpus_allowed_policy=split");
   }
   if (here->kind == WORK_MIXED) {
     add_argument(arguments, "--rwmixread=70");
@@ -245,7 +252,7 @@ static uint64_t expected_operations(const compare_t* compare, size_t cell, size_
   return count > 16 ? (uint64_t)count : 16;
 }
 
-/* Its only patterns are strides. One of 0.618 of the file visits the blocks in an order that no read-ahead follows. */
+/* Its only patterns are strides. One of 0.618 of the file visits blocks in an order that nothing reads ahead. */
 static uint64_t stride(const compare_t* compare, work_kind_t kind) {
   uint64_t blocks = compare->params.file_size / compare->params.block_size;
   int random = kind == WORK_RANDOM_READ || kind == WORK_RANDOM_WRITE;

@@ -4,6 +4,9 @@
  */
 #include <assert.h>
 #include <fcntl.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,11 +104,26 @@ static void prepare_work(work_t* work, const work_params_t* params, unsigned num
   work->sequence = work->blocks * params->files / params->loops * number;
 }
 
+/* Best effort: a processor that is not ours to use leaves the thread where it is. */
+static void pin_thread(unsigned number) {
+#ifdef __linux__
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(number % uv_available_parallelism(), &set);
+  (void)sched_setaffinity(0, sizeof set, &set);
+#else
+  (void)number;
+#endif
+}
+
 /* Passed by every loop and by the process's first thread: opened, begun, ended. */
 static void run_thread(void* argument) {
   const place_t* place = argument;
   group_t* group = place->group;
   peer_run_t* run = &group->runs[place->number];
+  if (group->params->pin && group->peer->may_pin) {
+    pin_thread(place->number);
+  }
   void* state = group->peer->open(run);
   (void)uv_barrier_wait(&group->barrier);
   int failed = failed_run(group) != NULL;
@@ -258,10 +276,11 @@ static int unpack_params(json_t* json, work_params_t* params) {
   const char* kind = "";
   json_int_t files = 1, loops = 1, depth = 1, block = UVDIO_PAGE_SIZE, size = 0, duration = 0, operations = 0;
   json_int_t seed = 1;
-  int error = json_unpack(json, "{s:s, s:s, s:s, s?I, s?I, s?I, s?I, s:I, s?I, s?I, s?I}", "peer", &params->peer,
-                          "directory", &params->directory, "operation", &kind, "files", &files, "loops", &loops,
+  int pin = 0;
+  int error = json_unpack(json, "{s:s, s:s, s:s, s?I, s?I, s?I, s?I, s:I, s?I, s?I, s?I, s?b}", "peer",
+                          &params->peer, "directory", &params->directory, "operation", &kind, "files", &files, "loops", &loops,
                           "depth", &depth, "block_size", &block, "file_size", &size, "duration_ns", &duration,
-                          "operations", &operations, "seed", &seed);
+                          "operations", &operations, "seed", &seed, "pin", &pin);
   if (error != 0 || work_kind_parse(kind, &params->kind) != 0 || files < 1 || files > WORK_FILES_MAX ||
       loops < 1 || loops > WORK_LOOPS_MAX || depth < 1 || depth > WORK_DEPTH_MAX || block < 1 || size < block) {
     return -1;
@@ -274,6 +293,7 @@ static int unpack_params(json_t* json, work_params_t* params) {
   params->duration_ns = (uint64_t)duration;
   params->operations = (uint64_t)operations;
   params->seed = (uint64_t)seed;
+  params->pin = pin;
   return duration > 0 || operations > 0 ? 0 : -1;
 }
 

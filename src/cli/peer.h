@@ -50,6 +50,7 @@ typedef struct work_params_s {
   uint64_t duration_ns; /* how long; where `operations` is 0 */
   uint64_t operations;  /* how many, of each loop: for counting instructions and calls; no clock is read then */
   uint64_t seed;
+  int pin; /* bind each loop's thread to a processor, where the peer may be */
 } work_params_t;
 
 /* The path of the file with this number. */
@@ -136,6 +137,7 @@ int peer_fail(peer_run_t* run, const char* failure, int error);
 
 typedef struct peer_s {
   const char* name;
+  int may_pin; /* it does all of its work on the loop's thread; a threadpool would inherit the binding */
   void* (*open)(peer_run_t* run);             /* all that is not to be measured; null: see run->error */
   void (*loop)(peer_run_t* run, void* state); /* until work_next says that it is over, and all has ended */
   void (*close)(void* state);

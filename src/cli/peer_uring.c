@@ -162,4 +162,4 @@ static void loop(peer_run_t* run, void* memory) {
   }
 }
 
-const peer_t peer_limit = {"limit", open_state, loop, close_state};
+const peer_t peer_limit = {"limit", 1, open_state, loop, close_state};

@@ -133,4 +133,4 @@ static void loop(peer_run_t* run, void* memory) {
   (void)uv_run(&state->loop, UV_RUN_DEFAULT);
 }
 
-const peer_t peer_uv = {"uv", open_state, loop, close_state};
+const peer_t peer_uv = {"uv", 0, open_state, loop, close_state};

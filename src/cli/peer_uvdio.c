@@ -168,6 +168,6 @@ static void loop(peer_run_t* run, void* memory) {
   }
 }
 
-const peer_t peer_ring = {"ring", open_ring, loop, close_state};
-const peer_t peer_ring_heap = {"ring-heap", open_ring_heap, loop, close_state};
-const peer_t peer_pool = {"pool", open_pool, loop, close_state};
+const peer_t peer_ring = {"ring", 1, open_ring, loop, close_state};
+const peer_t peer_ring_heap = {"ring-heap", 1, open_ring_heap, loop, close_state};
+const peer_t peer_pool = {"pool", 0, open_pool, loop, close_state};
