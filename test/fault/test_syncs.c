@@ -272,18 +272,27 @@ static void leader_that_is_cancelled_with_a_worker_leaves_its_riders(void** stat
 
 struct crowd {
   struct fixture* f;
-  struct top** syncs;
+  struct top** ops;
   unsigned count;
   int failed;
 };
 
-/* Two kinds in turn, so that hardly any can ride along: each starts when the one before it has ended. */
+/* Both kinds of sync in turn, and a write now and then, which the syncs behind it have to wait for. */
+static struct top* submit_nth(struct fixture* f, unsigned i) {
+  static _Alignas(UVDIO_ALIGNMENT) char page[PAGE];
+  uvdio_buf_t view = uvdio_buf_from_slice(page, PAGE);
+  if (i % 5 == 4) {
+    return t_write(op_new(&f->tracker), &f->file, &view, 0);
+  }
+  return submit_sync(f, i % 5 % 2 != 0);
+}
+
 static void end_a_crowd(void* argument) {
   struct crowd* crowd = argument;
   struct fixture* f = crowd->f;
   f->tracker.thread = uv_thread_self();
   for (unsigned i = 0; i < crowd->count; i++) {
-    crowd->syncs[i] = submit_sync(f, i % 2 != 0);
+    crowd->ops[i] = submit_nth(f, i);
   }
   crowd->failed = uv_run(&f->loop, UV_RUN_DEFAULT);
   crowd->failed |= t_engine_close(f->dio, on_engine_closed);
@@ -297,7 +306,7 @@ static void crowd_of_held_syncs_ends_without_recursion(void** state) {
   uv_thread_t thread;
   need_faults();
   fault_fail(CALL_FDATASYNC, 1, FOR_GOOD, EIO);
-  crowd.syncs = test_calloc(crowd.count, sizeof(struct top*));
+  crowd.ops = test_calloc(crowd.count, sizeof(struct top*));
   watch_for_hang("a crowd of syncs");
   assert_int_equal(uv_thread_create_ex(&thread, &options, end_a_crowd, &crowd), 0);
   uv_thread_join(&thread);
@@ -306,16 +315,18 @@ static void crowd_of_held_syncs_ends_without_recursion(void** state) {
   tracker_verdict(&f->tracker);
   assert_int_equal(crowd.failed, 0);
   for (unsigned i = 0; i < crowd.count; i++) {
-    assert_result(crowd.syncs[i], UV_EIO);
+    assert_result(crowd.ops[i], UV_EIO);
   }
   assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
-  test_free(crowd.syncs);
+  test_free(crowd.ops);
 }
 
-/* Without a thread of its own yet: the crowd's is the first to run the loop. */
-static int open_and_unbound(void** state) {
+/* Not bound yet: the crowd's thread is the first to run the loop. With a depth of 1 all others wait for the first. */
+static int depth_1_and_unbound(void** state) {
+  uvdio_options_t options = {0};
+  options.depth = 1;
   faults_reset();
-  return fixture_open(state);
+  return fixture_open_with(state, options);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_and_bound, tear_down)
@@ -331,8 +342,8 @@ int main(int argc, char** argv) {
       TEST(cancelled_leader_leaves_its_riders),
       TEST(cancelled_rider_ends_alone),
       TEST(leader_that_is_cancelled_with_a_worker_leaves_its_riders),
-      cmocka_unit_test_setup_teardown(crowd_of_held_syncs_ends_without_recursion, open_and_unbound,
-                                      tear_down),
+      cmocka_unit_test_setup_teardown(crowd_of_held_syncs_ends_without_recursion,
+                                      depth_1_and_unbound, tear_down),
   };
   workers_begin();
   return matrix_main("syncs", tests, COUNT_OF(tests), argc, argv);
