@@ -10,7 +10,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <uv.h>
+
+#include "uvdio.h"
 
 #ifdef FAULTS_RING
 #include <liburing.h>
@@ -186,8 +187,15 @@ static long fail_with(int error) {
   leave(call);                    \
   return result
 
+/* Direct I/O takes whole blocks, so a transfer that is to end within one moves it, and tells less. */
 static size_t at_most(size_t length, const struct plan* plan) {
-  return length < plan->bytes ? length : plan->bytes;
+  size_t blocks = plan->bytes / UVDIO_ALIGNMENT + (plan->bytes % UVDIO_ALIGNMENT != 0);
+  return plan->bytes >= length || blocks * UVDIO_ALIGNMENT > length ? length
+                                                                    : blocks * UVDIO_ALIGNMENT;
+}
+
+static ssize_t told(ssize_t result, const struct plan* plan) {
+  return result > 0 && (size_t)result > plan->bytes ? (ssize_t)plan->bytes : result;
 }
 
 /*
@@ -238,7 +246,7 @@ int __wrap_fsync(int fd) {
 }
 
 ssize_t __wrap_pread(int fd, void* base, size_t length, off_t offset) {
-  PERFORM(CALL_PREAD, plan, __real_pread(fd, base, at_most(length, &plan), offset));
+  PERFORM(CALL_PREAD, plan, told(__real_pread(fd, base, at_most(length, &plan), offset), &plan));
 }
 
 ssize_t __wrap_pread64(int fd, void* base, size_t length, off_t offset) {
@@ -246,7 +254,7 @@ ssize_t __wrap_pread64(int fd, void* base, size_t length, off_t offset) {
 }
 
 ssize_t __wrap_pwrite(int fd, const void* base, size_t length, off_t offset) {
-  PERFORM(CALL_PWRITE, plan, __real_pwrite(fd, base, at_most(length, &plan), offset));
+  PERFORM(CALL_PWRITE, plan, told(__real_pwrite(fd, base, at_most(length, &plan), offset), &plan));
 }
 
 ssize_t __wrap_pwrite64(int fd, const void* base, size_t length, off_t offset) {

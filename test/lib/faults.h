@@ -11,8 +11,8 @@
  * be held and fail. All of it is called on the test's thread.
  *
  * Entries of a ring count as the system call that they stand for. What fails or gives no bytes is turned into a no-op with
- * that result, which takes Linux 6.10 (faults_reach_the_ring); what is short is sent on with a shorter length. Entries
- * are never held.
+ * that result, which takes Linux 6.10 (faults_reach_the_ring); what is short is sent on with a shorter length, which has
+ * to be a multiple of the alignment. Entries are never held.
  */
 #ifndef UVDIO_TEST_FAULTS_H
 #define UVDIO_TEST_FAULTS_H
