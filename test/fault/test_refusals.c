@@ -1,0 +1,200 @@
+/*
+ * A ring that the kernel refuses while it is in use (a seccomp filter that came late, io_uring switched off): nothing
+ * is lost, nothing comes twice, the engine goes on with the pool and says why.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "faults.h"
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define MANY 64
+#define DEPTH 16
+#define LAST_SUBMIT 20
+
+static int open_with_content(void** state) {
+  uvdio_options_t options = {0};
+  options.depth = DEPTH;
+  faults_reset();
+  int failed = fixture_open_with(state, options);
+  if (!failed) {
+    struct fixture* f = *state;
+    put(f, &f->file, 0, (size_t)MANY * PAGE, 1);
+  }
+  return failed;
+}
+
+static int tear_down(void** state) {
+  faults_reset();
+  return fixture_tear_down(state);
+}
+
+static void need_a_ring_file(const struct fixture* f) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(&f->file, &info));
+  if (strcmp(info.backend, "ring") != 0) {
+    SKIP("files of this place are not with the ring");
+  }
+}
+
+/* Every operation there is, and many of some; the tracker sees to one callback each. */
+struct work {
+  struct top* reads[MANY];
+  struct top* writes[MANY];
+  struct top* syncs[2];
+  struct top* preallocate;
+  struct top* size;
+  struct top* open;
+};
+
+static void submit_pages(struct fixture* f, struct work* work) {
+  for (unsigned i = 0; i < MANY; i++) {
+    uvdio_buf_t from = blank(PAGE);
+    uvdio_buf_t to = filled(PAGE, i);
+    work->reads[i] = t_read(op_new(&f->tracker), &f->file, &from, (uint64_t)i * PAGE);
+    work->writes[i] = t_write(op_new(&f->tracker), &f->file, &to, (uint64_t)(MANY + i) * PAGE);
+  }
+}
+
+static void submit_work(struct fixture* f, struct work* work) {
+  struct tracker* t = &f->tracker;
+  submit_pages(f, work);
+  work->syncs[0] = t_sync_data(op_new(t), &f->file);
+  work->syncs[1] = t_sync_all(op_new(t), &f->file);
+  work->preallocate = t_preallocate(op_new(t), &f->file, 2 * MANY * PAGE);
+  work->size = t_size(op_new(t), &f->file);
+  work->open = t_open(op_new(t), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+}
+
+static void assert_work_done(struct fixture* f, const struct work* work) {
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(work->reads[i], PAGE);
+    assert_result(work->writes[i], PAGE);
+    assert_holds(f, &f->file, (uint64_t)(MANY + i) * PAGE, PAGE, i);
+  }
+  assert_result(work->syncs[0], 0);
+  assert_result(work->syncs[1], 0);
+  assert_result(work->preallocate, 0);
+  assert_int_equal(work->size->done, 1);
+  assert_result(work->open, 0);
+}
+
+static void assert_gave_up_the_ring(const struct fixture* f) {
+  uvdio_file_info_t info;
+  const char* reason = uvdio_backend_reason(f->dio);
+  assert_string_equal(uvdio_backend_name(f->dio), "pool");
+  assert_non_null(strstr(reason, "io_uring_enter"));
+  assert_non_null(strstr(reason, "EPERM"));
+  assert_ok(uvdio_file_info(&f->file, &info));
+  assert_string_equal(info.backend, "pool");
+}
+
+static void goes_on_with_the_pool(struct fixture* f) {
+  struct top* close;
+  struct work work;
+  close = t_close(op_new(&f->tracker), &f->other);
+  run(f);
+  assert_result(close, 0);
+  submit_work(f, &work);
+  run(f);
+  assert_work_done(f, &work);
+}
+
+/*
+ * No completions.
+ */
+
+static void events_refused(struct fixture* f, unsigned times) {
+  struct work work;
+  need_a_ring_file(f);
+  fault_fail(CALL_GET_EVENTS, 1, times, EPERM);
+  submit_work(f, &work);
+  run(f);
+  if (fault_calls(CALL_GET_EVENTS) == 0) {
+    SKIP("this kernel posts completions without being asked");
+  }
+  assert_work_done(f, &work);
+  assert_gave_up_the_ring(f);
+  goes_on_with_the_pool(f);
+}
+
+static void completions_are_refused_once(void** state) {
+  events_refused(*state, 1);
+}
+
+static void completions_are_refused_twice(void** state) {
+  events_refused(*state, 2);
+}
+
+static void completions_are_refused_five_times(void** state) {
+  events_refused(*state, 5);
+}
+
+/*
+ * No submissions.
+ */
+
+static void start_over(struct fixture* f) {
+  uvdio_options_t options = {0};
+  options.depth = DEPTH;
+  end_engine(f);
+  memset(&f->file, 0, sizeof(f->file));
+  memset(&f->other, 0, sizeof(f->other));
+  start_engine(f, options);
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+}
+
+static void submission_is_refused_once_at_any_time(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(f);
+  for (unsigned n = 1; n <= LAST_SUBMIT; n++) {
+    struct work work;
+    start_over(f);
+    faults_reset();
+    fault_fail(CALL_SUBMIT, n, ONCE, EPERM);
+    submit_work(f, &work);
+    run(f);
+    assert_work_done(f, &work);
+    if (fault_calls(CALL_SUBMIT) >= n) {
+      assert_gave_up_the_ring(f);
+    }
+    goes_on_with_the_pool(f);
+  }
+  end_engine(f);
+}
+
+/* The kernel has no memory for a request just then, or its completion queue is full. */
+static void submission_put_off(struct fixture* f, int error) {
+  struct work work;
+  need_a_ring_file(f);
+  for (unsigned n = 1; n <= LAST_SUBMIT; n++) {
+    start_over(f);
+    faults_reset();
+    fault_fail(CALL_SUBMIT, n, 3, error);
+    submit_work(f, &work);
+    run(f);
+    assert_work_done(f, &work);
+    assert_string_equal(uvdio_backend_name(f->dio), "ring");
+  }
+}
+
+static void submission_that_is_put_off_is_repeated(void** state) {
+  submission_put_off(*state, EAGAIN);
+  submission_put_off(*state, EBUSY);
+  submission_put_off(*state, EINTR);
+  end_engine(*state);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, open_with_content, tear_down)
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST(completions_are_refused_once),
+      TEST(completions_are_refused_twice),
+      TEST(completions_are_refused_five_times),
+      TEST(submission_is_refused_once_at_any_time),
+      TEST(submission_that_is_put_off_is_repeated),
+  };
+  return matrix_main("refusals", tests, COUNT_OF(tests), argc, argv);
+}

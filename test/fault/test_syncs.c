@@ -1,0 +1,350 @@
+/*
+ * The syncs of one file, and a kernel that reports what it lost once and to one caller: one sync runs at a time, those that
+ * gather meanwhile share the next one, and none is a success after one that failed.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "faults.h"
+#include "fixture.h"
+#include "workers.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define RIDERS 10
+
+/* Stack for the thread that ends HELD syncs. Enough for the loop, and for no recursion over syncs. */
+#define SMALL_STACK (UNDER_ASAN || UNDER_TSAN ? 1024u * 1024 : 256u * 1024)
+#define HELD (under_valgrind() ? 20000u : 100000u)
+
+static int tear_down(void** state) {
+  faults_reset();
+  return fixture_tear_down(state);
+}
+
+/* An open file on an engine that knows its thread, so that the first operation starts in the submitting call. */
+static int open_and_bound(void** state) {
+  faults_reset();
+  int failed = fixture_open(state);
+  if (!failed) {
+    struct fixture* f = *state;
+    t_size(op_new(&f->tracker), &f->file);
+    run(f);
+  }
+  return failed;
+}
+
+static void need_faults(void) {
+  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
+    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
+  }
+}
+
+/* Whether syncs run on libuv's threads, which can be held; the kernel's can't. */
+static int on_workers(const struct fixture* f) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(&f->file, &info));
+  return strcmp(info.backend, "pool") == 0;
+}
+
+static struct top* sync_data(struct fixture* f) {
+  return t_sync_data(op_new(&f->tracker), &f->file);
+}
+
+static struct top* sync_all(struct fixture* f) {
+  return t_sync_all(op_new(&f->tracker), &f->file);
+}
+
+static void release_fdatasync(void* unused) {
+  (void)unused;
+  fault_release(CALL_FDATASYNC);
+}
+
+/* Runs the loop to its end. The first sync is held for as long as the other threads have something to do. */
+static void run_with_the_first_held_longest(struct fixture* f) {
+  struct workers workers;
+  if (on_workers(f)) {
+    watch_for_hang("no sync reaches a worker");
+    fault_await(CALL_FDATASYNC);
+    workers_settle(&workers, &f->loop, WORKERS - 1, release_fdatasync, NULL);
+  }
+  run(f);
+}
+
+/*
+ * Failure.
+ */
+
+static void no_sync_succeeds_once_one_failed(void** state) {
+  struct fixture* f = *state;
+  struct top* syncs[1 + RIDERS];
+  need_faults();
+  fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
+  fault_hold(CALL_FDATASYNC, 1);
+  for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
+    syncs[i] = i % 2 == 0 ? sync_data(f) : sync_all(f);
+  }
+  run_with_the_first_held_longest(f);
+  for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
+    assert_result(syncs[i], UV_EIO);
+  }
+  assert_refused(sync_data(f), UV_EIO);
+}
+
+static void riders_fail_with_their_leader(void** state) {
+  struct fixture* f = *state;
+  struct top* syncs[1 + RIDERS];
+  need_faults();
+  fault_hold(CALL_FDATASYNC, 1);
+  fault_fail(CALL_FDATASYNC, 2, ONCE, EIO);
+  for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
+    syncs[i] = sync_data(f);
+  }
+  run_with_the_first_held_longest(f);
+  assert_result(syncs[0], 0);
+  for (unsigned i = 1; i < COUNT_OF(syncs); i++) {
+    assert_result(syncs[i], UV_EIO);
+  }
+}
+
+/*
+ * Sharing.
+ */
+
+static void syncs_that_gather_share_one_call(void** state) {
+  struct fixture* f = *state;
+  struct top* syncs[1 + RIDERS];
+  need_faults();
+  fault_hold(CALL_FDATASYNC, 1);
+  for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
+    syncs[i] = sync_data(f);
+  }
+  run_with_the_first_held_longest(f);
+  for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
+    assert_result(syncs[i], 0);
+  }
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
+  assert_true(fault_most_at_once(CALL_FDATASYNC) <= 1);
+}
+
+static void sync_all_takes_a_call_of_its_own(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_hold(CALL_FDATASYNC, 1);
+  struct top* first = sync_data(f);
+  struct top* data = sync_data(f);
+  struct top* all = sync_all(f);
+  struct top* with_all = sync_data(f);
+  run_with_the_first_held_longest(f);
+  assert_result(first, 0);
+  assert_result(data, 0);
+  assert_result(all, 0);
+  assert_result(with_all, 0);
+  assert_true(all->order > data->order);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
+  assert_int_equal(fault_calls(CALL_FSYNC), 1);
+}
+
+static void sync_all_serves_data_syncs_behind_it(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_hold(CALL_FDATASYNC, 1);
+  struct top* first = sync_data(f);
+  struct top* all = sync_all(f);
+  struct top* with_all = sync_data(f);
+  run_with_the_first_held_longest(f);
+  assert_result(first, 0);
+  assert_result(all, 0);
+  assert_result(with_all, 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+  assert_int_equal(fault_calls(CALL_FSYNC), 1);
+}
+
+static struct top* submit_sync(struct fixture* f, int all) {
+  return all ? sync_all(f) : sync_data(f);
+}
+
+/* The synchronous form would be a second call next to the pending one. */
+static void synchronous_sync_is_refused_while_one_is_pending(void** state) {
+  struct fixture* f = *state;
+  for (int all = 0; all < 2; all++) {
+    struct top* pending = submit_sync(f, all);
+    assert_refused(t_sync_data(op_now(&f->tracker), &f->file), UV_EBUSY);
+    assert_refused(t_sync_all(op_now(&f->tracker), &f->file), UV_EBUSY);
+    run(f);
+    assert_result(pending, 0);
+    assert_result(t_sync_data(op_now(&f->tracker), &f->file), 0);
+    assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
+  }
+}
+
+/*
+ * Cancellation. Syncs wait for a write; when it ends the first of them leads, and the others ride.
+ */
+
+static void cancel_it(struct top* op) {
+  struct top* victim = op->data;
+  int code = t_cancel(victim);
+  if (code != 0) {
+    tracker_violation(op->tracker, "uvdio_cancel: %s", uvdio_err_name(code));
+  }
+}
+
+/* Writes a page, and has `syncs` gather behind that; `victim` is cancelled in the write's callback. */
+static void cancel_as_they_start(struct fixture* f, struct top* syncs[3], unsigned victim) {
+  uvdio_buf_t page = filled(PAGE, 1);
+  struct top* write = t_write(op_then(&f->tracker, cancel_it, NULL), &f->file, &page, 0);
+  for (unsigned i = 0; i < 3; i++) {
+    syncs[i] = sync_data(f);
+  }
+  write->data = syncs[victim];
+  run(f);
+  assert_result(write, PAGE);
+}
+
+static void cancelled_leader_leaves_its_riders(void** state) {
+  struct fixture* f = *state;
+  struct top* syncs[3];
+  cancel_as_they_start(f, syncs, 0);
+  assert_result(syncs[0], UV_ECANCELED);
+  assert_result(syncs[1], 0);
+  assert_result(syncs[2], 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+}
+
+static void cancelled_rider_ends_alone(void** state) {
+  struct fixture* f = *state;
+  struct top* syncs[3];
+  cancel_as_they_start(f, syncs, 1);
+  assert_result(syncs[0], 0);
+  assert_result(syncs[1], UV_ECANCELED);
+  assert_result(syncs[2], 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+}
+
+struct late_cancel {
+  struct fixture* f;
+  struct workers workers;
+  struct top* victim;
+  int code;
+  uv_timer_t timer;
+};
+
+static void cancel_late(uv_timer_t* timer) {
+  struct late_cancel* late = timer->data;
+  late->code = t_cancel(late->victim);
+  workers_release(&late->workers);
+  uv_close((uv_handle_t*)timer, NULL);
+}
+
+/* The leader is about to be handed to threads that are all taken; the timer comes when it has been. */
+static void occupy_and_cancel_late(struct top* write) {
+  struct late_cancel* late = write->data;
+  workers_occupy(&late->workers, &late->f->loop, WORKERS);
+  uv_timer_start(&late->timer, cancel_late, 0, 0);
+}
+
+static void leader_that_is_cancelled_with_a_worker_leaves_its_riders(void** state) {
+  struct fixture* f = *state;
+  struct late_cancel late = {.f = f};
+  struct top* syncs[3];
+  if (!on_workers(f)) {
+    SKIP("a sync in the kernel's hands can't be held there");
+  }
+  uvdio_buf_t page = filled(PAGE, 1);
+  assert_int_equal(uv_timer_init(&f->loop, &late.timer), 0);
+  late.timer.data = &late;
+  t_write(op_then(&f->tracker, occupy_and_cancel_late, &late), &f->file, &page, 0);
+  for (unsigned i = 0; i < 3; i++) {
+    syncs[i] = sync_data(f);
+  }
+  late.victim = syncs[0];
+  run(f);
+  assert_ok(late.code);
+  assert_result(syncs[0], UV_ECANCELED);
+  assert_result(syncs[1], 0);
+  assert_result(syncs[2], 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+}
+
+/*
+ * Very many.
+ */
+
+struct crowd {
+  struct fixture* f;
+  struct top** ops;
+  unsigned count;
+  int failed;
+};
+
+/* Both kinds of sync in turn; in the second half a write now and then, which the syncs behind it have to wait for. */
+static struct top* submit_nth(struct fixture* f, unsigned i) {
+  static _Alignas(UVDIO_ALIGNMENT) char page[PAGE];
+  uvdio_buf_t view = uvdio_buf_from_slice(page, PAGE);
+  if (i > HELD / 2 && i % 5 == 4) {
+    return t_write(op_new(&f->tracker), &f->file, &view, 0);
+  }
+  return submit_sync(f, i % 5 % 2 != 0);
+}
+
+static void end_a_crowd(void* argument) {
+  struct crowd* crowd = argument;
+  struct fixture* f = crowd->f;
+  f->tracker.thread = uv_thread_self();
+  for (unsigned i = 0; i < crowd->count; i++) {
+    crowd->ops[i] = submit_nth(f, i);
+  }
+  crowd->failed = uv_run(&f->loop, UV_RUN_DEFAULT);
+  crowd->failed |= t_engine_close(f->dio, on_engine_closed);
+  crowd->failed |= uv_run(&f->loop, UV_RUN_DEFAULT);
+}
+
+static void crowd_of_held_syncs_ends_without_recursion(void** state) {
+  struct fixture* f = *state;
+  struct crowd crowd = {.f = f, .count = HELD};
+  uv_thread_options_t options = {UV_THREAD_HAS_STACK_SIZE, SMALL_STACK};
+  uv_thread_t thread;
+  need_faults();
+  fault_fail(CALL_FDATASYNC, 1, FOR_GOOD, EIO);
+  crowd.ops = test_calloc(crowd.count, sizeof(struct top*));
+  watch_for_hang("a crowd of syncs");
+  assert_int_equal(uv_thread_create_ex(&thread, &options, end_a_crowd, &crowd), 0);
+  uv_thread_join(&thread);
+  watch_for_hang(NULL);
+  f->dio = NULL;
+  tracker_verdict(&f->tracker);
+  assert_int_equal(crowd.failed, 0);
+  for (unsigned i = 0; i < crowd.count; i++) {
+    assert_result(crowd.ops[i], UV_EIO);
+  }
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+  test_free(crowd.ops);
+}
+
+/* Not bound yet: the crowd's thread is the first to run the loop. With a depth of 1 all others wait for the first. */
+static int depth_1_and_unbound(void** state) {
+  uvdio_options_t options = {0};
+  options.depth = 1;
+  faults_reset();
+  return fixture_open_with(state, options);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, open_and_bound, tear_down)
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST(no_sync_succeeds_once_one_failed),
+      TEST(riders_fail_with_their_leader),
+      TEST(syncs_that_gather_share_one_call),
+      TEST(sync_all_takes_a_call_of_its_own),
+      TEST(sync_all_serves_data_syncs_behind_it),
+      TEST(synchronous_sync_is_refused_while_one_is_pending),
+      TEST(cancelled_leader_leaves_its_riders),
+      TEST(cancelled_rider_ends_alone),
+      TEST(leader_that_is_cancelled_with_a_worker_leaves_its_riders),
+      cmocka_unit_test_setup_teardown(crowd_of_held_syncs_ends_without_recursion,
+                                      depth_1_and_unbound, tear_down),
+  };
+  workers_begin();
+  return matrix_main("syncs", tests, COUNT_OF(tests), argc, argv);
+}

@@ -1,0 +1,353 @@
+/*
+ * Transfers that the system cuts short, interrupts or turns away: taken up again where that helps, told where it does not.
+ */
+#include <errno.h>
+#include <linux/magic.h>
+#include <string.h>
+
+#include "faults.h"
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define PAGES 8
+#define SIZE ((size_t)PAGES * PAGE)
+#define ODD 904 /* bytes: within a block */
+
+/* What request.c puts up with. */
+#define RETRIES_MAX 64
+
+static void need_faults(void) {
+  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
+    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
+  }
+}
+
+/* Whether the file's transfers are a ring's: those end within no block. */
+static int on_ring(const struct fixture* f) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(&f->file, &info));
+  return strcmp(info.backend, "ring") == 0;
+}
+
+#define NEEDS_ODD_SHORTS(f)                                            \
+  do {                                                                 \
+    if (on_ring(f)) {                                                  \
+      SKIP("an entry of a ring can't be made to end within a block");  \
+    }                                                                  \
+  } while (0)
+
+/* A file with content, on a filesystem that pretends to be another one. */
+static int open_pretending(void** state, long type) {
+  faults_reset();
+  int failed = fixture_engine(state);
+  if (!failed) {
+    struct fixture* f = *state;
+    fault_pretend_filesystem(type);
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+    put(f, &f->file, 0, SIZE, 1);
+    faults_reset();
+  }
+  return failed;
+}
+
+static int open_with_content(void** state) {
+  return open_pretending(state, 0);
+}
+
+static int open_on_fuse(void** state) {
+  return open_pretending(state, FUSE_SUPER_MAGIC);
+}
+
+static int tear_down(void** state) {
+  faults_reset();
+  return fixture_tear_down(state);
+}
+
+static struct top* read_all(struct fixture* f) {
+  uvdio_buf_t buf = blank(SIZE);
+  return t_read(op_new(&f->tracker), &f->file, &buf, 0);
+}
+
+static struct top* read_exactly_all(struct fixture* f) {
+  uvdio_buf_t buf = blank(SIZE);
+  return t_read_exact(op_new(&f->tracker), &f->file, &buf, 0);
+}
+
+static struct top* write_all(struct fixture* f, unsigned seed) {
+  uvdio_buf_t buf = filled(SIZE, seed);
+  return t_write(op_new(&f->tracker), &f->file, &buf, 0);
+}
+
+static void assert_read(const struct top* read, int64_t result, size_t arrived) {
+  assert_result(read, result);
+  assert_int_equal(read->req.transferred, arrived);
+  assert_int_equal(read->back.len, arrived);
+  assert_true(is_pattern(read->back.base, arrived, 1));
+}
+
+static void assert_written(struct fixture* f, const struct top* write, unsigned seed) {
+  assert_result(write, SIZE);
+  assert_holds(f, &f->file, 0, SIZE, seed);
+}
+
+/*
+ * Short by whole blocks.
+ */
+
+static void short_read_is_resumed(void** state) {
+  struct fixture* f = *state;
+  fault_shorten(CALL_PREAD, 1, ONCE, PAGE);
+  struct top* read = read_all(f);
+  run(f);
+  assert_read(read, SIZE, SIZE);
+  assert_int_equal(fault_calls(CALL_PREAD), 2);
+  assert_int_equal(stats_of(f).resumed, 1);
+}
+
+static void read_may_arrive_page_by_page(void** state) {
+  struct fixture* f = *state;
+  fault_shorten(CALL_PREAD, 1, FOR_GOOD, PAGE);
+  struct top* read = read_exactly_all(f);
+  run(f);
+  assert_read(read, SIZE, SIZE);
+  assert_int_equal(fault_calls(CALL_PREAD), PAGES);
+  assert_int_equal(stats_of(f).resumed, PAGES - 1);
+}
+
+static void write_may_leave_page_by_page(void** state) {
+  struct fixture* f = *state;
+  fault_shorten(CALL_PWRITE, 1, FOR_GOOD, PAGE);
+  struct top* write = write_all(f, 2);
+  run(f);
+  assert_written(f, write, 2);
+  assert_int_equal(fault_calls(CALL_PWRITE), PAGES);
+  assert_int_equal(stats_of(f).resumed, PAGES - 1);
+}
+
+static void synchronous_forms_resume_as_well(void** state) {
+  struct fixture* f = *state;
+  fault_shorten(CALL_PWRITE, 1, FOR_GOOD, 3 * PAGE);
+  fault_shorten(CALL_PREAD, 1, FOR_GOOD, 3 * PAGE);
+  put(f, &f->file, 0, SIZE, 2);
+  assert_holds(f, &f->file, 0, SIZE, 2);
+  assert_int_equal(stats_of(f).resumed, 4);
+}
+
+static void error_half_way_tells_what_was_moved(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_shorten(CALL_PREAD, 1, ONCE, PAGE);
+  fault_fail(CALL_PREAD, 2, ONCE, EIO);
+  fault_shorten(CALL_PWRITE, 1, ONCE, 2 * PAGE);
+  fault_fail(CALL_PWRITE, 2, ONCE, ENOSPC);
+  struct top* read = read_all(f);
+  run(f);
+  struct top* write = write_all(f, 2);
+  run(f);
+  assert_read(read, UV_EIO, PAGE);
+  assert_result(write, UV_ENOSPC);
+  assert_int_equal(write->req.transferred, 2 * PAGE);
+  assert_holds(f, &f->file, 0, 2 * PAGE, 2);
+}
+
+/*
+ * Short within a block.
+ */
+
+static void write_goes_on_from_the_start_of_a_broken_block(void** state) {
+  struct fixture* f = *state;
+  NEEDS_ODD_SHORTS(f);
+  fault_shorten(CALL_PWRITE, 1, ONCE, PAGE + ODD);
+  struct top* write = write_all(f, 2);
+  run(f);
+  assert_written(f, write, 2);
+  assert_int_equal(fault_calls(CALL_PWRITE), 2);
+  assert_int_equal(stats_of(f).resumed, 1);
+}
+
+static void write_that_always_stops_within_one_block_is_short(void** state) {
+  struct fixture* f = *state;
+  NEEDS_ODD_SHORTS(f);
+  fault_shorten(CALL_PWRITE, 1, FOR_GOOD, ODD);
+  struct top* write = write_all(f, 2);
+  run(f);
+  assert_result(write, UVDIO_ESHORTWRITE);
+  assert_int_equal(write->req.transferred, ODD);
+  assert_int_equal(fault_calls(CALL_PWRITE), 2);
+}
+
+/* The kernel's own filesystems stop there only where the file ends. */
+static void read_that_stops_within_a_block_has_met_the_end(void** state) {
+  struct fixture* f = *state;
+  NEEDS_ODD_SHORTS(f);
+  fault_shorten(CALL_PREAD, 1, FOR_GOOD, PAGE + ODD);
+  struct top* read = read_all(f);
+  run(f);
+  struct top* exact = read_exactly_all(f);
+  run(f);
+  assert_read(read, PAGE + ODD, PAGE + ODD);
+  assert_read(exact, UVDIO_ESHORTREAD, PAGE + ODD);
+  assert_int_equal(stats_of(f).resumed, 0);
+}
+
+/*
+ * No bytes at all.
+ */
+
+static void write_of_no_bytes_is_short(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_shorten(CALL_PWRITE, 1, ONCE, 0);
+  struct top* write = write_all(f, 2);
+  run(f);
+  assert_result(write, UVDIO_ESHORTWRITE);
+  assert_int_equal(write->req.transferred, 0);
+  assert_int_equal(fault_calls(CALL_PWRITE), 1);
+}
+
+static void read_of_no_bytes_is_the_end(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_shorten(CALL_PREAD, 1, FOR_GOOD, 0);
+  struct top* read = read_all(f);
+  run(f);
+  struct top* exact = read_exactly_all(f);
+  run(f);
+  assert_read(read, 0, 0);
+  assert_read(exact, UVDIO_ESHORTREAD, 0);
+}
+
+/*
+ * Interrupted, or turned away.
+ */
+
+static void refused_for_the_moment(struct fixture* f, int error, unsigned times) {
+  need_faults();
+  uint64_t before = stats_of(f).retried;
+  fault_fail(CALL_PREAD, 1, times, error);
+  struct top* read = read_all(f);
+  run(f);
+  assert_read(read, SIZE, SIZE);
+  assert_int_equal(fault_calls(CALL_PREAD), times + 1);
+  assert_int_equal(stats_of(f).retried - before, times);
+  fault_fail(CALL_PWRITE, 1, times, error);
+  struct top* write = write_all(f, 2);
+  run(f);
+  assert_result(write, SIZE);
+  assert_int_equal(fault_calls(CALL_PWRITE), times + 1);
+  assert_int_equal(stats_of(f).retried - before, 2 * times);
+  assert_int_equal(stats_of(f).resumed, 0);
+  assert_holds(f, &f->file, 0, SIZE, 2);
+}
+
+static void interrupted_transfer_is_repeated(void** state) {
+  refused_for_the_moment(*state, EINTR, 1);
+}
+
+static void transfer_that_is_turned_away_three_times_is_repeated(void** state) {
+  refused_for_the_moment(*state, EAGAIN, 3);
+}
+
+static void synchronous_forms_repeat_as_well(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_PWRITE, 1, 3, EAGAIN);
+  fault_fail(CALL_PREAD, 1, 2, EINTR);
+  put(f, &f->file, 0, SIZE, 2);
+  assert_holds(f, &f->file, 0, SIZE, 2);
+  assert_int_equal(stats_of(f).retried, 5);
+}
+
+static void refused_for_good(struct fixture* f, int error, int result) {
+  need_faults();
+  fault_fail(CALL_PREAD, 1, FOR_GOOD, error);
+  struct top* read = read_all(f);
+  run(f);
+  assert_read(read, result, 0);
+  assert_int_equal(fault_calls(CALL_PREAD), RETRIES_MAX + 1);
+}
+
+static void transfer_that_is_always_interrupted_ends(void** state) {
+  refused_for_good(*state, EINTR, UV_EINTR);
+}
+
+static void transfer_that_is_always_turned_away_ends(void** state) {
+  refused_for_good(*state, EAGAIN, UV_EAGAIN);
+}
+
+/*
+ * Filesystems that may stop anywhere: there the file's size decides.
+ */
+
+static void odd_read_is_resumed_on_fuse(void** state) {
+  struct fixture* f = *state;
+  NEEDS_ODD_SHORTS(f);
+  fault_shorten(CALL_PREAD, 1, ONCE, PAGE + ODD);
+  struct top* read = read_all(f);
+  run(f);
+  assert_read(read, SIZE, SIZE);
+  assert_int_equal(fault_calls(CALL_PREAD), 2);
+  assert_int_equal(stats_of(f).resumed, 1);
+}
+
+static void odd_read_before_the_end_is_an_error_on_fuse(void** state) {
+  struct fixture* f = *state;
+  NEEDS_ODD_SHORTS(f);
+  fault_shorten(CALL_PREAD, 1, FOR_GOOD, ODD);
+  struct top* read = read_all(f);
+  run(f);
+  struct top* exact = read_exactly_all(f);
+  run(f);
+  assert_read(read, UVDIO_ESHORTREAD, ODD);
+  assert_read(exact, UVDIO_ESHORTREAD, ODD);
+}
+
+static void read_of_no_bytes_before_the_end_is_an_error_on_fuse(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_shorten(CALL_PREAD, 1, FOR_GOOD, 0);
+  struct top* read = read_all(f);
+  run(f);
+  assert_read(read, UVDIO_ESHORTREAD, 0);
+}
+
+static void end_of_the_file_is_the_end_on_fuse(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(&f->file, &info));
+  assert_string_equal(info.filesystem, "fuse");
+  assert_result(t_truncate(op_now(&f->tracker), &f->file, PAGE + ODD), 0);
+  struct top* read = read_all(f);
+  run(f);
+  struct top* exact = read_exactly_all(f);
+  run(f);
+  assert_read(read, PAGE + ODD, PAGE + ODD);
+  assert_read(exact, UVDIO_ESHORTREAD, PAGE + ODD);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, open_with_content, tear_down)
+#define TEST_ON_FUSE(function) cmocka_unit_test_setup_teardown(function, open_on_fuse, tear_down)
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST(short_read_is_resumed),
+      TEST(read_may_arrive_page_by_page),
+      TEST(write_may_leave_page_by_page),
+      TEST(synchronous_forms_resume_as_well),
+      TEST(error_half_way_tells_what_was_moved),
+      TEST(write_goes_on_from_the_start_of_a_broken_block),
+      TEST(write_that_always_stops_within_one_block_is_short),
+      TEST(read_that_stops_within_a_block_has_met_the_end),
+      TEST(write_of_no_bytes_is_short),
+      TEST(read_of_no_bytes_is_the_end),
+      TEST(interrupted_transfer_is_repeated),
+      TEST(transfer_that_is_turned_away_three_times_is_repeated),
+      TEST(synchronous_forms_repeat_as_well),
+      TEST(transfer_that_is_always_interrupted_ends),
+      TEST(transfer_that_is_always_turned_away_ends),
+      TEST_ON_FUSE(odd_read_is_resumed_on_fuse),
+      TEST_ON_FUSE(odd_read_before_the_end_is_an_error_on_fuse),
+      TEST_ON_FUSE(read_of_no_bytes_before_the_end_is_an_error_on_fuse),
+      TEST_ON_FUSE(end_of_the_file_is_the_end_on_fuse),
+  };
+  return matrix_main("transfers", tests, COUNT_OF(tests), argc, argv);
+}

@@ -1,0 +1,65 @@
+/*
+ * Faults that no kernel produces on demand. A program that is linked with them (uvdio_fault in CMakeLists.txt) has its
+ * system calls wrapped by the linker (--wrap), those of the library included:
+ *
+ *   fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);    the next fdatasync fails with EIO and never reaches the kernel
+ *   fault_shorten(CALL_PREAD, 2, FOR_GOOD, 512); from the second one on, a pread moves 512 bytes at most
+ *   fault_hold(CALL_FSYNC, 1);                   the next fsync waits on its worker thread ...
+ *   fault_release(CALL_FSYNC);                   ... until now
+ *
+ * "The n-th" counts from the call that sets the fault: 1 is the next. A call has one fault of each sort at a time, and may
+ * be held and fail. All of it is called on the test's thread.
+ *
+ * Entries of a ring count as the system call that they stand for. What fails or gives no bytes is turned into a no-op with
+ * that result, which takes Linux 6.10 (faults_reach_the_ring); what is short is sent on with a shorter length, which has
+ * to be a multiple of the alignment. Entries are never held.
+ */
+#ifndef UVDIO_TEST_FAULTS_H
+#define UVDIO_TEST_FAULTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum fault_call {
+  CALL_OPEN,
+  CALL_STATX,
+  CALL_FSTATFS,
+  CALL_PREADV2,
+  CALL_PREAD,
+  CALL_PWRITE,
+  CALL_FDATASYNC,
+  CALL_FSYNC,
+  CALL_FTRUNCATE,
+  CALL_SUBMIT,     /* io_uring_submit */
+  CALL_GET_EVENTS, /* io_uring_get_events */
+  CALLS
+};
+
+#define ONCE 1u
+#define FOR_GOOD UINT32_MAX
+
+/* Forgets every fault and every count, and lets go what is held. Belongs before and after each test. */
+void faults_reset(void);
+
+/* The n-th call and those after it, `times` in all, fail with `error` (E*). */
+void fault_fail(enum fault_call call, unsigned nth, unsigned times, int error);
+
+/* The n-th transfer and those after it, `times` in all, move `most` bytes at most. */
+void fault_shorten(enum fault_call call, unsigned nth, unsigned times, size_t most);
+
+/* The n-th call waits, before anything else happens. fault_await() returns when it has come; fault_release() lets it go. */
+void fault_hold(enum fault_call call, unsigned nth);
+void fault_await(enum fault_call call);
+void fault_release(enum fault_call call);
+
+/* fstatfs tells of a filesystem of this type; 0 for the true one. */
+void fault_pretend_filesystem(long type);
+
+/* Since faults_reset(): how many calls there were, and how many at the same time at most (not counting a ring's). */
+unsigned fault_calls(enum fault_call call);
+unsigned fault_most_at_once(enum fault_call call);
+
+/* Whether entries of a ring can be made to fail here. */
+int faults_reach_the_ring(void);
+
+#endif /* UVDIO_TEST_FAULTS_H */
