@@ -668,7 +668,8 @@ struct uvdio_file_s {
   unsigned traits_;
   int latch_;
   unsigned char state_;
-  uint64_t pending_; /* accepted and without an outcome, but for the close */
+  uint64_t pending_;  /* accepted and without an outcome, but for the close */
+  uint64_t uncalled_; /* accepted and without a callback, but for the close */
   uint64_t sequence_;
   uvdio_list_t_ order_; /* changes not yet done, oldest first, by their order links */
   uvdio_list_t_ held_;  /* syncs that wait for older changes or an earlier sync, oldest first */

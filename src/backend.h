@@ -69,6 +69,7 @@ struct uvdio__lane_s {
   unsigned depth;     /* what the backend can take */
   unsigned in_flight; /* length of `running` */
   unsigned unflushed; /* submissions that flush has yet to send on */
+  int stalled;        /* the backend takes nothing for now; a completion or the backend itself clears it */
   void* state;        /* the backend's own */
 };
 

@@ -372,8 +372,25 @@ static int enable(uvdio__lane_t* lane, const char** call) {
 }
 
 /*
- * A ring that stops working
+ * A kernel that refuses, for the moment or for good
  */
+
+static void on_retry(uv_timer_t* timer) {
+  uvdio__lane_t* lane = timer->data;
+  ring_t* state = lane->state;
+
+  lane->stalled = 0;
+  state->unsignalled = 1;
+  lane->engine->woken = 1;
+  uvdio__engine_wake(lane->engine); /* Timers come before the poll, and that must not block now. */
+}
+
+static void retry_later(uvdio__lane_t* lane) {
+  ring_t* state = lane->state;
+
+  (void)uv_timer_start(&state->retry, on_retry, RETRY_MS, 0);
+  uv_unref((uv_handle_t*)&state->retry);
+}
 
 /* Entries that the kernel has not taken are taken back, and their requests go to the pool. */
 static void take_back_entries(uvdio__lane_t* lane) {
@@ -569,7 +586,7 @@ static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
 }
 
 /* The kernel may take fewer than there are (a bad entry stops a batch on kernels without SUBMIT_ALL), or none for the
- * moment: then the rest goes with the next turn. */
+ * moment: then the rest goes when something has finished, or a little later. */
 static void flush_ring(uvdio__lane_t* lane) {
   ring_t* state = lane->state;
 
@@ -581,6 +598,8 @@ static void flush_ring(uvdio__lane_t* lane) {
       assert((unsigned)taken <= lane->unflushed);
       lane->unflushed -= (unsigned)taken;
     } else if (taken == 0 || taken == -EAGAIN || taken == -EBUSY) {
+      lane->stalled = 1;
+      retry_later(lane);
       break;
     } else if (taken != -EINTR) {
       break_down(lane, uv_translate_sys_error(-taken), "io_uring_enter");
@@ -617,7 +636,7 @@ static void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
   int next;
 
   if (result == UV_EINTR) {
-    if (!req->cancelled_) {
+    if (!req->cancelled_ || (req->flags_ & REQ_BEGUN) != 0) {
       uvdio__lane_again(lane, req);
       return;
     }
@@ -628,6 +647,7 @@ static void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
     return;
   }
   next = uvdio__linux_open_advance(opening, result);
+  req->flags_ |= REQ_BEGUN;
   if (next == 1 && opening->step == UVDIO__OPEN_FINISH) {
     if (uvdio__linux_open_finish_blocks(opening)) {
       uvdio__lane_punt(lane, req);
@@ -677,37 +697,22 @@ static int kernel_has_more(const ring_t* state) {
   return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
-static void on_retry(uv_timer_t* timer) {
-  uvdio__lane_t* lane = timer->data;
-  ring_t* state = lane->state;
-
-  state->unsignalled = 1;
-  lane->engine->woken = 1;
-  uvdio__engine_wake(lane->engine); /* Timers come before the poll, and that must not block now. */
-}
-
-/* The kernel holds completions back and does not let us have them. What is in flight can neither be given back nor
- * done again, so all that is left is to ask from time to time; new requests go to the pool. */
-static void ask_later(uvdio__lane_t* lane, int error) {
-  ring_t* state = lane->state;
-
-  break_down(lane, error, "io_uring_enter");
-  state->unsignalled = 0;
-  (void)uv_timer_start(&state->retry, on_retry, RETRY_MS, 0);
-  uv_unref((uv_handle_t*)&state->retry);
-}
-
-/* Makes the kernel post what it holds back, or some of it. Returns 0 when it refuses. */
+/* The kernel holds completions back and does not let us have them, so all that is left is to ask from time to time: what
+ * is in flight can neither be given back nor done again. Where the refusal looks final, new requests go to the pool. */
 static int get_events(uvdio__lane_t* lane) {
   ring_t* state = lane->state;
   int result = io_uring_get_events(&state->ring);
 
   lane->engine->stats.system_calls++;
-  if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
-    ask_later(lane, uv_translate_sys_error(-result));
-    return 0;
+  if (result >= 0 || result == -EINTR) {
+    return 1;
   }
-  return 1;
+  if (result != -EAGAIN && result != -EBUSY) {
+    break_down(lane, uv_translate_sys_error(-result), "io_uring_enter");
+  }
+  state->unsignalled = 0;
+  retry_later(lane);
+  return 0;
 }
 
 /* While signals are off, completions only show in the queue and the kernel's flags. Switching is a full barrier, so that

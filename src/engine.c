@@ -61,9 +61,16 @@ static void note_in_flight(uvdio_stats_t* stats) {
   }
 }
 
+/* What a broken ring still holds may never come back, and must not use up the depth. */
+static unsigned in_use(const uvdio_t* engine) {
+  const uvdio__lane_t* main = &engine->lanes[LANE_MAIN];
+  return engine->stats.in_flight - (engine->lane == main ? 0 : main->in_flight);
+}
+
 /* Whether one more request may go to the lane's backend: the engine's depth is over all of its lanes. */
 static int has_room(const uvdio__lane_t* lane) {
-  return lane->engine->stats.in_flight < lane->engine->depth && lane->in_flight < lane->depth;
+  return in_use(lane->engine) < lane->engine->depth && lane->in_flight < lane->depth &&
+         !lane->stalled;
 }
 
 /* Submissions go out at once when the device has nothing to do or enough have gathered, otherwise together
@@ -72,7 +79,7 @@ static void flush_if_due(uvdio__lane_t* lane) {
   unsigned batch = lane->backend->batch;
   int in_turn = lane->engine->in_turn;
 
-  if (batch > 0 &&
+  if (batch > 0 && !lane->stalled &&
       (lane->unflushed >= batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
     lane->backend->flush(lane);
   }
@@ -136,6 +143,7 @@ static void stop_running(uvdio__lane_t* lane, uvdio_req_t* req) {
   uvdio__list_remove(&lane->running, req);
   lane->in_flight--;
   lane->engine->stats.in_flight--;
+  lane->stalled = 0;
 }
 
 void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req) {
@@ -260,6 +268,9 @@ int uvdio_cancel(uvdio_req_t* req) {
   }
   lane = req->lane_;
   req->cancelled_ = 1;
+  if ((req->flags_ & REQ_BEGUN) != 0) {
+    return 0;
+  }
   if (req->state_ == STATE_RUNNING) {
     lane->backend->cancel(lane, req);
     return 0;
@@ -294,6 +305,10 @@ static void call_back(uvdio_t* engine, uvdio_req_t* req) {
   count_result(&engine->stats, result);
   req->state_ = STATE_IDLE;
   req->stamp_ = 0;
+  if (req->op != UVDIO_OP_OPEN && req->op != UVDIO_OP_CLOSE) {
+    assert(req->file->uncalled_ > 0);
+    req->file->uncalled_--;
+  }
   if (uvdio__is_transfer(req->op)) {
     buf = req->buf_;
     req->buf_ = uvdio__empty_buf();
@@ -303,10 +318,10 @@ static void call_back(uvdio_t* engine, uvdio_req_t* req) {
   }
 }
 
-/* Whether the engine came by a fork and nobody has asked to close it: then it stays as it is, because what it has in
+/* Whether the engine came by a fork and nobody here has closed it: then it stays as it is, because what it has in
  * flight is the parent's. */
 static int is_asleep(const uvdio_t* engine) {
-  return uvdio__engine_is_forked(engine) && !engine->closing;
+  return uvdio__engine_is_forked(engine) && !engine->abandoned;
 }
 
 /* Calls back for what is completed, `budget` times at most. Returns how often. */
@@ -346,7 +361,7 @@ static void pump(uvdio_t* engine) {
   fill(engine);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
-    if (lane->unflushed > 0) {
+    if (lane->unflushed > 0 && !lane->stalled) {
       lane->backend->flush(lane);
     }
   }
@@ -374,7 +389,7 @@ static int has_work(const uvdio_t* engine) {
 
   for (i = 0; i < engine->lane_count; i++) {
     const uvdio__lane_t* lane = &engine->lanes[i];
-    if (lane->unflushed > 0 || (lane->waiting.head != NULL && has_room(lane))) {
+    if ((lane->unflushed > 0 && !lane->stalled) || (lane->waiting.head != NULL && has_room(lane))) {
       return 1;
     }
   }
@@ -528,21 +543,33 @@ static void fail_list(uvdio__list_t* list, int error) {
   }
 }
 
-/* In a forked child: whatever was under way is the parent's. Held requests go first, so that the end of the others
- * starts none of them. */
+static void fail_running(uvdio__lane_t* lane, int error) {
+  uvdio_req_t* req;
+
+  for (req = lane->running.head; req != NULL; req = req->next_) {
+    req->flags_ |= REQ_UNSURE;
+  }
+  fail_list(&lane->running, error);
+  lane->in_flight = 0;
+  lane->unflushed = 0;
+}
+
+/* In a forked child: whatever was under way is the parent's. Held syncs go first, so that the end of the others starts none
+ * of them. The end of a file's last request queues its close, on either lane: hence the second round. */
 static void abandon(uvdio_t* engine) {
   uvdio_file_t* file;
   unsigned i;
 
+  engine->abandoned = 1;
   for (file = engine->files; file != NULL; file = file->next_) {
     uvdio__file_fail_held(file, UVDIO_EFORK);
   }
   for (i = 0; i < engine->lane_count; i++) {
-    uvdio__lane_t* lane = &engine->lanes[i];
-    fail_list(&lane->waiting, UVDIO_EFORK);
-    fail_list(&lane->running, UVDIO_EFORK);
-    lane->in_flight = 0;
-    lane->unflushed = 0;
+    fail_running(&engine->lanes[i], UVDIO_EFORK);
+    fail_list(&engine->lanes[i].waiting, UVDIO_EFORK);
+  }
+  for (i = 0; i < engine->lane_count; i++) {
+    fail_list(&engine->lanes[i].waiting, UVDIO_EFORK);
   }
   engine->stats.in_flight = 0;
 }
@@ -551,7 +578,8 @@ int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
   if (dio == NULL) {
     return UV_EINVAL;
   }
-  if (dio->closing) {
+  /* A child may close what its parent was closing: that was the parent's close. */
+  if (dio->torn_down || (dio->closing && !is_asleep(dio))) {
     return UV_EBADF;
   }
   if (!uvdio__engine_is_forked(dio) && uvdio__engine_is_foreign(dio)) {

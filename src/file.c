@@ -123,15 +123,8 @@ static void fail_list(uvdio__list_t* list, int error) {
 }
 
 void uvdio__file_fail_held(uvdio_file_t* file, int error) {
-  uvdio_req_t* closer = file->closer_;
-
   fail_list(&file->held_, error);
   fail_list(&file->riders_, error);
-  if (closer != NULL) {
-    file->closer_ = NULL;
-    closer->result = error;
-    uvdio__engine_complete(closer);
-  }
 }
 
 /*
@@ -258,7 +251,8 @@ static void apply_latch(uvdio_req_t* req) {
   int durable = uvdio__is_sync(req->op) ||
                 (req->op == UVDIO_OP_WRITE && (file->flags_ & UVDIO_DSYNC) != 0);
 
-  if (!durable || req->result == UV_ECANCELED || req->result == UVDIO_EFORK) {
+  if (!durable || req->result == UV_ECANCELED || req->result == UVDIO_EFORK ||
+      req->result == UVDIO_EJOIN) {
     return;
   }
   if (file->latch_ != 0) {
@@ -271,7 +265,7 @@ static void apply_latch(uvdio_req_t* req) {
 static void apply_close(uvdio_req_t* req) {
   const uvdio__lane_t* lane = req->file->lane_;
 
-  if (req->result == UVDIO_EFORK) {
+  if (req->result == UVDIO_EFORK && (req->flags_ & REQ_UNSURE) == 0) {
     (void)lane->backend->perform(lane, req); /* The parent closes its descriptor; this is the child's. */
   }
   forget_file(req->file);
@@ -393,6 +387,7 @@ static int submit(uvdio_req_t* req) {
 
   uvdio__engine_accept(req->engine_, req);
   file->pending_++;
+  file->uncalled_++;
   if (uvdio__is_transfer(req->op) && req->length_ == 0) {
     uvdio__engine_complete(req);
     return 0;
@@ -636,7 +631,7 @@ int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   if (error != 0) {
     return error;
   }
-  if (cb == NULL && file->pending_ > 0) {
+  if (cb == NULL && file->uncalled_ > 0) {
     return UV_EBUSY;
   }
   prepare(req, file, UVDIO_OP_CLOSE);

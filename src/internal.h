@@ -33,6 +33,8 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 #define REQ_ASK_END 2u /* a doubtful short read: find out whether the file really ends here */
 #define REQ_ORDERED 4u /* on file->order_ */
 #define REQ_RIDING 8u  /* on file->riders_ */
+#define REQ_BEGUN 16u  /* an open that has done something already: too late to cancel */
+#define REQ_UNSURE 32u /* a forked child can't know how far it came */
 
 /* uvdio_file_t.state_ */
 #undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
@@ -51,6 +53,7 @@ struct uvdio_s {
   const void* thread;  /* the one that runs the loop; null until then, and nothing is handed to a backend before */
   int closing;   /* uvdio_engine_close() was called */
   int torn_down; /* its handles are being closed */
+  int abandoned; /* closed by a forked child: nothing of the parent's is left in it */
   int in_turn;     /* callbacks are being called or lanes pumped; what they leave is looked at after that */
   int woken;       /* by a backend: lanes have to be reaped before the loop sleeps, requests pending or not */
   int idling;      /* the idle handle is active */
@@ -193,7 +196,7 @@ void uvdio__file_close_left_open(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb 
 /* Takes a held request away from its file, to complete it. */
 void uvdio__file_unhold(uvdio_req_t* req);
 
-/* Completes every held request of the file with `error`, its close included. */
+/* Completes every held sync of the file with `error`. */
 void uvdio__file_fail_held(uvdio_file_t* file, int error);
 
 /* Closes the descriptor of a file on which nothing is pending, blocking, without a word to anybody. */

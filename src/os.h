@@ -76,7 +76,7 @@ int uvdio__os_truncate(intptr_t descriptor, uint64_t length);
 int uvdio__os_preallocate(intptr_t descriptor, uint64_t length);
 int uvdio__os_close(intptr_t descriptor);
 
-/* Bytes. What one system call moves at most on Linux (read(2)), which is a multiple of every alignment in use. */
+/* Bytes. What one system call moves at most on Linux (read(2)); a multiple of 4096, and of no larger alignment. */
 #define UVDIO__TRANSFER_MAX ((size_t)0x7ffff000)
 
 /* Bytes. The granularity of the functions below: the page size of the memory management. */

@@ -266,15 +266,27 @@ static int call_statx(uvdio__opening_t* opening, int descriptor, const char* pat
   return result == 0 ? 0 : last_error();
 }
 
+/* A regular file that is leased to somebody (Samba, NFS) makes a non-blocking open fail instead of wait (open(2),
+ * EWOULDBLOCK). It is not what the flag is there for. */
+static int open_now(const uvdio__opening_t* opening) {
+  int flags = uvdio__linux_open_flags(opening);
+  int descriptor = open(opening->path, flags, opening->mode);
+  struct stat found;
+  int result = descriptor == -1 ? last_error() : descriptor;
+
+  if (result == UV_EAGAIN && stat(opening->path, &found) == 0 && S_ISREG(found.st_mode)) {
+    descriptor = open(opening->path, flags & ~O_NONBLOCK, opening->mode);
+    result = descriptor == -1 ? last_error() : descriptor;
+  }
+  return result;
+}
+
 /* Performs the present step, blocking. */
 static int perform_step(uvdio__opening_t* opening) {
-  int descriptor;
-
   switch (opening->step) {
     case UVDIO__OPEN_DIRECT:
     case UVDIO__OPEN_BUFFERED:
-      descriptor = open(opening->path, uvdio__linux_open_flags(opening), opening->mode);
-      return descriptor == -1 ? last_error() : descriptor;
+      return open_now(opening);
     case UVDIO__OPEN_STAT_PATH:
       return call_statx(opening, AT_FDCWD, opening->path, 0);
     case UVDIO__OPEN_STAT_FILE:

@@ -10,7 +10,8 @@
 
 size_t uvdio__request_rest(const uvdio_req_t* req) {
   size_t rest = req->length_ - req->transferred;
-  return rest < UVDIO__TRANSFER_MAX ? rest : UVDIO__TRANSFER_MAX;
+  size_t most = UVDIO__TRANSFER_MAX & ~(req->file->offset_mask_ | req->file->memory_mask_);
+  return rest < most ? rest : most;
 }
 
 static uvdio__verdict_t finish_with(uvdio_req_t* req, int64_t result) {
@@ -89,6 +90,9 @@ uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result) {
   if ((result == UV_EINTR || result == UV_EAGAIN) && req->op != UVDIO_OP_CLOSE &&
       req->op != UVDIO_OP_OPEN) {
     return settle_refusal(req, result);
+  }
+  if (req->op == UVDIO_OP_CLOSE && result == UV_EINTR) {
+    result = 0;
   }
   return uvdio__is_transfer(req->op) ? settle_transfer(req, result) : finish_with(req, result);
 }

@@ -178,17 +178,25 @@ static int open_target(copy_t* copy) {
   return result == 0 ? CLI_OK : fail(copy, "empty", copy->target_path, result);
 }
 
-static size_t target_alignment(const copy_t* copy) {
+static size_t alignment_of(const uvdio_file_t* file) {
   uvdio_file_info_t info;
-  int error = uvdio_file_info(&copy->target, &info);
+  int error = uvdio_file_info(file, &info);
   assert(error == 0);
   (void)error;
   return info.offset_align > info.memory_align ? info.offset_align : info.memory_align;
 }
 
+/* The block that was asked for, or the next larger one that both files can do. */
+static size_t block_size_for(const copy_t* copy) {
+  size_t source = alignment_of(&copy->source);
+  size_t target = alignment_of(&copy->target);
+  size_t alignment = source > target ? source : target; /* Powers of two: a multiple of both. */
+  return ((size_t)copy->block_size + alignment - 1) / alignment * alignment;
+}
+
 /* Finds out about a disk that is too small before anything is written to it. */
 static int reserve_space(copy_t* copy) {
-  uint64_t alignment = target_alignment(copy);
+  uint64_t alignment = alignment_of(&copy->target);
   uint64_t length = (copy->size + alignment - 1) / alignment * alignment;
   if (length == 0) {
     return CLI_OK;
@@ -235,8 +243,8 @@ static int run_transfer(copy_t* copy, transfer_mode_t mode, const char* verb) {
                          .source = &copy->source,
                          .target = &copy->target,
                          .size = copy->size,
-                         .block_size = (size_t)copy->block_size,
-                         .alignment = target_alignment(copy),
+                         .block_size = block_size_for(copy),
+                         .alignment = alignment_of(&copy->target),
                          .depth = copy->engine.depth};
   int error = transfer_start(&transfer);
   if (error != 0) {

@@ -129,11 +129,11 @@ static void try_page_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t page) {
   *(uvdio_buf_t*)req->data = page;
 }
 
-/* The first page, to see it work; a temporary file is given one before. */
-static ssize_t try_page(uvdio_file_t* file, session_t* session, int temporary) {
+/* The first page, as large as the file's alignment, to see it work; a temporary file is given one before. */
+static ssize_t try_page(uvdio_file_t* file, session_t* session, size_t size, int temporary) {
   uvdio_buf_t page = {0};
   uvdio_req_t req = {.data = &page};
-  int64_t result = uvdio_buf_page(&page);
+  int64_t result = uvdio_buf_zeroed(&page, size);
   if (result == 0 && temporary) {
     result = session_await(session, &req, uvdio_write(file, &req, &page, 0, try_page_done));
   }
@@ -157,8 +157,8 @@ static int try_file(facts_t* facts, session_t* session, const char* path, unsign
   if (found->temporary) {
     (void)unlink(path); /* at once: nothing can leave it behind then */
   }
-  found->page_bytes = try_page(&file, session, found->temporary);
   find_file_info(found, &file);
+  found->page_bytes = try_page(&file, session, found->info.offset_align, found->temporary);
   (void)session_await(session, &req, uvdio_close(&file, &req, session_done));
   found->failed = 0;
   return CLI_OK;
