@@ -9,8 +9,18 @@ add_executable(uvdio_cli
   src/cli/copy.c
   src/cli/bench.c
   src/cli/bench_run.c
+  src/cli/child.c
+  src/cli/compare.c
+  src/cli/compare_count.c
+  src/cli/compare_place.c
+  src/cli/compare_plot.c
+  src/cli/compare_report.c
+  src/cli/compare_run.c
   src/cli/meter.c
   src/cli/options.c
+  src/cli/peer.c
+  src/cli/peer_uv.c
+  src/cli/peer_uvdio.c
   src/cli/progress.c
   src/cli/report.c
   src/cli/session.c
@@ -19,3 +29,10 @@ uvdio_own_target(uvdio_cli)
 set_target_properties(uvdio_cli PROPERTIES OUTPUT_NAME uvdio)
 target_include_directories(uvdio_cli PRIVATE src/cli)
 target_link_libraries(uvdio_cli PRIVATE uvdio_static PkgConfig::UVDIO_JANSSON m)
+
+# The bare io_uring loop that `uvdio bench --compare` calls the limit is the only user of liburing here.
+if(UVDIO_HAVE_RING)
+  target_sources(uvdio_cli PRIVATE src/cli/peer_uring.c)
+  target_compile_definitions(uvdio_cli PRIVATE UVDIO_HAVE_RING=1)
+  target_link_libraries(uvdio_cli PRIVATE PkgConfig::UVDIO_LIBURING)
+endif()

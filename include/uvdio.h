@@ -33,7 +33,8 @@
  *   4. The buffer comes back only when neither the kernel nor a worker thread can touch it any more.
  *   5. Operations are called on the thread that runs the loop (from another one: UVDIO_ETHREAD).
  *      Buffers and arenas have no such rule; what they allow is said at each.
- *   6. A null callback means: do it now, on this thread, and block. The outcome is in req->result.
+ *   6. A null callback means: do it now, on this thread, and block. The call returns 0 or the error that a callback
+ *      would have been given; req->result holds the outcome, and the buffer never leaves the caller.
  *   7. Zero in a field of an options structure means: the default.
  *   8. Requests and files are zeroed once, before their first use (`uvdio_req_t req = {0};`).
  *   9. Operations on one file have no order among themselves, with one exception: a sync covers every
@@ -611,7 +612,7 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
 
 #define UVDIO_RDONLY 0u
 #define UVDIO_RDWR 1u
-#define UVDIO_CREATE 2u     /* if missing */
+#define UVDIO_CREATE 2u     /* if missing; needs RDWR */
 #define UVDIO_EXCLUSIVE 4u  /* with CREATE: fail with UV_EEXIST where the path exists */
 #define UVDIO_TRUNCATE 8u   /* to zero; needs RDWR */
 #define UVDIO_DSYNC 16u     /* a write is durable when its callback runs (O_DSYNC) */

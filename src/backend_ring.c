@@ -505,7 +505,9 @@ static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
       io_uring_prep_rw(OP_FTRUNCATE, sqe, descriptor, NULL, 0, req->offset_);
       break;
     case UVDIO_OP_PREALLOCATE:
-      io_uring_prep_fallocate(sqe, descriptor, 0, 0, (off_t)req->offset_);
+      /* Not io_uring_prep_fallocate(), whose types change between versions of liburing. */
+      io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, descriptor, NULL, 0, 0);
+      sqe->addr = req->offset_;
       break;
     case UVDIO_OP_CLOSE:
       io_uring_prep_close(sqe, descriptor);
@@ -531,12 +533,21 @@ static struct io_uring_sqe* get_entry(uvdio__lane_t* lane) {
   return sqe;
 }
 
+static int can_do(const ring_t* state, const uvdio_req_t* req) {
+  int opcode;
+
+  if (uvdio__is_transfer(req->op)) {
+    return 1; /* Without these there would be no ring. */
+  }
+  opcode = opcode_of(req);
+  return opcode >= 0 && is_supported(state, (unsigned)opcode);
+}
+
 static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
   ring_t* state = lane->state;
-  int opcode = opcode_of(req);
   struct io_uring_sqe* sqe;
 
-  if (state->broken || opcode < 0 || !is_supported(state, (unsigned)opcode)) {
+  if (state->broken || !can_do(state, req)) {
     return UV_ENOSYS;
   }
   if (!state->enabled) {

@@ -31,6 +31,13 @@ static size_t round_up(size_t size) {
   return size > (size_t)PTRDIFF_MAX - mask ? 0 : (size + mask) & ~mask;
 }
 
+static void own(uvdio_buf_t* buf, char* base, size_t len, size_t cap) {
+  buf->base = base;
+  buf->len = len;
+  buf->cap = cap;
+  buf->owner_ = &uvdio__heap;
+}
+
 static int allocate(uvdio_buf_t* buf, size_t cap, size_t len, int zeroed) {
   char* base;
 
@@ -45,10 +52,7 @@ static int allocate(uvdio_buf_t* buf, size_t cap, size_t len, int zeroed) {
   if (base == NULL) {
     return UV_ENOMEM;
   }
-  buf->base = base;
-  buf->len = len;
-  buf->cap = cap;
-  buf->owner_ = &uvdio__heap;
+  own(buf, base, len, cap);
   return 0;
 }
 
@@ -201,10 +205,7 @@ int uvdio_buf_from_raw_parts(uvdio_buf_t* buf, char* base, size_t len, size_t ca
   if (len > cap) {
     return UVDIO_EOVERFLOW;
   }
-  buf->base = base;
-  buf->len = len;
-  buf->cap = cap;
-  buf->owner_ = &uvdio__heap;
+  own(buf, base, len, cap);
   return 0;
 }
 

@@ -24,25 +24,12 @@
 /* More works than libuv has threads for (UV_THREADPOOL_SIZE is at most 1024) only stand in its queue. */
 #define POOL_DEPTH_MAX 1024
 
+_Thread_local char uvdio__this_thread;
+
 static void on_idle(uv_idle_t* handle);
 
 static uvdio__lane_t* pool_of(uvdio_t* engine) {
   return &engine->lanes[engine->lane_count - 1];
-}
-
-static int is_other_thread(const uvdio_t* engine) {
-  uv_thread_t self = uv_thread_self();
-  return engine->bound && !uv_thread_equal(&self, &engine->thread);
-}
-
-int uvdio__engine_check(const uvdio_t* engine) {
-  if (engine->closing) {
-    return UV_EBADF;
-  }
-  if (uvdio__engine_is_forked(engine)) {
-    return UVDIO_EFORK;
-  }
-  return is_other_thread(engine) ? UVDIO_ETHREAD : 0;
 }
 
 void uvdio__engine_wake(uvdio_t* engine) {
@@ -238,7 +225,7 @@ void uvdio__engine_start(uvdio_req_t* req) {
   uvdio_t* engine = lane->engine;
 
   req->lane_ = lane;
-  if (has_room(lane) && engine->bound && !is_anything_waiting(engine)) {
+  if (has_room(lane) && engine->thread != NULL && !is_anything_waiting(engine)) {
     (void)run(lane, req);
   } else {
     uvdio__engine_queue(req);
@@ -265,7 +252,7 @@ int uvdio_cancel(uvdio_req_t* req) {
   if (uvdio__engine_is_forked(engine)) {
     return UVDIO_EFORK;
   }
-  if (is_other_thread(engine)) {
+  if (uvdio__engine_is_foreign(engine)) {
     return UVDIO_ETHREAD;
   }
   if (req->state_ == STATE_COMPLETED || req->op == UVDIO_OP_CLOSE) {
@@ -352,7 +339,7 @@ static void count_callbacks(uvdio_stats_t* stats, unsigned called) {
 static void pump(uvdio_t* engine) {
   unsigned i;
 
-  assert(engine->in_turn && engine->bound);
+  assert(engine->in_turn && !uvdio__engine_is_foreign(engine));
   if (uvdio__engine_is_forked(engine)) {
     return;
   }
@@ -396,9 +383,8 @@ static int has_work(const uvdio_t* engine) {
 
 /* The loop's thread is known for sure only while the loop runs. */
 static void bind_thread(uvdio_t* engine) {
-  if (!engine->bound) {
-    engine->thread = uv_thread_self();
-    engine->bound = 1;
+  if (engine->thread == NULL) {
+    engine->thread = &uvdio__this_thread;
   }
 }
 
@@ -568,7 +554,7 @@ int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
   if (dio->closing) {
     return UV_EBADF;
   }
-  if (!uvdio__engine_is_forked(dio) && is_other_thread(dio)) {
+  if (!uvdio__engine_is_forked(dio) && uvdio__engine_is_foreign(dio)) {
     return UVDIO_ETHREAD;
   }
   dio->closing = 1;

@@ -20,6 +20,8 @@
 #ifndef UVDIO_INTERNAL_H
 #define UVDIO_INTERNAL_H
 
+#include <assert.h>
+
 #include "backend.h"
 #include "os.h"
 #include "uvdio.h"
@@ -46,8 +48,7 @@ struct uvdio_s {
   uv_loop_t* loop;
   void* data;
   unsigned generation; /* of uvdio__os_fork_generation(), where the engine was made */
-  int bound;           /* to `thread`, which runs the loop; nothing is handed to a backend before */
-  uv_thread_t thread;
+  const void* thread;  /* the one that runs the loop; null until then, and nothing is handed to a backend before */
   int closing;   /* uvdio_engine_close() was called */
   int torn_down; /* its handles are being closed */
   int in_turn;     /* callbacks are being called or lanes pumped; what they leave is looked at after that */
@@ -69,6 +70,14 @@ struct uvdio_s {
   uvdio_stats_t stats;
   char reason[REASON_SIZE];
 };
+
+/* Its address stands for the thread that looks at it: the cheapest way of telling threads apart, and asked at
+ * every operation. */
+#if defined(__GNUC__) && !defined(_WIN32) && !defined(__APPLE__)
+extern _Thread_local char uvdio__this_thread __attribute__((tls_model("initial-exec")));
+#else
+extern _Thread_local char uvdio__this_thread;
+#endif
 
 /*
  * Requests (request.c)
@@ -112,10 +121,56 @@ size_t uvdio__request_rest(const uvdio_req_t* req);
 /* Performs a request through the system layer, blocking: what pool and ring do for the synchronous forms. */
 int64_t uvdio__request_perform(uvdio_req_t* req);
 
-void uvdio__list_append(uvdio__list_t* list, uvdio_req_t* req);
-void uvdio__list_prepend(uvdio__list_t* list, uvdio_req_t* req);
-void uvdio__list_remove(uvdio__list_t* list, uvdio_req_t* req);
-uvdio_req_t* uvdio__list_shift(uvdio__list_t* list);
+/*
+ * Lists: inline, because every operation passes four of them.
+ */
+
+static inline void uvdio__list_append(uvdio__list_t* list, uvdio_req_t* req) {
+  req->next_ = NULL;
+  req->prev_ = list->tail;
+  if (list->tail != NULL) {
+    list->tail->next_ = req;
+  } else {
+    list->head = req;
+  }
+  list->tail = req;
+}
+
+static inline void uvdio__list_prepend(uvdio__list_t* list, uvdio_req_t* req) {
+  req->prev_ = NULL;
+  req->next_ = list->head;
+  if (list->head != NULL) {
+    list->head->prev_ = req;
+  } else {
+    list->tail = req;
+  }
+  list->head = req;
+}
+
+static inline void uvdio__list_remove(uvdio__list_t* list, uvdio_req_t* req) {
+  assert(req->prev_ != NULL || list->head == req);
+  assert(req->next_ != NULL || list->tail == req);
+  if (req->prev_ != NULL) {
+    req->prev_->next_ = req->next_;
+  } else {
+    list->head = req->next_;
+  }
+  if (req->next_ != NULL) {
+    req->next_->prev_ = req->prev_;
+  } else {
+    list->tail = req->prev_;
+  }
+  req->next_ = NULL;
+  req->prev_ = NULL;
+}
+
+static inline uvdio_req_t* uvdio__list_shift(uvdio__list_t* list) {
+  uvdio_req_t* first = list->head;
+  if (first != NULL) {
+    uvdio__list_remove(list, first);
+  }
+  return first;
+}
 
 /*
  * Files (file.c)
@@ -148,12 +203,24 @@ void uvdio__file_close_now(uvdio_file_t* file);
  * Engine (engine.c)
  */
 
-/* 0, UV_EBADF (closing), UVDIO_EFORK or UVDIO_ETHREAD. */
-int uvdio__engine_check(const uvdio_t* engine);
-
 /* Whether this process got the engine by a fork. */
 static inline int uvdio__engine_is_forked(const uvdio_t* engine) {
   return engine->generation != uvdio__os_fork_generation();
+}
+
+static inline int uvdio__engine_is_foreign(const uvdio_t* engine) {
+  return engine->thread != NULL && engine->thread != &uvdio__this_thread;
+}
+
+/* 0, UV_EBADF (closing), UVDIO_EFORK or UVDIO_ETHREAD. */
+static inline int uvdio__engine_check(const uvdio_t* engine) {
+  if (engine->closing) {
+    return UV_EBADF;
+  }
+  if (uvdio__engine_is_forked(engine)) {
+    return UVDIO_EFORK;
+  }
+  return uvdio__engine_is_foreign(engine) ? UVDIO_ETHREAD : 0;
 }
 
 /* Counts a request as accepted. Its callback follows. */

@@ -238,8 +238,12 @@ static int may_end_early(long magic) {
 
 static int finish(uvdio__opening_t* opening) {
   struct statfs filesystem;
+  int result = fstatfs((int)opening->descriptor, &filesystem);
 
-  if (fstatfs((int)opening->descriptor, &filesystem) == 0) {
+  if (result == -1 && errno == EINTR) {
+    return UV_EINTR; /* The walk repeats this step: the answer matters on filesystems that can be interrupted. */
+  }
+  if (result == 0) {
     opening->filesystem = filesystem_name((long)filesystem.f_type);
     if (may_end_early((long)filesystem.f_type)) {
       opening->traits |= UVDIO__TRAIT_ODD_SHORTS;

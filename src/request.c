@@ -1,5 +1,5 @@
 /*
- * One request: the lists it is on, and what the result of a backend makes of it.
+ * One request: what the result of a backend makes of it, and how it is performed by blocking.
  */
 #include <assert.h>
 
@@ -7,53 +7,6 @@
 
 /* Interruptions and refusals for the moment that are put up with before they become the request's outcome. */
 #define RETRIES_MAX 64
-
-void uvdio__list_append(uvdio__list_t* list, uvdio_req_t* req) {
-  req->next_ = NULL;
-  req->prev_ = list->tail;
-  if (list->tail != NULL) {
-    list->tail->next_ = req;
-  } else {
-    list->head = req;
-  }
-  list->tail = req;
-}
-
-void uvdio__list_prepend(uvdio__list_t* list, uvdio_req_t* req) {
-  req->prev_ = NULL;
-  req->next_ = list->head;
-  if (list->head != NULL) {
-    list->head->prev_ = req;
-  } else {
-    list->tail = req;
-  }
-  list->head = req;
-}
-
-void uvdio__list_remove(uvdio__list_t* list, uvdio_req_t* req) {
-  assert(req->prev_ != NULL || list->head == req);
-  assert(req->next_ != NULL || list->tail == req);
-  if (req->prev_ != NULL) {
-    req->prev_->next_ = req->next_;
-  } else {
-    list->head = req->next_;
-  }
-  if (req->next_ != NULL) {
-    req->next_->prev_ = req->prev_;
-  } else {
-    list->tail = req->prev_;
-  }
-  req->next_ = NULL;
-  req->prev_ = NULL;
-}
-
-uvdio_req_t* uvdio__list_shift(uvdio__list_t* list) {
-  uvdio_req_t* first = list->head;
-  if (first != NULL) {
-    uvdio__list_remove(list, first);
-  }
-  return first;
-}
 
 size_t uvdio__request_rest(const uvdio_req_t* req) {
   size_t rest = req->length_ - req->transferred;

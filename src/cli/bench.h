@@ -77,8 +77,15 @@ void meter_start(meter_t* meter);
 /* Takes down one operation that began at `began_ns` and ended now, at `ended_ns` (both uv_hrtime). */
 void meter_record(meter_t* meter, uint64_t began_ns, uint64_t ended_ns, size_t bytes);
 
+/* Adds the operations of another meter; the time is from the earlier start to the later end. */
+void meter_add(meter_t* meter, const meter_t* other);
+
 /* Fills in the figures of the row. */
 void meter_finish(const meter_t* meter, bench_row_t* row);
+
+/* User and system time since the start, of all threads, those of libuv's pool and the kernel's own for the
+ * ring too. */
+double meter_cpu_us(const meter_t* meter);
 
 /* Nanoseconds under which a share of the operations (0.5, 0.99) stayed. */
 double meter_quantile(const meter_t* meter, double share);

@@ -5,6 +5,7 @@
  *   probe.c     uvdio probe: what this machine and this path offer
  *   copy.c      uvdio copy: one file to another; transfer.c moves the blocks, progress.c shows how far
  *   bench.c     uvdio bench: plans and prints; bench_run.c runs a phase, meter.c measures it
+ *   compare*.c  uvdio bench --compare (compare.h tells which is which); peer*.c runs one peer (peer.h)
  *   session.c   a loop with an engine on it, and what happens at Ctrl-C
  *   options.c   values of options
  *   report.c    everything that people read: errors, numbers, tables, JSON
@@ -41,6 +42,7 @@ enum {
 int probe_main(int argc, char** argv);
 int copy_main(int argc, char** argv);
 int bench_main(int argc, char** argv);
+int peer_main(int argc, char** argv);
 
 /*
  * Options. Each parser stores the value and returns 0, or says on stderr what is wrong with `text` and
@@ -107,7 +109,7 @@ char* format_rate(char* text, size_t size, double bytes_per_s);
 char* format_time(char* text, size_t size, double microseconds);
 
 /* A table in memory: text columns on the left, numbers right-aligned. Zero it first. */
-#define TABLE_COLUMNS_MAX 10
+#define TABLE_COLUMNS_MAX 13
 #define TABLE_CELL_SIZE 32
 typedef struct table_s {
   size_t columns;

@@ -29,6 +29,7 @@ static const struct {
     {"probe", probe_main},
     {"copy", copy_main},
     {"bench", bench_main},
+    {"bench-peer", peer_main}, /* not for people: see peer.h */
 };
 
 static int print_version(void) {

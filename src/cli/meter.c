@@ -47,6 +47,16 @@ void meter_record(meter_t* meter, uint64_t began_ns, uint64_t ended_ns, size_t b
   meter->ended_ns = ended_ns;
 }
 
+void meter_add(meter_t* meter, const meter_t* other) {
+  for (size_t bucket = 0; bucket < METER_BUCKETS; bucket++) {
+    meter->buckets[bucket] += other->buckets[bucket];
+  }
+  meter->operations += other->operations;
+  meter->bytes += other->bytes;
+  meter->started_ns = other->started_ns < meter->started_ns ? other->started_ns : meter->started_ns;
+  meter->ended_ns = other->ended_ns > meter->ended_ns ? other->ended_ns : meter->ended_ns;
+}
+
 double meter_quantile(const meter_t* meter, double share) {
   uint64_t seen = 0;
   double rank = share * (double)meter->operations;
@@ -63,8 +73,7 @@ static double microseconds_between(struct timeval from, struct timeval to) {
   return (double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_usec - from.tv_usec);
 }
 
-/* User and system time of all threads, those of libuv's pool and the kernel's own for the ring too. */
-static double cpu_microseconds(const meter_t* meter) {
+double meter_cpu_us(const meter_t* meter) {
   struct rusage now;
   getrusage(RUSAGE_SELF, &now);
   return microseconds_between(meter->usage.ru_utime, now.ru_utime) +
@@ -72,7 +81,7 @@ static double cpu_microseconds(const meter_t* meter) {
 }
 
 void meter_finish(const meter_t* meter, bench_row_t* row) {
-  double cpu = cpu_microseconds(meter);
+  double cpu = meter_cpu_us(meter);
   double seconds = (double)(meter->ended_ns - meter->started_ns) / 1e9;
   if (meter->operations == 0 || seconds <= 0) {
     return;

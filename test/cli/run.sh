@@ -455,5 +455,74 @@ check "bench at SIGINT ends with 130" test $? -eq 130
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
+# ------------------------------------------------------------------------------------- bench --compare
+
+run 0 "bench --compare --help" bench --compare --help
+says "... begins with the usage" '^usage: uvdio bench --compare '
+for peer in ring pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
+  says "... tells of the peer $peer" "^  \* $peer "
+done
+for wrong in "--operation frobnicate" "--operation write" "--peer frobnicate" "--peer ring," "--depth 0" "--depth 4097" "--depth 1,x" \
+  "--block 1000" "--block 128M" "--size 0" "--files 0" "--files x" "--loops 0" "--loops 65" "--rounds 0" "--rounds 101" \
+  "--seconds 0" "--seed x" "--size 4K --files 2"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "bench --compare $wrong" bench --compare $wrong d
+  warns "... is named" "^uvdio bench: ${wrong%% *} "
+done
+run 2 "bench --compare with an unknown option" bench --compare --frobnicate d
+run 2 "bench --compare with an option of bench alone" bench --compare --backend ring d
+run 2 "bench --compare with two directories" bench --compare d e
+run 2 "bench --compare in a file" bench --compare file
+warns "... is refused" "takes a directory, which 'file' is not"
+run 1 "bench --compare in a directory that is not there" bench --compare missing
+warns "... says what, why and what to do" '^uvdio bench: cannot use missing: .*(ENOENT)\. Check the path\.$'
+run 2 "bench-peer without its parameters" bench-peer
+run 2 "bench-peer with wrong ones" bench-peer '{"peer":"pool"}'
+compare="bench --compare --size 1M --seconds 0.02 --rounds 2"
+# shellcheck disable=SC2086 # several words, here and below
+run 0 "bench --compare" $compare --depth 1,4 --peer pool,uv-4 d
+says "... says where" '^.*, 1 file of 1 MiB, 1 loop, '
+says "... has a table for each depth" '^random-read, 4 KiB, depth 4$'
+says "... with headings" '^peer  *ops/s  *spread  *x limit  *x uv-4  *p50 '
+check "... and a row for each peer" lines_with "$out" '^uv-4  *[0-9]' 2
+check "... and nothing is left behind" directory_empty d
+for operation in random-read sequential-read random-write sequential-write durable-write mixed; do
+  run 0 "bench --compare of $operation, with files and loops" $compare --no-calls --json --files 3 --loops 2 --peer pool,uv-4 \
+    --operation $operation d
+  check "... has a row for each peer and depth" lines_with "$out" "\"operation\": \"$operation\"" 6
+  check "... with operations in each" lines_with "$out" '"median": 0\.0' 0
+done
+check "... and nothing is left behind" directory_empty d
+if [ -n "$ring_absent" ]; then
+  skip "bench --compare with the limit" "$ring_absent"
+else
+  run 0 "bench --compare with the limit" $compare --no-calls --json --depth 8 --peer ring,ring-heap,limit --operation mixed d
+  check "... has all rows" lines_with "$out" '"peer":' 3
+fi
+run 0 "bench --compare --plot" $compare --no-calls --depth 1,4 --peer pool --plot plots d
+check "... writes the data" test -s plots/random-read.dat
+check "... and the script" test -s plots/random-read.gnuplot
+check "... and the results" test -s plots/results.json
+if command -v gnuplot >/dev/null 2>&1; then
+  check "... and pictures" test -s plots/random-read-throughput.png -a -s plots/random-read-latency.png -a -s plots/random-read-cpu.png
+else
+  warns "... and says that there are no pictures" 'gnuplot is not installed'
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  run 1 "bench --compare --loop-device, not as root" $compare --peer pool --loop-device d
+  warns "... says why" '^uvdio bench: --loop-device needs'
+else
+  skip "bench --compare --loop-device, not as root" "root may"
+fi
+"$uvdio" bench --compare --size 4M --seconds 30 --peer pool d >"$out" 2>"$err" &
+process=$!
+wait_for sh -c 'ls -A d | grep -q .'
+sleep 0.3
+kill -s INT $process
+wait $process
+check "bench --compare at SIGINT ends with 130" test $? -eq 130
+warns "... says so" 'interrupted by signal'
+check "... and leaves nothing behind" directory_empty d
+
 echo "1..$count"
 [ $failures -eq 0 ]

@@ -148,19 +148,37 @@ static void path_is_copied(void** state) {
   assert_result(open_later(f, "new", UVDIO_OPEN_READ), 0);
 }
 
-/* Asked through the table of descriptors: the library does not hand its own out. */
-static void descriptors_are_closed_on_exec(void** state) {
-  struct fixture* f = *state;
-  NOT_ON_MEMORY("descriptors");
-  assert_result(open_later(f, "new", UVDIO_OPEN_RW), 0);
+/* The descriptor behind the file "name", by the system's table: the library does not hand its own out. */
+static int descriptor_of(struct fixture* f, const char* name) {
   for (int fd = 3; fd < 256; fd++) {
     char link[64];
     char target[PLACE_PATH_MAX + 64] = "";
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    if (readlink(link, target, sizeof(target) - 1) > 0 && strstr(target, f->dir) != NULL) {
-      assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    if (readlink(link, target, sizeof(target) - 1) > 0 && strcmp(target, path_of(f, name)) == 0) {
+      return fd;
     }
   }
+  return -1;
+}
+
+static void descriptor_carries_what_was_asked_for(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("descriptors");
+  open_now(f, &f->other, "wal", UVDIO_OPEN_WAL);
+  int file = descriptor_of(f, "file");
+  int wal = descriptor_of(f, "wal");
+  assert_true(file >= 0);
+  assert_true(wal >= 0);
+  assert_int_equal(fcntl(file, F_GETFL) & (O_ACCMODE | O_DIRECT | O_DSYNC), O_RDWR | O_DIRECT);
+  assert_int_equal(fcntl(wal, F_GETFL) & (O_DIRECT | O_DSYNC), O_DIRECT | O_DSYNC);
+}
+
+static void descriptors_are_closed_on_exec(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("descriptors");
+  assert_result(open_later(f, "new", UVDIO_OPEN_RW), 0);
+  assert_int_equal(fcntl(descriptor_of(f, "file"), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  assert_int_equal(fcntl(descriptor_of(f, "new"), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
 static void file_can_be_closed_and_opened_again_and_again(void** state) {
@@ -770,6 +788,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, symbolic_link_is_followed_unless_forbidden),
       TEST_ON(fixture_engine, mode_is_for_files_that_get_created),
       TEST_ON(fixture_engine, path_is_copied),
+      TEST_ON(fixture_open, descriptor_carries_what_was_asked_for),
       TEST_ON(fixture_open, descriptors_are_closed_on_exec),
       TEST_ON(fixture_engine, file_can_be_closed_and_opened_again_and_again),
       TEST_ON(fixture_engine, many_files_open_at_once),

@@ -34,6 +34,11 @@ static void be_the_child(struct fixture* f, child_part part) {
   if (line != 0) {
     fprintf(stderr, "in the child: %s:%d\n", __FILE__, line);
   }
+  if (line == 0 && under_valgrind()) {
+    /* Works that the parent's threads have are out of the child's reach, and their memory stays: a new program
+     * instead of an exit, where valgrind would count that as a leak. */
+    execlp("true", "true", (char*)NULL);
+  }
   _exit(line != 0);
 }
 
@@ -93,6 +98,7 @@ static int every_operation_is_refused(struct fixture* f) {
   EXPECT(t_open(op_new(t), f->dio, &f->other, path_of(f, "x"), UVDIO_OPEN_RW)->code ==
          UVDIO_EFORK);
   EXPECT(buf.base != NULL && buf.len == PAGE);
+  EXPECT(uvdio_buf_release(&buf) == 0);
   return 0;
 }
 

@@ -65,6 +65,24 @@ static void sync_all_covers_writes_in_flight(void** state) {
   sync_comes_after_the_writes_before_it(*state, t_sync_all);
 }
 
+/* Large writes take the disk longer than a sync that does not wait for them. */
+static void sync_covers_large_writes_in_flight(void** state) {
+  struct fixture* f = *state;
+  enum { SIZE = 8 * 1024 * 1024, LARGE_ONES = 4 };
+  struct top* writes[LARGE_ONES];
+  for (unsigned i = 0; i < LARGE_ONES; i++) {
+    uvdio_buf_t buf = filled(SIZE, i);
+    writes[i] = t_write(op_new(&f->tracker), &f->file, &buf, (uint64_t)i * SIZE);
+  }
+  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(sync, 0);
+  for (unsigned i = 0; i < LARGE_ONES; i++) {
+    assert_result(writes[i], SIZE);
+    assert_true(sync->order > writes[i]->order);
+  }
+}
+
 static void sync_covers_changes_of_size_too(void** state) {
   struct fixture* f = *state;
   struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, 10 * PAGE);
@@ -521,6 +539,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, sync_data_covers_writes_in_flight),
       TEST_ON(fixture_open, sync_all_covers_writes_in_flight),
       TEST_ON(depth_1, sync_data_covers_writes_in_flight),
+      TEST_ON(fixture_open, sync_covers_large_writes_in_flight),
       TEST_ON(fixture_open, sync_covers_changes_of_size_too),
       TEST_ON(depth_4, each_sync_covers_its_own_past),
       TEST_ON(fixture_open, writes_after_a_sync_are_not_held_up),

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the build and uses it from there: find_package and pkg-config, static and shared.
-# Called by CTest (cmake/package_test.cmake), which sets CC, CMAKE, PKG_CONFIG and UVDIO_VERSION.
+# Called by CTest (cmake/package_test.cmake), which sets CC, CMAKE, CMAKE_GENERATOR (there may be no make), PKG_CONFIG and
+# UVDIO_VERSION.
 #   run.sh BUILD_DIR [CONFIG]
 set -eu
 

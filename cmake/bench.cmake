@@ -1,0 +1,13 @@
+# The target `bench`: the comparison of test/bench/README.md, on the disk of the build directory.
+
+set(UVDIO_BENCH_OPTIONS "" CACHE STRING "More options of `uvdio bench --compare` for the target bench (a list)")
+
+set(bench_directory ${PROJECT_BINARY_DIR}/bench)
+add_custom_target(bench
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${bench_directory}
+  COMMAND uvdio_cli bench --compare --plot ${bench_directory} ${UVDIO_BENCH_OPTIONS} ${bench_directory}
+  COMMAND ${CMAKE_COMMAND} -E echo "Pictures, their data and results.json are in ${bench_directory}"
+  COMMENT "Measuring side by side: about a minute and a half"
+  USES_TERMINAL
+  VERBATIM
+  COMMAND_EXPAND_LISTS)

@@ -1,0 +1,442 @@
+/*
+ * uvdio bench --compare: options, and the rounds.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "compare.h"
+
+#define SIZE_DEFAULT ((uint64_t)256 * 1024 * 1024)
+#define BLOCK_MAX ((uint64_t)64 * 1024 * 1024)
+#define DURATION_DEFAULT_NS ((uint64_t)500000000)
+#define ROUNDS_DEFAULT 5
+
+static const char usage[] =
+    "usage: uvdio bench --compare [OPTIONS] [DIRECTORY]\n"
+    "\n"
+    "Measures this library side by side with others on the same files, which are made in DIRECTORY (the current\n"
+    "one if none is given) and removed at the end. In each round every peer is measured once, one after the\n"
+    "other, each in a process of its own.\n"
+    "\n"
+    "  --operation O[,O]  random-read (default), sequential-read, random-write, sequential-write, durable-write\n"
+    "                     (in order, O_DSYNC), mixed (random, 70 % reads)\n"
+    "  --peer P[,P]       which peers (see below)\n"
+    "  --depth N[,N...]   requests in flight, of each loop (1,32,128)\n"
+    "  --block BYTES      bytes per operation (4K; a multiple of 4096)\n"
+    "  --size BYTES       size of all files together (256M)\n"
+    "  --files N          so many files (1)\n"
+    "  --loops N          so many loops, each on a thread of its own (1)\n"
+    "  --rounds N         so many rounds (5)\n"
+    "  --seconds S        length of one measurement (0.5)\n"
+    "  --pin              bind each loop of ring, limit and fio to a processor: less noise at depth 1 (Linux)\n"
+    "  --loop-device      on ext4 on a loop device over tmpfs, fast enough for software to matter (Linux, root)\n"
+    "  --instructions     count instructions per operation (by valgrind; takes its time)\n"
+    "  --no-calls         don't count system calls per operation (by perf or strace)\n"
+    "  --plot DIR         write pictures (by gnuplot), their data and results.json into DIR\n"
+    "  --json             JSON instead of tables\n"
+    "  --seed N           of bytes and offsets (1)\n"
+    "  --help             this text\n"
+    "\n"
+    "Peers (* by default; fio, qemu-img where installed):\n";
+
+row_t* compare_row(const compare_t* compare, size_t cell, size_t peer) {
+  assert(cell < compare->cell_count && peer < compare->peer_count);
+  return &compare->rows[cell * compare->peer_count + peer];
+}
+
+int compare_find(const compare_t* compare, const char* name) {
+  for (size_t i = 0; i < compare->peer_count; i++) {
+    if (strcmp(compare->peers[i]->name, name) == 0) {
+      return (int)i;
+    }
+  }
+  return -1;
+}
+
+void compare_note(compare_t* compare, const char* format, ...) {
+  char note[COMPARE_NOTE_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(note, sizeof note, format, arguments);
+  va_end(arguments);
+  for (size_t i = 0; i < compare->note_count; i++) {
+    if (strcmp(compare->notes[i], note) == 0) {
+      return;
+    }
+  }
+  if (compare->note_count < COMPARE_NOTES_MAX) {
+    memcpy(compare->notes[compare->note_count++], note, sizeof note);
+  }
+}
+
+/*
+ * Rounds.
+ */
+
+static void show_status(const compare_t* compare, size_t cell, const char* what, uint64_t round) {
+  if (isatty(STDERR_FILENO)) {
+    fprintf(stderr, "\r%s, depth %u, round %llu of %llu: %s\033[K", work_kind_text(compare->cells[cell].kind),
+            compare->cells[cell].depth, (unsigned long long)round + 1, (unsigned long long)compare->rounds, what);
+  }
+}
+
+static void clear_status(void) {
+  if (isatty(STDERR_FILENO)) {
+    fputs("\r\033[K", stderr);
+  }
+}
+
+/* A peer that failed once is left out of that cell from then on: its figures would be of other rounds. */
+static void run_round(compare_t* compare, size_t cell, uint64_t round) {
+  for (size_t i = 0; i < compare->peer_count && child_signal() == 0; i++) {
+    size_t peer = (i + (size_t)round) % compare->peer_count;
+    row_t* row = compare_row(compare, cell, peer);
+    sample_t sample;
+    show_status(compare, cell, compare->peers[peer]->name, round);
+    if (row->sample_count == round && compare_sample(compare, cell, peer, &sample) == 0) {
+      row->samples[row->sample_count++] = sample;
+    }
+  }
+}
+
+static int open_rows(compare_t* compare) {
+  size_t count = compare->cell_count * compare->peer_count;
+  sample_t* samples = calloc(count * (size_t)compare->rounds, sizeof *samples);
+  compare->rows = calloc(count, sizeof *compare->rows);
+  if (compare->rows == NULL || samples == NULL) {
+    free(samples);
+    return report_error("bench", "keep", "the figures", UV_ENOMEM);
+  }
+  for (size_t i = 0; i < count; i++) {
+    compare->rows[i] = (row_t){.samples = samples + i * (size_t)compare->rounds,
+                               .system_calls_per_op = NAN,
+                               .instructions_per_op = NAN};
+  }
+  return CLI_OK;
+}
+
+static void close_rows(compare_t* compare) {
+  for (size_t i = 0; compare->rows != NULL && i < compare->cell_count * compare->peer_count; i++) {
+    json_decref(compare->rows[i].first_engine);
+  }
+  if (compare->rows != NULL) {
+    free(compare->rows[0].samples); /* one block for all */
+  }
+  free(compare->rows);
+}
+
+static void measure(compare_t* compare) {
+  for (uint64_t round = 0; round < compare->rounds; round++) {
+    for (size_t cell = 0; cell < compare->cell_count; cell++) {
+      run_round(compare, cell, round);
+    }
+  }
+  if (isatty(STDERR_FILENO) && (compare->with_calls || compare->with_instructions)) {
+    fputs("\rcounting\033[K", stderr);
+  }
+  compare_count(compare);
+  clear_status();
+}
+
+static int tell(compare_t* compare) {
+  int code = compare->as_json ? report_json("bench", compare_json(compare)) : compare_print(compare);
+  return code == CLI_OK && compare->plot != NULL ? compare_plot(compare) : code;
+}
+
+/*
+ * What takes part.
+ */
+
+static void drop_peer(compare_t* compare, size_t peer) {
+  compare->peer_count--;
+  memmove(&compare->peers[peer], &compare->peers[peer + 1],
+          (compare->peer_count - peer) * sizeof compare->peers[0]);
+}
+
+static void drop_missing(compare_t* compare) {
+  char version[128];
+  for (size_t i = compare->peer_count; i > 0; i--) {
+    contender_kind_t kind = compare->peers[i - 1]->kind;
+    const char* program = kind == CONTENDER_FIO ? "fio" : kind == CONTENDER_QEMU ? "qemu-img" : NULL;
+    if (program != NULL && !child_version(program, "--version", version, sizeof version)) {
+      compare_note(compare, "%s is not installed.", program);
+      drop_peer(compare, i - 1);
+    }
+  }
+}
+
+static void set_cells(compare_t* compare) {
+  for (int kind = 0; kind < WORK_KIND_COUNT; kind++) {
+    for (size_t i = 0; i < compare->depth_count && compare->kinds[kind]; i++) {
+      compare->cells[compare->cell_count++] = (cell_t){(work_kind_t)kind, compare->depths[i]};
+    }
+  }
+}
+
+static int run_compare(compare_t* compare) {
+  child_watch_signals();
+  drop_missing(compare);
+  set_cells(compare);
+  int code = compare->peer_count > 0 ? open_rows(compare) : report_problem("bench", "no peer is left.");
+  code = code == CLI_OK ? place_open(compare) : code;
+  if (code == CLI_OK) {
+    measure(compare);
+  }
+  place_close(&compare->place);
+  if (child_signal() != 0) {
+    report_problem("bench", "interrupted by signal %d (%s).", child_signal(), strsignal(child_signal()));
+    code = CLI_SIGNAL + child_signal();
+  }
+  code = code == CLI_OK ? tell(compare) : code;
+  close_rows(compare);
+  return code;
+}
+
+/*
+ * Options.
+ */
+
+static int add_kind(compare_t* compare, const char* text) {
+  work_kind_t kind;
+  if (work_kind_parse(text, &kind) != 0) {
+    return report_usage("bench",
+                        "--operation takes random-read, sequential-read, random-write, sequential-write, "
+                        "durable-write or mixed, not '%s'",
+                        text);
+  }
+  compare->kinds[kind] = 1;
+  return CLI_OK;
+}
+
+static int add_depth(compare_t* compare, const char* text) {
+  uint64_t depth;
+  int code = parse_count("bench", "--depth", text, 1, WORK_DEPTH_MAX, &depth);
+  if (code != CLI_OK) {
+    return code;
+  }
+  for (size_t i = 0; i < compare->depth_count; i++) {
+    if (compare->depths[i] == depth) {
+      return CLI_OK;
+    }
+  }
+  if (compare->depth_count == COMPARE_DEPTHS_MAX) {
+    return report_usage("bench", "--depth takes at most %d numbers", COMPARE_DEPTHS_MAX);
+  }
+  compare->depths[compare->depth_count++] = (unsigned)depth;
+  return CLI_OK;
+}
+
+static int add_peer(compare_t* compare, const char* text) {
+  if (compare_find(compare, text) >= 0) {
+    return CLI_OK;
+  }
+  for (size_t i = 0; i < contender_count; i++) {
+    if (strcmp(contenders[i].name, text) == 0) {
+      compare->peers[compare->peer_count++] = &contenders[i];
+      return CLI_OK;
+    }
+  }
+  return report_usage("bench", "--peer does not know '%s': `uvdio bench --compare --help` tells the peers", text);
+}
+
+/* Calls `add` with each part of a list with commas. */
+static int parse_list(compare_t* compare, const char* text, int (*add)(compare_t* compare, const char* part)) {
+  char* copy = strdup(text);
+  char* rest = copy;
+  int code = copy != NULL ? CLI_OK : report_error("bench", "read", "the options", UV_ENOMEM);
+  while (code == CLI_OK && rest != NULL) {
+    code = add(compare, strsep(&rest, ","));
+  }
+  free(copy);
+  return code;
+}
+
+enum {
+  OPTION_COMPARE = CLI_OPTION_FIRST,
+  OPTION_OPERATION,
+  OPTION_PEER,
+  OPTION_DEPTH,
+  OPTION_BLOCK,
+  OPTION_SIZE,
+  OPTION_FILES,
+  OPTION_LOOPS,
+  OPTION_ROUNDS,
+  OPTION_SECONDS,
+  OPTION_PIN,
+  OPTION_LOOP_DEVICE,
+  OPTION_INSTRUCTIONS,
+  OPTION_NO_CALLS,
+  OPTION_PLOT,
+  OPTION_JSON,
+  OPTION_SEED
+};
+
+static const struct option long_options[] = {
+    {"compare", no_argument, NULL, OPTION_COMPARE},
+    {"operation", required_argument, NULL, OPTION_OPERATION},
+    {"peer", required_argument, NULL, OPTION_PEER},
+    {"depth", required_argument, NULL, OPTION_DEPTH},
+    {"block", required_argument, NULL, OPTION_BLOCK},
+    {"size", required_argument, NULL, OPTION_SIZE},
+    {"files", required_argument, NULL, OPTION_FILES},
+    {"loops", required_argument, NULL, OPTION_LOOPS},
+    {"rounds", required_argument, NULL, OPTION_ROUNDS},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"pin", no_argument, NULL, OPTION_PIN},
+    {"loop-device", no_argument, NULL, OPTION_LOOP_DEVICE},
+    {"instructions", no_argument, NULL, OPTION_INSTRUCTIONS},
+    {"no-calls", no_argument, NULL, OPTION_NO_CALLS},
+    {"plot", required_argument, NULL, OPTION_PLOT},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static int parse_small(const char* option, const char* text, uint64_t max, unsigned* number) {
+  uint64_t value;
+  int code = parse_count("bench", option, text, 1, max, &value);
+  if (code == CLI_OK) {
+    *number = (unsigned)value;
+  }
+  return code;
+}
+
+static int set_flag(compare_t* compare, int option, const char* value) {
+  switch (option) {
+    case OPTION_PIN:
+      compare->params.pin = 1;
+      break;
+    case OPTION_LOOP_DEVICE:
+      compare->on_loop_device = 1;
+      break;
+    case OPTION_INSTRUCTIONS:
+      compare->with_instructions = 1;
+      break;
+    case OPTION_NO_CALLS:
+      compare->with_calls = 0;
+      break;
+    case OPTION_JSON:
+      compare->as_json = 1;
+      break;
+    case OPTION_PLOT:
+      compare->plot = value;
+      break;
+  }
+  return CLI_OK;
+}
+
+static int set_option(compare_t* compare, int option, const char* value) {
+  work_params_t* params = &compare->params;
+  uint64_t block = params->block_size;
+  int code;
+  switch (option) {
+    case OPTION_OPERATION:
+      return parse_list(compare, value, add_kind);
+    case OPTION_PEER:
+      return parse_list(compare, value, add_peer);
+    case OPTION_DEPTH:
+      return parse_list(compare, value, add_depth);
+    case OPTION_BLOCK:
+      code = parse_bytes("bench", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &block);
+      params->block_size = (size_t)block;
+      return code;
+    case OPTION_SIZE:
+      return parse_bytes("bench", "--size", value, UVDIO_ALIGNMENT, INT64_MAX / 4, &compare->total_size);
+    case OPTION_FILES:
+      return parse_small("--files", value, WORK_FILES_MAX, &params->files);
+    case OPTION_LOOPS:
+      return parse_small("--loops", value, WORK_LOOPS_MAX, &params->loops);
+    case OPTION_ROUNDS:
+      return parse_count("bench", "--rounds", value, 1, COMPARE_ROUNDS_MAX, &compare->rounds);
+    case OPTION_SECONDS:
+      return parse_seconds("bench", "--seconds", value, &params->duration_ns);
+    case OPTION_SEED:
+      return parse_count("bench", "--seed", value, 0, INT64_MAX, &params->seed);
+  }
+  return set_flag(compare, option, value);
+}
+
+/* What was left open. */
+static int set_defaults(compare_t* compare) {
+  static const unsigned depths[] = {1, 32, 128};
+  int any = 0;
+  if (compare->depth_count == 0) {
+    memcpy(compare->depths, depths, sizeof depths);
+    compare->depth_count = CLI_COUNT_OF(depths);
+  }
+  for (size_t i = 0; i < WORK_KIND_COUNT; i++) {
+    any |= compare->kinds[i];
+  }
+  compare->kinds[WORK_RANDOM_READ] |= !any;
+  if (compare->peer_count == 0) {
+    for (size_t i = 0; i < contender_count; i++) {
+      if (contenders[i].by_default) {
+        compare->peers[compare->peer_count++] = &contenders[i];
+      }
+    }
+  }
+  uint64_t blocks = compare->total_size / compare->params.block_size / compare->params.files;
+  if (blocks == 0) {
+    return report_usage("bench", "--size is less than one --block for each of the --files");
+  }
+  compare->params.file_size = blocks * compare->params.block_size;
+  return CLI_OK;
+}
+
+static int check_place(compare_t* compare, const char* path) {
+  struct stat status;
+  size_t size = sizeof compare->program;
+  if (stat(path, &status) != 0) {
+    return report_error("bench", "use", path, uv_translate_sys_error(errno));
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    return report_usage("bench", "--compare takes a directory, which '%s' is not", path);
+  }
+  compare->path = path;
+  int error = uv_exepath(compare->program, &size);
+  return error == 0 ? CLI_OK : report_error("bench", "find", "this program", error);
+}
+
+static int print_usage(void) {
+  fputs(usage, stdout);
+  for (size_t i = 0; i < contender_count; i++) {
+    printf("  %c %-11s %s\n", contenders[i].by_default ? '*' : ' ', contenders[i].name, contenders[i].text);
+  }
+  printf("\ntest/bench/README.md tells how to read the tables and pictures.\n"
+         "Exit codes: 0 done, 1 failed, 2 wrong usage, 128+N ended by signal N.\n");
+  return CLI_OK;
+}
+
+int compare_main(int argc, char** argv) {
+  static compare_t compare; /* too large for some stacks */
+  int answer;
+  compare.with_calls = 1;
+  compare.total_size = SIZE_DEFAULT;
+  compare.rounds = ROUNDS_DEFAULT;
+  compare.params = (work_params_t){
+      .files = 1, .loops = 1, .block_size = UVDIO_PAGE_SIZE, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
+  opterr = 0;
+  while ((answer = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
+    if (answer == 'h') {
+      return print_usage();
+    }
+    int code = answer == '?' || answer == ':' ? report_option("bench", argv, answer)
+                                              : set_option(&compare, answer, optarg);
+    if (code != CLI_OK) {
+      return code;
+    }
+  }
+  if (argc - optind > 1) {
+    return report_usage("bench", "it takes one DIRECTORY at most");
+  }
+  int code = set_defaults(&compare);
+  code = code == CLI_OK ? check_place(&compare, optind < argc ? argv[optind] : ".") : code;
+  return code == CLI_OK ? run_compare(&compare) : code;
+}

@@ -1,0 +1,183 @@
+/*
+ * uvdio bench --compare: peers side by side on the same files.
+ *
+ *   compare.c         options, the rounds
+ *   compare_run.c     one figure of one peer: by uvdio bench-peer, fio or qemu-img
+ *   compare_count.c   system calls and instructions per operation, by perf, strace and valgrind
+ *   compare_place.c   the files, and the loop device under them
+ *   compare_report.c  medians, ratios, tables, JSON
+ *   compare_plot.c    pictures, by gnuplot
+ *   child.c           processes
+ *
+ * A cell is one kind of work at one depth. In each round every peer is measured once per cell, one right after
+ * the other and each time beginning with another one, so that what else happens on the machine hits all alike.
+ * Ratios are taken within a round, and only then is their median.
+ */
+#ifndef UVDIO_CLI_COMPARE_H
+#define UVDIO_CLI_COMPARE_H
+
+#include <math.h>
+#include <stdarg.h>
+
+#include "peer.h"
+
+#define COMPARE_DEPTHS_MAX 16
+#define COMPARE_ROUNDS_MAX 100
+#define COMPARE_CELLS_MAX (WORK_KIND_COUNT * COMPARE_DEPTHS_MAX)
+#define COMPARE_PEERS_MAX 10
+#define COMPARE_NOTES_MAX 32
+#define COMPARE_NOTE_SIZE 400
+
+/*
+ * Processes. One at a time; a signal that ends this process ends the child first.
+ */
+typedef struct child_s {
+  char* output; /* what it wrote to standard output, with a closing zero; the caller's to free */
+  int code;     /* its exit code, or CLI_SIGNAL + the signal */
+} child_t;
+
+/* SIGINT, SIGTERM and SIGHUP are noted from now on, and passed on to the child that runs. */
+void child_watch_signals(void);
+
+/* The first one that came, or 0. */
+int child_signal(void);
+
+/* Runs the program argv[0], looked for in PATH, with its errors shown or not. Returns 0, or a code when it
+ * could not be started (UV_ENOENT) and there is nothing to free. */
+int child_run(const char* const* argv, int with_errors, child_t* child);
+
+/* Whether the program can be started and answers when asked for its version. `version` receives the first line of
+ * the answer. */
+int child_version(const char* program, const char* option, char* version, size_t size);
+
+/*
+ * Peers, as this side sees them.
+ */
+typedef enum {
+  CONTENDER_CHILD, /* uvdio bench-peer */
+  CONTENDER_FIO,
+  CONTENDER_QEMU
+} contender_kind_t;
+
+typedef struct contender_s {
+  const char* name; /* of --peer, and of bench-peer's */
+  contender_kind_t kind;
+  const char* detail;  /* UV_THREADPOOL_SIZE; fio's ioengine */
+  int by_default;
+  const char* text;
+} contender_t;
+
+extern const contender_t contenders[];
+extern const size_t contender_count;
+
+/* One figure of one peer: one cell in one round. What was not measured is NAN. */
+typedef struct sample_s {
+  double iops;
+  double p50_us;
+  double p99_us;
+  double p999_us;
+  double cpu_us_per_op;
+  double rss_kib;
+} sample_t;
+
+typedef struct cell_s {
+  work_kind_t kind;
+  unsigned depth;
+} cell_t;
+
+/* One peer in one cell. */
+typedef struct row_s {
+  sample_t* samples; /* one for each round */
+  size_t sample_count;
+  double system_calls_per_op; /* NAN: not counted */
+  double instructions_per_op;
+  char executed_by[16]; /* the backend that a uvdio engine really had; "" otherwise */
+  json_t* first_engine; /* counters of the last run; or null */
+} row_t;
+
+/* Where the files are. */
+typedef struct place_s {
+  char* directory; /* of ours, with the files in it; null: not made yet */
+  unsigned files;
+  int on_loop_device;
+  char* mounted; /* the directory on which the loop device is mounted */
+  char* image;
+} place_t;
+
+typedef struct compare_s {
+  /* options */
+  const char* path;
+  int as_json;
+  int on_loop_device;
+  int with_instructions;
+  int with_calls;
+  const char* plot; /* directory; or null */
+  uint64_t total_size;
+  uint64_t rounds;
+  const contender_t* peers[COMPARE_PEERS_MAX];
+  size_t peer_count;
+  unsigned depths[COMPARE_DEPTHS_MAX];
+  size_t depth_count;
+  int kinds[WORK_KIND_COUNT];
+  work_params_t params; /* what all cells have in common */
+  /* outcome */
+  char program[4096]; /* this one */
+  place_t place;
+  cell_t cells[COMPARE_CELLS_MAX];
+  size_t cell_count;
+  row_t* rows; /* cell_count times peer_count */
+  char filesystem[32];
+  char call_counter[64]; /* the program that counts system calls; "" for none */
+  char notes[COMPARE_NOTES_MAX][COMPARE_NOTE_SIZE];
+  size_t note_count;
+} compare_t;
+
+row_t* compare_row(const compare_t* compare, size_t cell, size_t peer);
+
+/* The index of a peer by its name, or -1 where it takes no part. */
+int compare_find(const compare_t* compare, const char* name);
+
+/* Adds a sentence below the tables, once. */
+void compare_note(compare_t* compare, const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Runs one peer once in a cell and stores what it measured. Returns 0, or -1 and a note why there is no figure. */
+int compare_sample(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
+
+/* The command line that has this program run a peer: argv[0] to argv[2], and null. `operations` is 0 for a run by
+ * time. The text of argv[2] is the caller's to free. */
+int compare_child_argv(const compare_t* compare, size_t cell, size_t peer, uint64_t operations,
+                       const char* argv[4], char** text);
+
+/* Environment that the peer's process shall have. */
+void compare_child_environment(const contender_t* peer);
+
+/* Counts what can be counted for all rows. */
+void compare_count(compare_t* compare);
+
+/* Makes and fills the files. Returns the exit code. Closing takes all back, from whatever state. */
+int place_open(compare_t* compare);
+void place_close(place_t* place);
+
+/* Median, least and greatest of one member over a row's rounds; NAN where there is none. */
+typedef struct spread_s {
+  double median;
+  double min;
+  double max;
+} spread_t;
+
+spread_t row_spread(const row_t* row, size_t member);
+
+/* Of the quotients within the rounds. */
+spread_t row_ratio(const row_t* row, const row_t* base, size_t member);
+
+#define SAMPLE_MEMBER(name) offsetof(sample_t, name)
+
+int compare_print(const compare_t* compare);
+json_t* compare_json(const compare_t* compare);
+
+/* Writes results.json, data, gnuplot's script and pictures into compare->plot. Returns the exit code. */
+int compare_plot(compare_t* compare);
+
+int compare_main(int argc, char** argv);
+
+#endif /* UVDIO_CLI_COMPARE_H */

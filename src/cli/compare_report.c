@@ -1,0 +1,296 @@
+/*
+ * Medians, ratios, tables and JSON.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare.h"
+
+static double member_of(const sample_t* sample, size_t member) {
+  double value;
+  memcpy(&value, (const char*)sample + member, sizeof value);
+  return value;
+}
+
+static int ascending(const void* left, const void* right) {
+  double a = *(const double*)left;
+  double b = *(const double*)right;
+  return (a > b) - (a < b);
+}
+
+static spread_t spread_of(double* values, size_t count) {
+  if (count == 0) {
+    return (spread_t){NAN, NAN, NAN};
+  }
+  qsort(values, count, sizeof *values, ascending);
+  double middle = count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+  return (spread_t){middle, values[0], values[count - 1]};
+}
+
+spread_t row_spread(const row_t* row, size_t member) {
+  double values[COMPARE_ROUNDS_MAX];
+  size_t count = 0;
+  for (size_t i = 0; i < row->sample_count; i++) {
+    double value = member_of(&row->samples[i], member);
+    if (!isnan(value)) {
+      values[count++] = value;
+    }
+  }
+  return spread_of(values, count);
+}
+
+spread_t row_ratio(const row_t* row, const row_t* base, size_t member) {
+  double values[COMPARE_ROUNDS_MAX];
+  size_t count = 0;
+  for (size_t i = 0; base != NULL && i < row->sample_count && i < base->sample_count; i++) {
+    double value = member_of(&row->samples[i], member) / member_of(&base->samples[i], member);
+    if (isfinite(value)) {
+      values[count++] = value;
+    }
+  }
+  return spread_of(values, count);
+}
+
+/* The row of a peer in a cell, or null where it takes no part. */
+static const row_t* named_row(const compare_t* compare, size_t cell, const char* name) {
+  int peer = compare_find(compare, name);
+  return peer >= 0 ? compare_row(compare, cell, (size_t)peer) : NULL;
+}
+
+/*
+ * Tables.
+ */
+
+enum {
+  COLUMN_PEER,
+  COLUMN_IOPS,
+  COLUMN_SPREAD,
+  COLUMN_LIMIT,
+  COLUMN_UV,
+  COLUMN_P50,
+  COLUMN_P99,
+  COLUMN_P999,
+  COLUMN_CPU,
+  COLUMN_CPU_LIMIT,
+  COLUMN_CALLS,
+  COLUMN_INSTRUCTIONS,
+  COLUMN_RSS,
+  COLUMN_COUNT
+};
+
+static void set_cell(char* cell, const char* format, double value) {
+  if (isnan(value)) {
+    snprintf(cell, TABLE_CELL_SIZE, "-");
+  } else {
+    snprintf(cell, TABLE_CELL_SIZE, format, value);
+  }
+}
+
+static void set_time(char* cell, double value) {
+  if (isnan(value)) {
+    snprintf(cell, TABLE_CELL_SIZE, "-");
+  } else {
+    format_time(cell, TABLE_CELL_SIZE, value);
+  }
+}
+
+/* "-8 +3 %": how far the least and the greatest lie from the median. */
+static void set_spread(char* cell, spread_t spread) {
+  snprintf(cell, TABLE_CELL_SIZE, "-%.0f +%.0f %%", (1 - spread.min / spread.median) * 100,
+           (spread.max / spread.median - 1) * 100);
+}
+
+static int add_headings(table_t* table) {
+  static const char* const headings[COLUMN_COUNT] = {
+      "peer", "ops/s", "spread", "x limit", "x uv-4", "p50", "p99", "p99.9", "CPU/op", "x limit", "calls/op",
+      "instr/op", "memory"};
+  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
+  table->columns = COLUMN_COUNT;
+  table->text_columns = 1;
+  for (size_t i = 0; i < table->columns && cells != NULL; i++) {
+    snprintf(cells[i], TABLE_CELL_SIZE, "%s", headings[i]);
+  }
+  return cells != NULL ? 0 : -1;
+}
+
+static int add_row(const compare_t* compare, table_t* table, size_t cell, size_t peer) {
+  const row_t* row = compare_row(compare, cell, peer);
+  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
+  if (cells == NULL) {
+    return -1;
+  }
+  const row_t* limit = named_row(compare, cell, "limit");
+  const row_t* uv = named_row(compare, cell, "uv-4");
+  spread_t iops = row_spread(row, SAMPLE_MEMBER(iops));
+  double rss = row_spread(row, SAMPLE_MEMBER(rss_kib)).median;
+  snprintf(cells[COLUMN_PEER], TABLE_CELL_SIZE, "%s", compare->peers[peer]->name);
+  format_count(cells[COLUMN_IOPS], TABLE_CELL_SIZE, iops.median);
+  set_spread(cells[COLUMN_SPREAD], iops);
+  set_cell(cells[COLUMN_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(iops)).median);
+  set_cell(cells[COLUMN_UV], "%.2f", row_ratio(row, uv, SAMPLE_MEMBER(iops)).median);
+  set_time(cells[COLUMN_P50], row_spread(row, SAMPLE_MEMBER(p50_us)).median);
+  set_time(cells[COLUMN_P99], row_spread(row, SAMPLE_MEMBER(p99_us)).median);
+  set_time(cells[COLUMN_P999], row_spread(row, SAMPLE_MEMBER(p999_us)).median);
+  set_time(cells[COLUMN_CPU], row_spread(row, SAMPLE_MEMBER(cpu_us_per_op)).median);
+  set_cell(cells[COLUMN_CPU_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op)).median);
+  set_cell(cells[COLUMN_CALLS], "%.3f", row->system_calls_per_op);
+  set_cell(cells[COLUMN_INSTRUCTIONS], "%.0f", row->instructions_per_op);
+  if (isnan(rss)) {
+    snprintf(cells[COLUMN_RSS], TABLE_CELL_SIZE, "-");
+  } else {
+    format_size(cells[COLUMN_RSS], TABLE_CELL_SIZE, (uint64_t)(rss * 1024));
+  }
+  return 0;
+}
+
+static int print_cell(const compare_t* compare, size_t cell) {
+  table_t table = {0};
+  char block[16];
+  int error = add_headings(&table);
+  for (size_t peer = 0; peer < compare->peer_count && error == 0; peer++) {
+    if (compare_row(compare, cell, peer)->sample_count > 0) {
+      error = add_row(compare, &table, cell, peer);
+    }
+  }
+  if (error == 0) {
+    printf("\n%s, %s, depth %u\n", work_kind_text(compare->cells[cell].kind),
+           format_size(block, sizeof block, compare->params.block_size), compare->cells[cell].depth);
+    table_print(&table, stdout);
+  }
+  table_free(&table);
+  return error;
+}
+
+static void print_heading(const compare_t* compare) {
+  uv_utsname_t system;
+  char size[16];
+  int known = uv_os_uname(&system) == 0;
+  printf("%s%s, %u %s of %s, %u %s%s, %s %s, %llu rounds of %.2f s\n",
+         compare->on_loop_device ? "loop device over tmpfs, " : "", compare->filesystem, compare->params.files,
+         compare->params.files == 1 ? "file" : "files", format_size(size, sizeof size, compare->params.file_size),
+         compare->params.loops, compare->params.loops == 1 ? "loop" : "loops",
+         compare->params.pin ? " (pinned)" : "", known ? system.sysname : "system",
+         known ? system.release : "unknown", (unsigned long long)compare->rounds,
+         (double)compare->params.duration_ns / 1e9);
+}
+
+static void print_legend(const compare_t* compare) {
+  printf("\n");
+  for (size_t i = 0; i < compare->peer_count; i++) {
+    printf("%-11s %s\n", compare->peers[i]->name, compare->peers[i]->text);
+  }
+  printf("\nFigures are medians of the rounds, x are medians of the quotients within each round; spread is from\n"
+         "the worst to the best round. CPU is user and system time of all threads, the kernel's own too.\n");
+  if (*compare->call_counter != '\0') {
+    printf("System calls were counted by %s.\n", compare->call_counter);
+  }
+  for (size_t i = 0; i < compare->note_count; i++) {
+    printf("%s\n", compare->notes[i]);
+  }
+}
+
+int compare_print(const compare_t* compare) {
+  int error = 0;
+  print_heading(compare);
+  for (size_t cell = 0; cell < compare->cell_count && error == 0; cell++) {
+    error = print_cell(compare, cell);
+  }
+  print_legend(compare);
+  return error == 0 ? CLI_OK : report_error("bench", "print", "the table", UV_ENOMEM);
+}
+
+/*
+ * JSON.
+ */
+
+static json_t* number_json(double value) {
+  return isfinite(value) ? json_thousandths(value) : json_null();
+}
+
+static json_t* spread_json(spread_t spread) {
+  return json_pack("{s:o, s:o, s:o}", "median", number_json(spread.median), "min", number_json(spread.min), "max",
+                   number_json(spread.max));
+}
+
+static const struct {
+  const char* name;
+  size_t member;
+} members[] = {
+    {"iops", SAMPLE_MEMBER(iops)},       {"p50_us", SAMPLE_MEMBER(p50_us)},
+    {"p99_us", SAMPLE_MEMBER(p99_us)},   {"p999_us", SAMPLE_MEMBER(p999_us)},
+    {"cpu_us_per_op", SAMPLE_MEMBER(cpu_us_per_op)}, {"rss_kib", SAMPLE_MEMBER(rss_kib)},
+};
+
+static json_t* row_json(const compare_t* compare, size_t cell, size_t peer) {
+  const row_t* row = compare_row(compare, cell, peer);
+  const row_t* limit = named_row(compare, cell, "limit");
+  const row_t* uv = named_row(compare, cell, "uv-4");
+  json_t* json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "peer", compare->peers[peer]->name, "operation",
+                           work_kind_text(compare->cells[cell].kind), "block_size",
+                           (json_int_t)compare->params.block_size, "depth", (json_int_t)compare->cells[cell].depth,
+                           "files", (json_int_t)compare->params.files, "loops", (json_int_t)compare->params.loops,
+                           "rounds", (json_int_t)row->sample_count);
+  for (size_t i = 0; i < CLI_COUNT_OF(members); i++) {
+    json_object_set_new(json, members[i].name, spread_json(row_spread(row, members[i].member)));
+  }
+  json_object_set_new(json, "iops_by_limit", spread_json(row_ratio(row, limit, SAMPLE_MEMBER(iops))));
+  json_object_set_new(json, "iops_by_uv_4", spread_json(row_ratio(row, uv, SAMPLE_MEMBER(iops))));
+  json_object_set_new(json, "p50_by_limit", spread_json(row_ratio(row, limit, SAMPLE_MEMBER(p50_us))));
+  json_object_set_new(json, "cpu_by_limit", spread_json(row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op))));
+  json_object_set_new(json, "cpu_by_uv_4", spread_json(row_ratio(row, uv, SAMPLE_MEMBER(cpu_us_per_op))));
+  json_object_set_new(json, "system_calls_per_op", number_json(row->system_calls_per_op));
+  json_object_set_new(json, "instructions_per_op", number_json(row->instructions_per_op));
+  if (row->first_engine != NULL) {
+    json_object_set(json, "first_engine", row->first_engine);
+  }
+  return json;
+}
+
+static void add_processor(json_t* environment) {
+  uv_cpu_info_t* processors;
+  int count;
+  if (uv_cpu_info(&processors, &count) == 0) {
+    json_object_set_new(environment, "processor", json_string(count > 0 ? processors[0].model : ""));
+    json_object_set_new(environment, "processors", json_integer(count));
+    uv_free_cpu_info(processors, count);
+  }
+}
+
+static json_t* environment_json(const compare_t* compare) {
+  uv_utsname_t system = {0};
+  char version[128];
+  double load[3];
+  (void)uv_os_uname(&system);
+  uv_loadavg(load);
+  json_t* json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:f}", "uvdio", uvdio_version_string(),
+                           "libuv", uv_version_string(), "system", system.sysname, "kernel", system.release, "machine",
+                           system.machine, "filesystem", compare->filesystem, "loop_device",
+                           compare->on_loop_device, "pinned", compare->params.pin, "load", load[0]);
+  add_processor(json);
+  if (compare_find(compare, "fio-uring") >= 0 && child_version("fio", "--version", version, sizeof version)) {
+    json_object_set_new(json, "fio", json_string(version));
+  }
+  if (compare_find(compare, "qemu-img") >= 0 && child_version("qemu-img", "--version", version, sizeof version)) {
+    json_object_set_new(json, "qemu_img", json_string(version));
+  }
+  return json;
+}
+
+json_t* compare_json(const compare_t* compare) {
+  json_t* rows = json_array();
+  json_t* notes = json_array();
+  for (size_t cell = 0; cell < compare->cell_count; cell++) {
+    for (size_t peer = 0; peer < compare->peer_count; peer++) {
+      if (compare_row(compare, cell, peer)->sample_count > 0) {
+        json_array_append_new(rows, row_json(compare, cell, peer));
+      }
+    }
+  }
+  for (size_t i = 0; i < compare->note_count; i++) {
+    json_array_append_new(notes, json_string(compare->notes[i]));
+  }
+  return json_pack("{s:o, s:I, s:I, s:f, s:s, s:o, s:o}", "environment", environment_json(compare), "file_size",
+                   (json_int_t)compare->params.file_size, "rounds", (json_int_t)compare->rounds, "seconds",
+                   (double)compare->params.duration_ns / 1e9, "system_calls_counted_by", compare->call_counter,
+                   "rows", rows, "notes", notes);
+}

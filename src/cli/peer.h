@@ -1,0 +1,154 @@
+/*
+ * A peer is one way to read and write files: this library on a backend, a bare io_uring loop, libuv's own
+ * calls. `uvdio bench-peer JSON` runs one peer once and prints what it measured as JSON; `uvdio bench --compare`
+ * starts such a process for each figure, because the size of libuv's threadpool is read once in the life of a
+ * process, and so that no peer finds the memory, threads or caches that another one left.
+ *
+ *   peer.c        the process: parameters, threads, measuring, JSON
+ *   peer_uvdio.c  this library
+ *   peer_uring.c  the limit: liburing and nothing else
+ *   peer_uv.c     libuv's uv_fs_read and uv_fs_write
+ *
+ * Each loop is a thread with a ring, engine or uv_loop_t of its own, `depth` requests in flight and its own
+ * descriptors. All peers take their work from the same generator and read the clock once per operation.
+ */
+#ifndef UVDIO_CLI_PEER_H
+#define UVDIO_CLI_PEER_H
+
+#include "bench.h"
+
+typedef enum {
+  WORK_RANDOM_READ,
+  WORK_SEQUENTIAL_READ,
+  WORK_RANDOM_WRITE,
+  WORK_SEQUENTIAL_WRITE,
+  WORK_DURABLE_WRITE, /* in order, through a descriptor with O_DSYNC: a log */
+  WORK_MIXED          /* at random, 70 % reads */
+} work_kind_t;
+
+#define WORK_KIND_COUNT 6
+
+/* "random-read", ...; null for what is none. */
+const char* work_kind_text(work_kind_t kind);
+
+/* Finds the kind by its name. Returns 0, or -1. */
+int work_kind_parse(const char* text, work_kind_t* kind);
+
+#define WORK_DEPTH_MAX 4096
+#define WORK_FILES_MAX 100000
+#define WORK_LOOPS_MAX 64
+
+typedef struct work_params_s {
+  const char* peer;
+  const char* directory; /* has the files "f.0", "f.1", ... */
+  work_kind_t kind;
+  unsigned files;
+  unsigned loops;
+  unsigned depth; /* requests in flight, of each loop */
+  size_t block_size;
+  uint64_t file_size;   /* bytes, of each file; a multiple of block_size */
+  uint64_t duration_ns; /* how long; where `operations` is 0 */
+  uint64_t operations;  /* how many, of each loop: for counting instructions and calls; no clock is read then */
+  uint64_t seed;
+  int pin; /* bind each loop's thread to a processor, where the peer may be */
+} work_params_t;
+
+/* The path of the file with this number. */
+void work_path(const work_params_t* params, unsigned number, char* path, size_t size);
+
+/* Whether the files are written to. */
+int work_writes(work_kind_t kind);
+
+/* Opens one of the files past the page cache. Returns a descriptor, or a negative code. */
+int work_open(const work_params_t* params, unsigned number);
+
+/* One operation. */
+typedef struct step_s {
+  unsigned file;
+  int is_write;
+  uint64_t offset;
+} step_t;
+
+/* What one loop has to do, and has done. */
+typedef struct work_s {
+  work_params_t params;
+  uint64_t blocks;     /* of each file */
+  uint64_t random;     /* state of the random numbers */
+  uint64_t sequence;   /* operations in order begin at a place of their own in each loop */
+  uint64_t left;       /* operations that may still begin */
+  uint64_t deadline_ns;
+  int timed;
+  meter_t meter;
+} work_t;
+
+/* A whole number below `limit`, which fits 32 bits: a multiplication instead of a division. */
+static inline uint64_t work_below(uint32_t random, uint64_t limit) {
+  return ((uint64_t)random * limit) >> 32;
+}
+
+/* The clock, where there is a need for one. */
+static inline uint64_t work_now(const work_t* work) {
+  return work->timed ? uv_hrtime() : 0;
+}
+
+/* Takes the next operation. Returns 0 when the work is over. */
+static inline int work_next(work_t* work, uint64_t now_ns, step_t* step) {
+  if (work->left == 0 || now_ns >= work->deadline_ns) {
+    return 0;
+  }
+  work->left--;
+  if (work->params.kind == WORK_RANDOM_READ || work->params.kind == WORK_RANDOM_WRITE ||
+      work->params.kind == WORK_MIXED) {
+    uint64_t random = random_next(&work->random);
+    step->offset = work_below((uint32_t)(random >> 32), work->blocks) * work->params.block_size;
+    step->file = (unsigned)work_below((uint32_t)random, work->params.files);
+    step->is_write = work->params.kind == WORK_RANDOM_WRITE ||
+                     (work->params.kind == WORK_MIXED && (random & 0xFF) < 77); /* 30 of 100 */
+    return 1;
+  }
+  uint64_t number = work->sequence++;
+  step->file = (unsigned)(number % work->params.files);
+  step->offset = number / work->params.files % work->blocks * work->params.block_size;
+  step->is_write = work->params.kind != WORK_SEQUENTIAL_READ;
+  return 1;
+}
+
+/* Takes down that an operation has moved its block. */
+static inline void work_done(work_t* work, uint64_t began_ns, uint64_t now_ns) {
+  if (work->timed) {
+    meter_record(&work->meter, began_ns, now_ns, work->params.block_size);
+  } else {
+    work->meter.operations++;
+  }
+}
+
+/* One loop of a peer, on its thread. */
+typedef struct peer_run_s {
+  work_t work;
+  int error;           /* what went wrong first: a code, or 0 */
+  const char* failure; /* at which call: "io_uring_setup" */
+  char executed_by[16]; /* uvdio: the backend that it really was; "" otherwise */
+  int has_stats;
+  uvdio_stats_t stats; /* uvdio: counters at the end */
+} peer_run_t;
+
+/* Notes the first failure and returns it. */
+int peer_fail(peer_run_t* run, const char* failure, int error);
+
+typedef struct peer_s {
+  const char* name;
+  int may_pin; /* it does all of its work on the loop's thread; a threadpool would inherit the binding */
+  void* (*open)(peer_run_t* run);             /* all that is not to be measured; null: see run->error */
+  void (*loop)(peer_run_t* run, void* state); /* until work_next says that it is over, and all has ended */
+  void (*close)(void* state);
+} peer_t;
+
+extern const peer_t peer_ring;
+extern const peer_t peer_ring_heap;
+extern const peer_t peer_pool;
+extern const peer_t peer_uv;
+#ifdef UVDIO_HAVE_RING
+extern const peer_t peer_limit;
+#endif
+
+#endif /* UVDIO_CLI_PEER_H */

@@ -1,0 +1,173 @@
+/*
+ * This library: `depth` slots, each with a request and a buffer; the callback of a request submits the next.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "peer.h"
+
+typedef struct state_s state_t;
+
+typedef struct {
+  state_t* state;
+  uvdio_req_t req;
+  uvdio_buf_t buf;
+  uint64_t began_ns;
+} slot_t;
+
+struct state_s {
+  peer_run_t* run;
+  session_t session;
+  int is_open;
+  uvdio_file_t* files;
+  unsigned files_open;
+  uvdio_arena_t* arena; /* null: each buffer is memory of its own */
+  slot_t* slots;
+  unsigned slot_count;
+};
+
+static void on_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
+
+static void submit(slot_t* slot, uint64_t now_ns) {
+  state_t* state = slot->state;
+  work_t* work = &state->run->work;
+  step_t step;
+  if (state->run->error != 0 || !work_next(work, now_ns, &step)) {
+    return;
+  }
+  slot->began_ns = now_ns;
+  slot->buf.len = step.is_write ? work->params.block_size : 0;
+  uvdio_file_t* file = &state->files[step.file];
+  int error = step.is_write ? uvdio_write(file, &slot->req, &slot->buf, step.offset, on_done)
+                            : uvdio_read(file, &slot->req, &slot->buf, step.offset, on_done);
+  if (error != 0) {
+    peer_fail(state->run, step.is_write ? "uvdio_write" : "uvdio_read", error);
+  }
+}
+
+static void on_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  slot_t* slot = req->data;
+  peer_run_t* run = slot->state->run;
+  uint64_t now_ns = work_now(&run->work);
+  slot->buf = buf;
+  if (result != (ssize_t)run->work.params.block_size) {
+    peer_fail(run, uvdio_op_name(req->op), result < 0 ? (int)result : UVDIO_ESHORTREAD);
+    return;
+  }
+  work_done(&run->work, slot->began_ns, now_ns);
+  submit(slot, now_ns);
+}
+
+static void close_state(void* memory) {
+  state_t* state = memory;
+  for (unsigned i = 0; i < state->slot_count; i++) {
+    (void)uvdio_buf_release(&state->slots[i].buf);
+  }
+  for (unsigned i = 0; i < state->files_open; i++) {
+    uvdio_req_t req = {0};
+    (void)uvdio_close(&state->files[i], &req, NULL);
+  }
+  if (state->is_open) {
+    (void)session_close(&state->session);
+  }
+  if (state->arena != NULL) {
+    (void)uvdio_arena_destroy(state->arena, NULL); /* after the engine, which may know it */
+  }
+  free(state->files);
+  free(state->slots);
+  free(state);
+}
+
+static int open_files(state_t* state) {
+  const work_params_t* params = &state->run->work.params;
+  unsigned flags = (work_writes(params->kind) ? UVDIO_RDWR : UVDIO_RDONLY) |
+                   (params->kind == WORK_DURABLE_WRITE ? UVDIO_DSYNC : 0);
+  state->files = calloc(params->files, sizeof *state->files);
+  int error = state->files == NULL ? UV_ENOMEM : 0;
+  for (unsigned i = 0; i < params->files && error == 0; i++) {
+    char path[4096];
+    uvdio_req_t req = {0};
+    work_path(params, i, path, sizeof path);
+    error = uvdio_open(state->session.dio, &state->files[i], &req, path, flags, 0, NULL);
+    error = error == 0 ? (int)req.result : error;
+    state->files_open += error == 0;
+  }
+  return error == 0 ? 0 : peer_fail(state->run, "uvdio_open", error);
+}
+
+static int open_slots(state_t* state, int with_arena) {
+  const work_params_t* params = &state->run->work.params;
+  uvdio_arena_options_t options = {.frame_size = params->block_size, .frame_count = params->depth};
+  state->slots = calloc(params->depth, sizeof *state->slots);
+  int error = state->slots == NULL ? UV_ENOMEM : 0;
+  if (error == 0 && with_arena) {
+    error = uvdio_arena_create(&state->arena, &options);
+  }
+  for (unsigned i = 0; i < params->depth && error == 0; i++) {
+    slot_t* slot = &state->slots[i];
+    slot->state = state;
+    slot->req.data = slot;
+    error = with_arena ? uvdio_arena_acquire(state->arena, &slot->buf)
+                       : uvdio_buf_alloc(&slot->buf, params->block_size);
+    if (error == 0) {
+      memset(slot->buf.base, 'u', params->block_size); /* page faults belong to nobody's operations */
+    }
+    state->slot_count += error == 0;
+  }
+  return error == 0 ? 0 : peer_fail(state->run, "buffers", error);
+}
+
+static int open_parts(state_t* state, uvdio_backend_t backend, int with_arena) {
+  uvdio_options_t options = {.backend = backend, .depth = state->run->work.params.depth};
+  int error = session_open(&state->session, &options);
+  if (error != 0) {
+    return peer_fail(state->run, "uvdio_init", error);
+  }
+  state->is_open = 1;
+  error = open_files(state);
+  return error == 0 ? open_slots(state, with_arena) : error;
+}
+
+static void* open_state(peer_run_t* run, uvdio_backend_t backend, int with_arena) {
+  state_t* state = calloc(1, sizeof *state);
+  if (state == NULL) {
+    peer_fail(run, "calloc", UV_ENOMEM);
+    return NULL;
+  }
+  state->run = run;
+  if (open_parts(state, backend, with_arena) != 0) {
+    close_state(state);
+    return NULL;
+  }
+  return state;
+}
+
+static void* open_ring(peer_run_t* run) {
+  return open_state(run, UVDIO_BACKEND_RING, 1);
+}
+
+static void* open_ring_heap(peer_run_t* run) {
+  return open_state(run, UVDIO_BACKEND_RING, 0);
+}
+
+static void* open_pool(peer_run_t* run) {
+  return open_state(run, UVDIO_BACKEND_POOL, 1);
+}
+
+static void loop(peer_run_t* run, void* memory) {
+  state_t* state = memory;
+  uvdio_file_info_t info;
+  uint64_t now_ns = work_now(&run->work);
+  for (unsigned i = 0; i < state->slot_count; i++) {
+    submit(&state->slots[i], now_ns);
+  }
+  session_run(&state->session);
+  run->has_stats = uvdio_get_stats(state->session.dio, &run->stats) == 0;
+  if (uvdio_file_info(&state->files[0], &info) == 0) {
+    snprintf(run->executed_by, sizeof run->executed_by, "%s", info.backend);
+  }
+}
+
+const peer_t peer_ring = {"ring", 1, open_ring, loop, close_state};
+const peer_t peer_ring_heap = {"ring-heap", 1, open_ring_heap, loop, close_state};
+const peer_t peer_pool = {"pool", 0, open_pool, loop, close_state};

@@ -1,0 +1,115 @@
+#!/bin/sh
+# What one random read of 4 KiB may cost on the ring at depth 32: instructions in user space and system calls. Counts,
+# not times: a busy machine changes them little, so that a change that makes the library slower fails the build.
+#
+#   test/bench/guard.sh PATH/TO/uvdio SCRATCH CONFIG [SANITIZER]
+#
+# SCRATCH is a directory on a filesystem with direct I/O; what is made in it is removed. CONFIG is CMake's build type, on
+# which the bounds depend. Each figure is from two runs, of n operations and of 2n: their difference over n is free of
+# what starting and ending cost. Of three figures the least counts, since a busy machine only adds.
+# Prints the figures and their bounds. Exits with 0, 1 (over a bound), or 77 and "SKIP: reason" where nothing was counted.
+#
+# The bounds are a tenth over what was measured when they were recorded. Lower them when the library gets better; raise
+# them only with a reason in the commit.
+set -u
+export LC_ALL=C
+unset UVDIO_BACKEND
+
+if [ $# -lt 3 ]; then
+  echo "usage: $0 PATH/TO/uvdio SCRATCH CONFIG [SANITIZER]" >&2
+  exit 2
+fi
+uvdio=$1
+config=$3
+sanitizer=${4:-}
+operations=4000
+
+# Recorded with gcc 12.2 on x86-64, libuv 1.44.2 and liburing 2.3: 662 optimised, 1830 not (with all assertions). About
+# 100 of the 662 are the benchmark's own. The target for the library is 300.
+case $config in
+  Debug | '') instructions_bound=2015 ;;
+  *) instructions_bound=730 ;;
+esac
+# Thousandths. The budget: enter, epoll_wait and the read of the eventfd, shared by all that one turn completes.
+calls_bound=150
+
+skip() {
+  echo "SKIP: $1"
+  exit 77
+}
+
+[ -z "$sanitizer" ] || skip "sanitizers ($sanitizer) add instructions and calls of their own"
+why=$("$uvdio" probe . 2>/dev/null | sed -n 's/^  ring  *not available  *//p')
+[ -z "$why" ] || skip "ring: $why"
+command -v valgrind >/dev/null 2>&1 || without_valgrind="valgrind is not installed"
+command -v strace >/dev/null 2>&1 || without_strace="strace is not installed"
+[ -z "${without_valgrind:-}" ] || [ -z "${without_strace:-}" ] || skip "$without_valgrind, $without_strace"
+
+mkdir -p "$2" || exit 2
+work=$(cd "$2" && pwd)/uvdio-guard.$$
+mkdir "$work" || exit 2
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM HUP
+dd if=/dev/zero of="$work/f.0" bs=1048576 count=16 2>/dev/null || exit 2
+
+# params N: what bench-peer takes.
+params() {
+  echo '{"peer":"ring","directory":"'"$work"'","operation":"random-read","depth":32,"file_size":16777216,"operations":'"$1"'}'
+}
+
+"$uvdio" bench-peer "$(params 100)" >"$work/out" 2>&1
+grep -q '"executed_by": "ring"' "$work/out" || skip "reads are not executed by the ring here: $(tr -d '\n' <"$work/out")"
+
+count_instructions() {
+  valgrind --tool=callgrind --callgrind-out-file=/dev/null "$uvdio" bench-peer "$(params "$1")" 2>"$work/err" >/dev/null
+  sed -n 's/.*Collected : //p' "$work/err"
+}
+
+count_calls() {
+  strace -f -c -o "$work/strace" "$uvdio" bench-peer "$(params "$1")" >/dev/null 2>"$work/err"
+  # "100.00  0.1  5  123  4 total": the calls come after seconds, share and time per call, which old ones leave out.
+  awk '/^---/ { under = 1; next } under && $NF != "total" { calls += ($4 ~ /^[0-9]+$/ ? $4 : 0) } END { print calls + 0 }' \
+    "$work/strace"
+}
+
+# per_operation COUNTER: thousandths, the least of three; nothing where the counter does not work.
+per_operation() {
+  for attempt in 1 2 3; do
+    once=$($1 $operations)
+    twice=$($1 $((2 * operations)))
+    [ -n "$once" ] && [ -n "$twice" ] && [ "$once" -gt 0 ] && echo $(((twice - once) * 1000 / operations))
+  done | sort -n | head -n 1
+}
+
+checked=0
+failures=0
+
+# check WHAT COUNTER BOUND: the bound in thousandths.
+check() {
+  figure=$(per_operation "$2")
+  if [ -z "$figure" ]; then
+    echo "$1: could not be counted here: $(tail -n 1 "$work/err")"
+    return
+  fi
+  checked=$((checked + 1))
+  verdict=ok
+  if [ "$figure" -gt "$3" ]; then
+    verdict="OVER THE BOUND"
+    failures=$((failures + 1))
+  fi
+  awk -v what="$1" -v figure="$figure" -v bound="$3" -v verdict="$verdict" \
+    'BEGIN { printf "%s: %.3f per operation, at most %.3f: %s\n", what, figure / 1000, bound / 1000, verdict }'
+}
+
+if [ -z "${without_valgrind:-}" ]; then
+  check "instructions" count_instructions $((instructions_bound * 1000))
+else
+  echo "instructions: not counted: $without_valgrind"
+fi
+if [ -z "${without_strace:-}" ]; then
+  check "system calls" count_calls $calls_bound
+else
+  echo "system calls: not counted: $without_strace"
+fi
+[ $checked -gt 0 ] || skip "neither valgrind nor strace works here"
+[ $failures -eq 0 ]
