@@ -60,6 +60,7 @@ static void start_looking(struct onlooker* onlooker, struct fixture* f) {
   uv_unref((uv_handle_t*)&onlooker->prepare);
 }
 
+/* Before anything is asserted: the handles lie on the test's stack. */
 static void stop_looking(struct onlooker* onlooker) {
   uv_close((uv_handle_t*)&onlooker->check, NULL);
   uv_close((uv_handle_t*)&onlooker->prepare, NULL);
@@ -97,9 +98,9 @@ static void queue_of_reads_leaves_turns_to_others(void** state) {
   start_looking(&onlooker, f);
   submit_reads(f, &pages, 0);
   run(f);
+  stop_looking(&onlooker);
   assert_int_equal(f->tracker.finished, QUEUED);
   assert_fair(f, &onlooker);
-  stop_looking(&onlooker);
   assert_ok(uvdio_buf_release(&pages));
 }
 
@@ -117,9 +118,9 @@ static void queue_of_instant_ends_leaves_turns_to_others(void** state) {
     }
   }
   run(f);
+  stop_looking(&onlooker);
   assert_int_equal(f->tracker.finished, QUEUED);
   assert_fair(f, &onlooker);
-  stop_looking(&onlooker);
   assert_ok(uvdio_buf_release(&pages));
 }
 

@@ -50,7 +50,7 @@ int place_known(const char* kind) {
 }
 
 static int give_up(char why[PLACE_WHY_MAX], const char* what, const char* reason) {
-  snprintf(why, PLACE_WHY_MAX, "%s: %s", what, reason);
+  snprintf(why, PLACE_WHY_MAX, "%.80s: %.160s", what, reason);
   return -1;
 }
 
