@@ -263,8 +263,8 @@ static json_t* environment_json(const compare_t* compare) {
   (void)uv_os_uname(&system);
   uv_loadavg(load);
   json_t* json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:f}", "uvdio", uvdio_version_string(),
-                           "libuv", uv_version_string(), "system", system.sysname, "kernel", system.release, "machine",
-                           system.machine, "filesystem", compare->filesystem, "loop_device",
+                           "libuv", uv_version_string(), "system", system.sysname, "kernel", system.release,
+                           "machine", system.machine, "filesystem", compare->filesystem, "loop_device",
                            compare->on_loop_device, "pinned", compare->params.pin, "load", load[0]);
   add_processor(json);
   if (compare_find(compare, "fio-uring") >= 0 && child_version("fio", "--version", version, sizeof version)) {

@@ -31,9 +31,9 @@ int compare_child_argv(const compare_t* compare, size_t cell, size_t peer, uint6
       "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "peer", compare->peers[peer]->name,
       "directory", params->directory, "operation", work_kind_text(compare->cells[cell].kind), "files",
       (json_int_t)params->files, "loops", (json_int_t)params->loops, "depth",
-      (json_int_t)compare->cells[cell].depth, "block_size", (json_int_t)params->block_size, "file_size", (json_int_t)params->file_size, "duration_ns",
-      (json_int_t)params->duration_ns, "operations", (json_int_t)operations, "seed",
-      (json_int_t)params->seed, "pin", params->pin);
+      (json_int_t)compare->cells[cell].depth, "block_size", (json_int_t)params->block_size, "file_size",
+      (json_int_t)params->file_size, "duration_ns", (json_int_t)params->duration_ns, "operations",
+      (json_int_t)operations, "seed", (json_int_t)params->seed, "pin", params->pin);
   *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
   json_decref(json);
   argv[0] = compare->program;

@@ -278,9 +278,9 @@ static int unpack_params(json_t* json, work_params_t* params) {
   json_int_t seed = 1;
   int pin = 0;
   int error = json_unpack(json, "{s:s, s:s, s:s, s?I, s?I, s?I, s?I, s:I, s?I, s?I, s?I, s?b}", "peer",
-                          &params->peer, "directory", &params->directory, "operation", &kind, "files", &files, "loops", &loops,
-                          "depth", &depth, "block_size", &block, "file_size", &size, "duration_ns", &duration,
-                          "operations", &operations, "seed", &seed, "pin", &pin);
+                          &params->peer, "directory", &params->directory, "operation", &kind, "files",
+                          &files, "loops", &loops, "depth", &depth, "block_size", &block, "file_size", &size,
+                          "duration_ns", &duration, "operations", &operations, "seed", &seed, "pin", &pin);
   if (error != 0 || work_kind_parse(kind, &params->kind) != 0 || files < 1 || files > WORK_FILES_MAX ||
       loops < 1 || loops > WORK_LOOPS_MAX || depth < 1 || depth > WORK_DEPTH_MAX || block < 1 || size < block) {
     return -1;
