@@ -177,7 +177,7 @@ static void print_heading(const compare_t* compare) {
 static void print_legend(const compare_t* compare) {
   printf("\n");
   for (size_t i = 0; i < compare->peer_count; i++) {
-    printf("%-11s %s\n", compare->peers[i]->name, compare->peers[i]->text);
+    printf("%-12s  %s\n", compare->peers[i]->name, compare->peers[i]->text);
   }
   printf("\nFigures are medians of the rounds, x are medians of the quotients within each round; spread is from\n"
          "the worst to the best round. CPU is user and system time of all threads, the kernel's own too.\n");

@@ -12,6 +12,7 @@ const contender_t contenders[] = {
     {"pool", CONTENDER_CHILD, "4", 1, "uvdio on libuv's threadpool, 4 threads"},
     {"pool-32", CONTENDER_CHILD, "32", 0, "the same with 32 threads"},
     {"limit", CONTENDER_CHILD, "4", 1, "a bare liburing loop: registered, submit_and_wait, nothing else"},
+    {"limit-prompt", CONTENDER_CHILD, "4", 1, "the same with a system call for each request"},
     {"uv-4", CONTENDER_CHILD, "4", 1, "uv_fs_read and uv_fs_write, 4 threads (libuv's default)"},
     {"uv-32", CONTENDER_CHILD, "32", 1, "the same with 32 threads"},
     {"fio-uring", CONTENDER_FIO, "io_uring", 1, "fio, ioengine=io_uring, registered buffers and files"},

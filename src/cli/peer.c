@@ -258,6 +258,7 @@ static const struct {
     {"pool-32", &peer_pool},
 #ifdef UVDIO_HAVE_RING
     {"limit", &peer_limit},
+    {"limit-prompt", &peer_limit_prompt},
 #endif
     {"uv-4", &peer_uv},
     {"uv-32", &peer_uv},
