@@ -14,7 +14,7 @@
 
 #define SIZE_DEFAULT ((uint64_t)256 * 1024 * 1024)
 #define BLOCK_MAX ((uint64_t)64 * 1024 * 1024)
-#define DURATION_DEFAULT_NS ((uint64_t)500000000)
+#define DURATION_DEFAULT_NS ((uint64_t)400000000)
 #define ROUNDS_DEFAULT 5
 
 static const char usage[] =
@@ -33,7 +33,7 @@ static const char usage[] =
     "  --files N          so many files (1)\n"
     "  --loops N          so many loops, each on a thread of its own (1)\n"
     "  --rounds N         so many rounds (5)\n"
-    "  --seconds S        length of one measurement (0.5)\n"
+    "  --seconds S        length of one measurement (0.4)\n"
     "  --pin              bind each loop of ring, limit and fio to a processor: less noise at depth 1 (Linux)\n"
     "  --loop-device      on ext4 on a loop device over tmpfs, fast enough for software to matter (Linux, root)\n"
     "  --instructions     count instructions per operation (by valgrind; takes its time)\n"
@@ -407,7 +407,7 @@ static int check_place(compare_t* compare, const char* path) {
 static int print_usage(void) {
   fputs(usage, stdout);
   for (size_t i = 0; i < contender_count; i++) {
-    printf("  %c %-11s %s\n", contenders[i].by_default ? '*' : ' ', contenders[i].name, contenders[i].text);
+    printf("  %c %-12s  %s\n", contenders[i].by_default ? '*' : ' ', contenders[i].name, contenders[i].text);
   }
   printf("\ntest/bench/README.md tells how to read the tables and pictures.\n"
          "Exit codes: 0 done, 1 failed, 2 wrong usage, 128+N ended by signal N.\n");

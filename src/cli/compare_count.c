@@ -1,7 +1,7 @@
 /*
  * System calls and instructions per operation, which depend little on how busy the machine is. Each is counted in
- * a process of its own that does n operations and in another one that does 2n: the difference, over n, is what an
- * operation costs without the cost of starting and ending. No clock is read in these runs.
+ * a process of its own that does as many operations as the depth, and in another one that does n more: the
+ * difference, over n, is what an operation costs without starting and ending. No clock is read in these runs.
  *
  *   system calls   perf stat, which disturbs least; else strace, under which a program is slower, so that more
  *                  completes per turn and fewer calls are made for each operation
@@ -13,10 +13,10 @@
 #include "compare.h"
 
 /* How many operations: enough to fill the depth many times; and for calls, whose number depends on how
- * completions gather, as many as take this long. */
+ * completions gather, as many as take so long. */
 #define COUNT_OPERATIONS 1024
 #define COUNT_OPERATIONS_PER_DEPTH 32
-#define COUNT_CALLS_SECONDS 0.15
+#define COUNT_CALLS_SECONDS 0.3
 
 /* A program that counts, and how to find its figure in what it prints. */
 typedef struct {
@@ -99,7 +99,8 @@ static double count_row(const compare_t* compare, const counter_t* counter, size
   for (size_t i = 0; i < 2; i++) {
     const char* argv[4];
     char* text;
-    if (compare_child_argv(compare, cell, peer, operations * (i + 1), argv, &text) == 0) {
+    uint64_t count = compare->cells[cell].depth + (i > 0 ? operations : 0);
+    if (compare_child_argv(compare, cell, peer, count, argv, &text) == 0) {
       counts[i] = run_counter(counter, argv);
     }
     free(text);

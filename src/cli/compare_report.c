@@ -177,7 +177,7 @@ static void print_heading(const compare_t* compare) {
 static void print_legend(const compare_t* compare) {
   printf("\n");
   for (size_t i = 0; i < compare->peer_count; i++) {
-    printf("%-11s %s\n", compare->peers[i]->name, compare->peers[i]->text);
+    printf("%-12s  %s\n", compare->peers[i]->name, compare->peers[i]->text);
   }
   printf("\nFigures are medians of the rounds, x are medians of the quotients within each round; spread is from\n"
          "the worst to the best round. CPU is user and system time of all threads, the kernel's own too.\n");
@@ -263,8 +263,8 @@ static json_t* environment_json(const compare_t* compare) {
   (void)uv_os_uname(&system);
   uv_loadavg(load);
   json_t* json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:f}", "uvdio", uvdio_version_string(),
-                           "libuv", uv_version_string(), "system", system.sysname, "kernel", system.release, "machine",
-                           system.machine, "filesystem", compare->filesystem, "loop_device",
+                           "libuv", uv_version_string(), "system", system.sysname, "kernel", system.release,
+                           "machine", system.machine, "filesystem", compare->filesystem, "loop_device",
                            compare->on_loop_device, "pinned", compare->params.pin, "load", load[0]);
   add_processor(json);
   if (compare_find(compare, "fio-uring") >= 0 && child_version("fio", "--version", version, sizeof version)) {

@@ -12,6 +12,7 @@ const contender_t contenders[] = {
     {"pool", CONTENDER_CHILD, "4", 1, "uvdio on libuv's threadpool, 4 threads"},
     {"pool-32", CONTENDER_CHILD, "32", 0, "the same with 32 threads"},
     {"limit", CONTENDER_CHILD, "4", 1, "a bare liburing loop: registered, submit_and_wait, nothing else"},
+    {"limit-prompt", CONTENDER_CHILD, "4", 1, "the same with a system call for each request"},
     {"uv-4", CONTENDER_CHILD, "4", 1, "uv_fs_read and uv_fs_write, 4 threads (libuv's default)"},
     {"uv-32", CONTENDER_CHILD, "32", 1, "the same with 32 threads"},
     {"fio-uring", CONTENDER_FIO, "io_uring", 1, "fio, ioengine=io_uring, registered buffers and files"},
@@ -31,9 +32,9 @@ int compare_child_argv(const compare_t* compare, size_t cell, size_t peer, uint6
       "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "peer", compare->peers[peer]->name,
       "directory", params->directory, "operation", work_kind_text(compare->cells[cell].kind), "files",
       (json_int_t)params->files, "loops", (json_int_t)params->loops, "depth",
-      (json_int_t)compare->cells[cell].depth, "block_size", (json_int_t)params->block_size, "file_size", (json_int_t)params->file_size, "duration_ns",
-      (json_int_t)params->duration_ns, "operations", (json_int_t)operations, "seed",
-      (json_int_t)params->seed, "pin", params->pin);
+      (json_int_t)compare->cells[cell].depth, "block_size", (json_int_t)params->block_size, "file_size",
+      (json_int_t)params->file_size, "duration_ns", (json_int_t)params->duration_ns, "operations",
+      (json_int_t)operations, "seed", (json_int_t)params->seed, "pin", params->pin);
   *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
   json_decref(json);
   argv[0] = compare->program;
@@ -183,6 +184,8 @@ static void fio_arguments(const compare_t* compare, size_t cell, size_t peer, ar
   add_argument(arguments, "--output-format=json");
   if (strcmp(engine, "io_uring") == 0) {
     add_argument(arguments, "--fixedbufs=1");
+  }
+  if (strcmp(engine, "io_uring") == 0 && params->loops == 1) { /* with several threads, fio 3.33 fails (EINVAL) */
     add_argument(arguments, "--registerfiles=1");
   }
   if (here->kind == WORK_DURABLE_WRITE) {

@@ -258,6 +258,7 @@ static const struct {
     {"pool-32", &peer_pool},
 #ifdef UVDIO_HAVE_RING
     {"limit", &peer_limit},
+    {"limit-prompt", &peer_limit_prompt},
 #endif
     {"uv-4", &peer_uv},
     {"uv-32", &peer_uv},
@@ -278,9 +279,9 @@ static int unpack_params(json_t* json, work_params_t* params) {
   json_int_t seed = 1;
   int pin = 0;
   int error = json_unpack(json, "{s:s, s:s, s:s, s?I, s?I, s?I, s?I, s:I, s?I, s?I, s?I, s?b}", "peer",
-                          &params->peer, "directory", &params->directory, "operation", &kind, "files", &files, "loops", &loops,
-                          "depth", &depth, "block_size", &block, "file_size", &size, "duration_ns", &duration,
-                          "operations", &operations, "seed", &seed, "pin", &pin);
+                          &params->peer, "directory", &params->directory, "operation", &kind, "files",
+                          &files, "loops", &loops, "depth", &depth, "block_size", &block, "file_size", &size,
+                          "duration_ns", &duration, "operations", &operations, "seed", &seed, "pin", &pin);
   if (error != 0 || work_kind_parse(kind, &params->kind) != 0 || files < 1 || files > WORK_FILES_MAX ||
       loops < 1 || loops > WORK_LOOPS_MAX || depth < 1 || depth > WORK_DEPTH_MAX || block < 1 || size < block) {
     return -1;
@@ -297,6 +298,15 @@ static int unpack_params(json_t* json, work_params_t* params) {
   return duration > 0 || operations > 0 ? 0 : -1;
 }
 
+/* As many open files as may be: the table of a ring is bounded by that, too. */
+static void raise_file_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
 int peer_main(int argc, char** argv) {
   work_params_t params = {0};
   json_t* json = argc == 2 ? json_loads(argv[1], 0, NULL) : NULL;
@@ -304,6 +314,7 @@ int peer_main(int argc, char** argv) {
     json_decref(json);
     return report_usage("bench-peer", "it is what `uvdio bench --compare` starts, and takes its parameters");
   }
+  raise_file_limit();
   const peer_t* peer = find_peer(params.peer);
   int code = peer != NULL ? run_peer(peer, &params)
                           : report_json("bench-peer", failure_json("io_uring: built without it", UV_ENOSYS));

@@ -149,6 +149,7 @@ extern const peer_t peer_pool;
 extern const peer_t peer_uv;
 #ifdef UVDIO_HAVE_RING
 extern const peer_t peer_limit;
+extern const peer_t peer_limit_prompt;
 #endif
 
 #endif /* UVDIO_CLI_PEER_H */

@@ -1,7 +1,10 @@
 /*
  * The limit: a program that does nothing but this. One ring with the flags that make it fastest, buffers and
  * files registered, one system call per turn that submits and waits. It has no event loop, checks nothing, owns
- * nothing and serves nobody else; what it does not reach, nothing on io_uring does in one thread.
+ * nothing and serves nobody else.
+ *
+ * "limit-prompt" is the same with a system call for each request, as soon as there is one: more CPU, but the device
+ * begins sooner, which can be worth more at small depths.
  */
 #include <liburing.h>
 #include <stdlib.h>
@@ -23,6 +26,7 @@ typedef struct {
   char* memory;
   slot_t* slots;
   unsigned in_flight;
+  int prompt; /* a system call for each request */
 } state_t;
 
 static void close_state(void* memory) {
@@ -94,12 +98,13 @@ static int open_slots(peer_run_t* run, state_t* state) {
   return error == 0 ? 0 : peer_fail(run, "io_uring_register_buffers", error);
 }
 
-static void* open_state(peer_run_t* run) {
+static void* open_state(peer_run_t* run, int prompt) {
   state_t* state = calloc(1, sizeof *state);
   if (state == NULL) {
     peer_fail(run, "calloc", UV_ENOMEM);
     return NULL;
   }
+  state->prompt = prompt;
   if (open_ring(run, state) != 0 || open_files(run, state) != 0 || open_slots(run, state) != 0) {
     close_state(state);
     return NULL;
@@ -123,6 +128,9 @@ static void submit(work_t* work, state_t* state, slot_t* slot, uint64_t now_ns) 
   io_uring_sqe_set_data(sqe, slot);
   slot->began_ns = now_ns;
   state->in_flight++;
+  if (state->prompt) {
+    (void)io_uring_submit(&state->ring); /* what is not taken now goes with the next call */
+  }
 }
 
 /* Takes all completions that are there, and prepares what follows them. */
@@ -162,4 +170,13 @@ static void loop(peer_run_t* run, void* memory) {
   }
 }
 
-const peer_t peer_limit = {"limit", 1, open_state, loop, close_state};
+static void* open_batched(peer_run_t* run) {
+  return open_state(run, 0);
+}
+
+static void* open_prompt(peer_run_t* run) {
+  return open_state(run, 1);
+}
+
+const peer_t peer_limit = {"limit", 1, open_batched, loop, close_state};
+const peer_t peer_limit_prompt = {"limit-prompt", 1, open_prompt, loop, close_state};

@@ -61,6 +61,9 @@ static void submit_reads(struct fixture* f, unsigned count) {
  * The child.
  */
 
+/* Descriptors that may be left. */
+static unsigned tolerated;
+
 static int child_closes(void* data) {
   struct fixture* f = data;
   int was_done[MANY];
@@ -79,7 +82,7 @@ static int child_closes(void* data) {
   }
   EXPECT(f->tracker.finished == f->tracker.accepted);
   EXPECT(f->tracker.violation[0] == '\0');
-  EXPECT(files_open(f) == 0);
+  EXPECT(files_open(f) <= tolerated);
   return 0;
 }
 
@@ -176,10 +179,15 @@ static void child_closes_a_file_whose_close_is_held(void** state) {
   assert_int_equal(files_open(f), 0);
 }
 
-static void child_closes_a_file_whose_close_is_on_its_way(void** state) {
+/* Whether the parent's worker had closed it when the fork came can't be known, and the number may be another file's by then:
+ * the child leaves it alone. */
+static void child_keeps_off_a_close_that_is_on_its_way(void** state) {
   struct fixture* f = *state;
   add(t_close(op_new(&f->tracker), &f->file));
-  assert_int_equal(in_a_child(child_closes, f), 0);
+  tolerated = 1;
+  int child = in_a_child(child_closes, f);
+  tolerated = 0;
+  assert_int_equal(child, 0);
   run(f);
   assert_result(ops[0], 0);
   assert_int_equal(files_open(f), 0);
@@ -219,7 +227,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_ends_whatever_was_held),
       TEST_ON(bound, child_closes_a_file_left_open),
       TEST_ON(bound, child_closes_a_file_whose_close_is_held),
-      TEST_ON(bound, child_closes_a_file_whose_close_is_on_its_way),
+      TEST_ON(bound, child_keeps_off_a_close_that_is_on_its_way),
       TEST_ON(bound, child_closes_a_file_that_is_half_open),
   };
   if (UNDER_TSAN) {

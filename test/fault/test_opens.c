@@ -162,7 +162,8 @@ static void cancel_when_it_waits(uv_idle_t* idle) {
   uv_close((uv_handle_t*)idle, NULL);
 }
 
-/* A pool has queued the open in the submitting call; a ring passes it on in some later turn. */
+/* A pool has queued the open in the submitting call, and nothing has been done; a ring passes it on in some later turn,
+ * when the file has been created: then the cancellation is too late and the open goes on to its end. */
 static void open_is_cancelled_while_every_worker_is_busy(void** state) {
   struct fixture* f = *state;
   struct late_cancel late = {.f = f};
@@ -176,8 +177,13 @@ static void open_is_cancelled_while_every_worker_is_busy(void** state) {
                      UVDIO_OPEN_CREATE);
   run(f);
   assert_ok(late.code);
-  assert_result(late.open, UV_ECANCELED);
-  assert_refused(t_size(op_new(&f->tracker), &f->other), UV_EBADF);
+  if (matrix.backend == UVDIO_BACKEND_RING) {
+    assert_result(late.open, 0);
+    assert_result(close_it(f, &f->other), 0);
+  } else {
+    assert_result(late.open, UV_ECANCELED);
+    assert_refused(t_size(op_new(&f->tracker), &f->other), UV_EBADF);
+  }
   assert_int_equal(open_descriptors(), before);
   open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
   assert_usable(f, &f->other);
