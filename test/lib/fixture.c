@@ -71,9 +71,22 @@ static int skip_program(const char* what, const char* why) {
   return SKIPPED_PROGRAM;
 }
 
-/* libuv and the C library open a few descriptors at first use, and keep them. */
+#if UNDER_TSAN
+#include <sanitizer/common_interface_defs.h>
+
+/* To look up a suppression, the sanitizer starts a program that finds names, and keeps pipes to it. */
+static void start_symbolizer(void) {
+  char name[64];
+  __sanitizer_symbolize_pc((void*)(uintptr_t)start_symbolizer, "%f", name, sizeof(name));
+}
+#else
+static void start_symbolizer(void) {}
+#endif
+
+/* libuv, the C library and sanitizers open a few descriptors at first use, and keep them. */
 static void warm_up(void) {
   uv_loop_t loop;
+  start_symbolizer();
   if (uv_loop_init(&loop) == 0) {
     uv_loop_close(&loop);
   }
