@@ -158,6 +158,20 @@ static void child_ends_whatever_was_held(void** state) {
   }
 }
 
+/* The parent's close is the parent's; the child makes its own. */
+static void child_closes_what_its_parent_is_closing(void** state) {
+  struct fixture* f = *state;
+  submit_reads(f, 8);
+  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_int_equal(in_a_child(child_closes, f), 0);
+  run(f);
+  f->dio = NULL;
+  assert_int_equal(f->closed, 1);
+  for (unsigned i = 0; i < 8; i++) {
+    assert_result(ops[i], PAGE);
+  }
+}
+
 /*
  * Descriptors.
  */
@@ -225,6 +239,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_ends_requests_that_have_seen_a_turn),
       TEST_ON(bound, many_children_one_after_the_other),
       TEST_ON(bound, child_ends_whatever_was_held),
+      TEST_ON(bound, child_closes_what_its_parent_is_closing),
       TEST_ON(bound, child_closes_a_file_left_open),
       TEST_ON(bound, child_closes_a_file_whose_close_is_held),
       TEST_ON(bound, child_keeps_off_a_close_that_is_on_its_way),

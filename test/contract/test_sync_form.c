@@ -168,6 +168,18 @@ static void close_with_a_request_pending_is_refused(void** state) {
   assert_result(t_close(now(f), &f->file), 0);
 }
 
+/* The read has its outcome, but its callback still refers to the file. */
+static void close_with_a_callback_outstanding_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t buf = blank(PAGE);
+  struct top* read = t_read(later(f), &f->file, &buf, 0);
+  (void)t_cancel(read);
+  assert_refused(t_close(now(f), &f->file), UV_EBUSY);
+  run(f);
+  assert_int_equal(read->done, 1);
+  assert_result(t_close(now(f), &f->file), 0);
+}
+
 static void write_and_read_go_past_those_in_flight(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 1);
@@ -194,6 +206,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, sync_while_a_write_is_in_flight_is_refused),
       TEST_ON(fixture_open, sync_does_not_mind_a_read_in_flight),
       TEST_ON(fixture_open, close_with_a_request_pending_is_refused),
+      TEST_ON(fixture_open, close_with_a_callback_outstanding_is_refused),
       TEST_ON(fixture_open, write_and_read_go_past_those_in_flight),
   };
   return matrix_main("sync_form", tests, COUNT_OF(tests), argc, argv);

@@ -190,6 +190,68 @@ static void submission_that_is_put_off_is_repeated(void** state) {
   end_engine(*state);
 }
 
+/*
+ * For as long as it lasts.
+ */
+
+static void submit_reads(struct fixture* f, struct top** reads, unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    uvdio_buf_t page;
+    assert_ok(uvdio_buf_page(&page));
+    reads[i] = t_read(op_new(&f->tracker), &f->file, &page, (uint64_t)i * PAGE);
+  }
+}
+
+/* The kernel keeps as many requests as the engine is deep. */
+static void requests_that_are_stuck_leave_room_for_others(void** state) {
+  struct fixture* f = *state;
+  struct top* reads[DEPTH];
+  need_a_ring_file(f);
+  fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EPERM);
+  submit_reads(f, reads, DEPTH);
+  watch_for_hang("an engine whose ring keeps its requests");
+  while (strcmp(uvdio_backend_name(f->dio), "pool") != 0 && uv_loop_alive(&f->loop)) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  if (fault_calls(CALL_GET_EVENTS) == 0) {
+    SKIP("this kernel posts completions without being asked");
+  }
+  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  while (!size->done) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  assert_result(size, MANY * PAGE);
+  faults_reset();
+  run(f);
+  for (unsigned i = 0; i < DEPTH; i++) {
+    assert_result(reads[i], PAGE);
+  }
+}
+
+static void relent(uv_timer_t* timer) {
+  *(unsigned*)timer->data = fault_calls(CALL_SUBMIT);
+  faults_reset();
+  uv_close((uv_handle_t*)timer, NULL);
+}
+
+/* Asked again a hundred times a second; a loop that does nothing else comes to thousands. */
+static void kernel_that_takes_nothing_is_not_pestered(void** state) {
+  struct fixture* f = *state;
+  struct top* read;
+  uv_timer_t timer;
+  unsigned calls = 0;
+  need_a_ring_file(f);
+  fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
+  submit_reads(f, &read, 1);
+  assert_int_equal(uv_timer_init(&f->loop, &timer), 0);
+  timer.data = &calls;
+  assert_int_equal(uv_timer_start(&timer, relent, 100, 0), 0);
+  run(f);
+  assert_result(read, PAGE);
+  assert_in_range(calls, 1, 50);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_with_content, tear_down)
 
 int main(int argc, char** argv) {
@@ -199,6 +261,8 @@ int main(int argc, char** argv) {
       TEST(completions_are_refused_five_times),
       TEST(submission_is_refused_once_at_any_time),
       TEST(submission_that_is_put_off_is_repeated),
+      TEST(requests_that_are_stuck_leave_room_for_others),
+      TEST(kernel_that_takes_nothing_is_not_pestered),
   };
   return matrix_main("refusals", tests, COUNT_OF(tests), argc, argv);
 }
