@@ -62,7 +62,7 @@ static int init_pool(uvdio__lane_t* lane, char* reason, size_t size) {
 /* On a worker thread. Everything that it reads stays as it is until run_slot_done. */
 static void run_slot(uv_work_t* work) {
   slot_t* slot = (slot_t*)(void*)work;
-  slot->result = uvdio__request_perform(slot->req);
+  slot->result = uvdio__request_perform(work->data, slot->req);
 }
 
 static void run_slot_done(uv_work_t* work, int status) {
@@ -107,11 +107,6 @@ static void cancel_in_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
   (void)uv_cancel((uv_req_t*)&slot->work);
 }
 
-static int64_t perform_here(const uvdio__lane_t* lane, uvdio_req_t* req) {
-  (void)lane;
-  return uvdio__request_perform(req);
-}
-
 /* In a forked child libuv may still hold works of the parent, so their memory stays. */
 static void close_pool(uvdio__lane_t* lane) {
   pool_t* pool = lane->state;
@@ -136,6 +131,6 @@ const uvdio__backend_t uvdio__backend_pool = {
     .flush = NULL,
     .reap = NULL,
     .cancel = cancel_in_pool,
-    .perform = perform_here,
+    .perform = uvdio__request_perform,
     .close = close_pool,
 };

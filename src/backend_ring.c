@@ -846,11 +846,6 @@ static void close_ring(uvdio__lane_t* lane) {
   uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->retry, on_retry_closed);
 }
 
-static int64_t perform_here(const uvdio__lane_t* lane, uvdio_req_t* req) {
-  (void)lane;
-  return uvdio__request_perform(req);
-}
-
 const uvdio__backend_t uvdio__backend_ring = {
     .name = "ring",
     .batch = BATCH,
@@ -859,6 +854,6 @@ const uvdio__backend_t uvdio__backend_ring = {
     .flush = flush_ring,
     .reap = reap,
     .cancel = cancel_in_ring,
-    .perform = perform_here,
+    .perform = uvdio__request_perform,
     .close = close_ring,
 };

@@ -111,7 +111,6 @@ static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
   if (error != 0) {
     req->result = error;
     uvdio__engine_complete(req);
-    uvdio__engine_wake(lane->engine);
     return 1;
   }
   req->state_ = STATE_RUNNING;
@@ -246,6 +245,15 @@ void uvdio__engine_complete(uvdio_req_t* req) {
   uvdio__file_request_done(req);
   if (!req->engine_->in_turn) {
     uvdio__engine_wake(req->engine_);
+  }
+}
+
+void uvdio__engine_fail_all(uvdio__list_t* list, int error) {
+  uvdio_req_t* req;
+
+  while ((req = uvdio__list_shift(list)) != NULL) {
+    req->result = error;
+    uvdio__engine_complete(req);
   }
 }
 
@@ -534,22 +542,13 @@ static void close_if_drained(uvdio_t* engine) {
   tear_down(engine);
 }
 
-static void fail_list(uvdio__list_t* list, int error) {
-  uvdio_req_t* req;
-
-  while ((req = uvdio__list_shift(list)) != NULL) {
-    req->result = error;
-    uvdio__engine_complete(req);
-  }
-}
-
 static void fail_running(uvdio__lane_t* lane, int error) {
   uvdio_req_t* req;
 
   for (req = lane->running.head; req != NULL; req = req->next_) {
     req->flags_ |= REQ_UNSURE;
   }
-  fail_list(&lane->running, error);
+  uvdio__engine_fail_all(&lane->running, error);
   lane->in_flight = 0;
   lane->unflushed = 0;
 }
@@ -566,10 +565,10 @@ static void abandon(uvdio_t* engine) {
   }
   for (i = 0; i < engine->lane_count; i++) {
     fail_running(&engine->lanes[i], UVDIO_EFORK);
-    fail_list(&engine->lanes[i].waiting, UVDIO_EFORK);
+    uvdio__engine_fail_all(&engine->lanes[i].waiting, UVDIO_EFORK);
   }
   for (i = 0; i < engine->lane_count; i++) {
-    fail_list(&engine->lanes[i].waiting, UVDIO_EFORK);
+    uvdio__engine_fail_all(&engine->lanes[i].waiting, UVDIO_EFORK);
   }
   engine->stats.in_flight = 0;
 }

@@ -113,18 +113,9 @@ void uvdio__file_unhold(uvdio_req_t* req) {
   uvdio__list_remove((req->flags_ & REQ_RIDING) != 0 ? &file->riders_ : &file->held_, req);
 }
 
-static void fail_list(uvdio__list_t* list, int error) {
-  uvdio_req_t* req;
-
-  while ((req = uvdio__list_shift(list)) != NULL) {
-    req->result = error;
-    uvdio__engine_complete(req);
-  }
-}
-
 void uvdio__file_fail_held(uvdio_file_t* file, int error) {
-  fail_list(&file->held_, error);
-  fail_list(&file->riders_, error);
+  uvdio__engine_fail_all(&file->held_, error);
+  uvdio__engine_fail_all(&file->riders_, error);
 }
 
 /*

@@ -115,14 +115,15 @@ typedef enum {
   VERDICT_PUNT   /* the pool has to go on */
 } uvdio__verdict_t;
 
-/* Takes the result of a backend into account: short transfers, retries, the end of the file, latches. */
+/* Takes the result of a backend into account: short transfers, retries, the end of the file. */
 uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result);
 
 /* The bytes that a transfer has yet to move, limited to what one system call can. */
 size_t uvdio__request_rest(const uvdio_req_t* req);
 
-/* Performs a request through the system layer, blocking: what pool and ring do for the synchronous forms. */
-int64_t uvdio__request_perform(uvdio_req_t* req);
+/* Performs a request through the system layer, blocking: what a worker does, and ring and pool for the synchronous
+ * forms. */
+int64_t uvdio__request_perform(const uvdio__lane_t* lane, uvdio_req_t* req);
 
 /*
  * Lists: inline, because every operation passes four of them.
@@ -237,5 +238,8 @@ void uvdio__engine_start(uvdio_req_t* req);
 
 /* Puts a request with an outcome in line for its callback. */
 void uvdio__engine_complete(uvdio_req_t* req);
+
+/* Takes every request off the list and completes it with `error`. */
+void uvdio__engine_fail_all(uvdio__list_t* list, int error);
 
 #endif /* UVDIO_INTERNAL_H */

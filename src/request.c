@@ -131,9 +131,10 @@ static int64_t perform_transfer(uvdio_req_t* req) {
   return uvdio__os_read(req->file->handle_.descriptor, base, uvdio__request_rest(req), offset);
 }
 
-int64_t uvdio__request_perform(uvdio_req_t* req) {
+int64_t uvdio__request_perform(const uvdio__lane_t* lane, uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
 
+  (void)lane;
   switch (req->op) {
     case UVDIO_OP_OPEN:
       return uvdio__os_open(uvdio__opening_of(req));
