@@ -8,12 +8,13 @@ set(uvdio_sources
   src/engine.c
   src/request.c
   src/file.c
+  src/register.c
   src/backend_pool.c
   src/backend_memory.c
   src/memory_store.c)
 
 if(UVDIO_HAVE_RING)
-  list(APPEND uvdio_sources src/backend_ring.c)
+  list(APPEND uvdio_sources src/backend_ring.c src/ring_probe.c src/ring_buffers.c src/ring_files.c)
 endif()
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")

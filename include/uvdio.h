@@ -446,10 +446,14 @@ typedef enum {
   UVDIO_BACKEND_MEMORY    /* files in RAM that live as long as the engine: for tests */
 } uvdio_backend_t;
 
+/* Arenas are registered by uvdio_arena_register() only, not at first use. */
+#define UVDIO_NO_AUTO_REGISTER 1u
+
 typedef struct uvdio_options_s {
   unsigned depth;              /* requests with the kernel at most; the rest wait in the library */
   uvdio_backend_t backend;     /* a backend other than AUTO is used, or uvdio_init fails */
   unsigned callbacks_per_turn; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
+  unsigned flags;              /* UVDIO_NO_AUTO_REGISTER */
 } uvdio_options_t;
 
 /* Counted since uvdio_init. A request counts as submitted when it was accepted, as completed when its
@@ -469,6 +473,9 @@ typedef struct uvdio_stats_s {
   uint64_t retried;            /* operations interrupted or turned away for the moment, and repeated */
   uint64_t punted;             /* operations that the ring could not do and the pool did */
   uint64_t copied;             /* bytes of file content that were copied in memory by the library */
+  uint64_t fixed;              /* transfers submitted to the ring whose memory it knew by number */
+  uint64_t registered_bytes;   /* now: memory of arenas that the ring keeps pinned */
+  uint64_t registrations_refused; /* by the kernel; uvdio_arena_registered() tells why */
   unsigned in_flight;          /* now: with the kernel or a worker */
   unsigned in_flight_max;
   uint64_t pending;            /* now: accepted, callback not begun */
@@ -511,6 +518,44 @@ UVDIO_EXTERN const char* uvdio_backend_reason(const uvdio_t* dio);
  * one. `reason` (may be null) receives why or why not, cut to `size` bytes. AUTO asks about whichever
  * uvdio_init would take. Returns 0 or the code that stands in the way. Any thread. */
 UVDIO_EXTERN int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size);
+
+/*
+ * Registered memory. The kernel pins the memory of a direct transfer for as long as that takes, each time anew. Of arenas
+ * it can be told once and for all; their frames then cost less (Linux 5.19, ring backend only; io_uring_register(2),
+ * IORING_REGISTER_BUFFERS2). That happens by itself, for pieces of 1 MiB or a little more when a frame in them is first
+ * used, and takes some 0.1 ms for each piece of fresh memory, most of it for faulting the pages in. Views are plain
+ * memory, also views of frames.
+ *
+ * Registered memory can't be swapped out, and counts against RLIMIT_MEMLOCK unless the process has CAP_IPC_LOCK.
+ * Where the limit is reached, or the kernel refuses for another reason, transfers go on as plain ones. Nobody may unmap
+ * the memory of a registered arena or give its pages back (madvise(2), MADV_DONTNEED): the ring would go on using them.
+ *
+ * Several engines, on several threads, may use one arena. Its memory is pinned once where the kernel allows to share that
+ * (6.13), else once for each engine. Destroying an arena is enough: engines let go of it at the next turn of their loops.
+ */
+typedef struct uvdio_registration_s {
+  size_t bytes;       /* of the arena's memory: registered with this engine now */
+  size_t size;        /* of the arena's memory: all of it */
+  int error;          /* why no more is going to be registered by itself, or 0 */
+  const char* reason; /* the same in words that a person can act on, or "" ; static text */
+} uvdio_registration_t;
+
+/* Registers all of the arena with the engine's ring, now, and blocks for that: 0.1 ms and more per MiB. Repeated, it tries
+ * what was refused once more.
+ * Errors: UV_EINVAL (null), UV_EBADF (the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD, UV_ENOTSUP (not a ring, too old a
+ * kernel, an arena with guard pages or with frames over 512 MiB), UV_ENOMEM (memory, or the limit on what may be
+ * locked: what was registered before that stays so), and others of the kernel. After an error transfers work all the
+ * same. Loop thread; before the loop first runs, the thread that sets the engine up. */
+UVDIO_EXTERN int uvdio_arena_register(uvdio_t* dio, const uvdio_arena_t* arena);
+
+/* Takes the arena's memory out of the engine's ring, so that it is no longer pinned for this engine. It is not registered
+ * again until uvdio_arena_register() is called.
+ * Errors: as above, and UV_EBUSY (a frame is in flight on this engine), UV_ENOENT (nothing of it is registered). */
+UVDIO_EXTERN int uvdio_arena_unregister(uvdio_t* dio, const uvdio_arena_t* arena);
+
+/* Tells how much of the arena the engine's ring knows, and why not more. Errors: UV_EINVAL (null). Loop thread. */
+UVDIO_EXTERN int uvdio_arena_registered(const uvdio_t* dio, const uvdio_arena_t* arena,
+                                        uvdio_registration_t* registration);
 
 /* Copies the counters. Errors: UV_EINVAL (null). Loop thread. */
 UVDIO_EXTERN int uvdio_get_stats(const uvdio_t* dio, uvdio_stats_t* stats);
@@ -643,6 +688,7 @@ typedef struct uvdio_file_info_s {
   const char* filesystem; /* "ext4", "xfs", ...; "unknown" */
   int direct;             /* 1: past the page cache; 0: buffered, after UVDIO_DIRECT_PREFERRED */
   int latched;            /* 0, or the error of the sync that failed */
+  int registered;         /* 1: the ring has it in its table of files, which saves look-ups */
   unsigned flags;         /* UVDIO_* of the open */
   uint32_t memory_align;  /* bytes: what is enforced */
   uint32_t offset_align;  /* bytes: what is enforced, for offsets and lengths */
@@ -668,6 +714,7 @@ struct uvdio_file_s {
   unsigned flags_;
   unsigned traits_;
   int latch_;
+  unsigned slot_; /* in the ring's table of files, plus one; 0: none */
   unsigned char state_;
   uint64_t pending_;  /* accepted and without an outcome, but for the close */
   uint64_t uncalled_; /* accepted and without a callback, but for the close */

@@ -9,8 +9,9 @@
  * A release first claims the frame by swapping LINK_OUT for LINK_END, and only one thread can: that is
  * what makes a second release an error instead of a corrupted stack.
  */
+#include "arena.h"
+
 #include <assert.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "buffer.h"
@@ -24,21 +25,77 @@
   (UVDIO_ARENA_ZEROED | UVDIO_ARENA_HUGE_PAGES | UVDIO_ARENA_LOCKED | \
    UVDIO_ARENA_GUARD_PAGES)
 
-struct uvdio_arena_s {
-  char* base;
-  size_t size;        /* bytes mapped */
-  size_t frame_size;  /* bytes that a user sees */
-  size_t stride;      /* bytes from one frame to the next: frame_size, and the guard page */
-  size_t frame_count;
-  unsigned flags;
-  atomic_size_t frames_out;
-  _Atomic uint64_t top;
-  _Atomic uint32_t* links;
-};
+/*
+ * Shares
+ */
+
+atomic_uint uvdio__arenas_gone;
+
+static uvdio__share_t* make_share(void) {
+  uvdio__share_t* share = uvdio__alloc(sizeof(*share), UVDIO__STRUCT_ALIGN, 1);
+
+  if (share == NULL) {
+    return NULL;
+  }
+  if (uv_mutex_init(&share->lock) != 0) {
+    uvdio__free(share, sizeof(*share), UVDIO__STRUCT_ALIGN);
+    return NULL;
+  }
+  uvdio__os_watch_forks();
+  share->generation = uvdio__os_fork_generation();
+  share->vault = -1;
+  atomic_init(&share->refs, 1);
+  atomic_init(&share->dead, 0);
+  return share;
+}
+
+void uvdio__share_hold(uvdio__share_t* share) {
+  atomic_fetch_add_explicit(&share->refs, 1, memory_order_relaxed);
+}
+
+void uvdio__share_release(uvdio__share_t* share) {
+  if (atomic_fetch_sub_explicit(&share->refs, 1, memory_order_acq_rel) == 1) {
+    uv_mutex_destroy(&share->lock);
+    uvdio__free(share, sizeof(*share), UVDIO__STRUCT_ALIGN);
+  }
+}
+
+void uvdio__share_close_vault(uvdio__share_t* share) {
+  if (share->vault != -1) {
+    (void)uvdio__os_close(share->vault);
+    uvdio__free(share->pinned, share->pinned_count, UVDIO__STRUCT_ALIGN);
+    share->vault = -1;
+    share->pinned = NULL;
+  }
+}
+
+/* The arena's part in the end of its share; engines that hold on to it are to look. */
+static void end_share(uvdio__share_t* share) {
+  if (share == NULL) {
+    return;
+  }
+  if (share->generation == uvdio__os_fork_generation()) {
+    uv_mutex_lock(&share->lock);
+    uvdio__share_close_vault(share);
+    uv_mutex_unlock(&share->lock);
+  }
+  atomic_store_explicit(&share->dead, 1, memory_order_release);
+  if (atomic_load_explicit(&share->refs, memory_order_acquire) > 1) {
+    atomic_fetch_add_explicit(&uvdio__arenas_gone, 1, memory_order_release);
+  }
+  uvdio__share_release(share);
+}
+
+/*
+ * Frames
+ */
 
 static uint64_t next_top(uint64_t top, uint32_t frame) {
   return ((top >> 32) + 1) << 32 | frame;
 }
+
+/* From 1 on. */
+static _Atomic uint64_t next_id = 1;
 
 static int check_options(const uvdio_arena_options_t* options, size_t frame_size) {
   if ((options->flags & ~KNOWN_FLAGS) != 0) {
@@ -91,6 +148,7 @@ static void free_memory(uvdio_arena_t* arena) {
       uvdio__os_unlock(arena->base, arena->size);
     }
   }
+  end_share(arena->share);
   uvdio__free(arena->base, arena->size, UVDIO_ALIGNMENT);
   uvdio__free(arena->links, arena->frame_count * sizeof(*arena->links), UVDIO__STRUCT_ALIGN);
   uvdio__free(arena, sizeof(*arena), UVDIO__STRUCT_ALIGN);
@@ -109,9 +167,10 @@ static void fill_stack(uvdio_arena_t* arena) {
 }
 
 static int allocate_memory(uvdio_arena_t* arena) {
+  arena->share = make_share();
   arena->base = uvdio__alloc(arena->size, UVDIO_ALIGNMENT, 1);
   arena->links = uvdio__alloc(arena->frame_count * sizeof(*arena->links), UVDIO__STRUCT_ALIGN, 0);
-  if (arena->base == NULL || arena->links == NULL) {
+  if (arena->share == NULL || arena->base == NULL || arena->links == NULL) {
     return UV_ENOMEM;
   }
   fill_stack(arena);
@@ -150,6 +209,7 @@ int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_options_t* optio
   if (fresh == NULL) {
     return UV_ENOMEM;
   }
+  fresh->id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
   fresh->frame_size = frame_size;
   fresh->stride = stride;
   fresh->frame_count = options->frame_count;

@@ -59,6 +59,20 @@ struct uvdio__backend_s {
    * uvdio__engine_close_handle(), and lane->state freed only when it is. In a forked child requests
    * may still be marked as with a worker; nothing of the parent's is touched. */
   void (*close)(uvdio__lane_t* lane);
+
+  /* What follows is for backends that the kernel lets keep files and memory by number; null for the others. */
+
+  /* The file, whose slot_ is not 0, is about to be closed, and nothing of it is running. */
+  void (*forget_file)(uvdio__lane_t* lane, uvdio_file_t* file);
+
+  /* See uvdio_arena_register() and its neighbours, whose checks have been made. */
+  int (*register_arena)(uvdio__lane_t* lane, const uvdio_arena_t* arena);
+  int (*unregister_arena)(uvdio__lane_t* lane, const uvdio_arena_t* arena);
+  void (*registration)(const uvdio__lane_t* lane, const uvdio_arena_t* arena,
+                       uvdio_registration_t* registration);
+
+  /* Some arena is gone that may have been registered. */
+  void (*sweep)(uvdio__lane_t* lane);
 };
 
 struct uvdio__lane_s {

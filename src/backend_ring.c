@@ -1,9 +1,7 @@
 /*
  * The ring: io_uring, with an eventfd that a uv_poll_t on the user's loop watches.
  *
- *   probe     a small ring of its own makes one real round trip (no-op, eventfd), because set-up may be allowed
- *             while enter or register is denied
- *   init      the real ring is created disabled, with the flags that the probe found, on whatever thread
+ *   init      the ring is created disabled, with the flags that the probe found (ring_probe.c), on whatever thread
  *   enable    at the first request, on the loop's thread, which the ring is bound to from then on
  *   submit    fills an entry of the submission queue; flush sends them on
  *   on_event  the eventfd woke the loop
@@ -18,20 +16,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
-#include "internal.h"
 #include "memory.h"
+#include "ring.h"
 
 /* Submissions that make a batch worth its system call; measured: 8 to 16. */
 #define BATCH 16
@@ -42,248 +34,30 @@
 /* The low bit of an entry's user data marks a cancellation, whose completion nobody waits for. */
 #define CANCEL_MARK ((uintptr_t)1)
 
-#define OPS_KNOWN 64
-
 /* Between attempts to get completions from a kernel that refuses. */
 #define RETRY_MS 10
-
-typedef struct ring_s {
-  struct io_uring ring;
-  uv_poll_t poll;
-  int eventfd;
-  int enabled;
-  int broken;
-  uv_timer_t retry;
-  int edge_tried;
-  int edge_triggered; /* the eventfd wakes once per signal and is never read */
-  int unsignalled; /* completions may be there whose signal was read from the eventfd already */
-  unsigned cancels; /* cancellations whose completion has not come */
-  uint64_t supported; /* bit per opcode */
-} ring_t;
-
-typedef struct probe_s {
-  size_t step; /* of the ladder */
-  uint64_t supported;
-} probe_t;
-
-/* From best to plainest; a kernel that does not know a flag answers EINVAL, and the next line is tried. */
-static const struct {
-  unsigned flags;
-  const char* words;
-} flag_ladder[] = {
-    {IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG |
-         IORING_SETUP_DEFER_TASKRUN,
-     "single issuer, deferred task work"}, /* Linux 6.1 */
-    {IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG |
-         IORING_SETUP_COOP_TASKRUN,
-     "single issuer, cooperative task work"}, /* 6.0 */
-    {IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_COOP_TASKRUN,
-     "cooperative task work"},                    /* 5.19 */
-    {IORING_SETUP_SUBMIT_ALL, "submit all"},      /* 5.18 */
-    {0, "no optional flags"},                     /* 5.10 */
-};
-#define LADDER_LENGTH (sizeof(flag_ladder) / sizeof(flag_ladder[0]))
-
-/*
- * Probe
- */
-
-static const char* kernel_release(struct utsname* name) {
-  return uname(name) == 0 ? name->release : "unknown";
-}
-
-/* What went wrong and what would help, in words. */
-static void explain_failure(int error, const char* call, char* reason, size_t size) {
-  struct utsname kernel;
-  struct rlimit limit = {0, 0};
-
-  switch (error) {
-    case UV_ENOSYS:
-      (void)snprintf(reason, size,
-                     "%s is not there (ENOSYS): Linux %s is too old for io_uring, which takes 5.10, or a "
-                     "seccomp filter hides it",
-                     call, kernel_release(&kernel));
-      break;
-    case UV_EPERM:
-    case UV_EACCES:
-      (void)snprintf(reason, size,
-                     "%s is denied (%s): allow io_uring_setup, io_uring_enter and io_uring_register in "
-                     "the container's seccomp profile, and set the sysctl kernel.io_uring_disabled to 0",
-                     call, uv_err_name(error));
-      break;
-    case UV_ENOMEM:
-      (void)getrlimit(RLIMIT_MEMLOCK, &limit);
-      (void)snprintf(reason, size,
-                     "%s ran out of memory (ENOMEM): raise the limit on locked memory (ulimit -l, now "
-                     "%llu KiB; rings closed a moment ago still count) or ask for a smaller depth",
-                     call, (unsigned long long)limit.rlim_cur / 1024);
-      break;
-    case UV_EMFILE:
-    case UV_ENFILE:
-      (void)snprintf(reason, size,
-                     "%s found no free file descriptor (%s): raise the limit on open files (ulimit -n)",
-                     call, uv_err_name(error));
-      break;
-    default:
-      (void)snprintf(reason, size, "%s failed with %s on Linux %s (io_uring takes 5.10 or later)", call,
-                     uv_err_name(error), kernel_release(&kernel));
-  }
-}
-
-/* One no-op must come back, and ring the eventfd. */
-static int round_trip(struct io_uring* ring, int event, const char** call) {
-  struct io_uring_sqe* sqe;
-  struct io_uring_cqe* cqe;
-  uint64_t count;
-  int result;
-
-  *call = "io_uring_register";
-  result = io_uring_register_eventfd(ring, event);
-  if (result < 0) {
-    return uv_translate_sys_error(-result);
-  }
-  *call = "io_uring_enter";
-  sqe = io_uring_get_sqe(ring);
-  assert(sqe != NULL);
-  io_uring_prep_nop(sqe);
-  do {
-    result = io_uring_submit_and_wait(ring, 1);
-  } while (result == -EINTR);
-  if (result < 0) {
-    return uv_translate_sys_error(-result);
-  }
-  result = io_uring_peek_cqe(ring, &cqe);
-  if (result == 0) {
-    result = cqe->res;
-    io_uring_cqe_seen(ring, cqe);
-  }
-  *call = "the ring's eventfd";
-  if (result == 0 && read(event, &count, sizeof(count)) != (ssize_t)sizeof(count)) {
-    return UV_EIO;
-  }
-  return result < 0 ? uv_translate_sys_error(-result) : 0;
-}
-
-static uint64_t supported_ops(struct io_uring* ring) {
-  struct io_uring_probe* known = io_uring_get_probe_ring(ring);
-  uint64_t supported = 0;
-  int op;
-
-  if (known == NULL) {
-    return 0;
-  }
-  for (op = 0; op < OPS_KNOWN; op++) {
-    if (io_uring_opcode_supported(known, op)) {
-      supported |= UINT64_C(1) << op;
-    }
-  }
-  io_uring_free_probe(known);
-  return supported;
-}
-
-static int try_step(size_t step, int event, probe_t* probe, const char** call) {
-  struct io_uring_params params;
-  struct io_uring ring;
-  int error;
-
-  memset(&params, 0, sizeof(params));
-  params.flags = flag_ladder[step].flags;
-  *call = "io_uring_setup";
-  error = io_uring_queue_init_params(4, &ring, &params);
-  if (error < 0) {
-    return uv_translate_sys_error(-error);
-  }
-  error = round_trip(&ring, event, call);
-  if (error == 0) {
-    probe->step = step;
-    probe->supported = supported_ops(&ring);
-  }
-  io_uring_queue_exit(&ring);
-  return error;
-}
-
-static void describe(const probe_t* probe, char* reason, size_t size) {
-  struct utsname kernel;
-  (void)snprintf(reason, size, "io_uring works here (Linux %s: %s)", kernel_release(&kernel),
-                 flag_ladder[probe->step].words);
-}
-
-static int probe_ring(probe_t* probe, char* reason, size_t size) {
-  const uint64_t needed = UINT64_C(1) << IORING_OP_READ | UINT64_C(1) << IORING_OP_WRITE;
-  const char* call = "eventfd";
-  int error = UV_EINVAL;
-  size_t i;
-  int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-  if (event == -1) {
-    error = uv_translate_sys_error(errno);
-    explain_failure(error, call, reason, size);
-    return error;
-  }
-  for (i = 0; i < LADDER_LENGTH && error == UV_EINVAL; i++) {
-    error = try_step(i, event, probe, &call);
-  }
-  (void)close(event);
-  if (error == 0 && (probe->supported & needed) != needed) {
-    error = UV_ENOSYS;
-    call = "reading through a ring";
-  }
-  if (error != 0) {
-    explain_failure(error, call, reason, size);
-    return error;
-  }
-  describe(probe, reason, size);
-  return 0;
-}
-
-/* What the first engine found out holds for all: flags and operations are the kernel's. That saves a ring per
- * engine, and its share of the locked memory, which the kernel takes back late. A refusal is not kept. The index into
- * the ladder, plus one, is published last. */
-static atomic_size_t known_step;
-static _Atomic uint64_t known_ops;
-
-static int probe_once(probe_t* probe, char* reason, size_t size) {
-  size_t step = atomic_load_explicit(&known_step, memory_order_acquire);
-  int error;
-
-  if (step > 0) {
-    probe->step = step - 1;
-    probe->supported = atomic_load_explicit(&known_ops, memory_order_relaxed);
-    describe(probe, reason, size);
-    return 0;
-  }
-  error = probe_ring(probe, reason, size);
-  if (error == 0) {
-    atomic_store_explicit(&known_ops, probe->supported, memory_order_relaxed);
-    atomic_store_explicit(&known_step, probe->step + 1, memory_order_release);
-  }
-  return error;
-}
-
-int uvdio__ring_probe(char* reason, size_t size) {
-  probe_t probe;
-  return probe_ring(&probe, reason, size);
-}
 
 /*
  * Set-up
  */
 
-static int create_ring(ring_t* state, const probe_t* probe, unsigned depth) {
+static int create_ring(uvdio__ring_t* state, unsigned depth) {
   struct io_uring_params params;
   int result;
 
   memset(&params, 0, sizeof(params));
-  params.flags = flag_ladder[probe->step].flags | IORING_SETUP_R_DISABLED;
+  params.flags = state->traits.flags | IORING_SETUP_R_DISABLED;
   result = io_uring_queue_init_params(depth, &state->ring, &params);
   if (result < 0) {
     return uv_translate_sys_error(-result);
   }
-  state->supported = probe->supported;
+  state->entries = state->ring.sq.sqes;
+  state->entry_count = params.sq_entries;
+  state->entry_mask = params.sq_entries - 1;
   return 0;
 }
 
-static int create_eventfd(ring_t* state, uv_loop_t* loop, const char** call) {
+static int create_eventfd(uvdio__ring_t* state, uv_loop_t* loop, const char** call) {
   int error;
 
   *call = "eventfd";
@@ -299,8 +73,8 @@ static int create_eventfd(ring_t* state, uv_loop_t* loop, const char** call) {
   return error;
 }
 
-static int set_up(uvdio__lane_t* lane, ring_t* state, const probe_t* probe, const char** call) {
-  int error = create_ring(state, probe, lane->depth);
+static int set_up(uvdio__lane_t* lane, uvdio__ring_t* state, const char** call) {
+  int error = create_ring(state, lane->depth);
 
   *call = "io_uring_setup";
   if (error != 0) {
@@ -314,10 +88,10 @@ static int set_up(uvdio__lane_t* lane, ring_t* state, const probe_t* probe, cons
 }
 
 static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
+  uvdio__ring_traits_t traits;
   const char* call;
-  probe_t probe;
-  ring_t* state;
-  int error = probe_once(&probe, reason, size);
+  uvdio__ring_t* state;
+  int error = uvdio__ring_traits(&traits, reason, size);
 
   if (error != 0) {
     return error;
@@ -327,9 +101,11 @@ static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
     (void)snprintf(reason, size, "out of memory");
     return UV_ENOMEM;
   }
-  error = set_up(lane, state, &probe, &call);
+  state->traits = traits;
+  state->files.off = !traits.has_clones;
+  error = set_up(lane, state, &call);
   if (error != 0) {
-    explain_failure(error, call, reason, size);
+    uvdio__ring_explain(error, call, reason, size);
     uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
     return error;
   }
@@ -342,20 +118,13 @@ static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
 
 static void on_event(uv_poll_t* handle, int status, int events);
 
-/* By the system call itself: the shared libraries of liburing up to 2.3 do not export their function for it. */
-static int enable_ring(const ring_t* state) {
-  long result = syscall(SYS_io_uring_register, state->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
-                        NULL, 0);
-  return result < 0 ? -errno : 0;
-}
-
 /* On the loop's thread, and once. */
 static int enable(uvdio__lane_t* lane, const char** call) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
   int result;
 
   *call = "io_uring_register";
-  result = enable_ring(state);
+  result = uvdio__ring_register(state->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
   if (result == 0) {
     result = io_uring_register_eventfd(&state->ring, state->eventfd);
   }
@@ -368,6 +137,7 @@ static int enable(uvdio__lane_t* lane, const char** call) {
   result = uv_poll_start(&state->poll, UV_READABLE, on_event);
   uv_unref((uv_handle_t*)&state->poll);
   state->enabled = 1;
+  state->ready = 1;
   return result;
 }
 
@@ -377,7 +147,7 @@ static int enable(uvdio__lane_t* lane, const char** call) {
 
 static void on_retry(uv_timer_t* timer) {
   uvdio__lane_t* lane = timer->data;
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
 
   lane->stalled = 0;
   state->unsignalled = 1;
@@ -386,7 +156,7 @@ static void on_retry(uv_timer_t* timer) {
 }
 
 static void retry_later(uvdio__lane_t* lane) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
 
   (void)uv_timer_start(&state->retry, on_retry, RETRY_MS, 0);
   uv_unref((uv_handle_t*)&state->retry);
@@ -394,7 +164,7 @@ static void retry_later(uvdio__lane_t* lane) {
 
 /* Entries that the kernel has not taken are taken back, and their requests go to the pool. */
 static void take_back_entries(uvdio__lane_t* lane) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
   struct io_uring_sq* sq = &state->ring.sq;
   unsigned head = *sq->khead;
   unsigned tail = sq->sqe_tail;
@@ -415,14 +185,15 @@ static void take_back_entries(uvdio__lane_t* lane) {
 }
 
 static void break_down(uvdio__lane_t* lane, int error, const char* call) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
   char reason[REASON_SIZE];
 
   if (state->broken) {
     return;
   }
   state->broken = 1;
-  explain_failure(error, call, reason, sizeof(reason));
+  state->ready = 0;
+  uvdio__ring_explain(error, call, reason, sizeof(reason));
   uvdio__lane_broken(lane, reason);
   take_back_entries(lane);
 }
@@ -431,8 +202,8 @@ static void break_down(uvdio__lane_t* lane, int error, const char* call) {
  * Submission
  */
 
-static int is_supported(const ring_t* state, unsigned op) {
-  return (int)(state->supported >> op & 1);
+static int is_supported(const uvdio__ring_t* state, unsigned op) {
+  return (int)(state->traits.supported >> op & 1);
 }
 
 /* The operation's code, or -1 where there is none: the pool does it. The size needs a structure to be
@@ -488,16 +259,25 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   }
 }
 
-static void prepare_transfer(struct io_uring_sqe* sqe, const uvdio_req_t* req) {
-  int descriptor = (int)req->file->handle_.descriptor;
-  char* base = req->buf_.base + req->transferred;
-  unsigned length = (unsigned)uvdio__request_rest(req);
-  uint64_t offset = req->offset_ + req->transferred;
+/* A transfer of any kind: by the numbers of file and buffer where the kernel knows them. */
+static inline void prepare_transfer(uvdio__lane_t* lane, struct io_uring_sqe* sqe, const uvdio_req_t* req) {
+  const uvdio_file_t* file = req->file;
+  int is_write = req->op == UVDIO_OP_WRITE;
+  int buffer = uvdio__ring_buffer(lane, &req->buf_);
+  int opcode = buffer >= 0 ? (is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED)
+                           : (is_write ? IORING_OP_WRITE : IORING_OP_READ);
+  size_t length = req->length_ <= UVDIO__TRANSFER_MAX ? req->length_ - req->transferred
+                                                      : uvdio__request_rest(req);
 
-  if (req->op == UVDIO_OP_READ) {
-    io_uring_prep_read(sqe, descriptor, base, length, offset);
-  } else {
-    io_uring_prep_write(sqe, descriptor, base, length, offset);
+  io_uring_prep_rw(opcode, sqe, (int)file->handle_.descriptor, req->buf_.base + req->transferred,
+                   (unsigned)length, req->offset_ + req->transferred);
+  if (file->slot_ > 0) {
+    sqe->fd = (int)file->slot_ - 1;
+    sqe->flags = IOSQE_FIXED_FILE;
+  }
+  if (buffer >= 0) {
+    sqe->buf_index = (uint16_t)buffer;
+    lane->engine->stats.fixed++;
   }
 }
 
@@ -505,10 +285,6 @@ static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   int descriptor = (int)req->file->handle_.descriptor;
 
   switch (req->op) {
-    case UVDIO_OP_READ:
-    case UVDIO_OP_WRITE:
-      prepare_transfer(sqe, req);
-      break;
     case UVDIO_OP_OPEN:
       prepare_open(sqe, req);
       break;
@@ -529,6 +305,10 @@ static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
     case UVDIO_OP_CLOSE:
       io_uring_prep_close(sqe, descriptor);
       break;
+    case UVDIO_OP_READ:
+    case UVDIO_OP_WRITE:
+      assert(0 && "transfers are prepared apart");
+      break;
     case UVDIO_OP_SIZE:
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
@@ -538,31 +318,36 @@ static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
 
 static void flush_ring(uvdio__lane_t* lane);
 
-/* An entry of the submission queue, after making room if need be; null when the kernel takes nothing for now. */
-static struct io_uring_sqe* get_entry(uvdio__lane_t* lane) {
-  ring_t* state = lane->state;
-  struct io_uring_sqe* sqe = io_uring_get_sqe(&state->ring);
+/* What liburing's function does, but for the look at what the kernel has taken, which lane->unflushed knows. */
+static inline struct io_uring_sqe* next_entry(uvdio__lane_t* lane) {
+  uvdio__ring_t* state = lane->state;
 
-  if (sqe == NULL) {
-    flush_ring(lane);
-    sqe = state->broken ? NULL : io_uring_get_sqe(&state->ring);
-  }
-  return sqe;
+  assert(lane->unflushed < state->entry_count);
+  lane->unflushed++;
+  return &state->entries[state->ring.sq.sqe_tail++ & state->entry_mask];
 }
 
-static int can_do(const ring_t* state, const uvdio_req_t* req) {
-  int opcode;
+/* Room for one more entry. Returns 0, UV_EAGAIN when the kernel takes nothing for now, or UV_ENOSYS. */
+static int make_room(uvdio__lane_t* lane) {
+  uvdio__ring_t* state = lane->state;
 
-  if (uvdio__is_transfer(req->op)) {
-    return 1; /* Without these there would be no ring. */
+  if (lane->unflushed == state->entry_count) {
+    flush_ring(lane);
   }
-  opcode = opcode_of(req);
+  if (state->broken) {
+    return UV_ENOSYS;
+  }
+  return lane->unflushed < state->entry_count ? 0 : UV_EAGAIN;
+}
+
+static int can_do(const uvdio__ring_t* state, const uvdio_req_t* req) {
+  int opcode = opcode_of(req);
   return opcode >= 0 && is_supported(state, (unsigned)opcode);
 }
 
-static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
-  ring_t* state = lane->state;
-  struct io_uring_sqe* sqe;
+/* The ring is as it has to be to take the request. */
+static int make_ready(uvdio__lane_t* lane, const uvdio_req_t* req) {
+  uvdio__ring_t* state = lane->state;
 
   if (state->broken || !can_do(state, req)) {
     return UV_ENOSYS;
@@ -575,20 +360,43 @@ static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
       return UV_ENOSYS;
     }
   }
-  sqe = get_entry(lane);
-  if (sqe == NULL) {
-    return state->broken ? UV_ENOSYS : UV_EAGAIN;
+  return make_room(lane);
+}
+
+/* Whether an entry for a transfer can be filled in without further ado. */
+static inline int is_ready(const uvdio__lane_t* lane, const uvdio_req_t* req) {
+  const uvdio__ring_t* state = lane->state;
+  return uvdio__is_transfer(req->op) && state->ready && lane->unflushed < state->entry_count &&
+         (req->file->slot_ > 0 || state->files.off || state->files.full);
+}
+
+static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
+  struct io_uring_sqe* sqe;
+
+  if (!is_ready(lane, req)) {
+    uvdio__ring_t* state = lane->state;
+    int error = make_ready(lane, req);
+    if (error != 0) {
+      return error;
+    }
+    if (uvdio__is_transfer(req->op) && req->file->slot_ == 0 && !state->files.off && !state->files.full) {
+      uvdio__ring_add_file(lane, req->file);
+    }
   }
-  prepare_entry(sqe, req);
+  sqe = next_entry(lane);
+  if (uvdio__is_transfer(req->op)) {
+    prepare_transfer(lane, sqe, req);
+  } else {
+    prepare_entry(sqe, req);
+  }
   io_uring_sqe_set_data(sqe, req);
-  lane->unflushed++;
   return 0;
 }
 
 /* The kernel may take fewer than there are (a bad entry stops a batch on kernels without SUBMIT_ALL), or none for the
  * moment: then the rest goes when something has finished, or a little later. */
 static void flush_ring(uvdio__lane_t* lane) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
 
   lane->engine->stats.batches++;
   while (lane->unflushed > 0) {
@@ -610,20 +418,16 @@ static void flush_ring(uvdio__lane_t* lane) {
 /* Disk I/O on its way can't be stopped; what waits for a kernel worker can. One cancellation per entry of the queue is
  * enough, and keeps the completion queue from overflowing. */
 static void cancel_in_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
   struct io_uring_sqe* sqe;
 
-  if (state->broken || state->cancels >= lane->depth) {
+  if (state->broken || state->cancels >= lane->depth || make_room(lane) != 0) {
     return;
   }
-  sqe = get_entry(lane);
-  if (sqe == NULL) {
-    return;
-  }
+  sqe = next_entry(lane);
   io_uring_prep_cancel(sqe, req, 0);
   io_uring_sqe_set_data(sqe, (void*)((uintptr_t)req | CANCEL_MARK));
   state->cancels++;
-  lane->unflushed++;
   uvdio__engine_wake(lane->engine);
 }
 
@@ -663,7 +467,7 @@ static void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
 }
 
 static void take_completion(uvdio__lane_t* lane, const struct io_uring_cqe* cqe) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
   uintptr_t data = (uintptr_t)cqe->user_data;
   uvdio_req_t* req = (uvdio_req_t*)data;
   int result = cqe->res < 0 ? uv_translate_sys_error(-cqe->res) : cqe->res;
@@ -679,7 +483,7 @@ static void take_completion(uvdio__lane_t* lane, const struct io_uring_cqe* cqe)
 }
 
 static unsigned take_visible(uvdio__lane_t* lane) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
   struct io_uring_cqe* cqe;
   unsigned count = 0;
   unsigned head;
@@ -692,7 +496,7 @@ static unsigned take_visible(uvdio__lane_t* lane) {
   return count;
 }
 
-static int kernel_has_more(const ring_t* state) {
+static int kernel_has_more(const uvdio__ring_t* state) {
   unsigned flags = IO_URING_READ_ONCE(*state->ring.sq.kflags);
   return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
@@ -700,7 +504,7 @@ static int kernel_has_more(const ring_t* state) {
 /* The kernel holds completions back and does not let us have them, so all that is left is to ask from time to time: what
  * is in flight can neither be given back nor done again. Where the refusal looks final, new requests go to the pool. */
 static int get_events(uvdio__lane_t* lane) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
   int result = io_uring_get_events(&state->ring);
 
   lane->engine->stats.system_calls++;
@@ -717,7 +521,7 @@ static int get_events(uvdio__lane_t* lane) {
 
 /* While signals are off, completions only show in the queue and the kernel's flags. Switching is a full barrier, so that
  * after switching on, one look tells whether anything came before. */
-static void switch_signals(ring_t* state, int on) {
+static void switch_signals(uvdio__ring_t* state, int on) {
   if (!state->edge_triggered) {
     return;
   }
@@ -731,7 +535,7 @@ static void switch_signals(ring_t* state, int on) {
 /* A flush posts completions as well, at no extra cost; so what it left in the queue is taken first, and the kernel asked
  * only for what nobody will be woken for. */
 static int reap(uvdio__lane_t* lane) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
 
   if (!state->enabled) {
     return 0;
@@ -755,7 +559,7 @@ static int reap(uvdio__lane_t* lane) {
 }
 
 static void read_eventfd(uvdio__lane_t* lane) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
   uint64_t count;
   ssize_t got = read(state->eventfd, &count, sizeof(count));
 
@@ -770,7 +574,7 @@ static void read_eventfd(uvdio__lane_t* lane) {
  *
  * Only where switching signals can't lose one: the kernel has to publish a completion before it looks at the switch. With
  * deferred task work it does both around an atomic operation, and on x86 that is a full barrier. */
-static void try_edge_triggering(ring_t* state, uv_loop_t* loop) {
+static void try_edge_triggering(uvdio__ring_t* state, uv_loop_t* loop) {
 #ifdef __x86_64__
   struct epoll_event event;
 
@@ -791,7 +595,7 @@ static void try_edge_triggering(ring_t* state, uv_loop_t* loop) {
 /* The check phase, which comes next, takes the rest. */
 static void on_event(uv_poll_t* handle, int status, int events) {
   uvdio__lane_t* lane = handle->data;
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
 
   (void)status;
   (void)events;
@@ -821,9 +625,11 @@ static void on_event(uv_poll_t* handle, int status, int events) {
 
 static void on_poll_closed(uv_handle_t* handle) {
   uvdio__lane_t* lane = handle->data;
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
   uvdio_t* engine = lane->engine;
 
+  uvdio__ring_free_buffers(state);
+  uvdio__ring_free_files(state);
   io_uring_queue_exit(&state->ring);
   (void)close(state->eventfd);
   lane->state = NULL;
@@ -834,13 +640,13 @@ static void on_poll_closed(uv_handle_t* handle) {
 /* One after the other, because the memory of both goes with the second. */
 static void on_retry_closed(uv_handle_t* handle) {
   uvdio__lane_t* lane = handle->data;
-  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&((ring_t*)lane->state)->poll,
+  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&((uvdio__ring_t*)lane->state)->poll,
                              on_poll_closed);
   uvdio__engine_handle_closed(lane->engine);
 }
 
 static void close_ring(uvdio__lane_t* lane) {
-  ring_t* state = lane->state;
+  uvdio__ring_t* state = lane->state;
 
   (void)uv_poll_stop(&state->poll);
   uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->retry, on_retry_closed);
@@ -856,4 +662,9 @@ const uvdio__backend_t uvdio__backend_ring = {
     .cancel = cancel_in_ring,
     .perform = uvdio__request_perform,
     .close = close_ring,
+    .forget_file = uvdio__ring_forget_file,
+    .register_arena = uvdio__ring_register_arena,
+    .unregister_arena = uvdio__ring_unregister_arena,
+    .registration = uvdio__ring_registration,
+    .sweep = uvdio__ring_sweep,
 };

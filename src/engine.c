@@ -10,6 +10,7 @@
  * long as it is, nothing submitted from any phase, or outside uv_run(), can be left behind.
  */
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,22 +55,16 @@ static void run_elsewhere(uvdio__lane_t* lane, uvdio_req_t* req) {
   uvdio__engine_wake(lane->engine);
 }
 
-static void note_in_flight(uvdio_stats_t* stats) {
+static inline void note_in_flight(uvdio_stats_t* stats) {
   stats->in_flight++;
   if (stats->in_flight > stats->in_flight_max) {
     stats->in_flight_max = stats->in_flight;
   }
 }
 
-/* What a broken ring still holds may never come back, and must not use up the depth. */
-static unsigned in_use(const uvdio_t* engine) {
-  const uvdio__lane_t* main = &engine->lanes[LANE_MAIN];
-  return engine->stats.in_flight - (engine->lane == main ? 0 : main->in_flight);
-}
-
 /* Whether one more request may go to the lane's backend: the engine's depth is over all of its lanes. */
-static int has_room(const uvdio__lane_t* lane) {
-  return in_use(lane->engine) < lane->engine->depth && lane->in_flight < lane->depth &&
+static inline int has_room(const uvdio__lane_t* lane) {
+  return lane->engine->stats.in_flight < lane->engine->limit && lane->in_flight < lane->depth &&
          !lane->stalled;
 }
 
@@ -89,14 +84,12 @@ static void flush_if_due(uvdio__lane_t* lane) {
 }
 
 /* Whether a file's latch has overtaken the request while it waited. */
-static int is_latched(const uvdio_req_t* req) {
+static inline int is_latched(const uvdio_req_t* req) {
   return req->file->latch_ != 0 && (uvdio__is_change(req->op) || uvdio__is_sync(req->op));
 }
 
-/* Submits a request to its lane's backend. Returns 0 when the lane takes no more for now. */
-static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
-  int error = is_latched(req) ? req->file->latch_ : lane->backend->submit(lane, req);
-
+/* The lane did not take the request. Returns 0 when it takes no more for now. */
+static int run_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
   if (error == UV_EAGAIN) {
     req->state_ = STATE_WAITING;
     uvdio__list_prepend(&lane->waiting, req);
@@ -108,16 +101,25 @@ static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
     run_elsewhere(lane, req);
     return 1;
   }
+  req->result = error;
+  uvdio__engine_complete(req);
+  return 1;
+}
+
+/* Submits a request to its lane's backend. Returns 0 when the lane takes no more for now. */
+static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
+  int error = is_latched(req) ? req->file->latch_ : lane->backend->submit(lane, req);
+
   if (error != 0) {
-    req->result = error;
-    uvdio__engine_complete(req);
-    return 1;
+    return run_refused(lane, req, error);
   }
   req->state_ = STATE_RUNNING;
   uvdio__list_append(&lane->running, req);
   lane->in_flight++;
   note_in_flight(&lane->engine->stats);
-  flush_if_due(lane);
+  if (lane->unflushed >= lane->backend->batch || !lane->engine->in_turn) {
+    flush_if_due(lane);
+  }
   return 1;
 }
 
@@ -137,7 +139,7 @@ static void fill(uvdio_t* engine) {
   } while (started);
 }
 
-static void stop_running(uvdio__lane_t* lane, uvdio_req_t* req) {
+static inline void stop_running(uvdio__lane_t* lane, uvdio_req_t* req) {
   assert(req->state_ == STATE_RUNNING && req->lane_ == lane && lane->in_flight > 0);
   uvdio__list_remove(&lane->running, req);
   lane->in_flight--;
@@ -161,7 +163,21 @@ void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req) {
   run_elsewhere(lane, req);
 }
 
+static inline void complete(uvdio_t* engine, uvdio_req_t* req);
+
+/* Most transfers are whole at the first try. */
+static inline int is_whole(const uvdio_req_t* req, int64_t result) {
+  return uvdio__is_transfer(req->op) && req->transferred == 0 && result == (int64_t)req->length_;
+}
+
 void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
+  if (is_whole(req, result)) {
+    req->transferred = req->length_;
+    req->result = result;
+    stop_running(lane, req);
+    complete(lane->engine, req);
+    return;
+  }
   switch (uvdio__request_settle(req, result)) {
     case VERDICT_DONE:
       stop_running(lane, req);
@@ -184,6 +200,7 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
 
   assert(lane != pool);
   engine->lane = pool;
+  engine->limit = UINT_MAX; /* What the ring holds may never come back, and the pool has a depth of its own. */
   (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
   for (file = engine->files; file != NULL; file = file->next_) {
     file->lane_ = pool;
@@ -198,16 +215,9 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
  * Requests
  */
 
-void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
-  req->stamp_ = uvdio__stamp_of(req);
-  req->next_ = NULL;
-  req->prev_ = NULL;
-  engine->stats.submitted++;
-  engine->stats.pending++;
-  if (!engine->referenced) {
-    uv_ref((uv_handle_t*)&engine->check);
-    engine->referenced = 1;
-  }
+void uvdio__engine_refer(uvdio_t* engine) {
+  uv_ref((uv_handle_t*)&engine->check);
+  engine->referenced = 1;
 }
 
 void uvdio__engine_queue(uvdio_req_t* req) {
@@ -216,12 +226,12 @@ void uvdio__engine_queue(uvdio_req_t* req) {
   req->lane_ = lane;
   req->state_ = STATE_WAITING;
   uvdio__list_append(&lane->waiting, req);
-  if (has_room(lane) && !lane->engine->in_turn) {
+  if ((has_room(lane) && !lane->engine->in_turn) || lane->engine->thread == NULL) {
     uvdio__engine_wake(lane->engine);
   }
 }
 
-static int is_anything_waiting(const uvdio_t* engine) {
+static inline int is_anything_waiting(const uvdio_t* engine) {
   return engine->lanes[LANE_MAIN].waiting.head != NULL ||
          engine->lanes[LANE_POOL].waiting.head != NULL;
 }
@@ -229,23 +239,26 @@ static int is_anything_waiting(const uvdio_t* engine) {
 /* Nothing overtakes what waits, not even on the other lane: room that gets free is shared out by fill(). */
 void uvdio__engine_start(uvdio_req_t* req) {
   uvdio__lane_t* lane = req->file->lane_;
-  uvdio_t* engine = lane->engine;
 
   req->lane_ = lane;
-  if (has_room(lane) && engine->thread != NULL && !is_anything_waiting(engine)) {
+  if (has_room(lane) && !is_anything_waiting(lane->engine)) {
     (void)run(lane, req);
   } else {
     uvdio__engine_queue(req);
   }
 }
 
-void uvdio__engine_complete(uvdio_req_t* req) {
+static inline void complete(uvdio_t* engine, uvdio_req_t* req) {
   req->state_ = STATE_COMPLETED;
-  uvdio__list_append(&req->engine_->completed, req); /* First: what shares its outcome is called back after it. */
+  uvdio__list_append(&engine->completed, req); /* First: what shares its outcome is called back after it. */
   uvdio__file_request_done(req);
-  if (!req->engine_->in_turn) {
-    uvdio__engine_wake(req->engine_);
+  if (!engine->in_turn) {
+    uvdio__engine_wake(engine);
   }
+}
+
+void uvdio__engine_complete(uvdio_req_t* req) {
+  complete(req->engine_, req);
 }
 
 void uvdio__engine_fail_all(uvdio__list_t* list, int error) {
@@ -294,9 +307,8 @@ int uvdio_cancel(uvdio_req_t* req) {
   return 0;
 }
 
-static void count_result(uvdio_stats_t* stats, int64_t result) {
+static inline void count_result(uvdio_stats_t* stats, int64_t result) {
   stats->completed++;
-  stats->pending--;
   if (result == UV_ECANCELED) {
     stats->cancelled++;
   } else if (result < 0) {
@@ -305,25 +317,26 @@ static void count_result(uvdio_stats_t* stats, int64_t result) {
 }
 
 /* Gives the request back, and with it everything that it carried. It may be gone when this returns. */
-static void call_back(uvdio_t* engine, uvdio_req_t* req) {
+static inline void call_back(uvdio_t* engine, uvdio_req_t* req) {
   int64_t result = req->result;
-  uvdio_buf_t buf;
 
   assert(req->state_ == STATE_COMPLETED);
   count_result(&engine->stats, result);
   req->state_ = STATE_IDLE;
   req->stamp_ = 0;
+  if (uvdio__is_transfer(req->op)) {
+    uvdio_buf_t buf = req->buf_;
+    req->buf_ = uvdio__empty_buf();
+    assert(req->file->uncalled_ > 0);
+    req->file->uncalled_--;
+    req->cb_.io(req, (ssize_t)result, buf);
+    return;
+  }
   if (req->op != UVDIO_OP_OPEN && req->op != UVDIO_OP_CLOSE) {
     assert(req->file->uncalled_ > 0);
     req->file->uncalled_--;
   }
-  if (uvdio__is_transfer(req->op)) {
-    buf = req->buf_;
-    req->buf_ = uvdio__empty_buf();
-    req->cb_.io(req, (ssize_t)result, buf);
-  } else {
-    req->cb_.plain(req, result);
-  }
+  req->cb_.plain(req, result);
 }
 
 /* Whether the engine came by a fork and nobody here has closed it: then it stays as it is, because what it has in
@@ -408,6 +421,7 @@ static int has_work(const uvdio_t* engine) {
 static void bind_thread(uvdio_t* engine) {
   if (engine->thread == NULL) {
     engine->thread = &uvdio__this_thread;
+    engine->limit = engine->depth;
   }
 }
 
@@ -424,7 +438,7 @@ static void end_turn(uvdio_t* engine) {
     (void)uv_idle_stop(&engine->idle);
     engine->idling = 0;
   }
-  if (engine->stats.pending == 0 && engine->referenced) {
+  if (uvdio__engine_pending(engine) == 0 && engine->referenced) {
     uv_unref((uv_handle_t*)&engine->check);
     engine->referenced = 0;
   }
@@ -465,11 +479,25 @@ static void run_callbacks(uvdio_t* engine) {
   count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
 }
 
+/* Lets go of the memory of arenas that are gone. */
+static void sweep(uvdio_t* engine, unsigned gone) {
+  uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
+
+  engine->arenas_gone = gone;
+  if (lane->backend->sweep != NULL && !uvdio__engine_is_forked(engine)) {
+    lane->backend->sweep(lane);
+  }
+}
+
 static void on_check(uv_check_t* handle) {
   uvdio_t* engine = handle->data;
-  int idle = engine->stats.pending == 0 && !engine->closing && !engine->woken;
+  unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
+  int idle = uvdio__engine_pending(engine) == 0 && !engine->closing && !engine->woken;
 
   bind_thread(engine);
+  if (gone != engine->arenas_gone && !engine->torn_down) {
+    sweep(engine, gone);
+  }
   if (idle || engine->torn_down || is_asleep(engine)) {
     return;
   }
@@ -527,7 +555,7 @@ static void on_left_open_closed(uvdio_req_t* req, int64_t result) {
 }
 
 static void close_if_drained(uvdio_t* engine) {
-  if (!engine->closing || engine->torn_down || engine->in_turn || engine->stats.pending > 0) {
+  if (!engine->closing || engine->torn_down || engine->in_turn || uvdio__engine_pending(engine) > 0) {
     return;
   }
   if (uvdio__engine_is_forked(engine)) {
@@ -723,6 +751,8 @@ static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
   uvdio__os_watch_forks();
   engine->generation = uvdio__os_fork_generation();
   engine->loop = loop;
+  engine->arenas_gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_relaxed);
+  engine->manual = (options->flags & UVDIO_NO_AUTO_REGISTER) != 0;
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
   engine->callbacks_per_turn = options->callbacks_per_turn == 0 ? CALLBACKS_PER_TURN_DEFAULT
                                                                 : options->callbacks_per_turn;
@@ -755,7 +785,7 @@ int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options) {
   }
   kind = options->backend;
   if (dio == NULL || loop == NULL || (unsigned)kind > UVDIO_BACKEND_MEMORY ||
-      options->depth > UVDIO_DEPTH_MAX) {
+      options->depth > UVDIO_DEPTH_MAX || (options->flags & ~UVDIO_NO_AUTO_REGISTER) != 0) {
     return UV_EINVAL;
   }
   engine = make_engine(loop, options);
@@ -824,6 +854,7 @@ int uvdio_get_stats(const uvdio_t* dio, uvdio_stats_t* stats) {
     return UV_EINVAL;
   }
   *stats = dio->stats;
+  stats->pending = uvdio__engine_pending(dio);
   return 0;
 }
 

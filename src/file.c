@@ -27,7 +27,7 @@
  * Order among a file's changes
  */
 
-static void order_append(uvdio_file_t* file, uvdio_req_t* req) {
+static inline void order_append(uvdio_file_t* file, uvdio_req_t* req) {
   uvdio_req_t* tail = file->order_.tail;
 
   req->flags_ |= REQ_ORDERED;
@@ -180,6 +180,15 @@ static void forget_file(uvdio_file_t* file) {
   file->engine_ = NULL;
 }
 
+/* As long as a ring has a file in its table, closing the descriptor does not close the file. */
+static void leave_table(uvdio_file_t* file) {
+  uvdio__lane_t* lane = &file->engine_->lanes[LANE_MAIN];
+
+  if (file->slot_ > 0 && !uvdio__engine_is_forked(file->engine_)) {
+    lane->backend->forget_file(lane, file);
+  }
+}
+
 static void remember_file(uvdio_t* engine, uvdio_file_t* file) {
   file->engine_ = engine;
   file->stamp_ = uvdio__stamp_of(file);
@@ -288,7 +297,7 @@ void uvdio__file_apply(uvdio_req_t* req) {
   }
 }
 
-void uvdio__file_request_done(uvdio_req_t* req) {
+void uvdio__file_outcome(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
   if ((req->flags_ & REQ_ORDERED) != 0) {
@@ -306,6 +315,7 @@ void uvdio__file_request_done(uvdio_req_t* req) {
   if (--file->pending_ == 0 && file->closer_ != NULL) {
     uvdio_req_t* closer = file->closer_;
     file->closer_ = NULL;
+    leave_table(file);
     uvdio__engine_queue(closer);
   }
 }
@@ -315,7 +325,7 @@ void uvdio__file_request_done(uvdio_req_t* req) {
  */
 
 /* What every operation on an open file asks first. */
-static int check(const uvdio_file_t* file, const uvdio_req_t* req, int is_change) {
+static inline int check(const uvdio_file_t* file, const uvdio_req_t* req, int is_change) {
   int error;
 
   if (file == NULL || req == NULL) {
@@ -332,7 +342,8 @@ static int check(const uvdio_file_t* file, const uvdio_req_t* req, int is_change
   return uvdio__is_pending(req) ? UV_EBUSY : 0;
 }
 
-static void prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op) {
+static inline void prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op, uint64_t offset,
+                           size_t length) {
   req->file = file;
   req->result = 0;
   req->transferred = 0;
@@ -343,10 +354,9 @@ static void prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op) {
   req->retries_ = 0;
   req->engine_ = file->engine_;
   req->lane_ = file->lane_;
-  req->offset_ = 0;
-  req->length_ = 0;
+  req->offset_ = offset;
+  req->length_ = length;
   req->high_water_ = 0;
-  req->args_ = NULL;
 }
 
 /* The synchronous form. */
@@ -372,29 +382,22 @@ static void hold(uvdio_req_t* req) {
   uvdio__list_append(&req->file->held_, req);
 }
 
-/* The asynchronous form. From here on nothing fails. */
-static int submit(uvdio_req_t* req) {
+/* The asynchronous forms. From here on nothing fails. */
+static inline void take_in(uvdio_req_t* req) {
+  uvdio__engine_accept(req->engine_, req);
+  req->file->pending_++;
+  req->file->uncalled_++;
+}
+
+static void start_sync(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
-  uvdio__engine_accept(req->engine_, req);
-  file->pending_++;
-  file->uncalled_++;
-  if (uvdio__is_transfer(req->op) && req->length_ == 0) {
-    uvdio__engine_complete(req);
-    return 0;
-  }
-  if (uvdio__is_change(req->op)) {
-    order_append(file, req);
-  }
-  if (!uvdio__is_sync(req->op)) {
-    uvdio__engine_start(req);
-  } else if (file->order_.head != NULL || is_syncing(file)) {
+  if (file->order_.head != NULL || is_syncing(file)) {
     hold(req);
   } else {
     file->syncing_ = req;
     uvdio__engine_start(req);
   }
-  return 0;
 }
 
 static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
@@ -402,16 +405,25 @@ static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
     return run_now(req);
   }
   req->cb_.plain = cb;
-  return submit(req);
+  take_in(req);
+  if (uvdio__is_sync(req->op)) {
+    start_sync(req);
+    return 0;
+  }
+  if (uvdio__is_change(req->op)) {
+    order_append(req->file, req);
+  }
+  uvdio__engine_start(req);
+  return 0;
 }
 
-static int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_t offset,
-                          size_t length) {
+static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_t offset,
+                                 size_t length) {
   if (((uintptr_t)buf->base & file->memory_mask_) != 0 ||
       ((offset | length) & file->offset_mask_) != 0) {
     return UVDIO_EALIGN;
   }
-  if (offset > INT64_MAX || length > INT64_MAX - offset || length > PTRDIFF_MAX ||
+  if (offset > INT64_MAX || length > PTRDIFF_MAX || offset + length > INT64_MAX ||
       buf->len > buf->cap) {
     return UVDIO_EOVERFLOW;
   }
@@ -428,17 +440,23 @@ static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
   return error;
 }
 
-static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset, size_t length,
-                           uvdio_io_cb cb) {
+static inline int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
   req->buf_ = *buf;
-  req->offset_ = offset;
-  req->length_ = length;
   if (cb == NULL) {
     return transfer_now(req, buf);
   }
   *buf = uvdio__empty_buf();
   req->cb_.io = cb;
-  return submit(req);
+  take_in(req);
+  if (req->length_ == 0) {
+    uvdio__engine_complete(req);
+    return 0;
+  }
+  if (req->op == UVDIO_OP_WRITE) {
+    order_append(req->file, req);
+  }
+  uvdio__engine_start(req);
+  return 0;
 }
 
 static int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
@@ -451,9 +469,9 @@ static int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   if (error != 0) {
     return error;
   }
-  prepare(req, file, UVDIO_OP_READ);
+  prepare(req, file, UVDIO_OP_READ, offset, buf->cap);
   req->flags_ = flags;
-  return submit_transfer(req, buf, offset, buf->cap, cb);
+  return submit_transfer(req, buf, cb);
 }
 
 int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
@@ -479,8 +497,8 @@ int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t
   if (error != 0) {
     return error;
   }
-  prepare(req, file, UVDIO_OP_WRITE);
-  return submit_transfer(req, buf, offset, buf->len, cb);
+  prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
+  return submit_transfer(req, buf, cb);
 }
 
 static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_cb cb) {
@@ -495,7 +513,7 @@ static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdi
   if (cb == NULL && (file->order_.head != NULL || is_syncing(file))) {
     return UV_EBUSY;
   }
-  prepare(req, file, op);
+  prepare(req, file, op, 0, 0);
   return submit_plain(req, cb);
 }
 
@@ -513,7 +531,7 @@ int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   if (error != 0) {
     return error;
   }
-  prepare(req, file, UVDIO_OP_SIZE);
+  prepare(req, file, UVDIO_OP_SIZE, 0, 0);
   return submit_plain(req, cb);
 }
 
@@ -530,8 +548,7 @@ static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, ui
   if (error != 0) {
     return error;
   }
-  prepare(req, file, op);
-  req->offset_ = length;
+  prepare(req, file, op, length, 0);
   return submit_plain(req, cb);
 }
 
@@ -592,7 +609,7 @@ int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, const char* p
     return UV_ENOMEM;
   }
   prepare_file(dio, file, flags);
-  prepare(req, file, UVDIO_OP_OPEN);
+  prepare(req, file, UVDIO_OP_OPEN, 0, 0);
   req->args_ = opening;
   if (cb == NULL) {
     return run_now(req);
@@ -612,6 +629,7 @@ static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
     req->state_ = STATE_HELD;
     file->closer_ = req;
   } else {
+    leave_table(file);
     uvdio__engine_start(req);
   }
 }
@@ -625,8 +643,9 @@ int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   if (cb == NULL && file->uncalled_ > 0) {
     return UV_EBUSY;
   }
-  prepare(req, file, UVDIO_OP_CLOSE);
+  prepare(req, file, UVDIO_OP_CLOSE, 0, 0);
   if (cb == NULL) {
+    leave_table(file);
     return run_now(req);
   }
   start_close(file, req, cb);
@@ -635,7 +654,7 @@ int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
 
 void uvdio__file_close_left_open(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   assert(file->state_ == FILE_OPEN && file->pending_ == 0);
-  prepare(req, file, UVDIO_OP_CLOSE);
+  prepare(req, file, UVDIO_OP_CLOSE, 0, 0);
   start_close(file, req, cb);
 }
 
@@ -643,7 +662,7 @@ void uvdio__file_close_now(uvdio_file_t* file) {
   const uvdio__lane_t* lane = file->lane_;
   uvdio_req_t req;
 
-  prepare(&req, file, UVDIO_OP_CLOSE);
+  prepare(&req, file, UVDIO_OP_CLOSE, 0, 0);
   (void)lane->backend->perform(lane, &req);
   forget_file(file);
 }
@@ -663,6 +682,7 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   info->filesystem = file->filesystem_;
   info->direct = file->direct_;
   info->latched = file->latch_;
+  info->registered = file->slot_ > 0;
   info->flags = file->flags_;
   info->memory_align = (uint32_t)(file->memory_mask_ + 1);
   info->offset_align = (uint32_t)(file->offset_mask_ + 1);

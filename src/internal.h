@@ -22,6 +22,7 @@
 
 #include <assert.h>
 
+#include "arena.h"
 #include "backend.h"
 #include "os.h"
 #include "uvdio.h"
@@ -51,6 +52,7 @@ struct uvdio_s {
   void* data;
   unsigned generation; /* of uvdio__os_fork_generation(), where the engine was made */
   const void* thread;  /* the one that runs the loop; null until then, and nothing is handed to a backend before */
+  unsigned depth;
   int closing;   /* uvdio_engine_close() was called */
   int torn_down; /* its handles are being closed */
   int abandoned; /* closed by a forked child: nothing of the parent's is left in it */
@@ -58,7 +60,9 @@ struct uvdio_s {
   int woken;       /* by a backend: lanes have to be reaped before the loop sleeps, requests pending or not */
   int idling;      /* the idle handle is active */
   int referenced;  /* the check handle keeps the loop alive */
-  unsigned depth; /* requests with all backends together */
+  unsigned limit; /* requests with all backends together; 0 until the loop's thread is known */
+  int manual;           /* arenas are registered by uvdio_arena_register() only */
+  unsigned arenas_gone; /* uvdio__arenas_gone when it was last looked at */
   unsigned handles_closing;
   unsigned callbacks_per_turn;
   uvdio__lane_t lanes[LANES];
@@ -70,7 +74,7 @@ struct uvdio_s {
   uvdio_engine_cb on_closed;
   uv_check_t check; /* runs callbacks; keeps the loop alive while requests are pending */
   uv_idle_t idle;   /* active while the loop must not block */
-  uvdio_stats_t stats;
+  uvdio_stats_t stats; /* but for `pending`, which follows from the others */
   char reason[REASON_SIZE];
 };
 
@@ -93,6 +97,11 @@ static inline uintptr_t uvdio__stamp_of(const void* object) {
 
 static inline int uvdio__is_pending(const uvdio_req_t* req) {
   return req->stamp_ == uvdio__stamp_of(req);
+}
+
+/* Takes a request as the library's. */
+static inline void uvdio__stamp(uvdio_req_t* req) {
+  req->stamp_ = uvdio__stamp_of(req);
 }
 
 /* Whether the operation changes the file, so that a sync has to cover it. */
@@ -164,14 +173,18 @@ static inline void uvdio__list_remove(uvdio__list_t* list, uvdio_req_t* req) {
   } else {
     list->tail = req->prev_;
   }
-  req->next_ = NULL;
-  req->prev_ = NULL;
 }
 
 static inline uvdio_req_t* uvdio__list_shift(uvdio__list_t* list) {
   uvdio_req_t* first = list->head;
   if (first != NULL) {
-    uvdio__list_remove(list, first);
+    list->head = first->next_;
+    if (first->next_ != NULL) {
+      first->next_->prev_ = NULL;
+    } else {
+      assert(list->tail == first);
+      list->tail = NULL;
+    }
   }
   return first;
 }
@@ -186,7 +199,20 @@ static inline uvdio__opening_t* uvdio__opening_of(const uvdio_req_t* req) {
 
 /* A request on the file has reached its outcome: opens and closes the file, keeps its counts and its order, and
  * starts what waited for that. */
-void uvdio__file_request_done(uvdio_req_t* req);
+void uvdio__file_outcome(uvdio_req_t* req);
+
+/* The same, and by a shorter way for what no other request can have waited for. */
+static inline void uvdio__file_request_done(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  if (req->op == UVDIO_OP_READ && file->closer_ == NULL) {
+    assert(file->pending_ > 0);
+    req->buf_.len = req->transferred;
+    file->pending_--;
+  } else {
+    uvdio__file_outcome(req);
+  }
+}
 
 /* The same for the synchronous forms, which are counted nowhere. */
 void uvdio__file_apply(uvdio_req_t* req);
@@ -227,8 +253,22 @@ static inline int uvdio__engine_check(const uvdio_t* engine) {
   return uvdio__engine_is_foreign(engine) ? UVDIO_ETHREAD : 0;
 }
 
+/* Keeps the loop alive for the requests that were accepted. */
+void uvdio__engine_refer(uvdio_t* engine);
+
 /* Counts a request as accepted. Its callback follows. */
-void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req);
+static inline void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
+  uvdio__stamp(req);
+  engine->stats.submitted++;
+  if (!engine->referenced) {
+    uvdio__engine_refer(engine);
+  }
+}
+
+/* Requests that were accepted and not called back. */
+static inline uint64_t uvdio__engine_pending(const uvdio_t* engine) {
+  return engine->stats.submitted - engine->stats.completed;
+}
 
 /* Lets an accepted request wait on its lane; the engine starts it when there is room. */
 void uvdio__engine_queue(uvdio_req_t* req);

@@ -8,6 +8,7 @@
 #ifndef UVDIO_OS_H
 #define UVDIO_OS_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -95,9 +96,13 @@ int uvdio__os_lock(void* memory, size_t size);
 void uvdio__os_unlock(void* memory, size_t size);
 int uvdio__os_protect(void* memory, size_t size, int accessible);
 
-/* A number that differs in a forked child from what it was in its parent. Watching starts at the first call
- * of uvdio__os_watch_forks(). */
+/* A number that differs in a forked child from what it was in its parent, and is asked for at every operation.
+ * Watching starts at the first call of uvdio__os_watch_forks(). */
+extern atomic_uint uvdio__os_forks;
 void uvdio__os_watch_forks(void);
-unsigned uvdio__os_fork_generation(void);
+
+static inline unsigned uvdio__os_fork_generation(void) {
+  return atomic_load_explicit(&uvdio__os_forks, memory_order_relaxed);
+}
 
 #endif /* UVDIO_OS_H */

@@ -71,11 +71,11 @@ int uvdio__os_protect(void* memory, size_t size, int accessible) {
   return error_of(mprotect(memory, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE));
 }
 
-static atomic_uint fork_generation;
+atomic_uint uvdio__os_forks;
 static uv_once_t fork_watch = UV_ONCE_INIT;
 
 static void count_fork(void) {
-  atomic_fetch_add_explicit(&fork_generation, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&uvdio__os_forks, 1, memory_order_relaxed);
 }
 
 static void start_watching_forks(void) {
@@ -84,8 +84,4 @@ static void start_watching_forks(void) {
 
 void uvdio__os_watch_forks(void) {
   uv_once(&fork_watch, start_watching_forks);
-}
-
-unsigned uvdio__os_fork_generation(void) {
-  return atomic_load_explicit(&fork_generation, memory_order_relaxed);
 }

@@ -416,9 +416,7 @@ int uvdio__os_protect(void* memory, size_t size, int accessible) {
 }
 
 /* Windows has no fork. */
-void uvdio__os_watch_forks(void) {
-}
+atomic_uint uvdio__os_forks;
 
-unsigned uvdio__os_fork_generation(void) {
-  return 0;
+void uvdio__os_watch_forks(void) {
 }

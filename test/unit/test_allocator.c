@@ -163,18 +163,25 @@ static void allocator_stays_while_its_memory_is_out(void** state) {
  * took nothing. */
 typedef int (*job)(void);
 
-static void fail_each_allocation_of(job do_it) {
+/* `dispensable`: so many allocations at most are of the kind that the library can do without. */
+static void fail_each_allocation_of(job do_it, unsigned dispensable) {
   size_t n = 0;
-  int code;
+  int failed;
   do {
     plug_in();
     counter.fail_at = ++n;
-    code = do_it();
-    assert_code(code, counter.failed ? UV_ENOMEM : 0);
+    int code = do_it();
+    failed = counter.failed;
+    if (failed && code == 0) {
+      assert_true(dispensable > 0);
+      dispensable--;
+    } else {
+      assert_code(code, failed ? UV_ENOMEM : 0);
+    }
     assert_int_equal(uvdio_allocations(), 0);
     unplug();
-  } while (code != 0 && n < RUNS_MAX);
-  assert_ok(code);
+  } while (failed && n < RUNS_MAX);
+  assert_false(failed);
   assert_true(n > 1); /* at least one fault was met */
 }
 
@@ -224,17 +231,17 @@ static int make_arena(void) {
 
 static void failing_allocations_of_buffers(void** state) {
   (void)state;
-  fail_each_allocation_of(make_heap_buffers);
+  fail_each_allocation_of(make_heap_buffers, 0);
 }
 
 static void failing_allocations_of_growth(void** state) {
   (void)state;
-  fail_each_allocation_of(grow_buffer);
+  fail_each_allocation_of(grow_buffer, 0);
 }
 
 static void failing_allocations_of_arenas(void** state) {
   (void)state;
-  fail_each_allocation_of(make_arena);
+  fail_each_allocation_of(make_arena, 0);
 }
 
 /* One whole life: engine, asynchronous open, write, close. What failed is reported by the call itself. */
@@ -318,29 +325,29 @@ static void name_a_file(void) {
 static void failing_allocations_of_memory_engine(void** state) {
   (void)state;
   strcpy(path, "/file");
-  fail_each_allocation_of(live_on_memory);
+  fail_each_allocation_of(live_on_memory, 0);
 }
 
-static void failing_allocations_on_disk(uvdio_backend_t backend, job do_it) {
+static void failing_allocations_on_disk(uvdio_backend_t backend, job do_it, unsigned dispensable) {
   char why[PLACE_WHY_MAX] = "";
   if (uvdio_backend_probe(backend, why, sizeof(why)) != 0) {
     SKIP(why);
   }
   name_a_file();
   size_t before = open_descriptors();
-  fail_each_allocation_of(do_it);
+  fail_each_allocation_of(do_it, dispensable);
   assert_int_equal(open_descriptors(), before);
   assert_int_equal(unlink(path), 0);
 }
 
 static void failing_allocations_of_pool_engine(void** state) {
   (void)state;
-  failing_allocations_on_disk(UVDIO_BACKEND_POOL, live_on_pool);
+  failing_allocations_on_disk(UVDIO_BACKEND_POOL, live_on_pool, 0);
 }
 
 static void failing_allocations_of_ring_engine(void** state) {
   (void)state;
-  failing_allocations_on_disk(UVDIO_BACKEND_RING, live_on_ring);
+  failing_allocations_on_disk(UVDIO_BACKEND_RING, live_on_ring, 1); /* the table of files */
 }
 
 /* libuv keeps a few descriptors from its first use on. */

@@ -1,0 +1,50 @@
+/*
+ * What the ring needs to know of an arena, and what the two share.
+ *
+ * A ring that knows an arena's memory by number keeps it pinned until it is told otherwise. So each holds on to the arena's
+ * share, which outlives the arena: destroying an arena marks its share as dead, and the engines let go of it in their
+ * next turn (uvdio__arenas_gone tells that there is something to look for).
+ */
+#ifndef UVDIO_ARENA_H
+#define UVDIO_ARENA_H
+
+#include <stdatomic.h>
+
+#include "uvdio.h"
+
+typedef struct uvdio__share_s {
+  atomic_uint refs;
+  atomic_int dead;    /* the arena is gone */
+  unsigned generation;   /* of uvdio__os_fork_generation(): a child keeps away from what follows */
+  uv_mutex_t lock;       /* for what follows */
+  unsigned users;        /* engines that have copied something */
+  intptr_t vault;        /* descriptor of a ring that pins the memory for them to copy; -1: none */
+  unsigned char* pinned; /* for each segment, whether it does */
+  size_t pinned_count;
+} uvdio__share_t;
+
+struct uvdio_arena_s {
+  uint64_t id; /* never used twice, unlike the address */
+  char* base;
+  size_t size;        /* bytes mapped */
+  size_t frame_size;  /* bytes that a user sees */
+  size_t stride;      /* bytes from one frame to the next: frame_size, and the guard page */
+  size_t frame_count;
+  unsigned flags;
+  uvdio__share_t* share;
+  atomic_size_t frames_out;
+  _Atomic uint64_t top;
+  _Atomic uint32_t* links;
+};
+
+/* Grows whenever the share of some arena dies that others hold on to. */
+extern atomic_uint uvdio__arenas_gone;
+
+/* Any thread. */
+void uvdio__share_hold(uvdio__share_t* share);
+void uvdio__share_release(uvdio__share_t* share);
+
+/* Closes the vault, if there is one. The lock is held. */
+void uvdio__share_close_vault(uvdio__share_t* share);
+
+#endif /* UVDIO_ARENA_H */

@@ -1,0 +1,157 @@
+/*
+ * The parts of the ring backend.
+ *
+ *   ring_probe.c     whether io_uring works here, with which flags; and why not, in words
+ *   ring_buffers.c   arenas whose memory the kernel knows by number ("registered", "fixed" buffers)
+ *   ring_files.c     files that it knows by number
+ *   backend_ring.c   submission and completion
+ */
+#ifndef UVDIO_RING_H
+#define UVDIO_RING_H
+
+#include <liburing.h>
+
+#include "buffer.h"
+#include "internal.h"
+
+/*
+ * Probe
+ */
+typedef struct uvdio__ring_traits_s {
+  unsigned flags;         /* for io_uring_setup */
+  uint64_t supported;     /* bit per opcode */
+  int has_sparse_buffers; /* tables with gaps (Linux 5.19) */
+  int has_clones;         /* parts of a table can be copied between rings (6.13), and slots let go of at once */
+} uvdio__ring_traits_t;
+
+/* What this kernel has, tried out once per process. Any thread. */
+int uvdio__ring_traits(uvdio__ring_traits_t* traits, char* reason, size_t size);
+
+/* What went wrong and what would help, in words. */
+void uvdio__ring_explain(int error, const char* call, char* reason, size_t size);
+
+/* io_uring_register(2) itself: 0 or more, or a negative errno. liburing's functions for these are missing from its shared
+ * library in some versions, or take a ring that was enabled. */
+int uvdio__ring_register(int descriptor, unsigned opcode, const void* argument, unsigned count);
+
+/* IORING_REGISTER_CLONE_BUFFERS, which liburing has since 2.9. */
+#define UVDIO__REGISTER_CLONE_BUFFERS 30
+#define UVDIO__CLONE_REPLACE 2u
+
+typedef struct uvdio__clone_s { /* struct io_uring_clone_buffers, as of Linux 6.13 */
+  uint32_t source;
+  uint32_t flags;
+  uint32_t source_offset;
+  uint32_t target_offset;
+  uint32_t count;
+  uint32_t pad[3];
+} uvdio__clone_t;
+
+/*
+ * Registered buffers
+ *
+ * An arena is cut into segments, of 1 MiB or more, and each is pinned when a frame in it is first used (or all of them
+ * by uvdio_arena_register). A frame that begins in a segment ends in it, too: segments overlap by what that takes.
+ */
+#define UVDIO__SEGMENT_NEW 0
+#define UVDIO__SEGMENT_KNOWN 1
+#define UVDIO__SEGMENT_REFUSED 2
+
+typedef struct uvdio__pin_s {
+  uint64_t arena_id;
+  const char* base;
+  size_t size;
+  size_t stride;
+  uvdio__share_t* share;
+  unsigned shift; /* a segment begins every 1 << shift bytes */
+  unsigned first; /* its number in the kernel's table; the others follow */
+  unsigned count; /* segments */
+  unsigned known;
+  int error;          /* why not all can be known, or 0 */
+  const char* reason; /* the same in words */
+  struct uvdio__pin_s* next; /* by `first` */
+  unsigned char segments[];
+} uvdio__pin_t;
+
+#define UVDIO__PIN_CACHE 16
+
+typedef struct uvdio__ring_buffers_s {
+  uvdio__pin_t* cache[UVDIO__PIN_CACHE]; /* by the arena's id */
+  uvdio__pin_t* pins;
+  int has_table;
+} uvdio__ring_buffers_t;
+
+/*
+ * Registered files
+ */
+typedef struct uvdio__ring_files_s {
+  int* descriptors; /* by slot; -1: free */
+  unsigned capacity;
+  unsigned used;
+  unsigned next; /* where to look for a free slot first */
+  int off;       /* this kernel can't, or has refused */
+  int full;      /* and can't grow; until a slot gets free */
+} uvdio__ring_files_t;
+
+typedef struct uvdio__ring_s {
+  struct io_uring ring;
+  int ready; /* enabled, and not broken: for submissions */
+  int enabled;
+  int broken;
+  unsigned cancels;      /* cancellations whose completion has not come */
+  struct io_uring_sqe* entries;
+  unsigned entry_count;
+  unsigned entry_mask;
+  uvdio__ring_buffers_t buffers;
+  uvdio__ring_files_t files;
+  uvdio__ring_traits_t traits;
+  uv_poll_t poll;
+  uv_timer_t retry;
+  int eventfd;
+  int edge_tried;
+  int edge_triggered; /* the eventfd wakes once per signal and is never read */
+  int unsignalled; /* completions may be there whose signal was read from the eventfd already */
+} uvdio__ring_t;
+
+/* The slow half of uvdio__ring_buffer(). */
+int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf);
+
+/* The number of the registered buffer that holds the frame, or -1: it goes as plain memory. */
+static inline int uvdio__ring_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
+  const uvdio__ring_t* ring = lane->state;
+  const uvdio_arena_t* arena = buf->owner_;
+  const uvdio__pin_t* pin;
+
+  if (arena == NULL || buf->owner_ == &uvdio__heap) {
+    return -1;
+  }
+  pin = ring->buffers.cache[arena->id % UVDIO__PIN_CACHE];
+  if (pin != NULL && pin->arena_id == arena->id) {
+    size_t segment = (size_t)(buf->base - pin->base) >> pin->shift;
+    if (segment < pin->count && pin->segments[segment] == UVDIO__SEGMENT_KNOWN) {
+      return (int)(pin->first + segment);
+    }
+  }
+  return uvdio__ring_find_buffer(lane, buf);
+}
+
+int uvdio__ring_register_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena);
+int uvdio__ring_unregister_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena);
+void uvdio__ring_registration(const uvdio__lane_t* lane, const uvdio_arena_t* arena,
+                              uvdio_registration_t* registration);
+
+/* Lets go of arenas that are gone. */
+void uvdio__ring_sweep(uvdio__lane_t* lane);
+
+/* Free what the tables need on this side; the kernel's part goes with the ring. */
+void uvdio__ring_free_buffers(uvdio__ring_t* ring);
+
+/* Gives the file a slot if there is one to be had. */
+void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file);
+
+/* Takes the file's slot away, before its descriptor is closed. */
+void uvdio__ring_forget_file(uvdio__lane_t* lane, uvdio_file_t* file);
+
+void uvdio__ring_free_files(uvdio__ring_t* ring);
+
+#endif /* UVDIO_RING_H */

@@ -1,0 +1,147 @@
+/*
+ * Registered files: the kernel's table of them saves a look-up and two atomic operations per request. A file gets its
+ * slot with its first transfer and loses it before its descriptor is closed.
+ *
+ * Only on kernels (6.13 and later) on which a slot that is emptied lets go of its file at once, and a table can be
+ * replaced while requests are under way: before, the file would stay open for a while after its close, and
+ * replacing would block.
+ */
+#include <assert.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include "memory.h"
+#include "ring.h"
+
+#define CAPACITY_MIN 64u
+#define CAPACITY_MAX 32768u /* the kernel would take more, at 16 bytes each */
+
+static int update_slot(const uvdio__ring_t* ring, unsigned slot, int descriptor) {
+  struct io_uring_files_update update = {.offset = slot, .fds = (uint64_t)(uintptr_t)&descriptor};
+  return uvdio__ring_register(ring->ring.ring_fd, IORING_REGISTER_FILES_UPDATE, &update, 1);
+}
+
+/* The kernel takes no larger table than files may be open (io_uring_register(2)). */
+static unsigned next_capacity(const uvdio__ring_files_t* files) {
+  unsigned wanted = files->capacity == 0 ? CAPACITY_MIN : files->capacity * 2;
+  struct rlimit limit;
+
+  if (wanted > CAPACITY_MAX || getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return 0;
+  }
+  wanted = limit.rlim_cur < wanted ? (unsigned)limit.rlim_cur : wanted;
+  return wanted > files->capacity ? wanted : 0;
+}
+
+/* The table in use with more free slots behind it; null when out of memory. */
+static int* copy_table(const uvdio__ring_files_t* files, unsigned capacity) {
+  int* descriptors = uvdio__alloc(capacity * sizeof(int), UVDIO__STRUCT_ALIGN, 0);
+  unsigned i;
+
+  for (i = 0; descriptors != NULL && i < capacity; i++) {
+    descriptors[i] = i < files->capacity ? files->descriptors[i] : -1;
+  }
+  return descriptors;
+}
+
+void uvdio__ring_free_files(uvdio__ring_t* ring) {
+  uvdio__ring_files_t* files = &ring->files;
+
+  uvdio__free(files->descriptors, files->capacity * sizeof(int), UVDIO__STRUCT_ALIGN);
+  files->descriptors = NULL;
+  files->capacity = 0;
+  files->used = 0;
+  files->next = 0;
+}
+
+/* There is no table any more: every file goes by its descriptor from now on. */
+static void give_up(uvdio__lane_t* lane) {
+  uvdio__ring_t* ring = lane->state;
+  uvdio_file_t* file;
+
+  for (file = lane->engine->files; file != NULL; file = file->next_) {
+    file->slot_ = 0;
+  }
+  uvdio__ring_free_files(ring);
+  ring->files.off = 1;
+}
+
+/* Makes the table larger. Requests with the kernel hold on to their files by themselves. Entries that the kernel has not
+ * seen could find no table where making the new one fails, so there must be none of them. */
+static int grow(uvdio__lane_t* lane) {
+  uvdio__ring_t* ring = lane->state;
+  uvdio__ring_files_t* files = &ring->files;
+  unsigned capacity;
+  int* descriptors;
+  int result;
+
+  if (lane->unflushed > 0) {
+    return 0;
+  }
+  capacity = next_capacity(files);
+  descriptors = capacity == 0 ? NULL : copy_table(files, capacity);
+  if (descriptors == NULL) {
+    files->full = 1;
+    return 0;
+  }
+  if (files->capacity > 0) {
+    (void)uvdio__ring_register(ring->ring.ring_fd, IORING_UNREGISTER_FILES, NULL, 0);
+  }
+  result = uvdio__ring_register(ring->ring.ring_fd, IORING_REGISTER_FILES, descriptors, capacity);
+  if (result < 0) {
+    uvdio__free(descriptors, capacity * sizeof(int), UVDIO__STRUCT_ALIGN);
+    give_up(lane);
+    return 0;
+  }
+  uvdio__free(files->descriptors, files->capacity * sizeof(int), UVDIO__STRUCT_ALIGN);
+  files->descriptors = descriptors;
+  files->next = files->capacity;
+  files->capacity = capacity;
+  return 1;
+}
+
+static unsigned find_free(const uvdio__ring_files_t* files) {
+  unsigned slot = files->next;
+
+  assert(files->used < files->capacity);
+  while (files->descriptors[slot] != -1) {
+    slot = slot + 1 == files->capacity ? 0 : slot + 1;
+  }
+  return slot;
+}
+
+void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file) {
+  uvdio__ring_t* ring = lane->state;
+  uvdio__ring_files_t* files = &ring->files;
+  int descriptor = (int)file->handle_.descriptor;
+  unsigned slot;
+
+  assert(file->slot_ == 0 && ring->traits.has_clones);
+  if (files->used == files->capacity && !grow(lane)) {
+    return;
+  }
+  slot = find_free(files);
+  if (update_slot(ring, slot, descriptor) != 1) {
+    files->off = 1; /* Refused: those that have a slot keep it, and no more is asked for. */
+    return;
+  }
+  files->descriptors[slot] = descriptor;
+  files->used++;
+  files->next = slot + 1 == files->capacity ? 0 : slot + 1;
+  file->slot_ = slot + 1;
+}
+
+/* A slot that the kernel does not give back stays used. */
+void uvdio__ring_forget_file(uvdio__lane_t* lane, uvdio_file_t* file) {
+  uvdio__ring_t* ring = lane->state;
+  unsigned slot = file->slot_ - 1;
+
+  assert(file->slot_ > 0 && slot < ring->files.capacity);
+  assert(ring->files.descriptors[slot] == (int)file->handle_.descriptor);
+  file->slot_ = 0;
+  if (update_slot(ring, slot, -1) == 1) {
+    ring->files.descriptors[slot] = -1;
+    ring->files.used--;
+    ring->files.full = 0;
+  }
+}

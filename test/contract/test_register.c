@@ -1,0 +1,584 @@
+/*
+ * Arenas and files that the ring knows by number: by themselves or by the user's word, given back, refused, shared. And what
+ * must not differ by it: the bytes, and who may touch them.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define MIB ((size_t)1024 * 1024)
+
+static int manual(void** state) {
+  uvdio_options_t options = {0};
+  options.flags = UVDIO_NO_AUTO_REGISTER;
+  return fixture_open_with(state, options);
+}
+
+static uvdio_registration_t registration_with(const uvdio_t* dio, const uvdio_arena_t* arena) {
+  uvdio_registration_t registration;
+  assert_ok(uvdio_arena_registered(dio, arena, &registration));
+  return registration;
+}
+
+static uvdio_registration_t registration_of(const struct fixture* f) {
+  return registration_with(f->dio, f->arena);
+}
+
+/* Whether the file's transfers go to a ring that registers. */
+static int is_on_ring(const struct fixture* f) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(&f->file, &info));
+  return strcmp(info.backend, "ring") == 0 && registration_of(f).error != UV_ENOTSUP;
+}
+
+static void skip_without_ring(const struct fixture* f) {
+  if (!is_on_ring(f)) {
+    SKIP("this file's transfers don't go to a ring that registers memory");
+  }
+}
+
+static uvdio_buf_t frame_of(struct fixture* f) {
+  uvdio_buf_t frame = {0};
+  assert_ok(uvdio_arena_acquire(f->arena, &frame));
+  return frame;
+}
+
+/* Writes a frame full of the pattern and reads it back into another one. */
+static void pass_through(struct fixture* f, uint64_t offset, unsigned seed) {
+  uvdio_buf_t frame = frame_of(f);
+  fill_pattern(frame.base, frame.cap, seed);
+  frame.len = frame.cap;
+  size_t size = frame.cap;
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &frame, offset);
+  run(f);
+  assert_result(write, size);
+  uvdio_buf_t into = frame_of(f);
+  memset(into.base, 0, into.cap);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &into, offset);
+  run(f);
+  assert_result(read, size);
+  assert_true(is_pattern(read->back.base, size, seed));
+  assert_holds(f, &f->file, offset, size, seed);
+  op_free(write);
+  op_free(read);
+}
+
+/*
+ * By themselves
+ */
+
+static void first_use_registers(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 16);
+  assert_int_equal(registration_of(f).bytes, 0);
+  assert_int_equal(registration_of(f).size, 16 * PAGE);
+  pass_through(f, 0, 1);
+  assert_int_equal(registration_of(f).bytes, is_on_ring(f) ? 16 * PAGE : 0);
+  assert_int_equal(stats_of(f).fixed, is_on_ring(f) ? 2 : 0);
+  assert_int_equal(stats_of(f).registered_bytes, registration_of(f).bytes);
+  assert_int_equal(stats_of(f).registrations_refused, 0);
+}
+
+static void only_what_is_used_is_registered(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, MIB, 8);
+  skip_without_ring(f);
+  pass_through(f, 0, 1);
+  assert_true(registration_of(f).bytes < registration_of(f).size);
+  assert_code(registration_of(f).error, 0);
+}
+
+/* 12 KiB frames end across the borders of segments. */
+static void every_frame_of_an_odd_arena_arrives(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t frames[400];
+  struct top* writes[COUNT_OF(frames)];
+  size_t size = 3 * PAGE;
+  fixture_arena(f, size, COUNT_OF(frames));
+  for (unsigned i = 0; i < COUNT_OF(frames); i++) {
+    frames[i] = frame_of(f);
+    fill_pattern(frames[i].base, size, i);
+    frames[i].len = size;
+    writes[i] = t_write(op_new(&f->tracker), &f->file, &frames[i], i * size);
+  }
+  run(f);
+  for (unsigned i = 0; i < COUNT_OF(frames); i++) {
+    assert_result(writes[i], size);
+    assert_holds(f, &f->file, i * size, size, i);
+  }
+  assert_int_equal(stats_of(f).fixed, is_on_ring(f) ? COUNT_OF(frames) : 0);
+}
+
+static void views_and_heap_buffers_go_as_plain_memory(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, 2 * PAGE, 4);
+  put(f, &f->file, 0, 2 * PAGE, 3);
+  uvdio_buf_t frame = frame_of(f);
+  uvdio_buf_t part = uvdio_buf_wrap(frame.base + PAGE, PAGE);
+  uvdio_buf_t heap = blank(PAGE);
+  struct top* first = t_read(op_new(&f->tracker), &f->file, &part, 0);
+  struct top* second = t_read(op_new(&f->tracker), &f->file, &heap, 0);
+  run(f);
+  assert_result(first, PAGE);
+  assert_result(second, PAGE);
+  assert_memory_equal(frame.base + PAGE, second->back.base, PAGE);
+  assert_int_equal(stats_of(f).fixed, 0);
+  assert_ok(uvdio_buf_release(&frame));
+}
+
+/*
+ * By the user's word
+ */
+
+static void manual_engine_registers_nothing_by_itself(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 16);
+  pass_through(f, 0, 1);
+  assert_int_equal(registration_of(f).bytes, 0);
+  assert_int_equal(stats_of(f).fixed, 0);
+  assert_true(strlen(registration_of(f).reason) > 0);
+}
+
+static void explicit_registration_takes_all(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, 2 * MIB, 4);
+  skip_without_ring(f);
+  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_int_equal(registration_of(f).bytes, 8 * MIB);
+  assert_string_equal(registration_of(f).reason, "");
+  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_int_equal(registration_of(f).bytes, 8 * MIB);
+  pass_through(f, 0, 1);
+  assert_int_equal(stats_of(f).fixed, 2);
+}
+
+static void other_backends_say_that_they_have_none(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 4);
+  if (strcmp(uvdio_backend_name(f->dio), "ring") == 0) {
+    SKIP("this is the ring");
+  }
+  assert_code(uvdio_arena_register(f->dio, f->arena), UV_ENOTSUP);
+  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_ENOTSUP);
+  assert_code(registration_of(f).error, UV_ENOTSUP);
+  assert_true(strlen(registration_of(f).reason) > 0);
+}
+
+static void unregistering_waits_for_frames(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 4);
+  skip_without_ring(f);
+  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_ENOENT);
+  put(f, &f->file, 0, PAGE, 3);
+  pass_through(f, PAGE, 1);
+  uvdio_buf_t frame = frame_of(f);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_EBUSY);
+  run(f);
+  assert_result(read, PAGE);
+  assert_true(is_pattern(read->back.base, PAGE, 3));
+  assert_ok(uvdio_arena_unregister(f->dio, f->arena));
+  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_ENOENT);
+  assert_int_equal(registration_of(f).bytes, 0);
+  assert_int_equal(stats_of(f).registered_bytes, 0);
+}
+
+static void unregistered_stays_so_until_registered(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 4);
+  skip_without_ring(f);
+  pass_through(f, 0, 1);
+  assert_ok(uvdio_arena_unregister(f->dio, f->arena));
+  uint64_t before = stats_of(f).fixed;
+  pass_through(f, 0, 2);
+  assert_int_equal(stats_of(f).fixed, before);
+  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  pass_through(f, 0, 3);
+  assert_int_equal(stats_of(f).fixed, before + 2);
+}
+
+/*
+ * The end of arenas
+ */
+
+/* The address comes back, the memory behind it does not: what a ring still knew by it would be someone else's. */
+static void arenas_come_and_go_at_one_address(void** state) {
+  struct fixture* f = *state;
+  for (unsigned i = 0; i < 50; i++) {
+    fixture_arena(f, 64 * PAGE, 4 + i % 2);
+    pass_through(f, 0, i);
+    assert_true(stats_of(f).registered_bytes <= 2 * 6 * 64 * PAGE);
+    assert_ok(uvdio_arena_destroy(f->arena, NULL));
+    f->arena = NULL;
+  }
+  t_size(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_int_equal(stats_of(f).registered_bytes, 0);
+}
+
+static void engine_may_end_before_the_arena(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 4);
+  pass_through(f, 0, 1);
+  end_engine(f);
+  uvdio_buf_t frame = frame_of(f);
+  memset(frame.base, 1, frame.cap);
+  assert_ok(uvdio_buf_release(&frame));
+}
+
+static void guarded_arena_goes_as_plain_memory(void** state) {
+  struct fixture* f = *state;
+  uvdio_arena_options_t options = {PAGE, 4, UVDIO_ARENA_GUARD_PAGES};
+  assert_ok(uvdio_arena_create(&f->arena, &options));
+  pass_through(f, 0, 1);
+  assert_int_equal(stats_of(f).fixed, 0);
+  assert_code(uvdio_arena_register(f->dio, f->arena), UV_ENOTSUP);
+  assert_code(registration_of(f).error, is_on_ring(f) ? 0 : UV_ENOTSUP);
+}
+
+/*
+ * Several engines
+ */
+
+static void second_engine_gets_what_the_first_had_pinned(void** state) {
+  struct fixture* f = *state;
+  uvdio_options_t options = matrix_options();
+  uvdio_t* first = f->dio;
+  uvdio_t* second;
+  fixture_arena(f, MIB, 4);
+  skip_without_ring(f);
+  assert_ok(uvdio_arena_register(first, f->arena));
+  assert_ok(uvdio_init(&second, &f->loop, &options));
+  assert_ok(uvdio_arena_register(second, f->arena));
+  assert_int_equal(registration_with(second, f->arena).bytes, 4 * MIB);
+  assert_ok(uvdio_arena_unregister(first, f->arena));
+  assert_int_equal(registration_with(first, f->arena).bytes, 0);
+  assert_int_equal(registration_with(second, f->arena).bytes, 4 * MIB);
+  pass_through(f, 0, 1);
+  assert_ok(uvdio_engine_close(second, NULL));
+  run(f);
+  assert_ok(uvdio_arena_register(first, f->arena));
+  pass_through(f, 0, 2);
+}
+
+struct neighbour {
+  struct fixture* f;
+  uvdio_arena_t* arena;
+  const char* path;
+  int failed;
+};
+
+static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  int* failed = req->data;
+  *failed = result != PAGE || !is_pattern(buf.base, PAGE, 7);
+  (void)uvdio_buf_release(&buf);
+}
+
+/* One life of an engine on another thread, and with frames of the same arena. */
+static void live_next_door(void* data) {
+  struct neighbour* n = data;
+  uvdio_options_t options = matrix_options();
+  uvdio_file_t file = {0};
+  uvdio_req_t req = {0};
+  uvdio_buf_t frame = {0};
+  uv_loop_t loop;
+  uvdio_t* dio;
+  n->failed = uv_loop_init(&loop) != 0 || uvdio_init(&dio, &loop, &options) != 0 ||
+              uvdio_open(dio, &file, &req, n->path, UVDIO_DIRECT_PREFERRED, 0, NULL) != 0 ||
+              uvdio_arena_acquire(n->arena, &frame) != 0;
+  for (int i = 0; i < 20 && !n->failed; i++) {
+    req.data = &n->failed;
+    n->failed = uvdio_read(&file, &req, &frame, 0, on_read) != 0;
+    uv_run(&loop, UV_RUN_DEFAULT);
+    n->failed = n->failed || uvdio_arena_acquire(n->arena, &frame) != 0;
+  }
+  (void)uvdio_buf_release(&frame);
+  n->failed = uvdio_engine_close(dio, NULL) != 0 || n->failed;
+  uv_run(&loop, UV_RUN_DEFAULT);
+  n->failed = uv_loop_close(&loop) != 0 || n->failed;
+}
+
+static void engines_on_several_threads_share_an_arena(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("files that two engines could share");
+  struct neighbour neighbours[3];
+  uv_thread_t threads[COUNT_OF(neighbours)];
+  fixture_arena(f, PAGE, 1024);
+  put(f, &f->file, 0, PAGE, 7);
+  for (unsigned i = 0; i < COUNT_OF(neighbours); i++) {
+    neighbours[i] = (struct neighbour){.f = f, .arena = f->arena, .path = path_of(f, "file")};
+    assert_ok(uv_thread_create(&threads[i], live_next_door, &neighbours[i]));
+  }
+  for (unsigned i = 1; i < 20; i++) {
+    pass_through(f, i * PAGE, i);
+  }
+  for (unsigned i = 0; i < COUNT_OF(neighbours); i++) {
+    assert_ok(uv_thread_join(&threads[i]));
+    assert_false(neighbours[i].failed);
+  }
+}
+
+/*
+ * Forks: what the parent had pinned is the parent's memory, and a read of the child's must not land there.
+ */
+
+static int read_in_the_child(void* data) {
+  struct fixture* f = data;
+  struct neighbour n = {.f = f, .arena = f->arena, .path = path_of(f, "file")};
+  live_next_door(&n);
+  EXPECT(n.failed == 0);
+  return 0;
+}
+
+static void childs_reads_stay_in_the_child(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("files that two engines could share");
+  fixture_arena(f, PAGE, 4);
+  if (UNDER_TSAN && !is_on_ring(f)) {
+    SKIP("the thread sanitizer lets no forked child start threads");
+  }
+  put(f, &f->file, 0, PAGE, 7);
+  pass_through(f, PAGE, 1);
+  uvdio_buf_t frame = frame_of(f); /* the child's copy of the arena gives its next one */
+  uvdio_buf_t next = frame_of(f);
+  memset(next.base, 0, PAGE);
+  assert_ok(uvdio_buf_release(&next));
+  char* watched = next.base;
+  assert_ok(in_a_child(read_in_the_child, f));
+  assert_true(watched == NULL || is_zero(watched, PAGE));
+  assert_ok(uvdio_buf_release(&frame));
+  pass_through(f, PAGE, 2);
+}
+
+/*
+ * The limit on locked memory, of an ordinary user
+ */
+
+#define NOBODY 65534
+
+static int register_as_nobody(void* data) {
+  struct fixture* f = data;
+  struct rlimit limit = {4 * MIB, 4 * MIB};
+  uvdio_arena_options_t arena_options = {PAGE, 8 * MIB / PAGE, 0};
+  uvdio_options_t options = matrix_options();
+  uvdio_registration_t registration;
+  uvdio_stats_t stats;
+  uvdio_file_t file = {0};
+  uvdio_req_t req = {0};
+  uvdio_buf_t frame = {0};
+  uv_loop_t loop;
+  uvdio_t* dio;
+  int failed = 1;
+
+  EXPECT(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+  EXPECT(uvdio_arena_create(&f->arena, &arena_options) == 0);
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
+  EXPECT(uvdio_open(dio, &file, &req, path_of(f, "file"), UVDIO_DIRECT_PREFERRED, 0, NULL) == 0);
+  EXPECT(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
+  EXPECT(uvdio_arena_register(dio, f->arena) == UV_ENOMEM);
+  EXPECT(uvdio_arena_registered(dio, f->arena, &registration) == 0);
+  EXPECT(registration.error == UV_ENOMEM && registration.bytes < registration.size);
+  EXPECT(strstr(registration.reason, "ulimit -l") != NULL);
+  EXPECT(uvdio_get_stats(dio, &stats) == 0 && stats.registrations_refused == 1);
+  for (int i = 0; i < 1500; i++) { /* up to where the limit was */
+    EXPECT(uvdio_arena_acquire(f->arena, &frame) == 0);
+  }
+  req.data = &failed;
+  EXPECT(uvdio_read(&file, &req, &frame, 0, on_read) == 0);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  EXPECT(!failed);
+  EXPECT(uvdio_engine_close(dio, NULL) == 0);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  return 0;
+}
+
+static void memlock_limit_degrades_to_plain_transfers(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 4);
+  skip_without_ring(f);
+  if (geteuid() != 0) {
+    SKIP("only root can become an ordinary user");
+  }
+  put(f, &f->file, 0, PAGE, 7);
+  assert_ok(uvdio_arena_destroy(f->arena, NULL));
+  f->arena = NULL;
+  assert_ok(in_a_child(register_as_nobody, f));
+}
+
+/*
+ * Files
+ */
+
+static int is_registered(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(file, &info));
+  return info.registered;
+}
+
+static void files_get_slots_with_their_first_transfer(void** state) {
+  struct fixture* f = *state;
+  assert_false(is_registered(&f->file));
+  uvdio_buf_t page = filled(PAGE, 1);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
+  run(f);
+  assert_result(write, PAGE);
+  if (!is_registered(&f->file)) {
+    SKIP("this kernel or backend keeps no table of files");
+  }
+}
+
+/* A lease for writing is given only where nobody else has the file open (fcntl(2)). */
+static int is_open_elsewhere(const char* path) {
+  int descriptor = open(path, O_RDWR | O_CLOEXEC);
+  assert_true(descriptor >= 0);
+  int refused = fcntl(descriptor, F_SETLEASE, F_WRLCK) != 0;
+  close(descriptor);
+  return refused;
+}
+
+static void closed_file_is_closed(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("descriptors");
+  uvdio_buf_t page = filled(PAGE, 1);
+  t_write(op_new(&f->tracker), &f->file, &page, 0);
+  run(f);
+  assert_true(is_open_elsewhere(path_of(f, "file")));
+  t_close(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_false(is_open_elsewhere(path_of(f, "file")));
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+  page = filled(PAGE, 2);
+  t_write(op_new(&f->tracker), &f->file, &page, 0);
+  run(f);
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  assert_false(is_open_elsewhere(path_of(f, "file")));
+}
+
+#define FILES 200 /* the table begins with 64 slots */
+
+static void table_grows_with_the_files(void** state) {
+  struct fixture* f = *state;
+  static uvdio_file_t files[FILES];
+  static struct top* writes[FILES];
+  char name[32];
+  memset(files, 0, sizeof(files));
+  for (unsigned i = 0; i < FILES; i++) {
+    snprintf(name, sizeof(name), "file%u", i);
+    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+  }
+  for (unsigned i = 0; i < FILES; i++) {
+    uvdio_buf_t page = filled(PAGE, i);
+    writes[i] = t_write(op_new(&f->tracker), &files[i], &page, 0);
+  }
+  run(f);
+  unsigned with_slot = 0;
+  for (unsigned i = 0; i < FILES; i++) {
+    assert_result(writes[i], PAGE);
+    assert_holds(f, &files[i], 0, PAGE, i);
+    uvdio_buf_t page = blank(PAGE);
+    struct top* read = t_read(op_new(&f->tracker), &files[i], &page, 0);
+    run(f);
+    assert_result(read, PAGE);
+    assert_true(is_pattern(read->back.base, PAGE, i));
+    with_slot += (unsigned)is_registered(&files[i]);
+    op_free(read);
+  }
+  assert_true(with_slot == 0 || with_slot == FILES);
+  for (unsigned i = 0; i < FILES; i++) {
+    t_close(i % 2 == 0 ? op_new(&f->tracker) : op_now(&f->tracker), &files[i]);
+  }
+  run(f);
+}
+
+/*
+ * Misuse
+ */
+
+static void bad_input_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_registration_t registration;
+  fixture_arena(f, PAGE, 4);
+  assert_code(uvdio_arena_register(NULL, f->arena), UV_EINVAL);
+  assert_code(uvdio_arena_register(f->dio, NULL), UV_EINVAL);
+  assert_code(uvdio_arena_unregister(NULL, f->arena), UV_EINVAL);
+  assert_code(uvdio_arena_unregister(f->dio, NULL), UV_EINVAL);
+  assert_code(uvdio_arena_registered(NULL, f->arena, &registration), UV_EINVAL);
+  assert_code(uvdio_arena_registered(f->dio, NULL, &registration), UV_EINVAL);
+  assert_code(uvdio_arena_registered(f->dio, f->arena, NULL), UV_EINVAL);
+  uvdio_options_t options = matrix_options();
+  uvdio_t* dio = NULL;
+  options.flags = UVDIO_NO_AUTO_REGISTER << 1;
+  assert_code(uvdio_init(&dio, &f->loop, &options), UV_EINVAL);
+}
+
+struct calls {
+  struct fixture* f;
+  int registered;
+  int unregistered;
+};
+
+static void call_from_elsewhere(void* data) {
+  struct calls* calls = data;
+  calls->registered = uvdio_arena_register(calls->f->dio, calls->f->arena);
+  calls->unregistered = uvdio_arena_unregister(calls->f->dio, calls->f->arena);
+}
+
+static void other_threads_are_refused(void** state) {
+  struct fixture* f = *state;
+  struct calls calls = {.f = f};
+  uv_thread_t thread;
+  fixture_arena(f, PAGE, 4);
+  pass_through(f, 0, 1); /* from now on the engine knows its thread */
+  assert_ok(uv_thread_create(&thread, call_from_elsewhere, &calls));
+  assert_ok(uv_thread_join(&thread));
+  assert_code(calls.registered, UVDIO_ETHREAD);
+  assert_code(calls.unregistered, UVDIO_ETHREAD);
+}
+
+static void closing_engine_registers_nothing(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 4);
+  uvdio_buf_t page = filled(PAGE, 1);
+  t_write(op_new(&f->tracker), &f->file, &page, 0);
+  assert_ok(uvdio_engine_close(f->dio, on_engine_closed));
+  assert_code(uvdio_arena_register(f->dio, f->arena), UV_EBADF);
+  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_EBADF);
+  uv_run(&f->loop, UV_RUN_DEFAULT);
+  f->dio = NULL;
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(fixture_open, first_use_registers),
+      TEST_ON(fixture_open, only_what_is_used_is_registered),
+      TEST_ON(fixture_open, every_frame_of_an_odd_arena_arrives),
+      TEST_ON(fixture_open, views_and_heap_buffers_go_as_plain_memory),
+      TEST_ON(manual, manual_engine_registers_nothing_by_itself),
+      TEST_ON(manual, explicit_registration_takes_all),
+      TEST_ON(fixture_open, explicit_registration_takes_all),
+      TEST_ON(fixture_open, other_backends_say_that_they_have_none),
+      TEST_ON(fixture_open, unregistering_waits_for_frames),
+      TEST_ON(fixture_open, unregistered_stays_so_until_registered),
+      TEST_ON(fixture_open, arenas_come_and_go_at_one_address),
+      TEST_ON(fixture_open, engine_may_end_before_the_arena),
+      TEST_ON(fixture_open, guarded_arena_goes_as_plain_memory),
+      TEST_ON(fixture_open, second_engine_gets_what_the_first_had_pinned),
+      TEST_ON(fixture_open, engines_on_several_threads_share_an_arena),
+      TEST_ON(fixture_open, childs_reads_stay_in_the_child),
+      TEST_ON(fixture_open, memlock_limit_degrades_to_plain_transfers),
+      TEST_ON(fixture_open, files_get_slots_with_their_first_transfer),
+      TEST_ON(fixture_open, closed_file_is_closed),
+      TEST_ON(fixture_open, table_grows_with_the_files),
+      TEST_ON(fixture_open, bad_input_is_refused),
+      TEST_ON(fixture_open, other_threads_are_refused),
+      TEST_ON(fixture_open, closing_engine_registers_nothing),
+  };
+  return matrix_main("register", tests, COUNT_OF(tests), argc, argv);
+}
