@@ -54,6 +54,7 @@ static int create_ring(uvdio__ring_t* state, unsigned depth) {
   state->entries = state->ring.sq.sqes;
   state->entry_count = params.sq_entries;
   state->entry_mask = params.sq_entries - 1;
+  state->completion_mask = params.cq_entries - 1;
   return 0;
 }
 
@@ -260,10 +261,10 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
 }
 
 /* A transfer of any kind: by the numbers of file and buffer where the kernel knows them. */
-static inline void prepare_transfer(uvdio__lane_t* lane, struct io_uring_sqe* sqe, const uvdio_req_t* req) {
+static inline void prepare_transfer(const uvdio__lane_t* lane, struct io_uring_sqe* sqe,
+                                    const uvdio_req_t* req, int buffer) {
   const uvdio_file_t* file = req->file;
   int is_write = req->op == UVDIO_OP_WRITE;
-  int buffer = uvdio__ring_buffer(lane, &req->buf_);
   int opcode = buffer >= 0 ? (is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED)
                            : (is_write ? IORING_OP_WRITE : IORING_OP_READ);
   size_t length = req->length_ <= UVDIO__TRANSFER_MAX ? req->length_ - req->transferred
@@ -279,6 +280,7 @@ static inline void prepare_transfer(uvdio__lane_t* lane, struct io_uring_sqe* sq
     sqe->buf_index = (uint16_t)buffer;
     lane->engine->stats.fixed++;
   }
+  io_uring_sqe_set_data(sqe, (void*)(uintptr_t)req);
 }
 
 static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
@@ -370,26 +372,40 @@ static inline int is_ready(const uvdio__lane_t* lane, const uvdio_req_t* req) {
          (req->file->slot_ > 0 || state->files.off || state->files.full);
 }
 
-static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
+/* Puts the ring, its tables and the request in order, and then does the same. */
+static UVDIO__APART int submit_after_all(uvdio__lane_t* lane, uvdio_req_t* req) {
+  const uvdio__ring_t* state = lane->state;
   struct io_uring_sqe* sqe;
+  int error = make_ready(lane, req);
+  int buffer;
 
-  if (!is_ready(lane, req)) {
-    uvdio__ring_t* state = lane->state;
-    int error = make_ready(lane, req);
-    if (error != 0) {
-      return error;
-    }
-    if (uvdio__is_transfer(req->op) && req->file->slot_ == 0 && !state->files.off && !state->files.full) {
-      uvdio__ring_add_file(lane, req->file);
-    }
+  if (error != 0) {
+    return error;
   }
-  sqe = next_entry(lane);
-  if (uvdio__is_transfer(req->op)) {
-    prepare_transfer(lane, sqe, req);
-  } else {
+  if (!uvdio__is_transfer(req->op)) {
+    sqe = next_entry(lane);
     prepare_entry(sqe, req);
+    io_uring_sqe_set_data(sqe, req);
+    return 0;
   }
-  io_uring_sqe_set_data(sqe, req);
+  if (req->file->slot_ == 0 && !state->files.off && !state->files.full) {
+    uvdio__ring_add_file(lane, req->file);
+  }
+  buffer = uvdio__ring_buffer(state, &req->buf_);
+  if (buffer == UVDIO__BUFFER_UNKNOWN) {
+    buffer = uvdio__ring_find_buffer(lane, &req->buf_);
+  }
+  prepare_transfer(lane, next_entry(lane), req, buffer);
+  return 0;
+}
+
+static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
+  int buffer = is_ready(lane, req) ? uvdio__ring_buffer(lane->state, &req->buf_) : UVDIO__BUFFER_UNKNOWN;
+
+  if (buffer == UVDIO__BUFFER_UNKNOWN) {
+    return submit_after_all(lane, req);
+  }
+  prepare_transfer(lane, next_entry(lane), req, buffer);
   return 0;
 }
 
@@ -435,7 +451,7 @@ static void cancel_in_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
  * Completion
  */
 
-static void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
+static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
   int next;
 
@@ -466,12 +482,11 @@ static void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
   }
 }
 
-static void take_completion(uvdio__lane_t* lane, const struct io_uring_cqe* cqe) {
+static UVDIO__APART void take_completion(uvdio__lane_t* lane, uintptr_t data, int result) {
   uvdio__ring_t* state = lane->state;
-  uintptr_t data = (uintptr_t)cqe->user_data;
   uvdio_req_t* req = (uvdio_req_t*)data;
-  int result = cqe->res < 0 ? uv_translate_sys_error(-cqe->res) : cqe->res;
 
+  result = result < 0 ? uv_translate_sys_error(-result) : result;
   if ((data & CANCEL_MARK) != 0) {
     assert(state->cancels > 0);
     state->cancels--;
@@ -482,18 +497,24 @@ static void take_completion(uvdio__lane_t* lane, const struct io_uring_cqe* cqe)
   }
 }
 
+/* Errors, short transfers and other operations than transfers by the longer way. */
 static unsigned take_visible(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
-  struct io_uring_cqe* cqe;
-  unsigned count = 0;
-  unsigned head;
+  const struct io_uring_cq* cq = &state->ring.cq;
+  const struct io_uring_cqe* cqes = cq->cqes;
+  unsigned mask = state->completion_mask;
+  unsigned first = *cq->khead;
+  unsigned head = first;
 
-  io_uring_for_each_cqe(&state->ring, head, cqe) {
-    take_completion(lane, cqe);
-    count++;
+  while (head != io_uring_smp_load_acquire(cq->ktail)) {
+    const struct io_uring_cqe* cqe = &cqes[head++ & mask];
+    uintptr_t data = (uintptr_t)cqe->user_data;
+    if ((data & CANCEL_MARK) != 0 || !uvdio__lane_done_whole(lane, (uvdio_req_t*)data, cqe->res)) {
+      take_completion(lane, data, cqe->res);
+    }
   }
-  io_uring_cq_advance(&state->ring, count);
-  return count;
+  io_uring_smp_store_release(cq->khead, head);
+  return head - first;
 }
 
 static int kernel_has_more(const uvdio__ring_t* state) {

@@ -70,7 +70,7 @@ static inline int has_room(const uvdio__lane_t* lane) {
 
 /* Submissions go out at once when the device has nothing to do or enough have gathered, otherwise together
  * with others of this turn. */
-static void flush_if_due(uvdio__lane_t* lane) {
+static UVDIO__APART void flush_if_due(uvdio__lane_t* lane) {
   unsigned batch = lane->backend->batch;
   int in_turn = lane->engine->in_turn;
 
@@ -83,13 +83,8 @@ static void flush_if_due(uvdio__lane_t* lane) {
   }
 }
 
-/* Whether a file's latch has overtaken the request while it waited. */
-static inline int is_latched(const uvdio_req_t* req) {
-  return req->file->latch_ != 0 && (uvdio__is_change(req->op) || uvdio__is_sync(req->op));
-}
-
 /* The lane did not take the request. Returns 0 when it takes no more for now. */
-static int run_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
+static UVDIO__APART int run_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
   if (error == UV_EAGAIN) {
     req->state_ = STATE_WAITING;
     uvdio__list_prepend(&lane->waiting, req);
@@ -107,8 +102,8 @@ static int run_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
 }
 
 /* Submits a request to its lane's backend. Returns 0 when the lane takes no more for now. */
-static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
-  int error = is_latched(req) ? req->file->latch_ : lane->backend->submit(lane, req);
+static inline int run(uvdio__lane_t* lane, uvdio_req_t* req) {
+  int error = lane->backend->submit(lane, req);
 
   if (error != 0) {
     return run_refused(lane, req, error);
@@ -123,6 +118,23 @@ static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
   return 1;
 }
 
+/* Whether a file's latch has overtaken the request while it waited. */
+static int is_latched(const uvdio_req_t* req) {
+  return req->file->latch_ != 0 && (uvdio__is_change(req->op) || uvdio__is_sync(req->op));
+}
+
+/* Returns 0 when the lane takes no more for now. */
+static int run_first(uvdio__lane_t* lane) {
+  uvdio_req_t* req = uvdio__list_shift(&lane->waiting);
+
+  if (is_latched(req)) {
+    req->result = req->file->latch_;
+    uvdio__engine_complete(req);
+    return 1;
+  }
+  return run(lane, req);
+}
+
 /* Starts what waits, one request of each lane in turn, so that none goes without. */
 static void fill(uvdio_t* engine) {
   int started;
@@ -133,22 +145,14 @@ static void fill(uvdio_t* engine) {
     for (i = 0; i < engine->lane_count; i++) {
       uvdio__lane_t* lane = &engine->lanes[i];
       if (lane->waiting.head != NULL && has_room(lane)) {
-        started |= run(lane, uvdio__list_shift(&lane->waiting));
+        started |= run_first(lane);
       }
     }
   } while (started);
 }
 
-static inline void stop_running(uvdio__lane_t* lane, uvdio_req_t* req) {
-  assert(req->state_ == STATE_RUNNING && req->lane_ == lane && lane->in_flight > 0);
-  uvdio__list_remove(&lane->running, req);
-  lane->in_flight--;
-  lane->engine->stats.in_flight--;
-  lane->stalled = 0;
-}
-
 void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req) {
-  stop_running(lane, req);
+  uvdio__lane_stop(lane, req);
   req->state_ = STATE_WAITING;
   uvdio__list_prepend(&lane->waiting, req);
 }
@@ -158,29 +162,18 @@ void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req) {
     uvdio__lane_again(lane, req);
     return;
   }
-  stop_running(lane, req);
+  uvdio__lane_stop(lane, req);
   lane->engine->stats.punted++;
   run_elsewhere(lane, req);
 }
 
-static inline void complete(uvdio_t* engine, uvdio_req_t* req);
-
-/* Most transfers are whole at the first try. */
-static inline int is_whole(const uvdio_req_t* req, int64_t result) {
-  return uvdio__is_transfer(req->op) && req->transferred == 0 && result == (int64_t)req->length_;
-}
-
 void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
-  if (is_whole(req, result)) {
-    req->transferred = req->length_;
-    req->result = result;
-    stop_running(lane, req);
-    complete(lane->engine, req);
+  if (uvdio__lane_done_whole(lane, req, result)) {
     return;
   }
   switch (uvdio__request_settle(req, result)) {
     case VERDICT_DONE:
-      stop_running(lane, req);
+      uvdio__lane_stop(lane, req);
       uvdio__engine_complete(req);
       break;
     case VERDICT_AGAIN:
@@ -246,19 +239,6 @@ void uvdio__engine_start(uvdio_req_t* req) {
   } else {
     uvdio__engine_queue(req);
   }
-}
-
-static inline void complete(uvdio_t* engine, uvdio_req_t* req) {
-  req->state_ = STATE_COMPLETED;
-  uvdio__list_append(&engine->completed, req); /* First: what shares its outcome is called back after it. */
-  uvdio__file_request_done(req);
-  if (!engine->in_turn) {
-    uvdio__engine_wake(engine);
-  }
-}
-
-void uvdio__engine_complete(uvdio_req_t* req) {
-  complete(req->engine_, req);
 }
 
 void uvdio__engine_fail_all(uvdio__list_t* list, int error) {

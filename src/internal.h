@@ -86,6 +86,15 @@ extern _Thread_local char uvdio__this_thread __attribute__((tls_model("initial-e
 extern _Thread_local char uvdio__this_thread;
 #endif
 
+/* For what is off the straight path of an operation: kept out of line, it costs the others no registers. */
+#if defined(__GNUC__)
+#define UVDIO__APART __attribute__((noinline))
+#elif defined(_MSC_VER)
+#define UVDIO__APART __declspec(noinline)
+#else
+#define UVDIO__APART
+#endif
+
 /*
  * Requests (request.c)
  */
@@ -276,8 +285,39 @@ void uvdio__engine_queue(uvdio_req_t* req);
 /* The same, but starts it at once where nothing stands in the way: for the submitting calls. */
 void uvdio__engine_start(uvdio_req_t* req);
 
-/* Puts a request with an outcome in line for its callback. */
-void uvdio__engine_complete(uvdio_req_t* req);
+/* Puts a request with an outcome in line for its callback. It stands there before what shares its outcome. */
+static inline void uvdio__engine_complete(uvdio_req_t* req) {
+  uvdio_t* engine = req->engine_;
+
+  req->state_ = STATE_COMPLETED;
+  uvdio__list_append(&engine->completed, req);
+  uvdio__file_request_done(req);
+  if (!engine->in_turn) {
+    uvdio__engine_wake(engine);
+  }
+}
+
+/* The backend is through with the request. */
+static inline void uvdio__lane_stop(uvdio__lane_t* lane, uvdio_req_t* req) {
+  assert(req->state_ == STATE_RUNNING && req->lane_ == lane && lane->in_flight > 0);
+  uvdio__list_remove(&lane->running, req);
+  lane->in_flight--;
+  lane->engine->stats.in_flight--;
+  lane->stalled = 0;
+}
+
+/* uvdio__lane_done() for a transfer that is whole at the first try, as most are. Returns 0 where it is not, and has done
+ * nothing then. */
+static inline int uvdio__lane_done_whole(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
+  if (result != (int64_t)req->length_ || req->transferred != 0 || !uvdio__is_transfer(req->op)) {
+    return 0;
+  }
+  req->transferred = req->length_;
+  req->result = result;
+  uvdio__lane_stop(lane, req);
+  uvdio__engine_complete(req);
+  return 1;
+}
 
 /* Takes every request off the list and completes it with `error`. */
 void uvdio__engine_fail_all(uvdio__list_t* list, int error);

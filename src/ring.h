@@ -102,6 +102,7 @@ typedef struct uvdio__ring_s {
   struct io_uring_sqe* entries;
   unsigned entry_count;
   unsigned entry_mask;
+  unsigned completion_mask;
   uvdio__ring_buffers_t buffers;
   uvdio__ring_files_t files;
   uvdio__ring_traits_t traits;
@@ -113,17 +114,16 @@ typedef struct uvdio__ring_s {
   int unsignalled; /* completions may be there whose signal was read from the eventfd already */
 } uvdio__ring_t;
 
-/* The slow half of uvdio__ring_buffer(). */
-int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf);
+#define UVDIO__BUFFER_PLAIN (-1)
+#define UVDIO__BUFFER_UNKNOWN (-2)
 
-/* The number of the registered buffer that holds the frame, or -1: it goes as plain memory. */
-static inline int uvdio__ring_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
-  const uvdio__ring_t* ring = lane->state;
+/* The number of the registered buffer that holds the frame; or it goes as plain memory; or that has to be found out. */
+static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_t* buf) {
   const uvdio_arena_t* arena = buf->owner_;
   const uvdio__pin_t* pin;
 
   if (arena == NULL || buf->owner_ == &uvdio__heap) {
-    return -1;
+    return UVDIO__BUFFER_PLAIN;
   }
   pin = ring->buffers.cache[arena->id % UVDIO__PIN_CACHE];
   if (pin != NULL && pin->arena_id == arena->id) {
@@ -132,8 +132,11 @@ static inline int uvdio__ring_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf
       return (int)(pin->first + segment);
     }
   }
-  return uvdio__ring_find_buffer(lane, buf);
+  return UVDIO__BUFFER_UNKNOWN;
 }
+
+/* Finds out, and registers the frame's segment where that is due. */
+int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf);
 
 int uvdio__ring_register_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena);
 int uvdio__ring_unregister_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena);

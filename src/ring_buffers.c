@@ -376,21 +376,21 @@ int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
   size_t segment;
 
   if (!ring->traits.has_sparse_buffers || (pin == NULL && lane->engine->manual)) {
-    return -1;
+    return UVDIO__BUFFER_PLAIN;
   }
   pin = pin == NULL ? get_pin(ring, arena) : pin;
   if (pin == NULL) {
-    return -1;
+    return UVDIO__BUFFER_PLAIN;
   }
   ring->buffers.cache[arena->id % UVDIO__PIN_CACHE] = pin;
   segment = (size_t)(buf->base - pin->base) >> pin->shift;
   if (segment >= pin->count) {
-    return -1;
+    return UVDIO__BUFFER_PLAIN;
   }
   if (pin->segments[segment] == UVDIO__SEGMENT_NEW && may_register(lane, pin)) {
     register_segments(lane, pin, (unsigned)segment, 1);
   }
-  return pin->segments[segment] == UVDIO__SEGMENT_KNOWN ? (int)(pin->first + segment) : -1;
+  return pin->segments[segment] == UVDIO__SEGMENT_KNOWN ? (int)(pin->first + segment) : UVDIO__BUFFER_PLAIN;
 }
 
 /*
