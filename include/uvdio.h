@@ -85,6 +85,9 @@ extern "C" {
 #define UVDIO_DEPTH_MAX 32768
 #define UVDIO_DEPTH_DEFAULT 256
 
+/* Microseconds. What uvdio_options_t.busy_poll_us may be at most. */
+#define UVDIO_BUSY_POLL_MAX 1000
+
 typedef struct uvdio_s uvdio_t;
 typedef struct uvdio_arena_s uvdio_arena_t;
 typedef struct uvdio_buf_s uvdio_buf_t;
@@ -454,6 +457,10 @@ typedef struct uvdio_options_s {
   uvdio_backend_t backend;     /* a backend other than AUTO is used, or uvdio_init fails */
   unsigned callbacks_per_turn; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
   unsigned flags;              /* UVDIO_NO_AUTO_REGISTER */
+  /* Microseconds of a turn of the loop for which the ring is watched by looking, before the loop sleeps: it saves the way
+   * through the kernel's sleep at the price of a busy processor, and the loop's other handles wait as long. A turn in which
+   * nothing came is followed by an ordinary sleep. 0: never; 1000 at most. Ring backend only. */
+  unsigned busy_poll_us;
 } uvdio_options_t;
 
 /* Counted since uvdio_init. A request counts as submitted when it was accepted, as completed when its
@@ -467,6 +474,7 @@ typedef struct uvdio_stats_s {
   uint64_t batches;            /* flushes that had something to submit */
   uint64_t system_calls;       /* made by the ring on the loop's thread, reads of the eventfd included */
   uint64_t wakeups;            /* times that the ring's eventfd woke the loop */
+  uint64_t busy_hits;          /* times that busy polling saw something come */
   uint64_t turns;              /* turns of the loop that ran callbacks */
   uint64_t callbacks_max;      /* most callbacks in one turn */
   uint64_t resumed;            /* short transfers that were taken up again */
@@ -487,7 +495,8 @@ typedef void (*uvdio_engine_cb)(uvdio_t* dio);
  * one thread and its loop run on another: the loop's first turn binds it to the thread that runs it. Any number of engines may share a loop. The loop is kept alive by pending requests
  * only, never by the engine itself. Close the engine before a walk over the loop's handles closes what is
  * left: some of them are the engine's.
- * Errors: UV_EINVAL (null, unknown backend, depth over UVDIO_DEPTH_MAX), UVDIO_EBACKEND (the backend
+ * Errors: UV_EINVAL (null, unknown backend or flag, depth over UVDIO_DEPTH_MAX, busy_poll_us over
+ * UVDIO_BUSY_POLL_MAX), UVDIO_EBACKEND (the backend
  * that the option or UVDIO_BACKEND names is unknown or not available; uvdio_backend_probe() tells why),
  * UV_ENOMEM (also: a ring that was asked for is more than the limit on locked memory allows), UV_EMFILE. */
 UVDIO_EXTERN int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options);

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "os.h"
 #include "uvdio.h"
 
 typedef struct uvdio__share_s {
@@ -38,7 +39,7 @@ struct uvdio_arena_s {
 };
 
 /* Grows whenever the share of some arena dies that others hold on to. */
-extern atomic_uint uvdio__arenas_gone;
+extern UVDIO__HIDDEN atomic_uint uvdio__arenas_gone;
 
 /* Any thread. */
 void uvdio__share_hold(uvdio__share_t* share);

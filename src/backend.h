@@ -48,6 +48,10 @@ struct uvdio__backend_s {
    * before the loop may sleep. Null: whatever finishes wakes the loop by itself. */
   int (*reap)(uvdio__lane_t* lane);
 
+  /* Looks for what is about to finish until the clock of uv_hrtime() says `deadline`, and returns 1 as soon as reap has
+   * something to do; else 0, after which reap has to be called as well. Null: that can't be seen. */
+  int (*watch)(uvdio__lane_t* lane, uint64_t deadline);
+
   /* Tries to make a running request (req->cancelled_ is set) end early. Never finishes it itself. */
   void (*cancel)(uvdio__lane_t* lane, uvdio_req_t* req);
 

@@ -104,6 +104,7 @@ static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
   }
   state->traits = traits;
   state->files.off = !traits.has_clones;
+  uvdio__ring_init_buffers(&state->buffers);
   error = set_up(lane, state, &call);
   if (error != 0) {
     uvdio__ring_explain(error, call, reason, size);
@@ -138,7 +139,7 @@ static int enable(uvdio__lane_t* lane, const char** call) {
   result = uv_poll_start(&state->poll, UV_READABLE, on_event);
   uv_unref((uv_handle_t*)&state->poll);
   state->enabled = 1;
-  state->ready = 1;
+  state->entries_usable = state->entry_count;
   return result;
 }
 
@@ -193,7 +194,7 @@ static void break_down(uvdio__lane_t* lane, int error, const char* call) {
     return;
   }
   state->broken = 1;
-  state->ready = 0;
+  state->entries_usable = 0;
   uvdio__ring_explain(error, call, reason, sizeof(reason));
   uvdio__lane_broken(lane, reason);
   take_back_entries(lane);
@@ -368,7 +369,7 @@ static int make_ready(uvdio__lane_t* lane, const uvdio_req_t* req) {
 /* Whether an entry for a transfer can be filled in without further ado. */
 static inline int is_ready(const uvdio__lane_t* lane, const uvdio_req_t* req) {
   const uvdio__ring_t* state = lane->state;
-  return uvdio__is_transfer(req->op) && state->ready && lane->unflushed < state->entry_count &&
+  return uvdio__is_transfer(req->op) && lane->unflushed < state->entries_usable &&
          (req->file->slot_ > 0 || state->files.off || state->files.full);
 }
 
@@ -579,6 +580,35 @@ static int reap(uvdio__lane_t* lane) {
   return 0;
 }
 
+#if defined(__x86_64__) || defined(__i386__)
+#define RELAX() __builtin_ia32_pause()
+#else
+#define RELAX() ((void)0)
+#endif
+
+#define LOOKS_PER_CLOCK 32 /* reading the clock costs more than a look */
+
+/* With deferred task work, the kernel's flags tell what is about to be posted. */
+static int watch(uvdio__lane_t* lane, uint64_t deadline) {
+  uvdio__ring_t* state = lane->state;
+  unsigned i;
+
+  if (!state->enabled || state->broken) {
+    return 0;
+  }
+  switch_signals(state, 0);
+  state->unsignalled = 1;
+  do {
+    for (i = 0; i < LOOKS_PER_CLOCK; i++) {
+      if (io_uring_cq_ready(&state->ring) > 0 || kernel_has_more(state)) {
+        return 1;
+      }
+      RELAX();
+    }
+  } while (uv_hrtime() < deadline);
+  return 0;
+}
+
 static void read_eventfd(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
   uint64_t count;
@@ -680,6 +710,7 @@ const uvdio__backend_t uvdio__backend_ring = {
     .submit = submit_to_ring,
     .flush = flush_ring,
     .reap = reap,
+    .watch = watch,
     .cancel = cancel_in_ring,
     .perform = uvdio__request_perform,
     .close = close_ring,

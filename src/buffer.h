@@ -7,9 +7,10 @@
 #ifndef UVDIO_BUFFER_H
 #define UVDIO_BUFFER_H
 
+#include "os.h"
 #include "uvdio.h"
 
-extern const char uvdio__heap;
+extern UVDIO__HIDDEN const char uvdio__heap;
 
 static inline uvdio_buf_t uvdio__empty_buf(void) {
   uvdio_buf_t empty = {NULL, 0, 0, NULL};

@@ -55,22 +55,9 @@ static void run_elsewhere(uvdio__lane_t* lane, uvdio_req_t* req) {
   uvdio__engine_wake(lane->engine);
 }
 
-static inline void note_in_flight(uvdio_stats_t* stats) {
-  stats->in_flight++;
-  if (stats->in_flight > stats->in_flight_max) {
-    stats->in_flight_max = stats->in_flight;
-  }
-}
-
-/* Whether one more request may go to the lane's backend: the engine's depth is over all of its lanes. */
-static inline int has_room(const uvdio__lane_t* lane) {
-  return lane->engine->stats.in_flight < lane->engine->limit && lane->in_flight < lane->depth &&
-         !lane->stalled;
-}
-
 /* Submissions go out at once when the device has nothing to do or enough have gathered, otherwise together
  * with others of this turn. */
-static UVDIO__APART void flush_if_due(uvdio__lane_t* lane) {
+void uvdio__lane_flush_if_due(uvdio__lane_t* lane) {
   unsigned batch = lane->backend->batch;
   int in_turn = lane->engine->in_turn;
 
@@ -78,13 +65,13 @@ static UVDIO__APART void flush_if_due(uvdio__lane_t* lane) {
       (lane->unflushed >= batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
     lane->backend->flush(lane);
   }
-  if (lane->unflushed > 0 && !in_turn) {
+  if ((lane->unflushed > 0 || lane->engine->busy_poll_ns > 0) && !in_turn) {
     uvdio__engine_wake(lane->engine);
   }
 }
 
 /* The lane did not take the request. Returns 0 when it takes no more for now. */
-static UVDIO__APART int run_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
+int uvdio__lane_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
   if (error == UV_EAGAIN) {
     req->state_ = STATE_WAITING;
     uvdio__list_prepend(&lane->waiting, req);
@@ -98,23 +85,6 @@ static UVDIO__APART int run_refused(uvdio__lane_t* lane, uvdio_req_t* req, int e
   }
   req->result = error;
   uvdio__engine_complete(req);
-  return 1;
-}
-
-/* Submits a request to its lane's backend. Returns 0 when the lane takes no more for now. */
-static inline int run(uvdio__lane_t* lane, uvdio_req_t* req) {
-  int error = lane->backend->submit(lane, req);
-
-  if (error != 0) {
-    return run_refused(lane, req, error);
-  }
-  req->state_ = STATE_RUNNING;
-  uvdio__list_append(&lane->running, req);
-  lane->in_flight++;
-  note_in_flight(&lane->engine->stats);
-  if (lane->unflushed >= lane->backend->batch || !lane->engine->in_turn) {
-    flush_if_due(lane);
-  }
   return 1;
 }
 
@@ -132,7 +102,7 @@ static int run_first(uvdio__lane_t* lane) {
     uvdio__engine_complete(req);
     return 1;
   }
-  return run(lane, req);
+  return uvdio__lane_run(lane, req);
 }
 
 /* Starts what waits, one request of each lane in turn, so that none goes without. */
@@ -144,11 +114,20 @@ static void fill(uvdio_t* engine) {
     started = 0;
     for (i = 0; i < engine->lane_count; i++) {
       uvdio__lane_t* lane = &engine->lanes[i];
-      if (lane->waiting.head != NULL && has_room(lane)) {
+      if (lane->waiting.head != NULL && uvdio__lane_has_room(lane)) {
         started |= run_first(lane);
       }
     }
   } while (started);
+}
+
+/* Asked before requests end, because until then their number only grows. */
+static void note_in_flight(uvdio_t* engine) {
+  uvdio_stats_t* stats = &engine->stats;
+
+  if (stats->in_flight > stats->in_flight_max) {
+    stats->in_flight_max = stats->in_flight;
+  }
 }
 
 void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req) {
@@ -168,6 +147,7 @@ void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req) {
 }
 
 void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
+  note_in_flight(lane->engine);
   if (uvdio__lane_done_whole(lane, req, result)) {
     return;
   }
@@ -219,25 +199,8 @@ void uvdio__engine_queue(uvdio_req_t* req) {
   req->lane_ = lane;
   req->state_ = STATE_WAITING;
   uvdio__list_append(&lane->waiting, req);
-  if ((has_room(lane) && !lane->engine->in_turn) || lane->engine->thread == NULL) {
+  if ((uvdio__lane_has_room(lane) && !lane->engine->in_turn) || lane->engine->thread == NULL) {
     uvdio__engine_wake(lane->engine);
-  }
-}
-
-static inline int is_anything_waiting(const uvdio_t* engine) {
-  return engine->lanes[LANE_MAIN].waiting.head != NULL ||
-         engine->lanes[LANE_POOL].waiting.head != NULL;
-}
-
-/* Nothing overtakes what waits, not even on the other lane: room that gets free is shared out by fill(). */
-void uvdio__engine_start(uvdio_req_t* req) {
-  uvdio__lane_t* lane = req->file->lane_;
-
-  req->lane_ = lane;
-  if (has_room(lane) && !is_anything_waiting(lane->engine)) {
-    (void)run(lane, req);
-  } else {
-    uvdio__engine_queue(req);
   }
 }
 
@@ -376,6 +339,7 @@ static int reap(uvdio_t* engine) {
   if (uvdio__engine_is_forked(engine)) {
     return 0;
   }
+  note_in_flight(engine);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
     if (lane->backend->reap != NULL) {
@@ -390,7 +354,7 @@ static int has_work(const uvdio_t* engine) {
 
   for (i = 0; i < engine->lane_count; i++) {
     const uvdio__lane_t* lane = &engine->lanes[i];
-    if ((lane->unflushed > 0 && !lane->stalled) || (lane->waiting.head != NULL && has_room(lane))) {
+    if ((lane->unflushed > 0 && !lane->stalled) || (lane->waiting.head != NULL && uvdio__lane_has_room(lane))) {
       return 1;
     }
   }
@@ -439,12 +403,32 @@ static void on_idle(uv_idle_t* handle) {
   end_turn(engine);
 }
 
+/* Watches the lane that can be watched. Returns 1 when something came. */
+static int watch(uvdio_t* engine, uint64_t* deadline) {
+  uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
+
+  if (engine->busy_poll_ns == 0 || lane->backend->watch == NULL || lane->in_flight == 0 ||
+      uvdio__engine_is_forked(engine)) {
+    return 0;
+  }
+  if (*deadline == 0) {
+    *deadline = uv_hrtime() + engine->busy_poll_ns;
+  }
+  if (lane->backend->watch(lane, *deadline)) {
+    engine->stats.busy_hits++;
+    return 1;
+  }
+  return reap(engine);
+}
+
 /* Calls back until nothing is completed or the turn has had its share. A flush waits for the last callback at hand,
  * unless a batch is full before, and what the flushes brought back is taken along. Whoever has to be asked again after
  * that is asked in the next turn, for which the loop does not sleep. */
 static void run_callbacks(uvdio_t* engine) {
   unsigned left = engine->callbacks_per_turn;
   unsigned passes = PASSES_PER_TURN;
+  uint64_t deadline = 0;
+  uint64_t hits = engine->stats.busy_hits;
   int again;
 
   do {
@@ -454,8 +438,11 @@ static void run_callbacks(uvdio_t* engine) {
       pump(engine);
       again |= reap(engine);
     }
+    if (left > 0 && !again && engine->completed.head == NULL) {
+      again = watch(engine, &deadline);
+    }
   } while (left > 0 && --passes > 0 && (again || engine->completed.head != NULL));
-  engine->woken = again;
+  engine->woken = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
   count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
 }
 
@@ -732,6 +719,7 @@ static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
   engine->generation = uvdio__os_fork_generation();
   engine->loop = loop;
   engine->arenas_gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_relaxed);
+  engine->busy_poll_ns = (uint64_t)options->busy_poll_us * 1000;
   engine->manual = (options->flags & UVDIO_NO_AUTO_REGISTER) != 0;
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
   engine->callbacks_per_turn = options->callbacks_per_turn == 0 ? CALLBACKS_PER_TURN_DEFAULT
@@ -765,7 +753,8 @@ int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options) {
   }
   kind = options->backend;
   if (dio == NULL || loop == NULL || (unsigned)kind > UVDIO_BACKEND_MEMORY ||
-      options->depth > UVDIO_DEPTH_MAX || (options->flags & ~UVDIO_NO_AUTO_REGISTER) != 0) {
+      options->depth > UVDIO_DEPTH_MAX || (options->flags & ~UVDIO_NO_AUTO_REGISTER) != 0 ||
+      options->busy_poll_us > UVDIO_BUSY_POLL_MAX) {
     return UV_EINVAL;
   }
   engine = make_engine(loop, options);

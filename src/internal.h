@@ -65,6 +65,7 @@ struct uvdio_s {
   unsigned arenas_gone; /* uvdio__arenas_gone when it was last looked at */
   unsigned handles_closing;
   unsigned callbacks_per_turn;
+  uint64_t busy_poll_ns; /* of each turn; 0: none */
   uvdio__lane_t lanes[LANES];
   uvdio__lane_t* lane;  /* where new files go: main, or pool after main broke */
   unsigned lane_count;
@@ -81,7 +82,7 @@ struct uvdio_s {
 /* Its address stands for the thread that looks at it: the cheapest way of telling threads apart, and asked at
  * every operation. */
 #if defined(__GNUC__) && !defined(_WIN32) && !defined(__APPLE__)
-extern _Thread_local char uvdio__this_thread __attribute__((tls_model("initial-exec")));
+extern UVDIO__HIDDEN _Thread_local char uvdio__this_thread __attribute__((tls_model("initial-exec")));
 #else
 extern _Thread_local char uvdio__this_thread;
 #endif
@@ -282,8 +283,52 @@ static inline uint64_t uvdio__engine_pending(const uvdio_t* engine) {
 /* Lets an accepted request wait on its lane; the engine starts it when there is room. */
 void uvdio__engine_queue(uvdio_req_t* req);
 
-/* The same, but starts it at once where nothing stands in the way: for the submitting calls. */
-void uvdio__engine_start(uvdio_req_t* req);
+/* The lane's backend did not take the request. Returns 0 when it takes no more for now. */
+int uvdio__lane_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error);
+
+/* Sends on what was submitted if it is time to. */
+void uvdio__lane_flush_if_due(uvdio__lane_t* lane);
+
+/* Whether one more request may go to the lane's backend: the engine's depth is over all of its lanes. */
+static inline int uvdio__lane_has_room(const uvdio__lane_t* lane) {
+  return lane->engine->stats.in_flight < lane->engine->limit && lane->in_flight < lane->depth &&
+         !lane->stalled;
+}
+
+/* Submits a request to its lane's backend. Returns 0 when the lane takes no more for now. */
+static inline int uvdio__lane_run(uvdio__lane_t* lane, uvdio_req_t* req) {
+  int error = lane->backend->submit(lane, req);
+
+  if (error != 0) {
+    return uvdio__lane_refused(lane, req, error);
+  }
+  req->state_ = STATE_RUNNING;
+  uvdio__list_append(&lane->running, req);
+  lane->in_flight++;
+  lane->engine->stats.in_flight++;
+  if (lane->unflushed >= lane->backend->batch || !lane->engine->in_turn) {
+    uvdio__lane_flush_if_due(lane);
+  }
+  return 1;
+}
+
+static inline int uvdio__engine_is_anything_waiting(const uvdio_t* engine) {
+  return engine->lanes[LANE_MAIN].waiting.head != NULL ||
+         engine->lanes[LANE_POOL].waiting.head != NULL;
+}
+
+/* Starts an accepted request at once where nothing stands in the way, else lets it wait: for the submitting calls. Nothing
+ * overtakes what waits, not even on the other lane: room that gets free is shared out. */
+static inline void uvdio__engine_start(uvdio_req_t* req) {
+  uvdio__lane_t* lane = req->file->lane_;
+
+  req->lane_ = lane;
+  if (uvdio__lane_has_room(lane) && !uvdio__engine_is_anything_waiting(lane->engine)) {
+    (void)uvdio__lane_run(lane, req);
+  } else {
+    uvdio__engine_queue(req);
+  }
+}
 
 /* Puts a request with an outcome in line for its callback. It stands there before what shares its outcome. */
 static inline void uvdio__engine_complete(uvdio_req_t* req) {

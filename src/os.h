@@ -14,6 +14,13 @@
 
 #include "uvdio.h"
 
+/* Data that nobody outside of the library can mean: reached directly, and not by a table. */
+#if defined(__GNUC__) && !defined(_WIN32)
+#define UVDIO__HIDDEN __attribute__((visibility("hidden")))
+#else
+#define UVDIO__HIDDEN
+#endif
+
 /* What a file is like, beyond what the user asked for. */
 #define UVDIO__TRAIT_NO_NOWAIT 1u   /* a ring would send every request to the kernel's workers */
 #define UVDIO__TRAIT_ODD_SHORTS 2u  /* a short read need not mean the end of the file (FUSE, network) */
@@ -98,7 +105,7 @@ int uvdio__os_protect(void* memory, size_t size, int accessible);
 
 /* A number that differs in a forked child from what it was in its parent, and is asked for at every operation.
  * Watching starts at the first call of uvdio__os_watch_forks(). */
-extern atomic_uint uvdio__os_forks;
+extern UVDIO__HIDDEN atomic_uint uvdio__os_forks;
 void uvdio__os_watch_forks(void);
 
 static inline unsigned uvdio__os_fork_generation(void) {

@@ -76,10 +76,12 @@ typedef struct uvdio__pin_s {
 #define UVDIO__PIN_CACHE 16
 
 typedef struct uvdio__ring_buffers_s {
-  uvdio__pin_t* cache[UVDIO__PIN_CACHE]; /* by the arena's id */
+  const uvdio__pin_t* cache[UVDIO__PIN_CACHE]; /* by the arena's id; a pin of no arena where there is none */
   uvdio__pin_t* pins;
   int has_table;
 } uvdio__ring_buffers_t;
+
+void uvdio__ring_init_buffers(uvdio__ring_buffers_t* buffers);
 
 /*
  * Registered files
@@ -95,12 +97,12 @@ typedef struct uvdio__ring_files_s {
 
 typedef struct uvdio__ring_s {
   struct io_uring ring;
-  int ready; /* enabled, and not broken: for submissions */
   int enabled;
   int broken;
   unsigned cancels;      /* cancellations whose completion has not come */
   struct io_uring_sqe* entries;
   unsigned entry_count;
+  unsigned entries_usable; /* all of them, or none: not enabled, or broken */
   unsigned entry_mask;
   unsigned completion_mask;
   uvdio__ring_buffers_t buffers;
@@ -126,7 +128,7 @@ static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_
     return UVDIO__BUFFER_PLAIN;
   }
   pin = ring->buffers.cache[arena->id % UVDIO__PIN_CACHE];
-  if (pin != NULL && pin->arena_id == arena->id) {
+  if (pin->arena_id == arena->id) {
     size_t segment = (size_t)(buf->base - pin->base) >> pin->shift;
     if (segment < pin->count && pin->segments[segment] == UVDIO__SEGMENT_KNOWN) {
       return (int)(pin->first + segment);

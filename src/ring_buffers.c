@@ -66,6 +66,16 @@ static const char* why_unfit(const uvdio_arena_t* arena) {
  * Pins
  */
 
+static const uvdio__pin_t no_pin; /* arenas' ids begin at 1 */
+
+void uvdio__ring_init_buffers(uvdio__ring_buffers_t* buffers) {
+  size_t i;
+
+  for (i = 0; i < UVDIO__PIN_CACHE; i++) {
+    buffers->cache[i] = &no_pin;
+  }
+}
+
 static uvdio__pin_t* look_up(const uvdio__ring_t* ring, const uvdio_arena_t* arena) {
   uvdio__pin_t* pin;
 
@@ -251,11 +261,11 @@ static void leave_share(const uvdio__ring_t* ring, uvdio__pin_t* pin) {
 }
 
 static void free_pin(uvdio__ring_t* ring, uvdio__pin_t* pin) {
-  uvdio__pin_t** cached = &ring->buffers.cache[pin->arena_id % UVDIO__PIN_CACHE];
+  const uvdio__pin_t** cached = &ring->buffers.cache[pin->arena_id % UVDIO__PIN_CACHE];
 
   assert(pin->known == 0);
   if (*cached == pin) {
-    *cached = NULL;
+    *cached = &no_pin;
   }
   uvdio__share_release(pin->share);
   uvdio__free(pin, size_of_pin(pin->count), UVDIO__STRUCT_ALIGN);

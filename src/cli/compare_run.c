@@ -7,8 +7,10 @@
 #include "compare.h"
 
 const contender_t contenders[] = {
-    {"ring", CONTENDER_CHILD, "4", 1, "uvdio on io_uring, buffers from an arena"},
+    {"ring", CONTENDER_CHILD, "4", 1, "uvdio on io_uring, buffers from an arena, which is registered"},
+    {"ring-plain", CONTENDER_CHILD, "4", 1, "the same with the arena not registered"},
     {"ring-heap", CONTENDER_CHILD, "4", 0, "the same with buffers from the heap"},
+    {"ring-busy", CONTENDER_CHILD, "4", 0, "as ring, with busy polling for up to 0.2 ms a turn"},
     {"pool", CONTENDER_CHILD, "4", 1, "uvdio on libuv's threadpool, 4 threads"},
     {"pool-32", CONTENDER_CHILD, "32", 0, "the same with 32 threads"},
     {"limit", CONTENDER_CHILD, "4", 1, "a bare liburing loop: registered, submit_and_wait, nothing else"},

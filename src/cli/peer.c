@@ -253,7 +253,7 @@ static const struct {
   const peer_t* peer;
 } peers[] = {
     {"ring", &peer_ring},
-    {"ring-heap", &peer_ring_heap},
+    {"ring-plain", &peer_ring_plain}, {"ring-heap", &peer_ring_heap}, {"ring-busy", &peer_ring_busy},
     {"pool", &peer_pool},
     {"pool-32", &peer_pool},
 #ifdef UVDIO_HAVE_RING

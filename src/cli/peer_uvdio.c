@@ -6,6 +6,8 @@
 
 #include "peer.h"
 
+#define BUSY_POLL_US 200 /* longer than most devices take */
+
 typedef struct state_s state_t;
 
 typedef struct {
@@ -117,25 +119,36 @@ static int open_slots(state_t* state, int with_arena) {
   return error == 0 ? 0 : peer_fail(state->run, "buffers", error);
 }
 
-static int open_parts(state_t* state, uvdio_backend_t backend, int with_arena) {
-  uvdio_options_t options = {.backend = backend, .depth = state->run->work.params.depth};
+/* In what the peers of this library differ. */
+typedef struct {
+  uvdio_backend_t backend;
+  int with_arena;
+  unsigned flags;
+  unsigned busy_poll_us;
+} variant_t;
+
+static int open_parts(state_t* state, const variant_t* variant) {
+  uvdio_options_t options = {.backend = variant->backend,
+                             .depth = state->run->work.params.depth,
+                             .flags = variant->flags,
+                             .busy_poll_us = variant->busy_poll_us};
   int error = session_open(&state->session, &options);
   if (error != 0) {
     return peer_fail(state->run, "uvdio_init", error);
   }
   state->is_open = 1;
   error = open_files(state);
-  return error == 0 ? open_slots(state, with_arena) : error;
+  return error == 0 ? open_slots(state, variant->with_arena) : error;
 }
 
-static void* open_state(peer_run_t* run, uvdio_backend_t backend, int with_arena) {
+static void* open_state(peer_run_t* run, const variant_t* variant) {
   state_t* state = calloc(1, sizeof *state);
   if (state == NULL) {
     peer_fail(run, "calloc", UV_ENOMEM);
     return NULL;
   }
   state->run = run;
-  if (open_parts(state, backend, with_arena) != 0) {
+  if (open_parts(state, variant) != 0) {
     close_state(state);
     return NULL;
   }
@@ -143,15 +156,28 @@ static void* open_state(peer_run_t* run, uvdio_backend_t backend, int with_arena
 }
 
 static void* open_ring(peer_run_t* run) {
-  return open_state(run, UVDIO_BACKEND_RING, 1);
+  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, 0};
+  return open_state(run, &variant);
+}
+
+static void* open_ring_plain(peer_run_t* run) {
+  static const variant_t variant = {UVDIO_BACKEND_RING, 1, UVDIO_NO_AUTO_REGISTER, 0};
+  return open_state(run, &variant);
 }
 
 static void* open_ring_heap(peer_run_t* run) {
-  return open_state(run, UVDIO_BACKEND_RING, 0);
+  static const variant_t variant = {UVDIO_BACKEND_RING, 0, 0, 0};
+  return open_state(run, &variant);
+}
+
+static void* open_ring_busy(peer_run_t* run) {
+  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, BUSY_POLL_US};
+  return open_state(run, &variant);
 }
 
 static void* open_pool(peer_run_t* run) {
-  return open_state(run, UVDIO_BACKEND_POOL, 1);
+  static const variant_t variant = {UVDIO_BACKEND_POOL, 1, 0, 0};
+  return open_state(run, &variant);
 }
 
 static void loop(peer_run_t* run, void* memory) {
@@ -169,5 +195,7 @@ static void loop(peer_run_t* run, void* memory) {
 }
 
 const peer_t peer_ring = {"ring", 1, open_ring, loop, close_state};
+const peer_t peer_ring_plain = {"ring-plain", 1, open_ring_plain, loop, close_state};
+const peer_t peer_ring_busy = {"ring-busy", 1, open_ring_busy, loop, close_state};
 const peer_t peer_ring_heap = {"ring-heap", 1, open_ring_heap, loop, close_state};
 const peer_t peer_pool = {"pool", 0, open_pool, loop, close_state};

@@ -1,0 +1,141 @@
+/*
+ * Busy polling changes when completions are seen, and nothing else: everything arrives, the loop's other handles get their
+ * turns, and the loop ends.
+ */
+#include <string.h>
+
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define CHAIN 500
+
+static int busy(void** state) {
+  uvdio_options_t options = {0};
+  options.busy_poll_us = 200;
+  return fixture_open_with(state, options);
+}
+
+static int busy_and_shallow(void** state) {
+  uvdio_options_t options = {0};
+  options.busy_poll_us = UVDIO_BUSY_POLL_MAX;
+  options.depth = 1;
+  options.callbacks_per_turn = 1;
+  return fixture_open_with(state, options);
+}
+
+static int goes_to_ring(const struct fixture* f) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(&f->file, &info));
+  return strcmp(info.backend, "ring") == 0;
+}
+
+struct chain {
+  struct fixture* f;
+  unsigned left;
+  unsigned right; /* of those that came, with the right bytes */
+  unsigned turns; /* of the loop, while it lasts */
+  uv_check_t check;
+};
+
+static void read_next(struct chain* chain);
+
+static void on_link(struct top* op) {
+  struct chain* chain = op->data;
+  chain->right += op->result == PAGE && is_pattern(op->back.base, PAGE, 1);
+  op_free(op);
+  if (--chain->left > 0) {
+    read_next(chain);
+  } else {
+    uv_close((uv_handle_t*)&chain->check, NULL);
+  }
+}
+
+static void read_next(struct chain* chain) {
+  uvdio_buf_t page = blank(PAGE);
+  t_read(op_then(&chain->f->tracker, on_link, chain), &chain->f->file, &page, 0);
+}
+
+static void on_turn(uv_check_t* check) {
+  struct chain* chain = check->data;
+  chain->turns++;
+}
+
+static void run_chain(struct fixture* f, struct chain* chain) {
+  memset(chain, 0, sizeof(*chain));
+  chain->f = f;
+  chain->left = CHAIN;
+  chain->check.data = chain;
+  put(f, &f->file, 0, PAGE, 1);
+  assert_ok(uv_check_init(&f->loop, &chain->check));
+  assert_ok(uv_check_start(&chain->check, on_turn));
+  uv_unref((uv_handle_t*)&chain->check);
+  read_next(chain);
+  run(f);
+  assert_int_equal(chain->right, CHAIN);
+}
+
+static void chain_of_reads_arrives(void** state) {
+  struct fixture* f = *state;
+  struct chain chain;
+  run_chain(f, &chain);
+  if (goes_to_ring(f)) {
+    assert_true(stats_of(f).busy_hits > 0);
+  } else {
+    assert_int_equal(stats_of(f).busy_hits, 0);
+  }
+}
+
+/* One callback a turn: however quickly they are seen, the others on the loop come in between. */
+static void other_handles_get_their_turns(void** state) {
+  struct fixture* f = *state;
+  struct chain chain;
+  run_chain(f, &chain);
+  assert_true(chain.turns >= CHAIN);
+  assert_int_equal(stats_of(f).callbacks_max, 1);
+}
+
+static void many_at_a_time_arrive(void** state) {
+  struct fixture* f = *state;
+  struct top* writes[200];
+  for (unsigned i = 0; i < COUNT_OF(writes); i++) {
+    uvdio_buf_t page = filled(PAGE, i);
+    writes[i] = t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)i * PAGE);
+  }
+  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  run(f);
+  for (unsigned i = 0; i < COUNT_OF(writes); i++) {
+    assert_result(writes[i], PAGE);
+    assert_holds(f, &f->file, (uint64_t)i * PAGE, PAGE, i);
+  }
+  assert_result(sync, 0);
+}
+
+static void engine_closes_while_watching(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t page = filled(PAGE, 1);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
+  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  uv_run(&f->loop, UV_RUN_DEFAULT);
+  f->dio = NULL;
+  assert_result(write, PAGE);
+}
+
+static void too_much_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_options_t options = matrix_options();
+  uvdio_t* dio = NULL;
+  options.busy_poll_us = UVDIO_BUSY_POLL_MAX + 1;
+  assert_code(uvdio_init(&dio, &f->loop, &options), UV_EINVAL);
+  assert_null(dio);
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(busy, chain_of_reads_arrives),
+      TEST_ON(busy_and_shallow, other_handles_get_their_turns),
+      TEST_ON(busy, many_at_a_time_arrive),
+      TEST_ON(busy, engine_closes_while_watching),
+      TEST_ON(fixture_loop, too_much_is_refused),
+  };
+  return matrix_main("busy_poll", tests, COUNT_OF(tests), argc, argv);
+}
