@@ -30,8 +30,8 @@ typedef uvdio_list_t_ uvdio__list_t;
 struct uvdio__backend_s {
   const char* name;
 
-  /* So many submissions are flushed at once instead of at the end of the loop's turn, and so is one that finds
-   * nothing in flight. 0: only ever at the end of the turn. */
+  /* So many submissions at most are worth gathering: then they are flushed at once instead of at the end of the loop's
+   * turn, and sooner where little is in flight. 0: only ever at the end of the turn. */
   unsigned batch;
 
   /* Sets up lane->state for lane->depth requests. `reason` receives why it works, or why not. On error nothing
@@ -87,6 +87,7 @@ struct uvdio__lane_s {
   unsigned depth;     /* what the backend can take */
   unsigned in_flight; /* length of `running` */
   unsigned unflushed; /* submissions that flush has yet to send on */
+  unsigned batch;     /* so many of them are sent on at once, within a turn */
   int stalled;        /* the backend takes nothing for now; a completion or the backend itself clears it */
   void* state;        /* the backend's own */
 };

@@ -25,9 +25,6 @@
 #include "memory.h"
 #include "ring.h"
 
-/* Submissions that make a batch worth its system call; measured: 8 to 16. */
-#define BATCH 16
-
 /* Since Linux 6.9; liburing 2.3 does not name it. */
 #define OP_FTRUNCATE 55
 
@@ -705,7 +702,7 @@ static void close_ring(uvdio__lane_t* lane) {
 
 const uvdio__backend_t uvdio__backend_ring = {
     .name = "ring",
-    .batch = BATCH,
+    .batch = UVDIO_DEPTH_MAX,
     .init = init_ring,
     .submit = submit_to_ring,
     .flush = flush_ring,

@@ -24,6 +24,8 @@
 #define PASSES_PER_TURN 64
 /* More works than libuv has threads for (UV_THREADPOOL_SIZE is at most 1024) only stand in its queue. */
 #define POOL_DEPTH_MAX 1024
+/* Measured: from 8 to 16 on, more in a batch saves little. */
+#define BATCH_DEFAULT 16
 
 _Thread_local char uvdio__this_thread;
 
@@ -55,15 +57,34 @@ static void run_elsewhere(uvdio__lane_t* lane, uvdio_req_t* req) {
   uvdio__engine_wake(lane->engine);
 }
 
+/* A device with next to nothing to do gets more at once, and one with little to do soon; the others can wait until
+ * enough has gathered. Measured: the first costs CPU and gains operations, the last the other way round. */
+static void set_batch(uvdio__lane_t* lane) {
+  unsigned most = lane->engine->batch < lane->backend->batch ? lane->engine->batch : lane->backend->batch;
+  unsigned in_kernel = lane->in_flight > lane->unflushed ? lane->in_flight - lane->unflushed : 0;
+
+  if (most == 0) {
+    lane->batch = UINT_MAX;
+  } else if (in_kernel < most / 4) {
+    lane->batch = 1;
+  } else {
+    lane->batch = in_kernel < most / 2 ? most / 4 : most;
+  }
+}
+
+static void flush(uvdio__lane_t* lane) {
+  lane->backend->flush(lane);
+  set_batch(lane);
+}
+
 /* Submissions go out at once when the device has nothing to do or enough have gathered, otherwise together
  * with others of this turn. */
 void uvdio__lane_flush_if_due(uvdio__lane_t* lane) {
-  unsigned batch = lane->backend->batch;
   int in_turn = lane->engine->in_turn;
 
-  if (batch > 0 && !lane->stalled &&
-      (lane->unflushed >= batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
-    lane->backend->flush(lane);
+  if (lane->backend->batch > 0 && !lane->stalled &&
+      (lane->unflushed >= lane->batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
+    flush(lane);
   }
   if ((lane->unflushed > 0 || lane->engine->busy_poll_ns > 0) && !in_turn) {
     uvdio__engine_wake(lane->engine);
@@ -326,7 +347,7 @@ static void pump(uvdio_t* engine) {
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
     if (lane->unflushed > 0 && !lane->stalled) {
-      lane->backend->flush(lane);
+      flush(lane);
     }
   }
 }
@@ -344,6 +365,7 @@ static int reap(uvdio_t* engine) {
     uvdio__lane_t* lane = &engine->lanes[i];
     if (lane->backend->reap != NULL) {
       again |= lane->backend->reap(lane);
+      set_batch(lane);
     }
   }
   return again;
@@ -623,6 +645,7 @@ static int read_environment(uvdio_backend_t* kind, char* reason, size_t size) {
 static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
 #ifdef UVDIO_HAVE_RING
   lane->backend = &uvdio__backend_ring;
+  set_batch(lane);
   return lane->backend->init(lane, reason, size);
 #else
   (void)lane;
@@ -635,6 +658,7 @@ static int init_lane(uvdio__lane_t* lane, const uvdio__backend_t* backend, unsig
                      char* reason, size_t size) {
   lane->backend = backend;
   lane->depth = depth;
+  set_batch(lane);
   return backend->init(lane, reason, size);
 }
 
@@ -719,6 +743,7 @@ static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
   engine->generation = uvdio__os_fork_generation();
   engine->loop = loop;
   engine->arenas_gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_relaxed);
+  engine->batch = options->batch == 0 ? BATCH_DEFAULT : options->batch;
   engine->busy_poll_ns = (uint64_t)options->busy_poll_us * 1000;
   engine->manual = (options->flags & UVDIO_NO_AUTO_REGISTER) != 0;
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;

@@ -65,6 +65,7 @@ struct uvdio_s {
   unsigned arenas_gone; /* uvdio__arenas_gone when it was last looked at */
   unsigned handles_closing;
   unsigned callbacks_per_turn;
+  unsigned batch; /* submissions to gather at most */
   uint64_t busy_poll_ns; /* of each turn; 0: none */
   uvdio__lane_t lanes[LANES];
   uvdio__lane_t* lane;  /* where new files go: main, or pool after main broke */
@@ -306,7 +307,7 @@ static inline int uvdio__lane_run(uvdio__lane_t* lane, uvdio_req_t* req) {
   uvdio__list_append(&lane->running, req);
   lane->in_flight++;
   lane->engine->stats.in_flight++;
-  if (lane->unflushed >= lane->backend->batch || !lane->engine->in_turn) {
+  if (lane->unflushed >= lane->batch || !lane->engine->in_turn) {
     uvdio__lane_flush_if_due(lane);
   }
   return 1;

@@ -21,7 +21,7 @@ static const struct {
   int point;
 } styles[] = {
     {"ring", "#0072B2", 1, 7},          {"ring-plain", "#0072B2", 3, 8},  {"ring-heap", "#0072B2", 2, 6},
-    {"ring-busy", "#0072B2", 4, 10},    {"pool", "#56B4E9", 1, 5},
+    {"ring-busy", "#0072B2", 4, 10},    {"ring-prompt", "#0072B2", 5, 14}, {"pool", "#56B4E9", 1, 5},
     {"pool-32", "#56B4E9", 2, 4},       {"limit", "#000000", 2, 2},       {"limit-prompt", "#999999", 2, 1},
     {"uv-4", "#D55E00", 1, 9},          {"uv-32", "#E69F00", 1, 11},      {"fio-uring", "#009E73", 1, 13},
     {"fio-libaio", "#009E73", 2, 12},   {"qemu-img", "#CC79A7", 1, 3},

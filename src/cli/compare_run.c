@@ -10,6 +10,7 @@ const contender_t contenders[] = {
     {"ring", CONTENDER_CHILD, "4", 1, "uvdio on io_uring, buffers from an arena, which is registered"},
     {"ring-plain", CONTENDER_CHILD, "4", 1, "the same with the arena not registered"},
     {"ring-heap", CONTENDER_CHILD, "4", 0, "the same with buffers from the heap"},
+    {"ring-prompt", CONTENDER_CHILD, "4", 0, "as ring, in batches of one: a system call for each request"},
     {"ring-busy", CONTENDER_CHILD, "4", 0, "as ring, with busy polling for up to 0.2 ms a turn"},
     {"pool", CONTENDER_CHILD, "4", 1, "uvdio on libuv's threadpool, 4 threads"},
     {"pool-32", CONTENDER_CHILD, "32", 0, "the same with 32 threads"},

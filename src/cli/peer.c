@@ -254,6 +254,7 @@ static const struct {
 } peers[] = {
     {"ring", &peer_ring},
     {"ring-plain", &peer_ring_plain}, {"ring-heap", &peer_ring_heap}, {"ring-busy", &peer_ring_busy},
+    {"ring-prompt", &peer_ring_prompt},
     {"pool", &peer_pool},
     {"pool-32", &peer_pool},
 #ifdef UVDIO_HAVE_RING

@@ -147,6 +147,7 @@ extern const peer_t peer_ring;
 extern const peer_t peer_ring_plain;
 extern const peer_t peer_ring_heap;
 extern const peer_t peer_ring_busy;
+extern const peer_t peer_ring_prompt;
 extern const peer_t peer_pool;
 extern const peer_t peer_uv;
 #ifdef UVDIO_HAVE_RING

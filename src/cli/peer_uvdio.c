@@ -125,13 +125,15 @@ typedef struct {
   int with_arena;
   unsigned flags;
   unsigned busy_poll_us;
+  unsigned batch;
 } variant_t;
 
 static int open_parts(state_t* state, const variant_t* variant) {
   uvdio_options_t options = {.backend = variant->backend,
                              .depth = state->run->work.params.depth,
                              .flags = variant->flags,
-                             .busy_poll_us = variant->busy_poll_us};
+                             .busy_poll_us = variant->busy_poll_us,
+                             .batch = variant->batch};
   int error = session_open(&state->session, &options);
   if (error != 0) {
     return peer_fail(state->run, "uvdio_init", error);
@@ -156,27 +158,32 @@ static void* open_state(peer_run_t* run, const variant_t* variant) {
 }
 
 static void* open_ring(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_plain(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, 1, UVDIO_NO_AUTO_REGISTER, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, 1, UVDIO_NO_AUTO_REGISTER, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_heap(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, 0, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, 0, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_busy(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, BUSY_POLL_US};
+  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, BUSY_POLL_US, 0};
+  return open_state(run, &variant);
+}
+
+static void* open_ring_prompt(peer_run_t* run) {
+  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, 0, 1};
   return open_state(run, &variant);
 }
 
 static void* open_pool(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_POOL, 1, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_POOL, 1, 0, 0, 0};
   return open_state(run, &variant);
 }
 
@@ -197,5 +204,6 @@ static void loop(peer_run_t* run, void* memory) {
 const peer_t peer_ring = {"ring", 1, open_ring, loop, close_state};
 const peer_t peer_ring_plain = {"ring-plain", 1, open_ring_plain, loop, close_state};
 const peer_t peer_ring_busy = {"ring-busy", 1, open_ring_busy, loop, close_state};
+const peer_t peer_ring_prompt = {"ring-prompt", 1, open_ring_prompt, loop, close_state};
 const peer_t peer_ring_heap = {"ring-heap", 1, open_ring_heap, loop, close_state};
 const peer_t peer_pool = {"pool", 0, open_pool, loop, close_state};

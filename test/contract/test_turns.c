@@ -180,12 +180,69 @@ static void read_after_a_wake_up_for_nothing_completes(void** state) {
   }
 }
 
+/*
+ * Batches: what one callback submits goes together, or each for itself where the user wants that.
+ */
+
+#define GATHERED 12
+
+struct volley {
+  struct fixture* f;
+  uint64_t batches;
+};
+
+static void on_start(struct top* op) {
+  struct volley* volley = op->data;
+  for (unsigned i = 0; i < GATHERED; i++) {
+    uvdio_buf_t page = blank(PAGE);
+    t_read(op_new(&volley->f->tracker), &volley->f->file, &page, 0);
+  }
+  volley->batches = stats_of(volley->f).batches;
+}
+
+/* Batches that were sent before the callback was over. */
+static uint64_t batches_within_callback(struct fixture* f) {
+  struct volley volley = {f, 0};
+  uvdio_buf_t page = blank(PAGE);
+  put(f, &f->file, 0, PAGE, 1);
+  t_read(op_then(&f->tracker, on_start, &volley), &f->file, &page, 0);
+  uint64_t before = stats_of(f).batches;
+  run(f);
+  assert_int_equal(stats_of(f).completed, GATHERED + 1);
+  return volley.batches - before;
+}
+
+static int goes_to_ring(const struct fixture* f) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(&f->file, &info));
+  return strcmp(info.backend, "ring") == 0;
+}
+
+static int one_at_a_time(void** state) {
+  uvdio_options_t options = {0};
+  options.batch = 1;
+  return fixture_open_with(state, options);
+}
+
+static void requests_of_one_callback_gather(void** state) {
+  struct fixture* f = *state;
+  assert_true(batches_within_callback(f) < GATHERED);
+}
+
+static void batches_of_one_do_not_wait(void** state) {
+  struct fixture* f = *state;
+  uint64_t batches = batches_within_callback(f);
+  assert_true(goes_to_ring(f) ? batches >= GATHERED : batches == 0);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(few_callbacks_per_turn, queue_of_reads_leaves_turns_to_others),
       TEST_ON(few_callbacks_per_turn, queue_of_instant_ends_leaves_turns_to_others),
       TEST_ON(fixture_open, read_after_cancellations_completes),
       TEST_ON(fixture_open, read_after_a_wake_up_for_nothing_completes),
+      TEST_ON(fixture_open, requests_of_one_callback_gather),
+      TEST_ON(one_at_a_time, batches_of_one_do_not_wait),
   };
   return matrix_main("turns", tests, COUNT_OF(tests), argc, argv);
 }
