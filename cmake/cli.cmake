@@ -5,11 +5,13 @@ pkg_check_modules(UVDIO_JANSSON REQUIRED IMPORTED_TARGET jansson)
 
 add_executable(uvdio_cli
   src/cli/main.c
+  src/cli/alarm.c
   src/cli/probe.c
   src/cli/copy.c
   src/cli/bench.c
   src/cli/bench_run.c
   src/cli/child.c
+  src/cli/clients.c
   src/cli/compare.c
   src/cli/compare_count.c
   src/cli/compare_place.c
@@ -23,6 +25,12 @@ add_executable(uvdio_cli
   src/cli/peer_uvdio.c
   src/cli/progress.c
   src/cli/report.c
+  src/cli/serve.c
+  src/cli/serve_echo.c
+  src/cli/serve_io.c
+  src/cli/serve_uv.c
+  src/cli/serve_uvdio.c
+  src/cli/serve_works.c
   src/cli/session.c
   src/cli/transfer.c)
 uvdio_own_target(uvdio_cli)
