@@ -14,7 +14,6 @@ add_executable(uvdio_cli
   src/cli/clients.c
   src/cli/compare.c
   src/cli/compare_count.c
-  src/cli/compare_place.c
   src/cli/compare_plot.c
   src/cli/compare_report.c
   src/cli/compare_run.c
@@ -23,6 +22,8 @@ add_executable(uvdio_cli
   src/cli/peer.c
   src/cli/peer_uv.c
   src/cli/peer_uvdio.c
+  src/cli/place.c
+  src/cli/plot.c
   src/cli/progress.c
   src/cli/report.c
   src/cli/serve.c
@@ -31,7 +32,12 @@ add_executable(uvdio_cli
   src/cli/serve_uv.c
   src/cli/serve_uvdio.c
   src/cli/serve_works.c
+  src/cli/server.c
+  src/cli/server_plot.c
+  src/cli/server_report.c
+  src/cli/server_run.c
   src/cli/session.c
+  src/cli/spread.c
   src/cli/transfer.c)
 uvdio_own_target(uvdio_cli)
 set_target_properties(uvdio_cli PROPERTIES OUTPUT_NAME uvdio)

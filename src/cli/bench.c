@@ -7,19 +7,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "compare.h"
+#include "server.h"
 
 #define BACKEND_COUNT 3
 #define DEPTHS_MAX 16
 #define ROWS_MAX (BACKEND_COUNT * DEPTHS_MAX * BENCH_OPERATION_COUNT)
-#define NOTES_MAX (2 * BACKEND_COUNT)
-#define NOTE_SIZE 400
 
 #define SIZE_DEFAULT (64 * 1024 * 1024)
 #define BLOCK_DEFAULT 4096
@@ -32,6 +29,7 @@
 static const char usage[] =
     "usage: uvdio bench [OPTIONS] [PATH]\n"
     "       uvdio bench --compare [OPTIONS] [DIRECTORY]   side by side with others; --compare --help tells more\n"
+    "       uvdio bench --server [OPTIONS] [DIRECTORY]    on the loop of a busy server; --server --help tells more\n"
     "\n"
     "Measures each backend on a new file that is removed at the end: PATH, which must not exist, or a\n"
     "temporary file in the directory PATH (the current one if none is given).\n"
@@ -73,8 +71,7 @@ typedef struct {
   /* outcome */
   bench_row_t rows[ROWS_MAX];
   size_t row_count;
-  char notes[NOTES_MAX][NOTE_SIZE];
-  size_t note_count;
+  notes_t notes;
   char filesystem[32]; /* "" while no file was on a disk */
   int direct;
   int ring_is_pool; /* the ring could not do it, and its rows are the pool's work */
@@ -109,15 +106,6 @@ static void clear_status(const bench_t* bench) {
   }
 }
 
-static void add_note(bench_t* bench, const char* format, ...) __attribute__((format(printf, 2, 3)));
-static void add_note(bench_t* bench, const char* format, ...) {
-  va_list arguments;
-  assert(bench->note_count < NOTES_MAX);
-  va_start(arguments, format);
-  vsnprintf(bench->notes[bench->note_count++], NOTE_SIZE, format, arguments);
-  va_end(arguments);
-}
-
 static int report_failure(const bench_t* bench, uvdio_backend_t backend, const bench_failure_t* failure) {
   clear_status(bench);
   if (failure->error != 0) {
@@ -144,7 +132,7 @@ static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_
   int replaced = strcmp(info.backend, backend_text(backend)) != 0;
   bench->ring_is_pool |= replaced && backend == UVDIO_BACKEND_RING;
   if (first && replaced) {
-    add_note(bench, "%s: this file's reads and writes are executed by %s: %s", backend_text(backend),
+    notes_add(&bench->notes, "%s: this file's reads and writes are executed by %s: %s", backend_text(backend),
              info.backend, info.reason);
   }
 }
@@ -260,7 +248,7 @@ static int run_backend(bench_t* bench, uvdio_backend_t backend) {
   int code = CLI_OK;
   int error = uvdio_backend_probe(backend, reason, sizeof reason);
   if (error != 0 && bench->all_backends) {
-    add_note(bench, "%s is not available: %s", backend_text(backend), reason);
+    notes_add(&bench->notes, "%s is not available: %s", backend_text(backend), reason);
     return CLI_OK;
   }
   for (size_t i = 0; i < bench->depth_count && code == CLI_OK; i++) {
@@ -286,8 +274,8 @@ static int print_json(const bench_t* bench) {
   for (size_t i = 0; i < bench->row_count; i++) {
     json_array_append_new(list, row_json(&bench->rows[i]));
   }
-  for (size_t i = 0; i < bench->note_count; i++) {
-    report_problem("bench", "%s", bench->notes[i]);
+  for (size_t i = 0; i < bench->notes.count; i++) {
+    report_problem("bench", "%s", bench->notes.texts[i]);
   }
   return report_json("bench", list);
 }
@@ -389,9 +377,7 @@ static int print_text(const bench_t* bench) {
   print_heading(bench);
   int code = print_table(bench);
   printf("\n");
-  for (size_t i = 0; i < bench->note_count; i++) {
-    printf("%s\n", bench->notes[i]);
-  }
+  notes_print(&bench->notes);
   print_choice();
   print_comparison(bench);
   return code;
@@ -552,9 +538,9 @@ static int run_path(bench_t* bench, const char* wish) {
 }
 
 /* Another command in all but name: it has its own options. */
-static int wants_comparison(int argc, char** argv) {
+static int wants(int argc, char** argv, const char* other) {
   for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-    if (strcmp(argv[i], "--compare") == 0) {
+    if (strcmp(argv[i], other) == 0) {
       return 1;
     }
   }
@@ -577,8 +563,11 @@ int bench_main(int argc, char** argv) {
   bench_t bench = {
       .file_size = SIZE_DEFAULT, .block_size = BLOCK_DEFAULT, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
   int answer;
-  if (wants_comparison(argc, argv)) {
+  if (wants(argc, argv, "--compare")) {
     return compare_main(argc, argv);
+  }
+  if (wants(argc, argv, "--server")) {
+    return server_main(argc, argv);
   }
   opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {

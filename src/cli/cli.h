@@ -6,6 +6,7 @@
  *   copy.c      uvdio copy: one file to another; transfer.c moves the blocks, progress.c shows how far
  *   bench.c     uvdio bench: plans and prints; bench_run.c runs a phase, meter.c measures it
  *   compare*.c  uvdio bench --compare (compare.h tells which is which); peer*.c runs one peer (peer.h)
+ *   server*.c   uvdio bench --server (server.h); serve*.c and clients.c run one server (serve.h)
  *   session.c   a loop with an engine on it, and what happens at Ctrl-C
  *   options.c   values of options
  *   report.c    everything that people read: errors, numbers, tables, JSON
@@ -107,6 +108,18 @@ char* format_size(char* text, size_t size, uint64_t bytes);
 char* format_count(char* text, size_t size, double count);
 char* format_rate(char* text, size_t size, double bytes_per_s);
 char* format_time(char* text, size_t size, double microseconds);
+
+/* Sentences that belong below the tables. Each is there once; those that find no room are dropped. */
+#define NOTES_MAX 32
+#define NOTE_SIZE 400
+typedef struct notes_s {
+  char texts[NOTES_MAX][NOTE_SIZE];
+  size_t count;
+} notes_t;
+
+void notes_add(notes_t* notes, const char* format, ...) __attribute__((format(printf, 2, 3)));
+void notes_print(const notes_t* notes);
+json_t* notes_json(const notes_t* notes);
 
 /* A table in memory: text columns on the left, numbers right-aligned. Zero it first. */
 #define TABLE_COLUMNS_MAX 13

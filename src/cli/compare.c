@@ -2,12 +2,9 @@
  * uvdio bench --compare: options, and the rounds.
  */
 #include <assert.h>
-#include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "compare.h"
@@ -57,22 +54,6 @@ int compare_find(const compare_t* compare, const char* name) {
     }
   }
   return -1;
-}
-
-void compare_note(compare_t* compare, const char* format, ...) {
-  char note[COMPARE_NOTE_SIZE];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(note, sizeof note, format, arguments);
-  va_end(arguments);
-  for (size_t i = 0; i < compare->note_count; i++) {
-    if (strcmp(compare->notes[i], note) == 0) {
-      return;
-    }
-  }
-  if (compare->note_count < COMPARE_NOTES_MAX) {
-    memcpy(compare->notes[compare->note_count++], note, sizeof note);
-  }
 }
 
 /*
@@ -165,7 +146,7 @@ static void drop_missing(compare_t* compare) {
     contender_kind_t kind = compare->peers[i - 1]->kind;
     const char* program = kind == CONTENDER_FIO ? "fio" : kind == CONTENDER_QEMU ? "qemu-img" : NULL;
     if (program != NULL && !child_version(program, "--version", version, sizeof version)) {
-      compare_note(compare, "%s is not installed.", program);
+      notes_add(&compare->notes, "%s is not installed.", program);
       drop_peer(compare, i - 1);
     }
   }
@@ -184,7 +165,9 @@ static int run_compare(compare_t* compare) {
   drop_missing(compare);
   set_cells(compare);
   int code = compare->peer_count > 0 ? open_rows(compare) : report_problem("bench", "no peer is left.");
-  code = code == CLI_OK ? place_open(compare) : code;
+  compare->place = (place_t){
+      .path = compare->path, .wants_loop_device = compare->on_loop_device, .params = &compare->params};
+  code = code == CLI_OK ? place_open(&compare->place) : code;
   if (code == CLI_OK) {
     measure(compare);
   }
@@ -390,18 +373,16 @@ static int set_defaults(compare_t* compare) {
   return CLI_OK;
 }
 
-static int check_place(compare_t* compare, const char* path) {
-  struct stat status;
+static int run_in(compare_t* compare, const char* path) {
   size_t size = sizeof compare->program;
-  if (stat(path, &status) != 0) {
-    return report_error("bench", "use", path, uv_translate_sys_error(errno));
-  }
-  if (!S_ISDIR(status.st_mode)) {
-    return report_usage("bench", "--compare takes a directory, which '%s' is not", path);
+  int code = set_defaults(compare);
+  code = code == CLI_OK ? place_check(path) : code;
+  if (code != CLI_OK) {
+    return code;
   }
   compare->path = path;
   int error = uv_exepath(compare->program, &size);
-  return error == 0 ? CLI_OK : report_error("bench", "find", "this program", error);
+  return error == 0 ? run_compare(compare) : report_error("bench", "find", "this program", error);
 }
 
 static int print_usage(void) {
@@ -436,7 +417,5 @@ int compare_main(int argc, char** argv) {
   if (argc - optind > 1) {
     return report_usage("bench", "it takes one DIRECTORY at most");
   }
-  int code = set_defaults(&compare);
-  code = code == CLI_OK ? check_place(&compare, optind < argc ? argv[optind] : ".") : code;
-  return code == CLI_OK ? run_compare(&compare) : code;
+  return run_in(&compare, optind < argc ? argv[optind] : ".");
 }

@@ -4,9 +4,11 @@
  *   compare.c         options, the rounds
  *   compare_run.c     one figure of one peer: by uvdio bench-peer, fio or qemu-img
  *   compare_count.c   system calls and instructions per operation, by perf, strace and valgrind
- *   compare_place.c   the files, and the loop device under them
  *   compare_report.c  medians, ratios, tables, JSON
- *   compare_plot.c    pictures, by gnuplot
+ *   compare_plot.c    pictures
+ *   spread.c          medians of rounds (spread.h)
+ *   place.c           the files, and the loop device under them
+ *   plot.c            gnuplot
  *   child.c           processes
  *
  * A cell is one kind of work at one depth. In each round every peer is measured once per cell, one right after
@@ -16,17 +18,13 @@
 #ifndef UVDIO_CLI_COMPARE_H
 #define UVDIO_CLI_COMPARE_H
 
-#include <math.h>
-#include <stdarg.h>
-
 #include "peer.h"
+#include "spread.h"
 
 #define COMPARE_DEPTHS_MAX 16
-#define COMPARE_ROUNDS_MAX 100
+#define COMPARE_ROUNDS_MAX SPREAD_ROUNDS_MAX
 #define COMPARE_CELLS_MAX (WORK_KIND_COUNT * COMPARE_DEPTHS_MAX)
 #define COMPARE_PEERS_MAX 14
-#define COMPARE_NOTES_MAX 32
-#define COMPARE_NOTE_SIZE 400
 
 /*
  * Processes. One at a time; a signal that ends this process ends the child first.
@@ -95,14 +93,43 @@ typedef struct row_s {
   json_t* first_engine; /* counters of the last run; or null */
 } row_t;
 
-/* Where the files are. */
+/*
+ * Where the files are.
+ */
 typedef struct place_s {
+  /* wishes */
+  const char* path; /* a directory */
+  int wants_loop_device;
+  work_params_t* params; /* how many files of which size; receives the directory */
+  /* outcome */
   char* directory; /* of ours, with the files in it; null: not made yet */
   unsigned files;
   int on_loop_device;
   char* mounted; /* the directory on which the loop device is mounted */
   char* image;
+  char filesystem[32];
 } place_t;
+
+/* Whether the files can be made in the directory `path`. Returns the exit code. */
+int place_check(const char* path);
+
+/* Makes and fills the files. Returns the exit code. Closing takes all back, from whatever state. */
+int place_open(place_t* place);
+void place_close(place_t* place);
+
+/*
+ * Pictures. The files are in a directory, and these say on stderr what went wrong.
+ */
+
+/* Makes the directory, and results.json in it, for which `results` is given up. Returns the exit code. */
+int plot_open(const char* directory, json_t* results, int* with_gnuplot);
+
+/* A file to write to, or null. Closing returns the exit code. */
+FILE* plot_create(const char* directory, const char* name, const char* extension);
+int plot_close(const char* directory, FILE* file);
+
+/* Runs NAME.gnuplot. Returns the exit code. */
+int plot_draw(const char* directory, const char* name);
 
 typedef struct compare_s {
   /* options */
@@ -126,19 +153,14 @@ typedef struct compare_s {
   cell_t cells[COMPARE_CELLS_MAX];
   size_t cell_count;
   row_t* rows; /* cell_count times peer_count */
-  char filesystem[32];
   char call_counter[64]; /* the program that counts system calls; "" for none */
-  char notes[COMPARE_NOTES_MAX][COMPARE_NOTE_SIZE];
-  size_t note_count;
+  notes_t notes;
 } compare_t;
 
 row_t* compare_row(const compare_t* compare, size_t cell, size_t peer);
 
 /* The index of a peer by its name, or -1 where it takes no part. */
 int compare_find(const compare_t* compare, const char* name);
-
-/* Adds a sentence below the tables, once. */
-void compare_note(compare_t* compare, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Runs one peer once in a cell and stores what it measured. Returns 0, or -1 and a note why there is no figure. */
 int compare_sample(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
@@ -154,17 +176,7 @@ void compare_child_environment(const contender_t* peer);
 /* Counts what can be counted for all rows. */
 void compare_count(compare_t* compare);
 
-/* Makes and fills the files. Returns the exit code. Closing takes all back, from whatever state. */
-int place_open(compare_t* compare);
-void place_close(place_t* place);
-
-/* Median, least and greatest of one member over a row's rounds; NAN where there is none. */
-typedef struct spread_s {
-  double median;
-  double min;
-  double max;
-} spread_t;
-
+/* Of one member over a row's rounds. */
 spread_t row_spread(const row_t* row, size_t member);
 
 /* Of the quotients within the rounds. */

@@ -6,10 +6,7 @@
  *   KIND-*.png      throughput over depth, p99 over throughput, CPU per operation over depth
  *   results.json    all there is
  */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "compare.h"
 
@@ -27,25 +24,6 @@ static const struct {
     {"fio-libaio", "#009E73", 2, 12},   {"qemu-img", "#CC79A7", 1, 3},
 };
 
-static FILE* open_in(const compare_t* compare, const char* name, const char* extension) {
-  char file[128];
-  snprintf(file, sizeof file, "%s%s", name, extension);
-  char* path = path_join(compare->plot, file);
-  FILE* opened = path != NULL ? fopen(path, "w") : NULL;
-  if (opened == NULL) {
-    report_error("bench", "write", path, uv_translate_sys_error(errno));
-  }
-  free(path);
-  return opened;
-}
-
-/* Closes and tells whether all arrived. */
-static int close_file(const compare_t* compare, FILE* file) {
-  int failed = ferror(file);
-  failed |= fclose(file) != 0;
-  return failed ? report_problem("bench", "a file in %s could not be written.", compare->plot) : CLI_OK;
-}
-
 static void write_peer(const compare_t* compare, FILE* file, work_kind_t kind, size_t peer) {
   fprintf(file, "# %s: depth, ops/s, p99 in us, CPU us per operation, least and most ops/s\n",
           compare->peers[peer]->name);
@@ -62,14 +40,14 @@ static void write_peer(const compare_t* compare, FILE* file, work_kind_t kind, s
 }
 
 static int write_data(const compare_t* compare, work_kind_t kind) {
-  FILE* file = open_in(compare, work_kind_text(kind), ".dat");
+  FILE* file = plot_create(compare->plot, work_kind_text(kind), ".dat");
   if (file == NULL) {
     return CLI_FAILED;
   }
   for (size_t peer = 0; peer < compare->peer_count; peer++) {
     write_peer(compare, file, kind, peer);
   }
-  return close_file(compare, file);
+  return plot_close(compare->plot, file);
 }
 
 /* Whether the peer has a point with all of its values. */
@@ -126,7 +104,7 @@ static void write_depth_axis(const compare_t* compare, FILE* file) {
 
 static int write_script(const compare_t* compare, work_kind_t kind) {
   char block[16];
-  FILE* file = open_in(compare, work_kind_text(kind), ".gnuplot");
+  FILE* file = plot_create(compare->plot, work_kind_text(kind), ".gnuplot");
   if (file == NULL) {
     return CLI_FAILED;
   }
@@ -134,7 +112,7 @@ static int write_script(const compare_t* compare, work_kind_t kind) {
   fprintf(file, "set terminal pngcairo size 1000,600 font 'sans,12' background 'white'\n"
                 "set key outside right top\nset grid lt 1 lw 1 lc rgb '#E4E4E4'\n"
                 "set border 3\nset tics nomirror\n");
-  fprintf(file, "set title '%s, %s, %s%s'\n", work_kind_text(kind), block, compare->filesystem,
+  fprintf(file, "set title '%s, %s, %s%s'\n", work_kind_text(kind), block, compare->place.filesystem,
           compare->on_loop_device ? " on a loop device over tmpfs" : "");
   write_depth_axis(compare, file);
   fprintf(file, "set yrange [0:*]\nset ylabel 'thousand operations per second, and worst and best round'\n");
@@ -146,54 +124,22 @@ static int write_script(const compare_t* compare, work_kind_t kind) {
                 "set xlabel 'thousand operations per second (one point for each depth)'\n"
                 "set ylabel 'latency that 99 %% stayed under, microseconds'\n");
   write_picture(compare, file, kind, "latency", "($2/1000):3 with linespoints", SAMPLE_MEMBER(p99_us));
-  return close_file(compare, file);
-}
-
-static int write_results(const compare_t* compare) {
-  json_t* json = compare_json(compare);
-  char* path = path_join(compare->plot, "results.json");
-  size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
-  int failed = json == NULL || path == NULL || json_dump_file(json, path, flags) != 0;
-  int code = failed ? report_error("bench", "write", path, UV_EIO) : CLI_OK;
-  free(path);
-  json_decref(json);
-  return code;
-}
-
-/* Has gnuplot make the pictures, in the directory itself. */
-static int draw(compare_t* compare, work_kind_t kind) {
-  char script[64];
-  child_t child;
-  snprintf(script, sizeof script, "%s.gnuplot", work_kind_text(kind));
-  const char* const argv[] = {"sh", "-c", "cd -- \"$0\" && exec gnuplot \"$1\"", compare->plot, script, NULL};
-  if (child_run(argv, 1, &child) != 0) {
-    return report_problem("bench", "gnuplot could not be started.");
-  }
-  free(child.output);
-  return child.code == 0 ? CLI_OK : report_problem("bench", "gnuplot failed (exit code %d).", child.code);
+  return plot_close(compare->plot, file);
 }
 
 static int plot_kind(compare_t* compare, work_kind_t kind, int with_gnuplot) {
   int code = write_data(compare, kind);
   code = code == CLI_OK ? write_script(compare, kind) : code;
-  return code == CLI_OK && with_gnuplot ? draw(compare, kind) : code;
+  return code == CLI_OK && with_gnuplot ? plot_draw(compare->plot, work_kind_text(kind)) : code;
 }
 
 int compare_plot(compare_t* compare) {
-  char version[128];
-  if (mkdir(compare->plot, 0777) != 0 && errno != EEXIST) {
-    return report_error("bench", "create", compare->plot, uv_translate_sys_error(errno));
-  }
-  int with_gnuplot = child_version("gnuplot", "--version", version, sizeof version);
-  int code = write_results(compare);
+  int with_gnuplot;
+  int code = plot_open(compare->plot, compare_json(compare), &with_gnuplot);
   for (int kind = 0; kind < WORK_KIND_COUNT && code == CLI_OK; kind++) {
     if (compare->kinds[kind]) {
       code = plot_kind(compare, (work_kind_t)kind, with_gnuplot);
     }
-  }
-  if (!with_gnuplot) {
-    report_problem("bench", "gnuplot is not installed: %s has the data and the scripts, but no pictures.",
-                   compare->plot);
   }
   return code;
 }

@@ -68,7 +68,7 @@ static int take_child(compare_t* compare, size_t cell, size_t peer, json_t* json
   const char* name = compare->peers[peer]->name;
   const char* failed = json_string_value(json_object_get(json, "failed"));
   if (failed != NULL) {
-    compare_note(compare, "%s at depth %u: %s: %s.", name, compare->cells[cell].depth, failed,
+    notes_add(&compare->notes, "%s at depth %u: %s: %s.", name, compare->cells[cell].depth, failed,
                  json_string_value(json_object_get(json, "message")));
     return -1;
   }
@@ -83,7 +83,7 @@ static int take_child(compare_t* compare, size_t cell, size_t peer, json_t* json
     snprintf(row->executed_by, sizeof row->executed_by, "%s", executed_by);
   }
   if (executed_by != NULL && strncmp(executed_by, name, strlen(executed_by)) != 0) {
-    compare_note(compare, "%s: its reads and writes were executed by %s.", name, executed_by);
+    notes_add(&compare->notes, "%s: its reads and writes were executed by %s.", name, executed_by);
   }
   json_decref(row->first_engine);
   row->first_engine = json_incref(json_object_get(json, "first_engine"));
@@ -99,12 +99,12 @@ static int sample_child(compare_t* compare, size_t cell, size_t peer, sample_t* 
   error = error != 0 ? UV_ENOMEM : child_run(argv, 1, &child);
   free(text);
   if (error != 0) {
-    compare_note(compare, "%s could not be started: %s.", compare->peers[peer]->name, uvdio_strerror(error));
+    notes_add(&compare->notes, "%s could not be started: %s.", compare->peers[peer]->name, uvdio_strerror(error));
     return -1;
   }
   json_t* json = json_loads(child.output, 0, NULL);
   if (json == NULL && child_signal() == 0) {
-    compare_note(compare, "%s ended with exit code %d and told nothing.", compare->peers[peer]->name, child.code);
+    notes_add(&compare->notes, "%s ended with exit code %d and told nothing.", compare->peers[peer]->name, child.code);
   }
   int result = json != NULL ? take_child(compare, cell, peer, json, sample) : -1;
   json_decref(json);
@@ -227,14 +227,14 @@ static int sample_fio(compare_t* compare, size_t cell, size_t peer, sample_t* sa
   fio_arguments(compare, cell, peer, &arguments);
   int error = child_run(arguments.argv, 0, &child);
   if (error != 0) {
-    compare_note(compare, "fio could not be started: %s.", uvdio_strerror(error));
+    notes_add(&compare->notes, "fio could not be started: %s.", uvdio_strerror(error));
     return -1;
   }
   const char* begin = strchr(child.output, '{'); /* warnings may come first */
   json_t* json = begin != NULL ? json_loads(begin, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
   int result = child.code == 0 ? take_fio(json, sample) : -1;
   if (result != 0 && child_signal() == 0) {
-    compare_note(compare, "%s did not run (exit code %d).", compare->peers[peer]->name, child.code);
+    notes_add(&compare->notes, "%s did not run (exit code %d).", compare->peers[peer]->name, child.code);
   }
   json_decref(json);
   free(child.output);
@@ -288,14 +288,14 @@ static int sample_qemu(compare_t* compare, size_t cell, size_t peer, sample_t* s
   add_argument(&arguments, "%s", path);
   int error = child_run(arguments.argv, 0, &child);
   if (error != 0) {
-    compare_note(compare, "qemu-img could not be started: %s.", uvdio_strerror(error));
+    notes_add(&compare->notes, "qemu-img could not be started: %s.", uvdio_strerror(error));
     return -1;
   }
   const char* told = strstr(child.output, "completed in ");
   seconds = told != NULL && child.code == 0 ? strtod(told + strlen("completed in "), NULL) : 0;
   sample->iops = seconds > 0 ? (double)count / seconds : NAN;
   if (seconds <= 0 && child_signal() == 0) {
-    compare_note(compare, "qemu-img did not run (exit code %d).", child.code);
+    notes_add(&compare->notes, "qemu-img did not run (exit code %d).", child.code);
   }
   free(child.output);
   return seconds > 0 ? 0 : -1;
@@ -316,7 +316,7 @@ int compare_sample(compare_t* compare, size_t cell, size_t peer, sample_t* sampl
       return sample_fio(compare, cell, peer, sample);
     case CONTENDER_QEMU:
       if (!qemu_can(compare, cell)) {
-        compare_note(compare, "qemu-img can't do mixed or durable work, several files or several loops.");
+        notes_add(&compare->notes, "qemu-img can't do mixed or durable work, several files or several loops.");
         return -1;
       }
       return sample_qemu(compare, cell, peer, sample);

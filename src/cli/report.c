@@ -194,6 +194,36 @@ char* format_time(char* text, size_t size, double microseconds) {
   return text;
 }
 
+void notes_add(notes_t* notes, const char* format, ...) {
+  char note[NOTE_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(note, sizeof note, format, arguments);
+  va_end(arguments);
+  for (size_t i = 0; i < notes->count; i++) {
+    if (strcmp(notes->texts[i], note) == 0) {
+      return;
+    }
+  }
+  if (notes->count < NOTES_MAX) {
+    memcpy(notes->texts[notes->count++], note, sizeof note);
+  }
+}
+
+void notes_print(const notes_t* notes) {
+  for (size_t i = 0; i < notes->count; i++) {
+    printf("%s\n", notes->texts[i]);
+  }
+}
+
+json_t* notes_json(const notes_t* notes) {
+  json_t* list = json_array();
+  for (size_t i = 0; i < notes->count; i++) {
+    json_array_append_new(list, json_string(notes->texts[i]));
+  }
+  return list;
+}
+
 char (*table_add(table_t* table))[TABLE_CELL_SIZE] {
   void* rows = realloc(table->rows, (table->row_count + 1) * sizeof table->rows[0]);
   if (rows == NULL) {

@@ -93,9 +93,9 @@ static int enter_namespace(void) {
                         strerror(errno));
 }
 
-static int open_device(compare_t* compare) {
-  place_t* place = &compare->place;
+static int open_device(place_t* place) {
   char name[] = "/tmp/uvdio-bench-XXXXXX";
+  uint64_t size = place->params->file_size * place->params->files;
   int code = enter_namespace();
   if (code != CLI_OK) {
     return code;
@@ -104,7 +104,7 @@ static int open_device(compare_t* compare) {
   if (place->mounted == NULL) {
     return report_error("bench", "create", name, uv_translate_sys_error(errno));
   }
-  code = make_image(place, compare->total_size + compare->total_size / 16 + IMAGE_EXTRA);
+  code = make_image(place, size + size / 16 + IMAGE_EXTRA);
   code = code == CLI_OK ? attach_device(place) : code;
   if (place->image != NULL) {
     (void)unlink(place->image);
@@ -123,8 +123,8 @@ static void close_device(place_t* place) {
 
 #else
 
-static int open_device(compare_t* compare) {
-  (void)compare;
+static int open_device(place_t* place) {
+  (void)place;
   return report_problem("bench", "--loop-device needs Linux.");
 }
 
@@ -134,12 +134,12 @@ static void close_device(place_t* place) {
 
 #endif
 
-static int write_file(const compare_t* compare, int file, char* memory) {
-  uint64_t size = compare->params.file_size;
+static int write_file(const place_t* place, int file, char* memory) {
+  uint64_t size = place->params->file_size;
   uint64_t offset = 0;
   while (offset < size && child_signal() == 0) {
     size_t length = size - offset < FILL_SIZE ? (size_t)(size - offset) : FILL_SIZE;
-    pattern_fill(memory, length, compare->params.seed, offset);
+    pattern_fill(memory, length, place->params->seed, offset);
     ssize_t written = pwrite(file, memory, length, (off_t)offset);
     if (written != (ssize_t)length) {
       return written < 0 ? uv_translate_sys_error(errno) : UV_ENOSPC;
@@ -149,23 +149,23 @@ static int write_file(const compare_t* compare, int file, char* memory) {
   return 0;
 }
 
-static int fill_file(compare_t* compare, unsigned number, char* memory) {
+static int fill_file(place_t* place, unsigned number, char* memory) {
   char path[4096];
-  work_path(&compare->params, number, path, sizeof path);
+  work_path(place->params, number, path, sizeof path);
   FILE* created = fopen(path, "wx");
   if (created == NULL) {
     return report_error("bench", "create", path, uv_translate_sys_error(errno));
   }
   fclose(created);
-  compare->place.files++;
-  work_params_t params = compare->params;
+  place->files++;
+  work_params_t params = *place->params;
   params.kind = WORK_SEQUENTIAL_WRITE;
   int file = work_open(&params, number);
   if (file < 0) {
     return report_error("bench", "open past the page cache", path, file);
   }
-  int error = write_file(compare, file, memory);
-  int last = number + 1 == compare->params.files; /* one commit of the journal for all of them */
+  int error = write_file(place, file, memory);
+  int last = number + 1 == place->params->files; /* one commit of the journal for all of them */
   if (error == 0 && last && fsync(file) != 0) {
     error = uv_translate_sys_error(errno);
   }
@@ -173,57 +173,65 @@ static int fill_file(compare_t* compare, unsigned number, char* memory) {
   return error == 0 ? CLI_OK : report_error("bench", "fill", path, error);
 }
 
-static int fill_files(compare_t* compare) {
+static int fill_files(place_t* place) {
   void* memory;
   int code = CLI_OK;
   if (posix_memalign(&memory, UVDIO_ALIGNMENT, FILL_SIZE) != 0) {
     return report_error("bench", "fill", "the files", UV_ENOMEM);
   }
-  for (unsigned i = 0; i < compare->params.files && code == CLI_OK && child_signal() == 0; i++) {
-    code = fill_file(compare, i, memory);
+  for (unsigned i = 0; i < place->params->files && code == CLI_OK && child_signal() == 0; i++) {
+    code = fill_file(place, i, memory);
   }
   free(memory);
   return code;
 }
 
 /* What the library says about the first file. */
-static void ask_filesystem(compare_t* compare) {
+static void ask_filesystem(place_t* place) {
   session_t session;
   uvdio_options_t options = {.backend = UVDIO_BACKEND_POOL};
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   uvdio_file_info_t info;
   char path[4096];
-  work_path(&compare->params, 0, path, sizeof path);
+  work_path(place->params, 0, path, sizeof path);
   if (session_open(&session, &options) != 0) {
     return;
   }
   if (uvdio_open(session.dio, &file, &req, path, UVDIO_RDONLY, 0, NULL) == 0 && req.result == 0) {
     if (uvdio_file_info(&file, &info) == 0) {
-      snprintf(compare->filesystem, sizeof compare->filesystem, "%s", info.filesystem);
+      snprintf(place->filesystem, sizeof place->filesystem, "%s", info.filesystem);
     }
     (void)uvdio_close(&file, &req, NULL);
   }
   (void)session_close(&session);
 }
 
-int place_open(compare_t* compare) {
-  place_t* place = &compare->place;
-  int code = compare->on_loop_device ? open_device(compare) : CLI_OK;
+int place_check(const char* path) {
+  struct stat status;
+  if (stat(path, &status) != 0) {
+    return report_error("bench", "use", path, uv_translate_sys_error(errno));
+  }
+  return S_ISDIR(status.st_mode) ? CLI_OK
+                                 : report_usage("bench", "it takes a directory, which '%s' is not", path);
+}
+
+int place_open(place_t* place) {
+  int code = place->wants_loop_device ? open_device(place) : CLI_OK;
   if (code != CLI_OK) {
     return code;
   }
-  char* directory = path_temporary(place->on_loop_device ? place->mounted : compare->path, "compare");
+  char* directory = path_temporary(place->on_loop_device ? place->mounted : place->path, "compare");
   if (directory == NULL || mkdir(directory, 0700) != 0) {
-    code = report_error("bench", "create a directory in", compare->path, uv_translate_sys_error(errno));
+    code = report_error("bench", "create a directory in", place->path, uv_translate_sys_error(errno));
     free(directory);
     return code;
   }
   place->directory = directory;
-  compare->params.directory = directory;
-  code = fill_files(compare);
+  place->params->directory = directory;
+  code = fill_files(place);
   if (code == CLI_OK && child_signal() == 0) {
-    ask_filesystem(compare);
+    ask_filesystem(place);
   }
   return code;
 }
