@@ -524,5 +524,89 @@ check "bench --compare at SIGINT ends with 130" test $? -eq 130
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
+# -------------------------------------------------------------------------------------- bench --server
+
+run 0 "bench --server --help" bench --server --help
+says "... begins with the usage" '^usage: uvdio bench --server '
+for wrong in "--connections 0" "--connections 513" "--messages 0" "--messages x" "--rate 0" "--rate x" "--operation frobnicate" \
+  "--depth 0" "--depth 4097" "--block 1000" "--block 128M" "--size 0" "--callbacks 0" "--threads 0" "--threads 1025" \
+  "--work frobnicate" "--work none" "--work-ms 0" "--rounds 0" "--rounds 101" "--seconds 0" "--seconds 0.001" "--seed x" \
+  "--size 4K --block 8K"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "bench --server $wrong" bench --server $wrong d
+  warns "... is named" "^uvdio bench: ${wrong%% *} "
+done
+run 2 "bench --server with an unknown option" bench --server --frobnicate d
+run 2 "bench --server with an option of bench alone" bench --server --backend ring d
+run 2 "bench --server with two directories" bench --server d e
+run 2 "bench --server in a file" bench --server file
+warns "... is refused" "takes a directory, which 'file' is not"
+run 1 "bench --server in a directory that is not there" bench --server missing
+warns "... says what, why and what to do" '^uvdio bench: cannot use missing: .*(ENOENT)\. Check the path\.$'
+for child in bench-serve bench-clients; do
+  run 2 "$child without its parameters" $child
+  run 2 "$child with wrong ones" $child '{"port":1}'
+done
+server="bench --server --size 1M --seconds 0.05 --connections 4 --messages 400 --depth 8 --work-ms 2"
+if [ -n "$ring_absent" ]; then
+  rows=7
+  skip "bench --server on the ring" "$ring_absent"
+else
+  rows=10
+fi
+run 0 "bench --server" $server --rounds 2 d
+says "... says where" '^.*, file of 1 MiB, '
+says "... has a table for the echo" '^background  *msgs/s  *p50  *p99 '
+says "... with a row without I/O" '^none  *[0-9]'
+says "... and one by libuv's calls" '^uv  *[0-9]'
+says "... says that the rate was found" '80 % of what the pool reached'
+says "... has a table for occupied threads" '^by  *free  *spread  *occupied '
+says "... and what it means" '^While the threads are occupied, pool does '
+if [ -z "$ring_absent" ]; then
+  says "... for both questions" "^With the ring's I/O next to it, the echo's p99 is "
+fi
+check "... and nothing is left behind" directory_empty d
+run 0 "bench --server --json" $server --rounds 1 --rate 500 --work cpu --operation mixed --json --plot server-plots d
+check "... has all rows" lines_with "$out" '"variant":' $rows
+for key in environment filesystem connections messages_per_s rate operation depth block_size file_size threads works work work_ms \
+  rounds seconds rows variant part executed_by echo_p50_us echo_p99_us echo_p999_us late_p99_us iops io_p50_us io_p99_us processors \
+  echo_p99_by_none echo_p99_by_pool iops_by_free io_p99_by_free verdict notes; do
+  says "... has the key $key" "\"$key\":"
+done
+says "... took the rate that was given" '"rate": 500'
+if [ -z "$ring_absent" ]; then
+  for key in echo_p99_ring_by_pool echo_bound echo_within_bound ring_iops_by_free ring_slowed; do
+    says "... has the key $key" "\"$key\":"
+  done
+fi
+for name in echo occupied; do
+  check "... writes the data of $name" test -s server-plots/$name.dat
+  check "... and its script" test -s server-plots/$name.gnuplot
+  if command -v gnuplot >/dev/null 2>&1; then
+    check "... and the picture" test -s server-plots/$name.png
+  else
+    warns "... and says that there is no picture" 'gnuplot is not installed'
+  fi
+done
+check "... and the results" test -s server-plots/results.json
+# What the clients send depends on the seed alone, and all of it has to come back, whatever the loop is busy with.
+run 0 "bench --server --json of several rounds" $server --rounds 3 --json d
+sed -n '/"messages_per_s": {/,/}/s/.*: \([0-9.]*\),\{0,1\}$/\1/p' "$out" >messages
+check "... echoes the same messages in all rounds" lines_with messages . $((3 * (rows + 2) / 3))
+check "... and variants" test "$(sort -u messages | wc -l)" -eq 1
+# With one thread, the pool has to wait for two works before each of its turns.
+run 0 "bench --server with one thread" $server --rounds 1 --rate 100 --seconds 0.3 --threads 1 --work-ms 50 d
+says "... shows that works hold up the pool" '^While the threads are occupied, pool does 0\.[0-4].*: slowed\.$'
+says "... and uv_fs_read" '^While the threads are occupied, uv does 0\.[0-4].*: slowed\.$'
+"$uvdio" bench --server --size 4M --seconds 30 --rate 100 d >"$out" 2>"$err" &
+process=$!
+wait_for sh -c 'ls -A d | grep -q .'
+sleep 0.3
+kill -s INT $process
+wait $process
+check "bench --server at SIGINT ends with 130" test $? -eq 130
+warns "... says so" 'interrupted by signal'
+check "... and leaves nothing behind" directory_empty d
+
 echo "1..$count"
 [ $failures -eq 0 ]
