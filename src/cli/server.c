@@ -39,7 +39,7 @@ static const char usage[] =
     "\n"
     "  --connections N    of the echo (64)\n"
     "  --messages N       per second, over all connections (6400)\n"
-    "  --rate N           background operations per second (80 % of what the pool reaches)\n"
+    "  --rate N           background operations per second (80 % of what the pool reaches); max: as many as go\n"
     "  --operation O      of the background: random-read (default), sequential-read, random-write, sequential-write,\n"
     "                     durable-write, mixed\n"
     "  --depth N          requests in flight at most (64)\n"
@@ -270,6 +270,12 @@ static int parse_work(serve_params_t* params, const char* text) {
   return CLI_OK;
 }
 
+static int parse_rate(server_t* server, const char* text) {
+  server->rate_was_given = 1;
+  server->params.rate = 0;
+  return strcmp(text, "max") == 0 ? CLI_OK : parse_count("bench", "--rate", text, 1, RATE_MAX, &server->params.rate);
+}
+
 static int parse_duration(serve_params_t* params, const char* text) {
   int code = parse_seconds("bench", "--seconds", text, &params->duration_ns);
   if (code == CLI_OK && params->duration_ns < DURATION_MIN_NS) {
@@ -303,8 +309,7 @@ static int set_option(server_t* server, int option, const char* value) {
     case OPTION_MESSAGES:
       return parse_small("--messages", value, SERVE_MESSAGES_MAX, &params->messages);
     case OPTION_RATE:
-      server->rate_was_given = 1;
-      return parse_count("bench", "--rate", value, 1, RATE_MAX, &params->rate);
+      return parse_rate(server, value);
     case OPTION_OPERATION:
       return parse_operation(params, value);
     case OPTION_DEPTH:

@@ -66,6 +66,10 @@ typedef struct server_s {
   notes_t notes;
 } server_t;
 
+/* "17.6 k operations per second", or that there is no limit. Returns `text`. */
+#define SERVER_RATE_SIZE 48
+char* server_rate_text(const server_t* server, char* text);
+
 /* What the variant is, for people. */
 const char* server_variant_text(const char* variant);
 

@@ -72,16 +72,16 @@ static void write_bound(const server_t* server, FILE* file) {
 static int write_echo_script(const server_t* server) {
   const serve_params_t* params = &server->params;
   char block[16];
-  char rate[16];
+  char rate[SERVER_RATE_SIZE];
   FILE* file = plot_create(server->plot, "echo", ".gnuplot");
   if (file == NULL) {
     return CLI_FAILED;
   }
   fputs(preamble, file);
   fprintf(file, "set title \"Echo over %u connections, %u messages/s, and %s on the same loop\\n"
-                "%s operations of %s per second, at most %u in flight, %s%s\"\n",
+                "%s, %s each, at most %u in flight, %s%s\"\n",
           params->connections, params->messages, work_kind_text(params->work.kind),
-          format_count(rate, sizeof rate, (double)params->rate),
+          server_rate_text(server, rate),
           format_size(block, sizeof block, params->work.block_size), params->work.depth, server->place.filesystem,
           server->on_loop_device ? " on a loop device over tmpfs" : "");
   write_groups(server, file, PART_ECHO);

@@ -15,6 +15,17 @@ spread_t server_ratio(const server_row_t* row, const server_row_t* base, size_t 
                                                         SERIES(base->figures, base->count, member));
 }
 
+char* server_rate_text(const server_t* server, char* text) {
+  char rate[16];
+  if (server->params.rate == 0) {
+    snprintf(text, SERVER_RATE_SIZE, "as many as go");
+  } else {
+    format_count(rate, sizeof rate, (double)server->params.rate);
+    snprintf(text, SERVER_RATE_SIZE, "%s operations per second", rate);
+  }
+  return text;
+}
+
 /*
  * Tables.
  */
@@ -120,11 +131,11 @@ static void print_heading(const server_t* server) {
 static void print_echo_title(const server_t* server) {
   const serve_params_t* params = &server->params;
   char block[16];
-  char rate[16];
-  printf("\nEcho over %u connections, %u messages per second; %s in the background, %s, depth %u, %s/s%s\n",
+  char rate[SERVER_RATE_SIZE];
+  printf("\nEcho over %u connections, %u messages per second; %s in the background, %s, depth %u, %s%s\n",
          params->connections, params->messages, work_kind_text(params->work.kind),
          format_size(block, sizeof block, params->work.block_size), params->work.depth,
-         format_count(rate, sizeof rate, (double)params->rate),
+         server_rate_text(server, rate),
          server->rate_was_given ? "" : " (80 % of what the pool reached)");
 }
 
@@ -164,7 +175,9 @@ static void print_echo_verdict(const server_t* server) {
          ratio.median, ratio.min, ratio.max, ratio.median <= SERVER_ECHO_BOUND ? "within" : "past",
          SERVER_ECHO_BOUND);
   double reached = server_ratio(ring, pool, FIGURE(iops)).median;
-  if (reached < 0.95 || reached > 1.05) {
+  if (server->params.rate == 0) {
+    printf("Meanwhile the ring did %.2f times the pool's operations.\n", reached);
+  } else if (reached < 0.95 || reached > 1.05) {
     printf("But the ring did %.2f times the pool's operations: only one of them held the rate. Choose a lower --rate.\n",
            reached);
   }

@@ -589,6 +589,8 @@ for name in echo occupied; do
   fi
 done
 check "... and the results" test -s server-plots/results.json
+run 0 "bench --server at any rate" $server --rounds 1 --rate max d
+says "... says so" 'depth 8, as many as go$'
 # What the clients send depends on the seed alone, and all of it has to come back, whatever the loop is busy with.
 run 0 "bench --server --json of several rounds" $server --rounds 3 --json d
 sed -n '/"messages_per_s": {/,/}/s/.*: \([0-9.]*\),\{0,1\}$/\1/p' "$out" >messages
