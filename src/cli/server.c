@@ -150,6 +150,14 @@ static void add_rows(server_t* server) {
   }
 }
 
+static void note_works(server_t* server) {
+  if (server->params.works_kind == WORKS_CPU) {
+    notes_add(&server->notes,
+              "Work that computes takes processors from the loop, too: what it costs the ring it costs every other "
+              "thread of the machine.");
+  }
+}
+
 /* The rate is a share of what the pool reaches next to the echo. */
 static int calibrate(server_t* server) {
   server_row_t row = {.variant = "pool", .part = PART_ECHO};
@@ -182,6 +190,7 @@ static int run_server(server_t* server, const char* path) {
   server->place =
       (place_t){.path = path, .wants_loop_device = server->on_loop_device, .params = &server->params.work};
   add_rows(server);
+  note_works(server);
   int code = place_open(&server->place);
   if (code == CLI_OK && child_signal() == 0 && !server->rate_was_given) {
     code = calibrate(server);

@@ -574,6 +574,7 @@ for key in environment filesystem connections messages_per_s rate operation dept
   says "... has the key $key" "\"$key\":"
 done
 says "... took the rate that was given" '"rate": 500'
+says "... and tells what work for the processors means" '"Work that computes takes processors from the loop'
 if [ -z "$ring_absent" ]; then
   for key in echo_p99_ring_by_pool echo_bound echo_within_bound ring_iops_by_free ring_slowed; do
     says "... has the key $key" "\"$key\":"
