@@ -1,11 +1,11 @@
 /*
- * uvdio bench-clients JSON: the clients of the echo. Messages are due at times that are fixed beforehand (a Poisson process
- * over all connections), each on a connection taken at random. A message is sent when it is due even if the one before is
- * not back, and its latency counts from when it was due: a server that stalls is charged for every message that came
- * meanwhile, and not for the one that noticed (no coordinated omission).
+ * uvdio bench-clients JSON: the clients of the echo. Messages are due at times that are fixed beforehand (a Poisson
+ * process over all connections), each on a connection taken at random. A message is sent when it is due even if the one
+ * before is not back, and its latency counts from when it was due: a server that stalls is charged for every message
+ * that came meanwhile, and not for the one that noticed (no coordinated omission).
  *
- * The time when it was due travels in the message, so that nothing is to be remembered here. How late a message
- * really left is told as well: what the clients' own process waited for a processor is in the latency, too.
+ * The time when it was due travels in the message, so that nothing is to be remembered here. How late a message really
+ * left is told as well: what the clients' own process waited for a processor is in the latency, too.
  */
 #include <assert.h>
 #include <math.h>

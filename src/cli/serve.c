@@ -69,9 +69,8 @@ void serve_begin(serve_t* serve) {
 void serve_clients_ended(serve_t* serve, json_t* json) {
   serve->clients = json;
   serve->clients_ended = 1;
-  const char* failed = json_string_value(json_object_get(json, "failed"));
-  if (json == NULL || failed != NULL) {
-    serve_fail(serve, failed != NULL ? "clients" : "clients, which told nothing", UV_EIO);
+  if (json == NULL || json_object_get(json, "failed") != NULL) {
+    serve_fail(serve, "clients, which told nothing", UV_EIO);
     return;
   }
   stop_if_ended(serve);
@@ -114,11 +113,15 @@ static json_t* outcome_json(const serve_t* serve) {
   return json;
 }
 
+static json_t* failure_json(const serve_t* serve) {
+  if (json_object_get(serve->clients, "failed") != NULL) {
+    return json_incref(serve->clients); /* they know more */
+  }
+  return json_pack("{s:s, s:s}", "failed", serve->failure, "message", uvdio_strerror(serve->error));
+}
+
 static int tell(const serve_t* serve) {
-  json_t* json = serve->error == 0 ? outcome_json(serve)
-                                   : json_pack("{s:s, s:s, s:s}", "failed", serve->failure, "error",
-                                               uvdio_err_name(serve->error), "message", uvdio_strerror(serve->error));
-  return report_json("bench-serve", json);
+  return report_json("bench-serve", serve->error == 0 ? outcome_json(serve) : failure_json(serve));
 }
 
 static int run_server(serve_t* serve) {
@@ -143,11 +146,12 @@ static int unpack_params(json_t* json, serve_params_t* params) {
   const char* operation = "";
   const char* works_kind = "";
   json_int_t depth = 0, block = 0, size = 0, seed = 1, rate = 0, callbacks = 0, connections = 0, messages = 1;
-  json_int_t works = 0, works_ms = 1, warmup = 0, duration = 0;
+  json_int_t busy_poll = 0, works = 0, works_ms = 1, warmup = 0, duration = 0;
   int error = json_unpack(
-      json, "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "variant",
+      json, "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "variant",
       &params->variant, "directory", &params->work.directory, "operation", &operation, "depth", &depth, "block_size",
-      &block, "file_size", &size, "seed", &seed, "rate", &rate, "callbacks_per_turn", &callbacks, "connections",
+      &block, "file_size", &size, "seed", &seed, "rate", &rate, "callbacks_per_turn", &callbacks, "busy_poll_us",
+      &busy_poll, "connections",
       &connections, "messages", &messages, "works_kind", &works_kind, "works", &works, "works_ms", &works_ms,
       "warmup_ns", &warmup, "duration_ns", &duration);
   if (error != 0 || work_kind_parse(operation, &params->work.kind) != 0 ||
@@ -163,6 +167,7 @@ static int unpack_params(json_t* json, serve_params_t* params) {
   params->work.seed = (uint64_t)seed;
   params->rate = (uint64_t)rate;
   params->callbacks_per_turn = (unsigned)callbacks;
+  params->busy_poll_us = (unsigned)busy_poll;
   params->connections = (unsigned)connections;
   params->messages = (unsigned)messages;
   params->works = (unsigned)works;

@@ -1,6 +1,6 @@
 /*
- * A busy server, for measuring: one loop that echoes messages over TCP, reads or writes files in the background, and has
- * work for the threadpool. `uvdio bench-serve JSON` runs it once and prints what it measured as JSON. It starts
+ * A busy server, for measuring: one loop that echoes messages over TCP, reads or writes files in the background, and
+ * has work for the threadpool. `uvdio bench-serve JSON` runs it once and prints what it measured as JSON. It starts
  * `uvdio bench-clients JSON`, so that the messages come from another process, where their latency is measured.
  * `uvdio bench --server` starts such a process for each figure (server.h).
  *
@@ -42,6 +42,7 @@ typedef struct serve_params_s {
   work_params_t work;  /* the files, and what is done with them at which depth */
   uint64_t rate;       /* background operations per second; 0: as many as go */
   unsigned callbacks_per_turn; /* of the library; 0: its default */
+  unsigned busy_poll_us;       /* of the library on the ring */
   unsigned connections;        /* 0: no echo */
   unsigned messages;           /* per second, over all connections */
   works_kind_t works_kind;

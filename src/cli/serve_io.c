@@ -1,7 +1,7 @@
 /*
- * The background I/O: at most `depth` operations at a time, and of those that a rate makes due, every one. What is due is
- * looked at each millisecond and after each operation. An operation that finds the depth used up is late, not left
- * out: the rate that is reached tells.
+ * The background I/O: at most `depth` operations at a time, and every one that a rate makes due. What is due is looked at
+ * each millisecond and after each operation. One that finds the depth used up is late, not left out: the rate that is
+ * reached tells.
  */
 #include <assert.h>
 #include <stdlib.h>

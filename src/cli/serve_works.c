@@ -1,6 +1,6 @@
 /*
- * Work that keeps the threadpool's threads occupied: there is always as much of it as was asked for, in the queue or with
- * a thread. It goes through uv_queue_work. libuv's own getaddrinfo would not do: libuv lets it have half of the threads.
+ * Work that keeps the threadpool's threads occupied: there is always as much of it as was asked for, in the queue or
+ * with a thread. It goes through uv_queue_work. uv_getaddrinfo would not do: libuv lets it have half of the threads.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -32,8 +32,8 @@ static const char usage[] =
     "Two questions about a loop that serves a network and reads files, which are made in DIRECTORY (the current one\n"
     "if none is given) and removed at the end:\n"
     "\n"
-    "  echo      what does background I/O do to TCP connections on the same loop? An echo is measured without I/O, and\n"
-    "            with I/O at the same rate by the library on the ring and on the pool, and by uv_fs_read\n"
+    "  echo      what does background I/O do to TCP connections on the same loop? An echo is measured without I/O,\n"
+    "            and with I/O at the same rate by the library on the ring and on the pool, and by uv_fs_read\n"
     "  occupied  what does an occupied threadpool (slow DNS, user work) do to the I/O? As much I/O as goes, with the\n"
     "            threads free and with more work for them than there are threads\n"
     "\n"
@@ -46,6 +46,7 @@ static const char usage[] =
     "  --block BYTES      bytes per operation (4K; a multiple of 4096)\n"
     "  --size BYTES       size of the file (256M)\n"
     "  --callbacks N      callbacks per turn of the loop at most (the library's default)\n"
+    "  --busy-poll US     so long the ring is watched before the loop sleeps (not at all; 1000 at most)\n"
     "  --threads N        of the threadpool (4)\n"
     "  --work W           what occupies the threads: sleep (default), or cpu, which takes processors from all\n"
     "  --work-ms N        how long each does (20)\n"
@@ -220,6 +221,7 @@ enum {
   OPTION_BLOCK,
   OPTION_SIZE,
   OPTION_CALLBACKS,
+  OPTION_BUSY_POLL,
   OPTION_THREADS,
   OPTION_WORK,
   OPTION_WORK_MS,
@@ -241,6 +243,7 @@ static const struct option long_options[] = {
     {"block", required_argument, NULL, OPTION_BLOCK},
     {"size", required_argument, NULL, OPTION_SIZE},
     {"callbacks", required_argument, NULL, OPTION_CALLBACKS},
+    {"busy-poll", required_argument, NULL, OPTION_BUSY_POLL},
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"work", required_argument, NULL, OPTION_WORK},
     {"work-ms", required_argument, NULL, OPTION_WORK_MS},
@@ -331,6 +334,8 @@ static int set_option(server_t* server, int option, const char* value) {
       return parse_bytes("bench", "--size", value, UVDIO_ALIGNMENT, INT64_MAX / 4, &params->work.file_size);
     case OPTION_CALLBACKS:
       return parse_small("--callbacks", value, UVDIO_DEPTH_MAX, &params->callbacks_per_turn);
+    case OPTION_BUSY_POLL:
+      return parse_small("--busy-poll", value, UVDIO_BUSY_POLL_MAX, &params->busy_poll_us);
     case OPTION_THREADS:
       return parse_small("--threads", value, SERVE_WORKS_MAX / WORKS_PER_THREAD, &server->threads);
     case OPTION_WORK:

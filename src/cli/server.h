@@ -1,6 +1,6 @@
 /*
- * uvdio bench --server: what background I/O does to the echo on the same loop, and what an occupied threadpool does to the
- * I/O.
+ * uvdio bench --server: what background I/O does to the echo on the same loop, and what an occupied threadpool does to
+ * the I/O.
  *
  *   server.c         options, the rate, the rounds
  *   server_run.c     one figure: a process `uvdio bench-serve` (serve.h)

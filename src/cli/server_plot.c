@@ -12,7 +12,8 @@
 
 static const char preamble[] =
     "set terminal pngcairo size 1000,600 font 'sans,12' background 'white'\n"
-    "set key below horizontal maxrows 1 spacing 1.5\nset xtics noenhanced\nset title noenhanced\nset grid y lt 1 lw 1 lc rgb '#E4E4E4'\nset border 3\nset tics nomirror\n"
+    "set key below horizontal maxrows 1 spacing 1.5\nset xtics noenhanced\nset title noenhanced\n"
+    "set grid y lt 1 lw 1 lc rgb '#E4E4E4'\nset border 3\nset tics nomirror\n"
     "set style data histogram\nset style histogram errorbars gap 1.5 lw 1.5\n"
     "set style fill solid 0.85 border -1\n";
 

@@ -178,7 +178,8 @@ static void print_echo_verdict(const server_t* server) {
   if (server->params.rate == 0) {
     printf("Meanwhile the ring did %.2f times the pool's operations.\n", reached);
   } else if (reached < 0.95 || reached > 1.05) {
-    printf("But the ring did %.2f times the pool's operations: only one of them held the rate. Choose a lower --rate.\n",
+    printf("But the ring did %.2f times the pool's operations: only one of them held the rate. Choose a lower "
+           "--rate.\n",
            reached);
   }
 }
@@ -288,11 +289,13 @@ json_t* server_json(const server_t* server) {
     }
   }
   json_t* json = json_pack(
-      "{s:o, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:f}", "environment",
+      "{s:o, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:f}", "environment",
       environment_json(server), "connections", (json_int_t)params->connections, "messages_per_s",
       (json_int_t)params->messages, "rate", (json_int_t)params->rate, "operation", work_kind_text(params->work.kind),
       "depth", (json_int_t)params->work.depth, "block_size", (json_int_t)params->work.block_size, "file_size",
-      (json_int_t)params->work.file_size, "threads", (json_int_t)server->threads, "works", (json_int_t)params->works,
+      (json_int_t)params->work.file_size, "callbacks_per_turn",
+      (json_int_t)params->callbacks_per_turn, "busy_poll_us", (json_int_t)params->busy_poll_us, "threads",
+      (json_int_t)server->threads, "works", (json_int_t)params->works,
       "work", works_kind_text(params->works_kind), "work_ms", (json_int_t)params->works_ms, "rounds",
       (json_int_t)server->rounds, "seconds", (double)params->duration_ns / 1e9);
   json_object_set_new(json, "rows", rows);

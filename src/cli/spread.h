@@ -1,6 +1,6 @@
 /*
- * Figures of several rounds: their median, and from where to where they go. A round's figures are a structure of doubles;
- * NAN is what was not measured.
+ * Figures of several rounds: their median, and from where to where they go. A round's figures are a structure of
+ * doubles; NAN is what was not measured.
  */
 #ifndef UVDIO_CLI_SPREAD_H
 #define UVDIO_CLI_SPREAD_H

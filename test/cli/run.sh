@@ -529,7 +529,7 @@ check "... and leaves nothing behind" directory_empty d
 run 0 "bench --server --help" bench --server --help
 says "... begins with the usage" '^usage: uvdio bench --server '
 for wrong in "--connections 0" "--connections 513" "--messages 0" "--messages x" "--rate 0" "--rate x" "--operation frobnicate" \
-  "--depth 0" "--depth 4097" "--block 1000" "--block 128M" "--size 0" "--callbacks 0" "--threads 0" "--threads 1025" \
+  "--depth 0" "--depth 4097" "--block 1000" "--block 128M" "--size 0" "--callbacks 0" "--busy-poll 1001" "--threads 0" "--threads 1025" \
   "--work frobnicate" "--work none" "--work-ms 0" "--rounds 0" "--rounds 101" "--seconds 0" "--seconds 0.001" "--seed x" \
   "--size 4K --block 8K"; do
   # shellcheck disable=SC2086 # several words
@@ -566,13 +566,14 @@ if [ -z "$ring_absent" ]; then
   says "... for both questions" "^With the ring's I/O next to it, the echo's p99 is "
 fi
 check "... and nothing is left behind" directory_empty d
-run 0 "bench --server --json" $server --rounds 1 --rate 500 --work cpu --operation mixed --json --plot server-plots d
+run 0 "bench --server --json" $server --rounds 1 --rate 500 --callbacks 16 --busy-poll 20 --work cpu --operation mixed --json --plot server-plots d
 check "... has all rows" lines_with "$out" '"variant":' $rows
-for key in environment filesystem connections messages_per_s rate operation depth block_size file_size threads works work work_ms \
+for key in environment filesystem connections messages_per_s rate operation depth block_size file_size callbacks_per_turn busy_poll_us threads works work work_ms \
   rounds seconds rows variant part executed_by echo_p50_us echo_p99_us echo_p999_us late_p99_us iops io_p50_us io_p99_us processors \
   echo_p99_by_none echo_p99_by_pool iops_by_free io_p99_by_free verdict notes; do
   says "... has the key $key" "\"$key\":"
 done
+says "... took the options of the library" '"busy_poll_us": 20'
 says "... took the rate that was given" '"rate": 500'
 says "... and tells what work for the processors means" '"Work that computes takes processors from the loop'
 if [ -z "$ring_absent" ]; then
