@@ -74,10 +74,11 @@ int server_sample(server_t* server, server_row_t* row, figures_t* figures) {
     return -1;
   }
   json_t* json = json_loads(child.output, 0, NULL);
-  if (json == NULL && child_signal() == 0) {
-    notes_add(&server->notes, "%s ended with exit code %d and told nothing.", row->variant, child.code);
+  int ended_well = json != NULL && child.code == 0;
+  if (!ended_well && child_signal() == 0) {
+    notes_add(&server->notes, "%s ended with exit code %d.", row->variant, child.code);
   }
-  int result = json != NULL ? take_figures(server, row, json, figures) : -1;
+  int result = ended_well ? take_figures(server, row, json, figures) : -1;
   json_decref(json);
   free(child.output);
   return result;
