@@ -490,7 +490,7 @@ for operation in random-read sequential-read random-write sequential-write durab
   run 0 "bench --compare of $operation, with files and loops" $compare --no-calls --json --files 3 --loops 2 --peer pool,uv-4 \
     --operation $operation d
   check "... has a row for each peer and depth" lines_with "$out" "\"operation\": \"$operation\"" 6
-  check "... with operations in each" lines_with "$out" '"median": 0\.0' 0
+  check "... with operations in each" lines_with "$out" '"median": 0\.0,' 0
 done
 check "... and nothing is left behind" directory_empty d
 if [ -n "$ring_absent" ]; then
