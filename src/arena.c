@@ -55,17 +55,25 @@ void uvdio__share_hold(uvdio__share_t* share) {
 
 void uvdio__share_release(uvdio__share_t* share) {
   if (atomic_fetch_sub_explicit(&share->refs, 1, memory_order_acq_rel) == 1) {
-    uv_mutex_destroy(&share->lock);
+    if (share->generation == uvdio__os_fork_generation()) {
+      uv_mutex_destroy(&share->lock); /* In a child it may be held by a thread that is not there. */
+    }
     uvdio__free(share, sizeof(*share), UVDIO__STRUCT_ALIGN);
   }
 }
 
-void uvdio__share_close_vault(uvdio__share_t* share) {
-  if (share->vault != -1) {
+/* A child has the vault's descriptor, too, and must not touch what the parent keeps in it. */
+static void give_up_vault(uvdio__share_t* share) {
+  if (share->generation == uvdio__os_fork_generation()) {
+    uv_mutex_lock(&share->lock);
+    if (share->vault != -1) {
+      share->close_vault(share);
+    }
+    uv_mutex_unlock(&share->lock);
+  } else if (share->vault != -1) {
     (void)uvdio__os_close(share->vault);
     uvdio__free(share->pinned, share->pinned_count, UVDIO__STRUCT_ALIGN);
     share->vault = -1;
-    share->pinned = NULL;
   }
 }
 
@@ -74,11 +82,7 @@ static void end_share(uvdio__share_t* share) {
   if (share == NULL) {
     return;
   }
-  if (share->generation == uvdio__os_fork_generation()) {
-    uv_mutex_lock(&share->lock);
-    uvdio__share_close_vault(share);
-    uv_mutex_unlock(&share->lock);
-  }
+  give_up_vault(share);
   atomic_store_explicit(&share->dead, 1, memory_order_release);
   if (atomic_load_explicit(&share->refs, memory_order_acquire) > 1) {
     atomic_fetch_add_explicit(&uvdio__arenas_gone, 1, memory_order_release);

@@ -18,10 +18,12 @@ typedef struct uvdio__share_s {
   atomic_int dead;    /* the arena is gone */
   unsigned generation;   /* of uvdio__os_fork_generation(): a child keeps away from what follows */
   uv_mutex_t lock;       /* for what follows */
-  unsigned users;        /* engines that have copied something */
-  intptr_t vault;        /* descriptor of a ring that pins the memory for them to copy; -1: none */
+  unsigned users;        /* engines that know of the arena */
+  unsigned vault_users;  /* of these: those that copy from the vault */
+  intptr_t vault;        /* descriptor of a ring that pins the memory for them; -1: none */
   unsigned char* pinned; /* for each segment, whether it does */
   size_t pinned_count;
+  void (*close_vault)(struct uvdio__share_s* share); /* with the lock held */
 } uvdio__share_t;
 
 struct uvdio_arena_s {
@@ -44,8 +46,5 @@ extern UVDIO__HIDDEN atomic_uint uvdio__arenas_gone;
 /* Any thread. */
 void uvdio__share_hold(uvdio__share_t* share);
 void uvdio__share_release(uvdio__share_t* share);
-
-/* Closes the vault, if there is one. The lock is held. */
-void uvdio__share_close_vault(uvdio__share_t* share);
 
 #endif /* UVDIO_ARENA_H */

@@ -676,8 +676,8 @@ static void on_poll_closed(uv_handle_t* handle) {
   uvdio__ring_t* state = lane->state;
   uvdio_t* engine = lane->engine;
 
-  uvdio__ring_free_buffers(state);
-  uvdio__ring_free_files(state);
+  uvdio__ring_free_buffers(state, uvdio__engine_is_forked(engine));
+  uvdio__ring_free_files(state, uvdio__engine_is_forked(engine));
   io_uring_queue_exit(&state->ring);
   (void)close(state->eventfd);
   lane->state = NULL;

@@ -86,7 +86,10 @@ void uvdio__lane_flush_if_due(uvdio__lane_t* lane) {
       (lane->unflushed >= lane->batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
     flush(lane);
   }
-  if ((lane->unflushed > 0 || lane->engine->busy_poll_ns > 0) && !in_turn) {
+  if (lane->engine->busy_poll_ns > 0 && !in_turn) {
+    lane->engine->watch_due = 1;
+  }
+  if ((lane->unflushed > 0 || lane->engine->watch_due) && !in_turn) {
     uvdio__engine_wake(lane->engine);
   }
 }
@@ -382,7 +385,7 @@ static int has_work(const uvdio_t* engine) {
       return 1;
     }
   }
-  return engine->completed.head != NULL || engine->woken;
+  return engine->completed.head != NULL || engine->woken || engine->watch_due;
 }
 
 /* The loop's thread is known for sure only while the loop runs. */
@@ -464,6 +467,7 @@ static void run_callbacks(uvdio_t* engine) {
     }
     if (left > 0 && !again && engine->completed.head == NULL) {
       again = watch(engine, &deadline);
+      engine->watch_due = 0;
     }
   } while (left > 0 && --passes > 0 && (again || engine->completed.head != NULL));
   engine->woken = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
@@ -471,29 +475,28 @@ static void run_callbacks(uvdio_t* engine) {
 }
 
 /* Lets go of the memory of arenas that are gone. */
-static void sweep(uvdio_t* engine, unsigned gone) {
+static void sweep(uvdio_t* engine) {
   uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
+  unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
 
-  engine->arenas_gone = gone;
-  if (lane->backend->sweep != NULL && !uvdio__engine_is_forked(engine)) {
+  if (gone != engine->arenas_gone && lane->backend->sweep != NULL && !engine->torn_down &&
+      !uvdio__engine_is_forked(engine)) {
     lane->backend->sweep(lane);
   }
 }
 
 static void on_check(uv_check_t* handle) {
   uvdio_t* engine = handle->data;
-  unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
   int idle = uvdio__engine_pending(engine) == 0 && !engine->closing && !engine->woken;
 
   bind_thread(engine);
-  if (gone != engine->arenas_gone && !engine->torn_down) {
-    sweep(engine, gone);
-  }
+  sweep(engine);
   if (idle || engine->torn_down || is_asleep(engine)) {
     return;
   }
   begin_turn(engine);
   run_callbacks(engine);
+  sweep(engine);
   end_turn(engine);
   close_if_drained(engine);
 }
@@ -850,6 +853,7 @@ int uvdio_get_stats(const uvdio_t* dio, uvdio_stats_t* stats) {
     return UV_EINVAL;
   }
   *stats = dio->stats;
+  stats->in_flight_max = stats->in_flight > stats->in_flight_max ? stats->in_flight : stats->in_flight_max;
   stats->pending = uvdio__engine_pending(dio);
   return 0;
 }

@@ -68,6 +68,7 @@ struct uvdio_s {
   unsigned callbacks_per_turn;
   unsigned batch; /* submissions to gather at most */
   uint64_t busy_poll_ns; /* of each turn; 0: none */
+  int watch_due;         /* something was submitted that is to be watched before the loop sleeps */
   uvdio__lane_t lanes[LANES];
   uvdio__lane_t* lane;  /* where new files go: main, or pool after main broke */
   unsigned lane_count;

@@ -52,7 +52,10 @@ int uvdio_arena_registered(const uvdio_t* dio, const uvdio_arena_t* arena,
   registration->size = arena->size;
   registration->error = 0;
   registration->reason = "";
-  if (lane->backend->registration != NULL) {
+  if (dio->torn_down) {
+    registration->error = UV_EBADF;
+    registration->reason = "the engine is closed";
+  } else if (lane->backend->registration != NULL) {
     lane->backend->registration(lane, arena, registration);
   } else {
     registration->error = UV_ENOTSUP;

@@ -55,7 +55,6 @@ typedef struct uvdio__clone_s { /* struct io_uring_clone_buffers, as of Linux 6.
  */
 #define UVDIO__SEGMENT_NEW 0
 #define UVDIO__SEGMENT_KNOWN 1
-#define UVDIO__SEGMENT_REFUSED 2
 
 typedef struct uvdio__pin_s {
   uint64_t arena_id;
@@ -67,17 +66,19 @@ typedef struct uvdio__pin_s {
   unsigned first; /* its number in the kernel's table; the others follow */
   unsigned count; /* segments */
   unsigned known;
+  int by_vault;       /* copied from the share's vault, instead of pinned by this ring */
   int error;          /* why not all can be known, or 0 */
   const char* reason; /* the same in words */
   struct uvdio__pin_s* next; /* by `first` */
+  struct uvdio__pin_s* next_alike; /* in the same bucket */
   unsigned char segments[];
 } uvdio__pin_t;
 
-#define UVDIO__PIN_CACHE 16
+#define UVDIO__PIN_BUCKETS 256
 
 typedef struct uvdio__ring_buffers_s {
-  const uvdio__pin_t* cache[UVDIO__PIN_CACHE]; /* by the arena's id; a pin of no arena where there is none */
-  uvdio__pin_t* pins;
+  uvdio__pin_t* buckets[UVDIO__PIN_BUCKETS]; /* by the arena's id, the last one used first; a pin of no arena at the end */
+  uvdio__pin_t* pins; /* by their places in the table */
   int has_table;
 } uvdio__ring_buffers_t;
 
@@ -127,7 +128,7 @@ static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_
   if (arena == NULL || buf->owner_ == &uvdio__heap) {
     return UVDIO__BUFFER_PLAIN;
   }
-  pin = ring->buffers.cache[arena->id % UVDIO__PIN_CACHE];
+  pin = ring->buffers.buckets[arena->id % UVDIO__PIN_BUCKETS];
   if (pin->arena_id == arena->id) {
     size_t segment = (size_t)(buf->base - pin->base) >> pin->shift;
     if (segment < pin->count && pin->segments[segment] == UVDIO__SEGMENT_KNOWN) {
@@ -148,8 +149,9 @@ void uvdio__ring_registration(const uvdio__lane_t* lane, const uvdio_arena_t* ar
 /* Lets go of arenas that are gone. */
 void uvdio__ring_sweep(uvdio__lane_t* lane);
 
-/* Free what the tables need on this side; the kernel's part goes with the ring. */
-void uvdio__ring_free_buffers(uvdio__ring_t* ring);
+/* Give up the tables. The kernel's part would go with the ring, but late, and not while a forked child has the ring's
+ * descriptor: so it is emptied, but by a child. */
+void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked);
 
 /* Gives the file a slot if there is one to be had. */
 void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file);
@@ -157,6 +159,6 @@ void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file);
 /* Takes the file's slot away, before its descriptor is closed. */
 void uvdio__ring_forget_file(uvdio__lane_t* lane, uvdio_file_t* file);
 
-void uvdio__ring_free_files(uvdio__ring_t* ring);
+void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked);
 
 #endif /* UVDIO_RING_H */

@@ -6,9 +6,9 @@
  *   table     |  first + 0  |  first + 1  |  ...         one entry per segment, the rest of the table empty
  *
  * A segment is registered when a frame in it is first used: so the time that this takes (pinning faults the pages in) is
- * bounded, and memory that is never used is never pinned. Where the kernel can copy entries between rings (6.13), a
- * segment is pinned once per arena, by a ring that does nothing else (the share's vault), and engines copy it from
- * there: sooner, and charged once. Otherwise each engine pins for itself.
+ * bounded, and memory that is never used is never pinned. The first engine that uses an arena pins for itself. For the
+ * others, where the kernel can copy entries between rings (6.13), a ring that does nothing else (the share's vault) pins
+ * once, and they copy from there; they could not copy from the first one's ring, which is bound to its thread.
  *
  * What fails is remembered, and its frames go as plain memory.
  */
@@ -34,7 +34,7 @@
 static unsigned shift_of(const uvdio_arena_t* arena) {
   unsigned shift = SEGMENT_SHIFT_MIN;
 
-  while (((size_t)1 << shift) < arena->stride || (arena->size >> shift) >= SEGMENTS_MAX) {
+  while (((size_t)1 << shift) < arena->stride || ((arena->size - 1) >> shift) >= SEGMENTS_MAX) {
     shift++;
   }
   return shift;
@@ -66,22 +66,44 @@ static const char* why_unfit(const uvdio_arena_t* arena) {
  * Pins
  */
 
-static const uvdio__pin_t no_pin; /* arenas' ids begin at 1 */
+static uvdio__pin_t no_pin; /* arenas' ids begin at 1; nobody writes to it */
 
 void uvdio__ring_init_buffers(uvdio__ring_buffers_t* buffers) {
   size_t i;
 
-  for (i = 0; i < UVDIO__PIN_CACHE; i++) {
-    buffers->cache[i] = &no_pin;
+  for (i = 0; i < UVDIO__PIN_BUCKETS; i++) {
+    buffers->buckets[i] = &no_pin;
   }
 }
 
-static uvdio__pin_t* look_up(const uvdio__ring_t* ring, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin;
+static uvdio__pin_t** bucket_of(const uvdio__ring_t* ring, uint64_t arena_id) {
+  return (uvdio__pin_t**)&ring->buffers.buckets[arena_id % UVDIO__PIN_BUCKETS];
+}
 
-  for (pin = ring->buffers.pins; pin != NULL && pin->arena_id != arena->id; pin = pin->next) {
+static uvdio__pin_t* look_up(const uvdio__ring_t* ring, const uvdio_arena_t* arena) {
+  uvdio__pin_t* pin = *bucket_of(ring, arena->id);
+
+  while (pin != &no_pin && pin->arena_id != arena->id) {
+    pin = pin->next_alike;
   }
-  return pin;
+  return pin == &no_pin ? NULL : pin;
+}
+
+static void put_into_bucket(const uvdio__ring_t* ring, uvdio__pin_t* pin) {
+  uvdio__pin_t** bucket = bucket_of(ring, pin->arena_id);
+
+  pin->next_alike = *bucket;
+  *bucket = pin;
+}
+
+static void take_from_bucket(const uvdio__ring_t* ring, const uvdio__pin_t* pin) {
+  uvdio__pin_t** link = bucket_of(ring, pin->arena_id);
+
+  while (*link != pin) {
+    assert(*link != &no_pin);
+    link = &(*link)->next_alike;
+  }
+  *link = pin->next_alike;
 }
 
 /* The place in the list, which is in the table's order, where `count` entries are free; null: nowhere. */
@@ -98,6 +120,40 @@ static size_t size_of_pin(unsigned count) {
   return sizeof(uvdio__pin_t) + count;
 }
 
+static int may_use_vault(const uvdio__ring_t* ring, const uvdio__share_t* share) {
+  return ring->traits.has_clones && share->generation == uvdio__os_fork_generation();
+}
+
+/* The second engine and those after it copy. */
+static void join_share(const uvdio__ring_t* ring, uvdio__pin_t* pin) {
+  uvdio__share_hold(pin->share);
+  if (may_use_vault(ring, pin->share)) {
+    uv_mutex_lock(&pin->share->lock);
+    pin->by_vault = pin->share->users++ > 0;
+    pin->share->vault_users += (unsigned)pin->by_vault;
+    uv_mutex_unlock(&pin->share->lock);
+  }
+}
+
+static void leave_vault(uvdio__share_t* share) {
+  assert(share->vault_users > 0);
+  if (--share->vault_users == 0 && share->vault != -1) {
+    share->close_vault(share);
+  }
+}
+
+static void leave_share(const uvdio__ring_t* ring, const uvdio__pin_t* pin) {
+  if (may_use_vault(ring, pin->share)) {
+    uv_mutex_lock(&pin->share->lock);
+    pin->share->users--;
+    if (pin->by_vault) {
+      leave_vault(pin->share);
+    }
+    uv_mutex_unlock(&pin->share->lock);
+  }
+  uvdio__share_release(pin->share);
+}
+
 static void fill_pin(uvdio__pin_t* pin, const uvdio_arena_t* arena, unsigned count) {
   pin->arena_id = arena->id;
   pin->base = arena->base;
@@ -107,28 +163,26 @@ static void fill_pin(uvdio__pin_t* pin, const uvdio_arena_t* arena, unsigned cou
   pin->shift = shift_of(arena);
   pin->count = count;
   pin->reason = "";
-  uvdio__share_hold(pin->share);
 }
+
+static const char table_is_full[] = "the kernel's table of registered buffers is full";
 
 static void refuse(uvdio__pin_t* pin, int error, const char* reason) {
   pin->error = error;
   pin->reason = reason;
 }
 
-/* What the ring knows of the arena, made at its first use; null when out of memory. */
-static uvdio__pin_t* get_pin(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin = look_up(ring, arena);
+/* Makes the pin, which knows nothing yet; null when out of memory. */
+static uvdio__pin_t* make_pin(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
+  uvdio__pin_t* pin;
   const char* unfit = why_unfit(arena);
   unsigned count = unfit != NULL ? 0 : (unsigned)((arena->size - 1) >> shift_of(arena)) + 1;
   uvdio__pin_t** link;
   unsigned first;
 
-  if (pin != NULL) {
-    return pin;
-  }
   link = find_gap(&ring->buffers, count, &first);
   if (link == NULL) {
-    unfit = "the kernel's table of registered buffers is full";
+    unfit = table_is_full;
     count = 0;
     link = find_gap(&ring->buffers, count, &first);
   }
@@ -140,10 +194,25 @@ static uvdio__pin_t* get_pin(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
   pin->first = first;
   pin->next = *link;
   *link = pin;
+  put_into_bucket(ring, pin);
+  join_share(ring, pin);
   if (unfit != NULL) {
-    refuse(pin, UV_ENOTSUP, unfit);
+    refuse(pin, unfit == table_is_full ? UV_ENOMEM : UV_ENOTSUP, unfit);
   }
   return pin;
+}
+
+static void remove_pin(uvdio__ring_t* ring, uvdio__pin_t* pin) {
+  uvdio__pin_t** link = &ring->buffers.pins;
+
+  assert(pin->known == 0);
+  while (*link != pin) {
+    link = &(*link)->next;
+  }
+  *link = pin->next;
+  take_from_bucket(ring, pin);
+  leave_share(ring, pin);
+  uvdio__free(pin, size_of_pin(pin->count), UVDIO__STRUCT_ALIGN);
 }
 
 /*
@@ -185,6 +254,15 @@ static void empty_entries(int descriptor, unsigned first, unsigned count) {
  * The vault. Its lock is held.
  */
 
+/* Emptied first: a forked child that has the descriptor would keep the memory pinned. */
+static void close_vault(uvdio__share_t* share) {
+  (void)uvdio__ring_register((int)share->vault, IORING_UNREGISTER_BUFFERS, NULL, 0);
+  (void)uvdio__os_close(share->vault);
+  uvdio__free(share->pinned, share->pinned_count, UVDIO__STRUCT_ALIGN);
+  share->vault = -1;
+  share->pinned = NULL;
+}
+
 /* A ring of one entry that nobody maps, submits to or waits for. */
 static int open_vault(uvdio__share_t* share, unsigned count) {
   struct io_uring_params params;
@@ -199,29 +277,28 @@ static int open_vault(uvdio__share_t* share, unsigned count) {
   share->pinned = uvdio__alloc(count, UVDIO__STRUCT_ALIGN, 1);
   share->pinned_count = count;
   share->vault = (intptr_t)descriptor;
+  share->close_vault = close_vault;
   result = share->pinned == NULL ? -ENOMEM : make_table((int)descriptor, count);
   if (result < 0) {
-    uvdio__share_close_vault(share);
+    close_vault(share);
   }
   return result;
 }
 
-/* Pins what is not pinned yet, up to the first refusal. */
-static int pin_by_vault(const uvdio__pin_t* pin, unsigned segment, unsigned count) {
+static int pin_in_vault(const uvdio__pin_t* pin, unsigned segment) {
   uvdio__share_t* share = pin->share;
+  struct iovec memory = memory_of(pin, segment);
   int result = share->vault == -1 ? open_vault(share, pin->count) : 0;
 
-  for (; count > 0 && result >= 0; count--, segment++) {
-    struct iovec memory = memory_of(pin, segment);
-    if (!share->pinned[segment]) {
-      result = update_table((int)share->vault, segment, &memory, 1);
-      share->pinned[segment] = result >= 0;
-    }
+  if (result < 0 || share->pinned[segment]) {
+    return result;
   }
+  result = update_table((int)share->vault, segment, &memory, 1);
+  share->pinned[segment] = result >= 0;
   return result;
 }
 
-/* Copies entries, empty ones included, into the ring's table, which grows as needed. */
+/* Copies entries, empty ones included. */
 static int copy_entries(const uvdio__ring_t* ring, const uvdio__pin_t* pin, unsigned segment,
                         unsigned count) {
   uvdio__clone_t clone;
@@ -233,42 +310,6 @@ static int copy_entries(const uvdio__ring_t* ring, const uvdio__pin_t* pin, unsi
   clone.target_offset = pin->first + segment;
   clone.count = count;
   return uvdio__ring_register(ring->ring.ring_fd, UVDIO__REGISTER_CLONE_BUFFERS, &clone, 1);
-}
-
-static void leave_vault(uvdio__share_t* share) {
-  assert(share->users > 0);
-  if (--share->users == 0) {
-    uvdio__share_close_vault(share);
-  }
-}
-
-static int may_use_vault(const uvdio__ring_t* ring, const uvdio__share_t* share) {
-  return ring->traits.has_clones && share->generation == uvdio__os_fork_generation();
-}
-
-/*
- * Letting go
- */
-
-/* The ring knows nothing of the arena any more. */
-static void leave_share(const uvdio__ring_t* ring, uvdio__pin_t* pin) {
-  if (pin->known > 0 && may_use_vault(ring, pin->share)) {
-    uv_mutex_lock(&pin->share->lock);
-    leave_vault(pin->share);
-    uv_mutex_unlock(&pin->share->lock);
-  }
-  pin->known = 0;
-}
-
-static void free_pin(uvdio__ring_t* ring, uvdio__pin_t* pin) {
-  const uvdio__pin_t** cached = &ring->buffers.cache[pin->arena_id % UVDIO__PIN_CACHE];
-
-  assert(pin->known == 0);
-  if (*cached == pin) {
-    *cached = &no_pin;
-  }
-  uvdio__share_release(pin->share);
-  uvdio__free(pin, size_of_pin(pin->count), UVDIO__STRUCT_ALIGN);
 }
 
 /*
@@ -296,38 +337,10 @@ static void note_known(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment)
   }
 }
 
-/* The vault pins, and the ring copies: at its first time everything, because another engine may have had it pinned. */
-static int register_by_vault(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
-  uvdio__share_t* share = pin->share;
-  int pinned = pin_by_vault(pin, segment, count);
-  int copied = pinned;
-  unsigned i;
-
-  if (share->vault == -1) {
-    return pinned;
-  }
-  if (pin->known == 0) {
-    segment = 0;
-    count = pin->count;
-    share->users++;
-  }
-  copied = copy_entries(lane->state, pin, segment, count);
-  for (i = segment; i < segment + count && copied >= 0; i++) {
-    if (share->pinned[i]) {
-      note_known(lane, pin, i);
-    }
-  }
-  if (pin->known == 0) {
-    leave_vault(share);
-  }
-  return pinned < 0 ? pinned : copied;
-}
-
 static int register_by_ring(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
-  uvdio__ring_t* ring = lane->state;
-  int result = ring->buffers.has_table ? 0 : make_table(ring->ring.ring_fd, TABLE_SIZE);
+  const uvdio__ring_t* ring = lane->state;
+  int result = 0;
 
-  ring->buffers.has_table = result >= 0;
   for (; count > 0 && result >= 0; count--, segment++) {
     struct iovec memory = memory_of(pin, segment);
     if (pin->segments[segment] != UVDIO__SEGMENT_KNOWN) {
@@ -340,14 +353,66 @@ static int register_by_ring(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned seg
   return result;
 }
 
-static void register_segments(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+/* What the vault has of the range; at the ring's first time of the whole arena, because others have had it pinned. */
+static int copy_from_vault(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+  const uvdio__share_t* share = pin->share;
+  unsigned end = pin->known == 0 ? pin->count : segment + count;
   int result;
 
-  if (may_use_vault(lane->state, pin->share)) {
-    uv_mutex_lock(&pin->share->lock);
+  segment = pin->known == 0 ? 0 : segment;
+  result = copy_entries(lane->state, pin, segment, end - segment);
+  for (; segment < end && result >= 0; segment++) {
+    if (share->pinned[segment]) {
+      note_known(lane, pin, segment);
+    }
+  }
+  return result;
+}
+
+/* The lock is let go between segments: pinning takes time, and others would wait for it on their loops. */
+static int register_by_vault(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+  uvdio__share_t* share = pin->share;
+  int pinned = 0;
+  int copied;
+  unsigned i;
+
+  for (i = segment; i < segment + count && pinned >= 0; i++) {
+    uv_mutex_lock(&share->lock);
+    pinned = pin_in_vault(pin, i);
+    uv_mutex_unlock(&share->lock);
+  }
+  uv_mutex_lock(&share->lock);
+  copied = share->vault == -1 ? pinned : copy_from_vault(lane, pin, segment, count);
+  uv_mutex_unlock(&share->lock);
+  return copied < 0 ? copied : pinned;
+}
+
+/* A vault of another user's than the ring's (of root's, before a process became an ordinary one's) can't be copied from. */
+static void do_without_vault(uvdio__pin_t* pin) {
+  uv_mutex_lock(&pin->share->lock);
+  leave_vault(pin->share);
+  uv_mutex_unlock(&pin->share->lock);
+  pin->by_vault = 0;
+}
+
+static int need_table(uvdio__ring_t* ring) {
+  int result = ring->buffers.has_table ? 0 : make_table(ring->ring.ring_fd, TABLE_SIZE);
+
+  ring->buffers.has_table = result >= 0;
+  return result;
+}
+
+static void register_segments(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+  int result = need_table(lane->state);
+
+  if (result >= 0 && pin->by_vault) {
     result = register_by_vault(lane, pin, segment, count);
-    uv_mutex_unlock(&pin->share->lock);
-  } else {
+    if (result == -EINVAL && pin->known == 0) {
+      do_without_vault(pin);
+      result = 0;
+    }
+  }
+  if (result >= 0 && !pin->by_vault) {
     result = register_by_ring(lane, pin, segment, count);
   }
   if (result < 0) {
@@ -371,12 +436,38 @@ static void unregister_segments(uvdio__lane_t* lane, uvdio__pin_t* pin) {
     }
     pin->segments[i] = UVDIO__SEGMENT_NEW;
   }
-  leave_share(ring, pin);
+  pin->known = 0;
 }
 
-/* Only what the user did not hold back, and not again after the first refusal: the next would be one, too. */
+static void forget(uvdio__lane_t* lane, uvdio__pin_t* pin) {
+  unregister_segments(lane, pin);
+  remove_pin(lane->state, pin);
+}
+
+/* Only what the user did not hold back, not again after the first refusal (the next would be one, too), and not while
+ * another engine is at it. */
 static int may_register(const uvdio__lane_t* lane, const uvdio__pin_t* pin) {
-  return pin->error == 0 && !lane->engine->manual;
+  if (pin->error != 0 || lane->engine->manual) {
+    return 0;
+  }
+  if (pin->by_vault) {
+    if (uv_mutex_trylock(&pin->share->lock) != 0) {
+      return 0;
+    }
+    uv_mutex_unlock(&pin->share->lock);
+  }
+  return 1;
+}
+
+/* Room that dead arenas take up is made free before a new one comes. */
+static uvdio__pin_t* get_pin(uvdio__lane_t* lane, const uvdio_arena_t* arena) {
+  uvdio__pin_t* pin = look_up(lane->state, arena);
+
+  if (pin == NULL) {
+    uvdio__ring_sweep(lane);
+    pin = make_pin(lane->state, arena);
+  }
+  return pin;
 }
 
 int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
@@ -388,16 +479,17 @@ int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
   if (!ring->traits.has_sparse_buffers || (pin == NULL && lane->engine->manual)) {
     return UVDIO__BUFFER_PLAIN;
   }
-  pin = pin == NULL ? get_pin(ring, arena) : pin;
+  pin = pin == NULL ? get_pin(lane, arena) : pin;
   if (pin == NULL) {
     return UVDIO__BUFFER_PLAIN;
   }
-  ring->buffers.cache[arena->id % UVDIO__PIN_CACHE] = pin;
+  take_from_bucket(ring, pin);
+  put_into_bucket(ring, pin); /* first: that is where uvdio__ring_buffer() looks */
   segment = (size_t)(buf->base - pin->base) >> pin->shift;
   if (segment >= pin->count) {
     return UVDIO__BUFFER_PLAIN;
   }
-  if (pin->segments[segment] == UVDIO__SEGMENT_NEW && may_register(lane, pin)) {
+  if (pin->segments[segment] != UVDIO__SEGMENT_KNOWN && may_register(lane, pin)) {
     register_segments(lane, pin, (unsigned)segment, 1);
   }
   return pin->segments[segment] == UVDIO__SEGMENT_KNOWN ? (int)(pin->first + segment) : UVDIO__BUFFER_PLAIN;
@@ -414,7 +506,11 @@ int uvdio__ring_register_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena) 
   if (!ring->traits.has_sparse_buffers) {
     return UV_ENOTSUP;
   }
-  pin = get_pin(ring, arena);
+  pin = look_up(ring, arena);
+  if (pin != NULL && pin->reason == table_is_full) {
+    forget(lane, pin); /* There may be room by now. */
+  }
+  pin = get_pin(lane, arena);
   if (pin == NULL) {
     return UV_ENOMEM;
   }
@@ -450,28 +546,36 @@ int uvdio__ring_unregister_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena
   return 0;
 }
 
+/* Those for which there was no room may find some now. */
+static int is_to_be_forgotten(const uvdio__pin_t* pin) {
+  return atomic_load_explicit(&pin->share->dead, memory_order_acquire) || pin->reason == table_is_full;
+}
+
 void uvdio__ring_sweep(uvdio__lane_t* lane) {
   uvdio__ring_t* ring = lane->state;
-  uvdio__pin_t** link = &ring->buffers.pins;
+  uvdio__pin_t* pin = ring->buffers.pins;
+  unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
 
-  while (*link != NULL) {
-    uvdio__pin_t* pin = *link;
-    if (!atomic_load_explicit(&pin->share->dead, memory_order_acquire)) {
-      link = &pin->next;
-      continue;
+  if (gone == lane->engine->arenas_gone) {
+    return;
+  }
+  lane->engine->arenas_gone = gone;
+  while (pin != NULL) {
+    uvdio__pin_t* next = pin->next;
+    if (is_to_be_forgotten(pin)) {
+      forget(lane, pin);
     }
-    *link = pin->next;
-    unregister_segments(lane, pin);
-    free_pin(ring, pin);
+    pin = next;
   }
 }
 
-void uvdio__ring_free_buffers(uvdio__ring_t* ring) {
+void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked) {
+  if (ring->buffers.has_table && !is_forked) {
+    (void)uvdio__ring_register(ring->ring.ring_fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
+  }
   while (ring->buffers.pins != NULL) {
-    uvdio__pin_t* pin = ring->buffers.pins;
-    ring->buffers.pins = pin->next;
-    leave_share(ring, pin);
-    free_pin(ring, pin);
+    ring->buffers.pins->known = 0;
+    remove_pin(ring, ring->buffers.pins);
   }
 }
 

@@ -44,14 +44,19 @@ static int* copy_table(const uvdio__ring_files_t* files, unsigned capacity) {
   return descriptors;
 }
 
-void uvdio__ring_free_files(uvdio__ring_t* ring) {
-  uvdio__ring_files_t* files = &ring->files;
-
+static void free_table(uvdio__ring_files_t* files) {
   uvdio__free(files->descriptors, files->capacity * sizeof(int), UVDIO__STRUCT_ALIGN);
   files->descriptors = NULL;
   files->capacity = 0;
   files->used = 0;
   files->next = 0;
+}
+
+void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked) {
+  if (ring->files.capacity > 0 && !is_forked) {
+    (void)uvdio__ring_register(ring->ring.ring_fd, IORING_UNREGISTER_FILES, NULL, 0);
+  }
+  free_table(&ring->files);
 }
 
 /* There is no table any more: every file goes by its descriptor from now on. */
@@ -62,7 +67,7 @@ static void give_up(uvdio__lane_t* lane) {
   for (file = lane->engine->files; file != NULL; file = file->next_) {
     file->slot_ = 0;
   }
-  uvdio__ring_free_files(ring);
+  free_table(&ring->files);
   ring->files.off = 1;
 }
 

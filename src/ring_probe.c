@@ -145,7 +145,7 @@ static int has_sparse_buffers(const struct io_uring* ring) {
   memset(&table, 0, sizeof(table));
   table.nr = 1;
   table.flags = IORING_RSRC_REGISTER_SPARSE;
-  return uvdio__ring_register(ring->ring_fd, IORING_REGISTER_BUFFERS2, &table, sizeof(table)) >= 0;
+  return uvdio__ring_register(ring->ring_fd, IORING_REGISTER_BUFFERS2, &table, sizeof(table)) != -EINVAL;
 }
 
 /* A kernel that has it complains about the descriptor, one that has not about the call. */
