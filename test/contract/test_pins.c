@@ -192,7 +192,11 @@ static int use_both_arenas(void* data) {
   EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
   EXPECT(uvdio_arena_create(&own, &arena_options) == 0);
   EXPECT(uvdio_arena_register(dio, own) == 0);
-  EXPECT(uvdio_arena_register(dio, f->arena) == 0);
+  int error = uvdio_arena_register(dio, f->arena);
+  if (error != 0) {
+    fprintf(stderr, "the parent's arena: %s: %s\n", uvdio_err_name(error), registration_of(dio, f->arena).reason);
+  }
+  EXPECT(error == 0);
   return 0;
 }
 
