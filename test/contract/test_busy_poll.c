@@ -23,6 +23,12 @@ static int busy_and_shallow(void** state) {
   return fixture_open_with(state, options);
 }
 
+static int busy_and_patient(void** state) {
+  uvdio_options_t options = {0};
+  options.busy_poll_us = UVDIO_BUSY_POLL_MAX;
+  return fixture_open_with(state, options);
+}
+
 static int goes_to_ring(const struct fixture* f) {
   uvdio_file_info_t info;
   assert_ok(uvdio_file_info(&f->file, &info));
@@ -129,9 +135,36 @@ static void too_much_is_refused(void** state) {
   assert_null(dio);
 }
 
+/* A server's work often begins in a timer: those requests are watched for like any others. */
+static void on_tick(uv_timer_t* timer) {
+  struct chain* chain = timer->data;
+  uvdio_buf_t page = blank(PAGE);
+  t_read(op_new(&chain->f->tracker), &chain->f->file, &page, 0);
+  if (--chain->left == 0) {
+    uv_close((uv_handle_t*)timer, NULL);
+  }
+}
+
+static void requests_of_a_timer_are_watched_for(void** state) {
+  struct fixture* f = *state;
+  struct chain chain = {.f = f, .left = 50};
+  uv_timer_t timer;
+  put(f, &f->file, 0, PAGE, 1);
+  if (!goes_to_ring(f)) {
+    SKIP("only a ring is watched");
+  }
+  assert_ok(uv_timer_init(&f->loop, &timer));
+  timer.data = &chain;
+  assert_ok(uv_timer_start(&timer, on_tick, 1, 5));
+  run(f);
+  print_message("# busy hits %d, wake-ups %d\n", (int)stats_of(f).busy_hits, (int)stats_of(f).wakeups);
+  assert_true(stats_of(f).busy_hits >= 25);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(busy, chain_of_reads_arrives),
+      TEST_ON(busy_and_patient, requests_of_a_timer_are_watched_for),
       TEST_ON(busy_and_shallow, other_handles_get_their_turns),
       TEST_ON(busy, many_at_a_time_arrive),
       TEST_ON(busy, engine_closes_while_watching),
