@@ -485,18 +485,20 @@ static void sweep(uvdio_t* engine) {
   }
 }
 
+static void on_prepare(uv_prepare_t* handle) {
+  sweep(handle->data);
+}
+
 static void on_check(uv_check_t* handle) {
   uvdio_t* engine = handle->data;
   int idle = uvdio__engine_pending(engine) == 0 && !engine->closing && !engine->woken;
 
   bind_thread(engine);
-  sweep(engine);
   if (idle || engine->torn_down || is_asleep(engine)) {
     return;
   }
   begin_turn(engine);
   run_callbacks(engine);
-  sweep(engine);
   end_turn(engine);
   close_if_drained(engine);
 }
@@ -536,6 +538,7 @@ static void tear_down(uvdio_t* engine) {
   engine->torn_down = 1;
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->check, on_handle_closed);
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->idle, on_handle_closed);
+  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->prepare, on_handle_closed);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
     assert(lane->waiting.head == NULL && lane->running.head == NULL);
@@ -733,6 +736,10 @@ static void init_handles(uvdio_t* engine) {
   (void)uv_check_init(engine->loop, &engine->check);
   (void)uv_check_start(&engine->check, on_check);
   uv_unref((uv_handle_t*)&engine->check);
+  (void)uv_prepare_init(engine->loop, &engine->prepare);
+  (void)uv_prepare_start(&engine->prepare, on_prepare);
+  uv_unref((uv_handle_t*)&engine->prepare);
+  engine->prepare.data = engine;
   engine->idle.data = engine;
   engine->check.data = engine;
 }

@@ -78,6 +78,7 @@ struct uvdio_s {
   uvdio_engine_cb on_closed;
   uv_check_t check; /* runs callbacks; keeps the loop alive while requests are pending */
   uv_idle_t idle;   /* active while the loop must not block */
+  uv_prepare_t prepare; /* the last look at what is to be let go of, before the loop sleeps */
   uvdio_stats_t stats; /* but for `pending`, which follows from the others */
   char reason[REASON_SIZE];
 };
