@@ -16,6 +16,7 @@ add_executable(uvdio_cli
   src/cli/compare_plot.c
   src/cli/compare_report.c
   src/cli/compare_run.c
+  src/cli/compare_witness.c
   src/cli/meter.c
   src/cli/options.c
   src/cli/peer.c

@@ -53,8 +53,11 @@ int peer_main(int argc, char** argv);
 int parse_count(const char* command, const char* option, const char* text, uint64_t min, uint64_t max,
                 uint64_t* value);
 
-/* A number of bytes with an optional K, M or G (of 1024), from `min` to `max`, a multiple of
- * UVDIO_ALIGNMENT. */
+/* A number of bytes with an optional K, M or G (of 1024), from `min` to `max`, a multiple of `unit`. */
+int parse_multiple(const char* command, const char* option, const char* text, uint64_t unit, uint64_t min,
+                   uint64_t max, uint64_t* bytes);
+
+/* The same with UVDIO_ALIGNMENT as the unit. */
 int parse_bytes(const char* command, const char* option, const char* text, uint64_t min, uint64_t max,
                 uint64_t* bytes);
 
@@ -109,7 +112,7 @@ char* format_rate(char* text, size_t size, double bytes_per_s);
 char* format_time(char* text, size_t size, double microseconds);
 
 /* A table in memory: text columns on the left, numbers right-aligned. Zero it first. */
-#define TABLE_COLUMNS_MAX 13
+#define TABLE_COLUMNS_MAX 14
 #define TABLE_CELL_SIZE 32
 typedef struct table_s {
   size_t columns;

@@ -13,6 +13,7 @@
 #include "compare.h"
 
 #define SIZE_DEFAULT ((uint64_t)256 * 1024 * 1024)
+#define BLOCK_MIN 512
 #define BLOCK_MAX ((uint64_t)64 * 1024 * 1024)
 #define DURATION_DEFAULT_NS ((uint64_t)400000000)
 #define ROUNDS_DEFAULT 5
@@ -28,9 +29,9 @@ static const char usage[] =
     "                     (in order, O_DSYNC), mixed (random, 70 % reads)\n"
     "  --peer P[,P]       which peers (see below)\n"
     "  --depth N[,N...]   requests in flight, of each loop (1,32,128)\n"
-    "  --block BYTES      bytes per operation (4K; a multiple of 4096)\n"
+    "  --block B[,B...]   bytes per operation (4K; multiples of 512, as far as the filesystem takes them)\n"
     "  --size BYTES       size of all files together (256M)\n"
-    "  --files N          so many files (1)\n"
+    "  --files N          so many files (1), all of them open; the limit on open files is raised as far as allowed\n"
     "  --loops N          so many loops, each on a thread of its own (1)\n"
     "  --rounds N         so many rounds (5)\n"
     "  --seconds S        length of one measurement (0.4)\n"
@@ -48,6 +49,16 @@ static const char usage[] =
 row_t* compare_row(const compare_t* compare, size_t cell, size_t peer) {
   assert(cell < compare->cell_count && peer < compare->peer_count);
   return &compare->rows[cell * compare->peer_count + peer];
+}
+
+work_params_t compare_params(const compare_t* compare, size_t cell) {
+  const cell_t* here = &compare->cells[cell];
+  work_params_t params = compare->params;
+  params.kind = here->kind;
+  params.depth = here->depth;
+  params.block_size = here->block_size;
+  params.file_size = params.file_size / here->block_size * here->block_size;
+  return params;
 }
 
 int compare_find(const compare_t* compare, const char* name) {
@@ -80,9 +91,11 @@ void compare_note(compare_t* compare, const char* format, ...) {
  */
 
 static void show_status(const compare_t* compare, size_t cell, const char* what, uint64_t round) {
+  char block[16];
   if (isatty(STDERR_FILENO)) {
-    fprintf(stderr, "\r%s, depth %u, round %llu of %llu: %s\033[K", work_kind_text(compare->cells[cell].kind),
-            compare->cells[cell].depth, (unsigned long long)round + 1, (unsigned long long)compare->rounds, what);
+    fprintf(stderr, "\r%s, %s, depth %u, round %llu of %llu: %s\033[K", work_kind_text(compare->cells[cell].kind),
+            format_size(block, sizeof block, compare->cells[cell].block_size), compare->cells[cell].depth,
+            (unsigned long long)round + 1, (unsigned long long)compare->rounds, what);
   }
 }
 
@@ -171,10 +184,16 @@ static void drop_missing(compare_t* compare) {
   }
 }
 
+static void add_cells(compare_t* compare, work_kind_t kind, size_t block_size) {
+  for (size_t i = 0; i < compare->depth_count; i++) {
+    compare->cells[compare->cell_count++] = (cell_t){kind, block_size, compare->depths[i]};
+  }
+}
+
 static void set_cells(compare_t* compare) {
   for (int kind = 0; kind < WORK_KIND_COUNT; kind++) {
-    for (size_t i = 0; i < compare->depth_count && compare->kinds[kind]; i++) {
-      compare->cells[compare->cell_count++] = (cell_t){(work_kind_t)kind, compare->depths[i]};
+    for (size_t i = 0; i < compare->block_count && compare->kinds[kind]; i++) {
+      add_cells(compare, (work_kind_t)kind, compare->blocks[i]);
     }
   }
 }
@@ -229,6 +248,24 @@ static int add_depth(compare_t* compare, const char* text) {
     return report_usage("bench", "--depth takes at most %d numbers", COMPARE_DEPTHS_MAX);
   }
   compare->depths[compare->depth_count++] = (unsigned)depth;
+  return CLI_OK;
+}
+
+static int add_block(compare_t* compare, const char* text) {
+  uint64_t block;
+  int code = parse_multiple("bench", "--block", text, BLOCK_MIN, BLOCK_MIN, BLOCK_MAX, &block);
+  if (code != CLI_OK) {
+    return code;
+  }
+  for (size_t i = 0; i < compare->block_count; i++) {
+    if (compare->blocks[i] == block) {
+      return CLI_OK;
+    }
+  }
+  if (compare->block_count == COMPARE_BLOCKS_MAX) {
+    return report_usage("bench", "--block takes at most %d sizes", COMPARE_BLOCKS_MAX);
+  }
+  compare->blocks[compare->block_count++] = (size_t)block;
   return CLI_OK;
 }
 
@@ -334,8 +371,6 @@ static int set_flag(compare_t* compare, int option, const char* value) {
 
 static int set_option(compare_t* compare, int option, const char* value) {
   work_params_t* params = &compare->params;
-  uint64_t block = params->block_size;
-  int code;
   switch (option) {
     case OPTION_OPERATION:
       return parse_list(compare, value, add_kind);
@@ -344,9 +379,7 @@ static int set_option(compare_t* compare, int option, const char* value) {
     case OPTION_DEPTH:
       return parse_list(compare, value, add_depth);
     case OPTION_BLOCK:
-      code = parse_bytes("bench", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &block);
-      params->block_size = (size_t)block;
-      return code;
+      return parse_list(compare, value, add_block);
     case OPTION_SIZE:
       return parse_bytes("bench", "--size", value, UVDIO_ALIGNMENT, INT64_MAX / 4, &compare->total_size);
     case OPTION_FILES:
@@ -363,6 +396,22 @@ static int set_option(compare_t* compare, int option, const char* value) {
   return set_flag(compare, option, value);
 }
 
+/* All files have the same size, a multiple of the largest block. */
+static int set_file_size(compare_t* compare) {
+  uint64_t largest = UVDIO_ALIGNMENT;
+  for (size_t i = 0; i < compare->block_count; i++) {
+    largest = compare->blocks[i] > largest ? compare->blocks[i] : largest;
+  }
+  uint64_t blocks = compare->total_size / compare->params.files / largest;
+  if (blocks == 0) {
+    return report_usage("bench", "--size is less than one --block (and %d bytes) for each of the --files",
+                        UVDIO_ALIGNMENT);
+  }
+  compare->params.block_size = (size_t)largest;
+  compare->params.file_size = blocks * largest;
+  return CLI_OK;
+}
+
 /* What was left open. */
 static int set_defaults(compare_t* compare) {
   static const unsigned depths[] = {1, 32, 128};
@@ -370,6 +419,9 @@ static int set_defaults(compare_t* compare) {
   if (compare->depth_count == 0) {
     memcpy(compare->depths, depths, sizeof depths);
     compare->depth_count = CLI_COUNT_OF(depths);
+  }
+  if (compare->block_count == 0) {
+    compare->blocks[compare->block_count++] = UVDIO_PAGE_SIZE;
   }
   for (size_t i = 0; i < WORK_KIND_COUNT; i++) {
     any |= compare->kinds[i];
@@ -382,12 +434,7 @@ static int set_defaults(compare_t* compare) {
       }
     }
   }
-  uint64_t blocks = compare->total_size / compare->params.block_size / compare->params.files;
-  if (blocks == 0) {
-    return report_usage("bench", "--size is less than one --block for each of the --files");
-  }
-  compare->params.file_size = blocks * compare->params.block_size;
-  return CLI_OK;
+  return set_file_size(compare);
 }
 
 static int check_place(compare_t* compare, const char* path) {
@@ -421,7 +468,7 @@ int compare_main(int argc, char** argv) {
   compare.total_size = SIZE_DEFAULT;
   compare.rounds = ROUNDS_DEFAULT;
   compare.params = (work_params_t){
-      .files = 1, .loops = 1, .block_size = UVDIO_PAGE_SIZE, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
+      .files = 1, .loops = 1, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
   opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
     if (answer == 'h') {

@@ -2,14 +2,15 @@
  * uvdio bench --compare: peers side by side on the same files.
  *
  *   compare.c         options, the rounds
- *   compare_run.c     one figure of one peer: by uvdio bench-peer, fio or qemu-img
+ *   compare_run.c     one figure of one peer, by uvdio bench-peer
+ *   compare_witness.c the same by fio and qemu-img
  *   compare_count.c   system calls and instructions per operation, by perf, strace and valgrind
  *   compare_place.c   the files, and the loop device under them
  *   compare_report.c  medians, ratios, tables, JSON
  *   compare_plot.c    pictures, by gnuplot
  *   child.c           processes
  *
- * A cell is one kind of work at one depth. In each round every peer is measured once per cell, one right after
+ * A cell is one kind of work with one block size at one depth. In each round every peer is measured once per cell, one right after
  * the other and each time beginning with another one, so that what else happens on the machine hits all alike.
  * Ratios are taken within a round, and only then is their median.
  */
@@ -22,8 +23,9 @@
 #include "peer.h"
 
 #define COMPARE_DEPTHS_MAX 16
+#define COMPARE_BLOCKS_MAX 16
 #define COMPARE_ROUNDS_MAX 100
-#define COMPARE_CELLS_MAX (WORK_KIND_COUNT * COMPARE_DEPTHS_MAX)
+#define COMPARE_CELLS_MAX (WORK_KIND_COUNT * COMPARE_BLOCKS_MAX * COMPARE_DEPTHS_MAX)
 #define COMPARE_PEERS_MAX 14
 #define COMPARE_NOTES_MAX 32
 #define COMPARE_NOTE_SIZE 400
@@ -82,6 +84,7 @@ typedef struct sample_s {
 
 typedef struct cell_s {
   work_kind_t kind;
+  size_t block_size; /* bytes */
   unsigned depth;
 } cell_t;
 
@@ -118,8 +121,10 @@ typedef struct compare_s {
   size_t peer_count;
   unsigned depths[COMPARE_DEPTHS_MAX];
   size_t depth_count;
+  size_t blocks[COMPARE_BLOCKS_MAX]; /* bytes */
+  size_t block_count;
   int kinds[WORK_KIND_COUNT];
-  work_params_t params; /* what all cells have in common */
+  work_params_t params; /* what all cells have in common; block_size is the largest one */
   /* outcome */
   char program[4096]; /* this one */
   place_t place;
@@ -134,6 +139,9 @@ typedef struct compare_s {
 
 row_t* compare_row(const compare_t* compare, size_t cell, size_t peer);
 
+/* What the peers of a cell have to do. */
+work_params_t compare_params(const compare_t* compare, size_t cell);
+
 /* The index of a peer by its name, or -1 where it takes no part. */
 int compare_find(const compare_t* compare, const char* name);
 
@@ -142,6 +150,13 @@ void compare_note(compare_t* compare, const char* format, ...) __attribute__((fo
 
 /* Runs one peer once in a cell and stores what it measured. Returns 0, or -1 and a note why there is no figure. */
 int compare_sample(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
+
+/* The same by fio and by qemu-img. */
+int sample_fio(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
+int sample_qemu(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
+
+/* A number anywhere below `json`, or NAN. `path` has slashes between the keys. */
+double compare_number(const json_t* json, const char* path);
 
 /* The command line that has this program run a peer: argv[0] to argv[2], and null. `operations` is 0 for a run by
  * time. The text of argv[2] is the caller's to free. */

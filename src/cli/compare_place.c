@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -20,6 +21,9 @@
 
 #include "compare.h"
 
+/* Descriptors besides the files: rings, loops, pipes, what fio has open; and some for each loop. */
+#define FILES_EXTRA 64
+#define FILES_EXTRA_PER_LOOP 16
 #define FILL_SIZE ((size_t)1024 * 1024)
 /* What ext4 needs for itself. */
 #define IMAGE_EXTRA ((uint64_t)48 * 1024 * 1024)
@@ -149,15 +153,23 @@ static int write_file(const compare_t* compare, int file, char* memory) {
   return 0;
 }
 
+static int create_files(compare_t* compare) {
+  for (unsigned i = 0; i < compare->params.files && child_signal() == 0; i++) {
+    char path[4096];
+    work_path(&compare->params, i, path, sizeof path);
+    FILE* created = fopen(path, "wx");
+    if (created == NULL) {
+      return report_error("bench", "create", path, uv_translate_sys_error(errno));
+    }
+    fclose(created);
+    compare->place.files++;
+  }
+  return CLI_OK;
+}
+
 static int fill_file(compare_t* compare, unsigned number, char* memory) {
   char path[4096];
   work_path(&compare->params, number, path, sizeof path);
-  FILE* created = fopen(path, "wx");
-  if (created == NULL) {
-    return report_error("bench", "create", path, uv_translate_sys_error(errno));
-  }
-  fclose(created);
-  compare->place.files++;
   work_params_t params = compare->params;
   params.kind = WORK_SEQUENTIAL_WRITE;
   int file = work_open(&params, number);
@@ -186,30 +198,63 @@ static int fill_files(compare_t* compare) {
   return code;
 }
 
-/* What the library says about the first file. */
-static void ask_filesystem(compare_t* compare) {
+/* What the library says about the first file. Returns the alignment that the filesystem asks for. */
+static size_t ask_filesystem(compare_t* compare) {
   session_t session;
   uvdio_options_t options = {.backend = UVDIO_BACKEND_POOL};
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   uvdio_file_info_t info;
   char path[4096];
+  size_t alignment = UVDIO_ALIGNMENT;
   work_path(&compare->params, 0, path, sizeof path);
   if (session_open(&session, &options) != 0) {
-    return;
+    return alignment;
   }
-  if (uvdio_open(session.dio, &file, &req, path, UVDIO_RDONLY, 0, NULL) == 0 && req.result == 0) {
+  if (uvdio_open(session.dio, &file, &req, path, UVDIO_RDONLY | UVDIO_NATIVE_ALIGN, 0, NULL) == 0) {
     if (uvdio_file_info(&file, &info) == 0) {
       snprintf(compare->filesystem, sizeof compare->filesystem, "%s", info.filesystem);
+      alignment = info.offset_align > info.memory_align ? info.offset_align : info.memory_align;
     }
     (void)uvdio_close(&file, &req, NULL);
   }
   (void)session_close(&session);
+  return alignment;
+}
+
+static int check_blocks(compare_t* compare) {
+  size_t alignment = ask_filesystem(compare);
+  for (size_t i = 0; i < compare->block_count; i++) {
+    if (compare->blocks[i] % alignment != 0) {
+      return report_problem("bench", "--block %zu is no multiple of the %zu bytes that %s asks for here.",
+                            compare->blocks[i], alignment, compare->filesystem);
+    }
+  }
+  return CLI_OK;
+}
+
+/* Each loop has every file open, and fio's loops are threads of one process. Children inherit the limit. */
+static int allow_open_files(const compare_t* compare) {
+  rlim_t needed = (rlim_t)(compare->params.files + FILES_EXTRA_PER_LOOP) * compare->params.loops + FILES_EXTRA;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) {
+    return CLI_OK;
+  }
+  struct rlimit wanted = {needed, limit.rlim_max > needed ? limit.rlim_max : needed};
+  if (setrlimit(RLIMIT_NOFILE, &wanted) == 0) { /* past the hard limit: root may, up to fs.nr_open */
+    return CLI_OK;
+  }
+  return report_problem("bench",
+                        "--files %u and --loops %u take %llu open files, and %llu are allowed. Raise the limit "
+                        "(ulimit -Hn, as root), or ask for fewer.",
+                        compare->params.files, compare->params.loops, (unsigned long long)needed,
+                        (unsigned long long)limit.rlim_max);
 }
 
 int place_open(compare_t* compare) {
   place_t* place = &compare->place;
-  int code = compare->on_loop_device ? open_device(compare) : CLI_OK;
+  int code = allow_open_files(compare);
+  code = code == CLI_OK && compare->on_loop_device ? open_device(compare) : code;
   if (code != CLI_OK) {
     return code;
   }
@@ -221,11 +266,9 @@ int place_open(compare_t* compare) {
   }
   place->directory = directory;
   compare->params.directory = directory;
-  code = fill_files(compare);
-  if (code == CLI_OK && child_signal() == 0) {
-    ask_filesystem(compare);
-  }
-  return code;
+  code = create_files(compare);
+  code = code == CLI_OK ? check_blocks(compare) : code;
+  return code == CLI_OK ? fill_files(compare) : code;
 }
 
 void place_close(place_t* place) {

@@ -299,15 +299,6 @@ static int unpack_params(json_t* json, work_params_t* params) {
   return duration > 0 || operations > 0 ? 0 : -1;
 }
 
-/* As many open files as may be: the table of a ring is bounded by that, too. */
-static void raise_file_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-  }
-}
-
 int peer_main(int argc, char** argv) {
   work_params_t params = {0};
   json_t* json = argc == 2 ? json_loads(argv[1], 0, NULL) : NULL;
@@ -315,7 +306,6 @@ int peer_main(int argc, char** argv) {
     json_decref(json);
     return report_usage("bench-peer", "it is what `uvdio bench --compare` starts, and takes its parameters");
   }
-  raise_file_limit();
   const peer_t* peer = find_peer(params.peer);
   int code = peer != NULL ? run_peer(peer, &params)
                           : report_json("bench-peer", failure_json("io_uring: built without it", UV_ENOSYS));

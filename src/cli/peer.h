@@ -59,6 +59,11 @@ void work_path(const work_params_t* params, unsigned number, char* path, size_t 
 /* Whether the files are written to. */
 int work_writes(work_kind_t kind);
 
+/* Whether the offsets are drawn, and not in order. */
+static inline int work_is_random(work_kind_t kind) {
+  return kind == WORK_RANDOM_READ || kind == WORK_RANDOM_WRITE || kind == WORK_MIXED;
+}
+
 /* Opens one of the files past the page cache. Returns a descriptor, or a negative code. */
 int work_open(const work_params_t* params, unsigned number);
 
@@ -97,8 +102,7 @@ static inline int work_next(work_t* work, uint64_t now_ns, step_t* step) {
     return 0;
   }
   work->left--;
-  if (work->params.kind == WORK_RANDOM_READ || work->params.kind == WORK_RANDOM_WRITE ||
-      work->params.kind == WORK_MIXED) {
+  if (work_is_random(work->params.kind)) {
     uint64_t random = random_next(&work->random);
     step->offset = work_below((uint32_t)(random >> 32), work->blocks) * work->params.block_size;
     step->file = (unsigned)work_below((uint32_t)random, work->params.files);

@@ -13,6 +13,7 @@ typedef struct state_s state_t;
 typedef struct {
   state_t* state;
   uvdio_req_t req;
+  uvdio_buf_t memory; /* what `buf` is a view on where blocks are smaller than buffers can be; else empty */
   uvdio_buf_t buf;
   uint64_t began_ns;
 } slot_t;
@@ -64,6 +65,7 @@ static void close_state(void* memory) {
   state_t* state = memory;
   for (unsigned i = 0; i < state->slot_count; i++) {
     (void)uvdio_buf_release(&state->slots[i].buf);
+    (void)uvdio_buf_release(&state->slots[i].memory);
   }
   for (unsigned i = 0; i < state->files_open; i++) {
     uvdio_req_t req = {0};
@@ -83,7 +85,8 @@ static void close_state(void* memory) {
 static int open_files(state_t* state) {
   const work_params_t* params = &state->run->work.params;
   unsigned flags = (work_writes(params->kind) ? UVDIO_RDWR : UVDIO_RDONLY) |
-                   (params->kind == WORK_DURABLE_WRITE ? UVDIO_DSYNC : 0);
+                   (params->kind == WORK_DURABLE_WRITE ? UVDIO_DSYNC : 0) |
+                   (params->block_size % UVDIO_ALIGNMENT != 0 ? UVDIO_NATIVE_ALIGN : 0);
   state->files = calloc(params->files, sizeof *state->files);
   int error = state->files == NULL ? UV_ENOMEM : 0;
   for (unsigned i = 0; i < params->files && error == 0; i++) {
@@ -97,9 +100,24 @@ static int open_files(state_t* state) {
   return error == 0 ? 0 : peer_fail(state->run, "uvdio_open", error);
 }
 
+static int open_buffer(state_t* state, slot_t* slot, size_t size) {
+  size_t block_size = state->run->work.params.block_size;
+  int error = state->arena != NULL ? uvdio_arena_acquire(state->arena, &slot->buf) : uvdio_buf_alloc(&slot->buf, size);
+  if (error != 0) {
+    return error;
+  }
+  memset(slot->buf.base, 'u', size); /* page faults belong to nobody's operations */
+  if (slot->buf.cap != block_size) {
+    slot->memory = slot->buf;
+    slot->buf = uvdio_buf_wrap(slot->memory.base, block_size);
+  }
+  return 0;
+}
+
 static int open_slots(state_t* state, int with_arena) {
   const work_params_t* params = &state->run->work.params;
-  uvdio_arena_options_t options = {.frame_size = params->block_size, .frame_count = params->depth};
+  size_t size = (params->block_size + UVDIO_ALIGNMENT - 1) / UVDIO_ALIGNMENT * UVDIO_ALIGNMENT;
+  uvdio_arena_options_t options = {.frame_size = size, .frame_count = params->depth};
   state->slots = calloc(params->depth, sizeof *state->slots);
   int error = state->slots == NULL ? UV_ENOMEM : 0;
   if (error == 0 && with_arena) {
@@ -109,11 +127,7 @@ static int open_slots(state_t* state, int with_arena) {
     slot_t* slot = &state->slots[i];
     slot->state = state;
     slot->req.data = slot;
-    error = with_arena ? uvdio_arena_acquire(state->arena, &slot->buf)
-                       : uvdio_buf_alloc(&slot->buf, params->block_size);
-    if (error == 0) {
-      memset(slot->buf.base, 'u', params->block_size); /* page faults belong to nobody's operations */
-    }
+    error = open_buffer(state, slot, size);
     state->slot_count += error == 0;
   }
   return error == 0 ? 0 : peer_fail(state->run, "buffers", error);

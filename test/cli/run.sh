@@ -463,7 +463,7 @@ for peer in ring pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
   says "... tells of the peer $peer" "^  \* $peer "
 done
 for wrong in "--operation frobnicate" "--operation write" "--peer frobnicate" "--peer ring," "--depth 0" "--depth 4097" "--depth 1,x" \
-  "--block 1000" "--block 128M" "--size 0" "--files 0" "--files x" "--loops 0" "--loops 65" "--rounds 0" "--rounds 101" \
+  "--block 1000" "--block 0" "--block 4K,513" "--block 128M" "--size 0" "--size 1M --block 4K,2M" "--files 0" "--files x" "--loops 0" "--loops 65" "--rounds 0" "--rounds 101" \
   "--seconds 0" "--seed x" "--size 4K --files 2"; do
   # shellcheck disable=SC2086 # several words
   run 2 "bench --compare $wrong" bench --compare $wrong d
@@ -483,7 +483,7 @@ compare="bench --compare --size 1M --seconds 0.02 --rounds 2"
 run 0 "bench --compare" $compare --depth 1,4 --peer pool,uv-4 d
 says "... says where" '^.*, 1 file of 1 MiB, 1 loop, '
 says "... has a table for each depth" '^random-read, 4 KiB, depth 4$'
-says "... with headings" '^peer  *ops/s  *spread  *x limit  *x uv-4  *p50 '
+says "... with headings" '^peer  *ops/s  *spread  *x limit  *x uv-4  *x fio  *p50 '
 check "... and a row for each peer" lines_with "$out" '^uv-4  *[0-9]' 2
 check "... and nothing is left behind" directory_empty d
 for operation in random-read sequential-read random-write sequential-write durable-write mixed; do
@@ -498,6 +498,67 @@ if [ -n "$ring_absent" ]; then
 else
   run 0 "bench --compare with the limit" $compare --no-calls --json --depth 8 --peer ring,ring-heap,limit --operation mixed d
   check "... has all rows" lines_with "$out" '"peer":' 3
+fi
+run 0 "bench --compare with several block sizes" $compare --no-calls --depth 1,4 --block 4K,64K --peer pool,uv-4 --plot blocks d
+says "... has a table for each block size and depth" '^random-read, 64 KiB, depth 4$'
+check "... which makes four" lines_with "$out" '^pool  *[0-9]' 4
+for name in random-read-4096 random-read-65536 random-read-depth-1 random-read-depth-4; do
+  check "... writes the data and the script of $name" test -s blocks/$name.dat -a -s blocks/$name.gnuplot
+done
+check "... over the block size, with a point for each" lines_with blocks/random-read-depth-4.dat '^65536 ' 2
+check "... and over the depth" lines_with blocks/random-read-65536.dat '^4 ' 2
+check "... and nothing is left behind" directory_empty d
+"$uvdio" probe d >"$out" 2>"$err"
+if grep -q 'alignment the system asks for .* 512 bytes, offset and length 512' "$out"; then
+  run 0 "bench --compare of blocks of 512 bytes" $compare --no-calls --json --depth 2 --block 512,8704 --peer ring,ring-heap,pool,uv-4 \
+    --operation mixed d
+  rows=4
+  [ -n "$ring_absent" ] && rows=2
+  check "... has a row for each size" lines_with "$out" '"block_size": 512,' $rows
+  check "... with operations in each" lines_with "$out" '"median": 0\.0' 0
+else
+  skip "bench --compare of blocks of 512 bytes" "the filesystem does not say that it takes them"
+fi
+run 0 "bench --compare at depth 1024 with 4 loops" $compare --no-calls --json --depth 1024 --loops 4 --peer pool,uv-4 d
+check "... has both rows" lines_with "$out" '"depth": 1024,' 2
+hard=$(ulimit -Hn)
+if [ "$hard" = unlimited ] || [ "$hard" -ge 10100 ]; then
+  (
+    ulimit -Sn 100
+    $limit "$uvdio" $compare --rounds 1 --no-calls --json --depth 32 --size 40M --files 10000 --peer pool,uv-4 d
+  ) >"$out" 2>"$err"
+  check "bench --compare of 10000 files raises the limit of open files" test $? -eq 0
+  check "... has both rows" lines_with "$out" '"files": 10000,' 2
+else
+  skip "bench --compare of 10000 files raises the limit of open files" "ulimit -Hn is $hard"
+fi
+run_with_few_files() {
+  (
+    ulimit -n 100
+    $limit "$uvdio" $compare --rounds 1 --no-calls --json --depth 1 --peer pool "$@" d >"$out" 2>"$err" </dev/null
+  )
+}
+if run_with_few_files --files 200; then
+  skip "bench --compare of more files than may be open" "the hard limit can be raised here"
+else
+  warns "bench --compare of more files than may be open says what to do" \
+    '^uvdio bench: --files 200 and --loops 1 take [0-9]* open files, and 100 are allowed. Raise the limit'
+  check "... and leaves nothing behind" directory_empty d
+fi
+run_with_few_files --files 2
+check "bench --compare of few files needs no more than 100" test $? -eq 0
+if command -v fio >/dev/null 2>&1; then
+  mkdir d/uvdio-loop-0
+  (cd d && $limit "$uvdio" $compare --no-calls --json --depth 4 --loops 2 --files 2 --peer uv-4,fio-libaio --operation mixed,durable-write) \
+    >"$out" 2>"$err"
+  check "bench --compare with fio" test $? -eq 0
+  check "... has its rows" lines_with "$out" '"peer": "fio-libaio"' 2
+  rmdir d/uvdio-loop-0
+  run 0 "bench --compare with fio, as a table" $compare --no-calls --depth 4 --operation sequential-read --peer uv-4,fio-libaio d
+  says "... has the quotient" '^peer .* x fio '
+  check "... which is 1 for fio itself" lines_with "$out" '^fio-libaio  *[0-9.]* k*  *-[0-9]* +[0-9]* %  *-  *[0-9.]*  *1\.00 ' 1
+else
+  skip "bench --compare with fio" "fio is not installed"
 fi
 run 0 "bench --compare --plot" $compare --no-calls --depth 1,4 --peer pool --plot plots d
 check "... writes the data" test -s plots/random-read.dat
