@@ -8,6 +8,8 @@ add_executable(uvdio_cli
   src/cli/probe.c
   src/cli/copy.c
   src/cli/bench.c
+  src/cli/bench_copy.c
+  src/cli/bench_copy_report.c
   src/cli/bench_run.c
   src/cli/child.c
   src/cli/compare.c
@@ -25,6 +27,7 @@ add_executable(uvdio_cli
   src/cli/progress.c
   src/cli/report.c
   src/cli/session.c
+  src/cli/spread.c
   src/cli/transfer.c)
 uvdio_own_target(uvdio_cli)
 set_target_properties(uvdio_cli PROPERTIES OUTPUT_NAME uvdio)

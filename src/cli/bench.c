@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "compare.h"
+#include "bench_copy.h"
 
 #define BACKEND_COUNT 3
 #define DEPTHS_MAX 16
@@ -32,6 +32,7 @@
 static const char usage[] =
     "usage: uvdio bench [OPTIONS] [PATH]\n"
     "       uvdio bench --compare [OPTIONS] [DIRECTORY]   side by side with others; --compare --help tells more\n"
+    "       uvdio bench --copy [OPTIONS] [DIRECTORY]      uvdio copy, dd and cp; --copy --help tells more\n"
     "\n"
     "Measures each backend on a new file that is removed at the end: PATH, which must not exist, or a\n"
     "temporary file in the directory PATH (the current one if none is given).\n"
@@ -551,10 +552,10 @@ static int run_path(bench_t* bench, const char* wish) {
   return code;
 }
 
-/* Another command in all but name: it has its own options. */
-static int wants_comparison(int argc, char** argv) {
+/* Another command in all but name: each has its own options. */
+static int wants(int argc, char** argv, const char* option) {
   for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-    if (strcmp(argv[i], "--compare") == 0) {
+    if (strcmp(argv[i], option) == 0) {
       return 1;
     }
   }
@@ -577,8 +578,11 @@ int bench_main(int argc, char** argv) {
   bench_t bench = {
       .file_size = SIZE_DEFAULT, .block_size = BLOCK_DEFAULT, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
   int answer;
-  if (wants_comparison(argc, argv)) {
+  if (wants(argc, argv, "--compare")) {
     return compare_main(argc, argv);
+  }
+  if (wants(argc, argv, "--copy")) {
+    return copy_bench_main(argc, argv);
   }
   opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {

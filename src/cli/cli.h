@@ -5,6 +5,7 @@
  *   probe.c     uvdio probe: what this machine and this path offer
  *   copy.c      uvdio copy: one file to another; transfer.c moves the blocks, progress.c shows how far
  *   bench.c     uvdio bench: plans and prints; bench_run.c runs a phase, meter.c measures it
+ *   bench_copy*.c  uvdio bench --copy (bench_copy.h)
  *   compare*.c  uvdio bench --compare (compare.h tells which is which); peer*.c runs one peer (peer.h)
  *   session.c   a loop with an engine on it, and what happens at Ctrl-C
  *   options.c   values of options

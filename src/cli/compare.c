@@ -13,6 +13,9 @@
 #include "compare.h"
 
 #define SIZE_DEFAULT ((uint64_t)256 * 1024 * 1024)
+/* Bytes. Buffers of this size and more lie in huge pages: pinning 256 pages costs more than anything else that a
+ * program does for a block of 1 MiB. */
+#define HUGE_PAGES_FROM ((size_t)256 * 1024)
 #define BLOCK_MIN 512
 #define BLOCK_MAX ((uint64_t)64 * 1024 * 1024)
 #define DURATION_DEFAULT_NS ((uint64_t)400000000)
@@ -36,6 +39,7 @@ static const char usage[] =
     "  --rounds N         so many rounds (5)\n"
     "  --seconds S        length of one measurement (0.4)\n"
     "  --pin              bind each loop of ring, limit and fio to a processor: less noise at depth 1 (Linux)\n"
+    "  --small-pages      no huge pages under the buffers of blocks of 256K and more either (Linux)\n"
     "  --loop-device      on ext4 on a loop device over tmpfs, fast enough for software to matter (Linux, root)\n"
     "  --instructions     count instructions per operation (by valgrind; takes its time)\n"
     "  --no-calls         don't count system calls per operation (by perf or strace)\n"
@@ -57,6 +61,7 @@ work_params_t compare_params(const compare_t* compare, size_t cell) {
   params.kind = here->kind;
   params.depth = here->depth;
   params.block_size = here->block_size;
+  params.huge_pages = !compare->small_pages && here->block_size >= HUGE_PAGES_FROM;
   params.file_size = params.file_size / here->block_size * here->block_size;
   return params;
 }
@@ -306,6 +311,7 @@ enum {
   OPTION_ROUNDS,
   OPTION_SECONDS,
   OPTION_PIN,
+  OPTION_SMALL_PAGES,
   OPTION_LOOP_DEVICE,
   OPTION_INSTRUCTIONS,
   OPTION_NO_CALLS,
@@ -326,6 +332,7 @@ static const struct option long_options[] = {
     {"rounds", required_argument, NULL, OPTION_ROUNDS},
     {"seconds", required_argument, NULL, OPTION_SECONDS},
     {"pin", no_argument, NULL, OPTION_PIN},
+    {"small-pages", no_argument, NULL, OPTION_SMALL_PAGES},
     {"loop-device", no_argument, NULL, OPTION_LOOP_DEVICE},
     {"instructions", no_argument, NULL, OPTION_INSTRUCTIONS},
     {"no-calls", no_argument, NULL, OPTION_NO_CALLS},
@@ -349,6 +356,9 @@ static int set_flag(compare_t* compare, int option, const char* value) {
   switch (option) {
     case OPTION_PIN:
       compare->params.pin = 1;
+      break;
+    case OPTION_SMALL_PAGES:
+      compare->small_pages = 1;
       break;
     case OPTION_LOOP_DEVICE:
       compare->on_loop_device = 1;

@@ -8,6 +8,7 @@
  *   compare_place.c   the files, and the loop device under them
  *   compare_report.c  medians, ratios, tables, JSON
  *   compare_plot.c    pictures, by gnuplot
+ *   spread.c          figures of several rounds
  *   child.c           processes
  *
  * A cell is one kind of work with one block size at one depth. In each round every peer is measured once per cell, one right after
@@ -51,6 +52,30 @@ int child_run(const char* const* argv, int with_errors, child_t* child);
 /* Whether the program can be started and answers when asked for its version. `version` receives the first line of
  * the answer. */
 int child_version(const char* program, const char* option, char* version, size_t size);
+
+/*
+ * Figures of several rounds.
+ */
+typedef struct spread_s {
+  double median;
+  double min;
+  double max;
+} spread_t;
+
+/* Of the values, which get sorted. All NAN where there are none. */
+spread_t spread_of(double* values, size_t count);
+
+json_t* spread_json(spread_t spread);
+
+/* A number, or null for what is none. */
+json_t* spread_number_json(double value);
+
+/* Fill in a cell of a table: "-" for what was not measured. */
+void table_set_number(char* cell, const char* format, double value) __attribute__((format(printf, 2, 0)));
+void table_set_time(char* cell, double microseconds);
+
+/* "-8 +3 %": how far the least and the greatest lie from the median. */
+void table_set_spread(char* cell, spread_t spread);
 
 /*
  * Peers, as this side sees them.
@@ -112,6 +137,7 @@ typedef struct compare_s {
   const char* path;
   int as_json;
   int on_loop_device;
+  int small_pages;
   int with_instructions;
   int with_calls;
   const char* plot; /* directory; or null */
@@ -173,13 +199,7 @@ void compare_count(compare_t* compare);
 int place_open(compare_t* compare);
 void place_close(place_t* place);
 
-/* Median, least and greatest of one member over a row's rounds; NAN where there is none. */
-typedef struct spread_s {
-  double median;
-  double min;
-  double max;
-} spread_t;
-
+/* Of one member over a row's rounds. */
 spread_t row_spread(const row_t* row, size_t member);
 
 /* Of the quotients within the rounds. */

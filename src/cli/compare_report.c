@@ -12,21 +12,6 @@ static double member_of(const sample_t* sample, size_t member) {
   return value;
 }
 
-static int ascending(const void* left, const void* right) {
-  double a = *(const double*)left;
-  double b = *(const double*)right;
-  return (a > b) - (a < b);
-}
-
-static spread_t spread_of(double* values, size_t count) {
-  if (count == 0) {
-    return (spread_t){NAN, NAN, NAN};
-  }
-  qsort(values, count, sizeof *values, ascending);
-  double middle = count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-  return (spread_t){middle, values[0], values[count - 1]};
-}
-
 spread_t row_spread(const row_t* row, size_t member) {
   double values[COMPARE_ROUNDS_MAX];
   size_t count = 0;
@@ -85,28 +70,6 @@ enum {
   COLUMN_COUNT
 };
 
-static void set_cell(char* cell, const char* format, double value) {
-  if (isnan(value)) {
-    snprintf(cell, TABLE_CELL_SIZE, "-");
-  } else {
-    snprintf(cell, TABLE_CELL_SIZE, format, value);
-  }
-}
-
-static void set_time(char* cell, double value) {
-  if (isnan(value)) {
-    snprintf(cell, TABLE_CELL_SIZE, "-");
-  } else {
-    format_time(cell, TABLE_CELL_SIZE, value);
-  }
-}
-
-/* "-8 +3 %": how far the least and the greatest lie from the median. */
-static void set_spread(char* cell, spread_t spread) {
-  snprintf(cell, TABLE_CELL_SIZE, "-%.0f +%.0f %%", (1 - spread.min / spread.median) * 100,
-           (spread.max / spread.median - 1) * 100);
-}
-
 static int add_headings(table_t* table) {
   static const char* const headings[COLUMN_COUNT] = {
       "peer", "ops/s", "spread", "x limit", "x uv-4", "x fio", "p50", "p99", "p99.9", "CPU/op", "x limit", "calls/op",
@@ -133,17 +96,17 @@ static int add_row(const compare_t* compare, table_t* table, size_t cell, size_t
   double rss = row_spread(row, SAMPLE_MEMBER(rss_kib)).median;
   snprintf(cells[COLUMN_PEER], TABLE_CELL_SIZE, "%s", compare->peers[peer]->name);
   format_count(cells[COLUMN_IOPS], TABLE_CELL_SIZE, iops.median);
-  set_spread(cells[COLUMN_SPREAD], iops);
-  set_cell(cells[COLUMN_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(iops)).median);
-  set_cell(cells[COLUMN_UV], "%.2f", row_ratio(row, uv, SAMPLE_MEMBER(iops)).median);
-  set_cell(cells[COLUMN_FIO], "%.2f", row_ratio(row, fio, SAMPLE_MEMBER(iops)).median);
-  set_time(cells[COLUMN_P50], row_spread(row, SAMPLE_MEMBER(p50_us)).median);
-  set_time(cells[COLUMN_P99], row_spread(row, SAMPLE_MEMBER(p99_us)).median);
-  set_time(cells[COLUMN_P999], row_spread(row, SAMPLE_MEMBER(p999_us)).median);
-  set_time(cells[COLUMN_CPU], row_spread(row, SAMPLE_MEMBER(cpu_us_per_op)).median);
-  set_cell(cells[COLUMN_CPU_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op)).median);
-  set_cell(cells[COLUMN_CALLS], "%.3f", row->system_calls_per_op);
-  set_cell(cells[COLUMN_INSTRUCTIONS], "%.0f", row->instructions_per_op);
+  table_set_spread(cells[COLUMN_SPREAD], iops);
+  table_set_number(cells[COLUMN_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(iops)).median);
+  table_set_number(cells[COLUMN_UV], "%.2f", row_ratio(row, uv, SAMPLE_MEMBER(iops)).median);
+  table_set_number(cells[COLUMN_FIO], "%.2f", row_ratio(row, fio, SAMPLE_MEMBER(iops)).median);
+  table_set_time(cells[COLUMN_P50], row_spread(row, SAMPLE_MEMBER(p50_us)).median);
+  table_set_time(cells[COLUMN_P99], row_spread(row, SAMPLE_MEMBER(p99_us)).median);
+  table_set_time(cells[COLUMN_P999], row_spread(row, SAMPLE_MEMBER(p999_us)).median);
+  table_set_time(cells[COLUMN_CPU], row_spread(row, SAMPLE_MEMBER(cpu_us_per_op)).median);
+  table_set_number(cells[COLUMN_CPU_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op)).median);
+  table_set_number(cells[COLUMN_CALLS], "%.3f", row->system_calls_per_op);
+  table_set_number(cells[COLUMN_INSTRUCTIONS], "%.0f", row->instructions_per_op);
   if (isnan(rss)) {
     snprintf(cells[COLUMN_RSS], TABLE_CELL_SIZE, "-");
   } else {
@@ -212,15 +175,6 @@ int compare_print(const compare_t* compare) {
  * JSON.
  */
 
-static json_t* number_json(double value) {
-  return isfinite(value) ? json_thousandths(value) : json_null();
-}
-
-static json_t* spread_json(spread_t spread) {
-  return json_pack("{s:o, s:o, s:o}", "median", number_json(spread.median), "min", number_json(spread.min), "max",
-                   number_json(spread.max));
-}
-
 static const struct {
   const char* name;
   size_t member;
@@ -248,8 +202,8 @@ static json_t* row_json(const compare_t* compare, size_t cell, size_t peer) {
   json_object_set_new(json, "p50_by_limit", spread_json(row_ratio(row, limit, SAMPLE_MEMBER(p50_us))));
   json_object_set_new(json, "cpu_by_limit", spread_json(row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op))));
   json_object_set_new(json, "cpu_by_uv_4", spread_json(row_ratio(row, uv, SAMPLE_MEMBER(cpu_us_per_op))));
-  json_object_set_new(json, "system_calls_per_op", number_json(row->system_calls_per_op));
-  json_object_set_new(json, "instructions_per_op", number_json(row->instructions_per_op));
+  json_object_set_new(json, "system_calls_per_op", spread_number_json(row->system_calls_per_op));
+  json_object_set_new(json, "instructions_per_op", spread_number_json(row->instructions_per_op));
   if (row->first_engine != NULL) {
     json_object_set(json, "first_engine", row->first_engine);
   }

@@ -32,12 +32,12 @@ int compare_child_argv(const compare_t* compare, size_t cell, size_t peer, uint6
                        const char* argv[4], char** text) {
   work_params_t params = compare_params(compare, cell);
   json_t* json = json_pack(
-      "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "peer", compare->peers[peer]->name,
+      "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}", "peer", compare->peers[peer]->name,
       "directory", params.directory, "operation", work_kind_text(params.kind), "files", (json_int_t)params.files,
       "loops", (json_int_t)params.loops, "depth", (json_int_t)params.depth, "block_size",
       (json_int_t)params.block_size, "file_size", (json_int_t)params.file_size, "duration_ns",
       (json_int_t)params.duration_ns, "operations", (json_int_t)operations, "seed", (json_int_t)params.seed, "pin",
-      params.pin);
+      params.pin, "huge_pages", params.huge_pages);
   *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
   json_decref(json);
   argv[0] = compare->program;

@@ -21,7 +21,11 @@
 #include "cli.h"
 #include "transfer.h"
 
-#define DEPTH_DEFAULT 8
+/* By default as many requests as make 8 MiB: enough for the device to have something to do while others are being
+ * called back, whatever the block size. */
+#define IN_FLIGHT_DEFAULT ((uint64_t)8 * 1024 * 1024)
+#define DEPTH_LEAST 8
+#define DEPTH_MOST 512
 #define BLOCK_DEFAULT (1024 * 1024)
 #define BLOCK_MAX (1024 * 1024 * 1024)
 
@@ -35,7 +39,7 @@ static const char usage[] =
     "Permissions are those of SRC, less the umask, where DST is new; owner and times are not copied.\n"
     "\n"
     "  --verify           read both files again and compare them\n"
-    "  --depth N          requests in flight (8; at most 32768)\n"
+    "  --depth N          requests in flight (as many as make 8M, from 8 to 512; at most 32768)\n"
     "  --block BYTES      bytes per request, with K, M or G (1M; a multiple of 4096, at most 1G)\n"
     "  --backend B        auto, ring or pool (auto)\n"
     "  --progress         show progress even where stderr is not a terminal\n"
@@ -506,6 +510,12 @@ static int set_option(copy_t* copy, int option, const char* value) {
   return code;
 }
 
+static unsigned default_depth(uint64_t block_size) {
+  uint64_t depth = IN_FLIGHT_DEFAULT / block_size;
+  depth = depth > DEPTH_LEAST ? depth : DEPTH_LEAST;
+  return (unsigned)(depth < DEPTH_MOST ? depth : DEPTH_MOST);
+}
+
 int copy_main(int argc, char** argv) {
   static const struct option options[] = {
       {"verify", no_argument, NULL, OPTION_VERIFY},
@@ -517,7 +527,7 @@ int copy_main(int argc, char** argv) {
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
   };
-  copy_t copy = {.engine = {.depth = DEPTH_DEFAULT}, .block_size = BLOCK_DEFAULT};
+  copy_t copy = {.block_size = BLOCK_DEFAULT};
   copy.progress_wanted = isatty(STDERR_FILENO);
   int answer;
   opterr = 0;
@@ -534,6 +544,9 @@ int copy_main(int argc, char** argv) {
   }
   if (argc - optind != 2) {
     return report_usage("copy", "it takes two paths, SRC and DST");
+  }
+  if (copy.engine.depth == 0) {
+    copy.engine.depth = default_depth(copy.block_size);
   }
   copy.source_path = argv[optind];
   return run_copy(&copy, argv[optind + 1]);

@@ -9,8 +9,12 @@
 #endif
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "peer.h"
+
+/* Of most systems; where it is another one, large buffers are a little less well aligned. */
+#define HUGE_PAGE_SIZE ((size_t)2 * 1024 * 1024)
 
 static const char* const kind_names[WORK_KIND_COUNT] = {
     [WORK_RANDOM_READ] = "random-read",       [WORK_SEQUENTIAL_READ] = "sequential-read",
@@ -57,6 +61,20 @@ int work_open(const work_params_t* params, unsigned number) {
   }
 #endif
   return file;
+}
+
+void* work_memory(const work_params_t* params) {
+  size_t size = params->depth * params->block_size;
+  void* memory;
+  if (posix_memalign(&memory, params->huge_pages ? HUGE_PAGE_SIZE : UVDIO_ALIGNMENT, size) != 0) {
+    return NULL;
+  }
+#ifdef MADV_HUGEPAGE
+  if (params->huge_pages) {
+    (void)madvise(memory, size, MADV_HUGEPAGE);
+  }
+#endif
+  return memset(memory, 'u', size);
 }
 
 int peer_fail(peer_run_t* run, const char* failure, int error) {
@@ -278,11 +296,12 @@ static int unpack_params(json_t* json, work_params_t* params) {
   const char* kind = "";
   json_int_t files = 1, loops = 1, depth = 1, block = UVDIO_PAGE_SIZE, size = 0, duration = 0, operations = 0;
   json_int_t seed = 1;
-  int pin = 0;
-  int error = json_unpack(json, "{s:s, s:s, s:s, s?I, s?I, s?I, s?I, s:I, s?I, s?I, s?I, s?b}", "peer",
+  int pin = 0, huge_pages = 0;
+  int error = json_unpack(json, "{s:s, s:s, s:s, s?I, s?I, s?I, s?I, s:I, s?I, s?I, s?I, s?b, s?b}", "peer",
                           &params->peer, "directory", &params->directory, "operation", &kind, "files",
                           &files, "loops", &loops, "depth", &depth, "block_size", &block, "file_size", &size,
-                          "duration_ns", &duration, "operations", &operations, "seed", &seed, "pin", &pin);
+                          "duration_ns", &duration, "operations", &operations, "seed", &seed, "pin", &pin,
+                          "huge_pages", &huge_pages);
   if (error != 0 || work_kind_parse(kind, &params->kind) != 0 || files < 1 || files > WORK_FILES_MAX ||
       loops < 1 || loops > WORK_LOOPS_MAX || depth < 1 || depth > WORK_DEPTH_MAX || block < 1 || size < block) {
     return -1;
@@ -296,6 +315,7 @@ static int unpack_params(json_t* json, work_params_t* params) {
   params->operations = (uint64_t)operations;
   params->seed = (uint64_t)seed;
   params->pin = pin;
+  params->huge_pages = huge_pages;
   return duration > 0 || operations > 0 ? 0 : -1;
 }
 

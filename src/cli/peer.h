@@ -51,6 +51,7 @@ typedef struct work_params_s {
   uint64_t operations;  /* how many, of each loop: for counting instructions and calls; no clock is read then */
   uint64_t seed;
   int pin; /* bind each loop's thread to a processor, where the peer may be */
+  int huge_pages; /* ask the system for huge pages under the buffers */
 } work_params_t;
 
 /* The path of the file with this number. */
@@ -66,6 +67,10 @@ static inline int work_is_random(work_kind_t kind) {
 
 /* Opens one of the files past the page cache. Returns a descriptor, or a negative code. */
 int work_open(const work_params_t* params, unsigned number);
+
+/* Memory for `depth` buffers in a row, written to once, so that page faults belong to nobody's operations. Null when
+ * there is none; free() takes it back. */
+void* work_memory(const work_params_t* params);
 
 /* One operation. */
 typedef struct step_s {

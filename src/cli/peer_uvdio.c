@@ -117,11 +117,17 @@ static int open_buffer(state_t* state, slot_t* slot, size_t size) {
 static int open_slots(state_t* state, int with_arena) {
   const work_params_t* params = &state->run->work.params;
   size_t size = (params->block_size + UVDIO_ALIGNMENT - 1) / UVDIO_ALIGNMENT * UVDIO_ALIGNMENT;
-  uvdio_arena_options_t options = {.frame_size = size, .frame_count = params->depth};
+  uvdio_arena_options_t options = {.frame_size = size,
+                                   .frame_count = params->depth,
+                                   .flags = params->huge_pages ? UVDIO_ARENA_HUGE_PAGES : 0};
   state->slots = calloc(params->depth, sizeof *state->slots);
   int error = state->slots == NULL ? UV_ENOMEM : 0;
   if (error == 0 && with_arena) {
     error = uvdio_arena_create(&state->arena, &options);
+    if (error != 0 && params->huge_pages) { /* the system has none */
+      options.flags = 0;
+      error = uvdio_arena_create(&state->arena, &options);
+    }
   }
   for (unsigned i = 0; i < params->depth && error == 0; i++) {
     slot_t* slot = &state->slots[i];

