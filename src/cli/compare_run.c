@@ -84,6 +84,11 @@ static int take_child(compare_t* compare, size_t cell, size_t peer, json_t* json
   if (executed_by != NULL && strncmp(executed_by, name, strlen(executed_by)) != 0) {
     compare_note(compare, "%s: its reads and writes were executed by %s.", name, executed_by);
   }
+  const char* unregistered = json_string_value(json_object_get(json, "unregistered"));
+  if (unregistered != NULL) {
+    compare_note(compare, "%s in blocks of %zu: its buffers were not registered: %s.", name,
+                 compare->cells[cell].block_size, unregistered);
+  }
   json_decref(row->first_engine);
   row->first_engine = json_incref(json_object_get(json, "first_engine"));
   return 0;

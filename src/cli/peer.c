@@ -218,12 +218,12 @@ static double resident_kib(void) {
 }
 
 static json_t* stats_json(const uvdio_stats_t* stats) {
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "completed",
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "completed",
                    (json_int_t)stats->completed, "batches", (json_int_t)stats->batches, "system_calls",
                    (json_int_t)stats->system_calls, "wakeups", (json_int_t)stats->wakeups, "turns",
                    (json_int_t)stats->turns, "callbacks_max", (json_int_t)stats->callbacks_max, "resumed",
                    (json_int_t)stats->resumed, "retried", (json_int_t)stats->retried, "punted",
-                   (json_int_t)stats->punted, "in_flight_max", (json_int_t)stats->in_flight_max);
+                   (json_int_t)stats->punted, "fixed", (json_int_t)stats->fixed, "in_flight_max", (json_int_t)stats->in_flight_max);
 }
 
 static json_t* outcome_json(const group_t* group) {
@@ -237,6 +237,9 @@ static json_t* outcome_json(const group_t* group) {
       "cpu_us_per_op", operations > 0 ? group->cpu_us / operations : 0, "rss_kib", resident_kib());
   if (*first->executed_by != '\0') {
     json_object_set_new(outcome, "executed_by", json_string(first->executed_by));
+  }
+  if (first->unregistered != NULL) {
+    json_object_set_new(outcome, "unregistered", json_string(first->unregistered));
   }
   if (first->has_stats) {
     json_object_set_new(outcome, "first_engine", stats_json(&first->stats));
@@ -271,7 +274,9 @@ static const struct {
   const peer_t* peer;
 } peers[] = {
     {"ring", &peer_ring},
-    {"ring-plain", &peer_ring_plain}, {"ring-heap", &peer_ring_heap}, {"ring-busy", &peer_ring_busy},
+    {"ring-plain", &peer_ring_plain},
+    {"ring-heap", &peer_ring_heap},
+    {"ring-busy", &peer_ring_busy},
     {"ring-prompt", &peer_ring_prompt},
     {"pool", &peer_pool},
     {"pool-32", &peer_pool},

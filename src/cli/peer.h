@@ -137,6 +137,7 @@ typedef struct peer_run_s {
   int error;           /* what went wrong first: a code, or 0 */
   const char* failure; /* at which call: "io_uring_setup" */
   char executed_by[16]; /* uvdio: the backend that it really was; "" otherwise */
+  const char* unregistered; /* uvdio: why the ring did not know the buffers though it should; or null */
   int has_stats;
   uvdio_stats_t stats; /* uvdio: counters at the end */
 } peer_run_t;

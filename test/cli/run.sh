@@ -459,7 +459,7 @@ check "... and leaves nothing behind" directory_empty d
 
 run 0 "bench --compare --help" bench --compare --help
 says "... begins with the usage" '^usage: uvdio bench --compare '
-for peer in ring pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
+for peer in ring ring-plain pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
   says "... tells of the peer $peer" "^  \* $peer "
 done
 for wrong in "--operation frobnicate" "--operation write" "--peer frobnicate" "--peer ring," "--depth 0" "--depth 4097" "--depth 1,x" \
@@ -496,8 +496,9 @@ check "... and nothing is left behind" directory_empty d
 if [ -n "$ring_absent" ]; then
   skip "bench --compare with the limit" "$ring_absent"
 else
-  run 0 "bench --compare with the limit" $compare --no-calls --json --depth 8 --peer ring,ring-heap,limit --operation mixed d
-  check "... has all rows" lines_with "$out" '"peer":' 3
+  run 0 "bench --compare with the limit" $compare --no-calls --json --depth 8 --peer ring,ring-plain,ring-heap,limit --operation mixed d
+  check "... has all rows" lines_with "$out" '"peer":' 4
+  check "... two of them without registered memory" lines_with "$out" '"fixed": 0,' 2
 fi
 run 0 "bench --compare with several block sizes" $compare --no-calls --depth 1,4 --block 4K,64K --peer pool,uv-4 --plot blocks d
 says "... has a table for each block size and depth" '^random-read, 64 KiB, depth 4$'
@@ -582,6 +583,70 @@ sleep 0.3
 kill -s INT $process
 wait $process
 check "bench --compare at SIGINT ends with 130" test $? -eq 130
+warns "... says so" 'interrupted by signal'
+check "... and leaves nothing behind" directory_empty d
+
+# ---------------------------------------------------------------------------------------- bench --copy
+
+run 0 "bench --copy --help" bench --copy --help
+says "... begins with the usage" '^usage: uvdio bench --copy '
+for wrong in "--block 1000" "--block 0" "--block 4K," "--block 128M" "--size 0" "--size 1000" "--size 96K --block 64K" "--rounds 0" \
+  "--rounds 101" "--seed x" "--block 4K,4K,4K,4K,4K,4K,4K,4K,4K"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "bench --copy $wrong" bench --copy $wrong d
+  warns "... is named" "^uvdio bench: ${wrong%% *} "
+done
+run 2 "bench --copy with an unknown option" bench --copy --frobnicate d
+run 2 "bench --copy with two directories" bench --copy d e
+run 2 "bench --copy in a file" bench --copy file
+run 1 "bench --copy in a directory that is not there" bench --copy missing
+warns "... says what, why and what to do" '^uvdio bench: cannot use missing: .*(ENOENT)\. Check the path\.$'
+check "... and nothing is left behind" directory_empty d
+peers=1
+[ -z "$ring_absent" ] && peers=$((peers + 1))
+for tool in dd cp; do
+  if $tool --version >/dev/null 2>&1; then
+    peers=$((peers + 1))
+  else
+    skip "bench --copy with $tool" "$tool is not GNU's"
+  fi
+done
+run 0 "bench --copy as a table" bench --copy --size 1M --rounds 2 --block 4K,64K --plot copies d
+says "... has a table for each block size" '^copy in blocks of 64 KiB$'
+says "... with headings" '^peer  *throughput  *spread  *x dd  *x cp  *CPU s/GiB$'
+check "... and a row for each peer" lines_with "$out" '^[a-z][a-z]*  *[0-9.]* .B/s ' $((2 * peers))
+check "... and nothing is left behind" directory_empty d
+check "... writes the data" test -s copies/copy.dat
+check "... the script" test -s copies/copy.gnuplot
+check "... and the results" test -s copies/copy.json
+if command -v gnuplot >/dev/null 2>&1; then
+  check "... and a picture" test -s copies/copy.png
+else
+  warns "... and says that there is no picture" 'gnuplot is not installed'
+fi
+run 0 "bench --copy --json" bench --copy --json --size 1M --rounds 2 --block 64K d
+check "... has a row for each peer" lines_with "$out" '"peer":' $peers
+check "... with its rounds" lines_with "$out" '"rounds": 2' $peers
+# Not one of these writes what was there: the row is missing, and the notes say why.
+mkdir liars
+for tool in dd cp; do
+  printf '#!/bin/sh\n[ "$1" = --version ] || head -c 1048576 /dev/zero >"%s"\n' '$(ls -d d/.uvdio-copy-*)/target' >liars/$tool
+  chmod +x liars/$tool
+done
+(
+  PATH=$work/liars:$PATH
+  $limit "$uvdio" bench --copy --json --size 1M --rounds 2 --block 64K d
+) >"$out" 2>"$err"
+check "bench --copy with programs that copy wrongly" test $? -eq 0
+check "... leaves them out" lines_with "$out" '"peer": "[dc][dp]"' 0
+check "... and says so" lines_with "$out" '"[dc][dp] did not copy what was there' 2
+check "... and nothing is left behind" directory_empty d
+"$uvdio" bench --copy --size 64M --rounds 100 d >"$out" 2>"$err" &
+process=$!
+wait_for sh -c 'ls d/.uvdio-copy-*/target 2>/dev/null'
+kill -s INT $process
+wait $process
+check "bench --copy at SIGINT ends with 130" test $? -eq 130
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
