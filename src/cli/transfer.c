@@ -13,8 +13,10 @@
  * flight: the smallest offset that is reported in the end is the first that differs.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "transfer.h"
 
@@ -68,9 +70,33 @@ static void read_source(transfer_slot_t* slot) {
   }
 }
 
+/* Moves `next` past a hole. What can't be asked counts as data. */
+static void skip_hole(transfer_t* transfer) {
+#ifdef SEEK_DATA
+  if (transfer->holes < 0 || transfer->next < transfer->data_end || transfer->next >= transfer->size) {
+    return;
+  }
+  uint64_t from = transfer->next;
+  off_t data = lseek(transfer->holes, (off_t)from, SEEK_DATA);
+  if (data < 0) {
+    transfer->next = errno == ENXIO ? transfer->size : from; /* nothing but a hole until the end */
+    transfer->data_end = transfer->size;
+  } else {
+    off_t end = lseek(transfer->holes, data, SEEK_HOLE);
+    transfer->next = (uint64_t)data / transfer->block_size * transfer->block_size;
+    transfer->data_end = end > data ? (uint64_t)end : transfer->size;
+  }
+  assert(transfer->next >= from);
+  transfer->done += transfer->next - from;
+#else
+  (void)transfer;
+#endif
+}
+
 /* An empty file has one block all the same: reading it tells whether it is really empty. */
 static void take_block(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
+  skip_hole(transfer);
   int over = transfer->next >= transfer->size && transfer->next > 0;
   if (over || transfer->outcome != TRANSFER_DONE) {
     return;

@@ -221,7 +221,23 @@ run 0 "copy of a file without permission to write" copy source.512 d/new
 check "... is identical" identical source.512 d/new
 rm -f d/*
 dd if=/dev/zero of=sparse bs=1 count=0 seek=33554433 2>/dev/null
-run 0 "copy of a sparse file" copy --verify sparse target
+run 0 "copy of a file that is one hole" copy --verify sparse target
+check "... is identical" identical sparse target
+for at in 0 1000 300000 33550000; do # data at the begin, within blocks, and at the end
+  dd if=source.4097 of=sparse bs=1 seek=$at conv=notrunc 2>/dev/null
+done
+for block in 4K 64K 1M; do
+  run 0 "copy of a file with holes in blocks of $block" copy --verify --block $block sparse target
+  check "... is identical" identical sparse target
+done
+if strace -f -o reads -e trace=pread64 "$uvdio" copy --backend pool --block 4K sparse target >"$out" 2>"$err"; then
+  check "... and its holes are not read" test "$(grep -c pread64 reads)" -lt 400
+else
+  skip "... and its holes are not read" "strace is not installed, or not allowed"
+fi
+make_file full 33554433
+cp full target
+run 0 "copy of a file with holes over one without" copy sparse target
 check "... is identical" identical sparse target
 
 cp source.4097 same
@@ -292,9 +308,9 @@ warns "... is refused" 'memory keeps files in RAM'
 check "... and no target was made" absent d/target
 
 run 0 "copy --progress" copy --progress source.5243003 target
-run 0 "copy --progress of something larger" copy --progress --block 4K --depth 1 sparse target
+run 0 "copy --progress of something larger" copy --progress --block 4K --depth 1 full target
 warns "... shows how far it is" 'copying \[[#-]*\]  *[0-9]*%  .* of .*B/s  .* s left'
-run 0 "copy where stderr is no terminal" copy --block 4K --depth 1 sparse target
+run 0 "copy where stderr is no terminal" copy --block 4K --depth 1 full target
 check "... shows no progress" lines_with "$err" . 0
 
 # A limit on file size stands for a full disk.
@@ -317,7 +333,7 @@ check "... which stays" test -e d/target
 rm -f d/*
 
 # Slow enough to be caught in the middle: one small block at a time.
-dd if=/dev/zero of=large bs=1 count=0 seek=536870912 2>/dev/null
+make_file large 67108864
 for signal in INT:130 TERM:143; do
   "$uvdio" copy --depth 4 --block 4K large d/target >"$out" 2>"$err" &
   process=$!
@@ -343,7 +359,7 @@ rm -f d/*
 # Someone else writes to the target all the time, so that it can't be what was copied.
 printf X >byte
 if dd if=byte of=target bs=1 conv=notrunc,nocreat 2>/dev/null; then
-  "$uvdio" copy --verify --depth 1 --block 4K sparse d/target >"$out" 2>"$err" &
+  "$uvdio" copy --verify --depth 1 --block 4K full d/target >"$out" 2>"$err" &
   process=$!
   wait_for test -s d/target
   while kill -0 $process 2>/dev/null; do
@@ -359,7 +375,7 @@ fi
 rm -f d/*
 
 # Someone else shortens the source.
-cp sparse shrinking
+cp full shrinking
 "$uvdio" copy --depth 1 --block 4K shrinking d/target >"$out" 2>"$err" &
 process=$!
 wait_for test -s d/target
@@ -368,7 +384,7 @@ wait $process
 check "copy of a file that someone shortens fails" test $? -eq 1
 warns "... and says so" 'shrinking .*meanwhile'
 check "... and the target is gone" absent d/target
-cp sparse growing
+cp full growing
 "$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
 process=$!
 wait_for test -s d/target
@@ -377,7 +393,7 @@ wait $process
 check "copy of a file that someone appends to fails" test $? -eq 1
 warns "... and says so" 'growing .*meanwhile'
 check "... and the target is gone" absent d/target
-rm -f large growing shrinking sparse target
+rm -f large growing shrinking sparse full target
 
 # ---------------------------------------------------------------------------------------------- bench
 
