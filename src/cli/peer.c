@@ -223,7 +223,8 @@ static json_t* stats_json(const uvdio_stats_t* stats) {
                    (json_int_t)stats->system_calls, "wakeups", (json_int_t)stats->wakeups, "turns",
                    (json_int_t)stats->turns, "callbacks_max", (json_int_t)stats->callbacks_max, "resumed",
                    (json_int_t)stats->resumed, "retried", (json_int_t)stats->retried, "punted",
-                   (json_int_t)stats->punted, "fixed", (json_int_t)stats->fixed, "in_flight_max", (json_int_t)stats->in_flight_max);
+                   (json_int_t)stats->punted, "fixed", (json_int_t)stats->fixed, "in_flight_max",
+                   (json_int_t)stats->in_flight_max);
 }
 
 static json_t* outcome_json(const group_t* group) {

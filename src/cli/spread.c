@@ -46,6 +46,6 @@ json_t* spread_number_json(double value) {
 }
 
 json_t* spread_json(spread_t spread) {
-  return json_pack("{s:o, s:o, s:o}", "median", spread_number_json(spread.median), "min", spread_number_json(spread.min), "max",
-                   spread_number_json(spread.max));
+  return json_pack("{s:o, s:o, s:o}", "median", spread_number_json(spread.median), "min",
+                   spread_number_json(spread.min), "max", spread_number_json(spread.max));
 }
