@@ -195,7 +195,7 @@ static unsigned count_slots(const transfer_t* transfer) {
 }
 
 /* In huge pages a block is a few pieces of memory for the device instead of one for every 4096 bytes: on a virtio disk
- * that was worth a factor of 1.6. Small copies would only pay for zeroing them. */
+ * that was worth a factor of 1.5. Small copies would only pay for zeroing them. */
 static int open_arena(transfer_t* transfer) {
   uvdio_arena_options_t options = {
       .frame_size = transfer->block_size,
