@@ -1,4 +1,5 @@
-# The target `bench`: the comparison of test/bench/README.md, on the disk of the build directory.
+# The benchmarks of test/bench/README.md, on the disk of the build directory: the targets `bench`, which compares, and
+# `bench-server`, a busy server's loop.
 
 set(UVDIO_BENCH_OPTIONS "" CACHE STRING "More options of `uvdio bench --compare` for the target bench (a list)")
 
@@ -11,3 +12,12 @@ add_custom_target(bench
   USES_TERMINAL
   VERBATIM
   COMMAND_EXPAND_LISTS)
+
+set(server_directory ${PROJECT_BINARY_DIR}/bench-server)
+add_custom_target(bench-server
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${server_directory}
+  COMMAND uvdio_cli bench --server --plot ${server_directory} ${server_directory}
+  COMMAND ${CMAKE_COMMAND} -E echo "Pictures, their data and results.json are in ${server_directory}"
+  COMMENT "Measuring a busy server's loop: about a minute"
+  USES_TERMINAL
+  VERBATIM)

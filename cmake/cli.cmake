@@ -5,6 +5,7 @@ pkg_check_modules(UVDIO_JANSSON REQUIRED IMPORTED_TARGET jansson)
 
 add_executable(uvdio_cli
   src/cli/main.c
+  src/cli/alarm.c
   src/cli/probe.c
   src/cli/copy.c
   src/cli/bench.c
@@ -12,9 +13,9 @@ add_executable(uvdio_cli
   src/cli/bench_copy_report.c
   src/cli/bench_run.c
   src/cli/child.c
+  src/cli/clients.c
   src/cli/compare.c
   src/cli/compare_count.c
-  src/cli/compare_place.c
   src/cli/compare_plot.c
   src/cli/compare_report.c
   src/cli/compare_run.c
@@ -24,8 +25,20 @@ add_executable(uvdio_cli
   src/cli/peer.c
   src/cli/peer_uv.c
   src/cli/peer_uvdio.c
+  src/cli/place.c
+  src/cli/plot.c
   src/cli/progress.c
   src/cli/report.c
+  src/cli/serve.c
+  src/cli/serve_echo.c
+  src/cli/serve_io.c
+  src/cli/serve_uv.c
+  src/cli/serve_uvdio.c
+  src/cli/serve_works.c
+  src/cli/server.c
+  src/cli/server_plot.c
+  src/cli/server_report.c
+  src/cli/server_run.c
   src/cli/session.c
   src/cli/spread.c
   src/cli/transfer.c)

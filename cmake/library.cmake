@@ -27,6 +27,11 @@ else()
   message(FATAL_ERROR "uvdio has no src/os_*.c for ${CMAKE_SYSTEM_NAME}")
 endif()
 
+option(UVDIO_DEBUG_OWNERSHIP "Report the first touch of what belongs to the library, and end there (for debugging)" OFF)
+if(UVDIO_DEBUG_OWNERSHIP)
+  list(APPEND uvdio_sources src/ownership.c)
+endif()
+
 add_library(uvdio_static STATIC ${uvdio_sources})
 add_library(uvdio_shared SHARED ${uvdio_sources})
 set_target_properties(uvdio_static PROPERTIES POSITION_INDEPENDENT_CODE ON)
@@ -42,6 +47,9 @@ foreach(library uvdio_static uvdio_shared)
   target_include_directories(${library}
     PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
     PRIVATE src)
+  if(UVDIO_DEBUG_OWNERSHIP)
+    target_compile_definitions(${library} PRIVATE UVDIO_DEBUG_OWNERSHIP=1)
+  endif()
   target_link_libraries(${library} PUBLIC PkgConfig::UVDIO_LIBUV)
   if(UVDIO_HAVE_RING)
     target_compile_definitions(${library} PRIVATE UVDIO_HAVE_RING=1)

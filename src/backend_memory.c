@@ -41,10 +41,16 @@ static int64_t transfer(uvdio__node_t* node, uvdio_req_t* req) {
   char* base = req->buf_.base + req->transferred;
   uint64_t offset = req->offset_ + req->transferred;
 
+  int64_t result;
+
+  uvdio__own_open(req);
   if (req->op == UVDIO_OP_READ) {
-    return uvdio__node_read(node, base, uvdio__request_rest(req), offset);
+    result = uvdio__node_read(node, base, uvdio__request_rest(req), offset);
+  } else {
+    result = uvdio__node_write(node, base, uvdio__request_rest(req), offset);
   }
-  return uvdio__node_write(node, base, uvdio__request_rest(req), offset);
+  uvdio__own_shut(req);
+  return result;
 }
 
 static int64_t perform_in_memory(const uvdio__lane_t* lane, uvdio_req_t* req) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "ownership.h"
 
 const char uvdio__heap;
 
@@ -109,6 +110,7 @@ int uvdio_buf_release(uvdio_buf_t* buf) {
   if (buf == NULL) {
     return UV_EINVAL;
   }
+  uvdio__own_release(buf);
   switch (uvdio_buf_origin(buf)) {
     case UVDIO_BUF_HEAP:
       uvdio__free(buf->base, buf->cap, UVDIO_ALIGNMENT);
@@ -122,6 +124,8 @@ int uvdio_buf_release(uvdio_buf_t* buf) {
   }
   if (error == 0) {
     *buf = uvdio__empty_buf();
+  } else {
+    uvdio__own_refused(buf, error);
   }
   return error;
 }

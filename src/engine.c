@@ -118,6 +118,7 @@ static int is_latched(const uvdio_req_t* req) {
 static int run_first(uvdio__lane_t* lane) {
   uvdio_req_t* req = uvdio__list_shift(&lane->waiting);
 
+  uvdio__own_check(req);
   if (is_latched(req)) {
     req->result = req->file->latch_;
     uvdio__engine_complete(req);
@@ -285,6 +286,7 @@ static inline void call_back(uvdio_t* engine, uvdio_req_t* req) {
   int64_t result = req->result;
 
   assert(req->state_ == STATE_COMPLETED);
+  uvdio__own_give(req);
   count_result(&engine->stats, result);
   req->state_ = STATE_IDLE;
   req->stamp_ = 0;

@@ -25,6 +25,7 @@
 #include "arena.h"
 #include "backend.h"
 #include "os.h"
+#include "ownership.h"
 #include "uvdio.h"
 
 enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED };
@@ -270,6 +271,7 @@ void uvdio__engine_refer(uvdio_t* engine);
 /* Counts a request as accepted. Its callback follows. */
 static inline void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
   uvdio__stamp(req);
+  uvdio__own_take(req);
   engine->stats.submitted++;
   if (!engine->referenced) {
     uvdio__engine_refer(engine);
@@ -355,6 +357,7 @@ static inline void uvdio__lane_stop(uvdio__lane_t* lane, uvdio_req_t* req) {
 /* uvdio__lane_done() for a transfer that is whole at the first try, as most are. Returns 0 where it is not, and has done
  * nothing then. */
 static inline int uvdio__lane_done_whole(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
+  uvdio__own_check(req);
   if (result != (int64_t)req->length_ || req->transferred != 0 || !uvdio__is_transfer(req->op)) {
     return 0;
   }

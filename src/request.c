@@ -118,17 +118,26 @@ static int64_t perform_write(const uvdio_file_t* file, const char* base, size_t 
   return written;
 }
 
-static int64_t perform_transfer(uvdio_req_t* req) {
+static int64_t move_bytes(uvdio_req_t* req) {
   char* base = req->buf_.base + req->transferred;
   uint64_t offset = req->offset_ + req->transferred;
 
   if (req->op == UVDIO_OP_WRITE) {
     return perform_write(req->file, base, uvdio__request_rest(req), offset);
   }
+  return uvdio__os_read(req->file->handle_.descriptor, base, uvdio__request_rest(req), offset);
+}
+
+static int64_t perform_transfer(uvdio_req_t* req) {
+  int64_t result;
+
   if ((req->flags_ & REQ_ASK_END) != 0) {
     return ask_end(req);
   }
-  return uvdio__os_read(req->file->handle_.descriptor, base, uvdio__request_rest(req), offset);
+  uvdio__own_open(req);
+  result = move_bytes(req);
+  uvdio__own_shut(req);
+  return result;
 }
 
 int64_t uvdio__request_perform(const uvdio__lane_t* lane, uvdio_req_t* req) {

@@ -7,19 +7,17 @@
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench_copy.h"
+#include "server.h"
 
 #define BACKEND_COUNT 3
 #define DEPTHS_MAX 16
 #define ROWS_MAX (BACKEND_COUNT * DEPTHS_MAX * BENCH_OPERATION_COUNT)
-#define NOTES_MAX (2 * BACKEND_COUNT)
-#define NOTE_SIZE 400
 
 #define SIZE_DEFAULT (64 * 1024 * 1024)
 #define BLOCK_DEFAULT 4096
@@ -33,6 +31,7 @@ static const char usage[] =
     "usage: uvdio bench [OPTIONS] [PATH]\n"
     "       uvdio bench --compare [OPTIONS] [DIRECTORY]   side by side with others; --compare --help tells more\n"
     "       uvdio bench --copy [OPTIONS] [DIRECTORY]      uvdio copy, dd and cp; --copy --help tells more\n"
+    "       uvdio bench --server [OPTIONS] [DIRECTORY]    on the loop of a busy server; --server --help tells more\n"
     "\n"
     "Measures each backend on a new file that is removed at the end: PATH, which must not exist, or a\n"
     "temporary file in the directory PATH (the current one if none is given).\n"
@@ -74,8 +73,7 @@ typedef struct {
   /* outcome */
   bench_row_t rows[ROWS_MAX];
   size_t row_count;
-  char notes[NOTES_MAX][NOTE_SIZE];
-  size_t note_count;
+  notes_t notes;
   char filesystem[32]; /* "" while no file was on a disk */
   int direct;
   int ring_is_pool; /* the ring could not do it, and its rows are the pool's work */
@@ -110,15 +108,6 @@ static void clear_status(const bench_t* bench) {
   }
 }
 
-static void add_note(bench_t* bench, const char* format, ...) __attribute__((format(printf, 2, 3)));
-static void add_note(bench_t* bench, const char* format, ...) {
-  va_list arguments;
-  assert(bench->note_count < NOTES_MAX);
-  va_start(arguments, format);
-  vsnprintf(bench->notes[bench->note_count++], NOTE_SIZE, format, arguments);
-  va_end(arguments);
-}
-
 static int report_failure(const bench_t* bench, uvdio_backend_t backend, const bench_failure_t* failure) {
   clear_status(bench);
   if (failure->error != 0) {
@@ -145,7 +134,7 @@ static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_
   int replaced = strcmp(info.backend, backend_text(backend)) != 0;
   bench->ring_is_pool |= replaced && backend == UVDIO_BACKEND_RING;
   if (first && replaced) {
-    add_note(bench, "%s: this file's reads and writes are executed by %s: %s", backend_text(backend),
+    notes_add(&bench->notes, "%s: this file's reads and writes are executed by %s: %s", backend_text(backend),
              info.backend, info.reason);
   }
 }
@@ -261,7 +250,7 @@ static int run_backend(bench_t* bench, uvdio_backend_t backend) {
   int code = CLI_OK;
   int error = uvdio_backend_probe(backend, reason, sizeof reason);
   if (error != 0 && bench->all_backends) {
-    add_note(bench, "%s is not available: %s", backend_text(backend), reason);
+    notes_add(&bench->notes, "%s is not available: %s", backend_text(backend), reason);
     return CLI_OK;
   }
   for (size_t i = 0; i < bench->depth_count && code == CLI_OK; i++) {
@@ -287,8 +276,8 @@ static int print_json(const bench_t* bench) {
   for (size_t i = 0; i < bench->row_count; i++) {
     json_array_append_new(list, row_json(&bench->rows[i]));
   }
-  for (size_t i = 0; i < bench->note_count; i++) {
-    report_problem("bench", "%s", bench->notes[i]);
+  for (size_t i = 0; i < bench->notes.count; i++) {
+    report_problem("bench", "%s", bench->notes.texts[i]);
   }
   return report_json("bench", list);
 }
@@ -314,13 +303,7 @@ static void set_cell(char* cell, const char* text) {
 static int add_headings(table_t* table) {
   static const char* const headings[] = {"backend",    "operation", "block", "depth", "ops/s",
                                          "throughput", "p50",       "p99",   "CPU/op"};
-  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
-  table->columns = CLI_COUNT_OF(headings);
-  table->text_columns = 2;
-  for (size_t i = 0; i < table->columns && cells != NULL; i++) {
-    set_cell(cells[i], headings[i]);
-  }
-  return cells != NULL ? 0 : -1;
+  return table_add_headings(table, headings, CLI_COUNT_OF(headings), 2);
 }
 
 static int add_row(table_t* table, const bench_row_t* row) {
@@ -390,9 +373,7 @@ static int print_text(const bench_t* bench) {
   print_heading(bench);
   int code = print_table(bench);
   printf("\n");
-  for (size_t i = 0; i < bench->note_count; i++) {
-    printf("%s\n", bench->notes[i]);
-  }
+  notes_print(&bench->notes);
   print_choice();
   print_comparison(bench);
   return code;
@@ -434,7 +415,8 @@ static int choose_path(bench_t* bench, const char* wish) {
   return bench->path != NULL ? CLI_OK : report_error("bench", "use", wish, UV_ENOMEM);
 }
 
-static int add_backend(bench_t* bench, const char* text) {
+static int add_backend(void* context, const char* text) {
+  bench_t* bench = context;
   uvdio_backend_t backend;
   int code = parse_backend("bench", "--backend", text, &backend);
   if (code == CLI_OK && backend == UVDIO_BACKEND_AUTO) {
@@ -451,7 +433,8 @@ static int add_backend(bench_t* bench, const char* text) {
   return code;
 }
 
-static int add_depth(bench_t* bench, const char* text) {
+static int add_depth(void* context, const char* text) {
+  bench_t* bench = context;
   uint64_t depth;
   int code = parse_count("bench", "--depth", text, 1, UVDIO_DEPTH_MAX, &depth);
   if (code != CLI_OK) {
@@ -464,7 +447,8 @@ static int add_depth(bench_t* bench, const char* text) {
   return CLI_OK;
 }
 
-static int add_operation(bench_t* bench, const char* text) {
+static int add_operation(void* context, const char* text) {
+  bench_t* bench = context;
   for (int i = 0; i < BENCH_OPERATION_COUNT; i++) {
     if (strcmp(text, operation_names[i]) == 0) {
       bench->operations[i] = 1;
@@ -472,18 +456,6 @@ static int add_operation(bench_t* bench, const char* text) {
     }
   }
   return report_usage("bench", "--operation takes write, verify or random-read, not '%s'", text);
-}
-
-/* Calls `add` with each part of a list with commas. */
-static int parse_list(bench_t* bench, const char* text, int (*add)(bench_t* bench, const char* part)) {
-  char* copy = strdup(text);
-  char* rest = copy;
-  int code = copy != NULL ? CLI_OK : report_error("bench", "read", "the options", UV_ENOMEM);
-  while (code == CLI_OK && rest != NULL) {
-    code = add(bench, strsep(&rest, ","));
-  }
-  free(copy);
-  return code;
 }
 
 enum {
@@ -504,13 +476,13 @@ static int set_option(bench_t* bench, int option, const char* value) {
     case OPTION_BLOCK:
       return parse_bytes("bench", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &bench->block_size);
     case OPTION_DEPTH:
-      return parse_list(bench, value, add_depth);
+      return parse_list("bench", value, add_depth, bench);
     case OPTION_SECONDS:
       return parse_seconds("bench", "--seconds", value, &bench->duration_ns);
     case OPTION_BACKEND:
-      return parse_list(bench, value, add_backend);
+      return parse_list("bench", value, add_backend, bench);
     case OPTION_OPERATION:
-      return parse_list(bench, value, add_operation);
+      return parse_list("bench", value, add_operation, bench);
     case OPTION_SEED:
       return parse_count("bench", "--seed", value, 0, UINT64_MAX, &bench->seed);
     case OPTION_JSON:
@@ -553,9 +525,9 @@ static int run_path(bench_t* bench, const char* wish) {
 }
 
 /* Another command in all but name: each has its own options. */
-static int wants(int argc, char** argv, const char* option) {
+static int wants(int argc, char** argv, const char* other) {
   for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-    if (strcmp(argv[i], option) == 0) {
+    if (strcmp(argv[i], other) == 0) {
       return 1;
     }
   }
@@ -583,6 +555,9 @@ int bench_main(int argc, char** argv) {
   }
   if (wants(argc, argv, "--copy")) {
     return copy_bench_main(argc, argv);
+  }
+  if (wants(argc, argv, "--server")) {
+    return server_main(argc, argv);
   }
   opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {

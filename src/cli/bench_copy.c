@@ -1,11 +1,9 @@
 /*
  * uvdio bench --copy: options, the source, the rounds.
  */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -18,6 +16,7 @@
 #define BLOCK_MAX ((uint64_t)64 * 1024 * 1024)
 #define ROUNDS_DEFAULT 5
 #define CHUNK ((size_t)1024 * 1024)
+#define GIB (1024.0 * 1024 * 1024)
 
 static const char usage[] =
     "usage: uvdio bench --copy [OPTIONS] [DIRECTORY]\n"
@@ -29,7 +28,7 @@ static const char usage[] =
     "  --block B[,B...]   bytes per request, for uvdio copy and dd (4K,64K,1M,4M; multiples of 4096)\n"
     "  --size BYTES       size of the file (256M; a multiple of each block)\n"
     "  --rounds N         so many rounds (5)\n"
-    "  --plot DIR         write a picture (by gnuplot), its data and copy.json into DIR\n"
+    "  --plot DIR         write a picture (by gnuplot), its data and results.json into DIR\n"
     "  --json             JSON instead of tables\n"
     "  --seed N           of the bytes (1)\n"
     "  --help             this text\n"
@@ -47,80 +46,48 @@ const char* copy_peer_text(copy_peer_t peer) {
   return peer_names[peer];
 }
 
-static void add_note(copy_bench_t* bench, const char* format, ...) __attribute__((format(printf, 2, 3)));
-static void add_note(copy_bench_t* bench, const char* format, ...) {
-  va_list arguments;
-  assert(bench->note_count < CLI_COUNT_OF(bench->notes));
-  va_start(arguments, format);
-  vsnprintf(bench->notes[bench->note_count++], COMPARE_NOTE_SIZE, format, arguments);
-  va_end(arguments);
-}
-
 /*
  * The files.
  */
 
-static int open_direct(const char* path, int flags) {
+static int open_direct(const char* path) {
+  int flags = O_RDONLY | O_CLOEXEC;
 #ifdef O_DIRECT
   flags |= O_DIRECT;
 #endif
-  return open(path, flags | O_CLOEXEC, 0600);
-}
-
-static int write_source(const copy_bench_t* bench, int file, char* memory) {
-  for (uint64_t offset = 0; offset < bench->size && child_signal() == 0; offset += CHUNK) {
-    size_t length = bench->size - offset < CHUNK ? (size_t)(bench->size - offset) : CHUNK;
-    pattern_fill(memory, length, bench->seed, offset);
-    ssize_t written = pwrite(file, memory, length, (off_t)offset);
-    if (written != (ssize_t)length) {
-      return written < 0 ? uv_translate_sys_error(errno) : UV_ENOSPC;
-    }
-  }
-  return fsync(file) == 0 ? 0 : uv_translate_sys_error(errno);
-}
-
-static int make_source(const copy_bench_t* bench) {
-  void* memory = NULL;
-  int file = open_direct(bench->source, O_WRONLY | O_CREAT | O_EXCL);
-  if (file < 0) {
-    return report_error("bench", "create", bench->source, uv_translate_sys_error(errno));
-  }
-  int error = posix_memalign(&memory, UVDIO_ALIGNMENT, CHUNK) == 0 ? write_source(bench, file, memory) : UV_ENOMEM;
-  free(memory);
-  (void)close(file);
-  return error == 0 ? CLI_OK : report_error("bench", "fill", bench->source, error);
+  return open(path, flags);
 }
 
 /* The index of the first byte of the target that is wrong, or its size; or a negative code. */
-static int64_t check_bytes(const copy_bench_t* bench, int file, char* memory) {
-  for (uint64_t offset = 0; offset < bench->size; offset += CHUNK) {
+static int64_t check_bytes(const work_params_t* work, int file, char* memory) {
+  for (uint64_t offset = 0; offset < work->file_size; offset += CHUNK) {
     ssize_t got = pread(file, memory, CHUNK, (off_t)offset);
     if (got < 0) {
       return uv_translate_sys_error(errno);
     }
-    size_t right = pattern_check(memory, (size_t)got / 8 * 8, bench->seed, offset);
-    if (right < CHUNK && offset + right < bench->size) {
+    size_t right = pattern_check(memory, (size_t)got / 8 * 8, work->seed, offset);
+    if (right < CHUNK && offset + right < work->file_size) {
       return (int64_t)(offset + right);
     }
   }
-  return (int64_t)bench->size;
+  return (int64_t)work->file_size;
 }
 
 /* Whoever copies fast and wrong shall be told from the others. */
 static int target_is_right(const copy_bench_t* bench) {
   void* memory = NULL;
   struct stat status;
-  int file = open_direct(bench->target, O_RDONLY);
+  int file = open_direct(bench->target);
   int64_t right = -1;
-  if (file >= 0 && fstat(file, &status) == 0 && (uint64_t)status.st_size == bench->size &&
+  if (file >= 0 && fstat(file, &status) == 0 && (uint64_t)status.st_size == bench->work.file_size &&
       posix_memalign(&memory, UVDIO_ALIGNMENT, CHUNK) == 0) {
-    right = check_bytes(bench, file, memory);
+    right = check_bytes(&bench->work, file, memory);
   }
   free(memory);
   if (file >= 0) {
     (void)close(file);
   }
-  return right == (int64_t)bench->size;
+  return right == (int64_t)bench->work.file_size;
 }
 
 static int sync_path(const char* path) {
@@ -136,7 +103,7 @@ static int sync_path(const char* path) {
  * the removal is committed, and nobody's time shall have that in it. */
 static void forget(const copy_bench_t* bench) {
   (void)unlink(bench->target);
-  (void)sync_path(bench->directory);
+  (void)sync_path(bench->place.directory);
 #ifdef POSIX_FADV_DONTNEED
   int file = open(bench->source, O_RDONLY | O_CLOEXEC);
   if (file >= 0) {
@@ -158,15 +125,14 @@ typedef struct {
   char output[4200];
 } command_t;
 
-static void set_command(const copy_bench_t* bench, copy_peer_t peer, uint64_t block_size, command_t* command) {
+static void set_command(const copy_bench_t* bench, copy_peer_t peer, size_t block_size, command_t* command) {
   const char* backend = copy_peer_text(peer);
   const char* const copy[] = {bench->program, "copy", "--no-progress", "--backend", backend, "--block", command->block,
                               bench->source, bench->target, NULL};
   const char* const dd[] = {"dd", command->input, command->output, command->block, "iflag=direct", "oflag=direct",
                             "conv=fsync", NULL};
   const char* const cp[] = {"cp", "--reflink=never", bench->source, bench->target, NULL};
-  snprintf(command->block, sizeof command->block, "%s%llu", peer == COPY_DD ? "bs=" : "",
-           (unsigned long long)block_size);
+  snprintf(command->block, sizeof command->block, "%s%zu", peer == COPY_DD ? "bs=" : "", block_size);
   snprintf(command->input, sizeof command->input, "if=%s", bench->source);
   snprintf(command->output, sizeof command->output, "of=%s", bench->target);
   memset(command->argv, 0, sizeof command->argv);
@@ -189,11 +155,11 @@ static double children_cpu_seconds(void) {
 /* uvdio copy syncs file and directory itself, dd the file only, cp nothing. */
 static int make_durable(const copy_bench_t* bench, copy_peer_t peer) {
   int error = peer == COPY_CP ? sync_path(bench->target) : 0;
-  return error == 0 && (peer == COPY_CP || peer == COPY_DD) ? sync_path(bench->directory) : error;
+  return error == 0 && (peer == COPY_CP || peer == COPY_DD) ? sync_path(bench->place.directory) : error;
 }
 
 /* Returns 0, or -1 when there is no figure: a note says why. */
-static int copy_once(copy_bench_t* bench, copy_peer_t peer, uint64_t block_size, copy_row_t* row) {
+static int copy_once(copy_bench_t* bench, copy_peer_t peer, size_t block_size, copy_row_t* row) {
   command_t command;
   child_t child;
   set_command(bench, peer, block_size, &command);
@@ -204,17 +170,17 @@ static int copy_once(copy_bench_t* bench, copy_peer_t peer, uint64_t block_size,
   error = error == 0 ? make_durable(bench, peer) : error;
   double seconds = (double)(uv_hrtime() - began_ns) / 1e9;
   if (error != 0) {
-    add_note(bench, "%s could not be run: %s.", copy_peer_text(peer), uvdio_strerror(error));
+    notes_add(&bench->notes, "%s could not be run: %s.", copy_peer_text(peer), uvdio_strerror(error));
     return -1;
   }
   free(child.output);
   if (child.code != 0 || (row->count == 0 && !target_is_right(bench))) {
-    add_note(bench, "%s %s (exit code %d).", copy_peer_text(peer),
+    notes_add(&bench->notes, "%s %s (exit code %d).", copy_peer_text(peer),
              child.code != 0 ? "failed" : "did not copy what was there", child.code);
     return -1;
   }
-  row->seconds[row->count] = seconds;
-  row->cpu_seconds[row->count++] = children_cpu_seconds() - cpu;
+  double size = (double)bench->work.file_size;
+  row->samples[row->count++] = (copy_sample_t){size / seconds, (children_cpu_seconds() - cpu) / (size / GIB)};
   return 0;
 }
 
@@ -258,42 +224,36 @@ static void find_peers(copy_bench_t* bench) {
   bench->takes_part[COPY_POOL] = 1;
   bench->takes_part[COPY_RING] = uvdio_backend_probe(UVDIO_BACKEND_RING, text, sizeof text) == 0;
   if (!bench->takes_part[COPY_RING]) {
-    add_note(bench, "ring is not available: %s", text);
+    notes_add(&bench->notes, "ring is not available: %s", text);
   }
   bench->takes_part[COPY_DD] = child_version("dd", "--version", text, sizeof text);
   bench->takes_part[COPY_CP] = child_version("cp", "--version", text, sizeof text);
   if (!bench->takes_part[COPY_DD] || !bench->takes_part[COPY_CP]) {
-    add_note(bench, "GNU dd or cp is not installed.");
+    notes_add(&bench->notes, "GNU dd or cp is not installed.");
   }
 }
 
-static int open_directory(copy_bench_t* bench) {
-  bench->directory = path_temporary(bench->path, "copy");
-  if (bench->directory == NULL || mkdir(bench->directory, 0700) != 0) {
-    int code = report_error("bench", "create a directory in", bench->path, uv_translate_sys_error(errno));
-    free(bench->directory);
-    bench->directory = NULL;
+static int open_files(copy_bench_t* bench, const char* path) {
+  bench->place = (place_t){.path = path,
+                           .params = &bench->work,
+                           .use = "copy",
+                           .blocks = bench->blocks,
+                           .block_count = bench->block_count};
+  int code = place_open(&bench->place);
+  if (code != CLI_OK) {
     return code;
   }
-  bench->source = path_join(bench->directory, "source");
-  bench->target = path_join(bench->directory, "target");
-  return bench->source != NULL && bench->target != NULL ? CLI_OK
-                                                         : report_error("bench", "name", "the files", UV_ENOMEM);
+  work_path(&bench->work, 0, bench->source, sizeof bench->source);
+  bench->target = path_join(bench->place.directory, "target");
+  return bench->target != NULL ? CLI_OK : report_error("bench", "name", "the target", UV_ENOMEM);
 }
 
-static void close_directory(copy_bench_t* bench) {
-  if (bench->source != NULL) {
-    (void)unlink(bench->source);
-  }
+static void close_files(copy_bench_t* bench) {
   if (bench->target != NULL) {
     (void)unlink(bench->target);
   }
-  if (bench->directory != NULL && rmdir(bench->directory) != 0) {
-    report_error("bench", "remove", bench->directory, uv_translate_sys_error(errno));
-  }
-  free(bench->source);
   free(bench->target);
-  free(bench->directory);
+  place_close(&bench->place);
 }
 
 static int tell(const copy_bench_t* bench) {
@@ -301,7 +261,7 @@ static int tell(const copy_bench_t* bench) {
   return code == CLI_OK && bench->plot != NULL ? copy_bench_plot(bench) : code;
 }
 
-static int run_bench(copy_bench_t* bench) {
+static int run_bench(copy_bench_t* bench, const char* path) {
   size_t size = sizeof bench->program;
   int error = uv_exepath(bench->program, &size);
   if (error != 0) {
@@ -309,16 +269,12 @@ static int run_bench(copy_bench_t* bench) {
   }
   child_watch_signals();
   find_peers(bench);
-  int code = open_directory(bench);
-  code = code == CLI_OK ? make_source(bench) : code;
+  int code = open_files(bench, path);
   if (code == CLI_OK) {
     measure(bench);
   }
-  close_directory(bench);
-  if (child_signal() != 0) {
-    report_problem("bench", "interrupted by signal %d (%s).", child_signal(), strsignal(child_signal()));
-    return CLI_SIGNAL + child_signal();
-  }
+  close_files(bench);
+  code = child_exit_code(code);
   return code == CLI_OK ? tell(bench) : code;
 }
 
@@ -326,28 +282,29 @@ static int run_bench(copy_bench_t* bench) {
  * Options.
  */
 
-static int add_blocks(copy_bench_t* bench, const char* text) {
-  char* copy = strdup(text);
-  char* rest = copy;
-  int code = copy != NULL ? CLI_OK : report_error("bench", "read", "the options", UV_ENOMEM);
-  bench->block_count = 0;
-  while (code == CLI_OK && rest != NULL) {
-    if (bench->block_count == COPY_BLOCKS_MAX) {
-      code = report_usage("bench", "--block takes at most %d sizes", COPY_BLOCKS_MAX);
-      break;
-    }
-    uint64_t* block = &bench->blocks[bench->block_count++];
-    code = parse_bytes("bench", "--block", strsep(&rest, ","), UVDIO_ALIGNMENT, BLOCK_MAX, block);
+static int add_block(void* context, const char* text) {
+  copy_bench_t* bench = context;
+  uint64_t block;
+  int code = parse_bytes("bench", "--block", text, UVDIO_ALIGNMENT, BLOCK_MAX, &block);
+  if (code == CLI_OK && bench->block_count == COPY_BLOCKS_MAX) {
+    code = report_usage("bench", "--block takes at most %d sizes", COPY_BLOCKS_MAX);
   }
-  free(copy);
+  if (code == CLI_OK) {
+    bench->blocks[bench->block_count++] = (size_t)block;
+  }
   return code;
 }
 
-/* So that dd, too, can do all of it by direct I/O. */
-static int check_size(const copy_bench_t* bench) {
+/* What was left open. Size and blocks have to fit so that dd, too, can do all of it by direct I/O. */
+static int set_defaults(copy_bench_t* bench) {
+  static const size_t blocks[] = {4096, 65536, 1024 * 1024, 4 * 1024 * 1024};
+  if (bench->block_count == 0) {
+    memcpy(bench->blocks, blocks, sizeof blocks);
+    bench->block_count = CLI_COUNT_OF(blocks);
+  }
   for (size_t i = 0; i < bench->block_count; i++) {
-    if (bench->size % bench->blocks[i] != 0) {
-      return report_usage("bench", "--size is no multiple of a --block of %llu", (unsigned long long)bench->blocks[i]);
+    if (bench->work.file_size % bench->blocks[i] != 0) {
+      return report_usage("bench", "--size is no multiple of a --block of %zu", bench->blocks[i]);
     }
   }
   return CLI_OK;
@@ -366,13 +323,13 @@ enum {
 static int set_option(copy_bench_t* bench, int option, const char* value) {
   switch (option) {
     case OPTION_BLOCK:
-      return add_blocks(bench, value);
+      return parse_list("bench", value, add_block, bench);
     case OPTION_SIZE:
-      return parse_bytes("bench", "--size", value, UVDIO_ALIGNMENT, INT64_MAX / 4, &bench->size);
+      return parse_bytes("bench", "--size", value, UVDIO_ALIGNMENT, INT64_MAX / 4, &bench->work.file_size);
     case OPTION_ROUNDS:
-      return parse_count("bench", "--rounds", value, 1, COPY_ROUNDS_MAX, &bench->rounds);
+      return parse_count("bench", "--rounds", value, 1, SPREAD_ROUNDS_MAX, &bench->rounds);
     case OPTION_SEED:
-      return parse_count("bench", "--seed", value, 0, INT64_MAX, &bench->seed);
+      return parse_count("bench", "--seed", value, 0, INT64_MAX, &bench->work.seed);
     case OPTION_JSON:
       bench->as_json = 1;
       break;
@@ -399,34 +356,22 @@ static int parse_options(copy_bench_t* bench, int argc, char** argv) {
   if (code == CLI_OK && argc - optind > 1) {
     code = report_usage("bench", "it takes one DIRECTORY at most");
   }
-  return code == CLI_OK ? check_size(bench) : code;
-}
-
-static int check_directory(const char* path) {
-  struct stat status;
-  if (stat(path, &status) != 0) {
-    return report_error("bench", "use", path, uv_translate_sys_error(errno));
-  }
-  return S_ISDIR(status.st_mode) ? CLI_OK
-                                 : report_usage("bench", "--copy takes a directory, which '%s' is not", path);
+  return code;
 }
 
 int copy_bench_main(int argc, char** argv) {
   static copy_bench_t bench; /* too large for some stacks */
-  static const uint64_t blocks[] = {4096, 65536, 1024 * 1024, 4 * 1024 * 1024};
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
       fputs(usage, stdout);
       return CLI_OK;
     }
   }
-  bench.size = SIZE_DEFAULT;
+  bench.work = (work_params_t){.files = 1, .loops = 1, .file_size = SIZE_DEFAULT, .seed = 1};
   bench.rounds = ROUNDS_DEFAULT;
-  bench.seed = 1;
-  memcpy(bench.blocks, blocks, sizeof blocks);
-  bench.block_count = CLI_COUNT_OF(blocks);
   int code = parse_options(&bench, argc, argv);
-  bench.path = optind < argc ? argv[optind] : ".";
-  code = code == CLI_OK ? check_directory(bench.path) : code;
-  return code == CLI_OK ? run_bench(&bench) : code;
+  code = code == CLI_OK ? set_defaults(&bench) : code;
+  const char* path = optind < argc ? argv[optind] : ".";
+  code = code == CLI_OK ? place_check(path) : code;
+  return code == CLI_OK ? run_bench(&bench, path) : code;
 }

@@ -14,7 +14,6 @@
 #include "compare.h"
 
 #define COPY_BLOCKS_MAX 8
-#define COPY_ROUNDS_MAX 100
 
 typedef enum {
   COPY_RING, /* uvdio copy --backend ring */
@@ -26,45 +25,41 @@ typedef enum {
 
 const char* copy_peer_text(copy_peer_t peer);
 
-/* One peer with one block size, one entry for each round. */
+/* One copy. */
+typedef struct copy_sample_s {
+  double bytes_per_s;
+  double cpu_s_per_gib; /* user and system time of the peer's process */
+} copy_sample_t;
+
+/* One peer with one block size. */
 typedef struct copy_row_s {
-  double seconds[COPY_ROUNDS_MAX];
-  double cpu_seconds[COPY_ROUNDS_MAX]; /* user and system time of the peer's process */
+  copy_sample_t samples[SPREAD_ROUNDS_MAX]; /* one for each round */
   size_t count;
 } copy_row_t;
 
 typedef struct copy_bench_s {
   /* options */
-  const char* path;
-  uint64_t size;
-  uint64_t blocks[COPY_BLOCKS_MAX];
+  work_params_t work; /* the source: its size, and the seed of its bytes */
+  size_t blocks[COPY_BLOCKS_MAX]; /* bytes */
   size_t block_count;
   uint64_t rounds;
-  uint64_t seed;
   int as_json;
   const char* plot; /* directory; or null */
   /* state */
   char program[4096]; /* this one */
-  char* directory;    /* of ours */
-  char* source;
+  place_t place;      /* the directory, with the source in it */
+  char source[4096];
   char* target;
   int takes_part[COPY_PEER_COUNT];
   /* outcome */
   copy_row_t rows[COPY_BLOCKS_MAX][COPY_PEER_COUNT];
-  char notes[COPY_PEER_COUNT + 1][COMPARE_NOTE_SIZE];
-  size_t note_count;
+  notes_t notes;
 } copy_bench_t;
-
-/* Bytes per second of the row's rounds. */
-spread_t copy_row_rate(const copy_bench_t* bench, const copy_row_t* row);
-
-/* How many times as fast as `base`: medians of the quotients within the rounds. */
-spread_t copy_row_ratio(const copy_row_t* row, const copy_row_t* base);
 
 int copy_bench_print(const copy_bench_t* bench);
 json_t* copy_bench_json(const copy_bench_t* bench);
 
-/* Writes copy.json, data, gnuplot's script and the picture into bench->plot. Returns the exit code. */
+/* Writes results.json, data, gnuplot's script and the picture into bench->plot. Returns the exit code. */
 int copy_bench_plot(const copy_bench_t* bench);
 
 int copy_bench_main(int argc, char** argv);

@@ -1,37 +1,19 @@
 /*
  * What uvdio bench --copy measured: table, JSON, picture.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
 #include "bench_copy.h"
 
-spread_t copy_row_rate(const copy_bench_t* bench, const copy_row_t* row) {
-  double values[COPY_ROUNDS_MAX];
-  for (size_t i = 0; i < row->count; i++) {
-    values[i] = (double)bench->size / row->seconds[i];
-  }
-  return spread_of(values, row->count);
+#define COPY_MEMBER(name) offsetof(copy_sample_t, name)
+
+static spread_t row_spread_of(const copy_row_t* row, size_t member) {
+  return spread_of(SERIES(row->samples, row->count, member));
 }
 
-spread_t copy_row_ratio(const copy_row_t* row, const copy_row_t* base) {
-  double values[COPY_ROUNDS_MAX];
-  size_t count = row->count < base->count ? row->count : base->count;
-  for (size_t i = 0; i < count; i++) {
-    values[i] = base->seconds[i] / row->seconds[i];
-  }
-  return spread_of(values, count);
-}
-
-/* Seconds of a processor for each GiB. */
-static spread_t row_cpu(const copy_bench_t* bench, const copy_row_t* row) {
-  double values[COPY_ROUNDS_MAX];
-  for (size_t i = 0; i < row->count; i++) {
-    values[i] = row->cpu_seconds[i] / ((double)bench->size / (1024 * 1024 * 1024));
-  }
-  return spread_of(values, row->count);
+/* How many times as fast as the peer `base`, within the rounds. */
+static spread_t row_ratio_by(const copy_bench_t* bench, size_t block, copy_peer_t peer, copy_peer_t base) {
+  const copy_row_t* rows = bench->rows[block];
+  return spread_of_ratios(SERIES(rows[peer].samples, rows[peer].count, COPY_MEMBER(bytes_per_s)),
+                          SERIES(rows[base].samples, rows[base].count, COPY_MEMBER(bytes_per_s)));
 }
 
 /*
@@ -50,28 +32,22 @@ enum {
 
 static int add_headings(table_t* table) {
   static const char* const headings[COLUMN_COUNT] = {"peer", "throughput", "spread", "x dd", "x cp", "CPU s/GiB"};
-  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
-  table->columns = COLUMN_COUNT;
-  table->text_columns = 1;
-  for (size_t i = 0; i < COLUMN_COUNT && cells != NULL; i++) {
-    snprintf(cells[i], TABLE_CELL_SIZE, "%s", headings[i]);
-  }
-  return cells != NULL ? 0 : -1;
+  return table_add_headings(table, headings, COLUMN_COUNT, 1);
 }
 
 static int add_row(const copy_bench_t* bench, table_t* table, size_t block, copy_peer_t peer) {
   const copy_row_t* row = &bench->rows[block][peer];
-  spread_t rate = copy_row_rate(bench, row);
+  spread_t rate = row_spread_of(row, COPY_MEMBER(bytes_per_s));
   char(*cells)[TABLE_CELL_SIZE] = table_add(table);
   if (cells == NULL) {
     return -1;
   }
   snprintf(cells[COLUMN_PEER], TABLE_CELL_SIZE, "%s", copy_peer_text(peer));
   format_rate(cells[COLUMN_RATE], TABLE_CELL_SIZE, rate.median);
-  table_set_spread(cells[COLUMN_SPREAD], rate);
-  table_set_number(cells[COLUMN_DD], "%.2f", copy_row_ratio(row, &bench->rows[block][COPY_DD]).median);
-  table_set_number(cells[COLUMN_CP], "%.2f", copy_row_ratio(row, &bench->rows[block][COPY_CP]).median);
-  table_set_number(cells[COLUMN_CPU], "%.2f", row_cpu(bench, row).median);
+  cell_spread(cells[COLUMN_SPREAD], rate);
+  cell_number(cells[COLUMN_DD], "%.2f", row_ratio_by(bench, block, peer, COPY_DD).median);
+  cell_number(cells[COLUMN_CP], "%.2f", row_ratio_by(bench, block, peer, COPY_CP).median);
+  cell_number(cells[COLUMN_CPU], "%.2f", row_spread_of(row, COPY_MEMBER(cpu_s_per_gib)).median);
   return 0;
 }
 
@@ -96,15 +72,13 @@ int copy_bench_print(const copy_bench_t* bench) {
   char size[16];
   int error = 0;
   printf("one file of %s, cold, to a new one on the same filesystem, durably; %llu rounds\n",
-         format_size(size, sizeof size, bench->size), (unsigned long long)bench->rounds);
+         format_size(size, sizeof size, bench->work.file_size), (unsigned long long)bench->rounds);
   for (size_t block = 0; block < bench->block_count && error == 0; block++) {
     error = print_block(bench, block);
   }
   printf("\nFigures are medians of the rounds, x are medians of the quotients within each round: how many times as fast.\n"
          "CPU is user and system time of the copying process; what the kernel does for the page cache is not in it.\n");
-  for (size_t i = 0; i < bench->note_count; i++) {
-    printf("%s\n", bench->notes[i]);
-  }
+  notes_print(&bench->notes);
   return error == 0 ? CLI_OK : report_error("bench", "print", "the table", UV_ENOMEM);
 }
 
@@ -116,15 +90,14 @@ static json_t* row_json(const copy_bench_t* bench, size_t block, copy_peer_t pee
   const copy_row_t* row = &bench->rows[block][peer];
   return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "peer", copy_peer_text(peer), "block_size",
                    (json_int_t)bench->blocks[block], "rounds", (json_int_t)row->count, "bytes_per_s",
-                   spread_json(copy_row_rate(bench, row)), "by_dd",
-                   spread_json(copy_row_ratio(row, &bench->rows[block][COPY_DD])), "by_cp",
-                   spread_json(copy_row_ratio(row, &bench->rows[block][COPY_CP])), "cpu_s_per_gib",
-                   spread_json(row_cpu(bench, row)));
+                   json_spread(row_spread_of(row, COPY_MEMBER(bytes_per_s))), "by_dd",
+                   json_spread(row_ratio_by(bench, block, peer, COPY_DD)), "by_cp",
+                   json_spread(row_ratio_by(bench, block, peer, COPY_CP)), "cpu_s_per_gib",
+                   json_spread(row_spread_of(row, COPY_MEMBER(cpu_s_per_gib))));
 }
 
 json_t* copy_bench_json(const copy_bench_t* bench) {
   json_t* rows = json_array();
-  json_t* notes = json_array();
   for (size_t block = 0; block < bench->block_count; block++) {
     for (int peer = 0; peer < COPY_PEER_COUNT; peer++) {
       if (bench->rows[block][peer].count > 0) {
@@ -132,10 +105,10 @@ json_t* copy_bench_json(const copy_bench_t* bench) {
       }
     }
   }
-  for (size_t i = 0; i < bench->note_count; i++) {
-    json_array_append_new(notes, json_string(bench->notes[i]));
-  }
-  return json_pack("{s:I, s:o, s:o}", "file_size", (json_int_t)bench->size, "rows", rows, "notes", notes);
+  json_t* environment = json_environment();
+  json_object_set_new(environment, "filesystem", json_string(bench->place.filesystem));
+  return json_pack("{s:o, s:I, s:o, s:o}", "environment", environment, "file_size",
+                   (json_int_t)bench->work.file_size, "rows", rows, "notes", notes_json(&bench->notes));
 }
 
 /*
@@ -145,79 +118,46 @@ json_t* copy_bench_json(const copy_bench_t* bench) {
 static const char* const colours[COPY_PEER_COUNT] = {
     [COPY_RING] = "#0072B2", [COPY_POOL] = "#56B4E9", [COPY_DD] = "#D55E00", [COPY_CP] = "#009E73"};
 
-static void write_data(const copy_bench_t* bench, FILE* file) {
+static int write_data(const copy_bench_t* bench) {
+  FILE* file = plot_create(bench->plot, "copy", ".dat");
+  if (file == NULL) {
+    return CLI_FAILED;
+  }
   for (int peer = 0; peer < COPY_PEER_COUNT; peer++) {
     fprintf(file, "# %s: bytes per block, bytes/s: median, least, most\n", copy_peer_text((copy_peer_t)peer));
     for (size_t block = 0; block < bench->block_count; block++) {
-      spread_t rate = copy_row_rate(bench, &bench->rows[block][peer]);
-      fprintf(file, "%llu %g %g %g\n", (unsigned long long)bench->blocks[block], rate.median, rate.min, rate.max);
+      spread_t rate = row_spread_of(&bench->rows[block][peer], COPY_MEMBER(bytes_per_s));
+      fprintf(file, "%zu %g %g %g\n", bench->blocks[block], rate.median, rate.min, rate.max);
     }
     fprintf(file, "\n\n");
   }
+  return plot_close(bench->plot, file);
 }
 
-static void write_script(const copy_bench_t* bench, FILE* file) {
+static int write_script(const copy_bench_t* bench) {
   char text[16];
-  fprintf(file, "set terminal pngcairo size 1000,600 font 'sans,12' background 'white'\nset output 'copy.png'\n"
-                "set key outside right top\nset grid lt 1 lw 1 lc rgb '#E4E4E4'\nset border 3\nset tics nomirror\n");
-  fprintf(file, "set title 'copy of a file of %s, cold and durable'\nset xtics (",
-          format_size(text, sizeof text, bench->size));
-  for (size_t i = 0; i < bench->block_count; i++) {
-    fprintf(file, "%s'%s' %llu", i > 0 ? ", " : "", format_size(text, sizeof text, bench->blocks[i]),
-            (unsigned long long)bench->blocks[i]);
+  FILE* file = plot_create(bench->plot, "copy", ".gnuplot");
+  if (file == NULL) {
+    return CLI_FAILED;
   }
-  fprintf(file, ")\nset logscale x 2\nset offsets graph 0.05, graph 0.05\nset yrange [0:*]\n"
+  fputs(plot_style, file);
+  fprintf(file, "set output 'copy.png'\nset title 'copy of a file of %s, cold and durable'\n",
+          format_size(text, sizeof text, bench->work.file_size));
+  plot_size_axis(file, bench->blocks, bench->block_count);
+  fprintf(file, "set yrange [0:*]\n"
                 "set xlabel 'bytes per block (cp has none)'\nset ylabel 'MB/s, and worst and best round'\nplot ");
   for (int peer = 0; peer < COPY_PEER_COUNT; peer++) {
     fprintf(file, "%s'copy.dat' index %d using 1:($2/1e6):($3/1e6):($4/1e6) with yerrorlines lc rgb '%s' lw 2 title '%s'",
             peer > 0 ? ", \\\n  " : "", peer, colours[peer], copy_peer_text((copy_peer_t)peer));
   }
   fprintf(file, "\n");
-}
-
-static int write_file(const copy_bench_t* bench, const char* name,
-                      void (*write)(const copy_bench_t* bench, FILE* file)) {
-  char* path = path_join(bench->plot, name);
-  FILE* file = path != NULL ? fopen(path, "w") : NULL;
-  if (file == NULL) {
-    int code = report_error("bench", "write", path, uv_translate_sys_error(errno));
-    free(path);
-    return code;
-  }
-  free(path);
-  write(bench, file);
-  int failed = ferror(file);
-  failed |= fclose(file) != 0;
-  return failed ? report_problem("bench", "%s could not be written.", name) : CLI_OK;
-}
-
-static void write_results(const copy_bench_t* bench, FILE* file) {
-  json_t* json = copy_bench_json(bench);
-  (void)json_dumpf(json, file, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-  json_decref(json);
-}
-
-static int draw(const copy_bench_t* bench) {
-  char version[128];
-  child_t child;
-  const char* const argv[] = {"sh", "-c", "cd -- \"$0\" && exec gnuplot copy.gnuplot", bench->plot, NULL};
-  if (!child_version("gnuplot", "--version", version, sizeof version)) {
-    report_problem("bench", "gnuplot is not installed: %s has the data and the script, but no picture.", bench->plot);
-    return CLI_OK;
-  }
-  if (child_run(argv, 1, &child) != 0) {
-    return report_problem("bench", "gnuplot could not be started.");
-  }
-  free(child.output);
-  return child.code == 0 ? CLI_OK : report_problem("bench", "gnuplot failed (exit code %d).", child.code);
+  return plot_close(bench->plot, file);
 }
 
 int copy_bench_plot(const copy_bench_t* bench) {
-  if (mkdir(bench->plot, 0777) != 0 && errno != EEXIST) {
-    return report_error("bench", "create", bench->plot, uv_translate_sys_error(errno));
-  }
-  int code = write_file(bench, "copy.json", write_results);
-  code = code == CLI_OK ? write_file(bench, "copy.dat", write_data) : code;
-  code = code == CLI_OK ? write_file(bench, "copy.gnuplot", write_script) : code;
-  return code == CLI_OK ? draw(bench) : code;
+  int with_gnuplot;
+  int code = plot_open(bench->plot, copy_bench_json(bench), &with_gnuplot);
+  code = code == CLI_OK ? write_data(bench) : code;
+  code = code == CLI_OK ? write_script(bench) : code;
+  return code == CLI_OK && with_gnuplot ? plot_draw(bench->plot, "copy") : code;
 }

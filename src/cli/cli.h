@@ -5,8 +5,9 @@
  *   probe.c     uvdio probe: what this machine and this path offer
  *   copy.c      uvdio copy: one file to another; transfer.c moves the blocks, progress.c shows how far
  *   bench.c     uvdio bench: plans and prints; bench_run.c runs a phase, meter.c measures it
- *   bench_copy*.c  uvdio bench --copy (bench_copy.h)
  *   compare*.c  uvdio bench --compare (compare.h tells which is which); peer*.c runs one peer (peer.h)
+ *   bench_copy*.c  uvdio bench --copy (bench_copy.h)
+ *   server*.c   uvdio bench --server (server.h); serve*.c and clients.c run one server (serve.h)
  *   session.c   a loop with an engine on it, and what happens at Ctrl-C
  *   options.c   values of options
  *   report.c    everything that people read: errors, numbers, tables, JSON
@@ -62,6 +63,12 @@ int parse_multiple(const char* command, const char* option, const char* text, ui
 int parse_bytes(const char* command, const char* option, const char* text, uint64_t min, uint64_t max,
                 uint64_t* bytes);
 
+/* A whole number from 1 to `max`. */
+int parse_unsigned(const char* command, const char* option, const char* text, unsigned max, unsigned* number);
+
+/* Calls `add` with each part of a list with commas, until one returns something else than CLI_OK. */
+int parse_list(const char* command, const char* text, int (*add)(void* context, const char* part), void* context);
+
 /* Seconds, with decimals, above 0 and at most a day, as nanoseconds. */
 int parse_seconds(const char* command, const char* option, const char* text, uint64_t* duration_ns);
 
@@ -112,6 +119,18 @@ char* format_count(char* text, size_t size, double count);
 char* format_rate(char* text, size_t size, double bytes_per_s);
 char* format_time(char* text, size_t size, double microseconds);
 
+/* Sentences that belong below the tables. Each is there once; those that find no room are dropped. */
+#define NOTES_MAX 32
+#define NOTE_SIZE 400
+typedef struct notes_s {
+  char texts[NOTES_MAX][NOTE_SIZE];
+  size_t count;
+} notes_t;
+
+void notes_add(notes_t* notes, const char* format, ...) __attribute__((format(printf, 2, 3)));
+void notes_print(const notes_t* notes);
+json_t* notes_json(const notes_t* notes);
+
 /* A table in memory: text columns on the left, numbers right-aligned. Zero it first. */
 #define TABLE_COLUMNS_MAX 14
 #define TABLE_CELL_SIZE 32
@@ -124,6 +143,10 @@ typedef struct table_s {
 
 /* Appends a row of empty cells and returns its cells, or null when out of memory. */
 char (*table_add(table_t* table))[TABLE_CELL_SIZE];
+
+/* Makes the first row and the columns. Returns 0, or -1 when out of memory. */
+int table_add_headings(table_t* table, const char* const* headings, size_t count, size_t text_columns);
+
 void table_print(const table_t* table, FILE* out);
 void table_free(table_t* table);
 

@@ -2,12 +2,9 @@
  * uvdio bench --compare: options, and the rounds.
  */
 #include <assert.h>
-#include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "compare.h"
@@ -73,22 +70,6 @@ int compare_find(const compare_t* compare, const char* name) {
     }
   }
   return -1;
-}
-
-void compare_note(compare_t* compare, const char* format, ...) {
-  char note[COMPARE_NOTE_SIZE];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(note, sizeof note, format, arguments);
-  va_end(arguments);
-  for (size_t i = 0; i < compare->note_count; i++) {
-    if (strcmp(compare->notes[i], note) == 0) {
-      return;
-    }
-  }
-  if (compare->note_count < COMPARE_NOTES_MAX) {
-    memcpy(compare->notes[compare->note_count++], note, sizeof note);
-  }
 }
 
 /*
@@ -183,7 +164,7 @@ static void drop_missing(compare_t* compare) {
     contender_kind_t kind = compare->peers[i - 1]->kind;
     const char* program = kind == CONTENDER_FIO ? "fio" : kind == CONTENDER_QEMU ? "qemu-img" : NULL;
     if (program != NULL && !child_version(program, "--version", version, sizeof version)) {
-      compare_note(compare, "%s is not installed.", program);
+      notes_add(&compare->notes, "%s is not installed.", program);
       drop_peer(compare, i - 1);
     }
   }
@@ -208,15 +189,18 @@ static int run_compare(compare_t* compare) {
   drop_missing(compare);
   set_cells(compare);
   int code = compare->peer_count > 0 ? open_rows(compare) : report_problem("bench", "no peer is left.");
-  code = code == CLI_OK ? place_open(compare) : code;
+  compare->place = (place_t){.path = compare->path,
+                             .wants_loop_device = compare->on_loop_device,
+                             .params = &compare->params,
+                             .use = "compare",
+                             .blocks = compare->blocks,
+                             .block_count = compare->block_count};
+  code = code == CLI_OK ? place_open(&compare->place) : code;
   if (code == CLI_OK) {
     measure(compare);
   }
   place_close(&compare->place);
-  if (child_signal() != 0) {
-    report_problem("bench", "interrupted by signal %d (%s).", child_signal(), strsignal(child_signal()));
-    code = CLI_SIGNAL + child_signal();
-  }
+  code = child_exit_code(code);
   code = code == CLI_OK ? tell(compare) : code;
   close_rows(compare);
   return code;
@@ -226,7 +210,8 @@ static int run_compare(compare_t* compare) {
  * Options.
  */
 
-static int add_kind(compare_t* compare, const char* text) {
+static int add_kind(void* context, const char* text) {
+  compare_t* compare = context;
   work_kind_t kind;
   if (work_kind_parse(text, &kind) != 0) {
     return report_usage("bench",
@@ -238,7 +223,8 @@ static int add_kind(compare_t* compare, const char* text) {
   return CLI_OK;
 }
 
-static int add_depth(compare_t* compare, const char* text) {
+static int add_depth(void* context, const char* text) {
+  compare_t* compare = context;
   uint64_t depth;
   int code = parse_count("bench", "--depth", text, 1, WORK_DEPTH_MAX, &depth);
   if (code != CLI_OK) {
@@ -256,7 +242,8 @@ static int add_depth(compare_t* compare, const char* text) {
   return CLI_OK;
 }
 
-static int add_block(compare_t* compare, const char* text) {
+static int add_block(void* context, const char* text) {
+  compare_t* compare = context;
   uint64_t block;
   int code = parse_multiple("bench", "--block", text, BLOCK_MIN, BLOCK_MIN, BLOCK_MAX, &block);
   if (code != CLI_OK) {
@@ -274,7 +261,8 @@ static int add_block(compare_t* compare, const char* text) {
   return CLI_OK;
 }
 
-static int add_peer(compare_t* compare, const char* text) {
+static int add_peer(void* context, const char* text) {
+  compare_t* compare = context;
   if (compare_find(compare, text) >= 0) {
     return CLI_OK;
   }
@@ -285,18 +273,6 @@ static int add_peer(compare_t* compare, const char* text) {
     }
   }
   return report_usage("bench", "--peer does not know '%s': `uvdio bench --compare --help` tells the peers", text);
-}
-
-/* Calls `add` with each part of a list with commas. */
-static int parse_list(compare_t* compare, const char* text, int (*add)(compare_t* compare, const char* part)) {
-  char* copy = strdup(text);
-  char* rest = copy;
-  int code = copy != NULL ? CLI_OK : report_error("bench", "read", "the options", UV_ENOMEM);
-  while (code == CLI_OK && rest != NULL) {
-    code = add(compare, strsep(&rest, ","));
-  }
-  free(copy);
-  return code;
 }
 
 enum {
@@ -343,15 +319,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int parse_small(const char* option, const char* text, uint64_t max, unsigned* number) {
-  uint64_t value;
-  int code = parse_count("bench", option, text, 1, max, &value);
-  if (code == CLI_OK) {
-    *number = (unsigned)value;
-  }
-  return code;
-}
-
 static int set_flag(compare_t* compare, int option, const char* value) {
   switch (option) {
     case OPTION_PIN:
@@ -383,19 +350,19 @@ static int set_option(compare_t* compare, int option, const char* value) {
   work_params_t* params = &compare->params;
   switch (option) {
     case OPTION_OPERATION:
-      return parse_list(compare, value, add_kind);
+      return parse_list("bench", value, add_kind, compare);
     case OPTION_PEER:
-      return parse_list(compare, value, add_peer);
+      return parse_list("bench", value, add_peer, compare);
     case OPTION_DEPTH:
-      return parse_list(compare, value, add_depth);
+      return parse_list("bench", value, add_depth, compare);
     case OPTION_BLOCK:
-      return parse_list(compare, value, add_block);
+      return parse_list("bench", value, add_block, compare);
     case OPTION_SIZE:
       return parse_bytes("bench", "--size", value, UVDIO_ALIGNMENT, INT64_MAX / 4, &compare->total_size);
     case OPTION_FILES:
-      return parse_small("--files", value, WORK_FILES_MAX, &params->files);
+      return parse_unsigned("bench", "--files", value, WORK_FILES_MAX, &params->files);
     case OPTION_LOOPS:
-      return parse_small("--loops", value, WORK_LOOPS_MAX, &params->loops);
+      return parse_unsigned("bench", "--loops", value, WORK_LOOPS_MAX, &params->loops);
     case OPTION_ROUNDS:
       return parse_count("bench", "--rounds", value, 1, COMPARE_ROUNDS_MAX, &compare->rounds);
     case OPTION_SECONDS:
@@ -447,18 +414,16 @@ static int set_defaults(compare_t* compare) {
   return set_file_size(compare);
 }
 
-static int check_place(compare_t* compare, const char* path) {
-  struct stat status;
+static int run_in(compare_t* compare, const char* path) {
   size_t size = sizeof compare->program;
-  if (stat(path, &status) != 0) {
-    return report_error("bench", "use", path, uv_translate_sys_error(errno));
-  }
-  if (!S_ISDIR(status.st_mode)) {
-    return report_usage("bench", "--compare takes a directory, which '%s' is not", path);
+  int code = set_defaults(compare);
+  code = code == CLI_OK ? place_check(path) : code;
+  if (code != CLI_OK) {
+    return code;
   }
   compare->path = path;
   int error = uv_exepath(compare->program, &size);
-  return error == 0 ? CLI_OK : report_error("bench", "find", "this program", error);
+  return error == 0 ? run_compare(compare) : report_error("bench", "find", "this program", error);
 }
 
 static int print_usage(void) {
@@ -493,7 +458,5 @@ int compare_main(int argc, char** argv) {
   if (argc - optind > 1) {
     return report_usage("bench", "it takes one DIRECTORY at most");
   }
-  int code = set_defaults(&compare);
-  code = code == CLI_OK ? check_place(&compare, optind < argc ? argv[optind] : ".") : code;
-  return code == CLI_OK ? run_compare(&compare) : code;
+  return run_in(&compare, optind < argc ? argv[optind] : ".");
 }

@@ -5,31 +5,28 @@
  *   compare_run.c     one figure of one peer, by uvdio bench-peer
  *   compare_witness.c the same by fio and qemu-img
  *   compare_count.c   system calls and instructions per operation, by perf, strace and valgrind
- *   compare_place.c   the files, and the loop device under them
  *   compare_report.c  medians, ratios, tables, JSON
- *   compare_plot.c    pictures, by gnuplot
- *   spread.c          figures of several rounds
+ *   compare_plot.c    pictures
+ *   spread.c          medians of rounds (spread.h)
+ *   place.c           the files, and the loop device under them
+ *   plot.c            gnuplot
  *   child.c           processes
  *
- * A cell is one kind of work with one block size at one depth. In each round every peer is measured once per cell, one right after
- * the other and each time beginning with another one, so that what else happens on the machine hits all alike.
- * Ratios are taken within a round, and only then is their median.
+ * A cell is one kind of work with one block size at one depth. In each round every peer is measured once per cell, one
+ * right after the other and each time beginning with another one, so that what else happens on the machine hits all
+ * alike. Ratios are taken within a round, and only then is their median.
  */
 #ifndef UVDIO_CLI_COMPARE_H
 #define UVDIO_CLI_COMPARE_H
 
-#include <math.h>
-#include <stdarg.h>
-
 #include "peer.h"
+#include "spread.h"
 
 #define COMPARE_DEPTHS_MAX 16
 #define COMPARE_BLOCKS_MAX 16
-#define COMPARE_ROUNDS_MAX 100
+#define COMPARE_ROUNDS_MAX SPREAD_ROUNDS_MAX
 #define COMPARE_CELLS_MAX (WORK_KIND_COUNT * COMPARE_BLOCKS_MAX * COMPARE_DEPTHS_MAX)
 #define COMPARE_PEERS_MAX 14
-#define COMPARE_NOTES_MAX 32
-#define COMPARE_NOTE_SIZE 400
 
 /*
  * Processes. One at a time; a signal that ends this process ends the child first.
@@ -45,6 +42,9 @@ void child_watch_signals(void);
 /* The first one that came, or 0. */
 int child_signal(void);
 
+/* The exit code: where a signal came, says so and returns CLI_SIGNAL + its number; else `code`. */
+int child_exit_code(int code);
+
 /* Runs the program argv[0], looked for in PATH, with its errors shown or not. Returns 0, or a code when it
  * could not be started (UV_ENOENT) and there is nothing to free. */
 int child_run(const char* const* argv, int with_errors, child_t* child);
@@ -52,30 +52,6 @@ int child_run(const char* const* argv, int with_errors, child_t* child);
 /* Whether the program can be started and answers when asked for its version. `version` receives the first line of
  * the answer. */
 int child_version(const char* program, const char* option, char* version, size_t size);
-
-/*
- * Figures of several rounds.
- */
-typedef struct spread_s {
-  double median;
-  double min;
-  double max;
-} spread_t;
-
-/* Of the values, which get sorted. All NAN where there are none. */
-spread_t spread_of(double* values, size_t count);
-
-json_t* spread_json(spread_t spread);
-
-/* A number, or null for what is none. */
-json_t* spread_number_json(double value);
-
-/* Fill in a cell of a table: "-" for what was not measured. */
-void table_set_number(char* cell, const char* format, double value) __attribute__((format(printf, 2, 0)));
-void table_set_time(char* cell, double microseconds);
-
-/* "-8 +3 %": how far the least and the greatest lie from the median. */
-void table_set_spread(char* cell, spread_t spread);
 
 /*
  * Peers, as this side sees them.
@@ -123,14 +99,52 @@ typedef struct row_s {
   json_t* first_engine; /* counters of the last run; or null */
 } row_t;
 
-/* Where the files are. */
+/*
+ * Where the files are.
+ */
 typedef struct place_s {
+  /* wishes */
+  const char* path; /* a directory */
+  int wants_loop_device;
+  work_params_t* params; /* how many files of which size, for how many loops; receives the directory */
+  const char* use;       /* a word of the directory's name */
+  const size_t* blocks;  /* bytes per operation, which the filesystem has to take */
+  size_t block_count;
+  /* outcome */
   char* directory; /* of ours, with the files in it; null: not made yet */
   unsigned files;
   int on_loop_device;
   char* mounted; /* the directory on which the loop device is mounted */
   char* image;
+  char filesystem[32];
 } place_t;
+
+/* Whether the files can be made in the directory `path`. Returns the exit code. */
+int place_check(const char* path);
+
+/* Makes and fills the files. Returns the exit code. Closing takes all back, from whatever state. */
+int place_open(place_t* place);
+void place_close(place_t* place);
+
+/*
+ * Pictures. The files are in a directory, and these say on stderr what went wrong.
+ */
+
+/* Makes the directory, and results.json in it, for which `results` is given up. Returns the exit code. */
+int plot_open(const char* directory, json_t* results, int* with_gnuplot);
+
+/* A file to write to, or null. Closing returns the exit code. */
+FILE* plot_create(const char* directory, const char* name, const char* extension);
+int plot_close(const char* directory, FILE* file);
+
+/* Terminal, grid and border of charts with curves. */
+extern const char plot_style[];
+
+/* An x axis of bytes, with a label for each of the sizes. */
+void plot_size_axis(FILE* file, const size_t* sizes, size_t count);
+
+/* Runs NAME.gnuplot. Returns the exit code. */
+int plot_draw(const char* directory, const char* name);
 
 typedef struct compare_s {
   /* options */
@@ -157,10 +171,8 @@ typedef struct compare_s {
   cell_t cells[COMPARE_CELLS_MAX];
   size_t cell_count;
   row_t* rows; /* cell_count times peer_count */
-  char filesystem[32];
   char call_counter[64]; /* the program that counts system calls; "" for none */
-  char notes[COMPARE_NOTES_MAX][COMPARE_NOTE_SIZE];
-  size_t note_count;
+  notes_t notes;
 } compare_t;
 
 row_t* compare_row(const compare_t* compare, size_t cell, size_t peer);
@@ -170,9 +182,6 @@ work_params_t compare_params(const compare_t* compare, size_t cell);
 
 /* The index of a peer by its name, or -1 where it takes no part. */
 int compare_find(const compare_t* compare, const char* name);
-
-/* Adds a sentence below the tables, once. */
-void compare_note(compare_t* compare, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Runs one peer once in a cell and stores what it measured. Returns 0, or -1 and a note why there is no figure. */
 int compare_sample(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
@@ -194,10 +203,6 @@ void compare_child_environment(const contender_t* peer);
 
 /* Counts what can be counted for all rows. */
 void compare_count(compare_t* compare);
-
-/* Makes and fills the files. Returns the exit code. Closing takes all back, from whatever state. */
-int place_open(compare_t* compare);
-void place_close(place_t* place);
 
 /* Of one member over a row's rounds. */
 spread_t row_spread(const row_t* row, size_t member);

@@ -149,10 +149,10 @@ void compare_count(compare_t* compare) {
   const counter_t* calls = compare->with_calls ? find_call_counter() : NULL;
   const counter_t* instructions = compare->with_instructions ? find_instruction_counter() : NULL;
   if (compare->with_calls && calls == NULL) {
-    compare_note(compare, "System calls were not counted: that takes perf (and the right to use it) or strace.");
+    notes_add(&compare->notes, "System calls were not counted: that takes perf (and the right to use it) or strace.");
   }
   if (compare->with_instructions && instructions == NULL) {
-    compare_note(compare, "Instructions were not counted: that takes valgrind.");
+    notes_add(&compare->notes, "Instructions were not counted: that takes valgrind.");
   }
   snprintf(compare->call_counter, sizeof compare->call_counter, "%s", calls != NULL ? calls->name : "");
   for (size_t cell = 0; cell < compare->cell_count && (calls != NULL || instructions != NULL); cell++) {

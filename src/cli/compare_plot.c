@@ -9,10 +9,7 @@
  * A chart is one kind of work over the depth: NAME is "random-read", or "random-read-65536" where there are several
  * block sizes. With several of these, each depth has a chart over the block size, too: "random-read-depth-32".
  */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "compare.h"
 
@@ -30,29 +27,10 @@ static const struct {
     {"fio-libaio", "#009E73", 2, 12},   {"qemu-img", "#CC79A7", 1, 3},
 };
 
-static FILE* open_in(const compare_t* compare, const char* name, const char* extension) {
-  char file[128];
-  snprintf(file, sizeof file, "%s%s", name, extension);
-  char* path = path_join(compare->plot, file);
-  FILE* opened = path != NULL ? fopen(path, "w") : NULL;
-  if (opened == NULL) {
-    report_error("bench", "write", path, uv_translate_sys_error(errno));
-  }
-  free(path);
-  return opened;
-}
-
-/* Closes and tells whether all arrived. */
-static int close_file(const compare_t* compare, FILE* file) {
-  int failed = ferror(file);
-  failed |= fclose(file) != 0;
-  return failed ? report_problem("bench", "a file in %s could not be written.", compare->plot) : CLI_OK;
-}
-
 typedef struct {
   work_kind_t kind;
-  int over_blocks; /* else over depths */
-  unsigned depth;  /* where over blocks: the depth */
+  int over_blocks;   /* else over depths */
+  unsigned depth;    /* where over blocks: the depth */
   size_t block_size; /* where over depths: the block size */
   char name[64];
 } chart_t;
@@ -79,14 +57,14 @@ static void write_peer(const compare_t* compare, FILE* file, const chart_t* char
 }
 
 static int write_data(const compare_t* compare, const chart_t* chart) {
-  FILE* file = open_in(compare, chart->name, ".dat");
+  FILE* file = plot_create(compare->plot, chart->name, ".dat");
   if (file == NULL) {
     return CLI_FAILED;
   }
   for (size_t peer = 0; peer < compare->peer_count; peer++) {
     write_peer(compare, file, chart, peer);
   }
-  return close_file(compare, file);
+  return plot_close(compare->plot, file);
 }
 
 /* Whether the peer has a point with all of its values. */
@@ -141,31 +119,12 @@ static void write_depth_axis(const compare_t* compare, FILE* file) {
   fprintf(file, ")\n");
 }
 
-static void write_block_axis(const compare_t* compare, FILE* file) {
-  char text[16];
-  size_t least = compare->blocks[0];
-  size_t most = least;
-  for (size_t i = 0; i < compare->block_count; i++) {
-    least = compare->blocks[i] < least ? compare->blocks[i] : least;
-    most = compare->blocks[i] > most ? compare->blocks[i] : most;
-  }
-  fprintf(file, "set logscale x 2\nset xrange [%g:%g]\nset xlabel 'bytes per operation'\nset xtics (",
-          (double)least / 1.3, (double)most * 1.3);
-  for (size_t i = 0; i < compare->block_count; i++) {
-    fprintf(file, "%s'%s' %zu", i > 0 ? ", " : "", format_size(text, sizeof text, compare->blocks[i]),
-            compare->blocks[i]);
-  }
-  fprintf(file, ")\n");
-}
-
 static void write_style(const compare_t* compare, FILE* file, const chart_t* chart) {
   char fixed[32], block[16];
   snprintf(fixed, sizeof fixed, "depth %u", chart->depth);
-  fprintf(file, "set terminal pngcairo size 1000,600 font 'sans,12' background 'white'\n"
-                "set key outside right top\nset grid lt 1 lw 1 lc rgb '#E4E4E4'\n"
-                "set border 3\nset tics nomirror\n");
+  fputs(plot_style, file);
   fprintf(file, "set title '%s, %s, %s%s'\n", work_kind_text(chart->kind),
-          chart->over_blocks ? fixed : format_size(block, sizeof block, chart->block_size), compare->filesystem,
+          chart->over_blocks ? fixed : format_size(block, sizeof block, chart->block_size), compare->place.filesystem,
           compare->on_loop_device ? " on a loop device over tmpfs" : "");
 }
 
@@ -189,48 +148,25 @@ static void write_pictures(const compare_t* compare, FILE* file, const chart_t* 
 }
 
 static int write_script(const compare_t* compare, const chart_t* chart) {
-  FILE* file = open_in(compare, chart->name, ".gnuplot");
+  FILE* file = plot_create(compare->plot, chart->name, ".gnuplot");
   if (file == NULL) {
     return CLI_FAILED;
   }
   write_style(compare, file, chart);
   if (chart->over_blocks) {
-    write_block_axis(compare, file);
+    plot_size_axis(file, compare->blocks, compare->block_count);
+    fprintf(file, "set xlabel 'bytes per operation'\n");
   } else {
     write_depth_axis(compare, file);
   }
   write_pictures(compare, file, chart);
-  return close_file(compare, file);
-}
-
-static int write_results(const compare_t* compare) {
-  json_t* json = compare_json(compare);
-  char* path = path_join(compare->plot, "results.json");
-  size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(15);
-  int failed = json == NULL || path == NULL || json_dump_file(json, path, flags) != 0;
-  int code = failed ? report_error("bench", "write", path, UV_EIO) : CLI_OK;
-  free(path);
-  json_decref(json);
-  return code;
-}
-
-/* Has gnuplot make the pictures, in the directory itself. */
-static int draw(const compare_t* compare, const chart_t* chart) {
-  char script[80];
-  child_t child;
-  snprintf(script, sizeof script, "%s.gnuplot", chart->name);
-  const char* const argv[] = {"sh", "-c", "cd -- \"$0\" && exec gnuplot \"$1\"", compare->plot, script, NULL};
-  if (child_run(argv, 1, &child) != 0) {
-    return report_problem("bench", "gnuplot could not be started.");
-  }
-  free(child.output);
-  return child.code == 0 ? CLI_OK : report_problem("bench", "gnuplot failed (exit code %d).", child.code);
+  return plot_close(compare->plot, file);
 }
 
 static int plot_chart(const compare_t* compare, const chart_t* chart, int with_gnuplot) {
   int code = write_data(compare, chart);
   code = code == CLI_OK ? write_script(compare, chart) : code;
-  return code == CLI_OK && with_gnuplot ? draw(compare, chart) : code;
+  return code == CLI_OK && with_gnuplot ? plot_draw(compare->plot, chart->name) : code;
 }
 
 static int plot_over_depths(const compare_t* compare, work_kind_t kind, int with_gnuplot) {
@@ -258,21 +194,13 @@ static int plot_over_blocks(const compare_t* compare, work_kind_t kind, int with
 }
 
 int compare_plot(compare_t* compare) {
-  char version[128];
-  if (mkdir(compare->plot, 0777) != 0 && errno != EEXIST) {
-    return report_error("bench", "create", compare->plot, uv_translate_sys_error(errno));
-  }
-  int with_gnuplot = child_version("gnuplot", "--version", version, sizeof version);
-  int code = write_results(compare);
+  int with_gnuplot;
+  int code = plot_open(compare->plot, compare_json(compare), &with_gnuplot);
   for (int kind = 0; kind < WORK_KIND_COUNT && code == CLI_OK; kind++) {
     if (compare->kinds[kind]) {
       code = plot_over_depths(compare, (work_kind_t)kind, with_gnuplot);
       code = code == CLI_OK ? plot_over_blocks(compare, (work_kind_t)kind, with_gnuplot) : code;
     }
-  }
-  if (!with_gnuplot) {
-    report_problem("bench", "gnuplot is not installed: %s has the data and the scripts, but no pictures.",
-                   compare->plot);
   }
   return code;
 }

@@ -1,39 +1,16 @@
 /*
  * Medians, ratios, tables and JSON.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "compare.h"
 
-static double member_of(const sample_t* sample, size_t member) {
-  double value;
-  memcpy(&value, (const char*)sample + member, sizeof value);
-  return value;
-}
-
 spread_t row_spread(const row_t* row, size_t member) {
-  double values[COMPARE_ROUNDS_MAX];
-  size_t count = 0;
-  for (size_t i = 0; i < row->sample_count; i++) {
-    double value = member_of(&row->samples[i], member);
-    if (!isnan(value)) {
-      values[count++] = value;
-    }
-  }
-  return spread_of(values, count);
+  return spread_of(SERIES(row->samples, row->sample_count, member));
 }
 
 spread_t row_ratio(const row_t* row, const row_t* base, size_t member) {
-  double values[COMPARE_ROUNDS_MAX];
-  size_t count = 0;
-  for (size_t i = 0; base != NULL && i < row->sample_count && i < base->sample_count; i++) {
-    double value = member_of(&row->samples[i], member) / member_of(&base->samples[i], member);
-    if (isfinite(value)) {
-      values[count++] = value;
-    }
-  }
-  return spread_of(values, count);
+  return base == NULL ? spread_of(SERIES(row->samples, 0, member))
+                      : spread_of_ratios(SERIES(row->samples, row->sample_count, member),
+                                         SERIES(base->samples, base->sample_count, member));
 }
 
 /* The row of a peer in a cell, or null where it takes no part. */
@@ -74,13 +51,7 @@ static int add_headings(table_t* table) {
   static const char* const headings[COLUMN_COUNT] = {
       "peer", "ops/s", "spread", "x limit", "x uv-4", "x fio", "p50", "p99", "p99.9", "CPU/op", "x limit", "calls/op",
       "instr/op", "memory"};
-  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
-  table->columns = COLUMN_COUNT;
-  table->text_columns = 1;
-  for (size_t i = 0; i < table->columns && cells != NULL; i++) {
-    snprintf(cells[i], TABLE_CELL_SIZE, "%s", headings[i]);
-  }
-  return cells != NULL ? 0 : -1;
+  return table_add_headings(table, headings, COLUMN_COUNT, 1);
 }
 
 static int add_row(const compare_t* compare, table_t* table, size_t cell, size_t peer) {
@@ -96,17 +67,17 @@ static int add_row(const compare_t* compare, table_t* table, size_t cell, size_t
   double rss = row_spread(row, SAMPLE_MEMBER(rss_kib)).median;
   snprintf(cells[COLUMN_PEER], TABLE_CELL_SIZE, "%s", compare->peers[peer]->name);
   format_count(cells[COLUMN_IOPS], TABLE_CELL_SIZE, iops.median);
-  table_set_spread(cells[COLUMN_SPREAD], iops);
-  table_set_number(cells[COLUMN_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(iops)).median);
-  table_set_number(cells[COLUMN_UV], "%.2f", row_ratio(row, uv, SAMPLE_MEMBER(iops)).median);
-  table_set_number(cells[COLUMN_FIO], "%.2f", row_ratio(row, fio, SAMPLE_MEMBER(iops)).median);
-  table_set_time(cells[COLUMN_P50], row_spread(row, SAMPLE_MEMBER(p50_us)).median);
-  table_set_time(cells[COLUMN_P99], row_spread(row, SAMPLE_MEMBER(p99_us)).median);
-  table_set_time(cells[COLUMN_P999], row_spread(row, SAMPLE_MEMBER(p999_us)).median);
-  table_set_time(cells[COLUMN_CPU], row_spread(row, SAMPLE_MEMBER(cpu_us_per_op)).median);
-  table_set_number(cells[COLUMN_CPU_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op)).median);
-  table_set_number(cells[COLUMN_CALLS], "%.3f", row->system_calls_per_op);
-  table_set_number(cells[COLUMN_INSTRUCTIONS], "%.0f", row->instructions_per_op);
+  cell_spread(cells[COLUMN_SPREAD], iops);
+  cell_number(cells[COLUMN_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(iops)).median);
+  cell_number(cells[COLUMN_UV], "%.2f", row_ratio(row, uv, SAMPLE_MEMBER(iops)).median);
+  cell_number(cells[COLUMN_FIO], "%.2f", row_ratio(row, fio, SAMPLE_MEMBER(iops)).median);
+  cell_time(cells[COLUMN_P50], row_spread(row, SAMPLE_MEMBER(p50_us)).median);
+  cell_time(cells[COLUMN_P99], row_spread(row, SAMPLE_MEMBER(p99_us)).median);
+  cell_time(cells[COLUMN_P999], row_spread(row, SAMPLE_MEMBER(p999_us)).median);
+  cell_time(cells[COLUMN_CPU], row_spread(row, SAMPLE_MEMBER(cpu_us_per_op)).median);
+  cell_number(cells[COLUMN_CPU_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op)).median);
+  cell_number(cells[COLUMN_CALLS], "%.3f", row->system_calls_per_op);
+  cell_number(cells[COLUMN_INSTRUCTIONS], "%.0f", row->instructions_per_op);
   if (isnan(rss)) {
     snprintf(cells[COLUMN_RSS], TABLE_CELL_SIZE, "-");
   } else {
@@ -138,7 +109,7 @@ static void print_heading(const compare_t* compare) {
   char size[16];
   int known = uv_os_uname(&system) == 0;
   printf("%s%s, %u %s of %s, %u %s%s, %s %s, %llu rounds of %.2f s\n",
-         compare->on_loop_device ? "loop device over tmpfs, " : "", compare->filesystem, compare->params.files,
+         compare->on_loop_device ? "loop device over tmpfs, " : "", compare->place.filesystem, compare->params.files,
          compare->params.files == 1 ? "file" : "files", format_size(size, sizeof size, compare->params.file_size),
          compare->params.loops, compare->params.loops == 1 ? "loop" : "loops",
          compare->params.pin ? " (pinned)" : "", known ? system.sysname : "system",
@@ -156,9 +127,7 @@ static void print_legend(const compare_t* compare) {
   if (*compare->call_counter != '\0') {
     printf("System calls were counted by %s.\n", compare->call_counter);
   }
-  for (size_t i = 0; i < compare->note_count; i++) {
-    printf("%s\n", compare->notes[i]);
-  }
+  notes_print(&compare->notes);
 }
 
 int compare_print(const compare_t* compare) {
@@ -194,43 +163,28 @@ static json_t* row_json(const compare_t* compare, size_t cell, size_t peer) {
                            "files", (json_int_t)compare->params.files, "loops", (json_int_t)compare->params.loops,
                            "rounds", (json_int_t)row->sample_count);
   for (size_t i = 0; i < CLI_COUNT_OF(members); i++) {
-    json_object_set_new(json, members[i].name, spread_json(row_spread(row, members[i].member)));
+    json_object_set_new(json, members[i].name, json_spread(row_spread(row, members[i].member)));
   }
-  json_object_set_new(json, "iops_by_limit", spread_json(row_ratio(row, limit, SAMPLE_MEMBER(iops))));
-  json_object_set_new(json, "iops_by_uv_4", spread_json(row_ratio(row, uv, SAMPLE_MEMBER(iops))));
-  json_object_set_new(json, "iops_by_fio", spread_json(row_ratio(row, fio_row(compare, cell), SAMPLE_MEMBER(iops))));
-  json_object_set_new(json, "p50_by_limit", spread_json(row_ratio(row, limit, SAMPLE_MEMBER(p50_us))));
-  json_object_set_new(json, "cpu_by_limit", spread_json(row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op))));
-  json_object_set_new(json, "cpu_by_uv_4", spread_json(row_ratio(row, uv, SAMPLE_MEMBER(cpu_us_per_op))));
-  json_object_set_new(json, "system_calls_per_op", spread_number_json(row->system_calls_per_op));
-  json_object_set_new(json, "instructions_per_op", spread_number_json(row->instructions_per_op));
+  json_object_set_new(json, "iops_by_limit", json_spread(row_ratio(row, limit, SAMPLE_MEMBER(iops))));
+  json_object_set_new(json, "iops_by_uv_4", json_spread(row_ratio(row, uv, SAMPLE_MEMBER(iops))));
+  json_object_set_new(json, "iops_by_fio", json_spread(row_ratio(row, fio_row(compare, cell), SAMPLE_MEMBER(iops))));
+  json_object_set_new(json, "p50_by_limit", json_spread(row_ratio(row, limit, SAMPLE_MEMBER(p50_us))));
+  json_object_set_new(json, "cpu_by_limit", json_spread(row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op))));
+  json_object_set_new(json, "cpu_by_uv_4", json_spread(row_ratio(row, uv, SAMPLE_MEMBER(cpu_us_per_op))));
+  json_object_set_new(json, "system_calls_per_op", json_number_or_null(row->system_calls_per_op));
+  json_object_set_new(json, "instructions_per_op", json_number_or_null(row->instructions_per_op));
   if (row->first_engine != NULL) {
     json_object_set(json, "first_engine", row->first_engine);
   }
   return json;
 }
 
-static void add_processor(json_t* environment) {
-  uv_cpu_info_t* processors;
-  int count;
-  if (uv_cpu_info(&processors, &count) == 0) {
-    json_object_set_new(environment, "processor", json_string(count > 0 ? processors[0].model : ""));
-    json_object_set_new(environment, "processors", json_integer(count));
-    uv_free_cpu_info(processors, count);
-  }
-}
-
 static json_t* environment_json(const compare_t* compare) {
-  uv_utsname_t system = {0};
   char version[128];
-  double load[3];
-  (void)uv_os_uname(&system);
-  uv_loadavg(load);
-  json_t* json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:f}", "uvdio", uvdio_version_string(),
-                           "libuv", uv_version_string(), "system", system.sysname, "kernel", system.release,
-                           "machine", system.machine, "filesystem", compare->filesystem, "loop_device",
-                           compare->on_loop_device, "pinned", compare->params.pin, "load", load[0]);
-  add_processor(json);
+  json_t* json = json_environment();
+  json_object_set_new(json, "filesystem", json_string(compare->place.filesystem));
+  json_object_set_new(json, "loop_device", json_boolean(compare->on_loop_device));
+  json_object_set_new(json, "pinned", json_boolean(compare->params.pin));
   if (compare_find(compare, "fio-uring") >= 0 && child_version("fio", "--version", version, sizeof version)) {
     json_object_set_new(json, "fio", json_string(version));
   }
@@ -242,7 +196,6 @@ static json_t* environment_json(const compare_t* compare) {
 
 json_t* compare_json(const compare_t* compare) {
   json_t* rows = json_array();
-  json_t* notes = json_array();
   for (size_t cell = 0; cell < compare->cell_count; cell++) {
     for (size_t peer = 0; peer < compare->peer_count; peer++) {
       if (compare_row(compare, cell, peer)->sample_count > 0) {
@@ -250,11 +203,8 @@ json_t* compare_json(const compare_t* compare) {
       }
     }
   }
-  for (size_t i = 0; i < compare->note_count; i++) {
-    json_array_append_new(notes, json_string(compare->notes[i]));
-  }
   return json_pack("{s:o, s:I, s:I, s:f, s:s, s:o, s:o}", "environment", environment_json(compare), "file_size",
                    (json_int_t)compare->params.file_size, "rounds", (json_int_t)compare->rounds, "seconds",
                    (double)compare->params.duration_ns / 1e9, "system_calls_counted_by", compare->call_counter,
-                   "rows", rows, "notes", notes);
+                   "rows", rows, "notes", notes_json(&compare->notes));
 }

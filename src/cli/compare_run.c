@@ -67,8 +67,8 @@ static int take_child(compare_t* compare, size_t cell, size_t peer, json_t* json
   const char* name = compare->peers[peer]->name;
   const char* failed = json_string_value(json_object_get(json, "failed"));
   if (failed != NULL) {
-    compare_note(compare, "%s in blocks of %zu at depth %u: %s: %s.", name, compare->cells[cell].block_size,
-                 compare->cells[cell].depth, failed, json_string_value(json_object_get(json, "message")));
+    notes_add(&compare->notes, "%s in blocks of %zu at depth %u: %s: %s.", name, compare->cells[cell].block_size,
+              compare->cells[cell].depth, failed, json_string_value(json_object_get(json, "message")));
     return -1;
   }
   sample->iops = compare_number(json, "iops");
@@ -82,12 +82,12 @@ static int take_child(compare_t* compare, size_t cell, size_t peer, json_t* json
     snprintf(row->executed_by, sizeof row->executed_by, "%s", executed_by);
   }
   if (executed_by != NULL && strncmp(executed_by, name, strlen(executed_by)) != 0) {
-    compare_note(compare, "%s: its reads and writes were executed by %s.", name, executed_by);
+    notes_add(&compare->notes, "%s: its reads and writes were executed by %s.", name, executed_by);
   }
   const char* unregistered = json_string_value(json_object_get(json, "unregistered"));
   if (unregistered != NULL) {
-    compare_note(compare, "%s in blocks of %zu: its buffers were not registered: %s.", name,
-                 compare->cells[cell].block_size, unregistered);
+    notes_add(&compare->notes, "%s in blocks of %zu: its buffers were not registered: %s.", name,
+              compare->cells[cell].block_size, unregistered);
   }
   json_decref(row->first_engine);
   row->first_engine = json_incref(json_object_get(json, "first_engine"));
@@ -103,12 +103,12 @@ static int sample_child(compare_t* compare, size_t cell, size_t peer, sample_t* 
   error = error != 0 ? UV_ENOMEM : child_run(argv, 1, &child);
   free(text);
   if (error != 0) {
-    compare_note(compare, "%s could not be started: %s.", compare->peers[peer]->name, uvdio_strerror(error));
+    notes_add(&compare->notes, "%s could not be started: %s.", compare->peers[peer]->name, uvdio_strerror(error));
     return -1;
   }
   json_t* json = json_loads(child.output, 0, NULL);
   if (json == NULL && child_signal() == 0) {
-    compare_note(compare, "%s ended with exit code %d and told nothing.", compare->peers[peer]->name, child.code);
+    notes_add(&compare->notes, "%s ended with exit code %d and told nothing.", compare->peers[peer]->name, child.code);
   }
   int result = json != NULL ? take_child(compare, cell, peer, json, sample) : -1;
   json_decref(json);

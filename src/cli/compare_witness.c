@@ -48,7 +48,7 @@ static int run_witness(compare_t* compare, const char* program, arguments_t* arg
   }
   free(arguments->argv);
   if (error != 0) {
-    compare_note(compare, "%s could not be started: %s.", program, uvdio_strerror(error));
+    notes_add(&compare->notes, "%s could not be started: %s.", program, uvdio_strerror(error));
   }
   return error == 0 ? 0 : -1;
 }
@@ -165,7 +165,8 @@ int sample_fio(compare_t* compare, size_t cell, size_t peer, sample_t* sample) {
   arguments_t arguments = {0};
   child_t child;
   if (params.files > 1 && !work_is_random(params.kind)) {
-    compare_note(compare, "fio closes a file at its end and opens it again: with several files, in order, it does more.");
+    notes_add(&compare->notes,
+              "fio closes a file at its end and opens it again: with several files, in order, it does more.");
   }
   fio_arguments(&params, compare->peers[peer]->detail, &arguments);
   if (run_witness(compare, "fio", &arguments, &child) != 0) {
@@ -175,7 +176,7 @@ int sample_fio(compare_t* compare, size_t cell, size_t peer, sample_t* sample) {
   json_t* json = begin != NULL ? json_loads(begin, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
   int result = child.code == 0 ? take_fio(json, sample) : -1;
   if (result != 0 && child_signal() == 0) {
-    compare_note(compare, "%s did not run (exit code %d).", compare->peers[peer]->name, child.code);
+    notes_add(&compare->notes, "%s did not run (exit code %d).", compare->peers[peer]->name, child.code);
   }
   json_decref(json);
   free(child.output);
@@ -234,7 +235,7 @@ int sample_qemu(compare_t* compare, size_t cell, size_t peer, sample_t* sample) 
   child_t child;
   uint64_t count = expected_operations(compare, cell, peer);
   if (!qemu_can(&params)) {
-    compare_note(compare, "qemu-img can't do mixed or durable work, several files or several loops.");
+    notes_add(&compare->notes, "qemu-img can't do mixed or durable work, several files or several loops.");
     return -1;
   }
   qemu_arguments(&params, count, &arguments);
@@ -245,7 +246,7 @@ int sample_qemu(compare_t* compare, size_t cell, size_t peer, sample_t* sample) 
   double seconds = told != NULL && child.code == 0 ? strtod(told + strlen("completed in "), NULL) : 0;
   sample->iops = seconds > 0 ? (double)count / seconds : NAN;
   if (seconds <= 0 && child_signal() == 0) {
-    compare_note(compare, "qemu-img did not run (exit code %d).", child.code);
+    notes_add(&compare->notes, "qemu-img did not run (exit code %d).", child.code);
   }
   free(child.output);
   return seconds > 0 ? 0 : -1;

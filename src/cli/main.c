@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "cli.h"
+#include "serve.h"
 
 static const char usage[] =
     "usage: uvdio SUBCOMMAND [OPTIONS] ...\n"
@@ -29,7 +29,10 @@ static const struct {
     {"probe", probe_main},
     {"copy", copy_main},
     {"bench", bench_main},
-    {"bench-peer", peer_main}, /* not for people: see peer.h */
+    /* Not for people: see peer.h and serve.h. */
+    {"bench-peer", peer_main},
+    {"bench-serve", serve_main},
+    {"bench-clients", clients_main},
 };
 
 static int print_version(void) {

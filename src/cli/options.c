@@ -89,6 +89,26 @@ int parse_seconds(const char* command, const char* option, const char* text, uin
   return 0;
 }
 
+int parse_unsigned(const char* command, const char* option, const char* text, unsigned max, unsigned* number) {
+  uint64_t value;
+  int code = parse_count(command, option, text, 1, max, &value);
+  if (code == CLI_OK) {
+    *number = (unsigned)value;
+  }
+  return code;
+}
+
+int parse_list(const char* command, const char* text, int (*add)(void* context, const char* part), void* context) {
+  char* copy = strdup(text);
+  char* rest = copy;
+  int code = copy != NULL ? CLI_OK : report_error(command, "read", "the options", UV_ENOMEM);
+  while (code == CLI_OK && rest != NULL) {
+    code = add(context, strsep(&rest, ","));
+  }
+  free(copy);
+  return code;
+}
+
 int parse_backend(const char* command, const char* option, const char* text, uvdio_backend_t* backend) {
   for (size_t i = 0; i < CLI_COUNT_OF(backend_names); i++) {
     if (strcmp(text, backend_names[i]) == 0) {

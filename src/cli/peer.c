@@ -112,7 +112,7 @@ static const peer_run_t* failed_run(const group_t* group) {
   return NULL;
 }
 
-static void prepare_work(work_t* work, const work_params_t* params, unsigned number) {
+void work_prepare(work_t* work, const work_params_t* params, unsigned number) {
   work->params = *params;
   work->blocks = params->file_size / params->block_size;
   work->timed = params->operations == 0;
@@ -160,7 +160,7 @@ static void run_thread(void* argument) {
 static int start_threads(group_t* group, place_t* places) {
   for (unsigned i = 0; i < group->params->loops; i++) {
     places[i] = (place_t){group, i};
-    prepare_work(&group->runs[i].work, group->params, i);
+    work_prepare(&group->runs[i].work, group->params, i);
     int error = uv_thread_create(&group->threads[i], run_thread, &places[i]);
     if (error != 0) {
       return error; /* those that run wait for ever: the process ends here */

@@ -91,6 +91,9 @@ typedef struct work_s {
   meter_t meter;
 } work_t;
 
+/* Fills in what the parameters say, for the loop with this number. The deadline is left open. */
+void work_prepare(work_t* work, const work_params_t* params, unsigned number);
+
 /* A whole number below `limit`, which fits 32 bits: a multiplication instead of a division. */
 static inline uint64_t work_below(uint32_t random, uint64_t limit) {
   return ((uint64_t)random * limit) >> 32;

@@ -194,6 +194,36 @@ char* format_time(char* text, size_t size, double microseconds) {
   return text;
 }
 
+void notes_add(notes_t* notes, const char* format, ...) {
+  char note[NOTE_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(note, sizeof note, format, arguments);
+  va_end(arguments);
+  for (size_t i = 0; i < notes->count; i++) {
+    if (strcmp(notes->texts[i], note) == 0) {
+      return;
+    }
+  }
+  if (notes->count < NOTES_MAX) {
+    memcpy(notes->texts[notes->count++], note, sizeof note);
+  }
+}
+
+void notes_print(const notes_t* notes) {
+  for (size_t i = 0; i < notes->count; i++) {
+    printf("%s\n", notes->texts[i]);
+  }
+}
+
+json_t* notes_json(const notes_t* notes) {
+  json_t* list = json_array();
+  for (size_t i = 0; i < notes->count; i++) {
+    json_array_append_new(list, json_string(notes->texts[i]));
+  }
+  return list;
+}
+
 char (*table_add(table_t* table))[TABLE_CELL_SIZE] {
   void* rows = realloc(table->rows, (table->row_count + 1) * sizeof table->rows[0]);
   if (rows == NULL) {
@@ -202,6 +232,17 @@ char (*table_add(table_t* table))[TABLE_CELL_SIZE] {
   table->rows = rows;
   memset(table->rows[table->row_count], 0, sizeof table->rows[0]);
   return table->rows[table->row_count++];
+}
+
+int table_add_headings(table_t* table, const char* const* headings, size_t count, size_t text_columns) {
+  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
+  assert(count <= TABLE_COLUMNS_MAX && text_columns <= count);
+  table->columns = count;
+  table->text_columns = text_columns;
+  for (size_t i = 0; i < count && cells != NULL; i++) {
+    snprintf(cells[i], TABLE_CELL_SIZE, "%s", headings[i]);
+  }
+  return cells != NULL ? 0 : -1;
 }
 
 /* Columns of the terminal: bytes that go on with a UTF-8 character take none. */

@@ -506,7 +506,7 @@ for operation in random-read sequential-read random-write sequential-write durab
   run 0 "bench --compare of $operation, with files and loops" $compare --no-calls --json --files 3 --loops 2 --peer pool,uv-4 \
     --operation $operation d
   check "... has a row for each peer and depth" lines_with "$out" "\"operation\": \"$operation\"" 6
-  check "... with operations in each" lines_with "$out" '"median": 0\.0' 0
+  check "... with operations in each" lines_with "$out" '"median": 0\.0,' 0
 done
 check "... and nothing is left behind" directory_empty d
 if [ -n "$ring_absent" ]; then
@@ -634,13 +634,16 @@ check "... and a row for each peer" lines_with "$out" '^[a-z][a-z]*  *[0-9.]* .B
 check "... and nothing is left behind" directory_empty d
 check "... writes the data" test -s copies/copy.dat
 check "... the script" test -s copies/copy.gnuplot
-check "... and the results" test -s copies/copy.json
+check "... and the results" test -s copies/results.json
 if command -v gnuplot >/dev/null 2>&1; then
   check "... and a picture" test -s copies/copy.png
 else
   warns "... and says that there is no picture" 'gnuplot is not installed'
 fi
 run 0 "bench --copy --json" bench --copy --json --size 1M --rounds 2 --block 64K d
+for key in environment filesystem file_size block_size bytes_per_s by_dd by_cp cpu_s_per_gib notes; do
+  says "... has the key $key" "\"$key\":"
+done
 check "... has a row for each peer" lines_with "$out" '"peer":' $peers
 check "... with its rounds" lines_with "$out" '"rounds": 2' $peers
 # Not one of these writes what was there: the row is missing, and the notes say why.
@@ -663,6 +666,99 @@ wait_for sh -c 'ls d/.uvdio-copy-*/target 2>/dev/null'
 kill -s INT $process
 wait $process
 check "bench --copy at SIGINT ends with 130" test $? -eq 130
+warns "... says so" 'interrupted by signal'
+check "... and leaves nothing behind" directory_empty d
+
+# -------------------------------------------------------------------------------------- bench --server
+
+run 0 "bench --server --help" bench --server --help
+says "... begins with the usage" '^usage: uvdio bench --server '
+for wrong in "--connections 0" "--connections 513" "--messages 0" "--messages x" "--rate 0" "--rate x" "--operation frobnicate" \
+  "--depth 0" "--depth 4097" "--block 1000" "--block 128M" "--size 0" "--callbacks 0" "--busy-poll 1001" "--threads 0" "--threads 1025" \
+  "--work frobnicate" "--work none" "--work-ms 0" "--rounds 0" "--rounds 101" "--seconds 0" "--seconds 0.001" "--seed x" \
+  "--size 4K --block 8K"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "bench --server $wrong" bench --server $wrong d
+  warns "... is named" "^uvdio bench: ${wrong%% *} "
+done
+run 2 "bench --server with an unknown option" bench --server --frobnicate d
+run 2 "bench --server with an option of bench alone" bench --server --backend ring d
+run 2 "bench --server with two directories" bench --server d e
+run 2 "bench --server in a file" bench --server file
+warns "... is refused" "takes a directory, which 'file' is not"
+run 1 "bench --server in a directory that is not there" bench --server missing
+warns "... says what, why and what to do" '^uvdio bench: cannot use missing: .*(ENOENT)\. Check the path\.$'
+for child in bench-serve bench-clients; do
+  run 2 "$child without its parameters" $child
+  run 2 "$child with wrong ones" $child '{"port":1}'
+done
+server="bench --server --size 1M --seconds 0.05 --connections 4 --messages 400 --depth 8 --work-ms 2"
+if [ -n "$ring_absent" ]; then
+  rows=7
+  skip "bench --server on the ring" "$ring_absent"
+else
+  rows=10
+fi
+run 0 "bench --server" $server --rounds 2 d
+says "... says where" '^.*, file of 1 MiB, '
+says "... has a table for the echo" '^background  *msgs/s  *p50  *p99 '
+says "... with a row without I/O" '^none  *[0-9]'
+says "... and one by libuv's calls" '^uv  *[0-9]'
+says "... says that the rate was found" '80 % of what the pool reached'
+says "... has a table for occupied threads" '^by  *free  *spread  *occupied '
+says "... and what it means" '^While the threads are occupied, pool does '
+if [ -z "$ring_absent" ]; then
+  says "... for both questions" "^With the ring's I/O next to it, the echo's p99 is "
+fi
+check "... and nothing is left behind" directory_empty d
+run 0 "bench --server --json" $server --rounds 1 --rate 500 --callbacks 16 --busy-poll 20 --work cpu --operation mixed --json --plot server-plots d
+check "... has all rows" lines_with "$out" '"variant":' $rows
+for key in environment filesystem connections messages_per_s rate operation depth block_size file_size callbacks_per_turn busy_poll_us threads works work work_ms \
+  rounds seconds rows variant part executed_by echo_p50_us echo_p99_us echo_p999_us late_p99_us iops io_p50_us io_p99_us processors \
+  echo_p99_by_none echo_p99_by_pool iops_by_free io_p99_by_free verdict notes; do
+  says "... has the key $key" "\"$key\":"
+done
+says "... took the options of the library" '"busy_poll_us": 20'
+says "... took the rate that was given" '"rate": 500'
+says "... and tells what work for the processors means" '"Work that computes takes processors from the loop'
+if [ -z "$ring_absent" ]; then
+  for key in echo_p99_ring_by_pool echo_bound echo_within_bound ring_iops_by_free ring_slowed; do
+    says "... has the key $key" "\"$key\":"
+  done
+fi
+for name in echo occupied; do
+  check "... writes the data of $name" test -s server-plots/$name.dat
+  check "... and its script" test -s server-plots/$name.gnuplot
+  if command -v gnuplot >/dev/null 2>&1; then
+    check "... and the picture" test -s server-plots/$name.png
+  else
+    warns "... and says that there is no picture" 'gnuplot is not installed'
+  fi
+done
+check "... and the results" test -s server-plots/results.json
+run 0 "bench --server at any rate" $server --rounds 1 --rate max d
+says "... says so" 'depth 8, as many as go$'
+# What the clients send depends on the seed alone, and all of it has to come back, whatever the loop is busy with.
+run 0 "bench --server --json of several rounds" $server --rounds 3 --json d
+sed -n '/"messages_per_s": {/,/}/s/.*: \([0-9.]*\),\{0,1\}$/\1/p' "$out" >messages
+check "... echoes the same messages in all rounds" lines_with messages . $((3 * (rows + 2) / 3))
+check "... and variants" test "$(sort -u messages | wc -l)" -eq 1
+# A rate is kept, or fallen short of; what the warm-up left undone may come on top.
+run 0 "bench --server --json at a low rate" $server --rounds 1 --rate 100 --seconds 0.3 --json d
+awk '/"part"/ { part = $2 } /"iops": {/ { getline; if (part ~ /echo/ && $2 !~ /null/) print $2 + 0 }' "$out" >rates
+check "... tells the background's operations of each variant" lines_with rates . $(((rows + 2) / 3 - 1))
+check "... which are no more than that" test -z "$(awk '$1 <= 0 || $1 > 200' rates)"
+# With one thread, the pool has to wait for two works before each of its turns.
+run 0 "bench --server with one thread" $server --rounds 1 --rate 100 --seconds 0.3 --threads 1 --work-ms 50 d
+says "... shows that works hold up the pool" '^While the threads are occupied, pool does 0\.[0-4].*: slowed\.$'
+says "... and uv_fs_read" '^While the threads are occupied, uv does 0\.[0-4].*: slowed\.$'
+"$uvdio" bench --server --size 4M --seconds 30 --rate 100 d >"$out" 2>"$err" &
+process=$!
+wait_for sh -c 'ls -A d | grep -q .'
+sleep 0.3
+kill -s INT $process
+wait $process
+check "bench --server at SIGINT ends with 130" test $? -eq 130
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 

@@ -97,9 +97,9 @@ static int enter_namespace(void) {
                         strerror(errno));
 }
 
-static int open_device(compare_t* compare) {
-  place_t* place = &compare->place;
+static int open_device(place_t* place) {
   char name[] = "/tmp/uvdio-bench-XXXXXX";
+  uint64_t size = place->params->file_size * place->params->files;
   int code = enter_namespace();
   if (code != CLI_OK) {
     return code;
@@ -108,7 +108,7 @@ static int open_device(compare_t* compare) {
   if (place->mounted == NULL) {
     return report_error("bench", "create", name, uv_translate_sys_error(errno));
   }
-  code = make_image(place, compare->total_size + compare->total_size / 16 + IMAGE_EXTRA);
+  code = make_image(place, size + size / 16 + IMAGE_EXTRA);
   code = code == CLI_OK ? attach_device(place) : code;
   if (place->image != NULL) {
     (void)unlink(place->image);
@@ -127,8 +127,8 @@ static void close_device(place_t* place) {
 
 #else
 
-static int open_device(compare_t* compare) {
-  (void)compare;
+static int open_device(place_t* place) {
+  (void)place;
   return report_problem("bench", "--loop-device needs Linux.");
 }
 
@@ -138,12 +138,12 @@ static void close_device(place_t* place) {
 
 #endif
 
-static int write_file(const compare_t* compare, int file, char* memory) {
-  uint64_t size = compare->params.file_size;
+static int write_file(const place_t* place, int file, char* memory) {
+  uint64_t size = place->params->file_size;
   uint64_t offset = 0;
   while (offset < size && child_signal() == 0) {
     size_t length = size - offset < FILL_SIZE ? (size_t)(size - offset) : FILL_SIZE;
-    pattern_fill(memory, length, compare->params.seed, offset);
+    pattern_fill(memory, length, place->params->seed, offset);
     ssize_t written = pwrite(file, memory, length, (off_t)offset);
     if (written != (ssize_t)length) {
       return written < 0 ? uv_translate_sys_error(errno) : UV_ENOSPC;
@@ -153,31 +153,31 @@ static int write_file(const compare_t* compare, int file, char* memory) {
   return 0;
 }
 
-static int create_files(compare_t* compare) {
-  for (unsigned i = 0; i < compare->params.files && child_signal() == 0; i++) {
+static int create_files(place_t* place) {
+  for (unsigned i = 0; i < place->params->files && child_signal() == 0; i++) {
     char path[4096];
-    work_path(&compare->params, i, path, sizeof path);
+    work_path(place->params, i, path, sizeof path);
     FILE* created = fopen(path, "wx");
     if (created == NULL) {
       return report_error("bench", "create", path, uv_translate_sys_error(errno));
     }
     fclose(created);
-    compare->place.files++;
+    place->files++;
   }
   return CLI_OK;
 }
 
-static int fill_file(compare_t* compare, unsigned number, char* memory) {
+static int fill_file(const place_t* place, unsigned number, char* memory) {
   char path[4096];
-  work_path(&compare->params, number, path, sizeof path);
-  work_params_t params = compare->params;
+  work_path(place->params, number, path, sizeof path);
+  work_params_t params = *place->params;
   params.kind = WORK_SEQUENTIAL_WRITE;
   int file = work_open(&params, number);
   if (file < 0) {
     return report_error("bench", "open past the page cache", path, file);
   }
-  int error = write_file(compare, file, memory);
-  int last = number + 1 == compare->params.files; /* one commit of the journal for all of them */
+  int error = write_file(place, file, memory);
+  int last = number + 1 == place->params->files; /* one commit of the journal for all of them */
   if (error == 0 && last && fsync(file) != 0) {
     error = uv_translate_sys_error(errno);
   }
@@ -185,21 +185,21 @@ static int fill_file(compare_t* compare, unsigned number, char* memory) {
   return error == 0 ? CLI_OK : report_error("bench", "fill", path, error);
 }
 
-static int fill_files(compare_t* compare) {
+static int fill_files(const place_t* place) {
   void* memory;
   int code = CLI_OK;
   if (posix_memalign(&memory, UVDIO_ALIGNMENT, FILL_SIZE) != 0) {
     return report_error("bench", "fill", "the files", UV_ENOMEM);
   }
-  for (unsigned i = 0; i < compare->params.files && code == CLI_OK && child_signal() == 0; i++) {
-    code = fill_file(compare, i, memory);
+  for (unsigned i = 0; i < place->params->files && code == CLI_OK && child_signal() == 0; i++) {
+    code = fill_file(place, i, memory);
   }
   free(memory);
   return code;
 }
 
 /* What the library says about the first file. Returns the alignment that the filesystem asks for. */
-static size_t ask_filesystem(compare_t* compare) {
+static size_t ask_filesystem(place_t* place) {
   session_t session;
   uvdio_options_t options = {.backend = UVDIO_BACKEND_POOL};
   uvdio_file_t file = {0};
@@ -207,13 +207,13 @@ static size_t ask_filesystem(compare_t* compare) {
   uvdio_file_info_t info;
   char path[4096];
   size_t alignment = UVDIO_ALIGNMENT;
-  work_path(&compare->params, 0, path, sizeof path);
+  work_path(place->params, 0, path, sizeof path);
   if (session_open(&session, &options) != 0) {
     return alignment;
   }
-  if (uvdio_open(session.dio, &file, &req, path, UVDIO_RDONLY | UVDIO_NATIVE_ALIGN, 0, NULL) == 0) {
+  if (uvdio_open(session.dio, &file, &req, path, UVDIO_RDONLY | UVDIO_NATIVE_ALIGN, 0, NULL) == 0 && req.result == 0) {
     if (uvdio_file_info(&file, &info) == 0) {
-      snprintf(compare->filesystem, sizeof compare->filesystem, "%s", info.filesystem);
+      snprintf(place->filesystem, sizeof place->filesystem, "%s", info.filesystem);
       alignment = info.offset_align > info.memory_align ? info.offset_align : info.memory_align;
     }
     (void)uvdio_close(&file, &req, NULL);
@@ -222,20 +222,20 @@ static size_t ask_filesystem(compare_t* compare) {
   return alignment;
 }
 
-static int check_blocks(compare_t* compare) {
-  size_t alignment = ask_filesystem(compare);
-  for (size_t i = 0; i < compare->block_count; i++) {
-    if (compare->blocks[i] % alignment != 0) {
+static int check_blocks(place_t* place) {
+  size_t alignment = ask_filesystem(place);
+  for (size_t i = 0; i < place->block_count; i++) {
+    if (place->blocks[i] % alignment != 0) {
       return report_problem("bench", "--block %zu is no multiple of the %zu bytes that %s asks for here.",
-                            compare->blocks[i], alignment, compare->filesystem);
+                            place->blocks[i], alignment, place->filesystem);
     }
   }
   return CLI_OK;
 }
 
 /* Each loop has every file open, and fio's loops are threads of one process. Children inherit the limit. */
-static int allow_open_files(const compare_t* compare) {
-  rlim_t needed = (rlim_t)(compare->params.files + FILES_EXTRA_PER_LOOP) * compare->params.loops + FILES_EXTRA;
+static int allow_open_files(const work_params_t* params) {
+  rlim_t needed = (rlim_t)(params->files + FILES_EXTRA_PER_LOOP) * params->loops + FILES_EXTRA;
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) {
     return CLI_OK;
@@ -247,28 +247,37 @@ static int allow_open_files(const compare_t* compare) {
   return report_problem("bench",
                         "--files %u and --loops %u take %llu open files, and %llu are allowed. Raise the limit "
                         "(ulimit -Hn, as root), or ask for fewer.",
-                        compare->params.files, compare->params.loops, (unsigned long long)needed,
-                        (unsigned long long)limit.rlim_max);
+                        params->files, params->loops, (unsigned long long)needed, (unsigned long long)limit.rlim_max);
 }
 
-int place_open(compare_t* compare) {
-  place_t* place = &compare->place;
-  int code = allow_open_files(compare);
-  code = code == CLI_OK && compare->on_loop_device ? open_device(compare) : code;
-  if (code != CLI_OK) {
-    return code;
+int place_check(const char* path) {
+  struct stat status;
+  if (stat(path, &status) != 0) {
+    return report_error("bench", "use", path, uv_translate_sys_error(errno));
   }
-  char* directory = path_temporary(place->on_loop_device ? place->mounted : compare->path, "compare");
+  return S_ISDIR(status.st_mode) ? CLI_OK
+                                 : report_usage("bench", "it takes a directory, which '%s' is not", path);
+}
+
+static int make_directory(place_t* place) {
+  char* directory = path_temporary(place->on_loop_device ? place->mounted : place->path, place->use);
   if (directory == NULL || mkdir(directory, 0700) != 0) {
-    code = report_error("bench", "create a directory in", compare->path, uv_translate_sys_error(errno));
+    int code = report_error("bench", "create a directory in", place->path, uv_translate_sys_error(errno));
     free(directory);
     return code;
   }
   place->directory = directory;
-  compare->params.directory = directory;
-  code = create_files(compare);
-  code = code == CLI_OK ? check_blocks(compare) : code;
-  return code == CLI_OK ? fill_files(compare) : code;
+  place->params->directory = directory;
+  return CLI_OK;
+}
+
+int place_open(place_t* place) {
+  int code = allow_open_files(place->params);
+  code = code == CLI_OK && place->wants_loop_device ? open_device(place) : code;
+  code = code == CLI_OK ? make_directory(place) : code;
+  code = code == CLI_OK ? create_files(place) : code;
+  code = code == CLI_OK ? check_blocks(place) : code;
+  return code == CLI_OK ? fill_files(place) : code;
 }
 
 void place_close(place_t* place) {

@@ -1,0 +1,318 @@
+/*
+ * A record of each pending request, found by its address, and by that of its buffer. Records are of the C library's memory:
+ * this watches the library, and must not be part of what it counts.
+ *
+ * Two transfers may have the same bytes in flight, as views. What ends first opens them, and those that begin at the same
+ * address are closed again; others are watched a little less. And nothing is closed while another thread of the library
+ * reads or writes it.
+ */
+#include "ownership.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define POISON 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISON 1
+#endif
+#endif
+
+#ifdef POISON
+#include <sanitizer/asan_interface.h>
+#define POISON_BYTES(base, size) __asan_poison_memory_region((base), (size))
+#define OPEN_BYTES(base, size) __asan_unpoison_memory_region((base), (size))
+#else
+#define POISON_BYTES(base, size) ((void)(base), (void)(size))
+#define OPEN_BYTES(base, size) ((void)(base), (void)(size))
+#endif
+
+#define BUCKETS 4096u
+#define SEARCHED_MAX 1024u
+
+typedef struct record_s {
+  const uvdio_req_t* req;
+  const uvdio_file_t* file;
+  uvdio_op_t op;
+  uint64_t offset;
+  uvdio_buf_t buf; /* empty but for transfers */
+  struct record_s* next_req;
+  struct record_s* next_buf;
+  struct record_s* next_open; /* the library itself touches its bytes */
+} record_t;
+
+static record_t* by_req[BUCKETS];
+static record_t* by_buf[BUCKETS];
+static record_t* open_ones;
+static size_t count;
+static uv_mutex_t lock;
+static uv_once_t once = UV_ONCE_INIT;
+
+/*
+ * Reports
+ */
+
+static void print_record(const record_t* record) {
+  (void)fprintf(stderr, "uvdio: request %p: %s", (const void*)record->req, uvdio_op_name(record->op));
+  if (uvdio__is_transfer(record->op)) {
+    (void)fprintf(stderr, " of %zu bytes at offset %llu, buffer %p",
+                  record->op == UVDIO_OP_READ ? record->buf.cap : record->buf.len,
+                  (unsigned long long)record->offset, (void*)record->buf.base);
+  }
+  (void)fprintf(stderr, "; it was accepted and has not been called back\n");
+}
+
+static void report(const char* what, const record_t* record) {
+  (void)fprintf(stderr, "uvdio: wrong touch: %s\n", what);
+  print_record(record);
+  (void)fflush(stderr);
+  abort();
+}
+
+static int holds(const void* begin, size_t size, const void* address) {
+  return (uintptr_t)address - (uintptr_t)begin < size;
+}
+
+#ifdef POISON
+/* Below the sanitizer's own report. It may run anywhere, so it takes no lock. */
+static void explain(const char* text) {
+  const void* address = __asan_get_report_address();
+  size_t i;
+
+  (void)text;
+  for (i = 0; i < BUCKETS; i++) {
+    const record_t* record;
+    for (record = by_req[i]; record != NULL; record = record->next_req) {
+      if (holds(record->buf.base, record->buf.cap, address)) {
+        (void)fprintf(stderr, "uvdio: wrong touch: a buffer was used while it was the library's\n");
+        print_record(record);
+      } else if (holds(record->req, sizeof(*record->req), address)) {
+        (void)fprintf(stderr, "uvdio: wrong touch: a request is gone while it was the library's\n");
+        print_record(record);
+      }
+    }
+  }
+  (void)fflush(stderr);
+}
+#endif
+
+/*
+ * Records
+ */
+
+static void begin(void) {
+  if (uv_mutex_init(&lock) != 0) {
+    abort();
+  }
+#ifdef POISON
+  __asan_set_error_report_callback(explain);
+#endif
+}
+
+static record_t** bucket_of(record_t** table, const void* address) {
+  uintptr_t number = (uintptr_t)address;
+  return &table[(number >> 4 ^ number >> 12) % BUCKETS];
+}
+
+static record_t* find(const uvdio_req_t* req) {
+  record_t* record = *bucket_of(by_req, req);
+
+  while (record != NULL && record->req != req) {
+    record = record->next_req;
+  }
+  return record;
+}
+
+static void insert(record_t* record) {
+  record_t** bucket = bucket_of(by_req, record->req);
+
+  record->next_req = *bucket;
+  *bucket = record;
+  if (record->buf.base != NULL) {
+    bucket = bucket_of(by_buf, record->buf.base);
+    record->next_buf = *bucket;
+    *bucket = record;
+  }
+  count++;
+}
+
+static void take_out(record_t* record) {
+  record_t** link = bucket_of(by_req, record->req);
+
+  while (*link != record) {
+    link = &(*link)->next_req;
+  }
+  *link = record->next_req;
+  count--;
+  if (record->buf.base == NULL) {
+    return;
+  }
+  link = bucket_of(by_buf, record->buf.base);
+  while (*link != record) {
+    link = &(*link)->next_buf;
+  }
+  *link = record->next_buf;
+}
+
+static void close_bytes(const uvdio_buf_t* buf) {
+  const record_t* record;
+
+  if (buf->base == NULL) {
+    return;
+  }
+  for (record = open_ones; record != NULL; record = record->next_open) {
+    if (holds(buf->base, buf->cap, record->buf.base) || holds(record->buf.base, record->buf.cap, buf->base)) {
+      return;
+    }
+  }
+  POISON_BYTES(buf->base, buf->cap);
+}
+
+static void close_again(const void* base) {
+  const record_t* record;
+
+  for (record = *bucket_of(by_buf, base); record != NULL; record = record->next_buf) {
+    if (record->buf.base == base) {
+      close_bytes(&record->buf);
+    }
+  }
+}
+
+void uvdio__own_take(const uvdio_req_t* req) {
+  record_t* record = calloc(1, sizeof(*record));
+
+  if (record == NULL) {
+    abort();
+  }
+  uv_once(&once, begin);
+  record->req = req;
+  record->file = req->file;
+  record->op = req->op;
+  record->offset = req->offset_;
+  if (uvdio__is_transfer(req->op)) {
+    record->buf = req->buf_;
+  }
+  uv_mutex_lock(&lock);
+  assert(find(req) == NULL);
+  insert(record);
+  close_bytes(&record->buf);
+  uv_mutex_unlock(&lock);
+}
+
+static int is_as_it_was(const record_t* record) {
+  const uvdio_req_t* req = record->req;
+  return uvdio__is_pending(req) && req->file == record->file && req->op == record->op &&
+         req->offset_ == record->offset &&
+         (!uvdio__is_transfer(req->op) || req->buf_.base == record->buf.base);
+}
+
+void uvdio__own_check(const uvdio_req_t* req) {
+  const record_t* record;
+
+  uv_once(&once, begin);
+  uv_mutex_lock(&lock);
+  record = find(req);
+  if (record != NULL && !is_as_it_was(record)) {
+    report("a request was written to while it was the library's", record);
+  }
+  uv_mutex_unlock(&lock);
+}
+
+void uvdio__own_give(const uvdio_req_t* req) {
+  record_t* record;
+
+  uvdio__own_check(req);
+  uv_mutex_lock(&lock);
+  record = find(req);
+  if (record != NULL) { /* The engine's own closes have none. */
+    take_out(record);
+    OPEN_BYTES(record->buf.base, record->buf.cap);
+    close_again(record->buf.base);
+  }
+  uv_mutex_unlock(&lock);
+  free(record);
+}
+
+/* The synchronous forms have no record, and their buffers stay open. */
+void uvdio__own_open(const uvdio_req_t* req) {
+  record_t* record;
+
+  uv_once(&once, begin);
+  uv_mutex_lock(&lock);
+  record = find(req);
+  if (record != NULL) {
+    record->next_open = open_ones;
+    open_ones = record;
+    OPEN_BYTES(record->buf.base, record->buf.cap);
+  }
+  uv_mutex_unlock(&lock);
+}
+
+void uvdio__own_shut(const uvdio_req_t* req) {
+  record_t** link = &open_ones;
+
+  uv_mutex_lock(&lock);
+  while (*link != NULL && (*link)->req != req) {
+    link = &(*link)->next_open;
+  }
+  if (*link != NULL) {
+    const uvdio_buf_t* buf = &(*link)->buf;
+    *link = (*link)->next_open;
+    close_bytes(buf);
+  }
+  uv_mutex_unlock(&lock);
+}
+
+/*
+ * Releases
+ */
+
+static const record_t* find_beginning(const uvdio_buf_t* buf) {
+  const record_t* record = *bucket_of(by_buf, buf->base);
+
+  while (record != NULL && record->buf.base != buf->base) {
+    record = record->next_buf;
+  }
+  return record;
+}
+
+/* A transfer of some of the buffer's bytes; among very many, of its first ones. */
+static const record_t* find_within(const uvdio_buf_t* buf) {
+  size_t i;
+
+  for (i = 0; i < BUCKETS && count > 0 && count <= SEARCHED_MAX; i++) {
+    const record_t* record;
+    for (record = by_req[i]; record != NULL; record = record->next_req) {
+      if (record->buf.base != NULL && holds(buf->base, buf->cap, record->buf.base)) {
+        return record;
+      }
+    }
+  }
+  return find_beginning(buf);
+}
+
+void uvdio__own_release(const uvdio_buf_t* buf) {
+  const record_t* record;
+
+  if (buf->base == NULL || buf->owner_ == NULL) {
+    return;
+  }
+  uv_once(&once, begin);
+  uv_mutex_lock(&lock);
+  record = find_within(buf);
+  if (record != NULL) {
+    report("a buffer was released while its bytes were the library's", record);
+  }
+  uv_mutex_unlock(&lock);
+}
+
+/* Nothing has come to harm, so the program goes on. */
+void uvdio__own_refused(const uvdio_buf_t* buf, int error) {
+  (void)fprintf(stderr, "uvdio: wrong touch: %s\nuvdio: frame %p, arena %p\n", uvdio_strerror(error),
+                (void*)buf->base, buf->owner_);
+}

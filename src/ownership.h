@@ -1,0 +1,69 @@
+/*
+ * The build option UVDIO_DEBUG_OWNERSHIP: whoever touches what belongs to the library is told so, with the operation that
+ * it belongs to, at the first wrong touch, on the standard error. The program ends there, but for releases that are
+ * refused anyway.
+ *
+ *   with AddressSanitizer   any access to the buffer of a pending transfer, and to a request that was freed
+ *   always                  a request written to while pending, a buffer released while its bytes are in flight, a second
+ *                           release of a frame, a frame that comes to an arena that it is not of
+ *
+ * Without the option all of this is nothing.
+ */
+#ifndef UVDIO_OWNERSHIP_H
+#define UVDIO_OWNERSHIP_H
+
+#include "uvdio.h"
+
+#ifdef UVDIO_DEBUG_OWNERSHIP
+
+/* The request, and a transfer's buffer, are the library's from here ... */
+void uvdio__own_take(const uvdio_req_t* req);
+
+/* ... and are as they were: asked whenever something has come of the request ... */
+void uvdio__own_check(const uvdio_req_t* req);
+
+/* ... to here. */
+void uvdio__own_give(const uvdio_req_t* req);
+
+/* Between the two calls the library itself touches the buffer in memory, on whatever thread. */
+void uvdio__own_open(const uvdio_req_t* req);
+void uvdio__own_shut(const uvdio_req_t* req);
+
+/* The user releases the buffer; the release of a frame was refused with `error`. */
+void uvdio__own_release(const uvdio_buf_t* buf);
+void uvdio__own_refused(const uvdio_buf_t* buf, int error);
+
+#else
+
+static inline void uvdio__own_take(const uvdio_req_t* req) {
+  (void)req;
+}
+
+static inline void uvdio__own_check(const uvdio_req_t* req) {
+  (void)req;
+}
+
+static inline void uvdio__own_give(const uvdio_req_t* req) {
+  (void)req;
+}
+
+static inline void uvdio__own_open(const uvdio_req_t* req) {
+  (void)req;
+}
+
+static inline void uvdio__own_shut(const uvdio_req_t* req) {
+  (void)req;
+}
+
+static inline void uvdio__own_release(const uvdio_buf_t* buf) {
+  (void)buf;
+}
+
+static inline void uvdio__own_refused(const uvdio_buf_t* buf, int error) {
+  (void)buf;
+  (void)error;
+}
+
+#endif
+
+#endif /* UVDIO_OWNERSHIP_H */
