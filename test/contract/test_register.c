@@ -498,6 +498,30 @@ static void table_grows_with_the_files(void** state) {
 }
 
 /*
+ * What another program inherits by exec: nothing, neither files nor rings nor what they are watched by.
+ */
+
+static int count_after_exec(void* data) {
+  (void)data;
+  execlp("sh", "sh", "-c", "exit $(ls /proc/self/fd | wc -l)", (char*)NULL);
+  return -1;
+}
+
+static void exec_inherits_no_descriptor(void** state) {
+  struct fixture* f = *state;
+  if (open_descriptors() == 0) {
+    SKIP("this system does not list open descriptors");
+  }
+  fixture_arena(f, PAGE, 4);
+  pass_through(f, 0, 1);
+  int with_everything = in_a_child(count_after_exec, NULL);
+  assert_true(open_descriptors() > f->descriptors || on_memory());
+  t_close(op_new(&f->tracker), &f->file);
+  end_engine(f);
+  assert_int_equal(in_a_child(count_after_exec, NULL), with_everything);
+}
+
+/*
  * Misuse
  */
 
@@ -576,6 +600,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, files_get_slots_with_their_first_transfer),
       TEST_ON(fixture_open, closed_file_is_closed),
       TEST_ON(fixture_open, table_grows_with_the_files),
+      TEST_ON(fixture_open, exec_inherits_no_descriptor),
       TEST_ON(fixture_open, bad_input_is_refused),
       TEST_ON(fixture_open, other_threads_are_refused),
       TEST_ON(fixture_open, closing_engine_registers_nothing),
