@@ -9,6 +9,8 @@ add_executable(uvdio_cli
   src/cli/probe.c
   src/cli/copy.c
   src/cli/bench.c
+  src/cli/bench_copy.c
+  src/cli/bench_copy_report.c
   src/cli/bench_run.c
   src/cli/child.c
   src/cli/clients.c
@@ -17,6 +19,7 @@ add_executable(uvdio_cli
   src/cli/compare_plot.c
   src/cli/compare_report.c
   src/cli/compare_run.c
+  src/cli/compare_witness.c
   src/cli/meter.c
   src/cli/options.c
   src/cli/peer.c

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench_copy.h"
 #include "server.h"
 
 #define BACKEND_COUNT 3
@@ -29,6 +30,7 @@
 static const char usage[] =
     "usage: uvdio bench [OPTIONS] [PATH]\n"
     "       uvdio bench --compare [OPTIONS] [DIRECTORY]   side by side with others; --compare --help tells more\n"
+    "       uvdio bench --copy [OPTIONS] [DIRECTORY]      uvdio copy, dd and cp; --copy --help tells more\n"
     "       uvdio bench --server [OPTIONS] [DIRECTORY]    on the loop of a busy server; --server --help tells more\n"
     "\n"
     "Measures each backend on a new file that is removed at the end: PATH, which must not exist, or a\n"
@@ -301,13 +303,7 @@ static void set_cell(char* cell, const char* text) {
 static int add_headings(table_t* table) {
   static const char* const headings[] = {"backend",    "operation", "block", "depth", "ops/s",
                                          "throughput", "p50",       "p99",   "CPU/op"};
-  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
-  table->columns = CLI_COUNT_OF(headings);
-  table->text_columns = 2;
-  for (size_t i = 0; i < table->columns && cells != NULL; i++) {
-    set_cell(cells[i], headings[i]);
-  }
-  return cells != NULL ? 0 : -1;
+  return table_add_headings(table, headings, CLI_COUNT_OF(headings), 2);
 }
 
 static int add_row(table_t* table, const bench_row_t* row) {
@@ -419,7 +415,8 @@ static int choose_path(bench_t* bench, const char* wish) {
   return bench->path != NULL ? CLI_OK : report_error("bench", "use", wish, UV_ENOMEM);
 }
 
-static int add_backend(bench_t* bench, const char* text) {
+static int add_backend(void* context, const char* text) {
+  bench_t* bench = context;
   uvdio_backend_t backend;
   int code = parse_backend("bench", "--backend", text, &backend);
   if (code == CLI_OK && backend == UVDIO_BACKEND_AUTO) {
@@ -436,7 +433,8 @@ static int add_backend(bench_t* bench, const char* text) {
   return code;
 }
 
-static int add_depth(bench_t* bench, const char* text) {
+static int add_depth(void* context, const char* text) {
+  bench_t* bench = context;
   uint64_t depth;
   int code = parse_count("bench", "--depth", text, 1, UVDIO_DEPTH_MAX, &depth);
   if (code != CLI_OK) {
@@ -449,7 +447,8 @@ static int add_depth(bench_t* bench, const char* text) {
   return CLI_OK;
 }
 
-static int add_operation(bench_t* bench, const char* text) {
+static int add_operation(void* context, const char* text) {
+  bench_t* bench = context;
   for (int i = 0; i < BENCH_OPERATION_COUNT; i++) {
     if (strcmp(text, operation_names[i]) == 0) {
       bench->operations[i] = 1;
@@ -457,18 +456,6 @@ static int add_operation(bench_t* bench, const char* text) {
     }
   }
   return report_usage("bench", "--operation takes write, verify or random-read, not '%s'", text);
-}
-
-/* Calls `add` with each part of a list with commas. */
-static int parse_list(bench_t* bench, const char* text, int (*add)(bench_t* bench, const char* part)) {
-  char* copy = strdup(text);
-  char* rest = copy;
-  int code = copy != NULL ? CLI_OK : report_error("bench", "read", "the options", UV_ENOMEM);
-  while (code == CLI_OK && rest != NULL) {
-    code = add(bench, strsep(&rest, ","));
-  }
-  free(copy);
-  return code;
 }
 
 enum {
@@ -489,13 +476,13 @@ static int set_option(bench_t* bench, int option, const char* value) {
     case OPTION_BLOCK:
       return parse_bytes("bench", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &bench->block_size);
     case OPTION_DEPTH:
-      return parse_list(bench, value, add_depth);
+      return parse_list("bench", value, add_depth, bench);
     case OPTION_SECONDS:
       return parse_seconds("bench", "--seconds", value, &bench->duration_ns);
     case OPTION_BACKEND:
-      return parse_list(bench, value, add_backend);
+      return parse_list("bench", value, add_backend, bench);
     case OPTION_OPERATION:
-      return parse_list(bench, value, add_operation);
+      return parse_list("bench", value, add_operation, bench);
     case OPTION_SEED:
       return parse_count("bench", "--seed", value, 0, UINT64_MAX, &bench->seed);
     case OPTION_JSON:
@@ -537,7 +524,7 @@ static int run_path(bench_t* bench, const char* wish) {
   return code;
 }
 
-/* Another command in all but name: it has its own options. */
+/* Another command in all but name: each has its own options. */
 static int wants(int argc, char** argv, const char* other) {
   for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
     if (strcmp(argv[i], other) == 0) {
@@ -565,6 +552,9 @@ int bench_main(int argc, char** argv) {
   int answer;
   if (wants(argc, argv, "--compare")) {
     return compare_main(argc, argv);
+  }
+  if (wants(argc, argv, "--copy")) {
+    return copy_bench_main(argc, argv);
   }
   if (wants(argc, argv, "--server")) {
     return server_main(argc, argv);

@@ -41,6 +41,14 @@ int child_signal(void) {
   return noted_signal;
 }
 
+int child_exit_code(int code) {
+  if (noted_signal == 0) {
+    return code;
+  }
+  report_problem("bench", "interrupted by signal %d (%s).", noted_signal, strsignal(noted_signal));
+  return CLI_SIGNAL + noted_signal;
+}
+
 /* Reads to the end of the pipe. Returns text with a closing zero, or null. */
 static char* read_all(int pipe_end) {
   size_t size = 0;

@@ -6,6 +6,7 @@
  *   copy.c      uvdio copy: one file to another; transfer.c moves the blocks, progress.c shows how far
  *   bench.c     uvdio bench: plans and prints; bench_run.c runs a phase, meter.c measures it
  *   compare*.c  uvdio bench --compare (compare.h tells which is which); peer*.c runs one peer (peer.h)
+ *   bench_copy*.c  uvdio bench --copy (bench_copy.h)
  *   server*.c   uvdio bench --server (server.h); serve*.c and clients.c run one server (serve.h)
  *   session.c   a loop with an engine on it, and what happens at Ctrl-C
  *   options.c   values of options
@@ -54,10 +55,19 @@ int peer_main(int argc, char** argv);
 int parse_count(const char* command, const char* option, const char* text, uint64_t min, uint64_t max,
                 uint64_t* value);
 
-/* A number of bytes with an optional K, M or G (of 1024), from `min` to `max`, a multiple of
- * UVDIO_ALIGNMENT. */
+/* A number of bytes with an optional K, M or G (of 1024), from `min` to `max`, a multiple of `unit`. */
+int parse_multiple(const char* command, const char* option, const char* text, uint64_t unit, uint64_t min,
+                   uint64_t max, uint64_t* bytes);
+
+/* The same with UVDIO_ALIGNMENT as the unit. */
 int parse_bytes(const char* command, const char* option, const char* text, uint64_t min, uint64_t max,
                 uint64_t* bytes);
+
+/* A whole number from 1 to `max`. */
+int parse_unsigned(const char* command, const char* option, const char* text, unsigned max, unsigned* number);
+
+/* Calls `add` with each part of a list with commas, until one returns something else than CLI_OK. */
+int parse_list(const char* command, const char* text, int (*add)(void* context, const char* part), void* context);
 
 /* Seconds, with decimals, above 0 and at most a day, as nanoseconds. */
 int parse_seconds(const char* command, const char* option, const char* text, uint64_t* duration_ns);
@@ -122,7 +132,7 @@ void notes_print(const notes_t* notes);
 json_t* notes_json(const notes_t* notes);
 
 /* A table in memory: text columns on the left, numbers right-aligned. Zero it first. */
-#define TABLE_COLUMNS_MAX 13
+#define TABLE_COLUMNS_MAX 14
 #define TABLE_CELL_SIZE 32
 typedef struct table_s {
   size_t columns;
@@ -133,6 +143,10 @@ typedef struct table_s {
 
 /* Appends a row of empty cells and returns its cells, or null when out of memory. */
 char (*table_add(table_t* table))[TABLE_CELL_SIZE];
+
+/* Makes the first row and the columns. Returns 0, or -1 when out of memory. */
+int table_add_headings(table_t* table, const char* const* headings, size_t count, size_t text_columns);
+
 void table_print(const table_t* table, FILE* out);
 void table_free(table_t* table);
 

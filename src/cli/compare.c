@@ -10,6 +10,10 @@
 #include "compare.h"
 
 #define SIZE_DEFAULT ((uint64_t)256 * 1024 * 1024)
+/* Bytes. Buffers of this size and more lie in huge pages: pinning 256 pages costs more than anything else that a
+ * program does for a block of 1 MiB. */
+#define HUGE_PAGES_FROM ((size_t)256 * 1024)
+#define BLOCK_MIN 512
 #define BLOCK_MAX ((uint64_t)64 * 1024 * 1024)
 #define DURATION_DEFAULT_NS ((uint64_t)400000000)
 #define ROUNDS_DEFAULT 5
@@ -25,13 +29,14 @@ static const char usage[] =
     "                     (in order, O_DSYNC), mixed (random, 70 % reads)\n"
     "  --peer P[,P]       which peers (see below)\n"
     "  --depth N[,N...]   requests in flight, of each loop (1,32,128)\n"
-    "  --block BYTES      bytes per operation (4K; a multiple of 4096)\n"
+    "  --block B[,B...]   bytes per operation (4K; multiples of 512, as far as the filesystem takes them)\n"
     "  --size BYTES       size of all files together (256M)\n"
-    "  --files N          so many files (1)\n"
+    "  --files N          so many files (1), all of them open; the limit on open files is raised as far as allowed\n"
     "  --loops N          so many loops, each on a thread of its own (1)\n"
     "  --rounds N         so many rounds (5)\n"
     "  --seconds S        length of one measurement (0.4)\n"
     "  --pin              bind each loop of ring, limit and fio to a processor: less noise at depth 1 (Linux)\n"
+    "  --small-pages      no huge pages under the buffers of blocks of 256K and more either (Linux)\n"
     "  --loop-device      on ext4 on a loop device over tmpfs, fast enough for software to matter (Linux, root)\n"
     "  --instructions     count instructions per operation (by valgrind; takes its time)\n"
     "  --no-calls         don't count system calls per operation (by perf or strace)\n"
@@ -45,6 +50,17 @@ static const char usage[] =
 row_t* compare_row(const compare_t* compare, size_t cell, size_t peer) {
   assert(cell < compare->cell_count && peer < compare->peer_count);
   return &compare->rows[cell * compare->peer_count + peer];
+}
+
+work_params_t compare_params(const compare_t* compare, size_t cell) {
+  const cell_t* here = &compare->cells[cell];
+  work_params_t params = compare->params;
+  params.kind = here->kind;
+  params.depth = here->depth;
+  params.block_size = here->block_size;
+  params.huge_pages = !compare->small_pages && here->block_size >= HUGE_PAGES_FROM;
+  params.file_size = params.file_size / here->block_size * here->block_size;
+  return params;
 }
 
 int compare_find(const compare_t* compare, const char* name) {
@@ -61,9 +77,11 @@ int compare_find(const compare_t* compare, const char* name) {
  */
 
 static void show_status(const compare_t* compare, size_t cell, const char* what, uint64_t round) {
+  char block[16];
   if (isatty(STDERR_FILENO)) {
-    fprintf(stderr, "\r%s, depth %u, round %llu of %llu: %s\033[K", work_kind_text(compare->cells[cell].kind),
-            compare->cells[cell].depth, (unsigned long long)round + 1, (unsigned long long)compare->rounds, what);
+    fprintf(stderr, "\r%s, %s, depth %u, round %llu of %llu: %s\033[K", work_kind_text(compare->cells[cell].kind),
+            format_size(block, sizeof block, compare->cells[cell].block_size), compare->cells[cell].depth,
+            (unsigned long long)round + 1, (unsigned long long)compare->rounds, what);
   }
 }
 
@@ -152,10 +170,16 @@ static void drop_missing(compare_t* compare) {
   }
 }
 
+static void add_cells(compare_t* compare, work_kind_t kind, size_t block_size) {
+  for (size_t i = 0; i < compare->depth_count; i++) {
+    compare->cells[compare->cell_count++] = (cell_t){kind, block_size, compare->depths[i]};
+  }
+}
+
 static void set_cells(compare_t* compare) {
   for (int kind = 0; kind < WORK_KIND_COUNT; kind++) {
-    for (size_t i = 0; i < compare->depth_count && compare->kinds[kind]; i++) {
-      compare->cells[compare->cell_count++] = (cell_t){(work_kind_t)kind, compare->depths[i]};
+    for (size_t i = 0; i < compare->block_count && compare->kinds[kind]; i++) {
+      add_cells(compare, (work_kind_t)kind, compare->blocks[i]);
     }
   }
 }
@@ -165,17 +189,18 @@ static int run_compare(compare_t* compare) {
   drop_missing(compare);
   set_cells(compare);
   int code = compare->peer_count > 0 ? open_rows(compare) : report_problem("bench", "no peer is left.");
-  compare->place = (place_t){
-      .path = compare->path, .wants_loop_device = compare->on_loop_device, .params = &compare->params};
+  compare->place = (place_t){.path = compare->path,
+                             .wants_loop_device = compare->on_loop_device,
+                             .params = &compare->params,
+                             .use = "compare",
+                             .blocks = compare->blocks,
+                             .block_count = compare->block_count};
   code = code == CLI_OK ? place_open(&compare->place) : code;
   if (code == CLI_OK) {
     measure(compare);
   }
   place_close(&compare->place);
-  if (child_signal() != 0) {
-    report_problem("bench", "interrupted by signal %d (%s).", child_signal(), strsignal(child_signal()));
-    code = CLI_SIGNAL + child_signal();
-  }
+  code = child_exit_code(code);
   code = code == CLI_OK ? tell(compare) : code;
   close_rows(compare);
   return code;
@@ -185,7 +210,8 @@ static int run_compare(compare_t* compare) {
  * Options.
  */
 
-static int add_kind(compare_t* compare, const char* text) {
+static int add_kind(void* context, const char* text) {
+  compare_t* compare = context;
   work_kind_t kind;
   if (work_kind_parse(text, &kind) != 0) {
     return report_usage("bench",
@@ -197,7 +223,8 @@ static int add_kind(compare_t* compare, const char* text) {
   return CLI_OK;
 }
 
-static int add_depth(compare_t* compare, const char* text) {
+static int add_depth(void* context, const char* text) {
+  compare_t* compare = context;
   uint64_t depth;
   int code = parse_count("bench", "--depth", text, 1, WORK_DEPTH_MAX, &depth);
   if (code != CLI_OK) {
@@ -215,7 +242,27 @@ static int add_depth(compare_t* compare, const char* text) {
   return CLI_OK;
 }
 
-static int add_peer(compare_t* compare, const char* text) {
+static int add_block(void* context, const char* text) {
+  compare_t* compare = context;
+  uint64_t block;
+  int code = parse_multiple("bench", "--block", text, BLOCK_MIN, BLOCK_MIN, BLOCK_MAX, &block);
+  if (code != CLI_OK) {
+    return code;
+  }
+  for (size_t i = 0; i < compare->block_count; i++) {
+    if (compare->blocks[i] == block) {
+      return CLI_OK;
+    }
+  }
+  if (compare->block_count == COMPARE_BLOCKS_MAX) {
+    return report_usage("bench", "--block takes at most %d sizes", COMPARE_BLOCKS_MAX);
+  }
+  compare->blocks[compare->block_count++] = (size_t)block;
+  return CLI_OK;
+}
+
+static int add_peer(void* context, const char* text) {
+  compare_t* compare = context;
   if (compare_find(compare, text) >= 0) {
     return CLI_OK;
   }
@@ -226,18 +273,6 @@ static int add_peer(compare_t* compare, const char* text) {
     }
   }
   return report_usage("bench", "--peer does not know '%s': `uvdio bench --compare --help` tells the peers", text);
-}
-
-/* Calls `add` with each part of a list with commas. */
-static int parse_list(compare_t* compare, const char* text, int (*add)(compare_t* compare, const char* part)) {
-  char* copy = strdup(text);
-  char* rest = copy;
-  int code = copy != NULL ? CLI_OK : report_error("bench", "read", "the options", UV_ENOMEM);
-  while (code == CLI_OK && rest != NULL) {
-    code = add(compare, strsep(&rest, ","));
-  }
-  free(copy);
-  return code;
 }
 
 enum {
@@ -252,6 +287,7 @@ enum {
   OPTION_ROUNDS,
   OPTION_SECONDS,
   OPTION_PIN,
+  OPTION_SMALL_PAGES,
   OPTION_LOOP_DEVICE,
   OPTION_INSTRUCTIONS,
   OPTION_NO_CALLS,
@@ -272,6 +308,7 @@ static const struct option long_options[] = {
     {"rounds", required_argument, NULL, OPTION_ROUNDS},
     {"seconds", required_argument, NULL, OPTION_SECONDS},
     {"pin", no_argument, NULL, OPTION_PIN},
+    {"small-pages", no_argument, NULL, OPTION_SMALL_PAGES},
     {"loop-device", no_argument, NULL, OPTION_LOOP_DEVICE},
     {"instructions", no_argument, NULL, OPTION_INSTRUCTIONS},
     {"no-calls", no_argument, NULL, OPTION_NO_CALLS},
@@ -282,19 +319,13 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int parse_small(const char* option, const char* text, uint64_t max, unsigned* number) {
-  uint64_t value;
-  int code = parse_count("bench", option, text, 1, max, &value);
-  if (code == CLI_OK) {
-    *number = (unsigned)value;
-  }
-  return code;
-}
-
 static int set_flag(compare_t* compare, int option, const char* value) {
   switch (option) {
     case OPTION_PIN:
       compare->params.pin = 1;
+      break;
+    case OPTION_SMALL_PAGES:
+      compare->small_pages = 1;
       break;
     case OPTION_LOOP_DEVICE:
       compare->on_loop_device = 1;
@@ -317,25 +348,21 @@ static int set_flag(compare_t* compare, int option, const char* value) {
 
 static int set_option(compare_t* compare, int option, const char* value) {
   work_params_t* params = &compare->params;
-  uint64_t block = params->block_size;
-  int code;
   switch (option) {
     case OPTION_OPERATION:
-      return parse_list(compare, value, add_kind);
+      return parse_list("bench", value, add_kind, compare);
     case OPTION_PEER:
-      return parse_list(compare, value, add_peer);
+      return parse_list("bench", value, add_peer, compare);
     case OPTION_DEPTH:
-      return parse_list(compare, value, add_depth);
+      return parse_list("bench", value, add_depth, compare);
     case OPTION_BLOCK:
-      code = parse_bytes("bench", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &block);
-      params->block_size = (size_t)block;
-      return code;
+      return parse_list("bench", value, add_block, compare);
     case OPTION_SIZE:
       return parse_bytes("bench", "--size", value, UVDIO_ALIGNMENT, INT64_MAX / 4, &compare->total_size);
     case OPTION_FILES:
-      return parse_small("--files", value, WORK_FILES_MAX, &params->files);
+      return parse_unsigned("bench", "--files", value, WORK_FILES_MAX, &params->files);
     case OPTION_LOOPS:
-      return parse_small("--loops", value, WORK_LOOPS_MAX, &params->loops);
+      return parse_unsigned("bench", "--loops", value, WORK_LOOPS_MAX, &params->loops);
     case OPTION_ROUNDS:
       return parse_count("bench", "--rounds", value, 1, COMPARE_ROUNDS_MAX, &compare->rounds);
     case OPTION_SECONDS:
@@ -346,6 +373,22 @@ static int set_option(compare_t* compare, int option, const char* value) {
   return set_flag(compare, option, value);
 }
 
+/* All files have the same size, a multiple of the largest block. */
+static int set_file_size(compare_t* compare) {
+  uint64_t largest = UVDIO_ALIGNMENT;
+  for (size_t i = 0; i < compare->block_count; i++) {
+    largest = compare->blocks[i] > largest ? compare->blocks[i] : largest;
+  }
+  uint64_t blocks = compare->total_size / compare->params.files / largest;
+  if (blocks == 0) {
+    return report_usage("bench", "--size is less than one --block (and %d bytes) for each of the --files",
+                        UVDIO_ALIGNMENT);
+  }
+  compare->params.block_size = (size_t)largest;
+  compare->params.file_size = blocks * largest;
+  return CLI_OK;
+}
+
 /* What was left open. */
 static int set_defaults(compare_t* compare) {
   static const unsigned depths[] = {1, 32, 128};
@@ -353,6 +396,9 @@ static int set_defaults(compare_t* compare) {
   if (compare->depth_count == 0) {
     memcpy(compare->depths, depths, sizeof depths);
     compare->depth_count = CLI_COUNT_OF(depths);
+  }
+  if (compare->block_count == 0) {
+    compare->blocks[compare->block_count++] = UVDIO_PAGE_SIZE;
   }
   for (size_t i = 0; i < WORK_KIND_COUNT; i++) {
     any |= compare->kinds[i];
@@ -365,12 +411,7 @@ static int set_defaults(compare_t* compare) {
       }
     }
   }
-  uint64_t blocks = compare->total_size / compare->params.block_size / compare->params.files;
-  if (blocks == 0) {
-    return report_usage("bench", "--size is less than one --block for each of the --files");
-  }
-  compare->params.file_size = blocks * compare->params.block_size;
-  return CLI_OK;
+  return set_file_size(compare);
 }
 
 static int run_in(compare_t* compare, const char* path) {
@@ -402,7 +443,7 @@ int compare_main(int argc, char** argv) {
   compare.total_size = SIZE_DEFAULT;
   compare.rounds = ROUNDS_DEFAULT;
   compare.params = (work_params_t){
-      .files = 1, .loops = 1, .block_size = UVDIO_PAGE_SIZE, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
+      .files = 1, .loops = 1, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
   opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
     if (answer == 'h') {

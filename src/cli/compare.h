@@ -2,7 +2,8 @@
  * uvdio bench --compare: peers side by side on the same files.
  *
  *   compare.c         options, the rounds
- *   compare_run.c     one figure of one peer: by uvdio bench-peer, fio or qemu-img
+ *   compare_run.c     one figure of one peer, by uvdio bench-peer
+ *   compare_witness.c the same by fio and qemu-img
  *   compare_count.c   system calls and instructions per operation, by perf, strace and valgrind
  *   compare_report.c  medians, ratios, tables, JSON
  *   compare_plot.c    pictures
@@ -11,9 +12,9 @@
  *   plot.c            gnuplot
  *   child.c           processes
  *
- * A cell is one kind of work at one depth. In each round every peer is measured once per cell, one right after
- * the other and each time beginning with another one, so that what else happens on the machine hits all alike.
- * Ratios are taken within a round, and only then is their median.
+ * A cell is one kind of work with one block size at one depth. In each round every peer is measured once per cell, one
+ * right after the other and each time beginning with another one, so that what else happens on the machine hits all
+ * alike. Ratios are taken within a round, and only then is their median.
  */
 #ifndef UVDIO_CLI_COMPARE_H
 #define UVDIO_CLI_COMPARE_H
@@ -22,8 +23,9 @@
 #include "spread.h"
 
 #define COMPARE_DEPTHS_MAX 16
+#define COMPARE_BLOCKS_MAX 16
 #define COMPARE_ROUNDS_MAX SPREAD_ROUNDS_MAX
-#define COMPARE_CELLS_MAX (WORK_KIND_COUNT * COMPARE_DEPTHS_MAX)
+#define COMPARE_CELLS_MAX (WORK_KIND_COUNT * COMPARE_BLOCKS_MAX * COMPARE_DEPTHS_MAX)
 #define COMPARE_PEERS_MAX 14
 
 /*
@@ -39,6 +41,9 @@ void child_watch_signals(void);
 
 /* The first one that came, or 0. */
 int child_signal(void);
+
+/* The exit code: where a signal came, says so and returns CLI_SIGNAL + its number; else `code`. */
+int child_exit_code(int code);
 
 /* Runs the program argv[0], looked for in PATH, with its errors shown or not. Returns 0, or a code when it
  * could not be started (UV_ENOENT) and there is nothing to free. */
@@ -80,6 +85,7 @@ typedef struct sample_s {
 
 typedef struct cell_s {
   work_kind_t kind;
+  size_t block_size; /* bytes */
   unsigned depth;
 } cell_t;
 
@@ -100,7 +106,10 @@ typedef struct place_s {
   /* wishes */
   const char* path; /* a directory */
   int wants_loop_device;
-  work_params_t* params; /* how many files of which size; receives the directory */
+  work_params_t* params; /* how many files of which size, for how many loops; receives the directory */
+  const char* use;       /* a word of the directory's name */
+  const size_t* blocks;  /* bytes per operation, which the filesystem has to take */
+  size_t block_count;
   /* outcome */
   char* directory; /* of ours, with the files in it; null: not made yet */
   unsigned files;
@@ -128,6 +137,12 @@ int plot_open(const char* directory, json_t* results, int* with_gnuplot);
 FILE* plot_create(const char* directory, const char* name, const char* extension);
 int plot_close(const char* directory, FILE* file);
 
+/* Terminal, grid and border of charts with curves. */
+extern const char plot_style[];
+
+/* An x axis of bytes, with a label for each of the sizes. */
+void plot_size_axis(FILE* file, const size_t* sizes, size_t count);
+
 /* Runs NAME.gnuplot. Returns the exit code. */
 int plot_draw(const char* directory, const char* name);
 
@@ -136,6 +151,7 @@ typedef struct compare_s {
   const char* path;
   int as_json;
   int on_loop_device;
+  int small_pages;
   int with_instructions;
   int with_calls;
   const char* plot; /* directory; or null */
@@ -145,8 +161,10 @@ typedef struct compare_s {
   size_t peer_count;
   unsigned depths[COMPARE_DEPTHS_MAX];
   size_t depth_count;
+  size_t blocks[COMPARE_BLOCKS_MAX]; /* bytes */
+  size_t block_count;
   int kinds[WORK_KIND_COUNT];
-  work_params_t params; /* what all cells have in common */
+  work_params_t params; /* what all cells have in common; block_size is the largest one */
   /* outcome */
   char program[4096]; /* this one */
   place_t place;
@@ -159,11 +177,21 @@ typedef struct compare_s {
 
 row_t* compare_row(const compare_t* compare, size_t cell, size_t peer);
 
+/* What the peers of a cell have to do. */
+work_params_t compare_params(const compare_t* compare, size_t cell);
+
 /* The index of a peer by its name, or -1 where it takes no part. */
 int compare_find(const compare_t* compare, const char* name);
 
 /* Runs one peer once in a cell and stores what it measured. Returns 0, or -1 and a note why there is no figure. */
 int compare_sample(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
+
+/* The same by fio and by qemu-img. */
+int sample_fio(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
+int sample_qemu(compare_t* compare, size_t cell, size_t peer, sample_t* sample);
+
+/* A number anywhere below `json`, or NAN. `path` has slashes between the keys. */
+double compare_number(const json_t* json, const char* path);
 
 /* The command line that has this program run a peer: argv[0] to argv[2], and null. `operations` is 0 for a run by
  * time. The text of argv[2] is the caller's to free. */

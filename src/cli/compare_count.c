@@ -17,6 +17,9 @@
 #define COUNT_OPERATIONS 1024
 #define COUNT_OPERATIONS_PER_DEPTH 32
 #define COUNT_CALLS_SECONDS 0.3
+/* Large blocks: fewer, so that counting does not take minutes. */
+#define COUNT_BYTES ((uint64_t)256 * 1024 * 1024)
+#define COUNT_DEPTHS 4
 
 /* A program that counts, and how to find its figure in what it prints. */
 typedef struct {
@@ -85,7 +88,10 @@ static double run_counter(const counter_t* counter, const char* const* command) 
 
 static uint64_t operations_to_count(const compare_t* compare, size_t cell, size_t peer, double seconds) {
   double iops = row_spread(compare_row(compare, cell, peer), SAMPLE_MEMBER(iops)).median;
-  uint64_t least = COUNT_OPERATIONS + (uint64_t)COUNT_OPERATIONS_PER_DEPTH * compare->cells[cell].depth;
+  const cell_t* here = &compare->cells[cell];
+  uint64_t least = COUNT_OPERATIONS + (uint64_t)COUNT_OPERATIONS_PER_DEPTH * here->depth;
+  uint64_t bearable = COUNT_BYTES / here->block_size + (uint64_t)COUNT_DEPTHS * here->depth;
+  least = least < bearable ? least : bearable;
   uint64_t wanted = (uint64_t)(iops * seconds / compare->params.loops);
   return wanted > least ? wanted : least;
 }

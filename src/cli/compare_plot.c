@@ -1,10 +1,13 @@
 /*
  * Pictures. The data and the script are written in any case, so that the pictures can be made elsewhere.
  *
- *   KIND.dat        a block of lines for each peer
- *   KIND.gnuplot    the script
- *   KIND-*.png      throughput over depth, p99 over throughput, CPU per operation over depth
+ *   NAME.dat        a block of lines for each peer
+ *   NAME.gnuplot    the script
+ *   NAME-*.png      throughput, p99 over throughput, CPU per operation
  *   results.json    all there is
+ *
+ * A chart is one kind of work over the depth: NAME is "random-read", or "random-read-65536" where there are several
+ * block sizes. With several of these, each depth has a chart over the block size, too: "random-read-depth-32".
  */
 #include <string.h>
 
@@ -24,14 +27,28 @@ static const struct {
     {"fio-libaio", "#009E73", 2, 12},   {"qemu-img", "#CC79A7", 1, 3},
 };
 
-static void write_peer(const compare_t* compare, FILE* file, work_kind_t kind, size_t peer) {
-  fprintf(file, "# %s: depth, ops/s, p99 in us, CPU us per operation, least and most ops/s\n",
-          compare->peers[peer]->name);
+typedef struct {
+  work_kind_t kind;
+  int over_blocks;   /* else over depths */
+  unsigned depth;    /* where over blocks: the depth */
+  size_t block_size; /* where over depths: the block size */
+  char name[64];
+} chart_t;
+
+static int shows(const chart_t* chart, const cell_t* cell) {
+  return cell->kind == chart->kind &&
+         (chart->over_blocks ? cell->depth == chart->depth : cell->block_size == chart->block_size);
+}
+
+static void write_peer(const compare_t* compare, FILE* file, const chart_t* chart, size_t peer) {
+  fprintf(file, "# %s: %s, ops/s, p99 in us, CPU us per operation, least and most ops/s\n",
+          compare->peers[peer]->name, chart->over_blocks ? "bytes per operation" : "depth");
   for (size_t cell = 0; cell < compare->cell_count; cell++) {
     const row_t* row = compare_row(compare, cell, peer);
-    if (compare->cells[cell].kind == kind && row->sample_count > 0) {
+    const cell_t* here = &compare->cells[cell];
+    if (shows(chart, here) && row->sample_count > 0) {
       spread_t iops = row_spread(row, SAMPLE_MEMBER(iops));
-      fprintf(file, "%u %g %g %g %g %g\n", compare->cells[cell].depth, iops.median,
+      fprintf(file, "%zu %g %g %g %g %g\n", chart->over_blocks ? here->block_size : here->depth, iops.median,
               row_spread(row, SAMPLE_MEMBER(p99_us)).median, row_spread(row, SAMPLE_MEMBER(cpu_us_per_op)).median,
               iops.min, iops.max);
     }
@@ -39,22 +56,22 @@ static void write_peer(const compare_t* compare, FILE* file, work_kind_t kind, s
   fprintf(file, "\n\n");
 }
 
-static int write_data(const compare_t* compare, work_kind_t kind) {
-  FILE* file = plot_create(compare->plot, work_kind_text(kind), ".dat");
+static int write_data(const compare_t* compare, const chart_t* chart) {
+  FILE* file = plot_create(compare->plot, chart->name, ".dat");
   if (file == NULL) {
     return CLI_FAILED;
   }
   for (size_t peer = 0; peer < compare->peer_count; peer++) {
-    write_peer(compare, file, kind, peer);
+    write_peer(compare, file, chart, peer);
   }
   return plot_close(compare->plot, file);
 }
 
 /* Whether the peer has a point with all of its values. */
-static int has_points(const compare_t* compare, work_kind_t kind, size_t peer, size_t member) {
+static int has_points(const compare_t* compare, const chart_t* chart, size_t peer, size_t member) {
   for (size_t cell = 0; cell < compare->cell_count; cell++) {
     const row_t* row = compare_row(compare, cell, peer);
-    if (compare->cells[cell].kind == kind && row->sample_count > 0 && !isnan(row_spread(row, member).median)) {
+    if (shows(chart, &compare->cells[cell]) && row->sample_count > 0 && !isnan(row_spread(row, member).median)) {
       return 1;
     }
   }
@@ -62,7 +79,7 @@ static int has_points(const compare_t* compare, work_kind_t kind, size_t peer, s
 }
 
 /* `columns` ends in the style that suits them. */
-static void write_curve(const compare_t* compare, FILE* file, work_kind_t kind, size_t peer, const char* columns,
+static void write_curve(const compare_t* compare, FILE* file, const chart_t* chart, size_t peer, const char* columns,
                         int first) {
   const char* name = compare->peers[peer]->name;
   size_t style = 0;
@@ -70,17 +87,17 @@ static void write_curve(const compare_t* compare, FILE* file, work_kind_t kind, 
     style++;
   }
   fprintf(file, "%s'%s.dat' index %zu using %s lc rgb '%s' dt %d pt %d lw 2 ps 1.3 title '%s'",
-          first ? "" : ", \\\n  ", work_kind_text(kind), peer, columns, styles[style].colour, styles[style].line,
+          first ? "" : ", \\\n  ", chart->name, peer, columns, styles[style].colour, styles[style].line,
           styles[style].point, name);
 }
 
-static void write_picture(const compare_t* compare, FILE* file, work_kind_t kind, const char* suffix,
+static void write_picture(const compare_t* compare, FILE* file, const chart_t* chart, const char* suffix,
                           const char* columns, size_t member) {
   int first = 1;
-  fprintf(file, "set output '%s-%s.png'\nplot ", work_kind_text(kind), suffix);
+  fprintf(file, "set output '%s-%s.png'\nplot ", chart->name, suffix);
   for (size_t peer = 0; peer < compare->peer_count; peer++) {
-    if (has_points(compare, kind, peer, member)) {
-      write_curve(compare, file, kind, peer, columns, first);
+    if (has_points(compare, chart, peer, member)) {
+      write_curve(compare, file, chart, peer, columns, first);
       first = 0;
     }
   }
@@ -102,35 +119,78 @@ static void write_depth_axis(const compare_t* compare, FILE* file) {
   fprintf(file, ")\n");
 }
 
-static int write_script(const compare_t* compare, work_kind_t kind) {
-  char block[16];
-  FILE* file = plot_create(compare->plot, work_kind_text(kind), ".gnuplot");
+static void write_style(const compare_t* compare, FILE* file, const chart_t* chart) {
+  char fixed[32], block[16];
+  snprintf(fixed, sizeof fixed, "depth %u", chart->depth);
+  fputs(plot_style, file);
+  fprintf(file, "set title '%s, %s, %s%s'\n", work_kind_text(chart->kind),
+          chart->over_blocks ? fixed : format_size(block, sizeof block, chart->block_size), compare->place.filesystem,
+          compare->on_loop_device ? " on a loop device over tmpfs" : "");
+}
+
+/* Over depths, throughput is in operations; over block sizes, in bytes. */
+static void write_pictures(const compare_t* compare, FILE* file, const chart_t* chart) {
+  const char* unit = chart->over_blocks ? "MB/s" : "thousand operations per second";
+  fprintf(file, "set yrange [0:*]\nset ylabel '%s, and worst and best round'\n", unit);
+  write_picture(compare, file, chart, "throughput",
+                chart->over_blocks ? "1:($2*$1/1e6):($5*$1/1e6):($6*$1/1e6) with yerrorlines"
+                                   : "1:($2/1000):($5/1000):($6/1000) with yerrorlines",
+                SAMPLE_MEMBER(iops));
+  fprintf(file, "set logscale y\nset yrange [*:*]\nset ylabel 'CPU time per operation, microseconds'\n");
+  write_picture(compare, file, chart, "cpu", "1:4 with linespoints", SAMPLE_MEMBER(cpu_us_per_op));
+  fprintf(file, "unset logscale x\nset xtics autofreq\nset xrange [0:*]\n"
+                "set xlabel '%s (one point for each %s)'\n"
+                "set ylabel 'latency that 99 %% stayed under, microseconds'\n",
+          unit, chart->over_blocks ? "block size" : "depth");
+  write_picture(compare, file, chart, "latency",
+                chart->over_blocks ? "($2*$1/1e6):3 with linespoints" : "($2/1000):3 with linespoints",
+                SAMPLE_MEMBER(p99_us));
+}
+
+static int write_script(const compare_t* compare, const chart_t* chart) {
+  FILE* file = plot_create(compare->plot, chart->name, ".gnuplot");
   if (file == NULL) {
     return CLI_FAILED;
   }
-  format_size(block, sizeof block, compare->params.block_size);
-  fprintf(file, "set terminal pngcairo size 1000,600 font 'sans,12' background 'white'\n"
-                "set key outside right top\nset grid lt 1 lw 1 lc rgb '#E4E4E4'\n"
-                "set border 3\nset tics nomirror\n");
-  fprintf(file, "set title '%s, %s, %s%s'\n", work_kind_text(kind), block, compare->place.filesystem,
-          compare->on_loop_device ? " on a loop device over tmpfs" : "");
-  write_depth_axis(compare, file);
-  fprintf(file, "set yrange [0:*]\nset ylabel 'thousand operations per second, and worst and best round'\n");
-  write_picture(compare, file, kind, "throughput", "1:($2/1000):($5/1000):($6/1000) with yerrorlines",
-                SAMPLE_MEMBER(iops));
-  fprintf(file, "set logscale y\nset yrange [*:*]\nset ylabel 'CPU time per operation, microseconds'\n");
-  write_picture(compare, file, kind, "cpu", "1:4 with linespoints", SAMPLE_MEMBER(cpu_us_per_op));
-  fprintf(file, "unset logscale x\nset xtics autofreq\nset xrange [0:*]\n"
-                "set xlabel 'thousand operations per second (one point for each depth)'\n"
-                "set ylabel 'latency that 99 %% stayed under, microseconds'\n");
-  write_picture(compare, file, kind, "latency", "($2/1000):3 with linespoints", SAMPLE_MEMBER(p99_us));
+  write_style(compare, file, chart);
+  if (chart->over_blocks) {
+    plot_size_axis(file, compare->blocks, compare->block_count);
+    fprintf(file, "set xlabel 'bytes per operation'\n");
+  } else {
+    write_depth_axis(compare, file);
+  }
+  write_pictures(compare, file, chart);
   return plot_close(compare->plot, file);
 }
 
-static int plot_kind(compare_t* compare, work_kind_t kind, int with_gnuplot) {
-  int code = write_data(compare, kind);
-  code = code == CLI_OK ? write_script(compare, kind) : code;
-  return code == CLI_OK && with_gnuplot ? plot_draw(compare->plot, work_kind_text(kind)) : code;
+static int plot_chart(const compare_t* compare, const chart_t* chart, int with_gnuplot) {
+  int code = write_data(compare, chart);
+  code = code == CLI_OK ? write_script(compare, chart) : code;
+  return code == CLI_OK && with_gnuplot ? plot_draw(compare->plot, chart->name) : code;
+}
+
+static int plot_over_depths(const compare_t* compare, work_kind_t kind, int with_gnuplot) {
+  int code = CLI_OK;
+  for (size_t i = 0; i < compare->block_count && code == CLI_OK; i++) {
+    chart_t chart = {.kind = kind, .block_size = compare->blocks[i]};
+    if (compare->block_count > 1) {
+      snprintf(chart.name, sizeof chart.name, "%s-%zu", work_kind_text(kind), chart.block_size);
+    } else {
+      snprintf(chart.name, sizeof chart.name, "%s", work_kind_text(kind));
+    }
+    code = plot_chart(compare, &chart, with_gnuplot);
+  }
+  return code;
+}
+
+static int plot_over_blocks(const compare_t* compare, work_kind_t kind, int with_gnuplot) {
+  int code = CLI_OK;
+  for (size_t i = 0; i < compare->depth_count && compare->block_count > 1 && code == CLI_OK; i++) {
+    chart_t chart = {.kind = kind, .over_blocks = 1, .depth = compare->depths[i]};
+    snprintf(chart.name, sizeof chart.name, "%s-depth-%u", work_kind_text(kind), chart.depth);
+    code = plot_chart(compare, &chart, with_gnuplot);
+  }
+  return code;
 }
 
 int compare_plot(compare_t* compare) {
@@ -138,7 +198,8 @@ int compare_plot(compare_t* compare) {
   int code = plot_open(compare->plot, compare_json(compare), &with_gnuplot);
   for (int kind = 0; kind < WORK_KIND_COUNT && code == CLI_OK; kind++) {
     if (compare->kinds[kind]) {
-      code = plot_kind(compare, (work_kind_t)kind, with_gnuplot);
+      code = plot_over_depths(compare, (work_kind_t)kind, with_gnuplot);
+      code = code == CLI_OK ? plot_over_blocks(compare, (work_kind_t)kind, with_gnuplot) : code;
     }
   }
   return code;

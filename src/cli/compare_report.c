@@ -1,8 +1,6 @@
 /*
  * Medians, ratios, tables and JSON.
  */
-#include <string.h>
-
 #include "compare.h"
 
 spread_t row_spread(const row_t* row, size_t member) {
@@ -21,6 +19,12 @@ static const row_t* named_row(const compare_t* compare, size_t cell, const char*
   return peer >= 0 ? compare_row(compare, cell, (size_t)peer) : NULL;
 }
 
+/* fio's row: by io_uring where that takes part. */
+static const row_t* fio_row(const compare_t* compare, size_t cell) {
+  const row_t* row = named_row(compare, cell, "fio-uring");
+  return row != NULL ? row : named_row(compare, cell, "fio-libaio");
+}
+
 /*
  * Tables.
  */
@@ -31,6 +35,7 @@ enum {
   COLUMN_SPREAD,
   COLUMN_LIMIT,
   COLUMN_UV,
+  COLUMN_FIO,
   COLUMN_P50,
   COLUMN_P99,
   COLUMN_P999,
@@ -44,15 +49,9 @@ enum {
 
 static int add_headings(table_t* table) {
   static const char* const headings[COLUMN_COUNT] = {
-      "peer", "ops/s", "spread", "x limit", "x uv-4", "p50", "p99", "p99.9", "CPU/op", "x limit", "calls/op",
+      "peer", "ops/s", "spread", "x limit", "x uv-4", "x fio", "p50", "p99", "p99.9", "CPU/op", "x limit", "calls/op",
       "instr/op", "memory"};
-  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
-  table->columns = COLUMN_COUNT;
-  table->text_columns = 1;
-  for (size_t i = 0; i < table->columns && cells != NULL; i++) {
-    snprintf(cells[i], TABLE_CELL_SIZE, "%s", headings[i]);
-  }
-  return cells != NULL ? 0 : -1;
+  return table_add_headings(table, headings, COLUMN_COUNT, 1);
 }
 
 static int add_row(const compare_t* compare, table_t* table, size_t cell, size_t peer) {
@@ -63,6 +62,7 @@ static int add_row(const compare_t* compare, table_t* table, size_t cell, size_t
   }
   const row_t* limit = named_row(compare, cell, "limit");
   const row_t* uv = named_row(compare, cell, "uv-4");
+  const row_t* fio = fio_row(compare, cell);
   spread_t iops = row_spread(row, SAMPLE_MEMBER(iops));
   double rss = row_spread(row, SAMPLE_MEMBER(rss_kib)).median;
   snprintf(cells[COLUMN_PEER], TABLE_CELL_SIZE, "%s", compare->peers[peer]->name);
@@ -70,6 +70,7 @@ static int add_row(const compare_t* compare, table_t* table, size_t cell, size_t
   cell_spread(cells[COLUMN_SPREAD], iops);
   cell_number(cells[COLUMN_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(iops)).median);
   cell_number(cells[COLUMN_UV], "%.2f", row_ratio(row, uv, SAMPLE_MEMBER(iops)).median);
+  cell_number(cells[COLUMN_FIO], "%.2f", row_ratio(row, fio, SAMPLE_MEMBER(iops)).median);
   cell_time(cells[COLUMN_P50], row_spread(row, SAMPLE_MEMBER(p50_us)).median);
   cell_time(cells[COLUMN_P99], row_spread(row, SAMPLE_MEMBER(p99_us)).median);
   cell_time(cells[COLUMN_P999], row_spread(row, SAMPLE_MEMBER(p999_us)).median);
@@ -96,7 +97,7 @@ static int print_cell(const compare_t* compare, size_t cell) {
   }
   if (error == 0) {
     printf("\n%s, %s, depth %u\n", work_kind_text(compare->cells[cell].kind),
-           format_size(block, sizeof block, compare->params.block_size), compare->cells[cell].depth);
+           format_size(block, sizeof block, compare->cells[cell].block_size), compare->cells[cell].depth);
     table_print(&table, stdout);
   }
   table_free(&table);
@@ -158,7 +159,7 @@ static json_t* row_json(const compare_t* compare, size_t cell, size_t peer) {
   const row_t* uv = named_row(compare, cell, "uv-4");
   json_t* json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "peer", compare->peers[peer]->name, "operation",
                            work_kind_text(compare->cells[cell].kind), "block_size",
-                           (json_int_t)compare->params.block_size, "depth", (json_int_t)compare->cells[cell].depth,
+                           (json_int_t)compare->cells[cell].block_size, "depth", (json_int_t)compare->cells[cell].depth,
                            "files", (json_int_t)compare->params.files, "loops", (json_int_t)compare->params.loops,
                            "rounds", (json_int_t)row->sample_count);
   for (size_t i = 0; i < CLI_COUNT_OF(members); i++) {
@@ -166,6 +167,7 @@ static json_t* row_json(const compare_t* compare, size_t cell, size_t peer) {
   }
   json_object_set_new(json, "iops_by_limit", json_spread(row_ratio(row, limit, SAMPLE_MEMBER(iops))));
   json_object_set_new(json, "iops_by_uv_4", json_spread(row_ratio(row, uv, SAMPLE_MEMBER(iops))));
+  json_object_set_new(json, "iops_by_fio", json_spread(row_ratio(row, fio_row(compare, cell), SAMPLE_MEMBER(iops))));
   json_object_set_new(json, "p50_by_limit", json_spread(row_ratio(row, limit, SAMPLE_MEMBER(p50_us))));
   json_object_set_new(json, "cpu_by_limit", json_spread(row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op))));
   json_object_set_new(json, "cpu_by_uv_4", json_spread(row_ratio(row, uv, SAMPLE_MEMBER(cpu_us_per_op))));

@@ -21,7 +21,11 @@
 #include "cli.h"
 #include "transfer.h"
 
-#define DEPTH_DEFAULT 8
+/* By default as many requests as make 8 MiB: enough for the device to have something to do while others are being
+ * called back, whatever the block size. */
+#define IN_FLIGHT_DEFAULT ((uint64_t)8 * 1024 * 1024)
+#define DEPTH_LEAST 8
+#define DEPTH_MOST 512
 #define BLOCK_DEFAULT (1024 * 1024)
 #define BLOCK_MAX (1024 * 1024 * 1024)
 
@@ -31,11 +35,11 @@ static const char usage[] =
     "Copies the file SRC to DST by direct I/O. Where DST is a directory, the copy gets SRC's name in it; a\n"
     "file that exists is overwritten. Success is reported when data, size and name are on the disk.\n"
     "A file whose filesystem refuses direct I/O goes through the page cache; the last line says so.\n"
-    "Holes of a sparse file are written out as zeros, so that the copy takes all of its size on the disk.\n"
+    "Holes of a sparse file are not read. The copy reads as zeros there, and has space reserved for them.\n"
     "Permissions are those of SRC, less the umask, where DST is new; owner and times are not copied.\n"
     "\n"
     "  --verify           read both files again and compare them\n"
-    "  --depth N          requests in flight (8; at most 32768)\n"
+    "  --depth N          requests in flight (as many as make 8M, from 8 to 512; at most 32768)\n"
     "  --block BYTES      bytes per request, with K, M or G (1M; a multiple of 4096, at most 1G)\n"
     "  --backend B        auto, ring or pool (auto)\n"
     "  --progress         show progress even where stderr is not a terminal\n"
@@ -70,6 +74,7 @@ typedef struct {
   transfer_t* transfer; /* the one that runs, or null */
   struct stat source_status;
   uint64_t size;
+  int holes; /* a descriptor of the source, to find its holes; or -1 */
   int target_exists;
   target_state_t state;
   /* for the last line */
@@ -147,6 +152,21 @@ static int check_target(copy_t* copy) {
  * Steps.
  */
 
+/* The library has no call for this. Another file's holes would be the end of the copy: it must be the one that was
+ * looked at before it was opened. */
+static int open_for_holes(const copy_t* copy) {
+  struct stat status;
+  int descriptor = open(copy->source_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_dev == copy->source_status.st_dev &&
+      status.st_ino == copy->source_status.st_ino) {
+    return descriptor;
+  }
+  if (descriptor >= 0) {
+    (void)close(descriptor);
+  }
+  return -1;
+}
+
 static int open_source(copy_t* copy) {
   int64_t result = session_await(&copy->session, &copy->req,
                                  uvdio_open(copy->session.dio, &copy->source, &copy->req, copy->source_path,
@@ -159,6 +179,7 @@ static int open_source(copy_t* copy) {
     return fail(copy, "tell the size of", copy->source_path, result);
   }
   copy->size = (uint64_t)result;
+  copy->holes = open_for_holes(copy);
   return CLI_OK;
 }
 
@@ -245,7 +266,8 @@ static int run_transfer(copy_t* copy, transfer_mode_t mode, const char* verb) {
                          .size = copy->size,
                          .block_size = block_size_for(copy),
                          .alignment = alignment_of(&copy->target),
-                         .depth = copy->engine.depth};
+                         .depth = copy->engine.depth,
+                         .holes = mode == TRANSFER_COPY ? copy->holes : -1};
   int error = transfer_start(&transfer);
   if (error != 0) {
     return fail(copy, "get memory for the blocks of", copy->source_path, error);
@@ -387,6 +409,9 @@ static int run_session(copy_t* copy) {
   if (code == CLI_OK) {
     code = run_steps(copy);
   }
+  if (copy->holes >= 0) {
+    (void)close(copy->holes);
+  }
   progress_close(&copy->progress);
   error = session_close(&copy->session);
   if (error != 0) {
@@ -506,6 +531,12 @@ static int set_option(copy_t* copy, int option, const char* value) {
   return code;
 }
 
+static unsigned default_depth(uint64_t block_size) {
+  uint64_t depth = IN_FLIGHT_DEFAULT / block_size;
+  depth = depth > DEPTH_LEAST ? depth : DEPTH_LEAST;
+  return (unsigned)(depth < DEPTH_MOST ? depth : DEPTH_MOST);
+}
+
 int copy_main(int argc, char** argv) {
   static const struct option options[] = {
       {"verify", no_argument, NULL, OPTION_VERIFY},
@@ -517,7 +548,7 @@ int copy_main(int argc, char** argv) {
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
   };
-  copy_t copy = {.engine = {.depth = DEPTH_DEFAULT}, .block_size = BLOCK_DEFAULT};
+  copy_t copy = {.block_size = BLOCK_DEFAULT, .holes = -1};
   copy.progress_wanted = isatty(STDERR_FILENO);
   int answer;
   opterr = 0;
@@ -534,6 +565,9 @@ int copy_main(int argc, char** argv) {
   }
   if (argc - optind != 2) {
     return report_usage("copy", "it takes two paths, SRC and DST");
+  }
+  if (copy.engine.depth == 0) {
+    copy.engine.depth = default_depth(copy.block_size);
   }
   copy.source_path = argv[optind];
   return run_copy(&copy, argv[optind + 1]);

@@ -54,8 +54,8 @@ static int suffix_shift(const char* suffix) {
   return 10 * (int)(letter - letters + 1);
 }
 
-int parse_bytes(const char* command, const char* option, const char* text, uint64_t min, uint64_t max,
-                uint64_t* bytes) {
+int parse_multiple(const char* command, const char* option, const char* text, uint64_t unit, uint64_t min,
+                   uint64_t max, uint64_t* bytes) {
   uint64_t number;
   const char* rest;
   int shift = scan_number(text, &number, &rest) == 0 ? suffix_shift(rest) : -1;
@@ -66,12 +66,17 @@ int parse_bytes(const char* command, const char* option, const char* text, uint6
     return report_usage(command, "%s takes %llu to %llu bytes, not '%s'", option, (unsigned long long)min,
                         (unsigned long long)max, text);
   }
-  if ((number << shift) % UVDIO_ALIGNMENT != 0) {
-    return report_usage(command, "%s takes a multiple of %d bytes, which direct I/O asks for, not '%s'",
-                        option, UVDIO_ALIGNMENT, text);
+  if ((number << shift) % unit != 0) {
+    return report_usage(command, "%s takes a multiple of %llu bytes, which direct I/O asks for, not '%s'",
+                        option, (unsigned long long)unit, text);
   }
   *bytes = number << shift;
   return 0;
+}
+
+int parse_bytes(const char* command, const char* option, const char* text, uint64_t min, uint64_t max,
+                uint64_t* bytes) {
+  return parse_multiple(command, option, text, UVDIO_ALIGNMENT, min, max, bytes);
 }
 
 int parse_seconds(const char* command, const char* option, const char* text, uint64_t* duration_ns) {
@@ -82,6 +87,26 @@ int parse_seconds(const char* command, const char* option, const char* text, uin
   }
   *duration_ns = (uint64_t)(seconds * 1e9);
   return 0;
+}
+
+int parse_unsigned(const char* command, const char* option, const char* text, unsigned max, unsigned* number) {
+  uint64_t value;
+  int code = parse_count(command, option, text, 1, max, &value);
+  if (code == CLI_OK) {
+    *number = (unsigned)value;
+  }
+  return code;
+}
+
+int parse_list(const char* command, const char* text, int (*add)(void* context, const char* part), void* context) {
+  char* copy = strdup(text);
+  char* rest = copy;
+  int code = copy != NULL ? CLI_OK : report_error(command, "read", "the options", UV_ENOMEM);
+  while (code == CLI_OK && rest != NULL) {
+    code = add(context, strsep(&rest, ","));
+  }
+  free(copy);
+  return code;
 }
 
 int parse_backend(const char* command, const char* option, const char* text, uvdio_backend_t* backend) {

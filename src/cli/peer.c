@@ -9,8 +9,12 @@
 #endif
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "peer.h"
+
+/* Of most systems; where it is another one, large buffers are a little less well aligned. */
+#define HUGE_PAGE_SIZE ((size_t)2 * 1024 * 1024)
 
 static const char* const kind_names[WORK_KIND_COUNT] = {
     [WORK_RANDOM_READ] = "random-read",       [WORK_SEQUENTIAL_READ] = "sequential-read",
@@ -57,6 +61,20 @@ int work_open(const work_params_t* params, unsigned number) {
   }
 #endif
   return file;
+}
+
+void* work_memory(const work_params_t* params) {
+  size_t size = params->depth * params->block_size;
+  void* memory;
+  if (posix_memalign(&memory, params->huge_pages ? HUGE_PAGE_SIZE : UVDIO_ALIGNMENT, size) != 0) {
+    return NULL;
+  }
+#ifdef MADV_HUGEPAGE
+  if (params->huge_pages) {
+    (void)madvise(memory, size, MADV_HUGEPAGE);
+  }
+#endif
+  return memset(memory, 'u', size);
 }
 
 int peer_fail(peer_run_t* run, const char* failure, int error) {
@@ -200,12 +218,13 @@ static double resident_kib(void) {
 }
 
 static json_t* stats_json(const uvdio_stats_t* stats) {
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "completed",
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "completed",
                    (json_int_t)stats->completed, "batches", (json_int_t)stats->batches, "system_calls",
                    (json_int_t)stats->system_calls, "wakeups", (json_int_t)stats->wakeups, "turns",
                    (json_int_t)stats->turns, "callbacks_max", (json_int_t)stats->callbacks_max, "resumed",
                    (json_int_t)stats->resumed, "retried", (json_int_t)stats->retried, "punted",
-                   (json_int_t)stats->punted, "in_flight_max", (json_int_t)stats->in_flight_max);
+                   (json_int_t)stats->punted, "fixed", (json_int_t)stats->fixed, "in_flight_max",
+                   (json_int_t)stats->in_flight_max);
 }
 
 static json_t* outcome_json(const group_t* group) {
@@ -219,6 +238,9 @@ static json_t* outcome_json(const group_t* group) {
       "cpu_us_per_op", operations > 0 ? group->cpu_us / operations : 0, "rss_kib", resident_kib());
   if (*first->executed_by != '\0') {
     json_object_set_new(outcome, "executed_by", json_string(first->executed_by));
+  }
+  if (first->unregistered != NULL) {
+    json_object_set_new(outcome, "unregistered", json_string(first->unregistered));
   }
   if (first->has_stats) {
     json_object_set_new(outcome, "first_engine", stats_json(&first->stats));
@@ -253,7 +275,9 @@ static const struct {
   const peer_t* peer;
 } peers[] = {
     {"ring", &peer_ring},
-    {"ring-plain", &peer_ring_plain}, {"ring-heap", &peer_ring_heap}, {"ring-busy", &peer_ring_busy},
+    {"ring-plain", &peer_ring_plain},
+    {"ring-heap", &peer_ring_heap},
+    {"ring-busy", &peer_ring_busy},
     {"ring-prompt", &peer_ring_prompt},
     {"pool", &peer_pool},
     {"pool-32", &peer_pool},
@@ -278,11 +302,12 @@ static int unpack_params(json_t* json, work_params_t* params) {
   const char* kind = "";
   json_int_t files = 1, loops = 1, depth = 1, block = UVDIO_PAGE_SIZE, size = 0, duration = 0, operations = 0;
   json_int_t seed = 1;
-  int pin = 0;
-  int error = json_unpack(json, "{s:s, s:s, s:s, s?I, s?I, s?I, s?I, s:I, s?I, s?I, s?I, s?b}", "peer",
+  int pin = 0, huge_pages = 0;
+  int error = json_unpack(json, "{s:s, s:s, s:s, s?I, s?I, s?I, s?I, s:I, s?I, s?I, s?I, s?b, s?b}", "peer",
                           &params->peer, "directory", &params->directory, "operation", &kind, "files",
                           &files, "loops", &loops, "depth", &depth, "block_size", &block, "file_size", &size,
-                          "duration_ns", &duration, "operations", &operations, "seed", &seed, "pin", &pin);
+                          "duration_ns", &duration, "operations", &operations, "seed", &seed, "pin", &pin,
+                          "huge_pages", &huge_pages);
   if (error != 0 || work_kind_parse(kind, &params->kind) != 0 || files < 1 || files > WORK_FILES_MAX ||
       loops < 1 || loops > WORK_LOOPS_MAX || depth < 1 || depth > WORK_DEPTH_MAX || block < 1 || size < block) {
     return -1;
@@ -296,16 +321,8 @@ static int unpack_params(json_t* json, work_params_t* params) {
   params->operations = (uint64_t)operations;
   params->seed = (uint64_t)seed;
   params->pin = pin;
+  params->huge_pages = huge_pages;
   return duration > 0 || operations > 0 ? 0 : -1;
-}
-
-/* As many open files as may be: the table of a ring is bounded by that, too. */
-static void raise_file_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-  }
 }
 
 int peer_main(int argc, char** argv) {
@@ -315,7 +332,6 @@ int peer_main(int argc, char** argv) {
     json_decref(json);
     return report_usage("bench-peer", "it is what `uvdio bench --compare` starts, and takes its parameters");
   }
-  raise_file_limit();
   const peer_t* peer = find_peer(params.peer);
   int code = peer != NULL ? run_peer(peer, &params)
                           : report_json("bench-peer", failure_json("io_uring: built without it", UV_ENOSYS));

@@ -51,6 +51,7 @@ typedef struct work_params_s {
   uint64_t operations;  /* how many, of each loop: for counting instructions and calls; no clock is read then */
   uint64_t seed;
   int pin; /* bind each loop's thread to a processor, where the peer may be */
+  int huge_pages; /* ask the system for huge pages under the buffers */
 } work_params_t;
 
 /* The path of the file with this number. */
@@ -59,8 +60,17 @@ void work_path(const work_params_t* params, unsigned number, char* path, size_t 
 /* Whether the files are written to. */
 int work_writes(work_kind_t kind);
 
+/* Whether the offsets are drawn, and not in order. */
+static inline int work_is_random(work_kind_t kind) {
+  return kind == WORK_RANDOM_READ || kind == WORK_RANDOM_WRITE || kind == WORK_MIXED;
+}
+
 /* Opens one of the files past the page cache. Returns a descriptor, or a negative code. */
 int work_open(const work_params_t* params, unsigned number);
+
+/* Memory for `depth` buffers in a row, written to once, so that page faults belong to nobody's operations. Null when
+ * there is none; free() takes it back. */
+void* work_memory(const work_params_t* params);
 
 /* One operation. */
 typedef struct step_s {
@@ -100,8 +110,7 @@ static inline int work_next(work_t* work, uint64_t now_ns, step_t* step) {
     return 0;
   }
   work->left--;
-  if (work->params.kind == WORK_RANDOM_READ || work->params.kind == WORK_RANDOM_WRITE ||
-      work->params.kind == WORK_MIXED) {
+  if (work_is_random(work->params.kind)) {
     uint64_t random = random_next(&work->random);
     step->offset = work_below((uint32_t)(random >> 32), work->blocks) * work->params.block_size;
     step->file = (unsigned)work_below((uint32_t)random, work->params.files);
@@ -131,6 +140,7 @@ typedef struct peer_run_s {
   int error;           /* what went wrong first: a code, or 0 */
   const char* failure; /* at which call: "io_uring_setup" */
   char executed_by[16]; /* uvdio: the backend that it really was; "" otherwise */
+  const char* unregistered; /* uvdio: why the ring did not know the buffers though it should; or null */
   int has_stats;
   uvdio_stats_t stats; /* uvdio: counters at the end */
 } peer_run_t;

@@ -8,7 +8,6 @@
  */
 #include <liburing.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "peer.h"
@@ -85,12 +84,12 @@ static int open_files(peer_run_t* run, state_t* state) {
 
 static int open_slots(peer_run_t* run, state_t* state) {
   const work_params_t* params = &run->work.params;
-  struct iovec all = {.iov_len = params->depth * params->block_size};
   state->slots = calloc(params->depth, sizeof *state->slots);
-  if (state->slots == NULL || posix_memalign(&all.iov_base, UVDIO_ALIGNMENT, all.iov_len) != 0) {
+  state->memory = work_memory(params);
+  if (state->slots == NULL || state->memory == NULL) {
     return peer_fail(run, "buffers", UV_ENOMEM);
   }
-  state->memory = memset(all.iov_base, 'u', all.iov_len);
+  struct iovec all = {.iov_base = state->memory, .iov_len = params->depth * params->block_size};
   for (unsigned i = 0; i < params->depth; i++) {
     state->slots[i].memory = state->memory + i * params->block_size;
   }

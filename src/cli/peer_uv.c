@@ -3,7 +3,6 @@
  * the threadpool; the callback of one submits the next.
  */
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "peer.h"
@@ -92,13 +91,11 @@ static int open_files(state_t* state) {
 
 static int open_slots(state_t* state) {
   const work_params_t* params = &state->run->work.params;
-  size_t size = params->depth * params->block_size;
-  void* memory;
   state->slots = calloc(params->depth, sizeof *state->slots);
-  if (state->slots == NULL || posix_memalign(&memory, UVDIO_ALIGNMENT, size) != 0) {
+  state->memory = work_memory(params);
+  if (state->slots == NULL || state->memory == NULL) {
     return peer_fail(state->run, "buffers", UV_ENOMEM);
   }
-  state->memory = memset(memory, 'u', size);
   for (unsigned i = 0; i < params->depth; i++) {
     slot_t* slot = &state->slots[i];
     slot->state = state;

@@ -10,9 +10,25 @@
 
 typedef struct state_s state_t;
 
+/* Where the buffers come from. */
+typedef enum {
+  MEMORY_HEAP,
+  MEMORY_ARENA,
+  MEMORY_REGISTERED /* an arena that the ring knows */
+} memory_t;
+
+/* In what the peers of this library differ. */
+typedef struct {
+  uvdio_backend_t backend;
+  memory_t memory;
+  unsigned busy_poll_us;
+  unsigned batch;
+} variant_t;
+
 typedef struct {
   state_t* state;
   uvdio_req_t req;
+  uvdio_buf_t memory; /* what `buf` is a view on where blocks are smaller than buffers can be; else empty */
   uvdio_buf_t buf;
   uint64_t began_ns;
 } slot_t;
@@ -20,6 +36,7 @@ typedef struct {
 struct state_s {
   peer_run_t* run;
   session_t session;
+  const variant_t* variant;
   int is_open;
   uvdio_file_t* files;
   unsigned files_open;
@@ -64,6 +81,7 @@ static void close_state(void* memory) {
   state_t* state = memory;
   for (unsigned i = 0; i < state->slot_count; i++) {
     (void)uvdio_buf_release(&state->slots[i].buf);
+    (void)uvdio_buf_release(&state->slots[i].memory);
   }
   for (unsigned i = 0; i < state->files_open; i++) {
     uvdio_req_t req = {0};
@@ -83,7 +101,8 @@ static void close_state(void* memory) {
 static int open_files(state_t* state) {
   const work_params_t* params = &state->run->work.params;
   unsigned flags = (work_writes(params->kind) ? UVDIO_RDWR : UVDIO_RDONLY) |
-                   (params->kind == WORK_DURABLE_WRITE ? UVDIO_DSYNC : 0);
+                   (params->kind == WORK_DURABLE_WRITE ? UVDIO_DSYNC : 0) |
+                   (params->block_size % UVDIO_ALIGNMENT != 0 ? UVDIO_NATIVE_ALIGN : 0);
   state->files = calloc(params->files, sizeof *state->files);
   int error = state->files == NULL ? UV_ENOMEM : 0;
   for (unsigned i = 0; i < params->files && error == 0; i++) {
@@ -97,41 +116,59 @@ static int open_files(state_t* state) {
   return error == 0 ? 0 : peer_fail(state->run, "uvdio_open", error);
 }
 
-static int open_slots(state_t* state, int with_arena) {
+static int open_buffer(state_t* state, slot_t* slot, size_t size) {
+  size_t block_size = state->run->work.params.block_size;
+  int error = state->arena != NULL ? uvdio_arena_acquire(state->arena, &slot->buf) : uvdio_buf_alloc(&slot->buf, size);
+  if (error != 0) {
+    return error;
+  }
+  memset(slot->buf.base, 'u', size); /* page faults belong to nobody's operations */
+  if (slot->buf.cap != block_size) {
+    slot->memory = slot->buf;
+    slot->buf = uvdio_buf_wrap(slot->memory.base, block_size);
+  }
+  return 0;
+}
+
+static int open_arena(state_t* state, size_t frame_size) {
   const work_params_t* params = &state->run->work.params;
-  uvdio_arena_options_t options = {.frame_size = params->block_size, .frame_count = params->depth};
+  uvdio_arena_options_t options = {.frame_size = frame_size,
+                                   .frame_count = params->depth,
+                                   .flags = params->huge_pages ? UVDIO_ARENA_HUGE_PAGES : 0};
+  int error = uvdio_arena_create(&state->arena, &options);
+  if (error != 0 && params->huge_pages) { /* the system has none */
+    options.flags = 0;
+    error = uvdio_arena_create(&state->arena, &options);
+  }
+  return error;
+}
+
+static int open_slots(state_t* state) {
+  const work_params_t* params = &state->run->work.params;
+  size_t size = (params->block_size + UVDIO_ALIGNMENT - 1) / UVDIO_ALIGNMENT * UVDIO_ALIGNMENT;
   state->slots = calloc(params->depth, sizeof *state->slots);
   int error = state->slots == NULL ? UV_ENOMEM : 0;
-  if (error == 0 && with_arena) {
-    error = uvdio_arena_create(&state->arena, &options);
+  if (error == 0 && state->variant->memory != MEMORY_HEAP) {
+    error = open_arena(state, size);
   }
   for (unsigned i = 0; i < params->depth && error == 0; i++) {
     slot_t* slot = &state->slots[i];
     slot->state = state;
     slot->req.data = slot;
-    error = with_arena ? uvdio_arena_acquire(state->arena, &slot->buf)
-                       : uvdio_buf_alloc(&slot->buf, params->block_size);
-    if (error == 0) {
-      memset(slot->buf.base, 'u', params->block_size); /* page faults belong to nobody's operations */
-    }
+    error = open_buffer(state, slot, size);
     state->slot_count += error == 0;
+  }
+  if (error == 0 && state->variant->memory == MEMORY_REGISTERED) { /* now, not at first use: see note_unregistered */
+    (void)uvdio_arena_register(state->session.dio, state->arena);
   }
   return error == 0 ? 0 : peer_fail(state->run, "buffers", error);
 }
 
-/* In what the peers of this library differ. */
-typedef struct {
-  uvdio_backend_t backend;
-  int with_arena;
-  unsigned flags;
-  unsigned busy_poll_us;
-  unsigned batch;
-} variant_t;
-
-static int open_parts(state_t* state, const variant_t* variant) {
+static int open_parts(state_t* state) {
+  const variant_t* variant = state->variant;
   uvdio_options_t options = {.backend = variant->backend,
                              .depth = state->run->work.params.depth,
-                             .flags = variant->flags,
+                             .flags = variant->memory == MEMORY_REGISTERED ? 0 : UVDIO_NO_AUTO_REGISTER,
                              .busy_poll_us = variant->busy_poll_us,
                              .batch = variant->batch};
   int error = session_open(&state->session, &options);
@@ -140,7 +177,7 @@ static int open_parts(state_t* state, const variant_t* variant) {
   }
   state->is_open = 1;
   error = open_files(state);
-  return error == 0 ? open_slots(state, variant->with_arena) : error;
+  return error == 0 ? open_slots(state) : error;
 }
 
 static void* open_state(peer_run_t* run, const variant_t* variant) {
@@ -150,7 +187,8 @@ static void* open_state(peer_run_t* run, const variant_t* variant) {
     return NULL;
   }
   state->run = run;
-  if (open_parts(state, variant) != 0) {
+  state->variant = variant;
+  if (open_parts(state) != 0) {
     close_state(state);
     return NULL;
   }
@@ -158,33 +196,42 @@ static void* open_state(peer_run_t* run, const variant_t* variant) {
 }
 
 static void* open_ring(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_plain(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, 1, UVDIO_NO_AUTO_REGISTER, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_ARENA, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_heap(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, 0, 0, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_HEAP, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_busy(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, BUSY_POLL_US, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, BUSY_POLL_US, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_prompt(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, 1, 0, 0, 1};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 1};
   return open_state(run, &variant);
 }
 
 static void* open_pool(peer_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_POOL, 1, 0, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_POOL, MEMORY_ARENA, 0, 0};
   return open_state(run, &variant);
+}
+
+/* A ring that does not know its memory is measured all the same, but not without saying so. */
+static void note_unregistered(const state_t* state, peer_run_t* run) {
+  uvdio_registration_t registration;
+  if (state->variant->memory == MEMORY_REGISTERED && run->stats.fixed == 0 &&
+      uvdio_arena_registered(state->session.dio, state->arena, &registration) == 0) {
+    run->unregistered = registration.error != 0 ? registration.reason : "blocks are views of parts of frames";
+  }
 }
 
 static void loop(peer_run_t* run, void* memory) {
@@ -196,6 +243,7 @@ static void loop(peer_run_t* run, void* memory) {
   }
   session_run(&state->session);
   run->has_stats = uvdio_get_stats(state->session.dio, &run->stats) == 0;
+  note_unregistered(state, run);
   if (uvdio_file_info(&state->files[0], &info) == 0) {
     snprintf(run->executed_by, sizeof run->executed_by, "%s", info.backend);
   }

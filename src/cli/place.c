@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -20,6 +21,9 @@
 
 #include "compare.h"
 
+/* Descriptors besides the files: rings, loops, pipes, what fio has open; and some for each loop. */
+#define FILES_EXTRA 64
+#define FILES_EXTRA_PER_LOOP 16
 #define FILL_SIZE ((size_t)1024 * 1024)
 /* What ext4 needs for itself. */
 #define IMAGE_EXTRA ((uint64_t)48 * 1024 * 1024)
@@ -149,15 +153,23 @@ static int write_file(const place_t* place, int file, char* memory) {
   return 0;
 }
 
-static int fill_file(place_t* place, unsigned number, char* memory) {
+static int create_files(place_t* place) {
+  for (unsigned i = 0; i < place->params->files && child_signal() == 0; i++) {
+    char path[4096];
+    work_path(place->params, i, path, sizeof path);
+    FILE* created = fopen(path, "wx");
+    if (created == NULL) {
+      return report_error("bench", "create", path, uv_translate_sys_error(errno));
+    }
+    fclose(created);
+    place->files++;
+  }
+  return CLI_OK;
+}
+
+static int fill_file(const place_t* place, unsigned number, char* memory) {
   char path[4096];
   work_path(place->params, number, path, sizeof path);
-  FILE* created = fopen(path, "wx");
-  if (created == NULL) {
-    return report_error("bench", "create", path, uv_translate_sys_error(errno));
-  }
-  fclose(created);
-  place->files++;
   work_params_t params = *place->params;
   params.kind = WORK_SEQUENTIAL_WRITE;
   int file = work_open(&params, number);
@@ -173,7 +185,7 @@ static int fill_file(place_t* place, unsigned number, char* memory) {
   return error == 0 ? CLI_OK : report_error("bench", "fill", path, error);
 }
 
-static int fill_files(place_t* place) {
+static int fill_files(const place_t* place) {
   void* memory;
   int code = CLI_OK;
   if (posix_memalign(&memory, UVDIO_ALIGNMENT, FILL_SIZE) != 0) {
@@ -186,25 +198,56 @@ static int fill_files(place_t* place) {
   return code;
 }
 
-/* What the library says about the first file. */
-static void ask_filesystem(place_t* place) {
+/* What the library says about the first file. Returns the alignment that the filesystem asks for. */
+static size_t ask_filesystem(place_t* place) {
   session_t session;
   uvdio_options_t options = {.backend = UVDIO_BACKEND_POOL};
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   uvdio_file_info_t info;
   char path[4096];
+  size_t alignment = UVDIO_ALIGNMENT;
   work_path(place->params, 0, path, sizeof path);
   if (session_open(&session, &options) != 0) {
-    return;
+    return alignment;
   }
-  if (uvdio_open(session.dio, &file, &req, path, UVDIO_RDONLY, 0, NULL) == 0 && req.result == 0) {
+  if (uvdio_open(session.dio, &file, &req, path, UVDIO_RDONLY | UVDIO_NATIVE_ALIGN, 0, NULL) == 0 && req.result == 0) {
     if (uvdio_file_info(&file, &info) == 0) {
       snprintf(place->filesystem, sizeof place->filesystem, "%s", info.filesystem);
+      alignment = info.offset_align > info.memory_align ? info.offset_align : info.memory_align;
     }
     (void)uvdio_close(&file, &req, NULL);
   }
   (void)session_close(&session);
+  return alignment;
+}
+
+static int check_blocks(place_t* place) {
+  size_t alignment = ask_filesystem(place);
+  for (size_t i = 0; i < place->block_count; i++) {
+    if (place->blocks[i] % alignment != 0) {
+      return report_problem("bench", "--block %zu is no multiple of the %zu bytes that %s asks for here.",
+                            place->blocks[i], alignment, place->filesystem);
+    }
+  }
+  return CLI_OK;
+}
+
+/* Each loop has every file open, and fio's loops are threads of one process. Children inherit the limit. */
+static int allow_open_files(const work_params_t* params) {
+  rlim_t needed = (rlim_t)(params->files + FILES_EXTRA_PER_LOOP) * params->loops + FILES_EXTRA;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) {
+    return CLI_OK;
+  }
+  struct rlimit wanted = {needed, limit.rlim_max > needed ? limit.rlim_max : needed};
+  if (setrlimit(RLIMIT_NOFILE, &wanted) == 0) { /* past the hard limit: root may, up to fs.nr_open */
+    return CLI_OK;
+  }
+  return report_problem("bench",
+                        "--files %u and --loops %u take %llu open files, and %llu are allowed. Raise the limit "
+                        "(ulimit -Hn, as root), or ask for fewer.",
+                        params->files, params->loops, (unsigned long long)needed, (unsigned long long)limit.rlim_max);
 }
 
 int place_check(const char* path) {
@@ -216,24 +259,25 @@ int place_check(const char* path) {
                                  : report_usage("bench", "it takes a directory, which '%s' is not", path);
 }
 
-int place_open(place_t* place) {
-  int code = place->wants_loop_device ? open_device(place) : CLI_OK;
-  if (code != CLI_OK) {
-    return code;
-  }
-  char* directory = path_temporary(place->on_loop_device ? place->mounted : place->path, "compare");
+static int make_directory(place_t* place) {
+  char* directory = path_temporary(place->on_loop_device ? place->mounted : place->path, place->use);
   if (directory == NULL || mkdir(directory, 0700) != 0) {
-    code = report_error("bench", "create a directory in", place->path, uv_translate_sys_error(errno));
+    int code = report_error("bench", "create a directory in", place->path, uv_translate_sys_error(errno));
     free(directory);
     return code;
   }
   place->directory = directory;
   place->params->directory = directory;
-  code = fill_files(place);
-  if (code == CLI_OK && child_signal() == 0) {
-    ask_filesystem(place);
-  }
-  return code;
+  return CLI_OK;
+}
+
+int place_open(place_t* place) {
+  int code = allow_open_files(place->params);
+  code = code == CLI_OK && place->wants_loop_device ? open_device(place) : code;
+  code = code == CLI_OK ? make_directory(place) : code;
+  code = code == CLI_OK ? create_files(place) : code;
+  code = code == CLI_OK ? check_blocks(place) : code;
+  return code == CLI_OK ? fill_files(place) : code;
 }
 
 void place_close(place_t* place) {

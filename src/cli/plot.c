@@ -25,8 +25,28 @@ int plot_close(const char* directory, FILE* file) {
   return failed ? report_problem("bench", "a file in %s could not be written.", directory) : CLI_OK;
 }
 
+const char plot_style[] =
+    "set terminal pngcairo size 1000,600 font 'sans,12' background 'white'\n"
+    "set key outside right top\nset grid lt 1 lw 1 lc rgb '#E4E4E4'\n"
+    "set border 3\nset tics nomirror\n";
+
+void plot_size_axis(FILE* file, const size_t* sizes, size_t count) {
+  char text[16];
+  size_t least = sizes[0];
+  size_t most = least;
+  for (size_t i = 0; i < count; i++) {
+    least = sizes[i] < least ? sizes[i] : least;
+    most = sizes[i] > most ? sizes[i] : most;
+  }
+  fprintf(file, "set logscale x 2\nset xrange [%g:%g]\nset xtics (", (double)least / 1.3, (double)most * 1.3);
+  for (size_t i = 0; i < count; i++) {
+    fprintf(file, "%s'%s' %zu", i > 0 ? ", " : "", format_size(text, sizeof text, sizes[i]), sizes[i]);
+  }
+  fprintf(file, ")\n");
+}
+
 int plot_draw(const char* directory, const char* name) {
-  char script[64];
+  char script[128];
   child_t child;
   snprintf(script, sizeof script, "%s.gnuplot", name);
   const char* const argv[] = {"sh", "-c", "cd -- \"$0\" && exec gnuplot \"$1\"", directory, script, NULL};

@@ -234,6 +234,17 @@ char (*table_add(table_t* table))[TABLE_CELL_SIZE] {
   return table->rows[table->row_count++];
 }
 
+int table_add_headings(table_t* table, const char* const* headings, size_t count, size_t text_columns) {
+  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
+  assert(count <= TABLE_COLUMNS_MAX && text_columns <= count);
+  table->columns = count;
+  table->text_columns = text_columns;
+  for (size_t i = 0; i < count && cells != NULL; i++) {
+    snprintf(cells[i], TABLE_CELL_SIZE, "%s", headings[i]);
+  }
+  return cells != NULL ? 0 : -1;
+}
+
 /* Columns of the terminal: bytes that go on with a UTF-8 character take none. */
 static int text_width(const char* text) {
   int width = 0;

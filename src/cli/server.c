@@ -188,8 +188,12 @@ static int tell(server_t* server) {
 
 static int run_server(server_t* server, const char* path) {
   child_watch_signals();
-  server->place =
-      (place_t){.path = path, .wants_loop_device = server->on_loop_device, .params = &server->params.work};
+  server->place = (place_t){.path = path,
+                            .wants_loop_device = server->on_loop_device,
+                            .params = &server->params.work,
+                            .use = "server",
+                            .blocks = &server->params.work.block_size,
+                            .block_count = 1};
   add_rows(server);
   note_works(server);
   int code = place_open(&server->place);
@@ -200,10 +204,7 @@ static int run_server(server_t* server, const char* path) {
     measure(server);
   }
   place_close(&server->place);
-  if (child_signal() != 0) {
-    report_problem("bench", "interrupted by signal %d (%s).", child_signal(), strsignal(child_signal()));
-    code = CLI_SIGNAL + child_signal();
-  }
+  code = child_exit_code(code);
   return code == CLI_OK ? tell(server) : code;
 }
 
@@ -257,15 +258,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int parse_small(const char* option, const char* text, uint64_t max, unsigned* number) {
-  uint64_t value;
-  int code = parse_count("bench", option, text, 1, max, &value);
-  if (code == CLI_OK) {
-    *number = (unsigned)value;
-  }
-  return code;
-}
-
 static int parse_operation(serve_params_t* params, const char* text) {
   return work_kind_parse(text, &params->work.kind) == 0
              ? CLI_OK
@@ -317,15 +309,15 @@ static int set_option(server_t* server, int option, const char* value) {
   int code;
   switch (option) {
     case OPTION_CONNECTIONS:
-      return parse_small("--connections", value, SERVE_CONNECTIONS_MAX, &params->connections);
+      return parse_unsigned("bench", "--connections", value, SERVE_CONNECTIONS_MAX, &params->connections);
     case OPTION_MESSAGES:
-      return parse_small("--messages", value, SERVE_MESSAGES_MAX, &params->messages);
+      return parse_unsigned("bench", "--messages", value, SERVE_MESSAGES_MAX, &params->messages);
     case OPTION_RATE:
       return parse_rate(server, value);
     case OPTION_OPERATION:
       return parse_operation(params, value);
     case OPTION_DEPTH:
-      return parse_small("--depth", value, WORK_DEPTH_MAX, &params->work.depth);
+      return parse_unsigned("bench", "--depth", value, WORK_DEPTH_MAX, &params->work.depth);
     case OPTION_BLOCK:
       code = parse_bytes("bench", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &block);
       params->work.block_size = (size_t)block;
@@ -333,15 +325,15 @@ static int set_option(server_t* server, int option, const char* value) {
     case OPTION_SIZE:
       return parse_bytes("bench", "--size", value, UVDIO_ALIGNMENT, INT64_MAX / 4, &params->work.file_size);
     case OPTION_CALLBACKS:
-      return parse_small("--callbacks", value, UVDIO_DEPTH_MAX, &params->callbacks_per_turn);
+      return parse_unsigned("bench", "--callbacks", value, UVDIO_DEPTH_MAX, &params->callbacks_per_turn);
     case OPTION_BUSY_POLL:
-      return parse_small("--busy-poll", value, UVDIO_BUSY_POLL_MAX, &params->busy_poll_us);
+      return parse_unsigned("bench", "--busy-poll", value, UVDIO_BUSY_POLL_MAX, &params->busy_poll_us);
     case OPTION_THREADS:
-      return parse_small("--threads", value, SERVE_WORKS_MAX / WORKS_PER_THREAD, &server->threads);
+      return parse_unsigned("bench", "--threads", value, SERVE_WORKS_MAX / WORKS_PER_THREAD, &server->threads);
     case OPTION_WORK:
       return parse_work(params, value);
     case OPTION_WORK_MS:
-      return parse_small("--work-ms", value, 1000, &params->works_ms);
+      return parse_unsigned("bench", "--work-ms", value, 1000, &params->works_ms);
     case OPTION_ROUNDS:
       return parse_count("bench", "--rounds", value, 1, SPREAD_ROUNDS_MAX, &server->rounds);
     case OPTION_SECONDS:

@@ -38,16 +38,6 @@ static void set_count(char* cell, double count) {
   }
 }
 
-static int add_headings(table_t* table, const char* const* headings, size_t count) {
-  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
-  table->columns = count;
-  table->text_columns = 1;
-  for (size_t i = 0; i < count && cells != NULL; i++) {
-    snprintf(cells[i], TABLE_CELL_SIZE, "%s", headings[i]);
-  }
-  return cells != NULL ? 0 : -1;
-}
-
 static int add_echo_row(const server_t* server, table_t* table, const server_row_t* row) {
   char(*cells)[TABLE_CELL_SIZE] = table_add(table);
   if (cells == NULL) {
@@ -103,7 +93,7 @@ static const char* const busy_headings[] = {"by",     "free", "spread",   "occup
 static int print_rows(const server_t* server, server_part_t part, const char* const* headings, size_t count,
                       int (*add)(const server_t* server, table_t* table, const server_row_t* row)) {
   table_t table = {0};
-  int error = add_headings(&table, headings, count);
+  int error = table_add_headings(&table, headings, count, 1);
   for (size_t i = 0; i < server->row_count && error == 0; i++) {
     if (server->rows[i].part == part && server->rows[i].count > 0) {
       error = add(server, &table, &server->rows[i]);

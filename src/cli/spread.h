@@ -34,7 +34,7 @@ spread_t spread_of(series_t series);
 spread_t spread_of_ratios(series_t series, series_t base);
 
 /* Cells of tables: a number, a time, "-8 +3 %" (how far the least and the greatest lie from the median), or "-". */
-void cell_number(char* cell, const char* format, double value);
+void cell_number(char* cell, const char* format, double value) __attribute__((format(printf, 2, 0)));
 void cell_time(char* cell, double microseconds);
 void cell_spread(char* cell, spread_t spread);
 

@@ -13,10 +13,15 @@
  * flight: the smallest offset that is reported in the end is the first that differs.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "transfer.h"
+
+/* Bytes, on most systems; where it is another one, this decides about memory that is not quite worth it. */
+#define HUGE_PAGE_SIZE ((size_t)2 * 1024 * 1024)
 
 struct transfer_slot_s {
   transfer_t* transfer;
@@ -65,9 +70,33 @@ static void read_source(transfer_slot_t* slot) {
   }
 }
 
+/* Moves `next` past a hole. What can't be asked counts as data. */
+static void skip_hole(transfer_t* transfer) {
+#ifdef SEEK_DATA
+  if (transfer->holes < 0 || transfer->next < transfer->data_end || transfer->next >= transfer->size) {
+    return;
+  }
+  uint64_t from = transfer->next;
+  off_t data = lseek(transfer->holes, (off_t)from, SEEK_DATA);
+  if (data < 0) {
+    transfer->next = errno == ENXIO ? transfer->size : from; /* nothing but a hole until the end */
+    transfer->data_end = transfer->size;
+  } else {
+    off_t end = lseek(transfer->holes, data, SEEK_HOLE);
+    transfer->next = (uint64_t)data / transfer->block_size * transfer->block_size;
+    transfer->data_end = end > data ? (uint64_t)end : transfer->size;
+  }
+  assert(transfer->next >= from);
+  transfer->done += transfer->next - from;
+#else
+  (void)transfer;
+#endif
+}
+
 /* An empty file has one block all the same: reading it tells whether it is really empty. */
 static void take_block(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
+  skip_hole(transfer);
   int over = transfer->next >= transfer->size && transfer->next > 0;
   if (over || transfer->outcome != TRANSFER_DONE) {
     return;
@@ -165,6 +194,23 @@ static unsigned count_slots(const transfer_t* transfer) {
   return blocks < transfer->depth ? (unsigned)blocks : transfer->depth;
 }
 
+/* In huge pages a block is a few pieces of memory for the device instead of one for every 4096 bytes: on a virtio disk
+ * that was worth a factor of 1.5. Small copies would only pay for zeroing them. */
+static int open_arena(transfer_t* transfer) {
+  uvdio_arena_options_t options = {
+      .frame_size = transfer->block_size,
+      .frame_count = (size_t)transfer->slot_count * (transfer->mode == TRANSFER_COMPARE ? 2 : 1),
+  };
+  int is_large = options.frame_size >= HUGE_PAGE_SIZE || options.frame_count >= HUGE_PAGE_SIZE / options.frame_size;
+  options.flags = is_large ? UVDIO_ARENA_HUGE_PAGES : 0;
+  int error = uvdio_arena_create(&transfer->arena, &options);
+  if (error != 0 && is_large) { /* the system has none */
+    options.flags = 0;
+    error = uvdio_arena_create(&transfer->arena, &options);
+  }
+  return error;
+}
+
 static int open_slots(transfer_t* transfer) {
   for (unsigned i = 0; i < transfer->slot_count; i++) {
     transfer_slot_t* slot = &transfer->slots[i];
@@ -187,11 +233,7 @@ int transfer_start(transfer_t* transfer) {
   if (transfer->slots == NULL) {
     return UV_ENOMEM;
   }
-  uvdio_arena_options_t options = {
-      .frame_size = transfer->block_size,
-      .frame_count = (size_t)transfer->slot_count * (transfer->mode == TRANSFER_COMPARE ? 2 : 1),
-  };
-  int error = uvdio_arena_create(&transfer->arena, &options);
+  int error = open_arena(transfer);
   if (error == 0) {
     error = open_slots(transfer);
   }

@@ -31,6 +31,8 @@ typedef struct transfer_s {
   size_t block_size; /* bytes, a multiple of `alignment` */
   size_t alignment;  /* of the target, in bytes: a last block is padded to it */
   unsigned depth;    /* slots, each of which has one request in flight */
+  int holes;         /* copying: a descriptor of the source, to ask where its holes are; -1: all of it is data. The target
+                        must read as zeros there */
   uint64_t done;     /* bytes copied or compared */
   transfer_outcome_t outcome;
   int error;
@@ -42,6 +44,7 @@ typedef struct transfer_s {
   transfer_slot_t* slots;
   unsigned slot_count;
   uint64_t next; /* offset of the first block that no slot has taken */
+  uint64_t data_end; /* up to here, what follows `next` is data */
 } transfer_t;
 
 /* Allocates slots and frames for what the fields above say, and starts. The rest happens as the loop runs;

@@ -221,7 +221,23 @@ run 0 "copy of a file without permission to write" copy source.512 d/new
 check "... is identical" identical source.512 d/new
 rm -f d/*
 dd if=/dev/zero of=sparse bs=1 count=0 seek=33554433 2>/dev/null
-run 0 "copy of a sparse file" copy --verify sparse target
+run 0 "copy of a file that is one hole" copy --verify sparse target
+check "... is identical" identical sparse target
+for at in 0 1000 300000 33550000; do # data at the begin, within blocks, and at the end
+  dd if=source.4097 of=sparse bs=1 seek=$at conv=notrunc 2>/dev/null
+done
+for block in 4K 64K 1M; do
+  run 0 "copy of a file with holes in blocks of $block" copy --verify --block $block sparse target
+  check "... is identical" identical sparse target
+done
+if strace -f -o reads -e trace=pread64 "$uvdio" copy --backend pool --block 4K sparse target >"$out" 2>"$err"; then
+  check "... and its holes are not read" test "$(grep -c pread64 reads)" -lt 400
+else
+  skip "... and its holes are not read" "strace is not installed, or not allowed"
+fi
+make_file full 33554433
+cp full target
+run 0 "copy of a file with holes over one without" copy sparse target
 check "... is identical" identical sparse target
 
 cp source.4097 same
@@ -292,9 +308,9 @@ warns "... is refused" 'memory keeps files in RAM'
 check "... and no target was made" absent d/target
 
 run 0 "copy --progress" copy --progress source.5243003 target
-run 0 "copy --progress of something larger" copy --progress --block 4K --depth 1 sparse target
+run 0 "copy --progress of something larger" copy --progress --block 4K --depth 1 full target
 warns "... shows how far it is" 'copying \[[#-]*\]  *[0-9]*%  .* of .*B/s  .* s left'
-run 0 "copy where stderr is no terminal" copy --block 4K --depth 1 sparse target
+run 0 "copy where stderr is no terminal" copy --block 4K --depth 1 full target
 check "... shows no progress" lines_with "$err" . 0
 
 # A limit on file size stands for a full disk.
@@ -317,7 +333,7 @@ check "... which stays" test -e d/target
 rm -f d/*
 
 # Slow enough to be caught in the middle: one small block at a time.
-dd if=/dev/zero of=large bs=1 count=0 seek=536870912 2>/dev/null
+make_file large 67108864
 for signal in INT:130 TERM:143; do
   "$uvdio" copy --depth 4 --block 4K large d/target >"$out" 2>"$err" &
   process=$!
@@ -343,7 +359,7 @@ rm -f d/*
 # Someone else writes to the target all the time, so that it can't be what was copied.
 printf X >byte
 if dd if=byte of=target bs=1 conv=notrunc,nocreat 2>/dev/null; then
-  "$uvdio" copy --verify --depth 1 --block 4K sparse d/target >"$out" 2>"$err" &
+  "$uvdio" copy --verify --depth 1 --block 4K full d/target >"$out" 2>"$err" &
   process=$!
   wait_for test -s d/target
   while kill -0 $process 2>/dev/null; do
@@ -359,7 +375,7 @@ fi
 rm -f d/*
 
 # Someone else shortens the source.
-cp sparse shrinking
+cp full shrinking
 "$uvdio" copy --depth 1 --block 4K shrinking d/target >"$out" 2>"$err" &
 process=$!
 wait_for test -s d/target
@@ -368,7 +384,7 @@ wait $process
 check "copy of a file that someone shortens fails" test $? -eq 1
 warns "... and says so" 'shrinking .*meanwhile'
 check "... and the target is gone" absent d/target
-cp sparse growing
+cp full growing
 "$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
 process=$!
 wait_for test -s d/target
@@ -377,7 +393,7 @@ wait $process
 check "copy of a file that someone appends to fails" test $? -eq 1
 warns "... and says so" 'growing .*meanwhile'
 check "... and the target is gone" absent d/target
-rm -f large growing shrinking sparse target
+rm -f large growing shrinking sparse full target
 
 # ---------------------------------------------------------------------------------------------- bench
 
@@ -459,11 +475,11 @@ check "... and leaves nothing behind" directory_empty d
 
 run 0 "bench --compare --help" bench --compare --help
 says "... begins with the usage" '^usage: uvdio bench --compare '
-for peer in ring pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
+for peer in ring ring-plain pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
   says "... tells of the peer $peer" "^  \* $peer "
 done
 for wrong in "--operation frobnicate" "--operation write" "--peer frobnicate" "--peer ring," "--depth 0" "--depth 4097" "--depth 1,x" \
-  "--block 1000" "--block 128M" "--size 0" "--files 0" "--files x" "--loops 0" "--loops 65" "--rounds 0" "--rounds 101" \
+  "--block 1000" "--block 0" "--block 4K,513" "--block 128M" "--size 0" "--size 1M --block 4K,2M" "--files 0" "--files x" "--loops 0" "--loops 65" "--rounds 0" "--rounds 101" \
   "--seconds 0" "--seed x" "--size 4K --files 2"; do
   # shellcheck disable=SC2086 # several words
   run 2 "bench --compare $wrong" bench --compare $wrong d
@@ -483,7 +499,7 @@ compare="bench --compare --size 1M --seconds 0.02 --rounds 2"
 run 0 "bench --compare" $compare --depth 1,4 --peer pool,uv-4 d
 says "... says where" '^.*, 1 file of 1 MiB, 1 loop, '
 says "... has a table for each depth" '^random-read, 4 KiB, depth 4$'
-says "... with headings" '^peer  *ops/s  *spread  *x limit  *x uv-4  *p50 '
+says "... with headings" '^peer  *ops/s  *spread  *x limit  *x uv-4  *x fio  *p50 '
 check "... and a row for each peer" lines_with "$out" '^uv-4  *[0-9]' 2
 check "... and nothing is left behind" directory_empty d
 for operation in random-read sequential-read random-write sequential-write durable-write mixed; do
@@ -496,8 +512,70 @@ check "... and nothing is left behind" directory_empty d
 if [ -n "$ring_absent" ]; then
   skip "bench --compare with the limit" "$ring_absent"
 else
-  run 0 "bench --compare with the limit" $compare --no-calls --json --depth 8 --peer ring,ring-heap,limit --operation mixed d
-  check "... has all rows" lines_with "$out" '"peer":' 3
+  run 0 "bench --compare with the limit" $compare --no-calls --json --depth 8 --peer ring,ring-plain,ring-heap,limit --operation mixed d
+  check "... has all rows" lines_with "$out" '"peer":' 4
+  check "... two of them without registered memory" lines_with "$out" '"fixed": 0,' 2
+fi
+run 0 "bench --compare with several block sizes" $compare --no-calls --depth 1,4 --block 4K,64K --peer pool,uv-4 --plot blocks d
+says "... has a table for each block size and depth" '^random-read, 64 KiB, depth 4$'
+check "... which makes four" lines_with "$out" '^pool  *[0-9]' 4
+for name in random-read-4096 random-read-65536 random-read-depth-1 random-read-depth-4; do
+  check "... writes the data and the script of $name" test -s blocks/$name.dat -a -s blocks/$name.gnuplot
+done
+check "... over the block size, with a point for each" lines_with blocks/random-read-depth-4.dat '^65536 ' 2
+check "... and over the depth" lines_with blocks/random-read-65536.dat '^4 ' 2
+check "... and nothing is left behind" directory_empty d
+"$uvdio" probe d >"$out" 2>"$err"
+if grep -q 'alignment the system asks for .* 512 bytes, offset and length 512' "$out"; then
+  run 0 "bench --compare of blocks of 512 bytes" $compare --no-calls --json --depth 2 --block 512,8704 --peer ring,ring-heap,pool,uv-4 \
+    --operation mixed d
+  rows=4
+  [ -n "$ring_absent" ] && rows=2
+  check "... has a row for each size" lines_with "$out" '"block_size": 512,' $rows
+  check "... with operations in each" lines_with "$out" '"median": 0\.0' 0
+else
+  skip "bench --compare of blocks of 512 bytes" "the filesystem does not say that it takes them"
+fi
+run 0 "bench --compare at depth 1024 with 4 loops" $compare --no-calls --json --depth 1024 --loops 4 --peer pool,uv-4 d
+check "... has both rows" lines_with "$out" '"depth": 1024,' 2
+hard=$(ulimit -Hn)
+if [ "$hard" = unlimited ] || [ "$hard" -ge 10100 ]; then
+  (
+    ulimit -Sn 100
+    $limit "$uvdio" $compare --rounds 1 --no-calls --json --depth 32 --size 40M --files 10000 --peer pool,uv-4 d
+  ) >"$out" 2>"$err"
+  check "bench --compare of 10000 files raises the limit of open files" test $? -eq 0
+  check "... has both rows" lines_with "$out" '"files": 10000,' 2
+else
+  skip "bench --compare of 10000 files raises the limit of open files" "ulimit -Hn is $hard"
+fi
+run_with_few_files() {
+  (
+    ulimit -n 100
+    $limit "$uvdio" $compare --rounds 1 --no-calls --json --depth 1 --peer pool "$@" d >"$out" 2>"$err" </dev/null
+  )
+}
+if run_with_few_files --files 200; then
+  skip "bench --compare of more files than may be open" "the hard limit can be raised here"
+else
+  warns "bench --compare of more files than may be open says what to do" \
+    '^uvdio bench: --files 200 and --loops 1 take [0-9]* open files, and 100 are allowed. Raise the limit'
+  check "... and leaves nothing behind" directory_empty d
+fi
+run_with_few_files --files 2
+check "bench --compare of few files needs no more than 100" test $? -eq 0
+if command -v fio >/dev/null 2>&1; then
+  mkdir d/uvdio-loop-0
+  (cd d && $limit "$uvdio" $compare --no-calls --json --depth 4 --loops 2 --files 2 --peer uv-4,fio-libaio --operation mixed,durable-write) \
+    >"$out" 2>"$err"
+  check "bench --compare with fio" test $? -eq 0
+  check "... has its rows" lines_with "$out" '"peer": "fio-libaio"' 2
+  rmdir d/uvdio-loop-0
+  run 0 "bench --compare with fio, as a table" $compare --no-calls --depth 4 --operation sequential-read --peer uv-4,fio-libaio d
+  says "... has the quotient" '^peer .* x fio '
+  check "... which is 1 for fio itself" lines_with "$out" '^fio-libaio  *[0-9.]* k*  *-[0-9]* +[0-9]* %  *-  *[0-9.]*  *1\.00 ' 1
+else
+  skip "bench --compare with fio" "fio is not installed"
 fi
 run 0 "bench --compare --plot" $compare --no-calls --depth 1,4 --peer pool --plot plots d
 check "... writes the data" test -s plots/random-read.dat
@@ -521,6 +599,73 @@ sleep 0.3
 kill -s INT $process
 wait $process
 check "bench --compare at SIGINT ends with 130" test $? -eq 130
+warns "... says so" 'interrupted by signal'
+check "... and leaves nothing behind" directory_empty d
+
+# ---------------------------------------------------------------------------------------- bench --copy
+
+run 0 "bench --copy --help" bench --copy --help
+says "... begins with the usage" '^usage: uvdio bench --copy '
+for wrong in "--block 1000" "--block 0" "--block 4K," "--block 128M" "--size 0" "--size 1000" "--size 96K --block 64K" "--rounds 0" \
+  "--rounds 101" "--seed x" "--block 4K,4K,4K,4K,4K,4K,4K,4K,4K"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "bench --copy $wrong" bench --copy $wrong d
+  warns "... is named" "^uvdio bench: ${wrong%% *} "
+done
+run 2 "bench --copy with an unknown option" bench --copy --frobnicate d
+run 2 "bench --copy with two directories" bench --copy d e
+run 2 "bench --copy in a file" bench --copy file
+run 1 "bench --copy in a directory that is not there" bench --copy missing
+warns "... says what, why and what to do" '^uvdio bench: cannot use missing: .*(ENOENT)\. Check the path\.$'
+check "... and nothing is left behind" directory_empty d
+peers=1
+[ -z "$ring_absent" ] && peers=$((peers + 1))
+for tool in dd cp; do
+  if $tool --version >/dev/null 2>&1; then
+    peers=$((peers + 1))
+  else
+    skip "bench --copy with $tool" "$tool is not GNU's"
+  fi
+done
+run 0 "bench --copy as a table" bench --copy --size 1M --rounds 2 --block 4K,64K --plot copies d
+says "... has a table for each block size" '^copy in blocks of 64 KiB$'
+says "... with headings" '^peer  *throughput  *spread  *x dd  *x cp  *CPU s/GiB$'
+check "... and a row for each peer" lines_with "$out" '^[a-z][a-z]*  *[0-9.]* .B/s ' $((2 * peers))
+check "... and nothing is left behind" directory_empty d
+check "... writes the data" test -s copies/copy.dat
+check "... the script" test -s copies/copy.gnuplot
+check "... and the results" test -s copies/results.json
+if command -v gnuplot >/dev/null 2>&1; then
+  check "... and a picture" test -s copies/copy.png
+else
+  warns "... and says that there is no picture" 'gnuplot is not installed'
+fi
+run 0 "bench --copy --json" bench --copy --json --size 1M --rounds 2 --block 64K d
+for key in environment filesystem file_size block_size bytes_per_s by_dd by_cp cpu_s_per_gib notes; do
+  says "... has the key $key" "\"$key\":"
+done
+check "... has a row for each peer" lines_with "$out" '"peer":' $peers
+check "... with its rounds" lines_with "$out" '"rounds": 2' $peers
+# Not one of these writes what was there: the row is missing, and the notes say why.
+mkdir liars
+for tool in dd cp; do
+  printf '#!/bin/sh\n[ "$1" = --version ] || head -c 1048576 /dev/zero >"%s"\n' '$(ls -d d/.uvdio-copy-*)/target' >liars/$tool
+  chmod +x liars/$tool
+done
+(
+  PATH=$work/liars:$PATH
+  $limit "$uvdio" bench --copy --json --size 1M --rounds 2 --block 64K d
+) >"$out" 2>"$err"
+check "bench --copy with programs that copy wrongly" test $? -eq 0
+check "... leaves them out" lines_with "$out" '"peer": "[dc][dp]"' 0
+check "... and says so" lines_with "$out" '"[dc][dp] did not copy what was there' 2
+check "... and nothing is left behind" directory_empty d
+"$uvdio" bench --copy --size 64M --rounds 100 d >"$out" 2>"$err" &
+process=$!
+wait_for sh -c 'ls d/.uvdio-copy-*/target 2>/dev/null'
+kill -s INT $process
+wait $process
+check "bench --copy at SIGINT ends with 130" test $? -eq 130
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
