@@ -4,6 +4,8 @@
  *   here                 the working directory's filesystem, whatever it is
  *   tmpfs                /dev/shm, or a tmpfs mounted for the purpose
  *   ext4, xfs, btrfs     a fresh image, loop-mounted
+ *   fuse                 ext4 in an image, served by a program (fuse2fs)
+ *   sectors              ext4 on a loop device with 4096-byte sectors
  *   ramfs                mounted; it refuses direct I/O
  *
  * Mounting takes root. It happens in a mount namespace of the program's own, and images are unlinked as soon as they
@@ -21,6 +23,7 @@
 
 struct place {
   char kind[16];
+  const char* filesystem; /* as the library names it; null for `here`, which may be any */
   char root[PLACE_PATH_MAX]; /* our folder; removed at the end */
   char dir[PLACE_PATH_MAX];  /* the folder for files, on the filesystem */
   int mounted;
