@@ -190,7 +190,7 @@ static int ask_program(char* const argv[], char said[PLACE_WHY_MAX], char why[PL
   return failed ? give_up(why, argv[0], said) : 0;
 }
 
-static int run_program(char* const argv[], char why[PLACE_WHY_MAX]) {
+int run_program(char* const argv[], char why[PLACE_WHY_MAX]) {
   char said[PLACE_WHY_MAX];
   return ask_program(argv, said, why);
 }
@@ -378,7 +378,8 @@ static int make_any(struct place* place, uint64_t size, char why[PLACE_WHY_MAX])
   return make_mounted(place, size, why);
 }
 
-int place_make(struct place* place, const char* kind, uint64_t size, char why[PLACE_WHY_MAX]) {
+int place_make_indirect(struct place* place, const char* kind, uint64_t size,
+                        char why[PLACE_WHY_MAX]) {
   const struct recipe* recipe = find_recipe(kind);
   memset(place, 0, sizeof(*place));
   snprintf(place->kind, sizeof(place->kind), "%s", kind);
@@ -387,11 +388,17 @@ int place_make(struct place* place, const char* kind, uint64_t size, char why[PL
   }
   remember(place);
   int failed = make_any(place, size, why);
-  if (!failed && strcmp(kind, "ramfs") != 0) {
-    failed = takes_direct_io(place, why);
-  }
   if (failed) {
     place_remove(place);
+  }
+  return failed;
+}
+
+int place_make(struct place* place, const char* kind, uint64_t size, char why[PLACE_WHY_MAX]) {
+  int failed = place_make_indirect(place, kind, size, why);
+  if (!failed && takes_direct_io(place, why) != 0) {
+    place_remove(place);
+    failed = -1;
   }
   return failed;
 }

@@ -36,11 +36,19 @@ void places_begin(void);
  * Returns 0, or -1 with the reason in `why`. */
 int place_make(struct place* place, const char* kind, uint64_t size, char why[PLACE_WHY_MAX]);
 
+/* The same for a place that need not take direct I/O, as ramfs never and tmpfs before Linux 6.6 does not. */
+int place_make_indirect(struct place* place, const char* kind, uint64_t size,
+                        char why[PLACE_WHY_MAX]);
+
 /* Removes the place with everything in it. Also done at exit, and at signals that end the program. */
 void place_remove(struct place* place);
 
 /* Removes the files of a folder, which holds no folders, and the folder. */
 void remove_folder(const char* path);
+
+/* Runs a program of the system's, such as mkfs or dmsetup, with its output kept. Returns 0, or -1 with the first line of
+ * what it said in `why`. */
+int run_program(char* const argv[], char why[PLACE_WHY_MAX]);
 
 /* Whether `kind` names a place, whatever the machine has. */
 int place_known(const char* kind);
