@@ -669,22 +669,25 @@ static int usage(const char* program) {
   return 2;
 }
 
+static int skip_program(const char* what, const char* why) {
+  char line[2 * PLACE_WHY_MAX];
+  snprintf(line, sizeof(line), "%s: %s", what, why);
+  skip_line(line);
+  return SKIPPED_PROGRAM;
+}
+
 /* Returns 0 or the code to exit with. */
 static int find_place(void) {
-  char why[PLACE_WHY_MAX] = "", line[2 * PLACE_WHY_MAX];
-  int failed = uvdio_backend_probe(options.backend, why, sizeof(why));
-  if (!failed && options.backend == UVDIO_BACKEND_MEMORY) {
+  char why[PLACE_WHY_MAX] = "";
+  if (uvdio_backend_probe(options.backend, why, sizeof(why)) != 0) {
+    return skip_program(options.backend_name, why);
+  }
+  if (options.backend == UVDIO_BACKEND_MEMORY) {
     snprintf(place.dir, sizeof(place.dir), "/place");
     options.place_name = "-";
-  } else if (!failed) {
-    failed = place_make(&place, options.place_name, 0, why);
+    return 0;
   }
-  if (failed) {
-    snprintf(line, sizeof(line), "fsx %s %s: %s", options.backend_name, options.place_name, why);
-    skip_line(line);
-    return SKIPPED_PROGRAM;
-  }
-  return 0;
+  return place_make(&place, options.place_name, 0, why) == 0 ? 0 : skip_program(options.place_name, why);
 }
 
 int main(int argc, char** argv) {
