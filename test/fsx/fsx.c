@@ -34,6 +34,7 @@
 #define HISTORY 4096u        /* operations that a failure can tell of */
 #define REOPEN_EVERY 1000u
 #define PATIENCE 4u          /* one conflicting operation in so many keeps others from starting until it can */
+#define BUSY_POLL_US 50u     /* with even seeds */
 #define TO_THE_END UINT64_MAX
 
 enum kind { READ, WRITE, TRUNCATE, PREALLOCATE, SYNC_DATA, SYNC_ALL, SIZE, KINDS };
@@ -56,6 +57,8 @@ struct job {
   uint64_t claim_end;
   int claim_alone;
   uvdio_buf_t buf;
+  char* base;  /* the buffer's, also while the library has it */
+  int by_view; /* the library gets a view, and the buffer stays */
 };
 
 struct past {
@@ -286,24 +289,35 @@ static void choose(struct job* job) {
 }
 
 /*
- * Buffers: frames for single pages, heap buffers for the rest, and every other one behind a view.
+ * Buffers: frames of an arena for single pages, which the ring gets to know by number; heap buffers for the rest, one half
+ * of which go as they are and the other behind views, which are plain memory.
  */
 
 static void take_buffer(struct job* job) {
-  if (job->length != BLOCK || uvdio_arena_acquire(arena, &job->buf) != 0) {
+  int is_frame = job->length == BLOCK && uvdio_arena_acquire(arena, &job->buf) == 0;
+  if (!is_frame) {
     must("uvdio_buf_alloc", uvdio_buf_alloc(&job->buf, (size_t)job->length));
   }
-  uint64_t* words = (uint64_t*)(void*)job->buf.base;
+  job->base = job->buf.base;
+  job->by_view = job->buf.cap != job->length || (!is_frame && one_in(2));
+  uint64_t* words = (uint64_t*)(void*)job->base;
   for (size_t i = 0; i < job->length / sizeof(*words); i++) {
     words[i] = next_random();
   }
   must("uvdio_buf_set_len", uvdio_buf_set_len(&job->buf, job->kind == WRITE ? (size_t)job->length : 0));
 }
 
-/* The library gets a view on exactly the bytes that are meant; the buffer stays here. */
 static uvdio_buf_t view_of(const struct job* job) {
-  uvdio_buf_t view = uvdio_buf_wrap(job->buf.base, (size_t)job->length);
+  uvdio_buf_t view = uvdio_buf_wrap(job->base, (size_t)job->length);
   return uvdio_buf_with_len(view, job->buf.len);
+}
+
+/* At any time, in flight or not; what the kernel or its age has against it is no failure. */
+static void change_registration(void) {
+  int code = one_in(2) ? uvdio_arena_register(dio, arena) : uvdio_arena_unregister(dio, arena);
+  if (code != 0 && code != UV_EBUSY && code != UV_ENOENT && code != UV_ENOTSUP && code != UV_ENOMEM) {
+    must("registering the arena", code);
+  }
 }
 
 /*
@@ -322,7 +336,7 @@ static void check_transfer(const struct job* job, int64_t result) {
   } else if (result != (int64_t)expected) {
     fail_job(job, result, (int64_t)expected);
   }
-  compare(job->kind == READ ? "what was read" : "a buffer after its write", job->buf.base, job->offset, expected);
+  compare(job->kind == READ ? "what was read" : "a buffer after its write", job->base, job->offset, expected);
 }
 
 static void check_plain(const struct job* job, int64_t result) {
@@ -341,9 +355,10 @@ static void check_plain(const struct job* job, int64_t result) {
 
 static void finish(struct job* job, int64_t result) {
   done[job->kind]++;
-  if (job->buf.base != NULL) {
+  if (job->base != NULL) {
     check_transfer(job, result);
     must("uvdio_buf_release", uvdio_buf_release(&job->buf));
+    job->base = NULL;
   } else {
     check_plain(job, result);
   }
@@ -369,8 +384,11 @@ static void on_plain(uvdio_req_t* req, int64_t result) {
 
 static void on_transfer(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   struct job* job = (struct job*)(void*)req;
-  if (buf.base != job->buf.base) {
+  if (buf.base != job->base || buf.cap != job->length) {
     fail_at("another buffer came back than went in", job->offset, job->offset + job->length);
+  }
+  if (!job->by_view) {
+    job->buf = buf;
   }
   finish_or_repeat(job, result);
 }
@@ -383,12 +401,13 @@ static int call(struct job* job, int blocking) {
   uvdio_cb plain = blocking ? NULL : on_plain;
   uvdio_io_cb transfer = blocking ? NULL : on_transfer;
   uvdio_buf_t view = view_of(job);
+  uvdio_buf_t* buf = job->by_view ? &view : &job->buf;
   switch (job->kind) {
     case READ:
-      return job->exact ? uvdio_read_exact(&file, &job->req, &view, job->offset, transfer)
-                        : uvdio_read(&file, &job->req, &view, job->offset, transfer);
+      return job->exact ? uvdio_read_exact(&file, &job->req, buf, job->offset, transfer)
+                        : uvdio_read(&file, &job->req, buf, job->offset, transfer);
     case WRITE:
-      return uvdio_write(&file, &job->req, &view, job->offset, transfer);
+      return uvdio_write(&file, &job->req, buf, job->offset, transfer);
     case TRUNCATE:
       return uvdio_truncate(&file, &job->req, job->offset, plain);
     case PREALLOCATE:
@@ -434,7 +453,7 @@ static void remember(const struct job* job) {
 /* The claim keeps everybody else away, so the model may change before the file does. */
 static void change_model(const struct job* job) {
   if (job->kind == WRITE) {
-    memcpy(model + job->offset, job->buf.base, job->length);
+    memcpy(model + job->offset, job->base, job->length);
     if (job->offset + job->length > model_size) {
       model_size = job->offset + job->length;
     }
@@ -452,6 +471,9 @@ static void start(struct job* job) {
     take_buffer(job);
   }
   change_model(job);
+  if (one_in(512)) {
+    change_registration();
+  }
   if (one_in(64)) {
     perform(job);
   } else {
@@ -587,6 +609,7 @@ static void run_all(void) {
 
 static void begin(void) {
   uvdio_options_t engine = {.backend = options.backend, .depth = options.jobs / 2};
+  engine.busy_poll_us = options.seed % 2 == 0 ? BUSY_POLL_US : 0;
   uvdio_arena_options_t frames = {.frame_count = options.jobs / 4 + 1};
   random_state = options.seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
   snprintf(path, sizeof(path), "%s/fsx", place.dir);
@@ -605,8 +628,8 @@ static void print_counts(void) {
     printf(" %s %" PRIu64 ",", kind_names[kind], done[kind]);
   }
   printf(" cancelled %" PRIu64 ", reopened %" PRIu64 ", preallocate refused %" PRIu64 "; in flight at most %u,"
-         " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 "\n", cancelled, reopened, refused,
-         stats.in_flight_max, stats.resumed, stats.retried, stats.punted);
+         " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n", cancelled, reopened,
+         refused, stats.in_flight_max, stats.resumed, stats.retried, stats.punted, stats.fixed);
 }
 
 static void end(void) {
