@@ -91,6 +91,7 @@ static unsigned char model[FILE_MAX];
 static uint64_t model_size;
 static uint64_t started;
 static uint64_t done[KINDS], cancelled, refused, reopened;
+static uint64_t elsewhere; /* opens after which another backend than the engine's executes */
 static uint64_t random_state;
 
 /*
@@ -529,6 +530,7 @@ static void open_file(unsigned more) {
   must("uvdio_open", uvdio_open(dio, &file, &req, path, UVDIO_OPEN_RW | more, 0600, NULL));
   must("uvdio_file_info", uvdio_file_info(&file, &info));
   align = info.offset_align;
+  elsewhere += strcmp(info.backend, options.backend_name) != 0;
   if (align % sizeof(uint64_t) != 0 || BLOCK % align != 0) {
     fail_at("alignment that no model knows", 0, 0);
   }
@@ -627,9 +629,9 @@ static void print_counts(void) {
   for (unsigned kind = 0; kind < KINDS; kind++) {
     printf(" %s %" PRIu64 ",", kind_names[kind], done[kind]);
   }
-  printf(" cancelled %" PRIu64 ", reopened %" PRIu64 ", preallocate refused %" PRIu64 "; in flight at most %u,"
+  printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64 " on another backend), preallocate refused %" PRIu64 "; in flight at most %u,"
          " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n", cancelled, reopened,
-         refused, stats.in_flight_max, stats.resumed, stats.retried, stats.punted, stats.fixed);
+         elsewhere, refused, stats.in_flight_max, stats.resumed, stats.retried, stats.punted, stats.fixed);
 }
 
 static void end(void) {

@@ -45,8 +45,9 @@ boot() {
   timeout "$kernel_limit" qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m 2048 -nographic -no-reboot -nic none \
     -kernel "$folder/$1/linux" -initrd "$folder/$1/initrd" \
     -append "console=ttyS0 quiet panic=-1 seconds=$test_limit only=$only" \
-    -drive "file=$folder/$1/disk,format=raw,if=virtio,cache=unsafe" </dev/null 2>&1 | tr -d '\r'
-  rm -f "$folder/$1/disk"
+    -drive "file=$folder/$1/disk,format=raw,if=virtio,cache=unsafe" </dev/null >"$folder/$1.console" 2>&1
+  tr -d '\r' <"$folder/$1.console" >"$2"
+  rm -f "$folder/$1/disk" "$folder/$1.console"
 }
 
 # Prints what the guest said before its tests, about backends, and of its kernel's own complaints.
@@ -68,7 +69,7 @@ run_kernel() {
   esac
   log=$folder/$1.log reasons=$folder/$1-reasons.txt
   : >"$reasons"
-  boot "$1" >"$log"
+  boot "$1" "$log"
   tell "$log"
   counts=$(awk -v pass="Linux $1" -v reasons="$reasons" -v log_name="$log" -f cmake/count.awk "$log")
   sort "$reasons" | uniq -c | sort -rn
