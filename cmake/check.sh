@@ -1,12 +1,13 @@
 #!/bin/sh
 # Builds and tests uvdio. Needs nothing but a shell and the system's package manager.
-#   sh cmake/check.sh [--quick] [--tsan] [--valgrind]
+#   sh cmake/check.sh [--quick] [--tsan] [--valgrind] [--long]
 #
 # Passes: dev (debug build), asan (address and undefined behaviour sanitizers), no-uring (Linux: without
 # the io_uring backend; its unit, contract and package tests).
 #   --quick      dev only
 #   --tsan       the thread sanitizer as well
 #   --valgrind   the contract tests under valgrind as well
+#   --long       the layers of test/layers.txt as well, which take an hour or two: other kernels, processors, filesystems
 #   --help       this text
 #
 # Counts are of test cases, over all passes. The last line is "N passed, N failed, N skipped"; the exit status
@@ -16,12 +17,14 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 . cmake/common.sh
 
+long=no
 passes="dev asan"
 [ "$(uname -s)" != Linux ] || passes="$passes no-uring"
 for option; do
   case $option in
     --quick) passes=dev ;;
     --tsan | --valgrind) ;;
+    --long) long=yes ;;
     -h | --help) sed -n '2,/^set -u/s/^# \{0,1\}//p' cmake/check.sh; exit 0 ;;
     *) echo "check.sh: $option is unknown; sh cmake/check.sh --help tells what there is" >&2; exit 2 ;;
   esac
@@ -94,15 +97,53 @@ run_pass() {
   passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
 
+# run_layer NAME COMMAND...: runs one of the long layers. Its output goes to a file, its table line to $layers.
+run_layer() {
+  layer=$1
+  shift
+  say "$layer (build/long-$layer.log)"
+  "$@" >"build/long-$layer.log" 2>&1
+  code=$?
+  grep ' left out: ' "build/long-$layer.log"
+  [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || tail -n 40 "build/long-$layer.log"
+  line=$(sed -n "s/^LAYER $layer|//p" "build/long-$layer.log" | tail -n 1)
+  # What broke down before it could count has failed.
+  [ -n "$line" ] || line="nothing: it ended with $code||1"
+  echo "$layer|$line" >>"$layers"
+  case $code in
+    0) passed=$((passed + 1)) ;;
+    77) skipped=$((skipped + 1)); echo "the layer $layer can't run here" >>"$reasons" ;;
+    *) failed=$((failed + 1)) ;;
+  esac
+}
+
+run_layers() {
+  layers=build/long-layers.txt
+  : >"$layers"
+  while read -r name command; do
+    # Commands are words, without quotes.
+    # shellcheck disable=SC2086
+    case $name in '' | '#'*) ;; *) run_layer "$name" $command </dev/null ;; esac
+  done <test/layers.txt
+  say "Layers"
+  awk -F '|' 'BEGIN { row = "%-12s  %-9s  %s\n%-12s  %-9s  faults: %s\n"; printf "%-12s  %-9s  %s\n", "layer", "failures", "amount" }
+    { printf row, $1, $4, $2, "", "", $3 == "" ? "none" : $3 }' "$layers"
+}
+
 mkdir -p build
 : >"$reasons"
 
 say "Looking for what building and testing need"
-sh cmake/setup.sh || finish
+if [ "$long" = yes ]; then
+  sh cmake/setup.sh --long || finish
+else
+  sh cmake/setup.sh || finish
+fi
 
 for pass_name in $passes; do
   run_pass "$pass_name"
 done
+[ "$long" = no ] || run_layers
 
 if [ -s "$reasons" ]; then
   say "Why tests were skipped (count, reason)"

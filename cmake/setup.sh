@@ -2,18 +2,21 @@
 # Installs what building and testing needs and this machine lacks, through the system's package manager:
 # apt-get, dnf, pacman, apk or brew. Where nothing is missing, no package manager is touched, and
 # neither a network nor root is needed.
-#   sh cmake/setup.sh [--no-tests]      --no-tests: only what building needs
+#   sh cmake/setup.sh [--no-tests | --long]
+#     --no-tests   only what building needs
+#     --long       also what the long layers of tests need (cmake/check.sh --long), as far as it can be had
 # Exit status: 0 all there, 2 something is missing and could not be installed (it says what and how).
 set -u
 
 cd "$(dirname "$0")/.." || exit 2
 . cmake/common.sh
 
-with_tests=yes
+with_tests=yes with_long=no
 case ${1:-} in
   --no-tests) with_tests=no ;;
+  --long) with_long=yes ;;
   "") ;;
-  *) echo "usage: sh cmake/setup.sh [--no-tests]" >&2; exit 2 ;;
+  *) echo "usage: sh cmake/setup.sh [--no-tests | --long]" >&2; exit 2 ;;
 esac
 
 system=$(uname -s)
@@ -61,6 +64,19 @@ list_missing_optional() {
   has losetup || echo losetup
 }
 
+# For other kernels and processors, which come from Debian, and for a FUSE filesystem. A layer that lacks something
+# says so and is left out.
+list_missing_long() {
+  [ "$with_long" = yes ] && [ "$system" = Linux ] && has apt-get || return 0
+  has qemu-system-x86_64 || echo qemu-system
+  has qemu-s390x-static || has qemu-s390x || echo qemu-user
+  has s390x-linux-gnu-gcc || echo gcc-s390x
+  has aarch64-linux-gnu-gcc || echo gcc-aarch64
+  for tool in busybox cpio dmsetup modprobe xz fuse2fs; do
+    has "$tool" || echo "$tool"
+  done
+}
+
 find_manager() {
   candidates="apt-get dnf pacman apk brew"
   [ "$system" != Darwin ] || candidates=brew
@@ -78,6 +94,13 @@ packages() {
     apt-get:liburing | apt-get:cmocka | apt-get:jansson) echo "lib${2#lib}-dev" ;;
     apt-get:sanitizers) ;; # part of gcc
     apt-get:losetup) echo mount util-linux ;;
+    apt-get:qemu-system) echo qemu-system-x86 ;;
+    apt-get:qemu-user) echo qemu-user-static ;;
+    apt-get:gcc-s390x) echo gcc-s390x-linux-gnu libc6-dev-s390x-cross ;;
+    apt-get:gcc-aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+    apt-get:busybox) echo busybox-static ;;
+    apt-get:modprobe) echo kmod ;;
+    apt-get:xz) echo xz-utils ;;
     dnf:compiler) echo gcc glibc-devel ;;
     dnf:ninja) echo ninja-build ;;
     dnf:pkg-config) echo pkgconf-pkg-config ;;
@@ -150,14 +173,15 @@ install_packages() {
 
 missing=$(list_missing | on_one_line)
 optional=$(list_missing_optional | on_one_line)
+long=$(list_missing_long | on_one_line)
 
-if [ -z "$missing" ]; then
+if [ -z "$missing" ] && [ -z "$long" ]; then
   echo "Everything that is needed is here."
   [ -z "$optional" ] || echo "Not here, and not needed (some tests will be skipped): $optional"
   exit 0
 fi
 
-echo "Missing: $missing"
+echo "Missing: $missing${missing:+ }$long"
 manager=$(find_manager)
 if [ -z "$manager" ]; then
   echo "No package manager that this script knows (apt-get, dnf, pacman, apk, brew) is here." >&2
@@ -175,6 +199,9 @@ as_root=
 if [ "$manager" != brew ] && [ "$(id -u)" -ne 0 ]; then
   if has sudo && sudo -n true 2>/dev/null; then
     as_root="sudo -n"
+  elif [ -z "$missing" ]; then
+    echo "Installing needs root. Going on without: $long"
+    exit 0
   else
     echo "Installing needs root. Run this as root, then start again:" >&2
     echo "  $(refresh_command "$manager") && $(install_command "$manager") $needed" | sed 's/^  true && /  /' >&2
@@ -182,13 +209,18 @@ if [ "$manager" != brew ] && [ "$(id -u)" -ne 0 ]; then
   fi
 fi
 
-echo "Installing with $manager: $needed"
-# shellcheck disable=SC2086
-install_packages "$as_root" "$manager" $needed
+if [ -n "$needed" ]; then
+  echo "Installing with $manager: $needed"
+  # shellcheck disable=SC2086
+  install_packages "$as_root" "$manager" $needed
+fi
 # One by one: some systems lack some of them, and none of them is worth a failure.
 for package in $(all_packages "$manager" "$optional"); do
   # shellcheck disable=SC2046
   $as_root $(install_command "$manager") "$package" || echo "Not available here, going on without: $package"
+done
+for package in $(all_packages "$manager" "$long"); do
+  install_packages "$as_root" "$manager" "$package" || echo "Not available here, going on without: $package"
 done
 
 # What counts is not what the manager says but what is there now.

@@ -129,18 +129,28 @@ static size_t pick_align(const uvdio__opening_t* opening, uint32_t system) {
   return system > UVDIO_ALIGNMENT ? system : UVDIO_ALIGNMENT;
 }
 
-/* A ring would only pass this file's requests on to kernel workers, and libuv's are faster (at depth 1 by a
- * factor of two, measured on tmpfs). */
+/* Why a ring is not for this file, or null. Where it would only pass requests on to kernel workers, libuv's are faster (at
+ * depth 1 by a factor of two, measured on tmpfs). */
+static const char* against_ring(const uvdio_file_t* file) {
+  if ((file->traits_ & UVDIO__TRAIT_RING_HANGS) != 0) {
+    return "this kernel's btrfs can hang at durable writes by io_uring (fixed in Linux 5.11)";
+  }
+  if ((file->traits_ & UVDIO__TRAIT_NO_NOWAIT) != 0) {
+    return "its filesystem takes no non-blocking requests, so that a ring would hand each one to "
+           "a kernel worker";
+  }
+  return NULL;
+}
+
 static void pick_lane(uvdio_file_t* file) {
   uvdio_t* engine = file->engine_;
+  const char* reason = against_ring(file);
 
   file->lane_ = engine->lane;
   file->reason_ = "";
-  if (engine->lane_count > 1 && engine->lane == &engine->lanes[LANE_MAIN] &&
-      (file->traits_ & UVDIO__TRAIT_NO_NOWAIT) != 0) {
+  if (engine->lane_count > 1 && engine->lane == &engine->lanes[LANE_MAIN] && reason != NULL) {
     file->lane_ = &engine->lanes[LANE_POOL];
-    file->reason_ = "its filesystem takes no non-blocking requests, so that a ring would hand each one to "
-                    "a kernel worker";
+    file->reason_ = reason;
   }
 }
 

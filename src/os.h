@@ -26,6 +26,7 @@
 #define UVDIO__TRAIT_ODD_SHORTS 2u  /* a short read need not mean the end of the file (FUSE, network) */
 
 #define UVDIO__TRAIT_SYNC_WRITES 4u /* UVDIO_DSYNC takes a sync after each write: the system's own does less */
+#define UVDIO__TRAIT_RING_HANGS 8u /* writes of a ring can lock up this file's filesystem */
 
 /* The steps of an open, in the order in which they come. Only Linux takes them one by one. */
 typedef enum {

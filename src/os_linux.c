@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/stat.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,6 +25,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "os.h"
@@ -236,6 +238,20 @@ static int may_end_early(long magic) {
          magic == CEPH_SUPER_MAGIC || magic == (long)0xff534d42 || magic == (long)0xfe534d42;
 }
 
+static int is_older_than(int major, int minor) {
+  struct utsname system;
+  int got_major, got_minor;
+
+  return uname(&system) == 0 && sscanf(system.release, "%d.%d", &got_major, &got_minor) == 2 &&
+         (got_major < major || (got_major == major && got_minor < minor));
+}
+
+/* Before Linux 5.11, a durable asynchronous write to btrfs takes the inode's lock when it ends, which a truncate may hold
+ * that waits for this very write: both, and whoever comes after them, hang for ever. */
+static int locks_up(long magic, unsigned flags) {
+  return magic == BTRFS_SUPER_MAGIC && (flags & UVDIO_DSYNC) != 0 && is_older_than(5, 11);
+}
+
 static int finish(uvdio__opening_t* opening) {
   struct statfs filesystem;
   int result = fstatfs((int)opening->descriptor, &filesystem);
@@ -247,6 +263,9 @@ static int finish(uvdio__opening_t* opening) {
     opening->filesystem = filesystem_name((long)filesystem.f_type);
     if (may_end_early((long)filesystem.f_type)) {
       opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
+    }
+    if (locks_up((long)filesystem.f_type, opening->flags)) {
+      opening->traits |= UVDIO__TRAIT_RING_HANGS;
     }
   }
   if ((opening->flags & UVDIO_TRUNCATE) != 0) {

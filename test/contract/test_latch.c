@@ -4,6 +4,7 @@
  *
  * The faults are real ones: a filesystem that is shut down, and a disk that runs full under the page cache.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/types.h>
 #include <stdio.h>
@@ -71,7 +72,11 @@ static void shut_down(void) {
   int fd = open(doomed.dir, O_RDONLY | O_CLOEXEC);
   assert_true(fd >= 0);
   int failed = ioctl(fd, SHUT_DOWN, &how);
+  int error = errno;
   close(fd);
+  if (failed && (error == ENOTTY || error == ENOSYS)) {
+    SKIP("a filesystem can't be shut down here"); /* as under an emulator that does not pass that on */
+  }
   assert_int_equal(failed, 0);
 }
 

@@ -229,8 +229,12 @@ static void requests_that_are_stuck_leave_room_for_others(void** state) {
   }
 }
 
+/* On a slow machine the time may be over before the kernel was asked at all: once more, then. */
 static void relent(uv_timer_t* timer) {
   *(unsigned*)timer->data = fault_calls(CALL_SUBMIT);
+  if (fault_calls(CALL_SUBMIT) == 0) {
+    return;
+  }
   faults_reset();
   uv_close((uv_handle_t*)timer, NULL);
 }
@@ -246,7 +250,7 @@ static void kernel_that_takes_nothing_is_not_pestered(void** state) {
   submit_reads(f, &read, 1);
   assert_int_equal(uv_timer_init(&f->loop, &timer), 0);
   timer.data = &calls;
-  assert_int_equal(uv_timer_start(&timer, relent, 100, 0), 0);
+  assert_int_equal(uv_timer_start(&timer, relent, 100, 100), 0);
   run(f);
   assert_result(read, PAGE);
   assert_in_range(calls, 1, 50);

@@ -60,7 +60,7 @@ static int attach(struct disk* disk, int image) {
 
 int disk_make(struct disk* disk, uint64_t size, uint64_t backed, char why[PLACE_WHY_MAX]) {
   memset(disk, 0, sizeof(*disk));
-  if (place_make(&disk->place, "tmpfs", backed, why) != 0) {
+  if (place_make_indirect(&disk->place, "tmpfs", backed, why) != 0) {
     return -1;
   }
   int image = make_image(disk, size);

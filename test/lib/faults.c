@@ -285,7 +285,7 @@ static int tell_filesystem(int fd, struct statfs* filesystem) {
   int result = __real_fstatfs(fd, filesystem);
   pthread_mutex_lock(&lock);
   if (pretended != 0) {
-    filesystem->f_type = pretended;
+    filesystem->f_type = (__typeof__(filesystem->f_type))pretended; /* unsigned on some processors */
   }
   pthread_mutex_unlock(&lock);
   return result;

@@ -37,7 +37,7 @@ static int choose_backend(const char* name) {
 
 static int usage(const char* program) {
   fprintf(stderr,
-          "usage: %s [--backend ring|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs]"
+          "usage: %s [--backend ring|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors]"
           " [--test PATTERN]\n",
           program);
   return 2;

@@ -23,16 +23,27 @@
 #define TMPFS_MAGIC_NUMBER 0x01021994
 #define MOUNT_ATTEMPTS 5
 
-/* The filesystems that live in an image: what makes them, quietly, and how large by default. */
+struct recipe;
+typedef int (*mounter)(struct place* place, const struct recipe* recipe, char* image, char why[PLACE_WHY_MAX]);
+static int mount_by_loop(struct place* place, const struct recipe* recipe, char* image, char why[PLACE_WHY_MAX]);
+static int mount_by_fuse(struct place* place, const struct recipe* recipe, char* image, char why[PLACE_WHY_MAX]);
+static int mount_by_sectors(struct place* place, const struct recipe* recipe, char* image, char why[PLACE_WHY_MAX]);
+
+/* The filesystems that live in an image: what makes them, quietly, how large by default, what mounts them
+ * and which filesystem that is. */
 static const struct recipe {
   const char* kind;
   const char* maker;
   const char* quiet;
   uint64_t size;
+  mounter mount;
+  const char* filesystem;
 } recipes[] = {
-    {"ext4", "mkfs.ext4", "-q", 128 * MIB},
-    {"xfs", "mkfs.xfs", "-q", 400 * MIB},
-    {"btrfs", "mkfs.btrfs", "-q", 256 * MIB},
+    {"ext4", "mkfs.ext4", "-q", 128 * MIB, mount_by_loop, "ext4"},
+    {"xfs", "mkfs.xfs", "-q", 400 * MIB, mount_by_loop, "xfs"},
+    {"btrfs", "mkfs.btrfs", "-q", 256 * MIB, mount_by_loop, "btrfs"},
+    {"fuse", "mkfs.ext4", "-q", 128 * MIB, mount_by_fuse, "fuse"},
+    {"sectors", "mkfs.ext4", "-q", 128 * MIB, mount_by_sectors, "ext4"},
 };
 
 static const struct recipe* find_recipe(const char* kind) {
@@ -162,9 +173,8 @@ static void first_line(int input, char why[PLACE_WHY_MAX]) {
   why[strcspn(why, "\n")] = '\0';
 }
 
-/* Returns 0, or -1 with the first line of what the program said. */
-static int run_program(char* const argv[], char why[PLACE_WHY_MAX]) {
-  char said[PLACE_WHY_MAX];
+/* Returns 0 with the first line of what the program said, or -1 with that as the reason. */
+static int ask_program(char* const argv[], char said[PLACE_WHY_MAX], char why[PLACE_WHY_MAX]) {
   FILE* output = tmpfile();
   if (output == NULL) {
     return give_up(why, "tmpfile", strerror(errno));
@@ -178,6 +188,11 @@ static int run_program(char* const argv[], char why[PLACE_WHY_MAX]) {
   first_line(fileno(output), said);
   fclose(output);
   return failed ? give_up(why, argv[0], said) : 0;
+}
+
+int run_program(char* const argv[], char why[PLACE_WHY_MAX]) {
+  char said[PLACE_WHY_MAX];
+  return ask_program(argv, said, why);
 }
 
 /*
@@ -215,13 +230,55 @@ static int make_image(const char* path, uint64_t size, char why[PLACE_WHY_MAX]) 
   return failed ? give_up(why, path, strerror(errno)) : 0;
 }
 
+static int make_filesystem(const struct recipe* recipe, char* where, char why[PLACE_WHY_MAX]) {
+  char* argv[] = {(char*)recipe->maker, (char*)recipe->quiet, where, NULL};
+  return run_program(argv, why);
+}
+
 /* Several programs may reach for the same free loop device at once: the losers try again. */
-static int mount_image(char* image, char* dir, char why[PLACE_WHY_MAX]) {
-  char* argv[] = {"mount", "-o", "loop", image, dir, NULL};
+static int mount_by_loop(struct place* place, const struct recipe* recipe, char* image,
+                         char why[PLACE_WHY_MAX]) {
+  char* argv[] = {"mount", "-o", "loop", image, place->dir, NULL};
+  int failed = make_filesystem(recipe, image, why);
+  for (int i = 0; !failed && i < MOUNT_ATTEMPTS; i++) {
+    if (run_program(argv, why) == 0) {
+      return 0;
+    }
+  }
+  return -1;
+}
+
+/* The process that serves the filesystem ends when it is unmounted. */
+static int mount_by_fuse(struct place* place, const struct recipe* recipe, char* image,
+                         char why[PLACE_WHY_MAX]) {
+  char* argv[] = {"fuse2fs", "-o", "fakeroot", image, place->dir, NULL};
+  int failed = make_filesystem(recipe, image, why);
+  return failed ? failed : run_program(argv, why);
+}
+
+static int attach_sectors(char* image, char device[PLACE_WHY_MAX], char why[PLACE_WHY_MAX]) {
+  char* argv[] = {"losetup", "--sector-size", "4096", "--find", "--show", image, NULL};
   int failed = -1;
   for (int i = 0; failed && i < MOUNT_ATTEMPTS; i++) {
-    failed = run_program(argv, why);
+    failed = ask_program(argv, device, why);
   }
+  return failed;
+}
+
+/* The device is given up while it is mounted, and goes with the mount. */
+static int mount_by_sectors(struct place* place, const struct recipe* recipe, char* image,
+                            char why[PLACE_WHY_MAX]) {
+  char device[PLACE_WHY_MAX], ignored[PLACE_WHY_MAX];
+  char* mount_it[] = {"mount", device, place->dir, NULL};
+  char* detach_it[] = {"losetup", "--detach", device, NULL};
+  if (attach_sectors(image, device, why) != 0) {
+    return -1;
+  }
+  int failed = make_filesystem(recipe, device, why);
+  if (!failed) {
+    failed = run_program(mount_it, why);
+  }
+  run_program(detach_it, ignored);
   return failed;
 }
 
@@ -229,13 +286,9 @@ static int make_and_mount(struct place* place, uint64_t size, char why[PLACE_WHY
   const struct recipe* recipe = find_recipe(place->kind);
   char image[PLACE_PATH_MAX + 16];
   snprintf(image, sizeof(image), "%s/image", place->root);
-  char* argv[] = {(char*)recipe->maker, (char*)recipe->quiet, image, NULL};
   int failed = make_image(image, size != 0 ? size : recipe->size, why);
   if (!failed) {
-    failed = run_program(argv, why);
-  }
-  if (!failed) {
-    failed = mount_image(image, place->dir, why);
+    failed = recipe->mount(place, recipe, image, why);
   }
   unlink(image);
   return failed;
@@ -325,16 +378,27 @@ static int make_any(struct place* place, uint64_t size, char why[PLACE_WHY_MAX])
   return make_mounted(place, size, why);
 }
 
-int place_make(struct place* place, const char* kind, uint64_t size, char why[PLACE_WHY_MAX]) {
+int place_make_indirect(struct place* place, const char* kind, uint64_t size,
+                        char why[PLACE_WHY_MAX]) {
+  const struct recipe* recipe = find_recipe(kind);
   memset(place, 0, sizeof(*place));
   snprintf(place->kind, sizeof(place->kind), "%s", kind);
+  if (strcmp(kind, "here") != 0) {
+    place->filesystem = recipe != NULL ? recipe->filesystem : place->kind;
+  }
   remember(place);
   int failed = make_any(place, size, why);
-  if (!failed && strcmp(kind, "ramfs") != 0) {
-    failed = takes_direct_io(place, why);
-  }
   if (failed) {
     place_remove(place);
+  }
+  return failed;
+}
+
+int place_make(struct place* place, const char* kind, uint64_t size, char why[PLACE_WHY_MAX]) {
+  int failed = place_make_indirect(place, kind, size, why);
+  if (!failed && takes_direct_io(place, why) != 0) {
+    place_remove(place);
+    failed = -1;
   }
   return failed;
 }

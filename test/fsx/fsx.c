@@ -1,0 +1,734 @@
+/*
+ * Random operations on one file, several in flight, compared with a model in memory: what fsx does for system calls.
+ *
+ *   fsx --backend ring --place xfs --operations 100000 --seed 7
+ *
+ * An operation claims a range of the file, shared or alone, from its submission until its callback, and operations whose
+ * claims conflict are never in flight together. One that changes the size, or depends on it, claims everything from the
+ * block of the lower end on. So the model knows at each callback what the file must hold.
+ *
+ *   choose ──► claim ──► submit ──► callback ──► compare with the model, give up the claim
+ *      ▲          │ conflict           │
+ *      └──────────┘                    └──► cancelled: the same operation once more, under the same claim
+ *
+ * Every thousandth operation or so the file is closed, opened again with other flags, and compared as a whole: by the
+ * library's synchronous reads, and by the system's through the page cache.
+ *
+ * Exit status: 0 all agreed, 1 it did not (the seed and what was done to the bytes is printed), 77 it can't run here.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "place.h"
+
+#define KIB 1024u
+#define MIB (1024u * 1024)
+#define BLOCK 4096u          /* claims on the size begin at one: filesystems zero whole ones */
+#define FILE_MAX (2 * MIB)   /* bytes: small, so that operations meet each other's traces */
+#define JOBS_MAX 64u
+#define HISTORY 4096u        /* operations that a failure can tell of */
+#define REOPEN_EVERY 1000u
+#define PATIENCE 4u          /* one conflicting operation in so many keeps others from starting until it can */
+#define BUSY_POLL_US 50u     /* with even seeds */
+#define TO_THE_END UINT64_MAX
+
+enum kind { READ, WRITE, TRUNCATE, PREALLOCATE, SYNC_DATA, SYNC_ALL, SIZE, KINDS };
+
+static const char* const kind_names[KINDS] = {"read",      "write",    "truncate", "preallocate",
+                                              "sync_data", "sync_all", "size"};
+
+/* Of a hundred operations. */
+static const unsigned weights[KINDS] = {36, 40, 7, 6, 4, 3, 4};
+
+struct job {
+  uvdio_req_t req; /* first: callbacks come back to the job by it */
+  int busy;
+  int exact; /* reads: the end of the file is an error */
+  enum kind kind;
+  uint64_t number;
+  uint64_t offset; /* of the transfer; or the length asked for */
+  uint64_t length;
+  uint64_t claim_begin;
+  uint64_t claim_end;
+  int claim_alone;
+  uvdio_buf_t buf;
+  char* base;  /* the buffer's, also while the library has it */
+  int by_view; /* the library gets a view, and the buffer stays */
+};
+
+struct past {
+  enum kind kind;
+  uint64_t number;
+  uint64_t offset;
+  uint64_t length;
+};
+
+static struct {
+  const char* backend_name;
+  const char* place_name;
+  uvdio_backend_t backend;
+  uint64_t operations;
+  uint64_t seed;
+  unsigned jobs;
+} options = {"pool", "here", UVDIO_BACKEND_POOL, 5000, 1, 16};
+
+static struct place place;
+static char path[PLACE_PATH_MAX + 16];
+static uv_loop_t loop;
+static uvdio_t* dio;
+static uvdio_arena_t* arena;
+static uvdio_file_t file;
+static uint64_t align; /* bytes: what the open file asks of offsets and lengths */
+static struct job jobs[JOBS_MAX];
+static struct job* waiting; /* chosen, and the next to start */
+static struct past history[HISTORY];
+static unsigned char model[FILE_MAX];
+static uint64_t model_size;
+static uint64_t started;
+static uint64_t done[KINDS], cancelled, refused, reopened;
+static uint64_t elsewhere; /* opens after which another backend than the engine's executes */
+static uint64_t random_state;
+
+/*
+ * Chance. xorshift64*, so that a seed means the same everywhere.
+ */
+
+static uint64_t next_random(void) {
+  random_state ^= random_state >> 12;
+  random_state ^= random_state << 25;
+  random_state ^= random_state >> 27;
+  return random_state * UINT64_C(2685821657736338717);
+}
+
+static uint64_t below(uint64_t bound) {
+  return (next_random() >> 16) % bound;
+}
+
+static int one_in(uint64_t n) {
+  return below(n) == 0;
+}
+
+/*
+ * Failure. What was done to the bytes in question, newest last.
+ */
+
+static void tell_history(uint64_t begin, uint64_t end) {
+  uint64_t first = started > HISTORY ? started - HISTORY : 0;
+  fprintf(stderr, "Operations there, among the last %u:\n", HISTORY);
+  for (uint64_t number = first; number < started; number++) {
+    const struct past* past = &history[number % HISTORY];
+    int whole = past->kind == TRUNCATE || past->kind == PREALLOCATE;
+    if (whole || (past->length > 0 && past->offset < end && past->offset + past->length > begin)) {
+      fprintf(stderr, "  %8" PRIu64 " %-11s %8" PRIu64 " + %" PRIu64 "\n", past->number,
+              kind_names[past->kind], past->offset, past->length);
+    }
+  }
+}
+
+_Noreturn static void fail_at(const char* what, uint64_t begin, uint64_t end) {
+  tell_history(begin, end);
+  fprintf(stderr, "fsx %s %s: seed %" PRIu64 ", %" PRIu64 " operations started, size %" PRIu64 ": %s\n",
+          options.backend_name, options.place_name, options.seed, started, model_size, what);
+  exit(1);
+}
+
+_Noreturn static void fail_job(const struct job* job, int64_t got, int64_t expected) {
+  char what[256];
+  snprintf(what, sizeof(what), "operation %" PRIu64 ", %s at %" PRIu64 ", gave %" PRId64 " (%s), not %" PRId64,
+           job->number, kind_names[job->kind], job->offset, got,
+           got < 0 ? uvdio_err_name((int)got) : "no error", expected);
+  fail_at(what, job->offset, job->offset + job->length + 1);
+}
+
+static void must(const char* what, int64_t code) {
+  char text[256];
+  if (code < 0) {
+    snprintf(text, sizeof(text), "%s: %s", what, uvdio_strerror((int)code));
+    fail_at(text, 0, 0);
+  }
+}
+
+static void compare(const char* what, const void* got, uint64_t offset, uint64_t length) {
+  const unsigned char* bytes = got;
+  char text[256];
+  if (memcmp(bytes, model + offset, length) == 0) {
+    return;
+  }
+  uint64_t i = 0;
+  while (bytes[i] == model[offset + i]) {
+    i++;
+  }
+  snprintf(text, sizeof(text), "%s, %" PRIu64 " + %" PRIu64 ": the byte at %" PRIu64 " is %02x, not %02x", what,
+           offset, length, offset + i, bytes[i], model[offset + i]);
+  fail_at(text, offset + i, offset + i + 1);
+}
+
+/*
+ * The model.
+ */
+
+static void model_resize(uint64_t size) {
+  if (size < model_size) {
+    memset(model + size, 0, model_size - size);
+  }
+  model_size = size;
+}
+
+/* How many bytes the file has from `offset` on, `length` at most. */
+static uint64_t model_has(uint64_t offset, uint64_t length) {
+  uint64_t left = offset < model_size ? model_size - offset : 0;
+  return left < length ? left : length;
+}
+
+static uint64_t lower_block(uint64_t offset) {
+  return offset - offset % BLOCK;
+}
+
+/*
+ * Claims.
+ */
+
+static void claim(struct job* job, uint64_t begin, uint64_t end, int alone) {
+  job->claim_begin = begin;
+  job->claim_end = end;
+  job->claim_alone = alone;
+}
+
+/* What reaches past the last whole block meets whoever changes the size. */
+static void claim_transfer(struct job* job, int alone) {
+  uint64_t end = job->offset + job->length;
+  uint64_t last = lower_block(model_size);
+  if (end <= last) {
+    claim(job, job->offset, end, alone);
+  } else {
+    claim(job, alone && last < job->offset ? last : job->offset, TO_THE_END, alone);
+  }
+}
+
+static void claim_size(struct job* job, uint64_t size, int alone) {
+  claim(job, lower_block(size < model_size ? size : model_size), TO_THE_END, alone);
+}
+
+static void claim_what_it_needs(struct job* job) {
+  switch (job->kind) {
+    case READ:
+    case WRITE:
+      claim_transfer(job, job->kind == WRITE);
+      break;
+    case TRUNCATE:
+      claim_size(job, job->offset, 1);
+      break;
+    case PREALLOCATE:
+      claim_size(job, job->offset, job->offset > model_size);
+      break;
+    case SIZE:
+      claim_size(job, model_size, 0);
+      break;
+    case SYNC_DATA:
+    case SYNC_ALL:
+    case KINDS:
+      claim(job, 0, 0, 0);
+      break;
+  }
+}
+
+static int conflicts(struct job* job) {
+  claim_what_it_needs(job);
+  for (unsigned i = 0; i < options.jobs; i++) {
+    const struct job* other = &jobs[i];
+    if (other->busy && (job->claim_alone || other->claim_alone) && job->claim_begin < other->claim_end &&
+        other->claim_begin < job->claim_end) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/*
+ * Choosing an operation.
+ */
+
+static enum kind choose_kind(void) {
+  uint64_t pick = below(100);
+  unsigned kind = 0;
+  for (; pick >= weights[kind]; kind++) {
+    pick -= weights[kind];
+  }
+  return (enum kind)kind;
+}
+
+/* Mostly a few blocks, seldom many. */
+static void choose_range(struct job* job) {
+  uint64_t most = one_in(16) ? 256 * KIB : 16 * KIB;
+  job->offset = below(FILE_MAX / align) * align;
+  job->length = (1 + below(most / align)) * align;
+  if (job->length > FILE_MAX - job->offset) {
+    job->length = FILE_MAX - job->offset;
+  }
+}
+
+static void choose_length(struct job* job) {
+  uint64_t unit = one_in(4) ? 1 : BLOCK;
+  job->offset = (1 + below(FILE_MAX / unit)) * unit;
+  job->length = 0;
+}
+
+static void choose(struct job* job) {
+  job->kind = choose_kind();
+  job->offset = job->length = 0;
+  job->exact = 0;
+  if (job->kind == READ || job->kind == WRITE) {
+    choose_range(job);
+  } else if (job->kind == TRUNCATE || job->kind == PREALLOCATE) {
+    choose_length(job);
+  }
+}
+
+/*
+ * Buffers: frames of an arena for single pages, which the ring gets to know by number; heap buffers for the rest, one half
+ * of which go as they are and the other behind views, which are plain memory.
+ */
+
+static void take_buffer(struct job* job) {
+  int is_frame = job->length == BLOCK && uvdio_arena_acquire(arena, &job->buf) == 0;
+  if (!is_frame) {
+    must("uvdio_buf_alloc", uvdio_buf_alloc(&job->buf, (size_t)job->length));
+  }
+  job->base = job->buf.base;
+  job->by_view = job->buf.cap != job->length || (!is_frame && one_in(2));
+  uint64_t* words = (uint64_t*)(void*)job->base;
+  for (size_t i = 0; i < job->length / sizeof(*words); i++) {
+    words[i] = next_random();
+  }
+  must("uvdio_buf_set_len", uvdio_buf_set_len(&job->buf, job->kind == WRITE ? (size_t)job->length : 0));
+}
+
+static uvdio_buf_t view_of(const struct job* job) {
+  uvdio_buf_t view = uvdio_buf_wrap(job->base, (size_t)job->length);
+  return uvdio_buf_with_len(view, job->buf.len);
+}
+
+/* At any time, in flight or not; what the kernel or its age has against it is no failure. */
+static void change_registration(void) {
+  int code = one_in(2) ? uvdio_arena_register(dio, arena) : uvdio_arena_unregister(dio, arena);
+  if (code != 0 && code != UV_EBUSY && code != UV_ENOENT && code != UV_ENOTSUP && code != UV_ENOMEM) {
+    must("registering the arena", code);
+  }
+}
+
+/*
+ * The end of an operation.
+ */
+
+static void submit(struct job* job);
+static void start_more(void);
+
+static void check_transfer(const struct job* job, int64_t result) {
+  uint64_t expected = job->kind == READ ? model_has(job->offset, job->length) : job->length;
+  if (job->exact && expected < job->length) {
+    if (result != UVDIO_ESHORTREAD || job->req.transferred != expected) {
+      fail_job(job, result, UVDIO_ESHORTREAD);
+    }
+  } else if (result != (int64_t)expected) {
+    fail_job(job, result, (int64_t)expected);
+  }
+  compare(job->kind == READ ? "what was read" : "a buffer after its write", job->base, job->offset, expected);
+}
+
+static void check_plain(const struct job* job, int64_t result) {
+  int64_t expected = job->kind == SIZE ? (int64_t)model_size : 0;
+  if (job->kind == PREALLOCATE && result == UV_ENOTSUP) {
+    refused++;
+    return;
+  }
+  if (result != expected) {
+    fail_job(job, result, expected);
+  }
+  if (job->kind == PREALLOCATE && job->offset > model_size) {
+    model_resize(job->offset);
+  }
+}
+
+static void finish(struct job* job, int64_t result) {
+  done[job->kind]++;
+  if (job->base != NULL) {
+    check_transfer(job, result);
+    must("uvdio_buf_release", uvdio_buf_release(&job->buf));
+    job->base = NULL;
+  } else {
+    check_plain(job, result);
+  }
+  job->busy = 0;
+}
+
+/* A cancelled write may have come half-way, so it is made once more: then the model is right again. */
+static void finish_or_repeat(struct job* job, int64_t result) {
+  if (result == UV_ECANCELED) {
+    cancelled++;
+    submit(job);
+    return;
+  }
+  finish(job, result);
+  if (one_in(2)) {
+    start_more(); /* from inside a callback */
+  }
+}
+
+static void on_plain(uvdio_req_t* req, int64_t result) {
+  finish_or_repeat((struct job*)(void*)req, result);
+}
+
+static void on_transfer(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  struct job* job = (struct job*)(void*)req;
+  if (buf.base != job->base || buf.cap != job->length) {
+    fail_at("another buffer came back than went in", job->offset, job->offset + job->length);
+  }
+  if (!job->by_view) {
+    job->buf = buf;
+  }
+  finish_or_repeat(job, result);
+}
+
+/*
+ * Submitting.
+ */
+
+static int call(struct job* job, int blocking) {
+  uvdio_cb plain = blocking ? NULL : on_plain;
+  uvdio_io_cb transfer = blocking ? NULL : on_transfer;
+  uvdio_buf_t view = view_of(job);
+  uvdio_buf_t* buf = job->by_view ? &view : &job->buf;
+  switch (job->kind) {
+    case READ:
+      return job->exact ? uvdio_read_exact(&file, &job->req, buf, job->offset, transfer)
+                        : uvdio_read(&file, &job->req, buf, job->offset, transfer);
+    case WRITE:
+      return uvdio_write(&file, &job->req, buf, job->offset, transfer);
+    case TRUNCATE:
+      return uvdio_truncate(&file, &job->req, job->offset, plain);
+    case PREALLOCATE:
+      return uvdio_preallocate(&file, &job->req, job->offset, plain);
+    case SYNC_DATA:
+      return uvdio_sync_data(&file, &job->req, plain);
+    case SYNC_ALL:
+      return uvdio_sync_all(&file, &job->req, plain);
+    case SIZE:
+      return uvdio_size(&file, &job->req, plain);
+    case KINDS:
+      break;
+  }
+  return UV_EINVAL;
+}
+
+static void submit(struct job* job) {
+  must(kind_names[job->kind], call(job, 0));
+  if (one_in(32)) {
+    (void)uvdio_cancel(&job->req);
+  }
+}
+
+/* Blocking syncs are refused while others are in flight. */
+static void perform(struct job* job) {
+  int code = call(job, 1);
+  int is_sync = job->kind == SYNC_DATA || job->kind == SYNC_ALL;
+  if (code == UV_EBUSY && is_sync) {
+    job->busy = 0;
+    return;
+  }
+  finish(job, code < 0 ? code : job->req.result);
+}
+
+static void remember(const struct job* job) {
+  struct past* past = &history[started % HISTORY];
+  past->kind = job->kind;
+  past->number = started;
+  past->offset = job->offset;
+  past->length = job->length;
+}
+
+/* The claim keeps everybody else away, so the model may change before the file does. */
+static void change_model(const struct job* job) {
+  if (job->kind == WRITE) {
+    memcpy(model + job->offset, job->base, job->length);
+    if (job->offset + job->length > model_size) {
+      model_size = job->offset + job->length;
+    }
+  } else if (job->kind == TRUNCATE) {
+    model_resize(job->offset);
+  }
+}
+
+static void start(struct job* job) {
+  remember(job);
+  job->number = started++;
+  job->busy = 1;
+  if (job->kind == READ || job->kind == WRITE) {
+    job->exact = job->kind == READ && one_in(4);
+    take_buffer(job);
+  }
+  change_model(job);
+  if (one_in(512)) {
+    change_registration();
+  }
+  if (one_in(64)) {
+    perform(job);
+  } else {
+    submit(job);
+  }
+}
+
+static int must_pause(void) {
+  return started >= options.operations || started >= (reopened + 1) * REOPEN_EVERY;
+}
+
+/* Returns 0 where nothing more may start: what claims much would wait for ever if others went past it each time. */
+static int start_or_wait(struct job* job) {
+  if (!conflicts(job)) {
+    start(job);
+  } else if (one_in(PATIENCE)) {
+    waiting = job;
+    return 0;
+  }
+  return 1;
+}
+
+static int start_waiting(void) {
+  struct job* job = waiting;
+  if (job == NULL) {
+    return 1;
+  }
+  if (conflicts(job)) {
+    return 0;
+  }
+  waiting = NULL;
+  start(job);
+  return 1;
+}
+
+static void start_more(void) {
+  int more = !must_pause() && start_waiting();
+  for (unsigned i = 0; more && i < options.jobs && !must_pause(); i++) {
+    if (!jobs[i].busy) {
+      choose(&jobs[i]);
+      more = start_or_wait(&jobs[i]);
+    }
+  }
+}
+
+/*
+ * The whole file.
+ */
+
+static void open_file(unsigned more) {
+  uvdio_req_t req = {0};
+  uvdio_file_info_t info;
+  must("uvdio_open", uvdio_open(dio, &file, &req, path, UVDIO_OPEN_RW | more, 0600, NULL));
+  must("uvdio_file_info", uvdio_file_info(&file, &info));
+  align = info.offset_align;
+  elsewhere += strcmp(info.backend, options.backend_name) != 0;
+  if (align % sizeof(uint64_t) != 0 || BLOCK % align != 0) {
+    fail_at("alignment that no model knows", 0, 0);
+  }
+}
+
+static void close_file(void) {
+  uvdio_req_t req = {0};
+  must("uvdio_close", uvdio_close(&file, &req, NULL));
+}
+
+static void compare_size(const char* what, int64_t size) {
+  char text[128];
+  if (size != (int64_t)model_size) {
+    snprintf(text, sizeof(text), "%s is %" PRId64, what, size);
+    fail_at(text, 0, 0);
+  }
+}
+
+/* Asks for more than there can be, so that the end shows. */
+static void compare_by_library(void) {
+  uvdio_req_t req = {0};
+  uvdio_buf_t buf;
+  must("uvdio_buf_alloc", uvdio_buf_alloc(&buf, FILE_MAX + BLOCK));
+  must("uvdio_read", uvdio_read(&file, &req, &buf, 0, NULL));
+  compare_size("the size by a read of all", req.result);
+  compare("the file, by the library", buf.base, 0, model_size);
+  must("uvdio_buf_release", uvdio_buf_release(&buf));
+}
+
+static void compare_by_system(void) {
+  static unsigned char bytes[FILE_MAX + BLOCK];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    fail_at("the file can't be opened by the system", 0, 0);
+  }
+  compare_size("the size by the system", pread(fd, bytes, sizeof(bytes), 0));
+  compare("the file, by the system", bytes, 0, model_size);
+  close(fd);
+}
+
+/* Its content goes on: only the flags change. A file in RAM is not the system's to read. */
+static void reopen(void) {
+  close_file();
+  if (options.backend != UVDIO_BACKEND_MEMORY) {
+    compare_by_system();
+  }
+  open_file((one_in(4) ? UVDIO_DSYNC : 0) | (one_in(2) ? UVDIO_NATIVE_ALIGN : 0));
+  compare_by_library();
+  reopened++;
+  waiting = NULL; /* it was chosen by another alignment */
+}
+
+/*
+ * The run.
+ */
+
+static int any_busy(void) {
+  for (unsigned i = 0; i < options.jobs; i++) {
+    if (jobs[i].busy) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+static void run_all(void) {
+  while (started < options.operations) {
+    watch_for_hang("operations of fsx");
+    while (!must_pause() || any_busy()) {
+      start_more();
+      uv_run(&loop, UV_RUN_ONCE);
+    }
+    watch_for_hang("the comparison of fsx");
+    reopen();
+  }
+  watch_for_hang(NULL);
+}
+
+static void begin(void) {
+  uvdio_options_t engine = {.backend = options.backend, .depth = options.jobs / 2};
+  engine.busy_poll_us = options.seed % 2 == 0 ? BUSY_POLL_US : 0;
+  uvdio_arena_options_t frames = {.frame_count = options.jobs / 4 + 1};
+  random_state = options.seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+  snprintf(path, sizeof(path), "%s/fsx", place.dir);
+  must("uv_loop_init", uv_loop_init(&loop));
+  must("uvdio_init", uvdio_init(&dio, &loop, &engine));
+  must("uvdio_arena_create", uvdio_arena_create(&arena, &frames));
+  open_file(UVDIO_TRUNCATE);
+}
+
+static void print_counts(void) {
+  uvdio_stats_t stats;
+  must("uvdio_get_stats", uvdio_get_stats(dio, &stats));
+  printf("fsx %s %s, seed %" PRIu64 ": %" PRIu64 " operations:", options.backend_name, options.place_name,
+         options.seed, started);
+  for (unsigned kind = 0; kind < KINDS; kind++) {
+    printf(" %s %" PRIu64 ",", kind_names[kind], done[kind]);
+  }
+  printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64 " on another backend), preallocate refused %" PRIu64 "; in flight at most %u,"
+         " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n", cancelled, reopened,
+         elsewhere, refused, stats.in_flight_max, stats.resumed, stats.retried, stats.punted, stats.fixed);
+}
+
+static void end(void) {
+  close_file();
+  must("uvdio_engine_close", uvdio_engine_close(dio, NULL));
+  uv_run(&loop, UV_RUN_DEFAULT);
+  must("uvdio_arena_destroy", uvdio_arena_destroy(arena, NULL));
+  must("uv_loop_close", uv_loop_close(&loop));
+  if (uvdio_allocations() != 0) {
+    fail_at("at the end the library holds memory", 0, 0);
+  }
+}
+
+/*
+ * Arguments.
+ */
+
+static int choose_backend(const char* name) {
+  static const struct {
+    const char* name;
+    uvdio_backend_t backend;
+  } backends[] = {
+      {"ring", UVDIO_BACKEND_RING}, {"pool", UVDIO_BACKEND_POOL}, {"memory", UVDIO_BACKEND_MEMORY}};
+  for (size_t i = 0; i < COUNT_OF(backends); i++) {
+    if (strcmp(backends[i].name, name) == 0) {
+      options.backend_name = name;
+      options.backend = backends[i].backend;
+      return 0;
+    }
+  }
+  return -1;
+}
+
+static int read_argument(const char* name, const char* value) {
+  if (strcmp(name, "--backend") == 0) {
+    return choose_backend(value);
+  }
+  if (strcmp(name, "--place") == 0) {
+    options.place_name = value;
+    return place_known(value) ? 0 : -1;
+  }
+  uint64_t number = strtoull(value, NULL, 10);
+  if (strcmp(name, "--operations") == 0) {
+    options.operations = number;
+  } else if (strcmp(name, "--seed") == 0) {
+    options.seed = number;
+  } else if (strcmp(name, "--jobs") == 0 && number >= 2 && number <= JOBS_MAX) {
+    options.jobs = (unsigned)number;
+  } else {
+    return -1;
+  }
+  return 0;
+}
+
+static int usage(const char* program) {
+  fprintf(stderr,
+          "usage: %s [--backend ring|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors]"
+          " [--operations N] [--seed N] [--jobs 2..%u]\n",
+          program, JOBS_MAX);
+  return 2;
+}
+
+static int skip_program(const char* what, const char* why) {
+  char line[2 * PLACE_WHY_MAX];
+  snprintf(line, sizeof(line), "%s: %s", what, why);
+  skip_line(line);
+  return SKIPPED_PROGRAM;
+}
+
+/* Returns 0 or the code to exit with. */
+static int find_place(void) {
+  char why[PLACE_WHY_MAX] = "";
+  if (uvdio_backend_probe(options.backend, why, sizeof(why)) != 0) {
+    return skip_program(options.backend_name, why);
+  }
+  if (options.backend == UVDIO_BACKEND_MEMORY) {
+    snprintf(place.dir, sizeof(place.dir), "/place");
+    options.place_name = "-";
+    return 0;
+  }
+  return place_make(&place, options.place_name, 0, why) == 0 ? 0 : skip_program(options.place_name, why);
+}
+
+int main(int argc, char** argv) {
+  places_begin();
+  for (int i = 1; i < argc; i += 2) {
+    if (i + 1 == argc || read_argument(argv[i], argv[i + 1]) != 0) {
+      return usage(argv[0]);
+    }
+  }
+  int code = find_place();
+  if (code != 0) {
+    return code;
+  }
+  begin();
+  run_all();
+  print_counts();
+  end();
+  return 0;
+}

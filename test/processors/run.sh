@@ -1,0 +1,97 @@
+#!/bin/sh
+# The tests on other processors, by qemu's emulation of their programs: s390x, which is big-endian, and aarch64.
+#   sh test/processors/run.sh [s390x] [aarch64]      default: both
+#
+# Cross-compiles with Debian's compilers against Debian's libraries for that processor, which are downloaded and unpacked
+# in build/processors. System calls are the machine's own, but for io_uring's, which qemu does not pass on: the pool and the
+# files in memory run, and the ring says why not.
+# Exit status: 0 nothing failed, 1 something did, 77 no processor could be had. The last line is for cmake/check.sh --long.
+set -u
+
+cd "$(dirname "$0")/../.." || exit 1
+. cmake/common.sh
+. test/lib/debian.sh
+
+folder=$PWD/build/processors
+libraries="libuv1-dev libuv1 libjansson-dev libjansson4 libcmocka-dev libcmocka0 liburing-dev liburing2"
+passed=0 failed=0 skipped=0 ran=
+
+for processor; do
+  case $processor in
+    s390x | aarch64) ;;
+    *) sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  esac
+done
+[ $# -gt 0 ] || set -- s390x aarch64
+
+finish() {
+  echo "LAYER processors|${ran:-none}: $passed passed, $skipped skipped|system calls that fail|$failed"
+  [ "$failed" -eq 0 ] || exit 1
+  [ -n "$ran" ] || exit 77
+  exit 0
+}
+
+leave_out() {
+  echo "$1: left out: $2"
+  skipped=$((skipped + 1))
+}
+
+# choose PROCESSOR: sets what the rest needs to know of it. Returns 1 with the reason in $why.
+choose() {
+  case $1 in
+    s390x) architecture=s390x ;;
+    aarch64) architecture=arm64 ;;
+  esac
+  triple=$1-linux-gnu build=$folder/$1 sysroot=$folder/$1-sysroot
+  emulator=$(command -v "qemu-$1-static" || command -v "qemu-$1") || { why="qemu-$1 is not installed"; return 1; }
+  command -v "$triple-gcc" >/dev/null || { why="$triple-gcc is not installed"; return 1; }
+  suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  # shellcheck disable=SC2086
+  if ! debian_begin "$folder/cache" "$suite" "$architecture" || ! debian_unpack "$sysroot" $libraries; then
+    why=$debian_why
+    return 1
+  fi
+}
+
+# The C library is the cross compiler's, below /usr/TRIPLE, and the emulator looks for it there.
+build() {
+  PKG_CONFIG_LIBDIR=$sysroot/usr/lib/$triple/pkgconfig PKG_CONFIG_SYSROOT_DIR=$sysroot \
+    cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DUVDIO_BUILD_TESTS=ON \
+    -DUVDIO_INSTALL=OFF -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$1" -DCMAKE_C_COMPILER="$triple-gcc" \
+    -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator;-L;/usr/$triple;-E;LD_PRELOAD=$folder/$1-statx.so" &&
+    "$triple-gcc" -D_GNU_SOURCE -Wall -Wextra -Werror -shared -fPIC -o "$folder/$1-statx.so" test/processors/statx.c &&
+    cmake --build "$build" -j "$(job_count)"
+}
+
+run_processor() {
+  if ! choose "$1"; then
+    leave_out "$1" "$why"
+    return
+  fi
+  if ! build "$1" >"$build.build.log" 2>&1; then
+    echo "Building for $1 failed. The end of $build.build.log:"
+    tail -n 40 "$build.build.log"
+    failed=$((failed + 1))
+    return
+  fi
+  "$emulator" -L "/usr/$triple" -E "LD_PRELOAD=$folder/$1-statx.so" "$build/uvdio" probe . | sed -n '/^uvdio/p;/^Backends/,/^$/p'
+  reasons=$build.reasons.txt
+  : >"$reasons"
+  ctest --test-dir "$build" -V -j "$(job_count)" -L '^(unit|contract)$' >"$build.log" 2>&1
+  counts=$(awk -v pass="$1" -v reasons="$reasons" -v log_name="build/processors/$1.log" -f cmake/count.awk "$build.log")
+  sort "$reasons" | uniq -c | sort -rn
+  echo "$counts" | sed '$d'
+  ran="$ran${ran:+, }$1"
+  # The last line that count.awk prints is for us: three numbers.
+  # shellcheck disable=SC2046
+  set -- $(echo "$counts" | tail -n 1)
+  passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+mkdir -p "$folder"
+for processor; do
+  printf '\n== %s\n' "$processor"
+  run_processor "$processor"
+done
+echo
+finish
