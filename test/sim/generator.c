@@ -1,9 +1,11 @@
 #include "generator.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "model.h"
@@ -111,18 +113,42 @@ static int is_skipped(const char* ranges, uint64_t step) {
  * Complaints.
  */
 
-__attribute__((format(printf, 1, 2), noreturn)) static void complain(const char* format, ...) {
+/* How to see it again. Also where the program is about to crash, so that nothing is formatted here. */
+static char replay[2 * PATH_MAX_HERE];
+
+static void prepare_replay(const struct generator_options* options) {
   static const char* const names[] = {"auto", "ring", "pool", "memory"};
-  const struct generator_options* options = present->options;
+  snprintf(replay, sizeof(replay),
+           "\nreplay: sim_model --backend %s --seed %" PRIu64 " --steps %" PRIu64 " --operations 1%s%.600s\n"
+           "fewer steps: the same with --shrink\n",
+           names[options->backend], options->seed, options->steps, options->skip != NULL ? " --skip " : "",
+           options->skip != NULL ? options->skip : "");
+}
+
+static void on_crash(int number) {
+  ssize_t ignored = write(STDERR_FILENO, replay, strlen(replay));
+  (void)ignored;
+  (void)signal(number, SIG_DFL);
+  (void)raise(number);
+}
+
+/* The address sanitizer has its own say about the rest. */
+static void watch_for_crashes(void) {
+  (void)signal(SIGABRT, on_crash);
+  if (!UNDER_ASAN && !UNDER_TSAN) {
+    (void)signal(SIGSEGV, on_crash);
+    (void)signal(SIGBUS, on_crash);
+  }
+}
+
+__attribute__((format(printf, 1, 2), noreturn)) static void complain(const char* format, ...) {
   va_list arguments;
   fflush(stdout);
   fprintf(stderr, "FAILED at step %" PRIu64 ": ", present->step);
   va_start(arguments, format);
   vfprintf(stderr, format, arguments);
   va_end(arguments);
-  fprintf(stderr, "\nreplay: sim_model --backend %s --seed %" PRIu64 " --operations 1%s%s\n", names[options->backend],
-          options->seed, options->skip != NULL ? " --skip " : "", options->skip != NULL ? options->skip : "");
-  fprintf(stderr, "fewer steps: the same with --shrink\n");
+  fprintf(stderr, "%s", replay);
   exit(1);
 }
 
@@ -1057,6 +1083,8 @@ void generate(const struct generator_options* options, struct generator_totals* 
     abort();
   }
   present = run;
+  prepare_replay(options);
+  watch_for_crashes();
   run->options = options;
   run->totals = totals;
   run->random = mix(options->seed);

@@ -280,6 +280,33 @@ static void size_may_survive_without_content(void** state) {
   assert_in_range(empty, SEEDS / 20, grown - 1);
 }
 
+/* A file of four pages, cut to one, made three: never three with what was in the second. */
+static void sizes_survive_in_order(void** state) {
+  unsigned seen[5] = {0};
+  (void)state;
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    void* inner = NULL;
+    const uvdio_sim_options_t options = {.seed = seed};
+    assert_ok(world_make(&inner, &options));
+    struct world* w = inner;
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    write_now(w, 0, 4 * PAGE, 1);
+    sync_now(w);
+    assert_result(t_truncate(op_now(&w->tracker), &w->file, PAGE), 0);
+    assert_result(t_preallocate(op_now(&w->tracker), &w->file, 3 * PAGE), 0);
+    cut(w, UVDIO_SIM_CUT_SEEDED);
+    int64_t pages = uvdio_sim_size(w->sim, "file", 0) / (int64_t)PAGE;
+    assert_in_range(pages, 1, 4);
+    seen[pages]++;
+    assert_true(pages == 4 ? holds(w, 0, 0, 4 * PAGE, 1) : holds(w, 0, 0, PAGE, 1));
+    assert_true(pages != 3 || holds_zeros(w, 0, PAGE, 2 * PAGE));
+    assert_ok(world_tear_down(&inner));
+  }
+  assert_int_equal(seen[2], 0);
+  assert_true(seen[1] > 0 && seen[3] > 0 && seen[4] > 0);
+}
+
 /*
  * The requests that a cut finds.
  */
@@ -458,6 +485,7 @@ int main(void) {
       cmocka_unit_test(large_sectors_are_whole),
       cmocka_unit_test(write_on_its_way_is_torn),
       cmocka_unit_test(size_may_survive_without_content),
+      cmocka_unit_test(sizes_survive_in_order),
       TEST_IN(world_open, whatever_is_pending_ends_once_as_dead),
       TEST_IN(world_open, dead_engine_does_nothing_but_close),
       TEST_IN(world_open, new_engine_before_the_dead_one_is_closed),
