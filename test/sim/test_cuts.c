@@ -426,7 +426,6 @@ static void rule_may_cut_under_a_synchronous_operation(void** state) {
 /* The kernel takes pages for clean that it could not write: a retry succeeds, and the data is gone all the same. */
 static void failed_sync_loses_what_a_retry_calls_durable(void** state) {
   unsigned lost = 0;
-  unsigned kept = 0;
   (void)state;
   for (uint64_t seed = 0; seed < SEEDS; seed++) {
     void* inner = NULL;
@@ -449,7 +448,6 @@ static void failed_sync_loses_what_a_retry_calls_durable(void** state) {
     assert_code(uvdio_sim_size(w->sim, "file", 0), PAGE);
     int there = holds(w, 0, 0, PAGE, 1);
     assert_true(there || holds_zeros(w, 0, 0, PAGE));
-    kept += (unsigned)there;
     lost += (unsigned)!there;
     assert_ok(world_tear_down(&inner));
   }
