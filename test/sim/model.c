@@ -92,7 +92,7 @@ static void sector_begins(struct sector* sector, uint64_t order, uint64_t word) 
   sector->changes++;
 }
 
-static void sector_ends(struct sector* sector, uint64_t order, uint64_t clock, int ok, int durable) {
+static void sector_ends(const struct model* model, struct sector* sector, uint64_t order, int ok, int durable) {
   struct guess* guess;
   assert(sector->changes > 0);
   sector->changes--;
@@ -105,13 +105,13 @@ static void sector_ends(struct sector* sector, uint64_t order, uint64_t clock, i
   }
   if (sector->ragged) {
     sector->ragged = 0;
-    sector->whole_at = clock;
+    sector->whole_at = model->clock;
   }
   find_guess(&sector->now, order)->sole = 1;
   drop_older(&sector->now, order);
-  sector->settled_at = clock;
+  sector->settled_at = model->clock;
   guess = find_guess(&sector->disk, order);
-  guess->sole = 1;
+  guess->sole = durable || order > model->failed_at;
   if (durable) {
     drop_older(&sector->disk, order);
   }
@@ -196,7 +196,7 @@ void model_write_begins(struct model* model, struct change* change, uint64_t off
 void model_write_ends(struct model* model, const struct change* change, int ok, int durable) {
   model->clock++;
   for (uint64_t i = change->begin / MODEL_SECTOR; i < change->end / MODEL_SECTOR; i++) {
-    sector_ends(&model->sectors[i], change->order, model->clock, ok, durable);
+    sector_ends(model, &model->sectors[i], change->order, ok, durable);
   }
   if (change->resizes) {
     resize_ends(model, change, ok);
@@ -240,7 +240,7 @@ void model_truncate_begins(struct model* model, struct change* change, uint64_t 
 void model_truncate_ends(struct model* model, const struct change* change, int ok) {
   model->clock++;
   for (uint64_t i = change->end / MODEL_SECTOR; i < MODEL_SECTORS; i++) {
-    sector_ends(&model->sectors[i], change->order, model->clock, ok, 0);
+    sector_ends(model, &model->sectors[i], change->order, ok, 0);
   }
   resize_ends(model, change, ok);
 }
@@ -276,6 +276,7 @@ void model_sync_ends(struct model* model, const struct change* change) {
 }
 
 void model_sync_failed(struct model* model) {
+  model->failed_at = model->clock;
   for (unsigned i = 0; i < MODEL_SECTORS; i++) {
     struct guesses* disk = &model->sectors[i].disk;
     for (unsigned k = disk->any ? 0 : 1; k < disk->count; k++) {

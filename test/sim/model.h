@@ -62,6 +62,7 @@ struct model {
   uint64_t floor;        /* after a power cut: at least so much ... */
   uint64_t ceiling;      /* ... and at most so much */
   int entry_durable;
+  uint64_t failed_at;    /* a sync did: changes from before then can't be made durable by another */
 };
 
 /* One operation as the model sees it, from submission to result. */
