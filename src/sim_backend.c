@@ -111,6 +111,20 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   return task;
 }
 
+/* The buffer is touched here and nowhere else. */
+static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim_task_t* task,
+                            const uvdio_sim_fault_t* fault) {
+  int64_t result;
+
+  if (!uvdio__is_transfer(req->op)) {
+    return uvdio__sim_perform(sim, task, fault);
+  }
+  uvdio__own_open(req);
+  result = uvdio__sim_perform(sim, task, fault);
+  uvdio__own_shut(req);
+  return result;
+}
+
 /*
  * Power cuts
  */
@@ -130,7 +144,7 @@ static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
     fault.kind = UVDIO_SIM_TORN;
   }
   task.durable = 0;
-  (void)uvdio__sim_perform(sim, &task, &fault);
+  (void)perform_task(sim, req, &task, &fault);
   if (task.opening != NULL) {
     task.opening->descriptor = -1; /* The disk knows the file; nobody has it open. */
   }
@@ -246,7 +260,7 @@ static int end_request(uvdio__lane_t* lane, uvdio_req_t* req) {
     }
     task.mark = slot->mark;
     if (!engine->dead) {
-      result = uvdio__sim_perform(engine->sim, &task, &fault);
+      result = perform_task(engine->sim, req, &task, &fault);
     }
   }
   req->worker_ = NULL;
@@ -315,7 +329,7 @@ static int64_t perform_in_sim(const uvdio__lane_t* lane, uvdio_req_t* req) {
   if (fault.kind == UVDIO_SIM_CUT) {
     return die_performing(engine, req, fault.cut);
   }
-  return uvdio__sim_perform(sim, &task, &fault);
+  return perform_task(sim, req, &task, &fault);
 }
 
 const uvdio__backend_t uvdio__backend_sim = {
