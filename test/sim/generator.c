@@ -327,7 +327,8 @@ static void check_result(const struct run* run, const struct slot* slot, int64_t
   }
   if (result < 0 && slot->op != UVDIO_OP_OPEN && !is_excused(run, slot, result) &&
       !(slot->exact && result == UVDIO_ESHORTREAD)) {
-    complain("%s of %s: %s", uvdio_op_name(slot->op), slot->subject->path, uvdio_strerror((int)result));
+    complain("%s of %s: %s%s", uvdio_op_name(slot->op), slot->subject->path, uvdio_strerror((int)result),
+             slot->cancelled ? ", after it was asked to end early" : "");
   }
   if (result >= 0 && slot->op != UVDIO_OP_READ && slot->op != UVDIO_OP_SIZE) {
     expect_code(result, slot->op == UVDIO_OP_WRITE ? (int64_t)slot->sent.len : 0, "result");
