@@ -11,7 +11,11 @@ set(uvdio_sources
   src/register.c
   src/backend_pool.c
   src/backend_memory.c
-  src/memory_store.c)
+  src/memory_store.c
+  src/sim.c
+  src/sim_disk.c
+  src/sim_perform.c
+  src/sim_backend.c)
 
 if(UVDIO_HAVE_RING)
   list(APPEND uvdio_sources src/backend_ring.c src/ring_probe.c src/ring_buffers.c src/ring_files.c)

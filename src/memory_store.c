@@ -184,7 +184,7 @@ void uvdio__node_truncate(uvdio__node_t* node, uint64_t size) {
   node->size = size;
 }
 
-static void free_node(uvdio__node_t* node) {
+void uvdio__node_destroy(uvdio__node_t* node) {
   if (node->buckets != NULL) {
     drop_extents(node, 0);
     free_buckets(node->buckets, node->bucket_count);
@@ -195,7 +195,7 @@ static void free_node(uvdio__node_t* node) {
   uvdio__free(node, sizeof(*node), UVDIO__STRUCT_ALIGN);
 }
 
-static uvdio__node_t* make_node(const char* path) {
+uvdio__node_t* uvdio__node_create(const char* path) {
   size_t path_size = strlen(path) + 1;
   uvdio__node_t* node = uvdio__alloc(sizeof(*node), UVDIO__STRUCT_ALIGN, 1);
 
@@ -209,10 +209,32 @@ static uvdio__node_t* make_node(const char* path) {
     memcpy(node->path, path, path_size);
   }
   if (node->path == NULL || node->buckets == NULL) {
-    free_node(node);
+    uvdio__node_destroy(node);
     return NULL;
   }
   return node;
+}
+
+const char* uvdio__node_path(const uvdio__node_t* node) {
+  return node->path;
+}
+
+int uvdio__node_copy(uvdio__node_t* to, const uvdio__node_t* from) {
+  size_t i;
+
+  drop_extents(to, 0);
+  to->size = from->size;
+  for (i = 0; i < from->bucket_count; i++) {
+    const extent_t* extent;
+    for (extent = from->buckets[i]; extent != NULL; extent = extent->next) {
+      extent_t* copy = make_extent(to, extent->number);
+      if (copy == NULL) {
+        return UV_ENOMEM;
+      }
+      memcpy(copy->bytes, extent->bytes, EXTENT_SIZE);
+    }
+  }
+  return 0;
 }
 
 uvdio__store_t* uvdio__store_create(void) {
@@ -223,7 +245,7 @@ void uvdio__store_destroy(uvdio__store_t* store) {
   while (store->nodes != NULL) {
     uvdio__node_t* node = store->nodes;
     store->nodes = node->next;
-    free_node(node);
+    uvdio__node_destroy(node);
   }
   uvdio__free(store, sizeof(*store), UVDIO__STRUCT_ALIGN);
 }
@@ -242,24 +264,28 @@ static uvdio__node_t* find_node(const uvdio__store_t* store, const char* path) {
   return node;
 }
 
-int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags, uvdio__node_t** node) {
-  uvdio__node_t* found;
-
+int uvdio__store_admits(const char* path, unsigned flags, int exists) {
   if (*path == '\0') {
     return UV_ENOENT;
   }
   if (names_directory(path)) {
     return UV_EISDIR;
   }
-  found = find_node(store, path);
-  if (found != NULL && (flags & UVDIO_EXCLUSIVE) != 0) {
-    return UV_EEXIST;
+  if (exists) {
+    return (flags & UVDIO_EXCLUSIVE) != 0 ? UV_EEXIST : 0;
   }
-  if (found == NULL && (flags & UVDIO_CREATE) == 0) {
-    return UV_ENOENT;
+  return (flags & UVDIO_CREATE) != 0 ? 0 : UV_ENOENT;
+}
+
+int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags, uvdio__node_t** node) {
+  uvdio__node_t* found = find_node(store, path);
+  int error = uvdio__store_admits(path, flags, found != NULL);
+
+  if (error != 0) {
+    return error;
   }
   if (found == NULL) {
-    found = make_node(path);
+    found = uvdio__node_create(path);
     if (found == NULL) {
       return UV_ENOMEM;
     }

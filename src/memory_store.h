@@ -19,6 +19,17 @@ void uvdio__store_destroy(uvdio__store_t* store);
  * names a directory by its form: "/", ".", "..", or a slash at its end), UV_ENOMEM. */
 int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags, uvdio__node_t** node);
 
+/* What an open by these flags says to a path that exists, or does not: 0 or one of the errors above but UV_ENOMEM. */
+int uvdio__store_admits(const char* path, unsigned flags, int exists);
+
+/* One file by itself, empty; null when out of memory. The path is copied. */
+uvdio__node_t* uvdio__node_create(const char* path);
+void uvdio__node_destroy(uvdio__node_t* node);
+const char* uvdio__node_path(const uvdio__node_t* node);
+
+/* Gives `to` the size and the content of `from`. On UV_ENOMEM its content is unknown. */
+int uvdio__node_copy(uvdio__node_t* to, const uvdio__node_t* from);
+
 /* Positional transfers, as pread(2) and pwrite(2): bytes moved, or an error. A write that runs out of memory
  * half-way is short. */
 int64_t uvdio__node_read(uvdio__node_t* node, char* base, size_t length, uint64_t offset);

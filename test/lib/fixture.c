@@ -37,7 +37,7 @@ static int choose_backend(const char* name) {
 
 static int usage(const char* program) {
   fprintf(stderr,
-          "usage: %s [--backend ring|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors]"
+          "usage: %s [--backend ring|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim]"
           " [--test PATTERN]\n",
           program);
   return 2;
@@ -49,6 +49,10 @@ static int read_arguments(int argc, char** argv, const char** place) {
       return -1;
     }
     if (strcmp(argv[i], "--backend") == 0 && choose_backend(argv[i + 1]) == 0) {
+      continue;
+    }
+    if (strcmp(argv[i], "--place") == 0 && strcmp(argv[i + 1], "sim") == 0) {
+      matrix.simulated = 1;
       continue;
     }
     if (strcmp(argv[i], "--place") == 0 && place_known(argv[i + 1])) {
@@ -98,14 +102,14 @@ static int begin(int argc, char** argv) {
   char why[PLACE_WHY_MAX] = "";
   places_begin();
   choose_backend("pool");
-  if (read_arguments(argc, argv, &place) != 0) {
+  if (read_arguments(argc, argv, &place) != 0 || (matrix.simulated && !on_memory())) {
     return usage(argv[0]);
   }
   if (uvdio_backend_probe(matrix.backend, why, sizeof(why)) != 0) {
     return skip_program(matrix.backend_name, why);
   }
   if (on_memory()) {
-    snprintf(matrix.place.kind, sizeof(matrix.place.kind), "memory");
+    snprintf(matrix.place.kind, sizeof(matrix.place.kind), matrix.simulated ? "sim" : "memory");
     snprintf(matrix.place.dir, sizeof(matrix.place.dir), "/place");
   } else if (place_make(&matrix.place, place, 0, why) != 0) {
     return skip_program(place, why);
@@ -148,6 +152,20 @@ static int make_folder(struct fixture* f) {
   return mkdtemp(f->dir) == NULL ? -1 : 0;
 }
 
+/* Nothing here that a program could tell from a disk in good health. */
+static int make_world(struct fixture* f) {
+  uvdio_sim_options_t options = {0};
+  uvdio_sim_rule_t rule = {0};
+  options.seed = 1;
+  int failed = uvdio_sim_create(&f->sim, &options);
+  rule.ppm = 100000;
+  rule.fault.kind = UVDIO_SIM_SHORT;
+  failed = failed != 0 ? failed : uvdio_sim_add_rule(f->sim, &rule);
+  rule.fault.kind = UVDIO_SIM_DELAY;
+  rule.fault.steps = 20;
+  return failed != 0 ? failed : uvdio_sim_add_rule(f->sim, &rule);
+}
+
 int fixture_loop(void** state) {
   struct fixture* f = calloc(1, sizeof(*f));
   if (f == NULL) {
@@ -155,10 +173,10 @@ int fixture_loop(void** state) {
   }
   *state = f;
   tracker_init(&f->tracker);
-  if (make_folder(f) != 0) {
+  f->allocations = uvdio_allocations();
+  if (make_folder(f) != 0 || (matrix.simulated && make_world(f) != 0)) {
     return -1;
   }
-  f->allocations = uvdio_allocations();
   f->descriptors = open_descriptors();
   return uv_loop_init(&f->loop);
 }
@@ -173,7 +191,8 @@ void on_engine_closed(uvdio_t* dio) {
 
 void start_engine(struct fixture* f, uvdio_options_t options) {
   options.backend = matrix.backend;
-  assert_ok(uvdio_init(&f->dio, &f->loop, &options));
+  assert_ok(f->sim != NULL ? uvdio_sim_init(&f->dio, &f->loop, f->sim, &options)
+                           : uvdio_init(&f->dio, &f->loop, &options));
   uvdio_set_data(f->dio, f);
   f->closed = 0;
 }
@@ -269,6 +288,12 @@ static void give_back_loop(struct fixture* f) {
   }
 }
 
+static void give_back_world(struct fixture* f) {
+  if (f->sim != NULL && uvdio_sim_destroy(f->sim) != 0) {
+    tracker_violation(&f->tracker, "at the end an engine is on the world");
+  }
+}
+
 static void check_nothing_left(struct fixture* f) {
   size_t descriptors = open_descriptors();
   if (uvdio_allocations() != f->allocations) {
@@ -290,6 +315,7 @@ int fixture_tear_down(void** state) {
   tracker_finish(&f->tracker);
   give_back_arena(f);
   give_back_loop(f);
+  give_back_world(f);
   check_nothing_left(f);
   if (!on_memory()) {
     remove_folder(f->dir);

@@ -18,18 +18,21 @@
 #include "check.h"
 #include "place.h"
 #include "tracker.h"
+#include "uvdio/sim.h"
 
 /* What the arguments chose. */
 struct matrix {
   uvdio_backend_t backend;
   const char* backend_name;
   struct place place;
+  int simulated;      /* memory with --place sim: a world in which operations overtake each other and come in parts */
   const char* filter; /* --test PATTERN: only these (cmocka's wildcards) */
 };
 extern struct matrix matrix;
 
 struct fixture {
   uv_loop_t loop;
+  uvdio_sim_t* sim; /* the world, where it is simulated */
   uvdio_t* dio;
   unsigned closed; /* calls of on_engine_closed */
   struct tracker tracker;

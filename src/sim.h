@@ -1,0 +1,164 @@
+/*
+ * What the parts of a simulated world share. include/uvdio/sim.h says what a world does.
+ *
+ *   sim.c          the world: set-up, rules, random numbers, trace, counters
+ *   sim_disk.c     one file: what is there, what is on the disk, and the changes between the two
+ *   sim_perform.c  one operation on it, with its fault
+ *   sim_backend.c  the backend: when operations end, and power cuts
+ */
+#ifndef UVDIO_SIM_INTERNAL_H
+#define UVDIO_SIM_INTERNAL_H
+
+#include "internal.h"
+#include "memory_store.h"
+#include "uvdio/sim.h"
+
+#define UVDIO__PPM 1000000u
+
+typedef struct uvdio__sim_file_s uvdio__sim_file_t;
+typedef struct uvdio__sim_rule_s uvdio__sim_rule_t;
+typedef struct uvdio__sim_engine_s uvdio__sim_engine_t;
+
+struct uvdio_sim_s {
+  uvdio_sim_options_t options; /* with the defaults filled in */
+  uint64_t random;
+  uint64_t step;
+  uint64_t events;   /* number of the last operation */
+  uint64_t sequence; /* number of the last change */
+  uint64_t digest;
+  int spoilt; /* ran out of memory where nothing could be taken back */
+  uvdio__sim_file_t* files; /* in the order in which they were made, which no address decides */
+  uvdio__sim_rule_t* rules; /* in the order in which they were added */
+  uvdio__sim_engine_t* engines;
+  uvdio_sim_stats_t stats;
+};
+
+/* A change that is not wholly durable: bytes written, a new size, or both. */
+typedef struct uvdio__change_s {
+  struct uvdio__change_s* next;
+  uint64_t sequence;
+  uint64_t offset;
+  size_t length;   /* bytes written; 0 for a new size alone */
+  uint64_t size;   /* of the file, after this */
+  int resizes;     /* `size` is news */
+  int data_kept;   /* the bytes are durable, and wait for older changes only */
+  int size_kept;   /* the same of the size */
+  char bytes[];
+} uvdio__change_t;
+
+typedef struct uvdio__damage_s {
+  struct uvdio__damage_s* next;
+  uint64_t sector;
+} uvdio__damage_t;
+
+struct uvdio__sim_file_s {
+  uvdio__sim_file_t* next;
+  uvdio_sim_t* sim;
+  uvdio__node_t* now;  /* as programs see it */
+  uvdio__node_t* disk; /* durable */
+  uvdio__change_t* oldest; /* from `disk` to `now`; never begins with a change that is wholly durable */
+  uvdio__change_t* newest;
+  size_t dirty; /* bytes of these changes */
+  uvdio__damage_t* damage;
+  int entry_kept;
+};
+
+/* One engine on a world, or what a power cut has left of it. */
+struct uvdio__sim_engine_s {
+  uvdio__sim_engine_t* next;
+  uvdio_sim_t* sim;
+  uvdio__lane_t* lane;
+  int dead;
+  struct uvdio__sim_slot_s* slots; /* lane->depth of them */
+  struct uvdio__sim_slot_s* free_slots;
+};
+
+/* What is remembered of a request on its way. */
+typedef struct uvdio__sim_slot_s {
+  struct uvdio__sim_slot_s* next_free;
+  uint64_t due;  /* step */
+  uint64_t mark; /* the newest change when it was submitted: what a sync covers */
+  int asked;     /* for a fault */
+} uvdio__sim_slot_t;
+
+/*
+ * sim.c
+ */
+
+uint64_t uvdio__sim_random(uvdio_sim_t* sim, uint64_t limit);
+
+/* Picks the fault of an operation: by rule, by callback, or none. It applies to the operation, and is counted. */
+uvdio_sim_fault_t uvdio__sim_pick_fault(uvdio_sim_t* sim, const uvdio_sim_event_t* event);
+
+/* Puts down what happened, in words where somebody listens. `check` is a checksum of what was read. */
+void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what, int64_t result,
+                     uint64_t check);
+
+/*
+ * sim_disk.c
+ */
+
+uvdio__sim_file_t* uvdio__sim_find(const uvdio_sim_t* sim, const char* path);
+
+/* By the flags of an open. Errors as for uvdio__store_open(). */
+int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__sim_file_t** file);
+void uvdio__sim_free_files(uvdio_sim_t* sim);
+
+/* Writes, as programs see it from now on; `durable`: on the disk as well. The change can be had at file->newest, or has
+ * become part of the disk. Returns bytes or UV_ENOMEM. */
+int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t length, uint64_t offset,
+                         int durable);
+
+/* Sets the size. 0 or UV_ENOMEM. */
+int uvdio__sim_resize(uvdio__sim_file_t* file, uint64_t size);
+
+/* Makes the changes up to `mark` durable. */
+void uvdio__sim_sync(uvdio__sim_file_t* file, uint64_t mark, uvdio_op_t op);
+
+/* The same, by a sync that fails: a seeded subset of their sectors becomes durable, and the rest never. */
+void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark);
+
+/* Decides what is left of every change that is not durable: of each sector, size and new file with a probability of `share`
+ * to SIM_SHARE_ALL. */
+#define SIM_SHARE_NONE 0u
+#define SIM_SHARE_ALL 8u
+void uvdio__sim_cut(uvdio_sim_t* sim, unsigned share);
+
+/* Whether the range holds an unreadable sector. */
+int uvdio__sim_is_damaged(const uvdio__sim_file_t* file, uint64_t offset, uint64_t length);
+int uvdio__sim_damage_sector(uvdio__sim_file_t* file, uint64_t sector);
+
+/* Turns over one bit within the range, seeded. */
+void uvdio__sim_flip(uvdio_sim_t* sim, char* base, size_t length);
+
+/*
+ * sim_perform.c
+ */
+
+/* What is to be done, in the world's terms. */
+typedef struct uvdio__sim_task_s {
+  uvdio_sim_event_t event;
+  uvdio__sim_file_t* file; /* null for an open */
+  uvdio__opening_t* opening;
+  char* base;
+  size_t unit;  /* what a short read is a multiple of */
+  uint64_t mark;
+  int durable;
+} uvdio__sim_task_t;
+
+int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault);
+
+/*
+ * sim_backend.c
+ */
+
+extern const uvdio__backend_t uvdio__backend_sim;
+
+/* An engine's part of the world, before there is an engine; null when out of memory. */
+uvdio__sim_engine_t* uvdio__sim_engine_make(uvdio_sim_t* sim, unsigned depth);
+void uvdio__sim_engine_free(uvdio__sim_engine_t* engine, unsigned depth);
+
+/* Puts it to work on a lane that has just been set up. */
+void uvdio__sim_engine_attach(uvdio__sim_engine_t* engine, uvdio__lane_t* lane);
+
+#endif /* UVDIO_SIM_INTERNAL_H */

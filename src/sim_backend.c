@@ -1,0 +1,345 @@
+/*
+ * The backend of a simulated world. Each flush is a step of the world: whatever is due by then ends, the rest keeps
+ * `unflushed` above zero, so that the loop comes back without sleeping.
+ *
+ * A power cut marks the engines dead and leaves their requests where they are; they end at the next steps, by
+ * which time they have nothing to do with the disk any more.
+ */
+#include "sim.h"
+
+#include "memory.h"
+
+static const uvdio_sim_fault_t no_fault;
+
+/*
+ * Set-up
+ */
+
+static size_t slots_size(unsigned depth) {
+  return depth * sizeof(uvdio__sim_slot_t);
+}
+
+uvdio__sim_engine_t* uvdio__sim_engine_make(uvdio_sim_t* sim, unsigned depth) {
+  uvdio__sim_engine_t* engine = uvdio__alloc(sizeof(*engine), UVDIO__STRUCT_ALIGN, 1);
+  unsigned i;
+
+  if (engine == NULL) {
+    return NULL;
+  }
+  engine->sim = sim;
+  engine->slots = uvdio__alloc(slots_size(depth), UVDIO__STRUCT_ALIGN, 1);
+  if (engine->slots == NULL) {
+    uvdio__free(engine, sizeof(*engine), UVDIO__STRUCT_ALIGN);
+    return NULL;
+  }
+  for (i = 0; i < depth; i++) {
+    engine->slots[i].next_free = engine->free_slots;
+    engine->free_slots = &engine->slots[i];
+  }
+  return engine;
+}
+
+void uvdio__sim_engine_free(uvdio__sim_engine_t* engine, unsigned depth) {
+  uvdio__free(engine->slots, slots_size(depth), UVDIO__STRUCT_ALIGN);
+  uvdio__free(engine, sizeof(*engine), UVDIO__STRUCT_ALIGN);
+}
+
+/* At the end of the list: the oldest comes first, wherever the order matters. */
+void uvdio__sim_engine_attach(uvdio__sim_engine_t* engine, uvdio__lane_t* lane) {
+  uvdio__sim_engine_t** end = &engine->sim->engines;
+
+  lane->backend->close(lane);
+  lane->backend = &uvdio__backend_sim;
+  lane->state = engine;
+  engine->lane = lane;
+  while (*end != NULL) {
+    end = &(*end)->next;
+  }
+  *end = engine;
+  engine->sim->stats.engines++;
+}
+
+static int init_sim(uvdio__lane_t* lane, char* reason, size_t size) {
+  (void)lane;
+  (void)reason;
+  (void)size;
+  return UV_ENOSYS; /* uvdio_sim_init() sets it up. */
+}
+
+static void close_sim(uvdio__lane_t* lane) {
+  uvdio__sim_engine_t* engine = lane->state;
+  uvdio__sim_engine_t** link = &engine->sim->engines;
+
+  while (*link != engine) {
+    link = &(*link)->next;
+  }
+  *link = engine->next;
+  engine->sim->stats.engines--;
+  lane->state = NULL;
+  uvdio__sim_engine_free(engine, lane->depth);
+}
+
+/*
+ * What a request asks of the disk
+ */
+
+static uvdio__sim_file_t* file_of(const uvdio_req_t* req) {
+  return req->op == UVDIO_OP_OPEN ? NULL : req->file->handle_.node;
+}
+
+static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
+  uvdio__sim_task_t task = {0};
+
+  task.event.number = ++sim->events;
+  task.event.step = sim->step;
+  task.event.op = req->op;
+  task.event.offset = req->offset_ + req->transferred;
+  task.mark = sim->sequence;
+  if (req->op == UVDIO_OP_OPEN) {
+    task.opening = uvdio__opening_of(req);
+    task.event.path = task.opening->path;
+    return task;
+  }
+  task.file = file_of(req);
+  task.event.path = uvdio__node_path(task.file->now);
+  task.unit = req->file->offset_mask_ + 1;
+  task.durable = (req->file->flags_ & UVDIO_DSYNC) != 0;
+  if (uvdio__is_transfer(req->op)) {
+    task.base = req->buf_.base + req->transferred;
+    task.event.length = uvdio__request_rest(req);
+  }
+  return task;
+}
+
+/* The buffer is touched here and nowhere else. */
+static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim_task_t* task,
+                            const uvdio_sim_fault_t* fault) {
+  int64_t result;
+
+  if (!uvdio__is_transfer(req->op)) {
+    return uvdio__sim_perform(sim, task, fault);
+  }
+  uvdio__own_open(req);
+  result = uvdio__sim_perform(sim, task, fault);
+  uvdio__own_shut(req);
+  return result;
+}
+
+/*
+ * Power cuts
+ */
+
+/* What of a change on its way got as far as the disk: nothing, all of it, or some of its sectors. Nobody waited for it, so
+ * that none of it is durable. */
+static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
+  uvdio_sim_fault_t fault = {UVDIO_SIM_NONE, UV_EIO, 0, 0, UVDIO_SIM_CUT_SEEDED};
+  uvdio__sim_task_t task = task_of(sim, req);
+  uint64_t fate = uvdio__sim_random(sim, 3);
+
+  sim->stats.killed++;
+  if (fate == 0 || !(uvdio__is_change(req->op) || req->op == UVDIO_OP_OPEN)) {
+    return;
+  }
+  if (fate == 1 && req->op == UVDIO_OP_WRITE) {
+    fault.kind = UVDIO_SIM_TORN;
+  }
+  task.durable = 0;
+  (void)perform_task(sim, req, &task, &fault);
+  if (task.opening != NULL) {
+    task.opening->descriptor = -1; /* The disk knows the file; nobody has it open. */
+  }
+}
+
+static void kill_engine(uvdio__sim_engine_t* engine, int half_done) {
+  const uvdio_req_t* req;
+
+  engine->dead = 1;
+  for (req = engine->lane->running.head; half_done && req != NULL; req = req->next_) {
+    leave_half_done(engine->sim, req);
+  }
+}
+
+/* From nothing to everything, so that each comes up within a few cuts. */
+static unsigned pick_share(uvdio_sim_t* sim) {
+  static const unsigned shares[] = {SIM_SHARE_NONE, 1, 4, 7, SIM_SHARE_ALL};
+  return shares[uvdio__sim_random(sim, sizeof(shares) / sizeof(shares[0]))];
+}
+
+static void cut_power(uvdio_sim_t* sim, uvdio_sim_cut_t cut) {
+  static const char* const names[] = {"seeded", "nothing", "crash"};
+  uvdio_sim_event_t event = {0};
+  uvdio__sim_engine_t* engine;
+
+  sim->stats.cuts++;
+  event.number = ++sim->events;
+  event.step = sim->step;
+  event.path = "power cut";
+  uvdio__sim_note(sim, &event, names[cut], 0, 0);
+  for (engine = sim->engines; engine != NULL; engine = engine->next) {
+    if (!engine->dead) {
+      kill_engine(engine, cut != UVDIO_SIM_CUT_NOTHING);
+    }
+  }
+  if (cut != UVDIO_SIM_CUT_CRASH) {
+    uvdio__sim_cut(sim, cut == UVDIO_SIM_CUT_NOTHING ? SIM_SHARE_NONE : pick_share(sim));
+  }
+}
+
+int uvdio_sim_power_cut(uvdio_sim_t* sim, uvdio_sim_cut_t cut) {
+  if (sim == NULL || (unsigned)cut > UVDIO_SIM_CUT_CRASH) {
+    return UV_EINVAL;
+  }
+  cut_power(sim, cut);
+  return sim->spoilt ? UV_ENOMEM : 0;
+}
+
+/*
+ * Operations
+ */
+
+static int64_t result_of_dead(const uvdio_req_t* req) {
+  return req->op == UVDIO_OP_CLOSE ? 0 : UVDIO_SIM_DEAD;
+}
+
+static void set_due(uvdio_sim_t* sim, uvdio__sim_slot_t* slot, uint64_t least, uint64_t most) {
+  slot->due = sim->step + least + uvdio__sim_random(sim, most - least + 1);
+}
+
+static int submit_to_sim(uvdio__lane_t* lane, uvdio_req_t* req) {
+  uvdio__sim_engine_t* engine = lane->state;
+  uvdio_sim_t* sim = engine->sim;
+  uvdio__sim_slot_t* slot = engine->free_slots;
+
+  assert(slot != NULL);
+  engine->free_slots = slot->next_free;
+  slot->mark = sim->sequence;
+  slot->asked = 0;
+  set_due(sim, slot, sim->options.latency_min, sim->options.latency_max);
+  req->worker_ = slot;
+  lane->unflushed++;
+  return 0;
+}
+
+/* Draws a fault for a request that is due. Returns 0 where it is delayed, and not due any more. */
+static int draw_fault(uvdio__sim_engine_t* engine, uvdio__sim_slot_t* slot, const uvdio_sim_event_t* event,
+                      uvdio_sim_fault_t* fault) {
+  *fault = no_fault;
+  if (slot->asked) {
+    return 1;
+  }
+  slot->asked = 1;
+  *fault = uvdio__sim_pick_fault(engine->sim, event);
+  if (fault->kind == UVDIO_SIM_CUT) {
+    cut_power(engine->sim, fault->cut);
+  }
+  if (fault->kind == UVDIO_SIM_DELAY && fault->steps > 0) {
+    set_due(engine->sim, slot, fault->steps, fault->steps);
+    return 0;
+  }
+  return 1;
+}
+
+/* Whether a request that was asked to end early does. */
+static int obeys(uvdio_sim_t* sim, const uvdio_req_t* req) {
+  return req->cancelled_ && uvdio__sim_random(sim, 2) == 0;
+}
+
+/* A request is due. Returns 0 where it is delayed. */
+static int end_request(uvdio__lane_t* lane, uvdio_req_t* req) {
+  uvdio__sim_engine_t* engine = lane->state;
+  uvdio__sim_slot_t* slot = req->worker_;
+  int64_t result = result_of_dead(req);
+
+  if (!engine->dead && obeys(engine->sim, req)) {
+    result = UV_ECANCELED;
+  } else if (!engine->dead) {
+    uvdio__sim_task_t task = task_of(engine->sim, req);
+    uvdio_sim_fault_t fault;
+    if (!draw_fault(engine, slot, &task.event, &fault)) {
+      return 0;
+    }
+    task.mark = slot->mark;
+    if (!engine->dead) {
+      result = perform_task(engine->sim, req, &task, &fault);
+    }
+  }
+  req->worker_ = NULL;
+  slot->next_free = engine->free_slots;
+  engine->free_slots = slot;
+  uvdio__lane_done(lane, req, result);
+  return 1;
+}
+
+/* Those that are due in one step end in either order. What that starts anew is for the next step. */
+static void flush_sim(uvdio__lane_t* lane) {
+  const uvdio__sim_engine_t* engine = lane->state;
+  uvdio_sim_t* sim = engine->sim;
+  int in_order = (sim->options.flags & UVDIO_SIM_IN_ORDER) != 0;
+  int backwards = !in_order && uvdio__sim_random(sim, 2) == 0;
+  uvdio_req_t* req = backwards ? lane->running.tail : lane->running.head;
+
+  sim->step++;
+  while (req != NULL) {
+    uvdio_req_t* next = backwards ? req->prev_ : req->next_;
+    const uvdio__sim_slot_t* slot = req->worker_;
+    int due = engine->dead || slot->due < sim->step;
+    if (due) {
+      due = end_request(lane, req);
+    }
+    if (!due && in_order) {
+      break;
+    }
+    req = next;
+  }
+  lane->unflushed = lane->in_flight;
+}
+
+static void cancel_in_sim(uvdio__lane_t* lane, uvdio_req_t* req) {
+  const uvdio__sim_engine_t* engine = lane->state;
+  uvdio__sim_slot_t* slot = req->worker_;
+
+  if (uvdio__sim_random(engine->sim, 2) == 0) {
+    slot->due = engine->sim->step;
+  }
+}
+
+/* The power goes off under a synchronous operation. */
+static int64_t die_performing(uvdio__sim_engine_t* engine, uvdio_req_t* req, uvdio_sim_cut_t cut) {
+  uvdio_sim_t* sim = engine->sim;
+
+  if (cut != UVDIO_SIM_CUT_NOTHING) {
+    leave_half_done(sim, req);
+  }
+  cut_power(sim, cut);
+  return result_of_dead(req);
+}
+
+static int64_t perform_in_sim(const uvdio__lane_t* lane, uvdio_req_t* req) {
+  uvdio__sim_engine_t* engine = lane->state;
+  uvdio_sim_t* sim = engine->sim;
+  uvdio__sim_task_t task;
+  uvdio_sim_fault_t fault;
+
+  if (engine->dead) {
+    return result_of_dead(req);
+  }
+  sim->step++;
+  task = task_of(sim, req);
+  fault = uvdio__sim_pick_fault(sim, &task.event);
+  if (fault.kind == UVDIO_SIM_CUT) {
+    return die_performing(engine, req, fault.cut);
+  }
+  return perform_task(sim, req, &task, &fault);
+}
+
+const uvdio__backend_t uvdio__backend_sim = {
+    .name = "memory",
+    .batch = 0,
+    .init = init_sim,
+    .submit = submit_to_sim,
+    .flush = flush_sim,
+    .reap = NULL,
+    .cancel = cancel_in_sim,
+    .perform = perform_in_sim,
+    .close = close_sim,
+};

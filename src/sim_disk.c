@@ -1,0 +1,563 @@
+/*
+ * One file of a world, twice: `now` is what programs see, `disk` what is durable. Each change goes to `now` at once and
+ * is appended to a list; the list, played back over `disk`, gives `now`. Whatever becomes of changes is a way of playing
+ * back that list:
+ *
+ *   sync            its beginning, all of it
+ *   durable write   itself, as soon as nothing older is left; until then it is marked as kept
+ *   failed sync     its beginning, without some of the sectors: those are on the disk never, and seen until a power cut
+ *   power cut       all of it, without some of the sectors and sizes; then `now` becomes `disk`
+ */
+#include <string.h>
+
+#include "memory.h"
+#include "sim.h"
+
+/*
+ * The list
+ */
+
+static void append_change(uvdio__sim_file_t* file, uvdio__change_t* change) {
+  change->next = NULL;
+  change->sequence = ++file->sim->sequence;
+  if (file->newest != NULL) {
+    file->newest->next = change;
+  } else {
+    file->oldest = change;
+  }
+  file->newest = change;
+  file->dirty += change->length;
+  file->sim->stats.dirty += change->length;
+}
+
+static void drop_oldest(uvdio__sim_file_t* file) {
+  uvdio__change_t* change = file->oldest;
+
+  file->oldest = change->next;
+  if (file->oldest == NULL) {
+    file->newest = NULL;
+  }
+  file->dirty -= change->length;
+  file->sim->stats.dirty -= change->length;
+  uvdio__free(change, sizeof(*change) + change->length, UVDIO__STRUCT_ALIGN);
+}
+
+static uvdio__change_t* make_change(const char* base, size_t length, uint64_t offset) {
+  uvdio__change_t* change = uvdio__alloc(sizeof(*change) + length, UVDIO__STRUCT_ALIGN, 0);
+
+  if (change != NULL) {
+    memset(change, 0, sizeof(*change));
+    change->offset = offset;
+    change->length = length;
+    if (length > 0) {
+      memcpy(change->bytes, base, length);
+    }
+  }
+  return change;
+}
+
+/*
+ * Playing it back
+ */
+
+/* Bytes past the size on the disk are lost with the size that they had made. */
+static void put_bytes(uvdio__sim_file_t* file, const uvdio__change_t* change, size_t begin, size_t length) {
+  uint64_t offset = change->offset + begin;
+  uint64_t size = uvdio__node_size(file->disk);
+
+  if (offset >= size) {
+    return;
+  }
+  if (length > size - offset) {
+    length = (size_t)(size - offset);
+  }
+  if (uvdio__node_write(file->disk, change->bytes + begin, length, offset) != (int64_t)length) {
+    file->sim->spoilt = 1;
+  }
+}
+
+static void put_whole(uvdio__sim_file_t* file, const uvdio__change_t* change) {
+  if (change->resizes) {
+    uvdio__node_truncate(file->disk, change->size);
+  }
+  put_bytes(file, change, 0, change->length);
+}
+
+static int falls(uvdio_sim_t* sim, unsigned share) {
+  return uvdio__sim_random(sim, SIM_SHARE_ALL) < share;
+}
+
+/* Bytes from `begin` to the end of the sector in which it lies, or of the change. */
+static size_t sector_part(const uvdio__sim_file_t* file, const uvdio__change_t* change, size_t begin) {
+  uint64_t sector = file->sim->options.sector_size;
+  uint64_t room = sector - (change->offset + begin) % sector;
+  return room < change->length - begin ? (size_t)room : change->length - begin;
+}
+
+/* Each sector by itself. */
+static void put_share(uvdio__sim_file_t* file, const uvdio__change_t* change, unsigned share) {
+  uvdio_sim_stats_t* stats = &file->sim->stats;
+  size_t begin = 0;
+
+  while (begin < change->length) {
+    size_t part = sector_part(file, change, begin);
+    if (falls(file->sim, share)) {
+      put_bytes(file, change, begin, part);
+      stats->sectors_kept++;
+    } else {
+      stats->sectors_lost++;
+    }
+    begin += part;
+  }
+}
+
+static int is_durable(const uvdio__change_t* change) {
+  return (change->length == 0 || change->data_kept) && (!change->resizes || change->size_kept);
+}
+
+/* Changes that are wholly durable become part of the disk when nothing older is in their way. */
+static void settle(uvdio__sim_file_t* file) {
+  while (file->oldest != NULL && is_durable(file->oldest)) {
+    put_whole(file, file->oldest);
+    drop_oldest(file);
+  }
+}
+
+static void empty_cache(uvdio__sim_file_t* file) {
+  while (file->dirty > file->sim->options.cache_size) {
+    put_whole(file, file->oldest);
+    drop_oldest(file);
+  }
+  settle(file);
+}
+
+/*
+ * Changes
+ */
+
+/* A durable write makes the file's size durable, and with it all sizes before. */
+static void keep(uvdio__sim_file_t* file, uvdio__change_t* durable) {
+  uvdio__change_t* change;
+
+  for (change = file->oldest; change != NULL; change = change->next) {
+    change->size_kept = 1;
+  }
+  durable->data_kept = 1;
+  if (file->sim->options.entries == UVDIO_SIM_ENTRY_BY_SYNC) {
+    file->entry_kept = 1;
+  }
+}
+
+static void mend(uvdio__sim_file_t* file, uint64_t first, uint64_t end) {
+  uvdio__damage_t** link = &file->damage;
+
+  while (*link != NULL) {
+    uvdio__damage_t* damage = *link;
+    if (damage->sector < first || damage->sector >= end) {
+      link = &damage->next;
+      continue;
+    }
+    *link = damage->next;
+    uvdio__free(damage, sizeof(*damage), UVDIO__STRUCT_ALIGN);
+  }
+}
+
+int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t length, uint64_t offset,
+                         int durable) {
+  uint64_t sector = file->sim->options.sector_size;
+  uvdio__change_t* change = make_change(base, length, offset);
+  uint64_t size = uvdio__node_size(file->now);
+
+  if (change == NULL) {
+    return UV_ENOMEM;
+  }
+  if (uvdio__node_write(file->now, base, length, offset) != (int64_t)length) {
+    file->sim->spoilt = 1;
+    uvdio__free(change, sizeof(*change) + length, UVDIO__STRUCT_ALIGN);
+    return UV_ENOMEM;
+  }
+  change->size = uvdio__node_size(file->now);
+  change->resizes = change->size != size;
+  mend(file, (offset + sector - 1) / sector, (offset + length) / sector);
+  append_change(file, change);
+  if (durable) {
+    keep(file, change);
+  }
+  empty_cache(file);
+  return (int64_t)length;
+}
+
+int uvdio__sim_resize(uvdio__sim_file_t* file, uint64_t size) {
+  uint64_t sector = file->sim->options.sector_size;
+  uvdio__change_t* change;
+
+  if (size == uvdio__node_size(file->now)) {
+    return 0;
+  }
+  change = make_change(NULL, 0, 0);
+  if (change == NULL) {
+    return UV_ENOMEM;
+  }
+  change->size = size;
+  change->resizes = 1;
+  uvdio__node_truncate(file->now, size);
+  mend(file, (size + sector - 1) / sector, UINT64_MAX);
+  append_change(file, change);
+  return 0;
+}
+
+void uvdio__sim_sync(uvdio__sim_file_t* file, uint64_t mark, uvdio_op_t op) {
+  uvdio_sim_entry_t entries = file->sim->options.entries;
+
+  while (file->oldest != NULL && file->oldest->sequence <= mark) {
+    put_whole(file, file->oldest);
+    drop_oldest(file);
+  }
+  settle(file);
+  if (entries == UVDIO_SIM_ENTRY_BY_SYNC ||
+      (entries == UVDIO_SIM_ENTRY_BY_SYNC_ALL && op == UVDIO_OP_SYNC_ALL)) {
+    file->entry_kept = 1;
+  }
+}
+
+/* Sizes are in the filesystem's journal; what gets lost are the pages. */
+void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark) {
+  while (file->oldest != NULL && file->oldest->sequence <= mark) {
+    uvdio__change_t* change = file->oldest;
+    if (change->resizes) {
+      uvdio__node_truncate(file->disk, change->size);
+    }
+    put_share(file, change, change->data_kept ? SIM_SHARE_ALL : SIM_SHARE_ALL / 2);
+    drop_oldest(file);
+  }
+  settle(file);
+}
+
+/*
+ * Power cuts
+ */
+
+static void cut_changes(uvdio__sim_file_t* file, unsigned share) {
+  int sizes_follow = 1;
+
+  while (file->oldest != NULL) {
+    uvdio__change_t* change = file->oldest;
+    if (change->resizes && sizes_follow) {
+      sizes_follow = change->size_kept || falls(file->sim, share);
+    }
+    if (change->resizes && sizes_follow) {
+      uvdio__node_truncate(file->disk, change->size);
+    }
+    if (change->data_kept) {
+      put_bytes(file, change, 0, change->length);
+    } else {
+      put_share(file, change, share);
+    }
+    drop_oldest(file);
+  }
+}
+
+static void free_file(uvdio__sim_file_t* file) {
+  while (file->oldest != NULL) {
+    drop_oldest(file);
+  }
+  mend(file, 0, UINT64_MAX);
+  if (file->now != NULL) {
+    uvdio__node_destroy(file->now);
+  }
+  if (file->disk != NULL) {
+    uvdio__node_destroy(file->disk);
+  }
+  uvdio__free(file, sizeof(*file), UVDIO__STRUCT_ALIGN);
+}
+
+/* Returns whether the file is still there. */
+static int cut_file(uvdio__sim_file_t* file, unsigned share) {
+  int survives = file->entry_kept || falls(file->sim, share);
+
+  cut_changes(file, share);
+  if (!survives) {
+    return 0;
+  }
+  file->entry_kept = 1;
+  if (uvdio__node_copy(file->now, file->disk) != 0) {
+    file->sim->spoilt = 1;
+  }
+  return 1;
+}
+
+void uvdio__sim_cut(uvdio_sim_t* sim, unsigned share) {
+  uvdio__sim_file_t** link = &sim->files;
+
+  while (*link != NULL) {
+    uvdio__sim_file_t* file = *link;
+    if (cut_file(file, share)) {
+      link = &file->next;
+      continue;
+    }
+    *link = file->next;
+    free_file(file);
+    sim->stats.files--;
+    sim->stats.entries_lost++;
+  }
+}
+
+/*
+ * Files
+ */
+
+uvdio__sim_file_t* uvdio__sim_find(const uvdio_sim_t* sim, const char* path) {
+  uvdio__sim_file_t* file = sim->files;
+
+  while (file != NULL && strcmp(uvdio__node_path(file->now), path) != 0) {
+    file = file->next;
+  }
+  return file;
+}
+
+static uvdio__sim_file_t* make_file(uvdio_sim_t* sim, const char* path) {
+  uvdio__sim_file_t* file = uvdio__alloc(sizeof(*file), UVDIO__STRUCT_ALIGN, 1);
+  uvdio__sim_file_t** end = &sim->files;
+
+  if (file == NULL) {
+    return NULL;
+  }
+  file->sim = sim;
+  file->now = uvdio__node_create(path);
+  file->disk = uvdio__node_create(path);
+  if (file->now == NULL || file->disk == NULL) {
+    free_file(file);
+    return NULL;
+  }
+  while (*end != NULL) {
+    end = &(*end)->next;
+  }
+  *end = file;
+  sim->stats.files++;
+  return file;
+}
+
+int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__sim_file_t** file) {
+  uvdio__sim_file_t* found = uvdio__sim_find(sim, path);
+  int error = uvdio__store_admits(path, flags, found != NULL);
+
+  if (error != 0) {
+    return error;
+  }
+  if (found == NULL) {
+    found = make_file(sim, path);
+    if (found == NULL) {
+      return UV_ENOMEM;
+    }
+  }
+  *file = found;
+  return (flags & UVDIO_TRUNCATE) != 0 ? uvdio__sim_resize(found, 0) : 0;
+}
+
+void uvdio__sim_free_files(uvdio_sim_t* sim) {
+  while (sim->files != NULL) {
+    uvdio__sim_file_t* file = sim->files;
+    sim->files = file->next;
+    free_file(file);
+  }
+}
+
+/*
+ * Damage
+ */
+
+int uvdio__sim_is_damaged(const uvdio__sim_file_t* file, uint64_t offset, uint64_t length) {
+  uint64_t sector = file->sim->options.sector_size;
+  const uvdio__damage_t* damage;
+
+  for (damage = file->damage; damage != NULL; damage = damage->next) {
+    if (length > 0 && damage->sector >= offset / sector &&
+        damage->sector <= (offset + length - 1) / sector) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+int uvdio__sim_damage_sector(uvdio__sim_file_t* file, uint64_t sector) {
+  uvdio__damage_t* damage = uvdio__alloc(sizeof(*damage), UVDIO__STRUCT_ALIGN, 1);
+
+  if (damage == NULL) {
+    return UV_ENOMEM;
+  }
+  damage->sector = sector;
+  damage->next = file->damage;
+  file->damage = damage;
+  return 0;
+}
+
+void uvdio__sim_flip(uvdio_sim_t* sim, char* base, size_t length) {
+  size_t at = (size_t)uvdio__sim_random(sim, length);
+  base[at] = (char)(base[at] ^ (1 << uvdio__sim_random(sim, 8)));
+}
+
+/*
+ * From outside
+ */
+
+/* As the disk's node would be if it had everything that is kept already. */
+static uint64_t kept_size(const uvdio__sim_file_t* file) {
+  uint64_t size = uvdio__node_size(file->disk);
+  const uvdio__change_t* change;
+
+  for (change = file->oldest; change != NULL; change = change->next) {
+    if (change->resizes && change->size_kept) {
+      size = change->size;
+    }
+  }
+  return size;
+}
+
+/* Plays a kept change back over a copy of [offset, offset + length). */
+static void overlay(const uvdio__change_t* change, char* base, size_t length, uint64_t offset) {
+  uint64_t begin = change->offset > offset ? change->offset : offset;
+  uint64_t change_end = change->offset + change->length;
+  uint64_t end = change_end < offset + length ? change_end : offset + length;
+
+  if (change->resizes && change->size_kept && change->size < offset + length) {
+    size_t cut = change->size > offset ? (size_t)(change->size - offset) : 0;
+    memset(base + cut, 0, length - cut);
+  }
+  if (change->data_kept && begin < end) {
+    memcpy(base + (begin - offset), change->bytes + (begin - change->offset), (size_t)(end - begin));
+  }
+}
+
+static int64_t peek_disk(const uvdio__sim_file_t* file, char* base, size_t length, uint64_t offset) {
+  uint64_t size = kept_size(file);
+  const uvdio__change_t* change;
+
+  if (offset >= size) {
+    return 0;
+  }
+  length = length < size - offset ? length : (size_t)(size - offset);
+  memset(base, 0, length);
+  (void)uvdio__node_read(file->disk, base, length, offset);
+  for (change = file->oldest; change != NULL; change = change->next) {
+    overlay(change, base, length, offset);
+  }
+  return (int64_t)length;
+}
+
+int64_t uvdio_sim_size(const uvdio_sim_t* sim, const char* path, int on_disk) {
+  const uvdio__sim_file_t* file;
+
+  if (sim == NULL || path == NULL) {
+    return UV_EINVAL;
+  }
+  file = uvdio__sim_find(sim, path);
+  if (file == NULL) {
+    return UV_ENOENT;
+  }
+  return (int64_t)(on_disk ? kept_size(file) : uvdio__node_size(file->now));
+}
+
+int64_t uvdio_sim_peek(const uvdio_sim_t* sim, const char* path, int on_disk, void* base, size_t length,
+                       uint64_t offset) {
+  uvdio__sim_file_t* file;
+
+  if (sim == NULL || path == NULL || base == NULL) {
+    return UV_EINVAL;
+  }
+  file = uvdio__sim_find(sim, path);
+  if (file == NULL) {
+    return UV_ENOENT;
+  }
+  if (on_disk) {
+    return peek_disk(file, base, length, offset);
+  }
+  return uvdio__node_read(file->now, base, length, offset);
+}
+
+int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t length, uint64_t offset) {
+  uvdio__sim_file_t* file;
+  int error;
+
+  if (sim == NULL || path == NULL || base == NULL) {
+    return UV_EINVAL;
+  }
+  if (offset > INT64_MAX || length > INT64_MAX - offset) {
+    return UVDIO_EOVERFLOW;
+  }
+  error = uvdio__sim_open(sim, path, UVDIO_OPEN_RW, &file);
+  if (error != 0) {
+    return error == UV_ENOMEM ? error : UV_EINVAL;
+  }
+  file->entry_kept = 1;
+  return length == 0 || uvdio__sim_write(file, base, length, offset, 1) > 0 ? 0 : UV_ENOMEM;
+}
+
+/* The sectors that the range touches, within the file: [*first, *end). */
+static uvdio__sim_file_t* find_sectors(const uvdio_sim_t* sim, const char* path, uint64_t offset, uint64_t length,
+                                       uint64_t* first, uint64_t* end) {
+  uvdio__sim_file_t* file = uvdio__sim_find(sim, path);
+  uint64_t sector = sim->options.sector_size;
+  uint64_t size = file == NULL ? 0 : uvdio__node_size(file->now);
+
+  if (offset > size) {
+    offset = size;
+  }
+  if (length > size - offset) {
+    length = size - offset;
+  }
+  *first = offset / sector;
+  *end = length == 0 ? *first : (offset + length - 1) / sector + 1;
+  return file;
+}
+
+static void corrupt_sector(uvdio__node_t* node, uint64_t offset, size_t at, int bit) {
+  char byte;
+
+  if (uvdio__node_read(node, &byte, 1, offset + at) == 1) {
+    byte = (char)(byte ^ (1 << bit));
+    (void)uvdio__node_write(node, &byte, 1, offset + at);
+  }
+}
+
+int uvdio_sim_corrupt(uvdio_sim_t* sim, const char* path, uint64_t offset, uint64_t length) {
+  uvdio__sim_file_t* file;
+  uint64_t first;
+  uint64_t end;
+
+  if (sim == NULL || path == NULL) {
+    return UV_EINVAL;
+  }
+  file = find_sectors(sim, path, offset, length, &first, &end);
+  if (file == NULL) {
+    return UV_ENOENT;
+  }
+  for (; first < end; first++) {
+    uint64_t begin = first * sim->options.sector_size;
+    uint64_t left = uvdio__node_size(file->now) - begin;
+    uint64_t part = left < sim->options.sector_size ? left : sim->options.sector_size;
+    size_t at = (size_t)uvdio__sim_random(sim, part);
+    int bit = (int)uvdio__sim_random(sim, 8);
+    corrupt_sector(file->now, begin, at, bit);
+    corrupt_sector(file->disk, begin, at, bit);
+  }
+  return 0;
+}
+
+int uvdio_sim_damage(uvdio_sim_t* sim, const char* path, uint64_t offset, uint64_t length) {
+  uvdio__sim_file_t* file;
+  uint64_t first;
+  uint64_t end;
+  int error = 0;
+
+  if (sim == NULL || path == NULL) {
+    return UV_EINVAL;
+  }
+  file = find_sectors(sim, path, offset, length, &first, &end);
+  if (file == NULL) {
+    return UV_ENOENT;
+  }
+  for (; first < end && error == 0; first++) {
+    error = uvdio__sim_damage_sector(file, first);
+  }
+  return error;
+}

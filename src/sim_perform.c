@@ -1,0 +1,251 @@
+/*
+ * One operation on a world's disk, with the fault that it has drawn. Everything happens here and now; when that is,
+ * sim_backend.c decides.
+ */
+#include <string.h>
+
+#include "memory.h"
+#include "sim.h"
+
+static uint64_t pick_part(uvdio_sim_t* sim, uint64_t length, uint64_t unit) {
+  uint64_t units = length / unit;
+  return units <= 1 ? length : unit * (1 + uvdio__sim_random(sim, units - 1));
+}
+
+/* How much of a transfer is made. Only a length that was asked for may end within a unit: a transfer that always does
+ * would come to nothing. */
+static size_t short_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault,
+                           size_t unit) {
+  size_t length = task->event.length;
+  size_t most = fault->length - fault->length % unit;
+
+  if (fault->kind != UVDIO_SIM_SHORT) {
+    return length;
+  }
+  if (fault->length == 0) {
+    return (size_t)pick_part(sim, length, task->unit);
+  }
+  if (most == 0) {
+    most = unit;
+  }
+  return most < length ? most : length;
+}
+
+/* Another place for the transfer, within the file; its own where there is no other. */
+static uint64_t other_place(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
+  uint64_t sector = sim->options.sector_size;
+  uint64_t size = uvdio__node_size(task->file->now);
+  uint64_t places = size < task->event.length ? 0 : (size - task->event.length) / sector + 1;
+  uint64_t own = task->event.offset / sector;
+  uint64_t place;
+
+  if (places == 0 || (places == 1 && own == 0)) {
+    return task->event.offset;
+  }
+  place = uvdio__sim_random(sim, own < places ? places - 1 : places);
+  return (place < own ? place : own < places ? place + 1 : place) * sector;
+}
+
+/*
+ * Reads
+ */
+
+static int64_t grow_bad_sector(uvdio_sim_t* sim, const uvdio__sim_task_t* task, int error) {
+  uint64_t sector = sim->options.sector_size;
+  uint64_t first = task->event.offset / sector;
+  uint64_t count = (task->event.length + sector - 1) / sector;
+  int failed = uvdio__sim_damage_sector(task->file, first + uvdio__sim_random(sim, count));
+  return failed != 0 ? failed : error;
+}
+
+static int64_t read_from_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault) {
+  size_t length = short_length(sim, task, fault, task->unit);
+  uint64_t offset = task->event.offset;
+  int64_t got;
+
+  if (fault->kind == UVDIO_SIM_LATENT) {
+    return grow_bad_sector(sim, task, fault->error);
+  }
+  if (fault->kind == UVDIO_SIM_MISDIRECT) {
+    offset = other_place(sim, task);
+  }
+  if (uvdio__sim_is_damaged(task->file, offset, length)) {
+    return UV_EIO;
+  }
+  got = uvdio__node_read(task->file->now, task->base, length, offset);
+  if (fault->kind == UVDIO_SIM_CORRUPT && got > 0) {
+    uvdio__sim_flip(sim, task->base, (size_t)got);
+  }
+  return got;
+}
+
+/*
+ * Writes
+ */
+
+static int64_t tear(uvdio_sim_t* sim, const uvdio__sim_task_t* task, int error) {
+  size_t sector = sim->options.sector_size;
+  size_t done = 0;
+
+  while (done < task->event.length) {
+    size_t left = task->event.length - done;
+    size_t part = left < sector ? left : sector;
+    if (uvdio__sim_random(sim, 2) == 0) {
+      int64_t wrote = uvdio__sim_write(task->file, task->base + done, part, task->event.offset + done, 0);
+      if (wrote < 0) {
+        return wrote;
+      }
+    }
+    done += part;
+  }
+  return error;
+}
+
+static int64_t write_corrupted(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
+  size_t length = task->event.length;
+  char* copy = uvdio__alloc(length, UVDIO__STRUCT_ALIGN, 0);
+  int64_t wrote;
+
+  if (copy == NULL) {
+    return UV_ENOMEM;
+  }
+  memcpy(copy, task->base, length);
+  uvdio__sim_flip(sim, copy, length);
+  wrote = uvdio__sim_write(task->file, copy, length, task->event.offset, task->durable);
+  uvdio__free(copy, length, UVDIO__STRUCT_ALIGN);
+  return wrote;
+}
+
+/* The filesystem knows of the write, the medium does not. */
+static int64_t lose(const uvdio__sim_task_t* task) {
+  uint64_t end = task->event.offset + task->event.length;
+  int error = end > uvdio__node_size(task->file->now) ? uvdio__sim_resize(task->file, end) : 0;
+  return error != 0 ? error : (int64_t)task->event.length;
+}
+
+static int64_t misdirect(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
+  uint64_t place = other_place(sim, task);
+  int64_t wrote = lose(task);
+
+  if (wrote > 0 && place != task->event.offset) {
+    wrote = uvdio__sim_write(task->file, task->base, task->event.length, place, task->durable);
+  }
+  return wrote;
+}
+
+static int64_t write_to_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault) {
+  switch (fault->kind) {
+    case UVDIO_SIM_TORN:
+      return tear(sim, task, fault->error);
+    case UVDIO_SIM_CORRUPT:
+      return write_corrupted(sim, task);
+    case UVDIO_SIM_LOST:
+      return lose(task);
+    case UVDIO_SIM_MISDIRECT:
+      return misdirect(sim, task);
+    case UVDIO_SIM_SHORT:
+    case UVDIO_SIM_NONE:
+    case UVDIO_SIM_ERROR:
+    case UVDIO_SIM_LATENT:
+    case UVDIO_SIM_DELAY:
+    case UVDIO_SIM_CUT:
+      break;
+  }
+  return uvdio__sim_write(task->file, task->base, short_length(sim, task, fault, sim->options.sector_size),
+                          task->event.offset, task->durable);
+}
+
+/*
+ * The rest
+ */
+
+static int64_t open_file(uvdio_sim_t* sim, uvdio__opening_t* opening) {
+  uvdio__sim_file_t* file;
+  int error = uvdio__sim_open(sim, opening->path, opening->flags, &file);
+
+  if (error != 0) {
+    return error;
+  }
+  opening->descriptor = (intptr_t)file;
+  opening->direct = 1;
+  opening->filesystem = "memory";
+  opening->memory_align = sim->options.sector_size;
+  opening->offset_align = sim->options.sector_size;
+  opening->align_source = UVDIO_ALIGN_SYSTEM;
+  return 0;
+}
+
+static int64_t fail(const uvdio__sim_task_t* task, int error) {
+  if (uvdio__is_sync(task->event.op) && error != UV_EINTR && error != UV_EAGAIN) {
+    uvdio__sim_fail_sync(task->file, task->mark);
+  }
+  return error;
+}
+
+static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault) {
+  if (sim->spoilt) {
+    return UV_ENOMEM;
+  }
+  if (fault->kind == UVDIO_SIM_ERROR) {
+    return fail(task, fault->error);
+  }
+  switch (task->event.op) {
+    case UVDIO_OP_OPEN:
+      return open_file(sim, task->opening);
+    case UVDIO_OP_READ:
+      return read_from_disk(sim, task, fault);
+    case UVDIO_OP_WRITE:
+      return write_to_disk(sim, task, fault);
+    case UVDIO_OP_SYNC_DATA:
+    case UVDIO_OP_SYNC_ALL:
+      uvdio__sim_sync(task->file, task->mark, task->event.op);
+      return 0;
+    case UVDIO_OP_SIZE:
+      return (int64_t)uvdio__node_size(task->file->now);
+    case UVDIO_OP_TRUNCATE:
+      return uvdio__sim_resize(task->file, task->event.offset);
+    case UVDIO_OP_PREALLOCATE:
+      return task->event.offset > uvdio__node_size(task->file->now)
+                 ? uvdio__sim_resize(task->file, task->event.offset)
+                 : 0;
+    case UVDIO_OP_CLOSE:
+      return 0;
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  assert(0 && "a request without an operation");
+  return UV_EINVAL;
+}
+
+/*
+ * The account of it
+ */
+
+static const char* name_of(uvdio_sim_kind_t kind) {
+  static const char* const names[] = {"",        "error",     "torn",   "short", "lost",
+                                      "corrupt", "misdirect", "latent", "delay", "cut"};
+  return names[kind];
+}
+
+static uint64_t checksum(const char* base, int64_t length) {
+  uint64_t sum = UINT64_C(0xcbf29ce484222325);
+  uint64_t word;
+  int64_t i;
+
+  for (i = 0; i + 8 <= length; i += 8) {
+    memcpy(&word, base + i, sizeof(word));
+    sum = (sum ^ word) * UINT64_C(0x100000001b3);
+    sum ^= sum >> 32;
+  }
+  return sum;
+}
+
+int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault) {
+  int64_t result = perform(sim, task, fault);
+  int listened = task->event.op == UVDIO_OP_READ && sim->options.on_trace != NULL;
+
+  uvdio__sim_note(sim, &task->event, name_of(fault->kind), result,
+                  listened ? checksum(task->base, result) : 0);
+  return result;
+}

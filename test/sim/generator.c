@@ -1,0 +1,1115 @@
+#include "generator.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "model.h"
+#include "uvdio/sim.h"
+
+#define FILES 3u
+#define SLOTS 48u
+#define BLOCK ((size_t)UVDIO_PAGE_SIZE)
+#define TRANSFER_MAX (4 * BLOCK)
+#define FRAMES 12u
+#define POISON 0xdeadbeefdeadbeefull
+#define PATH_MAX_HERE 600
+
+enum handle_state { CLOSED, OPENING, OPEN, CLOSING };
+
+struct run;
+
+struct subject {
+  uvdio_file_t file;
+  enum handle_state state;
+  unsigned flags;
+  uint64_t unit; /* what offsets and lengths are multiples of */
+  struct model model;
+  int existence_known;
+  unsigned uncalled; /* operations without a callback, but for the close */
+  unsigned barriers; /* changes and syncs of these */
+  uint64_t failed_at; /* a sync did, since it was opened: those begun later than this can't succeed any more */
+  char path[PATH_MAX_HERE];
+};
+
+struct slot {
+  uvdio_req_t req;
+  struct run* run;
+  struct subject* subject;
+  int busy;
+  int cancelled;
+  int born_dead; /* submitted after the power cut */
+  int exact;
+  int at_once; /* synchronous */
+  uvdio_op_t op;
+  unsigned flags; /* of an open */
+  struct change change;
+  uvdio_buf_t sent;
+  uint64_t offset;
+};
+
+struct run {
+  const struct generator_options* options;
+  struct generator_totals* totals;
+  uv_loop_t loop;
+  uvdio_sim_t* sim;
+  uvdio_t* dio;
+  uvdio_arena_t* arena;
+  struct subject subjects[FILES];
+  struct slot slots[SLOTS];
+  char (*views)[TRANSFER_MAX]; /* one for each slot */
+  uint64_t random;
+  uint64_t step;
+  uint64_t accepted; /* of this engine */
+  uint64_t finished;
+  uint64_t pace; /* steps to a turn of the loop, in the mean */
+  int careful;  /* no truncate next to a write: see keeps_apart */
+  int inside;   /* a call into the library is under way */
+  int injected; /* operations fail */
+  int closing;  /* the engine */
+  int dead;     /* power cut */
+  uvdio_sim_cut_t cut;
+};
+
+static const struct run* present; /* for the message */
+
+/*
+ * Decisions.
+ */
+
+static uint64_t mix(uint64_t z) {
+  z += 0x9e3779b97f4a7c15ull;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+  return z ^ (z >> 31);
+}
+
+static uint64_t pick(struct run* run, uint64_t limit) {
+  run->random = mix(run->random);
+  return run->random % limit;
+}
+
+static int one_in(struct run* run, uint64_t n) {
+  return pick(run, n) == 0;
+}
+
+static int is_skipped(const char* ranges, uint64_t step) {
+  while (ranges != NULL && *ranges != '\0') {
+    char* end;
+    uint64_t first = strtoull(ranges, &end, 10);
+    uint64_t last = *end == '-' ? strtoull(end + 1, &end, 10) : first;
+    if (step >= first && step <= last) {
+      return 1;
+    }
+    ranges = *end == ',' ? end + 1 : NULL;
+  }
+  return 0;
+}
+
+/*
+ * Complaints.
+ */
+
+/* How to see it again. Also where the program is about to crash, so that nothing is formatted here. */
+static char replay[2 * PATH_MAX_HERE];
+
+static void prepare_replay(const struct generator_options* options) {
+  static const char* const names[] = {"auto", "ring", "pool", "memory"};
+  snprintf(replay, sizeof(replay),
+           "\nreplay: sim_model --backend %s --seed %" PRIu64 " --steps %" PRIu64 " --operations 1%s%.600s\n"
+           "fewer steps: the same with --shrink\n",
+           names[options->backend], options->seed, options->steps, options->skip != NULL ? " --skip " : "",
+           options->skip != NULL ? options->skip : "");
+}
+
+static void on_crash(int number) {
+  ssize_t ignored = write(STDERR_FILENO, replay, strlen(replay));
+  (void)ignored;
+  (void)signal(number, SIG_DFL);
+  (void)raise(number);
+}
+
+/* The address sanitizer has its own say about the rest. */
+static void watch_for_crashes(void) {
+  (void)signal(SIGABRT, on_crash);
+  if (!UNDER_ASAN && !UNDER_TSAN) {
+    (void)signal(SIGSEGV, on_crash);
+    (void)signal(SIGBUS, on_crash);
+  }
+}
+
+__attribute__((format(printf, 1, 2), noreturn)) static void complain(const char* format, ...) {
+  va_list arguments;
+  fflush(stdout);
+  fprintf(stderr, "FAILED at step %" PRIu64 ": ", present->step);
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fprintf(stderr, "%s", replay);
+  exit(1);
+}
+
+static void expect_code(int64_t got, int64_t expected, const char* what) {
+  if (got != expected) {
+    complain("%s: %" PRId64 " (%s), not %" PRId64 " (%s)", what, got, uvdio_err_name((int)got), expected,
+             uvdio_err_name((int)expected));
+  }
+}
+
+/* What happened to an operation, where somebody wants to read it. */
+static void trace(const struct run* run, const struct slot* slot, const char* what, int64_t number) {
+  if (run->options->trace) {
+    printf("step %" PRIu64 ": %s %s of subject %u, slot %d, order %" PRIu64 ", %" PRIu64 "-%" PRIu64 ": %" PRId64 "\n",
+           run->step, what, uvdio_op_name(slot->op), slot->subject->model.number, (int)(slot - run->slots),
+           slot->change.order, slot->offset, slot->offset + slot->sent.cap, number);
+  }
+}
+
+static void print_line(void* data, const char* line) {
+  (void)data;
+  printf("  world: %s\n", line);
+}
+
+/*
+ * Content.
+ */
+
+static void fill_words(uint64_t* words, size_t count, uint64_t word) {
+  for (size_t i = 0; i < count; i++) {
+    words[i] = word;
+  }
+}
+
+static void fill_sectors(const struct slot* slot, uint64_t order) {
+  size_t words = MODEL_SECTOR / sizeof(uint64_t);
+  uint64_t* at = (uint64_t*)(void*)slot->sent.base;
+  uint64_t first = slot->offset / MODEL_SECTOR;
+  for (uint64_t i = 0; i < slot->sent.len / MODEL_SECTOR; i++) {
+    fill_words(at + i * words, words, model_word(&slot->subject->model, order, first + i));
+  }
+}
+
+/* What a read does not bring must not look like what it could have brought. Valgrind does not see what a ring writes. */
+static void poison(const uvdio_buf_t* buf) {
+  static int watched = -1;
+  if (watched < 0) {
+    watched = under_valgrind();
+  }
+  if (watched) {
+    memset(buf->base, 0xee, buf->cap);
+  }
+  for (size_t at = 0; at < buf->cap; at += MODEL_SECTOR) {
+    uint64_t word = POISON;
+    memcpy(buf->base + at, &word, sizeof(word));
+  }
+}
+
+static void check_sectors(const struct run* run, const struct slot* slot, const char* base, size_t length) {
+  int strict = run->sim != NULL;
+  for (uint64_t i = 0; i < length / MODEL_SECTOR; i++) {
+    const uint64_t* words = (const uint64_t*)(const void*)(base + i * MODEL_SECTOR);
+    uint64_t sector = slot->offset / MODEL_SECTOR + i;
+    const char* wrong = model_check_read(&slot->subject->model, sector, words, slot->change.order, strict);
+    if (wrong != NULL) {
+      complain("%s: read of sector %" PRIu64 " begun at %" PRIu64 ": %s: %016" PRIx64, slot->subject->path, sector,
+               slot->change.order, wrong, words[0]);
+    }
+  }
+  run->totals->sectors += length / MODEL_SECTOR;
+}
+
+/*
+ * Results.
+ */
+
+static int is_change(uvdio_op_t op) {
+  return op == UVDIO_OP_WRITE || op == UVDIO_OP_TRUNCATE || op == UVDIO_OP_PREALLOCATE;
+}
+
+static int is_sync(uvdio_op_t op) {
+  return op == UVDIO_OP_SYNC_DATA || op == UVDIO_OP_SYNC_ALL;
+}
+
+/* Errors that have nothing to do with what the operation is. */
+static int is_excused(const struct run* run, const struct slot* slot, int64_t result) {
+  if (result == UV_ECANCELED) {
+    return slot->cancelled;
+  }
+  if (result == UVDIO_SIM_DEAD) {
+    return run->dead && slot->op != UVDIO_OP_CLOSE;
+  }
+  return run->injected && (result == UV_EIO || result == UV_ENOSPC) && slot->op != UVDIO_OP_OPEN &&
+         slot->op != UVDIO_OP_CLOSE;
+}
+
+static void end_read(const struct run* run, const struct slot* slot, int64_t result, const uvdio_buf_t* buf) {
+  int64_t size = model_expected_size(&slot->subject->model, slot->change.order);
+  int64_t cap = (int64_t)slot->sent.cap;
+  int64_t got = (int64_t)buf->len;
+  expect_code(got, (int64_t)slot->req.transferred, "len after a read");
+  if (result != UVDIO_ESHORTREAD || !slot->exact) {
+    expect_code(result, got, "result of a read");
+  }
+  if (slot->exact && (result == UVDIO_ESHORTREAD) != (got < cap)) {
+    complain("an exact read of %" PRId64 " bytes: %" PRId64 " with %" PRId64 " bytes", cap, result, got);
+  }
+  if (size >= 0) {
+    int64_t there = size > (int64_t)slot->offset ? size - (int64_t)slot->offset : 0;
+    expect_code(got, there < cap ? there : cap, "bytes of a read");
+  }
+  check_sectors(run, slot, buf->base, (size_t)got);
+}
+
+static void end_size(const struct slot* slot, int64_t result) {
+  int64_t size = model_expected_size(&slot->subject->model, slot->change.order);
+  if (result < 0 || result > (int64_t)MODEL_SIZE || (size >= 0 && result != size)) {
+    complain("size of %s: %" PRId64 ", not %" PRId64, slot->subject->path, result, size);
+  }
+}
+
+static void end_open(struct run* run, struct slot* slot, int64_t result) {
+  struct subject* subject = slot->subject;
+  uvdio_file_info_t info;
+  int creates = (slot->flags & UVDIO_CREATE) != 0;
+  if (result == 0 && (slot->flags & UVDIO_EXCLUSIVE) != 0 && subject->existence_known && subject->model.exists) {
+    complain("an exclusive open of %s, which exists", subject->path);
+  }
+  if (result == UV_EEXIST && ((slot->flags & UVDIO_EXCLUSIVE) == 0 ||
+                              (subject->existence_known && !subject->model.exists))) {
+    complain("%s exists", subject->path);
+  }
+  if (result == UV_ENOENT && (creates || (subject->existence_known && subject->model.exists))) {
+    complain("%s does not exist", subject->path);
+  }
+  if (result < 0 && result != UV_EEXIST && result != UV_ENOENT && !is_excused(run, slot, result)) {
+    expect_code(result, 0, "open");
+  }
+  if ((slot->flags & UVDIO_TRUNCATE) != 0) {
+    model_truncate_ends(&subject->model, &slot->change, result == 0);
+  }
+  subject->state = result == 0 ? OPEN : CLOSED;
+  subject->failed_at = UINT64_MAX;
+  if (result != 0) {
+    subject->existence_known &= subject->model.exists || !creates;
+    return;
+  }
+  subject->model.exists = 1;
+  subject->existence_known = 1;
+  expect_code(uvdio_file_info(&subject->file, &info), 0, "file_info");
+  subject->unit = info.offset_align;
+}
+
+/* Outcomes are called back in their order, but a synchronous one overtakes those that wait to be called back. */
+static void end_sync(struct slot* slot, int64_t result) {
+  struct subject* subject = slot->subject;
+  if (result == UV_ECANCELED) {
+    return;
+  }
+  if (result != 0) {
+    subject->failed_at = slot->at_once ? subject->model.clock : 0;
+    model_sync_failed(&subject->model);
+    return;
+  }
+  if (slot->change.order > subject->failed_at) {
+    complain("a sync of %s succeeded after one that failed", subject->path);
+  }
+  model_sync_ends(&subject->model, &slot->change);
+}
+
+static void check_result(const struct run* run, const struct slot* slot, int64_t result) {
+  if (slot->born_dead && result != UVDIO_SIM_DEAD && slot->op != UVDIO_OP_CLOSE && result != UV_ECANCELED &&
+      !(slot->op == UVDIO_OP_WRITE && slot->sent.len == 0)) {
+    complain("%s on a dead engine: %" PRId64, uvdio_op_name(slot->op), result);
+  }
+  if (result < 0 && slot->op != UVDIO_OP_OPEN && !is_excused(run, slot, result) &&
+      !(slot->exact && result == UVDIO_ESHORTREAD)) {
+    complain("%s of %s: %s%s", uvdio_op_name(slot->op), slot->subject->path, uvdio_strerror((int)result),
+             slot->cancelled ? ", after it was asked to end early" : "");
+  }
+  if (result >= 0 && slot->op != UVDIO_OP_READ && slot->op != UVDIO_OP_SIZE) {
+    expect_code(result, slot->op == UVDIO_OP_WRITE ? (int64_t)slot->sent.len : 0, "result");
+  }
+}
+
+/* Takes the outcome into account, however it came. */
+static void end_operation(struct run* run, struct slot* slot, int64_t result, const uvdio_buf_t* buf) {
+  struct model* model = &slot->subject->model;
+  trace(run, slot, "end", result);
+  run->totals->cancelled += result == UV_ECANCELED;
+  run->totals->failed += result < 0 && result != UV_ECANCELED;
+  check_result(run, slot, result);
+  switch (slot->op) {
+    case UVDIO_OP_OPEN:
+      end_open(run, slot, result);
+      break;
+    case UVDIO_OP_READ:
+      if (result >= 0 || result == UVDIO_ESHORTREAD) {
+        end_read(run, slot, result, buf);
+      }
+      break;
+    case UVDIO_OP_WRITE:
+      model_write_ends(model, &slot->change, result >= 0, (slot->subject->flags & UVDIO_DSYNC) != 0);
+      break;
+    case UVDIO_OP_SYNC_DATA:
+    case UVDIO_OP_SYNC_ALL:
+      end_sync(slot, result);
+      break;
+    case UVDIO_OP_SIZE:
+      if (result >= 0) {
+        end_size(slot, result);
+      }
+      break;
+    case UVDIO_OP_TRUNCATE:
+      model_truncate_ends(model, &slot->change, result == 0);
+      break;
+    case UVDIO_OP_PREALLOCATE:
+      model_preallocate_ends(model, &slot->change, result == 0);
+      break;
+    case UVDIO_OP_CLOSE:
+      slot->subject->state = CLOSED;
+      break;
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      complain("an operation that is none");
+  }
+}
+
+static void step(struct run* run);
+
+static void finish(uvdio_req_t* req, int64_t result, const uvdio_buf_t* buf) {
+  struct slot* slot = req->data;
+  struct run* run = slot->run;
+  if (run->inside) {
+    complain("a callback from inside a call");
+  }
+  if (!slot->busy) {
+    complain("a callback too many of %s", uvdio_op_name(slot->op));
+  }
+  slot->busy = 0;
+  run->finished++;
+  expect_code(req->result, result, "req->result");
+  expect_code((int64_t)req->op, (int64_t)slot->op, "req->op");
+  if (slot->op != UVDIO_OP_OPEN && slot->op != UVDIO_OP_CLOSE) {
+    slot->subject->uncalled--;
+    slot->subject->barriers -= is_change(slot->op) || is_sync(slot->op);
+  }
+  end_operation(run, slot, result, buf);
+}
+
+static void on_plain(uvdio_req_t* req, int64_t result) {
+  struct run* run = ((struct slot*)req->data)->run;
+  finish(req, result, NULL);
+  if (one_in(run, 4)) {
+    step(run);
+  }
+}
+
+static void check_buffer(const struct slot* slot, const uvdio_buf_t* buf) {
+  if (buf->base != slot->sent.base || buf->cap != slot->sent.cap ||
+      uvdio_buf_origin(buf) != uvdio_buf_origin(&slot->sent)) {
+    complain("%s: another buffer came back", uvdio_op_name(slot->op));
+  }
+  if (slot->op == UVDIO_OP_WRITE) {
+    expect_code((int64_t)buf->len, (int64_t)slot->sent.len, "len after a write");
+  }
+}
+
+static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  struct slot* slot = req->data;
+  struct run* run = slot->run;
+  check_buffer(slot, &buf);
+  finish(req, result, &buf);
+  expect_code(uvdio_buf_release(&buf), 0, "release");
+  if (one_in(run, 4)) {
+    step(run);
+  }
+}
+
+/*
+ * Submissions.
+ */
+
+static struct slot* free_slot(struct run* run) {
+  uint64_t first = pick(run, SLOTS);
+  for (uint64_t i = 0; i < SLOTS; i++) {
+    struct slot* slot = &run->slots[(first + i) % SLOTS];
+    if (!slot->busy) {
+      return slot;
+    }
+  }
+  return NULL;
+}
+
+static void prepare(struct run* run, struct slot* slot, struct subject* subject, uvdio_op_t op) {
+  slot->subject = subject;
+  slot->op = op;
+  slot->cancelled = 0;
+  slot->born_dead = run->dead;
+  slot->exact = 0;
+  slot->at_once = 0;
+  slot->sent = uvdio_buf_wrap(NULL, 0);
+  slot->offset = 0;
+}
+
+/* What the call has to return; 0 also where the operation itself may fail. */
+static int expected_code(const struct run* run, const struct slot* slot) {
+  const struct subject* subject = slot->subject;
+  uvdio_file_info_t info;
+  if (run->closing || subject->state != OPEN || (is_change(slot->op) && (subject->flags & UVDIO_RDWR) == 0)) {
+    return UV_EBADF;
+  }
+  if (!is_change(slot->op) && !is_sync(slot->op)) {
+    return 0;
+  }
+  expect_code(uvdio_file_info(&subject->file, &info), 0, "file_info");
+  if (info.latched != 0 && !run->injected && !run->dead) {
+    complain("%s is latched: %s", subject->path, uvdio_strerror(info.latched));
+  }
+  return info.latched;
+}
+
+static void accepted(struct run* run, struct slot* slot) {
+  slot->busy = 1;
+  run->accepted++;
+  run->totals->operations++;
+  if (slot->op != UVDIO_OP_OPEN && slot->op != UVDIO_OP_CLOSE) {
+    slot->subject->uncalled++;
+    slot->subject->barriers += is_change(slot->op) || is_sync(slot->op);
+  }
+}
+
+/* A heap buffer, a frame or a view, of `size` bytes. */
+static uvdio_buf_t take_buffer(struct run* run, const struct slot* slot, size_t size) {
+  uvdio_buf_t buf;
+  uint64_t origin = pick(run, 3);
+  if (origin == 0 && size == TRANSFER_MAX && uvdio_arena_acquire(run->arena, &buf) == 0) {
+    return buf;
+  }
+  if (origin == 1 && uvdio_buf_alloc(&buf, size) == 0 && buf.cap == size) {
+    return buf;
+  }
+  if (origin == 1 && size > 0) {
+    (void)uvdio_buf_release(&buf);
+  }
+  return uvdio_buf_wrap(run->views[slot - run->slots], size);
+}
+
+static int submit_io(struct run* run, struct slot* slot, uvdio_buf_t* buf, uvdio_io_cb cb) {
+  int code;
+  run->inside++;
+  if (slot->op == UVDIO_OP_WRITE) {
+    code = uvdio_write(&slot->subject->file, &slot->req, buf, slot->offset, cb);
+  } else if (slot->exact) {
+    code = uvdio_read_exact(&slot->subject->file, &slot->req, buf, slot->offset, cb);
+  } else {
+    code = uvdio_read(&slot->subject->file, &slot->req, buf, slot->offset, cb);
+  }
+  run->inside--;
+  return code;
+}
+
+static void begin_io(struct slot* slot) {
+  if (slot->op == UVDIO_OP_WRITE) {
+    model_write_begins(&slot->subject->model, &slot->change, slot->offset, slot->sent.len);
+    fill_sectors(slot, slot->change.order);
+  } else {
+    model_sync_begins(&slot->subject->model, &slot->change);
+    poison(&slot->sent);
+  }
+}
+
+static void refuse_io(struct run* run, struct slot* slot, uvdio_buf_t* buf, int expected) {
+  uvdio_buf_t before = *buf;
+  expect_code(submit_io(run, slot, buf, on_io), expected, "a transfer to be refused");
+  if (memcmp(&before, buf, sizeof(before)) != 0) {
+    complain("a refused transfer touched the handle");
+  }
+  run->totals->refused++;
+  expect_code(uvdio_buf_release(buf), 0, "release");
+}
+
+static void io_at_once(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
+  int code = submit_io(run, slot, buf, NULL);
+  expect_code(code, slot->req.result < 0 ? slot->req.result : 0, "a synchronous transfer");
+  check_buffer(slot, buf);
+  run->totals->operations++;
+  end_operation(run, slot, slot->req.result, buf);
+  expect_code(uvdio_buf_release(buf), 0, "release");
+}
+
+/* XFS (seen on Linux 6.18) takes a file's size for a truncate before it waits for direct writes in flight: one that has
+ * made the file longer by then is zeroed, although it ends well. Nothing of that shows up where writes block. */
+static int keeps_apart(const struct run* run, const struct subject* subject, uvdio_op_t op) {
+  const struct model* model = &subject->model;
+  return run->careful && ((op == UVDIO_OP_TRUNCATE && subject->barriers > 0) ||
+                          (op == UVDIO_OP_WRITE && model->resizing > 0 && model->truncating));
+}
+
+static void transfer(struct run* run, struct subject* subject, uvdio_op_t op) {
+  struct slot* slot = free_slot(run);
+  uint64_t unit = subject->unit;
+  uint64_t units = MODEL_SIZE / unit;
+  uint64_t first = pick(run, units);
+  uint64_t count = 1 + pick(run, TRANSFER_MAX / unit);
+  if (slot == NULL || keeps_apart(run, subject, op)) {
+    return;
+  }
+  count = count < units - first ? count : units - first;
+  prepare(run, slot, subject, op);
+  slot->offset = first * unit;
+  slot->exact = op == UVDIO_OP_READ && one_in(run, 5);
+  uvdio_buf_t buf = take_buffer(run, slot, one_in(run, 3) && first + TRANSFER_MAX / unit <= units
+                                               ? TRANSFER_MAX
+                                               : (size_t)(count * unit));
+  if (op == UVDIO_OP_WRITE) {
+    buf.len = one_in(run, 50) ? 0 : buf.cap;
+  }
+  slot->sent = buf;
+  int expected = expected_code(run, slot);
+  if (expected != 0) {
+    refuse_io(run, slot, &buf, expected);
+    return;
+  }
+  begin_io(slot);
+  trace(run, slot, "begin", slot->exact);
+  if (one_in(run, 20)) {
+    io_at_once(run, slot, &buf);
+    return;
+  }
+  expect_code(submit_io(run, slot, &buf, on_io), 0, "a transfer");
+  if (buf.base != NULL || buf.len != 0 || buf.cap != 0) {
+    complain("an accepted transfer left the handle as it was");
+  }
+  accepted(run, slot);
+}
+
+static int submit_plain(struct run* run, struct slot* slot, uint64_t length, uvdio_cb cb) {
+  uvdio_file_t* file = &slot->subject->file;
+  int code = UV_EINVAL;
+  run->inside++;
+  switch (slot->op) {
+    case UVDIO_OP_SYNC_DATA:
+      code = uvdio_sync_data(file, &slot->req, cb);
+      break;
+    case UVDIO_OP_SYNC_ALL:
+      code = uvdio_sync_all(file, &slot->req, cb);
+      break;
+    case UVDIO_OP_SIZE:
+      code = uvdio_size(file, &slot->req, cb);
+      break;
+    case UVDIO_OP_TRUNCATE:
+      code = uvdio_truncate(file, &slot->req, length, cb);
+      break;
+    case UVDIO_OP_PREALLOCATE:
+      code = uvdio_preallocate(file, &slot->req, length, cb);
+      break;
+    case UVDIO_OP_CLOSE:
+      code = uvdio_close(file, &slot->req, cb);
+      break;
+    case UVDIO_OP_OPEN:
+    case UVDIO_OP_READ:
+    case UVDIO_OP_WRITE:
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  run->inside--;
+  return code;
+}
+
+static void begin_plain(struct slot* slot, uint64_t length) {
+  struct model* model = &slot->subject->model;
+  if (slot->op == UVDIO_OP_TRUNCATE) {
+    model_truncate_begins(model, &slot->change, length);
+  } else if (slot->op == UVDIO_OP_PREALLOCATE) {
+    model_preallocate_begins(model, &slot->change, length);
+  } else {
+    model_sync_begins(model, &slot->change);
+  }
+}
+
+/* Syncs and closes have no synchronous form while others are on their way. */
+static int may_be_busy(const struct slot* slot) {
+  return (is_sync(slot->op) && slot->subject->barriers > 0) ||
+         (slot->op == UVDIO_OP_CLOSE && slot->subject->uncalled > 0);
+}
+
+static void plain_at_once(struct run* run, struct slot* slot, uint64_t length) {
+  int busy = may_be_busy(slot);
+  slot->at_once = 1;
+  int code = submit_plain(run, slot, length, NULL);
+  if (code == UV_EBUSY && busy) {
+    run->totals->refused++;
+    return;
+  }
+  expect_code(code, slot->req.result < 0 ? slot->req.result : 0, "a synchronous operation");
+  run->totals->operations++;
+  end_operation(run, slot, slot->req.result, NULL);
+}
+
+static void plain(struct run* run, struct subject* subject, uvdio_op_t op) {
+  struct slot* slot = free_slot(run);
+  uint64_t length = pick(run, MODEL_SECTORS) * MODEL_SECTOR;
+  if (slot == NULL || keeps_apart(run, subject, op)) {
+    return;
+  }
+  if (one_in(run, 10)) {
+    length += pick(run, MODEL_SECTOR);
+  }
+  length += op == UVDIO_OP_PREALLOCATE && length == 0;
+  prepare(run, slot, subject, op);
+  int expected = expected_code(run, slot);
+  if (expected != 0) {
+    expect_code(submit_plain(run, slot, length, on_plain), expected, "an operation to be refused");
+    run->totals->refused++;
+    return;
+  }
+  begin_plain(slot, length);
+  trace(run, slot, "begin", (int64_t)length);
+  if (one_in(run, 10)) {
+    plain_at_once(run, slot, length);
+    return;
+  }
+  expect_code(submit_plain(run, slot, length, on_plain), 0, uvdio_op_name(op));
+  if (op == UVDIO_OP_CLOSE) {
+    subject->state = CLOSING;
+  }
+  accepted(run, slot);
+}
+
+static unsigned pick_flags(struct run* run, const struct subject* subject) {
+  unsigned flags = UVDIO_OPEN_RW;
+  if (one_in(run, 10) && subject->existence_known && subject->model.exists) {
+    flags = UVDIO_OPEN_READ;
+  } else {
+    flags |= one_in(run, 4) ? UVDIO_DSYNC : 0;
+    flags |= one_in(run, 10) ? UVDIO_TRUNCATE : 0;
+    flags |= one_in(run, 20) ? UVDIO_EXCLUSIVE : 0;
+  }
+  return flags | (one_in(run, 3) ? UVDIO_NATIVE_ALIGN : 0);
+}
+
+static void open_subject(struct run* run, struct subject* subject) {
+  struct slot* slot = free_slot(run);
+  if (slot == NULL || subject->state != CLOSED) {
+    return;
+  }
+  prepare(run, slot, subject, UVDIO_OP_OPEN);
+  slot->flags = pick_flags(run, subject);
+  int at_once = one_in(run, 10);
+  run->inside++;
+  if (run->closing) {
+    expect_code(uvdio_open(run->dio, &subject->file, &slot->req, subject->path, slot->flags, 0644, on_plain), UV_EBADF,
+                "an open while the engine closes");
+    run->inside--;
+    return;
+  }
+  subject->flags = slot->flags;
+  trace(run, slot, "begin", slot->flags);
+  if ((slot->flags & UVDIO_TRUNCATE) != 0) {
+    model_truncate_begins(&subject->model, &slot->change, 0);
+  }
+  int code = uvdio_open(run->dio, &subject->file, &slot->req, subject->path, slot->flags, 0644,
+                        at_once ? NULL : on_plain);
+  run->inside--;
+  if (at_once) {
+    expect_code(code, slot->req.result, "a synchronous open");
+    run->totals->operations++;
+    end_operation(run, slot, slot->req.result, NULL);
+    return;
+  }
+  expect_code(code, 0, "open");
+  subject->state = OPENING;
+  accepted(run, slot);
+}
+
+static void cancel_some(struct run* run) {
+  struct slot* slot = &run->slots[pick(run, SLOTS)];
+  for (unsigned i = 0; i < SLOTS / 2 && !slot->busy; i++) {
+    slot = &run->slots[pick(run, SLOTS)];
+  }
+  run->inside++;
+  int code = uvdio_cancel(&slot->req);
+  run->inside--;
+  if (!slot->busy) {
+    expect_code(code, UV_EINVAL, "cancelling nothing");
+    return;
+  }
+  if (code != UV_EBUSY) {
+    expect_code(code, 0, "cancel");
+    slot->cancelled = 1;
+  }
+  if (code == 0 && slot->op == UVDIO_OP_CLOSE) {
+    complain("a close was cancelled");
+  }
+}
+
+/* Calls that are wrong, on a file where nothing else is. */
+static void misuse(struct run* run, struct subject* subject) {
+  struct slot* slot = &run->slots[pick(run, SLOTS)];
+  uvdio_buf_t buf = uvdio_buf_from_slice(run->views[0], BLOCK);
+  uvdio_buf_t off = uvdio_buf_from_slice(run->views[0] + 8, BLOCK);
+  uvdio_req_t* req = &slot->req;
+  uvdio_file_t* file = &subject->file;
+  if (run->closing || subject->state != OPEN) {
+    return;
+  }
+  run->inside++;
+  if (slot->busy) {
+    expect_code(uvdio_size(file, req, on_plain), UV_EBUSY, "a request in flight");
+    expect_code(uvdio_read(file, req, &buf, 0, on_io), UV_EBUSY, "a request in flight");
+  } else {
+    expect_code(uvdio_read(file, req, &off, 0, on_io), UVDIO_EALIGN, "misaligned memory");
+    expect_code(uvdio_read(file, req, &buf, 8, on_io), UVDIO_EALIGN, "a misaligned offset");
+    expect_code(uvdio_read(file, req, &buf, (uint64_t)INT64_MAX + 1, on_io), UVDIO_EOVERFLOW, "an offset out of range");
+    expect_code(uvdio_preallocate(file, req, 0, on_plain), UV_EINVAL, "preallocating nothing");
+  }
+  run->inside--;
+  run->totals->refused++;
+}
+
+/*
+ * Engines.
+ */
+
+static void on_engine_closed(uvdio_t* dio) {
+  struct run* run = uvdio_get_data(dio);
+  uvdio_stats_t stats;
+  expect_code(uvdio_get_stats(dio, &stats), 0, "stats");
+  if (stats.pending != 0 || stats.in_flight != 0 || stats.submitted < run->accepted ||
+      run->accepted != run->finished) {
+    complain("the engine closed with %" PRIu64 " pending, %u in flight, %" PRIu64 " of %" PRIu64 " called back",
+             stats.pending, stats.in_flight, run->finished, run->accepted);
+  }
+  for (unsigned i = 0; i < FILES; i++) {
+    run->subjects[i].state = CLOSED;
+  }
+  run->dio = NULL;
+}
+
+static void begin_close(struct run* run) {
+  if (run->closing) {
+    expect_code(uvdio_engine_close(run->dio, on_engine_closed), UV_EBADF, "closing twice");
+    return;
+  }
+  run->closing = 1;
+  run->inside++;
+  expect_code(uvdio_engine_close(run->dio, on_engine_closed), 0, "engine_close");
+  run->inside--;
+}
+
+static void start_engine(struct run* run) {
+  uvdio_options_t options = {0};
+  options.backend = run->options->backend;
+  options.depth = (unsigned)(1 + pick(run, 40));
+  options.callbacks_per_turn = (unsigned)(1 + pick(run, 40));
+  int code = run->sim != NULL ? uvdio_sim_init(&run->dio, &run->loop, run->sim, &options)
+                              : uvdio_init(&run->dio, &run->loop, &options);
+  expect_code(code, 0, "init");
+  uvdio_set_data(run->dio, run);
+  run->closing = 0;
+  run->dead = 0;
+  run->accepted = 0;
+  run->finished = 0;
+  run->totals->engines++;
+}
+
+/* A cut, and perhaps some steps on the dead engine, before it is closed. */
+static void cut_power(struct run* run) {
+  static const uvdio_sim_cut_t kinds[] = {UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_NOTHING,
+                                          UVDIO_SIM_CUT_CRASH};
+  if (run->sim == NULL || run->dead) {
+    return;
+  }
+  run->cut = kinds[pick(run, 4)];
+  expect_code(uvdio_sim_power_cut(run->sim, run->cut), 0, "power_cut");
+  run->dead = 1;
+  run->totals->cuts++;
+}
+
+static void recover_subject(struct run* run, struct subject* subject) {
+  static uint64_t content[MODEL_SIZE / sizeof(uint64_t)];
+  struct model* model = &subject->model;
+  int64_t size = uvdio_sim_size(run->sim, subject->path, 0);
+  const char* wrong = NULL;
+  if (run->cut == UVDIO_SIM_CUT_CRASH && size >= 0) {
+    model_learn_size(model, (uint64_t)size);
+    model->exists = 1;
+  } else {
+    wrong = model_recover_size(model, size);
+    memset(content, 0, sizeof(content));
+    (void)uvdio_sim_peek(run->sim, subject->path, 0, content, sizeof(content), 0);
+    for (uint64_t i = 0; wrong == NULL && size >= 0 && i < MODEL_SECTORS; i++) {
+      wrong = model_recover_sector(model, i, content + i * (MODEL_SECTOR / sizeof(uint64_t)));
+    }
+  }
+  subject->existence_known = 1;
+  if (wrong != NULL) {
+    complain("%s after a power cut: %s; size %" PRId64 ", at least %" PRIu64 " and at most %" PRIu64, subject->path,
+             wrong, size, model->floor, model->ceiling);
+  }
+}
+
+static void run_until_closed(struct run* run) {
+  watch_for_hang("the loop, while the engine closes");
+  while (run->dio != NULL || uv_loop_alive(&run->loop)) {
+    (void)uv_run(&run->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+}
+
+/* The power may go off while the engine closes, too. */
+static void renew_engine(struct run* run) {
+  run_until_closed(run);
+  for (unsigned i = 0; i < FILES && run->dead; i++) {
+    recover_subject(run, &run->subjects[i]);
+  }
+  start_engine(run);
+}
+
+/* Sizes that got out of sight are asked for when nothing changes them. */
+static void learn_sizes(struct run* run) {
+  for (unsigned i = 0; i < FILES; i++) {
+    struct subject* subject = &run->subjects[i];
+    uvdio_req_t req = {0};
+    if (subject->state == OPEN && !subject->model.size_known && subject->model.resizing + subject->model.writing == 0 && !run->dead &&
+        !run->closing && uvdio_size(&subject->file, &req, NULL) == 0) {
+      model_learn_size(&subject->model, (uint64_t)req.result);
+    }
+  }
+}
+
+/*
+ * Steps.
+ */
+
+static void act(struct run* run, struct subject* subject) {
+  uint64_t dice = pick(run, 1000);
+  if (dice < 360) {
+    transfer(run, subject, UVDIO_OP_WRITE);
+  } else if (dice < 630) {
+    transfer(run, subject, UVDIO_OP_READ);
+  } else if (dice < 690) {
+    plain(run, subject, UVDIO_OP_SYNC_DATA);
+  } else if (dice < 720) {
+    plain(run, subject, UVDIO_OP_SYNC_ALL);
+  } else if (dice < 770) {
+    plain(run, subject, UVDIO_OP_SIZE);
+  } else if (dice < 800) {
+    plain(run, subject, UVDIO_OP_TRUNCATE);
+  } else if (dice < 830) {
+    plain(run, subject, UVDIO_OP_PREALLOCATE);
+  } else if (dice < 850) {
+    plain(run, subject, UVDIO_OP_CLOSE);
+  } else if (dice < 930) {
+    open_subject(run, subject);
+  } else if (dice < 980) {
+    cancel_some(run);
+  } else if (dice < 996) {
+    misuse(run, subject);
+  } else if (dice < 998) {
+    begin_close(run);
+  } else {
+    cut_power(run);
+  }
+}
+
+static void step(struct run* run) {
+  uint64_t number = run->step++;
+  run->random = mix(run->options->seed ^ mix(number));
+  if (run->dio == NULL || number >= run->options->steps || is_skipped(run->options->skip, number)) {
+    return;
+  }
+  struct subject* subject = &run->subjects[pick(run, FILES)];
+  if (subject->state == OPENING) {
+    if (one_in(run, 10)) {
+      cancel_some(run);
+    }
+  } else if (subject->state == CLOSED && !one_in(run, 10)) {
+    open_subject(run, subject);
+  } else {
+    act(run, subject);
+  }
+}
+
+static void run_steps(struct run* run) {
+  while (run->step < run->options->steps) {
+    step(run);
+    uint64_t number = run->step;
+    if (number % 64 == 0) {
+      watch_for_hang("64 steps and their turns");
+    }
+    run->random = mix(run->options->seed ^ mix(number) ^ 1);
+    if (one_in(run, run->pace)) {
+      (void)uv_run(&run->loop, UV_RUN_NOWAIT);
+    }
+    if (run->dead && run->dio != NULL && !run->closing && one_in(run, 4)) {
+      begin_close(run);
+    }
+    if (run->closing && one_in(run, 4)) {
+      renew_engine(run);
+    }
+    learn_sizes(run);
+  }
+}
+
+/*
+ * Worlds.
+ */
+
+static void add_rule(struct run* run, uvdio_op_t op, uvdio_sim_kind_t kind, int error, uint32_t ppm) {
+  uvdio_sim_rule_t rule = {0};
+  rule.op = op;
+  rule.ppm = ppm;
+  rule.fault.kind = kind;
+  rule.fault.error = error;
+  rule.fault.steps = 20;
+  expect_code(uvdio_sim_add_rule(run->sim, &rule), 0, "add_rule");
+}
+
+static void add_faults(struct run* run) {
+  static const uvdio_op_t fallible[] = {UVDIO_OP_READ,     UVDIO_OP_WRITE,       UVDIO_OP_SYNC_DATA, UVDIO_OP_SYNC_ALL,
+                                        UVDIO_OP_TRUNCATE, UVDIO_OP_PREALLOCATE, UVDIO_OP_SIZE};
+  if (!one_in(run, 3)) {
+    add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_SHORT, 0, 100000);
+    add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_DELAY, 0, 20000);
+  }
+  run->injected = one_in(run, 3);
+  for (size_t i = 0; i < COUNT_OF(fallible); i++) {
+    if (one_in(run, 2)) {
+      add_rule(run, fallible[i], UVDIO_SIM_ERROR, one_in(run, 2) ? UV_EINTR : UV_EAGAIN, 10000);
+    }
+    if (run->injected) {
+      add_rule(run, fallible[i], UVDIO_SIM_ERROR, one_in(run, 2) ? UV_EIO : UV_ENOSPC, 3000);
+    }
+  }
+  if (run->injected) {
+    add_rule(run, UVDIO_OP_WRITE, UVDIO_SIM_TORN, UV_EIO, 3000);
+  }
+}
+
+static void make_world(struct run* run) {
+  uvdio_sim_options_t options = {0};
+  options.seed = run->options->seed;
+  options.on_trace = run->options->trace ? print_line : NULL;
+  options.latency_max = (uint32_t)pick(run, 30);
+  options.flags = one_in(run, 8) ? UVDIO_SIM_IN_ORDER : 0;
+  options.cache_size = one_in(run, 4) ? (size_t)(1 + pick(run, 1 << 18)) : 0;
+  expect_code(uvdio_sim_create(&run->sim, &options), 0, "sim_create");
+  add_faults(run);
+}
+
+/* On a real filesystem, files are there and empty; in a world there are none. */
+static void make_subjects(struct run* run) {
+  for (unsigned i = 0; i < FILES; i++) {
+    struct subject* subject = &run->subjects[i];
+    uvdio_req_t req = {0};
+    const char* directory = run->sim != NULL ? "/world" : run->options->directory;
+    snprintf(subject->path, sizeof(subject->path), "%.500s/subject-%u", directory, i);
+    subject->unit = BLOCK;
+    subject->existence_known = 1;
+    model_reset(&subject->model, i, run->sim == NULL);
+    if (run->sim == NULL) {
+      uvdio_file_info_t info;
+      expect_code(uvdio_open(run->dio, &subject->file, &req, subject->path, UVDIO_OPEN_CREATE, 0644, NULL), 0,
+                  "making a file");
+      expect_code(uvdio_file_info(&subject->file, &info), 0, "making a file");
+      run->careful = strcmp(info.backend, "ring") == 0 && strcmp(info.filesystem, "xfs") == 0;
+      expect_code(uvdio_close(&subject->file, &req, NULL), 0, "making a file");
+    }
+  }
+}
+
+static void check_file_at_end(struct run* run, struct subject* subject) {
+  struct slot* slot = &run->slots[0];
+  uvdio_req_t req = {0};
+  if (uvdio_open(run->dio, &subject->file, &req, subject->path, UVDIO_OPEN_READ, 0, NULL) != 0) {
+    if (subject->existence_known && subject->model.exists) {
+      complain("%s is gone at the end", subject->path);
+    }
+    return;
+  }
+  for (uint64_t offset = 0; offset < MODEL_SIZE; offset += TRANSFER_MAX) {
+    uvdio_buf_t buf = uvdio_buf_wrap(run->views[0], TRANSFER_MAX);
+    slot->subject = subject;
+    slot->offset = offset;
+    model_sync_begins(&subject->model, &slot->change);
+    expect_code(uvdio_read(&subject->file, &req, &buf, offset, NULL), 0, "a read at the end");
+    check_sectors(run, slot, buf.base, buf.len);
+  }
+  expect_code(uvdio_close(&subject->file, &req, NULL), 0, "a close at the end");
+}
+
+static void end_engine(struct run* run) {
+  if (run->dio != NULL && !run->closing) {
+    begin_close(run);
+  }
+  renew_engine(run);
+  if (run->sim != NULL) {
+    expect_code(uvdio_sim_clear_rules(run->sim), 0, "clear_rules");
+  }
+  for (unsigned i = 0; i < FILES; i++) {
+    check_file_at_end(run, &run->subjects[i]);
+  }
+  begin_close(run);
+  run_until_closed(run);
+}
+
+static void make_memory(struct run* run) {
+  uvdio_arena_options_t options = {0};
+  options.frame_size = TRANSFER_MAX;
+  options.frame_count = FRAMES;
+  expect_code(uvdio_arena_create(&run->arena, &options), 0, "arena_create");
+  run->views = aligned_alloc(UVDIO_ALIGNMENT, SLOTS * TRANSFER_MAX);
+  if (run->views == NULL) {
+    complain("out of memory");
+  }
+  memset(run->views, 0, SLOTS * TRANSFER_MAX);
+}
+
+static void give_back(struct run* run, size_t allocations, size_t descriptors) {
+  size_t out = 0;
+  expect_code(uvdio_arena_destroy(run->arena, &out), 0, "frames that are out");
+  if (run->sim != NULL) {
+    expect_code(uvdio_sim_destroy(run->sim), 0, "sim_destroy");
+  }
+  expect_code(uv_loop_close(&run->loop), 0, "handles that are open");
+  expect_code((int64_t)uvdio_allocations(), (int64_t)allocations, "allocations");
+  expect_code((int64_t)open_descriptors(), (int64_t)descriptors, "descriptors");
+  free(run->views);
+  free(run);
+}
+
+void generate(const struct generator_options* options, struct generator_totals* totals) {
+  size_t allocations = uvdio_allocations();
+  size_t descriptors = open_descriptors();
+  struct run* run = calloc(1, sizeof(*run));
+  if (run == NULL) {
+    abort();
+  }
+  present = run;
+  prepare_replay(options);
+  watch_for_crashes();
+  run->options = options;
+  run->totals = totals;
+  run->random = mix(options->seed);
+  run->pace = 1 + pick(run, 12);
+  for (unsigned i = 0; i < SLOTS; i++) {
+    run->slots[i].run = run;
+    run->slots[i].req.data = &run->slots[i];
+  }
+  expect_code(uv_loop_init(&run->loop), 0, "loop_init");
+  make_memory(run);
+  if (options->backend == UVDIO_BACKEND_MEMORY) {
+    make_world(run);
+  }
+  start_engine(run);
+  make_subjects(run);
+  run_steps(run);
+  end_engine(run);
+  give_back(run, allocations, descriptors);
+}

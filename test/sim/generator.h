@@ -1,0 +1,36 @@
+/*
+ * Random operations on one engine after another, checked against the model. Whatever is decided in a step follows from the
+ * seed and the step's number alone, so that steps can be left out without changing what the others try.
+ */
+#ifndef UVDIO_TEST_GENERATOR_H
+#define UVDIO_TEST_GENERATOR_H
+
+#include <stdint.h>
+
+#include "uvdio.h"
+
+struct generator_options {
+  uvdio_backend_t backend; /* MEMORY: a simulated world */
+  uint64_t seed;
+  uint64_t steps;
+  const char* directory; /* for ring and pool */
+  const char* skip;      /* "3-9,12-12": steps to leave out; null: none */
+  int trace;             /* print submissions and outcomes, and what the world does */
+};
+
+/* Counted over all calls. */
+struct generator_totals {
+  uint64_t operations; /* accepted, or carried out at once */
+  uint64_t refused;
+  uint64_t cancelled;
+  uint64_t failed;
+  uint64_t engines;
+  uint64_t cuts;
+  uint64_t sectors; /* read and compared */
+};
+
+/* Runs the steps in a world, or on files, of their own. Ends the program with status 1, and says why, at the first
+ * thing that is not as it should be. */
+void generate(const struct generator_options* options, struct generator_totals* totals);
+
+#endif /* UVDIO_TEST_GENERATOR_H */

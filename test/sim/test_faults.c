@@ -1,0 +1,572 @@
+/* Worlds: what they are made from, what each fault does, and whether one seed is one run. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+#define SECTOR ((size_t)512)
+
+/*
+ * Options.
+ */
+
+static void assert_no_world(uvdio_sim_options_t options) {
+  uvdio_sim_t* sim = NULL;
+  assert_code(uvdio_sim_create(&sim, &options), UV_EINVAL);
+  assert_null(sim);
+}
+
+static void bad_options_make_no_world(void** state) {
+  (void)state;
+  assert_no_world((uvdio_sim_options_t){.sector_size = 256});
+  assert_no_world((uvdio_sim_options_t){.sector_size = 1000});
+  assert_no_world((uvdio_sim_options_t){.sector_size = 8192});
+  assert_no_world((uvdio_sim_options_t){.flags = 2});
+  assert_no_world((uvdio_sim_options_t){.latency_min = 3, .latency_max = 2});
+  assert_no_world((uvdio_sim_options_t){.entries = (uvdio_sim_entry_t)3});
+  assert_code(uvdio_sim_create(NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_sim_destroy(NULL), UV_EINVAL);
+}
+
+static void bad_arguments_are_refused(void** state) {
+  struct world* w = *state;
+  uvdio_options_t options = {.backend = UVDIO_BACKEND_POOL};
+  uvdio_t* dio = NULL;
+  uvdio_sim_rule_t rule = {0};
+  char byte = 0;
+  assert_code(uvdio_sim_init(&dio, &w->loop, w->sim, &options), UV_EINVAL);
+  assert_code(uvdio_sim_init(&dio, NULL, w->sim, NULL), UV_EINVAL);
+  assert_code(uvdio_sim_init(&dio, &w->loop, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_sim_power_cut(w->sim, (uvdio_sim_cut_t)3), UV_EINVAL);
+  assert_code(uvdio_sim_add_rule(w->sim, NULL), UV_EINVAL);
+  rule.ppm = 1000001;
+  assert_code(uvdio_sim_add_rule(w->sim, &rule), UV_EINVAL);
+  assert_code(uvdio_sim_peek(w->sim, "none", 0, &byte, 1, 0), UV_ENOENT);
+  assert_code(uvdio_sim_corrupt(w->sim, "none", 0, 1), UV_ENOENT);
+  assert_code(uvdio_sim_damage(w->sim, "none", 0, 1), UV_ENOENT);
+  assert_code(uvdio_sim_poke(w->sim, "a/", &byte, 1, 0), UV_EINVAL);
+  assert_code(uvdio_sim_poke(w->sim, "file", &byte, 1, INT64_MAX), UVDIO_EOVERFLOW);
+  assert_int_equal(uvdio_sim_random(w->sim, 0), 0);
+  assert_int_equal(uvdio_sim_random(NULL, 7), 0);
+}
+
+static void engine_tells_where_it_is(void** state) {
+  struct world* w = *state;
+  uvdio_file_info_t info;
+  assert_string_equal(uvdio_backend_name(w->dio), "memory");
+  assert_string_equal(uvdio_backend_reason(w->dio), "asked for by the program; files in a simulated world");
+  assert_result(t_close(op_now(&w->tracker), &w->file), 0);
+  open_file(w, "file", UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN);
+  assert_ok(uvdio_file_info(&w->file, &info));
+  assert_int_equal(info.offset_align, SECTOR);
+  assert_string_equal(info.filesystem, "memory");
+  write_now(w, SECTOR, SECTOR, 1);
+  assert_true(holds(w, 0, SECTOR, SECTOR, 1));
+}
+
+/* The n-th allocation fails, for every n that there is. */
+
+static unsigned allocations_left;
+
+static void* allocate_some(void* context, size_t size, size_t alignment, int zeroed) {
+  (void)context;
+  if (allocations_left == 0) {
+    return NULL;
+  }
+  allocations_left--;
+  void* memory = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (memory != NULL && zeroed) {
+    memset(memory, 0, size);
+  }
+  return memory;
+}
+
+static void release_some(void* context, void* memory, size_t size, size_t alignment) {
+  (void)context;
+  (void)size;
+  (void)alignment;
+  free(memory);
+}
+
+/* 0, or the first code that was not 0. */
+static int use_world(uv_loop_t* loop) {
+  uvdio_sim_t* sim = NULL;
+  uvdio_t* dio = NULL;
+  uvdio_sim_rule_t rule = {.path = "file"};
+  uvdio_file_t file = {0};
+  uvdio_req_t req = {0};
+  static _Alignas(4096) char bytes[4096];
+  uvdio_buf_t page = uvdio_buf_from_slice(bytes, sizeof(bytes));
+  int code = uvdio_sim_create(&sim, NULL);
+  if (code != 0) {
+    return code;
+  }
+  code = uvdio_sim_add_rule(sim, &rule);
+  code = code != 0 ? code : uvdio_sim_init(&dio, loop, sim, NULL);
+  code = code != 0 ? code : uvdio_open(dio, &file, &req, "file", UVDIO_OPEN_RW, 0, NULL);
+  code = code != 0 ? code : uvdio_write(&file, &req, &page, 0, NULL);
+  code = code != 0 ? code : uvdio_truncate(&file, &req, 100, NULL);
+  code = code != 0 ? code : uvdio_sim_damage(sim, "file", 0, 100);
+  code = code != 0 ? code : uvdio_sim_power_cut(sim, UVDIO_SIM_CUT_CRASH);
+  if (dio != NULL) {
+    assert_ok(uvdio_engine_close(dio, NULL));
+    assert_int_equal(uv_run(loop, UV_RUN_DEFAULT), 0);
+  }
+  assert_ok(uvdio_sim_destroy(sim));
+  return code;
+}
+
+static void out_of_memory_leaves_nothing_behind(void** state) {
+  uvdio_allocator_t some = {NULL, allocate_some, release_some};
+  uv_loop_t loop;
+  int code = UV_ENOMEM;
+  (void)state;
+  assert_ok(uvdio_set_allocator(&some));
+  assert_ok(uv_loop_init(&loop));
+  for (unsigned n = 0; code == UV_ENOMEM && n < 100; n++) {
+    allocations_left = n;
+    code = use_world(&loop);
+    assert_int_equal(uvdio_allocations(), 0);
+  }
+  assert_ok(code);
+  assert_ok(uv_loop_close(&loop));
+  assert_ok(uvdio_set_allocator(NULL));
+}
+
+/*
+ * Faults.
+ */
+
+static struct top* read_page(struct world* w, uint64_t offset, size_t size) {
+  uvdio_buf_t buf = pattern(size, 99);
+  struct top* read = t_read(op_new(&w->tracker), &w->file, &buf, offset);
+  run_world(w);
+  return read;
+}
+
+static struct top* write_page(struct world* w, uint64_t offset, size_t size, unsigned seed) {
+  uvdio_buf_t buf = pattern(size, seed);
+  struct top* write = t_write(op_new(&w->tracker), &w->file, &buf, offset);
+  run_world(w);
+  return write;
+}
+
+static unsigned differing_bits(const char* a, const char* b, size_t size) {
+  unsigned bits = 0;
+  for (size_t i = 0; i < size; i++) {
+    for (unsigned both = (unsigned char)(a[i] ^ b[i]); both != 0; both &= both - 1) {
+      bits++;
+    }
+  }
+  return bits;
+}
+
+static unsigned wrong_bits(const struct top* read, unsigned seed) {
+  char* expected = malloc(read->back.len);
+  assert_non_null(expected);
+  fill_pattern(expected, read->back.len, seed);
+  unsigned bits = differing_bits(read->back.base, expected, read->back.len);
+  free(expected);
+  return bits;
+}
+
+static void error_changes_nothing(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_ERROR);
+  rule.fault.error = UV_ENOSPC;
+  write_now(w, 0, PAGE, 1);
+  add_rule(w, rule);
+  assert_result(write_page(w, 0, PAGE, 2), UV_ENOSPC);
+  assert_true(holds(w, 0, 0, PAGE, 1));
+  assert_ok(uvdio_sim_clear_rules(w->sim));
+  assert_result(write_page(w, 0, PAGE, 2), PAGE);
+  assert_int_equal(sim_stats(w).faults, 1);
+}
+
+static void interrupted_operations_are_repeated(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_NONE, UVDIO_SIM_ERROR);
+  rule.fault.error = UV_EINTR;
+  rule.times = 5;
+  add_rule(w, rule);
+  assert_result(write_page(w, 0, PAGE, 1), PAGE);
+  rule.fault.error = UV_EAGAIN;
+  add_rule(w, rule);
+  assert_result(t_sync_data(op_now(&w->tracker), &w->file), 0);
+  assert_true(holds(w, 1, 0, PAGE, 1));
+}
+
+static void short_transfers_are_resumed(void** state) {
+  struct world* w = *state;
+  add_rule(w, rule_for(UVDIO_OP_NONE, UVDIO_SIM_SHORT));
+  assert_result(write_page(w, 0, 16 * PAGE, 1), 16 * PAGE);
+  struct top* read = read_page(w, 0, 16 * PAGE);
+  assert_result(read, 16 * PAGE);
+  assert_true(is_pattern(read->back.base, 16 * PAGE, 1));
+  assert_true(sim_stats(w).operations > 6);
+}
+
+static void short_transfers_of_a_length(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_SHORT);
+  rule.fault.length = 1;
+  add_rule(w, rule);
+  write_now(w, 0, 4 * PAGE, 1);
+  uint64_t before = sim_stats(w).operations;
+  assert_result(read_page(w, 0, 4 * PAGE), 4 * PAGE);
+  assert_int_equal(sim_stats(w).operations - before, 4);
+}
+
+static void torn_write_fails_half_done(void** state) {
+  struct world* w = *state;
+  char bytes[8 * UVDIO_PAGE_SIZE];
+  char old[SECTOR];
+  unsigned done = 0;
+  write_now(w, 0, sizeof(bytes), 1);
+  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_SIM_TORN));
+  assert_result(write_page(w, 0, sizeof(bytes), 2), UV_EIO);
+  assert_code(uvdio_sim_peek(w->sim, "file", 0, bytes, sizeof(bytes), 0), sizeof(bytes));
+  char* all = malloc(sizeof(bytes));
+  assert_non_null(all);
+  fill_pattern(all, sizeof(bytes), 1);
+  for (size_t at = 0; at < sizeof(bytes); at += SECTOR) {
+    memcpy(old, all + at, SECTOR);
+    done += memcmp(bytes + at, old, SECTOR) != 0;
+  }
+  free(all);
+  assert_in_range(done, 1, sizeof(bytes) / SECTOR - 1);
+}
+
+static void lost_write_is_called_a_success(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, PAGE, 1);
+  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_SIM_LOST));
+  assert_result(write_page(w, 0, 2 * PAGE, 2), 2 * PAGE);
+  assert_true(holds(w, 0, 0, PAGE, 1));
+  assert_true(holds_zeros(w, 0, PAGE, PAGE));
+}
+
+static void corrupt_write_stores_a_wrong_bit(void** state) {
+  struct world* w = *state;
+  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_SIM_CORRUPT));
+  struct top* write = write_page(w, 0, PAGE, 1);
+  assert_result(write, PAGE);
+  assert_true(is_pattern(write->back.base, PAGE, 1));
+  sync_now(w);
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  open_file(w, "file", UVDIO_OPEN_READ);
+  assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 1);
+}
+
+static void corrupt_read_is_wrong_once(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_CORRUPT);
+  rule.times = 1;
+  write_now(w, 0, PAGE, 1);
+  add_rule(w, rule);
+  assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 1);
+  assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 0);
+}
+
+/* One of the other pages has what was meant for the second, which has what it had. */
+static void misdirected_write_goes_elsewhere(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_MISDIRECT);
+  write_now(w, 0, 8 * PAGE, 1);
+  add_rule(w, rule);
+  assert_result(write_page(w, PAGE, PAGE, 2), PAGE);
+  unsigned found = 0;
+  for (size_t at = 0; at + PAGE <= 8 * PAGE; at += SECTOR) {
+    found += (unsigned)(holds(w, 0, at, PAGE, 2) && at != PAGE);
+  }
+  assert_int_equal(found, 1);
+}
+
+static void misdirected_read_comes_from_elsewhere(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, PAGE, 1);
+  write_now(w, PAGE, PAGE, 2);
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_MISDIRECT);
+  rule.times = 1;
+  add_rule(w, rule);
+  struct top* read = read_page(w, 0, PAGE);
+  assert_result(read, PAGE);
+  assert_false(is_pattern(read->back.base, PAGE, 1));
+  assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 0);
+}
+
+static void misdirection_needs_another_place(void** state) {
+  struct world* w = *state;
+  add_rule(w, rule_for(UVDIO_OP_NONE, UVDIO_SIM_MISDIRECT));
+  assert_result(write_page(w, 0, PAGE, 1), PAGE);
+  assert_true(holds_zeros(w, 0, 0, PAGE));
+  assert_result(read_page(w, 0, PAGE), PAGE);
+}
+
+static void latent_error_stays_until_written_over(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_LATENT);
+  rule.times = 1;
+  write_now(w, 0, 2 * PAGE, 1);
+  sync_now(w);
+  rule.offset = PAGE;
+  rule.length = 1;
+  add_rule(w, rule);
+  assert_result(read_page(w, 0, PAGE), PAGE);
+  assert_result(read_page(w, PAGE, PAGE), UV_EIO);
+  assert_result(read_page(w, 0, 2 * PAGE), UV_EIO);
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  open_file(w, "file", UVDIO_OPEN_RW);
+  assert_result(read_page(w, PAGE, PAGE), UV_EIO);
+  assert_result(write_page(w, PAGE, PAGE, 2), PAGE);
+  assert_result(read_page(w, 0, 2 * PAGE), 2 * PAGE);
+}
+
+static void damage_is_cut_off(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, 2 * PAGE, 1);
+  assert_ok(uvdio_sim_damage(w->sim, "file", PAGE, UINT64_MAX));
+  assert_result(read_page(w, PAGE, PAGE), UV_EIO);
+  assert_result(t_truncate(op_now(&w->tracker), &w->file, PAGE), 0);
+  assert_result(t_preallocate(op_now(&w->tracker), &w->file, 2 * PAGE), 0);
+  assert_result(read_page(w, PAGE, PAGE), PAGE);
+}
+
+static void corrupted_sectors_stay(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, PAGE, 1);
+  sync_now(w);
+  assert_ok(uvdio_sim_corrupt(w->sim, "file", 0, 2 * SECTOR));
+  assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 2);
+  cut(w, UVDIO_SIM_CUT_SEEDED);
+  open_file(w, "file", UVDIO_OPEN_RW);
+  assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 2);
+}
+
+static void poked_bytes_are_durable(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, PAGE, 1);
+  assert_ok(uvdio_sim_poke(w->sim, "file", "abc", 3, 1));
+  assert_ok(uvdio_sim_poke(w->sim, "new", "abc", 3, 0));
+  char bytes[4];
+  assert_code(uvdio_sim_peek(w->sim, "file", 1, bytes, 4, 0), 4);
+  assert_memory_equal(bytes, "\0abc", 4);
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  assert_code(uvdio_sim_peek(w->sim, "file", 0, bytes, 4, 0), 4);
+  assert_memory_equal(bytes, "\0abc", 4);
+  assert_code(uvdio_sim_size(w->sim, "new", 0), 3);
+}
+
+static void delay_lets_others_pass(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_SIM_DELAY);
+  rule.fault.steps = 1000;
+  rule.times = 1;
+  add_rule(w, rule);
+  struct top* late = t_size(op_new(&w->tracker), &w->file);
+  struct top* early = t_truncate(op_new(&w->tracker), &w->file, PAGE);
+  run_world(w);
+  assert_result(early, 0);
+  assert_result(late, PAGE);
+  assert_int_equal(early->order, 1);
+  assert_true(sim_stats(w).steps > 1000);
+}
+
+/*
+ * Rules and the callback.
+ */
+
+static void rules_count_what_matches(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_TRUNCATE, UVDIO_SIM_ERROR);
+  rule.path = "file";
+  rule.skip = 2;
+  rule.times = 2;
+  add_rule(w, rule);
+  for (int i = 0; i < 6; i++) {
+    assert_result(t_size(op_now(&w->tracker), &w->file), 0);
+    assert_result(t_truncate(op_now(&w->tracker), &w->file, 0), i == 2 || i == 3 ? UV_EIO : 0);
+  }
+}
+
+static void rules_mind_path_and_chance(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_SIM_ERROR);
+  unsigned failed = 0;
+  rule.path = "other";
+  add_rule(w, rule);
+  assert_result(t_size(op_now(&w->tracker), &w->file), 0);
+  rule.path = NULL;
+  rule.ppm = 250000;
+  add_rule(w, rule);
+  for (int i = 0; i < 400; i++) {
+    failed += t_size(op_now(&w->tracker), &w->file)->result == UV_EIO;
+  }
+  assert_in_range(failed, 50, 150);
+}
+
+struct heard {
+  unsigned calls;
+  uvdio_op_t op;
+  char path[16];
+  uint64_t offset;
+  size_t length;
+};
+
+static void fail_third(void* data, const uvdio_sim_event_t* event, uvdio_sim_fault_t* fault) {
+  struct heard* heard = data;
+  heard->calls++;
+  heard->op = event->op;
+  snprintf(heard->path, sizeof(heard->path), "%s", event->path);
+  heard->offset = event->offset;
+  heard->length = event->length;
+  if (heard->calls == 3) {
+    fault->kind = UVDIO_SIM_ERROR;
+    fault->error = UV_EPERM;
+  }
+}
+
+static struct heard heard;
+
+static int world_that_asks(void** state) {
+  const uvdio_sim_options_t options = {.on_fault = fail_third, .data = &heard};
+  memset(&heard, 0, sizeof(heard));
+  return world_make(state, &options);
+}
+
+static void callback_decides_too(void** state) {
+  struct world* w = *state;
+  start(w);
+  open_file(w, "file", UVDIO_OPEN_RW);
+  assert_result(write_page(w, PAGE, 2 * PAGE, 1), 2 * PAGE);
+  assert_int_equal(heard.op, UVDIO_OP_WRITE);
+  assert_string_equal(heard.path, "file");
+  assert_int_equal(heard.offset, PAGE);
+  assert_int_equal(heard.length, 2 * PAGE);
+  assert_result(t_size(op_now(&w->tracker), &w->file), UV_EPERM);
+  assert_result(t_size(op_now(&w->tracker), &w->file), 3 * PAGE);
+  assert_int_equal(heard.calls, 4);
+}
+
+/*
+ * One seed, one run.
+ */
+
+struct text {
+  char* bytes;
+  size_t length;
+  size_t space;
+};
+
+static void append_line(void* data, const char* line) {
+  struct text* text = data;
+  size_t length = strlen(line) + 1;
+  if (text->length + length + 1 > text->space) {
+    text->space = 2 * (text->space + length + 1);
+    text->bytes = realloc(text->bytes, text->space);
+    if (text->bytes == NULL) {
+      abort();
+    }
+  }
+  memcpy(text->bytes + text->length, line, length - 1);
+  text->length += length;
+  text->bytes[text->length - 1] = '\n';
+  text->bytes[text->length] = '\0';
+}
+
+static void add_chances(struct world* w) {
+  static const uvdio_sim_kind_t kinds[] = {UVDIO_SIM_SHORT,   UVDIO_SIM_TORN,      UVDIO_SIM_LOST,
+                                           UVDIO_SIM_CORRUPT, UVDIO_SIM_MISDIRECT, UVDIO_SIM_DELAY};
+  for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+    uvdio_sim_rule_t rule = rule_for(UVDIO_OP_NONE, kinds[i]);
+    rule.ppm = 50000;
+    rule.fault.steps = 5;
+    add_rule(w, rule);
+  }
+}
+
+static void submit_some(struct world* w) {
+  for (int i = 0; i < 20; i++) {
+    uint64_t offset = uvdio_sim_random(w->sim, 16) * PAGE;
+    uvdio_buf_t page = pattern(4 * PAGE, (unsigned)i);
+    if (i % 3 == 0) {
+      (void)t_read(op_new(&w->tracker), &w->file, &page, offset);
+    } else {
+      (void)t_write(op_new(&w->tracker), &w->file, &page, offset);
+    }
+    if (i % 7 == 0) {
+      (void)t_sync_data(op_new(&w->tracker), &w->file);
+    }
+  }
+}
+
+/* Runs a busy world with three cuts; returns its digest. */
+static uint64_t live(uint64_t seed, struct text* text) {
+  const uvdio_sim_options_t options = {.seed = seed, .on_trace = text != NULL ? append_line : NULL, .data = text};
+  void* state = NULL;
+  void* in_the_way = malloc(1000 + (size_t)seed);
+  assert_ok(world_make(&state, &options));
+  struct world* w = state;
+  add_chances(w);
+  for (int i = 0; i < 3; i++) {
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    submit_some(w);
+    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_SEEDED));
+    bury(w);
+  }
+  uint64_t digest = uvdio_sim_digest(w->sim);
+  assert_ok(world_tear_down(&state));
+  free(in_the_way);
+  return digest;
+}
+
+static void one_seed_is_one_run(void** state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    struct text first = {0};
+    struct text second = {0};
+    uint64_t digest = live(seed, &first);
+    void* shift = malloc(12345);
+    assert_int_equal(digest, live(seed, &second));
+    assert_int_equal(digest, live(seed, NULL));
+    assert_true(first.length > 1000);
+    assert_string_equal(first.bytes, second.bytes);
+    assert_int_not_equal(digest, live(seed + 1000, NULL));
+    free(shift);
+    free(first.bytes);
+    free(second.bytes);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(bad_options_make_no_world),
+      cmocka_unit_test(out_of_memory_leaves_nothing_behind),
+      TEST_IN(world_empty, bad_arguments_are_refused),
+      TEST_IN(world_open, engine_tells_where_it_is),
+      TEST_IN(world_open, error_changes_nothing),
+      TEST_IN(world_open, interrupted_operations_are_repeated),
+      TEST_IN(world_open, short_transfers_are_resumed),
+      TEST_IN(world_open, short_transfers_of_a_length),
+      TEST_IN(world_open, torn_write_fails_half_done),
+      TEST_IN(world_open, lost_write_is_called_a_success),
+      TEST_IN(world_open, corrupt_write_stores_a_wrong_bit),
+      TEST_IN(world_open, corrupt_read_is_wrong_once),
+      TEST_IN(world_open, misdirected_write_goes_elsewhere),
+      TEST_IN(world_open, misdirected_read_comes_from_elsewhere),
+      TEST_IN(world_open, misdirection_needs_another_place),
+      TEST_IN(world_open, latent_error_stays_until_written_over),
+      TEST_IN(world_open, damage_is_cut_off),
+      TEST_IN(world_open, corrupted_sectors_stay),
+      TEST_IN(world_open, poked_bytes_are_durable),
+      TEST_IN(world_open, delay_lets_others_pass),
+      TEST_IN(world_open, rules_count_what_matches),
+      TEST_IN(world_open, rules_mind_path_and_chance),
+      TEST_IN(world_that_asks, callback_decides_too),
+      cmocka_unit_test(one_seed_is_one_run),
+  };
+  return cmocka_run_group_tests_name("faults", tests, NULL, NULL);
+}
