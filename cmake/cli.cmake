@@ -12,6 +12,7 @@ add_executable(uvdio_cli
   src/cli/bench_copy.c
   src/cli/bench_copy_report.c
   src/cli/bench_run.c
+  src/cli/bench_scaling.c
   src/cli/child.c
   src/cli/clients.c
   src/cli/compare.c

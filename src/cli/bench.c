@@ -31,6 +31,7 @@ static const char usage[] =
     "usage: uvdio bench [OPTIONS] [PATH]\n"
     "       uvdio bench --compare [OPTIONS] [DIRECTORY]   side by side with others; --compare --help tells more\n"
     "       uvdio bench --copy [OPTIONS] [DIRECTORY]      uvdio copy, dd and cp; --copy --help tells more\n"
+    "       uvdio bench --scaling [OPTIONS] [DIRECTORY]   from few files, requests and frames to many\n"
     "       uvdio bench --server [OPTIONS] [DIRECTORY]    on the loop of a busy server; --server --help tells more\n"
     "\n"
     "Measures each backend on a new file that is removed at the end: PATH, which must not exist, or a\n"
@@ -555,6 +556,9 @@ int bench_main(int argc, char** argv) {
   }
   if (wants(argc, argv, "--copy")) {
     return copy_bench_main(argc, argv);
+  }
+  if (wants(argc, argv, "--scaling")) {
+    return scaling_main(argc, argv);
   }
   if (wants(argc, argv, "--server")) {
     return server_main(argc, argv);

@@ -27,7 +27,7 @@
 #define SIZES_MAX 6
 #define FREE_MEMORY_SHARE 2 /* an arena takes half of what is free, at most */
 
-typedef enum { SERIES_FILES, SERIES_QUEUED, SERIES_ARENA } series_kind_t;
+typedef enum { SERIES_FILES, SERIES_QUEUED, SERIES_ARENA } dimension_t;
 #define SERIES_COUNT 3
 
 static const struct {
@@ -49,7 +49,7 @@ typedef struct {
 typedef struct {
   figure_t figures[SPREAD_ROUNDS_MAX];
   size_t count;
-} row_t;
+} scaling_row_t;
 
 typedef struct {
   const char* directory;
@@ -58,7 +58,7 @@ typedef struct {
   int as_json;
   char* folder;
   uint64_t files_made;
-  row_t rows[SERIES_COUNT][SIZES_MAX];
+  scaling_row_t rows[SERIES_COUNT][SIZES_MAX];
   notes_t notes;
 } scaling_t;
 
@@ -130,10 +130,10 @@ static void remove_files(scaling_t* scaling) {
  * A run
  */
 
-typedef struct run_s run_t;
+typedef struct run_s scaling_run_t;
 
 typedef struct {
-  run_t* run;
+  scaling_run_t* run;
   uvdio_req_t req;
   uvdio_buf_t buf;
 } slot_t;
@@ -151,14 +151,14 @@ struct run_s {
   int error;
 };
 
-static uint64_t draw(run_t* run, uint64_t below) {
+static uint64_t draw(scaling_run_t* run, uint64_t below) {
   run->random = run->random * 6364136223846793005u + 1442695040888963407u;
   return (run->random >> 33) % below;
 }
 
 static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
 
-static void read_next(run_t* run, slot_t* slot) {
+static void read_next(scaling_run_t* run, slot_t* slot) {
   if (run->left == 0 || run->error != 0) {
     return;
   }
@@ -176,7 +176,7 @@ static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   read_next(slot->run, slot);
 }
 
-static int open_files(const scaling_t* scaling, run_t* run) {
+static int open_files(const scaling_t* scaling, scaling_run_t* run) {
   char path[4096];
   int error = 0;
   run->files = calloc(run->file_count, sizeof *run->files);
@@ -193,7 +193,7 @@ static int open_files(const scaling_t* scaling, run_t* run) {
 }
 
 /* Frames from all over the arena: all of them are taken, and those between given back. */
-static int acquire_frames(run_t* run, uint64_t frames) {
+static int acquire_frames(scaling_run_t* run, uint64_t frames) {
   uint64_t step = frames / run->slot_count;
   uvdio_buf_t* all = calloc(frames, sizeof *all);
   int error = all == NULL ? UV_ENOMEM : 0;
@@ -211,7 +211,7 @@ static int acquire_frames(run_t* run, uint64_t frames) {
   return error;
 }
 
-static int open_slots(run_t* run, uint64_t arena_size) {
+static int open_slots(scaling_run_t* run, uint64_t arena_size) {
   uint64_t frames = arena_size / BLOCK > run->slot_count ? arena_size / BLOCK : run->slot_count;
   uvdio_arena_options_t options = {.frame_count = frames};
   run->slots = calloc(run->slot_count, sizeof *run->slots);
@@ -226,7 +226,7 @@ static int open_slots(run_t* run, uint64_t arena_size) {
   return error == 0 ? acquire_frames(run, frames) : error;
 }
 
-static void close_run(run_t* run) {
+static void close_run(scaling_run_t* run) {
   uvdio_req_t req = {0};
   for (uint64_t i = 0; i < run->slot_count && run->slots != NULL; i++) {
     (void)uvdio_buf_release(&run->slots[i].buf);
@@ -249,14 +249,14 @@ static double cpu_us(void) {
          (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }
 
-static uint64_t calls_of(const run_t* run) {
+static uint64_t calls_of(const scaling_run_t* run) {
   uvdio_stats_t stats = {0};
   (void)uvdio_get_stats(run->session.dio, &stats);
   return stats.system_calls + stats.wakeups;
 }
 
 /* Every file and every frame has been used once when the measuring begins. */
-static void perform(run_t* run, uint64_t reads) {
+static void perform(scaling_run_t* run, uint64_t reads) {
   run->left = reads;
   for (uint64_t i = 0; i < run->slot_count; i++) {
     read_next(run, &run->slots[i]);
@@ -264,7 +264,7 @@ static void perform(run_t* run, uint64_t reads) {
   session_run(&run->session);
 }
 
-static int measure(const scaling_t* scaling, run_t* run, uint64_t arena_size, figure_t* figure) {
+static int measure(const scaling_t* scaling, scaling_run_t* run, uint64_t arena_size, figure_t* figure) {
   uint64_t most = run->slot_count > run->file_count ? run->slot_count : run->file_count;
   uint64_t reads = scaling->reads > most ? scaling->reads : most;
   int error = open_files(scaling, run);
@@ -281,9 +281,9 @@ static int measure(const scaling_t* scaling, run_t* run, uint64_t arena_size, fi
   return run->error;
 }
 
-static int run_size(const scaling_t* scaling, series_kind_t kind, uint64_t size, figure_t* figure) {
+static int run_size(const scaling_t* scaling, dimension_t kind, uint64_t size, figure_t* figure) {
   uvdio_options_t options = {.depth = DEPTH, .backend = UVDIO_BACKEND_RING};
-  run_t run = {.random = 1,
+  scaling_run_t run = {.random = 1,
                .file_count = kind == SERIES_FILES ? size : 1,
                .slot_count = kind == SERIES_QUEUED ? size : DEPTH};
   int error = session_open(&run.session, &options);
@@ -299,7 +299,7 @@ static int run_size(const scaling_t* scaling, series_kind_t kind, uint64_t size,
  * Rounds
  */
 
-static int fits(scaling_t* scaling, series_kind_t kind, uint64_t size) {
+static int fits(scaling_t* scaling, dimension_t kind, uint64_t size) {
   char text[16];
   if (kind != SERIES_ARENA || size <= uv_get_free_memory() / FREE_MEMORY_SHARE) {
     return 1;
@@ -309,9 +309,9 @@ static int fits(scaling_t* scaling, series_kind_t kind, uint64_t size) {
   return 0;
 }
 
-static void run_series(scaling_t* scaling, series_kind_t kind) {
+static void run_series(scaling_t* scaling, dimension_t kind) {
   for (size_t i = 0; i < SIZES_MAX && series_list[kind].sizes[i] != 0 && child_signal() == 0; i++) {
-    row_t* row = &scaling->rows[kind][i];
+    scaling_row_t* row = &scaling->rows[kind][i];
     uint64_t size = series_list[kind].sizes[i];
     int error = fits(scaling, kind, size) ? run_size(scaling, kind, size, &row->figures[row->count]) : UV_EAGAIN;
     if (error == UV_EAGAIN) {
@@ -329,7 +329,7 @@ static void run_series(scaling_t* scaling, series_kind_t kind) {
 static int run_rounds(scaling_t* scaling) {
   for (uint64_t round = 0; round < scaling->rounds; round++) {
     for (int kind = 0; kind < SERIES_COUNT && child_signal() == 0; kind++) {
-      run_series(scaling, (series_kind_t)kind);
+      run_series(scaling, (dimension_t)kind);
     }
   }
   return child_signal() == 0 ? CLI_OK : CLI_SIGNAL + child_signal();
@@ -341,11 +341,11 @@ static int run_rounds(scaling_t* scaling) {
 
 #define FIGURE(name) offsetof(figure_t, name)
 
-static spread_t figure_spread(const row_t* row, size_t member) {
+static spread_t figure_spread(const scaling_row_t* row, size_t member) {
   return spread_of(SERIES(row->figures, row->count, member));
 }
 
-static spread_t figure_ratio(const row_t* row, const row_t* first) {
+static spread_t figure_ratio(const scaling_row_t* row, const scaling_row_t* first) {
   return spread_of_ratios(SERIES(row->figures, row->count, FIGURE(cpu_us)),
                           SERIES(first->figures, first->count, FIGURE(cpu_us)));
 }
@@ -360,8 +360,8 @@ static void add_heading(table_t* table) {
   }
 }
 
-static void add_row(const scaling_t* scaling, table_t* table, series_kind_t kind, size_t i) {
-  const row_t* row = &scaling->rows[kind][i];
+static void add_row(const scaling_t* scaling, table_t* table, dimension_t kind, size_t i) {
+  const scaling_row_t* row = &scaling->rows[kind][i];
   char(*cells)[TABLE_CELL_SIZE] = table_add(table);
   if (cells == NULL) {
     return;
@@ -383,7 +383,7 @@ static int print(const scaling_t* scaling) {
     table_t table = {0};
     add_heading(&table);
     for (size_t i = 0; i < SIZES_MAX && series_list[kind].sizes[i] != 0; i++) {
-      add_row(scaling, &table, (series_kind_t)kind, i);
+      add_row(scaling, &table, (dimension_t)kind, i);
     }
     printf("\n%s\n", series_list[kind].unit);
     table_print(&table, stdout);
@@ -394,10 +394,10 @@ static int print(const scaling_t* scaling) {
   return CLI_OK;
 }
 
-static json_t* series_json(const scaling_t* scaling, series_kind_t kind) {
+static json_t* series_json(const scaling_t* scaling, dimension_t kind) {
   json_t* rows = json_array();
   for (size_t i = 0; i < SIZES_MAX && series_list[kind].sizes[i] != 0; i++) {
-    const row_t* row = &scaling->rows[kind][i];
+    const scaling_row_t* row = &scaling->rows[kind][i];
     json_array_append_new(
         rows, json_pack("{s:I, s:I, s:o, s:o, s:o}", "size", (json_int_t)series_list[kind].sizes[i], "rounds",
                         (json_int_t)row->count, "cpu_us_per_op", json_spread(figure_spread(row, FIGURE(cpu_us))),
@@ -410,7 +410,7 @@ static json_t* series_json(const scaling_t* scaling, series_kind_t kind) {
 static json_t* all_json(const scaling_t* scaling) {
   json_t* json = json_pack("{s:o, s:i}", "environment", json_environment(), "depth", DEPTH);
   for (int kind = 0; kind < SERIES_COUNT; kind++) {
-    json_object_set_new(json, series_list[kind].name, series_json(scaling, (series_kind_t)kind));
+    json_object_set_new(json, series_list[kind].name, series_json(scaling, (dimension_t)kind));
   }
   json_object_set_new(json, "notes", notes_json(&scaling->notes));
   return json;

@@ -7,6 +7,7 @@
  *   bench.c     uvdio bench: plans and prints; bench_run.c runs a phase, meter.c measures it
  *   compare*.c  uvdio bench --compare (compare.h tells which is which); peer*.c runs one peer (peer.h)
  *   bench_copy*.c  uvdio bench --copy (bench_copy.h)
+ *   bench_scaling.c  uvdio bench --scaling
  *   server*.c   uvdio bench --server (server.h); serve*.c and clients.c run one server (serve.h)
  *   session.c   a loop with an engine on it, and what happens at Ctrl-C
  *   options.c   values of options
@@ -45,6 +46,7 @@ int probe_main(int argc, char** argv);
 int copy_main(int argc, char** argv);
 int bench_main(int argc, char** argv);
 int peer_main(int argc, char** argv);
+int scaling_main(int argc, char** argv); /* bench --scaling */
 
 /*
  * Options. Each parser stores the value and returns 0, or says on stderr what is wrong with `text` and
