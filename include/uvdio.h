@@ -37,8 +37,8 @@
  *      would have been given; req->result holds the outcome, and the buffer never leaves the caller.
  *   7. Zero in a field of an options structure means: the default.
  *   8. Requests and files are zeroed once, before their first use (`uvdio_req_t req = {0};`).
- *   9. Operations on one file have no order among themselves, with one exception: a sync covers every
- *      write, truncate and preallocate that was submitted before it.
+ *   9. Operations on one file have no order among themselves, with two exceptions: a sync covers every
+ *      write, truncate and preallocate that was submitted before it; and a truncate keeps its place among the others.
  *
  * Stability: everything here is stable within a major version, but for names that end in `_` and
  * fields under "private", which are nobody's to use. Headers in include/uvdio/ other than version.h
@@ -741,7 +741,12 @@ struct uvdio_file_s {
   uvdio_list_t_ held_;  /* syncs that wait for older changes or an earlier sync, oldest first */
   uvdio_list_t_ riders_; /* syncs that share the outcome of syncing_ */
   uvdio_req_t* syncing_;
+  uvdio_list_t_ gate_; /* what waits for a truncate, or is one that waits for others, in order */
+  uint64_t gated_;     /* length of gate_ */
+  uint64_t passing_;   /* those of pending_ that the gate is not for: syncs, sizes */
+  uvdio_req_t* truncating_;
   uvdio_req_t* closer_;
+  int attentive_; /* an outcome may set something free: gate_, truncating_ or closer_ */
   int direct_;
   uvdio_align_source_t align_source_;
   uint32_t system_memory_align_;
@@ -802,7 +807,12 @@ UVDIO_EXTERN int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb c
 /* Gives the file's size in bytes as the result. Changes in flight may or may not count. */
 UVDIO_EXTERN int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
-/* Sets the file's size to `length` bytes, any number up to INT64_MAX; what is added reads as zeros. */
+/* Sets the file's size to `length` bytes, any number up to INT64_MAX; what is added reads as zeros. It runs alone: after the
+ * reads, writes, truncates and preallocates that were submitted before it on this file, and before those that come after.
+ * (Beside direct writes, a truncate makes kernels lose writes or report errors for them: Linux 6.18 lost acknowledged ones
+ * on XFS, and on ext4 the next sync failed with UV_EIO.) Keep other processes from truncating, too.
+ * Errors returned: the checks above; UV_EBUSY for its synchronous form while others of these are in flight, and for theirs
+ * while a truncate is. */
 UVDIO_EXTERN int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb);
 
 /* Reserves space so that writes below `length` bytes don't run out of it, and makes the file at least that

@@ -6,6 +6,8 @@
  *     changes, oldest first, so that the first one tells which syncs may go.
  *   - One sync runs at a time (file->syncing_). The kernel reports a lost write-back once, to one caller; two at a time
  *     could not know from each other. Syncs that could start as well ride along (file->riders_) and share its outcome.
+ *   - A truncate runs alone. It waits at file->gate_ until the reads and changes before it have their outcomes, and what comes
+ *     after it waits behind it: beside a truncate, kernels lose direct writes. Syncs pass.
  *   - A close is held while anything has no outcome (file->pending_).
  *   - A sync that failed latches the file.
  *
@@ -109,13 +111,74 @@ static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
 void uvdio__file_unhold(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
-  assert(req->state_ == STATE_HELD && uvdio__is_sync(req->op));
-  uvdio__list_remove((req->flags_ & REQ_RIDING) != 0 ? &file->riders_ : &file->held_, req);
+  assert(req->state_ == STATE_HELD);
+  if (uvdio__is_sync(req->op)) {
+    uvdio__list_remove((req->flags_ & REQ_RIDING) != 0 ? &file->riders_ : &file->held_, req);
+  } else {
+    uvdio__list_remove(&file->gate_, req);
+    file->gated_--;
+  }
 }
 
 void uvdio__file_fail_held(uvdio_file_t* file, int error) {
+  file->gated_ = 0;
+  uvdio__engine_fail_all(&file->gate_, error);
   uvdio__engine_fail_all(&file->held_, error);
   uvdio__engine_fail_all(&file->riders_, error);
+}
+
+/*
+ * The gate
+ */
+
+/* Reads and changes that were let through and have no outcome. */
+static uint64_t let_through(const uvdio_file_t* file) {
+  assert(file->pending_ >= file->passing_ + file->gated_);
+  return file->pending_ - file->passing_ - file->gated_;
+}
+
+static int is_gate_shut(const uvdio_file_t* file) {
+  return file->truncating_ != NULL || file->gate_.head != NULL;
+}
+
+static void note_attention(uvdio_file_t* file) {
+  file->attentive_ = is_gate_shut(file) || file->closer_ != NULL;
+}
+
+/* Lets through what may go: all up to the next truncate, or that alone. */
+static void open_gate(uvdio_file_t* file) {
+  while (file->gate_.head != NULL && file->truncating_ == NULL) {
+    uvdio_req_t* req = file->gate_.head;
+    if (req->op == UVDIO_OP_TRUNCATE) {
+      if (let_through(file) > 0) {
+        break;
+      }
+      file->truncating_ = req;
+    }
+    uvdio__list_remove(&file->gate_, req);
+    file->gated_--;
+    uvdio__engine_queue(req);
+  }
+  note_attention(file);
+}
+
+/* Returns 1 for a request that has to wait. It is counted as pending already. */
+static int is_stopped_at_gate(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+  int is_truncate = req->op == UVDIO_OP_TRUNCATE;
+
+  if (is_gate_shut(file) || (is_truncate && let_through(file) > 1)) {
+    req->state_ = STATE_HELD;
+    uvdio__list_append(&file->gate_, req);
+    file->gated_++;
+    file->attentive_ = 1;
+    return 1;
+  }
+  if (is_truncate) {
+    file->truncating_ = req;
+    file->attentive_ = 1;
+  }
+  return 0;
 }
 
 /*
@@ -322,9 +385,18 @@ void uvdio__file_outcome(uvdio_req_t* req) {
   }
   start_covered_sync(file);
   assert(file->pending_ > 0);
-  if (--file->pending_ == 0 && file->closer_ != NULL) {
+  file->pending_--;
+  file->passing_ -= (uint64_t)!uvdio__is_gated(req->op);
+  if (file->truncating_ == req) {
+    file->truncating_ = NULL;
+  }
+  if (file->attentive_) {
+    open_gate(file);
+  }
+  if (file->pending_ == 0 && file->closer_ != NULL) {
     uvdio_req_t* closer = file->closer_;
     file->closer_ = NULL;
+    note_attention(file);
     leave_table(file);
     uvdio__engine_queue(closer);
   }
@@ -416,6 +488,9 @@ static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
   }
   req->cb_.plain = cb;
   take_in(req);
+  if (!uvdio__is_gated(req->op)) {
+    req->file->passing_++;
+  }
   if (uvdio__is_sync(req->op)) {
     start_sync(req);
     return 0;
@@ -423,8 +498,15 @@ static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
   if (uvdio__is_change(req->op)) {
     order_append(req->file, req);
   }
-  uvdio__engine_start(req);
+  if (!uvdio__is_gated(req->op) || !is_stopped_at_gate(req)) {
+    uvdio__engine_start(req);
+  }
   return 0;
+}
+
+/* Whether a synchronous form would run beside what it must not run beside. */
+static int is_barred(const uvdio_file_t* file, uvdio_op_t op) {
+  return is_gate_shut(file) || (op == UVDIO_OP_TRUNCATE && let_through(file) > 0);
 }
 
 static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_t offset,
@@ -441,7 +523,13 @@ static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* bu
 }
 
 static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
-  int error = req->length_ == 0 ? 0 : run_now(req);
+  int error;
+
+  if (is_barred(req->file, req->op)) {
+    return UV_EBUSY;
+  }
+  req->buf_ = *buf;
+  error = req->length_ == 0 ? 0 : run_now(req);
 
   if (req->op == UVDIO_OP_READ) {
     buf->len = req->transferred;
@@ -451,10 +539,10 @@ static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
 }
 
 static inline int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
-  req->buf_ = *buf;
   if (cb == NULL) {
     return transfer_now(req, buf);
   }
+  req->buf_ = *buf;
   *buf = uvdio__empty_buf();
   req->cb_.io = cb;
   take_in(req);
@@ -464,6 +552,9 @@ static inline int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_c
   }
   if (req->op == UVDIO_OP_WRITE) {
     order_append(req->file, req);
+  }
+  if (req->file->attentive_ && is_stopped_at_gate(req)) {
+    return 0;
   }
   uvdio__engine_start(req);
   return 0;
@@ -558,6 +649,9 @@ static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, ui
   if (error != 0) {
     return error;
   }
+  if (cb == NULL && is_barred(file, op)) {
+    return UV_EBUSY;
+  }
   prepare(req, file, op, length, 0);
   return submit_plain(req, cb);
 }
@@ -638,6 +732,7 @@ static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   if (file->pending_ > 0) {
     req->state_ = STATE_HELD;
     file->closer_ = req;
+    file->attentive_ = 1;
   } else {
     leave_table(file);
     uvdio__engine_start(req);

@@ -12,7 +12,8 @@
  *   IDLE       the user                            none; the stamp is cleared
  *   WAITING    its lane                            lane->waiting
  *   RUNNING    the backend, its buffer with it     lane->running
- *   HELD       its file (a sync or the close)      file->held_ or riders_; none for the close
+ *   HELD       its file (a sync, a truncate and    file->held_ or riders_, gate_; none for the close
+ *              what comes after it, or the close)
  *   COMPLETED  the engine                          engine->completed
  *
  * All of it happens on the loop's thread.
@@ -131,6 +132,11 @@ static inline int uvdio__is_transfer(uvdio_op_t op) {
   return op == UVDIO_OP_READ || op == UVDIO_OP_WRITE;
 }
 
+/* What a truncate must not run beside: reads and whatever changes the file. */
+static inline int uvdio__is_gated(uvdio_op_t op) {
+  return uvdio__is_transfer(op) || uvdio__is_change(op);
+}
+
 /* What to do with a request that a backend has finished. */
 typedef enum {
   VERDICT_DONE,  /* req->result holds the outcome */
@@ -219,7 +225,7 @@ void uvdio__file_outcome(uvdio_req_t* req);
 static inline void uvdio__file_request_done(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
-  if (req->op == UVDIO_OP_READ && file->closer_ == NULL) {
+  if (req->op == UVDIO_OP_READ && !file->attentive_) {
     assert(file->pending_ > 0);
     req->buf_.len = req->transferred;
     file->pending_--;
@@ -237,7 +243,7 @@ void uvdio__file_close_left_open(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb 
 /* Takes a held request away from its file, to complete it. */
 void uvdio__file_unhold(uvdio_req_t* req);
 
-/* Completes every held sync of the file with `error`. */
+/* Completes everything that the file holds, but for its close, with `error`. */
 void uvdio__file_fail_held(uvdio_file_t* file, int error);
 
 /* Closes the descriptor of a file on which nothing is pending, blocking, without a word to anybody. */

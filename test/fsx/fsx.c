@@ -432,12 +432,11 @@ static void submit(struct job* job) {
   }
 }
 
-/* Blocking syncs are refused while others are in flight. */
+/* Blocking forms may be refused while others are in flight. */
 static void perform(struct job* job) {
   int code = call(job, 1);
-  int is_sync = job->kind == SYNC_DATA || job->kind == SYNC_ALL;
-  if (code == UV_EBUSY && is_sync) {
-    job->busy = 0;
+  if (code == UV_EBUSY) {
+    submit(job);
     return;
   }
   finish(job, code < 0 ? code : job->req.result);

@@ -532,13 +532,19 @@ static void refuse_io(struct run* run, struct slot* slot, uvdio_buf_t* buf, int 
   expect_code(uvdio_buf_release(buf), 0, "release");
 }
 
-static void io_at_once(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
+/* Returns 0 where something else that is under way does not allow it. */
+static int io_at_once(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
   int code = submit_io(run, slot, buf, NULL);
+  if (code == UV_EBUSY && slot->subject->uncalled > 0) {
+    run->totals->refused++;
+    return 0;
+  }
   expect_code(code, slot->req.result < 0 ? slot->req.result : 0, "a synchronous transfer");
   check_buffer(slot, buf);
   run->totals->operations++;
   end_operation(run, slot, slot->req.result, buf);
   expect_code(uvdio_buf_release(buf), 0, "release");
+  return 1;
 }
 
 /* XFS (seen on Linux 6.18) takes a file's size for a truncate before it waits for direct writes in flight: one that has
@@ -576,8 +582,7 @@ static void transfer(struct run* run, struct subject* subject, uvdio_op_t op) {
   }
   begin_io(slot);
   trace(run, slot, "begin", slot->exact);
-  if (one_in(run, 20)) {
-    io_at_once(run, slot, &buf);
+  if (one_in(run, 20) && io_at_once(run, slot, &buf)) {
     return;
   }
   expect_code(submit_io(run, slot, &buf, on_io), 0, "a transfer");
@@ -632,23 +637,25 @@ static void begin_plain(struct slot* slot, uint64_t length) {
   }
 }
 
-/* Syncs and closes have no synchronous form while others are on their way. */
+/* Syncs and closes have no synchronous form while others are on their way, and changes of the size not always. */
 static int may_be_busy(const struct slot* slot) {
   return (is_sync(slot->op) && slot->subject->barriers > 0) ||
-         (slot->op == UVDIO_OP_CLOSE && slot->subject->uncalled > 0);
+         (slot->op != UVDIO_OP_SIZE && slot->subject->uncalled > 0);
 }
 
-static void plain_at_once(struct run* run, struct slot* slot, uint64_t length) {
+static int plain_at_once(struct run* run, struct slot* slot, uint64_t length) {
   int busy = may_be_busy(slot);
   slot->at_once = 1;
   int code = submit_plain(run, slot, length, NULL);
   if (code == UV_EBUSY && busy) {
     run->totals->refused++;
-    return;
+    slot->at_once = 0;
+    return 0;
   }
   expect_code(code, slot->req.result < 0 ? slot->req.result : 0, "a synchronous operation");
   run->totals->operations++;
   end_operation(run, slot, slot->req.result, NULL);
+  return 1;
 }
 
 static void plain(struct run* run, struct subject* subject, uvdio_op_t op) {
@@ -670,8 +677,7 @@ static void plain(struct run* run, struct subject* subject, uvdio_op_t op) {
   }
   begin_plain(slot, length);
   trace(run, slot, "begin", (int64_t)length);
-  if (one_in(run, 10)) {
-    plain_at_once(run, slot, length);
+  if (one_in(run, 10) && plain_at_once(run, slot, length)) {
     return;
   }
   expect_code(submit_plain(run, slot, length, on_plain), 0, uvdio_op_name(op));
