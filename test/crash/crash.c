@@ -29,8 +29,11 @@ static const char usage[] =
     "  --seed N      of the first round; each further one takes the next (1)\n"
     "  --rounds N    of each work and end (8)\n"
     "  --uvdio PATH  the command, for copy\n"
-    "  --defect D    plants a defect, which must be found: early (an operation counts as done when it is submitted), no-dsync\n"
-    "                (the log is no log), lying-disk (an fsync does nothing)\n";
+    "  --defect D    plants a defect, which must be found:\n"
+    "                early       what was only submitted counts as done\n"
+    "                wide        a sync counts for what was submitted after it, too\n"
+    "                no-dsync    the log is opened without UVDIO_DSYNC\n"
+    "                lying-disk  an fsync does nothing, and succeeds\n";
 
 static const struct work* const works[] = {&work_log, &work_pages, &work_space, &work_names};
 static const char* const endings[ENDINGS] = {"cut", "kill"};
@@ -155,6 +158,18 @@ static int parse(struct options* options, int argc, char** argv) {
   return bad || optind != argc;
 }
 
+static int find_defect(const char* name, enum defect* defect) {
+  static const char* const names[] = {"early", "wide", "no-dsync", "lying-disk"};
+  static const enum defect defects[] = {DEFECT_EARLY, DEFECT_WIDE, DEFECT_NO_DSYNC, DEFECT_NONE};
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    if (strcmp(name, names[i]) == 0) {
+      *defect = defects[i];
+      return 0;
+    }
+  }
+  return -1;
+}
+
 /* Returns 0 where the names are known. */
 static int apply(const struct options* options, struct plan* plan) {
   plan->backend_name = options->backend;
@@ -164,11 +179,7 @@ static int apply(const struct options* options, struct plan* plan) {
     perror(options->uvdio);
     return -1;
   }
-  if (options->defect != NULL && strcmp(options->defect, "early") == 0) {
-    plan->defect = DEFECT_EARLY;
-  } else if (options->defect != NULL && strcmp(options->defect, "no-dsync") == 0) {
-    plan->defect = DEFECT_NO_DSYNC;
-  } else if (options->defect != NULL && strcmp(options->defect, "lying-disk") != 0) {
+  if (options->defect != NULL && find_defect(options->defect, &plan->defect) != 0) {
     return -1;
   }
   return (plan->backend == UVDIO_BACKEND_RING || strcmp(options->backend, "pool") == 0) &&

@@ -165,6 +165,17 @@ static void note_durable(struct sync_job* job) {
   }
 }
 
+/* Versions that a truncate has taken away are not among those that a sync covers. */
+static uint32_t covered_version(const struct slot* slot) {
+  return slot->bounds[DURABLE].low > slot->submitted ? 0 : slot->submitted;
+}
+
+static void note_covered(struct sync_job* job) {
+  for (unsigned i = 0; i < job->file->count && job->size == UINT64_MAX; i++) {
+    job->versions[i] = covered_version(&job->writer->model->slots[job->file->first + i]);
+  }
+}
+
 /* A write that failed has been called back before the sync that covers it, and has stopped the writer. */
 static void on_synced(uvdio_req_t* req, int64_t result) {
   struct sync_job* job = req->data;
@@ -174,6 +185,9 @@ static void on_synced(uvdio_req_t* req, int64_t result) {
   if (result != 0) {
     writer_stop(writer, result);
   } else if (!writer->stopped) {
+    if (writer->defect == DEFECT_WIDE) {
+      note_covered(job);
+    }
     note_durable(job);
   }
   free(job);
@@ -184,20 +198,13 @@ static void on_synced(uvdio_req_t* req, int64_t result) {
   }
 }
 
-/* Versions that a truncate has taken away are not among those that the sync covers. */
-static uint32_t covered_version(const struct slot* slot) {
-  return slot->bounds[DURABLE].low > slot->submitted ? 0 : slot->submitted;
-}
-
 void writer_sync(struct writer* writer, uvdio_file_t* open_file, struct file* file, uint64_t size, synced_cb then,
                  void* context) {
   struct sync_job* job = calloc(1, sizeof(*job));
   assert(job != NULL);
   *job = (struct sync_job){.writer = writer, .file = file, .size = size, .then = then, .context = context};
   job->req.data = job;
-  for (unsigned i = 0; i < file->count; i++) {
-    job->versions[i] = size == UINT64_MAX ? covered_version(&writer->model->slots[file->first + i]) : 0;
-  }
+  note_covered(job);
   int all = (int)dice_below(&writer->dice, 2);
   int error = all ? uvdio_sync_all(open_file, &job->req, on_synced) : uvdio_sync_data(open_file, &job->req, on_synced);
   if (error != 0) {
