@@ -162,7 +162,7 @@ static int check_after_cut(struct copy* copy, int status, char why[WHY_MAX]) {
   if (round_recover(copy->plan, &copy->dice, why) != 0 || check_names(copy, why) != 0) {
     return -1;
   }
-  copy->plan->model->acknowledged[DURABLE] += succeeded(status);
+  copy->plan->model->acknowledged[DURABLE] += succeeded(status) ? 1 : 0;
   return succeeded(status) ? check_target(copy, "after it was reported as copied", why) : 0;
 }
 

@@ -311,6 +311,7 @@ pid_t disk_start(struct disk_control* control, const char* path, int durable, in
 }
 
 void disk_arm(struct disk_control* control, enum disk_act act, unsigned at, uint64_t seed) {
+  control->act_at = 0;
   control->seed = seed;
   control->act = act;
   control->acted = 0;
