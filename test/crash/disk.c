@@ -1,4 +1,4 @@
-#define FUSE_USE_VERSION 312
+#define FUSE_USE_VERSION 35
 
 #include "disk.h"
 

@@ -134,8 +134,8 @@ void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* f
   }
   writer->writes++;
   slot->busy = 1;
-  if (writer->defect == DEFECT_EARLY && is_dsync(writer)) {
-    slot_reached(writer->model, file, slot, slot->submitted, DURABLE);
+  if (writer->defect == DEFECT_EARLY) {
+    note_written(writer, file, slot, slot->submitted);
   }
 }
 
