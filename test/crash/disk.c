@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,19 +282,19 @@ static int mount_device(int device, const char* path) {
   return mount("uvdio-crash", path, "fuse", MS_NOSUID | MS_NODEV, options);
 }
 
-static pid_t start_process(int device) {
+static pid_t start_process(int device, int home) {
   pid_t parent = getpid();
   fflush(NULL);
   pid_t process = fork();
   if (process == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_IGN); /* a terminal sends it to all of us, and the mounts need us to the end */
-    _exit(getppid() == parent ? serve(device) : 1);
+    _exit(setns(home, CLONE_NEWNS) == 0 && getppid() == parent ? serve(device) : 1);
   }
   return process;
 }
 
-pid_t disk_start(struct disk_control* control, const char* path, int durable, int live, uint64_t size) {
+pid_t disk_start(struct disk_control* control, int home, const char* path, int durable, int live, uint64_t size) {
   pid_t process = -1;
   disk = (struct disk){control, durable, live, size, NULL, NULL};
   disk.end = &disk.first;
@@ -302,7 +303,7 @@ pid_t disk_start(struct disk_control* control, const char* path, int durable, in
     return -1;
   }
   if (mount_device(device, path) == 0) {
-    process = start_process(device);
+    process = start_process(device, home);
   }
   int error = errno;
   close(device);

@@ -43,8 +43,10 @@ struct disk_control {
 };
 
 /* Mounts the disk as the file `path`, which must exist, and serves it. `durable` and `live` are files of `size` bytes with
- * the same content. Returns the process, or -1 with errno set. */
-pid_t disk_start(struct disk_control* control, const char* path, int durable, int live, uint64_t size);
+ * the same content. `home` is a mount namespace that lasts, /proc/self/ns/mnt of before: the disk must not be in the one
+ * whose filesystems stand on it, or its end might have to unmount them, and wait for itself. Returns the process, or -1
+ * with errno set. */
+pid_t disk_start(struct disk_control* control, int home, const char* path, int durable, int live, uint64_t size);
 
 /* The next act, at the request number `at`. Nothing may be under way. */
 void disk_arm(struct disk_control* control, enum disk_act act, unsigned at, uint64_t seed);

@@ -54,11 +54,12 @@ static int give_up_errno(char why[STAGE_WHY_MAX], const char* what) {
  * Making.
  */
 
-static int enter_namespace(char why[STAGE_WHY_MAX]) {
+static int enter_namespace(struct stage* stage, char why[STAGE_WHY_MAX]) {
   if (geteuid() != 0) {
     return give_up(why, "mounting a filesystem", "needs root");
   }
-  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) {
+  stage->home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (stage->home < 0 || unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) {
     return give_up_errno(why, "a mount namespace");
   }
   if (mount("none", ROOT, "tmpfs", 0, "size=1m") != 0) {
@@ -165,7 +166,7 @@ static int make_original(struct stage* stage, const struct recipe* recipe, char 
   }
   copy_bytes(stage->original, stage->durable, stage->size);
   copy_bytes(stage->original, stage->live, stage->size);
-  if (disk_start(stage->disk, DISK, stage->durable, stage->live, stage->size) < 0) {
+  if (disk_start(stage->disk, stage->home, DISK, stage->durable, stage->live, stage->size) < 0) {
     return give_up_errno(why, "FUSE");
   }
   int error = stage_mount(stage);
@@ -196,7 +197,7 @@ int stage_make(struct stage* stage, const char* kind, char why[STAGE_WHY_MAX]) {
   }
   *stage = (struct stage){.kind = recipe->kind, .dir = DIR, .size = recipe->size, .loop = -1};
   find_tools();
-  if (enter_namespace(why) != 0 || make_files(stage, why) != 0 || make_control(stage, why) != 0) {
+  if (enter_namespace(stage, why) != 0 || make_files(stage, why) != 0 || make_control(stage, why) != 0) {
     return -1;
   }
   return make_original(stage, recipe, why);

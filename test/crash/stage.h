@@ -18,6 +18,7 @@ struct stage {
   const char* dir;  /* where its files are while it is mounted */
   struct disk_control* disk;
   uint64_t size;
+  int home; /* the mount namespace that we come from */
   int original; /* memory files */
   int durable;
   int live;
