@@ -179,8 +179,8 @@ static int check_after_signal(struct copy* copy, int status, char why[WHY_MAX]) 
     snprintf(why, WHY_MAX, "uvdio copy ended with status 0x%x", (unsigned)status);
     return -1;
   }
-  if (copy->signal == SIGTERM && !copy->overwrites && exists(copy->target)) {
-    snprintf(why, WHY_MAX, "an interrupted copy left its target");
+  if (copy->signal == SIGTERM && !copy->overwrites && exists(copy->target) &&
+      check_target(copy, "after an interrupted copy, which should have removed it", why) != 0) {
     return -1;
   }
   status = run_command(copy, 0);
