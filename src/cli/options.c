@@ -90,7 +90,7 @@ int parse_seconds(const char* command, const char* option, const char* text, uin
 }
 
 int parse_unsigned(const char* command, const char* option, const char* text, unsigned max, unsigned* number) {
-  uint64_t value;
+  uint64_t value = 0;
   int code = parse_count(command, option, text, 1, max, &value);
   if (code == CLI_OK) {
     *number = (unsigned)value;
