@@ -53,10 +53,11 @@ list_missing() {
   fi
 }
 
-# Tests skip what needs these, and say so. They make filesystems in loop devices: for root, on Linux.
+# Tests skip what needs these, and say so. They make filesystems in loop devices, and a disk in FUSE: for root, on Linux.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
+  has_module "fuse3 >= 3.5" || echo fuse3
   [ "$(id -u)" -eq 0 ] || return 0
   has mkfs.xfs || echo xfs
   has mkfs.btrfs || echo btrfs
@@ -101,11 +102,13 @@ packages() {
     apt-get:busybox) echo busybox-static ;;
     apt-get:modprobe) echo kmod ;;
     apt-get:xz) echo xz-utils ;;
+    apt-get:fuse3) echo libfuse3-dev ;;
     dnf:compiler) echo gcc glibc-devel ;;
     dnf:ninja) echo ninja-build ;;
     dnf:pkg-config) echo pkgconf-pkg-config ;;
     dnf:cmocka) echo libcmocka-devel ;;
     dnf:libuv | dnf:liburing | dnf:jansson) echo "$2-devel" ;;
+    dnf:fuse3) echo fuse3-devel ;;
     dnf:sanitizers) echo libasan libubsan ;;
     pacman:compiler) echo gcc glibc linux-api-headers ;;
     pacman:sanitizers) ;; # part of gcc
@@ -113,6 +116,7 @@ packages() {
     apk:ninja) echo samurai ;;
     apk:liburing) echo liburing-dev linux-headers ;;
     apk:libuv | apk:cmocka | apk:jansson) echo "$2-dev" ;;
+    apk:fuse3) echo fuse3-dev ;;
     apk:sanitizers) ;; # musl has none
     apk:losetup) echo losetup ;;
     brew:compiler) ;; # Xcode's, see below

@@ -801,7 +801,9 @@ UVDIO_EXTERN int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* 
  * Errors delivered: the system's (UV_EIO, UV_ENOSPC, ...); UV_ECANCELED (not started: no latch). */
 UVDIO_EXTERN int uvdio_sync_data(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
-/* As uvdio_sync_data, and all metadata as well (fsync(2)). macOS and Windows have one kind of sync, which is this. */
+/* As uvdio_sync_data, and all metadata as well (fsync(2)). macOS and Windows have one kind of sync, which is this.
+ * No sync is one of the file's name: after a power cut a file that was created (or renamed) is sure to be found only if its
+ * directory was synced, too, by fsync(2) on a descriptor of the directory. That also goes for UVDIO_DSYNC. */
 UVDIO_EXTERN int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
 /* Gives the file's size in bytes as the result. Changes in flight may or may not count. */

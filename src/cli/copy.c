@@ -47,7 +47,9 @@ static const char usage[] =
     "  --help             this text\n"
     "\n"
     "Memory for DEPTH blocks is taken, and twice that while verifying.\n"
-    "On failure, and on SIGINT, SIGTERM and SIGHUP, a DST that was not there before is removed.\n"
+    "On failure, and on SIGINT, SIGTERM and SIGHUP, a DST that was not there before is removed,\n"
+    "unless it was complete by then.\n"
+    "After SIGKILL, a crash or a power cut DST may be there and incomplete; copy again. Nothing else is left behind.\n"
     "Exit codes: 0 copied, 1 failed, 2 wrong usage, 128+N ended by signal N.\n";
 
 typedef enum {
@@ -393,34 +395,8 @@ static int check_backend(const copy_t* copy) {
   return CLI_OK;
 }
 
-static int run_session(copy_t* copy) {
-  int error = session_open(&copy->session, &copy->engine);
-  if (error != 0) {
-    return report_engine("copy", copy->engine.backend, error);
-  }
-  int code = check_backend(copy);
-  error = session_watch(&copy->session, on_interrupt, copy);
-  if (error == 0) {
-    error = progress_open(&copy->progress, &copy->session.loop, copy->progress_wanted);
-  }
-  if (error != 0) {
-    code = report_error("copy", "watch", "signals and the clock", error);
-  }
-  if (code == CLI_OK) {
-    code = run_steps(copy);
-  }
-  if (copy->holes >= 0) {
-    (void)close(copy->holes);
-  }
-  progress_close(&copy->progress);
-  error = session_close(&copy->session);
-  if (error != 0) {
-    code = report_error("copy", "close", "the engine", error);
-  }
-  return code;
-}
-
-/* The file's name is durable only after its directory was synced too. */
+/* The file's name is durable only after its directory was synced too. Signals are still watched: they come too late, and must
+ * not end a copy that is complete. */
 static int sync_directory(const copy_t* copy) {
   char* path = strdup(copy->target_path);
   const char* directory = path != NULL ? dirname(path) : ".";
@@ -438,6 +414,37 @@ static int sync_directory(const copy_t* copy) {
     report_problem("copy", "%s is complete, but may be gone after a power cut.", copy->target_path);
   }
   free(path);
+  return code;
+}
+
+static int run_session(copy_t* copy) {
+  int error = session_open(&copy->session, &copy->engine);
+  if (error != 0) {
+    return report_engine("copy", copy->engine.backend, error);
+  }
+  int code = check_backend(copy);
+  error = session_watch(&copy->session, on_interrupt, copy);
+  if (error == 0) {
+    error = progress_open(&copy->progress, &copy->session.loop, copy->progress_wanted);
+  }
+  if (error != 0) {
+    code = report_error("copy", "watch", "signals and the clock", error);
+  }
+  if (code == CLI_OK) {
+    code = run_steps(copy);
+  }
+  if (code == CLI_OK) {
+    assert(copy->state == TARGET_DURABLE);
+    code = sync_directory(copy);
+  }
+  if (copy->holes >= 0) {
+    (void)close(copy->holes);
+  }
+  progress_close(&copy->progress);
+  error = session_close(&copy->session);
+  if (error != 0) {
+    code = report_error("copy", "close", "the engine", error);
+  }
   return code;
 }
 
@@ -475,9 +482,7 @@ static int run_copy(copy_t* copy, const char* wish) {
   code = code == CLI_OK ? name_target(copy, wish) : code;
   code = code == CLI_OK ? check_target(copy) : code;
   code = code == CLI_OK ? run_session(copy) : code;
-  if (copy->state == TARGET_DURABLE) {
-    code = code == CLI_OK ? sync_directory(copy) : code;
-  } else {
+  if (copy->state != TARGET_DURABLE) {
     clean_up(copy);
     code = copy->session.signal != 0 ? CLI_SIGNAL + copy->session.signal : code;
   }

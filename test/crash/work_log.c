@@ -1,0 +1,64 @@
+/*
+ * A write-ahead log of fixed size that is used in a circle. Its file grows as it is written, or is reserved, or has been written
+ * once before: the three have different ways to the disk.
+ */
+#include <stdlib.h>
+
+#include "writer.h"
+
+#define RECORDS_MIN 16
+#define RECORDS_MAX 128
+#define PAGES_MAX 8 /* of a record */
+
+enum start { GROWING, RESERVED, WRITTEN, STARTS };
+
+struct log {
+  unsigned next; /* slot */
+};
+
+static void layout(struct model* model, struct dice* dice) {
+  model_add_file(model, "log");
+  unsigned count = RECORDS_MIN + dice_below(dice, RECORDS_MAX - RECORDS_MIN);
+  for (unsigned i = 0; i < count; i++) {
+    model_add_slot(model, UVDIO_PAGE_SIZE * (1 + dice_below(dice, PAGES_MAX)));
+  }
+}
+
+static int reserve(struct writer* writer, struct file* file, uint64_t size) {
+  uvdio_req_t req = {0};
+  size_submit(writer->model, file, size);
+  int error = uvdio_preallocate(&writer->file, &req, size, NULL);
+  error = error != 0 ? error : uvdio_sync_data(&writer->file, &req, NULL);
+  if (error == 0) {
+    size_reached(writer->model, file, size, VISIBLE);
+    size_reached(writer->model, file, size, DURABLE);
+  }
+  return error;
+}
+
+static int prepare(struct writer* writer) {
+  struct model* model = writer->model;
+  struct file* file = &model->files[0];
+  writer->state = calloc(1, sizeof(struct log));
+  int error = writer_open(writer, writer->defect == DEFECT_NO_DSYNC ? UVDIO_OPEN_RW : UVDIO_OPEN_WAL);
+  enum start start = (enum start)dice_below(&writer->dice, STARTS);
+  if (error == 0 && start != GROWING) {
+    error = reserve(writer, file, file_end(model, file));
+  }
+  for (unsigned i = 0; error == 0 && start == WRITTEN && i < file->count; i++) {
+    error = writer_put(writer, &model->slots[i]);
+  }
+  return error;
+}
+
+static void go_on(struct writer* writer) {
+  struct log* log = writer->state;
+  struct model* model = writer->model;
+  struct file* file = &model->files[0];
+  while (writer->writes < writer->width && !model->slots[log->next].busy && !writer->stopped) {
+    writer_write(writer, &writer->file, file, &model->slots[log->next], NULL, NULL);
+    log->next = (log->next + 1) % file->count;
+  }
+}
+
+const struct work work_log = {"log", layout, prepare, go_on};
