@@ -470,7 +470,7 @@ static void stop_the_loop(struct top* op) {
 static void loop_is_stopped_and_started(void** state) {
   struct fixture* f = *state;
   const uv_run_mode modes[] = {UV_RUN_DEFAULT, UV_RUN_ONCE, UV_RUN_NOWAIT};
-  unsigned count = scaled(3000);
+  unsigned count = 1000 + scaled(3000); /* more than one turn's callbacks */
   unsigned runs = 0;
   for (unsigned i = 0; i < count; i++) {
     write_page(f, op_then(&f->tracker, i % 5 ? NULL : stop_the_loop, f->dio), i % PAGES);
