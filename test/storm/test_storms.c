@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,16 +263,18 @@ static void engine_is_closed_at_every_point(void** state) {
  * Signals, and forks.
  */
 
-static volatile sig_atomic_t signals_seen;
-static volatile int signals_on;
+static atomic_uint signals_seen;
+static atomic_int signals_on;
 
 static void count_signal(int number) {
+  int before = errno;
   (void)number;
-  signals_seen++;
+  atomic_fetch_add(&signals_seen, 1);
+  errno = before;
 }
 
 static void* send_signals(void* target) {
-  while (__atomic_load_n(&signals_on, __ATOMIC_ACQUIRE)) {
+  while (atomic_load(&signals_on)) {
     pthread_kill(*(pthread_t*)target, SIGUSR1);
     kill(getpid(), SIGUSR2); /* to whichever thread takes it */
     usleep(20);
@@ -291,8 +294,8 @@ static void signals_at_a_high_rate_change_nothing(void** state) {
   pthread_t sender;
   unsigned count = scaled(10000);
   catch_signals();
-  signals_seen = 0;
-  signals_on = 1;
+  atomic_store(&signals_seen, 0);
+  atomic_store(&signals_on, 1);
   assert_int_equal(pthread_create(&sender, NULL, send_signals, &self), 0);
   for (unsigned i = 0; i < count; i++) {
     any_request(f, i);
@@ -301,9 +304,9 @@ static void signals_at_a_high_rate_change_nothing(void** state) {
   while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
   }
   watch_for_hang(NULL);
-  __atomic_store_n(&signals_on, 0, __ATOMIC_RELEASE);
+  atomic_store(&signals_on, 0);
   pthread_join(sender, NULL);
-  assert_true(signals_seen > 0);
+  assert_true(atomic_load(&signals_seen) > 0);
   assert_all_right(f, 0);
   assert_content(f);
 }
