@@ -109,15 +109,16 @@ static int live_with(struct injection* in) {
   return hits > 0;
 }
 
+/* What fails from its second call on fares much as what fails from its third on: without --all, fewer of those. */
 static void raise_until_unmet(struct injection in) {
-  for (in.nth = 1; live_with(&in); in.nth++) {
+  for (in.nth = 1; live_with(&in); in.nth += all || in.times == ONCE ? 1 : in.nth) {
     assert_true(in.nth < NEVER_ENDS);
   }
 }
 
 static void fail_call(enum fault_call call, int registered) {
   const int* errors = fault_errors(call);
-  for (unsigned i = 0; errors[i] != 0 && (all || i < FEW); i++) {
+  for (unsigned i = 0; errors[i] != 0 && (all || i < (registered ? 1 : FEW)); i++) {
     struct injection in = {.call = call, .error = errors[i], .registered = registered};
     in.times = ONCE;
     raise_until_unmet(in);
