@@ -63,6 +63,7 @@ list_missing_optional() {
   has mkfs.btrfs || echo btrfs
   has mkfs.ext4 || echo ext4
   has losetup || echo losetup
+  has_module fuse3 || echo fuse3
 }
 
 # For other kernels and processors, which come from Debian, and for a FUSE filesystem. A layer that lacks something
@@ -94,6 +95,8 @@ packages() {
     apt-get:libuv) echo libuv1-dev ;;
     apt-get:liburing | apt-get:cmocka | apt-get:jansson) echo "lib${2#lib}-dev" ;;
     apt-get:sanitizers) ;; # part of gcc
+    apt-get:fuse3) echo libfuse3-dev ;;
+    dnf:fuse3 | apk:fuse3) echo "fuse3-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
     apt-get:losetup) echo mount util-linux ;;
     apt-get:qemu-system) echo qemu-system-x86 ;;
     apt-get:qemu-user) echo qemu-user-static ;;

@@ -145,11 +145,11 @@ static int apply_flags(uvdio_arena_t* arena) {
 
 static void free_memory(uvdio_arena_t* arena) {
   if (arena->base != NULL) {
-    if ((arena->flags & UVDIO_ARENA_GUARD_PAGES) != 0) {
-      (void)protect_guards(arena, 1);
-    }
     if ((arena->flags & UVDIO_ARENA_LOCKED) != 0) {
       uvdio__os_unlock(arena->base, arena->size);
+    }
+    if ((arena->flags & UVDIO_ARENA_GUARD_PAGES) != 0 && protect_guards(arena, 1) != 0) {
+      arena->base = NULL; /* Kept for good: whoever got this memory next would fault on it. */
     }
   }
   end_share(arena->share);

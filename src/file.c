@@ -341,6 +341,9 @@ static void apply_close(uvdio_req_t* req) {
   if (req->result == UVDIO_EFORK && (req->flags_ & REQ_UNSURE) == 0) {
     (void)lane->backend->perform(lane, req); /* The parent closes its descriptor; this is the child's. */
   }
+  if (req->result == UVDIO_EJOIN) {
+    req->result = lane->backend->perform(lane, req); /* No worker took it, and the file must not stay open. */
+  }
   forget_file(req->file);
 }
 

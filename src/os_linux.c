@@ -183,8 +183,14 @@ static int after_direct_open(uvdio__opening_t* opening, int result) {
   return 1;
 }
 
+/* A file that was to be created and is not there was refused for its name, or whatever it was: not for direct I/O, which
+ * is looked at when the file exists. */
 static int after_stat_path(const uvdio__opening_t* opening, int result) {
   int error = result < 0 ? result : check_kind(stat_of(opening));
+
+  if (error == UV_ENOENT && (opening->flags & UVDIO_CREATE) != 0) {
+    return UV_EINVAL;
+  }
   return error != 0 ? error : UVDIO_ENODIRECT;
 }
 

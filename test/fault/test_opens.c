@@ -135,6 +135,14 @@ static void failed_step_leaves_nothing_open(void** state) {
   assert_usable(f, &f->other);
 }
 
+/* A name that the filesystem does not take, for instance: the open says so, and not that there is no such file. */
+static void file_that_can_not_be_created_is_not_said_to_be_missing(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  assert_result(open_with(f, op_new(&f->tracker), CALL_OPEN, EINVAL), UV_EINVAL);
+  assert_result(open_with(f, op_now(&f->tracker), CALL_OPEN, EINVAL), UV_EINVAL);
+}
+
 /*
  * Cancelled while its last step waits for a worker.
  */
@@ -223,6 +231,7 @@ int main(int argc, char** argv) {
       TEST(open_that_is_turned_away_is_usable_or_an_error),
       TEST(interrupted_open_is_repeated),
       TEST(failed_step_leaves_nothing_open),
+      TEST(file_that_can_not_be_created_is_not_said_to_be_missing),
       TEST(open_is_cancelled_while_every_worker_is_busy),
       TEST(fifo_is_refused_without_blocking),
   };

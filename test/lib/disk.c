@@ -81,3 +81,9 @@ void disk_remove(struct disk* disk) {
   close(disk->device);
   place_remove(&disk->place);
 }
+
+int disk_cut(const struct disk* disk, uint64_t size) {
+  char path[PLACE_PATH_MAX + 16];
+  snprintf(path, sizeof(path), "%s/image", disk->place.dir);
+  return truncate(path, (off_t)size);
+}

@@ -17,6 +17,10 @@ struct disk {
 
 /* Makes a disk of `size` bytes of which `backed` bytes can really be written. Returns 0, or -1 with the reason. */
 int disk_make(struct disk* disk, uint64_t size, uint64_t backed, char why[PLACE_WHY_MAX]);
+
+/* Cuts what is behind the disk to `size` bytes: the disk does not notice, and can't read the rest. Returns 0, or -1. */
+int disk_cut(const struct disk* disk, uint64_t size);
+
 void disk_remove(struct disk* disk);
 
 #endif /* UVDIO_TEST_DISK_H */

@@ -30,8 +30,29 @@ enum fault_call {
   CALL_FDATASYNC,
   CALL_FSYNC,
   CALL_FTRUNCATE,
-  CALL_SUBMIT,     /* io_uring_submit */
-  CALL_GET_EVENTS, /* io_uring_get_events */
+  CALL_FALLOCATE,
+  CALL_CLOSE, /* which closes all the same */
+  CALL_LSEEK,
+  CALL_FCNTL,
+  CALL_READ, /* of an eventfd */
+  CALL_EVENTFD,
+  CALL_EPOLL_CTL,
+  CALL_GETRLIMIT,
+  CALL_MEMALIGN, /* this and mmap: every allocation */
+  CALL_MMAP,
+  CALL_MLOCK,
+  CALL_MPROTECT,
+  CALL_MADVISE,
+  CALL_QUEUE_WORK, /* five functions of libuv */
+  CALL_POLL_INIT,
+  CALL_POLL_START,
+  CALL_MUTEX_INIT,
+  CALL_CANCEL,
+  CALL_SETUP,        /* io_uring_setup(2) */
+  CALL_REGISTER,     /* io_uring_register(2), with whatever opcode */
+  CALL_SUBMIT,       /* io_uring_enter(2), to submit */
+  CALL_GET_EVENTS,   /* and to get completions */
+  CALL_ENTRY_CANCEL, /* an entry that cancels another */
   CALLS
 };
 
@@ -44,7 +65,7 @@ void faults_reset(void);
 /* The n-th call and those after it, `times` in all, fail with `error` (E*). */
 void fault_fail(enum fault_call call, unsigned nth, unsigned times, int error);
 
-/* The n-th transfer and those after it, `times` in all, move `most` bytes at most. */
+/* The n-th transfer and those after it, `times` in all, move `most` bytes at most; CALL_SUBMIT: so many entries. */
 void fault_shorten(enum fault_call call, unsigned nth, unsigned times, size_t most);
 
 /* The n-th call waits, before anything else happens. fault_await() returns when it has come; fault_release() lets it go. */
@@ -58,6 +79,13 @@ void fault_pretend_filesystem(long type);
 /* Since faults_reset(): how many calls there were, and how many at the same time at most (not counting a ring's). */
 unsigned fault_calls(enum fault_call call);
 unsigned fault_most_at_once(enum fault_call call);
+
+/* How many of those calls a fault was meant for. */
+unsigned fault_hits(enum fault_call call);
+
+/* The errors that the call's man page names, ended by 0. Those that differ most in what they lead to come first. */
+const int* fault_errors(enum fault_call call);
+const char* fault_call_name(enum fault_call call);
 
 /* Whether entries of a ring can be made to fail here. */
 int faults_reach_the_ring(void);

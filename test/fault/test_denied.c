@@ -1,0 +1,263 @@
+/*
+ * io_uring denied: by a seccomp filter on each of its three system calls, before the first ring and after an engine has been set
+ * up; by the sysctl; and in something like a container. The whole life of an engine (lib/scenario.h) goes by as if
+ * nothing had happened, and the engine says what it runs on, and why.
+ *
+ * All of it in forked children. contract/test_auto.c asks the same about engines that are made after the denial.
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "scenario.h"
+
+#define NOBODY 65534
+#define DENIED_MAX 24
+#define SYSCTL "/proc/sys/kernel/io_uring_disabled"
+
+/* The same numbers on every architecture. */
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#define SYS_io_uring_enter 426
+#define SYS_io_uring_register 427
+#endif
+
+struct denial {
+  unsigned numbers[DENIED_MAX]; /* of system calls, ended by 0 */
+  const char* call;             /* that the reason names; null: the ring may go on */
+  int error;
+};
+
+/* From now on, and for good. Returns 0, or -1. */
+static int deny(const struct denial* denial) {
+  static struct sock_filter filter[2 * DENIED_MAX + 2];
+  struct sock_fprog program = {0, filter};
+  unsigned action = SECCOMP_RET_ERRNO | ((unsigned)denial->error & SECCOMP_RET_DATA);
+  filter[program.len++] =
+      (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+  for (unsigned i = 0; denial->numbers[i] != 0; i++) {
+    filter[program.len++] =
+        (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denial->numbers[i], 0, 1);
+    filter[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action);
+  }
+  filter[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return -1;
+  }
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static int deny_in_between(void* denial) {
+  return deny(denial);
+}
+
+static int says_why(const struct scenario* s, const struct denial* denial) {
+  const char* error = uvdio_err_name(uv_translate_sys_error(denial->error));
+  if (denial->call == NULL) {
+    return strcmp(s->backend, "ring") == 0;
+  }
+  return strcmp(s->backend, "pool") == 0 && strstr(s->reason, denial->call) != NULL &&
+         strstr(s->reason, error) != NULL;
+}
+
+/* A life during which nothing may fail, with everything that the fixture checks. */
+static int live_and_say_why(struct scenario* s, const struct denial* denial) {
+  void* state = NULL;
+  EXPECT(fixture_loop(&state) == 0);
+  s->f = state;
+  s->registered = 1;
+  scenario_begin(s);
+  scenario_live(s);
+  scenario_end(s);
+  EXPECT(fixture_tear_down(&state) == 0);
+  EXPECT(says_why(s, denial));
+  return 0;
+}
+
+/*
+ * Seccomp.
+ */
+
+#define BY(number, name, error) {{number}, name, error}
+
+static struct denial before[] = {
+    BY(SYS_io_uring_setup, "io_uring_setup", EPERM),
+    BY(SYS_io_uring_setup, "io_uring_setup", ENOSYS),
+    BY(SYS_io_uring_enter, "io_uring_enter", EPERM),
+    BY(SYS_io_uring_enter, "io_uring_enter", ENOSYS),
+    BY(SYS_io_uring_register, "io_uring_register", EPERM),
+    BY(SYS_io_uring_register, "io_uring_register", ENOSYS),
+};
+
+/* With a ring that is set up, only what it goes on to need counts. */
+static struct denial after[] = {
+    BY(SYS_io_uring_setup, NULL, EPERM),
+    BY(SYS_io_uring_setup, NULL, ENOSYS),
+    BY(SYS_io_uring_enter, "io_uring_enter", EPERM),
+    BY(SYS_io_uring_enter, "io_uring_enter", ENOSYS),
+    BY(SYS_io_uring_register, NULL, EPERM),
+    BY(SYS_io_uring_register, NULL, ENOSYS),
+};
+
+static int live_denied(void* data) {
+  struct scenario s = {.what = "a life without io_uring"};
+  EXPECT(deny(data) == 0);
+  return live_and_say_why(&s, data);
+}
+
+static int live_until_denied(void* data) {
+  struct scenario s = {.what = "a life that loses io_uring", .between = deny_in_between, .context = data};
+  return live_and_say_why(&s, data);
+}
+
+static void assert_all_live(child_part part, struct denial* denials, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (in_a_child(part, &denials[i]) != 0) {
+      fail_msg("system call %u denied with %s", denials[i].numbers[0], strerror(denials[i].error));
+    }
+  }
+}
+
+static void filter_that_comes_first_leaves_the_pool(void** state) {
+  (void)state;
+  assert_all_live(live_denied, before, COUNT_OF(before));
+}
+
+static void filter_that_comes_late_leaves_the_pool(void** state) {
+  (void)state;
+  assert_all_live(live_until_denied, after, COUNT_OF(after));
+}
+
+/*
+ * An ordinary user.
+ */
+
+static int become_nobody(void) {
+  return setgid(NOBODY) == 0 && setuid(NOBODY) == 0 ? 0 : -1;
+}
+
+/* The folder is for everybody while this lasts. */
+static void need_a_folder_for_nobody(void) {
+  if (geteuid() != 0) {
+    SKIP("becoming another user needs root");
+  }
+  assert_int_equal(chmod(matrix.place.dir, 0777), 0);
+}
+
+static int reach_folder(void* data) {
+  (void)data;
+  EXPECT(become_nobody() == 0 && access(matrix.place.dir, W_OK) == 0);
+  return 0;
+}
+
+static void need_a_way_to_the_folder(void) {
+  need_a_folder_for_nobody();
+  if (in_a_child(reach_folder, NULL) != 0) {
+    SKIP("an ordinary user has no way to the build folder");
+  }
+}
+
+/* What container engines deny by default to a process without privileges, as far as it is about us; and their limits. */
+static struct denial container = {
+    {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_bpf, SYS_mount, SYS_umount2,
+     SYS_unshare, SYS_setns, SYS_ptrace, SYS_perf_event_open, SYS_userfaultfd, SYS_keyctl,
+     SYS_add_key, SYS_request_key, SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_swapon,
+     SYS_reboot, SYS_quotactl, SYS_acct},
+    "io_uring_setup",
+    EPERM};
+
+static int live_in_a_container(void* data) {
+  const struct rlimit memory = {64 * 1024, 64 * 1024};
+  const struct rlimit files = {128, 128};
+  EXPECT(setrlimit(RLIMIT_MEMLOCK, &memory) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0);
+  EXPECT(become_nobody() == 0);
+  return live_denied(data);
+}
+
+static void container_leaves_the_pool(void** state) {
+  (void)state;
+  need_a_way_to_the_folder();
+  assert_int_equal(in_a_child(live_in_a_container, &container), 0);
+}
+
+/*
+ * The sysctl. It is the whole machine's, so this is done only where somebody wants it.
+ */
+
+static char sysctl_before[16];
+
+static int set_sysctl(const char* value) {
+  FILE* file = fopen(SYSCTL, "w");
+  if (file == NULL) {
+    return -1;
+  }
+  int failed = fputs(value, file) < 0;
+  return fclose(file) != 0 || failed;
+}
+
+static void restore_sysctl(void) {
+  if (sysctl_before[0] != '\0') {
+    (void)set_sysctl(sysctl_before);
+    sysctl_before[0] = '\0';
+  }
+}
+
+static int read_sysctl(void) {
+  FILE* file = fopen(SYSCTL, "r");
+  if (file == NULL) {
+    return -1;
+  }
+  int failed = fgets(sysctl_before, sizeof(sysctl_before), file) == NULL;
+  fclose(file);
+  return failed;
+}
+
+static int live_as_nobody(void* data) {
+  struct scenario s = {.what = "a life under the sysctl"};
+  EXPECT(become_nobody() == 0);
+  int line = live_and_say_why(&s, data);
+  EXPECT(line != 0 || strstr(s.reason, "kernel.io_uring_disabled") != NULL);
+  return line;
+}
+
+/* 1 denies io_uring to ordinary users only, so the fewest are disturbed. */
+static void sysctl_leaves_the_pool(void** state) {
+  struct denial denial = BY(SYS_io_uring_setup, "io_uring_setup", EPERM);
+  (void)state;
+  if (getenv("UVDIO_TEST_SYSCTL") == NULL) {
+    SKIP("UVDIO_TEST_SYSCTL is not set: kernel.io_uring_disabled is the whole machine's");
+  }
+  need_a_way_to_the_folder();
+  if (read_sysctl() != 0) {
+    SKIP("this kernel has no kernel.io_uring_disabled (Linux 6.6)");
+  }
+  atexit(restore_sysctl);
+  assert_int_equal(set_sysctl("1"), 0);
+  int status = in_a_child(live_as_nobody, &denial);
+  restore_sysctl();
+  assert_int_equal(status, 0);
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(filter_that_comes_first_leaves_the_pool),
+      cmocka_unit_test(filter_that_comes_late_leaves_the_pool),
+      cmocka_unit_test(container_leaves_the_pool),
+      cmocka_unit_test(sysctl_leaves_the_pool),
+  };
+  if (UNDER_TSAN) {
+    skip_line("the thread sanitizer does not follow a fork with threads");
+    return SKIPPED_PROGRAM;
+  }
+  unsetenv("UVDIO_BACKEND");
+  return matrix_main("denied", tests, COUNT_OF(tests), argc, argv);
+}

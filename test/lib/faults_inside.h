@@ -1,0 +1,31 @@
+/*
+ * What the parts of lib/faults share: faults.c decides what happens to a call, faults_system.c and faults_ring.c stand
+ * in the calls' way.
+ */
+#ifndef UVDIO_TEST_FAULTS_INSIDE_H
+#define UVDIO_TEST_FAULTS_INSIDE_H
+
+#include "faults.h"
+
+#define WHOLE SIZE_MAX
+
+/* What happens to one call. */
+struct plan {
+  int error;    /* 0: none */
+  size_t bytes; /* at most; WHOLE */
+};
+
+/* Around a call. The first counts it, and waits where it is held. */
+struct plan fault_enter(enum fault_call call);
+void fault_leave(enum fault_call call);
+
+/* Counts a call that somebody else performs. */
+struct plan fault_plan(enum fault_call call);
+
+/* The filesystem that fstatfs has to tell of; 0: the true one. */
+long fault_pretended(void);
+
+/* io_uring_setup(2) and io_uring_register(2), which the library calls by number and by liburing's functions. */
+long fault_fail_with(int error);
+
+#endif /* UVDIO_TEST_FAULTS_INSIDE_H */

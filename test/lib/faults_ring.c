@@ -1,0 +1,166 @@
+#include "faults_inside.h"
+
+#ifdef FAULTS_RING
+
+#include <errno.h>
+#include <liburing.h>
+#include <string.h>
+
+/* Since Linux 6.10; liburing 2.3 does not name it. */
+#define NOP_INJECT_RESULT 1u
+
+/* Since Linux 6.9. */
+#define OP_FTRUNCATE 55
+
+int __real_io_uring_submit(struct io_uring* ring);
+int __wrap_io_uring_submit(struct io_uring* ring);
+int __real_io_uring_get_events(struct io_uring* ring);
+int __wrap_io_uring_get_events(struct io_uring* ring);
+int __real_io_uring_submit_and_wait(struct io_uring* ring, unsigned wait_for);
+int __wrap_io_uring_submit_and_wait(struct io_uring* ring, unsigned wait_for);
+int __real_io_uring_queue_init_params(unsigned entries, struct io_uring* ring,
+                                      struct io_uring_params* params);
+int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring* ring,
+                                      struct io_uring_params* params);
+int __real_io_uring_register_eventfd(struct io_uring* ring, int fd);
+int __wrap_io_uring_register_eventfd(struct io_uring* ring, int fd);
+int __real_io_uring_register_ring_fd(struct io_uring* ring);
+int __wrap_io_uring_register_ring_fd(struct io_uring* ring);
+struct io_uring_probe* __real_io_uring_get_probe_ring(struct io_uring* ring);
+struct io_uring_probe* __wrap_io_uring_get_probe_ring(struct io_uring* ring);
+int __real_close(int fd);
+
+static enum fault_call call_of(const struct io_uring_sqe* sqe) {
+  switch (sqe->opcode) {
+    case IORING_OP_OPENAT:
+      return CALL_OPEN;
+    case IORING_OP_STATX:
+      return CALL_STATX;
+    case IORING_OP_READ:
+    case IORING_OP_READ_FIXED:
+      return CALL_PREAD;
+    case IORING_OP_WRITE:
+    case IORING_OP_WRITE_FIXED:
+      return CALL_PWRITE;
+    case IORING_OP_FSYNC:
+      return (sqe->fsync_flags & IORING_FSYNC_DATASYNC) != 0 ? CALL_FDATASYNC : CALL_FSYNC;
+    case OP_FTRUNCATE:
+      return CALL_FTRUNCATE;
+    case IORING_OP_FALLOCATE:
+      return CALL_FALLOCATE;
+    case IORING_OP_CLOSE:
+      return CALL_CLOSE;
+    case IORING_OP_ASYNC_CANCEL:
+      return CALL_ENTRY_CANCEL;
+    default:
+      return CALLS;
+  }
+}
+
+static void make_nop(struct io_uring_sqe* sqe, int result) {
+  uint64_t data = sqe->user_data;
+  memset(sqe, 0, sizeof(*sqe));
+  sqe->opcode = IORING_OP_NOP;
+  sqe->rw_flags = NOP_INJECT_RESULT;
+  sqe->len = (unsigned)result;
+  sqe->user_data = data;
+}
+
+/* A close that fails has closed all the same. */
+static void visit(struct io_uring_sqe* sqe) {
+  enum fault_call call = call_of(sqe);
+  if (call == CALLS) {
+    return;
+  }
+  struct plan plan = fault_plan(call);
+  if (plan.error != 0 && call == CALL_CLOSE) {
+    (void)__real_close(sqe->fd);
+  }
+  if (plan.error != 0 || plan.bytes == 0) {
+    make_nop(sqe, -plan.error);
+  } else if (plan.bytes < sqe->len) {
+    sqe->len = (unsigned)plan.bytes;
+  }
+}
+
+/* Entries that liburing has not shown to the kernel yet: each is visited once. The others, where the kernel is to take
+ * no more than `most`, are hidden until the next time. */
+static int submit_visited(struct io_uring* ring, size_t most) {
+  struct io_uring_sq* sq = &ring->sq;
+  unsigned tail = sq->sqe_tail;
+  if (tail - sq->sqe_head > most) {
+    sq->sqe_tail = sq->sqe_head + (unsigned)most;
+  }
+  for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
+    visit(&sq->sqes[i & *sq->kring_mask]);
+  }
+  int result = __real_io_uring_submit(ring);
+  sq->sqe_tail = tail;
+  return result;
+}
+
+#define PERFORM_RING(call, real)                           \
+  struct plan plan = fault_enter(call);                    \
+  int result = plan.error != 0 ? -plan.error : (real);     \
+  fault_leave(call);                                       \
+  return result
+
+int __wrap_io_uring_submit(struct io_uring* ring) {
+  PERFORM_RING(CALL_SUBMIT, submit_visited(ring, plan.bytes));
+}
+
+int __wrap_io_uring_submit_and_wait(struct io_uring* ring, unsigned wait_for) {
+  PERFORM_RING(CALL_SUBMIT, __real_io_uring_submit_and_wait(ring, wait_for));
+}
+
+int __wrap_io_uring_get_events(struct io_uring* ring) {
+  PERFORM_RING(CALL_GET_EVENTS, __real_io_uring_get_events(ring));
+}
+
+int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring* ring,
+                                      struct io_uring_params* params) {
+  PERFORM_RING(CALL_SETUP, __real_io_uring_queue_init_params(entries, ring, params));
+}
+
+int __wrap_io_uring_register_eventfd(struct io_uring* ring, int fd) {
+  PERFORM_RING(CALL_REGISTER, __real_io_uring_register_eventfd(ring, fd));
+}
+
+int __wrap_io_uring_register_ring_fd(struct io_uring* ring) {
+  PERFORM_RING(CALL_REGISTER, __real_io_uring_register_ring_fd(ring));
+}
+
+struct io_uring_probe* __wrap_io_uring_get_probe_ring(struct io_uring* ring) {
+  struct plan plan = fault_enter(CALL_REGISTER);
+  struct io_uring_probe* probe = plan.error != 0 ? NULL : __real_io_uring_get_probe_ring(ring);
+  fault_leave(CALL_REGISTER);
+  return probe;
+}
+
+static int gives_result(struct io_uring* ring, int result) {
+  struct io_uring_sqe* sqe = io_uring_get_sqe(ring);
+  struct io_uring_cqe* cqe;
+  io_uring_prep_nop(sqe);
+  make_nop(sqe, result);
+  return __real_io_uring_submit(ring) == 1 && io_uring_wait_cqe(ring, &cqe) == 0 &&
+         cqe->res == result;
+}
+
+int faults_reach_the_ring(void) {
+  struct io_uring ring;
+  struct io_uring_params params = {0};
+  if (__real_io_uring_queue_init_params(2, &ring, &params) != 0) {
+    return 0;
+  }
+  int works = gives_result(&ring, -EIO);
+  io_uring_queue_exit(&ring);
+  return works;
+}
+
+#else
+
+int faults_reach_the_ring(void) {
+  return 0;
+}
+
+#endif

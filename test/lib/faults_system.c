@@ -1,0 +1,400 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "faults_inside.h"
+#include "uvdio.h"
+
+/* The same numbers on every architecture. */
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#define SYS_io_uring_register 427
+#endif
+
+/* Performs one call: the real one, or the fault. errno is that of the call: nothing after it sets it. */
+#define PERFORM(call, plan, real) \
+  long result;                    \
+  struct plan plan = fault_enter(call); \
+  result = plan.error != 0 ? fault_fail_with(plan.error) : (long)(real); \
+  fault_leave(call);                    \
+  return result
+
+/* Direct I/O takes whole blocks, so a transfer that is to end within one moves it, and tells less. */
+static size_t at_most(size_t length, const struct plan* plan) {
+  size_t blocks = plan->bytes / UVDIO_ALIGNMENT + (plan->bytes % UVDIO_ALIGNMENT != 0);
+  return plan->bytes >= length || blocks * UVDIO_ALIGNMENT > length ? length
+                                                                    : blocks * UVDIO_ALIGNMENT;
+}
+
+static ssize_t told(ssize_t result, const struct plan* plan) {
+  return result > 0 && (size_t)result > plan->bytes ? (ssize_t)plan->bytes : result;
+}
+
+/*
+ * The C library. Where off_t has 64 bits its functions go by two names.
+ */
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+ssize_t __real_pread(int fd, void* base, size_t length, off_t offset);
+ssize_t __wrap_pread(int fd, void* base, size_t length, off_t offset);
+ssize_t __wrap_pread64(int fd, void* base, size_t length, off_t offset);
+ssize_t __real_pwrite(int fd, const void* base, size_t length, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void* base, size_t length, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void* base, size_t length, off_t offset);
+ssize_t __real_preadv2(int fd, const struct iovec* vector, int count, off_t offset, int flags);
+ssize_t __wrap_preadv2(int fd, const struct iovec* vector, int count, off_t offset, int flags);
+ssize_t __wrap_preadv64v2(int fd, const struct iovec* vector, int count, off_t offset, int flags);
+int __real_ftruncate(int fd, off_t length);
+int __wrap_ftruncate(int fd, off_t length);
+int __wrap_ftruncate64(int fd, off_t length);
+int __real_fstatfs(int fd, struct statfs* filesystem);
+int __wrap_fstatfs(int fd, struct statfs* filesystem);
+int __wrap_fstatfs64(int fd, struct statfs* filesystem);
+int __real_open(const char* path, int flags, ...);
+int __wrap_open(const char* path, int flags, ...);
+int __wrap_open64(const char* path, int flags, ...);
+off_t __real_lseek(int fd, off_t offset, int whence);
+off_t __wrap_lseek(int fd, off_t offset, int whence);
+off_t __wrap_lseek64(int fd, off_t offset, int whence);
+int __real_fallocate(int fd, int mode, off_t offset, off_t length);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t length);
+int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length);
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+int __wrap_fcntl64(int fd, int command, ...);
+int __real_close(int fd);
+int __wrap_close(int fd);
+ssize_t __real_read(int fd, void* base, size_t length);
+ssize_t __wrap_read(int fd, void* base, size_t length);
+int __real_eventfd(unsigned value, int flags);
+int __wrap_eventfd(unsigned value, int flags);
+int __real_epoll_ctl(int epoll, int command, int fd, struct epoll_event* event);
+int __wrap_epoll_ctl(int epoll, int command, int fd, struct epoll_event* event);
+int __real_getrlimit(int resource, struct rlimit* limit);
+int __wrap_getrlimit(int resource, struct rlimit* limit);
+int __wrap_getrlimit64(int resource, struct rlimit* limit);
+int __real_posix_memalign(void** memory, size_t alignment, size_t size);
+int __wrap_posix_memalign(void** memory, size_t alignment, size_t size);
+void* __real_mmap(void* at, size_t size, int access, int flags, int fd, off_t offset);
+void* __wrap_mmap(void* at, size_t size, int access, int flags, int fd, off_t offset);
+void* __wrap_mmap64(void* at, size_t size, int access, int flags, int fd, off_t offset);
+int __real_mlock(const void* memory, size_t size);
+int __wrap_mlock(const void* memory, size_t size);
+int __real_mprotect(void* memory, size_t size, int access);
+int __wrap_mprotect(void* memory, size_t size, int access);
+int __real_madvise(void* memory, size_t size, int advice);
+int __wrap_madvise(void* memory, size_t size, int advice);
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+
+_Static_assert(sizeof(long) == sizeof(off_t), "one function for both names");
+
+static long do_fdatasync(int fd) {
+  PERFORM(CALL_FDATASYNC, plan, __real_fdatasync(fd));
+}
+
+int __wrap_fdatasync(int fd) {
+  return (int)do_fdatasync(fd);
+}
+
+static long do_fsync(int fd) {
+  PERFORM(CALL_FSYNC, plan, __real_fsync(fd));
+}
+
+int __wrap_fsync(int fd) {
+  return (int)do_fsync(fd);
+}
+
+ssize_t __wrap_pread(int fd, void* base, size_t length, off_t offset) {
+  PERFORM(CALL_PREAD, plan, told(__real_pread(fd, base, at_most(length, &plan), offset), &plan));
+}
+
+ssize_t __wrap_pread64(int fd, void* base, size_t length, off_t offset) {
+  return __wrap_pread(fd, base, length, offset);
+}
+
+ssize_t __wrap_pwrite(int fd, const void* base, size_t length, off_t offset) {
+  PERFORM(CALL_PWRITE, plan, told(__real_pwrite(fd, base, at_most(length, &plan), offset), &plan));
+}
+
+ssize_t __wrap_pwrite64(int fd, const void* base, size_t length, off_t offset) {
+  return __wrap_pwrite(fd, base, length, offset);
+}
+
+ssize_t __wrap_preadv2(int fd, const struct iovec* vector, int count, off_t offset, int flags) {
+  PERFORM(CALL_PREADV2, plan, __real_preadv2(fd, vector, count, offset, flags));
+}
+
+ssize_t __wrap_preadv64v2(int fd, const struct iovec* vector, int count, off_t offset, int flags) {
+  return __wrap_preadv2(fd, vector, count, offset, flags);
+}
+
+static long do_ftruncate(int fd, off_t length) {
+  PERFORM(CALL_FTRUNCATE, plan, __real_ftruncate(fd, length));
+}
+
+int __wrap_ftruncate(int fd, off_t length) {
+  return (int)do_ftruncate(fd, length);
+}
+
+int __wrap_ftruncate64(int fd, off_t length) {
+  return (int)do_ftruncate(fd, length);
+}
+
+static int tell_filesystem(int fd, struct statfs* filesystem) {
+  int result = __real_fstatfs(fd, filesystem);
+  long type = fault_pretended();
+  if (type != 0) {
+    filesystem->f_type = (__typeof__(filesystem->f_type))type; /* unsigned on some processors */
+  }
+  return result;
+}
+
+static long do_fstatfs(int fd, struct statfs* filesystem) {
+  PERFORM(CALL_FSTATFS, plan, tell_filesystem(fd, filesystem));
+}
+
+int __wrap_fstatfs(int fd, struct statfs* filesystem) {
+  return (int)do_fstatfs(fd, filesystem);
+}
+
+int __wrap_fstatfs64(int fd, struct statfs* filesystem) {
+  return (int)do_fstatfs(fd, filesystem);
+}
+
+static long do_open(const char* path, int flags, mode_t mode) {
+  PERFORM(CALL_OPEN, plan, __real_open(path, flags, mode));
+}
+
+#define MODE_ARGUMENT(flags, mode)  \
+  mode_t mode = 0;                  \
+  if (((flags) & O_CREAT) != 0) {   \
+    va_list arguments;              \
+    va_start(arguments, flags);     \
+    mode = va_arg(arguments, mode_t); \
+    va_end(arguments);              \
+  }
+
+int __wrap_open(const char* path, int flags, ...) {
+  MODE_ARGUMENT(flags, mode)
+  return (int)do_open(path, flags, mode);
+}
+
+int __wrap_open64(const char* path, int flags, ...) {
+  MODE_ARGUMENT(flags, mode)
+  return (int)do_open(path, flags, mode);
+}
+
+static long do_statx(const long* a) {
+  PERFORM(CALL_STATX, plan, __real_syscall(SYS_statx, a[0], a[1], a[2], a[3], a[4]));
+}
+
+static long do_uring(enum fault_call call, long number, const long* a) {
+  PERFORM(call, plan, __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
+}
+
+/* Arguments that were not passed are read as well and mean nothing, as in the C library. */
+long __wrap_syscall(long number, ...) {
+  long a[6];
+  va_list arguments;
+  va_start(arguments, number);
+  for (size_t i = 0; i < 6; i++) {
+    a[i] = va_arg(arguments, long);
+  }
+  va_end(arguments);
+  if (number == SYS_statx) {
+    return do_statx(a);
+  }
+  if (number == SYS_io_uring_setup || number == SYS_io_uring_register) {
+    return do_uring(number == SYS_io_uring_setup ? CALL_SETUP : CALL_REGISTER, number, a);
+  }
+  return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static long do_lseek(int fd, off_t offset, int whence) {
+  PERFORM(CALL_LSEEK, plan, __real_lseek(fd, offset, whence));
+}
+
+off_t __wrap_lseek(int fd, off_t offset, int whence) {
+  return do_lseek(fd, offset, whence);
+}
+
+off_t __wrap_lseek64(int fd, off_t offset, int whence) {
+  return do_lseek(fd, offset, whence);
+}
+
+static long do_fallocate(int fd, int mode, off_t offset, off_t length) {
+  PERFORM(CALL_FALLOCATE, plan, __real_fallocate(fd, mode, offset, length));
+}
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t length) {
+  return (int)do_fallocate(fd, mode, offset, length);
+}
+
+int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length) {
+  return (int)do_fallocate(fd, mode, offset, length);
+}
+
+static long do_fcntl(int fd, int command, long argument) {
+  PERFORM(CALL_FCNTL, plan, __real_fcntl(fd, command, argument));
+}
+
+#define LAST_ARGUMENT(before, value) \
+  va_list arguments;                 \
+  va_start(arguments, before);       \
+  long value = va_arg(arguments, long); \
+  va_end(arguments)
+
+int __wrap_fcntl(int fd, int command, ...) {
+  LAST_ARGUMENT(command, argument);
+  return (int)do_fcntl(fd, command, argument);
+}
+
+int __wrap_fcntl64(int fd, int command, ...) {
+  LAST_ARGUMENT(command, argument);
+  return (int)do_fcntl(fd, command, argument);
+}
+
+/* Linux closes in any case, whatever it says (close(2)). */
+int __wrap_close(int fd) {
+  struct plan plan = fault_enter(CALL_CLOSE);
+  int result = __real_close(fd);
+  fault_leave(CALL_CLOSE);
+  return plan.error != 0 ? (int)fault_fail_with(plan.error) : result;
+}
+
+ssize_t __wrap_read(int fd, void* base, size_t length) {
+  PERFORM(CALL_READ, plan, __real_read(fd, base, length));
+}
+
+static long do_eventfd(unsigned value, int flags) {
+  PERFORM(CALL_EVENTFD, plan, __real_eventfd(value, flags));
+}
+
+int __wrap_eventfd(unsigned value, int flags) {
+  return (int)do_eventfd(value, flags);
+}
+
+static long do_epoll_ctl(int epoll, int command, int fd, struct epoll_event* event) {
+  PERFORM(CALL_EPOLL_CTL, plan, __real_epoll_ctl(epoll, command, fd, event));
+}
+
+int __wrap_epoll_ctl(int epoll, int command, int fd, struct epoll_event* event) {
+  return (int)do_epoll_ctl(epoll, command, fd, event);
+}
+
+static long do_getrlimit(int resource, struct rlimit* limit) {
+  PERFORM(CALL_GETRLIMIT, plan, __real_getrlimit(resource, limit));
+}
+
+int __wrap_getrlimit(int resource, struct rlimit* limit) {
+  return (int)do_getrlimit(resource, limit);
+}
+
+int __wrap_getrlimit64(int resource, struct rlimit* limit) {
+  return (int)do_getrlimit(resource, limit);
+}
+
+/*
+ * Memory. Every allocation of the library comes from one of the first two.
+ */
+
+int __wrap_posix_memalign(void** memory, size_t alignment, size_t size) {
+  struct plan plan = fault_enter(CALL_MEMALIGN);
+  int result = plan.error != 0 ? plan.error : __real_posix_memalign(memory, alignment, size);
+  fault_leave(CALL_MEMALIGN);
+  return result;
+}
+
+void* __wrap_mmap(void* at, size_t size, int access, int flags, int fd, off_t offset) {
+  struct plan plan = fault_enter(CALL_MMAP);
+  void* memory = MAP_FAILED;
+  if (plan.error != 0) {
+    errno = plan.error;
+  } else {
+    memory = __real_mmap(at, size, access, flags, fd, offset);
+  }
+  fault_leave(CALL_MMAP);
+  return memory;
+}
+
+void* __wrap_mmap64(void* at, size_t size, int access, int flags, int fd, off_t offset) {
+  return __wrap_mmap(at, size, access, flags, fd, offset);
+}
+
+static long do_mlock(const void* memory, size_t size) {
+  PERFORM(CALL_MLOCK, plan, __real_mlock(memory, size));
+}
+
+int __wrap_mlock(const void* memory, size_t size) {
+  return (int)do_mlock(memory, size);
+}
+
+static long do_mprotect(void* memory, size_t size, int access) {
+  PERFORM(CALL_MPROTECT, plan, __real_mprotect(memory, size, access));
+}
+
+int __wrap_mprotect(void* memory, size_t size, int access) {
+  return (int)do_mprotect(memory, size, access);
+}
+
+static long do_madvise(void* memory, size_t size, int advice) {
+  PERFORM(CALL_MADVISE, plan, __real_madvise(memory, size, advice));
+}
+
+int __wrap_madvise(void* memory, size_t size, int advice) {
+  return (int)do_madvise(memory, size, advice);
+}
+
+/*
+ * libuv, where it can fail the library. These return codes.
+ */
+
+int __real_uv_queue_work(uv_loop_t* loop, uv_work_t* work, uv_work_cb run, uv_after_work_cb after);
+int __wrap_uv_queue_work(uv_loop_t* loop, uv_work_t* work, uv_work_cb run, uv_after_work_cb after);
+int __real_uv_poll_init(uv_loop_t* loop, uv_poll_t* poll, int fd);
+int __wrap_uv_poll_init(uv_loop_t* loop, uv_poll_t* poll, int fd);
+int __real_uv_poll_start(uv_poll_t* poll, int events, uv_poll_cb cb);
+int __wrap_uv_poll_start(uv_poll_t* poll, int events, uv_poll_cb cb);
+int __real_uv_mutex_init(uv_mutex_t* mutex);
+int __wrap_uv_mutex_init(uv_mutex_t* mutex);
+int __real_uv_cancel(uv_req_t* req);
+int __wrap_uv_cancel(uv_req_t* req);
+
+#define PERFORM_UV(call, real)                                                     \
+  struct plan plan = fault_enter(call);                                            \
+  int result = plan.error != 0 ? uv_translate_sys_error(plan.error) : (real);      \
+  fault_leave(call);                                                               \
+  return result
+
+int __wrap_uv_queue_work(uv_loop_t* loop, uv_work_t* work, uv_work_cb run, uv_after_work_cb after) {
+  PERFORM_UV(CALL_QUEUE_WORK, __real_uv_queue_work(loop, work, run, after));
+}
+
+int __wrap_uv_poll_init(uv_loop_t* loop, uv_poll_t* poll, int fd) {
+  PERFORM_UV(CALL_POLL_INIT, __real_uv_poll_init(loop, poll, fd));
+}
+
+int __wrap_uv_poll_start(uv_poll_t* poll, int events, uv_poll_cb cb) {
+  PERFORM_UV(CALL_POLL_START, __real_uv_poll_start(poll, events, cb));
+}
+
+int __wrap_uv_mutex_init(uv_mutex_t* mutex) {
+  PERFORM_UV(CALL_MUTEX_INIT, __real_uv_mutex_init(mutex));
+}
+
+int __wrap_uv_cancel(uv_req_t* req) {
+  PERFORM_UV(CALL_CANCEL, __real_uv_cancel(req));
+}

@@ -1,0 +1,569 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* O_DIRECT */
+#endif
+
+#include "scenario.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PAGE UVDIO_PAGE_SIZE
+#define PAGES 32u
+#define NEW 128u /* added to a page's seed by a write */
+#define DEPTH 8u
+#define FRAMES 64u /* so that an arena is mapped, and not taken from the heap */
+#define VIEWS 4u
+
+enum origin { HEAP, FRAME, SECOND_FRAME, VIEW };
+
+/*
+ * What is noted.
+ */
+
+static void broken(struct scenario* s, const char* what, int64_t result) {
+  tracker_violation(&s->f->tracker, "%s: %s %s", s->what, what,
+                    result < 0 ? uvdio_err_name((int)result) : "");
+}
+
+static int is_allowed(const struct scenario* s, int64_t error) {
+  for (unsigned i = 0; i < SCENARIO_ALLOWED; i++) {
+    if (s->allowed[i] == error) {
+      return error != 0;
+    }
+  }
+  return 0;
+}
+
+/* A call outside of the operations: 0, or an error that is allowed. */
+static int went_well(struct scenario* s, int code, const char* what) {
+  if (code == 0) {
+    return 1;
+  }
+  s->troubles++;
+  if (!is_allowed(s, code)) {
+    broken(s, what, code);
+  }
+  return 0;
+}
+
+static int latch_of(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  return uvdio_file_info(file, &info) == 0 ? info.latched : 0;
+}
+
+static int is_open(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  return uvdio_file_info(file, &info) == 0;
+}
+
+/* A submitting call refused the operation: for the reasons that the header gives, and no other. */
+static void judge_refusal(struct scenario* s, const struct top* op, const uvdio_file_t* file) {
+  int latch = file == NULL ? 0 : latch_of(file);
+  int closed = file != NULL && !is_open(file);
+  s->troubles++;
+  if (!(closed && op->code == UV_EBADF) && !(latch != 0 && op->code == latch) &&
+      !is_allowed(s, op->code)) {
+    broken(s, "refused with", op->code);
+  }
+}
+
+static void judge_result(struct scenario* s, const struct step* step) {
+  const struct top* op = step->op;
+  int fell_short = s->ends_early && op->kind == UVDIO_OP_READ && op->result >= 0;
+  if (op->done != 1) {
+    broken(s, "an operation did not end, or twice:", 0);
+    return;
+  }
+  if (op->result == step->expected || (step->cancelled && op->result == UV_ECANCELED)) {
+    return;
+  }
+  s->troubles++;
+  if (!is_allowed(s, op->result) && !fell_short) {
+    char text[64];
+    snprintf(text, sizeof(text), "%s gave %lld, not %lld", uvdio_op_name(op->kind),
+             (long long)op->result, (long long)step->expected);
+    broken(s, text, op->result);
+  }
+}
+
+static void run_loop(struct scenario* s) {
+  watch_for_hang(s->what);
+  while (uv_run(&s->f->loop, UV_RUN_DEFAULT) != 0) {
+  }
+  watch_for_hang(NULL);
+}
+
+/* Notes one submitted operation, to be judged when the loop has run. */
+static struct step* note(struct scenario* s, struct top* op, uvdio_file_t* file, int64_t expected) {
+  struct step* step = &s->steps[s->count];
+  if (op->accepted == 0) {
+    judge_refusal(s, op, file);
+  }
+  if (s->count + 1 < SCENARIO_STEPS) {
+    s->count++;
+  }
+  memset(step, 0, sizeof(*step));
+  step->op = op;
+  step->expected = expected;
+  return step;
+}
+
+static void run_and_judge(struct scenario* s, unsigned from) {
+  run_loop(s);
+  for (unsigned i = from; i < s->count; i++) {
+    if (s->steps[i].op->accepted > 0) {
+      judge_result(s, &s->steps[i]);
+    }
+  }
+}
+
+static void cancel(struct scenario* s, struct step* step) {
+  if (step == NULL || step->op->accepted == 0) {
+    return;
+  }
+  int code = t_cancel(step->op);
+  step->cancelled = 1;
+  if (code != 0 && code != UV_EBUSY) {
+    broken(s, "uvdio_cancel gave", code);
+  }
+}
+
+/*
+ * Transfers.
+ */
+
+/* Memory of the kind wanted, or of the heap where that could not be had; -1 when there is none at all. */
+static int get_memory(struct scenario* s, enum origin origin, unsigned pages, uvdio_buf_t* buf) {
+  static unsigned next_view;
+  uvdio_arena_t* arena = origin == FRAME ? s->f->arena : s->second;
+  if (origin == VIEW) {
+    *buf = uvdio_buf_wrap(s->views + (size_t)(next_view++ % VIEWS) * PAGE, PAGE);
+    return 0;
+  }
+  if (origin != HEAP && arena != NULL && uvdio_arena_acquire(arena, buf) == 0) {
+    return 0;
+  }
+  return went_well(s, uvdio_buf_alloc(buf, (size_t)pages * PAGE), "uvdio_buf_alloc gave") ? 0 : -1;
+}
+
+static void release_if_refused(struct scenario* s, const struct top* op, uvdio_buf_t* buf) {
+  if ((op->accepted == 0 || op->blocking) && uvdio_buf_release(buf) != 0) {
+    broken(s, "a refused buffer is not the caller's", 0);
+  }
+}
+
+static struct step* note_transfer(struct scenario* s, struct top* op, uvdio_file_t* file,
+                                  unsigned first, unsigned pages) {
+  struct step* step = note(s, op, file, (int64_t)pages * PAGE);
+  step->first = first;
+  step->pages = pages;
+  return step;
+}
+
+static void check_read(struct scenario* s, const struct step* step, const uvdio_buf_t* buf) {
+  size_t arrived = step->op->req.transferred;
+  for (unsigned i = 0; i < arrived / PAGE; i++) {
+    if (!is_pattern(buf->base + (size_t)i * PAGE, PAGE, step->first + i)) {
+      broken(s, "a read brought other bytes than the file's", 0);
+    }
+  }
+}
+
+static struct step* read_pages(struct scenario* s, struct top* op, uvdio_file_t* file,
+                               enum origin origin, unsigned first, unsigned pages) {
+  uvdio_buf_t buf;
+  if (get_memory(s, origin, pages, &buf) != 0) {
+    return NULL;
+  }
+  memset(buf.base, 0xee, buf.cap);
+  t_read(op, file, &buf, (uint64_t)first * PAGE);
+  struct step* step = note_transfer(s, op, file, first, pages);
+  if (op->blocking && op->accepted > 0) {
+    check_read(s, step, &buf);
+  }
+  release_if_refused(s, op, &buf);
+  return step;
+}
+
+static struct step* write_pages(struct scenario* s, struct top* op, uvdio_file_t* file,
+                                enum origin origin, unsigned first, unsigned pages) {
+  uvdio_buf_t buf;
+  if (get_memory(s, origin, pages, &buf) != 0) {
+    return NULL;
+  }
+  for (unsigned i = 0; i < pages; i++) {
+    fill_pattern(buf.base + (size_t)i * PAGE, PAGE, first + i + NEW);
+  }
+  buf.len = (size_t)pages * PAGE;
+  t_write(op, file, &buf, (uint64_t)first * PAGE);
+  struct step* step = note_transfer(s, op, file, first, pages);
+  release_if_refused(s, op, &buf);
+  return step;
+}
+
+static struct top* later(struct scenario* s) {
+  return op_new(&s->f->tracker);
+}
+
+static struct top* now(struct scenario* s) {
+  return op_now(&s->f->tracker);
+}
+
+/*
+ * The life, part by part.
+ */
+
+static int start(struct scenario* s, uvdio_backend_t backend) {
+  struct fixture* f = s->f;
+  uvdio_options_t options = {0};
+  options.backend = backend;
+  options.depth = DEPTH;
+  options.flags = s->registered ? 0 : UVDIO_NO_AUTO_REGISTER;
+  int code = uvdio_init(&f->dio, &f->loop, &options);
+  if (code != 0) {
+    f->dio = NULL;
+    s->troubles++;
+    if (code != UVDIO_EBACKEND && !is_allowed(s, code)) {
+      broken(s, "uvdio_init gave", code);
+    }
+    return -1;
+  }
+  uvdio_set_data(f->dio, f);
+  f->closed = 0;
+  return 0;
+}
+
+/* The engine that was asked for, or whichever works; that one tells why. */
+static int start_any(struct scenario* s) {
+  char reason[512] = "";
+  int code = uvdio_backend_probe(matrix.backend, reason, sizeof(reason));
+  if (code > 0 || reason[0] == '\0') {
+    broken(s, "a probe without a reason", code);
+  }
+  if (start(s, matrix.backend) != 0 && start(s, UVDIO_BACKEND_AUTO) != 0) {
+    return -1;
+  }
+  if (uvdio_backend_reason(s->f->dio)[0] == '\0') {
+    broken(s, "an engine without a reason", 0);
+  }
+  return 0;
+}
+
+/* Makes an arena of a special kind, and destroys it. */
+static int try_arena(struct scenario* s, unsigned flags) {
+  uvdio_arena_options_t options = {.frame_count = 4, .flags = flags};
+  size_t before = uvdio_allocations();
+  uvdio_arena_t* arena;
+  int code = uvdio_arena_create(&arena, &options);
+  if (code == 0) {
+    uvdio_arena_destroy(arena, NULL);
+  }
+  if (s->keeps_memory) {
+    s->f->allocations += uvdio_allocations() - before;
+  }
+  return code;
+}
+
+static void make_arenas(struct scenario* s) {
+  uvdio_arena_options_t options = {0};
+  options.frame_count = FRAMES;
+  if (!went_well(s, uvdio_arena_create(&s->f->arena, &options), "uvdio_arena_create gave")) {
+    s->f->arena = NULL;
+  }
+  if (!went_well(s, uvdio_arena_create(&s->second, &options), "uvdio_arena_create gave")) {
+    s->second = NULL;
+  }
+  (void)went_well(s, try_arena(s, UVDIO_ARENA_LOCKED | UVDIO_ARENA_GUARD_PAGES),
+                  "a guarded arena gave");
+  (void)try_arena(s, UVDIO_ARENA_HUGE_PAGES); /* The system may have none. */
+}
+
+/* A refused registration is no obstacle to anything. */
+static void register_second(struct scenario* s) {
+  if (s->registered && s->second != NULL) {
+    int code = uvdio_arena_register(s->f->dio, s->second);
+    s->troubles += code != 0 && code != UV_ENOTSUP;
+  }
+}
+
+static void drop_second(struct scenario* s) {
+  if (s->second == NULL) {
+    return;
+  }
+  for (unsigned i = 0; i < s->count; i++) {
+    uvdio_buf_t* back = &s->steps[i].op->back;
+    if (uvdio_buf_origin(back) == UVDIO_BUF_ARENA && uvdio_buf_release(back) != 0) {
+      broken(s, "a frame can't be released", 0);
+    }
+  }
+  (void)uvdio_arena_unregister(s->f->dio, s->second);
+  if (uvdio_arena_destroy(s->second, NULL) != 0) {
+    broken(s, "frames are out when all came back", 0);
+  }
+}
+
+/* A buffer that can't grow or be copied keeps what it has. */
+static void grow_a_buffer(struct scenario* s) {
+  static const char more[PAGE] = "more";
+  uvdio_buf_t buf;
+  uvdio_buf_t copy;
+  if (!went_well(s, uvdio_buf_page(&buf), "uvdio_buf_page gave")) {
+    return;
+  }
+  fill_pattern(buf.base, PAGE, 1);
+  (void)went_well(s, uvdio_buf_extend(&buf, more, sizeof(more)), "uvdio_buf_extend gave");
+  if (went_well(s, uvdio_buf_clone(&copy, &buf), "uvdio_buf_clone gave")) {
+    uvdio_buf_release(&copy);
+  }
+  if (!is_pattern(buf.base, PAGE, 1)) {
+    broken(s, "a buffer lost its content", 0);
+  }
+  uvdio_buf_release(&buf);
+}
+
+static struct step* open_file(struct scenario* s, struct top* op, uvdio_file_t* file,
+                              const char* name, unsigned flags, int64_t expected) {
+  t_open(op, s->f->dio, file, path_of(s->f, name), flags);
+  return note(s, op, NULL, expected);
+}
+
+static void open_files(struct scenario* s) {
+  struct fixture* f = s->f;
+  unsigned from = s->count;
+  uvdio_file_t missing = {0};
+  open_file(s, later(s), &f->file, "file", UVDIO_OPEN_RW, 0);
+  open_file(s, later(s), &f->other, "other", UVDIO_OPEN_CREATE, 0);
+  open_file(s, later(s), &s->wal, "wal", UVDIO_OPEN_WAL | UVDIO_DIRECT_PREFERRED, 0);
+  open_file(s, later(s), &missing, "missing", UVDIO_OPEN_READ, UV_ENOENT);
+  cancel(s, open_file(s, later(s), &s->extra, "extra", UVDIO_OPEN_RW, 0));
+  run_and_judge(s, from);
+  open_file(s, now(s), &s->reader, "file", UVDIO_OPEN_READ | UVDIO_NATIVE_ALIGN, 0);
+  run_and_judge(s, from);
+}
+
+/* More than the engine is deep, of every kind, some of it cancelled. */
+static void move_pages(struct scenario* s) {
+  struct fixture* f = s->f;
+  unsigned from = s->count;
+  for (unsigned i = 0; i < 6; i++) {
+    read_pages(s, later(s), &f->file, i % 2 ? FRAME : HEAP, i, 1);
+    write_pages(s, later(s), &f->file, i % 2 ? HEAP : FRAME, 8 + i, 1);
+  }
+  note(s, t_sync_data(later(s), &f->file), &f->file, 0);
+  read_pages(s, later(s), &f->file, HEAP, 0, 8);
+  write_pages(s, later(s), &f->file, HEAP, 14, 4);
+  write_pages(s, later(s), &f->file, VIEW, 18, 1);
+  note(s, t_sync_all(later(s), &f->file), &f->file, 0);
+  note(s, t_size(later(s), &f->file), &f->file, (int64_t)PAGES * PAGE);
+  cancel(s, write_pages(s, later(s), &f->file, FRAME, 19, 1));
+  cancel(s, read_pages(s, later(s), &f->file, FRAME, 6, 1));
+  cancel(s, note(s, t_sync_data(later(s), &f->file), &f->file, 0));
+  run_and_judge(s, from);
+}
+
+/* 0, or the outcome of one operation that is run by itself. */
+static int64_t alone(struct scenario* s, struct top* op, uvdio_file_t* file, int64_t expected) {
+  unsigned from = s->count;
+  note(s, op, file, expected);
+  run_and_judge(s, from);
+  return op->accepted > 0 ? op->result : op->code;
+}
+
+static void change_size(struct scenario* s, struct top* (*mode)(struct scenario*)) {
+  uvdio_file_t* file = &s->f->other;
+  if (alone(s, t_truncate(mode(s), file, 3 * PAGE), file, 0) == 0) {
+    s->size = 3 * PAGE;
+  }
+  alone(s, t_size(mode(s), file), file, s->size);
+  if (alone(s, t_preallocate(mode(s), file, 8 * PAGE), file, 0) == 0) {
+    s->size = 8 * PAGE;
+  }
+  alone(s, t_size(mode(s), file), file, s->size);
+  if (alone(s, t_truncate(mode(s), file, 0), file, 0) == 0) {
+    s->size = 0;
+  }
+}
+
+static void write_durably(struct scenario* s) {
+  unsigned from = s->count;
+  for (unsigned i = 0; i < 2; i++) {
+    struct step* step = write_pages(s, later(s), &s->wal, i ? SECOND_FRAME : HEAP, i, 1);
+    if (step != NULL) {
+      step->pages = 0; /* of another file than "file" */
+    }
+  }
+  run_and_judge(s, from);
+}
+
+static void do_at_once(struct scenario* s) {
+  struct fixture* f = s->f;
+  unsigned from = s->count;
+  write_pages(s, now(s), &f->file, HEAP, 20, 1);
+  read_pages(s, now(s), &s->reader, HEAP, 1, 2);
+  note(s, t_sync_data(now(s), &f->file), &f->file, 0);
+  note(s, t_sync_all(now(s), &f->file), &f->file, 0);
+  note(s, t_close(now(s), &s->reader), &s->reader, 0);
+  run_and_judge(s, from);
+}
+
+/* Whether the operation promised that something is durable, and broke the promise. */
+static int lost_something(const struct scenario* s, const struct top* op) {
+  int is_sync = op->kind == UVDIO_OP_SYNC_DATA || op->kind == UVDIO_OP_SYNC_ALL;
+  if (op->kind == UVDIO_OP_WRITE && op->file == &s->wal) {
+    return op->result == UV_EIO;
+  }
+  return is_sync && op->result < 0 && op->result != UV_ECANCELED && op->result != UVDIO_EJOIN;
+}
+
+/* After a sync that failed, none succeeds. */
+static void check_latch(struct scenario* s, const uvdio_file_t* file) {
+  const struct top* failed = NULL;
+  for (unsigned i = 0; i < s->count; i++) {
+    const struct top* op = s->steps[i].op;
+    int is_sync = op->kind == UVDIO_OP_SYNC_DATA || op->kind == UVDIO_OP_SYNC_ALL;
+    if (op->file != file || op->accepted == 0) {
+      continue;
+    }
+    if (failed != NULL && is_sync && op->result == 0) {
+      broken(s, "a sync succeeded after one failed with", failed->result);
+    }
+    if (failed == NULL && lost_something(s, op)) {
+      failed = op;
+    }
+  }
+  if (is_open(file) && (failed == NULL ? 0 : failed->result) != latch_of(file)) {
+    broken(s, "the latch is", latch_of(file));
+  }
+}
+
+static void check_idle(struct scenario* s) {
+  uvdio_stats_t stats = stats_of(s->f);
+  const struct tracker* tracker = &s->f->tracker;
+  if (stats.pending != 0 || stats.in_flight != 0 || stats.submitted != tracker->accepted ||
+      stats.completed != tracker->finished) {
+    broken(s, "the engine's counts are not the tracker's", 0);
+  }
+}
+
+/* The engine is closed on top of requests, open files, and a close that waits. */
+static void end_in_flight(struct scenario* s) {
+  struct fixture* f = s->f;
+  unsigned from = s->count;
+  for (unsigned i = 0; i < 12; i++) {
+    read_pages(s, later(s), &f->file, FRAME, i % 8, 1);
+  }
+  write_pages(s, later(s), &f->file, FRAME, 24, 1);
+  write_pages(s, later(s), &f->file, HEAP, 25, 4);
+  note(s, t_sync_all(later(s), &f->file), &f->file, 0);
+  note(s, t_size(later(s), &f->other), &f->other, s->size);
+  note(s, t_close(later(s), &f->other), &f->other, 0);
+  if (is_open(&s->extra)) {
+    note(s, t_close(later(s), &s->extra), &s->extra, 0);
+  }
+  int code = t_engine_close(f->dio, on_engine_closed);
+  if (code != 0) {
+    broken(s, "uvdio_engine_close gave", code);
+  }
+  run_and_judge(s, from);
+  f->dio = NULL;
+  if (f->closed != 1) {
+    broken(s, "callbacks of uvdio_engine_close: not one", 0);
+  }
+}
+
+/*
+ * Before and after.
+ */
+
+/* Past the page cache, or that is written back while direct I/O goes on. */
+static void write_plainly(struct scenario* s) {
+  static _Alignas(UVDIO_ALIGNMENT) char content[PAGES * PAGE];
+  int fd = open(path_of(s->f, "file"), O_RDWR | O_CREAT | O_CLOEXEC | O_DIRECT, 0600);
+  for (unsigned i = 0; i < PAGES; i++) {
+    fill_pattern(content + (size_t)i * PAGE, PAGE, i);
+  }
+  if (pwrite(fd, content, sizeof(content), 0) != (ssize_t)sizeof(content)) {
+    broken(s, "the scene could not be set", 0);
+  }
+  close(fd);
+}
+
+void scenario_begin(struct scenario* s) {
+  s->views = aligned_alloc(PAGE, (size_t)VIEWS * PAGE);
+  write_plainly(s);
+}
+
+void scenario_live(struct scenario* s) {
+  if (start_any(s) != 0) {
+    return;
+  }
+  make_arenas(s);
+  grow_a_buffer(s);
+  open_files(s);
+  register_second(s);
+  if (s->between != NULL && s->between(s->context) != 0) {
+    broken(s, "what was to happen in between did not", 0);
+  }
+  move_pages(s);
+  change_size(s, later);
+  write_durably(s);
+  do_at_once(s);
+  change_size(s, now);
+  check_latch(s, &s->f->file);
+  check_latch(s, &s->wal);
+  check_idle(s);
+  drop_second(s);
+  snprintf(s->backend, sizeof(s->backend), "%s", uvdio_backend_name(s->f->dio));
+  snprintf(s->reason, sizeof(s->reason), "%s", uvdio_backend_reason(s->f->dio));
+  end_in_flight(s);
+}
+
+/* Pages that a write may have changed hold the old or the new; as many as it told of hold the new. */
+static void check_page(struct scenario* s, const char* page, unsigned number) {
+  unsigned may = 0;
+  unsigned must = 0;
+  for (unsigned i = 0; i < s->count; i++) {
+    const struct step* step = &s->steps[i];
+    if (step->op->kind == UVDIO_OP_WRITE && number >= step->first && number < step->first + step->pages) {
+      may = step->op->accepted > 0;
+      must = may && step->op->req.transferred / PAGE > number - step->first;
+    }
+  }
+  if (is_pattern(page, PAGE, number)) {
+    if (must) {
+      broken(s, "a page that was written is as before", 0);
+    }
+  } else if (!may || !is_pattern(page, PAGE, number + NEW)) {
+    broken(s, "a page holds what nobody wrote", 0);
+  }
+}
+
+static void check_content(struct scenario* s) {
+  static _Alignas(UVDIO_ALIGNMENT) char content[PAGES * PAGE];
+  int fd = open(path_of(s->f, "file"), O_RDONLY | O_CLOEXEC | O_DIRECT);
+  if (pread(fd, content, sizeof(content), 0) != (ssize_t)sizeof(content)) {
+    broken(s, "the file is shorter than before", 0);
+  }
+  for (unsigned i = 0; i < PAGES; i++) {
+    check_page(s, content + (size_t)i * PAGE, i);
+  }
+  close(fd);
+}
+
+static void check_reads(struct scenario* s) {
+  for (unsigned i = 0; i < s->count; i++) {
+    const struct step* step = &s->steps[i];
+    if (step->op->kind == UVDIO_OP_READ && step->op->back.base != NULL) {
+      check_read(s, step, &step->op->back);
+    }
+  }
+}
+
+void scenario_end(struct scenario* s) {
+  check_reads(s);
+  check_content(s);
+  free(s->views);
+}
