@@ -244,6 +244,29 @@ static void engine_may_end_before_the_arena(void** state) {
   assert_ok(uvdio_buf_release(&frame));
 }
 
+/* What engines share of an arena goes with the last of them, and not before. */
+static void last_engine_takes_the_pins_along(void** state) {
+  struct fixture* f = *state;
+  uvdio_options_t options = {0};
+  size_t before = 0;
+  options.backend = matrix.backend;
+  fixture_arena(f, PAGE, 4);
+  for (unsigned i = 0; i < 3; i++) {
+    pass_through(f, 0, i);
+    end_engine(f);
+    assert_true(i == 0 || open_descriptors() == before);
+    before = open_descriptors();
+    memset(&f->file, 0, sizeof(f->file));
+    start_engine(f, options);
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+  }
+  assert_true(open_descriptors() >= before);
+  end_engine(f);
+  uvdio_buf_t frame = frame_of(f);
+  assert_ok(uvdio_buf_release(&frame));
+  assert_int_equal(open_descriptors(), before);
+}
+
 static void guarded_arena_goes_as_plain_memory(void** state) {
   struct fixture* f = *state;
   uvdio_arena_options_t options = {PAGE, 4, UVDIO_ARENA_GUARD_PAGES};
@@ -723,6 +746,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, unregistered_stays_so_until_registered),
       TEST_ON(fixture_open, arenas_come_and_go_at_one_address),
       TEST_ON(fixture_open, engine_may_end_before_the_arena),
+      TEST_ON(fixture_open, last_engine_takes_the_pins_along),
       TEST_ON(fixture_open, guarded_arena_goes_as_plain_memory),
       TEST_ON(fixture_open, second_engine_gets_what_the_first_had_pinned),
       TEST_ON(fixture_open, engines_on_several_threads_share_an_arena),

@@ -28,16 +28,21 @@ RESULTS = os.path.join(WORK, "results.txt")
 TEST_TIMEOUT = 15  # seconds; no test of these takes more than a few
 TO_REACH = 95.0  # per cent
 
+# Where those differ that survive everything else.
+ELSEWHERE = "^(contract|fault|sim)_.*(tmpfs|ext4|memory)$"
+
 # What is run, quickest answers first: which of them depends on the file.
 STAGES = {
-    "default": ["^unit_", "^(contract|fault)_.*(memory|pool\\.here)$", "^(contract|fault)_.*ring\\.here$"],
-    "ring": ["^contract_.*ring\\.here$", "^fault_.*ring\\.here$", "^unit_", "^(contract|fault)_.*(memory|pool\\.here)$"],
+    "default": ["^unit_", "^(contract|fault)_.*(memory|pool\\.here)$", "^(contract|fault)_.*ring\\.here$",
+                ELSEWHERE],
+    "ring": ["^contract_.*ring\\.here$", "^fault_.*ring\\.here$", "^unit_", "^(contract|fault)_.*(memory|pool\\.here)$",
+             ELSEWHERE],
 }
 
 
 class Mutant:
     def __init__(self, name, path):
-        self.name, self.path, self.lines = name, path, []
+        self.name, self.path, self.lines, self.why = name, path, [], ""
 
     def old(self):
         return [text for sign, text in self.lines if sign != "+"]
@@ -65,6 +70,8 @@ def read_list():
     for line in open(os.path.join(HERE, "mutants.txt"), encoding="utf-8"):
         if line.startswith("== "):
             mutants.append(Mutant(*line[3:].split()))
+        elif line.startswith("? "):
+            mutants[-1].why = line[2:].strip()
         elif mutants and line.strip():
             sign = line[0] if line[0] in "+-" else " "
             mutants[-1].lines.append((sign, line.strip() if sign == " " else line[1:].strip()))
@@ -137,7 +144,7 @@ def copy_folder(source, target):
 
 def programs():
     """The tests' programs that the stages run."""
-    listed = subprocess.run(["ctest", "--test-dir", BUILD, "-N", "-L", "^(unit|contract)$"], capture_output=True,
+    listed = subprocess.run(["ctest", "--test-dir", BUILD, "-N", "-L", "^(unit|contract|sim)$"], capture_output=True,
                             text=True, check=True).stdout
     names = re.findall(r"Test +#\d+: ([a-z_]+)", listed)
     return sorted(set(names))
@@ -152,7 +159,7 @@ def test(mutant):
     stages = STAGES["ring" if "ring" in mutant.path else "default"]
     for stage in stages:
         status, output = run(["ctest", "--test-dir", BUILD, "-j2", "--stop-on-failure",
-                              "-L", "^(unit|contract)$", "-R", stage], 300)
+                              "-L", "^(unit|contract|sim)$", "-R", stage], 300)
         if status is None:
             return "hangs"
         if status != 0:
@@ -193,8 +200,9 @@ def report(mutants, known):
     print(f"\n{caught} of {caught + len(survived)} caught ({100 * caught / judged:.1f} %), {unknown} not tried or invalid")
     for name in invalid:
         print(f"invalid: {name}")
-    for name in survived:
-        print(f"survived: {name}")
+    for mutant in mutants:
+        if mutant.name in survived:
+            print(f"survived: {mutant.name}: {mutant.why or 'not explained'}")
     return unknown == 0 and 100 * caught / judged >= TO_REACH
 
 
