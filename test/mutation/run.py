@@ -8,7 +8,7 @@
 
 It works in a copy of the tree in build/mutation, where results.txt keeps one line per mutant, so that an interrupted run
 goes on where it stopped. A mutant has been caught when a test fails, or hangs for TEST_TIMEOUT seconds. One that does not
-compile is a mistake of the list, and counts nowhere. The exit status is 0 where at least 95 % of all were caught and none is without a result.
+compile, or whose lines the source does not have (any more), is a mistake of the list, and counts nowhere. The exit status is 0 where at least 95 % of all were caught and none is without a result.
 """
 import hashlib
 import os
@@ -173,8 +173,12 @@ def judge(mutant):
     path = os.path.join(TREE, mutant.path)
     original = open(os.path.join(ROOT, mutant.path), encoding="utf-8").read()
     started = time.monotonic()
+    try:
+        planted = mutant.apply(original)
+    except ValueError as error:
+        return f"invalid\t{error}"
     with open(path, "w", encoding="utf-8") as file:
-        file.write(mutant.apply(original))
+        file.write(planted)
     try:
         status, output = build()
         if status != 0:
@@ -221,8 +225,6 @@ def main():
     mutants, arguments = read_list(), sys.argv[1:]
     known = read_results()
     chosen = pick(mutants, known, arguments)
-    for mutant in mutants:
-        mutant.apply(open(os.path.join(ROOT, mutant.path), encoding="utf-8").read())
     if chosen:
         set_up()
         failed = test(Mutant("none", "src/engine.c"))
