@@ -632,6 +632,25 @@ static void arena_of_many_gib_is_cut_into_longer_pieces(void** state) {
   assert_true(registration_of(f).bytes > MIB);
 }
 
+#define MANY_ARENAS 300 /* more than the ring has buckets for them */
+
+static void many_arenas_are_kept_apart(void** state) {
+  struct fixture* f = *state;
+  static uvdio_arena_t* arenas[MANY_ARENAS];
+  uvdio_arena_options_t options = {.frame_count = 1};
+  skip_without_ring_or_room(f, PAGE, 1);
+  put(f, &f->file, 0, PAGE, 1);
+  for (unsigned i = 0; i < MANY_ARENAS; i++) {
+    assert_ok(uvdio_arena_create(&arenas[i], &options));
+    use_one_frame(f, arenas[i], "");
+  }
+  for (unsigned i = 0; i < MANY_ARENAS; i++) {
+    use_one_frame(f, arenas[i], "");
+    assert_ok(uvdio_arena_destroy(arenas[i], NULL));
+    arenas[i] = NULL;
+  }
+}
+
 /* Other engines on the loop have nothing to let go of. */
 static void end_of_an_arena_is_nothing_to_other_backends(void** state) {
   struct fixture* f = *state;
@@ -760,6 +779,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, frames_beyond_the_kernels_limit_go_as_plain_memory),
       TEST_ON(fixture_open, arena_that_finds_no_room_in_the_table_goes_as_plain_memory),
       TEST_ON(fixture_open, arena_of_many_gib_is_cut_into_longer_pieces),
+      TEST_ON(fixture_open, many_arenas_are_kept_apart),
       TEST_ON(fixture_open, end_of_an_arena_is_nothing_to_other_backends),
       TEST_ON(fixture_open, bad_input_is_refused),
       TEST_ON(fixture_open, other_threads_are_refused),
