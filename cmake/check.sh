@@ -3,7 +3,7 @@
 #   sh cmake/check.sh [--quick] [--tsan] [--valgrind] [--long]
 #
 # Passes: dev (debug build), asan (address and undefined behaviour sanitizers), no-uring (Linux: without
-# the io_uring backend; its unit, contract and package tests).
+# the io_uring backend; its unit, contract and package tests), fuzz (a minute, where clang has libFuzzer).
 #   --quick      dev only
 #   --tsan       the thread sanitizer as well
 #   --valgrind   the contract tests under valgrind as well
@@ -20,9 +20,10 @@ cd "$(dirname "$0")/.." || exit 2
 long=no
 passes="dev asan"
 [ "$(uname -s)" != Linux ] || passes="$passes no-uring"
+fuzz_seconds=30 # of each of the two targets
 for option; do
   case $option in
-    --quick) passes=dev ;;
+    --quick) passes=dev fuzz_seconds=0 ;;
     --tsan | --valgrind) ;;
     --long) long=yes ;;
     -h | --help) sed -n '2,/^set -u/s/^# \{0,1\}//p' cmake/check.sh; exit 0 ;;
@@ -97,6 +98,20 @@ run_pass() {
   passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
 
+# A while of fuzzing, each target being one test.
+run_fuzz() {
+  for target in operations cli; do
+    sh test/fuzz/run.sh "$fuzz_seconds" $target >"build/check-fuzz-$target.log" 2>&1
+    case $? in
+      0) passed=$((passed + 1)); cat "build/check-fuzz-$target.log" ;;
+      77)
+        skipped=$((skipped + 1))
+        sed -n 's/^SKIP: //p' "build/check-fuzz-$target.log" | tee -a "$reasons" | sed 's/^/fuzz: left out: /' ;;
+      *) failed=$((failed + 1)); tail -n 40 "build/check-fuzz-$target.log" ;;
+    esac
+  done
+}
+
 # run_layer NAME COMMAND...: runs one of the long layers. Its output goes to a file, its table line to $layers.
 run_layer() {
   layer=$1
@@ -143,6 +158,7 @@ fi
 for pass_name in $passes; do
   run_pass "$pass_name"
 done
+[ "$fuzz_seconds" -eq 0 ] || run_fuzz
 [ "$long" = no ] || run_layers
 
 if [ -s "$reasons" ]; then

@@ -61,6 +61,8 @@ foreach(library uvdio_static uvdio_shared)
   endif()
 endforeach()
 
+uvdio_enable_coverage(uvdio_static)
+
 if(MSVC) # where an import library would overwrite the static one
   set_target_properties(uvdio_static PROPERTIES OUTPUT_NAME uvdio_static)
 endif()

@@ -280,6 +280,27 @@ static void cancelling_keeps_the_loop_alive_until_the_callback(void** state) {
   assert_result(queued, UV_ECANCELED);
 }
 
+/* What was asked of a request before says nothing about its next use. */
+static void cancelled_request_can_be_used_again(void** state) {
+  struct fixture* f = *state;
+  struct top* read = op_new(&f->tracker);
+  put(f, &f->file, 0, PAGE, 1);
+  for (unsigned i = 0; i < 3; i++) {
+    uvdio_buf_t page = blank(PAGE);
+    t_read(read, &f->file, &page, 0);
+    assert_ok(t_cancel(read));
+    run(f);
+    assert_true(read->result == UV_ECANCELED || read->result == PAGE);
+    page = op_take(read);
+    t_read(read, &f->file, &page, 0);
+    run(f);
+    assert_int_equal(read->result, PAGE);
+    page = op_take(read);
+    assert_ok(uvdio_buf_release(&page));
+  }
+  assert_int_equal(read->done, 6);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(depth_1, queued_requests_are_cancelled),
@@ -291,6 +312,7 @@ int main(int argc, char** argv) {
       TEST_ON(depth_1, close_goes_on_without_those_cancelled),
       TEST_ON(fixture_open, requests_in_flight_end_once_either_way),
       TEST_ON(depth_1, requests_in_flight_end_once_either_way),
+      TEST_ON(fixture_open, cancelled_request_can_be_used_again),
       TEST_ON(fixture_open, cancelling_twice_is_cancelling_once),
       TEST_ON(fixture_engine, open_in_flight_ends_once_either_way),
       TEST_ON(fixture_open, large_write_ends_once_either_way),

@@ -78,7 +78,22 @@ static void folder_is_no_file(void** state) {
   assert_result(open_later(f, "", UVDIO_OPEN_READ), UV_EISDIR);
   assert_result(open_later(f, "", UVDIO_RDWR), UV_EISDIR);
   assert_result(open_later(f, ".", UVDIO_OPEN_READ), UV_EISDIR);
+  assert_result(open_later(f, "..", UVDIO_OPEN_READ), UV_EISDIR);
   assert_not_open(f, &f->other);
+}
+
+static void path_may_be_relative(void** state) {
+  struct fixture* f = *state;
+  char before[PLACE_PATH_MAX];
+  assert_non_null(getcwd(before, sizeof(before)));
+  assert_true(on_memory() || chdir(f->dir) == 0);
+  struct top* open_op = t_open(op_now(&f->tracker), f->dio, &f->other, "relative", UVDIO_OPEN_RW);
+  struct top* folder = t_open(op_now(&f->tracker), f->dio, &f->file, "..", UVDIO_OPEN_READ);
+  assert_int_equal(chdir(before), 0);
+  assert_result(open_op, 0);
+  assert_result(folder, UV_EISDIR);
+  put(f, &f->other, 0, PAGE, 1);
+  assert_holds(f, &f->other, 0, PAGE, 1);
 }
 
 static void empty_path_is_not_found(void** state) {
@@ -169,7 +184,8 @@ static void descriptor_carries_what_was_asked_for(void** state) {
   int wal = descriptor_of(f, "wal");
   assert_true(file >= 0);
   assert_true(wal >= 0);
-  assert_int_equal(fcntl(file, F_GETFL) & (O_ACCMODE | O_DIRECT | O_DSYNC), O_RDWR | O_DIRECT);
+  /* Opened without blocking, and taken out of that: a ring would refuse instead of wait. */
+  assert_int_equal(fcntl(file, F_GETFL) & (O_ACCMODE | O_DIRECT | O_DSYNC | O_NONBLOCK), O_RDWR | O_DIRECT);
   assert_int_equal(fcntl(wal, F_GETFL) & (O_DIRECT | O_DSYNC), O_DIRECT | O_DSYNC);
 }
 
@@ -389,6 +405,28 @@ static void one_path_opened_twice_is_one_file(void** state) {
   open_now(f, &f->other, "file", UVDIO_OPEN_READ);
   put(f, &f->file, 0, PAGE, 1);
   assert_holds(f, &f->other, 0, PAGE, 1);
+}
+
+/* Many pieces, far apart: none may be lost, whatever they are kept in. */
+static void pages_far_apart_stay_where_they_are(void** state) {
+  struct fixture* f = *state;
+  const uint64_t step = 1024 * 1024;
+  for (unsigned i = 0; i < 50; i++) {
+    put(f, &f->file, i * step, PAGE, i);
+  }
+  for (unsigned i = 0; i < 50; i++) {
+    assert_holds(f, &f->file, i * step, PAGE, i);
+  }
+  assert_zeros(f, &f->file, 7 * step + PAGE, 5 * PAGE);
+  assert_result(t_truncate(op_now(&f->tracker), &f->file, 20 * step), 0);
+  assert_result(t_truncate(op_now(&f->tracker), &f->file, 50 * step), 0);
+  for (unsigned i = 0; i < 50; i++) {
+    if (i < 20) {
+      assert_holds(f, &f->file, i * step, PAGE, i);
+    } else {
+      assert_zeros(f, &f->file, i * step, PAGE);
+    }
+  }
 }
 
 static void hole_reads_as_zeros(void** state) {
@@ -781,6 +819,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, open_rw_keeps_and_create_truncates),
       TEST_ON(fixture_open, open_truncates_without_creating),
       TEST_ON(fixture_open, exclusive_creation_refuses_what_exists),
+      TEST_ON(fixture_engine, path_may_be_relative),
       TEST_ON(fixture_engine, folder_is_no_file),
       TEST_ON(fixture_engine, empty_path_is_not_found),
       TEST_ON(fixture_open, missing_folder_is_not_found),
@@ -805,6 +844,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, many_pages_land_where_they_should),
       TEST_ON(fixture_open, two_files_keep_their_bytes_apart),
       TEST_ON(fixture_open, one_path_opened_twice_is_one_file),
+      TEST_ON(fixture_open, pages_far_apart_stay_where_they_are),
       TEST_ON(fixture_open, hole_reads_as_zeros),
       TEST_ON(fixture_open, read_at_the_end_gives_nothing),
       TEST_ON(fixture_open, read_past_the_end_gives_nothing),

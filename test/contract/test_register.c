@@ -45,6 +45,16 @@ static void skip_without_ring(const struct fixture* f) {
   }
 }
 
+/* And makes the arena, where the address space has room for it. */
+static void skip_without_ring_or_room(struct fixture* f, size_t frame_size, size_t frame_count) {
+  uvdio_arena_options_t options = {.frame_size = frame_size, .frame_count = frame_count};
+  if (uvdio_arena_create(&f->arena, &options) != 0) {
+    f->arena = NULL;
+    SKIP("the system gives no memory to an arena of that size");
+  }
+  skip_without_ring(f);
+}
+
 static uvdio_buf_t frame_of(struct fixture* f) {
   uvdio_buf_t frame = {0};
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
@@ -232,6 +242,29 @@ static void engine_may_end_before_the_arena(void** state) {
   uvdio_buf_t frame = frame_of(f);
   memset(frame.base, 1, frame.cap);
   assert_ok(uvdio_buf_release(&frame));
+}
+
+/* What engines share of an arena goes with the last of them, and not before. */
+static void last_engine_takes_the_pins_along(void** state) {
+  struct fixture* f = *state;
+  uvdio_options_t options = {0};
+  size_t before = 0;
+  options.backend = matrix.backend;
+  fixture_arena(f, PAGE, 4);
+  for (unsigned i = 0; i < 3; i++) {
+    pass_through(f, 0, i);
+    end_engine(f);
+    assert_true(i == 0 || open_descriptors() == before);
+    before = open_descriptors();
+    memset(&f->file, 0, sizeof(f->file));
+    start_engine(f, options);
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+  }
+  assert_true(open_descriptors() >= before);
+  end_engine(f);
+  uvdio_buf_t frame = frame_of(f);
+  assert_ok(uvdio_buf_release(&frame));
+  assert_int_equal(open_descriptors(), before);
 }
 
 static void guarded_arena_goes_as_plain_memory(void** state) {
@@ -504,6 +537,139 @@ static void table_grows_with_the_files(void** state) {
   run(f);
 }
 
+/* The first slot to be given out again lies in the middle of the table. */
+static void slots_are_given_out_again(void** state) {
+  struct fixture* f = *state;
+  static uvdio_file_t files[64];
+  char name[32];
+  memset(files, 0, sizeof(files));
+  for (unsigned i = 0; i < COUNT_OF(files); i++) {
+    snprintf(name, sizeof(name), "file%u", i);
+    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+    uvdio_buf_t page = filled(PAGE, i);
+    t_write(op_new(&f->tracker), &files[i], &page, 0);
+    run(f);
+  }
+  for (unsigned round = 0; round < 3; round++) {
+    unsigned again = 20 + round;
+    assert_result(t_close(op_now(&f->tracker), &files[again]), 0);
+    snprintf(name, sizeof(name), "file%u", again);
+    open_now(f, &files[again], name, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+    uvdio_buf_t page = blank(PAGE);
+    memset(page.base, 0, PAGE);
+    struct top* read = t_read(op_new(&f->tracker), &files[again], &page, 0);
+    run(f);
+    assert_result(read, PAGE);
+    assert_true(is_pattern(read->back.base, PAGE, again));
+    assert_int_equal(is_registered(&files[again]), is_registered(&files[0]));
+  }
+  for (unsigned i = 0; i < COUNT_OF(files); i++) {
+    assert_result(t_close(op_now(&f->tracker), &files[i]), 0);
+  }
+}
+
+/*
+ * Large arenas. Most of their memory is never touched.
+ */
+
+static void frames_beyond_the_kernels_limit_go_as_plain_memory(void** state) {
+  struct fixture* f = *state;
+  skip_without_ring_or_room(f, 1024 * MIB, 1);
+  assert_code(uvdio_arena_register(f->dio, f->arena), UV_ENOTSUP);
+  assert_non_null(strstr(registration_of(f).reason, "512 MiB"));
+  uvdio_buf_t frame = frame_of(f);
+  uvdio_buf_t view = uvdio_buf_with_len(uvdio_buf_wrap(frame.base, PAGE), PAGE);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &view, 0);
+  run(f);
+  assert_result(write, PAGE);
+  assert_int_equal(stats_of(f).fixed, 0);
+  assert_ok(uvdio_buf_release(&frame));
+}
+
+/* One frame goes out and back; its segment is known afterwards, or `reason` tells why not. */
+static void use_one_frame(struct fixture* f, uvdio_arena_t* arena, const char* reason) {
+  uvdio_buf_t frame = {0};
+  assert_ok(uvdio_arena_acquire(arena, &frame));
+  size_t size = frame.cap;
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  run(f);
+  assert_result(read, size);
+  op_free(read);
+  assert_non_null(strstr(registration_with(f->dio, arena).reason, reason));
+  assert_int_equal(registration_with(f->dio, arena).bytes == 0, reason[0] != '\0');
+}
+
+#define HUGE_ARENAS 9 /* with 2048 to 4096 segments each */
+
+/* The kernel's table has 16384 entries. */
+static void arena_that_finds_no_room_in_the_table_goes_as_plain_memory(void** state) {
+  struct fixture* f = *state;
+  uvdio_arena_t* arenas[HUGE_ARENAS] = {NULL};
+  uvdio_arena_options_t options = {.frame_size = MIB, .frame_count = 4095};
+  unsigned made = 0;
+  skip_without_ring_or_room(f, PAGE, 1);
+  put(f, &f->file, 0, MIB, 1);
+  while (made < HUGE_ARENAS && uvdio_arena_create(&arenas[made], &options) == 0) {
+    made++;
+  }
+  for (unsigned i = 0; i < made; i++) {
+    use_one_frame(f, arenas[i], i < 4 ? "" : "is full");
+  }
+  for (unsigned i = 0; i < made; i++) {
+    assert_ok(uvdio_arena_destroy(arenas[i], NULL));
+  }
+  if (made < 5) {
+    SKIP("no address space for five arenas of 4 GiB");
+  }
+}
+
+/* Longer segments instead of more of them. */
+static void arena_of_many_gib_is_cut_into_longer_pieces(void** state) {
+  struct fixture* f = *state;
+  skip_without_ring_or_room(f, MIB, 9000);
+  put(f, &f->file, 0, MIB, 1);
+  use_one_frame(f, f->arena, "");
+  assert_true(registration_of(f).bytes > MIB);
+}
+
+#define MANY_ARENAS 300 /* more than the ring has buckets for them */
+
+static void many_arenas_are_kept_apart(void** state) {
+  struct fixture* f = *state;
+  static uvdio_arena_t* arenas[MANY_ARENAS];
+  uvdio_arena_options_t options = {.frame_count = 1};
+  skip_without_ring_or_room(f, PAGE, 1);
+  put(f, &f->file, 0, PAGE, 1);
+  for (unsigned i = 0; i < MANY_ARENAS; i++) {
+    assert_ok(uvdio_arena_create(&arenas[i], &options));
+    use_one_frame(f, arenas[i], "");
+  }
+  for (unsigned i = 0; i < MANY_ARENAS; i++) {
+    use_one_frame(f, arenas[i], "");
+    assert_ok(uvdio_arena_destroy(arenas[i], NULL));
+    arenas[i] = NULL;
+  }
+}
+
+/* Other engines on the loop have nothing to let go of. */
+static void end_of_an_arena_is_nothing_to_other_backends(void** state) {
+  struct fixture* f = *state;
+  uvdio_options_t options = {0};
+  uvdio_t* other = NULL;
+  skip_without_ring_or_room(f, PAGE, 4);
+  options.backend = UVDIO_BACKEND_POOL;
+  assert_ok(uvdio_init(&other, &f->loop, &options));
+  pass_through(f, 0, 1);
+  assert_true(stats_of(f).registered_bytes > 0);
+  assert_ok(uvdio_arena_destroy(f->arena, NULL));
+  f->arena = NULL;
+  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  assert_ok(uvdio_engine_close(other, NULL));
+  run(f);
+  assert_int_equal(size->done, 1);
+  assert_int_equal(stats_of(f).registered_bytes, 0);
+}
+
 /*
  * What another program inherits by exec: nothing, neither files nor rings nor what they are watched by.
  */
@@ -599,6 +765,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, unregistered_stays_so_until_registered),
       TEST_ON(fixture_open, arenas_come_and_go_at_one_address),
       TEST_ON(fixture_open, engine_may_end_before_the_arena),
+      TEST_ON(fixture_open, last_engine_takes_the_pins_along),
       TEST_ON(fixture_open, guarded_arena_goes_as_plain_memory),
       TEST_ON(fixture_open, second_engine_gets_what_the_first_had_pinned),
       TEST_ON(fixture_open, engines_on_several_threads_share_an_arena),
@@ -608,6 +775,12 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, closed_file_is_closed),
       TEST_ON(fixture_open, table_grows_with_the_files),
       TEST_ON(fixture_open, exec_inherits_no_descriptor),
+      TEST_ON(fixture_open, slots_are_given_out_again),
+      TEST_ON(fixture_open, frames_beyond_the_kernels_limit_go_as_plain_memory),
+      TEST_ON(fixture_open, arena_that_finds_no_room_in_the_table_goes_as_plain_memory),
+      TEST_ON(fixture_open, arena_of_many_gib_is_cut_into_longer_pieces),
+      TEST_ON(fixture_open, many_arenas_are_kept_apart),
+      TEST_ON(fixture_open, end_of_an_arena_is_nothing_to_other_backends),
       TEST_ON(fixture_open, bad_input_is_refused),
       TEST_ON(fixture_open, other_threads_are_refused),
       TEST_ON(fixture_open, closing_engine_registers_nothing),

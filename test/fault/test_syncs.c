@@ -329,10 +329,39 @@ static int depth_1_and_unbound(void** state) {
   return fixture_open_with(state, options);
 }
 
+/* Whatever else ends meanwhile is no reason to begin the next sync. */
+static void sync_waits_while_others_end(void** state) {
+  struct fixture* f = *state;
+  if (!on_workers(f)) {
+    SKIP("syncs of a ring can't be held");
+  }
+  fault_hold(CALL_FDATASYNC, 1);
+  struct top* first = sync_data(f);
+  fault_await(CALL_FDATASYNC);
+  struct top* second = sync_data(f);
+  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  watch_for_hang("a size next to a sync");
+  while (!size->done) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  for (unsigned i = 0; i < 10; i++) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  watch_for_hang(NULL);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+  fault_release(CALL_FDATASYNC);
+  run(f);
+  assert_result(first, 0);
+  assert_result(second, 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
+  assert_int_equal(fault_most_at_once(CALL_FDATASYNC), 1);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_and_bound, tear_down)
 
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
+      TEST(sync_waits_while_others_end),
       TEST(no_sync_succeeds_once_one_failed),
       TEST(riders_fail_with_their_leader),
       TEST(syncs_that_gather_share_one_call),

@@ -336,6 +336,69 @@ static void end_of_the_file_is_the_end_on_fuse(void** state) {
   assert_read(exact, UVDIO_ESHORTREAD, PAGE + ODD);
 }
 
+/* The bytes of a broken block had arrived, although they were to be moved again. */
+static void error_after_a_broken_block_tells_what_arrived(void** state) {
+  struct fixture* f = *state;
+  NEEDS_ODD_SHORTS(f);
+  fault_shorten(CALL_PREAD, 1, ONCE, PAGE + ODD);
+  fault_fail(CALL_PREAD, 2, ONCE, EIO);
+  struct top* read = read_all(f);
+  run(f);
+  assert_read(read, UV_EIO, PAGE + ODD);
+}
+
+static const struct {
+  long type;
+  const char* name;
+  int ends_early;
+} filesystems[] = {
+    {FUSE_SUPER_MAGIC, "fuse", 1}, {NFS_SUPER_MAGIC, "nfs", 1},   {V9FS_MAGIC, "9p", 1},
+    {CEPH_SUPER_MAGIC, "ceph", 1}, {0xff534d42, "cifs", 1},       {0xfe534d42, "smb", 1},
+    {EXT4_SUPER_MAGIC, "ext4", 0}, {XFS_SUPER_MAGIC, "xfs", 0},   {BTRFS_SUPER_MAGIC, "btrfs", 0},
+    {TMPFS_MAGIC, "tmpfs", 0},     {F2FS_SUPER_MAGIC, "f2fs", 0}, {0x12345678, "unknown", 0},
+};
+
+static void every_filesystem_is_told_by_its_number(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  for (size_t i = 0; i < COUNT_OF(filesystems); i++) {
+    uvdio_file_info_t info;
+    fault_pretend_filesystem(filesystems[i].type);
+    open_now(f, &f->other, "file", UVDIO_OPEN_RW);
+    assert_ok(uvdio_file_info(&f->other, &info));
+    assert_string_equal(info.filesystem, filesystems[i].name);
+    uvdio_buf_t buf = zeros(SIZE);
+    fault_shorten(CALL_PREAD, 1, FOR_GOOD, 0);
+    struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
+    run(f);
+    faults_reset();
+    assert_result(read, filesystems[i].ends_early ? UVDIO_ESHORTREAD : 0);
+    assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+  }
+}
+
+/* Cancelled where it can't be stopped any more, and then turned away by the system: there is no reason to begin again. */
+static void cancelled_transfer_is_not_repeated(void** state) {
+  struct fixture* f = *state;
+  if (on_ring(f)) {
+    SKIP("entries of a ring can't be held");
+  }
+  const int errors[] = {EINTR, EAGAIN};
+  for (size_t i = 0; i < COUNT_OF(errors); i++) {
+    faults_reset();
+    fault_hold(CALL_PREAD, 1);
+    fault_fail(CALL_PREAD, 1, ONCE, errors[i]);
+    struct top* read = read_all(f);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    fault_await(CALL_PREAD);
+    assert_ok(t_cancel(read));
+    fault_release(CALL_PREAD);
+    run(f);
+    assert_read(read, UV_ECANCELED, 0);
+    assert_int_equal(fault_calls(CALL_PREAD), 1);
+  }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_with_content, tear_down)
 #define TEST_ON_EXT4(function) cmocka_unit_test_setup_teardown(function, open_on_ext4, tear_down)
 #define TEST_ON_FUSE(function) cmocka_unit_test_setup_teardown(function, open_on_fuse, tear_down)
@@ -346,6 +409,8 @@ int main(int argc, char** argv) {
       TEST(read_may_arrive_page_by_page),
       TEST(write_may_leave_page_by_page),
       TEST(synchronous_forms_resume_as_well),
+      TEST(every_filesystem_is_told_by_its_number),
+      TEST(cancelled_transfer_is_not_repeated),
       TEST(error_half_way_tells_what_was_moved),
       TEST(write_goes_on_from_the_start_of_a_broken_block),
       TEST(write_that_always_stops_within_one_block_is_short),
@@ -357,6 +422,7 @@ int main(int argc, char** argv) {
       TEST(synchronous_forms_repeat_as_well),
       TEST(transfer_that_is_always_interrupted_ends),
       TEST(transfer_that_is_always_turned_away_ends),
+      TEST_ON_FUSE(error_after_a_broken_block_tells_what_arrived),
       TEST_ON_FUSE(odd_read_is_resumed_on_fuse),
       TEST_ON_FUSE(odd_read_before_the_end_is_an_error_on_fuse),
       TEST_ON_FUSE(read_of_no_bytes_before_the_end_is_an_error_on_fuse),

@@ -10,6 +10,10 @@
 /* Seconds. Far more than any test needs, also under valgrind, and less than CTest's own limit. */
 #define HANG_AFTER 100
 
+#ifdef UVDIO_COVERAGE
+extern void __gcov_dump(void);
+#endif
+
 void check_code(int64_t got, int64_t expected, const char* what, const char* file, int line) {
   if (got == expected) {
     return;
@@ -51,6 +55,13 @@ void watch_for_hang(const char* what) {
   watched = what;
   signal(SIGALRM, hang);
   alarm(HANG_AFTER);
+}
+
+void exit_child(int status) {
+#ifdef UVDIO_COVERAGE
+  __gcov_dump(); /* _exit() does not write the counters. */
+#endif
+  _exit(status);
 }
 
 size_t open_descriptors(void) {

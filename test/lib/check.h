@@ -63,6 +63,9 @@ int under_valgrind(void);
  * a failed test, and not an endless one. */
 void watch_for_hang(const char* what);
 
+/* Ends a forked child at once, without what its parent registered for its own end. */
+void exit_child(int status);
+
 /* How many file descriptors are open, or 0 where the system does not tell. */
 size_t open_descriptors(void);
 

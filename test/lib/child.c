@@ -17,7 +17,7 @@ static void end_child(const char* file, int line) {
   } else if (under_valgrind()) {
     execlp("true", "true", (char*)NULL);
   }
-  _exit(line != 0);
+  exit_child(line != 0);
 }
 
 int run_in_child(const char* file, child_part part, void* data) {

@@ -749,6 +749,41 @@ static void description_names_origin_address_and_size(void** state) {
   assert_non_null(strstr(text, "empty"));
 }
 
+static void walk_of_nothing_ends_at_once(void** state) {
+  (void)state;
+  uvdio_buf_t view;
+  uvdio_chunks_t chunks;
+  uvdio_buf_t buf = page_with_text("x");
+  assert_ok(uvdio_buf_chunks(&buf, PAGE, &chunks));
+  assert_int_equal(uvdio_chunks_next(NULL, &view), 0);
+  assert_int_equal(uvdio_chunks_next(&chunks, NULL), 0);
+  assert_int_equal(uvdio_chunks_next(&chunks, &view), 1);
+  release(&buf);
+}
+
+/* Nobody has a buffer of that size, but whoever rebuilds one from raw parts can say so. */
+static void extending_past_the_largest_size_is_refused(void** state) {
+  (void)state;
+  uvdio_buf_t buf = page_with_text("x");
+  uvdio_buf_t whole = buf;
+  buf.cap = SIZE_MAX - PAGE + 1;
+  buf.len = buf.cap;
+  assert_code(uvdio_buf_extend(&buf, "y", 1), UVDIO_EOVERFLOW);
+  assert_code(uvdio_buf_extend(&buf, "y", SIZE_MAX), UVDIO_EOVERFLOW);
+  assert_ptr_equal(buf.base, whole.base);
+  assert_int_equal(buf.len, buf.cap);
+  release(&whole);
+}
+
+static void nothing_needs_no_data(void** state) {
+  (void)state;
+  uvdio_buf_t buf = page_with_text("x");
+  size_t len = buf.len;
+  assert_ok(uvdio_buf_extend(&buf, NULL, 0));
+  assert_int_equal(buf.len, len);
+  release(&buf);
+}
+
 static void description_is_cut_as_snprintf_does(void** state) {
   (void)state;
   char text[8];
@@ -822,6 +857,9 @@ int main(void) {
       TEST(pairs_hold_data_or_space),
       TEST(pairs_become_views),
       TEST(description_names_origin_address_and_size),
+      TEST(walk_of_nothing_ends_at_once),
+      TEST(extending_past_the_largest_size_is_refused),
+      TEST(nothing_needs_no_data),
       TEST(description_is_cut_as_snprintf_does),
       TEST(buffer_is_released_on_another_thread),
   };

@@ -219,6 +219,15 @@ static void environment_that_is_no_backend_is_refused(void** state) {
   }
 }
 
+static void environment_that_is_too_long_is_refused(void** state) {
+  struct engine* e = *state;
+  char reason[TEXT] = "";
+  assert_int_equal(setenv("UVDIO_BACKEND", "a backend that nobody has ever heard of, nor will", 1), 0);
+  no_engine(e, NULL, UVDIO_EBACKEND);
+  assert_code(uvdio_backend_probe(UVDIO_BACKEND_AUTO, reason, sizeof(reason)), UVDIO_EBACKEND);
+  assert_non_null(strstr(reason, "too long"));
+}
+
 /* As a shell's `UVDIO_BACKEND= program` leaves it. */
 static void empty_environment_is_no_wish(void** state) {
   struct engine* e = *state;
@@ -264,6 +273,13 @@ static void reason_is_cut_to_size(void** state) {
   assert_ok(uvdio_backend_probe(UVDIO_BACKEND_POOL, reason, 0));
 }
 
+static void bad_probes_are_refused(void** state) {
+  (void)state;
+  char reason[TEXT];
+  assert_code(uvdio_backend_probe((uvdio_backend_t)17, reason, sizeof(reason)), UV_EINVAL);
+  assert_code(uvdio_backend_probe(UVDIO_BACKEND_POOL, NULL, 1), UV_EINVAL);
+}
+
 static void auto_probe_foretells_what_init_takes(void** state) {
   struct engine* e = *state;
   assert_ok(uvdio_backend_probe(UVDIO_BACKEND_AUTO, NULL, 0));
@@ -293,11 +309,13 @@ int main(void) {
       TEST(reason_names_the_environment),
       TEST(option_wins_over_the_environment),
       TEST(environment_that_is_no_backend_is_refused),
+      TEST(environment_that_is_too_long_is_refused),
       TEST(empty_environment_is_no_wish),
       TEST(no_engine_has_no_backend),
       TEST(pool_and_memory_are_always_there),
       TEST(probe_gives_a_reason_either_way),
       TEST(reason_is_cut_to_size),
+      TEST(bad_probes_are_refused),
       TEST(auto_probe_foretells_what_init_takes),
   };
   return cmocka_run_group_tests_name("engine", tests, warm_up, NULL);

@@ -56,6 +56,12 @@ static void libuvs_codes_read_as_in_libuv(void** state) {
   }
 }
 
+static void success_has_words_too(void** state) {
+  (void)state;
+  assert_string_equal(uvdio_err_name(0), "OK");
+  assert_string_equal(uvdio_strerror(0), "no error");
+}
+
 /* uv_strerror() allocates a text for a number that it does not know; ours must not. */
 static void numbers_that_are_no_codes_are_unknown(void** state) {
   (void)state;
@@ -87,6 +93,7 @@ int main(void) {
       cmocka_unit_test(own_codes_differ_and_lie_below_libuvs),
       cmocka_unit_test(enum_has_the_codes_of_the_map),
       cmocka_unit_test(libuvs_codes_read_as_in_libuv),
+      cmocka_unit_test(success_has_words_too),
       cmocka_unit_test(numbers_that_are_no_codes_are_unknown),
       cmocka_unit_test(every_operation_has_a_name),
       cmocka_unit_test(what_is_no_operation_is_none),

@@ -1,0 +1,132 @@
+/*
+ * What people and programs type: options of the commands, numbers, sizes, seconds, and the parameters that `uvdio
+ * bench-peer` takes as JSON. The first byte tells what the others are; lines are arguments.
+ *
+ * No command does its work here: each gets more operands than it takes, and stops there with a message.
+ */
+#include <getopt.h>
+#include <string.h>
+
+#include "input.h"
+
+/* For the function that takes the parameters apart, which nobody else calls. */
+#include "peer.c"
+
+#define ARGUMENTS_MAX 32
+#define OPERANDS 6
+
+static void quiet(void) {
+  static int is_quiet;
+  if (!is_quiet) {
+    is_quiet = 1;
+    stdout = fopen("/dev/null", "w");
+    stderr = fopen("/dev/null", "w"); /* the stream; a fuzzer and the sanitizers have the descriptor */
+  }
+}
+
+static void run_command(char* text, const char* name, int (*command)(int argc, char** argv)) {
+  char* arguments[ARGUMENTS_MAX + OPERANDS + 2] = {(char*)(uintptr_t)name};
+  int count = 1;
+  for (char* line = strtok(text, "\n"); line != NULL && count < ARGUMENTS_MAX; line = strtok(NULL, "\n")) {
+    if (strcmp(line, "--") != 0) { /* after it, options would be operands, and that is all */
+      arguments[count++] = line;
+    }
+  }
+  for (int i = 0; i < OPERANDS; i++) {
+    arguments[count++] = (char*)(uintptr_t)"/nonexistent/operand";
+  }
+  optind = 0;
+  int code = command(count, arguments);
+  REQUIRE(code == CLI_USAGE || code == CLI_OK);
+}
+
+/* What was accepted is within the bounds that were given. */
+static void parse_values(const char* text) {
+  uint64_t value;
+  uvdio_backend_t backend;
+  if (parse_count("fuzz", "--option", text, 3, 1000, &value) == 0) {
+    REQUIRE(value >= 3 && value <= 1000);
+  }
+  if (parse_bytes("fuzz", "--option", text, 8192, (uint64_t)1 << 62, &value) == 0) {
+    REQUIRE(value >= 8192 && value <= (uint64_t)1 << 62 && value % UVDIO_ALIGNMENT == 0);
+  }
+  if (parse_seconds("fuzz", "--option", text, &value) == 0) {
+    REQUIRE(value >= 1000000 && value <= 86400 * UINT64_C(1000000000));
+  }
+  if (parse_backend("fuzz", "--option", text, &backend) == 0) {
+    REQUIRE(strcmp(backend_text(backend), text) == 0);
+  }
+}
+
+static void join_paths(char* text) {
+  char* name = strchr(text, '\n');
+  if (name == NULL) {
+    return;
+  }
+  *name++ = '\0';
+  char* path = path_join(text, name);
+  REQUIRE(path != NULL && strlen(path) <= strlen(text) + strlen(name) + 1);
+  REQUIRE(strncmp(path, text, strlen(text)) == 0);
+  REQUIRE(strcmp(path + strlen(path) - strlen(name), name) == 0);
+  free(path);
+}
+
+static void unpack_json(const char* text) {
+  work_params_t params = {0};
+  json_t* json = json_loads(text, 0, NULL);
+  if (json != NULL && unpack_params(json, &params) == 0) {
+    REQUIRE(params.files >= 1 && params.files <= WORK_FILES_MAX);
+    REQUIRE(params.loops >= 1 && params.loops <= WORK_LOOPS_MAX);
+    REQUIRE(params.depth >= 1 && params.depth <= WORK_DEPTH_MAX);
+    REQUIRE(params.block_size >= 1 && params.file_size >= params.block_size);
+    REQUIRE(params.duration_ns <= INT64_MAX && params.operations <= INT64_MAX);
+    REQUIRE(work_kind_text(params.kind) != NULL && params.peer != NULL && params.directory != NULL);
+  }
+  json_decref(json);
+}
+
+static void format_numbers(const char* text) {
+  char small[16];
+  double number = atof(text);
+  uint64_t bytes = number >= 0 && number < 1.8e19 ? (uint64_t)number : 0;
+  REQUIRE(format_size(small, sizeof(small), bytes) == small && strlen(small) < sizeof(small));
+  REQUIRE(format_count(small, sizeof(small), number) == small && strlen(small) < sizeof(small));
+  REQUIRE(format_rate(small, sizeof(small), number) == small && strlen(small) < sizeof(small));
+  REQUIRE(format_time(small, sizeof(small), number) == small && strlen(small) < sizeof(small));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
+  struct input input = {bytes, size};
+  unsigned what = take(&input);
+  char* text = malloc(input.left + 1);
+  REQUIRE(text != NULL);
+  if (input.left > 0) {
+    memcpy(text, input.bytes, input.left);
+  }
+  text[input.left] = '\0';
+  quiet();
+  switch (what % 7) {
+    case 0:
+      run_command(text, "copy", copy_main);
+      break;
+    case 1:
+      run_command(text, "bench", bench_main);
+      break;
+    case 2:
+      run_command(text, "probe", probe_main);
+      break;
+    case 3:
+      unpack_json(text);
+      break;
+    case 4:
+      join_paths(text);
+      break;
+    case 5:
+      format_numbers(text);
+      break;
+    default:
+      parse_values(text);
+  }
+  free(text);
+  return 0;
+}

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Plants defects in the library, one at a time, and looks whether the tests notice: see run.py.
+# Takes some ten seconds for each; an interrupted run goes on where it stopped.
+cd "$(dirname "$0")" || exit 2
+command -v python3 >/dev/null || { echo "SKIP: python3 is not installed"; exit 77; }
+exec nice -n 10 python3 run.py "$@"
