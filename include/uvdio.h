@@ -614,6 +614,12 @@ typedef void (*uvdio_cb)(uvdio_req_t* req, int64_t result);
  * every case. After a read buf.len is the number of bytes that arrived, also on error. */
 typedef void (*uvdio_io_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
 
+/* private */
+typedef struct uvdio_link_s_ {
+  struct uvdio_link_s_* next;
+  struct uvdio_link_s_* prev;
+} uvdio_link_t_;
+
 struct uvdio_req_s {
   void* data; /* the user's; the library never touches it */
   /* to read, from the callback (or the synchronous return) until the request is used again */
@@ -629,10 +635,8 @@ struct uvdio_req_s {
   uintptr_t stamp_;
   uvdio_t* engine_;
   void* lane_;
-  uvdio_req_t* next_;
-  uvdio_req_t* prev_;
-  uvdio_req_t* order_next_;
-  uvdio_req_t* order_prev_;
+  uvdio_link_t_ link_;
+  uvdio_link_t_ order_link_;
   uint64_t sequence_;
   union {
     uvdio_cb plain;
@@ -645,12 +649,6 @@ struct uvdio_req_s {
   void* args_;
   void* worker_;
 };
-
-/* private */
-typedef struct uvdio_list_s_ {
-  uvdio_req_t* head;
-  uvdio_req_t* tail;
-} uvdio_list_t_;
 
 /* Asks that a pending request end early. It ends in its one callback all the same: with UV_ECANCELED when
  * it had not started, with its ordinary result when it had; a read or write on its way through a disk can't be stopped.
@@ -718,35 +716,36 @@ typedef struct uvdio_file_info_s {
 struct uvdio_file_s {
   void* data; /* the user's; the library never touches it */
   /* private */
-  uintptr_t stamp_;
+  uintptr_t straight_; /* transfers may go the short way, on one thread; see internal.h */
   uvdio_t* engine_;
   void* lane_;
+  size_t memory_mask_;
+  size_t offset_mask_;
+  uint64_t pending_;          /* accepted and without an outcome, but for the close */
+  unsigned char entry_[2][8]; /* how the ring's entries of reads and writes begin; zeros: not known */
+  int attentive_; /* an outcome may set something free: gate_, truncating_ or closer_ */
+  unsigned flags_;
+  int latch_;
+  unsigned slot_; /* in the ring's table of files, plus one; 0: none */
+  uintptr_t stamp_;
   uvdio_file_t* next_;
   uvdio_file_t* prev_;
   union {
     intptr_t descriptor;
     void* node;
   } handle_;
-  size_t memory_mask_;
-  size_t offset_mask_;
-  unsigned flags_;
   unsigned traits_;
-  int latch_;
-  unsigned slot_; /* in the ring's table of files, plus one; 0: none */
   unsigned char state_;
-  uint64_t pending_;  /* accepted and without an outcome, but for the close */
-  uint64_t uncalled_; /* accepted and without a callback, but for the close */
   uint64_t sequence_;
-  uvdio_list_t_ order_; /* changes not yet done, oldest first, by their order links */
-  uvdio_list_t_ held_;  /* syncs that wait for older changes or an earlier sync, oldest first */
-  uvdio_list_t_ riders_; /* syncs that share the outcome of syncing_ */
+  uvdio_link_t_ order_; /* changes not yet done, oldest first, by their order links */
+  uvdio_link_t_ held_;  /* syncs that wait for older changes or an earlier sync, oldest first */
+  uvdio_link_t_ riders_; /* syncs that share the outcome of syncing_ */
   uvdio_req_t* syncing_;
-  uvdio_list_t_ gate_; /* what waits for a truncate, or is one that waits for others, in order */
+  uvdio_link_t_ gate_; /* what waits for a truncate, or is one that waits for others, in order */
   uint64_t gated_;     /* length of gate_ */
   uint64_t passing_;   /* those of pending_ that the gate is not for: syncs, sizes */
   uvdio_req_t* truncating_;
   uvdio_req_t* closer_;
-  int attentive_; /* an outcome may set something free: gate_, truncating_ or closer_ */
   int direct_;
   uvdio_align_source_t align_source_;
   uint32_t system_memory_align_;

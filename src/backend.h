@@ -25,7 +25,7 @@ typedef struct uvdio__lane_s uvdio__lane_t;
 typedef struct uvdio__backend_s uvdio__backend_t;
 
 /* An intrusive list of requests. A request is on one list at most, and its state_ tells on which. */
-typedef uvdio_list_t_ uvdio__list_t;
+typedef uvdio_link_t_ uvdio__list_t;
 
 struct uvdio__backend_s {
   const char* name;
@@ -40,6 +40,11 @@ struct uvdio__backend_s {
 
   /* Takes a request, as promised above. */
   int (*submit)(uvdio__lane_t* lane, uvdio_req_t* req);
+
+  /* Takes an accepted transfer of which nothing has been moved, for which the engine has room and before which nothing waits,
+   * and calls uvdio__lane_started(); or lets it go the longer way (uvdio__engine_start). Returns 0: that the transfer was
+   * accepted. Null: there is no shorter way, and no file of the lane is straight (internal.h). */
+  int (*transfer)(uvdio__lane_t* lane, uvdio_req_t* req);
 
   /* Sends on what submit has collected (lane->unflushed). May finish requests. Null: nothing is ever collected. */
   void (*flush)(uvdio__lane_t* lane);
@@ -88,7 +93,8 @@ struct uvdio__lane_s {
   unsigned in_flight; /* length of `running` */
   unsigned unflushed; /* submissions that flush has yet to send on */
   unsigned batch;     /* so many of them are sent on at once, within a turn */
-  int stalled;        /* the backend takes nothing for now; a completion or the backend itself clears it */
+  unsigned due;       /* so many call for a look at whether to send them on: within a turn `batch`, else 0 */
+  unsigned stalled;   /* not 0: the backend takes nothing for now; a completion or the backend itself clears it */
   void* state;        /* the backend's own */
 };
 

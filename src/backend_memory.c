@@ -90,7 +90,7 @@ static void flush_memory(uvdio__lane_t* lane) {
 
   lane->unflushed = 0;
   while (count-- > 0) {
-    uvdio_req_t* req = lane->running.head;
+    uvdio_req_t* req = uvdio__list_first(&lane->running);
     uvdio__lane_done(lane, req, req->cancelled_ ? UV_ECANCELED : perform_in_memory(lane, req));
   }
 }

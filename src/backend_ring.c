@@ -28,8 +28,10 @@
 /* Since Linux 6.9; liburing 2.3 does not name it. */
 #define OP_FTRUNCATE 55
 
-/* The low bit of an entry's user data marks a cancellation, whose completion nobody waits for. */
-#define CANCEL_MARK ((uintptr_t)1)
+/* The low bits of an entry's user data: a read or write; a cancellation, whose completion nobody waits for. */
+#define TRANSFER_MARK ((uintptr_t)1)
+#define CANCEL_MARK ((uintptr_t)2)
+#define MARKS (CANCEL_MARK | TRANSFER_MARK)
 
 /* Between attempts to get completions from a kernel that refuses. */
 #define RETRY_MS 10
@@ -178,7 +180,7 @@ static void take_back_entries(uvdio__lane_t* lane) {
     if ((data & CANCEL_MARK) != 0) {
       state->cancels--;
     } else {
-      uvdio__lane_punt(lane, (uvdio_req_t*)data);
+      uvdio__lane_punt(lane, (uvdio_req_t*)(data & ~MARKS));
     }
   }
 }
@@ -258,6 +260,11 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   }
 }
 
+/* What tells the entry and its completion apart from all others. */
+static inline void* mark_of(const uvdio_req_t* req) {
+  return (void*)((uintptr_t)req | (uvdio__is_transfer(req->op) ? TRANSFER_MARK : 0));
+}
+
 /* A transfer of any kind: by the numbers of file and buffer where the kernel knows them. */
 static inline void prepare_transfer(const uvdio__lane_t* lane, struct io_uring_sqe* sqe,
                                     const uvdio_req_t* req, int buffer) {
@@ -278,7 +285,7 @@ static inline void prepare_transfer(const uvdio__lane_t* lane, struct io_uring_s
     sqe->buf_index = (uint16_t)buffer;
     lane->engine->stats.fixed++;
   }
-  io_uring_sqe_set_data(sqe, (void*)(uintptr_t)req);
+  io_uring_sqe_set_data(sqe, mark_of(req));
 }
 
 static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
@@ -363,16 +370,19 @@ static int make_ready(uvdio__lane_t* lane, const uvdio_req_t* req) {
   return make_room(lane);
 }
 
-/* Whether an entry for a transfer can be filled in without further ado. */
-static inline int is_ready(const uvdio__lane_t* lane, const uvdio_req_t* req) {
+/* Gives the file a slot where it has none and can have one. */
+static void settle_file(uvdio__lane_t* lane, uvdio_file_t* file) {
   const uvdio__ring_t* state = lane->state;
-  return uvdio__is_transfer(req->op) && lane->unflushed < state->entries_usable &&
-         (req->file->slot_ > 0 || state->files.off || state->files.full);
+
+  if (file->slot_ == 0 && !state->files.off && !state->files.full) {
+    uvdio__ring_add_file(lane, file);
+  }
+  if (file->entry_[0][0] == 0 && (file->slot_ > 0 || state->files.off)) {
+    uvdio__ring_note_file(lane, file);
+  }
 }
 
-/* Puts the ring, its tables and the request in order, and then does the same. */
-static UVDIO__APART int submit_after_all(uvdio__lane_t* lane, uvdio_req_t* req) {
-  const uvdio__ring_t* state = lane->state;
+static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
   struct io_uring_sqe* sqe;
   int error = make_ready(lane, req);
   int buffer;
@@ -383,13 +393,11 @@ static UVDIO__APART int submit_after_all(uvdio__lane_t* lane, uvdio_req_t* req) 
   if (!uvdio__is_transfer(req->op)) {
     sqe = next_entry(lane);
     prepare_entry(sqe, req);
-    io_uring_sqe_set_data(sqe, req);
+    io_uring_sqe_set_data(sqe, mark_of(req));
     return 0;
   }
-  if (req->file->slot_ == 0 && !state->files.off && !state->files.full) {
-    uvdio__ring_add_file(lane, req->file);
-  }
-  buffer = uvdio__ring_buffer(state, &req->buf_);
+  settle_file(lane, req->file);
+  buffer = uvdio__ring_buffer(lane->state, &req->buf_);
   if (buffer == UVDIO__BUFFER_UNKNOWN) {
     buffer = uvdio__ring_find_buffer(lane, &req->buf_);
   }
@@ -397,13 +405,40 @@ static UVDIO__APART int submit_after_all(uvdio__lane_t* lane, uvdio_req_t* req) 
   return 0;
 }
 
-static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
-  int buffer = is_ready(lane, req) ? uvdio__ring_buffer(lane->state, &req->buf_) : UVDIO__BUFFER_UNKNOWN;
+_Static_assert(UVDIO_OP_WRITE == UVDIO_OP_READ + 1 && IORING_OP_WRITE == IORING_OP_READ + 1, "reads come before writes");
 
-  if (buffer == UVDIO__BUFFER_UNKNOWN) {
-    return submit_after_all(lane, req);
+/* prepare_transfer() for what goes the short way: the file knows how the entry begins, and all of it is asked for at once. */
+static inline void fill_entry(uvdio__lane_t* lane, uvdio_req_t* req, int buffer) {
+  struct io_uring_sqe* sqe = next_entry(lane);
+  unsigned kind = (unsigned)req->op - UVDIO_OP_READ;
+
+  memcpy(sqe, req->file->entry_[kind], sizeof(req->file->entry_[0]));
+  sqe->off = req->offset_;
+  sqe->addr = (uintptr_t)req->buf_.base;
+  sqe->len = (unsigned)req->length_;
+  sqe->rw_flags = 0;
+  sqe->user_data = (uintptr_t)req + TRANSFER_MARK;
+  memset((char*)sqe + offsetof(struct io_uring_sqe, buf_index), 0, sizeof(*sqe) - offsetof(struct io_uring_sqe, buf_index));
+  if (buffer >= 0) {
+    sqe->buf_index = (uint16_t)buffer;
+    lane->engine->stats.fixed++;
+  } else {
+    sqe->opcode = (uint8_t)(IORING_OP_READ + kind);
   }
-  prepare_transfer(lane, next_entry(lane), req, buffer);
+}
+
+static int transfer_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
+  const uvdio__ring_t* state = lane->state;
+  int buffer = uvdio__ring_buffer(state, &req->buf_);
+
+  assert(uvdio__is_transfer(req->op) && req->transferred == 0 && req->file->entry_[0][0] != 0);
+  if (buffer == UVDIO__BUFFER_UNKNOWN || lane->unflushed >= state->entries_usable ||
+      req->length_ > UVDIO__TRANSFER_MAX) {
+    uvdio__engine_start(req);
+    return 0;
+  }
+  fill_entry(lane, req, buffer);
+  uvdio__lane_started(lane, req);
   return 0;
 }
 
@@ -439,7 +474,7 @@ static void cancel_in_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
     return;
   }
   sqe = next_entry(lane);
-  io_uring_prep_cancel(sqe, req, 0);
+  io_uring_prep_cancel(sqe, mark_of(req), 0);
   io_uring_sqe_set_data(sqe, (void*)((uintptr_t)req | CANCEL_MARK));
   state->cancels++;
   uvdio__engine_wake(lane->engine);
@@ -482,7 +517,7 @@ static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int re
 
 static UVDIO__APART void take_completion(uvdio__lane_t* lane, uintptr_t data, int result) {
   uvdio__ring_t* state = lane->state;
-  uvdio_req_t* req = (uvdio_req_t*)data;
+  uvdio_req_t* req = (uvdio_req_t*)(data & ~MARKS);
 
   result = result < 0 ? uv_translate_sys_error(-result) : result;
   if ((data & CANCEL_MARK) != 0) {
@@ -495,23 +530,29 @@ static UVDIO__APART void take_completion(uvdio__lane_t* lane, uintptr_t data, in
   }
 }
 
-/* Errors, short transfers and other operations than transfers by the longer way. */
+/* Errors, short transfers and other operations than transfers go the longer way. */
 static unsigned take_visible(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
   const struct io_uring_cq* cq = &state->ring.cq;
   const struct io_uring_cqe* cqes = cq->cqes;
+  uvdio_t* engine = lane->engine;
   unsigned mask = state->completion_mask;
   unsigned first = *cq->khead;
+  unsigned tail = io_uring_smp_load_acquire(cq->ktail);
   unsigned head = first;
 
-  while (head != io_uring_smp_load_acquire(cq->ktail)) {
+  while (head != tail) {
     const struct io_uring_cqe* cqe = &cqes[head++ & mask];
     uintptr_t data = (uintptr_t)cqe->user_data;
-    if ((data & CANCEL_MARK) != 0 || !uvdio__lane_done_whole(lane, (uvdio_req_t*)data, cqe->res)) {
+    if ((data & TRANSFER_MARK) == 0 ||
+        !uvdio__lane_done_whole(engine, lane, (uvdio_req_t*)(data - TRANSFER_MARK), cqe->res)) {
       take_completion(lane, data, cqe->res);
     }
   }
-  io_uring_smp_store_release(cq->khead, head);
+  if (head != first) {
+    lane->stalled = 0;
+    io_uring_smp_store_release(cq->khead, head);
+  }
   return head - first;
 }
 
@@ -705,6 +746,7 @@ const uvdio__backend_t uvdio__backend_ring = {
     .batch = UVDIO_DEPTH_MAX,
     .init = init_ring,
     .submit = submit_to_ring,
+    .transfer = transfer_to_ring,
     .flush = flush_ring,
     .reap = reap,
     .watch = watch,

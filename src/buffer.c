@@ -11,10 +11,8 @@
 #include "memory.h"
 #include "ownership.h"
 
-const char uvdio__heap;
-
 static int is_heap(const uvdio_buf_t* buf) {
-  return buf->owner_ == &uvdio__heap;
+  return buf->owner_ == UVDIO__HEAP;
 }
 
 static size_t min_size(size_t a, size_t b) {
@@ -36,7 +34,7 @@ static void own(uvdio_buf_t* buf, char* base, size_t len, size_t cap) {
   buf->base = base;
   buf->len = len;
   buf->cap = cap;
-  buf->owner_ = &uvdio__heap;
+  buf->owner_ = UVDIO__HEAP;
 }
 
 static int allocate(uvdio_buf_t* buf, size_t cap, size_t len, int zeroed) {

@@ -1,8 +1,7 @@
 /*
  * What the rest of the library needs to know about buffers: how an origin is told, and how a frame goes home.
  *
- * uvdio_buf_t.owner_ is null for views (and empty handles), the address of uvdio__heap for heap buffers, and
- * the arena for frames.
+ * uvdio_buf_t.owner_ is null for views (and empty handles), UVDIO__HEAP for heap buffers, and the arena for frames.
  */
 #ifndef UVDIO_BUFFER_H
 #define UVDIO_BUFFER_H
@@ -10,7 +9,7 @@
 #include "os.h"
 #include "uvdio.h"
 
-extern UVDIO__HIDDEN const char uvdio__heap;
+#define UVDIO__HEAP ((const void*)1) /* where nothing is */
 
 static inline uvdio_buf_t uvdio__empty_buf(void) {
   uvdio_buf_t empty = {NULL, 0, 0, NULL};

@@ -27,8 +27,6 @@
 /* Measured: from 8 to 16 on, more in a batch saves little. */
 #define BATCH_DEFAULT 16
 
-_Thread_local char uvdio__this_thread;
-
 static void on_idle(uv_idle_t* handle);
 
 static uvdio__lane_t* pool_of(uvdio_t* engine) {
@@ -48,12 +46,27 @@ void uvdio__engine_wake(uvdio_t* engine) {
  * Lanes
  */
 
-static void run_elsewhere(uvdio__lane_t* lane, uvdio_req_t* req) {
-  uvdio__lane_t* pool = pool_of(lane->engine);
-
-  req->lane_ = pool;
+static void wait_last(uvdio__lane_t* lane, uvdio_req_t* req) {
+  req->lane_ = lane;
   req->state_ = STATE_WAITING;
-  uvdio__list_append(&pool->waiting, req);
+  uvdio__list_append(&lane->waiting, req);
+  lane->engine->waiting++;
+}
+
+static void wait_first(uvdio__lane_t* lane, uvdio_req_t* req) {
+  req->state_ = STATE_WAITING;
+  uvdio__list_prepend(&lane->waiting, req);
+  lane->engine->waiting++;
+}
+
+static void wait_no_more(uvdio_req_t* req) {
+  assert(req->state_ == STATE_WAITING && req->engine_->waiting > 0);
+  uvdio__list_remove(req);
+  req->engine_->waiting--;
+}
+
+static void run_elsewhere(uvdio__lane_t* lane, uvdio_req_t* req) {
+  wait_last(pool_of(lane->engine), req);
   uvdio__engine_wake(lane->engine);
 }
 
@@ -70,6 +83,7 @@ static void set_batch(uvdio__lane_t* lane) {
   } else {
     lane->batch = in_kernel < most / 2 ? most / 4 : most;
   }
+  lane->due = lane->engine->in_turn ? lane->batch : 0;
 }
 
 static void flush(uvdio__lane_t* lane) {
@@ -95,10 +109,9 @@ void uvdio__lane_flush_if_due(uvdio__lane_t* lane) {
 }
 
 /* The lane did not take the request. Returns 0 when it takes no more for now. */
-int uvdio__lane_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
+static int take_refusal(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
   if (error == UV_EAGAIN) {
-    req->state_ = STATE_WAITING;
-    uvdio__list_prepend(&lane->waiting, req);
+    wait_first(lane, req);
     uvdio__engine_wake(lane->engine);
     return 0;
   }
@@ -112,6 +125,17 @@ int uvdio__lane_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
   return 1;
 }
 
+/* Submits a request to its lane's backend. Returns 0 when the lane takes no more for now. */
+static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
+  int error = lane->backend->submit(lane, req);
+
+  if (error != 0) {
+    return take_refusal(lane, req, error);
+  }
+  uvdio__lane_started(lane, req);
+  return 1;
+}
+
 /* Whether a file's latch has overtaken the request while it waited. */
 static int is_latched(const uvdio_req_t* req) {
   return req->file->latch_ != 0 && (uvdio__is_change(req->op) || uvdio__is_sync(req->op));
@@ -119,15 +143,16 @@ static int is_latched(const uvdio_req_t* req) {
 
 /* Returns 0 when the lane takes no more for now. */
 static int run_first(uvdio__lane_t* lane) {
-  uvdio_req_t* req = uvdio__list_shift(&lane->waiting);
+  uvdio_req_t* req = uvdio__list_first(&lane->waiting);
 
+  wait_no_more(req);
   uvdio__own_check(req);
   if (is_latched(req)) {
     req->result = req->file->latch_;
     uvdio__engine_complete(req);
     return 1;
   }
-  return uvdio__lane_run(lane, req);
+  return run(lane, req);
 }
 
 /* Starts what waits, one request of each lane in turn, so that none goes without. */
@@ -137,9 +162,9 @@ static void fill(uvdio_t* engine) {
 
   do {
     started = 0;
-    for (i = 0; i < engine->lane_count; i++) {
+    for (i = 0; engine->waiting > 0 && i < engine->lane_count; i++) {
       uvdio__lane_t* lane = &engine->lanes[i];
-      if (lane->waiting.head != NULL && uvdio__lane_has_room(lane)) {
+      if (!uvdio__list_is_empty(&lane->waiting) && uvdio__lane_has_room(lane)) {
         started |= run_first(lane);
       }
     }
@@ -155,10 +180,15 @@ static void note_in_flight(uvdio_t* engine) {
   }
 }
 
+/* The lane's backend has ended a step of the request, so that it may take others. */
+static void stop(uvdio__lane_t* lane, uvdio_req_t* req) {
+  uvdio__lane_stop(lane->engine, lane, req);
+  lane->stalled = 0;
+}
+
 void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req) {
-  uvdio__lane_stop(lane, req);
-  req->state_ = STATE_WAITING;
-  uvdio__list_prepend(&lane->waiting, req);
+  stop(lane, req);
+  wait_first(lane, req);
 }
 
 void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req) {
@@ -166,19 +196,17 @@ void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req) {
     uvdio__lane_again(lane, req);
     return;
   }
-  uvdio__lane_stop(lane, req);
+  stop(lane, req);
   lane->engine->stats.punted++;
   run_elsewhere(lane, req);
 }
 
 void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
   note_in_flight(lane->engine);
-  if (uvdio__lane_done_whole(lane, req, result)) {
-    return;
-  }
+  uvdio__own_check(req);
   switch (uvdio__request_settle(req, result)) {
     case VERDICT_DONE:
-      uvdio__lane_stop(lane, req);
+      stop(lane, req);
       uvdio__engine_complete(req);
       break;
     case VERDICT_AGAIN:
@@ -204,7 +232,9 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
     file->lane_ = pool;
     file->reason_ = "";
   }
-  while ((req = uvdio__list_shift(&lane->waiting)) != NULL) {
+  uvdio__engine_note_straight(engine);
+  while ((req = uvdio__list_first(&lane->waiting)) != NULL) {
+    wait_no_more(req);
     run_elsewhere(lane, req);
   }
 }
@@ -221,11 +251,28 @@ void uvdio__engine_refer(uvdio_t* engine) {
 void uvdio__engine_queue(uvdio_req_t* req) {
   uvdio__lane_t* lane = req->file->lane_;
 
-  req->lane_ = lane;
-  req->state_ = STATE_WAITING;
-  uvdio__list_append(&lane->waiting, req);
-  if ((uvdio__lane_has_room(lane) && !lane->engine->in_turn) || lane->engine->thread == NULL) {
+  wait_last(lane, req);
+  if ((uvdio__lane_has_room(lane) && !lane->engine->in_turn) || lane->engine->thread == 0) {
     uvdio__engine_wake(lane->engine);
+  }
+}
+
+void uvdio__engine_start(uvdio_req_t* req) {
+  uvdio__lane_t* lane = req->file->lane_;
+
+  req->lane_ = lane;
+  if (uvdio__lane_has_room(lane) && lane->engine->waiting == 0) {
+    (void)run(lane, req);
+  } else {
+    uvdio__engine_queue(req);
+  }
+}
+
+void uvdio__engine_note_straight(const uvdio_t* engine) {
+  uvdio_file_t* file;
+
+  for (file = engine->files; file != NULL; file = file->next_) {
+    uvdio__file_note_straight(file);
   }
 }
 
@@ -267,8 +314,7 @@ int uvdio_cancel(uvdio_req_t* req) {
   if (req->state_ == STATE_HELD) {
     uvdio__file_unhold(req);
   } else {
-    assert(req->state_ == STATE_WAITING);
-    uvdio__list_remove(&lane->waiting, req);
+    wait_no_more(req);
   }
   req->result = UV_ECANCELED;
   uvdio__engine_complete(req);
@@ -277,10 +323,9 @@ int uvdio_cancel(uvdio_req_t* req) {
 
 static inline void count_result(uvdio_stats_t* stats, int64_t result) {
   stats->completed++;
-  if (result == UV_ECANCELED) {
-    stats->cancelled++;
-  } else if (result < 0) {
-    stats->failed++;
+  if (result < 0) {
+    uint64_t* kind = result == UV_ECANCELED ? &stats->cancelled : &stats->failed;
+    (*kind)++;
   }
 }
 
@@ -294,16 +339,8 @@ static inline void call_back(uvdio_t* engine, uvdio_req_t* req) {
   req->state_ = STATE_IDLE;
   req->stamp_ = 0;
   if (uvdio__is_transfer(req->op)) {
-    uvdio_buf_t buf = req->buf_;
-    req->buf_ = uvdio__empty_buf();
-    assert(req->file->uncalled_ > 0);
-    req->file->uncalled_--;
-    req->cb_.io(req, (ssize_t)result, buf);
+    req->cb_.io(req, (ssize_t)result, req->buf_);
     return;
-  }
-  if (req->op != UVDIO_OP_OPEN && req->op != UVDIO_OP_CLOSE) {
-    assert(req->file->uncalled_ > 0);
-    req->file->uncalled_--;
   }
   req->cb_.plain(req, result);
 }
@@ -317,11 +354,9 @@ static int is_asleep(const uvdio_t* engine) {
 /* Calls back for what is completed, `budget` times at most. Returns how often. */
 static unsigned dispatch(uvdio_t* engine, unsigned budget) {
   unsigned called = 0;
-  uvdio_req_t* req;
 
-  while (called < budget && !is_asleep(engine) &&
-         (req = uvdio__list_shift(&engine->completed)) != NULL) {
-    call_back(engine, req);
+  while (called < budget && !is_asleep(engine) && !uvdio__list_is_empty(&engine->completed)) {
+    call_back(engine, uvdio__list_take(&engine->completed));
     called++;
   }
   return called;
@@ -344,7 +379,7 @@ static void count_callbacks(uvdio_stats_t* stats, unsigned called) {
 static void pump(uvdio_t* engine) {
   unsigned i;
 
-  assert(engine->in_turn && !uvdio__engine_is_foreign(engine));
+  assert(engine->in_turn && (uvdio__engine_is_forked(engine) || !uvdio__engine_is_foreign(engine)));
   if (uvdio__engine_is_forked(engine)) {
     return;
   }
@@ -381,28 +416,49 @@ static int has_work(const uvdio_t* engine) {
 
   for (i = 0; i < engine->lane_count; i++) {
     const uvdio__lane_t* lane = &engine->lanes[i];
-    if ((lane->unflushed > 0 && !lane->stalled) || (lane->waiting.head != NULL && uvdio__lane_has_room(lane))) {
+    if ((lane->unflushed > 0 && !lane->stalled) || (!uvdio__list_is_empty(&lane->waiting) && uvdio__lane_has_room(lane))) {
       return 1;
     }
   }
-  return engine->completed.head != NULL || engine->woken || engine->watch_due;
+  return !uvdio__list_is_empty(&engine->completed) || engine->woken || engine->watch_due;
+}
+
+/* Threads are numbered. Multiplied by that constant the numbers are spread over the whole word, and none is even. */
+static uintptr_t name_thread(void) {
+  static atomic_uint last;
+
+  if (uvdio__os_this_thread == 0) {
+    uintptr_t number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed);
+    uvdio__os_this_thread = (2 * number + 1) * (uintptr_t)0x9E3779B97F4A7C15u;
+  }
+  return uvdio__os_this_thread;
 }
 
 /* The loop's thread is known for sure only while the loop runs. */
 static void bind_thread(uvdio_t* engine) {
-  if (engine->thread == NULL) {
-    engine->thread = &uvdio__this_thread;
+  if (engine->thread == 0) {
+    engine->thread = name_thread();
     engine->limit = engine->depth;
+    uvdio__engine_note_straight(engine);
+  }
+}
+
+static void set_in_turn(uvdio_t* engine, int in_turn) {
+  unsigned i;
+
+  engine->in_turn = in_turn;
+  for (i = 0; i < engine->lane_count; i++) {
+    engine->lanes[i].due = in_turn ? engine->lanes[i].batch : 0;
   }
 }
 
 static void begin_turn(uvdio_t* engine) {
   bind_thread(engine);
-  engine->in_turn = 1;
+  set_in_turn(engine, 1);
 }
 
 static void end_turn(uvdio_t* engine) {
-  engine->in_turn = 0;
+  set_in_turn(engine, 0);
   if (has_work(engine)) {
     uvdio__engine_wake(engine);
   } else if (engine->idling) {
@@ -461,15 +517,15 @@ static void run_callbacks(uvdio_t* engine) {
   do {
     left -= dispatch(engine, left);
     again = reap(engine);
-    if (engine->completed.head == NULL || left == 0) {
+    if (uvdio__list_is_empty(&engine->completed) || left == 0) {
       pump(engine);
       again |= reap(engine);
     }
-    if (left > 0 && !again && engine->completed.head == NULL) {
+    if (left > 0 && !again && uvdio__list_is_empty(&engine->completed)) {
       again = watch(engine, &deadline);
       engine->watch_due = 0;
     }
-  } while (left > 0 && --passes > 0 && (again || engine->completed.head != NULL));
+  } while (left > 0 && --passes > 0 && (again || !uvdio__list_is_empty(&engine->completed)));
   engine->woken = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
   count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
 }
@@ -534,14 +590,14 @@ static void on_handle_closed(uv_handle_t* handle) {
 static void tear_down(uvdio_t* engine) {
   unsigned i;
 
-  assert(engine->completed.head == NULL && engine->files == NULL);
+  assert(uvdio__list_is_empty(&engine->completed) && engine->files == NULL);
   engine->torn_down = 1;
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->check, on_handle_closed);
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->idle, on_handle_closed);
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->prepare, on_handle_closed);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
-    assert(lane->waiting.head == NULL && lane->running.head == NULL);
+    assert(uvdio__list_is_empty(&lane->waiting) && uvdio__list_is_empty(&lane->running));
     lane->backend->close(lane);
   }
 }
@@ -570,12 +626,25 @@ static void close_if_drained(uvdio_t* engine) {
 static void fail_running(uvdio__lane_t* lane, int error) {
   uvdio_req_t* req;
 
-  for (req = lane->running.head; req != NULL; req = req->next_) {
+  for (req = uvdio__list_first(&lane->running); req != NULL; req = uvdio__list_after(&lane->running, req)) {
     req->flags_ |= REQ_UNSURE;
   }
   uvdio__engine_fail_all(&lane->running, error);
   lane->in_flight = 0;
   lane->unflushed = 0;
+}
+
+static void fail_waiting(uvdio_t* engine, int error) {
+  unsigned i;
+
+  for (i = 0; i < engine->lane_count; i++) {
+    uvdio_req_t* req;
+    while ((req = uvdio__list_first(&engine->lanes[i].waiting)) != NULL) {
+      wait_no_more(req);
+      req->result = error;
+      uvdio__engine_complete(req);
+    }
+  }
 }
 
 /* In a forked child: whatever was under way is the parent's. Held syncs go first, so that the end of the others starts none
@@ -590,11 +659,9 @@ static void abandon(uvdio_t* engine) {
   }
   for (i = 0; i < engine->lane_count; i++) {
     fail_running(&engine->lanes[i], UVDIO_EFORK);
-    uvdio__engine_fail_all(&engine->lanes[i].waiting, UVDIO_EFORK);
   }
-  for (i = 0; i < engine->lane_count; i++) {
-    uvdio__engine_fail_all(&engine->lanes[i].waiting, UVDIO_EFORK);
-  }
+  fail_waiting(engine, UVDIO_EFORK);
+  fail_waiting(engine, UVDIO_EFORK);
   engine->stats.in_flight = 0;
 }
 
@@ -611,6 +678,7 @@ int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
   }
   dio->closing = 1;
   dio->on_closed = cb;
+  uvdio__engine_note_straight(dio);
   if (uvdio__engine_is_forked(dio)) {
     abandon(dio);
   }
@@ -761,8 +829,11 @@ static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
   engine->callbacks_per_turn = options->callbacks_per_turn == 0 ? CALLBACKS_PER_TURN_DEFAULT
                                                                 : options->callbacks_per_turn;
+  uvdio__list_init(&engine->completed);
   for (i = 0; i < LANES; i++) {
     engine->lanes[i].engine = engine;
+    uvdio__list_init(&engine->lanes[i].waiting);
+    uvdio__list_init(&engine->lanes[i].running);
   }
   engine->lane = &engine->lanes[LANE_MAIN];
   return engine;

@@ -30,39 +30,16 @@
  */
 
 static inline void order_append(uvdio_file_t* file, uvdio_req_t* req) {
-  uvdio_req_t* tail = file->order_.tail;
-
   req->flags_ |= REQ_ORDERED;
   req->sequence_ = ++file->sequence_;
-  req->order_next_ = NULL;
-  req->order_prev_ = tail;
-  if (tail != NULL) {
-    tail->order_next_ = req;
-  } else {
-    file->order_.head = req;
-  }
-  file->order_.tail = req;
-}
-
-static void order_remove(uvdio_file_t* file, uvdio_req_t* req) {
-  if (req->order_prev_ != NULL) {
-    req->order_prev_->order_next_ = req->order_next_;
-  } else {
-    assert(file->order_.head == req);
-    file->order_.head = req->order_next_;
-  }
-  if (req->order_next_ != NULL) {
-    req->order_next_->order_prev_ = req->order_prev_;
-  } else {
-    assert(file->order_.tail == req);
-    file->order_.tail = req->order_prev_;
-  }
-  req->flags_ &= (unsigned char)~REQ_ORDERED;
+  uvdio__link_insert(&req->order_link_, &file->order_);
 }
 
 /* Whether every change older than the sync has its outcome. */
 static int is_covered(const uvdio_file_t* file, const uvdio_req_t* sync) {
-  return file->order_.head == NULL || file->order_.head->sequence_ > sync->sequence_;
+  uintptr_t oldest = (uintptr_t)file->order_.next - offsetof(uvdio_req_t, order_link_);
+
+  return uvdio__list_is_empty(&file->order_) || ((const uvdio_req_t*)oldest)->sequence_ > sync->sequence_;
 }
 
 /* Whether `rider` is satisfied by what `leader` does. */
@@ -72,16 +49,17 @@ static int is_included(const uvdio_req_t* leader, const uvdio_req_t* rider) {
 
 /* Starts the oldest held sync if it may go, and takes along those that it covers. */
 static void start_covered_sync(uvdio_file_t* file) {
-  uvdio_req_t* leader = file->held_.head;
+  uvdio_req_t* leader = uvdio__list_first(&file->held_);
+  uvdio_req_t* rider;
 
   if (leader == NULL || file->syncing_ != NULL || !is_covered(file, leader)) {
     return;
   }
-  uvdio__list_remove(&file->held_, leader);
+  uvdio__list_remove(leader);
   file->syncing_ = leader;
-  while (file->held_.head != NULL && is_covered(file, file->held_.head) &&
-         is_included(leader, file->held_.head)) {
-    uvdio_req_t* rider = uvdio__list_shift(&file->held_);
+  while ((rider = uvdio__list_first(&file->held_)) != NULL && is_covered(file, rider) &&
+         is_included(leader, rider)) {
+    uvdio__list_remove(rider);
     rider->flags_ |= REQ_RIDING;
     uvdio__list_append(&file->riders_, rider);
   }
@@ -94,9 +72,8 @@ static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
 
   assert(file->syncing_ == leader);
   if (leader->result == UV_ECANCELED) {
-    while (file->riders_.tail != NULL) {
-      rider = file->riders_.tail;
-      uvdio__list_remove(&file->riders_, rider);
+    while ((rider = uvdio__list_last(&file->riders_)) != NULL) {
+      uvdio__list_remove(rider);
       rider->flags_ &= (unsigned char)~REQ_RIDING;
       uvdio__list_prepend(&file->held_, rider);
     }
@@ -112,10 +89,8 @@ void uvdio__file_unhold(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
   assert(req->state_ == STATE_HELD);
-  if (uvdio__is_sync(req->op)) {
-    uvdio__list_remove((req->flags_ & REQ_RIDING) != 0 ? &file->riders_ : &file->held_, req);
-  } else {
-    uvdio__list_remove(&file->gate_, req);
+  uvdio__list_remove(req);
+  if (!uvdio__is_sync(req->op)) {
     file->gated_--;
   }
 }
@@ -138,24 +113,26 @@ static uint64_t let_through(const uvdio_file_t* file) {
 }
 
 static int is_gate_shut(const uvdio_file_t* file) {
-  return file->truncating_ != NULL || file->gate_.head != NULL;
+  return file->truncating_ != NULL || !uvdio__list_is_empty(&file->gate_);
 }
 
 static void note_attention(uvdio_file_t* file) {
   file->attentive_ = is_gate_shut(file) || file->closer_ != NULL;
+  uvdio__file_note_straight(file);
 }
 
 /* Lets through what may go: all up to the next truncate, or that alone. */
 static void open_gate(uvdio_file_t* file) {
-  while (file->gate_.head != NULL && file->truncating_ == NULL) {
-    uvdio_req_t* req = file->gate_.head;
+  uvdio_req_t* req;
+
+  while ((req = uvdio__list_first(&file->gate_)) != NULL && file->truncating_ == NULL) {
     if (req->op == UVDIO_OP_TRUNCATE) {
       if (let_through(file) > 0) {
         break;
       }
       file->truncating_ = req;
     }
-    uvdio__list_remove(&file->gate_, req);
+    uvdio__list_remove(req);
     file->gated_--;
     uvdio__engine_queue(req);
   }
@@ -171,14 +148,23 @@ static int is_stopped_at_gate(uvdio_req_t* req) {
     req->state_ = STATE_HELD;
     uvdio__list_append(&file->gate_, req);
     file->gated_++;
-    file->attentive_ = 1;
+    note_attention(file);
     return 1;
   }
   if (is_truncate) {
     file->truncating_ = req;
-    file->attentive_ = 1;
+    note_attention(file);
   }
   return 0;
+}
+
+void uvdio__file_note_straight(uvdio_file_t* file) {
+  const uvdio_t* engine = file->engine_;
+  const uvdio__lane_t* lane = file->lane_;
+  int is_straight = file->state_ == FILE_OPEN && engine->thread != 0 && !engine->closing && !file->attentive_ &&
+                    lane->backend->transfer != NULL && file->entry_[0][0] != 0;
+
+  file->straight_ = is_straight ? uvdio__straight_of(file, engine->thread) : 0;
 }
 
 /*
@@ -249,6 +235,7 @@ static void forget_file(uvdio_file_t* file) {
     file->next_->prev_ = file->prev_;
   }
   file->state_ = FILE_CLOSED;
+  file->straight_ = 0;
   file->stamp_ = 0;
   file->engine_ = NULL;
 }
@@ -377,7 +364,7 @@ void uvdio__file_outcome(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
   if ((req->flags_ & REQ_ORDERED) != 0) {
-    order_remove(file, req);
+    uvdio__order_remove(req);
   }
   uvdio__file_apply(req);
   if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
@@ -458,7 +445,7 @@ static int run_now(uvdio_req_t* req) {
 }
 
 static int is_syncing(const uvdio_file_t* file) {
-  return file->syncing_ != NULL || file->held_.head != NULL;
+  return file->syncing_ != NULL || !uvdio__list_is_empty(&file->held_);
 }
 
 static void hold(uvdio_req_t* req) {
@@ -471,13 +458,12 @@ static void hold(uvdio_req_t* req) {
 static inline void take_in(uvdio_req_t* req) {
   uvdio__engine_accept(req->engine_, req);
   req->file->pending_++;
-  req->file->uncalled_++;
 }
 
 static void start_sync(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
-  if (file->order_.head != NULL || is_syncing(file)) {
+  if (!uvdio__list_is_empty(&file->order_) || is_syncing(file)) {
     hold(req);
   } else {
     file->syncing_ = req;
@@ -541,7 +527,7 @@ static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
   return error;
 }
 
-static inline int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
+static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
   if (cb == NULL) {
     return transfer_now(req, buf);
   }
@@ -563,8 +549,30 @@ static inline int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_c
   return 0;
 }
 
-static int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
-                     unsigned char flags, uvdio_io_cb cb) {
+/* Whether everything is as it mostly is, so that the transfer may go the short way. Where it is not, the longer way finds out
+ * what that means. */
+static inline int is_straight(const uvdio_file_t* file, const uvdio_req_t* req, const uvdio_buf_t* buf, uint64_t offset,
+                              size_t length) {
+  return uvdio__file_is_straight(file) && !uvdio__is_pending(req) && length != 0 &&
+         check_transfer(file, buf, offset, length) == 0 && uvdio__lane_is_straight(file->lane_);
+}
+
+/* The short way: to the ring, past all lists but that of what is in flight. */
+static inline int go_straight(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
+  uvdio__lane_t* lane = req->lane_;
+
+  req->buf_ = *buf;
+  *buf = uvdio__empty_buf();
+  req->cb_.io = cb;
+  take_in(req);
+  if (req->op == UVDIO_OP_WRITE) {
+    order_append(req->file, req);
+  }
+  return lane->backend->transfer(lane, req);
+}
+
+static UVDIO__APART int read_the_longer_way(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                                            unsigned char flags, uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req, 0);
 
   if (error == 0) {
@@ -578,6 +586,17 @@ static int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   return submit_transfer(req, buf, cb);
 }
 
+static inline int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                            unsigned char flags, uvdio_io_cb cb) {
+  if (UVDIO__IS_RARE(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
+      !is_straight(file, req, buf, offset, buf->cap)) {
+    return read_the_longer_way(file, req, buf, offset, flags, cb);
+  }
+  prepare(req, file, UVDIO_OP_READ, offset, buf->cap);
+  req->flags_ = flags;
+  return go_straight(req, buf, cb);
+}
+
 int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                uvdio_io_cb cb) {
   return read_with(file, req, buf, offset, 0, cb);
@@ -588,8 +607,8 @@ int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   return read_with(file, req, buf, offset, REQ_EXACT, cb);
 }
 
-int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
-                uvdio_io_cb cb) {
+static UVDIO__APART int write_the_longer_way(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                                             uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req, 1);
 
   if (error == 0) {
@@ -605,6 +624,16 @@ int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t
   return submit_transfer(req, buf, cb);
 }
 
+int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                uvdio_io_cb cb) {
+  if (UVDIO__IS_RARE(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
+      !is_straight(file, req, buf, offset, buf->len) || (file->flags_ & UVDIO_RDWR) == 0 || file->latch_ != 0) {
+    return write_the_longer_way(file, req, buf, offset, cb);
+  }
+  prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
+  return go_straight(req, buf, cb);
+}
+
 static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_cb cb) {
   int error = check(file, req, 0);
 
@@ -614,7 +643,7 @@ static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdi
   if (error != 0) {
     return error;
   }
-  if (cb == NULL && (file->order_.head != NULL || is_syncing(file))) {
+  if (cb == NULL && (!uvdio__list_is_empty(&file->order_) || is_syncing(file))) {
     return UV_EBUSY;
   }
   prepare(req, file, op, 0, 0);
@@ -700,6 +729,10 @@ static void prepare_file(uvdio_t* dio, uvdio_file_t* file, unsigned flags) {
   file->filesystem_ = "unknown";
   file->reason_ = "";
   file->handle_.descriptor = -1;
+  uvdio__list_init(&file->order_);
+  uvdio__list_init(&file->held_);
+  uvdio__list_init(&file->riders_);
+  uvdio__list_init(&file->gate_);
   remember_file(dio, file);
 }
 
@@ -735,11 +768,23 @@ static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   if (file->pending_ > 0) {
     req->state_ = STATE_HELD;
     file->closer_ = req;
-    file->attentive_ = 1;
+    note_attention(file);
   } else {
+    uvdio__file_note_straight(file);
     leave_table(file);
     uvdio__engine_start(req);
   }
+}
+
+/* Whether a request of the file has yet to be called back. */
+static int is_callback_due(const uvdio_file_t* file) {
+  const uvdio__list_t* completed = &file->engine_->completed;
+  const uvdio_req_t* req = uvdio__list_first(completed);
+
+  while (req != NULL && req->file != file) {
+    req = uvdio__list_after(completed, req);
+  }
+  return file->pending_ > 0 || req != NULL;
 }
 
 int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
@@ -748,7 +793,7 @@ int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   if (error != 0) {
     return error;
   }
-  if (cb == NULL && file->uncalled_ > 0) {
+  if (cb == NULL && is_callback_due(file)) {
     return UV_EBUSY;
   }
   prepare(req, file, UVDIO_OP_CLOSE, 0, 0);

@@ -22,6 +22,7 @@
 #define UVDIO_INTERNAL_H
 
 #include <assert.h>
+#include <stddef.h>
 
 #include "arena.h"
 #include "backend.h"
@@ -53,7 +54,7 @@ struct uvdio_s {
   uv_loop_t* loop;
   void* data;
   unsigned generation; /* of uvdio__os_fork_generation(), where the engine was made */
-  const void* thread;  /* the one that runs the loop; null until then, and nothing is handed to a backend before */
+  uintptr_t thread; /* the one that runs the loop; 0 until then, and nothing is handed to a backend before */
   unsigned depth;
   int closing;   /* uvdio_engine_close() was called */
   int torn_down; /* its handles are being closed */
@@ -63,6 +64,7 @@ struct uvdio_s {
   int idling;      /* the idle handle is active */
   int referenced;  /* the check handle keeps the loop alive */
   unsigned limit; /* requests with all backends together; 0 until the loop's thread is known */
+  unsigned waiting; /* length of all lanes' lists of that name */
   int manual;           /* arenas are registered by uvdio_arena_register() only */
   unsigned arenas_gone; /* uvdio__arenas_gone when it was last looked at */
   unsigned handles_closing;
@@ -84,14 +86,6 @@ struct uvdio_s {
   char reason[REASON_SIZE];
 };
 
-/* Its address stands for the thread that looks at it: the cheapest way of telling threads apart, and asked at
- * every operation. */
-#if defined(__GNUC__) && !defined(_WIN32) && !defined(__APPLE__)
-extern UVDIO__HIDDEN _Thread_local char uvdio__this_thread __attribute__((tls_model("initial-exec")));
-#else
-extern _Thread_local char uvdio__this_thread;
-#endif
-
 /* For what is off the straight path of an operation: kept out of line, it costs the others no registers. */
 #if defined(__GNUC__)
 #define UVDIO__APART __attribute__((noinline))
@@ -99,6 +93,12 @@ extern _Thread_local char uvdio__this_thread;
 #define UVDIO__APART __declspec(noinline)
 #else
 #define UVDIO__APART
+#endif
+
+#if defined(__GNUC__)
+#define UVDIO__IS_RARE(condition) __builtin_expect(!!(condition), 0)
+#else
+#define UVDIO__IS_RARE(condition) (condition)
 #endif
 
 /*
@@ -155,56 +155,81 @@ size_t uvdio__request_rest(const uvdio_req_t* req);
 int64_t uvdio__request_perform(const uvdio__lane_t* lane, uvdio_req_t* req);
 
 /*
- * Lists: inline, because every operation passes four of them.
+ * Lists: circular, each being the link between its last and its first. Inline, because every operation passes four of them.
  */
 
+static inline void uvdio__list_init(uvdio__list_t* list) {
+  list->next = list;
+  list->prev = list;
+}
+
+static inline int uvdio__list_is_empty(const uvdio__list_t* list) {
+  return list->next == list;
+}
+
+static inline void uvdio__link_insert(uvdio_link_t_* link, uvdio_link_t_* before) {
+  uvdio_link_t_* after = before->prev;
+
+  assert(after->next == before);
+  link->next = before;
+  link->prev = after;
+  after->next = link;
+  before->prev = link;
+}
+
+static inline void uvdio__link_remove(const uvdio_link_t_* link) {
+  assert(link->next->prev == link && link->prev->next == link);
+  link->prev->next = link->next;
+  link->next->prev = link->prev;
+}
+
+static inline uvdio_req_t* uvdio__link_req(const uvdio__list_t* list, const uvdio_link_t_* link) {
+  return link == list ? NULL : (uvdio_req_t*)((uintptr_t)link - offsetof(uvdio_req_t, link_));
+}
+
 static inline void uvdio__list_append(uvdio__list_t* list, uvdio_req_t* req) {
-  req->next_ = NULL;
-  req->prev_ = list->tail;
-  if (list->tail != NULL) {
-    list->tail->next_ = req;
-  } else {
-    list->head = req;
-  }
-  list->tail = req;
+  uvdio__link_insert(&req->link_, list);
 }
 
 static inline void uvdio__list_prepend(uvdio__list_t* list, uvdio_req_t* req) {
-  req->prev_ = NULL;
-  req->next_ = list->head;
-  if (list->head != NULL) {
-    list->head->prev_ = req;
-  } else {
-    list->tail = req;
-  }
-  list->head = req;
+  uvdio__link_insert(&req->link_, list->next);
 }
 
-static inline void uvdio__list_remove(uvdio__list_t* list, uvdio_req_t* req) {
-  assert(req->prev_ != NULL || list->head == req);
-  assert(req->next_ != NULL || list->tail == req);
-  if (req->prev_ != NULL) {
-    req->prev_->next_ = req->next_;
-  } else {
-    list->head = req->next_;
-  }
-  if (req->next_ != NULL) {
-    req->next_->prev_ = req->prev_;
-  } else {
-    list->tail = req->prev_;
-  }
+static inline void uvdio__list_remove(const uvdio_req_t* req) {
+  uvdio__link_remove(&req->link_);
+}
+
+/* Of a list that is not empty. */
+static inline uvdio_req_t* uvdio__list_take(uvdio__list_t* list) {
+  uvdio_link_t_* first = list->next;
+
+  assert(first != list);
+  uvdio__link_remove(first);
+  return (uvdio_req_t*)((uintptr_t)first - offsetof(uvdio_req_t, link_));
+}
+
+/* Null where there is none. */
+static inline uvdio_req_t* uvdio__list_first(const uvdio__list_t* list) {
+  return uvdio__link_req(list, list->next);
+}
+
+static inline uvdio_req_t* uvdio__list_last(const uvdio__list_t* list) {
+  return uvdio__link_req(list, list->prev);
+}
+
+static inline uvdio_req_t* uvdio__list_after(const uvdio__list_t* list, const uvdio_req_t* req) {
+  return uvdio__link_req(list, req->link_.next);
+}
+
+static inline uvdio_req_t* uvdio__list_before(const uvdio__list_t* list, const uvdio_req_t* req) {
+  return uvdio__link_req(list, req->link_.prev);
 }
 
 static inline uvdio_req_t* uvdio__list_shift(uvdio__list_t* list) {
-  uvdio_req_t* first = list->head;
+  uvdio_req_t* first = uvdio__list_first(list);
+
   if (first != NULL) {
-    list->head = first->next_;
-    if (first->next_ != NULL) {
-      first->next_->prev_ = NULL;
-    } else {
-      assert(list->tail == first);
-      list->tail = NULL;
-    }
+    uvdio__list_remove(first);
   }
   return first;
 }
@@ -217,17 +242,44 @@ static inline uvdio__opening_t* uvdio__opening_of(const uvdio_req_t* req) {
   return (uvdio__opening_t*)req->args_;
 }
 
+/* The short way of a transfer asks a file one thing: is this your thread? The answer is yes only while the file is open and
+ * nothing is to be thought of but the transfer: the engine is bound and not closing, the ring executes the file's transfers and
+ * knows how its entries begin, no truncate and no close is about. Whatever changes one of these says so by this. */
+void uvdio__file_note_straight(uvdio_file_t* file);
+
+/* The same for all files of the engine. */
+void uvdio__engine_note_straight(const uvdio_t* engine);
+
+static inline uintptr_t uvdio__straight_of(const uvdio_file_t* file, uintptr_t thread) {
+  return (uintptr_t)file ^ thread;
+}
+
+static inline int uvdio__file_is_straight(const uvdio_file_t* file) {
+  return file->straight_ == uvdio__straight_of(file, uvdio__os_this_thread);
+}
+
 /* A request on the file has reached its outcome: opens and closes the file, keeps its counts and its order, and
  * starts what waited for that. */
 void uvdio__file_outcome(uvdio_req_t* req);
 
-/* The same, and by a shorter way for what no other request can have waited for. */
+static inline void uvdio__order_remove(uvdio_req_t* req) {
+  uvdio__link_remove(&req->order_link_);
+  req->flags_ &= (unsigned char)~REQ_ORDERED;
+}
+
+/* The same, and by a shorter way for what no other request can have waited for: reads, and writes whose success is no matter
+ * of durability. */
 static inline void uvdio__file_request_done(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
   if (req->op == UVDIO_OP_READ && !file->attentive_) {
     assert(file->pending_ > 0);
     req->buf_.len = req->transferred;
+    file->pending_--;
+  } else if (req->op == UVDIO_OP_WRITE && !file->attentive_ && (file->flags_ & UVDIO_DSYNC) == 0 &&
+             (req->flags_ & REQ_ORDERED) != 0 && uvdio__list_is_empty(&file->held_)) {
+    assert(file->pending_ > 0);
+    uvdio__order_remove(req);
     file->pending_--;
   } else {
     uvdio__file_outcome(req);
@@ -259,7 +311,7 @@ static inline int uvdio__engine_is_forked(const uvdio_t* engine) {
 }
 
 static inline int uvdio__engine_is_foreign(const uvdio_t* engine) {
-  return engine->thread != NULL && engine->thread != &uvdio__this_thread;
+  return engine->thread != 0 && engine->thread != uvdio__os_this_thread;
 }
 
 /* 0, UV_EBADF (closing), UVDIO_EFORK or UVDIO_ETHREAD. */
@@ -294,9 +346,6 @@ static inline uint64_t uvdio__engine_pending(const uvdio_t* engine) {
 /* Lets an accepted request wait on its lane; the engine starts it when there is room. */
 void uvdio__engine_queue(uvdio_req_t* req);
 
-/* The lane's backend did not take the request. Returns 0 when it takes no more for now. */
-int uvdio__lane_refused(uvdio__lane_t* lane, uvdio_req_t* req, int error);
-
 /* Sends on what was submitted if it is time to. */
 void uvdio__lane_flush_if_due(uvdio__lane_t* lane);
 
@@ -306,73 +355,65 @@ static inline int uvdio__lane_has_room(const uvdio__lane_t* lane) {
          !lane->stalled;
 }
 
-/* Submits a request to its lane's backend. Returns 0 when the lane takes no more for now. */
-static inline int uvdio__lane_run(uvdio__lane_t* lane, uvdio_req_t* req) {
-  int error = lane->backend->submit(lane, req);
-
-  if (error != 0) {
-    return uvdio__lane_refused(lane, req, error);
-  }
+/* The lane's backend has the request. */
+static inline void uvdio__lane_started(uvdio__lane_t* lane, uvdio_req_t* req) {
   req->state_ = STATE_RUNNING;
   uvdio__list_append(&lane->running, req);
   lane->in_flight++;
   lane->engine->stats.in_flight++;
-  if (lane->unflushed >= lane->batch || !lane->engine->in_turn) {
+  assert(lane->in_flight <= lane->depth && lane->engine->stats.in_flight <= lane->engine->limit);
+  if (lane->unflushed >= lane->due) {
     uvdio__lane_flush_if_due(lane);
   }
-  return 1;
-}
-
-static inline int uvdio__engine_is_anything_waiting(const uvdio_t* engine) {
-  return engine->lanes[LANE_MAIN].waiting.head != NULL ||
-         engine->lanes[LANE_POOL].waiting.head != NULL;
 }
 
 /* Starts an accepted request at once where nothing stands in the way, else lets it wait: for the submitting calls. Nothing
  * overtakes what waits, not even on the other lane: room that gets free is shared out. */
-static inline void uvdio__engine_start(uvdio_req_t* req) {
-  uvdio__lane_t* lane = req->file->lane_;
+void uvdio__engine_start(uvdio_req_t* req);
 
-  req->lane_ = lane;
-  if (uvdio__lane_has_room(lane) && !uvdio__engine_is_anything_waiting(lane->engine)) {
-    (void)uvdio__lane_run(lane, req);
-  } else {
-    uvdio__engine_queue(req);
-  }
+/* Whether a transfer may go the short way to the lane. A ring takes as many as the engine lets in. */
+static inline int uvdio__lane_is_straight(const uvdio__lane_t* lane) {
+  const uvdio_t* engine = lane->engine;
+  return engine->stats.in_flight < engine->limit && (engine->waiting | lane->stalled) == 0;
 }
 
 /* Puts a request with an outcome in line for its callback. It stands there before what shares its outcome. */
-static inline void uvdio__engine_complete(uvdio_req_t* req) {
-  uvdio_t* engine = req->engine_;
-
+static inline void uvdio__engine_line_up(uvdio_t* engine, uvdio_req_t* req) {
   req->state_ = STATE_COMPLETED;
   uvdio__list_append(&engine->completed, req);
   uvdio__file_request_done(req);
+}
+
+/* The same, and sees to it that the line is looked at. */
+static inline void uvdio__engine_complete(uvdio_req_t* req) {
+  uvdio_t* engine = req->engine_;
+
+  uvdio__engine_line_up(engine, req);
   if (!engine->in_turn) {
     uvdio__engine_wake(engine);
   }
 }
 
 /* The backend is through with the request. */
-static inline void uvdio__lane_stop(uvdio__lane_t* lane, uvdio_req_t* req) {
-  assert(req->state_ == STATE_RUNNING && req->lane_ == lane && lane->in_flight > 0);
-  uvdio__list_remove(&lane->running, req);
+static inline void uvdio__lane_stop(uvdio_t* engine, uvdio__lane_t* lane, const uvdio_req_t* req) {
+  assert(req->state_ == STATE_RUNNING && req->lane_ == lane && lane->engine == engine && lane->in_flight > 0);
+  uvdio__list_remove(req);
   lane->in_flight--;
-  lane->engine->stats.in_flight--;
-  lane->stalled = 0;
+  engine->stats.in_flight--;
 }
 
-/* uvdio__lane_done() for a transfer that is whole at the first try, as most are. Returns 0 where it is not, and has done
- * nothing then. */
-static inline int uvdio__lane_done_whole(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
+/* uvdio__lane_done() for a read or write, from within a turn, where that is now whole, as it mostly is. Returns 0 where it is
+ * not, and has done nothing then. The caller says that the lane does not stall (any more). */
+static inline int uvdio__lane_done_whole(uvdio_t* engine, uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
   uvdio__own_check(req);
-  if (result != (int64_t)req->length_ || req->transferred != 0 || !uvdio__is_transfer(req->op)) {
+  assert(engine->in_turn && uvdio__is_transfer(req->op));
+  if (req->transferred + (uint64_t)result != req->length_) {
     return 0;
   }
   req->transferred = req->length_;
-  req->result = result;
-  uvdio__lane_stop(lane, req);
-  uvdio__engine_complete(req);
+  req->result = (int64_t)req->length_;
+  uvdio__lane_stop(engine, lane, req);
+  uvdio__engine_line_up(engine, req);
   return 1;
 }
 

@@ -113,4 +113,12 @@ static inline unsigned uvdio__os_fork_generation(void) {
   return atomic_load_explicit(&uvdio__os_forks, memory_order_relaxed);
 }
 
+/* The name that the calling thread was given, or 0; asked for at every operation. A forked child's thread loses the one that
+ * its parent had, once forks are watched. */
+#if defined(__GNUC__) && !defined(_WIN32) && !defined(__APPLE__)
+extern UVDIO__HIDDEN _Thread_local uintptr_t uvdio__os_this_thread __attribute__((tls_model("initial-exec")));
+#else
+extern _Thread_local uintptr_t uvdio__os_this_thread;
+#endif
+
 #endif /* UVDIO_OS_H */

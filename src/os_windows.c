@@ -415,6 +415,8 @@ int uvdio__os_protect(void* memory, size_t size, int accessible) {
              : last_error();
 }
 
+_Thread_local uintptr_t uvdio__os_this_thread;
+
 /* Windows has no fork. */
 atomic_uint uvdio__os_forks;
 

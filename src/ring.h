@@ -125,7 +125,7 @@ static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_
   const uvdio_arena_t* arena = buf->owner_;
   const uvdio__pin_t* pin;
 
-  if (arena == NULL || buf->owner_ == &uvdio__heap) {
+  if ((uintptr_t)buf->owner_ <= (uintptr_t)UVDIO__HEAP) { /* a view, or of the heap */
     return UVDIO__BUFFER_PLAIN;
   }
   pin = ring->buffers.buckets[arena->id % UVDIO__PIN_BUCKETS];
@@ -160,5 +160,9 @@ void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file);
 void uvdio__ring_forget_file(uvdio__lane_t* lane, uvdio_file_t* file);
 
 void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked);
+
+/* Writes down how entries for the file's transfers begin, by its slot, or by its descriptor where it will have none. From
+ * now on its transfers go the short way. */
+void uvdio__ring_note_file(const uvdio__lane_t* lane, uvdio_file_t* file);
 
 #endif /* UVDIO_RING_H */

@@ -524,7 +524,7 @@ int uvdio__ring_register_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena) 
 static int is_in_use(const uvdio__list_t* list, const uvdio_arena_t* arena) {
   const uvdio_req_t* req;
 
-  for (req = list->head; req != NULL; req = req->next_) {
+  for (req = uvdio__list_first(list); req != NULL; req = uvdio__list_after(list, req)) {
     if (uvdio__is_transfer(req->op) && req->buf_.owner_ == arena) {
       return 1;
     }

@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "memory.h"
@@ -59,6 +60,21 @@ void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked) {
   free_table(&ring->files);
 }
 
+void uvdio__ring_note_file(const uvdio__lane_t* lane, uvdio_file_t* file) {
+  static const unsigned char opcodes[] = {IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED};
+  unsigned i;
+
+  assert(file->slot_ > 0 || ((const uvdio__ring_t*)lane->state)->files.off);
+  (void)lane;
+  for (i = 0; i < 2; i++) {
+    struct io_uring_sqe entry = {.opcode = opcodes[i]};
+    entry.flags = file->slot_ > 0 ? IOSQE_FIXED_FILE : 0;
+    entry.fd = file->slot_ > 0 ? (int)file->slot_ - 1 : (int)file->handle_.descriptor;
+    memcpy(file->entry_[i], &entry, sizeof(file->entry_[i]));
+  }
+  uvdio__file_note_straight(file);
+}
+
 /* There is no table any more: every file goes by its descriptor from now on. */
 static void give_up(uvdio__lane_t* lane) {
   uvdio__ring_t* ring = lane->state;
@@ -66,6 +82,8 @@ static void give_up(uvdio__lane_t* lane) {
 
   for (file = lane->engine->files; file != NULL; file = file->next_) {
     file->slot_ = 0;
+    file->entry_[0][0] = 0;
+    uvdio__file_note_straight(file);
   }
   free_table(&ring->files);
   ring->files.off = 1;

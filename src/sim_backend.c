@@ -154,7 +154,8 @@ static void kill_engine(uvdio__sim_engine_t* engine, int half_done) {
   const uvdio_req_t* req;
 
   engine->dead = 1;
-  for (req = engine->lane->running.head; half_done && req != NULL; req = req->next_) {
+  for (req = uvdio__list_first(&engine->lane->running); half_done && req != NULL;
+       req = uvdio__list_after(&engine->lane->running, req)) {
     leave_half_done(engine->sim, req);
   }
 }
@@ -276,11 +277,12 @@ static void flush_sim(uvdio__lane_t* lane) {
   uvdio_sim_t* sim = engine->sim;
   int in_order = (sim->options.flags & UVDIO_SIM_IN_ORDER) != 0;
   int backwards = !in_order && uvdio__sim_random(sim, 2) == 0;
-  uvdio_req_t* req = backwards ? lane->running.tail : lane->running.head;
+  uvdio__list_t* running = &lane->running;
+  uvdio_req_t* req = backwards ? uvdio__list_last(running) : uvdio__list_first(running);
 
   sim->step++;
   while (req != NULL) {
-    uvdio_req_t* next = backwards ? req->prev_ : req->next_;
+    uvdio_req_t* next = backwards ? uvdio__list_before(running, req) : uvdio__list_after(running, req);
     const uvdio__sim_slot_t* slot = req->worker_;
     int due = engine->dead || slot->due < sim->step;
     if (due) {
