@@ -5,6 +5,7 @@
   sh test/mutation/run.sh --survivors         those that survived once more, after new tests
   sh test/mutation/run.sh NAME...             these, whatever they got before
   sh test/mutation/run.sh --list              the table only, from what is known
+  sh test/mutation/run.sh --check             only whether each of them still fits its file
 
 It works in a copy of the tree in build/mutation, where results.txt keeps one line per mutant, so that an interrupted run
 goes on where it stopped. A mutant has been caught when a test fails, or hangs for TEST_TIMEOUT seconds. One that does not
@@ -204,6 +205,18 @@ def report(mutants, known):
     return unknown == 0 and 100 * caught / judged >= TO_REACH
 
 
+def check(mutants):
+    """The mistakes of the list, without building anything."""
+    mistakes = []
+    for mutant in mutants:
+        try:
+            mutant.apply(open(os.path.join(ROOT, mutant.path), encoding="utf-8").read())
+        except ValueError as error:
+            mistakes.append(str(error))
+    print("\n".join(mistakes + [f"{len(mutants)} mutants, {len(mistakes)} of them don't fit their files"]))
+    return not mistakes
+
+
 def pick(mutants, known, arguments):
     if "--list" in arguments:
         return []
@@ -217,6 +230,8 @@ def pick(mutants, known, arguments):
 
 def main():
     mutants, arguments = read_list(), sys.argv[1:]
+    if "--check" in arguments:
+        sys.exit(0 if check(mutants) else 1)
     known = read_results()
     chosen = pick(mutants, known, arguments)
     if chosen:
