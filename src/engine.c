@@ -470,6 +470,9 @@ static void run_callbacks(uvdio_t* engine) {
       engine->watch_due = 0;
     }
   } while (left > 0 && --passes > 0 && (again || engine->completed.head != NULL));
+  if (engine->lanes[LANE_MAIN].in_flight == 0) {
+    engine->watch_due = 0; /* The turn had its share before it came to watching, and nothing is left to watch. */
+  }
   engine->woken = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
   count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
 }
