@@ -301,7 +301,9 @@ static inline void call_back(uvdio_t* engine, uvdio_req_t* req) {
     req->cb_.io(req, (ssize_t)result, buf);
     return;
   }
-  if (req->op != UVDIO_OP_OPEN && req->op != UVDIO_OP_CLOSE) {
+  if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
+    uvdio__file_let_go(req->file);
+  } else {
     assert(req->file->uncalled_ > 0);
     req->file->uncalled_--;
   }

@@ -241,6 +241,7 @@ static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
   pick_lane(file);
 }
 
+/* The engine is through with the file, but it stays the library's until uvdio__file_let_go(). */
 static void forget_file(uvdio_file_t* file) {
   uvdio_t* engine = file->engine_;
 
@@ -254,8 +255,13 @@ static void forget_file(uvdio_file_t* file) {
     file->next_->prev_ = file->prev_;
   }
   file->state_ = FILE_CLOSED;
-  file->stamp_ = 0;
   file->engine_ = NULL;
+}
+
+void uvdio__file_let_go(uvdio_file_t* file) {
+  if (file->state_ == FILE_CLOSED) {
+    file->stamp_ = 0;
+  }
 }
 
 /* As long as a ring has a file in its table, closing the descriptor does not close the file. */
@@ -459,6 +465,7 @@ static int run_now(uvdio_req_t* req) {
     verdict = uvdio__request_settle(req, lane->backend->perform(lane, req));
   } while (verdict != VERDICT_DONE);
   uvdio__file_apply(req);
+  uvdio__file_let_go(req->file);
   return req->result < 0 ? (int)req->result : 0;
 }
 
@@ -778,6 +785,7 @@ void uvdio__file_close_now(uvdio_file_t* file) {
   prepare(&req, file, UVDIO_OP_CLOSE, 0, 0);
   (void)lane->backend->perform(lane, &req);
   forget_file(file);
+  uvdio__file_let_go(file);
 }
 
 int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
@@ -786,7 +794,7 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   if (file == NULL || info == NULL) {
     return UV_EINVAL;
   }
-  if (file->stamp_ != uvdio__stamp_of(file) || file->state_ == FILE_OPENING) {
+  if (file->stamp_ != uvdio__stamp_of(file) || file->state_ == FILE_OPENING || file->state_ == FILE_CLOSED) {
     return UV_EBADF;
   }
   lane = file->lane_;
