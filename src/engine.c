@@ -342,6 +342,9 @@ static inline void call_back(uvdio_t* engine, uvdio_req_t* req) {
     req->cb_.io(req, (ssize_t)result, req->buf_);
     return;
   }
+  if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
+    uvdio__file_let_go(req->file);
+  }
   req->cb_.plain(req, result);
 }
 
@@ -526,6 +529,9 @@ static void run_callbacks(uvdio_t* engine) {
       engine->watch_due = 0;
     }
   } while (left > 0 && --passes > 0 && (again || !uvdio__list_is_empty(&engine->completed)));
+  if (engine->lanes[LANE_MAIN].in_flight == 0) {
+    engine->watch_due = 0; /* The turn had its share before it came to watching, and nothing is left to watch. */
+  }
   engine->woken = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
   count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
 }

@@ -95,11 +95,16 @@ void uvdio__file_unhold(uvdio_req_t* req) {
   }
 }
 
+/* The gate is emptied before any of it ends, so that the end of a truncate lets nothing through. */
 void uvdio__file_fail_held(uvdio_file_t* file, int error) {
-  file->gated_ = 0;
-  uvdio__engine_fail_all(&file->gate_, error);
+  static const uvdio__list_t empty;
+  uvdio__list_t gate = file->gate_;
+
   uvdio__engine_fail_all(&file->held_, error);
   uvdio__engine_fail_all(&file->riders_, error);
+  file->gate_ = empty;
+  file->gated_ = 0;
+  uvdio__engine_fail_all(&gate, error);
 }
 
 /*
@@ -222,6 +227,7 @@ static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
   pick_lane(file);
 }
 
+/* The engine is through with the file, but it stays the library's until uvdio__file_let_go(). */
 static void forget_file(uvdio_file_t* file) {
   uvdio_t* engine = file->engine_;
 
@@ -236,8 +242,13 @@ static void forget_file(uvdio_file_t* file) {
   }
   file->state_ = FILE_CLOSED;
   file->straight_ = 0;
-  file->stamp_ = 0;
   file->engine_ = NULL;
+}
+
+void uvdio__file_let_go(uvdio_file_t* file) {
+  if (file->state_ == FILE_CLOSED) {
+    file->stamp_ = 0;
+  }
 }
 
 /* As long as a ring has a file in its table, closing the descriptor does not close the file. */
@@ -441,6 +452,7 @@ static int run_now(uvdio_req_t* req) {
     verdict = uvdio__request_settle(req, lane->backend->perform(lane, req));
   } while (verdict != VERDICT_DONE);
   uvdio__file_apply(req);
+  uvdio__file_let_go(req->file);
   return req->result < 0 ? (int)req->result : 0;
 }
 
@@ -818,6 +830,7 @@ void uvdio__file_close_now(uvdio_file_t* file) {
   prepare(&req, file, UVDIO_OP_CLOSE, 0, 0);
   (void)lane->backend->perform(lane, &req);
   forget_file(file);
+  uvdio__file_let_go(file);
 }
 
 int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
@@ -826,7 +839,7 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   if (file == NULL || info == NULL) {
     return UV_EINVAL;
   }
-  if (file->stamp_ != uvdio__stamp_of(file) || file->state_ == FILE_OPENING) {
+  if (file->stamp_ != uvdio__stamp_of(file) || file->state_ == FILE_OPENING || file->state_ == FILE_CLOSED) {
     return UV_EBADF;
   }
   lane = file->lane_;

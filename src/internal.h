@@ -289,6 +289,9 @@ static inline void uvdio__file_request_done(uvdio_req_t* req) {
 /* The same for the synchronous forms, which are counted nowhere. */
 void uvdio__file_apply(uvdio_req_t* req);
 
+/* The user is about to be told that the file is closed, and may open it again from then on. Does nothing to any other. */
+void uvdio__file_let_go(uvdio_file_t* file);
+
 /* Closes the file for the user, who did not. */
 void uvdio__file_close_left_open(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 

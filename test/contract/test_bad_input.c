@@ -309,6 +309,48 @@ static void open_file_is_not_opened_again(void** state) {
   assert_holds(f, &f->file, 0, PAGE, 1);
 }
 
+static int one_callback_a_turn(void** state) {
+  uvdio_options_t options = {0};
+  options.callbacks_per_turn = 1;
+  return fixture_open_with(state, options);
+}
+
+static void open_again(struct top* op) {
+  struct fixture* f = op->data;
+  struct top* open = t_open(op_now(&f->tracker), f->dio, &f->file, path_of(f, "file"), UVDIO_OPEN_RW);
+  assert_refused(open, UV_EBUSY);
+}
+
+/* The close has closed it long before all of the callbacks that come before its own were called. */
+static void file_is_not_opened_again_before_the_callback_of_its_close(void** state) {
+  struct fixture* f = *state;
+  for (unsigned i = 0; i < 8; i++) {
+    uvdio_buf_t page = blank(PAGE);
+    t_read(op_then(&f->tracker, open_again, f), &f->file, &page, 0);
+  }
+  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(close, 0);
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+}
+
+static void file_is_not_opened_again_before_the_callback_of_a_failed_open(void** state) {
+  struct fixture* f = *state;
+  const char* path = path_of(f, "nothing");
+  for (unsigned i = 0; i < 8; i++) {
+    uvdio_buf_t page = blank(PAGE);
+    t_read(op_new(&f->tracker), &f->file, &page, 0);
+  }
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_READ);
+  while (open->done == 0) {
+    assert_refused(t_open(op_now(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW), UV_EBUSY);
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  run(f);
+  assert_result(open, UV_ENOENT);
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW);
+}
+
 static void unknown_and_contradictory_flags_are_refused(void** state) {
   struct fixture* f = *state;
   const char* path = path_of(f, "new");
@@ -418,6 +460,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, file_being_closed_is_refused),
       TEST_ON(fixture_engine, file_being_opened_is_refused),
       TEST_ON(fixture_open, open_file_is_not_opened_again),
+      TEST_ON(one_callback_a_turn, file_is_not_opened_again_before_the_callback_of_its_close),
+      TEST_ON(one_callback_a_turn, file_is_not_opened_again_before_the_callback_of_a_failed_open),
       TEST_ON(fixture_engine, unknown_and_contradictory_flags_are_refused),
       TEST_ON(fixture_open, closing_engine_is_refused),
       TEST_ON(fixture_open, file_of_an_engine_that_is_gone_is_refused),

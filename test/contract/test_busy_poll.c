@@ -3,6 +3,7 @@
  * turns, and the loop ends.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "fixture.h"
 
@@ -161,11 +162,35 @@ static void requests_of_a_timer_are_watched_for(void** state) {
   assert_true(stats_of(f).busy_hits >= 25);
 }
 
+/* The only request has ended before anybody watched, and with its callback the turn is full. */
+static void on_slow_tick(uv_timer_t* timer) {
+  struct chain* chain = timer->data;
+  uvdio_buf_t page = blank(PAGE);
+  t_read(op_new(&chain->f->tracker), &chain->f->file, &page, 0);
+  (void)usleep(20000);
+  if (--chain->left == 0) {
+    uv_close((uv_handle_t*)timer, NULL);
+  }
+}
+
+static void loop_ends_after_a_full_turn(void** state) {
+  struct fixture* f = *state;
+  struct chain chain = {.f = f, .left = 3};
+  uv_timer_t timer;
+  put(f, &f->file, 0, PAGE, 1);
+  assert_ok(uv_timer_init(&f->loop, &timer));
+  timer.data = &chain;
+  assert_ok(uv_timer_start(&timer, on_slow_tick, 1, 5));
+  run(f);
+  assert_int_equal(f->tracker.finished, f->tracker.accepted);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(busy, chain_of_reads_arrives),
       TEST_ON(busy_and_patient, requests_of_a_timer_are_watched_for),
       TEST_ON(busy_and_shallow, other_handles_get_their_turns),
+      TEST_ON(busy_and_shallow, loop_ends_after_a_full_turn),
       TEST_ON(busy, many_at_a_time_arrive),
       TEST_ON(busy, engine_closes_while_watching),
       TEST_ON(fixture_loop, too_much_is_refused),

@@ -158,6 +158,23 @@ static void child_ends_whatever_was_held(void** state) {
   }
 }
 
+/* The first truncate waits for reads, the other two for what is between them. */
+static void child_ends_what_waits_for_truncates(void** state) {
+  struct fixture* f = *state;
+  submit_reads(f, 8);
+  for (unsigned i = 0; i < 3; i++) {
+    add(t_truncate(op_new(&f->tracker), &f->file, MANY * PAGE));
+    submit_reads(f, 2);
+    add(t_sync_data(op_new(&f->tracker), &f->file));
+  }
+  add(t_close(op_new(&f->tracker), &f->file));
+  assert_int_equal(in_a_child(child_closes, f), 0);
+  run(f);
+  for (unsigned i = 0; i < op_count; i++) {
+    assert_result(ops[i], ops[i]->kind == UVDIO_OP_READ ? PAGE : 0);
+  }
+}
+
 /* The parent's close is the parent's; the child makes its own. */
 static void child_closes_what_its_parent_is_closing(void** state) {
   struct fixture* f = *state;
@@ -239,6 +256,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_ends_requests_that_have_seen_a_turn),
       TEST_ON(bound, many_children_one_after_the_other),
       TEST_ON(bound, child_ends_whatever_was_held),
+      TEST_ON(bound, child_ends_what_waits_for_truncates),
       TEST_ON(bound, child_closes_what_its_parent_is_closing),
       TEST_ON(bound, child_closes_a_file_left_open),
       TEST_ON(bound, child_closes_a_file_whose_close_is_held),
