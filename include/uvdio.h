@@ -145,7 +145,8 @@ UVDIO_EXTERN const char* uvdio_version_string(void);
 /* Where the library's own memory comes from: buffers, arenas, engines. Both functions may be called
  * from any thread at any time.
  *   allocate  returns `size` bytes aligned to `alignment` (a power of two), or null; when `zeroed` is
- *             not 0 the bytes must be zero.
+ *             not 0 the bytes must be zero. Memory that is not so aligned is released at once and
+ *             counts as none: UV_ENOMEM.
  *   release   takes back what allocate returned, with the same `size` and `alignment`. */
 typedef struct uvdio_allocator_s {
   void* context;
@@ -221,8 +222,8 @@ UVDIO_EXTERN int uvdio_buf_blob_uninit(uvdio_buf_t* buf);
 
 /* Copies `source` into a new heap buffer with the same len and content and at least the same cap.
  * Works for every origin; `source` keeps what it has. `copy` is overwritten.
- * Errors: UV_EINVAL (null, or `source` is empty), UVDIO_ELAYOUT (`source` has a cap of zero), UV_ENOMEM.
- * Any thread. */
+ * Errors: UV_EINVAL (null, or `source` is empty), UVDIO_EOVERFLOW (its len is past its cap), UVDIO_ELAYOUT (`source` has
+ * a cap of zero), UV_ENOMEM. Any thread. */
 UVDIO_EXTERN int uvdio_buf_clone(uvdio_buf_t* copy, const uvdio_buf_t* source);
 
 /* Gives the memory back to where it came from and empties the handle. An empty handle is left alone
@@ -259,7 +260,7 @@ UVDIO_EXTERN int uvdio_buf_set_len(uvdio_buf_t* buf, size_t len);
 /* Appends `size` bytes from `data`. A heap buffer (and an empty handle, which becomes one) grows by
  * reallocation when they don't fit, keeping content and alignment; `data` may lie within the buffer. Frames and views never grow.
  * Errors, all of which leave the buffer as it was: UV_EINVAL (null), UV_ENOBUFS (does not fit and
- * can't grow), UVDIO_EOVERFLOW (len + size is out of range), UV_ENOMEM. */
+ * can't grow), UVDIO_EOVERFLOW (len is past cap, or len + size out of range), UV_ENOMEM. */
 UVDIO_EXTERN int uvdio_buf_extend(uvdio_buf_t* buf, const void* data, size_t size);
 
 /* Takes a heap buffer apart: hands out base, len and cap, and empties the handle without freeing.
@@ -306,7 +307,7 @@ static inline uvdio_buf_t uvdio_buf_with_len(uvdio_buf_t view, size_t len) {
 }
 
 /* A view for reading: `len` initialised bytes from `offset` on. Its len and cap are `len`.
- * Errors: UV_EINVAL (null or empty), UVDIO_EOVERFLOW (the range is not within buf->len). */
+ * Errors: UV_EINVAL (null or empty), UVDIO_EOVERFLOW (the range is not within buf->len, or that past cap). */
 UVDIO_EXTERN int uvdio_buf_slice(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf_t* view);
 
 /* A view for writing: `len` bytes from `offset` on, initialised or not. Its cap is `len`; its len counts

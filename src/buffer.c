@@ -3,7 +3,6 @@
  */
 #include "buffer.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,11 +81,13 @@ int uvdio_buf_clone(uvdio_buf_t* copy, const uvdio_buf_t* source) {
   if (copy == NULL || source == NULL || source->base == NULL) {
     return UV_EINVAL;
   }
+  if (source->len > source->cap) {
+    return UVDIO_EOVERFLOW;
+  }
   error = allocate(&fresh, source->cap, source->len, 0);
   if (error != 0) {
     return error;
   }
-  assert(source->len <= source->cap);
   memcpy(fresh.base, source->base, source->len);
   *copy = fresh;
   return 0;
@@ -168,8 +169,11 @@ int uvdio_buf_extend(uvdio_buf_t* buf, const void* data, size_t size) {
   if (size == 0) {
     return 0;
   }
-  if (size > SIZE_MAX - buf->len) {
+  if (buf->len > buf->cap || size > SIZE_MAX - buf->len) {
     return UVDIO_EOVERFLOW;
+  }
+  if (buf->base == NULL && buf->cap > 0) {
+    return UV_EINVAL;
   }
   if (buf->len + size <= buf->cap) {
     memmove(buf->base + buf->len, data, size);
@@ -229,7 +233,7 @@ int uvdio_buf_slice(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf
   if (buf == NULL || view == NULL || buf->base == NULL) {
     return UV_EINVAL;
   }
-  if (offset > buf->len || len > buf->len - offset) {
+  if (buf->len > buf->cap || offset > buf->len || len > buf->len - offset) {
     return UVDIO_EOVERFLOW;
   }
   *view = uvdio_buf_slice_unchecked(buf, offset, len);

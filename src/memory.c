@@ -46,7 +46,10 @@ void* uvdio__alloc(size_t size, size_t alignment, int zeroed) {
 
   assert(size > 0 && (alignment & (alignment - 1)) == 0);
   memory = allocator.allocate(allocator.context, size, alignment, zeroed);
-  assert(((uintptr_t)memory & (alignment - 1)) == 0);
+  if (((uintptr_t)memory & (alignment - 1)) != 0) {
+    allocator.release(allocator.context, memory, size, alignment);
+    return NULL;
+  }
   if (memory != NULL) {
     atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
   }

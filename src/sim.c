@@ -199,8 +199,11 @@ static int touches(const uvdio_sim_rule_t* rule, const uvdio_sim_event_t* event)
   if (rule->length == 0) {
     return 1;
   }
-  return uvdio__is_transfer(event->op) && event->offset < rule->offset + rule->length &&
-         rule->offset < event->offset + event->length;
+  if (!uvdio__is_transfer(event->op)) {
+    return 0;
+  }
+  return event->offset >= rule->offset ? event->offset - rule->offset < rule->length
+                                       : rule->offset - event->offset < event->length;
 }
 
 static int strikes(uvdio_sim_t* sim, uvdio__sim_rule_t* entry, const uvdio_sim_event_t* event) {

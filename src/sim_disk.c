@@ -94,18 +94,18 @@ static size_t sector_part(const uvdio__sim_file_t* file, const uvdio__change_t* 
   return room < change->length - begin ? (size_t)room : change->length - begin;
 }
 
-/* Each sector by itself. */
-static void put_share(uvdio__sim_file_t* file, const uvdio__change_t* change, unsigned share) {
-  uvdio_sim_stats_t* stats = &file->sim->stats;
+/* Each sector by itself. Counts those that are put and those that are not. */
+static void put_share(uvdio__sim_file_t* file, const uvdio__change_t* change, unsigned share, uint64_t* kept,
+                      uint64_t* lost) {
   size_t begin = 0;
 
   while (begin < change->length) {
     size_t part = sector_part(file, change, begin);
     if (falls(file->sim, share)) {
       put_bytes(file, change, begin, part);
-      stats->sectors_kept++;
+      ++*kept;
     } else {
-      stats->sectors_lost++;
+      ++*lost;
     }
     begin += part;
   }
@@ -222,12 +222,15 @@ void uvdio__sim_sync(uvdio__sim_file_t* file, uint64_t mark, uvdio_op_t op) {
 
 /* Sizes are in the filesystem's journal; what gets lost are the pages. */
 void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark) {
+  uint64_t kept = 0;
+  uint64_t lost = 0;
+
   while (file->oldest != NULL && file->oldest->sequence <= mark) {
     uvdio__change_t* change = file->oldest;
     if (change->resizes) {
       uvdio__node_truncate(file->disk, change->size);
     }
-    put_share(file, change, change->data_kept ? SIM_SHARE_ALL : SIM_SHARE_ALL / 2);
+    put_share(file, change, change->data_kept ? SIM_SHARE_ALL : SIM_SHARE_ALL / 2, &kept, &lost);
     drop_oldest(file);
   }
   settle(file);
@@ -238,6 +241,7 @@ void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark) {
  */
 
 static void cut_changes(uvdio__sim_file_t* file, unsigned share) {
+  uvdio_sim_stats_t* stats = &file->sim->stats;
   int sizes_follow = 1;
 
   while (file->oldest != NULL) {
@@ -251,7 +255,7 @@ static void cut_changes(uvdio__sim_file_t* file, unsigned share) {
     if (change->data_kept) {
       put_bytes(file, change, 0, change->length);
     } else {
-      put_share(file, change, share);
+      put_share(file, change, share, &stats->sectors_kept, &stats->sectors_lost);
     }
     drop_oldest(file);
   }
@@ -510,12 +514,22 @@ static uvdio__sim_file_t* find_sectors(const uvdio_sim_t* sim, const char* path,
   return file;
 }
 
-static void corrupt_sector(uvdio__node_t* node, uint64_t offset, size_t at, int bit) {
+static void flip_in_node(uvdio__node_t* node, uint64_t offset, int bit) {
   char byte;
 
-  if (uvdio__node_read(node, &byte, 1, offset + at) == 1) {
+  if (uvdio__node_read(node, &byte, 1, offset) == 1) {
     byte = (char)(byte ^ (1 << bit));
-    (void)uvdio__node_write(node, &byte, 1, offset + at);
+    (void)uvdio__node_write(node, &byte, 1, offset);
+  }
+}
+
+/* What is kept is on the disk, also while it waits in the list. */
+static void flip_in_kept(uvdio__change_t* change, uint64_t offset, int bit) {
+  for (; change != NULL; change = change->next) {
+    if (change->data_kept && offset >= change->offset && offset - change->offset < change->length) {
+      char* byte = &change->bytes[offset - change->offset];
+      *byte = (char)(*byte ^ (1 << bit));
+    }
   }
 }
 
@@ -535,10 +549,11 @@ int uvdio_sim_corrupt(uvdio_sim_t* sim, const char* path, uint64_t offset, uint6
     uint64_t begin = first * sim->options.sector_size;
     uint64_t left = uvdio__node_size(file->now) - begin;
     uint64_t part = left < sim->options.sector_size ? left : sim->options.sector_size;
-    size_t at = (size_t)uvdio__sim_random(sim, part);
+    uint64_t at = begin + uvdio__sim_random(sim, part);
     int bit = (int)uvdio__sim_random(sim, 8);
-    corrupt_sector(file->now, begin, at, bit);
-    corrupt_sector(file->disk, begin, at, bit);
+    flip_in_node(file->now, at, bit);
+    flip_in_node(file->disk, at, bit);
+    flip_in_kept(file->oldest, at, bit);
   }
   return 0;
 }

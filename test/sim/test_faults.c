@@ -344,6 +344,24 @@ static void corrupted_sectors_stay(void** state) {
   assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 2);
 }
 
+/* A durable write that waits for an older one is on the disk all the same. */
+static void corrupted_sectors_of_durable_writes_stay(void** state) {
+  static uvdio_file_t log; /* outlives a failed assertion */
+  struct world* w = *state;
+  uvdio_buf_t buf = pattern(PAGE, 1);
+  write_now(w, PAGE, PAGE, 2);
+  assert_result(t_open(op_now(&w->tracker), w->dio, &log, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_write(op_now(&w->tracker), &log, &buf, 0), PAGE);
+  assert_ok(uvdio_buf_release(&buf));
+  assert_ok(uvdio_sim_corrupt(w->sim, "file", 0, 2 * SECTOR));
+  assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 2);
+  assert_false(holds(w, 1, 0, SECTOR, 1));
+  assert_result(t_close(op_now(&w->tracker), &log), 0);
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  open_file(w, "file", UVDIO_OPEN_RW);
+  assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 2);
+}
+
 static void poked_bytes_are_durable(void** state) {
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
@@ -404,6 +422,18 @@ static void rules_mind_path_and_chance(void** state) {
     failed += t_size(op_now(&w->tracker), &w->file)->result == UV_EIO;
   }
   assert_in_range(failed, 50, 150);
+}
+
+static void rules_reach_to_the_end_of_the_file(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_ERROR);
+  rule.offset = PAGE;
+  rule.length = UINT64_MAX;
+  add_rule(w, rule);
+  assert_result(write_page(w, 0, PAGE, 1), PAGE);
+  assert_result(write_page(w, PAGE, PAGE, 1), UV_EIO);
+  assert_result(write_page(w, 0, 2 * PAGE, 1), UV_EIO);
+  assert_result(write_page(w, 100 * PAGE, PAGE, 1), UV_EIO);
 }
 
 struct heard {
@@ -561,10 +591,12 @@ int main(void) {
       TEST_IN(world_open, latent_error_stays_until_written_over),
       TEST_IN(world_open, damage_is_cut_off),
       TEST_IN(world_open, corrupted_sectors_stay),
+      TEST_IN(world_open, corrupted_sectors_of_durable_writes_stay),
       TEST_IN(world_open, poked_bytes_are_durable),
       TEST_IN(world_open, delay_lets_others_pass),
       TEST_IN(world_open, rules_count_what_matches),
       TEST_IN(world_open, rules_mind_path_and_chance),
+      TEST_IN(world_open, rules_reach_to_the_end_of_the_file),
       TEST_IN(world_that_asks, callback_decides_too),
       cmocka_unit_test(one_seed_is_one_run),
   };

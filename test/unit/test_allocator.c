@@ -155,6 +155,26 @@ static void allocator_stays_while_its_memory_is_out(void** state) {
   assert_ok(uvdio_buf_release(&buf));
 }
 
+static void* misaligned_allocate(void* context, size_t size, size_t alignment, int zeroed) {
+  char* memory = counted_allocate(context, size + 64, alignment, zeroed);
+  return memory == NULL ? NULL : memory + 64;
+}
+
+static void misaligned_release(void* context, void* memory, size_t size, size_t alignment) {
+  counted_release(context, (char*)memory - 64, size + 64, alignment);
+}
+
+static void misaligned_memory_is_none(void** state) {
+  (void)state;
+  uvdio_allocator_t allocator = {&counter, misaligned_allocate, misaligned_release};
+  uvdio_buf_t buf = {0};
+  assert_ok(uvdio_set_allocator(&allocator));
+  assert_code(uvdio_buf_page(&buf), UV_ENOMEM);
+  assert_null(buf.base);
+  assert_int_equal(uvdio_allocations(), 0);
+  unplug();
+}
+
 /*
  * Failing each allocation.
  */
@@ -363,6 +383,7 @@ int main(void) {
       TEST(growing_gives_the_old_memory_back),
       TEST(half_an_allocator_is_refused),
       TEST(allocator_stays_while_its_memory_is_out),
+      TEST(misaligned_memory_is_none),
       TEST(failing_allocations_of_buffers),
       TEST(failing_allocations_of_growth),
       TEST(failing_allocations_of_arenas),

@@ -413,6 +413,27 @@ static void clone_refuses_what_has_no_bytes(void** state) {
   assert_empty(&copy);
 }
 
+/* A len that was set by hand, past the memory there is, reaches no memory. */
+static void len_past_cap_is_refused(void** state) {
+  (void)state;
+  uvdio_buf_t buf = page_with_text("hello");
+  uvdio_buf_t other = {0};
+  buf.len = 1024 * PAGE;
+  assert_code(uvdio_buf_clone(&other, &buf), UVDIO_EOVERFLOW);
+  assert_code(uvdio_buf_slice(&buf, PAGE, PAGE, &other), UVDIO_EOVERFLOW);
+  assert_code(uvdio_buf_extend(&buf, "x", 1), UVDIO_EOVERFLOW);
+  assert_empty(&other);
+  assert_int_equal(buf.len, 1024 * PAGE);
+  release(&buf);
+}
+
+static void view_on_null_takes_no_bytes(void** state) {
+  (void)state;
+  uvdio_buf_t buf = uvdio_buf_wrap(NULL, 100);
+  assert_code(uvdio_buf_extend(&buf, "x", 1), UV_EINVAL);
+  assert_int_equal(buf.len, 0);
+}
+
 /*
  * Release.
  */
@@ -836,6 +857,8 @@ int main(void) {
       TEST(frames_never_grow),
       TEST(clone_copies_every_origin),
       TEST(clone_refuses_what_has_no_bytes),
+      TEST(len_past_cap_is_refused),
+      TEST(view_on_null_takes_no_bytes),
       TEST(releasing_an_empty_handle_is_nothing),
       TEST(releasing_a_view_leaves_the_bytes),
       TEST(raw_parts_go_out_and_come_back),
