@@ -10,6 +10,7 @@
 #   --long       the layers of test/layers.txt as well, which take an hour or two: other kernels, processors, filesystems
 #   --help       this text
 #
+# Each pass prints what every layer of its tests did: cases, requests, injected faults, power cuts, ...
 # Counts are of test cases, over all passes. The last line is "N passed, N failed, N skipped"; the exit status
 # is 0 where something passed and nothing failed. UVDIO_BACKEND in the environment reaches the tests.
 set -u

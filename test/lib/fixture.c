@@ -130,7 +130,9 @@ int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count,
   if (matrix.filter != NULL) {
     cmocka_set_test_filter(matrix.filter);
   }
-  return _cmocka_run_group_tests(full_name, tests, count, NULL, NULL);
+  int failed = _cmocka_run_group_tests(full_name, tests, count, NULL, NULL);
+  print_figure(tracker_requests(), "requests");
+  return failed;
 }
 
 uvdio_options_t matrix_options(void) {

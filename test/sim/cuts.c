@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "log.h"
 #include "uvdio/sim.h"
 
@@ -201,6 +202,7 @@ static int run_worlds(struct run* run, uint64_t seed, uint64_t cuts) {
   }
   printf("%s: %" PRIu64 " power cuts survived; %" PRIu64 " records came through that nobody had been promised\n",
          flaw_names[run->flaw], run->cuts, run->kept);
+  print_figure(run->cuts, "power cuts");
   return run->flaw != LOG_SOUND;
 }
 
