@@ -48,25 +48,6 @@ finish() {
   exit $?
 }
 
-# Kernels with much address space randomisation break the sanitizers of older compilers at start-up
-# ("unexpected memory mapping"). Containers may forbid switching it off: then it stays.
-without_aslr() {
-  if setarch "$(uname -m)" -R true 2>/dev/null; then
-    setarch "$(uname -m)" -R "$@"
-  else
-    "$@"
-  fi
-}
-
-# Says what this machine lacks for a pass; nothing where it can run.
-obstacle() {
-  case $1 in
-    asan) can_link -fsanitize=address,undefined || echo "the compiler has no address and undefined behaviour sanitizers" ;;
-    tsan) can_link -fsanitize=thread || echo "the compiler has no thread sanitizer" ;;
-    valgrind) command -v valgrind >/dev/null || echo "valgrind is not installed" ;;
-  esac
-}
-
 # run_pass PRESET: builds and tests, prints one line of counts, the reasons of skips and the output of what
 # failed, and adds to the totals.
 run_pass() {

@@ -178,6 +178,7 @@ static int run_worlds(struct arguments* arguments) {
          arguments->backend, first, arguments->options.seed - 1, totals.operations, totals.cancelled, totals.failed,
          totals.refused, totals.engines, totals.cuts, totals.sectors);
   print_figure(totals.operations, "operations");
+  print_figure(totals.failed, "operations that failed");
   print_figure(totals.cuts, "power cuts");
   print_figure(totals.sectors, "sectors compared");
   return 0;
