@@ -668,7 +668,7 @@ static void info_tells_who_executes_and_why(void** state) {
   struct fixture* f = *state;
   uvdio_file_info_t info = info_of(&f->file);
   assert_non_null(info.reason);
-  if (strcmp(info.backend, matrix.backend_name) == 0) {
+  if (strcmp(info.backend, uvdio_backend_name(f->dio)) == 0) {
     assert_string_equal(info.reason, "");
   } else {
     assert_string_equal(info.backend, "pool");

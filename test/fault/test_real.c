@@ -26,8 +26,10 @@ static struct top* read_at(struct fixture* f, size_t size, uint64_t offset) {
 }
 
 static struct top* write_at(struct fixture* f, const uvdio_buf_t* content, uint64_t offset) {
-  uvdio_buf_t view = uvdio_buf_view(content);
-  return t_write(op_new(&f->tracker), &f->file, &view, offset);
+  uvdio_buf_t copy = blank(content->len);
+  memcpy(copy.base, content->base, content->len);
+  assert_ok(uvdio_buf_set_len(&copy, content->len));
+  return t_write(op_new(&f->tracker), &f->file, &copy, offset);
 }
 
 /* What no device can compress. */
