@@ -1,7 +1,8 @@
 /*
  * Runs the log of log.h through simulated power cuts and checks what it finds afterwards.
  *
- *   log_cuts [--flaw none|no_sync|no_checksum|no_chain|no_recovery_sync] [--cuts N] [--seed N] [--trace]
+ *   log_cuts [--flaw none|no_sync|no_checksum|no_chain|no_recovery_sync|no_cut_off] [--cuts N] [--seed N]
+ *            [--trace]
  *
  * A world lives through CUTS_PER_WORLD cuts; each world's seed is the one before plus one. A sound log survives all cuts.
  * A flawed one has to be caught, and once more by the seed alone: exit status 0 means that all was as it should be.
@@ -20,7 +21,7 @@
 #define APPENDS_MAX 24u
 
 static const char* const flaw_names[LOG_FLAWS] = {"none", "no_sync", "no_checksum", "no_chain",
-                                                  "no_recovery_sync"};
+                                                  "no_recovery_sync", "no_cut_off"};
 
 /* What the log has been told and has told. Records are numbers: the content follows from them. */
 struct witness {
