@@ -7,7 +7,7 @@
 #   --quick      dev only
 #   --tsan       the thread sanitizer as well
 #   --valgrind   the contract tests under valgrind as well
-#   --long       the layers of test/layers.txt as well, which take an hour or two: other kernels, processors, filesystems
+#   --long       the layers of test/layers.txt as well, which take some hours, and a table: layer, amount, faults, failures
 #   --help       this text
 #
 # Each pass prints what every layer of its tests did: cases, requests, injected faults, power cuts, ...
