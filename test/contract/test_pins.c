@@ -408,7 +408,7 @@ static void register_all(void* data) {
   struct neighbour* n = data;
   uvdio_options_t options = matrix_options();
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_t* dio = NULL;
   n->error = uv_loop_init(&loop) != 0 || uvdio_init(&dio, &loop, &options) != 0;
   atomic_store(&n->begun, 1);
   uint64_t begin = uv_hrtime();
