@@ -1,4 +1,4 @@
-# Read by setup.sh, demo.sh and check.sh, in the project's root: what they have in common.
+# Read by setup.sh, demo.sh, check.sh and the scripts of tests, in the project's root: what they have in common.
 # shellcheck shell=sh
 
 say() { printf '\n== %s\n' "$*"; }
@@ -33,4 +33,23 @@ build_preset() {
   echo "Building the preset $preset failed. The end of $log:"
   tail -n 60 "$log"
   return 1
+}
+
+# Kernels with much address space randomisation break the sanitizers of older compilers at start-up
+# ("unexpected memory mapping"). Containers may forbid switching it off: then it stays.
+without_aslr() {
+  if setarch "$(uname -m)" -R true 2>/dev/null; then
+    setarch "$(uname -m)" -R "$@"
+  else
+    "$@"
+  fi
+}
+
+# obstacle PRESET: says what this machine lacks for it; nothing where it can run.
+obstacle() {
+  case $1 in
+    asan) can_link -fsanitize=address,undefined || echo "the compiler has no address and undefined behaviour sanitizers" ;;
+    tsan) can_link -fsanitize=thread || echo "the compiler has no thread sanitizer" ;;
+    valgrind) command -v valgrind >/dev/null || echo "valgrind is not installed" ;;
+  esac
 }

@@ -3,8 +3,8 @@
 #
 #   awk -v pass=NAME -v reasons=FILE -v log_name=FILE -f count.awk LOG
 #
-# Prints the end of the output of what failed, a line of counts, and a last line of three numbers (passed,
-# failed, skipped). Appends the reason of each skip to the reasons file: "SKIP: reason" lines.
+# Prints the end of the output of what failed, a line of counts, one for each layer (what the names of its tests begin with)
+# with its figures ("FIGURE number what" lines, added up), and a last line of three numbers (passed, failed, skipped). Appends the reason of each skip to the reasons file: "SKIP: reason" lines.
 #
 # Cases that were planned and never reported (a crash, an early exit) have failed. So has one case where
 # CTest calls a program failed that reported no failure itself: a leak at exit, a time-out after the last case.
@@ -53,6 +53,9 @@ match($0, /^[0-9]+: /) {
     failures[id]++
   } else if (line ~ /^SKIP: /) {
     reason[id, ++reason_count[id]] = substr(line, 7)
+  } else if (line ~ /^FIGURE [0-9]+ /) {
+    split(line, words_of, " ")
+    note_figure(layer_of(id), substr(line, 9 + length(words_of[2])), words_of[2])
   }
 }
 
@@ -61,6 +64,29 @@ function note_test(id) {
     seen[id] = 1
     order[++tests] = id
   }
+}
+
+function layer_of(id,   layer) {
+  layer = name[id]
+  sub(/[_.].*/, "", layer)
+  if (!(layer in layer_seen)) {
+    layer_seen[layer] = 1
+    layers[++layer_count] = layer
+  }
+  return layer
+}
+
+function note_figure(layer, what, amount) {
+  if (!((layer, what) in figure)) whats[layer, ++what_count[layer]] = what
+  figure[layer, what] += amount
+}
+
+function show_layer(layer,   i, line) {
+  line = sprintf("   %-10s %5d passed, %d failed, %d skipped", layer, layer_passed[layer], layer_failed[layer], layer_skipped[layer])
+  for (i = 1; i <= what_count[layer]; i++) {
+    if (figure[layer, whats[layer, i]] > 0) line = line sprintf("%s%.0f %s", i == 1 ? "; " : ", ", figure[layer, whats[layer, i]], whats[layer, i])
+  }
+  print line
 }
 
 # Turns what a test said into passes, failures and skips.
@@ -96,6 +122,10 @@ END {
     passed += passes[id]
     failed += failures[id]
     skipped += skips[id]
+    layer = layer_of(id)
+    layer_passed[layer] += passes[id]
+    layer_failed[layer] += failures[id]
+    layer_skipped[layer] += skips[id]
     if (failures[id] > 0) show_failure(id)
     if (skips[id] > 0) {
       for (r = 1; r <= reason_count[id]; r++) print reason[id, r] >> reasons
@@ -107,5 +137,6 @@ END {
     failed = 1
   }
   printf "%s: %d passed, %d failed, %d skipped, in %d tests (log: %s)\n", pass, passed, failed, skipped, tests, log_name
+  for (i = 1; i <= layer_count; i++) show_layer(layers[i])
   print passed + 0, failed + 0, skipped + 0
 }

@@ -34,6 +34,7 @@
 
 #define BUCKETS 4096u
 #define SEARCHED_MAX 1024u
+#define PAST 1024u
 
 typedef struct record_s {
   const uvdio_req_t* req;
@@ -46,10 +47,20 @@ typedef struct record_s {
   struct record_s* next_open; /* the library itself touches its bytes */
 } record_t;
 
+/* A transfer that has ended, for those who release its buffer once too often. */
+typedef struct {
+  const void* base; /* null: none */
+  uvdio_op_t op;
+  size_t size;
+  uint64_t offset;
+} past_t;
+
 static record_t* by_req[BUCKETS];
 static record_t* by_buf[BUCKETS];
 static record_t* open_ones;
 static size_t count;
+static past_t past[PAST]; /* the latest, in turns */
+static size_t past_count;
 static uv_mutex_t lock;
 static uv_once_t once = UV_ONCE_INIT;
 
@@ -57,11 +68,14 @@ static uv_once_t once = UV_ONCE_INIT;
  * Reports
  */
 
+static size_t size_of(const record_t* record) {
+  return record->op == UVDIO_OP_READ ? record->buf.cap : record->buf.len;
+}
+
 static void print_record(const record_t* record) {
   (void)fprintf(stderr, "uvdio: request %p: %s", (const void*)record->req, uvdio_op_name(record->op));
   if (uvdio__is_transfer(record->op)) {
-    (void)fprintf(stderr, " of %zu bytes at offset %llu, buffer %p",
-                  record->op == UVDIO_OP_READ ? record->buf.cap : record->buf.len,
+    (void)fprintf(stderr, " of %zu bytes at offset %llu, buffer %p", size_of(record),
                   (unsigned long long)record->offset, (void*)record->buf.base);
   }
   (void)fprintf(stderr, "; it was accepted and has not been called back\n");
@@ -223,6 +237,15 @@ void uvdio__own_check(const uvdio_req_t* req) {
   uv_mutex_unlock(&lock);
 }
 
+static void remember(const record_t* record) {
+  past_t* ended = &past[past_count++ % PAST];
+
+  ended->base = record->buf.base;
+  ended->op = record->op;
+  ended->size = size_of(record);
+  ended->offset = record->offset;
+}
+
 void uvdio__own_give(const uvdio_req_t* req) {
   record_t* record;
 
@@ -231,6 +254,9 @@ void uvdio__own_give(const uvdio_req_t* req) {
   record = find(req);
   if (record != NULL) { /* The engine's own closes have none. */
     take_out(record);
+    if (record->buf.base != NULL) {
+      remember(record);
+    }
     OPEN_BYTES(record->buf.base, record->buf.cap);
     close_again(record->buf.base);
   }
@@ -311,8 +337,25 @@ void uvdio__own_release(const uvdio_buf_t* buf) {
   uv_mutex_unlock(&lock);
 }
 
+static void print_past(const void* base) {
+  size_t i;
+
+  for (i = past_count; i > 0 && i + PAST > past_count; i--) {
+    const past_t* ended = &past[(i - 1) % PAST];
+    if (ended->base == base) {
+      (void)fprintf(stderr, "uvdio: its last operation: %s of %zu bytes at offset %llu; it was called back\n",
+                    uvdio_op_name(ended->op), ended->size, (unsigned long long)ended->offset);
+      return;
+    }
+  }
+}
+
 /* Nothing has come to harm, so the program goes on. */
 void uvdio__own_refused(const uvdio_buf_t* buf, int error) {
   (void)fprintf(stderr, "uvdio: wrong touch: %s\nuvdio: frame %p, arena %p\n", uvdio_strerror(error),
                 (void*)buf->base, buf->owner_);
+  uv_once(&once, begin);
+  uv_mutex_lock(&lock);
+  print_past(buf->base);
+  uv_mutex_unlock(&lock);
 }

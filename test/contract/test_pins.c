@@ -258,7 +258,7 @@ static void child_of_a_fork_while_registering_can_destroy_the_arena(void** state
  */
 
 /* Locked memory is charged to the user, whatever the process: so it is one that nobody else is. */
-static int become_nobody(size_t most) {
+static int be_a_user_who_locks(size_t most) {
   struct rlimit limit = {most, most};
   uid_t user = 1000000 + (uid_t)getpid();
   return setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || setgid(user) != 0 || setuid(user) != 0;
@@ -272,7 +272,7 @@ static int register_after_setuid(void* data) {
   uvdio_t* dio;
   EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
   EXPECT(uvdio_arena_create(&f->arena, &arena_options) == 0);
-  EXPECT(become_nobody(8 * MIB) == 0);
+  EXPECT(be_a_user_who_locks(8 * MIB) == 0);
   int error = uvdio_arena_register(dio, f->arena);
   if (error != 0) {
     fprintf(stderr, "after setuid: %s: %s\n", uvdio_err_name(error), registration_of(dio, f->arena).reason);
@@ -307,7 +307,7 @@ static int come_and_go(int with_turns) {
   uvdio_t* dio;
   int refused = 0;
   options.depth = 8;
-  if (become_nobody(8 * MIB) != 0 || uv_loop_init(&loop) != 0 || uvdio_init(&dio, &loop, &options) != 0 ||
+  if (be_a_user_who_locks(8 * MIB) != 0 || uv_loop_init(&loop) != 0 || uvdio_init(&dio, &loop, &options) != 0 ||
       uv_timer_init(&loop, &timer) != 0) {
     return -1;
   }
@@ -367,7 +367,7 @@ static int engines_come_and_go(void* data) {
   uv_loop_t loop;
   unsigned refused = 0;
   (void)data;
-  EXPECT(become_nobody(8 * MIB) == 0);
+  EXPECT(be_a_user_who_locks(8 * MIB) == 0);
   EXPECT(uv_loop_init(&loop) == 0 && uvdio_arena_create(&arena, &arena_options) == 0);
   options.depth = 8;
   for (int i = 0; i < 20; i++) {

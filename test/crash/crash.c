@@ -85,7 +85,8 @@ static void say_tally(const struct plan* plan, const struct tally* tally, uint64
   if (plan->end == END_CUT) {
     printf("; of %" PRIu64 " KiB in the disk's cache %" PRIu64 " KiB lost", tally->pending / 1024, tally->lost / 1024);
   }
-  printf("\n");
+  printf("\nFIGURE %u %s\nFIGURE %" PRIu64 " promises\n", tally->rounds, plan->end == END_CUT ? "power cuts" : "kills",
+         tally->promised);
 }
 
 /* All rounds of one line. A round that found something is the last one: a planted defect has been found then. */

@@ -297,6 +297,7 @@ int main(int argc, char** argv) {
   int failed = matrix_main("every_point", tests, COUNT_OF(tests), argc, argv);
   if (failed != SKIPPED_PROGRAM) {
     printf("%u injections, %u of them survived\n", injections, survived);
+    print_figure(injections, "injections");
   }
   return failed;
 }

@@ -631,6 +631,7 @@ static void print_counts(void) {
   printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64 " on another backend), preallocate refused %" PRIu64 "; in flight at most %u,"
          " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n", cancelled, reopened,
          elsewhere, refused, stats.in_flight_max, stats.resumed, stats.retried, stats.punted, stats.fixed);
+  print_figure(started, "operations");
 }
 
 static void end(void) {

@@ -59,6 +59,6 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc && !failed; i++) {
     failed = replay(argv[i]);
   }
-  dprintf(1, "1..1\n%s 1 - %u inputs\n", failed ? "not ok" : "ok", replayed);
+  dprintf(1, "1..1\n%s 1 - %u inputs\nFIGURE %u inputs\n", failed ? "not ok" : "ok", replayed, replayed);
   return failed;
 }

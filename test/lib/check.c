@@ -29,6 +29,11 @@ void skip_line(const char* reason) {
   fflush(stdout);
 }
 
+void print_figure(uint64_t amount, const char* what) {
+  printf("FIGURE %llu %s\n", (unsigned long long)amount, what);
+  fflush(stdout);
+}
+
 int under_valgrind(void) {
   const char* preload = getenv("LD_PRELOAD");
   return preload != NULL &&

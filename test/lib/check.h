@@ -56,6 +56,9 @@ void check_code(int64_t got, int64_t expected, const char* what, const char* fil
 /* Prints "SKIP: <reason>" on a line of its own, which the counts at the end are made from. */
 void skip_line(const char* reason);
 
+/* Prints "FIGURE <amount> <what>": how much was done, which check.sh adds up over the programs of a layer. */
+void print_figure(uint64_t amount, const char* what);
+
 /* Whether the program runs under valgrind, where resident memory and time mean little. */
 int under_valgrind(void);
 

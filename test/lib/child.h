@@ -19,4 +19,11 @@ typedef int (*child_part)(void* data);
 int run_in_child(const char* file, child_part part, void* data);
 #define in_a_child(part, data) run_in_child(__FILE__, (part), (data))
 
+/* Makes the child an ordinary user; 0 where that worked. */
+int become_nobody(void);
+
+/* Opens a folder to everybody. Skips the test where there is still no way into it for an ordinary user, or where nobody
+ * can become one. */
+void need_a_way_for_nobody(const char* folder);
+
 #endif /* UVDIO_TEST_CHILD_H */

@@ -38,9 +38,12 @@ enum fault_call {
   CALL_EVENTFD,
   CALL_EPOLL_CTL,
   CALL_GETRLIMIT,
+  CALL_UNAME,
   CALL_MEMALIGN, /* this and mmap: every allocation */
   CALL_MMAP,
+  CALL_MUNMAP,
   CALL_MLOCK,
+  CALL_MUNLOCK,
   CALL_MPROTECT,
   CALL_MADVISE,
   CALL_QUEUE_WORK, /* five functions of libuv */

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "faults_inside.h"
@@ -92,6 +93,12 @@ void* __wrap_mmap(void* at, size_t size, int access, int flags, int fd, off_t of
 void* __wrap_mmap64(void* at, size_t size, int access, int flags, int fd, off_t offset);
 int __real_mlock(const void* memory, size_t size);
 int __wrap_mlock(const void* memory, size_t size);
+int __real_munlock(const void* memory, size_t size);
+int __wrap_munlock(const void* memory, size_t size);
+int __real_munmap(void* memory, size_t size);
+int __wrap_munmap(void* memory, size_t size);
+int __real_uname(struct utsname* system);
+int __wrap_uname(struct utsname* system);
 int __real_mprotect(void* memory, size_t size, int access);
 int __wrap_mprotect(void* memory, size_t size, int access);
 int __real_madvise(void* memory, size_t size, int advice);
@@ -307,6 +314,14 @@ int __wrap_getrlimit64(int resource, struct rlimit* limit) {
   return (int)do_getrlimit(resource, limit);
 }
 
+static long do_uname(struct utsname* system) {
+  PERFORM(CALL_UNAME, plan, __real_uname(system));
+}
+
+int __wrap_uname(struct utsname* system) {
+  return (int)do_uname(system);
+}
+
 /*
  * Memory. Every allocation of the library comes from one of the first two.
  */
@@ -340,6 +355,22 @@ static long do_mlock(const void* memory, size_t size) {
 
 int __wrap_mlock(const void* memory, size_t size) {
   return (int)do_mlock(memory, size);
+}
+
+static long do_munlock(const void* memory, size_t size) {
+  PERFORM(CALL_MUNLOCK, plan, __real_munlock(memory, size));
+}
+
+int __wrap_munlock(const void* memory, size_t size) {
+  return (int)do_munlock(memory, size);
+}
+
+static long do_munmap(void* memory, size_t size) {
+  PERFORM(CALL_MUNMAP, plan, __real_munmap(memory, size));
+}
+
+int __wrap_munmap(void* memory, size_t size) {
+  return (int)do_munmap(memory, size);
 }
 
 static long do_mprotect(void* memory, size_t size, int access) {

@@ -6,7 +6,8 @@
  *     return matrix_main("file", tests, COUNT_OF(tests), argc, argv);
  *   }
  *
- * The program's arguments choose backend and place: contract_file --backend ring --place ext4.
+ * The program's arguments choose backend and place: contract_file --backend ring --place ext4. The backend "registered" is the
+ * ring as well, with buffers that are frames of arenas, so that transfers go to memory that the ring knows by number.
  *
  * fixture_tear_down() ends every test with the same questions: has every accepted request been called
  * back once, is nothing pending, are no frames out, does the engine close with one callback, is no handle left on
@@ -24,6 +25,7 @@
 struct matrix {
   uvdio_backend_t backend;
   const char* backend_name;
+  int registered; /* buffers are frames */
   struct place place;
   int simulated;      /* memory with --place sim: a world in which operations overtake each other and come in parts */
   const char* filter; /* --test PATTERN: only these (cmocka's wildcards) */
@@ -93,7 +95,8 @@ const char* path_of(const struct fixture* f, const char* name);
 /* Opens "name" at once and asserts that it worked. */
 void open_now(struct fixture* f, uvdio_file_t* file, const char* name, unsigned flags);
 
-/* A heap buffer full of the pattern `seed`; one with no content. */
+/* A buffer full of the pattern `seed`; one with no content. Of the heap, or, up to 1 MiB and while there are any, a frame
+ * where the matrix wants registered memory. */
 uvdio_buf_t filled(size_t size, unsigned seed);
 uvdio_buf_t blank(size_t cap);
 

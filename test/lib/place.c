@@ -331,6 +331,7 @@ static int make_root(struct place* place, const char* parent, char why[PLACE_WHY
     place->root[0] = '\0';
     return give_up(why, parent, strerror(errno));
   }
+  (void)chmod(place->root, 0711); /* some tests go on as another user */
   return 0;
 }
 

@@ -10,6 +10,8 @@ int inside_library(void) {
   return inside;
 }
 
+static uint64_t requests;
+
 void tracker_init(struct tracker* tracker) {
   memset(tracker, 0, sizeof(*tracker));
   tracker->thread = uv_thread_self();
@@ -31,7 +33,12 @@ void tracker_verdict(const struct tracker* tracker) {
   }
 }
 
+uint64_t tracker_requests(void) {
+  return requests;
+}
+
 void tracker_finish(struct tracker* tracker) {
+  requests += tracker->finished;
   while (tracker->ops != NULL) {
     struct top* op = tracker->ops;
     if (op->done != op->accepted) {

@@ -67,6 +67,9 @@ void tracker_verdict(const struct tracker* tracker);
  * came back with them. */
 void tracker_finish(struct tracker* tracker);
 
+/* How many requests were accepted, and called back, over all trackers that are finished. */
+uint64_t tracker_requests(void);
+
 /* A new operation, asynchronous or (op_now) blocking, and one with a hook. They live until
  * tracker_finish() or op_free(). */
 struct top* op_new(struct tracker* tracker);

@@ -1,7 +1,8 @@
 /*
  * Runs the log of log.h through simulated power cuts and checks what it finds afterwards.
  *
- *   log_cuts [--flaw none|no_sync|no_checksum|no_chain|no_recovery_sync] [--cuts N] [--seed N] [--trace]
+ *   log_cuts [--flaw none|no_sync|no_checksum|no_chain|no_recovery_sync|no_cut_off] [--cuts N] [--seed N]
+ *            [--trace]
  *
  * A world lives through CUTS_PER_WORLD cuts; each world's seed is the one before plus one. A sound log survives all cuts.
  * A flawed one has to be caught, and once more by the seed alone: exit status 0 means that all was as it should be.
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "log.h"
 #include "uvdio/sim.h"
 
@@ -19,7 +21,7 @@
 #define APPENDS_MAX 24u
 
 static const char* const flaw_names[LOG_FLAWS] = {"none", "no_sync", "no_checksum", "no_chain",
-                                                  "no_recovery_sync"};
+                                                  "no_recovery_sync", "no_cut_off"};
 
 /* What the log has been told and has told. Records are numbers: the content follows from them. */
 struct witness {
@@ -201,6 +203,7 @@ static int run_worlds(struct run* run, uint64_t seed, uint64_t cuts) {
   }
   printf("%s: %" PRIu64 " power cuts survived; %" PRIu64 " records came through that nobody had been promised\n",
          flaw_names[run->flaw], run->cuts, run->kept);
+  print_figure(run->cuts, "power cuts");
   return run->flaw != LOG_SOUND;
 }
 

@@ -67,7 +67,6 @@ struct run {
   uint64_t accepted; /* of this engine */
   uint64_t finished;
   uint64_t pace; /* steps to a turn of the loop, in the mean */
-  int careful;  /* no truncate next to a write: see keeps_apart */
   int inside;   /* a call into the library is under way */
   int injected; /* operations fail */
   int closing;  /* the engine */
@@ -547,21 +546,13 @@ static int io_at_once(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
   return 1;
 }
 
-/* XFS (seen on Linux 6.18) takes a file's size for a truncate before it waits for direct writes in flight: one that has
- * made the file longer by then is zeroed, although it ends well. Nothing of that shows up where writes block. */
-static int keeps_apart(const struct run* run, const struct subject* subject, uvdio_op_t op) {
-  const struct model* model = &subject->model;
-  return run->careful && ((op == UVDIO_OP_TRUNCATE && subject->barriers > 0) ||
-                          (op == UVDIO_OP_WRITE && model->resizing > 0 && model->truncating));
-}
-
 static void transfer(struct run* run, struct subject* subject, uvdio_op_t op) {
   struct slot* slot = free_slot(run);
   uint64_t unit = subject->unit;
   uint64_t units = MODEL_SIZE / unit;
   uint64_t first = pick(run, units);
   uint64_t count = 1 + pick(run, TRANSFER_MAX / unit);
-  if (slot == NULL || keeps_apart(run, subject, op)) {
+  if (slot == NULL) {
     return;
   }
   count = count < units - first ? count : units - first;
@@ -661,7 +652,7 @@ static int plain_at_once(struct run* run, struct slot* slot, uint64_t length) {
 static void plain(struct run* run, struct subject* subject, uvdio_op_t op) {
   struct slot* slot = free_slot(run);
   uint64_t length = pick(run, MODEL_SECTORS) * MODEL_SECTOR;
-  if (slot == NULL || keeps_apart(run, subject, op)) {
+  if (slot == NULL) {
     return;
   }
   if (one_in(run, 10)) {
@@ -1020,11 +1011,8 @@ static void make_subjects(struct run* run) {
     subject->existence_known = 1;
     model_reset(&subject->model, i, run->sim == NULL);
     if (run->sim == NULL) {
-      uvdio_file_info_t info;
       expect_code(uvdio_open(run->dio, &subject->file, &req, subject->path, UVDIO_OPEN_CREATE, 0644, NULL), 0,
                   "making a file");
-      expect_code(uvdio_file_info(&subject->file, &info), 0, "making a file");
-      run->careful = strcmp(info.backend, "ring") == 0 && strcmp(info.filesystem, "xfs") == 0;
       expect_code(uvdio_close(&subject->file, &req, NULL), 0, "making a file");
     }
   }

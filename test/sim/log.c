@@ -89,6 +89,9 @@ int log_open(struct log* log, uvdio_t* dio, const char* path, log_record_cb on_r
     error = recover(log, &buf, on_record);
     (void)uvdio_buf_release(&buf);
   }
+  if (error == 0 && log->flaw != LOG_NO_CUT_OFF && log->flaw != LOG_NO_CHAIN) {
+    error = uvdio_truncate(&log->file, &req, log->count * UVDIO_PAGE_SIZE, NULL);
+  }
   /* Read is not durable: a log whose process crashed may have left records that only the page cache holds. */
   if (error == 0 && log->flaw != LOG_NO_RECOVERY_SYNC) {
     error = uvdio_sync_all(&log->file, &req, NULL);

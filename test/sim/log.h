@@ -3,7 +3,9 @@
  * durable; whoever opens the log gets every acknowledged record back, in order, and nothing that was never appended.
  *
  * One record to a page. A page carries its number, a checksum over all of it, and the checksum of the page before: so that
- * a page that survived from an earlier life of the log, behind one that did not, is not taken for a successor.
+ * a page that survived from an earlier life of the log, behind one that did not, is not taken for a successor. What is
+ * behind the last record is cut off before others are appended: a part of a page may be there, and the next power cut may
+ * complete it, out of a page with the same end that was on its way to the same place.
  *
  * The flaws are shortcuts that people take. cuts.c shows that each of them is caught.
  */
@@ -18,8 +20,9 @@ enum log_flaw {
   LOG_SOUND = 0,
   LOG_NO_SYNC,          /* acknowledges when the write has ended */
   LOG_NO_CHECKSUM,      /* takes a page by its number and length */
-  LOG_NO_CHAIN,         /* takes a page whatever came before it */
+  LOG_NO_CHAIN,         /* takes a page whatever came before it, and leaves what it could not read where it is */
   LOG_NO_RECOVERY_SYNC, /* hands out records that it has read, durable or not */
+  LOG_NO_CUT_OFF,       /* that only: the chain saves it, nearly always */
   LOG_FLAWS
 };
 

@@ -177,6 +177,10 @@ static int run_worlds(struct arguments* arguments) {
          " failed; %" PRIu64 " refused; %" PRIu64 " engines, %" PRIu64 " power cuts; %" PRIu64 " sectors compared\n",
          arguments->backend, first, arguments->options.seed - 1, totals.operations, totals.cancelled, totals.failed,
          totals.refused, totals.engines, totals.cuts, totals.sectors);
+  print_figure(totals.operations, "operations");
+  print_figure(totals.failed, "operations that failed");
+  print_figure(totals.cuts, "power cuts");
+  print_figure(totals.sectors, "sectors compared");
   return 0;
 }
 
