@@ -673,6 +673,35 @@ check "bench --copy at SIGINT ends with 130" test $? -eq 130
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
+# ------------------------------------------------------------------------------------- bench --scaling
+
+run 0 "bench --scaling --help" bench --scaling --help
+says "... begins with the usage" '^usage: uvdio bench --scaling '
+for wrong in "--series frobnicate" "--series files," "--rounds 0" "--rounds 101" "--reads 0" "--reads x"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "bench --scaling $wrong" bench --scaling $wrong d
+  warns "... is named" "^uvdio bench: ${wrong%% *} "
+done
+run 2 "bench --scaling with an unknown option" bench --scaling --frobnicate d
+run 2 "bench --scaling with two directories" bench --scaling d e
+run 2 "bench-scale without its parameters" bench-scale
+run 2 "bench-scale with wrong ones" bench-scale d frobnicate 1 1
+if [ -n "$ring_absent" ]; then
+  run 1 "bench --scaling without a ring" bench --scaling d
+  warns "... says why" '^uvdio bench: this is about the ring: '
+else
+  run 1 "bench --scaling in a directory that is not there" bench --scaling --series queued missing
+  run 0 "bench --scaling" bench --scaling --series queued --rounds 1 --reads 1000 d
+  says "... has the series" '^requests at a time$'
+  check "... and no other" lines_with "$out" '^open files$' 0
+  check "... a line for each size" lines_with "$out" '^1\(00*\)\{0,1\} .* µs ' 4
+  says "... and quotients by what is not queued" '^64  *[0-9.]* [^ ]*s  *-0 +0 %  *1\.00 '
+  check "... and nothing is left behind" directory_empty d
+  run 0 "bench --scaling --json" bench --scaling --json --series queued --rounds 2 --reads 1000 d
+  check "... has its rounds" lines_with "$out" '"rounds": 2' 5
+  check "... and no instructions, which were not asked for" lines_with "$out" '"instructions_per_op": null' 5
+fi
+
 # -------------------------------------------------------------------------------------- bench --server
 
 run 0 "bench --server --help" bench --server --help
