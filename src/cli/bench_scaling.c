@@ -6,7 +6,10 @@
  *   arena     frames from all over a registered arena of that size
  *
  * One figure is the CPU time of this process per read, between the first submission and the last callback. In each round every
- * size of a series is measured once, one right after the other; quotients are by the first size of the series, within the round.
+ * size of a series is measured once, one right after the other; quotients are by one size of the series, within the round.
+ *
+ * Instructions are counted by valgrind in processes of their own (`uvdio bench-scale`): as in compare_count.c, one does so many
+ * reads, another one some more, and the difference is theirs alone.
  */
 #include <assert.h>
 #include <errno.h>
@@ -23,6 +26,7 @@
 #define FILE_SIZE ((uint64_t)16 * 1024)
 #define BLOCK UVDIO_PAGE_SIZE
 #define READS 20000
+#define READS_COUNTED 8000 /* for instructions */
 #define ROUNDS_DEFAULT 5
 #define SIZES_MAX 6
 #define FREE_MEMORY_SHARE 2 /* an arena takes half of what is free, at most */
@@ -33,11 +37,12 @@ typedef enum { SERIES_FILES, SERIES_QUEUED, SERIES_ARENA } dimension_t;
 static const struct {
   const char* name;
   const char* unit;
+  size_t base;               /* the size that quotients are by */
   uint64_t sizes[SIZES_MAX]; /* 0 ends */
 } series_list[SERIES_COUNT] = {
-    {"files", "open files", {1, 10, 100, 1000, 10000}},
-    {"queued", "requests at a time", {64, 1000, 10000, 100000}},
-    {"arena", "bytes of registered arena", {(uint64_t)1 << 20, (uint64_t)64 << 20, (uint64_t)1 << 30, (uint64_t)8 << 30}},
+    {"files", "open files", 0, {1, 10, 100, 1000, 10000}},
+    {"queued", "requests at a time", 1, {1, DEPTH, 1000, 10000, 100000}},
+    {"arena", "bytes of registered arena", 0, {1 << 20, 64 << 20, 1 << 30, (uint64_t)8 << 30}},
 };
 
 /* One figure. */
@@ -49,12 +54,15 @@ typedef struct {
 typedef struct {
   figure_t figures[SPREAD_ROUNDS_MAX];
   size_t count;
+  double instructions; /* NAN: not counted */
 } scaling_row_t;
 
 typedef struct {
   const char* directory;
   uint64_t rounds;
   uint64_t reads;
+  int series[SERIES_COUNT]; /* 1: wanted */
+  int with_instructions;
   int as_json;
   char* folder;
   uint64_t files_made;
@@ -65,14 +73,16 @@ typedef struct {
 static const char usage[] =
     "usage: uvdio bench --scaling [OPTIONS] [DIRECTORY]\n"
     "\n"
-    "Measures the CPU time of a random read of 4 KiB with 1 to 10,000 open files, 64 to 100,000 requests submitted at a\n"
+    "Measures the CPU time of a random read of 4 KiB with 1 to 10,000 open files, 1 to 100,000 requests submitted at a\n"
     "time, and a registered arena of 1 MiB to 8 GiB. Files are made in DIRECTORY (the current one if none is given) and\n"
     "removed at the end.\n"
     "\n"
-    "  --rounds N    so many rounds (5)\n"
-    "  --reads N     so many reads for a figure (20000, and at least as many as are queued)\n"
-    "  --json        JSON instead of tables\n"
-    "  --help        this text\n";
+    "  --series S[,S]   files, queued, arena (all)\n"
+    "  --rounds N       so many rounds (5)\n"
+    "  --reads N        so many reads for a figure (20000, and at least as many as are queued)\n"
+    "  --instructions   count instructions of a read, too (by valgrind; takes its time)\n"
+    "  --json           JSON instead of tables\n"
+    "  --help           this text\n";
 
 /*
  * Files
@@ -264,8 +274,13 @@ static void perform(scaling_run_t* run, uint64_t reads) {
   session_run(&run->session);
 }
 
+/* Reads that use every slot and every file. */
+static uint64_t reads_for_all(const scaling_run_t* run) {
+  return run->slot_count > run->file_count ? run->slot_count : run->file_count;
+}
+
 static int measure(const scaling_t* scaling, scaling_run_t* run, uint64_t arena_size, figure_t* figure) {
-  uint64_t most = run->slot_count > run->file_count ? run->slot_count : run->file_count;
+  uint64_t most = reads_for_all(run);
   uint64_t reads = scaling->reads > most ? scaling->reads : most;
   int error = open_files(scaling, run);
   error = error == 0 ? open_slots(run, arena_size) : error;
@@ -293,6 +308,56 @@ static int run_size(const scaling_t* scaling, dimension_t kind, uint64_t size, f
   error = measure(scaling, &run, kind == SERIES_ARENA ? size : 0, figure);
   close_run(&run);
   return error;
+}
+
+/*
+ * Instructions
+ */
+
+static int find_series(const char* name) {
+  for (int kind = 0; kind < SERIES_COUNT; kind++) {
+    if (strcmp(series_list[kind].name, name) == 0) {
+      return kind;
+    }
+  }
+  return -1;
+}
+
+static double count_reads(const scaling_t* scaling, dimension_t kind, uint64_t size, uint64_t reads) {
+  char program[4096], size_text[24], reads_text[24];
+  size_t length = sizeof program;
+  const char* const command[] = {program, "bench-scale", scaling->folder, series_list[kind].name,
+                                 size_text, reads_text, NULL};
+  snprintf(size_text, sizeof size_text, "%llu", (unsigned long long)size);
+  snprintf(reads_text, sizeof reads_text, "%llu", (unsigned long long)reads);
+  return uv_exepath(program, &length) == 0 ? count_instructions(command) : NAN;
+}
+
+/* Of each read; sizes that could not be measured are left out. */
+static void count_series(scaling_t* scaling, dimension_t kind) {
+  for (size_t i = 0; i < SIZES_MAX && series_list[kind].sizes[i] != 0 && child_signal() == 0; i++) {
+    scaling_row_t* row = &scaling->rows[kind][i];
+    uint64_t size = series_list[kind].sizes[i];
+    uint64_t few = (kind == SERIES_ARENA || size < DEPTH ? DEPTH : size);
+    if (row->count > 0) {
+      double counts[] = {count_reads(scaling, kind, size, few), count_reads(scaling, kind, size, few + READS_COUNTED)};
+      row->instructions = (counts[1] - counts[0]) / READS_COUNTED;
+    }
+  }
+}
+
+/* FOLDER SERIES SIZE READS: what is counted. */
+int scaling_run_main(int argc, char** argv) {
+  scaling_t scaling = {.folder = argc > 1 ? argv[1] : NULL};
+  figure_t figure;
+  uint64_t size = 0;
+  int kind = argc == 5 ? find_series(argv[2]) : -1;
+  if (kind < 0 || parse_count("bench-scale", "SIZE", argv[3], 1, INT64_MAX, &size) != CLI_OK ||
+      parse_count("bench-scale", "READS", argv[4], 1, INT64_MAX, &scaling.reads) != CLI_OK) {
+    return report_usage("bench-scale", "it is what `uvdio bench --scaling` starts, and takes its parameters");
+  }
+  int error = run_size(&scaling, (dimension_t)kind, size, &figure);
+  return error == 0 ? CLI_OK : report_error("bench-scale", "measure in", scaling.folder, error);
 }
 
 /*
@@ -326,12 +391,31 @@ static void run_series(scaling_t* scaling, dimension_t kind) {
   }
 }
 
+static void count_all(scaling_t* scaling) {
+  char version[64];
+  if (scaling->with_instructions && !child_version("valgrind", "--version", version, sizeof version)) {
+    notes_add(&scaling->notes, "Instructions were not counted: that takes valgrind.");
+    scaling->with_instructions = 0;
+  }
+  for (int kind = 0; kind < SERIES_COUNT; kind++) {
+    for (size_t i = 0; i < SIZES_MAX; i++) {
+      scaling->rows[kind][i].instructions = NAN;
+    }
+    if (scaling->series[kind] && scaling->with_instructions) {
+      count_series(scaling, (dimension_t)kind);
+    }
+  }
+}
+
 static int run_rounds(scaling_t* scaling) {
   for (uint64_t round = 0; round < scaling->rounds; round++) {
     for (int kind = 0; kind < SERIES_COUNT && child_signal() == 0; kind++) {
-      run_series(scaling, (dimension_t)kind);
+      if (scaling->series[kind]) {
+        run_series(scaling, (dimension_t)kind);
+      }
     }
   }
+  count_all(scaling);
   return child_signal() == 0 ? CLI_OK : CLI_SIGNAL + child_signal();
 }
 
@@ -345,13 +429,14 @@ static spread_t figure_spread(const scaling_row_t* row, size_t member) {
   return spread_of(SERIES(row->figures, row->count, member));
 }
 
-static spread_t figure_ratio(const scaling_row_t* row, const scaling_row_t* first) {
+static spread_t figure_ratio(const scaling_t* scaling, dimension_t kind, const scaling_row_t* row) {
+  const scaling_row_t* base = &scaling->rows[kind][series_list[kind].base];
   return spread_of_ratios(SERIES(row->figures, row->count, FIGURE(cpu_us)),
-                          SERIES(first->figures, first->count, FIGURE(cpu_us)));
+                          SERIES(base->figures, base->count, FIGURE(cpu_us)));
 }
 
 static void add_heading(table_t* table) {
-  static const char* const headings[] = {"", "CPU/op", "spread", "x first", "calls/op"};
+  static const char* const headings[] = {"", "CPU/op", "spread", "x", "calls/op", "instr/op", "x"};
   char(*cells)[TABLE_CELL_SIZE] = table_add(table);
   table->columns = CLI_COUNT_OF(headings);
   table->text_columns = 1;
@@ -373,14 +458,19 @@ static void add_row(const scaling_t* scaling, table_t* table, dimension_t kind, 
   }
   cell_time(cells[1], figure_spread(row, FIGURE(cpu_us)).median);
   cell_spread(cells[2], figure_spread(row, FIGURE(cpu_us)));
-  cell_number(cells[3], "%.2f", figure_ratio(row, &scaling->rows[kind][0]).median);
+  cell_number(cells[3], "%.2f", figure_ratio(scaling, kind, row).median);
   cell_number(cells[4], "%.3f", figure_spread(row, FIGURE(calls)).median);
+  cell_number(cells[5], "%.0f", row->instructions);
+  cell_number(cells[6], "%.2f", row->instructions / scaling->rows[kind][series_list[kind].base].instructions);
 }
 
 static int print(const scaling_t* scaling) {
   printf("random reads of 4 KiB through the ring, depth %d, %llu rounds\n", DEPTH, (unsigned long long)scaling->rounds);
   for (int kind = 0; kind < SERIES_COUNT; kind++) {
     table_t table = {0};
+    if (!scaling->series[kind]) {
+      continue;
+    }
     add_heading(&table);
     for (size_t i = 0; i < SIZES_MAX && series_list[kind].sizes[i] != 0; i++) {
       add_row(scaling, &table, (dimension_t)kind, i);
@@ -389,7 +479,8 @@ static int print(const scaling_t* scaling) {
     table_print(&table, stdout);
     table_free(&table);
   }
-  printf("\nCPU is user and system time of the process, x is by the first line, in the same round; medians.\n");
+  printf("\nCPU is user and system time of the process; x is by the line with 1.00, in the same round; medians. Instructions are\n"
+         "those in user space.\n");
   notes_print(&scaling->notes);
   return CLI_OK;
 }
@@ -399,10 +490,11 @@ static json_t* series_json(const scaling_t* scaling, dimension_t kind) {
   for (size_t i = 0; i < SIZES_MAX && series_list[kind].sizes[i] != 0; i++) {
     const scaling_row_t* row = &scaling->rows[kind][i];
     json_array_append_new(
-        rows, json_pack("{s:I, s:I, s:o, s:o, s:o}", "size", (json_int_t)series_list[kind].sizes[i], "rounds",
+        rows, json_pack("{s:I, s:I, s:o, s:o, s:o, s:o}", "size", (json_int_t)series_list[kind].sizes[i], "rounds",
                         (json_int_t)row->count, "cpu_us_per_op", json_spread(figure_spread(row, FIGURE(cpu_us))),
-                        "cpu_by_first", json_spread(figure_ratio(row, &scaling->rows[kind][0])), "calls_per_op",
-                        json_spread(figure_spread(row, FIGURE(calls)))));
+                        "cpu_by_base", json_spread(figure_ratio(scaling, kind, row)), "calls_per_op",
+                        json_spread(figure_spread(row, FIGURE(calls))), "instructions_per_op",
+                        json_number_or_null(row->instructions)));
   }
   return rows;
 }
@@ -410,7 +502,9 @@ static json_t* series_json(const scaling_t* scaling, dimension_t kind) {
 static json_t* all_json(const scaling_t* scaling) {
   json_t* json = json_pack("{s:o, s:i}", "environment", json_environment(), "depth", DEPTH);
   for (int kind = 0; kind < SERIES_COUNT; kind++) {
-    json_object_set_new(json, series_list[kind].name, series_json(scaling, (dimension_t)kind));
+    if (scaling->series[kind]) {
+      json_object_set_new(json, series_list[kind].name, series_json(scaling, (dimension_t)kind));
+    }
   }
   json_object_set_new(json, "notes", notes_json(&scaling->notes));
   return json;
@@ -436,9 +530,10 @@ static void allow_files(scaling_t* scaling, uint64_t count) {
 
 static int run_scaling(scaling_t* scaling) {
   char reason[384];
+  uint64_t files = scaling->series[SERIES_FILES] ? series_list[SERIES_FILES].sizes[4] : 1;
 
   child_watch_signals();
-  allow_files(scaling, series_list[SERIES_FILES].sizes[4]);
+  allow_files(scaling, files);
   if (uvdio_backend_probe(UVDIO_BACKEND_RING, reason, sizeof reason) != 0) {
     return report_problem("bench", "this is about the ring: %s", reason);
   }
@@ -451,7 +546,7 @@ static int run_scaling(scaling_t* scaling) {
     free(scaling->folder);
     return code;
   }
-  int error = make_files(scaling, series_list[SERIES_FILES].sizes[4]);
+  int error = make_files(scaling, files);
   int code = error == 0 ? run_rounds(scaling) : report_error("bench", "fill", scaling->folder, error);
   remove_files(scaling);
   if (code != CLI_OK) {
@@ -460,11 +555,33 @@ static int run_scaling(scaling_t* scaling) {
   return scaling->as_json ? report_json("bench", all_json(scaling)) : print(scaling);
 }
 
-enum { OPTION_SCALING = CLI_OPTION_FIRST, OPTION_ROUNDS, OPTION_READS, OPTION_JSON };
+enum {
+  OPTION_SCALING = CLI_OPTION_FIRST,
+  OPTION_SERIES,
+  OPTION_ROUNDS,
+  OPTION_READS,
+  OPTION_INSTRUCTIONS,
+  OPTION_JSON
+};
+
+static int add_series(void* context, const char* text) {
+  scaling_t* scaling = context;
+  int kind = find_series(text);
+  if (kind < 0) {
+    return report_usage("bench", "--series takes files, queued, arena, not '%s'", text);
+  }
+  scaling->series[kind] = 1;
+  return CLI_OK;
+}
 
 static int take_option(scaling_t* scaling, int answer) {
   switch (answer) {
     case OPTION_SCALING:
+      return CLI_OK;
+    case OPTION_SERIES:
+      return parse_list("bench", optarg, add_series, scaling);
+    case OPTION_INSTRUCTIONS:
+      scaling->with_instructions = 1;
       return CLI_OK;
     case OPTION_ROUNDS:
       return parse_count("bench", "--rounds", optarg, 1, SPREAD_ROUNDS_MAX, &scaling->rounds);
@@ -477,10 +594,23 @@ static int take_option(scaling_t* scaling, int answer) {
   }
 }
 
+/* None was named: all. */
+static void want_all_or_some(scaling_t* scaling) {
+  int any = 0;
+  for (int kind = 0; kind < SERIES_COUNT; kind++) {
+    any |= scaling->series[kind];
+  }
+  for (int kind = 0; kind < SERIES_COUNT; kind++) {
+    scaling->series[kind] |= !any;
+  }
+}
+
 int scaling_main(int argc, char** argv) {
   static const struct option options[] = {{"scaling", no_argument, NULL, OPTION_SCALING},
+                                          {"series", required_argument, NULL, OPTION_SERIES},
                                           {"rounds", required_argument, NULL, OPTION_ROUNDS},
                                           {"reads", required_argument, NULL, OPTION_READS},
+                                          {"instructions", no_argument, NULL, OPTION_INSTRUCTIONS},
                                           {"json", no_argument, NULL, OPTION_JSON},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
@@ -500,6 +630,7 @@ int scaling_main(int argc, char** argv) {
   if (argc - optind > 1) {
     return report_usage("bench", "--scaling takes one directory");
   }
+  want_all_or_some(&scaling);
   scaling.directory = optind < argc ? argv[optind] : ".";
   return run_scaling(&scaling);
 }

@@ -47,6 +47,7 @@ int copy_main(int argc, char** argv);
 int bench_main(int argc, char** argv);
 int peer_main(int argc, char** argv);
 int scaling_main(int argc, char** argv); /* bench --scaling */
+int scaling_run_main(int argc, char** argv);
 
 /*
  * Options. Each parser stores the value and returns 0, or says on stderr what is wrong with `text` and

@@ -201,6 +201,9 @@ int compare_child_argv(const compare_t* compare, size_t cell, size_t peer, uint6
 /* Environment that the peer's process shall have. */
 void compare_child_environment(const contender_t* peer);
 
+/* Instructions in user space that a command takes, by valgrind; NAN where there is none, or the command failed. */
+double count_instructions(const char* const* command);
+
 /* Counts what can be counted for all rows. */
 void compare_count(compare_t* compare);
 

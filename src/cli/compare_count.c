@@ -86,6 +86,10 @@ static double run_counter(const counter_t* counter, const char* const* command) 
   return found;
 }
 
+double count_instructions(const char* const* command) {
+  return run_counter(&instruction_counter, command);
+}
+
 static uint64_t operations_to_count(const compare_t* compare, size_t cell, size_t peer, double seconds) {
   double iops = row_spread(compare_row(compare, cell, peer), SAMPLE_MEMBER(iops)).median;
   const cell_t* here = &compare->cells[cell];

@@ -41,16 +41,19 @@ static int shows(const chart_t* chart, const cell_t* cell) {
 }
 
 static void write_peer(const compare_t* compare, FILE* file, const chart_t* chart, size_t peer) {
-  fprintf(file, "# %s: %s, ops/s, p99 in us, CPU us per operation, least and most ops/s\n",
+  char label[16];
+  fprintf(file, "# %s: %s, ops/s, p99 in us, CPU us per operation, least and most ops/s, the first as text\n",
           compare->peers[peer]->name, chart->over_blocks ? "bytes per operation" : "depth");
   for (size_t cell = 0; cell < compare->cell_count; cell++) {
     const row_t* row = compare_row(compare, cell, peer);
     const cell_t* here = &compare->cells[cell];
     if (shows(chart, here) && row->sample_count > 0) {
       spread_t iops = row_spread(row, SAMPLE_MEMBER(iops));
-      fprintf(file, "%zu %g %g %g %g %g\n", chart->over_blocks ? here->block_size : here->depth, iops.median,
+      snprintf(label, sizeof label, "%u", here->depth);
+      fprintf(file, "%zu %g %g %g %g %g \"%s\"\n", chart->over_blocks ? here->block_size : here->depth, iops.median,
               row_spread(row, SAMPLE_MEMBER(p99_us)).median, row_spread(row, SAMPLE_MEMBER(cpu_us_per_op)).median,
-              iops.min, iops.max);
+              iops.min, iops.max,
+              chart->over_blocks ? format_size(label, sizeof label, here->block_size) : label);
     }
   }
   fprintf(file, "\n\n");
@@ -78,30 +81,57 @@ static int has_points(const compare_t* compare, const chart_t* chart, size_t pee
   return 0;
 }
 
-/* `columns` ends in the style that suits them. */
-static void write_curve(const compare_t* compare, FILE* file, const chart_t* chart, size_t peer, const char* columns,
-                        int first) {
-  const char* name = compare->peers[peer]->name;
+static size_t style_of(const compare_t* compare, size_t peer) {
   size_t style = 0;
-  while (style + 1 < CLI_COUNT_OF(styles) && strcmp(styles[style].name, name) != 0) {
+  while (style + 1 < CLI_COUNT_OF(styles) && strcmp(styles[style].name, compare->peers[peer]->name) != 0) {
     style++;
   }
-  fprintf(file, "%s'%s.dat' index %zu using %s lc rgb '%s' dt %d pt %d lw 2 ps 1.3 title '%s'",
-          first ? "" : ", \\\n  ", chart->name, peer, columns, styles[style].colour, styles[style].line,
-          styles[style].point, name);
+  return style;
 }
 
-static void write_picture(const compare_t* compare, FILE* file, const chart_t* chart, const char* suffix,
-                          const char* columns, size_t member) {
+/* A peer's medians. */
+static void write_curve(const compare_t* compare, FILE* file, const chart_t* chart, size_t peer, const char* columns,
+                        int first) {
+  size_t style = style_of(compare, peer);
+  fprintf(file, "%s'%s.dat' index %zu using %s with linespoints lc rgb '%s' dt %d pt %d lw 2 ps 1.3 title '%s'",
+          first ? "" : ", \\\n  ", chart->name, peer, columns, styles[style].colour, styles[style].line,
+          styles[style].point, compare->peers[peer]->name);
+}
+
+/* From the worst to the best round. Those of different peers stand side by side, within a sixth of what lies between two
+ * depths that are a factor of two apart. */
+static void write_bars(const compare_t* compare, FILE* file, const chart_t* chart, size_t peer, const char* scale) {
+  double aside = 1 + 0.16 * (((double)peer + 0.5) / (double)compare->peer_count - 0.5);
+  fprintf(file,
+          "'%s.dat' index %zu using ($1*%g):($5%s):(0):(($6-$5)%s) with vectors nohead lc rgb '%s' lw 1 notitle, \\\n  ",
+          chart->name, peer, aside, scale, scale, styles[style_of(compare, peer)].colour);
+}
+
+/* Which depth or block size a point of this library's curve is. */
+static void write_labels(const compare_t* compare, FILE* file, const chart_t* chart, const char* columns) {
+  int peer = compare_find(compare, "ring");
+  if (peer >= 0 && has_points(compare, chart, (size_t)peer, SAMPLE_MEMBER(p99_us))) {
+    fprintf(file,
+            ", \\\n  '%s.dat' index %d using %s:7 with labels offset 0.9,-0.7 font ',9' textcolor rgb '%s' notitle",
+            chart->name, peer, columns, styles[style_of(compare, (size_t)peer)].colour);
+  }
+}
+
+/* All curves, which end a plot command or are followed by more of it. Returns 0 when there was nothing to draw. */
+static int write_curves(const compare_t* compare, FILE* file, const chart_t* chart, const char* columns, size_t member) {
   int first = 1;
-  fprintf(file, "set output '%s-%s.png'\nplot ", chart->name, suffix);
   for (size_t peer = 0; peer < compare->peer_count; peer++) {
     if (has_points(compare, chart, peer, member)) {
       write_curve(compare, file, chart, peer, columns, first);
       first = 0;
     }
   }
-  fprintf(file, "%s\n", first ? "NaN notitle" : "");
+  fputs(first ? "NaN notitle" : "", file);
+  return !first;
+}
+
+static void begin_picture(FILE* file, const chart_t* chart, const char* suffix) {
+  fprintf(file, "set output '%s-%s.png'\nplot ", chart->name, suffix);
 }
 
 static void write_depth_axis(const compare_t* compare, FILE* file) {
@@ -128,23 +158,46 @@ static void write_style(const compare_t* compare, FILE* file, const chart_t* cha
           compare->on_loop_device ? " on a loop device over tmpfs" : "");
 }
 
-/* Over depths, throughput is in operations; over block sizes, in bytes. */
-static void write_pictures(const compare_t* compare, FILE* file, const chart_t* chart) {
-  const char* unit = chart->over_blocks ? "MB/s" : "thousand operations per second";
+/* Over depths, throughput is in operations; over block sizes, in bytes. The bars come first, so that curves hide them and
+ * not the other way round. */
+static void write_throughput(const compare_t* compare, FILE* file, const chart_t* chart, const char* unit) {
+  const char* scale = chart->over_blocks ? "*$1/1e6" : "/1000";
   fprintf(file, "set yrange [0:*]\nset ylabel '%s, and worst and best round'\n", unit);
-  write_picture(compare, file, chart, "throughput",
-                chart->over_blocks ? "1:($2*$1/1e6):($5*$1/1e6):($6*$1/1e6) with yerrorlines"
-                                   : "1:($2/1000):($5/1000):($6/1000) with yerrorlines",
-                SAMPLE_MEMBER(iops));
-  fprintf(file, "set logscale y\nset yrange [*:*]\nset ylabel 'CPU time per operation, microseconds'\n");
-  write_picture(compare, file, chart, "cpu", "1:4 with linespoints", SAMPLE_MEMBER(cpu_us_per_op));
+  begin_picture(file, chart, "throughput");
+  for (size_t peer = 0; peer < compare->peer_count; peer++) {
+    if (has_points(compare, chart, peer, SAMPLE_MEMBER(iops))) {
+      write_bars(compare, file, chart, peer, scale);
+    }
+  }
+  (void)write_curves(compare, file, chart, chart->over_blocks ? "1:($2*$1/1e6)" : "1:($2/1000)", SAMPLE_MEMBER(iops));
+  fputs("\n", file);
+}
+
+static void write_cpu(const compare_t* compare, FILE* file, const chart_t* chart) {
+  fputs("set logscale y\nset yrange [*:*]\nset ylabel 'CPU time per operation, microseconds'\n", file);
+  begin_picture(file, chart, "cpu");
+  (void)write_curves(compare, file, chart, "1:4", SAMPLE_MEMBER(cpu_us_per_op));
+  fputs("\n", file);
+}
+
+static void write_latency(const compare_t* compare, FILE* file, const chart_t* chart, const char* unit) {
+  const char* columns = chart->over_blocks ? "($2*$1/1e6):3" : "($2/1000):3";
   fprintf(file, "unset logscale x\nset xtics autofreq\nset xrange [0:*]\n"
                 "set xlabel '%s (one point for each %s)'\n"
                 "set ylabel 'latency that 99 %% stayed under, microseconds'\n",
           unit, chart->over_blocks ? "block size" : "depth");
-  write_picture(compare, file, chart, "latency",
-                chart->over_blocks ? "($2*$1/1e6):3 with linespoints" : "($2/1000):3 with linespoints",
-                SAMPLE_MEMBER(p99_us));
+  begin_picture(file, chart, "latency");
+  if (write_curves(compare, file, chart, columns, SAMPLE_MEMBER(p99_us))) {
+    write_labels(compare, file, chart, columns);
+  }
+  fputs("\n", file);
+}
+
+static void write_pictures(const compare_t* compare, FILE* file, const chart_t* chart) {
+  const char* unit = chart->over_blocks ? "MB/s" : "thousand operations per second";
+  write_throughput(compare, file, chart, unit);
+  write_cpu(compare, file, chart);
+  write_latency(compare, file, chart, unit);
 }
 
 static int write_script(const compare_t* compare, const chart_t* chart) {

@@ -25,6 +25,19 @@ static const row_t* fio_row(const compare_t* compare, size_t cell) {
   return row != NULL ? row : named_row(compare, cell, "fio-libaio");
 }
 
+/* The faster one of the bare loops, that with a system call per turn and that with one per request, by their medians: the
+ * faster one of each round would be the luckier one. */
+static const row_t* best_limit(const compare_t* compare, size_t cell) {
+  const row_t* batched = named_row(compare, cell, "limit");
+  const row_t* prompt = named_row(compare, cell, "limit-prompt");
+  if (batched == NULL || prompt == NULL) {
+    return NULL;
+  }
+  double by_turn = row_spread(batched, SAMPLE_MEMBER(iops)).median;
+  double by_request = row_spread(prompt, SAMPLE_MEMBER(iops)).median;
+  return by_request > by_turn ? prompt : batched;
+}
+
 /*
  * Tables.
  */
@@ -104,6 +117,73 @@ static int print_cell(const compare_t* compare, size_t cell) {
   return error;
 }
 
+/*
+ * All ratios in one table, for this library's peers: a line for each cell.
+ */
+
+enum {
+  RATIO_WORK,
+  RATIO_BLOCK,
+  RATIO_DEPTH,
+  RATIO_PEER,
+  RATIO_LIMIT,
+  RATIO_BEST,
+  RATIO_UV_4,
+  RATIO_UV_32,
+  RATIO_FIO,
+  RATIO_P50,
+  RATIO_CPU_LIMIT,
+  RATIO_CPU_UV_4,
+  RATIO_COUNT
+};
+
+static int add_ratios(const compare_t* compare, table_t* table, size_t cell, const char* name) {
+  const row_t* row = named_row(compare, cell, name);
+  if (row == NULL || row->sample_count == 0) {
+    return 0;
+  }
+  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
+  if (cells == NULL) {
+    return -1;
+  }
+  const cell_t* here = &compare->cells[cell];
+  const row_t* limit = named_row(compare, cell, "limit");
+  const row_t* uv_4 = named_row(compare, cell, "uv-4");
+  const row_t* uv_32 = named_row(compare, cell, "uv-32");
+  snprintf(cells[RATIO_WORK], TABLE_CELL_SIZE, "%s", work_kind_text(here->kind));
+  format_size(cells[RATIO_BLOCK], TABLE_CELL_SIZE, here->block_size);
+  snprintf(cells[RATIO_DEPTH], TABLE_CELL_SIZE, "%u", here->depth);
+  snprintf(cells[RATIO_PEER], TABLE_CELL_SIZE, "%s", name);
+  cell_number(cells[RATIO_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(iops)).median);
+  cell_number(cells[RATIO_BEST], "%.2f", row_ratio(row, best_limit(compare, cell), SAMPLE_MEMBER(iops)).median);
+  cell_number(cells[RATIO_UV_4], "%.2f", row_ratio(row, uv_4, SAMPLE_MEMBER(iops)).median);
+  cell_number(cells[RATIO_UV_32], "%.2f", row_ratio(row, uv_32, SAMPLE_MEMBER(iops)).median);
+  cell_number(cells[RATIO_FIO], "%.2f", row_ratio(row, fio_row(compare, cell), SAMPLE_MEMBER(iops)).median);
+  cell_number(cells[RATIO_P50], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(p50_us)).median);
+  cell_number(cells[RATIO_CPU_LIMIT], "%.2f", row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op)).median);
+  cell_number(cells[RATIO_CPU_UV_4], "%.2f", row_ratio(row, uv_4, SAMPLE_MEMBER(cpu_us_per_op)).median);
+  return 0;
+}
+
+static int print_ratios(const compare_t* compare) {
+  static const char* const headings[RATIO_COUNT] = {"ratios", "", "depth", "peer", "x limit", "x best", "x uv-4",
+                                                    "x uv-32", "x fio", "p50 x limit", "CPU x limit", "CPU x uv-4"};
+  static const char* const names[] = {"ring", "pool"};
+  table_t table = {0};
+  int error = table_add_headings(&table, headings, RATIO_COUNT, RATIO_PEER + 1);
+  for (size_t i = 0; i < CLI_COUNT_OF(names); i++) {
+    for (size_t cell = 0; cell < compare->cell_count && error == 0; cell++) {
+      error = add_ratios(compare, &table, cell, names[i]);
+    }
+  }
+  if (error == 0 && table.row_count > 1) {
+    printf("\n");
+    table_print(&table, stdout);
+  }
+  table_free(&table);
+  return error;
+}
+
 static void print_heading(const compare_t* compare) {
   uv_utsname_t system;
   char size[16];
@@ -123,7 +203,8 @@ static void print_legend(const compare_t* compare) {
     printf("%-12s  %s\n", compare->peers[i]->name, compare->peers[i]->text);
   }
   printf("\nFigures are medians of the rounds, x are medians of the quotients within each round; spread is from\n"
-         "the worst to the best round. CPU is user and system time of all threads, the kernel's own too.\n");
+         "the worst to the best round. CPU is user and system time of all threads, the kernel's own too. Among the ratios,\n"
+         "best is limit or limit-prompt, whichever has the better median.\n");
   if (*compare->call_counter != '\0') {
     printf("System calls were counted by %s.\n", compare->call_counter);
   }
@@ -136,6 +217,7 @@ int compare_print(const compare_t* compare) {
   for (size_t cell = 0; cell < compare->cell_count && error == 0; cell++) {
     error = print_cell(compare, cell);
   }
+  error = error == 0 ? print_ratios(compare) : error;
   print_legend(compare);
   return error == 0 ? CLI_OK : report_error("bench", "print", "the table", UV_ENOMEM);
 }
@@ -166,7 +248,11 @@ static json_t* row_json(const compare_t* compare, size_t cell, size_t peer) {
     json_object_set_new(json, members[i].name, json_spread(row_spread(row, members[i].member)));
   }
   json_object_set_new(json, "iops_by_limit", json_spread(row_ratio(row, limit, SAMPLE_MEMBER(iops))));
+  json_object_set_new(json, "iops_by_best_limit",
+                      json_spread(row_ratio(row, best_limit(compare, cell), SAMPLE_MEMBER(iops))));
   json_object_set_new(json, "iops_by_uv_4", json_spread(row_ratio(row, uv, SAMPLE_MEMBER(iops))));
+  json_object_set_new(json, "iops_by_uv_32",
+                      json_spread(row_ratio(row, named_row(compare, cell, "uv-32"), SAMPLE_MEMBER(iops))));
   json_object_set_new(json, "iops_by_fio", json_spread(row_ratio(row, fio_row(compare, cell), SAMPLE_MEMBER(iops))));
   json_object_set_new(json, "p50_by_limit", json_spread(row_ratio(row, limit, SAMPLE_MEMBER(p50_us))));
   json_object_set_new(json, "cpu_by_limit", json_spread(row_ratio(row, limit, SAMPLE_MEMBER(cpu_us_per_op))));

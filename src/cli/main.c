@@ -29,10 +29,11 @@ static const struct {
     {"probe", probe_main},
     {"copy", copy_main},
     {"bench", bench_main},
-    /* Not for people: see peer.h and serve.h. */
+    /* Not for people: see peer.h, serve.h and bench_scaling.c. */
     {"bench-peer", peer_main},
     {"bench-serve", serve_main},
     {"bench-clients", clients_main},
+    {"bench-scale", scaling_run_main},
 };
 
 static int print_version(void) {

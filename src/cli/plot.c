@@ -26,7 +26,7 @@ int plot_close(const char* directory, FILE* file) {
 }
 
 const char plot_style[] =
-    "set terminal pngcairo size 1000,600 font 'sans,12' background 'white'\n"
+    "set terminal pngcairo size 1200,750 font 'sans,12' background 'white'\n"
     "set key outside right top\nset grid lt 1 lw 1 lc rgb '#E4E4E4'\n"
     "set border 3\nset tics nomirror\n";
 

@@ -501,6 +501,8 @@ says "... says where" '^.*, 1 file of 1 MiB, 1 loop, '
 says "... has a table for each depth" '^random-read, 4 KiB, depth 4$'
 says "... with headings" '^peer  *ops/s  *spread  *x limit  *x uv-4  *x fio  *p50 '
 check "... and a row for each peer" lines_with "$out" '^uv-4  *[0-9]' 2
+says "... and a table of ratios" '^ratios  *depth  *peer  *x limit  *x best  *x uv-4 '
+check "... with a line for each depth" lines_with "$out" '^random-read  4 KiB  [14]  *pool  *-  *-  *[0-9.]* ' 2
 check "... and nothing is left behind" directory_empty d
 for operation in random-read sequential-read random-write sequential-write durable-write mixed; do
   run 0 "bench --compare of $operation, with files and loops" $compare --no-calls --json --files 3 --loops 2 --peer pool,uv-4 \
@@ -515,6 +517,8 @@ else
   run 0 "bench --compare with the limit" $compare --no-calls --json --depth 8 --peer ring,ring-plain,ring-heap,limit --operation mixed d
   check "... has all rows" lines_with "$out" '"peer":' 4
   check "... two of them without registered memory" lines_with "$out" '"fixed": 0,' 2
+  run 0 "bench --compare with both limits" $compare --no-calls --depth 8 --peer ring,limit,limit-prompt d
+  says "... tells of the faster one" '^random-read  4 KiB  8  *ring  *[0-9.]*  *[0-9.]*  *-  *-  *-  *[0-9.]*  *[0-9.]*  *-$'
 fi
 run 0 "bench --compare with several block sizes" $compare --no-calls --depth 1,4 --block 4K,64K --peer pool,uv-4 --plot blocks d
 says "... has a table for each block size and depth" '^random-read, 64 KiB, depth 4$'
@@ -522,8 +526,8 @@ check "... which makes four" lines_with "$out" '^pool  *[0-9]' 4
 for name in random-read-4096 random-read-65536 random-read-depth-1 random-read-depth-4; do
   check "... writes the data and the script of $name" test -s blocks/$name.dat -a -s blocks/$name.gnuplot
 done
-check "... over the block size, with a point for each" lines_with blocks/random-read-depth-4.dat '^65536 ' 2
-check "... and over the depth" lines_with blocks/random-read-65536.dat '^4 ' 2
+check "... over the block size, with a point for each" lines_with blocks/random-read-depth-4.dat '^65536 .* "64 KiB"$' 2
+check "... and over the depth" lines_with blocks/random-read-65536.dat '^4 .* "4"$' 2
 check "... and nothing is left behind" directory_empty d
 "$uvdio" probe d >"$out" 2>"$err"
 if grep -q 'alignment the system asks for .* 512 bytes, offset and length 512' "$out"; then
@@ -668,6 +672,35 @@ wait $process
 check "bench --copy at SIGINT ends with 130" test $? -eq 130
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
+
+# ------------------------------------------------------------------------------------- bench --scaling
+
+run 0 "bench --scaling --help" bench --scaling --help
+says "... begins with the usage" '^usage: uvdio bench --scaling '
+for wrong in "--series frobnicate" "--series files," "--rounds 0" "--rounds 101" "--reads 0" "--reads x"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "bench --scaling $wrong" bench --scaling $wrong d
+  warns "... is named" "^uvdio bench: ${wrong%% *} "
+done
+run 2 "bench --scaling with an unknown option" bench --scaling --frobnicate d
+run 2 "bench --scaling with two directories" bench --scaling d e
+run 2 "bench-scale without its parameters" bench-scale
+run 2 "bench-scale with wrong ones" bench-scale d frobnicate 1 1
+if [ -n "$ring_absent" ]; then
+  run 1 "bench --scaling without a ring" bench --scaling d
+  warns "... says why" '^uvdio bench: this is about the ring: '
+else
+  run 1 "bench --scaling in a directory that is not there" bench --scaling --series queued missing
+  run 0 "bench --scaling" bench --scaling --series queued --rounds 1 --reads 1000 d
+  says "... has the series" '^requests at a time$'
+  check "... and no other" lines_with "$out" '^open files$' 0
+  check "... a line for each size" lines_with "$out" '^1\(00*\)\{0,1\} .* µs ' 4
+  says "... and quotients by what is not queued" '^64  *[0-9.]* [^ ]*s  *-0 +0 %  *1\.00 '
+  check "... and nothing is left behind" directory_empty d
+  run 0 "bench --scaling --json" bench --scaling --json --series queued --rounds 2 --reads 1000 d
+  check "... has its rounds" lines_with "$out" '"rounds": 2' 5
+  check "... and no instructions, which were not asked for" lines_with "$out" '"instructions_per_op": null' 5
+fi
 
 # -------------------------------------------------------------------------------------- bench --server
 
