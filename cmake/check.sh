@@ -104,8 +104,10 @@ run_layer() {
   grep ' left out: ' "build/long-$layer.log"
   [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || tail -n 40 "build/long-$layer.log"
   line=$(sed -n "s/^LAYER $layer|//p" "build/long-$layer.log" | tail -n 1)
-  # What broke down before it could count has failed.
-  [ -n "$line" ] || line="nothing: it ended with $code||1"
+  # What broke down before it could count has failed; what can't run here has not.
+  if [ -z "$line" ]; then
+    [ "$code" -eq 77 ] && line="left out: it can't run here||0" || line="nothing: it ended with $code||1"
+  fi
   echo "$layer|$line" >>"$layers"
   case $code in
     0) passed=$((passed + 1)) ;;

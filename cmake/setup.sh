@@ -53,28 +53,30 @@ list_missing() {
   fi
 }
 
-# Tests skip what needs these, and say so. They make filesystems in loop devices, and a disk in FUSE: for root, on Linux.
+# Tests skip what needs these, and say so. They make filesystems in loop devices, and a disk in FUSE: for root, on Linux. clang
+# is for its fuzzer.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
   has_module "fuse3 >= 3.5" || echo fuse3
+  has clang || echo clang
   [ "$(id -u)" -eq 0 ] || return 0
   has mkfs.xfs || echo xfs
   has mkfs.btrfs || echo btrfs
   has mkfs.ext4 || echo ext4
   has losetup || echo losetup
-  has_module fuse3 || echo fuse3
 }
 
-# For other kernels and processors, which come from Debian, and for a FUSE filesystem. A layer that lacks something
-# says so and is left out.
+# For other kernels and processors, which come from Debian, for a FUSE filesystem, and for what measures the tests. A layer that
+# lacks something says so and is left out.
 list_missing_long() {
   [ "$with_long" = yes ] && [ "$system" = Linux ] && has apt-get || return 0
   has qemu-system-x86_64 || echo qemu-system
   has qemu-s390x-static || has qemu-s390x || echo qemu-user
   has s390x-linux-gnu-gcc || echo gcc-s390x
   has aarch64-linux-gnu-gcc || echo gcc-aarch64
-  for tool in busybox cpio dmsetup modprobe xz fuse2fs; do
+  has afl-fuzz || echo afl++
+  for tool in busybox cpio dmsetup modprobe xz fuse2fs gcovr python3 valgrind clang; do
     has "$tool" || echo "$tool"
   done
 }
@@ -105,7 +107,6 @@ packages() {
     apt-get:busybox) echo busybox-static ;;
     apt-get:modprobe) echo kmod ;;
     apt-get:xz) echo xz-utils ;;
-    apt-get:fuse3) echo libfuse3-dev ;;
     dnf:compiler) echo gcc glibc-devel ;;
     dnf:ninja) echo ninja-build ;;
     dnf:pkg-config) echo pkgconf-pkg-config ;;

@@ -545,7 +545,7 @@ UVDIO_EXTERN int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size
  * the memory of a registered arena or give its pages back (madvise(2), MADV_DONTNEED): the ring would go on using them.
  *
  * Several engines, on several threads, may use one arena. The first pins for itself; the others share what is pinned once
- * more, where the kernel allows that (6.13, at the price of a descriptor), else each pins for itself. Destroying an arena is
+ * more, where the kernel allows that (about 6.18, at the price of a descriptor), else each pins for itself. Destroying an arena is
  * enough: engines let go of it at the next turn of their loops, or when they register another one.
  *
  * A fork copies pinned pages at once (so that the child does not see what arrives in them), which takes a while for a

@@ -22,6 +22,7 @@ typedef struct uvdio__ring_traits_s {
   uint64_t supported;     /* bit per opcode */
   int has_sparse_buffers; /* tables with gaps (Linux 5.19) */
   int has_clones;         /* parts of a table can be copied between rings (6.13), and slots let go of at once */
+  int has_vaults;         /* and copying leaves the rest of the table alone */
 } uvdio__ring_traits_t;
 
 /* What this kernel has, tried out once per process. Any thread. */
@@ -137,6 +138,11 @@ static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_
   }
   return UVDIO__BUFFER_UNKNOWN;
 }
+
+/* Makes a table of empty entries; puts memory into some of them, or (null) empties them. Return 0 or more, or a negative
+ * errno. */
+int uvdio__ring_make_table(int descriptor, unsigned count);
+int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory, unsigned count);
 
 /* Finds out, and registers the frame's segment where that is due. */
 int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf);

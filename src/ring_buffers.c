@@ -7,7 +7,7 @@
  *
  * A segment is registered when a frame in it is first used: so the time that this takes (pinning faults the pages in) is
  * bounded, and memory that is never used is never pinned. The first engine that uses an arena pins for itself. For the
- * others, where the kernel can copy entries between rings (6.13), a ring that does nothing else (the share's vault) pins
+ * others, where the kernel can copy entries between rings (6.13) without loss (about 6.18), a ring that does nothing else (the share's vault) pins
  * once, and they copy from there; they could not copy from the first one's ring, which is bound to its thread.
  *
  * What fails is remembered, and its frames go as plain memory.
@@ -121,7 +121,7 @@ static size_t size_of_pin(unsigned count) {
 }
 
 static int may_use_vault(const uvdio__ring_t* ring, const uvdio__share_t* share) {
-  return ring->traits.has_clones && share->generation == uvdio__os_fork_generation();
+  return ring->traits.has_vaults && share->generation == uvdio__os_fork_generation();
 }
 
 /* The second engine and those after it copy. */
@@ -219,7 +219,7 @@ static void remove_pin(uvdio__ring_t* ring, uvdio__pin_t* pin) {
  * The kernel's table
  */
 
-static int make_table(int descriptor, unsigned count) {
+int uvdio__ring_make_table(int descriptor, unsigned count) {
   struct io_uring_rsrc_register table;
 
   memset(&table, 0, sizeof(table));
@@ -228,8 +228,7 @@ static int make_table(int descriptor, unsigned count) {
   return uvdio__ring_register(descriptor, IORING_REGISTER_BUFFERS2, &table, sizeof(table));
 }
 
-/* Puts memory into entries of a table, or (null) empties them. Returns how many, or an error. */
-static int update_table(int descriptor, unsigned first, const struct iovec* memory, unsigned count) {
+int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory, unsigned count) {
   struct io_uring_rsrc_update2 update;
 
   memset(&update, 0, sizeof(update));
@@ -244,7 +243,7 @@ static void empty_entries(int descriptor, unsigned first, unsigned count) {
 
   while (count > 0) {
     unsigned some = count < 64 ? count : 64;
-    (void)update_table(descriptor, first, nothing, some);
+    (void)uvdio__ring_update_table(descriptor, first, nothing, some);
     first += some;
     count -= some;
   }
@@ -278,7 +277,7 @@ static int open_vault(uvdio__share_t* share, unsigned count) {
   share->pinned_count = count;
   share->vault = (intptr_t)descriptor;
   share->close_vault = close_vault;
-  result = share->pinned == NULL ? -ENOMEM : make_table((int)descriptor, count);
+  result = share->pinned == NULL ? -ENOMEM : uvdio__ring_make_table((int)descriptor, count);
   if (result < 0) {
     close_vault(share);
   }
@@ -293,7 +292,7 @@ static int pin_in_vault(const uvdio__pin_t* pin, unsigned segment) {
   if (result < 0 || share->pinned[segment]) {
     return result;
   }
-  result = update_table((int)share->vault, segment, &memory, 1);
+  result = uvdio__ring_update_table((int)share->vault, segment, &memory, 1);
   share->pinned[segment] = result >= 0;
   return result;
 }
@@ -344,7 +343,7 @@ static int register_by_ring(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned seg
   for (; count > 0 && result >= 0; count--, segment++) {
     struct iovec memory = memory_of(pin, segment);
     if (pin->segments[segment] != UVDIO__SEGMENT_KNOWN) {
-      result = update_table(ring->ring.ring_fd, pin->first + segment, &memory, 1);
+      result = uvdio__ring_update_table(ring->ring.ring_fd, pin->first + segment, &memory, 1);
     }
     if (result >= 0) {
       note_known(lane, pin, segment);
@@ -396,7 +395,7 @@ static void do_without_vault(uvdio__pin_t* pin) {
 }
 
 static int need_table(uvdio__ring_t* ring) {
-  int result = ring->buffers.has_table ? 0 : make_table(ring->ring.ring_fd, TABLE_SIZE);
+  int result = ring->buffers.has_table ? 0 : uvdio__ring_make_table(ring->ring.ring_fd, TABLE_SIZE);
 
   ring->buffers.has_table = result >= 0;
   return result;

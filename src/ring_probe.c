@@ -21,6 +21,7 @@ typedef struct probe_s {
   uint64_t supported;
   int has_sparse_buffers;
   int has_clones;
+  int has_vaults;
 } probe_t;
 
 int uvdio__ring_register(int descriptor, unsigned opcode, const void* argument, unsigned count) {
@@ -88,10 +89,27 @@ void uvdio__ring_explain(int error, const char* call, char* reason, size_t size)
   }
 }
 
+/* Sends on the only entry there is. Returns its result, or a negative errno. */
+static int await_one(struct io_uring* ring) {
+  struct io_uring_cqe* cqe;
+  int result;
+
+  do {
+    result = io_uring_submit_and_wait(ring, 1);
+  } while (result == -EINTR);
+  if (result >= 0) {
+    result = io_uring_peek_cqe(ring, &cqe);
+  }
+  if (result == 0) {
+    result = cqe->res;
+    io_uring_cqe_seen(ring, cqe);
+  }
+  return result;
+}
+
 /* One no-op must come back, and ring the eventfd. */
 static int round_trip(struct io_uring* ring, int event, const char** call) {
   struct io_uring_sqe* sqe;
-  struct io_uring_cqe* cqe;
   uint64_t count;
   int result;
 
@@ -104,22 +122,12 @@ static int round_trip(struct io_uring* ring, int event, const char** call) {
   sqe = io_uring_get_sqe(ring);
   assert(sqe != NULL);
   io_uring_prep_nop(sqe);
-  do {
-    result = io_uring_submit_and_wait(ring, 1);
-  } while (result == -EINTR);
+  result = await_one(ring);
   if (result < 0) {
     return uv_translate_sys_error(-result);
   }
-  result = io_uring_peek_cqe(ring, &cqe);
-  if (result == 0) {
-    result = cqe->res;
-    io_uring_cqe_seen(ring, cqe);
-  }
   *call = "the ring's eventfd";
-  if (result == 0 && read(event, &count, sizeof(count)) != (ssize_t)sizeof(count)) {
-    return UV_EIO;
-  }
-  return result < 0 ? uv_translate_sys_error(-result) : 0;
+  return read(event, &count, sizeof(count)) == (ssize_t)sizeof(count) ? 0 : UV_EIO;
 }
 
 static uint64_t supported_ops(struct io_uring* ring) {
@@ -158,6 +166,40 @@ static int has_clones(const struct io_uring* ring) {
   return uvdio__ring_register(ring->ring_fd, UVDIO__REGISTER_CLONE_BUFFERS, &clone, 1) == -EBADF;
 }
 
+/* Puts an empty entry of `source` in front of one that a read then goes to. */
+static int keeps_entries(struct io_uring* ring, struct io_uring* source, int event) {
+  static _Alignas(UVDIO_PAGE_SIZE) char page[UVDIO_PAGE_SIZE];
+  const struct iovec memory = {page, sizeof(page)};
+  const uvdio__clone_t clone = {.source = (uint32_t)source->ring_fd, .flags = UVDIO__CLONE_REPLACE, .count = 1};
+  const uint64_t one = 1;
+  struct io_uring_sqe* sqe;
+
+  (void)uvdio__ring_register(ring->ring_fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
+  if (uvdio__ring_make_table(source->ring_fd, 1) < 0 || uvdio__ring_make_table(ring->ring_fd, 2) < 0 ||
+      uvdio__ring_update_table(ring->ring_fd, 1, &memory, 1) < 0 ||
+      uvdio__ring_register(ring->ring_fd, UVDIO__REGISTER_CLONE_BUFFERS, &clone, 1) < 0 ||
+      write(event, &one, sizeof(one)) != (ssize_t)sizeof(one)) {
+    return 0;
+  }
+  sqe = io_uring_get_sqe(ring);
+  assert(sqe != NULL);
+  io_uring_prep_read_fixed(sqe, event, page, sizeof(uint64_t), 0, 1);
+  return await_one(ring) == (int)sizeof(uint64_t);
+}
+
+/* Whether copying into a table leaves the rest of it alone. Until 6.17 (and in 6.18.0) it emptied what lies behind. */
+static int has_vaults(struct io_uring* ring, int event) {
+  struct io_uring source;
+  int kept;
+
+  if (io_uring_queue_init(1, &source, 0) < 0) {
+    return 0;
+  }
+  kept = keeps_entries(ring, &source, event);
+  io_uring_queue_exit(&source);
+  return kept;
+}
+
 static int try_step(size_t step, int event, probe_t* probe, const char** call) {
   struct io_uring_params params;
   struct io_uring ring;
@@ -176,6 +218,7 @@ static int try_step(size_t step, int event, probe_t* probe, const char** call) {
     probe->supported = supported_ops(&ring);
     probe->has_sparse_buffers = has_sparse_buffers(&ring);
     probe->has_clones = has_clones(&ring);
+    probe->has_vaults = probe->has_clones && has_vaults(&ring, event);
   }
   io_uring_queue_exit(&ring);
   return error;
@@ -222,11 +265,13 @@ static atomic_size_t known_step;
 static _Atomic uint64_t known_ops;
 static atomic_int known_sparse_buffers;
 static atomic_int known_clones;
+static atomic_int known_vaults;
 
 static void remember(const probe_t* probe) {
   atomic_store_explicit(&known_ops, probe->supported, memory_order_relaxed);
   atomic_store_explicit(&known_sparse_buffers, probe->has_sparse_buffers, memory_order_relaxed);
   atomic_store_explicit(&known_clones, probe->has_clones, memory_order_relaxed);
+  atomic_store_explicit(&known_vaults, probe->has_vaults, memory_order_relaxed);
   atomic_store_explicit(&known_step, probe->step + 1, memory_order_release);
 }
 
@@ -239,6 +284,7 @@ static int probe_once(probe_t* probe, char* reason, size_t size) {
     probe->supported = atomic_load_explicit(&known_ops, memory_order_relaxed);
     probe->has_sparse_buffers = atomic_load_explicit(&known_sparse_buffers, memory_order_relaxed);
     probe->has_clones = atomic_load_explicit(&known_clones, memory_order_relaxed);
+    probe->has_vaults = atomic_load_explicit(&known_vaults, memory_order_relaxed);
     describe(probe, reason, size);
     return 0;
   }
@@ -260,6 +306,7 @@ int uvdio__ring_traits(uvdio__ring_traits_t* traits, char* reason, size_t size) 
     traits->supported = probe.supported;
     traits->has_sparse_buffers = probe.has_sparse_buffers;
     traits->has_clones = probe.has_clones;
+    traits->has_vaults = probe.has_vaults;
   }
   return error;
 }

@@ -33,7 +33,9 @@ void child_watch_signals(void) {
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
   for (size_t i = 0; i < CLI_COUNT_OF(numbers); i++) {
-    (void)sigaction(numbers[i], &action, NULL);
+    if (!signal_is_ignored(numbers[i])) {
+      (void)sigaction(numbers[i], &action, NULL);
+    }
   }
 }
 

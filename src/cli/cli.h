@@ -170,8 +170,12 @@ typedef struct session_s {
 /* Starts the loop and the engine. Returns 0 or a code of uvdio_init. */
 int session_open(session_t* session, const uvdio_options_t* options);
 
-/* From now on SIGINT, SIGTERM and SIGHUP are noted in session->signal, the awaited request is cancelled
- * and `interrupt` called on the loop. The same signal once more kills, for whoever can't wait. */
+/* Whether the program was started with the signal ignored, as by nohup, or by a shell that put it into the background.
+ * Then it has to stay so. */
+int signal_is_ignored(int number);
+
+/* From now on SIGINT, SIGTERM and SIGHUP, those that are not ignored, are noted in session->signal, the awaited request is
+ * cancelled and `interrupt` called on the loop. The same signal once more kills, for whoever can't wait. */
 int session_watch(session_t* session, void (*interrupt)(void* context), void* context);
 
 /* Runs the loop until everything pending is done. */

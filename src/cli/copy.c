@@ -48,7 +48,8 @@ static const char usage[] =
     "\n"
     "Memory for DEPTH blocks is taken, and twice that while verifying.\n"
     "On failure, and on SIGINT, SIGTERM and SIGHUP, a DST that was not there before is removed,\n"
-    "unless it was complete by then.\n"
+    "unless it was complete by then. A signal that was ignored at the start, as by nohup, stays so. The same\n"
+    "signal once more ends the copy at once: DST is left as it is then.\n"
     "After SIGKILL, a crash or a power cut DST may be there and incomplete; copy again. Nothing else is left behind.\n"
     "Exit codes: 0 copied, 1 failed, 2 wrong usage, 128+N ended by signal N.\n";
 

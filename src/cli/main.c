@@ -2,8 +2,10 @@
  * The command `uvdio`: the first argument names a subcommand, the rest is the subcommand's.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "serve.h"
 
@@ -65,7 +67,22 @@ static int dispatch(int argc, char** argv) {
   return report_usage(NULL, "there is no subcommand '%s': probe, copy and bench there are", argv[1]);
 }
 
+/* What is opened later must not become a standard stream that was closed: what is printed would go into it, and libuv ends a
+ * program that closes one. Opened the wrong way round, so that using it fails as before. */
+static int fill_standard_streams(void) {
+  for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
+    if (fcntl(i, F_GETFD) == -1 && errno == EBADF &&
+        open("/dev/null", i == STDIN_FILENO ? O_WRONLY : O_RDONLY) != i) {
+      return -1;
+    }
+  }
+  return 0;
+}
+
 int main(int argc, char** argv) {
+  if (fill_standard_streams() != 0) {
+    return CLI_FAILED;
+  }
   /* A write past RLIMIT_FSIZE, or to a closed pipe, shall end in an error and not in a death that leaves
    * half a file behind. */
   signal(SIGXFSZ, SIG_IGN);

@@ -225,10 +225,11 @@ static void* open_pool(peer_run_t* run) {
   return open_state(run, &variant);
 }
 
-/* A ring that does not know its memory is measured all the same, but not without saying so. */
+/* A ring that does not know its memory is measured all the same, but not without saying so. Files that it leaves to the
+ * pool have no use for that. */
 static void note_unregistered(const state_t* state, peer_run_t* run) {
   uvdio_registration_t registration;
-  if (state->variant->memory == MEMORY_REGISTERED && run->stats.fixed == 0 &&
+  if (state->variant->memory == MEMORY_REGISTERED && run->stats.fixed == 0 && strcmp(run->executed_by, "ring") == 0 &&
       uvdio_arena_registered(state->session.dio, state->arena, &registration) == 0) {
     run->unregistered = registration.error != 0 ? registration.reason : "blocks are views of parts of frames";
   }
@@ -243,10 +244,10 @@ static void loop(peer_run_t* run, void* memory) {
   }
   session_run(&state->session);
   run->has_stats = uvdio_get_stats(state->session.dio, &run->stats) == 0;
-  note_unregistered(state, run);
   if (uvdio_file_info(&state->files[0], &info) == 0) {
     snprintf(run->executed_by, sizeof run->executed_by, "%s", info.backend);
   }
+  note_unregistered(state, run);
 }
 
 const peer_t peer_ring = {"ring", 1, open_ring, loop, close_state};

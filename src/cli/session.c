@@ -36,11 +36,19 @@ static void on_signal(uv_signal_t* watcher, int number) {
   }
 }
 
+int signal_is_ignored(int number) {
+  struct sigaction action;
+  return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 int session_watch(session_t* session, void (*interrupt)(void* context), void* context) {
   session->interrupt = interrupt;
   session->context = context;
   for (size_t i = 0; i < CLI_COUNT_OF(watched_signals); i++) {
     uv_signal_t* watcher = &session->watchers[i];
+    if (signal_is_ignored(watched_signals[i])) {
+      continue;
+    }
     int error = uv_signal_init(&session->loop, watcher);
     if (error != 0) {
       return error;

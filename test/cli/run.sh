@@ -90,7 +90,6 @@ make_file() {
 
 size_of() { wc -c <"$1" | tr -d ' '; }
 is_size() { [ "$(size_of "$1")" -eq "$2" ]; }
-larger_than() { [ "$(size_of "$1")" -gt "$2" ]; }
 absent() { [ ! -e "$1" ]; }
 lines_with() { [ "$(grep -c -e "$2" "$1")" -eq "$3" ]; }
 directory_empty() { [ -z "$(ls -A "$1")" ]; }
@@ -105,6 +104,27 @@ wait_for() {
     sleep 0.05
   done
 }
+
+# run_until SIGNAL CONDITION ARGUMENT...: runs uvdio with the arguments, and sends it the signal once the condition, a
+# command, holds. The exit code is in $got. uvdio runs in the foreground: what a shell puts into the background ignores SIGINT.
+run_until() {
+  signal=$1
+  condition=$2
+  shift 2
+  rm -f process
+  {
+    wait_for test -s process && wait_for sh -c "$condition"
+    kill -s "$signal" "$(cat process)"
+  } >/dev/null 2>&1 &
+  sh -c 'echo $$ >process; exec "$@"' sh "$uvdio" "$@" >"$out" 2>"$err" </dev/null
+  got=$?
+  wait
+}
+
+# Where these tests run in the background themselves, SIGINT is ignored and stays so: then it is SIGTERM.
+interrupt=INT
+ended=130
+[ -z "$(sh -c 'kill -s INT $$; echo ignored')" ] || interrupt=TERM ended=143
 
 # ---------------------------------------------------------------------------------------------- general
 
@@ -313,6 +333,18 @@ warns "... shows how far it is" 'copying \[[#-]*\]  *[0-9]*%  .* of .*B/s  .* s 
 run 0 "copy where stderr is no terminal" copy --block 4K --depth 1 full target
 check "... shows no progress" lines_with "$err" . 0
 
+"$uvdio" copy source.5243003 target >&- 2>"$err" </dev/null
+check "copy without a standard output fails" test $? -eq 1
+warns "... and says why" 'cannot write to standard output'
+check "... but is complete" identical source.5243003 target
+rm -f target
+"$uvdio" copy source.5243003 target >"$out" 2>&- </dev/null
+check "copy without a standard error works" test $? -eq 0
+check "... and is identical" identical source.5243003 target
+"$uvdio" copy missing target <&- >&- 2>&-
+check "copy without any of them fails as it should" test $? -eq 1
+check "... and has changed nothing" identical source.5243003 target
+
 # A limit on file size stands for a full disk.
 run_limited() {
   (
@@ -334,27 +366,29 @@ rm -f d/*
 
 # Slow enough to be caught in the middle: one small block at a time.
 make_file large 67108864
-for signal in INT:130 TERM:143; do
-  "$uvdio" copy --depth 4 --block 4K large d/target >"$out" 2>"$err" &
-  process=$!
-  wait_for test -s d/target
-  kill -s ${signal%:*} $process
-  wait $process
-  check "copy at SIG${signal%:*} ends with ${signal#*:}" test $? -eq ${signal#*:}
+for each in $interrupt:$ended TERM:143 HUP:129; do
+  run_until ${each%:*} 'test -s d/target' copy --depth 4 --block 4K large d/target
+  check "copy at SIG${each%:*} ends with ${each#*:}" test $got -eq ${each#*:}
   warns "... says so" 'interrupted by signal'
   check "... and the target is gone" absent d/target
 done
 cp source.1 d/target
-"$uvdio" copy --depth 4 --block 4K large d/target >"$out" 2>"$err" &
-process=$!
-wait_for larger_than d/target 1
-sleep 0.3
-kill -s INT $process
-wait $process
-check "copy over a file, at SIGINT, ends with 130" test $? -eq 130
+run_until $interrupt '[ "$(wc -c <d/target)" -gt 1 ] && sleep 0.3' copy --depth 4 --block 4K large d/target
+check "copy over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
 warns "... and says that it is incomplete" 'd/target is incomplete'
 check "... but leaves it" test -e d/target
 rm -f d/*
+# As nohup starts it, and as shells start what is in the background.
+for each in HUP INT; do
+  (
+    trap '' $each
+    run_until $each 'test -s d/target' copy --depth 4 --block 4K large d/target
+    exit $got
+  )
+  check "copy that was started with SIG$each ignored goes on" test $? -eq 0
+  check "... and is identical" identical large d/target
+  rm -f d/*
+done
 
 # Someone else writes to the target all the time, so that it can't be what was copied.
 printf X >byte
@@ -461,13 +495,8 @@ if [ -n "$ring_absent" ]; then
   run 1 "bench of a ring that is not available" bench --backend ring d
   warns "... says why" 'the backend ring is not available here: '
 fi
-"$uvdio" bench --size 4M --seconds 60 --backend pool d >"$out" 2>"$err" &
-process=$!
-wait_for sh -c 'ls -A d | grep -q .'
-sleep 0.3
-kill -s INT $process
-wait $process
-check "bench at SIGINT ends with 130" test $? -eq 130
+run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' bench --size 4M --seconds 60 --backend pool d
+check "bench at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
@@ -596,13 +625,8 @@ if [ "$(id -u)" -ne 0 ]; then
 else
   skip "bench --compare --loop-device, not as root" "root may"
 fi
-"$uvdio" bench --compare --size 4M --seconds 30 --peer pool d >"$out" 2>"$err" &
-process=$!
-wait_for sh -c 'ls -A d | grep -q .'
-sleep 0.3
-kill -s INT $process
-wait $process
-check "bench --compare at SIGINT ends with 130" test $? -eq 130
+run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' bench --compare --size 4M --seconds 30 --peer pool d
+check "bench --compare at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
@@ -664,12 +688,8 @@ check "bench --copy with programs that copy wrongly" test $? -eq 0
 check "... leaves them out" lines_with "$out" '"peer": "[dc][dp]"' 0
 check "... and says so" lines_with "$out" '"[dc][dp] did not copy what was there' 2
 check "... and nothing is left behind" directory_empty d
-"$uvdio" bench --copy --size 64M --rounds 100 d >"$out" 2>"$err" &
-process=$!
-wait_for sh -c 'ls d/.uvdio-copy-*/target 2>/dev/null'
-kill -s INT $process
-wait $process
-check "bench --copy at SIGINT ends with 130" test $? -eq 130
+run_until $interrupt 'ls d/.uvdio-copy-*/target' bench --copy --size 64M --rounds 100 d
+check "bench --copy at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
@@ -785,13 +805,8 @@ check "... which are no more than that" test -z "$(awk '$1 <= 0 || $1 > 200' rat
 run 0 "bench --server with one thread" $server --rounds 1 --rate 100 --seconds 0.3 --threads 1 --work-ms 50 d
 says "... shows that works hold up the pool" '^While the threads are occupied, pool does 0\.[0-4].*: slowed\.$'
 says "... and uv_fs_read" '^While the threads are occupied, uv does 0\.[0-4].*: slowed\.$'
-"$uvdio" bench --server --size 4M --seconds 30 --rate 100 d >"$out" 2>"$err" &
-process=$!
-wait_for sh -c 'ls -A d | grep -q .'
-sleep 0.3
-kill -s INT $process
-wait $process
-check "bench --server at SIGINT ends with 130" test $? -eq 130
+run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' bench --server --size 4M --seconds 30 --rate 100 d
+check "bench --server at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 

@@ -2,7 +2,7 @@
 # MC/DC (modified condition/decision coverage) of the request state machine and the engine, by clang 18 or later.
 #   sh test/coverage/mcdc.sh [FILE...]      of src/; engine.c, file.c, request.c and internal.h where not told
 # Prints lines, branches and MC/DC pairs of each; the annotated sources are in build/mcdc/report.txt.
-# Exit status: 0 measured, 1 something failed, 77 no such compiler here.
+# Exit status: 0 measured, 1 something failed, 77 no such compiler here. The last line is for cmake/check.sh --long.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 . cmake/common.sh
@@ -16,7 +16,7 @@ for candidate in "" -22 -21 -20 -19 -18; do
     break
   fi
 done
-[ "${found:-no}" = yes ] || { echo "SKIP: clang 18 or later with llvm-cov is not installed"; exit 77; }
+[ "${found:-no}" = yes ] || { echo "mcdc: left out: clang 18 or later with llvm-cov is not installed"; exit 77; }
 
 mkdir -p build
 { cmake --preset dev -B build/mcdc -DCMAKE_C_COMPILER="clang$version" -DUVDIO_BUILD_CLI=OFF -DUVDIO_INSTALL=OFF -DUVDIO_WERROR=OFF \
@@ -26,7 +26,9 @@ mkdir -p build
 rm -f build/mcdc/*.profraw
 # %m: one file per program, merged by the programs themselves; workers and children count as well.
 LLVM_PROFILE_FILE=$PWD/build/mcdc/%m.profraw ctest --test-dir build/mcdc -L '^(unit|contract)$' -j "$(job_count)" \
-  >build/mcdc/ctest.log 2>&1 || echo "Some tests failed: build/mcdc/ctest.log"
+  >build/mcdc/ctest.log 2>&1
+code=$?
+[ "$code" -eq 0 ] || echo "Some tests failed: build/mcdc/ctest.log"
 "llvm-profdata$version" merge -sparse build/mcdc/*.profraw -o build/mcdc/all.profdata || exit 1
 set --
 for program in build/mcdc/test/contract_* build/mcdc/test/unit_* build/mcdc/test/fault_*; do
@@ -37,4 +39,9 @@ for file in $files; do sources="$sources src/$file"; done
 # shellcheck disable=SC2086
 "llvm-cov$version" show "$@" -instr-profile=build/mcdc/all.profdata --show-mcdc --sources $sources >build/mcdc/report.txt
 # shellcheck disable=SC2086
-"llvm-cov$version" report "$@" -instr-profile=build/mcdc/all.profdata --show-mcdc-summary --sources $sources
+"llvm-cov$version" report "$@" -instr-profile=build/mcdc/all.profdata --show-mcdc-summary --sources $sources >build/mcdc/summary.txt ||
+  exit 1
+cat build/mcdc/summary.txt
+# The last three columns: conditions, those that were not shown to matter, and the share of the others.
+echo "LAYER mcdc|$(awk '/^TOTAL/ { print $(NF - 2) " conditions of the request state machine and the engine, " $NF " shown to matter" }' build/mcdc/summary.txt)||$((code != 0))"
+[ "$code" -eq 0 ]
