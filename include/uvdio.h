@@ -545,8 +545,8 @@ UVDIO_EXTERN int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size
  * the memory of a registered arena or give its pages back (madvise(2), MADV_DONTNEED): the ring would go on using them.
  *
  * Several engines, on several threads, may use one arena. The first pins for itself; the others share what is pinned once
- * more, where the kernel allows that (about 6.18, at the price of a descriptor), else each pins for itself. Destroying an arena is
- * enough: engines let go of it at the next turn of their loops, or when they register another one.
+ * more, where the kernel allows that (without loss from about 6.18 on; at the price of a descriptor), else each pins for itself.
+ * Destroying an arena is enough: engines let go of it at the next turn of their loops, or when they register another one.
  *
  * A fork copies pinned pages at once (so that the child does not see what arrives in them), which takes a while for a
  * large arena, on the thread that forks, uv_spawn() included: 2.8 s instead of 0.1 s were measured for 1 GiB. Unregister

@@ -7,8 +7,9 @@
  *
  * A segment is registered when a frame in it is first used: so the time that this takes (pinning faults the pages in) is
  * bounded, and memory that is never used is never pinned. The first engine that uses an arena pins for itself. For the
- * others, where the kernel can copy entries between rings (6.13) without loss (about 6.18), a ring that does nothing else (the share's vault) pins
- * once, and they copy from there; they could not copy from the first one's ring, which is bound to its thread.
+ * others, where the kernel copies entries between rings (6.13) without loss (about 6.18), a ring that does nothing else (the
+ * share's vault) pins once, and they copy from there; they could not copy from the first one's ring, which is bound to its
+ * thread.
  *
  * What fails is remembered, and its frames go as plain memory.
  */
