@@ -97,6 +97,7 @@ packages() {
     apt-get:libuv) echo libuv1-dev ;;
     apt-get:liburing | apt-get:cmocka | apt-get:jansson) echo "lib${2#lib}-dev" ;;
     apt-get:sanitizers) ;; # part of gcc
+    apt-get:clang) echo clang libclang-rt-dev ;;
     apt-get:fuse3) echo libfuse3-dev ;;
     dnf:fuse3 | apk:fuse3) echo "fuse3-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
     apt-get:losetup) echo mount util-linux ;;
