@@ -97,12 +97,15 @@ void uvdio__file_unhold(uvdio_req_t* req) {
 
 /* The gate is emptied before any of it ends, so that the end of a truncate lets nothing through. */
 void uvdio__file_fail_held(uvdio_file_t* file, int error) {
-  static const uvdio__list_t empty;
-  uvdio__list_t gate = file->gate_;
+  uvdio__list_t gate;
+  uvdio_req_t* req;
 
   uvdio__engine_fail_all(&file->held_, error);
   uvdio__engine_fail_all(&file->riders_, error);
-  file->gate_ = empty;
+  uvdio__list_init(&gate);
+  while ((req = uvdio__list_shift(&file->gate_)) != NULL) {
+    uvdio__list_append(&gate, req);
+  }
   file->gated_ = 0;
   uvdio__engine_fail_all(&gate, error);
 }
