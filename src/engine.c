@@ -145,8 +145,8 @@ static int is_latched(const uvdio_req_t* req) {
 static int run_first(uvdio__lane_t* lane) {
   uvdio_req_t* req = uvdio__list_first(&lane->waiting);
 
-  wait_no_more(req);
   uvdio__own_check(req);
+  wait_no_more(req);
   if (is_latched(req)) {
     req->result = req->file->latch_;
     uvdio__engine_complete(req);

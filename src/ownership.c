@@ -9,6 +9,9 @@
 #include "ownership.h"
 
 #include <assert.h>
+#ifndef _WIN32
+#include <pthread.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,10 +122,28 @@ static void explain(const char* text) {
  * Records
  */
 
-static void begin(void) {
+static void make_lock(void) {
   if (uv_mutex_init(&lock) != 0) {
     abort();
   }
+}
+
+/* A worker may hold the lock while another thread forks, and is not there in the child to let go of it. */
+#ifndef _WIN32
+static void take_lock(void) {
+  uv_mutex_lock(&lock);
+}
+
+static void release_lock(void) {
+  uv_mutex_unlock(&lock);
+}
+#endif
+
+static void begin(void) {
+  make_lock();
+#ifndef _WIN32
+  (void)pthread_atfork(take_lock, release_lock, make_lock);
+#endif
 #ifdef POISON
   __asan_set_error_report_callback(explain);
 #endif
