@@ -3,7 +3,8 @@
 #   sh cmake/check.sh [--quick] [--tsan] [--valgrind] [--long]
 #
 # Passes: dev (debug build), asan (address and undefined behaviour sanitizers), no-uring (Linux: without
-# the io_uring backend; its unit, contract and package tests), fuzz (a minute, where clang has libFuzzer).
+# the io_uring backend; its unit, contract and package tests), guard (instructions and system calls per operation, optimised),
+# fuzz (a minute, where clang has libFuzzer).
 #   --quick      dev only
 #   --tsan       the thread sanitizer as well
 #   --valgrind   the contract tests under valgrind as well
@@ -80,6 +81,23 @@ run_pass() {
   passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
 
+# The bounds on instructions and system calls per operation, of optimised code: one test.
+run_guard() {
+  say "guard, optimised"
+  if ! build_preset release build/check-guard-build.log -DUVDIO_BUILD_TESTS=OFF; then
+    failed=$((failed + 1))
+    return
+  fi
+  sh test/bench/guard.sh build/release/uvdio build/guard Release >build/check-guard.log 2>&1
+  case $? in
+    0) passed=$((passed + 1)); cat build/check-guard.log ;;
+    77)
+      skipped=$((skipped + 1))
+      sed -n 's/^SKIP: //p' build/check-guard.log | tee -a "$reasons" | sed 's/^/guard: left out: /' ;;
+    *) failed=$((failed + 1)); cat build/check-guard.log ;;
+  esac
+}
+
 # A while of fuzzing, each target being one test.
 run_fuzz() {
   for target in operations cli; do
@@ -142,7 +160,7 @@ fi
 for pass_name in $passes; do
   run_pass "$pass_name"
 done
-[ "$fuzz_seconds" -eq 0 ] || run_fuzz
+[ "$fuzz_seconds" -eq 0 ] || { run_guard; run_fuzz; }
 [ "$long" = no ] || run_layers
 
 if [ -s "$reasons" ]; then
