@@ -71,8 +71,10 @@ static void run_elsewhere(uvdio__lane_t* lane, uvdio_req_t* req) {
 }
 
 /* A device with next to nothing to do gets more at once, and one with little to do soon; the others can wait until
- * enough has gathered. Measured: the first costs CPU and gains operations, the last the other way round. */
-static void set_batch(uvdio__lane_t* lane) {
+ * enough has gathered. Measured: the first costs CPU and gains operations, the last the other way round. After completions were
+ * taken, the first few of what follows them are worth a system call of their own, unless there is plenty to do: the device
+ * goes on with these while the others gather. */
+static void set_batch(uvdio__lane_t* lane, int after_completions) {
   unsigned most = lane->engine->batch < lane->backend->batch ? lane->engine->batch : lane->backend->batch;
   unsigned in_kernel = lane->in_flight > lane->unflushed ? lane->in_flight - lane->unflushed : 0;
 
@@ -81,14 +83,15 @@ static void set_batch(uvdio__lane_t* lane) {
   } else if (in_kernel < most / 4) {
     lane->batch = 1;
   } else {
-    lane->batch = in_kernel < most / 2 ? most / 4 : most;
+    unsigned little = after_completions ? 2 * most : most / 2;
+    lane->batch = in_kernel < little ? most / 4 : most;
   }
   lane->due = lane->engine->in_turn ? lane->batch : 0;
 }
 
 static void flush(uvdio__lane_t* lane) {
   lane->backend->flush(lane);
-  set_batch(lane);
+  set_batch(lane, 0);
 }
 
 /* Submissions go out at once when the device has nothing to do or enough have gathered, otherwise together
@@ -408,7 +411,7 @@ static int reap(uvdio_t* engine) {
     uvdio__lane_t* lane = &engine->lanes[i];
     if (lane->backend->reap != NULL) {
       again |= lane->backend->reap(lane);
-      set_batch(lane);
+      set_batch(lane, 1);
     }
   }
   return again;
@@ -727,7 +730,7 @@ static int read_environment(uvdio_backend_t* kind, char* reason, size_t size) {
 static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
 #ifdef UVDIO_HAVE_RING
   lane->backend = &uvdio__backend_ring;
-  set_batch(lane);
+  set_batch(lane, 0);
   return lane->backend->init(lane, reason, size);
 #else
   (void)lane;
@@ -740,7 +743,7 @@ static int init_lane(uvdio__lane_t* lane, const uvdio__backend_t* backend, unsig
                      char* reason, size_t size) {
   lane->backend = backend;
   lane->depth = depth;
-  set_batch(lane);
+  set_batch(lane, 0);
   return backend->init(lane, reason, size);
 }
 
