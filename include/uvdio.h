@@ -701,6 +701,7 @@ typedef enum {
 
 typedef struct uvdio_file_info_s {
   const char* backend;    /* what executes this file's reads and writes: "ring", "pool", "memory" */
+  const char* backend_in_company; /* and those that are submitted while others are in flight: mostly the same */
   const char* reason;     /* why it is not the engine's own backend, or "" */
   const char* filesystem; /* "ext4", "xfs", ...; "unknown" */
   int direct;             /* 1: past the page cache; 0: buffered, after UVDIO_DIRECT_PREFERRED */
@@ -720,6 +721,7 @@ struct uvdio_file_s {
   uintptr_t straight_; /* transfers may go the short way, on one thread; see internal.h */
   uvdio_t* engine_;
   void* lane_;
+  void* lane_in_company_; /* of transfers that are submitted while others are in flight, where that is another one */
   size_t memory_mask_;
   size_t offset_mask_;
   uint64_t pending_;          /* accepted and without an outcome, but for the close */

@@ -233,6 +233,7 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
   (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
   for (file = engine->files; file != NULL; file = file->next_) {
     file->lane_ = pool;
+    file->lane_in_company_ = NULL;
     file->reason_ = "";
   }
   uvdio__engine_note_straight(engine);
@@ -251,8 +252,15 @@ void uvdio__engine_refer(uvdio_t* engine) {
   engine->referenced = 1;
 }
 
+static uvdio__lane_t* lane_for(const uvdio_req_t* req) {
+  const uvdio_file_t* file = req->file;
+  int is_other = file->lane_in_company_ != NULL && uvdio__is_transfer(req->op) && req->engine_->stats.in_flight > 0;
+
+  return is_other ? file->lane_in_company_ : file->lane_;
+}
+
 void uvdio__engine_queue(uvdio_req_t* req) {
-  uvdio__lane_t* lane = req->file->lane_;
+  uvdio__lane_t* lane = lane_for(req);
 
   wait_last(lane, req);
   if ((uvdio__lane_has_room(lane) && !lane->engine->in_turn) || lane->engine->thread == 0) {
@@ -261,7 +269,7 @@ void uvdio__engine_queue(uvdio_req_t* req) {
 }
 
 void uvdio__engine_start(uvdio_req_t* req) {
-  uvdio__lane_t* lane = req->file->lane_;
+  uvdio__lane_t* lane = lane_for(req);
 
   req->lane_ = lane;
   if (uvdio__lane_has_room(lane) && lane->engine->waiting == 0) {

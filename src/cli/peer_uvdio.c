@@ -245,7 +245,9 @@ static void loop(peer_run_t* run, void* memory) {
   session_run(&state->session);
   run->has_stats = uvdio_get_stats(state->session.dio, &run->stats) == 0;
   if (uvdio_file_info(&state->files[0], &info) == 0) {
-    snprintf(run->executed_by, sizeof run->executed_by, "%s", info.backend);
+    int is_mixed = strcmp(info.backend, info.backend_in_company) != 0;
+    snprintf(run->executed_by, sizeof run->executed_by, "%s%s%s", info.backend, is_mixed ? " and " : "",
+             is_mixed ? info.backend_in_company : "");
   }
   note_unregistered(state, run);
 }

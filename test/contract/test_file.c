@@ -692,9 +692,14 @@ static void info_tells_who_executes_and_why(void** state) {
   assert_non_null(info.reason);
   if (strcmp(info.backend, uvdio_backend_name(f->dio)) == 0) {
     assert_string_equal(info.reason, "");
+    assert_string_equal(info.backend_in_company, info.backend);
   } else {
     assert_string_equal(info.backend, "pool");
     assert_true(strlen(info.reason) > 0);
+    if (strcmp(info.backend_in_company, "pool") != 0) {
+      assert_string_equal(info.backend_in_company, uvdio_backend_name(f->dio));
+      assert_non_null(strstr(info.reason, "while others are in flight"));
+    }
   }
 }
 
