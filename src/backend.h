@@ -92,8 +92,9 @@ struct uvdio__lane_s {
   unsigned depth;     /* what the backend can take */
   unsigned in_flight; /* length of `running` */
   unsigned unflushed; /* submissions that flush has yet to send on */
-  unsigned batch;     /* so many of them are sent on at once, within a turn */
-  unsigned due;       /* so many call for a look at whether to send them on: within a turn `batch`, else 0 */
+  unsigned batch;     /* at so much urgency they are sent on at once, within a turn */
+  unsigned urgency;   /* their number, those that are worth less waiting counted several times */
+  unsigned due;       /* so much urgency calls for a look at whether to send them on: within a turn `batch`, else 0 */
   unsigned stalled;   /* not 0: the backend takes nothing for now; a completion or the backend itself clears it */
   void* state;        /* the backend's own */
 };

@@ -175,6 +175,7 @@ static void take_back_entries(uvdio__lane_t* lane) {
   sq->sqe_tail = head;
   *sq->ktail = head;
   lane->unflushed = 0;
+  lane->urgency = 0;
   for (i = head; i != tail; i++) {
     uintptr_t data = (uintptr_t)sq->sqes[i & *sq->kring_mask].user_data;
     if ((data & CANCEL_MARK) != 0) {
@@ -260,13 +261,23 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   }
 }
 
+/* Writes gain more than reads when the device begins sooner, and those that are durable most: measured at depth 32, batches of 16,
+ * 4 and 1 made 148, 163 and 168 k/s of the first, for 1.01, 0.99 and 1.24 times the bare loop's CPU time, and 70, 69 and 90 k/s
+ * of the second, for 1.09, 1.08 and 0.93 times. */
+#define URGENCY_OF_WRITE 4u
+#define URGENCY_OF_DURABLE_WRITE UVDIO_DEPTH_MAX
+
+static inline void count_write(uvdio__lane_t* lane, const uvdio_file_t* file) {
+  lane->urgency += ((file->flags_ & UVDIO_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : URGENCY_OF_WRITE) - 1;
+}
+
 /* What tells the entry and its completion apart from all others. */
 static inline void* mark_of(const uvdio_req_t* req) {
   return (void*)((uintptr_t)req | (uvdio__is_transfer(req->op) ? TRANSFER_MARK : 0));
 }
 
 /* A transfer of any kind: by the numbers of file and buffer where the kernel knows them. */
-static inline void prepare_transfer(const uvdio__lane_t* lane, struct io_uring_sqe* sqe,
+static inline void prepare_transfer(uvdio__lane_t* lane, struct io_uring_sqe* sqe,
                                     const uvdio_req_t* req, int buffer) {
   const uvdio_file_t* file = req->file;
   int is_write = req->op == UVDIO_OP_WRITE;
@@ -286,6 +297,9 @@ static inline void prepare_transfer(const uvdio__lane_t* lane, struct io_uring_s
     lane->engine->stats.fixed++;
   }
   io_uring_sqe_set_data(sqe, mark_of(req));
+  if (is_write) {
+    count_write(lane, file);
+  }
 }
 
 static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
@@ -331,6 +345,7 @@ static inline struct io_uring_sqe* next_entry(uvdio__lane_t* lane) {
 
   assert(lane->unflushed < state->entry_count);
   lane->unflushed++;
+  lane->urgency++;
   return &state->entries[state->ring.sq.sqe_tail++ & state->entry_mask];
 }
 
@@ -424,6 +439,9 @@ static inline void fill_entry(uvdio__lane_t* lane, uvdio_req_t* req, int buffer)
     lane->engine->stats.fixed++;
   } else {
     sqe->opcode = (uint8_t)(IORING_OP_READ + kind);
+  }
+  if (kind != 0) {
+    count_write(lane, req->file);
   }
 }
 

@@ -91,6 +91,7 @@ static void set_batch(uvdio__lane_t* lane, int after_completions) {
 
 static void flush(uvdio__lane_t* lane) {
   lane->backend->flush(lane);
+  lane->urgency = lane->unflushed;
   set_batch(lane, 0);
 }
 
@@ -100,7 +101,7 @@ void uvdio__lane_flush_if_due(uvdio__lane_t* lane) {
   int in_turn = lane->engine->in_turn;
 
   if (lane->backend->batch > 0 && !lane->stalled &&
-      (lane->unflushed >= lane->batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
+      (lane->urgency >= lane->batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
     flush(lane);
   }
   if (lane->engine->busy_poll_ns > 0 && !in_turn) {
@@ -649,6 +650,7 @@ static void fail_running(uvdio__lane_t* lane, int error) {
   uvdio__engine_fail_all(&lane->running, error);
   lane->in_flight = 0;
   lane->unflushed = 0;
+  lane->urgency = 0;
 }
 
 static void fail_waiting(uvdio_t* engine, int error) {

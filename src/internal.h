@@ -365,7 +365,7 @@ static inline void uvdio__lane_started(uvdio__lane_t* lane, uvdio_req_t* req) {
   lane->in_flight++;
   lane->engine->stats.in_flight++;
   assert(lane->in_flight <= lane->depth && lane->engine->stats.in_flight <= lane->engine->limit);
-  if (lane->unflushed >= lane->due) {
+  if (lane->urgency >= lane->due) {
     uvdio__lane_flush_if_due(lane);
   }
 }

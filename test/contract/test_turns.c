@@ -189,20 +189,26 @@ static void read_after_a_wake_up_for_nothing_completes(void** state) {
 struct volley {
   struct fixture* f;
   uint64_t batches;
+  int writes;
 };
 
 static void on_start(struct top* op) {
   struct volley* volley = op->data;
   for (unsigned i = 0; i < GATHERED; i++) {
-    uvdio_buf_t page = blank(PAGE);
-    t_read(op_new(&volley->f->tracker), &volley->f->file, &page, 0);
+    uvdio_buf_t page = volley->writes ? filled(PAGE, 1) : blank(PAGE);
+    struct top* next = op_new(&volley->f->tracker);
+    if (volley->writes) {
+      t_write(next, &volley->f->file, &page, 0);
+    } else {
+      t_read(next, &volley->f->file, &page, 0);
+    }
   }
   volley->batches = stats_of(volley->f).batches;
 }
 
 /* Batches that were sent before the callback was over. */
-static uint64_t batches_within_callback(struct fixture* f) {
-  struct volley volley = {f, 0};
+static uint64_t batches_within_callback(struct fixture* f, int writes) {
+  struct volley volley = {f, 0, writes};
   uvdio_buf_t page = blank(PAGE);
   put(f, &f->file, 0, PAGE, 1);
   t_read(op_then(&f->tracker, on_start, &volley), &f->file, &page, 0);
@@ -230,12 +236,31 @@ static int one_at_a_time(void** state) {
 
 static void requests_of_one_callback_gather(void** state) {
   struct fixture* f = *state;
-  assert_true(batches_within_callback(f) < GATHERED);
+  assert_true(batches_within_callback(f, 0) < GATHERED);
 }
 
 static void batches_of_one_do_not_wait(void** state) {
   struct fixture* f = *state;
-  uint64_t batches = batches_within_callback(f);
+  uint64_t batches = batches_within_callback(f, 0);
+  unsigned expected = to_ring(f, GATHERED);
+  assert_true(expected > 0 ? batches >= expected : batches == 0);
+}
+
+/* Nobody waits for others to be durable. */
+static int fixture_durable(void** state) {
+  if (fixture_open(state) != 0) {
+    return -1;
+  }
+  struct fixture* f = *state;
+  struct top* end = op_now(&f->tracker);
+  t_close(end, &f->file);
+  open_now(f, &f->file, "file", UVDIO_OPEN_WAL);
+  return 0;
+}
+
+static void durable_writes_do_not_wait(void** state) {
+  struct fixture* f = *state;
+  uint64_t batches = batches_within_callback(f, 1);
   unsigned expected = to_ring(f, GATHERED);
   assert_true(expected > 0 ? batches >= expected : batches == 0);
 }
@@ -248,6 +273,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, read_after_a_wake_up_for_nothing_completes),
       TEST_ON(fixture_open, requests_of_one_callback_gather),
       TEST_ON(one_at_a_time, batches_of_one_do_not_wait),
+      TEST_ON(fixture_durable, durable_writes_do_not_wait),
   };
   return matrix_main("turns", tests, COUNT_OF(tests), argc, argv);
 }
