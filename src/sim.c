@@ -242,9 +242,9 @@ static int applies(const uvdio_sim_fault_t* fault, uvdio_op_t op) {
     case UVDIO_SIM_ERROR:
     case UVDIO_SIM_DELAY:
     case UVDIO_SIM_CUT:
-      return 1;
+      break;
   }
-  return 0; /* What it can't be is_known() has seen. */
+  return 1;
 }
 
 uvdio_sim_fault_t uvdio__sim_pick_fault(uvdio_sim_t* sim, const uvdio_sim_event_t* event) {

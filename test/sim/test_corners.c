@@ -273,6 +273,8 @@ static void disk_shows_what_a_truncate_took(void** state) {
   write_now(w, 0, PAGE, 2);
   assert_result(t_truncate(op_now(&w->tracker), &w->file, 2 * PAGE), 0);
   assert_true(holds(w, 1, 0, 4 * PAGE, 1));
+  char before[2];
+  assert_code(uvdio_sim_peek(w->sim, "file", 1, before, 2, 2 * PAGE - 1), 2);
   assert_result(t_open(op_now(&w->tracker), w->dio, &log, "file", UVDIO_OPEN_WAL), 0);
   uvdio_buf_t buf = pattern(PAGE, 3);
   assert_result(t_write(op_now(&w->tracker), &log, &buf, 3 * PAGE), PAGE);
@@ -280,6 +282,10 @@ static void disk_shows_what_a_truncate_took(void** state) {
   assert_true(holds(w, 1, 0, PAGE, 1)); /* nobody has synced the other */
   assert_true(holds_zeros(w, 1, 2 * PAGE, PAGE));
   assert_true(holds(w, 1, 3 * PAGE, PAGE, 3));
+  char after[2];
+  assert_code(uvdio_sim_peek(w->sim, "file", 1, after, 2, 2 * PAGE - 1), 2);
+  assert_int_equal(after[0], before[0]);
+  assert_int_equal(after[1], 0);
   char byte = 1;
   assert_code(uvdio_sim_peek(w->sim, "file", 1, &byte, 1, 2 * PAGE + 1), 1);
   assert_int_equal(byte, 0);
