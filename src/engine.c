@@ -100,9 +100,8 @@ static void flush(uvdio__lane_t* lane) {
 void uvdio__lane_flush_if_due(uvdio__lane_t* lane) {
   int in_turn = lane->engine->in_turn;
 
-  if (lane->backend->batch > 0 && !lane->stalled &&
-      (lane->urgency >= lane->batch || (lane->unflushed > 0 && lane->in_flight == 1 && !in_turn))) {
-    flush(lane);
+  if (lane->backend->batch > 0 && !lane->stalled && lane->urgency >= lane->batch) {
+    flush(lane); /* With nothing in the kernel, a batch is one at most. */
   }
   if (lane->engine->busy_poll_ns > 0 && !in_turn) {
     lane->engine->watch_due = 1;

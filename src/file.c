@@ -324,17 +324,17 @@ static void apply_open(uvdio_req_t* req) {
 
 /* Whether the error of a durable write may mean that something written earlier was lost as well. */
 static int is_lost_write(const uvdio_req_t* req) {
-  return req->op == UVDIO_OP_WRITE &&
-         (req->result == UV_EIO || (req->file->traits_ & UVDIO__TRAIT_SYNC_WRITES) != 0);
+  assert(req->op == UVDIO_OP_WRITE);
+  return req->result == UV_EIO || (req->file->traits_ & UVDIO__TRAIT_SYNC_WRITES) != 0;
 }
 
 /* Whatever was to be durable and comes after the first failure is told of that, even where the system called it a
  * success. */
 static void apply_latch(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
-  int durable = uvdio__is_sync(req->op) ||
-                (req->op == UVDIO_OP_WRITE && (file->flags_ & UVDIO_DSYNC) != 0);
+  int durable = uvdio__is_sync(req->op) || (file->flags_ & UVDIO_DSYNC) != 0;
 
+  assert(uvdio__is_sync(req->op) || req->op == UVDIO_OP_WRITE);
   if (!durable || req->result == UV_ECANCELED || req->result == UVDIO_EFORK ||
       req->result == UVDIO_EJOIN) {
     return;

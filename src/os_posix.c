@@ -1,6 +1,7 @@
 /*
  * What Linux and macOS have in common.
  */
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -38,7 +39,8 @@ int uvdio__os_close(intptr_t descriptor) {
 
 size_t uvdio__os_page_size(void) {
   long size = sysconf(_SC_PAGESIZE);
-  return size > 0 ? (size_t)size : UVDIO_PAGE_SIZE;
+  assert(size > 0); /* POSIX asks for it. */
+  return (size_t)size;
 }
 
 void* uvdio__os_map(size_t size) {

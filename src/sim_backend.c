@@ -59,13 +59,6 @@ void uvdio__sim_engine_attach(uvdio__sim_engine_t* engine, uvdio__lane_t* lane) 
   engine->sim->stats.engines++;
 }
 
-static int init_sim(uvdio__lane_t* lane, char* reason, size_t size) {
-  (void)lane;
-  (void)reason;
-  (void)size;
-  return UV_ENOSYS; /* uvdio_sim_init() sets it up. */
-}
-
 static void close_sim(uvdio__lane_t* lane) {
   uvdio__sim_engine_t* engine = lane->state;
   uvdio__sim_engine_t** link = &engine->sim->engines;
@@ -83,10 +76,6 @@ static void close_sim(uvdio__lane_t* lane) {
  * What a request asks of the disk
  */
 
-static uvdio__sim_file_t* file_of(const uvdio_req_t* req) {
-  return req->op == UVDIO_OP_OPEN ? NULL : req->file->handle_.node;
-}
-
 static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   uvdio__sim_task_t task = {0};
 
@@ -100,7 +89,7 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
     task.event.path = task.opening->path;
     return task;
   }
-  task.file = file_of(req);
+  task.file = req->file->handle_.node;
   task.event.path = uvdio__node_path(task.file->now);
   task.unit = req->file->offset_mask_ + 1;
   task.durable = (req->file->flags_ & UVDIO_DSYNC) != 0;
@@ -337,7 +326,7 @@ static int64_t perform_in_sim(const uvdio__lane_t* lane, uvdio_req_t* req) {
 const uvdio__backend_t uvdio__backend_sim = {
     .name = "memory",
     .batch = 0,
-    .init = init_sim,
+    .init = NULL, /* uvdio_sim_init() sets it up. */
     .submit = submit_to_sim,
     .flush = flush_sim,
     .reap = NULL,

@@ -374,9 +374,9 @@ int uvdio__sim_is_damaged(const uvdio__sim_file_t* file, uint64_t offset, uint64
   uint64_t sector = file->sim->options.sector_size;
   const uvdio__damage_t* damage;
 
+  assert(length > 0);
   for (damage = file->damage; damage != NULL; damage = damage->next) {
-    if (length > 0 && damage->sector >= offset / sector &&
-        damage->sector <= (offset + length - 1) / sector) {
+    if (damage->sector >= offset / sector && damage->sector <= (offset + length - 1) / sector) {
       return 1;
     }
   }

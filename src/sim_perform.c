@@ -43,7 +43,7 @@ static uint64_t other_place(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
     return task->event.offset;
   }
   place = uvdio__sim_random(sim, own < places ? places - 1 : places);
-  return (place < own ? place : own < places ? place + 1 : place) * sector;
+  return (place < own ? place : place + 1) * sector;
 }
 
 /*

@@ -262,7 +262,7 @@ static void first_ring_of_the_process_fails_anywhere(void** state) {
   if (UNDER_TSAN) {
     SKIP("the thread sanitizer does not follow a fork with threads");
   }
-  fail_at_first_use(CALL_SETUP, 3);
+  fail_at_first_use(CALL_SETUP, 4);
   fail_at_first_use(CALL_REGISTER, 12);
   fail_at_first_use(CALL_SUBMIT, 2);
   fail_at_first_use(CALL_EVENTFD, 3);

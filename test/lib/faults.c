@@ -29,6 +29,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct watch watches[CALLS];
 static long pretended;
+static const char* pretended_kernel;
+static int pretended_no_direct;
+static unsigned pretended_descriptors;
 
 static int is_in(const struct range* range, unsigned call) {
   return call >= range->first && call <= range->last;
@@ -52,6 +55,9 @@ void faults_reset(void) {
     watches[i].shortened = never;
   }
   pretended = 0;
+  pretended_kernel = NULL;
+  pretended_no_direct = 0;
+  pretended_descriptors = 0;
   pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
 }
@@ -101,6 +107,45 @@ long fault_pretended(void) {
 void fault_pretend_filesystem(long type) {
   pthread_mutex_lock(&lock);
   pretended = type;
+  pthread_mutex_unlock(&lock);
+}
+
+const char* fault_pretended_kernel(void) {
+  pthread_mutex_lock(&lock);
+  const char* release = pretended_kernel;
+  pthread_mutex_unlock(&lock);
+  return release;
+}
+
+void fault_pretend_kernel(const char* release) {
+  pthread_mutex_lock(&lock);
+  pretended_kernel = release;
+  pthread_mutex_unlock(&lock);
+}
+
+int fault_pretended_no_direct(void) {
+  pthread_mutex_lock(&lock);
+  int on = pretended_no_direct;
+  pthread_mutex_unlock(&lock);
+  return on;
+}
+
+void fault_pretend_no_direct(int on) {
+  pthread_mutex_lock(&lock);
+  pretended_no_direct = on;
+  pthread_mutex_unlock(&lock);
+}
+
+unsigned fault_pretended_descriptors(void) {
+  pthread_mutex_lock(&lock);
+  unsigned most = pretended_descriptors;
+  pthread_mutex_unlock(&lock);
+  return most;
+}
+
+void fault_pretend_descriptors(unsigned most) {
+  pthread_mutex_lock(&lock);
+  pretended_descriptors = most;
   pthread_mutex_unlock(&lock);
 }
 

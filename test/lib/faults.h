@@ -79,6 +79,15 @@ void fault_release(enum fault_call call);
 /* fstatfs tells of a filesystem of this type; 0 for the true one. */
 void fault_pretend_filesystem(long type);
 
+/* uname tells of this release of the kernel; null for the true one. */
+void fault_pretend_kernel(const char* release);
+
+/* getrlimit tells that so many descriptors may be open; 0 for the truth. */
+void fault_pretend_descriptors(unsigned most);
+
+/* statx(2) tells that files take no direct I/O, though they opened for it; 0 for the truth. Not where an entry of a ring asks. */
+void fault_pretend_no_direct(int on);
+
 /* Since faults_reset(): how many calls there were, and how many at the same time at most (not counting a ring's). */
 unsigned fault_calls(enum fault_call call);
 unsigned fault_most_at_once(enum fault_call call);

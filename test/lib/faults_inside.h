@@ -25,6 +25,13 @@ struct plan fault_plan(enum fault_call call);
 /* The filesystem that fstatfs has to tell of; 0: the true one. */
 long fault_pretended(void);
 
+/* The kernel's release that uname has to tell of, or null; whether statx has to tell of no direct I/O. */
+const char* fault_pretended_kernel(void);
+int fault_pretended_no_direct(void);
+
+/* How many descriptors getrlimit has to tell of; 0: the true limit. */
+unsigned fault_pretended_descriptors(void);
+
 /* io_uring_setup(2) and io_uring_register(2), which the library calls by number and by liburing's functions. */
 long fault_fail_with(int error);
 

@@ -22,6 +22,8 @@ int __real_io_uring_queue_init_params(unsigned entries, struct io_uring* ring,
                                       struct io_uring_params* params);
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring* ring,
                                       struct io_uring_params* params);
+int __real_io_uring_queue_init(unsigned entries, struct io_uring* ring, unsigned flags);
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring* ring, unsigned flags);
 int __real_io_uring_register_eventfd(struct io_uring* ring, int fd);
 int __wrap_io_uring_register_eventfd(struct io_uring* ring, int fd);
 int __real_io_uring_register_ring_fd(struct io_uring* ring);
@@ -120,6 +122,10 @@ int __wrap_io_uring_get_events(struct io_uring* ring) {
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring* ring,
                                       struct io_uring_params* params) {
   PERFORM_RING(CALL_SETUP, __real_io_uring_queue_init_params(entries, ring, params));
+}
+
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring* ring, unsigned flags) {
+  PERFORM_RING(CALL_SETUP, __real_io_uring_queue_init(entries, ring, flags));
 }
 
 int __wrap_io_uring_register_eventfd(struct io_uring* ring, int fd) {

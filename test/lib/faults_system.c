@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -204,8 +206,25 @@ int __wrap_open64(const char* path, int flags, ...) {
   return (int)do_open(path, flags, mode);
 }
 
+/* Since Linux 6.1: a bit of the mask, and two numbers (statx(2), STATX_DIOALIGN). */
+#define STATX_HAS_ALIGN 0x2000u
+#define STATX_ALIGN_AT 152
+
+static long tell_stat(const long* a) {
+  char* stat = (char*)(uintptr_t)a[4];
+  long result = __real_syscall(SYS_statx, a[0], a[1], a[2], a[3], a[4]);
+  if (result == 0 && fault_pretended_no_direct()) {
+    unsigned mask;
+    memcpy(&mask, stat, sizeof(mask));
+    mask |= STATX_HAS_ALIGN;
+    memcpy(stat, &mask, sizeof(mask));
+    memset(stat + STATX_ALIGN_AT, 0, 2 * sizeof(unsigned));
+  }
+  return result;
+}
+
 static long do_statx(const long* a) {
-  PERFORM(CALL_STATX, plan, __real_syscall(SYS_statx, a[0], a[1], a[2], a[3], a[4]));
+  PERFORM(CALL_STATX, plan, tell_stat(a));
 }
 
 static long do_uring(enum fault_call call, long number, const long* a) {
@@ -302,8 +321,17 @@ int __wrap_epoll_ctl(int epoll, int command, int fd, struct epoll_event* event) 
   return (int)do_epoll_ctl(epoll, command, fd, event);
 }
 
+static long tell_limit(int resource, struct rlimit* limit) {
+  int result = __real_getrlimit(resource, limit);
+  unsigned most = fault_pretended_descriptors();
+  if (most > 0 && resource == RLIMIT_NOFILE) {
+    limit->rlim_cur = most;
+  }
+  return result;
+}
+
 static long do_getrlimit(int resource, struct rlimit* limit) {
-  PERFORM(CALL_GETRLIMIT, plan, __real_getrlimit(resource, limit));
+  PERFORM(CALL_GETRLIMIT, plan, tell_limit(resource, limit));
 }
 
 int __wrap_getrlimit(int resource, struct rlimit* limit) {
@@ -314,8 +342,17 @@ int __wrap_getrlimit64(int resource, struct rlimit* limit) {
   return (int)do_getrlimit(resource, limit);
 }
 
+static long tell_kernel(struct utsname* system) {
+  int result = __real_uname(system);
+  const char* release = fault_pretended_kernel();
+  if (release != NULL) {
+    (void)snprintf(system->release, sizeof(system->release), "%s", release);
+  }
+  return result;
+}
+
 static long do_uname(struct utsname* system) {
-  PERFORM(CALL_UNAME, plan, __real_uname(system));
+  PERFORM(CALL_UNAME, plan, tell_kernel(system));
 }
 
 int __wrap_uname(struct utsname* system) {

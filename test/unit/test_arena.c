@@ -518,6 +518,15 @@ static void threads_fight_for_two_frames(void** state) {
   destroy(crowd.arena);
 }
 
+/* Of frames that are larger than memory, the guard pages would make them small again. */
+static void frames_that_wrap_around_are_refused(void** state) {
+  uvdio_arena_t* arena = NULL;
+  uvdio_arena_options_t options = {SIZE_MAX - UVDIO_PAGE_SIZE + 1, 1, UVDIO_ARENA_GUARD_PAGES};
+  (void)state;
+  assert_code(uvdio_arena_create(&arena, &options), UVDIO_EOVERFLOW);
+  assert_null(arena);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(bad_options_are_refused),
@@ -541,6 +550,7 @@ int main(void) {
       TEST(options_go_together),
       TEST(frames_go_around_between_threads),
       TEST(threads_fight_for_two_frames),
+      TEST(frames_that_wrap_around_are_refused),
   };
   return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
 }

@@ -831,6 +831,15 @@ static void buffer_is_released_on_another_thread(void** state) {
   assert_empty(&buf);
 }
 
+static void description_needs_a_place(void** state) {
+  uvdio_buf_t buf = {0};
+  char text[4];
+  (void)state;
+  assert_code(uvdio_buf_describe(&buf, NULL, 1), UV_EINVAL);
+  assert_code(uvdio_buf_describe(NULL, text, sizeof(text)), UV_EINVAL);
+  assert_true(uvdio_buf_describe(&buf, NULL, 0) > 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(constants_are_what_direct_io_asks_for),
@@ -885,6 +894,7 @@ int main(void) {
       TEST(nothing_needs_no_data),
       TEST(description_is_cut_as_snprintf_does),
       TEST(buffer_is_released_on_another_thread),
+      TEST(description_needs_a_place),
   };
   return cmocka_run_group_tests_name("buffer", tests, NULL, NULL);
 }

@@ -1,0 +1,88 @@
+/* Lengths at the edge of what numbers hold, transfers of more than a system call moves, and files asked about too soon. */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "fixture.h"
+
+#define PAGE ((size_t)UVDIO_PAGE_SIZE)
+#define MORE ((size_t)1 << 31) /* more than a system call moves */
+
+static _Alignas(4096) char page_bytes[UVDIO_PAGE_SIZE];
+
+static void lengths_no_memory_has_are_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, PAGE);
+  view.cap = (size_t)PTRDIFF_MAX + 1;
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
+  assert_refused(t_read(op_now(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
+  view.cap = PAGE;
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1), UVDIO_EOVERFLOW);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1 - PAGE), UVDIO_EOVERFLOW);
+}
+
+static void length_beyond_the_capacity_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, PAGE);
+  view.len = 2 * PAGE;
+  assert_refused(t_write(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
+  assert_refused(t_write(op_now(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
+  assert_size(f, &f->file, 0);
+}
+
+/* Of an empty file, so that none of that memory is touched. The second one goes to a file that has been read from. */
+static void read_of_more_than_a_call_moves_ends_with_the_file(void** state) {
+  struct fixture* f = *state;
+  void* memory = mmap(NULL, MORE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    SKIP("not enough address space");
+  }
+  for (unsigned i = 0; i < 3; i++) {
+    uvdio_buf_t view = uvdio_buf_from_slice(memory, MORE);
+    struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
+    run(f);
+    assert_result(read, 0);
+    assert_true(op_take(read).cap == MORE);
+  }
+  munmap(memory, MORE);
+}
+
+static void file_that_is_opening_tells_nothing(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info;
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  assert_code(uvdio_file_info(&f->other, &info), UV_EBADF);
+  run(f);
+  assert_result(open, 0);
+  assert_ok(uvdio_file_info(&f->other, &info));
+}
+
+static int told;
+
+static void ask(struct top* op) {
+  uvdio_file_info_t info;
+  told = uvdio_file_info(op->data, &info);
+}
+
+/* Closed, and its callback still to come: in memory, everything that is due ends before the first callback. */
+static void file_that_has_closed_tells_nothing(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
+  t_size(op_then(&f->tracker, ask, &f->other), &f->file);
+  struct top* close = t_close(op_new(&f->tracker), &f->other);
+  told = 1;
+  run(f);
+  assert_result(close, 0);
+  assert_true(told == UV_EBADF || (told == 0 && (!on_memory() || matrix.simulated)));
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(fixture_open, lengths_no_memory_has_are_refused),
+      TEST_ON(fixture_open, length_beyond_the_capacity_is_refused),
+      TEST_ON(fixture_open, read_of_more_than_a_call_moves_ends_with_the_file),
+      TEST_ON(fixture_open, file_that_is_opening_tells_nothing),
+      TEST_ON(fixture_open, file_that_has_closed_tells_nothing),
+  };
+  return matrix_main("edges", tests, COUNT_OF(tests), argc, argv);
+}

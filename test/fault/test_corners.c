@@ -1,0 +1,178 @@
+/*
+ * Answers of the system that seldom come: kernels of another age, filesystems that change their mind, opens that are turned
+ * away more than once, sizes that can't be asked for.
+ */
+#include <errno.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "faults.h"
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+
+static int set_up(void** state) {
+  faults_reset();
+  int failed = fixture_open(state);
+  faults_reset(); /* and counts from here */
+  return failed;
+}
+
+static int tear_down(void** state) {
+  faults_reset();
+  return fixture_tear_down(state);
+}
+
+static struct top* open_now_with(struct fixture* f, const char* name, unsigned flags) {
+  return t_open(op_now(&f->tracker), f->dio, &f->other, path_of(f, name), flags);
+}
+
+static void close_other(struct fixture* f) {
+  assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+}
+
+/*
+ * btrfs before Linux 5.11
+ */
+
+/* Whether a file for durable writes is kept from a ring, on a kernel of this release, or (null) of none that is told. */
+static int is_kept_from_the_ring(struct fixture* f, const char* release, unsigned flags) {
+  uvdio_file_info_t info;
+  fault_pretend_filesystem(BTRFS_SUPER_MAGIC);
+  fault_pretend_kernel(release);
+  if (release == NULL) {
+    fault_fail(CALL_UNAME, 1, FOR_GOOD, EFAULT);
+  }
+  assert_result(open_now_with(f, "other", flags), 0);
+  faults_reset();
+  assert_ok(uvdio_file_info(&f->other, &info));
+  assert_string_equal(info.filesystem, "btrfs");
+  put(f, &f->other, 0, PAGE, 1);
+  assert_holds(f, &f->other, 0, PAGE, 1);
+  close_other(f);
+  return strcmp(info.backend, "pool") == 0 && strstr(info.reason, "btrfs") != NULL;
+}
+
+static void old_btrfs_is_kept_from_the_ring(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(&f->file, &info));
+  int on_ring = strcmp(info.backend, "ring") == 0;
+  const unsigned durable = UVDIO_OPEN_RW | UVDIO_DSYNC;
+  assert_int_equal(is_kept_from_the_ring(f, "5.10.0-30-amd64", durable), on_ring);
+  assert_int_equal(is_kept_from_the_ring(f, "4.20.1", durable), on_ring);
+  assert_false(is_kept_from_the_ring(f, "5.11.0", durable));
+  assert_false(is_kept_from_the_ring(f, "6.1.0-0", durable));
+  assert_false(is_kept_from_the_ring(f, "6.18", durable));
+  assert_false(is_kept_from_the_ring(f, "next", durable));
+  assert_false(is_kept_from_the_ring(f, NULL, durable));
+  assert_false(is_kept_from_the_ring(f, "5.10.0", UVDIO_OPEN_RW));
+}
+
+/*
+ * Opens
+ */
+
+/* It opens for direct I/O and then has none: the flag is taken back, which is two calls; two more came before. */
+static void flag_that_can_not_be_taken_back_fails_the_open(void** state) {
+  struct fixture* f = *state;
+  const unsigned flags = UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED;
+  uvdio_file_info_t info;
+  size_t before = open_descriptors();
+  fault_pretend_no_direct(1);
+  for (unsigned nth = 3; nth <= 4; nth++) {
+    fault_fail(CALL_FCNTL, nth, ONCE, EIO);
+    assert_result(open_now_with(f, "other", flags), UV_EIO);
+    assert_int_equal(fault_hits(CALL_FCNTL), nth - 2);
+    assert_int_equal(open_descriptors(), before);
+  }
+  assert_result(open_now_with(f, "other", flags), 0);
+  faults_reset();
+  assert_ok(uvdio_file_info(&f->other, &info));
+  assert_int_equal(info.direct, 0);
+  close_other(f);
+}
+
+/* Somebody has a lease on it, and another one after that. */
+static void open_is_turned_away_more_than_once(void** state) {
+  struct fixture* f = *state;
+  size_t before = open_descriptors();
+  fault_fail(CALL_OPEN, 1, 2, EAGAIN);
+  assert_result(open_now_with(f, "file", UVDIO_OPEN_RW), UV_EAGAIN);
+  assert_int_equal(fault_calls(CALL_OPEN), 2);
+  assert_int_equal(open_descriptors(), before);
+}
+
+/* Only a regular file is waited for: a FIFO might never open. */
+static void open_waits_for_regular_files_only(void** state) {
+  struct fixture* f = *state;
+  assert_int_equal(mkfifo(path_of(f, "fifo"), 0600), 0);
+  fault_fail(CALL_OPEN, 1, ONCE, EAGAIN);
+  assert_result(open_now_with(f, "fifo", UVDIO_OPEN_RW), UV_EAGAIN);
+  assert_int_equal(fault_calls(CALL_OPEN), 1);
+  faults_reset();
+  fault_fail(CALL_OPEN, 1, ONCE, EAGAIN);
+  assert_result(open_now_with(f, "none", UVDIO_OPEN_RW), UV_EAGAIN);
+  assert_int_equal(fault_calls(CALL_OPEN), 1);
+  faults_reset();
+  fault_fail(CALL_OPEN, 1, ONCE, EAGAIN);
+  assert_result(open_now_with(f, "file", UVDIO_OPEN_RW), 0);
+  assert_int_equal(fault_calls(CALL_OPEN), 2);
+  close_other(f);
+}
+
+/* The rest is done by the filesystem on its own; the number is free (close(2)). */
+static void close_that_goes_on_has_closed(void** state) {
+  struct fixture* f = *state;
+  size_t before = open_descriptors();
+  assert_result(open_now_with(f, "other", UVDIO_OPEN_CREATE), 0);
+  fault_fail(CALL_CLOSE, 1, ONCE, EINPROGRESS);
+  assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+  assert_int_equal(fault_hits(CALL_CLOSE), 1);
+  assert_int_equal(open_descriptors(), before);
+}
+
+/*
+ * The end of a file
+ */
+
+/* Where filesystems stop early, the size tells the end; without it, nobody knows. */
+static struct top* read_past_the_end(struct fixture* f, struct top* op) {
+  uvdio_buf_t two = blank(2 * PAGE);
+  faults_reset();
+  fault_fail(CALL_LSEEK, 1, ONCE, EIO);
+  t_read(op, &f->other, &two, 0);
+  if (op->blocking) {
+    assert_ok(uvdio_buf_release(&two));
+  }
+  run(f);
+  assert_int_equal(fault_hits(CALL_LSEEK), 1);
+  faults_reset();
+  return op;
+}
+
+static void end_that_can_not_be_asked_for_is_an_error(void** state) {
+  struct fixture* f = *state;
+  fault_pretend_filesystem(FUSE_SUPER_MAGIC);
+  assert_result(open_now_with(f, "other", UVDIO_OPEN_CREATE), 0);
+  faults_reset();
+  put(f, &f->other, 0, PAGE, 1);
+  assert_result(read_past_the_end(f, op_new(&f->tracker)), UV_EIO);
+  assert_result(read_past_the_end(f, op_now(&f->tracker)), UV_EIO);
+  close_other(f);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST(old_btrfs_is_kept_from_the_ring),
+      TEST(flag_that_can_not_be_taken_back_fails_the_open),
+      TEST(open_is_turned_away_more_than_once),
+      TEST(open_waits_for_regular_files_only),
+      TEST(close_that_goes_on_has_closed),
+      TEST(end_that_can_not_be_asked_for_is_an_error),
+  };
+  return matrix_main("corners", tests, COUNT_OF(tests), argc, argv);
+}

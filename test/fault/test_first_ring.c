@@ -1,0 +1,260 @@
+/*
+ * What a process finds out with its first ring holds for all that follow. Each test is a forked child, because the first
+ * ring is each time another one.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "child.h"
+#include "faults.h"
+#include "fixture.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define MIB ((size_t)1024 * 1024)
+
+static int set_up(void** state) {
+  faults_reset();
+  return fixture_loop(state);
+}
+
+static int tear_down(void** state) {
+  faults_reset();
+  return fixture_tear_down(state);
+}
+
+static void skip_where_forks_are_not_followed(void) {
+  if (UNDER_TSAN) {
+    SKIP("the thread sanitizer does not follow a fork with threads");
+  }
+}
+
+static int open_engine(uvdio_t** dio, uv_loop_t* loop, unsigned busy_poll_us) {
+  uvdio_options_t options = matrix_options();
+  options.depth = 8;
+  options.busy_poll_us = busy_poll_us;
+  return uvdio_init(dio, loop, &options);
+}
+
+static void close_engine(uvdio_t* dio, uv_loop_t* loop) {
+  (void)uvdio_engine_close(dio, NULL);
+  (void)uv_run(loop, UV_RUN_DEFAULT);
+}
+
+/* No kernel that has rings refuses all sets of flags: the last set is none. */
+static int no_flags_will_do(void* data) {
+  struct fixture* f = data;
+  uvdio_t* dio = NULL;
+  fault_fail(CALL_SETUP, 1, FOR_GOOD, EINVAL);
+  EXPECT(open_engine(&dio, &f->loop, 0) == UVDIO_EBACKEND);
+  EXPECT(dio == NULL && fault_hits(CALL_SETUP) == 5);
+  faults_reset();
+  EXPECT(open_engine(&dio, &f->loop, 0) == 0); /* A refusal is not kept. */
+  close_engine(dio, &f->loop);
+  return 0;
+}
+
+static void kernel_that_takes_no_flags_has_no_ring(void** state) {
+  skip_where_forks_are_not_followed();
+  assert_ok(in_a_child(no_flags_will_do, *state));
+}
+
+static int first_entry_is_interrupted(void* data) {
+  struct fixture* f = data;
+  uvdio_t* dio = NULL;
+  fault_fail(CALL_SUBMIT, 1, 3, EINTR);
+  EXPECT(open_engine(&dio, &f->loop, 0) == 0);
+  EXPECT(fault_hits(CALL_SUBMIT) == 3);
+  EXPECT(strcmp(uvdio_backend_name(dio), "ring") == 0);
+  close_engine(dio, &f->loop);
+  return 0;
+}
+
+static void interrupted_probe_is_repeated(void** state) {
+  skip_where_forks_are_not_followed();
+  assert_ok(in_a_child(first_entry_is_interrupted, *state));
+}
+
+/* Pins for each ring anew, which is what the kernel is taken to allow. */
+static int two_engines_register(struct fixture* f) {
+  uvdio_arena_options_t arena_options = {MIB, 2, 0};
+  uvdio_registration_t registration;
+  uvdio_t* engines[2];
+  uvdio_arena_t* arena;
+  EXPECT(uvdio_arena_create(&arena, &arena_options) == 0);
+  for (unsigned i = 0; i < 2; i++) {
+    EXPECT(open_engine(&engines[i], &f->loop, 0) == 0);
+    faults_reset();
+    unsigned before = fault_calls(CALL_SETUP);
+    int error = uvdio_arena_register(engines[i], arena);
+    EXPECT(error == 0 || error == UV_ENOTSUP);
+    EXPECT(fault_calls(CALL_SETUP) == before); /* no vault is opened */
+    EXPECT(uvdio_arena_registered(engines[i], arena, &registration) == 0);
+    EXPECT(registration.bytes == (error == 0 ? 2 * MIB : 0));
+  }
+  close_engine(engines[0], &f->loop);
+  close_engine(engines[1], &f->loop);
+  EXPECT(uvdio_arena_destroy(arena, NULL) == 0);
+  return 0;
+}
+
+/* The probe's rings are one, and one to copy from. */
+static int no_second_ring(void* data) {
+  fault_fail(CALL_SETUP, 2, ONCE, ENOMEM);
+  return two_engines_register(data);
+}
+
+static unsigned refused_registration;
+
+static int no_registration(void* data) {
+  fault_fail(CALL_REGISTER, refused_registration, ONCE, EPERM);
+  return two_engines_register(data);
+}
+
+static void engines_share_nothing_where_rings_do_not_copy(void** state) {
+  skip_where_forks_are_not_followed();
+  assert_ok(in_a_child(no_second_ring, *state));
+  for (refused_registration = 5; refused_registration <= 9; refused_registration++) {
+    if (refused_registration > 5) { /* what is given back there is not missed */
+      assert_ok(in_a_child(no_registration, *state));
+    }
+  }
+}
+
+/* Reads with a ring of an older kernel's kind, whose completions show up without being asked for. */
+static int read_busily(void* data) {
+  struct fixture* f = data;
+  uvdio_t* dio = NULL;
+  uvdio_file_t file = {0};
+  uvdio_req_t req = {0};
+  uvdio_stats_t stats;
+  uvdio_file_info_t info;
+  fault_fail(CALL_SETUP, 1, 3, EINVAL);
+  EXPECT(open_engine(&dio, &f->loop, UVDIO_BUSY_POLL_MAX) == 0);
+  EXPECT(strstr(uvdio_backend_reason(dio), "submit all") != NULL);
+  EXPECT(uvdio_open(dio, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) == 0);
+  EXPECT(uvdio_file_info(&file, &info) == 0);
+  f->dio = dio;
+  for (unsigned i = 0; i < 200; i++) {
+    uvdio_buf_t page = filled(PAGE, i);
+    struct top* write = t_write(op_new(&f->tracker), &file, &page, (uint64_t)i * PAGE);
+    (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+    EXPECT(write->done == 1 && write->result == PAGE);
+    op_free(write);
+  }
+  EXPECT(uvdio_get_stats(dio, &stats) == 0);
+  EXPECT(strcmp(info.backend, "ring") != 0 || stats.busy_hits > 0);
+  EXPECT(uvdio_close(&file, &req, NULL) == 0);
+  f->dio = NULL;
+  close_engine(dio, &f->loop);
+  return 0;
+}
+
+static void ring_without_deferred_work_is_watched_too(void** state) {
+  skip_where_forks_are_not_followed();
+  assert_ok(in_a_child(read_busily, *state));
+}
+
+/*
+ * Tables of files, which grow up to the limit on descriptors
+ */
+
+#define FILES 140
+
+static uvdio_file_t files[FILES];
+
+/* Opens them all and writes to each, which is when it gets its slot. Returns how many have one, or -1. */
+static int slots_taken(struct fixture* f, uvdio_t* dio) {
+  int taken = 0;
+  for (unsigned i = 0; i < FILES; i++) {
+    uvdio_req_t req = {0};
+    uvdio_file_info_t info;
+    uvdio_buf_t page = filled(PAGE, i);
+    if (uvdio_open(dio, &files[i], &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) != 0) {
+      return -1;
+    }
+    struct top* write = t_write(op_new(&f->tracker), &files[i], &page, (uint64_t)i * PAGE);
+    (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+    if (write->result != PAGE || uvdio_file_info(&files[i], &info) != 0) {
+      return -1;
+    }
+    op_free(write);
+    taken += info.registered;
+  }
+  return taken;
+}
+
+static int registers_files(struct fixture* f, uvdio_t* dio) {
+  uvdio_file_t file = {0};
+  uvdio_req_t req = {0};
+  uvdio_file_info_t info = {0};
+  uvdio_buf_t page = filled(PAGE, 1);
+  if (uvdio_open(dio, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) != 0) {
+    return 0;
+  }
+  (void)t_write(op_new(&f->tracker), &file, &page, 0);
+  (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+  (void)uvdio_file_info(&file, &info);
+  (void)uvdio_close(&file, &req, NULL);
+  return info.registered;
+}
+
+#define DESCRIPTORS 100
+#define SMALLEST_TABLE 64
+
+/* Once it is full, it stays as long as it is; slots that come free are found, wherever they are. */
+static int fill_table(struct fixture* f, uvdio_t* dio, int expected) {
+  EXPECT(slots_taken(f, dio) == expected);
+  for (unsigned i = 10; i < 13; i++) {
+    uvdio_req_t req = {0};
+    EXPECT(uvdio_close(&files[i], &req, NULL) == 0);
+  }
+  for (unsigned i = 0; i < 4; i++) { /* the last one past the table's end */
+    EXPECT(registers_files(f, dio));
+  }
+  return 0;
+}
+
+static int with_an_engine(struct fixture* f, int expected) {
+  uvdio_t* dio = NULL;
+  int line = 0;
+  EXPECT(open_engine(&dio, &f->loop, 0) == 0);
+  f->dio = dio;
+  if (registers_files(f, dio)) {
+    if (expected == DESCRIPTORS) {
+      fault_pretend_descriptors(DESCRIPTORS);
+    } else {
+      fault_fail(CALL_GETRLIMIT, 1, FOR_GOOD, EPERM);
+    }
+    line = fill_table(f, dio, expected);
+  }
+  f->dio = NULL;
+  close_engine(dio, &f->loop);
+  return line;
+}
+
+static int limit_is_low(void* data) {
+  return with_an_engine(data, DESCRIPTORS);
+}
+
+static int limit_is_not_told(void* data) {
+  return with_an_engine(data, SMALLEST_TABLE);
+}
+
+static void table_of_files_is_as_long_as_descriptors_may_be(void** state) {
+  skip_where_forks_are_not_followed();
+  assert_ok(in_a_child(limit_is_low, *state));
+  assert_ok(in_a_child(limit_is_not_told, *state));
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST(kernel_that_takes_no_flags_has_no_ring),
+      TEST(interrupted_probe_is_repeated),
+      TEST(engines_share_nothing_where_rings_do_not_copy),
+      TEST(ring_without_deferred_work_is_watched_too),
+      TEST(table_of_files_is_as_long_as_descriptors_may_be),
+  };
+  return matrix_main("first_ring", tests, COUNT_OF(tests), argc, argv);
+}
