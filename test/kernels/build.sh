@@ -59,7 +59,7 @@ build_cmocka() {
 
 build_tests() {
   PKG_CONFIG_PATH=$prefix/lib/pkgconfig cmake -S . -B "$folder/static" -G Ninja -DCMAKE_BUILD_TYPE=Debug \
-    -DUVDIO_BUILD_TESTS=ON -DUVDIO_INSTALL=OFF -DCMAKE_EXE_LINKER_FLAGS=-static &&
+    -DUVDIO_BUILD_TESTS=ON -DUVDIO_INSTALL=OFF -DUVDIO_TEST_FUSE=OFF -DCMAKE_EXE_LINKER_FLAGS=-static &&
     cmake --build "$folder/static" -j "$(job_count)" --target uvdio_programs
 }
 
