@@ -5,7 +5,7 @@
 #include "fixture.h"
 
 #define PAGE ((size_t)UVDIO_PAGE_SIZE)
-#define MORE ((size_t)1 << 31) /* more than a system call moves */
+#define MORE ((size_t)1 << 32) /* more than a system call moves, or an entry of a ring can ask for */
 
 static _Alignas(4096) char page_bytes[UVDIO_PAGE_SIZE];
 
@@ -30,19 +30,22 @@ static void length_beyond_the_capacity_is_refused(void** state) {
   assert_size(f, &f->file, 0);
 }
 
-/* Of an empty file, so that none of that memory is touched. The second one goes to a file that has been read from. */
+/* Of a short file, so that little of that memory is touched. The second one goes to a file that has been read from. */
 static void read_of_more_than_a_call_moves_ends_with_the_file(void** state) {
   struct fixture* f = *state;
   void* memory = mmap(NULL, MORE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     SKIP("not enough address space");
   }
+  put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < 3; i++) {
     uvdio_buf_t view = uvdio_buf_from_slice(memory, MORE);
     struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
     run(f);
-    assert_result(read, 0);
+    assert_result(read, PAGE);
+    assert_true(is_pattern(memory, PAGE, 1));
     assert_true(op_take(read).cap == MORE);
+    memset(memory, 0, PAGE);
   }
   munmap(memory, MORE);
 }

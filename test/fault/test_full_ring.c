@@ -133,8 +133,10 @@ static void cancellations_beyond_the_queue_are_dropped(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(f);
   struct top* first = read_under_way(f);
+  unsigned before = fault_calls(CALL_ENTRY_CANCEL);
   cancel_times(first, 3 * DEPTH);
   run(f);
+  assert_in_range(fault_calls(CALL_ENTRY_CANCEL) - before, 1, DEPTH);
   assert_read_or_cancelled(first);
   first = read_under_way(f);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
