@@ -77,17 +77,10 @@ static int child_was_left_alone(const struct split* split) {
   return split->child > 0 && split->status == 0;
 }
 
-static void skip_where_forks_are_not_followed(void) {
-  if (UNDER_TSAN) {
-    SKIP("the thread sanitizer does not follow a fork with threads");
-  }
-}
-
 /* What was due in the same turn is the parent's. */
 static void child_of_a_callback_gets_no_other(void** state) {
   struct fixture* f = *state;
   struct split split = {.f = f, .child = -1};
-  skip_where_forks_are_not_followed();
   warm_up(f);
   struct top* first = read_nothing(f, op_then(&f->tracker, fork_here, &split));
   split.other = read_nothing(f, op_new(&f->tracker));
@@ -105,7 +98,6 @@ static void child_of_a_callback_watches_for_nothing(void** state) {
   struct fixture* f = *state;
   struct split split = {.f = f, .child = -1};
   uvdio_buf_t page = blank(PAGE);
-  skip_where_forks_are_not_followed();
   warm_up(f);
   struct top* first = read_nothing(f, op_then(&f->tracker, fork_here, &split));
   split.other = t_read(op_new(&f->tracker), &f->file, &page, 0);
@@ -189,7 +181,6 @@ static void late_work(struct fixture* f, int close_first) {
   struct late late = {.f = f, .close_first = close_first};
   struct workers workers;
   uv_loop_t side;
-  skip_where_forks_are_not_followed();
   warm_up(f);
   assert_ok(uv_loop_init(&side));
   workers_occupy(&workers, &side, WORKERS - 1);
@@ -231,7 +222,6 @@ static int end_arena(void* data) {
 static void arena_that_ends_in_the_child_stays_registered(void** state) {
   struct fixture* f = *state;
   uvdio_registration_t registration;
-  skip_where_forks_are_not_followed();
   warm_up(f);
   fixture_arena(f, PAGE, 4);
   int error = uvdio_arena_register(f->dio, f->arena);
@@ -279,5 +269,9 @@ int main(int argc, char** argv) {
       TEST_ON(set_up, arena_that_ends_in_the_child_stays_registered),
       TEST_ON(set_up, end_of_an_arena_is_nothing_to_a_pool),
   };
+  if (UNDER_TSAN) {
+    skip_line("the thread sanitizer does not follow a fork with threads");
+    return SKIPPED_PROGRAM;
+  }
   return matrix_main("fork_within", tests, COUNT_OF(tests), argc, argv);
 }

@@ -10,7 +10,7 @@ int inside_library(void) {
   return inside;
 }
 
-static uint64_t requests;
+static _Atomic uint64_t requests; /* several loops, on threads of their own, may end at a time */
 
 void tracker_init(struct tracker* tracker) {
   memset(tracker, 0, sizeof(*tracker));
