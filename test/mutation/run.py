@@ -243,4 +243,5 @@ def main():
     sys.exit(0 if report(mutants, known) else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()
