@@ -53,3 +53,14 @@ obstacle() {
     valgrind) command -v valgrind >/dev/null || echo "valgrind is not installed" ;;
   esac
 }
+
+# Prints the name of a clang that measures MC/DC (18 or later), with the tools that read what it measured; or nothing.
+clang_of_mcdc() {
+  for suffix in "" -22 -21 -20 -19 -18; do
+    major=$("clang$suffix" -dumpversion 2>/dev/null | sed 's/\..*//')
+    if [ "${major:-0}" -ge 18 ] && command -v "llvm-cov$suffix" >/dev/null; then
+      echo "clang$suffix"
+      return
+    fi
+  done
+}

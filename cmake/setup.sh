@@ -79,6 +79,17 @@ list_missing_long() {
   for tool in busybox cpio dmsetup modprobe xz fuse2fs gcovr python3 valgrind clang; do
     has "$tool" || echo "$tool"
   done
+  [ -n "$(clang_of_mcdc)" ] || echo mcdc
+}
+
+# The packages of the newest clang that apt-get knows and that measures MC/DC.
+packages_of_mcdc() {
+  for version in 22 21 20 19 18; do
+    if apt-cache show "clang-$version" >/dev/null 2>&1; then
+      echo "clang-$version llvm-$version libclang-rt-$version-dev"
+      return
+    fi
+  done
 }
 
 find_manager() {
@@ -103,6 +114,7 @@ packages() {
     apt-get:losetup) echo mount util-linux ;;
     apt-get:qemu-system) echo qemu-system-x86 ;;
     apt-get:qemu-user) echo qemu-user-static ;;
+    apt-get:mcdc) packages_of_mcdc ;;
     apt-get:gcc-s390x) echo gcc-s390x-linux-gnu libc6-dev-s390x-cross ;;
     apt-get:gcc-aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
     apt-get:busybox) echo busybox-static ;;

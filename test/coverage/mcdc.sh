@@ -8,15 +8,9 @@ cd "$(dirname "$0")/../.." || exit 2
 . cmake/common.sh
 
 files=${*:-engine.c file.c request.c internal.h}
-version=
-for candidate in "" -22 -21 -20 -19 -18; do
-  major=$("clang$candidate" -dumpversion 2>/dev/null | sed 's/\..*//')
-  if [ "${major:-0}" -ge 18 ] && command -v "llvm-cov$candidate" >/dev/null; then
-    version=$candidate found=yes
-    break
-  fi
-done
-[ "${found:-no}" = yes ] || { echo "mcdc: left out: clang 18 or later with llvm-cov is not installed"; exit 77; }
+found=$(clang_of_mcdc)
+[ -n "$found" ] || { echo "mcdc: left out: clang 18 or later with llvm-cov is not installed"; exit 77; }
+version=${found#clang}
 
 mkdir -p build
 { cmake --preset dev -B build/mcdc -DCMAKE_C_COMPILER="clang$version" -DUVDIO_BUILD_CLI=OFF -DUVDIO_INSTALL=OFF -DUVDIO_WERROR=OFF \
