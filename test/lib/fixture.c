@@ -262,10 +262,25 @@ void start_engine(struct fixture* f, uvdio_options_t options) {
   f->closed = 0;
 }
 
+static void stop_and_close(uv_idle_t* idle) {
+  uv_close((uv_handle_t*)idle, NULL);
+}
+
+/* One turn of the loop, in which the engine learns whose it is. */
+static void turn_the_loop(struct fixture* f) {
+  uv_idle_t idle;
+  assert_ok(uv_idle_init(&f->loop, &idle));
+  assert_ok(uv_idle_start(&idle, stop_and_close));
+  assert_int_equal(uv_run(&f->loop, UV_RUN_DEFAULT), 0);
+}
+
 int fixture_engine_with(void** state, uvdio_options_t options) {
   int failed = fixture_loop(state);
   if (!failed) {
     start_engine(*state, options);
+  }
+  if (!failed && matrix.registered) {
+    turn_the_loop(*state);
   }
   return failed;
 }

@@ -7,7 +7,8 @@
  *   }
  *
  * The program's arguments choose backend and place: contract_file --backend ring --place ext4. The backend "registered" is the
- * ring as well, with buffers that are frames of arenas, so that transfers go to memory that the ring knows by number.
+ * ring as well, with buffers that are frames of arenas, so that transfers go to memory that the ring knows by number, and on a
+ * loop that has run before, so that they go the short way from the first one on.
  *
  * fixture_tear_down() ends every test with the same questions: has every accepted request been called
  * back once, is nothing pending, are no frames out, does the engine close with one callback, is no handle left on

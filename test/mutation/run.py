@@ -34,7 +34,7 @@ LABELS = "^(unit|contract|sim|fsx)$"
 # What is run, quickest answers first: which of them depends on the file. Whatever survives meets all the rest.
 ALL_THE_REST = "."
 STAGES = {
-    "default": ["^unit_", "^(contract|fault)_.*(memory|pool\\.here)$", "^(contract|fault)_.*ring\\.here$",
+    "default": ["^unit_", "^(contract|fault)_.*(memory|pool\\.here)$", "^(contract|fault)_.*(ring|registered)\\.here$",
                 ALL_THE_REST],
     "ring": ["^contract_.*(ring|registered)\\.here$", "^fault_.*(ring|registered)\\.here$", "^unit_",
              "^(contract|fault)_.*(memory|pool\\.here)$", ALL_THE_REST],
