@@ -357,6 +357,85 @@ static void sync_waits_while_others_end(void** state) {
   assert_int_equal(fault_most_at_once(CALL_FDATASYNC), 1);
 }
 
+/*
+ * What is covered. An interruption has an entry of a ring, or a call, made again: so often that a sync, which fails
+ * without any work, ends long before, unless it waits. On a worker the call is held instead.
+ */
+
+#define ROUNDS 60
+
+static void release_pwrite(struct top* op) {
+  (void)op;
+  fault_release(CALL_PWRITE);
+}
+
+static void release_fallocate(struct top* op) {
+  (void)op;
+  fault_release(CALL_FALLOCATE);
+}
+
+static struct top* write_page(struct fixture* f, unsigned number) {
+  uvdio_buf_t page = filled(PAGE, number);
+  return t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)number * PAGE);
+}
+
+static void sync_waits_for_a_write_that_takes_long(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_fail(CALL_PWRITE, 1, ROUNDS, EINTR);
+  fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
+  struct top* write = write_page(f, 1);
+  struct top* sync = sync_data(f);
+  run(f);
+  assert_result(write, PAGE);
+  assert_result(sync, UV_EIO);
+  assert_true(sync->order > write->order);
+}
+
+static void sync_waits_for_a_preallocation_that_takes_long(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_fail(CALL_FALLOCATE, 1, ROUNDS, EINTR);
+  fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
+  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 4 * PAGE);
+  struct top* sync = sync_data(f);
+  run(f);
+  assert_result(preallocate, 0);
+  assert_result(sync, UV_EIO);
+  assert_true(sync->order > preallocate->order);
+}
+
+/* Those come after it, and may take as long as they like. */
+static void sync_does_not_wait_for_younger_changes(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_fail(CALL_PWRITE, 2, ROUNDS, EINTR);
+  fault_hold(CALL_PWRITE, 2);
+  fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
+  struct top* older = write_page(f, 1);
+  struct top* sync = t_sync_data(op_then(&f->tracker, release_pwrite, NULL), &f->file);
+  struct top* younger = write_page(f, 2);
+  run(f);
+  assert_result(older, PAGE);
+  assert_result(sync, UV_EIO);
+  assert_int_equal(younger->done, 1); /* The latch may have caught it. */
+  assert_true(older->order < sync->order && sync->order < younger->order);
+}
+
+static void sync_does_not_wait_for_a_younger_preallocation(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_fail(CALL_FALLOCATE, 1, ROUNDS, EINTR);
+  fault_hold(CALL_FALLOCATE, 1);
+  fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
+  struct top* sync = t_sync_data(op_then(&f->tracker, release_fallocate, NULL), &f->file);
+  struct top* younger = t_preallocate(op_new(&f->tracker), &f->file, 4 * PAGE);
+  run(f);
+  assert_result(sync, UV_EIO);
+  assert_int_equal(younger->done, 1);
+  assert_true(sync->order < younger->order);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_and_bound, tear_down)
 
 int main(int argc, char** argv) {
@@ -371,6 +450,10 @@ int main(int argc, char** argv) {
       TEST(cancelled_leader_leaves_its_riders),
       TEST(cancelled_rider_ends_alone),
       TEST(leader_that_is_cancelled_with_a_worker_leaves_its_riders),
+      TEST(sync_waits_for_a_write_that_takes_long),
+      TEST(sync_waits_for_a_preallocation_that_takes_long),
+      TEST(sync_does_not_wait_for_younger_changes),
+      TEST(sync_does_not_wait_for_a_younger_preallocation),
       cmocka_unit_test_setup_teardown(crowd_of_held_syncs_ends_without_recursion,
                                       depth_1_and_unbound, tear_down),
   };
