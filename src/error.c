@@ -19,6 +19,8 @@ const char* uvdio_strerror(int error) {
   switch (error) {
     case 0:
       return "no error";
+    case UV_ENOTSUP:
+      return "operation not supported"; /* libuv adds "on socket" */
 #define CASE_OF(name, code, message) \
   case UVDIO_##name:                 \
     return message;

