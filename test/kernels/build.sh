@@ -37,6 +37,27 @@ library() {
   exit 77
 }
 
+# libuv's own calls are not to fail where the library's are made to: what lib/wrapped.txt lists is known to libuv's objects by the
+# linker's name for what is not wrapped. That name is made good, for programs that wrap nothing, by a jump for each.
+keep_libuv_unwrapped() {
+  rm -rf "$folder/libuv"
+  mkdir "$folder/libuv"
+  (
+    cd "$folder/libuv" || exit 1
+    ar x "$(readlink -f "$prefix/lib/libuv.a")" || exit 1
+    sed '/^#/d' "$OLDPWD/test/lib/wrapped.txt" >wrapped
+    for object in *.o; do
+      nm --defined-only "$object" | awk '{ print $3 }' | grep -vxFf - wrapped | sed 's/.*/& __real_&/' >names
+      objcopy --redefine-syms=names "$object" || exit 1
+    done
+    while read -r name; do
+      printf '.globl __real_%s\n.type __real_%s, @function\n__real_%s: jmp %s\n.section .note.GNU-stack\n' "$name" "$name" "$name" "$name" >"real_$name.s"
+      gcc -c "real_$name.s" || exit 1
+    done <wrapped
+    rm "$prefix/lib/libuv.a" && ar rcs "$prefix/lib/libuv.a" ./*.o
+  )
+}
+
 fetch_cmocka() {
   suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   if ! debian_begin "$folder/cache" "$suite" "$(dpkg --print-architecture)" || ! debian_source cmocka; then
@@ -68,7 +89,7 @@ library libuv libuv.a libuv_a.a
 library liburing liburing.a
 library jansson libjansson.a
 [ -e "$prefix/lib/libcmocka.a" ] || fetch_cmocka
-if ! { { [ -e "$prefix/lib/libcmocka.a" ] || build_cmocka; } && build_tests; } >"$log" 2>&1; then
+if ! { keep_libuv_unwrapped && { [ -e "$prefix/lib/libcmocka.a" ] || build_cmocka; } && build_tests; } >"$log" 2>&1; then
   echo "Building static tests failed. The end of $log:"
   tail -n 40 "$log"
   exit 1
