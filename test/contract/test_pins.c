@@ -346,6 +346,7 @@ static void arenas_come_and_go_within_the_limit(void** state) {
   if (geteuid() != 0) {
     SKIP("only root can become another user");
   }
+  need_linux(6, 4, "older kernels give back pinned memory up to a second later");
   assert_ok(in_a_child(come_and_go_with_turns, f));
 }
 
@@ -357,6 +358,7 @@ static void arenas_come_and_go_without_a_turn(void** state) {
   if (geteuid() != 0) {
     SKIP("only root can become another user");
   }
+  need_linux(6, 4, "older kernels give back pinned memory up to a second later");
   assert_ok(in_a_child(come_and_go_without_turns, f));
 }
 

@@ -3,7 +3,6 @@
  * ring is each time another one.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "child.h"
@@ -75,19 +74,6 @@ static void interrupted_probe_is_repeated(void** state) {
   assert_ok(in_a_child(first_entry_is_interrupted, *state));
 }
 
-static void need_linux(int major, int minor) {
-  uv_utsname_t system;
-  int is_major = 0;
-  int is_minor = 0;
-  char why[32];
-  assert_ok(uv_os_uname(&system));
-  assert_int_equal(sscanf(system.release, "%d.%d", &is_major, &is_minor), 2);
-  if (is_major < major || (is_major == major && is_minor < minor)) {
-    snprintf(why, sizeof(why), "this takes Linux %d.%d", major, minor);
-    SKIP(why);
-  }
-}
-
 /* Pins for each ring anew, which is what the kernel is taken to allow. */
 static int two_engines_register(struct fixture* f) {
   uvdio_arena_options_t arena_options = {MIB, 2, 0};
@@ -126,7 +112,7 @@ static int no_registration(void* data) {
 
 static void engines_share_nothing_where_rings_do_not_copy(void** state) {
   skip_where_forks_are_not_followed();
-  need_linux(6, 13); /* where a probe tries out copies */
+  need_linux(6, 13, "trying out copies of registrations takes Linux 6.13");
   assert_ok(in_a_child(no_second_ring, *state));
   for (refused_registration = 5; refused_registration <= 9; refused_registration++) {
     if (refused_registration > 5) { /* what is given back there is not missed */
@@ -166,7 +152,7 @@ static int read_busily(void* data) {
 
 static void ring_without_deferred_work_is_watched_too(void** state) {
   skip_where_forks_are_not_followed();
-  need_linux(5, 18); /* which has the flag that is left */
+  need_linux(5, 18, "the flag that is left takes Linux 5.18");
   assert_ok(in_a_child(read_busily, *state));
 }
 

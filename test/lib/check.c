@@ -29,6 +29,18 @@ void skip_line(const char* reason) {
   fflush(stdout);
 }
 
+void need_linux(int major, int minor, const char* why) {
+  uv_utsname_t system;
+  int is_major = 0;
+  int is_minor = 0;
+  if (uv_os_uname(&system) != 0 || sscanf(system.release, "%d.%d", &is_major, &is_minor) != 2) {
+    fail_msg("the kernel does not tell its version");
+  }
+  if (is_major < major || (is_major == major && is_minor < minor)) {
+    SKIP(why);
+  }
+}
+
 void print_figure(uint64_t amount, const char* what) {
   printf("FIGURE %llu %s\n", (unsigned long long)amount, what);
   fflush(stdout);

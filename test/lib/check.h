@@ -53,6 +53,9 @@
 
 void check_code(int64_t got, int64_t expected, const char* what, const char* file, int line);
 
+/* Skips the test, with that reason, on an older kernel. */
+void need_linux(int major, int minor, const char* why);
+
 /* Prints "SKIP: <reason>" on a line of its own, which the counts at the end are made from. */
 void skip_line(const char* reason);
 
