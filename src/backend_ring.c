@@ -163,7 +163,8 @@ static void retry_later(uvdio__lane_t* lane) {
   uv_unref((uv_handle_t*)&state->retry);
 }
 
-/* Entries that the kernel has not taken are taken back, and their requests go to the pool. */
+/* Entries that the kernel has not taken are taken back, and their requests go to the pool. Nobody submits to a broken ring, but
+ * what the kernel must not touch any more shall not stand in its queue either. */
 static void take_back_entries(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
   struct io_uring_sq* sq = &state->ring.sq;
@@ -177,10 +178,8 @@ static void take_back_entries(uvdio__lane_t* lane) {
   lane->unflushed = 0;
   lane->urgency = 0;
   for (i = head; i != tail; i++) {
-    uintptr_t data = (uintptr_t)sq->sqes[i & *sq->kring_mask].user_data;
-    if ((data & CANCEL_MARK) != 0) {
-      state->cancels--;
-    } else {
+    uintptr_t data = (uintptr_t)state->entries[i & state->entry_mask].user_data;
+    if ((data & CANCEL_MARK) == 0) {
       uvdio__lane_punt(lane, (uvdio_req_t*)(data & ~MARKS));
     }
   }

@@ -144,6 +144,26 @@ static void close_goes_on_without_those_cancelled(void** state) {
  * In flight.
  */
 
+/* What is in memory starts when the loop turns, all together. */
+static void request_in_memory_has_not_started_before_the_turn(void** state) {
+  struct fixture* f = *state;
+  if (!on_memory() || matrix.simulated) {
+    SKIP("requests of this backend may start at once");
+  }
+  put(f, &f->file, 0, PAGE, 1);
+  read_page(f);
+  run(f);
+  struct top* first = read_page(f);
+  struct top* second = write_page(f, 1);
+  assert_int_equal(stats_of(f).in_flight, 2);
+  assert_ok(t_cancel(first));
+  assert_ok(t_cancel(second));
+  run(f);
+  assert_result(first, UV_ECANCELED);
+  assert_result(second, UV_ECANCELED);
+  assert_size(f, &f->file, PAGE);
+}
+
 /* Submitted, perhaps begun, perhaps done: whatever it is, one callback. */
 static void requests_in_flight_end_once_either_way(void** state) {
   struct fixture* f = *state;
@@ -310,6 +330,7 @@ int main(int argc, char** argv) {
       TEST_ON(depth_1, file_of_a_cancelled_open_is_not_open),
       TEST_ON(depth_1, cancelled_sync_latches_nothing),
       TEST_ON(depth_1, close_goes_on_without_those_cancelled),
+      TEST_ON(fixture_open, request_in_memory_has_not_started_before_the_turn),
       TEST_ON(fixture_open, requests_in_flight_end_once_either_way),
       TEST_ON(depth_1, requests_in_flight_end_once_either_way),
       TEST_ON(fixture_open, cancelled_request_can_be_used_again),

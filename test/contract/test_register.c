@@ -201,6 +201,23 @@ static void unregistering_waits_for_frames(void** state) {
   assert_int_equal(stats_of(f).registered_bytes, 0);
 }
 
+/* Before the loop first runs, everything waits, and nothing is with the kernel. */
+static void unregistering_waits_for_frames_that_wait(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 4);
+  skip_without_ring(f);
+  put(f, &f->file, 0, PAGE, 3);
+  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  uvdio_buf_t frame = frame_of(f);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  assert_int_equal(stats_of(f).in_flight, 0);
+  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_EBUSY);
+  run(f);
+  assert_result(read, PAGE);
+  assert_true(is_pattern(read->back.base, PAGE, 3));
+  assert_ok(uvdio_arena_unregister(f->dio, f->arena));
+}
+
 static void unregistered_stays_so_until_registered(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, PAGE, 4);
@@ -762,6 +779,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, explicit_registration_takes_all),
       TEST_ON(fixture_open, other_backends_say_that_they_have_none),
       TEST_ON(fixture_open, unregistering_waits_for_frames),
+      TEST_ON(fixture_open, unregistering_waits_for_frames_that_wait),
       TEST_ON(fixture_open, unregistered_stays_so_until_registered),
       TEST_ON(fixture_open, arenas_come_and_go_at_one_address),
       TEST_ON(fixture_open, engine_may_end_before_the_arena),

@@ -133,6 +133,40 @@ static void close_that_goes_on_has_closed(void** state) {
   assert_int_equal(open_descriptors(), before);
 }
 
+/* An open that a ring makes step by step finds out what one by a worker does. */
+static uvdio_file_info_t info_after_open(struct fixture* f, struct top* op) {
+  uvdio_file_info_t info;
+  t_open(op, f->dio, &f->other, path_of(f, "file"), UVDIO_OPEN_RW);
+  run(f);
+  assert_result(op, 0);
+  assert_ok(uvdio_file_info(&f->other, &info));
+  close_other(f);
+  return info;
+}
+
+static void open_tells_the_filesystem_either_way(void** state) {
+  struct fixture* f = *state;
+  fault_pretend_filesystem(FUSE_SUPER_MAGIC);
+  assert_string_equal(info_after_open(f, op_now(&f->tracker)).filesystem, "fuse");
+  assert_string_equal(info_after_open(f, op_new(&f->tracker)).filesystem, "fuse");
+}
+
+/* Where a ring would hand everything to a kernel worker, it is for several transfers at once; not where it takes short writes
+ * for errors. */
+static void lane_in_company_depends_on_the_filesystem(void** state) {
+  struct fixture* f = *state;
+  const char* name = uvdio_backend_name(f->dio);
+  for (int fuse = 0; fuse <= 1; fuse++) {
+    faults_reset();
+    fault_fail(CALL_PREADV2, 1, ONCE, EOPNOTSUPP);
+    fault_pretend_filesystem(fuse ? FUSE_SUPER_MAGIC : TMPFS_MAGIC);
+    uvdio_file_info_t info = info_after_open(f, op_now(&f->tracker));
+    assert_int_equal(fault_hits(CALL_PREADV2), 1);
+    assert_string_equal(info.backend, "pool");
+    assert_string_equal(info.backend_in_company, fuse ? "pool" : name);
+  }
+}
+
 /*
  * The end of a file
  */
@@ -172,6 +206,8 @@ int main(int argc, char** argv) {
       TEST(open_is_turned_away_more_than_once),
       TEST(open_waits_for_regular_files_only),
       TEST(close_that_goes_on_has_closed),
+      TEST(open_tells_the_filesystem_either_way),
+      TEST(lane_in_company_depends_on_the_filesystem),
       TEST(end_that_can_not_be_asked_for_is_an_error),
   };
   return matrix_main("corners", tests, COUNT_OF(tests), argc, argv);

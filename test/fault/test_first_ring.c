@@ -185,6 +185,26 @@ static int slots_taken(struct fixture* f, uvdio_t* dio) {
   return taken;
 }
 
+static int open_files(uvdio_t* dio, unsigned count, const char* path) {
+  int error = 0;
+  for (unsigned i = 0; i < count && error == 0; i++) {
+    uvdio_req_t req = {0};
+    error = uvdio_open(dio, &files[i], &req, path, UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL);
+  }
+  return error;
+}
+
+/* Two at once, so that the second finds the table as the first has left it. */
+static int transfer(struct fixture* f, uvdio_file_t* file) {
+  uvdio_buf_t pages[2] = {filled(PAGE, 1), filled(PAGE, 2)};
+  struct top* writes[2];
+  for (unsigned i = 0; i < 2; i++) {
+    writes[i] = t_write(op_new(&f->tracker), file, &pages[i], (uint64_t)i * PAGE);
+  }
+  (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+  return writes[0]->result != PAGE || writes[1]->result != PAGE;
+}
+
 static int registers_files(struct fixture* f, uvdio_t* dio) {
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
@@ -248,6 +268,45 @@ static void table_of_files_is_as_long_as_descriptors_may_be(void** state) {
   assert_ok(in_a_child(limit_is_not_told, *state));
 }
 
+/* The table is to grow for the third file: the kernel has given the old one back, and makes no new one. All files go on by their
+ * descriptors, with what they had in mind about the table forgotten. */
+static int grow_in_vain(struct fixture* f, uvdio_t* dio) {
+  uvdio_file_info_t info;
+  fault_pretend_descriptors(2);
+  EXPECT(open_files(dio, 4, path_of(f, "file")) == 0);
+  EXPECT(transfer(f, &files[0]) == 0 && transfer(f, &files[1]) == 0);
+  EXPECT(uvdio_file_info(&files[1], &info) == 0);
+  if (!info.registered) {
+    return 0; /* no kernel for tables */
+  }
+  fault_pretend_descriptors(0);
+  fault_fail(CALL_REGISTER, 2, ONCE, ENOMEM); /* after the end of the old one */
+  EXPECT(transfer(f, &files[2]) == 0);
+  EXPECT(fault_hits(CALL_REGISTER) == 1);
+  for (unsigned i = 0; i < 4; i++) {
+    EXPECT(transfer(f, &files[i]) == 0 && transfer(f, &files[i]) == 0);
+    EXPECT(uvdio_file_info(&files[i], &info) == 0 && !info.registered);
+  }
+  EXPECT(strcmp(uvdio_backend_name(dio), "ring") == 0);
+  return 0;
+}
+
+static int table_is_lost(void* data) {
+  struct fixture* f = data;
+  uvdio_t* dio = NULL;
+  EXPECT(open_engine(&dio, &f->loop, 0) == 0);
+  f->dio = dio;
+  int line = grow_in_vain(f, dio);
+  f->dio = NULL;
+  close_engine(dio, &f->loop);
+  return line;
+}
+
+static void files_go_on_without_a_table(void** state) {
+  skip_where_forks_are_not_followed();
+  assert_ok(in_a_child(table_is_lost, *state));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(int argc, char** argv) {
@@ -257,6 +316,7 @@ int main(int argc, char** argv) {
       TEST(engines_share_nothing_where_rings_do_not_copy),
       TEST(ring_without_deferred_work_is_watched_too),
       TEST(table_of_files_is_as_long_as_descriptors_may_be),
+      TEST(files_go_on_without_a_table),
   };
   return matrix_main("first_ring", tests, COUNT_OF(tests), argc, argv);
 }

@@ -139,6 +139,14 @@ static void completions_are_refused_five_times(void** state) {
  * No submissions.
  */
 
+static void submit_reads(struct fixture* f, struct top** reads, unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    uvdio_buf_t page;
+    assert_ok(uvdio_buf_page(&page));
+    reads[i] = t_read(op_new(&f->tracker), &f->file, &page, (uint64_t)i * PAGE);
+  }
+}
+
 static void start_over(struct fixture* f) {
   uvdio_options_t options = {0};
   options.depth = DEPTH;
@@ -190,17 +198,25 @@ static void submission_that_is_put_off_is_repeated(void** state) {
   end_engine(*state);
 }
 
+static void broken_ring_registers_nothing(void** state) {
+  struct fixture* f = *state;
+  struct top* read;
+  uvdio_registration_t registration;
+  need_a_ring_file(f);
+  fixture_arena(f, PAGE, 4);
+  fault_fail(CALL_SUBMIT, 1, ONCE, EPERM);
+  submit_reads(f, &read, 1);
+  run(f);
+  assert_result(read, PAGE);
+  assert_gave_up_the_ring(f);
+  assert_code(uvdio_arena_register(f->dio, f->arena), UV_ENOTSUP);
+  assert_ok(uvdio_arena_registered(f->dio, f->arena, &registration));
+  assert_int_equal(registration.bytes, 0);
+}
+
 /*
  * For as long as it lasts.
  */
-
-static void submit_reads(struct fixture* f, struct top** reads, unsigned count) {
-  for (unsigned i = 0; i < count; i++) {
-    uvdio_buf_t page;
-    assert_ok(uvdio_buf_page(&page));
-    reads[i] = t_read(op_new(&f->tracker), &f->file, &page, (uint64_t)i * PAGE);
-  }
-}
 
 /* The kernel keeps as many requests as the engine is deep. */
 static void requests_that_are_stuck_leave_room_for_others(void** state) {
@@ -265,6 +281,7 @@ int main(int argc, char** argv) {
       TEST(completions_are_refused_five_times),
       TEST(submission_is_refused_once_at_any_time),
       TEST(submission_that_is_put_off_is_repeated),
+      TEST(broken_ring_registers_nothing),
       TEST(requests_that_are_stuck_leave_room_for_others),
       TEST(kernel_that_takes_nothing_is_not_pestered),
   };

@@ -2,9 +2,13 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "faults_inside.h"
+
+int __real_close(int fd);
 
 /* From the first call to the last; calls count from 1. */
 struct range {
@@ -32,6 +36,8 @@ static long pretended;
 static const char* pretended_kernel;
 static int pretended_no_direct;
 static unsigned pretended_descriptors;
+static int parking[2] = {-1, -1}; /* a pipe */
+static unsigned to_park;
 
 static int is_in(const struct range* range, unsigned call) {
   return call >= range->first && call <= range->last;
@@ -42,6 +48,16 @@ static struct range range_from(const struct watch* watch, unsigned nth, unsigned
   range.first = watch->calls + nth;
   range.last = times > UINT32_MAX - range.first ? UINT32_MAX : range.first + times - 1;
   return range;
+}
+
+static void end_parking(void) {
+  for (size_t i = 0; i < 2; i++) {
+    if (parking[i] != -1) {
+      (void)__real_close(parking[i]);
+      parking[i] = -1;
+    }
+  }
+  to_park = 0;
 }
 
 void faults_reset(void) {
@@ -58,6 +74,7 @@ void faults_reset(void) {
   pretended_kernel = NULL;
   pretended_no_direct = 0;
   pretended_descriptors = 0;
+  end_parking();
   pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
 }
@@ -95,6 +112,30 @@ void fault_release(enum fault_call call) {
   watches[call].held = 0;
   pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
+}
+
+void fault_park(unsigned count) {
+  pthread_mutex_lock(&lock);
+  if (parking[0] == -1 && pipe(parking) != 0) {
+    abort();
+  }
+  to_park = count;
+  pthread_mutex_unlock(&lock);
+}
+
+void fault_unpark(unsigned count, size_t length) {
+  static const char zeros[65536]; /* as much as a pipe takes */
+  if (count * length > sizeof(zeros) || write(parking[1], zeros, count * length) != (ssize_t)(count * length)) {
+    abort();
+  }
+}
+
+int fault_parking(void) {
+  pthread_mutex_lock(&lock);
+  int pipe_end = to_park > 0 ? parking[0] : -1;
+  to_park -= to_park > 0;
+  pthread_mutex_unlock(&lock);
+  return pipe_end;
 }
 
 long fault_pretended(void) {

@@ -12,7 +12,10 @@
  *
  * Entries of a ring count as the system call that they stand for. What fails or gives no bytes is turned into a no-op with
  * that result, which takes Linux 6.10 (faults_reach_the_ring); what is short is sent on with a shorter length, which has
- * to be a multiple of the alignment. Entries are never held.
+ * to be a multiple of the alignment. Entries are never held; reads can be parked:
+ *
+ *   fault_park(2);                               the next two reads stay with the kernel, ...
+ *   fault_unpark(1, UVDIO_PAGE_SIZE);            ... and one of so many bytes ends now, whole, with zeros
  */
 #ifndef UVDIO_TEST_FAULTS_H
 #define UVDIO_TEST_FAULTS_H
@@ -75,6 +78,11 @@ void fault_shorten(enum fault_call call, unsigned nth, unsigned times, size_t mo
 void fault_hold(enum fault_call call, unsigned nth);
 void fault_await(enum fault_call call);
 void fault_release(enum fault_call call);
+
+/* The next `count` entries of a ring that read stay with the kernel, which can cancel them: they read from an empty pipe. So many
+ * of that length end by fault_unpark(), at once, of 64 KiB at most; a signal handler may call it. What is left ends with no bytes by faults_reset(). */
+void fault_park(unsigned count);
+void fault_unpark(unsigned count, size_t length);
 
 /* fstatfs tells of a filesystem of this type; 0 for the true one. */
 void fault_pretend_filesystem(long type);

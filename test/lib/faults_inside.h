@@ -22,6 +22,9 @@ void fault_leave(enum fault_call call);
 /* Counts a call that somebody else performs. */
 struct plan fault_plan(enum fault_call call);
 
+/* What the next entry that reads has to read from, or -1. */
+int fault_parking(void);
+
 /* The filesystem that fstatfs has to tell of; 0: the true one. */
 long fault_pretended(void);
 

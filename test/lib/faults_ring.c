@@ -68,6 +68,14 @@ static void make_nop(struct io_uring_sqe* sqe, int result) {
   sqe->user_data = data;
 }
 
+static void park(struct io_uring_sqe* sqe, int pipe_end) {
+  sqe->opcode = IORING_OP_READ;
+  sqe->flags = 0;
+  sqe->fd = pipe_end;
+  sqe->off = (uint64_t)-1;
+  sqe->buf_index = 0;
+}
+
 /* A close that fails has closed all the same. */
 static void visit(struct io_uring_sqe* sqe) {
   enum fault_call call = call_of(sqe);
@@ -75,6 +83,11 @@ static void visit(struct io_uring_sqe* sqe) {
     return;
   }
   struct plan plan = fault_plan(call);
+  int pipe_end = call == CALL_PREAD ? fault_parking() : -1;
+  if (pipe_end != -1) {
+    park(sqe, pipe_end);
+    return;
+  }
   if (plan.error != 0 && call == CALL_CLOSE) {
     (void)__real_close(sqe->fd);
   }
@@ -82,6 +95,12 @@ static void visit(struct io_uring_sqe* sqe) {
     make_nop(sqe, -plan.error);
   } else if (plan.bytes < sqe->len) {
     sqe->len = (unsigned)plan.bytes;
+  }
+}
+
+static void visit_new(struct io_uring_sq* sq) {
+  for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
+    visit(&sq->sqes[i & *sq->kring_mask]);
   }
 }
 
@@ -93,12 +112,19 @@ static int submit_visited(struct io_uring* ring, size_t most) {
   if (tail - sq->sqe_head > most) {
     sq->sqe_tail = sq->sqe_head + (unsigned)most;
   }
-  for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
-    visit(&sq->sqes[i & *sq->kring_mask]);
-  }
+  visit_new(sq);
   int result = __real_io_uring_submit(ring);
   sq->sqe_tail = tail;
   return result;
+}
+
+/* As liburing does it: entries are shown to the kernel, which has not taken them then. */
+static int submit_refused(struct io_uring* ring, int error) {
+  struct io_uring_sq* sq = &ring->sq;
+  visit_new(sq);
+  sq->sqe_head = sq->sqe_tail;
+  io_uring_smp_store_release(sq->ktail, sq->sqe_tail);
+  return -error;
 }
 
 #define PERFORM_RING(call, real)                           \
@@ -108,7 +134,10 @@ static int submit_visited(struct io_uring* ring, size_t most) {
   return result
 
 int __wrap_io_uring_submit(struct io_uring* ring) {
-  PERFORM_RING(CALL_SUBMIT, submit_visited(ring, plan.bytes));
+  struct plan plan = fault_enter(CALL_SUBMIT);
+  int result = plan.error != 0 ? submit_refused(ring, plan.error) : submit_visited(ring, plan.bytes);
+  fault_leave(CALL_SUBMIT);
+  return result;
 }
 
 int __wrap_io_uring_submit_and_wait(struct io_uring* ring, unsigned wait_for) {

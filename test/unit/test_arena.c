@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "steps.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 
@@ -518,6 +519,51 @@ static void threads_fight_for_two_frames(void** state) {
   destroy(crowd.arena);
 }
 
+/*
+ * Others that come in between any two instructions
+ */
+
+struct intruder {
+  uvdio_arena_t* arena;
+  uvdio_buf_t kept;
+  int error;
+};
+
+/* Takes the frame on top and the one below, and puts back the first: it is on top again, with another one below. */
+static void take_two_and_give_one_back(void* data) {
+  struct intruder* intruder = data;
+  uvdio_buf_t top = {0};
+  int errors[] = {uvdio_arena_acquire(intruder->arena, &top), uvdio_arena_acquire(intruder->arena, &intruder->kept),
+                  uvdio_buf_release(&top)};
+  intruder->error = errors[0] | errors[1] | errors[2];
+}
+
+static void frame_on_top_may_be_another_one_again(void** state) {
+  struct intruder intruder = {0};
+  int came = 1;
+  (void)state;
+  if (!steps_possible()) {
+    SKIP("the processor can't be stopped after each instruction here");
+  }
+  intruder.arena = arena_of(PAGE, 3, 0);
+  for (unsigned nth = 1; came; nth++) {
+    uvdio_buf_t frame = {0};
+    steps_begin(nth, take_two_and_give_one_back, &intruder);
+    int code = uvdio_arena_acquire(intruder.arena, &frame);
+    came = steps_end();
+    assert_ok(code);
+    assert_ok(intruder.error);
+    if (came) {
+      uvdio_buf_t last = frame_of(intruder.arena);
+      assert_true(frame.base != intruder.kept.base && last.base != intruder.kept.base && last.base != frame.base);
+      release(&last);
+      release(&intruder.kept);
+    }
+    release(&frame);
+  }
+  destroy(intruder.arena);
+}
+
 /* Of frames that are larger than memory, the guard pages would make them small again. */
 static void frames_that_wrap_around_are_refused(void** state) {
   uvdio_arena_t* arena = NULL;
@@ -550,6 +596,7 @@ int main(void) {
       TEST(options_go_together),
       TEST(frames_go_around_between_threads),
       TEST(threads_fight_for_two_frames),
+      TEST(frame_on_top_may_be_another_one_again),
       TEST(frames_that_wrap_around_are_refused),
   };
   return cmocka_run_group_tests_name("arena", tests, NULL, NULL);

@@ -1,0 +1,222 @@
+/*
+ * Requests that stay with the kernel for as long as the test likes: what cancels them, and what is sent on beside them, and when?
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "faults.h"
+#include "fixture.h"
+#include "steps.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+#define DEPTH 64
+#define STRIDE (UNDER_ASAN ? 16 : 4) /* instructions; every single one would take ten seconds */
+#define MANY 40 /* so that there is no hurry */
+
+/* With an engine that knows its thread, and a file that has been read from. */
+static int set_up(void** state) {
+  uvdio_options_t options = {0};
+  options.depth = DEPTH;
+  faults_reset();
+  int failed = fixture_open_with(state, options);
+  if (!failed) {
+    struct fixture* f = *state;
+    uvdio_buf_t page = blank(PAGE);
+    put(f, &f->file, 0, PAGE, 1);
+    t_read(op_new(&f->tracker), &f->file, &page, 0);
+    run(f);
+  }
+  return failed;
+}
+
+static int tear_down(void** state) {
+  faults_reset();
+  return fixture_tear_down(state);
+}
+
+static void need_a_ring_file(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(file, &info));
+  if (strcmp(info.backend, "ring") != 0) {
+    SKIP("files of this place are not with the ring");
+  }
+}
+
+static struct top* read_page(struct fixture* f, uvdio_file_t* file) {
+  uvdio_buf_t page = blank(PAGE);
+  return t_read(op_new(&f->tracker), file, &page, 0);
+}
+
+/* A read that is with the kernel, and stays there. */
+static struct top* parked_read(struct fixture* f, uvdio_file_t* file) {
+  unsigned before = fault_calls(CALL_PREAD);
+  fault_park(1);
+  struct top* read = read_page(f, file);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  assert_int_equal(fault_calls(CALL_PREAD), before + 1);
+  return read;
+}
+
+/* Runs the loop, without waiting, until it wants to sleep. */
+static void run_until_it_sleeps(struct fixture* f) {
+  do {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  } while (uv_loop_alive(&f->loop) && uv_backend_timeout(&f->loop) == 0);
+}
+
+static void cancel_and_assert(struct fixture* f, struct top* read) {
+  run_until_it_sleeps(f);
+  assert_int_equal(read->done, 0);
+  assert_ok(t_cancel(read));
+  assert_int_equal(uv_backend_timeout(&f->loop), 0); /* The loop does not sleep before the kernel has heard of it. */
+  run_until_it_sleeps(f);
+  run_until_it_sleeps(f);
+  if (read->done == 0) {
+    faults_reset(); /* and with it, the read ends */
+    run(f);
+  }
+  assert_result(read, UV_ECANCELED);
+}
+
+/* The first transfer of a file goes another way than those after it. */
+static void parked_read_is_cancelled(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  cancel_and_assert(f, parked_read(f, &f->file));
+  open_now(f, &f->other, "file", UVDIO_OPEN_RW);
+  need_a_ring_file(&f->other);
+  cancel_and_assert(f, parked_read(f, &f->other));
+  cancel_and_assert(f, parked_read(f, &f->other));
+}
+
+/* The kernel takes nothing more, until something has ended: that is when it is asked again, and not when a timer says so. */
+static void completion_ends_a_refusal(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  struct top* first = parked_read(f, &f->file);
+  fault_fail(CALL_SUBMIT, 1, ONCE, EAGAIN);
+  struct top* second = read_page(f, &f->file);
+  assert_int_equal(fault_hits(CALL_SUBMIT), 1);
+  unsigned before = fault_calls(CALL_SUBMIT);
+  fault_unpark(1, PAGE);
+  while (first->done == 0) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  assert_result(first, PAGE);
+  assert_int_equal(fault_calls(CALL_SUBMIT), before + 1);
+  run(f);
+  assert_result(second, PAGE);
+}
+
+/*
+ * Completions at any moment
+ */
+
+static void unpark_page(void* data) {
+  (void)data;
+  fault_unpark(1, PAGE);
+}
+
+struct stepped {
+  unsigned nth;
+  int has_begun;
+};
+
+static void step_from_here(struct top* op) {
+  struct stepped* stepped = op->data;
+  if (!stepped->has_begun) {
+    stepped->has_begun = 1;
+    steps_begin(stepped->nth, unpark_page, NULL);
+  }
+}
+
+/* One of two reads is called back, and the other ends at the n-th instruction after that. Returns 0 where the loop's turn was over
+ * sooner. */
+static int second_ends_at(struct fixture* f, unsigned nth) {
+  struct stepped stepped = {nth, 0};
+  struct top* reads[2];
+  fault_park(2);
+  for (unsigned i = 0; i < 2; i++) {
+    uvdio_buf_t page = blank(PAGE);
+    reads[i] = t_read(op_then(&f->tracker, step_from_here, &stepped), &f->file, &page, 0);
+  }
+  run_until_it_sleeps(f);
+  fault_unpark(1, PAGE);
+  while (!stepped.has_begun) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  int came = steps_end();
+  if (!came) {
+    unpark_page(NULL);
+  }
+  run_until_it_sleeps(f);
+  int is_lost = reads[0]->done + reads[1]->done < 2;
+  if (is_lost) {
+    read_page(f, &f->file); /* which wakes the loop for them */
+  }
+  run(f);
+  assert_false(is_lost);
+  for (unsigned i = 0; i < 2; i++) {
+    assert_result(reads[i], PAGE);
+    op_free(reads[i]);
+  }
+  return came;
+}
+
+/* A loop that is about to sleep, and is told of completions by signals again from now on, misses none that came before. */
+static void completion_wakes_the_loop_whenever_it_comes(void** state) {
+  struct fixture* f = *state;
+  unsigned nth = 1;
+  need_a_ring_file(&f->file);
+  if (!steps_possible()) {
+    SKIP("the processor can't be stopped after each instruction here");
+  }
+  while (second_ends_at(f, nth)) {
+    nth += STRIDE;
+  }
+}
+
+/*
+ * Sent at once, or gathered
+ */
+
+/* How often a write is sent on before it returns, when the kernel has many reads already. */
+static unsigned sent_at_once(struct fixture* f, unsigned flags) {
+  uvdio_buf_t page = filled(PAGE, 2);
+  struct top* reads[MANY];
+  open_now(f, &f->other, "other", UVDIO_OPEN_CREATE | flags);
+  need_a_ring_file(&f->other);
+  for (unsigned i = 0; i < MANY; i++) {
+    reads[i] = parked_read(f, &f->file);
+  }
+  unsigned before = fault_calls(CALL_SUBMIT);
+  struct top* write = t_write(op_new(&f->tracker), &f->other, &page, 0);
+  unsigned sent = fault_calls(CALL_SUBMIT) - before;
+  faults_reset(); /* and with it, the reads end */
+  run(f);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(reads[i], 0);
+  }
+  assert_result(write, PAGE);
+  assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+  return sent;
+}
+
+static void only_durable_writes_do_not_wait_for_others(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  assert_int_equal(sent_at_once(f, UVDIO_DSYNC), 1);
+  assert_int_equal(sent_at_once(f, 0), 0);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST(parked_read_is_cancelled),
+      TEST(completion_ends_a_refusal),
+      TEST(completion_wakes_the_loop_whenever_it_comes),
+      TEST(only_durable_writes_do_not_wait_for_others),
+  };
+  return matrix_main("parked", tests, COUNT_OF(tests), argc, argv);
+}
