@@ -106,6 +106,34 @@ static void riders_fail_with_their_leader(void** state) {
   }
 }
 
+static void refuse_work(struct top* op) {
+  (void)op;
+  fault_fail(CALL_QUEUE_WORK, 1, ONCE, ENOMEM);
+}
+
+/* No thread took the leader. That is no failure of a sync, and no success of those that rode along. */
+static void riders_are_told_that_their_leader_did_not_run(void** state) {
+  struct fixture* f = *state;
+  struct top* syncs[3];
+  if (!on_workers(f)) {
+    SKIP("syncs go to no thread of libuv's there");
+  }
+  uvdio_buf_t page = filled(PAGE, 1);
+  struct top* write = t_write(op_then(&f->tracker, refuse_work, NULL), &f->file, &page, 0);
+  for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
+    syncs[i] = sync_data(f);
+  }
+  run(f);
+  assert_result(write, PAGE);
+  for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
+    assert_result(syncs[i], UVDIO_EJOIN);
+  }
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 0);
+  struct top* next = sync_data(f);
+  run(f);
+  assert_result(next, 0);
+}
+
 /*
  * Sharing.
  */
@@ -208,6 +236,7 @@ static void cancelled_leader_leaves_its_riders(void** state) {
   assert_result(syncs[0], UV_ECANCELED);
   assert_result(syncs[1], 0);
   assert_result(syncs[2], 0);
+  assert_true(syncs[1]->order < syncs[2]->order);
   assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
 }
 
@@ -357,6 +386,52 @@ static void sync_waits_while_others_end(void** state) {
   assert_int_equal(fault_most_at_once(CALL_FDATASYNC), 1);
 }
 
+struct settling {
+  struct fixture* f;
+  struct workers workers;
+  uv_timer_t timer;
+};
+
+static void release_fallocate(void* unused) {
+  (void)unused;
+  fault_release(CALL_FALLOCATE);
+}
+
+static void settle_others(uv_timer_t* timer) {
+  struct settling* settling = timer->data;
+  workers_settle(&settling->workers, &settling->f->loop, WORKERS - 1, release_fallocate, NULL);
+  uv_close((uv_handle_t*)timer, NULL);
+}
+
+static void settle_soon(struct top* op) {
+  struct settling* settling = op->data;
+  uv_timer_start(&settling->timer, settle_others, 0, 0);
+}
+
+/* It covers what was submitted before it, and waits for nothing else. The write has ended and the sync is about to start; it
+ * has started when the timer comes. The younger change is held until all else is done. */
+static void sync_waits_for_no_younger_change(void** state) {
+  struct fixture* f = *state;
+  struct settling settling = {.f = f};
+  if (!on_workers(f)) {
+    SKIP("changes by a ring can't be held");
+  }
+  assert_int_equal(uv_timer_init(&f->loop, &settling.timer), 0);
+  settling.timer.data = &settling;
+  fault_hold(CALL_FALLOCATE, 1);
+  uvdio_buf_t page = filled(PAGE, 1);
+  struct top* older = t_write(op_then(&f->tracker, settle_soon, &settling), &f->file, &page, 0);
+  struct top* sync = sync_data(f);
+  struct top* younger = t_preallocate(op_new(&f->tracker), &f->file, 2 * PAGE);
+  watch_for_hang("a sync before a younger change");
+  run(f);
+  watch_for_hang(NULL);
+  assert_result(older, PAGE);
+  assert_result(sync, 0);
+  assert_result(younger, 0);
+  assert_true(sync->order < younger->order);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_and_bound, tear_down)
 
 int main(int argc, char** argv) {
@@ -364,6 +439,8 @@ int main(int argc, char** argv) {
       TEST(sync_waits_while_others_end),
       TEST(no_sync_succeeds_once_one_failed),
       TEST(riders_fail_with_their_leader),
+      TEST(riders_are_told_that_their_leader_did_not_run),
+      TEST(sync_waits_for_no_younger_change),
       TEST(syncs_that_gather_share_one_call),
       TEST(sync_all_takes_a_call_of_its_own),
       TEST(sync_all_serves_data_syncs_behind_it),
