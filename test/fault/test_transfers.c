@@ -233,9 +233,11 @@ static void read_of_no_bytes_is_the_end(void** state) {
  * Interrupted, or turned away.
  */
 
+/* What a ring is turned away with goes to a thread that can wait, and stays there. */
 static void refused_for_the_moment(struct fixture* f, int error, unsigned times) {
   need_faults();
   uint64_t before = stats_of(f).retried;
+  uint64_t punted = stats_of(f).punted;
   fault_fail(CALL_PREAD, 1, times, error);
   struct top* read = read_all(f);
   run(f);
@@ -249,6 +251,7 @@ static void refused_for_the_moment(struct fixture* f, int error, unsigned times)
   assert_int_equal(fault_calls(CALL_PWRITE), times + 1);
   assert_int_equal(stats_of(f).retried - before, 2 * times);
   assert_int_equal(stats_of(f).resumed, 0);
+  assert_int_equal(stats_of(f).punted - punted, on_ring(f) && error == EAGAIN ? 2 : 0);
   assert_holds(f, &f->file, 0, SIZE, 2);
 }
 
@@ -258,6 +261,23 @@ static void interrupted_transfer_is_repeated(void** state) {
 
 static void transfer_that_is_turned_away_three_times_is_repeated(void** state) {
   refused_for_the_moment(*state, EAGAIN, 3);
+}
+
+/* What a request has put up with is forgotten when it is used again. */
+static void request_begins_anew_each_time(void** state) {
+  struct fixture* f = *state;
+  struct top* read = op_new(&f->tracker);
+  need_faults();
+  for (unsigned i = 0; i < 3; i++) {
+    uvdio_buf_t buf = zeros(SIZE);
+    fault_fail(CALL_PREAD, 1, RETRIES_MAX, EINTR);
+    t_read(read, &f->file, &buf, 0);
+    run(f);
+    assert_int_equal(read->result, SIZE);
+    buf = op_take(read);
+    assert_ok(uvdio_buf_release(&buf));
+  }
+  assert_int_equal(stats_of(f).retried, 3 * RETRIES_MAX);
 }
 
 static void synchronous_forms_repeat_as_well(void** state) {
@@ -419,6 +439,7 @@ int main(int argc, char** argv) {
       TEST_ON_EXT4(read_of_no_bytes_is_the_end),
       TEST(interrupted_transfer_is_repeated),
       TEST(transfer_that_is_turned_away_three_times_is_repeated),
+      TEST(request_begins_anew_each_time),
       TEST(synchronous_forms_repeat_as_well),
       TEST(transfer_that_is_always_interrupted_ends),
       TEST(transfer_that_is_always_turned_away_ends),
