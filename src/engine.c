@@ -157,7 +157,7 @@ static int run_first(uvdio__lane_t* lane) {
   return run(lane, req);
 }
 
-/* Starts what waits, one request of each lane in turn, so that none goes without. */
+/* Starts what waits, one request of each lane in turn, so that none goes without, also where room gets free one at a time. */
 static void fill(uvdio_t* engine) {
   int started;
   unsigned i;
@@ -165,9 +165,11 @@ static void fill(uvdio_t* engine) {
   do {
     started = 0;
     for (i = 0; engine->waiting > 0 && i < engine->lane_count; i++) {
-      uvdio__lane_t* lane = &engine->lanes[i];
-      if (!uvdio__list_is_empty(&lane->waiting) && uvdio__lane_has_room(lane)) {
-        started |= run_first(lane);
+      uvdio__lane_t* lane = &engine->lanes[engine->next_lane];
+      engine->next_lane = engine->next_lane + 1 < engine->lane_count ? engine->next_lane + 1 : 0;
+      if (!uvdio__list_is_empty(&lane->waiting) && uvdio__lane_has_room(lane) && run_first(lane)) {
+        started = 1;
+        break;
       }
     }
   } while (started);

@@ -74,6 +74,7 @@ struct uvdio_s {
   uvdio__lane_t lanes[LANES];
   uvdio__lane_t* lane;  /* where new files go: main, or pool after main broke */
   unsigned lane_count;
+  unsigned next_lane; /* whose turn it is to start something that waits */
   uvdio__list_t completed; /* oldest first */
   uvdio_file_t* files; /* every file that is opening, open or closing */
   uvdio_req_t closer;  /* closes what the user left open, one after the other */

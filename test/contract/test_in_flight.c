@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "workers.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 
@@ -98,6 +99,44 @@ static void no_read_overtakes_what_waits(void** state) {
 
 static void no_write_overtakes_what_waits(void** state) {
   nothing_overtakes(*state, write_page);
+}
+
+/* Room that gets free one at a time is shared out all the same: a size, which only the pool tells, has its turn before all
+ * the reads that wait for the ring. */
+static void no_backend_goes_without(void** state) {
+  struct fixture* f = *state;
+  struct top* reads[8];
+  if (has_one_backend(f)) {
+    SKIP("files of this place have one backend");
+  }
+  for (unsigned i = 0; i < COUNT_OF(reads); i++) {
+    reads[i] = read_page(f, op_new(&f->tracker));
+  }
+  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  assert_int_equal(stats_of(f).in_flight, 1);
+  run(f);
+  assert_result(size, PAGE);
+  assert_true(size->order < reads[3]->order);
+}
+
+enum { EARLY = 8 };
+
+/* Before the loop has run, nothing is handed on; then all that there is room for. */
+static void what_came_before_the_first_turn_starts_in_it(void** state) {
+  struct fixture* f = *state;
+  struct workers workers;
+  if (strcmp(info_of(f).backend, "pool") != 0 || !has_one_backend(f)) {
+    SKIP("what starts can't be held there");
+  }
+  workers_occupy(&workers, &f->loop, WORKERS);
+  for (unsigned i = 0; i < EARLY; i++) {
+    read_page(f, op_new(&f->tracker));
+  }
+  assert_int_equal(stats_of(f).in_flight, 0);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  assert_int_equal(stats_of(f).in_flight, EARLY);
+  workers_release(&workers);
+  run(f);
 }
 
 /*
@@ -249,6 +288,8 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(depth_1, no_read_overtakes_what_waits),
       TEST_ON(depth_1, no_write_overtakes_what_waits),
+      TEST_ON(depth_1, no_backend_goes_without),
+      TEST_ON(fixture_open, what_came_before_the_first_turn_starts_in_it),
       TEST_ON(deep, sync_does_not_start_beside_a_change),
       TEST_ON(deep, transfer_does_not_start_beside_a_truncate),
       TEST_ON(deep, others_do_start),
@@ -259,5 +300,6 @@ int main(int argc, char** argv) {
       TEST_ON(deep, what_callbacks_submit_is_sent_on_in_their_turn),
       TEST_ON(deep, batches_grow_with_what_is_in_flight),
   };
+  workers_begin();
   return matrix_main("in_flight", tests, COUNT_OF(tests), argc, argv);
 }
