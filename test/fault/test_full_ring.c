@@ -13,9 +13,9 @@
 #define DEPTH 16
 
 /* With an engine that knows its thread, and a file that has been read from. */
-static int set_up(void** state) {
+static int set_up_at(void** state, unsigned depth) {
   uvdio_options_t options = {0};
-  options.depth = DEPTH;
+  options.depth = depth;
   faults_reset();
   int failed = fixture_open_with(state, options);
   if (!failed) {
@@ -26,6 +26,14 @@ static int set_up(void** state) {
     run(f);
   }
   return failed;
+}
+
+static int set_up(void** state) {
+  return set_up_at(state, DEPTH);
+}
+
+static int set_up_at_depth_1(void** state) {
+  return set_up_at(state, 1);
 }
 
 static int tear_down(void** state) {
@@ -289,6 +297,33 @@ static void completions_that_are_put_off_for_long_come_in_another_turn(void** st
   }
 }
 
+/* The kernel does not give back what it has, and may never. What waits for room with it does not wait for that. */
+static void what_waits_for_a_ring_that_breaks_down_goes_on(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(f);
+  fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EPERM);
+  struct top* first = read_under_way(f);
+  struct top* second = read_page(f);
+  watch_for_hang("a ring that breaks down");
+  while (!first->done && strcmp(uvdio_backend_name(f->dio), "ring") == 0) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  int is_kept = !first->done;
+  int has_started = second->done || stats_of(f).in_flight == 2;
+  int is_asked = fault_hits(CALL_GET_EVENTS) > 0;
+  faults_reset();
+  run(f);
+  assert_result(first, PAGE);
+  assert_result(second, PAGE);
+  if (!is_asked) {
+    SKIP("this kernel posts completions without being asked");
+  }
+  assert_true(is_kept);
+  assert_true(has_started);
+  assert_backend(f, "pool");
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(int argc, char** argv) {
@@ -303,6 +338,7 @@ int main(int argc, char** argv) {
       TEST(open_that_has_begun_is_finished),
       TEST(completions_that_are_put_off_come_later),
       TEST(completions_that_are_put_off_for_long_come_in_another_turn),
+      cmocka_unit_test_setup_teardown(what_waits_for_a_ring_that_breaks_down_goes_on, set_up_at_depth_1, tear_down),
   };
   return matrix_main("full_ring", tests, COUNT_OF(tests), argc, argv);
 }

@@ -37,9 +37,11 @@ static int on_ring(const struct fixture* f) {
   } while (0)
 
 /* A file with content, on a filesystem that pretends to be another one. */
-static int open_pretending(void** state, long type) {
+static int open_pretending_at(void** state, long type, unsigned depth) {
+  uvdio_options_t options = {0};
+  options.depth = depth;
   faults_reset();
-  int failed = fixture_engine(state);
+  int failed = fixture_engine_with(state, options);
   if (!failed) {
     struct fixture* f = *state;
     fault_pretend_filesystem(type);
@@ -50,8 +52,16 @@ static int open_pretending(void** state, long type) {
   return failed;
 }
 
+static int open_pretending(void** state, long type) {
+  return open_pretending_at(state, type, 0);
+}
+
 static int open_with_content(void** state) {
   return open_pretending(state, 0);
+}
+
+static int open_at_depth_1(void** state) {
+  return open_pretending_at(state, 0, 1);
 }
 
 static int open_on_fuse(void** state) {
@@ -134,6 +144,22 @@ static void write_may_leave_page_by_page(void** state) {
   assert_written(f, write, 2);
   assert_int_equal(fault_calls(CALL_PWRITE), PAGES);
   assert_int_equal(stats_of(f).resumed, PAGES - 1);
+}
+
+/* One at a time, it is not overtaken by what came later. */
+static void short_transfer_is_resumed_before_others_begin(void** state) {
+  struct fixture* f = *state;
+  struct top* reads[3];
+  fault_shorten(CALL_PREAD, 1, 2, PAGE);
+  for (unsigned i = 0; i < COUNT_OF(reads); i++) {
+    reads[i] = read_all(f);
+  }
+  run(f);
+  for (unsigned i = 0; i < COUNT_OF(reads); i++) {
+    assert_read(reads[i], SIZE, SIZE);
+    assert_int_equal(reads[i]->order, i + 1);
+  }
+  assert_int_equal(stats_of(f).resumed, 2);
 }
 
 static void synchronous_forms_resume_as_well(void** state) {
@@ -429,6 +455,7 @@ int main(int argc, char** argv) {
       TEST(read_may_arrive_page_by_page),
       TEST(write_may_leave_page_by_page),
       TEST(synchronous_forms_resume_as_well),
+      cmocka_unit_test_setup_teardown(short_transfer_is_resumed_before_others_begin, open_at_depth_1, tear_down),
       TEST(every_filesystem_is_told_by_its_number),
       TEST(cancelled_transfer_is_not_repeated),
       TEST(error_half_way_tells_what_was_moved),
