@@ -10,7 +10,7 @@
  *
  * What a backend promises:
  *   - submit accepts a request (0), and then uvdio__lane_done() follows exactly once; or refuses it, and
- *     then it never follows. UV_EAGAIN: not now, ask again. UV_ENOSYS: never, use another lane.
+ *     then it never follows. UV_EAGAIN: not now, the lane is stalled. UV_ENOSYS: never, use another lane.
  *   - uvdio__lane_done() is not called from inside submit, and comes only when nobody but the library can touch
  *     the request's buffer any more.
  *   - It never calls the user's code.
@@ -95,7 +95,7 @@ struct uvdio__lane_s {
   unsigned batch;     /* at so much urgency they are sent on at once, within a turn */
   unsigned urgency;   /* their number, those that are worth less waiting counted several times */
   unsigned due;       /* so much urgency calls for a look at whether to send them on: within a turn `batch`, else 0 */
-  unsigned stalled;   /* not 0: the backend takes nothing for now; a completion or the backend itself clears it */
+  unsigned stalled;   /* not 0: the backend takes nothing for now; it clears that, and wakes the engine */
   void* state;        /* the backend's own */
 };
 

@@ -115,7 +115,6 @@ void uvdio__lane_flush_if_due(uvdio__lane_t* lane) {
 static int take_refusal(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
   if (error == UV_EAGAIN) {
     wait_first(lane, req);
-    uvdio__engine_wake(lane->engine);
     return 0;
   }
   if (error == UV_ENOSYS) {
@@ -158,7 +157,7 @@ static int run_first(uvdio__lane_t* lane) {
   return run(lane, req);
 }
 
-/* Starts what waits, one request of each lane in turn, so that none goes without. */
+/* Starts what waits, one request of each lane in turn, so that none goes without, also where room gets free one at a time. */
 static void fill(uvdio_t* engine) {
   int started;
   unsigned i;
@@ -166,9 +165,11 @@ static void fill(uvdio_t* engine) {
   do {
     started = 0;
     for (i = 0; engine->waiting > 0 && i < engine->lane_count; i++) {
-      uvdio__lane_t* lane = &engine->lanes[i];
-      if (!uvdio__list_is_empty(&lane->waiting) && uvdio__lane_has_room(lane)) {
-        started |= run_first(lane);
+      uvdio__lane_t* lane = &engine->lanes[engine->next_lane];
+      engine->next_lane = engine->next_lane + 1 < engine->lane_count ? engine->next_lane + 1 : 0;
+      if (!uvdio__list_is_empty(&lane->waiting) && uvdio__lane_has_room(lane) && run_first(lane)) {
+        started = 1;
+        break;
       }
     }
   } while (started);
@@ -183,14 +184,8 @@ static void note_in_flight(uvdio_t* engine) {
   }
 }
 
-/* The lane's backend has ended a step of the request, so that it may take others. */
-static void stop(uvdio__lane_t* lane, uvdio_req_t* req) {
-  uvdio__lane_stop(lane->engine, lane, req);
-  lane->stalled = 0;
-}
-
 void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req) {
-  stop(lane, req);
+  uvdio__lane_stop(lane->engine, lane, req);
   wait_first(lane, req);
 }
 
@@ -199,7 +194,7 @@ void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req) {
     uvdio__lane_again(lane, req);
     return;
   }
-  stop(lane, req);
+  uvdio__lane_stop(lane->engine, lane, req);
   lane->engine->stats.punted++;
   run_elsewhere(lane, req);
 }
@@ -209,7 +204,7 @@ void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
   uvdio__own_check(req);
   switch (uvdio__request_settle(req, result)) {
     case VERDICT_DONE:
-      stop(lane, req);
+      uvdio__lane_stop(lane->engine, lane, req);
       uvdio__engine_complete(req);
       break;
     case VERDICT_AGAIN:

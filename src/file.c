@@ -60,7 +60,6 @@ static void start_covered_sync(uvdio_file_t* file) {
   while ((rider = uvdio__list_first(&file->held_)) != NULL && is_covered(file, rider) &&
          is_included(leader, rider)) {
     uvdio__list_remove(rider);
-    rider->flags_ |= REQ_RIDING;
     uvdio__list_append(&file->riders_, rider);
   }
   uvdio__engine_queue(leader);
@@ -74,7 +73,6 @@ static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
   if (leader->result == UV_ECANCELED) {
     while ((rider = uvdio__list_last(&file->riders_)) != NULL) {
       uvdio__list_remove(rider);
-      rider->flags_ &= (unsigned char)~REQ_RIDING;
       uvdio__list_prepend(&file->held_, rider);
     }
   }

@@ -36,9 +36,8 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 #define REQ_EXACT 1u   /* the end of the file is an error */
 #define REQ_ASK_END 2u /* a doubtful short read: find out whether the file really ends here */
 #define REQ_ORDERED 4u /* on file->order_ */
-#define REQ_RIDING 8u  /* on file->riders_ */
-#define REQ_BEGUN 16u  /* an open that has done something already: too late to cancel */
-#define REQ_UNSURE 32u /* a forked child can't know how far it came */
+#define REQ_BEGUN 8u   /* an open that has done something already: too late to cancel */
+#define REQ_UNSURE 16u /* a forked child can't know how far it came */
 
 /* uvdio_file_t.state_ */
 #undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
@@ -75,6 +74,7 @@ struct uvdio_s {
   uvdio__lane_t lanes[LANES];
   uvdio__lane_t* lane;  /* where new files go: main, or pool after main broke */
   unsigned lane_count;
+  unsigned next_lane; /* whose turn it is to start something that waits */
   uvdio__list_t completed; /* oldest first */
   uvdio_file_t* files; /* every file that is opening, open or closing */
   uvdio_req_t closer;  /* closes what the user left open, one after the other */
@@ -406,7 +406,7 @@ static inline void uvdio__lane_stop(uvdio_t* engine, uvdio__lane_t* lane, const 
 }
 
 /* uvdio__lane_done() for a read or write, from within a turn, where that is now whole, as it mostly is. Returns 0 where it is
- * not, and has done nothing then. The caller says that the lane does not stall (any more). */
+ * not, and has done nothing then. */
 static inline int uvdio__lane_done_whole(uvdio_t* engine, uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
   uvdio__own_check(req);
   assert(engine->in_turn && uvdio__is_transfer(req->op));

@@ -127,6 +127,50 @@ static void engine_closes_while_watching(void** state) {
   assert_result(write, PAGE);
 }
 
+struct last {
+  struct fixture* f;
+  unsigned left;
+  uint64_t hits;
+  int code;
+};
+
+static void read_until_seen(struct last* last);
+
+/* Closes file and engine in the callback of what was seen to come in this turn, if it was. */
+static void close_all_if_seen(struct top* op) {
+  struct last* last = op->data;
+  struct fixture* f = last->f;
+  if (stats_of(f).busy_hits == last->hits && --last->left > 0) {
+    read_until_seen(last);
+    return;
+  }
+  last->code = t_close(op_now(&f->tracker), &f->file)->code;
+  last->code |= t_engine_close(f->dio, on_engine_closed);
+}
+
+static void read_until_seen(struct last* last) {
+  struct fixture* f = last->f;
+  uvdio_buf_t page = blank(PAGE);
+  last->hits = stats_of(f).busy_hits;
+  t_read(op_then(&f->tracker, close_all_if_seen, last), &f->file, &page, 0);
+}
+
+/* Nothing is left to wait for then, and yet the turn that watched is not over: the engine closes when it is. */
+static void engine_closes_in_the_callback_of_what_was_seen(void** state) {
+  struct fixture* f = *state;
+  struct last last = {.f = f, .left = 100, .code = 1};
+  put(f, &f->file, 0, PAGE, 1);
+  read_until_seen(&last);
+  watch_for_hang("an engine that closes");
+  while (f->closed == 0) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  f->dio = NULL;
+  assert_ok(last.code);
+  assert_false(uv_loop_alive(&f->loop));
+}
+
 static void too_much_is_refused(void** state) {
   struct fixture* f = *state;
   uvdio_options_t options = matrix_options();
@@ -193,6 +237,7 @@ int main(int argc, char** argv) {
       TEST_ON(busy_and_shallow, loop_ends_after_a_full_turn),
       TEST_ON(busy, many_at_a_time_arrive),
       TEST_ON(busy, engine_closes_while_watching),
+      TEST_ON(busy_and_patient, engine_closes_in_the_callback_of_what_was_seen),
       TEST_ON(fixture_loop, too_much_is_refused),
   };
   return matrix_main("busy_poll", tests, COUNT_OF(tests), argc, argv);

@@ -167,6 +167,26 @@ static void lane_in_company_depends_on_the_filesystem(void** state) {
   }
 }
 
+/* The number is free all the same, and may be another file's by now: nothing may close it again. */
+static void close_that_is_interrupted_has_closed(void** state) {
+  struct fixture* f = *state;
+  size_t before = open_descriptors();
+  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
+    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
+  }
+  for (int blocking = 0; blocking < 2; blocking++) {
+    assert_result(open_now_with(f, "other", UVDIO_OPEN_CREATE), 0);
+    faults_reset();
+    fault_fail(CALL_CLOSE, 1, FOR_GOOD, EINTR);
+    struct top* close = t_close(blocking ? op_now(&f->tracker) : op_new(&f->tracker), &f->other);
+    run(f);
+    assert_result(close, 0);
+    assert_int_equal(fault_hits(CALL_CLOSE), 1);
+    faults_reset();
+    assert_int_equal(open_descriptors(), before);
+  }
+}
+
 /*
  * The end of a file
  */
@@ -208,6 +228,7 @@ int main(int argc, char** argv) {
       TEST(close_that_goes_on_has_closed),
       TEST(open_tells_the_filesystem_either_way),
       TEST(lane_in_company_depends_on_the_filesystem),
+      TEST(close_that_is_interrupted_has_closed),
       TEST(end_that_can_not_be_asked_for_is_an_error),
   };
   return matrix_main("corners", tests, COUNT_OF(tests), argc, argv);

@@ -13,9 +13,9 @@
 #define DEPTH 16
 
 /* With an engine that knows its thread, and a file that has been read from. */
-static int set_up(void** state) {
+static int set_up_at(void** state, unsigned depth) {
   uvdio_options_t options = {0};
-  options.depth = DEPTH;
+  options.depth = depth;
   faults_reset();
   int failed = fixture_open_with(state, options);
   if (!failed) {
@@ -26,6 +26,14 @@ static int set_up(void** state) {
     run(f);
   }
   return failed;
+}
+
+static int set_up(void** state) {
+  return set_up_at(state, DEPTH);
+}
+
+static int set_up_at_depth_1(void** state) {
+  return set_up_at(state, 1);
 }
 
 static int tear_down(void** state) {
@@ -94,6 +102,57 @@ static void request_waits_for_room(void** state) {
   assert_backend(f, "ring");
 }
 
+/* Runs until the kernel has refused `times` more. */
+static void until_refused(struct fixture* f, unsigned times) {
+  unsigned before = fault_hits(CALL_SUBMIT);
+  watch_for_hang("a ring that is refused");
+  while (fault_hits(CALL_SUBMIT) < before + times) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+}
+
+static void need_faults(void) {
+  if (!faults_reach_the_ring()) {
+    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
+  }
+}
+
+/* However often it is refused. The first one that the kernel takes is the one that fails. */
+static void refused_request_stays_the_first(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(f);
+  need_faults();
+  struct top* first = read_under_way(f);
+  fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
+  cancel_times(first, DEPTH);
+  struct top* second = read_page(f);
+  struct top* third = read_page(f);
+  until_refused(f, 3);
+  assert_int_equal(second->done + third->done, 0);
+  faults_reset();
+  fault_fail(CALL_PREAD, 1, ONCE, EIO);
+  run(f);
+  assert_read_or_cancelled(first);
+  assert_result(second, UV_EIO);
+  assert_result(third, PAGE);
+}
+
+/* A kernel that takes nothing is asked again when something has ended, or a while later, and not in every turn. */
+static void kernel_that_takes_nothing_is_left_alone(void** state) {
+  struct fixture* f = *state;
+  enum { TURNS = 1000, WHILE_MS = 10 };
+  need_a_ring_file(f);
+  fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
+  struct top* read = read_page(f);
+  uint64_t from = uv_now(&f->loop);
+  turn(f, TURNS);
+  assert_true(fault_hits(CALL_SUBMIT) <= 2 + (uv_now(&f->loop) - from) / WHILE_MS);
+  faults_reset();
+  run(f);
+  assert_result(read, PAGE);
+}
+
 /* There is room, but the kernel said that it takes no more: what has found a place in the queue stays there. */
 static void request_takes_a_place_that_came_free(void** state) {
   struct fixture* f = *state;
@@ -154,12 +213,6 @@ static void cancellations_beyond_the_queue_are_dropped(void** state) {
  * Opens, interrupted
  */
 
-static void need_faults(void) {
-  if (!faults_reach_the_ring()) {
-    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
-  }
-}
-
 static void cancelled_open_that_is_interrupted_is_cancelled(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(f);
@@ -219,17 +272,73 @@ static void completions_that_are_put_off_come_later(void** state) {
   completions_are_put_off(*state, EBUSY);
 }
 
+/* So often that no turn lasts so long: the next one goes on, for which the loop must not sleep. */
+static void completions_that_are_put_off_for_long_come_in_another_turn(void** state) {
+  struct fixture* f = *state;
+  int sleeps = 0;
+  need_a_ring_file(f);
+  fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EINTR);
+  struct top* read = read_page(f);
+  watch_for_hang("completions that are put off");
+  for (unsigned i = 0; i < 10 && !sleeps && !read->done; i++) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+    sleeps = fault_hits(CALL_GET_EVENTS) > 0 && !read->done && uv_backend_timeout(&f->loop) != 0;
+  }
+  unsigned hits = fault_hits(CALL_GET_EVENTS);
+  faults_reset();
+  while (!read->done) {
+    turn(f, 1);
+  }
+  watch_for_hang(NULL);
+  assert_result(read, PAGE);
+  assert_false(sleeps);
+  if (hits == 0) {
+    SKIP("this kernel posts completions without being asked");
+  }
+}
+
+/* The kernel does not give back what it has, and may never. What waits for room with it does not wait for that. */
+static void what_waits_for_a_ring_that_breaks_down_goes_on(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(f);
+  fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EPERM);
+  struct top* first = read_under_way(f);
+  struct top* second = read_page(f);
+  watch_for_hang("a ring that breaks down");
+  while (!first->done && strcmp(uvdio_backend_name(f->dio), "ring") == 0) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  int is_kept = !first->done;
+  int has_started = second->done || stats_of(f).in_flight == 2;
+  int is_asked = fault_hits(CALL_GET_EVENTS) > 0;
+  faults_reset();
+  run(f);
+  assert_result(first, PAGE);
+  assert_result(second, PAGE);
+  if (!is_asked) {
+    SKIP("this kernel posts completions without being asked");
+  }
+  assert_true(is_kept);
+  assert_true(has_started);
+  assert_backend(f, "pool");
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST(request_waits_for_room),
+      TEST(refused_request_stays_the_first),
+      TEST(kernel_that_takes_nothing_is_left_alone),
       TEST(request_takes_a_place_that_came_free),
       TEST(full_ring_breaks_down),
       TEST(cancellations_beyond_the_queue_are_dropped),
       TEST(cancelled_open_that_is_interrupted_is_cancelled),
       TEST(open_that_has_begun_is_finished),
       TEST(completions_that_are_put_off_come_later),
+      TEST(completions_that_are_put_off_for_long_come_in_another_turn),
+      cmocka_unit_test_setup_teardown(what_waits_for_a_ring_that_breaks_down_goes_on, set_up_at_depth_1, tear_down),
   };
   return matrix_main("full_ring", tests, COUNT_OF(tests), argc, argv);
 }

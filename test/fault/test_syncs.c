@@ -106,6 +106,65 @@ static void riders_fail_with_their_leader(void** state) {
   }
 }
 
+static void refuse_work(struct top* op) {
+  (void)op;
+  fault_fail(CALL_QUEUE_WORK, 1, ONCE, ENOMEM);
+}
+
+/* No thread took the leader. That is no failure of a sync, and no success of those that rode along. */
+static void riders_are_told_that_their_leader_did_not_run(void** state) {
+  struct fixture* f = *state;
+  struct top* syncs[3];
+  if (!on_workers(f)) {
+    SKIP("syncs go to no thread of libuv's there");
+  }
+  uvdio_buf_t page = filled(PAGE, 1);
+  struct top* write = t_write(op_then(&f->tracker, refuse_work, NULL), &f->file, &page, 0);
+  for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
+    syncs[i] = sync_data(f);
+  }
+  run(f);
+  assert_result(write, PAGE);
+  for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
+    assert_result(syncs[i], UVDIO_EJOIN);
+  }
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 0);
+  struct top* next = sync_data(f);
+  run(f);
+  assert_result(next, 0);
+}
+
+static void release_workers(struct top* op) {
+  workers_release(op->data);
+}
+
+/* Two durable writes at a time, and the first one fails: the second is not told of a success, whatever the system says. With
+ * one thread, the pool keeps their order; a ring's no-op ends before any write. */
+static void durable_write_beside_one_that_failed_fails(void** state) {
+  struct fixture* f = *state;
+  struct workers workers;
+  uvdio_file_info_t info;
+  uvdio_buf_t pages[2] = {filled(PAGE, 1), filled(PAGE, 2)};
+  need_faults();
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW | UVDIO_DSYNC);
+  assert_ok(uvdio_file_info(&f->other, &info));
+  if (strcmp(info.backend, info.backend_in_company) != 0) {
+    assert_ok(uvdio_buf_release(&pages[0]));
+    assert_ok(uvdio_buf_release(&pages[1]));
+    SKIP("of two backends, either may be first");
+  }
+  workers_occupy(&workers, &f->loop, WORKERS - 1);
+  fault_fail(CALL_PWRITE, 1, ONCE, EIO);
+  struct top* first = t_write(op_new(&f->tracker), &f->other, &pages[0], 0);
+  struct top* second = t_write(op_then(&f->tracker, release_workers, &workers), &f->other, &pages[1], PAGE);
+  run(f);
+  assert_int_equal(fault_calls(CALL_PWRITE), 2);
+  assert_int_equal(fault_hits(CALL_PWRITE), 1);
+  assert_result(first, UV_EIO);
+  assert_result(second, UV_EIO);
+  assert_true(first->order < second->order);
+}
+
 /*
  * Sharing.
  */
@@ -208,6 +267,7 @@ static void cancelled_leader_leaves_its_riders(void** state) {
   assert_result(syncs[0], UV_ECANCELED);
   assert_result(syncs[1], 0);
   assert_result(syncs[2], 0);
+  assert_true(syncs[1]->order < syncs[2]->order);
   assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
 }
 
@@ -443,6 +503,8 @@ int main(int argc, char** argv) {
       TEST(sync_waits_while_others_end),
       TEST(no_sync_succeeds_once_one_failed),
       TEST(riders_fail_with_their_leader),
+      TEST(riders_are_told_that_their_leader_did_not_run),
+      TEST(durable_write_beside_one_that_failed_fails),
       TEST(syncs_that_gather_share_one_call),
       TEST(sync_all_takes_a_call_of_its_own),
       TEST(sync_all_serves_data_syncs_behind_it),

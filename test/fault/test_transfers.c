@@ -37,9 +37,11 @@ static int on_ring(const struct fixture* f) {
   } while (0)
 
 /* A file with content, on a filesystem that pretends to be another one. */
-static int open_pretending(void** state, long type) {
+static int open_pretending_at(void** state, long type, unsigned depth) {
+  uvdio_options_t options = {0};
+  options.depth = depth;
   faults_reset();
-  int failed = fixture_engine(state);
+  int failed = fixture_engine_with(state, options);
   if (!failed) {
     struct fixture* f = *state;
     fault_pretend_filesystem(type);
@@ -50,8 +52,16 @@ static int open_pretending(void** state, long type) {
   return failed;
 }
 
+static int open_pretending(void** state, long type) {
+  return open_pretending_at(state, type, 0);
+}
+
 static int open_with_content(void** state) {
   return open_pretending(state, 0);
+}
+
+static int open_at_depth_1(void** state) {
+  return open_pretending_at(state, 0, 1);
 }
 
 static int open_on_fuse(void** state) {
@@ -134,6 +144,22 @@ static void write_may_leave_page_by_page(void** state) {
   assert_written(f, write, 2);
   assert_int_equal(fault_calls(CALL_PWRITE), PAGES);
   assert_int_equal(stats_of(f).resumed, PAGES - 1);
+}
+
+/* One at a time, it is not overtaken by what came later. */
+static void short_transfer_is_resumed_before_others_begin(void** state) {
+  struct fixture* f = *state;
+  struct top* reads[3];
+  fault_shorten(CALL_PREAD, 1, 2, PAGE);
+  for (unsigned i = 0; i < COUNT_OF(reads); i++) {
+    reads[i] = read_all(f);
+  }
+  run(f);
+  for (unsigned i = 0; i < COUNT_OF(reads); i++) {
+    assert_read(reads[i], SIZE, SIZE);
+    assert_int_equal(reads[i]->order, i + 1);
+  }
+  assert_int_equal(stats_of(f).resumed, 2);
 }
 
 static void synchronous_forms_resume_as_well(void** state) {
@@ -233,9 +259,11 @@ static void read_of_no_bytes_is_the_end(void** state) {
  * Interrupted, or turned away.
  */
 
+/* What a ring is turned away with goes to a thread that can wait, and stays there. */
 static void refused_for_the_moment(struct fixture* f, int error, unsigned times) {
   need_faults();
   uint64_t before = stats_of(f).retried;
+  uint64_t punted = stats_of(f).punted;
   fault_fail(CALL_PREAD, 1, times, error);
   struct top* read = read_all(f);
   run(f);
@@ -249,6 +277,7 @@ static void refused_for_the_moment(struct fixture* f, int error, unsigned times)
   assert_int_equal(fault_calls(CALL_PWRITE), times + 1);
   assert_int_equal(stats_of(f).retried - before, 2 * times);
   assert_int_equal(stats_of(f).resumed, 0);
+  assert_int_equal(stats_of(f).punted - punted, on_ring(f) && error == EAGAIN ? 2 : 0);
   assert_holds(f, &f->file, 0, SIZE, 2);
 }
 
@@ -258,6 +287,23 @@ static void interrupted_transfer_is_repeated(void** state) {
 
 static void transfer_that_is_turned_away_three_times_is_repeated(void** state) {
   refused_for_the_moment(*state, EAGAIN, 3);
+}
+
+/* What a request has put up with is forgotten when it is used again. */
+static void request_begins_anew_each_time(void** state) {
+  struct fixture* f = *state;
+  struct top* read = op_new(&f->tracker);
+  need_faults();
+  for (unsigned i = 0; i < 3; i++) {
+    uvdio_buf_t buf = zeros(SIZE);
+    fault_fail(CALL_PREAD, 1, RETRIES_MAX, EINTR);
+    t_read(read, &f->file, &buf, 0);
+    run(f);
+    assert_int_equal(read->result, SIZE);
+    buf = op_take(read);
+    assert_ok(uvdio_buf_release(&buf));
+  }
+  assert_int_equal(stats_of(f).retried, 3 * RETRIES_MAX);
 }
 
 static void synchronous_forms_repeat_as_well(void** state) {
@@ -409,6 +455,7 @@ int main(int argc, char** argv) {
       TEST(read_may_arrive_page_by_page),
       TEST(write_may_leave_page_by_page),
       TEST(synchronous_forms_resume_as_well),
+      cmocka_unit_test_setup_teardown(short_transfer_is_resumed_before_others_begin, open_at_depth_1, tear_down),
       TEST(every_filesystem_is_told_by_its_number),
       TEST(cancelled_transfer_is_not_repeated),
       TEST(error_half_way_tells_what_was_moved),
@@ -419,6 +466,7 @@ int main(int argc, char** argv) {
       TEST_ON_EXT4(read_of_no_bytes_is_the_end),
       TEST(interrupted_transfer_is_repeated),
       TEST(transfer_that_is_turned_away_three_times_is_repeated),
+      TEST(request_begins_anew_each_time),
       TEST(synchronous_forms_repeat_as_well),
       TEST(transfer_that_is_always_interrupted_ends),
       TEST(transfer_that_is_always_turned_away_ends),
