@@ -249,6 +249,19 @@ static void child_closes_a_file_that_is_half_open(void** state) {
   assert_int_equal(files_open(f), 2);
 }
 
+/* The same for an open: the descriptor may be there, but nobody knows its number yet. */
+static void child_can_not_know_of_an_open_that_is_on_its_way(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  add(t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "file"), UVDIO_OPEN_READ));
+  tolerated = 1;
+  int child = in_a_child(child_closes, f);
+  tolerated = 0;
+  assert_int_equal(child, 0);
+  run(f);
+  assert_result(ops[0], 0);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(bound, child_ends_requests_submitted_outside_a_turn),
@@ -262,6 +275,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_closes_a_file_whose_close_is_held),
       TEST_ON(bound, child_keeps_off_a_close_that_is_on_its_way),
       TEST_ON(bound, child_closes_a_file_that_is_half_open),
+      TEST_ON(bound, child_can_not_know_of_an_open_that_is_on_its_way),
   };
   if (UNDER_TSAN) {
     skip_line("the thread sanitizer does not follow a fork with threads");
