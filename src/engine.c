@@ -123,7 +123,7 @@ static int take_refusal(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
     run_elsewhere(lane, req);
     return 1;
   }
-  req->result = error;
+  uvdio__request_fail(req, error);
   uvdio__engine_complete(req);
   return 1;
 }
@@ -151,7 +151,7 @@ static int run_first(uvdio__lane_t* lane) {
   uvdio__own_check(req);
   wait_no_more(req);
   if (is_latched(req)) {
-    req->result = req->file->latch_;
+    uvdio__request_fail(req, req->file->latch_);
     uvdio__engine_complete(req);
     return 1;
   }
@@ -291,7 +291,7 @@ void uvdio__engine_fail_all(uvdio__list_t* list, int error) {
   uvdio_req_t* req;
 
   while ((req = uvdio__list_shift(list)) != NULL) {
-    req->result = error;
+    uvdio__request_fail(req, error);
     uvdio__engine_complete(req);
   }
 }
@@ -327,7 +327,7 @@ int uvdio_cancel(uvdio_req_t* req) {
   } else {
     wait_no_more(req);
   }
-  req->result = UV_ECANCELED;
+  uvdio__request_fail(req, UV_ECANCELED);
   uvdio__engine_complete(req);
   return 0;
 }
@@ -659,7 +659,7 @@ static void fail_waiting(uvdio_t* engine, int error) {
     uvdio_req_t* req;
     while ((req = uvdio__list_first(&engine->lanes[i].waiting)) != NULL) {
       wait_no_more(req);
-      req->result = error;
+      uvdio__request_fail(req, error);
       uvdio__engine_complete(req);
     }
   }
