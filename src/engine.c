@@ -681,6 +681,7 @@ static void abandon(uvdio_t* engine) {
   fail_waiting(engine, UVDIO_EFORK);
   fail_waiting(engine, UVDIO_EFORK);
   engine->stats.in_flight = 0;
+  uvdio__engine_wake(engine); /* For what had ended before: a turn of the loop, asleep, may have stopped the idle handle. */
 }
 
 int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {

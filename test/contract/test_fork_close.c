@@ -131,6 +131,17 @@ static void child_ends_requests_that_have_seen_a_turn(void** state) {
   assert_parent_has_its_pages(f);
 }
 
+/* Nothing of it has to be failed: it is in line for its callback, and a turn before the close has let the loop sleep. */
+static void child_is_called_back_for_what_has_ended(void** state) {
+  struct fixture* f = *state;
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[UVDIO_ALIGNMENT];
+  uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &nothing, 0);
+  assert_int_equal(in_a_child(child_turns_then_closes, f), 0);
+  run(f);
+  assert_result(read, 0);
+}
+
 static void many_children_one_after_the_other(void** state) {
   struct fixture* f = *state;
   for (unsigned i = 0; i < 10; i++) {
@@ -267,6 +278,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_ends_requests_submitted_outside_a_turn),
       TEST_ON(bound, child_may_run_the_loop_before),
       TEST_ON(bound, child_ends_requests_that_have_seen_a_turn),
+      TEST_ON(bound, child_is_called_back_for_what_has_ended),
       TEST_ON(bound, many_children_one_after_the_other),
       TEST_ON(bound, child_ends_whatever_was_held),
       TEST_ON(bound, child_ends_what_waits_for_truncates),
