@@ -512,8 +512,8 @@ UVDIO_EXTERN int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_
  * none of its handles is left on the loop. There is no synchronous form.
  * In a forked child, after uv_loop_fork(), it gives everything back: pending requests end with
  * UVDIO_EFORK and the parent notices nothing. What libuv's threadpool had in hand at the fork keeps the child's loop
- * alive for good, and a little memory with it: libuv has no means of dropping it. A descriptor whose close was in hand at
- * the fork may stay open in the child.
+ * alive for good, and a little memory with it: libuv has no means of dropping it. A descriptor whose open or close
+ * was in hand at the fork may stay open in the child.
  * Errors: UV_EINVAL (null), UV_EBADF (closing already), UVDIO_ETHREAD. */
 UVDIO_EXTERN int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb);
 

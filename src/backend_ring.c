@@ -734,6 +734,10 @@ static void on_poll_closed(uv_handle_t* handle) {
   uvdio__ring_t* state = lane->state;
   uvdio_t* engine = lane->engine;
 
+  if (uvdio__engine_is_forked(engine)) {
+    /* The number by which the parent's thread knows the ring may be that of another ring here, which would lose it. */
+    state->ring.int_flags = 0;
+  }
   uvdio__ring_free_buffers(state, uvdio__engine_is_forked(engine));
   uvdio__ring_free_files(state, uvdio__engine_is_forked(engine));
   io_uring_queue_exit(&state->ring);

@@ -122,7 +122,7 @@ static int take_refusal(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
     run_elsewhere(lane, req);
     return 1;
   }
-  req->result = error;
+  uvdio__request_fail(req, error);
   uvdio__engine_complete(req);
   return 1;
 }
@@ -150,7 +150,7 @@ static int run_first(uvdio__lane_t* lane) {
   uvdio__own_check(req);
   wait_no_more(req);
   if (is_latched(req)) {
-    req->result = req->file->latch_;
+    uvdio__request_fail(req, req->file->latch_);
     uvdio__engine_complete(req);
     return 1;
   }
@@ -286,7 +286,7 @@ void uvdio__engine_fail_all(uvdio__list_t* list, int error) {
   uvdio_req_t* req;
 
   while ((req = uvdio__list_shift(list)) != NULL) {
-    req->result = error;
+    uvdio__request_fail(req, error);
     uvdio__engine_complete(req);
   }
 }
@@ -322,7 +322,7 @@ int uvdio_cancel(uvdio_req_t* req) {
   } else {
     wait_no_more(req);
   }
-  req->result = UV_ECANCELED;
+  uvdio__request_fail(req, UV_ECANCELED);
   uvdio__engine_complete(req);
   return 0;
 }
@@ -654,7 +654,7 @@ static void fail_waiting(uvdio_t* engine, int error) {
     uvdio_req_t* req;
     while ((req = uvdio__list_first(&engine->lanes[i].waiting)) != NULL) {
       wait_no_more(req);
-      req->result = error;
+      uvdio__request_fail(req, error);
       uvdio__engine_complete(req);
     }
   }
@@ -676,6 +676,7 @@ static void abandon(uvdio_t* engine) {
   fail_waiting(engine, UVDIO_EFORK);
   fail_waiting(engine, UVDIO_EFORK);
   engine->stats.in_flight = 0;
+  uvdio__engine_wake(engine); /* For what had ended before: a turn of the loop, asleep, may have stopped the idle handle. */
 }
 
 int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {

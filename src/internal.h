@@ -147,6 +147,9 @@ typedef enum {
 /* Takes the result of a backend into account: short transfers, retries, the end of the file. */
 uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result);
 
+/* Gives a request that no backend has its outcome. What it moved before counts. */
+void uvdio__request_fail(uvdio_req_t* req, int error);
+
 /* The bytes that a transfer has yet to move, limited to what one system call can. */
 size_t uvdio__request_rest(const uvdio_req_t* req);
 

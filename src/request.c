@@ -26,6 +26,11 @@ static void count_arrived(uvdio_req_t* req) {
   }
 }
 
+void uvdio__request_fail(uvdio_req_t* req, int error) {
+  count_arrived(req);
+  req->result = error;
+}
+
 /* Interrupted, or turned away for the moment. */
 static uvdio__verdict_t settle_refusal(uvdio_req_t* req, int64_t result) {
   if (req->cancelled_ || req->retries_ == RETRIES_MAX) {

@@ -131,6 +131,17 @@ static void child_ends_requests_that_have_seen_a_turn(void** state) {
   assert_parent_has_its_pages(f);
 }
 
+/* Nothing of it has to be failed: it is in line for its callback, and a turn before the close has let the loop sleep. */
+static void child_is_called_back_for_what_has_ended(void** state) {
+  struct fixture* f = *state;
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[UVDIO_ALIGNMENT];
+  uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &nothing, 0);
+  assert_int_equal(in_a_child(child_turns_then_closes, f), 0);
+  run(f);
+  assert_result(read, 0);
+}
+
 static void many_children_one_after_the_other(void** state) {
   struct fixture* f = *state;
   for (unsigned i = 0; i < 10; i++) {
@@ -249,11 +260,25 @@ static void child_closes_a_file_that_is_half_open(void** state) {
   assert_int_equal(files_open(f), 2);
 }
 
+/* The same for an open: the descriptor may be there, but nobody knows its number yet. */
+static void child_can_not_know_of_an_open_that_is_on_its_way(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  add(t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "file"), UVDIO_OPEN_READ));
+  tolerated = 1;
+  int child = in_a_child(child_closes, f);
+  tolerated = 0;
+  assert_int_equal(child, 0);
+  run(f);
+  assert_result(ops[0], 0);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(bound, child_ends_requests_submitted_outside_a_turn),
       TEST_ON(bound, child_may_run_the_loop_before),
       TEST_ON(bound, child_ends_requests_that_have_seen_a_turn),
+      TEST_ON(bound, child_is_called_back_for_what_has_ended),
       TEST_ON(bound, many_children_one_after_the_other),
       TEST_ON(bound, child_ends_whatever_was_held),
       TEST_ON(bound, child_ends_what_waits_for_truncates),
@@ -262,6 +287,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_closes_a_file_whose_close_is_held),
       TEST_ON(bound, child_keeps_off_a_close_that_is_on_its_way),
       TEST_ON(bound, child_closes_a_file_that_is_half_open),
+      TEST_ON(bound, child_can_not_know_of_an_open_that_is_on_its_way),
   };
   if (UNDER_TSAN) {
     skip_line("the thread sanitizer does not follow a fork with threads");

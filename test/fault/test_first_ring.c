@@ -307,6 +307,81 @@ static void files_go_on_without_a_table(void** state) {
   assert_ok(in_a_child(table_is_lost, *state));
 }
 
+/*
+ * Rings that a kernel registers with the thread (from 5.18 on), by a number that begins with 0 in each process
+ */
+
+static ssize_t written;
+
+static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  (void)req;
+  written = result;
+  (void)uvdio_buf_release(&buf);
+}
+
+static int write_one(uv_loop_t* loop, uvdio_file_t* file) {
+  uvdio_req_t req = {0};
+  uvdio_buf_t page = filled(PAGE, 1);
+  written = 0;
+  EXPECT(uvdio_write(file, &req, &page, 0, on_written) == 0);
+  (void)uv_run(loop, UV_RUN_DEFAULT);
+  EXPECT(written == PAGE);
+  return 0;
+}
+
+static int open_and_write(struct fixture* f, uvdio_t** dio, uv_loop_t* loop, uvdio_file_t* file) {
+  uvdio_req_t req = {0};
+  EXPECT(open_engine(dio, loop, 0) == 0);
+  EXPECT(uvdio_open(*dio, file, &req, path_of(f, "file"), UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0600, NULL) == 0);
+  return write_one(loop, file);
+}
+
+static uvdio_t* parents;
+static int parents_is_closed;
+
+static void on_parents_closed(uvdio_t* dio) {
+  (void)dio;
+  parents_is_closed = 1;
+}
+
+static int end_the_parents_engine(void* data) {
+  struct fixture* f = data;
+  static uv_loop_t loop;
+  static uvdio_file_t file;
+  uvdio_t* dio = NULL;
+  uvdio_stats_t stats;
+  EXPECT(uv_loop_init(&loop) == 0);
+  EXPECT(open_and_write(f, &dio, &loop, &file) == 0);
+  EXPECT(uv_loop_fork(&f->loop) == 0);
+  EXPECT(uvdio_engine_close(parents, on_parents_closed) == 0);
+  while (!parents_is_closed) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  EXPECT(write_one(&loop, &file) == 0);
+  EXPECT(strcmp(uvdio_backend_name(dio), "ring") == 0);
+  EXPECT(uvdio_get_stats(dio, &stats) == 0 && stats.punted == 0);
+  close_engine(dio, &loop);
+  return uv_loop_close(&loop) == 0 ? 0 : __LINE__;
+}
+
+static int parent_and_child_have_engines(void* data) {
+  struct fixture* f = data;
+  static uvdio_file_t file;
+  fault_fail(CALL_SETUP, 1, 2, EINVAL);
+  EXPECT(open_and_write(f, &parents, &f->loop, &file) == 0);
+  EXPECT(strstr(uvdio_backend_reason(parents), "single issuer") == NULL);
+  EXPECT(in_a_child(end_the_parents_engine, f) == 0);
+  EXPECT(write_one(&f->loop, &file) == 0);
+  EXPECT(strcmp(uvdio_backend_name(parents), "ring") == 0);
+  close_engine(parents, &f->loop);
+  return 0;
+}
+
+static void child_that_closes_its_parents_ring_keeps_its_own(void** state) {
+  skip_where_forks_are_not_followed();
+  assert_ok(in_a_child(parent_and_child_have_engines, *state));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(int argc, char** argv) {
@@ -317,6 +392,7 @@ int main(int argc, char** argv) {
       TEST(ring_without_deferred_work_is_watched_too),
       TEST(table_of_files_is_as_long_as_descriptors_may_be),
       TEST(files_go_on_without_a_table),
+      TEST(child_that_closes_its_parents_ring_keeps_its_own),
   };
   return matrix_main("first_ring", tests, COUNT_OF(tests), argc, argv);
 }

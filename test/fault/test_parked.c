@@ -150,7 +150,8 @@ static int second_ends_at(struct fixture* f, unsigned nth) {
     unpark_page(NULL);
   }
   run_until_it_sleeps(f);
-  int is_lost = reads[0]->done + reads[1]->done < 2;
+  /* Without deferred task work a completion may need a kernel thread first; then a lost one is a loop that never ends. */
+  int is_lost = reads[0]->done + reads[1]->done < 2 && strstr(uvdio_backend_reason(f->dio), "deferred task work") != NULL;
   if (is_lost) {
     read_page(f, &f->file); /* which wakes the loop for them */
   }
