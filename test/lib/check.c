@@ -29,14 +29,18 @@ void skip_line(const char* reason) {
   fflush(stdout);
 }
 
-void need_linux(int major, int minor, const char* why) {
+int linux_is(int major, int minor) {
   uv_utsname_t system;
   int is_major = 0;
   int is_minor = 0;
   if (uv_os_uname(&system) != 0 || sscanf(system.release, "%d.%d", &is_major, &is_minor) != 2) {
     fail_msg("the kernel does not tell its version");
   }
-  if (is_major < major || (is_major == major && is_minor < minor)) {
+  return is_major > major || (is_major == major && is_minor >= minor);
+}
+
+void need_linux(int major, int minor, const char* why) {
+  if (!linux_is(major, minor)) {
     SKIP(why);
   }
 }

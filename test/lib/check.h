@@ -53,7 +53,8 @@
 
 void check_code(int64_t got, int64_t expected, const char* what, const char* file, int line);
 
-/* Skips the test, with that reason, on an older kernel. */
+/* Whether the kernel is that version of Linux or a later one; and what skips the test, with that reason, where it is not. */
+int linux_is(int major, int minor);
 void need_linux(int major, int minor, const char* why);
 
 /* Prints "SKIP: <reason>" on a line of its own, which the counts at the end are made from. */
