@@ -180,9 +180,11 @@ static void full_ring_breaks_down(void** state) {
   fault_fail(CALL_SUBMIT, 1, ONCE, EPERM);
   cancel_times(first, DEPTH);
   struct top* second = read_page(f);
+  unsigned submitted = fault_calls(CALL_SUBMIT);
   assert_backend(f, "pool");
   cancel_times(first, 1); /* a broken ring cancels nothing */
   run(f);
+  assert_int_equal(fault_calls(CALL_SUBMIT), submitted); /* and is given nothing */
   assert_read_or_cancelled(first);
   assert_result(second, PAGE);
 }
