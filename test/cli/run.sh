@@ -565,7 +565,7 @@ if grep -q 'alignment the system asks for .* 512 bytes, offset and length 512' "
   rows=4
   [ -n "$ring_absent" ] && rows=2
   check "... has a row for each size" lines_with "$out" '"block_size": 512,' $rows
-  check "... with operations in each" lines_with "$out" '"median": 0\.0' 0
+  check "... with operations in each" lines_with "$out" '"median": 0\.0,' 0
 else
   skip "bench --compare of blocks of 512 bytes" "the filesystem does not say that it takes them"
 fi
