@@ -60,8 +60,23 @@ static void end_parking(void) {
   to_park = 0;
 }
 
+static void take_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+
+static void release_lock(void) {
+  pthread_mutex_unlock(&lock);
+}
+
+/* A fork while a worker has the lock would leave it taken in the child. */
+static void survive_forks(void) {
+  (void)pthread_atfork(take_lock, release_lock, release_lock);
+}
+
 void faults_reset(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   static const struct range never = {1, 0};
+  (void)pthread_once(&once, survive_forks);
   pthread_mutex_lock(&lock);
   for (size_t i = 0; i < CALLS; i++) {
     unsigned now = watches[i].now;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Storms (test_storms.c), optimised and under each tool, at the size that it bears.
+# Storms (test_storms.c, test_chaos.c), optimised and under each tool, at the size that it bears.
 #   sh test/storm/run.sh [release] [asan] [tsan] [valgrind]      presets; default: all of them
 #
 # Exit status: 0 nothing failed, 1 something did, 77 nothing could run. The last line is for cmake/check.sh --long.
@@ -20,7 +20,7 @@ folder=build/storm
 passed=0 failed=0 skipped=0 requests=0 ran=
 
 finish() {
-  echo "LAYER storms|$requests requests in $passed storms, $skipped skipped: ${ran:-none}|cancellations, closes at every point, signals, forks, stopped loops|$failed"
+  echo "LAYER storms|$requests requests in $passed storms, $skipped skipped: ${ran:-none}|cancellations, closes at every point, signals, forks, stopped loops, random faults|$failed"
   [ "$failed" -eq 0 ] || exit 1
   [ "$passed" -gt 0 ] || exit 77
   exit 0
