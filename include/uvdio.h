@@ -812,7 +812,8 @@ UVDIO_EXTERN int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb c
 UVDIO_EXTERN int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
 /* Sets the file's size to `length` bytes, any number up to INT64_MAX; what is added reads as zeros. It runs alone: after the
- * reads, writes, truncates and preallocates that were submitted before it on this file, and before those that come after.
+ * reads, writes, truncates and preallocates that were submitted before it on this file, and before those that come after,
+ * but for transfers of no bytes, which touch nothing.
  * (Beside direct writes, a truncate makes kernels lose writes or report errors for them: Linux 6.18 lost acknowledged ones
  * on XFS, and on ext4 the next sync failed with UV_EIO.) Keep other processes from truncating, too.
  * Errors returned: the checks above; UV_EBUSY for its synchronous form while others of these are in flight, and for theirs
