@@ -41,14 +41,6 @@ static int tear_down(void** state) {
   return fixture_tear_down(state);
 }
 
-static void need_a_ring_file(const struct fixture* f) {
-  uvdio_file_info_t info;
-  assert_ok(uvdio_file_info(&f->file, &info));
-  if (strcmp(info.backend, "ring") != 0) {
-    SKIP("files of this place are not with the ring");
-  }
-}
-
 static struct top* read_page(struct fixture* f) {
   uvdio_buf_t page = blank(PAGE);
   return t_read(op_new(&f->tracker), &f->file, &page, 0);
@@ -85,7 +77,7 @@ static void assert_backend(const struct fixture* f, const char* name) {
 
 static void request_waits_for_room(void** state) {
   struct fixture* f = *state;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   struct top* first = read_under_way(f);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
   cancel_times(first, DEPTH);
@@ -121,7 +113,7 @@ static void need_faults(void) {
 /* However often it is refused. The first one that the kernel takes is the one that fails. */
 static void refused_request_stays_the_first(void** state) {
   struct fixture* f = *state;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   need_faults();
   struct top* first = read_under_way(f);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
@@ -142,7 +134,7 @@ static void refused_request_stays_the_first(void** state) {
 static void kernel_that_takes_nothing_is_left_alone(void** state) {
   struct fixture* f = *state;
   enum { TURNS = 1000, WHILE_MS = 10 };
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
   struct top* read = read_page(f);
   uint64_t from = uv_now(&f->loop);
@@ -156,7 +148,7 @@ static void kernel_that_takes_nothing_is_left_alone(void** state) {
 /* There is room, but the kernel said that it takes no more: what has found a place in the queue stays there. */
 static void request_takes_a_place_that_came_free(void** state) {
   struct fixture* f = *state;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   struct top* first = read_under_way(f);
   fault_shorten(CALL_SUBMIT, 1, ONCE, 5);
   fault_fail(CALL_SUBMIT, 2, FOR_GOOD, EBUSY);
@@ -175,7 +167,7 @@ static void request_takes_a_place_that_came_free(void** state) {
 /* One that breaks down when it is full: the cancellations are forgotten, and the request goes to the pool. */
 static void full_ring_breaks_down(void** state) {
   struct fixture* f = *state;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   struct top* first = read_under_way(f);
   fault_fail(CALL_SUBMIT, 1, ONCE, EPERM);
   cancel_times(first, DEPTH);
@@ -192,7 +184,7 @@ static void full_ring_breaks_down(void** state) {
 /* More of them than the queue has places, or than are left. */
 static void cancellations_beyond_the_queue_are_dropped(void** state) {
   struct fixture* f = *state;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   struct top* first = read_under_way(f);
   unsigned before = fault_calls(CALL_ENTRY_CANCEL);
   cancel_times(first, 3 * DEPTH);
@@ -217,7 +209,7 @@ static void cancellations_beyond_the_queue_are_dropped(void** state) {
 
 static void cancelled_open_that_is_interrupted_is_cancelled(void** state) {
   struct fixture* f = *state;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   need_faults();
   fault_fail(CALL_OPEN, 1, ONCE, EINTR);
   struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
@@ -234,7 +226,7 @@ static void on_read(struct top* op) {
 /* Half-way through, a cancellation comes too late: an interrupted step is repeated. */
 static void open_that_has_begun_is_finished(void** state) {
   struct fixture* f = *state;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   need_faults();
   uvdio_buf_t page = blank(PAGE);
   struct top* open = op_new(&f->tracker);
@@ -256,7 +248,7 @@ static void open_that_has_begun_is_finished(void** state) {
  */
 
 static void completions_are_put_off(struct fixture* f, int error) {
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, 3, error);
   struct top* read = read_page(f);
   run(f);
@@ -278,7 +270,7 @@ static void completions_that_are_put_off_come_later(void** state) {
 static void completions_that_are_put_off_for_long_come_in_another_turn(void** state) {
   struct fixture* f = *state;
   int sleeps = 0;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EINTR);
   struct top* read = read_page(f);
   watch_for_hang("completions that are put off");
@@ -302,7 +294,7 @@ static void completions_that_are_put_off_for_long_come_in_another_turn(void** st
 /* The kernel does not give back what it has, and may never. What waits for room with it does not wait for that. */
 static void what_waits_for_a_ring_that_breaks_down_goes_on(void** state) {
   struct fixture* f = *state;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EPERM);
   struct top* first = read_under_way(f);
   struct top* second = read_page(f);

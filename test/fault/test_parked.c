@@ -34,14 +34,6 @@ static int tear_down(void** state) {
   return fixture_tear_down(state);
 }
 
-static void need_a_ring_file(const uvdio_file_t* file) {
-  uvdio_file_info_t info;
-  assert_ok(uvdio_file_info(file, &info));
-  if (strcmp(info.backend, "ring") != 0) {
-    SKIP("files of this place are not with the ring");
-  }
-}
-
 static struct top* read_page(struct fixture* f, uvdio_file_t* file) {
   uvdio_buf_t page = blank(PAGE);
   return t_read(op_new(&f->tracker), file, &page, 0);

@@ -32,14 +32,6 @@ static int tear_down(void** state) {
   return fixture_tear_down(state);
 }
 
-static void need_a_ring_file(const struct fixture* f) {
-  uvdio_file_info_t info;
-  assert_ok(uvdio_file_info(&f->file, &info));
-  if (strcmp(info.backend, "ring") != 0) {
-    SKIP("files of this place are not with the ring");
-  }
-}
-
 /* Every operation there is, and many of some; the tracker sees to one callback each. */
 struct work {
   struct top* reads[MANY];
@@ -111,7 +103,7 @@ static void goes_on_with_the_pool(struct fixture* f) {
 
 static void events_refused(struct fixture* f, unsigned times) {
   struct work work;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, times, EPERM);
   submit_work(f, &work);
   run(f);
@@ -159,7 +151,7 @@ static void start_over(struct fixture* f) {
 
 static void submission_is_refused_once_at_any_time(void** state) {
   struct fixture* f = *state;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   for (unsigned n = 1; n <= LAST_SUBMIT; n++) {
     struct work work;
     start_over(f);
@@ -179,7 +171,7 @@ static void submission_is_refused_once_at_any_time(void** state) {
 /* The kernel has no memory for a request just then, or its completion queue is full. */
 static void submission_put_off(struct fixture* f, int error) {
   struct work work;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   for (unsigned n = 1; n <= LAST_SUBMIT; n++) {
     start_over(f);
     faults_reset();
@@ -202,7 +194,7 @@ static void broken_ring_registers_nothing(void** state) {
   struct fixture* f = *state;
   struct top* read;
   uvdio_registration_t registration;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   fixture_arena(f, PAGE, 4);
   fault_fail(CALL_SUBMIT, 1, ONCE, EPERM);
   submit_reads(f, &read, 1);
@@ -222,7 +214,7 @@ static void broken_ring_registers_nothing(void** state) {
 static void requests_that_are_stuck_leave_room_for_others(void** state) {
   struct fixture* f = *state;
   struct top* reads[DEPTH];
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EPERM);
   submit_reads(f, reads, DEPTH);
   watch_for_hang("an engine whose ring keeps its requests");
@@ -261,7 +253,7 @@ static void kernel_that_takes_nothing_is_not_pestered(void** state) {
   struct top* read;
   uv_timer_t timer;
   unsigned calls = 0;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
   submit_reads(f, &read, 1);
   assert_int_equal(uv_timer_init(&f->loop, &timer), 0);

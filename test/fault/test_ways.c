@@ -26,12 +26,6 @@ static uvdio_file_info_t info_of(const uvdio_file_t* file) {
   return info;
 }
 
-static void need_a_ring_file(const struct fixture* f) {
-  if (strcmp(info_of(&f->file).backend, "ring") != 0) {
-    SKIP("files of this place are not with the ring");
-  }
-}
-
 static void need_company(const struct fixture* f) {
   if (strcmp(info_of(&f->file).backend, info_of(&f->file).backend_in_company) == 0) {
     SKIP("files of this place have one backend");
@@ -63,7 +57,7 @@ static int bound(void** state) {
  */
 
 static void lose_the_table(struct fixture* f) {
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   fault_fail(CALL_REGISTER, 1, ONCE, ENOMEM);
   for (unsigned i = 0; i < 2; i++) {
     struct top* read = read_page(f);
@@ -136,7 +130,7 @@ static void ring_that_broke_down_is_no_company(void** state) {
 static void full_pool_is_no_reason_to_wait_for_the_ring(void** state) {
   struct fixture* f = *state;
   struct workers workers;
-  need_a_ring_file(f);
+  need_a_ring_file(&f->file);
   workers_occupy(&workers, &f->loop, WORKERS);
   for (unsigned i = 0; i < POOL_FULL + 1; i++) {
     t_size(op_new(&f->tracker), &f->file);

@@ -438,6 +438,14 @@ uvdio_stats_t stats_of(const struct fixture* f) {
   return stats;
 }
 
+void need_a_ring_file(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(file, &info));
+  if (strcmp(info.backend, "ring") != 0) {
+    SKIP("files of this place are not with the ring");
+  }
+}
+
 /*
  * Files and their content.
  */

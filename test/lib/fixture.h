@@ -110,4 +110,7 @@ void assert_size(struct fixture* f, uvdio_file_t* file, int64_t size);
 
 uvdio_stats_t stats_of(const struct fixture* f);
 
+/* Skips the test where what is done to the file is not done by a ring. */
+void need_a_ring_file(const uvdio_file_t* file);
+
 #endif /* UVDIO_TEST_FIXTURE_H */
