@@ -651,6 +651,23 @@ static void arena_of_many_gib_is_cut_into_longer_pieces(void** state) {
 
 #define MANY_ARENAS 300 /* more than the ring has buckets for them */
 
+/* However many come and go: what is known of one is not taken for another one's. */
+static void new_arena_is_not_taken_for_an_older_one(void** state) {
+  struct fixture* f = *state;
+  uvdio_arena_options_t options = {.frame_count = 4};
+  fixture_arena(f, PAGE, 4);
+  skip_without_ring(f);
+  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  for (unsigned i = 0; i < 600; i++) {
+    uvdio_arena_t* other;
+    assert_ok(uvdio_arena_create(&other, &options));
+    size_t bytes = registration_with(f->dio, other).bytes;
+    assert_ok(uvdio_arena_destroy(other, NULL));
+    assert_int_equal(bytes, 0);
+  }
+  assert_int_equal(registration_of(f).bytes, registration_of(f).size);
+}
+
 static void many_arenas_are_kept_apart(void** state) {
   struct fixture* f = *state;
   static uvdio_arena_t* arenas[MANY_ARENAS];
@@ -798,6 +815,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, arena_that_finds_no_room_in_the_table_goes_as_plain_memory),
       TEST_ON(fixture_open, arena_of_many_gib_is_cut_into_longer_pieces),
       TEST_ON(fixture_open, many_arenas_are_kept_apart),
+      TEST_ON(manual, new_arena_is_not_taken_for_an_older_one),
       TEST_ON(fixture_open, end_of_an_arena_is_nothing_to_other_backends),
       TEST_ON(fixture_open, bad_input_is_refused),
       TEST_ON(fixture_open, other_threads_are_refused),
