@@ -146,6 +146,9 @@ static void filter_that_comes_first_leaves_the_pool(void** state) {
 
 static void filter_that_comes_late_leaves_the_pool(void** state) {
   (void)state;
+  if (strcmp(matrix.place.kind, "tmpfs") == 0) {
+    SKIP("what is alone goes to the pool there, and the ring may never hear of the filter");
+  }
   assert_all_live(live_until_denied, after, COUNT_OF(after));
 }
 

@@ -221,6 +221,7 @@ static void ring_that_may_not_copy_pins_by_itself(void** state) {
 static void later_refusal_to_copy_is_a_refusal(void** state) {
   struct top* reads[2];
   (void)state;
+  need_a_ring_file(&v.f->file);
   begin(2);
   read_frame(&reads[0]);
   assert_int_equal(registration_of(v.f->dio).bytes, MIB);
@@ -235,6 +236,7 @@ static void later_refusal_to_copy_is_a_refusal(void** state) {
 static void pieces_are_copied_one_by_one(void** state) {
   struct top* reads[2];
   (void)state;
+  need_a_ring_file(&v.f->file);
   begin(3);
   read_frame(&reads[0]);
   assert_int_equal(registration_of(v.f->dio).bytes, MIB);
@@ -274,6 +276,7 @@ static void busy_vault_is_not_waited_for(void** state) {
   struct top* reads[3];
   uv_thread_t thread;
   (void)state;
+  need_a_ring_file(&v.f->file);
   begin(3);
   read_frame(&reads[0]);
   r.arena = v.f->arena;
@@ -326,6 +329,7 @@ static int destroy_arena(void* data) {
 static void child_closes_the_vault_for_itself(void** state) {
   struct top* read;
   (void)state;
+  need_a_ring_file(&v.f->file);
   begin(2);
   read_frame(&read);
   uvdio_buf_t frame = op_take(read);
@@ -346,6 +350,7 @@ static void full_table_is_asked_again(void** state) {
   uvdio_arena_t* arenas[4];
   uvdio_arena_options_t options = {MIB, 4096, 0};
   (void)state;
+  need_a_ring_file(&v.f->file);
   begin(1);
   uvdio_arena_t* own = v.f->arena;
   for (unsigned i = 0; i < COUNT_OF(arenas); i++) {
