@@ -458,8 +458,9 @@ typedef struct uvdio_options_s {
   uvdio_backend_t backend;     /* a backend other than AUTO is used, or uvdio_init fails */
   unsigned callbacks_per_turn; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
   /* Submissions to the ring are sent on together, so many at most: at once where the device has little to do, else
-   * when so many have gathered or the turn ends. A write counts as four, and one to a UVDIO_DSYNC file goes at once. 1: each by a system call of its own, which can gain a few per cent of
-   * operations at small depths for much more CPU; 0: 16. */
+   * when so many have gathered or the turn ends. A write counts as four, and one to a UVDIO_DSYNC file goes at once.
+   * 1: each by a system call of its own, which can gain a few per cent of operations at small depths for much more CPU;
+   * 0: 16. */
   unsigned batch;
   unsigned flags;              /* UVDIO_NO_AUTO_REGISTER */
   /* Microseconds of a turn of the loop for which the ring is watched by looking, before the loop sleeps: it saves the way

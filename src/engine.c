@@ -114,6 +114,7 @@ void uvdio__lane_flush_if_due(uvdio__lane_t* lane) {
 /* The lane did not take the request. Returns 0 when it takes no more for now. */
 static int take_refusal(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
   if (error == UV_EAGAIN) {
+    assert(lane->stalled); /* Whoever ends that wakes the engine. */
     wait_first(lane, req);
     return 0;
   }

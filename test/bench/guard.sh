@@ -32,8 +32,9 @@ case $config in
   Debug | '') read_bound=1730 write_bound=0 ;;
   *) read_bound=419 write_bound=479 ;;
 esac
-# Thousandths. The budget is 150, and 187 were measured (test/bench/README.md tells why); a slow disk completes fewer at a time, so that the bound, which
-# must hold on any, is that of one call for every four operations. A lost batch costs a whole call for each.
+# Thousandths. The budget is 150, and 187 were measured (test/bench/README.md tells why); a slow disk completes fewer at a time,
+# so that the bound, which must hold on any, is that of one call for every four operations. A lost batch costs a whole call
+# for each.
 calls_bound=250
 # At depth 1: to submit, to sleep, to have the completion posted, which are 3.00; under strace, where completions are often there
 # before the loop sleeps, from 2.02 on. One more for each operation would be past the bound where they are not.

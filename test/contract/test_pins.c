@@ -149,20 +149,6 @@ static void child_keeps_no_memory_of_a_closed_engine_pinned(void** state) {
   assert_int_equal(left, 0);
 }
 
-/* How many of this process's descriptors are rings. */
-static unsigned open_rings(void) {
-  unsigned count = 0;
-  for (int descriptor = 0; descriptor < 1024; descriptor++) {
-    char path[64];
-    char target[64] = "";
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor);
-    if (readlink(path, target, sizeof(target) - 1) > 0) {
-      count += strcmp(target, "anon_inode:[io_uring]") == 0;
-    }
-  }
-  return count;
-}
-
 static int give_everything_back(void* data) {
   struct fixture* f = data;
   EXPECT(uv_loop_fork(&f->loop) == 0);
@@ -346,7 +332,7 @@ static void arenas_come_and_go_within_the_limit(void** state) {
   if (geteuid() != 0) {
     SKIP("only root can become another user");
   }
-  need_linux(6, 4, "older kernels give back pinned memory up to a second later");
+  need_linux(6, 4, "older kernels give back pinned memory a while later");
   assert_ok(in_a_child(come_and_go_with_turns, f));
 }
 
@@ -358,7 +344,7 @@ static void arenas_come_and_go_without_a_turn(void** state) {
   if (geteuid() != 0) {
     SKIP("only root can become another user");
   }
-  need_linux(6, 4, "older kernels give back pinned memory up to a second later");
+  need_linux(6, 4, "older kernels give back pinned memory a while later");
   assert_ok(in_a_child(come_and_go_without_turns, f));
 }
 

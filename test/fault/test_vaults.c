@@ -25,19 +25,6 @@ struct vaults {
 
 static struct vaults v;
 
-static unsigned open_rings(void) {
-  unsigned count = 0;
-  for (int descriptor = 0; descriptor < 1024; descriptor++) {
-    char path[64];
-    char target[64] = "";
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor);
-    if (readlink(path, target, sizeof(target) - 1) > 0) {
-      count += strcmp(target, "anon_inode:[io_uring]") == 0;
-    }
-  }
-  return count;
-}
-
 static uvdio_registration_t registration_of(const uvdio_t* dio) {
   uvdio_registration_t registration = {0};
   assert_ok(uvdio_arena_registered(dio, v.f->arena, &registration));

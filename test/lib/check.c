@@ -85,6 +85,19 @@ void exit_child(int status) {
   _exit(status);
 }
 
+unsigned open_rings(void) {
+  unsigned count = 0;
+  for (int descriptor = 0; descriptor < 1024; descriptor++) {
+    char path[64];
+    char target[64] = "";
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor);
+    if (readlink(path, target, sizeof(target) - 1) > 0) {
+      count += strcmp(target, "anon_inode:[io_uring]") == 0;
+    }
+  }
+  return count;
+}
+
 size_t open_descriptors(void) {
   DIR* list = opendir("/proc/self/fd");
   if (list == NULL) {

@@ -76,6 +76,9 @@ void exit_child(int status);
 /* How many file descriptors are open, or 0 where the system does not tell. */
 size_t open_descriptors(void);
 
+/* How many of the process's descriptors are rings. */
+unsigned open_rings(void);
+
 /* Deterministic content: every byte depends on its place and on the seed. */
 void fill_pattern(void* bytes, size_t size, unsigned seed);
 int is_pattern(const void* bytes, size_t size, unsigned seed);
