@@ -250,13 +250,15 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   struct statx* stat = (struct statx*)(void*)opening->stat.bytes;
 
   if (opening->step == UVDIO__OPEN_STAT_FILE) {
-    io_uring_prep_statx(sqe, (int)opening->descriptor, "", AT_EMPTY_PATH,
-                        uvdio__linux_statx_mask(), stat);
+    uvdio__ring_fill(sqe, IORING_OP_STATX, (int)opening->descriptor, "", uvdio__linux_statx_mask(),
+                     (uintptr_t)stat);
+    sqe->statx_flags = AT_EMPTY_PATH;
   } else if (opening->step == UVDIO__OPEN_STAT_PATH) {
-    io_uring_prep_statx(sqe, AT_FDCWD, opening->path, 0, uvdio__linux_statx_mask(), stat);
+    uvdio__ring_fill(sqe, IORING_OP_STATX, AT_FDCWD, opening->path, uvdio__linux_statx_mask(),
+                     (uintptr_t)stat);
   } else {
-    io_uring_prep_openat(sqe, AT_FDCWD, opening->path, uvdio__linux_open_flags(opening),
-                         (mode_t)opening->mode);
+    uvdio__ring_fill(sqe, IORING_OP_OPENAT, AT_FDCWD, opening->path, (unsigned)opening->mode, 0);
+    sqe->open_flags = (unsigned)uvdio__linux_open_flags(opening);
   }
 }
 
@@ -271,8 +273,8 @@ static inline void count_write(uvdio__lane_t* lane, const uvdio_file_t* file) {
 }
 
 /* What tells the entry and its completion apart from all others. */
-static inline void* mark_of(const uvdio_req_t* req) {
-  return (void*)((uintptr_t)req | (uvdio__is_transfer(req->op) ? TRANSFER_MARK : 0));
+static inline uintptr_t mark_of(const uvdio_req_t* req) {
+  return (uintptr_t)req | (uvdio__is_transfer(req->op) ? TRANSFER_MARK : 0);
 }
 
 /* A transfer of any kind: by the numbers of file and buffer where the kernel knows them. */
@@ -285,7 +287,7 @@ static inline void prepare_transfer(uvdio__lane_t* lane, struct io_uring_sqe* sq
   size_t length = req->length_ <= UVDIO__TRANSFER_MAX ? req->length_ - req->transferred
                                                       : uvdio__request_rest(req);
 
-  io_uring_prep_rw(opcode, sqe, (int)file->handle_.descriptor, req->buf_.base + req->transferred,
+  uvdio__ring_fill(sqe, opcode, (int)file->handle_.descriptor, req->buf_.base + req->transferred,
                    (unsigned)length, req->offset_ + req->transferred);
   if (file->slot_ > 0) {
     sqe->fd = (int)file->slot_ - 1;
@@ -295,7 +297,7 @@ static inline void prepare_transfer(uvdio__lane_t* lane, struct io_uring_sqe* sq
     sqe->buf_index = (uint16_t)buffer;
     lane->engine->stats.fixed++;
   }
-  io_uring_sqe_set_data(sqe, mark_of(req));
+  sqe->user_data = mark_of(req);
   if (is_write) {
     count_write(lane, file);
   }
@@ -309,21 +311,21 @@ static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
       prepare_open(sqe, req);
       break;
     case UVDIO_OP_SYNC_DATA:
-      io_uring_prep_fsync(sqe, descriptor, IORING_FSYNC_DATASYNC);
+      uvdio__ring_fill(sqe, IORING_OP_FSYNC, descriptor, NULL, 0, 0);
+      sqe->fsync_flags = IORING_FSYNC_DATASYNC;
       break;
     case UVDIO_OP_SYNC_ALL:
-      io_uring_prep_fsync(sqe, descriptor, 0);
+      uvdio__ring_fill(sqe, IORING_OP_FSYNC, descriptor, NULL, 0, 0);
       break;
     case UVDIO_OP_TRUNCATE:
-      io_uring_prep_rw(OP_FTRUNCATE, sqe, descriptor, NULL, 0, req->offset_);
+      uvdio__ring_fill(sqe, OP_FTRUNCATE, descriptor, NULL, 0, req->offset_);
       break;
     case UVDIO_OP_PREALLOCATE:
-      /* Not io_uring_prep_fallocate(), whose types change between versions of liburing. */
-      io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, descriptor, NULL, 0, 0);
-      sqe->addr = req->offset_;
+      uvdio__ring_fill(sqe, IORING_OP_FALLOCATE, descriptor, NULL, 0, 0);
+      sqe->addr = req->offset_; /* the length */
       break;
     case UVDIO_OP_CLOSE:
-      io_uring_prep_close(sqe, descriptor);
+      uvdio__ring_fill(sqe, IORING_OP_CLOSE, descriptor, NULL, 0, 0);
       break;
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
@@ -338,14 +340,23 @@ static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
 
 static void flush_ring(uvdio__lane_t* lane);
 
-/* What liburing's function does, but for the look at what the kernel has taken, which lane->unflushed knows. */
-static inline struct io_uring_sqe* next_entry(uvdio__lane_t* lane) {
+/* What liburing's function does, but for the look at what the kernel has taken, which lane->unflushed knows. The place holds
+ * what was there before: all of it has to be overwritten. */
+static inline struct io_uring_sqe* next_place(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
 
   assert(lane->unflushed < state->entry_count);
   lane->unflushed++;
   lane->urgency++;
   return &state->entries[state->ring.sq.sqe_tail++ & state->entry_mask];
+}
+
+/* An entry of zeros. */
+static inline struct io_uring_sqe* next_entry(uvdio__lane_t* lane) {
+  struct io_uring_sqe* sqe = next_place(lane);
+
+  memset(sqe, 0, sizeof(*sqe));
+  return sqe;
 }
 
 /* Room for one more entry. Returns 0, UV_EAGAIN when the kernel takes nothing for now, or UV_ENOSYS. */
@@ -407,7 +418,7 @@ static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
   if (!uvdio__is_transfer(req->op)) {
     sqe = next_entry(lane);
     prepare_entry(sqe, req);
-    io_uring_sqe_set_data(sqe, mark_of(req));
+    sqe->user_data = mark_of(req);
     return 0;
   }
   settle_file(lane, req->file);
@@ -421,9 +432,18 @@ static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
 
 _Static_assert(UVDIO_OP_WRITE == UVDIO_OP_READ + 1 && IORING_OP_WRITE == IORING_OP_READ + 1, "reads come before writes");
 
+/* fill_entry() overwrites an entry from its first byte to its last. */
+_Static_assert(offsetof(struct io_uring_sqe, off) == sizeof(((uvdio_file_t*)NULL)->entry_[0]) &&
+                   offsetof(struct io_uring_sqe, addr) == offsetof(struct io_uring_sqe, off) + 8 &&
+                   offsetof(struct io_uring_sqe, len) == offsetof(struct io_uring_sqe, addr) + 8 &&
+                   offsetof(struct io_uring_sqe, rw_flags) == offsetof(struct io_uring_sqe, len) + 4 &&
+                   offsetof(struct io_uring_sqe, user_data) == offsetof(struct io_uring_sqe, rw_flags) + 4 &&
+                   offsetof(struct io_uring_sqe, buf_index) == offsetof(struct io_uring_sqe, user_data) + 8,
+               "the fields of an entry follow each other without a gap");
+
 /* prepare_transfer() for what goes the short way: the file knows how the entry begins, and all of it is asked for at once. */
 static inline void fill_entry(uvdio__lane_t* lane, uvdio_req_t* req, int buffer) {
-  struct io_uring_sqe* sqe = next_entry(lane);
+  struct io_uring_sqe* sqe = next_place(lane);
   unsigned kind = (unsigned)req->op - UVDIO_OP_READ;
 
   memcpy(sqe, req->file->entry_[kind], sizeof(req->file->entry_[0]));
@@ -491,8 +511,9 @@ static void cancel_in_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
     return;
   }
   sqe = next_entry(lane);
-  io_uring_prep_cancel(sqe, mark_of(req), 0);
-  io_uring_sqe_set_data(sqe, (void*)((uintptr_t)req | CANCEL_MARK));
+  uvdio__ring_fill(sqe, IORING_OP_ASYNC_CANCEL, -1, NULL, 0, 0);
+  sqe->addr = mark_of(req);
+  sqe->user_data = (uintptr_t)req | CANCEL_MARK;
   state->cancels++;
   uvdio__engine_wake(lane->engine);
 }

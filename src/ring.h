@@ -49,6 +49,22 @@ typedef struct uvdio__clone_s { /* struct io_uring_clone_buffers, as of Linux 6.
 } uvdio__clone_t;
 
 /*
+ * Entries of the submission queue
+ *
+ * A place of the queue keeps what its last user left there, and liburing's io_uring_prep_*() clear all of it up to version 2.4 and
+ * leave that to io_uring_get_sqe() since. So entries are whole by construction: whoever hands one out has zeroed it, or
+ * overwrites it to its last byte, and nobody calls io_uring_prep_*().
+ */
+static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int descriptor, const void* address,
+                                    unsigned length, uint64_t offset) {
+  sqe->opcode = (uint8_t)opcode;
+  sqe->fd = descriptor;
+  sqe->addr = (uintptr_t)address;
+  sqe->len = length;
+  sqe->off = offset;
+}
+
+/*
  * Registered buffers
  *
  * An arena is cut into segments, of 1 MiB or more, and each is pinned when a frame in it is first used (or all of them

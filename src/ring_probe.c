@@ -89,6 +89,15 @@ void uvdio__ring_explain(int error, const char* call, char* reason, size_t size)
   }
 }
 
+/* An entry of zeros. */
+static struct io_uring_sqe* next_entry(struct io_uring* ring) {
+  struct io_uring_sqe* sqe = io_uring_get_sqe(ring);
+
+  assert(sqe != NULL);
+  memset(sqe, 0, sizeof(*sqe));
+  return sqe;
+}
+
 /* Sends on the only entry there is. Returns its result, or a negative errno. */
 static int await_one(struct io_uring* ring) {
   struct io_uring_cqe* cqe;
@@ -109,7 +118,6 @@ static int await_one(struct io_uring* ring) {
 
 /* One no-op must come back, and ring the eventfd. */
 static int round_trip(struct io_uring* ring, int event, const char** call) {
-  struct io_uring_sqe* sqe;
   uint64_t count;
   int result;
 
@@ -119,9 +127,7 @@ static int round_trip(struct io_uring* ring, int event, const char** call) {
     return uv_translate_sys_error(-result);
   }
   *call = "io_uring_enter";
-  sqe = io_uring_get_sqe(ring);
-  assert(sqe != NULL);
-  io_uring_prep_nop(sqe);
+  uvdio__ring_fill(next_entry(ring), IORING_OP_NOP, -1, NULL, 0, 0);
   result = await_one(ring);
   if (result < 0) {
     return uv_translate_sys_error(-result);
@@ -181,9 +187,9 @@ static int keeps_entries(struct io_uring* ring, struct io_uring* source, int eve
       write(event, &one, sizeof(one)) != (ssize_t)sizeof(one)) {
     return 0;
   }
-  sqe = io_uring_get_sqe(ring);
-  assert(sqe != NULL);
-  io_uring_prep_read_fixed(sqe, event, page, sizeof(uint64_t), 0, 1);
+  sqe = next_entry(ring);
+  uvdio__ring_fill(sqe, IORING_OP_READ_FIXED, event, page, sizeof(uint64_t), 0);
+  sqe->buf_index = 1;
   return await_one(ring) == (int)sizeof(uint64_t);
 }
 

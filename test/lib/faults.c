@@ -18,6 +18,7 @@ struct range {
 
 struct watch {
   unsigned calls;
+  unsigned entries; /* of these calls: a ring's */
   unsigned hits;
   unsigned now;
   unsigned most;
@@ -212,6 +213,13 @@ unsigned fault_calls(enum fault_call call) {
   return calls;
 }
 
+unsigned fault_entries(enum fault_call call) {
+  pthread_mutex_lock(&lock);
+  unsigned entries = watches[call].entries;
+  pthread_mutex_unlock(&lock);
+  return entries;
+}
+
 unsigned fault_hits(enum fault_call call) {
   pthread_mutex_lock(&lock);
   unsigned hits = watches[call].hits;
@@ -254,6 +262,7 @@ static struct plan plan_for(struct watch* watch, unsigned number) {
 struct plan fault_plan(enum fault_call call) {
   pthread_mutex_lock(&lock);
   struct plan plan = plan_for(&watches[call], ++watches[call].calls);
+  watches[call].entries++;
   pthread_mutex_unlock(&lock);
   return plan;
 }

@@ -100,6 +100,9 @@ void fault_pretend_no_direct(int on);
 unsigned fault_calls(enum fault_call call);
 unsigned fault_most_at_once(enum fault_call call);
 
+/* How many of those calls were entries of a ring. */
+unsigned fault_entries(enum fault_call call);
+
 /* How many of those calls a fault was meant for. */
 unsigned fault_hits(enum fault_call call);
 

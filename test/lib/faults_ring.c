@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Since Linux 6.10; liburing 2.3 does not name it. */
@@ -76,6 +78,59 @@ static void park(struct io_uring_sqe* sqe, int pipe_end) {
   sqe->buf_index = 0;
 }
 
+/*
+ * Rubbish
+ *
+ * Whatever place of the queue is free is full of it, so that an entry of which a part is not written is none.
+ */
+
+static int has_flags_of_its_own(unsigned opcode) {
+  return opcode == IORING_OP_FSYNC || opcode == IORING_OP_OPENAT || opcode == IORING_OP_STATX;
+}
+
+static int is_fixed(unsigned opcode) {
+  return opcode == IORING_OP_READ_FIXED || opcode == IORING_OP_WRITE_FIXED;
+}
+
+/* Whether all is zero that the kernel may not look at today. */
+static int is_whole(const struct io_uring_sqe* sqe) {
+  return (sqe->flags & ~(IOSQE_FIXED_FILE | IOSQE_ASYNC)) == 0 && sqe->ioprio == 0 &&
+         (sqe->rw_flags == 0 || has_flags_of_its_own(sqe->opcode)) &&
+         (sqe->buf_index == 0 || is_fixed(sqe->opcode)) && sqe->personality == 0 &&
+         sqe->file_index == 0 && sqe->addr3 == 0 && sqe->__pad2[0] == 0;
+}
+
+static void inspect_new(const struct io_uring_sq* sq) {
+  for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
+    const struct io_uring_sqe* sqe = &sq->sqes[i & *sq->kring_mask];
+    if (!is_whole(sqe)) {
+      (void)fprintf(stderr, "an entry of operation %u keeps what was in its place before\n", sqe->opcode);
+      abort();
+    }
+  }
+}
+
+static void soil(struct io_uring_sq* sq, unsigned from, unsigned to) {
+  for (unsigned i = from; i != to; i++) {
+    memset(&sq->sqes[i & *sq->kring_mask], 0xff, sizeof(sq->sqes[0]));
+  }
+}
+
+static int soil_all(struct io_uring* ring, int result) {
+  if (result == 0) {
+    soil(&ring->sq, 0, *ring->sq.kring_entries);
+  }
+  return result;
+}
+
+/* What the kernel has taken, it has copied. */
+static int submit_and_soil(struct io_uring* ring) {
+  unsigned head = *ring->sq.khead;
+  int result = __real_io_uring_submit(ring);
+  soil(&ring->sq, head, io_uring_smp_load_acquire(ring->sq.khead));
+  return result;
+}
+
 /* A close that fails has closed all the same. */
 static void visit(struct io_uring_sqe* sqe) {
   enum fault_call call = call_of(sqe);
@@ -99,6 +154,7 @@ static void visit(struct io_uring_sqe* sqe) {
 }
 
 static void visit_new(struct io_uring_sq* sq) {
+  inspect_new(sq);
   for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
     visit(&sq->sqes[i & *sq->kring_mask]);
   }
@@ -113,7 +169,7 @@ static int submit_visited(struct io_uring* ring, size_t most) {
     sq->sqe_tail = sq->sqe_head + (unsigned)most;
   }
   visit_new(sq);
-  int result = __real_io_uring_submit(ring);
+  int result = submit_and_soil(ring);
   sq->sqe_tail = tail;
   return result;
 }
@@ -141,6 +197,7 @@ int __wrap_io_uring_submit(struct io_uring* ring) {
 }
 
 int __wrap_io_uring_submit_and_wait(struct io_uring* ring, unsigned wait_for) {
+  inspect_new(&ring->sq);
   PERFORM_RING(CALL_SUBMIT, __real_io_uring_submit_and_wait(ring, wait_for));
 }
 
@@ -150,11 +207,11 @@ int __wrap_io_uring_get_events(struct io_uring* ring) {
 
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring* ring,
                                       struct io_uring_params* params) {
-  PERFORM_RING(CALL_SETUP, __real_io_uring_queue_init_params(entries, ring, params));
+  PERFORM_RING(CALL_SETUP, soil_all(ring, __real_io_uring_queue_init_params(entries, ring, params)));
 }
 
 int __wrap_io_uring_queue_init(unsigned entries, struct io_uring* ring, unsigned flags) {
-  PERFORM_RING(CALL_SETUP, __real_io_uring_queue_init(entries, ring, flags));
+  PERFORM_RING(CALL_SETUP, soil_all(ring, __real_io_uring_queue_init(entries, ring, flags)));
 }
 
 int __wrap_io_uring_register_eventfd(struct io_uring* ring, int fd) {
