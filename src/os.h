@@ -116,7 +116,9 @@ static inline unsigned uvdio__os_fork_generation(void) {
 /* The name that the calling thread was given, or 0; asked for at every operation. A forked child's thread loses the one that
  * its parent had, once forks are watched. */
 #if defined(__GNUC__) && !defined(_WIN32) && !defined(__APPLE__)
-extern UVDIO__HIDDEN _Thread_local uintptr_t uvdio__os_this_thread __attribute__((tls_model("initial-exec")));
+/* Not initial-exec: that takes of the little room that the C library keeps for libraries that come late, or of musl's, which
+ * keeps none. In a program, the linker makes the same of it. */
+extern UVDIO__HIDDEN _Thread_local uintptr_t uvdio__os_this_thread __attribute__((tls_model("local-dynamic")));
 #else
 extern _Thread_local uintptr_t uvdio__os_this_thread;
 #endif
