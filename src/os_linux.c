@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/stat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,17 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+/* Where the C library has struct statx, the kernel's header would define it again; old versions of musl have none. */
+#ifndef STATX_TYPE
+#include <linux/stat.h>
+#endif
+
 #include "os.h"
+
+/* musl's headers lack it, and preadv2(), in some versions. */
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x00000008
+#endif
 
 /* Since Linux 6.1. A struct statx that lacks the two fields has room for them: its size is fixed. */
 #ifndef STATX_DIOALIGN
@@ -64,7 +73,8 @@ int uvdio__os_advise_huge(void* memory, size_t size) {
 }
 
 int uvdio__linux_open_flags(const uvdio__opening_t* opening) {
-  int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* A FIFO without a writer must not block the open. */
+  /* A FIFO without a writer must not block the open, and on 32-bit systems only open() sees to O_LARGEFILE by itself. */
+  int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
 
   flags |= (opening->flags & UVDIO_RDWR) != 0 ? O_RDWR : O_RDONLY;
   flags |= (opening->flags & UVDIO_CREATE) != 0 ? O_CREAT : 0;
@@ -133,7 +143,9 @@ static void learn_nowait(uvdio__opening_t* opening) {
   off_t far_away = INT64_MAX & ~(off_t)(2 * UVDIO_ALIGNMENT - 1);
 
   far_away -= UVDIO_ALIGNMENT;
-  if (preadv2((int)opening->descriptor, &vector, 1, far_away, RWF_NOWAIT) == -1 &&
+  /* The offset goes in two halves, of which 64-bit kernels take no notice of the second. */
+  if (syscall(SYS_preadv2, (int)opening->descriptor, &vector, 1L, (long)far_away, (long)(far_away >> 32),
+              RWF_NOWAIT) == -1 &&
       errno == EOPNOTSUPP) {
     opening->traits |= UVDIO__TRAIT_NO_NOWAIT;
   }
@@ -216,9 +228,10 @@ int uvdio__linux_open_advance(uvdio__opening_t* opening, int result) {
   return UV_EINVAL;
 }
 
-static const char* filesystem_name(long magic) {
+/* A magic number is of 32 bits, in a field of either sign and any width. */
+static const char* filesystem_name(uint32_t magic) {
   static const struct {
-    long magic;
+    uint32_t magic;
     const char* name;
   } known[] = {{EXT4_SUPER_MAGIC, "ext4"},     {XFS_SUPER_MAGIC, "xfs"},
                {BTRFS_SUPER_MAGIC, "btrfs"},   {TMPFS_MAGIC, "tmpfs"},
@@ -239,9 +252,9 @@ static const char* filesystem_name(long magic) {
 }
 
 /* What the kernel's own filesystems on a block device promise, and those that pass requests on can't. */
-static int may_end_early(long magic) {
+static int may_end_early(uint32_t magic) {
   return magic == FUSE_SUPER_MAGIC || magic == NFS_SUPER_MAGIC || magic == V9FS_MAGIC ||
-         magic == CEPH_SUPER_MAGIC || magic == (long)0xff534d42 || magic == (long)0xfe534d42;
+         magic == CEPH_SUPER_MAGIC || magic == 0xff534d42 || magic == 0xfe534d42;
 }
 
 static int is_older_than(int major, int minor) {
@@ -254,7 +267,7 @@ static int is_older_than(int major, int minor) {
 
 /* Before Linux 5.11, a durable asynchronous write to btrfs takes the inode's lock when it ends, which a truncate may hold
  * that waits for this very write: both, and whoever comes after them, hang for ever. */
-static int locks_up(long magic, unsigned flags) {
+static int locks_up(uint32_t magic, unsigned flags) {
   return magic == BTRFS_SUPER_MAGIC && (flags & UVDIO_DSYNC) != 0 && is_older_than(5, 11);
 }
 
@@ -266,11 +279,11 @@ static int finish(uvdio__opening_t* opening) {
     return UV_EINTR; /* The walk repeats this step: the answer matters on filesystems that can be interrupted. */
   }
   if (result == 0) {
-    opening->filesystem = filesystem_name((long)filesystem.f_type);
-    if (may_end_early((long)filesystem.f_type)) {
+    opening->filesystem = filesystem_name((uint32_t)filesystem.f_type);
+    if (may_end_early((uint32_t)filesystem.f_type)) {
       opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
     }
-    if (locks_up((long)filesystem.f_type, opening->flags)) {
+    if (locks_up((uint32_t)filesystem.f_type, opening->flags)) {
       opening->traits |= UVDIO__TRAIT_RING_HANGS;
     }
   }

@@ -189,7 +189,7 @@ static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
 static int open_files(const scaling_t* scaling, scaling_run_t* run) {
   char path[4096];
   int error = 0;
-  run->files = calloc(run->file_count, sizeof *run->files);
+  run->files = calloc((size_t)run->file_count, sizeof *run->files);
   if (run->files == NULL) {
     return UV_ENOMEM;
   }
@@ -205,7 +205,7 @@ static int open_files(const scaling_t* scaling, scaling_run_t* run) {
 /* Frames from all over the arena: all of them are taken, and those between given back. */
 static int acquire_frames(scaling_run_t* run, uint64_t frames) {
   uint64_t step = frames / run->slot_count;
-  uvdio_buf_t* all = calloc(frames, sizeof *all);
+  uvdio_buf_t* all = calloc((size_t)frames, sizeof *all);
   int error = all == NULL ? UV_ENOMEM : 0;
   for (uint64_t i = 0; i < frames && error == 0; i++) {
     error = uvdio_arena_acquire(run->arena, &all[i]);
@@ -223,8 +223,8 @@ static int acquire_frames(scaling_run_t* run, uint64_t frames) {
 
 static int open_slots(scaling_run_t* run, uint64_t arena_size) {
   uint64_t frames = arena_size / BLOCK > run->slot_count ? arena_size / BLOCK : run->slot_count;
-  uvdio_arena_options_t options = {.frame_count = frames};
-  run->slots = calloc(run->slot_count, sizeof *run->slots);
+  uvdio_arena_options_t options = {.frame_count = (size_t)frames};
+  run->slots = calloc((size_t)run->slot_count, sizeof *run->slots);
   int error = run->slots == NULL ? UV_ENOMEM : uvdio_arena_create(&run->arena, &options);
   if (error == 0) {
     error = uvdio_arena_register(run->session.dio, run->arena);

@@ -19,8 +19,13 @@ static void quiet(void) {
   static int is_quiet;
   if (!is_quiet) {
     is_quiet = 1;
+#ifdef __GLIBC__ /* the streams; a fuzzer and the sanitizers have the descriptors */
     stdout = fopen("/dev/null", "w");
-    stderr = fopen("/dev/null", "w"); /* the stream; a fuzzer and the sanitizers have the descriptor */
+    stderr = fopen("/dev/null", "w");
+#else
+    (void)freopen("/dev/null", "w", stdout);
+    (void)freopen("/dev/null", "w", stderr);
+#endif
   }
 }
 

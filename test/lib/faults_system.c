@@ -56,9 +56,6 @@ ssize_t __wrap_pread64(int fd, void* base, size_t length, off_t offset);
 ssize_t __real_pwrite(int fd, const void* base, size_t length, off_t offset);
 ssize_t __wrap_pwrite(int fd, const void* base, size_t length, off_t offset);
 ssize_t __wrap_pwrite64(int fd, const void* base, size_t length, off_t offset);
-ssize_t __real_preadv2(int fd, const struct iovec* vector, int count, off_t offset, int flags);
-ssize_t __wrap_preadv2(int fd, const struct iovec* vector, int count, off_t offset, int flags);
-ssize_t __wrap_preadv64v2(int fd, const struct iovec* vector, int count, off_t offset, int flags);
 int __real_ftruncate(int fd, off_t length);
 int __wrap_ftruncate(int fd, off_t length);
 int __wrap_ftruncate64(int fd, off_t length);
@@ -142,14 +139,6 @@ ssize_t __wrap_pwrite64(int fd, const void* base, size_t length, off_t offset) {
   return __wrap_pwrite(fd, base, length, offset);
 }
 
-ssize_t __wrap_preadv2(int fd, const struct iovec* vector, int count, off_t offset, int flags) {
-  PERFORM(CALL_PREADV2, plan, __real_preadv2(fd, vector, count, offset, flags));
-}
-
-ssize_t __wrap_preadv64v2(int fd, const struct iovec* vector, int count, off_t offset, int flags) {
-  return __wrap_preadv2(fd, vector, count, offset, flags);
-}
-
 static long do_ftruncate(int fd, off_t length) {
   PERFORM(CALL_FTRUNCATE, plan, __real_ftruncate(fd, length));
 }
@@ -227,7 +216,7 @@ static long do_statx(const long* a) {
   PERFORM(CALL_STATX, plan, tell_stat(a));
 }
 
-static long do_uring(enum fault_call call, long number, const long* a) {
+static long do_number(enum fault_call call, long number, const long* a) {
   PERFORM(call, plan, __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
 }
 
@@ -243,8 +232,11 @@ long __wrap_syscall(long number, ...) {
   if (number == SYS_statx) {
     return do_statx(a);
   }
+  if (number == SYS_preadv2) {
+    return do_number(CALL_PREADV2, number, a);
+  }
   if (number == SYS_io_uring_setup || number == SYS_io_uring_register) {
-    return do_uring(number == SYS_io_uring_setup ? CALL_SETUP : CALL_REGISTER, number, a);
+    return do_number(number == SYS_io_uring_setup ? CALL_SETUP : CALL_REGISTER, number, a);
   }
   return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
