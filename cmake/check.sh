@@ -3,8 +3,9 @@
 #   sh cmake/check.sh [--quick] [--tsan] [--valgrind] [--long]
 #
 # Passes: dev (debug build), asan (address and undefined behaviour sanitizers), no-uring (Linux: without
-# the io_uring backend; its unit, contract and package tests), guard (instructions and system calls per operation, optimised),
-# fuzz (a minute, where clang has libFuzzer).
+# the io_uring backend; its unit, contract and package tests), next (debug build in the distribution's next release, which debootstrap
+# makes in build/, and demo.sh there), musl (against musl, by musl-gcc), m32 (compiles for 32 bits),
+# guard (instructions and system calls per operation, optimised), fuzz (a minute, where clang has libFuzzer).
 #   --quick      dev only
 #   --tsan       the thread sanitizer as well
 #   --valgrind   the contract tests under valgrind as well
@@ -18,10 +19,11 @@ set -u
 
 cd "$(dirname "$0")/.." || exit 2
 . cmake/common.sh
+. test/lib/chroot.sh
 
 long=no
 passes="dev asan"
-[ "$(uname -s)" != Linux ] || passes="$passes no-uring"
+[ "$(uname -s)" != Linux ] || passes="$passes no-uring next musl m32"
 fuzz_seconds=30 # of each of the two targets
 for option; do
   case $option in
@@ -54,19 +56,26 @@ finish() {
 run_pass() {
   say "$1"
   why=$(obstacle "$1")
-  if [ -n "$why" ]; then
-    echo "$1: left out: $why"
-    echo "$why" >>"$reasons"
-    skipped=$((skipped + 1))
-    return
-  fi
+  [ -z "$why" ] || { leave_out "$1" "$why"; return; }
   if ! build_preset "$1" "build/check-$1-build.log"; then
     failed=$((failed + 1))
     return
   fi
-  log=build/check-$1.log
   set -- "$1" ctest --preset "$1" -V -j "$(job_count)"
   [ "$1" != no-uring ] || set -- "$@" -L '^(unit|contract|package)$'
+  count_tests "$@"
+}
+
+# leave_out PASS REASON
+leave_out() {
+  echo "$1: left out: $2"
+  echo "$1: $2" >>"$reasons"
+  skipped=$((skipped + 1))
+}
+
+# count_tests PASS CTEST...: runs the tests and adds to the totals.
+count_tests() {
+  log=build/check-$1.log
   pass=$1
   shift
   case $pass in
@@ -79,6 +88,58 @@ run_pass() {
   # shellcheck disable=SC2046
   set -- $(echo "$counts" | tail -n 1)
   passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+# count_case PASS LOG STATUS: one test that is a command.
+count_case() {
+  case $3 in
+    0) passed=$((passed + 1)); echo "$1: passed" ;;
+    77)
+      skipped=$((skipped + 1))
+      sed -n 's/^SKIP: //p' "$2" | tee -a "$reasons" | sed "s/^/$1: left out: /" ;;
+    *) failed=$((failed + 1)); echo "$1: failed. The end of $2:"; tail -n 40 "$2" ;;
+  esac
+}
+
+# In the distribution's next release, with all that it brings: other versions of everything.
+run_next() {
+  say "next, the distribution's next release"
+  suite=$(chroot_suite next)
+  [ -n "$suite" ] || { leave_out next "there is no next release, or its mirror can't be reached"; return; }
+  chroot_begin "$suite" || { leave_out next "$chroot_why"; return; }
+  chroot_setup || { leave_out next "$chroot_why"; return; }
+  echo "next is $suite"
+  if ! chroot_run sh -c '. cmake/common.sh && build_preset dev build/build.log'; then
+    failed=$((failed + 1))
+    return
+  fi
+  count_tests next chroot_run ctest --preset dev -V -j "$(job_count)"
+  chroot_run sh cmake/demo.sh >build/check-next-demo.log 2>&1
+  count_case "next, demo.sh" build/check-next-demo.log $?
+}
+
+run_musl() {
+  say "musl"
+  sh test/musl/build.sh >build/check-musl-build.log 2>&1
+  code=$?
+  count_case "musl, build" build/check-musl-build.log "$code"
+  [ "$code" -ne 0 ] ||
+    count_tests musl env PKG_CONFIG_LIBDIR="$PWD/build/musl/root/lib/pkgconfig" \
+      ctest --test-dir build/musl/dev -V -j "$(job_count)"
+}
+
+# Compiles, and no more: there are no libraries to link with. All that is optional is taken as on this system.
+run_m32() {
+  say "m32"
+  log=build/check-m32.log
+  if ! can_link -m32; then
+    leave_out m32 "the compiler makes no 32-bit programs (gcc-multilib)"
+    return
+  fi
+  cmake -S . -B build/m32 -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-m32 -DUVDIO_BUILD_TESTS=ON \
+    -DCMAKE_C_LINK_EXECUTABLE=true >"$log" 2>&1 &&
+    cmake --build build/m32 -j "$(job_count)" --target uvdio_static uvdio_testlib uvdio_cli >>"$log" 2>&1
+  count_case "m32, library and command compile" "$log" $?
 }
 
 # The bounds on instructions and system calls per operation, of optimised code: one test.
@@ -158,7 +219,12 @@ else
 fi
 
 for pass_name in $passes; do
-  run_pass "$pass_name"
+  case $pass_name in
+    next) run_next ;;
+    musl) run_musl ;;
+    m32) run_m32 ;;
+    *) run_pass "$pass_name" ;;
+  esac
 done
 [ "$fuzz_seconds" -eq 0 ] || { run_guard; run_fuzz; }
 [ "$long" = no ] || run_layers

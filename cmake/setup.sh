@@ -53,8 +53,8 @@ list_missing() {
   fi
 }
 
-# Tests skip what needs these, and say so. They make filesystems in loop devices, and a disk in FUSE: for root, on Linux. clang
-# is for its fuzzer.
+# Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE, and a tree of another release: for
+# root, on Linux. clang is for its fuzzer.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
@@ -65,6 +65,9 @@ list_missing_optional() {
   has mkfs.btrfs || echo btrfs
   has mkfs.ext4 || echo ext4
   has losetup || echo losetup
+  has apt-get || return 0
+  has musl-gcc || echo musl
+  has debootstrap || echo debootstrap
 }
 
 # For other kernels and processors, which come from Debian, for a FUSE filesystem, and for what measures the tests. A layer that
@@ -112,6 +115,7 @@ packages() {
     apt-get:fuse3) echo libfuse3-dev ;;
     dnf:fuse3 | apk:fuse3) echo "fuse3-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
     apt-get:losetup) echo mount util-linux ;;
+    apt-get:musl) echo musl-tools make ;;
     apt-get:qemu-system) echo qemu-system-x86 ;;
     apt-get:qemu-user) echo qemu-user-static ;;
     apt-get:mcdc) packages_of_mcdc ;;

@@ -149,18 +149,6 @@ static void child_keeps_no_memory_of_a_closed_engine_pinned(void** state) {
   assert_int_equal(left, 0);
 }
 
-/* libuv 1.45 and later make a ring for each loop. */
-static unsigned rings_of_a_loop(void) {
-  uv_loop_t loop;
-  unsigned before = open_rings();
-  if (uv_loop_init(&loop) != 0) {
-    return 0;
-  }
-  unsigned rings = open_rings() - before;
-  (void)uv_loop_close(&loop);
-  return rings;
-}
-
 static int give_everything_back(void* data) {
   struct fixture* f = data;
   EXPECT(uv_loop_fork(&f->loop) == 0);

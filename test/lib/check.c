@@ -98,6 +98,17 @@ unsigned open_rings(void) {
   return count;
 }
 
+unsigned rings_of_a_loop(void) {
+  uv_loop_t loop;
+  unsigned before = open_rings();
+  if (uv_loop_init(&loop) != 0) {
+    return 0;
+  }
+  unsigned rings = open_rings() - before;
+  (void)uv_loop_close(&loop);
+  return rings;
+}
+
 size_t open_descriptors(void) {
   DIR* list = opendir("/proc/self/fd");
   if (list == NULL) {

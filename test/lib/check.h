@@ -79,6 +79,10 @@ size_t open_descriptors(void);
 /* How many of the process's descriptors are rings. */
 unsigned open_rings(void);
 
+/* How many rings libuv makes for each loop: none, or (version 1.45 and later) one, without which it ends the process where
+ * io_uring_enter is denied, unless io_uring_setup is so, too, when the loop is made. */
+unsigned rings_of_a_loop(void);
+
 /* Deterministic content: every byte depends on its place and on the seed. */
 void fill_pattern(void* bytes, size_t size, unsigned seed);
 int is_pattern(const void* bytes, size_t size, unsigned seed);

@@ -3,11 +3,12 @@
 #
 #   chroot_suite ALIAS         prints the code name of the release: next (after this one), stable, testing, unstable
 #   chroot_begin SUITE         makes build/chroot-SUITE where it is not there
+#   chroot_setup               installs there what building and testing need
 #   chroot_run COMMAND...      runs a command there, in /uvdio, which is this tree with a folder build/ of its own:
 #                              build/in-chroot-SUITE
 #
-# Each returns 1 with the reason in $chroot_why where it can't (chroot_suite prints nothing). What chroot_run mounts is seen by nobody else and gone when
-# the command ends, however it does.
+# Each returns 1 with the reason in $chroot_why where it can't (chroot_suite prints nothing). What is mounted is seen by nobody
+# else, and gone when the command ends, however it does.
 # shellcheck shell=sh
 
 # shellcheck source=test/lib/debian.sh
@@ -66,8 +67,9 @@ chroot_begin() {
   # A release that is younger than debootstrap has no script there; the unstable one's is that of all of them.
   set -- "$1" "$chroot_root.new" "$(debian_mirror)"
   [ -e "/usr/share/debootstrap/scripts/$1" ] || set -- "$@" sid
-  if ! debootstrap --variant=minbase "$@" >"$chroot_log" 2>&1; then
-    chroot_why="$1 can't be had: $(grep -e '^E: ' "$chroot_log" | head -n 1)"
+  # What it mounts would stay where it is stopped.
+  if ! unshare -m --propagation private debootstrap --variant=minbase "$@" >"$chroot_log" 2>&1; then
+    chroot_why="debootstrap does not get $1: $(grep -e '^E: ' "$chroot_log" | head -n 1)"
     return 1
   fi
   mkdir -p "$chroot_root.new/uvdio"
@@ -86,4 +88,13 @@ chroot_run() {
     [ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"
     exec chroot "$root" env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TMPDIR=/tmp \
       sh -c "cd /uvdio && exec \"\$@\"" sh "$@"' sh "$chroot_root" "build/in-chroot-$chroot_name" "$@"
+}
+
+# An installation that was stopped goes on.
+chroot_setup() {
+  chroot_log=build/in-chroot-$chroot_name/setup.log
+  if ! chroot_run sh -c 'dpkg --configure -a && sh cmake/setup.sh' >"$chroot_log" 2>&1; then
+    chroot_why="the packages of $chroot_name can't be had: $(tail -n 1 "$chroot_log")"
+    return 1
+  fi
 }
