@@ -758,9 +758,28 @@ struct uvdio_file_s {
   const char* reason_;
 };
 
-/* Opens `path` on the engine. `file` is filled in; it may be used from the callback on, and must stay where
- * it is until closed. `path` is copied, UTF-8. `mode` is for a file that gets created (open(2)); Windows ignores it.
- * Descriptors are close-on-exec.
+/* Opens `path` on the engine. `file` is filled in; it may be used from the callback on, and must
+ * stay where it is until closed. `path` is copied, UTF-8. `mode` is for a file that gets created
+ * (open(2)), and may forbid writing; Windows ignores it. Descriptors are close-on-exec.
+ *
+ * The path is looked up, permissions are checked and the umask is applied at some moment between
+ * the call and the callback, on every backend (in the synchronous form: during the call). So what
+ * they depend on has to hold all that time: the working directory for a relative path, the root
+ * directory, the umask, user and groups of the process. What one thread has for itself (unshare(2),
+ * setfsuid(2)) may or may not count.
+ *
+ * An open is one step on the path, under all of its flags: what is opened or created is what the
+ * path leads to at that moment, and whether it takes direct I/O is found out by the descriptor.
+ * "Direct" is past this kernel's page cache: a server behind the file (network, FUSE) is not told,
+ * and may have a cache of its own.
+ *
+ * An open that fails, for whatever reason, leaves nothing that was not there: an existing file is
+ * not truncated, and a file that this open has created is removed. Others may have seen it
+ * meanwhile. It stays where somebody has written to it, or has put something else in its place;
+ * only what replaces it in its folder between the last look at the name and its removal, two system
+ * calls in a row, would be removed instead. (What is created through a link at the end of the path
+ * stays on macOS, and on Linux before 6.12.)
+ *
  * Errors returned: UV_EINVAL (null, unknown or contradictory flags), UV_EBADF (the engine is closing),
  * UV_EBUSY (the file is open, or the request in flight), UV_ENOMEM, UVDIO_EFORK, UVDIO_ETHREAD.
  * Errors delivered: UV_ENOENT, UV_EACCES, UV_EISDIR, ... of the system; UVDIO_ENODIRECT; UV_ECANCELED.

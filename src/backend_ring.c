@@ -213,13 +213,13 @@ static int opcode_of(const uvdio_req_t* req) {
   switch (req->op) {
     case UVDIO_OP_OPEN:
       switch (uvdio__opening_of(req)->step) {
-        case UVDIO__OPEN_DIRECT:
-        case UVDIO__OPEN_BUFFERED:
+        case UVDIO__OPEN_PATH:
+        case UVDIO__OPEN_PRESENT:
           return IORING_OP_OPENAT;
-        case UVDIO__OPEN_STAT_PATH:
         case UVDIO__OPEN_STAT_FILE:
           return IORING_OP_STATX;
         case UVDIO__OPEN_FINISH:
+        case UVDIO__OPEN_UNDO:
         case UVDIO__OPEN_DONE:
           return -1;
       }
@@ -253,9 +253,6 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
     uvdio__ring_fill(sqe, IORING_OP_STATX, (int)opening->descriptor, "", uvdio__linux_statx_mask(),
                      (uintptr_t)stat);
     sqe->statx_flags = AT_EMPTY_PATH;
-  } else if (opening->step == UVDIO__OPEN_STAT_PATH) {
-    uvdio__ring_fill(sqe, IORING_OP_STATX, AT_FDCWD, opening->path, uvdio__linux_statx_mask(),
-                     (uintptr_t)stat);
   } else {
     uvdio__ring_fill(sqe, IORING_OP_OPENAT, AT_FDCWD, opening->path, (unsigned)opening->mode, 0);
     sqe->open_flags = (unsigned)uvdio__linux_open_flags(opening);
@@ -539,7 +536,7 @@ static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int re
   }
   next = uvdio__linux_open_advance(opening, result);
   req->flags_ |= REQ_BEGUN;
-  if (next == 1 && opening->step == UVDIO__OPEN_FINISH) {
+  if (next == 1 && opening->step >= UVDIO__OPEN_FINISH) {
     if (uvdio__linux_open_finish_blocks(opening)) {
       uvdio__lane_punt(lane, req);
       return;

@@ -312,6 +312,9 @@ static void free_opening(uvdio_req_t* req) {
 }
 
 static void apply_open(uvdio_req_t* req) {
+  if (req->result == UVDIO_EJOIN) {
+    uvdio__os_undo_open(uvdio__opening_of(req)); /* No worker took what was left of it. */
+  }
   if (req->result == 0) {
     file_opened(req->file, uvdio__opening_of(req));
   } else {

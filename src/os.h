@@ -28,13 +28,14 @@
 #define UVDIO__TRAIT_SYNC_WRITES 4u /* UVDIO_DSYNC takes a sync after each write: the system's own does less */
 #define UVDIO__TRAIT_RING_HANGS 8u /* writes of a ring can lock up this file's filesystem */
 
-/* The steps of an open, in the order in which they come. Only Linux takes them one by one. */
+/* The steps of an open, in the order in which they come. Only Linux takes them one by one; the
+ * others know the first two. */
 typedef enum {
-  UVDIO__OPEN_DIRECT = 0, /* open with direct I/O */
-  UVDIO__OPEN_BUFFERED,   /* direct I/O was refused, and the caller accepts that: open without */
-  UVDIO__OPEN_STAT_PATH,  /* direct I/O was refused, and that is an error: find out which */
-  UVDIO__OPEN_STAT_FILE,  /* it is open: learn what it is */
-  UVDIO__OPEN_FINISH,     /* what has to block: truncate, name the filesystem */
+  UVDIO__OPEN_PATH = 0,  /* open; where it may create and can't tell afterwards, only that */
+  UVDIO__OPEN_PRESENT,   /* it was there: open that */
+  UVDIO__OPEN_STAT_FILE, /* it is open: learn what it is, and switch direct I/O on */
+  UVDIO__OPEN_FINISH,    /* what has to block: truncate, name the filesystem */
+  UVDIO__OPEN_UNDO,      /* it failed: remove what it has created; may block */
   UVDIO__OPEN_DONE
 } uvdio__open_step_t;
 
@@ -47,6 +48,8 @@ typedef struct uvdio__opening_s {
 
   uvdio__open_step_t step;
   intptr_t descriptor; /* -1 until there is one; whoever ends the open closes it or takes it over */
+  uvdio__open_step_t opened_at; /* which of the first two has opened it */
+  int error; /* what the open ends with after UVDIO__OPEN_UNDO */
   int direct;
   unsigned traits;
   const char* filesystem; /* static text */
@@ -59,15 +62,19 @@ typedef struct uvdio__opening_s {
   } stat;
 } uvdio__opening_t;
 
-/* Goes on with an open from wherever it stands until it is open (0) or failed (the error; a descriptor may be left). */
+/* Goes on with an open from wherever it stands until it is open (0) or failed (the error; a
+ * descriptor may be left). An open that fails removes what it has created. */
 int uvdio__os_open(uvdio__opening_t* opening);
+
+/* The same for an open that is given up between two steps. Its descriptor stays. */
+void uvdio__os_undo_open(uvdio__opening_t* opening);
 
 #ifdef __linux__
 /* Takes the result of the present step and moves to the next one. Returns 1 while a step remains, 0 when the
  * file is open, or the error that ends it. Does not block. */
 int uvdio__linux_open_advance(uvdio__opening_t* opening, int result);
 
-/* Whether what remains of the open, at UVDIO__OPEN_FINISH, may take its time. */
+/* Whether what remains of the open, from UVDIO__OPEN_FINISH on, may take its time. */
 int uvdio__linux_open_finish_blocks(const uvdio__opening_t* opening);
 
 /* The flags of openat(2) for the present step, and the mask of statx(2). */
@@ -84,6 +91,12 @@ int64_t uvdio__os_size(intptr_t descriptor);
 int uvdio__os_truncate(intptr_t descriptor, uint64_t length);
 int uvdio__os_preallocate(intptr_t descriptor, uint64_t length);
 int uvdio__os_close(intptr_t descriptor);
+
+#ifndef _WIN32
+/* Removes `path` if that is the open file, by itself and not by a link, and nothing has been
+ * written to it. Returns 1 if it is gone. */
+int uvdio__posix_remove(const char* path, int descriptor);
+#endif
 
 /* Bytes. What one system call moves at most on Linux (read(2)); a multiple of 4096, and of no larger alignment. */
 #define UVDIO__TRANSFER_MAX ((size_t)0x7ffff000)

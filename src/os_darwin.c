@@ -1,9 +1,10 @@
 /*
  * macOS: F_NOCACHE, F_PREALLOCATE, F_FULLFSYNC.
  *
- * Direct I/O is a property that an open file takes on, not a way of opening it, and what is not aligned goes through
- * the cache instead of being refused. So an open is a plain sequence: open, look, set, and truncate at the very
- * end, because an open that fails must not have destroyed anything.
+ * Direct I/O is a property that an open file takes on, not a way of opening it, and what is not
+ * aligned goes through the cache instead of being refused. So an open is a plain sequence: open,
+ * look, set, and truncate at the very end, because an open that fails must not have destroyed
+ * anything. Nor does it leave what it has created.
  *
  * What durable means here: write(2), fsync(2) and O_DSYNC all end at the drive, which may still hold the data in a
  * cache that does not survive a power cut. Only F_FULLFSYNC empties that cache (fsync(2), fcntl(2)). So both
@@ -120,24 +121,41 @@ int uvdio__os_advise_huge(void* memory, size_t size) {
   return UV_ENOTSUP;
 }
 
-static int open_flags(unsigned flags) {
+static int open_flags(const uvdio__opening_t* opening) {
+  unsigned flags = opening->flags;
   int result = O_CLOEXEC | O_NOCTTY;
 
   result |= (flags & UVDIO_RDWR) != 0 ? O_RDWR : O_RDONLY;
   result |= (flags & UVDIO_CREATE) != 0 ? O_CREAT : 0;
-  result |= (flags & UVDIO_EXCLUSIVE) != 0 ? O_EXCL : 0;
+  result |= (flags & UVDIO_EXCLUSIVE) != 0 || opening->step == UVDIO__OPEN_PATH ? O_EXCL : 0;
   result |= (flags & UVDIO_DSYNC) != 0 ? O_DSYNC : 0;
   result |= (flags & UVDIO_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
   return result;
 }
 
-static int open_path(const uvdio__opening_t* opening) {
+static int open_once(const uvdio__opening_t* opening) {
   int descriptor;
 
   do {
-    descriptor = open(opening->path, open_flags(opening->flags), opening->mode);
+    descriptor = open(opening->path, open_flags(opening), opening->mode);
   } while (descriptor == -1 && errno == EINTR);
   return descriptor == -1 ? last_error() : descriptor;
+}
+
+/* An open that may create does only that at first, because the system does not tell afterwards
+ * whether it did. Both are whole opens, of which at most one does anything. */
+static int open_path(uvdio__opening_t* opening) {
+  int result;
+
+  opening->step = (opening->flags & UVDIO_CREATE) != 0 ? UVDIO__OPEN_PATH : UVDIO__OPEN_PRESENT;
+  result = open_once(opening);
+  if (result == UV_EEXIST && opening->step == UVDIO__OPEN_PATH &&
+      (opening->flags & UVDIO_EXCLUSIVE) == 0) {
+    opening->step = UVDIO__OPEN_PRESENT;
+    result = open_once(opening);
+  }
+  opening->opened_at = opening->step;
+  return result;
 }
 
 /* A disk is the device that knows its block size; a terminal or /dev/null does not. A block of a CD may be no power
@@ -244,6 +262,12 @@ static int learn_file(uvdio__opening_t* opening) {
   return error;
 }
 
+void uvdio__os_undo_open(uvdio__opening_t* opening) {
+  if (opening->descriptor != -1 && opening->opened_at == UVDIO__OPEN_PATH) {
+    (void)uvdio__posix_remove(opening->path, (int)opening->descriptor);
+  }
+}
+
 int uvdio__os_open(uvdio__opening_t* opening) {
   int descriptor = open_path(opening);
   int error;
@@ -254,6 +278,7 @@ int uvdio__os_open(uvdio__opening_t* opening) {
   opening->descriptor = descriptor;
   error = learn_file(opening);
   if (error != 0) {
+    uvdio__os_undo_open(opening);
     (void)close(descriptor);
     opening->descriptor = -1;
   }

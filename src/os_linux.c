@@ -4,10 +4,16 @@
  * An open takes several system calls, and both a ring (one completion at a time) and a worker (all at once)
  * perform them. So the order stands once, in uvdio__linux_open_advance(), as a walk over steps:
  *
- *   OPEN_DIRECT ──► STAT_FILE ──► FINISH ──► DONE
- *        │ EINVAL       ▲
- *        ├──► OPEN_BUFFERED   (UVDIO_DIRECT_PREFERRED)
- *        └──► STAT_PATH ──► an error: UV_EISDIR or UVDIO_ENODIRECT
+ *   PATH ──────────────► STAT_FILE ──► FINISH ──► DONE
+ *     │ EEXIST           ▲    │ error    │ error
+ *     └──► PRESENT ──────┘    └──────────┴──► UNDO ──► the error
+ *
+ * The path is opened once, without O_DIRECT, and direct I/O is switched on by the descriptor
+ * (fcntl(2), F_SETFL): nothing is created by an open that fails, and nobody can change where the
+ * path leads between two opens. PRESENT comes where the kernel can't tell afterwards whether an
+ * open has created the file (before Linux 6.12, F_CREATED_QUERY): then PATH only creates, and
+ * PRESENT opens what was there. Both are whole opens, of which at most one does anything; with
+ * UVDIO_EXCLUSIVE there is no second one.
  *
  * The file is truncated only at the end, when nothing can be refused any more: an open that fails must not
  * have destroyed anything.
@@ -15,6 +21,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +53,11 @@
 #define STATX_DIO_MEM_ALIGN_AT 152
 #define STATX_DIO_OFFSET_ALIGN_AT 156
 
+/* Since Linux 6.12: 1 if the open of this descriptor has created the file. */
+#ifndef F_CREATED_QUERY
+#define F_CREATED_QUERY (1024 + 4)
+#endif
+
 _Static_assert(sizeof(struct statx) <= sizeof(((uvdio__opening_t*)NULL)->stat),
                "an opening holds a struct statx");
 
@@ -72,6 +84,22 @@ int uvdio__os_advise_huge(void* memory, size_t size) {
   return madvise(memory, size, MADV_HUGEPAGE) == 0 ? 0 : last_error();
 }
 
+static int is_older_than(int major, int minor) {
+  struct utsname system;
+  int got_major, got_minor;
+
+  return uname(&system) == 0 && sscanf(system.release, "%d.%d", &got_major, &got_minor) == 2 &&
+         (got_major < major || (got_major == major && got_minor < minor));
+}
+
+/* Whether a step opens nothing but what it creates. */
+static int is_exclusive(uvdio__open_step_t step, unsigned flags) {
+  if ((flags & UVDIO_EXCLUSIVE) != 0) {
+    return 1;
+  }
+  return step == UVDIO__OPEN_PATH && (flags & UVDIO_CREATE) != 0 && is_older_than(6, 12);
+}
+
 int uvdio__linux_open_flags(const uvdio__opening_t* opening) {
   /* A FIFO without a writer must not block the open, and on 32-bit systems only open() sees to O_LARGEFILE by itself. */
   int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
@@ -80,15 +108,12 @@ int uvdio__linux_open_flags(const uvdio__opening_t* opening) {
   flags |= (opening->flags & UVDIO_CREATE) != 0 ? O_CREAT : 0;
   flags |= (opening->flags & UVDIO_DSYNC) != 0 ? O_DSYNC : 0;
   flags |= (opening->flags & UVDIO_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
-  if (opening->step == UVDIO__OPEN_DIRECT) {
-    return flags | O_DIRECT | ((opening->flags & UVDIO_EXCLUSIVE) != 0 ? O_EXCL : 0);
-  }
-  /* A refused direct open may have created the file, so exclusive creation would now refuse itself. */
+  flags |= is_exclusive(opening->step, opening->flags) ? O_EXCL : 0;
   return flags;
 }
 
 unsigned uvdio__linux_statx_mask(void) {
-  return STATX_TYPE | STATX_MODE | STATX_DIOALIGN;
+  return STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_DIOALIGN;
 }
 
 static uint32_t stat_field(const uvdio__opening_t* opening, size_t at) {
@@ -109,29 +134,35 @@ static int check_kind(const struct statx* stat) {
   return S_ISREG(stat->stx_mode) || S_ISBLK(stat->stx_mode) ? 0 : UV_ESPIPE;
 }
 
-/* A filesystem may take O_DIRECT at open and still not do it. It says so by an alignment of zero; one that
+/* Sets all flags that can be set now: the file also leaves non-blocking mode, in which a ring would
+ * refuse instead of wait. The kernel only looks at the open file for that, and asks neither a disk
+ * nor a server: it does not hold up a ring's loop. */
+static int set_direct(uvdio__opening_t* opening, int direct) {
+  opening->direct = direct;
+  return fcntl((int)opening->descriptor, F_SETFL, direct ? O_DIRECT : 0) == -1 ? last_error() : 0;
+}
+
+/* The file has no direct I/O. */
+static int go_buffered(uvdio__opening_t* opening) {
+  if ((opening->flags & UVDIO_DIRECT_PREFERRED) == 0) {
+    return UVDIO_ENODIRECT;
+  }
+  opening->memory_align = 0;
+  opening->offset_align = 0;
+  opening->align_source = UVDIO_ALIGN_DEFAULT;
+  return set_direct(opening, 0);
+}
+
+/* A filesystem may take O_DIRECT and still not do it. It says so by an alignment of zero; one that
  * says nothing at all is taken at its word (statx(2), STATX_DIOALIGN). */
 static int learn_alignment(uvdio__opening_t* opening) {
-  int flags;
-
   if (!opening->direct || (stat_of(opening)->stx_mask & STATX_DIOALIGN) == 0) {
     return 0;
   }
   opening->memory_align = stat_field(opening, STATX_DIO_MEM_ALIGN_AT);
   opening->offset_align = stat_field(opening, STATX_DIO_OFFSET_ALIGN_AT);
   opening->align_source = UVDIO_ALIGN_STATX;
-  if (opening->memory_align != 0 && opening->offset_align != 0) {
-    return 0;
-  }
-  if ((opening->flags & UVDIO_DIRECT_PREFERRED) == 0) {
-    return UVDIO_ENODIRECT;
-  }
-  flags = fcntl((int)opening->descriptor, F_GETFL);
-  if (flags == -1 || fcntl((int)opening->descriptor, F_SETFL, flags & ~O_DIRECT) == -1) {
-    return last_error();
-  }
-  opening->direct = 0;
-  return 0;
+  return opening->memory_align != 0 && opening->offset_align != 0 ? 0 : go_buffered(opening);
 }
 
 /* Whether the file takes non-blocking requests. One that does not makes a ring hand every request to a kernel
@@ -151,21 +182,15 @@ static void learn_nowait(uvdio__opening_t* opening) {
   }
 }
 
-/* Takes the file out of non-blocking mode, in which a ring would refuse instead of wait. */
-static int allow_blocking(const uvdio__opening_t* opening) {
-  int flags = fcntl((int)opening->descriptor, F_GETFL);
-
-  if (flags == -1 || fcntl((int)opening->descriptor, F_SETFL, flags & ~O_NONBLOCK) == -1) {
-    return last_error();
-  }
-  return 0;
-}
-
 static int learn_file(uvdio__opening_t* opening) {
   int error = check_kind(stat_of(opening));
 
-  if (error == 0) {
-    error = allow_blocking(opening);
+  if (error != 0) {
+    return error;
+  }
+  error = set_direct(opening, 1);
+  if (error == UV_EINVAL) {
+    error = go_buffered(opening);
   }
   if (error == 0) {
     error = learn_alignment(opening);
@@ -176,51 +201,47 @@ static int learn_file(uvdio__opening_t* opening) {
   return error;
 }
 
-static int accept_descriptor(uvdio__opening_t* opening, int descriptor, int direct) {
-  opening->descriptor = descriptor;
-  opening->direct = direct;
-  opening->step = UVDIO__OPEN_STAT_FILE;
-  return 1;
+static int after_open(uvdio__opening_t* opening, int result) {
+  if (result >= 0) {
+    opening->descriptor = result;
+    opening->opened_at = opening->step;
+    opening->step = UVDIO__OPEN_STAT_FILE;
+    return 1;
+  }
+  if (result == UV_EEXIST && opening->step == UVDIO__OPEN_PATH &&
+      (opening->flags & UVDIO_EXCLUSIVE) == 0) {
+    opening->step = UVDIO__OPEN_PRESENT;
+    return 1;
+  }
+  return result;
 }
 
-static int after_direct_open(uvdio__opening_t* opening, int result) {
-  if (result >= 0) {
-    return accept_descriptor(opening, result, 1);
+/* The file is open, and `result` tells whether it stays so. */
+static int go_on(uvdio__opening_t* opening, int result, uvdio__open_step_t next) {
+  opening->step = next;
+  if (result < 0 && (opening->flags & UVDIO_CREATE) != 0) {
+    opening->error = result;
+    opening->step = UVDIO__OPEN_UNDO;
+    return 1;
   }
-  if (result != UV_EINVAL) {
+  if (result < 0) {
     return result;
   }
-  opening->step = (opening->flags & UVDIO_DIRECT_PREFERRED) != 0 ? UVDIO__OPEN_BUFFERED
-                                                                  : UVDIO__OPEN_STAT_PATH;
-  return 1;
-}
-
-/* A file that was to be created and is not there was refused for its name, or whatever it was: not for direct I/O, which
- * is looked at when the file exists. */
-static int after_stat_path(const uvdio__opening_t* opening, int result) {
-  int error = result < 0 ? result : check_kind(stat_of(opening));
-
-  if (error == UV_ENOENT && (opening->flags & UVDIO_CREATE) != 0) {
-    return UV_EINVAL;
-  }
-  return error != 0 ? error : UVDIO_ENODIRECT;
+  return next != UVDIO__OPEN_DONE;
 }
 
 int uvdio__linux_open_advance(uvdio__opening_t* opening, int result) {
   switch (opening->step) {
-    case UVDIO__OPEN_DIRECT:
-      return after_direct_open(opening, result);
-    case UVDIO__OPEN_BUFFERED:
-      return result < 0 ? result : accept_descriptor(opening, result, 0);
-    case UVDIO__OPEN_STAT_PATH:
-      return after_stat_path(opening, result);
+    case UVDIO__OPEN_PATH:
+    case UVDIO__OPEN_PRESENT:
+      return after_open(opening, result);
     case UVDIO__OPEN_STAT_FILE:
-      result = result < 0 ? result : learn_file(opening);
-      opening->step = UVDIO__OPEN_FINISH;
-      return result < 0 ? result : 1;
+      return go_on(opening, result < 0 ? result : learn_file(opening), UVDIO__OPEN_FINISH);
     case UVDIO__OPEN_FINISH:
+      return go_on(opening, result, UVDIO__OPEN_DONE);
+    case UVDIO__OPEN_UNDO:
       opening->step = UVDIO__OPEN_DONE;
-      return result;
+      return opening->error;
     case UVDIO__OPEN_DONE:
       break;
   }
@@ -257,18 +278,33 @@ static int may_end_early(uint32_t magic) {
          magic == CEPH_SUPER_MAGIC || magic == 0xff534d42 || magic == 0xfe534d42;
 }
 
-static int is_older_than(int major, int minor) {
-  struct utsname system;
-  int got_major, got_minor;
-
-  return uname(&system) == 0 && sscanf(system.release, "%d.%d", &got_major, &got_minor) == 2 &&
-         (got_major < major || (got_major == major && got_minor < minor));
-}
-
 /* Before Linux 5.11, a durable asynchronous write to btrfs takes the inode's lock when it ends, which a truncate may hold
  * that waits for this very write: both, and whoever comes after them, hang for ever. */
 static int locks_up(uint32_t magic, unsigned flags) {
   return magic == BTRFS_SUPER_MAGIC && (flags & UVDIO_DSYNC) != 0 && is_older_than(5, 11);
+}
+
+/* Bytes. No filesystem's blocks are larger. */
+#define TRIAL_SIZE 65536
+
+/* What passes requests on (overlay, FUSE) or decides by the file (ntfs3) takes the flag for direct
+ * I/O, and shows at the first transfer what it thinks of it. These are among those without
+ * non-blocking requests. The transfer is a read behind the end of the file: nothing moves. Any
+ * other error is not about direct I/O, and for whoever reads to see. */
+static int try_direct(uvdio__opening_t* opening) {
+  static _Alignas(UVDIO_ALIGNMENT) char nothing[TRIAL_SIZE];
+  struct iovec vector = {nothing, sizeof(nothing)};
+  uint64_t end = (stat_of(opening)->stx_size + TRIAL_SIZE - 1) & ~(uint64_t)(TRIAL_SIZE - 1);
+
+  if (!opening->direct || (opening->traits & UVDIO__TRAIT_NO_NOWAIT) == 0 ||
+      end > INT64_MAX - TRIAL_SIZE) {
+    return 0;
+  }
+  if (preadv2((int)opening->descriptor, &vector, 1, (off_t)end, 0) == -1 &&
+      (errno == EINVAL || errno == EOPNOTSUPP)) {
+    return go_buffered(opening);
+  }
+  return 0;
 }
 
 static int finish(uvdio__opening_t* opening) {
@@ -287,50 +323,99 @@ static int finish(uvdio__opening_t* opening) {
       opening->traits |= UVDIO__TRAIT_RING_HANGS;
     }
   }
-  if ((opening->flags & UVDIO_TRUNCATE) != 0) {
-    return uvdio__os_truncate(opening->descriptor, 0);
+  result = try_direct(opening);
+  if (result == 0 && (opening->flags & UVDIO_TRUNCATE) != 0) {
+    result = uvdio__os_truncate(opening->descriptor, 0);
   }
-  return 0;
+  return result;
 }
 
 int uvdio__linux_open_finish_blocks(const uvdio__opening_t* opening) {
-  return (opening->flags & UVDIO_TRUNCATE) != 0 ||
+  return opening->step == UVDIO__OPEN_UNDO || (opening->flags & UVDIO_TRUNCATE) != 0 ||
          (opening->traits & UVDIO__TRAIT_NO_NOWAIT) != 0;
 }
 
-static int call_statx(uvdio__opening_t* opening, int descriptor, const char* path, int flags) {
-  long result = syscall(SYS_statx, descriptor, path, flags, uvdio__linux_statx_mask(),
-                        opening->stat.bytes);
+static int call_statx(uvdio__opening_t* opening) {
+  long result = syscall(SYS_statx, (int)opening->descriptor, "", AT_EMPTY_PATH,
+                        uvdio__linux_statx_mask(), opening->stat.bytes);
   return result == 0 ? 0 : last_error();
 }
 
-/* A regular file that is leased to somebody (Samba, NFS) makes a non-blocking open fail instead of wait (open(2),
- * EWOULDBLOCK). It is not what the flag is there for. */
+#define LINK_SIZE (sizeof("/proc/self/fd/") + 3 * sizeof(int))
+
+static const char* link_to(int descriptor, char link[LINK_SIZE]) {
+  (void)snprintf(link, LINK_SIZE, "/proc/self/fd/%d", descriptor);
+  return link;
+}
+
+/* A regular file that is leased to somebody (Samba, NFS) makes a non-blocking open fail instead of
+ * wait (open(2), EWOULDBLOCK). It is not what the flag is there for. What is looked at is what gets
+ * opened: a FIFO in its place might never open. */
+static int wait_for_lease(const uvdio__opening_t* opening, int flags) {
+  char link[LINK_SIZE];
+  struct stat found;
+  int result = UV_EAGAIN;
+  int place = open(opening->path, O_PATH | O_CLOEXEC | (flags & O_NOFOLLOW));
+
+  if (place == -1) {
+    return result;
+  }
+  if (fstat(place, &found) == 0 && S_ISREG(found.st_mode)) {
+    int descriptor = open(link_to(place, link), flags & ~(O_NONBLOCK | O_NOFOLLOW | O_CREAT));
+    result = descriptor == -1 ? last_error() : descriptor;
+  }
+  (void)close(place);
+  return result == UV_ENOENT ? UV_EAGAIN : result; /* Without /proc there is no such way. */
+}
+
 static int open_now(const uvdio__opening_t* opening) {
   int flags = uvdio__linux_open_flags(opening);
   int descriptor = open(opening->path, flags, opening->mode);
-  struct stat found;
   int result = descriptor == -1 ? last_error() : descriptor;
 
-  if (result == UV_EAGAIN && stat(opening->path, &found) == 0 && S_ISREG(found.st_mode)) {
-    descriptor = open(opening->path, flags & ~O_NONBLOCK, opening->mode);
-    result = descriptor == -1 ? last_error() : descriptor;
+  return result == UV_EAGAIN && (flags & O_EXCL) == 0 ? wait_for_lease(opening, flags) : result;
+}
+
+/* Whether this open is known to have created its file. */
+static int has_created(const uvdio__opening_t* opening) {
+  int created = fcntl((int)opening->descriptor, F_CREATED_QUERY, 0);
+  return created == 1 || (created == -1 && is_exclusive(opening->opened_at, opening->flags));
+}
+
+/* Where the path leads to the file by a link, the file's own name is the system's to tell. */
+static void remove_target(int descriptor) {
+  char link[LINK_SIZE];
+  char name[PATH_MAX];
+  ssize_t length = readlink(link_to(descriptor, link), name, sizeof(name) - 1);
+
+  if (length > 0) {
+    name[length] = '\0';
+    (void)uvdio__posix_remove(name, descriptor);
   }
-  return result;
+}
+
+void uvdio__os_undo_open(uvdio__opening_t* opening) {
+  int descriptor = (int)opening->descriptor;
+
+  if (descriptor != -1 && has_created(opening) &&
+      !uvdio__posix_remove(opening->path, descriptor)) {
+    remove_target(descriptor);
+  }
 }
 
 /* Performs the present step, blocking. */
 static int perform_step(uvdio__opening_t* opening) {
   switch (opening->step) {
-    case UVDIO__OPEN_DIRECT:
-    case UVDIO__OPEN_BUFFERED:
+    case UVDIO__OPEN_PATH:
+    case UVDIO__OPEN_PRESENT:
       return open_now(opening);
-    case UVDIO__OPEN_STAT_PATH:
-      return call_statx(opening, AT_FDCWD, opening->path, 0);
     case UVDIO__OPEN_STAT_FILE:
-      return call_statx(opening, (int)opening->descriptor, "", AT_EMPTY_PATH);
+      return call_statx(opening);
     case UVDIO__OPEN_FINISH:
       return finish(opening);
+    case UVDIO__OPEN_UNDO:
+      uvdio__os_undo_open(opening);
+      return 0;
     case UVDIO__OPEN_DONE:
       break;
   }

@@ -3,10 +3,12 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,6 +37,49 @@ int uvdio__os_close(intptr_t descriptor) {
   int error = error_of(close((int)descriptor));
   /* The descriptor is gone all the same (close(2), "Dealing with error returns"). */
   return error == UV_EINTR || error == uv_translate_sys_error(EINPROGRESS) ? 0 : error;
+}
+
+/* The folder needs no permission to be read. */
+#ifdef O_PATH
+#define FOLDER_FLAGS (O_PATH | O_DIRECTORY | O_CLOEXEC)
+#else
+#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#endif
+
+/* Opens the folder that the last part of a path lies in. */
+static int open_folder(const char* path, size_t length) {
+  char folder[PATH_MAX];
+
+  assert(length < sizeof(folder)); /* The path has been opened. */
+  memcpy(folder, path, length);
+  folder[length] = '\0';
+  return open(length > 0 ? folder : ".", FOLDER_FLAGS);
+}
+
+static int is_file_and_empty(int folder, const char* name, const struct stat* file) {
+  struct stat found;
+
+  return fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && found.st_dev == file->st_dev &&
+         found.st_ino == file->st_ino && found.st_size == 0;
+}
+
+/* There is no call that removes an open file's name only if it still is that. So the folder is
+ * held, and looked into right before: what somebody puts there between these two calls is all that
+ * could be hit. */
+int uvdio__posix_remove(const char* path, int descriptor) {
+  const char* slash = strrchr(path, '/');
+  size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+  int folder = open_folder(path, length);
+  struct stat file;
+  int gone;
+
+  if (folder == -1) {
+    return 0;
+  }
+  gone = fstat(descriptor, &file) == 0 && is_file_and_empty(folder, path + length, &file) &&
+         unlinkat(folder, path + length, 0) == 0;
+  (void)close(folder);
+  return gone;
 }
 
 size_t uvdio__os_page_size(void) {

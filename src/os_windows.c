@@ -6,7 +6,7 @@
  * other, requests on several files side by side. It is what libuv's own files do.
  *
  * As on the other systems a file is truncated only when nothing can be refused any more: an open that fails must
- * not have destroyed anything.
+ * not have destroyed anything, and removes what it has created.
  */
 
 /* FileStorageInfo, which tells the sector size, came with Windows 8. */
@@ -237,8 +237,11 @@ static int is_refusal_of_direct(DWORD code) {
   return code == ERROR_INVALID_PARAMETER || code == ERROR_NOT_SUPPORTED;
 }
 
+/* Both attempts are whole opens with all that was asked for. A filesystem refuses the flag before
+ * it creates anything, so that at most one of them does something. */
 static int open_path(uvdio__opening_t* opening, const wchar_t* path) {
   HANDLE handle = open_handle(opening, path, 1);
+  int is_new;
 
   opening->direct = 1;
   if (handle == INVALID_HANDLE_VALUE && is_refusal_of_direct(GetLastError())) {
@@ -251,6 +254,8 @@ static int open_path(uvdio__opening_t* opening, const wchar_t* path) {
   if (handle == INVALID_HANDLE_VALUE) {
     return explain_refusal(opening, path, GetLastError());
   }
+  is_new = (opening->flags & UVDIO_CREATE) != 0 && GetLastError() != ERROR_ALREADY_EXISTS;
+  opening->opened_at = is_new ? UVDIO__OPEN_PATH : UVDIO__OPEN_PRESENT;
   opening->descriptor = (intptr_t)handle;
   return 0;
 }
@@ -341,6 +346,23 @@ static int learn_file(uvdio__opening_t* opening) {
   return (opening->flags & UVDIO_TRUNCATE) != 0 ? uvdio__os_truncate(opening->descriptor, 0) : 0;
 }
 
+/* By the handle, whatever the path leads to by now: a second handle on the same file marks it as
+ * deleted, which it is when the last one is closed. */
+void uvdio__os_undo_open(uvdio__opening_t* opening) {
+  HANDLE file = handle_of(opening->descriptor);
+  HANDLE remover;
+
+  if (opening->descriptor == -1 || opening->opened_at != UVDIO__OPEN_PATH ||
+      uvdio__os_size(opening->descriptor) != 0) {
+    return;
+  }
+  remover = ReOpenFile(file, DELETE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                       FILE_FLAG_DELETE_ON_CLOSE);
+  if (remover != INVALID_HANDLE_VALUE) {
+    (void)CloseHandle(remover);
+  }
+}
+
 int uvdio__os_open(uvdio__opening_t* opening) {
   wchar_t* path = NULL;
   int error = widen(opening->path, &path);
@@ -355,6 +377,7 @@ int uvdio__os_open(uvdio__opening_t* opening) {
   }
   error = learn_file(opening);
   if (error != 0) {
+    uvdio__os_undo_open(opening);
     (void)uvdio__os_close(opening->descriptor);
     opening->descriptor = -1;
   }

@@ -144,6 +144,209 @@ static void file_that_can_not_be_created_is_not_said_to_be_missing(void** state)
 }
 
 /*
+ * Failed when the file was there already, because this open had created it.
+ */
+
+/* Old kernels can't tell whether an open has created the file, and are asked in another way. Null:
+ * this one. */
+static const char* const kernels[] = {NULL, "5.10.0-30-amd64", "6.11.9", "6.12.0"};
+
+static int is_there(const char* path) {
+  struct stat about;
+  return lstat(path, &about) == 0;
+}
+
+static void put_text(const char* path, const char* text) {
+  FILE* file = fopen(path, "w");
+  assert_non_null(file);
+  assert_true(fputs(text, file) >= 0);
+  assert_int_equal(fclose(file), 0);
+}
+
+static void fails_at(struct fixture* f, struct top* op, enum fault_call step, const char* kernel) {
+  faults_reset();
+  fault_pretend_kernel(kernel);
+  fault_fail(step, 1, ONCE, EIO);
+  t_open(op, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  run(f);
+  assert_result(op, UV_EIO);
+}
+
+static void failed_step_removes_what_was_created_and_nothing_else(void** state) {
+  struct fixture* f = *state;
+  const enum fault_call late[] = {CALL_STATX, CALL_FCNTL, CALL_FTRUNCATE};
+  char path[PLACE_PATH_MAX + 64];
+  need_faults();
+  (void)snprintf(path, sizeof(path), "%s", path_of(f, "other"));
+  for (size_t i = 0; i < COUNT_OF(late) * COUNT_OF(kernels); i++) {
+    enum fault_call step = late[i / COUNT_OF(kernels)];
+    const char* kernel = kernels[i % COUNT_OF(kernels)];
+    fails_at(f, op_new(&f->tracker), step, kernel);
+    assert_false(is_there(path));
+    fails_at(f, op_now(&f->tracker), step, kernel);
+    assert_false(is_there(path));
+    put_text(path, "");
+    fails_at(f, op_new(&f->tracker), step, kernel);
+    fails_at(f, op_now(&f->tracker), step, kernel);
+    assert_int_equal(unlink(path), 0);
+  }
+}
+
+/* Where its folder can't be opened by the path, by the name that the system knows. */
+static void what_was_created_is_found_by_its_descriptor(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  faults_reset();
+  fault_fail(CALL_STATX, 1, ONCE, EIO);
+  fault_fail(CALL_OPEN, 2, ONCE, EACCES);
+  struct top* open = op_new(&f->tracker);
+  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  run(f);
+  assert_result(open, UV_EIO);
+  assert_int_equal(fault_hits(CALL_OPEN), 1);
+  assert_false(is_there(path_of(f, "other")));
+}
+
+/* The last steps of a ring's open are for a worker. */
+static void open_that_no_worker_ends_removes_what_it_created(void** state) {
+  struct fixture* f = *state;
+  size_t before = open_descriptors();
+  for (size_t i = 0; i < COUNT_OF(kernels); i++) {
+    faults_reset();
+    fault_pretend_kernel(kernels[i]);
+    fault_fail(CALL_QUEUE_WORK, 1, ONCE, EAGAIN);
+    struct top* open = op_new(&f->tracker);
+    t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+    run(f);
+    assert_result(open, UVDIO_EJOIN);
+    assert_false(is_there(path_of(f, "other")));
+    assert_int_equal(open_descriptors(), before);
+  }
+}
+
+/*
+ * What happens to the path while an open is under way. A worker can be made to wait there.
+ */
+
+static void need_the_pool(void) {
+  if (matrix.backend != UVDIO_BACKEND_POOL) {
+    SKIP("entries of a ring can't be held");
+  }
+}
+
+enum meanwhile { REPLACED, WRITTEN_TO, LINKED, GONE };
+
+static void do_meanwhile(struct fixture* f, enum meanwhile what) {
+  const char* path = path_of(f, "other");
+  put_text(path_of(f, "victim"), "victim");
+  if (what == WRITTEN_TO) {
+    put_text(path, "text");
+    return;
+  }
+  assert_int_equal(unlink(path), 0);
+  if (what == REPLACED) {
+    put_text(path, "");
+  } else if (what == LINKED) {
+    assert_int_equal(symlink("victim", path), 0);
+  }
+}
+
+static struct top* open_meanwhile(struct fixture* f, enum meanwhile what, unsigned flags) {
+  struct top* open = op_new(&f->tracker);
+  fault_hold(CALL_STATX, 1);
+  t_open(open, f->dio, &f->other, path_of(f, "other"), flags);
+  uv_run(&f->loop, UV_RUN_NOWAIT); /* in case the engine has to learn its thread */
+  fault_await(CALL_STATX);
+  do_meanwhile(f, what);
+  fault_release(CALL_STATX);
+  run(f);
+  return open;
+}
+
+static void failed_open_removes_nothing_of_somebody_else(void** state) {
+  struct fixture* f = *state;
+  const enum meanwhile whats[] = {REPLACED, WRITTEN_TO, LINKED, GONE};
+  need_the_pool();
+  for (size_t i = 0; i < COUNT_OF(whats); i++) {
+    faults_reset();
+    fault_fail(CALL_STATX, 1, ONCE, EIO);
+    assert_result(open_meanwhile(f, whats[i], UVDIO_OPEN_RW | UVDIO_EXCLUSIVE), UV_EIO);
+    assert_int_equal(is_there(path_of(f, "other")), whats[i] != GONE);
+    assert_true(is_there(path_of(f, "victim")));
+    unlink(path_of(f, "other"));
+  }
+}
+
+/* Whoever replaces the name is late: what was opened stays opened, direct or not. */
+static void link_that_is_planted_meanwhile_is_not_followed(void** state) {
+  struct fixture* f = *state;
+  const unsigned flags = UVDIO_OPEN_RW | UVDIO_EXCLUSIVE | UVDIO_DIRECT_PREFERRED;
+  struct stat victim;
+  need_the_pool();
+  for (int no_direct = 0; no_direct <= 1; no_direct++) {
+    faults_reset();
+    fault_pretend_no_direct(no_direct);
+    assert_result(open_meanwhile(f, LINKED, flags), 0);
+    put(f, &f->other, 0, PAGE, 1);
+    assert_int_equal(stat(path_of(f, "victim"), &victim), 0);
+    assert_int_equal(victim.st_size, 6);
+    assert_result(close_it(f, &f->other), 0);
+    assert_int_equal(unlink(path_of(f, "other")), 0);
+  }
+}
+
+static unsigned opens_taken(struct fixture* f, const char* kernel, unsigned flags, int expected) {
+  faults_reset();
+  fault_pretend_kernel(kernel);
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), flags);
+  run(f);
+  assert_result(open, expected);
+  unsigned opens = fault_calls(CALL_OPEN);
+  if (expected == 0) {
+    assert_result(close_it(f, &f->other), 0);
+  }
+  return opens;
+}
+
+static void path_is_opened_once(void** state) {
+  struct fixture* f = *state;
+  const unsigned exclusive = UVDIO_OPEN_RW | UVDIO_EXCLUSIVE;
+  for (size_t i = 0; i < COUNT_OF(kernels); i++) {
+    int is_old = i == 1 || i == 2; /* there what was not created is opened by another step */
+    assert_int_equal(opens_taken(f, kernels[i], exclusive | UVDIO_DIRECT_PREFERRED, 0), 1);
+    assert_int_equal(opens_taken(f, kernels[i], exclusive, UV_EEXIST), 1);
+    assert_int_equal(opens_taken(f, kernels[i], UVDIO_RDWR, 0), 1);
+    assert_int_equal(opens_taken(f, kernels[i], UVDIO_OPEN_READ, 0), 1);
+    assert_int_equal(opens_taken(f, kernels[i], UVDIO_OPEN_RW, 0), is_old ? 2 : 1);
+    assert_int_equal(unlink(path_of(f, "other")), 0);
+    assert_int_equal(opens_taken(f, kernels[i], UVDIO_OPEN_RW, 0), 1);
+    assert_int_equal(unlink(path_of(f, "other")), 0);
+  }
+}
+
+/* Nor is it opened again where the filesystem refuses direct I/O. */
+static void refusal_of_direct_io_takes_no_second_open(void** state) {
+  struct fixture* f = *state;
+  static struct place ramfs;
+  char why[PLACE_WHY_MAX];
+  char path[PLACE_PATH_MAX + 16];
+  if (place_make_indirect(&ramfs, "ramfs", 0, why) != 0) {
+    SKIP(why);
+  }
+  snprintf(path, sizeof(path), "%s/new", ramfs.dir);
+  faults_reset();
+  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path,
+                            UVDIO_OPEN_RW | UVDIO_EXCLUSIVE | UVDIO_DIRECT_PREFERRED);
+  run(f);
+  unsigned opens = fault_calls(CALL_OPEN);
+  struct top* close = close_it(f, &f->other);
+  place_remove(&ramfs);
+  assert_result(open, 0);
+  assert_result(close, 0);
+  assert_int_equal(opens, 1);
+}
+
+/*
  * Cancelled while its last step waits for a worker.
  */
 
@@ -232,6 +435,13 @@ int main(int argc, char** argv) {
       TEST(interrupted_open_is_repeated),
       TEST(failed_step_leaves_nothing_open),
       TEST(file_that_can_not_be_created_is_not_said_to_be_missing),
+      TEST(failed_step_removes_what_was_created_and_nothing_else),
+      TEST(what_was_created_is_found_by_its_descriptor),
+      TEST(open_that_no_worker_ends_removes_what_it_created),
+      TEST(failed_open_removes_nothing_of_somebody_else),
+      TEST(link_that_is_planted_meanwhile_is_not_followed),
+      TEST(path_is_opened_once),
+      TEST(refusal_of_direct_io_takes_no_second_open),
       TEST(open_is_cancelled_while_every_worker_is_busy),
       TEST(fifo_is_refused_without_blocking),
   };
