@@ -684,8 +684,8 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
 /* Where the filesystem refuses direct I/O, go on through the page cache; uvdio_file_info() tells.
  * Without this flag the open fails with UVDIO_ENODIRECT. */
 #define UVDIO_DIRECT_PREFERRED 64u
-/* Enforce the alignment that the system reports for this file (512 bytes on many) instead of
- * UVDIO_ALIGNMENT. */
+/* Enforce the alignment that the system requires for this file (512 bytes on many) instead of
+ * UVDIO_ALIGNMENT. What it recommends may be more: uvdio_file_info_t.recommended_align. */
 #define UVDIO_NATIVE_ALIGN 128u
 
 /* The four ways in which files are mostly opened. */
@@ -709,10 +709,18 @@ typedef struct uvdio_file_info_s {
   int latched;            /* 0, or the error of the sync that failed */
   int registered;         /* 1: the ring has it in its table of files, which saves look-ups */
   unsigned flags;         /* UVDIO_* of the open */
-  uint32_t memory_align;  /* bytes: what is enforced */
-  uint32_t offset_align;  /* bytes: what is enforced, for offsets and lengths */
-  uint32_t system_memory_align; /* bytes: what the system asks for; 0 where it does not say */
-  uint32_t system_offset_align;
+  /* Bytes, all powers of two. What is enforced, alike for reads and writes: UVDIO_ALIGNMENT or what
+   * the system requires, if that is more; under UVDIO_NATIVE_ALIGN what it requires. */
+  uint32_t memory_align;
+  uint32_t offset_align; /* and length */
+  /* What the system requires; 0 where it does not say. */
+  uint32_t system_memory_align;
+  uint32_t system_offset_align; /* and length: of reads and writes */
+  uint32_t system_read_align; /* and length: of reads, less where the system tells them apart */
+  /* What it recommends for offset and length of writes, where that is more than it requires (else
+   * system_offset_align). XFS: smaller writes to blocks that files share (reflinks, snapshots) go
+   * through the page cache, which costs more; a sync covers them like the others. */
+  uint32_t recommended_align;
   uvdio_align_source_t align_source; /* who gave the system_* values */
 } uvdio_file_info_t;
 
@@ -754,6 +762,8 @@ struct uvdio_file_s {
   uvdio_align_source_t align_source_;
   uint32_t system_memory_align_;
   uint32_t system_offset_align_;
+  uint32_t system_read_align_;
+  uint32_t recommended_align_;
   const char* filesystem_;
   const char* reason_;
 };

@@ -219,6 +219,10 @@ static void pick_lane(uvdio_file_t* file) {
   }
 }
 
+static uint32_t or_else(uint32_t align, uint32_t other) {
+  return align != 0 ? align : other;
+}
+
 static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
   size_t memory = pick_align(opening, opening->memory_align);
   size_t offset = pick_align(opening, opening->offset_align);
@@ -231,6 +235,8 @@ static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
   file->direct_ = opening->direct;
   file->system_memory_align_ = opening->memory_align;
   file->system_offset_align_ = opening->offset_align;
+  file->system_read_align_ = or_else(opening->read_align, opening->offset_align);
+  file->recommended_align_ = or_else(opening->recommended_align, opening->offset_align);
   file->align_source_ = opening->align_source;
   file->filesystem_ = opening->filesystem;
   file->state_ = FILE_OPEN;
@@ -870,6 +876,8 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   info->offset_align = (uint32_t)(file->offset_mask_ + 1);
   info->system_memory_align = file->system_memory_align_;
   info->system_offset_align = file->system_offset_align_;
+  info->system_read_align = file->system_read_align_;
+  info->recommended_align = file->recommended_align_;
   info->align_source = file->align_source_;
   return 0;
 }

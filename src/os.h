@@ -54,7 +54,9 @@ typedef struct uvdio__opening_s {
   unsigned traits;
   const char* filesystem; /* static text */
   uint32_t memory_align;  /* bytes; 0: the system does not say */
-  uint32_t offset_align;
+  uint32_t offset_align; /* required of offsets and lengths */
+  uint32_t read_align; /* and of those of reads, where the system tells them apart; else 0 */
+  uint32_t recommended_align; /* for those of writes; 0: the same as required */
   uvdio_align_source_t align_source;
   union {
     uint64_t align;

@@ -53,6 +53,12 @@
 #define STATX_DIO_MEM_ALIGN_AT 152
 #define STATX_DIO_OFFSET_ALIGN_AT 156
 
+/* Since Linux 6.14, the same. */
+#ifndef STATX_DIO_READ_ALIGN
+#define STATX_DIO_READ_ALIGN 0x20000U
+#endif
+#define STATX_DIO_READ_OFFSET_ALIGN_AT 180
+
 /* Since Linux 6.12: 1 if the open of this descriptor has created the file. */
 #ifndef F_CREATED_QUERY
 #define F_CREATED_QUERY (1024 + 4)
@@ -113,7 +119,7 @@ int uvdio__linux_open_flags(const uvdio__opening_t* opening) {
 }
 
 unsigned uvdio__linux_statx_mask(void) {
-  return STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_DIOALIGN;
+  return STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_DIOALIGN | STATX_DIO_READ_ALIGN;
 }
 
 static uint32_t stat_field(const uvdio__opening_t* opening, size_t at) {
@@ -149,6 +155,8 @@ static int go_buffered(uvdio__opening_t* opening) {
   }
   opening->memory_align = 0;
   opening->offset_align = 0;
+  opening->read_align = 0;
+  opening->recommended_align = 0;
   opening->align_source = UVDIO_ALIGN_DEFAULT;
   return set_direct(opening, 0);
 }
@@ -161,6 +169,10 @@ static int learn_alignment(uvdio__opening_t* opening) {
   }
   opening->memory_align = stat_field(opening, STATX_DIO_MEM_ALIGN_AT);
   opening->offset_align = stat_field(opening, STATX_DIO_OFFSET_ALIGN_AT);
+  opening->recommended_align = opening->offset_align;
+  if ((stat_of(opening)->stx_mask & STATX_DIO_READ_ALIGN) != 0) {
+    opening->read_align = stat_field(opening, STATX_DIO_READ_OFFSET_ALIGN_AT);
+  }
   opening->align_source = UVDIO_ALIGN_STATX;
   return opening->memory_align != 0 && opening->offset_align != 0 ? 0 : go_buffered(opening);
 }
@@ -293,18 +305,28 @@ static int locks_up(uint32_t magic, unsigned flags) {
  * other error is not about direct I/O, and for whoever reads to see. */
 static int try_direct(uvdio__opening_t* opening) {
   static _Alignas(UVDIO_ALIGNMENT) char nothing[TRIAL_SIZE];
-  struct iovec vector = {nothing, sizeof(nothing)};
   uint64_t end = (stat_of(opening)->stx_size + TRIAL_SIZE - 1) & ~(uint64_t)(TRIAL_SIZE - 1);
 
   if (!opening->direct || (opening->traits & UVDIO__TRAIT_NO_NOWAIT) == 0 ||
       end > INT64_MAX - TRIAL_SIZE) {
     return 0;
   }
-  if (preadv2((int)opening->descriptor, &vector, 1, (off_t)end, 0) == -1 &&
+  if (pread((int)opening->descriptor, nothing, sizeof(nothing), (off_t)end) == -1 &&
       (errno == EINVAL || errno == EOPNOTSUPP)) {
     return go_buffered(opening);
   }
   return 0;
+}
+
+/* XFS reports the size of the units that it copies on write for what shares them (reflinks), so
+ * that no part of one has to be read and written through the page cache. It takes smaller writes
+ * all the same, down to what reads require. An overlay reports what the filesystem below does; no
+ * other one tells reads apart. */
+static void learn_requirement(uvdio__opening_t* opening, uint32_t magic) {
+  if ((magic == XFS_SUPER_MAGIC || magic == OVERLAYFS_SUPER_MAGIC) && opening->read_align != 0 &&
+      opening->read_align < opening->offset_align) {
+    opening->offset_align = opening->read_align;
+  }
 }
 
 static int finish(uvdio__opening_t* opening) {
@@ -316,6 +338,7 @@ static int finish(uvdio__opening_t* opening) {
   }
   if (result == 0) {
     opening->filesystem = filesystem_name((uint32_t)filesystem.f_type);
+    learn_requirement(opening, (uint32_t)filesystem.f_type);
     if (may_end_early((uint32_t)filesystem.f_type)) {
       opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
     }

@@ -284,8 +284,9 @@ static uint32_t usable_align(ULONG size) {
   return (size & (size - 1)) == 0 ? (uint32_t)size : 0;
 }
 
-/* Offsets and lengths go by the logical sector, which is the smallest that uncached transfers take. Memory goes by
- * the physical one, as far as the filesystem heeds it ("File Buffering"; FILE_STORAGE_INFO). */
+/* Offsets and lengths go by the logical sector, which is the smallest that uncached transfers take.
+ * Memory goes by the physical one, as far as the filesystem heeds it ("File Buffering";
+ * FILE_STORAGE_INFO), and what is recommended by the one that costs no more than it has to. */
 static void learn_alignment(uvdio__opening_t* opening) {
   FILE_STORAGE_INFO info;
 
@@ -295,6 +296,7 @@ static void learn_alignment(uvdio__opening_t* opening) {
   }
   opening->offset_align = usable_align(info.LogicalBytesPerSector);
   opening->memory_align = usable_align(info.FileSystemEffectivePhysicalBytesPerSectorForAtomicity);
+  opening->recommended_align = usable_align(info.PhysicalBytesPerSectorForPerformance);
   opening->align_source = UVDIO_ALIGN_SYSTEM;
 }
 

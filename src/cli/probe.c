@@ -249,7 +249,15 @@ static void print_alignment(const uvdio_file_info_t* info) {
   if (info->system_offset_align != 0) {
     snprintf(text, sizeof text, "memory %u bytes, offset and length %u bytes", info->system_memory_align,
              info->system_offset_align);
-    print_field("alignment the system asks for", text);
+    print_field("alignment the system requires", text);
+  }
+  if (info->system_read_align < info->system_offset_align) {
+    snprintf(text, sizeof text, "offset and length %u bytes", info->system_read_align);
+    print_field("... of reads alone", text);
+  }
+  if (info->recommended_align > info->system_offset_align) {
+    snprintf(text, sizeof text, "offset and length of writes %u bytes", info->recommended_align);
+    print_field("alignment recommended", text);
   }
   print_field("alignment learnt from", align_source_text(info->align_source));
 }
@@ -356,10 +364,12 @@ static json_t* file_json(const path_facts_t* file) {
     return json_null();
   }
   return json_pack(
-      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I}", "filesystem", file->filesystem, "direct",
-      info->direct, "backend", file->backend, "reason", file->reason, "memory_align",
-      (json_int_t)info->memory_align, "offset_align", (json_int_t)info->offset_align, "system_memory_align",
-      (json_int_t)info->system_memory_align, "system_offset_align", (json_int_t)info->system_offset_align,
+      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "filesystem",
+      file->filesystem, "direct", info->direct, "backend", file->backend, "reason", file->reason,
+      "memory_align", (json_int_t)info->memory_align, "offset_align", (json_int_t)info->offset_align,
+      "system_memory_align", (json_int_t)info->system_memory_align, "system_offset_align",
+      (json_int_t)info->system_offset_align, "system_read_align",
+      (json_int_t)info->system_read_align, "recommended_align", (json_int_t)info->recommended_align,
       "align_source",
       (size_t)info->align_source < CLI_COUNT_OF(sources) ? sources[info->align_source] : "unknown",
       "page_result", (json_int_t)file->page_bytes);

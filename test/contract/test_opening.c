@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -295,6 +297,96 @@ static void transfers_go_past_the_page_cache(void** state) {
   assert_int_equal(cached_pages(write_through_the_cache(f), PAGES), PAGES);
 }
 
+/*
+ * Alignment
+ */
+
+/* XFS with blocks larger than a page: it recommends whole ones for a file that shares them with
+ * another. */
+static struct place blocks;
+
+static int blocks_engine(void** state) {
+  char why[PLACE_WHY_MAX];
+  if (place_make(&blocks, "blocks", 0, why) != 0) {
+    print_message("blocks of 16384 bytes: %s\n", why);
+  }
+  return fixture_engine(state);
+}
+
+static int blocks_tear_down(void** state) {
+  int failed = fixture_tear_down(state);
+  if (blocks.mounted) {
+    place_remove(&blocks);
+  }
+  memset(&blocks, 0, sizeof(blocks));
+  return failed;
+}
+
+enum { BLOCK = 16384 };
+
+static const char* in_blocks(char path[PLACE_PATH_MAX + 16], const char* name) {
+  snprintf(path, PLACE_PATH_MAX + 16, "%s/%s", blocks.dir, name);
+  return path;
+}
+
+static void share_blocks(const char* from, const char* to) {
+  int source = open(from, O_RDONLY | O_CLOEXEC);
+  int copy = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  assert_true(source >= 0 && copy >= 0);
+  assert_int_equal(ioctl(copy, FICLONE, source), 0);
+  close(source);
+  close(copy);
+}
+
+static uvdio_file_info_t info_of(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(file, &info));
+  return info;
+}
+
+static void assert_goes(struct fixture* f, uint64_t offset, size_t size, unsigned seed) {
+  uvdio_buf_t buf = filled(size, seed);
+  struct top* write = t_write(op_new(&f->tracker), &f->other, &buf, offset);
+  run(f);
+  assert_result(write, size);
+  assert_holds(f, &f->other, offset, size, seed);
+}
+
+static void alignment_that_is_recommended_is_not_enforced(void** state) {
+  struct fixture* f = *state;
+  char path[PLACE_PATH_MAX + 16], snapshot[PLACE_PATH_MAX + 16];
+  if (!blocks.mounted) {
+    SKIP("XFS with blocks of 16384 bytes can't be had here (Linux 6.12)");
+  }
+  assert_result(open_at(f, op_new(&f->tracker), in_blocks(path, "file"), UVDIO_OPEN_RW), 0);
+  put(f, &f->other, 0, 4 * BLOCK, 1);
+  uvdio_file_info_t before = info_of(&f->other);
+  close_other(f);
+  share_blocks(path, in_blocks(snapshot, "snapshot"));
+  assert_result(open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW), 0);
+  uvdio_file_info_t shared = info_of(&f->other);
+  assert_int_equal(shared.offset_align, before.offset_align);
+  assert_int_equal(shared.offset_align, UVDIO_ALIGNMENT);
+  assert_int_equal(shared.system_offset_align, before.system_offset_align);
+  assert_int_equal(shared.system_read_align, before.system_read_align);
+  assert_goes(f, PAGE, PAGE, 2);
+  close_other(f);
+  assert_result(open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN), 0);
+  assert_int_equal(info_of(&f->other).offset_align, before.system_offset_align);
+  assert_goes(f, 2 * BLOCK + before.system_offset_align, before.system_offset_align, 3);
+  close_other(f);
+  assert_result(open_at(f, op_new(&f->tracker), snapshot, UVDIO_OPEN_READ), 0);
+  assert_holds(f, &f->other, 0, 4 * BLOCK, 1);
+  close_other(f);
+  if (shared.recommended_align == shared.system_offset_align) {
+    SKIP("this kernel recommends nothing for files that share blocks (Linux 6.14)");
+  }
+  assert_int_equal(shared.recommended_align, BLOCK);
+  assert_int_equal(before.recommended_align, before.system_offset_align);
+}
+
+#define ON_BLOCKS(function) \
+  cmocka_unit_test_setup_teardown(function, blocks_engine, blocks_tear_down)
 #define ON_RAMFS(function) cmocka_unit_test_setup_teardown(function, ramfs_engine, ramfs_tear_down)
 
 int main(int argc, char** argv) {
@@ -306,6 +398,7 @@ int main(int argc, char** argv) {
       ON_RAMFS(file_may_be_created_for_reading_only),
       TEST_ON(fixture_engine, folder_and_umask_hold_until_the_callback),
       TEST_ON(fixture_engine, transfers_go_past_the_page_cache),
+      ON_BLOCKS(alignment_that_is_recommended_is_not_enforced),
   };
   return matrix_main("opening", tests, COUNT_OF(tests), argc, argv);
 }

@@ -12,11 +12,14 @@
 #define PAGE UVDIO_PAGE_SIZE
 #define MASK_AT 0
 #define ALIGN_AT 152
+#define READ_ALIGN_AT 180
 #define HAS_ALIGN 0x2000u
+#define HAS_READ_ALIGN 0x20000u
 
 static struct {
   unsigned memory;
   unsigned offset;
+  unsigned read; /* 0: not known */
   int is_known;
 } answer;
 
@@ -26,9 +29,11 @@ long __wrap_syscall(long number, ...);
 static void put_answer(char* stat) {
   unsigned mask;
   memcpy(&mask, stat + MASK_AT, sizeof(mask));
-  mask = answer.is_known ? mask | HAS_ALIGN : mask & ~HAS_ALIGN;
+  mask &= ~(HAS_ALIGN | HAS_READ_ALIGN);
+  mask |= (answer.is_known ? HAS_ALIGN : 0) | (answer.read != 0 ? HAS_READ_ALIGN : 0);
   memcpy(stat + MASK_AT, &mask, sizeof(mask));
   memcpy(stat + ALIGN_AT, &answer, 2 * sizeof(unsigned));
+  memcpy(stat + READ_ALIGN_AT, &answer.read, sizeof(answer.read));
 }
 
 /* Arguments that were not passed are read as well and mean nothing, as in the C library. */
@@ -50,6 +55,7 @@ long __wrap_syscall(long number, ...) {
 static void answer_with(unsigned memory, unsigned offset, int is_known) {
   answer.memory = memory;
   answer.offset = offset;
+  answer.read = 0;
   answer.is_known = is_known;
 }
 
@@ -103,6 +109,8 @@ static void each_alignment_is_enforced_by_itself(void** state) {
   uvdio_file_info_t info = info_of(&f->other);
   assert_int_equal(info.memory_align, 512);
   assert_int_equal(info.offset_align, 16384);
+  assert_int_equal(info.system_read_align, 16384);
+  assert_int_equal(info.recommended_align, 16384);
   assert_int_equal(info.align_source, UVDIO_ALIGN_STATX);
   close_other(f);
   assert_result(open_other(f, UVDIO_OPEN_RW), 0);
@@ -116,11 +124,28 @@ static void each_alignment_is_enforced_by_itself(void** state) {
   close_other(f);
 }
 
+/* What a filesystem recommends and what it requires is known of XFS only: elsewhere what it says
+ * for writes holds for all. */
+static void reads_may_require_less(void** state) {
+  struct fixture* f = *state;
+  answer_with(512, 16384, 1);
+  answer.read = 512;
+  assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN), 0);
+  uvdio_file_info_t info = info_of(&f->other);
+  unsigned required = strcmp(info.filesystem, "xfs") == 0 ? 512 : 16384;
+  assert_int_equal(info.offset_align, required);
+  assert_int_equal(info.system_offset_align, required);
+  assert_int_equal(info.system_read_align, 512);
+  assert_int_equal(info.recommended_align, 16384);
+  close_other(f);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_engine, either_zero_is_a_refusal),
       TEST_ON(fixture_engine, silence_is_no_refusal),
       TEST_ON(fixture_engine, each_alignment_is_enforced_by_itself),
+      TEST_ON(fixture_engine, reads_may_require_less),
   };
   return matrix_main("no_direct", tests, COUNT_OF(tests), argc, argv);
 }

@@ -35,15 +35,17 @@ static const struct recipe {
   const char* kind;
   const char* maker;
   const char* quiet;
+  const char* option; /* of the maker; null for none */
   uint64_t size;
   mounter mount;
   const char* filesystem;
 } recipes[] = {
-    {"ext4", "mkfs.ext4", "-q", 128 * MIB, mount_by_loop, "ext4"},
-    {"xfs", "mkfs.xfs", "-q", 400 * MIB, mount_by_loop, "xfs"},
-    {"btrfs", "mkfs.btrfs", "-q", 256 * MIB, mount_by_loop, "btrfs"},
-    {"fuse", "mkfs.ext4", "-q", 128 * MIB, mount_by_fuse, "fuse"},
-    {"sectors", "mkfs.ext4", "-q", 128 * MIB, mount_by_sectors, "ext4"},
+    {"ext4", "mkfs.ext4", "-q", NULL, 128 * MIB, mount_by_loop, "ext4"},
+    {"xfs", "mkfs.xfs", "-q", NULL, 400 * MIB, mount_by_loop, "xfs"},
+    {"blocks", "mkfs.xfs", "-q", "-bsize=16384", 600 * MIB, mount_by_loop, "xfs"},
+    {"btrfs", "mkfs.btrfs", "-q", NULL, 256 * MIB, mount_by_loop, "btrfs"},
+    {"fuse", "mkfs.ext4", "-q", NULL, 128 * MIB, mount_by_fuse, "fuse"},
+    {"sectors", "mkfs.ext4", "-q", NULL, 128 * MIB, mount_by_sectors, "ext4"},
 };
 
 static const struct recipe* find_recipe(const char* kind) {
@@ -231,7 +233,7 @@ static int make_image(const char* path, uint64_t size, char why[PLACE_WHY_MAX]) 
 }
 
 static int make_filesystem(const struct recipe* recipe, char* where, char why[PLACE_WHY_MAX]) {
-  char* argv[] = {(char*)recipe->maker, (char*)recipe->quiet, where, NULL};
+  char* argv[] = {(char*)recipe->maker, (char*)recipe->quiet, where, (char*)recipe->option, NULL};
   return run_program(argv, why);
 }
 

@@ -5,6 +5,7 @@
  *   tmpfs                /dev/shm, or a tmpfs mounted for the purpose
  *   ext4, xfs, btrfs     a fresh image, loop-mounted
  *   fuse                 ext4 in an image, served by a program (fuse2fs)
+ *   blocks               XFS with blocks of 16384 bytes (Linux 6.12)
  *   sectors              ext4 on a loop device with 4096-byte sectors
  *   ramfs                mounted; it refuses direct I/O
  *
