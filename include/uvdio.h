@@ -99,8 +99,9 @@ typedef struct uvdio_req_s uvdio_req_t;
  * Errors
  * ------------------------------------------------------------------------------------------------
  *
- * System errors are libuv's UV_E* codes. The library's own lie below every one of those, so that the
- * two can share an int. X(name, code, message).
+ * System errors are libuv's UV_E* codes, and where libuv has no name for one the system's negative
+ * errno. The library's own lie below every one of those, so that the two can share an int. X(name,
+ * code, message).
  */
 #define UVDIO_ERRNO_MAP(X)                                                                         \
   X(EALIGN, -5001, "memory, offset, length, chunk or frame size is not a multiple of the alignment") \
@@ -124,12 +125,13 @@ enum uvdio_errno {
   UVDIO_ERRNO_FIRST_ = -5001
 };
 
-/* Returns what the code means, in one line, for libuv's codes and the library's own. Never null and
- * never allocated; a number that is no code gives "unknown error". Any thread. */
+/* Returns what the code means, in one line: libuv's codes, the system's that libuv passes on
+ * without a name (-EDQUOT, -ESTALE, -EUCLEAN, ...), and the library's own. Never null and never
+ * allocated; a number that is no code gives "unknown error". Any thread. */
 UVDIO_EXTERN const char* uvdio_strerror(int error);
 
-/* Returns the code's name without prefix ("EALIGN", "ENOSPC"). Never null and never allocated; a
- * number that is no code gives "UNKNOWN". Any thread. */
+/* Returns the code's name without prefix ("EALIGN", "ENOSPC", "EDQUOT"). Never null and never
+ * allocated; a number that is no code gives "UNKNOWN". Any thread. */
 UVDIO_EXTERN const char* uvdio_err_name(int error);
 
 /* Returns the version that runs, as UVDIO_VERSION_HEX and as text ("0.1.0"). Any thread. */

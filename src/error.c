@@ -1,7 +1,9 @@
 /*
- * Codes into words: libuv's and the library's own, without ever allocating (uv_strerror does, for codes that
- * it does not know).
+ * Codes into words: libuv's, the system's that libuv has no words for, and the library's own;
+ * without ever allocating (uv_strerror does, for codes that it does not know).
  */
+#include <errno.h>
+
 #include "uvdio.h"
 
 static int is_libuv_code(int error) {
@@ -13,6 +15,138 @@ static int is_libuv_code(int error) {
     default:
       return 0;
   }
+}
+
+/* The system's codes that libuv passes on without a name, be it in some versions only. Windows has
+ * none: libuv translates what it has. The texts are static; the C library's need not be, and are
+ * not safe on every thread. */
+static const struct {
+  int error;
+  const char* name;
+  const char* message;
+} systems[] = {
+#define ENTRY(name, message) {-(name), #name, message},
+#ifdef _WIN32
+    {0, NULL, NULL}
+#else
+    ENTRY(ENOEXEC, "exec format error")
+    ENTRY(ECHILD, "no child processes")
+    ENTRY(ENOTBLK, "block device required")
+    ENTRY(EDOM, "numerical argument out of domain")
+    ENTRY(EDEADLK, "resource deadlock avoided")
+    ENTRY(ENOLCK, "no locks available")
+    ENTRY(ENOMSG, "no message of desired type")
+    ENTRY(EIDRM, "identifier removed")
+    ENTRY(ENOSTR, "device not a stream")
+    ENTRY(ENODATA, "no data available")
+    ENTRY(ETIME, "timer expired")
+    ENTRY(ENOSR, "out of streams resources")
+    ENTRY(EREMOTE, "object is remote")
+    ENTRY(ENOLINK, "link has been severed")
+    ENTRY(EMULTIHOP, "multihop attempted")
+    ENTRY(EBADMSG, "bad message: a checksum or the like is wrong")
+    ENTRY(EUSERS, "too many users")
+    ENTRY(EPFNOSUPPORT, "protocol family not supported")
+    ENTRY(ENETRESET, "network dropped connection on reset")
+    ENTRY(ETOOMANYREFS, "too many references")
+    ENTRY(EINPROGRESS, "operation now in progress")
+    ENTRY(ESTALE, "stale file handle")
+    ENTRY(EDQUOT, "disk quota exceeded")
+    ENTRY(EOWNERDEAD, "owner died")
+    ENTRY(ENOTRECOVERABLE, "state not recoverable")
+#endif
+#ifdef __linux__
+    ENTRY(ECHRNG, "channel number out of range")
+    ENTRY(EL2NSYNC, "level 2 not synchronized")
+    ENTRY(EL3HLT, "level 3 halted")
+    ENTRY(EL3RST, "level 3 reset")
+    ENTRY(ELNRNG, "link number out of range")
+    ENTRY(EUNATCH, "protocol driver not attached")
+    ENTRY(ENOCSI, "no CSI structure available")
+    ENTRY(EL2HLT, "level 2 halted")
+    ENTRY(EBADE, "invalid exchange")
+    ENTRY(EBADR, "invalid request descriptor")
+    ENTRY(EXFULL, "exchange full")
+    ENTRY(ENOANO, "no anode")
+    ENTRY(EBADRQC, "invalid request code")
+    ENTRY(EBADSLT, "invalid slot")
+    ENTRY(EBFONT, "bad font file format")
+    ENTRY(ENONET, "machine is not on the network")
+    ENTRY(ENOPKG, "package not installed")
+    ENTRY(EADV, "advertise error")
+    ENTRY(ESRMNT, "srmount error")
+    ENTRY(ECOMM, "communication error on send")
+    ENTRY(EDOTDOT, "RFS specific error")
+    ENTRY(ENOTUNIQ, "name not unique on network")
+    ENTRY(EBADFD, "file descriptor in bad state")
+    ENTRY(EREMCHG, "remote address changed")
+    ENTRY(ELIBACC, "can not access a needed shared library")
+    ENTRY(ELIBBAD, "accessing a corrupted shared library")
+    ENTRY(ELIBSCN, ".lib section in a.out corrupted")
+    ENTRY(ELIBMAX, "attempting to link in too many shared libraries")
+    ENTRY(ELIBEXEC, "cannot exec a shared library directly")
+    ENTRY(ERESTART, "interrupted system call should be restarted")
+    ENTRY(ESTRPIPE, "streams pipe error")
+    ENTRY(EUCLEAN, "structure needs cleaning: the filesystem is corrupted")
+    ENTRY(ENOTNAM, "not a XENIX named type file")
+    ENTRY(ENAVAIL, "no XENIX semaphores available")
+    ENTRY(EISNAM, "is a named type file")
+    ENTRY(EREMOTEIO, "remote I/O error")
+    ENTRY(ENOMEDIUM, "no medium found")
+    ENTRY(EMEDIUMTYPE, "wrong medium type")
+    ENTRY(ENOKEY, "required key not available")
+    ENTRY(EKEYEXPIRED, "key has expired")
+    ENTRY(EKEYREVOKED, "key has been revoked")
+    ENTRY(EKEYREJECTED, "key was rejected by service")
+    ENTRY(ERFKILL, "operation not possible due to RF-kill")
+    ENTRY(EHWPOISON, "memory page has hardware error")
+#if defined(EDEADLOCK) && EDEADLOCK != EDEADLK
+    ENTRY(EDEADLOCK, "file locking deadlock")
+#endif
+#endif
+#ifdef __APPLE__
+    ENTRY(EOPNOTSUPP, "operation not supported")
+    ENTRY(EPROCLIM, "too many processes")
+    ENTRY(EBADRPC, "RPC structure is bad")
+    ENTRY(ERPCMISMATCH, "RPC version is wrong")
+    ENTRY(EPROGUNAVAIL, "RPC program is not available")
+    ENTRY(EPROGMISMATCH, "RPC program version is wrong")
+    ENTRY(EPROCUNAVAIL, "bad procedure for program")
+    ENTRY(EAUTH, "authentication error")
+    ENTRY(ENEEDAUTH, "need authenticator")
+    ENTRY(EPWROFF, "device power is off")
+    ENTRY(EDEVERR, "device error")
+    ENTRY(EBADEXEC, "bad executable")
+    ENTRY(EBADARCH, "bad CPU type in executable")
+    ENTRY(ESHLIBVERS, "shared library version mismatch")
+    ENTRY(EBADMACHO, "malformed Mach-O file")
+    ENTRY(ENOATTR, "attribute not found")
+    ENTRY(ENOPOLICY, "no such policy registered")
+    ENTRY(EQFULL, "interface output queue is full")
+#endif
+#undef ENTRY
+};
+
+#define SYSTEM_COUNT (sizeof(systems) / sizeof(systems[0]))
+
+/* Where the code stands in the table; SYSTEM_COUNT where it does not. */
+static size_t find_system(int error) {
+  size_t i = 0;
+
+  while (i < SYSTEM_COUNT && systems[i].error != error) {
+    i++;
+  }
+  return i;
+}
+
+static const char* system_message(int error) {
+  size_t i = find_system(error);
+  return i < SYSTEM_COUNT ? systems[i].message : "unknown error";
+}
+
+static const char* system_name(int error) {
+  size_t i = find_system(error);
+  return i < SYSTEM_COUNT ? systems[i].name : "UNKNOWN";
 }
 
 const char* uvdio_strerror(int error) {
@@ -27,7 +161,7 @@ const char* uvdio_strerror(int error) {
       UVDIO_ERRNO_MAP(CASE_OF)
 #undef CASE_OF
     default:
-      return is_libuv_code(error) ? uv_strerror(error) : "unknown error";
+      return is_libuv_code(error) ? uv_strerror(error) : system_message(error);
   }
 }
 
@@ -41,7 +175,7 @@ const char* uvdio_err_name(int error) {
       UVDIO_ERRNO_MAP(CASE_OF)
 #undef CASE_OF
     default:
-      return is_libuv_code(error) ? uv_err_name(error) : "UNKNOWN";
+      return is_libuv_code(error) ? uv_err_name(error) : system_name(error);
   }
 }
 

@@ -66,7 +66,8 @@ static void print_prefix(const char* command) {
   fprintf(stderr, command != NULL ? "uvdio %s: " : "uvdio: ", command);
 }
 
-/* libuv has no names for some of the system's codes, EDQUOT for one: those are passed on as they are. */
+/* A kernel that is newer than the library, or lets one of its inner codes out: the number at
+ * least. */
 static void print_cause(int error) {
   if (strcmp(uvdio_err_name(error), "UNKNOWN") == 0 && error < 0 && error > -4096) {
     fprintf(stderr, "%s (errno %d).", strerror(-error), -error);

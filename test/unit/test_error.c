@@ -1,4 +1,6 @@
 /* Every code has a name and a sentence, libuv's as well as the library's own. */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "check.h"
@@ -57,6 +59,49 @@ static void libuvs_codes_read_as_in_libuv(void** state) {
   }
 }
 
+/* The C library knows which there are. libuv has another name for one of those that are called
+ * twice. */
+static void assert_has_words(int number) {
+  int error = uv_translate_sys_error(number);
+  assert_string_not_equal(uvdio_err_name(error), "UNKNOWN");
+  assert_string_not_equal(uvdio_strerror(error), "unknown error");
+  assert_true(strlen(uvdio_strerror(error)) > 0);
+  assert_ptr_equal(uvdio_strerror(error), uvdio_strerror(error));
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+  if (number != EOPNOTSUPP) {
+    assert_string_equal(uvdio_err_name(error), strerrorname_np(number));
+  }
+#endif
+}
+
+static void every_errno_of_the_system_has_words(void** state) {
+  (void)state;
+  char unknown[128], text[128];
+  unsigned count = 0;
+  for (int number = 1; number < 1024; number++) {
+    snprintf(unknown, sizeof(unknown), "Unknown error %d", number); /* glibc */
+    snprintf(text, sizeof(text), "%s", strerror(number));
+    if (strcmp(text, unknown) != 0 && strcmp(text, strerror(4000)) != 0) {
+      assert_has_words(number);
+      count++;
+    }
+  }
+  assert_true(count > 80);
+}
+
+/* What filesystems are known to give, and libuv 1.44 has no name for. */
+static void errors_of_filesystems_have_words(void** state) {
+  (void)state;
+  const struct entry some[] = {{-EDQUOT, "EDQUOT", "disk quota exceeded"},
+                               {-ESTALE, "ESTALE", "stale file handle"},
+                               {-ENOLCK, "ENOLCK", "no locks available"}};
+  for (size_t i = 0; i < COUNT_OF(some); i++) {
+    assert_int_equal(some[i].code, uv_translate_sys_error(-some[i].code));
+    assert_string_equal(uvdio_err_name(some[i].code), some[i].name);
+    assert_string_equal(uvdio_strerror(some[i].code), some[i].message);
+  }
+}
+
 static void success_has_words_too(void** state) {
   (void)state;
   assert_string_equal(uvdio_err_name(0), "OK");
@@ -94,6 +139,8 @@ int main(void) {
       cmocka_unit_test(own_codes_differ_and_lie_below_libuvs),
       cmocka_unit_test(enum_has_the_codes_of_the_map),
       cmocka_unit_test(libuvs_codes_read_as_in_libuv),
+      cmocka_unit_test(every_errno_of_the_system_has_words),
+      cmocka_unit_test(errors_of_filesystems_have_words),
       cmocka_unit_test(success_has_words_too),
       cmocka_unit_test(numbers_that_are_no_codes_are_unknown),
       cmocka_unit_test(every_operation_has_a_name),
