@@ -115,6 +115,20 @@ static void refused_open_removes_what_it_created(void** state) {
   assert_true(is_there(path));
 }
 
+static void refused_open_removes_what_it_created_in_the_working_directory(void** state) {
+  struct fixture* f = *state;
+  char before[PLACE_PATH_MAX];
+  need_ramfs();
+  assert_non_null(getcwd(before, sizeof(before)));
+  assert_int_equal(chdir(ramfs.dir), 0);
+  struct top* open = open_at(f, op_new(&f->tracker), "new", UVDIO_OPEN_RW);
+  struct top* again = open_at(f, op_now(&f->tracker), "./new", UVDIO_OPEN_RW);
+  assert_int_equal(chdir(before), 0);
+  assert_result(open, UVDIO_ENODIRECT);
+  assert_result(again, UVDIO_ENODIRECT);
+  assert_false(is_there(in_ramfs("new")));
+}
+
 static void refused_open_leaves_alone_what_was_there(void** state) {
   struct fixture* f = *state;
   const char* full = in_ramfs("full");
@@ -392,6 +406,7 @@ static void alignment_that_is_recommended_is_not_enforced(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       ON_RAMFS(refused_open_removes_what_it_created),
+      ON_RAMFS(refused_open_removes_what_it_created_in_the_working_directory),
       ON_RAMFS(refused_open_leaves_alone_what_was_there),
       ON_RAMFS(refused_open_removes_what_it_created_behind_a_link),
       ON_RAMFS(overlay_on_such_a_filesystem_refuses_as_well),

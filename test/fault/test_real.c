@@ -90,7 +90,7 @@ static void quota_that_is_used_up_is_told(void** state) {
     }
   }
   assert_result(last, uv_translate_sys_error(EDQUOT));
-  assert_string_equal(uvdio_err_name((int)last->result), "EDQUOT"); /* of which libuv (1.44) knows nothing */
+  assert_string_equal(uvdio_err_name((int)last->result), "EDQUOT"); /* libuv 1.44 has no name */
   struct top* read = read_at(f, MIB, 0);
   run(f);
   assert_result(read, MIB);
