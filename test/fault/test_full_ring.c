@@ -223,7 +223,8 @@ static void on_read(struct top* op) {
   (void)t_cancel(op->data);
 }
 
-/* Half-way through, a cancellation comes too late: an interrupted step is repeated. */
+/* Half-way through, a cancellation comes too late: an interrupted step is repeated. On an old kernel an
+ * open that finds the file there has another step. */
 static void open_that_has_begun_is_finished(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
@@ -232,8 +233,9 @@ static void open_that_has_begun_is_finished(void** state) {
   struct top* open = op_new(&f->tracker);
   fault_fail(CALL_PREAD, 1, ONCE, EIO); /* so that it ends at once, with the open's first step */
   struct top* read = t_read(op_then(&f->tracker, on_read, open), &f->file, &page, 0);
-  fault_fail(CALL_OPEN, 1, ONCE, EINVAL);
-  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED);
+  fault_pretend_kernel("5.10.0");
+  fault_fail(CALL_OPEN, 1, ONCE, EEXIST);
+  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   assert_int_equal(fault_hits(CALL_OPEN), 1);
   fault_fail(CALL_OPEN, 1, ONCE, EINTR);
   run(f);
