@@ -487,7 +487,7 @@ typedef struct uvdio_stats_s {
   uint64_t callbacks_max;      /* most callbacks in one turn */
   uint64_t resumed;            /* short transfers that were taken up again */
   uint64_t retried;            /* operations interrupted or turned away for the moment, and repeated */
-  uint64_t punted;             /* operations that the ring could not do and the pool did */
+  uint64_t punted;             /* operations that the ring could not do and the pool did, closes among them */
   uint64_t copied;             /* bytes of file content that were copied in memory by the library */
   uint64_t fixed;              /* transfers submitted to the ring whose memory it knew by number */
   uint64_t registered_bytes;   /* now: memory of arenas that the ring keeps pinned */
@@ -795,7 +795,8 @@ struct uvdio_file_s {
  * Errors returned: UV_EINVAL (null, unknown or contradictory flags), UV_EBADF (the engine is closing),
  * UV_EBUSY (the file is open, or the request in flight), UV_ENOMEM, UVDIO_EFORK, UVDIO_ETHREAD.
  * Errors delivered: UV_ENOENT, UV_EACCES, UV_EISDIR, ... of the system; UVDIO_ENODIRECT; UV_ECANCELED.
- * After an error the file is not open, and may be used for another open. */
+ * After an error the file is not open, and may be used for another open. Opening may take long, and so may closing what
+ * an open that failed had opened: workers do both, the kernel's or libuv's. */
 UVDIO_EXTERN int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, const char* path,
                             unsigned flags, int mode, uvdio_cb cb);
 
@@ -860,7 +861,8 @@ UVDIO_EXTERN int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t l
 UVDIO_EXTERN int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb);
 
 /* Closes the file when everything submitted before has finished; from now on operations are refused with
- * UV_EBADF. In the callback the file is closed, whatever the result says, and may be reused or freed.
+ * UV_EBADF. Closing may take long (that of an unlinked file frees its blocks), so a worker of libuv's threadpool does it,
+ * on every backend. In the callback the file is closed, whatever the result says, and may be reused or freed.
  * Closing does not sync.
  * Errors returned: UV_EINVAL, UV_EBADF, UV_EBUSY (the request is in flight; the synchronous form
  * while requests are pending), UVDIO_ETHREAD, UVDIO_EFORK. Errors delivered: the system's (close(2)). */

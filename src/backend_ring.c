@@ -208,7 +208,9 @@ static int is_supported(const uvdio__ring_t* state, unsigned op) {
 }
 
 /* The operation's code, or -1 where there is none: the pool does it. The size needs a structure to be
- * written to, and there is no room for one without an allocation. */
+ * written to, and there is no room for one without an allocation. A close may take long (an unlinked file's blocks are
+ * freed by it), which a ring would do on the loop's thread; and a ring's worker (IOSQE_ASYNC) posts the completion
+ * before it has let go of the file, so that the callback would come too early. */
 static int opcode_of(const uvdio_req_t* req) {
   switch (req->op) {
     case UVDIO_OP_OPEN:
@@ -236,7 +238,6 @@ static int opcode_of(const uvdio_req_t* req) {
     case UVDIO_OP_PREALLOCATE:
       return IORING_OP_FALLOCATE;
     case UVDIO_OP_CLOSE:
-      return IORING_OP_CLOSE;
     case UVDIO_OP_SIZE:
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
@@ -256,6 +257,7 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   } else {
     uvdio__ring_fill(sqe, IORING_OP_OPENAT, AT_FDCWD, opening->path, (unsigned)opening->mode, 0);
     sqe->open_flags = (unsigned)uvdio__linux_open_flags(opening);
+    sqe->flags = IOSQE_ASYNC; /* The filesystem's part of an open may wait for a disk or a server. */
   }
 }
 
@@ -321,13 +323,11 @@ static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
       uvdio__ring_fill(sqe, IORING_OP_FALLOCATE, descriptor, NULL, 0, 0);
       sqe->addr = req->offset_; /* the length */
       break;
-    case UVDIO_OP_CLOSE:
-      uvdio__ring_fill(sqe, IORING_OP_CLOSE, descriptor, NULL, 0, 0);
-      break;
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
       assert(0 && "transfers are prepared apart");
       break;
+    case UVDIO_OP_CLOSE:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
@@ -519,6 +519,19 @@ static void cancel_in_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
  * Completion
  */
 
+/* An open that has failed closes what it had opened, which may block: a worker does it. */
+static void end_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
+  uvdio__opening_t* opening = uvdio__opening_of(req);
+
+  if (result < 0 && opening->descriptor != -1) {
+    opening->error = result;
+    opening->step = UVDIO__OPEN_UNDO;
+    uvdio__lane_punt(lane, req);
+    return;
+  }
+  uvdio__lane_done(lane, req, result);
+}
+
 static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
   int next;
@@ -537,16 +550,11 @@ static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int re
   next = uvdio__linux_open_advance(opening, result);
   req->flags_ |= REQ_BEGUN;
   if (next == 1 && opening->step >= UVDIO__OPEN_FINISH) {
-    if (uvdio__linux_open_finish_blocks(opening)) {
-      uvdio__lane_punt(lane, req);
-      return;
-    }
-    next = uvdio__os_open(opening);
-  }
-  if (next == 1) {
+    uvdio__lane_punt(lane, req);
+  } else if (next == 1) {
     uvdio__lane_again(lane, req);
   } else {
-    uvdio__lane_done(lane, req, next);
+    end_open(lane, req, next);
   }
 }
 

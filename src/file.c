@@ -306,7 +306,8 @@ static uvdio__opening_t* make_opening(const char* path, unsigned flags, int mode
   return opening;
 }
 
-/* Whatever ended the open, a descriptor that no file has taken is closed here. */
+/* A descriptor that no file has taken is closed by whoever performed the open. It is left to this thread only where no
+ * worker could be had for that, and in a forked child. */
 static void free_opening(uvdio_req_t* req) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
 

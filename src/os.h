@@ -76,9 +76,6 @@ void uvdio__os_undo_open(uvdio__opening_t* opening);
  * file is open, or the error that ends it. Does not block. */
 int uvdio__linux_open_advance(uvdio__opening_t* opening, int result);
 
-/* Whether what remains of the open, from UVDIO__OPEN_FINISH on, may take its time. */
-int uvdio__linux_open_finish_blocks(const uvdio__opening_t* opening);
-
 /* The flags of openat(2) for the present step, and the mask of statx(2). */
 int uvdio__linux_open_flags(const uvdio__opening_t* opening);
 unsigned uvdio__linux_statx_mask(void);

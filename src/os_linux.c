@@ -353,11 +353,6 @@ static int finish(uvdio__opening_t* opening) {
   return result;
 }
 
-int uvdio__linux_open_finish_blocks(const uvdio__opening_t* opening) {
-  return opening->step == UVDIO__OPEN_UNDO || (opening->flags & UVDIO_TRUNCATE) != 0 ||
-         (opening->traits & UVDIO__TRAIT_NO_NOWAIT) != 0;
-}
-
 static int call_statx(uvdio__opening_t* opening) {
   long result = syscall(SYS_statx, (int)opening->descriptor, "", AT_EMPTY_PATH,
                         uvdio__linux_statx_mask(), opening->stat.bytes);

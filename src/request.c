@@ -145,13 +145,24 @@ static int64_t perform_transfer(uvdio_req_t* req) {
   return result;
 }
 
+/* One that fails leaves no descriptor: closing it may take as long as the open. */
+static int64_t perform_open(uvdio__opening_t* opening) {
+  int error = uvdio__os_open(opening);
+
+  if (error != 0 && opening->descriptor != -1) {
+    (void)uvdio__os_close(opening->descriptor);
+    opening->descriptor = -1;
+  }
+  return error;
+}
+
 int64_t uvdio__request_perform(const uvdio__lane_t* lane, uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
 
   (void)lane;
   switch (req->op) {
     case UVDIO_OP_OPEN:
-      return uvdio__os_open(uvdio__opening_of(req));
+      return perform_open(uvdio__opening_of(req));
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
       return perform_transfer(req);

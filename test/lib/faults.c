@@ -19,6 +19,7 @@ struct range {
 struct watch {
   unsigned calls;
   unsigned entries; /* of these calls: a ring's */
+  unsigned here; /* of those: on the test's thread */
   unsigned hits;
   unsigned now;
   unsigned most;
@@ -39,6 +40,7 @@ static int pretended_no_direct;
 static unsigned pretended_descriptors;
 static int parking[2] = {-1, -1}; /* a pipe */
 static unsigned to_park;
+static pthread_t test_thread; /* the one that called faults_reset() */
 
 static int is_in(const struct range* range, unsigned call) {
   return call >= range->first && call <= range->last;
@@ -79,6 +81,7 @@ void faults_reset(void) {
   static const struct range never = {1, 0};
   (void)pthread_once(&once, survive_forks);
   pthread_mutex_lock(&lock);
+  test_thread = pthread_self();
   for (size_t i = 0; i < CALLS; i++) {
     unsigned now = watches[i].now;
     memset(&watches[i], 0, sizeof(watches[i]));
@@ -220,6 +223,13 @@ unsigned fault_entries(enum fault_call call) {
   return entries;
 }
 
+unsigned fault_calls_here(enum fault_call call) {
+  pthread_mutex_lock(&lock);
+  unsigned here = watches[call].here;
+  pthread_mutex_unlock(&lock);
+  return here;
+}
+
 unsigned fault_hits(enum fault_call call) {
   pthread_mutex_lock(&lock);
   unsigned hits = watches[call].hits;
@@ -259,8 +269,9 @@ static struct plan plan_for(struct watch* watch, unsigned number) {
   return plan;
 }
 
-struct plan fault_plan(enum fault_call call) {
+struct plan fault_plan(enum fault_call call, int is_here) {
   pthread_mutex_lock(&lock);
+  watches[call].here += (unsigned)is_here;
   struct plan plan = plan_for(&watches[call], ++watches[call].calls);
   watches[call].entries++;
   pthread_mutex_unlock(&lock);
@@ -272,6 +283,7 @@ struct plan fault_enter(enum fault_call call) {
   pthread_mutex_lock(&lock);
   unsigned number = ++watch->calls;
   struct plan plan = plan_for(watch, number);
+  watch->here += pthread_equal(pthread_self(), test_thread) != 0;
   if (++watch->now > watch->most) {
     watch->most = watch->now;
   }

@@ -103,6 +103,10 @@ unsigned fault_most_at_once(enum fault_call call);
 /* How many of those calls were entries of a ring. */
 unsigned fault_entries(enum fault_call call);
 
+/* How many of the calls were made on the test's thread, entries of a ring that may be performed when they are submitted (those
+ * without IOSQE_ASYNC) included. */
+unsigned fault_calls_here(enum fault_call call);
+
 /* How many of those calls a fault was meant for. */
 unsigned fault_hits(enum fault_call call);
 

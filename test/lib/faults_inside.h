@@ -19,8 +19,8 @@ struct plan {
 struct plan fault_enter(enum fault_call call);
 void fault_leave(enum fault_call call);
 
-/* Counts a call that somebody else performs. */
-struct plan fault_plan(enum fault_call call);
+/* Counts a call that somebody else performs; `is_here`: perhaps on this thread. */
+struct plan fault_plan(enum fault_call call, int is_here);
 
 /* What the next entry that reads has to read from, or -1. */
 int fault_parking(void);

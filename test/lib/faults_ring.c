@@ -137,7 +137,7 @@ static void visit(struct io_uring_sqe* sqe) {
   if (call == CALLS) {
     return;
   }
-  struct plan plan = fault_plan(call);
+  struct plan plan = fault_plan(call, (sqe->flags & IOSQE_ASYNC) == 0);
   int pipe_end = call == CALL_PREAD ? fault_parking() : -1;
   if (pipe_end != -1) {
     park(sqe, pipe_end);
