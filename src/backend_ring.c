@@ -122,6 +122,7 @@ static void on_event(uv_poll_t* handle, int status, int events);
 /* On the loop's thread, and once. */
 static int enable(uvdio__lane_t* lane, const char** call) {
   uvdio__ring_t* state = lane->state;
+  uint64_t began_ns = uv_hrtime();
   int result;
 
   *call = "io_uring_register";
@@ -134,6 +135,7 @@ static int enable(uvdio__lane_t* lane, const char** call) {
   }
   /* Saves a look-up per system call; a kernel without it (before 5.18) goes on as before. */
   (void)io_uring_register_ring_fd(&state->ring);
+  uvdio__engine_note_call(lane->engine, began_ns);
   *call = "uv_poll_start";
   result = uv_poll_start(&state->poll, UV_READABLE, on_event);
   uv_unref((uv_handle_t*)&state->poll);
@@ -271,6 +273,12 @@ static inline void count_write(uvdio__lane_t* lane, const uvdio_file_t* file) {
   lane->urgency += ((file->flags_ & UVDIO_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : URGENCY_OF_WRITE) - 1;
 }
 
+/* Whether the transfer would keep the submitting thread too long: pinning plain memory and, where it is fresh, faulting it in
+ * (or copying from the page cache), and making the device's requests. */
+static inline int is_large(size_t length, int buffer) {
+  return length > (buffer >= 0 ? UVDIO__INLINE_MAX_FIXED : UVDIO__INLINE_MAX);
+}
+
 /* What tells the entry and its completion apart from all others. */
 static inline uintptr_t mark_of(const uvdio_req_t* req) {
   return (uintptr_t)req | (uvdio__is_transfer(req->op) ? TRANSFER_MARK : 0);
@@ -295,6 +303,9 @@ static inline void prepare_transfer(uvdio__lane_t* lane, struct io_uring_sqe* sq
   if (buffer >= 0) {
     sqe->buf_index = (uint16_t)buffer;
     lane->engine->stats.fixed++;
+  }
+  if (is_large(length, buffer)) {
+    sqe->flags |= IOSQE_ASYNC;
   }
   sqe->user_data = mark_of(req);
   if (is_write) {
@@ -467,7 +478,7 @@ static int transfer_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
 
   assert(uvdio__is_transfer(req->op) && req->transferred == 0 && req->file->entry_[0][0] != 0);
   if (buffer == UVDIO__BUFFER_UNKNOWN || lane->unflushed >= state->entries_usable ||
-      req->length_ > UVDIO__TRANSFER_MAX) {
+      is_large(req->length_, buffer)) {
     uvdio__engine_start(req);
     return 0;
   }
@@ -483,7 +494,9 @@ static void flush_ring(uvdio__lane_t* lane) {
 
   lane->engine->stats.batches++;
   while (lane->unflushed > 0) {
+    uint64_t began_ns = uv_hrtime();
     int taken = io_uring_submit(&state->ring);
+    uvdio__engine_note_call(lane->engine, began_ns);
     lane->engine->stats.system_calls++;
     if (taken > 0) {
       assert((unsigned)taken <= lane->unflushed);
@@ -534,6 +547,7 @@ static void end_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
 
 static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
+  uint64_t began_ns;
   int next;
 
   if (result == UV_EINTR) {
@@ -547,7 +561,9 @@ static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int re
     uvdio__lane_punt(lane, req);
     return;
   }
+  began_ns = uv_hrtime();
   next = uvdio__linux_open_advance(opening, result);
+  uvdio__engine_note_call(lane->engine, began_ns);
   req->flags_ |= REQ_BEGUN;
   if (next == 1 && opening->step >= UVDIO__OPEN_FINISH) {
     uvdio__lane_punt(lane, req);
@@ -608,8 +624,10 @@ static int kernel_has_more(const uvdio__ring_t* state) {
  * is in flight can neither be given back nor done again. Where the refusal looks final, new requests go to the pool. */
 static int get_events(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
+  uint64_t began_ns = uv_hrtime();
   int result = io_uring_get_events(&state->ring);
 
+  uvdio__engine_note_call(lane->engine, began_ns);
   lane->engine->stats.system_calls++;
   if (result >= 0 || result == -EINTR) {
     return 1;
@@ -759,6 +777,7 @@ static void on_poll_closed(uv_handle_t* handle) {
   uvdio__lane_t* lane = handle->data;
   uvdio__ring_t* state = lane->state;
   uvdio_t* engine = lane->engine;
+  uint64_t began_ns = uv_hrtime();
 
   if (uvdio__engine_is_forked(engine)) {
     /* The number by which the parent's thread knows the ring may be that of another ring here, which would lose it. */
@@ -768,6 +787,7 @@ static void on_poll_closed(uv_handle_t* handle) {
   uvdio__ring_free_files(state, uvdio__engine_is_forked(engine));
   io_uring_queue_exit(&state->ring);
   (void)close(state->eventfd);
+  uvdio__engine_note_call(engine, began_ns);
   lane->state = NULL;
   uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
   uvdio__engine_handle_closed(engine);

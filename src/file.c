@@ -312,7 +312,9 @@ static void free_opening(uvdio_req_t* req) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
 
   if (opening->descriptor != -1) {
+    uint64_t began_ns = uv_hrtime();
     (void)uvdio__os_close(opening->descriptor);
+    uvdio__engine_note_call(req->engine_, began_ns);
   }
   req->args_ = NULL;
   uvdio__free(opening, sizeof(*opening) + strlen(opening->path) + 1, UVDIO__STRUCT_ALIGN);
@@ -354,14 +356,21 @@ static void apply_latch(uvdio_req_t* req) {
   }
 }
 
-static void apply_close(uvdio_req_t* req) {
+static int64_t close_on_this_thread(uvdio_req_t* req) {
   const uvdio__lane_t* lane = req->file->lane_;
+  uint64_t began_ns = uv_hrtime();
+  int64_t result = lane->backend->perform(lane, req);
 
+  uvdio__engine_note_call(req->engine_, began_ns);
+  return result;
+}
+
+static void apply_close(uvdio_req_t* req) {
   if (req->result == UVDIO_EFORK && (req->flags_ & REQ_UNSURE) == 0) {
-    (void)lane->backend->perform(lane, req); /* The parent closes its descriptor; this is the child's. */
+    (void)close_on_this_thread(req); /* The parent closes its descriptor; this is the child's. */
   }
   if (req->result == UVDIO_EJOIN) {
-    req->result = lane->backend->perform(lane, req); /* No worker took it, and the file must not stay open. */
+    req->result = close_on_this_thread(req); /* No worker took it, and the file must not stay open. */
   }
   forget_file(req->file);
 }
@@ -845,11 +854,10 @@ void uvdio__file_close_left_open(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb 
 }
 
 void uvdio__file_close_now(uvdio_file_t* file) {
-  const uvdio__lane_t* lane = file->lane_;
   uvdio_req_t req;
 
   prepare(&req, file, UVDIO_OP_CLOSE, 0, 0);
-  (void)lane->backend->perform(lane, &req);
+  (void)close_on_this_thread(&req);
   forget_file(file);
   uvdio__file_let_go(file);
 }

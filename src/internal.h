@@ -352,6 +352,15 @@ static inline uint64_t uvdio__engine_pending(const uvdio_t* engine) {
 /* Lets an accepted request wait on its lane; the engine starts it when there is room. */
 void uvdio__engine_queue(uvdio_req_t* req);
 
+/* A system call on the loop's thread, or a few of them, has ended that began at that time of uv_hrtime(). */
+static inline void uvdio__engine_note_call(uvdio_t* engine, uint64_t began_ns) {
+  uint64_t took_ns = uv_hrtime() - began_ns;
+
+  if (UVDIO__IS_RARE(took_ns > engine->stats.longest_call_ns)) {
+    engine->stats.longest_call_ns = took_ns;
+  }
+}
+
 /* Sends on what was submitted if it is time to. */
 void uvdio__lane_flush_if_due(uvdio__lane_t* lane);
 

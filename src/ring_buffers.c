@@ -27,6 +27,7 @@
 #define SEGMENTS_MAX 4096u           /* of one arena: 8 GiB in segments of 2 MiB */
 #define TABLE_SIZE 16384u            /* entries; the kernel's limit (IORING_MAX_REG_BUFFERS) */
 #define ENTRY_SIZE_MAX ((size_t)1 << 30) /* bytes; the kernel's limit */
+#define AUTO_SIZE_MAX ((size_t)8 << 20)  /* bytes that one submitting call pins at most: some 4.5 ms of fresh memory */
 
 /*
  * Geometry
@@ -470,6 +471,17 @@ static uvdio__pin_t* get_pin(uvdio__lane_t* lane, const uvdio_arena_t* arena) {
   return pin;
 }
 
+/* A submitting call pins a little memory at most, unless it was asked to do more. */
+static uvdio__pin_t* make_pin_at_first_use(uvdio__lane_t* lane, const uvdio_arena_t* arena) {
+  uvdio__pin_t* pin = get_pin(lane, arena);
+
+  assert(!lane->engine->manual);
+  if (pin != NULL && pin->error == 0 && memory_of(pin, 0).iov_len > AUTO_SIZE_MAX) {
+    refuse(pin, UV_ENOTSUP, "its pieces are larger than 8 MiB: only uvdio_arena_register() registers it");
+  }
+  return pin;
+}
+
 int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
   uvdio__ring_t* ring = lane->state;
   const uvdio_arena_t* arena = buf->owner_;
@@ -479,7 +491,7 @@ int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
   if (!ring->traits.has_sparse_buffers || (pin == NULL && lane->engine->manual)) {
     return UVDIO__BUFFER_PLAIN;
   }
-  pin = pin == NULL ? get_pin(lane, arena) : pin;
+  pin = pin == NULL ? make_pin_at_first_use(lane, arena) : pin;
   if (pin == NULL) {
     return UVDIO__BUFFER_PLAIN;
   }
@@ -490,7 +502,9 @@ int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
     return UVDIO__BUFFER_PLAIN;
   }
   if (pin->segments[segment] != UVDIO__SEGMENT_KNOWN && may_register(lane, pin)) {
+    uint64_t began_ns = uv_hrtime();
     register_segments(lane, pin, (unsigned)segment, 1);
+    uvdio__engine_note_call(lane->engine, began_ns);
   }
   return pin->segments[segment] == UVDIO__SEGMENT_KNOWN ? (int)(pin->first + segment) : UVDIO__BUFFER_PLAIN;
 }
@@ -563,7 +577,9 @@ void uvdio__ring_sweep(uvdio__lane_t* lane) {
   while (pin != NULL) {
     uvdio__pin_t* next = pin->next;
     if (is_to_be_forgotten(pin)) {
+      uint64_t began_ns = uv_hrtime();
       forget(lane, pin);
+      uvdio__engine_note_call(lane->engine, began_ns);
     }
     pin = next;
   }

@@ -17,9 +17,18 @@
 #define CAPACITY_MIN 64u
 #define CAPACITY_MAX 32768u /* the kernel would take more, at 16 bytes each */
 
-static int update_slot(const uvdio__ring_t* ring, unsigned slot, int descriptor) {
+static int call(const uvdio__lane_t* lane, unsigned opcode, const void* argument, unsigned count) {
+  const uvdio__ring_t* ring = lane->state;
+  uint64_t began_ns = uv_hrtime();
+  int result = uvdio__ring_register(ring->ring.ring_fd, opcode, argument, count);
+
+  uvdio__engine_note_call(lane->engine, began_ns);
+  return result;
+}
+
+static int update_slot(const uvdio__lane_t* lane, unsigned slot, int descriptor) {
   struct io_uring_files_update update = {.offset = slot, .fds = (uint64_t)(uintptr_t)&descriptor};
-  return uvdio__ring_register(ring->ring.ring_fd, IORING_REGISTER_FILES_UPDATE, &update, 1);
+  return call(lane, IORING_REGISTER_FILES_UPDATE, &update, 1);
 }
 
 /* The kernel takes no larger table than files may be open (io_uring_register(2)). */
@@ -108,9 +117,9 @@ static int grow(uvdio__lane_t* lane) {
     return 0;
   }
   if (files->capacity > 0) {
-    (void)uvdio__ring_register(ring->ring.ring_fd, IORING_UNREGISTER_FILES, NULL, 0);
+    (void)call(lane, IORING_UNREGISTER_FILES, NULL, 0);
   }
-  result = uvdio__ring_register(ring->ring.ring_fd, IORING_REGISTER_FILES, descriptors, capacity);
+  result = call(lane, IORING_REGISTER_FILES, descriptors, capacity);
   if (result < 0) {
     uvdio__free(descriptors, capacity * sizeof(int), UVDIO__STRUCT_ALIGN);
     give_up(lane);
@@ -144,7 +153,7 @@ void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file) {
     return;
   }
   slot = find_free(files);
-  if (update_slot(ring, slot, descriptor) != 1) {
+  if (update_slot(lane, slot, descriptor) != 1) {
     files->off = 1; /* Refused: those that have a slot keep it, and no more is asked for. */
     return;
   }
@@ -162,7 +171,7 @@ void uvdio__ring_forget_file(uvdio__lane_t* lane, uvdio_file_t* file) {
   assert(file->slot_ > 0 && slot < ring->files.capacity);
   assert(ring->files.descriptors[slot] == (int)file->handle_.descriptor);
   file->slot_ = 0;
-  if (update_slot(ring, slot, -1) == 1) {
+  if (update_slot(lane, slot, -1) == 1) {
     ring->files.descriptors[slot] = -1;
     ring->files.used--;
     ring->files.full = 0;

@@ -2,6 +2,7 @@
  * The loop's thread makes no system call that may take long: which thread opens and closes, whatever ends a file or an open?
  */
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "faults.h"
@@ -149,6 +150,187 @@ static void cancelled_open_that_fails_is_closed_by_a_worker(void** state) {
   assert_int_equal(open_descriptors(), before);
 }
 
+/*
+ * Much at once. Of a ring's entries, those without IOSQE_ASYNC are performed by the thread that submits them.
+ */
+
+#define MIB ((size_t)1024 * 1024)
+
+static struct top* read_into(struct fixture* f, uvdio_buf_t buf) {
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &buf, 0);
+  run(f);
+  assert_result(read, read->back.cap);
+  return read;
+}
+
+static void assert_here(enum fault_call call, unsigned times) {
+  assert_int_equal(fault_calls(call), 1);
+  assert_int_equal(fault_calls_here(call), times);
+}
+
+static void large_transfer_of_plain_memory_is_a_workers(void** state) {
+  struct fixture* f = *state;
+  const size_t sizes[] = {MIB, MIB + PAGE, 64 * MIB};
+  need_a_ring_file(&f->file);
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+    uvdio_buf_t buf = filled(sizes[i], 1);
+    faults_reset();
+    struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+    run(f);
+    assert_result(write, sizes[i]);
+    assert_here(CALL_PWRITE, sizes[i] <= MIB);
+    assert_ok(uvdio_buf_alloc(&buf, sizes[i]));
+    struct top* read = read_into(f, buf);
+    assert_here(CALL_PREAD, sizes[i] <= MIB);
+    assert_true(is_pattern(read->back.base, sizes[i], 1));
+    op_free(write);
+    op_free(read);
+  }
+}
+
+static uvdio_registration_t registration_of(const struct fixture* f) {
+  uvdio_registration_t registration;
+  assert_ok(uvdio_arena_registered(f->dio, f->arena, &registration));
+  return registration;
+}
+
+static uvdio_buf_t only_frame(struct fixture* f, size_t cap) {
+  uvdio_buf_t frame = {0};
+  assert_ok(uvdio_arena_acquire(f->arena, &frame));
+  frame.cap = cap;
+  return frame;
+}
+
+static void make_arena_or_skip(struct fixture* f, size_t frame_size) {
+  need_a_ring_file(&f->file);
+  fixture_arena(f, frame_size, 1);
+  if (registration_of(f).error == UV_ENOTSUP) {
+    SKIP("this kernel registers no memory piece by piece (Linux 5.19)");
+  }
+}
+
+/* What is pinned already takes little time, and more may go at once. */
+static void large_transfer_of_registered_memory_is_a_workers(void** state) {
+  struct fixture* f = *state;
+  const size_t most = 16 * MIB;
+  make_arena_or_skip(f, most + PAGE);
+  put(f, &f->file, 0, most + PAGE, 1);
+  if (uvdio_arena_register(f->dio, f->arena) != 0) {
+    SKIP("the limit on locked memory is too low for 16 MiB");
+  }
+  for (size_t cap = most; cap <= most + PAGE; cap += PAGE) {
+    uint64_t fixed = stats_of(f).fixed;
+    faults_reset();
+    struct top* read = read_into(f, only_frame(f, cap));
+    assert_here(CALL_PREAD, cap == most);
+    assert_int_equal(stats_of(f).fixed, fixed + 1);
+    op_free(read);
+  }
+}
+
+/* A submitting call pins no more by itself than it takes little time for. The user's word pins the rest. */
+static void large_frame_is_not_registered_by_itself(void** state) {
+  struct fixture* f = *state;
+  make_arena_or_skip(f, 8 * MIB + PAGE);
+  put(f, &f->file, 0, PAGE, 1);
+  op_free(read_into(f, only_frame(f, PAGE)));
+  assert_int_equal(registration_of(f).bytes, 0);
+  assert_code(registration_of(f).error, UV_ENOTSUP);
+  assert_non_null(strstr(registration_of(f).reason, "uvdio_arena_register()"));
+  assert_int_equal(stats_of(f).registrations_refused, 0);
+  if (uvdio_arena_register(f->dio, f->arena) != 0) {
+    SKIP("the limit on locked memory is too low for 8 MiB");
+  }
+  assert_int_equal(registration_of(f).bytes, registration_of(f).size);
+  assert_ok(registration_of(f).error);
+}
+
+static void frame_of_8_mib_is_registered_by_itself(void** state) {
+  struct fixture* f = *state;
+  make_arena_or_skip(f, 8 * MIB);
+  put(f, &f->file, 0, PAGE, 1);
+  op_free(read_into(f, only_frame(f, PAGE)));
+  if (registration_of(f).error == UV_ENOMEM) {
+    SKIP("the limit on locked memory is too low for 8 MiB");
+  }
+  assert_int_equal(registration_of(f).bytes, 8 * MIB);
+}
+
+/*
+ * How long it was
+ */
+
+struct holder {
+  uv_thread_t thread;
+  enum fault_call call;
+  uint64_t held_ns;
+};
+
+/* Whoever makes the call waits for at least as long as this measures. */
+static void hold_for_a_while(void* argument) {
+  struct holder* holder = argument;
+  fault_await(holder->call);
+  uint64_t began_ns = uv_hrtime();
+  do {
+    holder->held_ns = uv_hrtime() - began_ns;
+  } while (holder->held_ns < 20 * 1000 * 1000);
+  fault_release(holder->call);
+}
+
+static void begin_to_hold(struct holder* holder, enum fault_call call) {
+  holder->call = call;
+  fault_hold(call, 1);
+  assert_int_equal(uv_thread_create(&holder->thread, hold_for_a_while, holder), 0);
+}
+
+static void longest_call_is_counted(void** state) {
+  struct fixture* f = *state;
+  struct holder holder;
+  need_a_ring_file(&f->file);
+  put(f, &f->file, 0, PAGE, 1);
+  begin_to_hold(&holder, CALL_SUBMIT);
+  op_free(read_into(f, blank(PAGE)));
+  assert_int_equal(uv_thread_join(&holder.thread), 0);
+  uint64_t longest = stats_of(f).longest_call_ns;
+  assert_true(longest >= holder.held_ns);
+  op_free(read_into(f, blank(PAGE)));
+  assert_true(stats_of(f).longest_call_ns >= longest);
+}
+
+/* What a worker waits for is not the loop's. */
+static void call_of_a_worker_does_not_count(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
+  struct holder holder;
+  begin_to_hold(&holder, CALL_CLOSE);
+  uint64_t began_ns = uv_hrtime();
+  struct top* close = t_close(op_new(&f->tracker), &f->other);
+  run(f);
+  uint64_t took_ns = uv_hrtime() - began_ns;
+  assert_int_equal(uv_thread_join(&holder.thread), 0);
+  assert_result(close, 0);
+  assert_true(took_ns >= holder.held_ns);
+  if (matrix.backend == UVDIO_BACKEND_POOL) { /* a ring's own calls may have waited for a processor as long */
+    assert_int_equal(stats_of(f).longest_call_ns, 0);
+  }
+}
+
+/* No worker takes it, and the file must not stay open. */
+static void close_that_is_left_to_the_loop_counts(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
+  struct holder holder;
+  faults_reset();
+  begin_to_hold(&holder, CALL_CLOSE);
+  fault_fail(CALL_QUEUE_WORK, 1, ONCE, ENOMEM);
+  struct top* close = t_close(op_new(&f->tracker), &f->other);
+  run(f);
+  assert_int_equal(uv_thread_join(&holder.thread), 0);
+  assert_result(close, 0);
+  assert_int_equal(fault_calls_here(CALL_CLOSE), 1);
+  assert_true(stats_of(f).longest_call_ns >= holder.held_ns);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(int argc, char** argv) {
@@ -160,6 +342,13 @@ int main(int argc, char** argv) {
       TEST(open_that_fails_half_way_is_closed_by_a_worker),
       TEST(what_is_no_file_is_closed_by_a_worker),
       TEST(cancelled_open_that_fails_is_closed_by_a_worker),
+      TEST(large_transfer_of_plain_memory_is_a_workers),
+      TEST(large_transfer_of_registered_memory_is_a_workers),
+      TEST(large_frame_is_not_registered_by_itself),
+      TEST(frame_of_8_mib_is_registered_by_itself),
+      TEST(longest_call_is_counted),
+      TEST(call_of_a_worker_does_not_count),
+      TEST(close_that_is_left_to_the_loop_counts),
   };
   return matrix_main("loop_thread", tests, COUNT_OF(tests), argc, argv);
 }
