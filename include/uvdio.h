@@ -486,7 +486,9 @@ typedef struct uvdio_stats_s {
   uint64_t turns;              /* turns of the loop that ran callbacks */
   uint64_t callbacks_max;      /* most callbacks in one turn */
   uint64_t resumed;            /* short transfers that were taken up again */
-  uint64_t retried;            /* operations interrupted or turned away for the moment, and repeated */
+  /* Times that operations were interrupted or turned away for the moment, and repeated: each 64 times at most, then UV_EINTR or
+   * UV_EAGAIN is what it ends with. */
+  uint64_t retried;
   uint64_t punted;             /* operations that the ring could not do and the pool did, closes among them */
   uint64_t copied;             /* bytes of file content that were copied in memory by the library */
   uint64_t fixed;              /* transfers submitted to the ring whose memory it knew by number */
@@ -802,7 +804,8 @@ struct uvdio_file_s {
  *
  * Errors returned: UV_EINVAL (null, unknown or contradictory flags), UV_EBADF (the engine is closing),
  * UV_EBUSY (the file is open, or the request in flight), UV_ENOMEM, UVDIO_EFORK, UVDIO_ETHREAD.
- * Errors delivered: UV_ENOENT, UV_EACCES, UV_EISDIR, ... of the system; UVDIO_ENODIRECT; UV_ECANCELED.
+ * Errors delivered: UV_ENOENT, UV_EACCES, UV_EISDIR, ... of the system; UVDIO_ENODIRECT; UV_ECANCELED; UV_EINTR where one of its
+ * system calls was interrupted each time that it was tried (64 times: some FUSE filesystems always are).
  * After an error the file is not open, and may be used for another open. Opening may take long, and so may closing what
  * an open that failed had opened: workers do both, the kernel's or libuv's. */
 UVDIO_EXTERN int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, const char* path,

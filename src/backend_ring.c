@@ -487,10 +487,17 @@ static int transfer_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
   return 0;
 }
 
+/* Whether the kernel takes nothing for the moment. An interrupted call is repeated, but not for ever. */
+static int is_put_off(int taken, unsigned* interruptions) {
+  return taken == 0 || taken == -EAGAIN || taken == -EBUSY ||
+         (taken == -EINTR && (*interruptions)++ == UVDIO__RETRIES_MAX);
+}
+
 /* The kernel may take fewer than there are (a bad entry stops a batch on kernels without SUBMIT_ALL), or none for the
  * moment: then the rest goes when something has finished, or a little later. */
 static void flush_ring(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
+  unsigned interruptions = 0;
 
   lane->engine->stats.batches++;
   while (lane->unflushed > 0) {
@@ -501,7 +508,7 @@ static void flush_ring(uvdio__lane_t* lane) {
     if (taken > 0) {
       assert((unsigned)taken <= lane->unflushed);
       lane->unflushed -= (unsigned)taken;
-    } else if (taken == 0 || taken == -EAGAIN || taken == -EBUSY) {
+    } else if (is_put_off(taken, &interruptions)) {
       lane->stalled = 1;
       retry_later(lane);
       break;
@@ -550,12 +557,13 @@ static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int re
   uint64_t began_ns;
   int next;
 
-  if (result == UV_EINTR) {
-    if (!req->cancelled_ || (req->flags_ & REQ_BEGUN) != 0) {
-      uvdio__lane_again(lane, req);
-      return;
-    }
+  if (result == UV_EINTR && req->cancelled_ && (req->flags_ & REQ_BEGUN) == 0) {
     result = UV_ECANCELED;
+  }
+  if (result == UV_EINTR && req->retries_ < UVDIO__RETRIES_MAX) {
+    req->retries_++;
+    uvdio__lane_again(lane, req);
+    return;
   }
   if (result == UV_EAGAIN) {
     uvdio__lane_punt(lane, req);
@@ -629,10 +637,15 @@ static int get_events(uvdio__lane_t* lane) {
 
   uvdio__engine_note_call(lane->engine, began_ns);
   lane->engine->stats.system_calls++;
-  if (result >= 0 || result == -EINTR) {
+  if (result >= 0) {
+    state->interruptions = 0;
     return 1;
   }
-  if (result != -EAGAIN && result != -EBUSY) {
+  if (result == -EINTR && state->interruptions < UVDIO__RETRIES_MAX) {
+    state->interruptions++;
+    return 1;
+  }
+  if (result != -EAGAIN && result != -EBUSY && result != -EINTR) {
     break_down(lane, uv_translate_sys_error(-result), "io_uring_enter");
   }
   state->unsignalled = 0;

@@ -21,6 +21,10 @@
 #define UVDIO__HIDDEN
 #endif
 
+/* So many times at most is a system call repeated that was interrupted or refused for the moment; then that is what is told.
+ * Some filesystems interrupt for ever. */
+#define UVDIO__RETRIES_MAX 64
+
 /* What a file is like, beyond what the user asked for. */
 #define UVDIO__TRAIT_NO_NOWAIT 1u   /* a ring would send every request to the kernel's workers */
 #define UVDIO__TRAIT_ODD_SHORTS 2u  /* a short read need not mean the end of the file (FUSE, network) */

@@ -134,11 +134,12 @@ static int open_flags(const uvdio__opening_t* opening) {
 }
 
 static int open_once(const uvdio__opening_t* opening) {
+  unsigned retries = 0;
   int descriptor;
 
   do {
     descriptor = open(opening->path, open_flags(opening), opening->mode);
-  } while (descriptor == -1 && errno == EINTR);
+  } while (descriptor == -1 && errno == EINTR && retries++ < UVDIO__RETRIES_MAX);
   return descriptor == -1 ? last_error() : descriptor;
 }
 
@@ -238,11 +239,12 @@ static void name_filesystem(uvdio__opening_t* opening) {
 }
 
 static int truncate_now(uvdio__opening_t* opening) {
+  unsigned retries = 0;
   int error;
 
   do {
     error = uvdio__os_truncate(opening->descriptor, 0);
-  } while (error == UV_EINTR); /* To go through the whole open again would not do: it may be exclusive. */
+  } while (error == UV_EINTR && retries++ < UVDIO__RETRIES_MAX); /* To go through the whole open again would not do: it may be exclusive. */
   return error;
 }
 

@@ -442,11 +442,13 @@ static int perform_step(uvdio__opening_t* opening) {
 }
 
 int uvdio__os_open(uvdio__opening_t* opening) {
+  unsigned retries = 0;
   int next;
 
   do {
     int result = perform_step(opening);
-    next = result == UV_EINTR ? 1 : uvdio__linux_open_advance(opening, result);
+    int repeat = result == UV_EINTR && retries++ < UVDIO__RETRIES_MAX;
+    next = repeat ? 1 : uvdio__linux_open_advance(opening, result);
   } while (next == 1);
   return next;
 }

@@ -5,9 +5,6 @@
 
 #include "internal.h"
 
-/* Interruptions and refusals for the moment that are put up with before they become the request's outcome. */
-#define RETRIES_MAX 64
-
 size_t uvdio__request_rest(const uvdio_req_t* req) {
   size_t rest = req->length_ - req->transferred;
   size_t most = UVDIO__TRANSFER_MAX & ~(req->file->offset_mask_ | req->file->memory_mask_);
@@ -33,7 +30,7 @@ void uvdio__request_fail(uvdio_req_t* req, int error) {
 
 /* Interrupted, or turned away for the moment. */
 static uvdio__verdict_t settle_refusal(uvdio_req_t* req, int64_t result) {
-  if (req->cancelled_ || req->retries_ == RETRIES_MAX) {
+  if (req->cancelled_ || req->retries_ == UVDIO__RETRIES_MAX) {
     count_arrived(req);
     return finish_with(req, req->cancelled_ ? UV_ECANCELED : result);
   }

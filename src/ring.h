@@ -131,6 +131,7 @@ typedef struct uvdio__ring_s {
   int eventfd;
   int edge_tried;
   int edge_triggered; /* the eventfd wakes once per signal and is never read */
+  unsigned interruptions; /* of asking for completions, one after the other, UVDIO__RETRIES_MAX at most */
   int unsignalled; /* completions may be there whose signal was read from the eventfd already */
 } uvdio__ring_t;
 

@@ -101,11 +101,12 @@ static struct io_uring_sqe* next_entry(struct io_uring* ring) {
 /* Sends on the only entry there is. Returns its result, or a negative errno. */
 static int await_one(struct io_uring* ring) {
   struct io_uring_cqe* cqe;
+  unsigned retries = 0;
   int result;
 
   do {
     result = io_uring_submit_and_wait(ring, 1);
-  } while (result == -EINTR);
+  } while (result == -EINTR && retries++ < UVDIO__RETRIES_MAX);
   if (result >= 0) {
     result = io_uring_peek_cqe(ring, &cqe);
   }

@@ -396,6 +396,18 @@ static int check_backend(const copy_t* copy) {
   return CLI_OK;
 }
 
+/* Interrupted, it is repeated, but not for ever: some filesystems always are. */
+#define SYNCS_MAX 64
+
+static int sync_repeatedly(int descriptor) {
+  int tries = 0;
+  int result;
+  do {
+    result = fsync(descriptor);
+  } while (result != 0 && errno == EINTR && ++tries < SYNCS_MAX);
+  return result;
+}
+
 /* The file's name is durable only after its directory was synced too. Signals are still watched: they come too late, and must
  * not end a copy that is complete. */
 static int sync_directory(const copy_t* copy) {
@@ -403,7 +415,7 @@ static int sync_directory(const copy_t* copy) {
   const char* directory = path != NULL ? dirname(path) : ".";
   int error = 0;
   int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0 || fsync(descriptor) != 0) {
+  if (descriptor < 0 || sync_repeatedly(descriptor) != 0) {
     error = errno;
   }
   if (descriptor >= 0) {

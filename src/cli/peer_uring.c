@@ -12,6 +12,9 @@
 
 #include "peer.h"
 
+/* One after the other, interruptions among them, before it is given up. */
+#define REFUSALS_MAX 1000
+
 typedef struct {
   char* memory;
   uint64_t began_ns;
@@ -159,9 +162,12 @@ static void loop(peer_run_t* run, void* memory) {
   for (unsigned i = 0; i < run->work.params.depth; i++) {
     submit(&run->work, state, &state->slots[i], now_ns);
   }
+  unsigned refusals = 0;
   while (state->in_flight > 0) {
     int answer = io_uring_submit_and_wait(&state->ring, 1);
-    if (answer < 0 && answer != UV_EINTR && answer != UV_EAGAIN && answer != UV_EBUSY) {
+    int is_put_off = answer == UV_EINTR || answer == UV_EAGAIN || answer == UV_EBUSY;
+    refusals = is_put_off ? refusals + 1 : 0;
+    if (answer < 0 && (!is_put_off || refusals > REFUSALS_MAX)) {
       peer_fail(run, "io_uring_enter", answer);
       return;
     }

@@ -256,6 +256,19 @@ if strace -f -o reads -e trace=pread64 "$uvdio" copy --backend pool --block 4K s
 else
   skip "... and its holes are not read" "strace is not installed, or not allowed"
 fi
+# The sync of the target's directory is interrupted: a few times, and always.
+mkdir -p named
+interrupting="strace -f -P $PWD/named -e trace=fsync -o syncs -e inject=fsync:error=EINTR"
+if $interrupting:when=1..3 "$uvdio" copy source.4097 named/target >"$out" 2>"$err" && [ "$(grep -c EINTR syncs)" -eq 3 ]; then
+  ok "copy into a directory whose sync is interrupted"
+  timeout 60 $interrupting "$uvdio" copy source.4097 named/target >"$out" 2>"$err"
+  check "copy into a directory whose sync is always interrupted ends" test $? -eq 1
+  warns "... and says so" 'named/target is complete, but may be gone'
+elif strace -o syncs true 2>/dev/null; then
+  not_ok "copy into a directory whose sync is interrupted" "$(cat "$err")"
+else
+  skip "copy into a directory whose sync is interrupted" "strace is not installed, or not allowed"
+fi
 make_file full 33554433
 cp full target
 run 0 "copy of a file with holes over one without" copy sparse target

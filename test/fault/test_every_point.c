@@ -21,9 +21,8 @@
 /* Errors of each call that are tried without --all. */
 #define FEW (under_valgrind() || UNDER_TSAN ? 1u : 2u)
 
-/* Nothing keeps interrupting for ever, and no kernel is out of memory for requests for ever; where one keeps
- * completions to itself for ever, waiting is all that is left. Each such refusal is waited for. */
-#define STORM 100u
+/* No kernel is out of memory for requests for ever, or always interrupted when it takes them; where one keeps completions
+ * to itself for ever, waiting is all that is left. Each such refusal is waited for. */
 #define SOME 5u
 
 static int all;
@@ -41,10 +40,8 @@ struct injection {
 };
 
 static unsigned for_good(enum fault_call call, int error) {
-  if (call == CALL_GET_EVENTS || (call == CALL_SUBMIT && (error == EAGAIN || error == EBUSY))) {
-    return SOME;
-  }
-  return error == EINTR ? STORM : FOR_GOOD;
+  int is_soft = error == EAGAIN || error == EBUSY || error == EINTR;
+  return call == CALL_GET_EVENTS || (call == CALL_SUBMIT && is_soft) ? SOME : FOR_GOOD;
 }
 
 static void describe(struct injection* in) {

@@ -268,7 +268,7 @@ static void completions_that_are_put_off_come_later(void** state) {
   completions_are_put_off(*state, EBUSY);
 }
 
-/* So often that no turn lasts so long: the next one goes on, for which the loop must not sleep. */
+/* So often that no turn lasts so long: another one goes on, before which the loop must not sleep for good. */
 static void completions_that_are_put_off_for_long_come_in_another_turn(void** state) {
   struct fixture* f = *state;
   int sleeps = 0;
@@ -278,7 +278,7 @@ static void completions_that_are_put_off_for_long_come_in_another_turn(void** st
   watch_for_hang("completions that are put off");
   for (unsigned i = 0; i < 10 && !sleeps && !read->done; i++) {
     uv_run(&f->loop, UV_RUN_ONCE);
-    sleeps = fault_hits(CALL_GET_EVENTS) > 0 && !read->done && uv_backend_timeout(&f->loop) != 0;
+    sleeps = fault_hits(CALL_GET_EVENTS) > 0 && !read->done && uv_backend_timeout(&f->loop) < 0;
   }
   unsigned hits = fault_hits(CALL_GET_EVENTS);
   faults_reset();

@@ -1,0 +1,197 @@
+/*
+ * What is interrupted is repeated, but not for ever: a filesystem in user space may always say that it was.
+ */
+#include <errno.h>
+
+#include "faults.h"
+#include "fixture.h"
+#include "workers.h"
+
+#define PAGE UVDIO_PAGE_SIZE
+
+/* That many times anything is repeated (os.h). */
+#define RETRIES_MAX 64u
+
+static int set_up(void** state) {
+  faults_reset();
+  workers_begin();
+  int failed = fixture_open(state);
+  if (!failed) {
+    struct fixture* f = *state;
+    put(f, &f->file, 0, PAGE, 1);
+    t_size(op_new(&f->tracker), &f->file); /* binds the engine to its thread */
+    run(f);
+  }
+  return failed;
+}
+
+static int tear_down(void** state) {
+  faults_reset();
+  return fixture_tear_down(state);
+}
+
+static void need_faults(void) {
+  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
+    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
+  }
+}
+
+static void interrupt_for_good(enum fault_call call) {
+  faults_reset();
+  fault_fail(call, 1, FOR_GOOD, EINTR);
+  watch_for_hang("what is always interrupted");
+}
+
+/*
+ * Opens: each of their steps
+ */
+
+static void open_ends(struct fixture* f, struct top* op, enum fault_call step) {
+  size_t before = open_descriptors();
+  interrupt_for_good(step);
+  t_open(op, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  run(f);
+  assert_result(op, UV_EINTR);
+  assert_in_range(fault_calls(step), 2, 2 * (RETRIES_MAX + 1)); /* a ring's turns, and a worker's */
+  assert_int_equal(open_descriptors(), before);
+}
+
+static void open_that_is_always_interrupted_ends(void** state) {
+  struct fixture* f = *state;
+  const enum fault_call steps[] = {CALL_OPEN, CALL_STATX, CALL_FSTATFS, CALL_FTRUNCATE};
+  need_faults();
+  for (size_t i = 0; i < COUNT_OF(steps); i++) {
+    open_ends(f, op_new(&f->tracker), steps[i]);
+    open_ends(f, op_now(&f->tracker), steps[i]);
+  }
+}
+
+/*
+ * Everything else
+ */
+
+static struct top* begin(struct fixture* f, struct top* op, uvdio_op_t kind, uvdio_buf_t* page) {
+  switch (kind) {
+    case UVDIO_OP_READ:
+      return t_read(op, &f->other, page, 0);
+    case UVDIO_OP_WRITE:
+      return t_write(op, &f->other, page, 0);
+    case UVDIO_OP_SYNC_DATA:
+      return t_sync_data(op, &f->other);
+    case UVDIO_OP_SYNC_ALL:
+      return t_sync_all(op, &f->other);
+    case UVDIO_OP_SIZE:
+      return t_size(op, &f->other);
+    case UVDIO_OP_TRUNCATE:
+      return t_truncate(op, &f->other, PAGE);
+    default:
+      return t_preallocate(op, &f->other, PAGE);
+  }
+}
+
+static void operation_ends(struct fixture* f, uvdio_op_t kind, enum fault_call call, int blocking) {
+  uvdio_buf_t page = filled(PAGE, 1);
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW);
+  interrupt_for_good(call);
+  struct top* op = begin(f, blocking ? op_now(&f->tracker) : op_new(&f->tracker), kind, &page);
+  run(f);
+  assert_result(op, UV_EINTR);
+  assert_int_equal(fault_calls(call), RETRIES_MAX + 1);
+  faults_reset();
+  uvdio_buf_release(&page);
+  assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+}
+
+static void operation_that_is_always_interrupted_ends(void** state) {
+  struct fixture* f = *state;
+  static const struct {
+    uvdio_op_t kind;
+    enum fault_call call;
+  } all[] = {{UVDIO_OP_READ, CALL_PREAD},          {UVDIO_OP_WRITE, CALL_PWRITE},
+             {UVDIO_OP_SYNC_DATA, CALL_FDATASYNC}, {UVDIO_OP_SYNC_ALL, CALL_FSYNC},
+             {UVDIO_OP_SIZE, CALL_LSEEK},          {UVDIO_OP_TRUNCATE, CALL_FTRUNCATE},
+             {UVDIO_OP_PREALLOCATE, CALL_FALLOCATE}};
+  need_faults();
+  for (size_t i = 0; i < COUNT_OF(all); i++) {
+    for (int blocking = 0; blocking < 2; blocking++) {
+      operation_ends(f, all[i].kind, all[i].call, blocking);
+    }
+  }
+}
+
+/*
+ * A ring's own calls
+ */
+
+static struct top* read_page(struct fixture* f) {
+  uvdio_buf_t page = blank(PAGE);
+  return t_read(op_new(&f->tracker), &f->file, &page, 0);
+}
+
+/* In many turns of the loop it is asked as often as in a few, but for one more every 10 ms. */
+static void assert_left_alone(struct fixture* f, enum fault_call call) {
+  enum { TURNS = 1000, WHILE_MS = 10 };
+  uv_update_time(&f->loop);
+  uint64_t from = uv_now(&f->loop);
+  for (unsigned i = 0; i < TURNS; i++) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  uv_update_time(&f->loop);
+  assert_true(fault_hits(call) <= (RETRIES_MAX + 1) * (2 + (uv_now(&f->loop) - from) / WHILE_MS));
+}
+
+static void kernel_that_always_interrupts_submissions_is_left_alone(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  interrupt_for_good(CALL_SUBMIT);
+  struct top* read = read_page(f);
+  assert_left_alone(f, CALL_SUBMIT);
+  assert_true(fault_hits(CALL_SUBMIT) > 0);
+  assert_int_equal(read->done, 0);
+  faults_reset();
+  run(f);
+  assert_result(read, PAGE);
+  assert_string_equal(uvdio_backend_name(f->dio), "ring");
+}
+
+static void kernel_that_always_interrupts_completions_is_left_alone(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  interrupt_for_good(CALL_GET_EVENTS);
+  struct top* read = read_page(f);
+  assert_left_alone(f, CALL_GET_EVENTS);
+  unsigned hits = fault_hits(CALL_GET_EVENTS);
+  faults_reset();
+  run(f);
+  assert_result(read, PAGE);
+  assert_string_equal(uvdio_backend_name(f->dio), "ring");
+  if (hits == 0) {
+    SKIP("this kernel posts completions without being asked");
+  }
+}
+
+static void probe_that_is_always_interrupted_ends(void** state) {
+  (void)state;
+  if (matrix.backend != UVDIO_BACKEND_RING) {
+    SKIP("the ring's alone");
+  }
+  char reason[256];
+  interrupt_for_good(CALL_SUBMIT);
+  assert_code(uvdio_backend_probe(UVDIO_BACKEND_RING, reason, sizeof(reason)), UV_EINTR);
+  assert_int_equal(fault_hits(CALL_SUBMIT), RETRIES_MAX + 1);
+  watch_for_hang(NULL);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST(open_that_is_always_interrupted_ends),
+      TEST(operation_that_is_always_interrupted_ends),
+      TEST(kernel_that_always_interrupts_submissions_is_left_alone),
+      TEST(kernel_that_always_interrupts_completions_is_left_alone),
+      TEST(probe_that_is_always_interrupted_ends),
+  };
+  workers_begin();
+  return matrix_main("retries", tests, COUNT_OF(tests), argc, argv);
+}
