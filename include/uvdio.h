@@ -684,6 +684,13 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
  *   UVDIO_EALIGN     reads and writes: base, offset or length is no multiple of the file's alignment
  *   UVDIO_EOVERFLOW  an offset, length or their sum past INT64_MAX
  *   latched error    any change or sync after a failed sync (see uvdio_sync_all)
+ *
+ * Signals. The library sends none and handles none. The kernel sends one for I/O: where a write, truncate or preallocate goes
+ * past the process's limit on file size (setrlimit(2), RLIMIT_FSIZE), the thread that performs it is sent SIGXFSZ, whose default
+ * action ends the process. So ignore it, signal(SIGXFSZ, SIG_IGN), or handle it, and the operation ends with UV_EFBIG, on every
+ * backend but the one in memory, which knows no limit. (A worker of the kernel's, which the ring may use, is sent none that ends
+ * the process; which operations it performs differs between kernels and filesystems.) Memory that has gone from under a mapping
+ * is UV_EFAULT, and no SIGBUS, where the kernel moves the bytes: on ring and pool.
  */
 
 #define UVDIO_RDONLY 0u
@@ -832,7 +839,7 @@ UVDIO_EXTERN int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_bu
  * gives 0 without touching the file. Durable when the callback runs if the file is UVDIO_DSYNC, after a
  * sync otherwise.
  * Ownership as for uvdio_read; len stays as it is.
- * Errors returned: the checks above. Errors delivered: the system's (UV_ENOSPC, UV_EIO, UV_EFBIG, ...);
+ * Errors returned: the checks above. Errors delivered: the system's (UV_ENOSPC, UV_EIO, UV_EFBIG: see "Signals", ...);
  * UVDIO_ESHORTWRITE (no progress, and no error told); UV_ECANCELED. After each, req->transferred bytes
  * have been written, and the state of the rest of the range is unknown. UV_EIO on a UVDIO_DSYNC file latches it, as
  * a failed sync does. */
@@ -870,7 +877,7 @@ UVDIO_EXTERN int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t l
  * long; what is added reads as zeros. Never shrinks. A log wants its segments written once, too: a reserved
  * block still costs a metadata update at its first durable write. macOS and Windows have no call that only grows a
  * file: there, let no write past `length` be in flight.
- * Errors delivered: UV_ENOSPC, UV_EFBIG, UV_ENOTSUP (the filesystem can't), ...; `length` zero: UV_EINVAL returned. */
+ * Errors delivered: UV_ENOSPC, UV_EFBIG (see "Signals"), UV_ENOTSUP (the filesystem can't), ...; `length` zero: UV_EINVAL returned. */
 UVDIO_EXTERN int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb);
 
 /* Closes the file when everything submitted before has finished; from now on operations are refused with

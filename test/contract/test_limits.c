@@ -2,11 +2,16 @@
  * Limits that a transfer runs into half-way: the file size limit of the process, a full disk. What was moved is told,
  * and it is there.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "child.h"
 #include "fixture.h"
 
 #define PAGE UVDIO_PAGE_SIZE
@@ -97,6 +102,111 @@ static void one_bad_write_leaves_the_others_alone(void** state) {
 }
 
 /*
+ * The signal that comes with the limit, in a process of its own: whoever follows the header gets the error.
+ */
+
+struct past_the_limit {
+  char path[PLACE_PATH_MAX + 16];
+  uvdio_op_t op;
+  void (*disposition)(int);
+  int64_t result;
+};
+
+static void note_result(uvdio_req_t* req, int64_t result) {
+  ((struct past_the_limit*)req->data)->result = result;
+}
+
+static void note_transfer(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  uvdio_buf_release(&buf);
+  note_result(req, result);
+}
+
+static int submit_past_the_limit(struct past_the_limit* past, uvdio_file_t* file, uvdio_req_t* req) {
+  uvdio_buf_t page;
+  if (past->op == UVDIO_OP_TRUNCATE) {
+    return uvdio_truncate(file, req, 2 * PAGE, note_result);
+  }
+  if (past->op == UVDIO_OP_PREALLOCATE) {
+    return uvdio_preallocate(file, req, 2 * PAGE, note_result);
+  }
+  EXPECT(uvdio_buf_page(&page) == 0);
+  return uvdio_write(file, req, &page, PAGE, note_transfer);
+}
+
+static int go_past_the_limit(void* data) {
+  struct past_the_limit* past = data;
+  const struct rlimit one_page = {PAGE, PAGE};
+  const struct rlimit no_core = {0, 0};
+  uvdio_options_t options = matrix_options();
+  uv_loop_t loop;
+  uvdio_t* dio;
+  uvdio_file_t file = {0};
+  uvdio_req_t req = {.data = past};
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
+  EXPECT(uvdio_open(dio, &file, &req, past->path, UVDIO_OPEN_CREATE, 0600, NULL) == 0);
+  EXPECT(setrlimit(RLIMIT_CORE, &no_core) == 0 && setrlimit(RLIMIT_FSIZE, &one_page) == 0);
+  EXPECT(signal(SIGXFSZ, past->disposition) != SIG_ERR);
+  EXPECT(submit_past_the_limit(past, &file, &req) == 0);
+  EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
+  EXPECT(past->result == UV_EFBIG);
+  EXPECT(uvdio_engine_close(dio, NULL) == 0 && uv_run(&loop, UV_RUN_DEFAULT) == 0 && uv_loop_close(&loop) == 0);
+  return 0;
+}
+
+static int status_past_the_limit(struct fixture* f, uvdio_op_t op, void (*disposition)(int)) {
+  struct past_the_limit past = {.op = op, .disposition = disposition};
+  snprintf(past.path, sizeof(past.path), "%s", path_of(f, "file"));
+  return in_a_child(go_past_the_limit, &past);
+}
+
+static void on_limit(int number) {
+  (void)number;
+}
+
+static const uvdio_op_t limited[] = {UVDIO_OP_WRITE, UVDIO_OP_TRUNCATE, UVDIO_OP_PREALLOCATE};
+
+static void limit_is_an_error_where_its_signal_is_ignored_or_handled(void** state) {
+  for (size_t i = 0; i < COUNT_OF(limited); i++) {
+    assert_int_equal(status_past_the_limit(*state, limited[i], SIG_IGN), 0);
+    assert_int_equal(status_past_the_limit(*state, limited[i], on_limit), 0);
+  }
+}
+
+/* A worker of the kernel's, which a ring may use, is sent none that ends the process. */
+static void limit_ends_a_process_that_does_not_mind_its_signal(void** state) {
+  if (under_valgrind() || UNDER_ASAN || UNDER_TSAN) {
+    SKIP("what watches the program may have signals of its own");
+  }
+  for (size_t i = 0; i < COUNT_OF(limited); i++) {
+    int status = status_past_the_limit(*state, limited[i], SIG_DFL);
+    int is_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ;
+    assert_true(is_killed || (status == 0 && matrix.backend == UVDIO_BACKEND_RING));
+  }
+}
+
+/* Memory that has gone from under a mapping is an error, too: the kernel moves the bytes, and sends nobody a signal. */
+static void memory_that_is_gone_is_an_error(void** state) {
+  struct fixture* f = *state;
+  int descriptor = open(path_of(f, "mapped"), O_RDWR | O_CREAT, 0600);
+  assert_true(descriptor >= 0 && ftruncate(descriptor, PAGE) == 0);
+  void* memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  assert_true(memory != MAP_FAILED);
+  put(f, &f->file, 0, PAGE, 1);
+  assert_int_equal(ftruncate(descriptor, 0), 0);
+  uvdio_buf_t from = uvdio_buf_from_slice(memory, PAGE);
+  uvdio_buf_t into = uvdio_buf_wrap(memory, PAGE);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &from, 0);
+  run(f);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &into, 0);
+  run(f);
+  assert_result(write, UV_EFAULT);
+  assert_result(read, UV_EFAULT);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+  munmap(memory, PAGE);
+  close(descriptor);
+}
+
+/*
  * A full disk.
  */
 
@@ -173,6 +283,9 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, synchronous_write_over_the_limit_does_the_same),
       TEST_ON(fixture_open, write_beyond_the_limit_moves_nothing),
       TEST_ON(fixture_open, one_bad_write_leaves_the_others_alone),
+      TEST_ON(fixture_loop, limit_is_an_error_where_its_signal_is_ignored_or_handled),
+      TEST_ON(fixture_loop, limit_ends_a_process_that_does_not_mind_its_signal),
+      TEST_ON(fixture_open, memory_that_is_gone_is_an_error),
       TEST_SMALL(full_tmpfs_takes_what_it_can),
       TEST_SMALL(full_ext4_takes_what_it_can),
       TEST_SMALL(space_that_is_not_there_is_not_reserved),
