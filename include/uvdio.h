@@ -683,7 +683,7 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
  *   UV_EBUSY         the request is in flight already
  *   UVDIO_EALIGN     reads and writes: base, offset or length is no multiple of the file's alignment
  *   UVDIO_EOVERFLOW  an offset, length or their sum past INT64_MAX
- *   latched error    any change or sync after a failed sync (see uvdio_sync_all)
+ *   latched error    any change or sync after a failed sync or durable write (see uvdio_sync_data)
  *
  * Signals. The library sends none and handles none. The kernel sends one for I/O: where a write, truncate or preallocate goes
  * past the process's limit on file size (setrlimit(2), RLIMIT_FSIZE), the thread that performs it is sent SIGXFSZ, whose default
@@ -725,8 +725,9 @@ typedef struct uvdio_file_info_s {
   const char* reason;     /* why it is not the engine's own backend, or "" */
   const char* filesystem; /* "ext4", "xfs", ...; "unknown" */
   int direct;             /* 1: past the page cache; 0: buffered, after UVDIO_DIRECT_PREFERRED */
-  int latched;            /* 0, or the error of the sync that failed */
+  int latched;            /* 0, or the error of the sync or durable write that failed */
   int registered;         /* 1: the ring has it in its table of files, which saves look-ups */
+  int durable_in_turn;    /* 1: UVDIO_DSYNC, and one durable write runs at a time; see uvdio_write */
   unsigned flags;         /* UVDIO_* of the open */
   /* Bytes, all powers of two. What is enforced, alike for reads and writes: UVDIO_ALIGNMENT or what
    * the system requires, if that is more; under UVDIO_NATIVE_ALIGN what it requires. */
@@ -771,7 +772,8 @@ struct uvdio_file_s {
   uvdio_link_t_ order_; /* changes not yet done, oldest first, by their order links */
   uvdio_link_t_ held_;  /* syncs that wait for older changes or an earlier sync, oldest first */
   uvdio_link_t_ riders_; /* syncs that share the outcome of syncing_ */
-  uvdio_req_t* syncing_;
+  uvdio_link_t_ durable_; /* durable writes that wait for syncing_, where an error is told to one caller only; oldest first */
+  uvdio_req_t* syncing_; /* the sync that runs, or such a write */
   uvdio_link_t_ gate_; /* what waits for a truncate, or is one that waits for others, in order */
   uint64_t gated_;     /* length of gate_ */
   uint64_t passing_;   /* those of pending_ that the gate is not for: syncs, sizes */
@@ -839,18 +841,31 @@ UVDIO_EXTERN int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_bu
  * gives 0 without touching the file. Durable when the callback runs if the file is UVDIO_DSYNC, after a
  * sync otherwise.
  * Ownership as for uvdio_read; len stays as it is.
- * Errors returned: the checks above. Errors delivered: the system's (UV_ENOSPC, UV_EIO, UV_EFBIG: see "Signals", ...);
+ * An error of a write on a UVDIO_DSYNC file latches it, as a failed sync does: it may come from the sync that is part of such
+ * a write, and then what was written earlier may be lost as well. Not so UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR,
+ * UV_EINVAL (where durable_in_turn is 0), UVDIO_EJOIN and UV_ECANCELED, by which nothing was begun. UV_ENOSPC does: after room
+ * was made, reopen the file.
+ * Where writes may go through the page cache (info.direct is 0, or the filesystem is neither XFS nor ext4 with extents nor
+ * a block device), the kernel tells each error of write-back once per open file, to whoever asks first. There durable
+ * writes and syncs of a file run one at a time (info.durable_in_turn), and those that wait get a latched error.
+ * Not even so can a device be found out that takes bytes, loses them and tells nobody.
+ * Errors returned: the checks above; UV_EBUSY for the synchronous form while a truncate is about, or (durable_in_turn)
+ * a durable write or sync. Errors delivered: the system's (UV_ENOSPC, UV_EIO, UV_EFBIG: see "Signals", ...);
  * UVDIO_ESHORTWRITE (no progress, and no error told); UV_ECANCELED. After each, req->transferred bytes
- * have been written, and the state of the rest of the range is unknown. UV_EIO on a UVDIO_DSYNC file latches it, as
- * a failed sync does. */
+ * have been written, and the state of the rest of the range is unknown. */
 UVDIO_EXTERN int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                              uvdio_io_cb cb);
 
 /* Makes durable every write, truncate and preallocate that was submitted on this file before: it waits for
  * those still in flight, then syncs data and what is needed to read it back (fdatasync(2)).
- * A sync that fails latches the file: the kernel may have dropped what it could not write and would call the
- * next sync a success (Rebello et al., ATC 2020), so later changes and syncs fail with the same
- * error until the file is reopened.
+ * A sync that fails, with whatever error, latches the file: the kernel may have dropped what it could not write and would
+ * call the next sync a success (Rebello et al., ATC 2020), so later changes and syncs fail with the same
+ * error until the file is reopened; also those that were submitted before and have not been started. A truncate or preallocate
+ * that fails does not latch.
+ * A sync covers what was written, and no more: after a write that failed, the next sync can be a success of its own. Data is
+ * safe when both the write and the sync after it have succeeded.
+ * All of this is per handle and not per file on the disk: what a second handle or another process has written is not waited
+ * for, a latch of one handle is unknown to the other, and a truncate keeps away the requests of its own handle only.
  * One sync of a file runs at a time, and those that gather meanwhile share the next one.
  * Errors returned: the checks above; UV_EBUSY for the synchronous form while changes or syncs are in flight.
  * Errors delivered: the system's (UV_EIO, UV_ENOSPC, ...); UV_ECANCELED (not started: no latch). */

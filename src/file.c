@@ -6,10 +6,12 @@
  *     changes, oldest first, so that the first one tells which syncs may go.
  *   - One sync runs at a time (file->syncing_). The kernel reports a lost write-back once, to one caller; two at a time
  *     could not know from each other. Syncs that could start as well ride along (file->riders_) and share its outcome.
+ *   - Where durable writes have the same problem (UVDIO__TRAIT_TOLD_ONCE), each counts as a sync in this: it runs while no
+ *     other and no sync does (file->durable_).
  *   - A truncate runs alone. It waits at file->gate_ until the reads and changes before it have their outcomes, and what comes
  *     after it waits behind it: beside a truncate, kernels lose direct writes. Syncs pass.
  *   - A close is held while anything has no outcome (file->pending_).
- *   - A sync that failed latches the file.
+ *   - A sync that failed latches the file, and so does a durable write that may have.
  *
  * An outcome starts nothing by itself: what it sets free is queued, and the engine starts it later. So nothing
  * recurses, however much was held.
@@ -47,16 +49,28 @@ static int is_included(const uvdio_req_t* leader, const uvdio_req_t* rider) {
   return leader->op == UVDIO_OP_SYNC_ALL || rider->op == UVDIO_OP_SYNC_DATA;
 }
 
-/* Starts the oldest held sync if it may go, and takes along those that it covers. */
-static void start_covered_sync(uvdio_file_t* file) {
-  uvdio_req_t* leader = uvdio__list_first(&file->held_);
+/* The oldest held sync if it may go, else the oldest durable write that waits for its turn. */
+static uvdio_req_t* next_leader(const uvdio_file_t* file) {
+  uvdio_req_t* sync = uvdio__list_first(&file->held_);
+
+  return sync != NULL && is_covered(file, sync) ? sync : uvdio__list_first(&file->durable_);
+}
+
+/* Starts what is next, if anything may go. A sync takes along those that it covers. */
+static void start_next_sync(uvdio_file_t* file) {
+  uvdio_req_t* leader = file->syncing_ == NULL ? next_leader(file) : NULL;
   uvdio_req_t* rider;
 
-  if (leader == NULL || file->syncing_ != NULL || !is_covered(file, leader)) {
+  if (leader == NULL) {
     return;
   }
   uvdio__list_remove(leader);
   file->syncing_ = leader;
+  if ((leader->flags_ & REQ_DURABLE) != 0) {
+    leader->flags_ &= (unsigned char)~REQ_DURABLE;
+    uvdio__engine_queue(leader);
+    return;
+  }
   while ((rider = uvdio__list_first(&file->held_)) != NULL && is_covered(file, rider) &&
          is_included(leader, rider)) {
     uvdio__list_remove(rider);
@@ -88,7 +102,7 @@ void uvdio__file_unhold(uvdio_req_t* req) {
 
   assert(req->state_ == STATE_HELD);
   uvdio__list_remove(req);
-  if (!uvdio__is_sync(req->op)) {
+  if (!uvdio__is_sync(req->op) && (req->flags_ & REQ_DURABLE) == 0) {
     file->gated_--;
   }
 }
@@ -98,6 +112,8 @@ void uvdio__file_fail_held(uvdio_file_t* file, int error) {
   uvdio__list_t gate;
   uvdio_req_t* req;
 
+  assert(file->syncing_ != NULL || uvdio__list_is_empty(&file->durable_));
+  uvdio__engine_fail_all(&file->durable_, error);
   uvdio__engine_fail_all(&file->held_, error);
   uvdio__engine_fail_all(&file->riders_, error);
   uvdio__list_init(&gate);
@@ -127,6 +143,29 @@ static void note_attention(uvdio_file_t* file) {
   uvdio__file_note_straight(file);
 }
 
+/* Whether errors of the file's durable writes may be told to another one. */
+static inline int is_told_once(const uvdio_file_t* file) {
+  return (file->traits_ & UVDIO__TRAIT_TOLD_ONCE) != 0;
+}
+
+/* Returns 1 for a durable write that has to wait until a sync or another one has its outcome. */
+static int waits_for_turn(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  if (req->op != UVDIO_OP_WRITE || !is_told_once(file)) {
+    return 0;
+  }
+  if (file->syncing_ == NULL) {
+    assert(uvdio__list_is_empty(&file->durable_));
+    file->syncing_ = req;
+    return 0;
+  }
+  req->state_ = STATE_HELD;
+  req->flags_ |= REQ_DURABLE;
+  uvdio__list_append(&file->durable_, req);
+  return 1;
+}
+
 /* Lets through what may go: all up to the next truncate, or that alone. */
 static void open_gate(uvdio_file_t* file) {
   uvdio_req_t* req;
@@ -140,7 +179,9 @@ static void open_gate(uvdio_file_t* file) {
     }
     uvdio__list_remove(req);
     file->gated_--;
-    uvdio__engine_queue(req);
+    if (!waits_for_turn(req)) {
+      uvdio__engine_queue(req);
+    }
   }
   note_attention(file);
 }
@@ -167,7 +208,7 @@ static int is_stopped_at_gate(uvdio_req_t* req) {
 void uvdio__file_note_straight(uvdio_file_t* file) {
   const uvdio_t* engine = file->engine_;
   const uvdio__lane_t* lane = file->lane_;
-  int is_straight = file->state_ == FILE_OPEN && engine->thread != 0 && !engine->closing && !file->attentive_ &&
+  int is_straight = file->state_ == FILE_OPEN && engine->thread != 0 && !engine->closing && !file->attentive_ && !is_told_once(file) &&
                     lane->backend->transfer != NULL && file->entry_[0][0] != 0;
 
   file->straight_ = is_straight ? uvdio__straight_of(file, engine->thread) : 0;
@@ -332,10 +373,45 @@ static void apply_open(uvdio_req_t* req) {
   free_opening(req);
 }
 
-/* Whether the error of a durable write may mean that something written earlier was lost as well. */
+/* Whether the error of a durable write may mean that something written earlier was lost as well. A durable write ends with
+ * a sync, from which any error may come: so all may, but for those by which the system refuses the call before it does
+ * anything. What write-back through a cache may come to is longer than what a direct write may. */
 static int is_lost_write(const uvdio_req_t* req) {
-  assert(req->op == UVDIO_OP_WRITE);
-  return req->result == UV_EIO || (req->file->traits_ & UVDIO__TRAIT_SYNC_WRITES) != 0;
+  unsigned traits = req->file->traits_;
+
+  assert(req->op == UVDIO_OP_WRITE && req->result < 0);
+  switch (req->result) {
+    case UV_EINVAL:
+      return (traits & (UVDIO__TRAIT_SYNC_WRITES | UVDIO__TRAIT_TOLD_ONCE)) != 0;
+    case UV_EFBIG:
+    case UV_EFAULT:
+    case UV_EBADF:
+    case UV_EAGAIN:
+    case UV_EINTR:
+      return (traits & UVDIO__TRAIT_SYNC_WRITES) != 0;
+    default:
+      return 1;
+  }
+}
+
+/* Whether the request has come to nothing that could have lost anything: nobody has begun it. */
+static int is_not_begun(const uvdio_req_t* req) {
+  return req->result == UVDIO_EFORK || req->result == UVDIO_EJOIN ||
+         (req->result == UV_ECANCELED && req->cancelled_);
+}
+
+/* The latch falls. Durable writes that ran beside the one that failed and have not been called back yet are told as well. */
+static void latch(uvdio_file_t* file, int error) {
+  const uvdio__list_t* completed = &file->engine_->completed;
+  uvdio_req_t* req;
+
+  assert(error < 0 && file->latch_ == 0);
+  file->latch_ = error;
+  for (req = uvdio__list_first(completed); req != NULL; req = uvdio__list_after(completed, req)) {
+    if (req->file == file && req->op == UVDIO_OP_WRITE && req->result >= 0 && (file->flags_ & UVDIO_DSYNC) != 0) {
+      req->result = error;
+    }
+  }
 }
 
 /* Whatever was to be durable and comes after the first failure is told of that, even where the system called it a
@@ -345,14 +421,13 @@ static void apply_latch(uvdio_req_t* req) {
   int durable = uvdio__is_sync(req->op) || (file->flags_ & UVDIO_DSYNC) != 0;
 
   assert(uvdio__is_sync(req->op) || req->op == UVDIO_OP_WRITE);
-  if (!durable || req->result == UV_ECANCELED || req->result == UVDIO_EFORK ||
-      req->result == UVDIO_EJOIN) {
+  if (!durable || is_not_begun(req)) {
     return;
   }
   if (file->latch_ != 0) {
     req->result = file->latch_;
   } else if (req->result < 0 && (uvdio__is_sync(req->op) || is_lost_write(req))) {
-    file->latch_ = (int)req->result;
+    latch(file, (int)req->result);
   }
 }
 
@@ -414,7 +489,7 @@ void uvdio__file_outcome(uvdio_req_t* req) {
   if (file->syncing_ == req) {
     end_sync(file, req);
   }
-  start_covered_sync(file);
+  start_next_sync(file);
   assert(file->pending_ > 0);
   file->pending_--;
   file->passing_ -= (uint64_t)!uvdio__is_gated(req->op);
@@ -556,7 +631,8 @@ static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* bu
 static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
   int error;
 
-  if (is_barred(req->file, req->op)) {
+  if (is_barred(req->file, req->op) ||
+      (req->op == UVDIO_OP_WRITE && is_told_once(req->file) && req->file->syncing_ != NULL)) {
     return UV_EBUSY;
   }
   req->buf_ = *buf;
@@ -584,7 +660,7 @@ static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
   if (req->op == UVDIO_OP_WRITE) {
     order_append(req->file, req);
   }
-  if (req->file->attentive_ && is_stopped_at_gate(req)) {
+  if ((req->file->attentive_ && is_stopped_at_gate(req)) || waits_for_turn(req)) {
     return 0;
   }
   uvdio__engine_start(req);
@@ -774,6 +850,7 @@ static void prepare_file(uvdio_t* dio, uvdio_file_t* file, unsigned flags) {
   uvdio__list_init(&file->order_);
   uvdio__list_init(&file->held_);
   uvdio__list_init(&file->riders_);
+  uvdio__list_init(&file->durable_);
   uvdio__list_init(&file->gate_);
   remember_file(dio, file);
 }
@@ -880,6 +957,7 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   info->direct = file->direct_;
   info->latched = file->latch_;
   info->registered = file->slot_ > 0;
+  info->durable_in_turn = is_told_once(file);
   info->flags = file->flags_;
   info->memory_align = (uint32_t)(file->memory_mask_ + 1);
   info->offset_align = (uint32_t)(file->offset_mask_ + 1);

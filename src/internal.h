@@ -12,8 +12,9 @@
  *   IDLE       the user                            none; the stamp is cleared
  *   WAITING    its lane                            lane->waiting
  *   RUNNING    the backend, its buffer with it     lane->running
- *   HELD       its file (a sync, a truncate and    file->held_ or riders_, gate_; none for the close
- *              what comes after it, or the close)
+ *   HELD       its file (a sync, a durable write,  file->held_ or riders_, durable_, gate_; none for the close
+ *              a truncate and what comes after
+ *              it, or the close)
  *   COMPLETED  the engine                          engine->completed
  *
  * All of it happens on the loop's thread.
@@ -38,6 +39,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 #define REQ_ORDERED 4u /* on file->order_ */
 #define REQ_BEGUN 8u   /* an open that has done something already: too late to cancel */
 #define REQ_UNSURE 16u /* a forked child can't know how far it came */
+#define REQ_DURABLE 32u /* a durable write on file->durable_ */
 
 /* uvdio_file_t.state_ */
 #undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */

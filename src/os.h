@@ -31,6 +31,8 @@
 
 #define UVDIO__TRAIT_SYNC_WRITES 4u /* UVDIO_DSYNC takes a sync after each write: the system's own does less */
 #define UVDIO__TRAIT_RING_HANGS 8u /* writes of a ring can lock up this file's filesystem */
+/* UVDIO_DSYNC: writes may go through a cache, and an error of writing it back is told to one of the callers only */
+#define UVDIO__TRAIT_TOLD_ONCE 16u
 
 /* The steps of an open, in the order in which they come. Only Linux takes them one by one; the
  * others know the first two. */

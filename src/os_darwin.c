@@ -255,7 +255,7 @@ static int learn_file(uvdio__opening_t* opening) {
     error = leave_cache(opening);
   }
   if (error == 0) {
-    opening->traits |= (opening->flags & UVDIO_DSYNC) != 0 ? UVDIO__TRAIT_SYNC_WRITES : 0;
+    opening->traits |= (opening->flags & UVDIO_DSYNC) != 0 ? UVDIO__TRAIT_SYNC_WRITES | UVDIO__TRAIT_TOLD_ONCE : 0;
     name_filesystem(opening);
   }
   if (error == 0 && (opening->flags & UVDIO_TRUNCATE) != 0) {

@@ -22,10 +22,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -329,12 +331,47 @@ static void learn_requirement(uvdio__opening_t* opening, uint32_t magic) {
   }
 }
 
+/* Whether the file's blocks are found by extents. Direct writes into holes of an ext4 file of the
+ * older kind (as ext2 and ext3 make them) go through the page cache. */
+static int has_extents(const uvdio__opening_t* opening) {
+  int attributes = 0;
+
+  return ioctl((int)opening->descriptor, FS_IOC_GETFLAGS, &attributes) == 0 &&
+         (attributes & FS_EXTENT_FL) != 0;
+}
+
+/* Whether direct writes of the enforced alignment are whole blocks. XFS passes smaller ones through the
+ * page cache where the blocks are shared, also by a reflink that is made later. */
+static int writes_whole_blocks(const uvdio__opening_t* opening, uint64_t block_size) {
+  return (opening->flags & UVDIO_NATIVE_ALIGN) == 0 && block_size <= UVDIO_ALIGNMENT;
+}
+
+/* Whether no write of the file waits for write-back of the page cache: what was opened for direct I/O
+ * may go there all the same (btrfs with checksums), and of a filesystem on top of another it is not
+ * known. A tmpfs has no write-back. */
+static int is_past_cache(const uvdio__opening_t* opening, const struct statfs* filesystem) {
+  uint32_t magic = (uint32_t)filesystem->f_type;
+
+  if (S_ISBLK(stat_of(opening)->stx_mode)) {
+    return opening->direct;
+  }
+  if (magic == TMPFS_MAGIC || magic == RAMFS_MAGIC) {
+    return 1;
+  }
+  return opening->direct &&
+         ((magic == XFS_SUPER_MAGIC && writes_whole_blocks(opening, (uint64_t)filesystem->f_bsize)) ||
+          (magic == EXT4_SUPER_MAGIC && has_extents(opening)));
+}
+
 static int finish(uvdio__opening_t* opening) {
   struct statfs filesystem;
   int result = fstatfs((int)opening->descriptor, &filesystem);
 
   if (result == -1 && errno == EINTR) {
     return UV_EINTR; /* The walk repeats this step: the answer matters on filesystems that can be interrupted. */
+  }
+  if ((opening->flags & UVDIO_DSYNC) != 0 && (result != 0 || !is_past_cache(opening, &filesystem))) {
+    opening->traits |= UVDIO__TRAIT_TOLD_ONCE;
   }
   if (result == 0) {
     opening->filesystem = filesystem_name((uint32_t)filesystem.f_type);

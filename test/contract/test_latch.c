@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -282,6 +284,121 @@ static void two_syncs_in_flight_fail_both(void** state) {
   disk_remove(&disk);
 }
 
+/*
+ * A full disk under a filesystem that takes no direct I/O for a small file: durable writes go through the page cache. The blocks
+ * are as large as a page of the tmpfs below, because a loop device calls a short write to its backing file a success.
+ */
+
+#define DURABLE 16u
+
+static int make_small_file(const char* path) {
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  int failed = fd < 0 || write(fd, "inline", 6) != 6;
+  close(fd);
+  return failed;
+}
+
+/* Has the blocks reserved, so that a write fails when it is written back and not before. */
+static int reserve_blocks(const char* path) {
+  int fd = open(path, O_RDWR | O_CLOEXEC);
+  int failed = fd < 0 || posix_fallocate(fd, 0, DURABLE * PAGE) != 0 || fsync(fd) != 0;
+  sync();
+  close(fd);
+  return failed;
+}
+
+/* Leaves `left` bytes of the tmpfs. */
+static int fill_up(const struct disk* disk, off_t left) {
+  static const char block[65536];
+  char path[PLACE_PATH_MAX + 16];
+  snprintf(path, sizeof(path), "%s/filler", disk->place.dir);
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return -1;
+  }
+  while (write(fd, block, sizeof(block)) > 0) {
+  }
+  off_t end = lseek(fd, 0, SEEK_CUR);
+  int failed = ftruncate(fd, end / PAGE * PAGE - left);
+  close(fd);
+  return failed;
+}
+
+static int mount_inline(const struct disk* disk, const char* dir, char why[PLACE_WHY_MAX]) {
+  char path[sizeof(disk->path)];
+  char program[] = "mkfs.ext4", quiet[] = "-qFb4096", features[] = "-Oinline_data,^has_journal";
+  memcpy(path, disk->path, sizeof(path));
+  char* const make[] = {program, quiet, features, path, NULL};
+  if (mkdir(dir, 0700) != 0 || run_program(make, why) != 0) {
+    return -1;
+  }
+  if (mount(path, dir, "ext4", 0, NULL) != 0) {
+    snprintf(why, PLACE_WHY_MAX, "mount: %s", strerror(errno));
+    return -1;
+  }
+  return 0;
+}
+
+/* Whether the disk has the page, and not only the page cache. */
+static int is_on_disk(const char* path, unsigned i) {
+  static _Alignas(PAGE) char page[PAGE];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  ssize_t got = pread(fd, page, PAGE, (off_t)i * PAGE);
+  close(fd);
+  return got == (ssize_t)PAGE && is_pattern(page, PAGE, i);
+}
+
+static void write_durably_on_a_full_disk(struct fixture* f, const struct disk* disk, const char* path) {
+  struct top* writes[DURABLE];
+  unsigned failed = 0;
+  uvdio_file_info_t info;
+  assert_int_equal(make_small_file(path), 0);
+  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, path, UVDIO_OPEN_WAL | UVDIO_DIRECT_PREFERRED), 0);
+  assert_ok(uvdio_file_info(&f->file, &info));
+  if (info.direct) {
+    SKIP("this ext4 takes direct I/O for a file within its inode");
+  }
+  assert_int_equal(info.durable_in_turn, 1);
+  assert_int_equal(reserve_blocks(path), 0);
+  assert_int_equal(fill_up(disk, 2 * PAGE), 0);
+  for (unsigned i = 0; i < DURABLE; i++) {
+    uvdio_buf_t page = filled(PAGE, i);
+    writes[i] = t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)i * PAGE);
+  }
+  run(f);
+  for (unsigned i = 0; i < DURABLE; i++) {
+    assert_int_equal(writes[i]->done, 1);
+    assert_true(writes[i]->result < 0 || is_on_disk(path, i));
+    assert_true(writes[i]->result < 0 || failed == 0);
+    failed += writes[i]->result < 0;
+  }
+  assert_true(failed > 0);
+  assert_true(latched(&f->file) < 0);
+}
+
+static void durable_writes_through_the_page_cache_are_durable(void** state) {
+  struct fixture* f = *state;
+  struct disk disk;
+  char why[PLACE_WHY_MAX];
+  char dir[PLACE_PATH_MAX], path[PLACE_PATH_MAX + 16];
+  if (disk_make(&disk, 64 * MIB, 24 * MIB, why) != 0) {
+    SKIP(why);
+  }
+  snprintf(dir, sizeof(dir), "%.400s/mounted", disk.place.dir);
+  snprintf(path, sizeof(path), "%s/file", dir);
+  if (mount_inline(&disk, dir, why) != 0) {
+    disk_remove(&disk);
+    SKIP(why);
+  }
+  write_durably_on_a_full_disk(f, &disk, path);
+  assert_int_equal(t_close(op_now(&f->tracker), &f->file)->done, 1);
+  umount(dir);
+  rmdir(dir);
+  disk_remove(&disk);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_engine, tear_down)
 
 int main(int argc, char** argv) {
@@ -298,6 +415,7 @@ int main(int argc, char** argv) {
       TEST(latched_file_can_be_read),
       TEST(reopened_file_is_not_latched),
       TEST(two_syncs_in_flight_fail_both),
+      TEST(durable_writes_through_the_page_cache_are_durable),
   };
   return matrix_main("latch", tests, COUNT_OF(tests), argc, argv);
 }

@@ -171,6 +171,26 @@ static unsigned wrong_bits(const struct top* read, unsigned seed) {
   return bits;
 }
 
+/* A durable write ends with a sync, from which any error may come. */
+static void failed_durable_write_latches(void** state) {
+  static uvdio_file_t log; /* outlives a failed assertion */
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_ERROR);
+  uvdio_buf_t buf = pattern(PAGE, 1);
+  uvdio_file_info_t info;
+  rule.fault.error = UV_ENOSPC;
+  rule.times = 1;
+  add_rule(w, rule);
+  assert_result(t_open(op_now(&w->tracker), w->dio, &log, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_write(op_now(&w->tracker), &log, &buf, 0), UV_ENOSPC);
+  assert_ok(uvdio_file_info(&log, &info));
+  assert_code(info.latched, UV_ENOSPC);
+  assert_refused(t_write(op_now(&w->tracker), &log, &buf, 0), UV_ENOSPC);
+  assert_refused(t_sync_data(op_now(&w->tracker), &log), UV_ENOSPC);
+  assert_ok(uvdio_buf_release(&buf));
+  assert_result(t_close(op_now(&w->tracker), &log), 0);
+}
+
 static void error_changes_nothing(void** state) {
   struct world* w = *state;
   uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_ERROR);
@@ -577,6 +597,7 @@ int main(void) {
       cmocka_unit_test(out_of_memory_leaves_nothing_behind),
       TEST_IN(world_empty, bad_arguments_are_refused),
       TEST_IN(world_open, engine_tells_where_it_is),
+      TEST_IN(world_open, failed_durable_write_latches),
       TEST_IN(world_open, error_changes_nothing),
       TEST_IN(world_open, interrupted_operations_are_repeated),
       TEST_IN(world_open, short_transfers_are_resumed),
