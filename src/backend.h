@@ -34,6 +34,9 @@ struct uvdio__backend_s {
    * turn, and sooner where little is in flight. 0: only ever at the end of the turn. */
   unsigned batch;
 
+  /* Not 0: what it refuses for the moment, the engine's pool may do. */
+  int can_punt;
+
   /* Sets up lane->state for lane->depth requests. `reason` receives why it works, or why not. On error nothing
    * is left behind. Not yet on the loop's thread, perhaps. */
   int (*init)(uvdio__lane_t* lane, char* reason, size_t size);

@@ -565,7 +565,7 @@ static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int re
     uvdio__lane_again(lane, req);
     return;
   }
-  if (result == UV_EAGAIN) {
+  if (uvdio__is_ring_refusal(result, req->cancelled_)) {
     uvdio__lane_punt(lane, req);
     return;
   }
@@ -824,6 +824,7 @@ static void close_ring(uvdio__lane_t* lane) {
 const uvdio__backend_t uvdio__backend_ring = {
     .name = "ring",
     .batch = UVDIO_DEPTH_MAX,
+    .can_punt = 1,
     .init = init_ring,
     .submit = submit_to_ring,
     .transfer = transfer_to_ring,

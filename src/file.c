@@ -230,7 +230,7 @@ static size_t pick_align(const uvdio__opening_t* opening, uint32_t system) {
  * the ring, which comes for all of them at once; both measured on tmpfs. Not with FUSE, whose short writes a ring takes for
  * errors. */
 static int is_better_in_company(const uvdio_file_t* file) {
-  return (file->traits_ & UVDIO__TRAIT_RING_HANGS) == 0 && (file->traits_ & UVDIO__TRAIT_ODD_SHORTS) == 0;
+  return (file->traits_ & (UVDIO__TRAIT_RING_HANGS | UVDIO__TRAIT_RING_SHORTS)) == 0;
 }
 
 /* Why a ring is not for this file, or null. */

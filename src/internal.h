@@ -40,6 +40,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 #define REQ_BEGUN 8u   /* an open that has done something already: too late to cancel */
 #define REQ_UNSURE 16u /* a forked child can't know how far it came */
 #define REQ_DURABLE 32u /* a durable write on file->durable_ */
+#define REQ_REFUSED 64u /* the ring can't do it now: the pool's answer counts */
 
 /* uvdio_file_t.state_ */
 #undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
@@ -137,6 +138,12 @@ static inline int uvdio__is_transfer(uvdio_op_t op) {
 /* What a truncate must not run beside: reads and whatever changes the file. */
 static inline int uvdio__is_gated(uvdio_op_t op) {
   return uvdio__is_transfer(op) || uvdio__is_change(op);
+}
+
+/* Whether a ring's result says that the ring can't do this now: the pool may. */
+static inline int uvdio__is_ring_refusal(int64_t result, int is_cancelled) {
+  return result == UV_EAGAIN || result == UV_ENOMEM || result == UV_ENOBUFS || result == UV_ENOTSUP ||
+         result == UV_ENOSYS || (result == UV_ECANCELED && !is_cancelled);
 }
 
 /* What to do with a request that a backend has finished. */

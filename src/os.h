@@ -27,12 +27,13 @@
 
 /* What a file is like, beyond what the user asked for. */
 #define UVDIO__TRAIT_NO_NOWAIT 1u   /* a ring would send every request to the kernel's workers */
-#define UVDIO__TRAIT_ODD_SHORTS 2u  /* a short read need not mean the end of the file (FUSE, network) */
+#define UVDIO__TRAIT_ODD_SHORTS 2u  /* a short read need not mean the end of the file */
 
 #define UVDIO__TRAIT_SYNC_WRITES 4u /* UVDIO_DSYNC takes a sync after each write: the system's own does less */
 #define UVDIO__TRAIT_RING_HANGS 8u /* writes of a ring can lock up this file's filesystem */
 /* UVDIO_DSYNC: writes may go through a cache, and an error of writing it back is told to one of the callers only */
 #define UVDIO__TRAIT_TOLD_ONCE 16u
+#define UVDIO__TRAIT_RING_SHORTS 64u /* a ring reports short writes as errors (FUSE, network) */
 
 /* The steps of an open, in the order in which they come. Only Linux takes them one by one; the
  * others know the first two. */

@@ -263,33 +263,50 @@ int uvdio__linux_open_advance(uvdio__opening_t* opening, int result) {
   return UV_EINVAL;
 }
 
-/* A magic number is of 32 bits, in a field of either sign and any width. */
-static const char* filesystem_name(uint32_t magic) {
-  static const struct {
-    uint32_t magic;
-    const char* name;
-  } known[] = {{EXT4_SUPER_MAGIC, "ext4"},     {XFS_SUPER_MAGIC, "xfs"},
-               {BTRFS_SUPER_MAGIC, "btrfs"},   {TMPFS_MAGIC, "tmpfs"},
-               {FUSE_SUPER_MAGIC, "fuse"},     {NFS_SUPER_MAGIC, "nfs"},
-               {F2FS_SUPER_MAGIC, "f2fs"},     {OVERLAYFS_SUPER_MAGIC, "overlay"},
-               {0x2fc12fc1, "zfs"},            {V9FS_MAGIC, "9p"},
-               {RAMFS_MAGIC, "ramfs"},         {CEPH_SUPER_MAGIC, "ceph"},
-               {0xff534d42, "cifs"},           {0xfe534d42, "smb"},
-               {0xca451a4e, "bcachefs"},       {0x62646576, "bdev"}};
+/*
+ * Filesystems. A magic number is of 32 bits, in a field of either sign and any width.
+ */
+
+/* A short read ends at the end of the file. So it is where the kernel reads a disk or memory itself; whoever passes requests on
+ * gives what he got. */
+#define FS_SHORT_IS_END 1u
+/* A ring takes what is only a short write for an error. */
+#define FS_RING_SHORTS 2u
+
+typedef struct filesystem_s {
+  uint32_t magic;
+  const char* name;
+  unsigned properties;
+} filesystem_t;
+
+static const filesystem_t* filesystem_of(uint32_t magic) {
+  static const filesystem_t known[] = {
+      {EXT4_SUPER_MAGIC, "ext4", FS_SHORT_IS_END},
+      {XFS_SUPER_MAGIC, "xfs", FS_SHORT_IS_END},
+      {BTRFS_SUPER_MAGIC, "btrfs", FS_SHORT_IS_END},
+      {F2FS_SUPER_MAGIC, "f2fs", FS_SHORT_IS_END},
+      {TMPFS_MAGIC, "tmpfs", FS_SHORT_IS_END},
+      {RAMFS_MAGIC, "ramfs", FS_SHORT_IS_END},
+      {FUSE_SUPER_MAGIC, "fuse", FS_RING_SHORTS},
+      {NFS_SUPER_MAGIC, "nfs", FS_RING_SHORTS},
+      {V9FS_MAGIC, "9p", FS_RING_SHORTS},
+      {CEPH_SUPER_MAGIC, "ceph", FS_RING_SHORTS},
+      {0xff534d42, "cifs", FS_RING_SHORTS},
+      {0xfe534d42, "smb", FS_RING_SHORTS},
+      {OVERLAYFS_SUPER_MAGIC, "overlay", 0},
+      {0x2fc12fc1, "zfs", 0},
+      {0xca451a4e, "bcachefs", 0},
+      {0x62646576, "bdev", FS_SHORT_IS_END},
+  };
+  static const filesystem_t unknown = {0, "unknown", 0};
   size_t i;
 
   for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
     if (known[i].magic == magic) {
-      return known[i].name;
+      return &known[i];
     }
   }
-  return "unknown";
-}
-
-/* What the kernel's own filesystems on a block device promise, and those that pass requests on can't. */
-static int may_end_early(uint32_t magic) {
-  return magic == FUSE_SUPER_MAGIC || magic == NFS_SUPER_MAGIC || magic == V9FS_MAGIC ||
-         magic == CEPH_SUPER_MAGIC || magic == 0xff534d42 || magic == 0xfe534d42;
+  return &unknown;
 }
 
 /* Before Linux 5.11, a durable asynchronous write to btrfs takes the inode's lock when it ends, which a truncate may hold
@@ -364,24 +381,30 @@ static int is_past_cache(const uvdio__opening_t* opening, const struct statfs* f
 }
 
 static int finish(uvdio__opening_t* opening) {
+  const filesystem_t* known;
   struct statfs filesystem;
   int result = fstatfs((int)opening->descriptor, &filesystem);
 
   if (result == -1 && errno == EINTR) {
     return UV_EINTR; /* The walk repeats this step: the answer matters on filesystems that can be interrupted. */
   }
+  if (result == -1) {
+    filesystem.f_type = 0; /* of no filesystem */
+  }
   if ((opening->flags & UVDIO_DSYNC) != 0 && (result != 0 || !is_past_cache(opening, &filesystem))) {
     opening->traits |= UVDIO__TRAIT_TOLD_ONCE;
   }
-  if (result == 0) {
-    opening->filesystem = filesystem_name((uint32_t)filesystem.f_type);
-    learn_requirement(opening, (uint32_t)filesystem.f_type);
-    if (may_end_early((uint32_t)filesystem.f_type)) {
-      opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
-    }
-    if (locks_up((uint32_t)filesystem.f_type, opening->flags)) {
-      opening->traits |= UVDIO__TRAIT_RING_HANGS;
-    }
+  known = filesystem_of((uint32_t)filesystem.f_type);
+  opening->filesystem = known->name;
+  learn_requirement(opening, known->magic);
+  if ((known->properties & FS_SHORT_IS_END) == 0) {
+    opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
+  }
+  if ((known->properties & FS_RING_SHORTS) != 0) {
+    opening->traits |= UVDIO__TRAIT_RING_SHORTS;
+  }
+  if (locks_up((uint32_t)filesystem.f_type, opening->flags)) {
+    opening->traits |= UVDIO__TRAIT_RING_HANGS;
   }
   result = try_direct(opening);
   if (result == 0 && (opening->flags & UVDIO_TRUNCATE) != 0) {

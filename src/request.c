@@ -28,6 +28,27 @@ void uvdio__request_fail(uvdio_req_t* req, int error) {
   req->result = error;
 }
 
+/* Whether the result says that it can't be done now, or not here. A ring can start no worker where the process may start no more
+ * tasks (UV_ECANCELED that nobody asked for), or lacks memory, or the operation. But what a sync says of a disk counts, whatever
+ * it is called: the next one would not be told. */
+static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
+  const uvdio__lane_t* lane = req->lane_;
+  uvdio_op_t op = req->op;
+
+  /* A close that was interrupted has closed all the same, and the number may be another file's by now. An open repeats
+   * its own steps; what it ends with is final. */
+  if (op == UVDIO_OP_CLOSE || op == UVDIO_OP_OPEN) {
+    return 0;
+  }
+  if (result == UV_EINTR || result == UV_EAGAIN) {
+    return 1;
+  }
+  if (!lane->backend->can_punt || (req->flags_ & REQ_REFUSED) != 0) {
+    return 0;
+  }
+  return uvdio__is_ring_refusal(result, req->cancelled_) && (result == UV_ECANCELED || !uvdio__is_sync(op));
+}
+
 /* Interrupted, or turned away for the moment. */
 static uvdio__verdict_t settle_refusal(uvdio_req_t* req, int64_t result) {
   if (req->cancelled_ || req->retries_ == UVDIO__RETRIES_MAX) {
@@ -36,7 +57,11 @@ static uvdio__verdict_t settle_refusal(uvdio_req_t* req, int64_t result) {
   }
   req->retries_++;
   req->engine_->stats.retried++;
-  return result == UV_EAGAIN ? VERDICT_PUNT : VERDICT_AGAIN;
+  if (result == UV_EINTR) {
+    return VERDICT_AGAIN;
+  }
+  req->flags_ |= result == UV_EAGAIN ? 0 : REQ_REFUSED;
+  return VERDICT_PUNT;
 }
 
 /* Bytes stopped coming. For a read that is the end of the file, unless the filesystem is known to stop
@@ -56,15 +81,16 @@ static uvdio__verdict_t settle_no_progress(uvdio_req_t* req) {
   return finish_with(req, (int64_t)req->transferred);
 }
 
-/* A transfer goes on at an aligned offset only, so what came of a broken block is moved again; the high-water
+/* A direct transfer goes on at an aligned offset only, so what came of a broken block is moved again; the high-water
  * mark tells whether that brought more. */
 static uvdio__verdict_t settle_short(uvdio_req_t* req) {
   size_t arrived = req->transferred;
-  size_t broken = arrived & (req->file->offset_mask_ | req->file->memory_mask_);
-  int ends_there = req->op == UVDIO_OP_READ &&
+  size_t unaligned = arrived & (req->file->offset_mask_ | req->file->memory_mask_);
+  size_t broken = req->file->direct_ ? unaligned : 0;
+  int ends_there = req->op == UVDIO_OP_READ && unaligned != 0 &&
                    (req->file->traits_ & UVDIO__TRAIT_ODD_SHORTS) == 0;
 
-  if (arrived <= req->high_water_ || (broken != 0 && ends_there)) {
+  if (arrived <= req->high_water_ || ends_there) {
     return settle_no_progress(req);
   }
   req->high_water_ = arrived;
@@ -87,10 +113,7 @@ static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
 }
 
 uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result) {
-  /* A close that was interrupted has closed all the same, and the number may be another file's by now. An open repeats
-   * its own steps; what it ends with is final. */
-  if ((result == UV_EINTR || result == UV_EAGAIN) && req->op != UVDIO_OP_CLOSE &&
-      req->op != UVDIO_OP_OPEN) {
+  if (result < 0 && is_refused_for_now(req, result)) {
     return settle_refusal(req, result);
   }
   if (req->op == UVDIO_OP_CLOSE && result == UV_EINTR) {
@@ -103,6 +126,9 @@ uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result) {
 static int64_t ask_end(const uvdio_req_t* req) {
   int64_t size = uvdio__os_size(req->file->handle_.descriptor);
 
+  if (size == UV_EINVAL || size == UV_ESPIPE) {
+    return 0; /* It has no size (procfs): no bytes are all that tells. */
+  }
   if (size < 0) {
     return size;
   }

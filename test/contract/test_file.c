@@ -787,6 +787,28 @@ static void refused_direct_io_goes_on_buffered_if_preferred(void** state) {
   assert_memory_equal(read->back.base, "Linux version", 13);
 }
 
+/* Such a file gives some 4000 bytes at a time, has no size, and ends where no byte comes any more. */
+static void file_without_a_size_is_read_to_its_end(void** state) {
+  enum { WANTED = 16 * PAGE };
+  struct fixture* f = *state;
+  static char expected[WANTED];
+  NOT_ON_MEMORY("filesystems");
+  FILE* file = fopen("/proc/kallsyms", "r");
+  size_t got = file == NULL ? 0 : fread(expected, 1, WANTED, file);
+  if (file != NULL) {
+    fclose(file);
+  }
+  if (got < WANTED) {
+    SKIP("/proc/kallsyms is too short here");
+  }
+  assert_result(t_open(op_now(&f->tracker), f->dio, &f->other, "/proc/kallsyms", UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED), 0);
+  uvdio_buf_t buf = blank(WANTED);
+  struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
+  run(f);
+  assert_result(read, WANTED);
+  assert_memory_equal(read->back.base, expected, WANTED);
+}
+
 static void preferred_direct_io_stays_direct_where_it_can(void** state) {
   struct fixture* f = *state;
   assert_result(open_later(f, "new", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED), 0);
@@ -897,6 +919,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, native_alignment_is_enforced_too),
       TEST_ON(fixture_engine, refused_direct_io_is_an_error_by_default),
       TEST_ON(fixture_engine, refused_direct_io_goes_on_buffered_if_preferred),
+      TEST_ON(fixture_engine, file_without_a_size_is_read_to_its_end),
       TEST_ON(fixture_engine, preferred_direct_io_stays_direct_where_it_can),
       TEST_ON(fixture_engine, buffered_file_is_written_and_synced),
       TEST_ON(fixture_open, counters_tell_what_happened),

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -220,6 +221,61 @@ static void file_that_stops_giving_bytes_has_not_ended(void** state) {
   assert_result(read, PAGE);
 }
 
+/* Takes down what mount_overlay() has made, so far as it came. */
+static void unmount_overlay(const char* dir) {
+  static const char* const folders[] = {"over", "upper", "work/work", "work"};
+  char path[PLACE_PATH_MAX + 64];
+  snprintf(path, sizeof(path), "%s/over", dir);
+  umount2(path, MNT_DETACH);
+  for (size_t i = 0; i < COUNT_OF(folders); i++) {
+    snprintf(path, sizeof(path), "%s/%s", dir, folders[i]);
+    rmdir(path);
+  }
+  rmdir(dir);
+}
+
+/* An overlay with the FUSE filesystem below it, as of a container: the kernel tells a magic number of its own. */
+static int mount_overlay(const char* dir) {
+  static const char* const folders[] = {"over", "upper", "work"};
+  char path[PLACE_PATH_MAX + 64];
+  char options[4 * PLACE_PATH_MAX];
+  for (size_t i = 0; i < COUNT_OF(folders); i++) {
+    snprintf(path, sizeof(path), "%s/%s", dir, folders[i]);
+    if (mkdir(path, 0700) != 0) {
+      return -1;
+    }
+  }
+  snprintf(path, sizeof(path), "%s/over", dir);
+  snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s/upper,workdir=%s/work", mounted, dir, dir);
+  return mount("overlay", path, "overlay", 0, options);
+}
+
+/* What passes requests on gives what it got: a short read, at no block's end, is no end of the file. */
+static void short_reads_below_an_overlay_are_resumed(void** state) {
+  struct fixture* f = *state;
+  char dir[PLACE_PATH_MAX + 16];
+  char path[sizeof(dir) + 16];
+  open_on_fuse(f);
+  snprintf(dir, sizeof(dir), "%s/overlay-XXXXXX", matrix.place.dir);
+  assert_non_null(mkdtemp(dir));
+  if (mount_overlay(dir) != 0) {
+    unmount_overlay(dir);
+    SKIP("no overlay can be mounted over FUSE");
+  }
+  snprintf(path, sizeof(path), "%s/over/file", dir);
+  struct top* open = t_open(op_now(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED);
+  assert_result(open, 0);
+  knobs->most = 5 * PAGE + 848;
+  uvdio_buf_t buf = blank(PAGES * PAGE);
+  struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
+  run(f);
+  struct top* close = t_close(op_now(&f->tracker), &f->other);
+  unmount_overlay(dir);
+  assert_result(read, PAGES * PAGE);
+  assert_true(is_pattern(read->back.base, PAGES * PAGE, 1));
+  assert_result(close, 0);
+}
+
 static void count_tick(uv_timer_t* timer) {
   unsigned* ticks = timer->data;
   if (++*ticks == 3) {
@@ -277,6 +333,7 @@ int main(int argc, char** argv) {
       TEST(errors_come_as_they_are),
       TEST(short_reads_are_resumed),
       TEST(file_that_stops_giving_bytes_has_not_ended),
+      TEST(short_reads_below_an_overlay_are_resumed),
       TEST(delays_do_not_hold_up_the_loop),
       TEST(failed_sync_latches),
   };

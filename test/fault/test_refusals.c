@@ -264,6 +264,76 @@ static void kernel_that_takes_nothing_is_not_pestered(void** state) {
   assert_in_range(calls, 1, 50);
 }
 
+/* What a ring answers when it can't do something now, though nobody asked for that: where the process may start no more
+ * tasks everything that needs a kernel worker is cancelled. */
+static void what_the_ring_can_not_do_now_the_pool_does(void** state) {
+  static const int errors[] = {ECANCELED, ENOMEM, ENOBUFS, EOPNOTSUPP};
+  struct fixture* f = *state;
+  struct tracker* t = &f->tracker;
+  need_a_ring_file(&f->file);
+  for (size_t i = 0; i < COUNT_OF(errors); i++) {
+    uvdio_buf_t to = filled(PAGE, 7);
+    uint64_t punted = stats_of(f).punted;
+    struct top* read;
+    fault_fail(CALL_PREAD, 1, ONCE, errors[i]);
+    fault_fail(CALL_PWRITE, 1, ONCE, errors[i]);
+    fault_fail(CALL_FALLOCATE, 1, ONCE, errors[i]);
+    fault_fail(CALL_OPEN, 1, ONCE, errors[i]);
+    submit_reads(f, &read, 1);
+    struct top* write = t_write(op_new(t), &f->file, &to, (uint64_t)MANY * PAGE);
+    struct top* preallocate = t_preallocate(op_new(t), &f->file, 2 * MANY * PAGE);
+    struct top* open = t_open(op_new(t), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+    run(f);
+    assert_result(read, PAGE);
+    assert_result(write, PAGE);
+    assert_result(preallocate, 0);
+    assert_result(open, 0);
+    assert_true(stats_of(f).punted >= punted + 4);
+    faults_reset();
+    assert_holds(f, &f->file, (uint64_t)MANY * PAGE, PAGE, 7);
+    assert_result(t_close(op_now(t), &f->other), 0);
+  }
+}
+
+static void sync_that_the_ring_can_not_do_now_is_done_by_the_pool(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  fault_fail(CALL_FDATASYNC, 1, ONCE, ECANCELED);
+  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(sync, 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
+}
+
+/* An error that the disk may have told, under whatever name, is not asked for again: the next sync would succeed. */
+static void sync_that_fails_is_not_repeated_by_the_pool(void** state) {
+  static const int errors[] = {ENOMEM, ENOBUFS, EOPNOTSUPP, ENOSPC, ENODATA, ETIMEDOUT};
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  for (size_t i = 0; i < COUNT_OF(errors); i++) {
+    assert_result(t_open(op_now(&f->tracker), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW), 0);
+    fault_fail(CALL_FDATASYNC, 1, ONCE, errors[i]);
+    struct top* sync = t_sync_data(op_new(&f->tracker), &f->other);
+    run(f);
+    assert_result(sync, uv_translate_sys_error(errors[i]));
+    assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+    faults_reset();
+    assert_refused(t_sync_data(op_new(&f->tracker), &f->other), uv_translate_sys_error(errors[i]));
+    assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+  }
+}
+
+/* The pool's word is the last: an operation that no one here can do ends with that. */
+static void what_the_pool_can_not_do_either_is_the_result(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  fault_fail(CALL_FALLOCATE, 1, FOR_GOOD, EOPNOTSUPP);
+  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 2 * MANY * PAGE);
+  run(f);
+  assert_result(preallocate, UV_ENOTSUP);
+  assert_int_equal(fault_calls(CALL_FALLOCATE), 2);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_with_content, tear_down)
 
 int main(int argc, char** argv) {
@@ -276,6 +346,10 @@ int main(int argc, char** argv) {
       TEST(broken_ring_registers_nothing),
       TEST(requests_that_are_stuck_leave_room_for_others),
       TEST(kernel_that_takes_nothing_is_not_pestered),
+      TEST(what_the_ring_can_not_do_now_the_pool_does),
+      TEST(sync_that_the_ring_can_not_do_now_is_done_by_the_pool),
+      TEST(sync_that_fails_is_not_repeated_by_the_pool),
+      TEST(what_the_pool_can_not_do_either_is_the_result),
   };
   return matrix_main("refusals", tests, COUNT_OF(tests), argc, argv);
 }

@@ -432,7 +432,8 @@ static const struct {
     {FUSE_SUPER_MAGIC, "fuse", 1}, {NFS_SUPER_MAGIC, "nfs", 1},   {V9FS_MAGIC, "9p", 1},
     {CEPH_SUPER_MAGIC, "ceph", 1}, {0xff534d42, "cifs", 1},       {0xfe534d42, "smb", 1},
     {EXT4_SUPER_MAGIC, "ext4", 0}, {XFS_SUPER_MAGIC, "xfs", 0},   {BTRFS_SUPER_MAGIC, "btrfs", 0},
-    {TMPFS_MAGIC, "tmpfs", 0},     {F2FS_SUPER_MAGIC, "f2fs", 0}, {0x12345678, "unknown", 0},
+    {TMPFS_MAGIC, "tmpfs", 0},     {F2FS_SUPER_MAGIC, "f2fs", 0}, {OVERLAYFS_SUPER_MAGIC, "overlay", 1},
+    {0x12345678, "unknown", 1},
 };
 
 static void every_filesystem_is_told_by_its_number(void** state) {
