@@ -181,7 +181,8 @@ UVDIO_EXTERN size_t uvdio_allocations(void);
  *   heap     memory of this buffer alone. Release frees it.
  *   arena    a frame of an arena. Release hands it back.
  *   view     bytes that belong to someone else. Release only empties the handle; whoever owns the
- *            bytes keeps them alive for as long as a view is with the library.
+ *            bytes keeps them alive for as long as a view is with the library, an arena with all of its
+ *            memory: uvdio_arena_destroy() counts frames that are out, and knows nothing of views.
  *   empty    no memory: a zeroed structure, and what submitting, releasing and taking apart leave.
  *
  * Handles are plain structures. Views may be copied freely; of a heap buffer or a frame exactly one
@@ -549,8 +550,11 @@ UVDIO_EXTERN int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size
  * IORING_REGISTER_BUFFERS2). That happens by itself, for pieces of 1 MiB or a little more when a frame in them is first
  * used, and takes some 0.1 to 0.6 ms for each MiB of fresh memory, most of it for faulting the pages in. (There are 4096
  * pieces at most: those of an arena over 4 GiB are larger. Pieces of more than 8 MiB, of larger frames or of an arena over
- * 32 GiB, are registered by uvdio_arena_register() only: the call that submits must not take long.) Views are plain memory,
- * also views of frames.
+ * 32 GiB, are registered by uvdio_arena_register() only: the call that submits must not take long.)
+ *
+ * Views are found by their address: one that lies within the memory of an arena that the engine knows (a frame of it was used,
+ * or it was registered) goes the same way, whether it is of a part of a frame, a whole one, or several that lie side by side,
+ * and so does a frame whose cap was lowered. A view that goes beyond a piece is plain memory. Frames never do.
  *
  * Registered memory can't be swapped out, and counts against RLIMIT_MEMLOCK unless the process has CAP_IPC_LOCK.
  * Where the limit is reached, or the kernel refuses for another reason, transfers go on as plain ones. Nobody may unmap
@@ -582,7 +586,8 @@ UVDIO_EXTERN int uvdio_arena_register(uvdio_t* dio, const uvdio_arena_t* arena);
 
 /* Takes the arena's memory out of the engine's ring, so that it is no longer pinned for this engine. It is not registered
  * again until uvdio_arena_register() is called.
- * Errors: as above, and UV_EBUSY (a frame is in flight on this engine), UV_ENOENT (nothing of it is registered). */
+ * Errors: as above, and UV_EBUSY (a frame or a view of its memory is in flight on this engine), UV_ENOENT (nothing of it
+ * is registered). */
 UVDIO_EXTERN int uvdio_arena_unregister(uvdio_t* dio, const uvdio_arena_t* arena);
 
 /* Tells how much of the arena the engine's ring knows, and why not more. Errors: UV_EINVAL (null). Loop thread. */
@@ -820,7 +825,9 @@ struct uvdio_file_s {
 UVDIO_EXTERN int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, const char* path,
                             unsigned flags, int mode, uvdio_cb cb);
 
-/* Reads buf->cap bytes at `offset` into the buffer; for less, pass a view. Short transfers are resumed; a
+/* Reads buf->cap bytes at `offset` into the buffer; for less, pass a view, or a frame whose cap was
+ * lowered: it comes back so, and is released all the same. (A heap buffer's cap has to be put back before it is released or
+ * grows.) Short transfers are resumed; a
  * result below cap means that the file ended. cap may be more than the kernel moves at once (0x7ffff000,
  * read(2)). A cap of 0 (a view on nothing) gives 0 without touching the file.
  * Ownership: emptied on acceptance, comes back in the callback with len set to the bytes that arrived. The

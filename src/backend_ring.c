@@ -415,6 +415,11 @@ static void settle_file(uvdio__lane_t* lane, uvdio_file_t* file) {
   }
 }
 
+static inline int buffer_for(const uvdio__lane_t* lane, const uvdio_req_t* req) {
+  return req->buf_.owner_ == NULL ? uvdio__ring_view(lane->state, req)
+                                  : uvdio__ring_buffer(lane->state, &req->buf_);
+}
+
 static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
   struct io_uring_sqe* sqe;
   int error = make_ready(lane, req);
@@ -430,9 +435,9 @@ static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
     return 0;
   }
   settle_file(lane, req->file);
-  buffer = uvdio__ring_buffer(lane->state, &req->buf_);
+  buffer = buffer_for(lane, req);
   if (buffer == UVDIO__BUFFER_UNKNOWN) {
-    buffer = uvdio__ring_find_buffer(lane, &req->buf_);
+    buffer = uvdio__ring_find_buffer(lane, req);
   }
   prepare_transfer(lane, next_entry(lane), req, buffer);
   return 0;
@@ -472,9 +477,8 @@ static inline void fill_entry(uvdio__lane_t* lane, uvdio_req_t* req, int buffer)
   }
 }
 
-static int transfer_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
+static inline int transfer_by_number(uvdio__lane_t* lane, uvdio_req_t* req, int buffer) {
   const uvdio__ring_t* state = lane->state;
-  int buffer = uvdio__ring_buffer(state, &req->buf_);
 
   assert(uvdio__is_transfer(req->op) && req->transferred == 0 && req->file->entry_[0][0] != 0);
   if (buffer == UVDIO__BUFFER_UNKNOWN || lane->unflushed >= state->entries_usable ||
@@ -485,6 +489,18 @@ static int transfer_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
   fill_entry(lane, req, buffer);
   uvdio__lane_started(lane, req);
   return 0;
+}
+
+/* Views and memory of the heap: apart, so that frames don't pay for the search. */
+static UVDIO__APART int transfer_no_frame(uvdio__lane_t* lane, uvdio_req_t* req) {
+  return transfer_by_number(lane, req, buffer_for(lane, req));
+}
+
+static int transfer_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
+  if (!uvdio__is_frame(&req->buf_)) {
+    return transfer_no_frame(lane, req);
+  }
+  return transfer_by_number(lane, req, uvdio__ring_buffer(lane->state, &req->buf_));
 }
 
 /* Whether the kernel takes nothing for the moment. An interrupted call is repeated, but not for ever. */

@@ -16,6 +16,11 @@ static inline uvdio_buf_t uvdio__empty_buf(void) {
   return empty;
 }
 
+/* Of an arena: not of the heap, and no view. */
+static inline int uvdio__is_frame(const uvdio_buf_t* buf) {
+  return (uintptr_t)buf->owner_ > (uintptr_t)UVDIO__HEAP;
+}
+
 static inline int uvdio__is_aligned(const void* base, size_t size) {
   return (((uintptr_t)base | size) & (UVDIO_ALIGNMENT - 1)) == 0;
 }

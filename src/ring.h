@@ -69,6 +69,10 @@ static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int de
  *
  * An arena is cut into segments, of 1 MiB or more, and each is pinned when a frame in it is first used (or all of them
  * by uvdio_arena_register). A frame that begins in a segment ends in it, too: segments overlap by what that takes.
+ *
+ * A frame says which arena it is of. A view does not, so that its memory is looked for by address, among the arenas that the
+ * ring has a pin of. An arena's address may be another one's as soon as the arena is gone: what is found counts only while
+ * its share is not dead, whether it was swept or not.
  */
 #define UVDIO__SEGMENT_NEW 0
 #define UVDIO__SEGMENT_KNOWN 1
@@ -77,7 +81,7 @@ typedef struct uvdio__pin_s {
   uint64_t arena_id;
   const char* base;
   size_t size;
-  size_t stride;
+  size_t overlap; /* of a segment with the next one */
   uvdio__share_t* share;
   unsigned shift; /* a segment begins every 1 << shift bytes */
   unsigned first; /* its number in the kernel's table; the others follow */
@@ -96,6 +100,9 @@ typedef struct uvdio__pin_s {
 typedef struct uvdio__ring_buffers_s {
   uvdio__pin_t* buckets[UVDIO__PIN_BUCKETS]; /* by the arena's id, the last one used first; a pin of no arena at the end */
   uvdio__pin_t* pins; /* by their places in the table */
+  uvdio__pin_t** by_address; /* those that have segments; of different memory each */
+  size_t address_count;
+  size_t address_room;
   int has_table;
 } uvdio__ring_buffers_t;
 
@@ -144,12 +151,13 @@ typedef struct uvdio__ring_s {
 #define UVDIO__BUFFER_PLAIN (-1)
 #define UVDIO__BUFFER_UNKNOWN (-2)
 
-/* The number of the registered buffer that holds the frame; or it goes as plain memory; or that has to be found out. */
+/* The number of the registered buffer that holds the frame; or it goes as plain memory; or that has to be found out. For
+ * views there is the next one. */
 static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_t* buf) {
   const uvdio_arena_t* arena = buf->owner_;
   const uvdio__pin_t* pin;
 
-  if ((uintptr_t)buf->owner_ <= (uintptr_t)UVDIO__HEAP) { /* a view, or of the heap */
+  if (!uvdio__is_frame(buf)) {
     return UVDIO__BUFFER_PLAIN;
   }
   pin = ring->buffers.buckets[arena->id % UVDIO__PIN_BUCKETS];
@@ -162,13 +170,16 @@ static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_
   return UVDIO__BUFFER_UNKNOWN;
 }
 
+/* The same for a transfer's memory that is a view. */
+int uvdio__ring_view(const uvdio__ring_t* ring, const uvdio_req_t* req);
+
 /* Makes a table of empty entries; puts memory into some of them, or (null) empties them. Return 0 or more, or a negative
  * errno. */
 int uvdio__ring_make_table(int descriptor, unsigned count);
 int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory, unsigned count);
 
-/* Finds out, and registers the frame's segment where that is due. */
-int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf);
+/* Finds out, and registers the segment where that is due. */
+int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_req_t* req);
 
 int uvdio__ring_register_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena);
 int uvdio__ring_unregister_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena);

@@ -11,7 +11,7 @@
  * share's vault) pins once, and they copy from there; they could not copy from the first one's ring, which is bound to its
  * thread.
  *
- * What fails is remembered, and its frames go as plain memory.
+ * What fails is remembered, and its frames go as plain memory. So does a view that no segment holds as a whole.
  */
 #include <assert.h>
 #include <errno.h>
@@ -46,10 +46,9 @@ static unsigned shift_of(const uvdio_arena_t* arena) {
 static struct iovec memory_of(const uvdio__pin_t* pin, unsigned segment) {
   size_t size = (size_t)1 << pin->shift;
   size_t begin = (size_t)segment << pin->shift;
-  size_t overlap = size % pin->stride == 0 ? 0 : pin->stride;
   size_t rest = pin->size - begin;
   struct iovec memory = {.iov_base = (void*)(uintptr_t)(pin->base + begin),
-                         .iov_len = size + overlap < rest ? size + overlap : rest};
+                         .iov_len = size + pin->overlap < rest ? size + pin->overlap : rest};
   return memory;
 }
 
@@ -108,6 +107,126 @@ static void take_from_bucket(const uvdio__ring_t* ring, const uvdio__pin_t* pin)
   *link = pin->next_alike;
 }
 
+/*
+ * Pins by address
+ */
+
+#define ADDRESS_ROOM_MIN 8u
+
+/* How many begin at the address or below it. */
+static size_t count_up_to(const uvdio__ring_buffers_t* buffers, const char* address) {
+  size_t low = 0;
+  size_t high = buffers->address_count;
+
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if ((uintptr_t)buffers->by_address[middle]->base <= (uintptr_t)address) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+static void free_addresses(uvdio__ring_buffers_t* buffers) {
+  uvdio__free(buffers->by_address, buffers->address_room * sizeof(*buffers->by_address), UVDIO__STRUCT_ALIGN);
+  buffers->by_address = NULL;
+  buffers->address_room = 0;
+}
+
+/* Room for one more. Returns 0, or UV_ENOMEM. */
+static int make_address_room(uvdio__ring_buffers_t* buffers) {
+  size_t room = buffers->address_room == 0 ? ADDRESS_ROOM_MIN : 2 * buffers->address_room;
+  uvdio__pin_t** larger;
+
+  if (buffers->address_count < buffers->address_room) {
+    return 0;
+  }
+  larger = uvdio__alloc(room * sizeof(*larger), UVDIO__STRUCT_ALIGN, 0);
+  if (larger == NULL) {
+    return UV_ENOMEM;
+  }
+  if (buffers->address_count > 0) {
+    memcpy(larger, buffers->by_address, buffers->address_count * sizeof(*larger));
+  }
+  free_addresses(buffers);
+  buffers->by_address = larger;
+  buffers->address_room = room;
+  return 0;
+}
+
+/* Memory that was a dead arena's comes here only after that arena was swept. */
+static void insert_address(uvdio__ring_buffers_t* buffers, uvdio__pin_t* pin) {
+  size_t at = count_up_to(buffers, pin->base);
+  uvdio__pin_t** place = &buffers->by_address[at];
+
+  assert(buffers->address_count < buffers->address_room);
+  assert(at == 0 || (uintptr_t)place[-1]->base + place[-1]->size <= (uintptr_t)pin->base);
+  assert(at == buffers->address_count || (uintptr_t)pin->base + pin->size <= (uintptr_t)place[0]->base);
+  memmove(place + 1, place, (buffers->address_count - at) * sizeof(*place));
+  *place = pin;
+  buffers->address_count++;
+}
+
+static void remove_address(uvdio__ring_buffers_t* buffers, const uvdio__pin_t* pin) {
+  size_t at = count_up_to(buffers, pin->base);
+  uvdio__pin_t** place = &buffers->by_address[at - 1];
+
+  assert(at > 0 && *place == pin);
+  memmove(place, place + 1, (buffers->address_count - at) * sizeof(*place));
+  buffers->address_count--;
+}
+
+/* The pin of the arena to which the address belongs, or null. An arena that is gone has no memory, though its pin may
+ * still be here: what is at its address now is somebody else's, and not what the kernel has pinned. */
+static uvdio__pin_t* pin_at(const uvdio__ring_t* ring, const char* address) {
+  size_t count = count_up_to(&ring->buffers, address);
+  uvdio__pin_t* pin = count == 0 ? NULL : ring->buffers.by_address[count - 1];
+
+  if (pin == NULL || (uintptr_t)address - (uintptr_t)pin->base >= pin->size ||
+      atomic_load_explicit(&pin->share->dead, memory_order_acquire)) {
+    return NULL;
+  }
+  return pin;
+}
+
+static int is_known(const uvdio__pin_t* pin, size_t segment) {
+  return pin->segments[segment] == UVDIO__SEGMENT_KNOWN;
+}
+
+/* Whether [begin, begin + length) of the arena, which begins in the segment or in its overlap, ends there. */
+static int fits(const uvdio__pin_t* pin, size_t segment, size_t begin, size_t length) {
+  size_t end = ((segment + 1) << pin->shift) + pin->overlap;
+
+  end = end < pin->size ? end : pin->size;
+  return begin <= end && length <= end - begin;
+}
+
+/* Where two segments overlap, the first one will do. */
+int uvdio__ring_view(const uvdio__ring_t* ring, const uvdio_req_t* req) {
+  const uvdio__pin_t* pin = pin_at(ring, req->buf_.base);
+  size_t begin;
+  size_t segment;
+
+  if (pin == NULL) {
+    return UVDIO__BUFFER_PLAIN;
+  }
+  begin = (size_t)(req->buf_.base - pin->base);
+  segment = begin >> pin->shift;
+  assert(segment < pin->count);
+  if (!fits(pin, segment, begin, req->length_)) {
+    return UVDIO__BUFFER_PLAIN;
+  }
+  if (is_known(pin, segment)) {
+    return (int)(pin->first + segment);
+  }
+  if (segment > 0 && is_known(pin, segment - 1) && fits(pin, segment - 1, begin, req->length_)) {
+    return (int)(pin->first + segment - 1);
+  }
+  return UVDIO__BUFFER_UNKNOWN;
+}
+
 /* The place in the list, which is in the table's order, where `count` entries are free; null: nowhere. */
 static uvdio__pin_t** find_gap(uvdio__ring_buffers_t* buffers, unsigned count, unsigned* first) {
   uvdio__pin_t** link = &buffers->pins;
@@ -160,9 +279,9 @@ static void fill_pin(uvdio__pin_t* pin, const uvdio_arena_t* arena, unsigned cou
   pin->arena_id = arena->id;
   pin->base = arena->base;
   pin->size = arena->size;
-  pin->stride = arena->stride;
   pin->share = arena->share;
   pin->shift = shift_of(arena);
+  pin->overlap = ((size_t)1 << pin->shift) % arena->stride == 0 ? 0 : arena->stride;
   pin->count = count;
   pin->reason = "";
 }
@@ -188,7 +307,7 @@ static uvdio__pin_t* make_pin(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
     count = 0;
     link = find_gap(&ring->buffers, count, &first);
   }
-  pin = uvdio__alloc(size_of_pin(count), UVDIO__STRUCT_ALIGN, 1);
+  pin = make_address_room(&ring->buffers) != 0 ? NULL : uvdio__alloc(size_of_pin(count), UVDIO__STRUCT_ALIGN, 1);
   if (pin == NULL) {
     return NULL;
   }
@@ -197,6 +316,9 @@ static uvdio__pin_t* make_pin(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
   pin->next = *link;
   *link = pin;
   put_into_bucket(ring, pin);
+  if (count > 0) {
+    insert_address(&ring->buffers, pin);
+  }
   join_share(ring, pin);
   if (unfit != NULL) {
     refuse(pin, unfit == table_is_full ? UV_ENOMEM : UV_ENOTSUP, unfit);
@@ -213,6 +335,9 @@ static void remove_pin(uvdio__ring_t* ring, uvdio__pin_t* pin) {
   }
   *link = pin->next;
   take_from_bucket(ring, pin);
+  if (pin->count > 0) {
+    remove_address(&ring->buffers, pin);
+  }
   leave_share(ring, pin);
   uvdio__free(pin, size_of_pin(pin->count), UVDIO__STRUCT_ALIGN);
 }
@@ -482,31 +607,44 @@ static uvdio__pin_t* make_pin_at_first_use(uvdio__lane_t* lane, const uvdio_aren
   return pin;
 }
 
-int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
+/* The pin of the frame's arena, which is made at the first use of a frame; of a view's, if there is one. Null: none. */
+static uvdio__pin_t* pin_for(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
   uvdio__ring_t* ring = lane->state;
   const uvdio_arena_t* arena = buf->owner_;
-  uvdio__pin_t* pin = look_up(ring, arena);
-  size_t segment;
+  uvdio__pin_t* pin;
 
+  if (arena == NULL) {
+    return pin_at(ring, buf->base);
+  }
+  pin = look_up(ring, arena);
   if (!ring->traits.has_sparse_buffers || (pin == NULL && lane->engine->manual)) {
-    return UVDIO__BUFFER_PLAIN;
+    return NULL;
   }
   pin = pin == NULL ? make_pin_at_first_use(lane, arena) : pin;
+  if (pin != NULL) {
+    take_from_bucket(ring, pin);
+    put_into_bucket(ring, pin); /* first: that is where uvdio__ring_buffer() looks */
+  }
+  return pin;
+}
+
+int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_req_t* req) {
+  uvdio__pin_t* pin = pin_for(lane, &req->buf_);
+  size_t segment;
+
   if (pin == NULL) {
     return UVDIO__BUFFER_PLAIN;
   }
-  take_from_bucket(ring, pin);
-  put_into_bucket(ring, pin); /* first: that is where uvdio__ring_buffer() looks */
-  segment = (size_t)(buf->base - pin->base) >> pin->shift;
+  segment = (size_t)(req->buf_.base - pin->base) >> pin->shift;
   if (segment >= pin->count) {
     return UVDIO__BUFFER_PLAIN;
   }
-  if (pin->segments[segment] != UVDIO__SEGMENT_KNOWN && may_register(lane, pin)) {
+  if (!is_known(pin, segment) && may_register(lane, pin)) {
     uint64_t began_ns = uv_hrtime();
     register_segments(lane, pin, (unsigned)segment, 1);
     uvdio__engine_note_call(lane->engine, began_ns);
   }
-  return pin->segments[segment] == UVDIO__SEGMENT_KNOWN ? (int)(pin->first + segment) : UVDIO__BUFFER_PLAIN;
+  return is_known(pin, segment) ? (int)(pin->first + segment) : UVDIO__BUFFER_PLAIN;
 }
 
 /*
@@ -535,11 +673,12 @@ int uvdio__ring_register_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena) 
   return pin->error;
 }
 
+/* Frames and views alike lie in the arena's memory. */
 static int is_in_use(const uvdio__list_t* list, const uvdio_arena_t* arena) {
   const uvdio_req_t* req;
 
   for (req = uvdio__list_first(list); req != NULL; req = uvdio__list_after(list, req)) {
-    if (uvdio__is_transfer(req->op) && req->buf_.owner_ == arena) {
+    if (uvdio__is_transfer(req->op) && (uintptr_t)req->buf_.base - (uintptr_t)arena->base < arena->size) {
       return 1;
     }
   }
@@ -593,6 +732,7 @@ void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked) {
     ring->buffers.pins->known = 0;
     remove_pin(ring, ring->buffers.pins);
   }
+  free_addresses(&ring->buffers);
 }
 
 void uvdio__ring_registration(const uvdio__lane_t* lane, const uvdio_arena_t* arena,

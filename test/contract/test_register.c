@@ -127,21 +127,19 @@ static void every_frame_of_an_odd_arena_arrives(void** state) {
   assert_int_equal(stats_of(f).fixed, is_on_ring(f) ? COUNT_OF(frames) : 0);
 }
 
-static void views_and_heap_buffers_go_as_plain_memory(void** state) {
+static void heap_buffers_go_as_plain_memory(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, 2 * PAGE, 4);
   put(f, &f->file, 0, 2 * PAGE, 3);
   uvdio_buf_t frame = frame_of(f);
-  uvdio_buf_t part = uvdio_buf_wrap(frame.base + PAGE, PAGE);
   uvdio_buf_t heap = blank(PAGE);
-  struct top* first = t_read(op_new(&f->tracker), &f->file, &part, 0);
+  struct top* first = t_read(op_new(&f->tracker), &f->file, &frame, 0);
   struct top* second = t_read(op_new(&f->tracker), &f->file, &heap, 0);
   run(f);
-  assert_result(first, PAGE);
+  assert_result(first, 2 * PAGE);
   assert_result(second, PAGE);
-  assert_memory_equal(frame.base + PAGE, second->back.base, PAGE);
-  assert_int_equal(stats_of(f).fixed, 0);
-  assert_ok(uvdio_buf_release(&frame));
+  assert_memory_equal(first->back.base, second->back.base, PAGE);
+  assert_int_equal(stats_of(f).fixed, is_on_ring(f) ? 1 : 0);
 }
 
 /*
@@ -790,7 +788,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, first_use_registers),
       TEST_ON(fixture_open, only_what_is_used_is_registered),
       TEST_ON(fixture_open, every_frame_of_an_odd_arena_arrives),
-      TEST_ON(fixture_open, views_and_heap_buffers_go_as_plain_memory),
+      TEST_ON(fixture_open, heap_buffers_go_as_plain_memory),
       TEST_ON(manual, manual_engine_registers_nothing_by_itself),
       TEST_ON(manual, explicit_registration_takes_all),
       TEST_ON(fixture_open, explicit_registration_takes_all),
