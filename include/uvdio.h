@@ -696,6 +696,33 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
  * backend but the one in memory, which knows no limit. (A worker of the kernel's, which the ring may use, is sent none that ends
  * the process; which operations it performs differs between kernels and filesystems.) Memory that has gone from under a mapping
  * is UV_EFAULT, and no SIGBUS, where the kernel moves the bytes: on ring and pool.
+ *
+ * What goes beyond one handle. The library knows of one uvdio_file_t at a time, whatever else is open on the same file:
+ *
+ *   A second handle, in this program or another: has an order, a latch and a queue of truncates of its own.
+ *     - A sync waits for the changes that were submitted on its own handle. Of another handle's it makes durable what had
+ *       ended when the sync began (fsync(2) is about the file), and says nothing about what was in flight there.
+ *     - A sync that fails latches its own handle. Whether another handle is told of the same loss, once or at all, is the
+ *       kernel's affair, so that a success there proves nothing about it.
+ *     - A truncate waits for nothing of another handle and stops nothing there: see uvdio_truncate for what that does.
+ *     - A read sees every write whose callback ran before the read was submitted, on whichever handle. Of a write that is in
+ *       flight it may see any part. That holds on one machine, among direct transfers; memory that another program maps (mmap(2)), and
+ *       what it wrote through the page cache and did not sync, are promised to nobody.
+ *
+ *   A forked child: the engine, its files and its requests are the parent's, and UVDIO_EFORK is the answer to every
+ *     operation. The child can rely on nothing of what was in flight, its copies of those buffers included. It
+ *     shares the open files: until it closes the engine, or calls exec or exit, the parent's close of a file is not the file's
+ *     last one, so that space of an unlinked file stays taken and a lock of flock(2) on it stays held. A child that wants
+ *     the files makes an engine and opens them itself: it is then a second handle like any other.
+ *
+ *   A program that ends with requests pending, by SIGKILL, a crash, or exit(3): the ring's writes that the kernel had taken
+ *     go on, and may reach the file after the process is gone, waitpid(2) included, and after a successor has read it: each
+ *     either lands, as a whole or in part, or never does, and so may a truncate or preallocate. Of the pool, only what a worker
+ *     had in hand is done, and that before the process is gone. What had ended before stays written, as durable as its
+ *     syncs have made it. A successor that reads at once may see a block change once more: 175 ms later at the most in 30
+ *     runs on one machine, but nothing bounds it, a slow device least of all. The kernel keeps the open file until the last
+ *     of them is done, and with it a lock of flock(2) on that open file: who gets the lock comes after them. The
+ *     library has no call that takes one. uvdio/sim.h has such ends to test against: uvdio_sim_crash().
  */
 
 #define UVDIO_RDONLY 0u
@@ -860,6 +887,11 @@ UVDIO_EXTERN int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_bu
  * a durable write or sync. Errors delivered: the system's (UV_ENOSPC, UV_EIO, UV_EFBIG: see "Signals", ...);
  * UVDIO_ESHORTWRITE (no progress, and no error told); UV_ECANCELED. After each, req->transferred bytes
  * have been written, and the state of the rest of the range is unknown. */
+ * have been written, and the state of the rest of the range is unknown.
+ * From Linux 7.0 on the kernel may copy a direct write on a device that needs pages to keep still (one that checksums them),
+ * because programs change buffers that are in flight. Here nobody may touch them, on any kernel and device: on those that
+ * don't copy, it is what keeps a checksum from being of other bytes than those written. UV_EIO on a UVDIO_DSYNC file latches it, as
+ * a failed sync does. */
 UVDIO_EXTERN int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                              uvdio_io_cb cb);
 
