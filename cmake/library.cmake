@@ -14,6 +14,7 @@ set(uvdio_sources
   src/memory_store.c
   src/sim.c
   src/sim_disk.c
+  src/sim_late.c
   src/sim_perform.c
   src/sim_backend.c)
 

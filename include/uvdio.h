@@ -181,8 +181,9 @@ UVDIO_EXTERN size_t uvdio_allocations(void);
  *   heap     memory of this buffer alone. Release frees it.
  *   arena    a frame of an arena. Release hands it back.
  *   view     bytes that belong to someone else. Release only empties the handle; whoever owns the
- *            bytes keeps them alive for as long as a view is with the library, an arena with all of its
- *            memory: uvdio_arena_destroy() counts frames that are out, and knows nothing of views.
+ *            bytes keeps them alive for as long as a view is with the library, an arena with all of
+ *            its memory: uvdio_arena_destroy() counts frames that are out, and knows nothing of
+ *            views.
  *   empty    no memory: a zeroed structure, and what submitting, releasing and taking apart leave.
  *
  * Handles are plain structures. Views may be copied freely; of a heap buffer or a frame exactly one
@@ -552,9 +553,10 @@ UVDIO_EXTERN int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size
  * pieces at most: those of an arena over 4 GiB are larger. Pieces of more than 8 MiB, of larger frames or of an arena over
  * 32 GiB, are registered by uvdio_arena_register() only: the call that submits must not take long.)
  *
- * Views are found by their address: one that lies within the memory of an arena that the engine knows (a frame of it was used,
- * or it was registered) goes the same way, whether it is of a part of a frame, a whole one, or several that lie side by side,
- * and so does a frame whose cap was lowered. A view that goes beyond a piece is plain memory. Frames never do.
+ * Views are found by their address: one that lies within the memory of an arena that the engine
+ * knows (a frame of it was used, or it was registered) goes the same way, whether it is of a part
+ * of a frame, a whole one, or several that lie side by side, and so does a frame whose cap was
+ * lowered. A view that goes beyond a piece is plain memory. Frames never do.
  *
  * Registered memory can't be swapped out, and counts against RLIMIT_MEMLOCK unless the process has CAP_IPC_LOCK.
  * Where the limit is reached, or the kernel refuses for another reason, transfers go on as plain ones. Nobody may unmap
@@ -586,8 +588,8 @@ UVDIO_EXTERN int uvdio_arena_register(uvdio_t* dio, const uvdio_arena_t* arena);
 
 /* Takes the arena's memory out of the engine's ring, so that it is no longer pinned for this engine. It is not registered
  * again until uvdio_arena_register() is called.
- * Errors: as above, and UV_EBUSY (a frame or a view of its memory is in flight on this engine), UV_ENOENT (nothing of it
- * is registered). */
+ * Errors: as above, and UV_EBUSY (a frame or a view of its memory is in flight on this engine),
+ * UV_ENOENT (nothing of it is registered). */
 UVDIO_EXTERN int uvdio_arena_unregister(uvdio_t* dio, const uvdio_arena_t* arena);
 
 /* Tells how much of the arena the engine's ring knows, and why not more. Errors: UV_EINVAL (null). Loop thread. */
@@ -697,32 +699,42 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
  * the process; which operations it performs differs between kernels and filesystems.) Memory that has gone from under a mapping
  * is UV_EFAULT, and no SIGBUS, where the kernel moves the bytes: on ring and pool.
  *
- * What goes beyond one handle. The library knows of one uvdio_file_t at a time, whatever else is open on the same file:
+ * What goes beyond one handle. The library knows of one uvdio_file_t at a time, whatever else is
+ * open on the same file:
  *
- *   A second handle, in this program or another: has an order, a latch and a queue of truncates of its own.
- *     - A sync waits for the changes that were submitted on its own handle. Of another handle's it makes durable what had
- *       ended when the sync began (fsync(2) is about the file), and says nothing about what was in flight there.
- *     - A sync that fails latches its own handle. Whether another handle is told of the same loss, once or at all, is the
- *       kernel's affair, so that a success there proves nothing about it.
- *     - A truncate waits for nothing of another handle and stops nothing there: see uvdio_truncate for what that does.
- *     - A read sees every write whose callback ran before the read was submitted, on whichever handle. Of a write that is in
- *       flight it may see any part. That holds on one machine, among direct transfers; memory that another program maps (mmap(2)), and
- *       what it wrote through the page cache and did not sync, are promised to nobody.
+ *   A second handle, in this program or another: has an order, a latch and a queue of truncates of
+ *   its own.
+ *     - A sync waits for the changes that were submitted on its own handle. Of another handle's it
+ *       makes durable what had ended when the sync began (fsync(2) is about the file), and says
+ *       nothing about what was in flight there.
+ *     - A sync that fails latches its own handle. Whether another handle is told of the same loss,
+ *       once or at all, is the kernel's affair, so that a success there proves nothing about it.
+ *     - A truncate waits for nothing of another handle and stops nothing there: see uvdio_truncate
+ *       for what that does.
+ *     - A read sees every write whose callback ran before the read was submitted, on whichever
+ *       handle. Of a write that is in flight it may see any part. That holds on one machine, among
+ *       direct transfers; memory that another program maps (mmap(2)), and what it wrote through the
+ *       page cache and did not sync, are promised to nobody.
  *
- *   A forked child: the engine, its files and its requests are the parent's, and UVDIO_EFORK is the answer to every
- *     operation. The child can rely on nothing of what was in flight, its copies of those buffers included. It
- *     shares the open files: until it closes the engine, or calls exec or exit, the parent's close of a file is not the file's
- *     last one, so that space of an unlinked file stays taken and a lock of flock(2) on it stays held. A child that wants
- *     the files makes an engine and opens them itself: it is then a second handle like any other.
+ *   A forked child: the engine, its files and its requests are the parent's, and UVDIO_EFORK is the
+ *     answer to every operation. The child can rely on nothing of what was in flight, its copies of
+ *     those buffers included. It shares the open files: until it closes the engine, or calls exec
+ *     or exit, the parent's close of a file is not the file's last one, so that space of an
+ *     unlinked file stays taken and a lock of flock(2) on it stays held. A child that wants the
+ *     files makes an engine and opens them itself: it is then a second handle like any other.
  *
- *   A program that ends with requests pending, by SIGKILL, a crash, or exit(3): the ring's writes that the kernel had taken
- *     go on, and may reach the file after the process is gone, waitpid(2) included, and after a successor has read it: each
- *     either lands, as a whole or in part, or never does, and so may a truncate or preallocate. Of the pool, only what a worker
- *     had in hand is done, and that before the process is gone. What had ended before stays written, as durable as its
- *     syncs have made it. A successor that reads at once may see a block change once more: 175 ms later at the most in 30
- *     runs on one machine, but nothing bounds it, a slow device least of all. The kernel keeps the open file until the last
- *     of them is done, and with it a lock of flock(2) on that open file: who gets the lock comes after them. The
- *     library has no call that takes one. uvdio/sim.h has such ends to test against: uvdio_sim_crash().
+ *   A program that ends with requests pending, by SIGKILL, a crash, or exit(3): the ring's writes
+ *     that the kernel had taken go on, and may reach the file after the process is gone, waitpid(2)
+ *     included, and after a successor has read it: each either lands, as a whole or in part, or
+ *     never does. (What the kernel gave to a thread of the program is done before the program is
+ *     gone, from Linux 5.12 on, or never: truncates, preallocates, opens, and writes that could not
+ *     begin at once.) Of the pool, only what a worker had in hand is done, and that before the
+ *     process is gone. What had ended before stays written, as durable as its syncs have made it. A
+ *     successor that reads at once may see a block change once more: 175 ms later at the most in 30
+ *     runs on one machine, but nothing bounds it, a slow device least of all. The kernel keeps the
+ *     open file until the last of them is done, and with it a lock of flock(2) on that open file:
+ *     who gets the lock comes after them. The library has no call that takes one. uvdio/sim.h has
+ *     such ends to test against: uvdio_sim_crash().
  */
 
 #define UVDIO_RDONLY 0u
@@ -853,8 +865,8 @@ UVDIO_EXTERN int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, 
                             unsigned flags, int mode, uvdio_cb cb);
 
 /* Reads buf->cap bytes at `offset` into the buffer; for less, pass a view, or a frame whose cap was
- * lowered: it comes back so, and is released all the same. (A heap buffer's cap has to be put back before it is released or
- * grows.) Short transfers are resumed; a
+ * lowered: it comes back so, and is released all the same. (A heap buffer's cap has to be put back
+ * before it is released or grows.) Short transfers are resumed; a
  * result below cap means that the file ended. cap may be more than the kernel moves at once (0x7ffff000,
  * read(2)). A cap of 0 (a view on nothing) gives 0 without touching the file.
  * Ownership: emptied on acceptance, comes back in the callback with len set to the bytes that arrived. The
@@ -886,12 +898,11 @@ UVDIO_EXTERN int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_bu
  * Errors returned: the checks above; UV_EBUSY for the synchronous form while a truncate is about, or (durable_in_turn)
  * a durable write or sync. Errors delivered: the system's (UV_ENOSPC, UV_EIO, UV_EFBIG: see "Signals", ...);
  * UVDIO_ESHORTWRITE (no progress, and no error told); UV_ECANCELED. After each, req->transferred bytes
- * have been written, and the state of the rest of the range is unknown. */
  * have been written, and the state of the rest of the range is unknown.
- * From Linux 7.0 on the kernel may copy a direct write on a device that needs pages to keep still (one that checksums them),
- * because programs change buffers that are in flight. Here nobody may touch them, on any kernel and device: on those that
- * don't copy, it is what keeps a checksum from being of other bytes than those written. UV_EIO on a UVDIO_DSYNC file latches it, as
- * a failed sync does. */
+ * From Linux 7.0 on the kernel may copy a direct write on a device that needs pages to keep still
+ * (one that checksums them), because programs change buffers that are in flight. Here nobody may
+ * touch them, on any kernel and device: where nothing is copied, that is what keeps the checksum
+ * from being of other bytes than those written. */
 UVDIO_EXTERN int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                              uvdio_io_cb cb);
 

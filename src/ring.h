@@ -70,9 +70,10 @@ static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int de
  * An arena is cut into segments, of 1 MiB or more, and each is pinned when a frame in it is first used (or all of them
  * by uvdio_arena_register). A frame that begins in a segment ends in it, too: segments overlap by what that takes.
  *
- * A frame says which arena it is of. A view does not, so that its memory is looked for by address, among the arenas that the
- * ring has a pin of. An arena's address may be another one's as soon as the arena is gone: what is found counts only while
- * its share is not dead, whether it was swept or not.
+ * A frame says which arena it is of. A view does not, so that its memory is looked for by address,
+ * among the arenas that the ring has a pin of. An arena's address may be another one's as soon as
+ * the arena is gone: what is found counts only while its share is not dead, whether it was swept or
+ * not.
  */
 #define UVDIO__SEGMENT_NEW 0
 #define UVDIO__SEGMENT_KNOWN 1
@@ -151,8 +152,8 @@ typedef struct uvdio__ring_s {
 #define UVDIO__BUFFER_PLAIN (-1)
 #define UVDIO__BUFFER_UNKNOWN (-2)
 
-/* The number of the registered buffer that holds the frame; or it goes as plain memory; or that has to be found out. For
- * views there is the next one. */
+/* The number of the registered buffer that holds the frame; or it goes as plain memory; or that has
+ * to be found out. For views there is the next one. */
 static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_t* buf) {
   const uvdio_arena_t* arena = buf->owner_;
   const uvdio__pin_t* pin;

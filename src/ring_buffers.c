@@ -11,7 +11,8 @@
  * share's vault) pins once, and they copy from there; they could not copy from the first one's ring, which is bound to its
  * thread.
  *
- * What fails is remembered, and its frames go as plain memory. So does a view that no segment holds as a whole.
+ * What fails is remembered, and its frames go as plain memory. So does a view that no segment holds
+ * as a whole.
  */
 #include <assert.h>
 #include <errno.h>
@@ -130,7 +131,8 @@ static size_t count_up_to(const uvdio__ring_buffers_t* buffers, const char* addr
 }
 
 static void free_addresses(uvdio__ring_buffers_t* buffers) {
-  uvdio__free(buffers->by_address, buffers->address_room * sizeof(*buffers->by_address), UVDIO__STRUCT_ALIGN);
+  uvdio__free(buffers->by_address, buffers->address_room * sizeof(*buffers->by_address),
+              UVDIO__STRUCT_ALIGN);
   buffers->by_address = NULL;
   buffers->address_room = 0;
 }
@@ -163,7 +165,8 @@ static void insert_address(uvdio__ring_buffers_t* buffers, uvdio__pin_t* pin) {
 
   assert(buffers->address_count < buffers->address_room);
   assert(at == 0 || (uintptr_t)place[-1]->base + place[-1]->size <= (uintptr_t)pin->base);
-  assert(at == buffers->address_count || (uintptr_t)pin->base + pin->size <= (uintptr_t)place[0]->base);
+  assert(at == buffers->address_count ||
+         (uintptr_t)pin->base + pin->size <= (uintptr_t)place[0]->base);
   memmove(place + 1, place, (buffers->address_count - at) * sizeof(*place));
   *place = pin;
   buffers->address_count++;
@@ -178,8 +181,9 @@ static void remove_address(uvdio__ring_buffers_t* buffers, const uvdio__pin_t* p
   buffers->address_count--;
 }
 
-/* The pin of the arena to which the address belongs, or null. An arena that is gone has no memory, though its pin may
- * still be here: what is at its address now is somebody else's, and not what the kernel has pinned. */
+/* The pin of the arena to which the address belongs, or null. An arena that is gone has no memory,
+ * though its pin may still be here: what is at its address now is somebody else's, and not what the
+ * kernel has pinned. */
 static uvdio__pin_t* pin_at(const uvdio__ring_t* ring, const char* address) {
   size_t count = count_up_to(&ring->buffers, address);
   uvdio__pin_t* pin = count == 0 ? NULL : ring->buffers.by_address[count - 1];
@@ -195,7 +199,8 @@ static int is_known(const uvdio__pin_t* pin, size_t segment) {
   return pin->segments[segment] == UVDIO__SEGMENT_KNOWN;
 }
 
-/* Whether [begin, begin + length) of the arena, which begins in the segment or in its overlap, ends there. */
+/* Whether [begin, begin + length) of the arena, which begins in the segment or in its overlap, ends
+ * there. */
 static int fits(const uvdio__pin_t* pin, size_t segment, size_t begin, size_t length) {
   size_t end = ((segment + 1) << pin->shift) + pin->overlap;
 
@@ -307,7 +312,9 @@ static uvdio__pin_t* make_pin(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
     count = 0;
     link = find_gap(&ring->buffers, count, &first);
   }
-  pin = make_address_room(&ring->buffers) != 0 ? NULL : uvdio__alloc(size_of_pin(count), UVDIO__STRUCT_ALIGN, 1);
+  pin = make_address_room(&ring->buffers) != 0
+            ? NULL
+            : uvdio__alloc(size_of_pin(count), UVDIO__STRUCT_ALIGN, 1);
   if (pin == NULL) {
     return NULL;
   }
@@ -607,7 +614,8 @@ static uvdio__pin_t* make_pin_at_first_use(uvdio__lane_t* lane, const uvdio_aren
   return pin;
 }
 
-/* The pin of the frame's arena, which is made at the first use of a frame; of a view's, if there is one. Null: none. */
+/* The pin of the frame's arena, which is made at the first use of a frame; of a view's, if there is
+ * one. Null: none. */
 static uvdio__pin_t* pin_for(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
   uvdio__ring_t* ring = lane->state;
   const uvdio_arena_t* arena = buf->owner_;
@@ -678,7 +686,8 @@ static int is_in_use(const uvdio__list_t* list, const uvdio_arena_t* arena) {
   const uvdio_req_t* req;
 
   for (req = uvdio__list_first(list); req != NULL; req = uvdio__list_after(list, req)) {
-    if (uvdio__is_transfer(req->op) && (uintptr_t)req->buf_.base - (uintptr_t)arena->base < arena->size) {
+    if (uvdio__is_transfer(req->op) &&
+        (uintptr_t)req->buf_.base - (uintptr_t)arena->base < arena->size) {
       return 1;
     }
   }

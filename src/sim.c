@@ -12,6 +12,7 @@
 #define SECTOR_MIN 512u
 #define SECTOR_MAX 4096u
 #define LATENCY_DEFAULT 8u
+#define LANDING_DEFAULT 64u
 #define CACHE_DEFAULT ((size_t)4 * 1024 * 1024)
 
 struct uvdio__sim_rule_s {
@@ -70,6 +71,9 @@ static void fill_in_defaults(uvdio_sim_options_t* options) {
     options->latency_max =
         options->latency_min > LATENCY_DEFAULT ? options->latency_min : LATENCY_DEFAULT;
   }
+  if (options->landing_max == 0) {
+    options->landing_max = LANDING_DEFAULT;
+  }
   if (options->cache_size == 0) {
     options->cache_size = CACHE_DEFAULT;
   }
@@ -104,6 +108,7 @@ int uvdio_sim_destroy(uvdio_sim_t* sim) {
     return UV_EBUSY;
   }
   (void)uvdio_sim_clear_rules(sim);
+  uvdio__sim_end_late(sim, 0);
   uvdio__sim_free_files(sim);
   uvdio__free(sim, sizeof(*sim), UVDIO__STRUCT_ALIGN);
   return 0;

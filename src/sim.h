@@ -4,7 +4,8 @@
  *   sim.c          the world: set-up, rules, random numbers, trace, counters
  *   sim_disk.c     one file: what is there, what is on the disk, and the changes between the two
  *   sim_perform.c  one operation on it, with its fault
- *   sim_backend.c  the backend: when operations end, and power cuts
+ *   sim_backend.c  the backend: when operations end, crashes and power cuts
+ *   sim_late.c     writes that land after their program has crashed
  */
 #ifndef UVDIO_SIM_INTERNAL_H
 #define UVDIO_SIM_INTERNAL_H
@@ -30,6 +31,8 @@ struct uvdio_sim_s {
   uvdio__sim_file_t* files; /* in the order in which they were made, which no address decides */
   uvdio__sim_rule_t* rules; /* in the order in which they were added */
   uvdio__sim_engine_t* engines;
+  struct uvdio__late_s* late; /* in the order in which crashes have left them */
+  struct uvdio__late_s* late_newest;
   uvdio_sim_stats_t stats;
 };
 
@@ -63,7 +66,18 @@ struct uvdio__sim_file_s {
   int entry_kept;
 };
 
-/* One engine on a world, or what a power cut has left of it. */
+/* A piece of a write whose program has crashed, on its way to the disk. */
+typedef struct uvdio__late_s {
+  struct uvdio__late_s* next;
+  uvdio__sim_file_t* file;
+  uint64_t number; /* of the write, as an event */
+  uint64_t due;    /* step */
+  uint64_t offset;
+  size_t length;
+  char bytes[];
+} uvdio__late_t;
+
+/* One engine on a world, or what a crash or a power cut has left of it. */
 struct uvdio__sim_engine_s {
   uvdio__sim_engine_t* next;
   uvdio_sim_t* sim;
@@ -147,6 +161,20 @@ typedef struct uvdio__sim_task_s {
 } uvdio__sim_task_t;
 
 int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault);
+
+/*
+ * sim_late.c
+ */
+
+/* Decides what of a write that is on its way lands after its program's crash, and when. */
+void uvdio__sim_leave(uvdio_sim_t* sim, const uvdio__sim_task_t* task);
+
+/* A step of the world. What is due lands before anything else. */
+void uvdio__sim_step(uvdio_sim_t* sim);
+void uvdio__sim_land_due(uvdio_sim_t* sim);
+
+/* The machine ends: what is still on its way lands now or never. */
+void uvdio__sim_end_late(uvdio_sim_t* sim, int some_land);
 
 /*
  * sim_backend.c

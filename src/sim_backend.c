@@ -2,8 +2,9 @@
  * The backend of a simulated world. Each flush is a step of the world: whatever is due by then ends, the rest keeps
  * `unflushed` above zero, so that the loop comes back without sleeping.
  *
- * A power cut marks the engines dead and leaves their requests where they are; they end at the next steps, by
- * which time they have nothing to do with the disk any more.
+ * A crash or a power cut marks the engines dead and leaves their requests where they are; they end
+ * at the next steps, by which time they have nothing to do with the disk any more. What a crash
+ * leaves on its way is the disk's (sim_late.c).
  */
 #include "sim.h"
 
@@ -115,7 +116,7 @@ static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim
 }
 
 /*
- * Power cuts
+ * Crashes and power cuts
  */
 
 /* What of a change on its way got as far as the disk: nothing, all of it, or some of its sectors. Nobody waited for it, so
@@ -139,14 +140,78 @@ static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
   }
 }
 
-static void kill_engine(uvdio__sim_engine_t* engine, int half_done) {
+/* The kernel finishes direct writes without the program that began them. Other operations take a
+ * thread of the program's. */
+static void leave_behind(uvdio_sim_t* sim, const uvdio_req_t* req) {
+  uvdio__sim_task_t task;
+
+  if (req->op != UVDIO_OP_WRITE) {
+    leave_half_done(sim, req);
+    return;
+  }
+  sim->stats.killed++;
+  task = task_of(sim, req);
+  uvdio__own_open(req);
+  uvdio__sim_leave(sim, &task);
+  uvdio__own_shut(req);
+}
+
+static void abandon(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio_sim_cut_t cut) {
+  if (cut == UVDIO_SIM_CUT_CRASH) {
+    leave_behind(sim, req);
+  } else if (cut != UVDIO_SIM_CUT_NOTHING) {
+    leave_half_done(sim, req);
+  }
+}
+
+static void kill_engine(uvdio__sim_engine_t* engine, uvdio_sim_cut_t cut) {
   const uvdio_req_t* req;
 
   engine->dead = 1;
-  for (req = uvdio__list_first(&engine->lane->running); half_done && req != NULL;
+  for (req = uvdio__list_first(&engine->lane->running); req != NULL;
        req = uvdio__list_after(&engine->lane->running, req)) {
-    leave_half_done(engine->sim, req);
+    abandon(engine->sim, req, cut);
   }
+}
+
+static void note_end(uvdio_sim_t* sim, const char* what, const char* how) {
+  uvdio_sim_event_t event = {0};
+
+  event.number = ++sim->events;
+  event.step = sim->step;
+  event.path = what;
+  uvdio__sim_note(sim, &event, how, 0, 0);
+}
+
+/* Of one program, or (null) of all. */
+static void crash(uvdio_sim_t* sim, const uvdio__sim_engine_t* only) {
+  uvdio__sim_engine_t* engine;
+
+  sim->stats.crashes++;
+  note_end(sim, "crash", only == NULL ? "" : "one");
+  for (engine = sim->engines; engine != NULL; engine = engine->next) {
+    if (!engine->dead && (only == NULL || engine == only)) {
+      kill_engine(engine, UVDIO_SIM_CUT_CRASH);
+    }
+  }
+  uvdio__sim_land_due(sim);
+}
+
+int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_t* dio) {
+  const uvdio__sim_engine_t* engine;
+
+  if (sim == NULL) {
+    return UV_EINVAL;
+  }
+  engine = sim->engines;
+  while (dio != NULL && engine != NULL && (engine->dead || engine->lane->engine != dio)) {
+    engine = engine->next;
+  }
+  if (dio != NULL && engine == NULL) {
+    return UV_EINVAL;
+  }
+  crash(sim, dio == NULL ? NULL : engine);
+  return sim->spoilt ? UV_ENOMEM : 0;
 }
 
 /* From nothing to everything, so that each comes up within a few cuts. */
@@ -156,23 +221,21 @@ static unsigned pick_share(uvdio_sim_t* sim) {
 }
 
 static void cut_power(uvdio_sim_t* sim, uvdio_sim_cut_t cut) {
-  static const char* const names[] = {"seeded", "nothing", "crash"};
-  uvdio_sim_event_t event = {0};
   uvdio__sim_engine_t* engine;
 
+  if (cut == UVDIO_SIM_CUT_CRASH) {
+    crash(sim, NULL);
+    return;
+  }
   sim->stats.cuts++;
-  event.number = ++sim->events;
-  event.step = sim->step;
-  event.path = "power cut";
-  uvdio__sim_note(sim, &event, names[cut], 0, 0);
+  note_end(sim, "power cut", cut == UVDIO_SIM_CUT_NOTHING ? "nothing" : "seeded");
   for (engine = sim->engines; engine != NULL; engine = engine->next) {
     if (!engine->dead) {
-      kill_engine(engine, cut != UVDIO_SIM_CUT_NOTHING);
+      kill_engine(engine, cut);
     }
   }
-  if (cut != UVDIO_SIM_CUT_CRASH) {
-    uvdio__sim_cut(sim, cut == UVDIO_SIM_CUT_NOTHING ? SIM_SHARE_NONE : pick_share(sim));
-  }
+  uvdio__sim_end_late(sim, cut != UVDIO_SIM_CUT_NOTHING);
+  uvdio__sim_cut(sim, cut == UVDIO_SIM_CUT_NOTHING ? SIM_SHARE_NONE : pick_share(sim));
 }
 
 int uvdio_sim_power_cut(uvdio_sim_t* sim, uvdio_sim_cut_t cut) {
@@ -269,7 +332,7 @@ static void flush_sim(uvdio__lane_t* lane) {
   uvdio__list_t* running = &lane->running;
   uvdio_req_t* req = backwards ? uvdio__list_last(running) : uvdio__list_first(running);
 
-  sim->step++;
+  uvdio__sim_step(sim);
   while (req != NULL) {
     uvdio_req_t* next = backwards ? uvdio__list_before(running, req) : uvdio__list_after(running, req);
     const uvdio__sim_slot_t* slot = req->worker_;
@@ -294,13 +357,11 @@ static void cancel_in_sim(uvdio__lane_t* lane, uvdio_req_t* req) {
   }
 }
 
-/* The power goes off under a synchronous operation. */
+/* The power goes off, or the program crashes, under a synchronous operation. */
 static int64_t die_performing(uvdio__sim_engine_t* engine, uvdio_req_t* req, uvdio_sim_cut_t cut) {
   uvdio_sim_t* sim = engine->sim;
 
-  if (cut != UVDIO_SIM_CUT_NOTHING) {
-    leave_half_done(sim, req);
-  }
+  abandon(sim, req, cut);
   cut_power(sim, cut);
   return result_of_dead(req);
 }
@@ -314,7 +375,7 @@ static int64_t perform_in_sim(const uvdio__lane_t* lane, uvdio_req_t* req) {
   if (engine->dead) {
     return result_of_dead(req);
   }
-  sim->step++;
+  uvdio__sim_step(sim);
   task = task_of(sim, req);
   fault = uvdio__sim_pick_fault(sim, &task.event);
   if (fault.kind == UVDIO_SIM_CUT) {

@@ -6,7 +6,9 @@
  *
  *     1. make a world from a seed;
  *     2. put an engine on it, and run the program under test on that engine;
- *     3. uvdio_sim_power_cut(): every engine on the world is dead, the disk is what a power cut has left of it;
+ *     3. uvdio_sim_power_cut(): every engine on the world is dead, the disk is what a power cut has
+ *        left of it; or uvdio_sim_crash(): the program is dead, and what it had on its way to the
+ *        disk may come later;
  *     4. close the dead engine, put a fresh one on the world, let the program recover, and look at what it found;
  *     5. go on at 3, or with the next seed.
  *
@@ -94,13 +96,36 @@ typedef enum {
 typedef enum {
   UVDIO_SIM_CUT_SEEDED = 0, /* a seeded subset survives: now none, now few, half, most or all of them */
   UVDIO_SIM_CUT_NOTHING,    /* none survives: the disk is as the last syncs left it */
-  UVDIO_SIM_CUT_CRASH       /* all that had ended stay as they are, not durable, and of what was on its way a seeded
-                               subset is done: as if the program had crashed, and not the machine */
+  UVDIO_SIM_CUT_CRASH       /* no power cut: every program crashes, not the machine; see below */
 } uvdio_sim_cut_t;
 
-/* What every operation on a dead engine ends with: those that were pending at the power cut, wherever they were, and
- * every later one. Closes end with 0. */
+/* What every operation on a dead engine ends with: those that were pending at the crash or power
+ * cut, wherever they were, and every later one. Closes end with 0. */
 #define UVDIO_SIM_DEAD UV_ENODEV
+
+/*
+ * ------------------------------------------------------------------------------------------------
+ * What outlives a crash
+ * ------------------------------------------------------------------------------------------------
+ *
+ * A crash (SIGKILL, an abort, an exit with requests pending) ends engines and leaves the machine as
+ * it is. All that had ended stays, as programs saw it and no more durable than it was: a power cut
+ * may take it yet. Of what was on its way to the disk:
+ *
+ *   write      goes on without its program, as with io_uring: by the seed it never lands, or as a
+ *              whole, or sector by sector, each of these never or at a step of its own. That may be
+ *              before anybody looks, or after a successor has opened, read, truncated, written over
+ *              and synced the file, in landing_max steps at the latest. It lands as a write of that
+ *              moment: over what others have written there meanwhile, past the end if need be, and
+ *              not durable, UVDIO_DSYNC or not, until a sync begins after it.
+ *   truncate, preallocate, open   is done before the crash is over, or never.
+ *
+ * Nothing that a successor does through an engine stops a write from landing or waits for it: it
+ * has to wait, as real ones do for a lock on the open file, which the kernel lets go of after the
+ * last of these writes. uvdio_sim_settle() stands for that wait. A program that waits comes
+ * through every crash, and one that does not wait is caught. At a power cut, what has not landed
+ * is on its way like everything else: it lands, and is subject to the cut, or never does.
+ */
 
 /*
  * ------------------------------------------------------------------------------------------------
@@ -131,7 +156,8 @@ typedef enum {
   UVDIO_SIM_LATENT,
   /* Any operation with a callback. It ends `steps` later than it would have. */
   UVDIO_SIM_DELAY,
-  /* Any operation. The power goes off (`cut`) with the operation on its way to the disk. */
+  /* Any operation. The power goes off, or all programs crash (`cut`), with the operation on its way
+   * to the disk. */
   UVDIO_SIM_CUT
 } uvdio_sim_kind_t;
 
@@ -190,7 +216,7 @@ UVDIO_EXTERN int uvdio_sim_clear_rules(uvdio_sim_t* sim);
  * must call no function of the library. */
 typedef void (*uvdio_sim_trace_cb)(void* data, const char* line);
 
-/* Operations end in the order in which they reached the disk. */
+/* Operations end in the order in which they reached the disk. After a crash writes land in it. */
 #define UVDIO_SIM_IN_ORDER 1u
 
 typedef struct uvdio_sim_options_s {
@@ -202,6 +228,7 @@ typedef struct uvdio_sim_options_s {
   unsigned flags;       /* UVDIO_SIM_IN_ORDER */
   size_t cache_size;    /* bytes per file that may be written and not durable. What is more becomes durable, oldest first,
                            as a disk empties its cache; 0: 4 MiB */
+  uint32_t landing_max; /* steps after a crash in which writes may still land; 0: 64 */
   uvdio_sim_entry_t entries;
   uvdio_sim_fault_cb on_fault; /* may be null, as may on_trace */
   uvdio_sim_trace_cb on_trace;
@@ -212,8 +239,13 @@ typedef struct uvdio_sim_stats_s {
   uint64_t steps;
   uint64_t operations;   /* that reached the disk, parts of transfers each by themselves */
   uint64_t faults;       /* drawn, and applied */
-  uint64_t cuts;
-  uint64_t killed;       /* operations that were on their way at a power cut */
+  uint64_t cuts;         /* of the power */
+  uint64_t crashes;
+  uint64_t killed;       /* operations that were on their way at a crash or a power cut, but for
+                            UVDIO_SIM_CUT_NOTHING */
+  uint64_t landed;       /* pieces of writes, after their program's crash */
+  uint64_t landing;      /* now: pieces that are going to. 0: from now on only living engines change
+                            anything */
   uint64_t sectors_kept; /* at power cuts: not durable, and survived */
   uint64_t sectors_lost; /* at power cuts: not durable, and did not */
   uint64_t entries_lost; /* at power cuts: new files that vanished */
@@ -241,6 +273,19 @@ UVDIO_EXTERN int uvdio_sim_init(uvdio_t** dio, uv_loop_t* loop, uvdio_sim_t* sim
  * Errors: UV_EINVAL (unknown cut), UV_ENOMEM (content is lost: the world is of no use any more, and its operations fail
  * with UV_ENOMEM). */
 UVDIO_EXTERN int uvdio_sim_power_cut(uvdio_sim_t* sim, uvdio_sim_cut_t cut);
+
+/* Crashes the program that has the engine `dio`, at any time, also from a callback; null: all
+ * programs on the world. What the engine had pending ends with UVDIO_SIM_DEAD, as after a power
+ * cut. A new engine may be put on the world at once.
+ * Errors: UV_EINVAL (no such engine, or a dead one), UV_ENOMEM (as for power cuts). */
+UVDIO_EXTERN int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_t* dio);
+
+/* Lets steps pass until every write of a crashed program that is going to land has landed; other
+ * engines' operations don't end meanwhile. It is what a successor that waits for a lock on the file
+ * sees, in one call. Returns how many pieces landed, or UV_ENOMEM (as for power cuts). A test that
+ * wants to look at each step instead goes on with its engine until `landing` of the counters is
+ * 0. */
+UVDIO_EXTERN int64_t uvdio_sim_settle(uvdio_sim_t* sim);
 
 /* Makes every file's directory entry durable: what a program does with fsync(2) on the directory. */
 UVDIO_EXTERN int uvdio_sim_sync_directory(uvdio_sim_t* sim);

@@ -230,7 +230,8 @@ static void* open_pool(peer_run_t* run) {
 static void note_unregistered(const state_t* state, peer_run_t* run) {
   uvdio_registration_t registration;
   if (state->variant->memory == MEMORY_REGISTERED && run->stats.fixed == 0 && strcmp(run->executed_by, "ring") == 0 &&
-      uvdio_arena_registered(state->session.dio, state->arena, &registration) == 0 && registration.error != 0) {
+      uvdio_arena_registered(state->session.dio, state->arena, &registration) == 0 &&
+      registration.error != 0) {
     run->unregistered = registration.reason;
   }
 }

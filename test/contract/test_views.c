@@ -1,6 +1,7 @@
 /*
- * Views of memory that the ring knows by number: found by address, whatever part of an arena they are of; plain memory where no
- * piece of it holds them as a whole, and where the arena is gone though the ring still knows it. On other backends: the bytes.
+ * Views of memory that the ring knows by number: found by address, whatever part of an arena they
+ * are of; plain memory where no piece of it holds them as a whole, and where the arena is gone
+ * though the ring still knows it. On other backends: the bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +46,10 @@ static char* memory_of(const uvdio_arena_t* arena) {
   return first.base;
 }
 
-/* Writes a view full of the pattern and reads it back into the same bytes. Returns how many of the two went by number. */
-static uint64_t pass_view(struct fixture* f, char* base, size_t size, uint64_t offset, unsigned seed) {
+/* Writes a view full of the pattern and reads it back into the same bytes. Returns how many of the
+ * two went by number. */
+static uint64_t pass_view(struct fixture* f, char* base, size_t size, uint64_t offset,
+                          unsigned seed) {
   uint64_t before = stats_of(f).fixed;
   fill_pattern(base, size, seed);
   uvdio_buf_t view = uvdio_buf_from_slice(base, size);
@@ -181,8 +184,9 @@ static void view_within_what_two_pieces_share_goes_by_number(void** state) {
   assert_int_equal(pass_view(f, memory + MIB - PAGE, 3 * PAGE, 0, 1), 2);
   assert_int_equal(pass_view(f, memory + MIB, 2 * PAGE, 0, 2), 2);
   assert_int_equal(registration_of(f).bytes, known);
-  assert_int_equal(pass_view(f, memory + MIB - PAGE, 5 * PAGE, 0, 3), 0); /* goes beyond the first piece */
-  assert_int_equal(pass_view(f, memory + MIB + PAGE, 3 * PAGE, 0, 4), 2); /* so does this, and begins in the second */
+  /* Two that go beyond the first piece: the second one begins in the next. */
+  assert_int_equal(pass_view(f, memory + MIB - PAGE, 5 * PAGE, 0, 3), 0);
+  assert_int_equal(pass_view(f, memory + MIB + PAGE, 3 * PAGE, 0, 4), 2);
   assert_true(registration_of(f).bytes > known);
 }
 
@@ -254,7 +258,8 @@ static void other_memory_goes_as_plain_memory(void** state) {
 
 #define ARENAS 40u
 
-static void pass_views_of_all(struct fixture* f, uvdio_arena_t* const arenas[ARENAS], unsigned twice) {
+static void pass_views_of_all(struct fixture* f, uvdio_arena_t* const arenas[ARENAS],
+                              unsigned twice) {
   for (unsigned i = 0; i < ARENAS; i++) {
     for (unsigned page = 0; arenas[i] != NULL && page < 4; page += 3) {
       assert_int_equal(pass_view(f, memory_of(arenas[i]) + page * PAGE, PAGE, 0, i), twice);
@@ -291,8 +296,9 @@ static void arenas_are_told_apart_by_address(void** state) {
 }
 
 /*
- * Memory that goes, and its address that stays. The allocator gives arenas of one size the same address, with other pages
- * behind it each time: what the ring has pinned are the pages of the arena that is gone.
+ * Memory that goes, and its address that stays. The allocator gives arenas of one size the same
+ * address, with other pages behind it each time: what the ring has pinned are the pages of the
+ * arena that is gone.
  */
 
 #define RECYCLED (16 * UVDIO_PAGE_SIZE)
@@ -300,7 +306,8 @@ static void arenas_are_told_apart_by_address(void** state) {
 static char* recycled; /* nobody's, or an arena's */
 
 static void* map_again(int protection) {
-  void* memory = mmap(recycled, RECYCLED, protection, MAP_PRIVATE | MAP_ANONYMOUS | (recycled != NULL ? MAP_FIXED : 0), -1, 0);
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | (recycled != NULL ? MAP_FIXED : 0);
+  void* memory = mmap(recycled, RECYCLED, protection, flags, -1, 0);
   return memory == MAP_FAILED ? NULL : memory;
 }
 
@@ -426,7 +433,7 @@ static void unregistering_waits_for_views(void** state) {
   skip_without_ring(f);
   put(f, &f->file, 0, PAGE, 3);
   assert_ok(uvdio_arena_register(f->dio, f->arena));
-  for (unsigned i = 0; i < 2; i++) { /* the first one waits for the loop's first turn, the second is with the kernel */
+  for (unsigned i = 0; i < 2; i++) { /* waits for the loop's first turn; is with the kernel */
     uvdio_buf_t view = uvdio_buf_wrap(memory_of(f->arena) + 3 * PAGE, PAGE);
     struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
     assert_int_equal(stats_of(f).in_flight, i);

@@ -158,7 +158,7 @@ static void vault_that_does_not_open_is_a_refusal(void** state) {
   refused_for(CALL_SETUP, 1, EPERM, "refused to register");
 }
 
-/* Of the three allocations, the first two are the engine's own note of the arena and of its address. */
+/* Of the three allocations, the first two are the engine's own notes of the arena. */
 static void vault_without_memory_is_a_refusal(void** state) {
   (void)state;
   refused_for(CALL_MEMALIGN, 3, ENOMEM, "locked memory");

@@ -1,7 +1,9 @@
 /*
- * Runs the log of log.h through simulated power cuts and checks what it finds afterwards.
+ * Runs the log of log.h through simulated power cuts and crashes and checks what it finds
+ * afterwards.
  *
- *   log_cuts [--flaw none|no_sync|no_checksum|no_chain|no_recovery_sync|no_cut_off] [--cuts N] [--seed N]
+ *   log_cuts [--flaw none|no_sync|no_checksum|no_chain|no_recovery_sync|no_cut_off|no_wait] [--cuts
+ *   N] [--seed N]
  *            [--trace]
  *
  * A world lives through CUTS_PER_WORLD cuts; each world's seed is the one before plus one. A sound log survives all cuts.
@@ -21,10 +23,11 @@
 #define APPENDS_MAX 24u
 
 static const char* const flaw_names[LOG_FLAWS] = {"none", "no_sync", "no_checksum", "no_chain",
-                                                  "no_recovery_sync", "no_cut_off"};
+                                                  "no_recovery_sync", "no_cut_off", "no_wait"};
 
 /* What the log has been told and has told. Records are numbers: the content follows from them. */
 struct witness {
+  uvdio_sim_t* sim;
   uint64_t records[RECORDS_MAX];
   uint64_t appended;
   uint64_t durable;   /* acknowledged, or found by an earlier recovery */
@@ -77,6 +80,12 @@ static void on_durable(struct log* log, uint64_t count) {
   }
 }
 
+static int wait_for_the_dead(struct log* log) {
+  struct witness* witness = log->data;
+  int64_t landed = uvdio_sim_settle(witness->sim);
+  return landed < 0 ? (int)landed : 0;
+}
+
 /* What was found is promised from now on; the rest was never acknowledged, and is forgotten. */
 static void judge(struct run* run) {
   struct witness* witness = &run->witness;
@@ -119,9 +128,12 @@ static uvdio_sim_cut_t pick_cut(uvdio_sim_t* sim) {
   return cuts[uvdio_sim_random(sim, 4)];
 }
 
-/* From one start of the program to the next power cut. */
+/* From one start of the program to the next power cut or crash. */
 static int live_once(struct run* run) {
-  struct log log = {.data = &run->witness, .flaw = run->flaw, .on_durable = on_durable};
+  struct log log = {.data = &run->witness,
+                    .flaw = run->flaw,
+                    .on_durable = on_durable,
+                    .wait = wait_for_the_dead};
   uvdio_t* dio;
   int error = uvdio_sim_init(&dio, &run->loop, run->sim, NULL);
   if (error != 0) {
@@ -163,6 +175,7 @@ static uint64_t live(struct run* run, uint64_t seed, uint64_t cuts) {
   uvdio_sim_options_t options = {.seed = seed, .on_trace = run->trace ? print_line : NULL};
   memset(&run->witness, 0, sizeof(run->witness));
   int error = uvdio_sim_create(&run->sim, &options);
+  run->witness.sim = run->sim;
   if (error == 0) {
     error = add_harmless_faults(run->sim);
   }

@@ -16,6 +16,7 @@
 #define BLOCK ((size_t)UVDIO_PAGE_SIZE)
 #define TRANSFER_MAX (4 * BLOCK)
 #define FRAMES 12u
+#define LATE_MAX (8 * SLOTS)
 #define POISON 0xdeadbeefdeadbeefull
 #define PATH_MAX_HERE 600
 
@@ -52,6 +53,12 @@ struct slot {
   uint64_t offset;
 };
 
+/* A write that a crash left on its way. */
+struct late {
+  struct subject* subject;
+  struct change change;
+};
+
 struct run {
   const struct generator_options* options;
   struct generator_totals* totals;
@@ -62,6 +69,8 @@ struct run {
   struct subject subjects[FILES];
   struct slot slots[SLOTS];
   char (*views)[TRANSFER_MAX]; /* one for each slot */
+  struct late late[LATE_MAX];
+  unsigned late_count;
   uint64_t random;
   uint64_t step;
   uint64_t accepted; /* of this engine */
@@ -319,6 +328,57 @@ static void end_sync(struct slot* slot, int64_t result) {
   model_sync_ends(&subject->model, &slot->change);
 }
 
+/*
+ * Writes that outlive their program: at work until the world says that nothing lands any more.
+ */
+
+static void end_late(struct run* run) {
+  for (unsigned i = 0; i < run->late_count; i++) {
+    model_write_ends(&run->late[i].subject->model, &run->late[i].change, 0, 0);
+  }
+  run->late_count = 0;
+}
+
+static void end_late_if_landed(struct run* run) {
+  uvdio_sim_stats_t stats;
+  if (run->late_count > 0) {
+    expect_code(uvdio_sim_get_stats(run->sim, &stats), 0, "sim_get_stats");
+    if (stats.landing == 0) {
+      end_late(run);
+    }
+  }
+}
+
+static void settle(struct run* run) {
+  int64_t landed = uvdio_sim_settle(run->sim);
+  if (landed < 0) {
+    complain("sim_settle: %" PRId64, landed);
+  }
+  end_late_if_landed(run);
+}
+
+static int may_be_late(const struct run* run, const struct slot* slot, int64_t result) {
+  return result == UVDIO_SIM_DEAD && run->cut == UVDIO_SIM_CUT_CRASH && !slot->born_dead;
+}
+
+static void leave(struct run* run, const struct slot* slot) {
+  if (run->late_count == LATE_MAX) {
+    complain("more late writes than there are slots for them");
+  }
+  run->late[run->late_count++] = (struct late){slot->subject, slot->change};
+  run->totals->late++;
+}
+
+static void end_write(struct run* run, const struct slot* slot, int64_t result) {
+  struct subject* subject = slot->subject;
+  if (may_be_late(run, slot, result)) {
+    leave(run, slot);
+  } else {
+    model_write_ends(&subject->model, &slot->change, result >= 0,
+                     (subject->flags & UVDIO_DSYNC) != 0);
+  }
+}
+
 static void check_result(const struct run* run, const struct slot* slot, int64_t result) {
   if (slot->born_dead && result != UVDIO_SIM_DEAD && slot->op != UVDIO_OP_CLOSE && result != UV_ECANCELED &&
       !(slot->op == UVDIO_OP_WRITE && slot->sent.len == 0)) {
@@ -351,7 +411,7 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result, co
       }
       break;
     case UVDIO_OP_WRITE:
-      model_write_ends(model, &slot->change, result >= 0, (slot->subject->flags & UVDIO_DSYNC) != 0);
+      end_write(run, slot, result);
       break;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
@@ -815,7 +875,17 @@ static void start_engine(struct run* run) {
   run->totals->engines++;
 }
 
-/* A cut, and perhaps some steps on the dead engine, before it is closed. */
+static void crash(struct run* run) {
+  if (run->late_count + SLOTS > LATE_MAX) {
+    settle(run);
+  }
+  expect_code(one_in(run, 3) ? uvdio_sim_power_cut(run->sim, UVDIO_SIM_CUT_CRASH)
+                             : uvdio_sim_crash(run->sim, one_in(run, 2) ? run->dio : NULL),
+              0, "crash");
+  run->totals->crashes++;
+}
+
+/* A cut or a crash, and perhaps some steps on the dead engine, before it is closed. */
 static void cut_power(struct run* run) {
   static const uvdio_sim_cut_t kinds[] = {UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_NOTHING,
                                           UVDIO_SIM_CUT_CRASH};
@@ -823,9 +893,13 @@ static void cut_power(struct run* run) {
     return;
   }
   run->cut = kinds[pick(run, 4)];
-  expect_code(uvdio_sim_power_cut(run->sim, run->cut), 0, "power_cut");
+  if (run->cut == UVDIO_SIM_CUT_CRASH) {
+    crash(run);
+  } else {
+    expect_code(uvdio_sim_power_cut(run->sim, run->cut), 0, "power_cut");
+    run->totals->cuts++;
+  }
   run->dead = 1;
-  run->totals->cuts++;
 }
 
 static void recover_subject(struct run* run, struct subject* subject) {
@@ -834,7 +908,7 @@ static void recover_subject(struct run* run, struct subject* subject) {
   int64_t size = uvdio_sim_size(run->sim, subject->path, 0);
   const char* wrong = NULL;
   if (run->cut == UVDIO_SIM_CUT_CRASH && size >= 0) {
-    model_learn_size(model, (uint64_t)size);
+    model_doubt_size(model);
     model->exists = 1;
   } else {
     wrong = model_recover_size(model, size);
@@ -862,6 +936,9 @@ static void run_until_closed(struct run* run) {
 /* The power may go off while the engine closes, too. */
 static void renew_engine(struct run* run) {
   run_until_closed(run);
+  if (run->dead && run->cut != UVDIO_SIM_CUT_CRASH) {
+    end_late(run);
+  }
   for (unsigned i = 0; i < FILES && run->dead; i++) {
     recover_subject(run, &run->subjects[i]);
   }
@@ -950,6 +1027,10 @@ static void run_steps(struct run* run) {
     if (run->closing && one_in(run, 4)) {
       renew_engine(run);
     }
+    if (run->late_count > 0 && one_in(run, 64)) {
+      settle(run);
+    }
+    end_late_if_landed(run);
     learn_sizes(run);
   }
 }
@@ -996,6 +1077,7 @@ static void make_world(struct run* run) {
   options.latency_max = (uint32_t)pick(run, 30);
   options.flags = one_in(run, 8) ? UVDIO_SIM_IN_ORDER : 0;
   options.cache_size = one_in(run, 4) ? (size_t)(1 + pick(run, 1 << 18)) : 0;
+  options.landing_max = (uint32_t)pick(run, 200);
   expect_code(uvdio_sim_create(&run->sim, &options), 0, "sim_create");
   add_faults(run);
 }

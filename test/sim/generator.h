@@ -26,6 +26,8 @@ struct generator_totals {
   uint64_t failed;
   uint64_t engines;
   uint64_t cuts;
+  uint64_t crashes;
+  uint64_t late; /* writes that were on their way at a crash */
   uint64_t sectors; /* read and compared */
 };
 

@@ -84,7 +84,10 @@ int log_open(struct log* log, uvdio_t* dio, const char* path, log_record_cb on_r
   if (error != 0) {
     return error;
   }
-  error = uvdio_buf_page(&buf);
+  error = log->flaw == LOG_NO_WAIT ? 0 : log->wait(log);
+  if (error == 0) {
+    error = uvdio_buf_page(&buf);
+  }
   if (error == 0) {
     error = recover(log, &buf, on_record);
     (void)uvdio_buf_release(&buf);

@@ -7,6 +7,9 @@
  * behind the last record is cut off before others are appended: a part of a page may be there, and the next power cut may
  * complete it, out of a page with the same end that was on its way to the same place.
  *
+ * The log of a program that crashed may change once more: writes that were on their way land later.
+ * Who opens it waits for them first.
+ *
  * The flaws are shortcuts that people take. cuts.c shows that each of them is caught.
  */
 #ifndef UVDIO_TEST_LOG_H
@@ -23,6 +26,7 @@ enum log_flaw {
   LOG_NO_CHAIN,         /* takes a page whatever came before it, and leaves what it could not read where it is */
   LOG_NO_RECOVERY_SYNC, /* hands out records that it has read, durable or not */
   LOG_NO_CUT_OFF,       /* that only: the chain saves it, nearly always */
+  LOG_NO_WAIT,          /* reads and goes on at once, whatever an earlier program has on its way */
   LOG_FLAWS
 };
 
@@ -42,10 +46,11 @@ struct log {
   uint64_t chain; /* checksum of the last page */
   int error;      /* the first one; nothing is acknowledged after it */
   log_durable_cb on_durable;
+  int (*wait)(struct log* log); /* for an earlier program's last write, as a lock does */
 };
 
-/* Opens the log, hands out its records, and gets ready for more. Blocks. `log` is zeroed, but for data, flaw and
- * on_durable. */
+/* Opens the log, hands out its records, and gets ready for more. Blocks. `log` is zeroed, but for
+ * data, flaw, on_durable and wait. */
 int log_open(struct log* log, uvdio_t* dio, const char* path, log_record_cb on_record);
 
 /* Appends a record of up to LOG_RECORD_MAX bytes, which are copied. */

@@ -173,6 +173,11 @@ void model_learn_size(struct model* model, uint64_t size) {
   model->size_at = ++model->clock;
 }
 
+void model_doubt_size(struct model* model) {
+  model->size_known = 0;
+  model->size_at = ++model->clock;
+}
+
 /*
  * Operations.
  */

@@ -108,6 +108,10 @@ int64_t model_expected_size(const struct model* model, uint64_t since);
 /* Learns the size, when no change is at work. */
 void model_learn_size(struct model* model, uint64_t size);
 
+/* After a crash: changes may have been made, or not. Writes that were on their way are at work until
+ * none of them can land any more, and then end as failed. */
+void model_doubt_size(struct model* model);
+
 /* After a power cut: what is found has to be possible, and is what there is from now on. Null, or what is wrong. */
 const char* model_recover_size(struct model* model, int64_t size);
 const char* model_recover_sector(struct model* model, uint64_t sector, const uint64_t* words);

@@ -174,12 +174,15 @@ static int run_worlds(struct arguments* arguments) {
     arguments->options.seed++;
   }
   printf("%s, seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " operations, of which %" PRIu64 " cancelled and %" PRIu64
-         " failed; %" PRIu64 " refused; %" PRIu64 " engines, %" PRIu64 " power cuts; %" PRIu64 " sectors compared\n",
+         " failed; %" PRIu64 " refused; %" PRIu64 " engines, %" PRIu64 " power cuts, %" PRIu64
+         " crashes with %" PRIu64 " writes on their way; %" PRIu64 " sectors compared\n",
          arguments->backend, first, arguments->options.seed - 1, totals.operations, totals.cancelled, totals.failed,
-         totals.refused, totals.engines, totals.cuts, totals.sectors);
+         totals.refused, totals.engines, totals.cuts, totals.crashes, totals.late,
+         totals.sectors);
   print_figure(totals.operations, "operations");
   print_figure(totals.failed, "operations that failed");
   print_figure(totals.cuts, "power cuts");
+  print_figure(totals.crashes, "crashes");
   print_figure(totals.sectors, "sectors compared");
   return 0;
 }

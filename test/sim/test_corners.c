@@ -599,6 +599,29 @@ static void power_cut_without_memory_spoils_the_world(void** state) {
   assert_spoilt(w);
 }
 
+static void crash_without_memory_spoils_the_world(void** state) {
+  unsigned spoilt = 0;
+  struct world* w = *state;
+  for (unsigned i = 0; i < 20 && spoilt == 0; i++) {
+    uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, sizeof(page_bytes));
+    assert_accepted(t_write(op_new(&w->tracker), &w->file, &view, 0));
+    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
+    starve(0, UINT32_MAX);
+    int code = uvdio_sim_crash(w->sim, NULL);
+    feed();
+    assert_true(code == 0 || code == UV_ENOMEM); /* 0 where none of it was going to land */
+    spoilt += code != 0;
+    bury(w);
+    start(w);
+    if (code == 0) {
+      open_file(w, "file", UVDIO_OPEN_RW);
+    }
+  }
+  assert_int_equal(spoilt, 1);
+  assert_code(uvdio_sim_settle(w->sim), UV_ENOMEM);
+  assert_spoilt(w);
+}
+
 static void sync_without_memory_spoils_the_world(void** state) {
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
@@ -639,6 +662,7 @@ int main(void) {
       TEST_HUNGRY(poke_without_memory_is_an_error),
       TEST_HUNGRY(file_grows_without_memory_for_its_table),
       TEST_HUNGRY(power_cut_without_memory_spoils_the_world),
+      TEST_HUNGRY(crash_without_memory_spoils_the_world),
       TEST_HUNGRY(sync_without_memory_spoils_the_world),
   };
   return cmocka_run_group_tests_name("corners", tests, NULL, NULL);
