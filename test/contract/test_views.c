@@ -296,17 +296,18 @@ static void arenas_are_told_apart_by_address(void** state) {
 }
 
 /*
- * Memory that goes, and its address that stays. The allocator gives arenas of one size the same
+ * Memory that goes, and its address that stays. The allocator gives arenas of two sizes the same
  * address, with other pages behind it each time: what the ring has pinned are the pages of the
  * arena that is gone.
  */
 
-#define RECYCLED (16 * UVDIO_PAGE_SIZE)
+#define RECYCLED MIB /* one piece */
+#define SHORTER (16 * PAGE)
 
-static char* recycled; /* nobody's, or an arena's */
+static char* recycled; /* nobody's, or an arena's; other memory lies behind it */
 
 static void* map_again(int protection) {
-  int flags = MAP_PRIVATE | MAP_ANONYMOUS | (recycled != NULL ? MAP_FIXED : 0);
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
   void* memory = mmap(recycled, RECYCLED, protection, flags, -1, 0);
   return memory == MAP_FAILED ? NULL : memory;
 }
@@ -314,7 +315,7 @@ static void* map_again(int protection) {
 static void* allocate(void* context, size_t size, size_t alignment, int zeroed) {
   void* memory = NULL;
   (void)context;
-  if (size == RECYCLED) {
+  if (size == RECYCLED || size == SHORTER) {
     return map_again(PROT_READ | PROT_WRITE);
   }
   if (posix_memalign(&memory, alignment > sizeof(void*) ? alignment : sizeof(void*), size) != 0) {
@@ -336,21 +337,20 @@ static void release(void* context, void* memory, size_t size, size_t alignment) 
 
 static int recycling(void** state) {
   uvdio_allocator_t allocator = {NULL, allocate, release};
-  recycled = NULL;
-  recycled = map_again(PROT_NONE);
-  return recycled == NULL || uvdio_set_allocator(&allocator) != 0 || fixture_open(state) != 0;
+  recycled = mmap(NULL, 2 * RECYCLED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return recycled == MAP_FAILED || uvdio_set_allocator(&allocator) != 0 || fixture_open(state) != 0;
 }
 
 static int end_recycling(void** state) {
   int failed = fixture_tear_down(state);
-  (void)munmap(recycled, RECYCLED);
+  (void)munmap(recycled, 2 * RECYCLED);
   return uvdio_set_allocator(NULL) != 0 || failed;
 }
 
 #define TEST_RECYCLING(function) cmocka_unit_test_setup_teardown(function, recycling, end_recycling)
 
-static void make_arena_there(struct fixture* f) {
-  fixture_arena(f, PAGE, RECYCLED / PAGE);
+static void make_arena_there(struct fixture* f, size_t size) {
+  fixture_arena(f, PAGE, size / PAGE);
   assert_ptr_equal(memory_of(f->arena), recycled);
 }
 
@@ -374,11 +374,11 @@ static void view_of_another_arena_at_the_address_gets_its_bytes(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 7);
   for (unsigned i = 0; i < 3; i++) {
-    make_arena_there(f);
+    make_arena_there(f, RECYCLED);
     use_a_frame(f);
     assert_int_equal(pass_view(f, recycled, PAGE, PAGE, i), is_on_ring(f) ? 2 : 0);
     leave_arena(f);
-    make_arena_there(f);
+    make_arena_there(f, RECYCLED);
     assert_arrives_as_plain_memory(f, 0, 7);
     use_a_frame(f); /* and the new one may be known, too */
     assert_int_equal(pass_view(f, recycled, PAGE, PAGE, i), is_on_ring(f) ? 2 : 0);
@@ -389,7 +389,7 @@ static void view_of_another_arena_at_the_address_gets_its_bytes(void** state) {
 static void view_of_other_memory_at_the_address_gets_its_bytes(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 7);
-  make_arena_there(f);
+  make_arena_there(f, RECYCLED);
   use_a_frame(f);
   leave_arena(f);
   assert_non_null(map_again(PROT_READ | PROT_WRITE));
@@ -403,10 +403,10 @@ static void view_of_other_memory_at_the_address_gets_its_bytes(void** state) {
 /* The same where several arenas are known, and the new one is used by a frame first. */
 static void frame_of_another_arena_at_the_address_makes_it_known(void** state) {
   struct fixture* f = *state;
-  make_arena_there(f);
+  make_arena_there(f, RECYCLED);
   use_a_frame(f);
   leave_arena(f);
-  make_arena_there(f);
+  make_arena_there(f, RECYCLED);
   skip_without_ring(f);
   uvdio_buf_t frame = {0};
   uvdio_buf_t view = uvdio_buf_from_slice(recycled + PAGE, PAGE);
@@ -421,6 +421,19 @@ static void frame_of_another_arena_at_the_address_makes_it_known(void** state) {
   assert_result(second, PAGE);
   assert_holds(f, &f->file, 0, 2 * PAGE, 3);
   assert_int_equal(stats_of(f).fixed - before, 2);
+}
+
+static void memory_behind_an_arena_is_not_the_arenas(void** state) {
+  struct fixture* f = *state;
+  for (size_t size = SHORTER; size <= RECYCLED; size += RECYCLED - SHORTER) {
+    make_arena_there(f, size);
+    (void)uvdio_arena_register(f->dio, f->arena);
+    char* end = recycled + size;
+    assert_int_equal(pass_view(f, end - PAGE, PAGE, 0, 1), is_on_ring(f) ? 2 : 0);
+    assert_int_equal(pass_view(f, end, PAGE, 0, 2), 0);
+    assert_int_equal(pass_view(f, end - PAGE, 2 * PAGE, 0, 3), 0);
+    leave_arena(f);
+  }
 }
 
 /*
@@ -476,6 +489,7 @@ int main(int argc, char** argv) {
       TEST_RECYCLING(view_of_another_arena_at_the_address_gets_its_bytes),
       TEST_RECYCLING(view_of_other_memory_at_the_address_gets_its_bytes),
       TEST_RECYCLING(frame_of_another_arena_at_the_address_makes_it_known),
+      TEST_RECYCLING(memory_behind_an_arena_is_not_the_arenas),
       TEST_ON(fixture_open, unregistering_waits_for_views),
       TEST_ON(fixture_open, unregistering_does_not_wait_for_other_memory),
   };
