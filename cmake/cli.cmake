@@ -8,6 +8,7 @@ add_executable(uvdio_cli
   src/cli/alarm.c
   src/cli/probe.c
   src/cli/copy.c
+  src/cli/extents.c
   src/cli/bench.c
   src/cli/bench_copy.c
   src/cli/bench_copy_report.c
@@ -42,6 +43,7 @@ add_executable(uvdio_cli
   src/cli/server_run.c
   src/cli/session.c
   src/cli/spread.c
+  src/cli/target.c
   src/cli/transfer.c)
 uvdio_own_target(uvdio_cli)
 set_target_properties(uvdio_cli PROPERTIES OUTPUT_NAME uvdio)

@@ -57,6 +57,7 @@ static char* read_all(int pipe_end) {
   size_t capacity = 65536;
   char* text = malloc(capacity);
   ssize_t got = 1;
+  int interrupted = 0;
   while (text != NULL && got != 0) {
     if (size + 1 == capacity) {
       char* larger = realloc(text, capacity *= 2);
@@ -68,7 +69,8 @@ static char* read_all(int pipe_end) {
     }
     got = read(pipe_end, text + size, capacity - size - 1);
     size += got > 0 ? (size_t)got : 0;
-    if (got < 0 && errno != EINTR) {
+    interrupted = got < 0 && errno == EINTR ? interrupted + 1 : 0;
+    if (got < 0 && (interrupted == 0 || interrupted == CLI_ATTEMPTS_MAX)) {
       break;
     }
   }
@@ -94,7 +96,13 @@ static int start(const char* const* argv, int output, int with_errors, pid_t* pr
 
 static int wait_for(pid_t process) {
   int status = 0;
-  while (waitpid(process, &status, 0) < 0 && errno == EINTR) {
+  pid_t ended = -1;
+  errno = EINTR;
+  for (int i = 0; ended < 0 && errno == EINTR && i < CLI_ATTEMPTS_MAX; i++) {
+    ended = waitpid(process, &status, 0);
+  }
+  if (ended < 0) {
+    return CLI_FAILED;
   }
   return WIFSIGNALED(status) ? CLI_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }

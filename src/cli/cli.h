@@ -3,7 +3,8 @@
  *
  *   main.c      takes the first argument and calls a subcommand
  *   probe.c     uvdio probe: what this machine and this path offer
- *   copy.c      uvdio copy: one file to another; transfer.c moves the blocks, progress.c shows how far
+ *   copy.c      uvdio copy: one file to another; transfer.c moves the blocks, extents.c knows holes,
+ *               target.c makes, claims and removes the target, progress.c shows how far
  *   bench.c     uvdio bench: plans and prints; bench_run.c runs a phase, meter.c measures it
  *   compare*.c  uvdio bench --compare (compare.h tells which is which); peer*.c runs one peer (peer.h)
  *   bench_copy*.c  uvdio bench --copy (bench_copy.h)
@@ -35,6 +36,9 @@ enum {
 };
 
 #define CLI_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* How often in a row a call that was interrupted, or put off, is repeated. */
+#define CLI_ATTEMPTS_MAX 1000
 
 /* Values that getopt_long returns for long options without a letter. */
 enum {
@@ -92,8 +96,13 @@ char* path_join(const char* directory, const char* name);
 char* path_temporary(const char* directory, const char* kind);
 
 /*
- * Reports. Errors go to stderr as "uvdio COMMAND: ..." and return the exit code that fits.
+ * Reports. Errors go to stderr as "uvdio COMMAND: ..." and return the exit code that fits. What
+ * stderr does not take, a file on a full disk for instance, is kept and tried again with the next
+ * report and at the end.
  */
+
+/* Whether something is kept. Tries to get rid of it first. */
+int report_is_pending(void);
 
 /* "cannot OPERATION PATH: what happened (NAME). What to do." Returns CLI_FAILED. `path` may be null. */
 int report_error(const char* command, const char* operation, const char* path, int error);
@@ -196,13 +205,15 @@ typedef struct progress_s {
   uv_timer_t timer;
   const char* verb;     /* "copying" */
   const uint64_t* done; /* bytes; null: no bar, the verb alone */
+  const uint64_t* moved; /* those of them that are worth a rate */
   uint64_t total;
   uint64_t started_ns;
   int enabled;
 } progress_t;
 
 int progress_open(progress_t* progress, uv_loop_t* loop, int enabled);
-void progress_start(progress_t* progress, const char* verb, const uint64_t* done, uint64_t total);
+void progress_start(progress_t* progress, const char* verb, const uint64_t* done,
+                    const uint64_t* moved, uint64_t total);
 void progress_stop(progress_t* progress);
 void progress_close(progress_t* progress);
 

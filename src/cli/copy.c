@@ -3,22 +3,25 @@
  *
  * A list of steps, each of which runs the loop until it is done; the first that fails ends it:
  *
- *   open source, open target, reserve space, move the blocks, set the size, sync, [compare], close
+ *   open source, open target, reserve space, move the blocks, set the size, sync, [compare],
+ *   give it its mode and times, close
  *
- * Until the target is synced it may be incomplete. Whatever goes wrong, the last words say so, and a target
- * that was not there before is removed.
+ * Until the target is synced it may be incomplete. Whatever goes wrong, the last words say so, and
+ * a target that was not there before is removed. It is removed first, so that on a full disk there
+ * is room for the words.
  */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <libgen.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "target.h"
 #include "transfer.h"
 
 /* By default as many requests as make 8 MiB: enough for the device to have something to do while others are being
@@ -35,10 +38,17 @@ static const char usage[] =
     "Copies the file SRC to DST by direct I/O. Where DST is a directory, the copy gets SRC's name in it; a\n"
     "file that exists is overwritten. Success is reported when data, size and name are on the disk.\n"
     "A file whose filesystem refuses direct I/O goes through the page cache; the last line says so.\n"
-    "Holes of a sparse file are not read. The copy reads as zeros there, and has space reserved for them.\n"
-    "Permissions are those of SRC, less the umask, where DST is new; owner and times are not copied.\n"
+    "Space is reserved before anything is written, for what will be written.\n"
+    "SRC and DST may be block devices. One that is mounted, or smaller than SRC, is not written to; of one that is\n"
+    "larger, what lies behind SRC's length stays, but for the rest of the last sector, which is filled with zeros.\n"
+    "Permissions are those of SRC, less the umask, where DST is new.\n"
     "\n"
-    "  --verify           read both files again and compare them\n"
+    "  -p, --preserve     keep mode, owner and times of SRC where DST is a file (who is not root keeps no owner);\n"
+    "                     access control lists and extended attributes are not copied\n"
+    "  --sparse WHEN      auto: holes of SRC become holes of DST, and are not read (this is the default);\n"
+    "                     always: so do runs of 4096 zeros; no space is reserved then;\n"
+    "                     never: all of DST is written. A device has no holes: all of it is written\n"
+    "  --verify           read both files again and compare them, holes too\n"
     "  --depth N          requests in flight (as many as make 8M, from 8 to 512; at most 32768)\n"
     "  --block BYTES      bytes per request, with K, M or G (1M; a multiple of 4096, at most 1G)\n"
     "  --backend B        auto, ring or pool (auto)\n"
@@ -47,11 +57,18 @@ static const char usage[] =
     "  --help             this text\n"
     "\n"
     "Memory for DEPTH blocks is taken, and twice that while verifying.\n"
+    "The rate at the end is that of the bytes that were written: holes have none.\n"
     "On failure, and on SIGINT, SIGTERM and SIGHUP, a DST that was not there before is removed,\n"
     "unless it was complete by then. A signal that was ignored at the start, as by nohup, stays so. The same\n"
     "signal once more ends the copy at once: DST is left as it is then.\n"
     "After SIGKILL, a crash or a power cut DST may be there and incomplete; copy again. Nothing else is left behind.\n"
     "Exit codes: 0 copied, 1 failed, 2 wrong usage, 128+N ended by signal N.\n";
+
+typedef enum {
+  SPARSE_AUTO,
+  SPARSE_ALWAYS,
+  SPARSE_NEVER
+} sparse_t;
 
 typedef enum {
   TARGET_UNTOUCHED,
@@ -66,6 +83,8 @@ typedef struct {
   char* target_path;
   uvdio_options_t engine;
   uint64_t block_size;
+  sparse_t sparse;
+  int preserve;
   int verify;
   int progress_wanted;
   /* state */
@@ -77,10 +96,12 @@ typedef struct {
   transfer_t* transfer; /* the one that runs, or null */
   struct stat source_status;
   uint64_t size;
-  int holes; /* a descriptor of the source, to find its holes; or -1 */
-  int target_exists;
+  int holes; /* a descriptor of the source, to find its holes; or -1: none are to be kept */
+  target_t place; /* the target, without the library */
   target_state_t state;
+  atomic_int interrupted;
   /* for the last line */
+  uint64_t moved;
   uint64_t started_ns;
   double copy_seconds;
   double verify_seconds;
@@ -103,11 +124,12 @@ static int check_source(copy_t* copy) {
   if (S_ISDIR(copy->source_status.st_mode)) {
     return report_error("copy", "open", copy->source_path, UV_EISDIR);
   }
-  if (!S_ISREG(copy->source_status.st_mode)) {
-    return report_problem("copy",
-                          "cannot copy %s: it is not a regular file, but a pipe, a device or a socket. "
-                          "Use cat or dd for those.",
-                          copy->source_path);
+  if (!S_ISREG(copy->source_status.st_mode) && !S_ISBLK(copy->source_status.st_mode)) {
+    return report_problem(
+        "copy",
+        "cannot copy %s: it is not a regular file or a block device, but a pipe, a terminal or a "
+        "socket. Use cat or dd for those.",
+        copy->source_path);
   }
   return CLI_OK;
 }
@@ -119,36 +141,8 @@ static int name_target(copy_t* copy, const char* wish) {
   int in_directory = stat(wish, &status) == 0 && S_ISDIR(status.st_mode);
   copy->target_path =
       in_directory ? path_join(wish, slash != NULL ? slash + 1 : copy->source_path) : strdup(wish);
+  copy->place.path = copy->target_path;
   return copy->target_path != NULL ? CLI_OK : report_error("copy", "open", wish, UV_ENOMEM);
-}
-
-/* Nothing has been opened yet, let alone truncated. */
-static int check_target(copy_t* copy) {
-  struct stat status;
-  const char* path = copy->target_path;
-  if (stat(path, &status) != 0) {
-    int error = errno;
-    if (error == ENOENT && lstat(path, &status) == 0) {
-      return report_problem("copy",
-                            "cannot write %s: it is a symbolic link to nothing. Remove it, or name the "
-                            "file that it should point to.",
-                            path);
-    }
-    return error == ENOENT ? CLI_OK : report_error("copy", "open", path, uv_translate_sys_error(error));
-  }
-  copy->target_exists = 1;
-  if (S_ISDIR(status.st_mode)) {
-    return report_error("copy", "overwrite", path, UV_EISDIR);
-  }
-  if (!S_ISREG(status.st_mode)) {
-    return report_problem("copy", "cannot overwrite %s: it is not a regular file. Choose another path.",
-                          path);
-  }
-  if (status.st_dev == copy->source_status.st_dev && status.st_ino == copy->source_status.st_ino) {
-    return report_problem("copy", "%s and %s are the same file. Nothing was changed; choose another path.",
-                          copy->source_path, path);
-  }
-  return CLI_OK;
 }
 
 /*
@@ -182,24 +176,66 @@ static int open_source(copy_t* copy) {
     return fail(copy, "tell the size of", copy->source_path, result);
   }
   copy->size = (uint64_t)result;
-  copy->holes = open_for_holes(copy);
+  copy->holes = copy->sparse != SPARSE_NEVER && !copy->place.is_device ? open_for_holes(copy) : -1;
   return CLI_OK;
 }
 
-/* A file that was not there is created and no other: what turned up meanwhile is someone else's. */
-static int open_target(copy_t* copy) {
+static int exchanged(const copy_t* copy) {
+  return report_problem("copy",
+                        "%s was exchanged meanwhile. Copy again when nobody else writes there.",
+                        copy->target_path);
+}
+
+/* The library's descriptor, beside the one of copy->place. A device ends at a sector and not at a
+ * page. */
+static int open_by_library(copy_t* copy) {
   unsigned flags = UVDIO_RDWR | UVDIO_DIRECT_PREFERRED;
-  flags |= copy->target_exists ? 0 : UVDIO_CREATE | UVDIO_EXCLUSIVE;
+  flags |= copy->place.exists ? 0 : UVDIO_NOFOLLOW;
+  flags |= copy->place.is_device ? UVDIO_NATIVE_ALIGN : 0;
   int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_open(copy->session.dio, &copy->target, &copy->req, copy->target_path,
-                                            flags, (int)(copy->source_status.st_mode & 0777), session_done));
+                                 uvdio_open(copy->session.dio, &copy->target, &copy->req,
+                                            copy->target_path, flags, 0, session_done));
   if (result != 0) {
-    return fail(copy, copy->target_exists ? "open" : "create", copy->target_path, result);
+    return fail(copy, "open", copy->target_path, result);
   }
-  copy->state = copy->target_exists ? TARGET_OVERWRITTEN : TARGET_CREATED;
-  result =
+  return target_is_in_place(&copy->place) ? CLI_OK : exchanged(copy);
+}
+
+static int check_room(copy_t* copy) {
+  int64_t room = session_await(&copy->session, &copy->req,
+                               uvdio_size(&copy->target, &copy->req, session_done));
+  if (room < 0) {
+    return fail(copy, "tell the size of", copy->target_path, room);
+  }
+  if ((uint64_t)room < copy->size) {
+    return report_problem(
+        "copy", "%s has %lld bytes, which is too small for the %llu of %s. Nothing was changed.",
+        copy->target_path, (long long)room, (unsigned long long)copy->size, copy->source_path);
+  }
+  copy->state = TARGET_OVERWRITTEN;
+  return CLI_OK;
+}
+
+static int empty_target(copy_t* copy) {
+  copy->state = TARGET_OVERWRITTEN;
+  int64_t result =
       session_await(&copy->session, &copy->req, uvdio_truncate(&copy->target, &copy->req, 0, session_done));
   return result == 0 ? CLI_OK : fail(copy, "empty", copy->target_path, result);
+}
+
+/* With -p, nobody else may look into it before it has the owner and the mode that it is to have. */
+static int open_target(copy_t* copy) {
+  mode_t mode =
+      copy->source_status.st_mode & (copy->preserve ? S_IRWXU : S_IRWXU | S_IRWXG | S_IRWXO);
+  int code = target_open(&copy->place, mode);
+  if (!copy->place.exists && copy->place.descriptor >= 0) {
+    copy->state = TARGET_CREATED;
+  }
+  code = code == CLI_OK ? open_by_library(copy) : code;
+  if (code == CLI_OK && copy->place.exists) {
+    code = copy->place.is_device ? check_room(copy) : empty_target(copy);
+  }
+  return code;
 }
 
 static size_t alignment_of(const uvdio_file_t* file) {
@@ -210,24 +246,63 @@ static size_t alignment_of(const uvdio_file_t* file) {
   return info.offset_align > info.memory_align ? info.offset_align : info.memory_align;
 }
 
-/* The block that was asked for, or the next larger one that both files can do. */
-static size_t block_size_for(const copy_t* copy) {
+/* Both are powers of two: the larger one is a multiple of the other. */
+static size_t unit_of(const copy_t* copy) {
   size_t source = alignment_of(&copy->source);
   size_t target = alignment_of(&copy->target);
-  size_t alignment = source > target ? source : target; /* Powers of two: a multiple of both. */
-  return ((size_t)copy->block_size + alignment - 1) / alignment * alignment;
+  return source > target ? source : target;
 }
 
-/* Finds out about a disk that is too small before anything is written to it. */
+/* The block that was asked for, or the next larger one that both files can do. */
+static size_t block_size_for(const copy_t* copy) {
+  size_t unit = unit_of(copy);
+  return ((size_t)copy->block_size + unit - 1) / unit * unit;
+}
+
+typedef struct {
+  uv_work_t work;
+  copy_t* copy;
+  uint64_t unit;
+  int error;
+} reservation_t;
+
+/* Range by range, on a thread of the pool. The library knows one range only, from zero on. */
+static void reserve_ranges(uv_work_t* work) {
+  reservation_t* reservation = work->data;
+  copy_t* copy = reservation->copy;
+  uint64_t unit = reservation->unit;
+  extent_t data = extents_next(copy->holes, 0, copy->size, unit);
+  while (data.begin < data.end && reservation->error == 0 && !atomic_load(&copy->interrupted)) {
+    data.end = (data.end + unit - 1) / unit * unit; /* what is written of the last one */
+    reservation->error = extents_reserve(copy->place.descriptor, data);
+    data = extents_next(copy->holes, data.end, copy->size, unit);
+  }
+}
+
+static int64_t reserve_data(copy_t* copy) {
+  reservation_t reservation = {.copy = copy, .unit = unit_of(copy)};
+  reservation.work.data = &reservation;
+  int error = uv_queue_work(&copy->session.loop, &reservation.work, reserve_ranges, NULL);
+  session_run(&copy->session);
+  return error != 0 ? error : reservation.error;
+}
+
+static int64_t reserve_all(copy_t* copy) {
+  uint64_t unit = alignment_of(&copy->target);
+  uint64_t length = (copy->size + unit - 1) / unit * unit;
+  return session_await(&copy->session, &copy->req,
+                       uvdio_preallocate(&copy->target, &copy->req, length, session_done));
+}
+
+/* Finds out about a disk that is too small before anything is written to it. Where zeros become
+ * holes, only reading tells what will be written. */
 static int reserve_space(copy_t* copy) {
-  uint64_t alignment = alignment_of(&copy->target);
-  uint64_t length = (copy->size + alignment - 1) / alignment * alignment;
-  if (length == 0) {
+  if (copy->place.is_device || copy->sparse == SPARSE_ALWAYS || copy->size == 0) {
     return CLI_OK;
   }
-  progress_start(&copy->progress, "reserving space", NULL, 0);
-  int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_preallocate(&copy->target, &copy->req, length, session_done));
+  progress_start(&copy->progress, "reserving space", NULL, NULL, 0);
+  int is_full = extents_count(copy->holes, copy->size, unit_of(copy)) == copy->size;
+  int64_t result = is_full ? reserve_all(copy) : reserve_data(copy);
   progress_stop(&copy->progress);
   int tolerated = result == UV_ENOTSUP || result == UV_ENOSYS;
   return result == 0 || tolerated ? CLI_OK : fail(copy, "reserve space for", copy->target_path, result);
@@ -268,18 +343,23 @@ static int run_transfer(copy_t* copy, transfer_mode_t mode, const char* verb) {
                          .target = &copy->target,
                          .size = copy->size,
                          .block_size = block_size_for(copy),
+                         .unit = unit_of(copy),
                          .alignment = alignment_of(&copy->target),
                          .depth = copy->engine.depth,
-                         .holes = mode == TRANSFER_COPY ? copy->holes : -1};
+                         .holes = mode == TRANSFER_COPY ? copy->holes : -1,
+                         .skip_zeros = copy->sparse == SPARSE_ALWAYS && !copy->place.is_device,
+                         .target_goes_on = copy->place.is_device};
   int error = transfer_start(&transfer);
   if (error != 0) {
     return fail(copy, "get memory for the blocks of", copy->source_path, error);
   }
   copy->transfer = &transfer;
-  progress_start(&copy->progress, verb, &transfer.done, transfer.size);
+  progress_start(&copy->progress, verb, &transfer.done, &transfer.moved,
+                 extents_count(transfer.holes, transfer.size, transfer.unit));
   session_run(&copy->session);
   progress_stop(&copy->progress);
   copy->transfer = NULL;
+  copy->moved = mode == TRANSFER_COPY ? transfer.moved : copy->moved;
   transfer_close(&transfer);
   return report_transfer(copy, &transfer);
 }
@@ -304,20 +384,28 @@ static int check_size(copy_t* copy) {
   return CLI_OK;
 }
 
-/* Takes the padding off again. */
+/* Takes the padding off again, and adds a hole at the end. */
 static int set_size(copy_t* copy) {
+  if (copy->place.is_device) {
+    return CLI_OK;
+  }
   int64_t result = session_await(&copy->session, &copy->req,
                                  uvdio_truncate(&copy->target, &copy->req, copy->size, session_done));
   return result == 0 ? CLI_OK : fail(copy, "set the size of", copy->target_path, result);
 }
 
 static int sync_target(copy_t* copy) {
-  progress_start(&copy->progress, "syncing", NULL, 0);
+  progress_start(&copy->progress, "syncing", NULL, NULL, 0);
   int64_t result =
       session_await(&copy->session, &copy->req, uvdio_sync_all(&copy->target, &copy->req, session_done));
   progress_stop(&copy->progress);
-  copy->copy_seconds = (double)(uv_hrtime() - copy->started_ns) / 1e9;
   return result == 0 ? CLI_OK : fail(copy, "sync", copy->target_path, result);
+}
+
+static int sync_data(copy_t* copy) {
+  int code = sync_target(copy);
+  copy->copy_seconds = (double)(uv_hrtime() - copy->started_ns) / 1e9;
+  return code;
 }
 
 static int verify_target(copy_t* copy) {
@@ -328,6 +416,16 @@ static int verify_target(copy_t* copy) {
   int code = run_transfer(copy, TRANSFER_COMPARE, "verifying");
   copy->verify_seconds = (double)(uv_hrtime() - started_ns) / 1e9;
   return code;
+}
+
+/* Last, because whatever came before changes the times. Then they are to be durable, too. */
+static int keep_attributes(copy_t* copy) {
+  if (copy->place.is_device) {
+    return CLI_OK;
+  }
+  int code = target_finish(&copy->place, copy->preserve ? &copy->source_status : NULL);
+  return code == CLI_OK && (copy->preserve || copy->place.mode_is_pending) ? sync_target(copy)
+                                                                           : code;
 }
 
 /* Who did it and how: asked for while the files are open. */
@@ -365,8 +463,8 @@ static int close_target(copy_t* copy) {
 
 static int run_steps(copy_t* copy) {
   static int (*const steps[])(copy_t*) = {
-      open_source, open_target, reserve_space, copy_blocks,     check_size,
-      set_size,    sync_target, verify_target, describe_method, close_target,
+      open_source, open_target,   reserve_space,   copy_blocks,     check_size,   set_size,
+      sync_data,   verify_target, keep_attributes, describe_method, close_target,
   };
   int code = CLI_OK;
   copy->started_ns = uv_hrtime();
@@ -382,6 +480,7 @@ static int run_steps(copy_t* copy) {
 
 static void on_interrupt(void* context) {
   copy_t* copy = context;
+  atomic_store(&copy->interrupted, 1);
   if (copy->transfer != NULL) {
     transfer_stop(copy->transfer);
   }
@@ -394,40 +493,6 @@ static int check_backend(const copy_t* copy) {
                           "UVDIO_BACKEND, or ask for --backend ring or pool.");
   }
   return CLI_OK;
-}
-
-/* Interrupted, it is repeated, but not for ever: some filesystems always are. */
-#define SYNCS_MAX 64
-
-static int sync_repeatedly(int descriptor) {
-  int tries = 0;
-  int result;
-  do {
-    result = fsync(descriptor);
-  } while (result != 0 && errno == EINTR && ++tries < SYNCS_MAX);
-  return result;
-}
-
-/* The file's name is durable only after its directory was synced too. Signals are still watched: they come too late, and must
- * not end a copy that is complete. */
-static int sync_directory(const copy_t* copy) {
-  char* path = strdup(copy->target_path);
-  const char* directory = path != NULL ? dirname(path) : ".";
-  int error = 0;
-  int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0 || sync_repeatedly(descriptor) != 0) {
-    error = errno;
-  }
-  if (descriptor >= 0) {
-    close(descriptor);
-  }
-  int code = CLI_OK;
-  if (error != 0 && error != EINVAL && error != ENOTSUP) { /* some filesystems can't, and need not */
-    code = report_error("copy", "sync the directory", directory, uv_translate_sys_error(error));
-    report_problem("copy", "%s is complete, but may be gone after a power cut.", copy->target_path);
-  }
-  free(path);
-  return code;
 }
 
 static int run_session(copy_t* copy) {
@@ -448,7 +513,7 @@ static int run_session(copy_t* copy) {
   }
   if (code == CLI_OK) {
     assert(copy->state == TARGET_DURABLE);
-    code = sync_directory(copy);
+    code = copy->place.is_device ? CLI_OK : target_sync_directory(&copy->place);
   }
   if (copy->holes >= 0) {
     (void)close(copy->holes);
@@ -461,28 +526,49 @@ static int run_session(copy_t* copy) {
   return code;
 }
 
-/* A target that was not finished must not pass for a copy. */
+/* A target that was not finished must not pass for a copy. What could not be said up to now,
+ * because the disk is full, can be when the target's blocks are free. */
 static void clean_up(copy_t* copy) {
   const char* path = copy->target_path;
+  int for_room = copy->state == TARGET_OVERWRITTEN && report_is_pending();
+  int error = copy->state != TARGET_UNTOUCHED ? target_discard(&copy->place, for_room) : 0;
+  target_close(&copy->place);
   if (copy->session.signal != 0) {
     report_problem("copy", "interrupted by signal %d (%s).", copy->session.signal,
                    strsignal(copy->session.signal));
   }
-  if (copy->state == TARGET_OVERWRITTEN) {
+  if (copy->state == TARGET_OVERWRITTEN && copy->place.is_device) {
+    report_problem("copy", "%s is incomplete. Don't use it; copy again.", path);
+  } else if (copy->state == TARGET_OVERWRITTEN && for_room && error == 0) {
+    report_problem("copy", "%s was incomplete and has been emptied, to make room for this message.",
+                   path);
+  } else if (copy->state == TARGET_OVERWRITTEN) {
     report_problem("copy", "%s is incomplete. Don't use it; copy again, or remove it.", path);
-  } else if (copy->state == TARGET_CREATED && unlink(path) == 0) {
+  } else if (copy->state == TARGET_CREATED && error == 0) {
     report_problem("copy", "%s was incomplete and has been removed.", path);
   } else if (copy->state == TARGET_CREATED) {
-    report_problem("copy", "%s is incomplete. Remove it: that failed here (%s).", path, strerror(errno));
+    report_problem("copy", "%s is incomplete. Remove it: that failed here (%s).", path,
+                   strerror(error));
   }
 }
 
+/* Bytes of a hole are no bytes per second. */
 static void print_summary(const copy_t* copy) {
-  char size[16], speed[16];
+  char size[16], moved[16], holes[16], speed[16];
+  uint64_t hole_bytes = copy->size - copy->moved;
   double seconds = copy->copy_seconds > 0 ? copy->copy_seconds : 1e-9;
-  printf("copied %llu bytes (%s) in %.3f s, %s; %s; ", (unsigned long long)copy->size,
-         format_size(size, sizeof size, copy->size), copy->copy_seconds,
-         format_rate(speed, sizeof speed, (double)copy->size / seconds), copy->method);
+  assert(copy->moved <= copy->size);
+  printf("copied %llu bytes (%s)", (unsigned long long)copy->size,
+         format_size(size, sizeof size, copy->size));
+  if (hole_bytes > 0) {
+    printf(": data %llu bytes (%s), holes %llu bytes (%s),", (unsigned long long)copy->moved,
+           format_size(moved, sizeof moved, copy->moved), (unsigned long long)hole_bytes,
+           format_size(holes, sizeof holes, hole_bytes));
+  }
+  printf(" in %.3f s, %s; %s; ", copy->copy_seconds,
+         copy->moved > 0 ? format_rate(speed, sizeof speed, (double)copy->moved / seconds)
+                         : "nothing to write",
+         copy->method);
   if (copy->verify) {
     printf("verified in %.3f s\n", copy->verify_seconds);
   } else {
@@ -493,12 +579,14 @@ static void print_summary(const copy_t* copy) {
 static int run_copy(copy_t* copy, const char* wish) {
   int code = check_source(copy);
   code = code == CLI_OK ? name_target(copy, wish) : code;
-  code = code == CLI_OK ? check_target(copy) : code;
+  code =
+      code == CLI_OK ? target_check(&copy->place, copy->source_path, &copy->source_status) : code;
   code = code == CLI_OK ? run_session(copy) : code;
   if (copy->state != TARGET_DURABLE) {
     clean_up(copy);
     code = copy->session.signal != 0 ? CLI_SIGNAL + copy->session.signal : code;
   }
+  target_close(&copy->place);
   if (code == CLI_OK) {
     print_summary(copy);
   }
@@ -508,6 +596,7 @@ static int run_copy(copy_t* copy, const char* wish) {
 
 enum {
   OPTION_VERIFY = CLI_OPTION_FIRST,
+  OPTION_SPARSE,
   OPTION_DEPTH,
   OPTION_BLOCK,
   OPTION_BACKEND,
@@ -524,10 +613,28 @@ static int set_backend(copy_t* copy, const char* text) {
   return code;
 }
 
+static int set_sparse(copy_t* copy, const char* text) {
+  static const char* const names[] = {
+      [SPARSE_AUTO] = "auto", [SPARSE_ALWAYS] = "always", [SPARSE_NEVER] = "never"};
+  for (size_t i = 0; i < CLI_COUNT_OF(names); i++) {
+    if (strcmp(text, names[i]) == 0) {
+      copy->sparse = (sparse_t)i;
+      return CLI_OK;
+    }
+  }
+  return report_usage("copy", "--sparse takes auto, always or never, not '%s'", text);
+}
+
 static int set_option(copy_t* copy, int option, const char* value) {
   uint64_t number = 0;
   int code = CLI_OK;
   switch (option) {
+    case 'p':
+      copy->preserve = 1;
+      break;
+    case OPTION_SPARSE:
+      code = set_sparse(copy, value);
+      break;
     case OPTION_VERIFY:
       copy->verify = 1;
       break;
@@ -557,6 +664,8 @@ static unsigned default_depth(uint64_t block_size) {
 
 int copy_main(int argc, char** argv) {
   static const struct option options[] = {
+      {"preserve", no_argument, NULL, 'p'},
+      {"sparse", required_argument, NULL, OPTION_SPARSE},
       {"verify", no_argument, NULL, OPTION_VERIFY},
       {"depth", required_argument, NULL, OPTION_DEPTH},
       {"block", required_argument, NULL, OPTION_BLOCK},
@@ -566,11 +675,11 @@ int copy_main(int argc, char** argv) {
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
   };
-  copy_t copy = {.block_size = BLOCK_DEFAULT, .holes = -1};
+  copy_t copy = {.block_size = BLOCK_DEFAULT, .holes = -1, .place.descriptor = -1};
   copy.progress_wanted = isatty(STDERR_FILENO);
   int answer;
   opterr = 0;
-  while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+  while ((answer = getopt_long(argc, argv, ":hp", options, NULL)) != -1) {
     if (answer == 'h') {
       fputs(usage, stdout);
       return CLI_OK;

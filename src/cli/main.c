@@ -95,5 +95,8 @@ int main(int argc, char** argv) {
     code = report_error(NULL, "write to", "standard output",
                         errno != 0 ? uv_translate_sys_error(errno) : UV_EIO);
   }
+  if (report_is_pending() && code == CLI_OK) {
+    code = CLI_FAILED;
+  }
   return code;
 }

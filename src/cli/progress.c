@@ -26,8 +26,8 @@ static void draw_bar(const progress_t* progress, uint64_t done) {
   char bar[BAR_WIDTH + 1], moved[16], total[16], speed[16], time[32];
   double share = progress->total > 0 ? (double)done / (double)progress->total : 1;
   double seconds = (double)(uv_hrtime() - progress->started_ns) / 1e9;
-  double rate = seconds > 0 ? (double)done / seconds : 0;
-  double left = rate > 0 ? (double)(progress->total - done) / rate : 0;
+  double rate = seconds > 0 ? (double)*progress->moved / seconds : 0;
+  double left = done > 0 ? (double)(progress->total - done) / (double)done * seconds : 0;
   size_t filled = (size_t)(share * BAR_WIDTH);
   memset(bar, '-', BAR_WIDTH);
   memset(bar, '#', filled);
@@ -64,9 +64,11 @@ int progress_open(progress_t* progress, uv_loop_t* loop, int enabled) {
   return 0;
 }
 
-void progress_start(progress_t* progress, const char* verb, const uint64_t* done, uint64_t total) {
+void progress_start(progress_t* progress, const char* verb, const uint64_t* done,
+                    const uint64_t* moved, uint64_t total) {
   progress->verb = verb;
   progress->done = done;
+  progress->moved = moved;
   progress->total = total;
   progress->started_ns = uv_hrtime();
   if (progress->enabled) {

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -61,47 +62,90 @@ static const char* hint_for(int error) {
   return "";
 }
 
-static void print_prefix(const char* command) {
+/* What was said and stderr has not taken. Past its size, messages are cut. */
+static char unsaid[16384];
+static size_t unsaid_length;
+
+/* stderr has no buffer, so that nothing overtakes anything. */
+static void flush_unsaid(void) {
+  size_t written = 0;
+  ssize_t got = 0;
+  for (int i = 0; written < unsaid_length && i < CLI_ATTEMPTS_MAX; i++) {
+    got = write(fileno(stderr), unsaid + written, unsaid_length - written);
+    if (got < 0 && errno != EINTR) {
+      break;
+    }
+    written += got > 0 ? (size_t)got : 0;
+  }
+  unsaid_length -= written;
+  memmove(unsaid, unsaid + written, unsaid_length);
+}
+
+int report_is_pending(void) {
+  flush_unsaid();
+  return unsaid_length > 0;
+}
+
+static void say_list(const char* format, va_list arguments) {
+  size_t room = sizeof unsaid - unsaid_length;
+  int length = vsnprintf(unsaid + unsaid_length, room, format, arguments);
+  assert(length >= 0);
+  unsaid_length += (size_t)length < room ? (size_t)length : room - 1;
+  assert(unsaid_length < sizeof unsaid);
+}
+
+static void say(const char* format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  say_list(format, arguments);
+  va_end(arguments);
+}
+
+static void say_prefix(const char* command) {
   fflush(stdout);
-  fprintf(stderr, command != NULL ? "uvdio %s: " : "uvdio: ", command);
+  say(command != NULL ? "uvdio %s: " : "uvdio: ", command);
 }
 
 /* A kernel that is newer than the library, or lets one of its inner codes out: the number at
  * least. */
-static void print_cause(int error) {
+static void say_cause(int error) {
   if (strcmp(uvdio_err_name(error), "UNKNOWN") == 0 && error < 0 && error > -4096) {
-    fprintf(stderr, "%s (errno %d).", strerror(-error), -error);
+    say("%s (errno %d).", strerror(-error), -error);
   } else {
-    fprintf(stderr, "%s (%s).", uvdio_strerror(error), uvdio_err_name(error));
+    say("%s (%s).", uvdio_strerror(error), uvdio_err_name(error));
   }
 }
 
 int report_error(const char* command, const char* operation, const char* path, int error) {
   const char* advice = hint_for(error);
-  print_prefix(command);
-  fprintf(stderr, "cannot %s%s%s: ", operation, path != NULL ? " " : "", path != NULL ? path : "");
-  print_cause(error);
-  fprintf(stderr, "%s%s\n", *advice != '\0' ? " " : "", advice);
+  say_prefix(command);
+  say("cannot %s%s%s: ", operation, path != NULL ? " " : "", path != NULL ? path : "");
+  say_cause(error);
+  say("%s%s\n", *advice != '\0' ? " " : "", advice);
+  flush_unsaid();
   return CLI_FAILED;
 }
 
 int report_problem(const char* command, const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  print_prefix(command);
-  vfprintf(stderr, format, arguments);
-  fputc('\n', stderr);
+  say_prefix(command);
+  say_list(format, arguments);
   va_end(arguments);
+  say("\n");
+  flush_unsaid();
   return CLI_FAILED;
 }
 
 int report_usage(const char* command, const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  print_prefix(command);
-  vfprintf(stderr, format, arguments);
-  fprintf(stderr, ".\nTry `uvdio %s%s--help`.\n", command != NULL ? command : "", command != NULL ? " " : "");
+  say_prefix(command);
+  say_list(format, arguments);
   va_end(arguments);
+  say(".\nTry `uvdio %s%s--help`.\n", command != NULL ? command : "", command != NULL ? " " : "");
+  flush_unsaid();
   return CLI_USAGE;
 }
 

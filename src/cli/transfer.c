@@ -9,19 +9,24 @@
  *        v
  *   idle, when no block is left or the transfer is over
  *
- * Blocks are taken in order of their offsets, so that when one differs every earlier one is done or in
- * flight: the smallest offset that is reported in the end is the first that differs.
+ * A block is what a slot takes at once: block_size bytes of the file, or less where its data ends
+ * before. Where zeros are not to be written, it takes as many writes as there are runs of something
+ * else in it.
+ *
+ * Blocks are taken in order of their offsets, so that when one differs every earlier one is done or
+ * in flight: the smallest offset that is reported in the end is the first that differs.
  */
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "transfer.h"
 
 /* Bytes, on most systems; where it is another one, this decides about memory that is not quite worth it. */
 #define HUGE_PAGE_SIZE ((size_t)2 * 1024 * 1024)
+
+/* Bytes. Fewer zeros than a block of most filesystems are not worth a hole. */
+#define ZEROS_LEAST ((size_t)4096)
 
 struct transfer_slot_s {
   transfer_t* transfer;
@@ -29,6 +34,9 @@ struct transfer_slot_s {
   uvdio_buf_t frame;  /* of the source */
   uvdio_buf_t mirror; /* of the target; comparing only */
   uint64_t offset;
+  size_t length; /* of the block: bytes of the file, none in an empty one */
+  size_t begin;  /* copying: the bytes of the block from here to `end` are being written */
+  size_t end;
 };
 
 static void on_source_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
@@ -56,77 +64,110 @@ static void fail(transfer_slot_t* slot, const uvdio_file_t* file, const char* op
   end_transfer(transfer, TRANSFER_FAILED, slot->offset);
 }
 
-/* Bytes of the file in the slot's block: less than a block at the end, none in an empty file. */
-static size_t block_length(const transfer_slot_t* slot) {
-  uint64_t left = slot->transfer->size - slot->offset;
-  return left < slot->transfer->block_size ? (size_t)left : slot->transfer->block_size;
+static size_t round_up(size_t length, size_t unit) {
+  return (length + unit - 1) / unit * unit;
 }
 
+/* Behind the file's last byte there should be nothing: as much as there is room for is asked for,
+ * to see it. */
 static void read_source(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
+  int is_last = slot->offset + slot->length == transfer->size;
+  slot->frame.cap = is_last ? transfer->block_size : slot->length;
+  assert(slot->frame.cap % transfer->unit == 0);
   int error = uvdio_read(transfer->source, &slot->req, &slot->frame, slot->offset, on_source_read);
   if (error != 0) {
     fail(slot, transfer->source, "read", error);
   }
 }
 
-/* Moves `next` past a hole. What can't be asked counts as data. */
-static void skip_hole(transfer_t* transfer) {
-#ifdef SEEK_DATA
-  if (transfer->holes < 0 || transfer->next < transfer->data_end || transfer->next >= transfer->size) {
-    return;
-  }
-  uint64_t from = transfer->next;
-  off_t data = lseek(transfer->holes, (off_t)from, SEEK_DATA);
-  if (data < 0) {
-    transfer->next = errno == ENXIO ? transfer->size : from; /* nothing but a hole until the end */
-    transfer->data_end = transfer->size;
-  } else {
-    off_t end = lseek(transfer->holes, data, SEEK_HOLE);
-    transfer->next = (uint64_t)data / transfer->block_size * transfer->block_size;
-    transfer->data_end = end > data ? (uint64_t)end : transfer->size;
-  }
-  assert(transfer->next >= from);
-  transfer->done += transfer->next - from;
-#else
-  (void)transfer;
-#endif
+/* Up to the next multiple of the block size, so that what follows a hole is in step again. */
+static size_t length_at_hand(const transfer_t* transfer) {
+  uint64_t left = transfer->data.end - transfer->data.begin;
+  uint64_t until = transfer->block_size - transfer->data.begin % transfer->block_size;
+  return (size_t)(left < until ? left : until);
 }
 
 /* An empty file has one block all the same: reading it tells whether it is really empty. */
 static void take_block(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
-  skip_hole(transfer);
-  int over = transfer->next >= transfer->size && transfer->next > 0;
-  if (over || transfer->outcome != TRANSFER_DONE) {
+  if (transfer->outcome != TRANSFER_DONE) {
     return;
   }
-  slot->offset = transfer->next;
-  transfer->next += transfer->block_size;
+  if (transfer->data.begin == transfer->data.end) {
+    transfer->data =
+        extents_next(transfer->holes, transfer->data.end, transfer->size, transfer->unit);
+  }
+  int is_empty = transfer->size == 0 && !transfer->begun;
+  if (transfer->data.begin == transfer->data.end && !is_empty) {
+    return;
+  }
+  transfer->begun = 1;
+  slot->offset = transfer->data.begin;
+  slot->length = length_at_hand(transfer);
+  transfer->data.begin += slot->length;
   read_source(slot);
 }
 
 static void finish_block(transfer_slot_t* slot) {
-  slot->transfer->done += block_length(slot);
+  slot->transfer->done += slot->length;
   take_block(slot);
 }
 
+static int is_zero(const char* bytes, size_t length) {
+  return length == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0);
+}
+
+/* Whether the piece of the block at `at` stays a hole. */
+static int is_skipped(const transfer_slot_t* slot, size_t at, size_t piece) {
+  size_t left = slot->length - at;
+  return slot->transfer->skip_zeros && is_zero(slot->frame.base + at, left < piece ? left : piece);
+}
+
+/* Moves begin and end to the next run of bytes that are to be written, and returns whether there is
+ * one. */
+static int find_run(transfer_slot_t* slot) {
+  size_t unit = slot->transfer->unit;
+  size_t piece = unit > ZEROS_LEAST ? unit : ZEROS_LEAST;
+  slot->begin = slot->end;
+  while (slot->begin < slot->length && is_skipped(slot, slot->begin, piece)) {
+    slot->begin += piece;
+  }
+  slot->end = slot->begin;
+  while (slot->end < slot->length && !is_skipped(slot, slot->end, piece)) {
+    slot->end = slot->transfer->skip_zeros ? slot->end + piece : slot->length;
+  }
+  slot->end = slot->end < slot->length ? slot->end : slot->length;
+  return slot->begin < slot->length;
+}
+
 /* Direct I/O writes whole sectors: zeros follow the last byte, and the file is cut to its size later. */
-static void write_target(transfer_slot_t* slot) {
+static void write_run(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
-  size_t length = block_length(slot);
-  size_t padded = (length + transfer->alignment - 1) / transfer->alignment * transfer->alignment;
-  assert(padded <= slot->frame.cap);
-  memset(slot->frame.base + length, 0, padded - length);
+  size_t padded = round_up(slot->end - slot->begin, transfer->alignment);
+  uvdio_buf_t view = uvdio_buf_from_slice(slot->frame.base + slot->begin, padded);
+  assert(slot->begin + padded <= slot->frame.cap);
+  memset(slot->frame.base + slot->end, 0, slot->begin + padded - slot->end);
   slot->frame.len = padded;
-  int error = uvdio_write(transfer->target, &slot->req, &slot->frame, slot->offset, on_target_written);
+  int error = uvdio_write(transfer->target, &slot->req, slot->begin == 0 ? &slot->frame : &view,
+                          slot->offset + slot->begin, on_target_written);
   if (error != 0) {
     fail(slot, transfer->target, "write", error);
   }
 }
 
+static void write_rest(transfer_slot_t* slot) {
+  if (find_run(slot)) {
+    write_run(slot);
+  } else {
+    finish_block(slot);
+  }
+}
+
 static void read_target(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
+  slot->mirror.cap =
+      transfer->target_goes_on ? round_up(slot->length, transfer->alignment) : slot->frame.cap;
   int error = uvdio_read(transfer->target, &slot->req, &slot->mirror, slot->offset, on_target_read);
   if (error != 0) {
     fail(slot, transfer->target, "read back", error);
@@ -135,7 +176,7 @@ static void read_target(transfer_slot_t* slot) {
 
 static void on_source_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) {
   transfer_slot_t* slot = req->data;
-  size_t length = block_length(slot);
+  size_t length = slot->length;
   slot->frame = frame;
   if (result < 0) {
     fail(slot, slot->transfer->source, "read", (int)result);
@@ -147,19 +188,24 @@ static void on_source_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) 
     return;
   } else if (slot->transfer->mode == TRANSFER_COMPARE) {
     read_target(slot);
-  } else if (length > 0) {
-    write_target(slot);
+  } else {
+    slot->end = 0;
+    write_rest(slot);
   }
 }
 
-static void on_target_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) {
+static void on_target_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t run) {
   transfer_slot_t* slot = req->data;
-  slot->frame = frame;
+  if (slot->begin == 0) { /* the frame itself, and no view */
+    slot->frame = run;
+  }
+  assert(run.base == slot->frame.base + slot->begin);
   if (result < 0) {
     fail(slot, slot->transfer->target, "write", (int)result);
     return;
   }
-  finish_block(slot);
+  slot->transfer->moved += slot->end - slot->begin;
+  write_rest(slot);
 }
 
 /* Where two blocks, which are not equal, differ first. */
@@ -173,18 +219,21 @@ static size_t first_difference(const char* left, const char* right, size_t lengt
 
 static void on_target_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t mirror) {
   transfer_slot_t* slot = req->data;
-  size_t length = block_length(slot);
+  size_t length = slot->length;
   slot->mirror = mirror;
   if (result < 0) {
     fail(slot, slot->transfer->target, "read back", (int)result);
     return;
   }
   size_t common = (size_t)result < length ? (size_t)result : length;
-  if ((size_t)result != length || memcmp(slot->frame.base, mirror.base, common) != 0) {
+  int has_length =
+      slot->transfer->target_goes_on ? (size_t)result >= length : (size_t)result == length;
+  if (!has_length || memcmp(slot->frame.base, mirror.base, common) != 0) {
     size_t at = first_difference(slot->frame.base, mirror.base, common);
     end_transfer(slot->transfer, TRANSFER_DIFFERS, slot->offset + at);
     return;
   }
+  slot->transfer->moved += length;
   finish_block(slot);
 }
 

@@ -6,6 +6,7 @@
 #define UVDIO_CLI_TRANSFER_H
 
 #include "cli.h"
+#include "extents.h"
 
 typedef enum {
   TRANSFER_COPY,
@@ -28,12 +29,18 @@ typedef struct transfer_s {
   uvdio_file_t* source;
   uvdio_file_t* target;
   uint64_t size;     /* of the source, in bytes */
-  size_t block_size; /* bytes, a multiple of `alignment` */
-  size_t alignment;  /* of the target, in bytes: a last block is padded to it */
+  size_t block_size; /* bytes, a multiple of `unit` */
+  size_t
+      unit; /* what offsets and lengths are multiples of in both files, in bytes; a power of two */
+  size_t
+      alignment; /* the same in the target alone: what is written of a last block is padded to it */
   unsigned depth;    /* slots, each of which has one request in flight */
   int holes;         /* copying: a descriptor of the source, to ask where its holes are; -1: all of it is data. The target
                         must read as zeros there */
-  uint64_t done;     /* bytes copied or compared */
+  int skip_zeros;    /* copying: don't write zeros. The target must read as zeros already */
+  int target_goes_on; /* the target may be longer than the source: a device */
+  uint64_t done;     /* bytes of data that are copied or compared */
+  uint64_t moved;    /* bytes of them that were written, or read and compared */
   transfer_outcome_t outcome;
   int error;
   const char* operation; /* "read", "write" */
@@ -43,8 +50,8 @@ typedef struct transfer_s {
   uvdio_arena_t* arena;
   transfer_slot_t* slots;
   unsigned slot_count;
-  uint64_t next; /* offset of the first block that no slot has taken */
-  uint64_t data_end; /* up to here, what follows `next` is data */
+  extent_t data; /* what no slot has taken of the range of data at hand */
+  int begun;     /* the first block was taken */
 } transfer_t;
 
 /* Allocates slots and frames for what the fields above say, and starts. The rest happens as the loop runs;
