@@ -74,6 +74,7 @@ static void read_source(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
   int is_last = slot->offset + slot->length == transfer->size;
   slot->frame.cap = is_last ? transfer->block_size : slot->length;
+  slot->frame.len = 0; /* of the last block, which may have been longer than this one */
   assert(slot->frame.cap % transfer->unit == 0);
   int error = uvdio_read(transfer->source, &slot->req, &slot->frame, slot->offset, on_source_read);
   if (error != 0) {
@@ -166,6 +167,7 @@ static void write_rest(transfer_slot_t* slot) {
 
 static void read_target(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
+  slot->mirror.len = 0;
   slot->mirror.cap =
       transfer->target_goes_on ? round_up(slot->length, transfer->alignment) : slot->frame.cap;
   int error = uvdio_read(transfer->target, &slot->req, &slot->mirror, slot->offset, on_target_read);

@@ -92,6 +92,7 @@ copy_tools() {
   cp "$(command -v busybox)" "$target/tree/bin/busybox"
   cp test/kernels/init "$target/tree/init"
   cp test/cli/run.sh "$target/tree/tests/cli.sh"
+  cp test/cli/tap.sh "$target/tree/tests"
   cp test/lib/run_test.sh "$target/tree/tests"
   find "$tests" -maxdepth 1 -type f -perm -u+x -exec cp -t "$target/tree/tests" {} +
   cp "$folder/static/uvdio" "$target/tree/tests"

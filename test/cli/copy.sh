@@ -1,0 +1,598 @@
+#!/bin/sh
+# `uvdio copy` beyond plain files: holes, block devices, -p, full disks, syncs, and what --verify finds.
+#
+#   test/cli/copy.sh PATH/TO/uvdio SCRATCH
+#
+# SCRATCH and the output are as tap.sh says. With root and loop devices also on images of ext4, xfs, btrfs and tmpfs.
+set -u
+# shellcheck source=test/cli/tap.sh
+. "$(dirname "$0")/tap.sh"
+
+mounted=
+devices=
+clean() {
+  for each in $mounted; do umount "$each"; done
+  for each in $devices; do losetup -d "$each"; done
+  rm -rf "$work"
+}
+trap clean EXIT
+
+ring_absent=$("$uvdio" probe "$work" 2>&1 | sed -n 's/^  ring  *not available  *//p')
+backends="ring pool"
+[ -z "$ring_absent" ] || backends=pool
+[ -z "$ring_absent" ] || echo "SKIP: ring: $ring_absent"
+why_not=
+[ "$(id -u)" -eq 0 ] || why_not="needs root"
+[ -n "$why_not" ] || [ -e /dev/loop-control ] || why_not="no loop devices"
+
+# Sets $device to a loop device on the file.
+attach() {
+  device=$(losetup -f --show "$1" 2>"$err") || return 1
+  devices="$devices $device"
+}
+
+detach() {
+  losetup -d "$1"
+  devices=$(echo "$devices" | sed "s| $1\$||; s| $1 | |")
+}
+
+# make_place FILESYSTEM SIZE: mounts one of its own at $work/FILESYSTEM, or says in $reason why not.
+make_place() {
+  reason=$why_not
+  [ -z "$reason" ] || return 1
+  mkdir -p "$work/$1"
+  case $1 in
+    tmpfs)
+      mount -t tmpfs -o "size=$2" none "$work/$1" 2>"$err" || { reason="no tmpfs: $(cat "$err")"; return 1; }
+      ;;
+    *)
+      command -v "mkfs.$1" >/dev/null || { reason="mkfs.$1 is not installed"; return 1; }
+      rm -f "$work/$1.img"
+      truncate -s "$2" "$work/$1.img"
+      features=
+      [ "$1" = ext4 ] && features="-m 0 -E lazy_itable_init=0"
+      # shellcheck disable=SC2086 # several options
+      if ! "mkfs.$1" -q $features "$work/$1.img" >"$err" 2>&1 || ! mount -o loop "$work/$1.img" "$work/$1" 2>"$err"; then
+        reason="no $1: $(tail -n 1 "$err")"
+        return 1
+      fi
+      ;;
+  esac
+  mounted="$work/$1 $mounted"
+}
+
+drop_place() {
+  umount "$work/$1" && mounted=$(echo "$mounted" | sed "s|$work/$1 ||")
+  rm -f "$work/$1.img"
+}
+
+# put FILE BYTE LENGTH: random bytes in the middle of it.
+put() { head -c "$3" /dev/urandom | dd of="$1" bs=65536 seek="$2" oflag=seek_bytes conv=notrunc iflag=fullblock 2>/dev/null; }
+
+# sparse FILE SIZE OFFSET:LENGTH...: a file with data there and nowhere else.
+sparse() {
+  file=$1
+  rm -f "$file"
+  truncate -s "$2" "$file"
+  shift 2
+  for each in "$@"; do put "$file" "${each%:*}" "${each#*:}"; done
+  sync "$file"
+}
+
+blocks_of() { du -k "$1" | cut -f1; }
+map_of() { xfs_io -r -c 'seek -a 0' "$1"; }
+same_map() { [ "$(map_of "$1")" = "$(map_of "$2")" ]; }
+content_of() { sha256sum <"$1"; }
+no_larger() { [ "$(blocks_of "$1")" -le $(($(blocks_of "$2") + 16)) ]; }
+takes_all() { [ "$(blocks_of "$1")" -ge $(($(size_of "$1") / 1024)) ]; }
+
+# ---------------------------------------------------------------------------------------------- holes
+
+# copy_sparse NAME SIZE DATA OFFSET:LENGTH...: where DATA are the bytes of blocks of 4096 with data in them.
+copy_sparse() {
+  name="$1 on $place"
+  size=$2
+  data=$3
+  shift 3
+  sparse s "$size" "$@"
+  for backend in $backends; do
+    rm -f t
+    run 0 "copy of a file with $name by $backend" copy --backend "$backend" --verify s t
+    check "... is identical" identical s t
+    check "... takes no more space" no_larger t s
+    says "... tells data and holes apart" "^copied $size bytes (.*): data $data bytes (.*), holes $((size - data)) bytes ("
+    if command -v xfs_io >/dev/null; then
+      check "... and has its holes where they were" same_map s t
+    else
+      skip "... and has its holes where they were" "xfs_io is not installed"
+    fi
+  done
+}
+
+holes_in() {
+  place=$1
+  mib=1048576
+  copy_sparse "a hole at the end" $((9 * mib)) 65536 0:65536
+  copy_sparse "a hole at the start" $((9 * mib)) 65536 $((9 * mib - 65536)):65536
+  copy_sparse "a hole and an odd tail" $((5 * mib + 1)) 8193 12288:4096 $((5 * mib - 4096)):4097
+  copy_sparse "an odd tail that is a hole" $((5 * mib + 1)) 4096 8192:4096
+  copy_sparse "holes within blocks" $((2 * mib)) 24576 0:4096 65536:8192 $((mib - 4096)):8192 $((2 * mib - 4096)):4096
+  copy_sparse "nothing but a hole" $((3 * mib + 5)) 0
+  says "... and no rate, as nothing was written" 'in [0-9.]* s, nothing to write; '
+  copy_sparse "1 GiB, nearly all of it a hole" 1073741824 4096 536870912:4096
+  says "... and no rate of bytes that did not move" 'in [0-9.]* s, [0-9.]* \(\|k\|M\)B/s; '
+
+  sparse s $((4 * mib)) 0:4096 $((3 * mib)):100
+  rm -f t
+  run 0 "copy --sparse=never on $place" copy --sparse=never s t
+  check "... is identical" identical s t
+  check "... and has space for all of it" takes_all t
+  says "... and no holes" "^copied 4194304 bytes (4 MiB) in "
+  put s 0 $((4 * mib))
+  run 0 "copy over that, without holes, on $place" copy s t
+  check "... is identical" identical s t
+  sparse s $((4 * mib)) 8192:4096
+  run 0 "copy of holes over data on $place" copy s t
+  check "... is identical" identical s t
+  check "... and takes no more space" no_larger t s
+
+  # Zeros that are data: 1 MiB, a run that begins and ends within blocks of 4096, a tail.
+  head -c $((3 * mib + 777)) /dev/urandom >z
+  for each in 0:$mib $((mib + 5000)):20000 $((3 * mib)):777; do
+    dd if=/dev/zero of=z bs=65536 seek="${each%:*}" oflag=seek_bytes conv=notrunc \
+      iflag=count_bytes count="${each#*:}" 2>/dev/null
+  done
+  sync z
+  rm -f t
+  run 0 "copy of zeros on $place" copy z t
+  check "... writes them" takes_all t
+  says "... and says so" "^copied $((3 * mib + 777)) bytes (3.0 MiB) in "
+  for backend in $backends; do
+    for block in 4K 64K 1M; do
+      rm -f t
+      run 0 "copy --sparse=always on $place by $backend in blocks of $block" copy --sparse=always --backend "$backend" \
+        --block "$block" --verify z t
+      check "... is identical" identical z t
+      # 16384: the whole blocks of 4096 in the run of 20000 zeros from 5000 on.
+      says "... and writes no zeros" ": data $((2 * mib - 16384)) bytes (.*), holes $((mib + 16384 + 777)) bytes ("
+      check "... nor takes space for them" test "$(blocks_of t)" -le 2048
+    done
+  done
+  run 2 "copy --sparse=frobnicate" copy --sparse=frobnicate z t
+  warns "... is named" "^uvdio copy: --sparse takes auto, always or never"
+  rm -f s t z
+}
+
+for filesystem in ext4 xfs btrfs tmpfs; do
+  if make_place $filesystem 400M; then
+    cd "$work/$filesystem" || exit 2
+    holes_in $filesystem
+    "$uvdio" probe . >"$out" 2>"$err"
+    says "probe names $filesystem" "^  filesystem  *$filesystem\$"
+    cd "$work" || exit 2
+    drop_place $filesystem
+  else
+    skip "holes on $filesystem" "$reason"
+  fi
+done
+if [ -n "$why_not" ]; then holes_in here; fi
+
+# ---------------------------------------------------------------------------------------- full disks
+
+# full_disk FILESYSTEM SIZE: standard error is a file on the disk that the copy fills.
+full_disk() {
+  head -c 50000000 /dev/urandom >"$work/large"
+  cd "$work/$1" || exit 2
+  free=$(($(stat -f -c '%a * %S' .)))
+  : >e
+  while [ $((free - 20000000)) -gt 0 ] && fallocate -l $((free - 20000000)) filler."$free" 2>/dev/null; do
+    sync .
+    free=$(($(stat -f -c '%a * %S' .)))
+  done
+  run 1 "copy of more than there is room for on $1" copy "$work/large" t
+  warns "... says what, why and what to do" '^uvdio copy: cannot reserve space for t: .*(ENOSPC)\. Free some space'
+  warns "... and what became of the target" '^uvdio copy: t was incomplete and has been removed'
+  check "... which is gone" absent t
+  sparse s 200000000 0:4096 100000000:4096
+  run 0 "copy of a hole that is larger than the disk on $1" copy s t
+  check "... is identical" identical s t
+  rm -f s t
+  "$uvdio" copy --sparse=always "$work/large" t >"$out" 2>e </dev/null
+  code=$?
+  cp e "$err"
+  check "copy that fills the disk that standard error is on, $1, fails" test $code -eq 1
+  warns "... and says why" '^uvdio copy: cannot write t: .*(ENOSPC)\. Free some space'
+  warns "... and what became of the target" '^uvdio copy: t was incomplete and has been removed'
+  check "... which is gone" absent t
+  : >t
+  : >e
+  "$uvdio" copy --sparse=always "$work/large" t >"$out" 2>e </dev/null
+  code=$?
+  cp e "$err"
+  check "the same over a file that was there fails" test $code -eq 1
+  warns "... and says why" '^uvdio copy: cannot write t: .*(ENOSPC)\. Free some space'
+  warns "... and what became of the target" '^uvdio copy: t .*incomplete'
+  check "... which is there" test -e t
+  cd "$work" || exit 2
+  rm -f large
+}
+
+for filesystem in ext4 xfs btrfs tmpfs; do
+  if make_place $filesystem 320M; then
+    full_disk $filesystem
+    drop_place $filesystem
+  else
+    skip "a full disk of $filesystem" "$reason"
+  fi
+done
+make_file source 5000000
+if [ -w /dev/full ]; then
+  (
+    ulimit -f 64
+    "$uvdio" copy source t >"$out" 2>/dev/full </dev/null
+  )
+  check "copy that fails and can't say why fails" test $? -eq 1
+  check "... and leaves no target" absent t
+  "$uvdio" copy --sparse=x source t >"$out" 2>/dev/full
+  check "wrong usage that can't be told is wrong usage" test $? -eq 2
+else
+  skip "copy that fails and can't say why" "no /dev/full"
+fi
+
+# ------------------------------------------------------------------------------------- block devices
+
+if [ -n "$why_not" ]; then
+  skip "block devices" "$why_not"
+else
+  head -c 8388608 /dev/urandom >disk.img
+  head -c 8388608 /dev/urandom >other.img
+  attach "$work/disk.img" || exit 2
+  disk=$device
+  attach "$work/other.img" || exit 2
+  other=$device
+  make_file odd 3000001
+  sparse holes 8388608 4096:4096 8000000:512
+  sizes() { [ "$(blockdev --getsize64 "$disk")" -eq "$(size_of "$1")" ]; }
+  for backend in $backends; do
+    rm -f t
+    run 0 "copy of a block device by $backend" copy --backend "$backend" --verify "$disk" t
+    check "... is identical" identical disk.img t
+    says "... with all of its bytes" '^copied 8388608 bytes (8 MiB) in '
+    run 0 "copy of a block device to another by $backend" copy --backend "$backend" --verify "$disk" "$other"
+    check "... is identical" identical disk.img "$other"
+    head -c 8388608 /dev/urandom >t
+    run 0 "copy onto a block device by $backend" copy --backend "$backend" --verify t "$disk"
+    check "... is identical" identical t "$disk"
+    check "... which is still a block device" test -b "$disk"
+    head -c 8388608 /dev/urandom >t
+    "$uvdio" copy t "$disk" >"$out" 2>"$err"
+    run 0 "copy of an odd number of bytes onto a block device by $backend" copy --backend "$backend" --verify odd "$disk"
+    check "... has them" cmp -s -n 3000001 odd "$disk"
+    check "... zeros to the sector's end" cmp -s -n 255 -i 3000001:0 "$disk" /dev/zero
+    check "... and what was there behind it" cmp -s -i 3000320 t "$disk"
+    run 0 "copy of holes onto a block device by $backend" copy --backend "$backend" --verify holes "$disk"
+    check "... writes zeros" identical holes "$disk"
+    says "... which are no holes there" '^copied 8388608 bytes (8 MiB) in '
+    head -c 8388608 /dev/urandom >t
+    "$uvdio" copy t "$disk" >"$out" 2>"$err"
+    run 0 "copy --sparse=always onto a block device by $backend" copy --backend "$backend" --sparse=always holes "$disk"
+    check "... writes zeros as well" identical holes "$disk"
+  done
+  run 0 "copy --sparse=always of a block device" copy --sparse=always --verify "$disk" t
+  check "... is identical" identical holes t
+  check "... and has holes" test "$(blocks_of t)" -le 64
+
+  content_of "$disk" >before
+  head -c 8388609 /dev/zero >t
+  run 1 "copy onto a block device that is too small" copy t "$disk"
+  warns "... is refused" "^uvdio copy: $disk has 8388608 bytes, which is too small for the 8388609 of t"
+  for name in "$disk" link; do
+    ln -sf "$disk" link
+    run 1 "copy of a block device to itself, as ${name#/}" copy "$disk" "$name"
+    warns "... is refused" 'are the same file'
+  done
+  mknod node b "$(stat -L -c '0x%t' "$disk")" "$(stat -L -c '0x%T' "$disk")"
+  run 1 "copy of a block device to itself, as another node" copy "$disk" node
+  warns "... is refused" 'are the same file'
+  content_of "$disk" >after
+  check "... and nothing was changed by any of these" identical before after
+  stat -c '%a %u %g %Y' node >before
+  chmod 755 odd
+  run 0 "copy -p onto a block device" copy -p odd node
+  stat -c '%a %u %g %Y' node | cut -d' ' -f1-3 >after
+  cut -d' ' -f1-3 before >before.mode
+  check "... does not give the node the file's mode and owner" identical before.mode after
+
+  run_limited_device() {
+    (
+      ulimit -f 64
+      "$uvdio" copy odd "$disk" >"$out" 2>"$err"
+    )
+  }
+  run_limited_device
+  check "copy onto a block device minds no limit on file size" test $? -eq 0
+  mkfs.ext4 -q -F "$disk" 2>"$err"
+  mkdir -p on
+  if mount "$disk" on 2>"$err"; then
+    mounted="$work/on $mounted"
+    sync
+    content_of "$disk" >before
+    run 1 "copy onto a mounted block device" copy odd "$disk"
+    warns "... is refused" "^uvdio copy: cannot open $disk: it is in use (EBUSY)"
+    content_of "$disk" >after
+    check "... and nothing was changed" identical before after
+    umount on && mounted=${mounted#* }
+  else
+    not_ok "a block device is mounted" "mount failed"
+  fi
+
+  # A number of sectors that is no number of pages.
+  head -c 1049088 /dev/urandom >sectors.img
+  attach "$work/sectors.img" || exit 2
+  if [ "$(blockdev --getsize64 "$device")" -eq 1049088 ]; then
+    head -c 1049088 /dev/urandom >t
+    for backend in $backends; do
+      run 0 "copy onto the last sector of a device by $backend" copy --backend "$backend" --verify t "$device"
+      check "... is identical" identical t "$device"
+      run 0 "... and back" copy --backend "$backend" --verify "$device" u
+      check "... is identical" identical t u
+    done
+  else
+    skip "copy onto the last sector of a device" "this kernel rounds its size"
+  fi
+  detach "$device"
+  detach "$other"
+  detach "$disk"
+  rm -f ./*.img t u link node holes
+fi
+
+# ----------------------------------------------------------------------------------- -p, and without
+
+attributes() { stat -c '%a %u:%g %.9X %.9Y' "$1"; }
+kept() { [ "$(attributes "$1" | cut -d' ' -f2-)" = "$2" ]; }
+make_file p 10000
+for mode in 644 600 444 400 755 2755 4711; do
+  rm -f t
+  chmod $mode p
+  [ -n "$why_not" ] || { chown 12345:54321 p && chmod $mode p; }
+  touch -a -d '2001-02-03 04:05:06.789012345' p
+  touch -m -d '2011-12-13 14:15:16.171819202' p
+  attributes p >before
+  run 0 "copy -p --verify of a file of mode $mode" copy -p --verify p t
+  attributes t >after
+  check "... keeps mode, owner and times" identical before after
+  check "... and content" identical p t
+  touch -a -d '2001-02-03 04:05:06.789012345' p
+  run 0 "copy -p over a file that was there" copy --preserve source t
+  run 0 "... and over that" copy -p p t
+  attributes t >after
+  check "... keeps mode, owner and times as well" identical before after
+  rm -f t
+  run 0 "copy of a file of mode $mode without -p" copy p t
+  check "... keeps its permissions, less the umask" test "$(stat -c %a t)" = "$(printf %o $((0$mode & 0755)))"
+  check "... but not its owner" test "$(stat -c %u:%g t)" = "$(id -u):$(id -g)"
+  check "... nor its times" test t -nt p
+done
+chmod 666 p
+chmod 600 t
+run 0 "copy over a file of mode 600 without -p" copy p t
+check "... leaves that" test "$(stat -c %a t)" = 600
+umask 077
+rm -f t
+run 0 "copy with a umask" copy p t
+check "... minds it" test "$(stat -c %a t)" = 600
+rm -f t
+run 0 "copy -p with a umask" copy -p p t
+check "... does not" test "$(stat -c %a t)" = 666
+umask 022
+
+if [ -n "$why_not" ] || ! command -v setpriv >/dev/null; then
+  skip "copies of somebody who is not root" "${why_not:-setpriv is not installed}"
+else
+  # Everything on the way down is open to everybody here.
+  somebody=$(mktemp -d /tmp/uvdio-cli.XXXXXX)
+  chmod 755 "$somebody"
+  cp "$uvdio" "$somebody/uvdio"
+  cp source "$somebody/readonly"
+  chmod 444 "$somebody/readonly"
+  cp source "$somebody/suid"
+  chmod 4755 "$somebody/suid"
+  cp source "$somebody/secret"
+  chmod 600 "$somebody/secret"
+  mkdir "$somebody/d" "$somebody/locked"
+  chown 65534:65534 "$somebody/d"
+  as_somebody() {
+    code=$1
+    shift
+    setpriv --reuid 65534 --regid 65534 --clear-groups "$somebody/uvdio" copy "$@" >"$out" 2>"$err" </dev/null
+    [ $? -eq "$code" ]
+  }
+  for backend in $backends; do
+    rm -f "$somebody"/d/*
+    check "copy of a file of mode 444 by somebody, by $backend" as_somebody 0 --backend "$backend" "$somebody/readonly" "$somebody/d/t"
+    check "... is identical" identical source "$somebody/d/t"
+    check "... and has the mode" test "$(stat -c '%a %u' "$somebody/d/t")" = "444 65534"
+    rm -f "$somebody/d/t"
+    check "copy -p of somebody else's program" as_somebody 0 -p "$somebody/suid" "$somebody/d/t"
+    check "... does not run as whoever copied it" test "$(stat -c '%a %u' "$somebody/d/t")" = "755 65534"
+    check "... keeps its times" test "$(stat -c %.9Y "$somebody/d/t")" = "$(stat -c %.9Y "$somebody/suid")"
+    check "copy of a file without permission to read" as_somebody 1 "$somebody/secret" "$somebody/d/new"
+    warns "... says what, why and what to do" 'cannot open .*secret: .*(EACCES)\. Check the permissions'
+    check "copy into a directory without permission to write" as_somebody 1 "$somebody/readonly" "$somebody/locked/t"
+    warns "... says what, why and what to do" 'cannot create .*locked/t: .*(EACCES)\. Check the permissions'
+    check "copy over a file without permission to write" as_somebody 1 "$somebody/readonly" "$somebody/suid"
+    warns "... says what, why and what to do" 'cannot open .*suid: .*(EACCES)\. Check the permissions'
+    check "... and leaves it as it was" identical source "$somebody/suid"
+  done
+  rm -rf "$somebody"
+fi
+
+# -------------------------------------------------------------------------------------- system calls
+
+# traced CODE WHAT STRACE-OPTION... -- ARGUMENT...: the calls are in the file `calls`, descriptors with their paths.
+traced() {
+  wanted=$1
+  what=$2
+  shift 2
+  options=
+  while [ "$1" != -- ]; do
+    options="$options $1"
+    shift
+  done
+  shift
+  # shellcheck disable=SC2086 # several options
+  strace -f -y -o calls $options "$uvdio" copy --backend pool "$@" >"$out" 2>"$err" </dev/null
+  got=$?
+  if [ $got -eq "$wanted" ]; then ok "$what"; else not_ok "$what" "exit code $got instead of $wanted"; fi
+}
+
+calls_with() { grep -c -e "$1" calls; }
+last_line() { grep -n -e "$1" calls | tail -n 1 | cut -d: -f1; }
+first_line() { grep -n -e "$1" calls | head -n 1 | cut -d: -f1; }
+
+if strace -f -o calls true 2>/dev/null; then
+  rm -f d/*
+  chmod 644 source
+  traced 0 "copy under strace" -e trace=fsync,fdatasync,pwrite64,ftruncate,fallocate,unlink -- source d/t
+  check "... syncs the target once, with its size" test "$(calls_with "fsync(.*/d/t>)")" -eq 1
+  check "... after the last write" test "$(last_line '/d/t>)  *= 0\|fsync(.*/d/t>')" -gt "$(last_line 'pwrite64(.*/d/t>')"
+  check "... and after its size was set" test "$(last_line 'fsync(.*/d/t>')" -gt "$(last_line 'ftruncate(.*/d/t>, 5000000)')"
+  check "... and then the directory" test "$(last_line 'fsync(.*/d>')" -gt "$(last_line 'fsync(.*/d/t>')"
+  check "... reserves the space first" test "$(first_line 'fallocate(.*/d/t>')" -lt "$(first_line 'pwrite64(.*/d/t>')"
+  traced 0 "copy -p under strace" -e trace=fsync,utimensat,fchmod,fchown -- -p source d/t
+  check "... syncs the target after it has its times" test "$(last_line 'fsync(.*/d/t>')" -gt "$(last_line 'utimensat(')"
+  check "... and its mode" test "$(last_line 'utimensat(')" -gt "$(last_line 'fchmod(')"
+  check "... and its owner" test "$(last_line 'fchmod(')" -gt "$(last_line 'fchown(')"
+  traced 0 "copy --depth 1 --block 64K under strace" -e trace=pread64,pwrite64 -- --depth 1 --block 64K source d/t
+  sed -n 's/.*\(pread64\|pwrite64\)([0-9]*<[^>]*\/\(source\|t\)>.*, \([0-9]*\), \([0-9]*\))* .*/\1 \3 \4/p' calls >moved
+  awk 'NR % 2 == 1 && $1 != "pread64" || NR % 2 == 0 && $1 != "pwrite64" || NR % 2 == 1 && $2 != 65536 { exit 1 }' moved
+  check "... reads and writes in turns, 65536 bytes each" test $? -eq 0
+  check "... as often as needed" test "$(wc -l <moved)" -eq 154
+  check "... and pads the last one" grep -q 'pwrite64 20480 4980736' moved
+
+  rm -f d/*
+  for each in fsync:EIO:1 ftruncate:EIO:1 fchown:EIO:1 utimensat:EIO:1; do
+    call=${each%%:*}
+    traced 1 "copy -p where $call fails" -e trace="$call" -e inject="$call:error=EIO:when=1" -- -p source d/t
+    warns "... says so" '^uvdio copy: cannot .* d/t: .*(EIO)'
+    check "... and leaves no target" absent d/t
+  done
+  traced 1 "copy whose directory can't be synced" -e trace=fsync -P "$work/d" -e inject=fsync:error=EIO -- source d/t
+  warns "... fails" '^uvdio copy: cannot sync the directory d: .*(EIO)'
+  warns "... and says what that means" 'd/t is complete, but may be gone after a power cut'
+  check "... and leaves the target" identical source d/t
+  traced 0 "copy whose directory's sync is interrupted" -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR:when=1..4 -- source d/t
+  check "... tries again" test "$(calls_with 'fsync(')" -eq 5
+  traced 1 "copy whose directory's sync is interrupted for ever" -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR -- source d/t
+  warns "... ends" '^uvdio copy: cannot sync the directory d: .*(EINTR)'
+  rm -f d/*
+  traced 1 "copy that can't read" -e trace=pread64 -P "$work/source" -e inject=pread64:error=EIO:when=1 -- source d/t
+  warns "... says so" '^uvdio copy: cannot read source: .*(EIO)'
+  check "... and leaves no target" absent d/t
+  traced 1 "copy that can't write" -e trace=pwrite64 -e inject=pwrite64:error=EIO:when=2 -- source d/t
+  warns "... says so" '^uvdio copy: cannot write d/t: .*(EIO)'
+  check "... and leaves no target" absent d/t
+  traced 1 "copy that can't read back" -e trace=pread64 -P "$work/d/t" -e inject=pread64:error=EIO:when=1 -- --verify source d/t
+  warns "... says so" '^uvdio copy: cannot read back d/t: .*(EIO)'
+  check "... and leaves no target" absent d/t
+  traced 0 "copy where no space can be reserved" -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- source d/t
+  check "... is identical" identical source d/t
+  sparse s 1000000 0:4096 500000:4096
+  traced 0 "copy of holes where no space can be reserved" -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- s d/t
+  check "... is identical" identical s d/t
+  traced 0 "copy of holes reserves space" -e trace=fallocate -- s d/t
+  check "... for the data alone" test "$(calls_with 'fallocate(.*, 0, \(0, 4096\|499712, 8192\))')" -eq 2
+  check "... and nothing else" test "$(calls_with 'fallocate(')" -eq 2
+  rm -f d/* s
+else
+  skip "system calls" "strace is not installed, or not allowed"
+fi
+
+# ------------------------------------------------------------------- numbers, and what --verify finds
+
+head -c 6000001 /dev/urandom >large
+rm -f t
+run 0 "copy that takes its time" copy --depth 1 --block 4K large t
+says "... tells how many bytes" '^copied 6000001 bytes (5\.7 MiB) in '
+# shellcheck disable=SC2016 # fields of awk
+check "... and the rate that comes of bytes and time" awk '
+  { sub(/.* in /, ""); seconds = $1; rate = $3 * ($4 ~ /^k/ ? 1e3 : $4 ~ /^M/ ? 1e6 : $4 ~ /^G/ ? 1e9 : 1) }
+  END { quotient = rate * seconds / 6000001; exit !(quotient > 0.97 && quotient < 1.03) }' "$out"
+
+# disturbed WHAT BYTE: someone else writes there, so that it can't be what was copied. That one comes when all is written (a direct
+# write beside a buffered one can fail), and the sync takes so long that the other one is sooner than what verifies.
+printf X >byte
+disturbed() {
+  rm -f d/*
+  strace -f -o calls -e trace=fsync -e inject=fsync:delay_exit=500000 -E UVDIO_BACKEND=pool \
+    "$uvdio" copy --verify --depth 1 --block 4K "$source" d/t >"$out" 2>"$err" &
+  process=$!
+  wait_for test -s d/t
+  wait_for is_size d/t "$(size_of "$source")"
+  while kill -0 $process 2>/dev/null; do
+    dd if=byte of=d/t bs=1 seek="$2" conv=notrunc,nocreat 2>/dev/null || break
+  done
+  wait $process
+  check "copy --verify finds $1" test $? -eq 1
+  warns "... and where" "differ, first at byte $2\\."
+  check "... and removes the target" absent d/t
+}
+if strace -f -o calls true 2>/dev/null; then
+  source=large
+  disturbed "what differs in the middle" 3000000
+  disturbed "what differs in the last byte" 6000000
+  disturbed "a byte too many" 6000001
+  sparse s 6000000 0:4096
+  source=s
+  disturbed "what differs where a hole was" 3000000
+else
+  skip "what copy --verify finds" "strace is not installed, or not allowed"
+fi
+
+# What is at the path when a copy fails need not be what the copy made.
+for name in large other; do make_file $name 30000000; done
+rm -f d/*
+"$uvdio" copy --depth 1 --block 4K large d/t >"$out" 2>"$err" &
+process=$!
+wait_for test -s d/t
+cp other d/u
+mv d/u d/t
+kill -s TERM $process
+wait $process
+check "copy whose target is exchanged, at SIGTERM, ends with 143" test $? -eq 143
+check "... and leaves what is not its own" identical other d/t
+warns "... and says so" 'd/t is incomplete. Remove it: that failed here'
+rm -f d/* large other
+
+# --------------------------------------------------------------------------------------------- probe
+
+for size in 0 10 4096 5000; do
+  make_file probed $size
+  run 0 "probe of a file of $size bytes" probe --json probed
+  says "... tells what its first page has" "\"page_result\": $((size < 4096 ? size : 4096))\(,\|\$\)"
+  says "... and no temporary file" '"memory_align": 4096'
+done
+(
+  # shellcheck disable=SC3045 # every shell has it
+  ulimit -n 123
+  ulimit -f 64
+  UV_THREADPOOL_SIZE=7 "$uvdio" probe "$work/d" >"$out" 2>"$err"
+)
+check "probe under limits" test $? -eq 0
+says "... tells the open files" '^  open files (RLIMIT_NOFILE)  *123$'
+says "... the file size" '^  file size (RLIMIT_FSIZE)  *\(32\|64\) KiB$'
+says "... and the threads" '^  UV_THREADPOOL_SIZE  *7$'
+(
+  # shellcheck disable=SC3045 # every shell has it
+  ulimit -n 123
+  UV_THREADPOOL_SIZE=7 "$uvdio" probe --json "$work/d" >"$out" 2>"$err"
+)
+says "probe --json tells the open files" '"soft": 123,'
+says "... and the threads" '"uv_threadpool_size": "7"'
+if strace -f -o calls true 2>/dev/null; then
+  strace -f -o calls -E UVDIO_BACKEND=pool -P "$work/probed" -e trace=pread64 -e inject=pread64:error=EIO "$uvdio" probe probed >"$out" 2>"$err"
+  says "probe of a file that can't be read says so" 'first page read  *.*(EIO)$'
+fi
+
+echo "1..$count"
+[ "$failures" -eq 0 ]

@@ -1,0 +1,105 @@
+# What the scripts of this folder share; each of them reads it first, with its own arguments.
+#
+#   SCRIPT PATH/TO/uvdio SCRATCH
+#
+# SCRATCH is a directory on a filesystem with direct I/O; what is made in it is removed. Prints TAP: "ok N - what",
+# "not ok N - what" with what the command said, "ok N # SKIP what: why", and the plan at the end. Exits with 1
+# when something was not ok.
+# shellcheck shell=sh
+export LC_ALL=C
+umask 022
+unset UVDIO_BACKEND
+
+if [ $# -ne 2 ]; then
+  echo "usage: $0 PATH/TO/uvdio SCRATCH" >&2
+  exit 2
+fi
+case $1 in
+  */*) uvdio=$(cd "$(dirname "$1")" && pwd)/$(basename "$1") ;;
+  *) uvdio=$(command -v "$1") ;;
+esac
+mkdir -p "$2" || exit 2
+work=$(cd "$2" && pwd)/uvdio-cli.$$
+mkdir "$work" && mkdir "$work/d" || exit 2
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM HUP
+cd "$work" || exit 2
+out=$work/stdout
+err=$work/stderr
+limit=
+command -v timeout >/dev/null 2>&1 && limit="timeout 120"
+
+count=0
+failures=0
+
+ok() {
+  count=$((count + 1))
+  echo "ok $count - $1"
+}
+
+not_ok() {
+  count=$((count + 1))
+  failures=$((failures + 1))
+  echo "not ok $count - $1"
+  echo "# $2"
+  sed 's/^/# stdout: /' "$out" 2>/dev/null
+  sed 's/^/# stderr: /' "$err" 2>/dev/null
+}
+
+skip() {
+  count=$((count + 1))
+  echo "SKIP: $2"
+  echo "ok $count # SKIP $1: $2"
+}
+
+# check WHAT CONDITION...: the condition is a command.
+check() {
+  what=$1
+  shift
+  if "$@"; then ok "$what"; else not_ok "$what" "false: $*"; fi
+}
+
+# run CODE WHAT ARGUMENT...: runs uvdio with the arguments, and expects that exit code.
+run() {
+  wanted=$1
+  what=$2
+  shift 2
+  $limit "$uvdio" "$@" >"$out" 2>"$err" </dev/null
+  got=$?
+  if [ $got -eq "$wanted" ]; then ok "$what"; else not_ok "$what" "exit code $got instead of $wanted"; fi
+}
+
+# The last run said it, where it should, as a basic regular expression.
+says() {
+  if grep -q -e "$2" "$out"; then ok "$1"; else not_ok "$1" "not on stdout: $2"; fi
+}
+
+warns() {
+  if grep -q -e "$2" "$err"; then ok "$1"; else not_ok "$1" "not on stderr: $2"; fi
+}
+
+# A file of pseudo-random bytes, different for each size.
+make_file() {
+  if [ -r /dev/urandom ]; then
+    head -c "$2" /dev/urandom >"$1"
+  else
+    dd if="$uvdio" of="$1" bs="$2" count=1 2>/dev/null
+  fi
+}
+
+size_of() { wc -c <"$1" | tr -d ' '; }
+is_size() { [ "$(size_of "$1")" -eq "$2" ]; }
+absent() { [ ! -e "$1" ]; }
+lines_with() { [ "$(grep -c -e "$2" "$1")" -eq "$3" ]; }
+directory_empty() { [ -z "$(ls -A "$1")" ]; }
+identical() { cmp -s "$1" "$2"; }
+
+# wait_for COMMAND...: up to ten seconds.
+wait_for() {
+  tries=0
+  until "$@"; do
+    tries=$((tries + 1))
+    [ $tries -ge 200 ] && return 1
+    sleep 0.05
+  done
+}
