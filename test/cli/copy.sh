@@ -11,6 +11,7 @@ set -u
 mounted=
 devices=
 clean() {
+  cd / || exit 2
   for each in $mounted; do umount "$each"; done
   for each in $devices; do losetup -d "$each"; done
   rm -rf "$work"
@@ -83,8 +84,9 @@ blocks_of() { du -k "$1" | cut -f1; }
 map_of() { xfs_io -r -c 'seek -a 0' "$1"; }
 same_map() { [ "$(map_of "$1")" = "$(map_of "$2")" ]; }
 content_of() { sha256sum <"$1"; }
-no_larger() { [ "$(blocks_of "$1")" -le $(($(blocks_of "$2") + 16)) ]; }
-takes_all() { [ "$(blocks_of "$1")" -ge $(($(size_of "$1") / 1024)) ]; }
+no_larger() { [ -e "$1" ] && [ "$(blocks_of "$1")" -le $(($(blocks_of "$2") + 16)) ]; }
+takes_at_most() { [ -e "$1" ] && [ "$(blocks_of "$1")" -le "$2" ]; }
+takes_all() { [ -e "$1" ] && [ "$(blocks_of "$1")" -ge $(($(size_of "$1") / 1024)) ]; }
 
 # ---------------------------------------------------------------------------------------------- holes
 
@@ -155,7 +157,7 @@ holes_in() {
       check "... is identical" identical z t
       # 16384: the whole blocks of 4096 in the run of 20000 zeros from 5000 on.
       says "... and writes no zeros" ": data $((2 * mib - 16384)) bytes (.*), holes $((mib + 16384 + 777)) bytes ("
-      check "... nor takes space for them" test "$(blocks_of t)" -le 2048
+      check "... nor takes space for them" takes_at_most t 2048
     done
   done
   run 2 "copy --sparse=frobnicate" copy --sparse=frobnicate z t
@@ -280,7 +282,7 @@ else
   done
   run 0 "copy --sparse=always of a block device" copy --sparse=always --verify "$disk" t
   check "... is identical" identical holes t
-  check "... and has holes" test "$(blocks_of t)" -le 64
+  check "... and has holes" takes_at_most t 64
 
   content_of "$disk" >before
   head -c 8388609 /dev/zero >t
