@@ -328,6 +328,9 @@ else
     not_ok "a block device is mounted" "mount failed"
   fi
 
+  run 0 "probe of a block device" probe "$disk"
+  says "... tells its sectors" '^  alignment the system asks for  *memory [0-9]* bytes, offset and length 512 bytes$'
+
   # A number of sectors that is no number of pages.
   head -c 1049088 /dev/urandom >sectors.img
   attach "$work/sectors.img" || exit 2
@@ -574,27 +577,59 @@ for size in 0 10 4096 5000; do
   says "... tells what its first page has" "\"page_result\": $((size < 4096 ? size : 4096))\(,\|\$\)"
   says "... and no temporary file" '"memory_align": 4096'
 done
-(
-  # shellcheck disable=SC3045 # every shell has it
-  ulimit -n 123
-  ulimit -f 64
-  UV_THREADPOOL_SIZE=7 "$uvdio" probe "$work/d" >"$out" 2>"$err"
-)
+run 1 "probe --json of a path that is not there" probe --json missing
+says "... tells of the machine all the same" '"file": null'
+says "... and of the engine" '"engine": null\|"backend": "'
+limited() {
+  (
+    # shellcheck disable=SC3045 # every shell has it
+    ulimit -Sn 123
+    # shellcheck disable=SC3045
+    ulimit -Sf 64
+    UV_THREADPOOL_SIZE=7 "$uvdio" "$@" >"$out" 2>"$err"
+  )
+}
+# shellcheck disable=SC3045
+hard=$(ulimit -Hn)
+limited probe "$work/d"
 check "probe under limits" test $? -eq 0
-says "... tells the open files" '^  open files (RLIMIT_NOFILE)  *123$'
-says "... the file size" '^  file size (RLIMIT_FSIZE)  *\(32\|64\) KiB$'
-says "... and the threads" '^  UV_THREADPOOL_SIZE  *7$'
-(
-  # shellcheck disable=SC3045 # every shell has it
-  ulimit -n 123
-  UV_THREADPOOL_SIZE=7 "$uvdio" probe --json "$work/d" >"$out" 2>"$err"
-)
-says "probe --json tells the open files" '"soft": 123,'
+says "... tells the open files" "^  open files (RLIMIT_NOFILE)  *123 (can be raised to $hard)\$"
+says "... the file size" '^  file size (RLIMIT_FSIZE)  *\(32\|64\) KiB'
+says "... the threads" '^  UV_THREADPOOL_SIZE  *7$'
+says "... and the alignment" '^  alignment enforced  *memory 4096 bytes, offset and length 4096 bytes$'
+limited probe --json "$work/d"
+check "probe --json under limits" test $? -eq 0
+tr '\n' ' ' <"$out" >probed
+check "... tells the open files" grep -q "\"soft\": 123, *\"hard\": \(null\|$hard\)" probed
 says "... and the threads" '"uv_threadpool_size": "7"'
 if strace -f -o calls true 2>/dev/null; then
+  make_file probed 5000
   strace -f -o calls -E UVDIO_BACKEND=pool -P "$work/probed" -e trace=pread64 -e inject=pread64:error=EIO "$uvdio" probe probed >"$out" 2>"$err"
   says "probe of a file that can't be read says so" 'first page read  *.*(EIO)$'
 fi
+
+# ------------------------------------------------------------------------------------------- options
+
+# accepted OPTION VALUE COMMAND...: the next option is wrong, and that is what is told.
+accepted() {
+  run 2 "$3 $1 $2 and a wrong option" "$3" "$1" "$2" --depth 0 d d
+  warns "... names the wrong one alone" "^uvdio $3: --depth takes"
+}
+refused() {
+  run 2 "$3 $1 $2" "$3" "$1" "$2" --depth 0 d d
+  warns "... is named" "^uvdio $3: $1 takes"
+}
+for value in 4096 4K 4k 4KiB 1M 1G 1073741824 1048576K 1024MiB; do accepted --block $value copy; done
+for value in 4095 1073745920 1048580K 1025M 4KB 4iB 4Kib 4KiBx 4e3 0x1000 4.0K +4096 18446744073709555712; do refused --block $value copy; done
+for value in 0.001 1 1.5 86400; do accepted --seconds $value bench; done
+for value in 0.0009 86401 -1 1s inf nan; do refused --seconds $value bench; done
+run 2 "copy --depth 1 and a wrong option" copy --depth 1 --block 0 d d
+warns "... names the wrong one alone" '^uvdio copy: --block takes'
+run 2 "copy --depth 32768 and a wrong option" copy --depth 32768 --block 0 d d
+warns "... names the wrong one alone" '^uvdio copy: --block takes'
+began=$(date +%s%N)
+run 0 "bench of a second" bench --size 64K --seconds 1 --operation random-read --backend pool d
+check "... takes no less" test $(($(date +%s%N) - began)) -ge 1000000000
 
 echo "1..$count"
 [ "$failures" -eq 0 ]
