@@ -526,29 +526,43 @@ static int run_session(copy_t* copy) {
   return code;
 }
 
+static void tell_about_overwritten(const copy_t* copy, int is_emptied) {
+  const char* path = copy->target_path;
+  if (is_emptied) {
+    report_problem("copy", "%s was incomplete and has been emptied, to make room for this message.",
+                   path);
+  } else {
+    report_problem("copy", "%s is incomplete. Don't use it; copy again%s.", path,
+                   copy->place.is_device ? "" : ", or remove it");
+  }
+}
+
+static void tell_about_created(const copy_t* copy, int error) {
+  const char* path = copy->target_path;
+  if (error == 0) {
+    report_problem("copy", "%s was incomplete and has been removed.", path);
+  } else if (error == ESTALE) {
+    report_problem("copy", "what is at %s now is another file, and was left as it is.", path);
+  } else {
+    report_problem("copy", "%s is incomplete. Remove it: that failed here (%s).", path,
+                   strerror(error));
+  }
+}
+
 /* A target that was not finished must not pass for a copy. What could not be said up to now,
  * because the disk is full, can be when the target's blocks are free. */
 static void clean_up(copy_t* copy) {
-  const char* path = copy->target_path;
-  int for_room = copy->state == TARGET_OVERWRITTEN && report_is_pending();
+  int for_room = copy->state == TARGET_OVERWRITTEN && !copy->place.is_device && report_is_pending();
   int error = copy->state != TARGET_UNTOUCHED ? target_discard(&copy->place, for_room) : 0;
   target_close(&copy->place);
   if (copy->session.signal != 0) {
     report_problem("copy", "interrupted by signal %d (%s).", copy->session.signal,
                    strsignal(copy->session.signal));
   }
-  if (copy->state == TARGET_OVERWRITTEN && copy->place.is_device) {
-    report_problem("copy", "%s is incomplete. Don't use it; copy again.", path);
-  } else if (copy->state == TARGET_OVERWRITTEN && for_room && error == 0) {
-    report_problem("copy", "%s was incomplete and has been emptied, to make room for this message.",
-                   path);
-  } else if (copy->state == TARGET_OVERWRITTEN) {
-    report_problem("copy", "%s is incomplete. Don't use it; copy again, or remove it.", path);
-  } else if (copy->state == TARGET_CREATED && error == 0) {
-    report_problem("copy", "%s was incomplete and has been removed.", path);
+  if (copy->state == TARGET_OVERWRITTEN) {
+    tell_about_overwritten(copy, for_room && error == 0);
   } else if (copy->state == TARGET_CREATED) {
-    report_problem("copy", "%s is incomplete. Remove it: that failed here (%s).", path,
-                   strerror(error));
+    tell_about_created(copy, error);
   }
 }
 

@@ -92,7 +92,7 @@ static int open_flags(const target_t* target) {
   int claim = 0;
   (void)target;
 #endif
-  return O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | claim;
+  return O_RDWR | O_CLOEXEC | O_NOCTTY | claim;
 }
 
 static int open_existing(target_t* target) {

@@ -35,7 +35,8 @@ int target_is_in_place(const target_t* target);
 int target_finish(target_t* target, const struct stat* source);
 
 /* Takes away what is left of a copy that failed: removes a file that was created, empties one that
- * was there where `for_room` says so. Returns 0 or errno. Nothing is reported. */
+ * was there where `for_room` says so. Returns 0 or errno, ESTALE where another file is at the path
+ * by now. Nothing is reported. */
 int target_discard(target_t* target, int for_room);
 
 void target_close(target_t* target);
