@@ -329,7 +329,7 @@ else
   fi
 
   run 0 "probe of a block device" probe "$disk"
-  says "... tells its sectors" '^  alignment the system asks for  *memory [0-9]* bytes, offset and length 512 bytes$'
+  says "... tells its sectors" '^  alignment the system requires  *memory [0-9]* bytes, offset and length 512 bytes$'
 
   # A number of sectors that is no number of pages.
   head -c 1049088 /dev/urandom >sectors.img
