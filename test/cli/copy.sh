@@ -280,6 +280,16 @@ else
     run 0 "copy --sparse=always onto a block device by $backend" copy --backend "$backend" --sparse=always holes "$disk"
     check "... writes zeros as well" identical holes "$disk"
   done
+  # What is read from tmpfs ends with the last byte: what follows in memory is of another block.
+  if make_place tmpfs 16M; then
+    cp odd tmpfs/odd
+    run 0 "copy of an odd number of bytes from tmpfs" copy --depth 1 --block 64K tmpfs/odd "$other"
+    check "... has them" cmp -s -n 3000001 odd "$other"
+    check "... and zeros to the sector's end" cmp -s -n 255 -i 3000001:0 "$other" /dev/zero
+    drop_place tmpfs
+  else
+    skip "copy of an odd number of bytes from tmpfs" "$reason"
+  fi
   run 0 "copy --sparse=always of a block device" copy --sparse=always --verify "$disk" t
   check "... is identical" identical holes t
   check "... and has holes" takes_at_most t 64

@@ -480,7 +480,7 @@ check "... over the block size, with a point for each" lines_with blocks/random-
 check "... and over the depth" lines_with blocks/random-read-65536.dat '^4 .* "4"$' 2
 check "... and nothing is left behind" directory_empty d
 "$uvdio" probe d >"$out" 2>"$err"
-if grep -q 'alignment the system asks for .* 512 bytes, offset and length 512' "$out"; then
+if grep -q 'alignment the system requires .* 512 bytes, offset and length 512' "$out"; then
   run 0 "bench --compare of blocks of 512 bytes" $compare --no-calls --json --depth 2 --block 512,8704 --peer ring,ring-heap,pool,uv-4 \
     --operation mixed d
   rows=4
