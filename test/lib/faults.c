@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <uv.h>
+
 #include "faults_inside.h"
 
 int __real_close(int fd);
@@ -41,6 +43,15 @@ static unsigned pretended_descriptors;
 static int parking[2] = {-1, -1}; /* a pipe */
 static unsigned to_park;
 static pthread_t test_thread; /* the one that called faults_reset() */
+
+/* The clock that stands still, on the loop's thread only; 0: it runs. */
+static struct {
+  unsigned looks;
+  unsigned unparks_at;
+  unsigned count;
+  size_t length;
+  uint64_t time;
+} stopped;
 
 static int is_in(const struct range* range, unsigned call) {
   return call >= range->first && call <= range->last;
@@ -94,6 +105,7 @@ void faults_reset(void) {
   pretended_no_direct = 0;
   pretended_descriptors = 0;
   end_parking();
+  memset(&stopped, 0, sizeof(stopped));
   pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
 }
@@ -147,6 +159,28 @@ void fault_unpark(unsigned count, size_t length) {
   if (count * length > sizeof(zeros) || write(parking[1], zeros, count * length) != (ssize_t)(count * length)) {
     abort();
   }
+}
+
+void fault_stop_clock(unsigned looks, unsigned count, size_t length) {
+  stopped.looks = 0;
+  stopped.unparks_at = looks;
+  stopped.count = count;
+  stopped.length = length;
+  stopped.time = uv_hrtime();
+}
+
+uint64_t fault_clock(uint64_t now) {
+  if (stopped.unparks_at == 0) {
+    return now;
+  }
+  stopped.looks++;
+  if (stopped.looks == stopped.unparks_at) {
+    fault_unpark(stopped.count, stopped.length);
+  }
+  if (stopped.looks == stopped.unparks_at + CLOCK_LOOKS) {
+    stopped.unparks_at = 0;
+  }
+  return stopped.time;
 }
 
 int fault_parking(void) {

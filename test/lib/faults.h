@@ -84,6 +84,12 @@ void fault_release(enum fault_call call);
 void fault_park(unsigned count);
 void fault_unpark(unsigned count, size_t length);
 
+/* The clock (uv_hrtime) stands still from now on, which keeps whoever watches for completions watching; whoever looks at it for
+ * the `looks`-th time finds that `count` parked reads of that length have just ended. It runs again after CLOCK_LOOKS more
+ * looks, which is far more than it takes to see that, or by faults_reset(). */
+#define CLOCK_LOOKS 10000u
+void fault_stop_clock(unsigned looks, unsigned count, size_t length);
+
 /* fstatfs tells of a filesystem of this type; 0 for the true one. */
 void fault_pretend_filesystem(long type);
 

@@ -25,6 +25,9 @@ struct plan fault_plan(enum fault_call call, int is_here);
 /* What the next entry that reads has to read from, or -1. */
 int fault_parking(void);
 
+/* What the clock has to tell. */
+uint64_t fault_clock(uint64_t now);
+
 /* The filesystem that fstatfs has to tell of; 0: the true one. */
 long fault_pretended(void);
 

@@ -430,6 +430,8 @@ int __real_uv_poll_start(uv_poll_t* poll, int events, uv_poll_cb cb);
 int __wrap_uv_poll_start(uv_poll_t* poll, int events, uv_poll_cb cb);
 int __real_uv_mutex_init(uv_mutex_t* mutex);
 int __wrap_uv_mutex_init(uv_mutex_t* mutex);
+uint64_t __real_uv_hrtime(void);
+uint64_t __wrap_uv_hrtime(void);
 int __real_uv_cancel(uv_req_t* req);
 int __wrap_uv_cancel(uv_req_t* req);
 
@@ -457,4 +459,8 @@ int __wrap_uv_mutex_init(uv_mutex_t* mutex) {
 
 int __wrap_uv_cancel(uv_req_t* req) {
   PERFORM_UV(CALL_CANCEL, __real_uv_cancel(req));
+}
+
+uint64_t __wrap_uv_hrtime(void) {
+  return fault_clock(__real_uv_hrtime());
 }
