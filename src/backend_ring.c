@@ -653,6 +653,7 @@ static int get_events(uvdio__lane_t* lane) {
 
   uvdio__engine_note_call(lane->engine, began_ns);
   lane->engine->stats.system_calls++;
+  state->flag_is_late = result >= 0 && io_uring_cq_ready(&state->ring) == 0;
   if (result >= 0) {
     state->interruptions = 0;
     return 1;
@@ -682,6 +683,19 @@ static void switch_signals(uvdio__ring_t* state, int on) {
   }
 }
 
+/* Signals are on again: whether anything came before. A worker of the kernel adds its work, and sets the flag after that; where it
+ * was held up in between, its work was taken already, and the flag stands until the next completion, which may never come. Only
+ * asking tells then. */
+static int came_unsignalled(uvdio__lane_t* lane) {
+  uvdio__ring_t* state = lane->state;
+
+  if (!kernel_has_more(state)) {
+    state->flag_is_late = 0;
+    return io_uring_cq_ready(&state->ring) > 0;
+  }
+  return !state->flag_is_late || (get_events(lane) && !state->flag_is_late);
+}
+
 /* A flush posts completions as well, at no extra cost; so what it left in the queue is taken first, and the kernel asked
  * only for what nobody will be woken for. */
 static int reap(uvdio__lane_t* lane) {
@@ -696,11 +710,11 @@ static int reap(uvdio__lane_t* lane) {
   if (!state->unsignalled) {
     return 0;
   }
-  if (kernel_has_more(state)) {
+  if (kernel_has_more(state) && !state->flag_is_late) {
     return get_events(lane);
   }
   switch_signals(state, 1);
-  if (io_uring_cq_ready(&state->ring) > 0 || kernel_has_more(state)) {
+  if (came_unsignalled(lane)) {
     switch_signals(state, 0);
     return 1;
   }
@@ -728,7 +742,7 @@ static int watch(uvdio__lane_t* lane, uint64_t deadline) {
   state->unsignalled = 1;
   do {
     for (i = 0; i < LOOKS_PER_CLOCK; i++) {
-      if (io_uring_cq_ready(&state->ring) > 0 || kernel_has_more(state)) {
+      if (io_uring_cq_ready(&state->ring) > 0 || (kernel_has_more(state) && !state->flag_is_late)) {
         return 1;
       }
       RELAX();

@@ -141,6 +141,7 @@ typedef struct uvdio__ring_s {
   int edge_triggered; /* the eventfd wakes once per signal and is never read */
   unsigned interruptions; /* of asking for completions, one after the other, UVDIO__RETRIES_MAX at most */
   int unsignalled; /* completions may be there whose signal was read from the eventfd already */
+  int flag_is_late; /* the kernel's flag stands, and there was nothing behind it when it was asked last */
 } uvdio__ring_t;
 
 /* Bytes. Transfers of more go to a worker of the kernel's. One MiB of fresh memory takes the submitting thread some 0.55 ms,

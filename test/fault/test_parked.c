@@ -204,12 +204,69 @@ static void only_durable_writes_do_not_wait_for_others(void** state) {
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
+/*
+ * A flag without anything behind it
+ */
+
+/* Runs the loop without waiting until it wants to sleep or has ended. Returns 0 where it wants neither. */
+static int comes_to_rest(struct fixture* f) {
+  for (unsigned i = 0; i < 1000; i++) {
+    if (uv_run(&f->loop, UV_RUN_NOWAIT) == 0 || uv_backend_timeout(&f->loop) != 0) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* A worker may set the flag when what it tells of has been fetched already, and there may be no next completion. */
+static void late_flag_keeps_no_loop_awake(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  fault_pretend_late_flag(1);
+  struct top* read = parked_read(f, &f->file);
+  int rests_in_flight = comes_to_rest(f);
+  fault_unpark(1, PAGE);
+  run_in_mode(f, UV_RUN_ONCE);
+  int rests_after = comes_to_rest(f);
+  int is_alive = uv_loop_alive(&f->loop);
+  faults_reset();
+  run(f);
+  assert_true(rests_in_flight);
+  assert_true(rests_after);
+  assert_false(is_alive);
+  assert_result(read, PAGE);
+}
+
+/* What comes while the flag stands is not missed. */
+static void late_flag_hides_nothing(void** state) {
+  struct fixture* f = *state;
+  struct top* reads[100];
+  need_a_ring_file(&f->file);
+  fault_pretend_late_flag(1);
+  for (unsigned i = 0; i < COUNT_OF(reads); i++) {
+    reads[i] = parked_read(f, &f->file);
+    for (unsigned turn = 0; turn < i % 4; turn++) {
+      uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    fault_unpark(1, PAGE);
+    watch_for_hang("a loop that waits for a read that has ended");
+    while (reads[i]->done == 0) {
+      uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    watch_for_hang(NULL);
+    assert_result(reads[i], PAGE);
+    op_free(reads[i]);
+  }
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST(parked_read_is_cancelled),
       TEST(completion_ends_a_refusal),
       TEST(completion_wakes_the_loop_whenever_it_comes),
       TEST(only_durable_writes_do_not_wait_for_others),
+      TEST(late_flag_keeps_no_loop_awake),
+      TEST(late_flag_hides_nothing),
   };
   return matrix_main("parked", tests, COUNT_OF(tests), argc, argv);
 }

@@ -115,11 +115,32 @@ static void requests_of_callbacks_are_watched_for(void** state) {
   assert_int_equal(stats_of(f).busy_hits, hits + MANY);
 }
 
+/* The kernel's flag may stand with nothing behind it: that is no completion, and the loop sleeps as ever. */
+static void late_flag_is_no_completion(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t page = blank(PAGE);
+  need_a_ring_file(&f->file);
+  uint64_t hits = stats_of(f).busy_hits;
+  fault_pretend_late_flag(1);
+  fault_park(1);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
+  unsigned turns = 0;
+  do {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  } while (uv_backend_timeout(&f->loop) == 0 && ++turns < 1000);
+  fault_unpark(1, PAGE);
+  run(f);
+  assert_result(read, PAGE);
+  assert_true(turns < 1000);
+  assert_true(stats_of(f).busy_hits <= hits + 1);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(what_comes_meanwhile_is_seen, watching, tear_down),
       cmocka_unit_test_setup_teardown(requests_of_a_timer_are_watched_for, watching, tear_down),
       cmocka_unit_test_setup_teardown(requests_of_callbacks_are_watched_for, watching, tear_down),
+      cmocka_unit_test_setup_teardown(late_flag_is_no_completion, watching, tear_down),
   };
   return matrix_main("watched", tests, COUNT_OF(tests), argc, argv);
 }

@@ -39,6 +39,7 @@ static struct watch watches[CALLS];
 static long pretended;
 static const char* pretended_kernel;
 static int pretended_no_direct;
+static int pretended_late_flag;
 static unsigned pretended_descriptors;
 static int parking[2] = {-1, -1}; /* a pipe */
 static unsigned to_park;
@@ -103,6 +104,7 @@ void faults_reset(void) {
   pretended = 0;
   pretended_kernel = NULL;
   pretended_no_direct = 0;
+  pretended_late_flag = 0;
   pretended_descriptors = 0;
   end_parking();
   memset(&stopped, 0, sizeof(stopped));
@@ -220,6 +222,19 @@ void fault_pretend_kernel(const char* release) {
 int fault_pretended_no_direct(void) {
   pthread_mutex_lock(&lock);
   int on = pretended_no_direct;
+  pthread_mutex_unlock(&lock);
+  return on;
+}
+
+void fault_pretend_late_flag(int on) {
+  pthread_mutex_lock(&lock);
+  pretended_late_flag = on;
+  pthread_mutex_unlock(&lock);
+}
+
+int fault_pretended_late_flag(void) {
+  pthread_mutex_lock(&lock);
+  int on = pretended_late_flag;
   pthread_mutex_unlock(&lock);
   return on;
 }

@@ -90,6 +90,10 @@ void fault_unpark(unsigned count, size_t length);
 #define CLOCK_LOOKS 10000u
 void fault_stop_clock(unsigned looks, unsigned count, size_t length);
 
+/* The kernel's flag that completions are to be fetched (IORING_SQ_TASKRUN) is set again whenever a ring has been entered, though
+ * there may be none: as where a worker adds its work, is held up, and sets the flag after the work was fetched. 0 for the truth. */
+void fault_pretend_late_flag(int on);
+
 /* fstatfs tells of a filesystem of this type; 0 for the true one. */
 void fault_pretend_filesystem(long type);
 

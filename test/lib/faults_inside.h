@@ -35,6 +35,9 @@ long fault_pretended(void);
 const char* fault_pretended_kernel(void);
 int fault_pretended_no_direct(void);
 
+/* Whether the ring's flag has to stand where it need not. */
+int fault_pretended_late_flag(void);
+
 /* How many descriptors getrlimit has to tell of; 0: the true limit. */
 unsigned fault_pretended_descriptors(void);
 

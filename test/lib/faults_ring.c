@@ -183,6 +183,12 @@ static int submit_refused(struct io_uring* ring, int error) {
   return -error;
 }
 
+static void set_flag_late(struct io_uring* ring) {
+  if (fault_pretended_late_flag()) {
+    (void)__atomic_fetch_or(ring->sq.kflags, IORING_SQ_TASKRUN, __ATOMIC_SEQ_CST);
+  }
+}
+
 #define PERFORM_RING(call, real)                           \
   struct plan plan = fault_enter(call);                    \
   int result = plan.error != 0 ? -plan.error : (real);     \
@@ -192,6 +198,7 @@ static int submit_refused(struct io_uring* ring, int error) {
 int __wrap_io_uring_submit(struct io_uring* ring) {
   struct plan plan = fault_enter(CALL_SUBMIT);
   int result = plan.error != 0 ? submit_refused(ring, plan.error) : submit_visited(ring, plan.bytes);
+  set_flag_late(ring);
   fault_leave(CALL_SUBMIT);
   return result;
 }
@@ -202,7 +209,11 @@ int __wrap_io_uring_submit_and_wait(struct io_uring* ring, unsigned wait_for) {
 }
 
 int __wrap_io_uring_get_events(struct io_uring* ring) {
-  PERFORM_RING(CALL_GET_EVENTS, __real_io_uring_get_events(ring));
+  struct plan plan = fault_enter(CALL_GET_EVENTS);
+  int result = plan.error != 0 ? -plan.error : __real_io_uring_get_events(ring);
+  set_flag_late(ring);
+  fault_leave(CALL_GET_EVENTS);
+  return result;
 }
 
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring* ring,
