@@ -1,49 +1,73 @@
 #!/usr/bin/env python3
-"""Do the tests bite? Plants the defects of mutants.txt one at a time and looks whether a test fails.
+"""Do the tests bite? Plants defects, one at a time, and looks whether a test fails.
 
-  sh test/mutation/run.sh                     all that have no result yet, then the table
-  sh test/mutation/run.sh --survivors         those that survived once more, after new tests
-  sh test/mutation/run.sh NAME...             these, whatever they got before
-  sh test/mutation/run.sh --list              the table only, from what is known
-  sh test/mutation/run.sh --check             only whether each of them still fits its file
+  sh test/mutation/run.sh --sample N [--seed S]   N generated defects (defects.py), in an order that the seed gives
+  sh test/mutation/run.sh --list FILE             those of a list by hand: mutants.txt has some
+  sh test/mutation/run.sh NAME...                 these, whatever they got before
 
-It works in a copy of the tree in build/mutation, where results.txt keeps one line per mutant, so that an interrupted run
-goes on where it stopped. A mutant has been caught when a test fails, or hangs for TEST_TIMEOUT seconds. One that does not
-compile, or whose lines the source does not have (any more), is a mistake of the list, and counts nowhere. The exit status is 0 where at least 95 % of all were caught and none is without a result.
+  --survivors      of those chosen only what survived, once more, after new tests
+  --report         no run: the table of what is known
+  --check          no run: whether the lists still fit the sources
+  --work FOLDER    where tree, build and results are; build/mutation
+  --jobs N         tests at a time; 2
+
+It works in a copy of the tree, as it is when the run begins. results.txt keeps a line per defect, by its name and by the text
+of the function that it is in: an interrupted run goes on where it stopped, and what changed is tried again. What counts:
+
+  caught       a test failed, and failed again with the same defect; where it then passed, it had to fail a third time.
+               A hang is a failure, and so is a reason for a skip that there was none of without the defect
+  survived     all tests passed that can reach the file; accepted.txt tells of some why no test can see them
+  identical    the compiler makes the same code of it, at -O2: no defect, and in no count
+  refused      it does not compile, or not without a warning: no defect either
+
+A sample has N of caught and survived. The exit status is 0 where at least TO_REACH per cent of those without an argument in
+accepted.txt were caught.
 """
+import argparse
+import collections
+import concurrent.futures
+import fcntl
 import hashlib
+import json
+import math
 import os
 import re
+import resource
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+
+import defects
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 WORK = os.path.join(ROOT, "build", "mutation")
-TREE = os.path.join(WORK, "tree")
-BUILD = os.path.join(WORK, "build")
-RESULTS = os.path.join(WORK, "results.txt")
-TEST_TIMEOUT = 40  # seconds; the longest test of these takes some ten
-TO_REACH = 95.0  # per cent
+TO_REACH = 90.0  # per cent
 
-LABELS = "^(unit|contract|sim|fsx)$"
+LABELS = {"unit", "contract", "sim", "fsx", "cli"}
+# What of them can reach a file at all, and what is worth trying first: by the file's name.
+REACH = [(r"src/cli/", r"^cli$"), (r"src/sim", r"^(sim_|storms|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
+         (r"src/(memory_store|backend_memory)", r"^(sim_|unit)|memory"), (r"src/(backend_)?ring", r"(?<!memory)(?<!sim)$"),
+         (r"src/backend_pool", r"(?<!memory)(?<!sim)$")]
+FIRST = [(r"ring", r"\.(ring|registered)\.here$"), (r"pool", r"\.pool\.here$"), (r"sim", r"^sim_(cuts|faults|corners)"),
+         (r"arena|buffer|memory\.c|register", r"^unit_|register|pins"), (r"memory", r"\.memory$"),
+         (r"os_", r"(file|edges|register|corners|opens|limits)\..*here"), (r"", r"\.(here|memory)$|^unit_")]
+FIRST_STAGE = 14  # tests of the first stage: only their programs are linked for it
 
-# What is run, quickest answers first: which of them depends on the file. Whatever survives meets all the rest.
-ALL_THE_REST = "."
-STAGES = {
-    "default": ["^unit_", "^(contract|fault)_.*(memory|pool\\.here)$", "^(contract|fault)_.*(ring|registered)\\.here$",
-                ALL_THE_REST],
-    "ring": ["^contract_.*(ring|registered)\\.here$", "^fault_.*(ring|registered)\\.here$", "^unit_",
-             "^(contract|fault)_.*(memory|pool\\.here)$", ALL_THE_REST],
-}
+# How often an operator is chosen for each place where it applies: about the square root, so that the rare ones occur, too.
+WEIGHTS = {"drop_list_operation": 7, "drop_flag": 7, "logic": 2.2, "constant": 2.1, "negate": 1.6, "off_by_one": 1.3,
+           "compare": 1.3, "return_early": 1, "delete": 1, "swap_arguments": 1}
 
 
-class Mutant:
+class Written:
+    """A defect from a list by hand."""
+
     def __init__(self, name, path):
-        self.name, self.path, self.lines, self.why = name, path, [], ""
+        self.name, self.path, self.lines, self.why, self.operator = name, path, [], "", "written"
 
     def old(self):
         return [text for sign, text in self.lines if sign != "+"]
@@ -66,11 +90,11 @@ class Mutant:
         return "\n".join(lines[:place] + self.new() + lines[place + len(old):])
 
 
-def read_list():
+def read_list(path):
     mutants = []
-    for line in open(os.path.join(HERE, "mutants.txt"), encoding="utf-8"):
+    for line in open(path, encoding="utf-8"):
         if line.startswith("== "):
-            mutants.append(Mutant(*line[3:].split()))
+            mutants.append(Written(*line[3:].split()))
         elif line.startswith("? "):
             mutants[-1].why = line[2:].strip()
         elif mutants and line.strip():
@@ -81,48 +105,42 @@ def read_list():
     return mutants
 
 
-def read_results():
-    known = {}
-    if os.path.exists(RESULTS):
-        for line in open(RESULTS, encoding="utf-8"):
-            key, result = line.rstrip("\n").split("\t", 1)
-            known[key] = result
-    return known
+def read_accepted():
+    """Name to reason: a name, a blank, the reason."""
+    accepted = {}
+    for line in open(os.path.join(HERE, "accepted.txt"), encoding="utf-8"):
+        if line.strip() and not line.startswith("#"):
+            name, reason = line.rstrip("\n").split(" ", 1)
+            accepted[name] = reason
+    return accepted
 
 
-def note(known, mutant, result):
-    known[mutant.key()] = result
-    with open(RESULTS, "a", encoding="utf-8") as file:
-        file.write(f"{mutant.key()}\t{result}\n")
+def in_order(sites, seed):
+    """As a draw without putting back, by weight. The first N of it are a sample, and those of N + 1 are one more."""
+    def rank(site):
+        digest = hashlib.sha256(f"{seed} {site.name}".encode()).digest()
+        return -math.log((int.from_bytes(digest[:8], "big") + 1) / 2.0**64) / WEIGHTS[site.operator]
+    return sorted(sites, key=rank)
 
 
-def run(command, limit):
+def run(command, limit, cwd=None, env=None, text=None):
     """(status, output); a status of None after `limit` seconds, and nothing of it runs on then."""
-    process = subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               errors="replace", start_new_session=True)
+    process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, start_new_session=True)
     try:
-        output, _ = process.communicate(timeout=limit)
-        return process.returncode, output
+        output, _ = process.communicate(text.encode() if text is not None else None, timeout=limit)
+        return process.returncode, output.decode(errors="replace")
     except subprocess.TimeoutExpired:
+        kill(process)
+        output, _ = process.communicate()
+        return None, output.decode(errors="replace")
+
+
+def kill(process):
+    try:
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return None, ""
-
-
-def set_up():
-    """A fresh copy of what belongs to the tree, built once. Files that did not change keep their time."""
-    os.makedirs(TREE, exist_ok=True)
-    for name in ("include", "src", "test", "cmake"):
-        copy_folder(os.path.join(ROOT, name), os.path.join(TREE, name))
-    for name in ("CMakeLists.txt", "CMakePresets.json", "README.md", "CHANGELOG.md", "LICENSE"):
-        copy_file(os.path.join(ROOT, name), os.path.join(TREE, name))
-    status, output = run(["cmake", "-G", "Ninja", "-S", TREE, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Debug",
-                          "-DUVDIO_BUILD_TESTS=ON", "-DUVDIO_BUILD_CLI=OFF", "-DUVDIO_WERROR=OFF",
-                          f"-DUVDIO_TEST_TIMEOUT={TEST_TIMEOUT}"], 300)
-    if status == 0:
-        status, output = build()
-    if status != 0:
-        sys.exit("the tree does not build without a mutant:\n" + output[-3000:])
+    except ProcessLookupError:
+        pass
 
 
 def copy_file(source, target):
@@ -143,104 +161,473 @@ def copy_folder(source, target):
         (copy_folder if os.path.isdir(path) else copy_file)(path, os.path.join(target, name))
 
 
-def build():
-    return run(["cmake", "--build", BUILD, "-j2", "--target", "uvdio_programs"], 300)
+class Test:
+    """One of CTest's tests, run without CTest."""
+
+    def __init__(self, found):
+        self.name, self.command = found["name"], found["command"]
+        properties = {entry["name"]: entry["value"] for entry in found["properties"]}
+        self.labels = set(properties.get("LABELS", []))
+        self.folder = properties.get("WORKING_DIRECTORY")
+        self.env = dict(entry.split("=", 1) for entry in properties.get("ENVIRONMENT", []))
+        if self.name == "cli":
+            self.command = self.command + ["simple"]  # without the harness of benchmarks
+        self.seconds, self.skips = 60.0, set()
+
+    def program(self):
+        for word in self.command:
+            if os.path.dirname(word).endswith(("test", "build")) and not word.endswith(".sh"):
+                return os.path.basename(word)
+        return None
+
+    def limit(self):
+        return 10 + 6 * self.seconds
+
+    def wrapped(self):
+        """Shared memory of its own, so that one that dies leaves nothing in it."""
+        if os.geteuid() != 0:
+            return self.command
+        script = 'mount -t tmpfs -o size=6g,mode=1777 tmpfs /dev/shm && exec "$@"'
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"] + self.command
 
 
-def test(mutant):
-    """The name of a test that fails, or None."""
-    stages = STAGES["ring" if "ring" in mutant.path else "default"]
-    for stage in stages:
-        status, output = run(["ctest", "--test-dir", BUILD, "-j2", "--stop-on-failure",
-                              "-L", LABELS, "-R", stage], 300)
-        if status is None:
-            return "hangs"
+class Runs:
+    """Several tests at a time, until one fails."""
+
+    def __init__(self, jobs):
+        self.jobs, self.lock, self.running, self.stop = jobs, threading.Lock(), {}, False
+
+    def start(self, test):
+        return subprocess.Popen(test.wrapped(), cwd=test.folder, env={**os.environ, **test.env}, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                                preexec_fn=with_all_signals)
+
+    def one(self, test, limit=None):
+        """(why it failed or None, output, seconds)"""
+        began = time.monotonic()
+        with self.lock:
+            if self.stop:
+                return None, "", 0
+            process = self.start(test)
+            self.running[test.name] = process
+        try:
+            output, _ = process.communicate(timeout=limit or test.limit())
+            why = verdict(process.returncode)
+        except subprocess.TimeoutExpired:
+            kill(process)
+            output, _ = process.communicate()
+            why = "hangs"
+        finally:
+            kill(process)
+            with self.lock:
+                self.running.pop(test.name, None)
+        output = output.decode(errors="replace")
+        if why is None and skips_of(output) - test.skips:
+            why = "skips"
+        return why, output, time.monotonic() - began
+
+    def until_one_fails(self, tests, seen):
+        """The first test that fails, as (test, why, output), or None. `seen` is called with each that ended by itself."""
+        self.stop, waiting, failed = False, collections.deque(tests), []
+
+        def work():
+            while True:
+                with self.lock:
+                    if self.stop or not waiting:
+                        return
+                    test = waiting.popleft()
+                why, output, seconds = self.one(test)
+                with self.lock:
+                    if self.stop:
+                        return
+                    seen(test, seconds)
+                    if why is not None:
+                        failed.append((test, why, output))
+                        self.stop = True
+                        for process in self.running.values():
+                            kill(process)
+
+        threads = [threading.Thread(target=work) for _ in range(self.jobs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.stop = False
+        return failed[0] if failed else None
+
+
+def with_all_signals():
+    """What this program ignores, for it may run in the background, is none of the tests' business."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def verdict(status):
+    if status in (0, 77):
+        return None
+    return "failed" if status > 0 else f"signal {-status}"
+
+
+def skips_of(output):
+    return set(re.findall(r"SKIP: (.*)", output))
+
+
+class Laboratory:
+    """The copy of the tree, its build, and what the tests do without a defect."""
+
+    def __init__(self, work, jobs):
+        self.work, self.jobs = work, jobs
+        self.tree, self.build = os.path.join(work, "tree"), os.path.join(work, "build")
+        self.runs, self.tests, self.commands, self.deaths = Runs(jobs), [], {}, collections.Counter()
+
+    def set_up(self):
+        os.makedirs(self.tree, exist_ok=True)
+        lock = open(os.path.join(self.work, "lock"), "w", encoding="utf-8")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.lock = lock
+        for name in ("include", "src", "test", "cmake"):
+            copy_folder(os.path.join(ROOT, name), os.path.join(self.tree, name))
+        for name in ("CMakeLists.txt", "CMakePresets.json", "README.md", "CHANGELOG.md", "LICENSE"):
+            copy_file(os.path.join(ROOT, name), os.path.join(self.tree, name))
+        linker = next((name for name in ("lld", "gold") if shutil.which(f"ld.{name}")), None)
+        flags = [f"-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld={linker}"] if linker else []
+        status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.build, "-DCMAKE_BUILD_TYPE=",
+                              "-DCMAKE_C_FLAGS=-O1", "-DUVDIO_BUILD_TESTS=ON", "-DUVDIO_BUILD_CLI=ON", "-DUVDIO_WERROR=OFF"]
+                             + flags, 600)
+        if status == 0:
+            status, output = self.make()
         if status != 0:
-            failed = re.findall(r"(\S+) \.*\** *(Failed|Timeout|Subprocess aborted|Exception)", output)
-            failed += re.findall(r"\d+ - (\S+) \((\w+)", output)
-            return f"{failed[0][0]} ({failed[0][1].lower()})" if failed else "a test"
-    return None
+            sys.exit("the tree does not build without a defect:\n" + output[-3000:])
+        self.read_commands()
+        self.read_tests()
+        self.run_without_a_defect()
+
+    def make(self, targets=("uvdio_programs",)):
+        return run(["cmake", "--build", self.build, f"-j{self.jobs}", "--target", *targets], 900)
+
+    def read_commands(self):
+        """How each source is compiled, once."""
+        for entry in json.load(open(os.path.join(self.build, "compile_commands.json"), encoding="utf-8")):
+            path = os.path.relpath(entry["file"], self.tree)
+            if path.startswith("src/") and "uvdio_shared" not in entry["command"]:
+                words = shlex.split(entry["command"])
+                kept = [word for word in words[:words.index("-o")] if word != "-O1"]
+                self.commands[path] = (kept, entry["directory"])
+
+    def read_tests(self):
+        _, output = run(["ctest", "--test-dir", self.build, "--show-only=json-v1"], 60)
+        found = [Test(entry) for entry in json.loads(output)["tests"] if "command" in entry]
+        self.tests = [test for test in found if test.labels & LABELS]
+
+    def run_without_a_defect(self):
+        """Each test has to pass, and tells how long it takes and what it skips. Known until the tree changes."""
+        path, digest = os.path.join(self.work, "baseline.json"), self.digest()
+        known = json.load(open(path, encoding="utf-8")) if os.path.exists(path) else {}
+        if known.get("tree") != digest:
+            known = {"tree": digest, "tests": {}}
+        missing = [test for test in self.tests if test.name not in known["tests"]]
+        print(f"{len(missing)} tests to run without a defect", flush=True)
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as several:
+            for test, result in zip(missing, several.map(self.without_a_defect, missing)):
+                known["tests"][test.name] = result
+                write(path, json.dumps(known))
+        for test in self.tests:
+            test.seconds, test.skips = known["tests"][test.name][0], set(known["tests"][test.name][1])
+
+    def without_a_defect(self, test):
+        for _ in range(3):
+            why, output, seconds = self.runs.one(test, 300)
+            if why in (None, "skips"):
+                return [seconds, sorted(skips_of(output))]
+        write(os.path.join(self.work, "failed.txt"), output)
+        raise SystemExit(f"without a defect, {test.name} fails three times ({why}); see failed.txt in {self.work}")
+
+    def digest(self):
+        digest = hashlib.sha256()
+        for folder, names, files in sorted(os.walk(self.tree)):
+            names.sort()
+            for name in sorted(files):
+                digest.update(name.encode() + open(os.path.join(folder, name), "rb").read())
+        return digest.hexdigest()
+
+    def users_of(self, path):
+        """The sources that have to be compiled to see a change of `path`."""
+        if path.endswith(".c"):
+            return [path]
+        folder = os.path.dirname(path)
+        return [user for user in self.commands if os.path.dirname(user) == folder]
+
+    def object_of(self, path, text=None):
+        """(status, output, object) at -O2 and with warnings as errors; `text` replaces what the file holds."""
+        kept, folder = self.commands[path]
+        target = os.path.join(self.work, "object.o")
+        source = ["-x", "c", "-"] if text is not None else [os.path.join(self.tree, path)]
+        where = ["-iquote", os.path.join(self.tree, os.path.dirname(path))]
+        status, output = run(kept + where + ["-O2", "-DNDEBUG", "-Werror", "-g0", "-o", target, "-c"] + source, 300, folder, text=text)
+        return status, output, open(target, "rb").read() if status == 0 else b""
+
+    def compare_code(self, site, original, planted):
+        """None where the compiler sees a difference, else the result."""
+        path = os.path.join(self.tree, site.path)
+        is_header = not site.path.endswith(".c")
+        for user in self.users_of(site.path):
+            text = None if is_header else original
+            _, _, before = self.object_of(user, text if text is not None else defects.read(self.tree, user))
+            if is_header:
+                write(path, planted)
+            try:
+                status, output, after = self.object_of(user, defects.read(self.tree, user) if is_header else planted)
+            finally:
+                if is_header:
+                    write(path, original)
+            if status != 0:
+                error = re.search(r"error: (.*)", output)
+                return "refused\t" + (error.group(1) if error else "?")[:90]
+            if before != after:
+                return None
+        return "identical\tthe same machine code"
+
+    def in_stages(self, site):
+        """The tests that can reach the file, those first that are likely to fail, and soon."""
+        reach = next((pattern for path, pattern in REACH if re.search(path, site.path)), r"^(?!cli$)")
+        first = [pattern for path, pattern in FIRST if re.search(path, site.path)]
+
+        def worth(test):
+            prior = sum(bool(re.search(pattern, test.name)) for pattern in first)
+            return (0.2 + prior + 4 * self.deaths[site.path, test.name]) / (0.1 + test.seconds)
+
+        tests = sorted((test for test in self.tests if re.search(reach, test.name)), key=worth, reverse=True)
+        return [stage for stage in (tests[:FIRST_STAGE], tests[FIRST_STAGE:]) if stage]
+
+    def judge(self, site):
+        original = defects.read(self.tree, site.path)
+        try:
+            planted = site.apply(original)
+        except ValueError as error:
+            return f"refused\t{error}"
+        times = collections.OrderedDict(code=0.0, build=0.0, tests=0.0, again=0.0)
+        began = time.monotonic()
+        same = self.compare_code(site, original, planted)
+        times["code"] = time.monotonic() - began
+        if same is not None:
+            return same
+        path = os.path.join(self.tree, site.path)
+        write(path, planted)
+        try:
+            return self.try_tests(site, times)
+        finally:
+            write(path, original)
+            self.clean()
+
+    def try_tests(self, site, times):
+        flakes = []
+        for stage in self.in_stages(site):
+            targets = sorted({"uvdio_cli" if test.name == "cli" else test.program() for test in stage} - {None})
+            began = time.monotonic()
+            status, output = self.make(targets)
+            times["build"] += time.monotonic() - began
+            if status != 0:
+                return "refused\tdoes not build: " + output[-200:].replace("\n", " ").replace("\t", " ")
+            left = list(stage)
+            while left:
+                began = time.monotonic()
+                ended = set()
+                failed = self.runs.until_one_fails(left, lambda test, seconds: ended.add(test.name))
+                times["tests"] += time.monotonic() - began
+                if failed is None:
+                    break
+                began = time.monotonic()
+                is_sure = self.fails_again(failed[0])
+                times["again"] += time.monotonic() - began
+                self.keep(site, failed)
+                if is_sure:
+                    self.deaths[site.path, failed[0].name] += 1
+                    return f"caught\t{failed[0].name} ({failed[1]})\t{told(times, flakes)}"
+                flakes.append(failed[0].name)
+                left = [test for test in left if test.name not in ended]
+        return f"survived\t-\t{told(times, flakes)}"
+
+    def fails_again(self, test):
+        """A second time, or, where it passed then, in both of two more."""
+        if self.runs.one(test, 2 * test.limit())[0] is not None:
+            return True
+        return all(self.runs.one(test, 2 * test.limit())[0] is not None for _ in range(2))
+
+    def keep(self, site, failed):
+        test, why, output = failed
+        folder = os.path.join(self.work, "output")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, site.key() + ".txt"), "a", encoding="utf-8") as file:
+            file.write(f"{site.name}\n{test.name}: {why}\n{output[-20000:]}\n")
+
+    def clean(self):
+        """What programs left that died."""
+        folder = os.path.join(self.build, "test")
+        for name in os.listdir(folder):
+            if name.startswith("uvdio-"):
+                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
 
 
-def judge(mutant):
-    path = os.path.join(TREE, mutant.path)
-    original = open(os.path.join(ROOT, mutant.path), encoding="utf-8").read()
-    started = time.monotonic()
-    try:
-        planted = mutant.apply(original)
-    except ValueError as error:
-        return f"invalid\t{error}"
+def told(times, flakes):
+    text = ", ".join(f"{name} {seconds:.1f}" for name, seconds in times.items())
+    return f"{sum(times.values()):.1f} s: {text}" + (f"; flaky: {' '.join(flakes)}" if flakes else "")
+
+
+def write(path, text):
     with open(path, "w", encoding="utf-8") as file:
-        file.write(planted)
-    try:
-        status, output = build()
-        if status != 0:
-            error = re.search(r"error: (.*)", output)
-            return "invalid\tdoes not compile: " + (error.group(1) if error else "?")[:80]
-        failed = test(mutant)
-    finally:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(original)
-    seconds = time.monotonic() - started
-    return f"caught\t{failed}, {seconds:.0f} s" if failed else f"survived\t{seconds:.0f} s"
+        file.write(text)
 
 
-def report(mutants, known):
-    results = {mutant.name: known.get(mutant.key(), "none") for mutant in mutants}
-    for mutant in mutants:
-        print(f"{mutant.path:24} {mutant.name:44} " + results[mutant.name].replace("\t", "  "))
-    caught = sum(result.startswith("caught") for result in results.values())
-    survived = [name for name, result in results.items() if result.startswith("survived")]
-    invalid = [name for name, result in results.items() if result.startswith("invalid")]
-    unknown = len(mutants) - caught - len(survived)
-    judged = max(1, caught + len(survived))
-    print(f"\n{caught} of {caught + len(survived)} caught ({100 * caught / judged:.1f} %), {unknown} not tried or invalid")
-    for name in invalid:
-        print(f"invalid: {name}")
-    for mutant in mutants:
-        if mutant.name in survived:
-            print(f"survived: {mutant.name}: {mutant.why or 'not explained'}")
-    return unknown == 0 and 100 * caught / judged >= TO_REACH
+class Results:
+    def __init__(self, path):
+        self.path, self.known = path, {}
+        if os.path.exists(path):
+            for line in open(path, encoding="utf-8"):
+                key, _, result = line.rstrip("\n").split("\t", 2)
+                self.known[key] = result
+
+    def get(self, site):
+        return self.known.get(site.key(), "")
+
+    def kind(self, site):
+        return self.get(site).split("\t")[0]
+
+    def note(self, site, result):
+        self.known[site.key()] = result
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(f"{site.key()}\t{site.name}\t{result}\n")
 
 
-def check(mutants):
-    """The mistakes of the list, without building anything."""
+def place_of(site, root):
+    """Where it is today, and what it does there."""
+    if not hasattr(site, "start"):
+        return site.path
+    source = defects.read(root, site.path)
+    line = source.count("\n", 0, site.start) + 1
+    old = " ".join(source[site.start:site.end].split())
+    return f"{site.path}:{line} {old[:60]!r} -> {site.text[:60]!r}"
+
+
+def report(sites, results, accepted, root):
+    counts, times, operators = collections.Counter(), [], collections.defaultdict(collections.Counter)
+    for site in sites:
+        kind = results.kind(site) or "none"
+        if kind == "survived" and (site.name in accepted or getattr(site, "why", "")):
+            kind = "accepted"
+        counts[kind] += 1
+        operators[site.operator][kind] += 1
+        seconds = re.search(r"\t([\d.]+) s: ", results.get(site))
+        times += [float(seconds.group(1))] if seconds else []
+        if kind in ("survived", "accepted"):
+            print(f"{kind}: {site.name}\n  {place_of(site, root)}\n  {accepted.get(site.name) or getattr(site, 'why', '')}".rstrip())
+    for operator, of_it in sorted(operators.items()):
+        print(f"  {operator:20} " + ", ".join(f"{kind} {number}" for kind, number in sorted(of_it.items())))
+    judged = counts["caught"] + counts["survived"]
+    share = 100 * counts["caught"] / max(1, judged)
+    flaky = sum("flaky:" in results.get(site) for site in sites)
+    print(f"{counts['caught']} of {judged} caught ({share:.1f} %), {counts['accepted']} more accepted, {counts['identical']} identical, "
+          f"{counts['refused']} refused, {counts['none']} not tried; {flaky} with a flaky test; "
+          f"{sum(times) / max(1, len(times)):.1f} s each")
+    return judged > 0 and counts["none"] == 0 and share >= TO_REACH
+
+
+def check():
+    """The mistakes of the lists, without building anything."""
     mistakes = []
+    mutants = read_list(os.path.join(HERE, "mutants.txt"))
     for mutant in mutants:
         try:
-            mutant.apply(open(os.path.join(ROOT, mutant.path), encoding="utf-8").read())
+            mutant.apply(defects.read(ROOT, mutant.path))
         except ValueError as error:
             mistakes.append(str(error))
-    print("\n".join(mistakes + [f"{len(mutants)} mutants, {len(mistakes)} of them don't fit their files"]))
+    sites = defects.all_sites(ROOT)
+    names = {site.name for site in sites}
+    mistakes += [f"accepted.txt: there is no {name} (any more)" for name in read_accepted() if name not in names]
+    print("\n".join(mistakes + [f"{len(mutants)} mutants and {len(sites)} sites, {len(mistakes)} mistakes"]))
     return not mistakes
 
 
-def pick(mutants, known, arguments):
-    if "--list" in arguments:
-        return []
-    if "--survivors" in arguments:
-        return [mutant for mutant in mutants if known.get(mutant.key(), "").startswith("survived")]
-    if arguments:
-        return [mutant for mutant in mutants if mutant.name in arguments]
-    # In no order that means anything, so that what an interrupted run has done is a fair sample.
-    return sorted((mutant for mutant in mutants if mutant.key() not in known), key=Mutant.key)
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--list")
+    parser.add_argument("--survivors", action="store_true")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--here", default=".", help=argparse.SUPPRESS)  # what FILE is relative to: run.sh changes its folder
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--work", default=WORK)
+    parser.add_argument("--jobs", type=int, default=2)
+    return parser.parse_args()
+
+
+def counted(site, results):
+    return results.kind(site) in ("caught", "survived")
+
+
+def sample(sites, results, number):
+    """As many of the order as hold `number` that count, as far as results are there."""
+    taken, count = [], 0
+    for site in sites:
+        if count == number or not results.kind(site):
+            break
+        taken.append(site)
+        count += counted(site, results)
+    return taken
+
+
+def try_all(lab, sites, results, number, again):
+    """Until `number` of them count. The results that are there count, too, but for those to be had again."""
+    done = count = 0
+    for site in sites:
+        if count >= number:
+            break
+        if not results.kind(site) or site.name in again:
+            result = lab.judge(site)
+            results.note(site, result)
+            done += 1
+            print(f"[{count + 1}/{number}] {site.name}: " + result.replace("\t", "  "), flush=True)
+        count += counted(site, results)
+
+
+def chosen(options, root):
+    """All sites that were asked for, in order, and how many of them have to count."""
+    if options.list:
+        sites = read_list(os.path.join(options.here, options.list))
+        return sites, len(sites)
+    if options.names:
+        every = defects.all_sites(root) + read_list(os.path.join(HERE, "mutants.txt"))
+        sites = [site for site in every if site.name in options.names]
+        return sites, len(sites)
+    return in_order(defects.all_sites(root), options.seed), options.sample or 400
 
 
 def main():
-    mutants, arguments = read_list(), sys.argv[1:]
-    if "--check" in arguments:
-        sys.exit(0 if check(mutants) else 1)
-    known = read_results()
-    chosen = pick(mutants, known, arguments)
-    if chosen:
-        set_up()
-        failed = test(Mutant("none", "src/engine.c"))
-        if failed:
-            sys.exit(f"without a mutant, {failed} fails")
-    for number, mutant in enumerate(chosen, 1):
-        note(known, mutant, judge(mutant))
-        print(f"[{number}/{len(chosen)}] {mutant.name}: " + known[mutant.key()].replace("\t", "  "), flush=True)
-    sys.exit(0 if report(mutants, known) else 1)
+    options = arguments()
+    if options.check:
+        sys.exit(0 if check() else 1)
+    accepted = read_accepted()
+    os.makedirs(options.work, exist_ok=True)
+    results = Results(os.path.join(options.work, "results.txt"))
+    lab = Laboratory(os.path.abspath(options.work), options.jobs)
+    if not options.report:
+        lab.set_up()
+    root = lab.tree if not options.report else ROOT
+    sites, number = chosen(options, root)
+    for site in sites:
+        if results.kind(site) == "caught":
+            lab.deaths[site.path, results.get(site).split("\t")[1].split(" ")[0]] += 1
+    if options.survivors:
+        sites = [site for site in sample(sites, results, number) if results.kind(site) == "survived" and site.name not in accepted]
+        number = len(sites)
+    again = {site.name for site in sites} if options.survivors or options.names else set()
+    if not options.report:
+        try_all(lab, sites, results, number, again)
+    if not options.list and not options.names:
+        sites = sample(sites, results, number)
+    sys.exit(0 if report(sites, results, accepted, root) else 1)
 
 
 if __name__ == "__main__":
