@@ -541,6 +541,45 @@ static void arena_gets_room_that_another_gave_up(void** state) {
   assert_true(bytes > 0);
 }
 
+/* Segments of 1 MiB; each frame has one of its own. Those that were acquired before the wanted one are kept until the end. */
+static void read_into_frame(struct fixture* f, unsigned which) {
+  uvdio_buf_t frames[8] = {{0}};
+  for (unsigned i = 0; i <= which; i++) {
+    assert_ok(uvdio_arena_acquire(f->arena, &frames[i]));
+  }
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &frames[which], 0);
+  run(f);
+  assert_true(read->result >= 0);
+  op_free(read);
+  for (unsigned i = 0; i < which; i++) {
+    assert_ok(uvdio_buf_release(&frames[i]));
+  }
+}
+
+/* Whatever of an arena was registered, also where what comes before it was not, is let go of. */
+static void whatever_was_registered_is_unregistered(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, MIB, 8);
+  skip_without_ring(f);
+  need_linux(6, 4, "older kernels give back pinned memory a while later");
+  put(f, &f->file, 0, PAGE, 1);
+  for (unsigned which = 0; which < 8; which++) {
+    size_t before = pinned();
+    read_into_frame(f, which);
+    assert_int_equal(pinned(), before + MIB);
+    assert_int_equal(registration_of(f->dio, f->arena).bytes, MIB);
+    assert_ok(uvdio_arena_unregister(f->dio, f->arena));
+    assert_int_equal(registration_of(f->dio, f->arena).bytes, 0);
+    assert_int_equal(stats_of(f).registered_bytes, 0);
+    assert_int_equal(pinned(), before);
+    uvdio_arena_t* arena = f->arena;
+    f->arena = NULL;
+    assert_ok(uvdio_arena_destroy(arena, NULL));
+    turn(f);
+    fixture_arena(f, MIB, 8);
+  }
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, arenas_take_no_descriptors),
@@ -557,6 +596,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, registration_can_be_asked_for_when_the_engine_is_closed),
       TEST_ON(fixture_open, arena_destroyed_on_the_loop_is_let_go_of_before_it_sleeps),
       TEST_ON(fixture_open, arena_gets_room_that_another_gave_up),
+      TEST_ON(fixture_open, whatever_was_registered_is_unregistered),
   };
   return matrix_main("pins", tests, COUNT_OF(tests), argc, argv);
 }

@@ -516,6 +516,45 @@ static void closed_file_is_closed(void** state) {
   assert_false(is_open_elsewhere(path_of(f, "file")));
 }
 
+static struct top* change_or_read(struct fixture* f, unsigned which) {
+  struct top* op = op_new(&f->tracker);
+  uvdio_buf_t page = which == 0 ? filled(PAGE, 2) : which == 1 ? blank(PAGE) : (uvdio_buf_t){0};
+  switch (which) {
+    case 0:
+      return t_write(op, &f->file, &page, 0);
+    case 1:
+      return t_read(op, &f->file, &page, 0);
+    case 2:
+      return t_sync_data(op, &f->file);
+    case 3:
+      return t_sync_all(op, &f->file);
+    case 4:
+      return t_truncate(op, &f->file, 2 * PAGE);
+    default:
+      return t_preallocate(op, &f->file, 2 * PAGE);
+  }
+}
+
+/* A close that waits for what came before it gives the slot back as one does that waits for nothing. */
+static void file_that_is_closed_behind_something_is_closed(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("descriptors");
+  put(f, &f->file, 0, PAGE, 1);
+  for (unsigned which = 0; which < 6; which++) {
+    uvdio_buf_t page = filled(PAGE, 1);
+    struct top* first = t_write(op_new(&f->tracker), &f->file, &page, 0); /* gives the file its slot */
+    run(f);
+    struct top* op = change_or_read(f, which);
+    struct top* closing = t_close(op_new(&f->tracker), &f->file);
+    run(f);
+    assert_result(first, PAGE);
+    assert_true(op->result >= 0);
+    assert_result(closing, 0);
+    assert_false(is_open_elsewhere(path_of(f, "file")));
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+  }
+}
+
 #define FILES 200 /* the table begins with 64 slots */
 
 static void table_grows_with_the_files(void** state) {
@@ -806,6 +845,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, memlock_limit_degrades_to_plain_transfers),
       TEST_ON(fixture_open, files_get_slots_with_their_first_transfer),
       TEST_ON(fixture_open, closed_file_is_closed),
+      TEST_ON(fixture_open, file_that_is_closed_behind_something_is_closed),
       TEST_ON(fixture_open, table_grows_with_the_files),
       TEST_ON(fixture_open, exec_inherits_no_descriptor),
       TEST_ON(fixture_open, slots_are_given_out_again),

@@ -506,6 +506,67 @@ static void sync_does_not_wait_for_a_younger_preallocation(void** state) {
   assert_true(sync->order < younger->order);
 }
 
+/*
+ * The latch and what waits
+ */
+
+static int depth_1_and_bound(void** state) {
+  uvdio_options_t options = {.depth = 1};
+  faults_reset();
+  int failed = fixture_open_with(state, options);
+  if (!failed) {
+    struct fixture* f = *state;
+    t_size(op_new(&f->tracker), &f->file);
+    run(f);
+  }
+  return failed;
+}
+
+static struct top* change_or_sync(struct fixture* f, unsigned which) {
+  struct top* op = op_new(&f->tracker);
+  uvdio_buf_t page = which == 0 ? filled(PAGE, 2) : (uvdio_buf_t){0};
+  switch (which) {
+    case 0:
+      return t_write(op, &f->file, &page, 0);
+    case 1:
+      return t_truncate(op, &f->file, 3 * PAGE);
+    case 2:
+      return t_preallocate(op, &f->file, 3 * PAGE);
+    case 3:
+      return t_sync_data(op, &f->file);
+    default:
+      return t_sync_all(op, &f->file);
+  }
+}
+
+static unsigned calls_that_change(void) {
+  return fault_calls(CALL_PWRITE) + fault_calls(CALL_FTRUNCATE) + fault_calls(CALL_FALLOCATE) + fault_calls(CALL_FDATASYNC) +
+         fault_calls(CALL_FSYNC);
+}
+
+/* Whatever a failed sync makes fail, it does so also where that was accepted before and has not begun. */
+static void latch_reaches_all_that_waits(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  for (unsigned which = 0; which < 5; which++) {
+    uvdio_buf_t page = blank(PAGE);
+    unsigned before = calls_that_change();
+    fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
+    struct top* failing = sync_data(f);
+    struct top* waiting = change_or_sync(f, which);
+    struct top* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
+    struct top* size = t_size(op_new(&f->tracker), &f->file);
+    run(f);
+    assert_result(failing, UV_EIO);
+    assert_result(waiting, UV_EIO);
+    assert_result(read, 0);
+    assert_result(size, 0);
+    assert_int_equal(calls_that_change(), before + 1);
+    assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+  }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_and_bound, tear_down)
 
 int main(int argc, char** argv) {
@@ -526,6 +587,7 @@ int main(int argc, char** argv) {
       TEST(sync_waits_for_a_preallocation_that_takes_long),
       TEST(sync_does_not_wait_for_younger_changes),
       TEST(sync_does_not_wait_for_a_younger_preallocation),
+      cmocka_unit_test_setup_teardown(latch_reaches_all_that_waits, depth_1_and_bound, tear_down),
       cmocka_unit_test_setup_teardown(crowd_of_held_syncs_ends_without_recursion,
                                       depth_1_and_unbound, tear_down),
   };

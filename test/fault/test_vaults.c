@@ -329,6 +329,99 @@ static void child_closes_the_vault_for_itself(void** state) {
   assert_int_equal(registration_of(v.f->dio).bytes, 2 * MIB);
 }
 
+struct childs_read {
+  char path[PLACE_PATH_MAX];
+  char* base;
+  int arrived;
+};
+
+static void on_childs_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  struct childs_read* read = req->data;
+  read->arrived = result == PAGE && is_pattern(buf.base, PAGE, 1);
+  (void)uvdio_buf_release(&buf);
+}
+
+/* With one engine after the other, of which a second one would copy. */
+static int read_in_the_child(void* data) {
+  struct childs_read* read = data;
+  uvdio_options_t options = matrix_options();
+  uvdio_file_t files[2] = {{0}, {0}};
+  uvdio_t* engines[2];
+  uv_loop_t loop;
+  options.depth = 8;
+  EXPECT(uv_loop_init(&loop) == 0);
+  for (unsigned i = 0; i < 2; i++) {
+    uvdio_req_t req = {.data = read};
+    uvdio_buf_t frame = {0};
+    read->arrived = 0;
+    EXPECT(uvdio_init(&engines[i], &loop, &options) == 0);
+    EXPECT(uvdio_open(engines[i], &files[i], &req, read->path, UVDIO_OPEN_RW, 0, NULL) == 0);
+    EXPECT(uvdio_arena_acquire(v.f->arena, &frame) == 0);
+    EXPECT(frame.base == read->base);
+    memset(frame.base, 0, frame.cap);
+    frame.cap = PAGE;
+    EXPECT(uvdio_read(&files[i], &req, &frame, 0, on_childs_read) == 0);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    EXPECT(read->arrived);
+  }
+  return 0;
+}
+
+/* What the parent's vault has pinned is the parent's memory: a child's rings copy nothing from there. */
+static void childs_engines_leave_the_parents_vault_alone(void** state) {
+  struct childs_read in_child;
+  struct top* read;
+  (void)state;
+  need_a_ring_file(&v.f->file);
+  begin(1);
+  read_frame(&read);
+  uvdio_buf_t frame = op_take(read);
+  in_child.base = frame.base;
+  memset(frame.base, 0, PAGE);
+  assert_ok(uvdio_buf_release(&frame)); /* It is the next one, in the child as well. */
+  snprintf(in_child.path, sizeof(in_child.path), "%s", path_of(v.f, "file"));
+  assert_ok(in_a_child(read_in_the_child, &in_child));
+  assert_true(is_zero(in_child.base, PAGE));
+}
+
+static int close_in_the_child(void* data) {
+  (void)data;
+  EXPECT(uv_loop_fork(&v.f->loop) == 0);
+  EXPECT(uvdio_engine_close(v.f->dio, NULL) == 0);
+  EXPECT(uvdio_engine_close(v.first, NULL) == 0);
+  uv_run(&v.f->loop, UV_RUN_DEFAULT);
+  return 0;
+}
+
+/* Nor do its parent's engines, which it closes, empty it: a third one of the parent's still gets from there what was pinned. */
+static void parents_vault_outlives_engines_closed_by_a_child(void** state) {
+  uvdio_options_t options = matrix_options();
+  uvdio_file_t file = {0};
+  uvdio_buf_t frame = {0};
+  struct top* read;
+  uvdio_t* third;
+  (void)state;
+  need_a_ring_file(&v.f->file);
+  begin(1);
+  read_frame(&read);
+  assert_ok(in_a_child(close_in_the_child, NULL));
+  options.depth = 8;
+  assert_ok(uvdio_init(&third, &v.f->loop, &options));
+  t_open(op_now(&v.f->tracker), third, &file, path_of(v.f, "file"), UVDIO_OPEN_RW);
+  frame = op_take(read);
+  frame.len = 0;
+  frame.cap = PAGE;
+  read = t_read(op_new(&v.f->tracker), &file, &frame, 0);
+  run(v.f);
+  size_t bytes = registration_of(third).bytes;
+  t_close(op_now(&v.f->tracker), &file);
+  assert_ok(uvdio_engine_close(third, NULL));
+  run(v.f);
+  assert_result(read, PAGE);
+  assert_true(is_pattern(read->back.base, PAGE, 1));
+  assert_int_equal(bytes, MIB);
+}
+
 /*
  * The table
  */
@@ -378,6 +471,8 @@ int main(int argc, char** argv) {
       TEST(busy_vault_is_not_waited_for),
       TEST(vault_ends_with_the_arena),
       TEST(child_closes_the_vault_for_itself),
+      TEST(childs_engines_leave_the_parents_vault_alone),
+      TEST(parents_vault_outlives_engines_closed_by_a_child),
       TEST(full_table_is_asked_again),
   };
   return matrix_main("vaults", tests, COUNT_OF(tests), argc, argv);
