@@ -101,6 +101,12 @@ unset UVDIO_BACKEND
 "$uvdio" probe d >"$out" 2>"$err"
 ring_absent=$(sed -n 's/^  ring  *not available  *//p' "$out")
 [ -n "$ring_absent" ] && echo "SKIP: ring: $ring_absent"
+# What the command says of itself decides what is skipped, so the kernel is asked as well.
+capability=$(dirname "$uvdio")/test/capability
+if [ -n "$ring_absent" ] && [ -x "$capability" ]; then
+  "$capability" ring
+  check "a ring that the command has not is not the kernel's either" test $? -eq 1
+fi
 
 # ---------------------------------------------------------------------------------------------- copy
 

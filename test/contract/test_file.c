@@ -822,7 +822,7 @@ static void buffered_file_is_written_and_synced(void** state) {
   char path[PLACE_PATH_MAX + 16];
   static struct place ramfs;
   if (place_make_indirect(&ramfs, "ramfs", 0, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/file", ramfs.dir);
   struct top* refused = t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW);

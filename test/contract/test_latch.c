@@ -64,7 +64,7 @@ static void open_on_doomed(struct fixture* f, const char* kind, unsigned flags) 
   char why[PLACE_WHY_MAX];
   char path[PLACE_PATH_MAX + 16];
   if (place_make(&doomed, kind, 0, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/file", doomed.dir);
   assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, path, flags), 0);
@@ -209,7 +209,7 @@ static void sync_that_would_succeed_the_second_time_stays_failed(void** state) {
   struct disk disk;
   char why[PLACE_WHY_MAX];
   if (open_full_disk(f, &disk, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   int witness = open(disk.path, O_RDWR | O_CLOEXEC);
   dirty(&disk);
@@ -229,7 +229,7 @@ static void latched_file_can_be_read(void** state) {
   struct disk disk;
   char why[PLACE_WHY_MAX];
   if (open_full_disk(f, &disk, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   put(f, &f->file, 0, PAGE, 1);
   dirty(&disk);
@@ -251,7 +251,7 @@ static void reopened_file_is_not_latched(void** state) {
   struct disk disk;
   char why[PLACE_WHY_MAX];
   if (open_full_disk(f, &disk, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   dirty(&disk);
   struct top* sync = t_sync_all(op_now(&f->tracker), &f->file);
@@ -272,7 +272,7 @@ static void two_syncs_in_flight_fail_both(void** state) {
   struct disk disk;
   char why[PLACE_WHY_MAX];
   if (open_full_disk(f, &disk, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   dirty(&disk);
   struct top* first = t_sync_data(op_new(&f->tracker), &f->file);

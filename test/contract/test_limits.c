@@ -216,7 +216,7 @@ static void open_on_small(struct fixture* f, const char* kind, uint64_t size) {
   char why[PLACE_WHY_MAX];
   char path[PLACE_PATH_MAX + 16];
   if (place_make(&small, kind, size, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/file", small.dir);
   assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, path, UVDIO_OPEN_RW), 0);

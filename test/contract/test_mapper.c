@@ -38,7 +38,7 @@ static void open_file(struct fixture* f) {
 static void make_device(struct fixture* f, unsigned flags) {
   char why[PLACE_WHY_MAX] = "";
   if (mapper_make(&mapper, DEVICE, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   open_device(f, flags);
 }
@@ -46,7 +46,7 @@ static void make_device(struct fixture* f, unsigned flags) {
 static void make_filesystem(struct fixture* f, const char* kind, uint64_t size) {
   char why[PLACE_WHY_MAX] = "";
   if (mapper_make(&mapper, size, why) != 0 || mapper_mount(&mapper, kind, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   open_file(f);
 }

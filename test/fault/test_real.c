@@ -65,7 +65,7 @@ static int run_quietly(const char* format, const char* path) {
 static void limit_to_four_mib(void) {
   char why[PLACE_WHY_MAX];
   if (place_make(&limited, "btrfs", 0, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   if (run_quietly("btrfs subvolume create '%s/sub' >/dev/null 2>&1", limited.dir) != 0 ||
       run_quietly("btrfs quota enable '%s' >/dev/null 2>&1", limited.dir) != 0 ||
@@ -113,7 +113,7 @@ static void disk_that_shrank_fails_what_it_lost(void** state) {
   struct disk disk;
   char why[PLACE_WHY_MAX];
   if (disk_make(&disk, 8 * MIB, 16 * MIB, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, disk.path, UVDIO_RDWR), 0);
   put(f, &f->file, 0, 4 * MIB, 1);

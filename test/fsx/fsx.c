@@ -694,10 +694,10 @@ static int usage(const char* program) {
   return 2;
 }
 
-static int skip_program(const char* what, const char* why) {
+static int skip_program(const char* what, const char* why, int is_place) {
   char line[2 * PLACE_WHY_MAX];
   snprintf(line, sizeof(line), "%s: %s", what, why);
-  skip_line(line);
+  is_place ? skip_line_as_told(line) : skip_line(line);
   return SKIPPED_PROGRAM;
 }
 
@@ -705,14 +705,14 @@ static int skip_program(const char* what, const char* why) {
 static int find_place(void) {
   char why[PLACE_WHY_MAX] = "";
   if (uvdio_backend_probe(options.backend, why, sizeof(why)) != 0) {
-    return skip_program(options.backend_name, why);
+    return skip_program(options.backend_name, why, 0);
   }
   if (options.backend == UVDIO_BACKEND_MEMORY) {
     snprintf(place.dir, sizeof(place.dir), "/place");
     options.place_name = "-";
     return 0;
   }
-  return place_make(&place, options.place_name, 0, why) == 0 ? 0 : skip_program(options.place_name, why);
+  return place_make(&place, options.place_name, 0, why) == 0 ? 0 : skip_program(options.place_name, why, 1);
 }
 
 int main(int argc, char** argv) {

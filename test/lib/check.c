@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "skips.h"
+
 /* Seconds. Far more than any test needs, also under valgrind, and less than CTest's own limit. */
 #define HANG_AFTER 100
 
@@ -24,9 +26,18 @@ void check_code(int64_t got, int64_t expected, const char* what, const char* fil
   _fail(file, line);
 }
 
-void skip_line(const char* reason) {
+void skip_line_as_told(const char* reason) {
   printf("SKIP: %s\n", reason);
   fflush(stdout);
+}
+
+void skip_line(const char* reason) {
+  const char* wrong = skip_is_wrong(reason);
+  skip_line_as_told(reason);
+  if (wrong != NULL) {
+    printf("not ok - unexpected skip: %s: %s\n", reason, wrong);
+    exit(1);
+  }
 }
 
 int linux_is(int major, int minor) {

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "skips.h"
+
 struct matrix matrix;
 
 /* Where buffers are frames: these, for as long as a fixture lives. */
@@ -86,6 +88,13 @@ static int skip_program(const char* what, const char* why) {
   return SKIPPED_PROGRAM;
 }
 
+static int skip_place(const char* place, const char* why) {
+  char line[2 * PLACE_WHY_MAX];
+  snprintf(line, sizeof(line), "%s: %s", place, why);
+  skip_line_as_told(line);
+  return SKIPPED_PROGRAM;
+}
+
 #if UNDER_TSAN
 #include <sanitizer/common_interface_defs.h>
 
@@ -151,6 +160,7 @@ static int begin(int argc, char** argv) {
   if (read_arguments(argc, argv, &place) != 0 || (matrix.simulated && !on_memory())) {
     return usage(argv[0]);
   }
+  skips_are_of(matrix.backend_name, place, ".");
   if (uvdio_backend_probe(matrix.backend, why, sizeof(why)) != 0) {
     return skip_program(matrix.backend_name, why);
   }
@@ -158,8 +168,9 @@ static int begin(int argc, char** argv) {
     snprintf(matrix.place.kind, sizeof(matrix.place.kind), matrix.simulated ? "sim" : "memory");
     snprintf(matrix.place.dir, sizeof(matrix.place.dir), "/place");
   } else if (place_make(&matrix.place, place, 0, why) != 0) {
-    return skip_program(place, why);
+    return skip_place(place, why);
   }
+  skips_are_of(matrix.backend_name, matrix.place.kind, on_memory() ? "." : matrix.place.dir);
   warm_up();
   if (matrix.registered && why_unregistered() != NULL) {
     return skip_program(matrix.backend_name, why_unregistered());

@@ -10,6 +10,8 @@
   --check          no run: whether the lists still fit the sources
   --work FOLDER    where tree, build and results are; build/mutation
   --jobs N         tests at a time; 2
+  --without REGEX  leaves out tests with such names: quicker, and a survivor may be none
+  --trust          tests that are known by name are not run again without a defect, though the tree has changed
 
 It works in a copy of the tree, as it is when the run begins. results.txt keeps a line per defect, by its name and by the text
 of the function that it is in: an interrupted run goes on where it stopped, and what changed is tried again. What counts:
@@ -276,8 +278,8 @@ def skips_of(output):
 class Laboratory:
     """The copy of the tree, its build, and what the tests do without a defect."""
 
-    def __init__(self, work, jobs):
-        self.work, self.jobs = work, jobs
+    def __init__(self, work, jobs, without="^$", trust=False):
+        self.work, self.jobs, self.without, self.trust = work, jobs, without, trust
         self.tree, self.build = os.path.join(work, "tree"), os.path.join(work, "build")
         self.runs, self.tests, self.commands, self.deaths = Runs(jobs), [], {}, collections.Counter()
 
@@ -318,14 +320,14 @@ class Laboratory:
     def read_tests(self):
         _, output = run(["ctest", "--test-dir", self.build, "--show-only=json-v1"], 60)
         found = [Test(entry) for entry in json.loads(output)["tests"] if "command" in entry]
-        self.tests = [test for test in found if test.labels & LABELS]
+        self.tests = [test for test in found if test.labels & LABELS and not re.search(self.without, test.name)]
 
     def run_without_a_defect(self):
         """Each test has to pass, and tells how long it takes and what it skips. Known until the tree changes."""
         path, digest = os.path.join(self.work, "baseline.json"), self.digest()
         known = json.load(open(path, encoding="utf-8")) if os.path.exists(path) else {}
         if known.get("tree") != digest:
-            known = {"tree": digest, "tests": {}}
+            known = {"tree": digest, "tests": known.get("tests", {}) if self.trust else {}}
         missing = [test for test in self.tests if test.name not in known["tests"]]
         print(f"{len(missing)} tests to run without a defect", flush=True)
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as several:
@@ -560,6 +562,8 @@ def arguments():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--work", default=WORK)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--without", default="^$")
+    parser.add_argument("--trust", action="store_true")
     return parser.parse_args()
 
 
@@ -611,7 +615,7 @@ def main():
     accepted = read_accepted()
     os.makedirs(options.work, exist_ok=True)
     results = Results(os.path.join(options.work, "results.txt"))
-    lab = Laboratory(os.path.abspath(options.work), options.jobs)
+    lab = Laboratory(os.path.abspath(options.work), options.jobs, options.without, options.trust)
     if not options.report:
         lab.set_up()
     root = lab.tree if not options.report else ROOT

@@ -195,10 +195,10 @@ static void warm_up(void) {
   }
 }
 
-static int skip_all(const char* what, const char* why) {
+static int skip_all(const char* what, const char* why, int is_place) {
   char line[2 * PLACE_WHY_MAX];
   snprintf(line, sizeof(line), "%s: %s", what, why);
-  skip_line(line);
+  is_place ? skip_line_as_told(line) : skip_line(line);
   return SKIPPED_PROGRAM;
 }
 
@@ -216,11 +216,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   if (uvdio_backend_probe(arguments.options.backend, why, sizeof(why)) != 0) {
-    return skip_all(arguments.backend, why);
+    return skip_all(arguments.backend, why, 0);
   }
   if (arguments.options.backend != UVDIO_BACKEND_MEMORY && arguments.options.directory == NULL) {
     if (place_make(&place, arguments.place != NULL ? arguments.place : "here", 0, why) != 0) {
-      return skip_all(arguments.place != NULL ? arguments.place : "here", why);
+      return skip_all(arguments.place != NULL ? arguments.place : "here", why, 1);
     }
     arguments.options.directory = place.dir;
   }

@@ -350,8 +350,10 @@ static void failing_allocations_of_memory_engine(void** state) {
 
 static void failing_allocations_on_disk(uvdio_backend_t backend, job do_it, unsigned dispensable) {
   char why[PLACE_WHY_MAX] = "";
+  char line[PLACE_WHY_MAX + 16];
   if (uvdio_backend_probe(backend, why, sizeof(why)) != 0) {
-    SKIP(why);
+    snprintf(line, sizeof(line), "ring: %s", why);
+    SKIP(line);
   }
   name_a_file();
   size_t before = open_descriptors();

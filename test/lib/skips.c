@@ -1,0 +1,189 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* program_invocation_short_name */
+#endif
+
+#include "skips.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+
+#define RINGS "*.r[ie]*.*" /* ring and registered */
+#define POOLS "*.pool.*"
+#define MEMORY "*.memory.*"
+#define ANYWHERE "*"
+
+/* The reason, where (program.backend.place), and which capabilities explain it where one of them is not there: names of
+ * capability.c, or of what the program itself is not under. "!name": it is there. Null: nothing needs to be lacking, since the
+ * test asks the system by itself, or since it is so by design. The first line that fits counts. */
+static const struct expected {
+  const char* reason;
+  const char* where;
+  const char* lacking;
+} table[] = {
+    {"ring: *", ANYWHERE, "ring"},
+    {"registered: the ring takes no memory*", ANYWHERE, "ring,sparse-buffers"},
+    {"registered: the ring does not execute*", ANYWHERE, "nowait"},
+    {"registered: *", ANYWHERE, "ring"},
+    {"there is no ring to register an arena", ANYWHERE, "ring"},
+    {"files of this place are not with the ring", RINGS, "nowait"},
+    {"files of this place are not with the ring", ANYWHERE, NULL},
+    {"this file's transfers don't go to a ring that registers memory", RINGS, "sparse-buffers,nowait"},
+    {"this file's transfers don't go to a ring that registers memory", ANYWHERE, NULL},
+    {"this kernel or backend keeps no table of files", RINGS, "file-table,nowait"},
+    {"this kernel or backend keeps no table of files", ANYWHERE, NULL},
+    {"rings register no memory piece by piece here*", ANYWHERE, "sparse-buffers"},
+    {"this kernel's rings don't copy from each other*", ANYWHERE, "vaults"},
+    {"this kernel posts completions without being asked", ANYWHERE, "deferred-work"},
+    {"entries of a ring can't be made to fail here*", ANYWHERE, "nop-results"},
+
+    /* Two backends, or one. */
+    {"two backends take turns", RINGS, "nowait"},
+    {"this file's transfers may go by either backend", RINGS, "nowait"},
+    {"of two backends, either may be first", RINGS, "nowait"},
+    {"files of this place have one backend", RINGS, "!nowait"},
+    {"files of this place have one backend", ANYWHERE, NULL},
+    {"what is alone goes to the pool there*", "*.ring.tmpfs", NULL},
+
+    /* What a backend can't have. */
+    {"the memory backend has no *", MEMORY, NULL},
+    {"this is the ring", RINGS, NULL},
+    {"syncs go to no thread of libuv's there", RINGS, "!nowait"},
+    {"a sync in the kernel's hands can't be held there", RINGS, "!nowait"},
+    {"syncs of a ring can't be held", RINGS, "!nowait"},
+    {"entries of a ring can't be held", RINGS, "!nowait"},
+    {"an entry of a ring can't be made to end within a block", RINGS, "!nowait"},
+    {"requests of this backend may start at once", "*.memory.memory", "never"},
+    {"requests of this backend may start at once", ANYWHERE, NULL},
+    {"elsewhere it takes its time", "*.memory.memory", "never"},
+    {"elsewhere it takes its time", ANYWHERE, NULL},
+    {"what starts can't be held there", POOLS, "never"},
+    {"what starts can't be held there", ANYWHERE, NULL},
+    {"a pool *", POOLS, NULL},
+    {"the pool *", POOLS, NULL},
+    {"only a ring *", RINGS, "never"},
+    {"only a ring *", ANYWHERE, NULL},
+    {"about rings*", POOLS, NULL},
+    {"about rings*", ANYWHERE, "no-tsan"},
+
+    /* The system, its rights and its memory. */
+    {"the system reports no alignment below 4096 bytes here", MEMORY, NULL},
+    {"the system reports no alignment below 4096 bytes here", ANYWHERE, "small-alignment"},
+    {"locking 4 MiB*", ANYWHERE, "locked-memory"},
+    {"huge pages refused*", ANYWHERE, "huge-pages"},
+    {"the system gives no memory to an arena of that size", ANYWHERE, "address-space,no-valgrind"},
+    {"not enough address space", ANYWHERE, "address-space,no-valgrind"},
+    {"no address space for five arenas of 4 GiB", ANYWHERE, "address-space,no-valgrind"},
+    {"not enough memory for reads of 4 GiB", ANYWHERE, NULL},
+    {"only root can *", ANYWHERE, "root"},
+    {"becoming another user needs root", ANYWHERE, "root"},
+    {"without root *", ANYWHERE, "root"},
+    {"an ordinary user has no way to the build folder", ANYWHERE, NULL},
+    {"root can't become an ordinary user for a moment*", ANYWHERE, NULL},
+    {"this system does not list open descriptors", ANYWHERE, NULL},
+    {"older kernels *", ANYWHERE, NULL},
+    {"* takes Linux *", ANYWHERE, NULL}, /* need_linux() asks the system */
+    {"this kernel has no kernel.io_uring_disabled*", ANYWHERE, NULL},
+    {"UVDIO_TEST_SYSCTL is not set*", ANYWHERE, NULL},
+    {"no FUSE filesystem can be mounted*", ANYWHERE, NULL},
+    {"libfuse 3 was not there *", ANYWHERE, NULL},
+    {"btrfs does no quotas here", ANYWHERE, NULL},
+    {"the file behind a loop device can't be cut", ANYWHERE, NULL},
+    {"a loop device of this kernel reads zeros *", ANYWHERE, NULL},
+    {"no zram device can be had*", ANYWHERE, NULL},
+    {"a filesystem can't be shut down here", ANYWHERE, NULL},
+
+    /* Tools that the program runs under. */
+    {"the thread sanitizer *", ANYWHERE, "no-tsan"},
+    {"valgrind has limits *", ANYWHERE, "no-valgrind"},
+    {"a sanitizer reports the fault of a guard page*", ANYWHERE, "no-asan,no-tsan"},
+    {"only the address sanitizer sees accesses to memory", ANYWHERE, "!no-asan"},
+    {"resident memory tells nothing here*", ANYWHERE, "no-asan,no-tsan,no-valgrind"},
+    {"the processor can't be stopped after each instruction here", ANYWHERE, "no-asan,no-tsan,no-valgrind,x86-64"},
+};
+
+static char of[128] = "-.-";
+static char in[4096] = ".";
+
+void skips_are_of(const char* backend, const char* place, const char* folder) {
+  snprintf(of, sizeof(of), "%s.%s", backend, place);
+  snprintf(in, sizeof(in), "%s", folder);
+}
+
+static void run_capability(const char* name) {
+  char path[4096];
+  ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 16);
+  if (length > 0) {
+    path[length] = '\0';
+    strcpy(strrchr(path, '/') + 1, "capability");
+    execl(path, "capability", name, in, (char*)NULL);
+  }
+  _exit(127);
+}
+
+/* 1: it is there. 0: it is not, or it can't be asked. */
+static int ask(const char* name) {
+  int status = 0;
+  pid_t child = fork();
+  if (child == 0) {
+    run_capability(name);
+  }
+  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static int is_there(const char* name) {
+#if defined(__x86_64__)
+  int is_x86_64 = 1;
+#else
+  int is_x86_64 = 0;
+#endif
+  const struct {
+    const char* name;
+    int there;
+  } own[] = {{"never", 1},
+             {"no-tsan", !UNDER_TSAN},
+             {"no-asan", !UNDER_ASAN},
+             {"no-valgrind", !under_valgrind()},
+             {"x86-64", is_x86_64}};
+  for (size_t i = 0; i < COUNT_OF(own); i++) {
+    if (strcmp(own[i].name, name) == 0) {
+      return own[i].there;
+    }
+  }
+  return ask(name);
+}
+
+/* Whether one of them is as the skip has it. */
+static int explains(const char* lacking) {
+  char names[256];
+  char* rest = NULL;
+  snprintf(names, sizeof(names), "%s", lacking);
+  for (char* name = strtok_r(names, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
+    if (name[0] == '!' ? is_there(name + 1) : !is_there(name)) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+const char* skip_is_wrong(const char* reason) {
+  static char words[512];
+  char where[256];
+  snprintf(where, sizeof(where), "%.100s.%.100s", program_invocation_short_name, of);
+  for (size_t i = 0; i < COUNT_OF(table); i++) {
+    if (fnmatch(table[i].reason, reason, 0) == 0 && fnmatch(table[i].where, where, 0) == 0) {
+      if (table[i].lacking == NULL || explains(table[i].lacking)) {
+        return NULL;
+      }
+      snprintf(words, sizeof(words), "%s has no reason for it: nothing of \"%s\" is lacking", where, table[i].lacking);
+      return words;
+    }
+  }
+  snprintf(words, sizeof(words), "lib/skips.c does not expect it of %s", where);
+  return words;
+}

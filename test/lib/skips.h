@@ -1,0 +1,14 @@
+/*
+ * Which skips are expected where: a skip that is not is a failure. So each reason is in the table of skips.c, with what has to be
+ * lacking here for it; and whether it is, the kernel is asked (capability.c), and not the library, which may just have lost it.
+ */
+#ifndef UVDIO_TEST_SKIPS_H
+#define UVDIO_TEST_SKIPS_H
+
+/* Where the program is: names of backend and place, and the folder that it works in. Without, it is a program without a matrix. */
+void skips_are_of(const char* backend, const char* place, const char* folder);
+
+/* Null, or what is wrong with the skip. */
+const char* skip_is_wrong(const char* reason);
+
+#endif /* UVDIO_TEST_SKIPS_H */
