@@ -100,6 +100,8 @@ unset UVDIO_BACKEND
 
 "$uvdio" probe d >"$out" 2>"$err"
 ring_absent=$(sed -n 's/^  ring  *not available  *//p' "$out")
+filesystem=$(sed -n 's/^  filesystem  *//p' "$out")
+check "probe tells the filesystem" test -n "$filesystem"
 [ -n "$ring_absent" ] && echo "SKIP: ring: $ring_absent"
 # What the command says of itself decides what is skipped, so the kernel is asked as well.
 capability=$(dirname "$uvdio")/test/capability
@@ -376,7 +378,7 @@ says "... at depth 32" '"depth": 32,'
 says "... with blocks of 4096" '"block_size": 4096,'
 check "... and nothing is left behind" directory_empty d
 run 0 "bench as a table" bench --size 1M --seconds 0.05 d
-says "... says where" 'd/.uvdio-bench-.* on .*, 1 MiB, '
+says "... says where" "d/.uvdio-bench-.* on $filesystem, .*, 1 MiB, "
 says "... has headings" '^backend  *operation  *block  *depth  *ops/s  *throughput  *p50  *p99  *CPU/op$'
 says "... and units" '^pool  *random-read  *4 KiB  *32 .*B/s .* .s '
 says "... and says what an engine takes" '^An engine takes .* here: '

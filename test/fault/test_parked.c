@@ -169,6 +169,20 @@ static void completion_wakes_the_loop_whenever_it_comes(void** state) {
   }
 }
 
+/* Nor does it where the kernel's flag stands the whole time, so that it tells nothing. */
+static void completion_wakes_the_loop_beside_a_late_flag(void** state) {
+  struct fixture* f = *state;
+  unsigned nth = 1;
+  need_a_ring_file(&f->file);
+  if (!steps_possible()) {
+    SKIP("the processor can't be stopped after each instruction here");
+  }
+  fault_pretend_late_flag(1);
+  while (second_ends_at(f, nth)) {
+    nth += 4 * STRIDE - 1; /* odd, so that in the end it is any of them */
+  }
+}
+
 /*
  * Sent at once, or gathered
  */
@@ -264,6 +278,7 @@ int main(int argc, char** argv) {
       TEST(parked_read_is_cancelled),
       TEST(completion_ends_a_refusal),
       TEST(completion_wakes_the_loop_whenever_it_comes),
+      TEST(completion_wakes_the_loop_beside_a_late_flag),
       TEST(only_durable_writes_do_not_wait_for_others),
       TEST(late_flag_keeps_no_loop_awake),
       TEST(late_flag_hides_nothing),

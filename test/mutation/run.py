@@ -50,6 +50,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 WORK = os.path.join(ROOT, "build", "mutation")
 TO_REACH = 90.0  # per cent
 
+# Of these labels, and `guard`.
 LABELS = {"unit", "contract", "sim", "fsx", "cli"}
 # What of them can reach a file at all, and what is worth trying first: by the file's name.
 REACH = [(r"src/cli/", r"^cli$"), (r"src/sim", r"^(sim_|storms|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
@@ -281,6 +282,7 @@ class Laboratory:
     def __init__(self, work, jobs, without="^$", trust=False):
         self.work, self.jobs, self.without, self.trust = work, jobs, without, trust
         self.tree, self.build = os.path.join(work, "tree"), os.path.join(work, "build")
+        self.optimised = os.path.join(work, "optimised")
         self.runs, self.tests, self.commands, self.deaths = Runs(jobs), [], {}, collections.Counter()
 
     def set_up(self):
@@ -303,10 +305,26 @@ class Laboratory:
             sys.exit("the tree does not build without a defect:\n" + output[-3000:])
         self.read_commands()
         self.read_tests()
+        self.add_guard()
         self.run_without_a_defect()
 
-    def make(self, targets=("uvdio_programs",)):
-        return run(["cmake", "--build", self.build, f"-j{self.jobs}", "--target", *targets], 900)
+    def add_guard(self):
+        """The test `guard` counts what optimised code costs, so that it has a build of its own."""
+        script = os.path.join(self.tree, "test", "bench", "guard.sh")
+        entry = {"name": "guard", "command": ["sh", script, os.path.join(self.optimised, "uvdio"),
+                                              os.path.join(self.optimised, "guard"), "Release"],
+                 "properties": [{"name": "LABELS", "value": ["guard"]}]}
+        status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.optimised, "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+                              "-DUVDIO_BUILD_TESTS=OFF", "-DUVDIO_WERROR=OFF"], 600)
+        if status == 0:
+            status, output = self.make(["uvdio_cli"], self.optimised)
+        if status != 0:
+            sys.exit("the optimised command does not build without a defect:\n" + output[-3000:])
+        if not re.search(self.without, "guard"):
+            self.tests.append(Test(entry))
+
+    def make(self, targets=("uvdio_programs",), build=None):
+        return run(["cmake", "--build", build or self.build, f"-j{self.jobs}", "--target", *targets], 900)
 
     def read_commands(self):
         """How each source is compiled, once."""
@@ -400,7 +418,9 @@ class Laboratory:
             return (0.2 + prior + 4 * self.deaths[site.path, test.name]) / (0.1 + test.seconds)
 
         tests = sorted((test for test in self.tests if re.search(reach, test.name)), key=worth, reverse=True)
-        return [stage for stage in (tests[:FIRST_STAGE], tests[FIRST_STAGE:]) if stage]
+        guard = [test for test in tests if test.name == "guard"]  # alone: others would disturb it, and it needs a build
+        tests = [test for test in tests if test.name != "guard"]
+        return [stage for stage in (tests[:FIRST_STAGE], tests[FIRST_STAGE:], guard) if stage]
 
     def judge(self, site):
         original = defects.read(self.tree, site.path)
@@ -425,9 +445,10 @@ class Laboratory:
     def try_tests(self, site, times):
         flakes = []
         for stage in self.in_stages(site):
-            targets = sorted({"uvdio_cli" if test.name == "cli" else test.program() for test in stage} - {None})
+            is_guard = stage[0].name == "guard"
+            targets = sorted({"uvdio_cli" if test.name in ("cli", "guard") else test.program() for test in stage} - {None})
             began = time.monotonic()
-            status, output = self.make(targets)
+            status, output = self.make(targets, self.optimised if is_guard else None)
             times["build"] += time.monotonic() - began
             if status != 0:
                 return "refused\tdoes not build: " + output[-200:].replace("\n", " ").replace("\t", " ")
