@@ -376,11 +376,20 @@ for operation in write verify random-read; do
 done
 says "... at depth 32" '"depth": 32,'
 says "... with blocks of 4096" '"block_size": 4096,'
+sane_rows() {
+  awk -F '[:,]' '/"block_size"/ { block = $2 } /"iops"/ { iops = $2 } /"bytes_per_s"/ { bytes = $2 } /"p50_us"/ { p50 = $2 }
+    /"p99_us"/ { rows++; if (p50 <= 0 || p50 > $2 || bytes < 0.99 * iops * block || bytes > 1.01 * iops * block) wrong++ }
+    END { exit rows == 0 || wrong > 0 }' "$out"
+}
+check "... and numbers that fit each other" sane_rows
 check "... and nothing is left behind" directory_empty d
 run 0 "bench as a table" bench --size 1M --seconds 0.05 d
 says "... says where" "d/.uvdio-bench-.* on $filesystem, .*, 1 MiB, "
 says "... has headings" '^backend  *operation  *block  *depth  *ops/s  *throughput  *p50  *p99  *CPU/op$'
-says "... and units" '^pool  *random-read  *4 KiB  *32 .*B/s .* .s '
+number='[0-9][0-9.]*'
+seconds="$number [nmµ]*s" # "µ" is two bytes here
+says "... and a cell for each, with units" \
+  "^pool  *random-read  *4 KiB  *32  *$number [kM]\{0,1\}  *$number [kMG]B/s  *$seconds  *$seconds  *$seconds\$"
 says "... and says what an engine takes" '^An engine takes .* here: '
 if [ -n "$ring_absent" ]; then
   says "... and that ring is not available" '^ring is not available: '

@@ -378,26 +378,27 @@ class Laboratory:
         folder = os.path.dirname(path)
         return [user for user in self.commands if os.path.dirname(user) == folder]
 
-    def object_of(self, path, text=None):
-        """(status, output, object) at -O2 and with warnings as errors; `text` replaces what the file holds."""
+    def object_of(self, path, text=None, warnings="-Werror"):
+        """(status, output, object) at -O2, where warnings are errors; `text` replaces what the file holds."""
         kept, folder = self.commands[path]
         target = os.path.join(self.work, "object.o")
         source = ["-x", "c", "-"] if text is not None else [os.path.join(self.tree, path)]
         where = ["-iquote", os.path.join(self.tree, os.path.dirname(path))]
-        status, output = run(kept + where + ["-O2", "-DNDEBUG", "-Werror", "-g0", "-o", target, "-c"] + source, 300, folder, text=text)
+        status, output = run(kept + where + ["-O2", "-DNDEBUG", warnings, "-g0", "-o", target, "-c"] + source, 300, folder, text=text)
         return status, output, open(target, "rb").read() if status == 0 else b""
 
     def compare_code(self, site, original, planted):
         """None where the compiler sees a difference, else the result."""
         path = os.path.join(self.tree, site.path)
         is_header = not site.path.endswith(".c")
+        warnings = "-w" if isinstance(site, Written) else "-Werror"  # what somebody wrote down counts, warning or not
         for user in self.users_of(site.path):
             text = None if is_header else original
-            _, _, before = self.object_of(user, text if text is not None else defects.read(self.tree, user))
+            _, _, before = self.object_of(user, text if text is not None else defects.read(self.tree, user), warnings)
             if is_header:
                 write(path, planted)
             try:
-                status, output, after = self.object_of(user, defects.read(self.tree, user) if is_header else planted)
+                status, output, after = self.object_of(user, defects.read(self.tree, user) if is_header else planted, warnings)
             finally:
                 if is_header:
                     write(path, original)
