@@ -34,6 +34,7 @@ CONSTANT = re.compile(r"^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_?$")
 FOREIGN = [r"UV_E[A-Z0-9]+", r"E[A-Z0-9]{2,}", r"IORING_OP_\w+", r"IORING_REGISTER_\w+", r"IORING_SETUP_\w+", r"IORING_FEAT_\w+",
            r"IORING_SQ_\w+", r"IOSQE_\w+", r"O_[A-Z]+", r"FALLOC_FL_\w+", r"MADV_\w+", r"PROT_\w+", r"MAP_[A-Z_]+", r"RWF_\w+",
            r"S_I[A-Z]+", r"SIG[A-Z]+", r"SEEK_\w+", r"STATX_\w+", r"UV_RUN_\w+"]
+SYMMETRIC = {"strcmp", "strncmp", "memcmp"}  # where they are asked for equality, as here
 LIST_OPERATION = re.compile(r"list|append|prepend|remove|insert|unlink|push|pop|queue|link")
 
 
@@ -289,7 +290,7 @@ class Function:
             j += 1
         for number, ((a, b), (c, d)) in enumerate(zip(parts, parts[1:])):
             one, two = self.text_of(a, b), self.text_of(c, d)
-            if one != two:
+            if one != two and not (number == 0 and self.tokens[i].text in SYMMETRIC):
                 self.add("swap_arguments", statement, place + number, a, d, f"{two}, {one}")
 
 
