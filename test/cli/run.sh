@@ -359,6 +359,22 @@ warns "... and says so" 'growing .*meanwhile'
 check "... and the target is gone" absent d/target
 rm -f large growing shrinking sparse full target
 
+# A filesystem that refuses direct I/O, at either end, in a mount namespace of its own.
+if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
+  mkdir ram
+  make_file refused 1000001
+  # shellcheck disable=SC2016 # $1 is the other shell's
+  run_on_ramfs='mount -t ramfs ramfs ram && "$1" copy --verify refused ram/there && "$1" copy --verify ram/there back && cmp refused back'
+  unshare -m --propagation private sh -c "$run_on_ramfs" sh "$uvdio" >"$out" 2>"$err" </dev/null
+  check "copy to and from a filesystem without direct I/O" test $? -eq 0
+  says "... says so of the target" 'SRC direct, DST buffered: ramfs refuses direct I/O'
+  says "... and of the source" 'DST direct, SRC buffered: ramfs refuses direct I/O'
+  rm -f refused back
+  rmdir ram
+else
+  skip "copy to and from a filesystem without direct I/O" "mounting needs root"
+fi
+
 # ---------------------------------------------------------------------------------------------- bench
 
 backends=3
@@ -369,6 +385,7 @@ for key in backend operation block_size depth iops bytes_per_s p50_us p99_us cpu
   check "... each with the key $key" lines_with "$out" "^ *\"$key\": " $((3 * backends))
 done
 check "... and no others" lines_with "$out" '": ' $((9 * 3 * backends))
+check "... and nothing of progress where nobody watches" test ! -s "$err"
 check "... and plain numbers" lines_with "$out" '_us[a-z_]*": [0-9]*\.[0-9]*,\{0,1\}$' $((3 * 2 * backends + 3 * backends))
 check "... none of which is zero operations per second" lines_with "$out" '"iops": 0\.0' 0
 for operation in write verify random-read; do
@@ -384,6 +401,7 @@ sane_rows() {
 check "... and numbers that fit each other" sane_rows
 check "... and nothing is left behind" directory_empty d
 run 0 "bench as a table" bench --size 1M --seconds 0.05 d
+check "... and nothing of progress where nobody watches" test ! -s "$err"
 says "... says where" "d/.uvdio-bench-.* on $filesystem, .*, 1 MiB, "
 says "... has headings" '^backend  *operation  *block  *depth  *ops/s  *throughput  *p50  *p99  *CPU/op$'
 number='[0-9][0-9.]*'
