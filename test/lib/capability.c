@@ -7,7 +7,7 @@
  * program (skips.c). It is a program of its own, so that neither faults nor limits of a test's making reach it.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* O_DIRECT, preadv2 */
+#define _GNU_SOURCE /* O_DIRECT, mkostemp */
 #endif
 
 #include <errno.h>
@@ -187,7 +187,7 @@ static int has_direct(void) {
 static int has_nowait(void) {
   int descriptor = open_file(O_DIRECT);
   struct iovec vector = {page, sizeof(page)};
-  return descriptor >= 0 && (preadv2(descriptor, &vector, 1, 0, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP);
+  return descriptor >= 0 && (syscall(SYS_preadv2, descriptor, &vector, 1, 0, 0, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP);
 }
 
 /* By number and place: not every C library's headers have the structure, and some have it twice. */
