@@ -889,8 +889,8 @@ UVDIO_EXTERN int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_bu
  * Ownership as for uvdio_read; len stays as it is.
  * An error of a write on a UVDIO_DSYNC file latches it, as a failed sync does: it may come from the sync that is part of such
  * a write, and then what was written earlier may be lost as well. Not so UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR,
- * UV_EINVAL (where durable_in_turn is 0), UVDIO_EJOIN and UV_ECANCELED, by which nothing was begun. UV_ENOSPC does: after room
- * was made, reopen the file.
+ * UV_EINVAL (where durable_in_turn is 0), UVDIO_ESHORTWRITE, UVDIO_EJOIN and UV_ECANCELED, which no sync has given. UV_ENOSPC
+ * does: after room was made, reopen the file.
  * Where writes may go through the page cache (info.direct is 0, or the filesystem is neither XFS nor ext4 with extents nor
  * a block device), the kernel tells each error of write-back once per open file, to whoever asks first. There durable
  * writes and syncs of a file run one at a time (info.durable_in_turn), and those that wait get a latched error.

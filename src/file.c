@@ -374,7 +374,7 @@ static void apply_open(uvdio_req_t* req) {
 }
 
 /* Whether the error of a durable write may mean that something written earlier was lost as well. A durable write ends with
- * a sync, from which any error may come: so all may, but for those by which the system refuses the call before it does
+ * a sync, from which any error may come: so all may, but for those by which the system refuses the call before it syncs
  * anything. What write-back through a cache may come to is longer than what a direct write may. */
 static int is_lost_write(const uvdio_req_t* req) {
   unsigned traits = req->file->traits_;
@@ -388,6 +388,7 @@ static int is_lost_write(const uvdio_req_t* req) {
     case UV_EBADF:
     case UV_EAGAIN:
     case UV_EINTR:
+    case UVDIO_ESHORTWRITE: /* no error was told */
       return (traits & UVDIO__TRAIT_SYNC_WRITES) != 0;
     default:
       return 1;

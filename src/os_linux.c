@@ -391,9 +391,6 @@ static int finish(uvdio__opening_t* opening) {
   if (result == -1) {
     filesystem.f_type = 0; /* of no filesystem */
   }
-  if ((opening->flags & UVDIO_DSYNC) != 0 && (result != 0 || !is_past_cache(opening, &filesystem))) {
-    opening->traits |= UVDIO__TRAIT_TOLD_ONCE;
-  }
   known = filesystem_of((uint32_t)filesystem.f_type);
   opening->filesystem = known->name;
   learn_requirement(opening, known->magic);
@@ -407,6 +404,9 @@ static int finish(uvdio__opening_t* opening) {
     opening->traits |= UVDIO__TRAIT_RING_HANGS;
   }
   result = try_direct(opening);
+  if ((opening->flags & UVDIO_DSYNC) != 0 && !is_past_cache(opening, &filesystem)) {
+    opening->traits |= UVDIO__TRAIT_TOLD_ONCE;
+  }
   if (result == 0 && (opening->flags & UVDIO_TRUNCATE) != 0) {
     result = uvdio__os_truncate(opening->descriptor, 0);
   }

@@ -29,11 +29,12 @@ void uvdio__request_fail(uvdio_req_t* req, int error) {
 }
 
 /* Whether the result says that it can't be done now, or not here. A ring can start no worker where the process may start no more
- * tasks (UV_ECANCELED that nobody asked for), or lacks memory, or the operation. But what a sync says of a disk counts, whatever
- * it is called: the next one would not be told. */
+ * tasks (UV_ECANCELED that nobody asked for), or lacks memory, or the operation. But what a sync or a durable write says of a disk
+ * counts, whatever it is called: the next one would not be told. */
 static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   const uvdio__lane_t* lane = req->lane_;
   uvdio_op_t op = req->op;
+  int syncs = uvdio__is_sync(op) || (op == UVDIO_OP_WRITE && (req->file->flags_ & UVDIO_DSYNC) != 0);
 
   /* A close that was interrupted has closed all the same, and the number may be another file's by now. An open repeats
    * its own steps; what it ends with is final. */
@@ -46,7 +47,7 @@ static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   if (!lane->backend->can_punt || (req->flags_ & REQ_REFUSED) != 0) {
     return 0;
   }
-  return uvdio__is_ring_refusal(result, req->cancelled_) && (result == UV_ECANCELED || !uvdio__is_sync(op));
+  return uvdio__is_ring_refusal(result, req->cancelled_) && (result == UV_ECANCELED || !syncs);
 }
 
 /* Interrupted, or turned away for the moment. */
