@@ -4,7 +4,9 @@
  * per operation.
  */
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "internal.h"
 #include "memory.h"
@@ -82,13 +84,78 @@ static void run_slot_done(uv_work_t* work, int status) {
   uvdio__lane_done(lane, req, status == UV_ECANCELED ? UV_ECANCELED : slot->result);
 }
 
+/*
+ * libuv starts its threads at the first work of a process, and aborts the process where it can't. So before the first work of
+ * the library's, as many threads are started and ended at once, to see whether that can be done. Threads of the program may
+ * be libuv's already: then nothing is tried, and nothing refused.
+ */
+
+#define THREADS_DEFAULT 4
+#define THREADS_MAX 1024
+
+/* The fork generation, plus one, of the process for which that is settled. */
+static atomic_uint settled_for;
+
+static unsigned thread_count(void) {
+  char value[16];
+  size_t size = sizeof(value);
+  long count = uv_os_getenv("UV_THREADPOOL_SIZE", value, &size) == 0 ? strtol(value, NULL, 10) : THREADS_DEFAULT;
+
+  return count <= 0 ? 1 : count < THREADS_MAX ? (unsigned)count : THREADS_MAX;
+}
+
+static void wait_to_end(void* gate) {
+  uv_sem_wait(gate);
+}
+
+/* Starts `count` threads that exist together. Returns 1 where that worked. */
+static int can_start(unsigned count) {
+  uv_thread_t threads[THREADS_MAX];
+  unsigned started = 0;
+  unsigned i;
+  uv_sem_t gate;
+
+  assert(count <= THREADS_MAX);
+  if (uv_sem_init(&gate, 0) != 0) {
+    return 0;
+  }
+  while (started < count && uv_thread_create(&threads[started], wait_to_end, &gate) == 0) {
+    started++;
+  }
+  for (i = 0; i < started; i++) {
+    uv_sem_post(&gate);
+  }
+  for (i = 0; i < started; i++) {
+    (void)uv_thread_join(&threads[i]);
+  }
+  uv_sem_destroy(&gate);
+  return started == count;
+}
+
+static int has_threads(void) {
+  unsigned settled = uvdio__os_fork_generation() + 1;
+  unsigned needed;
+  int present;
+
+  if (atomic_load_explicit(&settled_for, memory_order_relaxed) == settled) {
+    return 1;
+  }
+  needed = thread_count();
+  present = uvdio__os_thread_count();
+  if (present > 0 && (unsigned)present <= needed && !can_start(needed)) {
+    return 0;
+  }
+  atomic_store_explicit(&settled_for, settled, memory_order_relaxed);
+  return 1;
+}
+
 static int submit_to_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
   pool_t* pool = lane->state;
   slot_t* slot = pool->free;
 
   assert(slot != NULL && pool->busy < pool->count);
   slot->req = req;
-  if (uv_queue_work(lane->engine->loop, &slot->work, run_slot, run_slot_done) != 0) {
+  if (!has_threads() || uv_queue_work(lane->engine->loop, &slot->work, run_slot, run_slot_done) != 0) {
     slot->req = NULL;
     return UVDIO_EJOIN;
   }

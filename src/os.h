@@ -118,6 +118,9 @@ void uvdio__os_unmap(void* memory, size_t size);
 void* uvdio__os_aligned_alloc(size_t size, size_t alignment);
 void uvdio__os_aligned_free(void* memory);
 
+/* The process's threads; 0 where that can't be told. */
+int uvdio__os_thread_count(void);
+
 int uvdio__os_advise_huge(void* memory, size_t size);
 int uvdio__os_lock(void* memory, size_t size);
 void uvdio__os_unlock(void* memory, size_t size);

@@ -115,6 +115,10 @@ int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
 
 /* Superpages come from an allocation that asks for them (VM_FLAGS_SUPERPAGE_SIZE_2MB) and on Intel only, not from
  * advice on memory that exists. */
+int uvdio__os_thread_count(void) {
+  return 0;
+}
+
 int uvdio__os_advise_huge(void* memory, size_t size) {
   (void)memory;
   (void)size;

@@ -416,6 +416,10 @@ void uvdio__os_aligned_free(void* memory) {
 }
 
 /* Large pages come from an allocation that asks for them, under a privilege that hardly any account has. */
+int uvdio__os_thread_count(void) {
+  return 0;
+}
+
 int uvdio__os_advise_huge(void* memory, size_t size) {
   (void)memory;
   (void)size;
