@@ -33,6 +33,8 @@
 #define UVDIO__TRAIT_RING_HANGS 8u /* writes of a ring can lock up this file's filesystem */
 /* UVDIO_DSYNC: writes may go through a cache, and an error of writing it back is told to one of the callers only */
 #define UVDIO__TRAIT_TOLD_ONCE 16u
+/* The size may be none of the content's (sysfs): only a read that gives no bytes tells the end */
+#define UVDIO__TRAIT_ODD_SIZE 32u
 #define UVDIO__TRAIT_RING_SHORTS 64u /* a ring reports short writes as errors (FUSE, network) */
 
 /* The steps of an open, in the order in which they come. Only Linux takes them one by one; the

@@ -278,6 +278,8 @@ int uvdio__linux_open_advance(uvdio__opening_t* opening, int result) {
 #define FS_SHORT_IS_END 1u
 /* A ring takes what is only a short write for an error. */
 #define FS_RING_SHORTS 2u
+/* The size is that of the content. It is where others keep the file; of files that a kernel makes up it says nothing. */
+#define FS_SIZE_COUNTS 4u
 
 typedef struct filesystem_s {
   uint32_t magic;
@@ -293,13 +295,13 @@ static const filesystem_t* filesystem_of(uint32_t magic) {
       {F2FS_SUPER_MAGIC, "f2fs", FS_SHORT_IS_END},
       {TMPFS_MAGIC, "tmpfs", FS_SHORT_IS_END},
       {RAMFS_MAGIC, "ramfs", FS_SHORT_IS_END},
-      {FUSE_SUPER_MAGIC, "fuse", FS_RING_SHORTS},
-      {NFS_SUPER_MAGIC, "nfs", FS_RING_SHORTS},
-      {V9FS_MAGIC, "9p", FS_RING_SHORTS},
-      {CEPH_SUPER_MAGIC, "ceph", FS_RING_SHORTS},
-      {0xff534d42, "cifs", FS_RING_SHORTS},
-      {0xfe534d42, "smb", FS_RING_SHORTS},
-      {OVERLAYFS_SUPER_MAGIC, "overlay", 0},
+      {FUSE_SUPER_MAGIC, "fuse", FS_RING_SHORTS | FS_SIZE_COUNTS},
+      {NFS_SUPER_MAGIC, "nfs", FS_RING_SHORTS | FS_SIZE_COUNTS},
+      {V9FS_MAGIC, "9p", FS_RING_SHORTS | FS_SIZE_COUNTS},
+      {CEPH_SUPER_MAGIC, "ceph", FS_RING_SHORTS | FS_SIZE_COUNTS},
+      {0xff534d42, "cifs", FS_RING_SHORTS | FS_SIZE_COUNTS},
+      {0xfe534d42, "smb", FS_RING_SHORTS | FS_SIZE_COUNTS},
+      {OVERLAYFS_SUPER_MAGIC, "overlay", FS_SIZE_COUNTS},
       {0x2fc12fc1, "zfs", 0},
       {0xca451a4e, "bcachefs", 0},
       {0x62646576, "bdev", FS_SHORT_IS_END},
@@ -412,6 +414,9 @@ static int finish(uvdio__opening_t* opening) {
   result = try_direct(opening);
   if ((opening->flags & UVDIO_DSYNC) != 0 && !is_past_cache(opening, &filesystem)) {
     opening->traits |= UVDIO__TRAIT_TOLD_ONCE;
+  }
+  if (!opening->direct && (known->properties & (FS_SHORT_IS_END | FS_SIZE_COUNTS)) == 0) {
+    opening->traits |= UVDIO__TRAIT_ODD_SIZE;
   }
   if (result == 0 && (opening->flags & UVDIO_TRUNCATE) != 0) {
     result = uvdio__os_truncate(opening->descriptor, 0);

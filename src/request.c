@@ -65,14 +65,15 @@ static uvdio__verdict_t settle_refusal(uvdio_req_t* req, int64_t result) {
   return VERDICT_PUNT;
 }
 
-/* Bytes stopped coming. For a read that is the end of the file, unless the filesystem is known to stop
- * elsewhere: then the file's size decides. */
+/* Bytes stopped coming. For a read that is the end of the file, unless the filesystem may stop
+ * elsewhere: then the file's size decides, where it is that of the content. */
 static uvdio__verdict_t settle_no_progress(uvdio_req_t* req) {
   count_arrived(req);
   if (req->op == UVDIO_OP_WRITE) {
     return finish_with(req, UVDIO_ESHORTWRITE);
   }
-  if ((req->file->traits_ & UVDIO__TRAIT_ODD_SHORTS) != 0 && (req->flags_ & REQ_ASK_END) == 0) {
+  if ((req->file->traits_ & (UVDIO__TRAIT_ODD_SHORTS | UVDIO__TRAIT_ODD_SIZE)) == UVDIO__TRAIT_ODD_SHORTS &&
+      (req->flags_ & REQ_ASK_END) == 0) {
     req->flags_ |= REQ_ASK_END;
     return VERDICT_PUNT;
   }

@@ -2,8 +2,10 @@
  * Transfers that the system cuts short, interrupts or turns away: taken up again where that helps, told where it does not.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "faults.h"
 #include "fixture.h"
@@ -368,6 +370,42 @@ static void read_of_no_bytes_before_the_end_is_an_error_on_fuse(void** state) {
   assert_read(read, UVDIO_ESHORTREAD, 0);
 }
 
+/* Files that the kernel makes up: their size is 0, or a page whatever they hold, and reads bring a part at a time. */
+static void assert_reads_all_of(struct fixture* f, const char* path) {
+  static char expected[1 << 20];
+  static uvdio_file_t file;
+  size_t length = 0;
+  ssize_t got;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    SKIP("the file is not there");
+  }
+  while (length < sizeof(expected) && (got = read(fd, expected + length, sizeof(expected) - length)) > 0) {
+    length += (size_t)got;
+  }
+  close(fd);
+  assert_true(length > 0);
+  assert_result(t_open(op_now(&f->tracker), f->dio, &file, path, UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED), 0);
+  for (int now = 0; now < 2; now++) {
+    uvdio_buf_t buf;
+    assert_ok(uvdio_buf_zeroed(&buf, sizeof(expected)));
+    struct top* read = t_read(now ? op_now(&f->tracker) : op_new(&f->tracker), &file, &buf, 0);
+    run(f);
+    assert_result(read, (int64_t)length);
+    assert_memory_equal(now ? buf.base : read->back.base, expected, length);
+    assert_ok(now ? uvdio_buf_release(&buf) : 0);
+  }
+  assert_result(t_close(op_now(&f->tracker), &file), 0);
+}
+
+static void file_without_a_size_is_read_to_its_end(void** state) {
+  assert_reads_all_of(*state, "/proc/kallsyms");
+}
+
+static void file_with_the_size_of_a_page_is_read_to_its_end(void** state) {
+  assert_reads_all_of(*state, "/sys/kernel/mm/transparent_hugepage/enabled");
+}
+
 /* Between two steps, of which the first ended within a block: what it brought counts. This handle runs before the engine's. */
 static struct top* stopped;
 
@@ -504,6 +542,8 @@ int main(int argc, char** argv) {
       TEST(transfer_that_is_always_turned_away_ends),
       TEST_ON_FUSE(error_after_a_broken_block_tells_what_arrived),
       TEST_ON_FUSE(odd_read_is_resumed_on_fuse),
+      cmocka_unit_test_setup_teardown(file_without_a_size_is_read_to_its_end, open_with_content, tear_down),
+      cmocka_unit_test_setup_teardown(file_with_the_size_of_a_page_is_read_to_its_end, open_with_content, tear_down),
       TEST_ON_FUSE(odd_read_that_is_cancelled_tells_all_that_arrived),
       TEST_ON_FUSE(odd_read_before_the_end_is_an_error_on_fuse),
       TEST_ON_FUSE(read_of_no_bytes_before_the_end_is_an_error_on_fuse),
