@@ -122,7 +122,7 @@ static void on_event(uv_poll_t* handle, int status, int events);
 /* On the loop's thread, and once. */
 static int enable(uvdio__lane_t* lane, const char** call) {
   uvdio__ring_t* state = lane->state;
-  uint64_t began_ns = uv_hrtime();
+  uint64_t began_ns = uvdio__clock_ns();
   int result;
 
   *call = "io_uring_register";
@@ -517,7 +517,7 @@ static void flush_ring(uvdio__lane_t* lane) {
 
   lane->engine->stats.batches++;
   while (lane->unflushed > 0) {
-    uint64_t began_ns = uv_hrtime();
+    uint64_t began_ns = uvdio__clock_ns();
     int taken = io_uring_submit(&state->ring);
     uvdio__engine_note_call(lane->engine, began_ns);
     lane->engine->stats.system_calls++;
@@ -585,7 +585,7 @@ static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int re
     uvdio__lane_punt(lane, req);
     return;
   }
-  began_ns = uv_hrtime();
+  began_ns = uvdio__clock_ns();
   next = uvdio__linux_open_advance(opening, result);
   uvdio__engine_note_call(lane->engine, began_ns);
   req->flags_ |= REQ_BEGUN;
@@ -648,7 +648,7 @@ static int kernel_has_more(const uvdio__ring_t* state) {
  * is in flight can neither be given back nor done again. Where the refusal looks final, new requests go to the pool. */
 static int get_events(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
-  uint64_t began_ns = uv_hrtime();
+  uint64_t began_ns = uvdio__clock_ns();
   int result = io_uring_get_events(&state->ring);
 
   uvdio__engine_note_call(lane->engine, began_ns);
@@ -820,7 +820,7 @@ static void on_poll_closed(uv_handle_t* handle) {
   uvdio__lane_t* lane = handle->data;
   uvdio__ring_t* state = lane->state;
   uvdio_t* engine = lane->engine;
-  uint64_t began_ns = uv_hrtime();
+  uint64_t began_ns = uvdio__clock_ns();
 
   if (uvdio__engine_is_forked(engine)) {
     /* The number by which the parent's thread knows the ring may be that of another ring here, which would lose it. */

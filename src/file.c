@@ -353,7 +353,7 @@ static void free_opening(uvdio_req_t* req) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
 
   if (opening->descriptor != -1) {
-    uint64_t began_ns = uv_hrtime();
+    uint64_t began_ns = uvdio__clock_ns();
     (void)uvdio__os_close(opening->descriptor);
     uvdio__engine_note_call(req->engine_, began_ns);
   }
@@ -434,7 +434,7 @@ static void apply_latch(uvdio_req_t* req) {
 
 static int64_t close_on_this_thread(uvdio_req_t* req) {
   const uvdio__lane_t* lane = req->file->lane_;
-  uint64_t began_ns = uv_hrtime();
+  uint64_t began_ns = uvdio__clock_ns();
   int64_t result = lane->backend->perform(lane, req);
 
   uvdio__engine_note_call(req->engine_, began_ns);

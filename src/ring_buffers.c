@@ -648,7 +648,7 @@ int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_req_t* req) {
     return UVDIO__BUFFER_PLAIN;
   }
   if (!is_known(pin, segment) && may_register(lane, pin)) {
-    uint64_t began_ns = uv_hrtime();
+    uint64_t began_ns = uvdio__clock_ns();
     register_segments(lane, pin, (unsigned)segment, 1);
     uvdio__engine_note_call(lane->engine, began_ns);
   }
@@ -725,7 +725,7 @@ void uvdio__ring_sweep(uvdio__lane_t* lane) {
   while (pin != NULL) {
     uvdio__pin_t* next = pin->next;
     if (is_to_be_forgotten(pin)) {
-      uint64_t began_ns = uv_hrtime();
+      uint64_t began_ns = uvdio__clock_ns();
       forget(lane, pin);
       uvdio__engine_note_call(lane->engine, began_ns);
     }

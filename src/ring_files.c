@@ -19,7 +19,7 @@
 
 static int call(const uvdio__lane_t* lane, unsigned opcode, const void* argument, unsigned count) {
   const uvdio__ring_t* ring = lane->state;
-  uint64_t began_ns = uv_hrtime();
+  uint64_t began_ns = uvdio__clock_ns();
   int result = uvdio__ring_register(ring->ring.ring_fd, opcode, argument, count);
 
   uvdio__engine_note_call(lane->engine, began_ns);
