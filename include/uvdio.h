@@ -499,7 +499,7 @@ typedef struct uvdio_stats_s {
   uint64_t fixed;              /* transfers submitted to the ring whose memory it knew by number */
   uint64_t registered_bytes;   /* now: memory of arenas that the ring keeps pinned */
   uint64_t registrations_refused; /* by the kernel; uvdio_arena_registered() tells why */
-  /* Nanoseconds that the longest of the library's own system calls took on the loop's thread (, as of uv_hrtime()): submitting,
+  /* Nanoseconds that the longest of the library's own system calls took on the loop's thread: submitting,
    * having completions posted, registering memory and files at first use and letting go of them, and what could not be left
    * to a worker. Not the synchronous forms, nor what the user asks to be (un)registered. A thread that was not scheduled
    * meanwhile counts as well. */
