@@ -211,7 +211,7 @@ static void make_arena_or_skip(struct fixture* f, size_t frame_size) {
   need_a_ring_file(&f->file);
   fixture_arena(f, frame_size, 1);
   if (registration_of(f).error == UV_ENOTSUP) {
-    SKIP("this kernel registers no memory piece by piece (Linux 5.19)");
+    SKIP("rings register no memory piece by piece here (Linux 5.19)");
   }
 }
 

@@ -86,7 +86,6 @@ static void operations_do_what_they_say(void** state) {
   assert_went_by_entry(CALL_FSYNC, ROUNDS);
   assert_went_by_entry(CALL_FDATASYNC, ROUNDS);
   assert_went_by_entry(CALL_FALLOCATE, ROUNDS);
-  assert_went_by_entry(CALL_CLOSE, ROUNDS);
 }
 
 /* Views go as plain memory, frames by number, and a transfer's rest by the longer way. */

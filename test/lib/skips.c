@@ -78,6 +78,7 @@ static const struct expected {
     {"the system reports no alignment below 4096 bytes here", MEMORY, NULL},
     {"the system reports no alignment below 4096 bytes here", ANYWHERE, "small-alignment"},
     {"locking 4 MiB*", ANYWHERE, "locked-memory"},
+    {"the limit on locked memory is too low *", ANYWHERE, "locked-memory"},
     {"huge pages refused*", ANYWHERE, "huge-pages"},
     {"the system gives no memory to an arena of that size", ANYWHERE, "address-space,no-valgrind"},
     {"not enough address space", ANYWHERE, "address-space,no-valgrind"},
@@ -106,6 +107,7 @@ static const struct expected {
     {"valgrind has limits *", ANYWHERE, "no-valgrind"},
     {"a sanitizer reports the fault of a guard page*", ANYWHERE, "no-asan,no-tsan"},
     {"only the address sanitizer sees accesses to memory", ANYWHERE, "!no-asan"},
+    {"what watches the program may have signals of its own", ANYWHERE, "no-asan,no-tsan,no-valgrind"},
     {"resident memory tells nothing here*", ANYWHERE, "no-asan,no-tsan,no-valgrind"},
     {"the processor can't be stopped after each instruction here", ANYWHERE, "no-asan,no-tsan,no-valgrind,x86-64"},
 };
