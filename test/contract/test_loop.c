@@ -110,7 +110,7 @@ static int start_poll(uv_loop_t* loop, struct origin* origin) {
          uv_poll_start(poll, UV_READABLE, on_poll);
 }
 
-static void stop(struct origin* origin) {
+static void stop_origin(struct origin* origin) {
   if (origin->pipe[0] != 0) {
     close(origin->pipe[0]);
     close(origin->pipe[1]);
@@ -154,7 +154,7 @@ static void submit_from(struct fixture* f, start_function start, int before, uv_
   assert_int_equal(uv_timer_start(&alarm_clock, keep_turning, 0, 0), 0);
   run_in_mode(f, mode);
   assert_burst(&origin);
-  stop(&origin);
+  stop_origin(&origin);
   end_engine(f);
 }
 
