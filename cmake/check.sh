@@ -123,9 +123,11 @@ run_musl() {
   sh test/musl/build.sh >build/check-musl-build.log 2>&1
   code=$?
   count_case "musl, build" build/check-musl-build.log "$code"
-  [ "$code" -ne 0 ] ||
-    count_tests musl env PKG_CONFIG_LIBDIR="$PWD/build/musl/root/lib/pkgconfig" \
-      ctest --test-dir build/musl/dev -V -j "$(job_count)"
+  [ "$code" -eq 0 ] || return
+  # Its faults would reach the calls of a libuv that is linked statically, which ends the process then.
+  leave_out "musl, fault_every_point" "libuv is linked statically"
+  count_tests musl env PKG_CONFIG_LIBDIR="$PWD/build/musl/root/lib/pkgconfig" \
+    ctest --test-dir build/musl/dev -V -j "$(job_count)" -E '^fault_every_point'
 }
 
 # Compiles, and no more: there are no libraries to link with. All that is optional is taken as on this system.
