@@ -341,6 +341,11 @@ else
   run 0 "probe of a block device" probe "$disk"
   says "... tells its sectors" '^  alignment the system requires  *memory [0-9]* bytes, offset and length 512 bytes$'
 
+  memory=$(sed -n 's/^  alignment the system requires  *memory \([0-9]*\) .*/\1/p' "$out")
+  run 0 "probe --json of a block device" probe --json "$disk"
+  says "... tells the same of memory" "\"system_memory_align\": $memory,"
+  says "... and of sectors" '"system_offset_align": 512,'
+
   # A number of sectors that is no number of pages.
   head -c 1049088 /dev/urandom >sectors.img
   attach "$work/sectors.img" || exit 2
