@@ -384,13 +384,13 @@ static void durable_writes_through_the_page_cache_are_durable(void** state) {
   char why[PLACE_WHY_MAX];
   char dir[PLACE_PATH_MAX], path[PLACE_PATH_MAX + 16];
   if (disk_make(&disk, 64 * MIB, 24 * MIB, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   snprintf(dir, sizeof(dir), "%.400s/mounted", disk.place.dir);
   snprintf(path, sizeof(path), "%s/file", dir);
   if (mount_inline(&disk, dir, why) != 0) {
     disk_remove(&disk);
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   write_durably_on_a_full_disk(f, &disk, path);
   assert_int_equal(t_close(op_now(&f->tracker), &f->file)->done, 1);

@@ -331,7 +331,7 @@ static void refusal_of_direct_io_takes_no_second_open(void** state) {
   char why[PLACE_WHY_MAX];
   char path[PLACE_PATH_MAX + 16];
   if (place_make_indirect(&ramfs, "ramfs", 0, why) != 0) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/new", ramfs.dir);
   faults_reset();

@@ -203,9 +203,17 @@ static int has_small_alignment(void) {
  * Memory and rights
  */
 
+static int can_lock(size_t size) {
+  void* memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory != MAP_FAILED && mlock(memory, size) == 0;
+}
+
 static int has_locked_memory(void) {
-  void* memory = mmap(NULL, 5 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return memory != MAP_FAILED && mlock(memory, 5 * MIB) == 0;
+  return can_lock(5 * MIB);
+}
+
+static int has_much_locked_memory(void) {
+  return can_lock(32 * MIB);
 }
 
 static int has_huge_pages(void) {
@@ -234,6 +242,7 @@ static const struct {
     {"nowait", has_nowait},
     {"small-alignment", has_small_alignment},
     {"locked-memory", has_locked_memory},
+    {"much-locked-memory", has_much_locked_memory},
     {"huge-pages", has_huge_pages},
     {"address-space", has_address_space},
     {"root", has_root},

@@ -52,7 +52,7 @@ int linux_is(int major, int minor) {
 
 void need_linux(int major, int minor, const char* why) {
   if (!linux_is(major, minor)) {
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
 }
 

@@ -380,7 +380,7 @@ static void assert_usable_or_skip(unsigned flags, const char* what) {
     assert_null(arena);
     assert_int_equal(uvdio_allocations(), 0);
     snprintf(why, sizeof(why), "%s refused: %s", what, uvdio_strerror(code));
-    SKIP(why);
+    SKIP_AS_TOLD(why);
   }
   uvdio_buf_t frame = frame_of(arena);
   fill_pattern(frame.base, frame.cap, 1);
