@@ -513,8 +513,9 @@ typedef void (*uvdio_engine_cb)(uvdio_t* dio);
 
 /* Creates an engine on `loop`, which must outlive it. `options` may be null. The engine may be set up on
  * one thread and its loop run on another: the loop's first turn binds it to the thread that runs it. Any number of engines may share a loop. The loop is kept alive by pending requests
- * only, never by the engine itself. Close the engine before a walk over the loop's handles closes what is
- * left: some of them are the engine's.
+ * only, never by the engine itself. Some of the loop's handles are the engine's; their `data` is null, and whoever walks over
+ * the loop may use it. Close the engine before a walk closes what is left: an engine whose handles a walk has closed calls nobody
+ * back for what is under way before it is closed, too, which it still can be.
  * Errors: UV_EINVAL (null, unknown backend or flag, depth over UVDIO_DEPTH_MAX, busy_poll_us over
  * UVDIO_BUSY_POLL_MAX), UVDIO_EBACKEND (the backend
  * that the option or UVDIO_BACKEND names is unknown or not available; uvdio_backend_probe() tells why),
@@ -525,6 +526,10 @@ UVDIO_EXTERN int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_
  * to its callback, however long the kernel takes; files still open are then closed; then `cb`
  * (which may be null) is called; then `dio` is freed. From `cb` on no file of this engine is open and
  * none of its handles is left on the loop. There is no synchronous form.
+ * When it returns, the engine's handles are closing, so that a walk that closes all that are not (uv_is_closing()) is harmless
+ * from now on, whatever is under way. An idle engine is closed within one turn of the loop. What is under way is called back in
+ * the loop's closing phase, as many per turn as ever; while a ring has requests in hand, each turn of the loop, also with UV_RUN_NOWAIT,
+ * sleeps for 1 ms at most where it has nothing else to do.
  * In a forked child, after uv_loop_fork(), it gives everything back: pending requests end with
  * UVDIO_EFORK and the parent notices nothing. What libuv's threadpool had in hand at the fork keeps the child's loop
  * alive for good, and a little memory with it: libuv has no means of dropping it. A descriptor whose open or close

@@ -67,8 +67,15 @@ struct uvdio__backend_s {
    * one may run on another thread, and touches nothing but the request's arguments. */
   int64_t (*perform)(const uvdio__lane_t* lane, uvdio_req_t* req);
 
-  /* Gives everything back; nothing is running. A handle on the loop is closed through
-   * uvdio__engine_close_handle(), and lane->state freed only when it is. In a forked child requests
+  /* Closes what it has on the loop, through uvdio__engine_close_handle(). Requests may be running, and go on. Null: it has
+   * nothing there. */
+  void (*leave_loop)(uvdio__lane_t* lane);
+
+  /* Off the loop: waits until something has finished that reap would take, or the loop has something else to do, for
+   * `timeout_ms` at most. Null: whatever finishes wakes the loop by itself. */
+  void (*wait)(uvdio__lane_t* lane, int timeout_ms);
+
+  /* Gives everything back; nothing is running, and nothing is on the loop any more. In a forked child requests
    * may still be marked as with a worker; nothing of the parent's is touched. */
   void (*close)(uvdio__lane_t* lane);
 
@@ -127,8 +134,8 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason);
 /* There is something to flush or to call back: keeps the loop from blocking until its next turn. */
 void uvdio__engine_wake(uvdio_t* engine);
 
-/* Starts to close a handle of a backend; `on_closed` frees its memory and ends with
- * uvdio__engine_handle_closed(). */
+/* Closes a handle, where the user has not; `on_closed` calls uvdio__engine_handle_closed() and does nothing else. The memory
+ * of either is freed by the backend's close. */
 void uvdio__engine_close_handle(uvdio_t* engine, uv_handle_t* handle, uv_close_cb on_closed);
 void uvdio__engine_handle_closed(uvdio_t* engine);
 

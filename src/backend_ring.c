@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -111,13 +112,25 @@ static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
     return error;
   }
   (void)uv_timer_init(lane->engine->loop, &state->retry);
-  state->poll.data = lane;
-  state->retry.data = lane;
+  state->lane = lane;
   lane->state = state;
   return 0;
 }
 
 static void on_event(uv_poll_t* handle, int status, int events);
+
+/* Off the loop, signals are waited for. */
+static int start_poll(uvdio__ring_t* state) {
+  int error;
+
+  if (uv_is_closing((uv_handle_t*)&state->poll)) {
+    uvdio__engine_wake(state->lane->engine); /* Where the user has closed the handle, that takes the engine off the loop. */
+    return 0;
+  }
+  error = uv_poll_start(&state->poll, UV_READABLE, on_event);
+  uv_unref((uv_handle_t*)&state->poll);
+  return error;
+}
 
 /* On the loop's thread, and once. */
 static int enable(uvdio__lane_t* lane, const char** call) {
@@ -137,8 +150,7 @@ static int enable(uvdio__lane_t* lane, const char** call) {
   (void)io_uring_register_ring_fd(&state->ring);
   uvdio__engine_note_call(lane->engine, began_ns);
   *call = "uv_poll_start";
-  result = uv_poll_start(&state->poll, UV_READABLE, on_event);
-  uv_unref((uv_handle_t*)&state->poll);
+  result = start_poll(state);
   state->enabled = 1;
   state->entries_usable = state->entry_count;
   return result;
@@ -149,8 +161,8 @@ static int enable(uvdio__lane_t* lane, const char** call) {
  */
 
 static void on_retry(uv_timer_t* timer) {
-  uvdio__lane_t* lane = timer->data;
-  uvdio__ring_t* state = lane->state;
+  uvdio__ring_t* state = UVDIO__CONTAINER_OF(timer, uvdio__ring_t, retry);
+  uvdio__lane_t* lane = state->lane;
 
   lane->stalled = 0;
   state->unsignalled = 1;
@@ -158,9 +170,13 @@ static void on_retry(uv_timer_t* timer) {
   uvdio__engine_wake(lane->engine); /* Timers come before the poll, and that must not block now. */
 }
 
+/* Off the loop, whenever something was waited for. */
 static void retry_later(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
 
+  if (uv_is_closing((uv_handle_t*)&state->retry)) {
+    return;
+  }
   (void)uv_timer_start(&state->retry, on_retry, RETRY_MS, 0);
   uv_unref((uv_handle_t*)&state->retry);
 }
@@ -787,8 +803,8 @@ static void try_edge_triggering(uvdio__ring_t* state, uv_loop_t* loop) {
 
 /* The check phase, which comes next, takes the rest. */
 static void on_event(uv_poll_t* handle, int status, int events) {
-  uvdio__lane_t* lane = handle->data;
-  uvdio__ring_t* state = lane->state;
+  uvdio__ring_t* state = UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll);
+  uvdio__lane_t* lane = state->lane;
 
   (void)status;
   (void)events;
@@ -813,42 +829,57 @@ static void on_event(uv_poll_t* handle, int status, int events) {
 }
 
 /*
- * Close
+ * Off the loop
  */
 
 static void on_poll_closed(uv_handle_t* handle) {
-  uvdio__lane_t* lane = handle->data;
-  uvdio__ring_t* state = lane->state;
-  uvdio_t* engine = lane->engine;
-  uint64_t began_ns = uvdio__clock_ns();
-
-  if (uvdio__engine_is_forked(engine)) {
-    /* The number by which the parent's thread knows the ring may be that of another ring here, which would lose it. */
-    state->ring.int_flags = 0;
-  }
-  uvdio__ring_free_buffers(state, uvdio__engine_is_forked(engine));
-  uvdio__ring_free_files(state, uvdio__engine_is_forked(engine));
-  io_uring_queue_exit(&state->ring);
-  (void)close(state->eventfd);
-  uvdio__engine_note_call(engine, began_ns);
-  lane->state = NULL;
-  uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
-  uvdio__engine_handle_closed(engine);
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll)->lane->engine);
 }
 
-/* One after the other, because the memory of both goes with the second. */
 static void on_retry_closed(uv_handle_t* handle) {
-  uvdio__lane_t* lane = handle->data;
-  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&((uvdio__ring_t*)lane->state)->poll,
-                             on_poll_closed);
-  uvdio__engine_handle_closed(lane->engine);
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, retry)->lane->engine);
+}
+
+static void leave_loop(uvdio__lane_t* lane) {
+  uvdio__ring_t* state = lane->state;
+
+  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->poll, on_poll_closed);
+  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->retry, on_retry_closed);
+}
+
+/* The loop's own descriptor is readable when any other that it watches has something. Where the kernel refused something, that is
+ * tried again now. */
+static void wait_for_signal(uvdio__lane_t* lane, int timeout_ms) {
+  uvdio__ring_t* state = lane->state;
+  struct pollfd watched[] = {{.fd = state->eventfd, .events = POLLIN},
+                             {.fd = uv_backend_fd(lane->engine->loop), .events = POLLIN}};
+
+  (void)poll(watched, 2, timeout_ms);
+  lane->engine->stats.system_calls++;
+  if ((watched[0].revents & POLLIN) != 0) {
+    lane->engine->stats.wakeups++;
+    read_eventfd(lane);
+  }
+  lane->stalled = 0;
+  state->unsignalled = 1;
 }
 
 static void close_ring(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
+  int is_forked = uvdio__engine_is_forked(lane->engine);
+  uint64_t began_ns = uv_hrtime();
 
-  (void)uv_poll_stop(&state->poll);
-  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->retry, on_retry_closed);
+  if (is_forked) {
+    /* The number by which the parent's thread knows the ring may be that of another ring here, which would lose it. */
+    state->ring.int_flags = 0;
+  }
+  uvdio__ring_free_buffers(state, is_forked);
+  uvdio__ring_free_files(state, is_forked);
+  io_uring_queue_exit(&state->ring);
+  (void)close(state->eventfd);
+  uvdio__engine_note_call(lane->engine, began_ns);
+  lane->state = NULL;
+  uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
 }
 
 const uvdio__backend_t uvdio__backend_ring = {
@@ -863,6 +894,8 @@ const uvdio__backend_t uvdio__backend_ring = {
     .watch = watch,
     .cancel = cancel_in_ring,
     .perform = uvdio__request_perform,
+    .leave_loop = leave_loop,
+    .wait = wait_for_signal,
     .close = close_ring,
     .forget_file = uvdio__ring_forget_file,
     .register_arena = uvdio__ring_register_arena,

@@ -5,6 +5,8 @@
  *   poll      the ring's eventfd or the threadpool's results: lanes move requests to `completed`
  *   check     callbacks, a bounded number; then fill and flush the lanes with what those submitted
  *
+ * Once the engine is being closed, a turn is a callback of the loop's closing phase: see "Off the loop".
+ *
  * The check handle is always active. It keeps the loop alive while requests are pending and costs one call per
  * turn otherwise. The idle handle is active only while needed, so that a loop with nothing to do sleeps; as
  * long as it is, nothing submitted from any phase, or outside uv_run(), can be left behind.
@@ -27,19 +29,39 @@
 /* Measured: from 8 to 16 on, more in a batch saves little. */
 #define BATCH_DEFAULT 16
 
+/* How long a turn sleeps at most, off the loop: what the loop does not see coming by its descriptors waits for so long. */
+#define SLEEP_MS_MAX 1
+
 static void on_idle(uv_idle_t* handle);
+static void leave_loop(uvdio_t* engine);
+static void tick(uvdio_t* engine);
 
 static uvdio__lane_t* pool_of(uvdio_t* engine) {
   return &engine->lanes[engine->lane_count - 1];
 }
 
-void uvdio__engine_wake(uvdio_t* engine) {
-  if (!engine->idling) {
-    int error = uv_idle_start(&engine->idle, on_idle);
-    assert(error == 0);
-    (void)error;
-    engine->idling = 1;
+static UVDIO__APART void wake_off_loop(uvdio_t* engine) {
+  if (!engine->off_loop) {
+    leave_loop(engine); /* The user has closed the handle. */
+  } else if (engine->handles_closing == 0 && !engine->in_turn) {
+    tick(engine);
   }
+}
+
+void uvdio__engine_wake(uvdio_t* engine) {
+  int error;
+
+  if (engine->idling) {
+    return;
+  }
+  if (engine->off_loop || uv_is_closing((uv_handle_t*)&engine->idle)) {
+    wake_off_loop(engine);
+    return;
+  }
+  error = uv_idle_start(&engine->idle, on_idle);
+  assert(error == 0);
+  (void)error;
+  engine->idling = 1;
 }
 
 /*
@@ -188,6 +210,9 @@ static void note_in_flight(uvdio_t* engine) {
 void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req) {
   uvdio__lane_stop(lane->engine, lane, req);
   wait_first(lane, req);
+  if (!lane->engine->in_turn) {
+    uvdio__engine_wake(lane->engine); /* Off the loop, no turn comes by itself. */
+  }
 }
 
 void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req) {
@@ -389,10 +414,10 @@ static void count_callbacks(uvdio_stats_t* stats, unsigned called) {
 static void pump(uvdio_t* engine) {
   unsigned i;
 
-  assert(engine->in_turn && (uvdio__engine_is_forked(engine) || !uvdio__engine_is_foreign(engine)));
   if (uvdio__engine_is_forked(engine)) {
     return;
   }
+  assert(engine->in_turn && !uvdio__engine_is_foreign(engine));
   fill(engine);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
@@ -469,6 +494,9 @@ static void begin_turn(uvdio_t* engine) {
 
 static void end_turn(uvdio_t* engine) {
   set_in_turn(engine, 0);
+  if (engine->off_loop) {
+    return; /* Whoever began the turn asks what comes next. */
+  }
   if (has_work(engine)) {
     uvdio__engine_wake(engine);
   } else if (engine->idling) {
@@ -481,10 +509,8 @@ static void end_turn(uvdio_t* engine) {
   }
 }
 
-static void close_if_drained(uvdio_t* engine);
-
 static void on_idle(uv_idle_t* handle) {
-  uvdio_t* engine = handle->data;
+  uvdio_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_t, idle);
 
   if (is_asleep(engine)) {
     (void)uv_idle_stop(handle);
@@ -548,47 +574,112 @@ static void sweep(uvdio_t* engine) {
   uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
   unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
 
-  if (gone != engine->arenas_gone && lane->backend->sweep != NULL && !engine->torn_down &&
-      !uvdio__engine_is_forked(engine)) {
+  if (gone != engine->arenas_gone && lane->backend->sweep != NULL && !uvdio__engine_is_forked(engine)) {
     lane->backend->sweep(lane);
   }
 }
 
 static void on_prepare(uv_prepare_t* handle) {
-  sweep(handle->data);
+  sweep(UVDIO__CONTAINER_OF(handle, uvdio_t, prepare));
 }
 
 static void on_check(uv_check_t* handle) {
-  uvdio_t* engine = handle->data;
-  int idle = uvdio__engine_pending(engine) == 0 && !engine->closing && !engine->woken;
+  uvdio_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_t, check);
+  int idle = uvdio__engine_pending(engine) == 0 && !engine->woken;
 
   bind_thread(engine);
-  if (idle || engine->torn_down || is_asleep(engine)) {
+  if (idle || is_asleep(engine)) {
     return;
   }
   begin_turn(engine);
   run_callbacks(engine);
   end_turn(engine);
-  close_if_drained(engine);
 }
 
 /*
- * Close
+ * Off the loop
+ *
+ * When uvdio_engine_close() returns, each handle of the engine is closing, so that whoever walks over the loop finds none to
+ * close. What is under way is drained all the same. A turn is then the callback of a handle that was closed as soon as it
+ * was made, the tick; libuv calls it in the closing phase of the loop's next turn, until when the loop is alive and does not
+ * sleep (libuv's design, "The I/O loop"). Where there is more to do, the turn makes the next tick.
+ *
+ *   nothing left                   the lanes are closed, the user is called back, the engine is freed
+ *   something to do                the next tick
+ *   in hand with the ring          sleeps until its eventfd or the loop's own descriptor has something, then the next tick
+ *   in hand with libuv's workers   none: their results keep the loop alive and wake it, and call for a tick (engine_wake)
+ *
+ * An engine whose handles the user has closed gets here as soon as it would need one of them.
  */
 
 void uvdio__engine_close_handle(uvdio_t* engine, uv_handle_t* handle, uv_close_cb on_closed) {
+  assert(engine->off_loop);
+  if (uv_is_closing(handle)) {
+    engine->lingering = 1;
+    return;
+  }
   engine->handles_closing++;
   uv_close(handle, on_closed);
+}
+
+static void on_check_closed(uv_handle_t* handle) {
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_t, check));
+}
+
+static void on_idle_closed(uv_handle_t* handle) {
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_t, idle));
+}
+
+static void on_prepare_closed(uv_handle_t* handle) {
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_t, prepare));
+}
+
+static void on_tick(uv_handle_t* handle) {
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_t, tick));
+}
+
+/* An async handle that is sent to, because Windows would be through with any other one within the same closing phase; there
+ * the loop has to see the sending first. */
+static void tick(uvdio_t* engine) {
+  int error = uv_async_init(engine->loop, &engine->tick, NULL);
+
+  assert(error == 0); /* It takes the descriptor that the loop has for its workers. */
+  (void)error;
+  (void)uv_async_send(&engine->tick);
+  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->tick, on_tick);
+}
+
+static void leave_loop(uvdio_t* engine) {
+  unsigned i;
+
+  assert(!engine->off_loop);
+  engine->off_loop = 1;
+  engine->idling = 0;
+  engine->referenced = 1; /* Nothing is left to refer to. */
+  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->check, on_check_closed);
+  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->idle, on_idle_closed);
+  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->prepare, on_prepare_closed);
+  for (i = 0; i < engine->lane_count; i++) {
+    if (engine->lanes[i].backend->leave_loop != NULL) {
+      engine->lanes[i].backend->leave_loop(&engine->lanes[i]);
+    }
+  }
+  tick(engine);
 }
 
 static void free_engine(uvdio_t* engine) {
   uvdio__free(engine, sizeof(*engine), UVDIO__STRUCT_ALIGN);
 }
 
-void uvdio__engine_handle_closed(uvdio_t* engine) {
-  assert(engine->handles_closing > 0);
-  if (--engine->handles_closing > 0) {
-    return;
+static void tear_down(uvdio_t* engine) {
+  unsigned i;
+
+  assert(uvdio__list_is_empty(&engine->completed) && engine->files == NULL && engine->handles_closing == 0);
+  engine->torn_down = 1;
+  for (i = 0; i < engine->lane_count; i++) {
+    uvdio__lane_t* lane = &engine->lanes[i];
+    assert(uvdio__list_is_empty(&lane->waiting) && uvdio__list_is_empty(&lane->running));
+    lane->backend->close(lane);
   }
   if (engine->on_closed != NULL) {
     engine->on_closed(engine);
@@ -596,34 +687,13 @@ void uvdio__engine_handle_closed(uvdio_t* engine) {
   free_engine(engine);
 }
 
-static void on_handle_closed(uv_handle_t* handle) {
-  uvdio__engine_handle_closed(handle->data);
-}
-
-static void tear_down(uvdio_t* engine) {
-  unsigned i;
-
-  assert(uvdio__list_is_empty(&engine->completed) && engine->files == NULL);
-  engine->torn_down = 1;
-  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->check, on_handle_closed);
-  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->idle, on_handle_closed);
-  uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->prepare, on_handle_closed);
-  for (i = 0; i < engine->lane_count; i++) {
-    uvdio__lane_t* lane = &engine->lanes[i];
-    assert(uvdio__list_is_empty(&lane->waiting) && uvdio__list_is_empty(&lane->running));
-    lane->backend->close(lane);
-  }
-}
-
 static void on_left_open_closed(uvdio_req_t* req, int64_t result) {
   (void)req;
   (void)result;
 }
 
-static void close_if_drained(uvdio_t* engine) {
-  if (!engine->closing || engine->torn_down || engine->in_turn || uvdio__engine_pending(engine) > 0) {
-    return;
-  }
+/* Nothing is pending. Begins to close what the user left open, one file after the other. */
+static void close_left_open(uvdio_t* engine) {
   if (uvdio__engine_is_forked(engine)) {
     while (engine->files != NULL) {
       uvdio__file_close_now(engine->files);
@@ -631,10 +701,64 @@ static void close_if_drained(uvdio_t* engine) {
   }
   if (engine->files != NULL) {
     uvdio__file_close_left_open(engine->files, &engine->closer, on_left_open_closed);
+  }
+}
+
+/* For how long the loop would sleep now, within bounds. It says 0 where nothing is on it that could wake it. */
+static int time_to_sleep(const uvdio_t* engine) {
+  int timeout = uv_loop_alive(engine->loop) ? uv_backend_timeout(engine->loop) : SLEEP_MS_MAX;
+  return timeout < 0 || timeout > SLEEP_MS_MAX ? SLEEP_MS_MAX : timeout;
+}
+
+/* Sees to it that the next turn comes, where nobody else does. */
+static void go_on(uvdio_t* engine) {
+  uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
+  int has_to_wait = lane->backend->wait != NULL && lane->in_flight > 0 && !uvdio__engine_is_forked(engine);
+
+  if (engine->handles_closing > 0) {
+    return; /* What was begun after the turn has called for the next one. */
+  }
+  if (has_work(engine)) {
+    tick(engine);
+  } else if (has_to_wait) {
+    lane->backend->wait(lane, time_to_sleep(engine));
+    tick(engine);
+  }
+}
+
+static void turn_off_loop(uvdio_t* engine) {
+  sweep(engine);
+  begin_turn(engine);
+  run_callbacks(engine);
+  end_turn(engine);
+  if (engine->handles_closing > 0) {
+    return; /* A forked child has closed the engine from within a callback. */
+  }
+  if (engine->lingering) {
+    engine->lingering = 0; /* What the user had closed is closed by the end of this phase. */
+    tick(engine);
     return;
   }
-  tear_down(engine);
+  if (engine->closing && uvdio__engine_pending(engine) == 0) {
+    close_left_open(engine);
+    if (uvdio__engine_pending(engine) == 0) {
+      tear_down(engine);
+      return;
+    }
+  }
+  go_on(engine);
 }
+
+void uvdio__engine_handle_closed(uvdio_t* engine) {
+  assert(engine->handles_closing > 0);
+  if (--engine->handles_closing == 0 && !is_asleep(engine)) {
+    turn_off_loop(engine);
+  }
+}
+
+/*
+ * Close
+ */
 
 static void fail_running(uvdio__lane_t* lane, int error) {
   uvdio_req_t* req;
@@ -668,6 +792,7 @@ static void abandon(uvdio_t* engine) {
   unsigned i;
 
   engine->abandoned = 1;
+  set_in_turn(engine, 0); /* The turn in which the fork came may not go on here. */
   for (file = engine->files; file != NULL; file = file->next_) {
     uvdio__file_fail_held(file, UVDIO_EFORK);
   }
@@ -677,7 +802,6 @@ static void abandon(uvdio_t* engine) {
   fail_waiting(engine, UVDIO_EFORK);
   fail_waiting(engine, UVDIO_EFORK);
   engine->stats.in_flight = 0;
-  uvdio__engine_wake(engine); /* For what had ended before: a turn of the loop, asleep, may have stopped the idle handle. */
 }
 
 int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
@@ -694,10 +818,13 @@ int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
   dio->closing = 1;
   dio->on_closed = cb;
   uvdio__engine_note_straight(dio);
+  if (!dio->off_loop) {
+    leave_loop(dio);
+  }
   if (uvdio__engine_is_forked(dio)) {
     abandon(dio);
   }
-  close_if_drained(dio);
+  uvdio__engine_wake(dio); /* Off the loop already, it may have been asleep: a parent's, or one with nothing to do. */
   return 0;
 }
 
@@ -822,9 +949,6 @@ static void init_handles(uvdio_t* engine) {
   (void)uv_prepare_init(engine->loop, &engine->prepare);
   (void)uv_prepare_start(&engine->prepare, on_prepare);
   uv_unref((uv_handle_t*)&engine->prepare);
-  engine->prepare.data = engine;
-  engine->idle.data = engine;
-  engine->check.data = engine;
 }
 
 static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {

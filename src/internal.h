@@ -60,7 +60,9 @@ struct uvdio_s {
   uintptr_t thread; /* the one that runs the loop; 0 until then, and nothing is handed to a backend before */
   unsigned depth;
   int closing;   /* uvdio_engine_close() was called */
-  int torn_down; /* its handles are being closed */
+  int off_loop;  /* its handles are closed or closing: turns come from the tick (see "Off the loop" in engine.c) */
+  int lingering; /* the user has closed some of them, and the loop may not be through with these */
+  int torn_down; /* its lanes are closed */
   int abandoned; /* closed by a forked child: nothing of the parent's is left in it */
   int in_turn;     /* callbacks are being called or lanes pumped; what they leave is looked at after that */
   int woken;       /* by a backend: lanes have to be reaped before the loop sleeps, requests pending or not */
@@ -86,9 +88,14 @@ struct uvdio_s {
   uv_check_t check; /* runs callbacks; keeps the loop alive while requests are pending */
   uv_idle_t idle;   /* active while the loop must not block */
   uv_prepare_t prepare; /* the last look at what is to be let go of, before the loop sleeps */
+  uv_async_t tick;  /* off the loop: closed as soon as it is made, for the sake of the callback in the next turn */
   uvdio_stats_t stats; /* but for `pending`, which follows from the others */
   char reason[REASON_SIZE];
 };
+
+/* What has `member` at that address. The `data` of the library's handles stays null: programs that walk over the loop's
+ * handles take it for their own. */
+#define UVDIO__CONTAINER_OF(address, type, member) ((type*)((uintptr_t)(address) - offsetof(type, member)))
 
 /* For what is off the straight path of an operation: kept out of line, it costs the others no registers. */
 #if defined(__GNUC__)

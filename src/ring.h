@@ -134,6 +134,7 @@ typedef struct uvdio__ring_s {
   uvdio__ring_buffers_t buffers;
   uvdio__ring_files_t files;
   uvdio__ring_traits_t traits;
+  uvdio__lane_t* lane;
   uv_poll_t poll;
   uv_timer_t retry;
   int eventfd;

@@ -109,7 +109,6 @@ static const struct expected {
     {"a filesystem can't be shut down here", ANYWHERE, NULL},
     {"the limit on locked memory is too low for *", ANYWHERE, "much-locked-memory"},
     {"/proc/kallsyms is too short here", ANYWHERE, NULL},
-    {"this ext4 takes direct I/O for a file within its inode", ANYWHERE, NULL},
     {"a ramfs can't be mounted here", ANYWHERE, NULL},
     {"an overlay can't be mounted *", ANYWHERE, NULL},
     {"no overlay can be mounted *", ANYWHERE, NULL},
