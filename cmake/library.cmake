@@ -19,7 +19,8 @@ set(uvdio_sources
   src/sim_backend.c)
 
 if(UVDIO_HAVE_RING)
-  list(APPEND uvdio_sources src/backend_ring.c src/ring_probe.c src/ring_buffers.c src/ring_files.c)
+  list(APPEND uvdio_sources src/backend_ring.c src/ring_probe.c src/ring_buffers.c src/ring_files.c
+    src/ring_thread.c)
 endif()
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")

@@ -32,6 +32,7 @@
  *      request may be reused or freed.
  *   4. The buffer comes back only when neither the kernel nor a worker thread can touch it any more.
  *   5. Operations are called on the thread that runs the loop (from another one: UVDIO_ETHREAD).
+ *      That is the thread of its first turn; to hand a loop on, see uvdio_engine_rebind().
  *      Buffers and arenas have no such rule; what they allow is said at each.
  *   6. A null callback means: do it now, on this thread, and block. The call returns 0 or the error that a callback
  *      would have been given; req->result holds the outcome, and the buffer never leaves the caller.
@@ -513,9 +514,10 @@ typedef void (*uvdio_engine_cb)(uvdio_t* dio);
 
 /* Creates an engine on `loop`, which must outlive it. `options` may be null. The engine may be set up on
  * one thread and its loop run on another: the loop's first turn binds it to the thread that runs it. Any number of engines may share a loop. The loop is kept alive by pending requests
- * only, never by the engine itself. Some of the loop's handles are the engine's; their `data` is null, and whoever walks over
- * the loop may use it. Close the engine before a walk closes what is left: an engine whose handles a walk has closed calls nobody
- * back for what is under way before it is closed, too, which it still can be.
+ * only, never by the engine itself. Some of the loop's handles are the engine's; their `data` is
+ * null, and whoever walks over the loop may use it. Close the engine before a walk closes what is
+ * left: an engine whose handles a walk has closed calls nobody back for what is under way before it
+ * is closed, too, which it still can be.
  * Errors: UV_EINVAL (null, unknown backend or flag, depth over UVDIO_DEPTH_MAX, busy_poll_us over
  * UVDIO_BUSY_POLL_MAX), UVDIO_EBACKEND (the backend
  * that the option or UVDIO_BACKEND names is unknown or not available; uvdio_backend_probe() tells why),
@@ -526,16 +528,41 @@ UVDIO_EXTERN int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_
  * to its callback, however long the kernel takes; files still open are then closed; then `cb`
  * (which may be null) is called; then `dio` is freed. From `cb` on no file of this engine is open and
  * none of its handles is left on the loop. There is no synchronous form.
- * When it returns, the engine's handles are closing, so that a walk that closes all that are not (uv_is_closing()) is harmless
- * from now on, whatever is under way. An idle engine is closed within one turn of the loop. What is under way is called back in
- * the loop's closing phase, as many per turn as ever; while a ring has requests in hand, each turn of the loop, also with UV_RUN_NOWAIT,
+ * When it returns, the engine's handles are closing, so that a walk that closes all that are not
+ * (uv_is_closing()) is harmless from now on, whatever is under way. An idle engine is closed within
+ * one turn of the loop. What is under way is called back in the loop's closing phase, as many per
+ * turn as ever; while a ring has requests in hand, each turn of the loop, also with UV_RUN_NOWAIT,
  * sleeps for 1 ms at most where it has nothing else to do.
  * In a forked child, after uv_loop_fork(), it gives everything back: pending requests end with
  * UVDIO_EFORK and the parent notices nothing. What libuv's threadpool had in hand at the fork keeps the child's loop
  * alive for good, and a little memory with it: libuv has no means of dropping it. A descriptor whose open or close
  * was in hand at the fork may stay open in the child.
- * Errors: UV_EINVAL (null), UV_EBADF (closing already), UVDIO_ETHREAD. */
+ * With nothing pending, it may be called on whichever thread runs the loop next; nothing notices
+ * where that is a mistake, but while another thread waits in the loop's poll phase.
+ * Errors: UV_EINVAL (null), UV_EBADF (closing already), UVDIO_ETHREAD (requests are pending and
+ * this is not the thread that the engine is bound to; or the loop runs on another one). */
 UVDIO_EXTERN int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb);
+
+/* For a loop that is handed on to another thread: forgets which thread the engine is bound to. As
+ * after uvdio_init(), the loop's next turn binds it to the thread that runs it; files stay open.
+ * Called with nothing pending, by the thread that has run the loop or by the one that runs it next,
+ * while no other runs it. Without it, operations on the new thread are UVDIO_ETHREAD.
+ * On the ring it gets a new ring; what the ring knew of arenas and files it learns again at their
+ * next use, but for arenas of an engine with UVDIO_NO_AUTO_REGISTER, which have to be registered
+ * again. Call it on the old thread if that lives on: from another one, the old ring, the memory
+ * that it has pinned and the files that it knows stay with the kernel until that thread ends. The
+ * same goes for uvdio_engine_close().
+ *
+ * A loop that comes to another thread while requests are pending: operations, cancel, close and
+ * rebind are refused there. What the kernel has not been given yet is done by libuv's threadpool,
+ * and called back on the thread that runs the loop; so is everything of engines without a ring.
+ * What a ring has in hand may have to wait until the loop runs on the old thread again, or that
+ * thread ends (which it does not before the kernel is through with it); meanwhile the loop sleeps
+ * as ever. From then on the pool does the work, until uvdio_engine_rebind().
+ * Errors: UV_EINVAL (null), UV_EBADF (the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD (the loop
+ * runs on another thread), UV_EBUSY (requests are pending); of the ring, after which nothing has
+ * changed: UV_ENOMEM, UV_EMFILE and others of the kernel. */
+UVDIO_EXTERN int uvdio_engine_rebind(uvdio_t* dio);
 
 /* A pointer of the user's, null at first; and the loop. */
 UVDIO_EXTERN void* uvdio_get_data(const uvdio_t* dio);

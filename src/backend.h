@@ -67,17 +67,31 @@ struct uvdio__backend_s {
    * one may run on another thread, and touches nothing but the request's arguments. */
   int64_t (*perform)(const uvdio__lane_t* lane, uvdio_req_t* req);
 
-  /* Closes what it has on the loop, through uvdio__engine_close_handle(). Requests may be running, and go on. Null: it has
-   * nothing there. */
+  /* Closes what it has on the loop, through uvdio__engine_close_handle(). Requests may be running,
+   * and go on. Null: it has nothing there. */
   void (*leave_loop)(uvdio__lane_t* lane);
 
-  /* Off the loop: waits until something has finished that reap would take, or the loop has something else to do, for
-   * `timeout_ms` at most. Null: whatever finishes wakes the loop by itself. */
+  /* Off the loop: waits until something has finished that reap would take, or the loop has
+   * something else to do, for `timeout_ms` at most. Null: whatever finishes wakes the loop by
+   * itself. */
   void (*wait)(uvdio__lane_t* lane, int timeout_ms);
 
-  /* Gives everything back; nothing is running, and nothing is on the loop any more. In a forked child requests
+  /* Gives everything back; nothing is running, and nothing is on the loop any more. In a forked
+   * child requests
    * may still be marked as with a worker; nothing of the parent's is touched. */
   void (*close)(uvdio__lane_t* lane);
+
+  /* What follows is for backends that are bound to the thread on which the loop first turned; null
+   * for the others. */
+
+  /* The loop runs on another thread, with requests pending: from now on the engine's pool does the
+   * work. What is with the kernel may have to wait for that thread; what it has finished is taken
+   * as ever. */
+  void (*off_thread)(uvdio__lane_t* lane);
+
+  /* Nothing is pending: makes it as it was after init, for any thread. On error nothing has
+   * changed. */
+  int (*rebind)(uvdio__lane_t* lane);
 
   /* What follows is for backends that the kernel lets keep files and memory by number; null for the others. */
 
@@ -131,11 +145,14 @@ void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req);
  * is running still ends through uvdio__lane_done() or uvdio__lane_punt(). */
 void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason);
 
+/* It is usable again, and nothing is pending. */
+void uvdio__lane_mended(uvdio__lane_t* lane, const char* reason);
+
 /* There is something to flush or to call back: keeps the loop from blocking until its next turn. */
 void uvdio__engine_wake(uvdio_t* engine);
 
-/* Closes a handle, where the user has not; `on_closed` calls uvdio__engine_handle_closed() and does nothing else. The memory
- * of either is freed by the backend's close. */
+/* Closes a handle, where the user has not; `on_closed` calls uvdio__engine_handle_closed() and does
+ * nothing else. The memory of either is freed by the backend's close. */
 void uvdio__engine_close_handle(uvdio_t* engine, uv_handle_t* handle, uv_close_cb on_closed);
 void uvdio__engine_handle_closed(uvdio_t* engine);
 

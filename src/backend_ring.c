@@ -123,8 +123,11 @@ static void on_event(uv_poll_t* handle, int status, int events);
 static int start_poll(uvdio__ring_t* state) {
   int error;
 
+  if (uv_is_active((uv_handle_t*)&state->poll)) {
+    return 0; /* For the ring before this one, with the same eventfd. */
+  }
   if (uv_is_closing((uv_handle_t*)&state->poll)) {
-    uvdio__engine_wake(state->lane->engine); /* Where the user has closed the handle, that takes the engine off the loop. */
+    uvdio__engine_wake(state->lane->engine); /* Where the user did that: leaves the loop. */
     return 0;
   }
   error = uv_poll_start(&state->poll, UV_READABLE, on_event);
@@ -153,6 +156,7 @@ static int enable(uvdio__lane_t* lane, const char** call) {
   result = start_poll(state);
   state->enabled = 1;
   state->entries_usable = state->entry_count;
+  uvdio__ring_bind(state);
   return result;
 }
 
@@ -203,18 +207,24 @@ static void take_back_entries(uvdio__lane_t* lane) {
   }
 }
 
-static void break_down(uvdio__lane_t* lane, int error, const char* call) {
+static void give_up(uvdio__lane_t* lane, const char* reason) {
   uvdio__ring_t* state = lane->state;
-  char reason[REASON_SIZE];
 
-  if (state->broken) {
-    return;
-  }
+  assert(!state->broken);
   state->broken = 1;
   state->entries_usable = 0;
-  uvdio__ring_explain(error, call, reason, sizeof(reason));
   uvdio__lane_broken(lane, reason);
   take_back_entries(lane);
+}
+
+static void break_down(uvdio__lane_t* lane, int error, const char* call) {
+  const uvdio__ring_t* state = lane->state;
+  char reason[REASON_SIZE];
+
+  if (!state->broken) {
+    uvdio__ring_explain(error, call, reason, sizeof(reason));
+    give_up(lane, reason);
+  }
 }
 
 /*
@@ -712,6 +722,15 @@ static int came_unsignalled(uvdio__lane_t* lane) {
   return !state->flag_is_late || (get_events(lane) && !state->flag_is_late);
 }
 
+/* The loop has come to another thread: what there is to be taken is in memory, and the kernel takes
+ * no calls about the rest. The ring's own thread asks for it when the loop comes back to it; when
+ * it ends, the kernel posts all. Signals have to be on. */
+static int look_from_elsewhere(uvdio__ring_t* state) {
+  switch_signals(state, 1);
+  state->unsignalled = 1;
+  return io_uring_cq_ready(&state->ring) > 0;
+}
+
 /* A flush posts completions as well, at no extra cost; so what it left in the queue is taken first, and the kernel asked
  * only for what nobody will be woken for. */
 static int reap(uvdio__lane_t* lane) {
@@ -722,6 +741,9 @@ static int reap(uvdio__lane_t* lane) {
   }
   if (take_visible(lane) > 0) {
     return state->unsignalled;
+  }
+  if (uvdio__engine_is_foreign(lane->engine)) {
+    return look_from_elsewhere(state);
   }
   if (!state->unsignalled) {
     return 0;
@@ -813,6 +835,10 @@ static void on_event(uv_poll_t* handle, int status, int events) {
     return;
   }
   lane->engine->stats.wakeups++;
+  if (uvdio__engine_is_foreign(lane->engine)) {
+    read_eventfd(lane); /* The check phase, which comes next, sees what has come for us. */
+    return;
+  }
   lane->engine->woken = 1;
   if (!state->edge_tried) {
     state->edge_tried = 1; /* Not earlier: libuv registers a handle only when it polls. */
@@ -847,8 +873,8 @@ static void leave_loop(uvdio__lane_t* lane) {
   uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->retry, on_retry_closed);
 }
 
-/* The loop's own descriptor is readable when any other that it watches has something. Where the kernel refused something, that is
- * tried again now. */
+/* The loop's own descriptor is readable when any other that it watches has something. Where the
+ * kernel refused something, that is tried again now. */
 static void wait_for_signal(uvdio__lane_t* lane, int timeout_ms) {
   uvdio__ring_t* state = lane->state;
   struct pollfd watched[] = {{.fd = state->eventfd, .events = POLLIN},
@@ -864,22 +890,103 @@ static void wait_for_signal(uvdio__lane_t* lane, int timeout_ms) {
   state->unsignalled = 1;
 }
 
-static void close_ring(uvdio__lane_t* lane) {
+/* The number by which its own thread knows the ring may be that of another ring on this one, which
+ * would lose it. As long as that thread lives, the kernel keeps the ring then, with all that it has
+ * registered. */
+static void exit_ring(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
   int is_forked = uvdio__engine_is_forked(lane->engine);
   uint64_t began_ns = uv_hrtime();
 
-  if (is_forked) {
-    /* The number by which the parent's thread knows the ring may be that of another ring here, which would lose it. */
+  if (!is_forked) {
+    uvdio__ring_unbind(state);
+  }
+  if (is_forked || uvdio__engine_is_foreign(lane->engine)) {
     state->ring.int_flags = 0;
   }
   uvdio__ring_free_buffers(state, is_forked);
   uvdio__ring_free_files(state, is_forked);
   io_uring_queue_exit(&state->ring);
-  (void)close(state->eventfd);
   uvdio__engine_note_call(lane->engine, began_ns);
+}
+
+static void close_ring(uvdio__lane_t* lane) {
+  uvdio__ring_t* state = lane->state;
+
+  exit_ring(lane);
+  (void)close(state->eventfd);
   lane->state = NULL;
   uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
+}
+
+/*
+ * Other threads
+ */
+
+static void off_thread(uvdio__lane_t* lane) {
+  uvdio__ring_t* state = lane->state;
+
+  if (!state->broken) {
+    state->off_thread = 1;
+    give_up(lane, "the loop runs on another thread than the one that the ring is bound to "
+                  "(uvdio_engine_rebind() gets a new ring)");
+  }
+}
+
+/* The ring is new, and knows no file and no memory yet. */
+static void begin_anew(uvdio__lane_t* lane, const uvdio__ring_t* fresh) {
+  uvdio__ring_t* state = lane->state;
+  uvdio_file_t* file;
+
+  state->ring = fresh->ring;
+  state->entries = fresh->entries;
+  state->entry_count = fresh->entry_count;
+  state->entry_mask = fresh->entry_mask;
+  state->completion_mask = fresh->completion_mask;
+  state->enabled = 0;
+  state->broken = 0;
+  state->off_thread = 0;
+  state->cancels = 0;
+  state->entries_usable = 0;
+  state->unsignalled = 0;
+  state->buffers.has_table = 0;
+  state->files.off = !state->traits.has_clones;
+  state->files.full = 0;
+  lane->engine->stats.registered_bytes = 0;
+  lane->stalled = 0;
+  lane->unflushed = 0;
+  lane->urgency = 0;
+  for (file = lane->engine->files; file != NULL; file = file->next_) {
+    file->slot_ = 0;
+    memset(file->entry_, 0, sizeof(file->entry_));
+  }
+}
+
+/* One that was never enabled is bound to no thread, and one that broke down for another reason is
+ * done with. */
+static int rebind_ring(uvdio__lane_t* lane) {
+  uvdio__ring_t* state = lane->state;
+  uvdio__ring_t fresh = {.traits = state->traits};
+  uvdio__ring_traits_t traits;
+  char reason[REASON_SIZE];
+  int error;
+
+  if (state->broken ? !state->off_thread : !state->enabled) {
+    return 0;
+  }
+  error = uvdio__ring_traits(&traits, reason, sizeof(reason));
+  if (error == 0) {
+    error = create_ring(&fresh, lane->depth);
+  }
+  if (error != 0) {
+    return error;
+  }
+  exit_ring(lane);
+  begin_anew(lane, &fresh);
+  if (lane->engine->lane != lane) {
+    uvdio__lane_mended(lane, reason);
+  }
+  return 0;
 }
 
 const uvdio__backend_t uvdio__backend_ring = {
@@ -897,6 +1004,8 @@ const uvdio__backend_t uvdio__backend_ring = {
     .leave_loop = leave_loop,
     .wait = wait_for_signal,
     .close = close_ring,
+    .off_thread = off_thread,
+    .rebind = rebind_ring,
     .forget_file = uvdio__ring_forget_file,
     .register_arena = uvdio__ring_register_arena,
     .unregister_arena = uvdio__ring_unregister_arena,

@@ -5,7 +5,8 @@
  *   poll      the ring's eventfd or the threadpool's results: lanes move requests to `completed`
  *   check     callbacks, a bounded number; then fill and flush the lanes with what those submitted
  *
- * Once the engine is being closed, a turn is a callback of the loop's closing phase: see "Off the loop".
+ * Once the engine is being closed, a turn is a callback of the loop's closing phase: see "Off the
+ * loop".
  *
  * The check handle is always active. It keeps the loop alive while requests are pending and costs one call per
  * turn otherwise. The idle handle is active only while needed, so that a loop with nothing to do sleeps; as
@@ -29,7 +30,8 @@
 /* Measured: from 8 to 16 on, more in a batch saves little. */
 #define BATCH_DEFAULT 16
 
-/* How long a turn sleeps at most, off the loop: what the loop does not see coming by its descriptors waits for so long. */
+/* How long a turn sleeps at most, off the loop: what the loop does not see coming by its
+ * descriptors waits for so long. */
 #define SLEEP_MS_MAX 1
 
 static void on_idle(uv_idle_t* handle);
@@ -264,6 +266,17 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
   }
 }
 
+void uvdio__lane_mended(uvdio__lane_t* lane, const char* reason) {
+  uvdio_t* engine = lane->engine;
+  uvdio_file_t* file;
+
+  engine->lane = lane;
+  (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
+  for (file = engine->files; file != NULL; file = file->next_) {
+    uvdio__file_pick_lane(file);
+  }
+}
+
 /*
  * Requests
  */
@@ -284,7 +297,7 @@ void uvdio__engine_queue(uvdio_req_t* req) {
   uvdio__lane_t* lane = lane_for(req);
 
   wait_last(lane, req);
-  if ((uvdio__lane_has_room(lane) && !lane->engine->in_turn) || lane->engine->thread == 0) {
+  if ((uvdio__lane_has_room(lane) && !lane->engine->in_turn) || lane->engine->limit == 0) {
     uvdio__engine_wake(lane->engine);
   }
 }
@@ -417,7 +430,7 @@ static void pump(uvdio_t* engine) {
   if (uvdio__engine_is_forked(engine)) {
     return;
   }
-  assert(engine->in_turn && !uvdio__engine_is_foreign(engine));
+  assert(engine->in_turn);
   fill(engine);
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
@@ -473,8 +486,40 @@ static uintptr_t name_thread(void) {
 static void bind_thread(uvdio_t* engine) {
   if (engine->thread == 0) {
     engine->thread = name_thread();
-    engine->limit = engine->depth;
     uvdio__engine_note_straight(engine);
+  }
+}
+
+/* Not before there is something to do: what was submitted by then goes along with a loop that
+ * starts elsewhere. */
+static void let_in(uvdio_t* engine) {
+  bind_thread(engine);
+  if (engine->limit == 0) {
+    engine->limit = engine->depth;
+  }
+}
+
+/* The loop has come to another thread than the one that the engine is bound to. What is pending
+ * goes on here as far as it can, and the rest when the loop comes back. */
+static UVDIO__APART void stray(uvdio_t* engine) {
+  uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
+
+  if (uvdio__engine_is_forked(engine) ||
+      (uvdio__engine_pending(engine) == 0 && lane->unflushed == 0)) {
+    return;
+  }
+  engine->strayed = 1;
+  if (lane->backend->off_thread != NULL) {
+    lane->backend->off_thread(lane);
+  }
+}
+
+/* What happened meanwhile may have had nobody to wake. */
+static void come_back(uvdio_t* engine) {
+  if (!uvdio__engine_is_foreign(engine)) {
+    engine->strayed = 0;
+    engine->woken = 1;
+    uvdio__engine_wake(engine);
   }
 }
 
@@ -488,11 +533,15 @@ static void set_in_turn(uvdio_t* engine, int in_turn) {
 }
 
 static void begin_turn(uvdio_t* engine) {
-  bind_thread(engine);
+  let_in(engine);
   set_in_turn(engine, 1);
+  if (UVDIO__IS_RARE(uvdio__engine_is_foreign(engine))) {
+    stray(engine);
+  }
 }
 
 static void end_turn(uvdio_t* engine) {
+  let_in(engine); /* A callback may have called for that. */
   set_in_turn(engine, 0);
   if (engine->off_loop) {
     return; /* Whoever began the turn asks what comes next. */
@@ -569,24 +618,33 @@ static void run_callbacks(uvdio_t* engine) {
   count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
 }
 
-/* Lets go of the memory of arenas that are gone. */
+/* Lets go of the memory of arenas that are gone, which only the thread that the engine is bound to
+ * can. */
 static void sweep(uvdio_t* engine) {
   uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
   unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
 
-  if (gone != engine->arenas_gone && lane->backend->sweep != NULL && !uvdio__engine_is_forked(engine)) {
+  if (gone != engine->arenas_gone && lane->backend->sweep != NULL &&
+      !uvdio__engine_is_forked(engine) && !uvdio__engine_is_foreign(engine)) {
     lane->backend->sweep(lane);
   }
 }
 
 static void on_prepare(uv_prepare_t* handle) {
-  sweep(UVDIO__CONTAINER_OF(handle, uvdio_t, prepare));
+  uvdio_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_t, prepare);
+
+  engine->poller = name_thread();
+  if (engine->strayed) {
+    come_back(engine);
+  }
+  sweep(engine);
 }
 
 static void on_check(uv_check_t* handle) {
   uvdio_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_t, check);
   int idle = uvdio__engine_pending(engine) == 0 && !engine->woken;
 
+  engine->poller = 0;
   bind_thread(engine);
   if (idle || is_asleep(engine)) {
     return;
@@ -599,15 +657,18 @@ static void on_check(uv_check_t* handle) {
 /*
  * Off the loop
  *
- * When uvdio_engine_close() returns, each handle of the engine is closing, so that whoever walks over the loop finds none to
- * close. What is under way is drained all the same. A turn is then the callback of a handle that was closed as soon as it
- * was made, the tick; libuv calls it in the closing phase of the loop's next turn, until when the loop is alive and does not
- * sleep (libuv's design, "The I/O loop"). Where there is more to do, the turn makes the next tick.
+ * When uvdio_engine_close() returns, each handle of the engine is closing, so that whoever walks
+ * over the loop finds none to close. What is under way is drained all the same. A turn is then the
+ * callback of a handle that was closed as soon as it was made, the tick; libuv calls it in the
+ * closing phase of the loop's next turn, until when the loop is alive and does not sleep (libuv's
+ * design, "The I/O loop"). Where there is more to do, the turn makes the next tick.
  *
- *   nothing left                   the lanes are closed, the user is called back, the engine is freed
- *   something to do                the next tick
- *   in hand with the ring          sleeps until its eventfd or the loop's own descriptor has something, then the next tick
- *   in hand with libuv's workers   none: their results keep the loop alive and wake it, and call for a tick (engine_wake)
+ *   nothing left                  the lanes are closed, the user called back, the engine freed
+ *   something to do               the next tick
+ *   in hand with the ring         sleeps until its eventfd or the loop's own descriptor has
+ *                                 something, or a little while, then the next tick
+ *   in hand with libuv's workers  none: their results keep the loop alive and wake it, and call
+ *                                 for a tick (uvdio__engine_wake)
  *
  * An engine whose handles the user has closed gets here as soon as it would need one of them.
  */
@@ -638,8 +699,8 @@ static void on_tick(uv_handle_t* handle) {
   uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_t, tick));
 }
 
-/* An async handle that is sent to, because Windows would be through with any other one within the same closing phase; there
- * the loop has to see the sending first. */
+/* An async handle that is sent to, because Windows would be through with any other one within the
+ * same closing phase; there the loop has to see the sending first. */
 static void tick(uvdio_t* engine) {
   int error = uv_async_init(engine->loop, &engine->tick, NULL);
 
@@ -654,6 +715,7 @@ static void leave_loop(uvdio_t* engine) {
 
   assert(!engine->off_loop);
   engine->off_loop = 1;
+  engine->poller = 0;
   engine->idling = 0;
   engine->referenced = 1; /* Nothing is left to refer to. */
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->check, on_check_closed);
@@ -674,7 +736,8 @@ static void free_engine(uvdio_t* engine) {
 static void tear_down(uvdio_t* engine) {
   unsigned i;
 
-  assert(uvdio__list_is_empty(&engine->completed) && engine->files == NULL && engine->handles_closing == 0);
+  assert(uvdio__list_is_empty(&engine->completed) && engine->files == NULL);
+  assert(engine->handles_closing == 0);
   engine->torn_down = 1;
   for (i = 0; i < engine->lane_count; i++) {
     uvdio__lane_t* lane = &engine->lanes[i];
@@ -704,7 +767,8 @@ static void close_left_open(uvdio_t* engine) {
   }
 }
 
-/* For how long the loop would sleep now, within bounds. It says 0 where nothing is on it that could wake it. */
+/* For how long the loop would sleep now, within bounds. It says 0 where nothing is on it that could
+ * wake it. */
 static int time_to_sleep(const uvdio_t* engine) {
   int timeout = uv_loop_alive(engine->loop) ? uv_backend_timeout(engine->loop) : SLEEP_MS_MAX;
   return timeout < 0 || timeout > SLEEP_MS_MAX ? SLEEP_MS_MAX : timeout;
@@ -713,7 +777,8 @@ static int time_to_sleep(const uvdio_t* engine) {
 /* Sees to it that the next turn comes, where nobody else does. */
 static void go_on(uvdio_t* engine) {
   uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
-  int has_to_wait = lane->backend->wait != NULL && lane->in_flight > 0 && !uvdio__engine_is_forked(engine);
+  int has_to_wait =
+      lane->backend->wait != NULL && lane->in_flight > 0 && !uvdio__engine_is_forked(engine);
 
   if (engine->handles_closing > 0) {
     return; /* What was begun after the turn has called for the next one. */
@@ -804,6 +869,18 @@ static void abandon(uvdio_t* engine) {
   engine->stats.in_flight = 0;
 }
 
+/* Whether the loop is seen to run on another thread than this one. */
+static int runs_elsewhere(const uvdio_t* engine) {
+  return engine->poller != 0 && engine->poller != uvdio__os_this_thread;
+}
+
+/* With nothing pending the engine may be closed by whoever runs the loop next, whose name can't be
+ * known yet. */
+static int is_others_to_close(const uvdio_t* engine) {
+  return runs_elsewhere(engine) ||
+         (uvdio__engine_is_foreign(engine) && uvdio__engine_pending(engine) > 0);
+}
+
 int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
   if (dio == NULL) {
     return UV_EINVAL;
@@ -812,7 +889,7 @@ int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
   if (dio->torn_down || (dio->closing && !is_asleep(dio))) {
     return UV_EBADF;
   }
-  if (!uvdio__engine_is_forked(dio) && uvdio__engine_is_foreign(dio)) {
+  if (!uvdio__engine_is_forked(dio) && is_others_to_close(dio)) {
     return UVDIO_ETHREAD;
   }
   dio->closing = 1;
@@ -824,8 +901,40 @@ int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
   if (uvdio__engine_is_forked(dio)) {
     abandon(dio);
   }
-  uvdio__engine_wake(dio); /* Off the loop already, it may have been asleep: a parent's, or one with nothing to do. */
+  uvdio__engine_wake(dio); /* Off the loop before, it may have been asleep: nothing to do, or a child's. */
   return 0;
+}
+
+int uvdio_engine_rebind(uvdio_t* dio) {
+  uvdio__lane_t* lane;
+  int error = 0;
+
+  if (dio == NULL) {
+    return UV_EINVAL;
+  }
+  if (dio->closing) {
+    return UV_EBADF;
+  }
+  if (uvdio__engine_is_forked(dio)) {
+    return UVDIO_EFORK;
+  }
+  if (runs_elsewhere(dio)) {
+    return UVDIO_ETHREAD;
+  }
+  if (uvdio__engine_pending(dio) > 0) {
+    return UV_EBUSY;
+  }
+  lane = &dio->lanes[LANE_MAIN];
+  if (lane->backend->rebind != NULL) {
+    error = lane->backend->rebind(lane);
+  }
+  if (error == 0) {
+    dio->thread = 0;
+    dio->limit = 0;
+    dio->strayed = 0;
+    uvdio__engine_note_straight(dio);
+  }
+  return error;
 }
 
 /*

@@ -264,6 +264,11 @@ static uint32_t or_else(uint32_t align, uint32_t other) {
   return align != 0 ? align : other;
 }
 
+void uvdio__file_pick_lane(uvdio_file_t* file) {
+  assert(file->state_ == FILE_OPEN && file->pending_ == 0 && file->lane_in_company_ == NULL);
+  pick_lane(file);
+}
+
 static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
   size_t memory = pick_align(opening, opening->memory_align);
   size_t offset = pick_align(opening, opening->offset_align);

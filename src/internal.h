@@ -58,9 +58,11 @@ struct uvdio_s {
   void* data;
   unsigned generation; /* of uvdio__os_fork_generation(), where the engine was made */
   uintptr_t thread; /* the one that runs the loop; 0 until then, and nothing is handed to a backend before */
+  uintptr_t poller; /* the thread on which the loop is between prepare and check; 0: none */
   unsigned depth;
   int closing;   /* uvdio_engine_close() was called */
-  int off_loop;  /* its handles are closed or closing: turns come from the tick (see "Off the loop" in engine.c) */
+  int strayed;   /* has had a turn on a thread that it is not bound to, with requests pending */
+  int off_loop;  /* its handles are closed or closing: see "Off the loop" in engine.c */
   int lingering; /* the user has closed some of them, and the loop may not be through with these */
   int torn_down; /* its lanes are closed */
   int abandoned; /* closed by a forked child: nothing of the parent's is left in it */
@@ -68,7 +70,7 @@ struct uvdio_s {
   int woken;       /* by a backend: lanes have to be reaped before the loop sleeps, requests pending or not */
   int idling;      /* the idle handle is active */
   int referenced;  /* the check handle keeps the loop alive */
-  unsigned limit; /* requests with all backends together; 0 until the loop's thread is known */
+  unsigned limit; /* requests with all backends together; 0 until a turn of the loop has something to do */
   unsigned waiting; /* length of all lanes' lists of that name */
   int manual;           /* arenas are registered by uvdio_arena_register() only */
   unsigned arenas_gone; /* uvdio__arenas_gone when it was last looked at */
@@ -88,14 +90,15 @@ struct uvdio_s {
   uv_check_t check; /* runs callbacks; keeps the loop alive while requests are pending */
   uv_idle_t idle;   /* active while the loop must not block */
   uv_prepare_t prepare; /* the last look at what is to be let go of, before the loop sleeps */
-  uv_async_t tick;  /* off the loop: closed as soon as it is made, for the sake of the callback in the next turn */
+  uv_async_t tick; /* off the loop: closed as soon as it is made, to be called back next turn */
   uvdio_stats_t stats; /* but for `pending`, which follows from the others */
   char reason[REASON_SIZE];
 };
 
-/* What has `member` at that address. The `data` of the library's handles stays null: programs that walk over the loop's
- * handles take it for their own. */
-#define UVDIO__CONTAINER_OF(address, type, member) ((type*)((uintptr_t)(address) - offsetof(type, member)))
+/* What has `member` at that address. The `data` of the library's handles stays null: programs that
+ * walk over the loop's handles take it for their own. */
+#define UVDIO__CONTAINER_OF(address, type, member) \
+  ((type*)((uintptr_t)(address) - offsetof(type, member)))
 
 /* For what is off the straight path of an operation: kept out of line, it costs the others no registers. */
 #if defined(__GNUC__)
@@ -320,6 +323,9 @@ void uvdio__file_unhold(uvdio_req_t* req);
 
 /* Completes everything that the file holds, but for its close, with `error`. */
 void uvdio__file_fail_held(uvdio_file_t* file, int error);
+
+/* The engine's lane is another one: which one is the file's? Nothing is pending on it. */
+void uvdio__file_pick_lane(uvdio_file_t* file);
 
 /* Closes the descriptor of a file on which nothing is pending, blocking, without a word to anybody. */
 void uvdio__file_close_now(uvdio_file_t* file);

@@ -4,6 +4,7 @@
  *   ring_probe.c     whether io_uring works here, with which flags; and why not, in words
  *   ring_buffers.c   arenas whose memory the kernel knows by number ("registered", "fixed" buffers)
  *   ring_files.c     files that it knows by number
+ *   ring_thread.c    what becomes of a ring whose thread ends
  *   backend_ring.c   submission and completion
  */
 #ifndef UVDIO_RING_H
@@ -121,10 +122,15 @@ typedef struct uvdio__ring_files_s {
   int full;      /* and can't grow; until a slot gets free */
 } uvdio__ring_files_t;
 
+typedef struct uvdio__ring_owner_s uvdio__ring_owner_t;
+
 typedef struct uvdio__ring_s {
   struct io_uring ring;
+  uvdio__ring_owner_t* owner; /* the thread that it is bound to, as long as that lives */
+  struct uvdio__ring_s* next_of_thread;
   int enabled;
   int broken;
+  int off_thread; /* and that only because the loop had come to another thread */
   unsigned cancels;      /* cancellations whose completion has not come */
   struct io_uring_sqe* entries;
   unsigned entry_count;
@@ -203,6 +209,11 @@ void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file);
 void uvdio__ring_forget_file(uvdio__lane_t* lane, uvdio_file_t* file);
 
 void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked);
+
+/* The ring is bound to the calling thread, which will not end before the kernel has posted what it
+ * has in hand; or is about to go, on any thread. */
+void uvdio__ring_bind(uvdio__ring_t* ring);
+void uvdio__ring_unbind(uvdio__ring_t* ring);
 
 /* Writes down how entries for the file's transfers begin, by its slot, or by its descriptor where it will have none. From
  * now on its transfers go the short way. */

@@ -1,7 +1,8 @@
 /*
- * Programs end by a walk over the loop that closes every handle which is not closing yet, and take the handles' `data` for
- * their own. After uvdio_engine_close() a walk finds nothing of the library's to close, whatever is still under way; and what
- * is under way goes on without handles. A walk that comes too early costs no more than the engine's further callbacks.
+ * Programs end by a walk over the loop that closes every handle which is not closing yet, and take
+ * the handles' `data` for their own. After uvdio_engine_close() a walk finds nothing of the
+ * library's to close, whatever is still under way; and what is under way goes on without handles. A
+ * walk that comes too early costs no more than the engine's further callbacks.
  */
 #include <string.h>
 
@@ -51,7 +52,8 @@ enum order { FORWARDS, BACKWARDS };
 static unsigned walk_and_close(struct fixture* f, enum order order) {
   struct walk walk = look(f);
   for (unsigned i = 0; i < walk.count; i++) {
-    uv_close(walk.open[order == FORWARDS ? i : walk.count - 1 - i], i % 2 == 0 ? on_closed_by_walk : NULL);
+    unsigned number = order == FORWARDS ? i : walk.count - 1 - i;
+    uv_close(walk.open[number], i % 2 == 0 ? on_closed_by_walk : NULL);
   }
   return walk.count;
 }
@@ -78,7 +80,8 @@ static void assert_written(struct top* const writes[MANY]) {
   }
 }
 
-/* The engine is being closed: whatever is asserted comes after the loop has let go of everything. */
+/* The engine is being closed: whatever is asserted comes after the loop has let go of everything.
+ * */
 static void end(struct fixture* f) {
   run(f);
   f->dio = NULL;
@@ -306,7 +309,8 @@ struct onlooker {
 static void look_in_check(uv_check_t* check) {
   struct onlooker* onlooker = check->data;
   unsigned finished = onlooker->f->tracker.finished;
-  onlooker->most = finished - onlooker->seen > onlooker->most ? finished - onlooker->seen : onlooker->most;
+  unsigned called = finished - onlooker->seen;
+  onlooker->most = called > onlooker->most ? called : onlooker->most;
   onlooker->seen = finished;
 }
 
@@ -346,11 +350,13 @@ static void engines_drain_beside_each_other(void** state) {
   for (unsigned i = 0; i < COUNT_OF(others); i++) {
     memset(&others[i], 0, sizeof(others[i]));
     assert_ok(uvdio_init(&others[i].dio, &f->loop, &options));
-    struct top* open = t_open(op_now(&f->tracker), others[i].dio, &others[i].file, path_of(f, names[i]), UVDIO_OPEN_RW);
+    struct top* open = t_open(op_now(&f->tracker), others[i].dio, &others[i].file,
+                              path_of(f, names[i]), UVDIO_OPEN_RW);
     assert_result(open, 0);
     for (unsigned k = 0; k < MANY; k++) {
       uvdio_buf_t page = filled(PAGE, k);
-      others[i].writes[k] = t_write(op_new(&f->tracker), &others[i].file, &page, (uint64_t)k * PAGE);
+      others[i].writes[k] =
+          t_write(op_new(&f->tracker), &others[i].file, &page, (uint64_t)k * PAGE);
     }
     assert_ok(t_engine_close(others[i].dio, NULL));
   }
@@ -368,7 +374,8 @@ static void engines_drain_beside_each_other(void** state) {
  * Before the close: the user's mistake, for which nobody pays with an abort.
  */
 
-/* Each of these is closed after the walk: before the loop has run, or when it is through with the handles. */
+/* Each of these is closed after the walk: before the loop has run, or when it is through with the
+ * handles. */
 static void close_after_a_walk(struct fixture* f, int run_between, enum order order) {
   struct top* writes[MANY];
   memset(&f->file, 0, sizeof(f->file));
