@@ -518,7 +518,6 @@ static UVDIO__APART void stray(uvdio_t* engine) {
 static void come_back(uvdio_t* engine) {
   if (!uvdio__engine_is_foreign(engine)) {
     engine->strayed = 0;
-    engine->woken = 1;
     uvdio__engine_wake(engine);
   }
 }
