@@ -273,6 +273,66 @@ static void late_flag_hides_nothing(void** state) {
   }
 }
 
+/*
+ * An engine that is closed while the kernel has something in hand: the loop goes on without sleep of its own, but does not spin.
+ */
+
+enum { A_WHILE_MS = 50 };
+
+static unsigned turns;
+
+static void count_turn(uv_prepare_t* prepare) {
+  (void)prepare;
+  turns++;
+}
+
+static void keep_awake(uv_idle_t* idle) {
+  (void)idle;
+}
+
+static void stop_the_loop(uv_timer_t* timer) {
+  uv_stop(timer->loop);
+  uv_close((uv_handle_t*)timer, NULL);
+}
+
+static unsigned turns_of_a_while(struct fixture* f, int spin) {
+  uv_timer_t timer;
+  uv_prepare_t prepare;
+  uv_idle_t idle;
+  turns = 0;
+  uv_timer_init(&f->loop, &timer);
+  uv_prepare_init(&f->loop, &prepare);
+  uv_idle_init(&f->loop, &idle);
+  uv_timer_start(&timer, stop_the_loop, A_WHILE_MS, 0);
+  uv_prepare_start(&prepare, count_turn);
+  if (spin) {
+    uv_idle_start(&idle, keep_awake);
+  }
+  uv_run(&f->loop, UV_RUN_DEFAULT);
+  uv_close((uv_handle_t*)&prepare, NULL);
+  uv_close((uv_handle_t*)&idle, NULL);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  return turns;
+}
+
+static void closing_engine_does_not_spin(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  struct top* read = parked_read(f, &f->file);
+  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  unsigned sleeping = turns_of_a_while(f, 0);
+  unsigned spinning = turns_of_a_while(f, 1);
+  unsigned done = read->done;
+  fault_unpark(1, PAGE);
+  faults_reset();
+  run(f);
+  f->dio = NULL;
+  assert_int_equal(done, 0);
+  assert_int_equal(read->done, 1);
+  assert_int_equal(f->closed, 1);
+  assert_true(sleeping > 0 && sleeping * 5 < spinning);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST(parked_read_is_cancelled),
@@ -282,6 +342,7 @@ int main(int argc, char** argv) {
       TEST(only_durable_writes_do_not_wait_for_others),
       TEST(late_flag_keeps_no_loop_awake),
       TEST(late_flag_hides_nothing),
+      TEST(closing_engine_does_not_spin),
   };
   return matrix_main("parked", tests, COUNT_OF(tests), argc, argv);
 }
