@@ -451,9 +451,10 @@ UVDIO_EXTERN int uvdio_arena_info(const uvdio_arena_t* arena, uvdio_arena_info_t
 typedef enum {
   UVDIO_BACKEND_AUTO = 0, /* the environment variable UVDIO_BACKEND, else ring, else pool */
   UVDIO_BACKEND_RING,     /* io_uring: Linux 5.10 or later, where the program may use it */
-  /* libuv's threadpool: everywhere. libuv aborts the process where it can't start its threads, at their first use. So before
-   * the first work of the library's, as many threads are started and ended at once to try that (Linux, and only while the process
-   * has too few threads for libuv's to be among them); where they can't be, requests get UVDIO_EJOIN. */
+  /* libuv's threadpool: everywhere. libuv aborts the process where it can't start its threads, at their
+   * first use. So before the first work of the library's, as many threads are started and ended at once
+   * to try that (Linux, and only while the process has too few threads for libuv's to be among them);
+   * where they can't be, requests get UVDIO_EJOIN. */
   UVDIO_BACKEND_POOL,
   UVDIO_BACKEND_MEMORY    /* files in RAM that live as long as the engine: for tests */
 } uvdio_backend_t;

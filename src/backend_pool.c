@@ -85,9 +85,10 @@ static void run_slot_done(uv_work_t* work, int status) {
 }
 
 /*
- * libuv starts its threads at the first work of a process, and aborts the process where it can't. So before the first work of
- * the library's, as many threads are started and ended at once, to see whether that can be done. Threads of the program may
- * be libuv's already: then nothing is tried, and nothing refused.
+ * libuv starts its threads at the first work of a process, and aborts the process where it can't. So
+ * before the first work of the library's, as many threads are started and ended at once, to see
+ * whether that can be done. Threads of the program may be libuv's already: then nothing is tried, and
+ * nothing refused.
  */
 
 #define THREADS_DEFAULT 4
@@ -99,7 +100,8 @@ static atomic_uint settled_for;
 static unsigned thread_count(void) {
   char value[16];
   size_t size = sizeof(value);
-  long count = uv_os_getenv("UV_THREADPOOL_SIZE", value, &size) == 0 ? strtol(value, NULL, 10) : THREADS_DEFAULT;
+  int is_set = uv_os_getenv("UV_THREADPOOL_SIZE", value, &size) == 0;
+  long count = is_set ? strtol(value, NULL, 10) : THREADS_DEFAULT;
 
   return count <= 0 ? 1 : count < THREADS_MAX ? (unsigned)count : THREADS_MAX;
 }
@@ -155,7 +157,8 @@ static int submit_to_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
 
   assert(slot != NULL && pool->busy < pool->count);
   slot->req = req;
-  if (!has_threads() || uv_queue_work(lane->engine->loop, &slot->work, run_slot, run_slot_done) != 0) {
+  if (!has_threads() ||
+      uv_queue_work(lane->engine->loop, &slot->work, run_slot, run_slot_done) != 0) {
     slot->req = NULL;
     return UVDIO_EJOIN;
   }

@@ -278,7 +278,8 @@ int uvdio__linux_open_advance(uvdio__opening_t* opening, int result) {
 #define FS_SHORT_IS_END 1u
 /* A ring takes what is only a short write for an error. */
 #define FS_RING_SHORTS 2u
-/* The size is that of the content. It is where others keep the file; of files that a kernel makes up it says nothing. */
+/* The size is that of the content. It is where others keep the file; of files that a kernel makes up it
+ * says nothing. */
 #define FS_SIZE_COUNTS 4u
 
 typedef struct filesystem_s {

@@ -29,12 +29,13 @@ void uvdio__request_fail(uvdio_req_t* req, int error) {
 }
 
 /* Whether the result says that it can't be done now, or not here. A ring can start no worker where the process may start no more
- * tasks (UV_ECANCELED that nobody asked for), or lacks memory, or the operation. But what a sync or a durable write says of a disk
- * counts, whatever it is called: the next one would not be told. */
+ * tasks (UV_ECANCELED that nobody asked for), or lacks memory, or the operation. But what a sync or a
+ * durable write says of a disk counts, whatever it is called: the next one would not be told. */
 static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   const uvdio__lane_t* lane = req->lane_;
   uvdio_op_t op = req->op;
-  int syncs = uvdio__is_sync(op) || (op == UVDIO_OP_WRITE && (req->file->flags_ & UVDIO_DSYNC) != 0);
+  int is_durable = op == UVDIO_OP_WRITE && (req->file->flags_ & UVDIO_DSYNC) != 0;
+  int syncs = uvdio__is_sync(op) || is_durable;
 
   /* A close that was interrupted has closed all the same, and the number may be another file's by now. An open repeats
    * its own steps; what it ends with is final. */
@@ -72,8 +73,8 @@ static uvdio__verdict_t settle_no_progress(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_WRITE) {
     return finish_with(req, UVDIO_ESHORTWRITE);
   }
-  if ((req->file->traits_ & (UVDIO__TRAIT_ODD_SHORTS | UVDIO__TRAIT_ODD_SIZE)) == UVDIO__TRAIT_ODD_SHORTS &&
-      (req->flags_ & REQ_ASK_END) == 0) {
+  if ((req->file->traits_ & UVDIO__TRAIT_ODD_SHORTS) != 0 &&
+      (req->file->traits_ & UVDIO__TRAIT_ODD_SIZE) == 0 && (req->flags_ & REQ_ASK_END) == 0) {
     req->flags_ |= REQ_ASK_END;
     return VERDICT_PUNT;
   }

@@ -1,6 +1,7 @@
 /*
- * A process that may start no more tasks (ulimit -u, a container's limit): what the kernel would give to a worker of its own goes to
- * libuv's threads, where there are any; where they can't be started either, the error says so, and nothing aborts.
+ * A process that may start no more tasks (ulimit -u, a container's limit): what the kernel would give to
+ * a worker of its own goes to libuv's threads, where there are any; where they can't be started either,
+ * the error says so, and nothing aborts.
  *
  * All of it in forked children, as an ordinary user: root is under no such limit.
  */
