@@ -57,6 +57,11 @@ skip() {
   echo "ok $count # SKIP $1: $2"
 }
 
+# A program under strace can't look for leaks: LeakSanitizer stops programs in the same way.
+strace() {
+  ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0" command strace "$@"
+}
+
 # check WHAT CONDITION...: the condition is a command.
 check() {
   what=$1
