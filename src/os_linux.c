@@ -357,12 +357,19 @@ static void learn_requirement(uvdio__opening_t* opening, uint32_t magic) {
   }
 }
 
+/* The type of an ioctl's number differs between C libraries. */
+#ifdef __GLIBC__
+typedef unsigned long ioctl_number_t;
+#else
+typedef int ioctl_number_t;
+#endif
+
 /* Whether the file's blocks are found by extents. Direct writes into holes of an ext4 file of the
  * older kind (as ext2 and ext3 make them) go through the page cache. */
 static int has_extents(const uvdio__opening_t* opening) {
   int attributes = 0;
 
-  return ioctl((int)opening->descriptor, FS_IOC_GETFLAGS, &attributes) == 0 &&
+  return ioctl((int)opening->descriptor, (ioctl_number_t)FS_IOC_GETFLAGS, &attributes) == 0 &&
          (attributes & FS_EXTENT_FL) != 0;
 }
 

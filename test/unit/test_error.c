@@ -67,10 +67,12 @@ static void assert_has_words(int number) {
   assert_string_not_equal(uvdio_strerror(error), "unknown error");
   assert_true(strlen(uvdio_strerror(error)) > 0);
   assert_ptr_equal(uvdio_strerror(error), uvdio_strerror(error));
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 32)
   if (number != EOPNOTSUPP) {
     assert_string_equal(uvdio_err_name(error), strerrorname_np(number));
   }
+#endif
 #endif
 }
 
