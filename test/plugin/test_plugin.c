@@ -30,7 +30,14 @@ static void copy_file(const char* from, const char* to) {
   assert_int_equal(fclose(target), 0);
 }
 
-/* A library that is loaded twice is so once: each is a copy. musl keeps no room at all. */
+#ifdef __GLIBC__
+#define KEEPS_ROOM 1
+#else
+#define KEEPS_ROOM 0
+#endif
+
+/* A library that is loaded twice is so once: each is a copy. musl keeps no room at all, and musl 1.2.3 ends by a fault of its
+ * own where it tells that of a library. */
 static unsigned take_all_room(void) {
   char path[4096];
   unsigned taken = 0;
@@ -49,7 +56,7 @@ static unsigned take_all_room(void) {
 static void plugin_loads_when_all_room_is_taken(void** state) {
   char path[4096];
   (void)state;
-  print_message("# room for %u variables of late libraries\n", take_all_room());
+  print_message("# room for %u variables of late libraries\n", KEEPS_ROOM ? take_all_room() : 0);
   void* loaded = dlopen(plugin, RTLD_NOW | RTLD_LOCAL);
   if (loaded == NULL) {
     fail_msg("%s", dlerror());
