@@ -126,9 +126,8 @@ run_musl() {
   [ "$code" -eq 0 ] || return
   # Its faults would reach the calls of a libuv that is linked statically, which ends the process then.
   leave_out "musl, fault_every_point" "libuv is linked statically"
-  leave_out "musl, cli" "it fails on musl, which is not understood yet"
   count_tests musl env PKG_CONFIG_LIBDIR="$PWD/build/musl/root/lib/pkgconfig" \
-    ctest --test-dir build/musl/dev -V -j "$(job_count)" -E '^(fault_every_point|cli$)'
+    ctest --test-dir build/musl/dev -V -j "$(job_count)" -E '^fault_every_point'
 }
 
 # Compiles, and no more: there are no libraries to link with. All that is optional is taken as on this system.

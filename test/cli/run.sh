@@ -326,6 +326,7 @@ printf Y | dd of=full bs=1 seek=5 conv=notrunc 2>/dev/null
 head -c 4096 full >block
 printf X | dd of=block bs=1 seek=5 conv=notrunc 2>/dev/null
 make_file aligned 4096
+printf X >byte
 if dd if=block of=aligned bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null; then
   "$uvdio" copy --verify --depth 1 --block 4K full d/target >"$out" 2>"$err" &
   process=$!
