@@ -137,7 +137,7 @@ static void refused_open_leaves_alone_what_was_there(void** state) {
   put_text(full, "text");
   put_text(empty, "");
   for (size_t i = 0; i < COUNT_OF(creating); i++) {
-    int expected = (creating[i] & UVDIO_EXCLUSIVE) != 0 ? UV_EEXIST : UVDIO_ENODIRECT;
+    int expected = (creating[i] & UVDIO_EXCLUSIVE) != 0 ? (int)UV_EEXIST : (int)UVDIO_ENODIRECT;
     assert_result(open_at(f, op_new(&f->tracker), full, creating[i]), expected);
     assert_result(open_at(f, op_now(&f->tracker), full, creating[i]), expected);
     assert_int_equal(size_of(full), 4);

@@ -119,7 +119,6 @@ static const struct expected {
 
     /* Tools that the program runs under. */
     {"the thread sanitizer *", ANYWHERE, "no-tsan"},
-    {"libuv's own ring ends the process *", "*.ring.*", NULL}, /* rings_of_a_loop() asks the system */
     {"valgrind has limits *", ANYWHERE, "no-valgrind"},
     {"what watches the program may have signals of its own", ANYWHERE, "no-asan,no-tsan,no-valgrind"},
     {"a sanitizer reports the fault of a guard page*", ANYWHERE, "no-asan,no-tsan"},
