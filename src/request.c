@@ -129,9 +129,6 @@ uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result) {
 static int64_t ask_end(const uvdio_req_t* req) {
   int64_t size = uvdio__os_size(req->file->handle_.descriptor);
 
-  if (size == UV_EINVAL || size == UV_ESPIPE) {
-    return 0; /* It has no size (procfs): no bytes are all that tells. */
-  }
   if (size < 0) {
     return size;
   }
