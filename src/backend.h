@@ -77,8 +77,7 @@ struct uvdio__backend_s {
   void (*wait)(uvdio__lane_t* lane, int timeout_ms);
 
   /* Gives everything back; nothing is running, and nothing is on the loop any more. In a forked
-   * child requests
-   * may still be marked as with a worker; nothing of the parent's is touched. */
+   * child requests may still be marked as with a worker; nothing of the parent's is touched. */
   void (*close)(uvdio__lane_t* lane);
 
   /* What follows is for backends that are bound to the thread on which the loop first turned; null

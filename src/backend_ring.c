@@ -896,7 +896,7 @@ static void wait_for_signal(uvdio__lane_t* lane, int timeout_ms) {
 static void exit_ring(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
   int is_forked = uvdio__engine_is_forked(lane->engine);
-  uint64_t began_ns = uv_hrtime();
+  uint64_t began_ns = uvdio__clock_ns();
 
   if (!is_forked) {
     uvdio__ring_unbind(state);
