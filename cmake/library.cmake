@@ -2,40 +2,40 @@
 
 set(uvdio_sources
   src/error.c
-  src/memory.c
+  src/allocator.c
   src/buffer.c
   src/arena.c
   src/engine.c
   src/request.c
   src/file.c
   src/register.c
-  src/backend_pool.c
-  src/backend_memory.c
-  src/memory_store.c
-  src/sim.c
-  src/sim_disk.c
-  src/sim_late.c
-  src/sim_perform.c
-  src/sim_backend.c)
+  src/backend/pool.c
+  src/backend/memory.c
+  src/backend/memory_files.c
+  src/sim/sim.c
+  src/sim/disk.c
+  src/sim/late.c
+  src/sim/perform.c
+  src/sim/backend.c)
 
 if(UVDIO_HAVE_RING)
-  list(APPEND uvdio_sources src/backend_ring.c src/ring_probe.c src/ring_buffers.c src/ring_files.c
-    src/ring_thread.c)
+  list(APPEND uvdio_sources src/ring/ring.c src/ring/probe.c src/ring/buffers.c src/ring/files.c
+    src/ring/thread.c)
 endif()
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-  list(APPEND uvdio_sources src/os_posix.c src/os_linux.c)
+  list(APPEND uvdio_sources src/os/posix.c src/os/linux.c)
 elseif(CMAKE_SYSTEM_NAME STREQUAL "Darwin")
-  list(APPEND uvdio_sources src/os_posix.c src/os_darwin.c)
+  list(APPEND uvdio_sources src/os/posix.c src/os/darwin.c)
 elseif(WIN32)
-  list(APPEND uvdio_sources src/os_windows.c)
+  list(APPEND uvdio_sources src/os/windows.c)
 else()
-  message(FATAL_ERROR "uvdio has no src/os_*.c for ${CMAKE_SYSTEM_NAME}")
+  message(FATAL_ERROR "uvdio has no src/os/*.c for ${CMAKE_SYSTEM_NAME}")
 endif()
 
 option(UVDIO_DEBUG_OWNERSHIP "Report the first touch of what belongs to the library, and end there (for debugging)" OFF)
 if(UVDIO_DEBUG_OWNERSHIP)
-  list(APPEND uvdio_sources src/ownership.c)
+  list(APPEND uvdio_sources src/debug/ownership.c)
 endif()
 
 add_library(uvdio_static STATIC ${uvdio_sources})

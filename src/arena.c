@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "buffer.h"
-#include "memory.h"
-#include "os.h"
+#include "allocator.h"
+#include "os/os.h"
 
 #define LINK_END UINT32_MAX
 #define LINK_OUT (UINT32_MAX - 1)

@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "os.h"
+#include "os/os.h"
 #include "uvdio.h"
 
 typedef struct uvdio__share_s {

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "memory.h"
-#include "ownership.h"
+#include "allocator.h"
+#include "debug/ownership.h"
 
 static int is_heap(const uvdio_buf_t* buf) {
   return buf->owner_ == UVDIO__HEAP;

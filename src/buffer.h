@@ -6,7 +6,7 @@
 #ifndef UVDIO_BUFFER_H
 #define UVDIO_BUFFER_H
 
-#include "os.h"
+#include "os/os.h"
 #include "uvdio.h"
 
 #define UVDIO__HEAP ((const void*)1) /* where nothing is */

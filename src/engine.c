@@ -19,7 +19,7 @@
 
 #include "buffer.h"
 #include "internal.h"
-#include "memory.h"
+#include "allocator.h"
 
 #define CALLBACKS_PER_TURN_DEFAULT 256
 /* Rounds of calling back, flushing and reaping within one turn. A bound for a kernel that has nothing to give and

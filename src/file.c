@@ -21,7 +21,7 @@
 
 #include "buffer.h"
 #include "internal.h"
-#include "memory.h"
+#include "allocator.h"
 
 #define KNOWN_FLAGS                                                                          \
   (UVDIO_RDWR | UVDIO_CREATE | UVDIO_EXCLUSIVE | UVDIO_TRUNCATE | UVDIO_DSYNC | \

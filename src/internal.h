@@ -28,8 +28,8 @@
 
 #include "arena.h"
 #include "backend.h"
-#include "os.h"
-#include "ownership.h"
+#include "os/os.h"
+#include "debug/ownership.h"
 #include "uvdio.h"
 
 enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED };

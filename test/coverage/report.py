@@ -55,7 +55,7 @@ def function_of(line, starts):
 
 def holes_of(file, root):
     """Yields (line, is_line, missed branches, all branches, key) for each line that counts."""
-    name = os.path.basename(file["file"])
+    name = file["file"].removeprefix("src/")
     source = open(os.path.join(root, file["file"]), encoding="utf-8").read().split("\n")
     starts = sorted((function["lineno"], function["name"]) for function in file["functions"])
     first = None  # of the present run of lines that were not reached

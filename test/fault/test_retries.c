@@ -9,7 +9,7 @@
 
 #define PAGE UVDIO_PAGE_SIZE
 
-/* That many times anything is repeated (os.h). */
+/* That many times anything is repeated (os/os.h). */
 #define RETRIES_MAX 64u
 
 static int set_up(void** state) {

@@ -10,8 +10,8 @@ import re
 
 # The harness of benchmarks is to leave the command, and takes its defects with it.
 HARNESS = ("compare", "peer", "serve", "clients", "place", "plot", "spread", "child", "alarm", "bench_copy", "bench_scaling")
-# Other systems' files are not compiled here; ownership.c is in debugging builds only.
-NOT_BUILT = ("os_darwin.c", "os_windows.c", "ownership.c", "ownership.h")
+# Other systems' files are not compiled here; debug/ownership.c is in debugging builds only.
+NOT_BUILT = ("src/os/darwin.c", "src/os/windows.c", "src/debug/ownership.c", "src/debug/ownership.h")
 
 TOKEN = re.compile(r"""
   (?P<comment>/\*.*?\*/|//[^\n]*)
@@ -303,7 +303,7 @@ def is_subject(path):
     name = os.path.basename(path)
     if os.path.dirname(path).endswith("cli"):
         return name.endswith(".c") and not name.startswith(HARNESS)
-    return name not in NOT_BUILT
+    return path not in NOT_BUILT
 
 
 def sources(root):

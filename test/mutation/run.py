@@ -53,12 +53,12 @@ TO_REACH = 90.0  # per cent
 # Of these labels, and `guard`.
 LABELS = {"unit", "contract", "sim", "fsx", "cli"}
 # What of them can reach a file at all, and what is worth trying first: by the file's name.
-REACH = [(r"src/cli/", r"^cli$"), (r"src/sim", r"^(sim_|storms|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
-         (r"src/(memory_store|backend_memory)", r"^(sim_|unit)|memory"), (r"src/(backend_)?ring", r"(?<!memory)(?<!sim)$"),
-         (r"src/backend_pool", r"(?<!memory)(?<!sim)$")]
-FIRST = [(r"ring", r"\.(ring|registered)\.here$"), (r"pool", r"\.pool\.here$"), (r"sim", r"^sim_(cuts|faults|corners)"),
-         (r"arena|buffer|memory\.c|register", r"^unit_|register|pins"), (r"memory", r"\.memory$"),
-         (r"os_", r"(file|edges|register|corners|opens|limits)\..*here"), (r"", r"\.(here|memory)$|^unit_")]
+REACH = [(r"src/cli/", r"^cli$"), (r"src/sim/", r"^(sim_|storms|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
+         (r"src/backend/memory", r"^(sim_|unit)|memory"), (r"src/ring/", r"(?<!memory)(?<!sim)$"),
+         (r"src/backend/pool", r"(?<!memory)(?<!sim)$")]
+FIRST = [(r"src/ring/", r"\.(ring|registered)\.here$"), (r"pool", r"\.pool\.here$"), (r"src/sim/", r"^sim_(cuts|faults|corners)"),
+         (r"arena|buffer|allocator|register", r"^unit_|register|pins"), (r"backend/memory", r"\.memory$"),
+         (r"src/os/", r"(file|edges|register|corners|opens|limits)\..*here"), (r"", r"\.(here|memory)$|^unit_")]
 FIRST_STAGE = 14  # tests of the first stage: only their programs are linked for it
 
 # How often an operator is chosen for each place where it applies: about the square root, so that the rare ones occur, too.
@@ -375,8 +375,8 @@ class Laboratory:
         """The sources that have to be compiled to see a change of `path`."""
         if path.endswith(".c"):
             return [path]
-        folder = os.path.dirname(path)
-        return [user for user in self.commands if os.path.dirname(user) == folder]
+        of_command = path.startswith("src/cli/")
+        return [user for user in self.commands if user.startswith("src/cli/") == of_command]
 
     def object_of(self, path, text=None, warnings="-Werror"):
         """(status, output, object) at -O2, where warnings are errors; `text` replaces what the file holds."""

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "memory.h"
-#include "ring.h"
+#include "allocator.h"
+#include "ring/ring.h"
 
 #define CAPACITY_MIN 64u
 #define CAPACITY_MAX 32768u /* the kernel would take more, at 16 bytes each */

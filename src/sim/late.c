@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "memory.h"
-#include "sim.h"
+#include "allocator.h"
+#include "sim/sim.h"
 
 static size_t size_of_piece(size_t length) {
   return sizeof(uvdio__late_t) + length;

@@ -41,7 +41,7 @@
 #include <linux/stat.h>
 #endif
 
-#include "os.h"
+#include "os/os.h"
 
 /* musl's headers lack it, and preadv2(), in some versions. */
 #ifndef RWF_NOWAIT

@@ -2,12 +2,12 @@
  * A file's bytes lie in extents of 64 KiB, found by their number in a hash table that grows with them: a file with
  * one byte at the far end costs one extent. Extents that were never written to read as zeros.
  */
-#include "memory_store.h"
+#include "backend/memory_files.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "memory.h"
+#include "allocator.h"
 #include "uvdio.h"
 
 #define EXTENT_SIZE ((size_t)65536)

@@ -1,11 +1,11 @@
 /*
  * One operation on a world's disk, with the fault that it has drawn. Everything happens here and now; when that is,
- * sim_backend.c decides.
+ * sim/backend.c decides.
  */
 #include <string.h>
 
-#include "memory.h"
-#include "sim.h"
+#include "allocator.h"
+#include "sim/sim.h"
 
 static uint64_t pick_part(uvdio_sim_t* sim, uint64_t length, uint64_t unit) {
   uint64_t units = length / unit;

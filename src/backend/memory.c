@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "internal.h"
-#include "memory_store.h"
+#include "backend/memory_files.h"
 
 static int init_memory(uvdio__lane_t* lane, char* reason, size_t size) {
   lane->state = uvdio__store_create();

@@ -4,11 +4,11 @@
  *
  * A crash or a power cut marks the engines dead and leaves their requests where they are; they end
  * at the next steps, by which time they have nothing to do with the disk any more. What a crash
- * leaves on its way is the disk's (sim_late.c).
+ * leaves on its way is the disk's (sim/late.c).
  */
-#include "sim.h"
+#include "sim/sim.h"
 
-#include "memory.h"
+#include "allocator.h"
 
 static const uvdio_sim_fault_t no_fault;
 

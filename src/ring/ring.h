@@ -1,11 +1,11 @@
 /*
  * The parts of the ring backend.
  *
- *   ring_probe.c     whether io_uring works here, with which flags; and why not, in words
- *   ring_buffers.c   arenas whose memory the kernel knows by number ("registered", "fixed" buffers)
- *   ring_files.c     files that it knows by number
- *   ring_thread.c    what becomes of a ring whose thread ends
- *   backend_ring.c   submission and completion
+ *   ring/probe.c     whether io_uring works here, with which flags; and why not, in words
+ *   ring/buffers.c   arenas whose memory the kernel knows by number ("registered", "fixed" buffers)
+ *   ring/files.c     files that it knows by number
+ *   ring/thread.c    what becomes of a ring whose thread ends
+ *   ring/ring.c      submission and completion
  */
 #ifndef UVDIO_RING_H
 #define UVDIO_RING_H

@@ -3,13 +3,13 @@
  * ones are fresh zero pages, and gets the rest from the heap. Which of the two a block came from follows from
  * its size alone: that is what lets a buffer be taken apart into base, len and cap and rebuilt.
  */
-#include "memory.h"
+#include "allocator.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#include "os.h"
+#include "os/os.h"
 #include "uvdio.h"
 
 static void* system_allocate(void* context, size_t size, size_t alignment, int zeroed) {

@@ -15,7 +15,7 @@
 #define _WIN32_WINNT 0x0602
 #endif
 
-#include "os.h"
+#include "os/os.h"
 
 #include <assert.h>
 #include <malloc.h>

@@ -1,6 +1,6 @@
 /*
- * What the library asks of the operating system, one file per system behind it (os_linux.c, os_darwin.c,
- * os_windows.c; os_posix.c holds what the first two share).
+ * What the library asks of the operating system, one file per system behind it (os/linux.c, os/darwin.c,
+ * os/windows.c; os/posix.c holds what the first two share).
  *
  * Every function blocks, is safe to call from any thread, takes and returns plain values, and reports
  * errors as libuv codes. None of them knows engines, requests or buffers.

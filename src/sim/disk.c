@@ -10,8 +10,8 @@
  */
 #include <string.h>
 
-#include "memory.h"
-#include "sim.h"
+#include "allocator.h"
+#include "sim/sim.h"
 
 /*
  * The list

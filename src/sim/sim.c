@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "memory.h"
-#include "sim.h"
+#include "allocator.h"
+#include "sim/sim.h"
 
 #define SECTOR_MIN 512u
 #define SECTOR_MAX 4096u

@@ -2,16 +2,16 @@
  * What the parts of a simulated world share. include/uvdio/sim.h says what a world does.
  *
  *   sim.c          the world: set-up, rules, random numbers, trace, counters
- *   sim_disk.c     one file: what is there, what is on the disk, and the changes between the two
- *   sim_perform.c  one operation on it, with its fault
- *   sim_backend.c  the backend: when operations end, crashes and power cuts
- *   sim_late.c     writes that land after their program has crashed
+ *   sim/disk.c     one file: what is there, what is on the disk, and the changes between the two
+ *   sim/perform.c  one operation on it, with its fault
+ *   sim/backend.c  the backend: when operations end, crashes and power cuts
+ *   sim/late.c     writes that land after their program has crashed
  */
 #ifndef UVDIO_SIM_INTERNAL_H
 #define UVDIO_SIM_INTERNAL_H
 
 #include "internal.h"
-#include "memory_store.h"
+#include "backend/memory_files.h"
 #include "uvdio/sim.h"
 
 #define UVDIO__PPM 1000000u
@@ -109,7 +109,7 @@ void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const cha
                      uint64_t check);
 
 /*
- * sim_disk.c
+ * sim/disk.c
  */
 
 uvdio__sim_file_t* uvdio__sim_find(const uvdio_sim_t* sim, const char* path);
@@ -146,7 +146,7 @@ int uvdio__sim_damage_sector(uvdio__sim_file_t* file, uint64_t sector);
 void uvdio__sim_flip(uvdio_sim_t* sim, char* base, size_t length);
 
 /*
- * sim_perform.c
+ * sim/perform.c
  */
 
 /* What is to be done, in the world's terms. */
@@ -163,7 +163,7 @@ typedef struct uvdio__sim_task_s {
 int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault);
 
 /*
- * sim_late.c
+ * sim/late.c
  */
 
 /* Decides what of a write that is on its way lands after its program's crash, and when. */
@@ -177,7 +177,7 @@ void uvdio__sim_land_due(uvdio_sim_t* sim);
 void uvdio__sim_end_late(uvdio_sim_t* sim, int some_land);
 
 /*
- * sim_backend.c
+ * sim/backend.c
  */
 
 extern const uvdio__backend_t uvdio__backend_sim;

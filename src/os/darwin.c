@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "os/os.h"
 
 /* Bytes. The unit of st_blocks, whatever the filesystem's own block size (stat(2)). */
 #define STAT_BLOCK_SIZE 512

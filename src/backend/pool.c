@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
-#include "memory.h"
+#include "allocator.h"
 
 typedef struct slot_s {
   uv_work_t work; /* work.data: the lane */

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "os/os.h"
 
 static int error_of(int result) {
   return result == -1 ? uv_translate_sys_error(errno) : 0;

@@ -21,8 +21,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "memory.h"
-#include "ring.h"
+#include "allocator.h"
+#include "ring/ring.h"
 
 #define SEGMENT_SHIFT_MIN 20u
 #define SEGMENTS_MAX 4096u           /* of one arena: 8 GiB in segments of 2 MiB */

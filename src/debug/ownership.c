@@ -6,7 +6,7 @@
  * address are closed again; others are watched a little less. And nothing is closed while another thread of the library
  * reads or writes it.
  */
-#include "ownership.h"
+#include "debug/ownership.h"
 
 #include <assert.h>
 #ifndef _WIN32

@@ -1,7 +1,7 @@
 /*
  * The ring: io_uring, with an eventfd that a uv_poll_t on the user's loop watches.
  *
- *   init      the ring is created disabled, with the flags that the probe found (ring_probe.c), on whatever thread
+ *   init      the ring is created disabled, with the flags that the probe found (ring/probe.c), on whatever thread
  *   enable    at the first request, on the loop's thread, which the ring is bound to from then on
  *   submit    fills an entry of the submission queue; flush sends them on
  *   on_event  the eventfd woke the loop
@@ -23,8 +23,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "memory.h"
-#include "ring.h"
+#include "allocator.h"
+#include "ring/ring.h"
 
 /* Since Linux 6.9; liburing 2.3 does not name it. */
 #define OP_FTRUNCATE 55
