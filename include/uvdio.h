@@ -1,17 +1,17 @@
 /*
  * uvdio: direct I/O on a libuv event loop that the program already has.
  *
- *   An engine (uvdio_t) lives on one uv_loop_t. Files (uvdio_file_t) are opened on the engine. Each
+ *   An engine (uvdio_engine_t) lives on one uv_loop_t. Files (uvdio_file_t) are opened on the engine. Each
  *   operation is a request (uvdio_req_t) that ends with exactly one callback, on the loop's thread.
  *   Reads and writes move a buffer (uvdio_buf_t) into the library; the callback moves it back.
  *
- *     uvdio_t* dio;
+ *     uvdio_engine_t* engine;
  *     uvdio_file_t file = {0};
  *     uvdio_req_t req = {0};
  *     uvdio_buf_t page;
  *
- *     uvdio_init(&dio, uv_default_loop(), NULL);
- *     uvdio_open(dio, &file, &req, "pages.db", UVDIO_OPEN_RW, 0644, NULL);   (no callback: done now)
+ *     uvdio_engine_create(&engine, uv_default_loop(), NULL);
+ *     uvdio_open(engine, &file, &req, "pages.db", UVDIO_OPEN_RW, 0644, NULL);   (no callback: done now)
  *     uvdio_buf_page(&page);
  *     uvdio_write(&file, &req, &page, 0, on_written);                        (page is empty from here)
  *     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
@@ -81,15 +81,15 @@ extern "C" {
 /* Bytes. The fixed size of a blob: 512 KiB. */
 #define UVDIO_BLOB_SIZE 524288
 
-/* Requests. What uvdio_options_t.depth may be at most, and what it is when left at zero. 32768 is the
+/* Requests. What uvdio_engine_options_t.depth may be at most, and what it is when left at zero. 32768 is the
  * kernel's own limit on a submission queue (io_uring_setup(2), IORING_MAX_ENTRIES). */
 #define UVDIO_DEPTH_MAX 32768
 #define UVDIO_DEPTH_DEFAULT 256
 
-/* Microseconds. What uvdio_options_t.busy_poll_us may be at most. */
+/* Microseconds. What uvdio_engine_options_t.busy_poll_us may be at most. */
 #define UVDIO_BUSY_POLL_MAX 1000
 
-typedef struct uvdio_s uvdio_t;
+typedef struct uvdio_engine_s uvdio_engine_t;
 typedef struct uvdio_arena_s uvdio_arena_t;
 typedef struct uvdio_buf_s uvdio_buf_t;
 typedef struct uvdio_file_s uvdio_file_t;
@@ -460,27 +460,27 @@ typedef enum {
 } uvdio_backend_t;
 
 /* Arenas are registered by uvdio_arena_register() only, not at first use. */
-#define UVDIO_NO_AUTO_REGISTER 1u
+#define UVDIO_ENGINE_NO_AUTO_REGISTER 1u
 
-typedef struct uvdio_options_s {
+typedef struct uvdio_engine_options_s {
   unsigned depth;              /* requests with the kernel at most; the rest wait in the library */
-  uvdio_backend_t backend;     /* a backend other than AUTO is used, or uvdio_init fails */
+  uvdio_backend_t backend;     /* a backend other than AUTO is used, or uvdio_engine_create fails */
   unsigned callbacks_per_turn; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
   /* Submissions to the ring are sent on together, so many at most: at once where the device has little to do, else
    * when so many have gathered or the turn ends. A write counts as four, and one to a UVDIO_DSYNC file goes at once.
    * 1: each by a system call of its own, which can gain a few per cent of operations at small depths for much more CPU;
    * 0: 16. */
   unsigned batch;
-  unsigned flags;              /* UVDIO_NO_AUTO_REGISTER */
+  unsigned flags;              /* UVDIO_ENGINE_NO_AUTO_REGISTER */
   /* Microseconds of a turn of the loop for which the ring is watched by looking, before the loop sleeps: it saves the way
    * through the kernel's sleep at the price of a busy processor, and the loop's other handles wait as long: for programs that
    * do little else, not for busy servers. A turn in which nothing came is followed by an ordinary sleep. 0: never; 1000 at most. Ring backend only. */
   unsigned busy_poll_us;
-} uvdio_options_t;
+} uvdio_engine_options_t;
 
-/* Counted since uvdio_init. A request counts as submitted when it was accepted, as completed when its
+/* Counted since uvdio_engine_create. A request counts as submitted when it was accepted, as completed when its
  * callback begins. */
-typedef struct uvdio_stats_s {
+typedef struct uvdio_engine_stats_s {
   uint64_t submitted;
   uint64_t completed;
   uint64_t cancelled;          /* of those completed: with UV_ECANCELED */
@@ -509,9 +509,9 @@ typedef struct uvdio_stats_s {
   unsigned in_flight;          /* now: with the kernel or a worker */
   unsigned in_flight_max;
   uint64_t pending;            /* now: accepted, callback not begun */
-} uvdio_stats_t;
+} uvdio_engine_stats_t;
 
-typedef void (*uvdio_engine_cb)(uvdio_t* dio);
+typedef void (*uvdio_engine_cb)(uvdio_engine_t* engine);
 
 /* Creates an engine on `loop`, which must outlive it. `options` may be null. The engine may be set up on
  * one thread and its loop run on another: the loop's first turn binds it to the thread that runs it. Any number of engines may share a loop. The loop is kept alive by pending requests
@@ -523,11 +523,11 @@ typedef void (*uvdio_engine_cb)(uvdio_t* dio);
  * UVDIO_BUSY_POLL_MAX), UVDIO_EBACKEND (the backend
  * that the option or UVDIO_BACKEND names is unknown or not available; uvdio_backend_probe() tells why),
  * UV_ENOMEM (also: a ring that was asked for is more than the limit on locked memory allows), UV_EMFILE. */
-UVDIO_EXTERN int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options);
+UVDIO_EXTERN int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, const uvdio_engine_options_t* options);
 
 /* Closes the engine: from now on every operation on it is refused with UV_EBADF; what was accepted runs
  * to its callback, however long the kernel takes; files still open are then closed; then `cb`
- * (which may be null) is called; then `dio` is freed. From `cb` on no file of this engine is open and
+ * (which may be null) is called; then `engine` is freed. From `cb` on no file of this engine is open and
  * none of its handles is left on the loop. There is no synchronous form.
  * When it returns, the engine's handles are closing, so that a walk that closes all that are not
  * (uv_is_closing()) is harmless from now on, whatever is under way. An idle engine is closed within
@@ -542,14 +542,14 @@ UVDIO_EXTERN int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_
  * where that is a mistake, but while another thread waits in the loop's poll phase.
  * Errors: UV_EINVAL (null), UV_EBADF (closing already), UVDIO_ETHREAD (requests are pending and
  * this is not the thread that the engine is bound to; or the loop runs on another one). */
-UVDIO_EXTERN int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb);
+UVDIO_EXTERN int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb);
 
 /* For a loop that is handed on to another thread: forgets which thread the engine is bound to. As
- * after uvdio_init(), the loop's next turn binds it to the thread that runs it; files stay open.
+ * after uvdio_engine_create(), the loop's next turn binds it to the thread that runs it; files stay open.
  * Called with nothing pending, by the thread that has run the loop or by the one that runs it next,
  * while no other runs it. Without it, operations on the new thread are UVDIO_ETHREAD.
  * On the ring it gets a new ring; what the ring knew of arenas and files it learns again at their
- * next use, but for arenas of an engine with UVDIO_NO_AUTO_REGISTER, which have to be registered
+ * next use, but for arenas of an engine with UVDIO_ENGINE_NO_AUTO_REGISTER, which have to be registered
  * again. Call it on the old thread if that lives on: from another one, the old ring, the memory
  * that it has pinned and the files that it knows stay with the kernel until that thread ends. The
  * same goes for uvdio_engine_close().
@@ -563,22 +563,22 @@ UVDIO_EXTERN int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb);
  * Errors: UV_EINVAL (null), UV_EBADF (the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD (the loop
  * runs on another thread), UV_EBUSY (requests are pending); of the ring, after which nothing has
  * changed: UV_ENOMEM, UV_EMFILE and others of the kernel. */
-UVDIO_EXTERN int uvdio_engine_rebind(uvdio_t* dio);
+UVDIO_EXTERN int uvdio_engine_rebind(uvdio_engine_t* engine);
 
 /* A pointer of the user's, null at first; and the loop. */
-UVDIO_EXTERN void* uvdio_get_data(const uvdio_t* dio);
-UVDIO_EXTERN void uvdio_set_data(uvdio_t* dio, void* data);
-UVDIO_EXTERN uv_loop_t* uvdio_get_loop(const uvdio_t* dio);
+UVDIO_EXTERN void* uvdio_engine_data(const uvdio_engine_t* engine);
+UVDIO_EXTERN void uvdio_engine_set_data(uvdio_engine_t* engine, void* data);
+UVDIO_EXTERN uv_loop_t* uvdio_engine_loop(const uvdio_engine_t* engine);
 
 /* The name of the backend that runs ("ring", "pool", "memory"), and in words that a person can act on why
  * it is that one. Both may change once, when a ring turns out to be unusable at its first use or later.
  * The text lives as long as the engine. Never null; a null engine gives "none". */
-UVDIO_EXTERN const char* uvdio_backend_name(const uvdio_t* dio);
-UVDIO_EXTERN const char* uvdio_backend_reason(const uvdio_t* dio);
+UVDIO_EXTERN const char* uvdio_engine_backend(const uvdio_engine_t* engine);
+UVDIO_EXTERN const char* uvdio_engine_backend_reason(const uvdio_engine_t* engine);
 
 /* Tries out whether a backend can be used here and now: for the ring, by a round trip through a small
  * one. `reason` (may be null) receives why or why not, cut to `size` bytes. AUTO asks about whichever
- * uvdio_init would take. Returns 0 or the code that stands in the way. Any thread. */
+ * uvdio_engine_create would take. Returns 0 or the code that stands in the way. Any thread. */
 UVDIO_EXTERN int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size);
 
 /*
@@ -620,20 +620,20 @@ typedef struct uvdio_registration_s {
  * kernel, an arena with guard pages or with frames over 512 MiB), UV_ENOMEM (memory, or the limit on what may be
  * locked: what was registered before that stays so), and others of the kernel. After an error transfers work all the
  * same. Loop thread; before the loop first runs, the thread that sets the engine up. */
-UVDIO_EXTERN int uvdio_arena_register(uvdio_t* dio, const uvdio_arena_t* arena);
+UVDIO_EXTERN int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_t* arena);
 
 /* Takes the arena's memory out of the engine's ring, so that it is no longer pinned for this engine. It is not registered
  * again until uvdio_arena_register() is called.
  * Errors: as above, and UV_EBUSY (a frame or a view of its memory is in flight on this engine),
  * UV_ENOENT (nothing of it is registered). */
-UVDIO_EXTERN int uvdio_arena_unregister(uvdio_t* dio, const uvdio_arena_t* arena);
+UVDIO_EXTERN int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena);
 
 /* Tells how much of the arena the engine's ring knows, and why not more. Errors: UV_EINVAL (null). Loop thread. */
-UVDIO_EXTERN int uvdio_arena_registered(const uvdio_t* dio, const uvdio_arena_t* arena,
+UVDIO_EXTERN int uvdio_arena_registered(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
                                         uvdio_registration_t* registration);
 
 /* Copies the counters. Errors: UV_EINVAL (null). Loop thread. */
-UVDIO_EXTERN int uvdio_get_stats(const uvdio_t* dio, uvdio_stats_t* stats);
+UVDIO_EXTERN int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_stats_t* stats);
 
 /*
  * ------------------------------------------------------------------------------------------------
@@ -690,7 +690,7 @@ struct uvdio_req_s {
   unsigned char cancelled_;
   unsigned char retries_;
   uintptr_t stamp_;
-  uvdio_t* engine_;
+  uvdio_engine_t* engine_;
   void* lane_;
   uvdio_link_t_ link_;
   uvdio_link_t_ order_link_;
@@ -828,7 +828,7 @@ struct uvdio_file_s {
   void* data; /* the user's; the library never touches it */
   /* private */
   uintptr_t straight_; /* transfers may go the short way, on one thread; see internal.h */
-  uvdio_t* engine_;
+  uvdio_engine_t* engine_;
   void* lane_;
   void* lane_in_company_; /* of transfers that are submitted while others are in flight, where that is another one */
   size_t memory_mask_;
@@ -897,7 +897,7 @@ struct uvdio_file_s {
  * system calls was interrupted each time that it was tried (64 times: some FUSE filesystems always are).
  * After an error the file is not open, and may be used for another open. Opening may take long, and so may closing what
  * an open that failed had opened: workers do both, the kernel's or libuv's. */
-UVDIO_EXTERN int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, const char* path,
+UVDIO_EXTERN int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, const char* path,
                             unsigned flags, int mode, uvdio_cb cb);
 
 /* Reads buf->cap bytes at `offset` into the buffer; for less, pass a view, or a frame whose cap was

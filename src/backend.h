@@ -109,7 +109,7 @@ struct uvdio__backend_s {
 
 struct uvdio__lane_s {
   const uvdio__backend_t* backend;
-  uvdio_t* engine;
+  uvdio_engine_t* engine;
   uvdio__list_t waiting;
   uvdio__list_t running;
   unsigned depth;     /* what the backend can take */
@@ -148,11 +148,11 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason);
 void uvdio__lane_mended(uvdio__lane_t* lane, const char* reason);
 
 /* There is something to flush or to call back: keeps the loop from blocking until its next turn. */
-void uvdio__engine_wake(uvdio_t* engine);
+void uvdio__engine_wake(uvdio_engine_t* engine);
 
 /* Closes a handle, where the user has not; `on_closed` calls uvdio__engine_handle_closed() and does
  * nothing else. The memory of either is freed by the backend's close. */
-void uvdio__engine_close_handle(uvdio_t* engine, uv_handle_t* handle, uv_close_cb on_closed);
-void uvdio__engine_handle_closed(uvdio_t* engine);
+void uvdio__engine_close_handle(uvdio_engine_t* engine, uv_handle_t* handle, uv_close_cb on_closed);
+void uvdio__engine_handle_closed(uvdio_engine_t* engine);
 
 #endif /* UVDIO_BACKEND_H */

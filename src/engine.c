@@ -35,14 +35,14 @@
 #define SLEEP_MS_MAX 1
 
 static void on_idle(uv_idle_t* handle);
-static void leave_loop(uvdio_t* engine);
-static void tick(uvdio_t* engine);
+static void leave_loop(uvdio_engine_t* engine);
+static void tick(uvdio_engine_t* engine);
 
-static uvdio__lane_t* pool_of(uvdio_t* engine) {
+static uvdio__lane_t* pool_of(uvdio_engine_t* engine) {
   return &engine->lanes[engine->lane_count - 1];
 }
 
-static UVDIO__APART void wake_off_loop(uvdio_t* engine) {
+static UVDIO__APART void wake_off_loop(uvdio_engine_t* engine) {
   if (!engine->off_loop) {
     leave_loop(engine); /* The user has closed the handle. */
   } else if (engine->handles_closing == 0 && !engine->in_turn) {
@@ -50,7 +50,7 @@ static UVDIO__APART void wake_off_loop(uvdio_t* engine) {
   }
 }
 
-void uvdio__engine_wake(uvdio_t* engine) {
+void uvdio__engine_wake(uvdio_engine_t* engine) {
   int error;
 
   if (engine->idling) {
@@ -183,7 +183,7 @@ static int run_first(uvdio__lane_t* lane) {
 }
 
 /* Starts what waits, one request of each lane in turn, so that none goes without, also where room gets free one at a time. */
-static void fill(uvdio_t* engine) {
+static void fill(uvdio_engine_t* engine) {
   int started;
   unsigned i;
 
@@ -201,8 +201,8 @@ static void fill(uvdio_t* engine) {
 }
 
 /* Asked before requests end, because until then their number only grows. */
-static void note_in_flight(uvdio_t* engine) {
-  uvdio_stats_t* stats = &engine->stats;
+static void note_in_flight(uvdio_engine_t* engine) {
+  uvdio_engine_stats_t* stats = &engine->stats;
 
   if (stats->in_flight > stats->in_flight_max) {
     stats->in_flight_max = stats->in_flight;
@@ -245,7 +245,7 @@ void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
 }
 
 void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
-  uvdio_t* engine = lane->engine;
+  uvdio_engine_t* engine = lane->engine;
   uvdio__lane_t* pool = pool_of(engine);
   uvdio_file_t* file;
   uvdio_req_t* req;
@@ -267,7 +267,7 @@ void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
 }
 
 void uvdio__lane_mended(uvdio__lane_t* lane, const char* reason) {
-  uvdio_t* engine = lane->engine;
+  uvdio_engine_t* engine = lane->engine;
   uvdio_file_t* file;
 
   engine->lane = lane;
@@ -281,7 +281,7 @@ void uvdio__lane_mended(uvdio__lane_t* lane, const char* reason) {
  * Requests
  */
 
-void uvdio__engine_refer(uvdio_t* engine) {
+void uvdio__engine_refer(uvdio_engine_t* engine) {
   uv_ref((uv_handle_t*)&engine->check);
   engine->referenced = 1;
 }
@@ -313,7 +313,7 @@ void uvdio__engine_start(uvdio_req_t* req) {
   }
 }
 
-void uvdio__engine_note_straight(const uvdio_t* engine) {
+void uvdio__engine_note_straight(const uvdio_engine_t* engine) {
   uvdio_file_t* file;
 
   for (file = engine->files; file != NULL; file = file->next_) {
@@ -331,7 +331,7 @@ void uvdio__engine_fail_all(uvdio__list_t* list, int error) {
 }
 
 int uvdio_cancel(uvdio_req_t* req) {
-  uvdio_t* engine;
+  uvdio_engine_t* engine;
   uvdio__lane_t* lane;
 
   if (req == NULL || !uvdio__is_pending(req)) {
@@ -366,7 +366,7 @@ int uvdio_cancel(uvdio_req_t* req) {
   return 0;
 }
 
-static inline void count_result(uvdio_stats_t* stats, int64_t result) {
+static inline void count_result(uvdio_engine_stats_t* stats, int64_t result) {
   stats->completed++;
   if (result < 0) {
     uint64_t* kind = result == UV_ECANCELED ? &stats->cancelled : &stats->failed;
@@ -375,7 +375,7 @@ static inline void count_result(uvdio_stats_t* stats, int64_t result) {
 }
 
 /* Gives the request back, and with it everything that it carried. It may be gone when this returns. */
-static inline void call_back(uvdio_t* engine, uvdio_req_t* req) {
+static inline void call_back(uvdio_engine_t* engine, uvdio_req_t* req) {
   int64_t result = req->result;
 
   assert(req->state_ == STATE_COMPLETED);
@@ -395,12 +395,12 @@ static inline void call_back(uvdio_t* engine, uvdio_req_t* req) {
 
 /* Whether the engine came by a fork and nobody here has closed it: then it stays as it is, because what it has in
  * flight is the parent's. */
-static int is_asleep(const uvdio_t* engine) {
+static int is_asleep(const uvdio_engine_t* engine) {
   return uvdio__engine_is_forked(engine) && !engine->abandoned;
 }
 
 /* Calls back for what is completed, `budget` times at most. Returns how often. */
-static unsigned dispatch(uvdio_t* engine, unsigned budget) {
+static unsigned dispatch(uvdio_engine_t* engine, unsigned budget) {
   unsigned called = 0;
 
   while (called < budget && !is_asleep(engine) && !uvdio__list_is_empty(&engine->completed)) {
@@ -410,7 +410,7 @@ static unsigned dispatch(uvdio_t* engine, unsigned budget) {
   return called;
 }
 
-static void count_callbacks(uvdio_stats_t* stats, unsigned called) {
+static void count_callbacks(uvdio_engine_stats_t* stats, unsigned called) {
   if (called > 0) {
     stats->turns++;
   }
@@ -424,7 +424,7 @@ static void count_callbacks(uvdio_stats_t* stats, unsigned called) {
  */
 
 /* Starts what waits and sends on what was collected. A forked child shares its lanes with the parent, and keeps out. */
-static void pump(uvdio_t* engine) {
+static void pump(uvdio_engine_t* engine) {
   unsigned i;
 
   if (uvdio__engine_is_forked(engine)) {
@@ -441,7 +441,7 @@ static void pump(uvdio_t* engine) {
 }
 
 /* Returns 1 while a lane has to be asked again. */
-static int reap(uvdio_t* engine) {
+static int reap(uvdio_engine_t* engine) {
   int again = 0;
   unsigned i;
 
@@ -459,7 +459,7 @@ static int reap(uvdio_t* engine) {
   return again;
 }
 
-static int has_work(const uvdio_t* engine) {
+static int has_work(const uvdio_engine_t* engine) {
   unsigned i;
 
   for (i = 0; i < engine->lane_count; i++) {
@@ -483,7 +483,7 @@ static uintptr_t name_thread(void) {
 }
 
 /* The loop's thread is known for sure only while the loop runs. */
-static void bind_thread(uvdio_t* engine) {
+static void bind_thread(uvdio_engine_t* engine) {
   if (engine->thread == 0) {
     engine->thread = name_thread();
     uvdio__engine_note_straight(engine);
@@ -492,7 +492,7 @@ static void bind_thread(uvdio_t* engine) {
 
 /* Not before there is something to do: what was submitted by then goes along with a loop that
  * starts elsewhere. */
-static void let_in(uvdio_t* engine) {
+static void let_in(uvdio_engine_t* engine) {
   bind_thread(engine);
   if (engine->limit == 0) {
     engine->limit = engine->depth;
@@ -501,7 +501,7 @@ static void let_in(uvdio_t* engine) {
 
 /* The loop has come to another thread than the one that the engine is bound to. What is pending
  * goes on here as far as it can, and the rest when the loop comes back. */
-static UVDIO__APART void stray(uvdio_t* engine) {
+static UVDIO__APART void stray(uvdio_engine_t* engine) {
   uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
 
   if (uvdio__engine_is_forked(engine) ||
@@ -515,14 +515,14 @@ static UVDIO__APART void stray(uvdio_t* engine) {
 }
 
 /* What happened meanwhile may have had nobody to wake. */
-static void come_back(uvdio_t* engine) {
+static void come_back(uvdio_engine_t* engine) {
   if (!uvdio__engine_is_foreign(engine)) {
     engine->strayed = 0;
     uvdio__engine_wake(engine);
   }
 }
 
-static void set_in_turn(uvdio_t* engine, int in_turn) {
+static void set_in_turn(uvdio_engine_t* engine, int in_turn) {
   unsigned i;
 
   engine->in_turn = in_turn;
@@ -531,7 +531,7 @@ static void set_in_turn(uvdio_t* engine, int in_turn) {
   }
 }
 
-static void begin_turn(uvdio_t* engine) {
+static void begin_turn(uvdio_engine_t* engine) {
   let_in(engine);
   set_in_turn(engine, 1);
   if (UVDIO__IS_RARE(uvdio__engine_is_foreign(engine))) {
@@ -539,7 +539,7 @@ static void begin_turn(uvdio_t* engine) {
   }
 }
 
-static void end_turn(uvdio_t* engine) {
+static void end_turn(uvdio_engine_t* engine) {
   let_in(engine); /* A callback may have called for that. */
   set_in_turn(engine, 0);
   if (engine->off_loop) {
@@ -558,7 +558,7 @@ static void end_turn(uvdio_t* engine) {
 }
 
 static void on_idle(uv_idle_t* handle) {
-  uvdio_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_t, idle);
+  uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, idle);
 
   if (is_asleep(engine)) {
     (void)uv_idle_stop(handle);
@@ -571,7 +571,7 @@ static void on_idle(uv_idle_t* handle) {
 }
 
 /* Watches the lane that can be watched. Returns 1 when something came. */
-static int watch(uvdio_t* engine, uint64_t* deadline) {
+static int watch(uvdio_engine_t* engine, uint64_t* deadline) {
   uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
 
   if (engine->busy_poll_ns == 0 || lane->backend->watch == NULL || lane->in_flight == 0 ||
@@ -591,7 +591,7 @@ static int watch(uvdio_t* engine, uint64_t* deadline) {
 /* Calls back until nothing is completed or the turn has had its share. A flush waits for the last callback at hand,
  * unless a batch is full before, and what the flushes brought back is taken along. Whoever has to be asked again after
  * that is asked in the next turn, for which the loop does not sleep. */
-static void run_callbacks(uvdio_t* engine) {
+static void run_callbacks(uvdio_engine_t* engine) {
   unsigned left = engine->callbacks_per_turn;
   unsigned passes = PASSES_PER_TURN;
   uint64_t deadline = 0;
@@ -619,7 +619,7 @@ static void run_callbacks(uvdio_t* engine) {
 
 /* Lets go of the memory of arenas that are gone, which only the thread that the engine is bound to
  * can. */
-static void sweep(uvdio_t* engine) {
+static void sweep(uvdio_engine_t* engine) {
   uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
   unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
 
@@ -630,7 +630,7 @@ static void sweep(uvdio_t* engine) {
 }
 
 static void on_prepare(uv_prepare_t* handle) {
-  uvdio_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_t, prepare);
+  uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, prepare);
 
   engine->poller = name_thread();
   if (engine->strayed) {
@@ -640,7 +640,7 @@ static void on_prepare(uv_prepare_t* handle) {
 }
 
 static void on_check(uv_check_t* handle) {
-  uvdio_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_t, check);
+  uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, check);
   int idle = uvdio__engine_pending(engine) == 0 && !engine->woken;
 
   engine->poller = 0;
@@ -672,7 +672,7 @@ static void on_check(uv_check_t* handle) {
  * An engine whose handles the user has closed gets here as soon as it would need one of them.
  */
 
-void uvdio__engine_close_handle(uvdio_t* engine, uv_handle_t* handle, uv_close_cb on_closed) {
+void uvdio__engine_close_handle(uvdio_engine_t* engine, uv_handle_t* handle, uv_close_cb on_closed) {
   assert(engine->off_loop);
   if (uv_is_closing(handle)) {
     engine->lingering = 1;
@@ -683,24 +683,24 @@ void uvdio__engine_close_handle(uvdio_t* engine, uv_handle_t* handle, uv_close_c
 }
 
 static void on_check_closed(uv_handle_t* handle) {
-  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_t, check));
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, check));
 }
 
 static void on_idle_closed(uv_handle_t* handle) {
-  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_t, idle));
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, idle));
 }
 
 static void on_prepare_closed(uv_handle_t* handle) {
-  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_t, prepare));
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, prepare));
 }
 
 static void on_tick(uv_handle_t* handle) {
-  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_t, tick));
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, tick));
 }
 
 /* An async handle that is sent to, because Windows would be through with any other one within the
  * same closing phase; there the loop has to see the sending first. */
-static void tick(uvdio_t* engine) {
+static void tick(uvdio_engine_t* engine) {
   int error = uv_async_init(engine->loop, &engine->tick, NULL);
 
   assert(error == 0); /* It takes the descriptor that the loop has for its workers. */
@@ -709,7 +709,7 @@ static void tick(uvdio_t* engine) {
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->tick, on_tick);
 }
 
-static void leave_loop(uvdio_t* engine) {
+static void leave_loop(uvdio_engine_t* engine) {
   unsigned i;
 
   assert(!engine->off_loop);
@@ -728,11 +728,11 @@ static void leave_loop(uvdio_t* engine) {
   tick(engine);
 }
 
-static void free_engine(uvdio_t* engine) {
+static void free_engine(uvdio_engine_t* engine) {
   uvdio__free(engine, sizeof(*engine), UVDIO__STRUCT_ALIGN);
 }
 
-static void tear_down(uvdio_t* engine) {
+static void tear_down(uvdio_engine_t* engine) {
   unsigned i;
 
   assert(uvdio__list_is_empty(&engine->completed) && engine->files == NULL);
@@ -755,7 +755,7 @@ static void on_left_open_closed(uvdio_req_t* req, int64_t result) {
 }
 
 /* Nothing is pending. Begins to close what the user left open, one file after the other. */
-static void close_left_open(uvdio_t* engine) {
+static void close_left_open(uvdio_engine_t* engine) {
   if (uvdio__engine_is_forked(engine)) {
     while (engine->files != NULL) {
       uvdio__file_close_now(engine->files);
@@ -768,13 +768,13 @@ static void close_left_open(uvdio_t* engine) {
 
 /* For how long the loop would sleep now, within bounds. It says 0 where nothing is on it that could
  * wake it. */
-static int time_to_sleep(const uvdio_t* engine) {
+static int time_to_sleep(const uvdio_engine_t* engine) {
   int timeout = uv_loop_alive(engine->loop) ? uv_backend_timeout(engine->loop) : SLEEP_MS_MAX;
   return timeout < 0 || timeout > SLEEP_MS_MAX ? SLEEP_MS_MAX : timeout;
 }
 
 /* Sees to it that the next turn comes, where nobody else does. */
-static void go_on(uvdio_t* engine) {
+static void go_on(uvdio_engine_t* engine) {
   uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
   int has_to_wait =
       lane->backend->wait != NULL && lane->in_flight > 0 && !uvdio__engine_is_forked(engine);
@@ -790,7 +790,7 @@ static void go_on(uvdio_t* engine) {
   }
 }
 
-static void turn_off_loop(uvdio_t* engine) {
+static void turn_off_loop(uvdio_engine_t* engine) {
   sweep(engine);
   begin_turn(engine);
   run_callbacks(engine);
@@ -813,7 +813,7 @@ static void turn_off_loop(uvdio_t* engine) {
   go_on(engine);
 }
 
-void uvdio__engine_handle_closed(uvdio_t* engine) {
+void uvdio__engine_handle_closed(uvdio_engine_t* engine) {
   assert(engine->handles_closing > 0);
   if (--engine->handles_closing == 0 && !is_asleep(engine)) {
     turn_off_loop(engine);
@@ -836,7 +836,7 @@ static void fail_running(uvdio__lane_t* lane, int error) {
   lane->urgency = 0;
 }
 
-static void fail_waiting(uvdio_t* engine, int error) {
+static void fail_waiting(uvdio_engine_t* engine, int error) {
   unsigned i;
 
   for (i = 0; i < engine->lane_count; i++) {
@@ -851,7 +851,7 @@ static void fail_waiting(uvdio_t* engine, int error) {
 
 /* In a forked child: whatever was under way is the parent's. Held syncs go first, so that the end of the others starts none
  * of them. The end of a file's last request queues its close, on either lane: hence the second round. */
-static void abandon(uvdio_t* engine) {
+static void abandon(uvdio_engine_t* engine) {
   uvdio_file_t* file;
   unsigned i;
 
@@ -869,69 +869,69 @@ static void abandon(uvdio_t* engine) {
 }
 
 /* Whether the loop is seen to run on another thread than this one. */
-static int runs_elsewhere(const uvdio_t* engine) {
+static int runs_elsewhere(const uvdio_engine_t* engine) {
   return engine->poller != 0 && engine->poller != uvdio__os_this_thread;
 }
 
 /* With nothing pending the engine may be closed by whoever runs the loop next, whose name can't be
  * known yet. */
-static int is_others_to_close(const uvdio_t* engine) {
+static int is_others_to_close(const uvdio_engine_t* engine) {
   return runs_elsewhere(engine) ||
          (uvdio__engine_is_foreign(engine) && uvdio__engine_pending(engine) > 0);
 }
 
-int uvdio_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
-  if (dio == NULL) {
+int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
+  if (engine == NULL) {
     return UV_EINVAL;
   }
   /* A child may close what its parent was closing: that was the parent's close. */
-  if (dio->torn_down || (dio->closing && !is_asleep(dio))) {
+  if (engine->torn_down || (engine->closing && !is_asleep(engine))) {
     return UV_EBADF;
   }
-  if (!uvdio__engine_is_forked(dio) && is_others_to_close(dio)) {
+  if (!uvdio__engine_is_forked(engine) && is_others_to_close(engine)) {
     return UVDIO_ETHREAD;
   }
-  dio->closing = 1;
-  dio->on_closed = cb;
-  uvdio__engine_note_straight(dio);
-  if (!dio->off_loop) {
-    leave_loop(dio);
+  engine->closing = 1;
+  engine->on_closed = cb;
+  uvdio__engine_note_straight(engine);
+  if (!engine->off_loop) {
+    leave_loop(engine);
   }
-  if (uvdio__engine_is_forked(dio)) {
-    abandon(dio);
+  if (uvdio__engine_is_forked(engine)) {
+    abandon(engine);
   }
-  uvdio__engine_wake(dio); /* Off the loop before, it may have been asleep: nothing to do, or a child's. */
+  uvdio__engine_wake(engine); /* Off the loop before, it may have been asleep: nothing to do, or a child's. */
   return 0;
 }
 
-int uvdio_engine_rebind(uvdio_t* dio) {
+int uvdio_engine_rebind(uvdio_engine_t* engine) {
   uvdio__lane_t* lane;
   int error = 0;
 
-  if (dio == NULL) {
+  if (engine == NULL) {
     return UV_EINVAL;
   }
-  if (dio->closing) {
+  if (engine->closing) {
     return UV_EBADF;
   }
-  if (uvdio__engine_is_forked(dio)) {
+  if (uvdio__engine_is_forked(engine)) {
     return UVDIO_EFORK;
   }
-  if (runs_elsewhere(dio)) {
+  if (runs_elsewhere(engine)) {
     return UVDIO_ETHREAD;
   }
-  if (uvdio__engine_pending(dio) > 0) {
+  if (uvdio__engine_pending(engine) > 0) {
     return UV_EBUSY;
   }
-  lane = &dio->lanes[LANE_MAIN];
+  lane = &engine->lanes[LANE_MAIN];
   if (lane->backend->rebind != NULL) {
     error = lane->backend->rebind(lane);
   }
   if (error == 0) {
-    dio->thread = 0;
-    dio->limit = 0;
-    dio->strayed = 0;
-    uvdio__engine_note_straight(dio);
+    engine->thread = 0;
+    engine->limit = 0;
+    engine->strayed = 0;
+    uvdio__engine_note_straight(engine);
   }
   return error;
 }
@@ -993,7 +993,7 @@ static unsigned pool_depth(unsigned depth) {
 }
 
 /* A ring, and next to it a pool for what a ring can't do. The pool comes first: it can be given back at once. */
-static int init_ring_and_pool(uvdio_t* engine, unsigned depth) {
+static int init_ring_and_pool(uvdio_engine_t* engine, unsigned depth) {
   char ignored[REASON_SIZE];
   int error = init_lane(&engine->lanes[LANE_POOL], &uvdio__backend_pool, pool_depth(depth), ignored,
                         sizeof(ignored));
@@ -1011,7 +1011,7 @@ static int init_ring_and_pool(uvdio_t* engine, unsigned depth) {
   return 0;
 }
 
-static int init_single(uvdio_t* engine, uvdio_backend_t kind, unsigned depth) {
+static int init_single(uvdio_engine_t* engine, uvdio_backend_t kind, unsigned depth) {
   engine->lane_count = 1;
   if (kind == UVDIO_BACKEND_MEMORY) {
     return init_lane(engine->lanes, &uvdio__backend_memory, depth, engine->reason,
@@ -1021,7 +1021,7 @@ static int init_single(uvdio_t* engine, uvdio_backend_t kind, unsigned depth) {
                    sizeof(engine->reason));
 }
 
-static int init_auto(uvdio_t* engine, unsigned depth) {
+static int init_auto(uvdio_engine_t* engine, unsigned depth) {
   char why_no_ring[REASON_SIZE];
   int error = init_ring_and_pool(engine, depth);
 
@@ -1034,7 +1034,7 @@ static int init_auto(uvdio_t* engine, unsigned depth) {
   return error;
 }
 
-static int init_lanes(uvdio_t* engine, uvdio_backend_t kind) {
+static int init_lanes(uvdio_engine_t* engine, uvdio_backend_t kind) {
   unsigned depth = engine->depth;
   int error;
 
@@ -1049,7 +1049,7 @@ static int init_lanes(uvdio_t* engine, uvdio_backend_t kind) {
 }
 
 /* None of these can fail. */
-static void init_handles(uvdio_t* engine) {
+static void init_handles(uvdio_engine_t* engine) {
   (void)uv_idle_init(engine->loop, &engine->idle);
   (void)uv_check_init(engine->loop, &engine->check);
   (void)uv_check_start(&engine->check, on_check);
@@ -1059,8 +1059,8 @@ static void init_handles(uvdio_t* engine) {
   uv_unref((uv_handle_t*)&engine->prepare);
 }
 
-static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
-  uvdio_t* engine = uvdio__alloc(sizeof(*engine), UVDIO__STRUCT_ALIGN, 1);
+static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t* options) {
+  uvdio_engine_t* engine = uvdio__alloc(sizeof(*engine), UVDIO__STRUCT_ALIGN, 1);
   unsigned i;
 
   if (engine == NULL) {
@@ -1072,7 +1072,7 @@ static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
   engine->arenas_gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_relaxed);
   engine->batch = options->batch == 0 ? BATCH_DEFAULT : options->batch;
   engine->busy_poll_ns = (uint64_t)options->busy_poll_us * 1000;
-  engine->manual = (options->flags & UVDIO_NO_AUTO_REGISTER) != 0;
+  engine->manual = (options->flags & UVDIO_ENGINE_NO_AUTO_REGISTER) != 0;
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
   engine->callbacks_per_turn = options->callbacks_per_turn == 0 ? CALLBACKS_PER_TURN_DEFAULT
                                                                 : options->callbacks_per_turn;
@@ -1087,7 +1087,7 @@ static uvdio_t* make_engine(uv_loop_t* loop, const uvdio_options_t* options) {
 }
 
 /* Puts in front of the backend's own words who wanted it. */
-static void say_who_asked(uvdio_t* engine, uvdio_backend_t option, uvdio_backend_t kind) {
+static void say_who_asked(uvdio_engine_t* engine, uvdio_backend_t option, uvdio_backend_t kind) {
   char words[REASON_SIZE];
 
   if (kind != UVDIO_BACKEND_AUTO) {
@@ -1097,38 +1097,38 @@ static void say_who_asked(uvdio_t* engine, uvdio_backend_t option, uvdio_backend
   }
 }
 
-int uvdio_init(uvdio_t** dio, uv_loop_t* loop, const uvdio_options_t* options) {
-  static const uvdio_options_t defaults;
+int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, const uvdio_engine_options_t* options) {
+  static const uvdio_engine_options_t defaults;
   uvdio_backend_t kind;
-  uvdio_t* engine;
+  uvdio_engine_t* created;
   int error = 0;
 
   if (options == NULL) {
     options = &defaults;
   }
   kind = options->backend;
-  if (dio == NULL || loop == NULL || (unsigned)kind > UVDIO_BACKEND_MEMORY ||
-      options->depth > UVDIO_DEPTH_MAX || (options->flags & ~UVDIO_NO_AUTO_REGISTER) != 0 ||
+  if (engine == NULL || loop == NULL || (unsigned)kind > UVDIO_BACKEND_MEMORY ||
+      options->depth > UVDIO_DEPTH_MAX || (options->flags & ~UVDIO_ENGINE_NO_AUTO_REGISTER) != 0 ||
       options->busy_poll_us > UVDIO_BUSY_POLL_MAX) {
     return UV_EINVAL;
   }
-  engine = make_engine(loop, options);
-  if (engine == NULL) {
+  created = make_engine(loop, options);
+  if (created == NULL) {
     return UV_ENOMEM;
   }
   if (kind == UVDIO_BACKEND_AUTO) {
-    error = read_environment(&kind, engine->reason, sizeof(engine->reason));
+    error = read_environment(&kind, created->reason, sizeof(created->reason));
   }
   if (error == 0) {
-    error = init_lanes(engine, kind);
-    say_who_asked(engine, options->backend, kind);
+    error = init_lanes(created, kind);
+    say_who_asked(created, options->backend, kind);
   }
   if (error != 0) {
-    free_engine(engine);
+    free_engine(created);
     return error;
   }
-  init_handles(engine);
-  *dio = engine;
+  init_handles(created);
+  *engine = created;
   return 0;
 }
 
@@ -1165,32 +1165,32 @@ int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
   return error;
 }
 
-const char* uvdio_backend_name(const uvdio_t* dio) {
-  return dio == NULL ? "none" : dio->lane->backend->name;
+const char* uvdio_engine_backend(const uvdio_engine_t* engine) {
+  return engine == NULL ? "none" : engine->lane->backend->name;
 }
 
-const char* uvdio_backend_reason(const uvdio_t* dio) {
-  return dio == NULL ? "there is no engine" : dio->reason;
+const char* uvdio_engine_backend_reason(const uvdio_engine_t* engine) {
+  return engine == NULL ? "there is no engine" : engine->reason;
 }
 
-int uvdio_get_stats(const uvdio_t* dio, uvdio_stats_t* stats) {
-  if (dio == NULL || stats == NULL) {
+int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_stats_t* stats) {
+  if (engine == NULL || stats == NULL) {
     return UV_EINVAL;
   }
-  *stats = dio->stats;
+  *stats = engine->stats;
   stats->in_flight_max = stats->in_flight > stats->in_flight_max ? stats->in_flight : stats->in_flight_max;
-  stats->pending = uvdio__engine_pending(dio);
+  stats->pending = uvdio__engine_pending(engine);
   return 0;
 }
 
-void* uvdio_get_data(const uvdio_t* dio) {
-  return dio->data;
+void* uvdio_engine_data(const uvdio_engine_t* engine) {
+  return engine->data;
 }
 
-void uvdio_set_data(uvdio_t* dio, void* data) {
-  dio->data = data;
+void uvdio_engine_set_data(uvdio_engine_t* engine, void* data) {
+  engine->data = data;
 }
 
-uv_loop_t* uvdio_get_loop(const uvdio_t* dio) {
-  return dio->loop;
+uv_loop_t* uvdio_engine_loop(const uvdio_engine_t* engine) {
+  return engine->loop;
 }

@@ -206,7 +206,7 @@ static int is_stopped_at_gate(uvdio_req_t* req) {
 }
 
 void uvdio__file_note_straight(uvdio_file_t* file) {
-  const uvdio_t* engine = file->engine_;
+  const uvdio_engine_t* engine = file->engine_;
   const uvdio__lane_t* lane = file->lane_;
   int is_straight = file->state_ == FILE_OPEN && engine->thread != 0 && !engine->closing && !file->attentive_ && !is_told_once(file) &&
                     lane->backend->transfer != NULL && file->entry_[0][0] != 0;
@@ -248,7 +248,7 @@ static const char* against_ring(const uvdio_file_t* file) {
 }
 
 static void pick_lane(uvdio_file_t* file) {
-  uvdio_t* engine = file->engine_;
+  uvdio_engine_t* engine = file->engine_;
   const char* reason = against_ring(file);
 
   file->lane_ = engine->lane;
@@ -292,7 +292,7 @@ static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
 
 /* The engine is through with the file, but it stays the library's until uvdio__file_let_go(). */
 static void forget_file(uvdio_file_t* file) {
-  uvdio_t* engine = file->engine_;
+  uvdio_engine_t* engine = file->engine_;
 
   if (file->prev_ != NULL) {
     file->prev_->next_ = file->next_;
@@ -323,7 +323,7 @@ static void leave_table(uvdio_file_t* file) {
   }
 }
 
-static void remember_file(uvdio_t* engine, uvdio_file_t* file) {
+static void remember_file(uvdio_engine_t* engine, uvdio_file_t* file) {
   file->engine_ = engine;
   file->stamp_ = uvdio__stamp_of(file);
   file->prev_ = NULL;
@@ -823,11 +823,11 @@ int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvd
   return submit_resize(file, req, UVDIO_OP_PREALLOCATE, length, cb);
 }
 
-static int check_open(const uvdio_t* dio, const uvdio_file_t* file, const uvdio_req_t* req,
+static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file, const uvdio_req_t* req,
                       const char* path, unsigned flags) {
   int error;
 
-  if (dio == NULL || file == NULL || req == NULL || path == NULL) {
+  if (engine == NULL || file == NULL || req == NULL || path == NULL) {
     return UV_EINVAL;
   }
   if ((flags & ~KNOWN_FLAGS) != 0 ||
@@ -835,21 +835,21 @@ static int check_open(const uvdio_t* dio, const uvdio_file_t* file, const uvdio_
       ((flags & (UVDIO_TRUNCATE | UVDIO_CREATE)) != 0 && (flags & UVDIO_RDWR) == 0)) {
     return UV_EINVAL;
   }
-  error = uvdio__engine_check(dio);
+  error = uvdio__engine_check(engine);
   if (error != 0) {
     return error;
   }
   return file->stamp_ == uvdio__stamp_of(file) || uvdio__is_pending(req) ? UV_EBUSY : 0;
 }
 
-static void prepare_file(uvdio_t* dio, uvdio_file_t* file, unsigned flags) {
+static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned flags) {
   void* data = file->data;
 
   memset(file, 0, sizeof(*file));
   file->data = data;
   file->flags_ = flags;
   file->state_ = FILE_OPENING;
-  file->lane_ = dio->lane;
+  file->lane_ = engine->lane;
   file->filesystem_ = "unknown";
   file->reason_ = "";
   file->handle_.descriptor = -1;
@@ -858,13 +858,13 @@ static void prepare_file(uvdio_t* dio, uvdio_file_t* file, unsigned flags) {
   uvdio__list_init(&file->riders_);
   uvdio__list_init(&file->durable_);
   uvdio__list_init(&file->gate_);
-  remember_file(dio, file);
+  remember_file(engine, file);
 }
 
-int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, const char* path, unsigned flags,
+int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, const char* path, unsigned flags,
                int mode, uvdio_cb cb) {
   uvdio__opening_t* opening;
-  int error = check_open(dio, file, req, path, flags);
+  int error = check_open(engine, file, req, path, flags);
 
   if (error != 0) {
     return error;
@@ -873,14 +873,14 @@ int uvdio_open(uvdio_t* dio, uvdio_file_t* file, uvdio_req_t* req, const char* p
   if (opening == NULL) {
     return UV_ENOMEM;
   }
-  prepare_file(dio, file, flags);
+  prepare_file(engine, file, flags);
   prepare(req, file, UVDIO_OP_OPEN, 0, 0);
   req->args_ = opening;
   if (cb == NULL) {
     return run_now(req);
   }
   req->cb_.plain = cb;
-  uvdio__engine_accept(dio, req);
+  uvdio__engine_accept(engine, req);
   uvdio__engine_start(req);
   return 0;
 }

@@ -53,7 +53,7 @@ enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
 
 #define REASON_SIZE 384
 
-struct uvdio_s {
+struct uvdio_engine_s {
   uv_loop_t* loop;
   void* data;
   unsigned generation; /* of uvdio__os_fork_generation(), where the engine was made */
@@ -91,7 +91,7 @@ struct uvdio_s {
   uv_idle_t idle;   /* active while the loop must not block */
   uv_prepare_t prepare; /* the last look at what is to be let go of, before the loop sleeps */
   uv_async_t tick; /* off the loop: closed as soon as it is made, to be called back next turn */
-  uvdio_stats_t stats; /* but for `pending`, which follows from the others */
+  uvdio_engine_stats_t stats; /* but for `pending`, which follows from the others */
   char reason[REASON_SIZE];
 };
 
@@ -271,7 +271,7 @@ static inline uvdio__opening_t* uvdio__opening_of(const uvdio_req_t* req) {
 void uvdio__file_note_straight(uvdio_file_t* file);
 
 /* The same for all files of the engine. */
-void uvdio__engine_note_straight(const uvdio_t* engine);
+void uvdio__engine_note_straight(const uvdio_engine_t* engine);
 
 static inline uintptr_t uvdio__straight_of(const uvdio_file_t* file, uintptr_t thread) {
   return (uintptr_t)file ^ thread;
@@ -335,16 +335,16 @@ void uvdio__file_close_now(uvdio_file_t* file);
  */
 
 /* Whether this process got the engine by a fork. */
-static inline int uvdio__engine_is_forked(const uvdio_t* engine) {
+static inline int uvdio__engine_is_forked(const uvdio_engine_t* engine) {
   return engine->generation != uvdio__os_fork_generation();
 }
 
-static inline int uvdio__engine_is_foreign(const uvdio_t* engine) {
+static inline int uvdio__engine_is_foreign(const uvdio_engine_t* engine) {
   return engine->thread != 0 && engine->thread != uvdio__os_this_thread;
 }
 
 /* 0, UV_EBADF (closing), UVDIO_EFORK or UVDIO_ETHREAD. */
-static inline int uvdio__engine_check(const uvdio_t* engine) {
+static inline int uvdio__engine_check(const uvdio_engine_t* engine) {
   if (engine->closing) {
     return UV_EBADF;
   }
@@ -355,10 +355,10 @@ static inline int uvdio__engine_check(const uvdio_t* engine) {
 }
 
 /* Keeps the loop alive for the requests that were accepted. */
-void uvdio__engine_refer(uvdio_t* engine);
+void uvdio__engine_refer(uvdio_engine_t* engine);
 
 /* Counts a request as accepted. Its callback follows. */
-static inline void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
+static inline void uvdio__engine_accept(uvdio_engine_t* engine, uvdio_req_t* req) {
   uvdio__stamp(req);
   uvdio__own_take(req);
   engine->stats.submitted++;
@@ -368,7 +368,7 @@ static inline void uvdio__engine_accept(uvdio_t* engine, uvdio_req_t* req) {
 }
 
 /* Requests that were accepted and not called back. */
-static inline uint64_t uvdio__engine_pending(const uvdio_t* engine) {
+static inline uint64_t uvdio__engine_pending(const uvdio_engine_t* engine) {
   return engine->stats.submitted - engine->stats.completed;
 }
 
@@ -388,7 +388,7 @@ static inline uint64_t uvdio__clock_ns(void) {
 }
 
 /* A system call on the loop's thread, or a few of them, has ended that began at that time of uvdio__clock_ns(). */
-static inline void uvdio__engine_note_call(uvdio_t* engine, uint64_t began_ns) {
+static inline void uvdio__engine_note_call(uvdio_engine_t* engine, uint64_t began_ns) {
   uint64_t took_ns = uvdio__clock_ns() - began_ns;
 
   if (UVDIO__IS_RARE(took_ns > engine->stats.longest_call_ns)) {
@@ -423,12 +423,12 @@ void uvdio__engine_start(uvdio_req_t* req);
 
 /* Whether a transfer may go the short way to the lane. A ring takes as many as the engine lets in. */
 static inline int uvdio__lane_is_straight(const uvdio__lane_t* lane) {
-  const uvdio_t* engine = lane->engine;
+  const uvdio_engine_t* engine = lane->engine;
   return engine->stats.in_flight < engine->limit && (engine->waiting | lane->stalled) == 0;
 }
 
 /* Puts a request with an outcome in line for its callback. It stands there before what shares its outcome. */
-static inline void uvdio__engine_line_up(uvdio_t* engine, uvdio_req_t* req) {
+static inline void uvdio__engine_line_up(uvdio_engine_t* engine, uvdio_req_t* req) {
   req->state_ = STATE_COMPLETED;
   uvdio__list_append(&engine->completed, req);
   uvdio__file_request_done(req);
@@ -436,7 +436,7 @@ static inline void uvdio__engine_line_up(uvdio_t* engine, uvdio_req_t* req) {
 
 /* The same, and sees to it that the line is looked at. */
 static inline void uvdio__engine_complete(uvdio_req_t* req) {
-  uvdio_t* engine = req->engine_;
+  uvdio_engine_t* engine = req->engine_;
 
   uvdio__engine_line_up(engine, req);
   if (!engine->in_turn) {
@@ -445,7 +445,7 @@ static inline void uvdio__engine_complete(uvdio_req_t* req) {
 }
 
 /* The backend is through with the request. */
-static inline void uvdio__lane_stop(uvdio_t* engine, uvdio__lane_t* lane, const uvdio_req_t* req) {
+static inline void uvdio__lane_stop(uvdio_engine_t* engine, uvdio__lane_t* lane, const uvdio_req_t* req) {
   assert(req->state_ == STATE_RUNNING && req->lane_ == lane && lane->engine == engine && lane->in_flight > 0);
   uvdio__list_remove(req);
   lane->in_flight--;
@@ -454,7 +454,7 @@ static inline void uvdio__lane_stop(uvdio_t* engine, uvdio__lane_t* lane, const 
 
 /* uvdio__lane_done() for a read or write, from within a turn, where that is now whole, as it mostly is. Returns 0 where it is
  * not, and has done nothing then. */
-static inline int uvdio__lane_done_whole(uvdio_t* engine, uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
+static inline int uvdio__lane_done_whole(uvdio_engine_t* engine, uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
   uvdio__own_check(req);
   assert(engine->in_turn && uvdio__is_transfer(req->op));
   if (req->transferred + (uint64_t)result != req->length_) {

@@ -4,55 +4,55 @@
 #include "internal.h"
 
 /* The lane that registers, or null where the engine has none, or none any more. */
-static uvdio__lane_t* lane_of(uvdio_t* engine) {
+static uvdio__lane_t* lane_of(uvdio_engine_t* engine) {
   uvdio__lane_t* main = &engine->lanes[LANE_MAIN];
   return main->backend->register_arena != NULL && engine->lane == main ? main : NULL;
 }
 
-int uvdio_arena_register(uvdio_t* dio, const uvdio_arena_t* arena) {
+int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   uvdio__lane_t* lane;
   int error;
 
-  if (dio == NULL || arena == NULL) {
+  if (engine == NULL || arena == NULL) {
     return UV_EINVAL;
   }
-  error = uvdio__engine_check(dio);
+  error = uvdio__engine_check(engine);
   if (error != 0) {
     return error;
   }
-  lane = lane_of(dio);
+  lane = lane_of(engine);
   return lane == NULL ? UV_ENOTSUP : lane->backend->register_arena(lane, arena);
 }
 
-int uvdio_arena_unregister(uvdio_t* dio, const uvdio_arena_t* arena) {
+int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   uvdio__lane_t* lane;
   int error;
 
-  if (dio == NULL || arena == NULL) {
+  if (engine == NULL || arena == NULL) {
     return UV_EINVAL;
   }
-  error = uvdio__engine_check(dio);
+  error = uvdio__engine_check(engine);
   if (error != 0) {
     return error;
   }
-  lane = &dio->lanes[LANE_MAIN];
+  lane = &engine->lanes[LANE_MAIN];
   return lane->backend->unregister_arena == NULL ? UV_ENOTSUP
                                                  : lane->backend->unregister_arena(lane, arena);
 }
 
-int uvdio_arena_registered(const uvdio_t* dio, const uvdio_arena_t* arena,
+int uvdio_arena_registered(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
                            uvdio_registration_t* registration) {
   const uvdio__lane_t* lane;
 
-  if (dio == NULL || arena == NULL || registration == NULL) {
+  if (engine == NULL || arena == NULL || registration == NULL) {
     return UV_EINVAL;
   }
-  lane = &dio->lanes[LANE_MAIN];
+  lane = &engine->lanes[LANE_MAIN];
   registration->bytes = 0;
   registration->size = arena->size;
   registration->error = 0;
   registration->reason = "";
-  if (dio->torn_down) {
+  if (engine->torn_down) {
     registration->error = UV_EBADF;
     registration->reason = "the engine is closed";
   } else if (lane->backend->registration != NULL) {

@@ -1,7 +1,7 @@
 /*
  * Simulated disks, for testing code that has to survive what real ones do. Unstable: this header may change at any release.
  *
- *   A world (uvdio_sim_t) is a disk with files on it. Engines are put on it with uvdio_sim_init() and work like any
+ *   A world (uvdio_sim_t) is a disk with files on it. Engines are put on it with uvdio_sim_engine_create() and work like any
  *   other; the world outlives them. So a test of a log or a pager runs like this:
  *
  *     1. make a world from a seed;
@@ -14,15 +14,15 @@
  *
  *     uvdio_sim_options_t options = {.seed = 1};
  *     uvdio_sim_t* sim;
- *     uvdio_t* dio;
+ *     uvdio_engine_t* engine;
  *
  *     uvdio_sim_create(&sim, &options);
- *     uvdio_sim_init(&dio, loop, sim, NULL);
+ *     uvdio_sim_engine_create(&engine, loop, sim, NULL);
  *     ...
  *     uvdio_sim_power_cut(sim, UVDIO_SIM_CUT_SEEDED);
- *     uvdio_engine_close(dio, NULL);
+ *     uvdio_engine_close(engine, NULL);
  *     uv_run(loop, UV_RUN_DEFAULT);                        (what was pending ends with UV_ENODEV)
- *     uvdio_sim_init(&dio, loop, sim, NULL);               (recover)
+ *     uvdio_sim_engine_create(&engine, loop, sim, NULL);               (recover)
  *
  * What holds everywhere:
  *
@@ -261,11 +261,11 @@ UVDIO_EXTERN int uvdio_sim_create(uvdio_sim_t** sim, const uvdio_sim_options_t* 
 /* Frees the world with all of its files. Errors: UV_EBUSY (an engine on it is not closed yet). */
 UVDIO_EXTERN int uvdio_sim_destroy(uvdio_sim_t* sim);
 
-/* As uvdio_init(), on the world's disk instead of the machine's. The backend is called "memory". Paths are names, compared
+/* As uvdio_engine_create(), on the world's disk instead of the machine's. The backend is called "memory". Paths are names, compared
  * byte by byte. Any number of engines may be on one world.
- * Errors: those of uvdio_init(); UV_EINVAL also where `options` asks for another backend than AUTO or MEMORY. */
-UVDIO_EXTERN int uvdio_sim_init(uvdio_t** dio, uv_loop_t* loop, uvdio_sim_t* sim,
-                                const uvdio_options_t* options);
+ * Errors: those of uvdio_engine_create(); UV_EINVAL also where `options` asks for another backend than AUTO or MEMORY. */
+UVDIO_EXTERN int uvdio_sim_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, uvdio_sim_t* sim,
+                                const uvdio_engine_options_t* options);
 
 /* Cuts the power, at any time, also from a callback: the disk becomes what survives, every engine on the world is dead
  * from here on, and what they had pending ends with UVDIO_SIM_DEAD in its callback, in later turns. The power is back at
@@ -274,11 +274,11 @@ UVDIO_EXTERN int uvdio_sim_init(uvdio_t** dio, uv_loop_t* loop, uvdio_sim_t* sim
  * with UV_ENOMEM). */
 UVDIO_EXTERN int uvdio_sim_power_cut(uvdio_sim_t* sim, uvdio_sim_cut_t cut);
 
-/* Crashes the program that has the engine `dio`, at any time, also from a callback; null: all
+/* Crashes the program that has the engine `engine`, at any time, also from a callback; null: all
  * programs on the world. What the engine had pending ends with UVDIO_SIM_DEAD, as after a power
  * cut. A new engine may be put on the world at once.
  * Errors: UV_EINVAL (no such engine, or a dead one), UV_ENOMEM (as for power cuts). */
-UVDIO_EXTERN int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_t* dio);
+UVDIO_EXTERN int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_engine_t* engine);
 
 /* Lets steps pass until every write of a crashed program that is going to land has landed; other
  * engines' operations don't end meanwhile. It is what a successor that waits for a lock on the file
@@ -294,7 +294,7 @@ UVDIO_EXTERN int uvdio_sim_sync_directory(uvdio_sim_t* sim);
 UVDIO_EXTERN uint64_t uvdio_sim_random(uvdio_sim_t* sim, uint64_t limit);
 
 /* Copies the counters. */
-UVDIO_EXTERN int uvdio_sim_get_stats(const uvdio_sim_t* sim, uvdio_sim_stats_t* stats);
+UVDIO_EXTERN int uvdio_sim_stats(const uvdio_sim_t* sim, uvdio_sim_stats_t* stats);
 
 /* A number made of every operation, its result, and everything drawn by chance, but not of file content: equal for two equal
  * runs, different for two that went different ways. */

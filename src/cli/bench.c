@@ -213,7 +213,7 @@ static int run_file(bench_t* bench, session_t* session, uvdio_backend_t backend,
   bench_failure_t failure = {0};
   unsigned flags = UVDIO_RDWR | UVDIO_CREATE | UVDIO_EXCLUSIVE | UVDIO_DIRECT_PREFERRED;
   int64_t opened = session_await(
-      session, &req, uvdio_open(session->dio, &file, &req, bench->path, flags, 0600, session_done));
+      session, &req, uvdio_open(session->engine, &file, &req, bench->path, flags, 0600, session_done));
   if (opened != 0) {
     return session->signal != 0 ? CLI_FAILED : report_error("bench", "create", bench->path, (int)opened);
   }
@@ -229,7 +229,7 @@ static int run_file(bench_t* bench, session_t* session, uvdio_backend_t backend,
 
 static int run_session(bench_t* bench, uvdio_backend_t backend, unsigned depth) {
   session_t session;
-  uvdio_options_t options = {.backend = backend, .depth = depth};
+  uvdio_engine_options_t options = {.backend = backend, .depth = depth};
   int error = session_open(&session, &options);
   if (error != 0) {
     return report_engine("bench", backend, error);
@@ -354,7 +354,7 @@ static void print_choice(void) {
   if (session_open(&session, NULL) != 0) {
     return;
   }
-  printf("An engine takes %s here: %s\n", uvdio_backend_name(session.dio), uvdio_backend_reason(session.dio));
+  printf("An engine takes %s here: %s\n", uvdio_engine_backend(session.engine), uvdio_engine_backend_reason(session.engine));
   (void)session_close(&session);
 }
 

@@ -92,13 +92,13 @@ static int path_of(const scaling_t* scaling, uint64_t number, char* path, size_t
   return snprintf(path, size, "%s/%llu", scaling->folder, (unsigned long long)number) < (int)size ? 0 : UV_ENAMETOOLONG;
 }
 
-static int make_file(uvdio_t* dio, const char* path) {
+static int make_file(uvdio_engine_t* engine, const char* path) {
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   uvdio_buf_t buf = {0};
   int error = uvdio_buf_zeroed(&buf, FILE_SIZE);
   if (error == 0) {
-    error = uvdio_open(dio, &file, &req, path, UVDIO_OPEN_CREATE, 0600, NULL);
+    error = uvdio_open(engine, &file, &req, path, UVDIO_OPEN_CREATE, 0600, NULL);
   }
   if (error == 0) {
     error = uvdio_write(&file, &req, &buf, 0, NULL);
@@ -110,7 +110,7 @@ static int make_file(uvdio_t* dio, const char* path) {
 
 static int make_files(scaling_t* scaling, uint64_t count) {
   session_t session;
-  uvdio_options_t options = {.backend = UVDIO_BACKEND_POOL};
+  uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_POOL};
   char path[4096];
   int error = session_open(&session, &options);
   if (error != 0) {
@@ -118,7 +118,7 @@ static int make_files(scaling_t* scaling, uint64_t count) {
   }
   for (uint64_t i = 0; i < count && error == 0 && child_signal() == 0; i++) {
     error = path_of(scaling, i, path, sizeof path);
-    error = error == 0 ? make_file(session.dio, path) : error;
+    error = error == 0 ? make_file(session.engine, path) : error;
     scaling->files_made = i + 1;
   }
   (void)session_close(&session);
@@ -196,7 +196,7 @@ static int open_files(const scaling_t* scaling, scaling_run_t* run) {
   for (uint64_t i = 0; i < run->file_count && error == 0; i++) {
     uvdio_req_t req = {0};
     error = path_of(scaling, i, path, sizeof path);
-    error = error == 0 ? uvdio_open(run->session.dio, &run->files[i], &req, path, UVDIO_OPEN_READ, 0, NULL) : error;
+    error = error == 0 ? uvdio_open(run->session.engine, &run->files[i], &req, path, UVDIO_OPEN_READ, 0, NULL) : error;
     run->files_open += error == 0;
   }
   return error;
@@ -227,7 +227,7 @@ static int open_slots(scaling_run_t* run, uint64_t arena_size) {
   run->slots = calloc((size_t)run->slot_count, sizeof *run->slots);
   int error = run->slots == NULL ? UV_ENOMEM : uvdio_arena_create(&run->arena, &options);
   if (error == 0) {
-    error = uvdio_arena_register(run->session.dio, run->arena);
+    error = uvdio_arena_register(run->session.engine, run->arena);
     error = error == UV_ENOTSUP && arena_size == 0 ? 0 : error; /* an older kernel: what is asked about is not the arena */
   }
   for (uint64_t i = 0; i < run->slot_count && error == 0; i++) {
@@ -261,8 +261,8 @@ static double cpu_us(void) {
 }
 
 static uint64_t calls_of(const scaling_run_t* run) {
-  uvdio_stats_t stats = {0};
-  (void)uvdio_get_stats(run->session.dio, &stats);
+  uvdio_engine_stats_t stats = {0};
+  (void)uvdio_engine_stats(run->session.engine, &stats);
   return stats.system_calls + stats.wakeups;
 }
 
@@ -298,7 +298,7 @@ static int measure(const scaling_t* scaling, scaling_run_t* run, uint64_t arena_
 }
 
 static int run_size(const scaling_t* scaling, dimension_t kind, uint64_t size, figure_t* figure) {
-  uvdio_options_t options = {.depth = DEPTH, .backend = UVDIO_BACKEND_RING};
+  uvdio_engine_options_t options = {.depth = DEPTH, .backend = UVDIO_BACKEND_RING};
   scaling_run_t run = {.random = 1,
                .file_count = kind == SERIES_FILES ? size : 1,
                .slot_count = kind == SERIES_QUEUED ? size : DEPTH};

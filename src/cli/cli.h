@@ -167,7 +167,7 @@ void table_free(table_t* table);
  */
 typedef struct session_s {
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   int signal; /* 0, or the number of the first one that came */
   /* private */
   uvdio_req_t* awaited;
@@ -176,8 +176,8 @@ typedef struct session_s {
   uv_signal_t watchers[3];
 } session_t;
 
-/* Starts the loop and the engine. Returns 0 or a code of uvdio_init. */
-int session_open(session_t* session, const uvdio_options_t* options);
+/* Starts the loop and the engine. Returns 0 or a code of uvdio_engine_create. */
+int session_open(session_t* session, const uvdio_engine_options_t* options);
 
 /* Whether the program was started with the signal ignored, as by nohup, or by a shell that put it into the background.
  * Then it has to stay so. */

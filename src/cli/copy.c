@@ -81,7 +81,7 @@ typedef struct {
   /* options */
   const char* source_path;
   char* target_path;
-  uvdio_options_t engine;
+  uvdio_engine_options_t engine;
   uint64_t block_size;
   sparse_t sparse;
   int preserve;
@@ -166,7 +166,7 @@ static int open_for_holes(const copy_t* copy) {
 
 static int open_source(copy_t* copy) {
   int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_open(copy->session.dio, &copy->source, &copy->req, copy->source_path,
+                                 uvdio_open(copy->session.engine, &copy->source, &copy->req, copy->source_path,
                                             UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED, 0, session_done));
   if (result != 0) {
     return fail(copy, "open", copy->source_path, result);
@@ -193,7 +193,7 @@ static int open_by_library(copy_t* copy) {
   flags |= copy->place.exists ? 0 : UVDIO_NOFOLLOW;
   flags |= copy->place.is_device ? UVDIO_NATIVE_ALIGN : 0;
   int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_open(copy->session.dio, &copy->target, &copy->req,
+                                 uvdio_open(copy->session.engine, &copy->target, &copy->req,
                                             copy->target_path, flags, 0, session_done));
   if (result != 0) {
     return fail(copy, "open", copy->target_path, result);
@@ -487,7 +487,7 @@ static void on_interrupt(void* context) {
 }
 
 static int check_backend(const copy_t* copy) {
-  if (strcmp(uvdio_backend_name(copy->session.dio), "memory") == 0) {
+  if (strcmp(uvdio_engine_backend(copy->session.engine), "memory") == 0) {
     return report_problem("copy",
                           "the backend memory keeps files in RAM and finds none on a disk. Unset "
                           "UVDIO_BACKEND, or ask for --backend ring or pool.");

@@ -217,7 +217,7 @@ static double resident_kib(void) {
   return kib >= 0 ? kib : (double)usage.ru_maxrss;
 }
 
-static json_t* stats_json(const uvdio_stats_t* stats) {
+static json_t* stats_json(const uvdio_engine_stats_t* stats) {
   return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "completed",
                    (json_int_t)stats->completed, "batches", (json_int_t)stats->batches, "system_calls",
                    (json_int_t)stats->system_calls, "wakeups", (json_int_t)stats->wakeups, "turns",

@@ -142,7 +142,7 @@ typedef struct peer_run_s {
   char executed_by[16]; /* uvdio: the backend that it really was; "" otherwise */
   const char* unregistered; /* uvdio: why the ring did not know the buffers though it should; or null */
   int has_stats;
-  uvdio_stats_t stats; /* uvdio: counters at the end */
+  uvdio_engine_stats_t stats; /* uvdio: counters at the end */
 } peer_run_t;
 
 /* Notes the first failure and returns it. */

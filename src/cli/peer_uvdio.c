@@ -109,7 +109,7 @@ static int open_files(state_t* state) {
     char path[4096];
     uvdio_req_t req = {0};
     work_path(params, i, path, sizeof path);
-    error = uvdio_open(state->session.dio, &state->files[i], &req, path, flags, 0, NULL);
+    error = uvdio_open(state->session.engine, &state->files[i], &req, path, flags, 0, NULL);
     error = error == 0 ? (int)req.result : error;
     state->files_open += error == 0;
   }
@@ -159,21 +159,21 @@ static int open_slots(state_t* state) {
     state->slot_count += error == 0;
   }
   if (error == 0 && state->variant->memory == MEMORY_REGISTERED) { /* now, not at first use: see note_unregistered */
-    (void)uvdio_arena_register(state->session.dio, state->arena);
+    (void)uvdio_arena_register(state->session.engine, state->arena);
   }
   return error == 0 ? 0 : peer_fail(state->run, "buffers", error);
 }
 
 static int open_parts(state_t* state) {
   const variant_t* variant = state->variant;
-  uvdio_options_t options = {.backend = variant->backend,
+  uvdio_engine_options_t options = {.backend = variant->backend,
                              .depth = state->run->work.params.depth,
-                             .flags = variant->memory == MEMORY_REGISTERED ? 0 : UVDIO_NO_AUTO_REGISTER,
+                             .flags = variant->memory == MEMORY_REGISTERED ? 0 : UVDIO_ENGINE_NO_AUTO_REGISTER,
                              .busy_poll_us = variant->busy_poll_us,
                              .batch = variant->batch};
   int error = session_open(&state->session, &options);
   if (error != 0) {
-    return peer_fail(state->run, "uvdio_init", error);
+    return peer_fail(state->run, "uvdio_engine_create", error);
   }
   state->is_open = 1;
   error = open_files(state);
@@ -230,7 +230,7 @@ static void* open_pool(peer_run_t* run) {
 static void note_unregistered(const state_t* state, peer_run_t* run) {
   uvdio_registration_t registration;
   if (state->variant->memory == MEMORY_REGISTERED && run->stats.fixed == 0 && strcmp(run->executed_by, "ring") == 0 &&
-      uvdio_arena_registered(state->session.dio, state->arena, &registration) == 0 &&
+      uvdio_arena_registered(state->session.engine, state->arena, &registration) == 0 &&
       registration.error != 0) {
     run->unregistered = registration.reason;
   }
@@ -244,7 +244,7 @@ static void loop(peer_run_t* run, void* memory) {
     submit(&state->slots[i], now_ns);
   }
   session_run(&state->session);
-  run->has_stats = uvdio_get_stats(state->session.dio, &run->stats) == 0;
+  run->has_stats = uvdio_engine_stats(state->session.engine, &run->stats) == 0;
   if (uvdio_file_info(&state->files[0], &info) == 0) {
     int is_mixed = strcmp(info.backend, info.backend_in_company) != 0;
     snprintf(run->executed_by, sizeof run->executed_by, "%s%s%s", info.backend, is_mixed ? " and " : "",

@@ -201,7 +201,7 @@ static int fill_files(const place_t* place) {
 /* What the library says about the first file. Returns the alignment that the filesystem asks for. */
 static size_t ask_filesystem(place_t* place) {
   session_t session;
-  uvdio_options_t options = {.backend = UVDIO_BACKEND_POOL};
+  uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_POOL};
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   uvdio_file_info_t info;
@@ -211,7 +211,7 @@ static size_t ask_filesystem(place_t* place) {
   if (session_open(&session, &options) != 0) {
     return alignment;
   }
-  if (uvdio_open(session.dio, &file, &req, path, UVDIO_RDONLY | UVDIO_NATIVE_ALIGN, 0, NULL) == 0 && req.result == 0) {
+  if (uvdio_open(session.engine, &file, &req, path, UVDIO_RDONLY | UVDIO_NATIVE_ALIGN, 0, NULL) == 0 && req.result == 0) {
     if (uvdio_file_info(&file, &info) == 0) {
       snprintf(place->filesystem, sizeof place->filesystem, "%s", info.filesystem);
       alignment = info.offset_align > info.memory_align ? info.offset_align : info.memory_align;

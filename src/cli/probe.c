@@ -150,7 +150,7 @@ static int try_file(facts_t* facts, session_t* session, const char* path, unsign
   uvdio_req_t req = {0};
   flags |= UVDIO_DIRECT_PREFERRED;
   int64_t error =
-      session_await(session, &req, uvdio_open(session->dio, &file, &req, path, flags, 0600, session_done));
+      session_await(session, &req, uvdio_open(session->engine, &file, &req, path, flags, 0600, session_done));
   if (error != 0) {
     return report_error("probe", found->temporary ? "create a file in" : "open", facts->path, (int)error);
   }
@@ -180,7 +180,7 @@ static int try_path(facts_t* facts, session_t* session) {
     return report_error("probe", "open", facts->path, uv_translate_sys_error(errno));
   }
   /* Files of the memory backend are not on any path: one is made there. */
-  int simulated = strcmp(uvdio_backend_name(session->dio), "memory") == 0;
+  int simulated = strcmp(uvdio_engine_backend(session->engine), "memory") == 0;
   facts->file.temporary = S_ISDIR(status.st_mode) || simulated;
   if (facts->file.temporary) {
     return try_temporary(facts, session);
@@ -202,8 +202,8 @@ static int find_engine_and_file(facts_t* facts) {
     return report_engine("probe", UVDIO_BACKEND_AUTO, error);
   }
   int code = try_path(facts, &session);
-  copy_text(facts->engine.backend, sizeof facts->engine.backend, uvdio_backend_name(session.dio));
-  copy_text(facts->engine.reason, sizeof facts->engine.reason, uvdio_backend_reason(session.dio));
+  copy_text(facts->engine.backend, sizeof facts->engine.backend, uvdio_engine_backend(session.engine));
+  copy_text(facts->engine.reason, sizeof facts->engine.reason, uvdio_engine_backend_reason(session.engine));
   facts->engine.failed = 0;
   error = session_close(&session);
   return error == 0 ? code : report_error("probe", "close", "the engine", error);

@@ -94,7 +94,7 @@ struct io_s {
   uv_timer_t timer;
   char executed_by[16]; /* the backend that a uvdio engine really had; "" otherwise */
   /* private to the means */
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   uvdio_file_t file;
   uvdio_arena_t* arena;
   char* memory;

@@ -13,7 +13,7 @@ static int open_file(io_t* io) {
   uvdio_req_t req = {0};
   char path[4096];
   work_path(params, 0, path, sizeof path);
-  int error = uvdio_open(io->dio, &io->file, &req, path, flags, 0, NULL);
+  int error = uvdio_open(io->engine, &io->file, &req, path, flags, 0, NULL);
   error = error == 0 ? (int)req.result : error;
   if (error == 0 && uvdio_file_info(&io->file, &info) == 0) {
     snprintf(io->executed_by, sizeof io->executed_by, "%s", info.backend);
@@ -37,11 +37,11 @@ static int open_frames(io_t* io) {
 }
 
 static int open_engine(io_t* io, uvdio_backend_t backend) {
-  uvdio_options_t options = {.backend = backend,
+  uvdio_engine_options_t options = {.backend = backend,
                              .depth = io->work.params.depth,
                              .callbacks_per_turn = io->serve->params.callbacks_per_turn,
                              .busy_poll_us = io->serve->params.busy_poll_us};
-  int error = uvdio_init(&io->dio, &io->serve->loop, &options);
+  int error = uvdio_engine_create(&io->engine, &io->serve->loop, &options);
   error = error == 0 ? open_file(io) : error;
   return error == 0 ? open_frames(io) : error;
 }
@@ -68,8 +68,8 @@ static int submit(io_slot_t* slot, const step_t* step) {
 
 /* The engine waits for what is in flight, and closes the file. */
 static void stop_engine(io_t* io) {
-  if (io->dio != NULL) {
-    (void)uvdio_engine_close(io->dio, NULL);
+  if (io->engine != NULL) {
+    (void)uvdio_engine_close(io->engine, NULL);
   }
 }
 

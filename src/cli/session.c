@@ -9,13 +9,13 @@
 
 static const int watched_signals[] = {SIGINT, SIGTERM, SIGHUP};
 
-int session_open(session_t* session, const uvdio_options_t* options) {
+int session_open(session_t* session, const uvdio_engine_options_t* options) {
   memset(session, 0, sizeof *session);
   int error = uv_loop_init(&session->loop);
   if (error != 0) {
     return error;
   }
-  error = uvdio_init(&session->dio, &session->loop, options);
+  error = uvdio_engine_create(&session->engine, &session->loop, options);
   if (error != 0) {
     (void)uv_loop_close(&session->loop);
   }
@@ -88,7 +88,7 @@ int session_close(session_t* session) {
       uv_close((uv_handle_t*)&session->watchers[i], NULL);
     }
   }
-  int error = uvdio_engine_close(session->dio, NULL);
+  int error = uvdio_engine_close(session->engine, NULL);
   session_run(session);
   int busy = uv_loop_close(&session->loop);
   return error != 0 ? error : busy;

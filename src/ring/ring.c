@@ -644,7 +644,7 @@ static unsigned take_visible(uvdio__lane_t* lane) {
   uvdio__ring_t* state = lane->state;
   const struct io_uring_cq* cq = &state->ring.cq;
   const struct io_uring_cqe* cqes = cq->cqes;
-  uvdio_t* engine = lane->engine;
+  uvdio_engine_t* engine = lane->engine;
   unsigned mask = state->completion_mask;
   unsigned first = *cq->khead;
   unsigned tail = io_uring_smp_load_acquire(cq->ktail);

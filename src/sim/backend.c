@@ -197,20 +197,20 @@ static void crash(uvdio_sim_t* sim, const uvdio__sim_engine_t* only) {
   uvdio__sim_land_due(sim);
 }
 
-int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_t* dio) {
-  const uvdio__sim_engine_t* engine;
+int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_engine_t* engine) {
+  const uvdio__sim_engine_t* member;
 
   if (sim == NULL) {
     return UV_EINVAL;
   }
-  engine = sim->engines;
-  while (dio != NULL && engine != NULL && (engine->dead || engine->lane->engine != dio)) {
-    engine = engine->next;
+  member = sim->engines;
+  while (engine != NULL && member != NULL && (member->dead || member->lane->engine != engine)) {
+    member = member->next;
   }
-  if (dio != NULL && engine == NULL) {
+  if (engine != NULL && member == NULL) {
     return UV_EINVAL;
   }
-  crash(sim, dio == NULL ? NULL : engine);
+  crash(sim, engine == NULL ? NULL : member);
   return sim->spoilt ? UV_ENOMEM : 0;
 }
 
@@ -387,7 +387,7 @@ static int64_t perform_in_sim(const uvdio__lane_t* lane, uvdio_req_t* req) {
 const uvdio__backend_t uvdio__backend_sim = {
     .name = "memory",
     .batch = 0,
-    .init = NULL, /* uvdio_sim_init() sets it up. */
+    .init = NULL, /* uvdio_sim_engine_create() sets it up. */
     .submit = submit_to_sim,
     .flush = flush_sim,
     .reap = NULL,

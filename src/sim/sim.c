@@ -115,8 +115,8 @@ int uvdio_sim_destroy(uvdio_sim_t* sim) {
 }
 
 /* An ordinary engine on memory, whose lane then gets another backend: nothing has been submitted to it yet. */
-int uvdio_sim_init(uvdio_t** dio, uv_loop_t* loop, uvdio_sim_t* sim, const uvdio_options_t* options) {
-  uvdio_options_t on_memory = {0};
+int uvdio_sim_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, uvdio_sim_t* sim, const uvdio_engine_options_t* options) {
+  uvdio_engine_options_t on_memory = {0};
   uvdio__sim_engine_t* part;
   unsigned depth;
   int error;
@@ -124,7 +124,7 @@ int uvdio_sim_init(uvdio_t** dio, uv_loop_t* loop, uvdio_sim_t* sim, const uvdio
   if (options != NULL) {
     on_memory = *options;
   }
-  if (dio == NULL || sim == NULL || on_memory.depth > UVDIO_DEPTH_MAX ||
+  if (engine == NULL || sim == NULL || on_memory.depth > UVDIO_DEPTH_MAX ||
       (on_memory.backend != UVDIO_BACKEND_AUTO && on_memory.backend != UVDIO_BACKEND_MEMORY)) {
     return UV_EINVAL;
   }
@@ -134,14 +134,14 @@ int uvdio_sim_init(uvdio_t** dio, uv_loop_t* loop, uvdio_sim_t* sim, const uvdio
   if (part == NULL) {
     return UV_ENOMEM;
   }
-  error = uvdio_init(dio, loop, &on_memory);
+  error = uvdio_engine_create(engine, loop, &on_memory);
   if (error != 0) {
     uvdio__sim_engine_free(part, depth);
     return error;
   }
-  assert((*dio)->lane_count == 1 && (*dio)->lane->depth == depth);
-  uvdio__sim_engine_attach(part, (*dio)->lane);
-  (void)snprintf((*dio)->reason, sizeof((*dio)->reason), "asked for by the program; files in a simulated world");
+  assert((*engine)->lane_count == 1 && (*engine)->lane->depth == depth);
+  uvdio__sim_engine_attach(part, (*engine)->lane);
+  (void)snprintf((*engine)->reason, sizeof((*engine)->reason), "asked for by the program; files in a simulated world");
   return 0;
 }
 
@@ -324,7 +324,7 @@ uint64_t uvdio_sim_digest(const uvdio_sim_t* sim) {
   return sim == NULL ? 0 : sim->digest ^ sim->random;
 }
 
-int uvdio_sim_get_stats(const uvdio_sim_t* sim, uvdio_sim_stats_t* stats) {
+int uvdio_sim_stats(const uvdio_sim_t* sim, uvdio_sim_stats_t* stats) {
   if (sim == NULL || stats == NULL) {
     return UV_EINVAL;
   }

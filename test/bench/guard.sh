@@ -28,7 +28,7 @@ operations=8000
 # and 1573 not (with all assertions). 99 are the benchmark's own, so that the library and what it calls take 282 to 296; the
 # budget is 300.
 # Today 424 for a read. Of the 30 more, local-dynamic thread-local storage costs 15 (os/os.h), and the choice of large transfers
-# and the timing of each system call (uvdio_stats_t.longest_call_ns, two readings of the clock per batch) the other 15; the
+# and the timing of each system call (uvdio_engine_stats_t.longest_call_ns, two readings of the clock per batch) the other 15; the
 # readings alone are 8.
 # Writes, which end sooner and so take more turns of the loop the busier the machine is: 436, and only where that is optimised.
 case $config in

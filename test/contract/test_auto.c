@@ -67,13 +67,13 @@ struct scene {
 };
 
 /* A file goes through its whole life on the engine. */
-static int engine_works(struct fixture* f, uvdio_t* dio) {
+static int engine_works(struct fixture* f, uvdio_engine_t* engine) {
   struct tracker* t = &f->tracker;
-  uv_loop_t* loop = uvdio_get_loop(dio);
+  uv_loop_t* loop = uvdio_engine_loop(engine);
   uvdio_file_t file = {0};
   uvdio_buf_t to = filled(PAGE, 1);
   uvdio_buf_t from = blank(PAGE);
-  struct top* open = t_open(op_new(t), dio, &file, path_of(f, "file"), UVDIO_OPEN_CREATE);
+  struct top* open = t_open(op_new(t), engine, &file, path_of(f, "file"), UVDIO_OPEN_CREATE);
   uv_run(loop, UV_RUN_DEFAULT);
   EXPECT(open->done == 1 && open->result == 0);
   struct top* write = t_write(op_new(t), &file, &to, 0);
@@ -91,29 +91,29 @@ static int engine_works(struct fixture* f, uvdio_t* dio) {
 
 /* Nothing that was denied may come to light later than at the first use. */
 static int auto_takes_the_pool(const struct scene* scene, uv_loop_t* loop) {
-  uvdio_options_t options = {0};
-  uvdio_t* dio;
-  EXPECT(uvdio_init(&dio, loop, &options) == 0);
-  EXPECT(scene->known || strcmp(uvdio_backend_name(dio), "pool") == 0);
-  int line = engine_works(scene->f, dio);
+  uvdio_engine_options_t options = {0};
+  uvdio_engine_t* engine;
+  EXPECT(uvdio_engine_create(&engine, loop, &options) == 0);
+  EXPECT(scene->known || strcmp(uvdio_engine_backend(engine), "pool") == 0);
+  int line = engine_works(scene->f, engine);
   if (line != 0) {
     return line;
   }
-  EXPECT(strcmp(uvdio_backend_name(dio), "pool") == 0);
-  EXPECT(names(uvdio_backend_reason(dio), scene->denial));
-  EXPECT(t_engine_close(dio, NULL) == 0);
+  EXPECT(strcmp(uvdio_engine_backend(engine), "pool") == 0);
+  EXPECT(names(uvdio_engine_backend_reason(engine), scene->denial));
+  EXPECT(t_engine_close(engine, NULL) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0);
   return 0;
 }
 
 static int asking_for_a_ring_fails(const struct scene* scene, uv_loop_t* loop) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   char reason[512];
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   options.backend = UVDIO_BACKEND_RING;
   EXPECT(uvdio_backend_probe(UVDIO_BACKEND_RING, reason, sizeof(reason)) < 0);
   EXPECT(names(reason, scene->denial));
-  EXPECT(scene->known || uvdio_init(&dio, loop, &options) == UVDIO_EBACKEND);
+  EXPECT(scene->known || uvdio_engine_create(&engine, loop, &options) == UVDIO_EBACKEND);
   EXPECT(uvdio_backend_probe(UVDIO_BACKEND_AUTO, reason, sizeof(reason)) == 0);
   EXPECT(names(reason, scene->denial));
   return 0;
@@ -173,9 +173,9 @@ static void engines_made_one_after_the_other_all_have_a_ring(void** state) {
     SKIP("without root the limit on locked memory decides");
   }
   for (unsigned i = 0; i < ENGINES; i++) {
-    assert_ok(uvdio_init(&f->dio, &f->loop, NULL));
-    uvdio_set_data(f->dio, f);
-    assert_string_equal(uvdio_backend_name(f->dio), "ring");
+    assert_ok(uvdio_engine_create(&f->engine, &f->loop, NULL));
+    uvdio_engine_set_data(f->engine, f);
+    assert_string_equal(uvdio_engine_backend(f->engine), "ring");
     f->closed = 0;
     end_engine(f);
     assert_int_equal(open_descriptors(), before);

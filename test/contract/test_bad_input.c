@@ -44,7 +44,7 @@ static void nothing_plain(struct fixture* f, uvdio_file_t* file, int code) {
 
 static void no_open(struct fixture* f, const char* path, unsigned flags, int code) {
   for (int blocking = 0; blocking < 2; blocking++) {
-    assert_refused(t_open(form(f, blocking), f->dio, &f->other, path, flags), code);
+    assert_refused(t_open(form(f, blocking), f->engine, &f->other, path, flags), code);
   }
   run(f);
 }
@@ -60,7 +60,7 @@ static void no_file_is_refused(void** state) {
   nothing_plain(f, NULL, UV_EINVAL);
   assert_code(uvdio_file_info(NULL, &info), UV_EINVAL);
   assert_code(uvdio_file_info(&f->file, NULL), UV_EINVAL);
-  assert_refused(t_open(op_new(&f->tracker), f->dio, NULL, "x", UVDIO_OPEN_RW), UV_EINVAL);
+  assert_refused(t_open(op_new(&f->tracker), f->engine, NULL, "x", UVDIO_OPEN_RW), UV_EINVAL);
 }
 
 static void no_request_is_refused(void** state) {
@@ -77,7 +77,7 @@ static void no_request_is_refused(void** state) {
   assert_code(uvdio_preallocate(file, NULL, PAGE, NULL), UV_EINVAL);
   assert_code(uvdio_close(file, NULL, NULL), UV_EINVAL);
   assert_code(uvdio_cancel(NULL), UV_EINVAL);
-  assert_code(uvdio_open(f->dio, &f->other, NULL, "x", 0, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_open(f->engine, &f->other, NULL, "x", 0, 0, NULL), UV_EINVAL);
   assert_int_equal(buf.len, PAGE);
   assert_ok(uvdio_buf_release(&buf));
   assert_size(f, file, 0);
@@ -214,7 +214,7 @@ static void request_in_flight_is_refused(void** state) {
   assert_code(op->code, UV_EBUSY);
   t_close(op, &f->file);
   assert_code(op->code, UV_EBUSY);
-  t_open(op, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  t_open(op, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   assert_code(op->code, UV_EBUSY);
   run(f);
   assert_result(op, PAGE);
@@ -282,7 +282,7 @@ static void file_being_closed_is_refused(void** state) {
 
 static void file_being_opened_is_refused(void** state) {
   struct fixture* f = *state;
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"),
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"),
                             UVDIO_OPEN_RW);
   uvdio_buf_t buf = filled(PAGE, 1);
   uvdio_file_info_t info;
@@ -301,23 +301,23 @@ static void open_file_is_not_opened_again(void** state) {
   put(f, &f->file, 0, PAGE, 1);
   for (int blocking = 0; blocking < 2; blocking++) {
     struct top* op = form(f, blocking);
-    assert_refused(t_open(op, f->dio, &f->file, path, UVDIO_OPEN_RW), UV_EBUSY);
+    assert_refused(t_open(op, f->engine, &f->file, path, UVDIO_OPEN_RW), UV_EBUSY);
   }
-  t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW);
-  assert_refused(t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW), UV_EBUSY);
+  t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW);
+  assert_refused(t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW), UV_EBUSY);
   run(f);
   assert_holds(f, &f->file, 0, PAGE, 1);
 }
 
 static int one_callback_a_turn(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.callbacks_per_turn = 1;
   return fixture_open_with(state, options);
 }
 
 static void open_again(struct top* op) {
   struct fixture* f = op->data;
-  struct top* open = t_open(op_now(&f->tracker), f->dio, &f->file, path_of(f, "file"), UVDIO_OPEN_RW);
+  struct top* open = t_open(op_now(&f->tracker), f->engine, &f->file, path_of(f, "file"), UVDIO_OPEN_RW);
   assert_refused(open, UV_EBUSY);
 }
 
@@ -341,9 +341,9 @@ static void file_is_not_opened_again_before_the_callback_of_a_failed_open(void**
     uvdio_buf_t page = blank(PAGE);
     t_read(op_new(&f->tracker), &f->file, &page, 0);
   }
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_READ);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
   while (open->done == 0) {
-    assert_refused(t_open(op_now(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW), UV_EBUSY);
+    assert_refused(t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW), UV_EBUSY);
     uv_run(&f->loop, UV_RUN_ONCE);
   }
   run(f);
@@ -357,7 +357,7 @@ static void unknown_and_contradictory_flags_are_refused(void** state) {
   no_open(f, path, 1u << 20, UV_EINVAL);
   no_open(f, path, UVDIO_RDWR | UVDIO_EXCLUSIVE, UV_EINVAL);
   no_open(f, path, UVDIO_RDONLY | UVDIO_TRUNCATE, UV_EINVAL);
-  struct top* open = t_open(op_now(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_READ);
+  struct top* open = t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
   assert_result(open, UV_ENOENT); /* none of them created it */
 }
 
@@ -369,17 +369,17 @@ static void closing_engine_is_refused(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 1);
   struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
-  assert_code(t_engine_close(f->dio, on_engine_closed), UV_EBADF);
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  assert_code(t_engine_close(f->engine, on_engine_closed), UV_EBADF);
   struct top* open = op_new(&f->tracker);
-  assert_refused(t_open(open, f->dio, &f->other, path_of(f, "x"), UVDIO_OPEN_RW), UV_EBADF);
+  assert_refused(t_open(open, f->engine, &f->other, path_of(f, "x"), UVDIO_OPEN_RW), UV_EBADF);
   uvdio_buf_t other = filled(PAGE, 2);
   assert_refused(t_write(op_new(&f->tracker), &f->file, &other, 0), UV_EBADF);
   assert_refused(t_read(op_now(&f->tracker), &f->file, &other, 0), UV_EBADF);
   assert_refused(t_close(op_new(&f->tracker), &f->file), UV_EBADF);
   assert_ok(uvdio_buf_release(&other));
   run(f);
-  f->dio = NULL;
+  f->engine = NULL;
   assert_result(write, PAGE);
   assert_int_equal(f->closed, 1);
 }

@@ -37,7 +37,7 @@ static void own(void* argument) {
   owner->failed = run_idle_turn(f);
   uv_sem_post(&owner->has_run);
   uv_sem_wait(&owner->may_close);
-  owner->failed |= t_engine_close(f->dio, on_engine_closed);
+  owner->failed |= t_engine_close(f->engine, on_engine_closed);
   owner->failed |= uv_run(&f->loop, UV_RUN_DEFAULT);
 }
 
@@ -49,8 +49,8 @@ static void try_everything(struct fixture* f, struct attempts* attempts) {
   struct tracker* t = &f->tracker;
   const char* path = path_of(f, "other");
   uvdio_buf_t page = filled(PAGE, 1);
-  attempts->ops[0] = t_open(op_new(t), f->dio, &f->other, path, UVDIO_OPEN_RW);
-  attempts->ops[1] = t_open(op_now(t), f->dio, &f->other, path, UVDIO_OPEN_RW);
+  attempts->ops[0] = t_open(op_new(t), f->engine, &f->other, path, UVDIO_OPEN_RW);
+  attempts->ops[1] = t_open(op_now(t), f->engine, &f->other, path, UVDIO_OPEN_RW);
   attempts->ops[2] = t_write(op_new(t), &f->file, &page, 0);
   attempts->ops[3] = t_size(op_now(t), &f->file);
   attempts->ops[4] = t_sync_data(op_new(t), &f->file);
@@ -75,7 +75,7 @@ static void first_turn_binds_though_nothing_is_pending(void** state) {
   uv_sem_post(&owner.may_close);
   uv_thread_join(&thread);
   watch_for_hang(NULL);
-  f->dio = NULL;
+  f->engine = NULL;
   uv_sem_destroy(&owner.has_run);
   uv_sem_destroy(&owner.may_close);
   for (size_t i = 0; i < COUNT_OF(attempts.ops); i++) {
@@ -148,7 +148,7 @@ static int with_pages(void** state) {
   struct fixture* f = *state;
   if (!failed) {
     put(f, &f->file, 0, (size_t)MANY * PAGE, 1);
-    failed = uvdio_engine_rebind(f->dio);
+    failed = uvdio_engine_rebind(f->engine);
   }
   return failed;
 }
@@ -158,7 +158,7 @@ static int with_pages(void** state) {
  */
 
 static void close_engine(struct fixture* f) {
-  int code = t_engine_close(f->dio, on_engine_closed);
+  int code = t_engine_close(f->engine, on_engine_closed);
   if (code != 0) {
     tracker_violation(&f->tracker, "uvdio_engine_close elsewhere: %s", uvdio_err_name(code));
   }
@@ -166,7 +166,7 @@ static void close_engine(struct fixture* f) {
 }
 
 static void assert_closed(struct fixture* f) {
-  f->dio = NULL;
+  f->engine = NULL;
   tracker_verdict(&f->tracker);
   assert_int_equal(f->closed, 1);
 }
@@ -226,8 +226,8 @@ static void nobody_closes_a_loop_that_runs(void** state) {
   assert_int_equal(uv_async_send(&held.async), 0);
   assert_int_equal(uv_thread_create(&thread, run_held, &held), 0);
   uv_sem_wait(&held.arrived);
-  int closed = uvdio_engine_close(f->dio, NULL);
-  int rebound = uvdio_engine_rebind(f->dio);
+  int closed = uvdio_engine_close(f->engine, NULL);
+  int rebound = uvdio_engine_rebind(f->engine);
   uv_sem_post(&held.go);
   uv_thread_join(&thread);
   uv_sem_destroy(&held.arrived);
@@ -243,7 +243,7 @@ static void nobody_closes_a_loop_that_runs(void** state) {
  */
 
 static void rebind_and_read(struct fixture* f) {
-  int code = uvdio_engine_rebind(f->dio);
+  int code = uvdio_engine_rebind(f->engine);
   if (code != 0) {
     tracker_violation(&f->tracker, "uvdio_engine_rebind: %s", uvdio_err_name(code));
   }
@@ -279,19 +279,19 @@ static void engine_goes_along_when_it_is_told(void** state) {
 static void engine_is_free_after_rebind(void** state) {
   struct fixture* f = *state;
   read_all(f);
-  assert_ok(uvdio_engine_rebind(f->dio));
+  assert_ok(uvdio_engine_rebind(f->engine));
   elsewhere(f, read_all);
   assert_read();
   assert_refused(t_size(op_now(&f->tracker), &f->file), UVDIO_ETHREAD);
-  assert_ok(uvdio_engine_rebind(f->dio));
-  assert_ok(uvdio_engine_rebind(f->dio));
+  assert_ok(uvdio_engine_rebind(f->engine));
+  assert_ok(uvdio_engine_rebind(f->engine));
   read_all(f);
   assert_read();
 }
 
 static void rebind_in_callback(struct top* op) {
   struct fixture* f = op->data;
-  if (uvdio_engine_rebind(f->dio) != 0) {
+  if (uvdio_engine_rebind(f->engine) != 0) {
     tracker_violation(&f->tracker, "uvdio_engine_rebind from a callback");
   }
   submit_reads(f);
@@ -308,7 +308,7 @@ static void callback_may_rebind(void** state) {
 
 static int child_rebinds(void* data) {
   struct fixture* f = data;
-  EXPECT(uvdio_engine_rebind(f->dio) == UVDIO_EFORK);
+  EXPECT(uvdio_engine_rebind(f->engine) == UVDIO_EFORK);
   return 0;
 }
 
@@ -316,14 +316,14 @@ static void rebind_is_refused(void** state) {
   struct fixture* f = *state;
   assert_code(uvdio_engine_rebind(NULL), UV_EINVAL);
   submit_reads(f);
-  assert_code(uvdio_engine_rebind(f->dio), UV_EBUSY);
+  assert_code(uvdio_engine_rebind(f->engine), UV_EBUSY);
   run(f);
   assert_read();
   if (!UNDER_TSAN) {
     assert_int_equal(in_a_child(child_rebinds, f), 0);
   }
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
-  assert_code(uvdio_engine_rebind(f->dio), UV_EBADF);
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  assert_code(uvdio_engine_rebind(f->engine), UV_EBADF);
   run(f);
   assert_closed(f);
 }
@@ -376,8 +376,8 @@ static unsigned turns_away[2];
 static void run_and_try(struct fixture* f) {
   try_everything(f, &attempts_away);
   codes_away[0] = t_cancel(reads[MANY - 1]);
-  codes_away[1] = t_engine_close(f->dio, NULL);
-  codes_away[2] = uvdio_engine_rebind(f->dio);
+  codes_away[1] = t_engine_close(f->engine, NULL);
+  codes_away[2] = uvdio_engine_rebind(f->engine);
   turns_away[0] = run_for_a_while(f, 0);
   turns_away[1] = run_for_a_while(f, 1);
 }
@@ -404,7 +404,7 @@ static void requests_survive_a_journey(void** state) {
     assert_read();
     assert_all_refused_away();
     assert_true(gone * 5 < spun);
-    assert_ok(uvdio_engine_rebind(f->dio));
+    assert_ok(uvdio_engine_rebind(f->engine));
     rebind_and_read(f);
     assert_read();
   }
@@ -432,7 +432,7 @@ static void requests_survive_their_thread(void** state) {
   struct fixture* f = *state;
   elsewhere(f, submit_and_end);
   assert_refused(t_size(op_now(&f->tracker), &f->file), UVDIO_ETHREAD);
-  assert_code(t_engine_close(f->dio, NULL), UVDIO_ETHREAD);
+  assert_code(t_engine_close(f->engine, NULL), UVDIO_ETHREAD);
   run(f);
   assert_read();
   rebind_and_read(f);
@@ -452,7 +452,7 @@ static void engine_closes_after_what_its_thread_left(void** state) {
 static void submit_and_close(struct fixture* f) {
   read_all(f);
   submit_reads(f);
-  if (t_engine_close(f->dio, on_engine_closed) != 0) {
+  if (t_engine_close(f->engine, on_engine_closed) != 0) {
     tracker_violation(&f->tracker, "uvdio_engine_close");
   }
   uv_run(&f->loop, UV_RUN_NOWAIT);

@@ -12,13 +12,13 @@
 #define CHAIN 500
 
 static int busy(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.busy_poll_us = 200;
   return fixture_open_with(state, options);
 }
 
 static int busy_and_shallow(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.busy_poll_us = UVDIO_BUSY_POLL_MAX;
   options.depth = 1;
   options.callbacks_per_turn = 1;
@@ -26,7 +26,7 @@ static int busy_and_shallow(void** state) {
 }
 
 static int busy_and_patient(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.busy_poll_us = UVDIO_BUSY_POLL_MAX;
   return fixture_open_with(state, options);
 }
@@ -120,9 +120,9 @@ static void engine_closes_while_watching(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t page = filled(PAGE, 1);
   struct top* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   uv_run(&f->loop, UV_RUN_DEFAULT);
-  f->dio = NULL;
+  f->engine = NULL;
   assert_result(write, PAGE);
 }
 
@@ -144,7 +144,7 @@ static void close_all_if_seen(struct top* op) {
     return;
   }
   last->code = t_close(op_now(&f->tracker), &f->file)->code;
-  last->code |= t_engine_close(f->dio, on_engine_closed);
+  last->code |= t_engine_close(f->engine, on_engine_closed);
 }
 
 static void read_until_seen(struct last* last) {
@@ -165,18 +165,18 @@ static void engine_closes_in_the_callback_of_what_was_seen(void** state) {
     uv_run(&f->loop, UV_RUN_ONCE);
   }
   watch_for_hang(NULL);
-  f->dio = NULL;
+  f->engine = NULL;
   assert_ok(last.code);
   assert_false(uv_loop_alive(&f->loop));
 }
 
 static void too_much_is_refused(void** state) {
   struct fixture* f = *state;
-  uvdio_options_t options = matrix_options();
-  uvdio_t* dio = NULL;
+  uvdio_engine_options_t options = matrix_options();
+  uvdio_engine_t* engine = NULL;
   options.busy_poll_us = UVDIO_BUSY_POLL_MAX + 1;
-  assert_code(uvdio_init(&dio, &f->loop, &options), UV_EINVAL);
-  assert_null(dio);
+  assert_code(uvdio_engine_create(&engine, &f->loop, &options), UV_EINVAL);
+  assert_null(engine);
 }
 
 /* The only request has ended before anybody watched, and with its callback the turn is full. */

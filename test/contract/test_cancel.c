@@ -7,7 +7,7 @@
 #define MANY 100
 
 static int depth_1(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = 1;
   return fixture_open_with(state, options);
 }
@@ -85,7 +85,7 @@ static void every_kind_can_be_cancelled_in_the_queue(void** state) {
       t_size(op_new(t), &f->file),
       t_sync_data(op_new(t), &f->file),
       t_sync_all(op_new(t), &f->file),
-      t_open(op_new(t), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW),
+      t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW),
   };
   for (size_t i = 0; i < COUNT_OF(queued); i++) {
     assert_ok(t_cancel(queued[i]));
@@ -102,7 +102,7 @@ static void file_of_a_cancelled_open_is_not_open(void** state) {
   struct fixture* f = *state;
   struct top* running = write_page(f, 0);
   struct top* open = op_new(&f->tracker);
-  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   assert_ok(t_cancel(open));
   run(f);
   assert_result(running, PAGE);
@@ -203,7 +203,7 @@ static void cancelling_twice_is_cancelling_once(void** state) {
 static void open_in_flight_ends_once_either_way(void** state) {
   struct fixture* f = *state;
   struct top* open = op_new(&f->tracker);
-  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   uv_run(&f->loop, UV_RUN_NOWAIT);
   if (!open->done) {
     t_cancel(open);
@@ -239,7 +239,7 @@ static void cancel_from_the_next_callback(struct top* op) {
 }
 
 static int one_callback_per_turn(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.callbacks_per_turn = 1;
   return fixture_open_with(state, options);
 }

@@ -56,7 +56,7 @@ static void read_of_more_than_a_call_moves_ends_with_the_file(void** state) {
 static void file_that_is_opening_tells_nothing(void** state) {
   struct fixture* f = *state;
   uvdio_file_info_t info;
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   assert_code(uvdio_file_info(&f->other, &info), UV_EBADF);
   run(f);
   assert_result(open, 0);

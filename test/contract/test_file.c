@@ -12,7 +12,7 @@
 #define NOBODY 65534
 
 static struct top* open_later(struct fixture* f, const char* name, unsigned flags) {
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, name), flags);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, name), flags);
   run(f);
   return open;
 }
@@ -87,8 +87,8 @@ static void path_may_be_relative(void** state) {
   char before[PLACE_PATH_MAX];
   assert_non_null(getcwd(before, sizeof(before)));
   assert_true(on_memory() || chdir(f->dir) == 0);
-  struct top* open_op = t_open(op_now(&f->tracker), f->dio, &f->other, "relative", UVDIO_OPEN_RW);
-  struct top* folder = t_open(op_now(&f->tracker), f->dio, &f->file, "..", UVDIO_OPEN_READ);
+  struct top* open_op = t_open(op_now(&f->tracker), f->engine, &f->other, "relative", UVDIO_OPEN_RW);
+  struct top* folder = t_open(op_now(&f->tracker), f->engine, &f->file, "..", UVDIO_OPEN_READ);
   assert_int_equal(chdir(before), 0);
   assert_result(open_op, 0);
   assert_result(folder, UV_EISDIR);
@@ -98,7 +98,7 @@ static void path_may_be_relative(void** state) {
 
 static void empty_path_is_not_found(void** state) {
   struct fixture* f = *state;
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, "", UVDIO_OPEN_READ);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, "", UVDIO_OPEN_READ);
   run(f);
   assert_result(open, UV_ENOENT);
 }
@@ -143,7 +143,7 @@ static void mode_is_for_files_that_get_created(void** state) {
   struct stat about;
   uvdio_req_t req = {0};
   mode_t before = umask(0);
-  int code = uvdio_open(f->dio, &f->other, &req, path_of(f, "new"), UVDIO_OPEN_RW, 0640, NULL);
+  int code = uvdio_open(f->engine, &f->other, &req, path_of(f, "new"), UVDIO_OPEN_RW, 0640, NULL);
   umask(before);
   assert_ok(code);
   assert_int_equal(stat(path_of(f, "new"), &about), 0);
@@ -155,7 +155,7 @@ static void path_is_copied(void** state) {
   struct fixture* f = *state;
   char path[PLACE_PATH_MAX + 64];
   strcpy(path, path_of(f, "new"));
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW);
   memset(path, 'x', strlen(path));
   run(f);
   assert_result(open, 0);
@@ -242,7 +242,7 @@ static void many_files_open_at_once(void** state) {
   memset(files, 0, sizeof(files));
   for (unsigned i = 0; i < MANY; i++) {
     snprintf(name, sizeof(name), "many-%u", i);
-    t_open(op_new(&f->tracker), f->dio, &files[i], path_of(f, name), UVDIO_OPEN_RW);
+    t_open(op_new(&f->tracker), f->engine, &files[i], path_of(f, name), UVDIO_OPEN_RW);
   }
   run(f);
   for (unsigned i = 0; i < MANY; i++) {
@@ -690,14 +690,14 @@ static void info_tells_who_executes_and_why(void** state) {
   struct fixture* f = *state;
   uvdio_file_info_t info = info_of(&f->file);
   assert_non_null(info.reason);
-  if (strcmp(info.backend, uvdio_backend_name(f->dio)) == 0) {
+  if (strcmp(info.backend, uvdio_engine_backend(f->engine)) == 0) {
     assert_string_equal(info.reason, "");
     assert_string_equal(info.backend_in_company, info.backend);
   } else {
     assert_string_equal(info.backend, "pool");
     assert_true(strlen(info.reason) > 0);
     if (strcmp(info.backend_in_company, "pool") != 0) {
-      assert_string_equal(info.backend_in_company, uvdio_backend_name(f->dio));
+      assert_string_equal(info.backend_in_company, uvdio_engine_backend(f->engine));
       assert_non_null(strstr(info.reason, "while others are in flight"));
     }
   }
@@ -765,7 +765,7 @@ static void native_alignment_is_enforced_too(void** state) {
 static void refused_direct_io_is_an_error_by_default(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("filesystems");
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, "/proc/version", 0);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, "/proc/version", 0);
   run(f);
   assert_result(open, UVDIO_ENODIRECT);
   assert_not_open(f, &f->other);
@@ -774,7 +774,7 @@ static void refused_direct_io_is_an_error_by_default(void** state) {
 static void refused_direct_io_goes_on_buffered_if_preferred(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("filesystems");
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, "/proc/version",
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, "/proc/version",
                             UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED);
   run(f);
   assert_result(open, 0);
@@ -801,7 +801,7 @@ static void file_without_a_size_is_read_to_its_end(void** state) {
   if (got < WANTED) {
     SKIP("/proc/kallsyms is too short here");
   }
-  assert_result(t_open(op_now(&f->tracker), f->dio, &f->other, "/proc/kallsyms", UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->other, "/proc/kallsyms", UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED), 0);
   uvdio_buf_t buf = blank(WANTED);
   struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
   run(f);
@@ -825,10 +825,10 @@ static void buffered_file_is_written_and_synced(void** state) {
     SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/file", ramfs.dir);
-  struct top* refused = t_open(op_new(&f->tracker), f->dio, &f->other, path, UVDIO_OPEN_RW);
+  struct top* refused = t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW);
   run(f);
   assert_result(refused, UVDIO_ENODIRECT);
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path,
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path,
                             UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED);
   run(f);
   assert_result(open, 0);
@@ -851,7 +851,7 @@ static void counters_tell_what_happened(void** state) {
   run(f);
   struct top* missing = open_later(f, "missing", UVDIO_OPEN_READ);
   assert_result(missing, UV_ENOENT);
-  uvdio_stats_t stats = stats_of(f);
+  uvdio_engine_stats_t stats = stats_of(f);
   assert_int_equal(stats.submitted, 2);
   assert_int_equal(stats.completed, 2);
   assert_int_equal(stats.failed, 1);

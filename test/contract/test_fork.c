@@ -56,7 +56,7 @@ static int in_a_child(struct fixture* f, child_part part) {
 }
 
 static int depth_4(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = 4;
   return fixture_open_with(state, options);
 }
@@ -95,7 +95,7 @@ static int every_operation_is_refused(struct fixture* f) {
   EXPECT(t_truncate(op_new(t), &f->file, 0)->code == UVDIO_EFORK);
   EXPECT(t_preallocate(op_new(t), &f->file, PAGE)->code == UVDIO_EFORK);
   EXPECT(t_close(op_new(t), &f->file)->code == UVDIO_EFORK);
-  EXPECT(t_open(op_new(t), f->dio, &f->other, path_of(f, "x"), UVDIO_OPEN_RW)->code ==
+  EXPECT(t_open(op_new(t), f->engine, &f->other, path_of(f, "x"), UVDIO_OPEN_RW)->code ==
          UVDIO_EFORK);
   EXPECT(buf.base != NULL && buf.len == PAGE);
   EXPECT(uvdio_buf_release(&buf) == 0);
@@ -146,7 +146,7 @@ static int child_closes_the_engine(struct fixture* f) {
   }
   unsigned before = f->tracker.finished;
   EXPECT(uv_loop_fork(&f->loop) == 0);
-  EXPECT(t_engine_close(f->dio, on_engine_closed) == 0);
+  EXPECT(t_engine_close(f->engine, on_engine_closed) == 0);
   while (f->closed == 0) {
     uv_run(&f->loop, UV_RUN_ONCE);
   }
@@ -178,7 +178,7 @@ static void child_can_close_an_engine_that_never_ran(void** state) {
 static int child_closes_with_a_sync(struct fixture* f) {
   struct top* sync = f->file.data;
   EXPECT(uv_loop_fork(&f->loop) == 0);
-  EXPECT(t_engine_close(f->dio, on_engine_closed) == 0);
+  EXPECT(t_engine_close(f->engine, on_engine_closed) == 0);
   while (f->closed == 0) {
     uv_run(&f->loop, UV_RUN_ONCE);
   }
@@ -204,14 +204,14 @@ static void held_sync_ends_in_the_child_too(void** state) {
 static int child_writes_with_its_own(struct fixture* f) {
   static uv_loop_t loop;
   static uvdio_file_t file;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   struct tracker* t = &f->tracker;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_buf_t page = filled(PAGE, 77);
   t->thread = uv_thread_self();
   EXPECT(uv_loop_init(&loop) == 0);
-  EXPECT(uvdio_init(&dio, &loop, &options) == 0);
-  struct top* open = t_open(op_new(t), dio, &file, path_of(f, "child"), UVDIO_OPEN_RW);
+  EXPECT(uvdio_engine_create(&engine, &loop, &options) == 0);
+  struct top* open = t_open(op_new(t), engine, &file, path_of(f, "child"), UVDIO_OPEN_RW);
   EXPECT(open->code == 0);
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
   EXPECT(open->done == 1 && open->result == 0);
@@ -219,7 +219,7 @@ static int child_writes_with_its_own(struct fixture* f) {
   struct top* sync = t_sync_data(op_new(t), &file);
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
   EXPECT(write->result == PAGE && sync->done == 1 && sync->result == 0);
-  EXPECT(t_engine_close(dio, NULL) == 0);
+  EXPECT(t_engine_close(engine, NULL) == 0);
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
   EXPECT(uv_loop_close(&loop) == 0);
   return 0;

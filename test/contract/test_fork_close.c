@@ -71,7 +71,7 @@ static int child_closes(void* data) {
     was_done[i] = ops[i]->done != 0;
   }
   EXPECT(uv_loop_fork(&f->loop) == 0);
-  EXPECT(t_engine_close(f->dio, on_engine_closed) == 0);
+  EXPECT(t_engine_close(f->engine, on_engine_closed) == 0);
   while (f->closed == 0) {
     uv_run(&f->loop, UV_RUN_ONCE);
   }
@@ -190,10 +190,10 @@ static void child_ends_what_waits_for_truncates(void** state) {
 static void child_closes_what_its_parent_is_closing(void** state) {
   struct fixture* f = *state;
   submit_reads(f, 8);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   assert_int_equal(in_a_child(child_closes, f), 0);
   run(f);
-  f->dio = NULL;
+  f->engine = NULL;
   assert_int_equal(f->closed, 1);
   for (unsigned i = 0; i < 8; i++) {
     assert_result(ops[i], PAGE);
@@ -249,7 +249,7 @@ static void child_closes_a_file_that_is_half_open(void** state) {
   }
   uint64_t punted = stats_of(f).punted;
   workers_occupy(&workers, &f->loop, WORKERS);
-  add(t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE));
+  add(t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE));
   watch_for_hang("an open that never needs a worker");
   while (stats_of(f).punted == punted) {
     uv_run(&f->loop, UV_RUN_NOWAIT);
@@ -269,7 +269,7 @@ static void child_closes_a_file_that_is_half_open(void** state) {
 static void child_can_not_know_of_an_open_that_is_on_its_way(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
-  add(t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "file"), UVDIO_OPEN_READ));
+  add(t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "file"), UVDIO_OPEN_READ));
   let_a_child_close(f, 1);
   run(f);
   assert_result(ops[0], 0);

@@ -16,7 +16,7 @@
 #define CHILD_TIME 60 /* seconds */
 
 static int busy(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.busy_poll_us = UVDIO_BUSY_POLL_MAX;
   workers_begin();
   return fixture_open_with(state, options);
@@ -167,7 +167,7 @@ static int take_late_work(void* data) {
     knock(&f->loop);
     EXPECT(late->size->done == 0);
   }
-  EXPECT(t_engine_close(f->dio, on_engine_closed) == 0);
+  EXPECT(t_engine_close(f->engine, on_engine_closed) == 0);
   while (f->closed == 0) {
     uv_run(&f->loop, UV_RUN_ONCE);
   }
@@ -224,9 +224,9 @@ static void arena_that_ends_in_the_child_stays_registered(void** state) {
   uvdio_registration_t registration;
   warm_up(f);
   fixture_arena(f, PAGE, 4);
-  int error = uvdio_arena_register(f->dio, f->arena);
+  int error = uvdio_arena_register(f->engine, f->arena);
   assert_ok(in_a_child(end_arena, f));
-  assert_ok(uvdio_arena_registered(f->dio, f->arena, &registration));
+  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
   assert_int_equal(registration.bytes, error == 0 ? 4 * PAGE : 0);
   uvdio_buf_t frame = {0};
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
@@ -239,13 +239,13 @@ static void arena_that_ends_in_the_child_stays_registered(void** state) {
 /* The end of an arena that a ring has registered is told to all engines, to which it may mean nothing. */
 static void end_of_an_arena_is_nothing_to_a_pool(void** state) {
   struct fixture* f = *state;
-  uvdio_options_t options = {.backend = UVDIO_BACKEND_RING, .depth = 8};
+  uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_RING, .depth = 8};
   uvdio_arena_options_t arena_options = {PAGE, 4, 0};
   uvdio_arena_t* arena;
   uv_loop_t loop;
-  uvdio_t* ring;
+  uvdio_engine_t* ring;
   assert_ok(uv_loop_init(&loop));
-  if (uvdio_init(&ring, &loop, &options) != 0) {
+  if (uvdio_engine_create(&ring, &loop, &options) != 0) {
     assert_ok(uv_loop_close(&loop));
     SKIP("there is no ring to register an arena");
   }

@@ -22,7 +22,7 @@ static struct top* write_page(struct fixture* f, struct top* op) {
 }
 
 static int open_with(void** state, unsigned depth, unsigned per_turn) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = depth;
   options.callbacks_per_turn = per_turn;
   int failed = fixture_open_with(state, options);
@@ -215,7 +215,7 @@ static void nothing_to_move_does_not_start(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t page = blank(PAGE);
   page.len = 0;
-  uvdio_stats_t before = stats_of(f);
+  uvdio_engine_stats_t before = stats_of(f);
   struct top* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
   assert_int_equal(stats_of(f).in_flight, 0);
   run(f);

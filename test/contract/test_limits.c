@@ -137,19 +137,19 @@ static int go_past_the_limit(void* data) {
   struct past_the_limit* past = data;
   const struct rlimit one_page = {PAGE, PAGE};
   const struct rlimit no_core = {0, 0};
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   uvdio_file_t file = {0};
   uvdio_req_t req = {.data = past};
-  EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
-  EXPECT(uvdio_open(dio, &file, &req, past->path, UVDIO_OPEN_CREATE, 0600, NULL) == 0);
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, past->path, UVDIO_OPEN_CREATE, 0600, NULL) == 0);
   EXPECT(setrlimit(RLIMIT_CORE, &no_core) == 0 && setrlimit(RLIMIT_FSIZE, &one_page) == 0);
   EXPECT(signal(SIGXFSZ, past->disposition) != SIG_ERR);
   EXPECT(submit_past_the_limit(past, &file, &req) == 0);
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
   EXPECT(past->result == UV_EFBIG);
-  EXPECT(uvdio_engine_close(dio, NULL) == 0 && uv_run(&loop, UV_RUN_DEFAULT) == 0 && uv_loop_close(&loop) == 0);
+  EXPECT(uvdio_engine_close(engine, NULL) == 0 && uv_run(&loop, UV_RUN_DEFAULT) == 0 && uv_loop_close(&loop) == 0);
   return 0;
 }
 
@@ -219,7 +219,7 @@ static void open_on_small(struct fixture* f, const char* kind, uint64_t size) {
     SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/file", small.dir);
-  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, path, UVDIO_OPEN_RW), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_OPEN_RW), 0);
 }
 
 static int tear_down(void** state) {

@@ -296,7 +296,7 @@ static void loop_can_be_run_again_and_again(void** state) {
  */
 
 struct neighbour {
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   uvdio_file_t file;
   struct tracker tracker;
   struct top* writes[BURST];
@@ -304,12 +304,12 @@ struct neighbour {
 
 static void move_in(struct fixture* f, struct neighbour* n, uvdio_backend_t backend,
                     const char* name) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.backend = backend;
   memset(n, 0, sizeof(*n));
   tracker_init(&n->tracker);
-  assert_ok(uvdio_init(&n->dio, &f->loop, &options));
-  struct top* open = t_open(op_now(&n->tracker), n->dio, &n->file, path_of(f, name),
+  assert_ok(uvdio_engine_create(&n->engine, &f->loop, &options));
+  struct top* open = t_open(op_now(&n->tracker), n->engine, &n->file, path_of(f, name),
                             UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
   assert_result(open, 0);
 }
@@ -325,7 +325,7 @@ static void move_out(struct neighbour* n) {
   for (unsigned i = 0; i < BURST; i++) {
     assert_result(n->writes[i], PAGE);
   }
-  assert_ok(t_engine_close(n->dio, NULL));
+  assert_ok(t_engine_close(n->engine, NULL));
   tracker_finish(&n->tracker);
   tracker_verdict(&n->tracker);
 }
@@ -370,7 +370,7 @@ enum { THREADS = 4, ROUNDS = 10 };
 struct life {
   const char* path;
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   uvdio_file_t file;
   struct tracker tracker;
   int failed;
@@ -396,11 +396,11 @@ static int write_rounds(struct life* life) {
 static void live(void* argument) {
   struct life* life = argument;
   struct tracker* t = &life->tracker;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   tracker_init(t);
-  life->failed = uv_loop_init(&life->loop) || uvdio_init(&life->dio, &life->loop, &options) ||
-                 t_open(op_now(t), life->dio, &life->file, life->path, UVDIO_OPEN_RW)->code ||
-                 write_rounds(life) || t_engine_close(life->dio, NULL) ||
+  life->failed = uv_loop_init(&life->loop) || uvdio_engine_create(&life->engine, &life->loop, &options) ||
+                 t_open(op_now(t), life->engine, &life->file, life->path, UVDIO_OPEN_RW)->code ||
+                 write_rounds(life) || t_engine_close(life->engine, NULL) ||
                  uv_run(&life->loop, UV_RUN_DEFAULT) || uv_loop_close(&life->loop);
   tracker_finish(t);
 }
@@ -448,7 +448,7 @@ static void run_there(void* argument) {
   }
   uv_sem_post(&emigrant->ran);
   uv_sem_wait(&emigrant->asked);
-  emigrant->failed |= t_engine_close(f->dio, on_engine_closed);
+  emigrant->failed |= t_engine_close(f->engine, on_engine_closed);
   emigrant->failed |= uv_run(&f->loop, UV_RUN_DEFAULT);
 }
 
@@ -465,7 +465,7 @@ static void engine_set_up_here_runs_there(void** state) {
   uv_sem_post(&emigrant.asked);
   uv_thread_join(&thread);
   watch_for_hang(NULL);
-  f->dio = NULL;
+  f->engine = NULL;
   uv_sem_destroy(&emigrant.ran);
   uv_sem_destroy(&emigrant.asked);
   assert_refused(size, UVDIO_ETHREAD);
@@ -494,10 +494,10 @@ static void call_from_elsewhere(void* argument) {
   s->ops[4] = t_truncate(op_new(t), &f->file, 0);
   s->ops[5] = t_preallocate(op_new(t), &f->file, PAGE);
   s->ops[6] = t_close(op_new(t), &f->file);
-  s->ops[7] = t_open(op_new(t), f->dio, &f->other, path_of(f, "x"), UVDIO_OPEN_RW);
+  s->ops[7] = t_open(op_new(t), f->engine, &f->other, path_of(f, "x"), UVDIO_OPEN_RW);
   s->ops[8] = t_write(op_now(t), &f->file, &s->buf, 0);
   s->cancel_code = t_cancel(s->pending);
-  s->close_code = t_engine_close(f->dio, NULL);
+  s->close_code = t_engine_close(f->engine, NULL);
 }
 
 static void call_from_another_thread_is_refused(void** state) {
@@ -524,7 +524,7 @@ static void call_from_another_thread_is_refused(void** state) {
  */
 
 static int depth_2(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = 2;
   return fixture_open_with(state, options);
 }
@@ -532,17 +532,17 @@ static int depth_2(void** state) {
 /* How many requests had been called back when the engine was. */
 static unsigned finished_before_the_engine;
 
-static void note_engine_closed(uvdio_t* dio) {
-  struct fixture* f = uvdio_get_data(dio);
+static void note_engine_closed(uvdio_engine_t* engine) {
+  struct fixture* f = uvdio_engine_data(engine);
   finished_before_the_engine = f->tracker.finished;
-  on_engine_closed(dio);
+  on_engine_closed(engine);
 }
 
 static void close_engine_and_run(struct fixture* f, uvdio_engine_cb cb) {
-  assert_ok(t_engine_close(f->dio, cb));
+  assert_ok(t_engine_close(f->engine, cb));
   assert_int_equal(f->closed, 0);
   run(f);
-  f->dio = NULL;
+  f->engine = NULL;
 }
 
 static void engine_drains_before_it_calls_back(void** state) {
@@ -580,7 +580,7 @@ static void engine_closes_files_left_open(void** state) {
 static void engine_closes_a_file_that_is_just_being_opened(void** state) {
   struct fixture* f = *state;
   struct top* open = op_new(&f->tracker);
-  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   close_engine_and_run(f, on_engine_closed);
   assert_int_equal(open->done, 1);
   assert_int_equal(f->closed, 1);
@@ -589,11 +589,11 @@ static void engine_closes_a_file_that_is_just_being_opened(void** state) {
 
 static void engine_is_closed_once(void** state) {
   struct fixture* f = *state;
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
-  assert_code(t_engine_close(f->dio, on_engine_closed), UV_EBADF);
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  assert_code(t_engine_close(f->engine, on_engine_closed), UV_EBADF);
   assert_true(uv_loop_alive(&f->loop));
   run(f);
-  f->dio = NULL;
+  f->engine = NULL;
   assert_int_equal(f->closed, 1);
 }
 
@@ -613,30 +613,30 @@ static void engine_closes_in_every_mode(void** state) {
     start_engine(f, matrix_options());
     open_now(f, &f->file, "file", UVDIO_OPEN_RW);
     struct top* write = write_page(f, 0);
-    assert_ok(t_engine_close(f->dio, on_engine_closed));
+    assert_ok(t_engine_close(f->engine, on_engine_closed));
     run_in_mode(f, modes[i]);
-    f->dio = NULL;
+    f->engine = NULL;
     assert_result(write, PAGE);
     assert_int_equal(f->closed, 1);
   }
 }
 
-static void start_anew(uvdio_t* dio) {
-  struct fixture* f = uvdio_get_data(dio);
-  uvdio_options_t options = matrix_options();
-  on_engine_closed(dio);
-  if (uvdio_init(&f->dio, &f->loop, &options) != 0) {
-    tracker_violation(&f->tracker, "uvdio_init from the engine's own callback");
+static void start_anew(uvdio_engine_t* engine) {
+  struct fixture* f = uvdio_engine_data(engine);
+  uvdio_engine_options_t options = matrix_options();
+  on_engine_closed(engine);
+  if (uvdio_engine_create(&f->engine, &f->loop, &options) != 0) {
+    tracker_violation(&f->tracker, "uvdio_engine_create from the engine's own callback");
     return;
   }
-  uvdio_set_data(f->dio, f);
-  t_open(op_new(&f->tracker), f->dio, &f->file, path_of(f, "file"), UVDIO_OPEN_RW);
+  uvdio_engine_set_data(f->engine, f);
+  t_open(op_new(&f->tracker), f->engine, &f->file, path_of(f, "file"), UVDIO_OPEN_RW);
 }
 
 static void closing_callback_starts_a_new_engine(void** state) {
   struct fixture* f = *state;
   struct top* before = write_page(f, 0);
-  assert_ok(t_engine_close(f->dio, start_anew));
+  assert_ok(t_engine_close(f->engine, start_anew));
   run(f);
   assert_result(before, PAGE);
   assert_int_equal(f->closed, 1);

@@ -26,13 +26,13 @@ static int tear_down(void** state) {
 
 /* The device itself, without a filesystem that has a mind of its own. */
 static void open_device(struct fixture* f, unsigned more) {
-  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, mapper.path, UVDIO_RDWR | more), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, mapper.path, UVDIO_RDWR | more), 0);
 }
 
 static void open_file(struct fixture* f) {
   char path[sizeof(mapper.dir) + 16];
   snprintf(path, sizeof(path), "%s/file", mapper.dir);
-  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, path, UVDIO_OPEN_RW), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_OPEN_RW), 0);
 }
 
 static void make_device(struct fixture* f, unsigned flags) {

@@ -77,7 +77,7 @@ static void put_text(const char* path, const char* text) {
 }
 
 static struct top* open_at(struct fixture* f, struct top* op, const char* path, unsigned flags) {
-  t_open(op, f->dio, &f->other, path, flags);
+  t_open(op, f->engine, &f->other, path, flags);
   run(f);
   return op;
 }
@@ -210,7 +210,7 @@ static void create_read_only(struct fixture* f, const char* path, unsigned flags
     SKIP("root can't become an ordinary user for a moment (seteuid)");
   }
   flags |= UVDIO_OPEN_RW | UVDIO_EXCLUSIVE;
-  int code = uvdio_open(f->dio, &f->other, &req, path, flags, 0444, NULL);
+  int code = uvdio_open(f->engine, &f->other, &req, path, flags, 0444, NULL);
   if (root) {
     assert_int_equal(seteuid(0), 0);
   }

@@ -22,7 +22,7 @@ static void write_pages(struct fixture* f, struct top** writes, unsigned count) 
 }
 
 static int at_depth(void** state, unsigned depth) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = depth;
   return fixture_open_with(state, options);
 }
@@ -212,7 +212,7 @@ static void close_waits_for_what_was_submitted_before(void** state) {
 
 static void reopen(struct top* close) {
   struct fixture* f = close->data;
-  t_open(op_new(&f->tracker), f->dio, &f->file, path_of(f, "file"), UVDIO_OPEN_READ);
+  t_open(op_new(&f->tracker), f->engine, &f->file, path_of(f, "file"), UVDIO_OPEN_READ);
 }
 
 static void file_is_free_in_the_callback_of_its_close(void** state) {
@@ -248,7 +248,7 @@ static void file_may_be_freed_in_the_callback_of_a_failed_open(void** state) {
   uvdio_file_t* file = calloc(1, sizeof(*file));
   assert_non_null(file);
   struct top* open = op_then(&f->tracker, forget_failed_open, file);
-  t_open(open, f->dio, file, path_of(f, "missing"), UVDIO_OPEN_READ);
+  t_open(open, f->engine, file, path_of(f, "missing"), UVDIO_OPEN_READ);
   run(f);
   assert_result(open, UV_ENOENT);
 }
@@ -301,7 +301,7 @@ static void depth_1_keeps_the_order_of_submission(void** state) {
 static void everything_goes_through_depth_1(void** state) {
   struct fixture* f = *state;
   struct top* open = op_new(&f->tracker);
-  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   struct top* write = write_page(f, &f->file, 0);
   struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 10 * PAGE);
   struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
@@ -324,7 +324,7 @@ static void everything_goes_through_depth_1(void** state) {
 enum { PER_TURN = 4, BURST = 64 };
 
 static int four_callbacks_per_turn(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.callbacks_per_turn = PER_TURN;
   return fixture_open_with(state, options);
 }
@@ -502,7 +502,7 @@ static void callback_may_close_its_file(void** state) {
 
 static void close_engine(struct top* op) {
   struct fixture* f = op->data;
-  op->code = t_engine_close(f->dio, on_engine_closed);
+  op->code = t_engine_close(f->engine, on_engine_closed);
 }
 
 static void callback_may_close_the_engine(void** state) {
@@ -512,7 +512,7 @@ static void callback_may_close_the_engine(void** state) {
   struct top* closer = t_write(op_then(&f->tracker, close_engine, f), &f->file, &page, 0);
   write_pages(f, writes, WRITES);
   run(f);
-  f->dio = NULL;
+  f->engine = NULL;
   assert_code(closer->code, 0);
   assert_int_equal(f->closed, 1);
   for (unsigned i = 0; i < WRITES; i++) {

@@ -45,16 +45,16 @@ static size_t pinned_in_the_end(void) {
 static void skip_without_ring(const struct fixture* f) {
   uvdio_registration_t registration;
   uvdio_file_info_t info;
-  assert_ok(uvdio_arena_registered(f->dio, f->arena, &registration));
+  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
   assert_ok(uvdio_file_info(&f->file, &info));
   if (strcmp(info.backend, "ring") != 0 || registration.error == UV_ENOTSUP) {
     SKIP("this file's transfers don't go to a ring that registers memory");
   }
 }
 
-static uvdio_registration_t registration_of(const uvdio_t* dio, const uvdio_arena_t* arena) {
+static uvdio_registration_t registration_of(const uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   uvdio_registration_t registration = {0};
-  (void)uvdio_arena_registered(dio, arena, &registration);
+  (void)uvdio_arena_registered(engine, arena, &registration);
   return registration;
 }
 
@@ -121,7 +121,7 @@ static void child_keeps_no_memory_pinned(void** state) {
   int status;
   fixture_arena(f, MIB, 8);
   skip_without_ring(f);
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   assert_true(pinned() >= 8 * MIB);
   pid_t child = start_sleeper();
   assert_true(child > 0);
@@ -139,7 +139,7 @@ static void child_keeps_no_memory_of_a_closed_engine_pinned(void** state) {
   int status;
   fixture_arena(f, MIB, 8);
   skip_without_ring(f);
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   pid_t child = start_sleeper();
   assert_true(child > 0);
   end_engine(f);
@@ -152,7 +152,7 @@ static void child_keeps_no_memory_of_a_closed_engine_pinned(void** state) {
 static int give_everything_back(void* data) {
   struct fixture* f = data;
   EXPECT(uv_loop_fork(&f->loop) == 0);
-  EXPECT(uvdio_engine_close(f->dio, NULL) == 0);
+  EXPECT(uvdio_engine_close(f->engine, NULL) == 0);
   uv_run(&f->loop, UV_RUN_DEFAULT);
   EXPECT(uvdio_arena_destroy(f->arena, NULL) == 0);
   EXPECT(open_rings() == rings_of_a_loop());
@@ -169,17 +169,17 @@ static void child_gives_the_arenas_descriptor_back(void** state) {
 
 static int use_both_arenas(void* data) {
   struct fixture* f = data;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_arena_options_t arena_options = {PAGE, 4, 0};
   uvdio_arena_t* own;
   uv_loop_t loop;
-  uvdio_t* dio;
-  EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
+  uvdio_engine_t* engine;
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
   EXPECT(uvdio_arena_create(&own, &arena_options) == 0);
-  EXPECT(uvdio_arena_register(dio, own) == 0);
-  int error = uvdio_arena_register(dio, f->arena);
+  EXPECT(uvdio_arena_register(engine, own) == 0);
+  int error = uvdio_arena_register(engine, f->arena);
   if (error != 0) {
-    fprintf(stderr, "the parent's arena: %s: %s\n", uvdio_err_name(error), registration_of(dio, f->arena).reason);
+    fprintf(stderr, "the parent's arena: %s: %s\n", uvdio_err_name(error), registration_of(engine, f->arena).reason);
   }
   EXPECT(error == 0);
   return 0;
@@ -197,13 +197,13 @@ static void child_registers_its_own_and_the_parents_arena(void** state) {
 struct registrar {
   uvdio_arena_t* arena;
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   atomic_int ended;
 };
 
 static void register_for_long(void* data) {
   struct registrar* r = data;
-  (void)uvdio_arena_register(r->dio, r->arena);
+  (void)uvdio_arena_register(r->engine, r->arena);
   atomic_store(&r->ended, 1);
 }
 
@@ -211,7 +211,7 @@ static int end_all_of_it(void* data) {
   struct registrar* r = data;
   (void)signal(SIGABRT, SIG_DFL);
   EXPECT(uv_loop_fork(&r->loop) == 0);
-  EXPECT(uvdio_engine_close(r->dio, NULL) == 0);
+  EXPECT(uvdio_engine_close(r->engine, NULL) == 0);
   uv_run(&r->loop, UV_RUN_DEFAULT);
   EXPECT(uvdio_arena_destroy(r->arena, NULL) == 0);
   return 0;
@@ -219,21 +219,21 @@ static int end_all_of_it(void* data) {
 
 static void child_of_a_fork_while_registering_can_destroy_the_arena(void** state) {
   struct fixture* f = *state;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   struct registrar r = {0};
   uv_thread_t thread;
   fixture_arena(f, MIB, 512);
   skip_without_ring(f);
   r.arena = f->arena;
   assert_ok(uv_loop_init(&r.loop));
-  assert_ok(uvdio_init(&r.dio, &r.loop, &options));
+  assert_ok(uvdio_engine_create(&r.engine, &r.loop, &options));
   size_t before = pinned();
   assert_ok(uv_thread_create(&thread, register_for_long, &r));
   while (pinned() < before + 8 * MIB && !atomic_load(&r.ended)) {
   }
   int status = in_a_child(end_all_of_it, &r);
   assert_ok(uv_thread_join(&thread));
-  assert_ok(uvdio_engine_close(r.dio, NULL));
+  assert_ok(uvdio_engine_close(r.engine, NULL));
   uv_run(&r.loop, UV_RUN_DEFAULT);
   assert_ok(uv_loop_close(&r.loop));
   assert_ok(status);
@@ -252,16 +252,16 @@ static int be_a_user_who_locks(size_t most) {
 
 static int register_after_setuid(void* data) {
   struct fixture* f = data;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_arena_options_t arena_options = {PAGE, 4, 0};
   uv_loop_t loop;
-  uvdio_t* dio;
-  EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
+  uvdio_engine_t* engine;
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
   EXPECT(uvdio_arena_create(&f->arena, &arena_options) == 0);
   EXPECT(be_a_user_who_locks(8 * MIB) == 0);
-  int error = uvdio_arena_register(dio, f->arena);
+  int error = uvdio_arena_register(engine, f->arena);
   if (error != 0) {
-    fprintf(stderr, "after setuid: %s: %s\n", uvdio_err_name(error), registration_of(dio, f->arena).reason);
+    fprintf(stderr, "after setuid: %s: %s\n", uvdio_err_name(error), registration_of(engine, f->arena).reason);
   }
   EXPECT(error == 0);
   return 0;
@@ -286,14 +286,14 @@ static void on_nothing(uv_timer_t* timer) {
 
 /* Registers one arena after the other, never more than 3 MiB at a time. Returns how many were refused, or -1. */
 static int come_and_go(int with_turns) {
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_arena_options_t arena_options = {MIB, 3, 0};
   uv_timer_t timer;
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   int refused = 0;
   options.depth = 8;
-  if (be_a_user_who_locks(8 * MIB) != 0 || uv_loop_init(&loop) != 0 || uvdio_init(&dio, &loop, &options) != 0 ||
+  if (be_a_user_who_locks(8 * MIB) != 0 || uv_loop_init(&loop) != 0 || uvdio_engine_create(&engine, &loop, &options) != 0 ||
       uv_timer_init(&loop, &timer) != 0) {
     return -1;
   }
@@ -302,7 +302,7 @@ static int come_and_go(int with_turns) {
     if (uvdio_arena_create(&arena, &arena_options) != 0) {
       return -1;
     }
-    refused += uvdio_arena_register(dio, arena) != 0;
+    refused += uvdio_arena_register(engine, arena) != 0;
     if (uvdio_arena_destroy(arena, NULL) != 0 ||
         (with_turns && uv_timer_start(&timer, on_nothing, 1, 0) != 0)) {
       return -1;
@@ -349,7 +349,7 @@ static void arenas_come_and_go_without_a_turn(void** state) {
 }
 
 static int engines_come_and_go(void* data) {
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_arena_options_t arena_options = {MIB, 5, 0};
   uvdio_arena_t* arena;
   uv_loop_t loop;
@@ -359,10 +359,10 @@ static int engines_come_and_go(void* data) {
   EXPECT(uv_loop_init(&loop) == 0 && uvdio_arena_create(&arena, &arena_options) == 0);
   options.depth = 8;
   for (int i = 0; i < 20; i++) {
-    uvdio_t* dio;
-    EXPECT(uvdio_init(&dio, &loop, &options) == 0);
-    refused += uvdio_arena_register(dio, arena) != 0;
-    EXPECT(uvdio_engine_close(dio, NULL) == 0);
+    uvdio_engine_t* engine;
+    EXPECT(uvdio_engine_create(&engine, &loop, &options) == 0);
+    refused += uvdio_arena_register(engine, arena) != 0;
+    EXPECT(uvdio_engine_close(engine, NULL) == 0);
     uv_run(&loop, UV_RUN_DEFAULT);
   }
   fprintf(stderr, "engines come and go: %u of 20 refused\n", refused);
@@ -394,16 +394,16 @@ struct neighbour {
 
 static void register_all(void* data) {
   struct neighbour* n = data;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uv_loop_t loop;
-  uvdio_t* dio = NULL;
-  n->error = uv_loop_init(&loop) != 0 || uvdio_init(&dio, &loop, &options) != 0;
+  uvdio_engine_t* engine = NULL;
+  n->error = uv_loop_init(&loop) != 0 || uvdio_engine_create(&engine, &loop, &options) != 0;
   atomic_store(&n->begun, 1);
   uint64_t begin = uv_hrtime();
-  n->error = n->error || uvdio_arena_register(dio, n->arena) != 0;
+  n->error = n->error || uvdio_arena_register(engine, n->arena) != 0;
   n->took = uv_hrtime() - begin;
   atomic_store(&n->ended, 1);
-  n->error = uvdio_engine_close(dio, NULL) != 0 || n->error;
+  n->error = uvdio_engine_close(engine, NULL) != 0 || n->error;
   uv_run(&loop, UV_RUN_DEFAULT);
   n->error = uv_loop_close(&loop) != 0 || n->error;
 }
@@ -442,22 +442,22 @@ static void registering_does_not_block_another_engine(void** state) {
 
 static uvdio_arena_t* asked_about;
 
-static void on_end(uvdio_t* dio) {
+static void on_end(uvdio_engine_t* engine) {
   uvdio_registration_t registration;
-  if (uvdio_arena_registered(dio, asked_about, &registration) != 0) {
+  if (uvdio_arena_registered(engine, asked_about, &registration) != 0) {
     _exit(1);
   }
 }
 
 static int ask_at_the_end(void* data) {
   struct fixture* f = data;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   (void)signal(SIGSEGV, SIG_DFL);
-  EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
   asked_about = f->arena;
-  EXPECT(uvdio_engine_close(dio, on_end) == 0);
+  EXPECT(uvdio_engine_close(engine, on_end) == 0);
   uv_run(&loop, UV_RUN_DEFAULT);
   return 0;
 }
@@ -495,7 +495,7 @@ static void arena_destroyed_on_the_loop_is_let_go_of_before_it_sleeps(void** sta
   uv_timer_t timer;
   fixture_arena(f, MIB, 8);
   skip_without_ring(f);
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   assert_ok(uv_timer_init(&f->loop, &timer));
   timer.data = f;
   assert_ok(uv_timer_start(&timer, on_timer, 1, 0));
@@ -524,7 +524,7 @@ static void arena_gets_room_that_another_gave_up(void** state) {
     run(f);
     op_free(read);
   }
-  uvdio_registration_t full = registration_of(f->dio, arenas[4]);
+  uvdio_registration_t full = registration_of(f->engine, arenas[4]);
   f->arena = own;
   for (unsigned i = 0; i < 4; i++) {
     assert_ok(uvdio_arena_destroy(arenas[i], NULL));
@@ -534,7 +534,7 @@ static void arena_gets_room_that_another_gave_up(void** state) {
   print_message("# full: %s\n", full.reason);
   f->arena = arenas[4];
   read_once(f);
-  size_t bytes = registration_of(f->dio, arenas[4]).bytes;
+  size_t bytes = registration_of(f->engine, arenas[4]).bytes;
   f->arena = own;
   assert_ok(uvdio_arena_destroy(arenas[4], NULL));
   turn(f);
@@ -567,9 +567,9 @@ static void whatever_was_registered_is_unregistered(void** state) {
     size_t before = pinned();
     read_into_frame(f, which);
     assert_int_equal(pinned(), before + MIB);
-    assert_int_equal(registration_of(f->dio, f->arena).bytes, MIB);
-    assert_ok(uvdio_arena_unregister(f->dio, f->arena));
-    assert_int_equal(registration_of(f->dio, f->arena).bytes, 0);
+    assert_int_equal(registration_of(f->engine, f->arena).bytes, MIB);
+    assert_ok(uvdio_arena_unregister(f->engine, f->arena));
+    assert_int_equal(registration_of(f->engine, f->arena).bytes, 0);
     assert_int_equal(stats_of(f).registered_bytes, 0);
     assert_int_equal(pinned(), before);
     uvdio_arena_t* arena = f->arena;

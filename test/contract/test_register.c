@@ -17,19 +17,19 @@
 #define MIB ((size_t)1024 * 1024)
 
 static int manual(void** state) {
-  uvdio_options_t options = {0};
-  options.flags = UVDIO_NO_AUTO_REGISTER;
+  uvdio_engine_options_t options = {0};
+  options.flags = UVDIO_ENGINE_NO_AUTO_REGISTER;
   return fixture_open_with(state, options);
 }
 
-static uvdio_registration_t registration_with(const uvdio_t* dio, const uvdio_arena_t* arena) {
+static uvdio_registration_t registration_with(const uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   uvdio_registration_t registration;
-  assert_ok(uvdio_arena_registered(dio, arena, &registration));
+  assert_ok(uvdio_arena_registered(engine, arena, &registration));
   return registration;
 }
 
 static uvdio_registration_t registration_of(const struct fixture* f) {
-  return registration_with(f->dio, f->arena);
+  return registration_with(f->engine, f->arena);
 }
 
 /* Whether the file's transfers go to a ring that registers. */
@@ -159,10 +159,10 @@ static void explicit_registration_takes_all(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, 2 * MIB, 4);
   skip_without_ring(f);
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   assert_int_equal(registration_of(f).bytes, 8 * MIB);
   assert_string_equal(registration_of(f).reason, "");
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   assert_int_equal(registration_of(f).bytes, 8 * MIB);
   pass_through(f, 0, 1);
   assert_int_equal(stats_of(f).fixed, 2);
@@ -171,11 +171,11 @@ static void explicit_registration_takes_all(void** state) {
 static void other_backends_say_that_they_have_none(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, PAGE, 4);
-  if (strcmp(uvdio_backend_name(f->dio), "ring") == 0) {
+  if (strcmp(uvdio_engine_backend(f->engine), "ring") == 0) {
     SKIP("this is the ring");
   }
-  assert_code(uvdio_arena_register(f->dio, f->arena), UV_ENOTSUP);
-  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_ENOTSUP);
+  assert_code(uvdio_arena_register(f->engine, f->arena), UV_ENOTSUP);
+  assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_ENOTSUP);
   assert_code(registration_of(f).error, UV_ENOTSUP);
   assert_true(strlen(registration_of(f).reason) > 0);
 }
@@ -184,17 +184,17 @@ static void unregistering_waits_for_frames(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, PAGE, 4);
   skip_without_ring(f);
-  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_ENOENT);
+  assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_ENOENT);
   put(f, &f->file, 0, PAGE, 3);
   pass_through(f, PAGE, 1);
   uvdio_buf_t frame = frame_of(f);
   struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
-  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_EBUSY);
+  assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_EBUSY);
   run(f);
   assert_result(read, PAGE);
   assert_true(is_pattern(read->back.base, PAGE, 3));
-  assert_ok(uvdio_arena_unregister(f->dio, f->arena));
-  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_ENOENT);
+  assert_ok(uvdio_arena_unregister(f->engine, f->arena));
+  assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_ENOENT);
   assert_int_equal(registration_of(f).bytes, 0);
   assert_int_equal(stats_of(f).registered_bytes, 0);
 }
@@ -205,15 +205,15 @@ static void unregistering_waits_for_frames_that_wait(void** state) {
   fixture_arena(f, PAGE, 4);
   skip_without_ring(f);
   put(f, &f->file, 0, PAGE, 3);
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   uvdio_buf_t frame = frame_of(f);
   struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
   assert_int_equal(stats_of(f).in_flight, 0);
-  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_EBUSY);
+  assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_EBUSY);
   run(f);
   assert_result(read, PAGE);
   assert_true(is_pattern(read->back.base, PAGE, 3));
-  assert_ok(uvdio_arena_unregister(f->dio, f->arena));
+  assert_ok(uvdio_arena_unregister(f->engine, f->arena));
 }
 
 static void unregistered_stays_so_until_registered(void** state) {
@@ -221,11 +221,11 @@ static void unregistered_stays_so_until_registered(void** state) {
   fixture_arena(f, PAGE, 4);
   skip_without_ring(f);
   pass_through(f, 0, 1);
-  assert_ok(uvdio_arena_unregister(f->dio, f->arena));
+  assert_ok(uvdio_arena_unregister(f->engine, f->arena));
   uint64_t before = stats_of(f).fixed;
   pass_through(f, 0, 2);
   assert_int_equal(stats_of(f).fixed, before);
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   pass_through(f, 0, 3);
   assert_int_equal(stats_of(f).fixed, before + 2);
 }
@@ -262,7 +262,7 @@ static void engine_may_end_before_the_arena(void** state) {
 /* What engines share of an arena goes with the last of them, and not before. */
 static void last_engine_takes_the_pins_along(void** state) {
   struct fixture* f = *state;
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   size_t before = 0;
   options.backend = matrix.backend;
   fixture_arena(f, PAGE, 4);
@@ -288,7 +288,7 @@ static void guarded_arena_goes_as_plain_memory(void** state) {
   assert_ok(uvdio_arena_create(&f->arena, &options));
   pass_through(f, 0, 1);
   assert_int_equal(stats_of(f).fixed, 0);
-  assert_code(uvdio_arena_register(f->dio, f->arena), UV_ENOTSUP);
+  assert_code(uvdio_arena_register(f->engine, f->arena), UV_ENOTSUP);
   assert_code(registration_of(f).error, is_on_ring(f) ? 0 : UV_ENOTSUP);
 }
 
@@ -298,13 +298,13 @@ static void guarded_arena_goes_as_plain_memory(void** state) {
 
 static void second_engine_gets_what_the_first_had_pinned(void** state) {
   struct fixture* f = *state;
-  uvdio_options_t options = matrix_options();
-  uvdio_t* first = f->dio;
-  uvdio_t* second;
+  uvdio_engine_options_t options = matrix_options();
+  uvdio_engine_t* first = f->engine;
+  uvdio_engine_t* second;
   fixture_arena(f, MIB, 4);
   skip_without_ring(f);
   assert_ok(uvdio_arena_register(first, f->arena));
-  assert_ok(uvdio_init(&second, &f->loop, &options));
+  assert_ok(uvdio_engine_create(&second, &f->loop, &options));
   assert_ok(uvdio_arena_register(second, f->arena));
   assert_int_equal(registration_with(second, f->arena).bytes, 4 * MIB);
   assert_ok(uvdio_arena_unregister(first, f->arena));
@@ -333,14 +333,14 @@ static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
 /* One life of an engine on another thread, and with frames of the same arena. */
 static void live_next_door(void* data) {
   struct neighbour* n = data;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   uvdio_buf_t frame = {0};
   uv_loop_t loop;
-  uvdio_t* dio;
-  n->failed = uv_loop_init(&loop) != 0 || uvdio_init(&dio, &loop, &options) != 0 ||
-              uvdio_open(dio, &file, &req, n->path, UVDIO_DIRECT_PREFERRED, 0, NULL) != 0 ||
+  uvdio_engine_t* engine;
+  n->failed = uv_loop_init(&loop) != 0 || uvdio_engine_create(&engine, &loop, &options) != 0 ||
+              uvdio_open(engine, &file, &req, n->path, UVDIO_DIRECT_PREFERRED, 0, NULL) != 0 ||
               uvdio_arena_acquire(n->arena, &frame) != 0;
   for (int i = 0; i < 20 && !n->failed; i++) {
     req.data = &n->failed;
@@ -349,7 +349,7 @@ static void live_next_door(void* data) {
     n->failed = n->failed || uvdio_arena_acquire(n->arena, &frame) != 0;
   }
   (void)uvdio_buf_release(&frame);
-  n->failed = uvdio_engine_close(dio, NULL) != 0 || n->failed;
+  n->failed = uvdio_engine_close(engine, NULL) != 0 || n->failed;
   uv_run(&loop, UV_RUN_DEFAULT);
   n->failed = uv_loop_close(&loop) != 0 || n->failed;
 }
@@ -414,14 +414,14 @@ static int register_as_nobody(void* data) {
   struct fixture* f = data;
   struct rlimit limit = {4 * MIB, 4 * MIB};
   uvdio_arena_options_t arena_options = {PAGE, 8 * MIB / PAGE, 0};
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_registration_t registration;
-  uvdio_stats_t stats;
+  uvdio_engine_stats_t stats;
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   uvdio_buf_t frame = {0};
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   int failed = 1;
 
   uid_t user = 1000000 + (uid_t)getpid(); /* nobody else's: locked memory is charged to the user */
@@ -434,13 +434,13 @@ static int register_as_nobody(void* data) {
   EXPECT(setgid(user) == 0 && setuid(user) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0);
   EXPECT(uvdio_arena_create(&f->arena, &arena_options) == 0);
   options.depth = 8;
-  EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
-  EXPECT(uvdio_open(dio, &file, &req, path, UVDIO_DIRECT_PREFERRED, 0, NULL) == 0);
-  EXPECT(uvdio_arena_register(dio, f->arena) == UV_ENOMEM);
-  EXPECT(uvdio_arena_registered(dio, f->arena, &registration) == 0);
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_DIRECT_PREFERRED, 0, NULL) == 0);
+  EXPECT(uvdio_arena_register(engine, f->arena) == UV_ENOMEM);
+  EXPECT(uvdio_arena_registered(engine, f->arena, &registration) == 0);
   EXPECT(registration.error == UV_ENOMEM && registration.bytes > 0 && registration.bytes < registration.size);
   EXPECT(strstr(registration.reason, "ulimit -l") != NULL);
-  EXPECT(uvdio_get_stats(dio, &stats) == 0 && stats.registrations_refused == 1);
+  EXPECT(uvdio_engine_stats(engine, &stats) == 0 && stats.registrations_refused == 1);
   for (int i = 0; i < 1500; i++) { /* up to where the limit was */
     EXPECT(uvdio_arena_acquire(f->arena, &frame) == 0);
   }
@@ -448,7 +448,7 @@ static int register_as_nobody(void* data) {
   EXPECT(uvdio_read(&file, &req, &frame, 0, on_read) == 0);
   uv_run(&loop, UV_RUN_DEFAULT);
   EXPECT(!failed);
-  EXPECT(uvdio_engine_close(dio, NULL) == 0);
+  EXPECT(uvdio_engine_close(engine, NULL) == 0);
   uv_run(&loop, UV_RUN_DEFAULT);
   return 0;
 }
@@ -629,7 +629,7 @@ static void slots_are_given_out_again(void** state) {
 static void frames_beyond_the_kernels_limit_go_as_plain_memory(void** state) {
   struct fixture* f = *state;
   skip_without_ring_or_room(f, 1024 * MIB, 1);
-  assert_code(uvdio_arena_register(f->dio, f->arena), UV_ENOTSUP);
+  assert_code(uvdio_arena_register(f->engine, f->arena), UV_ENOTSUP);
   assert_non_null(strstr(registration_of(f).reason, "512 MiB"));
   uvdio_buf_t frame = frame_of(f);
   uvdio_buf_t view = uvdio_buf_with_len(uvdio_buf_wrap(frame.base, PAGE), PAGE);
@@ -649,8 +649,8 @@ static void use_one_frame(struct fixture* f, uvdio_arena_t* arena, const char* r
   run(f);
   assert_result(read, size);
   op_free(read);
-  assert_non_null(strstr(registration_with(f->dio, arena).reason, reason));
-  assert_int_equal(registration_with(f->dio, arena).bytes == 0, reason[0] != '\0');
+  assert_non_null(strstr(registration_with(f->engine, arena).reason, reason));
+  assert_int_equal(registration_with(f->engine, arena).bytes == 0, reason[0] != '\0');
 }
 
 #define HUGE_ARENAS 9 /* with 2048 to 4096 segments each */
@@ -694,11 +694,11 @@ static void new_arena_is_not_taken_for_an_older_one(void** state) {
   uvdio_arena_options_t options = {.frame_count = 4};
   fixture_arena(f, PAGE, 4);
   skip_without_ring(f);
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   for (unsigned i = 0; i < 600; i++) {
     uvdio_arena_t* other;
     assert_ok(uvdio_arena_create(&other, &options));
-    size_t bytes = registration_with(f->dio, other).bytes;
+    size_t bytes = registration_with(f->engine, other).bytes;
     assert_ok(uvdio_arena_destroy(other, NULL));
     assert_int_equal(bytes, 0);
   }
@@ -725,11 +725,11 @@ static void many_arenas_are_kept_apart(void** state) {
 /* Other engines on the loop have nothing to let go of. */
 static void end_of_an_arena_is_nothing_to_other_backends(void** state) {
   struct fixture* f = *state;
-  uvdio_options_t options = {0};
-  uvdio_t* other = NULL;
+  uvdio_engine_options_t options = {0};
+  uvdio_engine_t* other = NULL;
   skip_without_ring_or_room(f, PAGE, 4);
   options.backend = UVDIO_BACKEND_POOL;
-  assert_ok(uvdio_init(&other, &f->loop, &options));
+  assert_ok(uvdio_engine_create(&other, &f->loop, &options));
   pass_through(f, 0, 1);
   assert_true(stats_of(f).registered_bytes > 0);
   assert_ok(uvdio_arena_destroy(f->arena, NULL));
@@ -774,16 +774,16 @@ static void bad_input_is_refused(void** state) {
   uvdio_registration_t registration;
   fixture_arena(f, PAGE, 4);
   assert_code(uvdio_arena_register(NULL, f->arena), UV_EINVAL);
-  assert_code(uvdio_arena_register(f->dio, NULL), UV_EINVAL);
+  assert_code(uvdio_arena_register(f->engine, NULL), UV_EINVAL);
   assert_code(uvdio_arena_unregister(NULL, f->arena), UV_EINVAL);
-  assert_code(uvdio_arena_unregister(f->dio, NULL), UV_EINVAL);
+  assert_code(uvdio_arena_unregister(f->engine, NULL), UV_EINVAL);
   assert_code(uvdio_arena_registered(NULL, f->arena, &registration), UV_EINVAL);
-  assert_code(uvdio_arena_registered(f->dio, NULL, &registration), UV_EINVAL);
-  assert_code(uvdio_arena_registered(f->dio, f->arena, NULL), UV_EINVAL);
-  uvdio_options_t options = matrix_options();
-  uvdio_t* dio = NULL;
-  options.flags = UVDIO_NO_AUTO_REGISTER << 1;
-  assert_code(uvdio_init(&dio, &f->loop, &options), UV_EINVAL);
+  assert_code(uvdio_arena_registered(f->engine, NULL, &registration), UV_EINVAL);
+  assert_code(uvdio_arena_registered(f->engine, f->arena, NULL), UV_EINVAL);
+  uvdio_engine_options_t options = matrix_options();
+  uvdio_engine_t* engine = NULL;
+  options.flags = UVDIO_ENGINE_NO_AUTO_REGISTER << 1;
+  assert_code(uvdio_engine_create(&engine, &f->loop, &options), UV_EINVAL);
 }
 
 struct calls {
@@ -794,8 +794,8 @@ struct calls {
 
 static void call_from_elsewhere(void* data) {
   struct calls* calls = data;
-  calls->registered = uvdio_arena_register(calls->f->dio, calls->f->arena);
-  calls->unregistered = uvdio_arena_unregister(calls->f->dio, calls->f->arena);
+  calls->registered = uvdio_arena_register(calls->f->engine, calls->f->arena);
+  calls->unregistered = uvdio_arena_unregister(calls->f->engine, calls->f->arena);
 }
 
 static void other_threads_are_refused(void** state) {
@@ -815,11 +815,11 @@ static void closing_engine_registers_nothing(void** state) {
   fixture_arena(f, PAGE, 4);
   uvdio_buf_t page = filled(PAGE, 1);
   t_write(op_new(&f->tracker), &f->file, &page, 0);
-  assert_ok(uvdio_engine_close(f->dio, on_engine_closed));
-  assert_code(uvdio_arena_register(f->dio, f->arena), UV_EBADF);
-  assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_EBADF);
+  assert_ok(uvdio_engine_close(f->engine, on_engine_closed));
+  assert_code(uvdio_arena_register(f->engine, f->arena), UV_EBADF);
+  assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_EBADF);
   uv_run(&f->loop, UV_RUN_DEFAULT);
-  f->dio = NULL;
+  f->engine = NULL;
 }
 
 int main(int argc, char** argv) {

@@ -98,7 +98,7 @@ static void syncs_succeed(void** state) {
 
 static void open_and_close_take_effect_at_once(void** state) {
   struct fixture* f = *state;
-  struct top* missing = t_open(now(f), f->dio, &f->other, path_of(f, "new"), UVDIO_OPEN_READ);
+  struct top* missing = t_open(now(f), f->engine, &f->other, path_of(f, "new"), UVDIO_OPEN_READ);
   assert_result(missing, UV_ENOENT);
   assert_refused(t_size(now(f), &f->other), UV_EBADF);
   open_now(f, &f->other, "new", UVDIO_OPEN_RW);

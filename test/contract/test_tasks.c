@@ -46,13 +46,13 @@ static int allow_tasks(rlim_t count) {
 }
 
 /* Opens, writes, preallocates, truncates, syncs, closes: the line of the first that did not end as it should. */
-static int do_everything(uvdio_t* dio, uv_loop_t* loop, const char* path) {
+static int do_everything(uvdio_engine_t* engine, uv_loop_t* loop, const char* path) {
   static uvdio_file_t file;
   uvdio_req_t req = {0};
   struct outcome outcome = {0};
   uvdio_buf_t page;
   req.data = &outcome;
-  EXPECT(uvdio_open(dio, &file, &req, path, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0644, on_done) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0644, on_done) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 && outcome.result == 0);
   EXPECT(uvdio_buf_alloc(&page, PAGE) == 0);
   memset(page.base, 1, PAGE);
@@ -77,17 +77,17 @@ static void nothing(uv_work_t* work) {
 
 static int work_without_tasks(void* data) {
   const struct work* work = data;
-  uvdio_options_t options = matrix_options();
-  uvdio_stats_t stats;
+  uvdio_engine_options_t options = matrix_options();
+  uvdio_engine_stats_t stats;
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   uv_work_t first;
   EXPECT(chdir(work->f->dir) == 0 && become_nobody() == 0);
-  EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
   EXPECT(uv_queue_work(&loop, &first, nothing, NULL) == 0 && uv_run(&loop, UV_RUN_DEFAULT) == 0);
   EXPECT(allow_tasks(1) == 0);
-  int line = do_everything(dio, &loop, "limited");
-  EXPECT(uvdio_get_stats(dio, &stats) == 0);
+  int line = do_everything(engine, &loop, "limited");
+  EXPECT(uvdio_engine_stats(engine, &stats) == 0);
   EXPECT(line != 0 || stats.cancelled == 0);
   return line;
 }
@@ -95,16 +95,16 @@ static int work_without_tasks(void* data) {
 /* Nobody has used libuv's threads yet, and they can't be started. */
 static int work_without_threads(void* data) {
   const struct work* work = data;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   static uvdio_file_t file;
   uvdio_req_t req = {0};
   struct outcome outcome = {0};
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   req.data = &outcome;
   EXPECT(chdir(work->f->dir) == 0 && become_nobody() == 0);
-  EXPECT(uv_loop_init(&loop) == 0 && uvdio_init(&dio, &loop, &options) == 0);
-  EXPECT(uvdio_open(dio, &file, &req, "without", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0644, NULL) == 0);
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, "without", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0644, NULL) == 0);
   EXPECT(allow_tasks(1) == 0);
   EXPECT(uvdio_size(&file, &req, on_done) == 0); /* which no ring has */
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);

@@ -196,7 +196,7 @@ static void other_files_are_not_held_up(void** state) {
 }
 
 static int depth_1(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = 1;
   return fixture_open_with(state, options);
 }

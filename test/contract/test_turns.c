@@ -68,7 +68,7 @@ static void stop_looking(struct onlooker* onlooker) {
 }
 
 static int few_callbacks_per_turn(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = DEPTH;
   options.callbacks_per_turn = PER_TURN;
   return fixture_open_with(state, options);
@@ -83,7 +83,7 @@ static void submit_reads(struct fixture* f, uvdio_buf_t* pages, uint64_t offset)
 }
 
 static void assert_fair(struct fixture* f, const struct onlooker* onlooker) {
-  uvdio_stats_t stats = stats_of(f);
+  uvdio_engine_stats_t stats = stats_of(f);
   assert_true(onlooker->most_between_checks <= PER_TURN);
   assert_true(onlooker->most_between_prepares <= PER_TURN);
   assert_true(stats.callbacks_max <= PER_TURN);
@@ -229,7 +229,7 @@ static unsigned to_ring(const struct fixture* f, unsigned count) {
 }
 
 static int one_at_a_time(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.batch = 1;
   return fixture_open_with(state, options);
 }

@@ -13,14 +13,14 @@
 #define MIB ((size_t)1024 * 1024)
 
 static int manual(void** state) {
-  uvdio_options_t options = {0};
-  options.flags = UVDIO_NO_AUTO_REGISTER;
+  uvdio_engine_options_t options = {0};
+  options.flags = UVDIO_ENGINE_NO_AUTO_REGISTER;
   return fixture_open_with(state, options);
 }
 
 static uvdio_registration_t registration_of(const struct fixture* f) {
   uvdio_registration_t registration;
-  assert_ok(uvdio_arena_registered(f->dio, f->arena, &registration));
+  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
   return registration;
 }
 
@@ -193,7 +193,7 @@ static void view_within_what_two_pieces_share_goes_by_number(void** state) {
 static void view_across_pieces_goes_as_plain_memory(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, MIB, 4);
-  (void)uvdio_arena_register(f->dio, f->arena);
+  (void)uvdio_arena_register(f->engine, f->arena);
   char* memory = memory_of(f->arena);
   unsigned twice = is_on_ring(f) ? 2 : 0;
   assert_int_equal(pass_view(f, memory + MIB / 2, MIB, 0, 1), 0);
@@ -228,9 +228,9 @@ static void view_registers_nothing_by_itself_where_the_user_said_so(void** state
   skip_without_ring(f);
   char* memory = memory_of(f->arena);
   assert_int_equal(pass_view(f, memory, PAGE, 0, 1), 0);
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   assert_int_equal(pass_view(f, memory, PAGE, 0, 2), 2);
-  assert_ok(uvdio_arena_unregister(f->dio, f->arena));
+  assert_ok(uvdio_arena_unregister(f->engine, f->arena));
   assert_int_equal(pass_view(f, memory, PAGE, 0, 3), 0);
   assert_int_equal(registration_of(f).bytes, 0);
 }
@@ -427,7 +427,7 @@ static void memory_behind_an_arena_is_not_the_arenas(void** state) {
   struct fixture* f = *state;
   for (size_t size = SHORTER; size <= RECYCLED; size += RECYCLED - SHORTER) {
     make_arena_there(f, size);
-    (void)uvdio_arena_register(f->dio, f->arena);
+    (void)uvdio_arena_register(f->engine, f->arena);
     char* end = recycled + size;
     assert_int_equal(pass_view(f, end - PAGE, PAGE, 0, 1), is_on_ring(f) ? 2 : 0);
     assert_int_equal(pass_view(f, end, PAGE, 0, 2), 0);
@@ -445,18 +445,18 @@ static void unregistering_waits_for_views(void** state) {
   fixture_arena(f, PAGE, 4);
   skip_without_ring(f);
   put(f, &f->file, 0, PAGE, 3);
-  assert_ok(uvdio_arena_register(f->dio, f->arena));
+  assert_ok(uvdio_arena_register(f->engine, f->arena));
   for (unsigned i = 0; i < 2; i++) { /* waits for the loop's first turn; is with the kernel */
     uvdio_buf_t view = uvdio_buf_wrap(memory_of(f->arena) + 3 * PAGE, PAGE);
     struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
     assert_int_equal(stats_of(f).in_flight, i);
-    assert_code(uvdio_arena_unregister(f->dio, f->arena), UV_EBUSY);
+    assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_EBUSY);
     run(f);
     assert_result(read, PAGE);
     assert_true(is_pattern(memory_of(f->arena) + 3 * PAGE, PAGE, 3));
   }
   assert_int_equal(stats_of(f).fixed, 2);
-  assert_ok(uvdio_arena_unregister(f->dio, f->arena));
+  assert_ok(uvdio_arena_unregister(f->engine, f->arena));
   assert_int_equal(pass_view(f, memory_of(f->arena), PAGE, 0, 1), 0);
 }
 
@@ -467,7 +467,7 @@ static void unregistering_does_not_wait_for_other_memory(void** state) {
   use_a_frame(f);
   uvdio_buf_t heap = blank(PAGE);
   struct top* read = t_read(op_new(&f->tracker), &f->file, &heap, 0);
-  assert_ok(uvdio_arena_unregister(f->dio, f->arena));
+  assert_ok(uvdio_arena_unregister(f->engine, f->arena));
   run(f);
   assert_result(read, 0);
 }

@@ -84,7 +84,7 @@ static void assert_written(struct top* const writes[MANY]) {
  * */
 static void end(struct fixture* f) {
   run(f);
-  f->dio = NULL;
+  f->engine = NULL;
   assert_int_equal(f->closed, 1);
 }
 
@@ -106,7 +106,7 @@ static void handles_have_no_data(void** state) {
   struct walk meanwhile = look(f);
   run(f);
   struct walk idle = look(f);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   struct walk closing = look(f);
   end(f);
   assert_true(before.all > 0 && closing.all > 0);
@@ -124,7 +124,7 @@ static void data_is_whoever_walks(void** state) {
   run(f);
   assert_written(writes);
   write_many(f, writes);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   uv_walk(&f->loop, claim, rubbish);
   end(f);
   assert_written(writes);
@@ -137,7 +137,7 @@ static void data_is_whoever_walks(void** state) {
 static void nothing_is_left_to_close(void** state) {
   struct fixture* f = *state;
   struct walk alive = look(f);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   struct walk closing = look(f);
   end(f);
   assert_true(alive.count > 0);
@@ -155,7 +155,7 @@ static void idle_engine_closes_within_one_turn(void** state) {
       bind_engine(f);
       assert_result(t_close(op_now(&f->tracker), &f->file), 0);
     }
-    assert_ok(t_engine_close(f->dio, on_engine_closed));
+    assert_ok(t_engine_close(f->engine, on_engine_closed));
     int alive = uv_run(&f->loop, modes[i % 2]);
     unsigned closed = f->closed;
     end(f);
@@ -169,7 +169,7 @@ static void drains_after_a_walk(struct fixture* f, enum order order, uv_run_mode
   unsigned found;
   write_many(f, writes);
   struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   found = walk_and_close(f, order);
   found += walk_and_close(f, order);
   uv_run(&f->loop, UV_RUN_NOWAIT);
@@ -205,7 +205,7 @@ static void walks_may_come_at_any_time(void** state) {
   unsigned found = 0;
   bind_engine(f);
   write_many(f, writes);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   watch_for_hang("an engine that is closed under walks");
   do {
     found += walk_and_close(f, FORWARDS);
@@ -220,7 +220,7 @@ static void arenas_are_let_go_of(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, PAGE, MANY);
   struct top* writes[MANY];
-  int code = uvdio_arena_register(f->dio, f->arena);
+  int code = uvdio_arena_register(f->engine, f->arena);
   assert_true(code == 0 || code == UV_ENOTSUP || code == UV_ENOMEM);
   bind_engine(f);
   for (unsigned i = 0; i < MANY; i++) {
@@ -230,7 +230,7 @@ static void arenas_are_let_go_of(void** state) {
     frame.len = PAGE;
     writes[i] = t_write(op_new(&f->tracker), &f->file, &frame, (uint64_t)i * PAGE);
   }
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   unsigned found = walk_and_close(f, FORWARDS);
   end(f);
   assert_int_equal(found, 0);
@@ -239,7 +239,7 @@ static void arenas_are_let_go_of(void** state) {
 
 static void close_and_walk(struct top* op) {
   struct fixture* f = op->data;
-  if (t_engine_close(f->dio, on_engine_closed) != 0 || walk_and_close(f, BACKWARDS) != 0) {
+  if (t_engine_close(f->engine, on_engine_closed) != 0 || walk_and_close(f, BACKWARDS) != 0) {
     tracker_violation(&f->tracker, "a close and a walk from a callback");
   }
 }
@@ -257,7 +257,7 @@ static void callback_may_close_and_walk(void** state) {
 
 static void on_user_handle_closed(uv_handle_t* handle) {
   struct fixture* f = handle->data;
-  if (t_engine_close(f->dio, on_engine_closed) != 0 || walk_and_close(f, FORWARDS) != 0) {
+  if (t_engine_close(f->engine, on_engine_closed) != 0 || walk_and_close(f, FORWARDS) != 0) {
     tracker_violation(&f->tracker, "a close and a walk from the callback of a handle's close");
   }
 }
@@ -283,7 +283,7 @@ static void requests_can_be_cancelled_meanwhile(void** state) {
     uvdio_buf_t page = blank(PAGE);
     reads[i] = t_read(op_new(&f->tracker), &f->file, &page, (uint64_t)i * PAGE);
   }
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   walk_and_close(f, FORWARDS);
   for (unsigned i = 0; i < MANY; i++) {
     int code = t_cancel(reads[i]);
@@ -315,7 +315,7 @@ static void look_in_check(uv_check_t* check) {
 }
 
 static int few_callbacks_per_turn(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.callbacks_per_turn = PER_TURN;
   return fixture_open_with(state, options);
 }
@@ -329,7 +329,7 @@ static void others_get_their_turns_meanwhile(void** state) {
   uv_unref((uv_handle_t*)&onlooker.check);
   onlooker.check.data = &onlooker;
   write_many(f, writes);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   run(f);
   uv_close((uv_handle_t*)&onlooker.check, NULL);
   end(f);
@@ -340,17 +340,17 @@ static void others_get_their_turns_meanwhile(void** state) {
 static void engines_drain_beside_each_other(void** state) {
   struct fixture* f = *state;
   static struct {
-    uvdio_t* dio;
+    uvdio_engine_t* engine;
     uvdio_file_t file;
     struct top* writes[MANY];
   } others[3];
   const char* const names[] = {"a", "b", "c"};
   struct top* writes[MANY];
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   for (unsigned i = 0; i < COUNT_OF(others); i++) {
     memset(&others[i], 0, sizeof(others[i]));
-    assert_ok(uvdio_init(&others[i].dio, &f->loop, &options));
-    struct top* open = t_open(op_now(&f->tracker), others[i].dio, &others[i].file,
+    assert_ok(uvdio_engine_create(&others[i].engine, &f->loop, &options));
+    struct top* open = t_open(op_now(&f->tracker), others[i].engine, &others[i].file,
                               path_of(f, names[i]), UVDIO_OPEN_RW);
     assert_result(open, 0);
     for (unsigned k = 0; k < MANY; k++) {
@@ -358,10 +358,10 @@ static void engines_drain_beside_each_other(void** state) {
       others[i].writes[k] =
           t_write(op_new(&f->tracker), &others[i].file, &page, (uint64_t)k * PAGE);
     }
-    assert_ok(t_engine_close(others[i].dio, NULL));
+    assert_ok(t_engine_close(others[i].engine, NULL));
   }
   write_many(f, writes);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   walk_and_close(f, FORWARDS);
   end(f);
   assert_written(writes);
@@ -388,8 +388,8 @@ static void close_after_a_walk(struct fixture* f, int run_between, enum order or
     uv_run(&f->loop, UV_RUN_NOWAIT);
     uv_run(&f->loop, UV_RUN_NOWAIT);
   }
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
-  assert_code(t_engine_close(f->dio, on_engine_closed), UV_EBADF);
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  assert_code(t_engine_close(f->engine, on_engine_closed), UV_EBADF);
   end(f);
   assert_true(found > 0);
   assert_written(writes);
@@ -410,7 +410,7 @@ static void idle_engine_can_be_closed_after_a_walk(void** state) {
     if ((i & 1) != 0) {
       run(f);
     }
-    assert_ok(t_engine_close(f->dio, on_engine_closed));
+    assert_ok(t_engine_close(f->engine, on_engine_closed));
     walk_and_close(f, FORWARDS);
     end(f);
   }
@@ -427,7 +427,7 @@ static void engine_works_after_a_walk(struct fixture* f, int bound) {
   }
   walk_and_close(f, FORWARDS);
   write_many(f, writes);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   end(f);
   assert_written(writes);
 }

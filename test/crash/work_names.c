@@ -95,7 +95,7 @@ static void start(struct chain* chain) {
   unsigned flags = UVDIO_OPEN_RW | (chain->file->tried ? 0 : UVDIO_EXCLUSIVE);
   name_submit(chain->file);
   chain->req.data = chain;
-  int error = uvdio_open(writer->dio, &chain->open_file, &chain->req, path, flags, 0600, on_opened);
+  int error = uvdio_open(writer->engine, &chain->open_file, &chain->req, path, flags, 0600, on_opened);
   if (error != 0) {
     writer_stop(writer, error);
   }

@@ -40,7 +40,7 @@ int writer_open(struct writer* writer, unsigned flags) {
   struct file* file = &writer->model->files[0];
   snprintf(path, sizeof(path), "%.200s/%s", writer->dir, file->name);
   name_submit(file);
-  int error = uvdio_open(writer->dio, &writer->file, &req, path, flags, 0600, NULL);
+  int error = uvdio_open(writer->engine, &writer->file, &req, path, flags, 0600, NULL);
   error = error != 0 ? error : writer_sync_directory(writer);
   if (error == 0) {
     name_reached(writer->model, file, VISIBLE);
@@ -222,10 +222,10 @@ void writer_sync(struct writer* writer, uvdio_file_t* open_file, struct file* fi
 /* A depth below the width makes writes wait in the library, too. */
 static int open_engine(struct writer* writer) {
   static const unsigned depths[DEPTHS] = {2, 16, 256};
-  uvdio_options_t options = {.backend = writer->backend, .depth = depths[dice_below(&writer->dice, DEPTHS)]};
+  uvdio_engine_options_t options = {.backend = writer->backend, .depth = depths[dice_below(&writer->dice, DEPTHS)]};
   uvdio_arena_options_t arena = {.frame_size = SLOT_SIZE_MAX, .frame_count = FRAMES};
   int error = uv_loop_init(&writer->loop);
-  error = error != 0 ? error : uvdio_init(&writer->dio, &writer->loop, &options);
+  error = error != 0 ? error : uvdio_engine_create(&writer->engine, &writer->loop, &options);
   if (error == 0 && dice_below(&writer->dice, 2)) {
     error = uvdio_arena_create(&writer->arena, &arena);
   }
@@ -235,7 +235,7 @@ static int open_engine(struct writer* writer) {
 
 static int close_engine(struct writer* writer) {
   size_t out = 0;
-  int error = uvdio_engine_close(writer->dio, NULL);
+  int error = uvdio_engine_close(writer->engine, NULL);
   uv_run(&writer->loop, UV_RUN_DEFAULT);
   error = error != 0 || writer->arena == NULL ? error : uvdio_arena_destroy(writer->arena, &out);
   return error != 0 ? error : uv_loop_close(&writer->loop);

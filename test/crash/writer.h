@@ -30,7 +30,7 @@ struct writer {
   enum defect defect;
   struct dice dice;
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   uvdio_arena_t* arena; /* where the buffers are frames, else null */
   uvdio_file_t file;    /* of the works that have one */
   unsigned width;       /* writes in flight at most */

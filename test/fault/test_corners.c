@@ -25,7 +25,7 @@ static int tear_down(void** state) {
 }
 
 static struct top* open_now_with(struct fixture* f, const char* name, unsigned flags) {
-  return t_open(op_now(&f->tracker), f->dio, &f->other, path_of(f, name), flags);
+  return t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, name), flags);
 }
 
 static void close_other(struct fixture* f) {
@@ -138,7 +138,7 @@ static void close_that_goes_on_has_closed(void** state) {
 /* An open that a ring makes step by step finds out what one by a worker does. */
 static uvdio_file_info_t info_after_open(struct fixture* f, struct top* op) {
   uvdio_file_info_t info;
-  t_open(op, f->dio, &f->other, path_of(f, "file"), UVDIO_OPEN_RW);
+  t_open(op, f->engine, &f->other, path_of(f, "file"), UVDIO_OPEN_RW);
   run(f);
   assert_result(op, 0);
   assert_ok(uvdio_file_info(&f->other, &info));
@@ -157,7 +157,7 @@ static void open_tells_the_filesystem_either_way(void** state) {
  * for errors. */
 static void lane_in_company_depends_on_the_filesystem(void** state) {
   struct fixture* f = *state;
-  const char* name = uvdio_backend_name(f->dio);
+  const char* name = uvdio_engine_backend(f->engine);
   for (int fuse = 0; fuse <= 1; fuse++) {
     faults_reset();
     fault_fail(CALL_PREADV2, 1, ONCE, EOPNOTSUPP);

@@ -35,8 +35,8 @@ static int on_workers(const uvdio_file_t* file) {
 }
 
 static unsigned in_flight(const struct fixture* f) {
-  uvdio_stats_t stats;
-  assert_ok(uvdio_get_stats(f->dio, &stats));
+  uvdio_engine_stats_t stats;
+  assert_ok(uvdio_engine_stats(f->engine, &stats));
   return stats.in_flight;
 }
 
@@ -75,7 +75,7 @@ static int open_straight(void** state) {
 }
 
 static int open_straight_depth_1(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = 1;
   faults_reset();
   int failed = fixture_engine_with(state, options);
@@ -98,8 +98,8 @@ static struct top* write_page(struct fixture* f, unsigned number) {
 
 static void note_more_than_one(struct top* op) {
   unsigned* most = op->data;
-  uvdio_stats_t stats;
-  if (uvdio_get_stats(op->req.file->engine_, &stats) == 0 && stats.in_flight > *most) {
+  uvdio_engine_stats_t stats;
+  if (uvdio_engine_stats(op->req.file->engine_, &stats) == 0 && stats.in_flight > *most) {
     *most = stats.in_flight;
   }
 }
@@ -130,8 +130,8 @@ static void no_sync_runs_beside_a_durable_write(void** state) {
   struct top* last = t_sync_all(op_new(&f->tracker), &f->file);
   assert_int_equal(in_flight(f), 1);
   run(f);
-  uvdio_stats_t stats;
-  assert_ok(uvdio_get_stats(f->dio, &stats));
+  uvdio_engine_stats_t stats;
+  assert_ok(uvdio_engine_stats(f->engine, &stats));
   assert_int_equal(stats.in_flight_max, 1);
   assert_result(before, PAGE);
   assert_result(sync, 0);

@@ -28,28 +28,28 @@ static void skip_where_forks_are_not_followed(void) {
   }
 }
 
-static int open_engine(uvdio_t** dio, uv_loop_t* loop, unsigned busy_poll_us) {
-  uvdio_options_t options = matrix_options();
+static int open_engine(uvdio_engine_t** engine, uv_loop_t* loop, unsigned busy_poll_us) {
+  uvdio_engine_options_t options = matrix_options();
   options.depth = 8;
   options.busy_poll_us = busy_poll_us;
-  return uvdio_init(dio, loop, &options);
+  return uvdio_engine_create(engine, loop, &options);
 }
 
-static void close_engine(uvdio_t* dio, uv_loop_t* loop) {
-  (void)uvdio_engine_close(dio, NULL);
+static void close_engine(uvdio_engine_t* engine, uv_loop_t* loop) {
+  (void)uvdio_engine_close(engine, NULL);
   (void)uv_run(loop, UV_RUN_DEFAULT);
 }
 
 /* No kernel that has rings refuses all sets of flags: the last set is none. */
 static int no_flags_will_do(void* data) {
   struct fixture* f = data;
-  uvdio_t* dio = NULL;
+  uvdio_engine_t* engine = NULL;
   fault_fail(CALL_SETUP, 1, FOR_GOOD, EINVAL);
-  EXPECT(open_engine(&dio, &f->loop, 0) == UVDIO_EBACKEND);
-  EXPECT(dio == NULL && fault_hits(CALL_SETUP) == 5);
+  EXPECT(open_engine(&engine, &f->loop, 0) == UVDIO_EBACKEND);
+  EXPECT(engine == NULL && fault_hits(CALL_SETUP) == 5);
   faults_reset();
-  EXPECT(open_engine(&dio, &f->loop, 0) == 0); /* A refusal is not kept. */
-  close_engine(dio, &f->loop);
+  EXPECT(open_engine(&engine, &f->loop, 0) == 0); /* A refusal is not kept. */
+  close_engine(engine, &f->loop);
   return 0;
 }
 
@@ -60,12 +60,12 @@ static void kernel_that_takes_no_flags_has_no_ring(void** state) {
 
 static int first_entry_is_interrupted(void* data) {
   struct fixture* f = data;
-  uvdio_t* dio = NULL;
+  uvdio_engine_t* engine = NULL;
   fault_fail(CALL_SUBMIT, 1, 3, EINTR);
-  EXPECT(open_engine(&dio, &f->loop, 0) == 0);
+  EXPECT(open_engine(&engine, &f->loop, 0) == 0);
   EXPECT(fault_hits(CALL_SUBMIT) == 3);
-  EXPECT(strcmp(uvdio_backend_name(dio), "ring") == 0);
-  close_engine(dio, &f->loop);
+  EXPECT(strcmp(uvdio_engine_backend(engine), "ring") == 0);
+  close_engine(engine, &f->loop);
   return 0;
 }
 
@@ -78,7 +78,7 @@ static void interrupted_probe_is_repeated(void** state) {
 static int two_engines_register(struct fixture* f) {
   uvdio_arena_options_t arena_options = {MIB, 2, 0};
   uvdio_registration_t registration;
-  uvdio_t* engines[2];
+  uvdio_engine_t* engines[2];
   uvdio_arena_t* arena;
   EXPECT(uvdio_arena_create(&arena, &arena_options) == 0);
   for (unsigned i = 0; i < 2; i++) {
@@ -124,17 +124,17 @@ static void engines_share_nothing_where_rings_do_not_copy(void** state) {
 /* Reads with a ring of an older kernel's kind, whose completions show up without being asked for. */
 static int read_busily(void* data) {
   struct fixture* f = data;
-  uvdio_t* dio = NULL;
+  uvdio_engine_t* engine = NULL;
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
-  uvdio_stats_t stats;
+  uvdio_engine_stats_t stats;
   uvdio_file_info_t info;
   fault_fail(CALL_SETUP, 1, 3, EINVAL);
-  EXPECT(open_engine(&dio, &f->loop, UVDIO_BUSY_POLL_MAX) == 0);
-  EXPECT(strstr(uvdio_backend_reason(dio), "submit all") != NULL);
-  EXPECT(uvdio_open(dio, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) == 0);
+  EXPECT(open_engine(&engine, &f->loop, UVDIO_BUSY_POLL_MAX) == 0);
+  EXPECT(strstr(uvdio_engine_backend_reason(engine), "submit all") != NULL);
+  EXPECT(uvdio_open(engine, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) == 0);
   EXPECT(uvdio_file_info(&file, &info) == 0);
-  f->dio = dio;
+  f->engine = engine;
   for (unsigned i = 0; i < 200; i++) {
     uvdio_buf_t page = filled(PAGE, i);
     struct top* write = t_write(op_new(&f->tracker), &file, &page, (uint64_t)i * PAGE);
@@ -142,11 +142,11 @@ static int read_busily(void* data) {
     EXPECT(write->done == 1 && write->result == PAGE);
     op_free(write);
   }
-  EXPECT(uvdio_get_stats(dio, &stats) == 0);
+  EXPECT(uvdio_engine_stats(engine, &stats) == 0);
   EXPECT(strcmp(info.backend, "ring") != 0 || stats.busy_hits > 0);
   EXPECT(uvdio_close(&file, &req, NULL) == 0);
-  f->dio = NULL;
-  close_engine(dio, &f->loop);
+  f->engine = NULL;
+  close_engine(engine, &f->loop);
   return 0;
 }
 
@@ -165,13 +165,13 @@ static void ring_without_deferred_work_is_watched_too(void** state) {
 static uvdio_file_t files[FILES];
 
 /* Opens them all and writes to each, which is when it gets its slot. Returns how many have one, or -1. */
-static int slots_taken(struct fixture* f, uvdio_t* dio) {
+static int slots_taken(struct fixture* f, uvdio_engine_t* engine) {
   int taken = 0;
   for (unsigned i = 0; i < FILES; i++) {
     uvdio_req_t req = {0};
     uvdio_file_info_t info;
     uvdio_buf_t page = filled(PAGE, i);
-    if (uvdio_open(dio, &files[i], &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) != 0) {
+    if (uvdio_open(engine, &files[i], &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) != 0) {
       return -1;
     }
     struct top* write = t_write(op_new(&f->tracker), &files[i], &page, (uint64_t)i * PAGE);
@@ -185,11 +185,11 @@ static int slots_taken(struct fixture* f, uvdio_t* dio) {
   return taken;
 }
 
-static int open_files(uvdio_t* dio, unsigned count, const char* path) {
+static int open_files(uvdio_engine_t* engine, unsigned count, const char* path) {
   int error = 0;
   for (unsigned i = 0; i < count && error == 0; i++) {
     uvdio_req_t req = {0};
-    error = uvdio_open(dio, &files[i], &req, path, UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL);
+    error = uvdio_open(engine, &files[i], &req, path, UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL);
   }
   return error;
 }
@@ -205,12 +205,12 @@ static int transfer(struct fixture* f, uvdio_file_t* file) {
   return writes[0]->result != PAGE || writes[1]->result != PAGE;
 }
 
-static int registers_files(struct fixture* f, uvdio_t* dio) {
+static int registers_files(struct fixture* f, uvdio_engine_t* engine) {
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   uvdio_file_info_t info = {0};
   uvdio_buf_t page = filled(PAGE, 1);
-  if (uvdio_open(dio, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) != 0) {
+  if (uvdio_open(engine, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) != 0) {
     return 0;
   }
   (void)t_write(op_new(&f->tracker), &file, &page, 0);
@@ -224,33 +224,33 @@ static int registers_files(struct fixture* f, uvdio_t* dio) {
 #define SMALLEST_TABLE 64
 
 /* Once it is full, it stays as long as it is; slots that come free are found, wherever they are. */
-static int fill_table(struct fixture* f, uvdio_t* dio, int expected) {
-  EXPECT(slots_taken(f, dio) == expected);
+static int fill_table(struct fixture* f, uvdio_engine_t* engine, int expected) {
+  EXPECT(slots_taken(f, engine) == expected);
   for (unsigned i = 10; i < 13; i++) {
     uvdio_req_t req = {0};
     EXPECT(uvdio_close(&files[i], &req, NULL) == 0);
   }
   for (unsigned i = 0; i < 4; i++) { /* the last one past the table's end */
-    EXPECT(registers_files(f, dio));
+    EXPECT(registers_files(f, engine));
   }
   return 0;
 }
 
 static int with_an_engine(struct fixture* f, int expected) {
-  uvdio_t* dio = NULL;
+  uvdio_engine_t* engine = NULL;
   int line = 0;
-  EXPECT(open_engine(&dio, &f->loop, 0) == 0);
-  f->dio = dio;
-  if (registers_files(f, dio)) {
+  EXPECT(open_engine(&engine, &f->loop, 0) == 0);
+  f->engine = engine;
+  if (registers_files(f, engine)) {
     if (expected == DESCRIPTORS) {
       fault_pretend_descriptors(DESCRIPTORS);
     } else {
       fault_fail(CALL_GETRLIMIT, 1, FOR_GOOD, EPERM);
     }
-    line = fill_table(f, dio, expected);
+    line = fill_table(f, engine, expected);
   }
-  f->dio = NULL;
-  close_engine(dio, &f->loop);
+  f->engine = NULL;
+  close_engine(engine, &f->loop);
   return line;
 }
 
@@ -270,10 +270,10 @@ static void table_of_files_is_as_long_as_descriptors_may_be(void** state) {
 
 /* The table is to grow for the third file: the kernel has given the old one back, and makes no new one. All files go on by their
  * descriptors, with what they had in mind about the table forgotten. */
-static int grow_in_vain(struct fixture* f, uvdio_t* dio) {
+static int grow_in_vain(struct fixture* f, uvdio_engine_t* engine) {
   uvdio_file_info_t info;
   fault_pretend_descriptors(2);
-  EXPECT(open_files(dio, 4, path_of(f, "file")) == 0);
+  EXPECT(open_files(engine, 4, path_of(f, "file")) == 0);
   EXPECT(transfer(f, &files[0]) == 0 && transfer(f, &files[1]) == 0);
   EXPECT(uvdio_file_info(&files[1], &info) == 0);
   if (!info.registered || strcmp(info.backend, "ring") != 0) {
@@ -287,18 +287,18 @@ static int grow_in_vain(struct fixture* f, uvdio_t* dio) {
     EXPECT(transfer(f, &files[i]) == 0 && transfer(f, &files[i]) == 0);
     EXPECT(uvdio_file_info(&files[i], &info) == 0 && !info.registered);
   }
-  EXPECT(strcmp(uvdio_backend_name(dio), "ring") == 0);
+  EXPECT(strcmp(uvdio_engine_backend(engine), "ring") == 0);
   return 0;
 }
 
 static int table_is_lost(void* data) {
   struct fixture* f = data;
-  uvdio_t* dio = NULL;
-  EXPECT(open_engine(&dio, &f->loop, 0) == 0);
-  f->dio = dio;
-  int line = grow_in_vain(f, dio);
-  f->dio = NULL;
-  close_engine(dio, &f->loop);
+  uvdio_engine_t* engine = NULL;
+  EXPECT(open_engine(&engine, &f->loop, 0) == 0);
+  f->engine = engine;
+  int line = grow_in_vain(f, engine);
+  f->engine = NULL;
+  close_engine(engine, &f->loop);
   return line;
 }
 
@@ -329,18 +329,18 @@ static int write_one(uv_loop_t* loop, uvdio_file_t* file) {
   return 0;
 }
 
-static int open_and_write(struct fixture* f, uvdio_t** dio, uv_loop_t* loop, uvdio_file_t* file) {
+static int open_and_write(struct fixture* f, uvdio_engine_t** engine, uv_loop_t* loop, uvdio_file_t* file) {
   uvdio_req_t req = {0};
-  EXPECT(open_engine(dio, loop, 0) == 0);
-  EXPECT(uvdio_open(*dio, file, &req, path_of(f, "file"), UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0600, NULL) == 0);
+  EXPECT(open_engine(engine, loop, 0) == 0);
+  EXPECT(uvdio_open(*engine, file, &req, path_of(f, "file"), UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0600, NULL) == 0);
   return write_one(loop, file);
 }
 
-static uvdio_t* parents;
+static uvdio_engine_t* parents;
 static int parents_is_closed;
 
-static void on_parents_closed(uvdio_t* dio) {
-  (void)dio;
+static void on_parents_closed(uvdio_engine_t* engine) {
+  (void)engine;
   parents_is_closed = 1;
 }
 
@@ -348,19 +348,19 @@ static int end_the_parents_engine(void* data) {
   struct fixture* f = data;
   static uv_loop_t loop;
   static uvdio_file_t file;
-  uvdio_t* dio = NULL;
-  uvdio_stats_t stats;
+  uvdio_engine_t* engine = NULL;
+  uvdio_engine_stats_t stats;
   EXPECT(uv_loop_init(&loop) == 0);
-  EXPECT(open_and_write(f, &dio, &loop, &file) == 0);
+  EXPECT(open_and_write(f, &engine, &loop, &file) == 0);
   EXPECT(uv_loop_fork(&f->loop) == 0);
   EXPECT(uvdio_engine_close(parents, on_parents_closed) == 0);
   while (!parents_is_closed) {
     (void)uv_run(&f->loop, UV_RUN_ONCE);
   }
   EXPECT(write_one(&loop, &file) == 0);
-  EXPECT(strcmp(uvdio_backend_name(dio), "ring") == 0);
-  EXPECT(uvdio_get_stats(dio, &stats) == 0 && stats.punted == 0);
-  close_engine(dio, &loop);
+  EXPECT(strcmp(uvdio_engine_backend(engine), "ring") == 0);
+  EXPECT(uvdio_engine_stats(engine, &stats) == 0 && stats.punted == 0);
+  close_engine(engine, &loop);
   return uv_loop_close(&loop) == 0 ? 0 : __LINE__;
 }
 
@@ -369,10 +369,10 @@ static int parent_and_child_have_engines(void* data) {
   static uvdio_file_t file;
   fault_fail(CALL_SETUP, 1, 2, EINVAL);
   EXPECT(open_and_write(f, &parents, &f->loop, &file) == 0);
-  EXPECT(strstr(uvdio_backend_reason(parents), "single issuer") == NULL);
+  EXPECT(strstr(uvdio_engine_backend_reason(parents), "single issuer") == NULL);
   EXPECT(in_a_child(end_the_parents_engine, f) == 0);
   EXPECT(write_one(&f->loop, &file) == 0);
-  EXPECT(strcmp(uvdio_backend_name(parents), "ring") == 0);
+  EXPECT(strcmp(uvdio_engine_backend(parents), "ring") == 0);
   close_engine(parents, &f->loop);
   return 0;
 }

@@ -14,7 +14,7 @@
 
 /* With an engine that knows its thread, and a file that has been read from. */
 static int set_up_at(void** state, unsigned depth) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = depth;
   faults_reset();
   int failed = fixture_open_with(state, options);
@@ -72,7 +72,7 @@ static void assert_read_or_cancelled(const struct top* read) {
 }
 
 static void assert_backend(const struct fixture* f, const char* name) {
-  assert_string_equal(uvdio_backend_name(f->dio), name);
+  assert_string_equal(uvdio_engine_backend(f->engine), name);
 }
 
 static void request_waits_for_room(void** state) {
@@ -212,7 +212,7 @@ static void cancelled_open_that_is_interrupted_is_cancelled(void** state) {
   need_a_ring_file(&f->file);
   need_faults();
   fault_fail(CALL_OPEN, 1, ONCE, EINTR);
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   assert_ok(t_cancel(open));
   run(f);
   assert_int_equal(fault_hits(CALL_OPEN), 1);
@@ -235,7 +235,7 @@ static void open_that_has_begun_is_finished(void** state) {
   struct top* read = t_read(op_then(&f->tracker, on_read, open), &f->file, &page, 0);
   fault_pretend_kernel("5.10.0");
   fault_fail(CALL_OPEN, 1, ONCE, EEXIST);
-  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   assert_int_equal(fault_hits(CALL_OPEN), 1);
   fault_fail(CALL_OPEN, 1, ONCE, EINTR);
   run(f);
@@ -301,7 +301,7 @@ static void what_waits_for_a_ring_that_breaks_down_goes_on(void** state) {
   struct top* first = read_under_way(f);
   struct top* second = read_page(f);
   watch_for_hang("a ring that breaks down");
-  while (!first->done && strcmp(uvdio_backend_name(f->dio), "ring") == 0) {
+  while (!first->done && strcmp(uvdio_engine_backend(f->engine), "ring") == 0) {
     uv_run(&f->loop, UV_RUN_ONCE);
   }
   watch_for_hang(NULL);

@@ -30,7 +30,7 @@ static int tear_down(void** state) {
 }
 
 static struct top* open_other(struct fixture* f, struct top* op, const char* name, unsigned flags) {
-  t_open(op, f->dio, &f->other, path_of(f, name), flags);
+  t_open(op, f->engine, &f->other, path_of(f, name), flags);
   run(f);
   return op;
 }
@@ -143,7 +143,7 @@ static void cancelled_open_that_fails_is_closed_by_a_worker(void** state) {
   size_t before = open_descriptors();
   fault_hold(CALL_FTRUNCATE, 1);
   fault_fail(CALL_FTRUNCATE, 1, ONCE, EIO);
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   while (fault_calls(CALL_FTRUNCATE) == 0) {
     uv_run(&f->loop, UV_RUN_NOWAIT);
   }
@@ -196,7 +196,7 @@ static void large_transfer_of_plain_memory_is_a_workers(void** state) {
 
 static uvdio_registration_t registration_of(const struct fixture* f) {
   uvdio_registration_t registration;
-  assert_ok(uvdio_arena_registered(f->dio, f->arena, &registration));
+  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
   return registration;
 }
 
@@ -221,7 +221,7 @@ static void large_transfer_of_registered_memory_is_a_workers(void** state) {
   const size_t most = 16 * MIB;
   make_arena_or_skip(f, most + PAGE);
   put(f, &f->file, 0, most + PAGE, 1);
-  if (uvdio_arena_register(f->dio, f->arena) != 0) {
+  if (uvdio_arena_register(f->engine, f->arena) != 0) {
     SKIP("the limit on locked memory is too low for 16 MiB");
   }
   for (size_t cap = most; cap <= most + PAGE; cap += PAGE) {
@@ -244,7 +244,7 @@ static void large_frame_is_not_registered_by_itself(void** state) {
   assert_code(registration_of(f).error, UV_ENOTSUP);
   assert_non_null(strstr(registration_of(f).reason, "uvdio_arena_register()"));
   assert_int_equal(stats_of(f).registrations_refused, 0);
-  if (uvdio_arena_register(f->dio, f->arena) != 0) {
+  if (uvdio_arena_register(f->engine, f->arena) != 0) {
     SKIP("the limit on locked memory is too low for 8 MiB");
   }
   assert_int_equal(registration_of(f).bytes, registration_of(f).size);

@@ -60,7 +60,7 @@ static void answer_with(unsigned memory, unsigned offset, int is_known) {
 }
 
 static struct top* open_other(struct fixture* f, unsigned flags) {
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), flags);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), flags);
   run(f);
   return open;
 }

@@ -74,7 +74,7 @@ static struct top* close_it(struct fixture* f, uvdio_file_t* file) {
 static struct top* open_with(struct fixture* f, struct top* op, enum fault_call step, int error) {
   faults_reset();
   fault_fail(step, 1, ONCE, error);
-  t_open(op, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  t_open(op, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   run(f);
   assert_int_equal(op->done, 1);
   return op;
@@ -168,7 +168,7 @@ static void fails_at(struct fixture* f, struct top* op, enum fault_call step, co
   faults_reset();
   fault_pretend_kernel(kernel);
   fault_fail(step, 1, ONCE, EIO);
-  t_open(op, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  t_open(op, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   run(f);
   assert_result(op, UV_EIO);
 }
@@ -201,7 +201,7 @@ static void what_was_created_is_found_by_its_descriptor(void** state) {
   fault_fail(CALL_STATX, 1, ONCE, EIO);
   fault_fail(CALL_OPEN, 2, ONCE, EACCES);
   struct top* open = op_new(&f->tracker);
-  t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   run(f);
   assert_result(open, UV_EIO);
   assert_int_equal(fault_hits(CALL_OPEN), 1);
@@ -217,7 +217,7 @@ static void open_that_no_worker_ends_removes_what_it_created(void** state) {
     fault_pretend_kernel(kernels[i]);
     fault_fail(CALL_QUEUE_WORK, 1, ONCE, EAGAIN);
     struct top* open = op_new(&f->tracker);
-    t_open(open, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+    t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
     run(f);
     assert_result(open, UVDIO_EJOIN);
     assert_false(is_there(path_of(f, "other")));
@@ -255,7 +255,7 @@ static void do_meanwhile(struct fixture* f, enum meanwhile what) {
 static struct top* open_meanwhile(struct fixture* f, enum meanwhile what, unsigned flags) {
   struct top* open = op_new(&f->tracker);
   fault_hold(CALL_STATX, 1);
-  t_open(open, f->dio, &f->other, path_of(f, "other"), flags);
+  t_open(open, f->engine, &f->other, path_of(f, "other"), flags);
   uv_run(&f->loop, UV_RUN_NOWAIT); /* in case the engine has to learn its thread */
   fault_await(CALL_STATX);
   do_meanwhile(f, what);
@@ -299,7 +299,7 @@ static void link_that_is_planted_meanwhile_is_not_followed(void** state) {
 static unsigned opens_taken(struct fixture* f, const char* kernel, unsigned flags, int expected) {
   faults_reset();
   fault_pretend_kernel(kernel);
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), flags);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), flags);
   run(f);
   assert_result(open, expected);
   unsigned opens = fault_calls(CALL_OPEN);
@@ -336,7 +336,7 @@ static void refusal_of_direct_io_takes_no_second_open(void** state) {
   }
   snprintf(path, sizeof(path), "%s/new", ramfs.dir);
   faults_reset();
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path,
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path,
                             UVDIO_OPEN_RW | UVDIO_EXCLUSIVE | UVDIO_DIRECT_PREFERRED);
   run(f);
   unsigned opens = fault_calls(CALL_OPEN);
@@ -385,7 +385,7 @@ static void open_is_cancelled_while_every_worker_is_busy(void** state) {
   assert_int_equal(uv_idle_init(&f->loop, &late.idle), 0);
   late.idle.data = &late;
   assert_int_equal(uv_idle_start(&late.idle, cancel_when_it_waits), 0);
-  late.open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"),
+  late.open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"),
                      UVDIO_OPEN_CREATE);
   run(f);
   assert_ok(late.code);
@@ -407,7 +407,7 @@ static void open_is_cancelled_while_every_worker_is_busy(void** state) {
 
 static void opens_as_no_file(struct fixture* f, struct top* op, unsigned flags) {
   watch_for_hang("the open of a FIFO");
-  t_open(op, f->dio, &f->other, path_of(f, "fifo"), flags);
+  t_open(op, f->engine, &f->other, path_of(f, "fifo"), flags);
   run(f);
   assert_result(op, UV_ESPIPE);
 }

@@ -15,7 +15,7 @@
 
 /* With an engine that knows its thread, and a file that has been read from. */
 static int set_up(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = DEPTH;
   faults_reset();
   int failed = fixture_open_with(state, options);
@@ -319,14 +319,14 @@ static void closing_engine_does_not_spin(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   struct top* read = parked_read(f, &f->file);
-  assert_ok(t_engine_close(f->dio, on_engine_closed));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
   unsigned sleeping = turns_of_a_while(f, 0);
   unsigned spinning = turns_of_a_while(f, 1);
   unsigned done = read->done;
   fault_unpark(1, PAGE);
   faults_reset();
   run(f);
-  f->dio = NULL;
+  f->engine = NULL;
   assert_int_equal(done, 0);
   assert_int_equal(read->done, 1);
   assert_int_equal(f->closed, 1);

@@ -81,7 +81,7 @@ static void quota_that_is_used_up_is_told(void** state) {
   limit_to_four_mib();
   uvdio_buf_t content = noise(MIB);
   snprintf(path, sizeof(path), "%s/sub/file", limited.dir);
-  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, path, UVDIO_OPEN_RW), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_OPEN_RW), 0);
   for (unsigned i = 0; i < 8; i++) {
     last = write_at(f, &content, (uint64_t)i * MIB);
     run(f);
@@ -115,7 +115,7 @@ static void disk_that_shrank_fails_what_it_lost(void** state) {
   if (disk_make(&disk, 8 * MIB, 16 * MIB, why) != 0) {
     SKIP_AS_TOLD(why);
   }
-  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, disk.path, UVDIO_RDWR), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_RDWR), 0);
   put(f, &f->file, 0, 4 * MIB, 1);
   assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
   if (disk_cut(&disk, MIB) != 0) {
@@ -188,7 +188,7 @@ static void disk_without_memory_fails_writes(void** state) {
     SKIP("no zram device can be had (root, the module zram)");
   }
   snprintf(path, sizeof(path), "/dev/zram%d", number);
-  assert_result(t_open(op_now(&f->tracker), f->dio, &f->file, path, UVDIO_RDWR), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_RDWR), 0);
   struct top* writes[4];
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
     writes[i] = write_at(f, &content, (uint64_t)i * MIB);
@@ -235,10 +235,10 @@ static void open_without_descriptors_fails_and_works_later(void** state) {
     SKIP("valgrind has limits on descriptors of its own, and a ring does not ask it");
   }
   rlim_t before = set_descriptors(first_free_descriptor());
-  struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   struct top* at_once = op_now(&f->tracker);
   uvdio_file_t file = {0};
-  t_open(at_once, f->dio, &file, path_of(f, "other"), UVDIO_OPEN_RW);
+  t_open(at_once, f->engine, &file, path_of(f, "other"), UVDIO_OPEN_RW);
   uv_run(&f->loop, UV_RUN_DEFAULT);
   set_descriptors(before);
   assert_result(open, UV_EMFILE);
@@ -249,20 +249,20 @@ static void open_without_descriptors_fails_and_works_later(void** state) {
 
 static void ring_without_descriptors_is_refused_and_replaced(void** state) {
   struct fixture* f = *state;
-  uvdio_options_t options = matrix_options();
-  uvdio_t* dio = NULL;
+  uvdio_engine_options_t options = matrix_options();
+  uvdio_engine_t* engine = NULL;
   if (matrix.backend != UVDIO_BACKEND_RING) {
     SKIP("a pool takes no descriptors");
   }
   rlim_t before = set_descriptors(first_free_descriptor());
-  int code = uvdio_init(&dio, &f->loop, &options);
-  int code_auto = uvdio_init(&f->dio, &f->loop, NULL);
+  int code = uvdio_engine_create(&engine, &f->loop, &options);
+  int code_auto = uvdio_engine_create(&f->engine, &f->loop, NULL);
   set_descriptors(before);
-  uvdio_set_data(f->dio, f);
+  uvdio_engine_set_data(f->engine, f);
   assert_code(code, UV_EMFILE);
   assert_ok(code_auto);
-  assert_string_equal(uvdio_backend_name(f->dio), "pool");
-  assert_non_null(strstr(uvdio_backend_reason(f->dio), "EMFILE"));
+  assert_string_equal(uvdio_engine_backend(f->engine), "pool");
+  assert_non_null(strstr(uvdio_engine_backend_reason(f->engine), "EMFILE"));
   open_now(f, &f->file, "file", UVDIO_OPEN_RW);
   put(f, &f->file, 0, PAGE, 1);
 }
@@ -280,7 +280,7 @@ static int live_with_little_memory(void* data) {
   EXPECT(become_nobody() == 0);
   EXPECT(fixture_loop(&state) == 0);
   s.f = state;
-  s.allowed[0] = UV_ENOMEM; /* of uvdio_init() for a ring, and of locked arenas */
+  s.allowed[0] = UV_ENOMEM; /* of uvdio_engine_create() for a ring, and of locked arenas */
   scenario_begin(&s);
   scenario_live(&s);
   scenario_end(&s);

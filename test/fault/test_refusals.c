@@ -14,7 +14,7 @@
 #define LAST_SUBMIT 20
 
 static int open_with_content(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = DEPTH;
   faults_reset();
   int failed = fixture_open_with(state, options);
@@ -59,7 +59,7 @@ static void submit_work(struct fixture* f, struct work* work) {
   work->syncs[1] = t_sync_all(op_new(t), &f->file);
   work->preallocate = t_preallocate(op_new(t), &f->file, 2 * MANY * PAGE);
   work->size = t_size(op_new(t), &f->file);
-  work->open = t_open(op_new(t), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  work->open = t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
 }
 
 static void assert_work_done(struct fixture* f, const struct work* work) {
@@ -78,8 +78,8 @@ static void assert_work_done(struct fixture* f, const struct work* work) {
 
 static void assert_gave_up_the_ring(const struct fixture* f) {
   uvdio_file_info_t info;
-  const char* reason = uvdio_backend_reason(f->dio);
-  assert_string_equal(uvdio_backend_name(f->dio), "pool");
+  const char* reason = uvdio_engine_backend_reason(f->engine);
+  assert_string_equal(uvdio_engine_backend(f->engine), "pool");
   assert_non_null(strstr(reason, "io_uring_enter"));
   assert_non_null(strstr(reason, "EPERM"));
   assert_ok(uvdio_file_info(&f->file, &info));
@@ -140,7 +140,7 @@ static void submit_reads(struct fixture* f, struct top** reads, unsigned count) 
 }
 
 static void start_over(struct fixture* f) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = DEPTH;
   end_engine(f);
   memset(&f->file, 0, sizeof(f->file));
@@ -179,7 +179,7 @@ static void submission_put_off(struct fixture* f, int error) {
     submit_work(f, &work);
     run(f);
     assert_work_done(f, &work);
-    assert_string_equal(uvdio_backend_name(f->dio), "ring");
+    assert_string_equal(uvdio_engine_backend(f->engine), "ring");
   }
 }
 
@@ -201,8 +201,8 @@ static void broken_ring_registers_nothing(void** state) {
   run(f);
   assert_result(read, PAGE);
   assert_gave_up_the_ring(f);
-  assert_code(uvdio_arena_register(f->dio, f->arena), UV_ENOTSUP);
-  assert_ok(uvdio_arena_registered(f->dio, f->arena, &registration));
+  assert_code(uvdio_arena_register(f->engine, f->arena), UV_ENOTSUP);
+  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
   assert_int_equal(registration.bytes, 0);
 }
 
@@ -218,7 +218,7 @@ static void requests_that_are_stuck_leave_room_for_others(void** state) {
   fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EPERM);
   submit_reads(f, reads, DEPTH);
   watch_for_hang("an engine whose ring keeps its requests");
-  while (strcmp(uvdio_backend_name(f->dio), "pool") != 0 && uv_loop_alive(&f->loop)) {
+  while (strcmp(uvdio_engine_backend(f->engine), "pool") != 0 && uv_loop_alive(&f->loop)) {
     uv_run(&f->loop, UV_RUN_ONCE);
   }
   if (fault_calls(CALL_GET_EVENTS) == 0) {
@@ -282,7 +282,7 @@ static void what_the_ring_can_not_do_now_the_pool_does(void** state) {
     submit_reads(f, &read, 1);
     struct top* write = t_write(op_new(t), &f->file, &to, (uint64_t)MANY * PAGE);
     struct top* preallocate = t_preallocate(op_new(t), &f->file, 2 * MANY * PAGE);
-    struct top* open = t_open(op_new(t), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+    struct top* open = t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
     run(f);
     assert_result(read, PAGE);
     assert_result(write, PAGE);
@@ -311,7 +311,7 @@ static void sync_that_fails_is_not_repeated_by_the_pool(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
-    assert_result(t_open(op_now(&f->tracker), f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_RW), 0);
+    assert_result(t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW), 0);
     fault_fail(CALL_FDATASYNC, 1, ONCE, errors[i]);
     struct top* sync = t_sync_data(op_new(&f->tracker), &f->other);
     run(f);

@@ -49,7 +49,7 @@ static void interrupt_for_good(enum fault_call call) {
 static void open_ends(struct fixture* f, struct top* op, enum fault_call step) {
   size_t before = open_descriptors();
   interrupt_for_good(step);
-  t_open(op, f->dio, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  t_open(op, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   run(f);
   assert_result(op, UV_EINTR);
   assert_in_range(fault_calls(step), 2, 2 * (RETRIES_MAX + 1)); /* a ring's turns, and a worker's */
@@ -151,7 +151,7 @@ static void kernel_that_always_interrupts_submissions_is_left_alone(void** state
   faults_reset();
   run(f);
   assert_result(read, PAGE);
-  assert_string_equal(uvdio_backend_name(f->dio), "ring");
+  assert_string_equal(uvdio_engine_backend(f->engine), "ring");
 }
 
 static void kernel_that_always_interrupts_completions_is_left_alone(void** state) {
@@ -164,7 +164,7 @@ static void kernel_that_always_interrupts_completions_is_left_alone(void** state
   faults_reset();
   run(f);
   assert_result(read, PAGE);
-  assert_string_equal(uvdio_backend_name(f->dio), "ring");
+  assert_string_equal(uvdio_engine_backend(f->engine), "ring");
   if (hits == 0) {
     SKIP("this kernel posts completions without being asked");
   }

@@ -362,7 +362,7 @@ static void end_a_crowd(void* argument) {
     crowd->ops[i] = submit_nth(f, i);
   }
   crowd->failed = uv_run(&f->loop, UV_RUN_DEFAULT);
-  crowd->failed |= t_engine_close(f->dio, on_engine_closed);
+  crowd->failed |= t_engine_close(f->engine, on_engine_closed);
   crowd->failed |= uv_run(&f->loop, UV_RUN_DEFAULT);
 }
 
@@ -378,7 +378,7 @@ static void crowd_of_held_syncs_ends_without_recursion(void** state) {
   assert_int_equal(uv_thread_create_ex(&thread, &options, end_a_crowd, &crowd), 0);
   uv_thread_join(&thread);
   watch_for_hang(NULL);
-  f->dio = NULL;
+  f->engine = NULL;
   tracker_verdict(&f->tracker);
   assert_int_equal(crowd.failed, 0);
   for (unsigned i = 0; i < crowd.count; i++) {
@@ -390,7 +390,7 @@ static void crowd_of_held_syncs_ends_without_recursion(void** state) {
 
 /* Not bound yet: the crowd's thread is the first to run the loop. With a depth of 1 all others wait for the first. */
 static int depth_1_and_unbound(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = 1;
   faults_reset();
   return fixture_open_with(state, options);
@@ -511,7 +511,7 @@ static void sync_does_not_wait_for_a_younger_preallocation(void** state) {
  */
 
 static int depth_1_and_bound(void** state) {
-  uvdio_options_t options = {.depth = 1};
+  uvdio_engine_options_t options = {.depth = 1};
   faults_reset();
   int failed = fixture_open_with(state, options);
   if (!failed) {

@@ -40,7 +40,7 @@ static int on_ring(const struct fixture* f) {
 
 /* A file with content, on a filesystem that pretends to be another one. */
 static int open_pretending_at(void** state, long type, unsigned depth) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = depth;
   faults_reset();
   int failed = fixture_engine_with(state, options);
@@ -385,7 +385,7 @@ static void assert_reads_all_of(struct fixture* f, const char* path) {
   }
   close(fd);
   assert_true(length > 0);
-  assert_result(t_open(op_now(&f->tracker), f->dio, &file, path, UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &file, path, UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED), 0);
   for (int now = 0; now < 2; now++) {
     uvdio_buf_t buf;
     assert_ok(uvdio_buf_zeroed(&buf, sizeof(expected)));

@@ -20,25 +20,25 @@ enum { ITS_TABLE = 1, VAULTS_TABLE, PIN, COPY };
 /* The fixture's engine comes second to an arena, so that it copies. */
 struct vaults {
   struct fixture* f;
-  uvdio_t* first;
+  uvdio_engine_t* first;
 };
 
 static struct vaults v;
 
-static uvdio_registration_t registration_of(const uvdio_t* dio) {
+static uvdio_registration_t registration_of(const uvdio_engine_t* engine) {
   uvdio_registration_t registration = {0};
-  assert_ok(uvdio_arena_registered(dio, v.f->arena, &registration));
+  assert_ok(uvdio_arena_registered(engine, v.f->arena, &registration));
   return registration;
 }
 
 static void start_first(void) {
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   options.depth = 8;
-  assert_ok(uvdio_init(&v.first, &v.f->loop, &options));
+  assert_ok(uvdio_engine_create(&v.first, &v.f->loop, &options));
 }
 
 static void end_first(void) {
-  uvdio_t* first = v.first;
+  uvdio_engine_t* first = v.first;
   v.first = NULL;
   if (first != NULL) {
     (void)uvdio_engine_close(first, NULL);
@@ -68,14 +68,14 @@ static void leave_arena(void) {
 static int has_vaults(void) {
   arena_of(1);
   unsigned before = open_rings();
-  assert_ok(uvdio_arena_register(v.f->dio, v.f->arena));
+  assert_ok(uvdio_arena_register(v.f->engine, v.f->arena));
   int more = open_rings() > before;
   leave_arena();
   return more;
 }
 
 static int set_up(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   faults_reset();
   memset(&v, 0, sizeof(v));
   options.depth = 8;
@@ -87,7 +87,7 @@ static int set_up(void** state) {
 static int tear_down(void** state) {
   faults_reset();
   end_first();
-  if (v.f->dio != NULL) { /* not the one that the fixture has counted with */
+  if (v.f->engine != NULL) { /* not the one that the fixture has counted with */
     end_engine(v.f);
   }
   return fixture_tear_down(state);
@@ -95,7 +95,7 @@ static int tear_down(void** state) {
 
 /* Its second engine is as new: it has not registered anything. */
 static void begin(unsigned pieces) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   start_first();
   if (!has_vaults()) {
     SKIP("this kernel's rings don't copy from each other (Linux 6.18)");
@@ -132,11 +132,11 @@ static void refused_for(enum fault_call call, unsigned nth, int error, const cha
   unsigned rings = open_rings();
   size_t descriptors = open_descriptors();
   fault_fail(call, nth, ONCE, error);
-  int code = uvdio_arena_register(v.f->dio, v.f->arena);
+  int code = uvdio_arena_register(v.f->engine, v.f->arena);
   assert_int_equal(fault_hits(call), 1);
   faults_reset();
   assert_code(code, uv_translate_sys_error(error));
-  uvdio_registration_t registration = registration_of(v.f->dio);
+  uvdio_registration_t registration = registration_of(v.f->engine);
   assert_code(registration.error, code);
   assert_int_equal(registration.bytes, 0);
   assert_non_null(strstr(registration.reason, word));
@@ -145,8 +145,8 @@ static void refused_for(enum fault_call call, unsigned nth, int error, const cha
   assert_true(has_vault || open_descriptors() == descriptors);
   read_frame(&read);
   op_free(read);
-  assert_ok(uvdio_arena_register(v.f->dio, v.f->arena));
-  assert_int_equal(registration_of(v.f->dio).bytes, MIB);
+  assert_ok(uvdio_arena_register(v.f->engine, v.f->arena));
+  assert_int_equal(registration_of(v.f->engine).bytes, MIB);
   leave_arena();
   end_first();
 }
@@ -181,10 +181,10 @@ static void first_refusal_is_the_last(void** state) {
   (void)state;
   begin(2);
   fault_fail(CALL_REGISTER, PIN, FOR_GOOD, ENOMEM);
-  assert_code(uvdio_arena_register(v.f->dio, v.f->arena), UV_ENOMEM);
+  assert_code(uvdio_arena_register(v.f->engine, v.f->arena), UV_ENOMEM);
   assert_int_equal(fault_hits(CALL_REGISTER), 2); /* and what others have had pinned is still copied */
   faults_reset();
-  assert_int_equal(registration_of(v.f->dio).bytes, 0);
+  assert_int_equal(registration_of(v.f->engine).bytes, 0);
 }
 
 /*
@@ -197,10 +197,10 @@ static void ring_that_may_not_copy_pins_by_itself(void** state) {
   begin(2);
   unsigned rings = open_rings();
   fault_fail(CALL_REGISTER, COPY + 1, ONCE, EINVAL);
-  assert_ok(uvdio_arena_register(v.f->dio, v.f->arena));
+  assert_ok(uvdio_arena_register(v.f->engine, v.f->arena));
   assert_int_equal(fault_hits(CALL_REGISTER), 1);
   faults_reset();
-  assert_int_equal(registration_of(v.f->dio).bytes, 2 * MIB);
+  assert_int_equal(registration_of(v.f->engine).bytes, 2 * MIB);
   assert_int_equal(open_rings(), rings); /* Nobody uses the vault any more. */
   read_frame(&read);
 }
@@ -212,13 +212,13 @@ static void later_refusal_to_copy_is_a_refusal(void** state) {
   need_a_ring_file(&v.f->file);
   begin(2);
   read_frame(&reads[0]);
-  assert_int_equal(registration_of(v.f->dio).bytes, MIB);
+  assert_int_equal(registration_of(v.f->engine).bytes, MIB);
   fault_fail(CALL_REGISTER, 2, ONCE, EINVAL); /* after the pin */
   read_frame(&reads[1]);
   assert_int_equal(fault_hits(CALL_REGISTER), 1);
   faults_reset();
-  assert_int_equal(registration_of(v.f->dio).bytes, MIB);
-  assert_code(registration_of(v.f->dio).error, UV_EINVAL);
+  assert_int_equal(registration_of(v.f->engine).bytes, MIB);
+  assert_code(registration_of(v.f->engine).error, UV_EINVAL);
 }
 
 static void pieces_are_copied_one_by_one(void** state) {
@@ -227,11 +227,11 @@ static void pieces_are_copied_one_by_one(void** state) {
   need_a_ring_file(&v.f->file);
   begin(3);
   read_frame(&reads[0]);
-  assert_int_equal(registration_of(v.f->dio).bytes, MIB);
+  assert_int_equal(registration_of(v.f->engine).bytes, MIB);
   read_frame(&reads[1]);
-  assert_int_equal(registration_of(v.f->dio).bytes, 2 * MIB);
-  assert_ok(uvdio_arena_register(v.f->dio, v.f->arena));
-  assert_int_equal(registration_of(v.f->dio).bytes, 3 * MIB);
+  assert_int_equal(registration_of(v.f->engine).bytes, 2 * MIB);
+  assert_ok(uvdio_arena_register(v.f->engine, v.f->arena));
+  assert_int_equal(registration_of(v.f->engine).bytes, 3 * MIB);
 }
 
 /*
@@ -245,14 +245,14 @@ struct registrar {
 
 static void register_elsewhere(void* data) {
   struct registrar* r = data;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uv_loop_t loop;
-  uvdio_t* dio = NULL;
+  uvdio_engine_t* engine = NULL;
   r->error = uv_loop_init(&loop);
-  r->error = r->error != 0 ? r->error : uvdio_init(&dio, &loop, &options);
-  r->error = r->error != 0 ? r->error : uvdio_arena_register(dio, r->arena);
-  if (dio != NULL) {
-    (void)uvdio_engine_close(dio, NULL);
+  r->error = r->error != 0 ? r->error : uvdio_engine_create(&engine, &loop, &options);
+  r->error = r->error != 0 ? r->error : uvdio_arena_register(engine, r->arena);
+  if (engine != NULL) {
+    (void)uvdio_engine_close(engine, NULL);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&loop);
   }
@@ -274,15 +274,15 @@ static void busy_vault_is_not_waited_for(void** state) {
   watch_for_hang("a read beside an engine that registers");
   read_frame(&reads[1]);
   watch_for_hang(NULL);
-  size_t meanwhile = registration_of(v.f->dio).bytes;
-  int error = registration_of(v.f->dio).error;
+  size_t meanwhile = registration_of(v.f->engine).bytes;
+  int error = registration_of(v.f->engine).error;
   fault_release(CALL_REGISTER);
   assert_ok(uv_thread_join(&thread));
   assert_ok(r.error);
   assert_int_equal(meanwhile, MIB);
   assert_ok(error);
   read_frame(&reads[2]);
-  assert_int_equal(registration_of(v.f->dio).bytes, 2 * MIB);
+  assert_int_equal(registration_of(v.f->engine).bytes, 2 * MIB);
 }
 
 /*
@@ -293,7 +293,7 @@ static void vault_ends_with_the_arena(void** state) {
   (void)state;
   begin(2);
   unsigned rings = open_rings();
-  assert_ok(uvdio_arena_register(v.f->dio, v.f->arena));
+  assert_ok(uvdio_arena_register(v.f->engine, v.f->arena));
   assert_int_equal(open_rings(), rings + 1);
   uvdio_arena_t* arena = v.f->arena;
   v.f->arena = NULL;
@@ -302,7 +302,7 @@ static void vault_ends_with_the_arena(void** state) {
   t_size(op_new(&v.f->tracker), &v.f->file);
   run(v.f);
   arena_of(2); /* Both go on with another one. */
-  assert_ok(uvdio_arena_register(v.f->dio, v.f->arena));
+  assert_ok(uvdio_arena_register(v.f->engine, v.f->arena));
   assert_int_equal(open_rings(), rings + 1);
 }
 
@@ -325,8 +325,8 @@ static void child_closes_the_vault_for_itself(void** state) {
   unsigned rings = open_rings();
   assert_ok(in_a_child(destroy_arena, NULL));
   assert_int_equal(open_rings(), rings);
-  assert_ok(uvdio_arena_register(v.f->dio, v.f->arena)); /* The vault gets the second piece. */
-  assert_int_equal(registration_of(v.f->dio).bytes, 2 * MIB);
+  assert_ok(uvdio_arena_register(v.f->engine, v.f->arena)); /* The vault gets the second piece. */
+  assert_int_equal(registration_of(v.f->engine).bytes, 2 * MIB);
 }
 
 struct childs_read {
@@ -344,9 +344,9 @@ static void on_childs_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
 /* With one engine after the other, of which a second one would copy. */
 static int read_in_the_child(void* data) {
   struct childs_read* read = data;
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_file_t files[2] = {{0}, {0}};
-  uvdio_t* engines[2];
+  uvdio_engine_t* engines[2];
   uv_loop_t loop;
   options.depth = 8;
   EXPECT(uv_loop_init(&loop) == 0);
@@ -354,7 +354,7 @@ static int read_in_the_child(void* data) {
     uvdio_req_t req = {.data = read};
     uvdio_buf_t frame = {0};
     read->arrived = 0;
-    EXPECT(uvdio_init(&engines[i], &loop, &options) == 0);
+    EXPECT(uvdio_engine_create(&engines[i], &loop, &options) == 0);
     EXPECT(uvdio_open(engines[i], &files[i], &req, read->path, UVDIO_OPEN_RW, 0, NULL) == 0);
     EXPECT(uvdio_arena_acquire(v.f->arena, &frame) == 0);
     EXPECT(frame.base == read->base);
@@ -387,7 +387,7 @@ static void childs_engines_leave_the_parents_vault_alone(void** state) {
 static int close_in_the_child(void* data) {
   (void)data;
   EXPECT(uv_loop_fork(&v.f->loop) == 0);
-  EXPECT(uvdio_engine_close(v.f->dio, NULL) == 0);
+  EXPECT(uvdio_engine_close(v.f->engine, NULL) == 0);
   EXPECT(uvdio_engine_close(v.first, NULL) == 0);
   uv_run(&v.f->loop, UV_RUN_DEFAULT);
   return 0;
@@ -395,18 +395,18 @@ static int close_in_the_child(void* data) {
 
 /* Nor do its parent's engines, which it closes, empty it: a third one of the parent's still gets from there what was pinned. */
 static void parents_vault_outlives_engines_closed_by_a_child(void** state) {
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_file_t file = {0};
   uvdio_buf_t frame = {0};
   struct top* read;
-  uvdio_t* third;
+  uvdio_engine_t* third;
   (void)state;
   need_a_ring_file(&v.f->file);
   begin(1);
   read_frame(&read);
   assert_ok(in_a_child(close_in_the_child, NULL));
   options.depth = 8;
-  assert_ok(uvdio_init(&third, &v.f->loop, &options));
+  assert_ok(uvdio_engine_create(&third, &v.f->loop, &options));
   t_open(op_now(&v.f->tracker), third, &file, path_of(v.f, "file"), UVDIO_OPEN_RW);
   frame = op_take(read);
   frame.len = 0;
@@ -444,11 +444,11 @@ static void full_table_is_asked_again(void** state) {
     op_free(read);
   }
   v.f->arena = own;
-  assert_code(uvdio_arena_register(v.f->dio, own), UV_ENOMEM);
-  assert_code(uvdio_arena_register(v.f->dio, own), UV_ENOMEM);
-  assert_non_null(strstr(registration_of(v.f->dio).reason, "is full"));
+  assert_code(uvdio_arena_register(v.f->engine, own), UV_ENOMEM);
+  assert_code(uvdio_arena_register(v.f->engine, own), UV_ENOMEM);
+  assert_non_null(strstr(registration_of(v.f->engine).reason, "is full"));
   assert_ok(uvdio_arena_destroy(arenas[2], NULL));
-  assert_ok(uvdio_arena_register(v.f->dio, own));
+  assert_ok(uvdio_arena_register(v.f->engine, own));
   for (unsigned i = 0; i < COUNT_OF(arenas); i++) {
     assert_ok(i == 2 ? 0 : uvdio_arena_destroy(arenas[i], NULL));
   }

@@ -13,7 +13,7 @@
 
 /* With an engine that knows its thread, and a file that has been read from. */
 static int watching(void** state) {
-  uvdio_options_t options = {.busy_poll_us = 1};
+  uvdio_engine_options_t options = {.busy_poll_us = 1};
   faults_reset();
   int failed = fixture_open_with(state, options);
   if (!failed) {

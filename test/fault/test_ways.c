@@ -39,7 +39,7 @@ static struct top* read_page(struct fixture* f) {
 
 /* An engine that knows its thread, and a ring that is in use. */
 static int bound(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = DEPTH;
   faults_reset();
   int failed = fixture_open_with(state, options);
@@ -114,7 +114,7 @@ static void ring_that_broke_down_is_no_company(void** state) {
   fault_fail(CALL_SUBMIT, 1, ONCE, EPERM);
   two_reads(f);
   assert_int_equal(fault_hits(CALL_SUBMIT), 1);
-  assert_string_equal(uvdio_backend_name(f->dio), "pool");
+  assert_string_equal(uvdio_engine_backend(f->engine), "pool");
   assert_string_equal(info_of(&f->file).backend, "pool");
   assert_string_equal(info_of(&f->file).backend_in_company, "pool");
   uint64_t before = stats_of(f).punted;

@@ -12,7 +12,7 @@
 #define ROUNDS (3 * DEPTH) /* each place of the queue is used again by another operation */
 
 static int set_up(void** state) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.depth = DEPTH;
   faults_reset();
   return fixture_open_with(state, options);
@@ -67,7 +67,7 @@ static void operations_do_what_they_say(void** state) {
   need_a_ring_file(&f->file);
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < ROUNDS; i++) {
-    struct top* open = t_open(op_new(&f->tracker), f->dio, &f->other, path_of(f, "other"),
+    struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"),
                               UVDIO_OPEN_RW | UVDIO_CREATE | UVDIO_TRUNCATE);
     run(f);
     assert_result(open, 0);

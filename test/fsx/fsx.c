@@ -80,7 +80,7 @@ static struct {
 static struct place place;
 static char path[PLACE_PATH_MAX + 16];
 static uv_loop_t loop;
-static uvdio_t* dio;
+static uvdio_engine_t* engine;
 static uvdio_arena_t* arena;
 static uvdio_file_t file;
 static uint64_t align; /* bytes: what the open file asks of offsets and lengths */
@@ -315,7 +315,7 @@ static uvdio_buf_t view_of(const struct job* job) {
 
 /* At any time, in flight or not; what the kernel or its age has against it is no failure. */
 static void change_registration(void) {
-  int code = one_in(2) ? uvdio_arena_register(dio, arena) : uvdio_arena_unregister(dio, arena);
+  int code = one_in(2) ? uvdio_arena_register(engine, arena) : uvdio_arena_unregister(engine, arena);
   if (code != 0 && code != UV_EBUSY && code != UV_ENOENT && code != UV_ENOTSUP && code != UV_ENOMEM) {
     must("registering the arena", code);
   }
@@ -526,7 +526,7 @@ static void start_more(void) {
 static void open_file(unsigned more) {
   uvdio_req_t req = {0};
   uvdio_file_info_t info;
-  must("uvdio_open", uvdio_open(dio, &file, &req, path, UVDIO_OPEN_RW | more, 0600, NULL));
+  must("uvdio_open", uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | more, 0600, NULL));
   must("uvdio_file_info", uvdio_file_info(&file, &info));
   align = info.offset_align;
   elsewhere += strcmp(info.backend, options.backend_name) != 0;
@@ -609,20 +609,20 @@ static void run_all(void) {
 }
 
 static void begin(void) {
-  uvdio_options_t engine = {.backend = options.backend, .depth = options.jobs / 2};
-  engine.busy_poll_us = options.seed % 2 == 0 ? BUSY_POLL_US : 0;
+  uvdio_engine_options_t how = {.backend = options.backend, .depth = options.jobs / 2};
+  how.busy_poll_us = options.seed % 2 == 0 ? BUSY_POLL_US : 0;
   uvdio_arena_options_t frames = {.frame_count = options.jobs / 4 + 1};
   random_state = options.seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
   snprintf(path, sizeof(path), "%s/fsx", place.dir);
   must("uv_loop_init", uv_loop_init(&loop));
-  must("uvdio_init", uvdio_init(&dio, &loop, &engine));
+  must("uvdio_engine_create", uvdio_engine_create(&engine, &loop, &how));
   must("uvdio_arena_create", uvdio_arena_create(&arena, &frames));
   open_file(UVDIO_TRUNCATE);
 }
 
 static void print_counts(void) {
-  uvdio_stats_t stats;
-  must("uvdio_get_stats", uvdio_get_stats(dio, &stats));
+  uvdio_engine_stats_t stats;
+  must("uvdio_engine_stats", uvdio_engine_stats(engine, &stats));
   printf("fsx %s %s, seed %" PRIu64 ": %" PRIu64 " operations:", options.backend_name, options.place_name,
          options.seed, started);
   for (unsigned kind = 0; kind < KINDS; kind++) {
@@ -636,7 +636,7 @@ static void print_counts(void) {
 
 static void end(void) {
   close_file();
-  must("uvdio_engine_close", uvdio_engine_close(dio, NULL));
+  must("uvdio_engine_close", uvdio_engine_close(engine, NULL));
   uv_run(&loop, UV_RUN_DEFAULT);
   must("uvdio_arena_destroy", uvdio_arena_destroy(arena, NULL));
   must("uv_loop_close", uv_loop_close(&loop));

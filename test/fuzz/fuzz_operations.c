@@ -49,7 +49,7 @@ struct handle {
 static struct {
   struct input input;
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   int closing;
   int closed; /* calls of the engine's callback */
   struct slot slots[SLOTS];
@@ -103,14 +103,14 @@ static void path_of(unsigned number, char* path, size_t size) {
 }
 
 static void start_engine(void) {
-  uvdio_options_t options = {.backend = w.backend};
+  uvdio_engine_options_t options = {.backend = w.backend};
   options.depth = 1 + take(&w.input) % 8;
   options.callbacks_per_turn = take(&w.input) % 4;
   options.batch = take(&w.input) % 4;
-  options.flags = take(&w.input) % 4 == 3 ? UVDIO_NO_AUTO_REGISTER : 0;
+  options.flags = take(&w.input) % 4 == 3 ? UVDIO_ENGINE_NO_AUTO_REGISTER : 0;
   w.closing = 0;
   w.closed = 0;
-  REQUIRE(uvdio_init(&w.dio, &w.loop, &options) == 0);
+  REQUIRE(uvdio_engine_create(&w.engine, &w.loop, &options) == 0);
 }
 
 /* Files in RAM end with their engine. */
@@ -130,12 +130,12 @@ static void forget_files(void) {
  */
 
 static void check_stats(void) {
-  uvdio_stats_t stats;
+  uvdio_engine_stats_t stats;
   unsigned pending = 0;
-  if (w.dio == NULL) {
+  if (w.engine == NULL) {
     return;
   }
-  REQUIRE(uvdio_get_stats(w.dio, &stats) == 0);
+  REQUIRE(uvdio_engine_stats(w.engine, &stats) == 0);
   for (unsigned i = 0; i < SLOTS; i++) {
     pending += w.slots[i].pending != 0;
   }
@@ -392,7 +392,7 @@ static void open_file(void) {
   }
   path_of(path_number, path, sizeof(path));
   is_now = is_now && !slot->pending && expected == 0;
-  CALL(code, uvdio_open(w.dio, &handle->file, &slot->req, path, flags, 0600, is_now ? NULL : on_plain));
+  CALL(code, uvdio_open(w.engine, &handle->file, &slot->req, path, flags, 0600, is_now ? NULL : on_plain));
   memset(path, 'x', sizeof(path)); /* It was copied. */
   REQUIRE(is_now || code == expected);
   if (expected != 0) {
@@ -802,13 +802,13 @@ static void use_registration(void) {
   uvdio_registration_t registration;
   int code;
   if (how == 0) {
-    CALL(code, uvdio_arena_register(w.dio, w.arena));
+    CALL(code, uvdio_arena_register(w.engine, w.arena));
   } else {
-    CALL(code, uvdio_arena_unregister(w.dio, w.arena));
+    CALL(code, uvdio_arena_unregister(w.engine, w.arena));
   }
   REQUIRE(!w.closing || code == UV_EBADF);
   REQUIRE(w.closing || w.backend != UVDIO_BACKEND_MEMORY || code == UV_ENOTSUP);
-  REQUIRE(uvdio_arena_registered(w.dio, w.arena, &registration) == 0);
+  REQUIRE(uvdio_arena_registered(w.engine, w.arena, &registration) == 0);
   REQUIRE(registration.bytes <= registration.size);
 }
 
@@ -816,21 +816,21 @@ static void use_registration(void) {
  * Engines and loops
  */
 
-static void on_engine_closed(uvdio_t* dio) {
-  REQUIRE(w.inside == 0 && dio == w.dio && w.closing);
+static void on_engine_closed(uvdio_engine_t* engine) {
+  REQUIRE(w.inside == 0 && engine == w.engine && w.closing);
   for (unsigned i = 0; i < SLOTS; i++) {
     REQUIRE(!w.slots[i].pending);
   }
   w.closed++;
-  w.dio = NULL;
+  w.engine = NULL;
 }
 
 static void close_engine(void) {
   int code;
-  if (w.dio == NULL) {
+  if (w.engine == NULL) {
     return;
   }
-  CALL(code, uvdio_engine_close(w.dio, on_engine_closed));
+  CALL(code, uvdio_engine_close(w.engine, on_engine_closed));
   REQUIRE(code == (w.closing ? UV_EBADF : 0));
   w.closing = 1;
 }
@@ -838,7 +838,7 @@ static void close_engine(void) {
 /* The engine closed what was left open. */
 static void finish_engine(void) {
   REQUIRE(uv_run(&w.loop, UV_RUN_DEFAULT) == 0);
-  if (w.dio == NULL) {
+  if (w.engine == NULL) {
     REQUIRE(w.closed == 1);
     for (unsigned i = 0; i < FILES; i++) {
       w.files[i].state = CLOSED;
@@ -862,7 +862,7 @@ static void run_to_the_end(void) {
   for (unsigned i = 0; i < SLOTS; i++) {
     REQUIRE(!w.slots[i].pending);
   }
-  if (w.dio == NULL) {
+  if (w.engine == NULL) {
     start_engine();
   }
 }
@@ -874,10 +874,10 @@ static void step(void) {
       turn, run_to_the_end};
   unsigned action = take(&w.input);
   w.steps++;
-  if (w.dio == NULL && w.nesting > 0) {
+  if (w.engine == NULL && w.nesting > 0) {
     return;
   }
-  if (w.dio == NULL) {
+  if (w.engine == NULL) {
     run_to_the_end();
   } else if (action == 255) {
     close_engine();

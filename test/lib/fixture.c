@@ -117,13 +117,13 @@ static void warm_up(void) {
 }
 
 /* Whether files in this place are executed by the ring. */
-static int goes_to_the_ring(uvdio_t* dio) {
+static int goes_to_the_ring(uvdio_engine_t* engine) {
   char path[PLACE_PATH_MAX + 16];
   uvdio_file_info_t info;
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   snprintf(path, sizeof(path), "%s/probe", matrix.place.dir);
-  assert_ok(uvdio_open(dio, &file, &req, path, UVDIO_OPEN_CREATE, 0600, NULL));
+  assert_ok(uvdio_open(engine, &file, &req, path, UVDIO_OPEN_CREATE, 0600, NULL));
   assert_ok(uvdio_file_info(&file, &info));
   assert_ok(uvdio_close(&file, &req, NULL));
   unlink(path);
@@ -133,17 +133,17 @@ static int goes_to_the_ring(uvdio_t* dio) {
 /* Null where transfers can go to registered memory. */
 static const char* why_unregistered(void) {
   uvdio_arena_options_t arena_options = {.frame_count = 1};
-  uvdio_options_t options = {.backend = UVDIO_BACKEND_RING};
+  uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_RING};
   uvdio_arena_t* arena;
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   assert_ok(uv_loop_init(&loop));
-  assert_ok(uvdio_init(&dio, &loop, &options));
+  assert_ok(uvdio_engine_create(&engine, &loop, &options));
   assert_ok(uvdio_arena_create(&arena, &arena_options));
-  int code = uvdio_arena_register(dio, arena);
-  int on_ring = goes_to_the_ring(dio);
+  int code = uvdio_arena_register(engine, arena);
+  int on_ring = goes_to_the_ring(engine);
   assert_ok(uvdio_arena_destroy(arena, NULL));
-  assert_ok(uvdio_engine_close(dio, NULL));
+  assert_ok(uvdio_engine_close(engine, NULL));
   assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
   assert_int_equal(uv_loop_close(&loop), 0);
   return code != 0  ? "the ring takes no memory (Linux 5.19, ulimit -l)"
@@ -199,8 +199,8 @@ int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count,
   return failed;
 }
 
-uvdio_options_t matrix_options(void) {
-  uvdio_options_t options = {0};
+uvdio_engine_options_t matrix_options(void) {
+  uvdio_engine_options_t options = {0};
   options.backend = matrix.backend;
   return options;
 }
@@ -257,19 +257,19 @@ int fixture_loop(void** state) {
   return uv_loop_init(&f->loop);
 }
 
-void on_engine_closed(uvdio_t* dio) {
-  struct fixture* f = uvdio_get_data(dio);
+void on_engine_closed(uvdio_engine_t* engine) {
+  struct fixture* f = uvdio_engine_data(engine);
   f->closed++;
   if (inside_library()) {
     tracker_violation(&f->tracker, "engine closed: called back from inside a call");
   }
 }
 
-void start_engine(struct fixture* f, uvdio_options_t options) {
+void start_engine(struct fixture* f, uvdio_engine_options_t options) {
   options.backend = matrix.backend;
-  assert_ok(f->sim != NULL ? uvdio_sim_init(&f->dio, &f->loop, f->sim, &options)
-                           : uvdio_init(&f->dio, &f->loop, &options));
-  uvdio_set_data(f->dio, f);
+  assert_ok(f->sim != NULL ? uvdio_sim_engine_create(&f->engine, &f->loop, f->sim, &options)
+                           : uvdio_engine_create(&f->engine, &f->loop, &options));
+  uvdio_engine_set_data(f->engine, f);
   f->closed = 0;
 }
 
@@ -285,7 +285,7 @@ static void turn_the_loop(struct fixture* f) {
   assert_int_equal(uv_run(&f->loop, UV_RUN_DEFAULT), 0);
 }
 
-int fixture_engine_with(void** state, uvdio_options_t options) {
+int fixture_engine_with(void** state, uvdio_engine_options_t options) {
   int failed = fixture_loop(state);
   if (!failed) {
     start_engine(*state, options);
@@ -300,7 +300,7 @@ int fixture_engine(void** state) {
   return fixture_engine_with(state, matrix_options());
 }
 
-int fixture_open_with(void** state, uvdio_options_t options) {
+int fixture_open_with(void** state, uvdio_engine_options_t options) {
   int failed = fixture_engine_with(state, options);
   if (!failed) {
     struct fixture* f = *state;
@@ -334,7 +334,7 @@ static void run_to_end(struct fixture* f, const char* what) {
 }
 
 static void check_idle(struct fixture* f) {
-  uvdio_stats_t stats = stats_of(f);
+  uvdio_engine_stats_t stats = stats_of(f);
   if (stats.pending != 0 || stats.in_flight != 0) {
     tracker_violation(&f->tracker, "at the end %llu requests pending, %u in flight",
                       (unsigned long long)stats.pending, stats.in_flight);
@@ -350,13 +350,13 @@ static void check_idle(struct fixture* f) {
 }
 
 void end_engine(struct fixture* f) {
-  int code = t_engine_close(f->dio, on_engine_closed);
+  int code = t_engine_close(f->engine, on_engine_closed);
   if (code != 0) {
     tracker_violation(&f->tracker, "uvdio_engine_close: %s", uvdio_err_name(code));
     return;
   }
   run_to_end(f, "the loop, after uvdio_engine_close");
-  f->dio = NULL;
+  f->engine = NULL;
   if (f->closed != 1) {
     tracker_violation(&f->tracker, "%u callbacks of uvdio_engine_close", f->closed);
   }
@@ -404,7 +404,7 @@ static void check_nothing_left(struct fixture* f) {
 
 int fixture_tear_down(void** state) {
   struct fixture* f = *state;
-  if (f->dio != NULL) {
+  if (f->engine != NULL) {
     fixed += stats_of(f).fixed;
     check_idle(f);
     end_engine(f);
@@ -442,10 +442,10 @@ void run(struct fixture* f) {
   run_in_mode(f, UV_RUN_DEFAULT);
 }
 
-uvdio_stats_t stats_of(const struct fixture* f) {
-  uvdio_stats_t stats;
+uvdio_engine_stats_t stats_of(const struct fixture* f) {
+  uvdio_engine_stats_t stats;
   memset(&stats, 0, sizeof(stats));
-  uvdio_get_stats(f->dio, &stats);
+  uvdio_engine_stats(f->engine, &stats);
   return stats;
 }
 
@@ -470,7 +470,7 @@ const char* path_of(const struct fixture* f, const char* name) {
 }
 
 void open_now(struct fixture* f, uvdio_file_t* file, const char* name, unsigned flags) {
-  struct top* open = t_open(op_now(&f->tracker), f->dio, file, path_of(f, name), flags);
+  struct top* open = t_open(op_now(&f->tracker), f->engine, file, path_of(f, name), flags);
   assert_result(open, 0);
 }
 

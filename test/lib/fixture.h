@@ -36,7 +36,7 @@ extern struct matrix matrix;
 struct fixture {
   uv_loop_t loop;
   uvdio_sim_t* sim; /* the world, where it is simulated */
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   unsigned closed; /* calls of on_engine_closed */
   struct tracker tracker;
   char dir[PLACE_PATH_MAX];
@@ -70,18 +70,18 @@ int fixture_open(void** state);
 int fixture_tear_down(void** state);
 
 /* As fixture_engine and fixture_open, with options; the backend is filled in. */
-int fixture_engine_with(void** state, uvdio_options_t options);
-int fixture_open_with(void** state, uvdio_options_t options);
+int fixture_engine_with(void** state, uvdio_engine_options_t options);
+int fixture_open_with(void** state, uvdio_engine_options_t options);
 
-/* The matrix's backend, for uvdio_init. */
-uvdio_options_t matrix_options(void);
+/* The matrix's backend, for uvdio_engine_create. */
+uvdio_engine_options_t matrix_options(void);
 
 /* Starts the engine of a fixture that has none (yet, or any more). */
-void start_engine(struct fixture* f, uvdio_options_t options);
+void start_engine(struct fixture* f, uvdio_engine_options_t options);
 
 /* Closes the engine and runs the loop to its end. */
 void end_engine(struct fixture* f);
-void on_engine_closed(uvdio_t* dio);
+void on_engine_closed(uvdio_engine_t* engine);
 
 /* Makes an arena, destroyed at the end, when all its frames must be back. */
 void fixture_arena(struct fixture* f, size_t frame_size, size_t frame_count);
@@ -108,7 +108,7 @@ void assert_holds(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t
 void assert_zeros(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size);
 void assert_size(struct fixture* f, uvdio_file_t* file, int64_t size);
 
-uvdio_stats_t stats_of(const struct fixture* f);
+uvdio_engine_stats_t stats_of(const struct fixture* f);
 
 /* Skips the test where what is done to the file is not done by a ring. */
 void need_a_ring_file(const uvdio_file_t* file);

@@ -218,20 +218,20 @@ static struct top* now(struct scenario* s) {
 
 static int start(struct scenario* s, uvdio_backend_t backend) {
   struct fixture* f = s->f;
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.backend = backend;
   options.depth = DEPTH;
-  options.flags = s->registered ? 0 : UVDIO_NO_AUTO_REGISTER;
-  int code = uvdio_init(&f->dio, &f->loop, &options);
+  options.flags = s->registered ? 0 : UVDIO_ENGINE_NO_AUTO_REGISTER;
+  int code = uvdio_engine_create(&f->engine, &f->loop, &options);
   if (code != 0) {
-    f->dio = NULL;
+    f->engine = NULL;
     s->troubles++;
     if (code != UVDIO_EBACKEND && !is_allowed(s, code)) {
-      broken(s, "uvdio_init gave", code);
+      broken(s, "uvdio_engine_create gave", code);
     }
     return -1;
   }
-  uvdio_set_data(f->dio, f);
+  uvdio_engine_set_data(f->engine, f);
   f->closed = 0;
   return 0;
 }
@@ -246,7 +246,7 @@ static int start_any(struct scenario* s) {
   if (start(s, matrix.backend) != 0 && start(s, UVDIO_BACKEND_AUTO) != 0) {
     return -1;
   }
-  if (uvdio_backend_reason(s->f->dio)[0] == '\0') {
+  if (uvdio_engine_backend_reason(s->f->engine)[0] == '\0') {
     broken(s, "an engine without a reason", 0);
   }
   return 0;
@@ -284,7 +284,7 @@ static void make_arenas(struct scenario* s) {
 /* A refused registration is no obstacle to anything. */
 static void register_second(struct scenario* s) {
   if (s->registered && s->second != NULL) {
-    int code = uvdio_arena_register(s->f->dio, s->second);
+    int code = uvdio_arena_register(s->f->engine, s->second);
     s->troubles += code != 0 && code != UV_ENOTSUP;
   }
 }
@@ -299,7 +299,7 @@ static void drop_second(struct scenario* s) {
       broken(s, "a frame can't be released", 0);
     }
   }
-  (void)uvdio_arena_unregister(s->f->dio, s->second);
+  (void)uvdio_arena_unregister(s->f->engine, s->second);
   if (uvdio_arena_destroy(s->second, NULL) != 0) {
     broken(s, "frames are out when all came back", 0);
   }
@@ -326,7 +326,7 @@ static void grow_a_buffer(struct scenario* s) {
 
 static struct step* open_file(struct scenario* s, struct top* op, uvdio_file_t* file,
                               const char* name, unsigned flags, int64_t expected) {
-  t_open(op, s->f->dio, file, path_of(s->f, name), flags);
+  t_open(op, s->f->engine, file, path_of(s->f, name), flags);
   return note(s, op, NULL, expected);
 }
 
@@ -452,7 +452,7 @@ static void check_latch(struct scenario* s, const uvdio_file_t* file) {
 }
 
 static void check_idle(struct scenario* s) {
-  uvdio_stats_t stats = stats_of(s->f);
+  uvdio_engine_stats_t stats = stats_of(s->f);
   const struct tracker* tracker = &s->f->tracker;
   if (stats.pending != 0 || stats.in_flight != 0 || stats.submitted != tracker->accepted ||
       stats.completed != tracker->finished) {
@@ -475,12 +475,12 @@ static void end_in_flight(struct scenario* s) {
   if (is_open(&s->extra)) {
     note(s, t_close(later(s), &s->extra), &s->extra, 0);
   }
-  int code = t_engine_close(f->dio, on_engine_closed);
+  int code = t_engine_close(f->engine, on_engine_closed);
   if (code != 0) {
     broken(s, "uvdio_engine_close gave", code);
   }
   run_and_judge(s, from);
-  f->dio = NULL;
+  f->engine = NULL;
   if (f->closed != 1) {
     broken(s, "callbacks of uvdio_engine_close: not one", 0);
   }
@@ -528,8 +528,8 @@ void scenario_live(struct scenario* s) {
   check_latch(s, &s->wal);
   check_idle(s);
   drop_second(s);
-  snprintf(s->backend, sizeof(s->backend), "%s", uvdio_backend_name(s->f->dio));
-  snprintf(s->reason, sizeof(s->reason), "%s", uvdio_backend_reason(s->f->dio));
+  snprintf(s->backend, sizeof(s->backend), "%s", uvdio_engine_backend(s->f->engine));
+  snprintf(s->reason, sizeof(s->reason), "%s", uvdio_engine_backend_reason(s->f->engine));
   end_in_flight(s);
 }
 

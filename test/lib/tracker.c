@@ -304,10 +304,10 @@ static uvdio_cb plain_cb(const struct top* op) {
   return op->blocking ? NULL : on_plain;
 }
 
-struct top* t_open(struct top* op, uvdio_t* dio, uvdio_file_t* file, const char* path,
+struct top* t_open(struct top* op, uvdio_engine_t* engine, uvdio_file_t* file, const char* path,
                    unsigned flags) {
   enter();
-  int code = leave(uvdio_open(dio, file, &op->req, path, flags, 0644, plain_cb(op)));
+  int code = leave(uvdio_open(engine, file, &op->req, path, flags, 0644, plain_cb(op)));
   accept_or_refuse(op, UVDIO_OP_OPEN, file, code);
   return op;
 }
@@ -361,7 +361,7 @@ int t_cancel(struct top* op) {
   return leave(uvdio_cancel(&op->req));
 }
 
-int t_engine_close(uvdio_t* dio, uvdio_engine_cb cb) {
+int t_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
   enter();
-  return leave(uvdio_engine_close(dio, cb));
+  return leave(uvdio_engine_close(engine, cb));
 }

@@ -80,7 +80,7 @@ void op_free(struct top* op);
 /* Takes the buffer that came back: it is the test's to release. */
 uvdio_buf_t op_take(struct top* op);
 
-struct top* t_open(struct top* op, uvdio_t* dio, uvdio_file_t* file, const char* path,
+struct top* t_open(struct top* op, uvdio_engine_t* engine, uvdio_file_t* file, const char* path,
                    unsigned flags);
 struct top* t_read(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset);
 struct top* t_read_exact(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset);
@@ -94,7 +94,7 @@ struct top* t_close(struct top* op, uvdio_file_t* file);
 
 /* Returns what uvdio_cancel and uvdio_engine_close return. */
 int t_cancel(struct top* op);
-int t_engine_close(uvdio_t* dio, uvdio_engine_cb cb);
+int t_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb);
 
 /* Whether a call into the library is under way on this thread, so that no callback may run. */
 int inside_library(void);

@@ -55,12 +55,12 @@ static void assert_says(const struct confession* confession, const char* words) 
 
 /* The child's own engine, on which nothing is older than the child. */
 static void begin_anew(struct fixture* f) {
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uv_loop_t* loop = malloc(sizeof(*loop));
   uvdio_req_t req = {0};
   memset(&f->other, 0, sizeof(f->other));
-  if (loop == NULL || uv_loop_init(loop) != 0 || uvdio_init(&f->dio, loop, &options) != 0 ||
-      uvdio_open(f->dio, &f->other, &req, path_of(f, "mine"), UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0600,
+  if (loop == NULL || uv_loop_init(loop) != 0 || uvdio_engine_create(&f->engine, loop, &options) != 0 ||
+      uvdio_open(f->engine, &f->other, &req, path_of(f, "mine"), UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0600,
                  NULL) != 0) {
     fprintf(stderr, "the child could not begin\n");
     _exit(2);
@@ -106,19 +106,19 @@ static void release_in_flight(struct fixture* f) {
 static void reuse_a_request(struct fixture* f) {
   (void)write_pending(f);
   memset(request, 0, sizeof(*request));
-  uv_run(uvdio_get_loop(f->dio), UV_RUN_DEFAULT);
+  uv_run(uvdio_engine_loop(f->engine), UV_RUN_DEFAULT);
 }
 
 static void change_a_request(struct fixture* f) {
   (void)write_pending(f);
   request->offset_ += PAGE;
-  uv_run(uvdio_get_loop(f->dio), UV_RUN_DEFAULT);
+  uv_run(uvdio_engine_loop(f->engine), UV_RUN_DEFAULT);
 }
 
 static void free_a_request(struct fixture* f) {
   (void)write_pending(f);
   free(request);
-  uv_run(uvdio_get_loop(f->dio), UV_RUN_DEFAULT);
+  uv_run(uvdio_engine_loop(f->engine), UV_RUN_DEFAULT);
 }
 
 static uvdio_buf_t kept;
@@ -143,7 +143,7 @@ static uvdio_buf_t used_frame(struct fixture* f) {
   if (uvdio_write(&f->other, request, &frame, PAGE, on_kept) != 0) {
     _exit(2);
   }
-  uv_run(uvdio_get_loop(f->dio), UV_RUN_DEFAULT);
+  uv_run(uvdio_engine_loop(f->engine), UV_RUN_DEFAULT);
   return kept;
 }
 

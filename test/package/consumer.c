@@ -4,13 +4,13 @@
 
 int main(void) {
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   int rc = uv_loop_init(&loop);
   if (rc == 0) {
-    rc = uvdio_init(&dio, &loop, NULL);
+    rc = uvdio_engine_create(&engine, &loop, NULL);
   }
   if (rc == 0) {
-    rc = uvdio_engine_close(dio, NULL);
+    rc = uvdio_engine_close(engine, NULL);
   }
   if (rc == 0) {
     rc = uv_run(&loop, UV_RUN_DEFAULT);

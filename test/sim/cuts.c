@@ -134,13 +134,13 @@ static int live_once(struct run* run) {
                     .flaw = run->flaw,
                     .on_durable = on_durable,
                     .wait = wait_for_the_dead};
-  uvdio_t* dio;
-  int error = uvdio_sim_init(&dio, &run->loop, run->sim, NULL);
+  uvdio_engine_t* engine;
+  int error = uvdio_sim_engine_create(&engine, &run->loop, run->sim, NULL);
   if (error != 0) {
     return error;
   }
   run->witness.recovered = 0;
-  error = log_open(&log, dio, "log", on_record);
+  error = log_open(&log, engine, "log", on_record);
   judge(run);
   if (error == 0 && run->witness.complaint[0] == '\0') {
     work(run, &log);
@@ -149,7 +149,7 @@ static int live_once(struct run* run) {
     error = uvdio_sim_power_cut(run->sim, pick_cut(run->sim));
   }
   run->cuts++;
-  (void)uvdio_engine_close(dio, NULL);
+  (void)uvdio_engine_close(engine, NULL);
   (void)uv_run(&run->loop, UV_RUN_DEFAULT);
   return error;
 }

@@ -64,7 +64,7 @@ struct run {
   struct generator_totals* totals;
   uv_loop_t loop;
   uvdio_sim_t* sim;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   uvdio_arena_t* arena;
   struct subject subjects[FILES];
   struct slot slots[SLOTS];
@@ -342,7 +342,7 @@ static void end_late(struct run* run) {
 static void end_late_if_landed(struct run* run) {
   uvdio_sim_stats_t stats;
   if (run->late_count > 0) {
-    expect_code(uvdio_sim_get_stats(run->sim, &stats), 0, "sim_get_stats");
+    expect_code(uvdio_sim_stats(run->sim, &stats), 0, "sim_get_stats");
     if (stats.landing == 0) {
       end_late(run);
     }
@@ -760,7 +760,7 @@ static void open_subject(struct run* run, struct subject* subject) {
   int at_once = one_in(run, 10);
   run->inside++;
   if (run->closing) {
-    expect_code(uvdio_open(run->dio, &subject->file, &slot->req, subject->path, slot->flags, 0644, on_plain), UV_EBADF,
+    expect_code(uvdio_open(run->engine, &subject->file, &slot->req, subject->path, slot->flags, 0644, on_plain), UV_EBADF,
                 "an open while the engine closes");
     run->inside--;
     return;
@@ -770,7 +770,7 @@ static void open_subject(struct run* run, struct subject* subject) {
   if ((slot->flags & UVDIO_TRUNCATE) != 0) {
     model_truncate_begins(&subject->model, &slot->change, 0);
   }
-  int code = uvdio_open(run->dio, &subject->file, &slot->req, subject->path, slot->flags, 0644,
+  int code = uvdio_open(run->engine, &subject->file, &slot->req, subject->path, slot->flags, 0644,
                         at_once ? NULL : on_plain);
   run->inside--;
   if (at_once) {
@@ -833,10 +833,10 @@ static void misuse(struct run* run, struct subject* subject) {
  * Engines.
  */
 
-static void on_engine_closed(uvdio_t* dio) {
-  struct run* run = uvdio_get_data(dio);
-  uvdio_stats_t stats;
-  expect_code(uvdio_get_stats(dio, &stats), 0, "stats");
+static void on_engine_closed(uvdio_engine_t* engine) {
+  struct run* run = uvdio_engine_data(engine);
+  uvdio_engine_stats_t stats;
+  expect_code(uvdio_engine_stats(engine, &stats), 0, "stats");
   if (stats.pending != 0 || stats.in_flight != 0 || stats.submitted < run->accepted ||
       run->accepted != run->finished) {
     complain("the engine closed with %" PRIu64 " pending, %u in flight, %" PRIu64 " of %" PRIu64 " called back",
@@ -845,29 +845,29 @@ static void on_engine_closed(uvdio_t* dio) {
   for (unsigned i = 0; i < FILES; i++) {
     run->subjects[i].state = CLOSED;
   }
-  run->dio = NULL;
+  run->engine = NULL;
 }
 
 static void begin_close(struct run* run) {
   if (run->closing) {
-    expect_code(uvdio_engine_close(run->dio, on_engine_closed), UV_EBADF, "closing twice");
+    expect_code(uvdio_engine_close(run->engine, on_engine_closed), UV_EBADF, "closing twice");
     return;
   }
   run->closing = 1;
   run->inside++;
-  expect_code(uvdio_engine_close(run->dio, on_engine_closed), 0, "engine_close");
+  expect_code(uvdio_engine_close(run->engine, on_engine_closed), 0, "engine_close");
   run->inside--;
 }
 
 static void start_engine(struct run* run) {
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.backend = run->options->backend;
   options.depth = (unsigned)(1 + pick(run, 40));
   options.callbacks_per_turn = (unsigned)(1 + pick(run, 40));
-  int code = run->sim != NULL ? uvdio_sim_init(&run->dio, &run->loop, run->sim, &options)
-                              : uvdio_init(&run->dio, &run->loop, &options);
+  int code = run->sim != NULL ? uvdio_sim_engine_create(&run->engine, &run->loop, run->sim, &options)
+                              : uvdio_engine_create(&run->engine, &run->loop, &options);
   expect_code(code, 0, "init");
-  uvdio_set_data(run->dio, run);
+  uvdio_engine_set_data(run->engine, run);
   run->closing = 0;
   run->dead = 0;
   run->accepted = 0;
@@ -880,7 +880,7 @@ static void crash(struct run* run) {
     settle(run);
   }
   expect_code(one_in(run, 3) ? uvdio_sim_power_cut(run->sim, UVDIO_SIM_CUT_CRASH)
-                             : uvdio_sim_crash(run->sim, one_in(run, 2) ? run->dio : NULL),
+                             : uvdio_sim_crash(run->sim, one_in(run, 2) ? run->engine : NULL),
               0, "crash");
   run->totals->crashes++;
 }
@@ -927,7 +927,7 @@ static void recover_subject(struct run* run, struct subject* subject) {
 
 static void run_until_closed(struct run* run) {
   watch_for_hang("the loop, while the engine closes");
-  while (run->dio != NULL || uv_loop_alive(&run->loop)) {
+  while (run->engine != NULL || uv_loop_alive(&run->loop)) {
     (void)uv_run(&run->loop, UV_RUN_ONCE);
   }
   watch_for_hang(NULL);
@@ -995,7 +995,7 @@ static void act(struct run* run, struct subject* subject) {
 static void step(struct run* run) {
   uint64_t number = run->step++;
   run->random = mix(run->options->seed ^ mix(number));
-  if (run->dio == NULL || number >= run->options->steps || is_skipped(run->options->skip, number)) {
+  if (run->engine == NULL || number >= run->options->steps || is_skipped(run->options->skip, number)) {
     return;
   }
   struct subject* subject = &run->subjects[pick(run, FILES)];
@@ -1021,7 +1021,7 @@ static void run_steps(struct run* run) {
     if (one_in(run, run->pace)) {
       (void)uv_run(&run->loop, UV_RUN_NOWAIT);
     }
-    if (run->dead && run->dio != NULL && !run->closing && one_in(run, 4)) {
+    if (run->dead && run->engine != NULL && !run->closing && one_in(run, 4)) {
       begin_close(run);
     }
     if (run->closing && one_in(run, 4)) {
@@ -1093,7 +1093,7 @@ static void make_subjects(struct run* run) {
     subject->existence_known = 1;
     model_reset(&subject->model, i, run->sim == NULL);
     if (run->sim == NULL) {
-      expect_code(uvdio_open(run->dio, &subject->file, &req, subject->path, UVDIO_OPEN_CREATE, 0644, NULL), 0,
+      expect_code(uvdio_open(run->engine, &subject->file, &req, subject->path, UVDIO_OPEN_CREATE, 0644, NULL), 0,
                   "making a file");
       expect_code(uvdio_close(&subject->file, &req, NULL), 0, "making a file");
     }
@@ -1103,7 +1103,7 @@ static void make_subjects(struct run* run) {
 static void check_file_at_end(struct run* run, struct subject* subject) {
   struct slot* slot = &run->slots[0];
   uvdio_req_t req = {0};
-  if (uvdio_open(run->dio, &subject->file, &req, subject->path, UVDIO_OPEN_READ, 0, NULL) != 0) {
+  if (uvdio_open(run->engine, &subject->file, &req, subject->path, UVDIO_OPEN_READ, 0, NULL) != 0) {
     if (subject->existence_known && subject->model.exists) {
       complain("%s is gone at the end", subject->path);
     }
@@ -1121,7 +1121,7 @@ static void check_file_at_end(struct run* run, struct subject* subject) {
 }
 
 static void end_engine(struct run* run) {
-  if (run->dio != NULL && !run->closing) {
+  if (run->engine != NULL && !run->closing) {
     begin_close(run);
   }
   renew_engine(run);

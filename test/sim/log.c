@@ -77,10 +77,10 @@ static int recover(struct log* log, uvdio_buf_t* buf, log_record_cb on_record) {
   }
 }
 
-int log_open(struct log* log, uvdio_t* dio, const char* path, log_record_cb on_record) {
+int log_open(struct log* log, uvdio_engine_t* engine, const char* path, log_record_cb on_record) {
   uvdio_req_t req = {0};
   uvdio_buf_t buf;
-  int error = uvdio_open(dio, &log->file, &req, path, UVDIO_OPEN_RW, 0644, NULL);
+  int error = uvdio_open(engine, &log->file, &req, path, UVDIO_OPEN_RW, 0644, NULL);
   if (error != 0) {
     return error;
   }

@@ -51,7 +51,7 @@ struct log {
 
 /* Opens the log, hands out its records, and gets ready for more. Blocks. `log` is zeroed, but for
  * data, flaw, on_durable and wait. */
-int log_open(struct log* log, uvdio_t* dio, const char* path, log_record_cb on_record);
+int log_open(struct log* log, uvdio_engine_t* engine, const char* path, log_record_cb on_record);
 
 /* Appends a record of up to LOG_RECORD_MAX bytes, which are copied. */
 int log_append(struct log* log, const void* data, size_t length);

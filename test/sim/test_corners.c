@@ -31,13 +31,13 @@ static void null_arguments_are_refused(void** state) {
   uvdio_sim_rule_t rule = {0};
   uvdio_sim_stats_t stats;
   char byte = 0;
-  assert_code(uvdio_sim_init(NULL, &w->loop, sim, NULL), UV_EINVAL);
+  assert_code(uvdio_sim_engine_create(NULL, &w->loop, sim, NULL), UV_EINVAL);
   assert_code(uvdio_sim_sync_directory(NULL), UV_EINVAL);
   assert_code(uvdio_sim_power_cut(NULL, UVDIO_SIM_CUT_SEEDED), UV_EINVAL);
   assert_code(uvdio_sim_add_rule(NULL, &rule), UV_EINVAL);
   assert_code(uvdio_sim_clear_rules(NULL), UV_EINVAL);
-  assert_code(uvdio_sim_get_stats(NULL, &stats), UV_EINVAL);
-  assert_code(uvdio_sim_get_stats(sim, NULL), UV_EINVAL);
+  assert_code(uvdio_sim_stats(NULL, &stats), UV_EINVAL);
+  assert_code(uvdio_sim_stats(sim, NULL), UV_EINVAL);
   assert_code(uvdio_sim_size(NULL, "file", 0), UV_EINVAL);
   assert_code(uvdio_sim_size(sim, NULL, 0), UV_EINVAL);
   assert_code(uvdio_sim_peek(NULL, "file", 0, &byte, 1, 0), UV_EINVAL);
@@ -56,13 +56,13 @@ static void null_arguments_are_refused(void** state) {
 
 static void engine_that_is_too_deep_is_refused(void** state) {
   struct world* w = *state;
-  uvdio_options_t options = {.depth = UVDIO_DEPTH_MAX + 1};
-  uvdio_t* dio = NULL;
-  assert_code(uvdio_sim_init(&dio, &w->loop, w->sim, &options), UV_EINVAL);
-  assert_null(dio);
+  uvdio_engine_options_t options = {.depth = UVDIO_DEPTH_MAX + 1};
+  uvdio_engine_t* engine = NULL;
+  assert_code(uvdio_sim_engine_create(&engine, &w->loop, w->sim, &options), UV_EINVAL);
+  assert_null(engine);
   options.depth = 2;
   options.backend = UVDIO_BACKEND_MEMORY;
-  assert_ok(uvdio_sim_init(&w->dio, &w->loop, w->sim, &options));
+  assert_ok(uvdio_sim_engine_create(&w->engine, &w->loop, w->sim, &options));
 }
 
 static void assert_no_rule(struct world* w, uvdio_sim_rule_t rule) {
@@ -261,7 +261,7 @@ static void corruption_finds_its_durable_write(void** state) {
   static uvdio_file_t log; /* outlives a failed assertion */
   struct world* w = *state;
   write_now(w, 3 * PAGE, PAGE, 4);
-  assert_result(t_open(op_now(&w->tracker), w->dio, &log, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &log, "file", UVDIO_OPEN_WAL), 0);
   for (unsigned i = 0; i < 3; i++) {
     uvdio_buf_t buf = pattern(PAGE, i);
     assert_result(t_write(op_now(&w->tracker), &log, &buf, i * PAGE), PAGE);
@@ -298,7 +298,7 @@ static void disk_shows_what_a_truncate_took(void** state) {
   assert_true(holds(w, 1, 0, 4 * PAGE, 1));
   char before[2];
   assert_code(uvdio_sim_peek(w->sim, "file", 1, before, 2, 2 * PAGE - 1), 2);
-  assert_result(t_open(op_now(&w->tracker), w->dio, &log, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &log, "file", UVDIO_OPEN_WAL), 0);
   uvdio_buf_t buf = pattern(PAGE, 3);
   assert_result(t_write(op_now(&w->tracker), &log, &buf, 3 * PAGE), PAGE);
   assert_ok(uvdio_buf_release(&buf));
@@ -348,7 +348,7 @@ static void failed_sync_loses_no_durable_write(void** state) {
   write_now(w, 0, 8 * PAGE, 1);
   sync_now(w);
   write_now(w, 0, 4 * PAGE, 2);
-  assert_result(t_open(op_now(&w->tracker), w->dio, &log, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &log, "file", UVDIO_OPEN_WAL), 0);
   uvdio_buf_t buf = pattern(4 * PAGE, 3);
   assert_result(t_write(op_now(&w->tracker), &log, &buf, 4 * PAGE), 4 * PAGE);
   assert_ok(uvdio_buf_release(&buf));
@@ -407,8 +407,8 @@ static void lost_size_takes_the_rest_of_a_sector_along(void** state) {
 
 static void engines_leave_in_any_order(void** state) {
   struct world* w = *state;
-  uvdio_t* second;
-  assert_ok(uvdio_sim_init(&second, &w->loop, w->sim, NULL));
+  uvdio_engine_t* second;
+  assert_ok(uvdio_sim_engine_create(&second, &w->loop, w->sim, NULL));
   assert_int_equal(sim_stats(w).engines, 2);
   assert_ok(uvdio_engine_close(second, NULL));
   (void)uv_run(&w->loop, UV_RUN_DEFAULT);
@@ -583,7 +583,7 @@ static void assert_spoilt(struct world* w) {
   assert_code(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_NOTHING), UV_ENOMEM);
   bury(w);
   start(w);
-  struct top* open = t_open(op_now(&w->tracker), w->dio, &w->file, "file", UVDIO_OPEN_RW);
+  struct top* open = t_open(op_now(&w->tracker), w->engine, &w->file, "file", UVDIO_OPEN_RW);
   assert_result(open, UV_ENOMEM);
 }
 

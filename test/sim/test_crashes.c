@@ -271,12 +271,12 @@ static void other_changes_are_done_by_then_or_never(void** state) {
     uvdio_file_t fresh = {0};
     struct world* w = make_world(&inner, seed, 0, 0);
     write_now(w, 0, PAGE, 1);
-    assert_result(t_open(op_now(&w->tracker), w->dio, &other, "other", UVDIO_OPEN_RW), 0);
+    assert_result(t_open(op_now(&w->tracker), w->engine, &other, "other", UVDIO_OPEN_RW), 0);
     (void)t_truncate(op_new(&w->tracker), &w->file, 0);
     (void)t_preallocate(op_new(&w->tracker), &other, 2 * PAGE);
-    (void)t_open(op_new(&w->tracker), w->dio, &fresh, "fresh", UVDIO_OPEN_RW);
+    (void)t_open(op_new(&w->tracker), w->engine, &fresh, "fresh", UVDIO_OPEN_RW);
     (void)uv_run(&w->loop, UV_RUN_NOWAIT);
-    assert_ok(uvdio_sim_crash(w->sim, w->dio));
+    assert_ok(uvdio_sim_crash(w->sim, w->engine));
     assert_int_equal(sim_stats(w).landing, 0);
     truncated += uvdio_sim_size(w->sim, "file", 0) == 0;
     reserved += uvdio_sim_size(w->sim, "other", 0) == 2 * UVDIO_PAGE_SIZE;
@@ -295,11 +295,11 @@ static void other_changes_are_done_by_then_or_never(void** state) {
 
 static void one_program_crashes_and_the_other_goes_on(void** state) {
   struct world* w = *state;
-  uvdio_t* doomed = w->dio;
+  uvdio_engine_t* doomed = w->engine;
   uvdio_file_t other = {0};
   struct top* lost = set_off(w, 0, PAGE, 1);
   start(w);
-  assert_result(t_open(op_now(&w->tracker), w->dio, &other, "other", UVDIO_OPEN_RW), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &other, "other", UVDIO_OPEN_RW), 0);
   uvdio_buf_t page = pattern(PAGE, 2);
   struct top* kept = t_write(op_new(&w->tracker), &other, &page, 0);
   assert_ok(uvdio_sim_crash(w->sim, doomed));
@@ -317,11 +317,11 @@ static void one_program_crashes_and_the_other_goes_on(void** state) {
 
 static void bad_crashes_are_refused(void** state) {
   struct world* w = *state;
-  uvdio_options_t options = {.backend = UVDIO_BACKEND_MEMORY};
-  uvdio_t* foreign;
+  uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_MEMORY};
+  uvdio_engine_t* foreign;
   assert_code(uvdio_sim_crash(NULL, NULL), UV_EINVAL);
   assert_code(uvdio_sim_settle(NULL), UV_EINVAL);
-  assert_ok(uvdio_init(&foreign, &w->loop, &options));
+  assert_ok(uvdio_engine_create(&foreign, &w->loop, &options));
   int code = uvdio_sim_crash(w->sim, foreign);
   assert_ok(uvdio_engine_close(foreign, NULL));
   run_world(w);
@@ -332,7 +332,7 @@ static void bad_crashes_are_refused(void** state) {
 
 static void crash_from_callback(struct top* op) {
   struct world* w = op->data;
-  (void)uvdio_sim_crash(w->sim, w->dio);
+  (void)uvdio_sim_crash(w->sim, w->engine);
 }
 
 static void crash_may_come_from_a_callback(void** state) {

@@ -39,7 +39,7 @@ static void durable_write_covers_itself_alone(void** state) {
   sync_now(w);
   write_now(w, 0, PAGE, 2);
   uvdio_file_t wal = {0};
-  assert_result(t_open(op_now(&w->tracker), w->dio, &wal, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &wal, "file", UVDIO_OPEN_WAL), 0);
   uvdio_buf_t page = pattern(PAGE, 3);
   assert_result(t_write(op_now(&w->tracker), &wal, &page, 2 * PAGE), PAGE);
   uvdio_buf_release(&page);
@@ -56,7 +56,7 @@ static void durable_write_stays_over_an_older_one(void** state) {
   struct world* w = *state;
   uvdio_file_t wal = {0};
   sync_now(w);
-  assert_result(t_open(op_now(&w->tracker), w->dio, &wal, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &wal, "file", UVDIO_OPEN_WAL), 0);
   write_now(w, 0, PAGE, 1);
   uvdio_buf_t page = pattern(PAGE, 2);
   assert_result(t_write(op_now(&w->tracker), &wal, &page, 0), PAGE);
@@ -321,7 +321,7 @@ static void whatever_is_pending_ends_once_as_dead(void** state) {
   ops[0] = t_write(op_new(&w->tracker), &w->file, &page, 0);
   ops[1] = t_sync_all(op_new(&w->tracker), &w->file);
   ops[2] = t_read(op_new(&w->tracker), &w->file, &into, 0);
-  ops[3] = t_open(op_new(&w->tracker), w->dio, &other, "other", UVDIO_OPEN_RW);
+  ops[3] = t_open(op_new(&w->tracker), w->engine, &other, "other", UVDIO_OPEN_RW);
   ops[4] = t_truncate(op_new(&w->tracker), &w->file, 0);
   ops[5] = t_size(op_new(&w->tracker), &w->file);
   assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_NOTHING));
@@ -355,10 +355,10 @@ static void new_engine_before_the_dead_one_is_closed(void** state) {
   write_now(w, 0, PAGE, 1);
   sync_now(w);
   assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_NOTHING));
-  uvdio_t* dead = w->dio;
+  uvdio_engine_t* dead = w->engine;
   start(w);
   uvdio_file_t file = {0};
-  assert_result(t_open(op_now(&w->tracker), w->dio, &file, "file", UVDIO_OPEN_READ), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &file, "file", UVDIO_OPEN_READ), 0);
   assert_int_equal(sim_stats(w).engines, 2);
   assert_code(uvdio_sim_destroy(w->sim), UV_EBUSY);
   assert_ok(t_engine_close(dead, NULL));

@@ -31,13 +31,13 @@ static void bad_options_make_no_world(void** state) {
 
 static void bad_arguments_are_refused(void** state) {
   struct world* w = *state;
-  uvdio_options_t options = {.backend = UVDIO_BACKEND_POOL};
-  uvdio_t* dio = NULL;
+  uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_POOL};
+  uvdio_engine_t* engine = NULL;
   uvdio_sim_rule_t rule = {0};
   char byte = 0;
-  assert_code(uvdio_sim_init(&dio, &w->loop, w->sim, &options), UV_EINVAL);
-  assert_code(uvdio_sim_init(&dio, NULL, w->sim, NULL), UV_EINVAL);
-  assert_code(uvdio_sim_init(&dio, &w->loop, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_sim_engine_create(&engine, &w->loop, w->sim, &options), UV_EINVAL);
+  assert_code(uvdio_sim_engine_create(&engine, NULL, w->sim, NULL), UV_EINVAL);
+  assert_code(uvdio_sim_engine_create(&engine, &w->loop, NULL, NULL), UV_EINVAL);
   assert_code(uvdio_sim_power_cut(w->sim, (uvdio_sim_cut_t)3), UV_EINVAL);
   assert_code(uvdio_sim_add_rule(w->sim, NULL), UV_EINVAL);
   rule.ppm = 1000001;
@@ -54,8 +54,8 @@ static void bad_arguments_are_refused(void** state) {
 static void engine_tells_where_it_is(void** state) {
   struct world* w = *state;
   uvdio_file_info_t info;
-  assert_string_equal(uvdio_backend_name(w->dio), "memory");
-  assert_string_equal(uvdio_backend_reason(w->dio), "asked for by the program; files in a simulated world");
+  assert_string_equal(uvdio_engine_backend(w->engine), "memory");
+  assert_string_equal(uvdio_engine_backend_reason(w->engine), "asked for by the program; files in a simulated world");
   assert_result(t_close(op_now(&w->tracker), &w->file), 0);
   open_file(w, "file", UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN);
   assert_ok(uvdio_file_info(&w->file, &info));
@@ -92,7 +92,7 @@ static void release_some(void* context, void* memory, size_t size, size_t alignm
 /* 0, or the first code that was not 0. */
 static int use_world(uv_loop_t* loop) {
   uvdio_sim_t* sim = NULL;
-  uvdio_t* dio = NULL;
+  uvdio_engine_t* engine = NULL;
   uvdio_sim_rule_t rule = {.path = "file"};
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
@@ -103,14 +103,14 @@ static int use_world(uv_loop_t* loop) {
     return code;
   }
   code = uvdio_sim_add_rule(sim, &rule);
-  code = code != 0 ? code : uvdio_sim_init(&dio, loop, sim, NULL);
-  code = code != 0 ? code : uvdio_open(dio, &file, &req, "file", UVDIO_OPEN_RW, 0, NULL);
+  code = code != 0 ? code : uvdio_sim_engine_create(&engine, loop, sim, NULL);
+  code = code != 0 ? code : uvdio_open(engine, &file, &req, "file", UVDIO_OPEN_RW, 0, NULL);
   code = code != 0 ? code : uvdio_write(&file, &req, &page, 0, NULL);
   code = code != 0 ? code : uvdio_truncate(&file, &req, 100, NULL);
   code = code != 0 ? code : uvdio_sim_damage(sim, "file", 0, 100);
   code = code != 0 ? code : uvdio_sim_power_cut(sim, UVDIO_SIM_CUT_CRASH);
-  if (dio != NULL) {
-    assert_ok(uvdio_engine_close(dio, NULL));
+  if (engine != NULL) {
+    assert_ok(uvdio_engine_close(engine, NULL));
     assert_int_equal(uv_run(loop, UV_RUN_DEFAULT), 0);
   }
   assert_ok(uvdio_sim_destroy(sim));
@@ -181,7 +181,7 @@ static void failed_durable_write_latches(void** state) {
   rule.fault.error = UV_ENOSPC;
   rule.times = 1;
   add_rule(w, rule);
-  assert_result(t_open(op_now(&w->tracker), w->dio, &log, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &log, "file", UVDIO_OPEN_WAL), 0);
   assert_result(t_write(op_now(&w->tracker), &log, &buf, 0), UV_ENOSPC);
   assert_ok(uvdio_file_info(&log, &info));
   assert_code(info.latched, UV_ENOSPC);
@@ -370,7 +370,7 @@ static void corrupted_sectors_of_durable_writes_stay(void** state) {
   struct world* w = *state;
   uvdio_buf_t buf = pattern(PAGE, 1);
   write_now(w, PAGE, PAGE, 2);
-  assert_result(t_open(op_now(&w->tracker), w->dio, &log, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &log, "file", UVDIO_OPEN_WAL), 0);
   assert_result(t_write(op_now(&w->tracker), &log, &buf, 0), PAGE);
   assert_ok(uvdio_buf_release(&buf));
   assert_ok(uvdio_sim_corrupt(w->sim, "file", 0, 2 * SECTOR));

@@ -28,9 +28,9 @@ int world_open(void** state) {
 }
 
 static void close_engine(struct world* w) {
-  if (w->dio != NULL) {
-    (void)t_engine_close(w->dio, NULL);
-    w->dio = NULL;
+  if (w->engine != NULL) {
+    (void)t_engine_close(w->engine, NULL);
+    w->engine = NULL;
   }
   watch_for_hang("the loop, after uvdio_engine_close");
   while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0) {
@@ -61,11 +61,11 @@ int world_tear_down(void** state) {
 }
 
 void start(struct world* w) {
-  assert_ok(uvdio_sim_init(&w->dio, &w->loop, w->sim, NULL));
+  assert_ok(uvdio_sim_engine_create(&w->engine, &w->loop, w->sim, NULL));
 }
 
 void open_file(struct world* w, const char* path, unsigned flags) {
-  assert_result(t_open(op_now(&w->tracker), w->dio, &w->file, path, flags), 0);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &w->file, path, flags), 0);
 }
 
 void run_world(struct world* w) {
@@ -133,7 +133,7 @@ int holds_zeros(const struct world* w, int on_disk, uint64_t offset, size_t size
 
 uvdio_sim_stats_t sim_stats(const struct world* w) {
   uvdio_sim_stats_t stats;
-  assert_ok(uvdio_sim_get_stats(w->sim, &stats));
+  assert_ok(uvdio_sim_stats(w->sim, &stats));
   return stats;
 }
 

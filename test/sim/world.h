@@ -14,7 +14,7 @@
 struct world {
   uv_loop_t loop;
   uvdio_sim_t* sim;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   uvdio_file_t file; /* "file", with whatever flags it was opened with */
   struct tracker tracker;
   size_t allocations; /* before */

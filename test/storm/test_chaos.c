@@ -292,7 +292,7 @@ static void open_subject(struct subject* subject, unsigned flags) {
   snprintf(name, sizeof(name), "file-%u", (unsigned)(subject - chaos.subjects));
   memset(&subject->file, 0, sizeof(subject->file));
   struct top* op = new_op(subject);
-  t_open(op, chaos.f->dio, &subject->file, path_of(chaos.f, name), flags | UVDIO_DIRECT_PREFERRED);
+  t_open(op, chaos.f->engine, &subject->file, path_of(chaos.f, name), flags | UVDIO_DIRECT_PREFERRED);
   if (is_accepted(op)) {
     subject->state = OPENING;
   }
@@ -489,14 +489,14 @@ static void cancel_something(void) {
 
 /* Refused where there is no ring, where frames are in flight, after faults. */
 static void register_or_unregister(void) {
-  int code = one_in(2) ? uvdio_arena_register(chaos.f->dio, chaos.f->arena)
-                       : uvdio_arena_unregister(chaos.f->dio, chaos.f->arena);
+  int code = one_in(2) ? uvdio_arena_register(chaos.f->engine, chaos.f->arena)
+                       : uvdio_arena_unregister(chaos.f->engine, chaos.f->arena);
   (void)code;
 }
 
 static void close_the_engine(void) {
   if (chaos.life->story == IS_CLOSED && chaos.round >= ROUNDS / 2 && !chaos.closing) {
-    int code = t_engine_close(chaos.f->dio, on_engine_closed);
+    int code = t_engine_close(chaos.f->engine, on_engine_closed);
     chaos.closing = 1;
     if (code != 0) {
       tracker_violation(&chaos.f->tracker, "uvdio_engine_close: %s", uvdio_err_name(code));
@@ -535,7 +535,7 @@ static int child_closes_the_engine(void* data) {
   for (unsigned i = one_in(2) ? 3 : 0; i > 0; i--) {
     (void)uv_run(&f->loop, UV_RUN_NOWAIT);
   }
-  EXPECT(t_engine_close(f->dio, on_engine_closed) == 0);
+  EXPECT(t_engine_close(f->engine, on_engine_closed) == 0);
   while (f->closed == 0) {
     (void)uv_run(&f->loop, UV_RUN_ONCE);
   }
@@ -623,7 +623,7 @@ static void live(struct fixture* f) {
 static int begin(void** state) {
   static const unsigned depths[] = {1, 2, 3, 8, 32};
   static const unsigned batches[] = {0, 0, 1, 2, 5};
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   memset(&chaos, 0, sizeof(chaos));
   chaos.life = *state;
   chaos.random = chaos.life->seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
@@ -647,7 +647,7 @@ static int end(void** state) {
   chaos.budget = 0;
   faults_reset();
   if (f->closed > 0) {
-    f->dio = NULL;
+    f->engine = NULL;
   }
   return fixture_tear_down(state);
 }
@@ -670,7 +670,7 @@ static void ring_breaks_down(void** state) {
   }
   live(f);
   if (fault_calls(CALL_SUBMIT) >= chaos.breaks_at) {
-    assert_string_equal(uvdio_backend_name(f->dio), "pool");
+    assert_string_equal(uvdio_engine_backend(f->engine), "pool");
   }
 }
 

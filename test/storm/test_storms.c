@@ -120,7 +120,7 @@ static void open_with_content(struct fixture* f) {
 }
 
 static int scene(void** state, unsigned depth) {
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   options.depth = depth;
   int failed = fixture_engine_with(state, options);
   if (!failed) {
@@ -243,7 +243,7 @@ static void file_is_closed_at_every_point(void** state) {
 
 static void engine_is_closed_at_every_point(void** state) {
   struct fixture* f = *state;
-  uvdio_options_t options = {.depth = 16};
+  uvdio_engine_options_t options = {.depth = 16};
   for (unsigned point = 0; point < POINTS; point++) {
     submit_life(f);
     turn(f, point);
@@ -366,7 +366,7 @@ static void thousands_of_files(void** state) {
   char name[32];
   for (unsigned i = 0; i < count; i++) {
     snprintf(name, sizeof(name), "file-%u", i);
-    assert_accepted(t_open(op_new(&f->tracker), f->dio, &files[i], path_of(f, name), UVDIO_OPEN_RW));
+    assert_accepted(t_open(op_new(&f->tracker), f->engine, &files[i], path_of(f, name), UVDIO_OPEN_RW));
   }
   run(f);
   assert_all_right(f, 0);
@@ -471,7 +471,7 @@ static void threads_release_the_frames(void** state) {
  */
 
 static void stop_the_loop(struct top* op) {
-  uv_stop(uvdio_get_loop(op->data));
+  uv_stop(uvdio_engine_loop(op->data));
 }
 
 static void loop_is_stopped_and_started(void** state) {
@@ -480,7 +480,7 @@ static void loop_is_stopped_and_started(void** state) {
   unsigned count = 1000 + scaled(3000); /* more than one turn's callbacks */
   unsigned runs = 0;
   for (unsigned i = 0; i < count; i++) {
-    write_page(f, op_then(&f->tracker, i % 5 ? NULL : stop_the_loop, f->dio), i % PAGES);
+    write_page(f, op_then(&f->tracker, i % 5 ? NULL : stop_the_loop, f->engine), i % PAGES);
   }
   watch_for_hang("a loop that is stopped");
   while (uv_run(&f->loop, modes[runs % COUNT_OF(modes)]) != 0) {
@@ -507,16 +507,16 @@ static void on_worker_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
 }
 
 static const char* one_round(struct worker* worker) {
-  uvdio_options_t options = matrix_options();
+  uvdio_engine_options_t options = matrix_options();
   uvdio_req_t open = {0};
   uvdio_req_t writes[16] = {{0}};
   uvdio_file_t file = {0};
   uv_loop_t loop;
-  uvdio_t* dio;
-  if (uv_loop_init(&loop) != 0 || uvdio_init(&dio, &loop, &options) != 0) {
+  uvdio_engine_t* engine;
+  if (uv_loop_init(&loop) != 0 || uvdio_engine_create(&engine, &loop, &options) != 0) {
     return "set-up";
   }
-  if (uvdio_open(dio, &file, &open, worker->path, UVDIO_OPEN_RW, 0600, NULL) != 0) {
+  if (uvdio_open(engine, &file, &open, worker->path, UVDIO_OPEN_RW, 0600, NULL) != 0) {
     return "uvdio_open";
   }
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
@@ -527,7 +527,7 @@ static const char* one_round(struct worker* worker) {
     }
   }
   (void)uv_run(&loop, UV_RUN_NOWAIT);
-  if (uvdio_engine_close(dio, NULL) != 0 || uv_run(&loop, UV_RUN_DEFAULT) != 0) {
+  if (uvdio_engine_close(engine, NULL) != 0 || uv_run(&loop, UV_RUN_DEFAULT) != 0) {
     return "close";
   }
   return uv_loop_close(&loop) == 0 ? NULL : "uv_loop_close";

@@ -267,14 +267,14 @@ static void failing_allocations_of_arenas(void** state) {
 /* One whole life: engine, asynchronous open, write, close. What failed is reported by the call itself. */
 struct life {
   uv_loop_t loop;
-  uvdio_t* dio;
+  uvdio_engine_t* engine;
   uvdio_file_t file;
   struct tracker tracker;
   unsigned closed;
 };
 
-static void on_life_closed(uvdio_t* dio) {
-  struct life* life = uvdio_get_data(dio);
+static void on_life_closed(uvdio_engine_t* engine) {
+  struct life* life = uvdio_engine_data(engine);
   life->closed++;
 }
 
@@ -290,7 +290,7 @@ static int open_and_write(struct life* life, const char* path) {
   struct tracker* t = &life->tracker;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
   uvdio_buf_t page = uvdio_buf_from_slice(bytes, PAGE);
-  int code = outcome(life, t_open(op_new(t), life->dio, &life->file, path, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED));
+  int code = outcome(life, t_open(op_new(t), life->engine, &life->file, path, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED));
   if (code == 0) {
     code = outcome(life, t_write(op_new(t), &life->file, &page, 0));
   }
@@ -302,16 +302,16 @@ static int open_and_write(struct life* life, const char* path) {
 
 static int live(uvdio_backend_t backend, const char* path) {
   static struct life life;
-  uvdio_options_t options = {0};
+  uvdio_engine_options_t options = {0};
   options.backend = backend;
   memset(&life, 0, sizeof(life));
   tracker_init(&life.tracker);
   assert_int_equal(uv_loop_init(&life.loop), 0);
-  int code = uvdio_init(&life.dio, &life.loop, &options);
+  int code = uvdio_engine_create(&life.engine, &life.loop, &options);
   if (code == 0) {
-    uvdio_set_data(life.dio, &life);
+    uvdio_engine_set_data(life.engine, &life);
     code = open_and_write(&life, path);
-    assert_ok(t_engine_close(life.dio, on_life_closed));
+    assert_ok(t_engine_close(life.engine, on_life_closed));
     assert_int_equal(uv_run(&life.loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(life.closed, 1);
   }

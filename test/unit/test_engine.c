@@ -45,26 +45,26 @@ static int tear_down(void** state) {
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
-static uvdio_t* engine_on(struct engine* e, uvdio_backend_t backend) {
-  uvdio_t* dio = NULL;
-  uvdio_options_t options = {0};
+static uvdio_engine_t* engine_on(struct engine* e, uvdio_backend_t backend) {
+  uvdio_engine_t* engine = NULL;
+  uvdio_engine_options_t options = {0};
   options.backend = backend;
-  assert_ok(uvdio_init(&dio, &e->loop, &options));
-  assert_non_null(dio);
-  return dio;
+  assert_ok(uvdio_engine_create(&engine, &e->loop, &options));
+  assert_non_null(engine);
+  return engine;
 }
 
-static void close_engine(struct engine* e, uvdio_t* dio) {
-  assert_ok(uvdio_engine_close(dio, NULL));
+static void close_engine(struct engine* e, uvdio_engine_t* engine) {
+  assert_ok(uvdio_engine_close(engine, NULL));
   watch_for_hang("the loop, after uvdio_engine_close");
   assert_int_equal(uv_run(&e->loop, UV_RUN_DEFAULT), 0);
   watch_for_hang(NULL);
 }
 
-static void no_engine(struct engine* e, const uvdio_options_t* options, int code) {
-  uvdio_t* dio = NULL;
-  assert_code(uvdio_init(&dio, &e->loop, options), code);
-  assert_null(dio);
+static void no_engine(struct engine* e, const uvdio_engine_options_t* options, int code) {
+  uvdio_engine_t* engine = NULL;
+  assert_code(uvdio_engine_create(&engine, &e->loop, options), code);
+  assert_null(engine);
   assert_int_equal(uvdio_allocations(), e->allocations);
   assert_int_equal(uv_loop_alive(&e->loop), 0);
 }
@@ -75,22 +75,22 @@ static void no_engine(struct engine* e, const uvdio_options_t* options, int code
 
 static void null_pointers_are_refused(void** state) {
   struct engine* e = *state;
-  uvdio_t* dio = NULL;
-  uvdio_stats_t stats;
-  assert_code(uvdio_init(NULL, &e->loop, NULL), UV_EINVAL);
-  assert_code(uvdio_init(&dio, NULL, NULL), UV_EINVAL);
-  assert_null(dio);
+  uvdio_engine_t* engine = NULL;
+  uvdio_engine_stats_t stats;
+  assert_code(uvdio_engine_create(NULL, &e->loop, NULL), UV_EINVAL);
+  assert_code(uvdio_engine_create(&engine, NULL, NULL), UV_EINVAL);
+  assert_null(engine);
   assert_code(uvdio_engine_close(NULL, NULL), UV_EINVAL);
-  assert_code(uvdio_get_stats(NULL, &stats), UV_EINVAL);
-  dio = engine_on(e, UVDIO_BACKEND_MEMORY);
-  assert_code(uvdio_get_stats(dio, NULL), UV_EINVAL);
-  close_engine(e, dio);
+  assert_code(uvdio_engine_stats(NULL, &stats), UV_EINVAL);
+  engine = engine_on(e, UVDIO_BACKEND_MEMORY);
+  assert_code(uvdio_engine_stats(engine, NULL), UV_EINVAL);
+  close_engine(e, engine);
 }
 
 static void unknown_backend_and_too_much_depth_are_refused(void** state) {
   struct engine* e = *state;
-  uvdio_options_t unknown = {0};
-  uvdio_options_t deep = {0};
+  uvdio_engine_options_t unknown = {0};
+  uvdio_engine_options_t deep = {0};
   unknown.backend = (uvdio_backend_t)99;
   deep.backend = UVDIO_BACKEND_MEMORY;
   deep.depth = UVDIO_DEPTH_MAX + 1;
@@ -100,54 +100,54 @@ static void unknown_backend_and_too_much_depth_are_refused(void** state) {
 
 static void deepest_engine_works(void** state) {
   struct engine* e = *state;
-  uvdio_t* dio = NULL;
-  uvdio_options_t options = {0};
+  uvdio_engine_t* engine = NULL;
+  uvdio_engine_options_t options = {0};
   options.backend = UVDIO_BACKEND_MEMORY;
   options.depth = UVDIO_DEPTH_MAX;
-  assert_ok(uvdio_init(&dio, &e->loop, &options));
-  close_engine(e, dio);
+  assert_ok(uvdio_engine_create(&engine, &e->loop, &options));
+  close_engine(e, engine);
 }
 
 static void no_options_means_defaults(void** state) {
   struct engine* e = *state;
-  uvdio_t* dio = NULL;
-  assert_ok(uvdio_init(&dio, &e->loop, NULL));
-  assert_true(strcmp(uvdio_backend_name(dio), "ring") == 0 ||
-              strcmp(uvdio_backend_name(dio), "pool") == 0);
-  close_engine(e, dio);
+  uvdio_engine_t* engine = NULL;
+  assert_ok(uvdio_engine_create(&engine, &e->loop, NULL));
+  assert_true(strcmp(uvdio_engine_backend(engine), "ring") == 0 ||
+              strcmp(uvdio_engine_backend(engine), "pool") == 0);
+  close_engine(e, engine);
 }
 
 static void engine_knows_its_loop_and_keeps_a_pointer(void** state) {
   struct engine* e = *state;
-  uvdio_t* dio = engine_on(e, UVDIO_BACKEND_MEMORY);
-  assert_ptr_equal(uvdio_get_loop(dio), &e->loop);
-  assert_null(uvdio_get_data(dio));
-  uvdio_set_data(dio, &dio);
-  assert_ptr_equal(uvdio_get_data(dio), &dio);
-  close_engine(e, dio);
+  uvdio_engine_t* engine = engine_on(e, UVDIO_BACKEND_MEMORY);
+  assert_ptr_equal(uvdio_engine_loop(engine), &e->loop);
+  assert_null(uvdio_engine_data(engine));
+  uvdio_engine_set_data(engine, &engine);
+  assert_ptr_equal(uvdio_engine_data(engine), &engine);
+  close_engine(e, engine);
 }
 
 static void idle_engine_does_not_keep_the_loop_alive(void** state) {
   struct engine* e = *state;
   for (size_t i = 0; i < COUNT_OF(backends); i++) {
     if (uvdio_backend_probe(backends[i].backend, NULL, 0) == 0) {
-      uvdio_t* dio = engine_on(e, backends[i].backend);
+      uvdio_engine_t* engine = engine_on(e, backends[i].backend);
       assert_int_equal(uv_loop_alive(&e->loop), 0);
       assert_int_equal(uv_run(&e->loop, UV_RUN_DEFAULT), 0);
-      close_engine(e, dio);
+      close_engine(e, engine);
     }
   }
 }
 
 static void fresh_engine_has_counted_nothing(void** state) {
   struct engine* e = *state;
-  static const uvdio_stats_t zero;
-  uvdio_stats_t stats;
-  uvdio_t* dio = engine_on(e, UVDIO_BACKEND_MEMORY);
+  static const uvdio_engine_stats_t zero;
+  uvdio_engine_stats_t stats;
+  uvdio_engine_t* engine = engine_on(e, UVDIO_BACKEND_MEMORY);
   memset(&stats, 0xff, sizeof(stats));
-  assert_ok(uvdio_get_stats(dio, &stats));
+  assert_ok(uvdio_engine_stats(engine, &stats));
   assert_memory_equal(&stats, &zero, sizeof(stats));
-  close_engine(e, dio);
+  close_engine(e, engine);
 }
 
 /*
@@ -157,16 +157,16 @@ static void fresh_engine_has_counted_nothing(void** state) {
 static void backend_that_was_asked_for_is_used(void** state) {
   struct engine* e = *state;
   for (size_t i = 0; i < COUNT_OF(backends); i++) {
-    uvdio_options_t options = {0};
+    uvdio_engine_options_t options = {0};
     options.backend = backends[i].backend;
     if (uvdio_backend_probe(backends[i].backend, NULL, 0) != 0) {
       no_engine(e, &options, UVDIO_EBACKEND);
       continue;
     }
-    uvdio_t* dio = engine_on(e, backends[i].backend);
-    assert_string_equal(uvdio_backend_name(dio), backends[i].name);
-    assert_true(strlen(uvdio_backend_reason(dio)) > 0);
-    close_engine(e, dio);
+    uvdio_engine_t* engine = engine_on(e, backends[i].backend);
+    assert_string_equal(uvdio_engine_backend(engine), backends[i].name);
+    assert_true(strlen(uvdio_engine_backend_reason(engine)) > 0);
+    close_engine(e, engine);
   }
 }
 
@@ -178,10 +178,10 @@ static void environment_decides_where_the_option_does_not(void** state) {
       no_engine(e, NULL, UVDIO_EBACKEND);
       continue;
     }
-    uvdio_t* dio = engine_on(e, UVDIO_BACKEND_AUTO);
-    assert_string_equal(uvdio_backend_name(dio), backends[i].name);
-    assert_true(strlen(uvdio_backend_reason(dio)) > 0);
-    close_engine(e, dio);
+    uvdio_engine_t* engine = engine_on(e, UVDIO_BACKEND_AUTO);
+    assert_string_equal(uvdio_engine_backend(engine), backends[i].name);
+    assert_true(strlen(uvdio_engine_backend_reason(engine)) > 0);
+    close_engine(e, engine);
   }
 }
 
@@ -189,22 +189,22 @@ static void environment_decides_where_the_option_does_not(void** state) {
 static void reason_names_the_environment(void** state) {
   struct engine* e = *state;
   assert_int_equal(setenv("UVDIO_BACKEND", "pool", 1), 0);
-  uvdio_t* dio = engine_on(e, UVDIO_BACKEND_AUTO);
-  int named = strstr(uvdio_backend_reason(dio), "UVDIO_BACKEND") != NULL;
-  close_engine(e, dio);
+  uvdio_engine_t* engine = engine_on(e, UVDIO_BACKEND_AUTO);
+  int named = strstr(uvdio_engine_backend_reason(engine), "UVDIO_BACKEND") != NULL;
+  close_engine(e, engine);
   assert_true(named);
 }
 
 static void option_wins_over_the_environment(void** state) {
   struct engine* e = *state;
   assert_int_equal(setenv("UVDIO_BACKEND", "memory", 1), 0);
-  uvdio_t* dio = engine_on(e, UVDIO_BACKEND_POOL);
-  assert_string_equal(uvdio_backend_name(dio), "pool");
-  close_engine(e, dio);
+  uvdio_engine_t* engine = engine_on(e, UVDIO_BACKEND_POOL);
+  assert_string_equal(uvdio_engine_backend(engine), "pool");
+  close_engine(e, engine);
   assert_int_equal(setenv("UVDIO_BACKEND", "nonsense", 1), 0);
-  dio = engine_on(e, UVDIO_BACKEND_POOL);
-  assert_string_equal(uvdio_backend_name(dio), "pool");
-  close_engine(e, dio);
+  engine = engine_on(e, UVDIO_BACKEND_POOL);
+  assert_string_equal(uvdio_engine_backend(engine), "pool");
+  close_engine(e, engine);
 }
 
 static void environment_that_is_no_backend_is_refused(void** state) {
@@ -237,8 +237,8 @@ static void empty_environment_is_no_wish(void** state) {
 
 static void no_engine_has_no_backend(void** state) {
   (void)state;
-  assert_string_equal(uvdio_backend_name(NULL), "none");
-  assert_non_null(uvdio_backend_reason(NULL));
+  assert_string_equal(uvdio_engine_backend(NULL), "none");
+  assert_non_null(uvdio_engine_backend_reason(NULL));
 }
 
 /*
@@ -283,10 +283,10 @@ static void bad_probes_are_refused(void** state) {
 static void auto_probe_foretells_what_init_takes(void** state) {
   struct engine* e = *state;
   assert_ok(uvdio_backend_probe(UVDIO_BACKEND_AUTO, NULL, 0));
-  uvdio_t* dio = engine_on(e, UVDIO_BACKEND_AUTO);
+  uvdio_engine_t* engine = engine_on(e, UVDIO_BACKEND_AUTO);
   int ring_there = uvdio_backend_probe(UVDIO_BACKEND_RING, NULL, 0) == 0;
-  assert_string_equal(uvdio_backend_name(dio), ring_there ? "ring" : "pool");
-  close_engine(e, dio);
+  assert_string_equal(uvdio_engine_backend(engine), ring_there ? "ring" : "pool");
+  close_engine(e, engine);
 }
 
 static int warm_up(void** state) {
