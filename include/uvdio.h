@@ -74,7 +74,7 @@ extern "C" {
 #endif
 
 /* Bytes. The size of one page, and what direct I/O asks of memory, offset and length unless a file
- * was opened with UVDIO_NATIVE_ALIGN. Both are powers of two. */
+ * was opened with UVDIO_O_NATIVE_ALIGN. Both are powers of two. */
 #define UVDIO_PAGE_SIZE 4096
 #define UVDIO_ALIGNMENT 4096
 
@@ -106,15 +106,15 @@ typedef struct uvdio_req_s uvdio_req_t;
  */
 #define UVDIO_ERRNO_MAP(X)                                                                         \
   X(EALIGN, -5001, "memory, offset, length, chunk or frame size is not a multiple of the alignment") \
-  X(EOVERFLOW, -5002, "size or offset is out of range (past INT64_MAX, or past the buffer)")       \
+  X(EOFFSET, -5002, "size or offset is out of range (past INT64_MAX, or past the buffer)")       \
   X(ESHORTREAD, -5003, "the file ended, or stopped giving bytes, before the read was complete")    \
   X(ESHORTWRITE, -5004, "the file stopped taking bytes before the write was complete")             \
-  X(EJOIN, -5005, "the operation could not be handed to libuv's threadpool")                       \
-  X(ELAYOUT, -5006, "size is zero or too large for an aligned allocation")                         \
+  X(EPOOL, -5005, "the operation could not be handed to libuv's threadpool")                       \
+  X(ESIZE, -5006, "size is zero or too large for an aligned allocation")                         \
   X(ENODIRECT, -5007,                                                                              \
-    "the filesystem refuses direct I/O (UVDIO_DIRECT_PREFERRED would go on buffered)")             \
-  X(EDOUBLE, -5008, "the arena frame was released already")                                        \
-  X(EFOREIGN, -5009, "the buffer is not a frame of its arena")                                     \
+    "the filesystem refuses direct I/O (UVDIO_O_DIRECT_PREFERRED would go on buffered)")             \
+  X(EDOUBLEFREE, -5008, "the arena frame was released already")                                        \
+  X(ENOTFRAME, -5009, "the buffer is not a frame of its arena")                                     \
   X(ETHREAD, -5010, "called from a thread other than the one that runs the engine's loop")         \
   X(EFORK, -5011, "the engine belongs to the parent process; a forked child needs its own")        \
   X(EBACKEND, -5012, "the backend that was asked for is unknown or not available here")
@@ -207,7 +207,7 @@ typedef enum {
 
 /* Allocates `cap` bytes, rounded up to a multiple of UVDIO_ALIGNMENT, uninitialised; len is 0.
  * `buf` is overwritten, so it must not own anything.
- * Errors: UV_EINVAL (null), UVDIO_ELAYOUT (zero, or too large to round up), UV_ENOMEM. On error `buf`
+ * Errors: UV_EINVAL (null), UVDIO_ESIZE (zero, or too large to round up), UV_ENOMEM. On error `buf`
  * is left as it was. Any thread. */
 UVDIO_EXTERN int uvdio_buf_alloc(uvdio_buf_t* buf, size_t cap);
 
@@ -227,14 +227,14 @@ UVDIO_EXTERN int uvdio_buf_blob_uninit(uvdio_buf_t* buf);
 
 /* Copies `source` into a new heap buffer with the same len and content and at least the same cap.
  * Works for every origin; `source` keeps what it has. `copy` is overwritten.
- * Errors: UV_EINVAL (null, or `source` is empty), UVDIO_EOVERFLOW (its len is past its cap), UVDIO_ELAYOUT (`source` has
+ * Errors: UV_EINVAL (null, or `source` is empty), UVDIO_EOFFSET (its len is past its cap), UVDIO_ESIZE (`source` has
  * a cap of zero), UV_ENOMEM. Any thread. */
 UVDIO_EXTERN int uvdio_buf_clone(uvdio_buf_t* copy, const uvdio_buf_t* source);
 
 /* Gives the memory back to where it came from and empties the handle. An empty handle is left alone
  * and 0 returned, as free(NULL) does. A refused release changes nothing.
- * Errors: UV_EINVAL (null), UVDIO_EFOREIGN (an arena handle whose base is no frame of that arena),
- * UVDIO_EDOUBLE (the frame is not out: another copy of the handle was released before).
+ * Errors: UV_EINVAL (null), UVDIO_ENOTFRAME (an arena handle whose base is no frame of that arena),
+ * UVDIO_EDOUBLEFREE (the frame is not out: another copy of the handle was released before).
  * Any thread, for every origin. */
 UVDIO_EXTERN int uvdio_buf_release(uvdio_buf_t* buf);
 
@@ -259,13 +259,13 @@ static inline void uvdio_buf_truncate(uvdio_buf_t* buf, size_t len) {
 }
 
 /* Declares that the first `len` bytes are initialised.
- * Errors: UV_EINVAL (null), UVDIO_EOVERFLOW (`len` is past cap; nothing changed). */
+ * Errors: UV_EINVAL (null), UVDIO_EOFFSET (`len` is past cap; nothing changed). */
 UVDIO_EXTERN int uvdio_buf_set_len(uvdio_buf_t* buf, size_t len);
 
 /* Appends `size` bytes from `data`. A heap buffer (and an empty handle, which becomes one) grows by
  * reallocation when they don't fit, keeping content and alignment; `data` may lie within the buffer. Frames and views never grow.
  * Errors, all of which leave the buffer as it was: UV_EINVAL (null), UV_ENOBUFS (does not fit and
- * can't grow), UVDIO_EOVERFLOW (len is past cap, or len + size out of range), UV_ENOMEM. */
+ * can't grow), UVDIO_EOFFSET (len is past cap, or len + size out of range), UV_ENOMEM. */
 UVDIO_EXTERN int uvdio_buf_extend(uvdio_buf_t* buf, const void* data, size_t size);
 
 /* Takes a heap buffer apart: hands out base, len and cap, and empties the handle without freeing.
@@ -275,7 +275,7 @@ UVDIO_EXTERN int uvdio_buf_into_raw_parts(uvdio_buf_t* buf, char** base, size_t*
 
 /* Rebuilds the heap buffer that uvdio_buf_into_raw_parts() took apart, and owns its memory again.
  * Errors: UV_EINVAL (null), UVDIO_EALIGN (base or cap is not a multiple of UVDIO_ALIGNMENT),
- * UVDIO_ELAYOUT (cap is zero), UVDIO_EOVERFLOW (len is past cap). */
+ * UVDIO_ESIZE (cap is zero), UVDIO_EOFFSET (len is past cap). */
 UVDIO_EXTERN int uvdio_buf_from_raw_parts(uvdio_buf_t* buf, char* base, size_t len, size_t cap);
 
 /* Writes what the buffer is into `text` ("heap buffer 0x7f..., 4096 of 8192 bytes"), cut to `size`
@@ -312,12 +312,12 @@ static inline uvdio_buf_t uvdio_buf_with_len(uvdio_buf_t view, size_t len) {
 }
 
 /* A view for reading: `len` initialised bytes from `offset` on. Its len and cap are `len`.
- * Errors: UV_EINVAL (null or empty), UVDIO_EOVERFLOW (the range is not within buf->len, or that past cap). */
+ * Errors: UV_EINVAL (null or empty), UVDIO_EOFFSET (the range is not within buf->len, or that past cap). */
 UVDIO_EXTERN int uvdio_buf_slice(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf_t* view);
 
 /* A view for writing: `len` bytes from `offset` on, initialised or not. Its cap is `len`; its len counts
  * those of them that lie within buf->len.
- * Errors: UV_EINVAL (null or empty), UVDIO_EOVERFLOW (the range is not within buf->cap). */
+ * Errors: UV_EINVAL (null or empty), UVDIO_EOFFSET (the range is not within buf->cap). */
 UVDIO_EXTERN int uvdio_buf_slice_data(const uvdio_buf_t* buf, size_t offset, size_t len,
                                       uvdio_buf_t* view);
 
@@ -420,8 +420,8 @@ typedef struct uvdio_arena_info_s {
 } uvdio_arena_info_t;
 
 /* Allocates an arena. The memory is mapped, and costs nothing until it is written to.
- * Errors: UV_EINVAL (null, unknown flag), UVDIO_EALIGN (frame size), UVDIO_ELAYOUT (no frames, or too
- * many), UVDIO_EOVERFLOW (their total is out of range), UV_ENOMEM, and what the system says to huge
+ * Errors: UV_EINVAL (null, unknown flag), UVDIO_EALIGN (frame size), UVDIO_ESIZE (no frames, or too
+ * many), UVDIO_EOFFSET (their total is out of range), UV_ENOMEM, and what the system says to huge
  * pages, locking or guard pages. Any thread. */
 UVDIO_EXTERN int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_options_t* options);
 
@@ -454,7 +454,7 @@ typedef enum {
   /* libuv's threadpool: everywhere. libuv aborts the process where it can't start its threads, at their
    * first use. So before the first work of the library's, as many threads are started and ended at once
    * to try that (Linux, and only while the process has too few threads for libuv's to be among them);
-   * where they can't be, requests get UVDIO_EJOIN. */
+   * where they can't be, requests get UVDIO_EPOOL. */
   UVDIO_BACKEND_POOL,
   UVDIO_BACKEND_MEMORY    /* files in RAM that live as long as the engine: for tests */
 } uvdio_backend_t;
@@ -467,7 +467,7 @@ typedef struct uvdio_engine_options_s {
   uvdio_backend_t backend;     /* a backend other than AUTO is used, or uvdio_engine_create fails */
   unsigned callbacks_per_turn; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
   /* Submissions to the ring are sent on together, so many at most: at once where the device has little to do, else
-   * when so many have gathered or the turn ends. A write counts as four, and one to a UVDIO_DSYNC file goes at once.
+   * when so many have gathered or the turn ends. A write counts as four, and one to a UVDIO_O_DSYNC file goes at once.
    * 1: each by a system call of its own, which can gain a few per cent of operations at small depths for much more CPU;
    * 0: 16. */
   unsigned batch;
@@ -725,7 +725,7 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
  *   UVDIO_EFORK, UVDIO_ETHREAD
  *   UV_EBUSY         the request is in flight already
  *   UVDIO_EALIGN     reads and writes: base, offset or length is no multiple of the file's alignment
- *   UVDIO_EOVERFLOW  an offset, length or their sum past INT64_MAX
+ *   UVDIO_EOFFSET  an offset, length or their sum past INT64_MAX
  *   latched error    any change or sync after a failed sync or durable write (see uvdio_sync_data)
  *
  * Signals. The library sends none and handles none. The kernel sends one for I/O: where a write, truncate or preallocate goes
@@ -773,25 +773,25 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
  *     such ends to test against: uvdio_sim_crash().
  */
 
-#define UVDIO_RDONLY 0u
-#define UVDIO_RDWR 1u
-#define UVDIO_CREATE 2u     /* if missing; needs RDWR */
-#define UVDIO_EXCLUSIVE 4u  /* with CREATE: fail with UV_EEXIST where the path exists */
-#define UVDIO_TRUNCATE 8u   /* to zero; needs RDWR */
-#define UVDIO_DSYNC 16u     /* a write is durable when its callback runs (O_DSYNC) */
-#define UVDIO_NOFOLLOW 32u  /* refuse a path whose last part is a symbolic link (UV_ELOOP) */
+#define UVDIO_O_RDONLY 0u
+#define UVDIO_O_RDWR 1u
+#define UVDIO_O_CREATE 2u     /* if missing; needs RDWR */
+#define UVDIO_O_EXCLUSIVE 4u  /* with CREATE: fail with UV_EEXIST where the path exists */
+#define UVDIO_O_TRUNCATE 8u   /* to zero; needs RDWR */
+#define UVDIO_O_DSYNC 16u     /* a write is durable when its callback runs (O_DSYNC) */
+#define UVDIO_O_NOFOLLOW 32u  /* refuse a path whose last part is a symbolic link (UV_ELOOP) */
 /* Where the filesystem refuses direct I/O, go on through the page cache; uvdio_file_info() tells.
  * Without this flag the open fails with UVDIO_ENODIRECT. */
-#define UVDIO_DIRECT_PREFERRED 64u
+#define UVDIO_O_DIRECT_PREFERRED 64u
 /* Enforce the alignment that the system requires for this file (512 bytes on many) instead of
  * UVDIO_ALIGNMENT. What it recommends may be more: uvdio_file_info_t.recommended_align. */
-#define UVDIO_NATIVE_ALIGN 128u
+#define UVDIO_O_NATIVE_ALIGN 128u
 
 /* The four ways in which files are mostly opened. */
-#define UVDIO_OPEN_READ UVDIO_RDONLY
-#define UVDIO_OPEN_CREATE (UVDIO_RDWR | UVDIO_CREATE | UVDIO_TRUNCATE)
-#define UVDIO_OPEN_RW (UVDIO_RDWR | UVDIO_CREATE)
-#define UVDIO_OPEN_WAL (UVDIO_RDWR | UVDIO_CREATE | UVDIO_DSYNC)
+#define UVDIO_OPEN_READ UVDIO_O_RDONLY
+#define UVDIO_OPEN_CREATE (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_TRUNCATE)
+#define UVDIO_OPEN_RW (UVDIO_O_RDWR | UVDIO_O_CREATE)
+#define UVDIO_OPEN_WAL (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_DSYNC)
 
 typedef enum {
   UVDIO_ALIGN_DEFAULT = 0, /* UVDIO_ALIGNMENT: nobody said anything else */
@@ -804,13 +804,13 @@ typedef struct uvdio_file_info_s {
   const char* backend_in_company; /* and those that are submitted while others are in flight: mostly the same */
   const char* reason;     /* why it is not the engine's own backend, or "" */
   const char* filesystem; /* "ext4", "xfs", ...; "unknown" */
-  int direct;             /* 1: past the page cache; 0: buffered, after UVDIO_DIRECT_PREFERRED */
+  int direct;             /* 1: past the page cache; 0: buffered, after UVDIO_O_DIRECT_PREFERRED */
   int latched;            /* 0, or the error of the sync or durable write that failed */
   int registered;         /* 1: the ring has it in its table of files, which saves look-ups */
-  int durable_in_turn;    /* 1: UVDIO_DSYNC, and one durable write runs at a time; see uvdio_write */
+  int durable_in_turn;    /* 1: UVDIO_O_DSYNC, and one durable write runs at a time; see uvdio_write */
   unsigned flags;         /* UVDIO_* of the open */
   /* Bytes, all powers of two. What is enforced, alike for reads and writes: UVDIO_ALIGNMENT or what
-   * the system requires, if that is more; under UVDIO_NATIVE_ALIGN what it requires. */
+   * the system requires, if that is more; under UVDIO_O_NATIVE_ALIGN what it requires. */
   uint32_t memory_align;
   uint32_t offset_align; /* and length */
   /* What the system requires; 0 where it does not say. */
@@ -920,12 +920,12 @@ UVDIO_EXTERN int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_bu
                                   uint64_t offset, uvdio_io_cb cb);
 
 /* Writes the buffer's first len bytes at `offset`. Short transfers are resumed; the result is len. A len of 0
- * gives 0 without touching the file. Durable when the callback runs if the file is UVDIO_DSYNC, after a
+ * gives 0 without touching the file. Durable when the callback runs if the file is UVDIO_O_DSYNC, after a
  * sync otherwise.
  * Ownership as for uvdio_read; len stays as it is.
- * An error of a write on a UVDIO_DSYNC file latches it, as a failed sync does: it may come from the sync that is part of such
+ * An error of a write on a UVDIO_O_DSYNC file latches it, as a failed sync does: it may come from the sync that is part of such
  * a write, and then what was written earlier may be lost as well. Not so UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR,
- * UV_EINVAL (where durable_in_turn is 0), UVDIO_ESHORTWRITE, UVDIO_EJOIN and UV_ECANCELED, which no sync has given. UV_ENOSPC
+ * UV_EINVAL (where durable_in_turn is 0), UVDIO_ESHORTWRITE, UVDIO_EPOOL and UV_ECANCELED, which no sync has given. UV_ENOSPC
  * does: after room was made, reopen the file.
  * Where writes may go through the page cache (info.direct is 0, or the filesystem is neither XFS nor ext4 with extents nor
  * a block device), the kernel tells each error of write-back once per open file, to whoever asks first. There durable
@@ -959,7 +959,7 @@ UVDIO_EXTERN int uvdio_sync_data(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb 
 
 /* As uvdio_sync_data, and all metadata as well (fsync(2)). macOS and Windows have one kind of sync, which is this.
  * No sync is one of the file's name: after a power cut a file that was created (or renamed) is sure to be found only if its
- * directory was synced, too, by fsync(2) on a descriptor of the directory. That also goes for UVDIO_DSYNC. */
+ * directory was synced, too, by fsync(2) on a descriptor of the directory. That also goes for UVDIO_O_DSYNC. */
 UVDIO_EXTERN int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
 /* Gives the file's size in bytes as the result. Changes in flight may or may not count. */

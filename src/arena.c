@@ -109,7 +109,7 @@ static int check_options(const uvdio_arena_options_t* options, size_t frame_size
     return UVDIO_EALIGN;
   }
   if (options->frame_count == 0 || options->frame_count > FRAMES_MAX) {
-    return UVDIO_ELAYOUT;
+    return UVDIO_ESIZE;
   }
   return 0;
 }
@@ -207,7 +207,7 @@ int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_options_t* optio
   }
   stride = stride_of(options, frame_size);
   if (stride < frame_size || options->frame_count > (size_t)PTRDIFF_MAX / stride) {
-    return UVDIO_EOVERFLOW;
+    return UVDIO_EOFFSET;
   }
   fresh = uvdio__alloc(sizeof(*fresh), UVDIO__STRUCT_ALIGN, 1);
   if (fresh == NULL) {
@@ -287,11 +287,11 @@ int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame) {
   uint64_t top;
 
   if (index >= arena->frame_count || distance % arena->stride != 0) {
-    return UVDIO_EFOREIGN;
+    return UVDIO_ENOTFRAME;
   }
   if (!atomic_compare_exchange_strong_explicit(&arena->links[index], &expected, LINK_END,
                                                memory_order_acq_rel, memory_order_relaxed)) {
-    return UVDIO_EDOUBLE;
+    return UVDIO_EDOUBLEFREE;
   }
   top = atomic_load_explicit(&arena->top, memory_order_relaxed);
   do {

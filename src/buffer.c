@@ -44,7 +44,7 @@ static int allocate(uvdio_buf_t* buf, size_t cap, size_t len, int zeroed) {
   }
   cap = round_up(cap);
   if (cap == 0) {
-    return UVDIO_ELAYOUT;
+    return UVDIO_ESIZE;
   }
   base = uvdio__alloc(cap, UVDIO_ALIGNMENT, zeroed);
   if (base == NULL) {
@@ -82,7 +82,7 @@ int uvdio_buf_clone(uvdio_buf_t* copy, const uvdio_buf_t* source) {
     return UV_EINVAL;
   }
   if (source->len > source->cap) {
-    return UVDIO_EOVERFLOW;
+    return UVDIO_EOFFSET;
   }
   error = allocate(&fresh, source->cap, source->len, 0);
   if (error != 0) {
@@ -134,7 +134,7 @@ int uvdio_buf_set_len(uvdio_buf_t* buf, size_t len) {
     return UV_EINVAL;
   }
   if (len > buf->cap) {
-    return UVDIO_EOVERFLOW;
+    return UVDIO_EOFFSET;
   }
   buf->len = len;
   return 0;
@@ -149,7 +149,7 @@ static int grow_and_append(uvdio_buf_t* buf, const void* data, size_t size) {
   int error = allocate(&larger, needed > doubled ? needed : doubled, needed, 0);
 
   if (error != 0) {
-    return error == UVDIO_ELAYOUT ? UVDIO_EOVERFLOW : error;
+    return error == UVDIO_ESIZE ? UVDIO_EOFFSET : error;
   }
   if (buf->len > 0) {
     memcpy(larger.base, buf->base, buf->len);
@@ -170,7 +170,7 @@ int uvdio_buf_extend(uvdio_buf_t* buf, const void* data, size_t size) {
     return 0;
   }
   if (buf->len > buf->cap || size > SIZE_MAX - buf->len) {
-    return UVDIO_EOVERFLOW;
+    return UVDIO_EOFFSET;
   }
   if (buf->base == NULL && buf->cap > 0) {
     return UV_EINVAL;
@@ -206,10 +206,10 @@ int uvdio_buf_from_raw_parts(uvdio_buf_t* buf, char* base, size_t len, size_t ca
     return UVDIO_EALIGN;
   }
   if (cap == 0) {
-    return UVDIO_ELAYOUT;
+    return UVDIO_ESIZE;
   }
   if (len > cap) {
-    return UVDIO_EOVERFLOW;
+    return UVDIO_EOFFSET;
   }
   own(buf, base, len, cap);
   return 0;
@@ -234,7 +234,7 @@ int uvdio_buf_slice(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf
     return UV_EINVAL;
   }
   if (buf->len > buf->cap || offset > buf->len || len > buf->len - offset) {
-    return UVDIO_EOVERFLOW;
+    return UVDIO_EOFFSET;
   }
   *view = uvdio_buf_slice_unchecked(buf, offset, len);
   return 0;
@@ -247,7 +247,7 @@ int uvdio_buf_slice_data(const uvdio_buf_t* buf, size_t offset, size_t len, uvdi
     return UV_EINVAL;
   }
   if (offset > buf->cap || len > buf->cap - offset) {
-    return UVDIO_EOVERFLOW;
+    return UVDIO_EOFFSET;
   }
   initialised = initialised_within(buf->len, offset, len);
   *view = uvdio_buf_with_len(uvdio_buf_wrap(buf->base + offset, len), initialised);

@@ -25,7 +25,7 @@ static inline int uvdio__is_aligned(const void* base, size_t size) {
   return (((uintptr_t)base | size) & (UVDIO_ALIGNMENT - 1)) == 0;
 }
 
-/* Returns the frame to the arena: 0, UVDIO_EFOREIGN or UVDIO_EDOUBLE. Any thread. */
+/* Returns the frame to the arena: 0, UVDIO_ENOTFRAME or UVDIO_EDOUBLEFREE. Any thread. */
 int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame);
 
 #endif /* UVDIO_BUFFER_H */

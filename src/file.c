@@ -24,8 +24,8 @@
 #include "allocator.h"
 
 #define KNOWN_FLAGS                                                                          \
-  (UVDIO_RDWR | UVDIO_CREATE | UVDIO_EXCLUSIVE | UVDIO_TRUNCATE | UVDIO_DSYNC | \
-   UVDIO_NOFOLLOW | UVDIO_DIRECT_PREFERRED | UVDIO_NATIVE_ALIGN)
+  (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_DSYNC | \
+   UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN)
 
 /*
  * Order among a file's changes
@@ -219,7 +219,7 @@ void uvdio__file_note_straight(uvdio_file_t* file) {
  */
 
 static size_t pick_align(const uvdio__opening_t* opening, uint32_t system) {
-  if ((opening->flags & UVDIO_NATIVE_ALIGN) != 0 && system != 0) {
+  if ((opening->flags & UVDIO_O_NATIVE_ALIGN) != 0 && system != 0) {
     return system;
   }
   return system > UVDIO_ALIGNMENT ? system : UVDIO_ALIGNMENT;
@@ -367,7 +367,7 @@ static void free_opening(uvdio_req_t* req) {
 }
 
 static void apply_open(uvdio_req_t* req) {
-  if (req->result == UVDIO_EJOIN) {
+  if (req->result == UVDIO_EPOOL) {
     uvdio__os_undo_open(uvdio__opening_of(req)); /* No worker took what was left of it. */
   }
   if (req->result == 0) {
@@ -402,7 +402,7 @@ static int is_lost_write(const uvdio_req_t* req) {
 
 /* Whether the request has come to nothing that could have lost anything: nobody has begun it. */
 static int is_not_begun(const uvdio_req_t* req) {
-  return req->result == UVDIO_EFORK || req->result == UVDIO_EJOIN ||
+  return req->result == UVDIO_EFORK || req->result == UVDIO_EPOOL ||
          (req->result == UV_ECANCELED && req->cancelled_);
 }
 
@@ -414,7 +414,7 @@ static void latch(uvdio_file_t* file, int error) {
   assert(error < 0 && file->latch_ == 0);
   file->latch_ = error;
   for (req = uvdio__list_first(completed); req != NULL; req = uvdio__list_after(completed, req)) {
-    if (req->file == file && req->op == UVDIO_OP_WRITE && req->result >= 0 && (file->flags_ & UVDIO_DSYNC) != 0) {
+    if (req->file == file && req->op == UVDIO_OP_WRITE && req->result >= 0 && (file->flags_ & UVDIO_O_DSYNC) != 0) {
       req->result = error;
     }
   }
@@ -424,7 +424,7 @@ static void latch(uvdio_file_t* file, int error) {
  * success. */
 static void apply_latch(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
-  int durable = uvdio__is_sync(req->op) || (file->flags_ & UVDIO_DSYNC) != 0;
+  int durable = uvdio__is_sync(req->op) || (file->flags_ & UVDIO_O_DSYNC) != 0;
 
   assert(uvdio__is_sync(req->op) || req->op == UVDIO_OP_WRITE);
   if (!durable || is_not_begun(req)) {
@@ -450,7 +450,7 @@ static void apply_close(uvdio_req_t* req) {
   if (req->result == UVDIO_EFORK && (req->flags_ & REQ_UNSURE) == 0) {
     (void)close_on_this_thread(req); /* The parent closes its descriptor; this is the child's. */
   }
-  if (req->result == UVDIO_EJOIN) {
+  if (req->result == UVDIO_EPOOL) {
     req->result = close_on_this_thread(req); /* No worker took it, and the file must not stay open. */
   }
   forget_file(req->file);
@@ -526,7 +526,7 @@ static inline int check(const uvdio_file_t* file, const uvdio_req_t* req, int is
     return UV_EINVAL;
   }
   if (file->stamp_ != uvdio__stamp_of(file) || file->state_ != FILE_OPEN ||
-      (is_change && (file->flags_ & UVDIO_RDWR) == 0)) {
+      (is_change && (file->flags_ & UVDIO_O_RDWR) == 0)) {
     return UV_EBADF;
   }
   error = uvdio__engine_check(file->engine_);
@@ -629,7 +629,7 @@ static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* bu
   }
   if (offset > INT64_MAX || length > PTRDIFF_MAX || offset + length > INT64_MAX ||
       buf->len > buf->cap) {
-    return UVDIO_EOVERFLOW;
+    return UVDIO_EOFFSET;
   }
   return 0;
 }
@@ -751,7 +751,7 @@ static UVDIO__APART int write_the_longer_way(uvdio_file_t* file, uvdio_req_t* re
 int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                 uvdio_io_cb cb) {
   if (UVDIO__IS_RARE(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
-      !is_straight(file, req, buf, offset, buf->len) || (file->flags_ & UVDIO_RDWR) == 0 || file->latch_ != 0) {
+      !is_straight(file, req, buf, offset, buf->len) || (file->flags_ & UVDIO_O_RDWR) == 0 || file->latch_ != 0) {
     return write_the_longer_way(file, req, buf, offset, cb);
   }
   prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
@@ -797,7 +797,7 @@ static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, ui
   int error = check(file, req, 1);
 
   if (error == 0 && length > INT64_MAX) {
-    error = UVDIO_EOVERFLOW;
+    error = UVDIO_EOFFSET;
   }
   if (error == 0) {
     error = file->latch_;
@@ -831,8 +831,8 @@ static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file, co
     return UV_EINVAL;
   }
   if ((flags & ~KNOWN_FLAGS) != 0 ||
-      ((flags & UVDIO_EXCLUSIVE) != 0 && (flags & UVDIO_CREATE) == 0) ||
-      ((flags & (UVDIO_TRUNCATE | UVDIO_CREATE)) != 0 && (flags & UVDIO_RDWR) == 0)) {
+      ((flags & UVDIO_O_EXCLUSIVE) != 0 && (flags & UVDIO_O_CREATE) == 0) ||
+      ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) != 0 && (flags & UVDIO_O_RDWR) == 0)) {
     return UV_EINVAL;
   }
   error = uvdio__engine_check(engine);

@@ -299,7 +299,7 @@ static inline void uvdio__file_request_done(uvdio_req_t* req) {
     assert(file->pending_ > 0);
     req->buf_.len = req->transferred;
     file->pending_--;
-  } else if (req->op == UVDIO_OP_WRITE && !file->attentive_ && (file->flags_ & UVDIO_DSYNC) == 0 &&
+  } else if (req->op == UVDIO_OP_WRITE && !file->attentive_ && (file->flags_ & UVDIO_O_DSYNC) == 0 &&
              (req->flags_ & REQ_ORDERED) != 0 && uvdio__list_is_empty(&file->held_)) {
     assert(file->pending_ > 0);
     uvdio__order_remove(req);

@@ -34,7 +34,7 @@ void uvdio__request_fail(uvdio_req_t* req, int error) {
 static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   const uvdio__lane_t* lane = req->lane_;
   uvdio_op_t op = req->op;
-  int is_durable = op == UVDIO_OP_WRITE && (req->file->flags_ & UVDIO_DSYNC) != 0;
+  int is_durable = op == UVDIO_OP_WRITE && (req->file->flags_ & UVDIO_O_DSYNC) != 0;
   int syncs = uvdio__is_sync(op) || is_durable;
 
   /* A close that was interrupted has closed all the same, and the number may be another file's by now. An open repeats

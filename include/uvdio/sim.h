@@ -62,8 +62,8 @@ typedef struct uvdio_sim_s uvdio_sim_t;
  *
  *   change                      durable
  *   write                       after a sync of that file which was started when the write had ended
- *   write, UVDIO_DSYNC          when it ends: its own bytes, and the file's size. No earlier write of the file
- *   truncate, preallocate,      after such a sync, or when a later UVDIO_DSYNC write of that file ends
+ *   write, UVDIO_O_DSYNC          when it ends: its own bytes, and the file's size. No earlier write of the file
+ *   truncate, preallocate,      after such a sync, or when a later UVDIO_O_DSYNC write of that file ends
  *   write past the end (size)
  *   new file                    see uvdio_sim_entry_t
  *
@@ -71,7 +71,7 @@ typedef struct uvdio_sim_s uvdio_sim_t;
  * both). A sync covers what had ended when it began, not what ended while it was under way: the library holds syncs
  * back until earlier changes have ended, and the world would show if it did not.
  *
- * At a power cut, of what is not durable, and of every change on its way to the disk at that moment (UVDIO_DSYNC or
+ * At a power cut, of what is not durable, and of every change on its way to the disk at that moment (UVDIO_O_DSYNC or
  * not), a seeded subset survives:
  *
  *   - sector by sector: each sector of each write survives or does not, whatever became of its neighbours. What was there
@@ -87,7 +87,7 @@ typedef struct uvdio_sim_s uvdio_sim_t;
 
 /* What makes a new file's directory entry durable. */
 typedef enum {
-  UVDIO_SIM_ENTRY_BY_SYNC = 0, /* any sync of that file, or the end of a UVDIO_DSYNC write: as ext4, xfs and btrfs do */
+  UVDIO_SIM_ENTRY_BY_SYNC = 0, /* any sync of that file, or the end of a UVDIO_O_DSYNC write: as ext4, xfs and btrfs do */
   UVDIO_SIM_ENTRY_BY_SYNC_ALL, /* uvdio_sync_all() only */
   UVDIO_SIM_ENTRY_BY_DIRECTORY /* uvdio_sim_sync_directory() only: all that POSIX promises (fsync(2)) */
 } uvdio_sim_entry_t;
@@ -117,7 +117,7 @@ typedef enum {
  *              before anybody looks, or after a successor has opened, read, truncated, written over
  *              and synced the file, in landing_max steps at the latest. It lands as a write of that
  *              moment: over what others have written there meanwhile, past the end if need be, and
- *              not durable, UVDIO_DSYNC or not, until a sync begins after it.
+ *              not durable, UVDIO_O_DSYNC or not, until a sync begins after it.
  *   truncate, preallocate, open   is done before the crash is over, or never.
  *
  * Nothing that a successor does through an engine stops a write from landing or waits for it: it
@@ -221,7 +221,7 @@ typedef void (*uvdio_sim_trace_cb)(void* data, const char* line);
 
 typedef struct uvdio_sim_options_s {
   uint64_t seed;
-  uint32_t sector_size; /* bytes, a power of two from 512 to 4096; 0: 512. What UVDIO_NATIVE_ALIGN asks for */
+  uint32_t sector_size; /* bytes, a power of two from 512 to 4096; 0: 512. What UVDIO_O_NATIVE_ALIGN asks for */
   uint32_t latency_min; /* steps from submission to the end of an operation: at least these ... */
   uint32_t latency_max; /* ... and at most these, seeded, so that operations overtake each other; 0: 8, or latency_min
                            where that is more */
@@ -317,7 +317,7 @@ UVDIO_EXTERN int64_t uvdio_sim_peek(const uvdio_sim_t* sim, const char* path, in
                                     size_t length, uint64_t offset);
 
 /* Puts bytes into the file, and makes the file if there is none; both are durable at once.
- * Errors: UV_EINVAL (a path that is none), UVDIO_EOVERFLOW, UV_ENOMEM; never UV_ENOENT. */
+ * Errors: UV_EINVAL (a path that is none), UVDIO_EOFFSET, UV_ENOMEM; never UV_ENOENT. */
 UVDIO_EXTERN int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t length,
                                 uint64_t offset);
 

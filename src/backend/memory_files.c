@@ -272,9 +272,9 @@ int uvdio__store_admits(const char* path, unsigned flags, int exists) {
     return UV_EISDIR;
   }
   if (exists) {
-    return (flags & UVDIO_EXCLUSIVE) != 0 ? UV_EEXIST : 0;
+    return (flags & UVDIO_O_EXCLUSIVE) != 0 ? UV_EEXIST : 0;
   }
-  return (flags & UVDIO_CREATE) != 0 ? 0 : UV_ENOENT;
+  return (flags & UVDIO_O_CREATE) != 0 ? 0 : UV_ENOENT;
 }
 
 int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags, uvdio__node_t** node) {
@@ -292,7 +292,7 @@ int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags, u
     found->next = store->nodes;
     store->nodes = found;
   }
-  if ((flags & UVDIO_TRUNCATE) != 0) {
+  if ((flags & UVDIO_O_TRUNCATE) != 0) {
     uvdio__node_truncate(found, 0);
   }
   *node = found;

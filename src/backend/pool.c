@@ -160,7 +160,7 @@ static int submit_to_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
   if (!has_threads() ||
       uv_queue_work(lane->engine->loop, &slot->work, run_slot, run_slot_done) != 0) {
     slot->req = NULL;
-    return UVDIO_EJOIN;
+    return UVDIO_EPOOL;
   }
   pool->free = slot->next_free;
   pool->busy++;

@@ -211,7 +211,7 @@ static int run_file(bench_t* bench, session_t* session, uvdio_backend_t backend,
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   bench_failure_t failure = {0};
-  unsigned flags = UVDIO_RDWR | UVDIO_CREATE | UVDIO_EXCLUSIVE | UVDIO_DIRECT_PREFERRED;
+  unsigned flags = UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_DIRECT_PREFERRED;
   int64_t opened = session_await(
       session, &req, uvdio_open(session->engine, &file, &req, bench->path, flags, 0600, session_done));
   if (opened != 0) {

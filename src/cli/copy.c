@@ -167,7 +167,7 @@ static int open_for_holes(const copy_t* copy) {
 static int open_source(copy_t* copy) {
   int64_t result = session_await(&copy->session, &copy->req,
                                  uvdio_open(copy->session.engine, &copy->source, &copy->req, copy->source_path,
-                                            UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED, 0, session_done));
+                                            UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED, 0, session_done));
   if (result != 0) {
     return fail(copy, "open", copy->source_path, result);
   }
@@ -189,9 +189,9 @@ static int exchanged(const copy_t* copy) {
 /* The library's descriptor, beside the one of copy->place. A device ends at a sector and not at a
  * page. */
 static int open_by_library(copy_t* copy) {
-  unsigned flags = UVDIO_RDWR | UVDIO_DIRECT_PREFERRED;
-  flags |= copy->place.exists ? 0 : UVDIO_NOFOLLOW;
-  flags |= copy->place.is_device ? UVDIO_NATIVE_ALIGN : 0;
+  unsigned flags = UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED;
+  flags |= copy->place.exists ? 0 : UVDIO_O_NOFOLLOW;
+  flags |= copy->place.is_device ? UVDIO_O_NATIVE_ALIGN : 0;
   int64_t result = session_await(&copy->session, &copy->req,
                                  uvdio_open(copy->session.engine, &copy->target, &copy->req,
                                             copy->target_path, flags, 0, session_done));

@@ -100,9 +100,9 @@ static void close_state(void* memory) {
 
 static int open_files(state_t* state) {
   const work_params_t* params = &state->run->work.params;
-  unsigned flags = (work_writes(params->kind) ? UVDIO_RDWR : UVDIO_RDONLY) |
-                   (params->kind == WORK_DURABLE_WRITE ? UVDIO_DSYNC : 0) |
-                   (params->block_size % UVDIO_ALIGNMENT != 0 ? UVDIO_NATIVE_ALIGN : 0);
+  unsigned flags = (work_writes(params->kind) ? UVDIO_O_RDWR : UVDIO_O_RDONLY) |
+                   (params->kind == WORK_DURABLE_WRITE ? UVDIO_O_DSYNC : 0) |
+                   (params->block_size % UVDIO_ALIGNMENT != 0 ? UVDIO_O_NATIVE_ALIGN : 0);
   state->files = calloc(params->files, sizeof *state->files);
   int error = state->files == NULL ? UV_ENOMEM : 0;
   for (unsigned i = 0; i < params->files && error == 0; i++) {

@@ -211,7 +211,7 @@ static size_t ask_filesystem(place_t* place) {
   if (session_open(&session, &options) != 0) {
     return alignment;
   }
-  if (uvdio_open(session.engine, &file, &req, path, UVDIO_RDONLY | UVDIO_NATIVE_ALIGN, 0, NULL) == 0 && req.result == 0) {
+  if (uvdio_open(session.engine, &file, &req, path, UVDIO_O_RDONLY | UVDIO_O_NATIVE_ALIGN, 0, NULL) == 0 && req.result == 0) {
     if (uvdio_file_info(&file, &info) == 0) {
       snprintf(place->filesystem, sizeof place->filesystem, "%s", info.filesystem);
       alignment = info.offset_align > info.memory_align ? info.offset_align : info.memory_align;

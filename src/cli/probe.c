@@ -148,7 +148,7 @@ static int try_file(facts_t* facts, session_t* session, const char* path, unsign
   path_facts_t* found = &facts->file;
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
-  flags |= UVDIO_DIRECT_PREFERRED;
+  flags |= UVDIO_O_DIRECT_PREFERRED;
   int64_t error =
       session_await(session, &req, uvdio_open(session->engine, &file, &req, path, flags, 0600, session_done));
   if (error != 0) {
@@ -169,7 +169,7 @@ static int try_temporary(facts_t* facts, session_t* session) {
   if (path == NULL) {
     return report_error("probe", "use", facts->path, UV_ENOMEM);
   }
-  int code = try_file(facts, session, path, UVDIO_RDWR | UVDIO_CREATE | UVDIO_EXCLUSIVE);
+  int code = try_file(facts, session, path, UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE);
   free(path);
   return code;
 }

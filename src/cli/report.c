@@ -41,8 +41,8 @@ static const struct {
     {UVDIO_ENODIRECT, "Choose a file on a disk filesystem, such as ext4 or xfs."},
     {UVDIO_EBACKEND, "`uvdio probe` tells which backends are available, and why others are not."},
     {UVDIO_EALIGN, "Ask for a --block that is a multiple of what `uvdio probe` tells."},
-    {UVDIO_ELAYOUT, "Ask for less memory: a smaller --depth or --block."},
-    {UVDIO_EOVERFLOW, "Ask for smaller sizes."},
+    {UVDIO_ESIZE, "Ask for less memory: a smaller --depth or --block."},
+    {UVDIO_EOFFSET, "Ask for smaller sizes."},
     {UVDIO_ESHORTREAD, "Make sure that nobody shortens the file meanwhile."},
     {UVDIO_ESHORTWRITE, "Check for free space (df) and limits on file size (ulimit -f)."},
 #ifdef EDQUOT

@@ -7,8 +7,8 @@
 
 static int open_file(io_t* io) {
   const work_params_t* params = &io->work.params;
-  unsigned flags = (work_writes(params->kind) ? UVDIO_RDWR : UVDIO_RDONLY) |
-                   (params->kind == WORK_DURABLE_WRITE ? UVDIO_DSYNC : 0);
+  unsigned flags = (work_writes(params->kind) ? UVDIO_O_RDWR : UVDIO_O_RDONLY) |
+                   (params->kind == WORK_DURABLE_WRITE ? UVDIO_O_DSYNC : 0);
   uvdio_file_info_t info;
   uvdio_req_t req = {0};
   char path[4096];

@@ -8,7 +8,7 @@
  *
  * What durable means here: write(2), fsync(2) and O_DSYNC all end at the drive, which may still hold the data in a
  * cache that does not survive a power cut. Only F_FULLFSYNC empties that cache (fsync(2), fcntl(2)). So both
- * kinds of sync use it, and a file that is UVDIO_DSYNC gets one after each write (UVDIO__TRAIT_SYNC_WRITES), because
+ * kinds of sync use it, and a file that is UVDIO_O_DSYNC gets one after each write (UVDIO__TRAIT_SYNC_WRITES), because
  * O_DSYNC alone would promise less than it does on Linux.
  */
 #include <errno.h>
@@ -129,11 +129,11 @@ static int open_flags(const uvdio__opening_t* opening) {
   unsigned flags = opening->flags;
   int result = O_CLOEXEC | O_NOCTTY;
 
-  result |= (flags & UVDIO_RDWR) != 0 ? O_RDWR : O_RDONLY;
-  result |= (flags & UVDIO_CREATE) != 0 ? O_CREAT : 0;
-  result |= (flags & UVDIO_EXCLUSIVE) != 0 || opening->step == UVDIO__OPEN_PATH ? O_EXCL : 0;
-  result |= (flags & UVDIO_DSYNC) != 0 ? O_DSYNC : 0;
-  result |= (flags & UVDIO_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+  result |= (flags & UVDIO_O_RDWR) != 0 ? O_RDWR : O_RDONLY;
+  result |= (flags & UVDIO_O_CREATE) != 0 ? O_CREAT : 0;
+  result |= (flags & UVDIO_O_EXCLUSIVE) != 0 || opening->step == UVDIO__OPEN_PATH ? O_EXCL : 0;
+  result |= (flags & UVDIO_O_DSYNC) != 0 ? O_DSYNC : 0;
+  result |= (flags & UVDIO_O_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
   return result;
 }
 
@@ -152,10 +152,10 @@ static int open_once(const uvdio__opening_t* opening) {
 static int open_path(uvdio__opening_t* opening) {
   int result;
 
-  opening->step = (opening->flags & UVDIO_CREATE) != 0 ? UVDIO__OPEN_PATH : UVDIO__OPEN_PRESENT;
+  opening->step = (opening->flags & UVDIO_O_CREATE) != 0 ? UVDIO__OPEN_PATH : UVDIO__OPEN_PRESENT;
   result = open_once(opening);
   if (result == UV_EEXIST && opening->step == UVDIO__OPEN_PATH &&
-      (opening->flags & UVDIO_EXCLUSIVE) == 0) {
+      (opening->flags & UVDIO_O_EXCLUSIVE) == 0) {
     opening->step = UVDIO__OPEN_PRESENT;
     result = open_once(opening);
   }
@@ -197,7 +197,7 @@ static int learn_kind(uvdio__opening_t* opening) {
 
 static int leave_cache(uvdio__opening_t* opening) {
   opening->direct = fcntl((int)opening->descriptor, F_NOCACHE, 1) != -1;
-  if (opening->direct || (opening->flags & UVDIO_DIRECT_PREFERRED) != 0) {
+  if (opening->direct || (opening->flags & UVDIO_O_DIRECT_PREFERRED) != 0) {
     return 0;
   }
   return UVDIO_ENODIRECT;
@@ -259,10 +259,10 @@ static int learn_file(uvdio__opening_t* opening) {
     error = leave_cache(opening);
   }
   if (error == 0) {
-    opening->traits |= (opening->flags & UVDIO_DSYNC) != 0 ? UVDIO__TRAIT_SYNC_WRITES | UVDIO__TRAIT_TOLD_ONCE : 0;
+    opening->traits |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__TRAIT_SYNC_WRITES | UVDIO__TRAIT_TOLD_ONCE : 0;
     name_filesystem(opening);
   }
-  if (error == 0 && (opening->flags & UVDIO_TRUNCATE) != 0) {
+  if (error == 0 && (opening->flags & UVDIO_O_TRUNCATE) != 0) {
     error = truncate_now(opening);
   }
   return error;

@@ -13,7 +13,7 @@
  * path leads between two opens. PRESENT comes where the kernel can't tell afterwards whether an
  * open has created the file (before Linux 6.12, F_CREATED_QUERY): then PATH only creates, and
  * PRESENT opens what was there. Both are whole opens, of which at most one does anything; with
- * UVDIO_EXCLUSIVE there is no second one.
+ * UVDIO_O_EXCLUSIVE there is no second one.
  *
  * The file is truncated only at the end, when nothing can be refused any more: an open that fails must not
  * have destroyed anything.
@@ -108,20 +108,20 @@ static int is_older_than(int major, int minor) {
 
 /* Whether a step opens nothing but what it creates. */
 static int is_exclusive(uvdio__open_step_t step, unsigned flags) {
-  if ((flags & UVDIO_EXCLUSIVE) != 0) {
+  if ((flags & UVDIO_O_EXCLUSIVE) != 0) {
     return 1;
   }
-  return step == UVDIO__OPEN_PATH && (flags & UVDIO_CREATE) != 0 && is_older_than(6, 12);
+  return step == UVDIO__OPEN_PATH && (flags & UVDIO_O_CREATE) != 0 && is_older_than(6, 12);
 }
 
 int uvdio__linux_open_flags(const uvdio__opening_t* opening) {
   /* A FIFO without a writer must not block the open, and on 32-bit systems only open() sees to O_LARGEFILE by itself. */
   int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
 
-  flags |= (opening->flags & UVDIO_RDWR) != 0 ? O_RDWR : O_RDONLY;
-  flags |= (opening->flags & UVDIO_CREATE) != 0 ? O_CREAT : 0;
-  flags |= (opening->flags & UVDIO_DSYNC) != 0 ? O_DSYNC : 0;
-  flags |= (opening->flags & UVDIO_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+  flags |= (opening->flags & UVDIO_O_RDWR) != 0 ? O_RDWR : O_RDONLY;
+  flags |= (opening->flags & UVDIO_O_CREATE) != 0 ? O_CREAT : 0;
+  flags |= (opening->flags & UVDIO_O_DSYNC) != 0 ? O_DSYNC : 0;
+  flags |= (opening->flags & UVDIO_O_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
   flags |= is_exclusive(opening->step, opening->flags) ? O_EXCL : 0;
   return flags;
 }
@@ -158,7 +158,7 @@ static int set_direct(uvdio__opening_t* opening, int direct) {
 
 /* The file has no direct I/O. */
 static int go_buffered(uvdio__opening_t* opening) {
-  if ((opening->flags & UVDIO_DIRECT_PREFERRED) == 0) {
+  if ((opening->flags & UVDIO_O_DIRECT_PREFERRED) == 0) {
     return UVDIO_ENODIRECT;
   }
   opening->memory_align = 0;
@@ -229,7 +229,7 @@ static int after_open(uvdio__opening_t* opening, int result) {
     return 1;
   }
   if (result == UV_EEXIST && opening->step == UVDIO__OPEN_PATH &&
-      (opening->flags & UVDIO_EXCLUSIVE) == 0) {
+      (opening->flags & UVDIO_O_EXCLUSIVE) == 0) {
     opening->step = UVDIO__OPEN_PRESENT;
     return 1;
   }
@@ -239,7 +239,7 @@ static int after_open(uvdio__opening_t* opening, int result) {
 /* The file is open, and `result` tells whether it stays so. */
 static int go_on(uvdio__opening_t* opening, int result, uvdio__open_step_t next) {
   opening->step = next;
-  if (result < 0 && (opening->flags & UVDIO_CREATE) != 0) {
+  if (result < 0 && (opening->flags & UVDIO_O_CREATE) != 0) {
     opening->error = result;
     opening->step = UVDIO__OPEN_UNDO;
     return 1;
@@ -321,7 +321,7 @@ static const filesystem_t* filesystem_of(uint32_t magic) {
 /* Before Linux 5.11, a durable asynchronous write to btrfs takes the inode's lock when it ends, which a truncate may hold
  * that waits for this very write: both, and whoever comes after them, hang for ever. */
 static int locks_up(uint32_t magic, unsigned flags) {
-  return magic == BTRFS_SUPER_MAGIC && (flags & UVDIO_DSYNC) != 0 && is_older_than(5, 11);
+  return magic == BTRFS_SUPER_MAGIC && (flags & UVDIO_O_DSYNC) != 0 && is_older_than(5, 11);
 }
 
 /* Bytes. No filesystem's blocks are larger. */
@@ -376,7 +376,7 @@ static int has_extents(const uvdio__opening_t* opening) {
 /* Whether direct writes of the enforced alignment are whole blocks. XFS passes smaller ones through the
  * page cache where the blocks are shared, also by a reflink that is made later. */
 static int writes_whole_blocks(const uvdio__opening_t* opening, uint64_t block_size) {
-  return (opening->flags & UVDIO_NATIVE_ALIGN) == 0 && block_size <= UVDIO_ALIGNMENT;
+  return (opening->flags & UVDIO_O_NATIVE_ALIGN) == 0 && block_size <= UVDIO_ALIGNMENT;
 }
 
 /* Whether no write of the file waits for write-back of the page cache: what was opened for direct I/O
@@ -420,13 +420,13 @@ static int finish(uvdio__opening_t* opening) {
     opening->traits |= UVDIO__TRAIT_RING_HANGS;
   }
   result = try_direct(opening);
-  if ((opening->flags & UVDIO_DSYNC) != 0 && !is_past_cache(opening, &filesystem)) {
+  if ((opening->flags & UVDIO_O_DSYNC) != 0 && !is_past_cache(opening, &filesystem)) {
     opening->traits |= UVDIO__TRAIT_TOLD_ONCE;
   }
   if (!opening->direct && (known->properties & (FS_SHORT_IS_END | FS_SIZE_COUNTS)) == 0) {
     opening->traits |= UVDIO__TRAIT_ODD_SIZE;
   }
-  if (result == 0 && (opening->flags & UVDIO_TRUNCATE) != 0) {
+  if (result == 0 && (opening->flags & UVDIO_O_TRUNCATE) != 0) {
     result = uvdio__os_truncate(opening->descriptor, 0);
   }
   return result;

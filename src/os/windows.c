@@ -190,7 +190,7 @@ static int widen(const char* text, wchar_t** wide) {
 /* Whether a link at the end of the path is opened itself. Exclusive creation asks for that, too: what a dangling link
  * points to does not exist, and the link does. */
 static int opens_links(const uvdio__opening_t* opening) {
-  return (opening->flags & (UVDIO_NOFOLLOW | UVDIO_EXCLUSIVE)) != 0;
+  return (opening->flags & (UVDIO_O_NOFOLLOW | UVDIO_O_EXCLUSIVE)) != 0;
 }
 
 /* Write-through: the drive is told to put each write where it stays (force unit access). Some drives are known
@@ -199,21 +199,21 @@ static DWORD open_attributes(const uvdio__opening_t* opening, int direct) {
   DWORD attributes = FILE_ATTRIBUTE_NORMAL;
 
   attributes |= direct ? FILE_FLAG_NO_BUFFERING : 0;
-  attributes |= (opening->flags & UVDIO_DSYNC) != 0 ? FILE_FLAG_WRITE_THROUGH : 0;
+  attributes |= (opening->flags & UVDIO_O_DSYNC) != 0 ? FILE_FLAG_WRITE_THROUGH : 0;
   attributes |= opens_links(opening) ? FILE_FLAG_OPEN_REPARSE_POINT : 0;
   return attributes;
 }
 
 static DWORD open_disposition(const uvdio__opening_t* opening) {
-  if ((opening->flags & UVDIO_EXCLUSIVE) != 0) {
+  if ((opening->flags & UVDIO_O_EXCLUSIVE) != 0) {
     return CREATE_NEW;
   }
-  return (opening->flags & UVDIO_CREATE) != 0 ? OPEN_ALWAYS : OPEN_EXISTING;
+  return (opening->flags & UVDIO_O_CREATE) != 0 ? OPEN_ALWAYS : OPEN_EXISTING;
 }
 
 /* Shared in every way, as files are on the other systems. Without security attributes a handle is not inherited. */
 static HANDLE open_handle(const uvdio__opening_t* opening, const wchar_t* path, int direct) {
-  DWORD access = GENERIC_READ | ((opening->flags & UVDIO_RDWR) != 0 ? GENERIC_WRITE : 0);
+  DWORD access = GENERIC_READ | ((opening->flags & UVDIO_O_RDWR) != 0 ? GENERIC_WRITE : 0);
 
   return CreateFileW(path, access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
                      open_disposition(opening), open_attributes(opening, direct), NULL);
@@ -226,7 +226,7 @@ static int explain_refusal(const uvdio__opening_t* opening, const wchar_t* path,
   if (attributes == INVALID_FILE_ATTRIBUTES || (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
     return error_of(code);
   }
-  if ((opening->flags & UVDIO_NOFOLLOW) != 0 && (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
+  if ((opening->flags & UVDIO_O_NOFOLLOW) != 0 && (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
     return UV_ELOOP;
   }
   return UV_EISDIR;
@@ -245,7 +245,7 @@ static int open_path(uvdio__opening_t* opening, const wchar_t* path) {
 
   opening->direct = 1;
   if (handle == INVALID_HANDLE_VALUE && is_refusal_of_direct(GetLastError())) {
-    if ((opening->flags & UVDIO_DIRECT_PREFERRED) == 0) {
+    if ((opening->flags & UVDIO_O_DIRECT_PREFERRED) == 0) {
       return UVDIO_ENODIRECT;
     }
     opening->direct = 0;
@@ -254,7 +254,7 @@ static int open_path(uvdio__opening_t* opening, const wchar_t* path) {
   if (handle == INVALID_HANDLE_VALUE) {
     return explain_refusal(opening, path, GetLastError());
   }
-  is_new = (opening->flags & UVDIO_CREATE) != 0 && GetLastError() != ERROR_ALREADY_EXISTS;
+  is_new = (opening->flags & UVDIO_O_CREATE) != 0 && GetLastError() != ERROR_ALREADY_EXISTS;
   opening->opened_at = is_new ? UVDIO__OPEN_PATH : UVDIO__OPEN_PRESENT;
   opening->descriptor = (intptr_t)handle;
   return 0;
@@ -345,7 +345,7 @@ static int learn_file(uvdio__opening_t* opening) {
   }
   learn_alignment(opening);
   name_filesystem(opening);
-  return (opening->flags & UVDIO_TRUNCATE) != 0 ? uvdio__os_truncate(opening->descriptor, 0) : 0;
+  return (opening->flags & UVDIO_O_TRUNCATE) != 0 ? uvdio__os_truncate(opening->descriptor, 0) : 0;
 }
 
 /* By the handle, whatever the path leads to by now: a second handle on the same file marks it as

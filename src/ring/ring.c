@@ -296,7 +296,7 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
 #define URGENCY_OF_DURABLE_WRITE UVDIO_DEPTH_MAX
 
 static inline void count_write(uvdio__lane_t* lane, const uvdio_file_t* file) {
-  lane->urgency += ((file->flags_ & UVDIO_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : URGENCY_OF_WRITE) - 1;
+  lane->urgency += ((file->flags_ & UVDIO_O_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : URGENCY_OF_WRITE) - 1;
 }
 
 /* Whether the transfer would keep the submitting thread too long: pinning plain memory and, where it is fresh, faulting it in

@@ -355,7 +355,7 @@ int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__s
     }
   }
   *file = found;
-  return (flags & UVDIO_TRUNCATE) != 0 ? uvdio__sim_resize(found, 0) : 0;
+  return (flags & UVDIO_O_TRUNCATE) != 0 ? uvdio__sim_resize(found, 0) : 0;
 }
 
 void uvdio__sim_free_files(uvdio_sim_t* sim) {
@@ -486,7 +486,7 @@ int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t 
     return UV_EINVAL;
   }
   if (offset > INT64_MAX || length > INT64_MAX - offset) {
-    return UVDIO_EOVERFLOW;
+    return UVDIO_EOFFSET;
   }
   error = uvdio__sim_open(sim, path, UVDIO_OPEN_RW, &file);
   if (error != 0) {

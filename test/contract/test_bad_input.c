@@ -157,10 +157,10 @@ static void misaligned_length_is_refused(void** state) {
 
 static void end_past_int64_max_is_refused(void** state) {
   struct fixture* f = *state;
-  no_transfer(f, &f->file, filled(PAGE, 1), FAR, UVDIO_EOVERFLOW);
-  no_transfer(f, &f->file, filled(2 * PAGE, 1), FAR - PAGE, UVDIO_EOVERFLOW);
-  no_transfer(f, &f->file, filled(PAGE, 1), (uint64_t)1 << 63, UVDIO_EOVERFLOW);
-  no_transfer(f, &f->file, filled(PAGE, 1), UINT64_MAX - PAGE + 1, UVDIO_EOVERFLOW);
+  no_transfer(f, &f->file, filled(PAGE, 1), FAR, UVDIO_EOFFSET);
+  no_transfer(f, &f->file, filled(2 * PAGE, 1), FAR - PAGE, UVDIO_EOFFSET);
+  no_transfer(f, &f->file, filled(PAGE, 1), (uint64_t)1 << 63, UVDIO_EOFFSET);
+  no_transfer(f, &f->file, filled(PAGE, 1), UINT64_MAX - PAGE + 1, UVDIO_EOFFSET);
 }
 
 static void read_just_below_the_limit_is_past_the_end(void** state) {
@@ -178,8 +178,8 @@ static void length_past_int64_max_is_refused(void** state) {
   for (size_t i = 0; i < COUNT_OF(lengths); i++) {
     for (int blocking = 0; blocking < 2; blocking++) {
       struct top* op = form(f, blocking);
-      assert_refused(t_truncate(op, &f->file, lengths[i]), UVDIO_EOVERFLOW);
-      assert_refused(t_preallocate(op, &f->file, lengths[i]), UVDIO_EOVERFLOW);
+      assert_refused(t_truncate(op, &f->file, lengths[i]), UVDIO_EOFFSET);
+      assert_refused(t_preallocate(op, &f->file, lengths[i]), UVDIO_EOFFSET);
     }
   }
   assert_size(f, &f->file, 0);
@@ -355,8 +355,8 @@ static void unknown_and_contradictory_flags_are_refused(void** state) {
   struct fixture* f = *state;
   const char* path = path_of(f, "new");
   no_open(f, path, 1u << 20, UV_EINVAL);
-  no_open(f, path, UVDIO_RDWR | UVDIO_EXCLUSIVE, UV_EINVAL);
-  no_open(f, path, UVDIO_RDONLY | UVDIO_TRUNCATE, UV_EINVAL);
+  no_open(f, path, UVDIO_O_RDWR | UVDIO_O_EXCLUSIVE, UV_EINVAL);
+  no_open(f, path, UVDIO_O_RDONLY | UVDIO_O_TRUNCATE, UV_EINVAL);
   struct top* open = t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
   assert_result(open, UV_ENOENT); /* none of them created it */
 }

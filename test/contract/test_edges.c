@@ -13,20 +13,20 @@ static void lengths_no_memory_has_are_refused(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, PAGE);
   view.cap = (size_t)PTRDIFF_MAX + 1;
-  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
-  assert_refused(t_read(op_now(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
+  assert_refused(t_read(op_now(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
   view.cap = PAGE;
-  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1), UVDIO_EOVERFLOW);
-  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1 - PAGE), UVDIO_EOVERFLOW);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1), UVDIO_EOFFSET);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1 - PAGE), UVDIO_EOFFSET);
 }
 
 static void length_beyond_the_capacity_is_refused(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, PAGE);
   view.len = 2 * PAGE;
-  assert_refused(t_write(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
-  assert_refused(t_write(op_now(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
-  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOVERFLOW);
+  assert_refused(t_write(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
+  assert_refused(t_write(op_now(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
   assert_size(f, &f->file, 0);
 }
 

@@ -35,7 +35,7 @@ static void assert_not_open(struct fixture* f, uvdio_file_t* file) {
 
 static void missing_file_is_created_on_demand_only(void** state) {
   struct fixture* f = *state;
-  assert_result(open_later(f, "new", UVDIO_RDWR), UV_ENOENT);
+  assert_result(open_later(f, "new", UVDIO_O_RDWR), UV_ENOENT);
   assert_not_open(f, &f->other);
   assert_result(open_later(f, "new", UVDIO_OPEN_READ), UV_ENOENT);
   assert_result(open_later(f, "new", UVDIO_OPEN_RW), 0);
@@ -58,15 +58,15 @@ static void open_rw_keeps_and_create_truncates(void** state) {
 static void open_truncates_without_creating(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
-  assert_result(open_later(f, "missing", UVDIO_RDWR | UVDIO_TRUNCATE), UV_ENOENT);
-  assert_result(open_later(f, "file", UVDIO_RDWR | UVDIO_TRUNCATE), 0);
+  assert_result(open_later(f, "missing", UVDIO_O_RDWR | UVDIO_O_TRUNCATE), UV_ENOENT);
+  assert_result(open_later(f, "file", UVDIO_O_RDWR | UVDIO_O_TRUNCATE), 0);
   assert_size(f, &f->file, 0);
 }
 
 static void exclusive_creation_refuses_what_exists(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
-  unsigned flags = UVDIO_OPEN_CREATE | UVDIO_EXCLUSIVE;
+  unsigned flags = UVDIO_OPEN_CREATE | UVDIO_O_EXCLUSIVE;
   assert_result(open_later(f, "file", flags), UV_EEXIST);
   assert_not_open(f, &f->other);
   assert_holds(f, &f->file, 0, PAGE, 1);
@@ -76,7 +76,7 @@ static void exclusive_creation_refuses_what_exists(void** state) {
 static void folder_is_no_file(void** state) {
   struct fixture* f = *state;
   assert_result(open_later(f, "", UVDIO_OPEN_READ), UV_EISDIR);
-  assert_result(open_later(f, "", UVDIO_RDWR), UV_EISDIR);
+  assert_result(open_later(f, "", UVDIO_O_RDWR), UV_EISDIR);
   assert_result(open_later(f, ".", UVDIO_OPEN_READ), UV_EISDIR);
   assert_result(open_later(f, "..", UVDIO_OPEN_READ), UV_EISDIR);
   assert_not_open(f, &f->other);
@@ -130,11 +130,11 @@ static void symbolic_link_is_followed_unless_forbidden(void** state) {
   NOT_ON_MEMORY("symbolic links");
   put(f, &f->file, 0, PAGE, 1);
   assert_int_equal(symlink("file", path_of(f, "link")), 0);
-  assert_result(open_later(f, "link", UVDIO_OPEN_READ | UVDIO_NOFOLLOW), UV_ELOOP);
+  assert_result(open_later(f, "link", UVDIO_OPEN_READ | UVDIO_O_NOFOLLOW), UV_ELOOP);
   assert_result(open_later(f, "link", UVDIO_OPEN_READ), 0);
   assert_holds(f, &f->other, 0, PAGE, 1);
   close_later(f, &f->other);
-  assert_result(open_later(f, "file", UVDIO_OPEN_READ | UVDIO_NOFOLLOW), 0);
+  assert_result(open_later(f, "file", UVDIO_OPEN_READ | UVDIO_O_NOFOLLOW), 0);
 }
 
 static void mode_is_for_files_that_get_created(void** state) {
@@ -731,7 +731,7 @@ static void info_tells_the_alignment_that_holds(void** state) {
 /* Where the system reports 512 bytes, 512 bytes can be had. */
 static void native_alignment_lets_sectors_through(void** state) {
   struct fixture* f = *state;
-  open_now(f, &f->other, "native", UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN);
+  open_now(f, &f->other, "native", UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN);
   uvdio_file_info_t info = info_of(&f->other);
   if (info.system_offset_align == 0 || info.system_offset_align >= UVDIO_ALIGNMENT) {
     assert_true(info.offset_align >= UVDIO_ALIGNMENT);
@@ -749,7 +749,7 @@ static void native_alignment_lets_sectors_through(void** state) {
 
 static void native_alignment_is_enforced_too(void** state) {
   struct fixture* f = *state;
-  open_now(f, &f->other, "native", UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN);
+  open_now(f, &f->other, "native", UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN);
   size_t unit = info_of(&f->other).offset_align;
   uvdio_buf_t buf = filled(2 * unit, 1);
   assert_refused(t_read(op_new(&f->tracker), &f->other, &buf, unit / 2), UVDIO_EALIGN);
@@ -775,7 +775,7 @@ static void refused_direct_io_goes_on_buffered_if_preferred(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("filesystems");
   struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, "/proc/version",
-                            UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED);
+                            UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
   run(f);
   assert_result(open, 0);
   assert_int_equal(info_of(&f->other).direct, 0);
@@ -801,7 +801,7 @@ static void file_without_a_size_is_read_to_its_end(void** state) {
   if (got < WANTED) {
     SKIP("/proc/kallsyms is too short here");
   }
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->other, "/proc/kallsyms", UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->other, "/proc/kallsyms", UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED), 0);
   uvdio_buf_t buf = blank(WANTED);
   struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
   run(f);
@@ -811,7 +811,7 @@ static void file_without_a_size_is_read_to_its_end(void** state) {
 
 static void preferred_direct_io_stays_direct_where_it_can(void** state) {
   struct fixture* f = *state;
-  assert_result(open_later(f, "new", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED), 0);
+  assert_result(open_later(f, "new", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), 0);
   assert_int_equal(info_of(&f->other).direct, 1);
 }
 
@@ -829,7 +829,7 @@ static void buffered_file_is_written_and_synced(void** state) {
   run(f);
   assert_result(refused, UVDIO_ENODIRECT);
   struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path,
-                            UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED);
+                            UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED);
   run(f);
   assert_result(open, 0);
   put(f, &f->other, 0, 3 * PAGE, 1);

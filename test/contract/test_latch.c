@@ -200,7 +200,7 @@ static int open_full_disk(struct fixture* f, struct disk* disk, char why[PLACE_W
   if (disk_make(disk, 64 * MIB, MIB, why) != 0) {
     return -1;
   }
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk->path, UVDIO_RDWR), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk->path, UVDIO_O_RDWR), 0);
   return 0;
 }
 
@@ -260,7 +260,7 @@ static void reopened_file_is_not_latched(void** state) {
   struct top* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_int_equal(close->done, 1);
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_RDWR), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_O_RDWR), 0);
   assert_code(latched(&f->file), 0);
   assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
   disk_remove(&disk);
@@ -355,7 +355,7 @@ static void write_durably_on_a_full_disk(struct fixture* f, const struct disk* d
   unsigned failed = 0;
   uvdio_file_info_t info;
   assert_int_equal(make_small_file(path), 0);
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_OPEN_WAL | UVDIO_DIRECT_PREFERRED), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_OPEN_WAL | UVDIO_O_DIRECT_PREFERRED), 0);
   assert_ok(uvdio_file_info(&f->file, &info));
   if (info.direct) {
     SKIP("this ext4 takes direct I/O for a file within its inode");

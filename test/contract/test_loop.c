@@ -310,7 +310,7 @@ static void move_in(struct fixture* f, struct neighbour* n, uvdio_backend_t back
   tracker_init(&n->tracker);
   assert_ok(uvdio_engine_create(&n->engine, &f->loop, &options));
   struct top* open = t_open(op_now(&n->tracker), n->engine, &n->file, path_of(f, name),
-                            UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+                            UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
   assert_result(open, 0);
 }
 

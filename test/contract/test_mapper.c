@@ -26,7 +26,7 @@ static int tear_down(void** state) {
 
 /* The device itself, without a filesystem that has a mind of its own. */
 static void open_device(struct fixture* f, unsigned more) {
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, mapper.path, UVDIO_RDWR | more), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, mapper.path, UVDIO_O_RDWR | more), 0);
 }
 
 static void open_file(struct fixture* f) {
@@ -201,7 +201,7 @@ static void failed_sync_latches_although_the_disk_recovers(void** state) {
 
 static void failed_durable_write_latches(void** state) {
   struct fixture* f = *state;
-  make_device(f, UVDIO_DSYNC);
+  make_device(f, UVDIO_O_DSYNC);
   become("flakey %s 0 0 1 1 error_writes");
   struct top* write = write_page(f, 0, 1);
   run(f);

@@ -22,8 +22,8 @@
 
 /* What may create a file, and needs direct I/O. */
 static const unsigned creating[] = {UVDIO_OPEN_RW, UVDIO_OPEN_CREATE, UVDIO_OPEN_WAL,
-                                    UVDIO_OPEN_RW | UVDIO_EXCLUSIVE,
-                                    UVDIO_OPEN_RW | UVDIO_NOFOLLOW};
+                                    UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE,
+                                    UVDIO_OPEN_RW | UVDIO_O_NOFOLLOW};
 
 /* A filesystem that refuses direct I/O. */
 static struct place ramfs;
@@ -108,7 +108,7 @@ static void refused_open_removes_what_it_created(void** state) {
     assert_false(is_there(path));
     assert_int_equal(open_descriptors(), before);
   }
-  const unsigned again = UVDIO_OPEN_RW | UVDIO_EXCLUSIVE | UVDIO_DIRECT_PREFERRED;
+  const unsigned again = UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE | UVDIO_O_DIRECT_PREFERRED;
   assert_result(open_at(f, op_new(&f->tracker), path, again), 0);
   assert_false(is_direct(&f->other));
   close_other(f);
@@ -137,7 +137,7 @@ static void refused_open_leaves_alone_what_was_there(void** state) {
   put_text(full, "text");
   put_text(empty, "");
   for (size_t i = 0; i < COUNT_OF(creating); i++) {
-    int expected = (creating[i] & UVDIO_EXCLUSIVE) != 0 ? (int)UV_EEXIST : (int)UVDIO_ENODIRECT;
+    int expected = (creating[i] & UVDIO_O_EXCLUSIVE) != 0 ? (int)UV_EEXIST : (int)UVDIO_ENODIRECT;
     assert_result(open_at(f, op_new(&f->tracker), full, creating[i]), expected);
     assert_result(open_at(f, op_now(&f->tracker), full, creating[i]), expected);
     assert_int_equal(size_of(full), 4);
@@ -157,10 +157,10 @@ static void refused_open_removes_what_it_created_behind_a_link(void** state) {
   assert_result(open_at(f, op_new(&f->tracker), link, UVDIO_OPEN_RW), UVDIO_ENODIRECT);
   assert_true(is_there(link));
   assert_false(is_there(target));
-  assert_result(open_at(f, op_now(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_EXCLUSIVE), UV_EEXIST);
-  assert_result(open_at(f, op_now(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_NOFOLLOW), UV_ELOOP);
+  assert_result(open_at(f, op_now(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE), UV_EEXIST);
+  assert_result(open_at(f, op_now(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_O_NOFOLLOW), UV_ELOOP);
   assert_false(is_there(target));
-  assert_result(open_at(f, op_new(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED), 0);
+  assert_result(open_at(f, op_new(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), 0);
   close_other(f);
   assert_true(is_there(target));
 }
@@ -184,7 +184,7 @@ static void overlay_on_such_a_filesystem_refuses_as_well(void** state) {
   }
   struct top* refused = open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW);
   int is_left = is_there(path);
-  struct top* open = open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+  struct top* open = open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
   uvdio_buf_t page = filled(PAGE, 1);
   struct top* write = t_write(op_new(&f->tracker), &f->other, &page, 0);
   run(f);
@@ -209,7 +209,7 @@ static void create_read_only(struct fixture* f, const char* path, unsigned flags
   if (root && seteuid(NOBODY) != 0) {
     SKIP("root can't become an ordinary user for a moment (seteuid)");
   }
-  flags |= UVDIO_OPEN_RW | UVDIO_EXCLUSIVE;
+  flags |= UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE;
   int code = uvdio_open(f->engine, &f->other, &req, path, flags, 0444, NULL);
   if (root) {
     assert_int_equal(seteuid(0), 0);
@@ -227,7 +227,7 @@ static void file_may_be_created_for_reading_only(void** state) {
   create_read_only(f, path_of(f, "new"), 0);
   need_ramfs();
   assert_int_equal(chmod(ramfs.dir, 0777), 0);
-  create_read_only(f, in_ramfs("new"), UVDIO_DIRECT_PREFERRED);
+  create_read_only(f, in_ramfs("new"), UVDIO_O_DIRECT_PREFERRED);
 }
 
 /* The header: these count at some moment between the call and the callback. */
@@ -239,7 +239,7 @@ static void folder_and_umask_hold_until_the_callback(void** state) {
   assert_non_null(getcwd(before, sizeof(before)));
   assert_int_equal(chdir(f->dir), 0);
   mode_t mask = umask(0027);
-  struct top* open = open_at(f, op_new(&f->tracker), "relative", UVDIO_OPEN_RW | UVDIO_EXCLUSIVE);
+  struct top* open = open_at(f, op_new(&f->tracker), "relative", UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE);
   umask(mask);
   assert_int_equal(chdir(before), 0);
   assert_result(open, 0);
@@ -385,7 +385,7 @@ static void alignment_that_is_recommended_is_not_enforced(void** state) {
   assert_int_equal(shared.system_read_align, before.system_read_align);
   assert_goes(f, PAGE, PAGE, 2);
   close_other(f);
-  assert_result(open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN), 0);
+  assert_result(open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN), 0);
   assert_int_equal(info_of(&f->other).offset_align, before.system_offset_align);
   assert_goes(f, 2 * BLOCK + before.system_offset_align, before.system_offset_align, 3);
   close_other(f);

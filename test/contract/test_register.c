@@ -273,7 +273,7 @@ static void last_engine_takes_the_pins_along(void** state) {
     before = open_descriptors();
     memset(&f->file, 0, sizeof(f->file));
     start_engine(f, options);
-    open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
   }
   assert_true(open_descriptors() >= before);
   end_engine(f);
@@ -340,7 +340,7 @@ static void live_next_door(void* data) {
   uv_loop_t loop;
   uvdio_engine_t* engine;
   n->failed = uv_loop_init(&loop) != 0 || uvdio_engine_create(&engine, &loop, &options) != 0 ||
-              uvdio_open(engine, &file, &req, n->path, UVDIO_DIRECT_PREFERRED, 0, NULL) != 0 ||
+              uvdio_open(engine, &file, &req, n->path, UVDIO_O_DIRECT_PREFERRED, 0, NULL) != 0 ||
               uvdio_arena_acquire(n->arena, &frame) != 0;
   for (int i = 0; i < 20 && !n->failed; i++) {
     req.data = &n->failed;
@@ -435,7 +435,7 @@ static int register_as_nobody(void* data) {
   EXPECT(uvdio_arena_create(&f->arena, &arena_options) == 0);
   options.depth = 8;
   EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
-  EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_DIRECT_PREFERRED, 0, NULL) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_O_DIRECT_PREFERRED, 0, NULL) == 0);
   EXPECT(uvdio_arena_register(engine, f->arena) == UV_ENOMEM);
   EXPECT(uvdio_arena_registered(engine, f->arena, &registration) == 0);
   EXPECT(registration.error == UV_ENOMEM && registration.bytes > 0 && registration.bytes < registration.size);
@@ -507,7 +507,7 @@ static void closed_file_is_closed(void** state) {
   t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_false(is_open_elsewhere(path_of(f, "file")));
-  open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
   assert_holds(f, &f->file, 0, PAGE, 1);
   page = filled(PAGE, 2);
   t_write(op_new(&f->tracker), &f->file, &page, 0);
@@ -551,7 +551,7 @@ static void file_that_is_closed_behind_something_is_closed(void** state) {
     assert_true(op->result >= 0);
     assert_result(closing, 0);
     assert_false(is_open_elsewhere(path_of(f, "file")));
-    open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
   }
 }
 
@@ -565,7 +565,7 @@ static void table_grows_with_the_files(void** state) {
   memset(files, 0, sizeof(files));
   for (unsigned i = 0; i < FILES; i++) {
     snprintf(name, sizeof(name), "file%u", i);
-    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
   }
   for (unsigned i = 0; i < FILES; i++) {
     uvdio_buf_t page = filled(PAGE, i);
@@ -599,7 +599,7 @@ static void slots_are_given_out_again(void** state) {
   memset(files, 0, sizeof(files));
   for (unsigned i = 0; i < COUNT_OF(files); i++) {
     snprintf(name, sizeof(name), "file%u", i);
-    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
     uvdio_buf_t page = filled(PAGE, i);
     t_write(op_new(&f->tracker), &files[i], &page, 0);
     run(f);
@@ -608,7 +608,7 @@ static void slots_are_given_out_again(void** state) {
     unsigned again = 20 + round;
     assert_result(t_close(op_now(&f->tracker), &files[again]), 0);
     snprintf(name, sizeof(name), "file%u", again);
-    open_now(f, &files[again], name, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED);
+    open_now(f, &files[again], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
     uvdio_buf_t page = blank(PAGE);
     memset(page.base, 0, PAGE);
     struct top* read = t_read(op_new(&f->tracker), &files[again], &page, 0);

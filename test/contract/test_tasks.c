@@ -52,7 +52,7 @@ static int do_everything(uvdio_engine_t* engine, uv_loop_t* loop, const char* pa
   struct outcome outcome = {0};
   uvdio_buf_t page;
   req.data = &outcome;
-  EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0644, on_done) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644, on_done) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 && outcome.result == 0);
   EXPECT(uvdio_buf_alloc(&page, PAGE) == 0);
   memset(page.base, 1, PAGE);
@@ -104,11 +104,11 @@ static int work_without_threads(void* data) {
   req.data = &outcome;
   EXPECT(chdir(work->f->dir) == 0 && become_nobody() == 0);
   EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
-  EXPECT(uvdio_open(engine, &file, &req, "without", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0644, NULL) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, "without", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644, NULL) == 0);
   EXPECT(allow_tasks(1) == 0);
   EXPECT(uvdio_size(&file, &req, on_done) == 0); /* which no ring has */
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
-  EXPECT(outcome.done == 1 && outcome.result == UVDIO_EJOIN);
+  EXPECT(outcome.done == 1 && outcome.result == UVDIO_EPOOL);
   EXPECT(allow_tasks(RLIM_INFINITY) == 0);
   EXPECT(uvdio_size(&file, &req, on_done) == 0);
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);

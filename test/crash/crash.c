@@ -32,7 +32,7 @@ static const char usage[] =
     "  --defect D    plants a defect, which must be found:\n"
     "                early       what was only submitted counts as done\n"
     "                wide        a sync counts for what was submitted after it, too\n"
-    "                no-dsync    the log is opened without UVDIO_DSYNC\n"
+    "                no-dsync    the log is opened without UVDIO_O_DSYNC\n"
     "                lying-disk  an fsync does nothing, and succeeds\n";
 
 static const struct work* const works[] = {&work_log, &work_pages, &work_space, &work_names};

@@ -92,7 +92,7 @@ static void start(struct chain* chain) {
   chain->file = &writer->model->files[names->next];
   names->next = (names->next + 1) % FILES;
   snprintf(path, sizeof(path), "%.200s/%s", writer->dir, chain->file->name);
-  unsigned flags = UVDIO_OPEN_RW | (chain->file->tried ? 0 : UVDIO_EXCLUSIVE);
+  unsigned flags = UVDIO_OPEN_RW | (chain->file->tried ? 0 : UVDIO_O_EXCLUSIVE);
   name_submit(chain->file);
   chain->req.data = chain;
   int error = uvdio_open(writer->engine, &chain->open_file, &chain->req, path, flags, 0600, on_opened);

@@ -20,7 +20,7 @@ enum defect {
   DEFECT_NONE,
   DEFECT_EARLY,   /* what was only submitted counts as done */
   DEFECT_WIDE,    /* a sync counts for what was submitted after it, too */
-  DEFECT_NO_DSYNC /* the log is opened without UVDIO_DSYNC */
+  DEFECT_NO_DSYNC /* the log is opened without UVDIO_O_DSYNC */
 };
 
 struct writer {

@@ -60,7 +60,7 @@ static void old_btrfs_is_kept_from_the_ring(void** state) {
   if (on_ring) {
     need_a_ring_file(&f->file);
   }
-  const unsigned durable = UVDIO_OPEN_RW | UVDIO_DSYNC;
+  const unsigned durable = UVDIO_OPEN_RW | UVDIO_O_DSYNC;
   assert_int_equal(is_kept_from_the_ring(f, "5.10.0-30-amd64", durable), on_ring);
   assert_int_equal(is_kept_from_the_ring(f, "4.20.1", durable), on_ring);
   assert_false(is_kept_from_the_ring(f, "5.11.0", durable));
@@ -78,7 +78,7 @@ static void old_btrfs_is_kept_from_the_ring(void** state) {
 /* It takes the flag for direct I/O and then has none: the flag is taken back by a second call. */
 static void flag_that_can_not_be_taken_back_fails_the_open(void** state) {
   struct fixture* f = *state;
-  const unsigned flags = UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED;
+  const unsigned flags = UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED;
   uvdio_file_info_t info;
   size_t before = open_descriptors();
   fault_pretend_no_direct(1);

@@ -80,7 +80,7 @@ static void allow(struct scenario* s, const struct injection* in) {
   }
   s->allowed[0] = uv_translate_sys_error(in->error);
   s->allowed[1] = is_memory(in->call) ? UV_ENOMEM : 0;
-  s->allowed[2] = in->call == CALL_QUEUE_WORK ? UVDIO_EJOIN : 0;
+  s->allowed[2] = in->call == CALL_QUEUE_WORK ? UVDIO_EPOOL : 0;
   s->allowed[3] = in->call == CALL_FCNTL && in->error == EINVAL ? UVDIO_ENODIRECT : 0;
 }
 

@@ -132,7 +132,7 @@ static int read_busily(void* data) {
   fault_fail(CALL_SETUP, 1, 3, EINVAL);
   EXPECT(open_engine(&engine, &f->loop, UVDIO_BUSY_POLL_MAX) == 0);
   EXPECT(strstr(uvdio_engine_backend_reason(engine), "submit all") != NULL);
-  EXPECT(uvdio_open(engine, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) == 0);
   EXPECT(uvdio_file_info(&file, &info) == 0);
   f->engine = engine;
   for (unsigned i = 0; i < 200; i++) {
@@ -171,7 +171,7 @@ static int slots_taken(struct fixture* f, uvdio_engine_t* engine) {
     uvdio_req_t req = {0};
     uvdio_file_info_t info;
     uvdio_buf_t page = filled(PAGE, i);
-    if (uvdio_open(engine, &files[i], &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) != 0) {
+    if (uvdio_open(engine, &files[i], &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) != 0) {
       return -1;
     }
     struct top* write = t_write(op_new(&f->tracker), &files[i], &page, (uint64_t)i * PAGE);
@@ -189,7 +189,7 @@ static int open_files(uvdio_engine_t* engine, unsigned count, const char* path) 
   int error = 0;
   for (unsigned i = 0; i < count && error == 0; i++) {
     uvdio_req_t req = {0};
-    error = uvdio_open(engine, &files[i], &req, path, UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL);
+    error = uvdio_open(engine, &files[i], &req, path, UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL);
   }
   return error;
 }
@@ -210,7 +210,7 @@ static int registers_files(struct fixture* f, uvdio_engine_t* engine) {
   uvdio_req_t req = {0};
   uvdio_file_info_t info = {0};
   uvdio_buf_t page = filled(PAGE, 1);
-  if (uvdio_open(engine, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_DIRECT_PREFERRED, 0600, NULL) != 0) {
+  if (uvdio_open(engine, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) != 0) {
     return 0;
   }
   (void)t_write(op_new(&f->tracker), &file, &page, 0);
@@ -332,7 +332,7 @@ static int write_one(uv_loop_t* loop, uvdio_file_t* file) {
 static int open_and_write(struct fixture* f, uvdio_engine_t** engine, uv_loop_t* loop, uvdio_file_t* file) {
   uvdio_req_t req = {0};
   EXPECT(open_engine(engine, loop, 0) == 0);
-  EXPECT(uvdio_open(*engine, file, &req, path_of(f, "file"), UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0600, NULL) == 0);
+  EXPECT(uvdio_open(*engine, file, &req, path_of(f, "file"), UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) == 0);
   return write_one(loop, file);
 }
 

@@ -159,7 +159,7 @@ static void open_on_fuse(struct fixture* f) {
     SKIP("no FUSE filesystem can be mounted (root, /dev/fuse)");
   }
   snprintf(path, sizeof(path), "%s/file", mounted);
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_RDWR), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_O_RDWR), 0);
 }
 
 static struct top* read_pages(struct fixture* f, unsigned first, unsigned pages) {
@@ -263,7 +263,7 @@ static void short_reads_below_an_overlay_are_resumed(void** state) {
     SKIP("no overlay can be mounted over FUSE");
   }
   snprintf(path, sizeof(path), "%s/over/file", dir);
-  struct top* open = t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED);
+  struct top* open = t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
   assert_result(open, 0);
   knobs->most = 5 * PAGE + 848;
   uvdio_buf_t buf = blank(PAGES * PAGE);

@@ -92,7 +92,7 @@ static void files_left_open_are_closed_by_workers(void** state) {
 
 static void open_is_a_workers(void** state) {
   struct fixture* f = *state;
-  const unsigned flags[] = {UVDIO_OPEN_CREATE, UVDIO_OPEN_RW, UVDIO_OPEN_READ, UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED};
+  const unsigned flags[] = {UVDIO_OPEN_CREATE, UVDIO_OPEN_RW, UVDIO_OPEN_READ, UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED};
   for (size_t i = 0; i < COUNT_OF(flags); i++) {
     faults_reset();
     assert_result(open_other(f, op_new(&f->tracker), "other", flags[i]), 0);
@@ -131,7 +131,7 @@ static void what_is_no_file_is_closed_by_a_worker(void** state) {
   size_t before = open_descriptors();
   assert_int_equal(mkfifo(path_of(f, "fifo"), 0600), 0);
   faults_reset();
-  assert_result(open_other(f, op_new(&f->tracker), "fifo", UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED), UV_ESPIPE);
+  assert_result(open_other(f, op_new(&f->tracker), "fifo", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), UV_ESPIPE);
   assert_true(fault_calls(CALL_CLOSE) >= 1);
   assert_int_equal(fault_calls_here(CALL_CLOSE), 0);
   assert_int_equal(open_descriptors(), before);

@@ -81,7 +81,7 @@ static void either_zero_is_a_refusal(void** state) {
   for (size_t i = 0; i < COUNT_OF(zeros); i++) {
     answer_with(zeros[i][0], zeros[i][1], 1);
     assert_result(open_other(f, UVDIO_OPEN_RW), UVDIO_ENODIRECT);
-    assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED), 0);
+    assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), 0);
     assert_int_equal(info_of(&f->other).direct, 0);
     put(f, &f->other, 0, 3 * PAGE, 1);
     assert_holds(f, &f->other, 0, 3 * PAGE, 1);
@@ -92,7 +92,7 @@ static void either_zero_is_a_refusal(void** state) {
 static void silence_is_no_refusal(void** state) {
   struct fixture* f = *state;
   answer_with(0, 0, 0);
-  assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN), 0);
+  assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN), 0);
   uvdio_file_info_t info = info_of(&f->other);
   assert_int_equal(info.direct, 1);
   assert_int_equal(info.align_source, UVDIO_ALIGN_DEFAULT);
@@ -105,7 +105,7 @@ static void silence_is_no_refusal(void** state) {
 static void each_alignment_is_enforced_by_itself(void** state) {
   struct fixture* f = *state;
   answer_with(512, 16384, 1);
-  assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN), 0);
+  assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN), 0);
   uvdio_file_info_t info = info_of(&f->other);
   assert_int_equal(info.memory_align, 512);
   assert_int_equal(info.offset_align, 16384);
@@ -130,7 +130,7 @@ static void reads_may_require_less(void** state) {
   struct fixture* f = *state;
   answer_with(512, 16384, 1);
   answer.read = 512;
-  assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN), 0);
+  assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN), 0);
   uvdio_file_info_t info = info_of(&f->other);
   unsigned required = strcmp(info.filesystem, "xfs") == 0 ? 512 : 16384;
   assert_int_equal(info.offset_align, required);

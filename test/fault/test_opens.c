@@ -219,7 +219,7 @@ static void open_that_no_worker_ends_removes_what_it_created(void** state) {
     struct top* open = op_new(&f->tracker);
     t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
     run(f);
-    assert_result(open, UVDIO_EJOIN);
+    assert_result(open, UVDIO_EPOOL);
     assert_false(is_there(path_of(f, "other")));
     assert_int_equal(open_descriptors(), before);
   }
@@ -271,7 +271,7 @@ static void failed_open_removes_nothing_of_somebody_else(void** state) {
   for (size_t i = 0; i < COUNT_OF(whats); i++) {
     faults_reset();
     fault_fail(CALL_STATX, 1, ONCE, EIO);
-    assert_result(open_meanwhile(f, whats[i], UVDIO_OPEN_RW | UVDIO_EXCLUSIVE), UV_EIO);
+    assert_result(open_meanwhile(f, whats[i], UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE), UV_EIO);
     assert_int_equal(is_there(path_of(f, "other")), whats[i] != GONE);
     assert_true(is_there(path_of(f, "victim")));
     unlink(path_of(f, "other"));
@@ -281,7 +281,7 @@ static void failed_open_removes_nothing_of_somebody_else(void** state) {
 /* Whoever replaces the name is late: what was opened stays opened, direct or not. */
 static void link_that_is_planted_meanwhile_is_not_followed(void** state) {
   struct fixture* f = *state;
-  const unsigned flags = UVDIO_OPEN_RW | UVDIO_EXCLUSIVE | UVDIO_DIRECT_PREFERRED;
+  const unsigned flags = UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE | UVDIO_O_DIRECT_PREFERRED;
   struct stat victim;
   need_the_pool();
   for (int no_direct = 0; no_direct <= 1; no_direct++) {
@@ -311,12 +311,12 @@ static unsigned opens_taken(struct fixture* f, const char* kernel, unsigned flag
 
 static void path_is_opened_once(void** state) {
   struct fixture* f = *state;
-  const unsigned exclusive = UVDIO_OPEN_RW | UVDIO_EXCLUSIVE;
+  const unsigned exclusive = UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE;
   for (size_t i = 0; i < COUNT_OF(kernels); i++) {
     int is_old = i == 1 || i == 2; /* there what was not created is opened by another step */
-    assert_int_equal(opens_taken(f, kernels[i], exclusive | UVDIO_DIRECT_PREFERRED, 0), 1);
+    assert_int_equal(opens_taken(f, kernels[i], exclusive | UVDIO_O_DIRECT_PREFERRED, 0), 1);
     assert_int_equal(opens_taken(f, kernels[i], exclusive, UV_EEXIST), 1);
-    assert_int_equal(opens_taken(f, kernels[i], UVDIO_RDWR, 0), 1);
+    assert_int_equal(opens_taken(f, kernels[i], UVDIO_O_RDWR, 0), 1);
     assert_int_equal(opens_taken(f, kernels[i], UVDIO_OPEN_READ, 0), 1);
     assert_int_equal(opens_taken(f, kernels[i], UVDIO_OPEN_RW, 0), is_old ? 2 : 1);
     assert_int_equal(unlink(path_of(f, "other")), 0);
@@ -337,7 +337,7 @@ static void refusal_of_direct_io_takes_no_second_open(void** state) {
   snprintf(path, sizeof(path), "%s/new", ramfs.dir);
   faults_reset();
   struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path,
-                            UVDIO_OPEN_RW | UVDIO_EXCLUSIVE | UVDIO_DIRECT_PREFERRED);
+                            UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE | UVDIO_O_DIRECT_PREFERRED);
   run(f);
   unsigned opens = fault_calls(CALL_OPEN);
   struct top* close = close_it(f, &f->other);
@@ -414,7 +414,7 @@ static void opens_as_no_file(struct fixture* f, struct top* op, unsigned flags) 
 
 static void fifo_is_refused_without_blocking(void** state) {
   struct fixture* f = *state;
-  const unsigned flags[] = {UVDIO_OPEN_READ, UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED,
+  const unsigned flags[] = {UVDIO_OPEN_READ, UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED,
                             UVDIO_OPEN_RW};
   size_t before = open_descriptors();
   assert_int_equal(mkfifo(path_of(f, "fifo"), 0600), 0);

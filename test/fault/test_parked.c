@@ -212,7 +212,7 @@ static unsigned sent_at_once(struct fixture* f, unsigned flags) {
 static void only_durable_writes_do_not_wait_for_others(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
-  assert_int_equal(sent_at_once(f, UVDIO_DSYNC), 1);
+  assert_int_equal(sent_at_once(f, UVDIO_O_DSYNC), 1);
   assert_int_equal(sent_at_once(f, 0), 0);
 }
 

@@ -115,7 +115,7 @@ static void disk_that_shrank_fails_what_it_lost(void** state) {
   if (disk_make(&disk, 8 * MIB, 16 * MIB, why) != 0) {
     SKIP_AS_TOLD(why);
   }
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_RDWR), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_O_RDWR), 0);
   put(f, &f->file, 0, 4 * MIB, 1);
   assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
   if (disk_cut(&disk, MIB) != 0) {
@@ -188,7 +188,7 @@ static void disk_without_memory_fails_writes(void** state) {
     SKIP("no zram device can be had (root, the module zram)");
   }
   snprintf(path, sizeof(path), "/dev/zram%d", number);
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_RDWR), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_O_RDWR), 0);
   struct top* writes[4];
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
     writes[i] = write_at(f, &content, (uint64_t)i * MIB);

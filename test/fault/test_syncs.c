@@ -135,7 +135,7 @@ static void riders_are_told_that_their_leader_did_not_run(void** state) {
   run(f);
   assert_result(write, PAGE);
   for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
-    assert_result(syncs[i], UVDIO_EJOIN);
+    assert_result(syncs[i], UVDIO_EPOOL);
   }
   assert_int_equal(fault_calls(CALL_FDATASYNC), 0);
   struct top* next = sync_data(f);
@@ -154,7 +154,7 @@ static void durable_write_beside_one_that_failed_fails(void** state) {
   struct workers workers;
   uvdio_file_info_t info;
   need_faults();
-  open_now(f, &f->other, "other", UVDIO_OPEN_RW | UVDIO_DSYNC);
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW | UVDIO_O_DSYNC);
   assert_ok(uvdio_file_info(&f->other, &info));
   if (strcmp(info.backend, info.backend_in_company) != 0) {
     SKIP("of two backends, either may be first");

@@ -385,7 +385,7 @@ static void assert_reads_all_of(struct fixture* f, const char* path) {
   }
   close(fd);
   assert_true(length > 0);
-  assert_result(t_open(op_now(&f->tracker), f->engine, &file, path, UVDIO_OPEN_READ | UVDIO_DIRECT_PREFERRED), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &file, path, UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED), 0);
   for (int now = 0; now < 2; now++) {
     uvdio_buf_t buf;
     assert_ok(uvdio_buf_zeroed(&buf, sizeof(expected)));

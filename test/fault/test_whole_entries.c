@@ -68,7 +68,7 @@ static void operations_do_what_they_say(void** state) {
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < ROUNDS; i++) {
     struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"),
-                              UVDIO_OPEN_RW | UVDIO_CREATE | UVDIO_TRUNCATE);
+                              UVDIO_OPEN_RW | UVDIO_O_CREATE | UVDIO_O_TRUNCATE);
     run(f);
     assert_result(open, 0);
     write_and_read(f, &f->other, PAGE, i + 2);

@@ -576,7 +576,7 @@ static void reopen(void) {
   if (options.backend != UVDIO_BACKEND_MEMORY) {
     compare_by_system();
   }
-  open_file((one_in(4) ? UVDIO_DSYNC : 0) | (one_in(2) ? UVDIO_NATIVE_ALIGN : 0));
+  open_file((one_in(4) ? UVDIO_O_DSYNC : 0) | (one_in(2) ? UVDIO_O_NATIVE_ALIGN : 0));
   compare_by_library();
   reopened++;
   waiting = NULL; /* it was chosen by another alignment */
@@ -617,7 +617,7 @@ static void begin(void) {
   must("uv_loop_init", uv_loop_init(&loop));
   must("uvdio_engine_create", uvdio_engine_create(&engine, &loop, &how));
   must("uvdio_arena_create", uvdio_arena_create(&arena, &frames));
-  open_file(UVDIO_TRUNCATE);
+  open_file(UVDIO_O_TRUNCATE);
 }
 
 static void print_counts(void) {

@@ -194,13 +194,13 @@ static void check_open(struct slot* slot, int64_t result) {
   size_t path = (size_t)(shadow - w.shadows);
   int is_alone = --w.opens_in_flight[path] == 0 && slot->value == 0 && w.opens[path] == slot->open_number;
   if (result == 0) {
-    REQUIRE(!is_alone || shadow->exists || (slot->flags & UVDIO_CREATE) != 0);
-    REQUIRE(!is_alone || !shadow->exists || (slot->flags & UVDIO_EXCLUSIVE) == 0);
+    REQUIRE(!is_alone || shadow->exists || (slot->flags & UVDIO_O_CREATE) != 0);
+    REQUIRE(!is_alone || !shadow->exists || (slot->flags & UVDIO_O_EXCLUSIVE) == 0);
     shadow->exists = 1;
   } else if (is_alone && result != UV_ECANCELED) {
     REQUIRE(result == (shadow->exists ? UV_EEXIST : UV_ENOENT));
   }
-  if ((slot->flags & UVDIO_TRUNCATE) != 0 && result != 0 && result != UV_ECANCELED) {
+  if ((slot->flags & UVDIO_O_TRUNCATE) != 0 && result != 0 && result != UV_ECANCELED) {
     result = UV_ECANCELED; /* An open that fails has cut nothing off. */
   }
   end_span(slot, result);
@@ -323,7 +323,7 @@ static int expect(const struct handle* handle, const struct slot* slot, int is_c
   if (handle->state == OPENING) {
     return UNKNOWN;
   }
-  if (handle->state != OPEN || w.closing || (is_change && (handle->flags & UVDIO_RDWR) == 0)) {
+  if (handle->state != OPEN || w.closing || (is_change && (handle->flags & UVDIO_O_RDWR) == 0)) {
     return UV_EBADF;
   }
   return slot->pending ? UV_EBUSY : 0;
@@ -380,10 +380,10 @@ static void open_file(void) {
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
   unsigned path_number = take(&w.input) % PATHS;
-  unsigned flags = take(&w.input) & 0xffu & ~(unsigned)(UVDIO_DSYNC | UVDIO_NOFOLLOW | UVDIO_NATIVE_ALIGN);
+  unsigned flags = take(&w.input) & 0xffu & ~(unsigned)(UVDIO_O_DSYNC | UVDIO_O_NOFOLLOW | UVDIO_O_NATIVE_ALIGN);
   int is_now = take(&w.input) % 4 == 3;
-  int contradicts = ((flags & UVDIO_EXCLUSIVE) != 0 && (flags & UVDIO_CREATE) == 0) ||
-                    ((flags & (UVDIO_TRUNCATE | UVDIO_CREATE)) != 0 && (flags & UVDIO_RDWR) == 0);
+  int contradicts = ((flags & UVDIO_O_EXCLUSIVE) != 0 && (flags & UVDIO_O_CREATE) == 0) ||
+                    ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) != 0 && (flags & UVDIO_O_RDWR) == 0);
   int expected = contradicts ? UV_EINVAL : w.closing ? UV_EBADF : handle->state == OPEN || slot->pending ? UV_EBUSY : 0;
   char path[96];
   int code;
@@ -406,7 +406,7 @@ static void open_file(void) {
   slot->offset = 0;
   slot->value = (uint8_t)(w.opens_in_flight[path_number]++ > 0);
   slot->open_number = ++w.opens[path_number];
-  if ((flags & UVDIO_TRUNCATE) != 0) {
+  if ((flags & UVDIO_O_TRUNCATE) != 0) {
     note_change(slot, 0, (uint64_t)SHADOW_PAGES * SHADOW_PAGE);
   }
   if (is_now) {
@@ -435,7 +435,7 @@ static int expect_transfer(const struct handle* handle, const struct slot* slot,
   if (((uintptr_t)buf->base | offset | length) % PAGE != 0) {
     return UVDIO_EALIGN;
   }
-  return offset > INT64_MAX || offset + length > INT64_MAX ? UVDIO_EOVERFLOW : 0;
+  return offset > INT64_MAX || offset + length > INT64_MAX ? UVDIO_EOFFSET : 0;
 }
 
 static void take_in(struct slot* slot, struct handle* handle, const uvdio_buf_t* buf, uint64_t offset) {
@@ -553,7 +553,7 @@ static void resize_file(void) {
     return;
   }
   if (expected == 0 && length > INT64_MAX) {
-    expected = UVDIO_EOVERFLOW;
+    expected = UVDIO_EOFFSET;
   }
   if (!truncates && length == 0) {
     expected = UV_EINVAL;
@@ -683,7 +683,7 @@ static void take_apart(uvdio_buf_t* buf) {
   REQUIRE((code == 0) == (uvdio_buf_origin(&before) == UVDIO_BUF_HEAP));
   if (code == 0) {
     REQUIRE(uvdio_buf_from_raw_parts(buf, base + 1, len, cap) == UVDIO_EALIGN);
-    REQUIRE(uvdio_buf_from_raw_parts(buf, base, cap + 1, cap) == UVDIO_EOVERFLOW);
+    REQUIRE(uvdio_buf_from_raw_parts(buf, base, cap + 1, cap) == UVDIO_EOFFSET);
     REQUIRE(uvdio_buf_from_raw_parts(buf, base, len, cap) == 0);
   }
   REQUIRE(memcmp(&before, buf, sizeof(before)) == 0);
@@ -736,9 +736,9 @@ static void release_buffer(uvdio_buf_t* buf) {
   uvdio_buf_t copy = *buf;
   REQUIRE(uvdio_buf_release(buf) == 0 && buf->base == NULL);
   if (uvdio_buf_origin(&copy) == UVDIO_BUF_ARENA) {
-    REQUIRE(uvdio_buf_release(&copy) == UVDIO_EDOUBLE);
+    REQUIRE(uvdio_buf_release(&copy) == UVDIO_EDOUBLEFREE);
     copy.base++;
-    REQUIRE(uvdio_buf_release(&copy) == UVDIO_EFOREIGN);
+    REQUIRE(uvdio_buf_release(&copy) == UVDIO_ENOTFRAME);
   }
 }
 

@@ -336,11 +336,11 @@ static void open_files(struct scenario* s) {
   uvdio_file_t missing = {0};
   open_file(s, later(s), &f->file, "file", UVDIO_OPEN_RW, 0);
   open_file(s, later(s), &f->other, "other", UVDIO_OPEN_CREATE, 0);
-  open_file(s, later(s), &s->wal, "wal", UVDIO_OPEN_WAL | UVDIO_DIRECT_PREFERRED, 0);
+  open_file(s, later(s), &s->wal, "wal", UVDIO_OPEN_WAL | UVDIO_O_DIRECT_PREFERRED, 0);
   open_file(s, later(s), &missing, "missing", UVDIO_OPEN_READ, UV_ENOENT);
   cancel(s, open_file(s, later(s), &s->extra, "extra", UVDIO_OPEN_RW, 0));
   run_and_judge(s, from);
-  open_file(s, now(s), &s->reader, "file", UVDIO_OPEN_READ | UVDIO_NATIVE_ALIGN, 0);
+  open_file(s, now(s), &s->reader, "file", UVDIO_OPEN_READ | UVDIO_O_NATIVE_ALIGN, 0);
   run_and_judge(s, from);
 }
 
@@ -412,7 +412,7 @@ static void do_at_once(struct scenario* s) {
 /* Of a durable write: what may be the error of the sync in it. */
 static int latches(int64_t result) {
   static const int harmless[] = {UV_EINVAL, UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR,
-                                 UV_ECANCELED, UVDIO_ESHORTWRITE, UVDIO_EJOIN};
+                                 UV_ECANCELED, UVDIO_ESHORTWRITE, UVDIO_EPOOL};
   for (size_t i = 0; i < COUNT_OF(harmless); i++) {
     if (result == harmless[i]) {
       return 0;
@@ -427,7 +427,7 @@ static int lost_something(const struct scenario* s, const struct top* op) {
   if (op->kind == UVDIO_OP_WRITE && op->file == &s->wal) {
     return latches(op->result);
   }
-  return is_sync && op->result < 0 && op->result != UV_ECANCELED && op->result != UVDIO_EJOIN;
+  return is_sync && op->result < 0 && op->result != UV_ECANCELED && op->result != UVDIO_EPOOL;
 }
 
 /* After a sync that failed, none succeeds. */

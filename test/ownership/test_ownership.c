@@ -60,7 +60,7 @@ static void begin_anew(struct fixture* f) {
   uvdio_req_t req = {0};
   memset(&f->other, 0, sizeof(f->other));
   if (loop == NULL || uv_loop_init(loop) != 0 || uvdio_engine_create(&f->engine, loop, &options) != 0 ||
-      uvdio_open(f->engine, &f->other, &req, path_of(f, "mine"), UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED, 0600,
+      uvdio_open(f->engine, &f->other, &req, path_of(f, "mine"), UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0600,
                  NULL) != 0) {
     fprintf(stderr, "the child could not begin\n");
     _exit(2);
@@ -151,7 +151,7 @@ static void release_a_frame_twice(struct fixture* f) {
   uvdio_buf_t frame = used_frame(f);
   uvdio_buf_t copy = frame;
   (void)uvdio_buf_release(&frame);
-  _exit(uvdio_buf_release(&copy) == UVDIO_EDOUBLE ? 0 : 3);
+  _exit(uvdio_buf_release(&copy) == UVDIO_EDOUBLEFREE ? 0 : 3);
 }
 
 static void release_to_the_wrong_arena(struct fixture* f) {
@@ -163,7 +163,7 @@ static void release_to_the_wrong_arena(struct fixture* f) {
     _exit(2);
   }
   frame.owner_ = other.owner_;
-  _exit(uvdio_buf_release(&frame) == UVDIO_EFOREIGN ? 0 : 3);
+  _exit(uvdio_buf_release(&frame) == UVDIO_ENOTFRAME ? 0 : 3);
 }
 
 static void assert_ends(struct fixture* f, misdeed do_it, const char* words) {

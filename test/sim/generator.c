@@ -282,11 +282,11 @@ static void end_size(const struct slot* slot, int64_t result) {
 static void end_open(struct run* run, struct slot* slot, int64_t result) {
   struct subject* subject = slot->subject;
   uvdio_file_info_t info;
-  int creates = (slot->flags & UVDIO_CREATE) != 0;
-  if (result == 0 && (slot->flags & UVDIO_EXCLUSIVE) != 0 && subject->existence_known && subject->model.exists) {
+  int creates = (slot->flags & UVDIO_O_CREATE) != 0;
+  if (result == 0 && (slot->flags & UVDIO_O_EXCLUSIVE) != 0 && subject->existence_known && subject->model.exists) {
     complain("an exclusive open of %s, which exists", subject->path);
   }
-  if (result == UV_EEXIST && ((slot->flags & UVDIO_EXCLUSIVE) == 0 ||
+  if (result == UV_EEXIST && ((slot->flags & UVDIO_O_EXCLUSIVE) == 0 ||
                               (subject->existence_known && !subject->model.exists))) {
     complain("%s exists", subject->path);
   }
@@ -296,7 +296,7 @@ static void end_open(struct run* run, struct slot* slot, int64_t result) {
   if (result < 0 && result != UV_EEXIST && result != UV_ENOENT && !is_excused(run, slot, result)) {
     expect_code(result, 0, "open");
   }
-  if ((slot->flags & UVDIO_TRUNCATE) != 0) {
+  if ((slot->flags & UVDIO_O_TRUNCATE) != 0) {
     model_truncate_ends(&subject->model, &slot->change, result == 0);
   }
   subject->state = result == 0 ? OPEN : CLOSED;
@@ -375,7 +375,7 @@ static void end_write(struct run* run, const struct slot* slot, int64_t result) 
     leave(run, slot);
   } else {
     model_write_ends(&subject->model, &slot->change, result >= 0,
-                     (subject->flags & UVDIO_DSYNC) != 0);
+                     (subject->flags & UVDIO_O_DSYNC) != 0);
   }
 }
 
@@ -518,7 +518,7 @@ static void prepare(struct run* run, struct slot* slot, struct subject* subject,
 static int expected_code(const struct run* run, const struct slot* slot) {
   const struct subject* subject = slot->subject;
   uvdio_file_info_t info;
-  if (run->closing || subject->state != OPEN || (is_change(slot->op) && (subject->flags & UVDIO_RDWR) == 0)) {
+  if (run->closing || subject->state != OPEN || (is_change(slot->op) && (subject->flags & UVDIO_O_RDWR) == 0)) {
     return UV_EBADF;
   }
   if (!is_change(slot->op) && !is_sync(slot->op)) {
@@ -743,11 +743,11 @@ static unsigned pick_flags(struct run* run, const struct subject* subject) {
   if (one_in(run, 10) && subject->existence_known && subject->model.exists) {
     flags = UVDIO_OPEN_READ;
   } else {
-    flags |= one_in(run, 4) ? UVDIO_DSYNC : 0;
-    flags |= one_in(run, 10) ? UVDIO_TRUNCATE : 0;
-    flags |= one_in(run, 20) ? UVDIO_EXCLUSIVE : 0;
+    flags |= one_in(run, 4) ? UVDIO_O_DSYNC : 0;
+    flags |= one_in(run, 10) ? UVDIO_O_TRUNCATE : 0;
+    flags |= one_in(run, 20) ? UVDIO_O_EXCLUSIVE : 0;
   }
-  return flags | (one_in(run, 3) ? UVDIO_NATIVE_ALIGN : 0);
+  return flags | (one_in(run, 3) ? UVDIO_O_NATIVE_ALIGN : 0);
 }
 
 static void open_subject(struct run* run, struct subject* subject) {
@@ -767,7 +767,7 @@ static void open_subject(struct run* run, struct subject* subject) {
   }
   subject->flags = slot->flags;
   trace(run, slot, "begin", slot->flags);
-  if ((slot->flags & UVDIO_TRUNCATE) != 0) {
+  if ((slot->flags & UVDIO_O_TRUNCATE) != 0) {
     model_truncate_begins(&subject->model, &slot->change, 0);
   }
   int code = uvdio_open(run->engine, &subject->file, &slot->req, subject->path, slot->flags, 0644,
@@ -822,7 +822,7 @@ static void misuse(struct run* run, struct subject* subject) {
   } else {
     expect_code(uvdio_read(file, req, &off, 0, on_io), UVDIO_EALIGN, "misaligned memory");
     expect_code(uvdio_read(file, req, &buf, 8, on_io), UVDIO_EALIGN, "a misaligned offset");
-    expect_code(uvdio_read(file, req, &buf, (uint64_t)INT64_MAX + 1, on_io), UVDIO_EOVERFLOW, "an offset out of range");
+    expect_code(uvdio_read(file, req, &buf, (uint64_t)INT64_MAX + 1, on_io), UVDIO_EOFFSET, "an offset out of range");
     expect_code(uvdio_preallocate(file, req, 0, on_plain), UV_EINVAL, "preallocating nothing");
   }
   run->inside--;

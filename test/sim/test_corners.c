@@ -164,7 +164,7 @@ static void short_transfers_come_in_whole_units(void** state) {
   assert_code(read_sized(w, 0, 2 * PAGE), 2 * PAGE);
   assert_int_equal(sim_stats(w).operations - before, 2);
   assert_result(t_close(op_now(&w->tracker), &w->file), 0);
-  open_file(w, "file", UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN);
+  open_file(w, "file", UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN);
   before = sim_stats(w).operations;
   assert_code(write_sized(w, 0, PAGE, 2), PAGE);
   assert_int_equal(sim_stats(w).operations - before, PAGE / SECTOR);
@@ -281,7 +281,7 @@ static void corruption_finds_its_durable_write(void** state) {
 static void pokes_have_limits(void** state) {
   struct world* w = *state;
   char byte = 1;
-  assert_code(uvdio_sim_poke(w->sim, "file", &byte, 0, UINT64_MAX), UVDIO_EOVERFLOW);
+  assert_code(uvdio_sim_poke(w->sim, "file", &byte, 0, UINT64_MAX), UVDIO_EOFFSET);
   assert_ok(uvdio_sim_poke(w->sim, "new", &byte, 0, 0));
   assert_code(uvdio_sim_size(w->sim, "new", 1), 0);
   assert_code(uvdio_sim_peek(w->sim, "new", 1, &byte, 1, 0), 0);

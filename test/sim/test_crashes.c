@@ -186,7 +186,7 @@ static void late_write_lands_past_the_end(void** state) {
   assert_in_range(grown, SEEDS / 10, 4 * SEEDS / 5);
 }
 
-/* UVDIO_DSYNC promises something to those who get the callback. */
+/* UVDIO_O_DSYNC promises something to those who get the callback. */
 static void late_durable_write_is_not_durable(void** state) {
   (void)state;
   for (uint64_t seed = 0; seed < SEEDS; seed++) {

@@ -46,7 +46,7 @@ static void bad_arguments_are_refused(void** state) {
   assert_code(uvdio_sim_corrupt(w->sim, "none", 0, 1), UV_ENOENT);
   assert_code(uvdio_sim_damage(w->sim, "none", 0, 1), UV_ENOENT);
   assert_code(uvdio_sim_poke(w->sim, "a/", &byte, 1, 0), UV_EINVAL);
-  assert_code(uvdio_sim_poke(w->sim, "file", &byte, 1, INT64_MAX), UVDIO_EOVERFLOW);
+  assert_code(uvdio_sim_poke(w->sim, "file", &byte, 1, INT64_MAX), UVDIO_EOFFSET);
   assert_int_equal(uvdio_sim_random(w->sim, 0), 0);
   assert_int_equal(uvdio_sim_random(NULL, 7), 0);
 }
@@ -57,7 +57,7 @@ static void engine_tells_where_it_is(void** state) {
   assert_string_equal(uvdio_engine_backend(w->engine), "memory");
   assert_string_equal(uvdio_engine_backend_reason(w->engine), "asked for by the program; files in a simulated world");
   assert_result(t_close(op_now(&w->tracker), &w->file), 0);
-  open_file(w, "file", UVDIO_OPEN_RW | UVDIO_NATIVE_ALIGN);
+  open_file(w, "file", UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN);
   assert_ok(uvdio_file_info(&w->file, &info));
   assert_int_equal(info.offset_align, SECTOR);
   assert_string_equal(info.filesystem, "memory");

@@ -292,7 +292,7 @@ static void open_subject(struct subject* subject, unsigned flags) {
   snprintf(name, sizeof(name), "file-%u", (unsigned)(subject - chaos.subjects));
   memset(&subject->file, 0, sizeof(subject->file));
   struct top* op = new_op(subject);
-  t_open(op, chaos.f->engine, &subject->file, path_of(chaos.f, name), flags | UVDIO_DIRECT_PREFERRED);
+  t_open(op, chaos.f->engine, &subject->file, path_of(chaos.f, name), flags | UVDIO_O_DIRECT_PREFERRED);
   if (is_accepted(op)) {
     subject->state = OPENING;
   }

@@ -290,7 +290,7 @@ static int open_and_write(struct life* life, const char* path) {
   struct tracker* t = &life->tracker;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
   uvdio_buf_t page = uvdio_buf_from_slice(bytes, PAGE);
-  int code = outcome(life, t_open(op_new(t), life->engine, &life->file, path, UVDIO_OPEN_RW | UVDIO_DIRECT_PREFERRED));
+  int code = outcome(life, t_open(op_new(t), life->engine, &life->file, path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED));
   if (code == 0) {
     code = outcome(life, t_write(op_new(t), &life->file, &page, 0));
   }

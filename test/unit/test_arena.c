@@ -65,11 +65,11 @@ static void bad_options_are_refused(void** state) {
   (void)state;
   assert_not_created(512, 1, 0, UVDIO_EALIGN);
   assert_not_created(PAGE + 512, 1, 0, UVDIO_EALIGN);
-  assert_not_created(PAGE, 0, 0, UVDIO_ELAYOUT);
-  assert_not_created(PAGE, (size_t)UINT32_MAX - 1, 0, UVDIO_ELAYOUT);
-  assert_not_created(PAGE, SIZE_MAX, 0, UVDIO_ELAYOUT);
-  assert_not_created((size_t)1 << 62, 4, 0, UVDIO_EOVERFLOW);
-  assert_not_created((size_t)1 << 62, 8, UVDIO_ARENA_GUARD_PAGES, UVDIO_EOVERFLOW);
+  assert_not_created(PAGE, 0, 0, UVDIO_ESIZE);
+  assert_not_created(PAGE, (size_t)UINT32_MAX - 1, 0, UVDIO_ESIZE);
+  assert_not_created(PAGE, SIZE_MAX, 0, UVDIO_ESIZE);
+  assert_not_created((size_t)1 << 62, 4, 0, UVDIO_EOFFSET);
+  assert_not_created((size_t)1 << 62, 8, UVDIO_ARENA_GUARD_PAGES, UVDIO_EOFFSET);
   assert_not_created(PAGE, 1, 1u << 20, UV_EINVAL);
 }
 
@@ -211,11 +211,11 @@ static void second_release_through_a_copy_is_refused(void** state) {
   uvdio_buf_t copy = frame;
   uvdio_buf_t before = frame;
   release(&frame);
-  assert_code(uvdio_buf_release(&copy), UVDIO_EDOUBLE);
+  assert_code(uvdio_buf_release(&copy), UVDIO_EDOUBLEFREE);
   assert_ptr_equal(copy.base, before.base);
   assert_int_equal(copy.cap, before.cap);
   assert_int_equal(frames_out(arena), 0);
-  assert_code(uvdio_buf_release(&copy), UVDIO_EDOUBLE);
+  assert_code(uvdio_buf_release(&copy), UVDIO_EDOUBLEFREE);
   destroy(arena);
 }
 
@@ -225,7 +225,7 @@ static void double_release_does_not_hand_a_frame_out_twice(void** state) {
   uvdio_buf_t frame = frame_of(arena);
   uvdio_buf_t copy = frame;
   release(&frame);
-  assert_code(uvdio_buf_release(&copy), UVDIO_EDOUBLE);
+  assert_code(uvdio_buf_release(&copy), UVDIO_EDOUBLEFREE);
   uvdio_buf_t a = frame_of(arena);
   uvdio_buf_t b = frame_of(arena);
   assert_ptr_not_equal(a.base, b.base);
@@ -250,7 +250,7 @@ static void handle_with_a_foreign_base_is_refused(void** state) {
   for (size_t i = 0; i < COUNT_OF(strangers); i++) {
     uvdio_buf_t foreign = frame;
     foreign.base = strangers[i];
-    assert_code(uvdio_buf_release(&foreign), UVDIO_EFOREIGN);
+    assert_code(uvdio_buf_release(&foreign), UVDIO_ENOTFRAME);
     assert_ptr_equal(foreign.base, strangers[i]);
   }
   assert_int_equal(frames_out(arena), 1);
@@ -266,7 +266,7 @@ static void frame_of_another_arena_is_foreign(void** state) {
   uvdio_buf_t b = frame_of(two);
   uvdio_buf_t mixed = a;
   mixed.base = b.base;
-  assert_code(uvdio_buf_release(&mixed), UVDIO_EFOREIGN);
+  assert_code(uvdio_buf_release(&mixed), UVDIO_ENOTFRAME);
   release(&a);
   release(&b);
   destroy(one);
@@ -569,7 +569,7 @@ static void frames_that_wrap_around_are_refused(void** state) {
   uvdio_arena_t* arena = NULL;
   uvdio_arena_options_t options = {SIZE_MAX - UVDIO_PAGE_SIZE + 1, 1, UVDIO_ARENA_GUARD_PAGES};
   (void)state;
-  assert_code(uvdio_arena_create(&arena, &options), UVDIO_EOVERFLOW);
+  assert_code(uvdio_arena_create(&arena, &options), UVDIO_EOFFSET);
   assert_null(arena);
 }
 
