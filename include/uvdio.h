@@ -199,31 +199,35 @@ struct uvdio_buf_s {
 };
 
 typedef enum {
-  UVDIO_BUF_EMPTY = 0,
-  UVDIO_BUF_HEAP,
-  UVDIO_BUF_ARENA,
-  UVDIO_BUF_VIEW
+  UVDIO_ORIGIN_NONE = 0,
+  UVDIO_ORIGIN_HEAP,
+  UVDIO_ORIGIN_ARENA,
+  UVDIO_ORIGIN_VIEW
 } uvdio_buf_origin_t;
 
-/* Allocates `cap` bytes, rounded up to a multiple of UVDIO_ALIGNMENT, uninitialised; len is 0.
- * `buf` is overwritten, so it must not own anything.
- * Errors: UV_EINVAL (null), UVDIO_ESIZE (zero, or too large to round up), UV_ENOMEM. On error `buf`
- * is left as it was. Any thread. */
-UVDIO_EXTERN int uvdio_buf_alloc(uvdio_buf_t* buf, size_t cap);
-
-/* Allocates like uvdio_buf_alloc and zeroes; len is `size`, the bytes up to cap are zero as well. From
+/** The bytes are zero, those up to cap as well, and len is the size that was asked for. From
  * UVDIO_MAP_THRESHOLD bytes on, resident memory grows only where the buffer is written to. */
-UVDIO_EXTERN int uvdio_buf_zeroed(uvdio_buf_t* buf, size_t size);
+#define UVDIO_BUF_ZEROED (1u << 0)
+/** len is the size that was asked for, although the bytes are uninitialised: the caller fills them. */
+#define UVDIO_BUF_FULL (1u << 1)
 
-/* Allocates one zeroed page: len and cap are UVDIO_PAGE_SIZE. Errors as for uvdio_buf_alloc. */
-UVDIO_EXTERN int uvdio_buf_page(uvdio_buf_t* buf);
+/** Allocates a heap buffer of `size` bytes; cap is `size` rounded up to a multiple of
+ * UVDIO_ALIGNMENT. Without `flags` (UVDIO_BUF_*) the bytes are uninitialised and len is 0.
+ * `buf` is overwritten, so it must not own anything.
+ * Errors: UV_EINVAL (null, unknown flag), UVDIO_ESIZE (zero, or too large to round up), UV_ENOMEM.
+ * On error `buf` is left as it was. Any thread. */
+UVDIO_EXTERN int uvdio_buf_alloc(uvdio_buf_t* buf, size_t size, unsigned flags);
 
-/* Allocates a zeroed blob: len and cap are UVDIO_BLOB_SIZE, always. Errors as for uvdio_buf_alloc. */
-UVDIO_EXTERN int uvdio_buf_blob(uvdio_buf_t* buf);
+/** Allocates one zeroed page: len and cap are UVDIO_PAGE_SIZE. Errors as for uvdio_buf_alloc(). */
+static inline int uvdio_buf_page(uvdio_buf_t* buf) {
+  return uvdio_buf_alloc(buf, UVDIO_PAGE_SIZE, UVDIO_BUF_ZEROED);
+}
 
-/* As uvdio_buf_blob, but the bytes are whatever they are: fill them, by a read for instance, before
- * they are looked at. */
-UVDIO_EXTERN int uvdio_buf_blob_uninit(uvdio_buf_t* buf);
+/** Allocates a zeroed blob: len and cap are UVDIO_BLOB_SIZE. Errors as for uvdio_buf_alloc(). One
+ * that is not zeroed comes from uvdio_buf_alloc() with UVDIO_BUF_FULL. */
+static inline int uvdio_buf_blob(uvdio_buf_t* buf) {
+  return uvdio_buf_alloc(buf, UVDIO_BLOB_SIZE, UVDIO_BUF_ZEROED);
+}
 
 /* Copies `source` into a new heap buffer with the same len and content and at least the same cap.
  * Works for every origin; `source` keeps what it has. `copy` is overwritten.
@@ -269,14 +273,14 @@ UVDIO_EXTERN int uvdio_buf_set_len(uvdio_buf_t* buf, size_t len);
 UVDIO_EXTERN int uvdio_buf_extend(uvdio_buf_t* buf, const void* data, size_t size);
 
 /* Takes a heap buffer apart: hands out base, len and cap, and empties the handle without freeing.
- * The memory goes back through uvdio_buf_from_raw_parts() only.
+ * The memory goes back through uvdio_buf_attach() only.
  * Errors: UV_EINVAL (null, empty, or not of heap origin). */
-UVDIO_EXTERN int uvdio_buf_into_raw_parts(uvdio_buf_t* buf, char** base, size_t* len, size_t* cap);
+UVDIO_EXTERN int uvdio_buf_detach(uvdio_buf_t* buf, char** base, size_t* len, size_t* cap);
 
-/* Rebuilds the heap buffer that uvdio_buf_into_raw_parts() took apart, and owns its memory again.
+/* Rebuilds the heap buffer that uvdio_buf_detach() took apart, and owns its memory again.
  * Errors: UV_EINVAL (null), UVDIO_EALIGN (base or cap is not a multiple of UVDIO_ALIGNMENT),
  * UVDIO_ESIZE (cap is zero), UVDIO_EOFFSET (len is past cap). */
-UVDIO_EXTERN int uvdio_buf_from_raw_parts(uvdio_buf_t* buf, char* base, size_t len, size_t cap);
+UVDIO_EXTERN int uvdio_buf_attach(uvdio_buf_t* buf, char* base, size_t len, size_t cap);
 
 /* Writes what the buffer is into `text` ("heap buffer 0x7f..., 4096 of 8192 bytes"), cut to `size`
  * bytes with the closing zero. Returns the length that the whole text has, as snprintf does, or
@@ -294,7 +298,7 @@ static inline uvdio_buf_t uvdio_buf_wrap(void* base, size_t cap) {
 }
 
 /* A view on `len` bytes at `base`, all of them initialised. */
-static inline uvdio_buf_t uvdio_buf_from_slice(void* base, size_t len) {
+static inline uvdio_buf_t uvdio_buf_view_bytes(void* base, size_t len) {
   uvdio_buf_t view = {(char*)base, len, len, NULL};
   return view;
 }
@@ -306,7 +310,7 @@ static inline uvdio_buf_t uvdio_buf_view(const uvdio_buf_t* buf) {
 }
 
 /* The same view with another len, which must not be past its cap (set_len checks; this does not). */
-static inline uvdio_buf_t uvdio_buf_with_len(uvdio_buf_t view, size_t len) {
+static inline uvdio_buf_t uvdio_buf_view_len(uvdio_buf_t view, size_t len) {
   view.len = len;
   return view;
 }
@@ -318,12 +322,12 @@ UVDIO_EXTERN int uvdio_buf_slice(const uvdio_buf_t* buf, size_t offset, size_t l
 /* A view for writing: `len` bytes from `offset` on, initialised or not. Its cap is `len`; its len counts
  * those of them that lie within buf->len.
  * Errors: UV_EINVAL (null or empty), UVDIO_EOFFSET (the range is not within buf->cap). */
-UVDIO_EXTERN int uvdio_buf_slice_data(const uvdio_buf_t* buf, size_t offset, size_t len,
+UVDIO_EXTERN int uvdio_buf_slice_space(const uvdio_buf_t* buf, size_t offset, size_t len,
                                       uvdio_buf_t* view);
 
 /* As uvdio_buf_slice, without any check. */
-static inline uvdio_buf_t uvdio_buf_slice_unchecked(const uvdio_buf_t* buf, size_t offset, size_t len) {
-  return uvdio_buf_from_slice(buf->base + offset, len);
+static inline uvdio_buf_t uvdio_buf_slice_nocheck(const uvdio_buf_t* buf, size_t offset, size_t len) {
+  return uvdio_buf_view_bytes(buf->base + offset, len);
 }
 
 /* Walks memory in equal steps. Plain data: no clean-up. */
@@ -359,12 +363,12 @@ static inline uv_buf_t uvdio_buf_data_uv(const uvdio_buf_t* buf) {
 }
 
 static inline uv_buf_t uvdio_buf_space_uv(const uvdio_buf_t* buf) {
-  uvdio_buf_t all = uvdio_buf_with_len(*buf, buf->cap);
+  uvdio_buf_t all = uvdio_buf_view_len(*buf, buf->cap);
   return uvdio_buf_data_uv(&all);
 }
 
 static inline uvdio_buf_t uvdio_buf_from_uv(uv_buf_t pair) {
-  return uvdio_buf_from_slice(pair.base, pair.len);
+  return uvdio_buf_view_bytes(pair.base, pair.len);
 }
 
 #ifndef _WIN32
@@ -383,7 +387,7 @@ static inline struct iovec uvdio_buf_space_iovec(const uvdio_buf_t* buf) {
 }
 
 static inline uvdio_buf_t uvdio_buf_from_iovec(struct iovec pair) {
-  return uvdio_buf_from_slice(pair.iov_base, pair.iov_len);
+  return uvdio_buf_view_bytes(pair.iov_base, pair.iov_len);
 }
 #endif
 
@@ -465,12 +469,12 @@ typedef enum {
 typedef struct uvdio_engine_options_s {
   unsigned depth;              /* requests with the kernel at most; the rest wait in the library */
   uvdio_backend_t backend;     /* a backend other than AUTO is used, or uvdio_engine_create fails */
-  unsigned callbacks_per_turn; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
+  unsigned callbacks_peak; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
   /* Submissions to the ring are sent on together, so many at most: at once where the device has little to do, else
    * when so many have gathered or the turn ends. A write counts as four, and one to a UVDIO_O_DSYNC file goes at once.
    * 1: each by a system call of its own, which can gain a few per cent of operations at small depths for much more CPU;
    * 0: 16. */
-  unsigned batch;
+  unsigned submit_batch_max;
   unsigned flags;              /* UVDIO_ENGINE_NO_AUTO_REGISTER */
   /* Microseconds of a turn of the loop for which the ring is watched by looking, before the loop sleeps: it saves the way
    * through the kernel's sleep at the price of a busy processor, and the loop's other handles wait as long: for programs that
@@ -490,8 +494,8 @@ typedef struct uvdio_engine_stats_s {
   uint64_t system_calls;       /* made by the ring on the loop's thread, reads of the eventfd included */
   uint64_t wakeups;            /* times that the ring's eventfd woke the loop */
   uint64_t busy_hits;          /* times that busy polling saw something come */
-  uint64_t turns;              /* turns of the loop that ran callbacks */
-  uint64_t callbacks_max;      /* most callbacks in one turn */
+  uint64_t iterations;              /* turns of the loop that ran callbacks */
+  uint64_t callbacks_peak;      /* most callbacks in one turn */
   uint64_t resumed;            /* short transfers that were taken up again */
   /* Times that operations were interrupted or turned away for the moment, and repeated: each 64 times at most, then UV_EINTR or
    * UV_EAGAIN is what it ends with. */
@@ -500,14 +504,14 @@ typedef struct uvdio_engine_stats_s {
   uint64_t copied;             /* bytes of file content that were copied in memory by the library */
   uint64_t fixed;              /* transfers submitted to the ring whose memory it knew by number */
   uint64_t registered_bytes;   /* now: memory of arenas that the ring keeps pinned */
-  uint64_t registrations_refused; /* by the kernel; uvdio_arena_registered() tells why */
+  uint64_t registrations_refused; /* by the kernel; uvdio_arena_registration() tells why */
   /* Nanoseconds that the longest of the library's own system calls took on the loop's thread: submitting,
    * having completions posted, registering memory and files at first use and letting go of them, and what could not be left
    * to a worker. Not the synchronous forms, nor what the user asks to be (un)registered. A thread that was not scheduled
    * meanwhile counts as well. */
   uint64_t longest_call_ns;
   unsigned in_flight;          /* now: with the kernel or a worker */
-  unsigned in_flight_max;
+  unsigned in_flight_peak;
   uint64_t pending;            /* now: accepted, callback not begun */
 } uvdio_engine_stats_t;
 
@@ -629,7 +633,7 @@ UVDIO_EXTERN int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_
 UVDIO_EXTERN int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena);
 
 /* Tells how much of the arena the engine's ring knows, and why not more. Errors: UV_EINVAL (null). Loop thread. */
-UVDIO_EXTERN int uvdio_arena_registered(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
+UVDIO_EXTERN int uvdio_arena_registration(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
                                         uvdio_registration_t* registration);
 
 /* Copies the counters. Errors: UV_EINVAL (null). Loop thread. */
@@ -801,13 +805,13 @@ typedef enum {
 
 typedef struct uvdio_file_info_s {
   const char* backend;    /* what executes this file's reads and writes: "ring", "pool", "memory" */
-  const char* backend_in_company; /* and those that are submitted while others are in flight: mostly the same */
+  const char* backend_concurrent; /* and those that are submitted while others are in flight: mostly the same */
   const char* reason;     /* why it is not the engine's own backend, or "" */
   const char* filesystem; /* "ext4", "xfs", ...; "unknown" */
   int direct;             /* 1: past the page cache; 0: buffered, after UVDIO_O_DIRECT_PREFERRED */
-  int latched;            /* 0, or the error of the sync or durable write that failed */
+  int latch_error;            /* 0, or the error of the sync or durable write that failed */
   int registered;         /* 1: the ring has it in its table of files, which saves look-ups */
-  int durable_in_turn;    /* 1: UVDIO_O_DSYNC, and one durable write runs at a time; see uvdio_write */
+  int durable_serialized;    /* 1: UVDIO_O_DSYNC, and one durable write runs at a time; see uvdio_write */
   unsigned flags;         /* UVDIO_* of the open */
   /* Bytes, all powers of two. What is enforced, alike for reads and writes: UVDIO_ALIGNMENT or what
    * the system requires, if that is more; under UVDIO_O_NATIVE_ALIGN what it requires. */
@@ -925,13 +929,13 @@ UVDIO_EXTERN int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_bu
  * Ownership as for uvdio_read; len stays as it is.
  * An error of a write on a UVDIO_O_DSYNC file latches it, as a failed sync does: it may come from the sync that is part of such
  * a write, and then what was written earlier may be lost as well. Not so UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR,
- * UV_EINVAL (where durable_in_turn is 0), UVDIO_ESHORTWRITE, UVDIO_EPOOL and UV_ECANCELED, which no sync has given. UV_ENOSPC
+ * UV_EINVAL (where durable_serialized is 0), UVDIO_ESHORTWRITE, UVDIO_EPOOL and UV_ECANCELED, which no sync has given. UV_ENOSPC
  * does: after room was made, reopen the file.
  * Where writes may go through the page cache (info.direct is 0, or the filesystem is neither XFS nor ext4 with extents nor
  * a block device), the kernel tells each error of write-back once per open file, to whoever asks first. There durable
- * writes and syncs of a file run one at a time (info.durable_in_turn), and those that wait get a latched error.
+ * writes and syncs of a file run one at a time (info.durable_serialized), and those that wait get a latched error.
  * Not even so can a device be found out that takes bytes, loses them and tells nobody.
- * Errors returned: the checks above; UV_EBUSY for the synchronous form while a truncate is about, or (durable_in_turn)
+ * Errors returned: the checks above; UV_EBUSY for the synchronous form while a truncate is about, or (durable_serialized)
  * a durable write or sync. Errors delivered: the system's (UV_ENOSPC, UV_EIO, UV_EFBIG: see "Signals", ...);
  * UVDIO_ESHORTWRITE (no progress, and no error told); UV_ECANCELED. After each, req->transferred bytes
  * have been written, and the state of the rest of the range is unknown.

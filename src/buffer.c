@@ -54,24 +54,13 @@ static int allocate(uvdio_buf_t* buf, size_t cap, size_t len, int zeroed) {
   return 0;
 }
 
-int uvdio_buf_alloc(uvdio_buf_t* buf, size_t cap) {
-  return allocate(buf, cap, 0, 0);
-}
+int uvdio_buf_alloc(uvdio_buf_t* buf, size_t size, unsigned flags) {
+  int zeroed = (flags & UVDIO_BUF_ZEROED) != 0;
 
-int uvdio_buf_zeroed(uvdio_buf_t* buf, size_t size) {
-  return allocate(buf, size, size, 1);
-}
-
-int uvdio_buf_page(uvdio_buf_t* buf) {
-  return allocate(buf, UVDIO_PAGE_SIZE, UVDIO_PAGE_SIZE, 1);
-}
-
-int uvdio_buf_blob(uvdio_buf_t* buf) {
-  return allocate(buf, UVDIO_BLOB_SIZE, UVDIO_BLOB_SIZE, 1);
-}
-
-int uvdio_buf_blob_uninit(uvdio_buf_t* buf) {
-  return allocate(buf, UVDIO_BLOB_SIZE, UVDIO_BLOB_SIZE, 0);
+  if ((flags & ~(UVDIO_BUF_ZEROED | UVDIO_BUF_FULL)) != 0) {
+    return UV_EINVAL;
+  }
+  return allocate(buf, size, flags != 0 ? size : 0, zeroed);
 }
 
 int uvdio_buf_clone(uvdio_buf_t* copy, const uvdio_buf_t* source) {
@@ -95,12 +84,12 @@ int uvdio_buf_clone(uvdio_buf_t* copy, const uvdio_buf_t* source) {
 
 uvdio_buf_origin_t uvdio_buf_origin(const uvdio_buf_t* buf) {
   if (buf == NULL || buf->base == NULL) {
-    return UVDIO_BUF_EMPTY;
+    return UVDIO_ORIGIN_NONE;
   }
   if (buf->owner_ == NULL) {
-    return UVDIO_BUF_VIEW;
+    return UVDIO_ORIGIN_VIEW;
   }
-  return is_heap(buf) ? UVDIO_BUF_HEAP : UVDIO_BUF_ARENA;
+  return is_heap(buf) ? UVDIO_ORIGIN_HEAP : UVDIO_ORIGIN_ARENA;
 }
 
 int uvdio_buf_release(uvdio_buf_t* buf) {
@@ -111,14 +100,14 @@ int uvdio_buf_release(uvdio_buf_t* buf) {
   }
   uvdio__own_release(buf);
   switch (uvdio_buf_origin(buf)) {
-    case UVDIO_BUF_HEAP:
+    case UVDIO_ORIGIN_HEAP:
       uvdio__free(buf->base, buf->cap, UVDIO_ALIGNMENT);
       break;
-    case UVDIO_BUF_ARENA:
+    case UVDIO_ORIGIN_ARENA:
       error = uvdio__arena_release((uvdio_arena_t*)(uintptr_t)buf->owner_, buf);
       break;
-    case UVDIO_BUF_VIEW:
-    case UVDIO_BUF_EMPTY:
+    case UVDIO_ORIGIN_VIEW:
+    case UVDIO_ORIGIN_NONE:
       break;
   }
   if (error == 0) {
@@ -186,7 +175,7 @@ int uvdio_buf_extend(uvdio_buf_t* buf, const void* data, size_t size) {
   return grow_and_append(buf, data, size);
 }
 
-int uvdio_buf_into_raw_parts(uvdio_buf_t* buf, char** base, size_t* len, size_t* cap) {
+int uvdio_buf_detach(uvdio_buf_t* buf, char** base, size_t* len, size_t* cap) {
   if (buf == NULL || base == NULL || len == NULL || cap == NULL || buf->base == NULL ||
       !is_heap(buf)) {
     return UV_EINVAL;
@@ -198,7 +187,7 @@ int uvdio_buf_into_raw_parts(uvdio_buf_t* buf, char** base, size_t* len, size_t*
   return 0;
 }
 
-int uvdio_buf_from_raw_parts(uvdio_buf_t* buf, char* base, size_t len, size_t cap) {
+int uvdio_buf_attach(uvdio_buf_t* buf, char* base, size_t len, size_t cap) {
   if (buf == NULL || base == NULL) {
     return UV_EINVAL;
   }
@@ -222,7 +211,7 @@ int uvdio_buf_describe(const uvdio_buf_t* buf, char* text, size_t size) {
   if (buf == NULL || (text == NULL && size > 0)) {
     return UV_EINVAL;
   }
-  if (origin == UVDIO_BUF_EMPTY) {
+  if (origin == UVDIO_ORIGIN_NONE) {
     return snprintf(text, size, "empty buffer");
   }
   return snprintf(text, size, "%s buffer 0x%" PRIxPTR ", %zu of %zu bytes", origins[origin],
@@ -236,11 +225,11 @@ int uvdio_buf_slice(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf
   if (buf->len > buf->cap || offset > buf->len || len > buf->len - offset) {
     return UVDIO_EOFFSET;
   }
-  *view = uvdio_buf_slice_unchecked(buf, offset, len);
+  *view = uvdio_buf_slice_nocheck(buf, offset, len);
   return 0;
 }
 
-int uvdio_buf_slice_data(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf_t* view) {
+int uvdio_buf_slice_space(const uvdio_buf_t* buf, size_t offset, size_t len, uvdio_buf_t* view) {
   size_t initialised;
 
   if (buf == NULL || view == NULL || buf->base == NULL) {
@@ -250,7 +239,7 @@ int uvdio_buf_slice_data(const uvdio_buf_t* buf, size_t offset, size_t len, uvdi
     return UVDIO_EOFFSET;
   }
   initialised = initialised_within(buf->len, offset, len);
-  *view = uvdio_buf_with_len(uvdio_buf_wrap(buf->base + offset, len), initialised);
+  *view = uvdio_buf_view_len(uvdio_buf_wrap(buf->base + offset, len), initialised);
   return 0;
 }
 

@@ -204,8 +204,8 @@ static void fill(uvdio_engine_t* engine) {
 static void note_in_flight(uvdio_engine_t* engine) {
   uvdio_engine_stats_t* stats = &engine->stats;
 
-  if (stats->in_flight > stats->in_flight_max) {
-    stats->in_flight_max = stats->in_flight;
+  if (stats->in_flight > stats->in_flight_peak) {
+    stats->in_flight_peak = stats->in_flight;
   }
 }
 
@@ -412,10 +412,10 @@ static unsigned dispatch(uvdio_engine_t* engine, unsigned budget) {
 
 static void count_callbacks(uvdio_engine_stats_t* stats, unsigned called) {
   if (called > 0) {
-    stats->turns++;
+    stats->iterations++;
   }
-  if (called > stats->callbacks_max) {
-    stats->callbacks_max = called;
+  if (called > stats->callbacks_peak) {
+    stats->callbacks_peak = called;
   }
 }
 
@@ -592,7 +592,7 @@ static int watch(uvdio_engine_t* engine, uint64_t* deadline) {
  * unless a batch is full before, and what the flushes brought back is taken along. Whoever has to be asked again after
  * that is asked in the next turn, for which the loop does not sleep. */
 static void run_callbacks(uvdio_engine_t* engine) {
-  unsigned left = engine->callbacks_per_turn;
+  unsigned left = engine->callbacks_peak;
   unsigned passes = PASSES_PER_TURN;
   uint64_t deadline = 0;
   uint64_t hits = engine->stats.busy_hits;
@@ -614,7 +614,7 @@ static void run_callbacks(uvdio_engine_t* engine) {
     engine->watch_due = 0; /* The turn had its share before it came to watching, and nothing is left to watch. */
   }
   engine->woken = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
-  count_callbacks(&engine->stats, engine->callbacks_per_turn - left);
+  count_callbacks(&engine->stats, engine->callbacks_peak - left);
 }
 
 /* Lets go of the memory of arenas that are gone, which only the thread that the engine is bound to
@@ -1070,12 +1070,12 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
   engine->generation = uvdio__os_fork_generation();
   engine->loop = loop;
   engine->arenas_gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_relaxed);
-  engine->batch = options->batch == 0 ? BATCH_DEFAULT : options->batch;
+  engine->batch = options->submit_batch_max == 0 ? BATCH_DEFAULT : options->submit_batch_max;
   engine->busy_poll_ns = (uint64_t)options->busy_poll_us * 1000;
   engine->manual = (options->flags & UVDIO_ENGINE_NO_AUTO_REGISTER) != 0;
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
-  engine->callbacks_per_turn = options->callbacks_per_turn == 0 ? CALLBACKS_PER_TURN_DEFAULT
-                                                                : options->callbacks_per_turn;
+  engine->callbacks_peak = options->callbacks_peak == 0 ? CALLBACKS_PER_TURN_DEFAULT
+                                                                : options->callbacks_peak;
   uvdio__list_init(&engine->completed);
   for (i = 0; i < LANES; i++) {
     engine->lanes[i].engine = engine;
@@ -1178,7 +1178,7 @@ int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_stats_t* stats
     return UV_EINVAL;
   }
   *stats = engine->stats;
-  stats->in_flight_max = stats->in_flight > stats->in_flight_max ? stats->in_flight : stats->in_flight_max;
+  stats->in_flight_peak = stats->in_flight > stats->in_flight_peak ? stats->in_flight : stats->in_flight_peak;
   stats->pending = uvdio__engine_pending(engine);
   return 0;
 }

@@ -957,13 +957,13 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   lane = file->lane_;
   info->backend = lane->backend->name;
   lane = file->lane_in_company_ != NULL ? file->lane_in_company_ : lane;
-  info->backend_in_company = lane->backend->name;
+  info->backend_concurrent = lane->backend->name;
   info->reason = file->reason_;
   info->filesystem = file->filesystem_;
   info->direct = file->direct_;
-  info->latched = file->latch_;
+  info->latch_error = file->latch_;
   info->registered = file->slot_ > 0;
-  info->durable_in_turn = is_told_once(file);
+  info->durable_serialized = is_told_once(file);
   info->flags = file->flags_;
   info->memory_align = (uint32_t)(file->memory_mask_ + 1);
   info->offset_align = (uint32_t)(file->offset_mask_ + 1);

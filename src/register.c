@@ -40,7 +40,7 @@ int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
                                                  : lane->backend->unregister_arena(lane, arena);
 }
 
-int uvdio_arena_registered(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
+int uvdio_arena_registration(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
                            uvdio_registration_t* registration) {
   const uvdio__lane_t* lane;
 

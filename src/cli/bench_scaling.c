@@ -96,7 +96,7 @@ static int make_file(uvdio_engine_t* engine, const char* path) {
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   uvdio_buf_t buf = {0};
-  int error = uvdio_buf_zeroed(&buf, FILE_SIZE);
+  int error = uvdio_buf_alloc(&buf, FILE_SIZE, UVDIO_BUF_ZEROED);
   if (error == 0) {
     error = uvdio_open(engine, &file, &req, path, UVDIO_OPEN_CREATE, 0600, NULL);
   }

@@ -118,7 +118,7 @@ static int open_files(state_t* state) {
 
 static int open_buffer(state_t* state, slot_t* slot, size_t size) {
   size_t block_size = state->run->work.params.block_size;
-  int error = state->arena != NULL ? uvdio_arena_acquire(state->arena, &slot->buf) : uvdio_buf_alloc(&slot->buf, size);
+  int error = state->arena != NULL ? uvdio_arena_acquire(state->arena, &slot->buf) : uvdio_buf_alloc(&slot->buf, size, 0);
   if (error != 0) {
     return error;
   }
@@ -170,7 +170,7 @@ static int open_parts(state_t* state) {
                              .depth = state->run->work.params.depth,
                              .flags = variant->memory == MEMORY_REGISTERED ? 0 : UVDIO_ENGINE_NO_AUTO_REGISTER,
                              .busy_poll_us = variant->busy_poll_us,
-                             .batch = variant->batch};
+                             .submit_batch_max = variant->batch};
   int error = session_open(&state->session, &options);
   if (error != 0) {
     return peer_fail(state->run, "uvdio_engine_create", error);
@@ -230,7 +230,7 @@ static void* open_pool(peer_run_t* run) {
 static void note_unregistered(const state_t* state, peer_run_t* run) {
   uvdio_registration_t registration;
   if (state->variant->memory == MEMORY_REGISTERED && run->stats.fixed == 0 && strcmp(run->executed_by, "ring") == 0 &&
-      uvdio_arena_registered(state->session.engine, state->arena, &registration) == 0 &&
+      uvdio_arena_registration(state->session.engine, state->arena, &registration) == 0 &&
       registration.error != 0) {
     run->unregistered = registration.reason;
   }
@@ -246,9 +246,9 @@ static void loop(peer_run_t* run, void* memory) {
   session_run(&state->session);
   run->has_stats = uvdio_engine_stats(state->session.engine, &run->stats) == 0;
   if (uvdio_file_info(&state->files[0], &info) == 0) {
-    int is_mixed = strcmp(info.backend, info.backend_in_company) != 0;
+    int is_mixed = strcmp(info.backend, info.backend_concurrent) != 0;
     snprintf(run->executed_by, sizeof run->executed_by, "%s%s%s", info.backend, is_mixed ? " and " : "",
-             is_mixed ? info.backend_in_company : "");
+             is_mixed ? info.backend_concurrent : "");
   }
   note_unregistered(state, run);
 }

@@ -133,7 +133,7 @@ static void try_page_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t page) {
 static ssize_t try_page(uvdio_file_t* file, session_t* session, size_t size, int temporary) {
   uvdio_buf_t page = {0};
   uvdio_req_t req = {.data = &page};
-  int64_t result = uvdio_buf_zeroed(&page, size);
+  int64_t result = uvdio_buf_alloc(&page, size, UVDIO_BUF_ZEROED);
   if (result == 0 && temporary) {
     result = session_await(session, &req, uvdio_write(file, &req, &page, 0, try_page_done));
   }

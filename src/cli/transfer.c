@@ -146,7 +146,7 @@ static int find_run(transfer_slot_t* slot) {
 static void write_run(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
   size_t padded = round_up(slot->end - slot->begin, transfer->alignment);
-  uvdio_buf_t view = uvdio_buf_from_slice(slot->frame.base + slot->begin, padded);
+  uvdio_buf_t view = uvdio_buf_view_bytes(slot->frame.base + slot->begin, padded);
   assert(slot->begin + padded <= slot->frame.cap);
   memset(slot->frame.base + slot->end, 0, slot->begin + padded - slot->end);
   slot->frame.len = padded;

@@ -129,8 +129,8 @@ static void buffer_that_the_library_has_is_refused(void** state) {
 static void misaligned_base_is_refused(void** state) {
   struct fixture* f = *state;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[2 * PAGE];
-  no_transfer(f, &f->file, uvdio_buf_from_slice(bytes + 1, PAGE), 0, UVDIO_EALIGN);
-  no_transfer(f, &f->file, uvdio_buf_from_slice(bytes + 512, PAGE), 0, UVDIO_EALIGN);
+  no_transfer(f, &f->file, uvdio_buf_view_bytes(bytes + 1, PAGE), 0, UVDIO_EALIGN);
+  no_transfer(f, &f->file, uvdio_buf_view_bytes(bytes + 512, PAGE), 0, UVDIO_EALIGN);
 }
 
 static void misaligned_offset_is_refused(void** state) {
@@ -143,8 +143,8 @@ static void misaligned_offset_is_refused(void** state) {
 static void misaligned_length_is_refused(void** state) {
   struct fixture* f = *state;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[2 * PAGE];
-  no_transfer(f, &f->file, uvdio_buf_from_slice(bytes, 512), 0, UVDIO_EALIGN);
-  no_transfer(f, &f->file, uvdio_buf_from_slice(bytes, PAGE + 1), 0, UVDIO_EALIGN);
+  no_transfer(f, &f->file, uvdio_buf_view_bytes(bytes, 512), 0, UVDIO_EALIGN);
+  no_transfer(f, &f->file, uvdio_buf_view_bytes(bytes, PAGE + 1), 0, UVDIO_EALIGN);
   uvdio_buf_t partly = filled(2 * PAGE, 1);
   uvdio_buf_truncate(&partly, 100);
   assert_refused(t_write(op_new(&f->tracker), &f->file, &partly, 0), UVDIO_EALIGN);
@@ -311,7 +311,7 @@ static void open_file_is_not_opened_again(void** state) {
 
 static int one_callback_a_turn(void** state) {
   uvdio_engine_options_t options = {0};
-  options.callbacks_per_turn = 1;
+  options.callbacks_peak = 1;
   return fixture_open_with(state, options);
 }
 

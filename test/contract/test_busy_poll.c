@@ -21,7 +21,7 @@ static int busy_and_shallow(void** state) {
   uvdio_engine_options_t options = {0};
   options.busy_poll_us = UVDIO_BUSY_POLL_MAX;
   options.depth = 1;
-  options.callbacks_per_turn = 1;
+  options.callbacks_peak = 1;
   return fixture_open_with(state, options);
 }
 
@@ -97,7 +97,7 @@ static void other_handles_get_their_turns(void** state) {
   struct chain chain;
   run_chain(f, &chain);
   assert_true(chain.turns >= CHAIN);
-  assert_int_equal(stats_of(f).callbacks_max, 1);
+  assert_int_equal(stats_of(f).callbacks_peak, 1);
 }
 
 static void many_at_a_time_arrive(void** state) {

@@ -11,7 +11,7 @@ static _Alignas(4096) char page_bytes[UVDIO_PAGE_SIZE];
 
 static void lengths_no_memory_has_are_refused(void** state) {
   struct fixture* f = *state;
-  uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, PAGE);
+  uvdio_buf_t view = uvdio_buf_view_bytes(page_bytes, PAGE);
   view.cap = (size_t)PTRDIFF_MAX + 1;
   assert_refused(t_read(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
   assert_refused(t_read(op_now(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
@@ -22,7 +22,7 @@ static void lengths_no_memory_has_are_refused(void** state) {
 
 static void length_beyond_the_capacity_is_refused(void** state) {
   struct fixture* f = *state;
-  uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, PAGE);
+  uvdio_buf_t view = uvdio_buf_view_bytes(page_bytes, PAGE);
   view.len = 2 * PAGE;
   assert_refused(t_write(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
   assert_refused(t_write(op_now(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
@@ -42,7 +42,7 @@ static void read_of_more_than_a_call_moves_ends_with_the_file(void** state) {
   }
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < 3; i++) {
-    uvdio_buf_t view = uvdio_buf_from_slice(memory, MORE);
+    uvdio_buf_t view = uvdio_buf_view_bytes(memory, MORE);
     struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
     run(f);
     assert_result(read, PAGE);

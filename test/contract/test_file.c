@@ -305,7 +305,7 @@ static void blob_goes_out_and_comes_back(void** state) {
   uvdio_buf_t out;
   uvdio_buf_t in;
   assert_ok(uvdio_buf_blob(&out));
-  assert_ok(uvdio_buf_blob_uninit(&in));
+  assert_ok(uvdio_buf_alloc(&in, UVDIO_BLOB_SIZE, UVDIO_BUF_FULL));
   uvdio_buf_clear(&in);
   roundtrip(*state, &out, &in, 2);
 }
@@ -382,7 +382,7 @@ static void view_reads_a_part_of_a_buffer(void** state) {
   fixture_arena(f, 4 * PAGE, 1);
   uvdio_buf_t frame;
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
-  assert_ok(uvdio_buf_slice_data(&frame, PAGE, PAGE, &view));
+  assert_ok(uvdio_buf_slice_space(&frame, PAGE, PAGE, &view));
   struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
   run(f);
   assert_result(read, PAGE);
@@ -692,12 +692,12 @@ static void info_tells_who_executes_and_why(void** state) {
   assert_non_null(info.reason);
   if (strcmp(info.backend, uvdio_engine_backend(f->engine)) == 0) {
     assert_string_equal(info.reason, "");
-    assert_string_equal(info.backend_in_company, info.backend);
+    assert_string_equal(info.backend_concurrent, info.backend);
   } else {
     assert_string_equal(info.backend, "pool");
     assert_true(strlen(info.reason) > 0);
-    if (strcmp(info.backend_in_company, "pool") != 0) {
-      assert_string_equal(info.backend_in_company, uvdio_engine_backend(f->engine));
+    if (strcmp(info.backend_concurrent, "pool") != 0) {
+      assert_string_equal(info.backend_concurrent, uvdio_engine_backend(f->engine));
       assert_non_null(strstr(info.reason, "while others are in flight"));
     }
   }
@@ -708,7 +708,7 @@ static void info_tells_what_was_opened(void** state) {
   uvdio_file_info_t info = info_of(&f->file);
   assert_int_equal(info.flags, UVDIO_OPEN_RW);
   assert_int_equal(info.direct, 1);
-  assert_int_equal(info.latched, 0);
+  assert_int_equal(info.latch_error, 0);
   if (matrix.place.filesystem != NULL) {
     assert_string_equal(info.filesystem, matrix.place.filesystem);
   }
@@ -859,7 +859,7 @@ static void counters_tell_what_happened(void** state) {
   assert_int_equal(stats.synchronous, 1); /* the fixture's open */
   assert_int_equal(stats.pending, 0);
   assert_int_equal(stats.copied, 0);
-  assert_true(stats.in_flight_max >= 1);
+  assert_true(stats.in_flight_peak >= 1);
 }
 
 int main(int argc, char** argv) {

@@ -65,7 +65,7 @@ static void fork_here(struct top* op) {
 /* A read of nothing is done when it is submitted, and called back in the next turn. */
 static struct top* read_nothing(struct fixture* f, struct top* op) {
   static _Alignas(4096) char byte;
-  uvdio_buf_t nothing = uvdio_buf_from_slice(&byte, 0);
+  uvdio_buf_t nothing = uvdio_buf_view_bytes(&byte, 0);
   return t_read(op, &f->file, &nothing, 0);
 }
 
@@ -226,7 +226,7 @@ static void arena_that_ends_in_the_child_stays_registered(void** state) {
   fixture_arena(f, PAGE, 4);
   int error = uvdio_arena_register(f->engine, f->arena);
   assert_ok(in_a_child(end_arena, f));
-  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
+  assert_ok(uvdio_arena_registration(f->engine, f->arena, &registration));
   assert_int_equal(registration.bytes, error == 0 ? 4 * PAGE : 0);
   uvdio_buf_t frame = {0};
   assert_ok(uvdio_arena_acquire(f->arena, &frame));

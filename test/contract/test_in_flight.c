@@ -24,7 +24,7 @@ static struct top* write_page(struct fixture* f, struct top* op) {
 static int open_with(void** state, unsigned depth, unsigned per_turn) {
   uvdio_engine_options_t options = {0};
   options.depth = depth;
-  options.callbacks_per_turn = per_turn;
+  options.callbacks_peak = per_turn;
   int failed = fixture_open_with(state, options);
   if (!failed) {
     struct fixture* f = *state;
@@ -51,7 +51,7 @@ static uvdio_file_info_t info_of(const struct fixture* f) {
 
 static int has_one_backend(const struct fixture* f) {
   uvdio_file_info_t info = info_of(f);
-  return strcmp(info.backend, info.backend_in_company) == 0;
+  return strcmp(info.backend, info.backend_concurrent) == 0;
 }
 
 /*
@@ -190,12 +190,12 @@ static void most_at_a_time_is_remembered(void** state) {
   for (unsigned i = 0; i < AT_ONCE; i++) {
     read_page(f, op_new(&f->tracker));
   }
-  assert_int_equal(stats_of(f).in_flight_max, AT_ONCE);
+  assert_int_equal(stats_of(f).in_flight_peak, AT_ONCE);
   run(f);
   read_page(f, op_new(&f->tracker));
   run(f);
   assert_int_equal(stats_of(f).in_flight, 0);
-  assert_int_equal(stats_of(f).in_flight_max, AT_ONCE);
+  assert_int_equal(stats_of(f).in_flight_peak, AT_ONCE);
 }
 
 /* No ring tells sizes. */
@@ -231,7 +231,7 @@ static void second_transfer_is_in_company(void** state) {
     SKIP("files of this place have one backend");
   }
   assert_string_equal(info_of(f).backend, "pool");
-  assert_string_equal(info_of(f).backend_in_company, "ring");
+  assert_string_equal(info_of(f).backend_concurrent, "ring");
   uint64_t before = stats_of(f).batches;
   read_page(f, op_new(&f->tracker));
   assert_int_equal(stats_of(f).batches - before, 0);
@@ -255,11 +255,11 @@ static void what_callbacks_submit_is_sent_on_in_their_turn(void** state) {
   if (!on_memory() || matrix.simulated) {
     SKIP("elsewhere it takes its time");
   }
-  uint64_t before = stats_of(f).turns;
+  uint64_t before = stats_of(f).iterations;
   write_page(f, op_then(&f->tracker, next_link, f));
   run(f);
   assert_int_equal(f->tracker.finished, LINKS);
-  assert_int_equal(stats_of(f).turns - before, 1);
+  assert_int_equal(stats_of(f).iterations - before, 1);
 }
 
 enum { FEW = 4, SEVERAL = 4, MANY = 16 };

@@ -28,7 +28,7 @@
 static int latched(const uvdio_file_t* file) {
   uvdio_file_info_t info;
   assert_ok(uvdio_file_info(file, &info));
-  return info.latched;
+  return info.latch_error;
 }
 
 /* Every change and sync is refused with the latched error, in both forms. */
@@ -360,7 +360,7 @@ static void write_durably_on_a_full_disk(struct fixture* f, const struct disk* d
   if (info.direct) {
     SKIP("this ext4 takes direct I/O for a file within its inode");
   }
-  assert_int_equal(info.durable_in_turn, 1);
+  assert_int_equal(info.durable_serialized, 1);
   assert_int_equal(reserve_blocks(path), 0);
   assert_int_equal(fill_up(disk, 2 * PAGE), 0);
   for (unsigned i = 0; i < DURABLE; i++) {

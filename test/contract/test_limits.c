@@ -193,7 +193,7 @@ static void memory_that_is_gone_is_an_error(void** state) {
   assert_true(memory != MAP_FAILED);
   put(f, &f->file, 0, PAGE, 1);
   assert_int_equal(ftruncate(descriptor, 0), 0);
-  uvdio_buf_t from = uvdio_buf_from_slice(memory, PAGE);
+  uvdio_buf_t from = uvdio_buf_view_bytes(memory, PAGE);
   uvdio_buf_t into = uvdio_buf_wrap(memory, PAGE);
   struct top* write = t_write(op_new(&f->tracker), &f->file, &from, 0);
   run(f);

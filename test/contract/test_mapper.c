@@ -68,7 +68,7 @@ static void become(const char* target) {
 static int latched(const uvdio_file_t* file) {
   uvdio_file_info_t info;
   assert_ok(uvdio_file_info(file, &info));
-  return info.latched;
+  return info.latch_error;
 }
 
 static struct top* write_page(struct fixture* f, uint64_t page, unsigned seed) {

@@ -271,7 +271,7 @@ static void a_thousand_requests_complete(struct fixture* f, unsigned depth) {
   for (unsigned i = 0; i < MANY; i++) {
     assert_result(ops[i], PAGE);
   }
-  assert_true(stats_of(f).in_flight_max <= depth);
+  assert_true(stats_of(f).in_flight_peak <= depth);
 }
 
 static void thousand_requests_at_depth_1(void** state) {
@@ -314,7 +314,7 @@ static void everything_goes_through_depth_1(void** state) {
   assert_result(sync, 0);
   assert_int_equal(size->done, 1);
   assert_result(close, 0);
-  assert_int_equal(stats_of(f).in_flight_max, 1);
+  assert_int_equal(stats_of(f).in_flight_peak, 1);
 }
 
 /*
@@ -325,7 +325,7 @@ enum { PER_TURN = 4, BURST = 64 };
 
 static int four_callbacks_per_turn(void** state) {
   uvdio_engine_options_t options = {0};
-  options.callbacks_per_turn = PER_TURN;
+  options.callbacks_peak = PER_TURN;
   return fixture_open_with(state, options);
 }
 
@@ -362,8 +362,8 @@ static void no_turn_runs_more_callbacks_than_allowed(void** state) {
   run(f);
   assert_int_equal(f->tracker.finished, BURST);
   assert_in_range(turns.most, 1, PER_TURN);
-  assert_in_range(stats_of(f).callbacks_max, 1, PER_TURN);
-  assert_true(stats_of(f).turns >= BURST / PER_TURN);
+  assert_in_range(stats_of(f).callbacks_peak, 1, PER_TURN);
+  assert_true(stats_of(f).iterations >= BURST / PER_TURN);
 }
 
 /* A callback that submits does not get its next one in the same turn for ever. */
@@ -395,7 +395,7 @@ static void chain_of_instant_requests_starves_nobody(void** state) {
   t_read(op_then(&f->tracker, resubmit, &left), &f->file, &nothing, 0);
   run(f);
   assert_int_equal(left, 0);
-  assert_true(stats_of(f).callbacks_max <= PER_TURN);
+  assert_true(stats_of(f).callbacks_peak <= PER_TURN);
 }
 
 /*

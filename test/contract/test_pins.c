@@ -45,7 +45,7 @@ static size_t pinned_in_the_end(void) {
 static void skip_without_ring(const struct fixture* f) {
   uvdio_registration_t registration;
   uvdio_file_info_t info;
-  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
+  assert_ok(uvdio_arena_registration(f->engine, f->arena, &registration));
   assert_ok(uvdio_file_info(&f->file, &info));
   if (strcmp(info.backend, "ring") != 0 || registration.error == UV_ENOTSUP) {
     SKIP("this file's transfers don't go to a ring that registers memory");
@@ -54,7 +54,7 @@ static void skip_without_ring(const struct fixture* f) {
 
 static uvdio_registration_t registration_of(const uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   uvdio_registration_t registration = {0};
-  (void)uvdio_arena_registered(engine, arena, &registration);
+  (void)uvdio_arena_registration(engine, arena, &registration);
   return registration;
 }
 
@@ -444,7 +444,7 @@ static uvdio_arena_t* asked_about;
 
 static void on_end(uvdio_engine_t* engine) {
   uvdio_registration_t registration;
-  if (uvdio_arena_registered(engine, asked_about, &registration) != 0) {
+  if (uvdio_arena_registration(engine, asked_about, &registration) != 0) {
     _exit(1);
   }
 }

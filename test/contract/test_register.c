@@ -24,7 +24,7 @@ static int manual(void** state) {
 
 static uvdio_registration_t registration_with(const uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   uvdio_registration_t registration;
-  assert_ok(uvdio_arena_registered(engine, arena, &registration));
+  assert_ok(uvdio_arena_registration(engine, arena, &registration));
   return registration;
 }
 
@@ -437,7 +437,7 @@ static int register_as_nobody(void* data) {
   EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
   EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_O_DIRECT_PREFERRED, 0, NULL) == 0);
   EXPECT(uvdio_arena_register(engine, f->arena) == UV_ENOMEM);
-  EXPECT(uvdio_arena_registered(engine, f->arena, &registration) == 0);
+  EXPECT(uvdio_arena_registration(engine, f->arena, &registration) == 0);
   EXPECT(registration.error == UV_ENOMEM && registration.bytes > 0 && registration.bytes < registration.size);
   EXPECT(strstr(registration.reason, "ulimit -l") != NULL);
   EXPECT(uvdio_engine_stats(engine, &stats) == 0 && stats.registrations_refused == 1);
@@ -632,7 +632,7 @@ static void frames_beyond_the_kernels_limit_go_as_plain_memory(void** state) {
   assert_code(uvdio_arena_register(f->engine, f->arena), UV_ENOTSUP);
   assert_non_null(strstr(registration_of(f).reason, "512 MiB"));
   uvdio_buf_t frame = frame_of(f);
-  uvdio_buf_t view = uvdio_buf_with_len(uvdio_buf_wrap(frame.base, PAGE), PAGE);
+  uvdio_buf_t view = uvdio_buf_view_len(uvdio_buf_wrap(frame.base, PAGE), PAGE);
   struct top* write = t_write(op_new(&f->tracker), &f->file, &view, 0);
   run(f);
   assert_result(write, PAGE);
@@ -777,9 +777,9 @@ static void bad_input_is_refused(void** state) {
   assert_code(uvdio_arena_register(f->engine, NULL), UV_EINVAL);
   assert_code(uvdio_arena_unregister(NULL, f->arena), UV_EINVAL);
   assert_code(uvdio_arena_unregister(f->engine, NULL), UV_EINVAL);
-  assert_code(uvdio_arena_registered(NULL, f->arena, &registration), UV_EINVAL);
-  assert_code(uvdio_arena_registered(f->engine, NULL, &registration), UV_EINVAL);
-  assert_code(uvdio_arena_registered(f->engine, f->arena, NULL), UV_EINVAL);
+  assert_code(uvdio_arena_registration(NULL, f->arena, &registration), UV_EINVAL);
+  assert_code(uvdio_arena_registration(f->engine, NULL, &registration), UV_EINVAL);
+  assert_code(uvdio_arena_registration(f->engine, f->arena, NULL), UV_EINVAL);
   uvdio_engine_options_t options = matrix_options();
   uvdio_engine_t* engine = NULL;
   options.flags = UVDIO_ENGINE_NO_AUTO_REGISTER << 1;

@@ -54,7 +54,7 @@ static int do_everything(uvdio_engine_t* engine, uv_loop_t* loop, const char* pa
   req.data = &outcome;
   EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644, on_done) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 && outcome.result == 0);
-  EXPECT(uvdio_buf_alloc(&page, PAGE) == 0);
+  EXPECT(uvdio_buf_alloc(&page, PAGE, 0) == 0);
   memset(page.base, 1, PAGE);
   page.len = PAGE;
   EXPECT(uvdio_write(&file, &req, &page, 0, on_moved) == 0);

@@ -70,7 +70,7 @@ static void stop_looking(struct onlooker* onlooker) {
 static int few_callbacks_per_turn(void** state) {
   uvdio_engine_options_t options = {0};
   options.depth = DEPTH;
-  options.callbacks_per_turn = PER_TURN;
+  options.callbacks_peak = PER_TURN;
   return fixture_open_with(state, options);
 }
 
@@ -86,8 +86,8 @@ static void assert_fair(struct fixture* f, const struct onlooker* onlooker) {
   uvdio_engine_stats_t stats = stats_of(f);
   assert_true(onlooker->most_between_checks <= PER_TURN);
   assert_true(onlooker->most_between_prepares <= PER_TURN);
-  assert_true(stats.callbacks_max <= PER_TURN);
-  assert_true(stats.turns >= stats.completed / PER_TURN);
+  assert_true(stats.callbacks_peak <= PER_TURN);
+  assert_true(stats.iterations >= stats.completed / PER_TURN);
 }
 
 static void queue_of_reads_leaves_turns_to_others(void** state) {
@@ -225,12 +225,12 @@ static unsigned to_ring(const struct fixture* f, unsigned count) {
   if (strcmp(info.backend, "ring") == 0) {
     return count;
   }
-  return strcmp(info.backend_in_company, "ring") == 0 ? count - 1 : 0;
+  return strcmp(info.backend_concurrent, "ring") == 0 ? count - 1 : 0;
 }
 
 static int one_at_a_time(void** state) {
   uvdio_engine_options_t options = {0};
-  options.batch = 1;
+  options.submit_batch_max = 1;
   return fixture_open_with(state, options);
 }
 

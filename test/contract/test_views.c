@@ -20,7 +20,7 @@ static int manual(void** state) {
 
 static uvdio_registration_t registration_of(const struct fixture* f) {
   uvdio_registration_t registration;
-  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
+  assert_ok(uvdio_arena_registration(f->engine, f->arena, &registration));
   return registration;
 }
 
@@ -52,7 +52,7 @@ static uint64_t pass_view(struct fixture* f, char* base, size_t size, uint64_t o
                           unsigned seed) {
   uint64_t before = stats_of(f).fixed;
   fill_pattern(base, size, seed);
-  uvdio_buf_t view = uvdio_buf_from_slice(base, size);
+  uvdio_buf_t view = uvdio_buf_view_bytes(base, size);
   struct top* write = t_write(op_new(&f->tracker), &f->file, &view, offset);
   run(f);
   assert_result(write, size);
@@ -103,7 +103,7 @@ static void slices_and_chunks_of_a_frame_go_by_number(void** state) {
   fixture_arena(f, 4 * PAGE, 4);
   use_a_frame(f);
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
-  assert_ok(uvdio_buf_slice_data(&frame, 2 * PAGE, PAGE, &part));
+  assert_ok(uvdio_buf_slice_space(&frame, 2 * PAGE, PAGE, &part));
   count += pass_view(f, part.base, part.cap, 0, 1);
   assert_ok(uvdio_buf_chunks(&frame, PAGE, &chunks));
   for (unsigned i = 0; uvdio_chunks_next(&chunks, &part); i++) {
@@ -242,7 +242,7 @@ static void other_memory_goes_as_plain_memory(void** state) {
   uvdio_buf_t heap;
   fixture_arena(f, PAGE, 4);
   use_a_frame(f);
-  assert_ok(uvdio_buf_alloc(&heap, 2 * PAGE));
+  assert_ok(uvdio_buf_alloc(&heap, 2 * PAGE, 0));
   assert_int_equal(pass_view(f, heap.base + PAGE, PAGE, 0, 1), 0);
   assert_int_equal(pass_view(f, outside, sizeof(outside), 0, 2), 0);
   uint64_t before = stats_of(f).fixed;
@@ -409,7 +409,7 @@ static void frame_of_another_arena_at_the_address_makes_it_known(void** state) {
   make_arena_there(f, RECYCLED);
   skip_without_ring(f);
   uvdio_buf_t frame = {0};
-  uvdio_buf_t view = uvdio_buf_from_slice(recycled + PAGE, PAGE);
+  uvdio_buf_t view = uvdio_buf_view_bytes(recycled + PAGE, PAGE);
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
   fill_pattern(recycled, 2 * PAGE, 3);
   frame.len = frame.cap;

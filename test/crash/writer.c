@@ -96,7 +96,7 @@ static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
 static uvdio_buf_t make_buffer(struct writer* writer, const struct file* file, const struct slot* slot,
                                uint32_t version) {
   uvdio_buf_t buf;
-  int error = writer->arena != NULL ? uvdio_arena_acquire(writer->arena, &buf) : uvdio_buf_alloc(&buf, slot->size);
+  int error = writer->arena != NULL ? uvdio_arena_acquire(writer->arena, &buf) : uvdio_buf_alloc(&buf, slot->size, 0);
   error = error != 0 ? error : uvdio_buf_set_len(&buf, slot->size);
   assert(error == 0);
   (void)error;

@@ -165,7 +165,7 @@ static void lane_in_company_depends_on_the_filesystem(void** state) {
     uvdio_file_info_t info = info_after_open(f, op_now(&f->tracker));
     assert_int_equal(fault_hits(CALL_PREADV2), 1);
     assert_string_equal(info.backend, "pool");
-    assert_string_equal(info.backend_in_company, fuse ? "pool" : name);
+    assert_string_equal(info.backend_concurrent, fuse ? "pool" : name);
   }
 }
 

@@ -31,7 +31,7 @@ static uvdio_file_info_t info_of(const uvdio_file_t* file) {
 }
 
 static int on_workers(const uvdio_file_t* file) {
-  return strcmp(info_of(file).backend, "pool") == 0 && strcmp(info_of(file).backend_in_company, "pool") == 0;
+  return strcmp(info_of(file).backend, "pool") == 0 && strcmp(info_of(file).backend_concurrent, "pool") == 0;
 }
 
 static unsigned in_flight(const struct fixture* f) {
@@ -46,7 +46,7 @@ static void open_durable(struct fixture* f, long type) {
   fault_pretend_filesystem(type);
   open_now(f, &f->file, "durable", UVDIO_OPEN_WAL);
   fault_pretend_filesystem(0);
-  assert_int_equal(info_of(&f->file).durable_in_turn, 1);
+  assert_int_equal(info_of(&f->file).durable_serialized, 1);
   t_size(op_new(&f->tracker), &f->file);
   run(f);
   faults_reset();
@@ -132,7 +132,7 @@ static void no_sync_runs_beside_a_durable_write(void** state) {
   run(f);
   uvdio_engine_stats_t stats;
   assert_ok(uvdio_engine_stats(f->engine, &stats));
-  assert_int_equal(stats.in_flight_max, 1);
+  assert_int_equal(stats.in_flight_peak, 1);
   assert_result(before, PAGE);
   assert_result(sync, 0);
   assert_result(after, PAGE);
@@ -168,7 +168,7 @@ static void those_that_wait_fail_with_the_one_before(void** state) {
   assert_result(sync, UV_ENOSPC);
   assert_int_equal(fault_calls(CALL_PWRITE), 1);
   assert_int_equal(fault_calls(CALL_FDATASYNC), 0);
-  assert_code(info_of(&f->file).latched, UV_ENOSPC);
+  assert_code(info_of(&f->file).latch_error, UV_ENOSPC);
 }
 
 /* An error of write-back may be any. */
@@ -179,7 +179,7 @@ static void refused_arguments_may_be_a_lost_write_there(void** state) {
   struct top* write = write_page(f, 0);
   run(f);
   assert_result(write, UV_EINVAL);
-  assert_code(info_of(&f->file).latched, UV_EINVAL);
+  assert_code(info_of(&f->file).latch_error, UV_EINVAL);
 }
 
 static void synchronous_durable_write_is_refused_beside_another(void** state) {
@@ -210,7 +210,7 @@ static void one_that_waits_can_be_cancelled(void** state) {
   assert_result(writes[1], UV_ECANCELED);
   assert_result(writes[2], PAGE);
   assert_result(writes[3], UV_ECANCELED);
-  assert_code(info_of(&f->file).latched, 0);
+  assert_code(info_of(&f->file).latch_error, 0);
 }
 
 /* A truncate comes after all of them, and what comes after it waits, too. */
@@ -265,7 +265,7 @@ static void every_error_that_may_be_a_lost_write_latches(void** state) {
       struct top* op = is_sync ? t_sync_data(op_new(&f->tracker), &f->file) : write_page(f, 0);
       run(f);
       assert_result(op, code);
-      assert_code(info_of(&f->file).latched, code);
+      assert_code(info_of(&f->file).latch_error, code);
       uvdio_buf_t page = filled(PAGE, 1);
       assert_refused(t_write(op_new(&f->tracker), &f->file, &page, PAGE), code);
       assert_ok(uvdio_buf_release(&page));
@@ -286,7 +286,7 @@ static void synchronous_forms_latch_as_well(void** state) {
                              : t_write(op_now(&f->tracker), &f->file, &page, 0);
     int code = uv_translate_sys_error(EREMOTEIO);
     assert_result(op, code);
-    assert_code(info_of(&f->file).latched, code);
+    assert_code(info_of(&f->file).latch_error, code);
     assert_ok(uvdio_buf_release(&page));
     assert_result(t_close(op_now(&f->tracker), &f->file), 0);
     open_now(f, &f->file, "durable", UVDIO_OPEN_WAL);
@@ -299,7 +299,7 @@ static void refused_call_latches_nothing(void** state) {
   static const int errors[] = {EINVAL, EFBIG, EFAULT, EBADF};
   struct fixture* f = *state;
   need_faults();
-  if (info_of(&f->file).durable_in_turn) {
+  if (info_of(&f->file).durable_serialized) {
     SKIP("writes of this filesystem may go through a cache");
   }
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
@@ -307,7 +307,7 @@ static void refused_call_latches_nothing(void** state) {
     struct top* write = write_page(f, 0);
     run(f);
     assert_result(write, uv_translate_sys_error(errors[i]));
-    assert_code(info_of(&f->file).latched, 0);
+    assert_code(info_of(&f->file).latch_error, 0);
   }
 }
 
@@ -320,7 +320,7 @@ static void success_that_waits_for_its_callback_is_taken_back(void** state) {
   struct fixture* f = *state;
   struct workers workers;
   struct top* writes[3];
-  if (!on_workers(&f->file) || info_of(&f->file).durable_in_turn) {
+  if (!on_workers(&f->file) || info_of(&f->file).durable_serialized) {
     SKIP("two results can be made to come together where durable writes run side by side on libuv's threads");
   }
   workers_occupy(&workers, &f->loop, WORKERS - 1);
@@ -373,7 +373,7 @@ static void failed_truncate_and_preallocation_latch_nothing(void** state) {
   fault_fail(CALL_FALLOCATE, 1, ONCE, ENOSPC);
   assert_result(t_truncate(op_now(&f->tracker), &f->file, PAGE), UV_EIO);
   assert_result(t_preallocate(op_now(&f->tracker), &f->file, PAGE), UV_ENOSPC);
-  assert_code(info_of(&f->file).latched, 0);
+  assert_code(info_of(&f->file).latch_error, 0);
   struct top* write = write_page(f, 0);
   run(f);
   assert_result(write, PAGE);

@@ -88,7 +88,7 @@ static int two_engines_register(struct fixture* f) {
     int error = uvdio_arena_register(engines[i], arena);
     EXPECT(error == 0 || error == UV_ENOTSUP);
     EXPECT(fault_calls(CALL_SETUP) == before); /* no vault is opened */
-    EXPECT(uvdio_arena_registered(engines[i], arena, &registration) == 0);
+    EXPECT(uvdio_arena_registration(engines[i], arena, &registration) == 0);
     EXPECT(registration.bytes == (error == 0 ? 2 * MIB : 0));
   }
   close_engine(engines[0], &f->loop);

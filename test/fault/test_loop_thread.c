@@ -185,7 +185,7 @@ static void large_transfer_of_plain_memory_is_a_workers(void** state) {
     run(f);
     assert_result(write, sizes[i]);
     assert_here(CALL_PWRITE, sizes[i] <= MIB);
-    assert_ok(uvdio_buf_alloc(&buf, sizes[i]));
+    assert_ok(uvdio_buf_alloc(&buf, sizes[i], 0));
     struct top* read = read_into(f, buf);
     assert_here(CALL_PREAD, sizes[i] <= MIB);
     assert_true(is_pattern(read->back.base, sizes[i], 1));
@@ -196,7 +196,7 @@ static void large_transfer_of_plain_memory_is_a_workers(void** state) {
 
 static uvdio_registration_t registration_of(const struct fixture* f) {
   uvdio_registration_t registration;
-  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
+  assert_ok(uvdio_arena_registration(f->engine, f->arena, &registration));
   return registration;
 }
 

@@ -202,7 +202,7 @@ static void broken_ring_registers_nothing(void** state) {
   assert_result(read, PAGE);
   assert_gave_up_the_ring(f);
   assert_code(uvdio_arena_register(f->engine, f->arena), UV_ENOTSUP);
-  assert_ok(uvdio_arena_registered(f->engine, f->arena, &registration));
+  assert_ok(uvdio_arena_registration(f->engine, f->arena, &registration));
   assert_int_equal(registration.bytes, 0);
 }
 

@@ -50,7 +50,7 @@ static int on_workers(const struct fixture* f) {
 static void need_one_way(const struct fixture* f) {
   uvdio_file_info_t info;
   assert_ok(uvdio_file_info(&f->file, &info));
-  if (strcmp(info.backend, info.backend_in_company) != 0) {
+  if (strcmp(info.backend, info.backend_concurrent) != 0) {
     SKIP("this file's transfers may go by either backend");
   }
 }
@@ -156,7 +156,7 @@ static void durable_write_beside_one_that_failed_fails(void** state) {
   need_faults();
   open_now(f, &f->other, "other", UVDIO_OPEN_RW | UVDIO_O_DSYNC);
   assert_ok(uvdio_file_info(&f->other, &info));
-  if (strcmp(info.backend, info.backend_in_company) != 0) {
+  if (strcmp(info.backend, info.backend_concurrent) != 0) {
     SKIP("of two backends, either may be first");
   }
   uvdio_buf_t pages[2] = {filled(PAGE, 1), filled(PAGE, 2)};
@@ -347,7 +347,7 @@ struct crowd {
 /* Both kinds of sync in turn; in the second half a write now and then, which the syncs behind it have to wait for. */
 static struct top* submit_nth(struct fixture* f, unsigned i) {
   static _Alignas(UVDIO_ALIGNMENT) char page[PAGE];
-  uvdio_buf_t view = uvdio_buf_from_slice(page, PAGE);
+  uvdio_buf_t view = uvdio_buf_view_bytes(page, PAGE);
   if (i > HELD / 2 && i % 5 == 4) {
     return t_write(op_new(&f->tracker), &f->file, &view, 0);
   }

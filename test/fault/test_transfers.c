@@ -83,7 +83,7 @@ static int tear_down(void** state) {
 /* Zeroed, because valgrind does not know that a ring writes. */
 static uvdio_buf_t zeros(size_t size) {
   uvdio_buf_t buf;
-  assert_ok(uvdio_buf_zeroed(&buf, size));
+  assert_ok(uvdio_buf_alloc(&buf, size, UVDIO_BUF_ZEROED));
   return buf;
 }
 
@@ -388,7 +388,7 @@ static void assert_reads_all_of(struct fixture* f, const char* path) {
   assert_result(t_open(op_now(&f->tracker), f->engine, &file, path, UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED), 0);
   for (int now = 0; now < 2; now++) {
     uvdio_buf_t buf;
-    assert_ok(uvdio_buf_zeroed(&buf, sizeof(expected)));
+    assert_ok(uvdio_buf_alloc(&buf, sizeof(expected), UVDIO_BUF_ZEROED));
     struct top* read = t_read(now ? op_now(&f->tracker) : op_new(&f->tracker), &file, &buf, 0);
     run(f);
     assert_result(read, (int64_t)length);

@@ -27,7 +27,7 @@ static struct vaults v;
 
 static uvdio_registration_t registration_of(const uvdio_engine_t* engine) {
   uvdio_registration_t registration = {0};
-  assert_ok(uvdio_arena_registered(engine, v.f->arena, &registration));
+  assert_ok(uvdio_arena_registration(engine, v.f->arena, &registration));
   return registration;
 }
 

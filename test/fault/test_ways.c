@@ -27,7 +27,7 @@ static uvdio_file_info_t info_of(const uvdio_file_t* file) {
 }
 
 static void need_company(const struct fixture* f) {
-  if (strcmp(info_of(&f->file).backend, info_of(&f->file).backend_in_company) == 0) {
+  if (strcmp(info_of(&f->file).backend, info_of(&f->file).backend_concurrent) == 0) {
     SKIP("files of this place have one backend");
   }
 }
@@ -116,7 +116,7 @@ static void ring_that_broke_down_is_no_company(void** state) {
   assert_int_equal(fault_hits(CALL_SUBMIT), 1);
   assert_string_equal(uvdio_engine_backend(f->engine), "pool");
   assert_string_equal(info_of(&f->file).backend, "pool");
-  assert_string_equal(info_of(&f->file).backend_in_company, "pool");
+  assert_string_equal(info_of(&f->file).backend_concurrent, "pool");
   uint64_t before = stats_of(f).punted;
   two_reads(f);
   assert_int_equal(stats_of(f).punted, before);

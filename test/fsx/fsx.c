@@ -297,7 +297,7 @@ static void choose(struct job* job) {
 static void take_buffer(struct job* job) {
   int is_frame = job->length == BLOCK && uvdio_arena_acquire(arena, &job->buf) == 0;
   if (!is_frame) {
-    must("uvdio_buf_alloc", uvdio_buf_alloc(&job->buf, (size_t)job->length));
+    must("uvdio_buf_alloc", uvdio_buf_alloc(&job->buf, (size_t)job->length, 0));
   }
   job->base = job->buf.base;
   job->by_view = job->buf.cap != job->length || (!is_frame && one_in(2));
@@ -310,7 +310,7 @@ static void take_buffer(struct job* job) {
 
 static uvdio_buf_t view_of(const struct job* job) {
   uvdio_buf_t view = uvdio_buf_wrap(job->base, (size_t)job->length);
-  return uvdio_buf_with_len(view, job->buf.len);
+  return uvdio_buf_view_len(view, job->buf.len);
 }
 
 /* At any time, in flight or not; what the kernel or its age has against it is no failure. */
@@ -552,7 +552,7 @@ static void compare_size(const char* what, int64_t size) {
 static void compare_by_library(void) {
   uvdio_req_t req = {0};
   uvdio_buf_t buf;
-  must("uvdio_buf_alloc", uvdio_buf_alloc(&buf, FILE_MAX + BLOCK));
+  must("uvdio_buf_alloc", uvdio_buf_alloc(&buf, FILE_MAX + BLOCK, 0));
   must("uvdio_read", uvdio_read(&file, &req, &buf, 0, NULL));
   compare_size("the size by a read of all", req.result);
   compare("the file, by the library", buf.base, 0, model_size);
@@ -630,7 +630,7 @@ static void print_counts(void) {
   }
   printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64 " on another backend), preallocate refused %" PRIu64 "; in flight at most %u,"
          " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n", cancelled, reopened,
-         elsewhere, refused, stats.in_flight_max, stats.resumed, stats.retried, stats.punted, stats.fixed);
+         elsewhere, refused, stats.in_flight_peak, stats.resumed, stats.retried, stats.punted, stats.fixed);
   print_figure(started, "operations");
 }
 

@@ -105,8 +105,8 @@ static void path_of(unsigned number, char* path, size_t size) {
 static void start_engine(void) {
   uvdio_engine_options_t options = {.backend = w.backend};
   options.depth = 1 + take(&w.input) % 8;
-  options.callbacks_per_turn = take(&w.input) % 4;
-  options.batch = take(&w.input) % 4;
+  options.callbacks_peak = take(&w.input) % 4;
+  options.submit_batch_max = take(&w.input) % 4;
   options.flags = take(&w.input) % 4 == 3 ? UVDIO_ENGINE_NO_AUTO_REGISTER : 0;
   w.closing = 0;
   w.closed = 0;
@@ -657,7 +657,7 @@ static void bad_pointers(void) {
   REQUIRE(uvdio_cancel(NULL) == UV_EINVAL);
   REQUIRE(uvdio_file_info(&handle->file, NULL) == UV_EINVAL);
   if (handle->state == OPEN && !w.closing) {
-    REQUIRE(uvdio_file_info(&handle->file, &info) == 0 && info.latched == 0 && info.direct == 1);
+    REQUIRE(uvdio_file_info(&handle->file, &info) == 0 && info.latch_error == 0 && info.direct == 1);
   }
 }
 
@@ -668,7 +668,7 @@ static void bad_pointers(void) {
 static void extend_buffer(uvdio_buf_t* buf) {
   size_t size = take(&w.input) * 20u;
   size_t len = buf->len;
-  int may_grow = uvdio_buf_origin(buf) == UVDIO_BUF_HEAP || uvdio_buf_origin(buf) == UVDIO_BUF_EMPTY;
+  int may_grow = uvdio_buf_origin(buf) == UVDIO_ORIGIN_HEAP || uvdio_buf_origin(buf) == UVDIO_ORIGIN_NONE;
   int fits = size <= buf->cap - buf->len;
   int code = buf->base == common ? UV_ENOBUFS : uvdio_buf_extend(buf, common, size);
   REQUIRE(code == 0 ? buf->len == len + size && (fits || may_grow) : code == UV_ENOBUFS && buf->len == len);
@@ -679,12 +679,12 @@ static void take_apart(uvdio_buf_t* buf) {
   uvdio_buf_t before = *buf;
   char* base;
   size_t len, cap;
-  int code = uvdio_buf_into_raw_parts(buf, &base, &len, &cap);
-  REQUIRE((code == 0) == (uvdio_buf_origin(&before) == UVDIO_BUF_HEAP));
+  int code = uvdio_buf_detach(buf, &base, &len, &cap);
+  REQUIRE((code == 0) == (uvdio_buf_origin(&before) == UVDIO_ORIGIN_HEAP));
   if (code == 0) {
-    REQUIRE(uvdio_buf_from_raw_parts(buf, base + 1, len, cap) == UVDIO_EALIGN);
-    REQUIRE(uvdio_buf_from_raw_parts(buf, base, cap + 1, cap) == UVDIO_EOFFSET);
-    REQUIRE(uvdio_buf_from_raw_parts(buf, base, len, cap) == 0);
+    REQUIRE(uvdio_buf_attach(buf, base + 1, len, cap) == UVDIO_EALIGN);
+    REQUIRE(uvdio_buf_attach(buf, base, cap + 1, cap) == UVDIO_EOFFSET);
+    REQUIRE(uvdio_buf_attach(buf, base, len, cap) == 0);
   }
   REQUIRE(memcmp(&before, buf, sizeof(before)) == 0);
 }
@@ -700,7 +700,7 @@ static void slice_buffer(const uvdio_buf_t* buf) {
   }
   REQUIRE((code == 0) == (offset <= buf->len && len <= buf->len - offset));
   REQUIRE(code != 0 || (view.base == buf->base + offset && view.len == len && view.cap == len));
-  code = uvdio_buf_slice_data(buf, offset, len, &view);
+  code = uvdio_buf_slice_space(buf, offset, len, &view);
   REQUIRE((code == 0) == (offset <= buf->cap && len <= buf->cap - offset));
   REQUIRE(code != 0 || (view.cap == len && view.len <= len));
 }
@@ -735,7 +735,7 @@ static void clone_buffer(const uvdio_buf_t* buf) {
 static void release_buffer(uvdio_buf_t* buf) {
   uvdio_buf_t copy = *buf;
   REQUIRE(uvdio_buf_release(buf) == 0 && buf->base == NULL);
-  if (uvdio_buf_origin(&copy) == UVDIO_BUF_ARENA) {
+  if (uvdio_buf_origin(&copy) == UVDIO_ORIGIN_ARENA) {
     REQUIRE(uvdio_buf_release(&copy) == UVDIO_EDOUBLEFREE);
     copy.base++;
     REQUIRE(uvdio_buf_release(&copy) == UVDIO_ENOTFRAME);
@@ -748,18 +748,18 @@ static void make_buffer(uvdio_buf_t* buf) {
   release_buffer(buf);
   switch (take(&w.input) % 4) {
     case 0:
-      REQUIRE(uvdio_buf_alloc(buf, pages * PAGE - 7) == 0 && buf->cap == pages * PAGE);
+      REQUIRE(uvdio_buf_alloc(buf, pages * PAGE - 7, 0) == 0 && buf->cap == pages * PAGE);
       memset(buf->base, 0, buf->cap);
       break;
     case 1:
-      REQUIRE(uvdio_buf_zeroed(buf, pages * PAGE) == 0 && buf->len == pages * PAGE);
+      REQUIRE(uvdio_buf_alloc(buf, pages * PAGE, UVDIO_BUF_ZEROED) == 0 && buf->len == pages * PAGE);
       break;
     case 2:
       code = uvdio_arena_acquire(w.arena, buf);
       REQUIRE(code == 0 ? buf->cap == PAGE : code == UV_ENOBUFS && buf->base == NULL);
       break;
     default:
-      *buf = uvdio_buf_from_slice(common, pages * PAGE);
+      *buf = uvdio_buf_view_bytes(common, pages * PAGE);
   }
 }
 
@@ -808,7 +808,7 @@ static void use_registration(void) {
   }
   REQUIRE(!w.closing || code == UV_EBADF);
   REQUIRE(w.closing || w.backend != UVDIO_BACKEND_MEMORY || code == UV_ENOTSUP);
-  REQUIRE(uvdio_arena_registered(w.engine, w.arena, &registration) == 0);
+  REQUIRE(uvdio_arena_registration(w.engine, w.arena, &registration) == 0);
   REQUIRE(registration.bytes <= registration.size);
 }
 

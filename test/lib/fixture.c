@@ -490,7 +490,7 @@ static int take_frame(size_t cap, uvdio_buf_t* buf) {
 uvdio_buf_t blank(size_t cap) {
   uvdio_buf_t buf;
   if (!take_frame(cap, &buf)) {
-    assert_ok(uvdio_buf_alloc(&buf, cap));
+    assert_ok(uvdio_buf_alloc(&buf, cap, 0));
   }
   memset(buf.base, 0xee, buf.cap);
   return buf;

@@ -51,7 +51,7 @@ static int went_well(struct scenario* s, int code, const char* what) {
 
 static int latch_of(const uvdio_file_t* file) {
   uvdio_file_info_t info;
-  return uvdio_file_info(file, &info) == 0 ? info.latched : 0;
+  return uvdio_file_info(file, &info) == 0 ? info.latch_error : 0;
 }
 
 static int is_open(const uvdio_file_t* file) {
@@ -146,7 +146,7 @@ static int get_memory(struct scenario* s, enum origin origin, unsigned pages, uv
   if (origin != HEAP && arena != NULL && uvdio_arena_acquire(arena, buf) == 0) {
     return 0;
   }
-  return went_well(s, uvdio_buf_alloc(buf, (size_t)pages * PAGE), "uvdio_buf_alloc gave") ? 0 : -1;
+  return went_well(s, uvdio_buf_alloc(buf, (size_t)pages * PAGE, 0), "uvdio_buf_alloc gave") ? 0 : -1;
 }
 
 static void release_if_refused(struct scenario* s, const struct top* op, uvdio_buf_t* buf) {
@@ -295,7 +295,7 @@ static void drop_second(struct scenario* s) {
   }
   for (unsigned i = 0; i < s->count; i++) {
     uvdio_buf_t* back = &s->steps[i].op->back;
-    if (uvdio_buf_origin(back) == UVDIO_BUF_ARENA && uvdio_buf_release(back) != 0) {
+    if (uvdio_buf_origin(back) == UVDIO_ORIGIN_ARENA && uvdio_buf_release(back) != 0) {
       broken(s, "a frame can't be released", 0);
     }
   }

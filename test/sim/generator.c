@@ -525,10 +525,10 @@ static int expected_code(const struct run* run, const struct slot* slot) {
     return 0;
   }
   expect_code(uvdio_file_info(&subject->file, &info), 0, "file_info");
-  if (info.latched != 0 && !run->injected && !run->dead) {
-    complain("%s is latched: %s", subject->path, uvdio_strerror(info.latched));
+  if (info.latch_error != 0 && !run->injected && !run->dead) {
+    complain("%s is latched: %s", subject->path, uvdio_strerror(info.latch_error));
   }
-  return info.latched;
+  return info.latch_error;
 }
 
 static void accepted(struct run* run, struct slot* slot) {
@@ -548,7 +548,7 @@ static uvdio_buf_t take_buffer(struct run* run, const struct slot* slot, size_t 
   if (origin == 0 && size == TRANSFER_MAX && uvdio_arena_acquire(run->arena, &buf) == 0) {
     return buf;
   }
-  if (origin == 1 && uvdio_buf_alloc(&buf, size) == 0 && buf.cap == size) {
+  if (origin == 1 && uvdio_buf_alloc(&buf, size, 0) == 0 && buf.cap == size) {
     return buf;
   }
   if (origin == 1 && size > 0) {
@@ -808,8 +808,8 @@ static void cancel_some(struct run* run) {
 /* Calls that are wrong, on a file where nothing else is. */
 static void misuse(struct run* run, struct subject* subject) {
   struct slot* slot = &run->slots[pick(run, SLOTS)];
-  uvdio_buf_t buf = uvdio_buf_from_slice(run->views[0], BLOCK);
-  uvdio_buf_t off = uvdio_buf_from_slice(run->views[0] + 8, BLOCK);
+  uvdio_buf_t buf = uvdio_buf_view_bytes(run->views[0], BLOCK);
+  uvdio_buf_t off = uvdio_buf_view_bytes(run->views[0] + 8, BLOCK);
   uvdio_req_t* req = &slot->req;
   uvdio_file_t* file = &subject->file;
   if (run->closing || subject->state != OPEN) {
@@ -863,7 +863,7 @@ static void start_engine(struct run* run) {
   uvdio_engine_options_t options = {0};
   options.backend = run->options->backend;
   options.depth = (unsigned)(1 + pick(run, 40));
-  options.callbacks_per_turn = (unsigned)(1 + pick(run, 40));
+  options.callbacks_peak = (unsigned)(1 + pick(run, 40));
   int code = run->sim != NULL ? uvdio_sim_engine_create(&run->engine, &run->loop, run->sim, &options)
                               : uvdio_engine_create(&run->engine, &run->loop, &options);
   expect_code(code, 0, "init");

@@ -504,7 +504,7 @@ static int tear_down_hungry_world(void** state) {
 static _Alignas(4096) char page_bytes[UVDIO_PAGE_SIZE];
 
 static int64_t write_hungry(struct world* w, uint64_t offset) {
-  uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, sizeof(page_bytes));
+  uvdio_buf_t view = uvdio_buf_view_bytes(page_bytes, sizeof(page_bytes));
   struct top* op = op_now(&w->tracker);
   starve(0, 1);
   int64_t result = t_write(op, &w->file, &view, offset)->result;
@@ -528,7 +528,7 @@ static void faults_without_memory_are_errors(void** state) {
 
 static void bad_sector_without_memory_is_an_error(void** state) {
   struct world* w = *state;
-  uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, sizeof(page_bytes));
+  uvdio_buf_t view = uvdio_buf_view_bytes(page_bytes, sizeof(page_bytes));
   write_now(w, 0, 4 * PAGE, 1);
   add_rule(w, rule_for(UVDIO_OP_READ, UVDIO_SIM_LATENT));
   struct top* op = op_now(&w->tracker);
@@ -603,7 +603,7 @@ static void crash_without_memory_spoils_the_world(void** state) {
   unsigned spoilt = 0;
   struct world* w = *state;
   for (unsigned i = 0; i < 20 && spoilt == 0; i++) {
-    uvdio_buf_t view = uvdio_buf_from_slice(page_bytes, sizeof(page_bytes));
+    uvdio_buf_t view = uvdio_buf_view_bytes(page_bytes, sizeof(page_bytes));
     assert_accepted(t_write(op_new(&w->tracker), &w->file, &view, 0));
     (void)uv_run(&w->loop, UV_RUN_NOWAIT);
     starve(0, UINT32_MAX);

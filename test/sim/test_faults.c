@@ -97,7 +97,7 @@ static int use_world(uv_loop_t* loop) {
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   static _Alignas(4096) char bytes[4096];
-  uvdio_buf_t page = uvdio_buf_from_slice(bytes, sizeof(bytes));
+  uvdio_buf_t page = uvdio_buf_view_bytes(bytes, sizeof(bytes));
   int code = uvdio_sim_create(&sim, NULL);
   if (code != 0) {
     return code;
@@ -184,7 +184,7 @@ static void failed_durable_write_latches(void** state) {
   assert_result(t_open(op_now(&w->tracker), w->engine, &log, "file", UVDIO_OPEN_WAL), 0);
   assert_result(t_write(op_now(&w->tracker), &log, &buf, 0), UV_ENOSPC);
   assert_ok(uvdio_file_info(&log, &info));
-  assert_code(info.latched, UV_ENOSPC);
+  assert_code(info.latch_error, UV_ENOSPC);
   assert_refused(t_write(op_now(&w->tracker), &log, &buf, 0), UV_ENOSPC);
   assert_refused(t_sync_data(op_now(&w->tracker), &log), UV_ENOSPC);
   assert_ok(uvdio_buf_release(&buf));

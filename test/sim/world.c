@@ -91,7 +91,7 @@ void cut(struct world* w, uvdio_sim_cut_t kind) {
 
 uvdio_buf_t pattern(size_t size, unsigned seed) {
   uvdio_buf_t buf;
-  assert_ok(uvdio_buf_zeroed(&buf, size));
+  assert_ok(uvdio_buf_alloc(&buf, size, UVDIO_BUF_ZEROED));
   fill_pattern(buf.base, size, seed);
   return buf;
 }

@@ -243,7 +243,7 @@ static struct top* new_op(struct subject* subject) {
 static void check_refusal(const struct top* op) {
   uvdio_file_info_t info = {0};
   if (!chaos.in_child && !chaos.closing &&
-      (uvdio_file_info(&note_of(op)->subject->file, &info) != 0 || info.latched != op->code)) {
+      (uvdio_file_info(&note_of(op)->subject->file, &info) != 0 || info.latch_error != op->code)) {
     tracker_violation(op->tracker, "an operation was refused with %s", uvdio_err_name(op->code));
   }
 }
@@ -630,8 +630,8 @@ static int begin(void** state) {
   chaos.watched = one_in(3) ? WATCHED_MANY : WATCHED_FEW;
   chaos.entries_fail = matrix.backend != UVDIO_BACKEND_RING || faults_reach_the_ring();
   options.depth = depths[below(COUNT_OF(depths))];
-  options.batch = batches[below(COUNT_OF(batches))];
-  options.callbacks_per_turn = one_in(3) ? 0 : 1 + below(3);
+  options.submit_batch_max = batches[below(COUNT_OF(batches))];
+  options.callbacks_peak = one_in(3) ? 0 : 1 + below(3);
   options.busy_poll_us = one_in(4) ? 50 : 0;
   faults_reset();
   int failed = fixture_open_with(state, options);

@@ -44,7 +44,7 @@ static void make_patterns(void) {
 }
 
 static struct top* write_page(struct fixture* f, struct top* op, unsigned page) {
-  uvdio_buf_t view = uvdio_buf_from_slice(patterns + (size_t)page * PAGE, PAGE);
+  uvdio_buf_t view = uvdio_buf_view_bytes(patterns + (size_t)page * PAGE, PAGE);
   return t_write(op, &f->file, &view, (uint64_t)page * PAGE);
 }
 
@@ -115,7 +115,7 @@ static void assert_content(struct fixture* f) {
 
 static void open_with_content(struct fixture* f) {
   open_now(f, &f->file, "file", UVDIO_OPEN_RW);
-  uvdio_buf_t all = uvdio_buf_from_slice(patterns, (size_t)PAGES * PAGE);
+  uvdio_buf_t all = uvdio_buf_view_bytes(patterns, (size_t)PAGES * PAGE);
   assert_result(t_write(op_now(&f->tracker), &f->file, &all, 0), (int64_t)PAGES * PAGE);
 }
 
@@ -318,7 +318,7 @@ static void signals_at_a_high_rate_change_nothing(void** state) {
 static int be_refused(void* data) {
   struct fixture* f = data;
   uvdio_req_t req = {0};
-  uvdio_buf_t page = uvdio_buf_from_slice(patterns, PAGE);
+  uvdio_buf_t page = uvdio_buf_view_bytes(patterns, PAGE);
   EXPECT(uvdio_size(&f->file, &req, NULL) == UVDIO_EFORK);
   EXPECT(uvdio_write(&f->file, &req, &page, 0, NULL) == UVDIO_EFORK);
   return 0;
@@ -355,7 +355,7 @@ static unsigned files_allowed(unsigned wanted) {
 }
 
 static void write_into(struct fixture* f, uvdio_file_t* file, unsigned i) {
-  uvdio_buf_t view = uvdio_buf_from_slice(patterns + (size_t)(i % PAGES) * PAGE, PAGE);
+  uvdio_buf_t view = uvdio_buf_view_bytes(patterns + (size_t)(i % PAGES) * PAGE, PAGE);
   assert_accepted(t_write(op_new(&f->tracker), file, &view, 0));
 }
 
@@ -520,7 +520,7 @@ static const char* one_round(struct worker* worker) {
     return "uvdio_open";
   }
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
-    uvdio_buf_t view = uvdio_buf_from_slice(patterns + (size_t)i * PAGE, PAGE);
+    uvdio_buf_t view = uvdio_buf_view_bytes(patterns + (size_t)i * PAGE, PAGE);
     writes[i].data = worker;
     if (uvdio_write(&file, &writes[i], &view, (uint64_t)i * PAGE, on_worker_io) != 0) {
       return "uvdio_write";

@@ -108,8 +108,8 @@ static void everything_comes_from_the_custom_allocator(void** state) {
   uvdio_buf_t small;
   uvdio_buf_t large;
   plug_in();
-  assert_ok(uvdio_buf_alloc(&small, PAGE));
-  assert_ok(uvdio_buf_zeroed(&large, 4 * UVDIO_MAP_THRESHOLD));
+  assert_ok(uvdio_buf_alloc(&small, PAGE, 0));
+  assert_ok(uvdio_buf_alloc(&large, 4 * UVDIO_MAP_THRESHOLD, UVDIO_BUF_ZEROED));
   assert_int_equal(counter.out, 2);
   assert_true(is_zero(large.base, large.cap));
   assert_ok(uvdio_arena_create(&arena, &options));
@@ -208,7 +208,7 @@ static void fail_each_allocation_of(job do_it, unsigned dispensable) {
 static int make_heap_buffers(void) {
   uvdio_buf_t buf = {0};
   uvdio_buf_t copy = {0};
-  int code = uvdio_buf_alloc(&buf, PAGE);
+  int code = uvdio_buf_alloc(&buf, PAGE, 0);
   if (code == 0) {
     code = uvdio_buf_clone(&copy, &buf);
   }
@@ -289,7 +289,7 @@ static int outcome(struct life* life, const struct top* op) {
 static int open_and_write(struct life* life, const char* path) {
   struct tracker* t = &life->tracker;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
-  uvdio_buf_t page = uvdio_buf_from_slice(bytes, PAGE);
+  uvdio_buf_t page = uvdio_buf_view_bytes(bytes, PAGE);
   int code = outcome(life, t_open(op_new(t), life->engine, &life->file, path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED));
   if (code == 0) {
     code = outcome(life, t_write(op_new(t), &life->file, &page, 0));

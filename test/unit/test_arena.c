@@ -125,7 +125,7 @@ static void assert_frames_of_size(size_t size) {
     assert_int_equal((uintptr_t)frames[i].base % UVDIO_ALIGNMENT, 0);
     assert_int_equal(frames[i].cap, size);
     assert_int_equal(frames[i].len, 0);
-    assert_int_equal(uvdio_buf_origin(&frames[i]), UVDIO_BUF_ARENA);
+    assert_int_equal(uvdio_buf_origin(&frames[i]), UVDIO_ORIGIN_ARENA);
     assert_true(is_zero(frames[i].base, size));
     fill_pattern(frames[i].base, size, i);
   }
@@ -307,7 +307,7 @@ static void walk_shows_every_frame_once(void** state) {
   while (uvdio_chunks_next(&chunks, &view) == 1) {
     assert_int_equal(view.cap, 2 * PAGE);
     assert_int_equal(view.len, 0);
-    assert_int_equal(uvdio_buf_origin(&view), UVDIO_BUF_VIEW);
+    assert_int_equal(uvdio_buf_origin(&view), UVDIO_ORIGIN_VIEW);
     met += view.base == frame.base;
     seen++;
   }

@@ -26,7 +26,7 @@ static void assert_empty(const uvdio_buf_t* buf) {
   assert_null(buf->base);
   assert_int_equal(buf->len, 0);
   assert_int_equal(buf->cap, 0);
-  assert_int_equal(uvdio_buf_origin(buf), UVDIO_BUF_EMPTY);
+  assert_int_equal(uvdio_buf_origin(buf), UVDIO_ORIGIN_NONE);
 }
 
 static void assert_same(const uvdio_buf_t* a, const uvdio_buf_t* b) {
@@ -43,7 +43,7 @@ static void release(uvdio_buf_t* buf) {
 
 static uvdio_buf_t page_with_text(const char* text) {
   uvdio_buf_t buf;
-  assert_ok(uvdio_buf_alloc(&buf, PAGE));
+  assert_ok(uvdio_buf_alloc(&buf, PAGE, 0));
   assert_ok(uvdio_buf_extend(&buf, text, strlen(text)));
   return buf;
 }
@@ -51,7 +51,7 @@ static uvdio_buf_t page_with_text(const char* text) {
 /* Fills the whole heap's next pages with something else than zeros. */
 static void dirty_the_heap(size_t size) {
   uvdio_buf_t buf;
-  assert_ok(uvdio_buf_alloc(&buf, size));
+  assert_ok(uvdio_buf_alloc(&buf, size, 0));
   memset(buf.base, 0xa5, buf.cap);
   release(&buf);
 }
@@ -73,11 +73,11 @@ static void alloc_rounds_up_and_aligns(void** state) {
                           UVDIO_MAP_THRESHOLD, UVDIO_MAP_THRESHOLD + 1, 5000000};
   for (size_t i = 0; i < COUNT_OF(asked); i++) {
     uvdio_buf_t buf;
-    assert_ok(uvdio_buf_alloc(&buf, asked[i]));
+    assert_ok(uvdio_buf_alloc(&buf, asked[i], 0));
     assert_aligned(&buf);
     assert_int_equal(buf.cap, (asked[i] + PAGE - 1) / PAGE * PAGE);
     assert_int_equal(buf.len, 0);
-    assert_int_equal(uvdio_buf_origin(&buf), UVDIO_BUF_HEAP);
+    assert_int_equal(uvdio_buf_origin(&buf), UVDIO_ORIGIN_HEAP);
     memset(buf.base, 0xff, buf.cap);
     release(&buf);
   }
@@ -87,8 +87,8 @@ static void alloc_counts_as_an_allocation(void** state) {
   (void)state;
   uvdio_buf_t a;
   uvdio_buf_t b;
-  assert_ok(uvdio_buf_alloc(&a, PAGE));
-  assert_ok(uvdio_buf_alloc(&b, LARGE));
+  assert_ok(uvdio_buf_alloc(&a, PAGE, 0));
+  assert_ok(uvdio_buf_alloc(&b, LARGE, 0));
   assert_int_equal(uvdio_allocations(), 2);
   release(&a);
   assert_int_equal(uvdio_allocations(), 1);
@@ -102,7 +102,7 @@ static void zeroed_is_zero_up_to_cap(void** state) {
   for (size_t i = 0; i < COUNT_OF(sizes); i++) {
     uvdio_buf_t buf;
     dirty_the_heap(sizes[i]);
-    assert_ok(uvdio_buf_zeroed(&buf, sizes[i]));
+    assert_ok(uvdio_buf_alloc(&buf, sizes[i], UVDIO_BUF_ZEROED));
     assert_aligned(&buf);
     assert_int_equal(buf.len, sizes[i]);
     assert_true(is_zero(buf.base, buf.cap));
@@ -127,8 +127,8 @@ static void impossible_sizes_are_refused(void** state) {
   uvdio_buf_t buf = {0};
   const size_t sizes[] = {0, SIZE_MAX, SIZE_MAX - PAGE + 2};
   for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-    assert_code(uvdio_buf_alloc(&buf, sizes[i]), UVDIO_ESIZE);
-    assert_code(uvdio_buf_zeroed(&buf, sizes[i]), UVDIO_ESIZE);
+    assert_code(uvdio_buf_alloc(&buf, sizes[i], 0), UVDIO_ESIZE);
+    assert_code(uvdio_buf_alloc(&buf, sizes[i], UVDIO_BUF_ZEROED), UVDIO_ESIZE);
     assert_empty(&buf);
   }
 }
@@ -137,19 +137,21 @@ static void impossible_sizes_are_refused(void** state) {
 static void more_than_there_is_is_out_of_memory(void** state) {
   (void)state;
   uvdio_buf_t buf = {0};
-  assert_code(uvdio_buf_alloc(&buf, (size_t)1 << 62), UV_ENOMEM);
-  assert_code(uvdio_buf_zeroed(&buf, (size_t)1 << 62), UV_ENOMEM);
+  assert_code(uvdio_buf_alloc(&buf, (size_t)1 << 62, 0), UV_ENOMEM);
+  assert_code(uvdio_buf_alloc(&buf, (size_t)1 << 62, UVDIO_BUF_ZEROED), UV_ENOMEM);
   assert_empty(&buf);
 }
 
 static void null_pointers_are_refused(void** state) {
   (void)state;
   uvdio_buf_t buf = {0};
-  assert_code(uvdio_buf_alloc(NULL, PAGE), UV_EINVAL);
-  assert_code(uvdio_buf_zeroed(NULL, PAGE), UV_EINVAL);
+  assert_code(uvdio_buf_alloc(NULL, PAGE, 0), UV_EINVAL);
+  assert_code(uvdio_buf_alloc(NULL, PAGE, UVDIO_BUF_ZEROED), UV_EINVAL);
   assert_code(uvdio_buf_page(NULL), UV_EINVAL);
   assert_code(uvdio_buf_blob(NULL), UV_EINVAL);
-  assert_code(uvdio_buf_blob_uninit(NULL), UV_EINVAL);
+  assert_code(uvdio_buf_alloc(NULL, UVDIO_BLOB_SIZE, UVDIO_BUF_FULL), UV_EINVAL);
+  assert_code(uvdio_buf_alloc(&buf, PAGE, 1u << 2), UV_EINVAL);
+  assert_null(buf.base);
   assert_code(uvdio_buf_clone(NULL, &buf), UV_EINVAL);
   assert_code(uvdio_buf_clone(&buf, NULL), UV_EINVAL);
   assert_code(uvdio_buf_release(NULL), UV_EINVAL);
@@ -182,7 +184,7 @@ static void large_zeroed_buffer_costs_no_memory_until_written(void** state) {
     SKIP("resident memory tells nothing here (no /proc/self/statm, a sanitizer, or valgrind)");
   }
   size_t before = resident_bytes();
-  assert_ok(uvdio_buf_zeroed(&buf, LARGE));
+  assert_ok(uvdio_buf_alloc(&buf, LARGE, UVDIO_BUF_ZEROED));
   size_t allocated = resident_bytes();
   assert_int_equal(buf.len, LARGE);
   assert_in_range(allocated, 0, before + LARGE / 16);
@@ -212,7 +214,7 @@ static void blob_is_512_kib_of_zeros(void** state) {
 static void uninitialised_blob_has_the_same_layout(void** state) {
   (void)state;
   uvdio_buf_t blob;
-  assert_ok(uvdio_buf_blob_uninit(&blob));
+  assert_ok(uvdio_buf_alloc(&blob, UVDIO_BLOB_SIZE, UVDIO_BUF_FULL));
   assert_aligned(&blob);
   assert_int_equal(blob.len, UVDIO_BLOB_SIZE);
   assert_int_equal(blob.cap, UVDIO_BLOB_SIZE);
@@ -225,7 +227,7 @@ static void blob_can_be_cloned_and_told(void** state) {
   uvdio_buf_t blob;
   uvdio_buf_t copy;
   char text[128];
-  assert_ok(uvdio_buf_blob_uninit(&blob));
+  assert_ok(uvdio_buf_alloc(&blob, UVDIO_BLOB_SIZE, UVDIO_BUF_FULL));
   fill_pattern(blob.base, blob.len, 3);
   assert_ok(uvdio_buf_clone(&copy, &blob));
   assert_int_equal(copy.len, UVDIO_BLOB_SIZE);
@@ -245,7 +247,7 @@ static void blob_can_be_cloned_and_told(void** state) {
 static void length_is_changed_within_cap_only(void** state) {
   (void)state;
   uvdio_buf_t buf;
-  assert_ok(uvdio_buf_alloc(&buf, PAGE));
+  assert_ok(uvdio_buf_alloc(&buf, PAGE, 0));
   assert_true(uvdio_buf_is_empty(&buf));
   assert_ok(uvdio_buf_set_len(&buf, PAGE));
   assert_false(uvdio_buf_is_empty(&buf));
@@ -300,7 +302,7 @@ static void extend_grows_and_keeps_content_and_alignment(void** state) {
     memcpy(step, all + i, sizeof(step));
     assert_ok(uvdio_buf_extend(&buf, step, sizeof(step)));
     assert_aligned(&buf);
-    assert_int_equal(uvdio_buf_origin(&buf), UVDIO_BUF_HEAP);
+    assert_int_equal(uvdio_buf_origin(&buf), UVDIO_ORIGIN_HEAP);
   }
   assert_int_equal(buf.len, sizeof(all));
   assert_true(is_pattern(buf.base, buf.len, 9));
@@ -311,7 +313,7 @@ static void extend_grows_and_keeps_content_and_alignment(void** state) {
 static void extend_takes_its_own_bytes(void** state) {
   (void)state;
   uvdio_buf_t buf;
-  assert_ok(uvdio_buf_alloc(&buf, PAGE));
+  assert_ok(uvdio_buf_alloc(&buf, PAGE, 0));
   fill_pattern(buf.base, PAGE, 5);
   assert_ok(uvdio_buf_set_len(&buf, PAGE));
   assert_ok(uvdio_buf_extend(&buf, buf.base + 100, PAGE - 100));
@@ -345,7 +347,7 @@ static void extend_refuses_and_leaves_the_buffer(void** state) {
 static void views_never_grow(void** state) {
   (void)state;
   char bytes[8] = "abc";
-  uvdio_buf_t view = uvdio_buf_with_len(uvdio_buf_wrap(bytes, sizeof(bytes)), 3);
+  uvdio_buf_t view = uvdio_buf_view_len(uvdio_buf_wrap(bytes, sizeof(bytes)), 3);
   assert_ok(uvdio_buf_extend(&view, "defgh", 5));
   assert_memory_equal(bytes, "abcdefgh", 8);
   assert_code(uvdio_buf_extend(&view, "i", 1), UV_ENOBUFS);
@@ -376,7 +378,7 @@ static void assert_clone_of(const uvdio_buf_t* source) {
   uvdio_buf_t copy;
   assert_ok(uvdio_buf_clone(&copy, source));
   assert_aligned(&copy);
-  assert_int_equal(uvdio_buf_origin(&copy), UVDIO_BUF_HEAP);
+  assert_int_equal(uvdio_buf_origin(&copy), UVDIO_ORIGIN_HEAP);
   assert_ptr_not_equal(copy.base, source->base);
   assert_int_equal(copy.len, source->len);
   assert_true(copy.cap >= source->cap);
@@ -390,7 +392,7 @@ static void clone_copies_every_origin(void** state) {
   uvdio_arena_options_t options = {2 * PAGE, 1, 0};
   uvdio_buf_t frame;
   uvdio_buf_t heap = page_with_text("hello");
-  uvdio_buf_t view = uvdio_buf_from_slice(heap.base + 1, 3);
+  uvdio_buf_t view = uvdio_buf_view_bytes(heap.base + 1, 3);
   assert_ok(uvdio_arena_create(&arena, &options));
   assert_ok(uvdio_arena_acquire(arena, &frame));
   assert_ok(uvdio_buf_extend(&frame, "frame", 5));
@@ -468,13 +470,13 @@ static void raw_parts_go_out_and_come_back(void** state) {
   size_t cap;
   uvdio_buf_t buf = page_with_text("hello");
   uvdio_buf_t before = buf;
-  assert_ok(uvdio_buf_into_raw_parts(&buf, &base, &len, &cap));
+  assert_ok(uvdio_buf_detach(&buf, &base, &len, &cap));
   assert_empty(&buf);
   assert_ptr_equal(base, before.base);
   assert_int_equal(len, 5);
   assert_int_equal(cap, PAGE);
   assert_memory_equal(base, "hello", 5);
-  assert_ok(uvdio_buf_from_raw_parts(&buf, base, len, cap));
+  assert_ok(uvdio_buf_attach(&buf, base, len, cap));
   assert_same(&buf, &before);
   assert_ok(uvdio_buf_extend(&buf, base, 5));
   release(&buf);
@@ -487,8 +489,8 @@ static void mapped_raw_parts_come_back_as_well(void** state) {
   size_t cap;
   uvdio_buf_t blob;
   assert_ok(uvdio_buf_blob(&blob));
-  assert_ok(uvdio_buf_into_raw_parts(&blob, &base, &len, &cap));
-  assert_ok(uvdio_buf_from_raw_parts(&blob, base, len, cap));
+  assert_ok(uvdio_buf_detach(&blob, &base, &len, &cap));
+  assert_ok(uvdio_buf_attach(&blob, base, len, cap));
   release(&blob);
 }
 
@@ -505,9 +507,9 @@ static void only_heap_buffers_come_apart(void** state) {
   assert_ok(uvdio_arena_acquire(arena, &frame));
   uvdio_buf_t before = frame;
   uvdio_buf_t view = uvdio_buf_view(&frame);
-  assert_code(uvdio_buf_into_raw_parts(&frame, &base, &len, &cap), UV_EINVAL);
-  assert_code(uvdio_buf_into_raw_parts(&view, &base, &len, &cap), UV_EINVAL);
-  assert_code(uvdio_buf_into_raw_parts(&empty, &base, &len, &cap), UV_EINVAL);
+  assert_code(uvdio_buf_detach(&frame, &base, &len, &cap), UV_EINVAL);
+  assert_code(uvdio_buf_detach(&view, &base, &len, &cap), UV_EINVAL);
+  assert_code(uvdio_buf_detach(&empty, &base, &len, &cap), UV_EINVAL);
   assert_same(&frame, &before);
   assert_null(base);
   release(&frame);
@@ -521,10 +523,10 @@ static void into_raw_parts_refuses_null(void** state) {
   size_t cap;
   uvdio_buf_t buf = page_with_text("hello");
   uvdio_buf_t before = buf;
-  assert_code(uvdio_buf_into_raw_parts(NULL, &base, &len, &cap), UV_EINVAL);
-  assert_code(uvdio_buf_into_raw_parts(&buf, NULL, &len, &cap), UV_EINVAL);
-  assert_code(uvdio_buf_into_raw_parts(&buf, &base, NULL, &cap), UV_EINVAL);
-  assert_code(uvdio_buf_into_raw_parts(&buf, &base, &len, NULL), UV_EINVAL);
+  assert_code(uvdio_buf_detach(NULL, &base, &len, &cap), UV_EINVAL);
+  assert_code(uvdio_buf_detach(&buf, NULL, &len, &cap), UV_EINVAL);
+  assert_code(uvdio_buf_detach(&buf, &base, NULL, &cap), UV_EINVAL);
+  assert_code(uvdio_buf_detach(&buf, &base, &len, NULL), UV_EINVAL);
   assert_same(&buf, &before);
   release(&buf);
 }
@@ -533,12 +535,12 @@ static void bad_raw_parts_are_refused(void** state) {
   (void)state;
   uvdio_buf_t buf = page_with_text("hello");
   uvdio_buf_t other = {0};
-  assert_code(uvdio_buf_from_raw_parts(NULL, buf.base, 0, PAGE), UV_EINVAL);
-  assert_code(uvdio_buf_from_raw_parts(&other, NULL, 0, PAGE), UV_EINVAL);
-  assert_code(uvdio_buf_from_raw_parts(&other, buf.base + 512, 0, PAGE), UVDIO_EALIGN);
-  assert_code(uvdio_buf_from_raw_parts(&other, buf.base, 0, PAGE - 1), UVDIO_EALIGN);
-  assert_code(uvdio_buf_from_raw_parts(&other, buf.base, 0, 0), UVDIO_ESIZE);
-  assert_code(uvdio_buf_from_raw_parts(&other, buf.base, PAGE + 1, PAGE), UVDIO_EOFFSET);
+  assert_code(uvdio_buf_attach(NULL, buf.base, 0, PAGE), UV_EINVAL);
+  assert_code(uvdio_buf_attach(&other, NULL, 0, PAGE), UV_EINVAL);
+  assert_code(uvdio_buf_attach(&other, buf.base + 512, 0, PAGE), UVDIO_EALIGN);
+  assert_code(uvdio_buf_attach(&other, buf.base, 0, PAGE - 1), UVDIO_EALIGN);
+  assert_code(uvdio_buf_attach(&other, buf.base, 0, 0), UVDIO_ESIZE);
+  assert_code(uvdio_buf_attach(&other, buf.base, PAGE + 1, PAGE), UVDIO_EOFFSET);
   assert_empty(&other);
   release(&buf);
 }
@@ -551,16 +553,16 @@ static void views_say_what_is_initialised(void** state) {
   (void)state;
   char bytes[16] = {0};
   uvdio_buf_t wrapped = uvdio_buf_wrap(bytes, sizeof(bytes));
-  uvdio_buf_t sliced = uvdio_buf_from_slice(bytes, sizeof(bytes));
-  uvdio_buf_t half = uvdio_buf_with_len(wrapped, 8);
+  uvdio_buf_t sliced = uvdio_buf_view_bytes(bytes, sizeof(bytes));
+  uvdio_buf_t half = uvdio_buf_view_len(wrapped, 8);
   assert_int_equal(wrapped.len, 0);
   assert_int_equal(wrapped.cap, 16);
   assert_int_equal(sliced.len, 16);
   assert_int_equal(sliced.cap, 16);
   assert_int_equal(half.len, 8);
   assert_int_equal(half.cap, 16);
-  assert_int_equal(uvdio_buf_origin(&wrapped), UVDIO_BUF_VIEW);
-  assert_int_equal(uvdio_buf_origin(&sliced), UVDIO_BUF_VIEW);
+  assert_int_equal(uvdio_buf_origin(&wrapped), UVDIO_ORIGIN_VIEW);
+  assert_int_equal(uvdio_buf_origin(&sliced), UVDIO_ORIGIN_VIEW);
 }
 
 static void view_of_a_buffer_is_its_bytes(void** state) {
@@ -570,8 +572,8 @@ static void view_of_a_buffer_is_its_bytes(void** state) {
   assert_ptr_equal(view.base, buf.base);
   assert_int_equal(view.len, 5);
   assert_int_equal(view.cap, PAGE);
-  assert_int_equal(uvdio_buf_origin(&view), UVDIO_BUF_VIEW);
-  assert_int_equal(uvdio_buf_origin(&buf), UVDIO_BUF_HEAP);
+  assert_int_equal(uvdio_buf_origin(&view), UVDIO_ORIGIN_VIEW);
+  assert_int_equal(uvdio_buf_origin(&buf), UVDIO_ORIGIN_HEAP);
   release(&buf);
 }
 
@@ -596,17 +598,17 @@ static void writing_slice_stays_within_cap(void** state) {
   (void)state;
   uvdio_buf_t buf = page_with_text("hello");
   uvdio_buf_t view = {0};
-  assert_ok(uvdio_buf_slice_data(&buf, 2, 100, &view));
+  assert_ok(uvdio_buf_slice_space(&buf, 2, 100, &view));
   assert_ptr_equal(view.base, buf.base + 2);
   assert_int_equal(view.cap, 100);
   assert_int_equal(view.len, 3);
-  assert_ok(uvdio_buf_slice_data(&buf, 1, 2, &view));
+  assert_ok(uvdio_buf_slice_space(&buf, 1, 2, &view));
   assert_int_equal(view.len, 2);
-  assert_ok(uvdio_buf_slice_data(&buf, 512, PAGE - 512, &view));
+  assert_ok(uvdio_buf_slice_space(&buf, 512, PAGE - 512, &view));
   assert_int_equal(view.len, 0);
-  assert_code(uvdio_buf_slice_data(&buf, 1, PAGE, &view), UVDIO_EOFFSET);
-  assert_code(uvdio_buf_slice_data(&buf, PAGE + 1, 0, &view), UVDIO_EOFFSET);
-  assert_code(uvdio_buf_slice_data(&buf, SIZE_MAX, SIZE_MAX, &view), UVDIO_EOFFSET);
+  assert_code(uvdio_buf_slice_space(&buf, 1, PAGE, &view), UVDIO_EOFFSET);
+  assert_code(uvdio_buf_slice_space(&buf, PAGE + 1, 0, &view), UVDIO_EOFFSET);
+  assert_code(uvdio_buf_slice_space(&buf, SIZE_MAX, SIZE_MAX, &view), UVDIO_EOFFSET);
   release(&buf);
 }
 
@@ -618,16 +620,16 @@ static void slices_refuse_null_and_empty(void** state) {
   assert_code(uvdio_buf_slice(NULL, 0, 0, &view), UV_EINVAL);
   assert_code(uvdio_buf_slice(&buf, 0, 0, NULL), UV_EINVAL);
   assert_code(uvdio_buf_slice(&empty, 0, 0, &view), UV_EINVAL);
-  assert_code(uvdio_buf_slice_data(NULL, 0, 0, &view), UV_EINVAL);
-  assert_code(uvdio_buf_slice_data(&buf, 0, 0, NULL), UV_EINVAL);
-  assert_code(uvdio_buf_slice_data(&empty, 0, 0, &view), UV_EINVAL);
+  assert_code(uvdio_buf_slice_space(NULL, 0, 0, &view), UV_EINVAL);
+  assert_code(uvdio_buf_slice_space(&buf, 0, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_buf_slice_space(&empty, 0, 0, &view), UV_EINVAL);
   release(&buf);
 }
 
 static void unchecked_slice_is_pointer_arithmetic(void** state) {
   (void)state;
   uvdio_buf_t buf = page_with_text("hello");
-  uvdio_buf_t view = uvdio_buf_slice_unchecked(&buf, 1, 4);
+  uvdio_buf_t view = uvdio_buf_slice_nocheck(&buf, 1, 4);
   assert_ptr_equal(view.base, buf.base + 1);
   assert_int_equal(view.len, 4);
   assert_int_equal(view.cap, 4);
@@ -642,8 +644,8 @@ static void slice_of_a_frame_does_not_own_it(void** state) {
   uvdio_buf_t view;
   assert_ok(uvdio_arena_create(&arena, &options));
   assert_ok(uvdio_arena_acquire(arena, &frame));
-  assert_ok(uvdio_buf_slice_data(&frame, 0, PAGE, &view));
-  assert_int_equal(uvdio_buf_origin(&view), UVDIO_BUF_VIEW);
+  assert_ok(uvdio_buf_slice_space(&frame, 0, PAGE, &view));
+  assert_int_equal(uvdio_buf_origin(&view), UVDIO_ORIGIN_VIEW);
   release(&view);
   assert_code(uvdio_arena_destroy(arena, NULL), UV_EBUSY);
   release(&frame);
@@ -659,7 +661,7 @@ static void chunks_walk_the_cap_and_end_with_the_rest(void** state) {
   uvdio_buf_t buf;
   uvdio_chunks_t chunks;
   uvdio_buf_t view;
-  assert_ok(uvdio_buf_alloc(&buf, 5 * PAGE));
+  assert_ok(uvdio_buf_alloc(&buf, 5 * PAGE, 0));
   assert_ok(uvdio_buf_set_len(&buf, 2 * PAGE + 10));
   assert_ok(uvdio_buf_chunks(&buf, 2 * PAGE, &chunks));
   const size_t caps[] = {2 * PAGE, 2 * PAGE, PAGE};
@@ -669,7 +671,7 @@ static void chunks_walk_the_cap_and_end_with_the_rest(void** state) {
     assert_ptr_equal(view.base, buf.base + i * 2 * PAGE);
     assert_int_equal(view.cap, caps[i]);
     assert_int_equal(view.len, lens[i]);
-    assert_int_equal(uvdio_buf_origin(&view), UVDIO_BUF_VIEW);
+    assert_int_equal(uvdio_buf_origin(&view), UVDIO_ORIGIN_VIEW);
   }
   assert_int_equal(uvdio_chunks_next(&chunks, &view), 0);
   assert_int_equal(uvdio_chunks_next(&chunks, &view), 0);
@@ -693,7 +695,7 @@ static void chunk_larger_than_the_buffer_gives_it_whole(void** state) {
 static void last_chunk_of_an_odd_view_is_odd(void** state) {
   (void)state;
   static char bytes[PAGE + 100];
-  uvdio_buf_t all = uvdio_buf_from_slice(bytes, sizeof(bytes));
+  uvdio_buf_t all = uvdio_buf_view_bytes(bytes, sizeof(bytes));
   uvdio_chunks_t chunks;
   uvdio_buf_t view;
   assert_ok(uvdio_buf_chunks(&all, PAGE, &chunks));
@@ -750,7 +752,7 @@ static void pairs_become_views(void** state) {
   assert_ptr_equal(a.base, bytes);
   assert_int_equal(a.len, 10);
   assert_int_equal(a.cap, 10);
-  assert_int_equal(uvdio_buf_origin(&a), UVDIO_BUF_VIEW);
+  assert_int_equal(uvdio_buf_origin(&a), UVDIO_ORIGIN_VIEW);
 }
 
 static void description_names_origin_address_and_size(void** state) {
