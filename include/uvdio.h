@@ -695,7 +695,7 @@ struct uvdio_req_s {
   unsigned char retries_;
   uintptr_t stamp_;
   uvdio_engine_t* engine_;
-  void* lane_;
+  void* queue_;
   uvdio_link_t_ link_;
   uvdio_link_t_ order_link_;
   uint64_t sequence_;
@@ -831,10 +831,10 @@ typedef struct uvdio_file_info_s {
 struct uvdio_file_s {
   void* data; /* the user's; the library never touches it */
   /* private */
-  uintptr_t straight_; /* transfers may go the short way, on one thread; see internal.h */
+  uintptr_t fast_path_key_; /* transfers may go the short way, on one thread; see internal.h */
   uvdio_engine_t* engine_;
-  void* lane_;
-  void* lane_in_company_; /* of transfers that are submitted while others are in flight, where that is another one */
+  void* queue_;
+  void* queue_concurrent_; /* of transfers that are submitted while others are in flight, where that is another one */
   size_t memory_mask_;
   size_t offset_mask_;
   uint64_t pending_;          /* accepted and without an outcome, but for the close */

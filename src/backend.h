@@ -1,17 +1,17 @@
 /*
  * The contract between the engine and what executes requests.
  *
- * A lane is one backend at work in one engine: its queue, its limit, its state. An engine has one lane for its
+ * A queue is one backend at work in one engine: its queue, its limit, its state. An engine has one queue for its
  * own backend, and next to a ring a second one for what the ring can't do (the pool).
  *
- *                        lane_start                      uvdio__lane_done
+ *                        queue_start                      uvdio__queue_done
  *   waiting ──────────────────────────────► running ─────────────────────► completed or held or waiting
- *   (accepted, oldest first, unbounded)     (at most depth, over all lanes: kernel, worker)
+ *   (accepted, oldest first, unbounded)     (at most depth, over all queues: kernel, worker)
  *
  * What a backend promises:
- *   - submit accepts a request (0), and then uvdio__lane_done() follows exactly once; or refuses it, and
- *     then it never follows. UV_EAGAIN: not now, the lane is stalled. UV_ENOSYS: never, use another lane.
- *   - uvdio__lane_done() is not called from inside submit, and comes only when nobody but the library can touch
+ *   - submit accepts a request (0), and then uvdio__queue_done() follows exactly once; or refuses it, and
+ *     then it never follows. UV_EAGAIN: not now, the queue is stalled. UV_ENOSYS: never, use another queue.
+ *   - uvdio__queue_done() is not called from inside submit, and comes only when nobody but the library can touch
  *     the request's buffer any more.
  *   - It never calls the user's code.
  *   - What it sets up on the loop neither keeps the loop alive nor wakes it without a reason.
@@ -21,7 +21,7 @@
 
 #include "uvdio.h"
 
-typedef struct uvdio__lane_s uvdio__lane_t;
+typedef struct uvdio__queue_s uvdio__queue_t;
 typedef struct uvdio__backend_s uvdio__backend_t;
 
 /* An intrusive list of requests. A request is on one list at most, and its state_ tells on which. */
@@ -37,48 +37,48 @@ struct uvdio__backend_s {
   /* Not 0: what it refuses for the moment, the engine's pool may do. */
   int can_punt;
 
-  /* Sets up lane->state for lane->depth requests. `reason` receives why it works, or why not. On error nothing
+  /* Sets up queue->state for queue->depth requests. `reason` receives why it works, or why not. On error nothing
    * is left behind. Not yet on the loop's thread, perhaps. */
-  int (*init)(uvdio__lane_t* lane, char* reason, size_t size);
+  int (*init)(uvdio__queue_t* queue, char* reason, size_t size);
 
   /* Takes a request, as promised above. */
-  int (*submit)(uvdio__lane_t* lane, uvdio_req_t* req);
+  int (*submit)(uvdio__queue_t* queue, uvdio_req_t* req);
 
   /* Takes an accepted transfer of which nothing has been moved, for which the engine has room and before which nothing waits,
-   * and calls uvdio__lane_started(); or lets it go the longer way (uvdio__engine_start). Returns 0: that the transfer was
-   * accepted. Null: there is no shorter way, and no file of the lane is straight (internal.h). */
-  int (*transfer)(uvdio__lane_t* lane, uvdio_req_t* req);
+   * and calls uvdio__queue_started(); or lets it go the longer way (uvdio__engine_start). Returns 0: that the transfer was
+   * accepted. Null: there is no shorter way, and no file of the queue is straight (internal.h). */
+  int (*transfer)(uvdio__queue_t* queue, uvdio_req_t* req);
 
-  /* Sends on what submit has collected (lane->unflushed). May finish requests. Null: nothing is ever collected. */
-  void (*flush)(uvdio__lane_t* lane);
+  /* Sends on what submit has collected (queue->unflushed). May finish requests. Null: nothing is ever collected. */
+  void (*flush)(uvdio__queue_t* queue);
 
   /* Takes what has finished and is there to be taken, between callbacks. Returns 1 when it has to be called again
    * before the loop may sleep. Null: whatever finishes wakes the loop by itself. */
-  int (*reap)(uvdio__lane_t* lane);
+  int (*reap)(uvdio__queue_t* queue);
 
   /* Looks for what is about to finish until the clock of uv_hrtime() says `deadline`, and returns 1 as soon as reap has
    * something to do; else 0, after which reap has to be called as well. Null: that can't be seen. */
-  int (*watch)(uvdio__lane_t* lane, uint64_t deadline);
+  int (*watch)(uvdio__queue_t* queue, uint64_t deadline);
 
   /* Tries to make a running request (req->cancelled_ is set) end early. Never finishes it itself. */
-  void (*cancel)(uvdio__lane_t* lane, uvdio_req_t* req);
+  void (*cancel)(uvdio__queue_t* queue, uvdio_req_t* req);
 
-  /* Performs the request on the calling thread, blocking; returns what uvdio__lane_done() would be given. Only this
+  /* Performs the request on the calling thread, blocking; returns what uvdio__queue_done() would be given. Only this
    * one may run on another thread, and touches nothing but the request's arguments. */
-  int64_t (*perform)(const uvdio__lane_t* lane, uvdio_req_t* req);
+  int64_t (*perform)(const uvdio__queue_t* queue, uvdio_req_t* req);
 
   /* Closes what it has on the loop, through uvdio__engine_close_handle(). Requests may be running,
    * and go on. Null: it has nothing there. */
-  void (*leave_loop)(uvdio__lane_t* lane);
+  void (*leave_loop)(uvdio__queue_t* queue);
 
   /* Off the loop: waits until something has finished that reap would take, or the loop has
    * something else to do, for `timeout_ms` at most. Null: whatever finishes wakes the loop by
    * itself. */
-  void (*wait)(uvdio__lane_t* lane, int timeout_ms);
+  void (*wait)(uvdio__queue_t* queue, int timeout_ms);
 
   /* Gives everything back; nothing is running, and nothing is on the loop any more. In a forked
    * child requests may still be marked as with a worker; nothing of the parent's is touched. */
-  void (*close)(uvdio__lane_t* lane);
+  void (*close)(uvdio__queue_t* queue);
 
   /* What follows is for backends that are bound to the thread on which the loop first turned; null
    * for the others. */
@@ -86,28 +86,28 @@ struct uvdio__backend_s {
   /* The loop runs on another thread, with requests pending: from now on the engine's pool does the
    * work. What is with the kernel may have to wait for that thread; what it has finished is taken
    * as ever. */
-  void (*off_thread)(uvdio__lane_t* lane);
+  void (*off_thread)(uvdio__queue_t* queue);
 
   /* Nothing is pending: makes it as it was after init, for any thread. On error nothing has
    * changed. */
-  int (*rebind)(uvdio__lane_t* lane);
+  int (*rebind)(uvdio__queue_t* queue);
 
   /* What follows is for backends that the kernel lets keep files and memory by number; null for the others. */
 
   /* The file, whose slot_ is not 0, is about to be closed, and nothing of it is running. */
-  void (*forget_file)(uvdio__lane_t* lane, uvdio_file_t* file);
+  void (*forget_file)(uvdio__queue_t* queue, uvdio_file_t* file);
 
   /* See uvdio_arena_register() and its neighbours, whose checks have been made. */
-  int (*register_arena)(uvdio__lane_t* lane, const uvdio_arena_t* arena);
-  int (*unregister_arena)(uvdio__lane_t* lane, const uvdio_arena_t* arena);
-  void (*registration)(const uvdio__lane_t* lane, const uvdio_arena_t* arena,
+  int (*register_arena)(uvdio__queue_t* queue, const uvdio_arena_t* arena);
+  int (*unregister_arena)(uvdio__queue_t* queue, const uvdio_arena_t* arena);
+  void (*registration)(const uvdio__queue_t* queue, const uvdio_arena_t* arena,
                        uvdio_registration_t* registration);
 
   /* Some arena is gone that may have been registered. */
-  void (*sweep)(uvdio__lane_t* lane);
+  void (*sweep)(uvdio__queue_t* queue);
 };
 
-struct uvdio__lane_s {
+struct uvdio__queue_s {
   const uvdio__backend_t* backend;
   uvdio_engine_t* engine;
   uvdio__list_t waiting;
@@ -132,20 +132,20 @@ extern const uvdio__backend_t uvdio__backend_memory;
 int uvdio__ring_probe(char* reason, size_t size);
 
 /* A running request has ended, with bytes or a negative code. */
-void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result);
+void uvdio__queue_done(uvdio__queue_t* queue, uvdio_req_t* req, int64_t result);
 
-/* A running request takes another step on this lane. */
-void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req);
+/* A running request takes another step on this queue. */
+void uvdio__queue_again(uvdio__queue_t* queue, uvdio_req_t* req);
 
-/* Hands a running request over to the engine's pool: this lane can't execute it. */
-void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req);
+/* Hands a running request over to the engine's pool: this queue can't execute it. */
+void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req);
 
-/* The lane's backend has become unusable. `reason` tells why; from now on the engine's pool does the work. What
- * is running still ends through uvdio__lane_done() or uvdio__lane_punt(). */
-void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason);
+/* The queue's backend has become unusable. `reason` tells why; from now on the engine's pool does the work. What
+ * is running still ends through uvdio__queue_done() or uvdio__queue_punt(). */
+void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason);
 
 /* It is usable again, and nothing is pending. */
-void uvdio__lane_mended(uvdio__lane_t* lane, const char* reason);
+void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason);
 
 /* There is something to flush or to call back: keeps the loop from blocking until its next turn. */
 void uvdio__engine_wake(uvdio_engine_t* engine);

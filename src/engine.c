@@ -1,9 +1,9 @@
 /*
- * The engine: accepts requests, hands them to its lanes, and calls back. One turn of the loop:
+ * The engine: accepts requests, hands them to its queues, and calls back. One turn of the loop:
  *
- *   idle      while something is unflushed or completed: fill and flush the lanes; libuv does not block
- *   poll      the ring's eventfd or the threadpool's results: lanes move requests to `completed`
- *   check     callbacks, a bounded number; then fill and flush the lanes with what those submitted
+ *   idle      while something is unflushed or completed: fill and flush the queues; libuv does not block
+ *   poll      the ring's eventfd or the threadpool's results: queues move requests to `completed`
+ *   check     callbacks, a bounded number; then fill and flush the queues with what those submitted
  *
  * Once the engine is being closed, a turn is a callback of the loop's closing phase: see "Off the
  * loop".
@@ -38,11 +38,11 @@ static void on_idle(uv_idle_t* handle);
 static void leave_loop(uvdio_engine_t* engine);
 static void tick(uvdio_engine_t* engine);
 
-static uvdio__lane_t* pool_of(uvdio_engine_t* engine) {
-  return &engine->lanes[engine->lane_count - 1];
+static uvdio__queue_t* pool_of(uvdio_engine_t* engine) {
+  return &engine->queues[engine->queue_count - 1];
 }
 
-static UVDIO__APART void wake_off_loop(uvdio_engine_t* engine) {
+static UVDIO__NOINLINE void wake_off_loop(uvdio_engine_t* engine) {
   if (!engine->off_loop) {
     leave_loop(engine); /* The user has closed the handle. */
   } else if (engine->handles_closing == 0 && !engine->in_turn) {
@@ -67,20 +67,20 @@ void uvdio__engine_wake(uvdio_engine_t* engine) {
 }
 
 /*
- * Lanes
+ * Queues
  */
 
-static void wait_last(uvdio__lane_t* lane, uvdio_req_t* req) {
-  req->lane_ = lane;
+static void wait_last(uvdio__queue_t* queue, uvdio_req_t* req) {
+  req->queue_ = queue;
   req->state_ = STATE_WAITING;
-  uvdio__list_append(&lane->waiting, req);
-  lane->engine->waiting++;
+  uvdio__list_append(&queue->waiting, req);
+  queue->engine->waiting++;
 }
 
-static void wait_first(uvdio__lane_t* lane, uvdio_req_t* req) {
+static void wait_first(uvdio__queue_t* queue, uvdio_req_t* req) {
   req->state_ = STATE_WAITING;
-  uvdio__list_prepend(&lane->waiting, req);
-  lane->engine->waiting++;
+  uvdio__list_prepend(&queue->waiting, req);
+  queue->engine->waiting++;
 }
 
 static void wait_no_more(uvdio_req_t* req) {
@@ -89,62 +89,62 @@ static void wait_no_more(uvdio_req_t* req) {
   req->engine_->waiting--;
 }
 
-static void run_elsewhere(uvdio__lane_t* lane, uvdio_req_t* req) {
-  wait_last(pool_of(lane->engine), req);
-  uvdio__engine_wake(lane->engine);
+static void run_elsewhere(uvdio__queue_t* queue, uvdio_req_t* req) {
+  wait_last(pool_of(queue->engine), req);
+  uvdio__engine_wake(queue->engine);
 }
 
 /* A device with next to nothing to do gets more at once, and one with little to do soon; the others can wait until
  * enough has gathered. Measured: the first costs CPU and gains operations, the last the other way round. After completions were
  * taken, the first few of what follows them are worth a system call of their own, unless there is plenty to do: the device
  * goes on with these while the others gather. */
-static void set_batch(uvdio__lane_t* lane, int after_completions) {
-  unsigned most = lane->engine->batch < lane->backend->batch ? lane->engine->batch : lane->backend->batch;
-  unsigned in_kernel = lane->in_flight > lane->unflushed ? lane->in_flight - lane->unflushed : 0;
+static void set_batch(uvdio__queue_t* queue, int after_completions) {
+  unsigned most = queue->engine->batch < queue->backend->batch ? queue->engine->batch : queue->backend->batch;
+  unsigned in_kernel = queue->in_flight > queue->unflushed ? queue->in_flight - queue->unflushed : 0;
 
   if (most == 0) {
-    lane->batch = UINT_MAX;
+    queue->batch = UINT_MAX;
   } else if (in_kernel < most / 4) {
-    lane->batch = 1;
+    queue->batch = 1;
   } else {
     unsigned little = after_completions ? 2 * most : most / 2;
-    lane->batch = in_kernel < little ? most / 4 : most;
+    queue->batch = in_kernel < little ? most / 4 : most;
   }
-  lane->due = lane->engine->in_turn ? lane->batch : 0;
+  queue->due = queue->engine->in_turn ? queue->batch : 0;
 }
 
-static void flush(uvdio__lane_t* lane) {
-  lane->backend->flush(lane);
-  lane->urgency = lane->unflushed;
-  set_batch(lane, 0);
+static void flush(uvdio__queue_t* queue) {
+  queue->backend->flush(queue);
+  queue->urgency = queue->unflushed;
+  set_batch(queue, 0);
 }
 
 /* Submissions go out at once when the device has nothing to do or enough have gathered, otherwise together
  * with others of this turn. */
-void uvdio__lane_flush_if_due(uvdio__lane_t* lane) {
-  int in_turn = lane->engine->in_turn;
+void uvdio__queue_flush_if_due(uvdio__queue_t* queue) {
+  int in_turn = queue->engine->in_turn;
 
-  if (lane->backend->batch > 0 && !lane->stalled && lane->urgency >= lane->batch) {
-    flush(lane); /* With nothing in the kernel, a batch is one at most. */
+  if (queue->backend->batch > 0 && !queue->stalled && queue->urgency >= queue->batch) {
+    flush(queue); /* With nothing in the kernel, a batch is one at most. */
   }
-  if (lane->engine->busy_poll_ns > 0 && !in_turn) {
-    lane->engine->watch_due = 1;
+  if (queue->engine->busy_poll_ns > 0 && !in_turn) {
+    queue->engine->watch_due = 1;
   }
-  if ((lane->unflushed > 0 || lane->engine->watch_due) && !in_turn) {
-    uvdio__engine_wake(lane->engine);
+  if ((queue->unflushed > 0 || queue->engine->watch_due) && !in_turn) {
+    uvdio__engine_wake(queue->engine);
   }
 }
 
-/* The lane did not take the request. Returns 0 when it takes no more for now. */
-static int take_refusal(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
+/* The queue did not take the request. Returns 0 when it takes no more for now. */
+static int take_refusal(uvdio__queue_t* queue, uvdio_req_t* req, int error) {
   if (error == UV_EAGAIN) {
-    assert(lane->stalled); /* Whoever ends that wakes the engine. */
-    wait_first(lane, req);
+    assert(queue->stalled); /* Whoever ends that wakes the engine. */
+    wait_first(queue, req);
     return 0;
   }
   if (error == UV_ENOSYS) {
-    lane->engine->stats.punted++;
-    run_elsewhere(lane, req);
+    queue->engine->stats.punted++;
+    run_elsewhere(queue, req);
     return 1;
   }
   uvdio__request_fail(req, error);
@@ -152,14 +152,14 @@ static int take_refusal(uvdio__lane_t* lane, uvdio_req_t* req, int error) {
   return 1;
 }
 
-/* Submits a request to its lane's backend. Returns 0 when the lane takes no more for now. */
-static int run(uvdio__lane_t* lane, uvdio_req_t* req) {
-  int error = lane->backend->submit(lane, req);
+/* Submits a request to its queue's backend. Returns 0 when the queue takes no more for now. */
+static int run(uvdio__queue_t* queue, uvdio_req_t* req) {
+  int error = queue->backend->submit(queue, req);
 
   if (error != 0) {
-    return take_refusal(lane, req, error);
+    return take_refusal(queue, req, error);
   }
-  uvdio__lane_started(lane, req);
+  uvdio__queue_started(queue, req);
   return 1;
 }
 
@@ -168,9 +168,9 @@ static int is_latched(const uvdio_req_t* req) {
   return req->file->latch_ != 0 && (uvdio__is_change(req->op) || uvdio__is_sync(req->op));
 }
 
-/* Returns 0 when the lane takes no more for now. */
-static int run_first(uvdio__lane_t* lane) {
-  uvdio_req_t* req = uvdio__list_first(&lane->waiting);
+/* Returns 0 when the queue takes no more for now. */
+static int run_first(uvdio__queue_t* queue) {
+  uvdio_req_t* req = uvdio__list_first(&queue->waiting);
 
   uvdio__own_check(req);
   wait_no_more(req);
@@ -179,20 +179,20 @@ static int run_first(uvdio__lane_t* lane) {
     uvdio__engine_complete(req);
     return 1;
   }
-  return run(lane, req);
+  return run(queue, req);
 }
 
-/* Starts what waits, one request of each lane in turn, so that none goes without, also where room gets free one at a time. */
+/* Starts what waits, one request of each queue in turn, so that none goes without, also where room gets free one at a time. */
 static void fill(uvdio_engine_t* engine) {
   int started;
   unsigned i;
 
   do {
     started = 0;
-    for (i = 0; engine->waiting > 0 && i < engine->lane_count; i++) {
-      uvdio__lane_t* lane = &engine->lanes[engine->next_lane];
-      engine->next_lane = engine->next_lane + 1 < engine->lane_count ? engine->next_lane + 1 : 0;
-      if (!uvdio__list_is_empty(&lane->waiting) && uvdio__lane_has_room(lane) && run_first(lane)) {
+    for (i = 0; engine->waiting > 0 && i < engine->queue_count; i++) {
+      uvdio__queue_t* queue = &engine->queues[engine->next_queue];
+      engine->next_queue = engine->next_queue + 1 < engine->queue_count ? engine->next_queue + 1 : 0;
+      if (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue) && run_first(queue)) {
         started = 1;
         break;
       }
@@ -209,71 +209,71 @@ static void note_in_flight(uvdio_engine_t* engine) {
   }
 }
 
-void uvdio__lane_again(uvdio__lane_t* lane, uvdio_req_t* req) {
-  uvdio__lane_stop(lane->engine, lane, req);
-  wait_first(lane, req);
-  if (!lane->engine->in_turn) {
-    uvdio__engine_wake(lane->engine); /* Off the loop, no turn comes by itself. */
+void uvdio__queue_again(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__queue_stop(queue->engine, queue, req);
+  wait_first(queue, req);
+  if (!queue->engine->in_turn) {
+    uvdio__engine_wake(queue->engine); /* Off the loop, no turn comes by itself. */
   }
 }
 
-void uvdio__lane_punt(uvdio__lane_t* lane, uvdio_req_t* req) {
-  if (lane == pool_of(lane->engine)) {
-    uvdio__lane_again(lane, req);
+void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req) {
+  if (queue == pool_of(queue->engine)) {
+    uvdio__queue_again(queue, req);
     return;
   }
-  uvdio__lane_stop(lane->engine, lane, req);
-  lane->engine->stats.punted++;
-  run_elsewhere(lane, req);
+  uvdio__queue_stop(queue->engine, queue, req);
+  queue->engine->stats.punted++;
+  run_elsewhere(queue, req);
 }
 
-void uvdio__lane_done(uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
-  note_in_flight(lane->engine);
+void uvdio__queue_done(uvdio__queue_t* queue, uvdio_req_t* req, int64_t result) {
+  note_in_flight(queue->engine);
   uvdio__own_check(req);
   switch (uvdio__request_settle(req, result)) {
     case VERDICT_DONE:
-      uvdio__lane_stop(lane->engine, lane, req);
+      uvdio__queue_stop(queue->engine, queue, req);
       uvdio__engine_complete(req);
       break;
     case VERDICT_AGAIN:
-      uvdio__lane_again(lane, req);
+      uvdio__queue_again(queue, req);
       break;
     case VERDICT_PUNT:
-      uvdio__lane_punt(lane, req);
+      uvdio__queue_punt(queue, req);
       break;
   }
 }
 
-void uvdio__lane_broken(uvdio__lane_t* lane, const char* reason) {
-  uvdio_engine_t* engine = lane->engine;
-  uvdio__lane_t* pool = pool_of(engine);
+void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason) {
+  uvdio_engine_t* engine = queue->engine;
+  uvdio__queue_t* pool = pool_of(engine);
   uvdio_file_t* file;
   uvdio_req_t* req;
 
-  assert(lane != pool);
-  engine->lane = pool;
+  assert(queue != pool);
+  engine->queue = pool;
   engine->limit = UINT_MAX; /* What the ring holds may never come back, and the pool has a depth of its own. */
   (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
   for (file = engine->files; file != NULL; file = file->next_) {
-    file->lane_ = pool;
-    file->lane_in_company_ = NULL;
+    file->queue_ = pool;
+    file->queue_concurrent_ = NULL;
     file->reason_ = "";
   }
-  uvdio__engine_note_straight(engine);
-  while ((req = uvdio__list_first(&lane->waiting)) != NULL) {
+  uvdio__engine_update_fast_paths(engine);
+  while ((req = uvdio__list_first(&queue->waiting)) != NULL) {
     wait_no_more(req);
-    run_elsewhere(lane, req);
+    run_elsewhere(queue, req);
   }
 }
 
-void uvdio__lane_mended(uvdio__lane_t* lane, const char* reason) {
-  uvdio_engine_t* engine = lane->engine;
+void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason) {
+  uvdio_engine_t* engine = queue->engine;
   uvdio_file_t* file;
 
-  engine->lane = lane;
+  engine->queue = queue;
   (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
   for (file = engine->files; file != NULL; file = file->next_) {
-    uvdio__file_pick_lane(file);
+    uvdio__file_pick_queue(file);
   }
 }
 
@@ -286,38 +286,38 @@ void uvdio__engine_refer(uvdio_engine_t* engine) {
   engine->referenced = 1;
 }
 
-static uvdio__lane_t* lane_for(const uvdio_req_t* req) {
+static uvdio__queue_t* queue_for(const uvdio_req_t* req) {
   const uvdio_file_t* file = req->file;
-  int is_other = file->lane_in_company_ != NULL && uvdio__is_transfer(req->op) && req->engine_->stats.in_flight > 0;
+  int is_other = file->queue_concurrent_ != NULL && uvdio__is_transfer(req->op) && req->engine_->stats.in_flight > 0;
 
-  return is_other ? file->lane_in_company_ : file->lane_;
+  return is_other ? file->queue_concurrent_ : file->queue_;
 }
 
-void uvdio__engine_queue(uvdio_req_t* req) {
-  uvdio__lane_t* lane = lane_for(req);
+void uvdio__queue_add(uvdio_req_t* req) {
+  uvdio__queue_t* queue = queue_for(req);
 
-  wait_last(lane, req);
-  if ((uvdio__lane_has_room(lane) && !lane->engine->in_turn) || lane->engine->limit == 0) {
-    uvdio__engine_wake(lane->engine);
+  wait_last(queue, req);
+  if ((uvdio__queue_has_room(queue) && !queue->engine->in_turn) || queue->engine->limit == 0) {
+    uvdio__engine_wake(queue->engine);
   }
 }
 
 void uvdio__engine_start(uvdio_req_t* req) {
-  uvdio__lane_t* lane = lane_for(req);
+  uvdio__queue_t* queue = queue_for(req);
 
-  req->lane_ = lane;
-  if (uvdio__lane_has_room(lane) && lane->engine->waiting == 0) {
-    (void)run(lane, req);
+  req->queue_ = queue;
+  if (uvdio__queue_has_room(queue) && queue->engine->waiting == 0) {
+    (void)run(queue, req);
   } else {
-    uvdio__engine_queue(req);
+    uvdio__queue_add(req);
   }
 }
 
-void uvdio__engine_note_straight(const uvdio_engine_t* engine) {
+void uvdio__engine_update_fast_paths(const uvdio_engine_t* engine) {
   uvdio_file_t* file;
 
   for (file = engine->files; file != NULL; file = file->next_) {
-    uvdio__file_note_straight(file);
+    uvdio__file_update_fast_path(file);
   }
 }
 
@@ -332,7 +332,7 @@ void uvdio__engine_fail_all(uvdio__list_t* list, int error) {
 
 int uvdio_cancel(uvdio_req_t* req) {
   uvdio_engine_t* engine;
-  uvdio__lane_t* lane;
+  uvdio__queue_t* queue;
 
   if (req == NULL || !uvdio__is_pending(req)) {
     return UV_EINVAL;
@@ -347,13 +347,13 @@ int uvdio_cancel(uvdio_req_t* req) {
   if (req->state_ == STATE_COMPLETED || req->op == UVDIO_OP_CLOSE) {
     return UV_EBUSY;
   }
-  lane = req->lane_;
+  queue = req->queue_;
   req->cancelled_ = 1;
   if ((req->flags_ & REQ_BEGUN) != 0) {
     return 0;
   }
   if (req->state_ == STATE_RUNNING) {
-    lane->backend->cancel(lane, req);
+    queue->backend->cancel(queue, req);
     return 0;
   }
   if (req->state_ == STATE_HELD) {
@@ -423,7 +423,7 @@ static void count_callbacks(uvdio_engine_stats_t* stats, unsigned called) {
  * Turns of the loop
  */
 
-/* Starts what waits and sends on what was collected. A forked child shares its lanes with the parent, and keeps out. */
+/* Starts what waits and sends on what was collected. A forked child shares its queues with the parent, and keeps out. */
 static void pump(uvdio_engine_t* engine) {
   unsigned i;
 
@@ -432,15 +432,15 @@ static void pump(uvdio_engine_t* engine) {
   }
   assert(engine->in_turn);
   fill(engine);
-  for (i = 0; i < engine->lane_count; i++) {
-    uvdio__lane_t* lane = &engine->lanes[i];
-    if (lane->unflushed > 0 && !lane->stalled) {
-      flush(lane);
+  for (i = 0; i < engine->queue_count; i++) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    if (queue->unflushed > 0 && !queue->stalled) {
+      flush(queue);
     }
   }
 }
 
-/* Returns 1 while a lane has to be asked again. */
+/* Returns 1 while a queue has to be asked again. */
 static int reap(uvdio_engine_t* engine) {
   int again = 0;
   unsigned i;
@@ -449,11 +449,11 @@ static int reap(uvdio_engine_t* engine) {
     return 0;
   }
   note_in_flight(engine);
-  for (i = 0; i < engine->lane_count; i++) {
-    uvdio__lane_t* lane = &engine->lanes[i];
-    if (lane->backend->reap != NULL) {
-      again |= lane->backend->reap(lane);
-      set_batch(lane, 1);
+  for (i = 0; i < engine->queue_count; i++) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    if (queue->backend->reap != NULL) {
+      again |= queue->backend->reap(queue);
+      set_batch(queue, 1);
     }
   }
   return again;
@@ -462,9 +462,9 @@ static int reap(uvdio_engine_t* engine) {
 static int has_work(const uvdio_engine_t* engine) {
   unsigned i;
 
-  for (i = 0; i < engine->lane_count; i++) {
-    const uvdio__lane_t* lane = &engine->lanes[i];
-    if ((lane->unflushed > 0 && !lane->stalled) || (!uvdio__list_is_empty(&lane->waiting) && uvdio__lane_has_room(lane))) {
+  for (i = 0; i < engine->queue_count; i++) {
+    const uvdio__queue_t* queue = &engine->queues[i];
+    if ((queue->unflushed > 0 && !queue->stalled) || (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue))) {
       return 1;
     }
   }
@@ -486,7 +486,7 @@ static uintptr_t name_thread(void) {
 static void bind_thread(uvdio_engine_t* engine) {
   if (engine->thread == 0) {
     engine->thread = name_thread();
-    uvdio__engine_note_straight(engine);
+    uvdio__engine_update_fast_paths(engine);
   }
 }
 
@@ -501,16 +501,16 @@ static void let_in(uvdio_engine_t* engine) {
 
 /* The loop has come to another thread than the one that the engine is bound to. What is pending
  * goes on here as far as it can, and the rest when the loop comes back. */
-static UVDIO__APART void stray(uvdio_engine_t* engine) {
-  uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
+static UVDIO__NOINLINE void stray(uvdio_engine_t* engine) {
+  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
 
   if (uvdio__engine_is_forked(engine) ||
-      (uvdio__engine_pending(engine) == 0 && lane->unflushed == 0)) {
+      (uvdio__engine_pending(engine) == 0 && queue->unflushed == 0)) {
     return;
   }
   engine->strayed = 1;
-  if (lane->backend->off_thread != NULL) {
-    lane->backend->off_thread(lane);
+  if (queue->backend->off_thread != NULL) {
+    queue->backend->off_thread(queue);
   }
 }
 
@@ -526,15 +526,15 @@ static void set_in_turn(uvdio_engine_t* engine, int in_turn) {
   unsigned i;
 
   engine->in_turn = in_turn;
-  for (i = 0; i < engine->lane_count; i++) {
-    engine->lanes[i].due = in_turn ? engine->lanes[i].batch : 0;
+  for (i = 0; i < engine->queue_count; i++) {
+    engine->queues[i].due = in_turn ? engine->queues[i].batch : 0;
   }
 }
 
 static void begin_turn(uvdio_engine_t* engine) {
   let_in(engine);
   set_in_turn(engine, 1);
-  if (UVDIO__IS_RARE(uvdio__engine_is_foreign(engine))) {
+  if (UVDIO__UNLIKELY(uvdio__engine_is_foreign(engine))) {
     stray(engine);
   }
 }
@@ -570,18 +570,18 @@ static void on_idle(uv_idle_t* handle) {
   end_turn(engine);
 }
 
-/* Watches the lane that can be watched. Returns 1 when something came. */
+/* Watches the queue that can be watched. Returns 1 when something came. */
 static int watch(uvdio_engine_t* engine, uint64_t* deadline) {
-  uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
+  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
 
-  if (engine->busy_poll_ns == 0 || lane->backend->watch == NULL || lane->in_flight == 0 ||
+  if (engine->busy_poll_ns == 0 || queue->backend->watch == NULL || queue->in_flight == 0 ||
       uvdio__engine_is_forked(engine)) {
     return 0;
   }
   if (*deadline == 0) {
     *deadline = uv_hrtime() + engine->busy_poll_ns;
   }
-  if (lane->backend->watch(lane, *deadline)) {
+  if (queue->backend->watch(queue, *deadline)) {
     engine->stats.busy_hits++;
     return 1;
   }
@@ -610,7 +610,7 @@ static void run_callbacks(uvdio_engine_t* engine) {
       engine->watch_due = 0;
     }
   } while (left > 0 && --passes > 0 && (again || !uvdio__list_is_empty(&engine->completed)));
-  if (engine->lanes[LANE_MAIN].in_flight == 0) {
+  if (engine->queues[QUEUE_MAIN].in_flight == 0) {
     engine->watch_due = 0; /* The turn had its share before it came to watching, and nothing is left to watch. */
   }
   engine->woken = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
@@ -620,12 +620,12 @@ static void run_callbacks(uvdio_engine_t* engine) {
 /* Lets go of the memory of arenas that are gone, which only the thread that the engine is bound to
  * can. */
 static void sweep(uvdio_engine_t* engine) {
-  uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
+  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
   unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
 
-  if (gone != engine->arenas_gone && lane->backend->sweep != NULL &&
+  if (gone != engine->arenas_gone && queue->backend->sweep != NULL &&
       !uvdio__engine_is_forked(engine) && !uvdio__engine_is_foreign(engine)) {
-    lane->backend->sweep(lane);
+    queue->backend->sweep(queue);
   }
 }
 
@@ -662,7 +662,7 @@ static void on_check(uv_check_t* handle) {
  * closing phase of the loop's next turn, until when the loop is alive and does not sleep (libuv's
  * design, "The I/O loop"). Where there is more to do, the turn makes the next tick.
  *
- *   nothing left                  the lanes are closed, the user called back, the engine freed
+ *   nothing left                  the queues are closed, the user called back, the engine freed
  *   something to do               the next tick
  *   in hand with the ring         sleeps until its eventfd or the loop's own descriptor has
  *                                 something, or a little while, then the next tick
@@ -720,9 +720,9 @@ static void leave_loop(uvdio_engine_t* engine) {
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->check, on_check_closed);
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->idle, on_idle_closed);
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->prepare, on_prepare_closed);
-  for (i = 0; i < engine->lane_count; i++) {
-    if (engine->lanes[i].backend->leave_loop != NULL) {
-      engine->lanes[i].backend->leave_loop(&engine->lanes[i]);
+  for (i = 0; i < engine->queue_count; i++) {
+    if (engine->queues[i].backend->leave_loop != NULL) {
+      engine->queues[i].backend->leave_loop(&engine->queues[i]);
     }
   }
   tick(engine);
@@ -738,10 +738,10 @@ static void tear_down(uvdio_engine_t* engine) {
   assert(uvdio__list_is_empty(&engine->completed) && engine->files == NULL);
   assert(engine->handles_closing == 0);
   engine->torn_down = 1;
-  for (i = 0; i < engine->lane_count; i++) {
-    uvdio__lane_t* lane = &engine->lanes[i];
-    assert(uvdio__list_is_empty(&lane->waiting) && uvdio__list_is_empty(&lane->running));
-    lane->backend->close(lane);
+  for (i = 0; i < engine->queue_count; i++) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    assert(uvdio__list_is_empty(&queue->waiting) && uvdio__list_is_empty(&queue->running));
+    queue->backend->close(queue);
   }
   if (engine->on_closed != NULL) {
     engine->on_closed(engine);
@@ -775,9 +775,9 @@ static int time_to_sleep(const uvdio_engine_t* engine) {
 
 /* Sees to it that the next turn comes, where nobody else does. */
 static void go_on(uvdio_engine_t* engine) {
-  uvdio__lane_t* lane = &engine->lanes[LANE_MAIN];
+  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
   int has_to_wait =
-      lane->backend->wait != NULL && lane->in_flight > 0 && !uvdio__engine_is_forked(engine);
+      queue->backend->wait != NULL && queue->in_flight > 0 && !uvdio__engine_is_forked(engine);
 
   if (engine->handles_closing > 0) {
     return; /* What was begun after the turn has called for the next one. */
@@ -785,7 +785,7 @@ static void go_on(uvdio_engine_t* engine) {
   if (has_work(engine)) {
     tick(engine);
   } else if (has_to_wait) {
-    lane->backend->wait(lane, time_to_sleep(engine));
+    queue->backend->wait(queue, time_to_sleep(engine));
     tick(engine);
   }
 }
@@ -824,24 +824,24 @@ void uvdio__engine_handle_closed(uvdio_engine_t* engine) {
  * Close
  */
 
-static void fail_running(uvdio__lane_t* lane, int error) {
+static void fail_running(uvdio__queue_t* queue, int error) {
   uvdio_req_t* req;
 
-  for (req = uvdio__list_first(&lane->running); req != NULL; req = uvdio__list_after(&lane->running, req)) {
+  for (req = uvdio__list_first(&queue->running); req != NULL; req = uvdio__list_after(&queue->running, req)) {
     req->flags_ |= REQ_UNSURE;
   }
-  uvdio__engine_fail_all(&lane->running, error);
-  lane->in_flight = 0;
-  lane->unflushed = 0;
-  lane->urgency = 0;
+  uvdio__engine_fail_all(&queue->running, error);
+  queue->in_flight = 0;
+  queue->unflushed = 0;
+  queue->urgency = 0;
 }
 
 static void fail_waiting(uvdio_engine_t* engine, int error) {
   unsigned i;
 
-  for (i = 0; i < engine->lane_count; i++) {
+  for (i = 0; i < engine->queue_count; i++) {
     uvdio_req_t* req;
-    while ((req = uvdio__list_first(&engine->lanes[i].waiting)) != NULL) {
+    while ((req = uvdio__list_first(&engine->queues[i].waiting)) != NULL) {
       wait_no_more(req);
       uvdio__request_fail(req, error);
       uvdio__engine_complete(req);
@@ -850,7 +850,7 @@ static void fail_waiting(uvdio_engine_t* engine, int error) {
 }
 
 /* In a forked child: whatever was under way is the parent's. Held syncs go first, so that the end of the others starts none
- * of them. The end of a file's last request queues its close, on either lane: hence the second round. */
+ * of them. The end of a file's last request queues its close, on either queue: hence the second round. */
 static void abandon(uvdio_engine_t* engine) {
   uvdio_file_t* file;
   unsigned i;
@@ -860,8 +860,8 @@ static void abandon(uvdio_engine_t* engine) {
   for (file = engine->files; file != NULL; file = file->next_) {
     uvdio__file_fail_held(file, UVDIO_EFORK);
   }
-  for (i = 0; i < engine->lane_count; i++) {
-    fail_running(&engine->lanes[i], UVDIO_EFORK);
+  for (i = 0; i < engine->queue_count; i++) {
+    fail_running(&engine->queues[i], UVDIO_EFORK);
   }
   fail_waiting(engine, UVDIO_EFORK);
   fail_waiting(engine, UVDIO_EFORK);
@@ -893,7 +893,7 @@ int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
   }
   engine->closing = 1;
   engine->on_closed = cb;
-  uvdio__engine_note_straight(engine);
+  uvdio__engine_update_fast_paths(engine);
   if (!engine->off_loop) {
     leave_loop(engine);
   }
@@ -905,7 +905,7 @@ int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
 }
 
 int uvdio_engine_rebind(uvdio_engine_t* engine) {
-  uvdio__lane_t* lane;
+  uvdio__queue_t* queue;
   int error = 0;
 
   if (engine == NULL) {
@@ -923,15 +923,15 @@ int uvdio_engine_rebind(uvdio_engine_t* engine) {
   if (uvdio__engine_pending(engine) > 0) {
     return UV_EBUSY;
   }
-  lane = &engine->lanes[LANE_MAIN];
-  if (lane->backend->rebind != NULL) {
-    error = lane->backend->rebind(lane);
+  queue = &engine->queues[QUEUE_MAIN];
+  if (queue->backend->rebind != NULL) {
+    error = queue->backend->rebind(queue);
   }
   if (error == 0) {
     engine->thread = 0;
     engine->limit = 0;
     engine->strayed = 0;
-    uvdio__engine_note_straight(engine);
+    uvdio__engine_update_fast_paths(engine);
   }
   return error;
 }
@@ -968,24 +968,24 @@ static int read_environment(uvdio_backend_t* kind, char* reason, size_t size) {
   return UVDIO_EBACKEND;
 }
 
-static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
+static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
 #ifdef UVDIO_HAVE_RING
-  lane->backend = &uvdio__backend_ring;
-  set_batch(lane, 0);
-  return lane->backend->init(lane, reason, size);
+  queue->backend = &uvdio__backend_ring;
+  set_batch(queue, 0);
+  return queue->backend->init(queue, reason, size);
 #else
-  (void)lane;
+  (void)queue;
   (void)snprintf(reason, size, "this build of the library has no io_uring (it was made without liburing)");
   return UV_ENOSYS;
 #endif
 }
 
-static int init_lane(uvdio__lane_t* lane, const uvdio__backend_t* backend, unsigned depth,
+static int init_queue(uvdio__queue_t* queue, const uvdio__backend_t* backend, unsigned depth,
                      char* reason, size_t size) {
-  lane->backend = backend;
-  lane->depth = depth;
-  set_batch(lane, 0);
-  return backend->init(lane, reason, size);
+  queue->backend = backend;
+  queue->depth = depth;
+  set_batch(queue, 0);
+  return backend->init(queue, reason, size);
 }
 
 static unsigned pool_depth(unsigned depth) {
@@ -995,29 +995,29 @@ static unsigned pool_depth(unsigned depth) {
 /* A ring, and next to it a pool for what a ring can't do. The pool comes first: it can be given back at once. */
 static int init_ring_and_pool(uvdio_engine_t* engine, unsigned depth) {
   char ignored[REASON_SIZE];
-  int error = init_lane(&engine->lanes[LANE_POOL], &uvdio__backend_pool, pool_depth(depth), ignored,
+  int error = init_queue(&engine->queues[QUEUE_POOL], &uvdio__backend_pool, pool_depth(depth), ignored,
                         sizeof(ignored));
 
   if (error != 0) {
     return error;
   }
-  engine->lanes[LANE_MAIN].depth = depth;
-  error = init_ring(&engine->lanes[LANE_MAIN], engine->reason, sizeof(engine->reason));
+  engine->queues[QUEUE_MAIN].depth = depth;
+  error = init_ring(&engine->queues[QUEUE_MAIN], engine->reason, sizeof(engine->reason));
   if (error != 0) {
-    engine->lanes[LANE_POOL].backend->close(&engine->lanes[LANE_POOL]);
+    engine->queues[QUEUE_POOL].backend->close(&engine->queues[QUEUE_POOL]);
     return error;
   }
-  engine->lane_count = LANES;
+  engine->queue_count = LANES;
   return 0;
 }
 
 static int init_single(uvdio_engine_t* engine, uvdio_backend_t kind, unsigned depth) {
-  engine->lane_count = 1;
+  engine->queue_count = 1;
   if (kind == UVDIO_BACKEND_MEMORY) {
-    return init_lane(engine->lanes, &uvdio__backend_memory, depth, engine->reason,
+    return init_queue(engine->queues, &uvdio__backend_memory, depth, engine->reason,
                      sizeof(engine->reason));
   }
-  return init_lane(engine->lanes, &uvdio__backend_pool, pool_depth(depth), engine->reason,
+  return init_queue(engine->queues, &uvdio__backend_pool, pool_depth(depth), engine->reason,
                    sizeof(engine->reason));
 }
 
@@ -1034,7 +1034,7 @@ static int init_auto(uvdio_engine_t* engine, unsigned depth) {
   return error;
 }
 
-static int init_lanes(uvdio_engine_t* engine, uvdio_backend_t kind) {
+static int init_queues(uvdio_engine_t* engine, uvdio_backend_t kind) {
   unsigned depth = engine->depth;
   int error;
 
@@ -1078,11 +1078,11 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
                                                                 : options->callbacks_peak;
   uvdio__list_init(&engine->completed);
   for (i = 0; i < LANES; i++) {
-    engine->lanes[i].engine = engine;
-    uvdio__list_init(&engine->lanes[i].waiting);
-    uvdio__list_init(&engine->lanes[i].running);
+    engine->queues[i].engine = engine;
+    uvdio__list_init(&engine->queues[i].waiting);
+    uvdio__list_init(&engine->queues[i].running);
   }
-  engine->lane = &engine->lanes[LANE_MAIN];
+  engine->queue = &engine->queues[QUEUE_MAIN];
   return engine;
 }
 
@@ -1120,7 +1120,7 @@ int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, const uvdio_en
     error = read_environment(&kind, created->reason, sizeof(created->reason));
   }
   if (error == 0) {
-    error = init_lanes(created, kind);
+    error = init_queues(created, kind);
     say_who_asked(created, options->backend, kind);
   }
   if (error != 0) {
@@ -1166,7 +1166,7 @@ int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
 }
 
 const char* uvdio_engine_backend(const uvdio_engine_t* engine) {
-  return engine == NULL ? "none" : engine->lane->backend->name;
+  return engine == NULL ? "none" : engine->queue->backend->name;
 }
 
 const char* uvdio_engine_backend_reason(const uvdio_engine_t* engine) {

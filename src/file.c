@@ -68,7 +68,7 @@ static void start_next_sync(uvdio_file_t* file) {
   file->syncing_ = leader;
   if ((leader->flags_ & REQ_DURABLE) != 0) {
     leader->flags_ &= (unsigned char)~REQ_DURABLE;
-    uvdio__engine_queue(leader);
+    uvdio__queue_add(leader);
     return;
   }
   while ((rider = uvdio__list_first(&file->held_)) != NULL && is_covered(file, rider) &&
@@ -76,7 +76,7 @@ static void start_next_sync(uvdio_file_t* file) {
     uvdio__list_remove(rider);
     uvdio__list_append(&file->riders_, rider);
   }
-  uvdio__engine_queue(leader);
+  uvdio__queue_add(leader);
 }
 
 /* The leader has an outcome. A cancelled one has done nothing: its riders are held again. */
@@ -140,7 +140,7 @@ static int is_gate_shut(const uvdio_file_t* file) {
 
 static void note_attention(uvdio_file_t* file) {
   file->attentive_ = is_gate_shut(file) || file->closer_ != NULL;
-  uvdio__file_note_straight(file);
+  uvdio__file_update_fast_path(file);
 }
 
 /* Whether errors of the file's durable writes may be told to another one. */
@@ -180,7 +180,7 @@ static void open_gate(uvdio_file_t* file) {
     uvdio__list_remove(req);
     file->gated_--;
     if (!waits_for_turn(req)) {
-      uvdio__engine_queue(req);
+      uvdio__queue_add(req);
     }
   }
   note_attention(file);
@@ -205,13 +205,13 @@ static int is_stopped_at_gate(uvdio_req_t* req) {
   return 0;
 }
 
-void uvdio__file_note_straight(uvdio_file_t* file) {
+void uvdio__file_update_fast_path(uvdio_file_t* file) {
   const uvdio_engine_t* engine = file->engine_;
-  const uvdio__lane_t* lane = file->lane_;
-  int is_straight = file->state_ == FILE_OPEN && engine->thread != 0 && !engine->closing && !file->attentive_ && !is_told_once(file) &&
-                    lane->backend->transfer != NULL && file->entry_[0][0] != 0;
+  const uvdio__queue_t* queue = file->queue_;
+  int can_take_fast_path = file->state_ == FILE_OPEN && engine->thread != 0 && !engine->closing && !file->attentive_ && !is_told_once(file) &&
+                    queue->backend->transfer != NULL && file->entry_[0][0] != 0;
 
-  file->straight_ = is_straight ? uvdio__straight_of(file, engine->thread) : 0;
+  file->fast_path_key_ = can_take_fast_path ? uvdio__fast_path_key(file, engine->thread) : 0;
 }
 
 /*
@@ -229,7 +229,7 @@ static size_t pick_align(const uvdio__opening_t* opening, uint32_t system) {
  * least as fast with libuv's worker (twice as fast where the kernel's has to be woken), several are up to twice as fast with
  * the ring, which comes for all of them at once; both measured on tmpfs. Not with FUSE, whose short writes a ring takes for
  * errors. */
-static int is_better_in_company(const uvdio_file_t* file) {
+static int prefers_ring_when_concurrent(const uvdio_file_t* file) {
   return (file->traits_ & (UVDIO__TRAIT_RING_HANGS | UVDIO__TRAIT_RING_SHORTS)) == 0;
 }
 
@@ -241,21 +241,21 @@ static const char* against_ring(const uvdio_file_t* file) {
   if ((file->traits_ & UVDIO__TRAIT_NO_NOWAIT) == 0) {
     return NULL;
   }
-  return is_better_in_company(file) ? "its filesystem takes no non-blocking requests, so that a ring hands each one to a kernel "
+  return prefers_ring_when_concurrent(file) ? "its filesystem takes no non-blocking requests, so that a ring hands each one to a kernel "
                                       "worker: transfers go to the ring only while others are in flight"
                                     : "its filesystem takes no non-blocking requests, so that a ring would hand each one to "
                                       "a kernel worker";
 }
 
-static void pick_lane(uvdio_file_t* file) {
+static void pick_queue(uvdio_file_t* file) {
   uvdio_engine_t* engine = file->engine_;
   const char* reason = against_ring(file);
 
-  file->lane_ = engine->lane;
+  file->queue_ = engine->queue;
   file->reason_ = "";
-  if (engine->lane_count > 1 && engine->lane == &engine->lanes[LANE_MAIN] && reason != NULL) {
-    file->lane_ = &engine->lanes[LANE_POOL];
-    file->lane_in_company_ = is_better_in_company(file) ? engine->lane : NULL;
+  if (engine->queue_count > 1 && engine->queue == &engine->queues[QUEUE_MAIN] && reason != NULL) {
+    file->queue_ = &engine->queues[QUEUE_POOL];
+    file->queue_concurrent_ = prefers_ring_when_concurrent(file) ? engine->queue : NULL;
     file->reason_ = reason;
   }
 }
@@ -264,9 +264,9 @@ static uint32_t or_else(uint32_t align, uint32_t other) {
   return align != 0 ? align : other;
 }
 
-void uvdio__file_pick_lane(uvdio_file_t* file) {
-  assert(file->state_ == FILE_OPEN && file->pending_ == 0 && file->lane_in_company_ == NULL);
-  pick_lane(file);
+void uvdio__file_pick_queue(uvdio_file_t* file) {
+  assert(file->state_ == FILE_OPEN && file->pending_ == 0 && file->queue_concurrent_ == NULL);
+  pick_queue(file);
 }
 
 static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
@@ -287,7 +287,7 @@ static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
   file->filesystem_ = opening->filesystem;
   file->state_ = FILE_OPEN;
   opening->descriptor = -1; /* the file's from here on */
-  pick_lane(file);
+  pick_queue(file);
 }
 
 /* The engine is through with the file, but it stays the library's until uvdio__file_let_go(). */
@@ -304,7 +304,7 @@ static void forget_file(uvdio_file_t* file) {
     file->next_->prev_ = file->prev_;
   }
   file->state_ = FILE_CLOSED;
-  file->straight_ = 0;
+  file->fast_path_key_ = 0;
   file->engine_ = NULL;
 }
 
@@ -316,10 +316,10 @@ void uvdio__file_let_go(uvdio_file_t* file) {
 
 /* As long as a ring has a file in its table, closing the descriptor does not close the file. */
 static void leave_table(uvdio_file_t* file) {
-  uvdio__lane_t* lane = &file->engine_->lanes[LANE_MAIN];
+  uvdio__queue_t* queue = &file->engine_->queues[QUEUE_MAIN];
 
   if (file->slot_ > 0 && !uvdio__engine_is_forked(file->engine_)) {
-    lane->backend->forget_file(lane, file);
+    queue->backend->forget_file(queue, file);
   }
 }
 
@@ -438,9 +438,9 @@ static void apply_latch(uvdio_req_t* req) {
 }
 
 static int64_t close_on_this_thread(uvdio_req_t* req) {
-  const uvdio__lane_t* lane = req->file->lane_;
+  const uvdio__queue_t* queue = req->file->queue_;
   uint64_t began_ns = uvdio__clock_ns();
-  int64_t result = lane->backend->perform(lane, req);
+  int64_t result = queue->backend->perform(queue, req);
 
   uvdio__engine_note_call(req->engine_, began_ns);
   return result;
@@ -510,7 +510,7 @@ void uvdio__file_outcome(uvdio_req_t* req) {
     file->closer_ = NULL;
     note_attention(file);
     leave_table(file);
-    uvdio__engine_queue(closer);
+    uvdio__queue_add(closer);
   }
 }
 
@@ -547,7 +547,7 @@ static inline void prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op, 
   req->cancelled_ = 0;
   req->retries_ = 0;
   req->engine_ = file->engine_;
-  req->lane_ = file->lane_;
+  req->queue_ = file->queue_;
   req->offset_ = offset;
   req->length_ = length;
   req->high_water_ = 0;
@@ -555,12 +555,12 @@ static inline void prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op, 
 
 /* The synchronous form. */
 static int run_now(uvdio_req_t* req) {
-  const uvdio__lane_t* lane = req->lane_;
+  const uvdio__queue_t* queue = req->queue_;
   uvdio__verdict_t verdict;
 
   req->engine_->stats.synchronous++;
   do {
-    verdict = uvdio__request_settle(req, lane->backend->perform(lane, req));
+    verdict = uvdio__request_settle(req, queue->backend->perform(queue, req));
   } while (verdict != VERDICT_DONE);
   uvdio__file_apply(req);
   uvdio__file_let_go(req->file);
@@ -675,15 +675,15 @@ static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
 
 /* Whether everything is as it mostly is, so that the transfer may go the short way. Where it is not, the longer way finds out
  * what that means. */
-static inline int is_straight(const uvdio_file_t* file, const uvdio_req_t* req, const uvdio_buf_t* buf, uint64_t offset,
+static inline int can_take_fast_path(const uvdio_file_t* file, const uvdio_req_t* req, const uvdio_buf_t* buf, uint64_t offset,
                               size_t length) {
   return uvdio__file_is_straight(file) && !uvdio__is_pending(req) && length != 0 &&
-         check_transfer(file, buf, offset, length) == 0 && uvdio__lane_is_straight(file->lane_);
+         check_transfer(file, buf, offset, length) == 0 && uvdio__queue_takes_fast(file->queue_);
 }
 
 /* The short way: to the ring, past all lists but that of what is in flight. */
-static inline int go_straight(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
-  uvdio__lane_t* lane = req->lane_;
+static inline int submit_fast(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
+  uvdio__queue_t* queue = req->queue_;
 
   req->buf_ = *buf;
   *buf = uvdio__empty_buf();
@@ -692,10 +692,10 @@ static inline int go_straight(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb
   if (req->op == UVDIO_OP_WRITE) {
     order_append(req->file, req);
   }
-  return lane->backend->transfer(lane, req);
+  return queue->backend->transfer(queue, req);
 }
 
-static UVDIO__APART int read_the_longer_way(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+static UVDIO__NOINLINE int read_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                                             unsigned char flags, uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req, 0);
 
@@ -712,13 +712,13 @@ static UVDIO__APART int read_the_longer_way(uvdio_file_t* file, uvdio_req_t* req
 
 static inline int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                             unsigned char flags, uvdio_io_cb cb) {
-  if (UVDIO__IS_RARE(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
-      !is_straight(file, req, buf, offset, buf->cap)) {
-    return read_the_longer_way(file, req, buf, offset, flags, cb);
+  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
+      !can_take_fast_path(file, req, buf, offset, buf->cap)) {
+    return read_slow(file, req, buf, offset, flags, cb);
   }
   prepare(req, file, UVDIO_OP_READ, offset, buf->cap);
   req->flags_ = flags;
-  return go_straight(req, buf, cb);
+  return submit_fast(req, buf, cb);
 }
 
 int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
@@ -731,7 +731,7 @@ int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   return read_with(file, req, buf, offset, REQ_EXACT, cb);
 }
 
-static UVDIO__APART int write_the_longer_way(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+static UVDIO__NOINLINE int write_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                                              uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : check(file, req, 1);
 
@@ -750,12 +750,12 @@ static UVDIO__APART int write_the_longer_way(uvdio_file_t* file, uvdio_req_t* re
 
 int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                 uvdio_io_cb cb) {
-  if (UVDIO__IS_RARE(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
-      !is_straight(file, req, buf, offset, buf->len) || (file->flags_ & UVDIO_O_RDWR) == 0 || file->latch_ != 0) {
-    return write_the_longer_way(file, req, buf, offset, cb);
+  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
+      !can_take_fast_path(file, req, buf, offset, buf->len) || (file->flags_ & UVDIO_O_RDWR) == 0 || file->latch_ != 0) {
+    return write_slow(file, req, buf, offset, cb);
   }
   prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
-  return go_straight(req, buf, cb);
+  return submit_fast(req, buf, cb);
 }
 
 static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_cb cb) {
@@ -849,7 +849,7 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
   file->data = data;
   file->flags_ = flags;
   file->state_ = FILE_OPENING;
-  file->lane_ = engine->lane;
+  file->queue_ = engine->queue;
   file->filesystem_ = "unknown";
   file->reason_ = "";
   file->handle_.descriptor = -1;
@@ -895,7 +895,7 @@ static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
     file->closer_ = req;
     note_attention(file);
   } else {
-    uvdio__file_note_straight(file);
+    uvdio__file_update_fast_path(file);
     leave_table(file);
     uvdio__engine_start(req);
   }
@@ -946,7 +946,7 @@ void uvdio__file_close_now(uvdio_file_t* file) {
 }
 
 int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
-  const uvdio__lane_t* lane;
+  const uvdio__queue_t* queue;
 
   if (file == NULL || info == NULL) {
     return UV_EINVAL;
@@ -954,10 +954,10 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   if (file->stamp_ != uvdio__stamp_of(file) || file->state_ == FILE_OPENING || file->state_ == FILE_CLOSED) {
     return UV_EBADF;
   }
-  lane = file->lane_;
-  info->backend = lane->backend->name;
-  lane = file->lane_in_company_ != NULL ? file->lane_in_company_ : lane;
-  info->backend_concurrent = lane->backend->name;
+  queue = file->queue_;
+  info->backend = queue->backend->name;
+  queue = file->queue_concurrent_ != NULL ? file->queue_concurrent_ : queue;
+  info->backend_concurrent = queue->backend->name;
   info->reason = file->reason_;
   info->filesystem = file->filesystem_;
   info->direct = file->direct_;

@@ -10,8 +10,8 @@
  *
  *   state      who has it                          list
  *   IDLE       the user                            none; the stamp is cleared
- *   WAITING    its lane                            lane->waiting
- *   RUNNING    the backend, its buffer with it     lane->running
+ *   WAITING    its queue                            queue->waiting
+ *   RUNNING    the backend, its buffer with it     queue->running
  *   HELD       its file (a sync, a durable write,  file->held_ or riders_, durable_, gate_; none for the close
  *              a truncate and what comes after
  *              it, or the close)
@@ -47,8 +47,8 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 #undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
 enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
 
-#define LANE_MAIN 0
-#define LANE_POOL 1
+#define QUEUE_MAIN 0
+#define QUEUE_POOL 1
 #define LANES 2
 
 #define REASON_SIZE 384
@@ -64,14 +64,14 @@ struct uvdio_engine_s {
   int strayed;   /* has had a turn on a thread that it is not bound to, with requests pending */
   int off_loop;  /* its handles are closed or closing: see "Off the loop" in engine.c */
   int lingering; /* the user has closed some of them, and the loop may not be through with these */
-  int torn_down; /* its lanes are closed */
+  int torn_down; /* its queues are closed */
   int abandoned; /* closed by a forked child: nothing of the parent's is left in it */
-  int in_turn;     /* callbacks are being called or lanes pumped; what they leave is looked at after that */
-  int woken;       /* by a backend: lanes have to be reaped before the loop sleeps, requests pending or not */
+  int in_turn;     /* callbacks are being called or queues pumped; what they leave is looked at after that */
+  int woken;       /* by a backend: queues have to be reaped before the loop sleeps, requests pending or not */
   int idling;      /* the idle handle is active */
   int referenced;  /* the check handle keeps the loop alive */
   unsigned limit; /* requests with all backends together; 0 until a turn of the loop has something to do */
-  unsigned waiting; /* length of all lanes' lists of that name */
+  unsigned waiting; /* length of all queues' lists of that name */
   int manual;           /* arenas are registered by uvdio_arena_register() only */
   unsigned arenas_gone; /* uvdio__arenas_gone when it was last looked at */
   unsigned handles_closing;
@@ -79,10 +79,10 @@ struct uvdio_engine_s {
   unsigned batch; /* submissions to gather at most */
   uint64_t busy_poll_ns; /* of each turn; 0: none */
   int watch_due;         /* something was submitted that is to be watched before the loop sleeps */
-  uvdio__lane_t lanes[LANES];
-  uvdio__lane_t* lane;  /* where new files go: main, or pool after main broke */
-  unsigned lane_count;
-  unsigned next_lane; /* whose turn it is to start something that waits */
+  uvdio__queue_t queues[LANES];
+  uvdio__queue_t* queue;  /* where new files go: main, or pool after main broke */
+  unsigned queue_count;
+  unsigned next_queue; /* whose turn it is to start something that waits */
   uvdio__list_t completed; /* oldest first */
   uvdio_file_t* files; /* every file that is opening, open or closing */
   uvdio_req_t closer;  /* closes what the user left open, one after the other */
@@ -102,17 +102,17 @@ struct uvdio_engine_s {
 
 /* For what is off the straight path of an operation: kept out of line, it costs the others no registers. */
 #if defined(__GNUC__)
-#define UVDIO__APART __attribute__((noinline))
+#define UVDIO__NOINLINE __attribute__((noinline))
 #elif defined(_MSC_VER)
-#define UVDIO__APART __declspec(noinline)
+#define UVDIO__NOINLINE __declspec(noinline)
 #else
-#define UVDIO__APART
+#define UVDIO__NOINLINE
 #endif
 
 #if defined(__GNUC__)
-#define UVDIO__IS_RARE(condition) __builtin_expect(!!(condition), 0)
+#define UVDIO__UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #else
-#define UVDIO__IS_RARE(condition) (condition)
+#define UVDIO__UNLIKELY(condition) (condition)
 #endif
 
 /*
@@ -160,7 +160,7 @@ static inline int uvdio__is_ring_refusal(int64_t result, int is_cancelled) {
 /* What to do with a request that a backend has finished. */
 typedef enum {
   VERDICT_DONE,  /* req->result holds the outcome */
-  VERDICT_AGAIN, /* the same lane goes on with the rest */
+  VERDICT_AGAIN, /* the same queue goes on with the rest */
   VERDICT_PUNT   /* the pool has to go on */
 } uvdio__verdict_t;
 
@@ -175,7 +175,7 @@ size_t uvdio__request_rest(const uvdio_req_t* req);
 
 /* Performs a request through the system layer, blocking: what a worker does, and ring and pool for the synchronous
  * forms. */
-int64_t uvdio__request_perform(const uvdio__lane_t* lane, uvdio_req_t* req);
+int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req);
 
 /*
  * Lists: circular, each being the link between its last and its first. Inline, because every operation passes four of them.
@@ -268,17 +268,17 @@ static inline uvdio__opening_t* uvdio__opening_of(const uvdio_req_t* req) {
 /* The short way of a transfer asks a file one thing: is this your thread? The answer is yes only while the file is open and
  * nothing is to be thought of but the transfer: the engine is bound and not closing, the ring executes the file's transfers and
  * knows how its entries begin, no truncate and no close is about. Whatever changes one of these says so by this. */
-void uvdio__file_note_straight(uvdio_file_t* file);
+void uvdio__file_update_fast_path(uvdio_file_t* file);
 
 /* The same for all files of the engine. */
-void uvdio__engine_note_straight(const uvdio_engine_t* engine);
+void uvdio__engine_update_fast_paths(const uvdio_engine_t* engine);
 
-static inline uintptr_t uvdio__straight_of(const uvdio_file_t* file, uintptr_t thread) {
+static inline uintptr_t uvdio__fast_path_key(const uvdio_file_t* file, uintptr_t thread) {
   return (uintptr_t)file ^ thread;
 }
 
 static inline int uvdio__file_is_straight(const uvdio_file_t* file) {
-  return file->straight_ == uvdio__straight_of(file, uvdio__os_this_thread);
+  return file->fast_path_key_ == uvdio__fast_path_key(file, uvdio__os_this_thread);
 }
 
 /* A request on the file has reached its outcome: opens and closes the file, keeps its counts and its order, and
@@ -324,8 +324,8 @@ void uvdio__file_unhold(uvdio_req_t* req);
 /* Completes everything that the file holds, but for its close, with `error`. */
 void uvdio__file_fail_held(uvdio_file_t* file, int error);
 
-/* The engine's lane is another one: which one is the file's? Nothing is pending on it. */
-void uvdio__file_pick_lane(uvdio_file_t* file);
+/* The engine's queue is another one: which one is the file's? Nothing is pending on it. */
+void uvdio__file_pick_queue(uvdio_file_t* file);
 
 /* Closes the descriptor of a file on which nothing is pending, blocking, without a word to anybody. */
 void uvdio__file_close_now(uvdio_file_t* file);
@@ -372,8 +372,8 @@ static inline uint64_t uvdio__engine_pending(const uvdio_engine_t* engine) {
   return engine->stats.submitted - engine->stats.completed;
 }
 
-/* Lets an accepted request wait on its lane; the engine starts it when there is room. */
-void uvdio__engine_queue(uvdio_req_t* req);
+/* Lets an accepted request wait on its queue; the engine starts it when there is room. */
+void uvdio__queue_add(uvdio_req_t* req);
 
 /* What uv_hrtime() tells, by half as many instructions: it is read twice for each batch. */
 static inline uint64_t uvdio__clock_ns(void) {
@@ -391,40 +391,40 @@ static inline uint64_t uvdio__clock_ns(void) {
 static inline void uvdio__engine_note_call(uvdio_engine_t* engine, uint64_t began_ns) {
   uint64_t took_ns = uvdio__clock_ns() - began_ns;
 
-  if (UVDIO__IS_RARE(took_ns > engine->stats.longest_call_ns)) {
+  if (UVDIO__UNLIKELY(took_ns > engine->stats.longest_call_ns)) {
     engine->stats.longest_call_ns = took_ns;
   }
 }
 
 /* Sends on what was submitted if it is time to. */
-void uvdio__lane_flush_if_due(uvdio__lane_t* lane);
+void uvdio__queue_flush_if_due(uvdio__queue_t* queue);
 
-/* Whether one more request may go to the lane's backend: the engine's depth is over all of its lanes. */
-static inline int uvdio__lane_has_room(const uvdio__lane_t* lane) {
-  return lane->engine->stats.in_flight < lane->engine->limit && lane->in_flight < lane->depth &&
-         !lane->stalled;
+/* Whether one more request may go to the queue's backend: the engine's depth is over all of its queues. */
+static inline int uvdio__queue_has_room(const uvdio__queue_t* queue) {
+  return queue->engine->stats.in_flight < queue->engine->limit && queue->in_flight < queue->depth &&
+         !queue->stalled;
 }
 
-/* The lane's backend has the request. */
-static inline void uvdio__lane_started(uvdio__lane_t* lane, uvdio_req_t* req) {
+/* The queue's backend has the request. */
+static inline void uvdio__queue_started(uvdio__queue_t* queue, uvdio_req_t* req) {
   req->state_ = STATE_RUNNING;
-  uvdio__list_append(&lane->running, req);
-  lane->in_flight++;
-  lane->engine->stats.in_flight++;
-  assert(lane->in_flight <= lane->depth && lane->engine->stats.in_flight <= lane->engine->limit);
-  if (lane->urgency >= lane->due) {
-    uvdio__lane_flush_if_due(lane);
+  uvdio__list_append(&queue->running, req);
+  queue->in_flight++;
+  queue->engine->stats.in_flight++;
+  assert(queue->in_flight <= queue->depth && queue->engine->stats.in_flight <= queue->engine->limit);
+  if (queue->urgency >= queue->due) {
+    uvdio__queue_flush_if_due(queue);
   }
 }
 
 /* Starts an accepted request at once where nothing stands in the way, else lets it wait: for the submitting calls. Nothing
- * overtakes what waits, not even on the other lane: room that gets free is shared out. */
+ * overtakes what waits, not even on the other queue: room that gets free is shared out. */
 void uvdio__engine_start(uvdio_req_t* req);
 
-/* Whether a transfer may go the short way to the lane. A ring takes as many as the engine lets in. */
-static inline int uvdio__lane_is_straight(const uvdio__lane_t* lane) {
-  const uvdio_engine_t* engine = lane->engine;
-  return engine->stats.in_flight < engine->limit && (engine->waiting | lane->stalled) == 0;
+/* Whether a transfer may go the short way to the queue. A ring takes as many as the engine lets in. */
+static inline int uvdio__queue_takes_fast(const uvdio__queue_t* queue) {
+  const uvdio_engine_t* engine = queue->engine;
+  return engine->stats.in_flight < engine->limit && (engine->waiting | queue->stalled) == 0;
 }
 
 /* Puts a request with an outcome in line for its callback. It stands there before what shares its outcome. */
@@ -445,16 +445,16 @@ static inline void uvdio__engine_complete(uvdio_req_t* req) {
 }
 
 /* The backend is through with the request. */
-static inline void uvdio__lane_stop(uvdio_engine_t* engine, uvdio__lane_t* lane, const uvdio_req_t* req) {
-  assert(req->state_ == STATE_RUNNING && req->lane_ == lane && lane->engine == engine && lane->in_flight > 0);
+static inline void uvdio__queue_stop(uvdio_engine_t* engine, uvdio__queue_t* queue, const uvdio_req_t* req) {
+  assert(req->state_ == STATE_RUNNING && req->queue_ == queue && queue->engine == engine && queue->in_flight > 0);
   uvdio__list_remove(req);
-  lane->in_flight--;
+  queue->in_flight--;
   engine->stats.in_flight--;
 }
 
-/* uvdio__lane_done() for a read or write, from within a turn, where that is now whole, as it mostly is. Returns 0 where it is
+/* uvdio__queue_done() for a read or write, from within a turn, where that is now whole, as it mostly is. Returns 0 where it is
  * not, and has done nothing then. */
-static inline int uvdio__lane_done_whole(uvdio_engine_t* engine, uvdio__lane_t* lane, uvdio_req_t* req, int64_t result) {
+static inline int uvdio__queue_done_whole(uvdio_engine_t* engine, uvdio__queue_t* queue, uvdio_req_t* req, int64_t result) {
   uvdio__own_check(req);
   assert(engine->in_turn && uvdio__is_transfer(req->op));
   if (req->transferred + (uint64_t)result != req->length_) {
@@ -462,7 +462,7 @@ static inline int uvdio__lane_done_whole(uvdio_engine_t* engine, uvdio__lane_t* 
   }
   req->transferred = req->length_;
   req->result = (int64_t)req->length_;
-  uvdio__lane_stop(engine, lane, req);
+  uvdio__queue_stop(engine, queue, req);
   uvdio__engine_line_up(engine, req);
   return 1;
 }

@@ -3,14 +3,14 @@
  */
 #include "internal.h"
 
-/* The lane that registers, or null where the engine has none, or none any more. */
-static uvdio__lane_t* lane_of(uvdio_engine_t* engine) {
-  uvdio__lane_t* main = &engine->lanes[LANE_MAIN];
-  return main->backend->register_arena != NULL && engine->lane == main ? main : NULL;
+/* The queue that registers, or null where the engine has none, or none any more. */
+static uvdio__queue_t* queue_of(uvdio_engine_t* engine) {
+  uvdio__queue_t* main = &engine->queues[QUEUE_MAIN];
+  return main->backend->register_arena != NULL && engine->queue == main ? main : NULL;
 }
 
 int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
-  uvdio__lane_t* lane;
+  uvdio__queue_t* queue;
   int error;
 
   if (engine == NULL || arena == NULL) {
@@ -20,12 +20,12 @@ int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   if (error != 0) {
     return error;
   }
-  lane = lane_of(engine);
-  return lane == NULL ? UV_ENOTSUP : lane->backend->register_arena(lane, arena);
+  queue = queue_of(engine);
+  return queue == NULL ? UV_ENOTSUP : queue->backend->register_arena(queue, arena);
 }
 
 int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
-  uvdio__lane_t* lane;
+  uvdio__queue_t* queue;
   int error;
 
   if (engine == NULL || arena == NULL) {
@@ -35,19 +35,19 @@ int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   if (error != 0) {
     return error;
   }
-  lane = &engine->lanes[LANE_MAIN];
-  return lane->backend->unregister_arena == NULL ? UV_ENOTSUP
-                                                 : lane->backend->unregister_arena(lane, arena);
+  queue = &engine->queues[QUEUE_MAIN];
+  return queue->backend->unregister_arena == NULL ? UV_ENOTSUP
+                                                 : queue->backend->unregister_arena(queue, arena);
 }
 
 int uvdio_arena_registration(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
                            uvdio_registration_t* registration) {
-  const uvdio__lane_t* lane;
+  const uvdio__queue_t* queue;
 
   if (engine == NULL || arena == NULL || registration == NULL) {
     return UV_EINVAL;
   }
-  lane = &engine->lanes[LANE_MAIN];
+  queue = &engine->queues[QUEUE_MAIN];
   registration->bytes = 0;
   registration->size = arena->size;
   registration->error = 0;
@@ -55,8 +55,8 @@ int uvdio_arena_registration(const uvdio_engine_t* engine, const uvdio_arena_t* 
   if (engine->torn_down) {
     registration->error = UV_EBADF;
     registration->reason = "the engine is closed";
-  } else if (lane->backend->registration != NULL) {
-    lane->backend->registration(lane, arena, registration);
+  } else if (queue->backend->registration != NULL) {
+    queue->backend->registration(queue, arena, registration);
   } else {
     registration->error = UV_ENOTSUP;
     registration->reason = "only the ring registers memory";

@@ -32,7 +32,7 @@ void uvdio__request_fail(uvdio_req_t* req, int error) {
  * tasks (UV_ECANCELED that nobody asked for), or lacks memory, or the operation. But what a sync or a
  * durable write says of a disk counts, whatever it is called: the next one would not be told. */
 static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
-  const uvdio__lane_t* lane = req->lane_;
+  const uvdio__queue_t* queue = req->queue_;
   uvdio_op_t op = req->op;
   int is_durable = op == UVDIO_OP_WRITE && (req->file->flags_ & UVDIO_O_DSYNC) != 0;
   int syncs = uvdio__is_sync(op) || is_durable;
@@ -45,7 +45,7 @@ static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   if (result == UV_EINTR || result == UV_EAGAIN) {
     return 1;
   }
-  if (!lane->backend->can_punt || (req->flags_ & REQ_REFUSED) != 0) {
+  if (!queue->backend->can_punt || (req->flags_ & REQ_REFUSED) != 0) {
     return 0;
   }
   return uvdio__is_ring_refusal(result, req->cancelled_) && (result == UV_ECANCELED || !syncs);
@@ -179,10 +179,10 @@ static int64_t perform_open(uvdio__opening_t* opening) {
   return error;
 }
 
-int64_t uvdio__request_perform(const uvdio__lane_t* lane, uvdio_req_t* req) {
+int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
 
-  (void)lane;
+  (void)queue;
   switch (req->op) {
     case UVDIO_OP_OPEN:
       return perform_open(uvdio__opening_of(req));

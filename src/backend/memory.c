@@ -1,5 +1,5 @@
 /*
- * Memory: files in a store of the engine's own. Requests wait on the lane until the next flush, at the loop's next
+ * Memory: files in a store of the engine's own. Requests wait on the queue until the next flush, at the loop's next
  * turn, performs them in order; that makes them asynchronous like everybody else's.
  */
 #include <assert.h>
@@ -8,18 +8,18 @@
 #include "internal.h"
 #include "backend/memory_files.h"
 
-static int init_memory(uvdio__lane_t* lane, char* reason, size_t size) {
-  lane->state = uvdio__store_create();
-  if (lane->state == NULL) {
+static int init_memory(uvdio__queue_t* queue, char* reason, size_t size) {
+  queue->state = uvdio__store_create();
+  if (queue->state == NULL) {
     return UV_ENOMEM;
   }
   (void)snprintf(reason, size, "files in RAM, which are always there");
   return 0;
 }
 
-static int submit_to_memory(uvdio__lane_t* lane, uvdio_req_t* req) {
+static int submit_to_memory(uvdio__queue_t* queue, uvdio_req_t* req) {
   (void)req;
-  lane->unflushed++;
+  queue->unflushed++;
   return 0;
 }
 
@@ -53,12 +53,12 @@ static int64_t transfer(uvdio__node_t* node, uvdio_req_t* req) {
   return result;
 }
 
-static int64_t perform_in_memory(const uvdio__lane_t* lane, uvdio_req_t* req) {
+static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__node_t* node = req->file->handle_.node;
 
   switch (req->op) {
     case UVDIO_OP_OPEN:
-      return open_node(lane->state, req);
+      return open_node(queue->state, req);
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
       return transfer(node, req);
@@ -85,24 +85,24 @@ static int64_t perform_in_memory(const uvdio__lane_t* lane, uvdio_req_t* req) {
 }
 
 /* What finishing these starts anew is for the next flush. */
-static void flush_memory(uvdio__lane_t* lane) {
-  unsigned count = lane->unflushed;
+static void flush_memory(uvdio__queue_t* queue) {
+  unsigned count = queue->unflushed;
 
-  lane->unflushed = 0;
+  queue->unflushed = 0;
   while (count-- > 0) {
-    uvdio_req_t* req = uvdio__list_first(&lane->running);
-    uvdio__lane_done(lane, req, req->cancelled_ ? UV_ECANCELED : perform_in_memory(lane, req));
+    uvdio_req_t* req = uvdio__list_first(&queue->running);
+    uvdio__queue_done(queue, req, req->cancelled_ ? UV_ECANCELED : perform_in_memory(queue, req));
   }
 }
 
-static void cancel_in_memory(uvdio__lane_t* lane, uvdio_req_t* req) {
-  (void)lane;
+static void cancel_in_memory(uvdio__queue_t* queue, uvdio_req_t* req) {
+  (void)queue;
   (void)req; /* The flush looks at req->cancelled_. */
 }
 
-static void close_memory(uvdio__lane_t* lane) {
-  uvdio__store_destroy(lane->state);
-  lane->state = NULL;
+static void close_memory(uvdio__queue_t* queue) {
+  uvdio__store_destroy(queue->state);
+  queue->state = NULL;
 }
 
 const uvdio__backend_t uvdio__backend_memory = {

@@ -1,6 +1,6 @@
 /*
  * The pool: every request is one work on libuv's threadpool, which performs it with a blocking system call. The
- * works are the lane's own, as many as its depth, so that a request carries none and nothing is allocated
+ * works are the queue's own, as many as its depth, so that a request carries none and nothing is allocated
  * per operation.
  */
 #include <assert.h>
@@ -12,7 +12,7 @@
 #include "allocator.h"
 
 typedef struct slot_s {
-  uv_work_t work; /* work.data: the lane */
+  uv_work_t work; /* work.data: the queue */
   uvdio_req_t* req;
   int64_t result;
   struct slot_s* next_free;
@@ -32,31 +32,31 @@ static void free_pool(pool_t* pool) {
   uvdio__free(pool, sizeof(*pool), UVDIO__STRUCT_ALIGN);
 }
 
-static void fill_free_list(uvdio__lane_t* lane, pool_t* pool) {
+static void fill_free_list(uvdio__queue_t* queue, pool_t* pool) {
   unsigned i;
 
   for (i = pool->count; i > 0; i--) {
     slot_t* slot = &pool->slots[i - 1];
-    slot->work.data = lane;
+    slot->work.data = queue;
     slot->next_free = pool->free;
     pool->free = slot;
   }
 }
 
-static int init_pool(uvdio__lane_t* lane, char* reason, size_t size) {
+static int init_pool(uvdio__queue_t* queue, char* reason, size_t size) {
   pool_t* pool = uvdio__alloc(sizeof(*pool), UVDIO__STRUCT_ALIGN, 1);
 
   if (pool == NULL) {
     return UV_ENOMEM;
   }
-  pool->count = lane->depth;
+  pool->count = queue->depth;
   pool->slots = uvdio__alloc(pool->count * sizeof(slot_t), UVDIO__STRUCT_ALIGN, 1);
   if (pool->slots == NULL) {
     free_pool(pool);
     return UV_ENOMEM;
   }
-  fill_free_list(lane, pool);
-  lane->state = pool;
+  fill_free_list(queue, pool);
+  queue->state = pool;
   (void)snprintf(reason, size, "libuv's threadpool, which is always there");
   return 0;
 }
@@ -69,19 +69,19 @@ static void run_slot(uv_work_t* work) {
 
 static void run_slot_done(uv_work_t* work, int status) {
   slot_t* slot = (slot_t*)(void*)work;
-  uvdio__lane_t* lane = work->data;
+  uvdio__queue_t* queue = work->data;
   uvdio_req_t* req = slot->req;
   pool_t* pool;
 
-  if (lane == NULL || uvdio__engine_is_forked(lane->engine)) {
+  if (queue == NULL || uvdio__engine_is_forked(queue->engine)) {
     return; /* The parent's work, seen in a forked child. */
   }
-  pool = lane->state;
+  pool = queue->state;
   slot->req = NULL;
   slot->next_free = pool->free;
   pool->free = slot;
   pool->busy--;
-  uvdio__lane_done(lane, req, status == UV_ECANCELED ? UV_ECANCELED : slot->result);
+  uvdio__queue_done(queue, req, status == UV_ECANCELED ? UV_ECANCELED : slot->result);
 }
 
 /*
@@ -151,14 +151,14 @@ static int has_threads(void) {
   return 1;
 }
 
-static int submit_to_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
-  pool_t* pool = lane->state;
+static int submit_to_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
+  pool_t* pool = queue->state;
   slot_t* slot = pool->free;
 
   assert(slot != NULL && pool->busy < pool->count);
   slot->req = req;
   if (!has_threads() ||
-      uv_queue_work(lane->engine->loop, &slot->work, run_slot, run_slot_done) != 0) {
+      uv_queue_work(queue->engine->loop, &slot->work, run_slot, run_slot_done) != 0) {
     slot->req = NULL;
     return UVDIO_EPOOL;
   }
@@ -169,21 +169,21 @@ static int submit_to_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
 }
 
 /* Succeeds only while no thread has taken the work; then run_slot_done comes with UV_ECANCELED. */
-static void cancel_in_pool(uvdio__lane_t* lane, uvdio_req_t* req) {
+static void cancel_in_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
   slot_t* slot = req->worker_;
 
-  (void)lane;
+  (void)queue;
   assert(slot != NULL && slot->req == req);
   (void)uv_cancel((uv_req_t*)&slot->work);
 }
 
 /* In a forked child libuv may still hold works of the parent, so their memory stays. */
-static void close_pool(uvdio__lane_t* lane) {
-  pool_t* pool = lane->state;
+static void close_pool(uvdio__queue_t* queue) {
+  pool_t* pool = queue->state;
   unsigned i;
 
-  assert(pool->busy == 0 || uvdio__engine_is_forked(lane->engine));
-  lane->state = NULL;
+  assert(pool->busy == 0 || uvdio__engine_is_forked(queue->engine));
+  queue->state = NULL;
   if (pool->busy == 0) {
     free_pool(pool);
     return;

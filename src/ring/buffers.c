@@ -462,16 +462,16 @@ static const char* words_for(int error) {
   return "the kernel refused to register memory";
 }
 
-static void note_known(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment) {
+static void note_known(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment) {
   if (pin->segments[segment] != UVDIO__SEGMENT_KNOWN) {
     pin->segments[segment] = UVDIO__SEGMENT_KNOWN;
     pin->known++;
-    lane->engine->stats.registered_bytes += memory_of(pin, segment).iov_len;
+    queue->engine->stats.registered_bytes += memory_of(pin, segment).iov_len;
   }
 }
 
-static int register_by_ring(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
-  const uvdio__ring_t* ring = lane->state;
+static int register_by_ring(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+  const uvdio__ring_t* ring = queue->state;
   int result = 0;
 
   for (; count > 0 && result >= 0; count--, segment++) {
@@ -480,30 +480,30 @@ static int register_by_ring(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned seg
       result = uvdio__ring_update_table(ring->ring.ring_fd, pin->first + segment, &memory, 1);
     }
     if (result >= 0) {
-      note_known(lane, pin, segment);
+      note_known(queue, pin, segment);
     }
   }
   return result;
 }
 
 /* What the vault has of the range; at the ring's first time of the whole arena, because others have had it pinned. */
-static int copy_from_vault(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+static int copy_from_vault(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
   const uvdio__share_t* share = pin->share;
   unsigned end = pin->known == 0 ? pin->count : segment + count;
   int result;
 
   segment = pin->known == 0 ? 0 : segment;
-  result = copy_entries(lane->state, pin, segment, end - segment);
+  result = copy_entries(queue->state, pin, segment, end - segment);
   for (; segment < end && result >= 0; segment++) {
     if (share->pinned[segment]) {
-      note_known(lane, pin, segment);
+      note_known(queue, pin, segment);
     }
   }
   return result;
 }
 
 /* The lock is let go between segments: pinning takes time, and others would wait for it on their loops. */
-static int register_by_vault(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+static int register_by_vault(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
   uvdio__share_t* share = pin->share;
   int pinned = 0;
   int copied;
@@ -515,7 +515,7 @@ static int register_by_vault(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned se
     uv_mutex_unlock(&share->lock);
   }
   uv_mutex_lock(&share->lock);
-  copied = share->vault == -1 ? pinned : copy_from_vault(lane, pin, segment, count);
+  copied = share->vault == -1 ? pinned : copy_from_vault(queue, pin, segment, count);
   uv_mutex_unlock(&share->lock);
   return copied < 0 ? copied : pinned;
 }
@@ -535,28 +535,28 @@ static int need_table(uvdio__ring_t* ring) {
   return result;
 }
 
-static void register_segments(uvdio__lane_t* lane, uvdio__pin_t* pin, unsigned segment, unsigned count) {
-  int result = need_table(lane->state);
+static void register_segments(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+  int result = need_table(queue->state);
 
   if (result >= 0 && pin->by_vault) {
-    result = register_by_vault(lane, pin, segment, count);
+    result = register_by_vault(queue, pin, segment, count);
     if (result == -EINVAL && pin->known == 0) {
       do_without_vault(pin);
       result = 0;
     }
   }
   if (result >= 0 && !pin->by_vault) {
-    result = register_by_ring(lane, pin, segment, count);
+    result = register_by_ring(queue, pin, segment, count);
   }
   if (result < 0) {
     refuse(pin, uv_translate_sys_error(-result), words_for(result));
-    lane->engine->stats.registrations_refused++;
+    queue->engine->stats.registrations_refused++;
   }
 }
 
 /* Takes everything out of the kernel's table again. */
-static void unregister_segments(uvdio__lane_t* lane, uvdio__pin_t* pin) {
-  const uvdio__ring_t* ring = lane->state;
+static void unregister_segments(uvdio__queue_t* queue, uvdio__pin_t* pin) {
+  const uvdio__ring_t* ring = queue->state;
   unsigned i;
 
   if (pin->known == 0) {
@@ -565,22 +565,22 @@ static void unregister_segments(uvdio__lane_t* lane, uvdio__pin_t* pin) {
   empty_entries(ring->ring.ring_fd, pin->first, pin->count);
   for (i = 0; i < pin->count; i++) {
     if (pin->segments[i] == UVDIO__SEGMENT_KNOWN) {
-      lane->engine->stats.registered_bytes -= memory_of(pin, i).iov_len;
+      queue->engine->stats.registered_bytes -= memory_of(pin, i).iov_len;
     }
     pin->segments[i] = UVDIO__SEGMENT_NEW;
   }
   pin->known = 0;
 }
 
-static void forget(uvdio__lane_t* lane, uvdio__pin_t* pin) {
-  unregister_segments(lane, pin);
-  remove_pin(lane->state, pin);
+static void forget(uvdio__queue_t* queue, uvdio__pin_t* pin) {
+  unregister_segments(queue, pin);
+  remove_pin(queue->state, pin);
 }
 
 /* Only what the user did not hold back, not again after the first refusal (the next would be one, too), and not while
  * another engine is at it. */
-static int may_register(const uvdio__lane_t* lane, const uvdio__pin_t* pin) {
-  if (pin->error != 0 || lane->engine->manual) {
+static int may_register(const uvdio__queue_t* queue, const uvdio__pin_t* pin) {
+  if (pin->error != 0 || queue->engine->manual) {
     return 0;
   }
   if (pin->by_vault) {
@@ -593,21 +593,21 @@ static int may_register(const uvdio__lane_t* lane, const uvdio__pin_t* pin) {
 }
 
 /* Room that dead arenas take up is made free before a new one comes. */
-static uvdio__pin_t* get_pin(uvdio__lane_t* lane, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin = look_up(lane->state, arena);
+static uvdio__pin_t* get_pin(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+  uvdio__pin_t* pin = look_up(queue->state, arena);
 
   if (pin == NULL) {
-    uvdio__ring_sweep(lane);
-    pin = make_pin(lane->state, arena);
+    uvdio__ring_sweep(queue);
+    pin = make_pin(queue->state, arena);
   }
   return pin;
 }
 
 /* A submitting call pins a little memory at most, unless it was asked to do more. */
-static uvdio__pin_t* make_pin_at_first_use(uvdio__lane_t* lane, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin = get_pin(lane, arena);
+static uvdio__pin_t* make_pin_at_first_use(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+  uvdio__pin_t* pin = get_pin(queue, arena);
 
-  assert(!lane->engine->manual);
+  assert(!queue->engine->manual);
   if (pin != NULL && pin->error == 0 && memory_of(pin, 0).iov_len > AUTO_SIZE_MAX) {
     refuse(pin, UV_ENOTSUP, "its pieces are larger than 8 MiB: only uvdio_arena_register() registers it");
   }
@@ -616,8 +616,8 @@ static uvdio__pin_t* make_pin_at_first_use(uvdio__lane_t* lane, const uvdio_aren
 
 /* The pin of the frame's arena, which is made at the first use of a frame; of a view's, if there is
  * one. Null: none. */
-static uvdio__pin_t* pin_for(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
-  uvdio__ring_t* ring = lane->state;
+static uvdio__pin_t* pin_for(uvdio__queue_t* queue, const uvdio_buf_t* buf) {
+  uvdio__ring_t* ring = queue->state;
   const uvdio_arena_t* arena = buf->owner_;
   uvdio__pin_t* pin;
 
@@ -625,10 +625,10 @@ static uvdio__pin_t* pin_for(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
     return pin_at(ring, buf->base);
   }
   pin = look_up(ring, arena);
-  if (!ring->traits.has_sparse_buffers || (pin == NULL && lane->engine->manual)) {
+  if (!ring->traits.has_sparse_buffers || (pin == NULL && queue->engine->manual)) {
     return NULL;
   }
-  pin = pin == NULL ? make_pin_at_first_use(lane, arena) : pin;
+  pin = pin == NULL ? make_pin_at_first_use(queue, arena) : pin;
   if (pin != NULL) {
     take_from_bucket(ring, pin);
     put_into_bucket(ring, pin); /* first: that is where uvdio__ring_buffer() looks */
@@ -636,8 +636,8 @@ static uvdio__pin_t* pin_for(uvdio__lane_t* lane, const uvdio_buf_t* buf) {
   return pin;
 }
 
-int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_req_t* req) {
-  uvdio__pin_t* pin = pin_for(lane, &req->buf_);
+int uvdio__ring_find_buffer(uvdio__queue_t* queue, const uvdio_req_t* req) {
+  uvdio__pin_t* pin = pin_for(queue, &req->buf_);
   size_t segment;
 
   if (pin == NULL) {
@@ -647,10 +647,10 @@ int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_req_t* req) {
   if (segment >= pin->count) {
     return UVDIO__BUFFER_PLAIN;
   }
-  if (!is_known(pin, segment) && may_register(lane, pin)) {
+  if (!is_known(pin, segment) && may_register(queue, pin)) {
     uint64_t began_ns = uvdio__clock_ns();
-    register_segments(lane, pin, (unsigned)segment, 1);
-    uvdio__engine_note_call(lane->engine, began_ns);
+    register_segments(queue, pin, (unsigned)segment, 1);
+    uvdio__engine_note_call(queue->engine, began_ns);
   }
   return is_known(pin, segment) ? (int)(pin->first + segment) : UVDIO__BUFFER_PLAIN;
 }
@@ -659,8 +659,8 @@ int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_req_t* req) {
  * By the user's word
  */
 
-int uvdio__ring_register_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena) {
-  uvdio__ring_t* ring = lane->state;
+int uvdio__ring_register_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+  uvdio__ring_t* ring = queue->state;
   uvdio__pin_t* pin;
 
   if (!ring->traits.has_sparse_buffers) {
@@ -668,15 +668,15 @@ int uvdio__ring_register_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena) 
   }
   pin = look_up(ring, arena);
   if (pin != NULL && pin->reason == table_is_full) {
-    forget(lane, pin); /* There may be room by now. */
+    forget(queue, pin); /* There may be room by now. */
   }
-  pin = get_pin(lane, arena);
+  pin = get_pin(queue, arena);
   if (pin == NULL) {
     return UV_ENOMEM;
   }
   if (pin->count > 0) {
     refuse(pin, 0, "");
-    register_segments(lane, pin, 0, pin->count);
+    register_segments(queue, pin, 0, pin->count);
   }
   return pin->error;
 }
@@ -694,16 +694,16 @@ static int is_in_use(const uvdio__list_t* list, const uvdio_arena_t* arena) {
   return 0;
 }
 
-int uvdio__ring_unregister_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin = look_up(lane->state, arena);
+int uvdio__ring_unregister_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+  uvdio__pin_t* pin = look_up(queue->state, arena);
 
-  if (is_in_use(&lane->running, arena) || is_in_use(&lane->waiting, arena)) {
+  if (is_in_use(&queue->running, arena) || is_in_use(&queue->waiting, arena)) {
     return UV_EBUSY;
   }
   if (pin == NULL || pin->known == 0) {
     return UV_ENOENT;
   }
-  unregister_segments(lane, pin);
+  unregister_segments(queue, pin);
   refuse(pin, UV_ECANCELED, "uvdio_arena_unregister() was called");
   return 0;
 }
@@ -713,21 +713,21 @@ static int is_to_be_forgotten(const uvdio__pin_t* pin) {
   return atomic_load_explicit(&pin->share->dead, memory_order_acquire) || pin->reason == table_is_full;
 }
 
-void uvdio__ring_sweep(uvdio__lane_t* lane) {
-  uvdio__ring_t* ring = lane->state;
+void uvdio__ring_sweep(uvdio__queue_t* queue) {
+  uvdio__ring_t* ring = queue->state;
   uvdio__pin_t* pin = ring->buffers.pins;
   unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
 
-  if (gone == lane->engine->arenas_gone) {
+  if (gone == queue->engine->arenas_gone) {
     return;
   }
-  lane->engine->arenas_gone = gone;
+  queue->engine->arenas_gone = gone;
   while (pin != NULL) {
     uvdio__pin_t* next = pin->next;
     if (is_to_be_forgotten(pin)) {
       uint64_t began_ns = uvdio__clock_ns();
-      forget(lane, pin);
-      uvdio__engine_note_call(lane->engine, began_ns);
+      forget(queue, pin);
+      uvdio__engine_note_call(queue->engine, began_ns);
     }
     pin = next;
   }
@@ -744,9 +744,9 @@ void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked) {
   free_addresses(&ring->buffers);
 }
 
-void uvdio__ring_registration(const uvdio__lane_t* lane, const uvdio_arena_t* arena,
+void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* arena,
                               uvdio_registration_t* registration) {
-  const uvdio__ring_t* ring = lane->state;
+  const uvdio__ring_t* ring = queue->state;
   const uvdio__pin_t* pin = look_up(ring, arena);
   unsigned i;
 
@@ -754,7 +754,7 @@ void uvdio__ring_registration(const uvdio__lane_t* lane, const uvdio_arena_t* ar
     registration->error = UV_ENOTSUP;
     registration->reason = "registering memory piece by piece takes Linux 5.19";
   } else if (pin == NULL) {
-    registration->reason = lane->engine->manual ? "uvdio_arena_register() was not called"
+    registration->reason = queue->engine->manual ? "uvdio_arena_register() was not called"
                                                 : "no frame of it was used yet";
   } else {
     for (i = 0; i < pin->count; i++) {

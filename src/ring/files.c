@@ -17,18 +17,18 @@
 #define CAPACITY_MIN 64u
 #define CAPACITY_MAX 32768u /* the kernel would take more, at 16 bytes each */
 
-static int call(const uvdio__lane_t* lane, unsigned opcode, const void* argument, unsigned count) {
-  const uvdio__ring_t* ring = lane->state;
+static int call(const uvdio__queue_t* queue, unsigned opcode, const void* argument, unsigned count) {
+  const uvdio__ring_t* ring = queue->state;
   uint64_t began_ns = uvdio__clock_ns();
   int result = uvdio__ring_register(ring->ring.ring_fd, opcode, argument, count);
 
-  uvdio__engine_note_call(lane->engine, began_ns);
+  uvdio__engine_note_call(queue->engine, began_ns);
   return result;
 }
 
-static int update_slot(const uvdio__lane_t* lane, unsigned slot, int descriptor) {
+static int update_slot(const uvdio__queue_t* queue, unsigned slot, int descriptor) {
   struct io_uring_files_update update = {.offset = slot, .fds = (uint64_t)(uintptr_t)&descriptor};
-  return call(lane, IORING_REGISTER_FILES_UPDATE, &update, 1);
+  return call(queue, IORING_REGISTER_FILES_UPDATE, &update, 1);
 }
 
 /* The kernel takes no larger table than files may be open (io_uring_register(2)). */
@@ -69,30 +69,30 @@ void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked) {
   free_table(&ring->files);
 }
 
-void uvdio__ring_note_file(const uvdio__lane_t* lane, uvdio_file_t* file) {
+void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file) {
   static const unsigned char opcodes[] = {IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED};
   unsigned i;
 
-  assert(file->slot_ > 0 || ((const uvdio__ring_t*)lane->state)->files.off);
-  (void)lane;
+  assert(file->slot_ > 0 || ((const uvdio__ring_t*)queue->state)->files.off);
+  (void)queue;
   for (i = 0; i < 2; i++) {
     struct io_uring_sqe entry = {.opcode = opcodes[i]};
     entry.flags = file->slot_ > 0 ? IOSQE_FIXED_FILE : 0;
     entry.fd = file->slot_ > 0 ? (int)file->slot_ - 1 : (int)file->handle_.descriptor;
     memcpy(file->entry_[i], &entry, sizeof(file->entry_[i]));
   }
-  uvdio__file_note_straight(file);
+  uvdio__file_update_fast_path(file);
 }
 
 /* There is no table any more: every file goes by its descriptor from now on. */
-static void give_up(uvdio__lane_t* lane) {
-  uvdio__ring_t* ring = lane->state;
+static void give_up(uvdio__queue_t* queue) {
+  uvdio__ring_t* ring = queue->state;
   uvdio_file_t* file;
 
-  for (file = lane->engine->files; file != NULL; file = file->next_) {
+  for (file = queue->engine->files; file != NULL; file = file->next_) {
     file->slot_ = 0;
     file->entry_[0][0] = 0;
-    uvdio__file_note_straight(file);
+    uvdio__file_update_fast_path(file);
   }
   free_table(&ring->files);
   ring->files.off = 1;
@@ -100,14 +100,14 @@ static void give_up(uvdio__lane_t* lane) {
 
 /* Makes the table larger. Requests with the kernel hold on to their files by themselves. Entries that the kernel has not
  * seen could find no table where making the new one fails, so there must be none of them. */
-static int grow(uvdio__lane_t* lane) {
-  uvdio__ring_t* ring = lane->state;
+static int grow(uvdio__queue_t* queue) {
+  uvdio__ring_t* ring = queue->state;
   uvdio__ring_files_t* files = &ring->files;
   unsigned capacity;
   int* descriptors;
   int result;
 
-  if (lane->unflushed > 0) {
+  if (queue->unflushed > 0) {
     return 0;
   }
   capacity = next_capacity(files);
@@ -117,12 +117,12 @@ static int grow(uvdio__lane_t* lane) {
     return 0;
   }
   if (files->capacity > 0) {
-    (void)call(lane, IORING_UNREGISTER_FILES, NULL, 0);
+    (void)call(queue, IORING_UNREGISTER_FILES, NULL, 0);
   }
-  result = call(lane, IORING_REGISTER_FILES, descriptors, capacity);
+  result = call(queue, IORING_REGISTER_FILES, descriptors, capacity);
   if (result < 0) {
     uvdio__free(descriptors, capacity * sizeof(int), UVDIO__STRUCT_ALIGN);
-    give_up(lane);
+    give_up(queue);
     return 0;
   }
   uvdio__free(files->descriptors, files->capacity * sizeof(int), UVDIO__STRUCT_ALIGN);
@@ -142,18 +142,18 @@ static unsigned find_free(const uvdio__ring_files_t* files) {
   return slot;
 }
 
-void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file) {
-  uvdio__ring_t* ring = lane->state;
+void uvdio__ring_add_file(uvdio__queue_t* queue, uvdio_file_t* file) {
+  uvdio__ring_t* ring = queue->state;
   uvdio__ring_files_t* files = &ring->files;
   int descriptor = (int)file->handle_.descriptor;
   unsigned slot;
 
   assert(file->slot_ == 0 && ring->traits.has_clones);
-  if (files->used == files->capacity && !grow(lane)) {
+  if (files->used == files->capacity && !grow(queue)) {
     return;
   }
   slot = find_free(files);
-  if (update_slot(lane, slot, descriptor) != 1) {
+  if (update_slot(queue, slot, descriptor) != 1) {
     files->off = 1; /* Refused: those that have a slot keep it, and no more is asked for. */
     return;
   }
@@ -164,14 +164,14 @@ void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file) {
 }
 
 /* A slot that the kernel does not give back stays used. */
-void uvdio__ring_forget_file(uvdio__lane_t* lane, uvdio_file_t* file) {
-  uvdio__ring_t* ring = lane->state;
+void uvdio__ring_forget_file(uvdio__queue_t* queue, uvdio_file_t* file) {
+  uvdio__ring_t* ring = queue->state;
   unsigned slot = file->slot_ - 1;
 
   assert(file->slot_ > 0 && slot < ring->files.capacity);
   assert(ring->files.descriptors[slot] == (int)file->handle_.descriptor);
   file->slot_ = 0;
-  if (update_slot(lane, slot, -1) == 1) {
+  if (update_slot(queue, slot, -1) == 1) {
     ring->files.descriptors[slot] = -1;
     ring->files.used--;
     ring->files.full = 0;

@@ -74,21 +74,21 @@ static int create_eventfd(uvdio__ring_t* state, uv_loop_t* loop, const char** ca
   return error;
 }
 
-static int set_up(uvdio__lane_t* lane, uvdio__ring_t* state, const char** call) {
-  int error = create_ring(state, lane->depth);
+static int set_up(uvdio__queue_t* queue, uvdio__ring_t* state, const char** call) {
+  int error = create_ring(state, queue->depth);
 
   *call = "io_uring_setup";
   if (error != 0) {
     return error;
   }
-  error = create_eventfd(state, lane->engine->loop, call);
+  error = create_eventfd(state, queue->engine->loop, call);
   if (error != 0) {
     io_uring_queue_exit(&state->ring);
   }
   return error;
 }
 
-static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
+static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
   uvdio__ring_traits_t traits;
   const char* call;
   uvdio__ring_t* state;
@@ -105,15 +105,15 @@ static int init_ring(uvdio__lane_t* lane, char* reason, size_t size) {
   state->traits = traits;
   state->files.off = !traits.has_clones;
   uvdio__ring_init_buffers(&state->buffers);
-  error = set_up(lane, state, &call);
+  error = set_up(queue, state, &call);
   if (error != 0) {
     uvdio__ring_explain(error, call, reason, size);
     uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
     return error;
   }
-  (void)uv_timer_init(lane->engine->loop, &state->retry);
-  state->lane = lane;
-  lane->state = state;
+  (void)uv_timer_init(queue->engine->loop, &state->retry);
+  state->queue = queue;
+  queue->state = state;
   return 0;
 }
 
@@ -127,7 +127,7 @@ static int start_poll(uvdio__ring_t* state) {
     return 0; /* For the ring before this one, with the same eventfd. */
   }
   if (uv_is_closing((uv_handle_t*)&state->poll)) {
-    uvdio__engine_wake(state->lane->engine); /* Where the user did that: leaves the loop. */
+    uvdio__engine_wake(state->queue->engine); /* Where the user did that: leaves the loop. */
     return 0;
   }
   error = uv_poll_start(&state->poll, UV_READABLE, on_event);
@@ -136,8 +136,8 @@ static int start_poll(uvdio__ring_t* state) {
 }
 
 /* On the loop's thread, and once. */
-static int enable(uvdio__lane_t* lane, const char** call) {
-  uvdio__ring_t* state = lane->state;
+static int enable(uvdio__queue_t* queue, const char** call) {
+  uvdio__ring_t* state = queue->state;
   uint64_t began_ns = uvdio__clock_ns();
   int result;
 
@@ -151,7 +151,7 @@ static int enable(uvdio__lane_t* lane, const char** call) {
   }
   /* Saves a look-up per system call; a kernel without it (before 5.18) goes on as before. */
   (void)io_uring_register_ring_fd(&state->ring);
-  uvdio__engine_note_call(lane->engine, began_ns);
+  uvdio__engine_note_call(queue->engine, began_ns);
   *call = "uv_poll_start";
   result = start_poll(state);
   state->enabled = 1;
@@ -166,17 +166,17 @@ static int enable(uvdio__lane_t* lane, const char** call) {
 
 static void on_retry(uv_timer_t* timer) {
   uvdio__ring_t* state = UVDIO__CONTAINER_OF(timer, uvdio__ring_t, retry);
-  uvdio__lane_t* lane = state->lane;
+  uvdio__queue_t* queue = state->queue;
 
-  lane->stalled = 0;
+  queue->stalled = 0;
   state->unsignalled = 1;
-  lane->engine->woken = 1;
-  uvdio__engine_wake(lane->engine); /* Timers come before the poll, and that must not block now. */
+  queue->engine->woken = 1;
+  uvdio__engine_wake(queue->engine); /* Timers come before the poll, and that must not block now. */
 }
 
 /* Off the loop, whenever something was waited for. */
-static void retry_later(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static void retry_later(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
 
   if (uv_is_closing((uv_handle_t*)&state->retry)) {
     return;
@@ -187,8 +187,8 @@ static void retry_later(uvdio__lane_t* lane) {
 
 /* Entries that the kernel has not taken are taken back, and their requests go to the pool. Nobody submits to a broken ring, but
  * what the kernel must not touch any more shall not stand in its queue either. */
-static void take_back_entries(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static void take_back_entries(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
   struct io_uring_sq* sq = &state->ring.sq;
   unsigned head = *sq->khead;
   unsigned tail = sq->sqe_tail;
@@ -197,33 +197,33 @@ static void take_back_entries(uvdio__lane_t* lane) {
   sq->sqe_head = head;
   sq->sqe_tail = head;
   *sq->ktail = head;
-  lane->unflushed = 0;
-  lane->urgency = 0;
+  queue->unflushed = 0;
+  queue->urgency = 0;
   for (i = head; i != tail; i++) {
     uintptr_t data = (uintptr_t)state->entries[i & state->entry_mask].user_data;
     if ((data & CANCEL_MARK) == 0) {
-      uvdio__lane_punt(lane, (uvdio_req_t*)(data & ~MARKS));
+      uvdio__queue_punt(queue, (uvdio_req_t*)(data & ~MARKS));
     }
   }
 }
 
-static void give_up(uvdio__lane_t* lane, const char* reason) {
-  uvdio__ring_t* state = lane->state;
+static void give_up(uvdio__queue_t* queue, const char* reason) {
+  uvdio__ring_t* state = queue->state;
 
   assert(!state->broken);
   state->broken = 1;
   state->entries_usable = 0;
-  uvdio__lane_broken(lane, reason);
-  take_back_entries(lane);
+  uvdio__queue_broken(queue, reason);
+  take_back_entries(queue);
 }
 
-static void break_down(uvdio__lane_t* lane, int error, const char* call) {
-  const uvdio__ring_t* state = lane->state;
+static void break_down(uvdio__queue_t* queue, int error, const char* call) {
+  const uvdio__ring_t* state = queue->state;
   char reason[REASON_SIZE];
 
   if (!state->broken) {
     uvdio__ring_explain(error, call, reason, sizeof(reason));
-    give_up(lane, reason);
+    give_up(queue, reason);
   }
 }
 
@@ -295,8 +295,8 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
 #define URGENCY_OF_WRITE 4u
 #define URGENCY_OF_DURABLE_WRITE UVDIO_DEPTH_MAX
 
-static inline void count_write(uvdio__lane_t* lane, const uvdio_file_t* file) {
-  lane->urgency += ((file->flags_ & UVDIO_O_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : URGENCY_OF_WRITE) - 1;
+static inline void count_write(uvdio__queue_t* queue, const uvdio_file_t* file) {
+  queue->urgency += ((file->flags_ & UVDIO_O_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : URGENCY_OF_WRITE) - 1;
 }
 
 /* Whether the transfer would keep the submitting thread too long: pinning plain memory and, where it is fresh, faulting it in
@@ -311,7 +311,7 @@ static inline uintptr_t mark_of(const uvdio_req_t* req) {
 }
 
 /* A transfer of any kind: by the numbers of file and buffer where the kernel knows them. */
-static inline void prepare_transfer(uvdio__lane_t* lane, struct io_uring_sqe* sqe,
+static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* sqe,
                                     const uvdio_req_t* req, int buffer) {
   const uvdio_file_t* file = req->file;
   int is_write = req->op == UVDIO_OP_WRITE;
@@ -328,14 +328,14 @@ static inline void prepare_transfer(uvdio__lane_t* lane, struct io_uring_sqe* sq
   }
   if (buffer >= 0) {
     sqe->buf_index = (uint16_t)buffer;
-    lane->engine->stats.fixed++;
+    queue->engine->stats.fixed++;
   }
   if (is_large(length, buffer)) {
     sqe->flags |= IOSQE_ASYNC;
   }
   sqe->user_data = mark_of(req);
   if (is_write) {
-    count_write(lane, file);
+    count_write(queue, file);
   }
 }
 
@@ -372,38 +372,38 @@ static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   }
 }
 
-static void flush_ring(uvdio__lane_t* lane);
+static void flush_ring(uvdio__queue_t* queue);
 
-/* What liburing's function does, but for the look at what the kernel has taken, which lane->unflushed knows. The place holds
+/* What liburing's function does, but for the look at what the kernel has taken, which queue->unflushed knows. The place holds
  * what was there before: all of it has to be overwritten. */
-static inline struct io_uring_sqe* next_place(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static inline struct io_uring_sqe* next_place(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
 
-  assert(lane->unflushed < state->entry_count);
-  lane->unflushed++;
-  lane->urgency++;
+  assert(queue->unflushed < state->entry_count);
+  queue->unflushed++;
+  queue->urgency++;
   return &state->entries[state->ring.sq.sqe_tail++ & state->entry_mask];
 }
 
 /* An entry of zeros. */
-static inline struct io_uring_sqe* next_entry(uvdio__lane_t* lane) {
-  struct io_uring_sqe* sqe = next_place(lane);
+static inline struct io_uring_sqe* next_entry(uvdio__queue_t* queue) {
+  struct io_uring_sqe* sqe = next_place(queue);
 
   memset(sqe, 0, sizeof(*sqe));
   return sqe;
 }
 
 /* Room for one more entry. Returns 0, UV_EAGAIN when the kernel takes nothing for now, or UV_ENOSYS. */
-static int make_room(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static int make_room(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
 
-  if (lane->unflushed == state->entry_count) {
-    flush_ring(lane);
+  if (queue->unflushed == state->entry_count) {
+    flush_ring(queue);
   }
   if (state->broken) {
     return UV_ENOSYS;
   }
-  return lane->unflushed < state->entry_count ? 0 : UV_EAGAIN;
+  return queue->unflushed < state->entry_count ? 0 : UV_EAGAIN;
 }
 
 static int can_do(const uvdio__ring_t* state, const uvdio_req_t* req) {
@@ -412,60 +412,60 @@ static int can_do(const uvdio__ring_t* state, const uvdio_req_t* req) {
 }
 
 /* The ring is as it has to be to take the request. */
-static int make_ready(uvdio__lane_t* lane, const uvdio_req_t* req) {
-  uvdio__ring_t* state = lane->state;
+static int make_ready(uvdio__queue_t* queue, const uvdio_req_t* req) {
+  uvdio__ring_t* state = queue->state;
 
   if (state->broken || !can_do(state, req)) {
     return UV_ENOSYS;
   }
   if (!state->enabled) {
     const char* call;
-    int error = enable(lane, &call);
+    int error = enable(queue, &call);
     if (error != 0) {
-      break_down(lane, error, call);
+      break_down(queue, error, call);
       return UV_ENOSYS;
     }
   }
-  return make_room(lane);
+  return make_room(queue);
 }
 
 /* Gives the file a slot where it has none and can have one. */
-static void settle_file(uvdio__lane_t* lane, uvdio_file_t* file) {
-  const uvdio__ring_t* state = lane->state;
+static void settle_file(uvdio__queue_t* queue, uvdio_file_t* file) {
+  const uvdio__ring_t* state = queue->state;
 
   if (file->slot_ == 0 && !state->files.off && !state->files.full) {
-    uvdio__ring_add_file(lane, file);
+    uvdio__ring_add_file(queue, file);
   }
   if (file->entry_[0][0] == 0 && (file->slot_ > 0 || state->files.off)) {
-    uvdio__ring_note_file(lane, file);
+    uvdio__ring_note_file(queue, file);
   }
 }
 
-static inline int buffer_for(const uvdio__lane_t* lane, const uvdio_req_t* req) {
-  return req->buf_.owner_ == NULL ? uvdio__ring_view(lane->state, req)
-                                  : uvdio__ring_buffer(lane->state, &req->buf_);
+static inline int buffer_for(const uvdio__queue_t* queue, const uvdio_req_t* req) {
+  return req->buf_.owner_ == NULL ? uvdio__ring_view(queue->state, req)
+                                  : uvdio__ring_buffer(queue->state, &req->buf_);
 }
 
-static int submit_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
+static int submit_to_ring(uvdio__queue_t* queue, uvdio_req_t* req) {
   struct io_uring_sqe* sqe;
-  int error = make_ready(lane, req);
+  int error = make_ready(queue, req);
   int buffer;
 
   if (error != 0) {
     return error;
   }
   if (!uvdio__is_transfer(req->op)) {
-    sqe = next_entry(lane);
+    sqe = next_entry(queue);
     prepare_entry(sqe, req);
     sqe->user_data = mark_of(req);
     return 0;
   }
-  settle_file(lane, req->file);
-  buffer = buffer_for(lane, req);
+  settle_file(queue, req->file);
+  buffer = buffer_for(queue, req);
   if (buffer == UVDIO__BUFFER_UNKNOWN) {
-    buffer = uvdio__ring_find_buffer(lane, req);
+    buffer = uvdio__ring_find_buffer(queue, req);
   }
-  prepare_transfer(lane, next_entry(lane), req, buffer);
+  prepare_transfer(queue, next_entry(queue), req, buffer);
   return 0;
 }
 
@@ -481,8 +481,8 @@ _Static_assert(offsetof(struct io_uring_sqe, off) == sizeof(((uvdio_file_t*)NULL
                "the fields of an entry follow each other without a gap");
 
 /* prepare_transfer() for what goes the short way: the file knows how the entry begins, and all of it is asked for at once. */
-static inline void fill_entry(uvdio__lane_t* lane, uvdio_req_t* req, int buffer) {
-  struct io_uring_sqe* sqe = next_place(lane);
+static inline void fill_entry(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
+  struct io_uring_sqe* sqe = next_place(queue);
   unsigned kind = (unsigned)req->op - UVDIO_OP_READ;
 
   memcpy(sqe, req->file->entry_[kind], sizeof(req->file->entry_[0]));
@@ -494,39 +494,39 @@ static inline void fill_entry(uvdio__lane_t* lane, uvdio_req_t* req, int buffer)
   memset((char*)sqe + offsetof(struct io_uring_sqe, buf_index), 0, sizeof(*sqe) - offsetof(struct io_uring_sqe, buf_index));
   if (buffer >= 0) {
     sqe->buf_index = (uint16_t)buffer;
-    lane->engine->stats.fixed++;
+    queue->engine->stats.fixed++;
   } else {
     sqe->opcode = (uint8_t)(IORING_OP_READ + kind);
   }
   if (kind != 0) {
-    count_write(lane, req->file);
+    count_write(queue, req->file);
   }
 }
 
-static inline int transfer_by_number(uvdio__lane_t* lane, uvdio_req_t* req, int buffer) {
-  const uvdio__ring_t* state = lane->state;
+static inline int transfer_by_number(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
+  const uvdio__ring_t* state = queue->state;
 
   assert(uvdio__is_transfer(req->op) && req->transferred == 0 && req->file->entry_[0][0] != 0);
-  if (buffer == UVDIO__BUFFER_UNKNOWN || lane->unflushed >= state->entries_usable ||
+  if (buffer == UVDIO__BUFFER_UNKNOWN || queue->unflushed >= state->entries_usable ||
       is_large(req->length_, buffer)) {
     uvdio__engine_start(req);
     return 0;
   }
-  fill_entry(lane, req, buffer);
-  uvdio__lane_started(lane, req);
+  fill_entry(queue, req, buffer);
+  uvdio__queue_started(queue, req);
   return 0;
 }
 
 /* Views and memory of the heap: apart, so that frames don't pay for the search. */
-static UVDIO__APART int transfer_no_frame(uvdio__lane_t* lane, uvdio_req_t* req) {
-  return transfer_by_number(lane, req, buffer_for(lane, req));
+static UVDIO__NOINLINE int transfer_no_frame(uvdio__queue_t* queue, uvdio_req_t* req) {
+  return transfer_by_number(queue, req, buffer_for(queue, req));
 }
 
-static int transfer_to_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
+static int transfer_to_ring(uvdio__queue_t* queue, uvdio_req_t* req) {
   if (!uvdio__is_frame(&req->buf_)) {
-    return transfer_no_frame(lane, req);
+    return transfer_no_frame(queue, req);
   }
-  return transfer_by_number(lane, req, uvdio__ring_buffer(lane->state, &req->buf_));
+  return transfer_by_number(queue, req, uvdio__ring_buffer(queue->state, &req->buf_));
 }
 
 /* Whether the kernel takes nothing for the moment. An interrupted call is repeated, but not for ever. */
@@ -537,44 +537,44 @@ static int is_put_off(int taken, unsigned* interruptions) {
 
 /* The kernel may take fewer than there are (a bad entry stops a batch on kernels without SUBMIT_ALL), or none for the
  * moment: then the rest goes when something has finished, or a little later. */
-static void flush_ring(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static void flush_ring(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
   unsigned interruptions = 0;
 
-  lane->engine->stats.batches++;
-  while (lane->unflushed > 0) {
+  queue->engine->stats.batches++;
+  while (queue->unflushed > 0) {
     uint64_t began_ns = uvdio__clock_ns();
     int taken = io_uring_submit(&state->ring);
-    uvdio__engine_note_call(lane->engine, began_ns);
-    lane->engine->stats.system_calls++;
+    uvdio__engine_note_call(queue->engine, began_ns);
+    queue->engine->stats.system_calls++;
     if (taken > 0) {
-      assert((unsigned)taken <= lane->unflushed);
-      lane->unflushed -= (unsigned)taken;
+      assert((unsigned)taken <= queue->unflushed);
+      queue->unflushed -= (unsigned)taken;
     } else if (is_put_off(taken, &interruptions)) {
-      lane->stalled = 1;
-      retry_later(lane);
+      queue->stalled = 1;
+      retry_later(queue);
       break;
     } else if (taken != -EINTR) {
-      break_down(lane, uv_translate_sys_error(-taken), "io_uring_enter");
+      break_down(queue, uv_translate_sys_error(-taken), "io_uring_enter");
     }
   }
 }
 
 /* Disk I/O on its way can't be stopped; what waits for a kernel worker can. One cancellation per entry of the queue is
  * enough, and keeps the completion queue from overflowing. */
-static void cancel_in_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
-  uvdio__ring_t* state = lane->state;
+static void cancel_in_ring(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__ring_t* state = queue->state;
   struct io_uring_sqe* sqe;
 
-  if (state->broken || state->cancels >= lane->depth || make_room(lane) != 0) {
+  if (state->broken || state->cancels >= queue->depth || make_room(queue) != 0) {
     return;
   }
-  sqe = next_entry(lane);
+  sqe = next_entry(queue);
   uvdio__ring_fill(sqe, IORING_OP_ASYNC_CANCEL, -1, NULL, 0, 0);
   sqe->addr = mark_of(req);
   sqe->user_data = (uintptr_t)req | CANCEL_MARK;
   state->cancels++;
-  uvdio__engine_wake(lane->engine);
+  uvdio__engine_wake(queue->engine);
 }
 
 /*
@@ -582,19 +582,19 @@ static void cancel_in_ring(uvdio__lane_t* lane, uvdio_req_t* req) {
  */
 
 /* An open that has failed closes what it had opened, which may block: a worker does it. */
-static void end_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
+static void end_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
 
   if (result < 0 && opening->descriptor != -1) {
     opening->error = result;
     opening->step = UVDIO__OPEN_UNDO;
-    uvdio__lane_punt(lane, req);
+    uvdio__queue_punt(queue, req);
     return;
   }
-  uvdio__lane_done(lane, req, result);
+  uvdio__queue_done(queue, req, result);
 }
 
-static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int result) {
+static UVDIO__NOINLINE void take_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
   uvdio__opening_t* opening = uvdio__opening_of(req);
   uint64_t began_ns;
   int next;
@@ -604,28 +604,28 @@ static UVDIO__APART void take_open(uvdio__lane_t* lane, uvdio_req_t* req, int re
   }
   if (result == UV_EINTR && req->retries_ < UVDIO__RETRIES_MAX) {
     req->retries_++;
-    uvdio__lane_again(lane, req);
+    uvdio__queue_again(queue, req);
     return;
   }
   if (uvdio__is_ring_refusal(result, req->cancelled_)) {
-    uvdio__lane_punt(lane, req);
+    uvdio__queue_punt(queue, req);
     return;
   }
   began_ns = uvdio__clock_ns();
   next = uvdio__linux_open_advance(opening, result);
-  uvdio__engine_note_call(lane->engine, began_ns);
+  uvdio__engine_note_call(queue->engine, began_ns);
   req->flags_ |= REQ_BEGUN;
   if (next == 1 && opening->step >= UVDIO__OPEN_FINISH) {
-    uvdio__lane_punt(lane, req);
+    uvdio__queue_punt(queue, req);
   } else if (next == 1) {
-    uvdio__lane_again(lane, req);
+    uvdio__queue_again(queue, req);
   } else {
-    end_open(lane, req, next);
+    end_open(queue, req, next);
   }
 }
 
-static UVDIO__APART void take_completion(uvdio__lane_t* lane, uintptr_t data, int result) {
-  uvdio__ring_t* state = lane->state;
+static UVDIO__NOINLINE void take_completion(uvdio__queue_t* queue, uintptr_t data, int result) {
+  uvdio__ring_t* state = queue->state;
   uvdio_req_t* req = (uvdio_req_t*)(data & ~MARKS);
 
   result = result < 0 ? uv_translate_sys_error(-result) : result;
@@ -633,18 +633,18 @@ static UVDIO__APART void take_completion(uvdio__lane_t* lane, uintptr_t data, in
     assert(state->cancels > 0);
     state->cancels--;
   } else if (req->op == UVDIO_OP_OPEN) {
-    take_open(lane, req, result);
+    take_open(queue, req, result);
   } else {
-    uvdio__lane_done(lane, req, result);
+    uvdio__queue_done(queue, req, result);
   }
 }
 
 /* Errors, short transfers and other operations than transfers go the longer way. */
-static unsigned take_visible(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static unsigned take_visible(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
   const struct io_uring_cq* cq = &state->ring.cq;
   const struct io_uring_cqe* cqes = cq->cqes;
-  uvdio_engine_t* engine = lane->engine;
+  uvdio_engine_t* engine = queue->engine;
   unsigned mask = state->completion_mask;
   unsigned first = *cq->khead;
   unsigned tail = io_uring_smp_load_acquire(cq->ktail);
@@ -654,12 +654,12 @@ static unsigned take_visible(uvdio__lane_t* lane) {
     const struct io_uring_cqe* cqe = &cqes[head++ & mask];
     uintptr_t data = (uintptr_t)cqe->user_data;
     if ((data & TRANSFER_MARK) == 0 ||
-        !uvdio__lane_done_whole(engine, lane, (uvdio_req_t*)(data - TRANSFER_MARK), cqe->res)) {
-      take_completion(lane, data, cqe->res);
+        !uvdio__queue_done_whole(engine, queue, (uvdio_req_t*)(data - TRANSFER_MARK), cqe->res)) {
+      take_completion(queue, data, cqe->res);
     }
   }
   if (head != first) {
-    lane->stalled = 0;
+    queue->stalled = 0;
     io_uring_smp_store_release(cq->khead, head);
   }
   return head - first;
@@ -672,13 +672,13 @@ static int kernel_has_more(const uvdio__ring_t* state) {
 
 /* The kernel holds completions back and does not let us have them, so all that is left is to ask from time to time: what
  * is in flight can neither be given back nor done again. Where the refusal looks final, new requests go to the pool. */
-static int get_events(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static int get_events(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
   uint64_t began_ns = uvdio__clock_ns();
   int result = io_uring_get_events(&state->ring);
 
-  uvdio__engine_note_call(lane->engine, began_ns);
-  lane->engine->stats.system_calls++;
+  uvdio__engine_note_call(queue->engine, began_ns);
+  queue->engine->stats.system_calls++;
   state->flag_is_late = result >= 0 && io_uring_cq_ready(&state->ring) == 0;
   if (result >= 0) {
     state->interruptions = 0;
@@ -689,10 +689,10 @@ static int get_events(uvdio__lane_t* lane) {
     return 1;
   }
   if (result != -EAGAIN && result != -EBUSY && result != -EINTR) {
-    break_down(lane, uv_translate_sys_error(-result), "io_uring_enter");
+    break_down(queue, uv_translate_sys_error(-result), "io_uring_enter");
   }
   state->unsignalled = 0;
-  retry_later(lane);
+  retry_later(queue);
   return 0;
 }
 
@@ -712,14 +712,14 @@ static void switch_signals(uvdio__ring_t* state, int on) {
 /* Signals are on again: whether anything came before. A worker of the kernel adds its work, and sets the flag after that; where it
  * was held up in between, its work was taken already, and the flag stands until the next completion, which may never come. Only
  * asking tells then. */
-static int came_unsignalled(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static int came_unsignalled(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
 
   if (!kernel_has_more(state)) {
     state->flag_is_late = 0;
     return io_uring_cq_ready(&state->ring) > 0;
   }
-  return !state->flag_is_late || (get_events(lane) && !state->flag_is_late);
+  return !state->flag_is_late || (get_events(queue) && !state->flag_is_late);
 }
 
 /* The loop has come to another thread: what there is to be taken is in memory, and the kernel takes
@@ -733,26 +733,26 @@ static int look_from_elsewhere(uvdio__ring_t* state) {
 
 /* A flush posts completions as well, at no extra cost; so what it left in the queue is taken first, and the kernel asked
  * only for what nobody will be woken for. */
-static int reap(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static int reap(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
 
   if (!state->enabled) {
     return 0;
   }
-  if (take_visible(lane) > 0) {
+  if (take_visible(queue) > 0) {
     return state->unsignalled;
   }
-  if (uvdio__engine_is_foreign(lane->engine)) {
+  if (uvdio__engine_is_foreign(queue->engine)) {
     return look_from_elsewhere(state);
   }
   if (!state->unsignalled) {
     return 0;
   }
   if (kernel_has_more(state) && !state->flag_is_late) {
-    return get_events(lane);
+    return get_events(queue);
   }
   switch_signals(state, 1);
-  if (came_unsignalled(lane)) {
+  if (came_unsignalled(queue)) {
     switch_signals(state, 0);
     return 1;
   }
@@ -769,8 +769,8 @@ static int reap(uvdio__lane_t* lane) {
 #define LOOKS_PER_CLOCK 32 /* reading the clock costs more than a look */
 
 /* With deferred task work, the kernel's flags tell what is about to be posted. */
-static int watch(uvdio__lane_t* lane, uint64_t deadline) {
-  uvdio__ring_t* state = lane->state;
+static int watch(uvdio__queue_t* queue, uint64_t deadline) {
+  uvdio__ring_t* state = queue->state;
   unsigned i;
 
   if (!state->enabled || state->broken) {
@@ -789,12 +789,12 @@ static int watch(uvdio__lane_t* lane, uint64_t deadline) {
   return 0;
 }
 
-static void read_eventfd(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static void read_eventfd(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
   uint64_t count;
   ssize_t got = read(state->eventfd, &count, sizeof(count));
 
-  lane->engine->stats.system_calls++;
+  queue->engine->stats.system_calls++;
   assert(got == (ssize_t)sizeof(count) || errno == EAGAIN || errno == EINTR);
   (void)got;
 }
@@ -826,31 +826,31 @@ static void try_edge_triggering(uvdio__ring_t* state, uv_loop_t* loop) {
 /* The check phase, which comes next, takes the rest. */
 static void on_event(uv_poll_t* handle, int status, int events) {
   uvdio__ring_t* state = UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll);
-  uvdio__lane_t* lane = state->lane;
+  uvdio__queue_t* queue = state->queue;
 
   (void)status;
   (void)events;
-  if (uvdio__engine_is_forked(lane->engine)) {
+  if (uvdio__engine_is_forked(queue->engine)) {
     (void)uv_poll_stop(handle); /* The eventfd is shared with the parent: its signals are not ours to take. */
     return;
   }
-  lane->engine->stats.wakeups++;
-  if (uvdio__engine_is_foreign(lane->engine)) {
-    read_eventfd(lane); /* The check phase, which comes next, sees what has come for us. */
+  queue->engine->stats.wakeups++;
+  if (uvdio__engine_is_foreign(queue->engine)) {
+    read_eventfd(queue); /* The check phase, which comes next, sees what has come for us. */
     return;
   }
-  lane->engine->woken = 1;
+  queue->engine->woken = 1;
   if (!state->edge_tried) {
     state->edge_tried = 1; /* Not earlier: libuv registers a handle only when it polls. */
     try_edge_triggering(state, handle->loop);
   }
   switch_signals(state, 0);
   if (!state->edge_triggered) {
-    read_eventfd(lane);
+    read_eventfd(queue);
   }
   state->unsignalled = 1;
   if (kernel_has_more(state)) {
-    (void)get_events(lane);
+    (void)get_events(queue);
   }
 }
 
@@ -859,63 +859,63 @@ static void on_event(uv_poll_t* handle, int status, int events) {
  */
 
 static void on_poll_closed(uv_handle_t* handle) {
-  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll)->lane->engine);
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll)->queue->engine);
 }
 
 static void on_retry_closed(uv_handle_t* handle) {
-  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, retry)->lane->engine);
+  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, retry)->queue->engine);
 }
 
-static void leave_loop(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static void leave_loop(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
 
-  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->poll, on_poll_closed);
-  uvdio__engine_close_handle(lane->engine, (uv_handle_t*)&state->retry, on_retry_closed);
+  uvdio__engine_close_handle(queue->engine, (uv_handle_t*)&state->poll, on_poll_closed);
+  uvdio__engine_close_handle(queue->engine, (uv_handle_t*)&state->retry, on_retry_closed);
 }
 
 /* The loop's own descriptor is readable when any other that it watches has something. Where the
  * kernel refused something, that is tried again now. */
-static void wait_for_signal(uvdio__lane_t* lane, int timeout_ms) {
-  uvdio__ring_t* state = lane->state;
+static void wait_for_signal(uvdio__queue_t* queue, int timeout_ms) {
+  uvdio__ring_t* state = queue->state;
   struct pollfd watched[] = {{.fd = state->eventfd, .events = POLLIN},
-                             {.fd = uv_backend_fd(lane->engine->loop), .events = POLLIN}};
+                             {.fd = uv_backend_fd(queue->engine->loop), .events = POLLIN}};
 
   (void)poll(watched, 2, timeout_ms);
-  lane->engine->stats.system_calls++;
+  queue->engine->stats.system_calls++;
   if ((watched[0].revents & POLLIN) != 0) {
-    lane->engine->stats.wakeups++;
-    read_eventfd(lane);
+    queue->engine->stats.wakeups++;
+    read_eventfd(queue);
   }
-  lane->stalled = 0;
+  queue->stalled = 0;
   state->unsignalled = 1;
 }
 
 /* The number by which its own thread knows the ring may be that of another ring on this one, which
  * would lose it. As long as that thread lives, the kernel keeps the ring then, with all that it has
  * registered. */
-static void exit_ring(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
-  int is_forked = uvdio__engine_is_forked(lane->engine);
+static void exit_ring(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
+  int is_forked = uvdio__engine_is_forked(queue->engine);
   uint64_t began_ns = uvdio__clock_ns();
 
   if (!is_forked) {
     uvdio__ring_unbind(state);
   }
-  if (is_forked || uvdio__engine_is_foreign(lane->engine)) {
+  if (is_forked || uvdio__engine_is_foreign(queue->engine)) {
     state->ring.int_flags = 0;
   }
   uvdio__ring_free_buffers(state, is_forked);
   uvdio__ring_free_files(state, is_forked);
   io_uring_queue_exit(&state->ring);
-  uvdio__engine_note_call(lane->engine, began_ns);
+  uvdio__engine_note_call(queue->engine, began_ns);
 }
 
-static void close_ring(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static void close_ring(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
 
-  exit_ring(lane);
+  exit_ring(queue);
   (void)close(state->eventfd);
-  lane->state = NULL;
+  queue->state = NULL;
   uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
 }
 
@@ -923,19 +923,19 @@ static void close_ring(uvdio__lane_t* lane) {
  * Other threads
  */
 
-static void off_thread(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static void off_thread(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
 
   if (!state->broken) {
     state->off_thread = 1;
-    give_up(lane, "the loop runs on another thread than the one that the ring is bound to "
+    give_up(queue, "the loop runs on another thread than the one that the ring is bound to "
                   "(uvdio_engine_rebind() gets a new ring)");
   }
 }
 
 /* The ring is new, and knows no file and no memory yet. */
-static void begin_anew(uvdio__lane_t* lane, const uvdio__ring_t* fresh) {
-  uvdio__ring_t* state = lane->state;
+static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
+  uvdio__ring_t* state = queue->state;
   uvdio_file_t* file;
 
   state->ring = fresh->ring;
@@ -952,11 +952,11 @@ static void begin_anew(uvdio__lane_t* lane, const uvdio__ring_t* fresh) {
   state->buffers.has_table = 0;
   state->files.off = !state->traits.has_clones;
   state->files.full = 0;
-  lane->engine->stats.registered_bytes = 0;
-  lane->stalled = 0;
-  lane->unflushed = 0;
-  lane->urgency = 0;
-  for (file = lane->engine->files; file != NULL; file = file->next_) {
+  queue->engine->stats.registered_bytes = 0;
+  queue->stalled = 0;
+  queue->unflushed = 0;
+  queue->urgency = 0;
+  for (file = queue->engine->files; file != NULL; file = file->next_) {
     file->slot_ = 0;
     memset(file->entry_, 0, sizeof(file->entry_));
   }
@@ -964,8 +964,8 @@ static void begin_anew(uvdio__lane_t* lane, const uvdio__ring_t* fresh) {
 
 /* One that was never enabled is bound to no thread, and one that broke down for another reason is
  * done with. */
-static int rebind_ring(uvdio__lane_t* lane) {
-  uvdio__ring_t* state = lane->state;
+static int rebind_ring(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
   uvdio__ring_t fresh = {.traits = state->traits};
   uvdio__ring_traits_t traits;
   char reason[REASON_SIZE];
@@ -976,15 +976,15 @@ static int rebind_ring(uvdio__lane_t* lane) {
   }
   error = uvdio__ring_traits(&traits, reason, sizeof(reason));
   if (error == 0) {
-    error = create_ring(&fresh, lane->depth);
+    error = create_ring(&fresh, queue->depth);
   }
   if (error != 0) {
     return error;
   }
-  exit_ring(lane);
-  begin_anew(lane, &fresh);
-  if (lane->engine->lane != lane) {
-    uvdio__lane_mended(lane, reason);
+  exit_ring(queue);
+  begin_anew(queue, &fresh);
+  if (queue->engine->queue != queue) {
+    uvdio__queue_mended(queue, reason);
   }
   return 0;
 }

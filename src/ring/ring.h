@@ -140,7 +140,7 @@ typedef struct uvdio__ring_s {
   uvdio__ring_buffers_t buffers;
   uvdio__ring_files_t files;
   uvdio__ring_traits_t traits;
-  uvdio__lane_t* lane;
+  uvdio__queue_t* queue;
   uv_poll_t poll;
   uv_timer_t retry;
   int eventfd;
@@ -188,25 +188,25 @@ int uvdio__ring_make_table(int descriptor, unsigned count);
 int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory, unsigned count);
 
 /* Finds out, and registers the segment where that is due. */
-int uvdio__ring_find_buffer(uvdio__lane_t* lane, const uvdio_req_t* req);
+int uvdio__ring_find_buffer(uvdio__queue_t* queue, const uvdio_req_t* req);
 
-int uvdio__ring_register_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena);
-int uvdio__ring_unregister_arena(uvdio__lane_t* lane, const uvdio_arena_t* arena);
-void uvdio__ring_registration(const uvdio__lane_t* lane, const uvdio_arena_t* arena,
+int uvdio__ring_register_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena);
+int uvdio__ring_unregister_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena);
+void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* arena,
                               uvdio_registration_t* registration);
 
 /* Lets go of arenas that are gone. */
-void uvdio__ring_sweep(uvdio__lane_t* lane);
+void uvdio__ring_sweep(uvdio__queue_t* queue);
 
 /* Give up the tables. The kernel's part would go with the ring, but late, and not while a forked child has the ring's
  * descriptor: so it is emptied, but by a child. */
 void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked);
 
 /* Gives the file a slot if there is one to be had. */
-void uvdio__ring_add_file(uvdio__lane_t* lane, uvdio_file_t* file);
+void uvdio__ring_add_file(uvdio__queue_t* queue, uvdio_file_t* file);
 
 /* Takes the file's slot away, before its descriptor is closed. */
-void uvdio__ring_forget_file(uvdio__lane_t* lane, uvdio_file_t* file);
+void uvdio__ring_forget_file(uvdio__queue_t* queue, uvdio_file_t* file);
 
 void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked);
 
@@ -217,6 +217,6 @@ void uvdio__ring_unbind(uvdio__ring_t* ring);
 
 /* Writes down how entries for the file's transfers begin, by its slot, or by its descriptor where it will have none. From
  * now on its transfers go the short way. */
-void uvdio__ring_note_file(const uvdio__lane_t* lane, uvdio_file_t* file);
+void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file);
 
 #endif /* UVDIO_RING_H */

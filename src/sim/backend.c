@@ -46,13 +46,13 @@ void uvdio__sim_engine_free(uvdio__sim_engine_t* engine, unsigned depth) {
 }
 
 /* At the end of the list: the oldest comes first, wherever the order matters. */
-void uvdio__sim_engine_attach(uvdio__sim_engine_t* engine, uvdio__lane_t* lane) {
+void uvdio__sim_engine_attach(uvdio__sim_engine_t* engine, uvdio__queue_t* queue) {
   uvdio__sim_engine_t** end = &engine->sim->engines;
 
-  lane->backend->close(lane);
-  lane->backend = &uvdio__backend_sim;
-  lane->state = engine;
-  engine->lane = lane;
+  queue->backend->close(queue);
+  queue->backend = &uvdio__backend_sim;
+  queue->state = engine;
+  engine->queue = queue;
   while (*end != NULL) {
     end = &(*end)->next;
   }
@@ -60,8 +60,8 @@ void uvdio__sim_engine_attach(uvdio__sim_engine_t* engine, uvdio__lane_t* lane) 
   engine->sim->stats.engines++;
 }
 
-static void close_sim(uvdio__lane_t* lane) {
-  uvdio__sim_engine_t* engine = lane->state;
+static void close_sim(uvdio__queue_t* queue) {
+  uvdio__sim_engine_t* engine = queue->state;
   uvdio__sim_engine_t** link = &engine->sim->engines;
 
   while (*link != engine) {
@@ -69,8 +69,8 @@ static void close_sim(uvdio__lane_t* lane) {
   }
   *link = engine->next;
   engine->sim->stats.engines--;
-  lane->state = NULL;
-  uvdio__sim_engine_free(engine, lane->depth);
+  queue->state = NULL;
+  uvdio__sim_engine_free(engine, queue->depth);
 }
 
 /*
@@ -168,8 +168,8 @@ static void kill_engine(uvdio__sim_engine_t* engine, uvdio_sim_cut_t cut) {
   const uvdio_req_t* req;
 
   engine->dead = 1;
-  for (req = uvdio__list_first(&engine->lane->running); req != NULL;
-       req = uvdio__list_after(&engine->lane->running, req)) {
+  for (req = uvdio__list_first(&engine->queue->running); req != NULL;
+       req = uvdio__list_after(&engine->queue->running, req)) {
     abandon(engine->sim, req, cut);
   }
 }
@@ -204,7 +204,7 @@ int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_engine_t* engine) {
     return UV_EINVAL;
   }
   member = sim->engines;
-  while (engine != NULL && member != NULL && (member->dead || member->lane->engine != engine)) {
+  while (engine != NULL && member != NULL && (member->dead || member->queue->engine != engine)) {
     member = member->next;
   }
   if (engine != NULL && member == NULL) {
@@ -258,8 +258,8 @@ static void set_due(uvdio_sim_t* sim, uvdio__sim_slot_t* slot, uint64_t least, u
   slot->due = sim->step + least + uvdio__sim_random(sim, most - least + 1);
 }
 
-static int submit_to_sim(uvdio__lane_t* lane, uvdio_req_t* req) {
-  uvdio__sim_engine_t* engine = lane->state;
+static int submit_to_sim(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__sim_engine_t* engine = queue->state;
   uvdio_sim_t* sim = engine->sim;
   uvdio__sim_slot_t* slot = engine->free_slots;
 
@@ -269,7 +269,7 @@ static int submit_to_sim(uvdio__lane_t* lane, uvdio_req_t* req) {
   slot->asked = 0;
   set_due(sim, slot, sim->options.latency_min, sim->options.latency_max);
   req->worker_ = slot;
-  lane->unflushed++;
+  queue->unflushed++;
   return 0;
 }
 
@@ -298,8 +298,8 @@ static int obeys(uvdio_sim_t* sim, const uvdio_req_t* req) {
 }
 
 /* A request is due. Returns 0 where it is delayed. */
-static int end_request(uvdio__lane_t* lane, uvdio_req_t* req) {
-  uvdio__sim_engine_t* engine = lane->state;
+static int end_request(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__sim_engine_t* engine = queue->state;
   uvdio__sim_slot_t* slot = req->worker_;
   int64_t result = result_of_dead(req);
 
@@ -319,17 +319,17 @@ static int end_request(uvdio__lane_t* lane, uvdio_req_t* req) {
   req->worker_ = NULL;
   slot->next_free = engine->free_slots;
   engine->free_slots = slot;
-  uvdio__lane_done(lane, req, result);
+  uvdio__queue_done(queue, req, result);
   return 1;
 }
 
 /* Those that are due in one step end in either order. What that starts anew is for the next step. */
-static void flush_sim(uvdio__lane_t* lane) {
-  const uvdio__sim_engine_t* engine = lane->state;
+static void flush_sim(uvdio__queue_t* queue) {
+  const uvdio__sim_engine_t* engine = queue->state;
   uvdio_sim_t* sim = engine->sim;
   int in_order = (sim->options.flags & UVDIO_SIM_IN_ORDER) != 0;
   int backwards = !in_order && uvdio__sim_random(sim, 2) == 0;
-  uvdio__list_t* running = &lane->running;
+  uvdio__list_t* running = &queue->running;
   uvdio_req_t* req = backwards ? uvdio__list_last(running) : uvdio__list_first(running);
 
   uvdio__sim_step(sim);
@@ -338,18 +338,18 @@ static void flush_sim(uvdio__lane_t* lane) {
     const uvdio__sim_slot_t* slot = req->worker_;
     int due = engine->dead || slot->due < sim->step;
     if (due) {
-      due = end_request(lane, req);
+      due = end_request(queue, req);
     }
     if (!due && in_order) {
       break;
     }
     req = next;
   }
-  lane->unflushed = lane->in_flight;
+  queue->unflushed = queue->in_flight;
 }
 
-static void cancel_in_sim(uvdio__lane_t* lane, uvdio_req_t* req) {
-  const uvdio__sim_engine_t* engine = lane->state;
+static void cancel_in_sim(uvdio__queue_t* queue, uvdio_req_t* req) {
+  const uvdio__sim_engine_t* engine = queue->state;
   uvdio__sim_slot_t* slot = req->worker_;
 
   if (uvdio__sim_random(engine->sim, 2) == 0) {
@@ -366,8 +366,8 @@ static int64_t die_performing(uvdio__sim_engine_t* engine, uvdio_req_t* req, uvd
   return result_of_dead(req);
 }
 
-static int64_t perform_in_sim(const uvdio__lane_t* lane, uvdio_req_t* req) {
-  uvdio__sim_engine_t* engine = lane->state;
+static int64_t perform_in_sim(const uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__sim_engine_t* engine = queue->state;
   uvdio_sim_t* sim = engine->sim;
   uvdio__sim_task_t task;
   uvdio_sim_fault_t fault;

@@ -114,7 +114,7 @@ int uvdio_sim_destroy(uvdio_sim_t* sim) {
   return 0;
 }
 
-/* An ordinary engine on memory, whose lane then gets another backend: nothing has been submitted to it yet. */
+/* An ordinary engine on memory, whose queue then gets another backend: nothing has been submitted to it yet. */
 int uvdio_sim_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, uvdio_sim_t* sim, const uvdio_engine_options_t* options) {
   uvdio_engine_options_t on_memory = {0};
   uvdio__sim_engine_t* part;
@@ -139,8 +139,8 @@ int uvdio_sim_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, uvdio_sim_
     uvdio__sim_engine_free(part, depth);
     return error;
   }
-  assert((*engine)->lane_count == 1 && (*engine)->lane->depth == depth);
-  uvdio__sim_engine_attach(part, (*engine)->lane);
+  assert((*engine)->queue_count == 1 && (*engine)->queue->depth == depth);
+  uvdio__sim_engine_attach(part, (*engine)->queue);
   (void)snprintf((*engine)->reason, sizeof((*engine)->reason), "asked for by the program; files in a simulated world");
   return 0;
 }

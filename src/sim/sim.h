@@ -81,9 +81,9 @@ typedef struct uvdio__late_s {
 struct uvdio__sim_engine_s {
   uvdio__sim_engine_t* next;
   uvdio_sim_t* sim;
-  uvdio__lane_t* lane;
+  uvdio__queue_t* queue;
   int dead;
-  struct uvdio__sim_slot_s* slots; /* lane->depth of them */
+  struct uvdio__sim_slot_s* slots; /* queue->depth of them */
   struct uvdio__sim_slot_s* free_slots;
 };
 
@@ -186,7 +186,7 @@ extern const uvdio__backend_t uvdio__backend_sim;
 uvdio__sim_engine_t* uvdio__sim_engine_make(uvdio_sim_t* sim, unsigned depth);
 void uvdio__sim_engine_free(uvdio__sim_engine_t* engine, unsigned depth);
 
-/* Puts it to work on a lane that has just been set up. */
-void uvdio__sim_engine_attach(uvdio__sim_engine_t* engine, uvdio__lane_t* lane);
+/* Puts it to work on a queue that has just been set up. */
+void uvdio__sim_engine_attach(uvdio__sim_engine_t* engine, uvdio__queue_t* queue);
 
 #endif /* UVDIO_SIM_INTERNAL_H */
