@@ -31,63 +31,63 @@
 
 atomic_uint uvdio__arenas_gone;
 
-static uvdio__share_t* make_share(void) {
-  uvdio__share_t* share = uvdio__alloc(sizeof(*share), UVDIO__STRUCT_ALIGN, 1);
+static uvdio__arena_ref_t* make_arena_ref(void) {
+  uvdio__arena_ref_t* ref = uvdio__alloc(sizeof(*ref), UVDIO__STRUCT_ALIGN, 1);
 
-  if (share == NULL) {
+  if (ref == NULL) {
     return NULL;
   }
-  if (uv_mutex_init(&share->lock) != 0) {
-    uvdio__free(share, sizeof(*share), UVDIO__STRUCT_ALIGN);
+  if (uv_mutex_init(&ref->lock) != 0) {
+    uvdio__free(ref, sizeof(*ref), UVDIO__STRUCT_ALIGN);
     return NULL;
   }
   uvdio__os_watch_forks();
-  share->generation = uvdio__os_fork_generation();
-  share->vault = -1;
-  atomic_init(&share->refs, 1);
-  atomic_init(&share->dead, 0);
-  return share;
+  ref->generation = uvdio__os_fork_generation();
+  ref->clone_source = -1;
+  atomic_init(&ref->refs, 1);
+  atomic_init(&ref->dead, 0);
+  return ref;
 }
 
-void uvdio__share_hold(uvdio__share_t* share) {
-  atomic_fetch_add_explicit(&share->refs, 1, memory_order_relaxed);
+void uvdio__arena_ref_hold(uvdio__arena_ref_t* ref) {
+  atomic_fetch_add_explicit(&ref->refs, 1, memory_order_relaxed);
 }
 
-void uvdio__share_release(uvdio__share_t* share) {
-  if (atomic_fetch_sub_explicit(&share->refs, 1, memory_order_acq_rel) == 1) {
-    if (share->generation == uvdio__os_fork_generation()) {
-      uv_mutex_destroy(&share->lock); /* In a child it may be held by a thread that is not there. */
+void uvdio__arena_ref_release(uvdio__arena_ref_t* ref) {
+  if (atomic_fetch_sub_explicit(&ref->refs, 1, memory_order_acq_rel) == 1) {
+    if (ref->generation == uvdio__os_fork_generation()) {
+      uv_mutex_destroy(&ref->lock); /* In a child it may be held by a thread that is not there. */
     }
-    uvdio__free(share, sizeof(*share), UVDIO__STRUCT_ALIGN);
+    uvdio__free(ref, sizeof(*ref), UVDIO__STRUCT_ALIGN);
   }
 }
 
 /* A child has the vault's descriptor, too, and must not touch what the parent keeps in it. */
-static void give_up_vault(uvdio__share_t* share) {
-  if (share->generation == uvdio__os_fork_generation()) {
-    uv_mutex_lock(&share->lock);
-    if (share->vault != -1) {
-      share->close_vault(share);
+static void give_up_clone_source(uvdio__arena_ref_t* ref) {
+  if (ref->generation == uvdio__os_fork_generation()) {
+    uv_mutex_lock(&ref->lock);
+    if (ref->clone_source != -1) {
+      ref->close_clone_source(ref);
     }
-    uv_mutex_unlock(&share->lock);
-  } else if (share->vault != -1) {
-    (void)uvdio__os_close(share->vault);
-    uvdio__free(share->pinned, share->pinned_count, UVDIO__STRUCT_ALIGN);
-    share->vault = -1;
+    uv_mutex_unlock(&ref->lock);
+  } else if (ref->clone_source != -1) {
+    (void)uvdio__os_close(ref->clone_source);
+    uvdio__free(ref->pinned, ref->pinned_count, UVDIO__STRUCT_ALIGN);
+    ref->clone_source = -1;
   }
 }
 
 /* The arena's part in the end of its share; engines that hold on to it are to look. */
-static void end_share(uvdio__share_t* share) {
-  if (share == NULL) {
+static void end_arena_ref(uvdio__arena_ref_t* ref) {
+  if (ref == NULL) {
     return;
   }
-  give_up_vault(share);
-  atomic_store_explicit(&share->dead, 1, memory_order_release);
-  if (atomic_load_explicit(&share->refs, memory_order_acquire) > 1) {
+  give_up_clone_source(ref);
+  atomic_store_explicit(&ref->dead, 1, memory_order_release);
+  if (atomic_load_explicit(&ref->refs, memory_order_acquire) > 1) {
     atomic_fetch_add_explicit(&uvdio__arenas_gone, 1, memory_order_release);
   }
-  uvdio__share_release(share);
+  uvdio__arena_ref_release(ref);
 }
 
 /*
@@ -152,7 +152,7 @@ static void free_memory(uvdio_arena_t* arena) {
       arena->base = NULL; /* Kept for good: whoever got this memory next would fault on it. */
     }
   }
-  end_share(arena->share);
+  end_arena_ref(arena->ref);
   uvdio__free(arena->base, arena->size, UVDIO_ALIGNMENT);
   uvdio__free(arena->links, arena->frame_count * sizeof(*arena->links), UVDIO__STRUCT_ALIGN);
   uvdio__free(arena, sizeof(*arena), UVDIO__STRUCT_ALIGN);
@@ -171,10 +171,10 @@ static void fill_stack(uvdio_arena_t* arena) {
 }
 
 static int allocate_memory(uvdio_arena_t* arena) {
-  arena->share = make_share();
+  arena->ref = make_arena_ref();
   arena->base = uvdio__alloc(arena->size, UVDIO_ALIGNMENT, 1);
   arena->links = uvdio__alloc(arena->frame_count * sizeof(*arena->links), UVDIO__STRUCT_ALIGN, 0);
-  if (arena->share == NULL || arena->base == NULL || arena->links == NULL) {
+  if (arena->ref == NULL || arena->base == NULL || arena->links == NULL) {
     return UV_ENOMEM;
   }
   fill_stack(arena);

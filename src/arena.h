@@ -13,18 +13,18 @@
 #include "os/os.h"
 #include "uvdio.h"
 
-typedef struct uvdio__share_s {
+typedef struct uvdio__arena_ref_s {
   atomic_uint refs;
   atomic_int dead;    /* the arena is gone */
   unsigned generation;   /* of uvdio__os_fork_generation(): a child keeps away from what follows */
   uv_mutex_t lock;       /* for what follows */
   unsigned users;        /* engines that know of the arena */
-  unsigned vault_users;  /* of these: those that copy from the vault */
-  intptr_t vault;        /* descriptor of a ring that pins the memory for them; -1: none */
+  unsigned clone_source_users;  /* of these: those that copy from the vault */
+  intptr_t clone_source;        /* descriptor of a ring that pins the memory for them; -1: none */
   unsigned char* pinned; /* for each segment, whether it does */
   size_t pinned_count;
-  void (*close_vault)(struct uvdio__share_s* share); /* with the lock held */
-} uvdio__share_t;
+  void (*close_clone_source)(struct uvdio__arena_ref_s* ref); /* with the lock held */
+} uvdio__arena_ref_t;
 
 struct uvdio_arena_s {
   uint64_t id; /* never used twice, unlike the address */
@@ -34,7 +34,7 @@ struct uvdio_arena_s {
   size_t stride;      /* bytes from one frame to the next: frame_size, and the guard page */
   size_t frame_count;
   unsigned flags;
-  uvdio__share_t* share;
+  uvdio__arena_ref_t* ref;
   atomic_size_t frames_out;
   _Atomic uint64_t top;
   _Atomic uint32_t* links;
@@ -44,7 +44,7 @@ struct uvdio_arena_s {
 extern UVDIO__HIDDEN atomic_uint uvdio__arenas_gone;
 
 /* Any thread. */
-void uvdio__share_hold(uvdio__share_t* share);
-void uvdio__share_release(uvdio__share_t* share);
+void uvdio__arena_ref_hold(uvdio__arena_ref_t* ref);
+void uvdio__arena_ref_release(uvdio__arena_ref_t* ref);
 
 #endif /* UVDIO_ARENA_H */

@@ -189,7 +189,7 @@ static uvdio__pin_t* pin_at(const uvdio__ring_t* ring, const char* address) {
   uvdio__pin_t* pin = count == 0 ? NULL : ring->buffers.by_address[count - 1];
 
   if (pin == NULL || (uintptr_t)address - (uintptr_t)pin->base >= pin->size ||
-      atomic_load_explicit(&pin->share->dead, memory_order_acquire)) {
+      atomic_load_explicit(&pin->ref->dead, memory_order_acquire)) {
     return NULL;
   }
   return pin;
@@ -246,45 +246,45 @@ static size_t size_of_pin(unsigned count) {
   return sizeof(uvdio__pin_t) + count;
 }
 
-static int may_use_vault(const uvdio__ring_t* ring, const uvdio__share_t* share) {
-  return ring->traits.has_vaults && share->generation == uvdio__os_fork_generation();
+static int may_use_clone_source(const uvdio__ring_t* ring, const uvdio__arena_ref_t* ref) {
+  return ring->traits.can_clone_buffers && ref->generation == uvdio__os_fork_generation();
 }
 
 /* The second engine and those after it copy. */
 static void join_share(const uvdio__ring_t* ring, uvdio__pin_t* pin) {
-  uvdio__share_hold(pin->share);
-  if (may_use_vault(ring, pin->share)) {
-    uv_mutex_lock(&pin->share->lock);
-    pin->by_vault = pin->share->users++ > 0;
-    pin->share->vault_users += (unsigned)pin->by_vault;
-    uv_mutex_unlock(&pin->share->lock);
+  uvdio__arena_ref_hold(pin->ref);
+  if (may_use_clone_source(ring, pin->ref)) {
+    uv_mutex_lock(&pin->ref->lock);
+    pin->by_clone = pin->ref->users++ > 0;
+    pin->ref->clone_source_users += (unsigned)pin->by_clone;
+    uv_mutex_unlock(&pin->ref->lock);
   }
 }
 
-static void leave_vault(uvdio__share_t* share) {
-  assert(share->vault_users > 0);
-  if (--share->vault_users == 0 && share->vault != -1) {
-    share->close_vault(share);
+static void leave_clone_source(uvdio__arena_ref_t* ref) {
+  assert(ref->clone_source_users > 0);
+  if (--ref->clone_source_users == 0 && ref->clone_source != -1) {
+    ref->close_clone_source(ref);
   }
 }
 
 static void leave_share(const uvdio__ring_t* ring, const uvdio__pin_t* pin) {
-  if (may_use_vault(ring, pin->share)) {
-    uv_mutex_lock(&pin->share->lock);
-    pin->share->users--;
-    if (pin->by_vault) {
-      leave_vault(pin->share);
+  if (may_use_clone_source(ring, pin->ref)) {
+    uv_mutex_lock(&pin->ref->lock);
+    pin->ref->users--;
+    if (pin->by_clone) {
+      leave_clone_source(pin->ref);
     }
-    uv_mutex_unlock(&pin->share->lock);
+    uv_mutex_unlock(&pin->ref->lock);
   }
-  uvdio__share_release(pin->share);
+  uvdio__arena_ref_release(pin->ref);
 }
 
 static void fill_pin(uvdio__pin_t* pin, const uvdio_arena_t* arena, unsigned count) {
   pin->arena_id = arena->id;
   pin->base = arena->base;
   pin->size = arena->size;
-  pin->share = arena->share;
+  pin->ref = arena->ref;
   pin->shift = shift_of(arena);
   pin->overlap = ((size_t)1 << pin->shift) % arena->stride == 0 ? 0 : arena->stride;
   pin->count = count;
@@ -388,16 +388,16 @@ static void empty_entries(int descriptor, unsigned first, unsigned count) {
  */
 
 /* Emptied first: a forked child that has the descriptor would keep the memory pinned. */
-static void close_vault(uvdio__share_t* share) {
-  (void)uvdio__ring_register((int)share->vault, IORING_UNREGISTER_BUFFERS, NULL, 0);
-  (void)uvdio__os_close(share->vault);
-  uvdio__free(share->pinned, share->pinned_count, UVDIO__STRUCT_ALIGN);
-  share->vault = -1;
-  share->pinned = NULL;
+static void close_clone_source(uvdio__arena_ref_t* ref) {
+  (void)uvdio__ring_register((int)ref->clone_source, IORING_UNREGISTER_BUFFERS, NULL, 0);
+  (void)uvdio__os_close(ref->clone_source);
+  uvdio__free(ref->pinned, ref->pinned_count, UVDIO__STRUCT_ALIGN);
+  ref->clone_source = -1;
+  ref->pinned = NULL;
 }
 
 /* A ring of one entry that nobody maps, submits to or waits for. */
-static int open_vault(uvdio__share_t* share, unsigned count) {
+static int open_clone_source(uvdio__arena_ref_t* ref, unsigned count) {
   struct io_uring_params params;
   long descriptor;
   int result;
@@ -407,27 +407,27 @@ static int open_vault(uvdio__share_t* share, unsigned count) {
   if (descriptor < 0) {
     return -errno;
   }
-  share->pinned = uvdio__alloc(count, UVDIO__STRUCT_ALIGN, 1);
-  share->pinned_count = count;
-  share->vault = (intptr_t)descriptor;
-  share->close_vault = close_vault;
-  result = share->pinned == NULL ? -ENOMEM : uvdio__ring_make_table((int)descriptor, count);
+  ref->pinned = uvdio__alloc(count, UVDIO__STRUCT_ALIGN, 1);
+  ref->pinned_count = count;
+  ref->clone_source = (intptr_t)descriptor;
+  ref->close_clone_source = close_clone_source;
+  result = ref->pinned == NULL ? -ENOMEM : uvdio__ring_make_table((int)descriptor, count);
   if (result < 0) {
-    close_vault(share);
+    close_clone_source(ref);
   }
   return result;
 }
 
-static int pin_in_vault(const uvdio__pin_t* pin, unsigned segment) {
-  uvdio__share_t* share = pin->share;
+static int pin_in_clone_source(const uvdio__pin_t* pin, unsigned segment) {
+  uvdio__arena_ref_t* ref = pin->ref;
   struct iovec memory = memory_of(pin, segment);
-  int result = share->vault == -1 ? open_vault(share, pin->count) : 0;
+  int result = ref->clone_source == -1 ? open_clone_source(ref, pin->count) : 0;
 
-  if (result < 0 || share->pinned[segment]) {
+  if (result < 0 || ref->pinned[segment]) {
     return result;
   }
-  result = uvdio__ring_update_table((int)share->vault, segment, &memory, 1);
-  share->pinned[segment] = result >= 0;
+  result = uvdio__ring_update_table((int)ref->clone_source, segment, &memory, 1);
+  ref->pinned[segment] = result >= 0;
   return result;
 }
 
@@ -437,7 +437,7 @@ static int copy_entries(const uvdio__ring_t* ring, const uvdio__pin_t* pin, unsi
   uvdio__clone_t clone;
 
   memset(&clone, 0, sizeof(clone));
-  clone.source = (uint32_t)pin->share->vault;
+  clone.source = (uint32_t)pin->ref->clone_source;
   clone.flags = UVDIO__CLONE_REPLACE;
   clone.source_offset = segment;
   clone.target_offset = pin->first + segment;
@@ -487,15 +487,15 @@ static int register_by_ring(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned s
 }
 
 /* What the vault has of the range; at the ring's first time of the whole arena, because others have had it pinned. */
-static int copy_from_vault(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
-  const uvdio__share_t* share = pin->share;
+static int copy_from_clone_source(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+  const uvdio__arena_ref_t* ref = pin->ref;
   unsigned end = pin->known == 0 ? pin->count : segment + count;
   int result;
 
   segment = pin->known == 0 ? 0 : segment;
   result = copy_entries(queue->state, pin, segment, end - segment);
   for (; segment < end && result >= 0; segment++) {
-    if (share->pinned[segment]) {
+    if (ref->pinned[segment]) {
       note_known(queue, pin, segment);
     }
   }
@@ -503,29 +503,29 @@ static int copy_from_vault(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned se
 }
 
 /* The lock is let go between segments: pinning takes time, and others would wait for it on their loops. */
-static int register_by_vault(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
-  uvdio__share_t* share = pin->share;
+static int register_by_clone_source(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+  uvdio__arena_ref_t* ref = pin->ref;
   int pinned = 0;
   int copied;
   unsigned i;
 
   for (i = segment; i < segment + count && pinned >= 0; i++) {
-    uv_mutex_lock(&share->lock);
-    pinned = pin_in_vault(pin, i);
-    uv_mutex_unlock(&share->lock);
+    uv_mutex_lock(&ref->lock);
+    pinned = pin_in_clone_source(pin, i);
+    uv_mutex_unlock(&ref->lock);
   }
-  uv_mutex_lock(&share->lock);
-  copied = share->vault == -1 ? pinned : copy_from_vault(queue, pin, segment, count);
-  uv_mutex_unlock(&share->lock);
+  uv_mutex_lock(&ref->lock);
+  copied = ref->clone_source == -1 ? pinned : copy_from_clone_source(queue, pin, segment, count);
+  uv_mutex_unlock(&ref->lock);
   return copied < 0 ? copied : pinned;
 }
 
 /* A vault of another user's than the ring's (of root's, before a process became an ordinary one's) can't be copied from. */
-static void do_without_vault(uvdio__pin_t* pin) {
-  uv_mutex_lock(&pin->share->lock);
-  leave_vault(pin->share);
-  uv_mutex_unlock(&pin->share->lock);
-  pin->by_vault = 0;
+static void do_without_clone(uvdio__pin_t* pin) {
+  uv_mutex_lock(&pin->ref->lock);
+  leave_clone_source(pin->ref);
+  uv_mutex_unlock(&pin->ref->lock);
+  pin->by_clone = 0;
 }
 
 static int need_table(uvdio__ring_t* ring) {
@@ -538,14 +538,14 @@ static int need_table(uvdio__ring_t* ring) {
 static void register_segments(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
   int result = need_table(queue->state);
 
-  if (result >= 0 && pin->by_vault) {
-    result = register_by_vault(queue, pin, segment, count);
+  if (result >= 0 && pin->by_clone) {
+    result = register_by_clone_source(queue, pin, segment, count);
     if (result == -EINVAL && pin->known == 0) {
-      do_without_vault(pin);
+      do_without_clone(pin);
       result = 0;
     }
   }
-  if (result >= 0 && !pin->by_vault) {
+  if (result >= 0 && !pin->by_clone) {
     result = register_by_ring(queue, pin, segment, count);
   }
   if (result < 0) {
@@ -583,11 +583,11 @@ static int may_register(const uvdio__queue_t* queue, const uvdio__pin_t* pin) {
   if (pin->error != 0 || queue->engine->manual) {
     return 0;
   }
-  if (pin->by_vault) {
-    if (uv_mutex_trylock(&pin->share->lock) != 0) {
+  if (pin->by_clone) {
+    if (uv_mutex_trylock(&pin->ref->lock) != 0) {
       return 0;
     }
-    uv_mutex_unlock(&pin->share->lock);
+    uv_mutex_unlock(&pin->ref->lock);
   }
   return 1;
 }
@@ -710,7 +710,7 @@ int uvdio__ring_unregister_arena(uvdio__queue_t* queue, const uvdio_arena_t* are
 
 /* Those for which there was no room may find some now. */
 static int is_to_be_forgotten(const uvdio__pin_t* pin) {
-  return atomic_load_explicit(&pin->share->dead, memory_order_acquire) || pin->reason == table_is_full;
+  return atomic_load_explicit(&pin->ref->dead, memory_order_acquire) || pin->reason == table_is_full;
 }
 
 void uvdio__ring_sweep(uvdio__queue_t* queue) {

@@ -21,7 +21,7 @@ typedef struct probe_s {
   uint64_t supported;
   int has_sparse_buffers;
   int has_clones;
-  int has_vaults;
+  int can_clone_buffers;
 } probe_t;
 
 int uvdio__ring_register(int descriptor, unsigned opcode, const void* argument, unsigned count) {
@@ -195,7 +195,7 @@ static int keeps_entries(struct io_uring* ring, struct io_uring* source, int eve
 }
 
 /* Whether copying into a table leaves the rest of it alone. Until 6.17 (and in 6.18.0) it emptied what lies behind. */
-static int has_vaults(struct io_uring* ring, int event) {
+static int can_clone_buffers(struct io_uring* ring, int event) {
   struct io_uring source;
   int kept;
 
@@ -225,7 +225,7 @@ static int try_step(size_t step, int event, probe_t* probe, const char** call) {
     probe->supported = supported_ops(&ring);
     probe->has_sparse_buffers = has_sparse_buffers(&ring);
     probe->has_clones = has_clones(&ring);
-    probe->has_vaults = probe->has_clones && has_vaults(&ring, event);
+    probe->can_clone_buffers = probe->has_clones && can_clone_buffers(&ring, event);
   }
   io_uring_queue_exit(&ring);
   return error;
@@ -272,13 +272,13 @@ static atomic_size_t known_step;
 static _Atomic uint64_t known_ops;
 static atomic_int known_sparse_buffers;
 static atomic_int known_clones;
-static atomic_int known_vaults;
+static atomic_int known_clone_sources;
 
 static void remember(const probe_t* probe) {
   atomic_store_explicit(&known_ops, probe->supported, memory_order_relaxed);
   atomic_store_explicit(&known_sparse_buffers, probe->has_sparse_buffers, memory_order_relaxed);
   atomic_store_explicit(&known_clones, probe->has_clones, memory_order_relaxed);
-  atomic_store_explicit(&known_vaults, probe->has_vaults, memory_order_relaxed);
+  atomic_store_explicit(&known_clone_sources, probe->can_clone_buffers, memory_order_relaxed);
   atomic_store_explicit(&known_step, probe->step + 1, memory_order_release);
 }
 
@@ -291,7 +291,7 @@ static int probe_once(probe_t* probe, char* reason, size_t size) {
     probe->supported = atomic_load_explicit(&known_ops, memory_order_relaxed);
     probe->has_sparse_buffers = atomic_load_explicit(&known_sparse_buffers, memory_order_relaxed);
     probe->has_clones = atomic_load_explicit(&known_clones, memory_order_relaxed);
-    probe->has_vaults = atomic_load_explicit(&known_vaults, memory_order_relaxed);
+    probe->can_clone_buffers = atomic_load_explicit(&known_clone_sources, memory_order_relaxed);
     describe(probe, reason, size);
     return 0;
   }
@@ -313,7 +313,7 @@ int uvdio__ring_traits(uvdio__ring_traits_t* traits, char* reason, size_t size) 
     traits->supported = probe.supported;
     traits->has_sparse_buffers = probe.has_sparse_buffers;
     traits->has_clones = probe.has_clones;
-    traits->has_vaults = probe.has_vaults;
+    traits->can_clone_buffers = probe.can_clone_buffers;
   }
   return error;
 }

@@ -23,7 +23,7 @@ typedef struct uvdio__ring_traits_s {
   uint64_t supported;     /* bit per opcode */
   int has_sparse_buffers; /* tables with gaps (Linux 5.19) */
   int has_clones;         /* parts of a table can be copied between rings (6.13), and slots let go of at once */
-  int has_vaults;         /* and copying leaves the rest of the table alone */
+  int can_clone_buffers;         /* and copying leaves the rest of the table alone */
 } uvdio__ring_traits_t;
 
 /* What this kernel has, tried out once per process. Any thread. */
@@ -84,12 +84,12 @@ typedef struct uvdio__pin_s {
   const char* base;
   size_t size;
   size_t overlap; /* of a segment with the next one */
-  uvdio__share_t* share;
+  uvdio__arena_ref_t* ref;
   unsigned shift; /* a segment begins every 1 << shift bytes */
   unsigned first; /* its number in the kernel's table; the others follow */
   unsigned count; /* segments */
   unsigned known;
-  int by_vault;       /* copied from the share's vault, instead of pinned by this ring */
+  int by_clone;       /* copied from the share's vault, instead of pinned by this ring */
   int error;          /* why not all can be known, or 0 */
   const char* reason; /* the same in words */
   struct uvdio__pin_s* next; /* by `first` */

@@ -83,8 +83,8 @@ static void put_whole(uvdio__sim_file_t* file, const uvdio__change_t* change) {
   put_bytes(file, change, 0, change->length);
 }
 
-static int falls(uvdio_sim_t* sim, unsigned share) {
-  return uvdio__sim_random(sim, SIM_SHARE_ALL) < share;
+static int falls(uvdio_sim_t* sim, unsigned ref) {
+  return uvdio__sim_random(sim, SIM_SHARE_ALL) < ref;
 }
 
 /* Bytes from `begin` to the end of the sector in which it lies, or of the change. */
@@ -95,13 +95,13 @@ static size_t sector_part(const uvdio__sim_file_t* file, const uvdio__change_t* 
 }
 
 /* Each sector by itself. Counts those that are put and those that are not. */
-static void put_share(uvdio__sim_file_t* file, const uvdio__change_t* change, unsigned share, uint64_t* kept,
+static void put_share(uvdio__sim_file_t* file, const uvdio__change_t* change, unsigned ref, uint64_t* kept,
                       uint64_t* lost) {
   size_t begin = 0;
 
   while (begin < change->length) {
     size_t part = sector_part(file, change, begin);
-    if (falls(file->sim, share)) {
+    if (falls(file->sim, ref)) {
       put_bytes(file, change, begin, part);
       ++*kept;
     } else {
@@ -240,14 +240,14 @@ void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark) {
  * Power cuts
  */
 
-static void cut_changes(uvdio__sim_file_t* file, unsigned share) {
+static void cut_changes(uvdio__sim_file_t* file, unsigned ref) {
   uvdio_sim_stats_t* stats = &file->sim->stats;
   int sizes_follow = 1;
 
   while (file->oldest != NULL) {
     uvdio__change_t* change = file->oldest;
     if (change->resizes && sizes_follow) {
-      sizes_follow = change->size_kept || falls(file->sim, share);
+      sizes_follow = change->size_kept || falls(file->sim, ref);
     }
     if (change->resizes && sizes_follow) {
       uvdio__node_truncate(file->disk, change->size);
@@ -255,7 +255,7 @@ static void cut_changes(uvdio__sim_file_t* file, unsigned share) {
     if (change->data_kept) {
       put_bytes(file, change, 0, change->length);
     } else {
-      put_share(file, change, share, &stats->sectors_kept, &stats->sectors_lost);
+      put_share(file, change, ref, &stats->sectors_kept, &stats->sectors_lost);
     }
     drop_oldest(file);
   }
@@ -276,10 +276,10 @@ static void free_file(uvdio__sim_file_t* file) {
 }
 
 /* Returns whether the file is still there. */
-static int cut_file(uvdio__sim_file_t* file, unsigned share) {
-  int survives = file->entry_kept || falls(file->sim, share);
+static int cut_file(uvdio__sim_file_t* file, unsigned ref) {
+  int survives = file->entry_kept || falls(file->sim, ref);
 
-  cut_changes(file, share);
+  cut_changes(file, ref);
   if (!survives) {
     return 0;
   }
@@ -290,12 +290,12 @@ static int cut_file(uvdio__sim_file_t* file, unsigned share) {
   return 1;
 }
 
-void uvdio__sim_cut(uvdio_sim_t* sim, unsigned share) {
+void uvdio__sim_cut(uvdio_sim_t* sim, unsigned ref) {
   uvdio__sim_file_t** link = &sim->files;
 
   while (*link != NULL) {
     uvdio__sim_file_t* file = *link;
-    if (cut_file(file, share)) {
+    if (cut_file(file, ref)) {
       link = &file->next;
       continue;
     }

@@ -136,7 +136,7 @@ void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark);
  * to SIM_SHARE_ALL. */
 #define SIM_SHARE_NONE 0u
 #define SIM_SHARE_ALL 8u
-void uvdio__sim_cut(uvdio_sim_t* sim, unsigned share);
+void uvdio__sim_cut(uvdio_sim_t* sim, unsigned ref);
 
 /* Whether the range holds an unreadable sector. */
 int uvdio__sim_is_damaged(const uvdio__sim_file_t* file, uint64_t offset, uint64_t length);

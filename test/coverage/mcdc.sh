@@ -36,6 +36,6 @@ for file in $files; do sources="$sources src/$file"; done
 "llvm-cov$version" report "$@" -instr-profile=build/mcdc/all.profdata --show-mcdc-summary --sources $sources >build/mcdc/summary.txt ||
   exit 1
 cat build/mcdc/summary.txt
-# The last three columns: conditions, those that were not shown to matter, and the share of the others.
+# The last three columns: conditions, those that were not shown to matter, and the ref of the others.
 echo "LAYER mcdc|$(awk '/^TOTAL/ { print $(NF - 2) " conditions of the request state machine and the engine, " $NF " shown to matter" }' build/mcdc/summary.txt)||$((code != 0))"
 [ "$code" -eq 0 ]
