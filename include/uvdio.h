@@ -634,7 +634,7 @@ UVDIO_EXTERN int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_aren
 
 /* Tells how much of the arena the engine's ring knows, and why not more. Errors: UV_EINVAL (null). Loop thread. */
 UVDIO_EXTERN int uvdio_arena_registration(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
-                                        uvdio_registration_t* registration);
+                                        uvdio_registration_t* info);
 
 /* Copies the counters. Errors: UV_EINVAL (null). Loop thread. */
 UVDIO_EXTERN int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_stats_t* stats);
@@ -842,7 +842,7 @@ struct uvdio_file_s {
   int attentive_; /* an outcome may set something free: gate_, truncating_ or closer_ */
   unsigned flags_;
   int latch_;
-  unsigned slot_; /* in the ring's table of files, plus one; 0: none */
+  unsigned fixed_index_; /* in the ring's table of files, plus one; 0: none */
   uintptr_t stamp_;
   uvdio_file_t* next_;
   uvdio_file_t* prev_;

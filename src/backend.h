@@ -94,14 +94,14 @@ struct uvdio__backend_s {
 
   /* What follows is for backends that the kernel lets keep files and memory by number; null for the others. */
 
-  /* The file, whose slot_ is not 0, is about to be closed, and nothing of it is running. */
+  /* The file, whose fixed_index_ is not 0, is about to be closed, and nothing of it is running. */
   void (*forget_file)(uvdio__queue_t* queue, uvdio_file_t* file);
 
   /* See uvdio_arena_register() and its neighbours, whose checks have been made. */
   int (*register_arena)(uvdio__queue_t* queue, const uvdio_arena_t* arena);
   int (*unregister_arena)(uvdio__queue_t* queue, const uvdio_arena_t* arena);
-  void (*registration)(const uvdio__queue_t* queue, const uvdio_arena_t* arena,
-                       uvdio_registration_t* registration);
+  void (*get_registration)(const uvdio__queue_t* queue, const uvdio_arena_t* arena,
+                       uvdio_registration_t* info);
 
   /* Some arena is gone that may have been registered. */
   void (*sweep)(uvdio__queue_t* queue);

@@ -318,7 +318,7 @@ void uvdio__file_let_go(uvdio_file_t* file) {
 static void leave_table(uvdio_file_t* file) {
   uvdio__queue_t* queue = &file->engine_->queues[QUEUE_MAIN];
 
-  if (file->slot_ > 0 && !uvdio__engine_is_forked(file->engine_)) {
+  if (file->fixed_index_ > 0 && !uvdio__engine_is_forked(file->engine_)) {
     queue->backend->forget_file(queue, file);
   }
 }
@@ -962,7 +962,7 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   info->filesystem = file->filesystem_;
   info->direct = file->direct_;
   info->latch_error = file->latch_;
-  info->registered = file->slot_ > 0;
+  info->registered = file->fixed_index_ > 0;
   info->durable_serialized = is_told_once(file);
   info->flags = file->flags_;
   info->memory_align = (uint32_t)(file->memory_mask_ + 1);

@@ -41,25 +41,25 @@ int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
 }
 
 int uvdio_arena_registration(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
-                           uvdio_registration_t* registration) {
+                           uvdio_registration_t* info) {
   const uvdio__queue_t* queue;
 
-  if (engine == NULL || arena == NULL || registration == NULL) {
+  if (engine == NULL || arena == NULL || info == NULL) {
     return UV_EINVAL;
   }
   queue = &engine->queues[QUEUE_MAIN];
-  registration->bytes = 0;
-  registration->size = arena->size;
-  registration->error = 0;
-  registration->reason = "";
+  info->bytes = 0;
+  info->size = arena->size;
+  info->error = 0;
+  info->reason = "";
   if (engine->torn_down) {
-    registration->error = UV_EBADF;
-    registration->reason = "the engine is closed";
-  } else if (queue->backend->registration != NULL) {
-    queue->backend->registration(queue, arena, registration);
+    info->error = UV_EBADF;
+    info->reason = "the engine is closed";
+  } else if (queue->backend->get_registration != NULL) {
+    queue->backend->get_registration(queue, arena, info);
   } else {
-    registration->error = UV_ENOTSUP;
-    registration->reason = "only the ring registers memory";
+    info->error = UV_ENOTSUP;
+    info->reason = "only the ring registers memory";
   }
   return 0;
 }

@@ -44,12 +44,12 @@ static unsigned shift_of(const uvdio_arena_t* arena) {
 }
 
 /* A segment, and as much behind it as the last frame that begins in it may take. */
-static struct iovec memory_of(const uvdio__pin_t* pin, unsigned segment) {
-  size_t size = (size_t)1 << pin->shift;
-  size_t begin = (size_t)segment << pin->shift;
-  size_t rest = pin->size - begin;
-  struct iovec memory = {.iov_base = (void*)(uintptr_t)(pin->base + begin),
-                         .iov_len = size + pin->overlap < rest ? size + pin->overlap : rest};
+static struct iovec memory_of(const uvdio__registration_t* registration, unsigned segment) {
+  size_t size = (size_t)1 << registration->shift;
+  size_t begin = (size_t)segment << registration->shift;
+  size_t rest = registration->size - begin;
+  struct iovec memory = {.iov_base = (void*)(uintptr_t)(registration->base + begin),
+                         .iov_len = size + registration->overlap < rest ? size + registration->overlap : rest};
   return memory;
 }
 
@@ -68,44 +68,44 @@ static const char* why_unfit(const uvdio_arena_t* arena) {
  * Pins
  */
 
-static uvdio__pin_t no_pin; /* arenas' ids begin at 1; nobody writes to it */
+static uvdio__registration_t no_registration; /* arenas' ids begin at 1; nobody writes to it */
 
 void uvdio__ring_init_buffers(uvdio__ring_buffers_t* buffers) {
   size_t i;
 
   for (i = 0; i < UVDIO__PIN_BUCKETS; i++) {
-    buffers->buckets[i] = &no_pin;
+    buffers->buckets[i] = &no_registration;
   }
 }
 
-static uvdio__pin_t** bucket_of(const uvdio__ring_t* ring, uint64_t arena_id) {
-  return (uvdio__pin_t**)&ring->buffers.buckets[arena_id % UVDIO__PIN_BUCKETS];
+static uvdio__registration_t** bucket_of(const uvdio__ring_t* ring, uint64_t arena_id) {
+  return (uvdio__registration_t**)&ring->buffers.buckets[arena_id % UVDIO__PIN_BUCKETS];
 }
 
-static uvdio__pin_t* look_up(const uvdio__ring_t* ring, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin = *bucket_of(ring, arena->id);
+static uvdio__registration_t* look_up(const uvdio__ring_t* ring, const uvdio_arena_t* arena) {
+  uvdio__registration_t* registration = *bucket_of(ring, arena->id);
 
-  while (pin != &no_pin && pin->arena_id != arena->id) {
-    pin = pin->next_alike;
+  while (registration != &no_registration && registration->arena_id != arena->id) {
+    registration = registration->bucket_next;
   }
-  return pin == &no_pin ? NULL : pin;
+  return registration == &no_registration ? NULL : registration;
 }
 
-static void put_into_bucket(const uvdio__ring_t* ring, uvdio__pin_t* pin) {
-  uvdio__pin_t** bucket = bucket_of(ring, pin->arena_id);
+static void put_into_bucket(const uvdio__ring_t* ring, uvdio__registration_t* registration) {
+  uvdio__registration_t** bucket = bucket_of(ring, registration->arena_id);
 
-  pin->next_alike = *bucket;
-  *bucket = pin;
+  registration->bucket_next = *bucket;
+  *bucket = registration;
 }
 
-static void take_from_bucket(const uvdio__ring_t* ring, const uvdio__pin_t* pin) {
-  uvdio__pin_t** link = bucket_of(ring, pin->arena_id);
+static void take_from_bucket(const uvdio__ring_t* ring, const uvdio__registration_t* registration) {
+  uvdio__registration_t** link = bucket_of(ring, registration->arena_id);
 
-  while (*link != pin) {
-    assert(*link != &no_pin);
-    link = &(*link)->next_alike;
+  while (*link != registration) {
+    assert(*link != &no_registration);
+    link = &(*link)->bucket_next;
   }
-  *link = pin->next_alike;
+  *link = registration->bucket_next;
 }
 
 /*
@@ -140,7 +140,7 @@ static void free_addresses(uvdio__ring_buffers_t* buffers) {
 /* Room for one more. Returns 0, or UV_ENOMEM. */
 static int make_address_room(uvdio__ring_buffers_t* buffers) {
   size_t room = buffers->address_room == 0 ? ADDRESS_ROOM_MIN : 2 * buffers->address_room;
-  uvdio__pin_t** larger;
+  uvdio__registration_t** larger;
 
   if (buffers->address_count < buffers->address_room) {
     return 0;
@@ -159,24 +159,24 @@ static int make_address_room(uvdio__ring_buffers_t* buffers) {
 }
 
 /* Memory that was a dead arena's comes here only after that arena was swept. */
-static void insert_address(uvdio__ring_buffers_t* buffers, uvdio__pin_t* pin) {
-  size_t at = count_up_to(buffers, pin->base);
-  uvdio__pin_t** place = &buffers->by_address[at];
+static void insert_address(uvdio__ring_buffers_t* buffers, uvdio__registration_t* registration) {
+  size_t at = count_up_to(buffers, registration->base);
+  uvdio__registration_t** place = &buffers->by_address[at];
 
   assert(buffers->address_count < buffers->address_room);
-  assert(at == 0 || (uintptr_t)place[-1]->base + place[-1]->size <= (uintptr_t)pin->base);
+  assert(at == 0 || (uintptr_t)place[-1]->base + place[-1]->size <= (uintptr_t)registration->base);
   assert(at == buffers->address_count ||
-         (uintptr_t)pin->base + pin->size <= (uintptr_t)place[0]->base);
+         (uintptr_t)registration->base + registration->size <= (uintptr_t)place[0]->base);
   memmove(place + 1, place, (buffers->address_count - at) * sizeof(*place));
-  *place = pin;
+  *place = registration;
   buffers->address_count++;
 }
 
-static void remove_address(uvdio__ring_buffers_t* buffers, const uvdio__pin_t* pin) {
-  size_t at = count_up_to(buffers, pin->base);
-  uvdio__pin_t** place = &buffers->by_address[at - 1];
+static void remove_address(uvdio__ring_buffers_t* buffers, const uvdio__registration_t* registration) {
+  size_t at = count_up_to(buffers, registration->base);
+  uvdio__registration_t** place = &buffers->by_address[at - 1];
 
-  assert(at > 0 && *place == pin);
+  assert(at > 0 && *place == registration);
   memmove(place, place + 1, (buffers->address_count - at) * sizeof(*place));
   buffers->address_count--;
 }
@@ -184,57 +184,57 @@ static void remove_address(uvdio__ring_buffers_t* buffers, const uvdio__pin_t* p
 /* The pin of the arena to which the address belongs, or null. An arena that is gone has no memory,
  * though its pin may still be here: what is at its address now is somebody else's, and not what the
  * kernel has pinned. */
-static uvdio__pin_t* pin_at(const uvdio__ring_t* ring, const char* address) {
+static uvdio__registration_t* registration_at(const uvdio__ring_t* ring, const char* address) {
   size_t count = count_up_to(&ring->buffers, address);
-  uvdio__pin_t* pin = count == 0 ? NULL : ring->buffers.by_address[count - 1];
+  uvdio__registration_t* registration = count == 0 ? NULL : ring->buffers.by_address[count - 1];
 
-  if (pin == NULL || (uintptr_t)address - (uintptr_t)pin->base >= pin->size ||
-      atomic_load_explicit(&pin->ref->dead, memory_order_acquire)) {
+  if (registration == NULL || (uintptr_t)address - (uintptr_t)registration->base >= registration->size ||
+      atomic_load_explicit(&registration->ref->dead, memory_order_acquire)) {
     return NULL;
   }
-  return pin;
+  return registration;
 }
 
-static int is_known(const uvdio__pin_t* pin, size_t segment) {
-  return pin->segments[segment] == UVDIO__SEGMENT_KNOWN;
+static int is_known(const uvdio__registration_t* registration, size_t segment) {
+  return registration->segments[segment] == UVDIO__SEGMENT_KNOWN;
 }
 
 /* Whether [begin, begin + length) of the arena, which begins in the segment or in its overlap, ends
  * there. */
-static int fits(const uvdio__pin_t* pin, size_t segment, size_t begin, size_t length) {
-  size_t end = ((segment + 1) << pin->shift) + pin->overlap;
+static int fits(const uvdio__registration_t* registration, size_t segment, size_t begin, size_t length) {
+  size_t end = ((segment + 1) << registration->shift) + registration->overlap;
 
-  end = end < pin->size ? end : pin->size;
+  end = end < registration->size ? end : registration->size;
   return begin <= end && length <= end - begin;
 }
 
 /* Where two segments overlap, the first one will do. */
 int uvdio__ring_view(const uvdio__ring_t* ring, const uvdio_req_t* req) {
-  const uvdio__pin_t* pin = pin_at(ring, req->buf_.base);
+  const uvdio__registration_t* registration = registration_at(ring, req->buf_.base);
   size_t begin;
   size_t segment;
 
-  if (pin == NULL) {
+  if (registration == NULL) {
     return UVDIO__BUFFER_PLAIN;
   }
-  begin = (size_t)(req->buf_.base - pin->base);
-  segment = begin >> pin->shift;
-  assert(segment < pin->count);
-  if (!fits(pin, segment, begin, req->length_)) {
+  begin = (size_t)(req->buf_.base - registration->base);
+  segment = begin >> registration->shift;
+  assert(segment < registration->count);
+  if (!fits(registration, segment, begin, req->length_)) {
     return UVDIO__BUFFER_PLAIN;
   }
-  if (is_known(pin, segment)) {
-    return (int)(pin->first + segment);
+  if (is_known(registration, segment)) {
+    return (int)(registration->first + segment);
   }
-  if (segment > 0 && is_known(pin, segment - 1) && fits(pin, segment - 1, begin, req->length_)) {
-    return (int)(pin->first + segment - 1);
+  if (segment > 0 && is_known(registration, segment - 1) && fits(registration, segment - 1, begin, req->length_)) {
+    return (int)(registration->first + segment - 1);
   }
   return UVDIO__BUFFER_UNKNOWN;
 }
 
 /* The place in the list, which is in the table's order, where `count` entries are free; null: nowhere. */
-static uvdio__pin_t** find_gap(uvdio__ring_buffers_t* buffers, unsigned count, unsigned* first) {
-  uvdio__pin_t** link = &buffers->pins;
+static uvdio__registration_t** find_gap(uvdio__ring_buffers_t* buffers, unsigned count, unsigned* first) {
+  uvdio__registration_t** link = &buffers->registrations;
 
   for (*first = 0; *link != NULL && (*link)->first - *first < count; link = &(*link)->next) {
     *first = (*link)->first + (*link)->count;
@@ -242,8 +242,8 @@ static uvdio__pin_t** find_gap(uvdio__ring_buffers_t* buffers, unsigned count, u
   return TABLE_SIZE - *first < count ? NULL : link;
 }
 
-static size_t size_of_pin(unsigned count) {
-  return sizeof(uvdio__pin_t) + count;
+static size_t size_of_registration(unsigned count) {
+  return sizeof(uvdio__registration_t) + count;
 }
 
 static int may_use_clone_source(const uvdio__ring_t* ring, const uvdio__arena_ref_t* ref) {
@@ -251,13 +251,13 @@ static int may_use_clone_source(const uvdio__ring_t* ring, const uvdio__arena_re
 }
 
 /* The second engine and those after it copy. */
-static void join_share(const uvdio__ring_t* ring, uvdio__pin_t* pin) {
-  uvdio__arena_ref_hold(pin->ref);
-  if (may_use_clone_source(ring, pin->ref)) {
-    uv_mutex_lock(&pin->ref->lock);
-    pin->by_clone = pin->ref->users++ > 0;
-    pin->ref->clone_source_users += (unsigned)pin->by_clone;
-    uv_mutex_unlock(&pin->ref->lock);
+static void join_share(const uvdio__ring_t* ring, uvdio__registration_t* registration) {
+  uvdio__arena_ref_hold(registration->ref);
+  if (may_use_clone_source(ring, registration->ref)) {
+    uv_mutex_lock(&registration->ref->lock);
+    registration->by_clone = registration->ref->users++ > 0;
+    registration->ref->clone_source_users += (unsigned)registration->by_clone;
+    uv_mutex_unlock(&registration->ref->lock);
   }
 }
 
@@ -268,42 +268,42 @@ static void leave_clone_source(uvdio__arena_ref_t* ref) {
   }
 }
 
-static void leave_share(const uvdio__ring_t* ring, const uvdio__pin_t* pin) {
-  if (may_use_clone_source(ring, pin->ref)) {
-    uv_mutex_lock(&pin->ref->lock);
-    pin->ref->users--;
-    if (pin->by_clone) {
-      leave_clone_source(pin->ref);
+static void leave_share(const uvdio__ring_t* ring, const uvdio__registration_t* registration) {
+  if (may_use_clone_source(ring, registration->ref)) {
+    uv_mutex_lock(&registration->ref->lock);
+    registration->ref->users--;
+    if (registration->by_clone) {
+      leave_clone_source(registration->ref);
     }
-    uv_mutex_unlock(&pin->ref->lock);
+    uv_mutex_unlock(&registration->ref->lock);
   }
-  uvdio__arena_ref_release(pin->ref);
+  uvdio__arena_ref_release(registration->ref);
 }
 
-static void fill_pin(uvdio__pin_t* pin, const uvdio_arena_t* arena, unsigned count) {
-  pin->arena_id = arena->id;
-  pin->base = arena->base;
-  pin->size = arena->size;
-  pin->ref = arena->ref;
-  pin->shift = shift_of(arena);
-  pin->overlap = ((size_t)1 << pin->shift) % arena->stride == 0 ? 0 : arena->stride;
-  pin->count = count;
-  pin->reason = "";
+static void fill_registration(uvdio__registration_t* registration, const uvdio_arena_t* arena, unsigned count) {
+  registration->arena_id = arena->id;
+  registration->base = arena->base;
+  registration->size = arena->size;
+  registration->ref = arena->ref;
+  registration->shift = shift_of(arena);
+  registration->overlap = ((size_t)1 << registration->shift) % arena->stride == 0 ? 0 : arena->stride;
+  registration->count = count;
+  registration->reason = "";
 }
 
 static const char table_is_full[] = "the kernel's table of registered buffers is full";
 
-static void refuse(uvdio__pin_t* pin, int error, const char* reason) {
-  pin->error = error;
-  pin->reason = reason;
+static void refuse(uvdio__registration_t* registration, int error, const char* reason) {
+  registration->error = error;
+  registration->reason = reason;
 }
 
 /* Makes the pin, which knows nothing yet; null when out of memory. */
-static uvdio__pin_t* make_pin(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin;
+static uvdio__registration_t* make_registration(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
+  uvdio__registration_t* registration;
   const char* unfit = why_unfit(arena);
   unsigned count = unfit != NULL ? 0 : (unsigned)((arena->size - 1) >> shift_of(arena)) + 1;
-  uvdio__pin_t** link;
+  uvdio__registration_t** link;
   unsigned first;
 
   link = find_gap(&ring->buffers, count, &first);
@@ -312,41 +312,41 @@ static uvdio__pin_t* make_pin(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
     count = 0;
     link = find_gap(&ring->buffers, count, &first);
   }
-  pin = make_address_room(&ring->buffers) != 0
+  registration = make_address_room(&ring->buffers) != 0
             ? NULL
-            : uvdio__alloc(size_of_pin(count), UVDIO__STRUCT_ALIGN, 1);
-  if (pin == NULL) {
+            : uvdio__alloc(size_of_registration(count), UVDIO__STRUCT_ALIGN, 1);
+  if (registration == NULL) {
     return NULL;
   }
-  fill_pin(pin, arena, count);
-  pin->first = first;
-  pin->next = *link;
-  *link = pin;
-  put_into_bucket(ring, pin);
+  fill_registration(registration, arena, count);
+  registration->first = first;
+  registration->next = *link;
+  *link = registration;
+  put_into_bucket(ring, registration);
   if (count > 0) {
-    insert_address(&ring->buffers, pin);
+    insert_address(&ring->buffers, registration);
   }
-  join_share(ring, pin);
+  join_share(ring, registration);
   if (unfit != NULL) {
-    refuse(pin, unfit == table_is_full ? UV_ENOMEM : UV_ENOTSUP, unfit);
+    refuse(registration, unfit == table_is_full ? UV_ENOMEM : UV_ENOTSUP, unfit);
   }
-  return pin;
+  return registration;
 }
 
-static void remove_pin(uvdio__ring_t* ring, uvdio__pin_t* pin) {
-  uvdio__pin_t** link = &ring->buffers.pins;
+static void remove_registration(uvdio__ring_t* ring, uvdio__registration_t* registration) {
+  uvdio__registration_t** link = &ring->buffers.registrations;
 
-  assert(pin->known == 0);
-  while (*link != pin) {
+  assert(registration->known == 0);
+  while (*link != registration) {
     link = &(*link)->next;
   }
-  *link = pin->next;
-  take_from_bucket(ring, pin);
-  if (pin->count > 0) {
-    remove_address(&ring->buffers, pin);
+  *link = registration->next;
+  take_from_bucket(ring, registration);
+  if (registration->count > 0) {
+    remove_address(&ring->buffers, registration);
   }
-  leave_share(ring, pin);
-  uvdio__free(pin, size_of_pin(pin->count), UVDIO__STRUCT_ALIGN);
+  leave_share(ring, registration);
+  uvdio__free(registration, size_of_registration(registration->count), UVDIO__STRUCT_ALIGN);
 }
 
 /*
@@ -418,10 +418,10 @@ static int open_clone_source(uvdio__arena_ref_t* ref, unsigned count) {
   return result;
 }
 
-static int pin_in_clone_source(const uvdio__pin_t* pin, unsigned segment) {
-  uvdio__arena_ref_t* ref = pin->ref;
-  struct iovec memory = memory_of(pin, segment);
-  int result = ref->clone_source == -1 ? open_clone_source(ref, pin->count) : 0;
+static int registration_in_clone_source(const uvdio__registration_t* registration, unsigned segment) {
+  uvdio__arena_ref_t* ref = registration->ref;
+  struct iovec memory = memory_of(registration, segment);
+  int result = ref->clone_source == -1 ? open_clone_source(ref, registration->count) : 0;
 
   if (result < 0 || ref->pinned[segment]) {
     return result;
@@ -432,15 +432,15 @@ static int pin_in_clone_source(const uvdio__pin_t* pin, unsigned segment) {
 }
 
 /* Copies entries, empty ones included. */
-static int copy_entries(const uvdio__ring_t* ring, const uvdio__pin_t* pin, unsigned segment,
+static int copy_entries(const uvdio__ring_t* ring, const uvdio__registration_t* registration, unsigned segment,
                         unsigned count) {
   uvdio__clone_t clone;
 
   memset(&clone, 0, sizeof(clone));
-  clone.source = (uint32_t)pin->ref->clone_source;
+  clone.source = (uint32_t)registration->ref->clone_source;
   clone.flags = UVDIO__CLONE_REPLACE;
   clone.source_offset = segment;
-  clone.target_offset = pin->first + segment;
+  clone.target_offset = registration->first + segment;
   clone.count = count;
   return uvdio__ring_register(ring->ring.ring_fd, UVDIO__REGISTER_CLONE_BUFFERS, &clone, 1);
 }
@@ -451,10 +451,10 @@ static int copy_entries(const uvdio__ring_t* ring, const uvdio__pin_t* pin, unsi
 
 static const char* words_for(int error) {
   if (error == -ENOMEM) {
-    return "the limit on locked memory (ulimit -l) does not allow to pin more";
+    return "the limit on locked memory (ulimit -l) does not allow to registration more";
   }
   if (error == -EFAULT || error == -EOPNOTSUPP) {
-    return "its memory is of a kind that the kernel does not pin";
+    return "its memory is of a kind that the kernel does not registration";
   }
   if (error == -EMFILE || error == -ENFILE) {
     return "no file descriptor is free (ulimit -n)";
@@ -462,70 +462,70 @@ static const char* words_for(int error) {
   return "the kernel refused to register memory";
 }
 
-static void note_known(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment) {
-  if (pin->segments[segment] != UVDIO__SEGMENT_KNOWN) {
-    pin->segments[segment] = UVDIO__SEGMENT_KNOWN;
-    pin->known++;
-    queue->engine->stats.registered_bytes += memory_of(pin, segment).iov_len;
+static void mark_registered(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment) {
+  if (registration->segments[segment] != UVDIO__SEGMENT_KNOWN) {
+    registration->segments[segment] = UVDIO__SEGMENT_KNOWN;
+    registration->known++;
+    queue->engine->stats.registered_bytes += memory_of(registration, segment).iov_len;
   }
 }
 
-static int register_by_ring(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+static int register_by_ring(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
   const uvdio__ring_t* ring = queue->state;
   int result = 0;
 
   for (; count > 0 && result >= 0; count--, segment++) {
-    struct iovec memory = memory_of(pin, segment);
-    if (pin->segments[segment] != UVDIO__SEGMENT_KNOWN) {
-      result = uvdio__ring_update_table(ring->ring.ring_fd, pin->first + segment, &memory, 1);
+    struct iovec memory = memory_of(registration, segment);
+    if (registration->segments[segment] != UVDIO__SEGMENT_KNOWN) {
+      result = uvdio__ring_update_table(ring->ring.ring_fd, registration->first + segment, &memory, 1);
     }
     if (result >= 0) {
-      note_known(queue, pin, segment);
+      mark_registered(queue, registration, segment);
     }
   }
   return result;
 }
 
 /* What the vault has of the range; at the ring's first time of the whole arena, because others have had it pinned. */
-static int copy_from_clone_source(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
-  const uvdio__arena_ref_t* ref = pin->ref;
-  unsigned end = pin->known == 0 ? pin->count : segment + count;
+static int copy_from_clone_source(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
+  const uvdio__arena_ref_t* ref = registration->ref;
+  unsigned end = registration->known == 0 ? registration->count : segment + count;
   int result;
 
-  segment = pin->known == 0 ? 0 : segment;
-  result = copy_entries(queue->state, pin, segment, end - segment);
+  segment = registration->known == 0 ? 0 : segment;
+  result = copy_entries(queue->state, registration, segment, end - segment);
   for (; segment < end && result >= 0; segment++) {
     if (ref->pinned[segment]) {
-      note_known(queue, pin, segment);
+      mark_registered(queue, registration, segment);
     }
   }
   return result;
 }
 
 /* The lock is let go between segments: pinning takes time, and others would wait for it on their loops. */
-static int register_by_clone_source(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
-  uvdio__arena_ref_t* ref = pin->ref;
+static int register_by_clone_source(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
+  uvdio__arena_ref_t* ref = registration->ref;
   int pinned = 0;
   int copied;
   unsigned i;
 
   for (i = segment; i < segment + count && pinned >= 0; i++) {
     uv_mutex_lock(&ref->lock);
-    pinned = pin_in_clone_source(pin, i);
+    pinned = registration_in_clone_source(registration, i);
     uv_mutex_unlock(&ref->lock);
   }
   uv_mutex_lock(&ref->lock);
-  copied = ref->clone_source == -1 ? pinned : copy_from_clone_source(queue, pin, segment, count);
+  copied = ref->clone_source == -1 ? pinned : copy_from_clone_source(queue, registration, segment, count);
   uv_mutex_unlock(&ref->lock);
   return copied < 0 ? copied : pinned;
 }
 
 /* A vault of another user's than the ring's (of root's, before a process became an ordinary one's) can't be copied from. */
-static void do_without_clone(uvdio__pin_t* pin) {
-  uv_mutex_lock(&pin->ref->lock);
-  leave_clone_source(pin->ref);
-  uv_mutex_unlock(&pin->ref->lock);
-  pin->by_clone = 0;
+static void do_without_clone(uvdio__registration_t* registration) {
+  uv_mutex_lock(&registration->ref->lock);
+  leave_clone_source(registration->ref);
+  uv_mutex_unlock(&registration->ref->lock);
+  registration->by_clone = 0;
 }
 
 static int need_table(uvdio__ring_t* ring) {
@@ -535,124 +535,124 @@ static int need_table(uvdio__ring_t* ring) {
   return result;
 }
 
-static void register_segments(uvdio__queue_t* queue, uvdio__pin_t* pin, unsigned segment, unsigned count) {
+static void register_segments(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
   int result = need_table(queue->state);
 
-  if (result >= 0 && pin->by_clone) {
-    result = register_by_clone_source(queue, pin, segment, count);
-    if (result == -EINVAL && pin->known == 0) {
-      do_without_clone(pin);
+  if (result >= 0 && registration->by_clone) {
+    result = register_by_clone_source(queue, registration, segment, count);
+    if (result == -EINVAL && registration->known == 0) {
+      do_without_clone(registration);
       result = 0;
     }
   }
-  if (result >= 0 && !pin->by_clone) {
-    result = register_by_ring(queue, pin, segment, count);
+  if (result >= 0 && !registration->by_clone) {
+    result = register_by_ring(queue, registration, segment, count);
   }
   if (result < 0) {
-    refuse(pin, uv_translate_sys_error(-result), words_for(result));
+    refuse(registration, uv_translate_sys_error(-result), words_for(result));
     queue->engine->stats.registrations_refused++;
   }
 }
 
 /* Takes everything out of the kernel's table again. */
-static void unregister_segments(uvdio__queue_t* queue, uvdio__pin_t* pin) {
+static void unregister_segments(uvdio__queue_t* queue, uvdio__registration_t* registration) {
   const uvdio__ring_t* ring = queue->state;
   unsigned i;
 
-  if (pin->known == 0) {
+  if (registration->known == 0) {
     return;
   }
-  empty_entries(ring->ring.ring_fd, pin->first, pin->count);
-  for (i = 0; i < pin->count; i++) {
-    if (pin->segments[i] == UVDIO__SEGMENT_KNOWN) {
-      queue->engine->stats.registered_bytes -= memory_of(pin, i).iov_len;
+  empty_entries(ring->ring.ring_fd, registration->first, registration->count);
+  for (i = 0; i < registration->count; i++) {
+    if (registration->segments[i] == UVDIO__SEGMENT_KNOWN) {
+      queue->engine->stats.registered_bytes -= memory_of(registration, i).iov_len;
     }
-    pin->segments[i] = UVDIO__SEGMENT_NEW;
+    registration->segments[i] = UVDIO__SEGMENT_NEW;
   }
-  pin->known = 0;
+  registration->known = 0;
 }
 
-static void forget(uvdio__queue_t* queue, uvdio__pin_t* pin) {
-  unregister_segments(queue, pin);
-  remove_pin(queue->state, pin);
+static void forget(uvdio__queue_t* queue, uvdio__registration_t* registration) {
+  unregister_segments(queue, registration);
+  remove_registration(queue->state, registration);
 }
 
 /* Only what the user did not hold back, not again after the first refusal (the next would be one, too), and not while
  * another engine is at it. */
-static int may_register(const uvdio__queue_t* queue, const uvdio__pin_t* pin) {
-  if (pin->error != 0 || queue->engine->manual) {
+static int may_register(const uvdio__queue_t* queue, const uvdio__registration_t* registration) {
+  if (registration->error != 0 || queue->engine->manual) {
     return 0;
   }
-  if (pin->by_clone) {
-    if (uv_mutex_trylock(&pin->ref->lock) != 0) {
+  if (registration->by_clone) {
+    if (uv_mutex_trylock(&registration->ref->lock) != 0) {
       return 0;
     }
-    uv_mutex_unlock(&pin->ref->lock);
+    uv_mutex_unlock(&registration->ref->lock);
   }
   return 1;
 }
 
 /* Room that dead arenas take up is made free before a new one comes. */
-static uvdio__pin_t* get_pin(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin = look_up(queue->state, arena);
+static uvdio__registration_t* get_registration(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+  uvdio__registration_t* registration = look_up(queue->state, arena);
 
-  if (pin == NULL) {
+  if (registration == NULL) {
     uvdio__ring_sweep(queue);
-    pin = make_pin(queue->state, arena);
+    registration = make_registration(queue->state, arena);
   }
-  return pin;
+  return registration;
 }
 
 /* A submitting call pins a little memory at most, unless it was asked to do more. */
-static uvdio__pin_t* make_pin_at_first_use(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin = get_pin(queue, arena);
+static uvdio__registration_t* make_pin_at_first_use(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+  uvdio__registration_t* registration = get_registration(queue, arena);
 
   assert(!queue->engine->manual);
-  if (pin != NULL && pin->error == 0 && memory_of(pin, 0).iov_len > AUTO_SIZE_MAX) {
-    refuse(pin, UV_ENOTSUP, "its pieces are larger than 8 MiB: only uvdio_arena_register() registers it");
+  if (registration != NULL && registration->error == 0 && memory_of(registration, 0).iov_len > AUTO_SIZE_MAX) {
+    refuse(registration, UV_ENOTSUP, "its pieces are larger than 8 MiB: only uvdio_arena_register() registers it");
   }
-  return pin;
+  return registration;
 }
 
 /* The pin of the frame's arena, which is made at the first use of a frame; of a view's, if there is
  * one. Null: none. */
-static uvdio__pin_t* pin_for(uvdio__queue_t* queue, const uvdio_buf_t* buf) {
+static uvdio__registration_t* registration_for(uvdio__queue_t* queue, const uvdio_buf_t* buf) {
   uvdio__ring_t* ring = queue->state;
   const uvdio_arena_t* arena = buf->owner_;
-  uvdio__pin_t* pin;
+  uvdio__registration_t* registration;
 
   if (arena == NULL) {
-    return pin_at(ring, buf->base);
+    return registration_at(ring, buf->base);
   }
-  pin = look_up(ring, arena);
-  if (!ring->traits.has_sparse_buffers || (pin == NULL && queue->engine->manual)) {
+  registration = look_up(ring, arena);
+  if (!ring->traits.has_sparse_buffers || (registration == NULL && queue->engine->manual)) {
     return NULL;
   }
-  pin = pin == NULL ? make_pin_at_first_use(queue, arena) : pin;
-  if (pin != NULL) {
-    take_from_bucket(ring, pin);
-    put_into_bucket(ring, pin); /* first: that is where uvdio__ring_buffer() looks */
+  registration = registration == NULL ? make_pin_at_first_use(queue, arena) : registration;
+  if (registration != NULL) {
+    take_from_bucket(ring, registration);
+    put_into_bucket(ring, registration); /* first: that is where uvdio__ring_buffer() looks */
   }
-  return pin;
+  return registration;
 }
 
 int uvdio__ring_find_buffer(uvdio__queue_t* queue, const uvdio_req_t* req) {
-  uvdio__pin_t* pin = pin_for(queue, &req->buf_);
+  uvdio__registration_t* registration = registration_for(queue, &req->buf_);
   size_t segment;
 
-  if (pin == NULL) {
+  if (registration == NULL) {
     return UVDIO__BUFFER_PLAIN;
   }
-  segment = (size_t)(req->buf_.base - pin->base) >> pin->shift;
-  if (segment >= pin->count) {
+  segment = (size_t)(req->buf_.base - registration->base) >> registration->shift;
+  if (segment >= registration->count) {
     return UVDIO__BUFFER_PLAIN;
   }
-  if (!is_known(pin, segment) && may_register(queue, pin)) {
+  if (!is_known(registration, segment) && may_register(queue, registration)) {
     uint64_t began_ns = uvdio__clock_ns();
-    register_segments(queue, pin, (unsigned)segment, 1);
+    register_segments(queue, registration, (unsigned)segment, 1);
     uvdio__engine_note_call(queue->engine, began_ns);
   }
-  return is_known(pin, segment) ? (int)(pin->first + segment) : UVDIO__BUFFER_PLAIN;
+  return is_known(registration, segment) ? (int)(registration->first + segment) : UVDIO__BUFFER_PLAIN;
 }
 
 /*
@@ -661,24 +661,24 @@ int uvdio__ring_find_buffer(uvdio__queue_t* queue, const uvdio_req_t* req) {
 
 int uvdio__ring_register_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
   uvdio__ring_t* ring = queue->state;
-  uvdio__pin_t* pin;
+  uvdio__registration_t* registration;
 
   if (!ring->traits.has_sparse_buffers) {
     return UV_ENOTSUP;
   }
-  pin = look_up(ring, arena);
-  if (pin != NULL && pin->reason == table_is_full) {
-    forget(queue, pin); /* There may be room by now. */
+  registration = look_up(ring, arena);
+  if (registration != NULL && registration->reason == table_is_full) {
+    forget(queue, registration); /* There may be room by now. */
   }
-  pin = get_pin(queue, arena);
-  if (pin == NULL) {
+  registration = get_registration(queue, arena);
+  if (registration == NULL) {
     return UV_ENOMEM;
   }
-  if (pin->count > 0) {
-    refuse(pin, 0, "");
-    register_segments(queue, pin, 0, pin->count);
+  if (registration->count > 0) {
+    refuse(registration, 0, "");
+    register_segments(queue, registration, 0, registration->count);
   }
-  return pin->error;
+  return registration->error;
 }
 
 /* Frames and views alike lie in the arena's memory. */
@@ -695,41 +695,41 @@ static int is_in_use(const uvdio__list_t* list, const uvdio_arena_t* arena) {
 }
 
 int uvdio__ring_unregister_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
-  uvdio__pin_t* pin = look_up(queue->state, arena);
+  uvdio__registration_t* registration = look_up(queue->state, arena);
 
   if (is_in_use(&queue->running, arena) || is_in_use(&queue->waiting, arena)) {
     return UV_EBUSY;
   }
-  if (pin == NULL || pin->known == 0) {
+  if (registration == NULL || registration->known == 0) {
     return UV_ENOENT;
   }
-  unregister_segments(queue, pin);
-  refuse(pin, UV_ECANCELED, "uvdio_arena_unregister() was called");
+  unregister_segments(queue, registration);
+  refuse(registration, UV_ECANCELED, "uvdio_arena_unregister() was called");
   return 0;
 }
 
 /* Those for which there was no room may find some now. */
-static int is_to_be_forgotten(const uvdio__pin_t* pin) {
-  return atomic_load_explicit(&pin->ref->dead, memory_order_acquire) || pin->reason == table_is_full;
+static int is_to_be_forgotten(const uvdio__registration_t* registration) {
+  return atomic_load_explicit(&registration->ref->dead, memory_order_acquire) || registration->reason == table_is_full;
 }
 
 void uvdio__ring_sweep(uvdio__queue_t* queue) {
   uvdio__ring_t* ring = queue->state;
-  uvdio__pin_t* pin = ring->buffers.pins;
+  uvdio__registration_t* registration = ring->buffers.registrations;
   unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
 
   if (gone == queue->engine->arenas_gone) {
     return;
   }
   queue->engine->arenas_gone = gone;
-  while (pin != NULL) {
-    uvdio__pin_t* next = pin->next;
-    if (is_to_be_forgotten(pin)) {
+  while (registration != NULL) {
+    uvdio__registration_t* next = registration->next;
+    if (is_to_be_forgotten(registration)) {
       uint64_t began_ns = uvdio__clock_ns();
-      forget(queue, pin);
+      forget(queue, registration);
       uvdio__engine_note_call(queue->engine, began_ns);
     }
-    pin = next;
+    registration = next;
   }
 }
 
@@ -737,32 +737,32 @@ void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked) {
   if (ring->buffers.has_table && !is_forked) {
     (void)uvdio__ring_register(ring->ring.ring_fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
   }
-  while (ring->buffers.pins != NULL) {
-    ring->buffers.pins->known = 0;
-    remove_pin(ring, ring->buffers.pins);
+  while (ring->buffers.registrations != NULL) {
+    ring->buffers.registrations->known = 0;
+    remove_registration(ring, ring->buffers.registrations);
   }
   free_addresses(&ring->buffers);
 }
 
 void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* arena,
-                              uvdio_registration_t* registration) {
+                              uvdio_registration_t* info) {
   const uvdio__ring_t* ring = queue->state;
-  const uvdio__pin_t* pin = look_up(ring, arena);
+  const uvdio__registration_t* registration = look_up(ring, arena);
   unsigned i;
 
   if (!ring->traits.has_sparse_buffers) {
-    registration->error = UV_ENOTSUP;
-    registration->reason = "registering memory piece by piece takes Linux 5.19";
-  } else if (pin == NULL) {
-    registration->reason = queue->engine->manual ? "uvdio_arena_register() was not called"
+    info->error = UV_ENOTSUP;
+    info->reason = "registering memory piece by piece takes Linux 5.19";
+  } else if (registration == NULL) {
+    info->reason = queue->engine->manual ? "uvdio_arena_register() was not called"
                                                 : "no frame of it was used yet";
   } else {
-    for (i = 0; i < pin->count; i++) {
-      size_t end = memory_of(pin, i).iov_len;
-      size_t segment = (size_t)1 << pin->shift;
-      registration->bytes += pin->segments[i] == UVDIO__SEGMENT_KNOWN ? (end < segment ? end : segment) : 0;
+    for (i = 0; i < registration->count; i++) {
+      size_t end = memory_of(registration, i).iov_len;
+      size_t segment = (size_t)1 << registration->shift;
+      info->bytes += registration->segments[i] == UVDIO__SEGMENT_KNOWN ? (end < segment ? end : segment) : 0;
     }
-    registration->error = pin->error;
-    registration->reason = pin->reason;
+    info->error = registration->error;
+    info->reason = registration->reason;
   }
 }

@@ -73,12 +73,12 @@ void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file) {
   static const unsigned char opcodes[] = {IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED};
   unsigned i;
 
-  assert(file->slot_ > 0 || ((const uvdio__ring_t*)queue->state)->files.off);
+  assert(file->fixed_index_ > 0 || ((const uvdio__ring_t*)queue->state)->files.off);
   (void)queue;
   for (i = 0; i < 2; i++) {
     struct io_uring_sqe entry = {.opcode = opcodes[i]};
-    entry.flags = file->slot_ > 0 ? IOSQE_FIXED_FILE : 0;
-    entry.fd = file->slot_ > 0 ? (int)file->slot_ - 1 : (int)file->handle_.descriptor;
+    entry.flags = file->fixed_index_ > 0 ? IOSQE_FIXED_FILE : 0;
+    entry.fd = file->fixed_index_ > 0 ? (int)file->fixed_index_ - 1 : (int)file->handle_.descriptor;
     memcpy(file->entry_[i], &entry, sizeof(file->entry_[i]));
   }
   uvdio__file_update_fast_path(file);
@@ -90,7 +90,7 @@ static void give_up(uvdio__queue_t* queue) {
   uvdio_file_t* file;
 
   for (file = queue->engine->files; file != NULL; file = file->next_) {
-    file->slot_ = 0;
+    file->fixed_index_ = 0;
     file->entry_[0][0] = 0;
     uvdio__file_update_fast_path(file);
   }
@@ -148,7 +148,7 @@ void uvdio__ring_add_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   int descriptor = (int)file->handle_.descriptor;
   unsigned slot;
 
-  assert(file->slot_ == 0 && ring->traits.has_clones);
+  assert(file->fixed_index_ == 0 && ring->traits.has_clones);
   if (files->used == files->capacity && !grow(queue)) {
     return;
   }
@@ -160,17 +160,17 @@ void uvdio__ring_add_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   files->descriptors[slot] = descriptor;
   files->used++;
   files->next = slot + 1 == files->capacity ? 0 : slot + 1;
-  file->slot_ = slot + 1;
+  file->fixed_index_ = slot + 1;
 }
 
 /* A slot that the kernel does not give back stays used. */
 void uvdio__ring_forget_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   uvdio__ring_t* ring = queue->state;
-  unsigned slot = file->slot_ - 1;
+  unsigned slot = file->fixed_index_ - 1;
 
-  assert(file->slot_ > 0 && slot < ring->files.capacity);
+  assert(file->fixed_index_ > 0 && slot < ring->files.capacity);
   assert(ring->files.descriptors[slot] == (int)file->handle_.descriptor);
-  file->slot_ = 0;
+  file->fixed_index_ = 0;
   if (update_slot(queue, slot, -1) == 1) {
     ring->files.descriptors[slot] = -1;
     ring->files.used--;

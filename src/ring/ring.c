@@ -322,8 +322,8 @@ static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* 
 
   uvdio__ring_fill(sqe, opcode, (int)file->handle_.descriptor, req->buf_.base + req->transferred,
                    (unsigned)length, req->offset_ + req->transferred);
-  if (file->slot_ > 0) {
-    sqe->fd = (int)file->slot_ - 1;
+  if (file->fixed_index_ > 0) {
+    sqe->fd = (int)file->fixed_index_ - 1;
     sqe->flags = IOSQE_FIXED_FILE;
   }
   if (buffer >= 0) {
@@ -433,10 +433,10 @@ static int make_ready(uvdio__queue_t* queue, const uvdio_req_t* req) {
 static void settle_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   const uvdio__ring_t* state = queue->state;
 
-  if (file->slot_ == 0 && !state->files.off && !state->files.full) {
+  if (file->fixed_index_ == 0 && !state->files.off && !state->files.full) {
     uvdio__ring_add_file(queue, file);
   }
-  if (file->entry_[0][0] == 0 && (file->slot_ > 0 || state->files.off)) {
+  if (file->entry_[0][0] == 0 && (file->fixed_index_ > 0 || state->files.off)) {
     uvdio__ring_note_file(queue, file);
   }
 }
@@ -957,7 +957,7 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   queue->unflushed = 0;
   queue->urgency = 0;
   for (file = queue->engine->files; file != NULL; file = file->next_) {
-    file->slot_ = 0;
+    file->fixed_index_ = 0;
     memset(file->entry_, 0, sizeof(file->entry_));
   }
 }
@@ -1009,6 +1009,6 @@ const uvdio__backend_t uvdio__backend_ring = {
     .forget_file = uvdio__ring_forget_file,
     .register_arena = uvdio__ring_register_arena,
     .unregister_arena = uvdio__ring_unregister_arena,
-    .registration = uvdio__ring_registration,
+    .get_registration = uvdio__ring_registration,
     .sweep = uvdio__ring_sweep,
 };

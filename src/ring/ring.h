@@ -79,7 +79,7 @@ static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int de
 #define UVDIO__SEGMENT_NEW 0
 #define UVDIO__SEGMENT_KNOWN 1
 
-typedef struct uvdio__pin_s {
+typedef struct uvdio__registration_s {
   uint64_t arena_id;
   const char* base;
   size_t size;
@@ -92,17 +92,17 @@ typedef struct uvdio__pin_s {
   int by_clone;       /* copied from the share's vault, instead of pinned by this ring */
   int error;          /* why not all can be known, or 0 */
   const char* reason; /* the same in words */
-  struct uvdio__pin_s* next; /* by `first` */
-  struct uvdio__pin_s* next_alike; /* in the same bucket */
+  struct uvdio__registration_s* next; /* by `first` */
+  struct uvdio__registration_s* bucket_next; /* in the same bucket */
   unsigned char segments[];
-} uvdio__pin_t;
+} uvdio__registration_t;
 
 #define UVDIO__PIN_BUCKETS 256
 
 typedef struct uvdio__ring_buffers_s {
-  uvdio__pin_t* buckets[UVDIO__PIN_BUCKETS]; /* by the arena's id, the last one used first; a pin of no arena at the end */
-  uvdio__pin_t* pins; /* by their places in the table */
-  uvdio__pin_t** by_address; /* those that have segments; of different memory each */
+  uvdio__registration_t* buckets[UVDIO__PIN_BUCKETS]; /* by the arena's id, the last one used first; a pin of no arena at the end */
+  uvdio__registration_t* registrations; /* by their places in the table */
+  uvdio__registration_t** by_address; /* those that have segments; of different memory each */
   size_t address_count;
   size_t address_room;
   int has_table;
@@ -164,16 +164,16 @@ typedef struct uvdio__ring_s {
  * to be found out. For views there is the next one. */
 static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_t* buf) {
   const uvdio_arena_t* arena = buf->owner_;
-  const uvdio__pin_t* pin;
+  const uvdio__registration_t* registration;
 
   if (!uvdio__is_frame(buf)) {
     return UVDIO__BUFFER_PLAIN;
   }
-  pin = ring->buffers.buckets[arena->id % UVDIO__PIN_BUCKETS];
-  if (pin->arena_id == arena->id) {
-    size_t segment = (size_t)(buf->base - pin->base) >> pin->shift;
-    if (segment < pin->count && pin->segments[segment] == UVDIO__SEGMENT_KNOWN) {
-      return (int)(pin->first + segment);
+  registration = ring->buffers.buckets[arena->id % UVDIO__PIN_BUCKETS];
+  if (registration->arena_id == arena->id) {
+    size_t segment = (size_t)(buf->base - registration->base) >> registration->shift;
+    if (segment < registration->count && registration->segments[segment] == UVDIO__SEGMENT_KNOWN) {
+      return (int)(registration->first + segment);
     }
   }
   return UVDIO__BUFFER_UNKNOWN;
@@ -193,7 +193,7 @@ int uvdio__ring_find_buffer(uvdio__queue_t* queue, const uvdio_req_t* req);
 int uvdio__ring_register_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena);
 int uvdio__ring_unregister_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena);
 void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* arena,
-                              uvdio_registration_t* registration);
+                              uvdio_registration_t* info);
 
 /* Lets go of arenas that are gone. */
 void uvdio__ring_sweep(uvdio__queue_t* queue);
