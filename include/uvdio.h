@@ -693,7 +693,7 @@ struct uvdio_req_s {
   unsigned char flags_;
   unsigned char cancelled_;
   unsigned char retries_;
-  uintptr_t stamp_;
+  uintptr_t magic_;
   uvdio_engine_t* engine_;
   void* queue_;
   uvdio_link_t_ link_;
@@ -839,11 +839,11 @@ struct uvdio_file_s {
   size_t offset_mask_;
   uint64_t pending_;          /* accepted and without an outcome, but for the close */
   unsigned char entry_[2][8]; /* how the ring's entries of reads and writes begin; zeros: not known */
-  int attentive_; /* an outcome may set something free: gate_, truncating_ or closer_ */
+  int has_waiters_; /* an outcome may set something free: truncate_queue_, truncating_ or close_req_ */
   unsigned flags_;
   int latch_;
   unsigned fixed_index_; /* in the ring's table of files, plus one; 0: none */
-  uintptr_t stamp_;
+  uintptr_t magic_;
   uvdio_file_t* next_;
   uvdio_file_t* prev_;
   union {
@@ -855,14 +855,14 @@ struct uvdio_file_s {
   uint64_t sequence_;
   uvdio_link_t_ order_; /* changes not yet done, oldest first, by their order links */
   uvdio_link_t_ held_;  /* syncs that wait for older changes or an earlier sync, oldest first */
-  uvdio_link_t_ riders_; /* syncs that share the outcome of syncing_ */
-  uvdio_link_t_ durable_; /* durable writes that wait for syncing_, where an error is told to one caller only; oldest first */
+  uvdio_link_t_ followers_; /* syncs that share the outcome of syncing_ */
+  uvdio_link_t_ durable_waiting_; /* durable writes that wait for syncing_, where an error is told to one caller only; oldest first */
   uvdio_req_t* syncing_; /* the sync that runs, or such a write */
-  uvdio_link_t_ gate_; /* what waits for a truncate, or is one that waits for others, in order */
-  uint64_t gated_;     /* length of gate_ */
-  uint64_t passing_;   /* those of pending_ that the gate is not for: syncs, sizes */
+  uvdio_link_t_ truncate_queue_; /* what waits for a truncate, or is one that waits for others, in order */
+  uint64_t truncate_waiters_;     /* length of truncate_queue_ */
+  uint64_t unordered_pending_;   /* those of pending_ that the gate is not for: syncs, sizes */
   uvdio_req_t* truncating_;
-  uvdio_req_t* closer_;
+  uvdio_req_t* close_req_;
   int direct_;
   uvdio_align_source_t align_source_;
   uint32_t system_memory_align_;

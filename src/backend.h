@@ -116,8 +116,8 @@ struct uvdio__queue_s {
   unsigned in_flight; /* length of `running` */
   unsigned unflushed; /* submissions that flush has yet to send on */
   unsigned batch;     /* at so much urgency they are sent on at once, within a turn */
-  unsigned urgency;   /* their number, those that are worth less waiting counted several times */
-  unsigned due;       /* so much urgency calls for a look at whether to send them on: within a turn `batch`, else 0 */
+  unsigned batch_weight;   /* their number, those that are worth less waiting counted several times */
+  unsigned flush_threshold;       /* so much urgency calls for a look at whether to send them on: within a turn `batch`, else 0 */
   unsigned stalled;   /* not 0: the backend takes nothing for now; it clears that, and wakes the engine */
   void* state;        /* the backend's own */
 };
@@ -150,9 +150,9 @@ void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason);
 /* There is something to flush or to call back: keeps the loop from blocking until its next turn. */
 void uvdio__engine_wake(uvdio_engine_t* engine);
 
-/* Closes a handle, where the user has not; `on_closed` calls uvdio__engine_handle_closed() and does
+/* Closes a handle, where the user has not; `close_cb` calls uvdio__engine_handle_closed() and does
  * nothing else. The memory of either is freed by the backend's close. */
-void uvdio__engine_close_handle(uvdio_engine_t* engine, uv_handle_t* handle, uv_close_cb on_closed);
+void uvdio__engine_close_handle(uvdio_engine_t* engine, uv_handle_t* handle, uv_close_cb close_cb);
 void uvdio__engine_handle_closed(uvdio_engine_t* engine);
 
 #endif /* UVDIO_BACKEND_H */

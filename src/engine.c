@@ -45,7 +45,7 @@ static uvdio__queue_t* pool_of(uvdio_engine_t* engine) {
 static UVDIO__NOINLINE void wake_off_loop(uvdio_engine_t* engine) {
   if (!engine->off_loop) {
     leave_loop(engine); /* The user has closed the handle. */
-  } else if (engine->handles_closing == 0 && !engine->in_turn) {
+  } else if (engine->handles_closing == 0 && !engine->in_iteration) {
     tick(engine);
   }
 }
@@ -53,7 +53,7 @@ static UVDIO__NOINLINE void wake_off_loop(uvdio_engine_t* engine) {
 void uvdio__engine_wake(uvdio_engine_t* engine) {
   int error;
 
-  if (engine->idling) {
+  if (engine->idle_active) {
     return;
   }
   if (engine->off_loop || uv_is_closing((uv_handle_t*)&engine->idle)) {
@@ -63,34 +63,34 @@ void uvdio__engine_wake(uvdio_engine_t* engine) {
   error = uv_idle_start(&engine->idle, on_idle);
   assert(error == 0);
   (void)error;
-  engine->idling = 1;
+  engine->idle_active = 1;
 }
 
 /*
  * Queues
  */
 
-static void wait_last(uvdio__queue_t* queue, uvdio_req_t* req) {
+static void queue_push_back(uvdio__queue_t* queue, uvdio_req_t* req) {
   req->queue_ = queue;
   req->state_ = STATE_WAITING;
   uvdio__list_append(&queue->waiting, req);
   queue->engine->waiting++;
 }
 
-static void wait_first(uvdio__queue_t* queue, uvdio_req_t* req) {
+static void queue_push_front(uvdio__queue_t* queue, uvdio_req_t* req) {
   req->state_ = STATE_WAITING;
   uvdio__list_prepend(&queue->waiting, req);
   queue->engine->waiting++;
 }
 
-static void wait_no_more(uvdio_req_t* req) {
+static void queue_remove(uvdio_req_t* req) {
   assert(req->state_ == STATE_WAITING && req->engine_->waiting > 0);
   uvdio__list_remove(req);
   req->engine_->waiting--;
 }
 
-static void run_elsewhere(uvdio__queue_t* queue, uvdio_req_t* req) {
-  wait_last(pool_of(queue->engine), req);
+static void requeue_on_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
+  queue_push_back(pool_of(queue->engine), req);
   uvdio__engine_wake(queue->engine);
 }
 
@@ -98,7 +98,7 @@ static void run_elsewhere(uvdio__queue_t* queue, uvdio_req_t* req) {
  * enough has gathered. Measured: the first costs CPU and gains operations, the last the other way round. After completions were
  * taken, the first few of what follows them are worth a system call of their own, unless there is plenty to do: the device
  * goes on with these while the others gather. */
-static void set_batch(uvdio__queue_t* queue, int after_completions) {
+static void update_batch_limit(uvdio__queue_t* queue, int after_completions) {
   unsigned most = queue->engine->batch < queue->backend->batch ? queue->engine->batch : queue->backend->batch;
   unsigned in_kernel = queue->in_flight > queue->unflushed ? queue->in_flight - queue->unflushed : 0;
 
@@ -110,41 +110,41 @@ static void set_batch(uvdio__queue_t* queue, int after_completions) {
     unsigned little = after_completions ? 2 * most : most / 2;
     queue->batch = in_kernel < little ? most / 4 : most;
   }
-  queue->due = queue->engine->in_turn ? queue->batch : 0;
+  queue->flush_threshold = queue->engine->in_iteration ? queue->batch : 0;
 }
 
 static void flush(uvdio__queue_t* queue) {
   queue->backend->flush(queue);
-  queue->urgency = queue->unflushed;
-  set_batch(queue, 0);
+  queue->batch_weight = queue->unflushed;
+  update_batch_limit(queue, 0);
 }
 
 /* Submissions go out at once when the device has nothing to do or enough have gathered, otherwise together
  * with others of this turn. */
 void uvdio__queue_flush_if_due(uvdio__queue_t* queue) {
-  int in_turn = queue->engine->in_turn;
+  int in_iteration = queue->engine->in_iteration;
 
-  if (queue->backend->batch > 0 && !queue->stalled && queue->urgency >= queue->batch) {
+  if (queue->backend->batch > 0 && !queue->stalled && queue->batch_weight >= queue->batch) {
     flush(queue); /* With nothing in the kernel, a batch is one at most. */
   }
-  if (queue->engine->busy_poll_ns > 0 && !in_turn) {
-    queue->engine->watch_due = 1;
+  if (queue->engine->busy_poll_ns > 0 && !in_iteration) {
+    queue->engine->busy_poll_wanted = 1;
   }
-  if ((queue->unflushed > 0 || queue->engine->watch_due) && !in_turn) {
+  if ((queue->unflushed > 0 || queue->engine->busy_poll_wanted) && !in_iteration) {
     uvdio__engine_wake(queue->engine);
   }
 }
 
 /* The queue did not take the request. Returns 0 when it takes no more for now. */
-static int take_refusal(uvdio__queue_t* queue, uvdio_req_t* req, int error) {
+static int handle_submit_error(uvdio__queue_t* queue, uvdio_req_t* req, int error) {
   if (error == UV_EAGAIN) {
     assert(queue->stalled); /* Whoever ends that wakes the engine. */
-    wait_first(queue, req);
+    queue_push_front(queue, req);
     return 0;
   }
   if (error == UV_ENOSYS) {
     queue->engine->stats.punted++;
-    run_elsewhere(queue, req);
+    requeue_on_pool(queue, req);
     return 1;
   }
   uvdio__request_fail(req, error);
@@ -157,7 +157,7 @@ static int run(uvdio__queue_t* queue, uvdio_req_t* req) {
   int error = queue->backend->submit(queue, req);
 
   if (error != 0) {
-    return take_refusal(queue, req, error);
+    return handle_submit_error(queue, req, error);
   }
   uvdio__queue_started(queue, req);
   return 1;
@@ -169,11 +169,11 @@ static int is_latched(const uvdio_req_t* req) {
 }
 
 /* Returns 0 when the queue takes no more for now. */
-static int run_first(uvdio__queue_t* queue) {
+static int submit_next(uvdio__queue_t* queue) {
   uvdio_req_t* req = uvdio__list_first(&queue->waiting);
 
   uvdio__own_check(req);
-  wait_no_more(req);
+  queue_remove(req);
   if (is_latched(req)) {
     uvdio__request_fail(req, req->file->latch_);
     uvdio__engine_complete(req);
@@ -183,7 +183,7 @@ static int run_first(uvdio__queue_t* queue) {
 }
 
 /* Starts what waits, one request of each queue in turn, so that none goes without, also where room gets free one at a time. */
-static void fill(uvdio_engine_t* engine) {
+static void submit_waiting(uvdio_engine_t* engine) {
   int started;
   unsigned i;
 
@@ -192,7 +192,7 @@ static void fill(uvdio_engine_t* engine) {
     for (i = 0; engine->waiting > 0 && i < engine->queue_count; i++) {
       uvdio__queue_t* queue = &engine->queues[engine->next_queue];
       engine->next_queue = engine->next_queue + 1 < engine->queue_count ? engine->next_queue + 1 : 0;
-      if (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue) && run_first(queue)) {
+      if (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue) && submit_next(queue)) {
         started = 1;
         break;
       }
@@ -211,8 +211,8 @@ static void note_in_flight(uvdio_engine_t* engine) {
 
 void uvdio__queue_again(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__queue_stop(queue->engine, queue, req);
-  wait_first(queue, req);
-  if (!queue->engine->in_turn) {
+  queue_push_front(queue, req);
+  if (!queue->engine->in_iteration) {
     uvdio__engine_wake(queue->engine); /* Off the loop, no turn comes by itself. */
   }
 }
@@ -224,7 +224,7 @@ void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req) {
   }
   uvdio__queue_stop(queue->engine, queue, req);
   queue->engine->stats.punted++;
-  run_elsewhere(queue, req);
+  requeue_on_pool(queue, req);
 }
 
 void uvdio__queue_done(uvdio__queue_t* queue, uvdio_req_t* req, int64_t result) {
@@ -261,8 +261,8 @@ void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason) {
   }
   uvdio__engine_update_fast_paths(engine);
   while ((req = uvdio__list_first(&queue->waiting)) != NULL) {
-    wait_no_more(req);
-    run_elsewhere(queue, req);
+    queue_remove(req);
+    requeue_on_pool(queue, req);
   }
 }
 
@@ -283,7 +283,7 @@ void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason) {
 
 void uvdio__engine_refer(uvdio_engine_t* engine) {
   uv_ref((uv_handle_t*)&engine->check);
-  engine->referenced = 1;
+  engine->loop_ref_held = 1;
 }
 
 static uvdio__queue_t* queue_for(const uvdio_req_t* req) {
@@ -296,8 +296,8 @@ static uvdio__queue_t* queue_for(const uvdio_req_t* req) {
 void uvdio__queue_add(uvdio_req_t* req) {
   uvdio__queue_t* queue = queue_for(req);
 
-  wait_last(queue, req);
-  if ((uvdio__queue_has_room(queue) && !queue->engine->in_turn) || queue->engine->limit == 0) {
+  queue_push_back(queue, req);
+  if ((uvdio__queue_has_room(queue) && !queue->engine->in_iteration) || queue->engine->limit == 0) {
     uvdio__engine_wake(queue->engine);
   }
 }
@@ -359,7 +359,7 @@ int uvdio_cancel(uvdio_req_t* req) {
   if (req->state_ == STATE_HELD) {
     uvdio__file_unhold(req);
   } else {
-    wait_no_more(req);
+    queue_remove(req);
   }
   uvdio__request_fail(req, UV_ECANCELED);
   uvdio__engine_complete(req);
@@ -375,14 +375,14 @@ static inline void count_result(uvdio_engine_stats_t* stats, int64_t result) {
 }
 
 /* Gives the request back, and with it everything that it carried. It may be gone when this returns. */
-static inline void call_back(uvdio_engine_t* engine, uvdio_req_t* req) {
+static inline void finish_request(uvdio_engine_t* engine, uvdio_req_t* req) {
   int64_t result = req->result;
 
   assert(req->state_ == STATE_COMPLETED);
   uvdio__own_give(req);
   count_result(&engine->stats, result);
   req->state_ = STATE_IDLE;
-  req->stamp_ = 0;
+  req->magic_ = 0;
   if (uvdio__is_transfer(req->op)) {
     req->cb_.io(req, (ssize_t)result, req->buf_);
     return;
@@ -395,16 +395,16 @@ static inline void call_back(uvdio_engine_t* engine, uvdio_req_t* req) {
 
 /* Whether the engine came by a fork and nobody here has closed it: then it stays as it is, because what it has in
  * flight is the parent's. */
-static int is_asleep(const uvdio_engine_t* engine) {
+static int is_inherited(const uvdio_engine_t* engine) {
   return uvdio__engine_is_forked(engine) && !engine->abandoned;
 }
 
 /* Calls back for what is completed, `budget` times at most. Returns how often. */
-static unsigned dispatch(uvdio_engine_t* engine, unsigned budget) {
+static unsigned run_completed(uvdio_engine_t* engine, unsigned budget) {
   unsigned called = 0;
 
-  while (called < budget && !is_asleep(engine) && !uvdio__list_is_empty(&engine->completed)) {
-    call_back(engine, uvdio__list_take(&engine->completed));
+  while (called < budget && !is_inherited(engine) && !uvdio__list_is_empty(&engine->completed)) {
+    finish_request(engine, uvdio__list_take(&engine->completed));
     called++;
   }
   return called;
@@ -424,14 +424,14 @@ static void count_callbacks(uvdio_engine_stats_t* stats, unsigned called) {
  */
 
 /* Starts what waits and sends on what was collected. A forked child shares its queues with the parent, and keeps out. */
-static void pump(uvdio_engine_t* engine) {
+static void submit_and_flush(uvdio_engine_t* engine) {
   unsigned i;
 
   if (uvdio__engine_is_forked(engine)) {
     return;
   }
-  assert(engine->in_turn);
-  fill(engine);
+  assert(engine->in_iteration);
+  submit_waiting(engine);
   for (i = 0; i < engine->queue_count; i++) {
     uvdio__queue_t* queue = &engine->queues[i];
     if (queue->unflushed > 0 && !queue->stalled) {
@@ -453,7 +453,7 @@ static int reap(uvdio_engine_t* engine) {
     uvdio__queue_t* queue = &engine->queues[i];
     if (queue->backend->reap != NULL) {
       again |= queue->backend->reap(queue);
-      set_batch(queue, 1);
+      update_batch_limit(queue, 1);
     }
   }
   return again;
@@ -468,11 +468,11 @@ static int has_work(const uvdio_engine_t* engine) {
       return 1;
     }
   }
-  return !uvdio__list_is_empty(&engine->completed) || engine->woken || engine->watch_due;
+  return !uvdio__list_is_empty(&engine->completed) || engine->poll_pending || engine->busy_poll_wanted;
 }
 
 /* Threads are numbered. Multiplied by that constant the numbers are spread over the whole word, and none is even. */
-static uintptr_t name_thread(void) {
+static uintptr_t current_thread_id(void) {
   static atomic_uint last;
 
   if (uvdio__os_this_thread == 0) {
@@ -485,7 +485,7 @@ static uintptr_t name_thread(void) {
 /* The loop's thread is known for sure only while the loop runs. */
 static void bind_thread(uvdio_engine_t* engine) {
   if (engine->thread == 0) {
-    engine->thread = name_thread();
+    engine->thread = current_thread_id();
     uvdio__engine_update_fast_paths(engine);
   }
 }
@@ -522,12 +522,12 @@ static void come_back(uvdio_engine_t* engine) {
   }
 }
 
-static void set_in_turn(uvdio_engine_t* engine, int in_turn) {
+static void set_in_turn(uvdio_engine_t* engine, int in_iteration) {
   unsigned i;
 
-  engine->in_turn = in_turn;
+  engine->in_iteration = in_iteration;
   for (i = 0; i < engine->queue_count; i++) {
-    engine->queues[i].due = in_turn ? engine->queues[i].batch : 0;
+    engine->queues[i].flush_threshold = in_iteration ? engine->queues[i].batch : 0;
   }
 }
 
@@ -547,26 +547,26 @@ static void end_turn(uvdio_engine_t* engine) {
   }
   if (has_work(engine)) {
     uvdio__engine_wake(engine);
-  } else if (engine->idling) {
+  } else if (engine->idle_active) {
     (void)uv_idle_stop(&engine->idle);
-    engine->idling = 0;
+    engine->idle_active = 0;
   }
-  if (uvdio__engine_pending(engine) == 0 && engine->referenced) {
+  if (uvdio__engine_pending(engine) == 0 && engine->loop_ref_held) {
     uv_unref((uv_handle_t*)&engine->check);
-    engine->referenced = 0;
+    engine->loop_ref_held = 0;
   }
 }
 
 static void on_idle(uv_idle_t* handle) {
   uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, idle);
 
-  if (is_asleep(engine)) {
+  if (is_inherited(engine)) {
     (void)uv_idle_stop(handle);
-    engine->idling = 0;
+    engine->idle_active = 0;
     return;
   }
   begin_turn(engine);
-  pump(engine);
+  submit_and_flush(engine);
   end_turn(engine);
 }
 
@@ -599,21 +599,21 @@ static void run_callbacks(uvdio_engine_t* engine) {
   int again;
 
   do {
-    left -= dispatch(engine, left);
+    left -= run_completed(engine, left);
     again = reap(engine);
     if (uvdio__list_is_empty(&engine->completed) || left == 0) {
-      pump(engine);
+      submit_and_flush(engine);
       again |= reap(engine);
     }
     if (left > 0 && !again && uvdio__list_is_empty(&engine->completed)) {
       again = watch(engine, &deadline);
-      engine->watch_due = 0;
+      engine->busy_poll_wanted = 0;
     }
   } while (left > 0 && --passes > 0 && (again || !uvdio__list_is_empty(&engine->completed)));
   if (engine->queues[QUEUE_MAIN].in_flight == 0) {
-    engine->watch_due = 0; /* The turn had its share before it came to watching, and nothing is left to watch. */
+    engine->busy_poll_wanted = 0; /* The turn had its share before it came to watching, and nothing is left to watch. */
   }
-  engine->woken = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
+  engine->poll_pending = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
   count_callbacks(&engine->stats, engine->callbacks_peak - left);
 }
 
@@ -632,7 +632,7 @@ static void sweep(uvdio_engine_t* engine) {
 static void on_prepare(uv_prepare_t* handle) {
   uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, prepare);
 
-  engine->poller = name_thread();
+  engine->poller = current_thread_id();
   if (engine->strayed) {
     come_back(engine);
   }
@@ -641,11 +641,11 @@ static void on_prepare(uv_prepare_t* handle) {
 
 static void on_check(uv_check_t* handle) {
   uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, check);
-  int idle = uvdio__engine_pending(engine) == 0 && !engine->woken;
+  int idle = uvdio__engine_pending(engine) == 0 && !engine->poll_pending;
 
   engine->poller = 0;
   bind_thread(engine);
-  if (idle || is_asleep(engine)) {
+  if (idle || is_inherited(engine)) {
     return;
   }
   begin_turn(engine);
@@ -672,14 +672,14 @@ static void on_check(uv_check_t* handle) {
  * An engine whose handles the user has closed gets here as soon as it would need one of them.
  */
 
-void uvdio__engine_close_handle(uvdio_engine_t* engine, uv_handle_t* handle, uv_close_cb on_closed) {
+void uvdio__engine_close_handle(uvdio_engine_t* engine, uv_handle_t* handle, uv_close_cb close_cb) {
   assert(engine->off_loop);
   if (uv_is_closing(handle)) {
     engine->lingering = 1;
     return;
   }
   engine->handles_closing++;
-  uv_close(handle, on_closed);
+  uv_close(handle, close_cb);
 }
 
 static void on_check_closed(uv_handle_t* handle) {
@@ -715,8 +715,8 @@ static void leave_loop(uvdio_engine_t* engine) {
   assert(!engine->off_loop);
   engine->off_loop = 1;
   engine->poller = 0;
-  engine->idling = 0;
-  engine->referenced = 1; /* Nothing is left to refer to. */
+  engine->idle_active = 0;
+  engine->loop_ref_held = 1; /* Nothing is left to refer to. */
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->check, on_check_closed);
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->idle, on_idle_closed);
   uvdio__engine_close_handle(engine, (uv_handle_t*)&engine->prepare, on_prepare_closed);
@@ -743,8 +743,8 @@ static void tear_down(uvdio_engine_t* engine) {
     assert(uvdio__list_is_empty(&queue->waiting) && uvdio__list_is_empty(&queue->running));
     queue->backend->close(queue);
   }
-  if (engine->on_closed != NULL) {
-    engine->on_closed(engine);
+  if (engine->close_cb != NULL) {
+    engine->close_cb(engine);
   }
   free_engine(engine);
 }
@@ -762,7 +762,7 @@ static void close_left_open(uvdio_engine_t* engine) {
     }
   }
   if (engine->files != NULL) {
-    uvdio__file_close_left_open(engine->files, &engine->closer, on_left_open_closed);
+    uvdio__file_close_left_open(engine->files, &engine->close_req, on_left_open_closed);
   }
 }
 
@@ -815,7 +815,7 @@ static void turn_off_loop(uvdio_engine_t* engine) {
 
 void uvdio__engine_handle_closed(uvdio_engine_t* engine) {
   assert(engine->handles_closing > 0);
-  if (--engine->handles_closing == 0 && !is_asleep(engine)) {
+  if (--engine->handles_closing == 0 && !is_inherited(engine)) {
     turn_off_loop(engine);
   }
 }
@@ -833,7 +833,7 @@ static void fail_running(uvdio__queue_t* queue, int error) {
   uvdio__engine_fail_all(&queue->running, error);
   queue->in_flight = 0;
   queue->unflushed = 0;
-  queue->urgency = 0;
+  queue->batch_weight = 0;
 }
 
 static void fail_waiting(uvdio_engine_t* engine, int error) {
@@ -842,7 +842,7 @@ static void fail_waiting(uvdio_engine_t* engine, int error) {
   for (i = 0; i < engine->queue_count; i++) {
     uvdio_req_t* req;
     while ((req = uvdio__list_first(&engine->queues[i].waiting)) != NULL) {
-      wait_no_more(req);
+      queue_remove(req);
       uvdio__request_fail(req, error);
       uvdio__engine_complete(req);
     }
@@ -851,7 +851,7 @@ static void fail_waiting(uvdio_engine_t* engine, int error) {
 
 /* In a forked child: whatever was under way is the parent's. Held syncs go first, so that the end of the others starts none
  * of them. The end of a file's last request queues its close, on either queue: hence the second round. */
-static void abandon(uvdio_engine_t* engine) {
+static void abandon_after_fork(uvdio_engine_t* engine) {
   uvdio_file_t* file;
   unsigned i;
 
@@ -885,20 +885,20 @@ int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
     return UV_EINVAL;
   }
   /* A child may close what its parent was closing: that was the parent's close. */
-  if (engine->torn_down || (engine->closing && !is_asleep(engine))) {
+  if (engine->torn_down || (engine->closing && !is_inherited(engine))) {
     return UV_EBADF;
   }
   if (!uvdio__engine_is_forked(engine) && is_others_to_close(engine)) {
     return UVDIO_ETHREAD;
   }
   engine->closing = 1;
-  engine->on_closed = cb;
+  engine->close_cb = cb;
   uvdio__engine_update_fast_paths(engine);
   if (!engine->off_loop) {
     leave_loop(engine);
   }
   if (uvdio__engine_is_forked(engine)) {
-    abandon(engine);
+    abandon_after_fork(engine);
   }
   uvdio__engine_wake(engine); /* Off the loop before, it may have been asleep: nothing to do, or a child's. */
   return 0;
@@ -971,7 +971,7 @@ static int read_environment(uvdio_backend_t* kind, char* reason, size_t size) {
 static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
 #ifdef UVDIO_HAVE_RING
   queue->backend = &uvdio__backend_ring;
-  set_batch(queue, 0);
+  update_batch_limit(queue, 0);
   return queue->backend->init(queue, reason, size);
 #else
   (void)queue;
@@ -984,7 +984,7 @@ static int init_queue(uvdio__queue_t* queue, const uvdio__backend_t* backend, un
                      char* reason, size_t size) {
   queue->backend = backend;
   queue->depth = depth;
-  set_batch(queue, 0);
+  update_batch_limit(queue, 0);
   return backend->init(queue, reason, size);
 }
 
@@ -1087,7 +1087,7 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
 }
 
 /* Puts in front of the backend's own words who wanted it. */
-static void say_who_asked(uvdio_engine_t* engine, uvdio_backend_t option, uvdio_backend_t kind) {
+static void prefix_reason(uvdio_engine_t* engine, uvdio_backend_t option, uvdio_backend_t kind) {
   char words[REASON_SIZE];
 
   if (kind != UVDIO_BACKEND_AUTO) {
@@ -1121,7 +1121,7 @@ int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, const uvdio_en
   }
   if (error == 0) {
     error = init_queues(created, kind);
-    say_who_asked(created, options->backend, kind);
+    prefix_reason(created, options->backend, kind);
   }
   if (error != 0) {
     free_engine(created);

@@ -5,10 +5,10 @@
  *   - A sync is held while a change that was submitted before it has no outcome. file->order_ lists those
  *     changes, oldest first, so that the first one tells which syncs may go.
  *   - One sync runs at a time (file->syncing_). The kernel reports a lost write-back once, to one caller; two at a time
- *     could not know from each other. Syncs that could start as well ride along (file->riders_) and share its outcome.
- *   - Where durable writes have the same problem (UVDIO__TRAIT_TOLD_ONCE), each counts as a sync in this: it runs while no
- *     other and no sync does (file->durable_).
- *   - A truncate runs alone. It waits at file->gate_ until the reads and changes before it have their outcomes, and what comes
+ *     could not know from each other. Syncs that could start as well ride along (file->followers_) and share its outcome.
+ *   - Where durable writes have the same problem (UVDIO__QUIRK_SHARED_WRITEBACK_ERROR), each counts as a sync in this: it runs while no
+ *     other and no sync does (file->durable_waiting_).
+ *   - A truncate runs alone. It waits at file->truncate_queue_ until the reads and changes before it have their outcomes, and what comes
  *     after it waits behind it: beside a truncate, kernels lose direct writes. Syncs pass.
  *   - A close is held while anything has no outcome (file->pending_).
  *   - A sync that failed latches the file, and so does a durable write that may have.
@@ -45,21 +45,21 @@ static int is_covered(const uvdio_file_t* file, const uvdio_req_t* sync) {
 }
 
 /* Whether `rider` is satisfied by what `leader` does. */
-static int is_included(const uvdio_req_t* leader, const uvdio_req_t* rider) {
-  return leader->op == UVDIO_OP_SYNC_ALL || rider->op == UVDIO_OP_SYNC_DATA;
+static int is_included(const uvdio_req_t* leader, const uvdio_req_t* follower) {
+  return leader->op == UVDIO_OP_SYNC_ALL || follower->op == UVDIO_OP_SYNC_DATA;
 }
 
 /* The oldest held sync if it may go, else the oldest durable write that waits for its turn. */
 static uvdio_req_t* next_leader(const uvdio_file_t* file) {
   uvdio_req_t* sync = uvdio__list_first(&file->held_);
 
-  return sync != NULL && is_covered(file, sync) ? sync : uvdio__list_first(&file->durable_);
+  return sync != NULL && is_covered(file, sync) ? sync : uvdio__list_first(&file->durable_waiting_);
 }
 
 /* Starts what is next, if anything may go. A sync takes along those that it covers. */
 static void start_next_sync(uvdio_file_t* file) {
   uvdio_req_t* leader = file->syncing_ == NULL ? next_leader(file) : NULL;
-  uvdio_req_t* rider;
+  uvdio_req_t* follower;
 
   if (leader == NULL) {
     return;
@@ -71,28 +71,28 @@ static void start_next_sync(uvdio_file_t* file) {
     uvdio__queue_add(leader);
     return;
   }
-  while ((rider = uvdio__list_first(&file->held_)) != NULL && is_covered(file, rider) &&
-         is_included(leader, rider)) {
-    uvdio__list_remove(rider);
-    uvdio__list_append(&file->riders_, rider);
+  while ((follower = uvdio__list_first(&file->held_)) != NULL && is_covered(file, follower) &&
+         is_included(leader, follower)) {
+    uvdio__list_remove(follower);
+    uvdio__list_append(&file->followers_, follower);
   }
   uvdio__queue_add(leader);
 }
 
 /* The leader has an outcome. A cancelled one has done nothing: its riders are held again. */
 static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
-  uvdio_req_t* rider;
+  uvdio_req_t* follower;
 
   assert(file->syncing_ == leader);
   if (leader->result == UV_ECANCELED) {
-    while ((rider = uvdio__list_last(&file->riders_)) != NULL) {
-      uvdio__list_remove(rider);
-      uvdio__list_prepend(&file->held_, rider);
+    while ((follower = uvdio__list_last(&file->followers_)) != NULL) {
+      uvdio__list_remove(follower);
+      uvdio__list_prepend(&file->held_, follower);
     }
   }
-  while ((rider = uvdio__list_shift(&file->riders_)) != NULL) {
-    rider->result = leader->result;
-    uvdio__engine_complete(rider);
+  while ((follower = uvdio__list_shift(&file->followers_)) != NULL) {
+    follower->result = leader->result;
+    uvdio__engine_complete(follower);
   }
   file->syncing_ = NULL; /* Last: as long as it is set, no other sync starts and takes riders along. */
 }
@@ -103,7 +103,7 @@ void uvdio__file_unhold(uvdio_req_t* req) {
   assert(req->state_ == STATE_HELD);
   uvdio__list_remove(req);
   if (!uvdio__is_sync(req->op) && (req->flags_ & REQ_DURABLE) == 0) {
-    file->gated_--;
+    file->truncate_waiters_--;
   }
 }
 
@@ -112,15 +112,15 @@ void uvdio__file_fail_held(uvdio_file_t* file, int error) {
   uvdio__list_t gate;
   uvdio_req_t* req;
 
-  assert(file->syncing_ != NULL || uvdio__list_is_empty(&file->durable_));
-  uvdio__engine_fail_all(&file->durable_, error);
+  assert(file->syncing_ != NULL || uvdio__list_is_empty(&file->durable_waiting_));
+  uvdio__engine_fail_all(&file->durable_waiting_, error);
   uvdio__engine_fail_all(&file->held_, error);
-  uvdio__engine_fail_all(&file->riders_, error);
+  uvdio__engine_fail_all(&file->followers_, error);
   uvdio__list_init(&gate);
-  while ((req = uvdio__list_shift(&file->gate_)) != NULL) {
+  while ((req = uvdio__list_shift(&file->truncate_queue_)) != NULL) {
     uvdio__list_append(&gate, req);
   }
-  file->gated_ = 0;
+  file->truncate_waiters_ = 0;
   uvdio__engine_fail_all(&gate, error);
 }
 
@@ -129,78 +129,78 @@ void uvdio__file_fail_held(uvdio_file_t* file, int error) {
  */
 
 /* Reads and changes that were let through and have no outcome. */
-static uint64_t let_through(const uvdio_file_t* file) {
-  assert(file->pending_ >= file->passing_ + file->gated_);
-  return file->pending_ - file->passing_ - file->gated_;
+static uint64_t running_ordered(const uvdio_file_t* file) {
+  assert(file->pending_ >= file->unordered_pending_ + file->truncate_waiters_);
+  return file->pending_ - file->unordered_pending_ - file->truncate_waiters_;
 }
 
-static int is_gate_shut(const uvdio_file_t* file) {
-  return file->truncating_ != NULL || !uvdio__list_is_empty(&file->gate_);
+static int is_truncate_pending(const uvdio_file_t* file) {
+  return file->truncating_ != NULL || !uvdio__list_is_empty(&file->truncate_queue_);
 }
 
-static void note_attention(uvdio_file_t* file) {
-  file->attentive_ = is_gate_shut(file) || file->closer_ != NULL;
+static void update_waiters(uvdio_file_t* file) {
+  file->has_waiters_ = is_truncate_pending(file) || file->close_req_ != NULL;
   uvdio__file_update_fast_path(file);
 }
 
 /* Whether errors of the file's durable writes may be told to another one. */
-static inline int is_told_once(const uvdio_file_t* file) {
-  return (file->traits_ & UVDIO__TRAIT_TOLD_ONCE) != 0;
+static inline int has_shared_errors(const uvdio_file_t* file) {
+  return (file->traits_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
 }
 
 /* Returns 1 for a durable write that has to wait until a sync or another one has its outcome. */
-static int waits_for_turn(uvdio_req_t* req) {
+static int wait_for_sync(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
-  if (req->op != UVDIO_OP_WRITE || !is_told_once(file)) {
+  if (req->op != UVDIO_OP_WRITE || !has_shared_errors(file)) {
     return 0;
   }
   if (file->syncing_ == NULL) {
-    assert(uvdio__list_is_empty(&file->durable_));
+    assert(uvdio__list_is_empty(&file->durable_waiting_));
     file->syncing_ = req;
     return 0;
   }
   req->state_ = STATE_HELD;
   req->flags_ |= REQ_DURABLE;
-  uvdio__list_append(&file->durable_, req);
+  uvdio__list_append(&file->durable_waiting_, req);
   return 1;
 }
 
 /* Lets through what may go: all up to the next truncate, or that alone. */
-static void open_gate(uvdio_file_t* file) {
+static void release_truncate_queue(uvdio_file_t* file) {
   uvdio_req_t* req;
 
-  while ((req = uvdio__list_first(&file->gate_)) != NULL && file->truncating_ == NULL) {
+  while ((req = uvdio__list_first(&file->truncate_queue_)) != NULL && file->truncating_ == NULL) {
     if (req->op == UVDIO_OP_TRUNCATE) {
-      if (let_through(file) > 0) {
+      if (running_ordered(file) > 0) {
         break;
       }
       file->truncating_ = req;
     }
     uvdio__list_remove(req);
-    file->gated_--;
-    if (!waits_for_turn(req)) {
+    file->truncate_waiters_--;
+    if (!wait_for_sync(req)) {
       uvdio__queue_add(req);
     }
   }
-  note_attention(file);
+  update_waiters(file);
 }
 
 /* Returns 1 for a request that has to wait. It is counted as pending already. */
-static int is_stopped_at_gate(uvdio_req_t* req) {
+static int wait_for_truncate(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
   int is_truncate = req->op == UVDIO_OP_TRUNCATE;
 
-  if (is_gate_shut(file) || (is_truncate && let_through(file) > 1)) {
+  if (is_truncate_pending(file) || (is_truncate && running_ordered(file) > 1)) {
     req->state_ = STATE_HELD;
-    uvdio__list_append(&file->gate_, req);
-    file->gated_++;
-    note_attention(file);
+    uvdio__list_append(&file->truncate_queue_, req);
+    file->truncate_waiters_++;
+    update_waiters(file);
     return 1;
   }
   if (is_truncate) {
     file->truncating_ = req;
-    note_attention(file);
+    update_waiters(file);
   }
   return 0;
 }
@@ -208,7 +208,7 @@ static int is_stopped_at_gate(uvdio_req_t* req) {
 void uvdio__file_update_fast_path(uvdio_file_t* file) {
   const uvdio_engine_t* engine = file->engine_;
   const uvdio__queue_t* queue = file->queue_;
-  int can_take_fast_path = file->state_ == FILE_OPEN && engine->thread != 0 && !engine->closing && !file->attentive_ && !is_told_once(file) &&
+  int can_take_fast_path = file->state_ == FILE_OPEN && engine->thread != 0 && !engine->closing && !file->has_waiters_ && !has_shared_errors(file) &&
                     queue->backend->transfer != NULL && file->entry_[0][0] != 0;
 
   file->fast_path_key_ = can_take_fast_path ? uvdio__fast_path_key(file, engine->thread) : 0;
@@ -310,7 +310,7 @@ static void forget_file(uvdio_file_t* file) {
 
 void uvdio__file_let_go(uvdio_file_t* file) {
   if (file->state_ == FILE_CLOSED) {
-    file->stamp_ = 0;
+    file->magic_ = 0;
   }
 }
 
@@ -325,7 +325,7 @@ static void leave_table(uvdio_file_t* file) {
 
 static void remember_file(uvdio_engine_t* engine, uvdio_file_t* file) {
   file->engine_ = engine;
-  file->stamp_ = uvdio__stamp_of(file);
+  file->magic_ = uvdio__magic_of(file);
   file->prev_ = NULL;
   file->next_ = engine->files;
   if (engine->files != NULL) {
@@ -387,7 +387,7 @@ static int is_lost_write(const uvdio_req_t* req) {
   assert(req->op == UVDIO_OP_WRITE && req->result < 0);
   switch (req->result) {
     case UV_EINVAL:
-      return (traits & (UVDIO__TRAIT_SYNC_WRITES | UVDIO__TRAIT_TOLD_ONCE)) != 0;
+      return (traits & (UVDIO__TRAIT_SYNC_WRITES | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR)) != 0;
     case UV_EFBIG:
     case UV_EFAULT:
     case UV_EBADF:
@@ -498,19 +498,19 @@ void uvdio__file_outcome(uvdio_req_t* req) {
   start_next_sync(file);
   assert(file->pending_ > 0);
   file->pending_--;
-  file->passing_ -= (uint64_t)!uvdio__is_gated(req->op);
+  file->unordered_pending_ -= (uint64_t)!uvdio__is_gated(req->op);
   if (file->truncating_ == req) {
     file->truncating_ = NULL;
   }
-  if (file->attentive_) {
-    open_gate(file);
+  if (file->has_waiters_) {
+    release_truncate_queue(file);
   }
-  if (file->pending_ == 0 && file->closer_ != NULL) {
-    uvdio_req_t* closer = file->closer_;
-    file->closer_ = NULL;
-    note_attention(file);
+  if (file->pending_ == 0 && file->close_req_ != NULL) {
+    uvdio_req_t* close_req = file->close_req_;
+    file->close_req_ = NULL;
+    update_waiters(file);
     leave_table(file);
-    uvdio__queue_add(closer);
+    uvdio__queue_add(close_req);
   }
 }
 
@@ -525,7 +525,7 @@ static inline int check(const uvdio_file_t* file, const uvdio_req_t* req, int is
   if (file == NULL || req == NULL) {
     return UV_EINVAL;
   }
-  if (file->stamp_ != uvdio__stamp_of(file) || file->state_ != FILE_OPEN ||
+  if (file->magic_ != uvdio__magic_of(file) || file->state_ != FILE_OPEN ||
       (is_change && (file->flags_ & UVDIO_O_RDWR) == 0)) {
     return UV_EBADF;
   }
@@ -601,7 +601,7 @@ static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
   req->cb_.plain = cb;
   take_in(req);
   if (!uvdio__is_gated(req->op)) {
-    req->file->passing_++;
+    req->file->unordered_pending_++;
   }
   if (uvdio__is_sync(req->op)) {
     start_sync(req);
@@ -610,15 +610,15 @@ static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
   if (uvdio__is_change(req->op)) {
     order_append(req->file, req);
   }
-  if (!uvdio__is_gated(req->op) || !is_stopped_at_gate(req)) {
+  if (!uvdio__is_gated(req->op) || !wait_for_truncate(req)) {
     uvdio__engine_start(req);
   }
   return 0;
 }
 
 /* Whether a synchronous form would run beside what it must not run beside. */
-static int is_barred(const uvdio_file_t* file, uvdio_op_t op) {
-  return is_gate_shut(file) || (op == UVDIO_OP_TRUNCATE && let_through(file) > 0);
+static int must_not_run_now(const uvdio_file_t* file, uvdio_op_t op) {
+  return is_truncate_pending(file) || (op == UVDIO_OP_TRUNCATE && running_ordered(file) > 0);
 }
 
 static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_t offset,
@@ -637,8 +637,8 @@ static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* bu
 static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
   int error;
 
-  if (is_barred(req->file, req->op) ||
-      (req->op == UVDIO_OP_WRITE && is_told_once(req->file) && req->file->syncing_ != NULL)) {
+  if (must_not_run_now(req->file, req->op) ||
+      (req->op == UVDIO_OP_WRITE && has_shared_errors(req->file) && req->file->syncing_ != NULL)) {
     return UV_EBUSY;
   }
   req->buf_ = *buf;
@@ -666,7 +666,7 @@ static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
   if (req->op == UVDIO_OP_WRITE) {
     order_append(req->file, req);
   }
-  if ((req->file->attentive_ && is_stopped_at_gate(req)) || waits_for_turn(req)) {
+  if ((req->file->has_waiters_ && wait_for_truncate(req)) || wait_for_sync(req)) {
     return 0;
   }
   uvdio__engine_start(req);
@@ -805,7 +805,7 @@ static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, ui
   if (error != 0) {
     return error;
   }
-  if (cb == NULL && is_barred(file, op)) {
+  if (cb == NULL && must_not_run_now(file, op)) {
     return UV_EBUSY;
   }
   prepare(req, file, op, length, 0);
@@ -839,7 +839,7 @@ static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file, co
   if (error != 0) {
     return error;
   }
-  return file->stamp_ == uvdio__stamp_of(file) || uvdio__is_pending(req) ? UV_EBUSY : 0;
+  return file->magic_ == uvdio__magic_of(file) || uvdio__is_pending(req) ? UV_EBUSY : 0;
 }
 
 static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned flags) {
@@ -855,9 +855,9 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
   file->handle_.descriptor = -1;
   uvdio__list_init(&file->order_);
   uvdio__list_init(&file->held_);
-  uvdio__list_init(&file->riders_);
-  uvdio__list_init(&file->durable_);
-  uvdio__list_init(&file->gate_);
+  uvdio__list_init(&file->followers_);
+  uvdio__list_init(&file->durable_waiting_);
+  uvdio__list_init(&file->truncate_queue_);
   remember_file(engine, file);
 }
 
@@ -892,8 +892,8 @@ static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   uvdio__engine_accept(req->engine_, req);
   if (file->pending_ > 0) {
     req->state_ = STATE_HELD;
-    file->closer_ = req;
-    note_attention(file);
+    file->close_req_ = req;
+    update_waiters(file);
   } else {
     uvdio__file_update_fast_path(file);
     leave_table(file);
@@ -951,7 +951,7 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   if (file == NULL || info == NULL) {
     return UV_EINVAL;
   }
-  if (file->stamp_ != uvdio__stamp_of(file) || file->state_ == FILE_OPENING || file->state_ == FILE_CLOSED) {
+  if (file->magic_ != uvdio__magic_of(file) || file->state_ == FILE_OPENING || file->state_ == FILE_CLOSED) {
     return UV_EBADF;
   }
   queue = file->queue_;
@@ -963,7 +963,7 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   info->direct = file->direct_;
   info->latch_error = file->latch_;
   info->registered = file->fixed_index_ > 0;
-  info->durable_serialized = is_told_once(file);
+  info->durable_serialized = has_shared_errors(file);
   info->flags = file->flags_;
   info->memory_align = (uint32_t)(file->memory_mask_ + 1);
   info->offset_align = (uint32_t)(file->offset_mask_ + 1);

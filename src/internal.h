@@ -12,7 +12,7 @@
  *   IDLE       the user                            none; the stamp is cleared
  *   WAITING    its queue                            queue->waiting
  *   RUNNING    the backend, its buffer with it     queue->running
- *   HELD       its file (a sync, a durable write,  file->held_ or riders_, durable_, gate_; none for the close
+ *   HELD       its file (a sync, a durable write,  file->held_ or followers_, durable_waiting_, truncate_queue_; none for the close
  *              a truncate and what comes after
  *              it, or the close)
  *   COMPLETED  the engine                          engine->completed
@@ -40,7 +40,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 #define REQ_ORDERED 4u /* on file->order_ */
 #define REQ_BEGUN 8u   /* an open that has done something already: too late to cancel */
 #define REQ_UNSURE 16u /* a forked child can't know how far it came */
-#define REQ_DURABLE 32u /* a durable write on file->durable_ */
+#define REQ_DURABLE 32u /* a durable write on file->durable_waiting_ */
 #define REQ_REFUSED 64u /* the ring can't do it now: the pool's answer counts */
 
 /* uvdio_file_t.state_ */
@@ -66,10 +66,10 @@ struct uvdio_engine_s {
   int lingering; /* the user has closed some of them, and the loop may not be through with these */
   int torn_down; /* its queues are closed */
   int abandoned; /* closed by a forked child: nothing of the parent's is left in it */
-  int in_turn;     /* callbacks are being called or queues pumped; what they leave is looked at after that */
-  int woken;       /* by a backend: queues have to be reaped before the loop sleeps, requests pending or not */
-  int idling;      /* the idle handle is active */
-  int referenced;  /* the check handle keeps the loop alive */
+  int in_iteration;     /* callbacks are being called or queues pumped; what they leave is looked at after that */
+  int poll_pending;       /* by a backend: queues have to be reaped before the loop sleeps, requests pending or not */
+  int idle_active;      /* the idle handle is active */
+  int loop_ref_held;  /* the check handle keeps the loop alive */
   unsigned limit; /* requests with all backends together; 0 until a turn of the loop has something to do */
   unsigned waiting; /* length of all queues' lists of that name */
   int manual;           /* arenas are registered by uvdio_arena_register() only */
@@ -78,15 +78,15 @@ struct uvdio_engine_s {
   unsigned callbacks_peak;
   unsigned batch; /* submissions to gather at most */
   uint64_t busy_poll_ns; /* of each turn; 0: none */
-  int watch_due;         /* something was submitted that is to be watched before the loop sleeps */
+  int busy_poll_wanted;         /* something was submitted that is to be watched before the loop sleeps */
   uvdio__queue_t queues[LANES];
   uvdio__queue_t* queue;  /* where new files go: main, or pool after main broke */
   unsigned queue_count;
   unsigned next_queue; /* whose turn it is to start something that waits */
   uvdio__list_t completed; /* oldest first */
   uvdio_file_t* files; /* every file that is opening, open or closing */
-  uvdio_req_t closer;  /* closes what the user left open, one after the other */
-  uvdio_engine_cb on_closed;
+  uvdio_req_t close_req;  /* closes what the user left open, one after the other */
+  uvdio_engine_cb close_cb;
   uv_check_t check; /* runs callbacks; keeps the loop alive while requests are pending */
   uv_idle_t idle;   /* active while the loop must not block */
   uv_prepare_t prepare; /* the last look at what is to be let go of, before the loop sleeps */
@@ -120,17 +120,17 @@ struct uvdio_engine_s {
  */
 
 /* An address mixed with a constant: memory that was never a request or a file does not look like one in use. */
-static inline uintptr_t uvdio__stamp_of(const void* object) {
+static inline uintptr_t uvdio__magic_of(const void* object) {
   return (uintptr_t)object ^ (uintptr_t)0x75766469u;
 }
 
 static inline int uvdio__is_pending(const uvdio_req_t* req) {
-  return req->stamp_ == uvdio__stamp_of(req);
+  return req->magic_ == uvdio__magic_of(req);
 }
 
 /* Takes a request as the library's. */
-static inline void uvdio__stamp(uvdio_req_t* req) {
-  req->stamp_ = uvdio__stamp_of(req);
+static inline void uvdio__set_magic(uvdio_req_t* req) {
+  req->magic_ = uvdio__magic_of(req);
 }
 
 /* Whether the operation changes the file, so that a sync has to cover it. */
@@ -295,11 +295,11 @@ static inline void uvdio__order_remove(uvdio_req_t* req) {
 static inline void uvdio__file_request_done(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
-  if (req->op == UVDIO_OP_READ && !file->attentive_) {
+  if (req->op == UVDIO_OP_READ && !file->has_waiters_) {
     assert(file->pending_ > 0);
     req->buf_.len = req->transferred;
     file->pending_--;
-  } else if (req->op == UVDIO_OP_WRITE && !file->attentive_ && (file->flags_ & UVDIO_O_DSYNC) == 0 &&
+  } else if (req->op == UVDIO_OP_WRITE && !file->has_waiters_ && (file->flags_ & UVDIO_O_DSYNC) == 0 &&
              (req->flags_ & REQ_ORDERED) != 0 && uvdio__list_is_empty(&file->held_)) {
     assert(file->pending_ > 0);
     uvdio__order_remove(req);
@@ -359,10 +359,10 @@ void uvdio__engine_refer(uvdio_engine_t* engine);
 
 /* Counts a request as accepted. Its callback follows. */
 static inline void uvdio__engine_accept(uvdio_engine_t* engine, uvdio_req_t* req) {
-  uvdio__stamp(req);
+  uvdio__set_magic(req);
   uvdio__own_take(req);
   engine->stats.submitted++;
-  if (!engine->referenced) {
+  if (!engine->loop_ref_held) {
     uvdio__engine_refer(engine);
   }
 }
@@ -412,7 +412,7 @@ static inline void uvdio__queue_started(uvdio__queue_t* queue, uvdio_req_t* req)
   queue->in_flight++;
   queue->engine->stats.in_flight++;
   assert(queue->in_flight <= queue->depth && queue->engine->stats.in_flight <= queue->engine->limit);
-  if (queue->urgency >= queue->due) {
+  if (queue->batch_weight >= queue->flush_threshold) {
     uvdio__queue_flush_if_due(queue);
   }
 }
@@ -428,7 +428,7 @@ static inline int uvdio__queue_takes_fast(const uvdio__queue_t* queue) {
 }
 
 /* Puts a request with an outcome in line for its callback. It stands there before what shares its outcome. */
-static inline void uvdio__engine_line_up(uvdio_engine_t* engine, uvdio_req_t* req) {
+static inline void uvdio__engine_push_completed(uvdio_engine_t* engine, uvdio_req_t* req) {
   req->state_ = STATE_COMPLETED;
   uvdio__list_append(&engine->completed, req);
   uvdio__file_request_done(req);
@@ -438,8 +438,8 @@ static inline void uvdio__engine_line_up(uvdio_engine_t* engine, uvdio_req_t* re
 static inline void uvdio__engine_complete(uvdio_req_t* req) {
   uvdio_engine_t* engine = req->engine_;
 
-  uvdio__engine_line_up(engine, req);
-  if (!engine->in_turn) {
+  uvdio__engine_push_completed(engine, req);
+  if (!engine->in_iteration) {
     uvdio__engine_wake(engine);
   }
 }
@@ -456,14 +456,14 @@ static inline void uvdio__queue_stop(uvdio_engine_t* engine, uvdio__queue_t* que
  * not, and has done nothing then. */
 static inline int uvdio__queue_done_whole(uvdio_engine_t* engine, uvdio__queue_t* queue, uvdio_req_t* req, int64_t result) {
   uvdio__own_check(req);
-  assert(engine->in_turn && uvdio__is_transfer(req->op));
+  assert(engine->in_iteration && uvdio__is_transfer(req->op));
   if (req->transferred + (uint64_t)result != req->length_) {
     return 0;
   }
   req->transferred = req->length_;
   req->result = (int64_t)req->length_;
   uvdio__queue_stop(engine, queue, req);
-  uvdio__engine_line_up(engine, req);
+  uvdio__engine_push_completed(engine, req);
   return 1;
 }
 

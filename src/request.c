@@ -52,7 +52,7 @@ static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
 }
 
 /* Interrupted, or turned away for the moment. */
-static uvdio__verdict_t settle_refusal(uvdio_req_t* req, int64_t result) {
+static uvdio__verdict_t handle_retryable(uvdio_req_t* req, int64_t result) {
   if (req->cancelled_ || req->retries_ == UVDIO__RETRIES_MAX) {
     count_arrived(req);
     return finish_with(req, req->cancelled_ ? UV_ECANCELED : result);
@@ -117,7 +117,7 @@ static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
 
 uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result) {
   if (result < 0 && is_refused_for_now(req, result)) {
-    return settle_refusal(req, result);
+    return handle_retryable(req, result);
   }
   if (req->op == UVDIO_OP_CLOSE && result == UV_EINTR) {
     result = 0;

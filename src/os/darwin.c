@@ -259,7 +259,7 @@ static int learn_file(uvdio__opening_t* opening) {
     error = leave_cache(opening);
   }
   if (error == 0) {
-    opening->traits |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__TRAIT_SYNC_WRITES | UVDIO__TRAIT_TOLD_ONCE : 0;
+    opening->traits |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__TRAIT_SYNC_WRITES | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR : 0;
     name_filesystem(opening);
   }
   if (error == 0 && (opening->flags & UVDIO_O_TRUNCATE) != 0) {

@@ -421,7 +421,7 @@ static int finish(uvdio__opening_t* opening) {
   }
   result = try_direct(opening);
   if ((opening->flags & UVDIO_O_DSYNC) != 0 && !is_past_cache(opening, &filesystem)) {
-    opening->traits |= UVDIO__TRAIT_TOLD_ONCE;
+    opening->traits |= UVDIO__QUIRK_SHARED_WRITEBACK_ERROR;
   }
   if (!opening->direct && (known->properties & (FS_SHORT_IS_END | FS_SIZE_COUNTS)) == 0) {
     opening->traits |= UVDIO__TRAIT_ODD_SIZE;

@@ -32,7 +32,7 @@
 #define UVDIO__TRAIT_SYNC_WRITES 4u /* UVDIO_O_DSYNC takes a sync after each write: the system's own does less */
 #define UVDIO__TRAIT_RING_HANGS 8u /* writes of a ring can lock up this file's filesystem */
 /* UVDIO_O_DSYNC: writes may go through a cache, and an error of writing it back is told to one of the callers only */
-#define UVDIO__TRAIT_TOLD_ONCE 16u
+#define UVDIO__QUIRK_SHARED_WRITEBACK_ERROR 16u
 /* The size may be none of the content's (sysfs): only a read that gives no bytes tells the end */
 #define UVDIO__TRAIT_ODD_SIZE 32u
 #define UVDIO__TRAIT_RING_SHORTS 64u /* a ring reports short writes as errors (FUSE, network) */

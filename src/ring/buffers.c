@@ -451,10 +451,10 @@ static int copy_entries(const uvdio__ring_t* ring, const uvdio__registration_t* 
 
 static const char* words_for(int error) {
   if (error == -ENOMEM) {
-    return "the limit on locked memory (ulimit -l) does not allow to registration more";
+    return "the limit on locked memory (ulimit -l) does not allow to pin more";
   }
   if (error == -EFAULT || error == -EOPNOTSUPP) {
-    return "its memory is of a kind that the kernel does not registration";
+    return "its memory is of a kind that the kernel does not pin";
   }
   if (error == -EMFILE || error == -ENFILE) {
     return "no file descriptor is free (ulimit -n)";

@@ -170,7 +170,7 @@ static void on_retry(uv_timer_t* timer) {
 
   queue->stalled = 0;
   state->unsignalled = 1;
-  queue->engine->woken = 1;
+  queue->engine->poll_pending = 1;
   uvdio__engine_wake(queue->engine); /* Timers come before the poll, and that must not block now. */
 }
 
@@ -198,7 +198,7 @@ static void take_back_entries(uvdio__queue_t* queue) {
   sq->sqe_tail = head;
   *sq->ktail = head;
   queue->unflushed = 0;
-  queue->urgency = 0;
+  queue->batch_weight = 0;
   for (i = head; i != tail; i++) {
     uintptr_t data = (uintptr_t)state->entries[i & state->entry_mask].user_data;
     if ((data & CANCEL_MARK) == 0) {
@@ -292,11 +292,11 @@ static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
 /* Writes gain more than reads when the device begins sooner, and those that are durable most: measured at depth 32, batches of 16,
  * 4 and 1 made 148, 163 and 168 k/s of the first, for 1.01, 0.99 and 1.24 times the bare loop's CPU time, and 70, 69 and 90 k/s
  * of the second, for 1.09, 1.08 and 0.93 times. */
-#define URGENCY_OF_WRITE 4u
+#define BATCH_WEIGHT_WRITE 4u
 #define URGENCY_OF_DURABLE_WRITE UVDIO_DEPTH_MAX
 
 static inline void count_write(uvdio__queue_t* queue, const uvdio_file_t* file) {
-  queue->urgency += ((file->flags_ & UVDIO_O_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : URGENCY_OF_WRITE) - 1;
+  queue->batch_weight += ((file->flags_ & UVDIO_O_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : BATCH_WEIGHT_WRITE) - 1;
 }
 
 /* Whether the transfer would keep the submitting thread too long: pinning plain memory and, where it is fresh, faulting it in
@@ -381,7 +381,7 @@ static inline struct io_uring_sqe* next_place(uvdio__queue_t* queue) {
 
   assert(queue->unflushed < state->entry_count);
   queue->unflushed++;
-  queue->urgency++;
+  queue->batch_weight++;
   return &state->entries[state->ring.sq.sqe_tail++ & state->entry_mask];
 }
 
@@ -766,7 +766,7 @@ static int reap(uvdio__queue_t* queue) {
 #define RELAX() ((void)0)
 #endif
 
-#define LOOKS_PER_CLOCK 32 /* reading the clock costs more than a look */
+#define POLLS_PER_CLOCK_READ 32 /* reading the clock costs more than a look */
 
 /* With deferred task work, the kernel's flags tell what is about to be posted. */
 static int watch(uvdio__queue_t* queue, uint64_t deadline) {
@@ -779,7 +779,7 @@ static int watch(uvdio__queue_t* queue, uint64_t deadline) {
   switch_signals(state, 0);
   state->unsignalled = 1;
   do {
-    for (i = 0; i < LOOKS_PER_CLOCK; i++) {
+    for (i = 0; i < POLLS_PER_CLOCK_READ; i++) {
       if (io_uring_cq_ready(&state->ring) > 0 || (kernel_has_more(state) && !state->flag_is_late)) {
         return 1;
       }
@@ -839,7 +839,7 @@ static void on_event(uv_poll_t* handle, int status, int events) {
     read_eventfd(queue); /* The check phase, which comes next, sees what has come for us. */
     return;
   }
-  queue->engine->woken = 1;
+  queue->engine->poll_pending = 1;
   if (!state->edge_tried) {
     state->edge_tried = 1; /* Not earlier: libuv registers a handle only when it polls. */
     try_edge_triggering(state, handle->loop);
@@ -955,7 +955,7 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   queue->engine->stats.registered_bytes = 0;
   queue->stalled = 0;
   queue->unflushed = 0;
-  queue->urgency = 0;
+  queue->batch_weight = 0;
   for (file = queue->engine->files; file != NULL; file = file->next_) {
     file->fixed_index_ = 0;
     memset(file->entry_, 0, sizeof(file->entry_));
