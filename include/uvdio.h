@@ -838,7 +838,7 @@ struct uvdio_file_s {
   size_t memory_mask_;
   size_t offset_mask_;
   uint64_t pending_;          /* accepted and without an outcome, but for the close */
-  unsigned char entry_[2][8]; /* how the ring's entries of reads and writes begin; zeros: not known */
+  unsigned char sqe_template_[2][8]; /* how the ring's entries of reads and writes begin; zeros: not known */
   int has_waiters_; /* an outcome may set something free: truncate_queue_, truncating_ or close_req_ */
   unsigned flags_;
   int latch_;
@@ -850,7 +850,7 @@ struct uvdio_file_s {
     intptr_t descriptor;
     void* node;
   } handle_;
-  unsigned traits_;
+  unsigned quirks_;
   unsigned char state_;
   uint64_t sequence_;
   uvdio_link_t_ order_; /* changes not yet done, oldest first, by their order links */

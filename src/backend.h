@@ -95,7 +95,7 @@ struct uvdio__backend_s {
   /* What follows is for backends that the kernel lets keep files and memory by number; null for the others. */
 
   /* The file, whose fixed_index_ is not 0, is about to be closed, and nothing of it is running. */
-  void (*forget_file)(uvdio__queue_t* queue, uvdio_file_t* file);
+  void (*unregister_file)(uvdio__queue_t* queue, uvdio_file_t* file);
 
   /* See uvdio_arena_register() and its neighbours, whose checks have been made. */
   int (*register_arena)(uvdio__queue_t* queue, const uvdio_arena_t* arena);

@@ -172,7 +172,7 @@ static int is_latched(const uvdio_req_t* req) {
 static int submit_next(uvdio__queue_t* queue) {
   uvdio_req_t* req = uvdio__list_first(&queue->waiting);
 
-  uvdio__own_check(req);
+  uvdio__ownership_check(req);
   queue_remove(req);
   if (is_latched(req)) {
     uvdio__request_fail(req, req->file->latch_);
@@ -229,7 +229,7 @@ void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req) {
 
 void uvdio__queue_done(uvdio__queue_t* queue, uvdio_req_t* req, int64_t result) {
   note_in_flight(queue->engine);
-  uvdio__own_check(req);
+  uvdio__ownership_check(req);
   switch (uvdio__request_settle(req, result)) {
     case VERDICT_DONE:
       uvdio__queue_stop(queue->engine, queue, req);
@@ -349,7 +349,7 @@ int uvdio_cancel(uvdio_req_t* req) {
   }
   queue = req->queue_;
   req->cancelled_ = 1;
-  if ((req->flags_ & REQ_BEGUN) != 0) {
+  if ((req->flags_ & REQ_UNCANCELLABLE) != 0) {
     return 0;
   }
   if (req->state_ == STATE_RUNNING) {
@@ -357,7 +357,7 @@ int uvdio_cancel(uvdio_req_t* req) {
     return 0;
   }
   if (req->state_ == STATE_HELD) {
-    uvdio__file_unhold(req);
+    uvdio__file_undefer(req);
   } else {
     queue_remove(req);
   }
@@ -379,7 +379,7 @@ static inline void finish_request(uvdio_engine_t* engine, uvdio_req_t* req) {
   int64_t result = req->result;
 
   assert(req->state_ == STATE_COMPLETED);
-  uvdio__own_give(req);
+  uvdio__ownership_release(req);
   count_result(&engine->stats, result);
   req->state_ = STATE_IDLE;
   req->magic_ = 0;
@@ -388,7 +388,7 @@ static inline void finish_request(uvdio_engine_t* engine, uvdio_req_t* req) {
     return;
   }
   if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
-    uvdio__file_let_go(req->file);
+    uvdio__file_release(req->file);
   }
   req->cb_.plain(req, result);
 }
@@ -828,7 +828,7 @@ static void fail_running(uvdio__queue_t* queue, int error) {
   uvdio_req_t* req;
 
   for (req = uvdio__list_first(&queue->running); req != NULL; req = uvdio__list_after(&queue->running, req)) {
-    req->flags_ |= REQ_UNSURE;
+    req->flags_ |= REQ_OUTCOME_UNKNOWN;
   }
   uvdio__engine_fail_all(&queue->running, error);
   queue->in_flight = 0;
@@ -858,7 +858,7 @@ static void abandon_after_fork(uvdio_engine_t* engine) {
   engine->abandoned = 1;
   set_in_turn(engine, 0); /* The turn in which the fork came may not go on here. */
   for (file = engine->files; file != NULL; file = file->next_) {
-    uvdio__file_fail_held(file, UVDIO_EFORK);
+    uvdio__file_fail_deferred(file, UVDIO_EFORK);
   }
   for (i = 0; i < engine->queue_count; i++) {
     fail_running(&engine->queues[i], UVDIO_EFORK);

@@ -97,7 +97,7 @@ static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
   file->syncing_ = NULL; /* Last: as long as it is set, no other sync starts and takes riders along. */
 }
 
-void uvdio__file_unhold(uvdio_req_t* req) {
+void uvdio__file_undefer(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
   assert(req->state_ == STATE_HELD);
@@ -108,7 +108,7 @@ void uvdio__file_unhold(uvdio_req_t* req) {
 }
 
 /* The gate is emptied before any of it ends, so that the end of a truncate lets nothing through. */
-void uvdio__file_fail_held(uvdio_file_t* file, int error) {
+void uvdio__file_fail_deferred(uvdio_file_t* file, int error) {
   uvdio__list_t gate;
   uvdio_req_t* req;
 
@@ -145,7 +145,7 @@ static void update_waiters(uvdio_file_t* file) {
 
 /* Whether errors of the file's durable writes may be told to another one. */
 static inline int has_shared_errors(const uvdio_file_t* file) {
-  return (file->traits_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
+  return (file->quirks_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
 }
 
 /* Returns 1 for a durable write that has to wait until a sync or another one has its outcome. */
@@ -209,7 +209,7 @@ void uvdio__file_update_fast_path(uvdio_file_t* file) {
   const uvdio_engine_t* engine = file->engine_;
   const uvdio__queue_t* queue = file->queue_;
   int can_take_fast_path = file->state_ == FILE_OPEN && engine->thread != 0 && !engine->closing && !file->has_waiters_ && !has_shared_errors(file) &&
-                    queue->backend->transfer != NULL && file->entry_[0][0] != 0;
+                    queue->backend->transfer != NULL && file->sqe_template_[0][0] != 0;
 
   file->fast_path_key_ = can_take_fast_path ? uvdio__fast_path_key(file, engine->thread) : 0;
 }
@@ -218,7 +218,7 @@ void uvdio__file_update_fast_path(uvdio_file_t* file) {
  * Outcomes
  */
 
-static size_t pick_align(const uvdio__opening_t* opening, uint32_t system) {
+static size_t pick_align(const uvdio__open_state_t* opening, uint32_t system) {
   if ((opening->flags & UVDIO_O_NATIVE_ALIGN) != 0 && system != 0) {
     return system;
   }
@@ -230,15 +230,15 @@ static size_t pick_align(const uvdio__opening_t* opening, uint32_t system) {
  * the ring, which comes for all of them at once; both measured on tmpfs. Not with FUSE, whose short writes a ring takes for
  * errors. */
 static int prefers_ring_when_concurrent(const uvdio_file_t* file) {
-  return (file->traits_ & (UVDIO__TRAIT_RING_HANGS | UVDIO__TRAIT_RING_SHORTS)) == 0;
+  return (file->quirks_ & (UVDIO__QUIRK_URING_DSYNC_HANG | UVDIO__QUIRK_RING_SHORTS)) == 0;
 }
 
 /* Why a ring is not for this file, or null. */
 static const char* against_ring(const uvdio_file_t* file) {
-  if ((file->traits_ & UVDIO__TRAIT_RING_HANGS) != 0) {
+  if ((file->quirks_ & UVDIO__QUIRK_URING_DSYNC_HANG) != 0) {
     return "this kernel's btrfs can hang at durable writes by io_uring (fixed in Linux 5.11)";
   }
-  if ((file->traits_ & UVDIO__TRAIT_NO_NOWAIT) == 0) {
+  if ((file->quirks_ & UVDIO__QUIRK_NO_NOWAIT) == 0) {
     return NULL;
   }
   return prefers_ring_when_concurrent(file) ? "its filesystem takes no non-blocking requests, so that a ring hands each one to a kernel "
@@ -269,7 +269,7 @@ void uvdio__file_pick_queue(uvdio_file_t* file) {
   pick_queue(file);
 }
 
-static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
+static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   size_t memory = pick_align(opening, opening->memory_align);
   size_t offset = pick_align(opening, opening->offset_align);
 
@@ -277,7 +277,7 @@ static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
   file->handle_.descriptor = opening->descriptor;
   file->memory_mask_ = memory - 1;
   file->offset_mask_ = offset - 1;
-  file->traits_ = opening->traits;
+  file->quirks_ = opening->quirks;
   file->direct_ = opening->direct;
   file->system_memory_align_ = opening->memory_align;
   file->system_offset_align_ = opening->offset_align;
@@ -290,8 +290,8 @@ static void file_opened(uvdio_file_t* file, uvdio__opening_t* opening) {
   pick_queue(file);
 }
 
-/* The engine is through with the file, but it stays the library's until uvdio__file_let_go(). */
-static void forget_file(uvdio_file_t* file) {
+/* The engine is through with the file, but it stays the library's until uvdio__file_release(). */
+static void file_unlink(uvdio_file_t* file) {
   uvdio_engine_t* engine = file->engine_;
 
   if (file->prev_ != NULL) {
@@ -308,22 +308,22 @@ static void forget_file(uvdio_file_t* file) {
   file->engine_ = NULL;
 }
 
-void uvdio__file_let_go(uvdio_file_t* file) {
+void uvdio__file_release(uvdio_file_t* file) {
   if (file->state_ == FILE_CLOSED) {
     file->magic_ = 0;
   }
 }
 
 /* As long as a ring has a file in its table, closing the descriptor does not close the file. */
-static void leave_table(uvdio_file_t* file) {
+static void unregister_fd(uvdio_file_t* file) {
   uvdio__queue_t* queue = &file->engine_->queues[QUEUE_MAIN];
 
   if (file->fixed_index_ > 0 && !uvdio__engine_is_forked(file->engine_)) {
-    queue->backend->forget_file(queue, file);
+    queue->backend->unregister_file(queue, file);
   }
 }
 
-static void remember_file(uvdio_engine_t* engine, uvdio_file_t* file) {
+static void file_link(uvdio_engine_t* engine, uvdio_file_t* file) {
   file->engine_ = engine;
   file->magic_ = uvdio__magic_of(file);
   file->prev_ = NULL;
@@ -335,9 +335,9 @@ static void remember_file(uvdio_engine_t* engine, uvdio_file_t* file) {
 }
 
 /* One allocation: what is known about the open, and the path behind it. */
-static uvdio__opening_t* make_opening(const char* path, unsigned flags, int mode) {
+static uvdio__open_state_t* make_open_state(const char* path, unsigned flags, int mode) {
   size_t path_size = strlen(path) + 1;
-  uvdio__opening_t* opening =
+  uvdio__open_state_t* opening =
       uvdio__alloc(sizeof(*opening) + path_size, UVDIO__STRUCT_ALIGN, 1);
 
   if (opening == NULL) {
@@ -354,8 +354,8 @@ static uvdio__opening_t* make_opening(const char* path, unsigned flags, int mode
 
 /* A descriptor that no file has taken is closed by whoever performed the open. It is left to this thread only where no
  * worker could be had for that, and in a forked child. */
-static void free_opening(uvdio_req_t* req) {
-  uvdio__opening_t* opening = uvdio__opening_of(req);
+static void free_open_state(uvdio_req_t* req) {
+  uvdio__open_state_t* opening = uvdio__open_state_of(req);
 
   if (opening->descriptor != -1) {
     uint64_t began_ns = uvdio__clock_ns();
@@ -368,33 +368,33 @@ static void free_opening(uvdio_req_t* req) {
 
 static void apply_open(uvdio_req_t* req) {
   if (req->result == UVDIO_EPOOL) {
-    uvdio__os_undo_open(uvdio__opening_of(req)); /* No worker took what was left of it. */
+    uvdio__os_undo_open(uvdio__open_state_of(req)); /* No worker took what was left of it. */
   }
   if (req->result == 0) {
-    file_opened(req->file, uvdio__opening_of(req));
+    file_opened(req->file, uvdio__open_state_of(req));
   } else {
-    forget_file(req->file);
+    file_unlink(req->file);
   }
-  free_opening(req);
+  free_open_state(req);
 }
 
 /* Whether the error of a durable write may mean that something written earlier was lost as well. A durable write ends with
  * a sync, from which any error may come: so all may, but for those by which the system refuses the call before it syncs
  * anything. What write-back through a cache may come to is longer than what a direct write may. */
 static int is_lost_write(const uvdio_req_t* req) {
-  unsigned traits = req->file->traits_;
+  unsigned quirks = req->file->quirks_;
 
   assert(req->op == UVDIO_OP_WRITE && req->result < 0);
   switch (req->result) {
     case UV_EINVAL:
-      return (traits & (UVDIO__TRAIT_SYNC_WRITES | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR)) != 0;
+      return (quirks & (UVDIO__QUIRK_EMULATE_DSYNC | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR)) != 0;
     case UV_EFBIG:
     case UV_EFAULT:
     case UV_EBADF:
     case UV_EAGAIN:
     case UV_EINTR:
     case UVDIO_ESHORTWRITE: /* no error was told */
-      return (traits & UVDIO__TRAIT_SYNC_WRITES) != 0;
+      return (quirks & UVDIO__QUIRK_EMULATE_DSYNC) != 0;
     default:
       return 1;
   }
@@ -447,13 +447,13 @@ static int64_t close_on_this_thread(uvdio_req_t* req) {
 }
 
 static void apply_close(uvdio_req_t* req) {
-  if (req->result == UVDIO_EFORK && (req->flags_ & REQ_UNSURE) == 0) {
+  if (req->result == UVDIO_EFORK && (req->flags_ & REQ_OUTCOME_UNKNOWN) == 0) {
     (void)close_on_this_thread(req); /* The parent closes its descriptor; this is the child's. */
   }
   if (req->result == UVDIO_EPOOL) {
     req->result = close_on_this_thread(req); /* No worker took it, and the file must not stay open. */
   }
-  forget_file(req->file);
+  file_unlink(req->file);
 }
 
 void uvdio__file_apply(uvdio_req_t* req) {
@@ -509,7 +509,7 @@ void uvdio__file_outcome(uvdio_req_t* req) {
     uvdio_req_t* close_req = file->close_req_;
     file->close_req_ = NULL;
     update_waiters(file);
-    leave_table(file);
+    unregister_fd(file);
     uvdio__queue_add(close_req);
   }
 }
@@ -563,7 +563,7 @@ static int run_now(uvdio_req_t* req) {
     verdict = uvdio__request_settle(req, queue->backend->perform(queue, req));
   } while (verdict != VERDICT_DONE);
   uvdio__file_apply(req);
-  uvdio__file_let_go(req->file);
+  uvdio__file_release(req->file);
   return req->result < 0 ? (int)req->result : 0;
 }
 
@@ -571,14 +571,14 @@ static int is_syncing(const uvdio_file_t* file) {
   return file->syncing_ != NULL || !uvdio__list_is_empty(&file->held_);
 }
 
-static void hold(uvdio_req_t* req) {
+static void defer(uvdio_req_t* req) {
   req->state_ = STATE_HELD;
   req->sequence_ = req->file->sequence_;
   uvdio__list_append(&req->file->held_, req);
 }
 
 /* The asynchronous forms. From here on nothing fails. */
-static inline void take_in(uvdio_req_t* req) {
+static inline void accept_request(uvdio_req_t* req) {
   uvdio__engine_accept(req->engine_, req);
   req->file->pending_++;
 }
@@ -587,7 +587,7 @@ static void start_sync(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
   if (!uvdio__list_is_empty(&file->order_) || is_syncing(file)) {
-    hold(req);
+    defer(req);
   } else {
     file->syncing_ = req;
     uvdio__engine_start(req);
@@ -599,7 +599,7 @@ static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
     return run_now(req);
   }
   req->cb_.plain = cb;
-  take_in(req);
+  accept_request(req);
   if (!uvdio__is_gated(req->op)) {
     req->file->unordered_pending_++;
   }
@@ -658,7 +658,7 @@ static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
   req->buf_ = *buf;
   *buf = uvdio__empty_buf();
   req->cb_.io = cb;
-  take_in(req);
+  accept_request(req);
   if (req->length_ == 0) {
     uvdio__engine_complete(req);
     return 0;
@@ -688,7 +688,7 @@ static inline int submit_fast(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb
   req->buf_ = *buf;
   *buf = uvdio__empty_buf();
   req->cb_.io = cb;
-  take_in(req);
+  accept_request(req);
   if (req->op == UVDIO_OP_WRITE) {
     order_append(req->file, req);
   }
@@ -858,18 +858,18 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
   uvdio__list_init(&file->followers_);
   uvdio__list_init(&file->durable_waiting_);
   uvdio__list_init(&file->truncate_queue_);
-  remember_file(engine, file);
+  file_link(engine, file);
 }
 
 int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, const char* path, unsigned flags,
                int mode, uvdio_cb cb) {
-  uvdio__opening_t* opening;
+  uvdio__open_state_t* opening;
   int error = check_open(engine, file, req, path, flags);
 
   if (error != 0) {
     return error;
   }
-  opening = make_opening(path, flags, mode);
+  opening = make_open_state(path, flags, mode);
   if (opening == NULL) {
     return UV_ENOMEM;
   }
@@ -896,7 +896,7 @@ static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
     update_waiters(file);
   } else {
     uvdio__file_update_fast_path(file);
-    leave_table(file);
+    unregister_fd(file);
     uvdio__engine_start(req);
   }
 }
@@ -923,7 +923,7 @@ int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   }
   prepare(req, file, UVDIO_OP_CLOSE, 0, 0);
   if (cb == NULL) {
-    leave_table(file);
+    unregister_fd(file);
     return run_now(req);
   }
   start_close(file, req, cb);
@@ -941,8 +941,8 @@ void uvdio__file_close_now(uvdio_file_t* file) {
 
   prepare(&req, file, UVDIO_OP_CLOSE, 0, 0);
   (void)close_on_this_thread(&req);
-  forget_file(file);
-  uvdio__file_let_go(file);
+  file_unlink(file);
+  uvdio__file_release(file);
 }
 
 int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {

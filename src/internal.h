@@ -36,10 +36,10 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_HELD, STATE_COMPLETED
 
 /* uvdio_req_t.flags_ */
 #define REQ_EXACT 1u   /* the end of the file is an error */
-#define REQ_ASK_END 2u /* a doubtful short read: find out whether the file really ends here */
+#define REQ_CHECK_EOF 2u /* a doubtful short read: find out whether the file really ends here */
 #define REQ_ORDERED 4u /* on file->order_ */
-#define REQ_BEGUN 8u   /* an open that has done something already: too late to cancel */
-#define REQ_UNSURE 16u /* a forked child can't know how far it came */
+#define REQ_UNCANCELLABLE 8u   /* an open that has done something already: too late to cancel */
+#define REQ_OUTCOME_UNKNOWN 16u /* a forked child can't know how far it came */
 #define REQ_DURABLE 32u /* a durable write on file->durable_waiting_ */
 #define REQ_REFUSED 64u /* the ring can't do it now: the pool's answer counts */
 
@@ -261,8 +261,8 @@ static inline uvdio_req_t* uvdio__list_shift(uvdio__list_t* list) {
  * Files (file.c)
  */
 
-static inline uvdio__opening_t* uvdio__opening_of(const uvdio_req_t* req) {
-  return (uvdio__opening_t*)req->args_;
+static inline uvdio__open_state_t* uvdio__open_state_of(const uvdio_req_t* req) {
+  return (uvdio__open_state_t*)req->args_;
 }
 
 /* The short way of a transfer asks a file one thing: is this your thread? The answer is yes only while the file is open and
@@ -313,16 +313,16 @@ static inline void uvdio__file_request_done(uvdio_req_t* req) {
 void uvdio__file_apply(uvdio_req_t* req);
 
 /* The user is about to be told that the file is closed, and may open it again from then on. Does nothing to any other. */
-void uvdio__file_let_go(uvdio_file_t* file);
+void uvdio__file_release(uvdio_file_t* file);
 
 /* Closes the file for the user, who did not. */
 void uvdio__file_close_left_open(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
 /* Takes a held request away from its file, to complete it. */
-void uvdio__file_unhold(uvdio_req_t* req);
+void uvdio__file_undefer(uvdio_req_t* req);
 
 /* Completes everything that the file holds, but for its close, with `error`. */
-void uvdio__file_fail_held(uvdio_file_t* file, int error);
+void uvdio__file_fail_deferred(uvdio_file_t* file, int error);
 
 /* The engine's queue is another one: which one is the file's? Nothing is pending on it. */
 void uvdio__file_pick_queue(uvdio_file_t* file);
@@ -360,7 +360,7 @@ void uvdio__engine_refer(uvdio_engine_t* engine);
 /* Counts a request as accepted. Its callback follows. */
 static inline void uvdio__engine_accept(uvdio_engine_t* engine, uvdio_req_t* req) {
   uvdio__set_magic(req);
-  uvdio__own_take(req);
+  uvdio__ownership_acquire(req);
   engine->stats.submitted++;
   if (!engine->loop_ref_held) {
     uvdio__engine_refer(engine);
@@ -455,7 +455,7 @@ static inline void uvdio__queue_stop(uvdio_engine_t* engine, uvdio__queue_t* que
 /* uvdio__queue_done() for a read or write, from within a turn, where that is now whole, as it mostly is. Returns 0 where it is
  * not, and has done nothing then. */
 static inline int uvdio__queue_done_whole(uvdio_engine_t* engine, uvdio__queue_t* queue, uvdio_req_t* req, int64_t result) {
-  uvdio__own_check(req);
+  uvdio__ownership_check(req);
   assert(engine->in_iteration && uvdio__is_transfer(req->op));
   if (req->transferred + (uint64_t)result != req->length_) {
     return 0;

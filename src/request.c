@@ -73,9 +73,9 @@ static uvdio__verdict_t settle_no_progress(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_WRITE) {
     return finish_with(req, UVDIO_ESHORTWRITE);
   }
-  if ((req->file->traits_ & UVDIO__TRAIT_ODD_SHORTS) != 0 &&
-      (req->file->traits_ & UVDIO__TRAIT_ODD_SIZE) == 0 && (req->flags_ & REQ_ASK_END) == 0) {
-    req->flags_ |= REQ_ASK_END;
+  if ((req->file->quirks_ & UVDIO__QUIRK_SHORT_READ_NOT_EOF) != 0 &&
+      (req->file->quirks_ & UVDIO__QUIRK_ODD_SIZE) == 0 && (req->flags_ & REQ_CHECK_EOF) == 0) {
+    req->flags_ |= REQ_CHECK_EOF;
     return VERDICT_PUNT;
   }
   if ((req->flags_ & REQ_EXACT) != 0) {
@@ -91,7 +91,7 @@ static uvdio__verdict_t settle_short(uvdio_req_t* req) {
   size_t unaligned = arrived & (req->file->offset_mask_ | req->file->memory_mask_);
   size_t broken = req->file->direct_ ? unaligned : 0;
   int ends_there = req->op == UVDIO_OP_READ && unaligned != 0 &&
-                   (req->file->traits_ & UVDIO__TRAIT_ODD_SHORTS) == 0;
+                   (req->file->quirks_ & UVDIO__QUIRK_SHORT_READ_NOT_EOF) == 0;
 
   if (arrived <= req->high_water_ || ends_there) {
     return settle_no_progress(req);
@@ -139,7 +139,7 @@ static int64_t perform_write(const uvdio_file_t* file, const char* base, size_t 
                              uint64_t offset) {
   int64_t written = uvdio__os_write(file->handle_.descriptor, base, length, offset);
 
-  if (written > 0 && (file->traits_ & UVDIO__TRAIT_SYNC_WRITES) != 0) {
+  if (written > 0 && (file->quirks_ & UVDIO__QUIRK_EMULATE_DSYNC) != 0) {
     int error = uvdio__os_sync(file->handle_.descriptor, 1);
     return error != 0 ? error : written;
   }
@@ -159,17 +159,17 @@ static int64_t move_bytes(uvdio_req_t* req) {
 static int64_t perform_transfer(uvdio_req_t* req) {
   int64_t result;
 
-  if ((req->flags_ & REQ_ASK_END) != 0) {
+  if ((req->flags_ & REQ_CHECK_EOF) != 0) {
     return ask_end(req);
   }
-  uvdio__own_open(req);
+  uvdio__ownership_allow(req);
   result = move_bytes(req);
-  uvdio__own_shut(req);
+  uvdio__ownership_forbid(req);
   return result;
 }
 
 /* One that fails leaves no descriptor: closing it may take as long as the open. */
-static int64_t perform_open(uvdio__opening_t* opening) {
+static int64_t perform_open(uvdio__open_state_t* opening) {
   int error = uvdio__os_open(opening);
 
   if (error != 0 && opening->descriptor != -1) {
@@ -185,7 +185,7 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
   (void)queue;
   switch (req->op) {
     case UVDIO_OP_OPEN:
-      return perform_open(uvdio__opening_of(req));
+      return perform_open(uvdio__open_state_of(req));
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
       return perform_transfer(req);

@@ -24,7 +24,7 @@ static int submit_to_memory(uvdio__queue_t* queue, uvdio_req_t* req) {
 }
 
 static int64_t open_node(uvdio__store_t* store, uvdio_req_t* req) {
-  uvdio__opening_t* opening = uvdio__opening_of(req);
+  uvdio__open_state_t* opening = uvdio__open_state_of(req);
   uvdio__node_t* node;
   int error = uvdio__store_open(store, opening->path, opening->flags, &node);
 
@@ -43,13 +43,13 @@ static int64_t transfer(uvdio__node_t* node, uvdio_req_t* req) {
 
   int64_t result;
 
-  uvdio__own_open(req);
+  uvdio__ownership_allow(req);
   if (req->op == UVDIO_OP_READ) {
     result = uvdio__node_read(node, base, uvdio__request_rest(req), offset);
   } else {
     result = uvdio__node_write(node, base, uvdio__request_rest(req), offset);
   }
-  uvdio__own_shut(req);
+  uvdio__ownership_forbid(req);
   return result;
 }
 

@@ -218,7 +218,7 @@ static void close_again(const void* base) {
   }
 }
 
-void uvdio__own_take(const uvdio_req_t* req) {
+void uvdio__ownership_acquire(const uvdio_req_t* req) {
   record_t* record = calloc(1, sizeof(*record));
 
   if (record == NULL) {
@@ -246,7 +246,7 @@ static int is_as_it_was(const record_t* record) {
          (!uvdio__is_transfer(req->op) || req->buf_.base == record->buf.base);
 }
 
-void uvdio__own_check(const uvdio_req_t* req) {
+void uvdio__ownership_check(const uvdio_req_t* req) {
   const record_t* record;
 
   uv_once(&once, begin);
@@ -267,10 +267,10 @@ static void remember(const record_t* record) {
   ended->offset = record->offset;
 }
 
-void uvdio__own_give(const uvdio_req_t* req) {
+void uvdio__ownership_release(const uvdio_req_t* req) {
   record_t* record;
 
-  uvdio__own_check(req);
+  uvdio__ownership_check(req);
   uv_mutex_lock(&lock);
   record = find(req);
   if (record != NULL) { /* The engine's own closes have none. */
@@ -286,7 +286,7 @@ void uvdio__own_give(const uvdio_req_t* req) {
 }
 
 /* The synchronous forms have no record, and their buffers stay open. */
-void uvdio__own_open(const uvdio_req_t* req) {
+void uvdio__ownership_allow(const uvdio_req_t* req) {
   record_t* record;
 
   uv_once(&once, begin);
@@ -300,7 +300,7 @@ void uvdio__own_open(const uvdio_req_t* req) {
   uv_mutex_unlock(&lock);
 }
 
-void uvdio__own_shut(const uvdio_req_t* req) {
+void uvdio__ownership_forbid(const uvdio_req_t* req) {
   record_t** link = &open_ones;
 
   uv_mutex_lock(&lock);

@@ -18,17 +18,17 @@
 #ifdef UVDIO_DEBUG_OWNERSHIP
 
 /* The request, and a transfer's buffer, are the library's from here ... */
-void uvdio__own_take(const uvdio_req_t* req);
+void uvdio__ownership_acquire(const uvdio_req_t* req);
 
 /* ... and are as they were: asked whenever something has come of the request ... */
-void uvdio__own_check(const uvdio_req_t* req);
+void uvdio__ownership_check(const uvdio_req_t* req);
 
 /* ... to here. */
-void uvdio__own_give(const uvdio_req_t* req);
+void uvdio__ownership_release(const uvdio_req_t* req);
 
 /* Between the two calls the library itself touches the buffer in memory, on whatever thread. */
-void uvdio__own_open(const uvdio_req_t* req);
-void uvdio__own_shut(const uvdio_req_t* req);
+void uvdio__ownership_allow(const uvdio_req_t* req);
+void uvdio__ownership_forbid(const uvdio_req_t* req);
 
 /* The user releases the buffer; the release of a frame was refused with `error`. */
 void uvdio__own_release(const uvdio_buf_t* buf);
@@ -36,23 +36,23 @@ void uvdio__own_refused(const uvdio_buf_t* buf, int error);
 
 #else
 
-static inline void uvdio__own_take(const uvdio_req_t* req) {
+static inline void uvdio__ownership_acquire(const uvdio_req_t* req) {
   (void)req;
 }
 
-static inline void uvdio__own_check(const uvdio_req_t* req) {
+static inline void uvdio__ownership_check(const uvdio_req_t* req) {
   (void)req;
 }
 
-static inline void uvdio__own_give(const uvdio_req_t* req) {
+static inline void uvdio__ownership_release(const uvdio_req_t* req) {
   (void)req;
 }
 
-static inline void uvdio__own_open(const uvdio_req_t* req) {
+static inline void uvdio__ownership_allow(const uvdio_req_t* req) {
   (void)req;
 }
 
-static inline void uvdio__own_shut(const uvdio_req_t* req) {
+static inline void uvdio__ownership_forbid(const uvdio_req_t* req) {
   (void)req;
 }
 

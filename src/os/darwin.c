@@ -8,7 +8,7 @@
  *
  * What durable means here: write(2), fsync(2) and O_DSYNC all end at the drive, which may still hold the data in a
  * cache that does not survive a power cut. Only F_FULLFSYNC empties that cache (fsync(2), fcntl(2)). So both
- * kinds of sync use it, and a file that is UVDIO_O_DSYNC gets one after each write (UVDIO__TRAIT_SYNC_WRITES), because
+ * kinds of sync use it, and a file that is UVDIO_O_DSYNC gets one after each write (UVDIO__QUIRK_EMULATE_DSYNC), because
  * O_DSYNC alone would promise less than it does on Linux.
  */
 #include <errno.h>
@@ -125,7 +125,7 @@ int uvdio__os_advise_huge(void* memory, size_t size) {
   return UV_ENOTSUP;
 }
 
-static int open_flags(const uvdio__opening_t* opening) {
+static int open_flags(const uvdio__open_state_t* opening) {
   unsigned flags = opening->flags;
   int result = O_CLOEXEC | O_NOCTTY;
 
@@ -137,7 +137,7 @@ static int open_flags(const uvdio__opening_t* opening) {
   return result;
 }
 
-static int open_once(const uvdio__opening_t* opening) {
+static int open_once(const uvdio__open_state_t* opening) {
   unsigned retries = 0;
   int descriptor;
 
@@ -149,7 +149,7 @@ static int open_once(const uvdio__opening_t* opening) {
 
 /* An open that may create does only that at first, because the system does not tell afterwards
  * whether it did. Both are whole opens, of which at most one does anything. */
-static int open_path(uvdio__opening_t* opening) {
+static int open_path(uvdio__open_state_t* opening) {
   int result;
 
   opening->step = (opening->flags & UVDIO_O_CREATE) != 0 ? UVDIO__OPEN_PATH : UVDIO__OPEN_PRESENT;
@@ -165,7 +165,7 @@ static int open_path(uvdio__opening_t* opening) {
 
 /* A disk is the device that knows its block size; a terminal or /dev/null does not. A block of a CD may be no power
  * of two, which nothing here could align to: then the library's own alignment has to do. */
-static int learn_disk(uvdio__opening_t* opening) {
+static int learn_disk(uvdio__open_state_t* opening) {
   uint32_t block_size;
 
   if (ioctl((int)opening->descriptor, DKIOCGETBLOCKSIZE, &block_size) == -1) {
@@ -180,7 +180,7 @@ static int learn_disk(uvdio__opening_t* opening) {
 
 /* Whether the file's kind can be read at an offset at all. Disks come as block and as character devices, of which the
  * latter are the direct ones. */
-static int learn_kind(uvdio__opening_t* opening) {
+static int learn_kind(uvdio__open_state_t* opening) {
   struct stat stat;
 
   if (fstat((int)opening->descriptor, &stat) == -1) {
@@ -195,7 +195,7 @@ static int learn_kind(uvdio__opening_t* opening) {
   return S_ISBLK(stat.st_mode) || S_ISCHR(stat.st_mode) ? learn_disk(opening) : UV_ESPIPE;
 }
 
-static int leave_cache(uvdio__opening_t* opening) {
+static int leave_cache(uvdio__open_state_t* opening) {
   opening->direct = fcntl((int)opening->descriptor, F_NOCACHE, 1) != -1;
   if (opening->direct || (opening->flags & UVDIO_O_DIRECT_PREFERRED) != 0) {
     return 0;
@@ -205,10 +205,10 @@ static int leave_cache(uvdio__opening_t* opening) {
 
 /* Only what is known to keep to it counts as a filesystem that reads on to the end: those that pass requests on over
  * a network or to a program (nfs, smbfs, macfuse, ...) don't, and one that nobody knows promises nothing. */
-static void name_filesystem(uvdio__opening_t* opening) {
+static void name_filesystem(uvdio__open_state_t* opening) {
   static const struct {
     const char* name;
-    unsigned traits;
+    unsigned quirks;
   } known[] = {{"apfs", 0},
                {"hfs", 0},
                {"msdos", 0},
@@ -218,31 +218,31 @@ static void name_filesystem(uvdio__opening_t* opening) {
                {"tmpfs", 0},
                {"devfs", 0},
                {"ntfs", 0},
-               {"nfs", UVDIO__TRAIT_ODD_SHORTS},
-               {"smbfs", UVDIO__TRAIT_ODD_SHORTS},
-               {"afpfs", UVDIO__TRAIT_ODD_SHORTS},
-               {"webdav", UVDIO__TRAIT_ODD_SHORTS},
-               {"osxfuse", UVDIO__TRAIT_ODD_SHORTS},
-               {"macfuse", UVDIO__TRAIT_ODD_SHORTS}};
+               {"nfs", UVDIO__QUIRK_SHORT_READ_NOT_EOF},
+               {"smbfs", UVDIO__QUIRK_SHORT_READ_NOT_EOF},
+               {"afpfs", UVDIO__QUIRK_SHORT_READ_NOT_EOF},
+               {"webdav", UVDIO__QUIRK_SHORT_READ_NOT_EOF},
+               {"osxfuse", UVDIO__QUIRK_SHORT_READ_NOT_EOF},
+               {"macfuse", UVDIO__QUIRK_SHORT_READ_NOT_EOF}};
   struct statfs filesystem;
   size_t i;
 
   opening->filesystem = "unknown";
-  opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
+  opening->quirks |= UVDIO__QUIRK_SHORT_READ_NOT_EOF;
   if (fstatfs((int)opening->descriptor, &filesystem) == -1) {
     return;
   }
   for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
     if (strcmp(filesystem.f_fstypename, known[i].name) == 0) {
       opening->filesystem = known[i].name;
-      opening->traits &= ~UVDIO__TRAIT_ODD_SHORTS;
-      opening->traits |= known[i].traits;
+      opening->quirks &= ~UVDIO__QUIRK_SHORT_READ_NOT_EOF;
+      opening->quirks |= known[i].quirks;
       return;
     }
   }
 }
 
-static int truncate_now(uvdio__opening_t* opening) {
+static int truncate_now(uvdio__open_state_t* opening) {
   unsigned retries = 0;
   int error;
 
@@ -252,14 +252,14 @@ static int truncate_now(uvdio__opening_t* opening) {
   return error;
 }
 
-static int learn_file(uvdio__opening_t* opening) {
+static int learn_file(uvdio__open_state_t* opening) {
   int error = learn_kind(opening);
 
   if (error == 0) {
     error = leave_cache(opening);
   }
   if (error == 0) {
-    opening->traits |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__TRAIT_SYNC_WRITES | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR : 0;
+    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_EMULATE_DSYNC | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR : 0;
     name_filesystem(opening);
   }
   if (error == 0 && (opening->flags & UVDIO_O_TRUNCATE) != 0) {
@@ -268,13 +268,13 @@ static int learn_file(uvdio__opening_t* opening) {
   return error;
 }
 
-void uvdio__os_undo_open(uvdio__opening_t* opening) {
+void uvdio__os_undo_open(uvdio__open_state_t* opening) {
   if (opening->descriptor != -1 && opening->opened_at == UVDIO__OPEN_PATH) {
     (void)uvdio__posix_remove(opening->path, (int)opening->descriptor);
   }
 }
 
-int uvdio__os_open(uvdio__opening_t* opening) {
+int uvdio__os_open(uvdio__open_state_t* opening) {
   int descriptor = open_path(opening);
   int error;
 

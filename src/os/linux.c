@@ -66,7 +66,7 @@
 #define F_CREATED_QUERY (1024 + 4)
 #endif
 
-_Static_assert(sizeof(struct statx) <= sizeof(((uvdio__opening_t*)NULL)->stat),
+_Static_assert(sizeof(struct statx) <= sizeof(((uvdio__open_state_t*)NULL)->stat),
                "an opening holds a struct statx");
 
 static int last_error(void) {
@@ -114,7 +114,7 @@ static int is_exclusive(uvdio__open_step_t step, unsigned flags) {
   return step == UVDIO__OPEN_PATH && (flags & UVDIO_O_CREATE) != 0 && is_older_than(6, 12);
 }
 
-int uvdio__linux_open_flags(const uvdio__opening_t* opening) {
+int uvdio__linux_open_flags(const uvdio__open_state_t* opening) {
   /* A FIFO without a writer must not block the open, and on 32-bit systems only open() sees to O_LARGEFILE by itself. */
   int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
 
@@ -130,13 +130,13 @@ unsigned uvdio__linux_statx_mask(void) {
   return STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_DIOALIGN | STATX_DIO_READ_ALIGN;
 }
 
-static uint32_t stat_field(const uvdio__opening_t* opening, size_t at) {
+static uint32_t stat_field(const uvdio__open_state_t* opening, size_t at) {
   uint32_t value;
   memcpy(&value, opening->stat.bytes + at, sizeof(value));
   return value;
 }
 
-static const struct statx* stat_of(const uvdio__opening_t* opening) {
+static const struct statx* stat_of(const uvdio__open_state_t* opening) {
   return (const struct statx*)(const void*)opening->stat.bytes;
 }
 
@@ -151,13 +151,13 @@ static int check_kind(const struct statx* stat) {
 /* Sets all flags that can be set now: the file also leaves non-blocking mode, in which a ring would
  * refuse instead of wait. The kernel only looks at the open file for that, and asks neither a disk
  * nor a server: it does not hold up a ring's loop. */
-static int set_direct(uvdio__opening_t* opening, int direct) {
+static int set_direct(uvdio__open_state_t* opening, int direct) {
   opening->direct = direct;
   return fcntl((int)opening->descriptor, F_SETFL, direct ? O_DIRECT : 0) == -1 ? last_error() : 0;
 }
 
 /* The file has no direct I/O. */
-static int go_buffered(uvdio__opening_t* opening) {
+static int go_buffered(uvdio__open_state_t* opening) {
   if ((opening->flags & UVDIO_O_DIRECT_PREFERRED) == 0) {
     return UVDIO_ENODIRECT;
   }
@@ -171,7 +171,7 @@ static int go_buffered(uvdio__opening_t* opening) {
 
 /* A filesystem may take O_DIRECT and still not do it. It says so by an alignment of zero; one that
  * says nothing at all is taken at its word (statx(2), STATX_DIOALIGN). */
-static int learn_alignment(uvdio__opening_t* opening) {
+static int learn_alignment(uvdio__open_state_t* opening) {
   if (!opening->direct || (stat_of(opening)->stx_mask & STATX_DIOALIGN) == 0) {
     return 0;
   }
@@ -188,7 +188,7 @@ static int learn_alignment(uvdio__opening_t* opening) {
 /* Whether the file takes non-blocking requests. One that does not makes a ring hand every request to a kernel
  * worker. Asked far past the end of the file, so that nothing is read: a refusal comes first (preadv2(2),
  * RWF_NOWAIT, EOPNOTSUPP). */
-static void learn_nowait(uvdio__opening_t* opening) {
+static void learn_nowait(uvdio__open_state_t* opening) {
   static _Alignas(UVDIO_ALIGNMENT) char page[UVDIO_ALIGNMENT];
   struct iovec vector = {page, sizeof(page)};
   off_t far_away = INT64_MAX & ~(off_t)(2 * UVDIO_ALIGNMENT - 1);
@@ -198,11 +198,11 @@ static void learn_nowait(uvdio__opening_t* opening) {
   if (syscall(SYS_preadv2, (int)opening->descriptor, &vector, 1L, (long)far_away, (long)(far_away >> 32),
               RWF_NOWAIT) == -1 &&
       errno == EOPNOTSUPP) {
-    opening->traits |= UVDIO__TRAIT_NO_NOWAIT;
+    opening->quirks |= UVDIO__QUIRK_NO_NOWAIT;
   }
 }
 
-static int learn_file(uvdio__opening_t* opening) {
+static int learn_file(uvdio__open_state_t* opening) {
   int error = check_kind(stat_of(opening));
 
   if (error != 0) {
@@ -221,7 +221,7 @@ static int learn_file(uvdio__opening_t* opening) {
   return error;
 }
 
-static int after_open(uvdio__opening_t* opening, int result) {
+static int after_open(uvdio__open_state_t* opening, int result) {
   if (result >= 0) {
     opening->descriptor = result;
     opening->opened_at = opening->step;
@@ -237,7 +237,7 @@ static int after_open(uvdio__opening_t* opening, int result) {
 }
 
 /* The file is open, and `result` tells whether it stays so. */
-static int go_on(uvdio__opening_t* opening, int result, uvdio__open_step_t next) {
+static int go_on(uvdio__open_state_t* opening, int result, uvdio__open_step_t next) {
   opening->step = next;
   if (result < 0 && (opening->flags & UVDIO_O_CREATE) != 0) {
     opening->error = result;
@@ -250,7 +250,7 @@ static int go_on(uvdio__opening_t* opening, int result, uvdio__open_step_t next)
   return next != UVDIO__OPEN_DONE;
 }
 
-int uvdio__linux_open_advance(uvdio__opening_t* opening, int result) {
+int uvdio__linux_open_advance(uvdio__open_state_t* opening, int result) {
   switch (opening->step) {
     case UVDIO__OPEN_PATH:
     case UVDIO__OPEN_PRESENT:
@@ -331,11 +331,11 @@ static int locks_up(uint32_t magic, unsigned flags) {
  * I/O, and shows at the first transfer what it thinks of it. These are among those without
  * non-blocking requests. The transfer is a read behind the end of the file: nothing moves. Any
  * other error is not about direct I/O, and for whoever reads to see. */
-static int try_direct(uvdio__opening_t* opening) {
+static int try_direct(uvdio__open_state_t* opening) {
   static _Alignas(UVDIO_ALIGNMENT) char nothing[TRIAL_SIZE];
   uint64_t end = (stat_of(opening)->stx_size + TRIAL_SIZE - 1) & ~(uint64_t)(TRIAL_SIZE - 1);
 
-  if (!opening->direct || (opening->traits & UVDIO__TRAIT_NO_NOWAIT) == 0 ||
+  if (!opening->direct || (opening->quirks & UVDIO__QUIRK_NO_NOWAIT) == 0 ||
       end > INT64_MAX - TRIAL_SIZE) {
     return 0;
   }
@@ -350,7 +350,7 @@ static int try_direct(uvdio__opening_t* opening) {
  * that no part of one has to be read and written through the page cache. It takes smaller writes
  * all the same, down to what reads require. An overlay reports what the filesystem below does; no
  * other one tells reads apart. */
-static void learn_requirement(uvdio__opening_t* opening, uint32_t magic) {
+static void learn_requirement(uvdio__open_state_t* opening, uint32_t magic) {
   if ((magic == XFS_SUPER_MAGIC || magic == OVERLAYFS_SUPER_MAGIC) && opening->read_align != 0 &&
       opening->read_align < opening->offset_align) {
     opening->offset_align = opening->read_align;
@@ -366,7 +366,7 @@ typedef int ioctl_number_t;
 
 /* Whether the file's blocks are found by extents. Direct writes into holes of an ext4 file of the
  * older kind (as ext2 and ext3 make them) go through the page cache. */
-static int has_extents(const uvdio__opening_t* opening) {
+static int has_extents(const uvdio__open_state_t* opening) {
   int attributes = 0;
 
   return ioctl((int)opening->descriptor, (ioctl_number_t)FS_IOC_GETFLAGS, &attributes) == 0 &&
@@ -375,14 +375,14 @@ static int has_extents(const uvdio__opening_t* opening) {
 
 /* Whether direct writes of the enforced alignment are whole blocks. XFS passes smaller ones through the
  * page cache where the blocks are shared, also by a reflink that is made later. */
-static int writes_whole_blocks(const uvdio__opening_t* opening, uint64_t block_size) {
+static int writes_whole_blocks(const uvdio__open_state_t* opening, uint64_t block_size) {
   return (opening->flags & UVDIO_O_NATIVE_ALIGN) == 0 && block_size <= UVDIO_ALIGNMENT;
 }
 
 /* Whether no write of the file waits for write-back of the page cache: what was opened for direct I/O
  * may go there all the same (btrfs with checksums), and of a filesystem on top of another it is not
  * known. A tmpfs has no write-back. */
-static int is_past_cache(const uvdio__opening_t* opening, const struct statfs* filesystem) {
+static int is_past_cache(const uvdio__open_state_t* opening, const struct statfs* filesystem) {
   uint32_t magic = (uint32_t)filesystem->f_type;
 
   if (S_ISBLK(stat_of(opening)->stx_mode)) {
@@ -396,7 +396,7 @@ static int is_past_cache(const uvdio__opening_t* opening, const struct statfs* f
           (magic == EXT4_SUPER_MAGIC && has_extents(opening)));
 }
 
-static int finish(uvdio__opening_t* opening) {
+static int finish(uvdio__open_state_t* opening) {
   const filesystem_t* known;
   struct statfs filesystem;
   int result = fstatfs((int)opening->descriptor, &filesystem);
@@ -411,20 +411,20 @@ static int finish(uvdio__opening_t* opening) {
   opening->filesystem = known->name;
   learn_requirement(opening, known->magic);
   if ((known->properties & FS_SHORT_IS_END) == 0) {
-    opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
+    opening->quirks |= UVDIO__QUIRK_SHORT_READ_NOT_EOF;
   }
   if ((known->properties & FS_RING_SHORTS) != 0) {
-    opening->traits |= UVDIO__TRAIT_RING_SHORTS;
+    opening->quirks |= UVDIO__QUIRK_RING_SHORTS;
   }
   if (locks_up((uint32_t)filesystem.f_type, opening->flags)) {
-    opening->traits |= UVDIO__TRAIT_RING_HANGS;
+    opening->quirks |= UVDIO__QUIRK_URING_DSYNC_HANG;
   }
   result = try_direct(opening);
   if ((opening->flags & UVDIO_O_DSYNC) != 0 && !is_past_cache(opening, &filesystem)) {
-    opening->traits |= UVDIO__QUIRK_SHARED_WRITEBACK_ERROR;
+    opening->quirks |= UVDIO__QUIRK_SHARED_WRITEBACK_ERROR;
   }
   if (!opening->direct && (known->properties & (FS_SHORT_IS_END | FS_SIZE_COUNTS)) == 0) {
-    opening->traits |= UVDIO__TRAIT_ODD_SIZE;
+    opening->quirks |= UVDIO__QUIRK_ODD_SIZE;
   }
   if (result == 0 && (opening->flags & UVDIO_O_TRUNCATE) != 0) {
     result = uvdio__os_truncate(opening->descriptor, 0);
@@ -432,7 +432,7 @@ static int finish(uvdio__opening_t* opening) {
   return result;
 }
 
-static int call_statx(uvdio__opening_t* opening) {
+static int call_statx(uvdio__open_state_t* opening) {
   long result = syscall(SYS_statx, (int)opening->descriptor, "", AT_EMPTY_PATH,
                         uvdio__linux_statx_mask(), opening->stat.bytes);
   return result == 0 ? 0 : last_error();
@@ -448,7 +448,7 @@ static const char* link_to(int descriptor, char link[LINK_SIZE]) {
 /* A regular file that is leased to somebody (Samba, NFS) makes a non-blocking open fail instead of
  * wait (open(2), EWOULDBLOCK). It is not what the flag is there for. What is looked at is what gets
  * opened: a FIFO in its place might never open. */
-static int wait_for_lease(const uvdio__opening_t* opening, int flags) {
+static int wait_for_lease(const uvdio__open_state_t* opening, int flags) {
   char link[LINK_SIZE];
   struct stat found;
   int result = UV_EAGAIN;
@@ -465,7 +465,7 @@ static int wait_for_lease(const uvdio__opening_t* opening, int flags) {
   return result == UV_ENOENT ? UV_EAGAIN : result; /* Without /proc there is no such way. */
 }
 
-static int open_now(const uvdio__opening_t* opening) {
+static int open_now(const uvdio__open_state_t* opening) {
   int flags = uvdio__linux_open_flags(opening);
   int descriptor = open(opening->path, flags, opening->mode);
   int result = descriptor == -1 ? last_error() : descriptor;
@@ -474,7 +474,7 @@ static int open_now(const uvdio__opening_t* opening) {
 }
 
 /* Whether this open is known to have created its file. */
-static int has_created(const uvdio__opening_t* opening) {
+static int has_created(const uvdio__open_state_t* opening) {
   int created = fcntl((int)opening->descriptor, F_CREATED_QUERY, 0);
   return created == 1 || (created == -1 && is_exclusive(opening->opened_at, opening->flags));
 }
@@ -491,7 +491,7 @@ static void remove_target(int descriptor) {
   }
 }
 
-void uvdio__os_undo_open(uvdio__opening_t* opening) {
+void uvdio__os_undo_open(uvdio__open_state_t* opening) {
   int descriptor = (int)opening->descriptor;
 
   if (descriptor != -1 && has_created(opening) &&
@@ -501,7 +501,7 @@ void uvdio__os_undo_open(uvdio__opening_t* opening) {
 }
 
 /* Performs the present step, blocking. */
-static int perform_step(uvdio__opening_t* opening) {
+static int perform_step(uvdio__open_state_t* opening) {
   switch (opening->step) {
     case UVDIO__OPEN_PATH:
     case UVDIO__OPEN_PRESENT:
@@ -520,7 +520,7 @@ static int perform_step(uvdio__opening_t* opening) {
   return UV_EINVAL;
 }
 
-int uvdio__os_open(uvdio__opening_t* opening) {
+int uvdio__os_open(uvdio__open_state_t* opening) {
   unsigned retries = 0;
   int next;
 

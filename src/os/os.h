@@ -26,16 +26,16 @@
 #define UVDIO__RETRIES_MAX 64
 
 /* What a file is like, beyond what the user asked for. */
-#define UVDIO__TRAIT_NO_NOWAIT 1u   /* a ring would send every request to the kernel's workers */
-#define UVDIO__TRAIT_ODD_SHORTS 2u  /* a short read need not mean the end of the file */
+#define UVDIO__QUIRK_NO_NOWAIT 1u   /* a ring would send every request to the kernel's workers */
+#define UVDIO__QUIRK_SHORT_READ_NOT_EOF 2u  /* a short read need not mean the end of the file */
 
-#define UVDIO__TRAIT_SYNC_WRITES 4u /* UVDIO_O_DSYNC takes a sync after each write: the system's own does less */
-#define UVDIO__TRAIT_RING_HANGS 8u /* writes of a ring can lock up this file's filesystem */
+#define UVDIO__QUIRK_EMULATE_DSYNC 4u /* UVDIO_O_DSYNC takes a sync after each write: the system's own does less */
+#define UVDIO__QUIRK_URING_DSYNC_HANG 8u /* writes of a ring can lock up this file's filesystem */
 /* UVDIO_O_DSYNC: writes may go through a cache, and an error of writing it back is told to one of the callers only */
 #define UVDIO__QUIRK_SHARED_WRITEBACK_ERROR 16u
 /* The size may be none of the content's (sysfs): only a read that gives no bytes tells the end */
-#define UVDIO__TRAIT_ODD_SIZE 32u
-#define UVDIO__TRAIT_RING_SHORTS 64u /* a ring reports short writes as errors (FUSE, network) */
+#define UVDIO__QUIRK_ODD_SIZE 32u
+#define UVDIO__QUIRK_RING_SHORTS 64u /* a ring reports short writes as errors (FUSE, network) */
 
 /* The steps of an open, in the order in which they come. Only Linux takes them one by one; the
  * others know the first two. */
@@ -50,7 +50,7 @@ typedef enum {
 
 /* An open under way, and what it found out. Whoever starts one sets the fields of the first group and
  * zeroes the rest. */
-typedef struct uvdio__opening_s {
+typedef struct uvdio__open_state_s {
   const char* path;
   unsigned flags; /* UVDIO_* */
   int mode;
@@ -60,7 +60,7 @@ typedef struct uvdio__opening_s {
   uvdio__open_step_t opened_at; /* which of the first two has opened it */
   int error; /* what the open ends with after UVDIO__OPEN_UNDO */
   int direct;
-  unsigned traits;
+  unsigned quirks;
   const char* filesystem; /* static text */
   uint32_t memory_align;  /* bytes; 0: the system does not say */
   uint32_t offset_align; /* required of offsets and lengths */
@@ -71,22 +71,22 @@ typedef struct uvdio__opening_s {
     uint64_t align;
     char bytes[256]; /* struct statx, of which the kernel fixed the size */
   } stat;
-} uvdio__opening_t;
+} uvdio__open_state_t;
 
 /* Goes on with an open from wherever it stands until it is open (0) or failed (the error; a
  * descriptor may be left). An open that fails removes what it has created. */
-int uvdio__os_open(uvdio__opening_t* opening);
+int uvdio__os_open(uvdio__open_state_t* opening);
 
 /* The same for an open that is given up between two steps. Its descriptor stays. */
-void uvdio__os_undo_open(uvdio__opening_t* opening);
+void uvdio__os_undo_open(uvdio__open_state_t* opening);
 
 #ifdef __linux__
 /* Takes the result of the present step and moves to the next one. Returns 1 while a step remains, 0 when the
  * file is open, or the error that ends it. Does not block. */
-int uvdio__linux_open_advance(uvdio__opening_t* opening, int result);
+int uvdio__linux_open_advance(uvdio__open_state_t* opening, int result);
 
 /* The flags of openat(2) for the present step, and the mask of statx(2). */
-int uvdio__linux_open_flags(const uvdio__opening_t* opening);
+int uvdio__linux_open_flags(const uvdio__open_state_t* opening);
 unsigned uvdio__linux_statx_mask(void);
 #endif
 

@@ -189,13 +189,13 @@ static int widen(const char* text, wchar_t** wide) {
 
 /* Whether a link at the end of the path is opened itself. Exclusive creation asks for that, too: what a dangling link
  * points to does not exist, and the link does. */
-static int opens_links(const uvdio__opening_t* opening) {
+static int opens_links(const uvdio__open_state_t* opening) {
   return (opening->flags & (UVDIO_O_NOFOLLOW | UVDIO_O_EXCLUSIVE)) != 0;
 }
 
 /* Write-through: the drive is told to put each write where it stays (force unit access). Some drives are known
  * not to listen, and uvdio_sync_data() is what makes those do it. */
-static DWORD open_attributes(const uvdio__opening_t* opening, int direct) {
+static DWORD open_attributes(const uvdio__open_state_t* opening, int direct) {
   DWORD attributes = FILE_ATTRIBUTE_NORMAL;
 
   attributes |= direct ? FILE_FLAG_NO_BUFFERING : 0;
@@ -204,7 +204,7 @@ static DWORD open_attributes(const uvdio__opening_t* opening, int direct) {
   return attributes;
 }
 
-static DWORD open_disposition(const uvdio__opening_t* opening) {
+static DWORD open_disposition(const uvdio__open_state_t* opening) {
   if ((opening->flags & UVDIO_O_EXCLUSIVE) != 0) {
     return CREATE_NEW;
   }
@@ -212,7 +212,7 @@ static DWORD open_disposition(const uvdio__opening_t* opening) {
 }
 
 /* Shared in every way, as files are on the other systems. Without security attributes a handle is not inherited. */
-static HANDLE open_handle(const uvdio__opening_t* opening, const wchar_t* path, int direct) {
+static HANDLE open_handle(const uvdio__open_state_t* opening, const wchar_t* path, int direct) {
   DWORD access = GENERIC_READ | ((opening->flags & UVDIO_O_RDWR) != 0 ? GENERIC_WRITE : 0);
 
   return CreateFileW(path, access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
@@ -220,7 +220,7 @@ static HANDLE open_handle(const uvdio__opening_t* opening, const wchar_t* path, 
 }
 
 /* A directory can't be opened as a file, and the system calls that a lack of permission. */
-static int explain_refusal(const uvdio__opening_t* opening, const wchar_t* path, DWORD code) {
+static int explain_refusal(const uvdio__open_state_t* opening, const wchar_t* path, DWORD code) {
   DWORD attributes = code == ERROR_ACCESS_DENIED ? GetFileAttributesW(path) : INVALID_FILE_ATTRIBUTES;
 
   if (attributes == INVALID_FILE_ATTRIBUTES || (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
@@ -239,7 +239,7 @@ static int is_refusal_of_direct(DWORD code) {
 
 /* Both attempts are whole opens with all that was asked for. A filesystem refuses the flag before
  * it creates anything, so that at most one of them does something. */
-static int open_path(uvdio__opening_t* opening, const wchar_t* path) {
+static int open_path(uvdio__open_state_t* opening, const wchar_t* path) {
   HANDLE handle = open_handle(opening, path, 1);
   int is_new;
 
@@ -263,7 +263,7 @@ static int open_path(uvdio__opening_t* opening, const wchar_t* path) {
 /* Whether it is what can be read at an offset, and what the path names. A reparse point that was opened itself shows
  * its own few bytes and not the file's; where it is no link but marks a file that is kept elsewhere (deduplicated,
  * in a cloud), it can't be told from outside whether following it stays at this file. */
-static int check_kind(const uvdio__opening_t* opening) {
+static int check_kind(const uvdio__open_state_t* opening) {
   HANDLE handle = handle_of(opening->descriptor);
   FILE_ATTRIBUTE_TAG_INFO info;
 
@@ -287,7 +287,7 @@ static uint32_t usable_align(ULONG size) {
 /* Offsets and lengths go by the logical sector, which is the smallest that uncached transfers take.
  * Memory goes by the physical one, as far as the filesystem heeds it ("File Buffering";
  * FILE_STORAGE_INFO), and what is recommended by the one that costs no more than it has to. */
-static void learn_alignment(uvdio__opening_t* opening) {
+static void learn_alignment(uvdio__open_state_t* opening) {
   FILE_STORAGE_INFO info;
 
   if (!opening->direct || !GetFileInformationByHandleEx(handle_of(opening->descriptor),
@@ -322,22 +322,22 @@ static const char* local_name(HANDLE handle) {
 
 /* Only what is known to keep to it counts as a filesystem that reads on to the end: a network may not, and one
  * that nobody knows promises nothing. Over a network the name would be that of the server's filesystem. */
-static void name_filesystem(uvdio__opening_t* opening) {
+static void name_filesystem(uvdio__open_state_t* opening) {
   HANDLE handle = handle_of(opening->descriptor);
   FILE_REMOTE_PROTOCOL_INFO remote;
   const char* name;
 
   if (GetFileInformationByHandleEx(handle, FileRemoteProtocolInfo, &remote, sizeof(remote))) {
     opening->filesystem = remote.Protocol == WNNC_NET_SMB ? "smb" : "unknown";
-    opening->traits |= UVDIO__TRAIT_ODD_SHORTS;
+    opening->quirks |= UVDIO__QUIRK_SHORT_READ_NOT_EOF;
     return;
   }
   name = local_name(handle);
   opening->filesystem = name != NULL ? name : "unknown";
-  opening->traits |= name != NULL ? 0 : UVDIO__TRAIT_ODD_SHORTS;
+  opening->quirks |= name != NULL ? 0 : UVDIO__QUIRK_SHORT_READ_NOT_EOF;
 }
 
-static int learn_file(uvdio__opening_t* opening) {
+static int learn_file(uvdio__open_state_t* opening) {
   int error = check_kind(opening);
 
   if (error != 0) {
@@ -350,7 +350,7 @@ static int learn_file(uvdio__opening_t* opening) {
 
 /* By the handle, whatever the path leads to by now: a second handle on the same file marks it as
  * deleted, which it is when the last one is closed. */
-void uvdio__os_undo_open(uvdio__opening_t* opening) {
+void uvdio__os_undo_open(uvdio__open_state_t* opening) {
   HANDLE file = handle_of(opening->descriptor);
   HANDLE remover;
 
@@ -365,7 +365,7 @@ void uvdio__os_undo_open(uvdio__opening_t* opening) {
   }
 }
 
-int uvdio__os_open(uvdio__opening_t* opening) {
+int uvdio__os_open(uvdio__open_state_t* opening) {
   wchar_t* path = NULL;
   int error = widen(opening->path, &path);
 

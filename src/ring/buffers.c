@@ -247,7 +247,7 @@ static size_t size_of_registration(unsigned count) {
 }
 
 static int may_use_clone_source(const uvdio__ring_t* ring, const uvdio__arena_ref_t* ref) {
-  return ring->traits.can_clone_buffers && ref->generation == uvdio__os_fork_generation();
+  return ring->features.can_clone_buffers && ref->generation == uvdio__os_fork_generation();
 }
 
 /* The second engine and those after it copy. */
@@ -625,7 +625,7 @@ static uvdio__registration_t* registration_for(uvdio__queue_t* queue, const uvdi
     return registration_at(ring, buf->base);
   }
   registration = look_up(ring, arena);
-  if (!ring->traits.has_sparse_buffers || (registration == NULL && queue->engine->manual)) {
+  if (!ring->features.has_sparse_buffers || (registration == NULL && queue->engine->manual)) {
     return NULL;
   }
   registration = registration == NULL ? make_pin_at_first_use(queue, arena) : registration;
@@ -663,7 +663,7 @@ int uvdio__ring_register_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena
   uvdio__ring_t* ring = queue->state;
   uvdio__registration_t* registration;
 
-  if (!ring->traits.has_sparse_buffers) {
+  if (!ring->features.has_sparse_buffers) {
     return UV_ENOTSUP;
   }
   registration = look_up(ring, arena);
@@ -750,7 +750,7 @@ void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* 
   const uvdio__registration_t* registration = look_up(ring, arena);
   unsigned i;
 
-  if (!ring->traits.has_sparse_buffers) {
+  if (!ring->features.has_sparse_buffers) {
     info->error = UV_ENOTSUP;
     info->reason = "registering memory piece by piece takes Linux 5.19";
   } else if (registration == NULL) {

@@ -79,7 +79,7 @@ void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file) {
     struct io_uring_sqe entry = {.opcode = opcodes[i]};
     entry.flags = file->fixed_index_ > 0 ? IOSQE_FIXED_FILE : 0;
     entry.fd = file->fixed_index_ > 0 ? (int)file->fixed_index_ - 1 : (int)file->handle_.descriptor;
-    memcpy(file->entry_[i], &entry, sizeof(file->entry_[i]));
+    memcpy(file->sqe_template_[i], &entry, sizeof(file->sqe_template_[i]));
   }
   uvdio__file_update_fast_path(file);
 }
@@ -91,7 +91,7 @@ static void give_up(uvdio__queue_t* queue) {
 
   for (file = queue->engine->files; file != NULL; file = file->next_) {
     file->fixed_index_ = 0;
-    file->entry_[0][0] = 0;
+    file->sqe_template_[0][0] = 0;
     uvdio__file_update_fast_path(file);
   }
   free_table(&ring->files);
@@ -148,7 +148,7 @@ void uvdio__ring_add_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   int descriptor = (int)file->handle_.descriptor;
   unsigned slot;
 
-  assert(file->fixed_index_ == 0 && ring->traits.has_clones);
+  assert(file->fixed_index_ == 0 && ring->features.has_clones);
   if (files->used == files->capacity && !grow(queue)) {
     return;
   }
@@ -164,7 +164,7 @@ void uvdio__ring_add_file(uvdio__queue_t* queue, uvdio_file_t* file) {
 }
 
 /* A slot that the kernel does not give back stays used. */
-void uvdio__ring_forget_file(uvdio__queue_t* queue, uvdio_file_t* file) {
+void uvdio__ring_unregister_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   uvdio__ring_t* ring = queue->state;
   unsigned slot = file->fixed_index_ - 1;
 

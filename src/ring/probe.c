@@ -33,7 +33,7 @@ int uvdio__ring_register(int descriptor, unsigned opcode, const void* argument, 
 static const struct {
   unsigned flags;
   const char* words;
-} flag_ladder[] = {
+} setup_flags_by_preference[] = {
     {IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG |
          IORING_SETUP_DEFER_TASKRUN,
      "single issuer, deferred task work"}, /* Linux 6.1 */
@@ -45,7 +45,7 @@ static const struct {
     {IORING_SETUP_SUBMIT_ALL, "submit all"},      /* 5.18 */
     {0, "no optional flags"},                     /* 5.10 */
 };
-#define LADDER_LENGTH (sizeof(flag_ladder) / sizeof(flag_ladder[0]))
+#define LADDER_LENGTH (sizeof(setup_flags_by_preference) / sizeof(setup_flags_by_preference[0]))
 
 static const char* kernel_release(struct utsname* name) {
   return uname(name) == 0 ? name->release : "unknown";
@@ -90,7 +90,7 @@ void uvdio__ring_explain(int error, const char* call, char* reason, size_t size)
 }
 
 /* An entry of zeros. */
-static struct io_uring_sqe* next_entry(struct io_uring* ring) {
+static struct io_uring_sqe* get_sqe(struct io_uring* ring) {
   struct io_uring_sqe* sqe = io_uring_get_sqe(ring);
 
   assert(sqe != NULL);
@@ -128,7 +128,7 @@ static int round_trip(struct io_uring* ring, int event, const char** call) {
     return uv_translate_sys_error(-result);
   }
   *call = "io_uring_enter";
-  uvdio__ring_fill(next_entry(ring), IORING_OP_NOP, -1, NULL, 0, 0);
+  uvdio__ring_fill(get_sqe(ring), IORING_OP_NOP, -1, NULL, 0, 0);
   result = await_one(ring);
   if (result < 0) {
     return uv_translate_sys_error(-result);
@@ -188,7 +188,7 @@ static int keeps_entries(struct io_uring* ring, struct io_uring* source, int eve
       write(event, &one, sizeof(one)) != (ssize_t)sizeof(one)) {
     return 0;
   }
-  sqe = next_entry(ring);
+  sqe = get_sqe(ring);
   uvdio__ring_fill(sqe, IORING_OP_READ_FIXED, event, page, sizeof(uint64_t), 0);
   sqe->buf_index = 1;
   return await_one(ring) == (int)sizeof(uint64_t);
@@ -213,7 +213,7 @@ static int try_step(size_t step, int event, probe_t* probe, const char** call) {
   int error;
 
   memset(&params, 0, sizeof(params));
-  params.flags = flag_ladder[step].flags;
+  params.flags = setup_flags_by_preference[step].flags;
   *call = "io_uring_setup";
   error = io_uring_queue_init_params(4, &ring, &params);
   if (error < 0) {
@@ -234,7 +234,7 @@ static int try_step(size_t step, int event, probe_t* probe, const char** call) {
 static void describe(const probe_t* probe, char* reason, size_t size) {
   struct utsname kernel;
   (void)snprintf(reason, size, "io_uring works here (Linux %s: %s)", kernel_release(&kernel),
-                 flag_ladder[probe->step].words);
+                 setup_flags_by_preference[probe->step].words);
 }
 
 static int probe_ring(probe_t* probe, char* reason, size_t size) {
@@ -302,18 +302,18 @@ static int probe_once(probe_t* probe, char* reason, size_t size) {
   return error;
 }
 
-int uvdio__ring_traits(uvdio__ring_traits_t* traits, char* reason, size_t size) {
+int uvdio__ring_features(uvdio__ring_features_t* features, char* reason, size_t size) {
   probe_t probe;
   int error;
 
   memset(&probe, 0, sizeof(probe));
   error = probe_once(&probe, reason, size);
   if (error == 0) {
-    traits->flags = flag_ladder[probe.step].flags;
-    traits->supported = probe.supported;
-    traits->has_sparse_buffers = probe.has_sparse_buffers;
-    traits->has_clones = probe.has_clones;
-    traits->can_clone_buffers = probe.can_clone_buffers;
+    features->flags = setup_flags_by_preference[probe.step].flags;
+    features->supported = probe.supported;
+    features->has_sparse_buffers = probe.has_sparse_buffers;
+    features->has_clones = probe.has_clones;
+    features->can_clone_buffers = probe.can_clone_buffers;
   }
   return error;
 }

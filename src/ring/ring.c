@@ -46,7 +46,7 @@ static int create_ring(uvdio__ring_t* state, unsigned depth) {
   int result;
 
   memset(&params, 0, sizeof(params));
-  params.flags = state->traits.flags | IORING_SETUP_R_DISABLED;
+  params.flags = state->features.flags | IORING_SETUP_R_DISABLED;
   result = io_uring_queue_init_params(depth, &state->ring, &params);
   if (result < 0) {
     return uv_translate_sys_error(-result);
@@ -89,10 +89,10 @@ static int set_up(uvdio__queue_t* queue, uvdio__ring_t* state, const char** call
 }
 
 static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
-  uvdio__ring_traits_t traits;
+  uvdio__ring_features_t features;
   const char* call;
   uvdio__ring_t* state;
-  int error = uvdio__ring_traits(&traits, reason, size);
+  int error = uvdio__ring_features(&features, reason, size);
 
   if (error != 0) {
     return error;
@@ -102,8 +102,8 @@ static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
     (void)snprintf(reason, size, "out of memory");
     return UV_ENOMEM;
   }
-  state->traits = traits;
-  state->files.off = !traits.has_clones;
+  state->features = features;
+  state->files.off = !features.has_clones;
   uvdio__ring_init_buffers(&state->buffers);
   error = set_up(queue, state, &call);
   if (error != 0) {
@@ -169,7 +169,7 @@ static void on_retry(uv_timer_t* timer) {
   uvdio__queue_t* queue = state->queue;
 
   queue->stalled = 0;
-  state->unsignalled = 1;
+  state->cq_unnotified = 1;
   queue->engine->poll_pending = 1;
   uvdio__engine_wake(queue->engine); /* Timers come before the poll, and that must not block now. */
 }
@@ -187,7 +187,7 @@ static void retry_later(uvdio__queue_t* queue) {
 
 /* Entries that the kernel has not taken are taken back, and their requests go to the pool. Nobody submits to a broken ring, but
  * what the kernel must not touch any more shall not stand in its queue either. */
-static void take_back_entries(uvdio__queue_t* queue) {
+static void reclaim_unsubmitted(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
   struct io_uring_sq* sq = &state->ring.sq;
   unsigned head = *sq->khead;
@@ -214,10 +214,10 @@ static void give_up(uvdio__queue_t* queue, const char* reason) {
   state->broken = 1;
   state->entries_usable = 0;
   uvdio__queue_broken(queue, reason);
-  take_back_entries(queue);
+  reclaim_unsubmitted(queue);
 }
 
-static void break_down(uvdio__queue_t* queue, int error, const char* call) {
+static void disable_ring(uvdio__queue_t* queue, int error, const char* call) {
   const uvdio__ring_t* state = queue->state;
   char reason[REASON_SIZE];
 
@@ -232,7 +232,7 @@ static void break_down(uvdio__queue_t* queue, int error, const char* call) {
  */
 
 static int is_supported(const uvdio__ring_t* state, unsigned op) {
-  return (int)(state->traits.supported >> op & 1);
+  return (int)(state->features.supported >> op & 1);
 }
 
 /* The operation's code, or -1 where there is none: the pool does it. The size needs a structure to be
@@ -242,7 +242,7 @@ static int is_supported(const uvdio__ring_t* state, unsigned op) {
 static int opcode_of(const uvdio_req_t* req) {
   switch (req->op) {
     case UVDIO_OP_OPEN:
-      switch (uvdio__opening_of(req)->step) {
+      switch (uvdio__open_state_of(req)->step) {
         case UVDIO__OPEN_PATH:
         case UVDIO__OPEN_PRESENT:
           return IORING_OP_OPENAT;
@@ -275,7 +275,7 @@ static int opcode_of(const uvdio_req_t* req) {
 }
 
 static void prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
-  uvdio__opening_t* opening = uvdio__opening_of(req);
+  uvdio__open_state_t* opening = uvdio__open_state_of(req);
   struct statx* stat = (struct statx*)(void*)opening->stat.bytes;
 
   if (opening->step == UVDIO__OPEN_STAT_FILE) {
@@ -306,7 +306,7 @@ static inline int is_large(size_t length, int buffer) {
 }
 
 /* What tells the entry and its completion apart from all others. */
-static inline uintptr_t mark_of(const uvdio_req_t* req) {
+static inline uintptr_t user_data_of(const uvdio_req_t* req) {
   return (uintptr_t)req | (uvdio__is_transfer(req->op) ? TRANSFER_MARK : 0);
 }
 
@@ -333,13 +333,13 @@ static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* 
   if (is_large(length, buffer)) {
     sqe->flags |= IOSQE_ASYNC;
   }
-  sqe->user_data = mark_of(req);
+  sqe->user_data = user_data_of(req);
   if (is_write) {
     count_write(queue, file);
   }
 }
 
-static void prepare_entry(struct io_uring_sqe* sqe, uvdio_req_t* req) {
+static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   int descriptor = (int)req->file->handle_.descriptor;
 
   switch (req->op) {
@@ -386,7 +386,7 @@ static inline struct io_uring_sqe* next_place(uvdio__queue_t* queue) {
 }
 
 /* An entry of zeros. */
-static inline struct io_uring_sqe* next_entry(uvdio__queue_t* queue) {
+static inline struct io_uring_sqe* get_sqe(uvdio__queue_t* queue) {
   struct io_uring_sqe* sqe = next_place(queue);
 
   memset(sqe, 0, sizeof(*sqe));
@@ -422,7 +422,7 @@ static int make_ready(uvdio__queue_t* queue, const uvdio_req_t* req) {
     const char* call;
     int error = enable(queue, &call);
     if (error != 0) {
-      break_down(queue, error, call);
+      disable_ring(queue, error, call);
       return UV_ENOSYS;
     }
   }
@@ -436,7 +436,7 @@ static void settle_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   if (file->fixed_index_ == 0 && !state->files.off && !state->files.full) {
     uvdio__ring_add_file(queue, file);
   }
-  if (file->entry_[0][0] == 0 && (file->fixed_index_ > 0 || state->files.off)) {
+  if (file->sqe_template_[0][0] == 0 && (file->fixed_index_ > 0 || state->files.off)) {
     uvdio__ring_note_file(queue, file);
   }
 }
@@ -455,9 +455,9 @@ static int submit_to_ring(uvdio__queue_t* queue, uvdio_req_t* req) {
     return error;
   }
   if (!uvdio__is_transfer(req->op)) {
-    sqe = next_entry(queue);
-    prepare_entry(sqe, req);
-    sqe->user_data = mark_of(req);
+    sqe = get_sqe(queue);
+    prepare_sqe(sqe, req);
+    sqe->user_data = user_data_of(req);
     return 0;
   }
   settle_file(queue, req->file);
@@ -465,14 +465,14 @@ static int submit_to_ring(uvdio__queue_t* queue, uvdio_req_t* req) {
   if (buffer == UVDIO__BUFFER_UNKNOWN) {
     buffer = uvdio__ring_find_buffer(queue, req);
   }
-  prepare_transfer(queue, next_entry(queue), req, buffer);
+  prepare_transfer(queue, get_sqe(queue), req, buffer);
   return 0;
 }
 
 _Static_assert(UVDIO_OP_WRITE == UVDIO_OP_READ + 1 && IORING_OP_WRITE == IORING_OP_READ + 1, "reads come before writes");
 
-/* fill_entry() overwrites an entry from its first byte to its last. */
-_Static_assert(offsetof(struct io_uring_sqe, off) == sizeof(((uvdio_file_t*)NULL)->entry_[0]) &&
+/* fill_sqe() overwrites an entry from its first byte to its last. */
+_Static_assert(offsetof(struct io_uring_sqe, off) == sizeof(((uvdio_file_t*)NULL)->sqe_template_[0]) &&
                    offsetof(struct io_uring_sqe, addr) == offsetof(struct io_uring_sqe, off) + 8 &&
                    offsetof(struct io_uring_sqe, len) == offsetof(struct io_uring_sqe, addr) + 8 &&
                    offsetof(struct io_uring_sqe, rw_flags) == offsetof(struct io_uring_sqe, len) + 4 &&
@@ -481,11 +481,11 @@ _Static_assert(offsetof(struct io_uring_sqe, off) == sizeof(((uvdio_file_t*)NULL
                "the fields of an entry follow each other without a gap");
 
 /* prepare_transfer() for what goes the short way: the file knows how the entry begins, and all of it is asked for at once. */
-static inline void fill_entry(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
+static inline void fill_sqe(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
   struct io_uring_sqe* sqe = next_place(queue);
   unsigned kind = (unsigned)req->op - UVDIO_OP_READ;
 
-  memcpy(sqe, req->file->entry_[kind], sizeof(req->file->entry_[0]));
+  memcpy(sqe, req->file->sqe_template_[kind], sizeof(req->file->sqe_template_[0]));
   sqe->off = req->offset_;
   sqe->addr = (uintptr_t)req->buf_.base;
   sqe->len = (unsigned)req->length_;
@@ -506,13 +506,13 @@ static inline void fill_entry(uvdio__queue_t* queue, uvdio_req_t* req, int buffe
 static inline int transfer_by_number(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
   const uvdio__ring_t* state = queue->state;
 
-  assert(uvdio__is_transfer(req->op) && req->transferred == 0 && req->file->entry_[0][0] != 0);
+  assert(uvdio__is_transfer(req->op) && req->transferred == 0 && req->file->sqe_template_[0][0] != 0);
   if (buffer == UVDIO__BUFFER_UNKNOWN || queue->unflushed >= state->entries_usable ||
       is_large(req->length_, buffer)) {
     uvdio__engine_start(req);
     return 0;
   }
-  fill_entry(queue, req, buffer);
+  fill_sqe(queue, req, buffer);
   uvdio__queue_started(queue, req);
   return 0;
 }
@@ -555,7 +555,7 @@ static void flush_ring(uvdio__queue_t* queue) {
       retry_later(queue);
       break;
     } else if (taken != -EINTR) {
-      break_down(queue, uv_translate_sys_error(-taken), "io_uring_enter");
+      disable_ring(queue, uv_translate_sys_error(-taken), "io_uring_enter");
     }
   }
 }
@@ -569,9 +569,9 @@ static void cancel_in_ring(uvdio__queue_t* queue, uvdio_req_t* req) {
   if (state->broken || state->cancels >= queue->depth || make_room(queue) != 0) {
     return;
   }
-  sqe = next_entry(queue);
+  sqe = get_sqe(queue);
   uvdio__ring_fill(sqe, IORING_OP_ASYNC_CANCEL, -1, NULL, 0, 0);
-  sqe->addr = mark_of(req);
+  sqe->addr = user_data_of(req);
   sqe->user_data = (uintptr_t)req | CANCEL_MARK;
   state->cancels++;
   uvdio__engine_wake(queue->engine);
@@ -583,7 +583,7 @@ static void cancel_in_ring(uvdio__queue_t* queue, uvdio_req_t* req) {
 
 /* An open that has failed closes what it had opened, which may block: a worker does it. */
 static void end_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
-  uvdio__opening_t* opening = uvdio__opening_of(req);
+  uvdio__open_state_t* opening = uvdio__open_state_of(req);
 
   if (result < 0 && opening->descriptor != -1) {
     opening->error = result;
@@ -594,12 +594,12 @@ static void end_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
   uvdio__queue_done(queue, req, result);
 }
 
-static UVDIO__NOINLINE void take_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
-  uvdio__opening_t* opening = uvdio__opening_of(req);
+static UVDIO__NOINLINE void advance_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
+  uvdio__open_state_t* opening = uvdio__open_state_of(req);
   uint64_t began_ns;
   int next;
 
-  if (result == UV_EINTR && req->cancelled_ && (req->flags_ & REQ_BEGUN) == 0) {
+  if (result == UV_EINTR && req->cancelled_ && (req->flags_ & REQ_UNCANCELLABLE) == 0) {
     result = UV_ECANCELED;
   }
   if (result == UV_EINTR && req->retries_ < UVDIO__RETRIES_MAX) {
@@ -614,7 +614,7 @@ static UVDIO__NOINLINE void take_open(uvdio__queue_t* queue, uvdio_req_t* req, i
   began_ns = uvdio__clock_ns();
   next = uvdio__linux_open_advance(opening, result);
   uvdio__engine_note_call(queue->engine, began_ns);
-  req->flags_ |= REQ_BEGUN;
+  req->flags_ |= REQ_UNCANCELLABLE;
   if (next == 1 && opening->step >= UVDIO__OPEN_FINISH) {
     uvdio__queue_punt(queue, req);
   } else if (next == 1) {
@@ -624,7 +624,7 @@ static UVDIO__NOINLINE void take_open(uvdio__queue_t* queue, uvdio_req_t* req, i
   }
 }
 
-static UVDIO__NOINLINE void take_completion(uvdio__queue_t* queue, uintptr_t data, int result) {
+static UVDIO__NOINLINE void handle_cqe(uvdio__queue_t* queue, uintptr_t data, int result) {
   uvdio__ring_t* state = queue->state;
   uvdio_req_t* req = (uvdio_req_t*)(data & ~MARKS);
 
@@ -633,14 +633,14 @@ static UVDIO__NOINLINE void take_completion(uvdio__queue_t* queue, uintptr_t dat
     assert(state->cancels > 0);
     state->cancels--;
   } else if (req->op == UVDIO_OP_OPEN) {
-    take_open(queue, req, result);
+    advance_open(queue, req, result);
   } else {
     uvdio__queue_done(queue, req, result);
   }
 }
 
 /* Errors, short transfers and other operations than transfers go the longer way. */
-static unsigned take_visible(uvdio__queue_t* queue) {
+static unsigned drain_cq(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
   const struct io_uring_cq* cq = &state->ring.cq;
   const struct io_uring_cqe* cqes = cq->cqes;
@@ -655,7 +655,7 @@ static unsigned take_visible(uvdio__queue_t* queue) {
     uintptr_t data = (uintptr_t)cqe->user_data;
     if ((data & TRANSFER_MARK) == 0 ||
         !uvdio__queue_done_whole(engine, queue, (uvdio_req_t*)(data - TRANSFER_MARK), cqe->res)) {
-      take_completion(queue, data, cqe->res);
+      handle_cqe(queue, data, cqe->res);
     }
   }
   if (head != first) {
@@ -689,16 +689,16 @@ static int get_events(uvdio__queue_t* queue) {
     return 1;
   }
   if (result != -EAGAIN && result != -EBUSY && result != -EINTR) {
-    break_down(queue, uv_translate_sys_error(-result), "io_uring_enter");
+    disable_ring(queue, uv_translate_sys_error(-result), "io_uring_enter");
   }
-  state->unsignalled = 0;
+  state->cq_unnotified = 0;
   retry_later(queue);
   return 0;
 }
 
 /* While signals are off, completions only show in the queue and the kernel's flags. Switching is a full barrier, so that
  * after switching on, one look tells whether anything came before. */
-static void switch_signals(uvdio__ring_t* state, int on) {
+static void set_eventfd_notify(uvdio__ring_t* state, int on) {
   if (!state->edge_triggered) {
     return;
   }
@@ -726,8 +726,8 @@ static int came_unsignalled(uvdio__queue_t* queue) {
  * no calls about the rest. The ring's own thread asks for it when the loop comes back to it; when
  * it ends, the kernel posts all. Signals have to be on. */
 static int look_from_elsewhere(uvdio__ring_t* state) {
-  switch_signals(state, 1);
-  state->unsignalled = 1;
+  set_eventfd_notify(state, 1);
+  state->cq_unnotified = 1;
   return io_uring_cq_ready(&state->ring) > 0;
 }
 
@@ -739,24 +739,24 @@ static int reap(uvdio__queue_t* queue) {
   if (!state->enabled) {
     return 0;
   }
-  if (take_visible(queue) > 0) {
-    return state->unsignalled;
+  if (drain_cq(queue) > 0) {
+    return state->cq_unnotified;
   }
   if (uvdio__engine_is_foreign(queue->engine)) {
     return look_from_elsewhere(state);
   }
-  if (!state->unsignalled) {
+  if (!state->cq_unnotified) {
     return 0;
   }
   if (kernel_has_more(state) && !state->flag_is_late) {
     return get_events(queue);
   }
-  switch_signals(state, 1);
+  set_eventfd_notify(state, 1);
   if (came_unsignalled(queue)) {
-    switch_signals(state, 0);
+    set_eventfd_notify(state, 0);
     return 1;
   }
-  state->unsignalled = 0;
+  state->cq_unnotified = 0;
   return 0;
 }
 
@@ -776,8 +776,8 @@ static int watch(uvdio__queue_t* queue, uint64_t deadline) {
   if (!state->enabled || state->broken) {
     return 0;
   }
-  switch_signals(state, 0);
-  state->unsignalled = 1;
+  set_eventfd_notify(state, 0);
+  state->cq_unnotified = 1;
   do {
     for (i = 0; i < POLLS_PER_CLOCK_READ; i++) {
       if (io_uring_cq_ready(&state->ring) > 0 || (kernel_has_more(state) && !state->flag_is_late)) {
@@ -844,11 +844,11 @@ static void on_event(uv_poll_t* handle, int status, int events) {
     state->edge_tried = 1; /* Not earlier: libuv registers a handle only when it polls. */
     try_edge_triggering(state, handle->loop);
   }
-  switch_signals(state, 0);
+  set_eventfd_notify(state, 0);
   if (!state->edge_triggered) {
     read_eventfd(queue);
   }
-  state->unsignalled = 1;
+  state->cq_unnotified = 1;
   if (kernel_has_more(state)) {
     (void)get_events(queue);
   }
@@ -887,7 +887,7 @@ static void wait_for_signal(uvdio__queue_t* queue, int timeout_ms) {
     read_eventfd(queue);
   }
   queue->stalled = 0;
-  state->unsignalled = 1;
+  state->cq_unnotified = 1;
 }
 
 /* The number by which its own thread knows the ring may be that of another ring on this one, which
@@ -948,9 +948,9 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   state->off_thread = 0;
   state->cancels = 0;
   state->entries_usable = 0;
-  state->unsignalled = 0;
+  state->cq_unnotified = 0;
   state->buffers.has_table = 0;
-  state->files.off = !state->traits.has_clones;
+  state->files.off = !state->features.has_clones;
   state->files.full = 0;
   queue->engine->stats.registered_bytes = 0;
   queue->stalled = 0;
@@ -958,7 +958,7 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   queue->batch_weight = 0;
   for (file = queue->engine->files; file != NULL; file = file->next_) {
     file->fixed_index_ = 0;
-    memset(file->entry_, 0, sizeof(file->entry_));
+    memset(file->sqe_template_, 0, sizeof(file->sqe_template_));
   }
 }
 
@@ -966,15 +966,15 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
  * done with. */
 static int rebind_ring(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
-  uvdio__ring_t fresh = {.traits = state->traits};
-  uvdio__ring_traits_t traits;
+  uvdio__ring_t fresh = {.features = state->features};
+  uvdio__ring_features_t features;
   char reason[REASON_SIZE];
   int error;
 
   if (state->broken ? !state->off_thread : !state->enabled) {
     return 0;
   }
-  error = uvdio__ring_traits(&traits, reason, sizeof(reason));
+  error = uvdio__ring_features(&features, reason, sizeof(reason));
   if (error == 0) {
     error = create_ring(&fresh, queue->depth);
   }
@@ -1006,7 +1006,7 @@ const uvdio__backend_t uvdio__backend_ring = {
     .close = close_ring,
     .off_thread = off_thread,
     .rebind = rebind_ring,
-    .forget_file = uvdio__ring_forget_file,
+    .unregister_file = uvdio__ring_unregister_file,
     .register_arena = uvdio__ring_register_arena,
     .unregister_arena = uvdio__ring_unregister_arena,
     .get_registration = uvdio__ring_registration,

@@ -24,10 +24,10 @@ typedef struct uvdio__ring_traits_s {
   int has_sparse_buffers; /* tables with gaps (Linux 5.19) */
   int has_clones;         /* parts of a table can be copied between rings (6.13), and slots let go of at once */
   int can_clone_buffers;         /* and copying leaves the rest of the table alone */
-} uvdio__ring_traits_t;
+} uvdio__ring_features_t;
 
 /* What this kernel has, tried out once per process. Any thread. */
-int uvdio__ring_traits(uvdio__ring_traits_t* traits, char* reason, size_t size);
+int uvdio__ring_features(uvdio__ring_features_t* features, char* reason, size_t size);
 
 /* What went wrong and what would help, in words. */
 void uvdio__ring_explain(int error, const char* call, char* reason, size_t size);
@@ -139,7 +139,7 @@ typedef struct uvdio__ring_s {
   unsigned completion_mask;
   uvdio__ring_buffers_t buffers;
   uvdio__ring_files_t files;
-  uvdio__ring_traits_t traits;
+  uvdio__ring_features_t features;
   uvdio__queue_t* queue;
   uv_poll_t poll;
   uv_timer_t retry;
@@ -147,7 +147,7 @@ typedef struct uvdio__ring_s {
   int edge_tried;
   int edge_triggered; /* the eventfd wakes once per signal and is never read */
   unsigned interruptions; /* of asking for completions, one after the other, UVDIO__RETRIES_MAX at most */
-  int unsignalled; /* completions may be there whose signal was read from the eventfd already */
+  int cq_unnotified; /* completions may be there whose signal was read from the eventfd already */
   int flag_is_late; /* the kernel's flag stands, and there was nothing behind it when it was asked last */
 } uvdio__ring_t;
 
@@ -206,7 +206,7 @@ void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked);
 void uvdio__ring_add_file(uvdio__queue_t* queue, uvdio_file_t* file);
 
 /* Takes the file's slot away, before its descriptor is closed. */
-void uvdio__ring_forget_file(uvdio__queue_t* queue, uvdio_file_t* file);
+void uvdio__ring_unregister_file(uvdio__queue_t* queue, uvdio_file_t* file);
 
 void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked);
 

@@ -99,7 +99,7 @@ void uvdio__ring_bind(uvdio__ring_t* ring) {
 
   assert(ring->owner == NULL);
   (void)pthread_once(&once, begin);
-  if ((ring->traits.flags & IORING_SETUP_DEFER_TASKRUN) == 0 || !has_key ||
+  if ((ring->features.flags & IORING_SETUP_DEFER_TASKRUN) == 0 || !has_key ||
       pthread_setspecific(key, owner) != 0) {
     return;
   }

@@ -86,7 +86,7 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   task.event.offset = req->offset_ + req->transferred;
   task.mark = sim->sequence;
   if (req->op == UVDIO_OP_OPEN) {
-    task.opening = uvdio__opening_of(req);
+    task.opening = uvdio__open_state_of(req);
     task.event.path = task.opening->path;
     return task;
   }
@@ -109,9 +109,9 @@ static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim
   if (!uvdio__is_transfer(req->op)) {
     return uvdio__sim_perform(sim, task, fault);
   }
-  uvdio__own_open(req);
+  uvdio__ownership_allow(req);
   result = uvdio__sim_perform(sim, task, fault);
-  uvdio__own_shut(req);
+  uvdio__ownership_forbid(req);
   return result;
 }
 
@@ -151,9 +151,9 @@ static void leave_behind(uvdio_sim_t* sim, const uvdio_req_t* req) {
   }
   sim->stats.killed++;
   task = task_of(sim, req);
-  uvdio__own_open(req);
+  uvdio__ownership_allow(req);
   uvdio__sim_leave(sim, &task);
-  uvdio__own_shut(req);
+  uvdio__ownership_forbid(req);
 }
 
 static void abandon_after_fork(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio_sim_cut_t cut) {

@@ -159,7 +159,7 @@ static int64_t write_to_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task, co
  * The rest
  */
 
-static int64_t open_file(uvdio_sim_t* sim, uvdio__opening_t* opening) {
+static int64_t open_file(uvdio_sim_t* sim, uvdio__open_state_t* opening) {
   uvdio__sim_file_t* file;
   int error = uvdio__sim_open(sim, opening->path, opening->flags, &file);
 

@@ -153,7 +153,7 @@ void uvdio__sim_flip(uvdio_sim_t* sim, char* base, size_t length);
 typedef struct uvdio__sim_task_s {
   uvdio_sim_event_t event;
   uvdio__sim_file_t* file; /* null for an open */
-  uvdio__opening_t* opening;
+  uvdio__open_state_t* opening;
   char* base;
   size_t unit;  /* what a short read is a multiple of */
   uint64_t mark;
