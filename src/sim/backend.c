@@ -211,7 +211,7 @@ int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_engine_t* engine) {
     return UV_EINVAL;
   }
   crash(sim, engine == NULL ? NULL : member);
-  return sim->spoilt ? UV_ENOMEM : 0;
+  return sim->out_of_memory ? UV_ENOMEM : 0;
 }
 
 /* From nothing to everything, so that each comes up within a few cuts. */
@@ -243,7 +243,7 @@ int uvdio_sim_power_cut(uvdio_sim_t* sim, uvdio_sim_cut_t cut) {
     return UV_EINVAL;
   }
   cut_power(sim, cut);
-  return sim->spoilt ? UV_ENOMEM : 0;
+  return sim->out_of_memory ? UV_ENOMEM : 0;
 }
 
 /*
@@ -293,7 +293,7 @@ static int draw_fault(uvdio__sim_engine_t* engine, uvdio__sim_slot_t* slot, cons
 }
 
 /* Whether a request that was asked to end early does. */
-static int obeys(uvdio_sim_t* sim, const uvdio_req_t* req) {
+static int cancel_succeeds(uvdio_sim_t* sim, const uvdio_req_t* req) {
   return req->cancelled_ && uvdio__sim_random(sim, 2) == 0;
 }
 
@@ -303,7 +303,7 @@ static int end_request(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__sim_slot_t* slot = req->worker_;
   int64_t result = result_of_dead(req);
 
-  if (!engine->dead && obeys(engine->sim, req)) {
+  if (!engine->dead && cancel_succeeds(engine->sim, req)) {
     result = UV_ECANCELED;
   } else if (!engine->dead) {
     uvdio__sim_task_t task = task_of(engine->sim, req);

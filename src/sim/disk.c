@@ -72,7 +72,7 @@ static void put_bytes(uvdio__sim_file_t* file, const uvdio__change_t* change, si
     length = (size_t)(size - offset);
   }
   if (uvdio__node_write(file->disk, change->bytes + begin, length, offset) != (int64_t)length) {
-    file->sim->spoilt = 1;
+    file->sim->out_of_memory = 1;
   }
 }
 
@@ -83,7 +83,7 @@ static void put_whole(uvdio__sim_file_t* file, const uvdio__change_t* change) {
   put_bytes(file, change, 0, change->length);
 }
 
-static int falls(uvdio_sim_t* sim, unsigned ref) {
+static int chance(uvdio_sim_t* sim, unsigned ref) {
   return uvdio__sim_random(sim, SIM_SHARE_ALL) < ref;
 }
 
@@ -95,15 +95,15 @@ static size_t sector_part(const uvdio__sim_file_t* file, const uvdio__change_t* 
 }
 
 /* Each sector by itself. Counts those that are put and those that are not. */
-static void put_share(uvdio__sim_file_t* file, const uvdio__change_t* change, unsigned ref, uint64_t* kept,
+static void apply_random_subset(uvdio__sim_file_t* file, const uvdio__change_t* change, unsigned ref, uint64_t* durable,
                       uint64_t* lost) {
   size_t begin = 0;
 
   while (begin < change->length) {
     size_t part = sector_part(file, change, begin);
-    if (falls(file->sim, ref)) {
+    if (chance(file->sim, ref)) {
       put_bytes(file, change, begin, part);
-      ++*kept;
+      ++*durable;
     } else {
       ++*lost;
     }
@@ -112,7 +112,7 @@ static void put_share(uvdio__sim_file_t* file, const uvdio__change_t* change, un
 }
 
 static int is_durable(const uvdio__change_t* change) {
-  return (change->length == 0 || change->data_kept) && (!change->resizes || change->size_kept);
+  return (change->length == 0 || change->data_durable) && (!change->resizes || change->size_durable);
 }
 
 /* Changes that are wholly durable become part of the disk when nothing older is in their way. */
@@ -136,15 +136,15 @@ static void empty_cache(uvdio__sim_file_t* file) {
  */
 
 /* A durable write makes the file's size durable, and with it all sizes before. */
-static void keep(uvdio__sim_file_t* file, uvdio__change_t* durable) {
+static void mark_durable(uvdio__sim_file_t* file, uvdio__change_t* durable) {
   uvdio__change_t* change;
 
   for (change = file->oldest; change != NULL; change = change->next) {
-    change->size_kept = 1;
+    change->size_durable = 1;
   }
-  durable->data_kept = 1;
+  durable->data_durable = 1;
   if (file->sim->options.entries == UVDIO_SIM_ENTRY_BY_SYNC) {
-    file->entry_kept = 1;
+    file->entry_durable = 1;
   }
 }
 
@@ -172,7 +172,7 @@ int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t lengt
     return UV_ENOMEM;
   }
   if (uvdio__node_write(file->now, base, length, offset) != (int64_t)length) {
-    file->sim->spoilt = 1;
+    file->sim->out_of_memory = 1;
     uvdio__free(change, sizeof(*change) + length, UVDIO__STRUCT_ALIGN);
     return UV_ENOMEM;
   }
@@ -181,7 +181,7 @@ int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t lengt
   mend(file, (offset + sector - 1) / sector, (offset + length) / sector);
   append_change(file, change);
   if (durable) {
-    keep(file, change);
+    mark_durable(file, change);
   }
   empty_cache(file);
   return (int64_t)length;
@@ -216,13 +216,13 @@ void uvdio__sim_sync(uvdio__sim_file_t* file, uint64_t mark, uvdio_op_t op) {
   settle(file);
   if (entries == UVDIO_SIM_ENTRY_BY_SYNC ||
       (entries == UVDIO_SIM_ENTRY_BY_SYNC_ALL && op == UVDIO_OP_SYNC_ALL)) {
-    file->entry_kept = 1;
+    file->entry_durable = 1;
   }
 }
 
 /* Sizes are in the filesystem's journal; what gets lost are the pages. */
 void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark) {
-  uint64_t kept = 0;
+  uint64_t durable = 0;
   uint64_t lost = 0;
 
   while (file->oldest != NULL && file->oldest->sequence <= mark) {
@@ -230,7 +230,7 @@ void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark) {
     if (change->resizes) {
       uvdio__node_truncate(file->disk, change->size);
     }
-    put_share(file, change, change->data_kept ? SIM_SHARE_ALL : SIM_SHARE_ALL / 2, &kept, &lost);
+    apply_random_subset(file, change, change->data_durable ? SIM_SHARE_ALL : SIM_SHARE_ALL / 2, &durable, &lost);
     drop_oldest(file);
   }
   settle(file);
@@ -247,15 +247,15 @@ static void cut_changes(uvdio__sim_file_t* file, unsigned ref) {
   while (file->oldest != NULL) {
     uvdio__change_t* change = file->oldest;
     if (change->resizes && sizes_follow) {
-      sizes_follow = change->size_kept || falls(file->sim, ref);
+      sizes_follow = change->size_durable || chance(file->sim, ref);
     }
     if (change->resizes && sizes_follow) {
       uvdio__node_truncate(file->disk, change->size);
     }
-    if (change->data_kept) {
+    if (change->data_durable) {
       put_bytes(file, change, 0, change->length);
     } else {
-      put_share(file, change, ref, &stats->sectors_kept, &stats->sectors_lost);
+      apply_random_subset(file, change, ref, &stats->sectors_kept, &stats->sectors_lost);
     }
     drop_oldest(file);
   }
@@ -277,15 +277,15 @@ static void free_file(uvdio__sim_file_t* file) {
 
 /* Returns whether the file is still there. */
 static int cut_file(uvdio__sim_file_t* file, unsigned ref) {
-  int survives = file->entry_kept || falls(file->sim, ref);
+  int survives = file->entry_durable || chance(file->sim, ref);
 
   cut_changes(file, ref);
   if (!survives) {
     return 0;
   }
-  file->entry_kept = 1;
+  file->entry_durable = 1;
   if (uvdio__node_copy(file->now, file->disk) != 0) {
-    file->sim->spoilt = 1;
+    file->sim->out_of_memory = 1;
   }
   return 1;
 }
@@ -410,7 +410,7 @@ static uint64_t kept_size(const uvdio__sim_file_t* file) {
   const uvdio__change_t* change;
 
   for (change = file->oldest; change != NULL; change = change->next) {
-    if (change->resizes && change->size_kept) {
+    if (change->resizes && change->size_durable) {
       size = change->size;
     }
   }
@@ -423,11 +423,11 @@ static void overlay(const uvdio__change_t* change, char* base, size_t length, ui
   uint64_t change_end = change->offset + change->length;
   uint64_t end = change_end < offset + length ? change_end : offset + length;
 
-  if (change->resizes && change->size_kept && change->size < offset + length) {
+  if (change->resizes && change->size_durable && change->size < offset + length) {
     size_t cut = change->size > offset ? (size_t)(change->size - offset) : 0;
     memset(base + cut, 0, length - cut);
   }
-  if (change->data_kept && begin < end) {
+  if (change->data_durable && begin < end) {
     memcpy(base + (begin - offset), change->bytes + (begin - change->offset), (size_t)(end - begin));
   }
 }
@@ -492,7 +492,7 @@ int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t 
   if (error != 0) {
     return error == UV_ENOMEM ? error : UV_EINVAL;
   }
-  file->entry_kept = 1;
+  file->entry_durable = 1;
   return length == 0 || uvdio__sim_write(file, base, length, offset, 1) > 0 ? 0 : UV_ENOMEM;
 }
 
@@ -526,7 +526,7 @@ static void flip_in_node(uvdio__node_t* node, uint64_t offset, int bit) {
 /* What is kept is on the disk, also while it waits in the list. */
 static void flip_in_kept(uvdio__change_t* change, uint64_t offset, int bit) {
   for (; change != NULL; change = change->next) {
-    if (change->data_kept && offset >= change->offset && offset - change->offset < change->length) {
+    if (change->data_durable && offset >= change->offset && offset - change->offset < change->length) {
       char* byte = &change->bytes[offset - change->offset];
       *byte = (char)(*byte ^ (1 << bit));
     }

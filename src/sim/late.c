@@ -35,7 +35,7 @@ static void leave_piece(uvdio_sim_t* sim, const uvdio__sim_task_t* task, uint64_
   uvdio__late_t* piece = uvdio__alloc(size_of_piece(length), UVDIO__STRUCT_ALIGN, 1);
 
   if (piece == NULL) {
-    sim->spoilt = 1;
+    sim->out_of_memory = 1;
     return;
   }
   piece->file = task->file;
@@ -86,7 +86,7 @@ static void land(uvdio_sim_t* sim, const uvdio__late_t* piece) {
   sim->stats.landed++;
   wrote = uvdio__sim_write(piece->file, piece->bytes, piece->length, piece->offset, 0);
   if (wrote < 0) {
-    sim->spoilt = 1;
+    sim->out_of_memory = 1;
   }
   uvdio__sim_note(sim, &event, "late", wrote, 0);
 }
@@ -168,5 +168,5 @@ int64_t uvdio_sim_settle(uvdio_sim_t* sim) {
     sim->step = flush_threshold;
     uvdio__sim_land_due(sim);
   }
-  return sim->spoilt ? UV_ENOMEM : (int64_t)(sim->stats.landed - before);
+  return sim->out_of_memory ? UV_ENOMEM : (int64_t)(sim->stats.landed - before);
 }

@@ -183,7 +183,7 @@ static int64_t fail(const uvdio__sim_task_t* task, int error) {
 }
 
 static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault) {
-  if (sim->spoilt) {
+  if (sim->out_of_memory) {
     return UV_ENOMEM;
   }
   if (fault->kind == UVDIO_SIM_ERROR) {

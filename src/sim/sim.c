@@ -19,7 +19,7 @@ struct uvdio__sim_rule_s {
   uvdio__sim_rule_t* next;
   uvdio_sim_rule_t rule;
   uint64_t matched;
-  uint64_t struck;
+  uint64_t fired;
 };
 
 /*
@@ -152,7 +152,7 @@ int uvdio_sim_sync_directory(uvdio_sim_t* sim) {
     return UV_EINVAL;
   }
   for (file = sim->files; file != NULL; file = file->next) {
-    file->entry_kept = 1;
+    file->entry_durable = 1;
   }
   return 0;
 }
@@ -221,13 +221,13 @@ static int strikes(uvdio_sim_t* sim, uvdio__sim_rule_t* entry, const uvdio_sim_e
       (rule->path != NULL && strcmp(rule->path, event->path) != 0) || !touches(rule, event)) {
     return 0;
   }
-  if (entry->matched++ < rule->skip || (rule->times != 0 && entry->struck == rule->times)) {
+  if (entry->matched++ < rule->skip || (rule->times != 0 && entry->fired == rule->times)) {
     return 0;
   }
   if (rule->ppm != 0 && uvdio__sim_random(sim, UVDIO__PPM) >= rule->ppm) {
     return 0;
   }
-  entry->struck++;
+  entry->fired++;
   return 1;
 }
 
@@ -292,7 +292,7 @@ static void digest_text(uvdio_sim_t* sim, const char* text) {
   }
 }
 
-static void say(const uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what, int64_t result,
+static void write_trace(const uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what, int64_t result,
                 uint64_t check) {
   char line[512];
   char sum[32] = "";
@@ -316,7 +316,7 @@ void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const cha
   digest_number(sim, event->length);
   digest_number(sim, (uint64_t)result);
   if (sim->options.on_trace != NULL) {
-    say(sim, event, what, result, check);
+    write_trace(sim, event, what, result, check);
   }
 }
 

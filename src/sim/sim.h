@@ -27,7 +27,7 @@ struct uvdio_sim_s {
   uint64_t events;   /* number of the last operation */
   uint64_t sequence; /* number of the last change */
   uint64_t digest;
-  int spoilt; /* ran out of memory where nothing could be taken back */
+  int out_of_memory; /* ran out of memory where nothing could be taken back */
   uvdio__sim_file_t* files; /* in the order in which they were made, which no address decides */
   uvdio__sim_rule_t* rules; /* in the order in which they were added */
   uvdio__sim_engine_t* engines;
@@ -44,8 +44,8 @@ typedef struct uvdio__change_s {
   size_t length;   /* bytes written; 0 for a new size alone */
   uint64_t size;   /* of the file, after this */
   int resizes;     /* `size` is news */
-  int data_kept;   /* the bytes are durable, and wait for older changes only */
-  int size_kept;   /* the same of the size */
+  int data_durable;   /* the bytes are durable, and wait for older changes only */
+  int size_durable;   /* the same of the size */
   char bytes[];
 } uvdio__change_t;
 
@@ -63,7 +63,7 @@ struct uvdio__sim_file_s {
   uvdio__change_t* newest;
   size_t dirty; /* bytes of these changes */
   uvdio__damage_t* damage;
-  int entry_kept;
+  int entry_durable;
 };
 
 /* A piece of a write whose program has crashed, on its way to the disk. */
