@@ -469,7 +469,7 @@ typedef enum {
 typedef struct uvdio_engine_options_s {
   unsigned depth;              /* requests with the kernel at most; the rest wait in the library */
   uvdio_backend_t backend;     /* a backend other than AUTO is used, or uvdio_engine_create fails */
-  unsigned callbacks_peak; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
+  unsigned callbacks_max; /* at most so many per turn of the loop, so that others get theirs; 0: 256 */
   /* Submissions to the ring are sent on together, so many at most: at once where the device has little to do, else
    * when so many have gathered or the turn ends. A write counts as four, and one to a UVDIO_O_DSYNC file goes at once.
    * 1: each by a system call of its own, which can gain a few per cent of operations at small depths for much more CPU;

@@ -592,7 +592,7 @@ static int watch(uvdio_engine_t* engine, uint64_t* deadline) {
  * unless a batch is full before, and what the flushes brought back is taken along. Whoever has to be asked again after
  * that is asked in the next turn, for which the loop does not sleep. */
 static void run_callbacks(uvdio_engine_t* engine) {
-  unsigned left = engine->callbacks_peak;
+  unsigned left = engine->callbacks_max;
   unsigned passes = PASSES_PER_TURN;
   uint64_t deadline = 0;
   uint64_t hits = engine->stats.busy_hits;
@@ -614,7 +614,7 @@ static void run_callbacks(uvdio_engine_t* engine) {
     engine->busy_poll_wanted = 0; /* The turn had its share before it came to watching, and nothing is left to watch. */
   }
   engine->poll_pending = again || engine->stats.busy_hits != hits; /* What was seen once is worth another look. */
-  count_callbacks(&engine->stats, engine->callbacks_peak - left);
+  count_callbacks(&engine->stats, engine->callbacks_max - left);
 }
 
 /* Lets go of the memory of arenas that are gone, which only the thread that the engine is bound to
@@ -1074,8 +1074,8 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
   engine->busy_poll_ns = (uint64_t)options->busy_poll_us * 1000;
   engine->manual = (options->flags & UVDIO_ENGINE_NO_AUTO_REGISTER) != 0;
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
-  engine->callbacks_peak = options->callbacks_peak == 0 ? CALLBACKS_PER_TURN_DEFAULT
-                                                                : options->callbacks_peak;
+  engine->callbacks_max = options->callbacks_max == 0 ? CALLBACKS_PER_TURN_DEFAULT
+                                                                : options->callbacks_max;
   uvdio__list_init(&engine->completed);
   for (i = 0; i < LANES; i++) {
     engine->queues[i].engine = engine;

@@ -75,7 +75,7 @@ struct uvdio_engine_s {
   int manual;           /* arenas are registered by uvdio_arena_register() only */
   unsigned arenas_gone; /* uvdio__arenas_gone when it was last looked at */
   unsigned handles_closing;
-  unsigned callbacks_peak;
+  unsigned callbacks_max;
   unsigned batch; /* submissions to gather at most */
   uint64_t busy_poll_ns; /* of each turn; 0: none */
   int busy_poll_wanted;         /* something was submitted that is to be watched before the loop sleeps */

@@ -150,7 +150,7 @@ static int unpack_params(json_t* json, serve_params_t* params) {
   int error = json_unpack(
       json, "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "variant",
       &params->variant, "directory", &params->work.directory, "operation", &operation, "depth", &depth, "block_size",
-      &block, "file_size", &size, "seed", &seed, "rate", &rate, "callbacks_peak", &callbacks, "busy_poll_us",
+      &block, "file_size", &size, "seed", &seed, "rate", &rate, "callbacks_max", &callbacks, "busy_poll_us",
       &busy_poll, "connections",
       &connections, "messages", &messages, "works_kind", &works_kind, "works", &works, "works_ms", &works_ms,
       "warmup_ns", &warmup, "duration_ns", &duration);
@@ -166,7 +166,7 @@ static int unpack_params(json_t* json, serve_params_t* params) {
   params->work.file_size = (uint64_t)size;
   params->work.seed = (uint64_t)seed;
   params->rate = (uint64_t)rate;
-  params->callbacks_peak = (unsigned)callbacks;
+  params->callbacks_max = (unsigned)callbacks;
   params->busy_poll_us = (unsigned)busy_poll;
   params->connections = (unsigned)connections;
   params->messages = (unsigned)messages;

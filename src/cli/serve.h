@@ -41,7 +41,7 @@ typedef struct serve_params_s {
   const char* variant; /* by what the background I/O is done: "none", "ring", "pool", "uv" */
   work_params_t work;  /* the files, and what is done with them at which depth */
   uint64_t rate;       /* background operations per second; 0: as many as go */
-  unsigned callbacks_peak; /* of the library; 0: its default */
+  unsigned callbacks_max; /* of the library; 0: its default */
   unsigned busy_poll_us;       /* of the library on the ring */
   unsigned connections;        /* 0: no echo */
   unsigned messages;           /* per second, over all connections */

@@ -39,7 +39,7 @@ static int open_frames(io_t* io) {
 static int open_engine(io_t* io, uvdio_backend_t backend) {
   uvdio_engine_options_t options = {.backend = backend,
                              .depth = io->work.params.depth,
-                             .callbacks_peak = io->serve->params.callbacks_peak,
+                             .callbacks_max = io->serve->params.callbacks_max,
                              .busy_poll_us = io->serve->params.busy_poll_us};
   int error = uvdio_engine_create(&io->engine, &io->serve->loop, &options);
   error = error == 0 ? open_file(io) : error;

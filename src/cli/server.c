@@ -325,7 +325,7 @@ static int set_option(server_t* server, int option, const char* value) {
     case OPTION_SIZE:
       return parse_bytes("bench", "--size", value, UVDIO_ALIGNMENT, INT64_MAX / 4, &params->work.file_size);
     case OPTION_CALLBACKS:
-      return parse_unsigned("bench", "--callbacks", value, UVDIO_DEPTH_MAX, &params->callbacks_peak);
+      return parse_unsigned("bench", "--callbacks", value, UVDIO_DEPTH_MAX, &params->callbacks_max);
     case OPTION_BUSY_POLL:
       return parse_unsigned("bench", "--busy-poll", value, UVDIO_BUSY_POLL_MAX, &params->busy_poll_us);
     case OPTION_THREADS:

@@ -283,8 +283,8 @@ json_t* server_json(const server_t* server) {
       environment_json(server), "connections", (json_int_t)params->connections, "messages_per_s",
       (json_int_t)params->messages, "rate", (json_int_t)params->rate, "operation", work_kind_text(params->work.kind),
       "depth", (json_int_t)params->work.depth, "block_size", (json_int_t)params->work.block_size, "file_size",
-      (json_int_t)params->work.file_size, "callbacks_peak",
-      (json_int_t)params->callbacks_peak, "busy_poll_us", (json_int_t)params->busy_poll_us, "threads",
+      (json_int_t)params->work.file_size, "callbacks_max",
+      (json_int_t)params->callbacks_max, "busy_poll_us", (json_int_t)params->busy_poll_us, "threads",
       (json_int_t)server->threads, "works", (json_int_t)params->works,
       "work", works_kind_text(params->works_kind), "work_ms", (json_int_t)params->works_ms, "rounds",
       (json_int_t)server->rounds, "seconds", (double)params->duration_ns / 1e9);

@@ -15,8 +15,8 @@ static char* params_text(const server_t* server, const server_row_t* row) {
       "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "variant", row->variant,
       "directory", work->directory, "operation", work_kind_text(work->kind), "depth", (json_int_t)work->depth,
       "block_size", (json_int_t)work->block_size, "file_size", (json_int_t)work->file_size, "seed",
-      (json_int_t)work->seed, "rate", (json_int_t)(with_echo ? params->rate : 0), "callbacks_peak",
-      (json_int_t)params->callbacks_peak, "busy_poll_us", (json_int_t)params->busy_poll_us, "connections",
+      (json_int_t)work->seed, "rate", (json_int_t)(with_echo ? params->rate : 0), "callbacks_max",
+      (json_int_t)params->callbacks_max, "busy_poll_us", (json_int_t)params->busy_poll_us, "connections",
       (json_int_t)(with_echo ? params->connections : 0), "messages", (json_int_t)params->messages, "works_kind",
       works_kind_text(works_kind), "works", (json_int_t)params->works, "works_ms", (json_int_t)params->works_ms, "warmup_ns",
       (json_int_t)params->warmup_ns, "duration_ns", (json_int_t)params->duration_ns);

@@ -734,7 +734,7 @@ fi
 check "... and nothing is left behind" directory_empty d
 run 0 "bench --server --json" $server --rounds 1 --rate 500 --callbacks 16 --busy-poll 20 --work cpu --operation mixed --json --plot server-plots d
 check "... has all rows" lines_with "$out" '"variant":' $rows
-for key in environment filesystem connections messages_per_s rate operation depth block_size file_size callbacks_peak busy_poll_us threads works work work_ms \
+for key in environment filesystem connections messages_per_s rate operation depth block_size file_size callbacks_max busy_poll_us threads works work work_ms \
   rounds seconds rows variant part executed_by echo_p50_us echo_p99_us echo_p999_us late_p99_us iops io_p50_us io_p99_us processors \
   echo_p99_by_none echo_p99_by_pool iops_by_free io_p99_by_free verdict notes; do
   says "... has the key $key" "\"$key\":"

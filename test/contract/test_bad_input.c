@@ -311,7 +311,7 @@ static void open_file_is_not_opened_again(void** state) {
 
 static int one_callback_a_turn(void** state) {
   uvdio_engine_options_t options = {0};
-  options.callbacks_peak = 1;
+  options.callbacks_max = 1;
   return fixture_open_with(state, options);
 }
 

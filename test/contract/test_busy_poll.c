@@ -21,7 +21,7 @@ static int busy_and_shallow(void** state) {
   uvdio_engine_options_t options = {0};
   options.busy_poll_us = UVDIO_BUSY_POLL_MAX;
   options.depth = 1;
-  options.callbacks_peak = 1;
+  options.callbacks_max = 1;
   return fixture_open_with(state, options);
 }
 

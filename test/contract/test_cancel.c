@@ -240,7 +240,7 @@ static void cancel_from_the_next_callback(struct top* op) {
 
 static int one_callback_per_turn(void** state) {
   uvdio_engine_options_t options = {0};
-  options.callbacks_peak = 1;
+  options.callbacks_max = 1;
   return fixture_open_with(state, options);
 }
 

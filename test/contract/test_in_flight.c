@@ -24,7 +24,7 @@ static struct top* write_page(struct fixture* f, struct top* op) {
 static int open_with(void** state, unsigned depth, unsigned per_turn) {
   uvdio_engine_options_t options = {0};
   options.depth = depth;
-  options.callbacks_peak = per_turn;
+  options.callbacks_max = per_turn;
   int failed = fixture_open_with(state, options);
   if (!failed) {
     struct fixture* f = *state;

@@ -325,7 +325,7 @@ enum { PER_TURN = 4, BURST = 64 };
 
 static int four_callbacks_per_turn(void** state) {
   uvdio_engine_options_t options = {0};
-  options.callbacks_peak = PER_TURN;
+  options.callbacks_max = PER_TURN;
   return fixture_open_with(state, options);
 }
 

@@ -70,7 +70,7 @@ static void stop_looking(struct onlooker* onlooker) {
 static int few_callbacks_per_turn(void** state) {
   uvdio_engine_options_t options = {0};
   options.depth = DEPTH;
-  options.callbacks_peak = PER_TURN;
+  options.callbacks_max = PER_TURN;
   return fixture_open_with(state, options);
 }
 

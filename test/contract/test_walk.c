@@ -316,7 +316,7 @@ static void look_in_check(uv_check_t* check) {
 
 static int few_callbacks_per_turn(void** state) {
   uvdio_engine_options_t options = {0};
-  options.callbacks_peak = PER_TURN;
+  options.callbacks_max = PER_TURN;
   return fixture_open_with(state, options);
 }
 

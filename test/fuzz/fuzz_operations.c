@@ -105,7 +105,7 @@ static void path_of(unsigned number, char* path, size_t size) {
 static void start_engine(void) {
   uvdio_engine_options_t options = {.backend = w.backend};
   options.depth = 1 + take(&w.input) % 8;
-  options.callbacks_peak = take(&w.input) % 4;
+  options.callbacks_max = take(&w.input) % 4;
   options.submit_batch_max = take(&w.input) % 4;
   options.flags = take(&w.input) % 4 == 3 ? UVDIO_ENGINE_NO_AUTO_REGISTER : 0;
   w.closing = 0;

@@ -863,7 +863,7 @@ static void start_engine(struct run* run) {
   uvdio_engine_options_t options = {0};
   options.backend = run->options->backend;
   options.depth = (unsigned)(1 + pick(run, 40));
-  options.callbacks_peak = (unsigned)(1 + pick(run, 40));
+  options.callbacks_max = (unsigned)(1 + pick(run, 40));
   int code = run->sim != NULL ? uvdio_sim_engine_create(&run->engine, &run->loop, run->sim, &options)
                               : uvdio_engine_create(&run->engine, &run->loop, &options);
   expect_code(code, 0, "init");

@@ -631,7 +631,7 @@ static int begin(void** state) {
   chaos.entries_fail = matrix.backend != UVDIO_BACKEND_RING || faults_reach_the_ring();
   options.depth = depths[below(COUNT_OF(depths))];
   options.submit_batch_max = batches[below(COUNT_OF(batches))];
-  options.callbacks_peak = one_in(3) ? 0 : 1 + below(3);
+  options.callbacks_max = one_in(3) ? 0 : 1 + below(3);
   options.busy_poll_us = one_in(4) ? 50 : 0;
   faults_reset();
   int failed = fixture_open_with(state, options);
