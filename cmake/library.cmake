@@ -5,10 +5,15 @@ set(uvdio_sources
   src/allocator.c
   src/buffer.c
   src/arena.c
-  src/engine.c
-  src/request.c
+  src/api.c
   src/file.c
-  src/register.c
+  src/order.c
+  src/engine.c
+  src/engine_init.c
+  src/engine_close.c
+  src/loop.c
+  src/queue.c
+  src/request.c
   src/backend/pool.c
   src/backend/memory.c
   src/backend/memory_files.c

@@ -645,21 +645,31 @@ UVDIO_EXTERN int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_s
  * ------------------------------------------------------------------------------------------------
  */
 
-/* X(name, text): every operation there is. */
-#define UVDIO_OP_MAP(X)          \
-  X(OPEN, "open")                \
-  X(READ, "read")                \
-  X(WRITE, "write")              \
-  X(SYNC_DATA, "sync_data")      \
-  X(SYNC_ALL, "sync_all")        \
-  X(SIZE, "size")                \
-  X(TRUNCATE, "truncate")        \
-  X(PREALLOCATE, "preallocate")  \
-  X(CLOSE, "close")
+/** @name Kinds of operations
+ * The third column of UVDIO_OP_MAP; the library and its tests derive from it how an operation is
+ * ordered, latched and covered.
+ * @{ */
+#define UVDIO_OP_KIND_PLAIN 0u           /**< neither of these: open, size, close */
+#define UVDIO_OP_KIND_TRANSFER (1u << 0) /**< moves bytes between a buffer and the file */
+#define UVDIO_OP_KIND_CHANGE (1u << 1)   /**< changes the file: a sync covers it, a latch refuses it */
+#define UVDIO_OP_KIND_SYNC (1u << 2)     /**< makes earlier changes durable */
+/** @} */
+
+/** X(NAME, text, kind): every operation there is. New ones come last: the values are ABI. */
+#define UVDIO_OP_MAP(X)                                                     \
+  X(OPEN, "open", UVDIO_OP_KIND_PLAIN)                                      \
+  X(READ, "read", UVDIO_OP_KIND_TRANSFER)                                   \
+  X(WRITE, "write", UVDIO_OP_KIND_TRANSFER | UVDIO_OP_KIND_CHANGE)          \
+  X(SYNC_DATA, "sync_data", UVDIO_OP_KIND_SYNC)                             \
+  X(SYNC_ALL, "sync_all", UVDIO_OP_KIND_SYNC)                               \
+  X(SIZE, "size", UVDIO_OP_KIND_PLAIN)                                      \
+  X(TRUNCATE, "truncate", UVDIO_OP_KIND_CHANGE)                             \
+  X(PREALLOCATE, "preallocate", UVDIO_OP_KIND_CHANGE)                       \
+  X(CLOSE, "close", UVDIO_OP_KIND_PLAIN)
 
 typedef enum {
   UVDIO_OP_NONE = 0,
-#define UVDIO_OP_ENUM_(name, text) UVDIO_OP_##name,
+#define UVDIO_OP_ENUM_(name, text, kind) UVDIO_OP_##name,
   UVDIO_OP_MAP(UVDIO_OP_ENUM_)
 #undef UVDIO_OP_ENUM_
   UVDIO_OP_COUNT
@@ -854,7 +864,7 @@ struct uvdio_file_s {
   unsigned char state_;
   uint64_t sequence_;
   uvdio_link_t_ order_; /* changes not yet done, oldest first, by their order links */
-  uvdio_link_t_ held_;  /* syncs that wait for older changes or an earlier sync, oldest first */
+  uvdio_link_t_ deferred_;  /* syncs that wait for older changes or an earlier sync, oldest first */
   uvdio_link_t_ followers_; /* syncs that share the outcome of syncing_ */
   uvdio_link_t_ durable_waiting_; /* durable writes that wait for syncing_, where an error is told to one caller only; oldest first */
   uvdio_req_t* syncing_; /* the sync that runs, or such a write */

@@ -19,13 +19,16 @@
 #ifndef UVDIO_BACKEND_H
 #define UVDIO_BACKEND_H
 
+#include <stddef.h>
+
+#include "list.h"
 #include "uvdio.h"
 
 typedef struct uvdio__queue_s uvdio__queue_t;
 typedef struct uvdio__backend_s uvdio__backend_t;
 
-/* An intrusive list of requests. A request is on one list at most, and its state_ tells on which. */
-typedef uvdio_link_t_ uvdio__list_t;
+/* Bytes of the text that tells why a backend was chosen. */
+#define UVDIO__REASON_SIZE 384
 
 struct uvdio__backend_s {
   const char* name;
@@ -44,9 +47,9 @@ struct uvdio__backend_s {
   /* Takes a request, as promised above. */
   int (*submit)(uvdio__queue_t* queue, uvdio_req_t* req);
 
-  /* Takes an accepted transfer of which nothing has been moved, for which the engine has room and before which nothing waits,
-   * and calls uvdio__queue_started(); or lets it go the longer way (uvdio__engine_start). Returns 0: that the transfer was
-   * accepted. Null: there is no shorter way, and no file of the queue is straight (internal.h). */
+  /* The fast path of submit: takes an accepted transfer of which nothing has been moved, where the
+   * engine has room and nothing waits, and calls uvdio__queue_started(). Returns 1; or 0 where it
+   * takes another way (uvdio__queue_start). Null: no file of the queue has a fast path. */
   int (*transfer)(uvdio__queue_t* queue, uvdio_req_t* req);
 
   /* Sends on what submit has collected (queue->unflushed). May finish requests. Null: nothing is ever collected. */
@@ -56,9 +59,10 @@ struct uvdio__backend_s {
    * before the loop may sleep. Null: whatever finishes wakes the loop by itself. */
   int (*reap)(uvdio__queue_t* queue);
 
-  /* Looks for what is about to finish until the clock of uv_hrtime() says `deadline`, and returns 1 as soon as reap has
-   * something to do; else 0, after which reap has to be called as well. Null: that can't be seen. */
-  int (*watch)(uvdio__queue_t* queue, uint64_t deadline);
+  /* Busy polling: looks for completions until the clock of uv_hrtime() says `deadline`. Returns 1 as
+   * soon as reap has something to do, else 0, after which reap has to be called as well. Null: the
+   * backend can't be polled. */
+  int (*busy_poll)(uvdio__queue_t* queue, uint64_t deadline);
 
   /* Tries to make a running request (req->cancelled_ is set) end early. Never finishes it itself. */
   void (*cancel)(uvdio__queue_t* queue, uvdio_req_t* req);
@@ -67,7 +71,7 @@ struct uvdio__backend_s {
    * one may run on another thread, and touches nothing but the request's arguments. */
   int64_t (*perform)(const uvdio__queue_t* queue, uvdio_req_t* req);
 
-  /* Closes what it has on the loop, through uvdio__engine_close_handle(). Requests may be running,
+  /* Closes what it has on the loop, through uvdio__loop_close_handle(). Requests may be running,
    * and go on. Null: it has nothing there. */
   void (*leave_loop)(uvdio__queue_t* queue);
 
@@ -107,19 +111,22 @@ struct uvdio__backend_s {
   void (*sweep)(uvdio__queue_t* queue);
 };
 
+/* Why a queue takes nothing for now; uvdio__queue_t.stalled. */
+#define QUEUE_STALLED (1u << 0) /* the kernel refuses; the backend clears it, and wakes the engine */
+#define QUEUE_BROKEN (1u << 1)  /* the backend is unusable: the engine's pool stands in */
+
 struct uvdio__queue_s {
   const uvdio__backend_t* backend;
   uvdio_engine_t* engine;
   uvdio__list_t waiting;
   uvdio__list_t running;
-  unsigned depth;     /* what the backend can take */
-  unsigned in_flight; /* length of `running` */
-  unsigned unflushed; /* submissions that flush has yet to send on */
-  unsigned batch;     /* at so much urgency they are sent on at once, within a turn */
-  unsigned batch_weight;   /* their number, those that are worth less waiting counted several times */
-  unsigned flush_threshold;       /* so much urgency calls for a look at whether to send them on: within a turn `batch`, else 0 */
-  unsigned stalled;   /* not 0: the backend takes nothing for now; it clears that, and wakes the engine */
-  void* state;        /* the backend's own */
+  unsigned depth;        /* requests that the backend can take */
+  unsigned in_flight;    /* length of `running` */
+  unsigned unflushed;    /* submissions that flush has yet to send */
+  unsigned batch_weight; /* their weight: 1 for a read, more for those that gain by an early start */
+  unsigned batch_limit;  /* weight at which they are looked at; 0 outside an iteration (batch.h) */
+  unsigned stalled;      /* QUEUE_*, or 0 */
+  void* state;           /* the backend's own */
 };
 
 #ifdef UVDIO_HAVE_RING
@@ -131,8 +138,10 @@ extern const uvdio__backend_t uvdio__backend_memory;
 /* 0 when a ring can be used here and now, or what stands in the way; `reason` puts it into words. Any thread. */
 int uvdio__ring_probe(char* reason, size_t size);
 
-/* A running request has ended, with bytes or a negative code. */
-void uvdio__queue_done(uvdio__queue_t* queue, uvdio_req_t* req, int64_t result);
+/* Sends what was submitted if it is time to. */
+void uvdio__queue_flush_if_due(uvdio__queue_t* queue);
+
+/* A running request has ended: uvdio__queue_done() in completion.h. */
 
 /* A running request takes another step on this queue. */
 void uvdio__queue_again(uvdio__queue_t* queue, uvdio_req_t* req);
@@ -148,11 +157,11 @@ void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason);
 void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason);
 
 /* There is something to flush or to call back: keeps the loop from blocking until its next turn. */
-void uvdio__engine_wake(uvdio_engine_t* engine);
+void uvdio__loop_wake(uvdio_engine_t* engine);
 
-/* Closes a handle, where the user has not; `close_cb` calls uvdio__engine_handle_closed() and does
+/* Closes a handle, where the user has not; `close_cb` calls uvdio__loop_handle_closed() and does
  * nothing else. The memory of either is freed by the backend's close. */
-void uvdio__engine_close_handle(uvdio_engine_t* engine, uv_handle_t* handle, uv_close_cb close_cb);
-void uvdio__engine_handle_closed(uvdio_engine_t* engine);
+void uvdio__loop_close_handle(uvdio_engine_t* engine, uv_handle_t* handle, uv_close_cb close_cb);
+void uvdio__loop_handle_closed(uvdio_engine_t* engine);
 
 #endif /* UVDIO_BACKEND_H */

@@ -181,7 +181,7 @@ const char* uvdio_err_name(int error) {
 
 const char* uvdio_op_name(uvdio_op_t op) {
   switch (op) {
-#define CASE_OF(name, text) \
+#define CASE_OF(name, text, kind) \
   case UVDIO_OP_##name:     \
     return text;
     UVDIO_OP_MAP(CASE_OF)

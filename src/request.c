@@ -3,7 +3,7 @@
  */
 #include <assert.h>
 
-#include "internal.h"
+#include "engine.h"
 
 size_t uvdio__request_rest(const uvdio_req_t* req) {
   size_t rest = req->length_ - req->transferred;
@@ -107,15 +107,12 @@ static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
     count_arrived(req);
     return finish_with(req, result);
   }
-  assert((size_t)result <= req->length_ - req->transferred);
+  assert((size_t)result < req->length_ - req->transferred);
   req->transferred += (size_t)result;
-  if (req->transferred == req->length_) {
-    return finish_with(req, (int64_t)req->length_);
-  }
   return result == 0 ? settle_no_progress(req) : settle_short(req);
 }
 
-uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result) {
+uvdio__verdict_t uvdio__request_settle_slow(uvdio_req_t* req, int64_t result) {
   if (result < 0 && is_refused_for_now(req, result)) {
     return handle_retryable(req, result);
   }

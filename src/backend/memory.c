@@ -5,8 +5,9 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "internal.h"
+#include "engine.h"
 #include "backend/memory_files.h"
+#include "completion.h"
 
 static int init_memory(uvdio__queue_t* queue, char* reason, size_t size) {
   queue->state = uvdio__store_create();

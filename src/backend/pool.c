@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "internal.h"
+#include "engine.h"
 #include "allocator.h"
+#include "completion.h"
 
 typedef struct slot_s {
   uv_work_t work; /* work.data: the queue */

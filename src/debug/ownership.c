@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "engine.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define POISON 1

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <time.h>
+
 #include "uvdio.h"
 
 /* Data that nobody outside of the library can mean: reached directly, and not by a table. */
@@ -147,5 +149,17 @@ extern UVDIO__HIDDEN _Thread_local uintptr_t uvdio__os_this_thread __attribute__
 #else
 extern _Thread_local uintptr_t uvdio__os_this_thread;
 #endif
+
+/* What uv_hrtime() tells, by half as many instructions: it is read twice for each batch. */
+static inline uint64_t uvdio__clock_ns(void) {
+#ifdef __linux__
+  struct timespec now;
+
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+#else
+  return uv_hrtime();
+#endif
+}
 
 #endif /* UVDIO_OS_H */

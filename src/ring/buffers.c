@@ -580,7 +580,7 @@ static void forget(uvdio__queue_t* queue, uvdio__registration_t* registration) {
 /* Only what the user did not hold back, not again after the first refusal (the next would be one, too), and not while
  * another engine is at it. */
 static int may_register(const uvdio__queue_t* queue, const uvdio__registration_t* registration) {
-  if (registration->error != 0 || queue->engine->manual) {
+  if (registration->error != 0 || queue->engine->no_auto_register) {
     return 0;
   }
   if (registration->by_clone) {
@@ -607,7 +607,7 @@ static uvdio__registration_t* get_registration(uvdio__queue_t* queue, const uvdi
 static uvdio__registration_t* make_pin_at_first_use(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
   uvdio__registration_t* registration = get_registration(queue, arena);
 
-  assert(!queue->engine->manual);
+  assert(!queue->engine->no_auto_register);
   if (registration != NULL && registration->error == 0 && memory_of(registration, 0).iov_len > AUTO_SIZE_MAX) {
     refuse(registration, UV_ENOTSUP, "its pieces are larger than 8 MiB: only uvdio_arena_register() registers it");
   }
@@ -625,7 +625,7 @@ static uvdio__registration_t* registration_for(uvdio__queue_t* queue, const uvdi
     return registration_at(ring, buf->base);
   }
   registration = look_up(ring, arena);
-  if (!ring->features.has_sparse_buffers || (registration == NULL && queue->engine->manual)) {
+  if (!ring->features.has_sparse_buffers || (registration == NULL && queue->engine->no_auto_register)) {
     return NULL;
   }
   registration = registration == NULL ? make_pin_at_first_use(queue, arena) : registration;
@@ -754,7 +754,7 @@ void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* 
     info->error = UV_ENOTSUP;
     info->reason = "registering memory piece by piece takes Linux 5.19";
   } else if (registration == NULL) {
-    info->reason = queue->engine->manual ? "uvdio_arena_register() was not called"
+    info->reason = queue->engine->no_auto_register ? "uvdio_arena_register() was not called"
                                                 : "no frame of it was used yet";
   } else {
     for (i = 0; i < registration->count; i++) {

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #include "allocator.h"
+#include "fast_path.h"
 #include "ring/ring.h"
 
 #define CAPACITY_MIN 64u
@@ -81,7 +82,7 @@ void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file) {
     entry.fd = file->fixed_index_ > 0 ? (int)file->fixed_index_ - 1 : (int)file->handle_.descriptor;
     memcpy(file->sqe_template_[i], &entry, sizeof(file->sqe_template_[i]));
   }
-  uvdio__file_update_fast_path(file);
+  uvdio__fast_path_update(file);
 }
 
 /* There is no table any more: every file goes by its descriptor from now on. */
@@ -92,7 +93,7 @@ static void give_up(uvdio__queue_t* queue) {
   for (file = queue->engine->files; file != NULL; file = file->next_) {
     file->fixed_index_ = 0;
     file->sqe_template_[0][0] = 0;
-    uvdio__file_update_fast_path(file);
+    uvdio__fast_path_update(file);
   }
   free_table(&ring->files);
   ring->files.off = 1;

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "allocator.h"
+#include "completion.h"
 #include "ring/ring.h"
 
 /* Since Linux 6.9; liburing 2.3 does not name it. */
@@ -127,7 +128,7 @@ static int start_poll(uvdio__ring_t* state) {
     return 0; /* For the ring before this one, with the same eventfd. */
   }
   if (uv_is_closing((uv_handle_t*)&state->poll)) {
-    uvdio__engine_wake(state->queue->engine); /* Where the user did that: leaves the loop. */
+    uvdio__loop_wake(state->queue->engine); /* Where the user did that: leaves the loop. */
     return 0;
   }
   error = uv_poll_start(&state->poll, UV_READABLE, on_event);
@@ -168,10 +169,10 @@ static void on_retry(uv_timer_t* timer) {
   uvdio__ring_t* state = UVDIO__CONTAINER_OF(timer, uvdio__ring_t, retry);
   uvdio__queue_t* queue = state->queue;
 
-  queue->stalled = 0;
+  queue->stalled &= ~QUEUE_STALLED;
   state->cq_unnotified = 1;
   queue->engine->poll_pending = 1;
-  uvdio__engine_wake(queue->engine); /* Timers come before the poll, and that must not block now. */
+  uvdio__loop_wake(queue->engine); /* Timers come before the poll, and that must not block now. */
 }
 
 /* Off the loop, whenever something was waited for. */
@@ -219,7 +220,7 @@ static void give_up(uvdio__queue_t* queue, const char* reason) {
 
 static void disable_ring(uvdio__queue_t* queue, int error, const char* call) {
   const uvdio__ring_t* state = queue->state;
-  char reason[REASON_SIZE];
+  char reason[UVDIO__REASON_SIZE];
 
   if (!state->broken) {
     uvdio__ring_explain(error, call, reason, sizeof(reason));
@@ -509,12 +510,11 @@ static inline int transfer_by_number(uvdio__queue_t* queue, uvdio_req_t* req, in
   assert(uvdio__is_transfer(req->op) && req->transferred == 0 && req->file->sqe_template_[0][0] != 0);
   if (buffer == UVDIO__BUFFER_UNKNOWN || queue->unflushed >= state->entries_usable ||
       is_large(req->length_, buffer)) {
-    uvdio__engine_start(req);
     return 0;
   }
   fill_sqe(queue, req, buffer);
   uvdio__queue_started(queue, req);
-  return 0;
+  return 1;
 }
 
 /* Views and memory of the heap: apart, so that frames don't pay for the search. */
@@ -551,7 +551,7 @@ static void flush_ring(uvdio__queue_t* queue) {
       assert((unsigned)taken <= queue->unflushed);
       queue->unflushed -= (unsigned)taken;
     } else if (is_put_off(taken, &interruptions)) {
-      queue->stalled = 1;
+      queue->stalled |= QUEUE_STALLED;
       retry_later(queue);
       break;
     } else if (taken != -EINTR) {
@@ -574,7 +574,7 @@ static void cancel_in_ring(uvdio__queue_t* queue, uvdio_req_t* req) {
   sqe->addr = user_data_of(req);
   sqe->user_data = (uintptr_t)req | CANCEL_MARK;
   state->cancels++;
-  uvdio__engine_wake(queue->engine);
+  uvdio__loop_wake(queue->engine);
 }
 
 /*
@@ -639,12 +639,10 @@ static UVDIO__NOINLINE void handle_cqe(uvdio__queue_t* queue, uintptr_t data, in
   }
 }
 
-/* Errors, short transfers and other operations than transfers go the longer way. */
 static unsigned drain_cq(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
   const struct io_uring_cq* cq = &state->ring.cq;
   const struct io_uring_cqe* cqes = cq->cqes;
-  uvdio_engine_t* engine = queue->engine;
   unsigned mask = state->completion_mask;
   unsigned first = *cq->khead;
   unsigned tail = io_uring_smp_load_acquire(cq->ktail);
@@ -653,13 +651,14 @@ static unsigned drain_cq(uvdio__queue_t* queue) {
   while (head != tail) {
     const struct io_uring_cqe* cqe = &cqes[head++ & mask];
     uintptr_t data = (uintptr_t)cqe->user_data;
-    if ((data & TRANSFER_MARK) == 0 ||
-        !uvdio__queue_done_whole(engine, queue, (uvdio_req_t*)(data - TRANSFER_MARK), cqe->res)) {
+    if ((data & TRANSFER_MARK) != 0 && cqe->res >= 0) {
+      uvdio__queue_done(queue, (uvdio_req_t*)(data - TRANSFER_MARK), cqe->res);
+    } else {
       handle_cqe(queue, data, cqe->res);
     }
   }
   if (head != first) {
-    queue->stalled = 0;
+    queue->stalled &= ~QUEUE_STALLED;
     io_uring_smp_store_release(cq->khead, head);
   }
   return head - first;
@@ -769,7 +768,7 @@ static int reap(uvdio__queue_t* queue) {
 #define POLLS_PER_CLOCK_READ 32 /* reading the clock costs more than a look */
 
 /* With deferred task work, the kernel's flags tell what is about to be posted. */
-static int watch(uvdio__queue_t* queue, uint64_t deadline) {
+static int busy_poll(uvdio__queue_t* queue, uint64_t deadline) {
   uvdio__ring_t* state = queue->state;
   unsigned i;
 
@@ -859,18 +858,18 @@ static void on_event(uv_poll_t* handle, int status, int events) {
  */
 
 static void on_poll_closed(uv_handle_t* handle) {
-  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll)->queue->engine);
+  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll)->queue->engine);
 }
 
 static void on_retry_closed(uv_handle_t* handle) {
-  uvdio__engine_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, retry)->queue->engine);
+  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, retry)->queue->engine);
 }
 
 static void leave_loop(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
 
-  uvdio__engine_close_handle(queue->engine, (uv_handle_t*)&state->poll, on_poll_closed);
-  uvdio__engine_close_handle(queue->engine, (uv_handle_t*)&state->retry, on_retry_closed);
+  uvdio__loop_close_handle(queue->engine, (uv_handle_t*)&state->poll, on_poll_closed);
+  uvdio__loop_close_handle(queue->engine, (uv_handle_t*)&state->retry, on_retry_closed);
 }
 
 /* The loop's own descriptor is readable when any other that it watches has something. Where the
@@ -886,7 +885,7 @@ static void wait_for_signal(uvdio__queue_t* queue, int timeout_ms) {
     queue->engine->stats.wakeups++;
     read_eventfd(queue);
   }
-  queue->stalled = 0;
+  queue->stalled &= ~QUEUE_STALLED;
   state->cq_unnotified = 1;
 }
 
@@ -953,7 +952,7 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   state->files.off = !state->features.has_clones;
   state->files.full = 0;
   queue->engine->stats.registered_bytes = 0;
-  queue->stalled = 0;
+  queue->stalled &= ~QUEUE_STALLED;
   queue->unflushed = 0;
   queue->batch_weight = 0;
   for (file = queue->engine->files; file != NULL; file = file->next_) {
@@ -968,7 +967,7 @@ static int rebind_ring(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
   uvdio__ring_t fresh = {.features = state->features};
   uvdio__ring_features_t features;
-  char reason[REASON_SIZE];
+  char reason[UVDIO__REASON_SIZE];
   int error;
 
   if (state->broken ? !state->off_thread : !state->enabled) {
@@ -983,7 +982,7 @@ static int rebind_ring(uvdio__queue_t* queue) {
   }
   exit_ring(queue);
   begin_anew(queue, &fresh);
-  if (queue->engine->queue != queue) {
+  if ((queue->stalled & QUEUE_BROKEN) != 0) {
     uvdio__queue_mended(queue, reason);
   }
   return 0;
@@ -998,7 +997,7 @@ const uvdio__backend_t uvdio__backend_ring = {
     .transfer = transfer_to_ring,
     .flush = flush_ring,
     .reap = reap,
-    .watch = watch,
+    .busy_poll = busy_poll,
     .cancel = cancel_in_ring,
     .perform = uvdio__request_perform,
     .leave_loop = leave_loop,

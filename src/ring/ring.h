@@ -13,7 +13,8 @@
 #include <liburing.h>
 
 #include "buffer.h"
-#include "internal.h"
+#include "arena.h"
+#include "engine.h"
 
 /*
  * Probe

@@ -9,6 +9,7 @@
 #include "sim/sim.h"
 
 #include "allocator.h"
+#include "completion.h"
 
 static const uvdio_sim_fault_t no_fault;
 

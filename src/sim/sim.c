@@ -139,8 +139,8 @@ int uvdio_sim_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, uvdio_sim_
     uvdio__sim_engine_free(part, depth);
     return error;
   }
-  assert((*engine)->queue_count == 1 && (*engine)->queue->depth == depth);
-  uvdio__sim_engine_attach(part, (*engine)->queue);
+  assert((*engine)->queue_count == 1 && (*engine)->queues[QUEUE_MAIN].depth == depth);
+  uvdio__sim_engine_attach(part, &(*engine)->queues[QUEUE_MAIN]);
   (void)snprintf((*engine)->reason, sizeof((*engine)->reason), "asked for by the program; files in a simulated world");
   return 0;
 }

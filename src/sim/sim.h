@@ -10,7 +10,7 @@
 #ifndef UVDIO_SIM_INTERNAL_H
 #define UVDIO_SIM_INTERNAL_H
 
-#include "internal.h"
+#include "engine.h"
 #include "backend/memory_files.h"
 #include "uvdio/sim.h"
 

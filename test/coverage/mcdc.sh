@@ -1,13 +1,13 @@
 #!/bin/sh
 # MC/DC (modified condition/decision coverage) of the request state machine and the engine, by clang 18 or later.
-#   sh test/coverage/mcdc.sh [FILE...]      of src/; engine.c, file.c, request.c and internal.h where not told
+#   sh test/coverage/mcdc.sh [FILE...]      of src/; engine.c, order.c, queue.c and request.c where not told
 # Prints lines, branches and MC/DC pairs of each; the annotated sources are in build/mcdc/report.txt.
 # Exit status: 0 measured, 1 something failed, 77 no such compiler here. The last line is for cmake/check.sh --long.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 . cmake/common.sh
 
-files=${*:-engine.c file.c request.c internal.h}
+files=${*:-engine.c order.c queue.c request.c}
 found=$(clang_of_mcdc)
 [ -n "$found" ] || { echo "mcdc: left out: clang 18 or later with llvm-cov is not installed"; exit 77; }
 version=${found#clang}

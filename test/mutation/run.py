@@ -83,14 +83,23 @@ class Written:
 
     def apply(self, source):
         """The source with the defect in it. A text that is not there, or more than once, is an error of the list."""
-        lines = source.split("\n")
-        bare = [line.strip() for line in lines]
-        old = self.old()
-        places = [i for i in range(len(bare)) if bare[i:i + len(old)] == old]
-        if len(places) != 1:
-            raise ValueError(f"{self.name}: its lines stand {len(places)} times in {self.path}")
-        place = places[0]
-        return "\n".join(lines[:place] + self.new() + lines[place + len(old):])
+        bare, places = without_blanks(source)
+        old = without_blanks("\n".join(self.old()))[0]
+        count = bare.count(old) if old else 0
+        if count != 1:
+            raise ValueError(f"{self.name}: its text stands {count} times in {self.path}")
+        first = bare.index(old)
+        return source[:places[first]] + "\n".join(self.new()) + source[places[first + len(old) - 1] + 1:]
+
+
+def without_blanks(text):
+    """The text without blanks and comments, so that neither a formatter nor another wording moves a defect's place; and where
+    each of its characters stands."""
+    places = []
+    for part in re.finditer(r"/\*.*?\*/|\S", text, re.S):
+        if not part.group().startswith("/*"):
+            places.append(part.start())
+    return "".join(text[place] for place in places), places
 
 
 def read_list(path):

@@ -123,7 +123,7 @@ static void numbers_that_are_no_codes_are_unknown(void** state) {
 
 static void every_operation_has_a_name(void** state) {
   (void)state;
-#define ENTRY(name, text) assert_string_equal(uvdio_op_name(UVDIO_OP_##name), text);
+#define ENTRY(name, text, kind) assert_string_equal(uvdio_op_name(UVDIO_OP_##name), text);
   UVDIO_OP_MAP(ENTRY)
 #undef ENTRY
 }

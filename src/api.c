@@ -1,0 +1,269 @@
+/*
+ * The operations on open files, as users call them: every argument is checked here, before anything
+ * is taken. Reads and writes take the fast path where nothing needs attention (fast_path.h).
+ */
+#include <string.h>
+
+#include "buffer.h"
+#include "file.h"
+
+/*
+ * Submission
+ */
+
+/* Accepts a prepared request. From here on nothing fails. */
+static inline void accept_request(uvdio_req_t* req) {
+  uvdio__engine_accept(req->engine_, req);
+  req->file->pending_++;
+}
+
+static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
+  if (cb == NULL) {
+    return uvdio__file_run_now(req);
+  }
+  req->cb_.plain = cb;
+  accept_request(req);
+  uvdio__order_submit(req);
+  return 0;
+}
+
+static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_t offset,
+                                 size_t length) {
+  if (((uintptr_t)buf->base & file->memory_mask_) != 0 ||
+      ((offset | length) & file->offset_mask_) != 0) {
+    return UVDIO_EALIGN;
+  }
+  if (offset > INT64_MAX || length > PTRDIFF_MAX || offset + length > INT64_MAX ||
+      buf->len > buf->cap) {
+    return UVDIO_EOFFSET;
+  }
+  return 0;
+}
+
+static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
+  int error;
+
+  if (uvdio__order_must_not_run_now(req->file, req->op)) {
+    return UV_EBUSY;
+  }
+  req->buf_ = *buf;
+  error = req->length_ == 0 ? 0 : uvdio__file_run_now(req);
+  if (req->op == UVDIO_OP_READ) {
+    buf->len = req->transferred;
+  }
+  req->buf_ = uvdio__empty_buf();
+  return error;
+}
+
+/* A transfer of no bytes touches nothing and waits for nothing. */
+static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
+  if (cb == NULL) {
+    return transfer_now(req, buf);
+  }
+  req->buf_ = *buf;
+  *buf = uvdio__empty_buf();
+  req->cb_.io = cb;
+  accept_request(req);
+  if (req->length_ == 0) {
+    uvdio__queue_complete(req);
+  } else {
+    uvdio__order_submit(req);
+  }
+  return 0;
+}
+
+/*
+ * Reads and writes
+ */
+
+/* True if the fast path applies. Otherwise the slow path determines the error or the wait. */
+static inline int can_take_fast_path(const uvdio_file_t* file, const uvdio_req_t* req,
+                                     const uvdio_buf_t* buf, uint64_t offset, size_t length) {
+  return uvdio__fast_path_matches(file) && !uvdio__is_pending(req) && length != 0 &&
+         check_transfer(file, buf, offset, length) == 0 && uvdio__queue_takes_fast(file->queue_);
+}
+
+/* Past all lists but that of requests in flight. */
+static inline int submit_fast(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
+  uvdio__queue_t* queue = req->queue_;
+
+  req->buf_ = *buf;
+  *buf = uvdio__empty_buf();
+  req->cb_.io = cb;
+  accept_request(req);
+  if (req->op == UVDIO_OP_WRITE) {
+    uvdio__order_append(req->file, req);
+  }
+  if (UVDIO__UNLIKELY(!queue->backend->transfer(queue, req))) {
+    uvdio__queue_start(req);
+  }
+  return 0;
+}
+
+static UVDIO__NOINLINE int read_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                                            unsigned char flags, uvdio_io_cb cb) {
+  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 0);
+
+  if (error == 0) {
+    error = check_transfer(file, buf, offset, buf->cap);
+  }
+  if (error != 0) {
+    return error;
+  }
+  uvdio__prepare(req, file, UVDIO_OP_READ, offset, buf->cap);
+  req->flags_ = flags;
+  return submit_transfer(req, buf, cb);
+}
+
+static inline int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                            unsigned char flags, uvdio_io_cb cb) {
+  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
+      !can_take_fast_path(file, req, buf, offset, buf->cap)) {
+    return read_slow(file, req, buf, offset, flags, cb);
+  }
+  uvdio__prepare(req, file, UVDIO_OP_READ, offset, buf->cap);
+  req->flags_ = flags;
+  return submit_fast(req, buf, cb);
+}
+
+int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+               uvdio_io_cb cb) {
+  return read_with(file, req, buf, offset, 0, cb);
+}
+
+int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                     uvdio_io_cb cb) {
+  return read_with(file, req, buf, offset, REQ_EXACT, cb);
+}
+
+static UVDIO__NOINLINE int write_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                                             uvdio_io_cb cb) {
+  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 1);
+
+  if (error == 0) {
+    error = check_transfer(file, buf, offset, buf->len);
+  }
+  if (error == 0) {
+    error = file->latch_;
+  }
+  if (error != 0) {
+    return error;
+  }
+  uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
+  return submit_transfer(req, buf, cb);
+}
+
+int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                uvdio_io_cb cb) {
+  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
+      !can_take_fast_path(file, req, buf, offset, buf->len) || (file->flags_ & UVDIO_O_RDWR) == 0 || file->latch_ != 0) {
+    return write_slow(file, req, buf, offset, cb);
+  }
+  uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
+  return submit_fast(req, buf, cb);
+}
+
+/*
+ * Other operations
+ */
+
+static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_cb cb) {
+  int error = uvdio__file_check(file, req, 0);
+
+  if (error == 0) {
+    error = file->latch_;
+  }
+  if (error != 0) {
+    return error;
+  }
+  if (cb == NULL && uvdio__order_must_not_sync_now(file)) {
+    return UV_EBUSY;
+  }
+  uvdio__prepare(req, file, op, 0, 0);
+  return submit_plain(req, cb);
+}
+
+int uvdio_sync_data(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  return submit_sync(file, req, UVDIO_OP_SYNC_DATA, cb);
+}
+
+int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  return submit_sync(file, req, UVDIO_OP_SYNC_ALL, cb);
+}
+
+int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  int error = uvdio__file_check(file, req, 0);
+
+  if (error != 0) {
+    return error;
+  }
+  uvdio__prepare(req, file, UVDIO_OP_SIZE, 0, 0);
+  return submit_plain(req, cb);
+}
+
+static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t length,
+                         uvdio_cb cb) {
+  int error = uvdio__file_check(file, req, 1);
+
+  if (error == 0 && length > INT64_MAX) {
+    error = UVDIO_EOFFSET;
+  }
+  if (error == 0) {
+    error = file->latch_;
+  }
+  if (error != 0) {
+    return error;
+  }
+  if (cb == NULL && uvdio__order_must_not_run_now(file, op)) {
+    return UV_EBUSY;
+  }
+  uvdio__prepare(req, file, op, length, 0);
+  return submit_plain(req, cb);
+}
+
+int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb) {
+  return submit_resize(file, req, UVDIO_OP_TRUNCATE, length, cb);
+}
+
+int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb) {
+  if (length == 0) {
+    return UV_EINVAL;
+  }
+  return submit_resize(file, req, UVDIO_OP_PREALLOCATE, length, cb);
+}
+
+int uvdio_cancel(uvdio_req_t* req) {
+  uvdio_engine_t* engine;
+  uvdio__queue_t* queue;
+
+  if (req == NULL || !uvdio__is_pending(req)) {
+    return UV_EINVAL;
+  }
+  engine = req->engine_;
+  if (uvdio__engine_is_forked(engine)) {
+    return UVDIO_EFORK;
+  }
+  if (uvdio__engine_is_foreign(engine)) {
+    return UVDIO_ETHREAD;
+  }
+  if (req->state_ == STATE_COMPLETED || req->op == UVDIO_OP_CLOSE) {
+    return UV_EBUSY;
+  }
+  queue = req->queue_;
+  req->cancelled_ = 1;
+  if ((req->flags_ & REQ_UNCANCELLABLE) != 0) {
+    return 0;
+  }
+  if (req->state_ == STATE_RUNNING) {
+    queue->backend->cancel(queue, req);
+    return 0;
+  }
+  if (req->state_ == STATE_DEFERRED) {
+    uvdio__order_undefer(req);
+  } else {
+    uvdio__queue_remove(req);
+  }
+  uvdio__request_fail(req, UV_ECANCELED);
+  uvdio__queue_complete(req);
+  return 0;
+}

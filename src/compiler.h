@@ -1,0 +1,31 @@
+/*
+ * What the C of compilers differs in: hints for code paths, and the way from a member to its
+ * structure.
+ */
+#ifndef UVDIO_COMPILER_H
+#define UVDIO_COMPILER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Keep slow paths out of line so that they do not add register pressure to the fast path. */
+#if defined(__GNUC__)
+#define UVDIO__NOINLINE __attribute__((noinline))
+#elif defined(_MSC_VER)
+#define UVDIO__NOINLINE __declspec(noinline)
+#else
+#define UVDIO__NOINLINE
+#endif
+
+#if defined(__GNUC__)
+#define UVDIO__UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#else
+#define UVDIO__UNLIKELY(condition) (condition)
+#endif
+
+/* The structure that has `member` at `address`. The `data` of the library's handles stays null:
+ * programs that walk over the loop's handles take it for their own. */
+#define UVDIO__CONTAINER_OF(address, type, member) \
+  ((type*)((uintptr_t)(address) - offsetof(type, member)))
+
+#endif /* UVDIO_COMPILER_H */

@@ -1,0 +1,208 @@
+/*
+ * The engine: the library's state on one loop, and the checks that concern no file.
+ *
+ * Life of an engine (`state`), and of its handles on the loop (`loop_state`):
+ *
+ *   OPEN ---------------> CLOSING ----------------> CLOSED ---> freed
+ *     | uvdio_engine_close   |     all drained         ^
+ *     |                      | in a forked child       |
+ *     +-----------------> ABANDONED -------------------+
+ *       in a forked child
+ *
+ *   state      operations        requests
+ *   OPEN       accepted          any
+ *   CLOSING    UV_EBADF          those accepted before; then the closes of files left open
+ *   ABANDONED  UV_EBADF          each ends with UVDIO_EFORK; the parent's are not touched
+ *   CLOSED     UV_EBADF          none; queues are closed, only the close callback is left
+ *
+ *   ATTACHED --------------------> LINGERING --------------------> DETACHED
+ *     |  the user has closed handles            the loop is through with them    ^
+ *     +--------------------------------------------------------------------------+
+ *        uvdio_engine_close
+ *
+ *   loop_state  handles                             an iteration is
+ *   ATTACHED    check, idle, prepare are active     the check and idle phases of the loop
+ *   LINGERING   closing, some by the user           the closing phase (loop.c)
+ *   DETACHED    closing or closed                   the closing phase
+ *
+ * Invariants, asserted by uvdio__engine_assert_valid():
+ *   - CLOSING and later imply that the loop_state is not ATTACHED;
+ *   - off the loop the idle handle is not active and no thread is the poller;
+ *   - CLOSED implies that nothing waits, runs or is completed, and that no file is left;
+ *   - without a bound thread nothing is in flight;
+ *   - requests are in flight within `limit` only.
+ */
+#ifndef UVDIO_ENGINE_H
+#define UVDIO_ENGINE_H
+
+#include <assert.h>
+
+#include "backend.h"
+#include "compiler.h"
+#include "debug/ownership.h"
+#include "list.h"
+#include "loop.h"
+#include "os/os.h"
+#include "request.h"
+#include "uvdio.h"
+
+#define QUEUE_MAIN 0
+#define QUEUE_POOL 1
+#define QUEUES 2
+
+typedef enum { ENGINE_OPEN = 0, ENGINE_CLOSING, ENGINE_ABANDONED, ENGINE_CLOSED } uvdio__engine_state_t;
+
+typedef enum { LOOP_ATTACHED = 0, LOOP_LINGERING, LOOP_DETACHED } uvdio__loop_state_t;
+
+struct uvdio_engine_s {
+  uv_loop_t* loop;
+  void* data;
+  uvdio__engine_state_t state;
+  uvdio__loop_state_t loop_state;
+  unsigned generation; /* uvdio__os_fork_generation() when the engine was made */
+  uintptr_t thread;    /* number of the thread that runs the loop; 0: not bound yet */
+  uintptr_t poller;    /* the thread on which the loop is between prepare and check; 0: none */
+
+  /* Conditions of the current iteration; each is 0 or 1. */
+  int in_iteration;     /* callbacks run or queues are submitted: no wake-up is needed */
+  int poll_pending;     /* a backend has to be asked again before the loop blocks */
+  int busy_poll_wanted; /* something was submitted that busy polling should wait for */
+  int idle_active;      /* the idle handle is active: the loop does not block */
+  int loop_ref_held;    /* the check handle keeps the loop alive */
+  int on_wrong_thread;  /* the loop runs elsewhere than on `thread`, with requests pending */
+
+  /* Options. */
+  unsigned depth;
+  unsigned callbacks_max; /* per iteration */
+  unsigned batch_max;     /* requests to gather at most */
+  uint64_t busy_poll_ns;  /* per iteration; 0: none */
+  int no_auto_register;   /* arenas are registered by uvdio_arena_register() only */
+
+  uvdio__queue_t queues[QUEUES];
+  unsigned queue_count;
+  unsigned next_queue;     /* the one that submits next where both have something waiting */
+  unsigned limit;          /* requests in flight on all queues; 0 until the first iteration */
+  unsigned waiting;        /* length of all `waiting` lists */
+  uvdio__list_t completed; /* requests whose callback is due, oldest first */
+  uvdio_file_t* files;     /* every file that is opening, open or closing */
+  unsigned arenas_gone;    /* uvdio__arenas_gone when it was last looked at */
+  uvdio_req_t close_req;   /* closes files that the user left open, one after the other */
+  uvdio_engine_cb close_cb;
+
+  const uvdio__loop_hooks_t* hooks;
+  unsigned handles_closing;
+  uv_check_t check;     /* runs callbacks; keeps the loop alive while requests are pending */
+  uv_idle_t idle;       /* active while the loop must not block */
+  uv_prepare_t prepare; /* releases registrations of destroyed arenas before the loop blocks */
+  uv_async_t tick;      /* off the loop: closed when made, its close callback is an iteration */
+
+  uvdio_engine_stats_t stats; /* but for `pending`, which follows from the others */
+  char reason[UVDIO__REASON_SIZE];
+};
+
+/* Whether this process got the engine by a fork. */
+static inline int uvdio__engine_is_forked(const uvdio_engine_t* engine) {
+  return engine->generation != uvdio__os_fork_generation();
+}
+
+/* True in a forked child that has not closed the inherited engine. Its requests belong to the
+ * parent: they are not touched. */
+static inline int uvdio__engine_is_inherited(const uvdio_engine_t* engine) {
+  return uvdio__engine_is_forked(engine) && engine->state < ENGINE_ABANDONED;
+}
+
+static inline int uvdio__engine_is_foreign(const uvdio_engine_t* engine) {
+  return engine->thread != 0 && engine->thread != uvdio__os_this_thread;
+}
+
+/* 0, UV_EBADF (closing), UVDIO_EFORK or UVDIO_ETHREAD. */
+static inline int uvdio__engine_check(const uvdio_engine_t* engine) {
+  if (engine->state != ENGINE_OPEN) {
+    return UV_EBADF;
+  }
+  if (uvdio__engine_is_forked(engine)) {
+    return UVDIO_EFORK;
+  }
+  return uvdio__engine_is_foreign(engine) ? UVDIO_ETHREAD : 0;
+}
+
+/* Requests that were accepted and not called back. */
+static inline uint64_t uvdio__engine_pending(const uvdio_engine_t* engine) {
+  return engine->stats.submitted - engine->stats.completed;
+}
+
+/* Counts a request as accepted: its callback follows, and the loop stays alive until then. */
+static inline void uvdio__engine_accept(uvdio_engine_t* engine, uvdio_req_t* req) {
+  uvdio__set_magic(req);
+  uvdio__ownership_acquire(req);
+  engine->stats.submitted++;
+  if (!engine->loop_ref_held) {
+    uvdio__loop_hold(engine);
+  }
+}
+
+/* A system call on the loop's thread, or a few of them, that began at that time of
+ * uvdio__clock_ns(), has ended. */
+static inline void uvdio__engine_note_call(uvdio_engine_t* engine, uint64_t began_ns) {
+  uint64_t took_ns = uvdio__clock_ns() - began_ns;
+
+  if (UVDIO__UNLIKELY(took_ns > engine->stats.longest_call_ns)) {
+    engine->stats.longest_call_ns = took_ns;
+  }
+}
+
+/*
+ * Queues, as far as backends need them
+ */
+
+/* The queue, or the engine's pool in the place of a broken one. */
+static inline uvdio__queue_t* uvdio__queue_or_pool(uvdio__queue_t* queue) {
+  return (queue->stalled & QUEUE_BROKEN) == 0 ? queue : &queue->engine->queues[QUEUE_POOL];
+}
+
+/* Whether one more request may go to the backend: `limit` is over all queues of the engine. */
+static inline int uvdio__queue_has_room(const uvdio__queue_t* queue) {
+  return queue->engine->stats.in_flight < queue->engine->limit &&
+         queue->in_flight < queue->depth && queue->stalled == 0;
+}
+
+/* The backend has the request. */
+static inline void uvdio__queue_started(uvdio__queue_t* queue, uvdio_req_t* req) {
+  req->state_ = STATE_RUNNING;
+  uvdio__list_append(&queue->running, req);
+  queue->in_flight++;
+  queue->engine->stats.in_flight++;
+  assert(queue->in_flight <= queue->depth && queue->engine->stats.in_flight <= queue->engine->limit);
+  if (queue->batch_weight >= queue->batch_limit) {
+    uvdio__queue_flush_if_due(queue);
+  }
+}
+
+/* The backend is through with the request. */
+static inline void uvdio__queue_stop(uvdio_engine_t* engine, uvdio__queue_t* queue,
+                                     const uvdio_req_t* req) {
+  assert(req->state_ == STATE_RUNNING && req->queue_ == queue && queue->engine == engine &&
+         queue->in_flight > 0);
+  uvdio__list_remove(req);
+  queue->in_flight--;
+  engine->stats.in_flight--;
+}
+
+/* The queue of new requests, unless a file's filesystem asks for another one. */
+static inline const uvdio__queue_t* uvdio__engine_queue(const uvdio_engine_t* engine) {
+  return (engine->queues[QUEUE_MAIN].stalled & QUEUE_BROKEN) == 0 ? &engine->queues[QUEUE_MAIN]
+                                                                  : &engine->queues[QUEUE_POOL];
+}
+
+static inline void uvdio__engine_assert_valid(const uvdio_engine_t* engine) {
+  assert(engine->state == ENGINE_OPEN || engine->loop_state != LOOP_ATTACHED);
+  assert(engine->loop_state == LOOP_ATTACHED || (!engine->idle_active && engine->poller == 0));
+  assert(engine->state != ENGINE_CLOSED ||
+         (engine->waiting == 0 && engine->stats.in_flight == 0 && engine->files == NULL &&
+          uvdio__list_is_empty(&engine->completed)));
+  assert(engine->thread != 0 || engine->stats.in_flight == 0);
+  assert(engine->stats.in_flight <= engine->limit);
+  (void)engine;
+}
+
+#endif /* UVDIO_ENGINE_H */

@@ -1,0 +1,188 @@
+/*
+ * The end of an engine: draining, closing files that were left open, and giving everything back; in
+ * a forked child without touching what is the parent's.
+ *
+ *   nothing left                   the queues are closed, the user called back, the engine freed
+ *   something to do                the next tick
+ *   in flight with the ring        blocks until its eventfd or the loop's own descriptor is readable,
+ *                                  or for a little while; then the next tick
+ *   in flight with libuv's workers none: their results keep the loop alive and wake it, and make a
+ *                                  tick (uvdio__loop_wake)
+ */
+#include "engine_close.h"
+
+#include "allocator.h"
+#include "file.h"
+#include "iteration.h"
+
+/* How long an iteration off the loop blocks at most: events that the loop learns of by other means
+ * than its descriptors wait for so long. */
+#define BLOCK_MS_MAX 1
+
+void uvdio__engine_free(uvdio_engine_t* engine) {
+  uvdio__free(engine, sizeof(*engine), UVDIO__STRUCT_ALIGN);
+}
+
+static void tear_down(uvdio_engine_t* engine) {
+  unsigned i;
+
+  assert(uvdio__list_is_empty(&engine->completed) && engine->files == NULL);
+  assert(engine->handles_closing == 0);
+  engine->state = ENGINE_CLOSED;
+  uvdio__engine_assert_valid(engine);
+  for (i = 0; i < engine->queue_count; i++) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    assert(uvdio__list_is_empty(&queue->waiting) && uvdio__list_is_empty(&queue->running));
+    queue->backend->close(queue);
+  }
+  if (engine->close_cb != NULL) {
+    engine->close_cb(engine);
+  }
+  uvdio__engine_free(engine);
+}
+
+static void on_left_open_closed(uvdio_req_t* req, int64_t result) {
+  (void)req;
+  (void)result;
+}
+
+/* Nothing is pending. Begins to close what the user left open, one file after the other. */
+static void close_left_open(uvdio_engine_t* engine) {
+  if (uvdio__engine_is_forked(engine)) {
+    while (engine->files != NULL) {
+      uvdio__file_close_now(engine->files);
+    }
+  }
+  if (engine->files != NULL) {
+    uvdio__file_close_left_open(engine->files, &engine->close_req, on_left_open_closed);
+  }
+}
+
+/* For how long the loop would block now, within bounds. It says 0 where nothing is on it that could
+ * wake it. */
+static int time_to_block(const uvdio_engine_t* engine) {
+  int timeout = uv_loop_alive(engine->loop) ? uv_backend_timeout(engine->loop) : BLOCK_MS_MAX;
+  return timeout < 0 || timeout > BLOCK_MS_MAX ? BLOCK_MS_MAX : timeout;
+}
+
+/* Makes the next iteration, where nobody else does. */
+static void continue_off_loop(uvdio_engine_t* engine) {
+  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
+  int has_to_wait =
+      queue->backend->wait != NULL && queue->in_flight > 0 && !uvdio__engine_is_forked(engine);
+
+  if (engine->handles_closing > 0) {
+    return; /* What was begun after the iteration has made the next one. */
+  }
+  if (uvdio__engine_has_work(engine)) {
+    uvdio__loop_tick(engine);
+  } else if (has_to_wait) {
+    queue->backend->wait(queue, time_to_block(engine));
+    uvdio__loop_tick(engine);
+  }
+}
+
+void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
+  uvdio__iteration_sweep(engine);
+  uvdio__iteration_begin(engine);
+  uvdio__iteration_run_callbacks(engine);
+  uvdio__iteration_end(engine);
+  if (engine->handles_closing > 0) {
+    return; /* A forked child has closed the engine from within a callback. */
+  }
+  if (engine->loop_state == LOOP_LINGERING) {
+    engine->loop_state = LOOP_DETACHED; /* Handles that the user closed are closed after this phase. */
+    uvdio__loop_tick(engine);
+    return;
+  }
+  if (engine->state != ENGINE_OPEN && uvdio__engine_pending(engine) == 0) {
+    close_left_open(engine);
+    if (uvdio__engine_pending(engine) == 0) {
+      tear_down(engine);
+      return;
+    }
+  }
+  continue_off_loop(engine);
+}
+
+/* In a forked child: everything in flight is the parent's. Deferred requests end first, so that the
+ * end of the others starts none of them. The end of a file's last request adds its close to a queue,
+ * which has no other close behind it: so the second round leaves nothing. */
+static void abandon_after_fork(uvdio_engine_t* engine) {
+  uvdio_file_t* file;
+  int round;
+
+  engine->state = ENGINE_ABANDONED;
+  uvdio__queue_set_iteration(engine, 0); /* The fork may have come within one, which ends here. */
+  for (file = engine->files; file != NULL; file = file->next_) {
+    uvdio__order_fail_deferred(file, UVDIO_EFORK);
+  }
+  uvdio__queue_fail_running(engine, UVDIO_EFORK);
+  for (round = 0; round < 2; round++) {
+    uvdio__queue_fail_waiting(engine, UVDIO_EFORK);
+  }
+  assert(engine->waiting == 0);
+}
+
+/* With nothing pending the engine may be closed by the thread that runs the loop next, which can't
+ * be known yet. */
+static int is_others_to_close(const uvdio_engine_t* engine) {
+  return uvdio__engine_runs_elsewhere(engine) ||
+         (uvdio__engine_is_foreign(engine) && uvdio__engine_pending(engine) > 0);
+}
+
+int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
+  if (engine == NULL) {
+    return UV_EINVAL;
+  }
+  /* A child may close an engine that its parent was closing: that was the parent's close. */
+  if (engine->state != ENGINE_OPEN && !(engine->state == ENGINE_CLOSING && uvdio__engine_is_forked(engine))) {
+    return UV_EBADF;
+  }
+  if (!uvdio__engine_is_forked(engine) && is_others_to_close(engine)) {
+    return UVDIO_ETHREAD;
+  }
+  engine->state = ENGINE_CLOSING;
+  engine->close_cb = cb;
+  uvdio__fast_path_update_all(engine);
+  if (engine->loop_state == LOOP_ATTACHED) {
+    uvdio__loop_detach(engine);
+  }
+  if (uvdio__engine_is_forked(engine)) {
+    abandon_after_fork(engine);
+  }
+  uvdio__loop_wake(engine); /* Off the loop already, it may have had nothing to do, or be a child's. */
+  return 0;
+}
+
+int uvdio_engine_rebind(uvdio_engine_t* engine) {
+  uvdio__queue_t* queue;
+  int error = 0;
+
+  if (engine == NULL) {
+    return UV_EINVAL;
+  }
+  if (engine->state != ENGINE_OPEN) {
+    return UV_EBADF;
+  }
+  if (uvdio__engine_is_forked(engine)) {
+    return UVDIO_EFORK;
+  }
+  if (uvdio__engine_runs_elsewhere(engine)) {
+    return UVDIO_ETHREAD;
+  }
+  if (uvdio__engine_pending(engine) > 0) {
+    return UV_EBUSY;
+  }
+  queue = &engine->queues[QUEUE_MAIN];
+  if (queue->backend->rebind != NULL) {
+    error = queue->backend->rebind(queue);
+  }
+  if (error == 0) {
+    engine->thread = 0;
+    engine->limit = 0;
+    engine->on_wrong_thread = 0;
+    uvdio__fast_path_update_all(engine);
+  }
+  return error;
+}

@@ -1,0 +1,73 @@
+/*
+ * One open file: its states, its place among the engine's files, and the queue that it uses.
+ *
+ *           uvdio_open           its callback           uvdio_close             its callback
+ *   CLOSED ------------> OPENING -----------> OPEN ------------------> CLOSING -------------> CLOSED
+ *                           |      success                 (deferred while pending_ > 0)
+ *                           +-----------> CLOSED
+ *                              an error
+ *
+ *   state    magic_   engine_   on engine->files   descriptor
+ *   CLOSED   0        null      no                 none
+ *   OPENING  set      set       yes                none, or still the open state's
+ *   OPEN     set      set       yes                open
+ *   CLOSING  set      set       yes                open until the close runs
+ *
+ * Just before the callback of an open or a close, magic_ of a closed file is cleared: from then on
+ * the user may open the file again, or free it.
+ */
+#ifndef UVDIO_FILE_H
+#define UVDIO_FILE_H
+
+#include "order.h"
+
+/* Prepares a request for an operation on the file. */
+static inline void uvdio__prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op,
+                                  uint64_t offset, size_t length) {
+  req->file = file;
+  req->result = 0;
+  req->transferred = 0;
+  req->op = op;
+  req->state_ = STATE_IDLE;
+  req->flags_ = 0;
+  req->cancelled_ = 0;
+  req->retries_ = 0;
+  req->engine_ = file->engine_;
+  req->queue_ = file->queue_;
+  req->offset_ = offset;
+  req->length_ = length;
+  req->high_water_ = 0;
+}
+
+/* The checks that every operation on an open file begins with. */
+static inline int uvdio__file_check(const uvdio_file_t* file, const uvdio_req_t* req,
+                                    int is_change) {
+  int error;
+
+  if (file == NULL || req == NULL) {
+    return UV_EINVAL;
+  }
+  if (file->magic_ != uvdio__magic_of(file) || file->state_ != FILE_OPEN ||
+      (is_change && (file->flags_ & UVDIO_O_RDWR) == 0)) {
+    return UV_EBADF;
+  }
+  error = uvdio__engine_check(file->engine_);
+  if (error != 0) {
+    return error;
+  }
+  return uvdio__is_pending(req) ? UV_EBUSY : 0;
+}
+
+/* The synchronous form of a prepared request: performs it on this thread. */
+int uvdio__file_run_now(uvdio_req_t* req);
+
+/* For an open or close whose callback is due: the file is open, or closed and the user's again. */
+void uvdio__file_finish(uvdio_req_t* req);
+
+/* Closes a file that the user left open, and on which nothing is pending. */
+void uvdio__file_close_left_open(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
+
+/* Closes an idle file's descriptor synchronously, without a callback. */
+void uvdio__file_close_now(uvdio_file_t* file);
+
+#endif /* UVDIO_FILE_H */

@@ -1,0 +1,119 @@
+/*
+ * See loop.h. Wake-ups, too, are made here, for backends and for everything above: an idle handle
+ * that is active keeps libuv from blocking, costs no system call, and is stopped by the next
+ * iteration that leaves nothing to do.
+ */
+#include "loop.h"
+
+#include "engine.h"
+
+void uvdio__loop_attach(uvdio_engine_t* engine, const uvdio__loop_hooks_t* hooks) {
+  engine->hooks = hooks;
+  (void)uv_idle_init(engine->loop, &engine->idle);
+  (void)uv_check_init(engine->loop, &engine->check);
+  (void)uv_check_start(&engine->check, hooks->on_check);
+  uv_unref((uv_handle_t*)&engine->check);
+  (void)uv_prepare_init(engine->loop, &engine->prepare);
+  (void)uv_prepare_start(&engine->prepare, hooks->on_prepare);
+  uv_unref((uv_handle_t*)&engine->prepare);
+}
+
+void uvdio__loop_hold(uvdio_engine_t* engine) {
+  uv_ref((uv_handle_t*)&engine->check);
+  engine->loop_ref_held = 1;
+}
+
+/*
+ * Off the loop
+ */
+
+void uvdio__loop_close_handle(uvdio_engine_t* engine, uv_handle_t* handle, uv_close_cb close_cb) {
+  assert(engine->loop_state != LOOP_ATTACHED);
+  if (uv_is_closing(handle)) {
+    engine->loop_state = LOOP_LINGERING;
+    return;
+  }
+  engine->handles_closing++;
+  uv_close(handle, close_cb);
+}
+
+void uvdio__loop_handle_closed(uvdio_engine_t* engine) {
+  assert(engine->handles_closing > 0);
+  if (--engine->handles_closing == 0 && !uvdio__engine_is_inherited(engine)) {
+    engine->hooks->iterate_off_loop(engine);
+  }
+}
+
+static void on_check_closed(uv_handle_t* handle) {
+  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, check));
+}
+
+static void on_idle_closed(uv_handle_t* handle) {
+  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, idle));
+}
+
+static void on_prepare_closed(uv_handle_t* handle) {
+  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, prepare));
+}
+
+static void on_tick(uv_handle_t* handle) {
+  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, tick));
+}
+
+/* An async handle that was sent to: Windows would finish any other one within the same closing
+ * phase, but has to see the sending first. */
+void uvdio__loop_tick(uvdio_engine_t* engine) {
+  int error = uv_async_init(engine->loop, &engine->tick, NULL);
+
+  assert(error == 0); /* It takes the descriptor that the loop has for its workers. */
+  (void)error;
+  (void)uv_async_send(&engine->tick);
+  uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->tick, on_tick);
+}
+
+void uvdio__loop_detach(uvdio_engine_t* engine) {
+  unsigned i;
+
+  assert(engine->loop_state == LOOP_ATTACHED);
+  engine->loop_state = LOOP_DETACHED;
+  engine->poller = 0;
+  engine->idle_active = 0;
+  engine->loop_ref_held = 1; /* Nothing is left to refer to. */
+  uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->check, on_check_closed);
+  uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->idle, on_idle_closed);
+  uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->prepare, on_prepare_closed);
+  for (i = 0; i < engine->queue_count; i++) {
+    if (engine->queues[i].backend->leave_loop != NULL) {
+      engine->queues[i].backend->leave_loop(&engine->queues[i]);
+    }
+  }
+  uvdio__loop_tick(engine);
+}
+
+/*
+ * Wake-ups
+ */
+
+static UVDIO__NOINLINE void wake_off_loop(uvdio_engine_t* engine) {
+  if (engine->loop_state == LOOP_ATTACHED) {
+    uvdio__loop_detach(engine); /* The user has closed the handle. */
+  } else if (engine->handles_closing == 0 && !engine->in_iteration) {
+    uvdio__loop_tick(engine);
+  }
+}
+
+void uvdio__loop_wake(uvdio_engine_t* engine) {
+  int error;
+
+  if (engine->idle_active) {
+    return;
+  }
+  if (engine->loop_state != LOOP_ATTACHED || uv_is_closing((uv_handle_t*)&engine->idle)) {
+    wake_off_loop(engine);
+    return;
+  }
+  error = uv_idle_start(&engine->idle, engine->hooks->on_idle);
+  assert(error == 0);
+  (void)error;
+  engine->idle_active = 1;
+}

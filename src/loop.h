@@ -1,0 +1,36 @@
+/*
+ * The engine's handles on the user's loop: keeping the loop alive, keeping it from blocking, and
+ * leaving it. What the handles run is installed by the engine (hooks); nothing here knows requests.
+ *
+ * Off the loop. When uvdio_engine_close() returns, each handle of the engine is closing, so that a
+ * walk over the loop finds none to close. Requests in flight are drained all the same. An iteration
+ * is then the close callback of a handle that is closed as soon as it is made, the tick: libuv calls
+ * it in the closing phase of the loop's next iteration, until when the loop is alive and does not
+ * block (libuv's design overview, "The I/O loop"). Where there is more to do, the iteration makes
+ * the next tick. An engine whose handles the user has closed gets here at its next wake-up.
+ */
+#ifndef UVDIO_LOOP_H
+#define UVDIO_LOOP_H
+
+#include "uvdio.h"
+
+typedef struct uvdio__loop_hooks_s {
+  uv_idle_cb on_idle;
+  uv_check_cb on_check;
+  uv_prepare_cb on_prepare;
+  void (*iterate_off_loop)(uvdio_engine_t* engine);
+} uvdio__loop_hooks_t;
+
+/* Initialises and starts the handles. Can't fail. */
+void uvdio__loop_attach(uvdio_engine_t* engine, const uvdio__loop_hooks_t* hooks);
+
+/* Keeps the loop alive for requests that were accepted. */
+void uvdio__loop_hold(uvdio_engine_t* engine);
+
+/* Closes all handles, those of backends included, and makes the first tick. */
+void uvdio__loop_detach(uvdio_engine_t* engine);
+
+/* Makes a tick: one more iteration follows off the loop. */
+void uvdio__loop_tick(uvdio_engine_t* engine);
+
+#endif /* UVDIO_LOOP_H */

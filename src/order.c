@@ -1,0 +1,368 @@
+/*
+ * See order.h: syncs and their followers, truncates, durable writes, closes, and the latch.
+ */
+#include "order.h"
+
+/*
+ * Syncs
+ */
+
+/* Whether every change older than the sync has its outcome. */
+static int is_covered(const uvdio_file_t* file, const uvdio_req_t* sync) {
+  uintptr_t oldest = (uintptr_t)file->order_.next - offsetof(uvdio_req_t, order_link_);
+
+  return uvdio__list_is_empty(&file->order_) || ((const uvdio_req_t*)oldest)->sequence_ > sync->sequence_;
+}
+
+/* Whether `rider` is satisfied by what `leader` does. */
+static int is_included(const uvdio_req_t* leader, const uvdio_req_t* follower) {
+  return leader->op == UVDIO_OP_SYNC_ALL || follower->op == UVDIO_OP_SYNC_DATA;
+}
+
+/* The oldest held sync if it may go, else the oldest durable write that waits for its turn. */
+static uvdio_req_t* next_leader(const uvdio_file_t* file) {
+  uvdio_req_t* sync = uvdio__list_first(&file->deferred_);
+
+  return sync != NULL && is_covered(file, sync) ? sync : uvdio__list_first(&file->durable_waiting_);
+}
+
+/* Starts what is next, if anything may go. A sync takes along those that it covers. */
+static void start_next_sync(uvdio_file_t* file) {
+  uvdio_req_t* leader = file->syncing_ == NULL ? next_leader(file) : NULL;
+  uvdio_req_t* follower;
+
+  if (leader == NULL) {
+    return;
+  }
+  uvdio__list_remove(leader);
+  file->syncing_ = leader;
+  if ((leader->flags_ & REQ_DURABLE) != 0) {
+    leader->flags_ &= (unsigned char)~REQ_DURABLE;
+    uvdio__queue_add(leader);
+    return;
+  }
+  while ((follower = uvdio__list_first(&file->deferred_)) != NULL && is_covered(file, follower) &&
+         is_included(leader, follower)) {
+    uvdio__list_remove(follower);
+    uvdio__list_append(&file->followers_, follower);
+  }
+  uvdio__queue_add(leader);
+}
+
+/* The leader has an outcome. A cancelled one has done nothing: its riders are held again. */
+static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
+  uvdio_req_t* follower;
+
+  assert(file->syncing_ == leader);
+  if (leader->result == UV_ECANCELED) {
+    while ((follower = uvdio__list_last(&file->followers_)) != NULL) {
+      uvdio__list_remove(follower);
+      uvdio__list_prepend(&file->deferred_, follower);
+    }
+  }
+  while ((follower = uvdio__list_shift(&file->followers_)) != NULL) {
+    follower->result = leader->result;
+    uvdio__queue_complete(follower);
+  }
+  file->syncing_ = NULL; /* Last: as long as it is set, no other sync starts and takes riders along. */
+}
+
+void uvdio__order_undefer(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  assert(req->state_ == STATE_DEFERRED);
+  uvdio__list_remove(req);
+  if (!uvdio__is_sync(req->op) && (req->flags_ & REQ_DURABLE) == 0) {
+    file->truncate_waiters_--;
+  }
+}
+
+int uvdio__order_must_not_sync_now(const uvdio_file_t* file) {
+  return !uvdio__list_is_empty(&file->order_) || file->syncing_ != NULL ||
+         !uvdio__list_is_empty(&file->deferred_);
+}
+
+static void submit_sync(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  if (uvdio__order_must_not_sync_now(file)) {
+    req->state_ = STATE_DEFERRED;
+    req->sequence_ = file->sequence_;
+    uvdio__list_append(&file->deferred_, req);
+  } else {
+    file->syncing_ = req;
+    uvdio__queue_start(req);
+  }
+}
+
+/* Returns 1 for a durable write that has to wait until a sync or another one has its outcome. */
+static int wait_for_sync(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  if (req->op != UVDIO_OP_WRITE || !uvdio__has_shared_errors(file)) {
+    return 0;
+  }
+  if (file->syncing_ == NULL) {
+    assert(uvdio__list_is_empty(&file->durable_waiting_));
+    file->syncing_ = req;
+    return 0;
+  }
+  req->state_ = STATE_DEFERRED;
+  req->flags_ |= REQ_DURABLE;
+  uvdio__list_append(&file->durable_waiting_, req);
+  return 1;
+}
+
+/*
+ * Truncates
+ */
+
+/* Reads and changes that were let through and have no outcome. */
+static uint64_t running_ordered(const uvdio_file_t* file) {
+  assert(file->pending_ >= file->unordered_pending_ + file->truncate_waiters_);
+  return file->pending_ - file->unordered_pending_ - file->truncate_waiters_;
+}
+
+static int is_truncate_pending(const uvdio_file_t* file) {
+  return file->truncating_ != NULL || !uvdio__list_is_empty(&file->truncate_queue_);
+}
+
+static void update_waiters(uvdio_file_t* file) {
+  file->has_waiters_ = is_truncate_pending(file) || file->close_req_ != NULL;
+  uvdio__fast_path_update(file);
+}
+
+/* Lets through what may go: all up to the next truncate, or that alone. */
+static void release_truncate_queue(uvdio_file_t* file) {
+  uvdio_req_t* req;
+
+  while ((req = uvdio__list_first(&file->truncate_queue_)) != NULL && file->truncating_ == NULL) {
+    if (req->op == UVDIO_OP_TRUNCATE) {
+      if (running_ordered(file) > 0) {
+        break;
+      }
+      file->truncating_ = req;
+    }
+    uvdio__list_remove(req);
+    file->truncate_waiters_--;
+    if (!wait_for_sync(req)) {
+      uvdio__queue_add(req);
+    }
+  }
+  update_waiters(file);
+}
+
+/* Returns 1 for a request that has to wait. It is counted as pending already. */
+static int wait_for_truncate(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+  int is_truncate = req->op == UVDIO_OP_TRUNCATE;
+
+  if (is_truncate_pending(file) || (is_truncate && running_ordered(file) > 1)) {
+    req->state_ = STATE_DEFERRED;
+    uvdio__list_append(&file->truncate_queue_, req);
+    file->truncate_waiters_++;
+    update_waiters(file);
+    return 1;
+  }
+  if (is_truncate) {
+    file->truncating_ = req;
+    update_waiters(file);
+  }
+  return 0;
+}
+
+int uvdio__order_must_not_run_now(const uvdio_file_t* file, uvdio_op_t op) {
+  return is_truncate_pending(file) || (op == UVDIO_OP_TRUNCATE && running_ordered(file) > 0) ||
+         (op == UVDIO_OP_WRITE && uvdio__has_shared_errors(file) && file->syncing_ != NULL);
+}
+
+/*
+ * Submission
+ */
+
+void uvdio__order_submit(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+  int is_ordered = uvdio__excludes_truncate(req->op);
+
+  file->unordered_pending_ += (uint64_t)!is_ordered;
+  if (uvdio__is_sync(req->op)) {
+    submit_sync(req);
+    return;
+  }
+  if (uvdio__is_change(req->op)) {
+    uvdio__order_append(file, req);
+  }
+  if (!is_ordered || (!wait_for_truncate(req) && !wait_for_sync(req))) {
+    uvdio__queue_start(req);
+  }
+}
+
+/* While a ring has a file in its table, closing the descriptor does not close the file. */
+void uvdio__order_unregister_fd(uvdio_file_t* file) {
+  uvdio__queue_t* queue = &file->engine_->queues[QUEUE_MAIN];
+
+  if (file->fixed_index_ > 0 && !uvdio__engine_is_forked(file->engine_)) {
+    queue->backend->unregister_file(queue, file);
+  }
+}
+
+void uvdio__order_close(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  if (file->pending_ > 0) {
+    req->state_ = STATE_DEFERRED;
+    file->close_req_ = req;
+    update_waiters(file);
+    return;
+  }
+  uvdio__fast_path_update(file);
+  uvdio__order_unregister_fd(file);
+  uvdio__queue_start(req);
+}
+
+/* All before it have their outcomes. */
+static void release_close(uvdio_file_t* file) {
+  uvdio_req_t* close_req = file->close_req_;
+
+  file->close_req_ = NULL;
+  update_waiters(file);
+  uvdio__order_unregister_fd(file);
+  uvdio__queue_add(close_req);
+}
+
+/* In a forked child. The truncate queue is emptied before any of it ends, so that the end of a
+ * truncate releases nothing. */
+void uvdio__order_fail_deferred(uvdio_file_t* file, int error) {
+  uvdio__list_t truncates;
+  uvdio_req_t* req;
+
+  assert(file->syncing_ != NULL || uvdio__list_is_empty(&file->durable_waiting_));
+  uvdio__queue_fail_all(&file->durable_waiting_, error);
+  uvdio__queue_fail_all(&file->deferred_, error);
+  uvdio__queue_fail_all(&file->followers_, error);
+  uvdio__list_init(&truncates);
+  while ((req = uvdio__list_shift(&file->truncate_queue_)) != NULL) {
+    uvdio__list_append(&truncates, req);
+  }
+  file->truncate_waiters_ = 0;
+  uvdio__queue_fail_all(&truncates, error);
+}
+
+/*
+ * Outcomes
+ */
+
+/* Whether the error of a durable write may mean that something written earlier was lost as well. A durable write ends with
+ * a sync, from which any error may come: so all may, but for those by which the system refuses the call before it syncs
+ * anything. What write-back through a cache may come to is longer than what a direct write may. */
+static int is_lost_write(const uvdio_req_t* req) {
+  unsigned quirks = req->file->quirks_;
+
+  assert(req->op == UVDIO_OP_WRITE && req->result < 0);
+  switch (req->result) {
+    case UV_EINVAL:
+      return (quirks & (UVDIO__QUIRK_EMULATE_DSYNC | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR)) != 0;
+    case UV_EFBIG:
+    case UV_EFAULT:
+    case UV_EBADF:
+    case UV_EAGAIN:
+    case UV_EINTR:
+    case UVDIO_ESHORTWRITE: /* no error was told */
+      return (quirks & UVDIO__QUIRK_EMULATE_DSYNC) != 0;
+    default:
+      return 1;
+  }
+}
+
+/* Whether the request has come to nothing that could have lost anything: nobody has begun it. */
+static int is_not_begun(const uvdio_req_t* req) {
+  return req->result == UVDIO_EFORK || req->result == UVDIO_EPOOL ||
+         (req->result == UV_ECANCELED && req->cancelled_);
+}
+
+/* The latch falls. Durable writes that ran beside the one that failed and have not been called back yet are told as well. */
+static void latch(uvdio_file_t* file, int error) {
+  const uvdio__list_t* completed = &file->engine_->completed;
+  uvdio_req_t* req;
+
+  assert(error < 0 && file->latch_ == 0);
+  file->latch_ = error;
+  for (req = uvdio__list_first(completed); req != NULL; req = uvdio__list_after(completed, req)) {
+    if (req->file == file && req->op == UVDIO_OP_WRITE && req->result >= 0 && (file->flags_ & UVDIO_O_DSYNC) != 0) {
+      req->result = error;
+    }
+  }
+}
+
+/* Whatever was to be durable and comes after the first failure is told of that, even where the system called it a
+ * success. */
+static void apply_latch(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+  int durable = uvdio__is_sync(req->op) || (file->flags_ & UVDIO_O_DSYNC) != 0;
+
+  assert(uvdio__is_sync(req->op) || req->op == UVDIO_OP_WRITE);
+  if (!durable || is_not_begun(req)) {
+    return;
+  }
+  if (file->latch_ != 0) {
+    req->result = file->latch_;
+  } else if (req->result < 0 && (uvdio__is_sync(req->op) || is_lost_write(req))) {
+    latch(file, (int)req->result);
+  }
+}
+
+void uvdio__order_apply(uvdio_req_t* req) {
+  if (req->op == UVDIO_OP_READ) {
+    req->buf_.len = req->transferred;
+  } else if (req->op == UVDIO_OP_WRITE || uvdio__is_sync(req->op)) {
+    apply_latch(req);
+  }
+}
+
+/* Ends the sync, or the durable write in a sync's place, and starts the next one. */
+static void outcome_sync(uvdio_file_t* file, uvdio_req_t* req) {
+  if (file->syncing_ == req) {
+    end_sync(file, req);
+  }
+  start_next_sync(file);
+}
+
+/* Counts before truncates, because those wait for the counts. */
+static void outcome_counts(uvdio_file_t* file, const uvdio_req_t* req) {
+  assert(file->pending_ > 0);
+  file->pending_--;
+  file->unordered_pending_ -= (uint64_t)!uvdio__excludes_truncate(req->op);
+}
+
+static void outcome_truncate(uvdio_file_t* file, const uvdio_req_t* req) {
+  if (file->truncating_ == req) {
+    file->truncating_ = NULL;
+  }
+  if (file->has_waiters_) {
+    release_truncate_queue(file);
+  }
+}
+
+/* Last: whatever the steps before have released is pending and keeps the close back. */
+static void outcome_close(uvdio_file_t* file) {
+  if (file->pending_ == 0 && file->close_req_ != NULL) {
+    release_close(file);
+  }
+}
+
+void uvdio__order_outcome(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  if ((req->flags_ & REQ_ORDERED) != 0) {
+    uvdio__order_remove(req);
+  }
+  if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
+    file->state_ = req->op == UVDIO_OP_CLOSE ? FILE_CLOSED : file->state_;
+    return; /* Nothing waits for these but the user: uvdio__file_finish() does the rest. */
+  }
+  uvdio__order_apply(req);
+  outcome_sync(file, req);
+  outcome_counts(file, req);
+  outcome_truncate(file, req);
+  outcome_close(file);
+}

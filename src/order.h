@@ -1,0 +1,54 @@
+/*
+ * The order among requests of one file: which of them wait for which.
+ *
+ *   - A sync waits for every change that was submitted before it (file->order_, oldest first).
+ *   - One sync runs at a time (file->syncing_): the kernel reports a lost write-back once, to one
+ *     caller, and two syncs at a time would not know of each other's. Syncs that are covered by the
+ *     one that starts follow it (file->followers_) and share its outcome.
+ *   - Where durable writes share errors of write-back (UVDIO__QUIRK_SHARED_WRITEBACK_ERROR), each
+ *     counts as a sync in this: one runs at a time, the others wait (file->durable_waiting_).
+ *   - A truncate runs alone: beside it kernels lose direct writes. It waits in
+ *     file->truncate_queue_ until the reads and changes before it have their outcomes, and those
+ *     after it wait behind it. Syncs pass.
+ *   - A close waits while anything has no outcome (file->pending_).
+ *   - A sync that failed latches the file, and so does a durable write that may have lost data.
+ *
+ * An outcome starts nothing by itself: requests that it sets free are added to a queue, and the
+ * engine starts them later. So nothing recurses, however much was deferred.
+ */
+#ifndef UVDIO_ORDER_H
+#define UVDIO_ORDER_H
+
+#include "queue.h"
+
+/* Starts an accepted request, or defers it until others have their outcomes. */
+void uvdio__order_submit(uvdio_req_t* req);
+
+/* The same for the close of a file. */
+void uvdio__order_close(uvdio_req_t* req);
+
+/* Applies the outcome of a synchronous form, which waits for nothing and is counted nowhere. */
+void uvdio__order_apply(uvdio_req_t* req);
+
+/* Takes a deferred request away from its file, to complete it. */
+void uvdio__order_undefer(uvdio_req_t* req);
+
+/* Gives everything that the file defers, but for its close, `error` as the outcome. */
+void uvdio__order_fail_deferred(uvdio_file_t* file, int error);
+
+/* Whether a synchronous transfer or change would run beside a request that excludes it. */
+int uvdio__order_must_not_run_now(const uvdio_file_t* file, uvdio_op_t op);
+
+/* Whether a synchronous sync would run beside a change or another sync. */
+int uvdio__order_must_not_sync_now(const uvdio_file_t* file);
+
+/* Takes the file out of a ring's table: while it is there, closing the descriptor does not close the
+ * file. */
+void uvdio__order_unregister_fd(uvdio_file_t* file);
+
+/* Whether errors of the file's durable writes may be reported to another one. */
+static inline int uvdio__has_shared_errors(const uvdio_file_t* file) {
+  return (file->quirks_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
+}
+
+#endif /* UVDIO_ORDER_H */

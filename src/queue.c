@@ -1,0 +1,347 @@
+/*
+ * See queue.h. Requests that wait are submitted as far as the engine's limit and the backend's depth
+ * allow; a backend that breaks down hands everything over to the engine's pool.
+ */
+#include "queue.h"
+
+#include <stdio.h>
+
+#include "batch.h"
+
+static uvdio__queue_t* pool_of(uvdio_engine_t* engine) {
+  return &engine->queues[engine->queue_count - 1];
+}
+
+static void queue_push_back(uvdio__queue_t* queue, uvdio_req_t* req) {
+  req->queue_ = queue;
+  req->state_ = STATE_WAITING;
+  uvdio__list_append(&queue->waiting, req);
+  queue->engine->waiting++;
+}
+
+static void queue_push_front(uvdio__queue_t* queue, uvdio_req_t* req) {
+  req->state_ = STATE_WAITING;
+  uvdio__list_prepend(&queue->waiting, req);
+  queue->engine->waiting++;
+}
+
+void uvdio__queue_remove(uvdio_req_t* req) {
+  assert(req->state_ == STATE_WAITING && req->engine_->waiting > 0);
+  uvdio__list_remove(req);
+  req->engine_->waiting--;
+}
+
+static void requeue_on_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
+  queue_push_back(pool_of(queue->engine), req);
+  uvdio__loop_wake(queue->engine);
+}
+
+/*
+ * Batches
+ */
+
+static unsigned batch_limit(const uvdio__queue_t* queue, int after_completions) {
+  unsigned max = queue->engine->batch_max;
+  unsigned in_kernel = queue->in_flight > queue->unflushed ? queue->in_flight - queue->unflushed : 0;
+
+  max = max < queue->backend->batch ? max : queue->backend->batch;
+  return uvdio__batch_limit(max, in_kernel, after_completions);
+}
+
+/* Outside an iteration every submission has a look, because the loop has to be woken. */
+static void update_batch_limit(uvdio__queue_t* queue, int after_completions) {
+  queue->batch_limit = queue->engine->in_iteration ? batch_limit(queue, after_completions) : 0;
+}
+
+void uvdio__queue_set_iteration(uvdio_engine_t* engine, int in_iteration) {
+  unsigned i;
+
+  engine->in_iteration = in_iteration;
+  for (i = 0; i < engine->queue_count; i++) {
+    update_batch_limit(&engine->queues[i], 0);
+  }
+}
+
+/* Called before requests end: until then their number only grows. */
+static void note_in_flight(uvdio_engine_t* engine) {
+  uvdio_engine_stats_t* stats = &engine->stats;
+
+  if (stats->in_flight > stats->in_flight_peak) {
+    stats->in_flight_peak = stats->in_flight;
+  }
+}
+
+/* A backend may finish requests within the call. */
+static void flush(uvdio__queue_t* queue) {
+  note_in_flight(queue->engine);
+  queue->backend->flush(queue);
+  queue->batch_weight = queue->unflushed;
+  update_batch_limit(queue, 0);
+}
+
+void uvdio__queue_flush_if_due(uvdio__queue_t* queue) {
+  uvdio_engine_t* engine = queue->engine;
+  int in_iteration = engine->in_iteration;
+  unsigned limit = in_iteration ? queue->batch_limit : batch_limit(queue, 0);
+
+  if (!queue->stalled && queue->batch_weight >= limit) {
+    flush(queue); /* With nothing in the kernel, a batch is one at most. */
+  }
+  if (engine->busy_poll_ns > 0 && !in_iteration) {
+    engine->busy_poll_wanted = 1;
+  }
+  if ((queue->unflushed > 0 || engine->busy_poll_wanted) && !in_iteration) {
+    uvdio__loop_wake(engine);
+  }
+}
+
+/*
+ * Submission
+ */
+
+/* The queue did not take the request. Returns 0 when it takes no more for now. */
+static int handle_submit_error(uvdio__queue_t* queue, uvdio_req_t* req, int error) {
+  if (error == UV_EAGAIN) {
+    assert(queue->stalled); /* Whoever ends that wakes the engine. */
+    queue_push_front(queue, req);
+    return 0;
+  }
+  if (error == UV_ENOSYS) {
+    queue->engine->stats.punted++;
+    requeue_on_pool(queue, req);
+    return 1;
+  }
+  uvdio__request_fail(req, error);
+  uvdio__queue_complete(req);
+  return 1;
+}
+
+/* Submits a request to its queue's backend. Returns 0 when the queue takes no more for now. */
+static int submit(uvdio__queue_t* queue, uvdio_req_t* req) {
+  int error = queue->backend->submit(queue, req);
+
+  if (error != 0) {
+    return handle_submit_error(queue, req, error);
+  }
+  uvdio__queue_started(queue, req);
+  return 1;
+}
+
+/* Whether a file's latch has overtaken the request while it waited. */
+static int is_latched(const uvdio_req_t* req) {
+  return req->file->latch_ != 0 && (uvdio__is_change(req->op) || uvdio__is_sync(req->op));
+}
+
+/* Returns 0 when the queue takes no more for now. */
+static int submit_next(uvdio__queue_t* queue) {
+  uvdio_req_t* req = uvdio__list_first(&queue->waiting);
+
+  uvdio__ownership_check(req);
+  uvdio__queue_remove(req);
+  if (is_latched(req)) {
+    uvdio__request_fail(req, req->file->latch_);
+    uvdio__queue_complete(req);
+    return 1;
+  }
+  return submit(queue, req);
+}
+
+/* One request of each queue in turn, so that none goes without where room gets free one at a time. */
+static void submit_waiting(uvdio_engine_t* engine) {
+  int started;
+  unsigned i;
+
+  do {
+    started = 0;
+    for (i = 0; engine->waiting > 0 && i < engine->queue_count; i++) {
+      uvdio__queue_t* queue = &engine->queues[engine->next_queue];
+      engine->next_queue = engine->next_queue + 1 < engine->queue_count ? engine->next_queue + 1 : 0;
+      if (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue) && submit_next(queue)) {
+        started = 1;
+        break;
+      }
+    }
+  } while (started);
+}
+
+void uvdio__queue_submit_and_flush(uvdio_engine_t* engine) {
+  unsigned i;
+
+  if (uvdio__engine_is_forked(engine)) {
+    return;
+  }
+  assert(engine->in_iteration);
+  submit_waiting(engine);
+  for (i = 0; i < engine->queue_count; i++) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    if (queue->unflushed > 0 && !queue->stalled) {
+      flush(queue);
+    }
+  }
+}
+
+static uvdio__queue_t* queue_for(const uvdio_req_t* req) {
+  const uvdio_file_t* file = req->file;
+  int is_concurrent = file->queue_concurrent_ != NULL && uvdio__is_transfer(req->op) &&
+                      req->engine_->stats.in_flight > 0;
+
+  return uvdio__queue_or_pool(is_concurrent ? file->queue_concurrent_ : file->queue_);
+}
+
+void uvdio__queue_add(uvdio_req_t* req) {
+  uvdio__queue_t* queue = queue_for(req);
+
+  queue_push_back(queue, req);
+  if ((uvdio__queue_has_room(queue) && !queue->engine->in_iteration) || queue->engine->limit == 0) {
+    uvdio__loop_wake(queue->engine);
+  }
+}
+
+void uvdio__queue_start(uvdio_req_t* req) {
+  uvdio__queue_t* queue = queue_for(req);
+
+  req->queue_ = queue;
+  if (uvdio__queue_has_room(queue) && queue->engine->waiting == 0) {
+    (void)submit(queue, req);
+  } else {
+    uvdio__queue_add(req);
+  }
+}
+
+int uvdio__queue_has_work(const uvdio_engine_t* engine) {
+  unsigned i;
+
+  for (i = 0; i < engine->queue_count; i++) {
+    const uvdio__queue_t* queue = &engine->queues[i];
+    if ((queue->unflushed > 0 && !queue->stalled) || (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue))) {
+      return 1;
+    }
+  }
+  return !uvdio__list_is_empty(&engine->completed) || engine->poll_pending || engine->busy_poll_wanted;
+}
+
+/*
+ * Completion
+ */
+
+int uvdio__queue_reap(uvdio_engine_t* engine) {
+  int again = 0;
+  unsigned i;
+
+  if (uvdio__engine_is_forked(engine)) {
+    return 0;
+  }
+  note_in_flight(engine);
+  for (i = 0; i < engine->queue_count; i++) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    if (queue->backend->reap != NULL) {
+      again |= queue->backend->reap(queue);
+      update_batch_limit(queue, 1);
+    }
+  }
+  return again;
+}
+
+/* A broken backend would refuse it. */
+void uvdio__queue_again(uvdio__queue_t* queue, uvdio_req_t* req) {
+  if ((queue->stalled & QUEUE_BROKEN) != 0) {
+    uvdio__queue_punt(queue, req);
+    return;
+  }
+  uvdio__queue_stop(queue->engine, queue, req);
+  queue_push_front(queue, req);
+  if (!queue->engine->in_iteration) {
+    uvdio__loop_wake(queue->engine); /* Off the loop, no iteration comes by itself. */
+  }
+}
+
+void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req) {
+  if (queue == pool_of(queue->engine)) {
+    uvdio__queue_again(queue, req);
+    return;
+  }
+  uvdio__queue_stop(queue->engine, queue, req);
+  queue->engine->stats.punted++;
+  requeue_on_pool(queue, req);
+}
+
+void uvdio__queue_note_outside(uvdio_engine_t* engine) {
+  note_in_flight(engine);
+  uvdio__loop_wake(engine);
+}
+
+void uvdio__queue_continue(uvdio__queue_t* queue, uvdio_req_t* req, uvdio__verdict_t verdict) {
+  assert(verdict != VERDICT_DONE);
+  if (verdict == VERDICT_AGAIN) {
+    uvdio__queue_again(queue, req);
+  } else {
+    uvdio__queue_punt(queue, req);
+  }
+}
+
+/*
+ * Failures
+ */
+
+void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason) {
+  uvdio_engine_t* engine = queue->engine;
+  uvdio_req_t* req;
+
+  assert(queue != pool_of(engine) && (queue->stalled & QUEUE_BROKEN) == 0);
+  queue->stalled |= QUEUE_BROKEN;
+  /* Requests that the ring has may never come back, and the pool has a depth of its own. */
+  engine->limit = UINT_MAX;
+  (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
+  while ((req = uvdio__list_first(&queue->waiting)) != NULL) {
+    uvdio__queue_remove(req);
+    requeue_on_pool(queue, req);
+  }
+}
+
+void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason) {
+  queue->stalled &= ~QUEUE_BROKEN;
+  (void)snprintf(queue->engine->reason, sizeof(queue->engine->reason), "%s", reason);
+}
+
+void uvdio__queue_fail_all(uvdio__list_t* list, int error) {
+  uvdio_req_t* req;
+
+  while ((req = uvdio__list_shift(list)) != NULL) {
+    uvdio__request_fail(req, error);
+    uvdio__queue_complete(req);
+  }
+}
+
+void uvdio__queue_fail_waiting(uvdio_engine_t* engine, int error) {
+  unsigned i;
+
+  for (i = 0; i < engine->queue_count; i++) {
+    uvdio_req_t* req;
+    while ((req = uvdio__list_first(&engine->queues[i].waiting)) != NULL) {
+      uvdio__queue_remove(req);
+      uvdio__request_fail(req, error);
+      uvdio__queue_complete(req);
+    }
+  }
+}
+
+static void fail_running(uvdio__queue_t* queue, int error) {
+  uvdio_req_t* req;
+
+  for (req = uvdio__list_first(&queue->running); req != NULL; req = uvdio__list_after(&queue->running, req)) {
+    req->flags_ |= REQ_OUTCOME_UNKNOWN;
+  }
+  uvdio__queue_fail_all(&queue->running, error);
+  queue->in_flight = 0;
+  queue->unflushed = 0;
+  queue->batch_weight = 0;
+}
+
+void uvdio__queue_fail_running(uvdio_engine_t* engine, int error) {
+  unsigned i;
+
+  for (i = 0; i < engine->queue_count; i++) {
+    fail_running(&engine->queues[i], error);
+  }
+  engine->stats.in_flight = 0;
+}

@@ -1,0 +1,133 @@
+/*
+ * One request: its states, the facts about its operation, and the way from a backend's result to an
+ * outcome. Knows no file but its descriptor and quirks, and no queue but its backend.
+ *
+ *          checks passed            below depth               kernel or worker done
+ *   IDLE ---------------> WAITING -------------> RUNNING ------------------------> COMPLETED --> IDLE
+ *     |                    ^   ^                    |                                  ^      callback
+ *     | ordered behind     |   +--------------------+  short transfer, retry, punt     |
+ *     | other requests     |                                                           |
+ *     +-----------------> DEFERRED ----------------------------------------------------+
+ *                                                                       cancelled
+ *
+ *   state      owner                         list
+ *   IDLE       the user                      none; magic_ is cleared
+ *   WAITING    its queue                     queue->waiting
+ *   RUNNING    the backend, with the buffer  queue->running
+ *   DEFERRED   its file                      one of the file's lists (order.h); none for a close
+ *   COMPLETED  the engine                    engine->completed
+ *
+ * All transitions happen on the loop's thread.
+ */
+#ifndef UVDIO_REQUEST_H
+#define UVDIO_REQUEST_H
+
+#include "compiler.h"
+#include "backend.h"
+#include "os/os.h"
+#include "uvdio.h"
+
+enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPLETED };
+
+/* uvdio_req_t.flags_ */
+#define REQ_EXACT (1u << 0)           /* the end of the file is an error */
+#define REQ_CHECK_EOF (1u << 1)       /* a doubtful short read: ask whether the file ends there */
+#define REQ_ORDERED (1u << 2)         /* on file->order_ */
+#define REQ_UNCANCELLABLE (1u << 3)   /* an open that has taken effect: too late to cancel */
+#define REQ_OUTCOME_UNKNOWN (1u << 4) /* a forked child can't know how far it came */
+#define REQ_DURABLE (1u << 5)         /* a durable write on file->durable_waiting_ */
+#define REQ_REFUSED (1u << 6)         /* the ring refused it once: the pool's answer counts */
+
+/* A pending request carries its own address mixed with a constant, so that memory that was never a
+ * request, or a file, does not look like one in use. */
+static inline uintptr_t uvdio__magic_of(const void* object) {
+  return (uintptr_t)object ^ (uintptr_t)0x75766469u;
+}
+
+static inline int uvdio__is_pending(const uvdio_req_t* req) {
+  return req->magic_ == uvdio__magic_of(req);
+}
+
+static inline void uvdio__set_magic(uvdio_req_t* req) {
+  req->magic_ = uvdio__magic_of(req);
+}
+
+/*
+ * Facts about operations, all of them from UVDIO_OP_MAP
+ */
+
+#define UVDIO__OP_BIT(name, text, kind) (((kind) & UVDIO__WANTED) != 0 ? 1u << UVDIO_OP_##name : 0u) |
+enum {
+#define UVDIO__WANTED UVDIO_OP_KIND_TRANSFER
+  UVDIO__OPS_TRANSFER = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u,
+#undef UVDIO__WANTED
+#define UVDIO__WANTED UVDIO_OP_KIND_CHANGE
+  UVDIO__OPS_CHANGE = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u,
+#undef UVDIO__WANTED
+#define UVDIO__WANTED UVDIO_OP_KIND_SYNC
+  UVDIO__OPS_SYNC = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u
+#undef UVDIO__WANTED
+};
+#undef UVDIO__OP_BIT
+
+/* Moves bytes between a buffer and the file. */
+static inline int uvdio__is_transfer(uvdio_op_t op) {
+  return (UVDIO__OPS_TRANSFER >> op & 1) != 0;
+}
+
+/* Changes the file, so that a sync has to cover it and a latch refuses it. */
+static inline int uvdio__is_change(uvdio_op_t op) {
+  return (UVDIO__OPS_CHANGE >> op & 1) != 0;
+}
+
+static inline int uvdio__is_sync(uvdio_op_t op) {
+  return (UVDIO__OPS_SYNC >> op & 1) != 0;
+}
+
+/* Must not run beside a truncate: reads, and whatever changes the file. */
+static inline int uvdio__excludes_truncate(uvdio_op_t op) {
+  return ((UVDIO__OPS_TRANSFER | UVDIO__OPS_CHANGE) >> op & 1) != 0;
+}
+
+/* Whether a ring's result says that the ring can't do this now: the pool may. */
+static inline int uvdio__is_ring_refusal(int64_t result, int is_cancelled) {
+  return result == UV_EAGAIN || result == UV_ENOMEM || result == UV_ENOBUFS || result == UV_ENOTSUP ||
+         result == UV_ENOSYS || (result == UV_ECANCELED && !is_cancelled);
+}
+
+/* What to do with a request that a backend has finished. */
+typedef enum {
+  VERDICT_DONE,  /* req->result holds the outcome */
+  VERDICT_AGAIN, /* the same queue goes on with the rest */
+  VERDICT_PUNT   /* the pool has to go on */
+} uvdio__verdict_t;
+
+/* uvdio__request_settle() for all but transfers that are complete. */
+uvdio__verdict_t uvdio__request_settle_slow(uvdio_req_t* req, int64_t result);
+
+/* Takes the result of a backend into account: short transfers, retries, the end of the file. */
+static inline uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t result) {
+  if (uvdio__is_transfer(req->op) && result >= 0 &&
+      req->transferred + (uint64_t)result == req->length_) {
+    req->transferred = req->length_;
+    req->result = (int64_t)req->length_;
+    return VERDICT_DONE;
+  }
+  return uvdio__request_settle_slow(req, result);
+}
+
+/* Gives a request that no backend has its outcome. What it moved before counts. */
+void uvdio__request_fail(uvdio_req_t* req, int error);
+
+/* The bytes that a transfer has yet to move, limited to what one system call can. */
+size_t uvdio__request_rest(const uvdio_req_t* req);
+
+/* Performs a request through the system layer, blocking: what a worker does, and ring and pool for the synchronous
+ * forms. */
+int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req);
+
+static inline uvdio__open_state_t* uvdio__open_state_of(const uvdio_req_t* req) {
+  return (uvdio__open_state_t*)req->args_;
+}
+
+#endif /* UVDIO_REQUEST_H */
