@@ -140,18 +140,24 @@ run_m32() {
   fi
   cmake -S . -B build/m32 -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-m32 -DUVDIO_BUILD_TESTS=ON \
     -DCMAKE_C_LINK_EXECUTABLE=true >"$log" 2>&1 &&
-    cmake --build build/m32 -j "$(job_count)" --target uvdio_static uvdio_testlib uvdio_cli >>"$log" 2>&1
-  count_case "m32, library and command compile" "$log" $?
+    cmake --build build/m32 -j "$(job_count)" --target uvdio_static uvdio_testlib uvdio_cli uvdio_bench >>"$log" 2>&1
+  count_case "m32, library and programs compile" "$log" $?
 }
 
 # The bounds on instructions and system calls per operation, of optimised code: one test.
 run_guard() {
   say "guard, optimised"
-  if ! build_preset release build/check-guard-build.log -DUVDIO_BUILD_TESTS=OFF; then
+  log=build/check-guard-build.log
+  if ! build_preset release $log -DUVDIO_BUILD_TESTS=OFF; then
     failed=$((failed + 1))
     return
   fi
-  sh test/bench/guard.sh build/release/uvdio build/guard Release >build/check-guard.log 2>&1
+  if ! cmake --build --preset release -j "$(job_count)" --target uvdio_bench >>$log 2>&1; then
+    failed=$((failed + 1))
+    tail -n 60 $log
+    return
+  fi
+  sh test/bench/guard.sh build/release/uvdio-bench build/guard Release >build/check-guard.log 2>&1
   case $? in
     0) passed=$((passed + 1)); cat build/check-guard.log ;;
     77)

@@ -1,5 +1,5 @@
 /*
- * uvdio bench: plans the phases, has them run, and prints the rows.
+ * uvdio bench: plans the phases and has them run.
  *
  * For each backend and each depth there is a session: an engine, a new file, all of its blocks written once
  * without being measured, then the phases; the file is removed before the session ends, however it ends.
@@ -7,17 +7,25 @@
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
-#include "bench_copy.h"
-#include "server.h"
-
-#define BACKEND_COUNT 3
-#define DEPTHS_MAX 16
-#define ROWS_MAX (BACKEND_COUNT * DEPTHS_MAX * BENCH_OPERATION_COUNT)
+#include "bench.h"
+#include "cli.h"
+#include "meter.h"
+#include "notes.h"
+#include "options.h"
+#include "path.h"
+#include "pattern.h"
+#include "report.h"
+#include "session.h"
+#include "subcommands.h"
+#include "uvdio.h"
 
 #define SIZE_DEFAULT (64 * 1024 * 1024)
 #define BLOCK_DEFAULT 4096
@@ -29,10 +37,6 @@
 
 static const char usage[] =
     "usage: uvdio bench [OPTIONS] [PATH]\n"
-    "       uvdio bench --compare [OPTIONS] [DIRECTORY]   side by side with others; --compare --help tells more\n"
-    "       uvdio bench --copy [OPTIONS] [DIRECTORY]      uvdio copy, dd and cp; --copy --help tells more\n"
-    "       uvdio bench --scaling [OPTIONS] [DIRECTORY]   from few files, requests and frames to many\n"
-    "       uvdio bench --server [OPTIONS] [DIRECTORY]    on the loop of a busy server; --server --help tells more\n"
     "\n"
     "Measures each backend on a new file that is removed at the end: PATH, which must not exist, or a\n"
     "temporary file in the directory PATH (the current one if none is given).\n"
@@ -56,42 +60,6 @@ static const char usage[] =
     "making and checking the bytes is in it. JSON keys: backend, operation, block_size, depth, iops,\n"
     "bytes_per_s, p50_us, p99_us, cpu_us_per_op.\n"
     "Exit codes: 0 done, 1 failed or bytes were wrong, 2 wrong usage, 128+N ended by signal N.\n";
-
-typedef struct {
-  /* options */
-  int as_json;
-  int all_backends; /* none was named: those that are not available are left out */
-  uvdio_backend_t backends[BACKEND_COUNT];
-  size_t backend_count;
-  unsigned depths[DEPTHS_MAX];
-  size_t depth_count;
-  int operations[BENCH_OPERATION_COUNT]; /* 1: wanted */
-  uint64_t file_size;
-  uint64_t block_size;
-  uint64_t duration_ns;
-  uint64_t seed;
-  char* path;
-  /* outcome */
-  bench_row_t rows[ROWS_MAX];
-  size_t row_count;
-  notes_t notes;
-  char filesystem[32]; /* "" while no file was on a disk */
-  int direct;
-  int ring_is_pool; /* the ring could not do it, and its rows are the pool's work */
-  int signal;
-  unsigned sessions;
-} bench_t;
-
-static const char* const operation_names[BENCH_OPERATION_COUNT] = {
-    [BENCH_WRITE] = "write",
-    [BENCH_VERIFY] = "verify",
-    [BENCH_RANDOM_READ] = "random-read",
-};
-
-const char* bench_operation_text(bench_operation_t operation) {
-  assert((size_t)operation < BENCH_OPERATION_COUNT);
-  return operation_names[operation];
-}
 
 /*
  * Running.
@@ -151,7 +119,7 @@ static uint64_t pattern_seed(const bench_t* bench, unsigned number) {
 /* All blocks written once: allocated, and known when only reads are asked for. */
 static int fill_file(bench_t* bench, session_t* session, uvdio_file_t* file, uint64_t seed,
                      bench_failure_t* failure) {
-  bench_row_t ignored = {0};
+  meter_figures_t ignored = {0};
   uvdio_req_t req = {0};
   bench_params_t params = {.operation = BENCH_WRITE,
                            .block_size = FILL_BLOCK,
@@ -176,10 +144,10 @@ static int run_phase(bench_t* bench, session_t* session, uvdio_file_t* file, con
                      .block_size = params->block_size,
                      .depth = params->depth};
   show_status(bench, backend, params->depth, bench_operation_text(params->operation));
-  if (bench_run(session, file, params, &row, failure) != 0) {
+  if (bench_run(session, file, params, &row.figures, failure) != 0) {
     return -1;
   }
-  assert(bench->row_count < ROWS_MAX);
+  assert(bench->row_count < BENCH_ROWS_MAX);
   bench->rows[bench->row_count++] = row;
   return 0;
 }
@@ -232,7 +200,7 @@ static int run_session(bench_t* bench, uvdio_backend_t backend, unsigned depth) 
   uvdio_engine_options_t options = {.backend = backend, .depth = depth};
   int error = session_open(&session, &options);
   if (error != 0) {
-    return report_engine("bench", backend, error);
+    return session_report("bench", backend, error);
   }
   error = session_watch(&session, NULL, NULL);
   int code = error == 0 ? run_file(bench, &session, backend, depth)
@@ -260,126 +228,6 @@ static int run_backend(bench_t* bench, uvdio_backend_t backend) {
   return code;
 }
 
-/*
- * Telling.
- */
-
-static json_t* row_json(const bench_row_t* row) {
-  return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "backend", row->backend, "operation",
-                   bench_operation_text(row->operation), "block_size", (json_int_t)row->block_size, "depth",
-                   (json_int_t)row->depth, "iops", json_thousandths(row->iops), "bytes_per_s",
-                   json_thousandths(row->bytes_per_s), "p50_us", json_thousandths(row->p50_us), "p99_us",
-                   json_thousandths(row->p99_us), "cpu_us_per_op", json_thousandths(row->cpu_us_per_op));
-}
-
-static int print_json(const bench_t* bench) {
-  json_t* list = json_array();
-  for (size_t i = 0; i < bench->row_count; i++) {
-    json_array_append_new(list, row_json(&bench->rows[i]));
-  }
-  for (size_t i = 0; i < bench->notes.count; i++) {
-    report_problem("bench", "%s", bench->notes.texts[i]);
-  }
-  return report_json("bench", list);
-}
-
-static void print_heading(const bench_t* bench) {
-  uv_utsname_t system;
-  char size[16];
-  int known = uv_os_uname(&system) == 0;
-  if (*bench->filesystem != '\0') {
-    printf("%s on %s, %s", bench->path, bench->filesystem,
-           bench->direct ? "direct I/O" : "buffered: it refuses direct I/O");
-  } else {
-    printf("files in memory");
-  }
-  printf(", %s, %s %s\n\n", format_size(size, sizeof size, bench->file_size),
-         known ? system.sysname : "system", known ? system.release : "unknown");
-}
-
-static void set_cell(char* cell, const char* text) {
-  snprintf(cell, TABLE_CELL_SIZE, "%s", text);
-}
-
-static int add_headings(table_t* table) {
-  static const char* const headings[] = {"backend",    "operation", "block", "depth", "ops/s",
-                                         "throughput", "p50",       "p99",   "CPU/op"};
-  return table_add_headings(table, headings, CLI_COUNT_OF(headings), 2);
-}
-
-static int add_row(table_t* table, const bench_row_t* row) {
-  char(*cells)[TABLE_CELL_SIZE] = table_add(table);
-  if (cells == NULL) {
-    return -1;
-  }
-  set_cell(cells[0], row->backend);
-  set_cell(cells[1], bench_operation_text(row->operation));
-  format_size(cells[2], TABLE_CELL_SIZE, row->block_size);
-  snprintf(cells[3], TABLE_CELL_SIZE, "%u", row->depth);
-  format_count(cells[4], TABLE_CELL_SIZE, row->iops);
-  format_rate(cells[5], TABLE_CELL_SIZE, row->bytes_per_s);
-  format_time(cells[6], TABLE_CELL_SIZE, row->p50_us);
-  format_time(cells[7], TABLE_CELL_SIZE, row->p99_us);
-  format_time(cells[8], TABLE_CELL_SIZE, row->cpu_us_per_op);
-  return 0;
-}
-
-static int print_table(const bench_t* bench) {
-  table_t table = {0};
-  int error = add_headings(&table);
-  for (size_t i = 0; i < bench->row_count && error == 0; i++) {
-    error = add_row(&table, &bench->rows[i]);
-  }
-  if (error == 0) {
-    table_print(&table, stdout);
-  }
-  table_free(&table);
-  return error == 0 ? CLI_OK : report_error("bench", "print", "the table", UV_ENOMEM);
-}
-
-static const bench_row_t* find_row(const bench_t* bench, uvdio_backend_t backend, bench_operation_t operation,
-                                   unsigned depth) {
-  for (size_t i = 0; i < bench->row_count; i++) {
-    const bench_row_t* row = &bench->rows[i];
-    if (strcmp(row->backend, backend_text(backend)) == 0 && row->operation == operation &&
-        row->depth == depth) {
-      return row;
-    }
-  }
-  return NULL;
-}
-
-static void print_choice(void) {
-  session_t session;
-  if (session_open(&session, NULL) != 0) {
-    return;
-  }
-  printf("An engine takes %s here: %s\n", uvdio_engine_backend(session.engine), uvdio_engine_backend_reason(session.engine));
-  (void)session_close(&session);
-}
-
-static void print_comparison(const bench_t* bench) {
-  for (size_t i = 0; i < bench->depth_count && !bench->ring_is_pool; i++) {
-    const bench_row_t* ring = find_row(bench, UVDIO_BACKEND_RING, BENCH_RANDOM_READ, bench->depths[i]);
-    const bench_row_t* pool = find_row(bench, UVDIO_BACKEND_POOL, BENCH_RANDOM_READ, bench->depths[i]);
-    if (ring != NULL && pool != NULL && pool->iops > 0 && pool->cpu_us_per_op > 0) {
-      printf("Random reads at depth %u: ring does %.2f times the operations of pool, ", bench->depths[i],
-             ring->iops / pool->iops);
-      printf("with %.2f times the CPU time for each.\n", ring->cpu_us_per_op / pool->cpu_us_per_op);
-    }
-  }
-}
-
-static int print_text(const bench_t* bench) {
-  print_heading(bench);
-  int code = print_table(bench);
-  printf("\n");
-  notes_print(&bench->notes);
-  print_choice();
-  print_comparison(bench);
-  return code;
-}
-
 static int run_bench(bench_t* bench) {
   int code = CLI_OK;
   for (size_t i = 0; i < bench->backend_count && code == CLI_OK; i++) {
@@ -392,7 +240,7 @@ static int run_bench(bench_t* bench) {
   if (code != CLI_OK) {
     return code;
   }
-  return bench->as_json ? print_json(bench) : print_text(bench);
+  return bench->as_json ? bench_print_json(bench) : bench_print(bench);
 }
 
 /*
@@ -400,20 +248,20 @@ static int run_bench(bench_t* bench) {
  */
 
 /* Files of others are never touched: the path must be free, or a directory. */
-static int choose_path(bench_t* bench, const char* wish) {
+static int choose_path(bench_t* bench, const char* path) {
   struct stat status;
-  if (lstat(wish, &status) != 0) {
-    bench->path = errno == ENOENT ? strdup(wish) : NULL;
-    return bench->path != NULL ? CLI_OK : report_error("bench", "use", wish, uv_translate_sys_error(errno));
+  if (lstat(path, &status) != 0) {
+    bench->path = errno == ENOENT ? strdup(path) : NULL;
+    return bench->path != NULL ? CLI_OK : report_error("bench", "use", path, uv_translate_sys_error(errno));
   }
-  if (stat(wish, &status) != 0 || !S_ISDIR(status.st_mode)) {
+  if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) {
     return report_problem("bench",
                           "%s exists, and would be overwritten. Name a directory, or a path that does not "
                           "exist.",
-                          wish);
+                          path);
   }
-  bench->path = path_temporary(wish, "bench");
-  return bench->path != NULL ? CLI_OK : report_error("bench", "use", wish, UV_ENOMEM);
+  bench->path = path_temporary(path, "bench");
+  return bench->path != NULL ? CLI_OK : report_error("bench", "use", path, UV_ENOMEM);
 }
 
 static int add_backend(void* context, const char* text) {
@@ -441,8 +289,8 @@ static int add_depth(void* context, const char* text) {
   if (code != CLI_OK) {
     return code;
   }
-  if (bench->depth_count == DEPTHS_MAX) {
-    return report_usage("bench", "--depth takes at most %d numbers", DEPTHS_MAX);
+  if (bench->depth_count == BENCH_DEPTHS_MAX) {
+    return report_usage("bench", "--depth takes at most %d numbers", BENCH_DEPTHS_MAX);
   }
   bench->depths[bench->depth_count++] = (unsigned)depth;
   return CLI_OK;
@@ -451,7 +299,7 @@ static int add_depth(void* context, const char* text) {
 static int add_operation(void* context, const char* text) {
   bench_t* bench = context;
   for (int i = 0; i < BENCH_OPERATION_COUNT; i++) {
-    if (strcmp(text, operation_names[i]) == 0) {
+    if (strcmp(text, bench_operation_text((bench_operation_t)i)) == 0) {
       bench->operations[i] = 1;
       return CLI_OK;
     }
@@ -517,22 +365,12 @@ static int set_defaults(bench_t* bench) {
   return CLI_OK;
 }
 
-static int run_path(bench_t* bench, const char* wish) {
+static int run_path(bench_t* bench, const char* path) {
   int code = set_defaults(bench);
-  code = code == CLI_OK ? choose_path(bench, wish) : code;
+  code = code == CLI_OK ? choose_path(bench, path) : code;
   code = code == CLI_OK ? run_bench(bench) : code;
   free(bench->path);
   return code;
-}
-
-/* Another command in all but name: each has its own options. */
-static int wants(int argc, char** argv, const char* other) {
-  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-    if (strcmp(argv[i], other) == 0) {
-      return 1;
-    }
-  }
-  return 0;
 }
 
 int bench_main(int argc, char** argv) {
@@ -551,18 +389,6 @@ int bench_main(int argc, char** argv) {
   bench_t bench = {
       .file_size = SIZE_DEFAULT, .block_size = BLOCK_DEFAULT, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
   int answer;
-  if (wants(argc, argv, "--compare")) {
-    return compare_main(argc, argv);
-  }
-  if (wants(argc, argv, "--copy")) {
-    return copy_bench_main(argc, argv);
-  }
-  if (wants(argc, argv, "--scaling")) {
-    return scaling_main(argc, argv);
-  }
-  if (wants(argc, argv, "--server")) {
-    return server_main(argc, argv);
-  }
   opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
     if (answer == 'h') {

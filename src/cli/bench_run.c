@@ -5,8 +5,13 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+#include <uv.h>
 
 #include "bench.h"
+#include "meter.h"
+#include "pattern.h"
+#include "session.h"
+#include "uvdio.h"
 
 typedef struct run_s run_t;
 
@@ -211,8 +216,8 @@ static run_t* open_run(session_t* session, uvdio_file_t* file, const bench_param
   return run;
 }
 
-int bench_run(session_t* session, uvdio_file_t* file, const bench_params_t* params, bench_row_t* row,
-              bench_failure_t* failure) {
+int bench_run(session_t* session, uvdio_file_t* file, const bench_params_t* params,
+              meter_figures_t* figures, bench_failure_t* failure) {
   run_t* run = open_run(session, file, params, failure);
   if (run == NULL) {
     *failure = (bench_failure_t){.error = UV_ENOMEM, .operation = "get memory for"};
@@ -224,7 +229,7 @@ int bench_run(session_t* session, uvdio_file_t* file, const bench_params_t* para
     submit(&run->slots[i], uv_hrtime());
   }
   session_run(session);
-  meter_finish(&run->meter, row);
+  meter_finish(&run->meter, figures);
   int failed = run->failed;
   close_run(run);
   return failed ? -1 : 0;

@@ -15,14 +15,25 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "cli.h"
+#include "extents.h"
+#include "format.h"
+#include "options.h"
+#include "path.h"
+#include "progress.h"
+#include "report.h"
+#include "session.h"
+#include "subcommands.h"
 #include "target.h"
 #include "transfer.h"
+#include "uvdio.h"
 
 /* By default as many requests as make 8 MiB: enough for the device to have something to do while others are being
  * called back, whatever the block size. */
@@ -135,14 +146,14 @@ static int check_source(copy_t* copy) {
 }
 
 /* A directory stands for the source's name in it. */
-static int name_target(copy_t* copy, const char* wish) {
+static int name_target(copy_t* copy, const char* path) {
   struct stat status;
   const char* slash = strrchr(copy->source_path, '/');
-  int in_directory = stat(wish, &status) == 0 && S_ISDIR(status.st_mode);
+  int in_directory = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
   copy->target_path =
-      in_directory ? path_join(wish, slash != NULL ? slash + 1 : copy->source_path) : strdup(wish);
+      in_directory ? path_join(path, slash != NULL ? slash + 1 : copy->source_path) : strdup(path);
   copy->place.path = copy->target_path;
-  return copy->target_path != NULL ? CLI_OK : report_error("copy", "open", wish, UV_ENOMEM);
+  return copy->target_path != NULL ? CLI_OK : report_error("copy", "open", path, UV_ENOMEM);
 }
 
 /*
@@ -498,7 +509,7 @@ static int check_backend(const copy_t* copy) {
 static int run_session(copy_t* copy) {
   int error = session_open(&copy->session, &copy->engine);
   if (error != 0) {
-    return report_engine("copy", copy->engine.backend, error);
+    return session_report("copy", copy->engine.backend, error);
   }
   int code = check_backend(copy);
   error = session_watch(&copy->session, on_interrupt, copy);
@@ -590,9 +601,9 @@ static void print_summary(const copy_t* copy) {
   }
 }
 
-static int run_copy(copy_t* copy, const char* wish) {
+static int run_copy(copy_t* copy, const char* path) {
   int code = check_source(copy);
-  code = code == CLI_OK ? name_target(copy, wish) : code;
+  code = code == CLI_OK ? name_target(copy, path) : code;
   code =
       code == CLI_OK ? target_check(&copy->place, copy->source_path, &copy->source_status) : code;
   code = code == CLI_OK ? run_session(copy) : code;

@@ -1,14 +1,14 @@
 /*
  * Data and holes by lseek(2), space by fallocate(2).
  */
-#include "extents.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "cli.h"
+#include "extents.h"
 
 #ifdef SEEK_DATA
 /* Exactly as the system tells it. */

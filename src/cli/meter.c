@@ -1,10 +1,12 @@
 /*
- * Latencies, time and CPU of a phase; and the bytes that are written and looked for.
+ * Latencies, time and CPU of a phase.
  */
 #include <assert.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <uv.h>
 
-#include "bench.h"
+#include "meter.h"
 
 #define SUB_COUNT ((uint64_t)1 << METER_SUB_BITS)
 
@@ -80,53 +82,15 @@ double meter_cpu_us(const meter_t* meter) {
          microseconds_between(meter->usage.ru_stime, now.ru_stime);
 }
 
-void meter_finish(const meter_t* meter, bench_row_t* row) {
+void meter_finish(const meter_t* meter, meter_figures_t* figures) {
   double cpu = meter_cpu_us(meter);
   double seconds = (double)(meter->ended_ns - meter->started_ns) / 1e9;
   if (meter->operations == 0 || seconds <= 0) {
     return;
   }
-  row->iops = (double)meter->operations / seconds;
-  row->bytes_per_s = (double)meter->bytes / seconds;
-  row->p50_us = meter_quantile(meter, 0.5) / 1e3;
-  row->p99_us = meter_quantile(meter, 0.99) / 1e3;
-  row->cpu_us_per_op = cpu / (double)meter->operations;
-}
-
-/* The word at index `offset / 8`. One multiplication keeps it cheap: the measured CPU time has it in. */
-static inline uint64_t pattern_word(uint64_t seed, uint64_t offset) {
-  uint64_t word = (offset / 8 + seed) * 0x9E3779B97F4A7C15u;
-  return word ^ (word >> 32);
-}
-
-void pattern_fill(void* memory, size_t size, uint64_t seed, uint64_t offset) {
-  uint64_t* words = memory;
-  assert(size % 8 == 0 && offset % 8 == 0);
-  for (size_t i = 0; i < size / 8; i++) {
-    words[i] = pattern_word(seed, offset + 8 * i);
-  }
-}
-
-unsigned char pattern_byte(uint64_t seed, uint64_t offset) {
-  uint64_t word = pattern_word(seed, offset / 8 * 8);
-  return ((const unsigned char*)&word)[offset % 8];
-}
-
-static size_t first_wrong_byte(const void* memory, size_t size, uint64_t seed, uint64_t offset) {
-  const unsigned char* bytes = memory;
-  size_t at = 0;
-  while (at < size && bytes[at] == pattern_byte(seed, offset + at)) {
-    at++;
-  }
-  return at;
-}
-
-size_t pattern_check(const void* memory, size_t size, uint64_t seed, uint64_t offset) {
-  const uint64_t* words = memory;
-  uint64_t wrong = 0;
-  assert(size % 8 == 0 && offset % 8 == 0);
-  for (size_t i = 0; i < size / 8; i++) {
-    wrong |= words[i] ^ pattern_word(seed, offset + 8 * i);
-  }
-  return wrong == 0 ? size : first_wrong_byte(memory, size, seed, offset);
+  figures->iops = (double)meter->operations / seconds;
+  figures->bytes_per_s = (double)meter->bytes / seconds;
+  figures->p50_us = meter_quantile(meter, 0.5) / 1e3;
+  figures->p99_us = meter_quantile(meter, 0.99) / 1e3;
+  figures->cpu_us_per_op = cpu / (double)meter->operations;
 }

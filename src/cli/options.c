@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "cli.h"
+#include "options.h"
+#include "report.h"
+#include "uvdio.h"
 
 static const char* const backend_names[] = {
     [UVDIO_BACKEND_AUTO] = "auto",
@@ -121,22 +125,4 @@ int parse_backend(const char* command, const char* option, const char* text, uvd
 
 const char* backend_text(uvdio_backend_t backend) {
   return (size_t)backend < CLI_COUNT_OF(backend_names) ? backend_names[backend] : "unknown";
-}
-
-char* path_join(const char* directory, const char* name) {
-  size_t length = strlen(directory);
-  const char* slash = length > 0 && directory[length - 1] == '/' ? "" : "/";
-  size_t size = length + strlen(name) + 2;
-  char* path = malloc(size);
-  if (path != NULL) {
-    snprintf(path, size, "%s%s%s", directory, slash, name);
-  }
-  return path;
-}
-
-char* path_temporary(const char* directory, const char* kind) {
-  char name[96];
-  snprintf(name, sizeof name, ".uvdio-%s-%ld-%llx.tmp", kind, (long)getpid(),
-           (unsigned long long)uv_hrtime());
-  return path_join(directory, name);
 }

@@ -7,13 +7,23 @@
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "cli.h"
+#include "format.h"
+#include "options.h"
+#include "path.h"
+#include "report.h"
+#include "session.h"
+#include "subcommands.h"
+#include "uvdio.h"
 
 #define BACKEND_COUNT 3
 #define REASON_SIZE 256
@@ -199,7 +209,7 @@ static int find_engine_and_file(facts_t* facts) {
   facts->file.failed = 1;
   int error = session_open(&session, NULL);
   if (error != 0) {
-    return report_engine("probe", UVDIO_BACKEND_AUTO, error);
+    return session_report("probe", UVDIO_BACKEND_AUTO, error);
   }
   int code = try_path(facts, &session);
   copy_text(facts->engine.backend, sizeof facts->engine.backend, uvdio_engine_backend(session.engine));

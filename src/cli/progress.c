@@ -3,9 +3,12 @@
  *
  *   copying [########------------]  41%  1.2 GiB of 2.9 GiB  812 MB/s  2 s left
  */
+#include <stdio.h>
 #include <string.h>
+#include <uv.h>
 
-#include "cli.h"
+#include "format.h"
+#include "progress.h"
 
 #define BAR_WIDTH 20
 #define INTERVAL_MS 100

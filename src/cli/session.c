@@ -3,9 +3,15 @@
  * the library keeps it alive for pending requests and nothing else is what makes this work.
  */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "cli.h"
+#include "options.h"
+#include "report.h"
+#include "session.h"
+#include "uvdio.h"
 
 static const int watched_signals[] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -92,4 +98,20 @@ int session_close(session_t* session) {
   session_run(session);
   int busy = uv_loop_close(&session->loop);
   return error != 0 ? error : busy;
+}
+
+int session_report(const char* command, uvdio_backend_t backend, int error) {
+  char reason[256] = "";
+  int named = backend != UVDIO_BACKEND_AUTO;
+  if (named && uvdio_backend_probe(backend, reason, sizeof reason) != 0) {
+    return report_problem(command, "the backend %s is not available here: %s", backend_text(backend), reason);
+  }
+  if (error == UVDIO_EBACKEND && !named) {
+    const char* name = getenv("UVDIO_BACKEND");
+    return report_problem(command,
+                          "the backend of the environment, UVDIO_BACKEND=%s, is unknown or not "
+                          "available. Unset it, or see `uvdio probe`.",
+                          name != NULL ? name : "");
+  }
+  return report_error(command, "start an engine", NULL, error);
 }

@@ -1,6 +1,8 @@
 /*
  * The target of a copy, by a descriptor of the command's own.
  */
+#include "cli.h"
+#include "report.h"
 #include "target.h"
 
 #include <assert.h>
@@ -9,7 +11,9 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #define OWNER_RW (S_IRUSR | S_IWUSR)
 #define MODE_BITS 07777

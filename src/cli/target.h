@@ -8,8 +8,6 @@
 
 #include <sys/stat.h>
 
-#include "cli.h"
-
 typedef struct target_s {
   const char* path;
   int exists; /* a file or device was there before */

@@ -19,8 +19,11 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
+#include "extents.h"
 #include "transfer.h"
+#include "uvdio.h"
 
 /* Bytes, on most systems; where it is another one, this decides about memory that is not quite worth it. */
 #define HUGE_PAGE_SIZE ((size_t)2 * 1024 * 1024)

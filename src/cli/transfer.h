@@ -5,8 +5,11 @@
 #ifndef UVDIO_CLI_TRANSFER_H
 #define UVDIO_CLI_TRANSFER_H
 
-#include "cli.h"
+#include <stddef.h>
+#include <stdint.h>
+
 #include "extents.h"
+#include "uvdio.h"
 
 typedef enum {
   TRANSFER_COPY,

@@ -1,8 +1,9 @@
 #!/bin/sh
-# The whole comparison by one command: every dimension of `uvdio bench`, its tables as they come, and at the end all ratios
+# The whole comparison by one command: every dimension of `uvdio-bench`, its tables as they come, and at the end all ratios
 # once more, one below the other. Pictures, their data, results.json and the tables stay in OUT, a folder for each part.
 #
-#   test/bench/all.sh PATH/TO/uvdio OUT [ROUNDS [SECONDS]]
+#   test/bench/all.sh PATH/TO/uvdio-bench OUT [ROUNDS [SECONDS]]
+# The command `uvdio` has to be beside it.
 #
 # ROUNDS (5) and SECONDS (0.3) are those of each measurement; with these it takes some half an hour. The files are made in OUT,
 # which has to be on the disk that is to be measured. Parts that this machine can't do (a loop device takes root) are
@@ -11,10 +12,10 @@ set -u
 export LC_ALL=C
 
 if [ $# -lt 2 ] || [ $# -gt 4 ]; then
-  echo "usage: $0 PATH/TO/uvdio OUT [ROUNDS [SECONDS]]" >&2
+  echo "usage: $0 PATH/TO/uvdio-bench OUT [ROUNDS [SECONDS]]" >&2
   exit 2
 fi
-uvdio=$1
+bench=$1
 rounds=${3:-5}
 seconds=${4:-0.3}
 mkdir -p "$2" || exit 2
@@ -24,14 +25,14 @@ left_out=""
 parts=""
 trap 'exit 130' INT TERM HUP
 
-# part NAME OPTION...: one run of `uvdio bench`.
+# part NAME OPTION...: one run of `uvdio-bench`.
 part() {
   name=$1
   shift
   mkdir -p "$out/$name"
   parts="$parts $name"
-  printf '\n======== %s: uvdio bench %s\n\n' "$name" "$*"
-  "$uvdio" bench "$@" >"$out/$name/table.txt" || failed="$failed $name"
+  printf '\n======== %s: uvdio-bench %s\n\n' "$name" "$*"
+  "$bench" "$@" >"$out/$name/table.txt" || failed="$failed $name"
   cat "$out/$name/table.txt"
 }
 
@@ -40,12 +41,12 @@ compare() {
   name=$1
   directory=$2
   shift 2
-  part "$name" --compare --rounds "$rounds" --seconds "$seconds" --plot "$out/$name" "$@" "$directory"
+  part "$name" compare --rounds "$rounds" --seconds "$seconds" --plot "$out/$name" "$@" "$directory"
 }
 
 every_depth=1,2,4,8,16,32,64,128,256,512,1024
 every_block=4K,16K,64K,256K,1M
-"$uvdio" probe "$out" | grep -q 'asks for .* offset and length 512$' && every_block=512,$every_block
+"$(dirname "$bench")/uvdio" probe "$out" | grep -q 'asks for .* offset and length 512$' && every_block=512,$every_block
 every_operation=random-read,sequential-read,random-write,sequential-write,durable-write,mixed
 
 compare disk "$out" --pin --instructions
@@ -66,13 +67,13 @@ else
   left_out="$left_out loop-device (needs Linux and root)"
 fi
 if [ -d /dev/shm ]; then
-  compare tmpfs /dev/shm --size 64M --peer ring,pool,limit,uv-4,uv-32
+  compare tmpfs /dev/shm --size 64M --target ring,pool,limit,uv-4,uv-32
 else
   left_out="$left_out tmpfs (no /dev/shm)"
 fi
-part copy --copy --rounds "$rounds" --plot "$out/copy" "$out"
-part server --server --rounds "$rounds" --plot "$out/server" "$out"
-part scaling --scaling --rounds "$rounds" --instructions "$out"
+part copy copy --rounds "$rounds" --plot "$out/copy" "$out"
+part server server --rounds "$rounds" --plot "$out/server" "$out"
+part scaling scaling --rounds "$rounds" --instructions "$out"
 
 printf '\n======== All ratios\n'
 for name in $parts; do

@@ -2,8 +2,9 @@
 # What one read or write of 4 KiB may cost on the ring: instructions in user space at depth 32, and system calls at depths 32 and
 # 1. Counts, not times: a busy machine changes them little, so that a change that makes the library slower fails the build.
 #
-#   test/bench/guard.sh PATH/TO/uvdio SCRATCH CONFIG [SANITIZER]
+#   test/bench/guard.sh PATH/TO/uvdio-bench SCRATCH CONFIG [SANITIZER]
 #
+# The command `uvdio` has to be beside it.
 # SCRATCH is a directory on a filesystem with direct I/O; what is made in it is removed. CONFIG is CMake's build type, on
 # which the bounds depend. Each figure is from two runs, of 32 operations and of n more: their difference over n is free
 # of what starting and ending cost. Of three figures the least counts, since a busy machine only adds.
@@ -16,10 +17,10 @@ export LC_ALL=C
 unset UVDIO_BACKEND
 
 if [ $# -lt 3 ]; then
-  echo "usage: $0 PATH/TO/uvdio SCRATCH CONFIG [SANITIZER]" >&2
+  echo "usage: $0 PATH/TO/uvdio-bench SCRATCH CONFIG [SANITIZER]" >&2
   exit 2
 fi
-uvdio=$1
+bench=$1
 config=$3
 sanitizer=${4:-}
 operations=8000
@@ -49,7 +50,7 @@ skip() {
 }
 
 [ -z "$sanitizer" ] || skip "sanitizers ($sanitizer) add instructions and calls of their own"
-why=$("$uvdio" probe . 2>/dev/null | sed -n 's/^  ring  *not available  *//p')
+why=$("$(dirname "$bench")/uvdio" probe . 2>/dev/null | sed -n 's/^  ring  *not available  *//p')
 [ -z "$why" ] || skip "ring: $why"
 command -v valgrind >/dev/null 2>&1 || without_valgrind="valgrind is not installed"
 command -v strace >/dev/null 2>&1 || without_strace="strace is not installed"
@@ -64,21 +65,21 @@ dd if=/dev/zero of="$work/f.0" bs=1048576 count=16 2>/dev/null || exit 2
 
 operation=random-read depth=32
 
-# params N: what bench-peer takes.
+# params N: what `uvdio-bench target` takes.
 params() {
-  echo '{"peer":"ring","directory":"'"$work"'","operation":"'"$operation"'","depth":'"$depth"',"file_size":16777216,"operations":'"$1"'}'
+  echo '{"target":"ring","directory":"'"$work"'","operation":"'"$operation"'","depth":'"$depth"',"file_size":16777216,"operations":'"$1"'}'
 }
 
-"$uvdio" bench-peer "$(params 100)" >"$work/out" 2>&1
+"$bench" target "$(params 100)" >"$work/out" 2>&1
 grep -q '"executed_by": "ring"' "$work/out" || skip "reads are not executed by the ring here: $(tr -d '\n' <"$work/out")"
 
 count_instructions() {
-  valgrind --tool=callgrind --callgrind-out-file=/dev/null "$uvdio" bench-peer "$(params "$1")" 2>"$work/err" >/dev/null
+  valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" target "$(params "$1")" 2>"$work/err" >/dev/null
   sed -n 's/.*Collected : //p' "$work/err"
 }
 
 count_calls() {
-  strace -f -c -o "$work/strace" "$uvdio" bench-peer "$(params "$1")" >/dev/null 2>"$work/err"
+  strace -f -c -o "$work/strace" "$bench" target "$(params "$1")" >/dev/null 2>"$work/err"
   # "100.00  0.1  5  123  4 total": the calls come after seconds, share and time per call, which old ones leave out.
   awk '/^---/ { under = 1; next } under && $NF != "total" { calls += ($4 ~ /^[0-9]+$/ ? $4 : 0) } END { print calls + 0 }' \
     "$work/strace"

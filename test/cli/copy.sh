@@ -7,6 +7,7 @@
 set -u
 # shellcheck source=test/cli/tap.sh
 . "$(dirname "$0")/tap.sh"
+uvdio=$program
 
 mounted=
 devices=

@@ -1,6 +1,7 @@
-# What the scripts of this folder share; each of them reads it first, with its own arguments.
+# What the scripts of this folder share with test/bench/run.sh; each of them reads it first, with
+# its own arguments.
 #
-#   SCRIPT PATH/TO/uvdio SCRATCH [simple]
+#   SCRIPT PATH/TO/PROGRAM SCRATCH [simple]
 #
 # `simple` ends with the first that is not ok.
 # SCRATCH is a directory on a filesystem with direct I/O; what is made in it is removed. Prints TAP: "ok N - what",
@@ -12,12 +13,12 @@ umask 022
 unset UVDIO_BACKEND
 
 if [ $# -lt 2 ]; then
-  echo "usage: $0 PATH/TO/uvdio SCRATCH [simple]" >&2
+  echo "usage: $0 PATH/TO/PROGRAM SCRATCH [simple]" >&2
   exit 2
 fi
 case $1 in
-  */*) uvdio=$(cd "$(dirname "$1")" && pwd)/$(basename "$1") ;;
-  *) uvdio=$(command -v "$1") ;;
+  */*) program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1") ;;
+  *) program=$(command -v "$1") ;;
 esac
 mkdir -p "$2" || exit 2
 work=$(cd "$2" && pwd)/uvdio-cli.$$
@@ -69,12 +70,12 @@ check() {
   if "$@"; then ok "$what"; else not_ok "$what" "false: $*"; fi
 }
 
-# run CODE WHAT ARGUMENT...: runs uvdio with the arguments, and expects that exit code.
+# run CODE WHAT ARGUMENT...: runs the program with the arguments, and expects that exit code.
 run() {
   wanted=$1
   what=$2
   shift 2
-  $limit "$uvdio" "$@" >"$out" 2>"$err" </dev/null
+  $limit "$program" "$@" >"$out" 2>"$err" </dev/null
   got=$?
   if [ $got -eq "$wanted" ]; then ok "$what"; else not_ok "$what" "exit code $got instead of $wanted"; fi
 }
@@ -93,7 +94,7 @@ make_file() {
   if [ -r /dev/urandom ]; then
     head -c "$2" /dev/urandom >"$1"
   else
-    dd if="$uvdio" of="$1" bs="$2" count=1 2>/dev/null
+    dd if="$program" of="$1" bs="$2" count=1 2>/dev/null
   fi
 }
 
@@ -113,3 +114,27 @@ wait_for() {
     sleep 0.05
   done
 }
+
+# run_until SIGNAL CONDITION ARGUMENT...: runs the program with the arguments, and sends it the signal
+# once the condition, a command, holds. The exit code is in $got. It runs in the foreground: a program
+# that a shell puts into the background ignores SIGINT.
+run_until() {
+  signal=$1
+  condition=$2
+  shift 2
+  rm -f process
+  {
+    wait_for test -s process && wait_for sh -c "$condition"
+    kill -s "$signal" "$(cat process)"
+  } >/dev/null 2>&1 &
+  sh -c 'echo $$ >process; exec "$@"' sh "$program" "$@" >"$out" 2>"$err" </dev/null
+  got=$?
+  wait
+}
+
+# Where these tests run in the background themselves, SIGINT is ignored and stays so: then it is
+# SIGTERM.
+# shellcheck disable=SC2034 # for the scripts that read this
+interrupt=INT
+ended=130
+[ -z "$(sh -c 'kill -s INT $$; echo ignored')" ] || interrupt=TERM ended=143

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the tests and the command as static programs, which run under any kernel and need nothing there.
+# Builds the tests, the command and uvdio-bench as static programs, which run under any kernel and
+# need nothing there.
 #   sh test/kernels/build.sh FOLDER
 # FOLDER/cache keeps downloads, FOLDER/static is the build, FOLDER/static.log its output. cmocka is built from its
 # Debian source: its package has no static library.

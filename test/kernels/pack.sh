@@ -91,18 +91,20 @@ copy_tools() {
   done
   cp "$(command -v busybox)" "$target/tree/bin/busybox"
   cp test/kernels/init "$target/tree/init"
-  cp test/cli/run.sh "$target/tree/tests/cli.sh"
-  cp test/cli/tap.sh "$target/tree/tests"
+  mkdir -p "$target/tree/tests/cli" "$target/tree/tests/bench"
+  cp test/cli/run.sh test/cli/tap.sh "$target/tree/tests/cli"
+  cp test/bench/run.sh "$target/tree/tests/bench"
   cp test/lib/run_test.sh "$target/tree/tests"
   find "$tests" -maxdepth 1 -type f -perm -u+x -exec cp -t "$target/tree/tests" {} +
-  cp "$folder/static/uvdio" "$target/tree/tests"
+  cp "$folder/static/uvdio" "$folder/static/uvdio-bench" "$target/tree/tests"
   chmod +x "$target/tree/init"
 }
 
 unpack_kernel && copy_modules && copy_tools || exit 1
 # Packages need a compiler, and counting needs valgrind.
 list_tests "$folder/static" '^(unit|contract|kernels)$' >"$target/tree/tests/list"
-echo "cli sh /tests/cli.sh /tests/uvdio cli" >>"$target/tree/tests/list"
+echo "cli sh /tests/cli/run.sh /tests/uvdio cli" >>"$target/tree/tests/list"
+echo "bench sh /tests/bench/run.sh /tests/uvdio-bench bench" >>"$target/tree/tests/list"
 (cd "$target/tree" && find . | cpio -o -H newc --quiet) >"$target/initrd" || exit 1
 rm -rf "$target/root" "$target/tree"
 echo "Linux $release, $(du -h "$target/initrd" | cut -f1) with $(echo $modules | wc -w) modules"

@@ -8,8 +8,6 @@ import hashlib
 import os
 import re
 
-# The harness of benchmarks is to leave the command, and takes its defects with it.
-HARNESS = ("compare", "peer", "serve", "clients", "place", "plot", "spread", "child", "alarm", "bench_copy", "bench_scaling")
 # Other systems' files are not compiled here; debug/ownership.c is in debugging builds only.
 NOT_BUILT = ("src/os/darwin.c", "src/os/windows.c", "src/debug/ownership.c", "src/debug/ownership.h")
 
@@ -300,9 +298,8 @@ def read(root, path):
 
 
 def is_subject(path):
-    name = os.path.basename(path)
     if os.path.dirname(path).endswith("cli"):
-        return name.endswith(".c") and not name.startswith(HARNESS)
+        return path.endswith(".c")
     return path not in NOT_BUILT
 
 

@@ -59,6 +59,8 @@ REACH = [(r"src/cli/", r"^cli$"), (r"src/sim/", r"^(sim_|storms|chaos|contract|f
 FIRST = [(r"src/ring/", r"\.(ring|registered)\.here$"), (r"pool", r"\.pool\.here$"), (r"src/sim/", r"^sim_(cuts|faults|corners)"),
          (r"arena|buffer|allocator|register", r"^unit_|register|pins"), (r"backend/memory", r"\.memory$"),
          (r"src/os/", r"(file|edges|register|corners|opens|limits)\..*here"), (r"", r"\.(here|memory)$|^unit_")]
+# What is built for tests that are scripts; uvdio_bench brings the command along.
+SCRIPTED = {"cli": "uvdio_cli", "guard": "uvdio_bench"}
 FIRST_STAGE = 14  # tests of the first stage: only their programs are linked for it
 
 # How often an operator is chosen for each place where it applies: about the square root, so that the rare ones occur, too.
@@ -183,7 +185,7 @@ class Test:
         self.folder = properties.get("WORKING_DIRECTORY")
         self.env = dict(entry.split("=", 1) for entry in properties.get("ENVIRONMENT", []))
         if self.name == "cli":
-            self.command = self.command + ["simple"]  # without the harness of benchmarks
+            self.command = self.command + ["simple"]  # ends with the first that is not ok
         self.seconds, self.skips = 60.0, set()
 
     def program(self):
@@ -320,13 +322,13 @@ class Laboratory:
     def add_guard(self):
         """The test `guard` counts what optimised code costs, so that it has a build of its own."""
         script = os.path.join(self.tree, "test", "bench", "guard.sh")
-        entry = {"name": "guard", "command": ["sh", script, os.path.join(self.optimised, "uvdio"),
+        entry = {"name": "guard", "command": ["sh", script, os.path.join(self.optimised, "uvdio-bench"),
                                               os.path.join(self.optimised, "guard"), "Release"],
                  "properties": [{"name": "LABELS", "value": ["guard"]}]}
         status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.optimised, "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
                               "-DUVDIO_BUILD_TESTS=OFF", "-DUVDIO_WERROR=OFF"], 600)
         if status == 0:
-            status, output = self.make(["uvdio_cli"], self.optimised)
+            status, output = self.make(["uvdio_bench"], self.optimised)
         if status != 0:
             sys.exit("the optimised command does not build without a defect:\n" + output[-3000:])
         if not re.search(self.without, "guard"):
@@ -456,7 +458,7 @@ class Laboratory:
         flakes = []
         for stage in self.in_stages(site):
             is_guard = stage[0].name == "guard"
-            targets = sorted({"uvdio_cli" if test.name in ("cli", "guard") else test.program() for test in stage} - {None})
+            targets = sorted({SCRIPTED.get(test.name) or test.program() for test in stage} - {None})
             began = time.monotonic()
             status, output = self.make(targets, self.optimised if is_guard else None)
             times["build"] += time.monotonic() - began

@@ -1,0 +1,9 @@
+/*
+ * uvdio-bench compare.
+ */
+#ifndef UVDIO_BENCH_COMPARE_COMPARE_H
+#define UVDIO_BENCH_COMPARE_COMPARE_H
+
+int compare_main(int argc, char** argv);
+
+#endif /* UVDIO_BENCH_COMPARE_COMPARE_H */
