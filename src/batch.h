@@ -10,7 +10,7 @@
  * Measured: the first row costs CPU and gains operations, the last the other way round. After
  * completions were taken "lightly loaded" reaches to 2 * max, because the device goes on with these
  * few while the others gather. A read weighs 1; heavier requests gain more from an early start (see
- * ring/ring.c). At the end of a loop iteration everything is sent, whatever its weight.
+ * ring/submit.c). At the end of a loop iteration everything is sent, whatever its weight.
  */
 #ifndef UVDIO_BATCH_H
 #define UVDIO_BATCH_H

@@ -43,16 +43,6 @@ static unsigned shift_of(const uvdio_arena_t* arena) {
   return shift;
 }
 
-/* A segment, and as much behind it as the last frame that begins in it may take. */
-static struct iovec memory_of(const uvdio__registration_t* registration, unsigned segment) {
-  size_t size = (size_t)1 << registration->shift;
-  size_t begin = (size_t)segment << registration->shift;
-  size_t rest = registration->size - begin;
-  struct iovec memory = {.iov_base = (void*)(uintptr_t)(registration->base + begin),
-                         .iov_len = size + registration->overlap < rest ? size + registration->overlap : rest};
-  return memory;
-}
-
 /* Why the arena can't be registered at all, or null. */
 static const char* why_unfit(const uvdio_arena_t* arena) {
   if ((arena->flags & UVDIO_ARENA_GUARD_PAGES) != 0) {
@@ -246,40 +236,6 @@ static size_t size_of_registration(unsigned count) {
   return sizeof(uvdio__registration_t) + count;
 }
 
-static int may_use_clone_source(const uvdio__ring_t* ring, const uvdio__arena_ref_t* ref) {
-  return ring->features.can_clone_buffers && ref->generation == uvdio__os_fork_generation();
-}
-
-/* The second engine and those after it copy. */
-static void join_share(const uvdio__ring_t* ring, uvdio__registration_t* registration) {
-  uvdio__arena_ref_hold(registration->ref);
-  if (may_use_clone_source(ring, registration->ref)) {
-    uv_mutex_lock(&registration->ref->lock);
-    registration->by_clone = registration->ref->users++ > 0;
-    registration->ref->clone_source_users += (unsigned)registration->by_clone;
-    uv_mutex_unlock(&registration->ref->lock);
-  }
-}
-
-static void leave_clone_source(uvdio__arena_ref_t* ref) {
-  assert(ref->clone_source_users > 0);
-  if (--ref->clone_source_users == 0 && ref->clone_source != -1) {
-    ref->close_clone_source(ref);
-  }
-}
-
-static void leave_share(const uvdio__ring_t* ring, const uvdio__registration_t* registration) {
-  if (may_use_clone_source(ring, registration->ref)) {
-    uv_mutex_lock(&registration->ref->lock);
-    registration->ref->users--;
-    if (registration->by_clone) {
-      leave_clone_source(registration->ref);
-    }
-    uv_mutex_unlock(&registration->ref->lock);
-  }
-  uvdio__arena_ref_release(registration->ref);
-}
-
 static void fill_registration(uvdio__registration_t* registration, const uvdio_arena_t* arena, unsigned count) {
   registration->arena_id = arena->id;
   registration->base = arena->base;
@@ -326,7 +282,7 @@ static uvdio__registration_t* make_registration(uvdio__ring_t* ring, const uvdio
   if (count > 0) {
     insert_address(&ring->buffers, registration);
   }
-  join_share(ring, registration);
+  uvdio__clone_source_join(ring, registration);
   if (unfit != NULL) {
     refuse(registration, unfit == table_is_full ? UV_ENOMEM : UV_ENOTSUP, unfit);
   }
@@ -345,32 +301,13 @@ static void remove_registration(uvdio__ring_t* ring, uvdio__registration_t* regi
   if (registration->count > 0) {
     remove_address(&ring->buffers, registration);
   }
-  leave_share(ring, registration);
+  uvdio__clone_source_leave(ring, registration);
   uvdio__free(registration, size_of_registration(registration->count), UVDIO__STRUCT_ALIGN);
 }
 
 /*
  * The kernel's table
  */
-
-int uvdio__ring_make_table(int descriptor, unsigned count) {
-  struct io_uring_rsrc_register table;
-
-  memset(&table, 0, sizeof(table));
-  table.nr = count;
-  table.flags = IORING_RSRC_REGISTER_SPARSE;
-  return uvdio__ring_register(descriptor, IORING_REGISTER_BUFFERS2, &table, sizeof(table));
-}
-
-int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory, unsigned count) {
-  struct io_uring_rsrc_update2 update;
-
-  memset(&update, 0, sizeof(update));
-  update.offset = first;
-  update.data = (uint64_t)(uintptr_t)memory;
-  update.nr = count;
-  return uvdio__ring_register(descriptor, IORING_REGISTER_BUFFERS_UPDATE, &update, sizeof(update));
-}
 
 static void empty_entries(int descriptor, unsigned first, unsigned count) {
   static const struct iovec nothing[64];
@@ -381,68 +318,6 @@ static void empty_entries(int descriptor, unsigned first, unsigned count) {
     first += some;
     count -= some;
   }
-}
-
-/*
- * The vault. Its lock is held.
- */
-
-/* Emptied first: a forked child that has the descriptor would keep the memory pinned. */
-static void close_clone_source(uvdio__arena_ref_t* ref) {
-  (void)uvdio__ring_register((int)ref->clone_source, IORING_UNREGISTER_BUFFERS, NULL, 0);
-  (void)uvdio__os_close(ref->clone_source);
-  uvdio__free(ref->pinned, ref->pinned_count, UVDIO__STRUCT_ALIGN);
-  ref->clone_source = -1;
-  ref->pinned = NULL;
-}
-
-/* A ring of one entry that nobody maps, submits to or waits for. */
-static int open_clone_source(uvdio__arena_ref_t* ref, unsigned count) {
-  struct io_uring_params params;
-  long descriptor;
-  int result;
-
-  memset(&params, 0, sizeof(params));
-  descriptor = syscall(SYS_io_uring_setup, 1, &params);
-  if (descriptor < 0) {
-    return -errno;
-  }
-  ref->pinned = uvdio__alloc(count, UVDIO__STRUCT_ALIGN, 1);
-  ref->pinned_count = count;
-  ref->clone_source = (intptr_t)descriptor;
-  ref->close_clone_source = close_clone_source;
-  result = ref->pinned == NULL ? -ENOMEM : uvdio__ring_make_table((int)descriptor, count);
-  if (result < 0) {
-    close_clone_source(ref);
-  }
-  return result;
-}
-
-static int registration_in_clone_source(const uvdio__registration_t* registration, unsigned segment) {
-  uvdio__arena_ref_t* ref = registration->ref;
-  struct iovec memory = memory_of(registration, segment);
-  int result = ref->clone_source == -1 ? open_clone_source(ref, registration->count) : 0;
-
-  if (result < 0 || ref->pinned[segment]) {
-    return result;
-  }
-  result = uvdio__ring_update_table((int)ref->clone_source, segment, &memory, 1);
-  ref->pinned[segment] = result >= 0;
-  return result;
-}
-
-/* Copies entries, empty ones included. */
-static int copy_entries(const uvdio__ring_t* ring, const uvdio__registration_t* registration, unsigned segment,
-                        unsigned count) {
-  uvdio__clone_t clone;
-
-  memset(&clone, 0, sizeof(clone));
-  clone.source = (uint32_t)registration->ref->clone_source;
-  clone.flags = UVDIO__CLONE_REPLACE;
-  clone.source_offset = segment;
-  clone.target_offset = registration->first + segment;
-  clone.count = count;
-  return uvdio__ring_register(ring->ring.ring_fd, UVDIO__REGISTER_CLONE_BUFFERS, &clone, 1);
 }
 
 /*
@@ -462,70 +337,20 @@ static const char* words_for(int error) {
   return "the kernel refused to register memory";
 }
 
-static void mark_registered(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment) {
-  if (registration->segments[segment] != UVDIO__SEGMENT_KNOWN) {
-    registration->segments[segment] = UVDIO__SEGMENT_KNOWN;
-    registration->known++;
-    queue->engine->stats.registered_bytes += memory_of(registration, segment).iov_len;
-  }
-}
-
 static int register_by_ring(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
   const uvdio__ring_t* ring = queue->state;
   int result = 0;
 
   for (; count > 0 && result >= 0; count--, segment++) {
-    struct iovec memory = memory_of(registration, segment);
+    struct iovec memory = uvdio__ring_memory_of(registration, segment);
     if (registration->segments[segment] != UVDIO__SEGMENT_KNOWN) {
       result = uvdio__ring_update_table(ring->ring.ring_fd, registration->first + segment, &memory, 1);
     }
     if (result >= 0) {
-      mark_registered(queue, registration, segment);
+      uvdio__ring_mark_registered(queue, registration, segment);
     }
   }
   return result;
-}
-
-/* What the vault has of the range; at the ring's first time of the whole arena, because others have had it pinned. */
-static int copy_from_clone_source(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
-  const uvdio__arena_ref_t* ref = registration->ref;
-  unsigned end = registration->known == 0 ? registration->count : segment + count;
-  int result;
-
-  segment = registration->known == 0 ? 0 : segment;
-  result = copy_entries(queue->state, registration, segment, end - segment);
-  for (; segment < end && result >= 0; segment++) {
-    if (ref->pinned[segment]) {
-      mark_registered(queue, registration, segment);
-    }
-  }
-  return result;
-}
-
-/* The lock is let go between segments: pinning takes time, and others would wait for it on their loops. */
-static int register_by_clone_source(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
-  uvdio__arena_ref_t* ref = registration->ref;
-  int pinned = 0;
-  int copied;
-  unsigned i;
-
-  for (i = segment; i < segment + count && pinned >= 0; i++) {
-    uv_mutex_lock(&ref->lock);
-    pinned = registration_in_clone_source(registration, i);
-    uv_mutex_unlock(&ref->lock);
-  }
-  uv_mutex_lock(&ref->lock);
-  copied = ref->clone_source == -1 ? pinned : copy_from_clone_source(queue, registration, segment, count);
-  uv_mutex_unlock(&ref->lock);
-  return copied < 0 ? copied : pinned;
-}
-
-/* A vault of another user's than the ring's (of root's, before a process became an ordinary one's) can't be copied from. */
-static void do_without_clone(uvdio__registration_t* registration) {
-  uv_mutex_lock(&registration->ref->lock);
-  leave_clone_source(registration->ref);
-  uv_mutex_unlock(&registration->ref->lock);
-  registration->by_clone = 0;
 }
 
 static int need_table(uvdio__ring_t* ring) {
@@ -539,9 +364,9 @@ static void register_segments(uvdio__queue_t* queue, uvdio__registration_t* regi
   int result = need_table(queue->state);
 
   if (result >= 0 && registration->by_clone) {
-    result = register_by_clone_source(queue, registration, segment, count);
+    result = uvdio__clone_source_register(queue, registration, segment, count);
     if (result == -EINVAL && registration->known == 0) {
-      do_without_clone(registration);
+      uvdio__clone_source_give_up(registration);
       result = 0;
     }
   }
@@ -565,7 +390,7 @@ static void unregister_segments(uvdio__queue_t* queue, uvdio__registration_t* re
   empty_entries(ring->ring.ring_fd, registration->first, registration->count);
   for (i = 0; i < registration->count; i++) {
     if (registration->segments[i] == UVDIO__SEGMENT_KNOWN) {
-      queue->engine->stats.registered_bytes -= memory_of(registration, i).iov_len;
+      queue->engine->stats.registered_bytes -= uvdio__ring_memory_of(registration, i).iov_len;
     }
     registration->segments[i] = UVDIO__SEGMENT_NEW;
   }
@@ -608,7 +433,7 @@ static uvdio__registration_t* make_pin_at_first_use(uvdio__queue_t* queue, const
   uvdio__registration_t* registration = get_registration(queue, arena);
 
   assert(!queue->engine->no_auto_register);
-  if (registration != NULL && registration->error == 0 && memory_of(registration, 0).iov_len > AUTO_SIZE_MAX) {
+  if (registration != NULL && registration->error == 0 && uvdio__ring_memory_of(registration, 0).iov_len > AUTO_SIZE_MAX) {
     refuse(registration, UV_ENOTSUP, "its pieces are larger than 8 MiB: only uvdio_arena_register() registers it");
   }
   return registration;
@@ -758,7 +583,7 @@ void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* 
                                                 : "no frame of it was used yet";
   } else {
     for (i = 0; i < registration->count; i++) {
-      size_t end = memory_of(registration, i).iov_len;
+      size_t end = uvdio__ring_memory_of(registration, i).iov_len;
       size_t segment = (size_t)1 << registration->shift;
       info->bytes += registration->segments[i] == UVDIO__SEGMENT_KNOWN ? (end < segment ? end : segment) : 0;
     }

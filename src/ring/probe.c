@@ -24,11 +24,6 @@ typedef struct probe_s {
   int can_clone_buffers;
 } probe_t;
 
-int uvdio__ring_register(int descriptor, unsigned opcode, const void* argument, unsigned count) {
-  long result = syscall(SYS_io_uring_register, descriptor, opcode, argument, count);
-  return result < 0 ? -errno : (int)result;
-}
-
 /* From best to plainest; a kernel that does not know a flag answers EINVAL, and the next line is tried. */
 static const struct {
   unsigned flags;

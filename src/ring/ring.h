@@ -1,11 +1,19 @@
 /*
  * The parts of the ring backend.
  *
+ *   ring/ring.c      set-up, the loop's thread, close
+ *   ring/submit.c    entries of the submission queue, batches
+ *   ring/drain.c     the eventfd and completions
+ *   ring/open.c      opens, in steps
+ *   ring/failure.c   a kernel that refuses, for the moment or for good
  *   ring/probe.c     whether io_uring works here, with which flags; and why not, in words
  *   ring/buffers.c   arenas whose memory the kernel knows by number ("registered", "fixed" buffers)
+ *   ring/clone_source.c  the ring that holds an arena's memory for others
  *   ring/files.c     files that it knows by number
  *   ring/thread.c    what becomes of a ring whose thread ends
- *   ring/ring.c      submission and completion
+ *   ring/syscalls.c  io_uring_register(2)
+ *
+ * ring.c calls all of them, and none calls ring.c. submit.c and drain.c call open.c and failure.c.
  */
 #ifndef UVDIO_RING_H
 #define UVDIO_RING_H
@@ -49,6 +57,13 @@ typedef struct uvdio__clone_s { /* struct io_uring_clone_buffers, as of Linux 6.
   uint32_t count;
   uint32_t pad[3];
 } uvdio__clone_t;
+
+/*
+ * The low bits of an entry's user data: a transfer; a cancellation, whose completion nobody waits for
+ */
+#define TRANSFER_MARK ((uintptr_t)1)
+#define CANCEL_MARK ((uintptr_t)2)
+#define MARKS (CANCEL_MARK | TRANSFER_MARK)
 
 /*
  * Entries of the submission queue
@@ -188,6 +203,36 @@ int uvdio__ring_view(const uvdio__ring_t* ring, const uvdio_req_t* req);
 int uvdio__ring_make_table(int descriptor, unsigned count);
 int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory, unsigned count);
 
+/* A segment, and as much behind it as the last frame that begins in it may take. */
+static inline struct iovec uvdio__ring_memory_of(const uvdio__registration_t* registration, unsigned segment) {
+  size_t size = (size_t)1 << registration->shift;
+  size_t begin = (size_t)segment << registration->shift;
+  size_t rest = registration->size - begin;
+  struct iovec memory = {.iov_base = (void*)(uintptr_t)(registration->base + begin),
+                         .iov_len = size + registration->overlap < rest ? size + registration->overlap : rest};
+  return memory;
+}
+
+static inline void uvdio__ring_mark_registered(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment) {
+  if (registration->segments[segment] != UVDIO__SEGMENT_KNOWN) {
+    registration->segments[segment] = UVDIO__SEGMENT_KNOWN;
+    registration->known++;
+    queue->engine->stats.registered_bytes += uvdio__ring_memory_of(registration, segment).iov_len;
+  }
+}
+
+/* The second engine of an arena and those after it register by the arena's clone source
+ * (registration->by_clone), where the kernel can clone entries. */
+void uvdio__clone_source_join(const uvdio__ring_t* ring, uvdio__registration_t* registration);
+void uvdio__clone_source_leave(const uvdio__ring_t* ring, const uvdio__registration_t* registration);
+
+/* Registers segments by cloning. Returns 0 or more, or a negative errno. */
+int uvdio__clone_source_register(uvdio__queue_t* queue, uvdio__registration_t* registration,
+                                 unsigned segment, unsigned count);
+
+/* The ring may not clone from this source: it registers by itself from now on. */
+void uvdio__clone_source_give_up(uvdio__registration_t* registration);
+
 /* Finds out, and registers the segment where that is due. */
 int uvdio__ring_find_buffer(uvdio__queue_t* queue, const uvdio_req_t* req);
 
@@ -219,5 +264,28 @@ void uvdio__ring_unbind(uvdio__ring_t* ring);
 /* Writes down how entries for the file's transfers begin, by its slot, or by its descriptor where it will have none. From
  * now on its transfers go the short way. */
 void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file);
+
+/*
+ * Submission (submit.c), completion (drain.c): see backend.h
+ */
+int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req);
+int uvdio__ring_transfer(uvdio__queue_t* queue, uvdio_req_t* req);
+void uvdio__ring_flush(uvdio__queue_t* queue);
+void uvdio__ring_cancel(uvdio__queue_t* queue, uvdio_req_t* req);
+int uvdio__ring_reap(uvdio__queue_t* queue);
+int uvdio__ring_busy_poll(uvdio__queue_t* queue, uint64_t deadline);
+void uvdio__ring_wait(uvdio__queue_t* queue, int timeout_ms);
+void uvdio__ring_on_event(uv_poll_t* handle, int status, int events);
+
+/* Fills the entry of an open's next step; takes the result of one. */
+void uvdio__ring_prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req);
+void uvdio__ring_advance_open(uvdio__queue_t* queue, uvdio_req_t* req, int result);
+
+/* Has the kernel asked again a little later. */
+void uvdio__ring_retry_later(uvdio__queue_t* queue);
+
+/* Gives the ring up, for a reason in words or for the error of a system call. */
+void uvdio__ring_give_up(uvdio__queue_t* queue, const char* reason);
+void uvdio__ring_disable(uvdio__queue_t* queue, int error, const char* call);
 
 #endif /* UVDIO_RING_H */

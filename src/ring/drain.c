@@ -1,0 +1,276 @@
+/*
+ * Completions: the eventfd wakes the loop, and the check phase takes what the kernel has posted.
+ *
+ * How the queue is drained without a loss. With deferred task work the eventfd is signalled while the
+ * completion queue is still empty, and one io_uring_get_events() posts at most 20 completions (from
+ * about Linux 6.13 on). So a wake-up asks for completions once, and notes that more may come for which
+ * there is no signal. Between callbacks the engine has them taken: the posted ones at once, the others
+ * by more calls, until the kernel's flags are clear and the queue is empty after notifications are on
+ * again. Completions after that have a signal of their own.
+ *
+ *   NOTIFIED ----------------------------------> DRAINING
+ *      ^    the eventfd was readable, or polled      |
+ *      +---------------------------------------------+
+ *           notifications are on, and a look after that finds nothing
+ *
+ * DRAINING is cq_unnotified; where they can be switched, the kernel's notifications are off in it.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "completion.h"
+#include "ring/ring.h"
+
+static UVDIO__NOINLINE void handle_cqe(uvdio__queue_t* queue, uintptr_t data, int result) {
+  uvdio__ring_t* state = queue->state;
+  uvdio_req_t* req = (uvdio_req_t*)(data & ~MARKS);
+
+  result = result < 0 ? uv_translate_sys_error(-result) : result;
+  if ((data & CANCEL_MARK) != 0) {
+    assert(state->cancels > 0);
+    state->cancels--;
+  } else if (req->op == UVDIO_OP_OPEN) {
+    uvdio__ring_advance_open(queue, req, result);
+  } else {
+    uvdio__queue_done(queue, req, result);
+  }
+}
+
+static unsigned drain_cq(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
+  const struct io_uring_cq* cq = &state->ring.cq;
+  const struct io_uring_cqe* cqes = cq->cqes;
+  unsigned mask = state->completion_mask;
+  unsigned first = *cq->khead;
+  unsigned tail = io_uring_smp_load_acquire(cq->ktail);
+  unsigned head = first;
+
+  while (head != tail) {
+    const struct io_uring_cqe* cqe = &cqes[head++ & mask];
+    uintptr_t data = (uintptr_t)cqe->user_data;
+    if ((data & TRANSFER_MARK) != 0 && cqe->res >= 0) {
+      uvdio__queue_done(queue, (uvdio_req_t*)(data - TRANSFER_MARK), cqe->res);
+    } else {
+      handle_cqe(queue, data, cqe->res);
+    }
+  }
+  if (head != first) {
+    queue->stalled &= ~QUEUE_STALLED;
+    io_uring_smp_store_release(cq->khead, head);
+  }
+  return head - first;
+}
+
+static int kernel_has_more(const uvdio__ring_t* state) {
+  unsigned flags = IO_URING_READ_ONCE(*state->ring.sq.kflags);
+  return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+/* The kernel holds completions back and does not let us have them, so all that is left is to ask from time to time: what
+ * is in flight can neither be given back nor done again. Where the refusal looks final, new requests go to the pool. */
+static int get_events(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
+  uint64_t began_ns = uvdio__clock_ns();
+  int result = io_uring_get_events(&state->ring);
+
+  uvdio__engine_note_call(queue->engine, began_ns);
+  queue->engine->stats.system_calls++;
+  state->flag_is_late = result >= 0 && io_uring_cq_ready(&state->ring) == 0;
+  if (result >= 0) {
+    state->interruptions = 0;
+    return 1;
+  }
+  if (result == -EINTR && state->interruptions < UVDIO__RETRIES_MAX) {
+    state->interruptions++;
+    return 1;
+  }
+  if (result != -EAGAIN && result != -EBUSY && result != -EINTR) {
+    uvdio__ring_disable(queue, uv_translate_sys_error(-result), "io_uring_enter");
+  }
+  state->cq_unnotified = 0;
+  uvdio__ring_retry_later(queue);
+  return 0;
+}
+
+/* While signals are off, completions only show in the queue and the kernel's flags. Switching is a full barrier, so that
+ * after switching on, one look tells whether anything came before. */
+static void set_eventfd_notify(uvdio__ring_t* state, int on) {
+  if (!state->edge_triggered) {
+    return;
+  }
+  if (on) {
+    (void)__atomic_fetch_and(state->ring.cq.kflags, ~IORING_CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
+  } else {
+    (void)__atomic_fetch_or(state->ring.cq.kflags, IORING_CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
+  }
+}
+
+/* Signals are on again: whether anything came before. A worker of the kernel adds its work, and sets the flag after that; where it
+ * was held up in between, its work was taken already, and the flag stands until the next completion, which may never come. Only
+ * asking tells then. */
+static int came_unsignalled(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
+
+  if (!kernel_has_more(state)) {
+    state->flag_is_late = 0;
+    return io_uring_cq_ready(&state->ring) > 0;
+  }
+  return !state->flag_is_late || (get_events(queue) && !state->flag_is_late);
+}
+
+/* The loop has come to another thread: what there is to be taken is in memory, and the kernel takes
+ * no calls about the rest. The ring's own thread asks for it when the loop comes back to it; when
+ * it ends, the kernel posts all. Signals have to be on. */
+static int look_from_elsewhere(uvdio__ring_t* state) {
+  set_eventfd_notify(state, 1);
+  state->cq_unnotified = 1;
+  return io_uring_cq_ready(&state->ring) > 0;
+}
+
+/* A flush posts completions as well, at no extra cost; so what it left in the queue is taken first, and the kernel asked
+ * only for what nobody will be woken for. */
+int uvdio__ring_reap(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
+
+  if (!state->enabled) {
+    return 0;
+  }
+  if (drain_cq(queue) > 0) {
+    return state->cq_unnotified;
+  }
+  if (uvdio__engine_is_foreign(queue->engine)) {
+    return look_from_elsewhere(state);
+  }
+  if (!state->cq_unnotified) {
+    return 0;
+  }
+  if (kernel_has_more(state) && !state->flag_is_late) {
+    return get_events(queue);
+  }
+  set_eventfd_notify(state, 1);
+  if (came_unsignalled(queue)) {
+    set_eventfd_notify(state, 0);
+    return 1;
+  }
+  state->cq_unnotified = 0;
+  return 0;
+}
+
+#if defined(__x86_64__) || defined(__i386__)
+#define RELAX() __builtin_ia32_pause()
+#else
+#define RELAX() ((void)0)
+#endif
+
+#define POLLS_PER_CLOCK_READ 32 /* reading the clock costs more than a look */
+
+/* With deferred task work, the kernel's flags tell what is about to be posted. */
+int uvdio__ring_busy_poll(uvdio__queue_t* queue, uint64_t deadline) {
+  uvdio__ring_t* state = queue->state;
+  unsigned i;
+
+  if (!state->enabled || state->broken) {
+    return 0;
+  }
+  set_eventfd_notify(state, 0);
+  state->cq_unnotified = 1;
+  do {
+    for (i = 0; i < POLLS_PER_CLOCK_READ; i++) {
+      if (io_uring_cq_ready(&state->ring) > 0 || (kernel_has_more(state) && !state->flag_is_late)) {
+        return 1;
+      }
+      RELAX();
+    }
+  } while (uv_hrtime() < deadline);
+  return 0;
+}
+
+static void read_eventfd(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
+  uint64_t count;
+  ssize_t got = read(state->eventfd, &count, sizeof(count));
+
+  queue->engine->stats.system_calls++;
+  assert(got == (ssize_t)sizeof(count) || errno == EAGAIN || errno == EINTR);
+  (void)got;
+}
+
+/* Saves the read of the eventfd at each wake-up: the loop's epoll is told to report it once per signal instead of for as
+ * long as it is readable. Together with switching the signals off while completions are being taken, that is
+ * one wake-up per sleep. libuv changes a registration only when the events of its handle change, and ours never do.
+ *
+ * Only where switching signals can't lose one: the kernel has to publish a completion before it looks at the switch. With
+ * deferred task work it does both around an atomic operation, and on x86 that is a full barrier. */
+static void try_edge_triggering(uvdio__ring_t* state, uv_loop_t* loop) {
+#ifdef __x86_64__
+  struct epoll_event event;
+
+  if ((state->ring.flags & IORING_SETUP_DEFER_TASKRUN) == 0) {
+    return;
+  }
+  memset(&event, 0, sizeof(event));
+  event.events = EPOLLIN | EPOLLET;
+  event.data.fd = state->eventfd;
+  state->edge_triggered =
+      epoll_ctl(uv_backend_fd(loop), EPOLL_CTL_MOD, state->eventfd, &event) == 0;
+#else
+  (void)state;
+  (void)loop;
+#endif
+}
+
+/* The check phase, which comes next, takes the rest. */
+void uvdio__ring_on_event(uv_poll_t* handle, int status, int events) {
+  uvdio__ring_t* state = UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll);
+  uvdio__queue_t* queue = state->queue;
+
+  (void)status;
+  (void)events;
+  if (uvdio__engine_is_forked(queue->engine)) {
+    (void)uv_poll_stop(handle); /* The eventfd is shared with the parent: its signals are not ours to take. */
+    return;
+  }
+  queue->engine->stats.wakeups++;
+  if (uvdio__engine_is_foreign(queue->engine)) {
+    read_eventfd(queue); /* The check phase, which comes next, sees what has come for us. */
+    return;
+  }
+  queue->engine->poll_pending = 1;
+  if (!state->edge_tried) {
+    state->edge_tried = 1; /* Not earlier: libuv registers a handle only when it polls. */
+    try_edge_triggering(state, handle->loop);
+  }
+  set_eventfd_notify(state, 0);
+  if (!state->edge_triggered) {
+    read_eventfd(queue);
+  }
+  state->cq_unnotified = 1;
+  if (kernel_has_more(state)) {
+    (void)get_events(queue);
+  }
+}
+
+/*
+ * Off the loop
+ */
+
+/* The loop's own descriptor is readable when any other that it watches has something. Where the
+ * kernel refused something, that is tried again now. */
+void uvdio__ring_wait(uvdio__queue_t* queue, int timeout_ms) {
+  uvdio__ring_t* state = queue->state;
+  struct pollfd watched[] = {{.fd = state->eventfd, .events = POLLIN},
+                             {.fd = uv_backend_fd(queue->engine->loop), .events = POLLIN}};
+
+  (void)poll(watched, 2, timeout_ms);
+  queue->engine->stats.system_calls++;
+  if ((watched[0].revents & POLLIN) != 0) {
+    queue->engine->stats.wakeups++;
+    read_eventfd(queue);
+  }
+  queue->stalled &= ~QUEUE_STALLED;
+  state->cq_unnotified = 1;
+}

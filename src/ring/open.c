@@ -1,0 +1,66 @@
+/*
+ * An open in steps (os/os.h): each step is an entry of its own, and workers do what may block.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "completion.h"
+#include "ring/ring.h"
+
+void uvdio__ring_prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
+  uvdio__open_state_t* opening = uvdio__open_state_of(req);
+  struct statx* stat = (struct statx*)(void*)opening->stat.bytes;
+
+  if (opening->step == UVDIO__OPEN_STAT_FILE) {
+    uvdio__ring_fill(sqe, IORING_OP_STATX, (int)opening->descriptor, "", uvdio__linux_statx_mask(),
+                     (uintptr_t)stat);
+    sqe->statx_flags = AT_EMPTY_PATH;
+  } else {
+    uvdio__ring_fill(sqe, IORING_OP_OPENAT, AT_FDCWD, opening->path, (unsigned)opening->mode, 0);
+    sqe->open_flags = (unsigned)uvdio__linux_open_flags(opening);
+    sqe->flags = IOSQE_ASYNC; /* The filesystem's part of an open may wait for a disk or a server. */
+  }
+}
+
+/* An open that has failed closes what it had opened, which may block: a worker does it. */
+static void end_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
+  uvdio__open_state_t* opening = uvdio__open_state_of(req);
+
+  if (result < 0 && opening->descriptor != -1) {
+    opening->error = result;
+    opening->step = UVDIO__OPEN_UNDO;
+    uvdio__queue_punt(queue, req);
+    return;
+  }
+  uvdio__queue_done(queue, req, result);
+}
+
+void uvdio__ring_advance_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
+  uvdio__open_state_t* opening = uvdio__open_state_of(req);
+  uint64_t began_ns;
+  int next;
+
+  if (result == UV_EINTR && req->cancelled_ && (req->flags_ & REQ_UNCANCELLABLE) == 0) {
+    result = UV_ECANCELED;
+  }
+  if (result == UV_EINTR && req->retries_ < UVDIO__RETRIES_MAX) {
+    req->retries_++;
+    uvdio__queue_again(queue, req);
+    return;
+  }
+  if (uvdio__is_ring_refusal(result, req->cancelled_)) {
+    uvdio__queue_punt(queue, req);
+    return;
+  }
+  began_ns = uvdio__clock_ns();
+  next = uvdio__linux_open_advance(opening, result);
+  uvdio__engine_note_call(queue->engine, began_ns);
+  req->flags_ |= REQ_UNCANCELLABLE;
+  if (next == 1 && opening->step >= UVDIO__OPEN_FINISH) {
+    uvdio__queue_punt(queue, req);
+  } else if (next == 1) {
+    uvdio__queue_again(queue, req);
+  } else {
+    end_open(queue, req, next);
+  }
+}
