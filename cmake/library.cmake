@@ -47,7 +47,13 @@ endif()
 add_library(uvdio_static STATIC ${uvdio_sources})
 add_library(uvdio_shared SHARED ${uvdio_sources})
 set_target_properties(uvdio_static PROPERTIES POSITION_INDEPENDENT_CODE ON)
-set_target_properties(uvdio_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
+# Before 1.0 a minor version may change the ABI, from 1.0 on only a major one.
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(uvdio_soversion 0.${PROJECT_VERSION_MINOR})
+else()
+  set(uvdio_soversion ${PROJECT_VERSION_MAJOR})
+endif()
+set_target_properties(uvdio_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${uvdio_soversion})
 target_compile_definitions(uvdio_shared
   PRIVATE UVDIO_BUILDING_SHARED
   INTERFACE UVDIO_USING_SHARED)

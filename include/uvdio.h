@@ -135,7 +135,7 @@ UVDIO_EXTERN const char* uvdio_strerror(int error);
  * allocated; a number that is no code gives "UNKNOWN". Any thread. */
 UVDIO_EXTERN const char* uvdio_err_name(int error);
 
-/* Returns the version that runs, as UVDIO_VERSION_HEX and as text ("0.1.0"). Any thread. */
+/* Returns the version that runs, as UVDIO_VERSION_HEX and as text ("0.2.0"). Any thread. */
 UVDIO_EXTERN unsigned uvdio_version(void);
 UVDIO_EXTERN const char* uvdio_version_string(void);
 

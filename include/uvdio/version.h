@@ -1,9 +1,9 @@
-/* The library's version. One place: CMake and the man page of the command read it from here. */
+/* The library's version. One place: CMake reads it from here. */
 #ifndef UVDIO_VERSION_H
 #define UVDIO_VERSION_H
 
 #define UVDIO_VERSION_MAJOR 0
-#define UVDIO_VERSION_MINOR 1
+#define UVDIO_VERSION_MINOR 2
 #define UVDIO_VERSION_PATCH 0
 
 /* Comparable as one number: 0x010203 is 1.2.3. */

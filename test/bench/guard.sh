@@ -20,6 +20,7 @@ if [ $# -lt 3 ]; then
   echo "usage: $0 PATH/TO/uvdio-bench SCRATCH CONFIG [SANITIZER]" >&2
   exit 2
 fi
+[ -x "$1" ] || { echo "$0: there is no program $1" >&2; exit 2; }
 bench=$1
 config=$3
 sanitizer=${4:-}
