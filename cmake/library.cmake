@@ -18,6 +18,9 @@ set(uvdio_sources
   src/backend/memory.c
   src/backend/memory_files.c
   src/sim/sim.c
+  src/sim/random.c
+  src/sim/rules.c
+  src/sim/trace.c
   src/sim/disk.c
   src/sim/late.c
   src/sim/perform.c

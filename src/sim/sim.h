@@ -1,7 +1,10 @@
 /*
  * What the parts of a simulated world share. include/uvdio/sim.h says what a world does.
  *
- *   sim.c          the world: set-up, rules, random numbers, trace, counters
+ *   sim/sim.c      options, creation, engines, directories
+ *   sim/random.c   the random numbers that decide everything
+ *   sim/rules.c    which fault an event gets
+ *   sim/trace.c    a line per event, their digest, counters
  *   sim/disk.c     one file: what is there, what is on the disk, and the changes between the two
  *   sim/perform.c  one operation on it, with its fault
  *   sim/backend.c  the backend: when operations end, crashes and power cuts
@@ -28,7 +31,7 @@ struct uvdio_sim_s {
   uint64_t sequence; /* number of the last change */
   uint64_t digest;
   int out_of_memory; /* ran out of memory where nothing could be taken back */
-  uvdio__sim_file_t* files; /* in the order in which they were made, which no address decides */
+  uvdio__sim_file_t* files; /* in the order of their creation, not of their addresses */
   uvdio__sim_rule_t* rules; /* in the order in which they were added */
   uvdio__sim_engine_t* engines;
   struct uvdio__late_s* late; /* in the order in which crashes have left them */
