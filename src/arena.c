@@ -16,6 +16,7 @@
 
 #include "buffer.h"
 #include "allocator.h"
+#include "sized.h"
 #include "os/os.h"
 
 #define LINK_END UINT32_MAX
@@ -191,15 +192,12 @@ static size_t stride_of(const uvdio_arena_options_t* options, size_t frame_size)
   return ((frame_size + page - 1) & ~(page - 1)) + page;
 }
 
-int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_options_t* options) {
+static int create_arena(uvdio_arena_t** arena, const uvdio_arena_options_t* options) {
   uvdio_arena_t* fresh;
   size_t frame_size;
   size_t stride;
   int error;
 
-  if (arena == NULL || options == NULL) {
-    return UV_EINVAL;
-  }
   frame_size = options->frame_size == 0 ? UVDIO_PAGE_SIZE : options->frame_size;
   error = check_options(options, frame_size);
   if (error != 0) {
@@ -226,6 +224,18 @@ int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_options_t* optio
   }
   *arena = fresh;
   return 0;
+}
+
+int uvdio_arena_create_sized(uvdio_arena_t** arena, const uvdio_arena_options_t* options,
+                             size_t size) {
+  uvdio_arena_options_t own;
+  int error;
+
+  if (arena == NULL || options == NULL) {
+    return UV_EINVAL;
+  }
+  error = uvdio__sized_in(&own, sizeof(own), options, size);
+  return error != 0 ? error : create_arena(arena, &own);
 }
 
 int uvdio_arena_destroy(uvdio_arena_t* arena, size_t* frames_out) {
@@ -315,13 +325,16 @@ int uvdio_arena_frames(const uvdio_arena_t* arena, uvdio_chunks_t* chunks) {
   return 0;
 }
 
-int uvdio_arena_info(const uvdio_arena_t* arena, uvdio_arena_info_t* info) {
+int uvdio_arena_info_sized(const uvdio_arena_t* arena, uvdio_arena_info_t* info, size_t size) {
+  uvdio_arena_info_t own;
+
   if (arena == NULL || info == NULL) {
     return UV_EINVAL;
   }
-  info->frame_size = arena->frame_size;
-  info->frame_count = arena->frame_count;
-  info->frames_out = atomic_load_explicit(&arena->frames_out, memory_order_relaxed);
-  info->flags = arena->flags;
+  own.frame_size = arena->frame_size;
+  own.frame_count = arena->frame_count;
+  own.frames_out = atomic_load_explicit(&arena->frames_out, memory_order_relaxed);
+  own.flags = arena->flags;
+  uvdio__sized_out(info, size, &own, sizeof(own));
   return 0;
 }

@@ -9,6 +9,7 @@
 #include "arena.h"
 #include "engine_close.h"
 #include "iteration.h"
+#include "sized.h"
 
 #define CALLBACKS_MAX_DEFAULT 256
 /* More requests than libuv has threads for (UV_THREADPOOL_SIZE is at most 1024) only stand in its
@@ -172,15 +173,12 @@ static const uvdio__loop_hooks_t hooks = {uvdio__iteration_on_idle, uvdio__itera
                                           uvdio__iteration_on_prepare,
                                           uvdio__engine_iterate_off_loop};
 
-int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, const uvdio_engine_options_t* options) {
-  static const uvdio_engine_options_t defaults;
+static int create_engine(uvdio_engine_t** engine, uv_loop_t* loop,
+                         const uvdio_engine_options_t* options) {
   uvdio_backend_t kind;
   uvdio_engine_t* created;
   int error = 0;
 
-  if (options == NULL) {
-    options = &defaults;
-  }
   kind = options->backend;
   if (engine == NULL || loop == NULL || (unsigned)kind > UVDIO_BACKEND_MEMORY ||
       options->depth > UVDIO_DEPTH_MAX || (options->flags & ~UVDIO_ENGINE_NO_AUTO_REGISTER) != 0 ||
@@ -205,6 +203,14 @@ int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, const uvdio_en
   uvdio__loop_attach(created, &hooks);
   *engine = created;
   return 0;
+}
+
+int uvdio_engine_create_sized(uvdio_engine_t** engine, uv_loop_t* loop,
+                              const uvdio_engine_options_t* options, size_t size) {
+  uvdio_engine_options_t own = {0};
+  int error = options == NULL ? 0 : uvdio__sized_in(&own, sizeof(own), options, size);
+
+  return error != 0 ? error : create_engine(engine, loop, &own);
 }
 
 /*
@@ -248,13 +254,17 @@ const char* uvdio_engine_backend_reason(const uvdio_engine_t* engine) {
   return engine == NULL ? "there is no engine" : engine->reason;
 }
 
-int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_stats_t* stats) {
+int uvdio_engine_stats_sized(const uvdio_engine_t* engine, uvdio_engine_stats_t* stats,
+                             size_t size) {
+  uvdio_engine_stats_t own;
+
   if (engine == NULL || stats == NULL) {
     return UV_EINVAL;
   }
-  *stats = engine->stats;
-  stats->in_flight_peak = stats->in_flight > stats->in_flight_peak ? stats->in_flight : stats->in_flight_peak;
-  stats->pending = uvdio__engine_pending(engine);
+  own = engine->stats;
+  own.in_flight_peak = own.in_flight > own.in_flight_peak ? own.in_flight : own.in_flight_peak;
+  own.pending = uvdio__engine_pending(engine);
+  uvdio__sized_out(stats, size, &own, sizeof(own));
   return 0;
 }
 
@@ -311,26 +321,26 @@ int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
                                                  : queue->backend->unregister_arena(queue, arena);
 }
 
-int uvdio_arena_registration(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
-                           uvdio_registration_t* info) {
+int uvdio_arena_registration_sized(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
+                                   uvdio_registration_t* info, size_t size) {
+  uvdio_registration_t own = {0};
   const uvdio__queue_t* queue;
 
   if (engine == NULL || arena == NULL || info == NULL) {
     return UV_EINVAL;
   }
   queue = &engine->queues[QUEUE_MAIN];
-  info->bytes = 0;
-  info->size = arena->size;
-  info->error = 0;
-  info->reason = "";
+  own.size = arena->size;
+  own.reason = "";
   if (engine->state == ENGINE_CLOSED) {
-    info->error = UV_EBADF;
-    info->reason = "the engine is closed";
+    own.error = UV_EBADF;
+    own.reason = "the engine is closed";
   } else if (queue->backend->get_registration != NULL) {
-    queue->backend->get_registration(queue, arena, info);
+    queue->backend->get_registration(queue, arena, &own);
   } else {
-    info->error = UV_ENOTSUP;
-    info->reason = "only the ring registers memory";
+    own.error = UV_ENOTSUP;
+    own.reason = "only the ring registers memory";
   }
+  uvdio__sized_out(info, size, &own, sizeof(own));
   return 0;
 }

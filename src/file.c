@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "allocator.h"
+#include "sized.h"
 
 #define KNOWN_FLAGS                                                            \
   (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE |      \
@@ -342,7 +343,8 @@ void uvdio__file_close_now(uvdio_file_t* file) {
   file_release(file);
 }
 
-int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
+int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, size_t size) {
+  uvdio_file_info_t own;
   uvdio__queue_t* queue;
 
   if (file == NULL || info == NULL) {
@@ -352,25 +354,26 @@ int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
     return UV_EBADF;
   }
   queue = uvdio__queue_or_pool(file->queue_);
-  info->backend = queue->backend->name;
-  info->reason = queue == file->queue_ ? file->reason_ : "";
+  own.backend = queue->backend->name;
+  own.reason = queue == file->queue_ ? file->reason_ : "";
   if (file->queue_concurrent_ != NULL) {
     queue = uvdio__queue_or_pool(file->queue_concurrent_);
-    info->reason = queue == file->queue_concurrent_ ? info->reason : "";
+    own.reason = queue == file->queue_concurrent_ ? own.reason : "";
   }
-  info->backend_concurrent = queue->backend->name;
-  info->filesystem = file->filesystem_;
-  info->direct = file->direct_;
-  info->latch_error = file->latch_;
-  info->registered = file->fixed_index_ > 0;
-  info->durable_serialized = uvdio__has_shared_errors(file);
-  info->flags = file->flags_;
-  info->memory_align = (uint32_t)(file->memory_mask_ + 1);
-  info->offset_align = (uint32_t)(file->offset_mask_ + 1);
-  info->system_memory_align = file->system_memory_align_;
-  info->system_offset_align = file->system_offset_align_;
-  info->system_read_align = file->system_read_align_;
-  info->recommended_align = file->recommended_align_;
-  info->align_source = file->align_source_;
+  own.backend_concurrent = queue->backend->name;
+  own.filesystem = file->filesystem_;
+  own.is_direct = file->direct_;
+  own.latch_error = file->latch_;
+  own.is_registered = file->fixed_index_ > 0;
+  own.is_durable_serialized = uvdio__has_shared_errors(file);
+  own.flags = file->flags_;
+  own.memory_align = (uint32_t)(file->memory_mask_ + 1);
+  own.offset_align = (uint32_t)(file->offset_mask_ + 1);
+  own.system_memory_align = file->system_memory_align_;
+  own.system_offset_align = file->system_offset_align_;
+  own.system_read_align = file->system_read_align_;
+  own.recommended_align = file->recommended_align_;
+  own.align_source = file->align_source_;
+  uvdio__sized_out(info, size, &own, sizeof(own));
   return 0;
 }

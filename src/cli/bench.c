@@ -99,7 +99,7 @@ static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_
     return;
   }
   snprintf(bench->filesystem, sizeof bench->filesystem, "%s", info.filesystem);
-  bench->direct = info.direct;
+  bench->direct = info.is_direct;
   int replaced = strcmp(info.backend, backend_text(backend)) != 0;
   bench->ring_is_pool |= replaced && backend == UVDIO_BACKEND_RING;
   if (first && replaced) {

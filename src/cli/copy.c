@@ -451,13 +451,13 @@ static int describe_method(copy_t* copy) {
   assert(used > 0 && (size_t)used < sizeof copy->method);
   char* rest = copy->method + used;
   size_t left = sizeof copy->method - (size_t)used;
-  if (source.direct && target.direct) {
+  if (source.is_direct && target.is_direct) {
     snprintf(rest, left, ", direct I/O");
-  } else if (source.direct == target.direct) {
+  } else if (source.is_direct == target.is_direct) {
     snprintf(rest, left, ", buffered: %s and %s refuse direct I/O", source.filesystem, target.filesystem);
   } else {
-    snprintf(rest, left, ", %s direct, %s buffered: %s refuses direct I/O", source.direct ? "SRC" : "DST",
-             source.direct ? "DST" : "SRC", source.direct ? target.filesystem : source.filesystem);
+    snprintf(rest, left, ", %s direct, %s buffered: %s refuses direct I/O", source.is_direct ? "SRC" : "DST",
+             source.is_direct ? "DST" : "SRC", source.is_direct ? target.filesystem : source.filesystem);
   }
   return CLI_OK;
 }

@@ -290,7 +290,7 @@ static void print_file(const facts_t* facts) {
            file->reason);
   printf("\nPath %s%s\n", facts->path, file->temporary ? " (by a temporary file)" : "");
   print_field("filesystem", file->filesystem);
-  print_field("direct I/O", file->info.direct ? "yes" : "no: the filesystem refuses it, so it is buffered");
+  print_field("direct I/O", file->info.is_direct ? "yes" : "no: the filesystem refuses it, so it is buffered");
   print_field("executed by", executed);
   print_alignment(&file->info);
   print_page(file);
@@ -375,7 +375,7 @@ static json_t* file_json(const path_facts_t* file) {
   }
   return json_pack(
       "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "filesystem",
-      file->filesystem, "direct", info->direct, "backend", file->backend, "reason", file->reason,
+      file->filesystem, "direct", info->is_direct, "backend", file->backend, "reason", file->reason,
       "memory_align", (json_int_t)info->memory_align, "offset_align", (json_int_t)info->offset_align,
       "system_memory_align", (json_int_t)info->system_memory_align, "system_offset_align",
       (json_int_t)info->system_offset_align, "system_read_align",

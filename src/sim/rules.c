@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "allocator.h"
+#include "sized.h"
 #include "sim/sim.h"
 
 struct uvdio__sim_rule_s {
@@ -17,12 +18,12 @@ static int is_known(const uvdio_sim_fault_t* fault) {
   return (unsigned)fault->kind <= UVDIO_SIM_CUT && (unsigned)fault->cut <= UVDIO_SIM_CUT_CRASH;
 }
 
-int uvdio_sim_add_rule(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule) {
+static int add_rule(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule) {
   uvdio__sim_rule_t** end;
   uvdio__sim_rule_t* fresh;
   size_t path_size;
 
-  if (sim == NULL || rule == NULL || (unsigned)rule->op >= UVDIO_OP_COUNT || !is_known(&rule->fault) ||
+  if ((unsigned)rule->op >= UVDIO_OP_COUNT || !is_known(&rule->fault) ||
       rule->fault.error > 0 || rule->ppm > UVDIO__PPM) {
     return UV_EINVAL;
   }
@@ -40,6 +41,17 @@ int uvdio_sim_add_rule(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule) {
   }
   *end = fresh;
   return 0;
+}
+
+int uvdio_sim_add_rule_sized(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule, size_t size) {
+  uvdio_sim_rule_t own;
+  int error;
+
+  if (sim == NULL || rule == NULL) {
+    return UV_EINVAL;
+  }
+  error = uvdio__sized_in(&own, sizeof(own), rule, size);
+  return error != 0 ? error : add_rule(sim, &own);
 }
 
 int uvdio_sim_clear_rules(uvdio_sim_t* sim) {

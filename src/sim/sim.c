@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "allocator.h"
+#include "sized.h"
 #include "sim/sim.h"
 
 #define SECTOR_MIN 512u
@@ -48,13 +49,9 @@ static void fill_in_defaults(uvdio_sim_options_t* options) {
   }
 }
 
-int uvdio_sim_create(uvdio_sim_t** sim, const uvdio_sim_options_t* options) {
-  static const uvdio_sim_options_t defaults;
+static int create_world(uvdio_sim_t** sim, const uvdio_sim_options_t* options) {
   uvdio_sim_t* fresh;
 
-  if (options == NULL) {
-    options = &defaults;
-  }
   if (sim == NULL || check_options(options) != 0) {
     return UV_EINVAL;
   }
@@ -67,6 +64,13 @@ int uvdio_sim_create(uvdio_sim_t** sim, const uvdio_sim_options_t* options) {
   fill_in_defaults(&fresh->options);
   *sim = fresh;
   return 0;
+}
+
+int uvdio_sim_create_sized(uvdio_sim_t** sim, const uvdio_sim_options_t* options, size_t size) {
+  uvdio_sim_options_t own = {0};
+  int error = options == NULL ? 0 : uvdio__sized_in(&own, sizeof(own), options, size);
+
+  return error != 0 ? error : create_world(sim, &own);
 }
 
 int uvdio_sim_destroy(uvdio_sim_t* sim) {
@@ -84,14 +88,16 @@ int uvdio_sim_destroy(uvdio_sim_t* sim) {
 }
 
 /* An ordinary engine on memory, whose queue then gets another backend: nothing has been submitted to it yet. */
-int uvdio_sim_engine_create(uvdio_engine_t** engine, uv_loop_t* loop, uvdio_sim_t* sim, const uvdio_engine_options_t* options) {
+int uvdio_sim_engine_create_sized(uvdio_engine_t** engine, uv_loop_t* loop, uvdio_sim_t* sim,
+                                  const uvdio_engine_options_t* options, size_t size) {
   uvdio_engine_options_t on_memory = {0};
   uvdio__sim_engine_t* part;
   unsigned depth;
   int error;
 
-  if (options != NULL) {
-    on_memory = *options;
+  error = options == NULL ? 0 : uvdio__sized_in(&on_memory, sizeof(on_memory), options, size);
+  if (error != 0) {
+    return error;
   }
   if (engine == NULL || sim == NULL || on_memory.depth > UVDIO_DEPTH_MAX ||
       (on_memory.backend != UVDIO_BACKEND_AUTO && on_memory.backend != UVDIO_BACKEND_MEMORY)) {

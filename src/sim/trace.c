@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sim/sim.h"
+#include "sized.h"
 
 /* FNV-1a over whole numbers. */
 static void digest_number(uvdio_sim_t* sim, uint64_t number) {
@@ -50,12 +51,15 @@ uint64_t uvdio_sim_digest(const uvdio_sim_t* sim) {
   return sim == NULL ? 0 : sim->digest ^ sim->random;
 }
 
-int uvdio_sim_stats(const uvdio_sim_t* sim, uvdio_sim_stats_t* stats) {
+int uvdio_sim_stats_sized(const uvdio_sim_t* sim, uvdio_sim_stats_t* stats, size_t size) {
+  uvdio_sim_stats_t own;
+
   if (sim == NULL || stats == NULL) {
     return UV_EINVAL;
   }
-  *stats = sim->stats;
-  stats->steps = sim->step;
-  stats->operations = sim->events;
+  own = sim->stats;
+  own.steps = sim->step;
+  own.operations = sim->events;
+  uvdio__sized_out(stats, size, &own, sizeof(own));
   return 0;
 }

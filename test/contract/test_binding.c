@@ -269,7 +269,7 @@ static void engine_goes_along_when_it_is_told(void** state) {
     assert_read();
     assert_ok(uvdio_file_info(&f->file, &last));
     assert_string_equal(last.backend, first.backend);
-    assert_int_equal(last.registered, first.registered);
+    assert_int_equal(last.is_registered, first.is_registered);
     assert_true(stats_of(f).fixed > before || !matrix.registered);
     before = stats_of(f).fixed;
   }

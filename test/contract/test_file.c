@@ -707,7 +707,7 @@ static void info_tells_what_was_opened(void** state) {
   struct fixture* f = *state;
   uvdio_file_info_t info = info_of(&f->file);
   assert_int_equal(info.flags, UVDIO_OPEN_RW);
-  assert_int_equal(info.direct, 1);
+  assert_int_equal(info.is_direct, 1);
   assert_int_equal(info.latch_error, 0);
   if (matrix.place.filesystem != NULL) {
     assert_string_equal(info.filesystem, matrix.place.filesystem);
@@ -778,7 +778,7 @@ static void refused_direct_io_goes_on_buffered_if_preferred(void** state) {
                             UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
   run(f);
   assert_result(open, 0);
-  assert_int_equal(info_of(&f->other).direct, 0);
+  assert_int_equal(info_of(&f->other).is_direct, 0);
   uvdio_buf_t buf = blank(PAGE);
   struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
   run(f);
@@ -812,7 +812,7 @@ static void file_without_a_size_is_read_to_its_end(void** state) {
 static void preferred_direct_io_stays_direct_where_it_can(void** state) {
   struct fixture* f = *state;
   assert_result(open_later(f, "new", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), 0);
-  assert_int_equal(info_of(&f->other).direct, 1);
+  assert_int_equal(info_of(&f->other).is_direct, 1);
 }
 
 static void buffered_file_is_written_and_synced(void** state) {

@@ -357,10 +357,10 @@ static void write_durably_on_a_full_disk(struct fixture* f, const struct disk* d
   assert_int_equal(make_small_file(path), 0);
   assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_OPEN_WAL | UVDIO_O_DIRECT_PREFERRED), 0);
   assert_ok(uvdio_file_info(&f->file, &info));
-  if (info.direct) {
+  if (info.is_direct) {
     SKIP("this ext4 takes direct I/O for a file within its inode");
   }
-  assert_int_equal(info.durable_serialized, 1);
+  assert_int_equal(info.is_durable_serialized, 1);
   assert_int_equal(reserve_blocks(path), 0);
   assert_int_equal(fill_up(disk, 2 * PAGE), 0);
   for (unsigned i = 0; i < DURABLE; i++) {

@@ -89,7 +89,7 @@ static void close_other(struct fixture* f) {
 static int is_direct(const uvdio_file_t* file) {
   uvdio_file_info_t info;
   assert_ok(uvdio_file_info(file, &info));
-  return info.direct;
+  return info.is_direct;
 }
 
 /*

@@ -473,7 +473,7 @@ static void memlock_limit_degrades_to_plain_transfers(void** state) {
 static int is_registered(const uvdio_file_t* file) {
   uvdio_file_info_t info;
   assert_ok(uvdio_file_info(file, &info));
-  return info.registered;
+  return info.is_registered;
 }
 
 static void files_get_slots_with_their_first_transfer(void** state) {

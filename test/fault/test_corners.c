@@ -91,7 +91,7 @@ static void flag_that_can_not_be_taken_back_fails_the_open(void** state) {
   assert_result(open_now_with(f, "other", flags), 0);
   faults_reset();
   assert_ok(uvdio_file_info(&f->other, &info));
-  assert_int_equal(info.direct, 0);
+  assert_int_equal(info.is_direct, 0);
   close_other(f);
 }
 

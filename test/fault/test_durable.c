@@ -46,7 +46,7 @@ static void open_durable(struct fixture* f, long type) {
   fault_pretend_filesystem(type);
   open_now(f, &f->file, "durable", UVDIO_OPEN_WAL);
   fault_pretend_filesystem(0);
-  assert_int_equal(info_of(&f->file).durable_serialized, 1);
+  assert_int_equal(info_of(&f->file).is_durable_serialized, 1);
   t_size(op_new(&f->tracker), &f->file);
   run(f);
   faults_reset();
@@ -299,7 +299,7 @@ static void refused_call_latches_nothing(void** state) {
   static const int errors[] = {EINVAL, EFBIG, EFAULT, EBADF};
   struct fixture* f = *state;
   need_faults();
-  if (info_of(&f->file).durable_serialized) {
+  if (info_of(&f->file).is_durable_serialized) {
     SKIP("writes of this filesystem may go through a cache");
   }
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
@@ -320,7 +320,7 @@ static void success_that_waits_for_its_callback_is_taken_back(void** state) {
   struct fixture* f = *state;
   struct workers workers;
   struct top* writes[3];
-  if (!on_workers(&f->file) || info_of(&f->file).durable_serialized) {
+  if (!on_workers(&f->file) || info_of(&f->file).is_durable_serialized) {
     SKIP("two results can be made to come together where durable writes run side by side on libuv's threads");
   }
   workers_occupy(&workers, &f->loop, WORKERS - 1);

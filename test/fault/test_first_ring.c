@@ -180,7 +180,7 @@ static int slots_taken(struct fixture* f, uvdio_engine_t* engine) {
       return -1;
     }
     op_free(write);
-    taken += info.registered;
+    taken += info.is_registered;
   }
   return taken;
 }
@@ -216,8 +216,7 @@ static int registers_files(struct fixture* f, uvdio_engine_t* engine) {
   (void)t_write(op_new(&f->tracker), &file, &page, 0);
   (void)uv_run(&f->loop, UV_RUN_DEFAULT);
   (void)uvdio_file_info(&file, &info);
-  (void)uvdio_close(&file, &req, NULL);
-  return info.registered;
+  return uvdio_close(&file, &req, NULL) == 0 ? info.is_registered : -1;
 }
 
 #define DESCRIPTORS 100
@@ -276,7 +275,7 @@ static int grow_in_vain(struct fixture* f, uvdio_engine_t* engine) {
   EXPECT(open_files(engine, 4, path_of(f, "file")) == 0);
   EXPECT(transfer(f, &files[0]) == 0 && transfer(f, &files[1]) == 0);
   EXPECT(uvdio_file_info(&files[1], &info) == 0);
-  if (!info.registered || strcmp(info.backend, "ring") != 0) {
+  if (!info.is_registered || strcmp(info.backend, "ring") != 0) {
     return 0; /* no kernel for tables, or no files for a ring */
   }
   fault_pretend_descriptors(0);
@@ -285,7 +284,7 @@ static int grow_in_vain(struct fixture* f, uvdio_engine_t* engine) {
   EXPECT(fault_hits(CALL_REGISTER) == 1);
   for (unsigned i = 0; i < 4; i++) {
     EXPECT(transfer(f, &files[i]) == 0 && transfer(f, &files[i]) == 0);
-    EXPECT(uvdio_file_info(&files[i], &info) == 0 && !info.registered);
+    EXPECT(uvdio_file_info(&files[i], &info) == 0 && !info.is_registered);
   }
   EXPECT(strcmp(uvdio_engine_backend(engine), "ring") == 0);
   return 0;

@@ -82,7 +82,7 @@ static void either_zero_is_a_refusal(void** state) {
     answer_with(zeros[i][0], zeros[i][1], 1);
     assert_result(open_other(f, UVDIO_OPEN_RW), UVDIO_ENODIRECT);
     assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), 0);
-    assert_int_equal(info_of(&f->other).direct, 0);
+    assert_int_equal(info_of(&f->other).is_direct, 0);
     put(f, &f->other, 0, 3 * PAGE, 1);
     assert_holds(f, &f->other, 0, 3 * PAGE, 1);
     close_other(f);
@@ -94,7 +94,7 @@ static void silence_is_no_refusal(void** state) {
   answer_with(0, 0, 0);
   assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN), 0);
   uvdio_file_info_t info = info_of(&f->other);
-  assert_int_equal(info.direct, 1);
+  assert_int_equal(info.is_direct, 1);
   assert_int_equal(info.align_source, UVDIO_ALIGN_DEFAULT);
   assert_int_equal(info.memory_align, UVDIO_ALIGNMENT);
   assert_int_equal(info.offset_align, UVDIO_ALIGNMENT);

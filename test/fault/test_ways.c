@@ -65,7 +65,7 @@ static void lose_the_table(struct fixture* f) {
     assert_result(read, PAGE);
   }
   faults_reset();
-  assert_int_equal(info_of(&f->file).registered, 0);
+  assert_int_equal(info_of(&f->file).is_registered, 0);
 }
 
 static void assert_closed(struct fixture* f) {

@@ -657,7 +657,7 @@ static void bad_pointers(void) {
   REQUIRE(uvdio_cancel(NULL) == UV_EINVAL);
   REQUIRE(uvdio_file_info(&handle->file, NULL) == UV_EINVAL);
   if (handle->state == OPEN && !w.closing) {
-    REQUIRE(uvdio_file_info(&handle->file, &info) == 0 && info.latch_error == 0 && info.direct == 1);
+    REQUIRE(uvdio_file_info(&handle->file, &info) == 0 && info.latch_error == 0 && info.is_direct == 1);
   }
 }
 

@@ -22,8 +22,10 @@ __attribute__((visibility("default"))) int plugin_run(const char* path) {
   }
   error = uvdio_open(engine, &file, &req, path, UVDIO_OPEN_CREATE, 0600, NULL);
   if (error == 0) {
+    int closed;
     error = uvdio_sync_data(&file, &req, NULL);
-    (void)uvdio_close(&file, &req, NULL);
+    closed = uvdio_close(&file, &req, NULL);
+    error = error != 0 ? error : closed;
   }
   (void)uvdio_engine_close(engine, NULL);
   (void)uv_run(&loop, UV_RUN_DEFAULT);

@@ -232,7 +232,9 @@ static size_t ask_filesystem(scratch_dir_t* dir) {
       snprintf(dir->filesystem, sizeof dir->filesystem, "%s", info.filesystem);
       alignment = info.offset_align > info.memory_align ? info.offset_align : info.memory_align;
     }
-    (void)uvdio_close(&file, &req, NULL);
+    if (uvdio_close(&file, &req, NULL) != 0) {
+      alignment = UVDIO_ALIGNMENT;
+    }
   }
   (void)session_close(&session);
   return alignment;

@@ -64,8 +64,10 @@ static int make_file(uvdio_engine_t* engine, const char* path) {
     error = uvdio_open(engine, &file, &req, path, UVDIO_OPEN_CREATE, 0600, NULL);
   }
   if (error == 0) {
+    int closed;
     error = uvdio_write(&file, &req, &buf, 0, NULL);
-    (void)uvdio_close(&file, &req, NULL);
+    closed = uvdio_close(&file, &req, NULL);
+    error = error != 0 ? error : closed;
   }
   (void)uvdio_buf_release(&buf);
   return error;

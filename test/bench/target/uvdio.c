@@ -92,7 +92,9 @@ static void close_state(void* memory) {
   }
   for (unsigned i = 0; i < state->files_open; i++) {
     uvdio_req_t req = {0};
-    (void)uvdio_close(&state->files[i], &req, NULL);
+    if (uvdio_close(&state->files[i], &req, NULL) != 0) {
+      break; /* The engine's close closes what is left. */
+    }
   }
   if (state->is_open) {
     (void)session_close(&state->session);
