@@ -2,11 +2,13 @@
 # Builds and tests uvdio. Needs nothing but a shell and the system's package manager.
 #   sh cmake/check.sh [--quick] [--tsan] [--valgrind] [--long]
 #
-# Passes: dev (debug build), asan (address and undefined behaviour sanitizers), no-uring (Linux: without
-# the io_uring backend; its unit, contract and package tests), next (debug build in the distribution's next release, which debootstrap
-# makes in build/, and demo.sh there), musl (against musl, by musl-gcc), m32 (compiles for 32 bits),
-# guard (instructions and system calls per operation, optimised), fuzz (a minute, where clang has libFuzzer).
-#   --quick      dev only
+# Passes: dev (debug build), lint (layout, columns, licence lines, layers, clang-tidy, documentation),
+# asan (address and undefined behaviour sanitizers), no-uring (Linux: without the io_uring backend; its
+# unit, contract and package tests), next (debug build in the distribution's next release, which
+# debootstrap makes in build/, and demo.sh there), musl (against musl, by musl-gcc), m32 (compiles for
+# 32 bits), guard (instructions and system calls per operation, optimised), fuzz (a minute, where clang
+# has libFuzzer).
+#   --quick      dev and lint only
 #   --tsan       the thread sanitizer as well
 #   --valgrind   the contract tests under valgrind as well
 #   --long       the layers of test/layers.txt as well, which take some hours, and a table: layer, amount, faults, failures
@@ -22,15 +24,15 @@ cd "$(dirname "$0")/.." || exit 2
 . test/lib/chroot.sh
 
 long=no
-passes="dev asan"
+passes="dev lint asan"
 [ "$(uname -s)" != Linux ] || passes="$passes no-uring next musl m32"
 fuzz_seconds=30 # of each of the two targets
 for option; do
   case $option in
-    --quick) passes=dev fuzz_seconds=0 ;;
+    --quick) passes="dev lint" fuzz_seconds=0 ;;
     --tsan | --valgrind) ;;
     --long) long=yes ;;
-    -h | --help) sed -n '2,/^set -u/s/^# \{0,1\}//p' cmake/check.sh; exit 0 ;;
+    -h | --help) head_comment cmake/check.sh; exit 0 ;;
     *) echo "check.sh: $option is unknown; sh cmake/check.sh --help tells what there is" >&2; exit 2 ;;
   esac
 done
@@ -99,6 +101,33 @@ count_case() {
       sed -n 's/^SKIP: //p' "$2" | tee -a "$reasons" | sed "s/^/$1: left out: /" ;;
     *) failed=$((failed + 1)); echo "$1: failed. The end of $2:"; tail -n 40 "$2" ;;
   esac
+}
+
+# lint_case NAME PROGRAM COMMAND...: a check of the sources, left out where PROGRAM is not there.
+lint_case() {
+  log=build/check-lint-$1.log name=$1
+  if command -v "$2" >/dev/null; then
+    shift 2
+    "$@" >"$log" 2>&1
+  else
+    echo "SKIP: $2 is not installed" >"$log"
+    (exit 77)
+  fi
+  count_case "lint, $name" "$log" $?
+}
+
+# What can be said of the sources without running them. Layers, tidy and docs take the build of dev.
+run_lint() {
+  say "lint"
+  before=$failed
+  lint_case layout sh sh cmake/format.sh --check
+  # A line that clang-format would break says nothing new.
+  [ "$failed" -gt "$before" ] || lint_case columns sh sh cmake/text.sh columns
+  lint_case licence sh sh cmake/text.sh licence
+  lint_case layers python3 python3 cmake/layers.py build/dev
+  lint_case layers-planted python3 python3 cmake/layers.py --self-test
+  lint_case tidy sh sh cmake/tidy.sh build/dev
+  lint_case docs doxygen cmake --build build/dev --target docs
 }
 
 # In the distribution's next release, with all that it brings: other versions of everything.
@@ -228,6 +257,7 @@ fi
 
 for pass_name in $passes; do
   case $pass_name in
+    lint) run_lint ;;
     next) run_next ;;
     musl) run_musl ;;
     m32) run_m32 ;;

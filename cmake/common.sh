@@ -64,3 +64,22 @@ clang_of_mcdc() {
     fi
   done
 }
+
+# head_comment SCRIPT: prints the comment at its head, which is its help.
+head_comment() {
+  sed -n '2,/^set -u/{/SPDX-License-Identifier/d;s/^# \{0,1\}//p;}' "$1"
+}
+
+# sources EXTENSION...: prints the names of the project's files with one of these endings.
+# CMakeLists.txt counts as cmake, a script without an ending as sh.
+sources() {
+  find CMakeLists.txt .ci cmake include src test -type f ! -path 'test/fuzz/corpus/*' |
+    LC_ALL=C sort | while read -r source; do
+      case $source in
+        */CMakeLists.txt | CMakeLists.txt | *.cmake.in) extension=cmake ;;
+        .ci/run | test/kernels/init) extension="sh" ;;
+        *) extension=${source##*.} ;;
+      esac
+      case " $* " in *" $extension "*) echo "$source" ;; esac
+    done
+}

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 case ${1:-} in
   "") ;;
-  -h | --help) sed -n '2,5s/^# \{0,1\}//p' cmake/demo.sh; exit 0 ;;
+  -h | --help) head_comment cmake/demo.sh; exit 0 ;;
   *) echo "usage: sh cmake/demo.sh" >&2; exit 2 ;;
 esac
 

@@ -54,12 +54,14 @@ list_missing() {
 }
 
 # Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE, and a tree of another release: for
-# root, on Linux. clang is for its fuzzer.
+# root, on Linux. clang is for its fuzzer. The others are for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
   has_module "fuse3 >= 3.5" || echo fuse3
-  has clang || echo clang
+  for tool in clang clang-format clang-tidy doxygen python3; do
+    has "$tool" || echo "$tool"
+  done
   [ "$(id -u)" -eq 0 ] || return 0
   has mkfs.xfs || echo xfs
   has mkfs.btrfs || echo btrfs
@@ -124,6 +126,10 @@ packages() {
     apt-get:busybox) echo busybox-static ;;
     apt-get:modprobe) echo kmod ;;
     apt-get:xz) echo xz-utils ;;
+    dnf:clang-format | dnf:clang-tidy) echo clang-tools-extra ;;
+    pacman:clang-format | pacman:clang-tidy) echo clang ;;
+    pacman:python3) echo python ;;
+    apk:clang-format | apk:clang-tidy) echo clang-extra-tools ;;
     dnf:compiler) echo gcc glibc-devel ;;
     dnf:ninja) echo ninja-build ;;
     dnf:pkg-config) echo pkgconf-pkg-config ;;

@@ -25,7 +25,9 @@
 
 /* The structure that has `member` at `address`. The `data` of the library's handles stays null:
  * programs that walk over the loop's handles take it for their own. */
+/* clang-format off */
 #define UVDIO__CONTAINER_OF(address, type, member) \
   ((type*)((uintptr_t)(address) - offsetof(type, member)))
+/* clang-format on */
 
 #endif /* UVDIO_COMPILER_H */

@@ -25,6 +25,7 @@ static const struct {
   const char* name;
   const char* message;
 } systems[] = {
+/* clang-format off */
 #define ENTRY(name, message) {-(name), #name, message},
 #ifdef _WIN32
     {0, NULL, NULL}
@@ -125,6 +126,7 @@ static const struct {
     ENTRY(EQFULL, "interface output queue is full")
 #endif
 #undef ENTRY
+/* clang-format on */
 };
 
 #define SYSTEM_COUNT (sizeof(systems) / sizeof(systems[0]))

@@ -56,7 +56,10 @@ static inline void uvdio__set_magic(uvdio_req_t* req) {
  * Facts about operations, all of them from UVDIO_OP_MAP
  */
 
-#define UVDIO__OP_BIT(name, text, kind) (((kind) & UVDIO__WANTED) != 0 ? 1u << UVDIO_OP_##name : 0u) |
+/* clang-format off */
+#define UVDIO__OP_BIT(name, text, kind) \
+  (((kind) & UVDIO__WANTED) != 0 ? 1u << UVDIO_OP_##name : 0u) |
+/* clang-format on */
 enum {
 #define UVDIO__WANTED UVDIO_OP_KIND_TRANSFER
   UVDIO__OPS_TRANSFER = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u,

@@ -43,7 +43,7 @@ struct transfer_slot_s {
 };
 
 static void on_source_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
-static void on_target_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
+static void on_target_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t run);
 static void on_target_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t mirror);
 
 /* The first failure is the one to tell about: others are often its consequences. Of several differences

@@ -81,7 +81,9 @@ static int live_and_say_why(struct scenario* s, const struct denial* denial) {
  * Seccomp.
  */
 
+/* clang-format off */
 #define BY(number, name, error) {{number}, name, error}
+/* clang-format on */
 
 static struct denial before[] = {
     BY(SYS_io_uring_setup, "io_uring_setup", EPERM),

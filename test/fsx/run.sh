@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --operations) operations=$2; shift ;;
     --seed) seed=$2; shift ;;
-    -*) sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    -*) head_comment test/fsx/run.sh; exit 2 ;;
     *) places="${places}${places:+ }$1" ;;
   esac
   shift

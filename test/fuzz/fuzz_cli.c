@@ -39,6 +39,7 @@ static void quiet(void) {
 
 static void run_command(char* text, const char* name, int (*command)(int argc, char** argv)) {
   char* arguments[ARGUMENTS_MAX + OPERANDS + 2] = {(char*)(uintptr_t)name};
+  static char operand[] = "/nonexistent/operand";
   int count = 1;
   for (char* line = strtok(text, "\n"); line != NULL && count < ARGUMENTS_MAX; line = strtok(NULL, "\n")) {
     if (strcmp(line, "--") != 0) { /* after it, options would be operands, and that is all */
@@ -46,7 +47,7 @@ static void run_command(char* text, const char* name, int (*command)(int argc, c
     }
   }
   for (int i = 0; i < OPERANDS; i++) {
-    arguments[count++] = (char*)(uintptr_t)"/nonexistent/operand";
+    arguments[count++] = operand;
   }
   optind = 0;
   int code = command(count, arguments);

@@ -9,6 +9,7 @@
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1
+. cmake/common.sh
 folder=build/kernels
 only=.
 kernels=
@@ -16,7 +17,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --only) only=$2; shift ;;
     5.10 | 6.1 | 6.12) kernels="$kernels $1" ;;
-    *) sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) head_comment test/kernels/run.sh; exit 2 ;;
   esac
   shift
 done

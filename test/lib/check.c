@@ -61,12 +61,6 @@ void print_figure(uint64_t amount, const char* what) {
   fflush(stdout);
 }
 
-int under_valgrind(void) {
-  const char* preload = getenv("LD_PRELOAD");
-  return preload != NULL &&
-         (strstr(preload, "valgrind") != NULL || strstr(preload, "vgpreload") != NULL);
-}
-
 static const char* watched;
 
 static void hang(int signal_number) {

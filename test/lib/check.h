@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "skips.h"
 #include "uvdio.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -71,9 +72,6 @@ void skip_line_as_told(const char* reason);
 
 /* Prints "FIGURE <amount> <what>": how much was done, which check.sh adds up over the programs of a layer. */
 void print_figure(uint64_t amount, const char* what);
-
-/* Whether the program runs under valgrind, where resident memory and time mean little. */
-int under_valgrind(void);
 
 /* Fails the program with `what` unless the next call comes within a generous time: 0 ends the watch. A hang is
  * a failed test, and not an endless one. */

@@ -178,7 +178,7 @@ static long do_open(const char* path, int flags, mode_t mode) {
 
 #define MODE_ARGUMENT(flags, mode)  \
   mode_t mode = 0;                  \
-  if (((flags) & O_CREAT) != 0) {   \
+  if ((O_CREAT & (flags)) != 0) {   \
     va_list arguments;              \
     va_start(arguments, flags);     \
     mode = va_arg(arguments, mode_t); \

@@ -94,7 +94,7 @@ static void remove_all(void) {
 static void remove_mounts(int signal_number) {
   for (int i = 0; i < PLACES_MAX && getpid() == owner; i++) {
     if (living[i] != NULL && living[i]->mounted) {
-      umount2(living[i]->dir, MNT_DETACH);
+      umount2(living[i]->dir, MNT_DETACH); /* a system call: NOLINT(bugprone-signal-handler) */
       rmdir(living[i]->dir);
       rmdir(living[i]->root);
     }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,12 @@
 #define POOLS "*.pool.*"
 #define MEMORY "*.memory.*"
 #define ANYWHERE "*"
+
+int under_valgrind(void) {
+  const char* preload = getenv("LD_PRELOAD");
+  return preload != NULL &&
+         (strstr(preload, "valgrind") != NULL || strstr(preload, "vgpreload") != NULL);
+}
 
 /* The reason, where (program.backend.place), and which capabilities explain it where one of them is not there: names of
  * capability.c, or of what the program itself is not under. "!name": it is there. Null: nothing needs to be lacking, since the

@@ -8,6 +8,9 @@
 /* Where the program is: names of backend and place, and the folder that it works in. Without, it is a program without a matrix. */
 void skips_are_of(const char* backend, const char* place, const char* folder);
 
+/* Whether the program runs under valgrind, where resident memory and time mean little. */
+int under_valgrind(void);
+
 /* Null, or what is wrong with the skip. */
 const char* skip_is_wrong(const char* reason);
 

@@ -19,7 +19,7 @@ passed=0 failed=0 skipped=0 ran=
 for processor; do
   case $processor in
     s390x | aarch64) ;;
-    *) sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) head_comment test/processors/run.sh; exit 2 ;;
   esac
 done
 [ $# -gt 0 ] || set -- s390x aarch64

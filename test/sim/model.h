@@ -114,6 +114,6 @@ void model_doubt_size(struct model* model);
 
 /* After a power cut: what is found has to be possible, and is what there is from now on. Null, or what is wrong. */
 const char* model_recover_size(struct model* model, int64_t size);
-const char* model_recover_sector(struct model* model, uint64_t sector, const uint64_t* words);
+const char* model_recover_sector(struct model* model, uint64_t number, const uint64_t* words);
 
 #endif /* UVDIO_TEST_MODEL_H */

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.." || exit 1
 for preset; do
   case $preset in
     release | asan | tsan | valgrind) ;;
-    *) sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) head_comment test/storm/run.sh; exit 2 ;;
   esac
 done
 [ $# -gt 0 ] || set -- release asan tsan valgrind

@@ -16,7 +16,7 @@ passed=0 failed=0 skipped=0 ran=
 for release; do
   case $release in
     here | next | testing | unstable) ;;
-    *) sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) head_comment test/versions/run.sh; exit 2 ;;
   esac
 done
 [ $# -gt 0 ] || set -- here next testing unstable

@@ -30,7 +30,7 @@ typedef struct scratch_dir_s {
 int scratch_dir_check(const char* command, const char* path);
 
 /* Makes and fills the files. Returns the exit code. Closing takes all back, from whatever state. */
-int scratch_dir_open(scratch_dir_t* scratch);
-void scratch_dir_close(scratch_dir_t* scratch);
+int scratch_dir_open(scratch_dir_t* dir);
+void scratch_dir_close(scratch_dir_t* dir);
 
 #endif /* UVDIO_BENCH_HARNESS_SCRATCH_DIR_H */
