@@ -1,22 +1,25 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds and tests uvdio. Needs nothing but a shell and the system's package manager.
 #   sh cmake/check.sh [--quick] [--tsan] [--valgrind] [--long]
 #
-# Passes: dev (debug build), lint (layout, columns, licence lines, layers, clang-tidy, documentation),
-# asan (address and undefined behaviour sanitizers), no-uring (Linux: without the io_uring backend; its
-# unit, contract and package tests), next (debug build in the distribution's next release, which
-# debootstrap makes in build/, and demo.sh there), musl (against musl, by musl-gcc), m32 (compiles for
-# 32 bits), guard (instructions and system calls per operation, optimised), fuzz (a minute, where clang
-# has libFuzzer).
+# Passes: dev (debug build), lint (layout, columns, licence lines, layers, clang-tidy,
+# documentation), asan (address and undefined behaviour sanitizers), no-uring (Linux: without the
+# io_uring backend; its unit, contract and package tests), next (debug build in the distribution's
+# next release, which debootstrap makes in build/, and demo.sh there), musl (against musl, by
+# musl-gcc), m32 (compiles for 32 bits), guard (instructions and system calls per operation,
+# optimised), fuzz (a minute, where clang has libFuzzer).
 #   --quick      dev and lint only
 #   --tsan       the thread sanitizer as well
 #   --valgrind   the contract tests under valgrind as well
-#   --long       the layers of test/layers.txt as well, which take some hours, and a table: layer, amount, faults, failures
+#   --long       the layers of test/layers.txt as well, which take some hours, and a table: layer,
+#   amount, faults, failures
 #   --help       this text
 #
-# Each pass prints what every layer of its tests did: cases, requests, injected faults, power cuts, ...
-# Counts are of test cases, over all passes. The last line is "N passed, N failed, N skipped"; the exit status
-# is 0 where something passed and nothing failed. UVDIO_BACKEND in the environment reaches the tests.
+# Each pass prints what every layer of its tests did: cases, requests, injected faults, power cuts,
+# ... Counts are of test cases, over all passes. The last line is "N passed, N failed, N skipped";
+# the exit status is 0 where something passed and nothing failed. UVDIO_BACKEND in the environment
+# reaches the tests.
 set -u
 
 cd "$(dirname "$0")/.." || exit 2
@@ -53,8 +56,8 @@ finish() {
   exit $?
 }
 
-# run_pass PRESET: builds and tests, prints one line of counts, the reasons of skips and the output of what
-# failed, and adds to the totals.
+# run_pass PRESET: builds and tests, prints one line of counts, the reasons of skips and the output
+# of what failed, and adds to the totals.
 run_pass() {
   say "$1"
   why=$(obstacle "$1")
@@ -153,13 +156,15 @@ run_musl() {
   code=$?
   count_case "musl, build" build/check-musl-build.log "$code"
   [ "$code" -eq 0 ] || return
-  # Its faults would reach the calls of a libuv that is linked statically, which ends the process then.
+  # Its faults would reach the calls of a libuv that is linked statically, which ends the process
+  # then.
   leave_out "musl, fault_every_point" "libuv is linked statically"
   count_tests musl env PKG_CONFIG_LIBDIR="$PWD/build/musl/root/lib/pkgconfig" \
     ctest --test-dir build/musl/dev -V -j "$(job_count)" -E '^fault_every_point'
 }
 
-# Compiles, and no more: there are no libraries to link with. All that is optional is taken as on this system.
+# Compiles, and no more: there are no libraries to link with. All that is optional is taken as on
+# this system.
 run_m32() {
   say "m32"
   log=build/check-m32.log
@@ -210,7 +215,8 @@ run_fuzz() {
   done
 }
 
-# run_layer NAME COMMAND...: runs one of the long layers. Its output goes to a file, its table line to $layers.
+# run_layer NAME COMMAND...: runs one of the long layers. Its output goes to a file, its table line
+# to $layers.
 run_layer() {
   layer=$1
   shift

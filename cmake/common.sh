@@ -1,12 +1,13 @@
-# Read by setup.sh, demo.sh, check.sh and the scripts of tests, in the project's root: what they have in common.
-# shellcheck shell=sh
+# SPDX-License-Identifier: MIT Read by setup.sh, demo.sh, check.sh and the scripts of tests, in the
+# project's root: what they have in common. shellcheck shell=sh
 
 say() { printf '\n== %s\n' "$*"; }
 
 job_count() { nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
 
-# can_link [FLAG...]: whether the compiler makes a program. That it is there proves little: the C library's
-# headers, or a sanitizer's runtime, may be missing. The compiler is the one that CMake would take.
+# can_link [FLAG...]: whether the compiler makes a program. That it is there proves little: the C
+# library's headers, or a sanitizer's runtime, may be missing. The compiler is the one that CMake
+# would take.
 can_link() {
   for compiler in "${CC:-cc}" gcc clang; do
     command -v "${compiler%% *}" >/dev/null 2>&1 || continue
@@ -21,8 +22,8 @@ can_link() {
   return 1
 }
 
-# build_preset PRESET LOG [CMAKE_OPTION...]: configures and builds. The output goes to LOG, and is shown
-# only where it fails.
+# build_preset PRESET LOG [CMAKE_OPTION...]: configures and builds. The output goes to LOG, and is
+# shown only where it fails.
 build_preset() {
   preset=$1 log=$2
   shift 2
@@ -54,7 +55,8 @@ obstacle() {
   esac
 }
 
-# Prints the name of a clang that measures MC/DC (18 or later), with the tools that read what it measured; or nothing.
+# Prints the name of a clang that measures MC/DC (18 or later), with the tools that read what it
+# measured; or nothing.
 clang_of_mcdc() {
   for suffix in "" -22 -21 -20 -19 -18; do
     major=$("clang$suffix" -dumpversion 2>/dev/null | sed 's/\..*//')

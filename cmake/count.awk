@@ -1,13 +1,17 @@
-# Counts test cases in the log of `ctest -V`. A cmocka program, which is one test to CTest, tells its cases in
-# TAP: a plan "1..N" per group, and a line per case. Anything else is one case, by CTest's word.
+# SPDX-License-Identifier: MIT Counts test cases in the log of `ctest -V`. A cmocka program, which
+# is one test to CTest, tells its cases in TAP: a plan "1..N" per group, and a line per case.
+# Anything else is one case, by CTest's word.
 #
 #   awk -v pass=NAME -v reasons=FILE -v log_name=FILE -f count.awk LOG
 #
-# Prints the end of the output of what failed, a line of counts, one for each layer (what the names of its tests begin with)
-# with its figures ("FIGURE number what" lines, added up), and a last line of three numbers (passed, failed, skipped). Appends the reason of each skip to the reasons file: "SKIP: reason" lines.
+# Prints the end of the output of what failed, a line of counts, one for each layer (what the names
+# of its tests begin with) with its figures ("FIGURE number what" lines, added up), and a last line
+# of three numbers (passed, failed, skipped). Appends the reason of each skip to the reasons file:
+# "SKIP: reason" lines.
 #
-# Cases that were planned and never reported (a crash, an early exit) have failed. So has one case where
-# CTest calls a program failed that reported no failure itself: a leak at exit, a time-out after the last case.
+# Cases that were planned and never reported (a crash, an early exit) have failed. So has one case
+# where CTest calls a program failed that reported no failure itself: a leak at exit, a time-out
+# after the last case.
 
 # The line that tells a test's end: "1/2 Test #1: name ....   Passed    0.01 sec".
 /^ *[0-9]+\/[0-9]+ Test +#[0-9]+: / {

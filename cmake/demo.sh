@@ -1,8 +1,9 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds uvdio and shows it at work: a benchmark of this disk, then a verified copy of a real file.
 #   sh cmake/demo.sh
-# Needs nothing but a shell and the system's package manager. Everything it makes lies in build/, and
-# what is temporary is removed at the end.
+# Needs nothing but a shell and the system's package manager. Everything it makes lies in build/,
+# and what is temporary is removed at the end.
 set -eu
 
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
-# What gets installed: headers, both libraries, the command, and the two descriptions by which others
-# find them: a CMake package and a pkg-config file. Neither contains a path of this machine, so that
-# the installed tree can be moved.
+# SPDX-License-Identifier: MIT What gets installed: headers, both libraries, the command, and the
+# two descriptions by which others find them: a CMake package and a pkg-config file. Neither
+# contains a path of this machine, so that the installed tree can be moved.
 
 include(CMakePackageConfigHelpers)
 
@@ -25,7 +25,8 @@ install(FILES
   ${CMAKE_CURRENT_BINARY_DIR}/uvdio-config-version.cmake
   DESTINATION ${uvdio_package_dir})
 
-# The prefix is found from where uvdio.pc lies, unless the library directory is outside of the prefix.
+# The prefix is found from where uvdio.pc lies, unless the library directory is outside of the
+# prefix.
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
   set(uvdio_pc_prefix "${CMAKE_INSTALL_PREFIX}")
 else()

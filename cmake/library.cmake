@@ -1,4 +1,5 @@
-# The library, twice: uvdio_static and uvdio_shared. uvdio::uvdio is one of them (BUILD_SHARED_LIBS).
+# SPDX-License-Identifier: MIT The library, twice: uvdio_static and uvdio_shared. uvdio::uvdio is
+# one of them (BUILD_SHARED_LIBS).
 
 set(uvdio_sources
   src/error.c
@@ -61,8 +62,8 @@ target_compile_definitions(uvdio_shared
   PRIVATE UVDIO_BUILDING_SHARED
   INTERFACE UVDIO_USING_SHARED)
 
-# gcc 12 and later pair neighbouring fields in vector registers, which takes more instructions than it saves here: 2 of 100 of
-# all those of a read.
+# gcc 12 and later pair neighbouring fields in vector registers, which takes more instructions than
+# it saves here: 2 of 100 of all those of a read.
 include(CheckCCompilerFlag)
 check_c_compiler_flag(-fno-tree-slp-vectorize UVDIO_HAS_NO_SLP)
 

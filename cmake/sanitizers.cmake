@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Sanitizers on all targets of this project: UVDIO_SANITIZE is "address,undefined" or "thread".
 
 set(UVDIO_SANITIZE "" CACHE STRING "Value for -fsanitize=: address,undefined or thread; empty for none")
@@ -17,8 +18,8 @@ if(UVDIO_SANITIZE)
   endif()
 endif()
 
-# PUBLIC within the build: whatever links an instrumented library needs the sanitizer's runtime as well.
-# Not in what is installed: flags of this build are nobody else's.
+# PUBLIC within the build: whatever links an instrumented library needs the sanitizer's runtime as
+# well. Not in what is installed: flags of this build are nobody else's.
 function(uvdio_enable_sanitizers target)
   if(NOT UVDIO_SANITIZE)
     return()

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs what building and testing needs and this machine lacks, through the system's package manager:
-# apt-get, dnf, pacman, apk or brew. Where nothing is missing, no package manager is touched, and
-# neither a network nor root is needed.
+# SPDX-License-Identifier: MIT Installs what building and testing needs and this machine lacks,
+# through the system's package manager: apt-get, dnf, pacman, apk or brew. Where nothing is missing,
+# no package manager is touched, and neither a network nor root is needed.
 #   sh cmake/setup.sh [--no-tests | --long]
 #     --no-tests   only what building needs
-#     --long       also what the long layers of tests need (cmake/check.sh --long), as far as it can be had
-# Exit status: 0 all there, 2 something is missing and could not be installed (it says what and how).
+#     --long       also what the long layers of tests need (cmake/check.sh --long), as far as it can
+#     be had
+# Exit status: 0 all there, 2 something is missing and could not be installed (it says what and
+# how).
 set -u
 
 cd "$(dirname "$0")/.." || exit 2
@@ -53,8 +55,9 @@ list_missing() {
   fi
 }
 
-# Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE, and a tree of another release: for
-# root, on Linux. clang is for its fuzzer. The others are for check.sh's pass lint.
+# Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE,
+# and a tree of another release: for root, on Linux. clang is for its fuzzer. The others are for
+# check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
@@ -72,8 +75,8 @@ list_missing_optional() {
   has debootstrap || echo debootstrap
 }
 
-# For other kernels and processors, which come from Debian, for a FUSE filesystem, and for what measures the tests. A layer that
-# lacks something says so and is left out.
+# For other kernels and processors, which come from Debian, for a FUSE filesystem, and for what
+# measures the tests. A layer that lacks something says so and is left out.
 list_missing_long() {
   [ "$with_long" = yes ] && [ "$system" = Linux ] && has apt-get || return 0
   has qemu-system-x86_64 || echo qemu-system
@@ -191,8 +194,8 @@ refresh_command() {
   esac
 }
 
-# install_packages "SUDO" MANAGER PACKAGES...: without a refresh first, which most machines don't need.
-# shellcheck disable=SC2086
+# install_packages "SUDO" MANAGER PACKAGES...: without a refresh first, which most machines don't
+# need. shellcheck disable=SC2086
 install_packages() {
   as_root=$1 chosen=$2
   install=$(install_command "$chosen")

@@ -1,5 +1,6 @@
-# uvdio_own_target(target): what every target of this project has in common: the language (C11 with GNU
-# extensions, which libuv's header needs), warnings, sanitizers. Libraries, command, tests and examples.
+# SPDX-License-Identifier: MIT uvdio_own_target(target): what every target of this project has in
+# common: the language (C11 with GNU extensions, which libuv's header needs), warnings, sanitizers.
+# Libraries, command, tests and examples.
 
 function(uvdio_own_target target)
   set_target_properties(${target} PROPERTIES
@@ -7,7 +8,8 @@ function(uvdio_own_target target)
     C_STANDARD_REQUIRED ON
     C_EXTENSIONS ON
     C_VISIBILITY_PRESET hidden)
-  # _GNU_SOURCE: O_DIRECT, fallocate, preadv2. Empty, so that a source that defines it by itself agrees.
+  # _GNU_SOURCE: O_DIRECT, fallocate, preadv2. Empty, so that a source that defines it by itself
+  # agrees.
   target_compile_definitions(${target} PRIVATE
     $<$<AND:$<PLATFORM_ID:Linux>,$<COMPILE_LANGUAGE:C>>:_GNU_SOURCE=>
     $<$<PLATFORM_ID:Linux>:_FILE_OFFSET_BITS=64>

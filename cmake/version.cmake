@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The version stands in one place, include/uvdio/version.h; this reads it from there.
 # Sets UVDIO_VERSION. Runs before project(), which wants to know it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Warnings, per target, so that a project that embeds uvdio keeps its own.
 
 option(UVDIO_WERROR "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})

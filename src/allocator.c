@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * One allocator for everything that the library takes. The system's own maps large blocks, so that zeroed
- * ones are fresh zero pages, and gets the rest from the heap. Which of the two a block came from follows from
- * its size alone: that is what lets a buffer be taken apart into base, len and cap and rebuilt.
+ * One allocator for everything that the library takes. The system's own maps large blocks, so that
+ * zeroed ones are fresh zero pages, and gets the rest from the heap. Which of the two a block came
+ * from follows from its size alone: that is what lets a buffer be taken apart into base, len and
+ * cap and rebuilt.
  */
 #include "allocator.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The operations on open files, as users call them: every argument is checked here, before anything
  * is taken. Reads and writes take the fast path where nothing needs attention (fast_path.h).
@@ -100,8 +101,8 @@ static inline int submit_fast(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb
   return 0;
 }
 
-static UVDIO__NOINLINE int read_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
-                                            unsigned char flags, uvdio_io_cb cb) {
+static UVDIO__NOINLINE int read_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf,
+                                     uint64_t offset, unsigned char flags, uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 0);
 
   if (error == 0) {
@@ -117,7 +118,8 @@ static UVDIO__NOINLINE int read_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio
 
 static inline int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                             unsigned char flags, uvdio_io_cb cb) {
-  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
+  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL ||
+                      cb == NULL) ||
       !can_take_fast_path(file, req, buf, offset, buf->cap)) {
     return read_slow(file, req, buf, offset, flags, cb);
   }
@@ -136,8 +138,8 @@ int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   return read_with(file, req, buf, offset, REQ_EXACT, cb);
 }
 
-static UVDIO__NOINLINE int write_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
-                                             uvdio_io_cb cb) {
+static UVDIO__NOINLINE int write_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf,
+                                      uint64_t offset, uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 1);
 
   if (error == 0) {
@@ -155,8 +157,10 @@ static UVDIO__NOINLINE int write_slow(uvdio_file_t* file, uvdio_req_t* req, uvdi
 
 int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                 uvdio_io_cb cb) {
-  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL || cb == NULL) ||
-      !can_take_fast_path(file, req, buf, offset, buf->len) || (file->flags_ & UVDIO_O_RDWR) == 0 || file->latch_ != 0) {
+  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL ||
+                      cb == NULL) ||
+      !can_take_fast_path(file, req, buf, offset, buf->len) || (file->flags_ & UVDIO_O_RDWR) == 0 ||
+      file->latch_ != 0) {
     return write_slow(file, req, buf, offset, cb);
   }
   uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Arenas: one mapping cut into equal frames, and a lock-free stack of the free ones.
  *
@@ -6,25 +7,24 @@
  *              push and pop, so that a stale comparison fails although the same frame is on top
  *              again.
  *
- * A release first claims the frame by swapping LINK_OUT for LINK_END, and only one thread can: that is
- * what makes a second release an error instead of a corrupted stack.
+ * A release first claims the frame by swapping LINK_OUT for LINK_END, and only one thread can: that
+ * is what makes a second release an error instead of a corrupted stack.
  */
 #include "arena.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "buffer.h"
 #include "allocator.h"
-#include "sized.h"
+#include "buffer.h"
 #include "os/os.h"
+#include "sized.h"
 
 #define LINK_END UINT32_MAX
 #define LINK_OUT (UINT32_MAX - 1)
 #define FRAMES_MAX ((size_t)UINT32_MAX - 2)
-#define KNOWN_FLAGS                                                                    \
-  (UVDIO_ARENA_ZEROED | UVDIO_ARENA_HUGE_PAGES | UVDIO_ARENA_LOCKED | \
-   UVDIO_ARENA_GUARD_PAGES)
+#define KNOWN_FLAGS \
+  (UVDIO_ARENA_ZEROED | UVDIO_ARENA_HUGE_PAGES | UVDIO_ARENA_LOCKED | UVDIO_ARENA_GUARD_PAGES)
 
 /*
  * Shares
@@ -115,7 +115,8 @@ static int check_options(const uvdio_arena_options_t* options, size_t frame_size
   return 0;
 }
 
-/* Guards every frame, or makes every guard accessible again. Stops at the first that the system refuses. */
+/* Guards every frame, or makes every guard accessible again. Stops at the first that the system
+ * refuses. */
 static int protect_guards(uvdio_arena_t* arena, int accessible) {
   size_t page = uvdio__os_page_size();
   size_t i;
@@ -306,8 +307,7 @@ int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame) {
   top = atomic_load_explicit(&arena->top, memory_order_relaxed);
   do {
     atomic_store_explicit(&arena->links[index], (uint32_t)top, memory_order_relaxed);
-  } while (!atomic_compare_exchange_weak_explicit(&arena->top, &top,
-                                                  next_top(top, (uint32_t)index),
+  } while (!atomic_compare_exchange_weak_explicit(&arena->top, &top, next_top(top, (uint32_t)index),
                                                   memory_order_acq_rel, memory_order_relaxed));
   atomic_fetch_sub_explicit(&arena->frames_out, 1, memory_order_release);
   return 0;

@@ -1,18 +1,21 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The contract between the engine and what executes requests.
  *
- * A queue is one backend at work in one engine: its queue, its limit, its state. An engine has one queue for its
- * own backend, and next to a ring a second one for what the ring can't do (the pool).
+ * A queue is one backend at work in one engine: its queue, its limit, its state. An engine has one
+ * queue for its own backend, and next to a ring a second one for what the ring can't do (the pool).
  *
  *                        queue_start                      uvdio__queue_done
- *   waiting ──────────────────────────────► running ─────────────────────► completed or held or waiting
+ *   waiting ──────────────────────────────► running ─────────────────────► completed or held or
+ *   waiting
  *   (accepted, oldest first, unbounded)     (at most depth, over all queues: kernel, worker)
  *
  * What a backend promises:
- *   - submit accepts a request (0), and then uvdio__queue_done() follows exactly once; or refuses it, and
- *     then it never follows. UV_EAGAIN: not now, the queue is stalled. UV_ENOSYS: never, use another queue.
- *   - uvdio__queue_done() is not called from inside submit, and comes only when nobody but the library can touch
- *     the request's buffer any more.
+ *   - submit accepts a request (0), and then uvdio__queue_done() follows exactly once; or refuses
+ *     it, and then it never follows. UV_EAGAIN: not now, the queue is stalled. UV_ENOSYS: never,
+ *     use another queue.
+ *   - uvdio__queue_done() is not called from inside submit, and comes only when nobody but the
+ *     library can touch the request's buffer any more.
  *   - It never calls the user's code.
  *   - What it sets up on the loop neither keeps the loop alive nor wakes it without a reason.
  */
@@ -33,15 +36,16 @@ typedef struct uvdio__backend_s uvdio__backend_t;
 struct uvdio__backend_s {
   const char* name;
 
-  /* So many submissions at most are worth gathering: then they are flushed at once instead of at the end of the loop's
-   * turn, and sooner where little is in flight. 0: only ever at the end of the turn. */
+  /* So many submissions at most are worth gathering: then they are flushed at once instead of at
+   * the end of the loop's turn, and sooner where little is in flight. 0: only ever at the end of
+   * the turn. */
   unsigned batch;
 
   /* Not 0: what it refuses for the moment, the engine's pool may do. */
   int can_punt;
 
-  /* Sets up queue->state for queue->depth requests. `reason` receives why it works, or why not. On error nothing
-   * is left behind. Not yet on the loop's thread, perhaps. */
+  /* Sets up queue->state for queue->depth requests. `reason` receives why it works, or why not. On
+   * error nothing is left behind. Not yet on the loop's thread, perhaps. */
   int (*init)(uvdio__queue_t* queue, char* reason, size_t size);
 
   /* Takes a request, as promised above. */
@@ -52,23 +56,26 @@ struct uvdio__backend_s {
    * takes another way (uvdio__queue_start). Null: no file of the queue has a fast path. */
   int (*transfer)(uvdio__queue_t* queue, uvdio_req_t* req);
 
-  /* Sends on what submit has collected (queue->unflushed). May finish requests. Null: nothing is ever collected. */
+  /* Sends on what submit has collected (queue->unflushed). May finish requests. Null: nothing is
+   * ever collected. */
   void (*flush)(uvdio__queue_t* queue);
 
-  /* Takes what has finished and is there to be taken, between callbacks. Returns 1 when it has to be called again
-   * before the loop may sleep. Null: whatever finishes wakes the loop by itself. */
+  /* Takes what has finished and is there to be taken, between callbacks. Returns 1 when it has to
+   * be called again before the loop may sleep. Null: whatever finishes wakes the loop by itself. */
   int (*reap)(uvdio__queue_t* queue);
 
-  /* Busy polling: looks for completions until the clock of uv_hrtime() says `deadline`. Returns 1 as
-   * soon as reap has something to do, else 0, after which reap has to be called as well. Null: the
-   * backend can't be polled. */
+  /* Busy polling: looks for completions until the clock of uv_hrtime() says `deadline`. Returns 1
+   * as soon as reap has something to do, else 0, after which reap has to be called as well. Null:
+   * the backend can't be polled. */
   int (*busy_poll)(uvdio__queue_t* queue, uint64_t deadline);
 
-  /* Tries to make a running request (req->cancelled_ is set) end early. Never finishes it itself. */
+  /* Tries to make a running request (req->cancelled_ is set) end early. Never finishes it
+   * itself. */
   void (*cancel)(uvdio__queue_t* queue, uvdio_req_t* req);
 
-  /* Performs the request on the calling thread, blocking; returns what uvdio__queue_done() would be given. Only this
-   * one may run on another thread, and touches nothing but the request's arguments. */
+  /* Performs the request on the calling thread, blocking; returns what uvdio__queue_done() would be
+   * given. Only this one may run on another thread, and touches nothing but the request's
+   * arguments. */
   int64_t (*perform)(const uvdio__queue_t* queue, uvdio_req_t* req);
 
   /* Closes what it has on the loop, through uvdio__loop_close_handle(). Requests may be running,
@@ -96,7 +103,8 @@ struct uvdio__backend_s {
    * changed. */
   int (*rebind)(uvdio__queue_t* queue);
 
-  /* What follows is for backends that the kernel lets keep files and memory by number; null for the others. */
+  /* What follows is for backends that the kernel lets keep files and memory by number; null for the
+   * others. */
 
   /* The file, whose fixed_index_ is not 0, is about to be closed, and nothing of it is running. */
   void (*unregister_file)(uvdio__queue_t* queue, uvdio_file_t* file);
@@ -105,28 +113,30 @@ struct uvdio__backend_s {
   int (*register_arena)(uvdio__queue_t* queue, const uvdio_arena_t* arena);
   int (*unregister_arena)(uvdio__queue_t* queue, const uvdio_arena_t* arena);
   void (*get_registration)(const uvdio__queue_t* queue, const uvdio_arena_t* arena,
-                       uvdio_registration_t* info);
+                           uvdio_registration_t* info);
 
   /* Some arena is gone that may have been registered. */
   void (*sweep)(uvdio__queue_t* queue);
 };
 
 /* Why a queue takes nothing for now; uvdio__queue_t.stalled. */
-#define QUEUE_STALLED (1u << 0) /* the kernel refuses; the backend clears it, and wakes the engine */
-#define QUEUE_BROKEN (1u << 1)  /* the backend is unusable: the engine's pool stands in */
+/* the kernel refuses; the backend clears it, and wakes the engine */
+#define QUEUE_STALLED (1u << 0)
+#define QUEUE_BROKEN (1u << 1) /* the backend is unusable: the engine's pool stands in */
 
 struct uvdio__queue_s {
   const uvdio__backend_t* backend;
   uvdio_engine_t* engine;
   uvdio__list_t waiting;
   uvdio__list_t running;
-  unsigned depth;        /* requests that the backend can take */
-  unsigned in_flight;    /* length of `running` */
-  unsigned unflushed;    /* submissions that flush has yet to send */
-  unsigned batch_weight; /* their weight: 1 for a read, more for those that gain by an early start */
-  unsigned batch_limit;  /* weight at which they are looked at; 0 outside an iteration (batch.h) */
-  unsigned stalled;      /* QUEUE_*, or 0 */
-  void* state;           /* the backend's own */
+  unsigned depth;     /* requests that the backend can take */
+  unsigned in_flight; /* length of `running` */
+  unsigned unflushed; /* submissions that flush has yet to send */
+  /* their weight: 1 for a read, more for those that gain by an early start */
+  unsigned batch_weight;
+  unsigned batch_limit; /* weight at which they are looked at; 0 outside an iteration (batch.h) */
+  unsigned stalled;     /* QUEUE_*, or 0 */
+  void* state;          /* the backend's own */
 };
 
 #ifdef UVDIO_HAVE_RING
@@ -135,7 +145,8 @@ extern const uvdio__backend_t uvdio__backend_ring;
 extern const uvdio__backend_t uvdio__backend_pool;
 extern const uvdio__backend_t uvdio__backend_memory;
 
-/* 0 when a ring can be used here and now, or what stands in the way; `reason` puts it into words. Any thread. */
+/* 0 when a ring can be used here and now, or what stands in the way; `reason` puts it into words.
+ * Any thread. */
 int uvdio__ring_probe(char* reason, size_t size);
 
 /* Sends what was submitted if it is time to. */
@@ -149,8 +160,8 @@ void uvdio__queue_again(uvdio__queue_t* queue, uvdio_req_t* req);
 /* Hands a running request over to the engine's pool: this queue can't execute it. */
 void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req);
 
-/* The queue's backend has become unusable. `reason` tells why; from now on the engine's pool does the work. What
- * is running still ends through uvdio__queue_done() or uvdio__queue_punt(). */
+/* The queue's backend has become unusable. `reason` tells why; from now on the engine's pool does
+ * the work. What is running still ends through uvdio__queue_done() or uvdio__queue_punt(). */
 void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason);
 
 /* It is usable again, and nothing is pending. */

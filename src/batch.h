@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * When submissions go to the kernel: one function of the number of requests that the kernel has and
  * of the number that is gathered at most.

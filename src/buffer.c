@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Buffers: one handle for three origins. Everything here is plain memory handling and may run on any thread.
+ * Buffers: one handle for three origins. Everything here is plain memory handling and may run on
+ * any thread.
  */
 #include "buffer.h"
 
@@ -129,8 +131,8 @@ int uvdio_buf_set_len(uvdio_buf_t* buf, size_t len) {
   return 0;
 }
 
-/* Appends what does not fit by moving to a larger heap block. `data` may lie in the old one, which is
- * therefore freed last. */
+/* Appends what does not fit by moving to a larger heap block. `data` may lie in the old one, which
+ * is therefore freed last. */
 static int grow_and_append(uvdio_buf_t* buf, const void* data, size_t size) {
   size_t needed = buf->len + size;
   size_t doubled = buf->cap > SIZE_MAX / 2 ? needed : buf->cap * 2;

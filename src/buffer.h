@@ -1,7 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What the rest of the library needs to know about buffers: how an origin is told, and how a frame goes home.
+ * What the rest of the library needs to know about buffers: how an origin is told, and how a frame
+ * goes home.
  *
- * uvdio_buf_t.owner_ is null for views (and empty handles), UVDIO__HEAP for heap buffers, and the arena for frames.
+ * uvdio_buf_t.owner_ is null for views (and empty handles), UVDIO__HEAP for heap buffers, and the
+ * arena for frames.
  */
 #ifndef UVDIO_BUFFER_H
 #define UVDIO_BUFFER_H

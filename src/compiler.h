@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the C of compilers differs in: hints for code paths, and the way from a member to its
  * structure.

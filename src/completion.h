@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The end of a request, inline because every one passes it: a backend's result becomes an outcome,
  * and the outcome is the one call that goes up.

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * One iteration of the loop, as far as it is the engine's: which thread runs it, which callbacks are
- * called, and when submissions are flushed.
+ * One iteration of the loop, as far as it is the engine's: which thread runs it, which callbacks
+ * are called, and when submissions are flushed.
  *
  *   idle      while something is unflushed or completed: submit and flush; libuv does not block
  *   poll      the ring's eventfd, or the pool's results: backends move requests to `completed`
@@ -10,9 +11,9 @@
  * loop.h and engine_close.c.
  *
  * The check handle is always active. It keeps the loop alive while requests are pending, and costs
- * one call per iteration otherwise. The idle handle is active only while needed, so that a loop with
- * nothing to do blocks; while it is, nothing that was submitted from any phase, or outside uv_run(),
- * can be left behind.
+ * one call per iteration otherwise. The idle handle is active only while needed, so that a loop
+ * with nothing to do blocks; while it is, nothing that was submitted from any phase, or outside
+ * uv_run(), can be left behind.
  */
 #include "iteration.h"
 
@@ -124,7 +125,8 @@ static inline void finish_request(uvdio_engine_t* engine, uvdio_req_t* req) {
 static unsigned run_completed(uvdio_engine_t* engine, unsigned budget) {
   unsigned called = 0;
 
-  while (called < budget && !uvdio__engine_is_inherited(engine) && !uvdio__list_is_empty(&engine->completed)) {
+  while (called < budget && !uvdio__engine_is_inherited(engine) &&
+         !uvdio__list_is_empty(&engine->completed)) {
     finish_request(engine, uvdio__list_take(&engine->completed));
     called++;
   }
@@ -217,9 +219,9 @@ static int may_go_on(const uvdio_engine_t* engine, iteration_t* iteration) {
 }
 
 /* Runs callbacks until none are left or the budget is spent. Submissions made by callbacks are
- * flushed after the last callback, or when a batch fills; completions that a flush brought along are
- * taken. A backend that has to be asked again after that is asked in the next iteration, for which
- * the loop does not block. */
+ * flushed after the last callback, or when a batch fills; completions that a flush brought along
+ * are taken. A backend that has to be asked again after that is asked in the next iteration, for
+ * which the loop does not block. */
 void uvdio__iteration_run_callbacks(uvdio_engine_t* engine) {
   iteration_t iteration = {engine->callbacks_max, PASSES_MAX, 0, 0};
   uint64_t hits = engine->stats.busy_hits;
@@ -236,7 +238,8 @@ void uvdio__iteration_run_callbacks(uvdio_engine_t* engine) {
     }
   } while (may_go_on(engine, &iteration));
   if (engine->queues[QUEUE_MAIN].in_flight == 0) {
-    engine->busy_poll_wanted = 0; /* The budget was spent before, and nothing is left to poll for. */
+    /* The budget was spent before, and nothing is left to poll for. */
+    engine->busy_poll_wanted = 0;
   }
   /* Busy polling just succeeded: poll again next iteration. */
   engine->poll_pending = iteration.again || engine->stats.busy_hits != hits;
@@ -248,7 +251,8 @@ int uvdio__engine_has_work(const uvdio_engine_t* engine) {
          engine->poll_pending || engine->busy_poll_wanted;
 }
 
-/* Releases registrations of destroyed arenas, which only the thread that the engine is bound to can. */
+/* Releases registrations of destroyed arenas, which only the thread that the engine is bound to
+ * can. */
 void uvdio__iteration_sweep(uvdio_engine_t* engine) {
   uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
   unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The engine: the library's state on one loop, and the checks that concern no file.
  *
@@ -50,7 +51,12 @@
 #define QUEUE_POOL 1
 #define QUEUES 2
 
-typedef enum { ENGINE_OPEN = 0, ENGINE_CLOSING, ENGINE_ABANDONED, ENGINE_CLOSED } uvdio__engine_state_t;
+typedef enum {
+  ENGINE_OPEN = 0,
+  ENGINE_CLOSING,
+  ENGINE_ABANDONED,
+  ENGINE_CLOSED
+} uvdio__engine_state_t;
 
 typedef enum { LOOP_ATTACHED = 0, LOOP_LINGERING, LOOP_DETACHED } uvdio__loop_state_t;
 
@@ -162,8 +168,8 @@ static inline uvdio__queue_t* uvdio__queue_or_pool(uvdio__queue_t* queue) {
 
 /* Whether one more request may go to the backend: `limit` is over all queues of the engine. */
 static inline int uvdio__queue_has_room(const uvdio__queue_t* queue) {
-  return queue->engine->stats.in_flight < queue->engine->limit &&
-         queue->in_flight < queue->depth && queue->stalled == 0;
+  return queue->engine->stats.in_flight < queue->engine->limit && queue->in_flight < queue->depth &&
+         queue->stalled == 0;
 }
 
 /* The backend has the request. */
@@ -172,7 +178,8 @@ static inline void uvdio__queue_started(uvdio__queue_t* queue, uvdio_req_t* req)
   uvdio__list_append(&queue->running, req);
   queue->in_flight++;
   queue->engine->stats.in_flight++;
-  assert(queue->in_flight <= queue->depth && queue->engine->stats.in_flight <= queue->engine->limit);
+  assert(queue->in_flight <= queue->depth &&
+         queue->engine->stats.in_flight <= queue->engine->limit);
   if (queue->batch_weight >= queue->batch_limit) {
     uvdio__queue_flush_if_due(queue);
   }

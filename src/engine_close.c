@@ -1,10 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The end of an engine: draining, closing files that were left open, and giving everything back; in
  * a forked child without touching what is the parent's.
  *
  *   nothing left                   the queues are closed, the user called back, the engine freed
  *   something to do                the next tick
- *   in flight with the ring        blocks until its eventfd or the loop's own descriptor is readable,
+ *   in flight with the ring        blocks until its eventfd or the loop's own descriptor is
+ *   readable,
  *                                  or for a little while; then the next tick
  *   in flight with libuv's workers none: their results keep the loop alive and wake it, and make a
  *                                  tick (uvdio__loop_wake)
@@ -91,7 +93,8 @@ void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
     return; /* A forked child has closed the engine from within a callback. */
   }
   if (engine->loop_state == LOOP_LINGERING) {
-    engine->loop_state = LOOP_DETACHED; /* Handles that the user closed are closed after this phase. */
+    /* Handles that the user closed are closed after this phase. */
+    engine->loop_state = LOOP_DETACHED;
     uvdio__loop_tick(engine);
     return;
   }
@@ -106,8 +109,8 @@ void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
 }
 
 /* In a forked child: everything in flight is the parent's. Deferred requests end first, so that the
- * end of the others starts none of them. The end of a file's last request adds its close to a queue,
- * which has no other close behind it: so the second round leaves nothing. */
+ * end of the others starts none of them. The end of a file's last request adds its close to a
+ * queue, which has no other close behind it: so the second round leaves nothing. */
 static void abandon_after_fork(uvdio_engine_t* engine) {
   uvdio_file_t* file;
   int round;
@@ -136,7 +139,8 @@ int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
     return UV_EINVAL;
   }
   /* A child may close an engine that its parent was closing: that was the parent's close. */
-  if (engine->state != ENGINE_OPEN && !(engine->state == ENGINE_CLOSING && uvdio__engine_is_forked(engine))) {
+  if (engine->state != ENGINE_OPEN &&
+      !(engine->state == ENGINE_CLOSING && uvdio__engine_is_forked(engine))) {
     return UV_EBADF;
   }
   if (!uvdio__engine_is_forked(engine) && is_others_to_close(engine)) {
@@ -151,7 +155,8 @@ int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
   if (uvdio__engine_is_forked(engine)) {
     abandon_after_fork(engine);
   }
-  uvdio__loop_wake(engine); /* Off the loop already, it may have had nothing to do, or be a child's. */
+  /* Off the loop already, it may have had nothing to do, or be a child's. */
+  uvdio__loop_wake(engine);
   return 0;
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The end of an engine, as far as its set-up needs to know of it.
  */
@@ -6,7 +7,8 @@
 
 #include "engine.h"
 
-/* An iteration of an engine whose handles are closed: callbacks, and the close when all is drained. */
+/* An iteration of an engine whose handles are closed: callbacks, and the close when all is
+ * drained. */
 void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine);
 
 /* Frees the memory of an engine that has nothing on the loop. */

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Setting an engine up: options, the environment, the choice of a backend; and the questions that
- * can be asked of an engine. Arenas are registered here, too: the checks; the backend does the work.
+ * can be asked of an engine. Arenas are registered here, too: the checks; the backend does the
+ * work.
  */
 #include <stdio.h>
 #include <string.h>
@@ -44,9 +46,10 @@ static int read_environment(uvdio_backend_t* kind, char* reason, size_t size) {
       return 0;
     }
   }
-  (void)snprintf(reason, size,
-                 "the environment variable UVDIO_BACKEND is \"%s\"; it must be ring, pool or memory",
-                 error == 0 ? value : "too long");
+  (void)snprintf(
+      reason, size,
+      "the environment variable UVDIO_BACKEND is \"%s\"; it must be ring, pool or memory",
+      error == 0 ? value : "too long");
   return UVDIO_EBACKEND;
 }
 
@@ -56,13 +59,14 @@ static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
   return queue->backend->init(queue, reason, size);
 #else
   (void)queue;
-  (void)snprintf(reason, size, "this build of the library has no io_uring (it was made without liburing)");
+  (void)snprintf(reason, size,
+                 "this build of the library has no io_uring (it was made without liburing)");
   return UV_ENOSYS;
 #endif
 }
 
 static int init_queue(uvdio__queue_t* queue, const uvdio__backend_t* backend, unsigned depth,
-                     char* reason, size_t size) {
+                      char* reason, size_t size) {
   queue->backend = backend;
   queue->depth = depth;
   return backend->init(queue, reason, size);
@@ -72,11 +76,12 @@ static unsigned pool_depth(unsigned depth) {
   return depth < POOL_DEPTH_MAX ? depth : POOL_DEPTH_MAX;
 }
 
-/* A ring, and next to it a pool for what a ring can't do. The pool comes first: it can be given back at once. */
+/* A ring, and next to it a pool for what a ring can't do. The pool comes first: it can be given
+ * back at once. */
 static int init_ring_and_pool(uvdio_engine_t* engine, unsigned depth) {
   char ignored[UVDIO__REASON_SIZE];
-  int error = init_queue(&engine->queues[QUEUE_POOL], &uvdio__backend_pool, pool_depth(depth), ignored,
-                        sizeof(ignored));
+  int error = init_queue(&engine->queues[QUEUE_POOL], &uvdio__backend_pool, pool_depth(depth),
+                         ignored, sizeof(ignored));
 
   if (error != 0) {
     return error;
@@ -95,10 +100,10 @@ static int init_single(uvdio_engine_t* engine, uvdio_backend_t kind, unsigned de
   engine->queue_count = 1;
   if (kind == UVDIO_BACKEND_MEMORY) {
     return init_queue(engine->queues, &uvdio__backend_memory, depth, engine->reason,
-                     sizeof(engine->reason));
+                      sizeof(engine->reason));
   }
   return init_queue(engine->queues, &uvdio__backend_pool, pool_depth(depth), engine->reason,
-                   sizeof(engine->reason));
+                    sizeof(engine->reason));
 }
 
 static int init_auto(uvdio_engine_t* engine, unsigned depth) {
@@ -143,12 +148,13 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
   engine->generation = uvdio__os_fork_generation();
   engine->loop = loop;
   engine->arenas_gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_relaxed);
-  engine->batch_max = options->submit_batch_max == 0 ? BATCH_MAX_DEFAULT : options->submit_batch_max;
+  engine->batch_max =
+      options->submit_batch_max == 0 ? BATCH_MAX_DEFAULT : options->submit_batch_max;
   engine->busy_poll_ns = (uint64_t)options->busy_poll_us * 1000;
   engine->no_auto_register = (options->flags & UVDIO_ENGINE_NO_AUTO_REGISTER) != 0;
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
-  engine->callbacks_max = options->callbacks_max == 0 ? CALLBACKS_MAX_DEFAULT
-                                                                : options->callbacks_max;
+  engine->callbacks_max =
+      options->callbacks_max == 0 ? CALLBACKS_MAX_DEFAULT : options->callbacks_max;
   uvdio__list_init(&engine->completed);
   for (i = 0; i < QUEUES; i++) {
     engine->queues[i].engine = engine;
@@ -165,7 +171,8 @@ static void prefix_reason(uvdio_engine_t* engine, uvdio_backend_t option, uvdio_
   if (kind != UVDIO_BACKEND_AUTO) {
     (void)snprintf(words, sizeof(words), "%s", engine->reason);
     (void)snprintf(engine->reason, sizeof(engine->reason), "asked for by %s; %.300s",
-                   option == kind ? "the program" : "the environment variable UVDIO_BACKEND", words);
+                   option == kind ? "the program" : "the environment variable UVDIO_BACKEND",
+                   words);
   }
 }
 
@@ -318,7 +325,7 @@ int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   }
   queue = &engine->queues[QUEUE_MAIN];
   return queue->backend->unregister_arena == NULL ? UV_ENOTSUP
-                                                 : queue->backend->unregister_arena(queue, arena);
+                                                  : queue->backend->unregister_arena(queue, arena);
 }
 
 int uvdio_arena_registration_sized(const uvdio_engine_t* engine, const uvdio_arena_t* arena,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Codes into words: libuv's, the system's that libuv has no words for, and the library's own;
  * without ever allocating (uv_strerror does, for codes that it does not know).
@@ -126,7 +127,7 @@ static const struct {
     ENTRY(EQFULL, "interface output queue is full")
 #endif
 #undef ENTRY
-/* clang-format on */
+    /* clang-format on */
 };
 
 #define SYSTEM_COUNT (sizeof(systems) / sizeof(systems[0]))
@@ -184,7 +185,7 @@ const char* uvdio_err_name(int error) {
 const char* uvdio_op_name(uvdio_op_t op) {
   switch (op) {
 #define CASE_OF(name, text, kind) \
-  case UVDIO_OP_##name:     \
+  case UVDIO_OP_##name:           \
     return text;
     UVDIO_OP_MAP(CASE_OF)
 #undef CASE_OF

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The fast path of reads and writes: one comparison stands for every check of file, engine and
  * thread. A file's key matches only while a transfer has nothing to wait for and nothing to report.
@@ -8,8 +9,8 @@
  *     number of that thread, so that it matches on that thread only;
  *   - the file's queue has a backend with `transfer`, which knows how the file's entries begin;
  *   - its durable writes need no turn (UVDIO__QUIRK_SHARED_WRITEBACK_ERROR).
- * Code that changes one of these calls uvdio__fast_path_update(); each transfer asserts that the key
- * is the one that would be computed now.
+ * Code that changes one of these calls uvdio__fast_path_update(); each transfer asserts that the
+ * key is the one that would be computed now.
  */
 #ifndef UVDIO_FAST_PATH_H
 #define UVDIO_FAST_PATH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * See file.h: opening and closing, the engine's list of files, the choice of a queue, and the
  * synchronous form of all operations.
@@ -9,9 +10,9 @@
 #include "allocator.h"
 #include "sized.h"
 
-#define KNOWN_FLAGS                                                            \
-  (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE |      \
-   UVDIO_O_DSYNC | UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN)
+#define KNOWN_FLAGS                                                                       \
+  (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_DSYNC | \
+   UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN)
 
 /*
  * The list of files
@@ -73,10 +74,11 @@ static const char* against_ring(const uvdio_file_t* file) {
   if ((file->quirks_ & UVDIO__QUIRK_NO_NOWAIT) == 0) {
     return NULL;
   }
-  return prefers_ring_when_concurrent(file) ? "its filesystem takes no non-blocking requests, so that a ring hands each one to a kernel "
-                                      "worker: transfers go to the ring only while others are in flight"
-                                    : "its filesystem takes no non-blocking requests, so that a ring would hand each one to "
-                                      "a kernel worker";
+  return prefers_ring_when_concurrent(file)
+             ? "its filesystem takes no non-blocking requests, so that a ring hands each one to a kernel "
+               "worker: transfers go to the ring only while others are in flight"
+             : "its filesystem takes no non-blocking requests, so that a ring would hand each one to "
+               "a kernel worker";
 }
 
 static void pick_queue(uvdio_file_t* file) {
@@ -132,8 +134,7 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
 /* One allocation: what is known about the open, and the path behind it. */
 static uvdio__open_state_t* make_open_state(const char* path, unsigned flags, int mode) {
   size_t path_size = strlen(path) + 1;
-  uvdio__open_state_t* opening =
-      uvdio__alloc(sizeof(*opening) + path_size, UVDIO__STRUCT_ALIGN, 1);
+  uvdio__open_state_t* opening = uvdio__alloc(sizeof(*opening) + path_size, UVDIO__STRUCT_ALIGN, 1);
 
   if (opening == NULL) {
     return NULL;
@@ -147,8 +148,8 @@ static uvdio__open_state_t* make_open_state(const char* path, unsigned flags, in
   return opening;
 }
 
-/* A descriptor that no file has taken is closed by whoever performed the open. It is left to this thread only where no
- * worker could be had for that, and in a forked child. */
+/* A descriptor that no file has taken is closed by whoever performed the open. It is left to this
+ * thread only where no worker could be had for that, and in a forked child. */
 static void free_open_state(uvdio_req_t* req) {
   uvdio__open_state_t* opening = uvdio__open_state_of(req);
 
@@ -191,7 +192,8 @@ static void apply_close(uvdio_req_t* req) {
     (void)close_on_this_thread(req); /* The parent closes its descriptor; this is the child's. */
   }
   if (req->result == UVDIO_EPOOL) {
-    req->result = close_on_this_thread(req); /* No worker took it, and the file must not stay open. */
+    /* No worker took it, and the file must not stay open. */
+    req->result = close_on_this_thread(req);
   }
   file_unlink(req->file);
 }
@@ -230,8 +232,8 @@ int uvdio__file_run_now(uvdio_req_t* req) {
  * Public
  */
 
-static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file, const uvdio_req_t* req,
-                      const char* path, unsigned flags) {
+static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file,
+                      const uvdio_req_t* req, const char* path, unsigned flags) {
   int error;
 
   if (engine == NULL || file == NULL || req == NULL || path == NULL) {
@@ -268,8 +270,8 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
   file_link(engine, file);
 }
 
-int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, const char* path, unsigned flags,
-               int mode, uvdio_cb cb) {
+int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, const char* path,
+               unsigned flags, int mode, uvdio_cb cb) {
   uvdio__open_state_t* opening;
   int error = check_open(engine, file, req, path, flags);
 
@@ -350,7 +352,8 @@ int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, siz
   if (file == NULL || info == NULL) {
     return UV_EINVAL;
   }
-  if (file->magic_ != uvdio__magic_of(file) || file->state_ == FILE_OPENING || file->state_ == FILE_CLOSED) {
+  if (file->magic_ != uvdio__magic_of(file) || file->state_ == FILE_OPENING ||
+      file->state_ == FILE_CLOSED) {
     return UV_EBADF;
   }
   queue = uvdio__queue_or_pool(file->queue_);

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One open file: its states, its place among the engine's files, and the queue that it uses.
  *
  *           uvdio_open           its callback           uvdio_close             its callback
- *   CLOSED ------------> OPENING -----------> OPEN ------------------> CLOSING -------------> CLOSED
+ *   CLOSED ------------> OPENING -----------> OPEN ------------------> CLOSING ------------->
+ *   CLOSED
  *                           |      success                 (deferred while pending_ > 0)
  *                           +-----------> CLOSED
  *                              an error

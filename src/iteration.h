@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * One iteration of the loop, in its parts: for the engine's handles, and for an engine off the loop.
- * Implemented by engine.c.
+ * One iteration of the loop, in its parts: for the engine's handles, and for an engine off the
+ * loop. Implemented by engine.c.
  */
 #ifndef UVDIO_ITERATION_H
 #define UVDIO_ITERATION_H
@@ -12,7 +13,8 @@ void uvdio__iteration_on_idle(uv_idle_t* handle);
 void uvdio__iteration_on_check(uv_check_t* handle);
 void uvdio__iteration_on_prepare(uv_prepare_t* handle);
 
-/* An iteration is begin, run_callbacks, end, in this order; `sweep` goes before, where it is due. */
+/* An iteration is begin, run_callbacks, end, in this order; `sweep` goes before, where it is
+ * due. */
 void uvdio__iteration_sweep(uvdio_engine_t* engine);
 void uvdio__iteration_begin(uvdio_engine_t* engine);
 void uvdio__iteration_run_callbacks(uvdio_engine_t* engine);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Intrusive lists of requests: circular, the list being the link between its last and its first.
  * Inline, because every operation passes four of them.

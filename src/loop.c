@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * See loop.h. Wake-ups, too, are made here, for backends and for everything above: an idle handle
  * that is active keeps libuv from blocking, costs no system call, and is stopped by the next

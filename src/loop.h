@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The engine's handles on the user's loop: keeping the loop alive, keeping it from blocking, and
  * leaving it. What the handles run is installed by the engine (hooks); nothing here knows requests.
  *
  * Off the loop. When uvdio_engine_close() returns, each handle of the engine is closing, so that a
  * walk over the loop finds none to close. Requests in flight are drained all the same. An iteration
- * is then the close callback of a handle that is closed as soon as it is made, the tick: libuv calls
- * it in the closing phase of the loop's next iteration, until when the loop is alive and does not
- * block (libuv's design overview, "The I/O loop"). Where there is more to do, the iteration makes
- * the next tick. An engine whose handles the user has closed gets here at its next wake-up.
+ * is then the close callback of a handle that is closed as soon as it is made, the tick: libuv
+ * calls it in the closing phase of the loop's next iteration, until when the loop is alive and does
+ * not block (libuv's design overview, "The I/O loop"). Where there is more to do, the iteration
+ * makes the next tick. An engine whose handles the user has closed gets here at its next wake-up.
  */
 #ifndef UVDIO_LOOP_H
 #define UVDIO_LOOP_H

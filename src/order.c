@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * See order.h: syncs and their followers, truncates, durable writes, closes, and the latch.
  */
@@ -11,7 +12,8 @@
 static int is_covered(const uvdio_file_t* file, const uvdio_req_t* sync) {
   uintptr_t oldest = (uintptr_t)file->order_.next - offsetof(uvdio_req_t, order_link_);
 
-  return uvdio__list_is_empty(&file->order_) || ((const uvdio_req_t*)oldest)->sequence_ > sync->sequence_;
+  return uvdio__list_is_empty(&file->order_) ||
+         ((const uvdio_req_t*)oldest)->sequence_ > sync->sequence_;
 }
 
 /* Whether `rider` is satisfied by what `leader` does. */
@@ -64,7 +66,8 @@ static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
     follower->result = leader->result;
     uvdio__queue_complete(follower);
   }
-  file->syncing_ = NULL; /* Last: as long as it is set, no other sync starts and takes riders along. */
+  /* Last: as long as it is set, no other sync starts and takes riders along. */
+  file->syncing_ = NULL;
 }
 
 void uvdio__order_undefer(uvdio_req_t* req) {
@@ -252,9 +255,10 @@ void uvdio__order_fail_deferred(uvdio_file_t* file, int error) {
  * Outcomes
  */
 
-/* Whether the error of a durable write may mean that something written earlier was lost as well. A durable write ends with
- * a sync, from which any error may come: so all may, but for those by which the system refuses the call before it syncs
- * anything. What write-back through a cache may come to is longer than what a direct write may. */
+/* Whether the error of a durable write may mean that something written earlier was lost as well. A
+ * durable write ends with a sync, from which any error may come: so all may, but for those by which
+ * the system refuses the call before it syncs anything. What write-back through a cache may come to
+ * is longer than what a direct write may. */
 static int is_lost_write(const uvdio_req_t* req) {
   unsigned quirks = req->file->quirks_;
 
@@ -280,7 +284,8 @@ static int is_not_begun(const uvdio_req_t* req) {
          (req->result == UV_ECANCELED && req->cancelled_);
 }
 
-/* The latch falls. Durable writes that ran beside the one that failed and have not been called back yet are told as well. */
+/* The latch falls. Durable writes that ran beside the one that failed and have not been called back
+ * yet are told as well. */
 static void latch(uvdio_file_t* file, int error) {
   const uvdio__list_t* completed = &file->engine_->completed;
   uvdio_req_t* req;
@@ -288,14 +293,15 @@ static void latch(uvdio_file_t* file, int error) {
   assert(error < 0 && file->latch_ == 0);
   file->latch_ = error;
   for (req = uvdio__list_first(completed); req != NULL; req = uvdio__list_after(completed, req)) {
-    if (req->file == file && req->op == UVDIO_OP_WRITE && req->result >= 0 && (file->flags_ & UVDIO_O_DSYNC) != 0) {
+    if (req->file == file && req->op == UVDIO_OP_WRITE && req->result >= 0 &&
+        (file->flags_ & UVDIO_O_DSYNC) != 0) {
       req->result = error;
     }
   }
 }
 
-/* Whatever was to be durable and comes after the first failure is told of that, even where the system called it a
- * success. */
+/* Whatever was to be durable and comes after the first failure is told of that, even where the
+ * system called it a success. */
 static void apply_latch(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
   int durable = uvdio__is_sync(req->op) || (file->flags_ & UVDIO_O_DSYNC) != 0;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The order among requests of one file: which of them wait for which.
  *
@@ -42,8 +43,8 @@ int uvdio__order_must_not_run_now(const uvdio_file_t* file, uvdio_op_t op);
 /* Whether a synchronous sync would run beside a change or another sync. */
 int uvdio__order_must_not_sync_now(const uvdio_file_t* file);
 
-/* Takes the file out of a ring's table: while it is there, closing the descriptor does not close the
- * file. */
+/* Takes the file out of a ring's table: while it is there, closing the descriptor does not close
+ * the file. */
 void uvdio__order_unregister_fd(uvdio_file_t* file);
 
 /* Whether errors of the file's durable writes may be reported to another one. */

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * See queue.h. Requests that wait are submitted as far as the engine's limit and the backend's depth
- * allow; a backend that breaks down hands everything over to the engine's pool.
+ * See queue.h. Requests that wait are submitted as far as the engine's limit and the backend's
+ * depth allow; a backend that breaks down hands everything over to the engine's pool.
  */
 #include "queue.h"
 
@@ -42,7 +43,8 @@ static void requeue_on_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
 
 static unsigned batch_limit(const uvdio__queue_t* queue, int after_completions) {
   unsigned max = queue->engine->batch_max;
-  unsigned in_kernel = queue->in_flight > queue->unflushed ? queue->in_flight - queue->unflushed : 0;
+  unsigned in_kernel =
+      queue->in_flight > queue->unflushed ? queue->in_flight - queue->unflushed : 0;
 
   max = max < queue->backend->batch ? max : queue->backend->batch;
   return uvdio__batch_limit(max, in_kernel, after_completions);
@@ -146,7 +148,8 @@ static int submit_next(uvdio__queue_t* queue) {
   return submit(queue, req);
 }
 
-/* One request of each queue in turn, so that none goes without where room gets free one at a time. */
+/* One request of each queue in turn, so that none goes without where room gets free one at a
+ * time. */
 static void submit_waiting(uvdio_engine_t* engine) {
   int started;
   unsigned i;
@@ -155,8 +158,10 @@ static void submit_waiting(uvdio_engine_t* engine) {
     started = 0;
     for (i = 0; engine->waiting > 0 && i < engine->queue_count; i++) {
       uvdio__queue_t* queue = &engine->queues[engine->next_queue];
-      engine->next_queue = engine->next_queue + 1 < engine->queue_count ? engine->next_queue + 1 : 0;
-      if (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue) && submit_next(queue)) {
+      engine->next_queue =
+          engine->next_queue + 1 < engine->queue_count ? engine->next_queue + 1 : 0;
+      if (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue) &&
+          submit_next(queue)) {
         started = 1;
         break;
       }
@@ -213,11 +218,13 @@ int uvdio__queue_has_work(const uvdio_engine_t* engine) {
 
   for (i = 0; i < engine->queue_count; i++) {
     const uvdio__queue_t* queue = &engine->queues[i];
-    if ((queue->unflushed > 0 && !queue->stalled) || (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue))) {
+    if ((queue->unflushed > 0 && !queue->stalled) ||
+        (!uvdio__list_is_empty(&queue->waiting) && uvdio__queue_has_room(queue))) {
       return 1;
     }
   }
-  return !uvdio__list_is_empty(&engine->completed) || engine->poll_pending || engine->busy_poll_wanted;
+  return !uvdio__list_is_empty(&engine->completed) || engine->poll_pending ||
+         engine->busy_poll_wanted;
 }
 
 /*
@@ -328,7 +335,8 @@ void uvdio__queue_fail_waiting(uvdio_engine_t* engine, int error) {
 static void fail_running(uvdio__queue_t* queue, int error) {
   uvdio_req_t* req;
 
-  for (req = uvdio__list_first(&queue->running); req != NULL; req = uvdio__list_after(&queue->running, req)) {
+  for (req = uvdio__list_first(&queue->running); req != NULL;
+       req = uvdio__list_after(&queue->running, req)) {
     req->flags_ |= REQ_OUTCOME_UNKNOWN;
   }
   uvdio__queue_fail_all(&queue->running, error);

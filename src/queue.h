@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Waiting and running requests of the backends, and the end of a request. Code above this level
  * gives a request to a queue; one call goes back up: the request has its outcome (completion.h).
@@ -44,7 +45,8 @@ static inline int uvdio__queue_takes_fast(const uvdio__queue_t* queue) {
   return engine->stats.in_flight < engine->limit && (engine->waiting | queue->stalled) == 0;
 }
 
-/* Completes an accepted request, whose outcome is known, and has the loop come back for the callback. */
+/* Completes an accepted request, whose outcome is known, and has the loop come back for the
+ * callback. */
 static inline void uvdio__queue_complete(uvdio_req_t* req) {
   uvdio_engine_t* engine = req->engine_;
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One request: what the result of a backend makes of it, and how it is performed by blocking.
  */
@@ -28,17 +29,18 @@ void uvdio__request_fail(uvdio_req_t* req, int error) {
   req->result = error;
 }
 
-/* Whether the result says that it can't be done now, or not here. A ring can start no worker where the process may start no more
- * tasks (UV_ECANCELED that nobody asked for), or lacks memory, or the operation. But what a sync or a
- * durable write says of a disk counts, whatever it is called: the next one would not be told. */
+/* Whether the result says that it can't be done now, or not here. A ring can start no worker where
+ * the process may start no more tasks (UV_ECANCELED that nobody asked for), or lacks memory, or the
+ * operation. But what a sync or a durable write says of a disk counts, whatever it is called: the
+ * next one would not be told. */
 static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   const uvdio__queue_t* queue = req->queue_;
   uvdio_op_t op = req->op;
   int is_durable = op == UVDIO_OP_WRITE && (req->file->flags_ & UVDIO_O_DSYNC) != 0;
   int syncs = uvdio__is_sync(op) || is_durable;
 
-  /* A close that was interrupted has closed all the same, and the number may be another file's by now. An open repeats
-   * its own steps; what it ends with is final. */
+  /* A close that was interrupted has closed all the same, and the number may be another file's by
+   * now. An open repeats its own steps; what it ends with is final. */
   if (op == UVDIO_OP_CLOSE || op == UVDIO_OP_OPEN) {
     return 0;
   }
@@ -84,8 +86,8 @@ static uvdio__verdict_t settle_no_progress(uvdio_req_t* req) {
   return finish_with(req, (int64_t)req->transferred);
 }
 
-/* A direct transfer goes on at an aligned offset only, so what came of a broken block is moved again; the high-water
- * mark tells whether that brought more. */
+/* A direct transfer goes on at an aligned offset only, so what came of a broken block is moved
+ * again; the high-water mark tells whether that brought more. */
 static uvdio__verdict_t settle_short(uvdio_req_t* req) {
   size_t arrived = req->transferred;
   size_t unaligned = arrived & (req->file->offset_mask_ | req->file->memory_mask_);

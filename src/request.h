@@ -1,10 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One request: its states, the facts about its operation, and the way from a backend's result to an
  * outcome. Knows no file but its descriptor and quirks, and no queue but its backend.
  *
  *          checks passed            below depth               kernel or worker done
- *   IDLE ---------------> WAITING -------------> RUNNING ------------------------> COMPLETED --> IDLE
- *     |                    ^   ^                    |                                  ^      callback
+ *   IDLE ---------------> WAITING -------------> RUNNING ------------------------> COMPLETED -->
+ *   IDLE
+ *     |                    ^   ^                    |                                  ^
+ *     callback
  *     | ordered behind     |   +--------------------+  short transfer, retry, punt     |
  *     | other requests     |                                                           |
  *     +-----------------> DEFERRED ----------------------------------------------------+
@@ -22,8 +25,8 @@
 #ifndef UVDIO_REQUEST_H
 #define UVDIO_REQUEST_H
 
-#include "compiler.h"
 #include "backend.h"
+#include "compiler.h"
 #include "os/os.h"
 #include "uvdio.h"
 
@@ -94,8 +97,8 @@ static inline int uvdio__excludes_truncate(uvdio_op_t op) {
 
 /* Whether a ring's result says that the ring can't do this now: the pool may. */
 static inline int uvdio__is_ring_refusal(int64_t result, int is_cancelled) {
-  return result == UV_EAGAIN || result == UV_ENOMEM || result == UV_ENOBUFS || result == UV_ENOTSUP ||
-         result == UV_ENOSYS || (result == UV_ECANCELED && !is_cancelled);
+  return result == UV_EAGAIN || result == UV_ENOMEM || result == UV_ENOBUFS ||
+         result == UV_ENOTSUP || result == UV_ENOSYS || (result == UV_ECANCELED && !is_cancelled);
 }
 
 /* What to do with a request that a backend has finished. */
@@ -125,8 +128,8 @@ void uvdio__request_fail(uvdio_req_t* req, int error);
 /* The bytes that a transfer has yet to move, limited to what one system call can. */
 size_t uvdio__request_rest(const uvdio_req_t* req);
 
-/* Performs a request through the system layer, blocking: what a worker does, and ring and pool for the synchronous
- * forms. */
+/* Performs a request through the system layer, blocking: what a worker does, and ring and pool for
+ * the synchronous forms. */
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req);
 
 static inline uvdio__open_state_t* uvdio__open_state_of(const uvdio_req_t* req) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Structures whose length the caller's header and the library may see differently: options come in,
  * results go out, and the shorter side decides. New fields are appended only.

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /**
  * @file private.h
- * The private fields of structures that callers allocate. Nobody but the library uses them: they are
- * here because C has to know the sizes. `reserved_` is room for later versions, so that a program
- * built against an older header runs with a newer library of the same SOVERSION.
+ * The private fields of structures that callers allocate. Nobody but the library uses them: they
+ * are here because C has to know the sizes. `reserved_` is room for later versions, so that a
+ * program built against an older header runs with a newer library of the same SOVERSION.
  */
 /** @cond private */
 #ifndef UVDIO_PRIVATE_H
@@ -18,82 +19,81 @@ typedef struct uvdio_link_s_ {
 } uvdio_link_t_;
 
 /* The origin: src/buffer.h. */
-#define UVDIO_BUF_PRIVATE_FIELDS \
-  const void* owner_;
+#define UVDIO_BUF_PRIVATE_FIELDS const void* owner_;
 
 #define UVDIO_CHUNKS_PRIVATE_FIELDS \
-  char* base_; \
-  size_t len_; \
-  size_t cap_; \
-  size_t chunk_; \
+  char* base_;                      \
+  size_t len_;                      \
+  size_t cap_;                      \
+  size_t chunk_;                    \
   size_t stride_;
 
 /* src/request.h tells the states. */
 #define UVDIO_REQ_PRIVATE_FIELDS \
-  unsigned char state_; \
-  unsigned char flags_; \
-  unsigned char cancelled_; \
-  unsigned char retries_; \
-  uintptr_t magic_; \
-  uvdio_engine_t* engine_; \
-  void* queue_; \
-  uvdio_link_t_ link_; \
-  uvdio_link_t_ order_link_; \
-  uint64_t sequence_; \
-  union { \
-    uvdio_cb plain; \
-    uvdio_io_cb io; \
-  } cb_; \
-  uvdio_buf_t buf_; \
-  uint64_t offset_; \
-  size_t length_; \
-  size_t high_water_; \
-  void* args_; \
-  void* worker_; \
+  unsigned char state_;          \
+  unsigned char flags_;          \
+  unsigned char cancelled_;      \
+  unsigned char retries_;        \
+  uintptr_t magic_;              \
+  uvdio_engine_t* engine_;       \
+  void* queue_;                  \
+  uvdio_link_t_ link_;           \
+  uvdio_link_t_ order_link_;     \
+  uint64_t sequence_;            \
+  union {                        \
+    uvdio_cb plain;              \
+    uvdio_io_cb io;              \
+  } cb_;                         \
+  uvdio_buf_t buf_;              \
+  uint64_t offset_;              \
+  size_t length_;                \
+  size_t high_water_;            \
+  void* args_;                   \
+  void* worker_;                 \
   void* reserved_[4]; /* zero; becomes fields of later versions */
 
 /* src/file.h tells the states, src/order.h the lists. */
-#define UVDIO_FILE_PRIVATE_FIELDS \
-  uintptr_t fast_path_key_; /* src/fast_path.h */ \
-  uvdio_engine_t* engine_; \
-  void* queue_; \
-  void* queue_concurrent_; /* of transfers while others are in flight; null: queue_ */ \
-  size_t memory_mask_; \
-  size_t offset_mask_; \
-  uint64_t pending_;                 /* requests without an outcome, but for the close */ \
+#define UVDIO_FILE_PRIVATE_FIELDS                                                                 \
+  uintptr_t fast_path_key_; /* src/fast_path.h */                                                 \
+  uvdio_engine_t* engine_;                                                                        \
+  void* queue_;                                                                                   \
+  void* queue_concurrent_; /* of transfers while others are in flight; null: queue_ */            \
+  size_t memory_mask_;                                                                            \
+  size_t offset_mask_;                                                                            \
+  uint64_t pending_;                 /* requests without an outcome, but for the close */         \
   unsigned char sqe_template_[2][8]; /* how ring entries of reads and writes begin; 0: unknown */ \
-  int has_waiters_;                  /* a truncate or the close waits or runs */ \
-  unsigned flags_; \
-  int latch_;            /* the error that later changes and syncs get; or 0 */ \
-  unsigned fixed_index_; /* in the ring's table of files, plus one; 0: none */ \
-  uintptr_t magic_; \
-  uvdio_file_t* next_; \
-  uvdio_file_t* prev_; \
-  union { \
-    intptr_t descriptor; \
-    void* node; \
-  } handle_; \
-  unsigned quirks_; \
-  unsigned char state_; \
-  uint64_t sequence_; \
-  uvdio_link_t_ order_;           /* changes without an outcome, oldest first */ \
+  int has_waiters_;                  /* a truncate or the close waits or runs */                  \
+  unsigned flags_;                                                                                \
+  int latch_;            /* the error that later changes and syncs get; or 0 */                   \
+  unsigned fixed_index_; /* in the ring's table of files, plus one; 0: none */                    \
+  uintptr_t magic_;                                                                               \
+  uvdio_file_t* next_;                                                                            \
+  uvdio_file_t* prev_;                                                                            \
+  union {                                                                                         \
+    intptr_t descriptor;                                                                          \
+    void* node;                                                                                   \
+  } handle_;                                                                                      \
+  unsigned quirks_;                                                                               \
+  unsigned char state_;                                                                           \
+  uint64_t sequence_;                                                                             \
+  uvdio_link_t_ order_;           /* changes without an outcome, oldest first */                  \
   uvdio_link_t_ deferred_;        /* syncs that wait for changes or another sync, oldest first */ \
-  uvdio_link_t_ followers_;       /* syncs that share the outcome of syncing_ */ \
-  uvdio_link_t_ durable_waiting_; /* durable writes that wait for syncing_, oldest first */ \
-  uvdio_req_t* syncing_;          /* the sync that runs, or a durable write in its place */ \
-  uvdio_link_t_ truncate_queue_;  /* requests behind a truncate, and truncates that wait */ \
-  uint64_t truncate_waiters_;     /* length of truncate_queue_ */ \
+  uvdio_link_t_ followers_;       /* syncs that share the outcome of syncing_ */                  \
+  uvdio_link_t_ durable_waiting_; /* durable writes that wait for syncing_, oldest first */       \
+  uvdio_req_t* syncing_;          /* the sync that runs, or a durable write in its place */       \
+  uvdio_link_t_ truncate_queue_;  /* requests behind a truncate, and truncates that wait */       \
+  uint64_t truncate_waiters_;     /* length of truncate_queue_ */                                 \
   uint64_t unordered_pending_;    /* those of pending_ that no truncate excludes: syncs, sizes */ \
-  uvdio_req_t* truncating_; \
-  uvdio_req_t* close_req_; \
-  int direct_; \
-  uvdio_align_source_t align_source_; \
-  uint32_t system_memory_align_; \
-  uint32_t system_offset_align_; \
-  uint32_t system_read_align_; \
-  uint32_t recommended_align_; \
-  const char* filesystem_; \
-  const char* reason_; \
+  uvdio_req_t* truncating_;                                                                       \
+  uvdio_req_t* close_req_;                                                                        \
+  int direct_;                                                                                    \
+  uvdio_align_source_t align_source_;                                                             \
+  uint32_t system_memory_align_;                                                                  \
+  uint32_t system_offset_align_;                                                                  \
+  uint32_t system_read_align_;                                                                    \
+  uint32_t recommended_align_;                                                                    \
+  const char* filesystem_;                                                                        \
+  const char* reason_;                                                                            \
   void* reserved_[8]; /* zero; becomes fields of later versions */
 
 #endif /* UVDIO_PRIVATE_H */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /**
  * @file uvdio/version.h
  * The library's version. It stands here and nowhere else: CMake reads it from here.

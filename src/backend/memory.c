@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Memory: files in a store of the engine's own. Requests wait on the queue until the next flush, at the loop's next
- * turn, performs them in order; that makes them asynchronous like everybody else's.
+ * Memory: files in a store of the engine's own. Requests wait on the queue until the next flush, at
+ * the loop's next turn, performs them in order; that makes them asynchronous like everybody else's.
  */
 #include <assert.h>
 #include <stdio.h>
 
-#include "engine.h"
 #include "backend/memory_files.h"
 #include "completion.h"
+#include "engine.h"
 
 static int init_memory(uvdio__queue_t* queue, char* reason, size_t size) {
   queue->state = uvdio__store_create();

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A file's bytes lie in extents of 64 KiB, found by their number in a hash table that grows with them: a file with
- * one byte at the far end costs one extent. Extents that were never written to read as zeros.
+ * A file's bytes lie in extents of 64 KiB, found by their number in a hash table that grows with
+ * them: a file with one byte at the far end costs one extent. Extents that were never written to
+ * read as zeros.
  */
 #include "backend/memory_files.h"
 
@@ -277,7 +279,8 @@ int uvdio__store_admits(const char* path, unsigned flags, int exists) {
   return (flags & UVDIO_O_CREATE) != 0 ? 0 : UV_ENOENT;
 }
 
-int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags, uvdio__node_t** node) {
+int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
+                      uvdio__node_t** node) {
   uvdio__node_t* found = find_node(store, path);
   int error = uvdio__store_admits(path, flags, found != NULL);
 

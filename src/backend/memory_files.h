@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Files in RAM, by path: what the memory backend keeps. A store knows neither engines nor requests; everything in
- * it happens at once, on the calling thread. Errors are libuv's codes.
+ * Files in RAM, by path: what the memory backend keeps. A store knows neither engines nor requests;
+ * everything in it happens at once, on the calling thread. Errors are libuv's codes.
  */
 #ifndef UVDIO_MEMORY_STORE_H
 #define UVDIO_MEMORY_STORE_H
@@ -15,11 +16,13 @@ typedef struct uvdio__node_s uvdio__node_t;
 uvdio__store_t* uvdio__store_create(void);
 void uvdio__store_destroy(uvdio__store_t* store);
 
-/* Finds or makes the file, by the UVDIO_* flags of an open. Errors: UV_ENOENT, UV_EEXIST, UV_EISDIR (the path
- * names a directory by its form: "/", ".", "..", or a slash at its end), UV_ENOMEM. */
-int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags, uvdio__node_t** node);
+/* Finds or makes the file, by the UVDIO_* flags of an open. Errors: UV_ENOENT, UV_EEXIST, UV_EISDIR
+ * (the path names a directory by its form: "/", ".", "..", or a slash at its end), UV_ENOMEM. */
+int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
+                      uvdio__node_t** node);
 
-/* What an open by these flags says to a path that exists, or does not: 0 or one of the errors above but UV_ENOMEM. */
+/* What an open by these flags says to a path that exists, or does not: 0 or one of the errors above
+ * but UV_ENOMEM. */
 int uvdio__store_admits(const char* path, unsigned flags, int exists);
 
 /* One file by itself, empty; null when out of memory. The path is copied. */
@@ -30,8 +33,8 @@ const char* uvdio__node_path(const uvdio__node_t* node);
 /* Gives `to` the size and the content of `from`. On UV_ENOMEM its content is unknown. */
 int uvdio__node_copy(uvdio__node_t* to, const uvdio__node_t* from);
 
-/* Positional transfers, as pread(2) and pwrite(2): bytes moved, or an error. A write that runs out of memory
- * half-way is short. */
+/* Positional transfers, as pread(2) and pwrite(2): bytes moved, or an error. A write that runs out
+ * of memory half-way is short. */
 int64_t uvdio__node_read(uvdio__node_t* node, char* base, size_t length, uint64_t offset);
 int64_t uvdio__node_write(uvdio__node_t* node, const char* base, size_t length, uint64_t offset);
 

@@ -1,16 +1,17 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The pool: every request is one work on libuv's threadpool, which performs it with a blocking system call. The
- * works are the queue's own, as many as its depth, so that a request carries none and nothing is allocated
- * per operation.
+ * The pool: every request is one work on libuv's threadpool, which performs it with a blocking
+ * system call. The works are the queue's own, as many as its depth, so that a request carries none
+ * and nothing is allocated per operation.
  */
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "engine.h"
 #include "allocator.h"
 #include "completion.h"
+#include "engine.h"
 
 typedef struct slot_s {
   uv_work_t work; /* work.data: the queue */
@@ -86,10 +87,10 @@ static void run_slot_done(uv_work_t* work, int status) {
 }
 
 /*
- * libuv starts its threads at the first work of a process, and aborts the process where it can't. So
- * before the first work of the library's, as many threads are started and ended at once, to see
- * whether that can be done. Threads of the program may be libuv's already: then nothing is tried, and
- * nothing refused.
+ * libuv starts its threads at the first work of a process, and aborts the process where it can't.
+ * So before the first work of the library's, as many threads are started and ended at once, to see
+ * whether that can be done. Threads of the program may be libuv's already: then nothing is tried,
+ * and nothing refused.
  */
 
 #define THREADS_DEFAULT 4

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * uvdio bench: plans the phases and has them run.
  *
- * For each backend and each depth there is a session: an engine, a new file, all of its blocks written once
- * without being measured, then the phases; the file is removed before the session ends, however it ends.
+ * For each backend and each depth there is a session: an engine, a new file, all of its blocks
+ * written once without being measured, then the phases; the file is removed before the session
+ * ends, however it ends.
  */
 #include <assert.h>
 #include <errno.h>
@@ -65,7 +67,8 @@ static const char usage[] =
  * Running.
  */
 
-static void show_status(const bench_t* bench, uvdio_backend_t backend, unsigned depth, const char* what) {
+static void show_status(const bench_t* bench, uvdio_backend_t backend, unsigned depth,
+                        const char* what) {
   if (isatty(STDERR_FILENO) && !bench->as_json) {
     fprintf(stderr, "\rmeasuring %s, depth %u: %s\033[K", backend_text(backend), depth, what);
   }
@@ -77,20 +80,23 @@ static void clear_status(const bench_t* bench) {
   }
 }
 
-static int report_failure(const bench_t* bench, uvdio_backend_t backend, const bench_failure_t* failure) {
+static int report_failure(const bench_t* bench, uvdio_backend_t backend,
+                          const bench_failure_t* failure) {
   clear_status(bench);
   if (failure->error != 0) {
     return report_error("bench", failure->operation, bench->path, failure->error);
   }
-  return report_problem("bench",
-                        "%s by %s: byte %llu is 0x%02x and should be 0x%02x. Check the disk and its "
-                        "cables, and the kernel's log (dmesg).",
-                        bench->path, backend_text(backend), (unsigned long long)failure->offset,
-                        failure->found, failure->expected);
+  return report_problem(
+      "bench",
+      "%s by %s: byte %llu is 0x%02x and should be 0x%02x. Check the disk and its "
+      "cables, and the kernel's log (dmesg).",
+      bench->path, backend_text(backend), (unsigned long long)failure->offset, failure->found,
+      failure->expected);
 }
 
 /* What the open files said about themselves. */
-static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_t* file, int first) {
+static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_t* file,
+                      int first) {
   uvdio_file_info_t info;
   int error = uvdio_file_info(file, &info);
   assert(error == 0);
@@ -103,8 +109,8 @@ static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_
   int replaced = strcmp(info.backend, backend_text(backend)) != 0;
   bench->ring_is_pool |= replaced && backend == UVDIO_BACKEND_RING;
   if (first && replaced) {
-    notes_add(&bench->notes, "%s: this file's reads and writes are executed by %s: %s", backend_text(backend),
-             info.backend, info.reason);
+    notes_add(&bench->notes, "%s: this file's reads and writes are executed by %s: %s",
+              backend_text(backend), info.backend, info.reason);
   }
 }
 
@@ -137,8 +143,9 @@ static int fill_file(bench_t* bench, session_t* session, uvdio_file_t* file, uin
   return 0;
 }
 
-static int run_phase(bench_t* bench, session_t* session, uvdio_file_t* file, const bench_params_t* params,
-                     uvdio_backend_t backend, bench_failure_t* failure) {
+static int run_phase(bench_t* bench, session_t* session, uvdio_file_t* file,
+                     const bench_params_t* params, uvdio_backend_t backend,
+                     bench_failure_t* failure) {
   bench_row_t row = {.backend = backend_text(backend),
                      .operation = params->operation,
                      .block_size = params->block_size,
@@ -152,8 +159,8 @@ static int run_phase(bench_t* bench, session_t* session, uvdio_file_t* file, con
   return 0;
 }
 
-static int run_phases(bench_t* bench, session_t* session, uvdio_file_t* file, uvdio_backend_t backend,
-                      unsigned depth, bench_failure_t* failure) {
+static int run_phases(bench_t* bench, session_t* session, uvdio_file_t* file,
+                      uvdio_backend_t backend, unsigned depth, bench_failure_t* failure) {
   uint64_t fill_seed = pattern_seed(bench, 0);
   uint64_t write_seed = pattern_seed(bench, 1);
   show_status(bench, backend, depth, "filling the file");
@@ -181,9 +188,11 @@ static int run_file(bench_t* bench, session_t* session, uvdio_backend_t backend,
   bench_failure_t failure = {0};
   unsigned flags = UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_DIRECT_PREFERRED;
   int64_t opened = session_await(
-      session, &req, uvdio_open(session->engine, &file, &req, bench->path, flags, 0600, session_done));
+      session, &req,
+      uvdio_open(session->engine, &file, &req, bench->path, flags, 0600, session_done));
   if (opened != 0) {
-    return session->signal != 0 ? CLI_FAILED : report_error("bench", "create", bench->path, (int)opened);
+    return session->signal != 0 ? CLI_FAILED
+                                : report_error("bench", "create", bench->path, (int)opened);
   }
   int error = run_phases(bench, session, &file, backend, depth, &failure);
   note_file(bench, backend, &file, depth == bench->depths[0]);
@@ -235,7 +244,8 @@ static int run_bench(bench_t* bench) {
   }
   clear_status(bench);
   if (bench->signal != 0) {
-    report_problem("bench", "interrupted by signal %d (%s).", bench->signal, strsignal(bench->signal));
+    report_problem("bench", "interrupted by signal %d (%s).", bench->signal,
+                   strsignal(bench->signal));
   }
   if (code != CLI_OK) {
     return code;
@@ -252,13 +262,15 @@ static int choose_path(bench_t* bench, const char* path) {
   struct stat status;
   if (lstat(path, &status) != 0) {
     bench->path = errno == ENOENT ? strdup(path) : NULL;
-    return bench->path != NULL ? CLI_OK : report_error("bench", "use", path, uv_translate_sys_error(errno));
+    return bench->path != NULL ? CLI_OK
+                               : report_error("bench", "use", path, uv_translate_sys_error(errno));
   }
   if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) {
-    return report_problem("bench",
-                          "%s exists, and would be overwritten. Name a directory, or a path that does not "
-                          "exist.",
-                          path);
+    return report_problem(
+        "bench",
+        "%s exists, and would be overwritten. Name a directory, or a path that does not "
+        "exist.",
+        path);
   }
   bench->path = path_temporary(path, "bench");
   return bench->path != NULL ? CLI_OK : report_error("bench", "use", path, UV_ENOMEM);
@@ -386,8 +398,10 @@ int bench_main(int argc, char** argv) {
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
   };
-  bench_t bench = {
-      .file_size = SIZE_DEFAULT, .block_size = BLOCK_DEFAULT, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
+  bench_t bench = {.file_size = SIZE_DEFAULT,
+                   .block_size = BLOCK_DEFAULT,
+                   .duration_ns = DURATION_DEFAULT_NS,
+                   .seed = 1};
   int answer;
   opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A benchmark is a list of phases. A phase has parameters (what to do, with which blocks, how many at a
- * time), is run by a runner (the library on one backend; any other means of reading and writing a file can
- * be one), is measured by a meter, and ends in a row of figures.
+ * A benchmark is a list of phases. A phase has parameters (what to do, with which blocks, how many
+ * at a time), is run by a runner (the library on one backend; any other means of reading and
+ * writing a file can be one), is measured by a meter, and ends in a row of figures.
  *
  *   bench.c         options, the list of phases
  *   bench_model.c   the rows

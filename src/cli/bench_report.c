@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What uvdio bench measured, as a table with sentences below it, and as JSON.
  */
@@ -15,11 +16,13 @@
 #include "uvdio.h"
 
 static json_t* row_json(const bench_row_t* row) {
-  return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "backend", row->backend, "operation",
-                   bench_operation_text(row->operation), "block_size", (json_int_t)row->block_size, "depth",
-                   (json_int_t)row->depth, "iops", json_thousandths(row->figures.iops), "bytes_per_s",
-                   json_thousandths(row->figures.bytes_per_s), "p50_us", json_thousandths(row->figures.p50_us), "p99_us",
-                   json_thousandths(row->figures.p99_us), "cpu_us_per_op", json_thousandths(row->figures.cpu_us_per_op));
+  return json_pack(
+      "{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "backend", row->backend, "operation",
+      bench_operation_text(row->operation), "block_size", (json_int_t)row->block_size, "depth",
+      (json_int_t)row->depth, "iops", json_thousandths(row->figures.iops), "bytes_per_s",
+      json_thousandths(row->figures.bytes_per_s), "p50_us", json_thousandths(row->figures.p50_us),
+      "p99_us", json_thousandths(row->figures.p99_us), "cpu_us_per_op",
+      json_thousandths(row->figures.cpu_us_per_op));
 }
 
 int bench_print_json(const bench_t* bench) {
@@ -92,18 +95,22 @@ static void print_choice(void) {
   if (session_open(&session, NULL) != 0) {
     return;
   }
-  printf("An engine takes %s here: %s\n", uvdio_engine_backend(session.engine), uvdio_engine_backend_reason(session.engine));
+  printf("An engine takes %s here: %s\n", uvdio_engine_backend(session.engine),
+         uvdio_engine_backend_reason(session.engine));
   (void)session_close(&session);
 }
 
 static void print_comparison(const bench_t* bench) {
   for (size_t i = 0; i < bench->depth_count && !bench->ring_is_pool; i++) {
-    const bench_row_t* ring = bench_find_row(bench, UVDIO_BACKEND_RING, BENCH_RANDOM_READ, bench->depths[i]);
-    const bench_row_t* pool = bench_find_row(bench, UVDIO_BACKEND_POOL, BENCH_RANDOM_READ, bench->depths[i]);
+    const bench_row_t* ring =
+        bench_find_row(bench, UVDIO_BACKEND_RING, BENCH_RANDOM_READ, bench->depths[i]);
+    const bench_row_t* pool =
+        bench_find_row(bench, UVDIO_BACKEND_POOL, BENCH_RANDOM_READ, bench->depths[i]);
     if (ring != NULL && pool != NULL && pool->figures.iops > 0 && pool->figures.cpu_us_per_op > 0) {
-      printf("Random reads at depth %u: ring does %.2f times the operations of pool, ", bench->depths[i],
-             ring->figures.iops / pool->figures.iops);
-      printf("with %.2f times the CPU time for each.\n", ring->figures.cpu_us_per_op / pool->figures.cpu_us_per_op);
+      printf("Random reads at depth %u: ring does %.2f times the operations of pool, ",
+             bench->depths[i], ring->figures.iops / pool->figures.iops);
+      printf("with %.2f times the CPU time for each.\n",
+             ring->figures.cpu_us_per_op / pool->figures.cpu_us_per_op);
     }
   }
 }

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The runner that uses the library. Each of `depth` slots has one request and one frame of an arena; the
- * callback of a request submits the next one. Nothing is allocated and no clock is read more than once per
- * operation.
+ * The runner that uses the library. Each of `depth` slots has one request and one frame of an
+ * arena; the callback of a request submits the next one. Nothing is allocated and no clock is read
+ * more than once per operation.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -185,7 +186,8 @@ static void close_run(run_t* run) {
 }
 
 static int open_slots(run_t* run) {
-  uvdio_arena_options_t options = {.frame_size = run->params.block_size, .frame_count = run->slot_count};
+  uvdio_arena_options_t options = {.frame_size = run->params.block_size,
+                                   .frame_count = run->slot_count};
   run->slots = calloc(run->slot_count, sizeof *run->slots);
   int error = run->slots == NULL ? UV_ENOMEM : uvdio_arena_create(&run->arena, &options);
   for (unsigned i = 0; i < run->slot_count && error == 0; i++) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What every file of a command needs: exit codes, and a few constants.
  * The commands use the public interface of the library only, and are for systems with POSIX calls.
@@ -6,12 +7,7 @@
 #define UVDIO_CLI_H
 
 /* Exit codes. After a signal: CLI_SIGNAL plus its number, as shells count. */
-enum {
-  CLI_OK = 0,
-  CLI_FAILED = 1,
-  CLI_USAGE = 2,
-  CLI_SIGNAL = 128
-};
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_SIGNAL = 128 };
 
 #define CLI_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -19,8 +15,6 @@ enum {
 #define CLI_ATTEMPTS_MAX 1000
 
 /* Values that getopt_long returns for long options without a letter. */
-enum {
-  CLI_OPTION_FIRST = 256
-};
+enum { CLI_OPTION_FIRST = 256 };
 
 #endif /* UVDIO_CLI_H */

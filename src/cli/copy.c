@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * uvdio copy: one file to another, past the page cache, with many requests in flight.
  *
@@ -35,8 +36,8 @@
 #include "transfer.h"
 #include "uvdio.h"
 
-/* By default as many requests as make 8 MiB: enough for the device to have something to do while others are being
- * called back, whatever the block size. */
+/* By default as many requests as make 8 MiB: enough for the device to have something to do while
+ * others are being called back, whatever the block size. */
 #define IN_FLIGHT_DEFAULT ((uint64_t)8 * 1024 * 1024)
 #define DEPTH_LEAST 8
 #define DEPTH_MOST 512
@@ -75,11 +76,7 @@ static const char usage[] =
     "After SIGKILL, a crash or a power cut DST may be there and incomplete; copy again. Nothing else is left behind.\n"
     "Exit codes: 0 copied, 1 failed, 2 wrong usage, 128+N ended by signal N.\n";
 
-typedef enum {
-  SPARSE_AUTO,
-  SPARSE_ALWAYS,
-  SPARSE_NEVER
-} sparse_t;
+typedef enum { SPARSE_AUTO, SPARSE_ALWAYS, SPARSE_NEVER } sparse_t;
 
 typedef enum {
   TARGET_UNTOUCHED,
@@ -107,7 +104,7 @@ typedef struct {
   transfer_t* transfer; /* the one that runs, or null */
   struct stat source_status;
   uint64_t size;
-  int holes; /* a descriptor of the source, to find its holes; or -1: none are to be kept */
+  int holes;      /* a descriptor of the source, to find its holes; or -1: none are to be kept */
   target_t place; /* the target, without the library */
   target_state_t state;
   atomic_int interrupted;
@@ -160,13 +157,13 @@ static int name_target(copy_t* copy, const char* path) {
  * Steps.
  */
 
-/* The library has no call for this. Another file's holes would be the end of the copy: it must be the one that was
- * looked at before it was opened. */
+/* The library has no call for this. Another file's holes would be the end of the copy: it must be
+ * the one that was looked at before it was opened. */
 static int open_for_holes(const copy_t* copy) {
   struct stat status;
   int descriptor = open(copy->source_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_dev == copy->source_status.st_dev &&
-      status.st_ino == copy->source_status.st_ino) {
+  if (descriptor >= 0 && fstat(descriptor, &status) == 0 &&
+      status.st_dev == copy->source_status.st_dev && status.st_ino == copy->source_status.st_ino) {
     return descriptor;
   }
   if (descriptor >= 0) {
@@ -176,13 +173,15 @@ static int open_for_holes(const copy_t* copy) {
 }
 
 static int open_source(copy_t* copy) {
-  int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_open(copy->session.engine, &copy->source, &copy->req, copy->source_path,
-                                            UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED, 0, session_done));
+  int64_t result =
+      session_await(&copy->session, &copy->req,
+                    uvdio_open(copy->session.engine, &copy->source, &copy->req, copy->source_path,
+                               UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED, 0, session_done));
   if (result != 0) {
     return fail(copy, "open", copy->source_path, result);
   }
-  result = session_await(&copy->session, &copy->req, uvdio_size(&copy->source, &copy->req, session_done));
+  result = session_await(&copy->session, &copy->req,
+                         uvdio_size(&copy->source, &copy->req, session_done));
   if (result < 0) {
     return fail(copy, "tell the size of", copy->source_path, result);
   }
@@ -229,8 +228,8 @@ static int check_room(copy_t* copy) {
 
 static int empty_target(copy_t* copy) {
   copy->state = TARGET_OVERWRITTEN;
-  int64_t result =
-      session_await(&copy->session, &copy->req, uvdio_truncate(&copy->target, &copy->req, 0, session_done));
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_truncate(&copy->target, &copy->req, 0, session_done));
   return result == 0 ? CLI_OK : fail(copy, "empty", copy->target_path, result);
 }
 
@@ -316,7 +315,8 @@ static int reserve_space(copy_t* copy) {
   int64_t result = is_full ? reserve_all(copy) : reserve_data(copy);
   progress_stop(&copy->progress);
   int tolerated = result == UV_ENOTSUP || result == UV_ENOSYS;
-  return result == 0 || tolerated ? CLI_OK : fail(copy, "reserve space for", copy->target_path, result);
+  return result == 0 || tolerated ? CLI_OK
+                                  : fail(copy, "reserve space for", copy->target_path, result);
 }
 
 static int report_transfer(copy_t* copy, const transfer_t* transfer) {
@@ -325,23 +325,26 @@ static int report_transfer(copy_t* copy, const transfer_t* transfer) {
       return CLI_OK;
     case TRANSFER_FAILED:
       return fail(copy, transfer->operation,
-                  transfer->file == &copy->source ? copy->source_path : copy->target_path, transfer->error);
+                  transfer->file == &copy->source ? copy->source_path : copy->target_path,
+                  transfer->error);
     case TRANSFER_SHRANK:
-      return report_problem("copy",
-                            "%s ended at byte %llu, though its size was %llu: it was shortened meanwhile. "
-                            "Copy it again when nobody writes to it.",
-                            copy->source_path, (unsigned long long)transfer->offset,
-                            (unsigned long long)copy->size);
+      return report_problem(
+          "copy",
+          "%s ended at byte %llu, though its size was %llu: it was shortened meanwhile. "
+          "Copy it again when nobody writes to it.",
+          copy->source_path, (unsigned long long)transfer->offset, (unsigned long long)copy->size);
     case TRANSFER_GREW:
-      return report_problem("copy",
-                            "%s gives more bytes than the %llu of its size: it grew meanwhile, or is not "
-                            "a file on a disk. Copy it again when nobody writes to it, or with cat.",
-                            copy->source_path, (unsigned long long)copy->size);
+      return report_problem(
+          "copy",
+          "%s gives more bytes than the %llu of its size: it grew meanwhile, or is not "
+          "a file on a disk. Copy it again when nobody writes to it, or with cat.",
+          copy->source_path, (unsigned long long)copy->size);
     case TRANSFER_DIFFERS:
-      return report_problem("copy",
-                            "%s and %s differ, first at byte %llu. Copy again; if that persists, check the "
-                            "disk and who else writes to these files.",
-                            copy->source_path, copy->target_path, (unsigned long long)transfer->offset);
+      return report_problem(
+          "copy",
+          "%s and %s differ, first at byte %llu. Copy again; if that persists, check the "
+          "disk and who else writes to these files.",
+          copy->source_path, copy->target_path, (unsigned long long)transfer->offset);
     case TRANSFER_STOPPED:
       return CLI_FAILED;
   }
@@ -381,16 +384,17 @@ static int copy_blocks(copy_t* copy) {
 
 /* Bytes that were appended behind the last block show here only. */
 static int check_size(copy_t* copy) {
-  int64_t result =
-      session_await(&copy->session, &copy->req, uvdio_size(&copy->source, &copy->req, session_done));
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_size(&copy->source, &copy->req, session_done));
   if (result < 0) {
     return fail(copy, "tell the size of", copy->source_path, result);
   }
   if ((uint64_t)result != copy->size) {
-    return report_problem("copy",
-                          "%s had %llu bytes at first and has %lld now: it was changed meanwhile. Copy it "
-                          "again when nobody writes to it.",
-                          copy->source_path, (unsigned long long)copy->size, (long long)result);
+    return report_problem(
+        "copy",
+        "%s had %llu bytes at first and has %lld now: it was changed meanwhile. Copy it "
+        "again when nobody writes to it.",
+        copy->source_path, (unsigned long long)copy->size, (long long)result);
   }
   return CLI_OK;
 }
@@ -400,15 +404,16 @@ static int set_size(copy_t* copy) {
   if (copy->place.is_device) {
     return CLI_OK;
   }
-  int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_truncate(&copy->target, &copy->req, copy->size, session_done));
+  int64_t result =
+      session_await(&copy->session, &copy->req,
+                    uvdio_truncate(&copy->target, &copy->req, copy->size, session_done));
   return result == 0 ? CLI_OK : fail(copy, "set the size of", copy->target_path, result);
 }
 
 static int sync_target(copy_t* copy) {
   progress_start(&copy->progress, "syncing", NULL, NULL, 0);
-  int64_t result =
-      session_await(&copy->session, &copy->req, uvdio_sync_all(&copy->target, &copy->req, session_done));
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_sync_all(&copy->target, &copy->req, session_done));
   progress_stop(&copy->progress);
   return result == 0 ? CLI_OK : fail(copy, "sync", copy->target_path, result);
 }
@@ -454,17 +459,19 @@ static int describe_method(copy_t* copy) {
   if (source.is_direct && target.is_direct) {
     snprintf(rest, left, ", direct I/O");
   } else if (source.is_direct == target.is_direct) {
-    snprintf(rest, left, ", buffered: %s and %s refuse direct I/O", source.filesystem, target.filesystem);
+    snprintf(rest, left, ", buffered: %s and %s refuse direct I/O", source.filesystem,
+             target.filesystem);
   } else {
-    snprintf(rest, left, ", %s direct, %s buffered: %s refuses direct I/O", source.is_direct ? "SRC" : "DST",
-             source.is_direct ? "DST" : "SRC", source.is_direct ? target.filesystem : source.filesystem);
+    snprintf(rest, left, ", %s direct, %s buffered: %s refuses direct I/O",
+             source.is_direct ? "SRC" : "DST", source.is_direct ? "DST" : "SRC",
+             source.is_direct ? target.filesystem : source.filesystem);
   }
   return CLI_OK;
 }
 
 static int close_target(copy_t* copy) {
-  int64_t result =
-      session_await(&copy->session, &copy->req, uvdio_close(&copy->target, &copy->req, session_done));
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_close(&copy->target, &copy->req, session_done));
   if (result != 0) {
     return fail(copy, "close", copy->target_path, result);
   }
@@ -632,8 +639,8 @@ enum {
 static int set_backend(copy_t* copy, const char* text) {
   int code = parse_backend("copy", "--backend", text, &copy->engine.backend);
   if (code == 0 && copy->engine.backend == UVDIO_BACKEND_MEMORY) {
-    return report_usage("copy",
-                        "--backend memory keeps files in RAM and finds none on a disk: take ring or pool");
+    return report_usage(
+        "copy", "--backend memory keeps files in RAM and finds none on a disk: take ring or pool");
   }
   return code;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Data and holes by lseek(2), space by fallocate(2).
  */

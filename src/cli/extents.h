@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Where a file has data and where it has holes, and space for its data. The library's interface has
  * none of this: these calls block, and take a descriptor of the command's own. Systems without

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Numbers for people and for JSON, with units and no more digits than matter.
  */
@@ -11,7 +12,8 @@
 /* A real number of JSON, rounded to thousandths. */
 json_t* json_thousandths(double value);
 
-/* Numbers for people, cut to `size`: "64 MiB", "119 k", "488 MB/s", "12.3 µs". Each returns `text`. */
+/* Numbers for people, cut to `size`: "64 MiB", "119 k", "488 MB/s", "12.3 µs". Each returns
+ * `text`. */
 char* format_size(char* text, size_t size, uint64_t bytes);
 char* format_count(char* text, size_t size, double count);
 char* format_rate(char* text, size_t size, double bytes_per_s);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The command `uvdio`: its subcommands, and what it says about them.
  */

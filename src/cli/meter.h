@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Meters. Latencies go into buckets whose width is at most 1/64 of their value (1.6 %), as in HdrHistogram:
- * a fixed amount of memory and a few instructions per operation.
+ * Meters. Latencies go into buckets whose width is at most 1/64 of their value (1.6 %), as in
+ * HdrHistogram: a fixed amount of memory and a few instructions per operation.
  */
 #ifndef UVDIO_CLI_METER_H
 #define UVDIO_CLI_METER_H
@@ -23,7 +24,8 @@ typedef struct meter_s {
 
 void meter_start(meter_t* meter);
 
-/* Takes down one operation that began at `began_ns` and ended now, at `ended_ns` (both uv_hrtime). */
+/* Takes down one operation that began at `began_ns` and ended now, at `ended_ns` (both
+ * uv_hrtime). */
 void meter_record(meter_t* meter, uint64_t began_ns, uint64_t ended_ns, size_t bytes);
 
 /* Adds the operations of another meter; the time is from the earlier start to the later end. */
@@ -40,8 +42,8 @@ typedef struct meter_figures_s {
 /* Fills in the figures; where nothing was measured, they stay as they are. */
 void meter_finish(const meter_t* meter, meter_figures_t* figures);
 
-/* User and system time since the start, of all threads, those of libuv's pool and the kernel's own for the
- * ring too. */
+/* User and system time since the start, of all threads, those of libuv's pool and the kernel's own
+ * for the ring too. */
 double meter_cpu_us(const meter_t* meter);
 
 /* Nanoseconds under which a share of the operations (0.5, 0.99) stayed. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Notes: sentences that are kept until the tables are printed, each one once.
  */

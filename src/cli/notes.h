@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Sentences that belong below the tables of a report, and into its JSON.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Values of options, and paths.
  */
@@ -33,8 +34,8 @@ static int scan_number(const char* text, uint64_t* value, const char** rest) {
   return errno == 0 ? 0 : -1;
 }
 
-int parse_count(const char* command, const char* option, const char* text, uint64_t min, uint64_t max,
-                uint64_t* value) {
+int parse_count(const char* command, const char* option, const char* text, uint64_t min,
+                uint64_t max, uint64_t* value) {
   uint64_t number;
   const char* rest;
   if (scan_number(text, &number, &rest) != 0 || *rest != '\0' || number < min || number > max) {
@@ -58,32 +59,35 @@ static int suffix_shift(const char* suffix) {
   return 10 * (int)(letter - letters + 1);
 }
 
-int parse_multiple(const char* command, const char* option, const char* text, uint64_t unit, uint64_t min,
-                   uint64_t max, uint64_t* bytes) {
+int parse_multiple(const char* command, const char* option, const char* text, uint64_t unit,
+                   uint64_t min, uint64_t max, uint64_t* bytes) {
   uint64_t number;
   const char* rest;
   int shift = scan_number(text, &number, &rest) == 0 ? suffix_shift(rest) : -1;
   if (shift < 0) {
-    return report_usage(command, "%s takes bytes, such as 65536, 64K or 1M, not '%s'", option, text);
+    return report_usage(command, "%s takes bytes, such as 65536, 64K or 1M, not '%s'", option,
+                        text);
   }
   if (number > max >> shift || number << shift < min) {
-    return report_usage(command, "%s takes %llu to %llu bytes, not '%s'", option, (unsigned long long)min,
-                        (unsigned long long)max, text);
+    return report_usage(command, "%s takes %llu to %llu bytes, not '%s'", option,
+                        (unsigned long long)min, (unsigned long long)max, text);
   }
   if ((number << shift) % unit != 0) {
-    return report_usage(command, "%s takes a multiple of %llu bytes, which direct I/O asks for, not '%s'",
+    return report_usage(command,
+                        "%s takes a multiple of %llu bytes, which direct I/O asks for, not '%s'",
                         option, (unsigned long long)unit, text);
   }
   *bytes = number << shift;
   return 0;
 }
 
-int parse_bytes(const char* command, const char* option, const char* text, uint64_t min, uint64_t max,
-                uint64_t* bytes) {
+int parse_bytes(const char* command, const char* option, const char* text, uint64_t min,
+                uint64_t max, uint64_t* bytes) {
   return parse_multiple(command, option, text, UVDIO_ALIGNMENT, min, max, bytes);
 }
 
-int parse_seconds(const char* command, const char* option, const char* text, uint64_t* duration_ns) {
+int parse_seconds(const char* command, const char* option, const char* text,
+                  uint64_t* duration_ns) {
   char* end;
   double seconds = strtod(text, &end);
   if (end == text || *end != '\0' || !isfinite(seconds) || seconds < 0.001 || seconds > 86400) {
@@ -93,7 +97,8 @@ int parse_seconds(const char* command, const char* option, const char* text, uin
   return 0;
 }
 
-int parse_unsigned(const char* command, const char* option, const char* text, unsigned max, unsigned* number) {
+int parse_unsigned(const char* command, const char* option, const char* text, unsigned max,
+                   unsigned* number) {
   uint64_t value = 0;
   int code = parse_count(command, option, text, 1, max, &value);
   if (code == CLI_OK) {
@@ -102,7 +107,8 @@ int parse_unsigned(const char* command, const char* option, const char* text, un
   return code;
 }
 
-int parse_list(const char* command, const char* text, int (*add)(void* context, const char* part), void* context) {
+int parse_list(const char* command, const char* text, int (*add)(void* context, const char* part),
+               void* context) {
   char* copy = strdup(text);
   char* rest = copy;
   int code = copy != NULL ? CLI_OK : report_error(command, "read", "the options", UV_ENOMEM);
@@ -113,7 +119,8 @@ int parse_list(const char* command, const char* text, int (*add)(void* context, 
   return code;
 }
 
-int parse_backend(const char* command, const char* option, const char* text, uvdio_backend_t* backend) {
+int parse_backend(const char* command, const char* option, const char* text,
+                  uvdio_backend_t* backend) {
   for (size_t i = 0; i < CLI_COUNT_OF(backend_names); i++) {
     if (strcmp(text, backend_names[i]) == 0) {
       *backend = (uvdio_backend_t)i;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Paths that are made of a directory and a name.
  * The results are the caller's to free; null when out of memory.
@@ -5,11 +6,11 @@
 #ifndef UVDIO_CLI_PATH_H
 #define UVDIO_CLI_PATH_H
 
-
 /* directory/name */
 char* path_join(const char* directory, const char* name);
 
-/* A name in `directory` that nobody else has: hidden, with `kind`, the process and the time in it. */
+/* A name in `directory` that nobody else has: hidden, with `kind`, the process and the time in
+ * it. */
 char* path_temporary(const char* directory, const char* kind);
 
 #endif /* UVDIO_CLI_PATH_H */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The pattern: bytes that follow from a seed and their offset, written and looked for.
  */
@@ -5,7 +6,8 @@
 
 #include "pattern.h"
 
-/* The word at index `offset / 8`. One multiplication keeps it cheap: the measured CPU time has it in. */
+/* The word at index `offset / 8`. One multiplication keeps it cheap: the measured CPU time has it
+ * in. */
 static inline uint64_t pattern_word(uint64_t seed, uint64_t offset) {
   uint64_t word = (offset / 8 + seed) * 0x9E3779B97F4A7C15u;
   return word ^ (word >> 32);

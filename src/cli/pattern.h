@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The pattern: what each byte of a file shall be, from the seed and its offset alone.
  * Offset and size are multiples of 8. The offsets of random reads come from the numbers below.

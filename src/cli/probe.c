@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * uvdio probe: what this machine and the filesystem of a path offer.
  *
- * Everything is found out first, by trying it, and printed afterwards, as text or as JSON. A page is really
- * read: an open with O_DIRECT that succeeds proves nothing yet.
+ * Everything is found out first, by trying it, and printed afterwards, as text or as JSON. A page
+ * is really read: an open with O_DIRECT that succeeds proves nothing yet.
  */
 #include <assert.h>
 #include <errno.h>
@@ -139,7 +140,8 @@ static void try_page_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t page) {
   *(uvdio_buf_t*)req->data = page;
 }
 
-/* The first page, as large as the file's alignment, to see it work; a temporary file is given one before. */
+/* The first page, as large as the file's alignment, to see it work; a temporary file is given one
+ * before. */
 static ssize_t try_page(uvdio_file_t* file, session_t* session, size_t size, int temporary) {
   uvdio_buf_t page = {0};
   uvdio_req_t req = {.data = &page};
@@ -159,10 +161,11 @@ static int try_file(facts_t* facts, session_t* session, const char* path, unsign
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   flags |= UVDIO_O_DIRECT_PREFERRED;
-  int64_t error =
-      session_await(session, &req, uvdio_open(session->engine, &file, &req, path, flags, 0600, session_done));
+  int64_t error = session_await(
+      session, &req, uvdio_open(session->engine, &file, &req, path, flags, 0600, session_done));
   if (error != 0) {
-    return report_error("probe", found->temporary ? "create a file in" : "open", facts->path, (int)error);
+    return report_error("probe", found->temporary ? "create a file in" : "open", facts->path,
+                        (int)error);
   }
   if (found->temporary) {
     (void)unlink(path); /* at once: nothing can leave it behind then */
@@ -197,7 +200,8 @@ static int try_path(facts_t* facts, session_t* session) {
   }
   if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
     return report_problem(
-        "probe", "cannot probe %s: it is neither a file nor a directory. Name one of those.", facts->path);
+        "probe", "cannot probe %s: it is neither a file nor a directory. Name one of those.",
+        facts->path);
   }
   return try_file(facts, session, facts->path, UVDIO_OPEN_READ);
 }
@@ -212,8 +216,10 @@ static int find_engine_and_file(facts_t* facts) {
     return session_report("probe", UVDIO_BACKEND_AUTO, error);
   }
   int code = try_path(facts, &session);
-  copy_text(facts->engine.backend, sizeof facts->engine.backend, uvdio_engine_backend(session.engine));
-  copy_text(facts->engine.reason, sizeof facts->engine.reason, uvdio_engine_backend_reason(session.engine));
+  copy_text(facts->engine.backend, sizeof facts->engine.backend,
+            uvdio_engine_backend(session.engine));
+  copy_text(facts->engine.reason, sizeof facts->engine.reason,
+            uvdio_engine_backend_reason(session.engine));
   facts->engine.failed = 0;
   error = session_close(&session);
   return error == 0 ? code : report_error("probe", "close", "the engine", error);
@@ -257,8 +263,8 @@ static void print_alignment(const uvdio_file_info_t* info) {
            info->offset_align);
   print_field("alignment enforced", text);
   if (info->system_offset_align != 0) {
-    snprintf(text, sizeof text, "memory %u bytes, offset and length %u bytes", info->system_memory_align,
-             info->system_offset_align);
+    snprintf(text, sizeof text, "memory %u bytes, offset and length %u bytes",
+             info->system_memory_align, info->system_offset_align);
     print_field("alignment the system requires", text);
   }
   if (info->system_read_align < info->system_offset_align) {
@@ -290,7 +296,8 @@ static void print_file(const facts_t* facts) {
            file->reason);
   printf("\nPath %s%s\n", facts->path, file->temporary ? " (by a temporary file)" : "");
   print_field("filesystem", file->filesystem);
-  print_field("direct I/O", file->info.is_direct ? "yes" : "no: the filesystem refuses it, so it is buffered");
+  print_field("direct I/O",
+              file->info.is_direct ? "yes" : "no: the filesystem refuses it, so it is buffered");
   print_field("executed by", executed);
   print_alignment(&file->info);
   print_page(file);
@@ -329,14 +336,15 @@ static void print_limits(const facts_t* facts) {
   }
   snprintf(text, sizeof text, "%d by default, %d at most", UVDIO_DEPTH_DEFAULT, UVDIO_DEPTH_MAX);
   print_field("queue depth", text);
-  print_field("kernel.io_uring_disabled",
-              *facts->io_uring_disabled != '\0' ? io_uring_meaning(facts->io_uring_disabled) : "not there");
+  print_field("kernel.io_uring_disabled", *facts->io_uring_disabled != '\0'
+                                              ? io_uring_meaning(facts->io_uring_disabled)
+                                              : "not there");
   print_field("UV_THREADPOOL_SIZE", threads != NULL ? threads : "not set: libuv runs 4 threads");
 }
 
 static void print_text(const facts_t* facts) {
-  printf("uvdio %s, libuv %s, %s %s %s\n", uvdio_version_string(), uv_version_string(), facts->system.sysname,
-         facts->system.release, facts->system.machine);
+  printf("uvdio %s, libuv %s, %s %s %s\n", uvdio_version_string(), uv_version_string(),
+         facts->system.sysname, facts->system.release, facts->system.machine);
   print_backends(facts);
   if (!facts->file.failed) {
     print_file(facts);
@@ -352,10 +360,11 @@ static json_t* backends_json(const facts_t* facts) {
   json_t* list = json_array();
   for (size_t i = 0; i < BACKEND_COUNT; i++) {
     const backend_facts_t* backend = &facts->backends[i];
-    json_array_append_new(list, json_pack("{s:s, s:b, s:s?, s:s}", "name", backend_text(backends[i]),
-                                          "available", backend->error == 0, "error",
-                                          backend->error != 0 ? uvdio_err_name(backend->error) : NULL,
-                                          "reason", backend->reason));
+    json_array_append_new(
+        list, json_pack("{s:s, s:b, s:s?, s:s}", "name", backend_text(backends[i]), "available",
+                        backend->error == 0, "error",
+                        backend->error != 0 ? uvdio_err_name(backend->error) : NULL, "reason",
+                        backend->reason));
   }
   return list;
 }
@@ -376,9 +385,9 @@ static json_t* file_json(const path_facts_t* file) {
   return json_pack(
       "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "filesystem",
       file->filesystem, "direct", info->is_direct, "backend", file->backend, "reason", file->reason,
-      "memory_align", (json_int_t)info->memory_align, "offset_align", (json_int_t)info->offset_align,
-      "system_memory_align", (json_int_t)info->system_memory_align, "system_offset_align",
-      (json_int_t)info->system_offset_align, "system_read_align",
+      "memory_align", (json_int_t)info->memory_align, "offset_align",
+      (json_int_t)info->offset_align, "system_memory_align", (json_int_t)info->system_memory_align,
+      "system_offset_align", (json_int_t)info->system_offset_align, "system_read_align",
       (json_int_t)info->system_read_align, "recommended_align", (json_int_t)info->recommended_align,
       "align_source",
       (size_t)info->align_source < CLI_COUNT_OF(sources) ? sources[info->align_source] : "unknown",
@@ -395,17 +404,19 @@ static json_t* limits_json(const facts_t* facts) {
   for (size_t i = 0; i < CLI_COUNT_OF(limits); i++) {
     struct rlimit limit;
     if (getrlimit(limits[i].resource, &limit) == 0) {
-      json_object_set_new(
-          object, limits[i].key,
-          json_pack("{s:o, s:o}", "soft", limit_json(limit.rlim_cur), "hard", limit_json(limit.rlim_max)));
+      json_object_set_new(object, limits[i].key,
+                          json_pack("{s:o, s:o}", "soft", limit_json(limit.rlim_cur), "hard",
+                                    limit_json(limit.rlim_max)));
     }
   }
   json_object_set_new(object, "depth_default", json_integer(UVDIO_DEPTH_DEFAULT));
   json_object_set_new(object, "depth_max", json_integer(UVDIO_DEPTH_MAX));
-  json_object_set_new(
-      object, "io_uring_disabled",
-      *facts->io_uring_disabled != '\0' ? json_integer(atoi(facts->io_uring_disabled)) : json_null());
-  json_object_set_new(object, "uv_threadpool_size", threads != NULL ? json_string(threads) : json_null());
+  json_object_set_new(object, "io_uring_disabled",
+                      *facts->io_uring_disabled != '\0'
+                          ? json_integer(atoi(facts->io_uring_disabled))
+                          : json_null());
+  json_object_set_new(object, "uv_threadpool_size",
+                      threads != NULL ? json_string(threads) : json_null());
   return object;
 }
 
@@ -418,19 +429,18 @@ static int print_json(const facts_t* facts) {
   json_object_set_new(object, "machine", json_string(facts->system.machine));
   json_object_set_new(object, "backends", backends_json(facts));
   json_object_set_new(object, "engine", engine_json(&facts->engine));
-  json_object_set_new(object, "path", json_string(facts->path)); /* left out where it is not UTF-8 */
+  /* left out where it is not UTF-8 */
+  json_object_set_new(object, "path", json_string(facts->path));
   json_object_set_new(object, "file", file_json(&facts->file));
   json_object_set_new(object, "limits", limits_json(facts));
   return report_json("probe", object);
 }
 
 int probe_main(int argc, char** argv) {
-  enum {
-    OPTION_JSON = CLI_OPTION_FIRST,
-    OPTION_HELP
-  };
-  static const struct option options[] = {
-      {"json", no_argument, NULL, OPTION_JSON}, {"help", no_argument, NULL, OPTION_HELP}, {NULL, 0, NULL, 0}};
+  enum { OPTION_JSON = CLI_OPTION_FIRST, OPTION_HELP };
+  static const struct option options[] = {{"json", no_argument, NULL, OPTION_JSON},
+                                          {"help", no_argument, NULL, OPTION_HELP},
+                                          {NULL, 0, NULL, 0}};
   int as_json = 0, answer;
   opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a program does around its subcommand: standard streams, signals, --help and --version.
  * At the end output that was not written makes it fail.
@@ -44,9 +45,9 @@ static int dispatch(const program_t* program, int argc, char** argv) {
   return report_usage(NULL, "there is no subcommand '%s': use %s", argv[1], program->choice);
 }
 
-/* A file that is opened later must not become a standard stream that was closed: output would go into
- * it, and libuv ends a program that closes one. Opened the wrong way round, so that using it fails as
- * before. */
+/* A file that is opened later must not become a standard stream that was closed: output would go
+ * into it, and libuv ends a program that closes one. Opened the wrong way round, so that using it
+ * fails as before. */
 static int fill_standard_streams(void) {
   for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
     if (fcntl(i, F_GETFD) == -1 && errno == EBADF &&
@@ -62,8 +63,8 @@ int program_main(const program_t* program, int argc, char** argv) {
   if (fill_standard_streams() != 0) {
     return CLI_FAILED;
   }
-  /* A write past RLIMIT_FSIZE, or to a closed pipe, shall end in an error and not in a death that leaves
-   * half a file behind. */
+  /* A write past RLIMIT_FSIZE, or to a closed pipe, shall end in an error and not in a death that
+   * leaves half a file behind. */
   signal(SIGXFSZ, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
   argv = uv_setup_args(argc, argv);

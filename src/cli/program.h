@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The main function of a program with subcommands: the first argument names a subcommand, the rest is
- * the subcommand's.
+ * The main function of a program with subcommands: the first argument names a subcommand, the rest
+ * is the subcommand's.
  */
 #ifndef UVDIO_CLI_PROGRAM_H
 #define UVDIO_CLI_PROGRAM_H

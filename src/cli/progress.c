@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One line on stderr that is rewritten ten times a second:
  *
@@ -35,9 +36,10 @@ static void draw_bar(const progress_t* progress, uint64_t done) {
   memset(bar, '-', BAR_WIDTH);
   memset(bar, '#', filled);
   bar[BAR_WIDTH] = '\0';
-  fprintf(stderr, "\r%s [%s] %3.0f%%  %s of %s  %s  %s left\033[K", progress->verb, bar, 100 * share,
-          format_size(moved, sizeof moved, done), format_size(total, sizeof total, progress->total),
-          format_rate(speed, sizeof speed, rate), format_left(time, sizeof time, left));
+  fprintf(stderr, "\r%s [%s] %3.0f%%  %s of %s  %s  %s left\033[K", progress->verb, bar,
+          100 * share, format_size(moved, sizeof moved, done),
+          format_size(total, sizeof total, progress->total), format_rate(speed, sizeof speed, rate),
+          format_left(time, sizeof time, left));
 }
 
 static void draw(progress_t* progress) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Progress: one line on stderr that is rewritten ten times a second.
  */
@@ -9,8 +10,8 @@
 
 typedef struct progress_s {
   uv_timer_t timer;
-  const char* verb;     /* "copying" */
-  const uint64_t* done; /* bytes; null: no bar, the verb alone */
+  const char* verb;      /* "copying" */
+  const uint64_t* done;  /* bytes; null: no bar, the verb alone */
   const uint64_t* moved; /* those of them that are worth a rate */
   uint64_t total;
   uint64_t started_ns;

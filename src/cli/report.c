@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Errors that say what happened and what to do about it.
  * What stderr does not take is kept, so that a full disk does not swallow it.
@@ -29,12 +30,15 @@ static const struct {
     {UV_ELOOP, "Check the symbolic links on the path."},
     {UV_EEXIST, "Choose another path, or remove that file first."},
     {UV_EACCES, "Check the permissions of the file and of the directories above it."},
-    {UV_EPERM, "Check the owner and the attributes of the file (lsattr), or run as a user who may do this."},
+    {UV_EPERM,
+     "Check the owner and the attributes of the file (lsattr), or run as a user who may do this."},
     {UV_EROFS, "The filesystem is read-only: choose another one, or remount it writable."},
     {UV_ETXTBSY, "The file is a program that is running: stop it, or choose another path."},
     {UV_ENOSPC, "Free some space on that filesystem (df), or choose another one."},
-    {UV_EFBIG, "Raise the limit on file size (ulimit -f), or choose a filesystem that takes larger files."},
-    {UV_EIO, "The device failed: look into the kernel's log (dmesg), and don't trust what was written."},
+    {UV_EFBIG,
+     "Raise the limit on file size (ulimit -f), or choose a filesystem that takes larger files."},
+    {UV_EIO,
+     "The device failed: look into the kernel's log (dmesg), and don't trust what was written."},
     {UV_ENXIO, "The device is gone: look into the kernel's log (dmesg)."},
     {UV_EMFILE, "Raise the limit on open files (ulimit -n)."},
     {UV_ENFILE, "The whole system has too many files open (sysctl fs.file-max)."},
@@ -155,7 +159,8 @@ int report_usage(const char* command, const char* format, ...) {
   say_prefix(command);
   say_list(format, arguments);
   va_end(arguments);
-  say(".\nTry `%s %s%s--help`.\n", program, command != NULL ? command : "", command != NULL ? " " : "");
+  say(".\nTry `%s %s%s--help`.\n", program, command != NULL ? command : "",
+      command != NULL ? " " : "");
   flush_unsaid();
   return CLI_USAGE;
 }
@@ -167,11 +172,13 @@ int report_option(const char* command, char** argv, int answer) {
   if (optopt > 0 && optopt < CLI_OPTION_FIRST) {
     return report_usage(command, "the option -%c is unknown or takes no value", optopt);
   }
-  return report_usage(command, "the option %s is unknown, ambiguous or takes no value", argv[optind - 1]);
+  return report_usage(command, "the option %s is unknown, ambiguous or takes no value",
+                      argv[optind - 1]);
 }
 
 int report_json(const char* command, json_t* value) {
-  int failed = value == NULL || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0;
+  int failed =
+      value == NULL || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0;
   json_decref(value);
   if (failed) {
     return report_problem(command, "cannot write the JSON to standard output.");

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A loop of its own and an engine on it. The loop is run until nothing is pending, step after step: that
- * the library keeps it alive for pending requests and nothing else is what makes this work.
+ * A loop of its own and an engine on it. The loop is run until nothing is pending, step after step:
+ * that the library keeps it alive for pending requests and nothing else is what makes this work.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -35,7 +36,8 @@ static void on_signal(uv_signal_t* watcher, int number) {
   }
   session->signal = number;
   if (session->awaited != NULL) {
-    (void)uvdio_cancel(session->awaited); /* when it is too late for that, its result is waited for */
+    /* when it is too late for that, its result is waited for */
+    (void)uvdio_cancel(session->awaited);
   }
   if (session->interrupt != NULL) {
     session->interrupt(session->context);
@@ -104,7 +106,8 @@ int session_report(const char* command, uvdio_backend_t backend, int error) {
   char reason[256] = "";
   int named = backend != UVDIO_BACKEND_AUTO;
   if (named && uvdio_backend_probe(backend, reason, sizeof reason) != 0) {
-    return report_problem(command, "the backend %s is not available here: %s", backend_text(backend), reason);
+    return report_problem(command, "the backend %s is not available here: %s",
+                          backend_text(backend), reason);
   }
   if (error == UVDIO_EBACKEND && !named) {
     const char* name = getenv("UVDIO_BACKEND");

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Tables: rows of cells, aligned when they are printed.
  */
@@ -18,7 +19,8 @@ char (*table_add(table_t* table))[TABLE_CELL_SIZE] {
   return table->rows[table->row_count++];
 }
 
-int table_add_headings(table_t* table, const char* const* headings, size_t count, size_t text_columns) {
+int table_add_headings(table_t* table, const char* const* headings, size_t count,
+                       size_t text_columns) {
   char(*cells)[TABLE_CELL_SIZE] = table_add(table);
   assert(count <= TABLE_COLUMNS_MAX && text_columns <= count);
   table->columns = count;
@@ -58,8 +60,8 @@ void table_print(const table_t* table, FILE* out) {
       const char* cell = table->rows[row][column];
       int padding = widths[column] - text_width(cell);
       int left = column < table->text_columns;
-      fprintf(out, "%s%*s%s%*s", column > 0 ? "  " : "", left ? 0 : padding, "", cell, left ? padding : 0,
-              "");
+      fprintf(out, "%s%*s%s%*s", column > 0 ? "  " : "", left ? 0 : padding, "", cell,
+              left ? padding : 0, "");
     }
     fputc('\n', out);
   }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A table in memory, whose columns get their widths when it is printed.
  */
@@ -21,7 +22,8 @@ typedef struct table_s {
 char (*table_add(table_t* table))[TABLE_CELL_SIZE];
 
 /* Makes the first row and the columns. Returns 0, or -1 when out of memory. */
-int table_add_headings(table_t* table, const char* const* headings, size_t count, size_t text_columns);
+int table_add_headings(table_t* table, const char* const* headings, size_t count,
+                       size_t text_columns);
 
 void table_print(const table_t* table, FILE* out);
 void table_free(table_t* table);

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The target of a copy, by a descriptor of the command's own.
  */
+#include "target.h"
 #include "cli.h"
 #include "report.h"
-#include "target.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -144,7 +145,7 @@ static int keep_owner(target_t* target, const struct stat* source) {
     return fail(target, "keep the owner of");
   }
   if (fchown(target->descriptor, (uid_t)-1, source->st_gid) != 0 || source->st_uid != geteuid()) {
-    target->mode &= (mode_t)~(mode_t)(S_ISUID | S_ISGID);
+    target->mode &= (mode_t) ~(mode_t)(S_ISUID | S_ISGID);
   }
   return CLI_OK;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the library has no call for at the target of a copy: a descriptor of the command's own tells
  * which file it is, holds a block device for nobody else, and gives mode, owner and times. All
@@ -10,9 +11,9 @@
 
 typedef struct target_s {
   const char* path;
-  int exists; /* a file or device was there before */
-  int is_device; /* a block device: it keeps its size, and has no holes */
-  int descriptor; /* -1: not open */
+  int exists;          /* a file or device was there before */
+  int is_device;       /* a block device: it keeps its size, and has no holes */
+  int descriptor;      /* -1: not open */
   int mode_is_pending; /* the owner has more permissions for now than `mode` */
   mode_t mode;
   struct stat status; /* of what is at the path */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A slot has one request and its own frames, and works on one block at a time:
  *
@@ -25,7 +26,8 @@
 #include "transfer.h"
 #include "uvdio.h"
 
-/* Bytes, on most systems; where it is another one, this decides about memory that is not quite worth it. */
+/* Bytes, on most systems; where it is another one, this decides about memory that is not quite
+ * worth it. */
 #define HUGE_PAGE_SIZE ((size_t)2 * 1024 * 1024)
 
 /* Bytes. Fewer zeros than a block of most filesystems are not worth a hole. */
@@ -46,17 +48,19 @@ static void on_source_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
 static void on_target_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t run);
 static void on_target_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t mirror);
 
-/* The first failure is the one to tell about: others are often its consequences. Of several differences
- * it is the one at the smallest offset. */
+/* The first failure is the one to tell about: others are often its consequences. Of several
+ * differences it is the one at the smallest offset. */
 static void end_transfer(transfer_t* transfer, transfer_outcome_t outcome, uint64_t offset) {
-  int nearer = outcome == TRANSFER_DIFFERS && transfer->outcome == outcome && offset < transfer->offset;
+  int nearer =
+      outcome == TRANSFER_DIFFERS && transfer->outcome == outcome && offset < transfer->offset;
   if (transfer->outcome == TRANSFER_DONE || nearer) {
     transfer->outcome = outcome;
     transfer->offset = offset;
   }
 }
 
-static void fail(transfer_slot_t* slot, const uvdio_file_t* file, const char* operation, int error) {
+static void fail(transfer_slot_t* slot, const uvdio_file_t* file, const char* operation,
+                 int error) {
   transfer_t* transfer = slot->transfer;
   assert(error < 0);
   if (transfer->outcome == TRANSFER_DONE) {
@@ -145,7 +149,8 @@ static int find_run(transfer_slot_t* slot) {
   return slot->begin < slot->length;
 }
 
-/* Direct I/O writes whole sectors: zeros follow the last byte, and the file is cut to its size later. */
+/* Direct I/O writes whole sectors: zeros follow the last byte, and the file is cut to its size
+ * later. */
 static void write_run(transfer_slot_t* slot) {
   transfer_t* transfer = slot->transfer;
   size_t padded = round_up(slot->end - slot->begin, transfer->alignment);
@@ -189,7 +194,8 @@ static void on_source_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) 
     end_transfer(slot->transfer, TRANSFER_SHRANK, slot->offset + (size_t)result);
   } else if ((size_t)result > length) {
     end_transfer(slot->transfer, TRANSFER_GREW, slot->offset + length);
-  } else if (slot->transfer->outcome == TRANSFER_FAILED || slot->transfer->outcome == TRANSFER_STOPPED) {
+  } else if (slot->transfer->outcome == TRANSFER_FAILED ||
+             slot->transfer->outcome == TRANSFER_STOPPED) {
     return;
   } else if (slot->transfer->mode == TRANSFER_COMPARE) {
     read_target(slot);
@@ -248,14 +254,16 @@ static unsigned count_slots(const transfer_t* transfer) {
   return blocks < transfer->depth ? (unsigned)blocks : transfer->depth;
 }
 
-/* In huge pages a block is a few pieces of memory for the device instead of one for every 4096 bytes: on a virtio disk
- * that was worth a factor of 1.5. Small copies would only pay for zeroing them. */
+/* In huge pages a block is a few pieces of memory for the device instead of one for every 4096
+ * bytes: on a virtio disk that was worth a factor of 1.5. Small copies would only pay for zeroing
+ * them. */
 static int open_arena(transfer_t* transfer) {
   uvdio_arena_options_t options = {
       .frame_size = transfer->block_size,
       .frame_count = (size_t)transfer->slot_count * (transfer->mode == TRANSFER_COMPARE ? 2 : 1),
   };
-  int is_large = options.frame_size >= HUGE_PAGE_SIZE || options.frame_count >= HUGE_PAGE_SIZE / options.frame_size;
+  int is_large = options.frame_size >= HUGE_PAGE_SIZE ||
+                 options.frame_count >= HUGE_PAGE_SIZE / options.frame_size;
   options.flags = is_large ? UVDIO_ARENA_HUGE_PAGES : 0;
   int error = uvdio_arena_create(&transfer->arena, &options);
   if (error != 0 && is_large) { /* the system has none */

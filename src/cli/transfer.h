@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * One pass over two files, block by block, with many requests in flight: copies the source to the target,
- * or compares the two.
+ * One pass over two files, block by block, with many requests in flight: copies the source to the
+ * target, or compares the two.
  */
 #ifndef UVDIO_CLI_TRANSFER_H
 #define UVDIO_CLI_TRANSFER_H
@@ -11,10 +12,7 @@
 #include "extents.h"
 #include "uvdio.h"
 
-typedef enum {
-  TRANSFER_COPY,
-  TRANSFER_COMPARE
-} transfer_mode_t;
+typedef enum { TRANSFER_COPY, TRANSFER_COMPARE } transfer_mode_t;
 
 typedef enum {
   TRANSFER_DONE,
@@ -37,13 +35,14 @@ typedef struct transfer_s {
       unit; /* what offsets and lengths are multiples of in both files, in bytes; a power of two */
   size_t
       alignment; /* the same in the target alone: what is written of a last block is padded to it */
-  unsigned depth;    /* slots, each of which has one request in flight */
-  int holes;         /* copying: a descriptor of the source, to ask where its holes are; -1: all of it is data. The target
-                        must read as zeros there */
-  int skip_zeros;    /* copying: don't write zeros. The target must read as zeros already */
+  unsigned depth; /* slots, each of which has one request in flight */
+  /* copying: a descriptor of the source, to ask where its holes are; -1: all of it is data. The
+   * target must read as zeros there */
+  int holes;
+  int skip_zeros;     /* copying: don't write zeros. The target must read as zeros already */
   int target_goes_on; /* the target may be longer than the source: a device */
-  uint64_t done;     /* bytes of data that are copied or compared */
-  uint64_t moved;    /* bytes of them that were written, or read and compared */
+  uint64_t done;      /* bytes of data that are copied or compared */
+  uint64_t moved;     /* bytes of them that were written, or read and compared */
   transfer_outcome_t outcome;
   int error;
   const char* operation; /* "read", "write" */
@@ -57,8 +56,9 @@ typedef struct transfer_s {
   int begun;     /* the first block was taken */
 } transfer_t;
 
-/* Allocates slots and frames for what the fields above say, and starts. The rest happens as the loop runs;
- * once nothing is pending, `outcome` tells. Returns 0 or a code (nothing was started, nothing to close). */
+/* Allocates slots and frames for what the fields above say, and starts. The rest happens as the
+ * loop runs; once nothing is pending, `outcome` tells. Returns 0 or a code (nothing was started,
+ * nothing to close). */
 int transfer_start(transfer_t* transfer);
 
 /* Takes no further block and asks for an early end of what is in flight. */

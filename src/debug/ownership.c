@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A record of each pending request, found by its address, and by that of its buffer. Records are of the C library's memory:
- * this watches the library, and must not be part of what it counts.
+ * A record of each pending request, found by its address, and by that of its buffer. Records are of
+ * the C library's memory: this watches the library, and must not be part of what it counts.
  *
- * Two transfers may have the same bytes in flight, as views. What ends first opens them, and those that begin at the same
- * address are closed again; others are watched a little less. And nothing is closed while another thread of the library
- * reads or writes it.
+ * Two transfers may have the same bytes in flight, as views. What ends first opens them, and those
+ * that begin at the same address are closed again; others are watched a little less. And nothing is
+ * closed while another thread of the library reads or writes it.
  */
 #include "debug/ownership.h"
 
@@ -76,7 +77,8 @@ static size_t size_of(const record_t* record) {
 }
 
 static void print_record(const record_t* record) {
-  (void)fprintf(stderr, "uvdio: request %p: %s", (const void*)record->req, uvdio_op_name(record->op));
+  (void)fprintf(stderr, "uvdio: request %p: %s", (const void*)record->req,
+                uvdio_op_name(record->op));
   if (uvdio__is_transfer(record->op)) {
     (void)fprintf(stderr, " of %zu bytes at offset %llu, buffer %p", size_of(record),
                   (unsigned long long)record->offset, (void*)record->buf.base);
@@ -128,7 +130,8 @@ static void make_lock(void) {
   }
 }
 
-/* A worker may hold the lock while another thread forks, and is not there in the child to let go of it. */
+/* A worker may hold the lock while another thread forks, and is not there in the child to let go of
+ * it. */
 #ifndef _WIN32
 static void take_lock(void) {
   uv_mutex_lock(&lock);
@@ -201,7 +204,8 @@ static void close_bytes(const uvdio_buf_t* buf) {
     return;
   }
   for (record = open_ones; record != NULL; record = record->next_open) {
-    if (holds(buf->base, buf->cap, record->buf.base) || holds(record->buf.base, record->buf.cap, buf->base)) {
+    if (holds(buf->base, buf->cap, record->buf.base) ||
+        holds(record->buf.base, record->buf.cap, buf->base)) {
       return;
     }
   }
@@ -364,8 +368,9 @@ static void print_past(const void* base) {
   for (i = past_count; i > 0 && i + PAST > past_count; i--) {
     const past_t* ended = &past[(i - 1) % PAST];
     if (ended->base == base) {
-      (void)fprintf(stderr, "uvdio: its last operation: %s of %zu bytes at offset %llu; it was called back\n",
-                    uvdio_op_name(ended->op), ended->size, (unsigned long long)ended->offset);
+      (void)fprintf(
+          stderr, "uvdio: its last operation: %s of %zu bytes at offset %llu; it was called back\n",
+          uvdio_op_name(ended->op), ended->size, (unsigned long long)ended->offset);
       return;
     }
   }
@@ -373,8 +378,8 @@ static void print_past(const void* base) {
 
 /* Nothing has come to harm, so the program goes on. */
 void uvdio__own_refused(const uvdio_buf_t* buf, int error) {
-  (void)fprintf(stderr, "uvdio: wrong touch: %s\nuvdio: frame %p, arena %p\n", uvdio_strerror(error),
-                (void*)buf->base, buf->owner_);
+  (void)fprintf(stderr, "uvdio: wrong touch: %s\nuvdio: frame %p, arena %p\n",
+                uvdio_strerror(error), (void*)buf->base, buf->owner_);
   uv_once(&once, begin);
   uv_mutex_lock(&lock);
   print_past(buf->base);

@@ -1,12 +1,15 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The build option UVDIO_DEBUG_OWNERSHIP: whoever touches what belongs to the library is told so, with the operation that
- * it belongs to, at the first wrong touch, on the standard error. The program ends there, but for releases that are
- * refused anyway.
+ * The build option UVDIO_DEBUG_OWNERSHIP: whoever touches what belongs to the library is told so,
+ * with the operation that it belongs to, at the first wrong touch, on the standard error. The
+ * program ends there, but for releases that are refused anyway.
  *
- *   with AddressSanitizer   any access to the buffer of a pending transfer, and to a request that was freed
- *   always                  a request written to while pending, a buffer released while its bytes are in flight, a second
- *                           release of a frame, a frame that comes to an arena that it is not of (with the last operation
- *                           that it went through, if that is not long ago)
+ *   with AddressSanitizer   any access to the buffer of a pending transfer, and to a request that
+ *   was freed
+ *   always                  a request written to while pending, a buffer released while its bytes
+ *   are in flight, a second
+ *                           release of a frame, a frame that comes to an arena that it is not of
+ *                           (with the last operation that it went through, if that is not long ago)
  *
  * Without the option all of this is nothing.
  */

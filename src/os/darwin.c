@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * macOS: F_NOCACHE, F_PREALLOCATE, F_FULLFSYNC.
  *
@@ -6,10 +7,11 @@
  * look, set, and truncate at the very end, because an open that fails must not have destroyed
  * anything. Nor does it leave what it has created.
  *
- * What durable means here: write(2), fsync(2) and O_DSYNC all end at the drive, which may still hold the data in a
- * cache that does not survive a power cut. Only F_FULLFSYNC empties that cache (fsync(2), fcntl(2)). So both
- * kinds of sync use it, and a file that is UVDIO_O_DSYNC gets one after each write (UVDIO__QUIRK_EMULATE_DSYNC), because
- * O_DSYNC alone would promise less than it does on Linux.
+ * What durable means here: write(2), fsync(2) and O_DSYNC all end at the drive, which may still
+ * hold the data in a cache that does not survive a power cut. Only F_FULLFSYNC empties that cache
+ * (fsync(2), fcntl(2)). So both kinds of sync use it, and a file that is UVDIO_O_DSYNC gets one
+ * after each write (UVDIO__QUIRK_EMULATE_DSYNC), because O_DSYNC alone would promise less than it
+ * does on Linux.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +32,8 @@ static int last_error(void) {
   return uv_translate_sys_error(errno);
 }
 
-/* What reaches the device without F_FULLFSYNC. A disk device does not know that command but has one of its own. */
+/* What reaches the device without F_FULLFSYNC. A disk device does not know that command but has one
+ * of its own. */
 static int sync_plainly(int descriptor) {
   struct stat stat;
 
@@ -43,10 +46,11 @@ static int sync_plainly(int descriptor) {
   return ioctl(descriptor, DKIOCSYNCHRONIZECACHE) == -1 ? last_error() : 0;
 }
 
-/* Both kinds are the same: F_BARRIERFSYNC, which is cheaper, only orders, and "no assumption should be made on what
- * has been persisted" when it returns (fcntl(2)). Network filesystems and some others don't know F_FULLFSYNC, and
- * a read-only volume refuses it; whether that matters is for fsync(2) to say. Any other error is one of the
- * drive, and must not be covered up by a call that asks less of it. */
+/* Both kinds are the same: F_BARRIERFSYNC, which is cheaper, only orders, and "no assumption should
+ * be made on what has been persisted" when it returns (fcntl(2)). Network filesystems and some
+ * others don't know F_FULLFSYNC, and a read-only volume refuses it; whether that matters is for
+ * fsync(2) to say. Any other error is one of the drive, and must not be covered up by a call that
+ * asks less of it. */
 int uvdio__os_sync(intptr_t descriptor, int data_only) {
   (void)data_only;
   if (fcntl((int)descriptor, F_FULLFSYNC) != -1) {
@@ -88,11 +92,11 @@ static int reserve(int descriptor, off_t size) {
   return fcntl(descriptor, F_PREALLOCATE, &store) == -1 ? last_error() : 0;
 }
 
-/* Space is counted from the physical end of the file, which lies past its size where space was reserved before. A
- * hole before that end stays one: the system has no call that fills it.
+/* Space is counted from the physical end of the file, which lies past its size where space was
+ * reserved before. A hole before that end stays one: the system has no call that fills it.
  *
- * Nor has it a call that only grows a file. So the size is set where it was seen to be less, and a write past
- * `length` that ends in between is cut off. */
+ * Nor has it a call that only grows a file. So the size is set where it was seen to be less, and a
+ * write past `length` that ends in between is cut off. */
 int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
   off_t wanted = (off_t)length;
   off_t taken;
@@ -113,8 +117,8 @@ int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
   return error;
 }
 
-/* Superpages come from an allocation that asks for them (VM_FLAGS_SUPERPAGE_SIZE_2MB) and on Intel only, not from
- * advice on memory that exists. */
+/* Superpages come from an allocation that asks for them (VM_FLAGS_SUPERPAGE_SIZE_2MB) and on Intel
+ * only, not from advice on memory that exists. */
 int uvdio__os_thread_count(void) {
   return 0;
 }
@@ -163,8 +167,9 @@ static int open_path(uvdio__open_state_t* opening) {
   return result;
 }
 
-/* A disk is the device that knows its block size; a terminal or /dev/null does not. A block of a CD may be no power
- * of two, which nothing here could align to: then the library's own alignment has to do. */
+/* A disk is the device that knows its block size; a terminal or /dev/null does not. A block of a CD
+ * may be no power of two, which nothing here could align to: then the library's own alignment has
+ * to do. */
 static int learn_disk(uvdio__open_state_t* opening) {
   uint32_t block_size;
 
@@ -178,8 +183,8 @@ static int learn_disk(uvdio__open_state_t* opening) {
   return 0;
 }
 
-/* Whether the file's kind can be read at an offset at all. Disks come as block and as character devices, of which the
- * latter are the direct ones. */
+/* Whether the file's kind can be read at an offset at all. Disks come as block and as character
+ * devices, of which the latter are the direct ones. */
 static int learn_kind(uvdio__open_state_t* opening) {
   struct stat stat;
 
@@ -203,8 +208,9 @@ static int leave_cache(uvdio__open_state_t* opening) {
   return UVDIO_ENODIRECT;
 }
 
-/* Only what is known to keep to it counts as a filesystem that reads on to the end: those that pass requests on over
- * a network or to a program (nfs, smbfs, macfuse, ...) don't, and one that nobody knows promises nothing. */
+/* Only what is known to keep to it counts as a filesystem that reads on to the end: those that pass
+ * requests on over a network or to a program (nfs, smbfs, macfuse, ...) don't, and one that nobody
+ * knows promises nothing. */
 static void name_filesystem(uvdio__open_state_t* opening) {
   static const struct {
     const char* name;
@@ -248,7 +254,8 @@ static int truncate_now(uvdio__open_state_t* opening) {
 
   do {
     error = uvdio__os_truncate(opening->descriptor, 0);
-  } while (error == UV_EINTR && retries++ < UVDIO__RETRIES_MAX); /* To go through the whole open again would not do: it may be exclusive. */
+    /* To go through the whole open again would not do: it may be exclusive. */
+  } while (error == UV_EINTR && retries++ < UVDIO__RETRIES_MAX);
   return error;
 }
 
@@ -259,7 +266,9 @@ static int learn_file(uvdio__open_state_t* opening) {
     error = leave_cache(opening);
   }
   if (error == 0) {
-    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_EMULATE_DSYNC | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR : 0;
+    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0
+                           ? UVDIO__QUIRK_EMULATE_DSYNC | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR
+                           : 0;
     name_filesystem(opening);
   }
   if (error == 0 && (opening->flags & UVDIO_O_TRUNCATE) != 0) {

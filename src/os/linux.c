@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Linux: O_DIRECT, statx(2) for the alignment, fallocate(2).
  *
- * An open takes several system calls, and both a ring (one completion at a time) and a worker (all at once)
- * perform them. So the order stands once, in uvdio__linux_open_advance(), as a walk over steps:
+ * An open takes several system calls, and both a ring (one completion at a time) and a worker (all
+ * at once) perform them. So the order stands once, in uvdio__linux_open_advance(), as a walk over
+ * steps:
  *
  *   PATH ──────────────► STAT_FILE ──► FINISH ──► DONE
  *     │ EEXIST           ▲    │ error    │ error
@@ -15,8 +17,8 @@
  * PRESENT opens what was there. Both are whole opens, of which at most one does anything; with
  * UVDIO_O_EXCLUSIVE there is no second one.
  *
- * The file is truncated only at the end, when nothing can be refused any more: an open that fails must not
- * have destroyed anything.
+ * The file is truncated only at the end, when nothing can be refused any more: an open that fails
+ * must not have destroyed anything.
  */
 #include <assert.h>
 #include <errno.h>
@@ -36,7 +38,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* Where the C library has struct statx, the kernel's header would define it again; old versions of musl have none. */
+/* Where the C library has struct statx, the kernel's header would define it again; old versions of
+ * musl have none. */
 #ifndef STATX_TYPE
 #include <linux/stat.h>
 #endif
@@ -48,7 +51,8 @@
 #define RWF_NOWAIT 0x00000008
 #endif
 
-/* Since Linux 6.1. A struct statx that lacks the two fields has room for them: its size is fixed. */
+/* Since Linux 6.1. A struct statx that lacks the two fields has room for them: its size is
+ * fixed. */
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x2000U
 #endif
@@ -78,7 +82,8 @@ int uvdio__os_sync(intptr_t descriptor, int data_only) {
   return result == 0 ? 0 : last_error();
 }
 
-/* By seeking and not by fstat(2), because that answers for block devices, too. Nothing else uses the position. */
+/* By seeking and not by fstat(2), because that answers for block devices, too. Nothing else uses
+ * the position. */
 int64_t uvdio__os_size(intptr_t descriptor) {
   off_t end = lseek((int)descriptor, 0, SEEK_END);
   return end == -1 ? last_error() : end;
@@ -115,7 +120,8 @@ static int is_exclusive(uvdio__open_step_t step, unsigned flags) {
 }
 
 int uvdio__linux_open_flags(const uvdio__open_state_t* opening) {
-  /* A FIFO without a writer must not block the open, and on 32-bit systems only open() sees to O_LARGEFILE by itself. */
+  /* A FIFO without a writer must not block the open, and on 32-bit systems only open() sees to
+   * O_LARGEFILE by itself. */
   int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
 
   flags |= (opening->flags & UVDIO_O_RDWR) != 0 ? O_RDWR : O_RDONLY;
@@ -185,9 +191,9 @@ static int learn_alignment(uvdio__open_state_t* opening) {
   return opening->memory_align != 0 && opening->offset_align != 0 ? 0 : go_buffered(opening);
 }
 
-/* Whether the file takes non-blocking requests. One that does not makes a ring hand every request to a kernel
- * worker. Asked far past the end of the file, so that nothing is read: a refusal comes first (preadv2(2),
- * RWF_NOWAIT, EOPNOTSUPP). */
+/* Whether the file takes non-blocking requests. One that does not makes a ring hand every request
+ * to a kernel worker. Asked far past the end of the file, so that nothing is read: a refusal comes
+ * first (preadv2(2), RWF_NOWAIT, EOPNOTSUPP). */
 static void learn_nowait(uvdio__open_state_t* opening) {
   static _Alignas(UVDIO_ALIGNMENT) char page[UVDIO_ALIGNMENT];
   struct iovec vector = {page, sizeof(page)};
@@ -195,8 +201,8 @@ static void learn_nowait(uvdio__open_state_t* opening) {
 
   far_away -= UVDIO_ALIGNMENT;
   /* The offset goes in two halves, of which 64-bit kernels take no notice of the second. */
-  if (syscall(SYS_preadv2, (int)opening->descriptor, &vector, 1L, (long)far_away, (long)(far_away >> 32),
-              RWF_NOWAIT) == -1 &&
+  if (syscall(SYS_preadv2, (int)opening->descriptor, &vector, 1L, (long)far_away,
+              (long)(far_away >> 32), RWF_NOWAIT) == -1 &&
       errno == EOPNOTSUPP) {
     opening->quirks |= UVDIO__QUIRK_NO_NOWAIT;
   }
@@ -273,13 +279,13 @@ int uvdio__linux_open_advance(uvdio__open_state_t* opening, int result) {
  * Filesystems. A magic number is of 32 bits, in a field of either sign and any width.
  */
 
-/* A short read ends at the end of the file. So it is where the kernel reads a disk or memory itself; whoever passes requests on
- * gives what he got. */
+/* A short read ends at the end of the file. So it is where the kernel reads a disk or memory
+ * itself; whoever passes requests on gives what he got. */
 #define FS_SHORT_IS_END 1u
 /* A ring takes what is only a short write for an error. */
 #define FS_RING_SHORTS 2u
-/* The size is that of the content. It is where others keep the file; of files that a kernel makes up it
- * says nothing. */
+/* The size is that of the content. It is where others keep the file; of files that a kernel makes
+ * up it says nothing. */
 #define FS_SIZE_COUNTS 4u
 
 typedef struct filesystem_s {
@@ -318,8 +324,9 @@ static const filesystem_t* filesystem_of(uint32_t magic) {
   return &unknown;
 }
 
-/* Before Linux 5.11, a durable asynchronous write to btrfs takes the inode's lock when it ends, which a truncate may hold
- * that waits for this very write: both, and whoever comes after them, hang for ever. */
+/* Before Linux 5.11, a durable asynchronous write to btrfs takes the inode's lock when it ends,
+ * which a truncate may hold that waits for this very write: both, and whoever comes after them,
+ * hang for ever. */
 static int locks_up(uint32_t magic, unsigned flags) {
   return magic == BTRFS_SUPER_MAGIC && (flags & UVDIO_O_DSYNC) != 0 && is_older_than(5, 11);
 }
@@ -373,15 +380,15 @@ static int has_extents(const uvdio__open_state_t* opening) {
          (attributes & FS_EXTENT_FL) != 0;
 }
 
-/* Whether direct writes of the enforced alignment are whole blocks. XFS passes smaller ones through the
- * page cache where the blocks are shared, also by a reflink that is made later. */
+/* Whether direct writes of the enforced alignment are whole blocks. XFS passes smaller ones through
+ * the page cache where the blocks are shared, also by a reflink that is made later. */
 static int writes_whole_blocks(const uvdio__open_state_t* opening, uint64_t block_size) {
   return (opening->flags & UVDIO_O_NATIVE_ALIGN) == 0 && block_size <= UVDIO_ALIGNMENT;
 }
 
-/* Whether no write of the file waits for write-back of the page cache: what was opened for direct I/O
- * may go there all the same (btrfs with checksums), and of a filesystem on top of another it is not
- * known. A tmpfs has no write-back. */
+/* Whether no write of the file waits for write-back of the page cache: what was opened for direct
+ * I/O may go there all the same (btrfs with checksums), and of a filesystem on top of another it is
+ * not known. A tmpfs has no write-back. */
 static int is_past_cache(const uvdio__open_state_t* opening, const struct statfs* filesystem) {
   uint32_t magic = (uint32_t)filesystem->f_type;
 
@@ -391,9 +398,9 @@ static int is_past_cache(const uvdio__open_state_t* opening, const struct statfs
   if (magic == TMPFS_MAGIC || magic == RAMFS_MAGIC) {
     return 1;
   }
-  return opening->direct &&
-         ((magic == XFS_SUPER_MAGIC && writes_whole_blocks(opening, (uint64_t)filesystem->f_bsize)) ||
-          (magic == EXT4_SUPER_MAGIC && has_extents(opening)));
+  return opening->direct && ((magic == XFS_SUPER_MAGIC &&
+                              writes_whole_blocks(opening, (uint64_t)filesystem->f_bsize)) ||
+                             (magic == EXT4_SUPER_MAGIC && has_extents(opening)));
 }
 
 static int finish(uvdio__open_state_t* opening) {
@@ -402,7 +409,8 @@ static int finish(uvdio__open_state_t* opening) {
   int result = fstatfs((int)opening->descriptor, &filesystem);
 
   if (result == -1 && errno == EINTR) {
-    return UV_EINTR; /* The walk repeats this step: the answer matters on filesystems that can be interrupted. */
+    /* The walk repeats this step: the answer matters on filesystems that can be interrupted. */
+    return UV_EINTR;
   }
   if (result == -1) {
     filesystem.f_type = 0; /* of no filesystem */
@@ -494,8 +502,7 @@ static void remove_target(int descriptor) {
 void uvdio__os_undo_open(uvdio__open_state_t* opening) {
   int descriptor = (int)opening->descriptor;
 
-  if (descriptor != -1 && has_created(opening) &&
-      !uvdio__posix_remove(opening->path, descriptor)) {
+  if (descriptor != -1 && has_created(opening) && !uvdio__posix_remove(opening->path, descriptor)) {
     remove_target(descriptor);
   }
 }

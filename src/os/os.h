@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What the library asks of the operating system, one file per system behind it (os/linux.c, os/darwin.c,
- * os/windows.c; os/posix.c holds what the first two share).
+ * What the library asks of the operating system, one file per system behind it (os/linux.c,
+ * os/darwin.c, os/windows.c; os/posix.c holds what the first two share).
  *
- * Every function blocks, is safe to call from any thread, takes and returns plain values, and reports
- * errors as libuv codes. None of them knows engines, requests or buffers.
+ * Every function blocks, is safe to call from any thread, takes and returns plain values, and
+ * reports errors as libuv codes. None of them knows engines, requests or buffers.
  */
 #ifndef UVDIO_OS_H
 #define UVDIO_OS_H
@@ -23,17 +24,19 @@
 #define UVDIO__HIDDEN
 #endif
 
-/* So many times at most is a system call repeated that was interrupted or refused for the moment; then that is what is told.
- * Some filesystems interrupt for ever. */
+/* So many times at most is a system call repeated that was interrupted or refused for the moment;
+ * then that is what is told. Some filesystems interrupt for ever. */
 #define UVDIO__RETRIES_MAX 64
 
 /* What a file is like, beyond what the user asked for. */
-#define UVDIO__QUIRK_NO_NOWAIT 1u   /* a ring would send every request to the kernel's workers */
-#define UVDIO__QUIRK_SHORT_READ_NOT_EOF 2u  /* a short read need not mean the end of the file */
+#define UVDIO__QUIRK_NO_NOWAIT 1u /* a ring would send every request to the kernel's workers */
+#define UVDIO__QUIRK_SHORT_READ_NOT_EOF 2u /* a short read need not mean the end of the file */
 
-#define UVDIO__QUIRK_EMULATE_DSYNC 4u /* UVDIO_O_DSYNC takes a sync after each write: the system's own does less */
+/* UVDIO_O_DSYNC takes a sync after each write: the system's own does less */
+#define UVDIO__QUIRK_EMULATE_DSYNC 4u
 #define UVDIO__QUIRK_URING_DSYNC_HANG 8u /* writes of a ring can lock up this file's filesystem */
-/* UVDIO_O_DSYNC: writes may go through a cache, and an error of writing it back is told to one of the callers only */
+/* UVDIO_O_DSYNC: writes may go through a cache, and an error of writing it back is told to one of
+ * the callers only */
 #define UVDIO__QUIRK_SHARED_WRITEBACK_ERROR 16u
 /* The size may be none of the content's (sysfs): only a read that gives no bytes tells the end */
 #define UVDIO__QUIRK_ODD_SIZE 32u
@@ -50,8 +53,8 @@ typedef enum {
   UVDIO__OPEN_DONE
 } uvdio__open_step_t;
 
-/* An open under way, and what it found out. Whoever starts one sets the fields of the first group and
- * zeroes the rest. */
+/* An open under way, and what it found out. Whoever starts one sets the fields of the first group
+ * and zeroes the rest. */
 typedef struct uvdio__open_state_s {
   const char* path;
   unsigned flags; /* UVDIO_* */
@@ -60,13 +63,13 @@ typedef struct uvdio__open_state_s {
   uvdio__open_step_t step;
   intptr_t descriptor; /* -1 until there is one; whoever ends the open closes it or takes it over */
   uvdio__open_step_t opened_at; /* which of the first two has opened it */
-  int error; /* what the open ends with after UVDIO__OPEN_UNDO */
+  int error;                    /* what the open ends with after UVDIO__OPEN_UNDO */
   int direct;
   unsigned quirks;
-  const char* filesystem; /* static text */
-  uint32_t memory_align;  /* bytes; 0: the system does not say */
-  uint32_t offset_align; /* required of offsets and lengths */
-  uint32_t read_align; /* and of those of reads, where the system tells them apart; else 0 */
+  const char* filesystem;     /* static text */
+  uint32_t memory_align;      /* bytes; 0: the system does not say */
+  uint32_t offset_align;      /* required of offsets and lengths */
+  uint32_t read_align;        /* and of those of reads, where the system tells them apart; else 0 */
   uint32_t recommended_align; /* for those of writes; 0: the same as required */
   uvdio_align_source_t align_source;
   union {
@@ -83,8 +86,8 @@ int uvdio__os_open(uvdio__open_state_t* opening);
 void uvdio__os_undo_open(uvdio__open_state_t* opening);
 
 #ifdef __linux__
-/* Takes the result of the present step and moves to the next one. Returns 1 while a step remains, 0 when the
- * file is open, or the error that ends it. Does not block. */
+/* Takes the result of the present step and moves to the next one. Returns 1 while a step remains, 0
+ * when the file is open, or the error that ends it. Does not block. */
 int uvdio__linux_open_advance(uvdio__open_state_t* opening, int result);
 
 /* The flags of openat(2) for the present step, and the mask of statx(2). */
@@ -108,7 +111,8 @@ int uvdio__os_close(intptr_t descriptor);
 int uvdio__posix_remove(const char* path, int descriptor);
 #endif
 
-/* Bytes. What one system call moves at most on Linux (read(2)); a multiple of 4096, and of no larger alignment. */
+/* Bytes. What one system call moves at most on Linux (read(2)); a multiple of 4096, and of no
+ * larger alignment. */
 #define UVDIO__TRANSFER_MAX ((size_t)0x7ffff000)
 
 /* Bytes. The granularity of the functions below: the page size of the memory management. */
@@ -130,8 +134,8 @@ int uvdio__os_lock(void* memory, size_t size);
 void uvdio__os_unlock(void* memory, size_t size);
 int uvdio__os_protect(void* memory, size_t size, int accessible);
 
-/* A number that differs in a forked child from what it was in its parent, and is asked for at every operation.
- * Watching starts at the first call of uvdio__os_watch_forks(). */
+/* A number that differs in a forked child from what it was in its parent, and is asked for at every
+ * operation. Watching starts at the first call of uvdio__os_watch_forks(). */
 extern UVDIO__HIDDEN atomic_uint uvdio__os_forks;
 void uvdio__os_watch_forks(void);
 
@@ -139,13 +143,14 @@ static inline unsigned uvdio__os_fork_generation(void) {
   return atomic_load_explicit(&uvdio__os_forks, memory_order_relaxed);
 }
 
-/* The name that the calling thread was given, or 0; asked for at every operation. A forked child's thread loses the one that
- * its parent had, once forks are watched. */
+/* The name that the calling thread was given, or 0; asked for at every operation. A forked child's
+ * thread loses the one that its parent had, once forks are watched. */
 #if defined(__GNUC__) && !defined(_WIN32) && !defined(__APPLE__)
-/* Not initial-exec: that takes of the little room that the C library keeps for libraries that come late, or of musl's, which
- * keeps none. It costs 15 instructions per read: the linker relaxes the access in a program, but the compiler has arranged its
- * registers for a call by then. */
-extern UVDIO__HIDDEN _Thread_local uintptr_t uvdio__os_this_thread __attribute__((tls_model("local-dynamic")));
+/* Not initial-exec: that takes of the little room that the C library keeps for libraries that come
+ * late, or of musl's, which keeps none. It costs 15 instructions per read: the linker relaxes the
+ * access in a program, but the compiler has arranged its registers for a call by then. */
+extern UVDIO__HIDDEN _Thread_local uintptr_t uvdio__os_this_thread
+    __attribute__((tls_model("local-dynamic")));
 #else
 extern _Thread_local uintptr_t uvdio__os_this_thread;
 #endif

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Windows: FILE_FLAG_NO_BUFFERING, SetFileInformationByHandle, VirtualAlloc.
  *
- * A handle is a synchronous one, and every transfer names its offset. Windows performs one request at a time on
- * such a handle, whatever the number of workers that wait for it: requests on one file run one after the
- * other, requests on several files side by side. It is what libuv's own files do.
+ * A handle is a synchronous one, and every transfer names its offset. Windows performs one request
+ * at a time on such a handle, whatever the number of workers that wait for it: requests on one file
+ * run one after the other, requests on several files side by side. It is what libuv's own files do.
  *
- * As on the other systems a file is truncated only when nothing can be refused any more: an open that fails must
- * not have destroyed anything, and removes what it has created.
+ * As on the other systems a file is truncated only when nothing can be refused any more: an open
+ * that fails must not have destroyed anything, and removes what it has created.
  */
 
 /* FileStorageInfo, which tells the sector size, came with Windows 8. */
@@ -26,10 +27,10 @@
 #include <winioctl.h>
 #include <wnnc.h>
 
-/* libuv's translation, but for a few codes: a request that a filesystem does not know is no directory for that
- * (libuv has reads on directories in mind), a refusal should have one name in all versions of libuv
- * (UV_EPERM up to some, UV_EACCES since), three shortages have none there, and a failure without a reason
- * must not pass for a success. */
+/* libuv's translation, but for a few codes: a request that a filesystem does not know is no
+ * directory for that (libuv has reads on directories in mind), a refusal should have one name in
+ * all versions of libuv (UV_EPERM up to some, UV_EACCES since), three shortages have none there,
+ * and a failure without a reason must not pass for a success. */
 static int error_of(DWORD code) {
   switch (code) {
     case ERROR_SUCCESS:
@@ -61,8 +62,8 @@ static HANDLE handle_of(intptr_t descriptor) {
  * Transfers
  */
 
-/* The offset of a transfer. It never is one of the two that mean "at the end" and "at the file pointer", because those
- * are negative. */
+/* The offset of a transfer. It never is one of the two that mean "at the end" and "at the file
+ * pointer", because those are negative. */
 static OVERLAPPED place_at(uint64_t offset) {
   OVERLAPPED place;
 
@@ -100,8 +101,8 @@ int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, ui
  * Files
  */
 
-/* Data, metadata and the drive's cache, all at once: Win32 has no lesser form. A handle without the right to write may
- * not flush; nothing can have been changed through it, either. */
+/* Data, metadata and the drive's cache, all at once: Win32 has no lesser form. A handle without the
+ * right to write may not flush; nothing can have been changed through it, either. */
 int uvdio__os_sync(intptr_t descriptor, int data_only) {
   (void)data_only;
   if (FlushFileBuffers(handle_of(descriptor)) || GetLastError() == ERROR_ACCESS_DENIED) {
@@ -110,8 +111,8 @@ int uvdio__os_sync(intptr_t descriptor, int data_only) {
   return last_error();
 }
 
-/* A disk or volume has a length where a file has a size. The error is the one of the size: most of those that
- * can't tell it are no disks, either. */
+/* A disk or volume has a length where a file has a size. The error is the one of the size: most of
+ * those that can't tell it are no disks, either. */
 int64_t uvdio__os_size(intptr_t descriptor) {
   LARGE_INTEGER size;
   GET_LENGTH_INFORMATION disk;
@@ -138,12 +139,12 @@ int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {
              : last_error();
 }
 
-/* An allocation smaller than the file would cut it, so one is made for files that are shorter only; the others have
- * their space, unless they are sparse, and then setting it would not fill the holes. The size follows, because what
- * lies past it is given back when the file is closed.
+/* An allocation smaller than the file would cut it, so one is made for files that are shorter only;
+ * the others have their space, unless they are sparse, and then setting it would not fill the
+ * holes. The size follows, because what lies past it is given back when the file is closed.
  *
- * Windows has no call that only grows a file: a write past `length` that ends between the look at the size and the
- * two changes is cut off. */
+ * Windows has no call that only grows a file: a write past `length` that ends between the look at
+ * the size and the two changes is cut off. */
 int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
   FILE_ALLOCATION_INFO allocation;
   int64_t size = uvdio__os_size(descriptor);
@@ -187,14 +188,14 @@ static int widen(const char* text, wchar_t** wide) {
   return 0;
 }
 
-/* Whether a link at the end of the path is opened itself. Exclusive creation asks for that, too: what a dangling link
- * points to does not exist, and the link does. */
+/* Whether a link at the end of the path is opened itself. Exclusive creation asks for that, too:
+ * what a dangling link points to does not exist, and the link does. */
 static int opens_links(const uvdio__open_state_t* opening) {
   return (opening->flags & (UVDIO_O_NOFOLLOW | UVDIO_O_EXCLUSIVE)) != 0;
 }
 
-/* Write-through: the drive is told to put each write where it stays (force unit access). Some drives are known
- * not to listen, and uvdio_sync_data() is what makes those do it. */
+/* Write-through: the drive is told to put each write where it stays (force unit access). Some
+ * drives are known not to listen, and uvdio_sync_data() is what makes those do it. */
 static DWORD open_attributes(const uvdio__open_state_t* opening, int direct) {
   DWORD attributes = FILE_ATTRIBUTE_NORMAL;
 
@@ -211,7 +212,8 @@ static DWORD open_disposition(const uvdio__open_state_t* opening) {
   return (opening->flags & UVDIO_O_CREATE) != 0 ? OPEN_ALWAYS : OPEN_EXISTING;
 }
 
-/* Shared in every way, as files are on the other systems. Without security attributes a handle is not inherited. */
+/* Shared in every way, as files are on the other systems. Without security attributes a handle is
+ * not inherited. */
 static HANDLE open_handle(const uvdio__open_state_t* opening, const wchar_t* path, int direct) {
   DWORD access = GENERIC_READ | ((opening->flags & UVDIO_O_RDWR) != 0 ? GENERIC_WRITE : 0);
 
@@ -221,12 +223,14 @@ static HANDLE open_handle(const uvdio__open_state_t* opening, const wchar_t* pat
 
 /* A directory can't be opened as a file, and the system calls that a lack of permission. */
 static int explain_refusal(const uvdio__open_state_t* opening, const wchar_t* path, DWORD code) {
-  DWORD attributes = code == ERROR_ACCESS_DENIED ? GetFileAttributesW(path) : INVALID_FILE_ATTRIBUTES;
+  DWORD attributes =
+      code == ERROR_ACCESS_DENIED ? GetFileAttributesW(path) : INVALID_FILE_ATTRIBUTES;
 
   if (attributes == INVALID_FILE_ATTRIBUTES || (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
     return error_of(code);
   }
-  if ((opening->flags & UVDIO_O_NOFOLLOW) != 0 && (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
+  if ((opening->flags & UVDIO_O_NOFOLLOW) != 0 &&
+      (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
     return UV_ELOOP;
   }
   return UV_EISDIR;
@@ -260,9 +264,10 @@ static int open_path(uvdio__open_state_t* opening, const wchar_t* path) {
   return 0;
 }
 
-/* Whether it is what can be read at an offset, and what the path names. A reparse point that was opened itself shows
- * its own few bytes and not the file's; where it is no link but marks a file that is kept elsewhere (deduplicated,
- * in a cloud), it can't be told from outside whether following it stays at this file. */
+/* Whether it is what can be read at an offset, and what the path names. A reparse point that was
+ * opened itself shows its own few bytes and not the file's; where it is no link but marks a file
+ * that is kept elsewhere (deduplicated, in a cloud), it can't be told from outside whether
+ * following it stays at this file. */
 static int check_kind(const uvdio__open_state_t* opening) {
   HANDLE handle = handle_of(opening->descriptor);
   FILE_ATTRIBUTE_TAG_INFO info;
@@ -320,8 +325,9 @@ static const char* local_name(HANDLE handle) {
   return NULL;
 }
 
-/* Only what is known to keep to it counts as a filesystem that reads on to the end: a network may not, and one
- * that nobody knows promises nothing. Over a network the name would be that of the server's filesystem. */
+/* Only what is known to keep to it counts as a filesystem that reads on to the end: a network may
+ * not, and one that nobody knows promises nothing. Over a network the name would be that of the
+ * server's filesystem. */
 static void name_filesystem(uvdio__open_state_t* opening) {
   HANDLE handle = handle_of(opening->descriptor);
   FILE_REMOTE_PROTOCOL_INFO remote;
@@ -415,7 +421,8 @@ void uvdio__os_aligned_free(void* memory) {
   _aligned_free(memory);
 }
 
-/* Large pages come from an allocation that asks for them, under a privilege that hardly any account has. */
+/* Large pages come from an allocation that asks for them, under a privilege that hardly any account
+ * has. */
 int uvdio__os_thread_count(void) {
   return 0;
 }
@@ -449,5 +456,4 @@ _Thread_local uintptr_t uvdio__os_this_thread;
 /* Windows has no fork. */
 atomic_uint uvdio__os_forks;
 
-void uvdio__os_watch_forks(void) {
-}
+void uvdio__os_watch_forks(void) {}

@@ -1,14 +1,17 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Registered buffers: arenas whose memory the kernel has pinned and knows by number, which saves pinning it anew for each
- * request.
+ * Registered buffers: arenas whose memory the kernel has pinned and knows by number, which saves
+ * pinning it anew for each request.
  *
  *   arena     |  segment 0  |  segment 1  |  ...         1 << shift bytes each, 1 MiB or more
- *   table     |  first + 0  |  first + 1  |  ...         one entry per segment, the rest of the table empty
+ *   table     |  first + 0  |  first + 1  |  ...         one entry per segment, the rest of the
+ *   table empty
  *
- * A segment is registered when a frame in it is first used: so the time that this takes (pinning faults the pages in) is
- * bounded, and memory that is never used is never pinned. The first engine that uses an arena pins for itself. For the
- * others, where the kernel copies entries between rings (6.13) without loss (about 6.18), a ring that does nothing else (the
- * share's vault) pins once, and they copy from there; they could not copy from the first one's ring, which is bound to its
+ * A segment is registered when a frame in it is first used: so the time that this takes (pinning
+ * faults the pages in) is bounded, and memory that is never used is never pinned. The first engine
+ * that uses an arena pins for itself. For the others, where the kernel copies entries between rings
+ * (6.13) without loss (about 6.18), a ring that does nothing else (the share's vault) pins once,
+ * and they copy from there; they could not copy from the first one's ring, which is bound to its
  * thread.
  *
  * What fails is remembered, and its frames go as plain memory. So does a view that no segment holds
@@ -25,10 +28,11 @@
 #include "ring/ring.h"
 
 #define SEGMENT_SHIFT_MIN 20u
-#define SEGMENTS_MAX 4096u           /* of one arena: 8 GiB in segments of 2 MiB */
-#define TABLE_SIZE 16384u            /* entries; the kernel's limit (IORING_MAX_REG_BUFFERS) */
+#define SEGMENTS_MAX 4096u               /* of one arena: 8 GiB in segments of 2 MiB */
+#define TABLE_SIZE 16384u                /* entries; the kernel's limit (IORING_MAX_REG_BUFFERS) */
 #define ENTRY_SIZE_MAX ((size_t)1 << 30) /* bytes; the kernel's limit */
-#define AUTO_SIZE_MAX ((size_t)8 << 20)  /* bytes that one submitting call pins at most: some 4.5 ms of fresh memory */
+/* bytes that one submitting call pins at most: some 4.5 ms of fresh memory */
+#define AUTO_SIZE_MAX ((size_t)8 << 20)
 
 /*
  * Geometry
@@ -162,7 +166,8 @@ static void insert_address(uvdio__ring_buffers_t* buffers, uvdio__registration_t
   buffers->address_count++;
 }
 
-static void remove_address(uvdio__ring_buffers_t* buffers, const uvdio__registration_t* registration) {
+static void remove_address(uvdio__ring_buffers_t* buffers,
+                           const uvdio__registration_t* registration) {
   size_t at = count_up_to(buffers, registration->base);
   uvdio__registration_t** place = &buffers->by_address[at - 1];
 
@@ -178,7 +183,8 @@ static uvdio__registration_t* registration_at(const uvdio__ring_t* ring, const c
   size_t count = count_up_to(&ring->buffers, address);
   uvdio__registration_t* registration = count == 0 ? NULL : ring->buffers.by_address[count - 1];
 
-  if (registration == NULL || (uintptr_t)address - (uintptr_t)registration->base >= registration->size ||
+  if (registration == NULL ||
+      (uintptr_t)address - (uintptr_t)registration->base >= registration->size ||
       atomic_load_explicit(&registration->ref->dead, memory_order_acquire)) {
     return NULL;
   }
@@ -191,7 +197,8 @@ static int is_known(const uvdio__registration_t* registration, size_t segment) {
 
 /* Whether [begin, begin + length) of the arena, which begins in the segment or in its overlap, ends
  * there. */
-static int fits(const uvdio__registration_t* registration, size_t segment, size_t begin, size_t length) {
+static int fits(const uvdio__registration_t* registration, size_t segment, size_t begin,
+                size_t length) {
   size_t end = ((segment + 1) << registration->shift) + registration->overlap;
 
   end = end < registration->size ? end : registration->size;
@@ -216,14 +223,17 @@ int uvdio__ring_view(const uvdio__ring_t* ring, const uvdio_req_t* req) {
   if (is_known(registration, segment)) {
     return (int)(registration->first + segment);
   }
-  if (segment > 0 && is_known(registration, segment - 1) && fits(registration, segment - 1, begin, req->length_)) {
+  if (segment > 0 && is_known(registration, segment - 1) &&
+      fits(registration, segment - 1, begin, req->length_)) {
     return (int)(registration->first + segment - 1);
   }
   return UVDIO__BUFFER_UNKNOWN;
 }
 
-/* The place in the list, which is in the table's order, where `count` entries are free; null: nowhere. */
-static uvdio__registration_t** find_gap(uvdio__ring_buffers_t* buffers, unsigned count, unsigned* first) {
+/* The place in the list, which is in the table's order, where `count` entries are free; null:
+ * nowhere. */
+static uvdio__registration_t** find_gap(uvdio__ring_buffers_t* buffers, unsigned count,
+                                        unsigned* first) {
   uvdio__registration_t** link = &buffers->registrations;
 
   for (*first = 0; *link != NULL && (*link)->first - *first < count; link = &(*link)->next) {
@@ -236,13 +246,15 @@ static size_t size_of_registration(unsigned count) {
   return sizeof(uvdio__registration_t) + count;
 }
 
-static void fill_registration(uvdio__registration_t* registration, const uvdio_arena_t* arena, unsigned count) {
+static void fill_registration(uvdio__registration_t* registration, const uvdio_arena_t* arena,
+                              unsigned count) {
   registration->arena_id = arena->id;
   registration->base = arena->base;
   registration->size = arena->size;
   registration->ref = arena->ref;
   registration->shift = shift_of(arena);
-  registration->overlap = ((size_t)1 << registration->shift) % arena->stride == 0 ? 0 : arena->stride;
+  registration->overlap =
+      ((size_t)1 << registration->shift) % arena->stride == 0 ? 0 : arena->stride;
   registration->count = count;
   registration->reason = "";
 }
@@ -269,8 +281,8 @@ static uvdio__registration_t* make_registration(uvdio__ring_t* ring, const uvdio
     link = find_gap(&ring->buffers, count, &first);
   }
   registration = make_address_room(&ring->buffers) != 0
-            ? NULL
-            : uvdio__alloc(size_of_registration(count), UVDIO__STRUCT_ALIGN, 1);
+                     ? NULL
+                     : uvdio__alloc(size_of_registration(count), UVDIO__STRUCT_ALIGN, 1);
   if (registration == NULL) {
     return NULL;
   }
@@ -337,14 +349,16 @@ static const char* words_for(int error) {
   return "the kernel refused to register memory";
 }
 
-static int register_by_ring(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
+static int register_by_ring(uvdio__queue_t* queue, uvdio__registration_t* registration,
+                            unsigned segment, unsigned count) {
   const uvdio__ring_t* ring = queue->state;
   int result = 0;
 
   for (; count > 0 && result >= 0; count--, segment++) {
     struct iovec memory = uvdio__ring_memory_of(registration, segment);
     if (registration->segments[segment] != UVDIO__SEGMENT_KNOWN) {
-      result = uvdio__ring_update_table(ring->ring.ring_fd, registration->first + segment, &memory, 1);
+      result =
+          uvdio__ring_update_table(ring->ring.ring_fd, registration->first + segment, &memory, 1);
     }
     if (result >= 0) {
       uvdio__ring_mark_registered(queue, registration, segment);
@@ -360,7 +374,8 @@ static int need_table(uvdio__ring_t* ring) {
   return result;
 }
 
-static void register_segments(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
+static void register_segments(uvdio__queue_t* queue, uvdio__registration_t* registration,
+                              unsigned segment, unsigned count) {
   int result = need_table(queue->state);
 
   if (result >= 0 && registration->by_clone) {
@@ -402,8 +417,8 @@ static void forget(uvdio__queue_t* queue, uvdio__registration_t* registration) {
   remove_registration(queue->state, registration);
 }
 
-/* Only what the user did not hold back, not again after the first refusal (the next would be one, too), and not while
- * another engine is at it. */
+/* Only what the user did not hold back, not again after the first refusal (the next would be one,
+ * too), and not while another engine is at it. */
 static int may_register(const uvdio__queue_t* queue, const uvdio__registration_t* registration) {
   if (registration->error != 0 || queue->engine->no_auto_register) {
     return 0;
@@ -429,12 +444,15 @@ static uvdio__registration_t* get_registration(uvdio__queue_t* queue, const uvdi
 }
 
 /* A submitting call pins a little memory at most, unless it was asked to do more. */
-static uvdio__registration_t* make_pin_at_first_use(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+static uvdio__registration_t* make_pin_at_first_use(uvdio__queue_t* queue,
+                                                    const uvdio_arena_t* arena) {
   uvdio__registration_t* registration = get_registration(queue, arena);
 
   assert(!queue->engine->no_auto_register);
-  if (registration != NULL && registration->error == 0 && uvdio__ring_memory_of(registration, 0).iov_len > AUTO_SIZE_MAX) {
-    refuse(registration, UV_ENOTSUP, "its pieces are larger than 8 MiB: only uvdio_arena_register() registers it");
+  if (registration != NULL && registration->error == 0 &&
+      uvdio__ring_memory_of(registration, 0).iov_len > AUTO_SIZE_MAX) {
+    refuse(registration, UV_ENOTSUP,
+           "its pieces are larger than 8 MiB: only uvdio_arena_register() registers it");
   }
   return registration;
 }
@@ -450,7 +468,8 @@ static uvdio__registration_t* registration_for(uvdio__queue_t* queue, const uvdi
     return registration_at(ring, buf->base);
   }
   registration = look_up(ring, arena);
-  if (!ring->features.has_sparse_buffers || (registration == NULL && queue->engine->no_auto_register)) {
+  if (!ring->features.has_sparse_buffers ||
+      (registration == NULL && queue->engine->no_auto_register)) {
     return NULL;
   }
   registration = registration == NULL ? make_pin_at_first_use(queue, arena) : registration;
@@ -477,7 +496,8 @@ int uvdio__ring_find_buffer(uvdio__queue_t* queue, const uvdio_req_t* req) {
     register_segments(queue, registration, (unsigned)segment, 1);
     uvdio__engine_note_call(queue->engine, began_ns);
   }
-  return is_known(registration, segment) ? (int)(registration->first + segment) : UVDIO__BUFFER_PLAIN;
+  return is_known(registration, segment) ? (int)(registration->first + segment)
+                                         : UVDIO__BUFFER_PLAIN;
 }
 
 /*
@@ -535,7 +555,8 @@ int uvdio__ring_unregister_arena(uvdio__queue_t* queue, const uvdio_arena_t* are
 
 /* Those for which there was no room may find some now. */
 static int is_to_be_forgotten(const uvdio__registration_t* registration) {
-  return atomic_load_explicit(&registration->ref->dead, memory_order_acquire) || registration->reason == table_is_full;
+  return atomic_load_explicit(&registration->ref->dead, memory_order_acquire) ||
+         registration->reason == table_is_full;
 }
 
 void uvdio__ring_sweep(uvdio__queue_t* queue) {
@@ -580,12 +601,13 @@ void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* 
     info->reason = "registering memory piece by piece takes Linux 5.19";
   } else if (registration == NULL) {
     info->reason = queue->engine->no_auto_register ? "uvdio_arena_register() was not called"
-                                                : "no frame of it was used yet";
+                                                   : "no frame of it was used yet";
   } else {
     for (i = 0; i < registration->count; i++) {
       size_t end = uvdio__ring_memory_of(registration, i).iov_len;
       size_t segment = (size_t)1 << registration->shift;
-      info->bytes += registration->segments[i] == UVDIO__SEGMENT_KNOWN ? (end < segment ? end : segment) : 0;
+      info->bytes +=
+          registration->segments[i] == UVDIO__SEGMENT_KNOWN ? (end < segment ? end : segment) : 0;
     }
     info->error = registration->error;
     info->reason = registration->reason;

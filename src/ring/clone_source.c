@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The clone source of an arena: a ring that only holds registered memory for other rings.
  *
  * The first engine that uses an arena registers segments with its own ring. A ring that is bound to
- * its thread can't be cloned from; so for the second engine and those after it, a ring of one entry,
- * which nobody maps, submits to or waits for, registers each segment once, and they clone its entries
- * (Linux 6.13, IORING_REGISTER_CLONE_BUFFERS; without loss from about 6.18 on). It is closed when the
- * last engine that clones has left.
+ * its thread can't be cloned from; so for the second engine and those after it, a ring of one
+ * entry, which nobody maps, submits to or waits for, registers each segment once, and they clone
+ * its entries (Linux 6.13, IORING_REGISTER_CLONE_BUFFERS; without loss from about 6.18 on). It is
+ * closed when the last engine that clones has left.
  */
 #include <assert.h>
 #include <errno.h>
@@ -37,7 +38,8 @@ static void leave_clone_source(uvdio__arena_ref_t* ref) {
   }
 }
 
-void uvdio__clone_source_leave(const uvdio__ring_t* ring, const uvdio__registration_t* registration) {
+void uvdio__clone_source_leave(const uvdio__ring_t* ring,
+                               const uvdio__registration_t* registration) {
   if (may_use_clone_source(ring, registration->ref)) {
     uv_mutex_lock(&registration->ref->lock);
     registration->ref->users--;
@@ -48,7 +50,6 @@ void uvdio__clone_source_leave(const uvdio__ring_t* ring, const uvdio__registrat
   }
   uvdio__arena_ref_release(registration->ref);
 }
-
 
 /*
  * Its ring. The lock of the arena's reference is held.
@@ -99,8 +100,8 @@ static int pin_segment(const uvdio__registration_t* registration, unsigned segme
 }
 
 /* Copies entries, empty ones included. */
-static int copy_entries(const uvdio__ring_t* ring, const uvdio__registration_t* registration, unsigned segment,
-                        unsigned count) {
+static int copy_entries(const uvdio__ring_t* ring, const uvdio__registration_t* registration,
+                        unsigned segment, unsigned count) {
   uvdio__clone_t clone;
 
   memset(&clone, 0, sizeof(clone));
@@ -112,8 +113,10 @@ static int copy_entries(const uvdio__ring_t* ring, const uvdio__registration_t* 
   return uvdio__ring_register(ring->ring.ring_fd, UVDIO__REGISTER_CLONE_BUFFERS, &clone, 1);
 }
 
-/* What the vault has of the range; at the ring's first time of the whole arena, because others have had it pinned. */
-static int copy_from_clone_source(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
+/* What the vault has of the range; at the ring's first time of the whole arena, because others have
+ * had it pinned. */
+static int copy_from_clone_source(uvdio__queue_t* queue, uvdio__registration_t* registration,
+                                  unsigned segment, unsigned count) {
   const uvdio__arena_ref_t* ref = registration->ref;
   unsigned end = registration->known == 0 ? registration->count : segment + count;
   int result;
@@ -128,8 +131,10 @@ static int copy_from_clone_source(uvdio__queue_t* queue, uvdio__registration_t* 
   return result;
 }
 
-/* The lock is let go between segments: pinning takes time, and others would wait for it on their loops. */
-int uvdio__clone_source_register(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment, unsigned count) {
+/* The lock is let go between segments: pinning takes time, and others would wait for it on their
+ * loops. */
+int uvdio__clone_source_register(uvdio__queue_t* queue, uvdio__registration_t* registration,
+                                 unsigned segment, unsigned count) {
   uvdio__arena_ref_t* ref = registration->ref;
   int pinned = 0;
   int copied;
@@ -141,12 +146,14 @@ int uvdio__clone_source_register(uvdio__queue_t* queue, uvdio__registration_t* r
     uv_mutex_unlock(&ref->lock);
   }
   uv_mutex_lock(&ref->lock);
-  copied = ref->clone_source == -1 ? pinned : copy_from_clone_source(queue, registration, segment, count);
+  copied = ref->clone_source == -1 ? pinned
+                                   : copy_from_clone_source(queue, registration, segment, count);
   uv_mutex_unlock(&ref->lock);
   return copied < 0 ? copied : pinned;
 }
 
-/* A vault of another user's than the ring's (of root's, before a process became an ordinary one's) can't be copied from. */
+/* A vault of another user's than the ring's (of root's, before a process became an ordinary one's)
+ * can't be copied from. */
 void uvdio__clone_source_give_up(uvdio__registration_t* registration) {
   uv_mutex_lock(&registration->ref->lock);
   leave_clone_source(registration->ref);

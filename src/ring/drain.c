@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Completions: the eventfd wakes the loop, and the check phase takes what the kernel has posted.
  *
- * How the queue is drained without a loss. With deferred task work the eventfd is signalled while the
- * completion queue is still empty, and one io_uring_get_events() posts at most 20 completions (from
- * about Linux 6.13 on). So a wake-up asks for completions once, and notes that more may come for which
- * there is no signal. Between callbacks the engine has them taken: the posted ones at once, the others
- * by more calls, until the kernel's flags are clear and the queue is empty after notifications are on
- * again. Completions after that have a signal of their own.
+ * How the queue is drained without a loss. With deferred task work the eventfd is signalled while
+ * the completion queue is still empty, and one io_uring_get_events() posts at most 20 completions
+ * (from about Linux 6.13 on). So a wake-up asks for completions once, and notes that more may come
+ * for which there is no signal. Between callbacks the engine has them taken: the posted ones at
+ * once, the others by more calls, until the kernel's flags are clear and the queue is empty after
+ * notifications are on again. Completions after that have a signal of their own.
  *
  *   NOTIFIED ----------------------------------> DRAINING
  *      ^    the eventfd was readable, or polled      |
@@ -70,8 +71,9 @@ static int kernel_has_more(const uvdio__ring_t* state) {
   return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
-/* The kernel holds completions back and does not let us have them, so all that is left is to ask from time to time: what
- * is in flight can neither be given back nor done again. Where the refusal looks final, new requests go to the pool. */
+/* The kernel holds completions back and does not let us have them, so all that is left is to ask
+ * from time to time: what is in flight can neither be given back nor done again. Where the refusal
+ * looks final, new requests go to the pool. */
 static int get_events(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
   uint64_t began_ns = uvdio__clock_ns();
@@ -96,8 +98,8 @@ static int get_events(uvdio__queue_t* queue) {
   return 0;
 }
 
-/* While signals are off, completions only show in the queue and the kernel's flags. Switching is a full barrier, so that
- * after switching on, one look tells whether anything came before. */
+/* While signals are off, completions only show in the queue and the kernel's flags. Switching is a
+ * full barrier, so that after switching on, one look tells whether anything came before. */
 static void set_eventfd_notify(uvdio__ring_t* state, int on) {
   if (!state->edge_triggered) {
     return;
@@ -109,9 +111,9 @@ static void set_eventfd_notify(uvdio__ring_t* state, int on) {
   }
 }
 
-/* Signals are on again: whether anything came before. A worker of the kernel adds its work, and sets the flag after that; where it
- * was held up in between, its work was taken already, and the flag stands until the next completion, which may never come. Only
- * asking tells then. */
+/* Signals are on again: whether anything came before. A worker of the kernel adds its work, and
+ * sets the flag after that; where it was held up in between, its work was taken already, and the
+ * flag stands until the next completion, which may never come. Only asking tells then. */
 static int came_unsignalled(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
 
@@ -131,8 +133,8 @@ static int look_from_elsewhere(uvdio__ring_t* state) {
   return io_uring_cq_ready(&state->ring) > 0;
 }
 
-/* A flush posts completions as well, at no extra cost; so what it left in the queue is taken first, and the kernel asked
- * only for what nobody will be woken for. */
+/* A flush posts completions as well, at no extra cost; so what it left in the queue is taken first,
+ * and the kernel asked only for what nobody will be woken for. */
 int uvdio__ring_reap(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
 
@@ -199,12 +201,14 @@ static void read_eventfd(uvdio__queue_t* queue) {
   (void)got;
 }
 
-/* Saves the read of the eventfd at each wake-up: the loop's epoll is told to report it once per signal instead of for as
- * long as it is readable. Together with switching the signals off while completions are being taken, that is
- * one wake-up per sleep. libuv changes a registration only when the events of its handle change, and ours never do.
+/* Saves the read of the eventfd at each wake-up: the loop's epoll is told to report it once per
+ * signal instead of for as long as it is readable. Together with switching the signals off while
+ * completions are being taken, that is one wake-up per sleep. libuv changes a registration only
+ * when the events of its handle change, and ours never do.
  *
- * Only where switching signals can't lose one: the kernel has to publish a completion before it looks at the switch. With
- * deferred task work it does both around an atomic operation, and on x86 that is a full barrier. */
+ * Only where switching signals can't lose one: the kernel has to publish a completion before it
+ * looks at the switch. With deferred task work it does both around an atomic operation, and on x86
+ * that is a full barrier. */
 static void try_edge_triggering(uvdio__ring_t* state, uv_loop_t* loop) {
 #ifdef __x86_64__
   struct epoll_event event;
@@ -231,7 +235,8 @@ void uvdio__ring_on_event(uv_poll_t* handle, int status, int events) {
   (void)status;
   (void)events;
   if (uvdio__engine_is_forked(queue->engine)) {
-    (void)uv_poll_stop(handle); /* The eventfd is shared with the parent: its signals are not ours to take. */
+    /* The eventfd is shared with the parent: its signals are not ours to take. */
+    (void)uv_poll_stop(handle);
     return;
   }
   queue->engine->stats.wakeups++;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A kernel that refuses, for the moment or for good: submissions are tried again a little later, or
  * the ring is given up and the pool does its work.

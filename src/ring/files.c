@@ -1,10 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Registered files: the kernel's table of them saves a look-up and two atomic operations per request. A file gets its
- * slot with its first transfer and loses it before its descriptor is closed.
+ * Registered files: the kernel's table of them saves a look-up and two atomic operations per
+ * request. A file gets its slot with its first transfer and loses it before its descriptor is
+ * closed.
  *
- * Only on kernels (6.13 and later) on which a slot that is emptied lets go of its file at once, and a table can be
- * replaced while requests are under way: before, the file would stay open for a while after its close, and
- * replacing would block.
+ * Only on kernels (6.13 and later) on which a slot that is emptied lets go of its file at once, and
+ * a table can be replaced while requests are under way: before, the file would stay open for a
+ * while after its close, and replacing would block.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -18,7 +20,8 @@
 #define CAPACITY_MIN 64u
 #define CAPACITY_MAX 32768u /* the kernel would take more, at 16 bytes each */
 
-static int call(const uvdio__queue_t* queue, unsigned opcode, const void* argument, unsigned count) {
+static int call(const uvdio__queue_t* queue, unsigned opcode, const void* argument,
+                unsigned count) {
   const uvdio__ring_t* ring = queue->state;
   uint64_t began_ns = uvdio__clock_ns();
   int result = uvdio__ring_register(ring->ring.ring_fd, opcode, argument, count);
@@ -99,8 +102,9 @@ static void give_up(uvdio__queue_t* queue) {
   ring->files.off = 1;
 }
 
-/* Makes the table larger. Requests with the kernel hold on to their files by themselves. Entries that the kernel has not
- * seen could find no table where making the new one fails, so there must be none of them. */
+/* Makes the table larger. Requests with the kernel hold on to their files by themselves. Entries
+ * that the kernel has not seen could find no table where making the new one fails, so there must be
+ * none of them. */
 static int grow(uvdio__queue_t* queue) {
   uvdio__ring_t* ring = queue->state;
   uvdio__ring_files_t* files = &ring->files;

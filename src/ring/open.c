@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An open in steps (os/os.h): each step is an entry of its own, and workers do what may block.
  */
@@ -18,7 +19,8 @@ void uvdio__ring_prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   } else {
     uvdio__ring_fill(sqe, IORING_OP_OPENAT, AT_FDCWD, opening->path, (unsigned)opening->mode, 0);
     sqe->open_flags = (unsigned)uvdio__linux_open_flags(opening);
-    sqe->flags = IOSQE_ASYNC; /* The filesystem's part of an open may wait for a disk or a server. */
+    /* The filesystem's part of an open may wait for a disk or a server. */
+    sqe->flags = IOSQE_ASYNC;
   }
 }
 

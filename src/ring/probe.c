@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Whether io_uring works here, with which flags, and what else this kernel has: found out by use, not by its version.
+ * Whether io_uring works here, with which flags, and what else this kernel has: found out by use,
+ * not by its version.
  */
 #include <assert.h>
 #include <errno.h>
@@ -24,7 +26,8 @@ typedef struct probe_s {
   int can_clone_buffers;
 } probe_t;
 
-/* From best to plainest; a kernel that does not know a flag answers EINVAL, and the next line is tried. */
+/* From best to plainest; a kernel that does not know a flag answers EINVAL, and the next line is
+ * tried. */
 static const struct {
   unsigned flags;
   const char* words;
@@ -36,9 +39,9 @@ static const struct {
          IORING_SETUP_COOP_TASKRUN,
      "single issuer, cooperative task work"}, /* 6.0 */
     {IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_COOP_TASKRUN,
-     "cooperative task work"},                    /* 5.19 */
-    {IORING_SETUP_SUBMIT_ALL, "submit all"},      /* 5.18 */
-    {0, "no optional flags"},                     /* 5.10 */
+     "cooperative task work"},               /* 5.19 */
+    {IORING_SETUP_SUBMIT_ALL, "submit all"}, /* 5.18 */
+    {0, "no optional flags"},                /* 5.10 */
 };
 #define LADDER_LENGTH (sizeof(setup_flags_by_preference) / sizeof(setup_flags_by_preference[0]))
 
@@ -53,34 +56,38 @@ void uvdio__ring_explain(int error, const char* call, char* reason, size_t size)
 
   switch (error) {
     case UV_ENOSYS:
-      (void)snprintf(reason, size,
-                     "%s is not there (ENOSYS): Linux %s is too old for io_uring, which takes 5.10, or a "
-                     "seccomp filter hides it",
-                     call, kernel_release(&kernel));
+      (void)snprintf(
+          reason, size,
+          "%s is not there (ENOSYS): Linux %s is too old for io_uring, which takes 5.10, or a "
+          "seccomp filter hides it",
+          call, kernel_release(&kernel));
       break;
     case UV_EPERM:
     case UV_EACCES:
-      (void)snprintf(reason, size,
-                     "%s is denied (%s): allow io_uring_setup, io_uring_enter and io_uring_register in "
-                     "the container's seccomp profile, and set the sysctl kernel.io_uring_disabled to 0",
-                     call, uv_err_name(error));
+      (void)snprintf(
+          reason, size,
+          "%s is denied (%s): allow io_uring_setup, io_uring_enter and io_uring_register in "
+          "the container's seccomp profile, and set the sysctl kernel.io_uring_disabled to 0",
+          call, uv_err_name(error));
       break;
     case UV_ENOMEM:
       (void)getrlimit(RLIMIT_MEMLOCK, &limit);
-      (void)snprintf(reason, size,
-                     "%s ran out of memory (ENOMEM): raise the limit on locked memory (ulimit -l, now "
-                     "%llu KiB; rings closed a moment ago still count) or ask for a smaller depth",
-                     call, (unsigned long long)limit.rlim_cur / 1024);
+      (void)snprintf(
+          reason, size,
+          "%s ran out of memory (ENOMEM): raise the limit on locked memory (ulimit -l, now "
+          "%llu KiB; rings closed a moment ago still count) or ask for a smaller depth",
+          call, (unsigned long long)limit.rlim_cur / 1024);
       break;
     case UV_EMFILE:
     case UV_ENFILE:
-      (void)snprintf(reason, size,
-                     "%s found no free file descriptor (%s): raise the limit on open files (ulimit -n)",
-                     call, uv_err_name(error));
+      (void)snprintf(
+          reason, size,
+          "%s found no free file descriptor (%s): raise the limit on open files (ulimit -n)", call,
+          uv_err_name(error));
       break;
     default:
-      (void)snprintf(reason, size, "%s failed with %s on Linux %s (io_uring takes 5.10 or later)", call,
-                     uv_err_name(error), kernel_release(&kernel));
+      (void)snprintf(reason, size, "%s failed with %s on Linux %s (io_uring takes 5.10 or later)",
+                     call, uv_err_name(error), kernel_release(&kernel));
   }
 }
 
@@ -155,7 +162,8 @@ static int has_sparse_buffers(const struct io_uring* ring) {
   memset(&table, 0, sizeof(table));
   table.nr = 1;
   table.flags = IORING_RSRC_REGISTER_SPARSE;
-  return uvdio__ring_register(ring->ring_fd, IORING_REGISTER_BUFFERS2, &table, sizeof(table)) != -EINVAL;
+  return uvdio__ring_register(ring->ring_fd, IORING_REGISTER_BUFFERS2, &table, sizeof(table)) !=
+         -EINVAL;
 }
 
 /* A kernel that has it complains about the descriptor, one that has not about the call. */
@@ -172,12 +180,14 @@ static int has_clones(const struct io_uring* ring) {
 static int keeps_entries(struct io_uring* ring, struct io_uring* source, int event) {
   static _Alignas(UVDIO_PAGE_SIZE) char page[UVDIO_PAGE_SIZE];
   const struct iovec memory = {page, sizeof(page)};
-  const uvdio__clone_t clone = {.source = (uint32_t)source->ring_fd, .flags = UVDIO__CLONE_REPLACE, .count = 1};
+  const uvdio__clone_t clone = {
+      .source = (uint32_t)source->ring_fd, .flags = UVDIO__CLONE_REPLACE, .count = 1};
   const uint64_t one = 1;
   struct io_uring_sqe* sqe;
 
   (void)uvdio__ring_register(ring->ring_fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
-  if (uvdio__ring_make_table(source->ring_fd, 1) < 0 || uvdio__ring_make_table(ring->ring_fd, 2) < 0 ||
+  if (uvdio__ring_make_table(source->ring_fd, 1) < 0 ||
+      uvdio__ring_make_table(ring->ring_fd, 2) < 0 ||
       uvdio__ring_update_table(ring->ring_fd, 1, &memory, 1) < 0 ||
       uvdio__ring_register(ring->ring_fd, UVDIO__REGISTER_CLONE_BUFFERS, &clone, 1) < 0 ||
       write(event, &one, sizeof(one)) != (ssize_t)sizeof(one)) {
@@ -189,7 +199,8 @@ static int keeps_entries(struct io_uring* ring, struct io_uring* source, int eve
   return await_one(ring) == (int)sizeof(uint64_t);
 }
 
-/* Whether copying into a table leaves the rest of it alone. Until 6.17 (and in 6.18.0) it emptied what lies behind. */
+/* Whether copying into a table leaves the rest of it alone. Until 6.17 (and in 6.18.0) it emptied
+ * what lies behind. */
 static int can_clone_buffers(struct io_uring* ring, int event) {
   struct io_uring source;
   int kept;
@@ -260,9 +271,9 @@ static int probe_ring(probe_t* probe, char* reason, size_t size) {
   return 0;
 }
 
-/* What the first engine found out holds for all: flags and operations are the kernel's. That saves a ring per
- * engine, and its share of the locked memory, which the kernel takes back late. A refusal is not kept. The index into
- * the ladder, plus one, is published last. */
+/* What the first engine found out holds for all: flags and operations are the kernel's. That saves
+ * a ring per engine, and its share of the locked memory, which the kernel takes back late. A
+ * refusal is not kept. The index into the ladder, plus one, is published last. */
 static atomic_size_t known_step;
 static _Atomic uint64_t known_ops;
 static atomic_int known_sparse_buffers;

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The ring: io_uring, with an eventfd that a uv_poll_t on the user's loop watches. This file creates
- * it, binds it to the loop's thread, and takes it apart.
+ * The ring: io_uring, with an eventfd that a uv_poll_t on the user's loop watches. This file
+ * creates it, binds it to the loop's thread, and takes it apart.
  *
  *   init      the ring is created disabled, with the flags that the probe found (probe.c), on any
  *             thread
@@ -155,8 +156,9 @@ static void off_thread(uvdio__queue_t* queue) {
 
   if (!state->broken) {
     state->off_thread = 1;
-    uvdio__ring_give_up(queue, "the loop runs on another thread than the one that the ring is bound to "
-                  "(uvdio_engine_rebind() gets a new ring)");
+    uvdio__ring_give_up(queue,
+                        "the loop runs on another thread than the one that the ring is bound to "
+                        "(uvdio_engine_rebind() gets a new ring)");
   }
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The parts of the ring backend.
  *
@@ -20,8 +21,8 @@
 
 #include <liburing.h>
 
-#include "buffer.h"
 #include "arena.h"
+#include "buffer.h"
 #include "engine.h"
 
 /*
@@ -31,8 +32,9 @@ typedef struct uvdio__ring_traits_s {
   unsigned flags;         /* for io_uring_setup */
   uint64_t supported;     /* bit per opcode */
   int has_sparse_buffers; /* tables with gaps (Linux 5.19) */
-  int has_clones;         /* parts of a table can be copied between rings (6.13), and slots let go of at once */
-  int can_clone_buffers;         /* and copying leaves the rest of the table alone */
+  /* parts of a table can be copied between rings (6.13), and slots let go of at once */
+  int has_clones;
+  int can_clone_buffers; /* and copying leaves the rest of the table alone */
 } uvdio__ring_features_t;
 
 /* What this kernel has, tried out once per process. Any thread. */
@@ -41,8 +43,8 @@ int uvdio__ring_features(uvdio__ring_features_t* features, char* reason, size_t 
 /* What went wrong and what would help, in words. */
 void uvdio__ring_explain(int error, const char* call, char* reason, size_t size);
 
-/* io_uring_register(2) itself: 0 or more, or a negative errno. liburing's functions for these are missing from its shared
- * library in some versions, or take a ring that was enabled. */
+/* io_uring_register(2) itself: 0 or more, or a negative errno. liburing's functions for these are
+ * missing from its shared library in some versions, or take a ring that was enabled. */
 int uvdio__ring_register(int descriptor, unsigned opcode, const void* argument, unsigned count);
 
 /* IORING_REGISTER_CLONE_BUFFERS, which liburing has since 2.9. */
@@ -59,7 +61,8 @@ typedef struct uvdio__clone_s { /* struct io_uring_clone_buffers, as of Linux 6.
 } uvdio__clone_t;
 
 /*
- * The low bits of an entry's user data: a transfer; a cancellation, whose completion nobody waits for
+ * The low bits of an entry's user data: a transfer; a cancellation, whose completion nobody waits
+ * for
  */
 #define TRANSFER_MARK ((uintptr_t)1)
 #define CANCEL_MARK ((uintptr_t)2)
@@ -68,12 +71,13 @@ typedef struct uvdio__clone_s { /* struct io_uring_clone_buffers, as of Linux 6.
 /*
  * Entries of the submission queue
  *
- * A place of the queue keeps what its last user left there, and liburing's io_uring_prep_*() clear all of it up to version 2.4 and
- * leave that to io_uring_get_sqe() since. So entries are whole by construction: whoever hands one out has zeroed it, or
- * overwrites it to its last byte, and nobody calls io_uring_prep_*().
+ * A place of the queue keeps what its last user left there, and liburing's io_uring_prep_*() clear
+ * all of it up to version 2.4 and leave that to io_uring_get_sqe() since. So entries are whole by
+ * construction: whoever hands one out has zeroed it, or overwrites it to its last byte, and nobody
+ * calls io_uring_prep_*().
  */
-static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int descriptor, const void* address,
-                                    unsigned length, uint64_t offset) {
+static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int descriptor,
+                                    const void* address, unsigned length, uint64_t offset) {
   sqe->opcode = (uint8_t)opcode;
   sqe->fd = descriptor;
   sqe->addr = (uintptr_t)address;
@@ -84,8 +88,9 @@ static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int de
 /*
  * Registered buffers
  *
- * An arena is cut into segments, of 1 MiB or more, and each is pinned when a frame in it is first used (or all of them
- * by uvdio_arena_register). A frame that begins in a segment ends in it, too: segments overlap by what that takes.
+ * An arena is cut into segments, of 1 MiB or more, and each is pinned when a frame in it is first
+ * used (or all of them by uvdio_arena_register). A frame that begins in a segment ends in it, too:
+ * segments overlap by what that takes.
  *
  * A frame says which arena it is of. A view does not, so that its memory is looked for by address,
  * among the arenas that the ring has a pin of. An arena's address may be another one's as soon as
@@ -108,7 +113,7 @@ typedef struct uvdio__registration_s {
   int by_clone;       /* copied from the share's vault, instead of pinned by this ring */
   int error;          /* why not all can be known, or 0 */
   const char* reason; /* the same in words */
-  struct uvdio__registration_s* next; /* by `first` */
+  struct uvdio__registration_s* next;        /* by `first` */
   struct uvdio__registration_s* bucket_next; /* in the same bucket */
   unsigned char segments[];
 } uvdio__registration_t;
@@ -116,9 +121,10 @@ typedef struct uvdio__registration_s {
 #define UVDIO__PIN_BUCKETS 256
 
 typedef struct uvdio__ring_buffers_s {
-  uvdio__registration_t* buckets[UVDIO__PIN_BUCKETS]; /* by the arena's id, the last one used first; a pin of no arena at the end */
+  /* by the arena's id, the last one used first; a pin of no arena at the end */
+  uvdio__registration_t* buckets[UVDIO__PIN_BUCKETS];
   uvdio__registration_t* registrations; /* by their places in the table */
-  uvdio__registration_t** by_address; /* those that have segments; of different memory each */
+  uvdio__registration_t** by_address;   /* those that have segments; of different memory each */
   size_t address_count;
   size_t address_room;
   int has_table;
@@ -146,8 +152,8 @@ typedef struct uvdio__ring_s {
   struct uvdio__ring_s* next_of_thread;
   int enabled;
   int broken;
-  int off_thread; /* and that only because the loop had come to another thread */
-  unsigned cancels;      /* cancellations whose completion has not come */
+  int off_thread;   /* and that only because the loop had come to another thread */
+  unsigned cancels; /* cancellations whose completion has not come */
   struct io_uring_sqe* entries;
   unsigned entry_count;
   unsigned entries_usable; /* all of them, or none: not enabled, or broken */
@@ -162,14 +168,17 @@ typedef struct uvdio__ring_s {
   int eventfd;
   int edge_tried;
   int edge_triggered; /* the eventfd wakes once per signal and is never read */
-  unsigned interruptions; /* of asking for completions, one after the other, UVDIO__RETRIES_MAX at most */
+  /* of asking for completions, one after the other, UVDIO__RETRIES_MAX at most */
+  unsigned interruptions;
   int cq_unnotified; /* completions may be there whose signal was read from the eventfd already */
-  int flag_is_late; /* the kernel's flag stands, and there was nothing behind it when it was asked last */
+  /* the kernel's flag stands, and there was nothing behind it when it was asked last */
+  int flag_is_late;
 } uvdio__ring_t;
 
-/* Bytes. Transfers of more go to a worker of the kernel's. One MiB of fresh memory takes the submitting thread some 0.55 ms,
- * and 0.05 ms of memory that was touched before; 16 MiB that are pinned already 0.1 to 0.2 ms. Through a worker, neither the
- * rate nor (but for a few per cent) the CPU time was another, measured with reads of 256 KiB to 256 MiB. */
+/* Bytes. Transfers of more go to a worker of the kernel's. One MiB of fresh memory takes the
+ * submitting thread some 0.55 ms, and 0.05 ms of memory that was touched before; 16 MiB that are
+ * pinned already 0.1 to 0.2 ms. Through a worker, neither the rate nor (but for a few per cent) the
+ * CPU time was another, measured with reads of 256 KiB to 256 MiB. */
 #define UVDIO__INLINE_MAX ((size_t)1 << 20)
 #define UVDIO__INLINE_MAX_FIXED ((size_t)1 << 24)
 
@@ -198,22 +207,27 @@ static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_
 /* The same for a transfer's memory that is a view. */
 int uvdio__ring_view(const uvdio__ring_t* ring, const uvdio_req_t* req);
 
-/* Makes a table of empty entries; puts memory into some of them, or (null) empties them. Return 0 or more, or a negative
- * errno. */
+/* Makes a table of empty entries; puts memory into some of them, or (null) empties them. Return 0
+ * or more, or a negative errno. */
 int uvdio__ring_make_table(int descriptor, unsigned count);
-int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory, unsigned count);
+int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory,
+                             unsigned count);
 
 /* A segment, and as much behind it as the last frame that begins in it may take. */
-static inline struct iovec uvdio__ring_memory_of(const uvdio__registration_t* registration, unsigned segment) {
+static inline struct iovec uvdio__ring_memory_of(const uvdio__registration_t* registration,
+                                                 unsigned segment) {
   size_t size = (size_t)1 << registration->shift;
   size_t begin = (size_t)segment << registration->shift;
   size_t rest = registration->size - begin;
-  struct iovec memory = {.iov_base = (void*)(uintptr_t)(registration->base + begin),
-                         .iov_len = size + registration->overlap < rest ? size + registration->overlap : rest};
+  struct iovec memory = {
+      .iov_base = (void*)(uintptr_t)(registration->base + begin),
+      .iov_len = size + registration->overlap < rest ? size + registration->overlap : rest};
   return memory;
 }
 
-static inline void uvdio__ring_mark_registered(uvdio__queue_t* queue, uvdio__registration_t* registration, unsigned segment) {
+static inline void uvdio__ring_mark_registered(uvdio__queue_t* queue,
+                                               uvdio__registration_t* registration,
+                                               unsigned segment) {
   if (registration->segments[segment] != UVDIO__SEGMENT_KNOWN) {
     registration->segments[segment] = UVDIO__SEGMENT_KNOWN;
     registration->known++;
@@ -224,7 +238,8 @@ static inline void uvdio__ring_mark_registered(uvdio__queue_t* queue, uvdio__reg
 /* The second engine of an arena and those after it register by the arena's clone source
  * (registration->by_clone), where the kernel can clone entries. */
 void uvdio__clone_source_join(const uvdio__ring_t* ring, uvdio__registration_t* registration);
-void uvdio__clone_source_leave(const uvdio__ring_t* ring, const uvdio__registration_t* registration);
+void uvdio__clone_source_leave(const uvdio__ring_t* ring,
+                               const uvdio__registration_t* registration);
 
 /* Registers segments by cloning. Returns 0 or more, or a negative errno. */
 int uvdio__clone_source_register(uvdio__queue_t* queue, uvdio__registration_t* registration,
@@ -244,8 +259,8 @@ void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* 
 /* Lets go of arenas that are gone. */
 void uvdio__ring_sweep(uvdio__queue_t* queue);
 
-/* Give up the tables. The kernel's part would go with the ring, but late, and not while a forked child has the ring's
- * descriptor: so it is emptied, but by a child. */
+/* Give up the tables. The kernel's part would go with the ring, but late, and not while a forked
+ * child has the ring's descriptor: so it is emptied, but by a child. */
 void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked);
 
 /* Gives the file a slot if there is one to be had. */
@@ -261,8 +276,8 @@ void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked);
 void uvdio__ring_bind(uvdio__ring_t* ring);
 void uvdio__ring_unbind(uvdio__ring_t* ring);
 
-/* Writes down how entries for the file's transfers begin, by its slot, or by its descriptor where it will have none. From
- * now on its transfers go the short way. */
+/* Writes down how entries for the file's transfers begin, by its slot, or by its descriptor where
+ * it will have none. From now on its transfers go the short way. */
 void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file);
 
 /*

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Submission: a request becomes an entry of the submission queue, and a flush sends entries to the
  * kernel. Entries are whole by construction (ring.h).
@@ -67,10 +68,11 @@ static int is_supported(const uvdio__ring_t* state, unsigned op) {
   return (int)(state->features.supported >> op & 1);
 }
 
-/* The operation's code, or -1 where there is none: the pool does it. The size needs a structure to be
- * written to, and there is no room for one without an allocation. A close may take long (an unlinked file's blocks are
- * freed by it), which a ring would do on the loop's thread; and a ring's worker (IOSQE_ASYNC) posts the completion
- * before it has let go of the file, so that the callback would come too early. */
+/* The operation's code, or -1 where there is none: the pool does it. The size needs a structure to
+ * be written to, and there is no room for one without an allocation. A close may take long (an
+ * unlinked file's blocks are freed by it), which a ring would do on the loop's thread; and a ring's
+ * worker (IOSQE_ASYNC) posts the completion before it has let go of the file, so that the callback
+ * would come too early. */
 static int opcode_of(const uvdio_req_t* req) {
   switch (req->op) {
     case UVDIO_OP_OPEN:
@@ -106,18 +108,21 @@ static int opcode_of(const uvdio_req_t* req) {
   return -1;
 }
 
-/* Writes gain more than reads when the device begins sooner, and those that are durable most: measured at depth 32, batches of 16,
- * 4 and 1 made 148, 163 and 168 k/s of the first, for 1.01, 0.99 and 1.24 times the bare loop's CPU time, and 70, 69 and 90 k/s
- * of the second, for 1.09, 1.08 and 0.93 times. */
+/* Writes gain more than reads when the device begins sooner, and those that are durable most:
+ * measured at depth 32, batches of 16, 4 and 1 made 148, 163 and 168 k/s of the first, for 1.01,
+ * 0.99 and 1.24 times the bare loop's CPU time, and 70, 69 and 90 k/s of the second, for 1.09, 1.08
+ * and 0.93 times. */
 #define BATCH_WEIGHT_WRITE 4u
 #define URGENCY_OF_DURABLE_WRITE UVDIO_DEPTH_MAX
 
 static inline void count_write(uvdio__queue_t* queue, const uvdio_file_t* file) {
-  queue->batch_weight += ((file->flags_ & UVDIO_O_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : BATCH_WEIGHT_WRITE) - 1;
+  queue->batch_weight +=
+      ((file->flags_ & UVDIO_O_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : BATCH_WEIGHT_WRITE) - 1;
 }
 
-/* Whether the transfer would keep the submitting thread too long: pinning plain memory and, where it is fresh, faulting it in
- * (or copying from the page cache), and making the device's requests. */
+/* Whether the transfer would keep the submitting thread too long: pinning plain memory and, where
+ * it is fresh, faulting it in (or copying from the page cache), and making the device's
+ * requests. */
 static inline int is_large(size_t length, int buffer) {
   return length > (buffer >= 0 ? UVDIO__INLINE_MAX_FIXED : UVDIO__INLINE_MAX);
 }
@@ -191,8 +196,9 @@ static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
 
 void uvdio__ring_flush(uvdio__queue_t* queue);
 
-/* What liburing's function does, but for the look at what the kernel has taken, which queue->unflushed knows. The place holds
- * what was there before: all of it has to be overwritten. */
+/* What liburing's function does, but for the look at what the kernel has taken, which
+ * queue->unflushed knows. The place holds what was there before: all of it has to be
+ * overwritten. */
 static inline struct io_uring_sqe* next_place(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
 
@@ -210,7 +216,8 @@ static inline struct io_uring_sqe* get_sqe(uvdio__queue_t* queue) {
   return sqe;
 }
 
-/* Room for one more entry. Returns 0, UV_EAGAIN when the kernel takes nothing for now, or UV_ENOSYS. */
+/* Room for one more entry. Returns 0, UV_EAGAIN when the kernel takes nothing for now, or
+ * UV_ENOSYS. */
 static int make_room(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
 
@@ -286,18 +293,21 @@ int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req) {
   return 0;
 }
 
-_Static_assert(UVDIO_OP_WRITE == UVDIO_OP_READ + 1 && IORING_OP_WRITE == IORING_OP_READ + 1, "reads come before writes");
+_Static_assert(UVDIO_OP_WRITE == UVDIO_OP_READ + 1 && IORING_OP_WRITE == IORING_OP_READ + 1,
+               "reads come before writes");
 
 /* fill_sqe() overwrites an entry from its first byte to its last. */
-_Static_assert(offsetof(struct io_uring_sqe, off) == sizeof(((uvdio_file_t*)NULL)->sqe_template_[0]) &&
-                   offsetof(struct io_uring_sqe, addr) == offsetof(struct io_uring_sqe, off) + 8 &&
-                   offsetof(struct io_uring_sqe, len) == offsetof(struct io_uring_sqe, addr) + 8 &&
-                   offsetof(struct io_uring_sqe, rw_flags) == offsetof(struct io_uring_sqe, len) + 4 &&
-                   offsetof(struct io_uring_sqe, user_data) == offsetof(struct io_uring_sqe, rw_flags) + 4 &&
-                   offsetof(struct io_uring_sqe, buf_index) == offsetof(struct io_uring_sqe, user_data) + 8,
-               "the fields of an entry follow each other without a gap");
+_Static_assert(
+    offsetof(struct io_uring_sqe, off) == sizeof(((uvdio_file_t*)NULL)->sqe_template_[0]) &&
+        offsetof(struct io_uring_sqe, addr) == offsetof(struct io_uring_sqe, off) + 8 &&
+        offsetof(struct io_uring_sqe, len) == offsetof(struct io_uring_sqe, addr) + 8 &&
+        offsetof(struct io_uring_sqe, rw_flags) == offsetof(struct io_uring_sqe, len) + 4 &&
+        offsetof(struct io_uring_sqe, user_data) == offsetof(struct io_uring_sqe, rw_flags) + 4 &&
+        offsetof(struct io_uring_sqe, buf_index) == offsetof(struct io_uring_sqe, user_data) + 8,
+    "the fields of an entry follow each other without a gap");
 
-/* prepare_transfer() for what goes the short way: the file knows how the entry begins, and all of it is asked for at once. */
+/* prepare_transfer() for what goes the short way: the file knows how the entry begins, and all of
+ * it is asked for at once. */
 static inline void fill_sqe(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
   struct io_uring_sqe* sqe = next_place(queue);
   unsigned kind = (unsigned)req->op - UVDIO_OP_READ;
@@ -308,7 +318,8 @@ static inline void fill_sqe(uvdio__queue_t* queue, uvdio_req_t* req, int buffer)
   sqe->len = (unsigned)req->length_;
   sqe->rw_flags = 0;
   sqe->user_data = (uintptr_t)req + TRANSFER_MARK;
-  memset((char*)sqe + offsetof(struct io_uring_sqe, buf_index), 0, sizeof(*sqe) - offsetof(struct io_uring_sqe, buf_index));
+  memset((char*)sqe + offsetof(struct io_uring_sqe, buf_index), 0,
+         sizeof(*sqe) - offsetof(struct io_uring_sqe, buf_index));
   if (buffer >= 0) {
     sqe->buf_index = (uint16_t)buffer;
     queue->engine->stats.fixed++;
@@ -323,7 +334,8 @@ static inline void fill_sqe(uvdio__queue_t* queue, uvdio_req_t* req, int buffer)
 static inline int transfer_by_number(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
   const uvdio__ring_t* state = queue->state;
 
-  assert(uvdio__is_transfer(req->op) && req->transferred == 0 && req->file->sqe_template_[0][0] != 0);
+  assert(uvdio__is_transfer(req->op) && req->transferred == 0 &&
+         req->file->sqe_template_[0][0] != 0);
   if (buffer == UVDIO__BUFFER_UNKNOWN || queue->unflushed >= state->entries_usable ||
       is_large(req->length_, buffer)) {
     return 0;
@@ -345,14 +357,16 @@ int uvdio__ring_transfer(uvdio__queue_t* queue, uvdio_req_t* req) {
   return transfer_by_number(queue, req, uvdio__ring_buffer(queue->state, &req->buf_));
 }
 
-/* Whether the kernel takes nothing for the moment. An interrupted call is repeated, but not for ever. */
+/* Whether the kernel takes nothing for the moment. An interrupted call is repeated, but not for
+ * ever. */
 static int is_put_off(int taken, unsigned* interruptions) {
   return taken == 0 || taken == -EAGAIN || taken == -EBUSY ||
          (taken == -EINTR && (*interruptions)++ == UVDIO__RETRIES_MAX);
 }
 
-/* The kernel may take fewer than there are (a bad entry stops a batch on kernels without SUBMIT_ALL), or none for the
- * moment: then the rest goes when something has finished, or a little later. */
+/* The kernel may take fewer than there are (a bad entry stops a batch on kernels without
+ * SUBMIT_ALL), or none for the moment: then the rest goes when something has finished, or a little
+ * later. */
 void uvdio__ring_flush(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
   unsigned interruptions = 0;
@@ -376,8 +390,8 @@ void uvdio__ring_flush(uvdio__queue_t* queue) {
   }
 }
 
-/* Disk I/O on its way can't be stopped; what waits for a kernel worker can. One cancellation per entry of the queue is
- * enough, and keeps the completion queue from overflowing. */
+/* Disk I/O on its way can't be stopped; what waits for a kernel worker can. One cancellation per
+ * entry of the queue is enough, and keeps the completion queue from overflowing. */
 void uvdio__ring_cancel(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__ring_t* state = queue->state;
   struct io_uring_sqe* sqe;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * io_uring_register(2) and the calls by which tables of buffers are made, filled and cloned.
  */
@@ -23,7 +24,8 @@ int uvdio__ring_make_table(int descriptor, unsigned count) {
   return uvdio__ring_register(descriptor, IORING_REGISTER_BUFFERS2, &table, sizeof(table));
 }
 
-int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory, unsigned count) {
+int uvdio__ring_update_table(int descriptor, unsigned first, const struct iovec* memory,
+                             unsigned count) {
   struct io_uring_rsrc_update2 update;
 
   memset(&update, 0, sizeof(update));

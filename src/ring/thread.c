@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Rings with deferred task work post completions only when the thread that they are bound to asks.
  * Where that thread ended while the ring has requests in hand, these would stay there for good,
@@ -57,7 +58,8 @@ static void let_go(uvdio__ring_owner_t* owner) {
   while ((ring = owner->first) != NULL) {
     owner->first = ring->next_of_thread;
     ring->owner = NULL;
-    written = write(ring->eventfd, &one, sizeof(one)); /* For the last ones, too, that were posted. */
+    /* For the last ones, too, that were posted. */
+    written = write(ring->eventfd, &one, sizeof(one));
     assert(written == (ssize_t)sizeof(one) || errno == EAGAIN);
     (void)written;
   }
@@ -119,8 +121,8 @@ void uvdio__ring_unbind(uvdio__ring_t* ring) {
   int is_last;
 
   (void)pthread_mutex_lock(&lock);
-  is_last = ring->owner == &this_thread && this_thread.first == ring &&
-            ring->next_of_thread == NULL;
+  is_last =
+      ring->owner == &this_thread && this_thread.first == ring && ring->next_of_thread == NULL;
   if (ring->owner != NULL) {
     link = &ring->owner->first;
     while (*link != ring) {

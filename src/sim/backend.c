@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The backend of a simulated world. Each flush is a step of the world: whatever is due by then ends, the rest keeps
- * `unflushed` above zero, so that the loop comes back without sleeping.
+ * The backend of a simulated world. Each flush is a step of the world: whatever is due by then
+ * ends, the rest keeps `unflushed` above zero, so that the loop comes back without sleeping.
  *
  * A crash or a power cut marks the engines dead and leaves their requests where they are; they end
  * at the next steps, by which time they have nothing to do with the disk any more. What a crash
@@ -120,8 +121,8 @@ static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim
  * Crashes and power cuts
  */
 
-/* What of a change on its way got as far as the disk: nothing, all of it, or some of its sectors. Nobody waited for it, so
- * that none of it is durable. */
+/* What of a change on its way got as far as the disk: nothing, all of it, or some of its sectors.
+ * Nobody waited for it, so that none of it is durable. */
 static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
   uvdio_sim_fault_t fault = {UVDIO_SIM_NONE, UV_EIO, 0, 0, UVDIO_SIM_CUT_SEEDED};
   uvdio__sim_task_t task = task_of(sim, req);
@@ -275,8 +276,8 @@ static int submit_to_sim(uvdio__queue_t* queue, uvdio_req_t* req) {
 }
 
 /* Draws a fault for a request that is due. Returns 0 where it is delayed, and not due any more. */
-static int draw_fault(uvdio__sim_engine_t* engine, uvdio__sim_slot_t* slot, const uvdio_sim_event_t* event,
-                      uvdio_sim_fault_t* fault) {
+static int draw_fault(uvdio__sim_engine_t* engine, uvdio__sim_slot_t* slot,
+                      const uvdio_sim_event_t* event, uvdio_sim_fault_t* fault) {
   *fault = no_fault;
   if (slot->asked) {
     return 1;
@@ -324,7 +325,8 @@ static int end_request(uvdio__queue_t* queue, uvdio_req_t* req) {
   return 1;
 }
 
-/* Those that are due in one step end in either order. What that starts anew is for the next step. */
+/* Those that are due in one step end in either order. What that starts anew is for the next
+ * step. */
 static void flush_sim(uvdio__queue_t* queue) {
   const uvdio__sim_engine_t* engine = queue->state;
   uvdio_sim_t* sim = engine->sim;
@@ -335,7 +337,8 @@ static void flush_sim(uvdio__queue_t* queue) {
 
   uvdio__sim_step(sim);
   while (req != NULL) {
-    uvdio_req_t* next = backwards ? uvdio__list_before(running, req) : uvdio__list_after(running, req);
+    uvdio_req_t* next =
+        backwards ? uvdio__list_before(running, req) : uvdio__list_after(running, req);
     const uvdio__sim_slot_t* slot = req->worker_;
     int flush_threshold = engine->dead || slot->flush_threshold < sim->step;
     if (flush_threshold) {

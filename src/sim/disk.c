@@ -1,11 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * One file of a world, twice: `now` is what programs see, `disk` what is durable. Each change goes to `now` at once and
- * is appended to a list; the list, played back over `disk`, gives `now`. Whatever becomes of changes is a way of playing
- * back that list:
+ * One file of a world, twice: `now` is what programs see, `disk` what is durable. Each change goes
+ * to `now` at once and is appended to a list; the list, played back over `disk`, gives `now`.
+ * Whatever becomes of changes is a way of playing back that list:
  *
  *   sync            its beginning, all of it
  *   durable write   itself, as soon as nothing older is left; until then it is marked as kept
- *   failed sync     its beginning, without some of the sectors: those are on the disk never, and seen until a power cut
+ *   failed sync     its beginning, without some of the sectors: those are on the disk never, and
+ *   seen until a power cut
  *   power cut       all of it, without some of the sectors and sizes; then `now` becomes `disk`
  */
 #include <string.h>
@@ -61,7 +63,8 @@ static uvdio__change_t* make_change(const char* base, size_t length, uint64_t of
  */
 
 /* Bytes past the size on the disk are lost with the size that they had made. */
-static void put_bytes(uvdio__sim_file_t* file, const uvdio__change_t* change, size_t begin, size_t length) {
+static void put_bytes(uvdio__sim_file_t* file, const uvdio__change_t* change, size_t begin,
+                      size_t length) {
   uint64_t offset = change->offset + begin;
   uint64_t size = uvdio__node_size(file->disk);
 
@@ -88,15 +91,16 @@ static int chance(uvdio_sim_t* sim, unsigned ref) {
 }
 
 /* Bytes from `begin` to the end of the sector in which it lies, or of the change. */
-static size_t sector_part(const uvdio__sim_file_t* file, const uvdio__change_t* change, size_t begin) {
+static size_t sector_part(const uvdio__sim_file_t* file, const uvdio__change_t* change,
+                          size_t begin) {
   uint64_t sector = file->sim->options.sector_size;
   uint64_t room = sector - (change->offset + begin) % sector;
   return room < change->length - begin ? (size_t)room : change->length - begin;
 }
 
 /* Each sector by itself. Counts those that are put and those that are not. */
-static void apply_random_subset(uvdio__sim_file_t* file, const uvdio__change_t* change, unsigned ref, uint64_t* durable,
-                      uint64_t* lost) {
+static void apply_random_subset(uvdio__sim_file_t* file, const uvdio__change_t* change,
+                                unsigned ref, uint64_t* durable, uint64_t* lost) {
   size_t begin = 0;
 
   while (begin < change->length) {
@@ -112,7 +116,8 @@ static void apply_random_subset(uvdio__sim_file_t* file, const uvdio__change_t* 
 }
 
 static int is_durable(const uvdio__change_t* change) {
-  return (change->length == 0 || change->data_durable) && (!change->resizes || change->size_durable);
+  return (change->length == 0 || change->data_durable) &&
+         (!change->resizes || change->size_durable);
 }
 
 /* Changes that are wholly durable become part of the disk when nothing older is in their way. */
@@ -230,7 +235,8 @@ void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark) {
     if (change->resizes) {
       uvdio__node_truncate(file->disk, change->size);
     }
-    apply_random_subset(file, change, change->data_durable ? SIM_SHARE_ALL : SIM_SHARE_ALL / 2, &durable, &lost);
+    apply_random_subset(file, change, change->data_durable ? SIM_SHARE_ALL : SIM_SHARE_ALL / 2,
+                        &durable, &lost);
     drop_oldest(file);
   }
   settle(file);
@@ -428,11 +434,13 @@ static void overlay(const uvdio__change_t* change, char* base, size_t length, ui
     memset(base + cut, 0, length - cut);
   }
   if (change->data_durable && begin < end) {
-    memcpy(base + (begin - offset), change->bytes + (begin - change->offset), (size_t)(end - begin));
+    memcpy(base + (begin - offset), change->bytes + (begin - change->offset),
+           (size_t)(end - begin));
   }
 }
 
-static int64_t peek_disk(const uvdio__sim_file_t* file, char* base, size_t length, uint64_t offset) {
+static int64_t peek_disk(const uvdio__sim_file_t* file, char* base, size_t length,
+                         uint64_t offset) {
   uint64_t size = kept_size(file);
   const uvdio__change_t* change;
 
@@ -461,8 +469,8 @@ int64_t uvdio_sim_size(const uvdio_sim_t* sim, const char* path, int on_disk) {
   return (int64_t)(on_disk ? kept_size(file) : uvdio__node_size(file->now));
 }
 
-int64_t uvdio_sim_peek(const uvdio_sim_t* sim, const char* path, int on_disk, void* base, size_t length,
-                       uint64_t offset) {
+int64_t uvdio_sim_peek(const uvdio_sim_t* sim, const char* path, int on_disk, void* base,
+                       size_t length, uint64_t offset) {
   uvdio__sim_file_t* file;
 
   if (sim == NULL || path == NULL || base == NULL) {
@@ -478,7 +486,8 @@ int64_t uvdio_sim_peek(const uvdio_sim_t* sim, const char* path, int on_disk, vo
   return uvdio__node_read(file->now, base, length, offset);
 }
 
-int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t length, uint64_t offset) {
+int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t length,
+                   uint64_t offset) {
   uvdio__sim_file_t* file;
   int error;
 
@@ -497,8 +506,8 @@ int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t 
 }
 
 /* The sectors that the range touches, within the file: [*first, *end). */
-static uvdio__sim_file_t* find_sectors(const uvdio_sim_t* sim, const char* path, uint64_t offset, uint64_t length,
-                                       uint64_t* first, uint64_t* end) {
+static uvdio__sim_file_t* find_sectors(const uvdio_sim_t* sim, const char* path, uint64_t offset,
+                                       uint64_t length, uint64_t* first, uint64_t* end) {
   uvdio__sim_file_t* file = uvdio__sim_find(sim, path);
   uint64_t sector = sim->options.sector_size;
   uint64_t size = file == NULL ? 0 : uvdio__node_size(file->now);
@@ -526,7 +535,8 @@ static void flip_in_node(uvdio__node_t* node, uint64_t offset, int bit) {
 /* What is kept is on the disk, also while it waits in the list. */
 static void flip_in_kept(uvdio__change_t* change, uint64_t offset, int bit) {
   for (; change != NULL; change = change->next) {
-    if (change->data_durable && offset >= change->offset && offset - change->offset < change->length) {
+    if (change->data_durable && offset >= change->offset &&
+        offset - change->offset < change->length) {
       char* byte = &change->bytes[offset - change->offset];
       *byte = (char)(*byte ^ (1 << bit));
     }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Writes that outlive their program. A crash leaves them to the disk, in pieces: each piece either
  * never lands, or at a step of its own. They are the machine's business from then on, and a power
@@ -149,7 +150,8 @@ static uint64_t next_due(const uvdio_sim_t* sim) {
   const uvdio__late_t* piece;
 
   for (piece = sim->late->next; piece != NULL; piece = piece->next) {
-    flush_threshold = piece->flush_threshold < flush_threshold ? piece->flush_threshold : flush_threshold;
+    flush_threshold =
+        piece->flush_threshold < flush_threshold ? piece->flush_threshold : flush_threshold;
   }
   return flush_threshold;
 }

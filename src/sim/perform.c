@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * One operation on a world's disk, with the fault that it has drawn. Everything happens here and now; when that is,
- * sim/backend.c decides.
+ * One operation on a world's disk, with the fault that it has drawn. Everything happens here and
+ * now; when that is, sim/backend.c decides.
  */
 #include <string.h>
 
@@ -12,10 +13,10 @@ static uint64_t pick_part(uvdio_sim_t* sim, uint64_t length, uint64_t unit) {
   return units <= 1 ? length : unit * (1 + uvdio__sim_random(sim, units - 1));
 }
 
-/* How much of a transfer is made. Only a length that was asked for may end within a unit: a transfer that always does
- * would come to nothing. */
-static size_t short_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault,
-                           size_t unit) {
+/* How much of a transfer is made. Only a length that was asked for may end within a unit: a
+ * transfer that always does would come to nothing. */
+static size_t short_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
+                           const uvdio_sim_fault_t* fault, size_t unit) {
   size_t length = task->event.length;
   size_t most = fault->length - fault->length % unit;
 
@@ -58,7 +59,8 @@ static int64_t grow_bad_sector(uvdio_sim_t* sim, const uvdio__sim_task_t* task, 
   return failed != 0 ? failed : error;
 }
 
-static int64_t read_from_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault) {
+static int64_t read_from_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
+                              const uvdio_sim_fault_t* fault) {
   size_t length = short_length(sim, task, fault, task->unit);
   uint64_t offset = task->event.offset;
   int64_t got;
@@ -91,7 +93,8 @@ static int64_t tear(uvdio_sim_t* sim, const uvdio__sim_task_t* task, int error) 
     size_t left = task->event.length - done;
     size_t part = left < sector ? left : sector;
     if (uvdio__sim_random(sim, 2) == 0) {
-      int64_t wrote = uvdio__sim_write(task->file, task->base + done, part, task->event.offset + done, 0);
+      int64_t wrote =
+          uvdio__sim_write(task->file, task->base + done, part, task->event.offset + done, 0);
       if (wrote < 0) {
         return wrote;
       }
@@ -133,7 +136,8 @@ static int64_t misdirect(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
   return wrote;
 }
 
-static int64_t write_to_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault) {
+static int64_t write_to_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
+                             const uvdio_sim_fault_t* fault) {
   switch (fault->kind) {
     case UVDIO_SIM_TORN:
       return tear(sim, task, fault->error);
@@ -151,7 +155,8 @@ static int64_t write_to_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task, co
     case UVDIO_SIM_CUT:
       break;
   }
-  return uvdio__sim_write(task->file, task->base, short_length(sim, task, fault, sim->options.sector_size),
+  return uvdio__sim_write(task->file, task->base,
+                          short_length(sim, task, fault, sim->options.sector_size),
                           task->event.offset, task->durable);
 }
 
@@ -241,7 +246,8 @@ static uint64_t checksum(const char* base, int64_t length) {
   return sum;
 }
 
-int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault) {
+int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task,
+                           const uvdio_sim_fault_t* fault) {
   int64_t result = perform(sim, task, fault);
   int listened = task->event.op == UVDIO_OP_READ && sim->options.on_trace != NULL;
 

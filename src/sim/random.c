@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The random numbers of a world: splitmix64, whose seeds are all as good as each other. Every decision
- * of a world draws from here, so that one seed is one run.
+ * The random numbers of a world: splitmix64, whose seeds are all as good as each other. Every
+ * decision of a world draws from here, so that one seed is one run.
  */
 #include "sim/sim.h"
 

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The faults of a world: rules and the user's callback decide which fault an event gets.
  */
 #include <string.h>
 
 #include "allocator.h"
-#include "sized.h"
 #include "sim/sim.h"
+#include "sized.h"
 
 struct uvdio__sim_rule_s {
   uvdio__sim_rule_t* next;
@@ -23,8 +24,8 @@ static int add_rule(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule) {
   uvdio__sim_rule_t* fresh;
   size_t path_size;
 
-  if ((unsigned)rule->op >= UVDIO_OP_COUNT || !is_known(&rule->fault) ||
-      rule->fault.error > 0 || rule->ppm > UVDIO__PPM) {
+  if ((unsigned)rule->op >= UVDIO_OP_COUNT || !is_known(&rule->fault) || rule->fault.error > 0 ||
+      rule->ppm > UVDIO__PPM) {
     return UV_EINVAL;
   }
   path_size = rule->path == NULL ? 0 : strlen(rule->path) + 1;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A simulated world: options, creation, engines, directories.
  */
@@ -7,8 +8,8 @@
 #include <string.h>
 
 #include "allocator.h"
-#include "sized.h"
 #include "sim/sim.h"
+#include "sized.h"
 
 #define SECTOR_MIN 512u
 #define SECTOR_MAX 4096u
@@ -87,7 +88,8 @@ int uvdio_sim_destroy(uvdio_sim_t* sim) {
   return 0;
 }
 
-/* An ordinary engine on memory, whose queue then gets another backend: nothing has been submitted to it yet. */
+/* An ordinary engine on memory, whose queue then gets another backend: nothing has been submitted
+ * to it yet. */
 int uvdio_sim_engine_create_sized(uvdio_engine_t** engine, uv_loop_t* loop, uvdio_sim_t* sim,
                                   const uvdio_engine_options_t* options, size_t size) {
   uvdio_engine_options_t on_memory = {0};
@@ -116,7 +118,8 @@ int uvdio_sim_engine_create_sized(uvdio_engine_t** engine, uv_loop_t* loop, uvdi
   }
   assert((*engine)->queue_count == 1 && (*engine)->queues[QUEUE_MAIN].depth == depth);
   uvdio__sim_engine_attach(part, &(*engine)->queues[QUEUE_MAIN]);
-  (void)snprintf((*engine)->reason, sizeof((*engine)->reason), "asked for by the program; files in a simulated world");
+  (void)snprintf((*engine)->reason, sizeof((*engine)->reason),
+                 "asked for by the program; files in a simulated world");
   return 0;
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the parts of a simulated world share. include/uvdio/sim.h says what a world does.
  *
@@ -13,8 +14,8 @@
 #ifndef UVDIO_SIM_INTERNAL_H
 #define UVDIO_SIM_INTERNAL_H
 
-#include "engine.h"
 #include "backend/memory_files.h"
+#include "engine.h"
 #include "uvdio/sim.h"
 
 #define UVDIO__PPM 1000000u
@@ -30,7 +31,7 @@ struct uvdio_sim_s {
   uint64_t events;   /* number of the last operation */
   uint64_t sequence; /* number of the last change */
   uint64_t digest;
-  int out_of_memory; /* ran out of memory where nothing could be taken back */
+  int out_of_memory;        /* ran out of memory where nothing could be taken back */
   uvdio__sim_file_t* files; /* in the order of their creation, not of their addresses */
   uvdio__sim_rule_t* rules; /* in the order in which they were added */
   uvdio__sim_engine_t* engines;
@@ -44,11 +45,11 @@ typedef struct uvdio__change_s {
   struct uvdio__change_s* next;
   uint64_t sequence;
   uint64_t offset;
-  size_t length;   /* bytes written; 0 for a new size alone */
-  uint64_t size;   /* of the file, after this */
-  int resizes;     /* `size` is news */
-  int data_durable;   /* the bytes are durable, and wait for older changes only */
-  int size_durable;   /* the same of the size */
+  size_t length;    /* bytes written; 0 for a new size alone */
+  uint64_t size;    /* of the file, after this */
+  int resizes;      /* `size` is news */
+  int data_durable; /* the bytes are durable, and wait for older changes only */
+  int size_durable; /* the same of the size */
   char bytes[];
 } uvdio__change_t;
 
@@ -62,7 +63,8 @@ struct uvdio__sim_file_s {
   uvdio_sim_t* sim;
   uvdio__node_t* now;  /* as programs see it */
   uvdio__node_t* disk; /* durable */
-  uvdio__change_t* oldest; /* from `disk` to `now`; never begins with a change that is wholly durable */
+  /* from `disk` to `now`; never begins with a change that is wholly durable */
+  uvdio__change_t* oldest;
   uvdio__change_t* newest;
   size_t dirty; /* bytes of these changes */
   uvdio__damage_t* damage;
@@ -73,8 +75,8 @@ struct uvdio__sim_file_s {
 typedef struct uvdio__late_s {
   struct uvdio__late_s* next;
   uvdio__sim_file_t* file;
-  uint64_t number; /* of the write, as an event */
-  uint64_t flush_threshold;    /* step */
+  uint64_t number;          /* of the write, as an event */
+  uint64_t flush_threshold; /* step */
   uint64_t offset;
   size_t length;
   char bytes[];
@@ -93,9 +95,9 @@ struct uvdio__sim_engine_s {
 /* What is remembered of a request on its way. */
 typedef struct uvdio__sim_slot_s {
   struct uvdio__sim_slot_s* next_free;
-  uint64_t flush_threshold;  /* step */
-  uint64_t mark; /* the newest change when it was submitted: what a sync covers */
-  int asked;     /* for a fault */
+  uint64_t flush_threshold; /* step */
+  uint64_t mark;            /* the newest change when it was submitted: what a sync covers */
+  int asked;                /* for a fault */
 } uvdio__sim_slot_t;
 
 /*
@@ -104,12 +106,14 @@ typedef struct uvdio__sim_slot_s {
 
 uint64_t uvdio__sim_random(uvdio_sim_t* sim, uint64_t limit);
 
-/* Picks the fault of an operation: by rule, by callback, or none. It applies to the operation, and is counted. */
+/* Picks the fault of an operation: by rule, by callback, or none. It applies to the operation, and
+ * is counted. */
 uvdio_sim_fault_t uvdio__sim_pick_fault(uvdio_sim_t* sim, const uvdio_sim_event_t* event);
 
-/* Puts down what happened, in words where somebody listens. `check` is a checksum of what was read. */
-void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what, int64_t result,
-                     uint64_t check);
+/* Puts down what happened, in words where somebody listens. `check` is a checksum of what was
+ * read. */
+void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what,
+                     int64_t result, uint64_t check);
 
 /*
  * sim/disk.c
@@ -121,8 +125,8 @@ uvdio__sim_file_t* uvdio__sim_find(const uvdio_sim_t* sim, const char* path);
 int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__sim_file_t** file);
 void uvdio__sim_free_files(uvdio_sim_t* sim);
 
-/* Writes, as programs see it from now on; `durable`: on the disk as well. The change can be had at file->newest, or has
- * become part of the disk. Returns bytes or UV_ENOMEM. */
+/* Writes, as programs see it from now on; `durable`: on the disk as well. The change can be had at
+ * file->newest, or has become part of the disk. Returns bytes or UV_ENOMEM. */
 int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t length, uint64_t offset,
                          int durable);
 
@@ -132,11 +136,12 @@ int uvdio__sim_resize(uvdio__sim_file_t* file, uint64_t size);
 /* Makes the changes up to `mark` durable. */
 void uvdio__sim_sync(uvdio__sim_file_t* file, uint64_t mark, uvdio_op_t op);
 
-/* The same, by a sync that fails: a seeded subset of their sectors becomes durable, and the rest never. */
+/* The same, by a sync that fails: a seeded subset of their sectors becomes durable, and the rest
+ * never. */
 void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark);
 
-/* Decides what is left of every change that is not durable: of each sector, size and new file with a probability of `share`
- * to SIM_SHARE_ALL. */
+/* Decides what is left of every change that is not durable: of each sector, size and new file with
+ * a probability of `share` to SIM_SHARE_ALL. */
 #define SIM_SHARE_NONE 0u
 #define SIM_SHARE_ALL 8u
 void uvdio__sim_cut(uvdio_sim_t* sim, unsigned ref);
@@ -158,12 +163,13 @@ typedef struct uvdio__sim_task_s {
   uvdio__sim_file_t* file; /* null for an open */
   uvdio__open_state_t* opening;
   char* base;
-  size_t unit;  /* what a short read is a multiple of */
+  size_t unit; /* what a short read is a multiple of */
   uint64_t mark;
   int durable;
 } uvdio__sim_task_t;
 
-int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault);
+int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task,
+                           const uvdio_sim_fault_t* fault);
 
 /*
  * sim/late.c

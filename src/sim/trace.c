@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The trace of a world: a line per event, a digest of all of them, and the counters.
  */
@@ -19,8 +20,8 @@ static void digest_text(uvdio_sim_t* sim, const char* text) {
   }
 }
 
-static void write_trace(const uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what, int64_t result,
-                uint64_t check) {
+static void write_trace(const uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what,
+                        int64_t result, uint64_t check) {
   char line[512];
   char sum[32] = "";
 
@@ -28,14 +29,15 @@ static void write_trace(const uvdio_sim_t* sim, const uvdio_sim_event_t* event, 
     (void)snprintf(sum, sizeof(sum), " sum %016llx", (unsigned long long)check);
   }
   (void)snprintf(line, sizeof(line), "%llu %llu %s %.300s %llu+%llu -> %lld%s%s%s",
-                 (unsigned long long)event->step, (unsigned long long)event->number, uvdio_op_name(event->op),
-                 event->path, (unsigned long long)event->offset, (unsigned long long)event->length,
-                 (long long)result, sum, *what == '\0' ? "" : " ", what);
+                 (unsigned long long)event->step, (unsigned long long)event->number,
+                 uvdio_op_name(event->op), event->path, (unsigned long long)event->offset,
+                 (unsigned long long)event->length, (long long)result, sum,
+                 *what == '\0' ? "" : " ", what);
   sim->options.on_trace(sim->options.data, line);
 }
 
-void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what, int64_t result,
-                     uint64_t check) {
+void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what,
+                     int64_t result, uint64_t check) {
   digest_number(sim, event->step);
   digest_number(sim, (uint64_t)event->op);
   digest_text(sim, event->path);

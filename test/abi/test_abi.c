@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An older program with a newer library: this is compiled against today's headers and linked to a
  * library whose structures have more fields (CMakeLists.txt). Words behind each structure tell
@@ -19,10 +20,10 @@
 #define PAGE UVDIO_PAGE_SIZE
 
 /* A structure with a word behind it that must stay as it is. */
-#define GUARDED(type)  \
-  struct {             \
-    type it;           \
-    uint64_t canary;   \
+#define GUARDED(type) \
+  struct {            \
+    type it;          \
+    uint64_t canary;  \
   }
 
 static uvdio_sim_t* sim;
@@ -111,7 +112,8 @@ static void options_that_are_unknown_are_refused(void** state) {
   assert_int_equal(uvdio_engine_close(other, NULL), 0);
   (void)uv_run(&loop, UV_RUN_DEFAULT);
   options.unknown[255] = 1;
-  assert_int_equal(uvdio_engine_create_sized(&other, &loop, &options.known, sizeof(options)), UV_E2BIG);
+  assert_int_equal(uvdio_engine_create_sized(&other, &loop, &options.known, sizeof(options)),
+                   UV_E2BIG);
 }
 
 int main(void) {

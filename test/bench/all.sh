@@ -1,13 +1,15 @@
 #!/bin/sh
-# The whole comparison by one command: every dimension of `uvdio-bench`, its tables as they come, and at the end all ratios
-# once more, one below the other. Pictures, their data, results.json and the tables stay in OUT, a folder for each part.
+# SPDX-License-Identifier: MIT The whole comparison by one command: every dimension of
+# `uvdio-bench`, its tables as they come, and at the end all ratios once more, one below the other.
+# Pictures, their data, results.json and the tables stay in OUT, a folder for each part.
 #
 #   test/bench/all.sh PATH/TO/uvdio-bench OUT [ROUNDS [SECONDS]]
 # The command `uvdio` has to be beside it.
 #
-# ROUNDS (5) and SECONDS (0.3) are those of each measurement; with these it takes some half an hour. The files are made in OUT,
-# which has to be on the disk that is to be measured. Parts that this machine can't do (a loop device takes root) are
-# named, and left out. Exits with 0, 1 when a part failed, 2 on wrong usage, 130 when interrupted.
+# ROUNDS (5) and SECONDS (0.3) are those of each measurement; with these it takes some half an hour.
+# The files are made in OUT, which has to be on the disk that is to be measured. Parts that this
+# machine can't do (a loop device takes root) are named, and left out. Exits with 0, 1 when a part
+# failed, 2 on wrong usage, 130 when interrupted.
 set -u
 export LC_ALL=C
 

@@ -1,17 +1,20 @@
 #!/bin/sh
-# What one read or write of 4 KiB may cost on the ring: instructions in user space at depth 32, and system calls at depths 32 and
-# 1. Counts, not times: a busy machine changes them little, so that a change that makes the library slower fails the build.
+# SPDX-License-Identifier: MIT What one read or write of 4 KiB may cost on the ring: instructions in
+# user space at depth 32, and system calls at depths 32 and
+# 1. Counts, not times: a busy machine changes them little, so that a change that makes the library
+#    slower fails the build.
 #
 #   test/bench/guard.sh PATH/TO/uvdio-bench SCRATCH CONFIG [SANITIZER]
 #
-# The command `uvdio` has to be beside it.
-# SCRATCH is a directory on a filesystem with direct I/O; what is made in it is removed. CONFIG is CMake's build type, on
-# which the bounds depend. Each figure is from two runs, of 32 operations and of n more: their difference over n is free
-# of what starting and ending cost. Of three figures the least counts, since a busy machine only adds.
-# Prints the figures and their bounds. Exits with 0, 1 (over a bound), or 77 and "SKIP: reason" where nothing was counted.
+# The command `uvdio` has to be beside it. SCRATCH is a directory on a filesystem with direct I/O;
+# what is made in it is removed. CONFIG is CMake's build type, on which the bounds depend. Each
+# figure is from two runs, of 32 operations and of n more: their difference over n is free of what
+# starting and ending cost. Of three figures the least counts, since a busy machine only adds.
+# Prints the figures and their bounds. Exits with 0, 1 (over a bound), or 77 and "SKIP: reason"
+# where nothing was counted.
 #
-# The bounds on instructions are a tenth over what was measured when they were recorded. Lower them when the library gets better;
-# raise them only with a reason in the commit.
+# The bounds on instructions are a tenth over what was measured when they were recorded. Lower them
+# when the library gets better; raise them only with a reason in the commit.
 set -u
 export LC_ALL=C
 unset UVDIO_BACKEND
@@ -26,23 +29,24 @@ config=$3
 sanitizer=${4:-}
 operations=8000
 
-# Recorded with gcc 12.2 on x86-64, libuv 1.44.2 and liburing 2.3: 381 to 395 optimised, by how many completions come at a time,
-# and 1573 not (with all assertions). 99 are the benchmark's own, so that the library and what it calls take 282 to 296; the
-# budget is 300.
-# Today 424 for a read. Of the 30 more, local-dynamic thread-local storage costs 15 (os/os.h), and the choice of large transfers
-# and the timing of each system call (uvdio_engine_stats_t.longest_call_ns, two readings of the clock per batch) the other 15; the
-# readings alone are 8.
-# Writes, which end sooner and so take more turns of the loop the busier the machine is: 436, and only where that is optimised.
+# Recorded with gcc 12.2 on x86-64, libuv 1.44.2 and liburing 2.3: 381 to 395 optimised, by how many
+# completions come at a time, and 1573 not (with all assertions). 99 are the benchmark's own, so
+# that the library and what it calls take 282 to 296; the budget is 300. Today 424 for a read. Of
+# the 30 more, local-dynamic thread-local storage costs 15 (os/os.h), and the choice of large
+# transfers and the timing of each system call (uvdio_engine_stats_t.longest_call_ns, two readings
+# of the clock per batch) the other 15; the readings alone are 8. Writes, which end sooner and so
+# take more turns of the loop the busier the machine is: 436, and only where that is optimised.
 case $config in
   Debug | '') read_bound=1900 write_bound=0 ;;
   *) read_bound=440 write_bound=500 ;;
 esac
-# Thousandths. The budget is 150, and 187 were measured (test/bench/README.md tells why); a slow disk completes fewer at a time,
-# so that the bound, which must hold on any, is that of one call for every four operations. A lost batch costs a whole call
-# for each.
+# Thousandths. The budget is 150, and 187 were measured (test/bench/README.md tells why); a slow
+# disk completes fewer at a time, so that the bound, which must hold on any, is that of one call for
+# every four operations. A lost batch costs a whole call for each.
 calls_bound=250
-# At depth 1: to submit, to sleep, to have the completion posted, which are 3.00; under strace, where completions are often there
-# before the loop sleeps, from 2.02 on. One more for each operation would be past the bound where they are not.
+# At depth 1: to submit, to sleep, to have the completion posted, which are 3.00; under strace,
+# where completions are often there before the loop sleeps, from 2.02 on. One more for each
+# operation would be past the bound where they are not.
 lone_calls_bound=3500
 
 skip() {
@@ -81,7 +85,8 @@ count_instructions() {
 
 count_calls() {
   strace -f -c -o "$work/strace" "$bench" target "$(params "$1")" >/dev/null 2>"$work/err"
-  # "100.00  0.1  5  123  4 total": the calls come after seconds, share and time per call, which old ones leave out.
+  # "100.00  0.1  5  123  4 total": the calls come after seconds, share and time per call, which old
+  # ones leave out.
   awk '/^---/ { under = 1; next } under && $NF != "total" { calls += ($4 ~ /^[0-9]+$/ ? $4 : 0) } END { print calls + 0 }' \
     "$work/strace"
 }

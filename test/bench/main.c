@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The program `uvdio-bench`, which is not installed: measures this library side by side with
  * others. Each subcommand in the first list starts processes of its own with those in the second.

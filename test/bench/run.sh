@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The program `uvdio-bench` as a person meets it: exit codes, words, tables and pictures.
 # Nothing that it makes stays behind.
 #
@@ -17,7 +18,8 @@ mkdir e
 ring_absent=$("$uvdio" probe d 2>"$err" | sed -n 's/^  ring  *not available  *//p')
 [ -n "$ring_absent" ] && echo "SKIP: ring: $ring_absent"
 
-# -------------------------------------------------------------------------------------------- general
+# --------------------------------------------------------------------------------------------
+# general
 
 run 2 "no arguments are wrong usage"
 warns "... which shows the usage" '^usage: uvdio-bench'
@@ -324,7 +326,8 @@ done
 check "... and the results" test -s server-plots/results.json
 run 0 "server at any rate" $server --rounds 1 --rate max d
 says "... says so" 'depth 8, as many as go$'
-# What the clients send depends on the seed alone, and all of it has to come back, whatever the loop is busy with.
+# What the clients send depends on the seed alone, and all of it has to come back, whatever the loop
+# is busy with.
 run 0 "server --json of several rounds" $server --rounds 3 --json d
 sed -n '/"messages_per_s": {/,/}/s/.*: \([0-9.]*\),\{0,1\}$/\1/p' "$out" >messages
 check "... echoes the same messages in all rounds" lines_with messages . $((3 * (rows + 2) / 3))

@@ -1,9 +1,11 @@
 #!/bin/sh
-# `uvdio copy` beyond plain files: holes, block devices, -p, full disks, syncs, and what --verify finds.
+# SPDX-License-Identifier: MIT `uvdio copy` beyond plain files: holes, block devices, -p, full
+# disks, syncs, and what --verify finds.
 #
 #   test/cli/copy.sh PATH/TO/uvdio SCRATCH
 #
-# SCRATCH and the output are as tap.sh says. With root and loop devices also on images of ext4, xfs, btrfs and tmpfs.
+# SCRATCH and the output are as tap.sh says. With root and loop devices also on images of ext4, xfs,
+# btrfs and tmpfs.
 set -u
 # shellcheck source=test/cli/tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -89,9 +91,11 @@ no_larger() { [ -e "$1" ] && [ "$(blocks_of "$1")" -le $(($(blocks_of "$2") + 16
 takes_at_most() { [ -e "$1" ] && [ "$(blocks_of "$1")" -le "$2" ]; }
 takes_all() { [ -e "$1" ] && [ "$(blocks_of "$1")" -ge $(($(size_of "$1") / 1024)) ]; }
 
-# ---------------------------------------------------------------------------------------------- holes
+# ----------------------------------------------------------------------------------------------
+# holes
 
-# copy_sparse NAME SIZE DATA OFFSET:LENGTH...: where DATA are the bytes of blocks of 4096 with data in them.
+# copy_sparse NAME SIZE DATA OFFSET:LENGTH...: where DATA are the bytes of blocks of 4096 with data
+# in them.
 copy_sparse() {
   name="$1 on $place"
   size=$2
@@ -180,7 +184,8 @@ for filesystem in ext4 xfs btrfs tmpfs; do
 done
 if [ -n "$why_not" ]; then holes_in here; fi
 
-# ---------------------------------------------------------------------------------------- full disks
+# ---------------------------------------------------------------------------------------- full
+# disks
 
 # full_disk FILESYSTEM SIZE: standard error is a file on the disk that the copy fills.
 full_disk() {
@@ -242,7 +247,8 @@ else
   skip "copy that fails and can't say why" "no /dev/full"
 fi
 
-# ------------------------------------------------------------------------------------- block devices
+# ------------------------------------------------------------------------------------- block
+# devices
 
 if [ -n "$why_not" ]; then
   skip "block devices" "$why_not"
@@ -367,7 +373,8 @@ else
   rm -f ./*.img t u link node holes
 fi
 
-# ----------------------------------------------------------------------------------- -p, and without
+# ----------------------------------------------------------------------------------- -p, and
+# without
 
 attributes() { stat -c '%a %u:%g %.9X %.9Y' "$1"; }
 kept() { [ "$(attributes "$1" | cut -d' ' -f2-)" = "$2" ]; }
@@ -448,9 +455,11 @@ else
   rm -rf "$somebody"
 fi
 
-# -------------------------------------------------------------------------------------- system calls
+# -------------------------------------------------------------------------------------- system
+# calls
 
-# traced CODE WHAT STRACE-OPTION... -- ARGUMENT...: the calls are in the file `calls`, descriptors with their paths.
+# traced CODE WHAT STRACE-OPTION... -- ARGUMENT...: the calls are in the file `calls`, descriptors
+# with their paths.
 traced() {
   wanted=$1
   what=$2
@@ -529,7 +538,8 @@ else
   skip "system calls" "strace is not installed, or not allowed"
 fi
 
-# ------------------------------------------------------------------- numbers, and what --verify finds
+# ------------------------------------------------------------------- numbers, and what --verify
+# finds
 
 head -c 6000001 /dev/urandom >large
 rm -f t
@@ -540,8 +550,9 @@ check "... and the rate that comes of bytes and time" awk '
   { sub(/.* in /, ""); seconds = $1; rate = $3 * ($4 ~ /^k/ ? 1e3 : $4 ~ /^M/ ? 1e6 : $4 ~ /^G/ ? 1e9 : 1) }
   END { quotient = rate * seconds / 6000001; exit !(quotient > 0.97 && quotient < 1.03) }' "$out"
 
-# disturbed WHAT BYTE: someone else writes there, so that it can't be what was copied. That one comes when all is written (a direct
-# write beside a buffered one can fail), and the sync takes so long that the other one is sooner than what verifies.
+# disturbed WHAT BYTE: someone else writes there, so that it can't be what was copied. That one
+# comes when all is written (a direct write beside a buffered one can fail), and the sync takes so
+# long that the other one is sooner than what verifies.
 printf X >byte
 disturbed() {
   rm -f d/*
@@ -570,7 +581,8 @@ else
   skip "what copy --verify finds" "strace is not installed, or not allowed"
 fi
 
-# changed WHAT COMMAND: someone changes the length of the source s while space is being reserved, after its size was asked.
+# changed WHAT COMMAND: someone changes the length of the source s while space is being reserved,
+# after its size was asked.
 changed() {
   rm -f d/*
   strace -f -o calls -e trace=fallocate -e inject=fallocate:delay_exit=500000 -E UVDIO_BACKEND=pool \
@@ -613,7 +625,8 @@ check "... and leaves what is not its own" identical other d/t
 warns "... and says so" 'what is at d/t now is another file, and was left as it is'
 rm -f d/* large other
 
-# --------------------------------------------------------------------------------------------- probe
+# ---------------------------------------------------------------------------------------------
+# probe
 
 for size in 0 10 4096 5000; do
   make_file probed $size
@@ -652,7 +665,8 @@ if strace -f -o calls true 2>/dev/null; then
   says "probe of a file that can't be read says so" 'first page read  *.*(EIO)$'
 fi
 
-# ------------------------------------------------------------------------------------------- options
+# -------------------------------------------------------------------------------------------
+# options
 
 # accepted OPTION VALUE COMMAND...: the next option is wrong, and that is what is told.
 accepted() {

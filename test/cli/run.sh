@@ -1,18 +1,20 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The command `uvdio` as a person meets it: exit codes, words, and files that arrive whole.
 #
 #   test/cli/run.sh PATH/TO/uvdio SCRATCH [simple]
 #
-# `simple` ends with the first that is not ok.
-# SCRATCH is a directory on a filesystem with direct I/O; what is made in it is removed. Prints TAP: "ok N - what",
-# "not ok N - what" with what the command said, "ok N # SKIP what: why", and the plan at the end. Exits with 1
-# when something was not ok.
+# `simple` ends with the first that is not ok. SCRATCH is a directory on a filesystem with direct
+# I/O; what is made in it is removed. Prints TAP: "ok N - what", "not ok N - what" with what the
+# command said, "ok N # SKIP what: why", and the plan at the end. Exits with 1 when something was
+# not ok.
 set -u
 # shellcheck source=test/cli/tap.sh
 . "$(dirname "$0")/tap.sh"
 uvdio=$program
 
-# ---------------------------------------------------------------------------------------------- general
+# ----------------------------------------------------------------------------------------------
+# general
 
 run 2 "no arguments are wrong usage"
 warns "... which shows the usage" '^usage: uvdio'
@@ -37,7 +39,8 @@ else
   skip "output that can't be written is a failure" "no /dev/full"
 fi
 
-# ---------------------------------------------------------------------------------------------- probe
+# ----------------------------------------------------------------------------------------------
+# probe
 
 make_file file 10000
 cp file file.before
@@ -90,7 +93,8 @@ if [ -n "$ring_absent" ] && [ -x "$capability" ]; then
   check "a ring that the command has not is not the kernel's either" test $? -eq 1
 fi
 
-# ---------------------------------------------------------------------------------------------- copy
+# ----------------------------------------------------------------------------------------------
+# copy
 
 for size in 0 1 511 512 4095 4096 4097 1048575 5243003; do
   make_file "source.$size" $size
@@ -300,8 +304,9 @@ for each in HUP INT; do
   rm -f d/*
 done
 
-# Someone else writes to the target all the time, so that it can't be what was copied: past the page cache, which would make
-# the kernel fail a sync now and then. Byte 5 was random, and is another one for sure.
+# Someone else writes to the target all the time, so that it can't be what was copied: past the page
+# cache, which would make the kernel fail a sync now and then. Byte 5 was random, and is another one
+# for sure.
 printf Y | dd of=full bs=1 seek=5 conv=notrunc 2>/dev/null
 head -c 4096 full >block
 printf X | dd of=block bs=1 seek=5 conv=notrunc 2>/dev/null
@@ -360,7 +365,8 @@ else
   skip "copy to and from a filesystem without direct I/O" "mounting needs root"
 fi
 
-# ---------------------------------------------------------------------------------------------- bench
+# ----------------------------------------------------------------------------------------------
+# bench
 
 backends=3
 [ -n "$ring_absent" ] && backends=2

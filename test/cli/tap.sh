@@ -1,13 +1,13 @@
+# SPDX-License-Identifier: MIT
 # What the scripts of this folder share with test/bench/run.sh; each of them reads it first, with
 # its own arguments.
 #
 #   SCRIPT PATH/TO/PROGRAM SCRATCH [simple]
 #
-# `simple` ends with the first that is not ok.
-# SCRATCH is a directory on a filesystem with direct I/O; what is made in it is removed. Prints TAP: "ok N - what",
-# "not ok N - what" with what the command said, "ok N # SKIP what: why", and the plan at the end. Exits with 1
-# when something was not ok.
-# shellcheck shell=sh
+# `simple` ends with the first that is not ok. SCRATCH is a directory on a filesystem with direct
+# I/O; what is made in it is removed. Prints TAP: "ok N - what", "not ok N - what" with what the
+# command said, "ok N # SKIP what: why", and the plan at the end. Exits with 1 when something was
+# not ok. shellcheck shell=sh
 export LC_ALL=C
 umask 022
 unset UVDIO_BACKEND
@@ -115,9 +115,9 @@ wait_for() {
   done
 }
 
-# run_until SIGNAL CONDITION ARGUMENT...: runs the program with the arguments, and sends it the signal
-# once the condition, a command, holds. The exit code is in $got. It runs in the foreground: a program
-# that a shell puts into the background ignores SIGINT.
+# run_until SIGNAL CONDITION ARGUMENT...: runs the program with the arguments, and sends it the
+# signal once the condition, a command, holds. The exit code is in $got. It runs in the foreground:
+# a program that a shell puts into the background ignores SIGINT.
 run_until() {
   signal=$1
   condition=$2

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What AUTO takes, where io_uring is there and where it is denied at run time: by seccomp filters, one for each of its three
- * system calls, in a forked child. Run on the ring: where there is none, there is nothing to deny.
+ * What AUTO takes, where io_uring is there and where it is denied at run time: by seccomp filters,
+ * one for each of its three system calls, in a forked child. Run on the ring: where there is none,
+ * there is nothing to deny.
  */
 #include <errno.h>
 #include <linux/filter.h>

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Bad input, and what it gets. After each refusal the caller still owns its buffer and no callback follows (the
- * tracker asks), and the loop can be run to its end (the teardown does).
+ * Bad input, and what it gets. After each refusal the caller still owns its buffer and no callback
+ * follows (the tracker asks), and the loop can be run to its end (the teardown does).
  *
- * Each test asks for both forms: what the asynchronous one refuses, the synchronous one refuses alike.
+ * Each test asks for both forms: what the asynchronous one refuses, the synchronous one refuses
+ * alike.
  */
 #include <stdio.h>
 #include <string.h>
@@ -282,8 +284,8 @@ static void file_being_closed_is_refused(void** state) {
 
 static void file_being_opened_is_refused(void** state) {
   struct fixture* f = *state;
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"),
-                            UVDIO_OPEN_RW);
+  struct top* open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   uvdio_buf_t buf = filled(PAGE, 1);
   uvdio_file_info_t info;
   assert_refused(t_write(op_new(&f->tracker), &f->other, &buf, 0), UV_EBADF);
@@ -317,7 +319,8 @@ static int one_callback_a_turn(void** state) {
 
 static void open_again(struct top* op) {
   struct fixture* f = op->data;
-  struct top* open = t_open(op_now(&f->tracker), f->engine, &f->file, path_of(f, "file"), UVDIO_OPEN_RW);
+  struct top* open =
+      t_open(op_now(&f->tracker), f->engine, &f->file, path_of(f, "file"), UVDIO_OPEN_RW);
   assert_refused(open, UV_EBUSY);
 }
 
@@ -343,7 +346,8 @@ static void file_is_not_opened_again_before_the_callback_of_a_failed_open(void**
   }
   struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
   while (open->done == 0) {
-    assert_refused(t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW), UV_EBUSY);
+    assert_refused(t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW),
+                   UV_EBUSY);
     uv_run(&f->loop, UV_RUN_ONCE);
   }
   run(f);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Whose engine it is: that of the thread which runs the loop, from the loop's first turn on,
  * whatever happened in it. And what becomes of it when the loop is handed on to another thread,
@@ -12,7 +13,8 @@
 #define MANY 40
 #define AWAY_MS 30
 
-/* A thread that runs one turn of the loop with nothing pending on the engine, and later closes the engine. */
+/* A thread that runs one turn of the loop with nothing pending on the engine, and later closes the
+ * engine. */
 struct owner {
   struct fixture* f;
   uv_sem_t has_run;

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Busy polling changes when completions are seen, and nothing else: everything arrives, the loop's other handles get their
- * turns, and the loop ends. Whether anything is seen at all depends on the device and on who else uses the machine;
- * fault/test_watched.c makes it certain.
+ * Busy polling changes when completions are seen, and nothing else: everything arrives, the loop's
+ * other handles get their turns, and the loop ends. Whether anything is seen at all depends on the
+ * device and on who else uses the machine; fault/test_watched.c makes it certain.
  */
 #include <string.h>
 #include <unistd.h>
@@ -154,7 +155,8 @@ static void read_until_seen(struct last* last) {
   t_read(op_then(&f->tracker, close_all_if_seen, last), &f->file, &page, 0);
 }
 
-/* Nothing is left to wait for then, and yet the turn that watched is not over: the engine closes when it is. */
+/* Nothing is left to wait for then, and yet the turn that watched is not over: the engine closes
+ * when it is. */
 static void engine_closes_in_the_callback_of_what_was_seen(void** state) {
   struct fixture* f = *state;
   struct last last = {.f = f, .left = 100, .code = 1};

@@ -1,4 +1,6 @@
-/* Cancelling is a request and not a promise: one callback follows either way, and the buffer comes back with it. */
+/* SPDX-License-Identifier: MIT */
+/* Cancelling is a request and not a promise: one callback follows either way, and the buffer comes
+ * back with it. */
 #include <string.h>
 
 #include "fixture.h"
@@ -244,7 +246,8 @@ static int one_callback_per_turn(void** state) {
   return fixture_open_with(state, options);
 }
 
-/* Two zero-length reads have their outcome at once, and wait for their callbacks in the same line. */
+/* Two zero-length reads have their outcome at once, and wait for their callbacks in the same
+ * line. */
 static void finished_request_is_busy_until_its_callback(void** state) {
   struct fixture* f = *state;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];

@@ -1,11 +1,14 @@
-/* Lengths at the edge of what numbers hold, transfers of more than a system call moves, and files asked about too soon. */
+/* SPDX-License-Identifier: MIT */
+/* Lengths at the edge of what numbers hold, transfers of more than a system call moves, and files
+ * asked about too soon. */
 #include <string.h>
 #include <sys/mman.h>
 
 #include "fixture.h"
 
 #define PAGE ((size_t)UVDIO_PAGE_SIZE)
-#define MORE ((size_t)1 << 32) /* more than a system call moves, or an entry of a ring can ask for */
+/* more than a system call moves, or an entry of a ring can ask for */
+#define MORE ((size_t)1 << 32)
 
 static _Alignas(4096) char page_bytes[UVDIO_PAGE_SIZE];
 
@@ -16,8 +19,10 @@ static void lengths_no_memory_has_are_refused(void** state) {
   assert_refused(t_read(op_new(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
   assert_refused(t_read(op_now(&f->tracker), &f->file, &view, 0), UVDIO_EOFFSET);
   view.cap = PAGE;
-  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1), UVDIO_EOFFSET);
-  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1 - PAGE), UVDIO_EOFFSET);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1),
+                 UVDIO_EOFFSET);
+  assert_refused(t_read(op_new(&f->tracker), &f->file, &view, (uint64_t)INT64_MAX + 1 - PAGE),
+                 UVDIO_EOFFSET);
 }
 
 static void length_beyond_the_capacity_is_refused(void** state) {
@@ -36,7 +41,8 @@ static void read_of_more_than_a_call_moves_ends_with_the_file(void** state) {
   if (uv_get_free_memory() < 2 * (uint64_t)MORE) {
     SKIP("not enough memory for reads of 4 GiB");
   }
-  void* memory = mmap(NULL, MORE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      mmap(NULL, MORE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     SKIP("not enough address space");
   }
@@ -56,7 +62,8 @@ static void read_of_more_than_a_call_moves_ends_with_the_file(void** state) {
 static void file_that_is_opening_tells_nothing(void** state) {
   struct fixture* f = *state;
   uvdio_file_info_t info;
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  struct top* open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   assert_code(uvdio_file_info(&f->other, &info), UV_EBADF);
   run(f);
   assert_result(open, 0);
@@ -70,7 +77,8 @@ static void ask(struct top* op) {
   told = uvdio_file_info(op->data, &info);
 }
 
-/* Closed, and its callback still to come: in memory, everything that is due ends before the first callback. */
+/* Closed, and its callback still to come: in memory, everything that is due ends before the first
+ * callback. */
 static void file_that_has_closed_tells_nothing(void** state) {
   struct fixture* f = *state;
   open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);

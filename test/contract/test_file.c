@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files: what each operation does, alike on every backend and filesystem. */
 #include <fcntl.h>
 #include <stdio.h>
@@ -87,7 +88,8 @@ static void path_may_be_relative(void** state) {
   char before[PLACE_PATH_MAX];
   assert_non_null(getcwd(before, sizeof(before)));
   assert_true(on_memory() || chdir(f->dir) == 0);
-  struct top* open_op = t_open(op_now(&f->tracker), f->engine, &f->other, "relative", UVDIO_OPEN_RW);
+  struct top* open_op =
+      t_open(op_now(&f->tracker), f->engine, &f->other, "relative", UVDIO_OPEN_RW);
   struct top* folder = t_open(op_now(&f->tracker), f->engine, &f->file, "..", UVDIO_OPEN_READ);
   assert_int_equal(chdir(before), 0);
   assert_result(open_op, 0);
@@ -163,7 +165,8 @@ static void path_is_copied(void** state) {
   assert_result(open_later(f, "new", UVDIO_OPEN_READ), 0);
 }
 
-/* The descriptor behind the file "name", by the system's table: the library does not hand its own out. */
+/* The descriptor behind the file "name", by the system's table: the library does not hand its own
+ * out. */
 static int descriptor_of(struct fixture* f, const char* name) {
   for (int fd = 3; fd < 256; fd++) {
     char link[64];
@@ -185,7 +188,8 @@ static void descriptor_carries_what_was_asked_for(void** state) {
   assert_true(file >= 0);
   assert_true(wal >= 0);
   /* Opened without blocking, and taken out of that: a ring would refuse instead of wait. */
-  assert_int_equal(fcntl(file, F_GETFL) & (O_ACCMODE | O_DIRECT | O_DSYNC | O_NONBLOCK), O_RDWR | O_DIRECT);
+  assert_int_equal(fcntl(file, F_GETFL) & (O_ACCMODE | O_DIRECT | O_DSYNC | O_NONBLOCK),
+                   O_RDWR | O_DIRECT);
   assert_int_equal(fcntl(wal, F_GETFL) & (O_DIRECT | O_DSYNC), O_DIRECT | O_DSYNC);
 }
 
@@ -787,7 +791,8 @@ static void refused_direct_io_goes_on_buffered_if_preferred(void** state) {
   assert_memory_equal(read->back.base, "Linux version", 13);
 }
 
-/* Such a file gives some 4000 bytes at a time, has no size, and ends where no byte comes any more. */
+/* Such a file gives some 4000 bytes at a time, has no size, and ends where no byte comes any
+ * more. */
 static void file_without_a_size_is_read_to_its_end(void** state) {
   enum { WANTED = 16 * PAGE };
   struct fixture* f = *state;
@@ -801,7 +806,9 @@ static void file_without_a_size_is_read_to_its_end(void** state) {
   if (got < WANTED) {
     SKIP("/proc/kallsyms is too short here");
   }
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->other, "/proc/kallsyms", UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->other, "/proc/kallsyms",
+                       UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED),
+                0);
   uvdio_buf_t buf = blank(WANTED);
   struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
   run(f);

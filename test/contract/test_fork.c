@@ -1,8 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * fork(2): the child gets errors and not the parent's completions, and the parent notices nothing. A child that wants
- * to go on with the loop closes the engine; one that wants to do I/O makes an engine of its own.
+ * fork(2): the child gets errors and not the parent's completions, and the parent notices nothing.
+ * A child that wants to go on with the loop closes the engine; one that wants to do I/O makes an
+ * engine of its own.
  *
- * The child's part returns 0 or the number of the line that was not as expected; nothing of cmocka runs there.
+ * The child's part returns 0 or the number of the line that was not as expected; nothing of cmocka
+ * runs there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,8 +38,8 @@ static void be_the_child(struct fixture* f, child_part part) {
     fprintf(stderr, "in the child: %s:%d\n", __FILE__, line);
   }
   if (line == 0 && under_valgrind()) {
-    /* Works that the parent's threads have are out of the child's reach, and their memory stays: a new program
-     * instead of an exit, where valgrind would count that as a leak. */
+    /* Works that the parent's threads have are out of the child's reach, and their memory stays: a
+     * new program instead of an exit, where valgrind would count that as a leak. */
     execlp("true", "true", (char*)NULL);
   }
   exit_child(line != 0);
@@ -137,8 +140,8 @@ static void engine_that_never_ran_is_refused_in_the_child(void** state) {
  * The child gives everything back.
  */
 
-/* libuv's own work of the parent may keep the child's loop alive, so this ends with the engine and not with the
- * loop. */
+/* libuv's own work of the parent may keep the child's loop alive, so this ends with the engine and
+ * not with the loop. */
 static int child_closes_the_engine(struct fixture* f) {
   unsigned expected = 0;
   for (unsigned i = 0; i < MANY; i++) {

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A forked child closes the parent's engine in the middle of its work: each request ends once and with UVDIO_EFORK, also
- * where its completion could be seen already, the files' descriptors are closed, and the parent gets all that is its own.
+ * A forked child closes the parent's engine in the middle of its work: each request ends once and
+ * with UVDIO_EFORK, also where its completion could be seen already, the files' descriptors are
+ * closed, and the parent gets all that is its own.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -12,7 +14,8 @@
 #include "workers.h"
 
 #define PAGE UVDIO_PAGE_SIZE
-#define MANY 64 /* several batches of a ring, so that the first have completed when the last are submitted */
+/* several batches of a ring, so that the first have completed when the last are submitted */
+#define MANY 64
 
 static struct top* ops[MANY];
 static unsigned op_count;
@@ -86,7 +89,8 @@ static int child_closes(void* data) {
   return 0;
 }
 
-/* What is in flight is the parent's, as long as nobody closes the engine: turns of the loop take nothing. */
+/* What is in flight is the parent's, as long as nobody closes the engine: turns of the loop take
+ * nothing. */
 static int child_turns_then_closes(void* data) {
   struct fixture* f = data;
   unsigned finished = f->tracker.finished;
@@ -131,7 +135,8 @@ static void child_ends_requests_that_have_seen_a_turn(void** state) {
   assert_parent_has_its_pages(f);
 }
 
-/* Nothing of it has to be failed: it is in line for its callback, and a turn before the close has let the loop sleep. */
+/* Nothing of it has to be failed: it is in line for its callback, and a turn before the close has
+ * let the loop sleep. */
 static void child_is_called_back_for_what_has_ended(void** state) {
   struct fixture* f = *state;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[UVDIO_ALIGNMENT];
@@ -229,8 +234,8 @@ static void let_a_child_close(struct fixture* f, unsigned leaving) {
   assert_int_equal(child, 0);
 }
 
-/* Whether the parent's worker had closed it when the fork came can't be known, and the number may be another file's by then:
- * the child leaves it alone. */
+/* Whether the parent's worker had closed it when the fork came can't be known, and the number may
+ * be another file's by then: the child leaves it alone. */
 static void child_keeps_off_a_close_that_is_on_its_way(void** state) {
   struct fixture* f = *state;
   add(t_close(op_new(&f->tracker), &f->file));

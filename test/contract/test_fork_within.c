@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Forks at odd moments: from inside a callback, with a worker's work done and not yet called back, with an arena that
- * ends in the child. The child's engine stays as it is, and the parent notices nothing.
+ * Forks at odd moments: from inside a callback, with a worker's work done and not yet called back,
+ * with an arena that ends in the child. The child's engine stays as it is, and the parent notices
+ * nothing.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,8 +49,8 @@ struct split {
   uint64_t busy_hits;
 };
 
-/* The loop comes back to the test in the child as well, after this turn. The parent waits for the child's end, so that the
- * child finds everything as it was. */
+/* The loop comes back to the test in the child as well, after this turn. The parent waits for the
+ * child's end, so that the child finds everything as it was. */
 static void fork_here(struct top* op) {
   struct split* split = op->data;
   fflush(NULL);
@@ -69,7 +71,8 @@ static struct top* read_nothing(struct fixture* f, struct top* op) {
   return t_read(op, &f->file, &nothing, 0);
 }
 
-/* Ends the child: well, where it was not called back for the other request, and has not looked at what the kernel has. */
+/* Ends the child: well, where it was not called back for the other request, and has not looked at
+ * what the kernel has. */
 static int child_was_left_alone(const struct split* split) {
   if (split->child == 0) {
     exit_child(split->other->done > 0 || stats_of(split->f).busy_hits != split->busy_hits);
@@ -146,8 +149,8 @@ static void on_knock(uv_async_t* async) {
   uv_close((uv_handle_t*)async, on_knocked);
 }
 
-/* A loop that is woken by anything looks at what workers have done as well. After a fork libuv takes it that it has been told
- * of that already, and wakes up for no work by itself. */
+/* A loop that is woken by anything looks at what workers have done as well. After a fork libuv
+ * takes it that it has been told of that already, and wakes up for no work by itself. */
 static void knock(uv_loop_t* loop) {
   uv_async_t async;
   int done = 0;
@@ -218,7 +221,8 @@ static int end_arena(void* data) {
   return 0;
 }
 
-/* An engine lets go of what it has registered of an arena that is gone; a child's has registered nothing. */
+/* An engine lets go of what it has registered of an arena that is gone; a child's has registered
+ * nothing. */
 static void arena_that_ends_in_the_child_stays_registered(void** state) {
   struct fixture* f = *state;
   uvdio_registration_t registration;
@@ -236,7 +240,8 @@ static void arena_that_ends_in_the_child_stays_registered(void** state) {
   assert_true(is_pattern(read->back.base, PAGE, 1));
 }
 
-/* The end of an arena that a ring has registered is told to all engines, to which it may mean nothing. */
+/* The end of an arena that a ring has registered is told to all engines, to which it may mean
+ * nothing. */
 static void end_of_an_arena_is_nothing_to_a_pool(void** state) {
   struct fixture* f = *state;
   uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_RING, .depth = 8};

@@ -1,8 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What is in flight: who goes on at once, who waits for whom and in which order, and what the counters tell of that.
+ * What is in flight: who goes on at once, who waits for whom and in which order, and what the
+ * counters tell of that.
  *
- * An engine that knows its thread, and a file that has been read from: what may start does so in the submitting call.
- * Nothing ends before the loop runs, so that the counters tell exactly what has started.
+ * An engine that knows its thread, and a file that has been read from: what may start does so in
+ * the submitting call. Nothing ends before the loop runs, so that the counters tell exactly what
+ * has started.
  */
 #include <string.h>
 
@@ -71,7 +74,8 @@ static void push_in(struct top* op) {
   pusher->late = pusher->submit(pusher->f, op_new(&pusher->f->tracker));
 }
 
-/* One ends, so that there is room, and in its callback another one is submitted: those that waited go first. */
+/* One ends, so that there is room, and in its callback another one is submitted: those that waited
+ * go first. */
 static void nothing_overtakes(struct fixture* f, submit_function submit) {
   struct pusher pusher = {f, submit, NULL};
   struct top* waiting[3];
@@ -101,8 +105,8 @@ static void no_write_overtakes_what_waits(void** state) {
   nothing_overtakes(*state, write_page);
 }
 
-/* Room that gets free one at a time is shared out all the same: a size, which only the pool tells, has its turn before all
- * the reads that wait for the ring. */
+/* Room that gets free one at a time is shared out all the same: a size, which only the pool tells,
+ * has its turn before all the reads that wait for the ring. */
 static void no_backend_goes_without(void** state) {
   struct fixture* f = *state;
   struct top* reads[8];
@@ -224,7 +228,8 @@ static void nothing_to_move_does_not_start(void** state) {
   assert_int_equal(stats_of(f).system_calls - before.system_calls, 0);
 }
 
-/* Files that are better off with a ring while others are in flight: the second one goes there, and alone none does. */
+/* Files that are better off with a ring while others are in flight: the second one goes there, and
+ * alone none does. */
 static void second_transfer_is_in_company(void** state) {
   struct fixture* f = *state;
   if (has_one_backend(f)) {
@@ -249,7 +254,8 @@ static void next_link(struct top* op) {
   }
 }
 
-/* What callbacks submit is sent on before their turn is over, and in memory that is all that it takes. */
+/* What callbacks submit is sent on before their turn is over, and in memory that is all that it
+ * takes. */
 static void what_callbacks_submit_is_sent_on_in_their_turn(void** state) {
   struct fixture* f = *state;
   if (!on_memory() || matrix.simulated) {
@@ -272,8 +278,8 @@ static uint64_t batches_of_reads(struct fixture* f, unsigned count) {
   return stats_of(f).batches - before;
 }
 
-/* Each by itself as long as the device has next to nothing to do, then so many at a time as gather with little to do, and with
- * much; a batch that is full begins the next one with nothing. */
+/* Each by itself as long as the device has next to nothing to do, then so many at a time as gather
+ * with little to do, and with much; a batch that is full begins the next one with nothing. */
 static void batches_grow_with_what_is_in_flight(void** state) {
   struct fixture* f = *state;
   if (strcmp(info_of(f).backend, "ring") != 0) {

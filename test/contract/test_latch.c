@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Durability is honest: a sync that failed latches its file, because the kernel forgets what it could not write and calls
- * the next sync a success (Rebello et al., ATC 2020).
+ * Durability is honest: a sync that failed latches its file, because the kernel forgets what it
+ * could not write and calls the next sync a success (Rebello et al., ATC 2020).
  *
- * The faults are real ones: a filesystem that is shut down, and a disk that runs full under the page cache.
+ * The faults are real ones: a filesystem that is shut down, and a disk that runs full under the
+ * page cache.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -74,11 +76,13 @@ static void shut_down(void) {
   __u32 how = SHUT_DOWN_AT_ONCE;
   int fd = open(doomed.dir, O_RDONLY | O_CLOEXEC);
   assert_true(fd >= 0);
-  int failed = (int)syscall(SYS_ioctl, fd, SHUT_DOWN, &how); /* by number: musl's function takes an int */
+  /* by number: musl's function takes an int */
+  int failed = (int)syscall(SYS_ioctl, fd, SHUT_DOWN, &how);
   int error = errno;
   close(fd);
   if (failed && (error == ENOTTY || error == ENOSYS)) {
-    SKIP("a filesystem can't be shut down here"); /* as under an emulator that does not pass that on */
+    /* as under an emulator that does not pass that on */
+    SKIP("a filesystem can't be shut down here");
   }
   assert_int_equal(failed, 0);
 }
@@ -189,7 +193,8 @@ static void latch_of_one_file_is_not_another_ones(void** state) {
  * A disk that fails under the page cache, and a kernel that forgets.
  */
 
-/* Dirties the page cache of the device through a descriptor of its own, with more than the disk can hold. */
+/* Dirties the page cache of the device through a descriptor of its own, with more than the disk can
+ * hold. */
 static void dirty(const struct disk* disk) {
   static char bytes[4 * MIB];
   memset(bytes, 0x5a, sizeof(bytes));
@@ -266,7 +271,8 @@ static void reopened_file_is_not_latched(void** state) {
   disk_remove(&disk);
 }
 
-/* The kernel tells a failed write-back to one fsync of a descriptor: the other sync must not be called a success. */
+/* The kernel tells a failed write-back to one fsync of a descriptor: the other sync must not be
+ * called a success. */
 static void two_syncs_in_flight_fail_both(void** state) {
   struct fixture* f = *state;
   struct disk disk;
@@ -285,8 +291,9 @@ static void two_syncs_in_flight_fail_both(void** state) {
 }
 
 /*
- * A full disk under a filesystem that takes no direct I/O for a small file: durable writes go through the page cache. The blocks
- * are as large as a page of the tmpfs below, because a loop device calls a short write to its backing file a success.
+ * A full disk under a filesystem that takes no direct I/O for a small file: durable writes go
+ * through the page cache. The blocks are as large as a page of the tmpfs below, because a loop
+ * device calls a short write to its backing file a success.
  */
 
 #define DURABLE 16u
@@ -350,12 +357,15 @@ static int is_on_disk(const char* path, unsigned i) {
   return got == (ssize_t)PAGE && is_pattern(page, PAGE, i);
 }
 
-static void write_durably_on_a_full_disk(struct fixture* f, const struct disk* disk, const char* path) {
+static void write_durably_on_a_full_disk(struct fixture* f, const struct disk* disk,
+                                         const char* path) {
   struct top* writes[DURABLE];
   unsigned failed = 0;
   uvdio_file_info_t info;
   assert_int_equal(make_small_file(path), 0);
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_OPEN_WAL | UVDIO_O_DIRECT_PREFERRED), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path,
+                       UVDIO_OPEN_WAL | UVDIO_O_DIRECT_PREFERRED),
+                0);
   assert_ok(uvdio_file_info(&f->file, &info));
   if (info.is_direct) {
     SKIP("this ext4 takes direct I/O for a file within its inode");

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Limits that a transfer runs into half-way: the file size limit of the process, a full disk. What was moved is told,
- * and it is there.
+ * Limits that a transfer runs into half-way: the file size limit of the process, a full disk. What
+ * was moved is told, and it is there.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -19,7 +20,8 @@
 #define MIB (1024u * 1024)
 
 /*
- * RLIMIT_FSIZE. It holds for the whole process and all its files, so it lies around as little as possible.
+ * RLIMIT_FSIZE. It holds for the whole process and all its files, so it lies around as little as
+ * possible.
  */
 
 static void limit_file_size(rlim_t bytes) {
@@ -102,7 +104,8 @@ static void one_bad_write_leaves_the_others_alone(void** state) {
 }
 
 /*
- * The signal that comes with the limit, in a process of its own: whoever follows the header gets the error.
+ * The signal that comes with the limit, in a process of its own: whoever follows the header gets
+ * the error.
  */
 
 struct past_the_limit {
@@ -121,7 +124,8 @@ static void note_transfer(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   note_result(req, result);
 }
 
-static int submit_past_the_limit(struct past_the_limit* past, uvdio_file_t* file, uvdio_req_t* req) {
+static int submit_past_the_limit(struct past_the_limit* past, uvdio_file_t* file,
+                                 uvdio_req_t* req) {
   uvdio_buf_t page;
   if (past->op == UVDIO_OP_TRUNCATE) {
     return uvdio_truncate(file, req, 2 * PAGE, note_result);
@@ -149,7 +153,8 @@ static int go_past_the_limit(void* data) {
   EXPECT(submit_past_the_limit(past, &file, &req) == 0);
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
   EXPECT(past->result == UV_EFBIG);
-  EXPECT(uvdio_engine_close(engine, NULL) == 0 && uv_run(&loop, UV_RUN_DEFAULT) == 0 && uv_loop_close(&loop) == 0);
+  EXPECT(uvdio_engine_close(engine, NULL) == 0 && uv_run(&loop, UV_RUN_DEFAULT) == 0 &&
+         uv_loop_close(&loop) == 0);
   return 0;
 }
 
@@ -184,7 +189,8 @@ static void limit_ends_a_process_that_does_not_mind_its_signal(void** state) {
   }
 }
 
-/* Memory that has gone from under a mapping is an error, too: the kernel moves the bytes, and sends nobody a signal. */
+/* Memory that has gone from under a mapping is an error, too: the kernel moves the bytes, and sends
+ * nobody a signal. */
 static void memory_that_is_gone_is_an_error(void** state) {
   struct fixture* f = *state;
   int descriptor = open(path_of(f, "mapped"), O_RDWR | O_CREAT, 0600);

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The loop is the user's: engines live on it beside everything else, work from wherever they are called, keep it
- * alive exactly while something is pending, and leave nothing on it.
+ * The loop is the user's: engines live on it beside everything else, work from wherever they are
+ * called, keep it alive exactly while something is pending, and leave nothing on it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,8 @@ static struct top* write_page(struct fixture* f, unsigned number) {
 /*
  * Submitting from everywhere.
  *
- * An origin is a handle of the user's whose callback submits a burst of writes and closes the handle, so that from
- * then on nothing but the engine can wake the loop.
+ * An origin is a handle of the user's whose callback submits a burst of writes and closes the
+ * handle, so that from then on nothing but the engine can wake the loop.
  */
 
 enum { BURST = 5 };
@@ -106,8 +107,7 @@ static int start_closing(uv_loop_t* loop, struct origin* origin) {
 static int start_poll(uv_loop_t* loop, struct origin* origin) {
   uv_poll_t* poll = &origin->handle.poll;
   return pipe(origin->pipe) || write(origin->pipe[1], "x", 1) != 1 ||
-         uv_poll_init(loop, poll, origin->pipe[0]) ||
-         uv_poll_start(poll, UV_READABLE, on_poll);
+         uv_poll_init(loop, poll, origin->pipe[0]) || uv_poll_start(poll, UV_READABLE, on_poll);
 }
 
 static void stop_origin(struct origin* origin) {
@@ -398,7 +398,8 @@ static void live(void* argument) {
   struct tracker* t = &life->tracker;
   uvdio_engine_options_t options = matrix_options();
   tracker_init(t);
-  life->failed = uv_loop_init(&life->loop) || uvdio_engine_create(&life->engine, &life->loop, &options) ||
+  life->failed = uv_loop_init(&life->loop) ||
+                 uvdio_engine_create(&life->engine, &life->loop, &options) ||
                  t_open(op_now(t), life->engine, &life->file, life->path, UVDIO_OPEN_RW)->code ||
                  write_rounds(life) || t_engine_close(life->engine, NULL) ||
                  uv_run(&life->loop, UV_RUN_DEFAULT) || uv_loop_close(&life->loop);

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Disks that fail, by device-mapper: transfers that end in EIO, writes that are forgotten, a device that comes and goes, one
- * that is slow. Whatever it does: one callback each, with what the device said; a failed sync is remembered; and what was
- * called written and was synced is there.
+ * Disks that fail, by device-mapper: transfers that end in EIO, writes that are forgotten, a device
+ * that comes and goes, one that is slow. Whatever it does: one callback each, with what the device
+ * said; a failed sync is remembered; and what was called written and was synced is there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static int tear_down(void** state) {
 
 /* The device itself, without a filesystem that has a mind of its own. */
 static void open_device(struct fixture* f, unsigned more) {
-  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, mapper.path, UVDIO_O_RDWR | more), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, mapper.path, UVDIO_O_RDWR | more),
+                0);
 }
 
 static void open_file(struct fixture* f) {

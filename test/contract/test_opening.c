@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An open is one step on the path, whatever the filesystem thinks of direct I/O; one that fails
  * leaves nothing that was not there; and what is open goes past the page cache, however it came to
@@ -157,7 +158,8 @@ static void refused_open_removes_what_it_created_behind_a_link(void** state) {
   assert_result(open_at(f, op_new(&f->tracker), link, UVDIO_OPEN_RW), UVDIO_ENODIRECT);
   assert_true(is_there(link));
   assert_false(is_there(target));
-  assert_result(open_at(f, op_now(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE), UV_EEXIST);
+  assert_result(open_at(f, op_now(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE),
+                UV_EEXIST);
   assert_result(open_at(f, op_now(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_O_NOFOLLOW), UV_ELOOP);
   assert_false(is_there(target));
   assert_result(open_at(f, op_new(&f->tracker), link, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), 0);
@@ -184,7 +186,8 @@ static void overlay_on_such_a_filesystem_refuses_as_well(void** state) {
   }
   struct top* refused = open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW);
   int is_left = is_there(path);
-  struct top* open = open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+  struct top* open =
+      open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
   uvdio_buf_t page = filled(PAGE, 1);
   struct top* write = t_write(op_new(&f->tracker), &f->other, &page, 0);
   run(f);

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Order: what a sync covers, what a close waits for, how deep the kernel's queue gets, how many callbacks one turn of
- * the loop runs, and what a callback may do.
+ * Order: what a sync covers, what a close waits for, how deep the kernel's queue gets, how many
+ * callbacks one turn of the loop runs, and what a callback may do.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -133,8 +134,8 @@ struct stream {
   unsigned written;
 };
 
-/* Writes one page after the other until the sync is through, but not more than any sane number: a sync waits for those
- * before it, and not for those that keep coming. */
+/* Writes one page after the other until the sync is through, but not more than any sane number: a
+ * sync waits for those before it, and not for those that keep coming. */
 static void write_another(struct top* write) {
   struct stream* stream = write->data;
   stream->written++;

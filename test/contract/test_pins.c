@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What registered memory and files must not do to the rest of the program: use up its descriptors or its locked memory,
- * outlive it in a child, block a neighbour, or end with the wrong answer.
+ * What registered memory and files must not do to the rest of the program: use up its descriptors
+ * or its locked memory, outlive it in a child, block a neighbour, or end with the wrong answer.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -18,7 +19,8 @@
 #define PAGE UVDIO_PAGE_SIZE
 #define MIB ((size_t)1024 * 1024)
 
-/* Bytes of this process's memory that rings have pinned, as the kernel counts them (proc(5), VmPin). */
+/* Bytes of this process's memory that rings have pinned, as the kernel counts them (proc(5),
+ * VmPin). */
 static size_t pinned(void) {
   FILE* file = fopen("/proc/self/status", "r");
   char line[128];
@@ -34,7 +36,8 @@ static size_t pinned(void) {
   return (size_t)kib * 1024;
 }
 
-/* Memory of a ring that is gone comes back a little later: seconds are enough, and far more than it takes. */
+/* Memory of a ring that is gone comes back a little later: seconds are enough, and far more than it
+ * takes. */
 static size_t pinned_in_the_end(void) {
   for (int i = 0; i < 200 && pinned() > 0; i++) {
     (void)usleep(10000);
@@ -52,7 +55,8 @@ static void skip_without_ring(const struct fixture* f) {
   }
 }
 
-static uvdio_registration_t registration_of(const uvdio_engine_t* engine, const uvdio_arena_t* arena) {
+static uvdio_registration_t registration_of(const uvdio_engine_t* engine,
+                                            const uvdio_arena_t* arena) {
   uvdio_registration_t registration = {0};
   (void)uvdio_arena_registration(engine, arena, &registration);
   return registration;
@@ -179,7 +183,8 @@ static int use_both_arenas(void* data) {
   EXPECT(uvdio_arena_register(engine, own) == 0);
   int error = uvdio_arena_register(engine, f->arena);
   if (error != 0) {
-    fprintf(stderr, "the parent's arena: %s: %s\n", uvdio_err_name(error), registration_of(engine, f->arena).reason);
+    fprintf(stderr, "the parent's arena: %s: %s\n", uvdio_err_name(error),
+            registration_of(engine, f->arena).reason);
   }
   EXPECT(error == 0);
   return 0;
@@ -261,7 +266,8 @@ static int register_after_setuid(void* data) {
   EXPECT(be_a_user_who_locks(8 * MIB) == 0);
   int error = uvdio_arena_register(engine, f->arena);
   if (error != 0) {
-    fprintf(stderr, "after setuid: %s: %s\n", uvdio_err_name(error), registration_of(engine, f->arena).reason);
+    fprintf(stderr, "after setuid: %s: %s\n", uvdio_err_name(error),
+            registration_of(engine, f->arena).reason);
   }
   EXPECT(error == 0);
   return 0;
@@ -284,7 +290,8 @@ static void on_nothing(uv_timer_t* timer) {
   (void)timer;
 }
 
-/* Registers one arena after the other, never more than 3 MiB at a time. Returns how many were refused, or -1. */
+/* Registers one arena after the other, never more than 3 MiB at a time. Returns how many were
+ * refused, or -1. */
 static int come_and_go(int with_turns) {
   uvdio_engine_options_t options = matrix_options();
   uvdio_arena_options_t arena_options = {MIB, 3, 0};
@@ -293,8 +300,8 @@ static int come_and_go(int with_turns) {
   uvdio_engine_t* engine;
   int refused = 0;
   options.depth = 8;
-  if (be_a_user_who_locks(8 * MIB) != 0 || uv_loop_init(&loop) != 0 || uvdio_engine_create(&engine, &loop, &options) != 0 ||
-      uv_timer_init(&loop, &timer) != 0) {
+  if (be_a_user_who_locks(8 * MIB) != 0 || uv_loop_init(&loop) != 0 ||
+      uvdio_engine_create(&engine, &loop, &options) != 0 || uv_timer_init(&loop, &timer) != 0) {
     return -1;
   }
   for (int i = 0; i < 50; i++) {
@@ -432,7 +439,8 @@ static void registering_does_not_block_another_engine(void** state) {
   run(f);
   assert_ok(uv_thread_join(&thread));
   assert_false(n.error);
-  print_message("# registering took %.3f ms, the read's call %.3f ms\n", (double)n.took / 1e6, (double)took / 1e6);
+  print_message("# registering took %.3f ms, the read's call %.3f ms\n", (double)n.took / 1e6,
+                (double)took / 1e6);
   assert_true(took < n.took / 2);
 }
 
@@ -541,7 +549,8 @@ static void arena_gets_room_that_another_gave_up(void** state) {
   assert_true(bytes > 0);
 }
 
-/* Segments of 1 MiB; each frame has one of its own. Those that were acquired before the wanted one are kept until the end. */
+/* Segments of 1 MiB; each frame has one of its own. Those that were acquired before the wanted one
+ * are kept until the end. */
 static void read_into_frame(struct fixture* f, unsigned which) {
   uvdio_buf_t frames[8] = {{0}};
   for (unsigned i = 0; i <= which; i++) {

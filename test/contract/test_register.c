@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Arenas and files that the ring knows by number: by themselves or by the user's word, given back, refused, shared. And what
- * must not differ by it: the bytes, and who may touch them.
+ * Arenas and files that the ring knows by number: by themselves or by the user's word, given back,
+ * refused, shared. And what must not differ by it: the bytes, and who may touch them.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@ static int manual(void** state) {
   return fixture_open_with(state, options);
 }
 
-static uvdio_registration_t registration_with(const uvdio_engine_t* engine, const uvdio_arena_t* arena) {
+static uvdio_registration_t registration_with(const uvdio_engine_t* engine,
+                                              const uvdio_arena_t* arena) {
   uvdio_registration_t registration;
   assert_ok(uvdio_arena_registration(engine, arena, &registration));
   return registration;
@@ -234,7 +236,8 @@ static void unregistered_stays_so_until_registered(void** state) {
  * The end of arenas
  */
 
-/* The address comes back, the memory behind it does not: what a ring still knew by it would be someone else's. */
+/* The address comes back, the memory behind it does not: what a ring still knew by it would be
+ * someone else's. */
 static void arenas_come_and_go_at_one_address(void** state) {
   struct fixture* f = *state;
   for (unsigned i = 0; i < 50; i++) {
@@ -375,7 +378,8 @@ static void engines_on_several_threads_share_an_arena(void** state) {
 }
 
 /*
- * Forks: what the parent had pinned is the parent's memory, and a read of the child's must not land there.
+ * Forks: what the parent had pinned is the parent's memory, and a read of the child's must not land
+ * there.
  */
 
 static int read_in_the_child(void* data) {
@@ -429,7 +433,8 @@ static int register_as_nobody(void* data) {
   int descriptor = open(path_of(f, "file"), O_RDWR | O_CLOEXEC);
 
   EXPECT(descriptor >= 0 && fchmod(descriptor, 0644) == 0);
-  snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor); /* whatever the folders above allow */
+  /* whatever the folders above allow */
+  snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor);
   EXPECT(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
   EXPECT(setgid(user) == 0 && setuid(user) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0);
   EXPECT(uvdio_arena_create(&f->arena, &arena_options) == 0);
@@ -438,7 +443,8 @@ static int register_as_nobody(void* data) {
   EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_O_DIRECT_PREFERRED, 0, NULL) == 0);
   EXPECT(uvdio_arena_register(engine, f->arena) == UV_ENOMEM);
   EXPECT(uvdio_arena_registration(engine, f->arena, &registration) == 0);
-  EXPECT(registration.error == UV_ENOMEM && registration.bytes > 0 && registration.bytes < registration.size);
+  EXPECT(registration.error == UV_ENOMEM && registration.bytes > 0 &&
+         registration.bytes < registration.size);
   EXPECT(strstr(registration.reason, "ulimit -l") != NULL);
   EXPECT(uvdio_engine_stats(engine, &stats) == 0 && stats.registrations_refused == 1);
   for (int i = 0; i < 1500; i++) { /* up to where the limit was */
@@ -535,14 +541,16 @@ static struct top* change_or_read(struct fixture* f, unsigned which) {
   }
 }
 
-/* A close that waits for what came before it gives the slot back as one does that waits for nothing. */
+/* A close that waits for what came before it gives the slot back as one does that waits for
+ * nothing. */
 static void file_that_is_closed_behind_something_is_closed(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("descriptors");
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned which = 0; which < 6; which++) {
     uvdio_buf_t page = filled(PAGE, 1);
-    struct top* first = t_write(op_new(&f->tracker), &f->file, &page, 0); /* gives the file its slot */
+    /* gives the file its slot */
+    struct top* first = t_write(op_new(&f->tracker), &f->file, &page, 0);
     run(f);
     struct top* op = change_or_read(f, which);
     struct top* closing = t_close(op_new(&f->tracker), &f->file);
@@ -742,7 +750,8 @@ static void end_of_an_arena_is_nothing_to_other_backends(void** state) {
 }
 
 /*
- * What another program inherits by exec: nothing, neither files nor rings nor what they are watched by.
+ * What another program inherits by exec: nothing, neither files nor rings nor what they are watched
+ * by.
  */
 
 static int count_after_exec(void* data) {

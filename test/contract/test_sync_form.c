@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The synchronous form: with a null callback an operation is done when the call returns, its outcome is in the
- * request, and the buffer never leaves the caller.
+ * The synchronous form: with a null callback an operation is done when the call returns, its
+ * outcome is in the request, and the buffer never leaves the caller.
  */
 #include <string.h>
 

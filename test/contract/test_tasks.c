@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A process that may start no more tasks (ulimit -u, a container's limit): what the kernel would give to
- * a worker of its own goes to libuv's threads, where there are any; where they can't be started either,
- * the error says so, and nothing aborts.
+ * A process that may start no more tasks (ulimit -u, a container's limit): what the kernel would
+ * give to a worker of its own goes to libuv's threads, where there are any; where they can't be
+ * started either, the error says so, and nothing aborts.
  *
  * All of it in forked children, as an ordinary user: root is under no such limit.
  */
@@ -45,14 +46,16 @@ static int allow_tasks(rlim_t count) {
   return setrlimit(RLIMIT_NPROC, &limit);
 }
 
-/* Opens, writes, preallocates, truncates, syncs, closes: the line of the first that did not end as it should. */
+/* Opens, writes, preallocates, truncates, syncs, closes: the line of the first that did not end as
+ * it should. */
 static int do_everything(uvdio_engine_t* engine, uv_loop_t* loop, const char* path) {
   static uvdio_file_t file;
   uvdio_req_t req = {0};
   struct outcome outcome = {0};
   uvdio_buf_t page;
   req.data = &outcome;
-  EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644, on_done) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644,
+                    on_done) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 && outcome.result == 0);
   EXPECT(uvdio_buf_alloc(&page, PAGE, 0) == 0);
   memset(page.base, 1, PAGE);
@@ -60,7 +63,8 @@ static int do_everything(uvdio_engine_t* engine, uv_loop_t* loop, const char* pa
   EXPECT(uvdio_write(&file, &req, &page, 0, on_moved) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 && outcome.result == PAGE);
   EXPECT(uvdio_preallocate(&file, &req, 1 << 20, on_done) == 0);
-  EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 && (outcome.result == 0 || outcome.result == UV_ENOTSUP));
+  EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 &&
+         (outcome.result == 0 || outcome.result == UV_ENOTSUP));
   EXPECT(uvdio_truncate(&file, &req, 2 * PAGE, on_done) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 && outcome.result == 0);
   EXPECT(uvdio_sync_data(&file, &req, on_done) == 0);
@@ -104,7 +108,8 @@ static int work_without_threads(void* data) {
   req.data = &outcome;
   EXPECT(chdir(work->f->dir) == 0 && become_nobody() == 0);
   EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
-  EXPECT(uvdio_open(engine, &file, &req, "without", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644, NULL) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, "without", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644,
+                    NULL) == 0);
   EXPECT(allow_tasks(1) == 0);
   EXPECT(uvdio_size(&file, &req, on_done) == 0); /* which no ring has */
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);

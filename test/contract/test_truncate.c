@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A truncate runs alone on its file: what was submitted before it is done, and what comes after it waits. Beside direct
- * writes, kernels lose some of them (uvdio_truncate in uvdio.h tells which); sim/generator.c looks for that at length.
+ * A truncate runs alone on its file: what was submitted before it is done, and what comes after it
+ * waits. Beside direct writes, kernels lose some of them (uvdio_truncate in uvdio.h tells which);
+ * sim/generator.c looks for that at length.
  */
 #include <string.h>
 
@@ -69,7 +71,8 @@ static void everything_keeps_its_side(void** state) {
   for (unsigned i = 0; i < MANY; i++) {
     after[i] = read_page(f, i);
   }
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, PAGE); /* which changes nothing */
+  /* which changes nothing */
+  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, PAGE);
   run(f);
   assert_result(truncate, 0);
   assert_int_equal(preallocate->done, 1);

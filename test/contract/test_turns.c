@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Whoever else lives on the loop gets its turn: an engine calls back so often per turn and no oftener, however much waits,
- * and a wake-up that found nothing pending is not forgotten.
+ * Whoever else lives on the loop gets its turn: an engine calls back so often per turn and no
+ * oftener, however much waits, and a wake-up that found nothing pending is not forgotten.
  */
 #include <string.h>
 
@@ -43,8 +44,7 @@ static void look_in_check(uv_check_t* check) {
 
 static void look_in_prepare(uv_prepare_t* prepare) {
   struct onlooker* onlooker = prepare->data;
-  note(onlooker->f->tracker.finished, &onlooker->seen_by_prepare,
-       &onlooker->most_between_prepares);
+  note(onlooker->f->tracker.finished, &onlooker->seen_by_prepare, &onlooker->most_between_prepares);
 }
 
 static void start_looking(struct onlooker* onlooker, struct fixture* f) {
@@ -125,8 +125,9 @@ static void queue_of_instant_ends_leaves_turns_to_others(void** state) {
 }
 
 /*
- * Wake-ups. Cancellations have completions of their own, which nobody waits for and which may come when nothing is
- * pending. The read after them has to complete by itself: nothing else is on the loop.
+ * Wake-ups. Cancellations have completions of their own, which nobody waits for and which may come
+ * when nothing is pending. The read after them has to complete by itself: nothing else is on the
+ * loop.
  */
 
 static void submit_and_cancel(struct fixture* f, unsigned depth) {
@@ -218,7 +219,8 @@ static uint64_t batches_within_callback(struct fixture* f, int writes) {
   return volley.batches - before;
 }
 
-/* Of so many reads at a time, those that go to a ring: all, all but the first, which is alone, or none. */
+/* Of so many reads at a time, those that go to a ring: all, all but the first, which is alone, or
+ * none. */
 static unsigned to_ring(const struct fixture* f, unsigned count) {
   uvdio_file_info_t info;
   assert_ok(uvdio_file_info(&f->file, &info));

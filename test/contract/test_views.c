@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Views of memory that the ring knows by number: found by address, whatever part of an arena they
  * are of; plain memory where no piece of it holds them as a whole, and where the arena is gone

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Programs end by a walk over the loop that closes every handle which is not closing yet, and take
  * the handles' `data` for their own. After uvdio_engine_close() a walk finds nothing of the

@@ -1,8 +1,11 @@
 #!/bin/sh
-# MC/DC (modified condition/decision coverage) of the request state machine and the engine, by clang 18 or later.
-#   sh test/coverage/mcdc.sh [FILE...]      of src/; engine.c, order.c, queue.c and request.c where not told
-# Prints lines, branches and MC/DC pairs of each; the annotated sources are in build/mcdc/report.txt.
-# Exit status: 0 measured, 1 something failed, 77 no such compiler here. The last line is for cmake/check.sh --long.
+# SPDX-License-Identifier: MIT MC/DC (modified condition/decision coverage) of the request state
+# machine and the engine, by clang 18 or later.
+#   sh test/coverage/mcdc.sh [FILE...]      of src/; engine.c, order.c, queue.c and request.c where
+#   not told
+# Prints lines, branches and MC/DC pairs of each; the annotated sources are in
+# build/mcdc/report.txt. Exit status: 0 measured, 1 something failed, 77 no such compiler here. The
+# last line is for cmake/check.sh --long.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 . cmake/common.sh
@@ -36,6 +39,7 @@ for file in $files; do sources="$sources src/$file"; done
 "llvm-cov$version" report "$@" -instr-profile=build/mcdc/all.profdata --show-mcdc-summary --sources $sources >build/mcdc/summary.txt ||
   exit 1
 cat build/mcdc/summary.txt
-# The last three columns: conditions, those that were not shown to matter, and the ref of the others.
+# The last three columns: conditions, those that were not shown to matter, and the ref of the
+# others.
 echo "LAYER mcdc|$(awk '/^TOTAL/ { print $(NF - 2) " conditions of the request state machine and the engine, " $NF " shown to matter" }' build/mcdc/summary.txt)||$((code != 0))"
 [ "$code" -eq 0 ]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Coverage of the library, held against exceptions.txt.
 
   report.py ROOT BUILD      after the tests have run in BUILD (preset coverage); needs gcovr

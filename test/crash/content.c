@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "content.h"
 
 #include <assert.h>
@@ -22,8 +23,10 @@ unsigned dice_below(struct dice* dice, unsigned sides) {
   return (unsigned)((dice_roll(dice) >> 16) % sides);
 }
 
-/* The first word is the version, the others follow from it and from the place: a checksum over all of the sector. */
-static void make_sector(uint64_t words[WORDS], uint64_t seed, unsigned file, uint64_t offset, uint32_t version) {
+/* The first word is the version, the others follow from it and from the place: a checksum over all
+ * of the sector. */
+static void make_sector(uint64_t words[WORDS], uint64_t seed, unsigned file, uint64_t offset,
+                        uint32_t version) {
   uint64_t state = mix(mix(seed ^ file) ^ offset) ^ version;
   words[0] = version;
   for (size_t i = 1; i < WORDS; i++) {
@@ -32,7 +35,8 @@ static void make_sector(uint64_t words[WORDS], uint64_t seed, unsigned file, uin
   }
 }
 
-void content_fill(char* base, size_t size, uint64_t seed, unsigned file, uint64_t offset, uint32_t version) {
+void content_fill(char* base, size_t size, uint64_t seed, unsigned file, uint64_t offset,
+                  uint32_t version) {
   uint64_t words[WORDS];
   assert(size % SECTOR == 0 && offset % SECTOR == 0 && version != 0 && version != CONTENT_FOREIGN);
   for (size_t at = 0; at < size; at += SECTOR) {

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * `uvdio copy`: what it reported as copied is there after a power cut, name and all; interrupted, it removes what it made; killed,
- * it leaves nothing but the target, and a second run makes that whole.
+ * `uvdio copy`: what it reported as copied is there after a power cut, name and all; interrupted,
+ * it removes what it made; killed, it leaves nothing but the target, and a second run makes that
+ * whole.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -55,7 +57,8 @@ static int sync_directory(const struct copy* copy) {
   return failed;
 }
 
-/* The source, and for half of the rounds a target that is there already: other bytes, half as many. */
+/* The source, and for half of the rounds a target that is there already: other bytes, half as
+ * many. */
 static int make_files(struct copy* copy, char why[WHY_MAX]) {
   size_t padded = (copy->size + SECTOR - 1) / SECTOR * SECTOR;
   copy->content = malloc(padded);
@@ -63,14 +66,16 @@ static int make_files(struct copy* copy, char why[WHY_MAX]) {
     return round_failed(why, "memory", ENOMEM);
   }
   content_fill(copy->content, padded, copy->plan->seed, FILE_NUMBER, 0, 2);
-  int failed = copy->overwrites && put_file(copy->target, copy->content + copy->size / 2, copy->size / 2);
+  int failed =
+      copy->overwrites && put_file(copy->target, copy->content + copy->size / 2, copy->size / 2);
   failed = failed || put_file(copy->source, copy->content, copy->size) || sync_directory(copy);
   return failed ? round_failed(why, "making the files", errno) : 0;
 }
 
 static void become_command(struct copy* copy, int go) {
   char command[] = "uvdio", verb[] = "copy", option[] = "--backend", block[] = "--block=64K";
-  char* argv[] = {command, verb, option, (char*)copy->plan->backend_name, block, copy->source, copy->target, NULL};
+  char* argv[] = {command, verb,         option,       (char*)copy->plan->backend_name,
+                  block,   copy->source, copy->target, NULL};
   char byte;
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   dup2(null, STDOUT_FILENO);
@@ -104,7 +109,8 @@ static int run_command(struct copy* copy, int with_end) {
   }
   close(go[1]);
   /* The process number may come round again. */
-  copy->plan->stage->disk->act_at = copy->plan->end == END_KILL ? 0 : copy->plan->stage->disk->act_at;
+  copy->plan->stage->disk->act_at =
+      copy->plan->end == END_KILL ? 0 : copy->plan->stage->disk->act_at;
   return status;
 }
 
@@ -121,7 +127,8 @@ static int check_target(const struct copy* copy, const char* when, char why[WHY_
   struct stat status;
   char* data = malloc(copy->size + 1);
   int fd = open(copy->target, O_RDONLY | O_CLOEXEC);
-  int whole = data != NULL && fd >= 0 && fstat(fd, &status) == 0 && (size_t)status.st_size == copy->size;
+  int whole =
+      data != NULL && fd >= 0 && fstat(fd, &status) == 0 && (size_t)status.st_size == copy->size;
   for (size_t done = 0; whole && done < copy->size;) {
     ssize_t got = read(fd, data + done, copy->size - done);
     whole = got > 0;
@@ -141,7 +148,8 @@ static int check_names(const struct copy* copy, char why[WHY_MAX]) {
   static const char* const known[] = {".", "..", "lost+found", "source", "target"};
   DIR* list = opendir(copy->plan->stage->dir);
   int failed = list == NULL;
-  for (struct dirent* entry = failed ? NULL : readdir(list); entry != NULL && !failed; entry = readdir(list)) {
+  for (struct dirent* entry = failed ? NULL : readdir(list); entry != NULL && !failed;
+       entry = readdir(list)) {
     failed = 1;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
       failed = failed && strcmp(entry->d_name, known[i]) != 0;
@@ -193,7 +201,8 @@ static int copy_and_check(struct copy* copy, char why[WHY_MAX]) {
     return -1;
   }
   int status = run_command(copy, 1);
-  return copy->plan->end == END_CUT ? check_after_cut(copy, status, why) : check_after_signal(copy, status, why);
+  return copy->plan->end == END_CUT ? check_after_cut(copy, status, why)
+                                    : check_after_signal(copy, status, why);
 }
 
 int round_of_copy(const struct plan* plan, char why[WHY_MAX]) {

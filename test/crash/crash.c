@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What is promised to be there, is it there after a power cut; and what was done, after a kill? ../README.md, "Power cuts and
- * kills", tells how this works.
+ * What is promised to be there, is it there after a power cut; and what was done, after a kill?
+ * ../README.md, "Power cuts and kills", tells how this works.
  *
- * Prints TAP: a line per kind of work and ending. Exit codes: 0, 1 something was lost, 2 wrong usage, 77 can't run here.
+ * Prints TAP: a line per kind of work and ending. Exit codes: 0, 1 something was lost, 2 wrong
+ * usage, 77 can't run here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,8 +58,8 @@ struct options {
  */
 
 static void say_replay(const struct options* options, const struct plan* plan, const char* work) {
-  printf("# replay: crash --place %s --backend %s --work %s --end %s --seed %" PRIu64 " --rounds 1", options->place,
-         options->backend, work, endings[plan->end], plan->seed);
+  printf("# replay: crash --place %s --backend %s --work %s --end %s --seed %" PRIu64 " --rounds 1",
+         options->place, options->backend, work, endings[plan->end], plan->seed);
   printf(plan->uvdio >= 0 ? " --uvdio %s\n" : "%s\n", plan->uvdio >= 0 ? options->uvdio : "");
 }
 
@@ -68,7 +70,8 @@ struct tally {
   uint64_t lost;
 };
 
-static int run_round(const struct plan* plan, const struct work* work, struct tally* tally, char why[WHY_MAX]) {
+static int run_round(const struct plan* plan, const struct work* work, struct tally* tally,
+                     char why[WHY_MAX]) {
   const struct disk_control* disk = plan->stage->disk;
   uint64_t pending = disk->pending, lost = disk->lost;
   int failed = work != NULL ? round_of_work(plan, work, why) : round_of_copy(plan, why);
@@ -83,14 +86,17 @@ static void say_tally(const struct plan* plan, const struct tally* tally, uint64
   printf("# seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " %s", seed, plan->seed, tally->promised,
          plan->end == END_CUT ? "acknowledged as durable" : "completed");
   if (plan->end == END_CUT) {
-    printf("; of %" PRIu64 " KiB in the disk's cache %" PRIu64 " KiB lost", tally->pending / 1024, tally->lost / 1024);
+    printf("; of %" PRIu64 " KiB in the disk's cache %" PRIu64 " KiB lost", tally->pending / 1024,
+           tally->lost / 1024);
   }
-  printf("\nFIGURE %u %s\nFIGURE %" PRIu64 " promises\n", tally->rounds, plan->end == END_CUT ? "power cuts" : "kills",
-         tally->promised);
+  printf("\nFIGURE %u %s\nFIGURE %" PRIu64 " promises\n", tally->rounds,
+         plan->end == END_CUT ? "power cuts" : "kills", tally->promised);
 }
 
-/* All rounds of one line. A round that found something is the last one: a planted defect has been found then. */
-static int run_case(const struct options* options, struct plan* plan, const struct work* work, unsigned number) {
+/* All rounds of one line. A round that found something is the last one: a planted defect has been
+ * found then. */
+static int run_case(const struct options* options, struct plan* plan, const struct work* work,
+                    unsigned number) {
   const char* name = work != NULL ? work->name : COPY;
   struct tally tally = {0};
   char why[WHY_MAX] = "";
@@ -105,8 +111,9 @@ static int run_case(const struct options* options, struct plan* plan, const stru
   }
   int ok = options->defect != NULL ? failed : !failed;
   say_tally(plan, &tally, options->seed);
-  printf("%s %u - %s, %s, %s on %s%s%s\n", ok ? "ok" : "not ok", number, name, endings[plan->end], options->backend,
-         options->place, options->defect != NULL ? ", must be found: " : "", options->defect != NULL ? options->defect : "");
+  printf("%s %u - %s, %s, %s on %s%s%s\n", ok ? "ok" : "not ok", number, name, endings[plan->end],
+         options->backend, options->place, options->defect != NULL ? ", must be found: " : "",
+         options->defect != NULL ? options->defect : "");
   fflush(stdout);
   return ok ? 0 : 1;
 }
@@ -119,7 +126,8 @@ static unsigned each_case(const struct options* options, struct plan* plan, int 
       const struct work* work = i < WORKS ? works[i] : NULL;
       const char* name = work != NULL ? work->name : COPY;
       int wanted = (options->end == NULL || strcmp(options->end, endings[end]) == 0) &&
-                   (options->work == NULL ? work != NULL || options->uvdio != NULL : strcmp(options->work, name) == 0);
+                   (options->work == NULL ? work != NULL || options->uvdio != NULL
+                                          : strcmp(options->work, name) == 0);
       if (wanted) {
         number++;
         plan->end = (enum ending)end;
@@ -136,24 +144,45 @@ static unsigned each_case(const struct options* options, struct plan* plan, int 
 
 static int parse(struct options* options, int argc, char** argv) {
   static const struct option known[] = {
-      {"place", required_argument, NULL, 'p'},  {"backend", required_argument, NULL, 'b'},
-      {"work", required_argument, NULL, 'w'},   {"end", required_argument, NULL, 'e'},
-      {"seed", required_argument, NULL, 's'},   {"rounds", required_argument, NULL, 'r'},
-      {"uvdio", required_argument, NULL, 'u'},  {"defect", required_argument, NULL, 'd'},
+      {"place", required_argument, NULL, 'p'},
+      {"backend", required_argument, NULL, 'b'},
+      {"work", required_argument, NULL, 'w'},
+      {"end", required_argument, NULL, 'e'},
+      {"seed", required_argument, NULL, 's'},
+      {"rounds", required_argument, NULL, 'r'},
+      {"uvdio", required_argument, NULL, 'u'},
+      {"defect", required_argument, NULL, 'd'},
       {NULL, 0, NULL, 0},
   };
   int answer, bad = 0;
   while ((answer = getopt_long(argc, argv, "", known, NULL)) != -1) {
     switch (answer) {
-      case 'p': options->place = optarg; break;
-      case 'b': options->backend = optarg; break;
-      case 'w': options->work = optarg; break;
-      case 'e': options->end = optarg; break;
-      case 's': options->seed = strtoull(optarg, NULL, 0); break;
-      case 'r': options->rounds = (unsigned)strtoul(optarg, NULL, 0); break;
-      case 'u': options->uvdio = optarg; break;
-      case 'd': options->defect = optarg; break;
-      default: bad = 1;
+      case 'p':
+        options->place = optarg;
+        break;
+      case 'b':
+        options->backend = optarg;
+        break;
+      case 'w':
+        options->work = optarg;
+        break;
+      case 'e':
+        options->end = optarg;
+        break;
+      case 's':
+        options->seed = strtoull(optarg, NULL, 0);
+        break;
+      case 'r':
+        options->rounds = (unsigned)strtoul(optarg, NULL, 0);
+        break;
+      case 'u':
+        options->uvdio = optarg;
+        break;
+      case 'd':
+        options->defect = optarg;
+        break;
+      default:
+        bad = 1;
     }
   }
   return bad || optind != argc;
@@ -196,7 +225,8 @@ static int skip_all(const char* why) {
 }
 
 int main(int argc, char** argv) {
-  struct options options = {.place = "ext4", .backend = "ring", .seed = 1, .rounds = ROUNDS_DEFAULT};
+  struct options options = {
+      .place = "ext4", .backend = "ring", .seed = 1, .rounds = ROUNDS_DEFAULT};
   struct stage stage;
   struct plan plan = {.stage = &stage};
   char why[WHY_MAX];
@@ -204,10 +234,12 @@ int main(int argc, char** argv) {
     fputs(usage, stderr);
     return 2;
   }
-  if (uvdio_backend_probe(plan.backend, why, sizeof(why)) != 0 || stage_make(&stage, options.place, why) != 0) {
+  if (uvdio_backend_probe(plan.backend, why, sizeof(why)) != 0 ||
+      stage_make(&stage, options.place, why) != 0) {
     return skip_all(why);
   }
-  plan.model = mmap(NULL, sizeof(*plan.model), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  plan.model =
+      mmap(NULL, sizeof(*plan.model), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (plan.model == MAP_FAILED) {
     return skip_all(strerror(errno));
   }

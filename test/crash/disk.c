@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #define FUSE_USE_VERSION 35
 
 #include "disk.h"
@@ -71,7 +72,14 @@ static void make_durable(void) {
  * The power cut.
  */
 
-enum luck { NOTHING_SURVIVES, ALL_SURVIVES, OLDEST_SURVIVE, SOME_WRITES_SURVIVE, SOME_SECTORS_SURVIVE, LUCKS };
+enum luck {
+  NOTHING_SURVIVES,
+  ALL_SURVIVES,
+  OLDEST_SURVIVE,
+  SOME_WRITES_SURVIVE,
+  SOME_SECTORS_SURVIVE,
+  LUCKS
+};
 
 struct cut {
   struct dice dice;
@@ -141,7 +149,8 @@ static void cut_power(void) {
   disk.control->off = 1;
 }
 
-/* Counts a request that changes something; acts where its number has come. Returns whether there is power. */
+/* Counts a request that changes something; acts where its number has come. Returns whether there is
+ * power. */
 static int account(void) {
   struct disk_control* control = disk.control;
   unsigned number = ++control->requests;
@@ -175,7 +184,8 @@ static void on_getattr(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info* 
 }
 
 /* The kernel would change the times, for one. */
-static void on_setattr(fuse_req_t req, fuse_ino_t inode, struct stat* wanted, int which, struct fuse_file_info* info) {
+static void on_setattr(fuse_req_t req, fuse_ino_t inode, struct stat* wanted, int which,
+                       struct fuse_file_info* info) {
   (void)wanted;
   (void)which;
   on_getattr(req, inode, info);
@@ -187,7 +197,8 @@ static void on_open(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info* inf
   fuse_reply_open(req, info);
 }
 
-static void on_read(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, struct fuse_file_info* info) {
+static void on_read(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset,
+                    struct fuse_file_info* info) {
   (void)inode;
   (void)info;
   if (disk.control->off) {
@@ -266,7 +277,8 @@ static int serve(int device) {
   char where[32];
   struct fuse_args arguments = FUSE_ARGS_INIT(1, argv);
   snprintf(where, sizeof(where), "/dev/fd/%d", device);
-  struct fuse_session* session = fuse_session_new(&arguments, &operations, sizeof(operations), NULL);
+  struct fuse_session* session =
+      fuse_session_new(&arguments, &operations, sizeof(operations), NULL);
   if (session == NULL || fuse_session_mount(session, where) != 0) {
     return 1;
   }
@@ -288,13 +300,15 @@ static pid_t start_process(int device, int home) {
   pid_t process = fork();
   if (process == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGINT, SIG_IGN); /* a terminal sends it to all of us, and the mounts need us to the end */
+    /* a terminal sends it to all of us, and the mounts need us to the end */
+    signal(SIGINT, SIG_IGN);
     _exit(setns(home, CLONE_NEWNS) == 0 && getppid() == parent ? serve(device) : 1);
   }
   return process;
 }
 
-pid_t disk_start(struct disk_control* control, int home, const char* path, int durable, int live, uint64_t size) {
+pid_t disk_start(struct disk_control* control, int home, const char* path, int durable, int live,
+                 uint64_t size) {
   pid_t process = -1;
   disk = (struct disk){control, durable, live, size, NULL, NULL};
   disk.end = &disk.first;

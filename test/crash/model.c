@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "model.h"
 
 #include <assert.h>
@@ -54,7 +55,8 @@ uint32_t slot_submit(struct file* file, struct slot* slot) {
   return ++slot->submitted;
 }
 
-void slot_reached(struct model* model, struct file* file, struct slot* slot, uint32_t version, enum promise promise) {
+void slot_reached(struct model* model, struct file* file, struct slot* slot, uint32_t version,
+                  enum promise promise) {
   struct slot_bounds* bounds = &slot->bounds[promise];
   uint64_t end = slot->offset + slot->size;
   assert(version <= slot->submitted);
@@ -120,12 +122,15 @@ static int is_allowed(const struct checker* c, const struct slot* slot, uint32_t
   return version == 0 ? bounds->zero : version >= bounds->low && version <= slot->submitted;
 }
 
-static int complain(const struct checker* c, const struct slot* slot, uint64_t offset, uint32_t version) {
+static int complain(const struct checker* c, const struct slot* slot, uint64_t offset,
+                    uint32_t version) {
   static const char* const done[] = {"completed", "acknowledged as durable"};
   char found[32];
   snprintf(found, sizeof(found), version == 0 ? "zeros" : "version %u", (unsigned)version);
-  snprintf(c->why, WHY_MAX, "%s, byte %llu, slot of %u bytes at %llu: %s; %s up to version %u, submitted up to %u",
-           c->file->name, (unsigned long long)offset, (unsigned)slot->size, (unsigned long long)slot->offset,
+  snprintf(c->why, WHY_MAX,
+           "%s, byte %llu, slot of %u bytes at %llu: %s; %s up to version %u, submitted up to %u",
+           c->file->name, (unsigned long long)offset, (unsigned)slot->size,
+           (unsigned long long)slot->offset,
            version == CONTENT_FOREIGN ? "bytes that nobody wrote there" : found, done[c->promise],
            (unsigned)slot->bounds[c->promise].low, (unsigned)slot->submitted);
   return -1;
@@ -137,13 +142,14 @@ static int check_slot(const struct checker* c, const struct slot* slot) {
   memset(data, 0, slot->size);
   ssize_t got = pread(c->fd, data, slot->size, (off_t)slot->offset);
   if (got < 0) {
-    snprintf(c->why, WHY_MAX, "%s can't be read at %llu: %s", c->file->name, (unsigned long long)slot->offset,
-             strerror(errno));
+    snprintf(c->why, WHY_MAX, "%s can't be read at %llu: %s", c->file->name,
+             (unsigned long long)slot->offset, strerror(errno));
     return -1;
   }
   for (size_t at = 0; at < slot->size; at += SECTOR) {
     uint64_t offset = slot->offset + at;
-    uint32_t version = content_version(data + at, c->model->seed, (unsigned)(c->file - c->model->files), offset);
+    uint32_t version =
+        content_version(data + at, c->model->seed, (unsigned)(c->file - c->model->files), offset);
     if (!is_allowed(c, slot, version)) {
       return complain(c, slot, offset, version);
     }
@@ -157,7 +163,8 @@ static int check_size(const struct checker* c) {
     return 0;
   }
   snprintf(c->why, WHY_MAX, "%s has %llu bytes; it should have %llu to %llu", c->file->name,
-           (unsigned long long)c->size, (unsigned long long)bounds->low, (unsigned long long)bounds->high);
+           (unsigned long long)c->size, (unsigned long long)bounds->low,
+           (unsigned long long)bounds->high);
   return -1;
 }
 
@@ -193,7 +200,8 @@ static int check_file(struct checker* c, const char* dir) {
   return failed;
 }
 
-int model_check(const struct model* model, const char* dir, enum promise promise, char why[WHY_MAX]) {
+int model_check(const struct model* model, const char* dir, enum promise promise,
+                char why[WHY_MAX]) {
   int failed = 0;
   for (unsigned i = 0; i < model->file_count && !failed; i++) {
     struct checker checker = {model, &model->files[i], promise, -1, 0, why};

@@ -1,13 +1,15 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the files may hold, kept by the writer as it goes, in memory that outlives it.
  *
- * A file is a row of slots, each of which is written as a whole. The n-th write of a slot is its version n. What is known of a
- * slot is a range: at least version `low`, at most the last that was submitted; and whether it may be all zeros. Ranges grow
- * before something is submitted, and shrink when the library says that it is done: so they are true at any moment, even
- * if the writer stops between two instructions.
+ * A file is a row of slots, each of which is written as a whole. The n-th write of a slot is its
+ * version n. What is known of a slot is a range: at least version `low`, at most the last that was
+ * submitted; and whether it may be all zeros. Ranges grow before something is submitted, and shrink
+ * when the library says that it is done: so they are true at any moment, even if the writer stops
+ * between two instructions.
  *
- * There are two ranges: what everybody who reads must see (VISIBLE: an operation's callback began), and what must be there
- * after a power cut (DURABLE: the library said so).
+ * There are two ranges: what everybody who reads must see (VISIBLE: an operation's callback began),
+ * and what must be there after a power cut (DURABLE: the library said so).
  */
 #ifndef UVDIO_TEST_CRASH_MODEL_H
 #define UVDIO_TEST_CRASH_MODEL_H
@@ -72,9 +74,11 @@ uint64_t file_end(const struct model* model, const struct file* file);
 uint32_t slot_submit(struct file* file, struct slot* slot);
 
 /* The slot's write number `version` has been done. */
-void slot_reached(struct model* model, struct file* file, struct slot* slot, uint32_t version, enum promise promise);
+void slot_reached(struct model* model, struct file* file, struct slot* slot, uint32_t version,
+                  enum promise promise);
 
-/* The file is to get a size, a border of slots; it has got it. No other change of the file is under way. */
+/* The file is to get a size, a border of slots; it has got it. No other change of the file is under
+ * way. */
 void size_submit(struct model* model, struct file* file, uint64_t size);
 void size_reached(struct model* model, struct file* file, uint64_t size, enum promise promise);
 
@@ -83,6 +87,7 @@ void name_submit(struct file* file);
 void name_reached(struct model* model, struct file* file, enum promise promise);
 
 /* Compares the files in `dir` with the model. Returns 0, or -1 and what is wrong. */
-int model_check(const struct model* model, const char* dir, enum promise promise, char why[WHY_MAX]);
+int model_check(const struct model* model, const char* dir, enum promise promise,
+                char why[WHY_MAX]);
 
 #endif /* UVDIO_TEST_CRASH_MODEL_H */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "round.h"
 
 #include <assert.h>
@@ -27,11 +28,13 @@ int round_begin(const struct plan* plan, char why[WHY_MAX]) {
 }
 
 void round_arm(const struct plan* plan, struct dice* dice, int signal_number, pid_t target) {
-  unsigned range = 1u << (REQUESTS_LOG2_MIN + dice_below(dice, REQUESTS_LOG2_MAX - REQUESTS_LOG2_MIN + 1));
+  unsigned range =
+      1u << (REQUESTS_LOG2_MIN + dice_below(dice, REQUESTS_LOG2_MAX - REQUESTS_LOG2_MIN + 1));
   struct disk_control* disk = plan->stage->disk;
   disk->signal = signal_number;
   disk->target = target;
-  disk_arm(disk, plan->end == END_CUT ? DISK_CUT : DISK_SIGNAL, 1 + dice_below(dice, range), dice_roll(dice));
+  disk_arm(disk, plan->end == END_CUT ? DISK_CUT : DISK_SIGNAL, 1 + dice_below(dice, range),
+           dice_roll(dice));
 }
 
 /* Mounting replays the journal; that may be cut off, too, and fail for it. */
@@ -75,7 +78,8 @@ static void say_ready(void* context) {
   }
 }
 
-static void become_writer(const struct plan* plan, const struct work* work, struct dice dice, struct signals* signals) {
+static void become_writer(const struct plan* plan, const struct work* work, struct dice dice,
+                          struct signals* signals) {
   struct writer writer = {.model = plan->model,
                           .dir = plan->stage->dir,
                           .backend = plan->backend,
@@ -89,7 +93,8 @@ static void become_writer(const struct plan* plan, const struct work* work, stru
   _exit(writer_run(&writer, say_ready, signals) == 0 ? 0 : 1);
 }
 
-static pid_t start_writer(const struct plan* plan, const struct work* work, struct dice dice, struct signals* signals) {
+static pid_t start_writer(const struct plan* plan, const struct work* work, struct dice dice,
+                          struct signals* signals) {
   pid_t parent = getpid();
   fflush(NULL);
   pid_t process = fork();
@@ -114,13 +119,15 @@ static int check_end(const struct plan* plan, int status, char why[WHY_MAX]) {
     return -1;
   }
   if (!plan->stage->disk->acted) {
-    snprintf(why, WHY_MAX, "an operation failed before the end came: %s", uvdio_strerror(plan->model->error));
+    snprintf(why, WHY_MAX, "an operation failed before the end came: %s",
+             uvdio_strerror(plan->model->error));
     return -1;
   }
   return 0;
 }
 
-static int run_writer(const struct plan* plan, const struct work* work, struct dice* dice, char why[WHY_MAX]) {
+static int run_writer(const struct plan* plan, const struct work* work, struct dice* dice,
+                      char why[WHY_MAX]) {
   struct signals signals;
   char byte = 0;
   int status = 0;
@@ -145,7 +152,9 @@ static int run_writer(const struct plan* plan, const struct work* work, struct d
  */
 
 static int check_after_cut(const struct plan* plan, struct dice* dice, char why[WHY_MAX]) {
-  return round_recover(plan, dice, why) == 0 ? model_check(plan->model, plan->stage->dir, DURABLE, why) : -1;
+  return round_recover(plan, dice, why) == 0
+             ? model_check(plan->model, plan->stage->dir, DURABLE, why)
+             : -1;
 }
 
 /* At once, and again when everything has been unmounted in peace. */

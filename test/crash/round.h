@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * One round: a fresh filesystem, somebody who writes to it, an end that he does not expect, and a look at what is left.
+ * One round: a fresh filesystem, somebody who writes to it, an end that he does not expect, and a
+ * look at what is left.
  */
 #ifndef UVDIO_TEST_CRASH_ROUND_H
 #define UVDIO_TEST_CRASH_ROUND_H
@@ -28,8 +30,9 @@ struct plan {
 int round_of_work(const struct plan* plan, const struct work* work, char why[WHY_MAX]);
 int round_of_copy(const struct plan* plan, char why[WHY_MAX]);
 
-/* For both: mounts a fresh filesystem; chooses when the end comes, for the process `target`; and what follows a power cut: the
- * filesystem recovers, at times with another cut in the middle of it. */
+/* For both: mounts a fresh filesystem; chooses when the end comes, for the process `target`; and
+ * what follows a power cut: the filesystem recovers, at times with another cut in the middle of
+ * it. */
 int round_begin(const struct plan* plan, char why[WHY_MAX]);
 void round_arm(const struct plan* plan, struct dice* dice, int signal, pid_t target);
 int round_recover(const struct plan* plan, struct dice* dice, char why[WHY_MAX]);

@@ -1,11 +1,13 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Many power cuts and kills, on every filesystem and backend.
 #   sh test/crash/run.sh [--rounds N] [--seed N] [PLACE...]
 #
-# Places: ext4 xfs btrfs; default: all of them. N rounds (100) of each of five works, each with a power cut and with a kill, on
-# each place and backend: with the defaults 6000 rounds, which take half an hour to an hour. The first seed is taken from
-# the clock unless told. Builds the preset release.
-# Exit status: 0 nothing failed, 1 something did (the log has the seed, and the command that repeats it), 77 nothing could run.
+# Places: ext4 xfs btrfs; default: all of them. N rounds (100) of each of five works, each with a
+# power cut and with a kill, on each place and backend: with the defaults 6000 rounds, which take
+# half an hour to an hour. The first seed is taken from the clock unless told. Builds the preset
+# release. Exit status: 0 nothing failed, 1 something did (the log has the seed, and the command
+# that repeats it), 77 nothing could run.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1

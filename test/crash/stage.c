@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "stage.h"
 
 #include <assert.h>
@@ -59,7 +60,8 @@ static int enter_namespace(struct stage* stage, char why[STAGE_WHY_MAX]) {
     return give_up(why, "mounting a filesystem", "needs root");
   }
   stage->home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-  if (stage->home < 0 || unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) {
+  if (stage->home < 0 || unshare(CLONE_NEWNS) != 0 ||
+      mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) {
     return give_up_errno(why, "a mount namespace");
   }
   if (mount("none", ROOT, "tmpfs", 0, "size=1m") != 0) {
@@ -84,7 +86,8 @@ static int memory_file(const char* name, uint64_t size) {
 
 static int run_maker(const struct recipe* recipe, int image, char why[STAGE_WHY_MAX]) {
   char path[32];
-  char* argv[] = {(char*)recipe->maker, (char*)recipe->options[0], (char*)recipe->options[1], path, NULL};
+  char* argv[] = {(char*)recipe->maker, (char*)recipe->options[0], (char*)recipe->options[1], path,
+                  NULL};
   pid_t child;
   int status = 0;
   snprintf(path, sizeof(path), "/proc/self/fd/%d", image);
@@ -109,7 +112,8 @@ static int make_files(struct stage* stage, char why[STAGE_WHY_MAX]) {
 }
 
 static int make_control(struct stage* stage, char why[STAGE_WHY_MAX]) {
-  void* shared = mmap(NULL, sizeof(*stage->disk), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* shared =
+      mmap(NULL, sizeof(*stage->disk), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) {
     return give_up_errno(why, "shared memory");
   }
@@ -160,7 +164,8 @@ static int make_litter(void) {
   return failed || unlink(DIR "/litter") != 0 ? -errno : 0;
 }
 
-static int make_original(struct stage* stage, const struct recipe* recipe, char why[STAGE_WHY_MAX]) {
+static int make_original(struct stage* stage, const struct recipe* recipe,
+                         char why[STAGE_WHY_MAX]) {
   if (run_maker(recipe, stage->original, why) != 0) {
     return -1;
   }
@@ -197,7 +202,8 @@ int stage_make(struct stage* stage, const char* kind, char why[STAGE_WHY_MAX]) {
   }
   *stage = (struct stage){.kind = recipe->kind, .dir = DIR, .size = recipe->size, .loop = -1};
   find_tools();
-  if (enter_namespace(stage, why) != 0 || make_files(stage, why) != 0 || make_control(stage, why) != 0) {
+  if (enter_namespace(stage, why) != 0 || make_files(stage, why) != 0 ||
+      make_control(stage, why) != 0) {
     return -1;
   }
   return make_original(stage, recipe, why);
@@ -246,7 +252,8 @@ static int attach(struct stage* stage) {
   return error;
 }
 
-/* Without direct I/O the page cache above the disk would be a second volatile cache, which survives. */
+/* Without direct I/O the page cache above the disk would be a second volatile cache, which
+ * survives. */
 static int check_direct(const struct stage* stage) {
   struct loop_info64 info;
   if (ioctl(stage->loop, LOOP_GET_STATUS64, &info) != 0) {
@@ -255,7 +262,8 @@ static int check_direct(const struct stage* stage) {
   return info.lo_flags & LO_FLAGS_DIRECT_IO ? 0 : -EOPNOTSUPP;
 }
 
-/* The kernel remembers which of btrfs's devices it has seen last, and would refuse an older state of it elsewhere. */
+/* The kernel remembers which of btrfs's devices it has seen last, and would refuse an older state
+ * of it elsewhere. */
 static void forget_device(const struct stage* stage) {
   struct btrfs_ioctl_vol_args args = {0};
   int fd = open("/dev/btrfs-control", O_RDWR | O_CLOEXEC);

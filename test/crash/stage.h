@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A filesystem on a loop device on the disk whose plug can be pulled (disk.h). It is made once; each round begins with the
- * same content, in whose free space old bytes lie about.
+ * A filesystem on a loop device on the disk whose plug can be pulled (disk.h). It is made once;
+ * each round begins with the same content, in whose free space old bytes lie about.
  *
- * Nothing can stay behind, however the program ends: mounts are in a mount namespace of its own, the disk's bytes in
- * anonymous memory, loop devices detach with their last user, and the processes end with the one that made the stage. Any number of
- * programs may do this at once.
+ * Nothing can stay behind, however the program ends: mounts are in a mount namespace of its own,
+ * the disk's bytes in anonymous memory, loop devices detach with their last user, and the processes
+ * end with the one that made the stage. Any number of programs may do this at once.
  */
 #ifndef UVDIO_TEST_CRASH_STAGE_H
 #define UVDIO_TEST_CRASH_STAGE_H
@@ -18,7 +19,7 @@ struct stage {
   const char* dir;  /* where its files are while it is mounted */
   struct disk_control* disk;
   uint64_t size;
-  int home; /* the mount namespace that we come from */
+  int home;     /* the mount namespace that we come from */
   int original; /* memory files */
   int durable;
   int live;
@@ -39,7 +40,8 @@ int stage_mount(struct stage* stage);
 /* Unmounts and detaches, whatever the state of the disk. Returns 0 or -errno. */
 int stage_unmount(struct stage* stage);
 
-/* Unmounts without a last chance to write anything, and switches the disk on again. Returns 0 or -errno. */
+/* Unmounts without a last chance to write anything, and switches the disk on again. Returns 0 or
+ * -errno. */
 int stage_pull_plug(struct stage* stage);
 
 #endif /* UVDIO_TEST_CRASH_STAGE_H */

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A write-ahead log of fixed size that is used in a circle. Its file grows as it is written, or is reserved, or has been written
- * once before: the three have different ways to the disk.
+ * A write-ahead log of fixed size that is used in a circle. Its file grows as it is written, or is
+ * reserved, or has been written once before: the three have different ways to the disk.
  */
 #include <stdlib.h>
 
@@ -40,7 +41,8 @@ static int prepare(struct writer* writer) {
   struct model* model = writer->model;
   struct file* file = &model->files[0];
   writer->state = calloc(1, sizeof(struct log));
-  int error = writer_open(writer, writer->defect == DEFECT_NO_DSYNC ? UVDIO_OPEN_RW : UVDIO_OPEN_WAL);
+  int error =
+      writer_open(writer, writer->defect == DEFECT_NO_DSYNC ? UVDIO_OPEN_RW : UVDIO_OPEN_WAL);
   enum start start = (enum start)dice_below(&writer->dice, STARTS);
   if (error == 0 && start != GROWING) {
     error = reserve(writer, file, file_end(model, file));

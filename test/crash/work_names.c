@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Many small files, a few at a time: open (the first time: create), write, sync, close, and a sync of the directory, which the
- * library leaves to the program. Only then the name counts as durable; the content does from the file's own sync on.
+ * Many small files, a few at a time: open (the first time: create), write, sync, close, and a sync
+ * of the directory, which the library leaves to the program. Only then the name counts as durable;
+ * the content does from the file's own sync on.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -79,7 +81,8 @@ static void on_opened(uvdio_req_t* req, int64_t result) {
     return;
   }
   name_reached(writer->model, chain->file, VISIBLE);
-  writer_write(writer, &chain->open_file, chain->file, &writer->model->slots[chain->file->first], written, chain);
+  writer_write(writer, &chain->open_file, chain->file, &writer->model->slots[chain->file->first],
+               written, chain);
 }
 
 static void start(struct chain* chain) {
@@ -95,7 +98,8 @@ static void start(struct chain* chain) {
   unsigned flags = UVDIO_OPEN_RW | (chain->file->tried ? 0 : UVDIO_O_EXCLUSIVE);
   name_submit(chain->file);
   chain->req.data = chain;
-  int error = uvdio_open(writer->engine, &chain->open_file, &chain->req, path, flags, 0600, on_opened);
+  int error =
+      uvdio_open(writer->engine, &chain->open_file, &chain->req, path, flags, 0600, on_opened);
   if (error != 0) {
     writer_stop(writer, error);
   }

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Pages that are written in place, in no order, with a sync now and then while writes are in flight. The sync covers
- * those and none that come later; several syncs may wait at once.
+ * Pages that are written in place, in no order, with a sync now and then while writes are in
+ * flight. The sync covers those and none that come later; several syncs may wait at once.
  */
 #include <stdlib.h>
 

@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A file whose size changes. One step: preallocate to a larger size or truncate to a smaller one, and a sync that is submitted
- * while that is in flight; then writes to some of the slots below the size, and a sync that is submitted while those are. Slots
- * that were not written, or were cut off, must read as zeros.
+ * A file whose size changes. One step: preallocate to a larger size or truncate to a smaller one,
+ * and a sync that is submitted while that is in flight; then writes to some of the slots below the
+ * size, and a sync that is submitted while those are. Slots that were not written, or were cut off,
+ * must read as zeros.
  */
 #include <stdlib.h>
 
@@ -15,7 +17,7 @@
 struct space {
   uvdio_req_t req; /* the change of size */
   struct writer* writer;
-  unsigned slots; /* below the size */
+  unsigned slots;   /* below the size */
   unsigned waiting; /* operations of this part of the step */
 };
 
@@ -35,7 +37,8 @@ static int prepare(struct writer* writer) {
 
 static uint64_t size_of(const struct space* space) {
   const struct model* model = space->writer->model;
-  return space->slots == SLOTS ? file_end(model, &model->files[0]) : model->slots[space->slots].offset;
+  return space->slots == SLOTS ? file_end(model, &model->files[0])
+                               : model->slots[space->slots].offset;
 }
 
 /*
@@ -96,7 +99,8 @@ static void on_resized(uvdio_req_t* req, int64_t result) {
 static void choose_size(struct space* space, int* shrinks) {
   struct dice* dice = &space->writer->dice;
   *shrinks = space->slots == SLOTS || (space->slots > 0 && dice_below(dice, SHRINKS_IN) == 0);
-  space->slots = *shrinks ? dice_below(dice, space->slots) : space->slots + 1 + dice_below(dice, SLOTS - space->slots);
+  space->slots = *shrinks ? dice_below(dice, space->slots)
+                          : space->slots + 1 + dice_below(dice, SLOTS - space->slots);
 }
 
 static void go_on(struct writer* writer) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "writer.h"
 
 #include <assert.h>
@@ -67,7 +68,8 @@ static int is_dsync(const struct writer* writer) {
   return writer->work == &work_log;
 }
 
-static void note_written(struct writer* writer, struct file* file, struct slot* slot, uint32_t version) {
+static void note_written(struct writer* writer, struct file* file, struct slot* slot,
+                         uint32_t version) {
   slot_reached(writer->model, file, slot, version, VISIBLE);
   if (is_dsync(writer)) {
     slot_reached(writer->model, file, slot, version, DURABLE);
@@ -93,15 +95,16 @@ static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   }
 }
 
-static uvdio_buf_t make_buffer(struct writer* writer, const struct file* file, const struct slot* slot,
-                               uint32_t version) {
+static uvdio_buf_t make_buffer(struct writer* writer, const struct file* file,
+                               const struct slot* slot, uint32_t version) {
   uvdio_buf_t buf;
-  int error = writer->arena != NULL ? uvdio_arena_acquire(writer->arena, &buf) : uvdio_buf_alloc(&buf, slot->size, 0);
+  int error = writer->arena != NULL ? uvdio_arena_acquire(writer->arena, &buf)
+                                    : uvdio_buf_alloc(&buf, slot->size, 0);
   error = error != 0 ? error : uvdio_buf_set_len(&buf, slot->size);
   assert(error == 0);
   (void)error;
-  content_fill(buf.base, slot->size, writer->model->seed, (unsigned)(file - writer->model->files), slot->offset,
-               version);
+  content_fill(buf.base, slot->size, writer->model->seed, (unsigned)(file - writer->model->files),
+               slot->offset, version);
   return buf;
 }
 
@@ -118,8 +121,8 @@ int writer_put(struct writer* writer, struct slot* slot) {
   return error;
 }
 
-void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* file, struct slot* slot,
-                  written_cb then, void* context) {
+void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* file,
+                  struct slot* slot, written_cb then, void* context) {
   struct write_job* job = calloc(1, sizeof(*job));
   assert(job != NULL && !slot->busy);
   *job = (struct write_job){{0}, writer, file, slot, slot_submit(file, slot), then, context};
@@ -160,7 +163,8 @@ static void note_durable(struct sync_job* job) {
   }
   for (unsigned i = 0; i < job->file->count; i++) {
     if (job->versions[i] != 0) {
-      slot_reached(model, job->file, &model->slots[job->file->first + i], job->versions[i], DURABLE);
+      slot_reached(model, job->file, &model->slots[job->file->first + i], job->versions[i],
+                   DURABLE);
     }
   }
 }
@@ -176,7 +180,8 @@ static void note_covered(struct sync_job* job) {
   }
 }
 
-/* A write that failed has been called back before the sync that covers it, and has stopped the writer. */
+/* A write that failed has been called back before the sync that covers it, and has stopped the
+ * writer. */
 static void on_synced(uvdio_req_t* req, int64_t result) {
   struct sync_job* job = req->data;
   struct writer* writer = job->writer;
@@ -198,15 +203,17 @@ static void on_synced(uvdio_req_t* req, int64_t result) {
   }
 }
 
-void writer_sync(struct writer* writer, uvdio_file_t* open_file, struct file* file, uint64_t size, synced_cb then,
-                 void* context) {
+void writer_sync(struct writer* writer, uvdio_file_t* open_file, struct file* file, uint64_t size,
+                 synced_cb then, void* context) {
   struct sync_job* job = calloc(1, sizeof(*job));
   assert(job != NULL);
-  *job = (struct sync_job){.writer = writer, .file = file, .size = size, .then = then, .context = context};
+  *job = (struct sync_job){
+      .writer = writer, .file = file, .size = size, .then = then, .context = context};
   job->req.data = job;
   note_covered(job);
   int all = (int)dice_below(&writer->dice, 2);
-  int error = all ? uvdio_sync_all(open_file, &job->req, on_synced) : uvdio_sync_data(open_file, &job->req, on_synced);
+  int error = all ? uvdio_sync_all(open_file, &job->req, on_synced)
+                  : uvdio_sync_data(open_file, &job->req, on_synced);
   if (error != 0) {
     free(job);
     writer_stop(writer, error);
@@ -222,7 +229,8 @@ void writer_sync(struct writer* writer, uvdio_file_t* open_file, struct file* fi
 /* A depth below the width makes writes wait in the library, too. */
 static int open_engine(struct writer* writer) {
   static const unsigned depths[DEPTHS] = {2, 16, 256};
-  uvdio_engine_options_t options = {.backend = writer->backend, .depth = depths[dice_below(&writer->dice, DEPTHS)]};
+  uvdio_engine_options_t options = {.backend = writer->backend,
+                                    .depth = depths[dice_below(&writer->dice, DEPTHS)]};
   uvdio_arena_options_t arena = {.frame_size = SLOT_SIZE_MAX, .frame_count = FRAMES};
   int error = uv_loop_init(&writer->loop);
   error = error != 0 ? error : uvdio_engine_create(&writer->engine, &writer->loop, &options);

@@ -1,13 +1,16 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The program whose data is at stake: uses the library as one that keeps a log or pages would, and writes into the model what
- * it was promised. It goes on until an operation fails (the plug was pulled) or it is killed.
+ * The program whose data is at stake: uses the library as one that keeps a log or pages would, and
+ * writes into the model what it was promised. It goes on until an operation fails (the plug was
+ * pulled) or it is killed.
  *
  * A work is one way of using files:
  *
  *   log     a file opened with UVDIO_OPEN_WAL: a write is durable when its callback runs
  *   pages   writes and syncs, many in flight: a sync covers what was submitted before it
  *   space   preallocate, truncate, writes and syncs: sizes are durable, too
- *   names   files are created, written, synced, closed, and then the directory is synced, without which a name may go
+ *   names   files are created, written, synced, closed, and then the directory is synced, without
+ *   which a name may go
  */
 #ifndef UVDIO_TEST_CRASH_WRITER_H
 #define UVDIO_TEST_CRASH_WRITER_H
@@ -43,8 +46,9 @@ struct writer {
 struct work {
   const char* name;
   void (*layout)(struct model* model, struct dice* dice); /* which files and slots there are */
-  int (*prepare)(struct writer* writer);                  /* before anything can happen to the disk; 0 or a code */
-  void (*go_on)(struct writer* writer);                   /* submits what there is to submit */
+  /* before anything can happen to the disk; 0 or a code */
+  int (*prepare)(struct writer* writer);
+  void (*go_on)(struct writer* writer); /* submits what there is to submit */
 };
 
 extern const struct work work_log;
@@ -52,8 +56,8 @@ extern const struct work work_pages;
 extern const struct work work_space;
 extern const struct work work_names;
 
-/* Prepares, calls `ready`, works until it is stopped, and gives everything back. Returns 0, or -1 after a message when
- * something failed that has nothing to do with the disk. */
+/* Prepares, calls `ready`, works until it is stopped, and gives everything back. Returns 0, or -1
+ * after a message when something failed that has nothing to do with the disk. */
 int writer_run(struct writer* writer, void (*ready)(void* context), void* context);
 
 /*
@@ -69,17 +73,17 @@ int writer_open(struct writer* writer, unsigned flags);
 /* Writes the next version of a slot at once, into the work's file. Returns 0 or a code. */
 int writer_put(struct writer* writer, struct slot* slot);
 
-/* Writes the next version of a slot that is not busy. `then` is called when it is done (and nothing else stopped), if not
- * null; else the work goes on. */
+/* Writes the next version of a slot that is not busy. `then` is called when it is done (and nothing
+ * else stopped), if not null; else the work goes on. */
 typedef void (*written_cb)(struct writer* writer, struct slot* slot, void* context);
-void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* file, struct slot* slot,
-                  written_cb then, void* context);
+void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* file,
+                  struct slot* slot, written_cb then, void* context);
 
-/* Syncs an open file, data only or all. What was submitted before counts as durable when the sync is done, and with it
- * the size `size`, if not UINT64_MAX. `then` as above. */
+/* Syncs an open file, data only or all. What was submitted before counts as durable when the sync
+ * is done, and with it the size `size`, if not UINT64_MAX. `then` as above. */
 typedef void (*synced_cb)(struct writer* writer, void* context);
-void writer_sync(struct writer* writer, uvdio_file_t* open_file, struct file* file, uint64_t size, synced_cb then,
-                 void* context);
+void writer_sync(struct writer* writer, uvdio_file_t* open_file, struct file* file, uint64_t size,
+                 synced_cb then, void* context);
 
 /* fsync of the directory. Returns 0 or a code. */
 int writer_sync_directory(const struct writer* writer);

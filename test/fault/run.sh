@@ -1,8 +1,9 @@
 #!/bin/sh
-# Every call fails at every point with every error of its man page, on ring, ring with registered memory, and pool.
+# SPDX-License-Identifier: MIT Every call fails at every point with every error of its man page, on
+# ring, ring with registered memory, and pool.
 #   sh test/fault/run.sh
-# Builds the preset dev. Exit status: 0 nothing failed, 1 something did, 77 nothing could run. The last line is for
-# cmake/check.sh --long.
+# Builds the preset dev. Exit status: 0 nothing failed, 1 something did, 77 nothing could run. The
+# last line is for cmake/check.sh --long.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Answers of the system that seldom come: kernels of another age, filesystems that change their mind, opens that are turned
- * away more than once, sizes that can't be asked for.
+ * Answers of the system that seldom come: kernels of another age, filesystems that change their
+ * mind, opens that are turned away more than once, sizes that can't be asked for.
  */
 #include <errno.h>
 #include <linux/magic.h>
@@ -36,7 +37,8 @@ static void close_other(struct fixture* f) {
  * btrfs before Linux 5.11
  */
 
-/* Whether a file for durable writes is kept from a ring, on a kernel of this release, or (null) of none that is told. */
+/* Whether a file for durable writes is kept from a ring, on a kernel of this release, or (null) of
+ * none that is told. */
 static int is_kept_from_the_ring(struct fixture* f, const char* release, unsigned flags) {
   uvdio_file_info_t info;
   fault_pretend_filesystem(BTRFS_SUPER_MAGIC);
@@ -153,8 +155,8 @@ static void open_tells_the_filesystem_either_way(void** state) {
   assert_string_equal(info_after_open(f, op_new(&f->tracker)).filesystem, "fuse");
 }
 
-/* Where a ring would hand everything to a kernel worker, it is for several transfers at once; not where it takes short writes
- * for errors. */
+/* Where a ring would hand everything to a kernel worker, it is for several transfers at once; not
+ * where it takes short writes for errors. */
 static void lane_in_company_depends_on_the_filesystem(void** state) {
   struct fixture* f = *state;
   const char* name = uvdio_engine_backend(f->engine);

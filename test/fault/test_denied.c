@@ -1,9 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * io_uring denied: by a seccomp filter on each of its three system calls, before the first ring and after an engine has been set
- * up; by the sysctl; and in something like a container. The whole life of an engine (lib/scenario.h) goes by as if
- * nothing had happened, and the engine says what it runs on, and why.
+ * io_uring denied: by a seccomp filter on each of its three system calls, before the first ring and
+ * after an engine has been set up; by the sysctl; and in something like a container. The whole life
+ * of an engine (lib/scenario.h) goes by as if nothing had happened, and the engine says what it
+ * runs on, and why.
  *
- * All of it in forked children. contract/test_auto.c asks the same about engines that are made after the denial.
+ * All of it in forked children. contract/test_auto.c asks the same about engines that are made
+ * after the denial.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -131,7 +134,8 @@ static int deny_in_between(void* data) {
 
 static int live_until_denied(void* data) {
   struct loss loss = {.denial = *(const struct denial*)data};
-  struct scenario s = {.what = "a life that loses io_uring", .between = deny_in_between, .context = &loss};
+  struct scenario s = {
+      .what = "a life that loses io_uring", .between = deny_in_between, .context = &loss};
   loss.s = &s;
   return live_and_say_why(&s, &loss.denial);
 }
@@ -165,12 +169,14 @@ static void filter_that_comes_late_leaves_the_pool(void** state) {
  * An ordinary user.
  */
 
-/* What container engines deny by default to a process without privileges, as far as it is about us; and their limits. */
+/* What container engines deny by default to a process without privileges, as far as it is about us;
+ * and their limits. */
 static struct denial container = {
-    {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_bpf, SYS_mount, SYS_umount2,
-     SYS_unshare, SYS_setns, SYS_ptrace, SYS_perf_event_open, SYS_userfaultfd, SYS_keyctl,
-     SYS_add_key, SYS_request_key, SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_swapon,
-     SYS_reboot, SYS_quotactl, SYS_acct},
+    {SYS_io_uring_setup, SYS_io_uring_enter,  SYS_io_uring_register, SYS_bpf,
+     SYS_mount,          SYS_umount2,         SYS_unshare,           SYS_setns,
+     SYS_ptrace,         SYS_perf_event_open, SYS_userfaultfd,       SYS_keyctl,
+     SYS_add_key,        SYS_request_key,     SYS_open_by_handle_at, SYS_name_to_handle_at,
+     SYS_swapon,         SYS_reboot,          SYS_quotactl,          SYS_acct},
     "io_uring_setup",
     EPERM};
 

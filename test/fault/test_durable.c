@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Durable writes and a kernel that tells of what it lost once and to one caller: whatever is called durable after that, or ran
- * beside it, is no success. Which errors are remembered, and whom the latch reaches.
+ * Durable writes and a kernel that tells of what it lost once and to one caller: whatever is called
+ * durable after that, or ran beside it, is no success. Which errors are remembered, and whom the
+ * latch reaches.
  */
 #include <errno.h>
 #include <linux/magic.h>
@@ -31,7 +33,8 @@ static uvdio_file_info_t info_of(const uvdio_file_t* file) {
 }
 
 static int on_workers(const uvdio_file_t* file) {
-  return strcmp(info_of(file).backend, "pool") == 0 && strcmp(info_of(file).backend_concurrent, "pool") == 0;
+  return strcmp(info_of(file).backend, "pool") == 0 &&
+         strcmp(info_of(file).backend_concurrent, "pool") == 0;
 }
 
 static unsigned in_flight(const struct fixture* f) {
@@ -40,8 +43,8 @@ static unsigned in_flight(const struct fixture* f) {
   return stats.in_flight;
 }
 
-/* A durable file on a filesystem that says it is `type`; an engine that knows its thread, so that operations start in the
- * submitting call. */
+/* A durable file on a filesystem that says it is `type`; an engine that knows its thread, so that
+ * operations start in the submitting call. */
 static void open_durable(struct fixture* f, long type) {
   fault_pretend_filesystem(type);
   open_now(f, &f->file, "durable", UVDIO_OPEN_WAL);
@@ -110,7 +113,8 @@ static void durable_writes_run_one_at_a_time(void** state) {
   unsigned most = 0;
   for (unsigned i = 0; i < MANY; i++) {
     uvdio_buf_t page = filled(PAGE, i);
-    writes[i] = t_write(op_then(&f->tracker, note_more_than_one, &most), &f->file, &page, (uint64_t)i * PAGE);
+    writes[i] = t_write(op_then(&f->tracker, note_more_than_one, &most), &f->file, &page,
+                        (uint64_t)i * PAGE);
     assert_int_equal(in_flight(f), 1);
   }
   run(f);
@@ -137,7 +141,8 @@ static void no_sync_runs_beside_a_durable_write(void** state) {
   assert_result(sync, 0);
   assert_result(after, PAGE);
   assert_result(last, 0);
-  assert_true(before->order < sync->order && sync->order < after->order && after->order < last->order);
+  assert_true(before->order < sync->order && sync->order < after->order &&
+              after->order < last->order);
 }
 
 /* Reads need not wait. */
@@ -253,9 +258,9 @@ static void close_waits_for_them(void** state) {
  */
 
 static void every_error_that_may_be_a_lost_write_latches(void** state) {
-  static const int errors[] = {EIO,       ENOSPC, EDQUOT, ENODATA, EREMOTEIO, ETIMEDOUT, ENOLINK,
-                               EILSEQ,    EBADE,  EROFS,  ENODEV,  ENXIO,     ESTALE,    ENOMEM,
-                               ENOMEDIUM, EUCLEAN};
+  static const int errors[] = {EIO,     ENOSPC, EDQUOT,    ENODATA, EREMOTEIO, ETIMEDOUT,
+                               ENOLINK, EILSEQ, EBADE,     EROFS,   ENODEV,    ENXIO,
+                               ESTALE,  ENOMEM, ENOMEDIUM, EUCLEAN};
   struct fixture* f = *state;
   need_faults();
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
@@ -315,13 +320,15 @@ static void refused_call_latches_nothing(void** state) {
  * Whom the latch reaches.
  */
 
-/* With one thread the pool keeps the order; when the third write has come, the results of the first two are there. */
+/* With one thread the pool keeps the order; when the third write has come, the results of the first
+ * two are there. */
 static void success_that_waits_for_its_callback_is_taken_back(void** state) {
   struct fixture* f = *state;
   struct workers workers;
   struct top* writes[3];
   if (!on_workers(&f->file) || info_of(&f->file).is_durable_serialized) {
-    SKIP("two results can be made to come together where durable writes run side by side on libuv's threads");
+    SKIP(
+        "two results can be made to come together where durable writes run side by side on libuv's threads");
   }
   workers_occupy(&workers, &f->loop, WORKERS - 1);
   fault_fail(CALL_PWRITE, 2, ONCE, EREMOTEIO);
@@ -340,7 +347,8 @@ static void success_that_waits_for_its_callback_is_taken_back(void** state) {
   }
 }
 
-/* All kinds of changes wait on the lane, where the depth is 1, and one behind a truncate: none of them is begun. */
+/* All kinds of changes wait on the lane, where the depth is 1, and one behind a truncate: none of
+ * them is begun. */
 static void latch_reaches_every_change_that_waits(void** state) {
   struct fixture* f = *state;
   need_faults();
@@ -349,7 +357,8 @@ static void latch_reaches_every_change_that_waits(void** state) {
   struct top* first = write_page(f, 0);
   struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 64 * PAGE);
   struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, 2 * PAGE);
-  struct top* behind[3] = {write_page(f, 1), t_preallocate(op_new(&f->tracker), &f->file, 32 * PAGE),
+  struct top* behind[3] = {write_page(f, 1),
+                           t_preallocate(op_new(&f->tracker), &f->file, 32 * PAGE),
                            t_sync_data(op_new(&f->tracker), &f->file)};
   run(f);
   assert_result(first, code);

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Every call that the library makes fails: the first, the second, ... until a life of the engine (lib/scenario.h) goes by
- * without the fault; once, and from then on; with the errors that the call's man page names. Entries of a ring count as the
- * calls that they stand for.
+ * Every call that the library makes fails: the first, the second, ... until a life of the engine
+ * (lib/scenario.h) goes by without the fault; once, and from then on; with the errors that the
+ * call's man page names. Entries of a ring count as the calls that they stand for.
  *
  *   fault_every_point --backend ring            a few errors of each call
  *   fault_every_point --backend ring --all      all of them
@@ -21,8 +22,9 @@
 /* Errors of each call that are tried without --all. */
 #define FEW (under_valgrind() || UNDER_TSAN ? 1u : 2u)
 
-/* No kernel is out of memory for requests for ever, or always interrupted when it takes them; where one keeps completions
- * to itself for ever, waiting is all that is left. Each such refusal is waited for. */
+/* No kernel is out of memory for requests for ever, or always interrupted when it takes them; where
+ * one keeps completions to itself for ever, waiting is all that is left. Each such refusal is
+ * waited for. */
 #define SOME 5u
 
 static int all;
@@ -51,8 +53,8 @@ static void describe(struct injection* in) {
   } else {
     snprintf(how, sizeof(how), "%zu at most", in->bytes);
   }
-  snprintf(in->what, sizeof(in->what), "%s no. %u, %s, %s%s", fault_call_name(in->call), in->nth, how,
-           in->times == ONCE ? "once" : "from then on", in->registered ? ", registered" : "");
+  snprintf(in->what, sizeof(in->what), "%s no. %u, %s, %s%s", fault_call_name(in->call), in->nth,
+           how, in->times == ONCE ? "once" : "from then on", in->registered ? ", registered" : "");
 }
 
 static void set_fault(const struct injection* in) {
@@ -75,7 +77,8 @@ static void allow(struct scenario* s, const struct injection* in) {
   if (in->error == 0) {
     s->ends_early = in->bytes == 0;
     s->allowed[0] = in->bytes == 0 ? UVDIO_ESHORTWRITE : 0;
-    s->allowed[1] = in->bytes == 0 && strcmp(matrix.place.kind, "fuse") == 0 ? UVDIO_ESHORTREAD : 0; /* not the end there */
+    /* not the end there */
+    s->allowed[1] = in->bytes == 0 && strcmp(matrix.place.kind, "fuse") == 0 ? UVDIO_ESHORTREAD : 0;
     return;
   }
   s->allowed[0] = uv_translate_sys_error(in->error);
@@ -84,7 +87,8 @@ static void allow(struct scenario* s, const struct injection* in) {
   s->allowed[3] = in->call == CALL_FCNTL && in->error == EINVAL ? UVDIO_ENODIRECT : 0;
 }
 
-/* One life with one fault, and everything that the fixture checks. Returns whether the fault was met. */
+/* One life with one fault, and everything that the fixture checks. Returns whether the fault was
+ * met. */
 static int live_with(struct injection* in) {
   void* state = NULL;
   struct scenario s = {0};
@@ -107,7 +111,8 @@ static int live_with(struct injection* in) {
   return hits > 0;
 }
 
-/* What fails from its second call on fares much as what fails from its third on: without --all, fewer of those. */
+/* What fails from its second call on fares much as what fails from its third on: without --all,
+ * fewer of those. */
 static void raise_until_unmet(struct injection in) {
   for (in.nth = 1; live_with(&in); in.nth += all || in.times == ONCE ? 1 : in.nth) {
     assert_true(in.nth < NEVER_ENDS);
@@ -133,11 +138,13 @@ static int is_pool(void) {
 
 /* Whether registered memory makes any difference to the call. */
 static int is_about_registration(enum fault_call call) {
-  return call == CALL_REGISTER || call == CALL_SETUP || call == CALL_MEMALIGN || call == CALL_MUTEX_INIT ||
-         call == CALL_CLOSE || call == CALL_PREAD || call == CALL_PWRITE || call == CALL_SUBMIT;
+  return call == CALL_REGISTER || call == CALL_SETUP || call == CALL_MEMALIGN ||
+         call == CALL_MUTEX_INIT || call == CALL_CLOSE || call == CALL_PREAD ||
+         call == CALL_PWRITE || call == CALL_SUBMIT;
 }
 
-/* Guard pages that stay cost an arena's memory, which those who look for leaks find, or fault on. */
+/* Guard pages that stay cost an arena's memory, which those who look for leaks find, or fault
+ * on. */
 static int is_beyond_the_tools(enum fault_call call) {
   return call == CALL_MPROTECT && (UNDER_ASAN || under_valgrind());
 }
@@ -199,7 +206,8 @@ static void kernel_takes_fewer_entries_than_it_is_given(void** state) {
 }
 
 /*
- * The first ring of a process is preceded by a probe whose findings are kept. In a forked child, each time anew.
+ * The first ring of a process is preceded by a probe whose findings are kept. In a forked child,
+ * each time anew.
  */
 
 struct first_use {
@@ -240,7 +248,8 @@ static int met_at_first_use(struct first_use* first) {
 static void fail_at_first_use(enum fault_call call, unsigned last) {
   struct first_use first = {.in = {.call = call, .times = ONCE}};
   const int* errors = fault_errors(call);
-  first.shared = mmap(NULL, UVDIO_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  first.shared =
+      mmap(NULL, UVDIO_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   assert_ptr_not_equal(first.shared, MAP_FAILED);
   for (unsigned i = 0; errors[i] != 0 && (all || i < FEW); i++) {
     first.in.error = errors[i];

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What a process finds out with its first ring holds for all that follow. Each test is a forked child, because the first
- * ring is each time another one.
+ * What a process finds out with its first ring holds for all that follow. Each test is a forked
+ * child, because the first ring is each time another one.
  */
 #include <errno.h>
 #include <string.h>
@@ -121,7 +122,8 @@ static void engines_share_nothing_where_rings_do_not_copy(void** state) {
   }
 }
 
-/* Reads with a ring of an older kernel's kind, whose completions show up without being asked for. */
+/* Reads with a ring of an older kernel's kind, whose completions show up without being asked
+ * for. */
 static int read_busily(void* data) {
   struct fixture* f = data;
   uvdio_engine_t* engine = NULL;
@@ -132,7 +134,8 @@ static int read_busily(void* data) {
   fault_fail(CALL_SETUP, 1, 3, EINVAL);
   EXPECT(open_engine(&engine, &f->loop, UVDIO_BUSY_POLL_MAX) == 0);
   EXPECT(strstr(uvdio_engine_backend_reason(engine), "submit all") != NULL);
-  EXPECT(uvdio_open(engine, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, path_of(f, "file"),
+                    UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) == 0);
   EXPECT(uvdio_file_info(&file, &info) == 0);
   f->engine = engine;
   for (unsigned i = 0; i < 200; i++) {
@@ -164,14 +167,16 @@ static void ring_without_deferred_work_is_watched_too(void** state) {
 
 static uvdio_file_t files[FILES];
 
-/* Opens them all and writes to each, which is when it gets its slot. Returns how many have one, or -1. */
+/* Opens them all and writes to each, which is when it gets its slot. Returns how many have one, or
+ * -1. */
 static int slots_taken(struct fixture* f, uvdio_engine_t* engine) {
   int taken = 0;
   for (unsigned i = 0; i < FILES; i++) {
     uvdio_req_t req = {0};
     uvdio_file_info_t info;
     uvdio_buf_t page = filled(PAGE, i);
-    if (uvdio_open(engine, &files[i], &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) != 0) {
+    if (uvdio_open(engine, &files[i], &req, path_of(f, "file"),
+                   UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) != 0) {
       return -1;
     }
     struct top* write = t_write(op_new(&f->tracker), &files[i], &page, (uint64_t)i * PAGE);
@@ -189,7 +194,8 @@ static int open_files(uvdio_engine_t* engine, unsigned count, const char* path) 
   int error = 0;
   for (unsigned i = 0; i < count && error == 0; i++) {
     uvdio_req_t req = {0};
-    error = uvdio_open(engine, &files[i], &req, path, UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL);
+    error = uvdio_open(engine, &files[i], &req, path, UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED,
+                       0600, NULL);
   }
   return error;
 }
@@ -210,7 +216,8 @@ static int registers_files(struct fixture* f, uvdio_engine_t* engine) {
   uvdio_req_t req = {0};
   uvdio_file_info_t info = {0};
   uvdio_buf_t page = filled(PAGE, 1);
-  if (uvdio_open(engine, &file, &req, path_of(f, "file"), UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) != 0) {
+  if (uvdio_open(engine, &file, &req, path_of(f, "file"),
+                 UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) != 0) {
     return 0;
   }
   (void)t_write(op_new(&f->tracker), &file, &page, 0);
@@ -267,8 +274,9 @@ static void table_of_files_is_as_long_as_descriptors_may_be(void** state) {
   assert_ok(in_a_child(limit_is_not_told, *state));
 }
 
-/* The table is to grow for the third file: the kernel has given the old one back, and makes no new one. All files go on by their
- * descriptors, with what they had in mind about the table forgotten. */
+/* The table is to grow for the third file: the kernel has given the old one back, and makes no new
+ * one. All files go on by their descriptors, with what they had in mind about the table
+ * forgotten. */
 static int grow_in_vain(struct fixture* f, uvdio_engine_t* engine) {
   uvdio_file_info_t info;
   fault_pretend_descriptors(2);
@@ -307,7 +315,8 @@ static void files_go_on_without_a_table(void** state) {
 }
 
 /*
- * Rings that a kernel registers with the thread (from 5.18 on), by a number that begins with 0 in each process
+ * Rings that a kernel registers with the thread (from 5.18 on), by a number that begins with 0 in
+ * each process
  */
 
 static ssize_t written;
@@ -328,10 +337,12 @@ static int write_one(uv_loop_t* loop, uvdio_file_t* file) {
   return 0;
 }
 
-static int open_and_write(struct fixture* f, uvdio_engine_t** engine, uv_loop_t* loop, uvdio_file_t* file) {
+static int open_and_write(struct fixture* f, uvdio_engine_t** engine, uv_loop_t* loop,
+                          uvdio_file_t* file) {
   uvdio_req_t req = {0};
   EXPECT(open_engine(engine, loop, 0) == 0);
-  EXPECT(uvdio_open(*engine, file, &req, path_of(f, "file"), UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) == 0);
+  EXPECT(uvdio_open(*engine, file, &req, path_of(f, "file"),
+                    UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) == 0);
   return write_one(loop, file);
 }
 

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A ring whose submission queue is full: cancellations have taken the places that requests had left, and the kernel takes
- * nothing, or not everything, just then. And what is cancelled at odd moments.
+ * A ring whose submission queue is full: cancellations have taken the places that requests had
+ * left, and the kernel takes nothing, or not everything, just then. And what is cancelled at odd
+ * moments.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -130,7 +132,8 @@ static void refused_request_stays_the_first(void** state) {
   assert_result(third, PAGE);
 }
 
-/* A kernel that takes nothing is asked again when something has ended, or a while later, and not in every turn. */
+/* A kernel that takes nothing is asked again when something has ended, or a while later, and not in
+ * every turn. */
 static void kernel_that_takes_nothing_is_left_alone(void** state) {
   struct fixture* f = *state;
   enum { TURNS = 1000, WHILE_MS = 10 };
@@ -145,7 +148,8 @@ static void kernel_that_takes_nothing_is_left_alone(void** state) {
   assert_result(read, PAGE);
 }
 
-/* There is room, but the kernel said that it takes no more: what has found a place in the queue stays there. */
+/* There is room, but the kernel said that it takes no more: what has found a place in the queue
+ * stays there. */
 static void request_takes_a_place_that_came_free(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
@@ -164,7 +168,8 @@ static void request_takes_a_place_that_came_free(void** state) {
   assert_backend(f, "ring");
 }
 
-/* One that breaks down when it is full: the cancellations are forgotten, and the request goes to the pool. */
+/* One that breaks down when it is full: the cancellations are forgotten, and the request goes to
+ * the pool. */
 static void full_ring_breaks_down(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
@@ -212,7 +217,8 @@ static void cancelled_open_that_is_interrupted_is_cancelled(void** state) {
   need_a_ring_file(&f->file);
   need_faults();
   fault_fail(CALL_OPEN, 1, ONCE, EINTR);
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  struct top* open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   assert_ok(t_cancel(open));
   run(f);
   assert_int_equal(fault_hits(CALL_OPEN), 1);
@@ -223,8 +229,8 @@ static void on_read(struct top* op) {
   (void)t_cancel(op->data);
 }
 
-/* Half-way through, a cancellation comes too late: an interrupted step is repeated. On an old kernel an
- * open that finds the file there has another step. */
+/* Half-way through, a cancellation comes too late: an interrupted step is repeated. On an old
+ * kernel an open that finds the file there has another step. */
 static void open_that_has_begun_is_finished(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
@@ -268,7 +274,8 @@ static void completions_that_are_put_off_come_later(void** state) {
   completions_are_put_off(*state, EBUSY);
 }
 
-/* So often that no turn lasts so long: another one goes on, before which the loop must not sleep for good. */
+/* So often that no turn lasts so long: another one goes on, before which the loop must not sleep
+ * for good. */
 static void completions_that_are_put_off_for_long_come_in_another_turn(void** state) {
   struct fixture* f = *state;
   int sleeps = 0;
@@ -293,7 +300,8 @@ static void completions_that_are_put_off_for_long_come_in_another_turn(void** st
   }
 }
 
-/* The kernel does not give back what it has, and may never. What waits for room with it does not wait for that. */
+/* The kernel does not give back what it has, and may never. What waits for room with it does not
+ * wait for that. */
 static void what_waits_for_a_ring_that_breaks_down_goes_on(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
@@ -334,7 +342,8 @@ int main(int argc, char** argv) {
       TEST(open_that_has_begun_is_finished),
       TEST(completions_that_are_put_off_come_later),
       TEST(completions_that_are_put_off_for_long_come_in_another_turn),
-      cmocka_unit_test_setup_teardown(what_waits_for_a_ring_that_breaks_down_goes_on, set_up_at_depth_1, tear_down),
+      cmocka_unit_test_setup_teardown(what_waits_for_a_ring_that_breaks_down_goes_on,
+                                      set_up_at_depth_1, tear_down),
   };
   return matrix_main("full_ring", tests, COUNT_OF(tests), argc, argv);
 }

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A filesystem in user space that fails, dawdles and gives less than it is asked for, as a network's may. The kernel does not
- * smooth that over for direct I/O.
+ * A filesystem in user space that fails, dawdles and gives less than it is asked for, as a
+ * network's may. The kernel does not smooth that over for direct I/O.
  */
 #include "fixture.h"
 
@@ -56,7 +57,8 @@ static int fs_open(const char* path, struct fuse_file_info* info) {
   return 0;
 }
 
-static int fs_read(const char* path, char* to, size_t size, off_t offset, struct fuse_file_info* info) {
+static int fs_read(const char* path, char* to, size_t size, off_t offset,
+                   struct fuse_file_info* info) {
   size_t rest = (size_t)offset < sizeof(content) ? sizeof(content) - (size_t)offset : 0;
   (void)path;
   (void)info;
@@ -92,7 +94,8 @@ static int fs_fsync(const char* path, int data_only, struct fuse_file_info* info
 static const struct fuse_operations operations = {
     .getattr = fs_getattr, .open = fs_open, .read = fs_read, .write = fs_write, .fsync = fs_fsync};
 
-/* Returns what the process exits with. A byte through the pipe says that the filesystem is there. */
+/* Returns what the process exits with. A byte through the pipe says that the filesystem is
+ * there. */
 static int serve(const char* dir, int ready) {
   char name[] = "uvdio";
   char* argv[] = {name, NULL};
@@ -234,7 +237,8 @@ static void unmount_overlay(const char* dir) {
   rmdir(dir);
 }
 
-/* An overlay with the FUSE filesystem below it, as of a container: the kernel tells a magic number of its own. */
+/* An overlay with the FUSE filesystem below it, as of a container: the kernel tells a magic number
+ * of its own. */
 static int mount_overlay(const char* dir) {
   static const char* const folders[] = {"over", "upper", "work"};
   char path[PLACE_PATH_MAX + 64];
@@ -246,11 +250,13 @@ static int mount_overlay(const char* dir) {
     }
   }
   snprintf(path, sizeof(path), "%s/over", dir);
-  snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s/upper,workdir=%s/work", mounted, dir, dir);
+  snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s/upper,workdir=%s/work", mounted, dir,
+           dir);
   return mount("overlay", path, "overlay", 0, options);
 }
 
-/* What passes requests on gives what it got: a short read, at no block's end, is no end of the file. */
+/* What passes requests on gives what it got: a short read, at no block's end, is no end of the
+ * file. */
 static void short_reads_below_an_overlay_are_resumed(void** state) {
   struct fixture* f = *state;
   char dir[PLACE_PATH_MAX + 16];
@@ -263,7 +269,8 @@ static void short_reads_below_an_overlay_are_resumed(void** state) {
     SKIP("no overlay can be mounted over FUSE");
   }
   snprintf(path, sizeof(path), "%s/over/file", dir);
-  struct top* open = t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
+  struct top* open = t_open(op_now(&f->tracker), f->engine, &f->other, path,
+                            UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
   assert_result(open, 0);
   knobs->most = 5 * PAGE + 848;
   uvdio_buf_t buf = blank(PAGES * PAGE);
@@ -284,7 +291,8 @@ static void count_tick(uv_timer_t* timer) {
   }
 }
 
-/* The filesystem goes on only when the loop has ticked: a loop that waited for it would wait long. */
+/* The filesystem goes on only when the loop has ticked: a loop that waited for it would wait
+ * long. */
 static void delays_do_not_hold_up_the_loop(void** state) {
   struct fixture* f = *state;
   struct top* reads[16];

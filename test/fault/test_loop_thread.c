@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The loop's thread makes no system call that may take long: which thread opens and closes, whatever ends a file or an open?
+ * The loop's thread makes no system call that may take long: which thread opens and closes,
+ * whatever ends a file or an open?
  */
 #include <errno.h>
 #include <string.h>
@@ -92,7 +94,8 @@ static void files_left_open_are_closed_by_workers(void** state) {
 
 static void open_is_a_workers(void** state) {
   struct fixture* f = *state;
-  const unsigned flags[] = {UVDIO_OPEN_CREATE, UVDIO_OPEN_RW, UVDIO_OPEN_READ, UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED};
+  const unsigned flags[] = {UVDIO_OPEN_CREATE, UVDIO_OPEN_RW, UVDIO_OPEN_READ,
+                            UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED};
   for (size_t i = 0; i < COUNT_OF(flags); i++) {
     faults_reset();
     assert_result(open_other(f, op_new(&f->tracker), "other", flags[i]), 0);
@@ -131,7 +134,9 @@ static void what_is_no_file_is_closed_by_a_worker(void** state) {
   size_t before = open_descriptors();
   assert_int_equal(mkfifo(path_of(f, "fifo"), 0600), 0);
   faults_reset();
-  assert_result(open_other(f, op_new(&f->tracker), "fifo", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), UV_ESPIPE);
+  assert_result(
+      open_other(f, op_new(&f->tracker), "fifo", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED),
+      UV_ESPIPE);
   assert_true(fault_calls(CALL_CLOSE) >= 1);
   assert_int_equal(fault_calls_here(CALL_CLOSE), 0);
   assert_int_equal(open_descriptors(), before);
@@ -143,7 +148,8 @@ static void cancelled_open_that_fails_is_closed_by_a_worker(void** state) {
   size_t before = open_descriptors();
   fault_hold(CALL_FTRUNCATE, 1);
   fault_fail(CALL_FTRUNCATE, 1, ONCE, EIO);
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
+  struct top* open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   while (fault_calls(CALL_FTRUNCATE) == 0) {
     uv_run(&f->loop, UV_RUN_NOWAIT);
   }
@@ -157,7 +163,8 @@ static void cancelled_open_that_fails_is_closed_by_a_worker(void** state) {
 }
 
 /*
- * Much at once. Of a ring's entries, those without IOSQE_ASYNC are performed by the thread that submits them.
+ * Much at once. Of a ring's entries, those without IOSQE_ASYNC are performed by the thread that
+ * submits them.
  */
 
 #define MIB ((size_t)1024 * 1024)
@@ -234,7 +241,8 @@ static void large_transfer_of_registered_memory_is_a_workers(void** state) {
   }
 }
 
-/* A submitting call pins no more by itself than it takes little time for. The user's word pins the rest. */
+/* A submitting call pins no more by itself than it takes little time for. The user's word pins the
+ * rest. */
 static void large_frame_is_not_registered_by_itself(void** state) {
   struct fixture* f = *state;
   make_arena_or_skip(f, 8 * MIB + PAGE);
@@ -316,7 +324,8 @@ static void call_of_a_worker_does_not_count(void** state) {
   assert_int_equal(uv_thread_join(&holder.thread), 0);
   assert_result(close, 0);
   assert_true(took_ns >= holder.held_ns);
-  if (matrix.backend == UVDIO_BACKEND_POOL) { /* a ring's own calls may have waited for a processor as long */
+  /* a ring's own calls may have waited for a processor as long */
+  if (matrix.backend == UVDIO_BACKEND_POOL) {
     assert_int_equal(stats_of(f).longest_call_ns, 0);
   }
 }

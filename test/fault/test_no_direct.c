@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A filesystem may take the flag for direct I/O and still not do it: it says so by an alignment of zero (statx(2),
- * STATX_DIOALIGN; ext4 does for files whose content goes through its journal). Here statx(2) says so.
+ * A filesystem may take the flag for direct I/O and still not do it: it says so by an alignment of
+ * zero (statx(2), STATX_DIOALIGN; ext4 does for files whose content goes through its journal). Here
+ * statx(2) says so.
  */
 #include <stdarg.h>
 #include <string.h>

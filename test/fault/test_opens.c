@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * An open is several system calls. Whatever becomes of each of them: a file that opened can be used, one that did not has
- * left nothing behind, and nothing blocks.
+ * An open is several system calls. Whatever becomes of each of them: a file that opened can be
+ * used, one that did not has left nothing behind, and nothing blocks.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -136,7 +137,8 @@ static void failed_step_leaves_nothing_open(void** state) {
   assert_usable(f, &f->other);
 }
 
-/* A name that the filesystem does not take, for instance: the open says so, and not that there is no such file. */
+/* A name that the filesystem does not take, for instance: the open says so, and not that there is
+ * no such file. */
 static void file_that_can_not_be_created_is_not_said_to_be_missing(void** state) {
   struct fixture* f = *state;
   need_faults();
@@ -374,8 +376,9 @@ static void cancel_when_it_waits(uv_idle_t* idle) {
   uv_close((uv_handle_t*)idle, NULL);
 }
 
-/* A pool has queued the open in the submitting call, and nothing has been done; a ring passes it on in some later turn,
- * when the file has been created: then the cancellation is too late and the open goes on to its end. */
+/* A pool has queued the open in the submitting call, and nothing has been done; a ring passes it on
+ * in some later turn, when the file has been created: then the cancellation is too late and the
+ * open goes on to its end. */
 static void open_is_cancelled_while_every_worker_is_busy(void** state) {
   struct fixture* f = *state;
   struct late_cancel late = {.f = f};
@@ -385,8 +388,8 @@ static void open_is_cancelled_while_every_worker_is_busy(void** state) {
   assert_int_equal(uv_idle_init(&f->loop, &late.idle), 0);
   late.idle.data = &late;
   assert_int_equal(uv_idle_start(&late.idle, cancel_when_it_waits), 0);
-  late.open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"),
-                     UVDIO_OPEN_CREATE);
+  late.open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   run(f);
   assert_ok(late.code);
   if (matrix.backend == UVDIO_BACKEND_RING) {

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Requests that stay with the kernel for as long as the test likes: what cancels them, and what is sent on beside them, and when?
+ * Requests that stay with the kernel for as long as the test likes: what cancels them, and what is
+ * sent on beside them, and when?
  */
 #include <errno.h>
 #include <string.h>
@@ -11,7 +13,7 @@
 #define PAGE UVDIO_PAGE_SIZE
 #define DEPTH 64
 #define STRIDE (UNDER_ASAN ? 16 : 4) /* instructions; every single one would take ten seconds */
-#define MANY 40 /* so that there is no hurry */
+#define MANY 40                      /* so that there is no hurry */
 
 /* With an engine that knows its thread, and a file that has been read from. */
 static int set_up(void** state) {
@@ -60,7 +62,8 @@ static void cancel_and_assert(struct fixture* f, struct top* read) {
   run_until_it_sleeps(f);
   assert_int_equal(read->done, 0);
   assert_ok(t_cancel(read));
-  assert_int_equal(uv_backend_timeout(&f->loop), 0); /* The loop does not sleep before the kernel has heard of it. */
+  /* The loop does not sleep before the kernel has heard of it. */
+  assert_int_equal(uv_backend_timeout(&f->loop), 0);
   run_until_it_sleeps(f);
   run_until_it_sleeps(f);
   if (read->done == 0) {
@@ -81,7 +84,8 @@ static void parked_read_is_cancelled(void** state) {
   cancel_and_assert(f, parked_read(f, &f->other));
 }
 
-/* The kernel takes nothing more, until something has ended: that is when it is asked again, and not when a timer says so. */
+/* The kernel takes nothing more, until something has ended: that is when it is asked again, and not
+ * when a timer says so. */
 static void completion_ends_a_refusal(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
@@ -122,8 +126,8 @@ static void step_from_here(struct top* op) {
   }
 }
 
-/* One of two reads is called back, and the other ends at the n-th instruction after that. Returns 0 where the loop's turn was over
- * sooner. */
+/* One of two reads is called back, and the other ends at the n-th instruction after that. Returns 0
+ * where the loop's turn was over sooner. */
 static int second_ends_at(struct fixture* f, unsigned nth) {
   struct stepped stepped = {nth, 0};
   struct top* reads[2];
@@ -142,7 +146,8 @@ static int second_ends_at(struct fixture* f, unsigned nth) {
     unpark_page(NULL);
   }
   run_until_it_sleeps(f);
-  /* On older kernels (seen with 5.10 and 6.1) it may come later than that; there, a lost one is a loop that never ends. */
+  /* On older kernels (seen with 5.10 and 6.1) it may come later than that; there, a lost one is a
+   * loop that never ends. */
   int is_lost = reads[0]->done + reads[1]->done < 2 && linux_is(6, 12);
   if (is_lost) {
     read_page(f, &f->file); /* which wakes the loop for them */
@@ -156,7 +161,8 @@ static int second_ends_at(struct fixture* f, unsigned nth) {
   return came;
 }
 
-/* A loop that is about to sleep, and is told of completions by signals again from now on, misses none that came before. */
+/* A loop that is about to sleep, and is told of completions by signals again from now on, misses
+ * none that came before. */
 static void completion_wakes_the_loop_whenever_it_comes(void** state) {
   struct fixture* f = *state;
   unsigned nth = 1;
@@ -222,7 +228,8 @@ static void only_durable_writes_do_not_wait_for_others(void** state) {
  * A flag without anything behind it
  */
 
-/* Runs the loop without waiting until it wants to sleep or has ended. Returns 0 where it wants neither. */
+/* Runs the loop without waiting until it wants to sleep or has ended. Returns 0 where it wants
+ * neither. */
 static int comes_to_rest(struct fixture* f) {
   for (unsigned i = 0; i < 1000; i++) {
     if (uv_run(&f->loop, UV_RUN_NOWAIT) == 0 || uv_backend_timeout(&f->loop) != 0) {
@@ -232,7 +239,8 @@ static int comes_to_rest(struct fixture* f) {
   return 0;
 }
 
-/* A worker may set the flag when what it tells of has been fetched already, and there may be no next completion. */
+/* A worker may set the flag when what it tells of has been fetched already, and there may be no
+ * next completion. */
 static void late_flag_keeps_no_loop_awake(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
@@ -274,7 +282,8 @@ static void late_flag_hides_nothing(void** state) {
 }
 
 /*
- * An engine that is closed while the kernel has something in hand: the loop goes on without sleep of its own, but does not spin.
+ * An engine that is closed while the kernel has something in hand: the loop goes on without sleep
+ * of its own, but does not spin.
  */
 
 enum { A_WHILE_MS = 50 };

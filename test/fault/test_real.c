@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Faults that a plain Linux machine produces by itself: quotas, disks that shrink or have no memory, too few descriptors, too
- * little memory that may be locked. contract/test_limits.c and test_latch.c have full disks, file size limits and filesystems
- * that are shut down.
+ * Faults that a plain Linux machine produces by itself: quotas, disks that shrink or have no
+ * memory, too few descriptors, too little memory that may be locked. contract/test_limits.c and
+ * test_latch.c have full disks, file size limits and filesystems that are shut down.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -235,7 +236,8 @@ static void open_without_descriptors_fails_and_works_later(void** state) {
     SKIP("valgrind has limits on descriptors of its own, and a ring does not ask it");
   }
   rlim_t before = set_descriptors(first_free_descriptor());
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+  struct top* open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   struct top* at_once = op_now(&f->tracker);
   uvdio_file_t file = {0};
   t_open(at_once, f->engine, &file, path_of(f, "other"), UVDIO_OPEN_RW);
@@ -285,8 +287,9 @@ static int live_with_little_memory(void* data) {
   scenario_live(&s);
   scenario_end(&s);
   /* Debian's 5.10, 6.1 and 6.12 give the ring all the same. */
-  EXPECT(!linux_is(6, 18) ? strcmp(s.backend, "ring") == 0 || strstr(s.reason, "ulimit -l") != NULL
-                          : strcmp(s.backend, "pool") == 0 && strstr(s.reason, "ulimit -l") != NULL);
+  EXPECT(!linux_is(6, 18)
+             ? strcmp(s.backend, "ring") == 0 || strstr(s.reason, "ulimit -l") != NULL
+             : strcmp(s.backend, "pool") == 0 && strstr(s.reason, "ulimit -l") != NULL);
   EXPECT(fixture_tear_down(&state) == 0);
   return 0;
 }
@@ -305,7 +308,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_loop, little_memory_to_lock_leaves_the_pool),
       TEST_ON(fixture_loop, ring_without_descriptors_is_refused_and_replaced),
       TEST_ON(fixture_engine, open_without_descriptors_fails_and_works_later),
-      cmocka_unit_test_setup_teardown(quota_that_is_used_up_is_told, fixture_engine, remove_limited),
+      cmocka_unit_test_setup_teardown(quota_that_is_used_up_is_told, fixture_engine,
+                                      remove_limited),
       TEST_ON(fixture_engine, disk_that_shrank_fails_what_it_lost),
       TEST_ON(fixture_engine, disk_without_memory_fails_writes),
   };

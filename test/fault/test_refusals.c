@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A ring that the kernel refuses while it is in use (a seccomp filter that came late, io_uring switched off): nothing
- * is lost, nothing comes twice, the engine goes on with the pool and says why.
+ * A ring that the kernel refuses while it is in use (a seccomp filter that came late, io_uring
+ * switched off): nothing is lost, nothing comes twice, the engine goes on with the pool and says
+ * why.
  */
 #include <errno.h>
 #include <string.h>
@@ -264,8 +266,8 @@ static void kernel_that_takes_nothing_is_not_pestered(void** state) {
   assert_in_range(calls, 1, 50);
 }
 
-/* What a ring answers when it can't do something now, though nobody asked for that: where the process may start no more
- * tasks everything that needs a kernel worker is cancelled. */
+/* What a ring answers when it can't do something now, though nobody asked for that: where the
+ * process may start no more tasks everything that needs a kernel worker is cancelled. */
 static void what_the_ring_can_not_do_now_the_pool_does(void** state) {
   static const int errors[] = {ECANCELED, ENOMEM, ENOBUFS, EOPNOTSUPP};
   struct fixture* f = *state;
@@ -305,13 +307,15 @@ static void sync_that_the_ring_can_not_do_now_is_done_by_the_pool(void** state) 
   assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
 }
 
-/* An error that the disk may have told, under whatever name, is not asked for again: the next sync would succeed. */
+/* An error that the disk may have told, under whatever name, is not asked for again: the next sync
+ * would succeed. */
 static void sync_that_fails_is_not_repeated_by_the_pool(void** state) {
   static const int errors[] = {ENOMEM, ENOBUFS, EOPNOTSUPP, ENOSPC, ENODATA, ETIMEDOUT};
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
-    assert_result(t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW), 0);
+    assert_result(
+        t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW), 0);
     fault_fail(CALL_FDATASYNC, 1, ONCE, errors[i]);
     struct top* sync = t_sync_data(op_new(&f->tracker), &f->other);
     run(f);

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What is interrupted is repeated, but not for ever: a filesystem in user space may always say that it was.
+ * What is interrupted is repeated, but not for ever: a filesystem in user space may always say that
+ * it was.
  */
 #include <errno.h>
 
@@ -107,9 +109,9 @@ static void operation_that_is_always_interrupted_ends(void** state) {
   static const struct {
     uvdio_op_t kind;
     enum fault_call call;
-  } all[] = {{UVDIO_OP_READ, CALL_PREAD},          {UVDIO_OP_WRITE, CALL_PWRITE},
-             {UVDIO_OP_SYNC_DATA, CALL_FDATASYNC}, {UVDIO_OP_SYNC_ALL, CALL_FSYNC},
-             {UVDIO_OP_SIZE, CALL_LSEEK},          {UVDIO_OP_TRUNCATE, CALL_FTRUNCATE},
+  } all[] = {{UVDIO_OP_READ, CALL_PREAD},           {UVDIO_OP_WRITE, CALL_PWRITE},
+             {UVDIO_OP_SYNC_DATA, CALL_FDATASYNC},  {UVDIO_OP_SYNC_ALL, CALL_FSYNC},
+             {UVDIO_OP_SIZE, CALL_LSEEK},           {UVDIO_OP_TRUNCATE, CALL_FTRUNCATE},
              {UVDIO_OP_PREALLOCATE, CALL_FALLOCATE}};
   need_faults();
   for (size_t i = 0; i < COUNT_OF(all); i++) {

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The syncs of one file, and a kernel that reports what it lost once and to one caller: one sync runs at a time, those that
- * gather meanwhile share the next one, and none is a success after one that failed.
+ * The syncs of one file, and a kernel that reports what it lost once and to one caller: one sync
+ * runs at a time, those that gather meanwhile share the next one, and none is a success after one
+ * that failed.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +14,8 @@
 #define PAGE UVDIO_PAGE_SIZE
 #define RIDERS 10
 
-/* Stack for the thread that ends HELD syncs. Enough for the loop, and for no recursion over syncs. */
+/* Stack for the thread that ends HELD syncs. Enough for the loop, and for no recursion over
+ * syncs. */
 #define SMALL_STACK (UNDER_ASAN || UNDER_TSAN ? 1024u * 1024 : 256u * 1024)
 #define HELD (under_valgrind() ? 20000u : 100000u)
 
@@ -21,7 +24,8 @@ static int tear_down(void** state) {
   return fixture_tear_down(state);
 }
 
-/* An open file on an engine that knows its thread, so that the first operation starts in the submitting call. */
+/* An open file on an engine that knows its thread, so that the first operation starts in the
+ * submitting call. */
 static int open_and_bound(void** state) {
   faults_reset();
   int failed = fixture_open(state);
@@ -68,7 +72,8 @@ static void release_fdatasync(void* unused) {
   fault_release(CALL_FDATASYNC);
 }
 
-/* Runs the loop to its end. The first sync is held for as long as the other threads have something to do. */
+/* Runs the loop to its end. The first sync is held for as long as the other threads have something
+ * to do. */
 static void run_with_the_first_held_longest(struct fixture* f) {
   struct workers workers;
   if (on_workers(f)) {
@@ -120,7 +125,8 @@ static void refuse_work(struct top* op) {
   fault_fail(CALL_QUEUE_WORK, 1, ONCE, ENOMEM);
 }
 
-/* No thread took the leader. That is no failure of a sync, and no success of those that rode along. */
+/* No thread took the leader. That is no failure of a sync, and no success of those that rode
+ * along. */
 static void riders_are_told_that_their_leader_did_not_run(void** state) {
   struct fixture* f = *state;
   struct top* syncs[3];
@@ -147,8 +153,9 @@ static void release_workers(struct top* op) {
   workers_release(op->data);
 }
 
-/* Two durable writes at a time, and the first one fails: the second is not told of a success, whatever the system says. With
- * one thread, the pool keeps their order; a ring's no-op ends before any write. */
+/* Two durable writes at a time, and the first one fails: the second is not told of a success,
+ * whatever the system says. With one thread, the pool keeps their order; a ring's no-op ends before
+ * any write. */
 static void durable_write_beside_one_that_failed_fails(void** state) {
   struct fixture* f = *state;
   struct workers workers;
@@ -163,7 +170,8 @@ static void durable_write_beside_one_that_failed_fails(void** state) {
   workers_occupy(&workers, &f->loop, WORKERS - 1);
   fault_fail(CALL_PWRITE, 1, ONCE, EIO);
   struct top* first = t_write(op_new(&f->tracker), &f->other, &pages[0], 0);
-  struct top* second = t_write(op_then(&f->tracker, release_workers, &workers), &f->other, &pages[1], PAGE);
+  struct top* second =
+      t_write(op_then(&f->tracker, release_workers, &workers), &f->other, &pages[1], PAGE);
   run(f);
   assert_int_equal(fault_calls(CALL_PWRITE), 2);
   assert_int_equal(fault_hits(CALL_PWRITE), 1);
@@ -255,7 +263,8 @@ static void cancel_it(struct top* op) {
   }
 }
 
-/* Writes a page, and has `syncs` gather behind that; `victim` is cancelled in the write's callback. */
+/* Writes a page, and has `syncs` gather behind that; `victim` is cancelled in the write's
+ * callback. */
 static void cancel_as_they_start(struct fixture* f, struct top* syncs[3], unsigned victim) {
   uvdio_buf_t page = filled(PAGE, 1);
   struct top* write = t_write(op_then(&f->tracker, cancel_it, NULL), &f->file, &page, 0);
@@ -303,7 +312,8 @@ static void cancel_late(uv_timer_t* timer) {
   uv_close((uv_handle_t*)timer, NULL);
 }
 
-/* The leader is about to be handed to threads that are all taken; the timer comes when it has been. */
+/* The leader is about to be handed to threads that are all taken; the timer comes when it has
+ * been. */
 static void occupy_and_cancel_late(struct top* write) {
   struct late_cancel* late = write->data;
   workers_occupy(&late->workers, &late->f->loop, WORKERS);
@@ -344,7 +354,8 @@ struct crowd {
   int failed;
 };
 
-/* Both kinds of sync in turn; in the second half a write now and then, which the syncs behind it have to wait for. */
+/* Both kinds of sync in turn; in the second half a write now and then, which the syncs behind it
+ * have to wait for. */
 static struct top* submit_nth(struct fixture* f, unsigned i) {
   static _Alignas(UVDIO_ALIGNMENT) char page[PAGE];
   uvdio_buf_t view = uvdio_buf_view_bytes(page, PAGE);
@@ -388,7 +399,8 @@ static void crowd_of_held_syncs_ends_without_recursion(void** state) {
   test_free(crowd.ops);
 }
 
-/* Not bound yet: the crowd's thread is the first to run the loop. With a depth of 1 all others wait for the first. */
+/* Not bound yet: the crowd's thread is the first to run the loop. With a depth of 1 all others wait
+ * for the first. */
 static int depth_1_and_unbound(void** state) {
   uvdio_engine_options_t options = {0};
   options.depth = 1;
@@ -425,8 +437,9 @@ static void sync_waits_while_others_end(void** state) {
 }
 
 /*
- * What is covered. An interruption has an entry of a ring, or a call, made again: so often that a sync, which fails
- * without any work, ends long before, unless it waits. On a worker the call is held instead.
+ * What is covered. An interruption has an entry of a ring, or a call, made again: so often that a
+ * sync, which fails without any work, ends long before, unless it waits. On a worker the call is
+ * held instead.
  */
 
 #define ROUNDS 60
@@ -473,7 +486,8 @@ static void sync_waits_for_a_preallocation_that_takes_long(void** state) {
   assert_true(sync->order > preallocate->order);
 }
 
-/* Those come after it, and may take as long as they like. What came before it fails without any work, too. */
+/* Those come after it, and may take as long as they like. What came before it fails without any
+ * work, too. */
 static void sync_does_not_wait_for_younger_changes(void** state) {
   struct fixture* f = *state;
   need_faults();
@@ -540,11 +554,12 @@ static struct top* change_or_sync(struct fixture* f, unsigned which) {
 }
 
 static unsigned calls_that_change(void) {
-  return fault_calls(CALL_PWRITE) + fault_calls(CALL_FTRUNCATE) + fault_calls(CALL_FALLOCATE) + fault_calls(CALL_FDATASYNC) +
-         fault_calls(CALL_FSYNC);
+  return fault_calls(CALL_PWRITE) + fault_calls(CALL_FTRUNCATE) + fault_calls(CALL_FALLOCATE) +
+         fault_calls(CALL_FDATASYNC) + fault_calls(CALL_FSYNC);
 }
 
-/* Whatever a failed sync makes fail, it does so also where that was accepted before and has not begun. */
+/* Whatever a failed sync makes fail, it does so also where that was accepted before and has not
+ * begun. */
 static void latch_reaches_all_that_waits(void** state) {
   struct fixture* f = *state;
   need_faults();

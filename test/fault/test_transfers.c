@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Transfers that the system cuts short, interrupts or turns away: taken up again where that helps, told where it does not.
+ * Transfers that the system cuts short, interrupts or turns away: taken up again where that helps,
+ * told where it does not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,11 +33,11 @@ static int on_ring(const struct fixture* f) {
   return strcmp(info.backend, "ring") == 0;
 }
 
-#define NEEDS_ODD_SHORTS(f)                                            \
-  do {                                                                 \
-    if (on_ring(f)) {                                                  \
-      SKIP("an entry of a ring can't be made to end within a block");  \
-    }                                                                  \
+#define NEEDS_ODD_SHORTS(f)                                           \
+  do {                                                                \
+    if (on_ring(f)) {                                                 \
+      SKIP("an entry of a ring can't be made to end within a block"); \
+    }                                                                 \
   } while (0)
 
 /* A file with content, on a filesystem that pretends to be another one. */
@@ -370,7 +372,8 @@ static void read_of_no_bytes_before_the_end_is_an_error_on_fuse(void** state) {
   assert_read(read, UVDIO_ESHORTREAD, 0);
 }
 
-/* Files that the kernel makes up: their size is 0, or a page whatever they hold, and reads bring a part at a time. */
+/* Files that the kernel makes up: their size is 0, or a page whatever they hold, and reads bring a
+ * part at a time. */
 static void assert_reads_all_of(struct fixture* f, const char* path) {
   static char expected[1 << 20];
   static uvdio_file_t file;
@@ -380,12 +383,15 @@ static void assert_reads_all_of(struct fixture* f, const char* path) {
   if (fd < 0) {
     SKIP("the file is not there");
   }
-  while (length < sizeof(expected) && (got = read(fd, expected + length, sizeof(expected) - length)) > 0) {
+  while (length < sizeof(expected) &&
+         (got = read(fd, expected + length, sizeof(expected) - length)) > 0) {
     length += (size_t)got;
   }
   close(fd);
   assert_true(length > 0);
-  assert_result(t_open(op_now(&f->tracker), f->engine, &file, path, UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &file, path,
+                       UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED),
+                0);
   for (int now = 0; now < 2; now++) {
     uvdio_buf_t buf;
     assert_ok(uvdio_buf_alloc(&buf, sizeof(expected), UVDIO_BUF_ZEROED));
@@ -406,7 +412,8 @@ static void file_with_the_size_of_a_page_is_read_to_its_end(void** state) {
   assert_reads_all_of(*state, "/sys/kernel/mm/transparent_hugepage/enabled");
 }
 
-/* Between two steps, of which the first ended within a block: what it brought counts. This handle runs before the engine's. */
+/* Between two steps, of which the first ended within a block: what it brought counts. This handle
+ * runs before the engine's. */
 static struct top* stopped;
 
 static void on_resumed(uv_check_t* check) {
@@ -467,10 +474,12 @@ static const struct {
   const char* name;
   int ends_early;
 } filesystems[] = {
-    {FUSE_SUPER_MAGIC, "fuse", 1}, {NFS_SUPER_MAGIC, "nfs", 1},   {V9FS_MAGIC, "9p", 1},
-    {CEPH_SUPER_MAGIC, "ceph", 1}, {0xff534d42, "cifs", 1},       {0xfe534d42, "smb", 1},
-    {EXT4_SUPER_MAGIC, "ext4", 0}, {XFS_SUPER_MAGIC, "xfs", 0},   {BTRFS_SUPER_MAGIC, "btrfs", 0},
-    {TMPFS_MAGIC, "tmpfs", 0},     {F2FS_SUPER_MAGIC, "f2fs", 0}, {OVERLAYFS_SUPER_MAGIC, "overlay", 1},
+    {FUSE_SUPER_MAGIC, "fuse", 1},   {NFS_SUPER_MAGIC, "nfs", 1},
+    {V9FS_MAGIC, "9p", 1},           {CEPH_SUPER_MAGIC, "ceph", 1},
+    {0xff534d42, "cifs", 1},         {0xfe534d42, "smb", 1},
+    {EXT4_SUPER_MAGIC, "ext4", 0},   {XFS_SUPER_MAGIC, "xfs", 0},
+    {BTRFS_SUPER_MAGIC, "btrfs", 0}, {TMPFS_MAGIC, "tmpfs", 0},
+    {F2FS_SUPER_MAGIC, "f2fs", 0},   {OVERLAYFS_SUPER_MAGIC, "overlay", 1},
     {0x12345678, "unknown", 1},
 };
 
@@ -493,7 +502,8 @@ static void every_filesystem_is_told_by_its_number(void** state) {
   }
 }
 
-/* Cancelled where it can't be stopped any more, and then turned away by the system: there is no reason to begin again. */
+/* Cancelled where it can't be stopped any more, and then turned away by the system: there is no
+ * reason to begin again. */
 static void cancelled_transfer_is_not_repeated(void** state) {
   struct fixture* f = *state;
   if (on_ring(f)) {
@@ -525,7 +535,8 @@ int main(int argc, char** argv) {
       TEST(read_may_arrive_page_by_page),
       TEST(write_may_leave_page_by_page),
       TEST(synchronous_forms_resume_as_well),
-      cmocka_unit_test_setup_teardown(short_transfer_is_resumed_before_others_begin, open_at_depth_1, tear_down),
+      cmocka_unit_test_setup_teardown(short_transfer_is_resumed_before_others_begin,
+                                      open_at_depth_1, tear_down),
       TEST(every_filesystem_is_told_by_its_number),
       TEST(cancelled_transfer_is_not_repeated),
       TEST(error_half_way_tells_what_was_moved),
@@ -542,8 +553,10 @@ int main(int argc, char** argv) {
       TEST(transfer_that_is_always_turned_away_ends),
       TEST_ON_FUSE(error_after_a_broken_block_tells_what_arrived),
       TEST_ON_FUSE(odd_read_is_resumed_on_fuse),
-      cmocka_unit_test_setup_teardown(file_without_a_size_is_read_to_its_end, open_with_content, tear_down),
-      cmocka_unit_test_setup_teardown(file_with_the_size_of_a_page_is_read_to_its_end, open_with_content, tear_down),
+      cmocka_unit_test_setup_teardown(file_without_a_size_is_read_to_its_end, open_with_content,
+                                      tear_down),
+      cmocka_unit_test_setup_teardown(file_with_the_size_of_a_page_is_read_to_its_end,
+                                      open_with_content, tear_down),
       TEST_ON_FUSE(odd_read_that_is_cancelled_tells_all_that_arrived),
       TEST_ON_FUSE(odd_read_before_the_end_is_an_error_on_fuse),
       TEST_ON_FUSE(read_of_no_bytes_before_the_end_is_an_error_on_fuse),

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Memory that several engines have registered is pinned by a ring that does nothing else, the arena's vault, from which they
- * copy: what of a vault that can't be opened, filled or copied from, that is busy, or that ends before its users?
+ * Memory that several engines have registered is pinned by a ring that does nothing else, the
+ * arena's vault, from which they copy: what of a vault that can't be opened, filled or copied from,
+ * that is busy, or that ends before its users?
  */
 #include <errno.h>
 #include <stdio.h>
@@ -182,7 +184,8 @@ static void first_refusal_is_the_last(void** state) {
   begin(2);
   fault_fail(CALL_REGISTER, PIN, FOR_GOOD, ENOMEM);
   assert_code(uvdio_arena_register(v.f->engine, v.f->arena), UV_ENOMEM);
-  assert_int_equal(fault_hits(CALL_REGISTER), 2); /* and what others have had pinned is still copied */
+  /* and what others have had pinned is still copied */
+  assert_int_equal(fault_hits(CALL_REGISTER), 2);
   faults_reset();
   assert_int_equal(registration_of(v.f->engine).bytes, 0);
 }
@@ -367,7 +370,8 @@ static int read_in_the_child(void* data) {
   return 0;
 }
 
-/* What the parent's vault has pinned is the parent's memory: a child's rings copy nothing from there. */
+/* What the parent's vault has pinned is the parent's memory: a child's rings copy nothing from
+ * there. */
 static void childs_engines_leave_the_parents_vault_alone(void** state) {
   struct childs_read in_child;
   struct top* read;
@@ -393,7 +397,8 @@ static int close_in_the_child(void* data) {
   return 0;
 }
 
-/* Nor do its parent's engines, which it closes, empty it: a third one of the parent's still gets from there what was pinned. */
+/* Nor do its parent's engines, which it closes, empty it: a third one of the parent's still gets
+ * from there what was pinned. */
 static void parents_vault_outlives_engines_closed_by_a_child(void** state) {
   uvdio_engine_options_t options = matrix_options();
   uvdio_file_t file = {0};

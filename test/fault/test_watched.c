@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Busy polling, with completions that come exactly while the library watches: the clock stands still until they do. How fast the
- * device and the machine are plays no part.
+ * Busy polling, with completions that come exactly while the library watches: the clock stands
+ * still until they do. How fast the device and the machine are plays no part.
  */
 #include <string.h>
 
@@ -115,7 +116,8 @@ static void requests_of_callbacks_are_watched_for(void** state) {
   assert_int_equal(stats_of(f).busy_hits, hits + MANY);
 }
 
-/* The kernel's flag may stand with nothing behind it: that is no completion, and the loop sleeps as ever. */
+/* The kernel's flag may stand with nothing behind it: that is no completion, and the loop sleeps as
+ * ever. */
 static void late_flag_is_no_completion(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t page = blank(PAGE);

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The ways that requests go: files that the ring knows by no number, files whose transfers take either of two backends, and a
- * pool that is full beside a ring that is not.
+ * The ways that requests go: files that the ring knows by no number, files whose transfers take
+ * either of two backends, and a pool that is full beside a ring that is not.
  */
 #include <errno.h>
 #include <string.h>
@@ -53,7 +54,8 @@ static int bound(void** state) {
 }
 
 /*
- * Without a number. The kernel refuses the table of files, and the file has been read from by its descriptor.
+ * Without a number. The kernel refuses the table of files, and the file has been read from by its
+ * descriptor.
  */
 
 static void lose_the_table(struct fixture* f) {
@@ -126,7 +128,8 @@ static void ring_that_broke_down_is_no_company(void** state) {
  * A pool that is full.
  */
 
-/* What waits for the pool comes first, and yet it has its turn without anything having to end: the loop must not sleep. */
+/* What waits for the pool comes first, and yet it has its turn without anything having to end: the
+ * loop must not sleep. */
 static void full_pool_is_no_reason_to_wait_for_the_ring(void** state) {
   struct fixture* f = *state;
   struct workers workers;

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Every operation through a ring whose queue is full of rubbish, which lib/faults_ring.c sees to: free places are, from the
- * start and again after each use. What an entry does not write itself, the kernel would take for flags, a file or a buffer.
+ * Every operation through a ring whose queue is full of rubbish, which lib/faults_ring.c sees to:
+ * free places are, from the start and again after each use. What an entry does not write itself,
+ * the kernel would take for flags, a file or a buffer.
  */
 #include <string.h>
 
@@ -61,7 +63,8 @@ static void sync_both_ways(struct fixture* f, uvdio_file_t* file) {
   assert_result(all, 0);
 }
 
-/* What is done to a file does not reach the other, whichever is in the same place of the ring's table. */
+/* What is done to a file does not reach the other, whichever is in the same place of the ring's
+ * table. */
 static void operations_do_what_they_say(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
@@ -114,7 +117,8 @@ static void every_kind_of_transfer(void** state) {
   }
 }
 
-/* The cancellation is of the read that it names, though the fields beside the name are another operation's. */
+/* The cancellation is of the read that it names, though the fields beside the name are another
+ * operation's. */
 static void cancellation_reaches_its_request(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);

@@ -1,20 +1,25 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Random operations on one file, several in flight, compared with a model in memory: what fsx does for system calls.
+ * Random operations on one file, several in flight, compared with a model in memory: what fsx does
+ * for system calls.
  *
  *   fsx --backend ring --place xfs --operations 100000 --seed 7
  *
- * An operation claims a range of the file, shared or alone, from its submission until its callback, and operations whose
- * claims conflict are never in flight together. One that changes the size, or depends on it, claims everything from the
- * block of the lower end on. So the model knows at each callback what the file must hold.
+ * An operation claims a range of the file, shared or alone, from its submission until its callback,
+ * and operations whose claims conflict are never in flight together. One that changes the size, or
+ * depends on it, claims everything from the block of the lower end on. So the model knows at each
+ * callback what the file must hold.
  *
  *   choose ──► claim ──► submit ──► callback ──► compare with the model, give up the claim
  *      ▲          │ conflict           │
- *      └──────────┘                    └──► cancelled: the same operation once more, under the same claim
+ *      └──────────┘                    └──► cancelled: the same operation once more, under the same
+ *      claim
  *
- * Every thousandth operation or so the file is closed, opened again with other flags, and compared as a whole: by the
- * library's synchronous reads, and by the system's through the page cache.
+ * Every thousandth operation or so the file is closed, opened again with other flags, and compared
+ * as a whole: by the library's synchronous reads, and by the system's through the page cache.
  *
- * Exit status: 0 all agreed, 1 it did not (the seed and what was done to the bytes is printed), 77 it can't run here.
+ * Exit status: 0 all agreed, 1 it did not (the seed and what was done to the bytes is printed), 77
+ * it can't run here.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -28,13 +33,14 @@
 
 #define KIB 1024u
 #define MIB (1024u * 1024)
-#define BLOCK 4096u          /* claims on the size begin at one: filesystems zero whole ones */
-#define FILE_MAX (2 * MIB)   /* bytes: small, so that operations meet each other's traces */
+#define BLOCK 4096u        /* claims on the size begin at one: filesystems zero whole ones */
+#define FILE_MAX (2 * MIB) /* bytes: small, so that operations meet each other's traces */
 #define JOBS_MAX 64u
-#define HISTORY 4096u        /* operations that a failure can tell of */
+#define HISTORY 4096u /* operations that a failure can tell of */
 #define REOPEN_EVERY 1000u
-#define PATIENCE 4u          /* one conflicting operation in so many keeps others from starting until it can */
-#define BUSY_POLL_US 50u     /* with even seeds */
+/* one conflicting operation in so many keeps others from starting until it can */
+#define PATIENCE 4u
+#define BUSY_POLL_US 50u /* with even seeds */
 #define TO_THE_END UINT64_MAX
 
 enum kind { READ, WRITE, TRUNCATE, PREALLOCATE, SYNC_DATA, SYNC_ALL, SIZE, KINDS };
@@ -132,14 +138,16 @@ static void tell_history(uint64_t begin, uint64_t end) {
 
 _Noreturn static void fail_at(const char* what, uint64_t begin, uint64_t end) {
   tell_history(begin, end);
-  fprintf(stderr, "fsx %s %s: seed %" PRIu64 ", %" PRIu64 " operations started, size %" PRIu64 ": %s\n",
+  fprintf(stderr,
+          "fsx %s %s: seed %" PRIu64 ", %" PRIu64 " operations started, size %" PRIu64 ": %s\n",
           options.backend_name, options.place_name, options.seed, started, model_size, what);
   exit(1);
 }
 
 _Noreturn static void fail_job(const struct job* job, int64_t got, int64_t expected) {
   char what[256];
-  snprintf(what, sizeof(what), "operation %" PRIu64 ", %s at %" PRIu64 ", gave %" PRId64 " (%s), not %" PRId64,
+  snprintf(what, sizeof(what),
+           "operation %" PRIu64 ", %s at %" PRIu64 ", gave %" PRId64 " (%s), not %" PRId64,
            job->number, kind_names[job->kind], job->offset, got,
            got < 0 ? uvdio_err_name((int)got) : "no error", expected);
   fail_at(what, job->offset, job->offset + job->length + 1);
@@ -163,8 +171,9 @@ static void compare(const char* what, const void* got, uint64_t offset, uint64_t
   while (bytes[i] == model[offset + i]) {
     i++;
   }
-  snprintf(text, sizeof(text), "%s, %" PRIu64 " + %" PRIu64 ": the byte at %" PRIu64 " is %02x, not %02x", what,
-           offset, length, offset + i, bytes[i], model[offset + i]);
+  snprintf(text, sizeof(text),
+           "%s, %" PRIu64 " + %" PRIu64 ": the byte at %" PRIu64 " is %02x, not %02x", what, offset,
+           length, offset + i, bytes[i], model[offset + i]);
   fail_at(text, offset + i, offset + i + 1);
 }
 
@@ -241,8 +250,8 @@ static int conflicts(struct job* job) {
   claim_what_it_needs(job);
   for (unsigned i = 0; i < options.jobs; i++) {
     const struct job* other = &jobs[i];
-    if (other->busy && (job->claim_alone || other->claim_alone) && job->claim_begin < other->claim_end &&
-        other->claim_begin < job->claim_end) {
+    if (other->busy && (job->claim_alone || other->claim_alone) &&
+        job->claim_begin < other->claim_end && other->claim_begin < job->claim_end) {
       return 1;
     }
   }
@@ -290,8 +299,9 @@ static void choose(struct job* job) {
 }
 
 /*
- * Buffers: frames of an arena for single pages, which the ring gets to know by number; heap buffers for the rest, one half
- * of which go as they are and the other behind views, which are plain memory.
+ * Buffers: frames of an arena for single pages, which the ring gets to know by number; heap buffers
+ * for the rest, one half of which go as they are and the other behind views, which are plain
+ * memory.
  */
 
 static void take_buffer(struct job* job) {
@@ -305,7 +315,8 @@ static void take_buffer(struct job* job) {
   for (size_t i = 0; i < job->length / sizeof(*words); i++) {
     words[i] = next_random();
   }
-  must("uvdio_buf_set_len", uvdio_buf_set_len(&job->buf, job->kind == WRITE ? (size_t)job->length : 0));
+  must("uvdio_buf_set_len",
+       uvdio_buf_set_len(&job->buf, job->kind == WRITE ? (size_t)job->length : 0));
 }
 
 static uvdio_buf_t view_of(const struct job* job) {
@@ -315,8 +326,10 @@ static uvdio_buf_t view_of(const struct job* job) {
 
 /* At any time, in flight or not; what the kernel or its age has against it is no failure. */
 static void change_registration(void) {
-  int code = one_in(2) ? uvdio_arena_register(engine, arena) : uvdio_arena_unregister(engine, arena);
-  if (code != 0 && code != UV_EBUSY && code != UV_ENOENT && code != UV_ENOTSUP && code != UV_ENOMEM) {
+  int code =
+      one_in(2) ? uvdio_arena_register(engine, arena) : uvdio_arena_unregister(engine, arena);
+  if (code != 0 && code != UV_EBUSY && code != UV_ENOENT && code != UV_ENOTSUP &&
+      code != UV_ENOMEM) {
     must("registering the arena", code);
   }
 }
@@ -337,7 +350,8 @@ static void check_transfer(const struct job* job, int64_t result) {
   } else if (result != (int64_t)expected) {
     fail_job(job, result, (int64_t)expected);
   }
-  compare(job->kind == READ ? "what was read" : "a buffer after its write", job->base, job->offset, expected);
+  compare(job->kind == READ ? "what was read" : "a buffer after its write", job->base, job->offset,
+          expected);
 }
 
 static void check_plain(const struct job* job, int64_t result) {
@@ -366,7 +380,8 @@ static void finish(struct job* job, int64_t result) {
   job->busy = 0;
 }
 
-/* A cancelled write may have come half-way, so it is made once more: then the model is right again. */
+/* A cancelled write may have come half-way, so it is made once more: then the model is right
+ * again. */
 static void finish_or_repeat(struct job* job, int64_t result) {
   if (result == UV_ECANCELED) {
     cancelled++;
@@ -485,7 +500,8 @@ static int must_pause(void) {
   return started >= options.operations || started >= (reopened + 1) * REOPEN_EVERY;
 }
 
-/* Returns 0 where nothing more may start: what claims much would wait for ever if others went past it each time. */
+/* Returns 0 where nothing more may start: what claims much would wait for ever if others went past
+ * it each time. */
 static int start_or_wait(struct job* job) {
   if (!conflicts(job)) {
     start(job);
@@ -623,14 +639,17 @@ static void begin(void) {
 static void print_counts(void) {
   uvdio_engine_stats_t stats;
   must("uvdio_engine_stats", uvdio_engine_stats(engine, &stats));
-  printf("fsx %s %s, seed %" PRIu64 ": %" PRIu64 " operations:", options.backend_name, options.place_name,
-         options.seed, started);
+  printf("fsx %s %s, seed %" PRIu64 ": %" PRIu64 " operations:", options.backend_name,
+         options.place_name, options.seed, started);
   for (unsigned kind = 0; kind < KINDS; kind++) {
     printf(" %s %" PRIu64 ",", kind_names[kind], done[kind]);
   }
-  printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64 " on another backend), preallocate refused %" PRIu64 "; in flight at most %u,"
-         " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n", cancelled, reopened,
-         elsewhere, refused, stats.in_flight_peak, stats.resumed, stats.retried, stats.punted, stats.fixed);
+  printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64
+         " on another backend), preallocate refused %" PRIu64
+         "; in flight at most %u,"
+         " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n",
+         cancelled, reopened, elsewhere, refused, stats.in_flight_peak, stats.resumed,
+         stats.retried, stats.punted, stats.fixed);
   print_figure(started, "operations");
 }
 
@@ -712,7 +731,9 @@ static int find_place(void) {
     options.place_name = "-";
     return 0;
   }
-  return place_make(&place, options.place_name, 0, why) == 0 ? 0 : skip_program(options.place_name, why, 1);
+  return place_make(&place, options.place_name, 0, why) == 0
+             ? 0
+             : skip_program(options.place_name, why, 1);
 }
 
 int main(int argc, char** argv) {

@@ -1,11 +1,12 @@
 #!/bin/sh
-# The contract tests, and random operations against a model (fsx), on every filesystem and every backend.
+# SPDX-License-Identifier: MIT The contract tests, and random operations against a model (fsx), on
+# every filesystem and every backend.
 #   sh test/fsx/run.sh [--operations N] [--seed N] [PLACE...]
 #
-# Places: here tmpfs ext4 xfs btrfs fuse sectors (test/lib/place.h tells what they are); default: all of them. N operations
-# per place and backend, 200000 by default; half of them with few in flight, half with many. The seed is 1 unless told.
-# Builds the preset dev.
-# Exit status: 0 nothing failed, 1 something did, 77 nothing could run. The last line is for cmake/check.sh --long.
+# Places: here tmpfs ext4 xfs btrfs fuse sectors (test/lib/place.h tells what they are); default:
+# all of them. N operations per place and backend, 200000 by default; half of them with few in
+# flight, half with many. The seed is 1 unless told. Builds the preset dev. Exit status: 0 nothing
+# failed, 1 something did, 77 nothing could run. The last line is for cmake/check.sh --long.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1

@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What people and programs type: options of the commands, numbers, sizes, seconds, and the
- * parameters that `uvdio-bench target` takes as JSON. The first byte tells what the others are; lines
- * are arguments.
+ * parameters that `uvdio-bench target` takes as JSON. The first byte tells what the others are;
+ * lines are arguments.
  *
- * No command does its work here: each gets more operands than it takes, and stops there with a message.
+ * No command does its work here: each gets more operands than it takes, and stops there with a
+ * message.
  */
 #include <getopt.h>
 #include <string.h>
@@ -41,7 +43,8 @@ static void run_command(char* text, const char* name, int (*command)(int argc, c
   char* arguments[ARGUMENTS_MAX + OPERANDS + 2] = {(char*)(uintptr_t)name};
   static char operand[] = "/nonexistent/operand";
   int count = 1;
-  for (char* line = strtok(text, "\n"); line != NULL && count < ARGUMENTS_MAX; line = strtok(NULL, "\n")) {
+  for (char* line = strtok(text, "\n"); line != NULL && count < ARGUMENTS_MAX;
+       line = strtok(NULL, "\n")) {
     if (strcmp(line, "--") != 0) { /* after it, options would be operands, and that is all */
       arguments[count++] = line;
     }

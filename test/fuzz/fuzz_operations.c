@@ -1,9 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Bytes into calls: engines, files, buffers, an arena, every operation in both forms, with good and bad arguments, cancels,
- * closes and turns of the loop at any moment, also from inside callbacks. After each call and in each callback the
- * promises of uvdio.h are checked, and contents against a shadow (shadow.h).
+ * Bytes into calls: engines, files, buffers, an arena, every operation in both forms, with good and
+ * bad arguments, cancels, closes and turns of the loop at any moment, also from inside callbacks.
+ * After each call and in each callback the promises of uvdio.h are checked, and contents against a
+ * shadow (shadow.h).
  *
- * The memory backend answers alike every time. UVDIO_FUZZ_BACKEND=ring or pool takes another one, in a temporary folder.
+ * The memory backend answers alike every time. UVDIO_FUZZ_BACKEND=ring or pool takes another one,
+ * in a temporary folder.
  */
 #include <string.h>
 #include <unistd.h>
@@ -144,14 +147,15 @@ static void check_stats(void) {
   REQUIRE(stats.in_flight <= stats.pending && stats.completed <= stats.submitted);
 }
 
-/* Whether a change or, for a close, anything at all that was submitted before is still to be called back. */
+/* Whether a change or, for a close, anything at all that was submitted before is still to be called
+ * back. */
 static int has_older(const struct slot* slot, int changes_only) {
   for (unsigned i = 0; i < SLOTS; i++) {
     const struct slot* other = &w.slots[i];
     uvdio_op_t op = other->req.op;
     int is_change = op == UVDIO_OP_WRITE || op == UVDIO_OP_TRUNCATE || op == UVDIO_OP_PREALLOCATE;
-    if (other != slot && other->pending && other->file == slot->file && other->sequence < slot->sequence &&
-        (is_change || !changes_only)) {
+    if (other != slot && other->pending && other->file == slot->file &&
+        other->sequence < slot->sequence && (is_change || !changes_only)) {
       return 1;
     }
   }
@@ -192,7 +196,8 @@ static void check_open(struct slot* slot, int64_t result) {
   struct handle* handle = slot->file;
   struct shadow* shadow = handle->shadow;
   size_t path = (size_t)(shadow - w.shadows);
-  int is_alone = --w.opens_in_flight[path] == 0 && slot->value == 0 && w.opens[path] == slot->open_number;
+  int is_alone =
+      --w.opens_in_flight[path] == 0 && slot->value == 0 && w.opens[path] == slot->open_number;
   if (result == 0) {
     REQUIRE(!is_alone || shadow->exists || (slot->flags & UVDIO_O_CREATE) != 0);
     REQUIRE(!is_alone || !shadow->exists || (slot->flags & UVDIO_O_EXCLUSIVE) == 0);
@@ -269,7 +274,8 @@ static void check_read(struct slot* slot, int64_t result, const uvdio_buf_t* buf
     REQUIRE((uint64_t)result == slot->req.transferred);
   }
   if (is_whole && slot->base != common) {
-    REQUIRE(shadow_agrees(&slot->span, (const uint8_t*)slot->base, slot->offset, slot->req.transferred, slot->cap));
+    REQUIRE(shadow_agrees(&slot->span, (const uint8_t*)slot->base, slot->offset,
+                          slot->req.transferred, slot->cap));
   }
 }
 
@@ -316,8 +322,8 @@ static struct handle* take_file(void) {
   return &w.files[take(&w.input) % FILES];
 }
 
-/* What every operation on a file has to be told; UNKNOWN between the outcome of an open and its callback, before which the
- * file is not the user's to use. */
+/* What every operation on a file has to be told; UNKNOWN between the outcome of an open and its
+ * callback, before which the file is not the user's to use. */
 #define UNKNOWN 1
 static int expect(const struct handle* handle, const struct slot* slot, int is_change) {
   if (handle->state == OPENING) {
@@ -350,17 +356,20 @@ static int is_truncate(uvdio_op_t op) {
 
 /* What a truncate waits for. */
 static int is_gated(uvdio_op_t op) {
-  return op == UVDIO_OP_READ || op == UVDIO_OP_WRITE || op == UVDIO_OP_TRUNCATE || op == UVDIO_OP_PREALLOCATE;
+  return op == UVDIO_OP_READ || op == UVDIO_OP_WRITE || op == UVDIO_OP_TRUNCATE ||
+         op == UVDIO_OP_PREALLOCATE;
 }
 
 /* What a sync waits for. */
 static int is_change_or_sync(uvdio_op_t op) {
-  return op == UVDIO_OP_SYNC_DATA || op == UVDIO_OP_SYNC_ALL || (is_gated(op) && op != UVDIO_OP_READ);
+  return op == UVDIO_OP_SYNC_DATA || op == UVDIO_OP_SYNC_ALL ||
+         (is_gated(op) && op != UVDIO_OP_READ);
 }
 
-/* A synchronous form that is right may be turned away only while such an operation is in flight. Between its outcome and its
- * callback it may be either way. */
-static int is_told(int code, int expected, const struct handle* handle, int (*is_one)(uvdio_op_t op)) {
+/* A synchronous form that is right may be turned away only while such an operation is in flight.
+ * Between its outcome and its callback it may be either way. */
+static int is_told(int code, int expected, const struct handle* handle,
+                   int (*is_one)(uvdio_op_t op)) {
   return code == expected || (expected == 0 && code == UV_EBUSY && is_pending_on(handle, is_one));
 }
 
@@ -370,7 +379,8 @@ static void accept_slot(struct slot* slot, struct handle* handle) {
   slot->file = handle;
 }
 
-/* Fields of a slot whose request is in flight may not be changed, so they are set after acceptance. */
+/* Fields of a slot whose request is in flight may not be changed, so they are set after
+ * acceptance. */
 static void note_change(struct slot* slot, uint64_t offset, uint64_t bytes) {
   slot->span = shadow_change(slot->file->shadow, offset, bytes, 1);
   slot->has_span = 1;
@@ -380,11 +390,16 @@ static void open_file(void) {
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
   unsigned path_number = take(&w.input) % PATHS;
-  unsigned flags = take(&w.input) & 0xffu & ~(unsigned)(UVDIO_O_DSYNC | UVDIO_O_NOFOLLOW | UVDIO_O_NATIVE_ALIGN);
+  unsigned flags =
+      take(&w.input) & 0xffu & ~(unsigned)(UVDIO_O_DSYNC | UVDIO_O_NOFOLLOW | UVDIO_O_NATIVE_ALIGN);
   int is_now = take(&w.input) % 4 == 3;
-  int contradicts = ((flags & UVDIO_O_EXCLUSIVE) != 0 && (flags & UVDIO_O_CREATE) == 0) ||
-                    ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) != 0 && (flags & UVDIO_O_RDWR) == 0);
-  int expected = contradicts ? UV_EINVAL : w.closing ? UV_EBADF : handle->state == OPEN || slot->pending ? UV_EBUSY : 0;
+  int contradicts =
+      ((flags & UVDIO_O_EXCLUSIVE) != 0 && (flags & UVDIO_O_CREATE) == 0) ||
+      ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) != 0 && (flags & UVDIO_O_RDWR) == 0);
+  int expected = contradicts                              ? UV_EINVAL
+                 : w.closing                              ? UV_EBADF
+                 : handle->state == OPEN || slot->pending ? UV_EBUSY
+                                                          : 0;
   char path[96];
   int code;
   if (handle->state == OPENING || handle->state == CLOSING) {
@@ -392,7 +407,8 @@ static void open_file(void) {
   }
   path_of(path_number, path, sizeof(path));
   is_now = is_now && !slot->pending && expected == 0;
-  CALL(code, uvdio_open(w.engine, &handle->file, &slot->req, path, flags, 0600, is_now ? NULL : on_plain));
+  CALL(code, uvdio_open(w.engine, &handle->file, &slot->req, path, flags, 0600,
+                        is_now ? NULL : on_plain));
   memset(path, 'x', sizeof(path)); /* It was copied. */
   REQUIRE(is_now || code == expected);
   if (expected != 0) {
@@ -418,13 +434,14 @@ static void open_file(void) {
 
 /* Mostly an aligned offset within the shadow; sometimes one that is anything but. */
 static uint64_t take_offset(void) {
-  static const uint64_t odd[] = {1, 512, INT64_MAX, UINT64_MAX, (uint64_t)1 << 63, INT64_MAX & ~(uint64_t)4095, 65535};
+  static const uint64_t odd[] = {
+      1, 512, INT64_MAX, UINT64_MAX, (uint64_t)1 << 63, INT64_MAX & ~(uint64_t)4095, 65535};
   unsigned byte = take(&w.input);
   return byte < 248 ? (uint64_t)(byte % SHADOW_PAGES) * PAGE : odd[byte - 248 < 7 ? byte - 248 : 6];
 }
 
-static int expect_transfer(const struct handle* handle, const struct slot* slot, const uvdio_buf_t* buf, uint64_t offset,
-                           size_t length, int is_change) {
+static int expect_transfer(const struct handle* handle, const struct slot* slot,
+                           const uvdio_buf_t* buf, uint64_t offset, size_t length, int is_change) {
   int code = expect(handle, slot, is_change);
   if (buf->base == NULL) {
     return UV_EINVAL;
@@ -438,7 +455,8 @@ static int expect_transfer(const struct handle* handle, const struct slot* slot,
   return offset > INT64_MAX || offset + length > INT64_MAX ? UVDIO_EOFFSET : 0;
 }
 
-static void take_in(struct slot* slot, struct handle* handle, const uvdio_buf_t* buf, uint64_t offset) {
+static void take_in(struct slot* slot, struct handle* handle, const uvdio_buf_t* buf,
+                    uint64_t offset) {
   accept_slot(slot, handle);
   slot->base = buf->base;
   slot->len = buf->len;
@@ -489,13 +507,14 @@ static void read_file(void) {
   }
 }
 
-static void write_now(struct handle* handle, struct slot* slot, uvdio_buf_t* buf, uint64_t offset, uint8_t value,
-                      int expected) {
+static void write_now(struct handle* handle, struct slot* slot, uvdio_buf_t* buf, uint64_t offset,
+                      uint8_t value, int expected) {
   uvdio_buf_t before = *buf;
   int code;
   CALL(code, uvdio_write(&handle->file, &slot->req, buf, offset, NULL));
   REQUIRE(memcmp(buf, &before, sizeof(before)) == 0);
-  REQUIRE(is_told(code, expected, handle, is_truncate) || (expected == 0 && w.backend != UVDIO_BACKEND_MEMORY));
+  REQUIRE(is_told(code, expected, handle, is_truncate) ||
+          (expected == 0 && w.backend != UVDIO_BACKEND_MEMORY));
   if (code == 0 && buf->len > 0) {
     struct shadow_span span = shadow_change(handle->shadow, offset, buf->len, 1);
     shadow_written(&span, value, offset + buf->len);
@@ -558,7 +577,8 @@ static void resize_file(void) {
   if (!truncates && length == 0) {
     expected = UV_EINVAL;
   }
-  if (w.backend != UVDIO_BACKEND_MEMORY && length > (uint64_t)SHADOW_PAGES * PAGE && expected == 0) {
+  if (w.backend != UVDIO_BACKEND_MEMORY && length > (uint64_t)SHADOW_PAGES * PAGE &&
+      expected == 0) {
     return; /* That would fill the disk. */
   }
   CALL(code, truncates ? uvdio_truncate(&handle->file, &slot->req, length, cb)
@@ -566,7 +586,8 @@ static void resize_file(void) {
   if (is_now) {
     REQUIRE(is_told(code, expected, handle, truncates ? is_gated : is_truncate));
     if (code == 0) {
-      struct shadow_span span = shadow_change(handle->shadow, 0, (uint64_t)SHADOW_PAGES * SHADOW_PAGE, 1);
+      struct shadow_span span =
+          shadow_change(handle->shadow, 0, (uint64_t)SHADOW_PAGES * SHADOW_PAGE, 1);
       shadow_resized(&span, length, truncates);
     }
     return;
@@ -590,7 +611,8 @@ static void sync_file(void) {
   if (expected == UNKNOWN) {
     return;
   }
-  CALL(code, all ? uvdio_sync_all(&handle->file, &slot->req, cb) : uvdio_sync_data(&handle->file, &slot->req, cb));
+  CALL(code, all ? uvdio_sync_all(&handle->file, &slot->req, cb)
+                 : uvdio_sync_data(&handle->file, &slot->req, cb));
   REQUIRE(is_now ? is_told(code, expected, handle, is_change_or_sync) : code == expected);
   if (code == 0 && !is_now) {
     accept_slot(slot, handle);
@@ -657,7 +679,8 @@ static void bad_pointers(void) {
   REQUIRE(uvdio_cancel(NULL) == UV_EINVAL);
   REQUIRE(uvdio_file_info(&handle->file, NULL) == UV_EINVAL);
   if (handle->state == OPEN && !w.closing) {
-    REQUIRE(uvdio_file_info(&handle->file, &info) == 0 && info.latch_error == 0 && info.is_direct == 1);
+    REQUIRE(uvdio_file_info(&handle->file, &info) == 0 && info.latch_error == 0 &&
+            info.is_direct == 1);
   }
 }
 
@@ -668,10 +691,12 @@ static void bad_pointers(void) {
 static void extend_buffer(uvdio_buf_t* buf) {
   size_t size = take(&w.input) * 20u;
   size_t len = buf->len;
-  int may_grow = uvdio_buf_origin(buf) == UVDIO_ORIGIN_HEAP || uvdio_buf_origin(buf) == UVDIO_ORIGIN_NONE;
+  int may_grow =
+      uvdio_buf_origin(buf) == UVDIO_ORIGIN_HEAP || uvdio_buf_origin(buf) == UVDIO_ORIGIN_NONE;
   int fits = size <= buf->cap - buf->len;
   int code = buf->base == common ? UV_ENOBUFS : uvdio_buf_extend(buf, common, size);
-  REQUIRE(code == 0 ? buf->len == len + size && (fits || may_grow) : code == UV_ENOBUFS && buf->len == len);
+  REQUIRE(code == 0 ? buf->len == len + size && (fits || may_grow)
+                    : code == UV_ENOBUFS && buf->len == len);
   REQUIRE(buf->base == common || code == 0 || !may_grow);
 }
 
@@ -727,7 +752,8 @@ static void clone_buffer(const uvdio_buf_t* buf) {
   int code = uvdio_buf_clone(&copy, buf);
   REQUIRE((code == 0) == (buf->base != NULL && buf->cap > 0));
   if (code == 0) {
-    REQUIRE(copy.len == buf->len && copy.cap >= buf->cap && memcmp(copy.base, buf->base, buf->len) == 0);
+    REQUIRE(copy.len == buf->len && copy.cap >= buf->cap &&
+            memcmp(copy.base, buf->base, buf->len) == 0);
     keep(copy);
   }
 }
@@ -752,7 +778,8 @@ static void make_buffer(uvdio_buf_t* buf) {
       memset(buf->base, 0, buf->cap);
       break;
     case 1:
-      REQUIRE(uvdio_buf_alloc(buf, pages * PAGE, UVDIO_BUF_ZEROED) == 0 && buf->len == pages * PAGE);
+      REQUIRE(uvdio_buf_alloc(buf, pages * PAGE, UVDIO_BUF_ZEROED) == 0 &&
+              buf->len == pages * PAGE);
       break;
     case 2:
       code = uvdio_arena_acquire(w.arena, buf);
@@ -869,9 +896,10 @@ static void run_to_the_end(void) {
 
 static void step(void) {
   static void (*const actions[])(void) = {
-      open_file, read_file, read_file, write_file, write_file, write_file, resize_file, sync_file, sync_file, ask_size,
-      close_file, cancel, cancel, bad_pointers, use_buffer, use_buffer, use_buffer, use_registration, turn, turn,
-      turn, run_to_the_end};
+      open_file,   read_file,    read_file,  write_file,    write_file, write_file,
+      resize_file, sync_file,    sync_file,  ask_size,      close_file, cancel,
+      cancel,      bad_pointers, use_buffer, use_buffer,    use_buffer, use_registration,
+      turn,        turn,         turn,       run_to_the_end};
   unsigned action = take(&w.input);
   w.steps++;
   if (w.engine == NULL && w.nesting > 0) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The bytes that a fuzzer gives, taken one by one. What follows the end is zeros.
  */
@@ -23,12 +24,12 @@ static inline unsigned take(struct input* input) {
 }
 
 /* A promise of the library was broken: the fuzzer keeps the bytes that led there. */
-#define REQUIRE(condition)                                                             \
-  do {                                                                                 \
-    if (!(condition)) {                                                                \
-      dprintf(2, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);   \
-      abort();                                                                         \
-    }                                                                                  \
+#define REQUIRE(condition)                                                      \
+  do {                                                                          \
+    if (!(condition)) {                                                         \
+      dprintf(2, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
+      abort();                                                                  \
+    }                                                                           \
   } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size);

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The layer `fuzz` of check.sh --long: an hour of each target, and its line of the table.
 cd "$(dirname "$0")/../.." || exit 2
 sh test/fuzz/run.sh "${UVDIO_FUZZ_SECONDS:-3600}" >build/fuzz-layer.log 2>&1

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Gives files to a fuzz target, one after the other, where no fuzzer is linked: so that what fuzzers have found is tested
- * with every compiler. A folder stands for the files in it.
+ * Gives files to a fuzz target, one after the other, where no fuzzer is linked: so that what
+ * fuzzers have found is tested with every compiler. A folder stands for the files in it.
  */
 #include <dirent.h>
 #include <string.h>
@@ -59,6 +60,7 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc && !failed; i++) {
     failed = replay(argv[i]);
   }
-  dprintf(1, "1..1\n%s 1 - %u inputs\nFIGURE %u inputs\n", failed ? "not ok" : "ok", replayed, replayed);
+  dprintf(1, "1..1\n%s 1 - %u inputs\nFIGURE %u inputs\n", failed ? "not ok" : "ok", replayed,
+          replayed);
   return failed;
 }

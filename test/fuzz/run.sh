@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Fuzzes the library and the command for a while.
 #   sh test/fuzz/run.sh [--afl] [SECONDS [TARGET...]]
 #
@@ -6,10 +7,11 @@
 #   TARGET    operations, cli; both where not told
 #   --afl     by AFL++ instead of clang's libFuzzer
 #
-# What is interesting gathers in build/fuzz/corpus-TARGET (with --afl in build/fuzz-afl) and is the start of the next run.
-# What broke something is kept in findings-TARGET next to it; to see it again: build/fuzz/test/fuzz_TARGET FILE
-# UVDIO_FUZZ_BACKEND=ring or pool takes another backend than memory, for operations; files are then in the build directory.
-# Exit status: 0 nothing found, 1 something, 77 no fuzzer here.
+# What is interesting gathers in build/fuzz/corpus-TARGET (with --afl in build/fuzz-afl) and is the
+# start of the next run. What broke something is kept in findings-TARGET next to it; to see it
+# again: build/fuzz/test/fuzz_TARGET FILE UVDIO_FUZZ_BACKEND=ring or pool takes another backend than
+# memory, for operations; files are then in the build directory. Exit status: 0 nothing found, 1
+# something, 77 no fuzzer here.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 . cmake/common.sh

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "shadow.h"
 
 #include <string.h>
@@ -16,13 +17,15 @@ static unsigned page_of(uint64_t offset, int up) {
 }
 
 static struct shadow_span span_of(struct shadow* file, uint64_t offset, uint64_t bytes) {
-  struct shadow_span span = {.file = file, .first = page_of(offset, 0), .end = page_of(offset + bytes, 1)};
+  struct shadow_span span = {
+      .file = file, .first = page_of(offset, 0), .end = page_of(offset + bytes, 1)};
   span.is_alone = 1;
   span.began = ++clock_now;
   return span;
 }
 
-struct shadow_span shadow_change(struct shadow* file, uint64_t offset, uint64_t bytes, int touches_size) {
+struct shadow_span shadow_change(struct shadow* file, uint64_t offset, uint64_t bytes,
+                                 int touches_size) {
   struct shadow_span span = span_of(file, offset, bytes);
   span.touches_size = touches_size;
   for (unsigned i = span.first; i < span.end; i++) {
@@ -99,7 +102,8 @@ void shadow_resized(struct shadow_span* span, uint64_t size, int may_shrink) {
   for (unsigned i = span->first; i < span->end; i++) {
     struct shadow_page* page = &file->pages[i];
     uint64_t begin = (uint64_t)i * SHADOW_PAGE;
-    if (!alone || !was_alone_on(span, page) || (may_shrink && begin < size && size < begin + SHADOW_PAGE)) {
+    if (!alone || !was_alone_on(span, page) ||
+        (may_shrink && begin < size && size < begin + SHADOW_PAGE)) {
       page->is_unknown = 1;
     } else if (may_shrink && begin >= size) {
       set_page(page, 1, 0);
@@ -142,7 +146,8 @@ static int is_full_of(const uint8_t* bytes, uint64_t count, uint8_t value) {
   return 1;
 }
 
-int shadow_agrees(const struct shadow_span* look, const uint8_t* bytes, uint64_t offset, uint64_t got, uint64_t asked) {
+int shadow_agrees(const struct shadow_span* look, const uint8_t* bytes, uint64_t offset,
+                  uint64_t got, uint64_t asked) {
   int64_t size = shadow_size(look);
   if (size >= 0) {
     uint64_t there = (uint64_t)size > offset ? (uint64_t)size - offset : 0;
@@ -154,7 +159,8 @@ int shadow_agrees(const struct shadow_span* look, const uint8_t* bytes, uint64_t
     const struct shadow_page* page = &look->file->pages[i];
     uint64_t at = (uint64_t)i * SHADOW_PAGE - offset;
     uint64_t count = at >= got ? 0 : got - at < SHADOW_PAGE ? got - at : SHADOW_PAGE;
-    int is_stable = look->is_alone && page->busy == 0 && page->touched < look->began && !page->is_unknown;
+    int is_stable =
+        look->is_alone && page->busy == 0 && page->touched < look->began && !page->is_unknown;
     if (is_stable && !is_full_of(bytes + at, count, page->value)) {
       return 0;
     }

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What a file must hold, as far as that can be told: pages that one change at a time has touched. What changes that
- * overlapped in time have left is unknown, and is not compared.
+ * What a file must hold, as far as that can be told: pages that one change at a time has touched.
+ * What changes that overlapped in time have left is unknown, and is not compared.
  */
 #ifndef UVDIO_TEST_FUZZ_SHADOW_H
 #define UVDIO_TEST_FUZZ_SHADOW_H
@@ -39,19 +40,23 @@ struct shadow_span {
 /* Everything is forgotten: no file is there. */
 void shadow_reset(struct shadow* file);
 
-/* A change begins; a read begins. `bytes` are rounded to pages; what lies past the last page has no shadow. */
-struct shadow_span shadow_change(struct shadow* file, uint64_t offset, uint64_t bytes, int touches_size);
+/* A change begins; a read begins. `bytes` are rounded to pages; what lies past the last page has no
+ * shadow. */
+struct shadow_span shadow_change(struct shadow* file, uint64_t offset, uint64_t bytes,
+                                 int touches_size);
 struct shadow_span shadow_look(struct shadow* file, uint64_t offset, uint64_t bytes);
 
-/* It ended: as a write of `value` up to `end`; as a change to the size (`may_shrink` 0: preallocation); without having
- * begun; or nobody knows how. */
+/* It ended: as a write of `value` up to `end`; as a change to the size (`may_shrink` 0:
+ * preallocation); without having begun; or nobody knows how. */
 void shadow_written(struct shadow_span* span, uint8_t value, uint64_t end);
 void shadow_resized(struct shadow_span* span, uint64_t size, int may_shrink);
 void shadow_untouched(struct shadow_span* span);
 void shadow_lost(struct shadow_span* span);
 
-/* Whether a look saw what the shadow knows: `got` bytes at `offset` of a file of which `asked` were asked for. */
-int shadow_agrees(const struct shadow_span* look, const uint8_t* bytes, uint64_t offset, uint64_t got, uint64_t asked);
+/* Whether a look saw what the shadow knows: `got` bytes at `offset` of a file of which `asked` were
+ * asked for. */
+int shadow_agrees(const struct shadow_span* look, const uint8_t* bytes, uint64_t offset,
+                  uint64_t got, uint64_t asked);
 
 /* The size, or -1 where nobody can tell what a look that began there has to see. */
 int64_t shadow_size(const struct shadow_span* look);

@@ -1,10 +1,11 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds the tests, the command and uvdio-bench as static programs, which run under any kernel and
 # need nothing there.
 #   sh test/kernels/build.sh FOLDER
-# FOLDER/cache keeps downloads, FOLDER/static is the build, FOLDER/static.log its output. cmocka is built from its
-# Debian source: its package has no static library.
-# Exit status: 0 built, 1 failed, 77 something can't be had here (it says what).
+# FOLDER/cache keeps downloads, FOLDER/static is the build, FOLDER/static.log its output. cmocka is
+# built from its Debian source: its package has no static library. Exit status: 0 built, 1 failed,
+# 77 something can't be had here (it says what).
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1
@@ -38,8 +39,9 @@ library() {
   exit 77
 }
 
-# libuv's own calls are not to fail where the library's are made to: what lib/wrapped.txt lists is known to libuv's objects by the
-# linker's name for what is not wrapped. That name is made good, for programs that wrap nothing, by a jump for each.
+# libuv's own calls are not to fail where the library's are made to: what lib/wrapped.txt lists is
+# known to libuv's objects by the linker's name for what is not wrapped. That name is made good, for
+# programs that wrap nothing, by a jump for each.
 keep_libuv_unwrapped() {
   rm -rf "$folder/libuv"
   mkdir "$folder/libuv"

@@ -1,11 +1,13 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The tests under Debian's kernels, in qemu's software emulation.
 #   sh test/kernels/run.sh [--only PATTERN] [5.10] [6.1] [6.12]      default: all three
 #
-# For each kernel: builds static tests, packs a RAM disk, boots, and prints which backend an engine takes there and why,
-# what failed, and the counts. PATTERN (of grep -E) chooses tests by name. All is kept in build/kernels, for the next time;
-# remove that folder to start afresh.
-# Exit status: 0 nothing failed, 1 something did, 77 no kernel could be had. The last line is for cmake/check.sh --long.
+# For each kernel: builds static tests, packs a RAM disk, boots, and prints which backend an engine
+# takes there and why, what failed, and the counts. PATTERN (of grep -E) chooses tests by name. All
+# is kept in build/kernels, for the next time; remove that folder to start afresh. Exit status: 0
+# nothing failed, 1 something did, 77 no kernel could be had. The last line is for cmake/check.sh
+# --long.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1
@@ -23,7 +25,8 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$kernels" ] || kernels="5.10 6.1 6.12"
 
-# In seconds: for a whole kernel, and for one test in it. Emulation is some twenty times slower than the machine.
+# In seconds: for a whole kernel, and for one test in it. Emulation is some twenty times slower than
+# the machine.
 kernel_limit=1800
 test_limit=400
 

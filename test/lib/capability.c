@@ -1,10 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Asks the kernel, and not the library, whether something can be had here:
  *
  *   capability NAME [FOLDER]      exits with 0: yes; 1: no; 2: there is no such name
  *
- * A test that asked the library would be skipped where the library has lost the capability. Skips are held against this
- * program (skips.c). It is a program of its own, so that neither faults nor limits of a test's making reach it.
+ * A test that asked the library would be skipped where the library has lost the capability. Skips
+ * are held against this program (skips.c). It is a program of its own, so that neither faults nor
+ * limits of a test's making reach it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* O_DIRECT, mkostemp */
@@ -53,7 +55,8 @@ struct clone {
   uint32_t source, flags, source_offset, target_offset, count, pad[3];
 };
 
-static int do_register(const struct io_uring* ring, unsigned opcode, const void* argument, unsigned count) {
+static int do_register(const struct io_uring* ring, unsigned opcode, const void* argument,
+                       unsigned count) {
   long result = syscall(SYS_io_uring_register, ring->ring_fd, opcode, argument, count);
   return result < 0 ? -errno : (int)result;
 }
@@ -78,7 +81,8 @@ static int has_ring(void) {
   uint64_t count = 0;
   int source = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
   int signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (source < 0 || signal < 0 || io_uring_queue_init(4, &ring, 0) < 0 || io_uring_register_eventfd(&ring, signal) < 0) {
+  if (source < 0 || signal < 0 || io_uring_queue_init(4, &ring, 0) < 0 ||
+      io_uring_register_eventfd(&ring, signal) < 0) {
     return 0;
   }
   struct io_uring_sqe* sqe = entry_of(&ring);
@@ -86,7 +90,8 @@ static int has_ring(void) {
   sqe->fd = source;
   sqe->addr = (uint64_t)(uintptr_t)&one;
   sqe->len = sizeof(one);
-  return result_of(&ring) == (int)sizeof(one) && read(signal, &count, sizeof(count)) == (ssize_t)sizeof(count);
+  return result_of(&ring) == (int)sizeof(one) &&
+         read(signal, &count, sizeof(count)) == (ssize_t)sizeof(count);
 }
 
 static int make_table(const struct io_uring* ring, unsigned count) {
@@ -96,19 +101,22 @@ static int make_table(const struct io_uring* ring, unsigned count) {
 
 static int put_into_table(const struct io_uring* ring, unsigned place) {
   struct iovec memory = {page, sizeof(page)};
-  struct io_uring_rsrc_update2 update = {.offset = place, .data = (uint64_t)(uintptr_t)&memory, .nr = 1};
+  struct io_uring_rsrc_update2 update = {
+      .offset = place, .data = (uint64_t)(uintptr_t)&memory, .nr = 1};
   return do_register(ring, IORING_REGISTER_BUFFERS_UPDATE, &update, sizeof(update));
 }
 
 static int has_sparse_buffers(void) {
   struct io_uring ring;
-  return io_uring_queue_init(4, &ring, 0) == 0 && make_table(&ring, 4) >= 0 && put_into_table(&ring, 2) >= 0;
+  return io_uring_queue_init(4, &ring, 0) == 0 && make_table(&ring, 4) >= 0 &&
+         put_into_table(&ring, 2) >= 0;
 }
 
 static int has_file_table(void) {
   struct io_uring ring;
   struct clone clone = {.source = UINT32_MAX, .flags = CLONE_REPLACE};
-  return io_uring_queue_init(4, &ring, 0) == 0 && do_register(&ring, CLONE_BUFFERS, &clone, 1) == -EBADF;
+  return io_uring_queue_init(4, &ring, 0) == 0 &&
+         do_register(&ring, CLONE_BUFFERS, &clone, 1) == -EBADF;
 }
 
 /* Copying an empty entry leaves the one behind it as it is. */
@@ -120,8 +128,8 @@ static int has_vaults(void) {
   }
   struct clone clone = {.source = (uint32_t)source.ring_fd, .flags = CLONE_REPLACE, .count = 1};
   int event = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (event < 0 || make_table(&source, 1) < 0 || make_table(&ring, 2) < 0 || put_into_table(&ring, 1) < 0 ||
-      do_register(&ring, CLONE_BUFFERS, &clone, 1) < 0) {
+  if (event < 0 || make_table(&source, 1) < 0 || make_table(&ring, 2) < 0 ||
+      put_into_table(&ring, 1) < 0 || do_register(&ring, CLONE_BUFFERS, &clone, 1) < 0) {
     return 0;
   }
   struct io_uring_sqe* sqe = entry_of(&ring);
@@ -187,7 +195,8 @@ static int has_direct(void) {
 static int has_nowait(void) {
   int descriptor = open_file(O_DIRECT);
   struct iovec vector = {page, sizeof(page)};
-  return descriptor >= 0 && (syscall(SYS_preadv2, descriptor, &vector, 1, 0, 0, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP);
+  return descriptor >= 0 && (syscall(SYS_preadv2, descriptor, &vector, 1, 0, 0, RWF_NOWAIT) >= 0 ||
+                             errno != EOPNOTSUPP);
 }
 
 /* By number and place: not every C library's headers have the structure, and some have it twice. */
@@ -195,8 +204,9 @@ static int has_small_alignment(void) {
   static const unsigned dioalign = 0x2000;
   uint32_t about[64] = {0};
   int descriptor = open_file(O_DIRECT);
-  return descriptor >= 0 && syscall(SYS_statx, descriptor, "", AT_EMPTY_PATH, dioalign, about) == 0 && (about[0] & dioalign) != 0 &&
-         about[38] < PAGE && about[39] > 0 && about[39] < PAGE;
+  return descriptor >= 0 &&
+         syscall(SYS_statx, descriptor, "", AT_EMPTY_PATH, dioalign, about) == 0 &&
+         (about[0] & dioalign) != 0 && about[38] < PAGE && about[39] > 0 && about[39] < PAGE;
 }
 
 /*
@@ -217,11 +227,14 @@ static int has_much_locked_memory(void) {
 }
 
 static int has_huge_pages(void) {
-  return mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0) != MAP_FAILED;
+  return mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1,
+              0) != MAP_FAILED;
 }
 
 static int has_address_space(void) {
-  return sizeof(void*) == 8 && mmap(NULL, 65536 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+  return sizeof(void*) == 8 &&
+         mmap(NULL, 65536 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) !=
+             MAP_FAILED;
 }
 
 static int has_root(void) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "check.h"
 
 #include <dirent.h>
@@ -21,8 +22,8 @@ void check_code(int64_t got, int64_t expected, const char* what, const char* fil
     return;
   }
   print_error("%s is %lld%s%s, not %lld%s%s\n", what, (long long)got, got < 0 ? " " : "",
-              got < 0 ? uvdio_err_name((int)got) : "", (long long)expected,
-              expected < 0 ? " " : "", expected < 0 ? uvdio_err_name((int)expected) : "");
+              got < 0 ? uvdio_err_name((int)got) : "", (long long)expected, expected < 0 ? " " : "",
+              expected < 0 ? uvdio_err_name((int)expected) : "");
   _fail(file, line);
 }
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Small conveniences over cmocka. Include this instead of <cmocka.h>.
  *
- * Assertions belong into test bodies, after the loop has run, and not into callbacks: they jump, and
- * must not jump out of the middle of uv_run(). Callbacks write down what they saw.
+ * Assertions belong into test bodies, after the loop has run, and not into callbacks: they jump,
+ * and must not jump out of the middle of uv_run(). Callbacks write down what they saw.
  */
 #ifndef UVDIO_TEST_CHECK_H
 #define UVDIO_TEST_CHECK_H
@@ -45,8 +46,9 @@
   check_code((int64_t)(got), (int64_t)(expected), #got, __FILE__, __LINE__)
 #define assert_ok(got) assert_code((got), 0)
 
-/* Skips the test that runs, and says why. Anything that the fixture holds is given back as ever. Where nothing that the reason
- * needs is lacking here, and where skips.c does not know it, that ends the program as a failure. */
+/* Skips the test that runs, and says why. Anything that the fixture holds is given back as ever.
+ * Where nothing that the reason needs is lacking here, and where skips.c does not know it, that
+ * ends the program as a failure. */
 #define SKIP(reason)     \
   do {                   \
     skip_line((reason)); \
@@ -62,7 +64,8 @@
 
 void check_code(int64_t got, int64_t expected, const char* what, const char* file, int line);
 
-/* Whether the kernel is that version of Linux or a later one; and what skips the test, with that reason, where it is not. */
+/* Whether the kernel is that version of Linux or a later one; and what skips the test, with that
+ * reason, where it is not. */
 int linux_is(int major, int minor);
 void need_linux(int major, int minor, const char* why);
 
@@ -70,11 +73,12 @@ void need_linux(int major, int minor, const char* why);
 void skip_line(const char* reason);
 void skip_line_as_told(const char* reason);
 
-/* Prints "FIGURE <amount> <what>": how much was done, which check.sh adds up over the programs of a layer. */
+/* Prints "FIGURE <amount> <what>": how much was done, which check.sh adds up over the programs of a
+ * layer. */
 void print_figure(uint64_t amount, const char* what);
 
-/* Fails the program with `what` unless the next call comes within a generous time: 0 ends the watch. A hang is
- * a failed test, and not an endless one. */
+/* Fails the program with `what` unless the next call comes within a generous time: 0 ends the
+ * watch. A hang is a failed test, and not an endless one. */
 void watch_for_hang(const char* what);
 
 /* Ends a forked child at once, without what its parent registered for its own end. */
@@ -86,8 +90,9 @@ size_t open_descriptors(void);
 /* How many of the process's descriptors are rings. */
 unsigned open_rings(void);
 
-/* How many rings libuv makes for each loop: none, or (version 1.45 and later) one, without which it ends the process where
- * io_uring_enter is denied, unless io_uring_setup is so, too, when the loop is made. */
+/* How many rings libuv makes for each loop: none, or (version 1.45 and later) one, without which it
+ * ends the process where io_uring_enter is denied, unless io_uring_setup is so, too, when the loop
+ * is made. */
 unsigned rings_of_a_loop(void);
 
 /* Deterministic content: every byte depends on its place and on the seed. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "child.h"
 
 #include <stdio.h>
@@ -10,8 +11,8 @@
 #define CHILD_TIME 60 /* seconds */
 #define NOBODY 65534
 
-/* What the child got by the fork and can't give back (works of libuv's threads) is a leak for valgrind, which does not
- * look at a process that becomes another program. */
+/* What the child got by the fork and can't give back (works of libuv's threads) is a leak for
+ * valgrind, which does not look at a process that becomes another program. */
 static void end_child(const char* file, int line) {
   if (line != 0) {
     fprintf(stderr, "in the child: %s:%d\n", file, line);

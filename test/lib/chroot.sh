@@ -1,20 +1,24 @@
-# Read by scripts that build and test with another release of the distribution, in the project's root: a folder tree that
-# debootstrap makes in build/ from the mirror that the system's own apt knows, and that stays for the next time.
+# SPDX-License-Identifier: MIT Read by scripts that build and test with another release of the
+# distribution, in the project's root: a folder tree that debootstrap makes in build/ from the
+# mirror that the system's own apt knows, and that stays for the next time.
 #
-#   chroot_suite ALIAS         prints the code name of the release: next (after this one), stable, testing, unstable
+#   chroot_suite ALIAS         prints the code name of the release: next (after this one), stable,
+#   testing, unstable
 #   chroot_begin SUITE         makes build/chroot-SUITE where it is not there
 #   chroot_setup               installs there what building and testing need
-#   chroot_run COMMAND...      runs a command there, in /uvdio, which is this tree with a folder build/ of its own:
+#   chroot_run COMMAND...      runs a command there, in /uvdio, which is this tree with a folder
+#   build/ of its own:
 #                              build/in-chroot-SUITE
 #
-# Each returns 1 with the reason in $chroot_why where it can't (chroot_suite prints nothing). What is mounted is seen by nobody
-# else, and gone when the command ends, however it does.
-# shellcheck shell=sh
+# Each returns 1 with the reason in $chroot_why where it can't (chroot_suite prints nothing). What
+# is mounted is seen by nobody else, and gone when the command ends, however it does. shellcheck
+# shell=sh
 
 # shellcheck source=test/lib/debian.sh
 . test/lib/debian.sh
 
-# Prints by which name, apart from its code name, the mirror calls this release: oldstable, stable, ...
+# Prints by which name, apart from its code name, the mirror calls this release: oldstable, stable,
+# ...
 chroot_own_alias() {
   # The name in the format is apt's, not the shell's.
   # shellcheck disable=SC2016
@@ -64,7 +68,8 @@ chroot_begin() {
   [ ! -d "$chroot_root" ] || return 0
   chroot_log=build/in-chroot-$1/debootstrap.log
   rm -rf --one-file-system "$chroot_root.new"
-  # A release that is younger than debootstrap has no script there; the unstable one's is that of all of them.
+  # A release that is younger than debootstrap has no script there; the unstable one's is that of
+  # all of them.
   set -- "$1" "$chroot_root.new" "$(debian_mirror)"
   [ -e "/usr/share/debootstrap/scripts/$1" ] || set -- "$@" sid
   # What it mounts would stay where it is stopped.
@@ -82,7 +87,8 @@ chroot_run() {
   unshare -m --propagation private sh -c '
     root=$1 build=$2
     shift 2
-    mount --bind "$root" "$root" && # tests make / private, which takes a place where something is mounted
+    # Tests make / private, which takes a place where something is mounted
+    mount --bind "$root" "$root" &&
       mount --rbind /dev "$root/dev" && mount --rbind /proc "$root/proc" && mount --rbind /sys "$root/sys" &&
       mount --bind . "$root/uvdio" && mount --bind "$build" "$root/uvdio/build" || exit 1
     [ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A disk that runs full: a loop device over a sparse image on a small tmpfs. It takes all writes into the page cache
- * and fails when they are written back, which is how a sync comes to fail.
+ * A disk that runs full: a loop device over a sparse image on a small tmpfs. It takes all writes
+ * into the page cache and fails when they are written back, which is how a sync comes to fail.
  */
 #ifndef UVDIO_TEST_DISK_H
 #define UVDIO_TEST_DISK_H
@@ -15,10 +16,12 @@ struct disk {
   int device;         /* keeps the device: it detaches itself at the last close */
 };
 
-/* Makes a disk of `size` bytes of which `backed` bytes can really be written. Returns 0, or -1 with the reason. */
+/* Makes a disk of `size` bytes of which `backed` bytes can really be written. Returns 0, or -1 with
+ * the reason. */
 int disk_make(struct disk* disk, uint64_t size, uint64_t backed, char why[PLACE_WHY_MAX]);
 
-/* Cuts what is behind the disk to `size` bytes: the disk does not notice, and can't read the rest. Returns 0, or -1. */
+/* Cuts what is behind the disk to `size` bytes: the disk does not notice, and can't read the rest.
+ * Returns 0, or -1. */
 int disk_cut(const struct disk* disk, uint64_t size);
 
 void disk_remove(struct disk* disk);

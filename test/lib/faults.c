@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "faults.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ struct range {
 struct watch {
   unsigned calls;
   unsigned entries; /* of these calls: a ring's */
-  unsigned here; /* of those: on the test's thread */
+  unsigned here;    /* of those: on the test's thread */
   unsigned hits;
   unsigned now;
   unsigned most;
@@ -158,7 +159,8 @@ void fault_park(unsigned count) {
 
 void fault_unpark(unsigned count, size_t length) {
   static const char zeros[65536]; /* as much as a pipe takes */
-  if (count * length > sizeof(zeros) || write(parking[1], zeros, count * length) != (ssize_t)(count * length)) {
+  if (count * length > sizeof(zeros) ||
+      write(parking[1], zeros, count * length) != (ssize_t)(count * length)) {
     abort();
   }
 }

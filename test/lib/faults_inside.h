@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What the parts of lib/faults share: faults.c decides what happens to a call, faults_system.c and faults_ring.c stand
- * in the calls' way.
+ * What the parts of lib/faults share: faults.c decides what happens to a call, faults_system.c and
+ * faults_ring.c stand in the calls' way.
  */
 #ifndef UVDIO_TEST_FAULTS_INSIDE_H
 #define UVDIO_TEST_FAULTS_INSIDE_H
@@ -31,7 +32,8 @@ uint64_t fault_clock(uint64_t now);
 /* The filesystem that fstatfs has to tell of; 0: the true one. */
 long fault_pretended(void);
 
-/* The kernel's release that uname has to tell of, or null; whether statx has to tell of no direct I/O. */
+/* The kernel's release that uname has to tell of, or null; whether statx has to tell of no direct
+ * I/O. */
 const char* fault_pretended_kernel(void);
 int fault_pretended_no_direct(void);
 
@@ -41,7 +43,8 @@ int fault_pretended_late_flag(void);
 /* How many descriptors getrlimit has to tell of; 0: the true limit. */
 unsigned fault_pretended_descriptors(void);
 
-/* io_uring_setup(2) and io_uring_register(2), which the library calls by number and by liburing's functions. */
+/* io_uring_setup(2) and io_uring_register(2), which the library calls by number and by liburing's
+ * functions. */
 long fault_fail_with(int error);
 
 #endif /* UVDIO_TEST_FAULTS_INSIDE_H */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "faults_inside.h"
 
 #ifdef FAULTS_RING
@@ -81,7 +82,8 @@ static void park(struct io_uring_sqe* sqe, int pipe_end) {
 /*
  * Rubbish
  *
- * Whatever place of the queue is free is full of it, so that an entry of which a part is not written is none.
+ * Whatever place of the queue is free is full of it, so that an entry of which a part is not
+ * written is none.
  */
 
 static int has_flags_of_its_own(unsigned opcode) {
@@ -104,7 +106,8 @@ static void inspect_new(const struct io_uring_sq* sq) {
   for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
     const struct io_uring_sqe* sqe = &sq->sqes[i & *sq->kring_mask];
     if (!is_whole(sqe)) {
-      (void)fprintf(stderr, "an entry of operation %u keeps what was in its place before\n", sqe->opcode);
+      (void)fprintf(stderr, "an entry of operation %u keeps what was in its place before\n",
+                    sqe->opcode);
       abort();
     }
   }
@@ -160,8 +163,8 @@ static void visit_new(struct io_uring_sq* sq) {
   }
 }
 
-/* Entries that liburing has not shown to the kernel yet: each is visited once. The others, where the kernel is to take
- * no more than `most`, are hidden until the next time. */
+/* Entries that liburing has not shown to the kernel yet: each is visited once. The others, where
+ * the kernel is to take no more than `most`, are hidden until the next time. */
 static int submit_visited(struct io_uring* ring, size_t most) {
   struct io_uring_sq* sq = &ring->sq;
   unsigned tail = sq->sqe_tail;
@@ -189,15 +192,16 @@ static void set_flag_late(struct io_uring* ring) {
   }
 }
 
-#define PERFORM_RING(call, real)                           \
-  struct plan plan = fault_enter(call);                    \
-  int result = plan.error != 0 ? -plan.error : (real);     \
-  fault_leave(call);                                       \
+#define PERFORM_RING(call, real)                       \
+  struct plan plan = fault_enter(call);                \
+  int result = plan.error != 0 ? -plan.error : (real); \
+  fault_leave(call);                                   \
   return result
 
 int __wrap_io_uring_submit(struct io_uring* ring) {
   struct plan plan = fault_enter(CALL_SUBMIT);
-  int result = plan.error != 0 ? submit_refused(ring, plan.error) : submit_visited(ring, plan.bytes);
+  int result =
+      plan.error != 0 ? submit_refused(ring, plan.error) : submit_visited(ring, plan.bytes);
   set_flag_late(ring);
   fault_leave(CALL_SUBMIT);
   return result;
@@ -218,7 +222,8 @@ int __wrap_io_uring_get_events(struct io_uring* ring) {
 
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring* ring,
                                       struct io_uring_params* params) {
-  PERFORM_RING(CALL_SETUP, soil_all(ring, __real_io_uring_queue_init_params(entries, ring, params)));
+  PERFORM_RING(CALL_SETUP,
+               soil_all(ring, __real_io_uring_queue_init_params(entries, ring, params)));
 }
 
 int __wrap_io_uring_queue_init(unsigned entries, struct io_uring* ring, unsigned flags) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -23,15 +24,17 @@
 #define SYS_io_uring_register 427
 #endif
 
-/* Performs one call: the real one, or the fault. errno is that of the call: nothing after it sets it. */
-#define PERFORM(call, plan, real) \
-  long result;                    \
-  struct plan plan = fault_enter(call); \
+/* Performs one call: the real one, or the fault. errno is that of the call: nothing after it sets
+ * it. */
+#define PERFORM(call, plan, real)                                        \
+  long result;                                                           \
+  struct plan plan = fault_enter(call);                                  \
   result = plan.error != 0 ? fault_fail_with(plan.error) : (long)(real); \
-  fault_leave(call);                    \
+  fault_leave(call);                                                     \
   return result
 
-/* Direct I/O takes whole blocks, so a transfer that is to end within one moves it, and tells less. */
+/* Direct I/O takes whole blocks, so a transfer that is to end within one moves it, and tells
+ * less. */
 static size_t at_most(size_t length, const struct plan* plan) {
   size_t blocks = plan->bytes / UVDIO_ALIGNMENT + (plan->bytes % UVDIO_ALIGNMENT != 0);
   return plan->bytes >= length || blocks * UVDIO_ALIGNMENT > length ? length
@@ -176,13 +179,13 @@ static long do_open(const char* path, int flags, mode_t mode) {
   PERFORM(CALL_OPEN, plan, __real_open(path, flags, mode));
 }
 
-#define MODE_ARGUMENT(flags, mode)  \
-  mode_t mode = 0;                  \
-  if ((O_CREAT & (flags)) != 0) {   \
-    va_list arguments;              \
-    va_start(arguments, flags);     \
+#define MODE_ARGUMENT(flags, mode)    \
+  mode_t mode = 0;                    \
+  if ((O_CREAT & (flags)) != 0) {     \
+    va_list arguments;                \
+    va_start(arguments, flags);       \
     mode = va_arg(arguments, mode_t); \
-    va_end(arguments);              \
+    va_end(arguments);                \
   }
 
 int __wrap_open(const char* path, int flags, ...) {
@@ -269,9 +272,9 @@ static long do_fcntl(int fd, int command, long argument) {
   PERFORM(CALL_FCNTL, plan, __real_fcntl(fd, command, argument));
 }
 
-#define LAST_ARGUMENT(before, value) \
-  va_list arguments;                 \
-  va_start(arguments, before);       \
+#define LAST_ARGUMENT(before, value)    \
+  va_list arguments;                    \
+  va_start(arguments, before);          \
   long value = va_arg(arguments, long); \
   va_end(arguments)
 
@@ -435,10 +438,10 @@ uint64_t __wrap_uv_hrtime(void);
 int __real_uv_cancel(uv_req_t* req);
 int __wrap_uv_cancel(uv_req_t* req);
 
-#define PERFORM_UV(call, real)                                                     \
-  struct plan plan = fault_enter(call);                                            \
-  int result = plan.error != 0 ? uv_translate_sys_error(plan.error) : (real);      \
-  fault_leave(call);                                                               \
+#define PERFORM_UV(call, real)                                                \
+  struct plan plan = fault_enter(call);                                       \
+  int result = plan.error != 0 ? uv_translate_sys_error(plan.error) : (real); \
+  fault_leave(call);                                                          \
   return result
 
 int __wrap_uv_queue_work(uv_loop_t* loop, uv_work_t* work, uv_work_cb run, uv_after_work_cb after) {

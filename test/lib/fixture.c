@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fixture.h"
 
 #include <stdio.h>
@@ -13,7 +14,9 @@ struct matrix matrix;
 static const struct {
   size_t frame_size;
   size_t frame_count;
-} frame_kinds[] = {{UVDIO_PAGE_SIZE, 1024}, {16 * (size_t)UVDIO_PAGE_SIZE, 64}, {256 * (size_t)UVDIO_PAGE_SIZE, 8}};
+} frame_kinds[] = {{UVDIO_PAGE_SIZE, 1024},
+                   {16 * (size_t)UVDIO_PAGE_SIZE, 64},
+                   {256 * (size_t)UVDIO_PAGE_SIZE, 8}};
 static uvdio_arena_t* frames[COUNT_OF(frame_kinds)];
 static uint64_t fixed; /* transfers so far */
 
@@ -49,10 +52,11 @@ static int choose_backend(const char* name) {
 }
 
 static int usage(const char* program) {
-  fprintf(stderr,
-          "usage: %s [--backend ring|registered|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim]"
-          " [--test PATTERN]\n",
-          program);
+  fprintf(
+      stderr,
+      "usage: %s [--backend ring|registered|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim]"
+      " [--test PATTERN]\n",
+      program);
   return 2;
 }
 
@@ -98,7 +102,8 @@ static int skip_place(const char* place, const char* why) {
 #if UNDER_TSAN
 #include <sanitizer/common_interface_defs.h>
 
-/* To look up a suppression, the sanitizer starts a program that finds names, and keeps pipes to it. */
+/* To look up a suppression, the sanitizer starts a program that finds names, and keeps pipes to
+ * it. */
 static void start_symbolizer(void) {
   char name[64];
   __sanitizer_symbolize_pc((void*)(uintptr_t)start_symbolizer, "%f", name, sizeof(name));
@@ -185,8 +190,7 @@ int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count,
   if (code != 0) {
     return code;
   }
-  snprintf(full_name, sizeof(full_name), "%s %s %s", name, matrix.backend_name,
-           matrix.place.kind);
+  snprintf(full_name, sizeof(full_name), "%s %s %s", name, matrix.backend_name, matrix.place.kind);
   if (matrix.filter != NULL) {
     cmocka_set_test_filter(matrix.filter);
   }
@@ -234,7 +238,8 @@ static int make_world(struct fixture* f) {
 
 static int make_frames(void) {
   for (size_t i = 0; matrix.registered && i < COUNT_OF(frames); i++) {
-    uvdio_arena_options_t options = {.frame_size = frame_kinds[i].frame_size, .frame_count = frame_kinds[i].frame_count};
+    uvdio_arena_options_t options = {.frame_size = frame_kinds[i].frame_size,
+                                     .frame_count = frame_kinds[i].frame_count};
     if (uvdio_arena_create(&frames[i], &options) != 0) {
       return -1;
     }
@@ -397,8 +402,7 @@ static void check_nothing_left(struct fixture* f) {
                       f->allocations);
   }
   if (descriptors != f->descriptors) {
-    tracker_violation(&f->tracker, "%zu descriptors open, %zu before", descriptors,
-                      f->descriptors);
+    tracker_violation(&f->tracker, "%zu descriptors open, %zu before", descriptors, f->descriptors);
   }
 }
 
@@ -474,10 +478,12 @@ void open_now(struct fixture* f, uvdio_file_t* file, const char* name, unsigned 
   assert_result(open, 0);
 }
 
-/* Of the smallest kind that holds so much; the rest of the frame is out of sight. Returns 0 where there is none. */
+/* Of the smallest kind that holds so much; the rest of the frame is out of sight. Returns 0 where
+ * there is none. */
 static int take_frame(size_t cap, uvdio_buf_t* buf) {
   for (size_t i = 0; i < COUNT_OF(frames); i++) {
-    if (frames[i] != NULL && cap <= frame_kinds[i].frame_size && uvdio_arena_acquire(frames[i], buf) == 0) {
+    if (frames[i] != NULL && cap <= frame_kinds[i].frame_size &&
+        uvdio_arena_acquire(frames[i], buf) == 0) {
       buf->cap = cap;
       return 1;
     }
@@ -485,8 +491,8 @@ static int take_frame(size_t cap, uvdio_buf_t* buf) {
   return 0;
 }
 
-/* Neither zeros nor any pattern, so that bytes which never arrived show; and defined, for valgrind, which
- * does not know what the ring writes. */
+/* Neither zeros nor any pattern, so that bytes which never arrived show; and defined, for valgrind,
+ * which does not know what the ring writes. */
 uvdio_buf_t blank(size_t cap) {
   uvdio_buf_t buf;
   if (!take_frame(cap, &buf)) {

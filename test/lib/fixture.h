@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a test stands on: a loop, an engine, a folder on the filesystem of the day, and the tracker.
  *
@@ -6,13 +7,14 @@
  *     return matrix_main("file", tests, COUNT_OF(tests), argc, argv);
  *   }
  *
- * The program's arguments choose backend and place: contract_file --backend ring --place ext4. The backend "registered" is the
- * ring as well, with buffers that are frames of arenas, so that transfers go to memory that the ring knows by number, and on a
- * loop that has run before, so that they go the short way from the first one on.
+ * The program's arguments choose backend and place: contract_file --backend ring --place ext4. The
+ * backend "registered" is the ring as well, with buffers that are frames of arenas, so that
+ * transfers go to memory that the ring knows by number, and on a loop that has run before, so that
+ * they go the short way from the first one on.
  *
- * fixture_tear_down() ends every test with the same questions: has every accepted request been called
- * back once, is nothing pending, are no frames out, does the engine close with one callback, is no handle left on
- * the loop, no allocation, no descriptor? A "no" fails the test.
+ * fixture_tear_down() ends every test with the same questions: has every accepted request been
+ * called back once, is nothing pending, are no frames out, does the engine close with one callback,
+ * is no handle left on the loop, no allocation, no descriptor? A "no" fails the test.
  */
 #ifndef UVDIO_TEST_FIXTURE_H
 #define UVDIO_TEST_FIXTURE_H
@@ -28,7 +30,8 @@ struct matrix {
   const char* backend_name;
   int registered; /* buffers are frames */
   struct place place;
-  int simulated;      /* memory with --place sim: a world in which operations overtake each other and come in parts */
+  /* memory with --place sim: a world in which operations overtake each other and come in parts */
+  int simulated;
   const char* filter; /* --test PATTERN: only these (cmocka's wildcards) */
 };
 extern struct matrix matrix;
@@ -43,24 +46,25 @@ struct fixture {
   uvdio_file_t file; /* fixture_open: "file", empty, read-write */
   uvdio_file_t other;
   uvdio_arena_t* arena; /* fixture_arena */
-  size_t descriptors; /* before */
+  size_t descriptors;   /* before */
   size_t allocations;
 };
 
-/* Reads the arguments, makes the place and runs the tests, under a name that tells the combination. Returns
- * main's result: 77 where backend or place can't be had. */
+/* Reads the arguments, makes the place and runs the tests, under a name that tells the combination.
+ * Returns main's result: 77 where backend or place can't be had. */
 int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count, int argc,
                 char** argv);
 
 /* One line of a table of tests, by what it stands on. */
-#define TEST_ON(set_up, function) cmocka_unit_test_setup_teardown(function, set_up, fixture_tear_down)
+#define TEST_ON(set_up, function) \
+  cmocka_unit_test_setup_teardown(function, set_up, fixture_tear_down)
 
 int on_memory(void);
-#define NOT_ON_MEMORY(what)                                   \
-  do {                                                        \
-    if (on_memory()) {                                        \
-      SKIP("the memory backend has no " what);                \
-    }                                                         \
+#define NOT_ON_MEMORY(what)                    \
+  do {                                         \
+    if (on_memory()) {                         \
+      SKIP("the memory backend has no " what); \
+    }                                          \
   } while (0)
 
 /* A loop and a folder; a loop with an engine; and, on it, an open file. */
@@ -86,7 +90,8 @@ void on_engine_closed(uvdio_engine_t* engine);
 /* Makes an arena, destroyed at the end, when all its frames must be back. */
 void fixture_arena(struct fixture* f, size_t frame_size, size_t frame_count);
 
-/* Runs the loop until nothing keeps it alive, in a given mode, and asks the tracker whether all went well. */
+/* Runs the loop until nothing keeps it alive, in a given mode, and asks the tracker whether all
+ * went well. */
 void run(struct fixture* f);
 void run_in_mode(struct fixture* f, uv_run_mode mode);
 
@@ -96,8 +101,8 @@ const char* path_of(const struct fixture* f, const char* name);
 /* Opens "name" at once and asserts that it worked. */
 void open_now(struct fixture* f, uvdio_file_t* file, const char* name, unsigned flags);
 
-/* A buffer full of the pattern `seed`; one with no content. Of the heap, or, up to 1 MiB and while there are any, a frame
- * where the matrix wants registered memory. */
+/* A buffer full of the pattern `seed`; one with no content. Of the heap, or, up to 1 MiB and while
+ * there are any, a frame where the matrix wants registered memory. */
 uvdio_buf_t filled(size_t size, unsigned seed);
 uvdio_buf_t blank(size_t cap);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "mapper.h"
 
 #include <errno.h>
@@ -18,12 +19,14 @@ static int give_up(char why[PLACE_WHY_MAX], const char* what) {
   return -1;
 }
 
-/* One line of a table: `sectors` from `first` on. Targets are constants of the tests, each with one %s at most. */
+/* One line of a table: `sectors` from `first` on. Targets are constants of the tests, each with one
+ * %s at most. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-static int format_line(char* line, size_t size, uint64_t first, uint64_t sectors, const char* target,
-                       const char* device) {
-  int length = snprintf(line, size, "%llu %llu ", (unsigned long long)first, (unsigned long long)sectors);
+static int format_line(char* line, size_t size, uint64_t first, uint64_t sectors,
+                       const char* target, const char* device) {
+  int length =
+      snprintf(line, size, "%llu %llu ", (unsigned long long)first, (unsigned long long)sectors);
   return length + snprintf(line + length, size - (size_t)length, target, device);
 }
 #pragma GCC diagnostic pop
@@ -46,7 +49,8 @@ int mapper_switch_half(struct mapper* mapper, const char* target, char why[PLACE
   char table[TABLE_MAX];
   uint64_t half = mapper->size / SECTOR / 2;
   int length = format_line(table, sizeof(table), 0, half, "linear %s 0\n", mapper->disk.path);
-  format_line(table + length, sizeof(table) - (size_t)length, half, half, target, mapper->disk.path);
+  format_line(table + length, sizeof(table) - (size_t)length, half, half, target,
+              mapper->disk.path);
   return reload(mapper, table, why);
 }
 
@@ -61,8 +65,8 @@ static int open_by_number(struct mapper* mapper) {
   return mapper->device < 0 ? -1 : 0;
 }
 
-/* Removal is asked for as soon as the device is open, and takes place when nobody uses it any more, however the program
- * ends. */
+/* Removal is asked for as soon as the device is open, and takes place when nobody uses it any more,
+ * however the program ends. */
 static int create(struct mapper* mapper, char why[PLACE_WHY_MAX]) {
   static unsigned count;
   char table[TABLE_MAX];

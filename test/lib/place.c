@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare, O_DIRECT */
 #endif
@@ -24,13 +25,17 @@
 #define MOUNT_ATTEMPTS 5
 
 struct recipe;
-typedef int (*mounter)(struct place* place, const struct recipe* recipe, char* image, char why[PLACE_WHY_MAX]);
-static int mount_by_loop(struct place* place, const struct recipe* recipe, char* image, char why[PLACE_WHY_MAX]);
-static int mount_by_fuse(struct place* place, const struct recipe* recipe, char* image, char why[PLACE_WHY_MAX]);
-static int mount_by_sectors(struct place* place, const struct recipe* recipe, char* image, char why[PLACE_WHY_MAX]);
+typedef int (*mounter)(struct place* place, const struct recipe* recipe, char* image,
+                       char why[PLACE_WHY_MAX]);
+static int mount_by_loop(struct place* place, const struct recipe* recipe, char* image,
+                         char why[PLACE_WHY_MAX]);
+static int mount_by_fuse(struct place* place, const struct recipe* recipe, char* image,
+                         char why[PLACE_WHY_MAX]);
+static int mount_by_sectors(struct place* place, const struct recipe* recipe, char* image,
+                            char why[PLACE_WHY_MAX]);
 
-/* The filesystems that live in an image: what makes them, quietly, how large by default, what mounts them
- * and which filesystem that is. */
+/* The filesystems that live in an image: what makes them, quietly, how large by default, what
+ * mounts them and which filesystem that is. */
 static const struct recipe {
   const char* kind;
   const char* maker;
@@ -339,8 +344,7 @@ static int make_root(struct place* place, const char* parent, char why[PLACE_WHY
 
 static int is_tmpfs(const char* path) {
   struct statfs about;
-  return statfs(path, &about) == 0 && about.f_type == TMPFS_MAGIC_NUMBER &&
-         access(path, W_OK) == 0;
+  return statfs(path, &about) == 0 && about.f_type == TMPFS_MAGIC_NUMBER && access(path, W_OK) == 0;
 }
 
 /* Some filesystems refuse O_DIRECT; tests on them would say nothing about the library. */

@@ -1,5 +1,6 @@
-# Read by scripts that run tests without CTest: under another kernel, on another processor, in other places. They tell of
-# them in the form of `ctest -V`, which cmake/count.awk counts.
+# SPDX-License-Identifier: MIT Read by scripts that run tests without CTest: under another kernel,
+# on another processor, in other places. They tell of them in the form of `ctest -V`, which
+# cmake/count.awk counts.
 #
 #   run_test NUMBER COUNT NAME SECONDS COMMAND...
 #
@@ -8,7 +9,8 @@
 
 run_test_seconds() { cut -d. -f1 /proc/uptime; }
 
-# Prints the exit code of a command, or "stuck" where even SIGKILL does not end it: a kernel may keep it for ever.
+# Prints the exit code of a command, or "stuck" where even SIGKILL does not end it: a kernel may
+# keep it for ever.
 run_test_code() {
   rm -f "$run_test_output.code"
   (
@@ -39,8 +41,8 @@ run_test() {
   echo "$number/$count Test #$number: $name ...$outcome  $(($(run_test_seconds) - begun)).00 sec"
 }
 
-# list_tests BUILD LABELS: name, program and arguments of each test that CTest has with these labels (a pattern of its own).
-# Programs are named without their folder.
+# list_tests BUILD LABELS: name, program and arguments of each test that CTest has with these labels
+# (a pattern of its own). Programs are named without their folder.
 list_tests() {
   ctest --test-dir "$1" -N -V -L "$2" |
     awk '/Test command: / { sub(/.*Test command: [^ ]*\//, ""); gsub(/"/, ""); command = $0 }

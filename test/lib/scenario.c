@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* O_DIRECT */
 #endif
@@ -135,7 +136,8 @@ static void cancel(struct scenario* s, struct step* step) {
  * Transfers.
  */
 
-/* Memory of the kind wanted, or of the heap where that could not be had; -1 when there is none at all. */
+/* Memory of the kind wanted, or of the heap where that could not be had; -1 when there is none at
+ * all. */
 static int get_memory(struct scenario* s, enum origin origin, unsigned pages, uvdio_buf_t* buf) {
   static unsigned next_view;
   uvdio_arena_t* arena = origin == FRAME ? s->f->arena : s->second;
@@ -146,7 +148,8 @@ static int get_memory(struct scenario* s, enum origin origin, unsigned pages, uv
   if (origin != HEAP && arena != NULL && uvdio_arena_acquire(arena, buf) == 0) {
     return 0;
   }
-  return went_well(s, uvdio_buf_alloc(buf, (size_t)pages * PAGE, 0), "uvdio_buf_alloc gave") ? 0 : -1;
+  return went_well(s, uvdio_buf_alloc(buf, (size_t)pages * PAGE, 0), "uvdio_buf_alloc gave") ? 0
+                                                                                             : -1;
 }
 
 static void release_if_refused(struct scenario* s, const struct top* op, uvdio_buf_t* buf) {
@@ -411,8 +414,8 @@ static void do_at_once(struct scenario* s) {
 
 /* Of a durable write: what may be the error of the sync in it. */
 static int latches(int64_t result) {
-  static const int harmless[] = {UV_EINVAL, UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR,
-                                 UV_ECANCELED, UVDIO_ESHORTWRITE, UVDIO_EPOOL};
+  static const int harmless[] = {UV_EINVAL, UV_EFBIG,     UV_EFAULT,         UV_EBADF,   UV_EAGAIN,
+                                 UV_EINTR,  UV_ECANCELED, UVDIO_ESHORTWRITE, UVDIO_EPOOL};
   for (size_t i = 0; i < COUNT_OF(harmless); i++) {
     if (result == harmless[i]) {
       return 0;
@@ -533,13 +536,15 @@ void scenario_live(struct scenario* s) {
   end_in_flight(s);
 }
 
-/* Pages that a write may have changed hold the old or the new; as many as it told of hold the new. */
+/* Pages that a write may have changed hold the old or the new; as many as it told of hold the
+ * new. */
 static void check_page(struct scenario* s, const char* page, unsigned number) {
   unsigned may = 0;
   unsigned must = 0;
   for (unsigned i = 0; i < s->count; i++) {
     const struct step* step = &s->steps[i];
-    if (step->op->kind == UVDIO_OP_WRITE && number >= step->first && number < step->first + step->pages) {
+    if (step->op->kind == UVDIO_OP_WRITE && number >= step->first &&
+        number < step->first + step->pages) {
       may = step->op->accepted > 0;
       must = may && step->op->req.transferred / PAGE > number - step->first;
     }

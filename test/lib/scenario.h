@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The whole life of an engine, in which every operation occurs, told without a single assertion: each step may fail, and
- * what follows takes that as a program would. What is wrong is noted with the fixture's tracker:
+ * The whole life of an engine, in which every operation occurs, told without a single assertion:
+ * each step may fail, and what follows takes that as a program would. What is wrong is noted with
+ * the fixture's tracker:
  *
  *   - a result that is neither right nor one of the errors that the test allows;
  *   - content that the successful reads and writes don't account for;
@@ -41,7 +43,7 @@ struct scenario {
   int keeps_memory;              /* what can't be given back to the allocator stays out */
   int ends_early;                /* the file may seem to end anywhere */
 
-  int64_t size;  /* of the file "other" */
+  int64_t size; /* of the file "other" */
   int troubles; /* of any kind: 0 where everything went as if nothing had happened */
   uvdio_file_t wal;
   uvdio_file_t reader;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* program_invocation_short_name */
 #endif
@@ -25,9 +26,10 @@ int under_valgrind(void) {
          (strstr(preload, "valgrind") != NULL || strstr(preload, "vgpreload") != NULL);
 }
 
-/* The reason, where (program.backend.place), and which capabilities explain it where one of them is not there: names of
- * capability.c, or of what the program itself is not under. "!name": it is there. Null: nothing needs to be lacking, since the
- * test asks the system by itself, or since it is so by design. The first line that fits counts. */
+/* The reason, where (program.backend.place), and which capabilities explain it where one of them is
+ * not there: names of capability.c, or of what the program itself is not under. "!name": it is
+ * there. Null: nothing needs to be lacking, since the test asks the system by itself, or since it
+ * is so by design. The first line that fits counts. */
 static const struct expected {
   const char* reason;
   const char* where;
@@ -40,7 +42,8 @@ static const struct expected {
     {"there is no ring to register an arena", ANYWHERE, "ring"},
     {"files of this place are not with the ring", RINGS, "nowait"},
     {"files of this place are not with the ring", ANYWHERE, NULL},
-    {"this file's transfers don't go to a ring that registers memory", RINGS, "sparse-buffers,nowait"},
+    {"this file's transfers don't go to a ring that registers memory", RINGS,
+     "sparse-buffers,nowait"},
     {"this file's transfers don't go to a ring that registers memory", ANYWHERE, NULL},
     {"this kernel or backend keeps no table of files", RINGS, "file-table,nowait"},
     {"this kernel or backend keeps no table of files", ANYWHERE, NULL},
@@ -127,11 +130,13 @@ static const struct expected {
     /* Tools that the program runs under. */
     {"the thread sanitizer *", ANYWHERE, "no-tsan"},
     {"valgrind has limits *", ANYWHERE, "no-valgrind"},
-    {"what watches the program may have signals of its own", ANYWHERE, "no-asan,no-tsan,no-valgrind"},
+    {"what watches the program may have signals of its own", ANYWHERE,
+     "no-asan,no-tsan,no-valgrind"},
     {"a sanitizer reports the fault of a guard page*", ANYWHERE, "no-asan,no-tsan"},
     {"only the address sanitizer sees accesses to memory", ANYWHERE, "!no-asan"},
     {"resident memory tells nothing here*", ANYWHERE, "no-asan,no-tsan,no-valgrind"},
-    {"the processor can't be stopped after each instruction here", ANYWHERE, "no-asan,no-tsan,no-valgrind,x86-64"},
+    {"the processor can't be stopped after each instruction here", ANYWHERE,
+     "no-asan,no-tsan,no-valgrind,x86-64"},
 };
 
 static char of[128] = "-.-";
@@ -142,7 +147,8 @@ void skips_are_of(const char* backend, const char* place, const char* folder) {
   snprintf(in, sizeof(in), "%s", folder);
 }
 
-/* Found at the start: in another mount namespace, the link tells no path from the root, but from the mount that holds the program. */
+/* Found at the start: in another mount namespace, the link tells no path from the root, but from
+ * the mount that holds the program. */
 static char capability[4096];
 
 __attribute__((constructor)) static void find_capability(void) {
@@ -165,7 +171,8 @@ static int ask(const char* name) {
   if (child == 0) {
     run_capability(name);
   }
-  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+         WEXITSTATUS(status) == 0;
 }
 
 static int is_there(const char* name) {
@@ -212,7 +219,8 @@ const char* skip_is_wrong(const char* reason) {
       if (table[i].lacking == NULL || explains(table[i].lacking)) {
         return NULL;
       }
-      snprintf(words, sizeof(words), "%s has no reason for it: nothing of \"%s\" is lacking", where, table[i].lacking);
+      snprintf(words, sizeof(words), "%s has no reason for it: nothing of \"%s\" is lacking", where,
+               table[i].lacking);
       return words;
     }
   }

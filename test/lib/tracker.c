@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tracker.h"
 
 #include <stdio.h>
@@ -104,8 +105,8 @@ uvdio_buf_t op_take(struct top* op) {
   return taken;
 }
 
-static void check_count(const struct top* op, unsigned expected, const char* what,
-                        const char* file, int line) {
+static void check_count(const struct top* op, unsigned expected, const char* what, const char* file,
+                        int line) {
   if (op->done != expected) {
     print_error("%s: done %u times, not %u; the call returned %s\n", what, op->done, expected,
                 uvdio_err_name(op->code));
@@ -222,7 +223,8 @@ static int leave(int code) {
   return code;
 }
 
-/* Whether a blocking call got past the checks; its own failure may come back from the call as well. */
+/* Whether a blocking call got past the checks; its own failure may come back from the call as
+ * well. */
 static int was_carried_out(const struct top* op, uvdio_op_t kind, int code) {
   return code == 0 || (op->blocking && op->req.op == kind && op->req.result == code);
 }

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The tracker: every operation of a test goes through it, and it watches the promises that hold for all
- * of them (the head of uvdio.h, rules 2 to 5 of the design):
+ * The tracker: every operation of a test goes through it, and it watches the promises that hold for
+ * all of them (the head of uvdio.h, rules 2 to 5 of the design):
  *
  *   exactly one callback for each accepted request, none for a refused one;
  *   none from inside a call into the library;
@@ -16,8 +17,8 @@
  *
  *   struct top* write = t_write(op_new(t), &file, &page, 0);
  *
- * With op->blocking set (op_now) the callback passed is null. Afterwards `op->result` is the outcome
- * either way: what the callback was given, or the code with which the call was refused.
+ * With op->blocking set (op_now) the callback passed is null. Afterwards `op->result` is the
+ * outcome either way: what the callback was given, or the code with which the call was refused.
  */
 #ifndef UVDIO_TEST_TRACKER_H
 #define UVDIO_TEST_TRACKER_H
@@ -63,8 +64,8 @@ void tracker_violation(struct tracker* tracker, const char* format, ...)
 /* Fails the test that runs if a promise was broken. */
 void tracker_verdict(const struct tracker* tracker);
 
-/* Notes it as broken promises if something is still to come, then frees all operations and the buffers that
- * came back with them. */
+/* Notes it as broken promises if something is still to come, then frees all operations and the
+ * buffers that came back with them. */
 void tracker_finish(struct tracker* tracker);
 
 /* How many requests were accepted, and called back, over all trackers that are finished. */
@@ -100,8 +101,7 @@ int t_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb);
 int inside_library(void);
 
 /* The operation ran once and ended with `expected`. */
-#define assert_result(op, expected) \
-  check_result((op), (int64_t)(expected), #op, __FILE__, __LINE__)
+#define assert_result(op, expected) check_result((op), (int64_t)(expected), #op, __FILE__, __LINE__)
 
 /* The submitting call refused it, and nothing followed. */
 #define assert_refused(op, expected) check_refused((op), (expected), #op, __FILE__, __LINE__)

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * libuv's worker threads, taken hold of: tests that need to know what the threadpool is doing occupy its threads or wait
- * until it has done all that it was given before.
+ * libuv's worker threads, taken hold of: tests that need to know what the threadpool is doing
+ * occupy its threads or wait until it has done all that it was given before.
  */
 #ifndef UVDIO_TEST_WORKERS_H
 #define UVDIO_TEST_WORKERS_H
@@ -29,8 +30,8 @@ void workers_occupy(struct workers* workers, uv_loop_t* loop, unsigned count);
 /* Lets them go. `workers` must live until the loop has run to its end. */
 void workers_release(struct workers* workers);
 
-/* Calls `then` from the loop when everything that the other threads had been given before is done: `count` works are
- * queued that meet, so that as many threads must have come free. */
+/* Calls `then` from the loop when everything that the other threads had been given before is done:
+ * `count` works are queued that meet, so that as many threads must have come free. */
 void workers_settle(struct workers* workers, uv_loop_t* loop, unsigned count,
                     void (*then)(void* data), void* data);
 

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Builds the project and its tests against musl, in build/musl/dev, by musl-gcc (the package musl-tools).
+# SPDX-License-Identifier: MIT Builds the project and its tests against musl, in build/musl/dev, by
+# musl-gcc (the package musl-tools).
 #   sh test/musl/build.sh
 #
-# What it stands on (libuv, liburing, jansson, cmocka) is built statically from the distribution's sources into build/musl/root, and
-# stays for the next time; the kernel's headers are the system's. FUSE is left out.
-# Exit status: 0 built, 77 it can't be had (a line "SKIP: reason" says why), anything else: it does not build.
+# What it stands on (libuv, liburing, jansson, cmocka) is built statically from the distribution's
+# sources into build/musl/root, and stays for the next time; the kernel's headers are the system's.
+# FUSE is left out. Exit status: 0 built, 77 it can't be had (a line "SKIP: reason" says why),
+# anything else: it does not build.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Defects that nobody chose: every place of src/ where one of the operators below applies.
 
 A site has a name that outlives changes elsewhere in the file: file:function:operator:hash, where the hash is of the statement

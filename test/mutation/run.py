@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Do the tests bite? Plants defects, one at a time, and looks whether a test fails.
 
   sh test/mutation/run.sh --sample N [--seed S]   N generated defects (defects.py), in an order that the seed gives
@@ -63,7 +64,8 @@ FIRST = [(r"src/ring/", r"\.(ring|registered)\.here$"), (r"pool", r"\.pool\.here
 SCRIPTED = {"cli": "uvdio_cli", "guard": "uvdio_bench"}
 FIRST_STAGE = 14  # tests of the first stage: only their programs are linked for it
 
-# How often an operator is chosen for each place where it applies: about the square root, so that the rare ones occur, too.
+# How often an operator is chosen for each place where it applies: about the square root, so that
+# the rare ones occur, too.
 WEIGHTS = {"drop_list_operation": 7, "drop_flag": 7, "logic": 2.2, "constant": 2.1, "negate": 1.6, "off_by_one": 1.3,
            "compare": 1.3, "return_early": 1, "delete": 1, "swap_arguments": 1}
 
@@ -402,7 +404,8 @@ class Laboratory:
         """None where the compiler sees a difference, else the result."""
         path = os.path.join(self.tree, site.path)
         is_header = not site.path.endswith(".c")
-        warnings = "-w" if isinstance(site, Written) else "-Werror"  # what somebody wrote down counts, warning or not
+        # What somebody wrote down counts, warning or not
+        warnings = "-w" if isinstance(site, Written) else "-Werror"
         for user in self.users_of(site.path):
             text = None if is_header else original
             _, _, before = self.object_of(user, text if text is not None else defects.read(self.tree, user), warnings)
@@ -430,7 +433,8 @@ class Laboratory:
             return (0.2 + prior + 4 * self.deaths[site.path, test.name]) / (0.1 + test.seconds)
 
         tests = sorted((test for test in self.tests if re.search(reach, test.name)), key=worth, reverse=True)
-        guard = [test for test in tests if test.name == "guard"]  # alone: others would disturb it, and it needs a build
+        # Alone: others would disturb it, and it needs a build
+        guard = [test for test in tests if test.name == "guard"]
         tests = [test for test in tests if test.name != "guard"]
         return [stage for stage in (tests[:FIRST_STAGE], tests[FIRST_STAGE:], guard) if stage]
 
@@ -591,7 +595,8 @@ def arguments():
     parser.add_argument("--list")
     parser.add_argument("--survivors", action="store_true")
     parser.add_argument("--report", action="store_true")
-    parser.add_argument("--here", default=".", help=argparse.SUPPRESS)  # what FILE is relative to: run.sh changes its folder
+    # What FILE is relative to: run.sh changes its folder
+    parser.add_argument("--here", default=".", help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--work", default=WORK)
     parser.add_argument("--jobs", type=int, default=2)

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Ownership errors get caught (UVDIO_DEBUG_OWNERSHIP): each kind, in a child of its own, which has to end, or go on, as the
- * kind says, with words on its standard error that name the operation.
+ * Ownership errors get caught (UVDIO_DEBUG_OWNERSHIP): each kind, in a child of its own, which has
+ * to end, or go on, as the kind says, with words on its standard error that name the operation.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,8 @@ static struct confession hear(struct fixture* f, misdeed do_it) {
     _exit(0);
   }
   close(ends[1]);
-  while ((got = read(ends[0], confession.text + length, sizeof(confession.text) - 1 - length)) > 0) {
+  while ((got = read(ends[0], confession.text + length, sizeof(confession.text) - 1 - length)) >
+         0) {
     length += (size_t)got;
   }
   close(ends[0]);
@@ -59,9 +61,10 @@ static void begin_anew(struct fixture* f) {
   uv_loop_t* loop = malloc(sizeof(*loop));
   uvdio_req_t req = {0};
   memset(&f->other, 0, sizeof(f->other));
-  if (loop == NULL || uv_loop_init(loop) != 0 || uvdio_engine_create(&f->engine, loop, &options) != 0 ||
-      uvdio_open(f->engine, &f->other, &req, path_of(f, "mine"), UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0600,
-                 NULL) != 0) {
+  if (loop == NULL || uv_loop_init(loop) != 0 ||
+      uvdio_engine_create(&f->engine, loop, &options) != 0 ||
+      uvdio_open(f->engine, &f->other, &req, path_of(f, "mine"),
+                 UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) != 0) {
     fprintf(stderr, "the child could not begin\n");
     _exit(2);
   }
@@ -73,7 +76,8 @@ static void on_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   (void)uvdio_buf_release(&buf);
 }
 
-/* A write at offset 4096 that is pending; returns a handle on its buffer that nobody should have. */
+/* A write at offset 4096 that is pending; returns a handle on its buffer that nobody should
+ * have. */
 static uvdio_req_t* request;
 
 static uvdio_buf_t write_pending(struct fixture* f) {
@@ -136,7 +140,8 @@ static uvdio_buf_t used_frame(struct fixture* f) {
   uvdio_buf_t frame;
   begin_anew(f);
   request = calloc(1, sizeof(*request));
-  if (request == NULL || uvdio_arena_create(&arena, &options) != 0 || uvdio_arena_acquire(arena, &frame) != 0) {
+  if (request == NULL || uvdio_arena_create(&arena, &options) != 0 ||
+      uvdio_arena_acquire(arena, &frame) != 0) {
     _exit(2);
   }
   frame.len = PAGE;
@@ -189,7 +194,8 @@ static void touching_a_buffer_in_flight_is_caught(void** state) {
 }
 
 static void releasing_in_flight_is_caught(void** state) {
-  assert_ends(*state, release_in_flight, "a buffer was released while its bytes were the library's");
+  assert_ends(*state, release_in_flight,
+              "a buffer was released while its bytes were the library's");
 }
 
 static void writing_to_a_pending_request_is_caught(void** state) {
@@ -205,11 +211,13 @@ static void freeing_a_pending_request_is_caught(void** state) {
 }
 
 static void releasing_twice_is_reported(void** state) {
-  assert_goes_on(*state, release_a_frame_twice, "wrong touch: the arena frame was released already");
+  assert_goes_on(*state, release_a_frame_twice,
+                 "wrong touch: the arena frame was released already");
 }
 
 static void releasing_to_the_wrong_arena_is_reported(void** state) {
-  assert_goes_on(*state, release_to_the_wrong_arena, "wrong touch: the buffer is not a frame of its arena");
+  assert_goes_on(*state, release_to_the_wrong_arena,
+                 "wrong touch: the buffer is not a frame of its arena");
 }
 
 /* Two views on the same bytes may be in flight together. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The smallest program that needs header, library and libuv: an engine comes and goes on a loop. */
 #include <stdio.h>
 #include <uvdio.h>

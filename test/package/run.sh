@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs the build and uses it from there: find_package and pkg-config, static and shared.
-# Called by CTest (cmake/package_test.cmake), which sets CC, CMAKE, CMAKE_GENERATOR (there may be no make), PKG_CONFIG and
-# UVDIO_VERSION.
+# SPDX-License-Identifier: MIT Installs the build and uses it from there: find_package and
+# pkg-config, static and shared. Called by CTest (cmake/package_test.cmake), which sets CC, CMAKE,
+# CMAKE_GENERATOR (there may be no make), PKG_CONFIG and UVDIO_VERSION.
 #   run.sh BUILD_DIR [CONFIG]
 set -eu
 
@@ -51,7 +51,8 @@ cflags=$("$PKG_CONFIG" --cflags uvdio)
 "$CC" $cflags "$here/consumer.c" -o "$work/shared" $("$PKG_CONFIG" --libs uvdio) "-Wl,-rpath,$libdir"
 expect_version "pkg-config, shared" "$work/shared"
 
-# Where both forms lie side by side a linker takes the shared one; the archive is asked for by its name.
+# Where both forms lie side by side a linker takes the shared one; the archive is asked for by its
+# name.
 static_libs=$("$PKG_CONFIG" --static --libs uvdio | sed "s|-luvdio|$libdir/libuvdio.a|")
 # shellcheck disable=SC2086
 "$CC" $cflags "$here/consumer.c" -o "$work/static" $static_libs

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A library that takes the least of the room that the C library keeps for thread-local variables of libraries that come late.
+ * A library that takes the least of the room that the C library keeps for thread-local variables of
+ * libraries that come late.
  */
 static _Thread_local long filler __attribute__((tls_model("initial-exec"), used));
 

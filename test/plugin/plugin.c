@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A plug-in with the library inside, as hosts load them: a file's life on an engine of its own.
  */

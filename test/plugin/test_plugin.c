@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Can a program load a plug-in with the library inside, when all the room for thread-local variables of late libraries is taken?
+ * Can a program load a plug-in with the library inside, when all the room for thread-local
+ * variables of late libraries is taken?
  *
  *   test_plugin FILLER PLUGIN FOLDER
  */
@@ -36,8 +38,8 @@ static void copy_file(const char* from, const char* to) {
 #define KEEPS_ROOM 0
 #endif
 
-/* A library that is loaded twice is so once: each is a copy. musl keeps no room at all, and musl 1.2.3 ends by a fault of its
- * own where it tells that of a library. */
+/* A library that is loaded twice is so once: each is a copy. musl keeps no room at all, and musl
+ * 1.2.3 ends by a fault of its own where it tells that of a library. */
 static unsigned take_all_room(void) {
   char path[4096];
   unsigned taken = 0;

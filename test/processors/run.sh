@@ -1,11 +1,13 @@
 #!/bin/sh
-# The tests on other processors, by qemu's emulation of their programs: s390x, which is big-endian, and aarch64.
+# SPDX-License-Identifier: MIT The tests on other processors, by qemu's emulation of their programs:
+# s390x, which is big-endian, and aarch64.
 #   sh test/processors/run.sh [s390x] [aarch64]      default: both
 #
-# Cross-compiles with Debian's compilers against Debian's libraries for that processor, which are downloaded and unpacked
-# in build/processors. System calls are the machine's own, but for io_uring's, which qemu does not pass on: the pool and the
-# files in memory run, and the ring says why not.
-# Exit status: 0 nothing failed, 1 something did, 77 no processor could be had. The last line is for cmake/check.sh --long.
+# Cross-compiles with Debian's compilers against Debian's libraries for that processor, which are
+# downloaded and unpacked in build/processors. System calls are the machine's own, but for
+# io_uring's, which qemu does not pass on: the pool and the files in memory run, and the ring says
+# why not. Exit status: 0 nothing failed, 1 something did, 77 no processor could be had. The last
+# line is for cmake/check.sh --long.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1

@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into programs under qemu's user emulation, whose statx(2) keeps the kernel's mask, and with it the promise of an
- * alignment for direct I/O (STATX_DIOALIGN), but leaves the two fields zero, which says that there is no direct I/O at all.
- * Here the promise is taken back: the alignment is unknown, as on kernels before 6.1.
+ * Preloaded into programs under qemu's user emulation, whose statx(2) keeps the kernel's mask, and
+ * with it the promise of an alignment for direct I/O (STATX_DIOALIGN), but leaves the two fields
+ * zero, which says that there is no direct I/O at all. Here the promise is taken back: the
+ * alignment is unknown, as on kernels before 6.1.
  */
 #include <dlfcn.h>
 #include <stdarg.h>
@@ -21,7 +23,8 @@ long syscall(long number, ...) {
     arguments[i] = va_arg(list, long);
   }
   va_end(list);
-  long result = next(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+  long result = next(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                     arguments[5]);
   if (number == SYS_statx && result == 0) {
     ((struct statx*)arguments[4])->stx_mask &= ~PROMISE;
   }

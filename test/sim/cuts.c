@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Runs the log of log.h through simulated power cuts and crashes and checks what it finds
  * afterwards.
@@ -6,8 +7,9 @@
  *   N] [--seed N]
  *            [--trace]
  *
- * A world lives through CUTS_PER_WORLD cuts; each world's seed is the one before plus one. A sound log survives all cuts.
- * A flawed one has to be caught, and once more by the seed alone: exit status 0 means that all was as it should be.
+ * A world lives through CUTS_PER_WORLD cuts; each world's seed is the one before plus one. A sound
+ * log survives all cuts. A flawed one has to be caught, and once more by the seed alone: exit
+ * status 0 means that all was as it should be.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,16 +24,16 @@
 #define RECORDS_MAX 4096u
 #define APPENDS_MAX 24u
 
-static const char* const flaw_names[LOG_FLAWS] = {"none", "no_sync", "no_checksum", "no_chain",
-                                                  "no_recovery_sync", "no_cut_off", "no_wait"};
+static const char* const flaw_names[LOG_FLAWS] = {
+    "none", "no_sync", "no_checksum", "no_chain", "no_recovery_sync", "no_cut_off", "no_wait"};
 
 /* What the log has been told and has told. Records are numbers: the content follows from them. */
 struct witness {
   uvdio_sim_t* sim;
   uint64_t records[RECORDS_MAX];
   uint64_t appended;
-  uint64_t durable;   /* acknowledged, or found by an earlier recovery */
-  uint64_t recovered; /* by the recovery under way */
+  uint64_t durable;    /* acknowledged, or found by an earlier recovery */
+  uint64_t recovered;  /* by the recovery under way */
   char complaint[160]; /* the first thing that was wrong */
 };
 
@@ -68,7 +70,8 @@ static void on_record(struct log* log, uint64_t number, const void* data, size_t
     complain(witness, "was found and never appended", number);
     return;
   }
-  if (length != make_record(witness->records[number], expected) || memcmp(data, expected, length) != 0) {
+  if (length != make_record(witness->records[number], expected) ||
+      memcmp(data, expected, length) != 0) {
     complain(witness, "is not what was appended", number);
   }
 }
@@ -123,8 +126,8 @@ static void work(struct run* run, struct log* log) {
 }
 
 static uvdio_sim_cut_t pick_cut(uvdio_sim_t* sim) {
-  static const uvdio_sim_cut_t cuts[] = {UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_NOTHING,
-                                         UVDIO_SIM_CUT_CRASH};
+  static const uvdio_sim_cut_t cuts[] = {UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_SEEDED,
+                                         UVDIO_SIM_CUT_NOTHING, UVDIO_SIM_CUT_CRASH};
   return cuts[uvdio_sim_random(sim, 4)];
 }
 
@@ -162,7 +165,8 @@ static void print_line(void* data, const char* line) {
 /* Parts of transfers, interruptions: nothing that a program would notice. */
 static int add_harmless_faults(uvdio_sim_t* sim) {
   uvdio_sim_rule_t shorter = {.ppm = 100000, .fault.kind = UVDIO_SIM_SHORT};
-  uvdio_sim_rule_t interrupted = {.ppm = 20000, .fault.kind = UVDIO_SIM_ERROR, .fault.error = UV_EINTR};
+  uvdio_sim_rule_t interrupted = {
+      .ppm = 20000, .fault.kind = UVDIO_SIM_ERROR, .fault.error = UV_EINTR};
   uvdio_sim_rule_t later = {.ppm = 20000, .fault.kind = UVDIO_SIM_DELAY, .fault.steps = 30};
   interrupted.op = UVDIO_OP_SYNC_DATA;
   int error = uvdio_sim_add_rule(sim, &shorter);
@@ -170,7 +174,8 @@ static int add_harmless_faults(uvdio_sim_t* sim) {
   return error != 0 ? error : uvdio_sim_add_rule(sim, &later);
 }
 
-/* One world, up to `cuts` cuts. Returns its digest; the witness has the complaint, if there is one. */
+/* One world, up to `cuts` cuts. Returns its digest; the witness has the complaint, if there is
+ * one. */
 static uint64_t live(struct run* run, uint64_t seed, uint64_t cuts) {
   uvdio_sim_options_t options = {.seed = seed, .on_trace = run->trace ? print_line : NULL};
   memset(&run->witness, 0, sizeof(run->witness));
@@ -196,9 +201,10 @@ static int replay(struct run* run, uint64_t seed, uint64_t digest) {
   char complaint[sizeof(run->witness.complaint)];
   memcpy(complaint, run->witness.complaint, sizeof(complaint));
   printf("caught: seed %" PRIu64 ": %s\n", seed, complaint);
-  printf("replay: log_cuts --flaw %s --seed %" PRIu64 " --cuts %u --trace\n", flaw_names[run->flaw], seed,
-         CUTS_PER_WORLD);
-  return live(run, seed, CUTS_PER_WORLD) != digest || strcmp(complaint, run->witness.complaint) != 0;
+  printf("replay: log_cuts --flaw %s --seed %" PRIu64 " --cuts %u --trace\n", flaw_names[run->flaw],
+         seed, CUTS_PER_WORLD);
+  return live(run, seed, CUTS_PER_WORLD) != digest ||
+         strcmp(complaint, run->witness.complaint) != 0;
 }
 
 static int run_worlds(struct run* run, uint64_t seed, uint64_t cuts) {
@@ -214,7 +220,8 @@ static int run_worlds(struct run* run, uint64_t seed, uint64_t cuts) {
     }
     seed++;
   }
-  printf("%s: %" PRIu64 " power cuts survived; %" PRIu64 " records came through that nobody had been promised\n",
+  printf("%s: %" PRIu64 " power cuts survived; %" PRIu64
+         " records came through that nobody had been promised\n",
          flaw_names[run->flaw], run->cuts, run->kept);
   print_figure(run->cuts, "power cuts");
   return run->flaw != LOG_SOUND;

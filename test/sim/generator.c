@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "generator.h"
 
 #include <inttypes.h>
@@ -33,7 +34,8 @@ struct subject {
   int existence_known;
   unsigned uncalled; /* operations without a callback, but for the close */
   unsigned barriers; /* changes and syncs of these */
-  uint64_t failed_at; /* a sync did, since it was opened: those begun later than this can't succeed any more */
+  /* a sync did, since it was opened: those begun later than this can't succeed any more */
+  uint64_t failed_at;
   char path[PATH_MAX_HERE];
 };
 
@@ -76,10 +78,10 @@ struct run {
   uint64_t accepted; /* of this engine */
   uint64_t finished;
   uint64_t pace; /* steps to a turn of the loop, in the mean */
-  int inside;   /* a call into the library is under way */
-  int injected; /* operations fail */
-  int closing;  /* the engine */
-  int dead;     /* power cut */
+  int inside;    /* a call into the library is under way */
+  int injected;  /* operations fail */
+  int closing;   /* the engine */
+  int dead;      /* power cut */
   uvdio_sim_cut_t cut;
 };
 
@@ -122,16 +124,18 @@ static int is_skipped(const char* ranges, uint64_t step) {
  * Complaints.
  */
 
-/* How to see it again. Also where the program is about to crash, so that nothing is formatted here. */
+/* How to see it again. Also where the program is about to crash, so that nothing is formatted
+ * here. */
 static char replay[2 * PATH_MAX_HERE];
 
 static void prepare_replay(const struct generator_options* options) {
   static const char* const names[] = {"auto", "ring", "pool", "memory"};
   snprintf(replay, sizeof(replay),
-           "\nreplay: sim_model --backend %s --seed %" PRIu64 " --steps %" PRIu64 " --operations 1%s%.600s\n"
+           "\nreplay: sim_model --backend %s --seed %" PRIu64 " --steps %" PRIu64
+           " --operations 1%s%.600s\n"
            "fewer steps: the same with --shrink\n",
-           names[options->backend], options->seed, options->steps, options->skip != NULL ? " --skip " : "",
-           options->skip != NULL ? options->skip : "");
+           names[options->backend], options->seed, options->steps,
+           options->skip != NULL ? " --skip " : "", options->skip != NULL ? options->skip : "");
 }
 
 static void on_crash(int number) {
@@ -163,17 +167,20 @@ __attribute__((format(printf, 1, 2), noreturn)) static void complain(const char*
 
 static void expect_code(int64_t got, int64_t expected, const char* what) {
   if (got != expected) {
-    complain("%s: %" PRId64 " (%s), not %" PRId64 " (%s)", what, got, uvdio_err_name((int)got), expected,
-             uvdio_err_name((int)expected));
+    complain("%s: %" PRId64 " (%s), not %" PRId64 " (%s)", what, got, uvdio_err_name((int)got),
+             expected, uvdio_err_name((int)expected));
   }
 }
 
 /* What happened to an operation, where somebody wants to read it. */
-static void trace(const struct run* run, const struct slot* slot, const char* what, int64_t number) {
+static void trace(const struct run* run, const struct slot* slot, const char* what,
+                  int64_t number) {
   if (run->options->trace) {
-    printf("step %" PRIu64 ": %s %s of subject %u, slot %d, order %" PRIu64 ", %" PRIu64 "-%" PRIu64 ": %" PRId64 "\n",
-           run->step, what, uvdio_op_name(slot->op), slot->subject->model.number, (int)(slot - run->slots),
-           slot->change.order, slot->offset, slot->offset + slot->sent.cap, number);
+    printf("step %" PRIu64 ": %s %s of subject %u, slot %d, order %" PRIu64 ", %" PRIu64 "-%" PRIu64
+           ": %" PRId64 "\n",
+           run->step, what, uvdio_op_name(slot->op), slot->subject->model.number,
+           (int)(slot - run->slots), slot->change.order, slot->offset,
+           slot->offset + slot->sent.cap, number);
   }
 }
 
@@ -201,7 +208,8 @@ static void fill_sectors(const struct slot* slot, uint64_t order) {
   }
 }
 
-/* What a read does not bring must not look like what it could have brought. Valgrind does not see what a ring writes. */
+/* What a read does not bring must not look like what it could have brought. Valgrind does not see
+ * what a ring writes. */
 static void poison(const uvdio_buf_t* buf) {
   static int watched = -1;
   if (watched < 0) {
@@ -216,15 +224,17 @@ static void poison(const uvdio_buf_t* buf) {
   }
 }
 
-static void check_sectors(const struct run* run, const struct slot* slot, const char* base, size_t length) {
+static void check_sectors(const struct run* run, const struct slot* slot, const char* base,
+                          size_t length) {
   int strict = run->sim != NULL;
   for (uint64_t i = 0; i < length / MODEL_SECTOR; i++) {
     const uint64_t* words = (const uint64_t*)(const void*)(base + i * MODEL_SECTOR);
     uint64_t sector = slot->offset / MODEL_SECTOR + i;
-    const char* wrong = model_check_read(&slot->subject->model, sector, words, slot->change.order, strict);
+    const char* wrong =
+        model_check_read(&slot->subject->model, sector, words, slot->change.order, strict);
     if (wrong != NULL) {
-      complain("%s: read of sector %" PRIu64 " begun at %" PRIu64 ": %s: %016" PRIx64, slot->subject->path, sector,
-               slot->change.order, wrong, words[0]);
+      complain("%s: read of sector %" PRIu64 " begun at %" PRIu64 ": %s: %016" PRIx64,
+               slot->subject->path, sector, slot->change.order, wrong, words[0]);
     }
   }
   run->totals->sectors += length / MODEL_SECTOR;
@@ -254,7 +264,8 @@ static int is_excused(const struct run* run, const struct slot* slot, int64_t re
          slot->op != UVDIO_OP_CLOSE;
 }
 
-static void end_read(const struct run* run, const struct slot* slot, int64_t result, const uvdio_buf_t* buf) {
+static void end_read(const struct run* run, const struct slot* slot, int64_t result,
+                     const uvdio_buf_t* buf) {
   int64_t size = model_expected_size(&slot->subject->model, slot->change.order);
   int64_t cap = (int64_t)slot->sent.cap;
   int64_t got = (int64_t)buf->len;
@@ -263,7 +274,8 @@ static void end_read(const struct run* run, const struct slot* slot, int64_t res
     expect_code(result, got, "result of a read");
   }
   if (slot->exact && (result == UVDIO_ESHORTREAD) != (got < cap)) {
-    complain("an exact read of %" PRId64 " bytes: %" PRId64 " with %" PRId64 " bytes", cap, result, got);
+    complain("an exact read of %" PRId64 " bytes: %" PRId64 " with %" PRId64 " bytes", cap, result,
+             got);
   }
   if (size >= 0) {
     int64_t there = size > (int64_t)slot->offset ? size - (int64_t)slot->offset : 0;
@@ -283,7 +295,8 @@ static void end_open(struct run* run, struct slot* slot, int64_t result) {
   struct subject* subject = slot->subject;
   uvdio_file_info_t info;
   int creates = (slot->flags & UVDIO_O_CREATE) != 0;
-  if (result == 0 && (slot->flags & UVDIO_O_EXCLUSIVE) != 0 && subject->existence_known && subject->model.exists) {
+  if (result == 0 && (slot->flags & UVDIO_O_EXCLUSIVE) != 0 && subject->existence_known &&
+      subject->model.exists) {
     complain("an exclusive open of %s, which exists", subject->path);
   }
   if (result == UV_EEXIST && ((slot->flags & UVDIO_O_EXCLUSIVE) == 0 ||
@@ -311,7 +324,8 @@ static void end_open(struct run* run, struct slot* slot, int64_t result) {
   subject->unit = info.offset_align;
 }
 
-/* Outcomes are called back in their order, but a synchronous one overtakes those that wait to be called back. */
+/* Outcomes are called back in their order, but a synchronous one overtakes those that wait to be
+ * called back. */
 static void end_sync(struct slot* slot, int64_t result) {
   struct subject* subject = slot->subject;
   if (result == UV_ECANCELED) {
@@ -380,13 +394,14 @@ static void end_write(struct run* run, const struct slot* slot, int64_t result) 
 }
 
 static void check_result(const struct run* run, const struct slot* slot, int64_t result) {
-  if (slot->born_dead && result != UVDIO_SIM_DEAD && slot->op != UVDIO_OP_CLOSE && result != UV_ECANCELED &&
-      !(slot->op == UVDIO_OP_WRITE && slot->sent.len == 0)) {
+  if (slot->born_dead && result != UVDIO_SIM_DEAD && slot->op != UVDIO_OP_CLOSE &&
+      result != UV_ECANCELED && !(slot->op == UVDIO_OP_WRITE && slot->sent.len == 0)) {
     complain("%s on a dead engine: %" PRId64, uvdio_op_name(slot->op), result);
   }
   if (result < 0 && slot->op != UVDIO_OP_OPEN && !is_excused(run, slot, result) &&
       !(slot->exact && result == UVDIO_ESHORTREAD)) {
-    complain("%s of %s: %s%s", uvdio_op_name(slot->op), slot->subject->path, uvdio_strerror((int)result),
+    complain("%s of %s: %s%s", uvdio_op_name(slot->op), slot->subject->path,
+             uvdio_strerror((int)result),
              slot->cancelled ? ", after it was asked to end early" : "");
   }
   if (result >= 0 && slot->op != UVDIO_OP_READ && slot->op != UVDIO_OP_SIZE) {
@@ -395,7 +410,8 @@ static void check_result(const struct run* run, const struct slot* slot, int64_t
 }
 
 /* Takes the outcome into account, however it came. */
-static void end_operation(struct run* run, struct slot* slot, int64_t result, const uvdio_buf_t* buf) {
+static void end_operation(struct run* run, struct slot* slot, int64_t result,
+                          const uvdio_buf_t* buf) {
   struct model* model = &slot->subject->model;
   trace(run, slot, "end", result);
   run->totals->cancelled += result == UV_ECANCELED;
@@ -518,7 +534,8 @@ static void prepare(struct run* run, struct slot* slot, struct subject* subject,
 static int expected_code(const struct run* run, const struct slot* slot) {
   const struct subject* subject = slot->subject;
   uvdio_file_info_t info;
-  if (run->closing || subject->state != OPEN || (is_change(slot->op) && (subject->flags & UVDIO_O_RDWR) == 0)) {
+  if (run->closing || subject->state != OPEN ||
+      (is_change(slot->op) && (subject->flags & UVDIO_O_RDWR) == 0)) {
     return UV_EBADF;
   }
   if (!is_change(slot->op) && !is_sync(slot->op)) {
@@ -619,9 +636,10 @@ static void transfer(struct run* run, struct subject* subject, uvdio_op_t op) {
   prepare(run, slot, subject, op);
   slot->offset = first * unit;
   slot->exact = op == UVDIO_OP_READ && one_in(run, 5);
-  uvdio_buf_t buf = take_buffer(run, slot, one_in(run, 3) && first + TRANSFER_MAX / unit <= units
-                                               ? TRANSFER_MAX
-                                               : (size_t)(count * unit));
+  uvdio_buf_t buf =
+      take_buffer(run, slot,
+                  one_in(run, 3) && first + TRANSFER_MAX / unit <= units ? TRANSFER_MAX
+                                                                         : (size_t)(count * unit));
   if (op == UVDIO_OP_WRITE) {
     buf.len = one_in(run, 50) ? 0 : buf.cap;
   }
@@ -688,7 +706,8 @@ static void begin_plain(struct slot* slot, uint64_t length) {
   }
 }
 
-/* Syncs and closes have no synchronous form while others are on their way, and changes of the size not always. */
+/* Syncs and closes have no synchronous form while others are on their way, and changes of the size
+ * not always. */
 static int may_be_busy(const struct slot* slot) {
   return (is_sync(slot->op) && slot->subject->barriers > 0) ||
          (slot->op != UVDIO_OP_SIZE && slot->subject->uncalled > 0);
@@ -760,8 +779,9 @@ static void open_subject(struct run* run, struct subject* subject) {
   int at_once = one_in(run, 10);
   run->inside++;
   if (run->closing) {
-    expect_code(uvdio_open(run->engine, &subject->file, &slot->req, subject->path, slot->flags, 0644, on_plain), UV_EBADF,
-                "an open while the engine closes");
+    expect_code(uvdio_open(run->engine, &subject->file, &slot->req, subject->path, slot->flags,
+                           0644, on_plain),
+                UV_EBADF, "an open while the engine closes");
     run->inside--;
     return;
   }
@@ -822,7 +842,8 @@ static void misuse(struct run* run, struct subject* subject) {
   } else {
     expect_code(uvdio_read(file, req, &off, 0, on_io), UVDIO_EALIGN, "misaligned memory");
     expect_code(uvdio_read(file, req, &buf, 8, on_io), UVDIO_EALIGN, "a misaligned offset");
-    expect_code(uvdio_read(file, req, &buf, (uint64_t)INT64_MAX + 1, on_io), UVDIO_EOFFSET, "an offset out of range");
+    expect_code(uvdio_read(file, req, &buf, (uint64_t)INT64_MAX + 1, on_io), UVDIO_EOFFSET,
+                "an offset out of range");
     expect_code(uvdio_preallocate(file, req, 0, on_plain), UV_EINVAL, "preallocating nothing");
   }
   run->inside--;
@@ -839,7 +860,8 @@ static void on_engine_closed(uvdio_engine_t* engine) {
   expect_code(uvdio_engine_stats(engine, &stats), 0, "stats");
   if (stats.pending != 0 || stats.in_flight != 0 || stats.submitted < run->accepted ||
       run->accepted != run->finished) {
-    complain("the engine closed with %" PRIu64 " pending, %u in flight, %" PRIu64 " of %" PRIu64 " called back",
+    complain("the engine closed with %" PRIu64 " pending, %u in flight, %" PRIu64 " of %" PRIu64
+             " called back",
              stats.pending, stats.in_flight, run->finished, run->accepted);
   }
   for (unsigned i = 0; i < FILES; i++) {
@@ -864,8 +886,9 @@ static void start_engine(struct run* run) {
   options.backend = run->options->backend;
   options.depth = (unsigned)(1 + pick(run, 40));
   options.callbacks_max = (unsigned)(1 + pick(run, 40));
-  int code = run->sim != NULL ? uvdio_sim_engine_create(&run->engine, &run->loop, run->sim, &options)
-                              : uvdio_engine_create(&run->engine, &run->loop, &options);
+  int code = run->sim != NULL
+                 ? uvdio_sim_engine_create(&run->engine, &run->loop, run->sim, &options)
+                 : uvdio_engine_create(&run->engine, &run->loop, &options);
   expect_code(code, 0, "init");
   uvdio_engine_set_data(run->engine, run);
   run->closing = 0;
@@ -887,8 +910,8 @@ static void crash(struct run* run) {
 
 /* A cut or a crash, and perhaps some steps on the dead engine, before it is closed. */
 static void cut_power(struct run* run) {
-  static const uvdio_sim_cut_t kinds[] = {UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_NOTHING,
-                                          UVDIO_SIM_CUT_CRASH};
+  static const uvdio_sim_cut_t kinds[] = {UVDIO_SIM_CUT_SEEDED, UVDIO_SIM_CUT_SEEDED,
+                                          UVDIO_SIM_CUT_NOTHING, UVDIO_SIM_CUT_CRASH};
   if (run->sim == NULL || run->dead) {
     return;
   }
@@ -920,8 +943,9 @@ static void recover_subject(struct run* run, struct subject* subject) {
   }
   subject->existence_known = 1;
   if (wrong != NULL) {
-    complain("%s after a power cut: %s; size %" PRId64 ", at least %" PRIu64 " and at most %" PRIu64, subject->path,
-             wrong, size, model->floor, model->ceiling);
+    complain("%s after a power cut: %s; size %" PRId64 ", at least %" PRIu64
+             " and at most %" PRIu64,
+             subject->path, wrong, size, model->floor, model->ceiling);
   }
 }
 
@@ -950,8 +974,9 @@ static void learn_sizes(struct run* run) {
   for (unsigned i = 0; i < FILES; i++) {
     struct subject* subject = &run->subjects[i];
     uvdio_req_t req = {0};
-    if (subject->state == OPEN && !subject->model.size_known && subject->model.resizing + subject->model.writing == 0 && !run->dead &&
-        !run->closing && uvdio_size(&subject->file, &req, NULL) == 0) {
+    if (subject->state == OPEN && !subject->model.size_known &&
+        subject->model.resizing + subject->model.writing == 0 && !run->dead && !run->closing &&
+        uvdio_size(&subject->file, &req, NULL) == 0) {
       model_learn_size(&subject->model, (uint64_t)req.result);
     }
   }
@@ -995,7 +1020,8 @@ static void act(struct run* run, struct subject* subject) {
 static void step(struct run* run) {
   uint64_t number = run->step++;
   run->random = mix(run->options->seed ^ mix(number));
-  if (run->engine == NULL || number >= run->options->steps || is_skipped(run->options->skip, number)) {
+  if (run->engine == NULL || number >= run->options->steps ||
+      is_skipped(run->options->skip, number)) {
     return;
   }
   struct subject* subject = &run->subjects[pick(run, FILES)];
@@ -1039,7 +1065,8 @@ static void run_steps(struct run* run) {
  * Worlds.
  */
 
-static void add_rule(struct run* run, uvdio_op_t op, uvdio_sim_kind_t kind, int error, uint32_t ppm) {
+static void add_rule(struct run* run, uvdio_op_t op, uvdio_sim_kind_t kind, int error,
+                     uint32_t ppm) {
   uvdio_sim_rule_t rule = {0};
   rule.op = op;
   rule.ppm = ppm;
@@ -1050,8 +1077,9 @@ static void add_rule(struct run* run, uvdio_op_t op, uvdio_sim_kind_t kind, int 
 }
 
 static void add_faults(struct run* run) {
-  static const uvdio_op_t fallible[] = {UVDIO_OP_READ,     UVDIO_OP_WRITE,       UVDIO_OP_SYNC_DATA, UVDIO_OP_SYNC_ALL,
-                                        UVDIO_OP_TRUNCATE, UVDIO_OP_PREALLOCATE, UVDIO_OP_SIZE};
+  static const uvdio_op_t fallible[] = {UVDIO_OP_READ,     UVDIO_OP_WRITE,    UVDIO_OP_SYNC_DATA,
+                                        UVDIO_OP_SYNC_ALL, UVDIO_OP_TRUNCATE, UVDIO_OP_PREALLOCATE,
+                                        UVDIO_OP_SIZE};
   if (!one_in(run, 3)) {
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_SHORT, 0, 100000);
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_DELAY, 0, 20000);
@@ -1093,8 +1121,9 @@ static void make_subjects(struct run* run) {
     subject->existence_known = 1;
     model_reset(&subject->model, i, run->sim == NULL);
     if (run->sim == NULL) {
-      expect_code(uvdio_open(run->engine, &subject->file, &req, subject->path, UVDIO_OPEN_CREATE, 0644, NULL), 0,
-                  "making a file");
+      expect_code(uvdio_open(run->engine, &subject->file, &req, subject->path, UVDIO_OPEN_CREATE,
+                             0644, NULL),
+                  0, "making a file");
       expect_code(uvdio_close(&subject->file, &req, NULL), 0, "making a file");
     }
   }

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Random operations on one engine after another, checked against the model. Whatever is decided in a step follows from the
- * seed and the step's number alone, so that steps can be left out without changing what the others try.
+ * Random operations on one engine after another, checked against the model. Whatever is decided in
+ * a step follows from the seed and the step's number alone, so that steps can be left out without
+ * changing what the others try.
  */
 #ifndef UVDIO_TEST_GENERATOR_H
 #define UVDIO_TEST_GENERATOR_H
@@ -27,12 +29,12 @@ struct generator_totals {
   uint64_t engines;
   uint64_t cuts;
   uint64_t crashes;
-  uint64_t late; /* writes that were on their way at a crash */
+  uint64_t late;    /* writes that were on their way at a crash */
   uint64_t sectors; /* read and compared */
 };
 
-/* Runs the steps in a world, or on files, of their own. Ends the program with status 1, and says why, at the first
- * thing that is not as it should be. */
+/* Runs the steps in a world, or on files, of their own. Ends the program with status 1, and says
+ * why, at the first thing that is not as it should be. */
 void generate(const struct generator_options* options, struct generator_totals* totals);
 
 #endif /* UVDIO_TEST_GENERATOR_H */

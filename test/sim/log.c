@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "log.h"
 
 #include <stdlib.h>
@@ -59,7 +60,8 @@ static int is_next(const struct log* log, const struct page* page) {
          (log->flaw == LOG_NO_CHAIN || log->flaw == LOG_NO_CHECKSUM || page->chain == log->chain);
 }
 
-/* Reads page after page until one is not the next. What cannot be read is an error, and not the end. */
+/* Reads page after page until one is not the next. What cannot be read is an error, and not the
+ * end. */
 static int recover(struct log* log, uvdio_buf_t* buf, log_record_cb on_record) {
   const struct page* page = (const struct page*)buf->base;
   uvdio_req_t req = {0};
@@ -95,7 +97,8 @@ int log_open(struct log* log, uvdio_engine_t* engine, const char* path, log_reco
   if (error == 0 && log->flaw != LOG_NO_CUT_OFF && log->flaw != LOG_NO_CHAIN) {
     error = uvdio_truncate(&log->file, &req, log->count * UVDIO_PAGE_SIZE, NULL);
   }
-  /* Read is not durable: a log whose process crashed may have left records that only the page cache holds. */
+  /* Read is not durable: a log whose process crashed may have left records that only the page cache
+   * holds. */
   if (error == 0 && log->flaw != LOG_NO_RECOVERY_SYNC) {
     error = uvdio_sync_all(&log->file, &req, NULL);
   }

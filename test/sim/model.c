@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "model.h"
 
 #include <assert.h>
@@ -13,8 +14,8 @@ uint64_t model_word(const struct model* model, uint64_t order, uint64_t sector) 
 
 /* Whether anything ever written there looks like this. */
 static int is_ours(const struct model* model, uint64_t sector, uint64_t word) {
-  return word == 0 ||
-         ((word & ((1u << ORDER_SHIFT) - 1)) == (model_word(model, 0, sector)) && word >> ORDER_SHIFT <= model->clock);
+  return word == 0 || ((word & ((1u << ORDER_SHIFT) - 1)) == (model_word(model, 0, sector)) &&
+                       word >> ORDER_SHIFT <= model->clock);
 }
 
 /*
@@ -57,7 +58,8 @@ static void drop_older(struct guesses* guesses, uint64_t order) {
   }
 }
 
-static int is_guessed(const struct model* model, const struct guesses* guesses, uint64_t sector, uint64_t word) {
+static int is_guessed(const struct model* model, const struct guesses* guesses, uint64_t sector,
+                      uint64_t word) {
   for (unsigned i = 0; i < guesses->count; i++) {
     if (guesses->list[i].word == word) {
       return 1;
@@ -92,7 +94,8 @@ static void sector_begins(struct sector* sector, uint64_t order, uint64_t word) 
   sector->changes++;
 }
 
-static void sector_ends(const struct model* model, struct sector* sector, uint64_t order, int ok, int durable) {
+static void sector_ends(const struct model* model, struct sector* sector, uint64_t order, int ok,
+                        int durable) {
   struct guess* guess;
   assert(sector->changes > 0);
   sector->changes--;
@@ -182,7 +185,8 @@ void model_doubt_size(struct model* model) {
  * Operations.
  */
 
-void model_write_begins(struct model* model, struct change* change, uint64_t offset, uint64_t length) {
+void model_write_begins(struct model* model, struct change* change, uint64_t offset,
+                        uint64_t length) {
   memset(change, 0, sizeof(*change));
   look(model, change);
   change->order = ++model->clock;
@@ -211,7 +215,8 @@ void model_write_ends(struct model* model, const struct change* change, int ok, 
   }
   if (ok && durable && change->end > change->begin) {
     model->entry_durable = 1;
-    if (change->size_was_known && model->last_truncate < change->order && change->end > model->floor) {
+    if (change->size_was_known && model->last_truncate < change->order &&
+        change->end > model->floor) {
       model->floor = change->end;
     }
   }
@@ -308,8 +313,8 @@ static int may_be_read(const struct model* model, uint64_t number, uint64_t word
          (sector->settled_at > since && is_ours(model, number, word));
 }
 
-const char* model_check_read(const struct model* model, uint64_t sector, const uint64_t* words, uint64_t since,
-                             int strict) {
+const char* model_check_read(const struct model* model, uint64_t sector, const uint64_t* words,
+                             uint64_t since, int strict) {
   const struct sector* about = &model->sectors[sector];
   if (about->ragged || about->whole_at > since) {
     return NULL;

@@ -1,12 +1,13 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The model test and the log's power cuts at length.
 #   sh test/sim/run.sh [--operations N] [--seed N]
 #
-# N operations (10^8) on simulated worlds, N / 500 of the same generator on ring and pool on each of here, tmpfs, ext4, xfs and
-# btrfs, and N / 1000 power cuts of the log. The first seed is taken from the clock unless told; it is printed. Builds the
-# preset release.
-# Exit status: 0 nothing failed, 1 something did (the output has the command that repeats it). The last line is for
-# cmake/check.sh --long.
+# N operations (10^8) on simulated worlds, N / 500 of the same generator on ring and pool on each of
+# here, tmpfs, ext4, xfs and btrfs, and N / 1000 power cuts of the log. The first seed is taken from
+# the clock unless told; it is printed. Builds the preset release. Exit status: 0 nothing failed, 1
+# something did (the output has the command that repeats it). The last line is for cmake/check.sh
+# --long.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1

@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The model test as a program:
  *
  *   sim_model [--backend memory|ring|pool] [--seed N] [--operations N] [--steps N]
  *             [--directory DIR | --place NAME] [--skip RANGES] [--shrink] [--trace]
  *
- * Runs world after world, each of --steps steps and with a seed one above the last, until --operations operations were
- * made. Backend memory is a simulated world, with faults and power cuts. The first thing that is wrong ends it with status 1
- * and with the seed that shows it; --shrink looks for steps that can be
- * left out, --trace prints all that happens.
+ * Runs world after world, each of --steps steps and with a seed one above the last, until
+ * --operations operations were made. Backend memory is a simulated world, with faults and power
+ * cuts. The first thing that is wrong ends it with status 1 and with the seed that shows it;
+ * --shrink looks for steps that can be left out, --trace prints all that happens.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -101,7 +102,8 @@ static void write_ranges(const char* left_out, uint64_t steps, char text[SKIP_MA
       i++;
     }
     if (at + 64 < SKIP_MAX) {
-      at += (size_t)snprintf(text + at, SKIP_MAX - at, "%s%" PRIu64 "-%" PRIu64, at == 0 ? "" : ",", first, i);
+      at += (size_t)snprintf(text + at, SKIP_MAX - at, "%s%" PRIu64 "-%" PRIu64, at == 0 ? "" : ",",
+                             first, i);
     }
   }
 }
@@ -157,8 +159,8 @@ static int shrink(struct arguments* arguments) {
   }
   free(left_out);
   printf("%" PRIu64 " of %" PRIu64 " steps are left:\n", left, steps);
-  printf("sim_model --backend %s --seed %" PRIu64 " --steps %" PRIu64 " --operations 1 --skip %s\n", arguments->backend,
-         arguments->options.seed, steps, text);
+  printf("sim_model --backend %s --seed %" PRIu64 " --steps %" PRIu64 " --operations 1 --skip %s\n",
+         arguments->backend, arguments->options.seed, steps, text);
   return 1;
 }
 
@@ -173,12 +175,13 @@ static int run_worlds(struct arguments* arguments) {
     generate(&arguments->options, &totals);
     arguments->options.seed++;
   }
-  printf("%s, seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " operations, of which %" PRIu64 " cancelled and %" PRIu64
-         " failed; %" PRIu64 " refused; %" PRIu64 " engines, %" PRIu64 " power cuts, %" PRIu64
-         " crashes with %" PRIu64 " writes on their way; %" PRIu64 " sectors compared\n",
-         arguments->backend, first, arguments->options.seed - 1, totals.operations, totals.cancelled, totals.failed,
-         totals.refused, totals.engines, totals.cuts, totals.crashes, totals.late,
-         totals.sectors);
+  printf("%s, seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " operations, of which %" PRIu64
+         " cancelled and %" PRIu64 " failed; %" PRIu64 " refused; %" PRIu64 " engines, %" PRIu64
+         " power cuts, %" PRIu64 " crashes with %" PRIu64 " writes on their way; %" PRIu64
+         " sectors compared\n",
+         arguments->backend, first, arguments->options.seed - 1, totals.operations,
+         totals.cancelled, totals.failed, totals.refused, totals.engines, totals.cuts,
+         totals.crashes, totals.late, totals.sectors);
   print_figure(totals.operations, "operations");
   print_figure(totals.failed, "operations that failed");
   print_figure(totals.cuts, "power cuts");
@@ -203,16 +206,19 @@ static int skip_all(const char* what, const char* why, int is_place) {
 }
 
 int main(int argc, char** argv) {
-  struct arguments arguments = {.options = {.backend = UVDIO_BACKEND_MEMORY, .seed = 1, .steps = STEPS},
-                                .backend = "memory",
-                                .operations = 1000000};
+  struct arguments arguments = {
+      .options = {.backend = UVDIO_BACKEND_MEMORY, .seed = 1, .steps = STEPS},
+      .backend = "memory",
+      .operations = 1000000};
   static struct place place;
   char why[PLACE_WHY_MAX] = "";
   places_begin();
   if (read_arguments(argc, argv, &arguments) != 0) {
-    fprintf(stderr, "usage: sim_model [--backend memory|ring|pool] [--seed N] [--operations N] [--steps N]\n"
-                    "                 [--directory DIR | --place NAME] [--skip RANGES]\n"
-                    "                 [--shrink] [--trace]\n");
+    fprintf(
+        stderr,
+        "usage: sim_model [--backend memory|ring|pool] [--seed N] [--operations N] [--steps N]\n"
+        "                 [--directory DIR | --place NAME] [--skip RANGES]\n"
+        "                 [--shrink] [--trace]\n");
     return 2;
   }
   if (uvdio_backend_probe(arguments.options.backend, why, sizeof(why)) != 0) {

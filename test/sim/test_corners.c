@@ -1,4 +1,6 @@
-/* Worlds at their edges: wrong arguments, memory that runs out, and changes that only partly get to the disk. */
+/* SPDX-License-Identifier: MIT */
+/* Worlds at their edges: wrong arguments, memory that runs out, and changes that only partly get to
+ * the disk. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,7 +75,8 @@ static void bad_rules_are_refused(void** state) {
   struct world* w = *state;
   assert_no_rule(w, (uvdio_sim_rule_t){.op = UVDIO_OP_COUNT});
   assert_no_rule(w, (uvdio_sim_rule_t){.fault = {.kind = (uvdio_sim_kind_t)(UVDIO_SIM_CUT + 1)}});
-  assert_no_rule(w, (uvdio_sim_rule_t){.fault = {.cut = (uvdio_sim_cut_t)(UVDIO_SIM_CUT_CRASH + 1)}});
+  assert_no_rule(w,
+                 (uvdio_sim_rule_t){.fault = {.cut = (uvdio_sim_cut_t)(UVDIO_SIM_CUT_CRASH + 1)}});
   assert_no_rule(w, (uvdio_sim_rule_t){.fault = {.kind = UVDIO_SIM_ERROR, .error = 1}});
 }
 
@@ -153,7 +156,8 @@ static void delay_of_no_steps_is_none(void** state) {
   assert_true(digest_with(UVDIO_SIM_DELAY) == digest_with(UVDIO_SIM_NONE));
 }
 
-/* Lengths are cut to whole units: a sector for writes, the file's alignment for reads, one of them at least. */
+/* Lengths are cut to whole units: a sector for writes, the file's alignment for reads, one of them
+ * at least. */
 static void short_transfers_come_in_whole_units(void** state) {
   struct world* w = *state;
   uvdio_sim_rule_t rule = rule_for(UVDIO_OP_NONE, UVDIO_SIM_SHORT);
@@ -287,7 +291,8 @@ static void pokes_have_limits(void** state) {
   assert_code(uvdio_sim_peek(w->sim, "new", 1, &byte, 1, 0), 0);
 }
 
-/* A durable write makes the sizes before it durable, so that the disk knows of the shorter file, too. */
+/* A durable write makes the sizes before it durable, so that the disk knows of the shorter file,
+ * too. */
 static void disk_shows_what_a_truncate_took(void** state) {
   static uvdio_file_t log; /* outlives a failed assertion */
   struct world* w = *state;
@@ -361,8 +366,8 @@ static void failed_sync_loses_no_durable_write(void** state) {
   assert_false(holds(w, 0, 0, 4 * PAGE, 2));
 }
 
-/* A write makes a file longer, and only some of its sectors survive: not the new size, so not what lies behind the old one,
- * either, which ends within a sector. Returns whether that was so. */
+/* A write makes a file longer, and only some of its sectors survive: not the new size, so not what
+ * lies behind the old one, either, which ends within a sector. Returns whether that was so. */
 static int old_size_cuts_through_a_sector(uint64_t seed) {
   const uvdio_sim_options_t options = {.seed = seed};
   void* state = NULL;
@@ -472,7 +477,8 @@ static int is_denied(void) {
 
 static void* allocate(void* context, size_t size, size_t alignment, int zeroed) {
   (void)context;
-  void* memory = is_denied() ? NULL : aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  void* memory =
+      is_denied() ? NULL : aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
   if (memory != NULL && zeroed) {
     memset(memory, 0, size);
   }
@@ -498,7 +504,8 @@ static int tear_down_hungry_world(void** state) {
   return uvdio_set_allocator(NULL) != 0 || failed;
 }
 
-#define TEST_HUNGRY(function) cmocka_unit_test_setup_teardown(function, hungry_world, tear_down_hungry_world)
+#define TEST_HUNGRY(function) \
+  cmocka_unit_test_setup_teardown(function, hungry_world, tear_down_hungry_world)
 
 /* A page of the program's own, so that only the world allocates. */
 static _Alignas(4096) char page_bytes[UVDIO_PAGE_SIZE];
@@ -513,7 +520,8 @@ static int64_t write_hungry(struct world* w, uint64_t offset) {
 }
 
 static void faults_without_memory_are_errors(void** state) {
-  static const uvdio_sim_kind_t kinds[] = {UVDIO_SIM_TORN, UVDIO_SIM_LOST, UVDIO_SIM_CORRUPT, UVDIO_SIM_MISDIRECT};
+  static const uvdio_sim_kind_t kinds[] = {UVDIO_SIM_TORN, UVDIO_SIM_LOST, UVDIO_SIM_CORRUPT,
+                                           UVDIO_SIM_MISDIRECT};
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
   for (size_t i = 0; i < COUNT_OF(kinds); i++) {

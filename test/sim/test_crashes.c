@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a crash leaves, unlike a power cut: what had ended stays, and what was on its way may land
  * later. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What survives a power cut, and what becomes of the requests that it finds. */
 #include <string.h>
 
@@ -5,7 +6,8 @@
 
 #define SEEDS 200
 
-static const uvdio_sim_options_t in_order = {.flags = UVDIO_SIM_IN_ORDER, .latency_min = 1, .latency_max = 1};
+static const uvdio_sim_options_t in_order = {
+    .flags = UVDIO_SIM_IN_ORDER, .latency_min = 1, .latency_max = 1};
 
 static int world_in_order(void** state) {
   int failed = world_make(state, &in_order);
@@ -212,7 +214,8 @@ static struct fates cut_over(uint32_t sector_size, int in_flight) {
   struct fates fates = {0};
   for (uint64_t seed = 0; seed < SEEDS; seed++) {
     void* state = NULL;
-    const uvdio_sim_options_t options = {.seed = seed, .sector_size = sector_size, .latency_min = 4};
+    const uvdio_sim_options_t options = {
+        .seed = seed, .sector_size = sector_size, .latency_min = 4};
     assert_ok(world_make(&state, &options));
     struct world* w = state;
     start(w);
@@ -383,7 +386,8 @@ static void cut_may_come_from_a_callback(void** state) {
   }
   run_world(w);
   for (size_t i = 0; i < COUNT_OF(ops); i++) {
-    assert_true(ops[i]->done == 1 && (ops[i]->result == UVDIO_SIM_DEAD || ops[i]->result == (int64_t)PAGE));
+    assert_true(ops[i]->done == 1 &&
+                (ops[i]->result == UVDIO_SIM_DEAD || ops[i]->result == (int64_t)PAGE));
   }
   assert_result(t_size(op_now(&w->tracker), &w->file), UVDIO_SIM_DEAD);
 }
@@ -405,7 +409,8 @@ static void cut_may_come_from_a_rule(void** state) {
   for (size_t i = 0; i < COUNT_OF(ops); i++) {
     assert_result(ops[i], i < 3 ? (int64_t)PAGE : UVDIO_SIM_DEAD);
   }
-  assert_true(holds(w, 0, 0, PAGE, 0) && holds(w, 0, PAGE, PAGE, 1) && holds(w, 0, 2 * PAGE, PAGE, 2));
+  assert_true(holds(w, 0, 0, PAGE, 0) && holds(w, 0, PAGE, PAGE, 1) &&
+              holds(w, 0, 2 * PAGE, PAGE, 2));
   assert_int_equal(sim_stats(w).killed, 5);
   assert_int_equal(sim_stats(w).crashes, 1);
   assert_int_equal(sim_stats(w).cuts, 0);
@@ -424,7 +429,8 @@ static void rule_may_cut_under_a_synchronous_operation(void** state) {
  * A sync that fails.
  */
 
-/* The kernel takes pages for clean that it could not write: a retry succeeds, and the data is gone all the same. */
+/* The kernel takes pages for clean that it could not write: a retry succeeds, and the data is gone
+ * all the same. */
 static void failed_sync_loses_what_a_retry_calls_durable(void** state) {
   unsigned lost = 0;
   (void)state;
@@ -463,7 +469,8 @@ static void what_is_written_after_a_failed_sync_can_be_durable(void** state) {
   add_rule(w, rule);
   write_now(w, 0, 4 * PAGE, 1);
   assert_result(t_sync_data(op_now(&w->tracker), &w->file), UV_EIO);
-  assert_int_equal(sim_stats(w).sectors_kept + sim_stats(w).sectors_lost, 0); /* which count at power cuts */
+  /* which count at power cuts */
+  assert_int_equal(sim_stats(w).sectors_kept + sim_stats(w).sectors_lost, 0);
   assert_result(t_close(op_now(&w->tracker), &w->file), 0);
   open_file(w, "file", UVDIO_OPEN_WAL);
   write_now(w, 0, 4 * PAGE, 2);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Worlds: what they are made from, what each fault does, and whether one seed is one run. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,8 @@ static void engine_tells_where_it_is(void** state) {
   struct world* w = *state;
   uvdio_file_info_t info;
   assert_string_equal(uvdio_engine_backend(w->engine), "memory");
-  assert_string_equal(uvdio_engine_backend_reason(w->engine), "asked for by the program; files in a simulated world");
+  assert_string_equal(uvdio_engine_backend_reason(w->engine),
+                      "asked for by the program; files in a simulated world");
   assert_result(t_close(op_now(&w->tracker), &w->file), 0);
   open_file(w, "file", UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN);
   assert_ok(uvdio_file_info(&w->file, &info));
@@ -553,7 +555,8 @@ static void submit_some(struct world* w) {
 
 /* Runs a busy world with three cuts; returns its digest. */
 static uint64_t live(uint64_t seed, struct text* text) {
-  const uvdio_sim_options_t options = {.seed = seed, .on_trace = text != NULL ? append_line : NULL, .data = text};
+  const uvdio_sim_options_t options = {
+      .seed = seed, .on_trace = text != NULL ? append_line : NULL, .data = text};
   void* state = NULL;
   void* in_the_way = malloc(1000 + (size_t)seed);
   assert_ok(world_make(&state, &options));

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What the tests of simulated worlds stand on: a world, an engine on it, and an open file. After each test the engine
- * closes, the world is destroyed, and nothing is left.
+ * What the tests of simulated worlds stand on: a world, an engine on it, and an open file. After
+ * each test the engine closes, the world is destroyed, and nothing is left.
  */
 #ifndef UVDIO_TEST_WORLD_H
 #define UVDIO_TEST_WORLD_H

@@ -1,8 +1,10 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Storms (test_storms.c, test_chaos.c), optimised and under each tool, at the size that it bears.
 #   sh test/storm/run.sh [release] [asan] [tsan] [valgrind]      presets; default: all of them
 #
-# Exit status: 0 nothing failed, 1 something did, 77 nothing could run. The last line is for cmake/check.sh --long.
+# Exit status: 0 nothing failed, 1 something did, 77 nothing could run. The last line is for
+# cmake/check.sh --long.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1

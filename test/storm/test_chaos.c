@@ -1,15 +1,21 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Does everything that an engine promises hold when all of it happens at random, at once, under faults? Each test is a life
- * of an engine: rounds of random operations, cancellations, faults and registrations, from outside the loop and from callbacks,
- * and the loop run to its end after each. The tracker and the fixture see to one callback each and to nothing
- * being left. What is looked at here:
+ * Does everything that an engine promises hold when all of it happens at random, at once, under
+ * faults? Each test is a life of an engine: rounds of random operations, cancellations, faults and
+ * registrations, from outside the loop and from callbacks, and the loop run to its end after each.
+ * The tracker and the fixture see to one callback each and to nothing being left. What is looked at
+ * here:
  *
- *   crowded files    three, on which anything overlaps anything: nothing is refused but for a latch, no sync or truncate
- *                    succeeds and no close ends before what was submitted earlier and has to come first
- *   watched files    with one request at a time for each span of two pages, so that their content is known: reads give it
+ *   crowded files    three, on which anything overlaps anything: nothing is refused but for a
+ *   latch, no sync or truncate
+ *                    succeeds and no close ends before what was submitted earlier and has to come
+ *                    first
+ *   watched files    with one request at a time for each span of two pages, so that their content
+ *   is known: reads give it
  *
- * A test's name tells its seed. The seed decides what is submitted first; which ends first, and with it what callbacks
- * submit, is the kernel's, so that a failure may need several runs to come back: --test '*, seed 3'.
+ * A test's name tells its seed. The seed decides what is submitted first; which ends first, and
+ * with it what callbacks submit, is the kernel's, so that a failure may need several runs to come
+ * back: --test '*, seed 3'.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,13 +31,13 @@
 #define CROWDED_PAGES 24u
 #define WATCHED_FEW 3u
 #define WATCHED_MANY 70u /* more than a ring's table of files begins with */
-#define SPANS 8u          /* of a watched file */
-#define SPAN (2 * PAGE)   /* so that a transfer can be short */
+#define SPANS 8u         /* of a watched file */
+#define SPAN (2 * PAGE)  /* so that a transfer can be short */
 #define FILES (CROWDED + WATCHED_MANY)
 #define FRAMES 32u
 #define LIVE_MOST 400u
 #define ROUNDS 12u
-#define FROM_OUTSIDE 40u   /* actions of a round that come from outside the loop, at most */
+#define FROM_OUTSIDE 40u /* actions of a round that come from outside the loop, at most */
 #define FEW 4u
 #define FROM_CALLBACKS 60u /* and from callbacks */
 #define OF_A_CHILD 20u
@@ -150,15 +156,18 @@ static void check_order(const struct top* op) {
   const struct note* note = note_of(op);
   for (unsigned i = 0; i < chaos.live_count; i++) {
     const struct top* other = chaos.live[i];
-    if (other->file == op->file && note_of(other)->number < note->number && is_first(other->kind, op->kind)) {
-      tracker_violation(op->tracker, "%s: done before an older %s", uvdio_op_name(op->kind), uvdio_op_name(other->kind));
+    if (other->file == op->file && note_of(other)->number < note->number &&
+        is_first(other->kind, op->kind)) {
+      tracker_violation(op->tracker, "%s: done before an older %s", uvdio_op_name(op->kind),
+                        uvdio_op_name(other->kind));
     }
   }
 }
 
 /* No error but those injected, and what they and cancellations lead to. */
 static int is_explained(int64_t result) {
-  static const int codes[] = {UV_ECANCELED, UV_EIO, UV_ENOSPC, UV_EAGAIN, UV_EINTR, UVDIO_ESHORTREAD, UVDIO_ESHORTWRITE};
+  static const int codes[] = {UV_ECANCELED, UV_EIO,           UV_ENOSPC,        UV_EAGAIN,
+                              UV_EINTR,     UVDIO_ESHORTREAD, UVDIO_ESHORTWRITE};
   if (result >= 0) {
     return 1;
   }
@@ -179,7 +188,8 @@ static void check_result_of(const struct top* op) {
     tracker_violation(op->tracker, "%s: gave %s", name, uvdio_err_name((int)op->result));
   }
   if (op->kind == UVDIO_OP_WRITE && op->result >= 0 && op->result != (int64_t)op->sent.len) {
-    tracker_violation(op->tracker, "%s: gave %lld of %zu bytes", name, (long long)op->result, op->sent.len);
+    tracker_violation(op->tracker, "%s: gave %lld of %zu bytes", name, (long long)op->result,
+                      op->sent.len);
   }
   int touches_nothing = op->kind == UVDIO_OP_READ && op->sent.cap == 0;
   if ((op->result >= 0 && !touches_nothing) || op->kind == UVDIO_OP_CLOSE) {
@@ -194,7 +204,8 @@ static void look_at_span(struct top* op) {
   span->busy = 0;
   if (op->kind == UVDIO_OP_WRITE) {
     span->pattern = op->result == SPAN ? note->pattern : 0;
-  } else if (op->result == SPAN && note->pattern != 0 && !is_pattern(op->back.base, SPAN, note->pattern)) {
+  } else if (op->result == SPAN && note->pattern != 0 &&
+             !is_pattern(op->back.base, SPAN, note->pattern)) {
     tracker_violation(op->tracker, "file %u, span %u: other bytes than were written",
                       (unsigned)(note->subject - chaos.subjects), note->span);
   }
@@ -292,7 +303,8 @@ static void open_subject(struct subject* subject, unsigned flags) {
   snprintf(name, sizeof(name), "file-%u", (unsigned)(subject - chaos.subjects));
   memset(&subject->file, 0, sizeof(subject->file));
   struct top* op = new_op(subject);
-  t_open(op, chaos.f->engine, &subject->file, path_of(chaos.f, name), flags | UVDIO_O_DIRECT_PREFERRED);
+  t_open(op, chaos.f->engine, &subject->file, path_of(chaos.f, name),
+         flags | UVDIO_O_DIRECT_PREFERRED);
   if (is_accepted(op)) {
     subject->state = OPENING;
   }
@@ -402,7 +414,8 @@ static void use_crowded(struct subject* subject) {
 }
 
 static void act_on_crowded(struct subject* subject) {
-  static const unsigned ways[] = {UVDIO_OPEN_RW, UVDIO_OPEN_RW, UVDIO_OPEN_RW, UVDIO_OPEN_WAL, UVDIO_OPEN_CREATE};
+  static const unsigned ways[] = {UVDIO_OPEN_RW, UVDIO_OPEN_RW, UVDIO_OPEN_RW, UVDIO_OPEN_WAL,
+                                  UVDIO_OPEN_CREATE};
   if (subject->state == CLOSED) {
     open_subject(subject, ways[below(COUNT_OF(ways))]);
   } else if (subject->state == OPEN) {
@@ -416,7 +429,8 @@ static void act_on_crowded(struct subject* subject) {
 
 static const int soft[] = {EAGAIN, EINTR, EBUSY}; /* the same call may do the next time */
 
-/* A ring breaks down for good with these. Completions that it never tells of would keep their requests: that has an end. */
+/* A ring breaks down for good with these. Completions that it never tells of would keep their
+ * requests: that has an end. */
 static int ring_error(void) {
   int fatal = chaos.life->story == BREAKS_DOWN && one_in(4);
   return fatal ? (one_in(2) ? EBADF : EPERM) : soft[below(COUNT_OF(soft))];
@@ -456,9 +470,9 @@ static int file_error(enum fault_call call) {
 }
 
 static void fault_of_files(void) {
-  static const enum fault_call calls[] = {CALL_PREAD,     CALL_PREAD,     CALL_PWRITE, CALL_PWRITE,
-                                          CALL_FDATASYNC, CALL_FSYNC,     CALL_OPEN,   CALL_STATX,
-                                          CALL_FTRUNCATE, CALL_FALLOCATE, CALL_CLOSE,  CALL_ENTRY_CANCEL};
+  static const enum fault_call calls[] = {
+      CALL_PREAD, CALL_PREAD, CALL_PWRITE,    CALL_PWRITE,    CALL_FDATASYNC, CALL_FSYNC,
+      CALL_OPEN,  CALL_STATX, CALL_FTRUNCATE, CALL_FALLOCATE, CALL_CLOSE,     CALL_ENTRY_CANCEL};
   enum fault_call call = calls[below(COUNT_OF(calls))];
   unsigned nth = 1 + below(4);
   unsigned times = 1 + below(5);
@@ -595,7 +609,8 @@ static void live_a_round(struct fixture* f) {
   }
   watch_for_hang(NULL);
   if (chaos.live_count != 0) {
-    tracker_violation(&f->tracker, "round %u: the loop ended with %u requests pending", chaos.round, chaos.live_count);
+    tracker_violation(&f->tracker, "round %u: the loop ended with %u requests pending", chaos.round,
+                      chaos.live_count);
   }
   tracker_verdict(&f->tracker);
 }

@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Much at once: tens of thousands of requests, cancellations among them, closes at every point, signals, forks, thousands
- * of files, threads that release frames, loops that are stopped. The tracker and the fixture see to one callback each and to
- * nothing being left; the content is looked at here. Sizes are what the sanitizer in use can bear.
+ * Much at once: tens of thousands of requests, cancellations among them, closes at every point,
+ * signals, forks, thousands of files, threads that release frames, loops that are stopped. The
+ * tracker and the fixture see to one callback each and to nothing being left; the content is looked
+ * at here. Sizes are what the sanitizer in use can bear.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -366,7 +368,8 @@ static void thousands_of_files(void** state) {
   char name[32];
   for (unsigned i = 0; i < count; i++) {
     snprintf(name, sizeof(name), "file-%u", i);
-    assert_accepted(t_open(op_new(&f->tracker), f->engine, &files[i], path_of(f, name), UVDIO_OPEN_RW));
+    assert_accepted(
+        t_open(op_new(&f->tracker), f->engine, &files[i], path_of(f, name), UVDIO_OPEN_RW));
   }
   run(f);
   assert_all_right(f, 0);

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The library's own memory comes from where the program says; and each of its allocations may fail.
  *
- * The faults follow SQLite's pattern: fail the first allocation, then the second, and so on until a run
- * gets through without meeting the fault. Each failed run must say UV_ENOMEM, leave nothing behind and take
- * nothing.
+ * The faults follow SQLite's pattern: fail the first allocation, then the second, and so on until a
+ * run gets through without meeting the fault. Each failed run must say UV_ENOMEM, leave nothing
+ * behind and take nothing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -179,8 +180,8 @@ static void misaligned_memory_is_none(void** state) {
  * Failing each allocation.
  */
 
-/* Does its job and undoes it. Returns 0, or the code of the step that failed; checks by itself that the failed step
- * took nothing. */
+/* Does its job and undoes it. Returns 0, or the code of the step that failed; checks by itself that
+ * the failed step took nothing. */
 typedef int (*job)(void);
 
 /* `dispensable`: so many allocations at most are of the kind that the library can do without. */
@@ -264,7 +265,8 @@ static void failing_allocations_of_arenas(void** state) {
   fail_each_allocation_of(make_arena, 0);
 }
 
-/* One whole life: engine, asynchronous open, write, close. What failed is reported by the call itself. */
+/* One whole life: engine, asynchronous open, write, close. What failed is reported by the call
+ * itself. */
 struct life {
   uv_loop_t loop;
   uvdio_engine_t* engine;
@@ -290,7 +292,8 @@ static int open_and_write(struct life* life, const char* path) {
   struct tracker* t = &life->tracker;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
   uvdio_buf_t page = uvdio_buf_view_bytes(bytes, PAGE);
-  int code = outcome(life, t_open(op_new(t), life->engine, &life->file, path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED));
+  int code = outcome(life, t_open(op_new(t), life->engine, &life->file, path,
+                                  UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED));
   if (code == 0) {
     code = outcome(life, t_write(op_new(t), &life->file, &page, 0));
   }

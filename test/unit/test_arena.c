@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Arenas: constant-time frames from any thread, and every misuse refused. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,7 +236,8 @@ static void double_release_does_not_hand_a_frame_out_twice(void** state) {
   destroy(arena);
 }
 
-/* A frame's handle that points elsewhere: into the middle of a frame, beyond the arena, before it. */
+/* A frame's handle that points elsewhere: into the middle of a frame, beyond the arena, before
+ * it. */
 static void handle_with_a_foreign_base_is_refused(void** state) {
   (void)state;
   static _Alignas(UVDIO_ALIGNMENT) char elsewhere[PAGE];
@@ -245,8 +247,8 @@ static void handle_with_a_foreign_base_is_refused(void** state) {
   uvdio_buf_t first;
   assert_ok(uvdio_arena_frames(arena, &chunks));
   assert_int_equal(uvdio_chunks_next(&chunks, &first), 1);
-  char* const strangers[] = {elsewhere, frame.base + 1, frame.base + PAGE,
-                             first.base + 4 * PAGE, first.base - 2 * PAGE};
+  char* const strangers[] = {elsewhere, frame.base + 1, frame.base + PAGE, first.base + 4 * PAGE,
+                             first.base - 2 * PAGE};
   for (size_t i = 0; i < COUNT_OF(strangers); i++) {
     uvdio_buf_t foreign = frame;
     foreign.base = strangers[i];
@@ -411,8 +413,8 @@ static void options_go_together(void** state) {
  * Threads.
  */
 
-/* A small exchange through which threads hand frames to each other, so that a frame is mostly released by another
- * thread than the one that acquired it. */
+/* A small exchange through which threads hand frames to each other, so that a frame is mostly
+ * released by another thread than the one that acquired it. */
 enum { THREADS = 4, ROUNDS = 100000, EXCHANGE = 16 };
 
 struct crowd {
@@ -529,12 +531,13 @@ struct intruder {
   int error;
 };
 
-/* Takes the frame on top and the one below, and puts back the first: it is on top again, with another one below. */
+/* Takes the frame on top and the one below, and puts back the first: it is on top again, with
+ * another one below. */
 static void take_two_and_give_one_back(void* data) {
   struct intruder* intruder = data;
   uvdio_buf_t top = {0};
-  int errors[] = {uvdio_arena_acquire(intruder->arena, &top), uvdio_arena_acquire(intruder->arena, &intruder->kept),
-                  uvdio_buf_release(&top)};
+  int errors[] = {uvdio_arena_acquire(intruder->arena, &top),
+                  uvdio_arena_acquire(intruder->arena, &intruder->kept), uvdio_buf_release(&top)};
   intruder->error = errors[0] | errors[1] | errors[2];
 }
 
@@ -555,7 +558,8 @@ static void frame_on_top_may_be_another_one_again(void** state) {
     assert_ok(intruder.error);
     if (came) {
       uvdio_buf_t last = frame_of(intruder.arena);
-      assert_true(frame.base != intruder.kept.base && last.base != intruder.kept.base && last.base != frame.base);
+      assert_true(frame.base != intruder.kept.base && last.base != intruder.kept.base &&
+                  last.base != frame.base);
       release(&last);
       release(&intruder.kept);
     }

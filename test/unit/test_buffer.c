@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Buffers, blobs and views: each function, each origin, each error. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,8 +70,15 @@ static void constants_are_what_direct_io_asks_for(void** state) {
 
 static void alloc_rounds_up_and_aligns(void** state) {
   (void)state;
-  const size_t asked[] = {1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE, UVDIO_MAP_THRESHOLD - 1,
-                          UVDIO_MAP_THRESHOLD, UVDIO_MAP_THRESHOLD + 1, 5000000};
+  const size_t asked[] = {1,
+                          PAGE - 1,
+                          PAGE,
+                          PAGE + 1,
+                          3 * PAGE,
+                          UVDIO_MAP_THRESHOLD - 1,
+                          UVDIO_MAP_THRESHOLD,
+                          UVDIO_MAP_THRESHOLD + 1,
+                          5000000};
   for (size_t i = 0; i < COUNT_OF(asked); i++) {
     uvdio_buf_t buf;
     assert_ok(uvdio_buf_alloc(&buf, asked[i], 0));

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Engines: what they are made from, which backend they get and why. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,7 +223,8 @@ static void environment_that_is_no_backend_is_refused(void** state) {
 static void environment_that_is_too_long_is_refused(void** state) {
   struct engine* e = *state;
   char reason[TEXT] = "";
-  assert_int_equal(setenv("UVDIO_BACKEND", "a backend that nobody has ever heard of, nor will", 1), 0);
+  assert_int_equal(setenv("UVDIO_BACKEND", "a backend that nobody has ever heard of, nor will", 1),
+                   0);
   no_engine(e, NULL, UVDIO_EBACKEND);
   assert_code(uvdio_backend_probe(UVDIO_BACKEND_AUTO, reason, sizeof(reason)), UVDIO_EBACKEND);
   assert_non_null(strstr(reason, "too long"));

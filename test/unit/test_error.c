@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every code has a name and a sentence, libuv's as well as the library's own. */
 #include <errno.h>
 #include <stdio.h>
@@ -54,8 +55,9 @@ static void libuvs_codes_read_as_in_libuv(void** state) {
   (void)state;
   for (size_t i = 0; i < COUNT_OF(libuvs); i++) {
     assert_string_equal(uvdio_err_name(libuvs[i].code), libuvs[i].name);
-    assert_string_equal(uvdio_strerror(libuvs[i].code),
-                        libuvs[i].code == UV_ENOTSUP ? "operation not supported" : libuvs[i].message);
+    assert_string_equal(uvdio_strerror(libuvs[i].code), libuvs[i].code == UV_ENOTSUP
+                                                            ? "operation not supported"
+                                                            : libuvs[i].message);
   }
 }
 

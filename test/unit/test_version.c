@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The version that runs is the version of the header. */
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * uvdio-bench compare: options, and the rounds.
  */

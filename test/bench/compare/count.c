@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * System calls and instructions per operation, which depend little on how busy the machine is. Each
  * is counted in a process of its own that does as many operations as the depth, and in another one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * External programs: fio and qemu-img do the same work on the same files, as far as they can.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The targets, the cells, and the figures of each target in each cell.
  */

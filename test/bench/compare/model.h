@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What uvdio-bench compare measures: targets side by side on the same files.
  *

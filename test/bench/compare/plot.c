@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Pictures. The data and the script are written in any case, so that the pictures can be made
  * elsewhere.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Medians, ratios, tables and JSON.
  */

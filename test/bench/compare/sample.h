@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One figure of one target, by `uvdio-bench target`.
  */

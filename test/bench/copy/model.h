@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What uvdio-bench copy measures: `uvdio copy` side by side with dd and cp.
  *

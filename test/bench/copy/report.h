@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What uvdio-bench copy measured: table, JSON, picture.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A call at a point of time. libuv's timers count whole milliseconds, which is longer than an echo
  * takes; Linux has descriptors that become readable to the microsecond. Elsewhere the call comes up

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Alarms: a call at a point of time.
  * At most one call for each setting, not before `at_ns` (uv_hrtime).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * uvdio-bench clients JSON: the clients of the echo. Messages are due at times that are fixed
  * beforehand (a Poisson process over all connections), each on a connection taken at random. A

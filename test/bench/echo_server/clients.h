@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The clients' process: `uvdio-bench clients JSON`.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The echo: what arrives on a connection goes back at once. And the process with the clients, which
  * is started when the port is known, and tells on its standard output, at its end, what it

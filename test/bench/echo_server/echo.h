@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The echo over TCP, and the process with its clients.
  */

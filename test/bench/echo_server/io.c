@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The background I/O: at most `depth` operations at a time, and every one that a rate makes due.
  * What is due is looked at each millisecond and after each operation. One that finds the depth used

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The background I/O: at most `depth` operations at a time, at a rate, by some means.
  */

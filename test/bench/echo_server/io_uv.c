@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The background I/O by libuv's own file calls: what a server would do without this library.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The background I/O by uv_fs_read and uv_fs_write.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The background I/O by this library: on a ring, or on the pool.
  */
@@ -43,9 +44,9 @@ static int open_frames(io_t* io) {
 
 static int open_engine(io_t* io, uvdio_backend_t backend) {
   uvdio_engine_options_t options = {.backend = backend,
-                             .depth = io->work.params.depth,
-                             .callbacks_max = io->server->params.callbacks_max,
-                             .busy_poll_us = io->server->params.busy_poll_us};
+                                    .depth = io->work.params.depth,
+                                    .callbacks_max = io->server->params.callbacks_max,
+                                    .busy_poll_us = io->server->params.busy_poll_us};
   int error = uvdio_engine_create(&io->engine, &io->server->loop, &options);
   error = error == 0 ? open_file(io) : error;
   return error == 0 ? open_frames(io) : error;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The parameters of an echo server as JSON: packed by the one side and unpacked by the other.
  */

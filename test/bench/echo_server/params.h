@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The parameters of an echo server: connections, background I/O, and the load of the threadpool.
  */
@@ -26,13 +27,13 @@ const char* pool_load_kind_text(pool_load_kind_t kind);
 int pool_load_kind_parse(const char* text, pool_load_kind_t* kind);
 
 typedef struct echo_server_params_s {
-  const char* variant; /* by what the background I/O is done: "none", "ring", "pool", "uv" */
-  work_params_t work;  /* the files, and what is done with them at which depth */
-  uint64_t rate;       /* background operations per second; 0: as many as go */
+  const char* variant;    /* by what the background I/O is done: "none", "ring", "pool", "uv" */
+  work_params_t work;     /* the files, and what is done with them at which depth */
+  uint64_t rate;          /* background operations per second; 0: as many as go */
   unsigned callbacks_max; /* of the library; 0: its default */
-  unsigned busy_poll_us;       /* of the library on the ring */
-  unsigned connections;        /* 0: no echo */
-  unsigned messages;           /* per second, over all connections */
+  unsigned busy_poll_us;  /* of the library on the ring */
+  unsigned connections;   /* 0: no echo */
+  unsigned messages;      /* per second, over all connections */
   pool_load_kind_t load_kind;
   unsigned load_count; /* always so many with the threadpool */
   unsigned load_ms;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Work that keeps the threadpool's threads occupied: there is always as much of it as was asked
  * for, in the queue or with a thread. It goes through uv_queue_work. uv_getaddrinfo would not do:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * uvdio-bench echo-server JSON: the server, once.
  *

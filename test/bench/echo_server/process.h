@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The server's process: `uvdio-bench echo-server JSON`.
  */

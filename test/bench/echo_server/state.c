@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The first failure of an echo server, which is the one to tell about.
  */

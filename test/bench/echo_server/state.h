@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What all parts of an echo server know of each other: one loop that echoes messages over TCP,
  * reads or writes files in the background, and has work for the threadpool.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Child processes: one at a time. A signal that ends this process ends the child first.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Programs that count what another program does: system calls by perf or strace, instructions by
  * valgrind.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Counters: programs that run another program and count what it does.
  * Counts depend little on how busy the machine is.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Numbers in JSON, where NAN stands for a figure that there is none of.
  */

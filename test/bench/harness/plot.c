@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What all pictures need: a directory, files in it, and gnuplot.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Pictures: the files in a directory that gnuplot makes them of.
  * These functions say on stderr what went wrong.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The files: in a directory of their own, every block written, so that no target meets holes or
  * unwritten extents.
@@ -226,7 +227,8 @@ static size_t ask_filesystem(scratch_dir_t* dir) {
   if (session_open(&session, &options) != 0) {
     return alignment;
   }
-  if (uvdio_open(session.engine, &file, &req, path, UVDIO_O_RDONLY | UVDIO_O_NATIVE_ALIGN, 0, NULL) == 0 &&
+  if (uvdio_open(session.engine, &file, &req, path, UVDIO_O_RDONLY | UVDIO_O_NATIVE_ALIGN, 0,
+                 NULL) == 0 &&
       req.result == 0) {
     if (uvdio_file_info(&file, &info) == 0) {
       snprintf(dir->filesystem, sizeof dir->filesystem, "%s", info.filesystem);

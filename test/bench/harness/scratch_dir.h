@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A directory of the harness's own, with the files that are measured in it.
  * It is on the disk that the user names, or on a loop device, and is removed at the end.
@@ -14,8 +15,8 @@ typedef struct scratch_dir_s {
   const char* path; /* a directory */
   int wants_loop_device;
   work_params_t* params; /* which files, for how many loops; receives the directory */
-  const char* command;  /* the subcommand, which is in the directory's name as well */
-  const size_t* blocks; /* bytes per operation, which the filesystem has to take */
+  const char* command;   /* the subcommand, which is in the directory's name as well */
+  const size_t* blocks;  /* bytes per operation, which the filesystem has to take */
   size_t block_count;
   /* outcome */
   char* directory; /* of ours, with the files in it; null: not made yet */

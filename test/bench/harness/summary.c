@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Medians, and how far rounds lie apart: computed, in cells of tables, in JSON.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Figures of several rounds: their median, and from where to where they go. A round's figures are a
  * structure of doubles; NAN is what was not measured.

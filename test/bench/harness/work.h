@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Work: which block of which file is read or written next, from a seed.
  * All that is measured takes its operations from here, and reads the clock once for each.

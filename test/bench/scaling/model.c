@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The series and the figures of each of their sizes.
  */

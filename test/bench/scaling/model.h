@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What uvdio-bench scaling measures: a read with few and with many files, requests and frames.
  *

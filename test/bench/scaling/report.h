@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What uvdio-bench scaling measured: tables and JSON.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One figure: reads by one engine in this process, with so many files, requests or frames.
  */
@@ -66,9 +67,9 @@ static int open_files(const scaling_t* scaling, run_t* run) {
   for (uint64_t i = 0; i < run->file_count && error == 0; i++) {
     uvdio_req_t req = {0};
     error = scaling_path(scaling, i, path, sizeof path);
-    error = error == 0
-                ? uvdio_open(run->session.engine, &run->files[i], &req, path, UVDIO_OPEN_READ, 0, NULL)
-                : error;
+    error = error == 0 ? uvdio_open(run->session.engine, &run->files[i], &req, path,
+                                    UVDIO_OPEN_READ, 0, NULL)
+                       : error;
     run->files_open += error == 0;
   }
   return error;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * uvdio-bench scaling: options, files, rounds, and instructions.
  *

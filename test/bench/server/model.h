@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What uvdio-bench server measures: what background I/O does to the echo on the same loop, and what
  * an occupied threadpool does to the I/O.

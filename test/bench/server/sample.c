@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One figure: a process with a server, which starts the one with its clients.
  */

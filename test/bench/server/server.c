@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * uvdio-bench server: options, the rate of the background I/O, and the rounds.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The parameters of a process that runs a target, as JSON: packed by the one side and unpacked by
  * the other.

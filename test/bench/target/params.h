@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The parameters of `uvdio-bench target`, as JSON.
  */

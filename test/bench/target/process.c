@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * uvdio-bench target JSON: one target, once. All loops open what they need, then begin together;
  * time and CPU are taken from there until the last one has ended, so that opening and closing cost
@@ -148,10 +149,10 @@ static json_t* stats_json(const uvdio_engine_stats_t* stats) {
   return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "completed",
                    (json_int_t)stats->completed, "batches", (json_int_t)stats->batches,
                    "system_calls", (json_int_t)stats->system_calls, "wakeups",
-                   (json_int_t)stats->wakeups, "turns", (json_int_t)stats->iterations, "callbacks_max",
-                   (json_int_t)stats->callbacks_peak, "resumed", (json_int_t)stats->resumed,
-                   "retried", (json_int_t)stats->retried, "punted", (json_int_t)stats->punted,
-                   "fixed", (json_int_t)stats->fixed, "in_flight_peak",
+                   (json_int_t)stats->wakeups, "turns", (json_int_t)stats->iterations,
+                   "callbacks_max", (json_int_t)stats->callbacks_peak, "resumed",
+                   (json_int_t)stats->resumed, "retried", (json_int_t)stats->retried, "punted",
+                   (json_int_t)stats->punted, "fixed", (json_int_t)stats->fixed, "in_flight_peak",
                    (json_int_t)stats->in_flight_peak);
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The process of one target: `uvdio-bench target JSON`.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The first failure of a loop, which is the one to tell about.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A target is one way to read and write files: this library on a backend, a bare io_uring loop,
  * libuv's own calls. `uvdio-bench target JSON` runs one target once and prints what it measured as

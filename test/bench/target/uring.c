@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The limit: a program that does nothing but this. One ring with the flags that make it fastest,
  * buffers and files registered, one system call per turn that submits and waits. It has no event

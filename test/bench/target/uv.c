@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * libuv's own file calls: what a program on libuv would do without this library. `depth` requests
  * are with the threadpool; the callback of one submits the next.

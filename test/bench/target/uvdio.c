@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * This library: `depth` slots, each with a request and a buffer; the callback of a request submits
  * the next.
