@@ -1,18 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What doxygen reads instead of a public header: private parts are left out, enumerators that come
-# from a list of X() stand there with their texts, and errors have a paragraph of their own.
-
-# A part under "private" ends with its structure.
-/^ *\/\* private \*\// { is_private = 1; with_end = /^\// }
-is_private {
-  if (/^}/) {
-    is_private = 0
-    print with_end ? "" : $0
-  } else {
-    print ""
-  }
-  next
-}
+# What doxygen reads instead of a public header: enumerators that come from a list of X() stand there
+# with their texts, and errors have a paragraph of their own.
 
 # The list: a name, and its text somewhere behind it.
 /^#define UVDIO_[A-Z]+_MAP\(X\)/ { list = $2; sub(/\(.*/, "", list); is_list = 1 }
@@ -46,7 +34,6 @@ is_list {
   print ""
   next
 }
-/^ *UVDIO_[A-Z_]*_ = / { print ""; next }
 
 /\*/ {
   sub(/Errors: /, "@errors ")

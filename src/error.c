@@ -100,7 +100,7 @@ static const struct {
     ENTRY(EKEYEXPIRED, "key has expired")
     ENTRY(EKEYREVOKED, "key has been revoked")
     ENTRY(EKEYREJECTED, "key was rejected by service")
-    ENTRY(ERFKILL, "operation not possible flush_threshold to RF-kill")
+    ENTRY(ERFKILL, "operation not possible due to RF-kill")
     ENTRY(EHWPOISON, "memory page has hardware error")
 #if defined(EDEADLOCK) && EDEADLOCK != EDEADLK
     ENTRY(EDEADLOCK, "file locking deadlock")

@@ -158,7 +158,7 @@ static void leave_behind(uvdio_sim_t* sim, const uvdio_req_t* req) {
   uvdio__ownership_forbid(req);
 }
 
-static void abandon_after_fork(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio_sim_cut_t cut) {
+static void abandon_request(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio_sim_cut_t cut) {
   if (cut == UVDIO_SIM_CUT_CRASH) {
     leave_behind(sim, req);
   } else if (cut != UVDIO_SIM_CUT_NOTHING) {
@@ -172,7 +172,7 @@ static void kill_engine(uvdio__sim_engine_t* engine, uvdio_sim_cut_t cut) {
   engine->dead = 1;
   for (req = uvdio__list_first(&engine->queue->running); req != NULL;
        req = uvdio__list_after(&engine->queue->running, req)) {
-    abandon_after_fork(engine->sim, req, cut);
+    abandon_request(engine->sim, req, cut);
   }
 }
 
@@ -257,7 +257,7 @@ static int64_t result_of_dead(const uvdio_req_t* req) {
 }
 
 static void set_due(uvdio_sim_t* sim, uvdio__sim_slot_t* slot, uint64_t least, uint64_t most) {
-  slot->flush_threshold = sim->step + least + uvdio__sim_random(sim, most - least + 1);
+  slot->due = sim->step + least + uvdio__sim_random(sim, most - least + 1);
 }
 
 static int submit_to_sim(uvdio__queue_t* queue, uvdio_req_t* req) {
@@ -340,11 +340,11 @@ static void flush_sim(uvdio__queue_t* queue) {
     uvdio_req_t* next =
         backwards ? uvdio__list_before(running, req) : uvdio__list_after(running, req);
     const uvdio__sim_slot_t* slot = req->worker_;
-    int flush_threshold = engine->dead || slot->flush_threshold < sim->step;
-    if (flush_threshold) {
-      flush_threshold = end_request(queue, req);
+    int due = engine->dead || slot->due < sim->step;
+    if (due) {
+      due = end_request(queue, req);
     }
-    if (!flush_threshold && in_order) {
+    if (!due && in_order) {
       break;
     }
     req = next;
@@ -357,7 +357,7 @@ static void cancel_in_sim(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__sim_slot_t* slot = req->worker_;
 
   if (uvdio__sim_random(engine->sim, 2) == 0) {
-    slot->flush_threshold = engine->sim->step;
+    slot->due = engine->sim->step;
   }
 }
 
@@ -365,7 +365,7 @@ static void cancel_in_sim(uvdio__queue_t* queue, uvdio_req_t* req) {
 static int64_t die_performing(uvdio__sim_engine_t* engine, uvdio_req_t* req, uvdio_sim_cut_t cut) {
   uvdio_sim_t* sim = engine->sim;
 
-  abandon_after_fork(sim, req, cut);
+  abandon_request(sim, req, cut);
   cut_power(sim, cut);
   return result_of_dead(req);
 }

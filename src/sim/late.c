@@ -21,8 +21,8 @@ static void append(uvdio_sim_t* sim, uvdio__late_t* piece) {
   if (sim->late_newest == NULL) {
     sim->late = piece;
   } else {
-    if (is_in_order(sim) && piece->flush_threshold < sim->late_newest->flush_threshold) {
-      piece->flush_threshold = sim->late_newest->flush_threshold;
+    if (is_in_order(sim) && piece->due < sim->late_newest->due) {
+      piece->due = sim->late_newest->due;
     }
     sim->late_newest->next = piece;
   }
@@ -41,7 +41,7 @@ static void leave_piece(uvdio_sim_t* sim, const uvdio__sim_task_t* task, uint64_
   }
   piece->file = task->file;
   piece->number = task->event.number;
-  piece->flush_threshold = sim->step + uvdio__sim_random(sim, span + 1);
+  piece->due = sim->step + uvdio__sim_random(sim, span + 1);
   piece->offset = task->event.offset + begin;
   piece->length = length;
   memcpy(piece->bytes, task->base + begin, length);
@@ -116,7 +116,7 @@ static void take_pieces(uvdio_sim_t* sim, int (*lands)(uvdio_sim_t*, const uvdio
 }
 
 static int is_due(uvdio_sim_t* sim, const uvdio__late_t* piece) {
-  return piece->flush_threshold <= sim->step;
+  return piece->due <= sim->step;
 }
 
 static int by_chance(uvdio_sim_t* sim, const uvdio__late_t* piece) {
@@ -146,14 +146,13 @@ void uvdio__sim_step(uvdio_sim_t* sim) {
 }
 
 static uint64_t next_due(const uvdio_sim_t* sim) {
-  uint64_t flush_threshold = sim->late->flush_threshold;
+  uint64_t due = sim->late->due;
   const uvdio__late_t* piece;
 
   for (piece = sim->late->next; piece != NULL; piece = piece->next) {
-    flush_threshold =
-        piece->flush_threshold < flush_threshold ? piece->flush_threshold : flush_threshold;
+    due = piece->due < due ? piece->due : due;
   }
-  return flush_threshold;
+  return due;
 }
 
 /* Steps in which nothing lands are passed over. */
@@ -165,9 +164,9 @@ int64_t uvdio_sim_settle(uvdio_sim_t* sim) {
   }
   before = sim->stats.landed;
   while (sim->late != NULL) {
-    uint64_t flush_threshold = next_due(sim);
-    assert(flush_threshold > sim->step);
-    sim->step = flush_threshold;
+    uint64_t due = next_due(sim);
+    assert(due > sim->step);
+    sim->step = due;
     uvdio__sim_land_due(sim);
   }
   return sim->out_of_memory ? UV_ENOMEM : (int64_t)(sim->stats.landed - before);

@@ -75,8 +75,8 @@ struct uvdio__sim_file_s {
 typedef struct uvdio__late_s {
   struct uvdio__late_s* next;
   uvdio__sim_file_t* file;
-  uint64_t number;          /* of the write, as an event */
-  uint64_t flush_threshold; /* step */
+  uint64_t number; /* of the write, as an event */
+  uint64_t due;    /* step */
   uint64_t offset;
   size_t length;
   char bytes[];
@@ -95,9 +95,9 @@ struct uvdio__sim_engine_s {
 /* What is remembered of a request on its way. */
 typedef struct uvdio__sim_slot_s {
   struct uvdio__sim_slot_s* next_free;
-  uint64_t flush_threshold; /* step */
-  uint64_t mark;            /* the newest change when it was submitted: what a sync covers */
-  int asked;                /* for a fault */
+  uint64_t due;  /* step */
+  uint64_t mark; /* the newest change when it was submitted: what a sync covers */
+  int asked;     /* for a fault */
 } uvdio__sim_slot_t;
 
 /*
