@@ -1,6 +1,7 @@
-# SPDX-License-Identifier: MIT The program `uvdio-bench`, which is not installed, and targets that
-# run it on the disk of the build directory (test/bench/README.md): `bench` compares, `bench-server`
-# measures a busy server's loop, and `bench-all` measures everything that can be measured.
+# SPDX-License-Identifier: MIT
+# The program `uvdio-bench`, which is not installed, and targets that run it on the disk of the
+# build directory (test/bench/README.md): `bench` compares, `bench-server` measures a busy server's
+# loop, and `bench-all` measures everything that can be measured.
 
 set(uvdio_bench_sources
   main.c

@@ -13,7 +13,7 @@
 #   --tsan       the thread sanitizer as well
 #   --valgrind   the contract tests under valgrind as well
 #   --long       the layers of test/layers.txt as well, which take some hours, and a table: layer,
-#   amount, faults, failures
+#                amount, faults, failures
 #   --help       this text
 #
 # Each pass prints what every layer of its tests did: cases, requests, injected faults, power cuts,

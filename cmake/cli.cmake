@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: MIT The `uvdio` command. It carries the library in itself, so that it
-# runs from the build directory and wherever it is copied to.
+# SPDX-License-Identifier: MIT
+# The `uvdio` command. It carries the library in itself, so that it runs from the build directory
+# and wherever it is copied to.
 
 pkg_check_modules(UVDIO_JANSSON REQUIRED IMPORTED_TARGET jansson)
 

@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: MIT Read by setup.sh, demo.sh, check.sh and the scripts of tests, in the
-# project's root: what they have in common. shellcheck shell=sh
+# SPDX-License-Identifier: MIT
+# Read by setup.sh, demo.sh, check.sh and the scripts of tests, in the project's root: what they
+# have in common. shellcheck shell=sh
 
 say() { printf '\n== %s\n' "$*"; }
 

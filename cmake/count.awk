@@ -1,6 +1,7 @@
-# SPDX-License-Identifier: MIT Counts test cases in the log of `ctest -V`. A cmocka program, which
-# is one test to CTest, tells its cases in TAP: a plan "1..N" per group, and a line per case.
-# Anything else is one case, by CTest's word.
+# SPDX-License-Identifier: MIT
+# Counts test cases in the log of `ctest -V`. A cmocka program, which is one test to CTest, tells
+# its cases in TAP: a plan "1..N" per group, and a line per case. Anything else is one case, by
+# CTest's word.
 #
 #   awk -v pass=NAME -v reasons=FILE -v log_name=FILE -f count.awk LOG
 #

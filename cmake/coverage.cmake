@@ -1,7 +1,8 @@
-# SPDX-License-Identifier: MIT UVDIO_COVERAGE: the library counts which of its lines and branches
-# run. The target `coverage` runs the unit, contract and fault tests, prints a table per file,
-# writes annotated sources to coverage/index.html in the build directory, and fails where a line is
-# not reached that test/coverage/exceptions.txt does not name, with a reason.
+# SPDX-License-Identifier: MIT
+# UVDIO_COVERAGE: the library counts which of its lines and branches run. The target `coverage` runs
+# the unit, contract and fault tests, prints a table per file, writes annotated sources to
+# coverage/index.html in the build directory, and fails where a line is not reached that
+# test/coverage/exceptions.txt does not name, with a reason.
 #
 # Assertions are left out: their false branch is never to run.
 

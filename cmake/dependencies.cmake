@@ -1,6 +1,7 @@
-# SPDX-License-Identifier: MIT What the library stands on: libuv, and on Linux liburing where it is
-# there. Sets UVDIO_HAVE_RING. The imported targets are global, so that they follow uvdio into a
-# project that embeds it, and carry a name of ours, so that they don't meet that project's own.
+# SPDX-License-Identifier: MIT
+# What the library stands on: libuv, and on Linux liburing where it is there. Sets UVDIO_HAVE_RING.
+# The imported targets are global, so that they follow uvdio into a project that embeds it, and
+# carry a name of ours, so that they don't meet that project's own.
 
 set(UVDIO_LIBUV_MINIMUM 1.44)
 set(UVDIO_LIBURING_MINIMUM 2.3)

@@ -1,6 +1,7 @@
-# SPDX-License-Identifier: MIT Every public header compiles alone, first and twice: as C, and as C++
-# where there is a compiler for it. The headers are globbed on purpose: one that was forgotten in a
-# list would never be checked.
+# SPDX-License-Identifier: MIT
+# Every public header compiles alone, first and twice: as C, and as C++ where there is a compiler
+# for it. The headers are globbed on purpose: one that was forgotten in a list would never be
+# checked.
 
 file(GLOB_RECURSE public_headers CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/include" "include/*.h")
 

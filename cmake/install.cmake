@@ -1,6 +1,7 @@
-# SPDX-License-Identifier: MIT What gets installed: headers, both libraries, the command, and the
-# two descriptions by which others find them: a CMake package and a pkg-config file. Neither
-# contains a path of this machine, so that the installed tree can be moved.
+# SPDX-License-Identifier: MIT
+# What gets installed: headers, both libraries, the command, and the two descriptions by which
+# others find them: a CMake package and a pkg-config file. Neither contains a path of this machine,
+# so that the installed tree can be moved.
 
 include(CMakePackageConfigHelpers)
 

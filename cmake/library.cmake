@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: MIT The library, twice: uvdio_static and uvdio_shared. uvdio::uvdio is
-# one of them (BUILD_SHARED_LIBS).
+# SPDX-License-Identifier: MIT
+# The library, twice: uvdio_static and uvdio_shared. uvdio::uvdio is one of them
+# (BUILD_SHARED_LIBS).
 
 set(uvdio_sources
   src/error.c

@@ -1,6 +1,7 @@
-# SPDX-License-Identifier: MIT A test that installs this build to a temporary prefix and uses it
-# from there as others would: through find_package and through pkg-config, static and shared.
-# Without sanitizers: an outside program is not built with them.
+# SPDX-License-Identifier: MIT
+# A test that installs this build to a temporary prefix and uses it from there as others would:
+# through find_package and through pkg-config, static and shared. Without sanitizers: an outside
+# program is not built with them.
 
 if(UVDIO_INSTALL AND UNIX AND NOT UVDIO_SANITIZE)
   add_test(NAME package

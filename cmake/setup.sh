@@ -1,11 +1,12 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT Installs what building and testing needs and this machine lacks,
-# through the system's package manager: apt-get, dnf, pacman, apk or brew. Where nothing is missing,
-# no package manager is touched, and neither a network nor root is needed.
+# SPDX-License-Identifier: MIT
+# Installs what building and testing needs and this machine lacks, through the system's package
+# manager: apt-get, dnf, pacman, apk or brew. Where nothing is missing, no package manager is
+# touched, and neither a network nor root is needed.
 #   sh cmake/setup.sh [--no-tests | --long]
 #     --no-tests   only what building needs
 #     --long       also what the long layers of tests need (cmake/check.sh --long), as far as it can
-#     be had
+#                  be had
 # Exit status: 0 all there, 2 something is missing and could not be installed (it says what and
 # how).
 set -u

@@ -1,6 +1,7 @@
-# SPDX-License-Identifier: MIT uvdio_own_target(target): what every target of this project has in
-# common: the language (C11 with GNU extensions, which libuv's header needs), warnings, sanitizers.
-# Libraries, command, tests and examples.
+# SPDX-License-Identifier: MIT
+# uvdio_own_target(target): what every target of this project has in common: the language (C11 with
+# GNU extensions, which libuv's header needs), warnings, sanitizers. Libraries, command, tests and
+# examples.
 
 function(uvdio_own_target target)
   set_target_properties(${target} PROPERTIES

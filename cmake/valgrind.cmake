@@ -1,6 +1,6 @@
-# SPDX-License-Identifier: MIT UVDIO_VALGRIND: tests run under valgrind, and fail on its errors and
-# on memory that is definitely lost. Holds for tests whose COMMAND is a target; scripts run as they
-# are.
+# SPDX-License-Identifier: MIT
+# UVDIO_VALGRIND: tests run under valgrind, and fail on its errors and on memory that is definitely
+# lost. Holds for tests whose COMMAND is a target; scripts run as they are.
 
 option(UVDIO_VALGRIND "Run the tests under valgrind" OFF)
 

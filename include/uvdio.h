@@ -14,42 +14,46 @@
  *     uvdio_buf_t page;
  *
  *     uvdio_engine_create(&engine, uv_default_loop(), NULL);
- *     uvdio_open(engine, &file, &req, "pages.db", UVDIO_OPEN_RW, 0644, NULL);   (no callback: done
- *     now) uvdio_buf_page(&page);
- *     uvdio_write(&file, &req, &page, 0, on_written);                        (page is empty from
- *     here) uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+ *     uvdio_open(engine, &file, &req, "pages.db", UVDIO_OPEN_RW, 0644, NULL);   (this one blocks)
+ *     uvdio_buf_page(&page);
+ *     uvdio_write(&file, &req, &page, 0, on_written);                           (page is empty now)
+ *     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
  *
  *     static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t page) {
- *       uvdio_buf_release(&page);                                            (ours again)
+ *       uvdio_buf_release(&page);                                               (ours again)
  *     }
  *
- * What holds everywhere, and is therefore not repeated at each function:
+ * Names. Functions are called uvdio_<noun>_<verb>, and uvdio_<noun>_<what> where they ask;
+ * operations on a file have short names (uvdio_read, uvdio_write, ...), as libuv's uv_fs_*. Names
+ * that end in `_` are private.
  *
- *   1. Return values are 0 or a negative code: libuv's UV_E*, or one of the library's own (below).
- *      A negative return means: nothing was taken, no callback follows, the caller still owns
- *      everything that it passed in. uvdio_strerror() puts every code into words.
- *   2. 0 from an operation with a callback means: accepted. Exactly one callback follows, never
- *      from inside the submitting call, whether the operation succeeds, fails or is cancelled.
- *   3. A request belongs to the library from acceptance until its callback begins, and so does the
- *      buffer. Neither may be read, written, moved or freed in between. From inside the callback
- *      the request may be reused or freed.
- *   4. The buffer comes back only when neither the kernel nor a worker thread can touch it any
- *      more.
- *   5. Operations are called on the thread that runs the loop (from another one: UVDIO_ETHREAD).
- *      That is the thread of its first turn; to hand a loop on, see uvdio_engine_rebind().
- *      Buffers and arenas have no such rule; what they allow is said at each.
- *   6. A null callback means: do it now, on this thread, and block. The call returns 0 or the error
- *      that a callback would have been given; req->result holds the outcome, and the buffer never
- *      leaves the caller.
- *   7. Zero in a field of an options structure means: the default.
+ * Rules that hold everywhere:
+ *
+ *   1. Functions return 0 or a negative code: libuv's UV_E*, or one of the library's own (below).
+ *      After a negative return nothing was taken, no callback follows, and the caller still owns
+ *      everything that it passed. uvdio_strerror() gives a text for every code.
+ *   2. 0 from an operation with a callback means that it was accepted. Exactly one callback
+ *      follows, never from inside the submitting call, on success, on error and on cancellation
+ *      alike.
+ *   3. From acceptance until its callback begins, a request and its buffer belong to the library:
+ *      they must not be read, written, moved or freed. The callback may reuse or free the request.
+ *   4. A buffer comes back only when neither the kernel nor a worker thread can access it any more.
+ *   5. Operations are called on the thread that runs the loop; another thread gets UVDIO_ETHREAD.
+ *      The engine is bound to the thread of the loop's first iteration (uvdio_engine_rebind() binds
+ *      it anew). Buffers and arenas may be used on any thread; their functions say how.
+ *   6. A null callback makes an operation synchronous: it blocks on the calling thread and returns
+ *      0 or the error that the callback would have got. req->result holds the result, and the
+ *      buffer stays with the caller.
+ *   7. Zero in a field of an options structure means the default.
  *   8. Requests and files are zeroed once, before their first use (`uvdio_req_t req = {0};`).
- *   9. Operations on one file have no order among themselves, with two exceptions: a sync covers
- *      every write, truncate and preallocate that was submitted before it; and a truncate keeps its
- *      place among the others.
+ *   9. Operations on one file run in any order, with two exceptions: a sync covers every write,
+ *      truncate and preallocate that was submitted before it; and a truncate runs alone, between
+ *      the operations before and after it.
  *
- * Stability: everything here is stable within a major version, but for names that end in `_` and
- * fields under "private", which are nobody's to use. Headers in include/uvdio/ other than version.h
- * may change at any release.
+ * Stability. From 1.0 on, a major version keeps API and ABI; before, a minor version does.
+ * Structures grow at their end only: options and results carry their size, and files and requests
+ * have reserved room, so that a program runs with a newer library of the same SOVERSION. Headers in
+ * include/uvdio/ that call themselves unstable may change at any release.
  */
 #ifndef UVDIO_H
 #define UVDIO_H
@@ -90,25 +94,25 @@ extern "C" {
 #define UVDIO_EXTERN
 #endif
 
-/** Bytes. The size of one page, and what direct I/O asks of memory, offset and length unless a file
- * was opened with UVDIO_O_NATIVE_ALIGN. Both are powers of two. */
+/** Bytes, a power of two: the size of one page. */
 #define UVDIO_PAGE_SIZE 4096
-/** See UVDIO_PAGE_SIZE. */
+/** Bytes, a power of two: the alignment of memory, offset and length for direct I/O, unless a file
+ * was opened with UVDIO_O_NATIVE_ALIGN. */
 #define UVDIO_ALIGNMENT 4096
 
 /** Bytes. The fixed size of a blob: 512 KiB. */
 #define UVDIO_BLOB_SIZE 524288
 
-/** Requests. What uvdio_engine_options_t.depth may be at most, and what it is when left at zero.
- * 32768 is the kernel's own limit on a submission queue (io_uring_setup(2), IORING_MAX_ENTRIES). */
+/** Requests: the largest uvdio_engine_options_t.depth. It is the kernel's limit on a submission
+ * queue (io_uring_setup(2), IORING_MAX_ENTRIES). */
 #define UVDIO_DEPTH_MAX 32768
-/** See UVDIO_DEPTH_MAX. */
+/** Requests: the depth where the option is 0. */
 #define UVDIO_DEPTH_DEFAULT 256
 
-/** Microseconds. What uvdio_engine_options_t.busy_poll_us may be at most. */
+/** Microseconds: the largest uvdio_engine_options_t.busy_poll_us. */
 #define UVDIO_BUSY_POLL_MAX 1000
 
-/** An engine: what executes requests for one loop. */
+/** An engine executes requests for one loop. */
 typedef struct uvdio_engine_s uvdio_engine_t;
 /** An arena: memory cut into frames. */
 typedef struct uvdio_arena_s uvdio_arena_t;
@@ -118,9 +122,9 @@ typedef struct uvdio_req_s uvdio_req_t;
 
 /** A buffer: memory, how much of it is initialised, and where it came from. */
 struct uvdio_buf_s {
-  char* base; /**< aligned to UVDIO_ALIGNMENT for heap buffers and frames; null when empty */
-  size_t len; /**< initialised bytes: what a write sends, and what a completed read has set */
-  size_t cap; /**< bytes there are: what a read asks for */
+  char* base; /**< aligned to UVDIO_ALIGNMENT for heap buffers and frames; null: no memory */
+  size_t len; /**< initialised bytes: a write sends them, a completed read sets their number */
+  size_t cap; /**< bytes of memory: a read asks for as many */
   UVDIO_BUF_PRIVATE_FIELDS
 };
 
@@ -133,19 +137,20 @@ struct uvdio_buf_s {
  */
 /* clang-format off */
 /** The library's own errors: X(name, code, message). */
-#define UVDIO_ERRNO_MAP(X)                                                                         \
-  X(EALIGN, -5001, "memory, offset, length, chunk or frame size is not a multiple of the alignment") \
-  X(EOFFSET, -5002, "size or offset is out of range (past INT64_MAX, or past the buffer)")       \
-  X(ESHORTREAD, -5003, "the file ended, or stopped giving bytes, before the read was complete")    \
-  X(ESHORTWRITE, -5004, "the file stopped taking bytes before the write was complete")             \
-  X(EPOOL, -5005, "the operation could not be handed to libuv's threadpool")                       \
-  X(ESIZE, -5006, "size is zero or too large for an aligned allocation")                         \
-  X(ENODIRECT, -5007,                                                                              \
-    "the filesystem refuses direct I/O (UVDIO_O_DIRECT_PREFERRED would go on buffered)")             \
-  X(EDOUBLEFREE, -5008, "the arena frame was released already")                                        \
-  X(ENOTFRAME, -5009, "the buffer is not a frame of its arena")                                     \
-  X(ETHREAD, -5010, "called from a thread other than the one that runs the engine's loop")         \
-  X(EFORK, -5011, "the engine belongs to the parent process; a forked child needs its own")        \
+#define UVDIO_ERRNO_MAP(X)                                                                        \
+  X(EALIGN, -5001,                                                                                \
+    "memory, offset, length, chunk or frame size is not a multiple of the alignment")             \
+  X(EOFFSET, -5002, "size or offset is out of range (past INT64_MAX, or past the buffer)")        \
+  X(ESHORTREAD, -5003, "the file ended, or stopped giving bytes, before the read was complete")   \
+  X(ESHORTWRITE, -5004, "the file stopped taking bytes before the write was complete")            \
+  X(EPOOL, -5005, "the operation could not be handed to libuv's threadpool")                      \
+  X(ESIZE, -5006, "size is zero or too large for an aligned allocation")                          \
+  X(ENODIRECT, -5007,                                                                             \
+    "the filesystem refuses direct I/O (UVDIO_O_DIRECT_PREFERRED would go on buffered)")          \
+  X(EDOUBLEFREE, -5008, "the arena frame was released already")                                   \
+  X(ENOTFRAME, -5009, "the buffer is not a frame of its arena")                                   \
+  X(ETHREAD, -5010, "called from a thread other than the one that runs the engine's loop")        \
+  X(EFORK, -5011, "the engine belongs to the parent process; a forked child needs its own")       \
   X(EBACKEND, -5012, "the backend that was asked for is unknown or not available here")
 
 /** The library's own errors. */
@@ -176,70 +181,69 @@ UVDIO_EXTERN const char* uvdio_err_name(int error);
 typedef enum {
   UVDIO_BACKEND_AUTO = 0, /**< the environment variable UVDIO_BACKEND, else ring, else pool */
   UVDIO_BACKEND_RING,     /**< io_uring: Linux 5.10 or later, where the program may use it */
-  /** libuv's threadpool: everywhere. libuv aborts the process where it can't start its threads, at
-   * their first use. So before the first work of the library's, as many threads are started and
-   * ended at once to try that (Linux, and only while the process has too few threads for libuv's
-   * to be among them); where they can't be, requests get UVDIO_EPOOL. */
+  /** libuv's threadpool: everywhere. libuv aborts the process where it can't start its threads at
+   * their first use. Before its first work the library therefore starts as many threads, which end
+   * at once (Linux, and only while the process has too few threads for libuv's to be among them);
+   * where that fails, requests end with UVDIO_EPOOL. */
   UVDIO_BACKEND_POOL,
   UVDIO_BACKEND_MEMORY /**< files in RAM that live as long as the engine: for tests */
 } uvdio_backend_t;
 
-/** Arenas are registered by uvdio_arena_register() only, not at first use. */
-#define UVDIO_ENGINE_NO_AUTO_REGISTER 1u
+/** Arenas are registered by uvdio_arena_register() only, and not at first use. */
+#define UVDIO_ENGINE_NO_AUTO_REGISTER (1u << 0)
 
-/** What uvdio_engine_create() is asked for. */
+/** Options of an engine; all zero: the defaults. */
 typedef struct uvdio_engine_options_s {
-  /** requests with the kernel at most; the rest wait in the library */
+  /** Requests in flight at most, with kernel and workers together; others wait in the library. */
   unsigned depth;
-  /** a backend other than AUTO is used, or uvdio_engine_create fails */
+  /** A backend other than AUTO is used, or uvdio_engine_create() fails. */
   uvdio_backend_t backend;
-  /** at most so many per turn of the loop, so that others get theirs; 0: 256 */
+  /** Callbacks per loop iteration at most, so that the loop's other handles get their share;
+   * 0: 256. */
   unsigned callbacks_max;
-  /** Submissions to the ring are sent on together, so many at most: at once where the device has
-   * little to do, else when so many have gathered or the turn ends. A write counts as four, and
-   * one to a UVDIO_O_DSYNC file goes at once. 1: each by a system call of its own, which can gain
-   * a few per cent of operations at small depths for much more CPU; 0: 16. */
+  /** Requests per io_uring_enter(2) at most; 0: 16. Smaller batches are submitted at once while the
+   * device is idle, and at the end of each iteration. A write counts as four, a durable one is
+   * submitted at once. 1: a system call for each request, which gains a few per cent of operations
+   * at small depths and costs much CPU. */
   unsigned submit_batch_max;
-  unsigned flags; /**< UVDIO_ENGINE_NO_AUTO_REGISTER */
-  /** Microseconds of a turn of the loop for which the ring is watched by looking, before the loop
-   * sleeps: it saves the way through the kernel's sleep at the price of a busy processor, and the
-   * loop's other handles wait as long: for programs that do little else, not for busy servers. A
-   * turn in which nothing came is followed by an ordinary sleep. 0: never; 1000 at most. Ring
-   * backend only. */
+  unsigned flags; /**< UVDIO_ENGINE_* */
+  /** Microseconds per loop iteration for which the ring is polled for completions before the loop
+   * blocks; 0: never; at most UVDIO_BUSY_POLL_MAX. Lowers latency, burns CPU, and delays the loop's
+   * other handles. An iteration that found nothing is followed by an ordinary sleep. Ring only. */
   unsigned busy_poll_us;
 } uvdio_engine_options_t;
 
-/** Counted since uvdio_engine_create. A request counts as submitted when it was accepted, as
- * completed when its callback begins. */
+/** Counters since uvdio_engine_create(), and some current values. A request counts as submitted
+ * when it is accepted, and as completed when its callback begins. */
 typedef struct uvdio_engine_stats_s {
   uint64_t submitted;   /**< requests that were accepted */
   uint64_t completed;   /**< requests whose callback has begun */
   uint64_t cancelled;   /**< of those completed: with UV_ECANCELED */
   uint64_t failed;      /**< of those completed: with any other error */
   uint64_t synchronous; /**< operations without a callback, counted nowhere else */
-  uint64_t batches;     /**< flushes that had something to submit */
-  /** made by the ring on the loop's thread, reads of the eventfd included */
+  uint64_t batches;     /**< flushes that submitted something */
+  /** by the ring on the loop's thread, reads of the eventfd included */
   uint64_t system_calls;
-  uint64_t wakeups;        /**< times that the ring's eventfd woke the loop */
-  uint64_t busy_hits;      /**< times that busy polling saw something come */
-  uint64_t iterations;     /**< turns of the loop that ran callbacks */
-  uint64_t callbacks_peak; /**< most callbacks in one turn */
-  uint64_t resumed;        /**< short transfers that were taken up again */
-  /** Times that operations were interrupted or turned away for the moment, and repeated: each 64
-   * times at most, then UV_EINTR or UV_EAGAIN is what it ends with. */
+  uint64_t wakeups;        /**< of the loop, by the ring's eventfd */
+  uint64_t busy_hits;      /**< times that busy polling found a completion */
+  uint64_t iterations;     /**< loop iterations that ran callbacks */
+  uint64_t callbacks_peak; /**< most callbacks in one iteration */
+  uint64_t resumed;        /**< short transfers that were continued */
+  /** Repetitions of operations that were interrupted or refused for the moment: at most 64 per
+   * operation, which then ends with UV_EINTR or UV_EAGAIN. */
   uint64_t retried;
-  /** operations that the ring could not do and the pool did, closes among them */
+  /** operations that moved from the ring to the pool, closes among them */
   uint64_t punted;
   /** bytes of file content that were copied in memory by the library */
   uint64_t copied;
-  /** transfers submitted to the ring whose memory it knew by number */
+  /** transfers that were submitted to the ring with registered memory */
   uint64_t fixed;
-  uint64_t registered_bytes;      /**< now: memory of arenas that the ring keeps pinned */
+  uint64_t registered_bytes;      /**< now, by the engine's ring */
   uint64_t registrations_refused; /**< by the kernel; uvdio_arena_registration() tells why */
-  /** Nanoseconds that the longest of the library's own system calls took on the loop's thread:
-   * submitting, having completions posted, registering memory and files at first use and letting
-   * go of them, and what could not be left to a worker. Not the synchronous forms, nor what the
-   * user asks to be (un)registered. A thread that was not scheduled meanwhile counts as well. */
+  /** Nanoseconds of the library's longest system call on the loop's thread: submission, completion,
+   * registering memory and files at first use and releasing them, and calls that no worker could
+   * be had for. Without synchronous forms, uvdio_arena_register() and uvdio_arena_unregister().
+   * Includes the time for which the thread was not scheduled. */
   uint64_t longest_call_ns;
   unsigned in_flight;      /**< now: with the kernel or a worker */
   unsigned in_flight_peak; /**< most of them at one time */
@@ -253,60 +257,59 @@ typedef void (*uvdio_engine_cb)(uvdio_engine_t* engine);
 UVDIO_EXTERN int uvdio_engine_create_sized(uvdio_engine_t** engine, uv_loop_t* loop,
                                            const uvdio_engine_options_t* options, size_t size);
 
-/** Creates an engine on `loop`, which must outlive it. `options` may be null. The engine may be set
- * up on one thread and its loop run on another: the loop's first turn binds it to the thread that
- * runs it. Any number of engines may share a loop. The loop is kept alive by pending requests
- * only, never by the engine itself. Some of the loop's handles are the engine's; their `data` is
- * null, and whoever walks over the loop may use it. Close the engine before a walk closes what is
- * left: an engine whose handles a walk has closed calls nobody back for what is under way before
- * it is closed, too, which it still can be. Errors: UV_EINVAL (null, unknown backend or flag,
- * depth over UVDIO_DEPTH_MAX, busy_poll_us over UVDIO_BUSY_POLL_MAX), UVDIO_EBACKEND (the backend
- * that the option or UVDIO_BACKEND names is unknown or not available; uvdio_backend_probe() tells
- * why), UV_ENOMEM (also: a ring that was asked for is more than the limit on locked memory
- * allows), UV_EMFILE. */
+/** Creates an engine on `loop`, which must outlive it. `options` may be null. The engine may be
+ * created on one thread and its loop run on another: the loop's first iteration binds it to the
+ * thread that runs the loop. Any number of engines may share a loop. The loop is kept alive by
+ * pending requests only. The engine owns some handles of the loop, whose `data` is null and may be
+ * used by code that walks over the loop's handles. Close the engine before a walk that closes all
+ * handles: an engine whose handles were closed runs no callback until it is closed itself, which
+ * it still can be. Errors: UV_EINVAL (null, unknown backend or flag, depth over UVDIO_DEPTH_MAX,
+ * busy_poll_us over UVDIO_BUSY_POLL_MAX), UV_E2BIG (an option of a newer header), UVDIO_EBACKEND
+ * (the backend that the option or the environment variable UVDIO_BACKEND names is unknown or not
+ * available; uvdio_backend_probe() tells why), UV_ENOMEM (also: the ring that was asked for is
+ * more than the limit on locked memory allows), UV_EMFILE. */
 static inline int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop,
                                       const uvdio_engine_options_t* options) {
   return uvdio_engine_create_sized(engine, loop, options, sizeof(uvdio_engine_options_t));
 }
 
-/** Closes the engine: from now on every operation on it is refused with UV_EBADF; what was accepted
- * runs to its callback, however long the kernel takes; files still open are then closed; then `cb`
- * (which may be null) is called; then `engine` is freed. From `cb` on no file of this engine is
- * open and none of its handles is left on the loop. There is no synchronous form. When it returns,
- * the engine's handles are closing, so that a walk that closes all that are not (uv_is_closing())
- * is harmless from now on, whatever is under way. An idle engine is closed within one turn of the
- * loop. What is under way is called back in the loop's closing phase, as many per turn as ever;
- * while a ring has requests in hand, each turn of the loop, also with UV_RUN_NOWAIT, sleeps for 1
- * ms at most where it has nothing else to do. In a forked child, after uv_loop_fork(), it gives
- * everything back: pending requests end with UVDIO_EFORK and the parent notices nothing. What
- * libuv's threadpool had in hand at the fork keeps the child's loop alive for good, and a little
- * memory with it: libuv has no means of dropping it. A descriptor whose open or close was in hand
- * at the fork may stay open in the child. With nothing pending, it may be called on whichever
- * thread runs the loop next; nothing notices where that is a mistake, but while another thread
- * waits in the loop's poll phase. Errors: UV_EINVAL (null), UV_EBADF (closing already),
- * UVDIO_ETHREAD (requests are pending and this is not the thread that the engine is bound to; or
- * the loop runs on another one). */
+/** Closes the engine. From now on every operation on it is refused with UV_EBADF. Accepted requests
+ * run to their callbacks, however long the kernel takes; files that are still open are then
+ * closed; then `cb` (may be null) is called; then `engine` is freed. When `cb` begins, no file of
+ * this engine is open and none of its handles is left on the loop. There is no synchronous form.
+ * When the call returns, all of the engine's handles are closing, so that a walk that closes every
+ * handle which is not uv_is_closing() is harmless from now on. An idle engine is closed within one
+ * loop iteration. Callbacks of pending requests run in the loop's closing phase, at most
+ * callbacks_max per iteration; while requests are in flight on a ring, each iteration, also with
+ * UV_RUN_NOWAIT, blocks for up to 1 ms where the loop has nothing else to do. In a forked child,
+ * after uv_loop_fork(), it frees the child's copy: pending requests end with UVDIO_EFORK, and the
+ * parent is not affected. Work queued on libuv's threadpool at the time of the fork keeps the
+ * child's loop alive forever and leaks a small allocation, because libuv can't drop it. A
+ * descriptor that was being opened or closed at the fork may stay open in the child. With nothing
+ * pending, any thread that runs the loop next may call it. A mistake about that is noticed only
+ * while another thread is in the loop's poll phase. Errors: UV_EINVAL (null), UV_EBADF (closing
+ * already), UVDIO_ETHREAD (requests are pending and this is not the thread that the engine is
+ * bound to; or the loop runs on another one). */
 UVDIO_EXTERN int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb);
 
-/** For a loop that is handed on to another thread: forgets which thread the engine is bound to. As
- * after uvdio_engine_create(), the loop's next turn binds it to the thread that runs it; files
- * stay open. Called with nothing pending, by the thread that has run the loop or by the one that
- * runs it next, while no other runs it. Without it, operations on the new thread are
- * UVDIO_ETHREAD. On the ring it gets a new ring; what the ring knew of arenas and files it learns
- * again at their next use, but for arenas of an engine with UVDIO_ENGINE_NO_AUTO_REGISTER, which
- * have to be registered again. Call it on the old thread if that lives on: from another one, the
- * old ring, the memory that it has pinned and the files that it knows stay with the kernel until
- * that thread ends. The same goes for uvdio_engine_close().
+/** Unbinds the engine from its thread, for a loop that is handed on to another one: as after
+ * uvdio_engine_create(), the loop's next iteration binds it to the thread that runs the loop.
+ * Files stay open. Called with nothing pending, by the thread that has run the loop or by the one
+ * that runs it next, while no other runs it. Without it, operations on the new thread get
+ * UVDIO_ETHREAD. On the ring the engine gets a new ring. Arenas and files are registered again at
+ * their next use; with UVDIO_ENGINE_NO_AUTO_REGISTER, arenas have to be registered again. Call it
+ * on the old thread if that lives on: from another one, the old ring, its registered memory and
+ * files stay with the kernel until that thread ends. The same holds for uvdio_engine_close().
  *
- * A loop that comes to another thread while requests are pending: operations, cancel, close and
- * rebind are refused there. What the kernel has not been given yet is done by libuv's threadpool,
- * and called back on the thread that runs the loop; so is everything of engines without a ring.
- * What a ring has in hand may have to wait until the loop runs on the old thread again, or that
- * thread ends (which it does not before the kernel is through with it); meanwhile the loop sleeps
- * as ever. From then on the pool does the work, until uvdio_engine_rebind().
- * Errors: UV_EINVAL (null), UV_EBADF (the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD (the loop
- * runs on another thread), UV_EBUSY (requests are pending); of the ring, after which nothing has
- * changed: UV_ENOMEM, UV_EMFILE and others of the kernel. */
+ * Where the loop runs on another thread while requests are pending, operations, cancel, close and
+ * rebind are refused there. Requests that the kernel has not got yet go to libuv's threadpool, and
+ * their callbacks run on the thread that runs the loop; so does everything of engines without a
+ * ring. Requests in flight on a ring may have to wait until the loop runs on the old thread again,
+ * or that thread ends (which waits for the kernel); meanwhile the loop sleeps as usual. From then
+ * on the pool executes new requests, until uvdio_engine_rebind(). Errors: UV_EINVAL (null),
+ * UV_EBADF (the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD (the loop runs on another thread),
+ * UV_EBUSY (requests are pending); of the ring, with nothing changed: UV_ENOMEM, UV_EMFILE and
+ * others of the kernel. */
 UVDIO_EXTERN int uvdio_engine_rebind(uvdio_engine_t* engine);
 
 /** Returns the pointer that the user has set; null at first. */
@@ -318,17 +321,18 @@ UVDIO_EXTERN void uvdio_engine_set_data(uvdio_engine_t* engine, void* data);
 /** Returns the loop on which the engine lives. */
 UVDIO_EXTERN uv_loop_t* uvdio_engine_loop(const uvdio_engine_t* engine);
 
-/** The name of the backend that runs ("ring", "pool", "memory"), and in words that a person can act
- * on why it is that one. Both may change once, when a ring turns out to be unusable at its first
- * use or later. The text lives as long as the engine. Never null; a null engine gives "none". */
+/** The name of the engine's backend: "ring", "pool" or "memory". It may change once, when a ring
+ * turns out to be unusable at its first use or later. The text lives as long as the engine. Never
+ * null; a null engine gives "none". */
 UVDIO_EXTERN const char* uvdio_engine_backend(const uvdio_engine_t* engine);
 
-/** Why that backend runs, in words, as told at uvdio_engine_backend(). Never null. */
+/** Why that backend runs, and why not a better one, in words that a person can act on. Lifetime as
+ * for uvdio_engine_backend(). Never null. */
 UVDIO_EXTERN const char* uvdio_engine_backend_reason(const uvdio_engine_t* engine);
 
-/** Tries out whether a backend can be used here and now: for the ring, by a round trip through a
- * small one. `reason` (may be null) receives why or why not, cut to `size` bytes. AUTO asks about
- * whichever uvdio_engine_create would take. Returns 0 or the code that stands in the way. Any
+/** Tries whether a backend can be used here and now: the ring by a round trip through a small one.
+ * `reason` (may be null) receives why or why not, cut to `size` bytes. AUTO asks about the backend
+ * that uvdio_engine_create() would choose. Returns 0, or the error that stands in the way. Any
  * thread. */
 UVDIO_EXTERN int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size);
 
@@ -403,11 +407,10 @@ struct uvdio_req_s {
   UVDIO_REQ_PRIVATE_FIELDS
 };
 
-/** Asks that a pending request end early. It ends in its one callback all the same: with
- * UV_ECANCELED when it had not started, with its ordinary result when it had; a read or write on
- * its way through a disk can't be stopped. Errors: UV_EINVAL (null, or not pending), UV_EBUSY
- * (done already with the callback on its way; or a close, which can't be taken back),
- * UVDIO_ETHREAD, UVDIO_EFORK. */
+/** Asks that a pending request end early. Its one callback runs all the same: with UV_ECANCELED
+ * where it had not started, else with its ordinary result; disk I/O in flight can't be stopped.
+ * Errors: UV_EINVAL (null, or not pending), UV_EBUSY (it has ended and its callback is due; or a
+ * close, which can't be taken back), UVDIO_ETHREAD, UVDIO_EFORK. */
 UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
 
 /** @} */
@@ -417,79 +420,79 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
  *
  * Checks that every operation on a file makes, in this order, before it takes anything:
  *
- *   UV_EINVAL        a null pointer (a null callback asks for the synchronous form), an empty
- *   buffer
- *   UV_EBADF         the file is not open, is being closed, or its engine is; a change to a
- *   read-only file UVDIO_EFORK, UVDIO_ETHREAD
- *   UV_EBUSY         the request is in flight already
- *   UVDIO_EALIGN     reads and writes: base, offset or length is no multiple of the file's
- *   alignment
- *   UVDIO_EOFFSET  an offset, length or their sum past INT64_MAX
- *   latched error    any change or sync after a failed sync or durable write (see uvdio_sync_data)
+ *   UV_EINVAL       a null pointer (a null callback asks for the synchronous form), a buffer
+ *   without
+ *                   memory
+ *   UV_EBADF        the file is not open or is being closed, or its engine is; a change to a
+ *   read-only
+ *                   file
+ *   UVDIO_EFORK     a forked child uses its parent's engine
+ *   UVDIO_ETHREAD   another thread than the loop's
+ *   UV_EBUSY        the request is pending already
+ *   UVDIO_EALIGN    reads and writes: base, offset or length is no multiple of the file's alignment
+ *   UVDIO_EOFFSET   an offset, length or their sum past INT64_MAX
+ *   latched error   any change or sync after a failed sync or durable write (uvdio_sync_data())
  *
- * Signals. The library sends none and handles none. The kernel sends one for I/O: where a write,
- * truncate or preallocate goes past the process's limit on file size (setrlimit(2), RLIMIT_FSIZE),
- * the thread that performs it is sent SIGXFSZ, whose default action ends the process. So ignore it,
- * signal(SIGXFSZ, SIG_IGN), or handle it, and the operation ends with UV_EFBIG, on every backend
- * but the one in memory, which knows no limit. (A worker of the kernel's, which the ring may use,
- * is sent none that ends the process; which operations it performs differs between kernels and
- * filesystems.) Memory that has gone from under a mapping is UV_EFAULT, and no SIGBUS, where the
- * kernel moves the bytes: on ring and pool.
+ * Signals. The library sends none and handles none. Where a write, truncate or preallocate goes
+ * past the process's limit on file size (setrlimit(2), RLIMIT_FSIZE), the kernel sends SIGXFSZ to
+ * the thread that performs it, whose default action ends the process. Ignore it (signal(SIGXFSZ,
+ * SIG_IGN)) or handle it, and the operation ends with UV_EFBIG, on every backend but the one in
+ * memory, which has no limit. (The kernel's own workers, which the ring may use, get no signal that
+ * ends the process; which operations they perform differs between kernels and filesystems.) Memory
+ * that was unmapped under a buffer gives UV_EFAULT, and no SIGBUS, on ring and pool.
  *
- * What goes beyond one handle. The library knows of one uvdio_file_t at a time, whatever else is
- * open on the same file:
+ * Several handles. The library knows one uvdio_file_t at a time, whatever else is open on the same
+ * file:
  *
- *   A second handle, in this program or another: has an order, a latch and a queue of truncates of
- *   its own.
- *     - A sync waits for the changes that were submitted on its own handle. Of another handle's it
- *       makes durable what had ended when the sync began (fsync(2) is about the file), and says
- *       nothing about what was in flight there.
- *     - A sync that fails latches its own handle. Whether another handle is told of the same loss,
- *       once or at all, is the kernel's affair, so that a success there proves nothing about it.
- *     - A truncate waits for nothing of another handle and stops nothing there: see uvdio_truncate
- *       for what that does.
- *     - A read sees every write whose callback ran before the read was submitted, on whichever
- *       handle. Of a write that is in flight it may see any part. That holds on one machine, among
- *       direct transfers; memory that another program maps (mmap(2)), and what it wrote through the
- *       page cache and did not sync, are promised to nobody.
+ *   A second handle, in this program or another, has its own order, latch and truncates.
+ *     - A sync waits for the changes that were submitted on its own handle. Of another handle's
+ *       changes it makes durable those that had ended when the sync began (fsync(2) is about the
+ *       file).
+ *     - A failed sync latches its own handle. Whether another handle is told of the same loss is up
+ *       to the kernel: a success there proves nothing.
+ *     - A truncate waits for nothing of another handle and excludes nothing there: see
+ *       uvdio_truncate().
+ *     - A read sees every write whose callback ran before the read was submitted, on any handle; of
+ *       a write in flight it may see any part. This holds on one machine and among direct
+ *       transfers, not for mmap(2) or unsynced writes through the page cache.
  *
- *   A forked child: the engine, its files and its requests are the parent's, and UVDIO_EFORK is the
- *     answer to every operation. The child can rely on nothing of what was in flight, its copies of
- *     those buffers included. It shares the open files: until it closes the engine, or calls exec
- *     or exit, the parent's close of a file is not the file's last one, so that space of an
- *     unlinked file stays taken and a lock of flock(2) on it stays held. A child that wants the
- *     files makes an engine and opens them itself: it is then a second handle like any other.
+ *   A forked child gets UVDIO_EFORK from every operation on its parent's engine, and can't rely on
+ *     requests that were in flight, nor on its copies of their buffers. It shares the open files
+ *     until it closes the engine, or calls exec or exit: until then a close by the parent is not
+ *     the last one, so that the space of an unlinked file stays taken and a lock of flock(2) stays
+ *     held. A child that wants the files makes its own engine and opens them: a second handle like
+ *     any other.
  *
- *   A program that ends with requests pending, by SIGKILL, a crash, or exit(3): the ring's writes
- *     that the kernel had taken go on, and may reach the file after the process is gone, waitpid(2)
- *     included, and after a successor has read it: each either lands, as a whole or in part, or
- *     never does. (What the kernel gave to a thread of the program is done before the program is
+ *   A program that ends with requests pending, by SIGKILL, a crash or exit(3): writes that the
+ *   kernel
+ *     has accepted from a ring go on, and may reach the file after the process is gone (waitpid(2)
+ *     included) and after a successor has read the file; each lands as a whole, in part, or never.
+ *     (Requests that the kernel executes on a thread of the program are done before the program is
  *     gone, from Linux 5.12 on, or never: truncates, preallocates, opens, and writes that could not
- *     begin at once.) Of the pool, only what a worker had in hand is done, and that before the
- *     process is gone. What had ended before stays written, as durable as its syncs have made it. A
- *     successor that reads at once may see a block change once more: 175 ms later at the most in 30
- *     runs on one machine, but nothing bounds it, a slow device least of all. The kernel keeps the
- *     open file until the last of them is done, and with it a lock of flock(2) on that open file:
- *     who gets the lock comes after them. The library has no call that takes one. uvdio/sim.h has
- *     such ends to test against: uvdio_sim_crash().
+ *     begin at once.) Of the pool only the requests that a worker executes are done, before the
+ *     process is gone. Writes that had ended stay written, as durable as their syncs have made
+ *     them. So a successor that reads at once may see a block change later: after 175 ms at most in
+ *     30 runs on one machine, but nothing bounds it. The kernel keeps the open file, and with it a
+ *     lock of flock(2), until the last of these writes is done: a successor that takes the lock
+ *     comes after them. The library takes no such lock. uvdio_sim_crash() in uvdio/sim.h simulates
+ *     such ends.
  * @{
  */
 
-#define UVDIO_O_RDONLY 0u    /**< open for reads */
-#define UVDIO_O_RDWR 1u      /**< open for reads, writes and changes of the size */
-#define UVDIO_O_CREATE 2u    /**< if missing; needs RDWR */
-#define UVDIO_O_EXCLUSIVE 4u /**< with CREATE: fail with UV_EEXIST where the path exists */
-#define UVDIO_O_TRUNCATE 8u  /**< to zero; needs RDWR */
-#define UVDIO_O_DSYNC 16u    /**< a write is durable when its callback runs (O_DSYNC) */
-#define UVDIO_O_NOFOLLOW 32u /**< refuse a path whose last part is a symbolic link (UV_ELOOP) */
-/** Where the filesystem refuses direct I/O, go on through the page cache; uvdio_file_info() tells.
+#define UVDIO_O_RDONLY 0u           /**< open for reads */
+#define UVDIO_O_RDWR (1u << 0)      /**< open for reads, writes and changes of the size */
+#define UVDIO_O_CREATE (1u << 1)    /**< if missing; needs RDWR */
+#define UVDIO_O_EXCLUSIVE (1u << 2) /**< with CREATE: fail with UV_EEXIST where the path exists */
+#define UVDIO_O_TRUNCATE (1u << 3)  /**< to zero; needs RDWR */
+#define UVDIO_O_DSYNC (1u << 4)     /**< a write is durable when its callback runs (O_DSYNC) */
+/** refuse a path whose last part is a symbolic link (UV_ELOOP) */
+#define UVDIO_O_NOFOLLOW (1u << 5)
+/** Where the filesystem refuses direct I/O, use the page cache; uvdio_file_info() tells.
  * Without this flag the open fails with UVDIO_ENODIRECT. */
-#define UVDIO_O_DIRECT_PREFERRED 64u
+#define UVDIO_O_DIRECT_PREFERRED (1u << 6)
 /** Enforce the alignment that the system requires for this file (512 bytes on many) instead of
  * UVDIO_ALIGNMENT. What it recommends may be more: uvdio_file_info_t.recommended_align. */
-#define UVDIO_O_NATIVE_ALIGN 128u
-
-/* The four ways in which files are mostly opened. */
+#define UVDIO_O_NATIVE_ALIGN (1u << 7)
 
 /** An existing file, for reads. */
 #define UVDIO_OPEN_READ UVDIO_O_RDONLY
@@ -500,25 +503,25 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
 /** A log: the same, and each write is durable when its callback runs. */
 #define UVDIO_OPEN_WAL (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_DSYNC)
 
-/** Who told what alignment the system requires. */
+/** The source of the alignment that the system requires. */
 typedef enum {
-  UVDIO_ALIGN_DEFAULT = 0, /**< UVDIO_ALIGNMENT: nobody said anything else */
+  UVDIO_ALIGN_DEFAULT = 0, /**< UVDIO_ALIGNMENT: the system reports nothing */
   UVDIO_ALIGN_STATX,       /**< the kernel, by STATX_DIOALIGN (statx(2), Linux 6.1) */
   UVDIO_ALIGN_SYSTEM       /**< the device's sector size, asked for otherwise */
 } uvdio_align_source_t;
 
 /** What was opened, how it is executed, and which alignment holds. */
 typedef struct uvdio_file_info_s {
-  /** what executes this file's reads and writes: "ring", "pool", "memory" */
+  /** backend of this file's reads and writes: "ring", "pool", "memory" */
   const char* backend;
-  /** and those that are submitted while others are in flight: mostly the same */
+  /** backend used while other requests are in flight: the same one on most filesystems */
   const char* backend_concurrent;
   const char* reason;     /**< why it is not the engine's own backend, or "" */
   const char* filesystem; /**< "ext4", "xfs", ...; "unknown" */
   /** 1: past the page cache; 0: buffered, after UVDIO_O_DIRECT_PREFERRED */
   int is_direct;
   int latch_error;   /**< 0, or the error of the sync or durable write that failed */
-  int is_registered; /**< 1: the ring has it in its table of files, which saves look-ups */
+  int is_registered; /**< 1: in the ring's table of files, which saves look-ups */
   /** 1: UVDIO_O_DSYNC, and one durable write runs at a time; see uvdio_write */
   int is_durable_serialized;
   unsigned flags; /**< UVDIO_* of the open */
@@ -545,142 +548,157 @@ struct uvdio_file_s {
 };
 
 /** Opens `path` on the engine. `file` is filled in; it may be used from the callback on, and must
- * stay where it is until closed. `path` is copied, UTF-8. `mode` is for a file that gets created
- * (open(2)), and may forbid writing; Windows ignores it. Descriptors are close-on-exec.
+ * stay where it is until it is closed. `path` (UTF-8) is copied. `mode` is for a file that is
+ * created (open(2)), and may forbid writing; Windows ignores it. Descriptors are close-on-exec.
  *
  * The path is looked up, permissions are checked and the umask is applied at some moment between
- * the call and the callback, on every backend (in the synchronous form: during the call). So what
- * they depend on has to hold all that time: the working directory for a relative path, the root
- * directory, the umask, user and groups of the process. What one thread has for itself
- * (unshare(2), setfsuid(2)) may or may not count.
+ * the call and the callback, on every backend (synchronous form: during the call). Whatever these
+ * depend on has to hold all that time: the working directory for a relative path, the root
+ * directory, the umask, user and groups of the process. Per-thread state (unshare(2), setfsuid(2))
+ * may or may not count.
  *
- * An open is one step on the path, under all of its flags: what is opened or created is what the
- * path leads to at that moment, and whether it takes direct I/O is found out by the descriptor.
- * "Direct" is past this kernel's page cache: a server behind the file (network, FUSE) is not told,
- * and may have a cache of its own.
+ * An open is one step on the path, with all of its flags: the file is the one that the path leads
+ * to at that moment, and its descriptor tells whether it takes direct I/O. Direct I/O bypasses
+ * this kernel's page cache; a server behind the file (network, FUSE) is not told, and may have a
+ * cache of its own.
  *
- * An open that fails, for whatever reason, leaves nothing that was not there: an existing file is
- * not truncated, and a file that this open has created is removed. Others may have seen it
- * meanwhile. It stays where somebody has written to it, or has put something else in its place;
- * only what replaces it in its folder between the last look at the name and its removal, two
- * system calls in a row, would be removed instead. (What is created through a link at the end of
- * the path stays on macOS, and on Linux before 6.12.)
+ * An open that fails leaves everything as it was: an existing file is not truncated, and a file
+ * that this open has created is removed, although others may have seen it. It is not removed where
+ * somebody has written to it or has put something else in its place; only a replacement between
+ * the last look at the name and its removal, two system calls in a row, would be removed instead.
+ * (A file created through a symbolic link at the end of the path stays on macOS, and on Linux
+ * before 6.12.)
+ *
+ * Opening may take long, and so may closing the descriptor of a failed open: workers do both.
  *
  * Errors returned: UV_EINVAL (null, unknown or contradictory flags), UV_EBADF (the engine is
- * closing), UV_EBUSY (the file is open, or the request in flight), UV_ENOMEM, UVDIO_EFORK,
+ * closing), UV_EBUSY (the file is open, or the request pending), UV_ENOMEM, UVDIO_EFORK,
  * UVDIO_ETHREAD. Errors delivered: UV_ENOENT, UV_EACCES, UV_EISDIR, ... of the system;
- * UVDIO_ENODIRECT; UV_ECANCELED; UV_EINTR where one of its system calls was interrupted each time
- * that it was tried (64 times: some FUSE filesystems always are). After an error the file is not
- * open, and may be used for another open. Opening may take long, and so may closing what an open
- * that failed had opened: workers do both, the kernel's or libuv's. */
+ * UVDIO_ENODIRECT; UV_ECANCELED; UV_EINTR where a system call was interrupted 64 times (some FUSE
+ * filesystems always are). After an error the file is not open, and may be used for another
+ * open. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file,
                                              uvdio_req_t* req, const char* path, unsigned flags,
                                              int mode, uvdio_cb cb);
 
-/**
- * Reads buf->cap bytes at `offset` into the buffer; for less, pass a view, or a frame whose cap was
- * lowered: it comes back so, and is released all the same. (A heap buffer's cap has to be put back
- * before it is released or grows.) Short transfers are resumed; a result below cap means that the
- * file ended. cap may be more than the kernel moves at once (0x7ffff000, read(2)). A cap of 0 (a
- * view on nothing) gives 0 without touching the file. Ownership: emptied on acceptance, comes back
- * in the callback with len set to the bytes that arrived. The synchronous form leaves it where it
- * is and sets len. The loop's thread hands the kernel 1 MiB of plain memory at most (16 MiB that
- * are registered); more goes to a worker of the kernel's, because pages that were never touched are
- * faulted in by whoever hands them over. Errors returned: the checks above. Errors delivered: the
- * system's (UV_EIO, ...); UVDIO_ESHORTREAD (a network or FUSE filesystem stopped giving bytes
- * before the end of the file); UV_ECANCELED. */
+/** Reads buf->cap bytes at `offset` into the buffer. For less, pass a view, or a frame whose cap
+ * was lowered: it comes back so, and is released as usual. (A heap buffer's cap has to be restored
+ * before it is released or grows.) Short transfers are resumed, so that a result below cap means
+ * the end of the file. cap may be more than one system call moves (0x7ffff000, read(2)). A cap of
+ * 0 gives 0 without touching the file.
+ *
+ * Ownership: `buf` is emptied on acceptance, and comes back in the callback with len set to the
+ * bytes that arrived. The synchronous form leaves it where it is and sets len.
+ *
+ * The loop's thread hands the kernel 1 MiB of plain memory at most (16 MiB of registered memory),
+ * because it faults in pages that were never touched; the kernel's workers take more.
+ *
+ * Errors returned: the checks above. Errors delivered: the system's (UV_EIO, ...);
+ * UVDIO_ESHORTREAD (a network or FUSE filesystem gave no more bytes before the end of the file);
+ * UV_ECANCELED. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf,
                                              uint64_t offset, uvdio_io_cb cb);
 
-/**
- * As uvdio_read, but the end of the file before cap is UVDIO_ESHORTREAD: the buffer comes back with
- * what arrived, counted in buf.len and req->transferred. */
+/** Like uvdio_read(), but the end of the file before cap is UVDIO_ESHORTREAD: the buffer comes back
+ * with the bytes that arrived, counted in buf.len and req->transferred. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req,
                                                    uvdio_buf_t* buf, uint64_t offset,
                                                    uvdio_io_cb cb);
 
 /** Writes the buffer's first len bytes at `offset`. Short transfers are resumed; the result is len.
- * A len of 0 gives 0 without touching the file. Durable when the callback runs if the file is
- * UVDIO_O_DSYNC, after a sync otherwise. Ownership as for uvdio_read; len stays as it is. An error
- * of a write on a UVDIO_O_DSYNC file latches it, as a failed sync does: it may come from the sync
- * that is part of such a write, and then what was written earlier may be lost as well. Not so
- * UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR, UV_EINVAL (where durable_serialized is 0),
- * UVDIO_ESHORTWRITE, UVDIO_EPOOL and UV_ECANCELED, which no sync has given. UV_ENOSPC does: after
- * room was made, reopen the file. Where writes may go through the page cache (info.direct is 0, or
- * the filesystem is neither XFS nor ext4 with extents nor a block device), the kernel tells each
- * error of write-back once per open file, to whoever asks first. There durable writes and syncs of
- * a file run one at a time (info.durable_serialized), and those that wait get a latched error. Not
- * even so can a device be found out that takes bytes, loses them and tells nobody. Errors
- * returned: the checks above; UV_EBUSY for the synchronous form while a truncate is about, or
- * (durable_serialized) a durable write or sync. Errors delivered: the system's (UV_ENOSPC, UV_EIO,
- * UV_EFBIG: see "Signals", ...); UVDIO_ESHORTWRITE (no progress, and no error told); UV_ECANCELED.
- * After each, req->transferred bytes have been written, and the state of the rest of the range is
- * unknown. From Linux 7.0 on the kernel may copy a direct write on a device that needs pages to
- * keep still (one that checksums them), because programs change buffers that are in flight. Here
- * nobody may touch them, on any kernel and device: where nothing is copied, that is what keeps the
- * checksum from being of other bytes than those written. */
+ * A len of 0 gives 0 without touching the file. The write is durable when its callback runs if the
+ * file was opened with UVDIO_O_DSYNC, else after a sync. Ownership as for uvdio_read(); len is
+ * kept.
+ *
+ * Latch. An error of a write on a UVDIO_O_DSYNC file latches it, as a failed sync does, because it
+ * may come from the sync that is part of such a write, and earlier writes may be lost as well.
+ * Errors that no sync gives don't: UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR, UV_EINVAL
+ * (where is_durable_serialized is 0), UVDIO_ESHORTWRITE, UVDIO_EPOOL, UV_ECANCELED. UV_ENOSPC
+ * does: reopen the file after making room.
+ *
+ * Shared errors. Where writes may go through the page cache (is_direct is 0, or the filesystem is
+ * neither XFS nor ext4 with extents nor a block device), the kernel reports an error of write-back
+ * once per open file, to the first caller that asks. There durable writes and syncs of a file run
+ * one at a time (is_durable_serialized), and those that wait get the latched error. A device that
+ * loses writes without an error can't be detected.
+ *
+ * Stable pages. From Linux 7.0 on the kernel may copy direct writes for devices that checksum
+ * pages, because programs change buffers in flight. Nobody may access the library's buffers in
+ * flight, on any kernel and device: where nothing is copied, this keeps the checksum true.
+ *
+ * Errors returned: the checks above; UV_EBUSY for the synchronous form while a truncate is
+ * pending, or (is_durable_serialized) a durable write or sync. Errors delivered: the system's
+ * (UV_ENOSPC, UV_EIO, UV_EFBIG: see "Signals", ...); UVDIO_ESHORTWRITE (no progress, and no error
+ * reported); UV_ECANCELED. After an error, req->transferred bytes have been written, and the state
+ * of the rest of the range is unknown. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* req,
                                               uvdio_buf_t* buf, uint64_t offset, uvdio_io_cb cb);
 
-/** Makes durable every write, truncate and preallocate that was submitted on this file before: it
- * waits for those still in flight, then syncs data and what is needed to read it back
- * (fdatasync(2)). A sync that fails, with whatever error, latches the file: the kernel may have
- * dropped what it could not write and would call the next sync a success (Rebello et al., ATC
- * 2020), so later changes and syncs fail with the same error until the file is reopened; also
- * those that were submitted before and have not been started. A truncate or preallocate that fails
- * does not latch. A sync covers what was written, and no more: after a write that failed, the next
- * sync can be a success of its own. Data is safe when both the write and the sync after it have
- * succeeded. All of this is per handle and not per file on the disk: what a second handle or
- * another process has written is not waited for, a latch of one handle is unknown to the other,
- * and a truncate keeps away the requests of its own handle only. One sync of a file runs at a
- * time, and those that gather meanwhile share the next one. Errors returned: the checks above;
- * UV_EBUSY for the synchronous form while changes or syncs are in flight. Errors delivered: the
- * system's (UV_EIO, UV_ENOSPC, ...); UV_ECANCELED (not started: no latch). */
+/** Makes every write, truncate and preallocate durable that was submitted on this file before:
+ * waits for those in flight, then syncs data and the metadata that reading it takes
+ * (fdatasync(2)). One sync of a file runs at a time, and those that gather meanwhile share the
+ * next one.
+ *
+ * Latch. A sync that fails, with any error, latches the file: the kernel may have dropped pages
+ * that it could not write, and would report success for the next sync (Rebello et al., ATC 2020).
+ * Later changes and syncs fail with the same error until the file is reopened, also those that
+ * were submitted before and have not started. A truncate or preallocate that fails does not latch.
+ *
+ * A sync covers data that was written: after a failed write the next sync may succeed. Data is
+ * safe when both the write and the sync after it have succeeded. Syncs, latch and truncates are
+ * per handle, see "Several handles".
+ *
+ * Errors returned: the checks above; UV_EBUSY for the synchronous form while changes or syncs are
+ * pending. Errors delivered: the system's (UV_EIO, UV_ENOSPC, ...); UV_ECANCELED (not started: no
+ * latch). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_sync_data(uvdio_file_t* file, uvdio_req_t* req,
                                                   uvdio_cb cb);
 
-/** As uvdio_sync_data, and all metadata as well (fsync(2)). macOS and Windows have one kind of
- * sync, which is this. No sync is one of the file's name: after a power cut a file that was
- * created (or renamed) is sure to be found only if its directory was synced, too, by fsync(2) on a
- * descriptor of the directory. That also goes for UVDIO_O_DSYNC. */
+/** Like uvdio_sync_data(), with all metadata (fsync(2)). macOS and Windows have one kind of sync,
+ * this one. Syncing a file does not make its directory entry durable, nor does UVDIO_O_DSYNC:
+ * after creating or renaming it, fsync(2) the directory as well. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
 /** Gives the file's size in bytes as the result. Changes in flight may or may not count. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
-/** Sets the file's size to `length` bytes, any number up to INT64_MAX; what is added reads as
- * zeros. It runs alone: after the reads, writes, truncates and preallocates that were submitted
- * before it on this file, and before those that come after, but for transfers of no bytes, which
- * touch nothing. (Beside direct writes, a truncate makes kernels lose writes or report errors for
- * them: Linux 6.18 lost acknowledged ones on XFS, and on ext4 the next sync failed with UV_EIO.)
- * Keep other processes from truncating, too. Errors returned: the checks above; UV_EBUSY for its
- * synchronous form while others of these are in flight, and for theirs while a truncate is. */
+/** Sets the file's size to `length` bytes, at most INT64_MAX; added bytes read as zeros. It runs
+ * alone: after the reads, writes, truncates and preallocates that were submitted before it on this
+ * file, and before those that come after. (Transfers of no bytes don't count.) Beside direct
+ * writes, a truncate makes kernels lose writes: Linux 6.18 lost acknowledged ones on XFS, and on
+ * ext4 the next sync failed with UV_EIO. Keep other handles and processes from truncating, too.
+ *
+ * Errors returned: the checks above; UV_EBUSY for its synchronous form while one of these is
+ * pending, and for theirs while a truncate is. Errors delivered: the system's. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req,
                                                  uint64_t length, uvdio_cb cb);
 
-/** Reserves space so that writes below `length` bytes don't run out of it, and makes the file at
- * least that long; what is added reads as zeros. Never shrinks. A log wants its segments written
- * once, too: a reserved block still costs a metadata update at its first durable write. macOS and
- * Windows have no call that only grows a file: there, let no write past `length` be in flight.
- * Errors delivered: UV_ENOSPC, UV_EFBIG (see "Signals"), UV_ENOTSUP (the filesystem can't), ...;
- * `length` zero: UV_EINVAL returned. */
+/** Reserves space, so that writes below `length` bytes don't run out of it, and makes the file at
+ * least that long; added bytes read as zeros. Never shrinks a file. Reserved space is not written
+ * space: the first durable write to it still costs a metadata update. macOS and Windows can't grow
+ * a file without the risk of cutting it: there, have no write past `length` in flight.
+ *
+ * Errors returned: the checks above; UV_EINVAL (`length` is 0). Errors delivered: UV_ENOSPC,
+ * UV_EFBIG (see "Signals"), UV_ENOTSUP (the filesystem can't), ... */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req,
                                                     uint64_t length, uvdio_cb cb);
 
-/** Closes the file when everything submitted before has finished; from now on operations are
+/** Closes the file when everything submitted before has ended; from now on its operations are
  * refused with UV_EBADF. Closing may take long (that of an unlinked file frees its blocks), so a
- * worker of libuv's threadpool does it, on every backend. In the callback the file is closed,
- * whatever the result says, and may be reused or freed. Closing does not sync. Errors returned:
- * UV_EINVAL, UV_EBADF, UV_EBUSY (the request is in flight; the synchronous form while requests are
- * pending), UVDIO_ETHREAD, UVDIO_EFORK. Errors delivered: the system's (close(2)). */
+ * worker of libuv's threadpool does it, on every backend. When the callback begins the file is
+ * closed, whatever the result, and may be reused or freed. Closing does not sync.
+ *
+ * Errors returned: UV_EINVAL, UV_EBADF, UV_EBUSY (the request is pending; the synchronous form
+ * while requests are pending), UVDIO_ETHREAD, UVDIO_EFORK. Errors delivered: the system's
+ * (close(2)). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
 /** uvdio_file_info() for bindings: `size` is that of the structure in the caller's header. */
 UVDIO_EXTERN int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info,
                                        size_t size);
 
-/** Tells what was opened, how it is executed and which alignment holds. The text lives until the
- * file is closed. Errors: UV_EINVAL (null), UV_EBADF (not open). Loop thread. */
+/** Tells what was opened, how it is executed and which alignment applies. Texts live until the file
+ * is closed. Errors: UV_EINVAL (null), UV_EBADF (not open). Loop thread. */
 static inline int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   return uvdio_file_info_sized(file, info, sizeof(uvdio_file_info_t));
 }
@@ -690,28 +708,28 @@ static inline int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* i
 /**
  * @defgroup buffers Buffers
  *
- * A buffer is a handle on memory. Where that memory came from, its origin, decides what releasing
- * it does; everything else is the same for all.
+ * A buffer is a handle on memory. Its origin decides what releasing it does; everything else is the
+ * same for all origins.
  *
  *   heap     memory of this buffer alone. Release frees it.
- *   arena    a frame of an arena. Release hands it back.
- *   view     bytes that belong to someone else. Release only empties the handle; whoever owns the
- *            bytes keeps them alive for as long as a view is with the library, an arena with all of
- *            its memory: uvdio_arena_destroy() counts frames that are out, and knows nothing of
- *            views.
- *   empty    no memory: a zeroed structure, and what submitting, releasing and taking apart leave.
+ *   arena    a frame of an arena. Release returns it to the arena.
+ *   view     memory of somebody else. Release only empties the handle. The owner keeps the memory
+ *   alive
+ *            while a view is with the library, an arena all of its memory: uvdio_arena_destroy()
+ *            counts acquired frames, and knows no views.
+ *   none     no memory: a zeroed structure; submitting, releasing and detaching leave one.
  *
  * Handles are plain structures. Views may be copied freely; of a heap buffer or a frame exactly one
- * handle may be used. Buffers may move between threads; one buffer is used by one thread at a time.
+ * handle may be used. Buffers may move between threads; one thread at a time uses a buffer.
  * @{
  */
 
-/** Where a buffer's memory came from. */
+/** The origin of a buffer's memory. */
 typedef enum {
-  UVDIO_ORIGIN_NONE = 0, /**< the handle is empty */
+  UVDIO_ORIGIN_NONE = 0, /**< no memory */
   UVDIO_ORIGIN_HEAP,     /**< memory of this buffer alone */
   UVDIO_ORIGIN_ARENA,    /**< a frame of an arena */
-  UVDIO_ORIGIN_VIEW      /**< memory of someone else */
+  UVDIO_ORIGIN_VIEW      /**< memory of somebody else */
 } uvdio_buf_origin_t;
 
 /** The bytes are zero, those up to cap as well, and len is the size that was asked for. From
@@ -916,22 +934,22 @@ static inline uvdio_buf_t uvdio_buf_from_iovec(struct iovec pair) {
 /**
  * @defgroup arenas Arenas
  *
- * One aligned allocation cut into equal frames. Acquire and release take constant time, never block
- * and never allocate, from any number of threads. Fresh frames are zero; a frame that comes around
- * again holds what its last user left, unless the arena is UVDIO_ARENA_ZEROED.
+ * One aligned allocation, cut into equal frames. Acquire and release take constant time, don't
+ * block and don't allocate, on any thread. Fresh frames are zero; a reused frame holds the bytes of
+ * its last user, unless the arena is UVDIO_ARENA_ZEROED.
  * @{
  */
 
 /** Each acquired frame is all zeros, and its len is the frame size instead of 0. */
-#define UVDIO_ARENA_ZEROED 1u
+#define UVDIO_ARENA_ZEROED (1u << 0)
 /** Ask the system for huge pages (madvise(2), MADV_HUGEPAGE). Creation fails where it has none. */
-#define UVDIO_ARENA_HUGE_PAGES 2u
+#define UVDIO_ARENA_HUGE_PAGES (1u << 1)
 /** Keep the memory from being swapped out (mlock(2)); charged to RLIMIT_MEMLOCK. */
-#define UVDIO_ARENA_LOCKED 4u
+#define UVDIO_ARENA_LOCKED (1u << 2)
 /** For debugging: an inaccessible page after each frame, so that running over its end faults. */
-#define UVDIO_ARENA_GUARD_PAGES 8u
+#define UVDIO_ARENA_GUARD_PAGES (1u << 3)
 
-/** What uvdio_arena_create() is asked for. */
+/** Options of an arena. */
 typedef struct uvdio_arena_options_s {
   size_t frame_size;  /**< bytes, a multiple of UVDIO_ALIGNMENT; 0: UVDIO_PAGE_SIZE */
   size_t frame_count; /**< at most UINT32_MAX - 2; 0 is an error */
@@ -987,59 +1005,54 @@ static inline int uvdio_arena_info(const uvdio_arena_t* arena, uvdio_arena_info_
 /**
  * @defgroup registered_memory Registered memory
  *
- * The kernel pins the memory of a direct transfer for as long as that takes, each time anew. Of
- * arenas it can be told once and for all; their frames then cost less (Linux 5.19, ring backend
- * only; io_uring_register(2), IORING_REGISTER_BUFFERS2). That happens by itself, for pieces of 1
- * MiB or a little more when a frame in them is first used, and takes some 0.1 to 0.6 ms for each
- * MiB of fresh memory, most of it for faulting the pages in. (There are 4096 pieces at most: those
- * of an arena over 4 GiB are larger. Pieces of more than 8 MiB, of larger frames or of an arena
- * over 32 GiB, are registered by uvdio_arena_register() only: the call that submits must not take
- * long.)
+ * The kernel pins and unpins user pages on every direct transfer. Registering an arena pins it
+ * once, which makes its transfers cheaper (Linux 5.19, ring only; io_uring_register(2),
+ * IORING_REGISTER_BUFFERS2). Pieces of 1 MiB or a little more are registered when a frame in them
+ * is first used, which takes 0.1 to 0.6 ms per MiB of fresh memory, mostly for faulting pages in.
+ * (There are at most 4096 pieces, so that those of an arena over 4 GiB are larger. Pieces of more
+ * than 8 MiB, of larger frames or of an arena over 32 GiB, are registered by uvdio_arena_register()
+ * only: a submitting call must not take long.)
  *
- * Views are found by their address: one that lies within the memory of an arena that the engine
- * knows (a frame of it was used, or it was registered) goes the same way, whether it is of a part
- * of a frame, a whole one, or several that lie side by side, and so does a frame whose cap was
- * lowered. A view that goes beyond a piece is plain memory. Frames never do.
+ * Views are found by their address: a view within memory of an arena that the engine has registered
+ * is executed as a frame is, whether it is a part of a frame, a whole one, or several adjacent
+ * ones; and so is a frame whose cap was lowered. A view beyond the end of a piece is plain memory.
  *
  * Registered memory can't be swapped out, and counts against RLIMIT_MEMLOCK unless the process has
  * CAP_IPC_LOCK. Where the limit is reached, or the kernel refuses for another reason, transfers go
- * on as plain ones. Nobody may unmap the memory of a registered arena or give its pages back
- * (madvise(2), MADV_DONTNEED): the ring would go on using them.
+ * on as plain ones. Don't unmap the memory of a registered arena or give its pages back
+ * (madvise(2), MADV_DONTNEED): the ring would go on using the old pages.
  *
- * Several engines, on several threads, may use one arena. The first pins for itself; the others
- * share what is pinned once more, where the kernel allows that (without loss from about 6.18 on; at
- * the price of a descriptor), else each pins for itself. Destroying an arena is enough: engines let
- * go of it at the next turn of their loops, or when they register another one. That, unregistering
- * and closing the engine take the loop's thread some 6 µs for each MiB that is registered.
+ * Several engines, on several threads, may use one arena. The first one registers for itself; the
+ * others share one more registration where the kernel can clone it (without loss from about Linux
+ * 6.18 on, for a descriptor), else each registers for itself. Destroying an arena releases its
+ * registrations, at each engine's next iteration or when it registers another arena. This,
+ * unregistering, and closing the engine take the loop's thread some 6 us per registered MiB.
  *
- * A fork copies pinned pages at once (so that the child does not see what arrives in them), which
- * takes a while for a large arena, on the thread that forks, uv_spawn() included: 2.8 s instead of
- * 0.1 s were measured for 1 GiB. Unregister before, or keep the arena from children by madvise(2),
- * MADV_DONTFORK, where none uses it.
+ * A fork copies pinned pages at once, on the forking thread, uv_spawn() included: 2.8 s instead of
+ * 0.1 s were measured for 1 GiB. Unregister before, or exclude the arena from children by
+ * madvise(2), MADV_DONTFORK.
  * @{
  */
 
-/** How much of an arena the engine's ring has registered. */
+/** How much of an arena is registered with an engine. */
 typedef struct uvdio_registration_s {
-  size_t bytes;       /**< of the arena's memory: registered with this engine now */
-  size_t size;        /**< of the arena's memory: all of it */
-  int error;          /**< why no more is going to be registered by itself, or 0 */
+  size_t bytes;       /**< registered with this engine now */
+  size_t size;        /**< all of the arena */
+  int error;          /**< why no more will be registered at first use, or 0 */
   const char* reason; /**< the same in words that a person can act on, or "" ; static text */
 } uvdio_registration_t;
 
-/** Registers all of the arena with the engine's ring, now, and blocks for that: 0.1 to 0.6 ms per
- * MiB of fresh memory. Repeated, it tries what was refused once more. Errors: UV_EINVAL (null),
- * UV_EBADF (the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD, UV_ENOTSUP (not a ring, too old a
- * kernel, an arena with guard pages or with frames over 512 MiB), UV_ENOMEM (memory, or the limit
- * on what may be locked: what was registered before that stays so), and others of the kernel.
- * After an error transfers work all the same. Loop thread; before the loop first runs, the thread
- * that sets the engine up. */
+/** Registers all of the arena with the engine's ring, and blocks for it: 0.1 to 0.6 ms per MiB of
+ * fresh memory. A repeated call tries again what was refused. Errors: UV_EINVAL (null), UV_EBADF
+ * (the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD, UV_ENOTSUP (no ring, too old a kernel, an
+ * arena with guard pages or with frames over 512 MiB), UV_ENOMEM (memory, or the limit on locked
+ * memory; earlier pieces stay registered), and others of the kernel. After an error transfers work
+ * as before. Loop thread; before the loop first runs, the thread that sets the engine up. */
 UVDIO_EXTERN int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_t* arena);
 
-/** Takes the arena's memory out of the engine's ring, so that it is no longer pinned for this
- * engine. It is not registered again until uvdio_arena_register() is called. Errors: as above, and
- * UV_EBUSY (a frame or a view of its memory is in flight on this engine), UV_ENOENT (nothing of it
- * is registered). */
+/** Takes the arena out of the engine's ring. It is not registered again before
+ * uvdio_arena_register(). Errors: as for uvdio_arena_register(), and UV_EBUSY (a frame or view of
+ * its memory is in flight on this engine), UV_ENOENT (nothing of it is registered). */
 UVDIO_EXTERN int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena);
 
 /** uvdio_arena_registration() for bindings: `size` is that of the structure in the caller's
@@ -1048,8 +1061,8 @@ UVDIO_EXTERN int uvdio_arena_registration_sized(const uvdio_engine_t* engine,
                                                 const uvdio_arena_t* arena,
                                                 uvdio_registration_t* info, size_t size);
 
-/** Tells how much of the arena the engine's ring knows, and why not more. Errors: UV_EINVAL (null).
- * Loop thread. */
+/** Tells how much of the arena is registered with the engine, and why not more. Errors: UV_EINVAL
+ * (null). Loop thread. */
 static inline int uvdio_arena_registration(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
                                            uvdio_registration_t* info) {
   return uvdio_arena_registration_sized(engine, arena, info, sizeof(uvdio_registration_t));

@@ -3,15 +3,13 @@
  * One request: its states, the facts about its operation, and the way from a backend's result to an
  * outcome. Knows no file but its descriptor and quirks, and no queue but its backend.
  *
- *          checks passed            below depth               kernel or worker done
- *   IDLE ---------------> WAITING -------------> RUNNING ------------------------> COMPLETED -->
- *   IDLE
- *     |                    ^   ^                    |                                  ^
- *     callback
- *     | ordered behind     |   +--------------------+  short transfer, retry, punt     |
- *     | other requests     |                                                           |
- *     +-----------------> DEFERRED ----------------------------------------------------+
- *                                                                       cancelled
+ *        checks passed          below depth           kernel or worker done          callback
+ *   IDLE -------------> WAITING -----------> RUNNING -----------------------> COMPLETED ---> IDLE
+ *     |                  ^   ^                  |                                 ^
+ *     | ordered behind   |   +------------------+ short transfer, retry, punt     |
+ *     | other requests   |                                                        |
+ *     +---------------> DEFERRED -------------------------------------------------+
+ *                                                                   cancelled
  *
  *   state      owner                         list
  *   IDLE       the user                      none; magic_ is cleared

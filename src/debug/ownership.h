@@ -5,11 +5,11 @@
  * program ends there, but for releases that are refused anyway.
  *
  *   with AddressSanitizer   any access to the buffer of a pending transfer, and to a request that
- *   was freed
+ *                           was freed
  *   always                  a request written to while pending, a buffer released while its bytes
- *   are in flight, a second
- *                           release of a frame, a frame that comes to an arena that it is not of
- *                           (with the last operation that it went through, if that is not long ago)
+ *                           are in flight, a second release of a frame, a frame that comes to an
+ *                           arena that it is not of (with the last operation that it went through,
+ *                           if that is not long ago)
  *
  * Without the option all of this is nothing.
  */

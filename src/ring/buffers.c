@@ -4,8 +4,7 @@
  * pinning it anew for each request.
  *
  *   arena     |  segment 0  |  segment 1  |  ...         1 << shift bytes each, 1 MiB or more
- *   table     |  first + 0  |  first + 1  |  ...         one entry per segment, the rest of the
- *   table empty
+ *   table     |  first + 0  |  first + 1  |  ...         one entry per segment; others are empty
  *
  * A segment is registered when a frame in it is first used: so the time that this takes (pinning
  * faults the pages in) is bounded, and memory that is never used is never pinned. The first engine

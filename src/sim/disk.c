@@ -7,7 +7,7 @@
  *   sync            its beginning, all of it
  *   durable write   itself, as soon as nothing older is left; until then it is marked as kept
  *   failed sync     its beginning, without some of the sectors: those are on the disk never, and
- *   seen until a power cut
+ *                   seen until a power cut
  *   power cut       all of it, without some of the sectors and sizes; then `now` becomes `disk`
  */
 #include <string.h>

@@ -1,7 +1,8 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT The whole comparison by one command: every dimension of
-# `uvdio-bench`, its tables as they come, and at the end all ratios once more, one below the other.
-# Pictures, their data, results.json and the tables stay in OUT, a folder for each part.
+# SPDX-License-Identifier: MIT
+# The whole comparison by one command: every dimension of `uvdio-bench`, its tables as they come,
+# and at the end all ratios once more, one below the other. Pictures, their data, results.json and
+# the tables stay in OUT, a folder for each part.
 #
 #   test/bench/all.sh PATH/TO/uvdio-bench OUT [ROUNDS [SECONDS]]
 # The command `uvdio` has to be beside it.

@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT What one read or write of 4 KiB may cost on the ring: instructions in
-# user space at depth 32, and system calls at depths 32 and
+# SPDX-License-Identifier: MIT
+# What one read or write of 4 KiB may cost on the ring: instructions in user space at depth 32, and
+# system calls at depths 32 and
 # 1. Counts, not times: a busy machine changes them little, so that a change that makes the library
 #    slower fails the build.
 #

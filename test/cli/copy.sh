@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT `uvdio copy` beyond plain files: holes, block devices, -p, full
-# disks, syncs, and what --verify finds.
+# SPDX-License-Identifier: MIT
+# `uvdio copy` beyond plain files: holes, block devices, -p, full disks, syncs, and what --verify
+# finds.
 #
 #   test/cli/copy.sh PATH/TO/uvdio SCRATCH
 #

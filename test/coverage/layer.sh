@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT The layer `coverage` of check.sh --long: builds, runs the target, and
-# ends with its line of the table.
+# SPDX-License-Identifier: MIT
+# The layer `coverage` of check.sh --long: builds, runs the target, and ends with its line of the
+# table.
 cd "$(dirname "$0")/../.." || exit 2
 . cmake/common.sh
 command -v gcovr >/dev/null || { echo "coverage: left out: gcovr is not installed"; exit 77; }

@@ -1,8 +1,8 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT MC/DC (modified condition/decision coverage) of the request state
-# machine and the engine, by clang 18 or later.
-#   sh test/coverage/mcdc.sh [FILE...]      of src/; engine.c, order.c, queue.c and request.c where
-#   not told
+# SPDX-License-Identifier: MIT
+# MC/DC (modified condition/decision coverage) of the request state machine and the engine, by clang
+# 18 or later.
+#   sh test/coverage/mcdc.sh [FILE...]      of src/; engine.c, order.c, queue.c, request.c by default
 # Prints lines, branches and MC/DC pairs of each; the annotated sources are in
 # build/mcdc/report.txt. Exit status: 0 measured, 1 something failed, 77 no such compiler here. The
 # last line is for cmake/check.sh --long.

@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT The target `coverage`: runs the tests of BUILD (preset coverage) and
-# reports what of src/ they reached.
+# SPDX-License-Identifier: MIT
+# The target `coverage`: runs the tests of BUILD (preset coverage) and reports what of src/ they
+# reached.
 #   run.sh ROOT BUILD
 set -u
 root=$1 build=$2

@@ -10,7 +10,7 @@
  *   pages   writes and syncs, many in flight: a sync covers what was submitted before it
  *   space   preallocate, truncate, writes and syncs: sizes are durable, too
  *   names   files are created, written, synced, closed, and then the directory is synced, without
- *   which a name may go
+ *           which a name may go
  */
 #ifndef UVDIO_TEST_CRASH_WRITER_H
 #define UVDIO_TEST_CRASH_WRITER_H

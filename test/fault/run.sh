@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT Every call fails at every point with every error of its man page, on
-# ring, ring with registered memory, and pool.
+# SPDX-License-Identifier: MIT
+# Every call fails at every point with every error of its man page, on ring, ring with registered
+# memory, and pool.
 #   sh test/fault/run.sh
 # Builds the preset dev. Exit status: 0 nothing failed, 1 something did, 77 nothing could run. The
 # last line is for cmake/check.sh --long.

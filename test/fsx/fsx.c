@@ -12,8 +12,7 @@
  *
  *   choose ──► claim ──► submit ──► callback ──► compare with the model, give up the claim
  *      ▲          │ conflict           │
- *      └──────────┘                    └──► cancelled: the same operation once more, under the same
- *      claim
+ *      └──────────┘                    └──► cancelled: the same operation again, same claim
  *
  * Every thousandth operation or so the file is closed, opened again with other flags, and compared
  * as a whole: by the library's synchronous reads, and by the system's through the page cache.

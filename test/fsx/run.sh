@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT The contract tests, and random operations against a model (fsx), on
-# every filesystem and every backend.
+# SPDX-License-Identifier: MIT
+# The contract tests, and random operations against a model (fsx), on every filesystem and every
+# backend.
 #   sh test/fsx/run.sh [--operations N] [--seed N] [PLACE...]
 #
 # Places: here tmpfs ext4 xfs btrfs fuse sectors (test/lib/place.h tells what they are); default:

@@ -1,6 +1,6 @@
-# SPDX-License-Identifier: MIT Fuzz targets. With UVDIO_FUZZ (clang; preset fuzz) libFuzzer drives
-# them, or AFL++ where CMAKE_C_COMPILER is afl-clang-fast; without, replay.c gives them what is in
-# corpus/, as a test.
+# SPDX-License-Identifier: MIT
+# Fuzz targets. With UVDIO_FUZZ (clang; preset fuzz) libFuzzer drives them, or AFL++ where
+# CMAKE_C_COMPILER is afl-clang-fast; without, replay.c gives them what is in corpus/, as a test.
 
 option(UVDIO_FUZZ "Link the fuzz targets with a fuzzer (clang, or afl-clang-fast)" OFF)
 

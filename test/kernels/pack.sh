@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT Packs what qemu boots: a Debian kernel, and an initial RAM disk of
-# the static tests, busybox, the tools that tests call and the modules that they need.
+# SPDX-License-Identifier: MIT
+# Packs what qemu boots: a Debian kernel, and an initial RAM disk of the static tests, busybox, the
+# tools that tests call and the modules that they need.
 #   sh test/kernels/pack.sh FOLDER VERSION
 # FOLDER is what build.sh built in. Makes FOLDER/VERSION/linux and FOLDER/VERSION/initrd.
 # Exit status: 0 packed, 1 failed, 77 something can't be had here (it says what).

@@ -1,14 +1,14 @@
-# SPDX-License-Identifier: MIT Read by scripts that build and test with another release of the
-# distribution, in the project's root: a folder tree that debootstrap makes in build/ from the
-# mirror that the system's own apt knows, and that stays for the next time.
+# SPDX-License-Identifier: MIT
+# Read by scripts that build and test with another release of the distribution, in the project's
+# root: a folder tree that debootstrap makes in build/ from the mirror that the system's own apt
+# knows, and that stays for the next time.
 #
 #   chroot_suite ALIAS         prints the code name of the release: next (after this one), stable,
-#   testing, unstable
+#                              testing, unstable
 #   chroot_begin SUITE         makes build/chroot-SUITE where it is not there
 #   chroot_setup               installs there what building and testing need
 #   chroot_run COMMAND...      runs a command there, in /uvdio, which is this tree with a folder
-#   build/ of its own:
-#                              build/in-chroot-SUITE
+#                              build/ of its own: build/in-chroot-SUITE
 #
 # Each returns 1 with the reason in $chroot_why where it can't (chroot_suite prints nothing). What
 # is mounted is seen by nobody else, and gone when the command ends, however it does. shellcheck

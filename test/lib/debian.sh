@@ -1,15 +1,15 @@
-# SPDX-License-Identifier: MIT Read by scripts that need single packages of other Debian releases or
-# architectures: apt downloads them with a configuration and state of its own, so that neither the
-# system's package lists nor its architectures change. The mirror is the one that the system's apt
-# knows.
+# SPDX-License-Identifier: MIT
+# Read by scripts that need single packages of other Debian releases or architectures: apt downloads
+# them with a configuration and state of its own, so that neither the system's package lists nor its
+# architectures change. The mirror is the one that the system's apt knows.
 #
 #   debian_begin FOLDER SUITE ARCHITECTURE    chooses; FOLDER keeps the lists and the packages for
-#   next time
+#                                             next time
 #   debian_fetch PACKAGE...                   downloads into FOLDER/packages what is not there yet
 #   debian_unpack TARGET PACKAGE...           the same, and unpacks below TARGET
 #   debian_source PACKAGE                     downloads a source package into FOLDER/sources
 #   debian_dependency PACKAGE PATTERN         prints the first dependency whose name matches the
-#   pattern (of grep)
+#                                             pattern (of grep)
 #
 # Each returns 1 with the reason in $debian_why where it can't.
 # shellcheck shell=sh

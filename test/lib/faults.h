@@ -4,9 +4,10 @@
  * CMakeLists.txt) has its system calls wrapped by the linker (--wrap), those of the library
  * included:
  *
- *   fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);    the next fdatasync fails with EIO and never
- *   reaches the kernel fault_shorten(CALL_PREAD, 2, FOR_GOOD, 512); from the second one on, a pread
- *   moves 512 bytes at most
+ *   fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);    the next fdatasync fails with EIO and does not
+ *                                                reach the kernel
+ *   fault_shorten(CALL_PREAD, 2, FOR_GOOD, 512); from the second one on, a pread moves 512 bytes at
+ *                                                most
  *   fault_hold(CALL_FSYNC, 1);                   the next fsync waits on its worker thread ...
  *   fault_release(CALL_FSYNC);                   ... until now
  *
@@ -20,7 +21,7 @@
  *
  *   fault_park(2);                               the next two reads stay with the kernel, ...
  *   fault_unpark(1, UVDIO_PAGE_SIZE);            ... and one of so many bytes ends now, whole, with
- *   zeros
+ *                                                zeros
  */
 #ifndef UVDIO_TEST_FAULTS_H
 #define UVDIO_TEST_FAULTS_H

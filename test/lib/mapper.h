@@ -6,10 +6,8 @@
  *   mapper_switch(&mapper, "linear %s 0");                      works
  *   mapper_switch(&mapper, "error");                            every transfer fails with EIO
  *   mapper_switch(&mapper, "flakey %s 0 0 1 1 error_writes");   writes and flushes fail
- *   mapper_switch(&mapper, "flakey %s 0 0 1 1 drop_writes");    writes are called done and
- *   forgotten
- *   mapper_switch(&mapper, "flakey %s 0 1 1");                  works for a second, fails for one,
- *   and so on
+ *   mapper_switch(&mapper, "flakey %s 0 0 1 1 drop_writes");    writes are lost
+ *   mapper_switch(&mapper, "flakey %s 0 1 1");                  works and fails for a second in turn
  *   mapper_switch(&mapper, "delay %s 0 50");                    takes 50 ms more
  */
 #ifndef UVDIO_TEST_MAPPER_H

@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT Builds the project and its tests against musl, in build/musl/dev, by
-# musl-gcc (the package musl-tools).
+# SPDX-License-Identifier: MIT
+# Builds the project and its tests against musl, in build/musl/dev, by musl-gcc (the package
+# musl-tools).
 #   sh test/musl/build.sh
 #
 # What it stands on (libuv, liburing, jansson, cmocka) is built statically from the distribution's

@@ -1,7 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT The layer `mutation` of check.sh --long: plants the list by hand and
-# a sample of generated defects, what of them has no result yet, and ends with its line of the
-# table.
+# SPDX-License-Identifier: MIT
+# The layer `mutation` of check.sh --long: plants the list by hand and a sample of generated
+# defects, what of them has no result yet, and ends with its line of the table.
 cd "$(dirname "$0")/../.." || exit 2
 mkdir -p build
 sh test/mutation/run.sh --list test/mutation/mutants.txt >build/mutation.log 2>&1

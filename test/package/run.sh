@@ -1,7 +1,8 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT Installs the build and uses it from there: find_package and
-# pkg-config, static and shared. Called by CTest (cmake/package_test.cmake), which sets CC, CMAKE,
-# CMAKE_GENERATOR (there may be no make), PKG_CONFIG and UVDIO_VERSION.
+# SPDX-License-Identifier: MIT
+# Installs the build and uses it from there: find_package and pkg-config, static and shared. Called
+# by CTest (cmake/package_test.cmake), which sets CC, CMAKE, CMAKE_GENERATOR (there may be no make),
+# PKG_CONFIG and UVDIO_VERSION.
 #   run.sh BUILD_DIR [CONFIG]
 set -eu
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT The tests on other processors, by qemu's emulation of their programs:
-# s390x, which is big-endian, and aarch64.
+# SPDX-License-Identifier: MIT
+# The tests on other processors, by qemu's emulation of their programs: s390x, which is big-endian,
+# and aarch64.
 #   sh test/processors/run.sh [s390x] [aarch64]      default: both
 #
 # Cross-compiles with Debian's compilers against Debian's libraries for that processor, which are

@@ -7,9 +7,9 @@
  * power cut:
  *
  *   now    what the last write left that had the sector to itself and ended well, and everything
- *   submitted since
+ *          submitted since
  *   disk   the same, but since the last sync that covered such a write (or since such a write that
- *   was durable by itself)
+ *          was durable by itself)
  *
  * A truncate is a write of zeros to the sectors that it cuts off. Sizes are kept in the same
  * spirit: known exactly while nothing that changes them is in flight, else between bounds. The

@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT Two processes with one seed write the same trace, wherever their
-# memory lies; another seed writes another one.
+# SPDX-License-Identifier: MIT
+# Two processes with one seed write the same trace, wherever their memory lies; another seed writes
+# another one.
 #   replay.sh LOG_CUTS FOLDER
 set -eu
 

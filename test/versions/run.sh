@@ -1,7 +1,8 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT The tests with other versions of libuv, liburing and the compilers:
-# those of this release of the distribution and, in trees that debootstrap makes (lib/chroot.sh), of
-# its next, testing and unstable ones; each with gcc and with clang.
+# SPDX-License-Identifier: MIT
+# The tests with other versions of libuv, liburing and the compilers: those of this release of the
+# distribution and, in trees that debootstrap makes (lib/chroot.sh), of its next, testing and
+# unstable ones; each with gcc and with clang.
 #   sh test/versions/run.sh [here] [next] [testing] [unstable]      default: all
 #
 # Exit status: 0 nothing failed, 1 something did, 77 nothing could run. The last line is for
