@@ -158,9 +158,9 @@ run_musl() {
   [ "$code" -eq 0 ] || return
   # Its faults would reach the calls of a libuv that is linked statically, which ends the process
   # then.
-  leave_out "musl, fault_every_point" "libuv is linked statically"
+  leave_out "musl, fault_sweep" "libuv is linked statically"
   count_tests musl env PKG_CONFIG_LIBDIR="$PWD/build/musl/root/lib/pkgconfig" \
-    ctest --test-dir build/musl/dev -V -j "$(job_count)" -E '^fault_every_point'
+    ctest --test-dir build/musl/dev -V -j "$(job_count)" -E '^fault_sweep'
 }
 
 # Compiles, and no more: there are no libraries to link with. All that is optional is taken as on

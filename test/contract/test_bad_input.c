@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "ops.h"
 
-#define PAGE UVDIO_PAGE_SIZE
 #define FAR ((uint64_t)INT64_MAX & ~(uint64_t)(PAGE - 1)) /* the last aligned offset */
 
 /* A fresh operation of either form. */
@@ -341,8 +341,7 @@ static void file_is_not_opened_again_before_the_callback_of_a_failed_open(void**
   struct fixture* f = *state;
   const char* path = path_of(f, "nothing");
   for (unsigned i = 0; i < 8; i++) {
-    uvdio_buf_t page = blank(PAGE);
-    t_read(op_new(&f->tracker), &f->file, &page, 0);
+    read_page(f, 0);
   }
   struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
   while (open->done == 0) {
@@ -371,8 +370,7 @@ static void unknown_and_contradictory_flags_are_refused(void** state) {
 
 static void closing_engine_is_refused(void** state) {
   struct fixture* f = *state;
-  uvdio_buf_t buf = filled(PAGE, 1);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  struct top* write = write_page_of(f, &f->file, 0, 1);
   assert_ok(t_engine_close(f->engine, on_engine_closed));
   assert_code(t_engine_close(f->engine, on_engine_closed), UV_EBADF);
   struct top* open = op_new(&f->tracker);

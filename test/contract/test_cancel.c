@@ -4,25 +4,9 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "ops.h"
 
-#define PAGE UVDIO_PAGE_SIZE
 #define MANY 100
-
-static int depth_1(void** state) {
-  uvdio_engine_options_t options = {0};
-  options.depth = 1;
-  return fixture_open_with(state, options);
-}
-
-static struct top* read_page(struct fixture* f) {
-  uvdio_buf_t page = blank(PAGE);
-  return t_read(op_new(&f->tracker), &f->file, &page, 0);
-}
-
-static struct top* write_page(struct fixture* f, unsigned number) {
-  uvdio_buf_t page = filled(PAGE, number);
-  return t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)number * PAGE);
-}
 
 static void assert_either(const struct top* op, int64_t result) {
   assert_int_equal(op->done, 1);
@@ -53,8 +37,8 @@ static void queued_requests_are_cancelled(void** state) {
 static void cancelled_read_brings_no_bytes(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
-  struct top* first = read_page(f);
-  struct top* second = read_page(f);
+  struct top* first = read_page(f, 0);
+  struct top* second = read_page(f, 0);
   assert_ok(t_cancel(second));
   run(f);
   assert_result(first, PAGE);
@@ -153,9 +137,9 @@ static void request_in_memory_has_not_started_before_the_turn(void** state) {
     SKIP("requests of this backend may start at once");
   }
   put(f, &f->file, 0, PAGE, 1);
-  read_page(f);
+  read_page(f, 0);
   run(f);
-  struct top* first = read_page(f);
+  struct top* first = read_page(f, 0);
   struct top* second = write_page(f, 1);
   assert_int_equal(stats_of(f).in_flight, 2);
   assert_ok(t_cancel(first));
@@ -172,7 +156,7 @@ static void requests_in_flight_end_once_either_way(void** state) {
   struct top* reads[MANY];
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < MANY; i++) {
-    reads[i] = read_page(f);
+    reads[i] = read_page(f, 0);
   }
   uv_run(&f->loop, UV_RUN_NOWAIT);
   for (unsigned i = 0; i < MANY; i++) {
@@ -189,8 +173,8 @@ static void requests_in_flight_end_once_either_way(void** state) {
 static void cancelling_twice_is_cancelling_once(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
-  struct top* first = read_page(f);
-  struct top* second = read_page(f);
+  struct top* first = read_page(f, 0);
+  struct top* second = read_page(f, 0);
   for (int i = 0; i < 3; i++) {
     int code = t_cancel(second);
     assert_true(code == 0 || code == UV_EBUSY);
@@ -326,16 +310,16 @@ static void cancelled_request_can_be_used_again(void** state) {
 
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
-      TEST_ON(depth_1, queued_requests_are_cancelled),
-      TEST_ON(depth_1, cancelled_read_brings_no_bytes),
-      TEST_ON(depth_1, those_in_between_are_cancelled_and_the_rest_goes_on),
-      TEST_ON(depth_1, every_kind_can_be_cancelled_in_the_queue),
-      TEST_ON(depth_1, file_of_a_cancelled_open_is_not_open),
-      TEST_ON(depth_1, cancelled_sync_latches_nothing),
-      TEST_ON(depth_1, close_goes_on_without_those_cancelled),
+      TEST_ON(fixture_open_at_depth_1, queued_requests_are_cancelled),
+      TEST_ON(fixture_open_at_depth_1, cancelled_read_brings_no_bytes),
+      TEST_ON(fixture_open_at_depth_1, those_in_between_are_cancelled_and_the_rest_goes_on),
+      TEST_ON(fixture_open_at_depth_1, every_kind_can_be_cancelled_in_the_queue),
+      TEST_ON(fixture_open_at_depth_1, file_of_a_cancelled_open_is_not_open),
+      TEST_ON(fixture_open_at_depth_1, cancelled_sync_latches_nothing),
+      TEST_ON(fixture_open_at_depth_1, close_goes_on_without_those_cancelled),
       TEST_ON(fixture_open, request_in_memory_has_not_started_before_the_turn),
       TEST_ON(fixture_open, requests_in_flight_end_once_either_way),
-      TEST_ON(depth_1, requests_in_flight_end_once_either_way),
+      TEST_ON(fixture_open_at_depth_1, requests_in_flight_end_once_either_way),
       TEST_ON(fixture_open, cancelled_request_can_be_used_again),
       TEST_ON(fixture_open, cancelling_twice_is_cancelling_once),
       TEST_ON(fixture_engine, open_in_flight_ends_once_either_way),
@@ -344,7 +328,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, finished_request_is_busy_until_its_callback),
       TEST_ON(fixture_open, close_can_not_be_cancelled),
       TEST_ON(fixture_open, what_is_not_pending_can_not_be_cancelled),
-      TEST_ON(depth_1, cancelling_keeps_the_loop_alive_until_the_callback),
+      TEST_ON(fixture_open_at_depth_1, cancelling_keeps_the_loop_alive_until_the_callback),
   };
   return matrix_main("cancel", tests, COUNT_OF(tests), argc, argv);
 }

@@ -14,7 +14,6 @@
 #include "fixture.h"
 #include "workers.h"
 
-#define PAGE UVDIO_PAGE_SIZE
 #define CHILD_TIME 60 /* seconds */
 
 static int busy(void** state) {

@@ -8,14 +8,9 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "ops.h"
 
-#define PAGE UVDIO_PAGE_SIZE
 #define MANY 50
-
-static struct top* write_page(struct fixture* f, unsigned number) {
-  uvdio_buf_t page = filled(PAGE, number);
-  return t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)number * PAGE);
-}
 
 /*
  * Submitting from everywhere.

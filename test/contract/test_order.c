@@ -7,33 +7,14 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "ops.h"
 
-#define PAGE UVDIO_PAGE_SIZE
 #define WRITES 64
-
-static struct top* write_page(struct fixture* f, uvdio_file_t* file, unsigned number) {
-  uvdio_buf_t page = filled(PAGE, number);
-  return t_write(op_new(&f->tracker), file, &page, (uint64_t)number * PAGE);
-}
 
 static void write_pages(struct fixture* f, struct top** writes, unsigned count) {
   for (unsigned i = 0; i < count; i++) {
-    writes[i] = write_page(f, &f->file, i);
+    writes[i] = write_page(f, i);
   }
-}
-
-static int at_depth(void** state, unsigned depth) {
-  uvdio_engine_options_t options = {0};
-  options.depth = depth;
-  return fixture_open_with(state, options);
-}
-
-static int depth_1(void** state) {
-  return at_depth(state, 1);
-}
-
-static int depth_4(void** state) {
-  return at_depth(state, 4);
 }
 
 /*
@@ -102,7 +83,7 @@ static void each_sync_covers_its_own_past(void** state) {
   struct top* writes[WRITES];
   struct top* syncs[WRITES];
   for (unsigned i = 0; i < WRITES; i++) {
-    writes[i] = write_page(f, &f->file, i);
+    writes[i] = write_page(f, i);
     syncs[i] = t_sync_data(op_new(&f->tracker), &f->file);
   }
   run(f);
@@ -114,11 +95,11 @@ static void each_sync_covers_its_own_past(void** state) {
 
 static void writes_after_a_sync_are_not_held_up(void** state) {
   struct fixture* f = *state;
-  struct top* first = write_page(f, &f->file, 0);
+  struct top* first = write_page(f, 0);
   struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
   struct top* later[WRITES];
   for (unsigned i = 0; i < WRITES; i++) {
-    later[i] = write_page(f, &f->file, 1 + i);
+    later[i] = write_page(f, 1 + i);
   }
   run(f);
   assert_result(first, PAGE);
@@ -234,7 +215,7 @@ static void file_may_be_freed_in_the_callback_of_its_close(void** state) {
   uvdio_file_t* file = calloc(1, sizeof(*file));
   assert_non_null(file);
   open_now(f, file, "other", UVDIO_OPEN_RW);
-  write_page(f, file, 0);
+  write_page_of(f, file, 0, 0);
   struct top* close = t_close(op_then(&f->tracker, forget_file, file), file);
   run(f);
   assert_result(close, 0);
@@ -303,7 +284,7 @@ static void everything_goes_through_depth_1(void** state) {
   struct fixture* f = *state;
   struct top* open = op_new(&f->tracker);
   t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
-  struct top* write = write_page(f, &f->file, 0);
+  struct top* write = write_page(f, 0);
   struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 10 * PAGE);
   struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
   struct top* size = t_size(op_new(&f->tracker), &f->file);
@@ -354,8 +335,7 @@ static void no_turn_runs_more_callbacks_than_allowed(void** state) {
   assert_int_equal(uv_check_start(&turns.tick, on_tick), 0);
   uv_unref((uv_handle_t*)&turns.tick);
   for (unsigned i = 0; i < BURST; i++) {
-    uvdio_buf_t page = blank(PAGE);
-    t_read(op_new(&f->tracker), &f->file, &page, 0);
+    read_page(f, 0);
   }
   run(f);
   on_tick(&turns.tick);
@@ -539,25 +519,25 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, sync_data_covers_writes_in_flight),
       TEST_ON(fixture_open, sync_all_covers_writes_in_flight),
-      TEST_ON(depth_1, sync_data_covers_writes_in_flight),
+      TEST_ON(fixture_open_at_depth_1, sync_data_covers_writes_in_flight),
       TEST_ON(fixture_open, sync_covers_large_writes_in_flight),
       TEST_ON(fixture_open, sync_covers_changes_of_size_too),
-      TEST_ON(depth_4, each_sync_covers_its_own_past),
+      TEST_ON(fixture_open_at_depth_4, each_sync_covers_its_own_past),
       TEST_ON(fixture_open, writes_after_a_sync_are_not_held_up),
       TEST_ON(fixture_open, endless_stream_of_writes_lets_the_sync_through),
       TEST_ON(fixture_open, sync_of_one_file_waits_for_no_other),
       TEST_ON(fixture_open, syncs_alone_are_not_held),
       TEST_ON(fixture_open, sync_behind_a_failed_write_still_comes),
       TEST_ON(fixture_open, close_waits_for_what_was_submitted_before),
-      TEST_ON(depth_1, close_waits_for_what_was_submitted_before),
+      TEST_ON(fixture_open_at_depth_1, close_waits_for_what_was_submitted_before),
       TEST_ON(fixture_open, file_is_free_in_the_callback_of_its_close),
       TEST_ON(fixture_engine, file_may_be_freed_in_the_callback_of_its_close),
       TEST_ON(fixture_engine, file_may_be_freed_in_the_callback_of_a_failed_open),
-      TEST_ON(depth_1, thousand_requests_at_depth_1),
-      TEST_ON(depth_4, thousand_requests_at_depth_4),
+      TEST_ON(fixture_open_at_depth_1, thousand_requests_at_depth_1),
+      TEST_ON(fixture_open_at_depth_4, thousand_requests_at_depth_4),
       TEST_ON(fixture_open, thousand_requests_at_the_default_depth),
-      TEST_ON(depth_1, depth_1_keeps_the_order_of_submission),
-      TEST_ON(depth_1, everything_goes_through_depth_1),
+      TEST_ON(fixture_open_at_depth_1, depth_1_keeps_the_order_of_submission),
+      TEST_ON(fixture_open_at_depth_1, everything_goes_through_depth_1),
       TEST_ON(four_callbacks_per_turn, no_turn_runs_more_callbacks_than_allowed),
       TEST_ON(four_callbacks_per_turn, chain_of_instant_requests_starves_nobody),
       TEST_ON(fixture_open, callback_may_free_its_request),

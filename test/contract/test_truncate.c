@@ -7,20 +7,10 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "ops.h"
 
-#define PAGE UVDIO_PAGE_SIZE
 #define MANY 12u
 #define ROUNDS 30u
-
-static struct top* write_page(struct fixture* f, unsigned page, unsigned seed) {
-  uvdio_buf_t buf = filled(PAGE, seed);
-  return t_write(op_new(&f->tracker), &f->file, &buf, (uint64_t)page * PAGE);
-}
-
-static struct top* read_page(struct fixture* f, unsigned page) {
-  uvdio_buf_t buf = blank(PAGE);
-  return t_read(op_new(&f->tracker), &f->file, &buf, (uint64_t)page * PAGE);
-}
 
 static struct top* truncate_to(struct fixture* f, unsigned pages) {
   return t_truncate(op_new(&f->tracker), &f->file, (uint64_t)pages * PAGE);
@@ -33,11 +23,11 @@ static void assert_page(struct fixture* f, unsigned page, unsigned seed) {
 static void one_round(struct fixture* f, unsigned round) {
   struct top* writes[MANY + 2];
   for (unsigned i = 0; i < MANY; i++) {
-    writes[i] = write_page(f, i, round + i);
+    writes[i] = write_page_of(f, &f->file, i, round + i);
   }
   struct top* truncate = truncate_to(f, 4);
-  writes[MANY] = write_page(f, 2, round + 100);
-  writes[MANY + 1] = write_page(f, 8, round + 101);
+  writes[MANY] = write_page_of(f, &f->file, 2, round + 100);
+  writes[MANY + 1] = write_page_of(f, &f->file, 8, round + 101);
   run(f);
   assert_result(truncate, 0);
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
@@ -65,7 +55,7 @@ static void everything_keeps_its_side(void** state) {
   struct top* after[MANY];
   put(f, &f->file, 0, MANY * PAGE, 1);
   for (unsigned i = 0; i < MANY; i++) {
-    before[i] = i % 3 == 2 ? write_page(f, i, 2) : read_page(f, i);
+    before[i] = i % 3 == 2 ? write_page_of(f, &f->file, i, 2) : read_page(f, i);
   }
   struct top* truncate = truncate_to(f, MANY / 2);
   for (unsigned i = 0; i < MANY; i++) {
@@ -90,7 +80,7 @@ static void truncates_follow_each_other(void** state) {
   struct top* truncates[MANY];
   for (unsigned i = 0; i < MANY; i++) {
     truncates[i] = truncate_to(f, i % 2 ? 1 : 20 + i);
-    write_page(f, 1, i);
+    write_page_of(f, &f->file, 1, i);
   }
   run(f);
   for (unsigned i = 0; i < MANY; i++) {
@@ -103,10 +93,10 @@ static void truncates_follow_each_other(void** state) {
 
 static void sync_covers_a_truncate_that_waits(void** state) {
   struct fixture* f = *state;
-  struct top* write = write_page(f, 0, 1);
+  struct top* write = write_page_of(f, &f->file, 0, 1);
   struct top* truncate = truncate_to(f, 8);
   struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
-  struct top* later = write_page(f, 9, 2);
+  struct top* later = write_page_of(f, &f->file, 9, 2);
   run(f);
   assert_result(write, PAGE);
   assert_result(truncate, 0);
@@ -119,7 +109,7 @@ static void synchronous_forms_are_turned_away(void** state) {
   struct fixture* f = *state;
   struct tracker* t = &f->tracker;
   uvdio_buf_t buf = filled(PAGE, 9);
-  struct top* write = write_page(f, 0, 1);
+  struct top* write = write_page_of(f, &f->file, 0, 1);
   assert_refused(t_truncate(op_now(t), &f->file, 0), UV_EBUSY);
   struct top* truncate = truncate_to(f, 4);
   assert_refused(t_write(op_now(t), &f->file, &buf, 0), UV_EBUSY);
@@ -140,9 +130,9 @@ static void synchronous_forms_are_turned_away(void** state) {
 static void what_waits_is_cancelled_at_once(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 3 * PAGE, PAGE, 3);
-  struct top* first = write_page(f, 0, 1);
+  struct top* first = write_page_of(f, &f->file, 0, 1);
   struct top* truncate = truncate_to(f, 8);
-  struct top* write = write_page(f, 1, 2);
+  struct top* write = write_page_of(f, &f->file, 1, 2);
   struct top* read = read_page(f, 3);
   assert_ok(t_cancel(truncate));
   assert_ok(t_cancel(write));
@@ -157,9 +147,9 @@ static void what_waits_is_cancelled_at_once(void** state) {
 
 static void close_waits_for_what_waits(void** state) {
   struct fixture* f = *state;
-  struct top* writes[2] = {write_page(f, 0, 1), NULL};
+  struct top* writes[2] = {write_page_of(f, &f->file, 0, 1), NULL};
   struct top* truncate = truncate_to(f, 4);
-  writes[1] = write_page(f, 5, 2);
+  writes[1] = write_page_of(f, &f->file, 5, 2);
   struct top* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(writes[0], PAGE);
@@ -173,9 +163,9 @@ static void close_waits_for_what_waits(void** state) {
 
 static void engine_close_waits_for_what_waits(void** state) {
   struct fixture* f = *state;
-  struct top* first = write_page(f, 0, 1);
+  struct top* first = write_page_of(f, &f->file, 0, 1);
   struct top* truncate = truncate_to(f, 4);
-  struct top* last = write_page(f, 5, 2);
+  struct top* last = write_page_of(f, &f->file, 5, 2);
   end_engine(f);
   assert_result(first, PAGE);
   assert_result(truncate, 0);
@@ -187,7 +177,7 @@ static void other_files_are_not_held_up(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 3);
   open_now(f, &f->other, "other", UVDIO_OPEN_RW);
-  struct top* write = write_page(f, 0, 1);
+  struct top* write = write_page_of(f, &f->file, 0, 1);
   struct top* truncate = truncate_to(f, 4);
   assert_result(t_write(op_now(&f->tracker), &f->other, &buf, 0), PAGE);
   assert_result(t_truncate(op_now(&f->tracker), &f->other, 3 * PAGE), 0);
@@ -198,16 +188,10 @@ static void other_files_are_not_held_up(void** state) {
   assert_size(f, &f->other, 3 * PAGE);
 }
 
-static int depth_1(void** state) {
-  uvdio_engine_options_t options = {0};
-  options.depth = 1;
-  return fixture_open_with(state, options);
-}
-
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, writes_before_are_cut_off_and_writes_after_stay),
-      TEST_ON(depth_1, writes_before_are_cut_off_and_writes_after_stay),
+      TEST_ON(fixture_open_at_depth_1, writes_before_are_cut_off_and_writes_after_stay),
       TEST_ON(fixture_open, everything_keeps_its_side),
       TEST_ON(fixture_open, truncates_follow_each_other),
       TEST_ON(fixture_open, sync_covers_a_truncate_that_waits),

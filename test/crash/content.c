@@ -4,33 +4,18 @@
 #include <assert.h>
 #include <string.h>
 
+#include "random.h"
+
 #define WORDS (SECTOR / sizeof(uint64_t))
-
-/* The finaliser of splitmix64. */
-uint64_t mix(uint64_t number) {
-  number += 0x9e3779b97f4a7c15u;
-  number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9u;
-  number = (number ^ (number >> 27)) * 0x94d049bb133111ebu;
-  return number ^ (number >> 31);
-}
-
-uint64_t dice_roll(struct dice* dice) {
-  return dice->state = mix(dice->state);
-}
-
-unsigned dice_below(struct dice* dice, unsigned sides) {
-  assert(sides > 0);
-  return (unsigned)((dice_roll(dice) >> 16) % sides);
-}
 
 /* The first word is the version, the others follow from it and from the place: a checksum over all
  * of the sector. */
 static void make_sector(uint64_t words[WORDS], uint64_t seed, unsigned file, uint64_t offset,
                         uint32_t version) {
-  uint64_t state = mix(mix(seed ^ file) ^ offset) ^ version;
+  uint64_t state = random_mix(random_mix(seed ^ file) ^ offset) ^ version;
   words[0] = version;
   for (size_t i = 1; i < WORDS; i++) {
-    state = mix(state);
+    state = random_mix(state);
     words[i] = state;
   }
 }

@@ -15,18 +15,6 @@
 /* What content_version() says of a sector that nobody wrote like this. */
 #define CONTENT_FOREIGN UINT32_MAX
 
-/* One well-mixed number from another: the whole test's only source of chance. */
-uint64_t mix(uint64_t number);
-
-struct dice {
-  uint64_t state;
-};
-
-uint64_t dice_roll(struct dice* dice);
-
-/* 0 to sides - 1. */
-unsigned dice_below(struct dice* dice, unsigned sides);
-
 /* Fills `size` bytes, whole sectors, that are to stand at `offset` of file number `file`. Versions
  * begin at 1. */
 void content_fill(char* base, size_t size, uint64_t seed, unsigned file, uint64_t offset,

@@ -26,7 +26,7 @@ extern char** environ;
 
 struct copy {
   const struct plan* plan;
-  struct dice dice;
+  struct random random;
   size_t size;
   char* content; /* of the source */
   int overwrites;
@@ -102,7 +102,7 @@ static int run_command(struct copy* copy, int with_end) {
   }
   close(go[0]);
   if (with_end) {
-    round_arm(copy->plan, &copy->dice, copy->signal, process);
+    round_arm(copy->plan, &copy->random, copy->signal, process);
   }
   if (write(go[1], "", 1) == 1) {
     waitpid(process, &status, 0);
@@ -167,7 +167,7 @@ static int check_after_cut(struct copy* copy, int status, char why[WHY_MAX]) {
     snprintf(why, WHY_MAX, "uvdio copy ended with status 0x%x", (unsigned)status);
     return -1;
   }
-  if (round_recover(copy->plan, &copy->dice, why) != 0 || check_names(copy, why) != 0) {
+  if (round_recover(copy->plan, &copy->random, why) != 0 || check_names(copy, why) != 0) {
     return -1;
   }
   copy->plan->model->acknowledged[DURABLE] += succeeded(status) ? 1 : 0;
@@ -206,10 +206,10 @@ static int copy_and_check(struct copy* copy, char why[WHY_MAX]) {
 }
 
 int round_of_copy(const struct plan* plan, char why[WHY_MAX]) {
-  struct copy copy = {.plan = plan, .dice = {plan->seed}};
-  copy.size = 1 + dice_below(&copy.dice, SIZE_MAX_MIB * MIB);
-  copy.overwrites = (int)dice_below(&copy.dice, 2);
-  copy.signal = dice_below(&copy.dice, 2) ? SIGKILL : SIGTERM;
+  struct copy copy = {.plan = plan, .random = {plan->seed}};
+  copy.size = 1 + random_below(&copy.random, SIZE_MAX_MIB * MIB);
+  copy.overwrites = (int)random_below(&copy.random, 2);
+  copy.signal = random_below(&copy.random, 2) ? SIGKILL : SIGTERM;
   snprintf(copy.source, sizeof(copy.source), "%.100s/source", plan->stage->dir);
   snprintf(copy.target, sizeof(copy.target), "%.100s/target", plan->stage->dir);
   model_init(plan->model, plan->seed);

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "content.h"
+#include "random.h"
 
 #define ATTRIBUTES_VALID 3600.0 /* seconds: the file's size never changes */
 
@@ -82,7 +82,7 @@ enum luck {
 };
 
 struct cut {
-  struct dice dice;
+  struct random random;
   enum luck luck;
   unsigned left; /* OLDEST_SURVIVE: units that still do */
 };
@@ -96,9 +96,9 @@ static unsigned count_units(void) {
 }
 
 static struct cut begin_cut(void) {
-  struct cut cut = {.dice = {disk.control->seed}};
-  cut.luck = (enum luck)dice_below(&cut.dice, LUCKS);
-  cut.left = dice_below(&cut.dice, count_units() + 1);
+  struct cut cut = {.random = {disk.control->seed}};
+  cut.luck = (enum luck)random_below(&cut.random, LUCKS);
+  cut.left = random_below(&cut.random, count_units() + 1);
   return cut;
 }
 
@@ -116,13 +116,13 @@ static int unit_survives(struct cut* cut, int write_does) {
     case LUCKS:
       break;
   }
-  return (int)dice_below(&cut->dice, 2);
+  return (int)random_below(&cut->random, 2);
 }
 
 /* Units are the disk's, not the write's: their borders lie where the disk's do. */
 static void decide_write(struct cut* cut, const struct pending* p) {
   size_t size;
-  int write_does = (int)dice_below(&cut->dice, 2);
+  int write_does = (int)random_below(&cut->random, 2);
   for (size_t at = 0; at < p->size; at += size) {
     size = disk.control->unit - (p->offset + at) % disk.control->unit;
     size = size < p->size - at ? size : p->size - at;

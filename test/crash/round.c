@@ -27,20 +27,20 @@ int round_begin(const struct plan* plan, char why[WHY_MAX]) {
   return error != 0 ? round_failed(why, "mounting a fresh filesystem", error) : 0;
 }
 
-void round_arm(const struct plan* plan, struct dice* dice, int signal_number, pid_t target) {
+void round_arm(const struct plan* plan, struct random* random, int signal_number, pid_t target) {
   unsigned range =
-      1u << (REQUESTS_LOG2_MIN + dice_below(dice, REQUESTS_LOG2_MAX - REQUESTS_LOG2_MIN + 1));
+      1u << (REQUESTS_LOG2_MIN + random_below(random, REQUESTS_LOG2_MAX - REQUESTS_LOG2_MIN + 1));
   struct disk_control* disk = plan->stage->disk;
   disk->signal = signal_number;
   disk->target = target;
-  disk_arm(disk, plan->end == END_CUT ? DISK_CUT : DISK_SIGNAL, 1 + dice_below(dice, range),
-           dice_roll(dice));
+  disk_arm(disk, plan->end == END_CUT ? DISK_CUT : DISK_SIGNAL, 1 + random_below(random, range),
+           random_next(random));
 }
 
 /* Mounting replays the journal; that may be cut off, too, and fail for it. */
-static int cut_recovery(const struct plan* plan, struct dice* dice, char why[WHY_MAX]) {
-  uint64_t seed = dice_roll(dice);
-  disk_arm(plan->stage->disk, DISK_CUT, 1 + dice_below(dice, RECOVERY_REQUESTS), seed);
+static int cut_recovery(const struct plan* plan, struct random* random, char why[WHY_MAX]) {
+  uint64_t seed = random_next(random);
+  disk_arm(plan->stage->disk, DISK_CUT, 1 + random_below(random, RECOVERY_REQUESTS), seed);
   int mounted = stage_mount(plan->stage);
   if (mounted != 0 && !plan->stage->disk->off) {
     return round_failed(why, "mounting after the power cut", mounted);
@@ -49,12 +49,12 @@ static int cut_recovery(const struct plan* plan, struct dice* dice, char why[WHY
   return error != 0 ? round_failed(why, "unmounting after a second power cut", error) : 0;
 }
 
-int round_recover(const struct plan* plan, struct dice* dice, char why[WHY_MAX]) {
+int round_recover(const struct plan* plan, struct random* random, char why[WHY_MAX]) {
   int error = stage_pull_plug(plan->stage);
   if (error != 0) {
     return round_failed(why, "unmounting after the power cut", error);
   }
-  if (dice_below(dice, SECOND_CUT_IN) == 0 && cut_recovery(plan, dice, why) != 0) {
+  if (random_below(random, SECOND_CUT_IN) == 0 && cut_recovery(plan, random, why) != 0) {
     return -1;
   }
   error = stage_mount(plan->stage);
@@ -78,13 +78,13 @@ static void say_ready(void* context) {
   }
 }
 
-static void become_writer(const struct plan* plan, const struct work* work, struct dice dice,
+static void become_writer(const struct plan* plan, const struct work* work, struct random random,
                           struct signals* signals) {
   struct writer writer = {.model = plan->model,
                           .dir = plan->stage->dir,
                           .backend = plan->backend,
                           .defect = plan->defect,
-                          .dice = dice,
+                          .random = random,
                           .work = work};
   signal(SIGINT, SIG_DFL);
   close(signals->ready[0]);
@@ -93,7 +93,7 @@ static void become_writer(const struct plan* plan, const struct work* work, stru
   _exit(writer_run(&writer, say_ready, signals) == 0 ? 0 : 1);
 }
 
-static pid_t start_writer(const struct plan* plan, const struct work* work, struct dice dice,
+static pid_t start_writer(const struct plan* plan, const struct work* work, struct random random,
                           struct signals* signals) {
   pid_t parent = getpid();
   fflush(NULL);
@@ -101,7 +101,7 @@ static pid_t start_writer(const struct plan* plan, const struct work* work, stru
   if (process == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent) {
-      become_writer(plan, work, dice, signals);
+      become_writer(plan, work, random, signals);
     }
     _exit(2);
   }
@@ -126,7 +126,7 @@ static int check_end(const struct plan* plan, int status, char why[WHY_MAX]) {
   return 0;
 }
 
-static int run_writer(const struct plan* plan, const struct work* work, struct dice* dice,
+static int run_writer(const struct plan* plan, const struct work* work, struct random* random,
                       char why[WHY_MAX]) {
   struct signals signals;
   char byte = 0;
@@ -134,11 +134,11 @@ static int run_writer(const struct plan* plan, const struct work* work, struct d
   if (pipe(signals.ready) != 0 || pipe(signals.go) != 0) {
     return round_failed(why, "pipe", errno);
   }
-  struct dice of_writer = {dice_roll(dice)};
+  struct random of_writer = {random_next(random)};
   pid_t process = start_writer(plan, work, of_writer, &signals);
   int prepared = read(signals.ready[0], &byte, 1) == 1;
   if (prepared) {
-    round_arm(plan, dice, SIGKILL, process);
+    round_arm(plan, random, SIGKILL, process);
     prepared = write(signals.go[1], &byte, 1) == 1;
   }
   waitpid(process, &status, 0);
@@ -151,8 +151,8 @@ static int run_writer(const struct plan* plan, const struct work* work, struct d
  * What is left.
  */
 
-static int check_after_cut(const struct plan* plan, struct dice* dice, char why[WHY_MAX]) {
-  return round_recover(plan, dice, why) == 0
+static int check_after_cut(const struct plan* plan, struct random* random, char why[WHY_MAX]) {
+  return round_recover(plan, random, why) == 0
              ? model_check(plan->model, plan->stage->dir, DURABLE, why)
              : -1;
 }
@@ -169,13 +169,14 @@ static int check_after_kill(const struct plan* plan, char why[WHY_MAX]) {
 }
 
 int round_of_work(const struct plan* plan, const struct work* work, char why[WHY_MAX]) {
-  struct dice dice = {plan->seed};
+  struct random random = {plan->seed};
   model_init(plan->model, plan->seed);
-  work->layout(plan->model, &dice);
+  work->layout(plan->model, &random);
   int failed = round_begin(plan, why);
-  failed = failed ? failed : run_writer(plan, work, &dice, why);
+  failed = failed ? failed : run_writer(plan, work, &random, why);
   if (!failed) {
-    failed = plan->end == END_CUT ? check_after_cut(plan, &dice, why) : check_after_kill(plan, why);
+    failed =
+        plan->end == END_CUT ? check_after_cut(plan, &random, why) : check_after_kill(plan, why);
   }
   int error = stage_unmount(plan->stage);
   return failed || error == 0 ? failed : round_failed(why, "unmounting", error);

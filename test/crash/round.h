@@ -34,8 +34,8 @@ int round_of_copy(const struct plan* plan, char why[WHY_MAX]);
  * what follows a power cut: the filesystem recovers, at times with another cut in the middle of
  * it. */
 int round_begin(const struct plan* plan, char why[WHY_MAX]);
-void round_arm(const struct plan* plan, struct dice* dice, int signal, pid_t target);
-int round_recover(const struct plan* plan, struct dice* dice, char why[WHY_MAX]);
+void round_arm(const struct plan* plan, struct random* random, int signal, pid_t target);
+int round_recover(const struct plan* plan, struct random* random, char why[WHY_MAX]);
 
 /* "what: error's text" into why. Returns -1. */
 int round_failed(char why[WHY_MAX], const char* what, int error);

@@ -17,11 +17,11 @@ struct log {
   unsigned next; /* slot */
 };
 
-static void layout(struct model* model, struct dice* dice) {
+static void layout(struct model* model, struct random* random) {
   model_add_file(model, "log");
-  unsigned count = RECORDS_MIN + dice_below(dice, RECORDS_MAX - RECORDS_MIN);
+  unsigned count = RECORDS_MIN + random_below(random, RECORDS_MAX - RECORDS_MIN);
   for (unsigned i = 0; i < count; i++) {
-    model_add_slot(model, UVDIO_PAGE_SIZE * (1 + dice_below(dice, PAGES_MAX)));
+    model_add_slot(model, UVDIO_PAGE_SIZE * (1 + random_below(random, PAGES_MAX)));
   }
 }
 
@@ -43,7 +43,7 @@ static int prepare(struct writer* writer) {
   writer->state = calloc(1, sizeof(struct log));
   int error =
       writer_open(writer, writer->defect == DEFECT_NO_DSYNC ? UVDIO_OPEN_RW : UVDIO_OPEN_WAL);
-  enum start start = (enum start)dice_below(&writer->dice, STARTS);
+  enum start start = (enum start)random_below(&writer->random, STARTS);
   if (error == 0 && start != GROWING) {
     error = reserve(writer, file, file_end(model, file));
   }

@@ -27,12 +27,12 @@ struct names {
   struct chain chains[CHAINS];
 };
 
-static void layout(struct model* model, struct dice* dice) {
+static void layout(struct model* model, struct random* random) {
   char name[16];
   for (unsigned i = 0; i < FILES; i++) {
     snprintf(name, sizeof(name), "name-%u", i);
     model_add_file(model, name);
-    model_add_slot(model, UVDIO_PAGE_SIZE * (1 + dice_below(dice, PAGES_MAX)));
+    model_add_slot(model, UVDIO_PAGE_SIZE * (1 + random_below(random, PAGES_MAX)));
   }
 }
 

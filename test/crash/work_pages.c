@@ -17,11 +17,11 @@ struct pages {
   unsigned syncs;
 };
 
-static void layout(struct model* model, struct dice* dice) {
+static void layout(struct model* model, struct random* random) {
   model_add_file(model, "pages");
-  unsigned count = SLOTS_FEWEST + dice_below(dice, SLOTS_MOST - SLOTS_FEWEST);
+  unsigned count = SLOTS_FEWEST + random_below(random, SLOTS_MOST - SLOTS_FEWEST);
   for (unsigned i = 0; i < count; i++) {
-    model_add_slot(model, UVDIO_PAGE_SIZE * (1 + dice_below(dice, PAGES_MAX)));
+    model_add_slot(model, UVDIO_PAGE_SIZE * (1 + random_below(random, PAGES_MAX)));
   }
 }
 
@@ -30,7 +30,7 @@ static int prepare(struct writer* writer) {
   struct model* model = writer->model;
   writer->state = calloc(1, sizeof(struct pages));
   int error = writer_open(writer, UVDIO_OPEN_RW);
-  int written = (int)dice_below(&writer->dice, 2);
+  int written = (int)random_below(&writer->random, 2);
   for (unsigned i = 0; error == 0 && written && i < model->slot_count; i++) {
     error = writer_put(writer, &model->slots[i]);
   }
@@ -49,7 +49,7 @@ static void sync_now_and_then(struct writer* writer, struct pages* pages) {
     return;
   }
   if (pages->syncs < SYNCS_MAX) {
-    pages->until_sync = dice_below(&writer->dice, 2 * writer->width + 4);
+    pages->until_sync = random_below(&writer->random, 2 * writer->width + 4);
     pages->syncs++;
     writer_sync(writer, &writer->file, &writer->model->files[0], UINT64_MAX, sync_done, pages);
   }
@@ -59,7 +59,7 @@ static void go_on(struct writer* writer) {
   struct pages* pages = writer->state;
   struct model* model = writer->model;
   while (writer->writes < writer->width && !writer->stopped) {
-    struct slot* slot = &model->slots[dice_below(&writer->dice, model->slot_count)];
+    struct slot* slot = &model->slots[random_below(&writer->random, model->slot_count)];
     if (!slot->busy) {
       writer_write(writer, &writer->file, &model->files[0], slot, NULL, NULL);
       sync_now_and_then(writer, pages);

@@ -21,10 +21,10 @@ struct space {
   unsigned waiting; /* operations of this part of the step */
 };
 
-static void layout(struct model* model, struct dice* dice) {
+static void layout(struct model* model, struct random* random) {
   model_add_file(model, "space");
   for (unsigned i = 0; i < SLOTS; i++) {
-    model_add_slot(model, UVDIO_PAGE_SIZE * (1 + dice_below(dice, PAGES_MAX)));
+    model_add_slot(model, UVDIO_PAGE_SIZE * (1 + random_below(random, PAGES_MAX)));
   }
 }
 
@@ -60,10 +60,10 @@ static void write_done(struct writer* writer, struct slot* slot, void* context) 
 static void write_some(struct space* space) {
   struct writer* writer = space->writer;
   struct file* file = &writer->model->files[0];
-  unsigned count = dice_below(&writer->dice, WRITES_MAX);
+  unsigned count = random_below(&writer->random, WRITES_MAX);
   space->waiting = 1;
   for (unsigned i = 0; i < count && space->slots > 0 && !writer->stopped; i++) {
-    struct slot* slot = &writer->model->slots[dice_below(&writer->dice, space->slots)];
+    struct slot* slot = &writer->model->slots[random_below(&writer->random, space->slots)];
     if (!slot->busy) {
       space->waiting++;
       writer_write(writer, &writer->file, file, slot, write_done, space);
@@ -97,10 +97,10 @@ static void on_resized(uvdio_req_t* req, int64_t result) {
 }
 
 static void choose_size(struct space* space, int* shrinks) {
-  struct dice* dice = &space->writer->dice;
-  *shrinks = space->slots == SLOTS || (space->slots > 0 && dice_below(dice, SHRINKS_IN) == 0);
-  space->slots = *shrinks ? dice_below(dice, space->slots)
-                          : space->slots + 1 + dice_below(dice, SLOTS - space->slots);
+  struct random* random = &space->writer->random;
+  *shrinks = space->slots == SLOTS || (space->slots > 0 && random_below(random, SHRINKS_IN) == 0);
+  space->slots = *shrinks ? random_below(random, space->slots)
+                          : space->slots + 1 + random_below(random, SLOTS - space->slots);
 }
 
 static void go_on(struct writer* writer) {

@@ -211,7 +211,7 @@ void writer_sync(struct writer* writer, uvdio_file_t* open_file, struct file* fi
       .writer = writer, .file = file, .size = size, .then = then, .context = context};
   job->req.data = job;
   note_covered(job);
-  int all = (int)dice_below(&writer->dice, 2);
+  int all = (int)random_below(&writer->random, 2);
   int error = all ? uvdio_sync_all(open_file, &job->req, on_synced)
                   : uvdio_sync_data(open_file, &job->req, on_synced);
   if (error != 0) {
@@ -230,14 +230,14 @@ void writer_sync(struct writer* writer, uvdio_file_t* open_file, struct file* fi
 static int open_engine(struct writer* writer) {
   static const unsigned depths[DEPTHS] = {2, 16, 256};
   uvdio_engine_options_t options = {.backend = writer->backend,
-                                    .depth = depths[dice_below(&writer->dice, DEPTHS)]};
+                                    .depth = depths[random_below(&writer->random, DEPTHS)]};
   uvdio_arena_options_t arena = {.frame_size = SLOT_SIZE_MAX, .frame_count = FRAMES};
   int error = uv_loop_init(&writer->loop);
   error = error != 0 ? error : uvdio_engine_create(&writer->engine, &writer->loop, &options);
-  if (error == 0 && dice_below(&writer->dice, 2)) {
+  if (error == 0 && random_below(&writer->random, 2)) {
     error = uvdio_arena_create(&writer->arena, &arena);
   }
-  writer->width = 1 + dice_below(&writer->dice, 16);
+  writer->width = 1 + random_below(&writer->random, 16);
   return error;
 }
 

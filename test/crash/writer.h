@@ -17,6 +17,7 @@
 
 #include "content.h"
 #include "model.h"
+#include "random.h"
 #include "uvdio.h"
 
 enum defect {
@@ -31,7 +32,7 @@ struct writer {
   const char* dir;
   uvdio_backend_t backend;
   enum defect defect;
-  struct dice dice;
+  struct random random;
   uv_loop_t loop;
   uvdio_engine_t* engine;
   uvdio_arena_t* arena; /* where the buffers are frames, else null */
@@ -45,7 +46,7 @@ struct writer {
 
 struct work {
   const char* name;
-  void (*layout)(struct model* model, struct dice* dice); /* which files and slots there are */
+  void (*layout)(struct model* model, struct random* random); /* which files and slots there are */
   /* before anything can happen to the disk; 0 or a code */
   int (*prepare)(struct writer* writer);
   void (*go_on)(struct writer* writer); /* submits what there is to submit */

@@ -23,7 +23,7 @@ finish() {
 
 run_backend() {
   log=$folder/$1.txt
-  (cd "$folder" && ../dev/test/fault_every_point --backend "$1" --all) >"$log" 2>&1
+  (cd "$folder" && ../dev/test/fault_sweep --backend "$1" --all) >"$log" 2>&1
   status=$?
   grep '^SKIP' "$log"
   [ "$status" -ne 77 ] || return

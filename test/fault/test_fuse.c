@@ -4,6 +4,7 @@
  * network's may. The kernel does not smooth that over for direct I/O.
  */
 #include "fixture.h"
+#include "ops.h"
 
 #ifdef HAVE_FUSE
 
@@ -19,7 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE UVDIO_PAGE_SIZE
 #define PAGES 32u
 
 /* Shared with the process that serves the filesystem. */
@@ -170,11 +170,6 @@ static struct top* read_pages(struct fixture* f, unsigned first, unsigned pages)
   return t_read(op_new(&f->tracker), &f->file, &buf, (uint64_t)first * PAGE);
 }
 
-static struct top* write_page(struct fixture* f, unsigned page) {
-  uvdio_buf_t buf = filled(PAGE, 2);
-  return t_write(op_new(&f->tracker), &f->file, &buf, (uint64_t)page * PAGE);
-}
-
 /*
  * Tests.
  */
@@ -187,7 +182,7 @@ static void errors_come_as_they_are(void** state) {
     knobs->read_error = errors[i];
     knobs->write_error = errors[i];
     struct top* read = read_pages(f, 0, 2);
-    struct top* write = write_page(f, 0);
+    struct top* write = write_page_of(f, &f->file, 0, 2);
     run(f);
     assert_result(read, uv_translate_sys_error(errors[i]));
     assert_result(write, uv_translate_sys_error(errors[i]));
@@ -306,7 +301,7 @@ static void delays_do_not_hold_up_the_loop(void** state) {
   for (unsigned i = 0; i < COUNT_OF(reads); i++) {
     reads[i] = read_pages(f, i, 1);
   }
-  struct top* write = write_page(f, 20);
+  struct top* write = write_page_of(f, &f->file, 20, 2);
   struct top* cancelled = read_pages(f, 21, 1);
   int code = t_cancel(cancelled);
   assert_true(code == 0 || code == UV_EBUSY);

@@ -9,26 +9,16 @@
 
 #include "faults.h"
 #include "fixture.h"
+#include "ops.h"
+#include "registered.h"
 #include "workers.h"
-
-#define PAGE UVDIO_PAGE_SIZE
 
 static int set_up(void** state) {
   faults_reset();
   workers_begin();
-  int failed = fixture_open(state);
-  if (!failed) {
-    struct fixture* f = *state;
-    t_size(op_new(&f->tracker), &f->file); /* binds the engine to its thread */
-    run(f);
-    faults_reset();
-  }
-  return failed;
-}
-
-static int tear_down(void** state) {
+  int failed = fixture_open_bound(state);
   faults_reset();
-  return fixture_tear_down(state);
+  return failed;
 }
 
 static struct top* open_other(struct fixture* f, struct top* op, const char* name, unsigned flags) {
@@ -56,7 +46,7 @@ static void assert_undone_elsewhere(void) {
 static void close_is_a_workers(void** state) {
   struct fixture* f = *state;
   open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
-  assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+  close_other(f);
   assert_int_equal(fault_calls_here(CALL_CLOSE), 1);
   open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
   faults_reset();
@@ -69,8 +59,7 @@ static void close_is_a_workers(void** state) {
 static void close_behind_a_write_is_a_workers(void** state) {
   struct fixture* f = *state;
   open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
-  uvdio_buf_t page = filled(PAGE, 1);
-  t_write(op_new(&f->tracker), &f->other, &page, 0);
+  write_page_of(f, &f->other, 0, 1);
   struct top* close = t_close(op_new(&f->tracker), &f->other);
   run(f);
   assert_result(close, 0);
@@ -103,13 +92,7 @@ static void open_is_a_workers(void** state) {
     assert_int_equal(fault_calls_here(CALL_OPEN), 0);
     assert_true(fault_calls(CALL_FSTATFS) >= 1);
     assert_int_equal(fault_calls_here(CALL_FSTATFS) + fault_calls_here(CALL_FTRUNCATE), 0);
-    assert_result(t_close(op_now(&f->tracker), &f->other), 0);
-  }
-}
-
-static void need_faults(void) {
-  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
-    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
+    close_other(f);
   }
 }
 
@@ -167,8 +150,6 @@ static void cancelled_open_that_fails_is_closed_by_a_worker(void** state) {
  * submits them.
  */
 
-#define MIB ((size_t)1024 * 1024)
-
 static struct top* read_into(struct fixture* f, uvdio_buf_t buf) {
   struct top* read = t_read(op_new(&f->tracker), &f->file, &buf, 0);
   run(f);
@@ -199,12 +180,6 @@ static void large_transfer_of_plain_memory_is_a_workers(void** state) {
     op_free(write);
     op_free(read);
   }
-}
-
-static uvdio_registration_t registration_of(const struct fixture* f) {
-  uvdio_registration_t registration;
-  assert_ok(uvdio_arena_registration(f->engine, f->arena, &registration));
-  return registration;
 }
 
 static uvdio_buf_t only_frame(struct fixture* f, size_t cap) {
@@ -346,24 +321,22 @@ static void close_that_is_left_to_the_loop_counts(void** state) {
   assert_true(stats_of(f).longest_call_ns >= holder.held_ns);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
-      TEST(close_is_a_workers),
-      TEST(close_behind_a_write_is_a_workers),
-      TEST(files_left_open_are_closed_by_workers),
-      TEST(open_is_a_workers),
-      TEST(open_that_fails_half_way_is_closed_by_a_worker),
-      TEST(what_is_no_file_is_closed_by_a_worker),
-      TEST(cancelled_open_that_fails_is_closed_by_a_worker),
-      TEST(large_transfer_of_plain_memory_is_a_workers),
-      TEST(large_transfer_of_registered_memory_is_a_workers),
-      TEST(large_frame_is_not_registered_by_itself),
-      TEST(frame_of_8_mib_is_registered_by_itself),
-      TEST(longest_call_is_counted),
-      TEST(call_of_a_worker_does_not_count),
-      TEST(close_that_is_left_to_the_loop_counts),
+      FAULT_TEST_ON(set_up, close_is_a_workers),
+      FAULT_TEST_ON(set_up, close_behind_a_write_is_a_workers),
+      FAULT_TEST_ON(set_up, files_left_open_are_closed_by_workers),
+      FAULT_TEST_ON(set_up, open_is_a_workers),
+      FAULT_TEST_ON(set_up, open_that_fails_half_way_is_closed_by_a_worker),
+      FAULT_TEST_ON(set_up, what_is_no_file_is_closed_by_a_worker),
+      FAULT_TEST_ON(set_up, cancelled_open_that_fails_is_closed_by_a_worker),
+      FAULT_TEST_ON(set_up, large_transfer_of_plain_memory_is_a_workers),
+      FAULT_TEST_ON(set_up, large_transfer_of_registered_memory_is_a_workers),
+      FAULT_TEST_ON(set_up, large_frame_is_not_registered_by_itself),
+      FAULT_TEST_ON(set_up, frame_of_8_mib_is_registered_by_itself),
+      FAULT_TEST_ON(set_up, longest_call_is_counted),
+      FAULT_TEST_ON(set_up, call_of_a_worker_does_not_count),
+      FAULT_TEST_ON(set_up, close_that_is_left_to_the_loop_counts),
   };
   return matrix_main("loop_thread", tests, COUNT_OF(tests), argc, argv);
 }

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "ops.h"
 
-#define PAGE UVDIO_PAGE_SIZE
 #define MASK_AT 0
 #define ALIGN_AT 152
 #define READ_ALIGN_AT 180
@@ -65,16 +65,6 @@ static struct top* open_other(struct fixture* f, unsigned flags) {
   struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), flags);
   run(f);
   return open;
-}
-
-static uvdio_file_info_t info_of(const uvdio_file_t* file) {
-  uvdio_file_info_t info;
-  assert_ok(uvdio_file_info(file, &info));
-  return info;
-}
-
-static void close_other(struct fixture* f) {
-  assert_result(t_close(op_now(&f->tracker), &f->other), 0);
 }
 
 static void either_zero_is_a_refusal(void** state) {

@@ -11,9 +11,8 @@
 
 #include "faults.h"
 #include "fixture.h"
+#include "ops.h"
 #include "workers.h"
-
-#define PAGE UVDIO_PAGE_SIZE
 
 static const enum fault_call steps[] = {CALL_OPEN, CALL_STATX, CALL_PREADV2, CALL_FSTATFS,
                                         CALL_FTRUNCATE};
@@ -22,24 +21,7 @@ static const enum fault_call steps[] = {CALL_OPEN, CALL_STATX, CALL_PREADV2, CAL
 static int bound_engine(void** state) {
   faults_reset();
   workers_begin();
-  int failed = fixture_open(state);
-  if (!failed) {
-    struct fixture* f = *state;
-    t_size(op_new(&f->tracker), &f->file);
-    run(f);
-  }
-  return failed;
-}
-
-static int tear_down(void** state) {
-  faults_reset();
-  return fixture_tear_down(state);
-}
-
-static void need_faults(void) {
-  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
-    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
-  }
+  return fixture_open_bound(state);
 }
 
 static void assert_usable(struct fixture* f, uvdio_file_t* file) {
@@ -153,18 +135,6 @@ static void file_that_can_not_be_created_is_not_said_to_be_missing(void** state)
 /* Old kernels can't tell whether an open has created the file, and are asked in another way. Null:
  * this one. */
 static const char* const kernels[] = {NULL, "5.10.0-30-amd64", "6.11.9", "6.12.0"};
-
-static int is_there(const char* path) {
-  struct stat about;
-  return lstat(path, &about) == 0;
-}
-
-static void put_text(const char* path, const char* text) {
-  FILE* file = fopen(path, "w");
-  assert_non_null(file);
-  assert_true(fputs(text, file) >= 0);
-  assert_int_equal(fclose(file), 0);
-}
 
 static void fails_at(struct fixture* f, struct top* op, enum fault_call step, const char* kernel) {
   faults_reset();
@@ -431,23 +401,21 @@ static void fifo_is_refused_without_blocking(void** state) {
   assert_int_equal(f->closed, 1);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, bound_engine, tear_down)
-
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
-      TEST(open_that_is_turned_away_is_usable_or_an_error),
-      TEST(interrupted_open_is_repeated),
-      TEST(failed_step_leaves_nothing_open),
-      TEST(file_that_can_not_be_created_is_not_said_to_be_missing),
-      TEST(failed_step_removes_what_was_created_and_nothing_else),
-      TEST(what_was_created_is_found_by_its_descriptor),
-      TEST(open_that_no_worker_ends_removes_what_it_created),
-      TEST(failed_open_removes_nothing_of_somebody_else),
-      TEST(link_that_is_planted_meanwhile_is_not_followed),
-      TEST(path_is_opened_once),
-      TEST(refusal_of_direct_io_takes_no_second_open),
-      TEST(open_is_cancelled_while_every_worker_is_busy),
-      TEST(fifo_is_refused_without_blocking),
+      FAULT_TEST_ON(bound_engine, open_that_is_turned_away_is_usable_or_an_error),
+      FAULT_TEST_ON(bound_engine, interrupted_open_is_repeated),
+      FAULT_TEST_ON(bound_engine, failed_step_leaves_nothing_open),
+      FAULT_TEST_ON(bound_engine, file_that_can_not_be_created_is_not_said_to_be_missing),
+      FAULT_TEST_ON(bound_engine, failed_step_removes_what_was_created_and_nothing_else),
+      FAULT_TEST_ON(bound_engine, what_was_created_is_found_by_its_descriptor),
+      FAULT_TEST_ON(bound_engine, open_that_no_worker_ends_removes_what_it_created),
+      FAULT_TEST_ON(bound_engine, failed_open_removes_nothing_of_somebody_else),
+      FAULT_TEST_ON(bound_engine, link_that_is_planted_meanwhile_is_not_followed),
+      FAULT_TEST_ON(bound_engine, path_is_opened_once),
+      FAULT_TEST_ON(bound_engine, refusal_of_direct_io_takes_no_second_open),
+      FAULT_TEST_ON(bound_engine, open_is_cancelled_while_every_worker_is_busy),
+      FAULT_TEST_ON(bound_engine, fifo_is_refused_without_blocking),
   };
   workers_begin();
   return matrix_main("opens", tests, COUNT_OF(tests), argc, argv);

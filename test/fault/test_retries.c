@@ -7,9 +7,8 @@
 
 #include "faults.h"
 #include "fixture.h"
+#include "ops.h"
 #include "workers.h"
-
-#define PAGE UVDIO_PAGE_SIZE
 
 /* That many times anything is repeated (os/os.h). */
 #define RETRIES_MAX 64u
@@ -21,21 +20,9 @@ static int set_up(void** state) {
   if (!failed) {
     struct fixture* f = *state;
     put(f, &f->file, 0, PAGE, 1);
-    t_size(op_new(&f->tracker), &f->file); /* binds the engine to its thread */
-    run(f);
+    run_once(f);
   }
   return failed;
-}
-
-static int tear_down(void** state) {
-  faults_reset();
-  return fixture_tear_down(state);
-}
-
-static void need_faults(void) {
-  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
-    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
-  }
 }
 
 static void interrupt_for_good(enum fault_call call) {
@@ -101,7 +88,7 @@ static void operation_ends(struct fixture* f, uvdio_op_t kind, enum fault_call c
   assert_int_equal(fault_calls(call), RETRIES_MAX + 1);
   faults_reset();
   uvdio_buf_release(&page);
-  assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+  close_other(f);
 }
 
 static void operation_that_is_always_interrupted_ends(void** state) {
@@ -125,11 +112,6 @@ static void operation_that_is_always_interrupted_ends(void** state) {
  * A ring's own calls
  */
 
-static struct top* read_page(struct fixture* f) {
-  uvdio_buf_t page = blank(PAGE);
-  return t_read(op_new(&f->tracker), &f->file, &page, 0);
-}
-
 /* In many turns of the loop it is asked as often as in a few, but for one more every 10 ms. */
 static void assert_left_alone(struct fixture* f, enum fault_call call) {
   enum { TURNS = 1000, WHILE_MS = 10 };
@@ -146,7 +128,7 @@ static void kernel_that_always_interrupts_submissions_is_left_alone(void** state
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   interrupt_for_good(CALL_SUBMIT);
-  struct top* read = read_page(f);
+  struct top* read = read_page(f, 0);
   assert_left_alone(f, CALL_SUBMIT);
   assert_true(fault_hits(CALL_SUBMIT) > 0);
   assert_int_equal(read->done, 0);
@@ -160,7 +142,7 @@ static void kernel_that_always_interrupts_completions_is_left_alone(void** state
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   interrupt_for_good(CALL_GET_EVENTS);
-  struct top* read = read_page(f);
+  struct top* read = read_page(f, 0);
   assert_left_alone(f, CALL_GET_EVENTS);
   unsigned hits = fault_hits(CALL_GET_EVENTS);
   faults_reset();
@@ -182,15 +164,13 @@ static void probe_that_is_always_interrupted_ends(void** state) {
   watch_for_hang(NULL);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
-      TEST(open_that_is_always_interrupted_ends),
-      TEST(operation_that_is_always_interrupted_ends),
-      TEST(kernel_that_always_interrupts_submissions_is_left_alone),
-      TEST(kernel_that_always_interrupts_completions_is_left_alone),
-      TEST(probe_that_is_always_interrupted_ends),
+      FAULT_TEST_ON(set_up, open_that_is_always_interrupted_ends),
+      FAULT_TEST_ON(set_up, operation_that_is_always_interrupted_ends),
+      FAULT_TEST_ON(set_up, kernel_that_always_interrupts_submissions_is_left_alone),
+      FAULT_TEST_ON(set_up, kernel_that_always_interrupts_completions_is_left_alone),
+      FAULT_TEST_ON(set_up, probe_that_is_always_interrupted_ends),
   };
   workers_begin();
   return matrix_main("retries", tests, COUNT_OF(tests), argc, argv);

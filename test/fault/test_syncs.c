@@ -9,9 +9,9 @@
 
 #include "faults.h"
 #include "fixture.h"
+#include "ops.h"
 #include "workers.h"
 
-#define PAGE UVDIO_PAGE_SIZE
 #define RIDERS 10
 
 /* Stack for the thread that ends HELD syncs. Enough for the loop, and for no recursion over
@@ -19,44 +19,11 @@
 #define SMALL_STACK (UNDER_ASAN || UNDER_TSAN ? 1024u * 1024 : 256u * 1024)
 #define HELD (under_valgrind() ? 20000u : 100000u)
 
-static int tear_down(void** state) {
-  faults_reset();
-  return fixture_tear_down(state);
-}
-
 /* An open file on an engine that knows its thread, so that the first operation starts in the
  * submitting call. */
 static int open_and_bound(void** state) {
   faults_reset();
-  int failed = fixture_open(state);
-  if (!failed) {
-    struct fixture* f = *state;
-    t_size(op_new(&f->tracker), &f->file);
-    run(f);
-  }
-  return failed;
-}
-
-static void need_faults(void) {
-  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
-    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
-  }
-}
-
-/* Whether syncs run on libuv's threads, which can be held; the kernel's can't. */
-static int on_workers(const struct fixture* f) {
-  uvdio_file_info_t info;
-  assert_ok(uvdio_file_info(&f->file, &info));
-  return strcmp(info.backend, "pool") == 0;
-}
-
-/* Where a write may go by another way than a sync, neither holds up the other. */
-static void need_one_way(const struct fixture* f) {
-  uvdio_file_info_t info;
-  assert_ok(uvdio_file_info(&f->file, &info));
-  if (strcmp(info.backend, info.backend_concurrent) != 0) {
-    SKIP("this file's transfers may go by either backend");
-  }
+  return fixture_open_bound(state);
 }
 
 static struct top* sync_data(struct fixture* f) {
@@ -76,7 +43,7 @@ static void release_fdatasync(void* unused) {
  * to do. */
 static void run_with_the_first_held_longest(struct fixture* f) {
   struct workers workers;
-  if (on_workers(f)) {
+  if (is_done_by(&f->file, "pool")) {
     watch_for_hang("no sync reaches a worker");
     fault_await(CALL_FDATASYNC);
     workers_settle(&workers, &f->loop, WORKERS - 1, release_fdatasync, NULL);
@@ -130,7 +97,7 @@ static void refuse_work(struct top* op) {
 static void riders_are_told_that_their_leader_did_not_run(void** state) {
   struct fixture* f = *state;
   struct top* syncs[3];
-  if (!on_workers(f)) {
+  if (!is_done_by(&f->file, "pool")) {
     SKIP("syncs go to no thread of libuv's there");
   }
   uvdio_buf_t page = filled(PAGE, 1);
@@ -159,11 +126,9 @@ static void release_workers(struct top* op) {
 static void durable_write_beside_one_that_failed_fails(void** state) {
   struct fixture* f = *state;
   struct workers workers;
-  uvdio_file_info_t info;
   need_faults();
   open_now(f, &f->other, "other", UVDIO_OPEN_RW | UVDIO_O_DSYNC);
-  assert_ok(uvdio_file_info(&f->other, &info));
-  if (strcmp(info.backend, info.backend_concurrent) != 0) {
+  if (!has_one_backend(&f->other)) {
     SKIP("of two backends, either may be first");
   }
   uvdio_buf_t pages[2] = {filled(PAGE, 1), filled(PAGE, 2)};
@@ -324,7 +289,7 @@ static void leader_that_is_cancelled_with_a_worker_leaves_its_riders(void** stat
   struct fixture* f = *state;
   struct late_cancel late = {.f = f};
   struct top* syncs[3];
-  if (!on_workers(f)) {
+  if (!is_done_by(&f->file, "pool")) {
     SKIP("a sync in the kernel's hands can't be held there");
   }
   uvdio_buf_t page = filled(PAGE, 1);
@@ -411,7 +376,7 @@ static int depth_1_and_unbound(void** state) {
 /* Whatever else ends meanwhile is no reason to begin the next sync. */
 static void sync_waits_while_others_end(void** state) {
   struct fixture* f = *state;
-  if (!on_workers(f)) {
+  if (!is_done_by(&f->file, "pool")) {
     SKIP("syncs of a ring can't be held");
   }
   fault_hold(CALL_FDATASYNC, 1);
@@ -454,15 +419,10 @@ static void release_fallocate(struct top* op) {
   fault_release(CALL_FALLOCATE);
 }
 
-static struct top* write_page(struct fixture* f, unsigned number) {
-  uvdio_buf_t page = filled(PAGE, number);
-  return t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)number * PAGE);
-}
-
 static void sync_waits_for_a_write_that_takes_long(void** state) {
   struct fixture* f = *state;
   need_faults();
-  need_one_way(f);
+  need_one_backend(&f->file);
   fault_fail(CALL_PWRITE, 1, ROUNDS, EINTR);
   fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
   struct top* write = write_page(f, 1);
@@ -491,7 +451,7 @@ static void sync_waits_for_a_preallocation_that_takes_long(void** state) {
 static void sync_does_not_wait_for_younger_changes(void** state) {
   struct fixture* f = *state;
   need_faults();
-  need_one_way(f);
+  need_one_backend(&f->file);
   fault_fail(CALL_FALLOCATE, 1, ONCE, ENOSPC);
   fault_fail(CALL_PWRITE, 1, ROUNDS, EINTR);
   fault_hold(CALL_PWRITE, 1);
@@ -530,8 +490,7 @@ static int depth_1_and_bound(void** state) {
   int failed = fixture_open_with(state, options);
   if (!failed) {
     struct fixture* f = *state;
-    t_size(op_new(&f->tracker), &f->file);
-    run(f);
+    run_once(f);
   }
   return failed;
 }
@@ -582,29 +541,26 @@ static void latch_reaches_all_that_waits(void** state) {
   }
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, open_and_bound, tear_down)
-
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
-      TEST(sync_waits_while_others_end),
-      TEST(no_sync_succeeds_once_one_failed),
-      TEST(riders_fail_with_their_leader),
-      TEST(riders_are_told_that_their_leader_did_not_run),
-      TEST(durable_write_beside_one_that_failed_fails),
-      TEST(syncs_that_gather_share_one_call),
-      TEST(sync_all_takes_a_call_of_its_own),
-      TEST(sync_all_serves_data_syncs_behind_it),
-      TEST(synchronous_sync_is_refused_while_one_is_pending),
-      TEST(cancelled_leader_leaves_its_riders),
-      TEST(cancelled_rider_ends_alone),
-      TEST(leader_that_is_cancelled_with_a_worker_leaves_its_riders),
-      TEST(sync_waits_for_a_write_that_takes_long),
-      TEST(sync_waits_for_a_preallocation_that_takes_long),
-      TEST(sync_does_not_wait_for_younger_changes),
-      TEST(sync_does_not_wait_for_a_younger_preallocation),
-      cmocka_unit_test_setup_teardown(latch_reaches_all_that_waits, depth_1_and_bound, tear_down),
-      cmocka_unit_test_setup_teardown(crowd_of_held_syncs_ends_without_recursion,
-                                      depth_1_and_unbound, tear_down),
+      FAULT_TEST_ON(open_and_bound, sync_waits_while_others_end),
+      FAULT_TEST_ON(open_and_bound, no_sync_succeeds_once_one_failed),
+      FAULT_TEST_ON(open_and_bound, riders_fail_with_their_leader),
+      FAULT_TEST_ON(open_and_bound, riders_are_told_that_their_leader_did_not_run),
+      FAULT_TEST_ON(open_and_bound, durable_write_beside_one_that_failed_fails),
+      FAULT_TEST_ON(open_and_bound, syncs_that_gather_share_one_call),
+      FAULT_TEST_ON(open_and_bound, sync_all_takes_a_call_of_its_own),
+      FAULT_TEST_ON(open_and_bound, sync_all_serves_data_syncs_behind_it),
+      FAULT_TEST_ON(open_and_bound, synchronous_sync_is_refused_while_one_is_pending),
+      FAULT_TEST_ON(open_and_bound, cancelled_leader_leaves_its_riders),
+      FAULT_TEST_ON(open_and_bound, cancelled_rider_ends_alone),
+      FAULT_TEST_ON(open_and_bound, leader_that_is_cancelled_with_a_worker_leaves_its_riders),
+      FAULT_TEST_ON(open_and_bound, sync_waits_for_a_write_that_takes_long),
+      FAULT_TEST_ON(open_and_bound, sync_waits_for_a_preallocation_that_takes_long),
+      FAULT_TEST_ON(open_and_bound, sync_does_not_wait_for_younger_changes),
+      FAULT_TEST_ON(open_and_bound, sync_does_not_wait_for_a_younger_preallocation),
+      FAULT_TEST_ON(depth_1_and_bound, latch_reaches_all_that_waits),
+      FAULT_TEST_ON(depth_1_and_unbound, crowd_of_held_syncs_ends_without_recursion),
   };
   workers_begin();
   return matrix_main("syncs", tests, COUNT_OF(tests), argc, argv);

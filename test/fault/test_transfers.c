@@ -11,8 +11,8 @@
 
 #include "faults.h"
 #include "fixture.h"
+#include "ops.h"
 
-#define PAGE UVDIO_PAGE_SIZE
 #define PAGES 8
 #define SIZE ((size_t)PAGES * PAGE)
 #define ODD 904 /* bytes: within a block */
@@ -20,22 +20,9 @@
 /* What request.c puts up with. */
 #define RETRIES_MAX 64
 
-static void need_faults(void) {
-  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
-    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
-  }
-}
-
-/* Whether the file's transfers are a ring's: those end within no block. */
-static int on_ring(const struct fixture* f) {
-  uvdio_file_info_t info;
-  assert_ok(uvdio_file_info(&f->file, &info));
-  return strcmp(info.backend, "ring") == 0;
-}
-
 #define NEEDS_ODD_SHORTS(f)                                           \
   do {                                                                \
-    if (on_ring(f)) {                                                 \
+    if (is_done_by(&f->file, "ring")) {                               \
       SKIP("an entry of a ring can't be made to end within a block"); \
     }                                                                 \
   } while (0)
@@ -75,11 +62,6 @@ static int open_on_fuse(void** state) {
 /* Wherever it is: the kernel's own filesystems are taken at their word about the end of a file. */
 static int open_on_ext4(void** state) {
   return open_pretending(state, EXT4_SUPER_MAGIC);
-}
-
-static int tear_down(void** state) {
-  faults_reset();
-  return fixture_tear_down(state);
 }
 
 /* Zeroed, because valgrind does not know that a ring writes. */
@@ -281,7 +263,8 @@ static void refused_for_the_moment(struct fixture* f, int error, unsigned times)
   assert_int_equal(fault_calls(CALL_PWRITE), times + 1);
   assert_int_equal(stats_of(f).retried - before, 2 * times);
   assert_int_equal(stats_of(f).resumed, 0);
-  assert_int_equal(stats_of(f).punted - punted, on_ring(f) && error == EAGAIN ? 2 : 0);
+  assert_int_equal(stats_of(f).punted - punted,
+                   is_done_by(&f->file, "ring") && error == EAGAIN ? 2 : 0);
   assert_holds(f, &f->file, 0, SIZE, 2);
 }
 
@@ -498,7 +481,7 @@ static void every_filesystem_is_told_by_its_number(void** state) {
     run(f);
     faults_reset();
     assert_result(read, filesystems[i].ends_early ? UVDIO_ESHORTREAD : 0);
-    assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+    close_other(f);
   }
 }
 
@@ -506,7 +489,7 @@ static void every_filesystem_is_told_by_its_number(void** state) {
  * reason to begin again. */
 static void cancelled_transfer_is_not_repeated(void** state) {
   struct fixture* f = *state;
-  if (on_ring(f)) {
+  if (is_done_by(&f->file, "ring")) {
     SKIP("entries of a ring can't be held");
   }
   const int errors[] = {EINTR, EAGAIN};
@@ -525,42 +508,35 @@ static void cancelled_transfer_is_not_repeated(void** state) {
   }
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, open_with_content, tear_down)
-#define TEST_ON_EXT4(function) cmocka_unit_test_setup_teardown(function, open_on_ext4, tear_down)
-#define TEST_ON_FUSE(function) cmocka_unit_test_setup_teardown(function, open_on_fuse, tear_down)
-
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
-      TEST(short_read_is_resumed),
-      TEST(read_may_arrive_page_by_page),
-      TEST(write_may_leave_page_by_page),
-      TEST(synchronous_forms_resume_as_well),
-      cmocka_unit_test_setup_teardown(short_transfer_is_resumed_before_others_begin,
-                                      open_at_depth_1, tear_down),
-      TEST(every_filesystem_is_told_by_its_number),
-      TEST(cancelled_transfer_is_not_repeated),
-      TEST(error_half_way_tells_what_was_moved),
-      TEST(write_goes_on_from_the_start_of_a_broken_block),
-      TEST(write_that_always_stops_within_one_block_is_short),
-      TEST_ON_EXT4(read_that_stops_within_a_block_has_met_the_end),
-      TEST(write_of_no_bytes_is_short),
-      TEST_ON_EXT4(read_of_no_bytes_is_the_end),
-      TEST(interrupted_transfer_is_repeated),
-      TEST(transfer_that_is_turned_away_three_times_is_repeated),
-      TEST(request_begins_anew_each_time),
-      TEST(synchronous_forms_repeat_as_well),
-      TEST(transfer_that_is_always_interrupted_ends),
-      TEST(transfer_that_is_always_turned_away_ends),
-      TEST_ON_FUSE(error_after_a_broken_block_tells_what_arrived),
-      TEST_ON_FUSE(odd_read_is_resumed_on_fuse),
-      cmocka_unit_test_setup_teardown(file_without_a_size_is_read_to_its_end, open_with_content,
-                                      tear_down),
-      cmocka_unit_test_setup_teardown(file_with_the_size_of_a_page_is_read_to_its_end,
-                                      open_with_content, tear_down),
-      TEST_ON_FUSE(odd_read_that_is_cancelled_tells_all_that_arrived),
-      TEST_ON_FUSE(odd_read_before_the_end_is_an_error_on_fuse),
-      TEST_ON_FUSE(read_of_no_bytes_before_the_end_is_an_error_on_fuse),
-      TEST_ON_FUSE(end_of_the_file_is_the_end_on_fuse),
+      FAULT_TEST_ON(open_with_content, short_read_is_resumed),
+      FAULT_TEST_ON(open_with_content, read_may_arrive_page_by_page),
+      FAULT_TEST_ON(open_with_content, write_may_leave_page_by_page),
+      FAULT_TEST_ON(open_with_content, synchronous_forms_resume_as_well),
+      FAULT_TEST_ON(open_at_depth_1, short_transfer_is_resumed_before_others_begin),
+      FAULT_TEST_ON(open_with_content, every_filesystem_is_told_by_its_number),
+      FAULT_TEST_ON(open_with_content, cancelled_transfer_is_not_repeated),
+      FAULT_TEST_ON(open_with_content, error_half_way_tells_what_was_moved),
+      FAULT_TEST_ON(open_with_content, write_goes_on_from_the_start_of_a_broken_block),
+      FAULT_TEST_ON(open_with_content, write_that_always_stops_within_one_block_is_short),
+      FAULT_TEST_ON(open_on_ext4, read_that_stops_within_a_block_has_met_the_end),
+      FAULT_TEST_ON(open_with_content, write_of_no_bytes_is_short),
+      FAULT_TEST_ON(open_on_ext4, read_of_no_bytes_is_the_end),
+      FAULT_TEST_ON(open_with_content, interrupted_transfer_is_repeated),
+      FAULT_TEST_ON(open_with_content, transfer_that_is_turned_away_three_times_is_repeated),
+      FAULT_TEST_ON(open_with_content, request_begins_anew_each_time),
+      FAULT_TEST_ON(open_with_content, synchronous_forms_repeat_as_well),
+      FAULT_TEST_ON(open_with_content, transfer_that_is_always_interrupted_ends),
+      FAULT_TEST_ON(open_with_content, transfer_that_is_always_turned_away_ends),
+      FAULT_TEST_ON(open_on_fuse, error_after_a_broken_block_tells_what_arrived),
+      FAULT_TEST_ON(open_on_fuse, odd_read_is_resumed_on_fuse),
+      FAULT_TEST_ON(open_with_content, file_without_a_size_is_read_to_its_end),
+      FAULT_TEST_ON(open_with_content, file_with_the_size_of_a_page_is_read_to_its_end),
+      FAULT_TEST_ON(open_on_fuse, odd_read_that_is_cancelled_tells_all_that_arrived),
+      FAULT_TEST_ON(open_on_fuse, odd_read_before_the_end_is_an_error_on_fuse),
+      FAULT_TEST_ON(open_on_fuse, read_of_no_bytes_before_the_end_is_an_error_on_fuse),
+      FAULT_TEST_ON(open_on_fuse, end_of_the_file_is_the_end_on_fuse),
   };
   return matrix_main("transfers", tests, COUNT_OF(tests), argc, argv);
 }

@@ -12,6 +12,9 @@ set -u
 
 cd "$(dirname "$0")/../.." || exit 1
 . cmake/common.sh
+. test/lib/layer.sh
+
+layer=kernels faults="dm-error, dm-flakey, dm-delay, full disks, system calls that fail"
 folder=build/kernels
 only=.
 kernels=
@@ -29,20 +32,6 @@ done
 # the machine.
 kernel_limit=1800
 test_limit=400
-
-passed=0 failed=0 skipped=0 booted=
-
-finish() {
-  echo "LAYER kernels|${booted:-none}: $passed passed, $skipped skipped|dm-error, dm-flakey, dm-delay, full disks, system calls that fail|$failed"
-  [ "$failed" -eq 0 ] || exit 1
-  [ -n "$booted" ] || exit 77
-  exit 0
-}
-
-leave_out() {
-  echo "$1: left out: $2"
-  skipped=$((skipped + 1))
-}
 
 boot() {
   truncate -s 1G "$folder/$1/disk"
@@ -75,15 +64,9 @@ run_kernel() {
   : >"$reasons"
   boot "$1" "$log"
   tell "$log"
-  counts=$(awk -v pass="Linux $1" -v reasons="$reasons" -v log_name="$log" -f cmake/count.awk "$log")
-  sort "$reasons" | uniq -c | sort -rn
-  echo "$counts" | sed '$d'
-  # The last line that count.awk prints is for us: three numbers.
-  # shellcheck disable=SC2046
-  set -- "$1" $(echo "$counts" | tail -n 1)
-  passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+  count_log "Linux $1" "$log"
+  tell_reasons
   grep -q '^== end' "$log" || failed=$((failed + 1))
-  booted="$booted${booted:+, }Linux $1"
 }
 
 if ! command -v qemu-system-x86_64 >/dev/null; then

@@ -115,6 +115,26 @@ unsigned rings_of_a_loop(void) {
   return rings;
 }
 
+#if UNDER_TSAN
+#include <sanitizer/common_interface_defs.h>
+
+/* To look up a suppression, the sanitizer starts a program that finds names, and keeps pipes to
+ * it. */
+static void start_symbolizer(void) {
+  char name[64];
+  __sanitizer_symbolize_pc((void*)(uintptr_t)start_symbolizer, "%f", name, sizeof(name));
+}
+#else
+static void start_symbolizer(void) {}
+#endif
+
+int warm_up_libuv(void** state) {
+  uv_loop_t loop;
+  (void)state;
+  start_symbolizer();
+  return uv_loop_init(&loop) != 0 || uv_loop_close(&loop) != 0;
+}
+
 size_t open_descriptors(void) {
   DIR* list = opendir("/proc/self/fd");
   if (list == NULL) {

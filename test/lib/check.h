@@ -84,6 +84,10 @@ void watch_for_hang(const char* what);
 /* Ends a forked child at once, without what its parent registered for its own end. */
 void exit_child(int status);
 
+/* libuv, the C library and sanitizers open a few descriptors at first use, and keep them: this is
+ * that use. A group's set-up. */
+int warm_up_libuv(void** state);
+
 /* How many file descriptors are open, or 0 where the system does not tell. */
 size_t open_descriptors(void);
 

@@ -139,7 +139,14 @@ unsigned fault_hits(enum fault_call call);
 const int* fault_errors(enum fault_call call);
 const char* fault_call_name(enum fault_call call);
 
-/* Whether entries of a ring can be made to fail here. */
+/* Whether entries of a ring can be made to fail here; and what skips the test on a ring where they
+ * can't. */
 int faults_reach_the_ring(void);
+void need_faults(void);
+
+/* As fixture_tear_down, without faults; and as TEST_ON, with that. */
+int faults_tear_down(void** state);
+#define FAULT_TEST_ON(set_up, function) \
+  cmocka_unit_test_setup_teardown(function, set_up, faults_tear_down)
 
 #endif /* UVDIO_TEST_FAULTS_H */

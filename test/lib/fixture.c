@@ -99,28 +99,6 @@ static int skip_place(const char* place, const char* why) {
   return SKIPPED_PROGRAM;
 }
 
-#if UNDER_TSAN
-#include <sanitizer/common_interface_defs.h>
-
-/* To look up a suppression, the sanitizer starts a program that finds names, and keeps pipes to
- * it. */
-static void start_symbolizer(void) {
-  char name[64];
-  __sanitizer_symbolize_pc((void*)(uintptr_t)start_symbolizer, "%f", name, sizeof(name));
-}
-#else
-static void start_symbolizer(void) {}
-#endif
-
-/* libuv, the C library and sanitizers open a few descriptors at first use, and keep them. */
-static void warm_up(void) {
-  uv_loop_t loop;
-  start_symbolizer();
-  if (uv_loop_init(&loop) == 0) {
-    uv_loop_close(&loop);
-  }
-}
-
 /* Whether files in this place are executed by the ring. */
 static int goes_to_the_ring(uvdio_engine_t* engine) {
   char path[PLACE_PATH_MAX + 16];
@@ -176,7 +154,7 @@ static int begin(int argc, char** argv) {
     return skip_place(place, why);
   }
   skips_are_of(matrix.backend_name, matrix.place.kind, on_memory() ? "." : matrix.place.dir);
-  warm_up();
+  warm_up_libuv(NULL);
   if (matrix.registered && why_unregistered() != NULL) {
     return skip_program(matrix.backend_name, why_unregistered());
   }
@@ -316,6 +294,42 @@ int fixture_open_with(void** state, uvdio_engine_options_t options) {
 
 int fixture_open(void** state) {
   return fixture_open_with(state, matrix_options());
+}
+
+int fixture_open_at_depth(void** state, unsigned depth) {
+  uvdio_engine_options_t options = {0};
+  options.depth = depth;
+  return fixture_open_with(state, options);
+}
+
+int fixture_open_at_depth_1(void** state) {
+  return fixture_open_at_depth(state, 1);
+}
+
+int fixture_open_at_depth_4(void** state) {
+  return fixture_open_at_depth(state, 4);
+}
+
+int fixture_open_bound(void** state) {
+  int failed = fixture_open(state);
+  if (!failed) {
+    struct fixture* f = *state;
+    t_size(op_new(&f->tracker), &f->file);
+    run(f);
+  }
+  return failed;
+}
+
+int fixture_read_with(void** state, uvdio_engine_options_t options, unsigned pages) {
+  int failed = fixture_open_with(state, options);
+  if (!failed) {
+    struct fixture* f = *state;
+    uvdio_buf_t page = blank(PAGE);
+    put(f, &f->file, 0, (size_t)pages * PAGE, 1);
+    t_read(op_new(&f->tracker), &f->file, &page, 0);
+    run(f);
+  }
+  return failed;
 }
 
 void fixture_arena(struct fixture* f, size_t frame_size, size_t frame_count) {

@@ -24,6 +24,9 @@
 #include "tracker.h"
 #include "uvdio/sim.h"
 
+#define PAGE UVDIO_PAGE_SIZE
+#define MIB ((size_t)1024 * 1024)
+
 /* What the arguments chose. */
 struct matrix {
   uvdio_backend_t backend;
@@ -76,6 +79,16 @@ int fixture_tear_down(void** state);
 /* As fixture_engine and fixture_open, with options; the backend is filled in. */
 int fixture_engine_with(void** state, uvdio_engine_options_t options);
 int fixture_open_with(void** state, uvdio_engine_options_t options);
+int fixture_open_at_depth(void** state, unsigned depth);
+int fixture_open_at_depth_1(void** state);
+int fixture_open_at_depth_4(void** state);
+
+/* As fixture_open, with an engine that knows its thread. */
+int fixture_open_bound(void** state);
+
+/* The same, with options, and a file of so many pages that has been read from: what may start
+ * does so in the submitting call. */
+int fixture_read_with(void** state, uvdio_engine_options_t options, unsigned pages);
 
 /* The matrix's backend, for uvdio_engine_create. */
 uvdio_engine_options_t matrix_options(void);

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE UVDIO_PAGE_SIZE
 #define PAGES 32u
 #define NEW 128u /* added to a page's seed by a write */
 #define DEPTH 8u

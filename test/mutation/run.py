@@ -58,8 +58,8 @@ REACH = [(r"src/cli/", r"^cli$"), (r"src/sim/", r"^(sim_|storms|chaos|contract|f
          (r"src/backend/memory", r"^(sim_|unit)|memory"), (r"src/ring/", r"(?<!memory)(?<!sim)$"),
          (r"src/backend/pool", r"(?<!memory)(?<!sim)$")]
 FIRST = [(r"src/ring/", r"\.(ring|registered)\.here$"), (r"pool", r"\.pool\.here$"), (r"src/sim/", r"^sim_(cuts|faults|corners)"),
-         (r"arena|buffer|allocator|register", r"^unit_|register|pins"), (r"backend/memory", r"\.memory$"),
-         (r"src/os/", r"(file|edges|register|corners|opens|limits)\..*here"), (r"", r"\.(here|memory)$|^unit_")]
+         (r"arena|buffer|allocator|register", r"^unit_|register"), (r"backend/memory", r"\.memory$"),
+         (r"src/os/", r"(file|transfer_l\w+|register\w+|rare_answers|opens)\..*here"), (r"", r"\.(here|memory)$|^unit_")]
 # What is built for tests that are scripts; uvdio_bench brings the command along.
 SCRIPTED = {"cli": "uvdio_cli", "guard": "uvdio_bench"}
 FIRST_STAGE = 14  # tests of the first stage: only their programs are linked for it

@@ -11,8 +11,6 @@
 
 #include "fixture.h"
 
-#define PAGE UVDIO_PAGE_SIZE
-
 typedef void (*misdeed)(struct fixture* f);
 
 struct confession {

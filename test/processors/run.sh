@@ -14,10 +14,11 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . cmake/common.sh
 . test/lib/debian.sh
+. test/lib/layer.sh
 
+layer=processors faults="system calls that fail"
 folder=$PWD/build/processors
 libraries="libuv1-dev libuv1 libjansson-dev libjansson4 libcmocka-dev libcmocka0 liburing-dev liburing2"
-passed=0 failed=0 skipped=0 ran=
 
 for processor; do
   case $processor in
@@ -26,18 +27,6 @@ for processor; do
   esac
 done
 [ $# -gt 0 ] || set -- s390x aarch64
-
-finish() {
-  echo "LAYER processors|${ran:-none}: $passed passed, $skipped skipped|system calls that fail|$failed"
-  [ "$failed" -eq 0 ] || exit 1
-  [ -n "$ran" ] || exit 77
-  exit 0
-}
-
-leave_out() {
-  echo "$1: left out: $2"
-  skipped=$((skipped + 1))
-}
 
 # choose PROCESSOR: sets what the rest needs to know of it. Returns 1 with the reason in $why.
 choose() {
@@ -82,14 +71,8 @@ run_processor() {
   : >"$reasons"
   # sim_replay is a script, which calls the program without the emulator.
   ctest --test-dir "$build" -V -j "$(job_count)" -L '^(unit|contract|sim)$' -E '^sim_replay$' >"$build.log" 2>&1
-  counts=$(awk -v pass="$1" -v reasons="$reasons" -v log_name="build/processors/$1.log" -f cmake/count.awk "$build.log")
-  sort "$reasons" | uniq -c | sort -rn
-  echo "$counts" | sed '$d'
-  ran="$ran${ran:+, }$1"
-  # The last line that count.awk prints is for us: three numbers.
-  # shellcheck disable=SC2046
-  set -- $(echo "$counts" | tail -n 1)
-  passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+  count_log "$1" "build/processors/$1.log"
+  tell_reasons
 }
 
 mkdir -p "$folder"

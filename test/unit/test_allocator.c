@@ -375,13 +375,6 @@ static void failing_allocations_of_ring_engine(void** state) {
   failing_allocations_on_disk(UVDIO_BACKEND_RING, live_on_ring, 1); /* the table of files */
 }
 
-/* libuv keeps a few descriptors from its first use on. */
-static int warm_up(void** state) {
-  (void)state;
-  uv_loop_t loop;
-  return uv_loop_init(&loop) != 0 || uv_loop_close(&loop) != 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(everything_comes_from_the_custom_allocator),
@@ -396,5 +389,5 @@ int main(void) {
       TEST(failing_allocations_of_pool_engine),
       TEST(failing_allocations_of_ring_engine),
   };
-  return cmocka_run_group_tests_name("allocator", tests, warm_up, NULL);
+  return cmocka_run_group_tests_name("allocator", tests, warm_up_libuv, NULL);
 }

@@ -291,12 +291,6 @@ static void auto_probe_foretells_what_init_takes(void** state) {
   close_engine(e, engine);
 }
 
-static int warm_up(void** state) {
-  (void)state;
-  uv_loop_t loop;
-  return uv_loop_init(&loop) != 0 || uv_loop_close(&loop) != 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(null_pointers_are_refused),
@@ -320,5 +314,5 @@ int main(void) {
       TEST(bad_probes_are_refused),
       TEST(auto_probe_foretells_what_init_takes),
   };
-  return cmocka_run_group_tests_name("engine", tests, warm_up, NULL);
+  return cmocka_run_group_tests_name("engine", tests, warm_up_libuv, NULL);
 }

@@ -12,9 +12,10 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . cmake/common.sh
 . test/lib/chroot.sh
+. test/lib/layer.sh
 
+layer=versions faults="those of the fault tests"
 folder=build/versions
-passed=0 failed=0 skipped=0 ran=
 
 for release; do
   case $release in
@@ -23,18 +24,6 @@ for release; do
   esac
 done
 [ $# -gt 0 ] || set -- here next testing unstable
-
-finish() {
-  echo "LAYER versions|${ran:-none}: $passed passed, $skipped skipped|those of the fault tests|$failed"
-  [ "$failed" -eq 0 ] || exit 1
-  [ -n "$ran" ] || exit 77
-  exit 0
-}
-
-leave_out() {
-  echo "$1: left out: $2"
-  skipped=$((skipped + 1))
-}
 
 # in_release COMMAND...: runs it in the release that is under test.
 in_release() {
@@ -64,13 +53,7 @@ run_compiler() {
     return
   fi
   in_release ctest --preset "$preset" -V -j "$(job_count)" >"$log" 2>&1
-  counts=$(awk -v pass="$name" -v reasons="$reasons" -v log_name="$log" -f cmake/count.awk "$log")
-  echo "$counts" | sed '$d'
-  ran="$ran${ran:+, }$name"
-  # The last line that count.awk prints is for us: three numbers.
-  # shellcheck disable=SC2046
-  set -- $(echo "$counts" | tail -n 1)
-  passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+  count_log "$name" "$log"
 }
 
 run_release() {
@@ -92,6 +75,6 @@ for release; do
   printf '\n== %s\n' "$release"
   run_release "$release"
 done
-sort "$reasons" | uniq -c | sort -rn
+tell_reasons
 echo
 finish

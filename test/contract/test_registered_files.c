@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files that the ring knows by number: the table they are in grows, and gives out again what comes
+ * free. A file that is closed is really closed, though the table is a reference to it.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "ops.h"
+
+static void files_get_slots_with_their_first_transfer(void** state) {
+  struct fixture* f = *state;
+  assert_false(info_of(&f->file).is_registered);
+  struct top* write = write_page_of(f, &f->file, 0, 1);
+  run(f);
+  assert_result(write, PAGE);
+  if (!info_of(&f->file).is_registered) {
+    SKIP("this kernel or backend keeps no table of files");
+  }
+}
+
+/* A lease for writing is given only where nobody else has the file open (fcntl(2)). */
+static int is_open_elsewhere(const char* path) {
+  int descriptor = open(path, O_RDWR | O_CLOEXEC);
+  assert_true(descriptor >= 0);
+  int refused = fcntl(descriptor, F_SETLEASE, F_WRLCK) != 0;
+  close(descriptor);
+  return refused;
+}
+
+static void closed_file_is_closed(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("descriptors");
+  uvdio_buf_t page = filled(PAGE, 1);
+  t_write(op_new(&f->tracker), &f->file, &page, 0);
+  run(f);
+  assert_true(is_open_elsewhere(path_of(f, "file")));
+  t_close(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_false(is_open_elsewhere(path_of(f, "file")));
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+  page = filled(PAGE, 2);
+  t_write(op_new(&f->tracker), &f->file, &page, 0);
+  run(f);
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  assert_false(is_open_elsewhere(path_of(f, "file")));
+}
+
+static struct top* change_or_read(struct fixture* f, unsigned which) {
+  struct top* op = op_new(&f->tracker);
+  uvdio_buf_t page = which == 0 ? filled(PAGE, 2) : which == 1 ? blank(PAGE) : (uvdio_buf_t){0};
+  switch (which) {
+    case 0:
+      return t_write(op, &f->file, &page, 0);
+    case 1:
+      return t_read(op, &f->file, &page, 0);
+    case 2:
+      return t_sync_data(op, &f->file);
+    case 3:
+      return t_sync_all(op, &f->file);
+    case 4:
+      return t_truncate(op, &f->file, 2 * PAGE);
+    default:
+      return t_preallocate(op, &f->file, 2 * PAGE);
+  }
+}
+
+/* A close that waits for what came before it gives the slot back as one does that waits for
+ * nothing. */
+static void file_that_is_closed_behind_something_is_closed(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("descriptors");
+  put(f, &f->file, 0, PAGE, 1);
+  for (unsigned which = 0; which < 6; which++) {
+    uvdio_buf_t page = filled(PAGE, 1);
+    /* gives the file its slot */
+    struct top* first = t_write(op_new(&f->tracker), &f->file, &page, 0);
+    run(f);
+    struct top* op = change_or_read(f, which);
+    struct top* closing = t_close(op_new(&f->tracker), &f->file);
+    run(f);
+    assert_result(first, PAGE);
+    assert_true(op->result >= 0);
+    assert_result(closing, 0);
+    assert_false(is_open_elsewhere(path_of(f, "file")));
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+  }
+}
+
+#define FILES 200 /* the table begins with 64 slots */
+
+static void table_grows_with_the_files(void** state) {
+  struct fixture* f = *state;
+  static uvdio_file_t files[FILES];
+  static struct top* writes[FILES];
+  char name[32];
+  memset(files, 0, sizeof(files));
+  for (unsigned i = 0; i < FILES; i++) {
+    snprintf(name, sizeof(name), "file%u", i);
+    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+  }
+  for (unsigned i = 0; i < FILES; i++) {
+    writes[i] = write_page_of(f, &files[i], 0, i);
+  }
+  run(f);
+  unsigned with_slot = 0;
+  for (unsigned i = 0; i < FILES; i++) {
+    assert_result(writes[i], PAGE);
+    assert_holds(f, &files[i], 0, PAGE, i);
+    struct top* read = read_page_of(f, &files[i], 0);
+    run(f);
+    assert_result(read, PAGE);
+    assert_true(is_pattern(read->back.base, PAGE, i));
+    with_slot += (unsigned)info_of(&files[i]).is_registered;
+    op_free(read);
+  }
+  assert_true(with_slot == 0 || with_slot == FILES);
+  for (unsigned i = 0; i < FILES; i++) {
+    t_close(i % 2 == 0 ? op_new(&f->tracker) : op_now(&f->tracker), &files[i]);
+  }
+  run(f);
+}
+
+/* The first slot to be given out again lies in the middle of the table. */
+static void slots_are_given_out_again(void** state) {
+  struct fixture* f = *state;
+  static uvdio_file_t files[64];
+  char name[32];
+  memset(files, 0, sizeof(files));
+  for (unsigned i = 0; i < COUNT_OF(files); i++) {
+    snprintf(name, sizeof(name), "file%u", i);
+    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+    write_page_of(f, &files[i], 0, i);
+    run(f);
+  }
+  for (unsigned round = 0; round < 3; round++) {
+    unsigned again = 20 + round;
+    assert_result(t_close(op_now(&f->tracker), &files[again]), 0);
+    snprintf(name, sizeof(name), "file%u", again);
+    open_now(f, &files[again], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+    uvdio_buf_t page = blank(PAGE);
+    memset(page.base, 0, PAGE);
+    struct top* read = t_read(op_new(&f->tracker), &files[again], &page, 0);
+    run(f);
+    assert_result(read, PAGE);
+    assert_true(is_pattern(read->back.base, PAGE, again));
+    assert_int_equal(info_of(&files[again]).is_registered, info_of(&files[0]).is_registered);
+  }
+  for (unsigned i = 0; i < COUNT_OF(files); i++) {
+    assert_result(t_close(op_now(&f->tracker), &files[i]), 0);
+  }
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(fixture_open, files_get_slots_with_their_first_transfer),
+      TEST_ON(fixture_open, closed_file_is_closed),
+      TEST_ON(fixture_open, file_that_is_closed_behind_something_is_closed),
+      TEST_ON(fixture_open, table_grows_with_the_files),
+      TEST_ON(fixture_open, slots_are_given_out_again),
+  };
+  return matrix_main("registered_files", tests, COUNT_OF(tests), argc, argv);
+}

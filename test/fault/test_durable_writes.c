@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Durable writes and a kernel that tells of what it lost once and to one caller: whatever is called
+ * durable after that, or ran beside it, is no success. Which errors are remembered, and whom the
+ * latch reaches.
+ */
+#include <errno.h>
+#include <linux/magic.h>
+#include <string.h>
+
+#include "faults.h"
+#include "fixture.h"
+#include "ops.h"
+#include "workers.h"
+
+#define MANY 8u
+
+static int on_workers(const uvdio_file_t* file) {
+  return is_done_by(file, "pool") && has_one_backend(file);
+}
+
+static unsigned in_flight(const struct fixture* f) {
+  uvdio_engine_stats_t stats;
+  assert_ok(uvdio_engine_stats(f->engine, &stats));
+  return stats.in_flight;
+}
+
+/* A durable file on a filesystem that says it is `type`; an engine that knows its thread, so that
+ * operations start in the submitting call. */
+static void open_durable(struct fixture* f, long type) {
+  fault_pretend_filesystem(type);
+  open_now(f, &f->file, "durable", UVDIO_OPEN_WAL);
+  fault_pretend_filesystem(0);
+  assert_int_equal(info_of(&f->file).is_durable_serialized, 1);
+  run_once(f);
+  faults_reset();
+}
+
+static int open_cached(void** state) {
+  faults_reset();
+  int failed = fixture_engine(state);
+  if (!failed) {
+    open_durable(*state, OVERLAYFS_SUPER_MAGIC);
+  }
+  return failed;
+}
+
+static int open_straight(void** state) {
+  faults_reset();
+  int failed = fixture_engine(state);
+  if (!failed) {
+    struct fixture* f = *state;
+    open_now(f, &f->file, "durable", UVDIO_OPEN_WAL);
+    run_once(f);
+    faults_reset();
+  }
+  return failed;
+}
+
+static int open_straight_depth_1(void** state) {
+  uvdio_engine_options_t options = {0};
+  options.depth = 1;
+  faults_reset();
+  int failed = fixture_engine_with(state, options);
+  if (!failed) {
+    struct fixture* f = *state;
+    open_now(f, &f->file, "durable", UVDIO_OPEN_WAL);
+    faults_reset();
+  }
+  return failed;
+}
+
+/*
+ * Where writes may go through a cache.
+ */
+
+static void note_more_than_one(struct top* op) {
+  unsigned* most = op->data;
+  uvdio_engine_stats_t stats;
+  if (uvdio_engine_stats(op->req.file->engine_, &stats) == 0 && stats.in_flight > *most) {
+    *most = stats.in_flight;
+  }
+}
+
+static void durable_writes_run_one_at_a_time(void** state) {
+  struct fixture* f = *state;
+  struct top* writes[MANY];
+  unsigned most = 0;
+  for (unsigned i = 0; i < MANY; i++) {
+    uvdio_buf_t page = filled(PAGE, i);
+    writes[i] = t_write(op_then(&f->tracker, note_more_than_one, &most), &f->file, &page,
+                        (uint64_t)i * PAGE);
+    assert_int_equal(in_flight(f), 1);
+  }
+  run(f);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], PAGE);
+    assert_true(i == 0 || writes[i - 1]->order < writes[i]->order);
+  }
+  assert_true(most <= 1);
+}
+
+/* The sync is told of what the writes beside it lost, and they of what it was to cover. */
+static void no_sync_runs_beside_a_durable_write(void** state) {
+  struct fixture* f = *state;
+  struct top* before = write_page(f, 1);
+  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct top* after = write_page(f, 2);
+  struct top* last = t_sync_all(op_new(&f->tracker), &f->file);
+  assert_int_equal(in_flight(f), 1);
+  run(f);
+  uvdio_engine_stats_t stats;
+  assert_ok(uvdio_engine_stats(f->engine, &stats));
+  assert_int_equal(stats.in_flight_peak, 1);
+  assert_result(before, PAGE);
+  assert_result(sync, 0);
+  assert_result(after, PAGE);
+  assert_result(last, 0);
+  assert_true(before->order < sync->order && sync->order < after->order &&
+              after->order < last->order);
+}
+
+/* Reads need not wait. */
+static void reads_run_beside_a_durable_write(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t page = blank(PAGE);
+  struct top* write = write_page(f, 0);
+  struct top* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
+  assert_int_equal(in_flight(f), 2);
+  run(f);
+  assert_result(write, PAGE);
+  assert_int_equal(read->done, 1);
+}
+
+static void those_that_wait_fail_with_the_one_before(void** state) {
+  struct fixture* f = *state;
+  struct top* writes[MANY];
+  need_faults();
+  fault_fail(CALL_PWRITE, 1, ONCE, ENOSPC);
+  for (unsigned i = 0; i < MANY; i++) {
+    writes[i] = write_page(f, i);
+  }
+  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  run(f);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], UV_ENOSPC);
+  }
+  assert_result(sync, UV_ENOSPC);
+  assert_int_equal(fault_calls(CALL_PWRITE), 1);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 0);
+  assert_code(info_of(&f->file).latch_error, UV_ENOSPC);
+}
+
+/* An error of write-back may be any. */
+static void refused_arguments_may_be_a_lost_write_there(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_fail(CALL_PWRITE, 1, ONCE, EINVAL);
+  struct top* write = write_page(f, 0);
+  run(f);
+  assert_result(write, UV_EINVAL);
+  assert_code(info_of(&f->file).latch_error, UV_EINVAL);
+}
+
+static void synchronous_durable_write_is_refused_beside_another(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t page = filled(PAGE, 9);
+  struct top* pending = write_page(f, 1);
+  assert_refused(t_write(op_now(&f->tracker), &f->file, &page, 0), UV_EBUSY);
+  run(f);
+  assert_result(pending, PAGE);
+  pending = t_sync_all(op_new(&f->tracker), &f->file);
+  assert_refused(t_write(op_now(&f->tracker), &f->file, &page, 0), UV_EBUSY);
+  run(f);
+  assert_result(pending, 0);
+  assert_result(t_write(op_now(&f->tracker), &f->file, &page, 0), PAGE);
+  assert_ok(uvdio_buf_release(&page));
+}
+
+static void one_that_waits_can_be_cancelled(void** state) {
+  struct fixture* f = *state;
+  struct top* writes[4];
+  for (unsigned i = 0; i < 4; i++) {
+    writes[i] = write_page(f, i);
+  }
+  assert_ok(t_cancel(writes[1]));
+  assert_ok(t_cancel(writes[3]));
+  run(f);
+  assert_result(writes[0], PAGE);
+  assert_result(writes[1], UV_ECANCELED);
+  assert_result(writes[2], PAGE);
+  assert_result(writes[3], UV_ECANCELED);
+  assert_code(info_of(&f->file).latch_error, 0);
+}
+
+/* A truncate comes after all of them, and what comes after it waits, too. */
+static void truncate_keeps_its_place_among_them(void** state) {
+  struct fixture* f = *state;
+  struct top* writes[4];
+  writes[0] = write_page(f, 0);
+  writes[1] = write_page(f, 1);
+  struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, PAGE);
+  writes[2] = write_page(f, 2);
+  writes[3] = write_page(f, 3);
+  run(f);
+  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  run(f);
+  for (unsigned i = 0; i < 4; i++) {
+    assert_result(writes[i], PAGE);
+  }
+  assert_result(truncate, 0);
+  assert_true(writes[1]->order < truncate->order && truncate->order < writes[2]->order);
+  assert_result(size, 4 * PAGE);
+}
+
+static void close_waits_for_them(void** state) {
+  struct fixture* f = *state;
+  struct top* writes[MANY];
+  for (unsigned i = 0; i < MANY; i++) {
+    writes[i] = write_page(f, i);
+  }
+  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  run(f);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], PAGE);
+    assert_true(writes[i]->order < close->order);
+  }
+  assert_result(close, 0);
+}
+
+/*
+ * Which errors are remembered.
+ */
+
+static void every_error_that_may_be_a_lost_write_latches(void** state) {
+  static const int errors[] = {EIO,     ENOSPC, EDQUOT,    ENODATA, EREMOTEIO, ETIMEDOUT,
+                               ENOLINK, EILSEQ, EBADE,     EROFS,   ENODEV,    ENXIO,
+                               ESTALE,  ENOMEM, ENOMEDIUM, EUCLEAN};
+  struct fixture* f = *state;
+  need_faults();
+  for (size_t i = 0; i < COUNT_OF(errors); i++) {
+    int code = uv_translate_sys_error(errors[i]);
+    for (int is_sync = 0; is_sync < 2; is_sync++) {
+      fault_fail(is_sync ? CALL_FDATASYNC : CALL_PWRITE, 1, ONCE, errors[i]);
+      struct top* op = is_sync ? t_sync_data(op_new(&f->tracker), &f->file) : write_page(f, 0);
+      run(f);
+      assert_result(op, code);
+      assert_code(info_of(&f->file).latch_error, code);
+      uvdio_buf_t page = filled(PAGE, 1);
+      assert_refused(t_write(op_new(&f->tracker), &f->file, &page, PAGE), code);
+      assert_ok(uvdio_buf_release(&page));
+      assert_refused(t_sync_all(op_new(&f->tracker), &f->file), code);
+      assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+      open_now(f, &f->file, "durable", UVDIO_OPEN_WAL);
+      faults_reset();
+    }
+  }
+}
+
+static void synchronous_forms_latch_as_well(void** state) {
+  struct fixture* f = *state;
+  for (int is_sync = 0; is_sync < 2; is_sync++) {
+    uvdio_buf_t page = filled(PAGE, 1);
+    fault_fail(is_sync ? CALL_FDATASYNC : CALL_PWRITE, 1, ONCE, EREMOTEIO);
+    struct top* op = is_sync ? t_sync_data(op_now(&f->tracker), &f->file)
+                             : t_write(op_now(&f->tracker), &f->file, &page, 0);
+    int code = uv_translate_sys_error(EREMOTEIO);
+    assert_result(op, code);
+    assert_code(info_of(&f->file).latch_error, code);
+    assert_ok(uvdio_buf_release(&page));
+    assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+    open_now(f, &f->file, "durable", UVDIO_OPEN_WAL);
+    faults_reset();
+  }
+}
+
+/* The system has looked at the arguments and done nothing. */
+static void refused_call_latches_nothing(void** state) {
+  static const int errors[] = {EINVAL, EFBIG, EFAULT, EBADF};
+  struct fixture* f = *state;
+  need_faults();
+  if (info_of(&f->file).is_durable_serialized) {
+    SKIP("writes of this filesystem may go through a cache");
+  }
+  for (size_t i = 0; i < COUNT_OF(errors); i++) {
+    fault_fail(CALL_PWRITE, 1, ONCE, errors[i]);
+    struct top* write = write_page(f, 0);
+    run(f);
+    assert_result(write, uv_translate_sys_error(errors[i]));
+    assert_code(info_of(&f->file).latch_error, 0);
+  }
+}
+
+/*
+ * Whom the latch reaches.
+ */
+
+/* With one thread the pool keeps the order; when the third write has come, the results of the first
+ * two are there. */
+static void success_that_waits_for_its_callback_is_taken_back(void** state) {
+  struct fixture* f = *state;
+  struct workers workers;
+  struct top* writes[3];
+  if (!on_workers(&f->file) || info_of(&f->file).is_durable_serialized) {
+    SKIP(
+        "two results can be made to come together where durable writes run side by side on libuv's threads");
+  }
+  workers_occupy(&workers, &f->loop, WORKERS - 1);
+  fault_fail(CALL_PWRITE, 2, ONCE, EREMOTEIO);
+  fault_hold(CALL_PWRITE, 3);
+  for (unsigned i = 0; i < 3; i++) {
+    writes[i] = write_page(f, i);
+  }
+  watch_for_hang("three durable writes");
+  fault_await(CALL_PWRITE);
+  fault_release(CALL_PWRITE);
+  workers_release(&workers);
+  run(f);
+  watch_for_hang(NULL);
+  for (unsigned i = 0; i < 3; i++) {
+    assert_result(writes[i], uv_translate_sys_error(EREMOTEIO));
+  }
+}
+
+/* All kinds of changes wait on the lane, where the depth is 1, and one behind a truncate: none of
+ * them is begun. */
+static void latch_reaches_every_change_that_waits(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_fail(CALL_PWRITE, 1, ONCE, ENODATA);
+  int code = uv_translate_sys_error(ENODATA);
+  struct top* first = write_page(f, 0);
+  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 64 * PAGE);
+  struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, 2 * PAGE);
+  struct top* behind[3] = {write_page(f, 1),
+                           t_preallocate(op_new(&f->tracker), &f->file, 32 * PAGE),
+                           t_sync_data(op_new(&f->tracker), &f->file)};
+  run(f);
+  assert_result(first, code);
+  assert_result(preallocate, code);
+  assert_result(truncate, code);
+  for (unsigned i = 0; i < COUNT_OF(behind); i++) {
+    assert_result(behind[i], code);
+  }
+  assert_int_equal(fault_calls(CALL_FALLOCATE), 0);
+  assert_int_equal(fault_calls(CALL_FTRUNCATE), 0);
+  assert_int_equal(fault_calls(CALL_PWRITE), 1);
+  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(size, 0);
+}
+
+/* What fails without a promise of durability is no reason for a latch. */
+static void failed_truncate_and_preallocation_latch_nothing(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_FTRUNCATE, 1, ONCE, EIO);
+  fault_fail(CALL_FALLOCATE, 1, ONCE, ENOSPC);
+  assert_result(t_truncate(op_now(&f->tracker), &f->file, PAGE), UV_EIO);
+  assert_result(t_preallocate(op_now(&f->tracker), &f->file, PAGE), UV_ENOSPC);
+  assert_code(info_of(&f->file).latch_error, 0);
+  struct top* write = write_page(f, 0);
+  run(f);
+  assert_result(write, PAGE);
+}
+
+#define CASE(setup, function) FAULT_TEST_ON(setup, function)
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      CASE(open_cached, durable_writes_run_one_at_a_time),
+      CASE(open_cached, no_sync_runs_beside_a_durable_write),
+      CASE(open_cached, reads_run_beside_a_durable_write),
+      CASE(open_cached, those_that_wait_fail_with_the_one_before),
+      CASE(open_cached, refused_arguments_may_be_a_lost_write_there),
+      CASE(open_cached, synchronous_durable_write_is_refused_beside_another),
+      CASE(open_cached, one_that_waits_can_be_cancelled),
+      CASE(open_cached, truncate_keeps_its_place_among_them),
+      CASE(open_cached, close_waits_for_them),
+      CASE(open_straight, every_error_that_may_be_a_lost_write_latches),
+      CASE(open_straight, synchronous_forms_latch_as_well),
+      CASE(open_straight, refused_call_latches_nothing),
+      CASE(open_straight, success_that_waits_for_its_callback_is_taken_back),
+      CASE(open_straight_depth_1, latch_reaches_every_change_that_waits),
+      CASE(open_straight, failed_truncate_and_preallocation_latch_nothing),
+  };
+  workers_begin();
+  return matrix_main("durable_writes", tests, COUNT_OF(tests), argc, argv);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers of the system that seldom come: kernels of another age, filesystems that change their
+ * mind, opens that are turned away more than once, sizes that can't be asked for.
+ */
+#include <errno.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "faults.h"
+#include "fixture.h"
+#include "ops.h"
+
+static int set_up(void** state) {
+  faults_reset();
+  int failed = fixture_open(state);
+  faults_reset(); /* and counts from here */
+  return failed;
+}
+
+static struct top* open_now_with(struct fixture* f, const char* name, unsigned flags) {
+  return t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, name), flags);
+}
+
+/*
+ * btrfs before Linux 5.11
+ */
+
+/* Whether a file for durable writes is kept from a ring, on a kernel of this release, or (null) of
+ * none that is told. */
+static int is_kept_from_the_ring(struct fixture* f, const char* release, unsigned flags) {
+  uvdio_file_info_t info;
+  fault_pretend_filesystem(BTRFS_SUPER_MAGIC);
+  fault_pretend_kernel(release);
+  if (release == NULL) {
+    fault_fail(CALL_UNAME, 1, FOR_GOOD, EFAULT);
+  }
+  assert_result(open_now_with(f, "other", flags), 0);
+  faults_reset();
+  assert_ok(uvdio_file_info(&f->other, &info));
+  assert_string_equal(info.filesystem, "btrfs");
+  put(f, &f->other, 0, PAGE, 1);
+  assert_holds(f, &f->other, 0, PAGE, 1);
+  close_other(f);
+  return strcmp(info.backend, "pool") == 0 && strstr(info.reason, "btrfs") != NULL;
+}
+
+static void old_btrfs_is_kept_from_the_ring(void** state) {
+  struct fixture* f = *state;
+  int on_ring = matrix.backend == UVDIO_BACKEND_RING;
+  if (on_ring) {
+    need_a_ring_file(&f->file);
+  }
+  const unsigned durable = UVDIO_OPEN_RW | UVDIO_O_DSYNC;
+  assert_int_equal(is_kept_from_the_ring(f, "5.10.0-30-amd64", durable), on_ring);
+  assert_int_equal(is_kept_from_the_ring(f, "4.20.1", durable), on_ring);
+  assert_false(is_kept_from_the_ring(f, "5.11.0", durable));
+  assert_false(is_kept_from_the_ring(f, "6.1.0-0", durable));
+  assert_false(is_kept_from_the_ring(f, "6.18", durable));
+  assert_false(is_kept_from_the_ring(f, "next", durable));
+  assert_false(is_kept_from_the_ring(f, NULL, durable));
+  assert_false(is_kept_from_the_ring(f, "5.10.0", UVDIO_OPEN_RW));
+}
+
+/*
+ * Opens
+ */
+
+/* It takes the flag for direct I/O and then has none: the flag is taken back by a second call. */
+static void flag_that_can_not_be_taken_back_fails_the_open(void** state) {
+  struct fixture* f = *state;
+  const unsigned flags = UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED;
+  uvdio_file_info_t info;
+  size_t before = open_descriptors();
+  fault_pretend_no_direct(1);
+  for (unsigned nth = 1; nth <= 2; nth++) {
+    fault_fail(CALL_FCNTL, nth, ONCE, EIO);
+    assert_result(open_now_with(f, "other", flags), UV_EIO);
+    assert_int_equal(fault_hits(CALL_FCNTL), nth);
+    assert_int_equal(open_descriptors(), before);
+  }
+  assert_result(open_now_with(f, "other", flags), 0);
+  faults_reset();
+  assert_ok(uvdio_file_info(&f->other, &info));
+  assert_int_equal(info.is_direct, 0);
+  close_other(f);
+}
+
+/* Somebody has a lease on it: the path is looked up once more, and what was found is opened by its
+ * descriptor. */
+static void open_is_turned_away_more_than_once(void** state) {
+  struct fixture* f = *state;
+  size_t before = open_descriptors();
+  fault_fail(CALL_OPEN, 1, 2, EAGAIN);
+  assert_result(open_now_with(f, "file", UVDIO_OPEN_RW), UV_EAGAIN);
+  assert_int_equal(fault_calls(CALL_OPEN), 2);
+  assert_int_equal(open_descriptors(), before);
+}
+
+/* Only a regular file is waited for: a FIFO might never open. */
+static void open_waits_for_regular_files_only(void** state) {
+  struct fixture* f = *state;
+  assert_int_equal(mkfifo(path_of(f, "fifo"), 0600), 0);
+  fault_fail(CALL_OPEN, 1, ONCE, EAGAIN);
+  assert_result(open_now_with(f, "fifo", UVDIO_OPEN_RW), UV_EAGAIN);
+  assert_int_equal(fault_calls(CALL_OPEN), 2);
+  faults_reset();
+  fault_fail(CALL_OPEN, 1, ONCE, EAGAIN);
+  assert_result(open_now_with(f, "none", UVDIO_OPEN_RW), UV_EAGAIN);
+  assert_int_equal(fault_calls(CALL_OPEN), 2);
+  faults_reset();
+  fault_fail(CALL_OPEN, 1, ONCE, EAGAIN);
+  assert_result(open_now_with(f, "file", UVDIO_OPEN_RW), 0);
+  assert_int_equal(fault_calls(CALL_OPEN), 3);
+  close_other(f);
+}
+
+/* The rest is done by the filesystem on its own; the number is free (close(2)). */
+static void close_that_goes_on_has_closed(void** state) {
+  struct fixture* f = *state;
+  size_t before = open_descriptors();
+  assert_result(open_now_with(f, "other", UVDIO_OPEN_CREATE), 0);
+  fault_fail(CALL_CLOSE, 1, ONCE, EINPROGRESS);
+  close_other(f);
+  assert_int_equal(fault_hits(CALL_CLOSE), 1);
+  assert_int_equal(open_descriptors(), before);
+}
+
+/* An open that a ring makes step by step finds out what one by a worker does. */
+static uvdio_file_info_t info_after_open(struct fixture* f, struct top* op) {
+  uvdio_file_info_t info;
+  t_open(op, f->engine, &f->other, path_of(f, "file"), UVDIO_OPEN_RW);
+  run(f);
+  assert_result(op, 0);
+  assert_ok(uvdio_file_info(&f->other, &info));
+  close_other(f);
+  return info;
+}
+
+static void open_tells_the_filesystem_either_way(void** state) {
+  struct fixture* f = *state;
+  fault_pretend_filesystem(FUSE_SUPER_MAGIC);
+  assert_string_equal(info_after_open(f, op_now(&f->tracker)).filesystem, "fuse");
+  assert_string_equal(info_after_open(f, op_new(&f->tracker)).filesystem, "fuse");
+}
+
+/* Where a ring would hand everything to a kernel worker, it is for several transfers at once; not
+ * where it takes short writes for errors. */
+static void lane_in_company_depends_on_the_filesystem(void** state) {
+  struct fixture* f = *state;
+  const char* name = uvdio_engine_backend(f->engine);
+  for (int fuse = 0; fuse <= 1; fuse++) {
+    faults_reset();
+    fault_fail(CALL_PREADV2, 1, ONCE, EOPNOTSUPP);
+    fault_pretend_filesystem(fuse ? FUSE_SUPER_MAGIC : TMPFS_MAGIC);
+    uvdio_file_info_t info = info_after_open(f, op_now(&f->tracker));
+    assert_int_equal(fault_hits(CALL_PREADV2), 1);
+    assert_string_equal(info.backend, "pool");
+    assert_string_equal(info.backend_concurrent, fuse ? "pool" : name);
+  }
+}
+
+/* The number is free all the same, and may be another file's by now: nothing may close it again. */
+static void close_that_is_interrupted_has_closed(void** state) {
+  struct fixture* f = *state;
+  size_t before = open_descriptors();
+  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
+    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
+  }
+  for (int blocking = 0; blocking < 2; blocking++) {
+    assert_result(open_now_with(f, "other", UVDIO_OPEN_CREATE), 0);
+    faults_reset();
+    fault_fail(CALL_CLOSE, 1, FOR_GOOD, EINTR);
+    struct top* close = t_close(blocking ? op_now(&f->tracker) : op_new(&f->tracker), &f->other);
+    run(f);
+    assert_result(close, 0);
+    assert_int_equal(fault_hits(CALL_CLOSE), 1);
+    faults_reset();
+    assert_int_equal(open_descriptors(), before);
+  }
+}
+
+/*
+ * The end of a file
+ */
+
+/* Where filesystems stop early, the size tells the end; without it, nobody knows. */
+static struct top* read_past_the_end(struct fixture* f, struct top* op) {
+  uvdio_buf_t two = blank(2 * PAGE);
+  faults_reset();
+  fault_fail(CALL_LSEEK, 1, ONCE, EIO);
+  t_read(op, &f->other, &two, 0);
+  if (op->blocking) {
+    assert_ok(uvdio_buf_release(&two));
+  }
+  run(f);
+  assert_int_equal(fault_hits(CALL_LSEEK), 1);
+  faults_reset();
+  return op;
+}
+
+static void end_that_can_not_be_asked_for_is_an_error(void** state) {
+  struct fixture* f = *state;
+  fault_pretend_filesystem(FUSE_SUPER_MAGIC);
+  assert_result(open_now_with(f, "other", UVDIO_OPEN_CREATE), 0);
+  faults_reset();
+  put(f, &f->other, 0, PAGE, 1);
+  assert_result(read_past_the_end(f, op_new(&f->tracker)), UV_EIO);
+  assert_result(read_past_the_end(f, op_now(&f->tracker)), UV_EIO);
+  close_other(f);
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      FAULT_TEST_ON(set_up, old_btrfs_is_kept_from_the_ring),
+      FAULT_TEST_ON(set_up, flag_that_can_not_be_taken_back_fails_the_open),
+      FAULT_TEST_ON(set_up, open_is_turned_away_more_than_once),
+      FAULT_TEST_ON(set_up, open_waits_for_regular_files_only),
+      FAULT_TEST_ON(set_up, close_that_goes_on_has_closed),
+      FAULT_TEST_ON(set_up, open_tells_the_filesystem_either_way),
+      FAULT_TEST_ON(set_up, lane_in_company_depends_on_the_filesystem),
+      FAULT_TEST_ON(set_up, close_that_is_interrupted_has_closed),
+      FAULT_TEST_ON(set_up, end_that_can_not_be_asked_for_is_an_error),
+  };
+  return matrix_main("rare_answers", tests, COUNT_OF(tests), argc, argv);
+}

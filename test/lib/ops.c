@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/*
+ * Pages.
+ */
+
+struct top* read_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page) {
+  uvdio_buf_t buf = blank(PAGE);
+  return t_read(op_new(&f->tracker), file, &buf, page * PAGE);
+}
+
+struct top* write_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page, unsigned seed) {
+  uvdio_buf_t buf = filled(PAGE, seed);
+  return t_write(op_new(&f->tracker), file, &buf, page * PAGE);
+}
+
+struct top* read_page(struct fixture* f, unsigned page) {
+  return read_page_of(f, &f->file, page);
+}
+
+struct top* write_page(struct fixture* f, unsigned page) {
+  return write_page_of(f, &f->file, page, page);
+}
+
+/*
+ * Files.
+ */
+
+void close_other(struct fixture* f) {
+  assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+}
+
+/* Whatever the library leaves out shows. */
+uvdio_file_info_t info_of(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+  memset(&info, 0xff, sizeof(info));
+  assert_ok(uvdio_file_info(file, &info));
+  return info;
+}
+
+int is_done_by(const uvdio_file_t* file, const char* backend) {
+  return strcmp(info_of(file).backend, backend) == 0;
+}
+
+int has_one_backend(const uvdio_file_t* file) {
+  return is_done_by(file, info_of(file).backend_concurrent);
+}
+
+void need_one_backend(const uvdio_file_t* file) {
+  if (!has_one_backend(file)) {
+    SKIP("this file's transfers may go by either backend");
+  }
+}
+
+void need_two_backends(const uvdio_file_t* file) {
+  if (has_one_backend(file)) {
+    SKIP("files of this place have one backend");
+  }
+}
+
+int is_there(const char* path) {
+  struct stat about;
+  return lstat(path, &about) == 0;
+}
+
+void put_text(const char* path, const char* text) {
+  FILE* file = fopen(path, "w");
+  assert_non_null(file);
+  assert_true(fputs(text, file) >= 0);
+  assert_int_equal(fclose(file), 0);
+}
+
+/*
+ * The loop.
+ */
+
+void run_once(struct fixture* f) {
+  t_size(op_new(&f->tracker), &f->file);
+  run(f);
+}
+
+void run_until_it_sleeps(struct fixture* f) {
+  do {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  } while (uv_loop_alive(&f->loop) && uv_backend_timeout(&f->loop) == 0);
+}
+
+static void stop_the_loop(uv_timer_t* timer) {
+  uv_stop(timer->loop);
+  uv_close((uv_handle_t*)timer, NULL);
+}
+
+static void count_turn(uv_prepare_t* prepare) {
+  unsigned* turns = prepare->data;
+  ++*turns;
+}
+
+static void keep_awake(uv_idle_t* idle) {
+  (void)idle;
+}
+
+unsigned run_for_a_while(struct fixture* f, unsigned ms, int spin) {
+  unsigned turns = 0;
+  uv_timer_t timer;
+  uv_prepare_t prepare;
+  uv_idle_t idle;
+  uv_timer_init(&f->loop, &timer);
+  uv_prepare_init(&f->loop, &prepare);
+  uv_idle_init(&f->loop, &idle);
+  prepare.data = &turns;
+  uv_timer_start(&timer, stop_the_loop, ms, 0);
+  uv_prepare_start(&prepare, count_turn);
+  if (spin) {
+    uv_idle_start(&idle, keep_awake);
+  }
+  uv_run(&f->loop, UV_RUN_DEFAULT);
+  uv_close((uv_handle_t*)&prepare, NULL);
+  uv_close((uv_handle_t*)&idle, NULL);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  return turns;
+}

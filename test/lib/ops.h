@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What many tests do: they read and write a page, ask what is known of a file, and let the loop run
+ * for a while. All of it goes through the tracker of the fixture.
+ */
+#ifndef UVDIO_TEST_OPS_H
+#define UVDIO_TEST_OPS_H
+
+#include "fixture.h"
+
+/* Submits a read of one page of the fixture's file, or a write of the pattern with the page's
+ * number. */
+struct top* read_page(struct fixture* f, unsigned page);
+struct top* write_page(struct fixture* f, unsigned page);
+
+/* The same with any file, and with any pattern. */
+struct top* read_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page);
+struct top* write_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page, unsigned seed);
+
+/* Closes f->other at once. */
+void close_other(struct fixture* f);
+
+/* What is known of a file, and whether its transfers go to that backend first. */
+uvdio_file_info_t info_of(const uvdio_file_t* file);
+int is_done_by(const uvdio_file_t* file, const char* backend);
+
+/* Whether a file's transfers go to one backend, alone and beside others, so that none overtakes
+ * another; and what skips the test where they don't, or do. */
+int has_one_backend(const uvdio_file_t* file);
+void need_one_backend(const uvdio_file_t* file);
+void need_two_backends(const uvdio_file_t* file);
+
+/* One request that changes nothing, and the loop until it has ended. */
+void run_once(struct fixture* f);
+
+/* Runs the loop, without waiting, until it wants to sleep. */
+void run_until_it_sleeps(struct fixture* f);
+
+/* Runs the loop for so many milliseconds; where it is to spin, without sleep. Returns the number of
+ * its turns. */
+unsigned run_for_a_while(struct fixture* f, unsigned ms, int spin);
+
+/* Asks the system whether there is something under a path, and puts a text there. */
+int is_there(const char* path);
+void put_text(const char* path, const char* text);
+
+#endif /* UVDIO_TEST_OPS_H */
