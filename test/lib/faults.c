@@ -10,7 +10,6 @@
 #include <uv.h>
 
 #include "faults_inside.h"
-#include "fixture.h"
 
 int __real_close(int fd);
 
@@ -355,19 +354,4 @@ void fault_leave(enum fault_call call) {
 long fault_fail_with(int error) {
   errno = error;
   return -1;
-}
-
-/*
- * Tests.
- */
-
-void need_faults(void) {
-  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
-    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
-  }
-}
-
-int faults_tear_down(void** state) {
-  faults_reset();
-  return fixture_tear_down(state);
 }

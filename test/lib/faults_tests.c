@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What tests that use faults have in common: whether faults reach the backend, and their end.
+ */
+#include "faults.h"
+#include "fixture.h"
+
+void need_faults(void) {
+  if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
+    SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
+  }
+}
+
+int faults_tear_down(void** state) {
+  faults_reset();
+  return fixture_tear_down(state);
+}
