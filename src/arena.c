@@ -63,7 +63,8 @@ void uvdio__arena_ref_release(uvdio__arena_ref_t* ref) {
   }
 }
 
-/* A child has the vault's descriptor, too, and must not touch what the parent keeps in it. */
+/* A child has the clone source's descriptor, too, and must not change the parent's
+ * registrations. */
 static void give_up_clone_source(uvdio__arena_ref_t* ref) {
   if (ref->generation == uvdio__os_fork_generation()) {
     uv_mutex_lock(&ref->lock);
@@ -78,7 +79,7 @@ static void give_up_clone_source(uvdio__arena_ref_t* ref) {
   }
 }
 
-/* The arena's part in the end of its share; engines that hold on to it are to look. */
+/* Marks the reference as dead and releases the arena's part; engines that hold it will look. */
 static void end_arena_ref(uvdio__arena_ref_t* ref) {
   if (ref == NULL) {
     return;

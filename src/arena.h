@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the ring needs to know of an arena, and what the two share.
+ * An arena, and the reference that it shares with engines that have registered it.
  *
- * A ring that knows an arena's memory by number keeps it pinned until it is told otherwise. So each
- * holds on to the arena's share, which outlives the arena: destroying an arena marks its share as
- * dead, and the engines let go of it in their next turn (uvdio__arenas_gone tells that there is
- * something to look for).
+ * A ring keeps registered memory pinned until it is unregistered. So each engine that has
+ * registered an arena holds its reference, which outlives the arena: destroying the arena marks the
+ * reference as dead, and engines release their registrations in their next iteration
+ * (uvdio__arenas_gone tells them to look).
  */
 #ifndef UVDIO_ARENA_H
 #define UVDIO_ARENA_H
@@ -17,13 +17,13 @@
 
 typedef struct uvdio__arena_ref_s {
   atomic_uint refs;
-  atomic_int dead;     /* the arena is gone */
-  unsigned generation; /* of uvdio__os_fork_generation(): a child keeps away from what follows */
-  uv_mutex_t lock;     /* for what follows */
-  unsigned users;      /* engines that know of the arena */
-  unsigned clone_source_users; /* of these: those that copy from the vault */
-  intptr_t clone_source;       /* descriptor of a ring that pins the memory for them; -1: none */
-  unsigned char* pinned;       /* for each segment, whether it does */
+  atomic_int dead;             /* the arena is gone */
+  unsigned generation;         /* of uvdio__os_fork_generation(): a child leaves the rest alone */
+  uv_mutex_t lock;             /* of the fields below */
+  unsigned users;              /* engines that have registered the arena */
+  unsigned clone_source_users; /* of these: engines that clone */
+  intptr_t clone_source;       /* descriptor of a ring that holds the memory for them; -1: none */
+  unsigned char* pinned;       /* for each segment: registered with the clone source */
   size_t pinned_count;
   void (*close_clone_source)(struct uvdio__arena_ref_s* ref); /* with the lock held */
 } uvdio__arena_ref_t;
@@ -42,7 +42,7 @@ struct uvdio_arena_s {
   _Atomic uint32_t* links;
 };
 
-/* Grows whenever the share of some arena dies that others hold on to. */
+/* Grows when an arena is destroyed whose reference engines hold. */
 extern UVDIO__HIDDEN atomic_uint uvdio__arenas_gone;
 
 /* Any thread. */

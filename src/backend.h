@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The contract between the engine and what executes requests.
+ * The contract between queues and backends.
  *
- * A queue is one backend at work in one engine: its queue, its limit, its state. An engine has one
- * queue for its own backend, and next to a ring a second one for what the ring can't do (the pool).
+ * A queue is one backend at work in one engine. An engine has one queue for its own backend, and
+ * beside a ring a second one for requests that the ring can't execute (the pool).
  *
- *                        queue_start                      uvdio__queue_done
- *   waiting ──────────────────────────────► running ─────────────────────► completed or held or
- *   waiting
- *   (accepted, oldest first, unbounded)     (at most depth, over all queues: kernel, worker)
+ *             submit                        uvdio__queue_done
+ *   waiting ----------> running ----------------------------------> completed
+ *      ^                   |
+ *      +-------------------+  uvdio__queue_again, uvdio__queue_punt
  *
- * What a backend promises:
- *   - submit accepts a request (0), and then uvdio__queue_done() follows exactly once; or refuses
- *     it, and then it never follows. UV_EAGAIN: not now, the queue is stalled. UV_ENOSYS: never,
- *     use another queue.
- *   - uvdio__queue_done() is not called from inside submit, and comes only when nobody but the
- *     library can touch the request's buffer any more.
+ * Waiting requests are unbounded, oldest first; at most `depth` run, over all queues of an engine.
+ *
+ * A backend promises:
+ *   - submit accepts a request (0), and uvdio__queue_done() follows exactly once; or it refuses the
+ *     request, and no call follows. UV_EAGAIN: not now, the queue is stalled. UV_ENOSYS: never, use
+ *     another queue.
+ *   - uvdio__queue_done() is not called from within submit, and only when nobody but the library
+ *     can access the request's buffer any more.
  *   - It never calls the user's code.
- *   - What it sets up on the loop neither keeps the loop alive nor wakes it without a reason.
+ *   - Its handles on the loop neither keep the loop alive nor wake it without a reason.
  */
 #ifndef UVDIO_BACKEND_H
 #define UVDIO_BACKEND_H
@@ -36,9 +38,8 @@ typedef struct uvdio__backend_s uvdio__backend_t;
 struct uvdio__backend_s {
   const char* name;
 
-  /* So many submissions at most are worth gathering: then they are flushed at once instead of at
-   * the end of the loop's turn, and sooner where little is in flight. 0: only ever at the end of
-   * the turn. */
+  /* Submissions that one flush takes at most. Batches are flushed as batch.h says; 0: only at the
+   * end of a loop iteration. */
   unsigned batch;
 
   /* Not 0: what it refuses for the moment, the engine's pool may do. */
@@ -167,7 +168,8 @@ void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason);
 /* It is usable again, and nothing is pending. */
 void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason);
 
-/* There is something to flush or to call back: keeps the loop from blocking until its next turn. */
+/* There is something to flush or to call back: keeps the loop from blocking until its next
+ * iteration. */
 void uvdio__loop_wake(uvdio_engine_t* engine);
 
 /* Closes a handle, where the user has not; `close_cb` calls uvdio__loop_handle_closed() and does

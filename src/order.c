@@ -16,12 +16,12 @@ static int is_covered(const uvdio_file_t* file, const uvdio_req_t* sync) {
          ((const uvdio_req_t*)oldest)->sequence_ > sync->sequence_;
 }
 
-/* Whether `rider` is satisfied by what `leader` does. */
+/* Whether the leader makes durable all that the follower has to. */
 static int is_included(const uvdio_req_t* leader, const uvdio_req_t* follower) {
   return leader->op == UVDIO_OP_SYNC_ALL || follower->op == UVDIO_OP_SYNC_DATA;
 }
 
-/* The oldest held sync if it may go, else the oldest durable write that waits for its turn. */
+/* The oldest deferred sync if it is covered, else the oldest durable write that waits. */
 static uvdio_req_t* next_leader(const uvdio_file_t* file) {
   uvdio_req_t* sync = uvdio__list_first(&file->deferred_);
 
@@ -51,7 +51,7 @@ static void start_next_sync(uvdio_file_t* file) {
   uvdio__queue_add(leader);
 }
 
-/* The leader has an outcome. A cancelled one has done nothing: its riders are held again. */
+/* The leader has an outcome. A cancelled one has done nothing: its followers are deferred again. */
 static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
   uvdio_req_t* follower;
 
@@ -66,7 +66,7 @@ static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
     follower->result = leader->result;
     uvdio__queue_complete(follower);
   }
-  /* Last: as long as it is set, no other sync starts and takes riders along. */
+  /* Last: while it is set, no other sync starts and takes followers. */
   file->syncing_ = NULL;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory: files in a store of the engine's own. Requests wait on the queue until the next flush, at
- * the loop's next turn, performs them in order; that makes them asynchronous like everybody else's.
+ * the loop's next iteration, performs them in order: they are asynchronous, as everywhere else.
  */
 #include <assert.h>
 #include <stdio.h>

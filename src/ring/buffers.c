@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registered buffers: arenas whose memory the kernel has pinned and knows by number, which saves
- * pinning it anew for each request.
+ * Registered buffers: arenas whose memory the kernel has pinned and addresses by an index, which
+ * saves pinning it for each request.
  *
  *   arena     |  segment 0  |  segment 1  |  ...         1 << shift bytes each, 1 MiB or more
  *   table     |  first + 0  |  first + 1  |  ...         one entry per segment; others are empty
  *
- * A segment is registered when a frame in it is first used: so the time that this takes (pinning
- * faults the pages in) is bounded, and memory that is never used is never pinned. The first engine
- * that uses an arena pins for itself. For the others, where the kernel copies entries between rings
- * (6.13) without loss (about 6.18), a ring that does nothing else (the share's vault) pins once,
- * and they copy from there; they could not copy from the first one's ring, which is bound to its
- * thread.
+ * A segment is registered when a frame in it is first used: this bounds the time that it takes
+ * (pinning faults pages in), and memory that is never used is never pinned. The first engine that
+ * uses an arena registers for itself, the others by a clone source (clone_source.c), where the
+ * kernel can clone.
  *
- * What fails is remembered, and its frames go as plain memory. So does a view that no segment holds
- * as a whole.
+ * A refusal is remembered, and frames of that arena are plain memory from then on. So is a view
+ * that no segment holds as a whole.
  */
 #include <assert.h>
 #include <errno.h>
@@ -30,7 +28,7 @@
 #define SEGMENTS_MAX 4096u               /* of one arena: 8 GiB in segments of 2 MiB */
 #define TABLE_SIZE 16384u                /* entries; the kernel's limit (IORING_MAX_REG_BUFFERS) */
 #define ENTRY_SIZE_MAX ((size_t)1 << 30) /* bytes; the kernel's limit */
-/* bytes that one submitting call pins at most: some 4.5 ms of fresh memory */
+/* bytes that one submitting call registers at most: 4.5 ms of fresh memory */
 #define AUTO_SIZE_MAX ((size_t)8 << 20)
 
 /*
@@ -175,9 +173,8 @@ static void remove_address(uvdio__ring_buffers_t* buffers,
   buffers->address_count--;
 }
 
-/* The pin of the arena to which the address belongs, or null. An arena that is gone has no memory,
- * though its pin may still be here: what is at its address now is somebody else's, and not what the
- * kernel has pinned. */
+/* The registration of the arena to which the address belongs, or null. That of a destroyed arena
+ * may still be here: its address may be other memory now, which the kernel has not pinned. */
 static uvdio__registration_t* registration_at(const uvdio__ring_t* ring, const char* address) {
   size_t count = count_up_to(&ring->buffers, address);
   uvdio__registration_t* registration = count == 0 ? NULL : ring->buffers.by_address[count - 1];
@@ -265,7 +262,7 @@ static void refuse(uvdio__registration_t* registration, int error, const char* r
   registration->reason = reason;
 }
 
-/* Makes the pin, which knows nothing yet; null when out of memory. */
+/* Makes a registration without segments; null when out of memory. */
 static uvdio__registration_t* make_registration(uvdio__ring_t* ring, const uvdio_arena_t* arena) {
   uvdio__registration_t* registration;
   const char* unfit = why_unfit(arena);
@@ -442,7 +439,7 @@ static uvdio__registration_t* get_registration(uvdio__queue_t* queue, const uvdi
   return registration;
 }
 
-/* A submitting call pins a little memory at most, unless it was asked to do more. */
+/* A submitting call registers little memory, unless it was asked to do more. */
 static uvdio__registration_t* make_pin_at_first_use(uvdio__queue_t* queue,
                                                     const uvdio_arena_t* arena) {
   uvdio__registration_t* registration = get_registration(queue, arena);
@@ -456,8 +453,8 @@ static uvdio__registration_t* make_pin_at_first_use(uvdio__queue_t* queue,
   return registration;
 }
 
-/* The pin of the frame's arena, which is made at the first use of a frame; of a view's, if there is
- * one. Null: none. */
+/* The registration of a frame's arena, made at its first use; of a view, if there is one; or
+ * null. */
 static uvdio__registration_t* registration_for(uvdio__queue_t* queue, const uvdio_buf_t* buf) {
   uvdio__ring_t* ring = queue->state;
   const uvdio_arena_t* arena = buf->owner_;

@@ -113,8 +113,7 @@ static int copy_entries(const uvdio__ring_t* ring, const uvdio__registration_t* 
   return uvdio__ring_register(ring->ring.ring_fd, UVDIO__REGISTER_CLONE_BUFFERS, &clone, 1);
 }
 
-/* What the vault has of the range; at the ring's first time of the whole arena, because others have
- * had it pinned. */
+/* Clones the range; at the first time the whole arena, because others have registered it. */
 static int copy_from_clone_source(uvdio__queue_t* queue, uvdio__registration_t* registration,
                                   unsigned segment, unsigned count) {
   const uvdio__arena_ref_t* ref = registration->ref;
@@ -152,8 +151,8 @@ int uvdio__clone_source_register(uvdio__queue_t* queue, uvdio__registration_t* r
   return copied < 0 ? copied : pinned;
 }
 
-/* A vault of another user's than the ring's (of root's, before a process became an ordinary one's)
- * can't be copied from. */
+/* A clone source that another user has made (root, before the process changed its user) can't be
+ * cloned from. */
 void uvdio__clone_source_give_up(uvdio__registration_t* registration) {
   uv_mutex_lock(&registration->ref->lock);
   leave_clone_source(registration->ref);

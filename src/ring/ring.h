@@ -88,14 +88,13 @@ static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int de
 /*
  * Registered buffers
  *
- * An arena is cut into segments, of 1 MiB or more, and each is pinned when a frame in it is first
- * used (or all of them by uvdio_arena_register). A frame that begins in a segment ends in it, too:
- * segments overlap by what that takes.
+ * An arena is cut into segments of 1 MiB or more. Each is registered when a frame in it is first
+ * used, or all of them by uvdio_arena_register(). Segments overlap, so that a frame that begins in
+ * a segment ends in it, too.
  *
- * A frame says which arena it is of. A view does not, so that its memory is looked for by address,
- * among the arenas that the ring has a pin of. An arena's address may be another one's as soon as
- * the arena is gone: what is found counts only while its share is not dead, whether it was swept or
- * not.
+ * A frame names its arena. A view does not: its memory is found by address among the registrations.
+ * The address of a destroyed arena may belong to another one, so that a registration counts only
+ * while its reference is not dead.
  */
 #define UVDIO__SEGMENT_NEW 0
 #define UVDIO__SEGMENT_KNOWN 1
@@ -110,9 +109,9 @@ typedef struct uvdio__registration_s {
   unsigned first; /* its number in the kernel's table; the others follow */
   unsigned count; /* segments */
   unsigned known;
-  int by_clone;       /* copied from the share's vault, instead of pinned by this ring */
-  int error;          /* why not all can be known, or 0 */
-  const char* reason; /* the same in words */
+  int by_clone;                              /* cloned, instead of registered by this ring */
+  int error;                                 /* why not all can be known, or 0 */
+  const char* reason;                        /* the same in words */
   struct uvdio__registration_s* next;        /* by `first` */
   struct uvdio__registration_s* bucket_next; /* in the same bucket */
   unsigned char segments[];
@@ -121,7 +120,7 @@ typedef struct uvdio__registration_s {
 #define UVDIO__PIN_BUCKETS 256
 
 typedef struct uvdio__ring_buffers_s {
-  /* by the arena's id, the last one used first; a pin of no arena at the end */
+  /* by the arena's id, the last used first; a registration of no arena at the end */
   uvdio__registration_t* buckets[UVDIO__PIN_BUCKETS];
   uvdio__registration_t* registrations; /* by their places in the table */
   uvdio__registration_t** by_address;   /* those that have segments; of different memory each */
@@ -271,13 +270,13 @@ void uvdio__ring_unregister_file(uvdio__queue_t* queue, uvdio_file_t* file);
 
 void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked);
 
-/* The ring is bound to the calling thread, which will not end before the kernel has posted what it
- * has in hand; or is about to go, on any thread. */
+/* Binds the ring to the calling thread, which does not end before the kernel has posted all
+ * completions; unbinds it before it is closed, on any thread. */
 void uvdio__ring_bind(uvdio__ring_t* ring);
 void uvdio__ring_unbind(uvdio__ring_t* ring);
 
-/* Writes down how entries for the file's transfers begin, by its slot, or by its descriptor where
- * it will have none. From now on its transfers go the short way. */
+/* Notes how entries of the file's transfers begin, by its fixed index or its descriptor. From now
+ * on its transfers take the fast path. */
 void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file);
 
 /*

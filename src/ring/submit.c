@@ -306,8 +306,8 @@ _Static_assert(
         offsetof(struct io_uring_sqe, buf_index) == offsetof(struct io_uring_sqe, user_data) + 8,
     "the fields of an entry follow each other without a gap");
 
-/* prepare_transfer() for what goes the short way: the file knows how the entry begins, and all of
- * it is asked for at once. */
+/* prepare_transfer() for the fast path: the file knows how the entry begins, and the whole length
+ * is requested at once. */
 static inline void fill_sqe(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
   struct io_uring_sqe* sqe = next_place(queue);
   unsigned kind = (unsigned)req->op - UVDIO_OP_READ;
