@@ -447,6 +447,47 @@ static void synchronous_write_dies_without_a_trace(void** state) {
   assert_true(holds(w, 0, 0, PAGE, 1));
 }
 
+/* What lies beyond the end of the file on the disk is not there to be read. */
+static void look_at_the_disk_ends_with_the_file(void** state) {
+  struct world* w = *state;
+  static char bytes[2 * UVDIO_PAGE_SIZE];
+  write_now(w, 0, PAGE, 1);
+  sync_now(w);
+  memset(bytes, 'x', sizeof(bytes));
+  assert_code(uvdio_sim_peek(w->sim, "file", 1, bytes, sizeof(bytes), 0), PAGE);
+  assert_int_equal(bytes[PAGE], 'x');
+  memset(bytes, 'x', sizeof(bytes));
+  assert_code(uvdio_sim_peek(w->sim, "file", 1, bytes, sizeof(bytes), PAGE - 100), 100);
+  assert_int_equal(bytes[100], 'x');
+}
+
+struct cuts_told {
+  unsigned nothing;
+  unsigned seeded;
+};
+
+static void count_cuts(void* data, const char* line) {
+  struct cuts_told* told = data;
+  if (strstr(line, "power cut") != NULL) {
+    told->nothing += strstr(line, "nothing") != NULL;
+    told->seeded += strstr(line, "seeded") != NULL;
+  }
+}
+
+static void trace_tells_what_a_power_cut_leaves(void** state) {
+  static struct cuts_told told; /* outlives a failed assertion */
+  const uvdio_sim_options_t options = {.on_trace = count_cuts, .data = &told};
+  assert_ok(world_make(state, &options));
+  struct world* w = *state;
+  assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_NOTHING));
+  assert_int_equal(told.nothing, 1);
+  assert_int_equal(told.seeded, 0);
+  assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_SEEDED));
+  assert_int_equal(told.nothing, 1);
+  assert_int_equal(told.seeded, 1);
+  assert_ok(world_tear_down(state));
+}
+
 /*
  * Memory runs out: after so many more allocations, for so many.
  */
@@ -665,6 +706,8 @@ int main(void) {
       TEST_IN(world_open, engines_leave_in_any_order),
       TEST_IN(world_open, power_goes_twice),
       TEST_IN(world_open, synchronous_write_dies_without_a_trace),
+      TEST_IN(world_open, look_at_the_disk_ends_with_the_file),
+      cmocka_unit_test(trace_tells_what_a_power_cut_leaves),
       TEST_HUNGRY(faults_without_memory_are_errors),
       TEST_HUNGRY(bad_sector_without_memory_is_an_error),
       TEST_HUNGRY(poke_without_memory_is_an_error),

@@ -86,6 +86,8 @@ static void crash_under_a_write(uint64_t seed, struct fates* fates) {
   assert_int_equal(last > first, landing > 0);
   assert_int_equal(sim_stats(w).landing, 0);
   assert_true(sim_stats(w).landed >= landing);
+  uint64_t landed = sim_stats(w).landed; /* sector by sector, or the whole write in one piece */
+  assert_true(landed == last || (landed == 1 && last == SECTORS));
   fates->at_once += first > 0;
   fates->late += last > first;
   fates->never += last == 0;
