@@ -5,8 +5,8 @@
  *
  *   nothing left                   the queues are closed, the user called back, the engine freed
  *   something to do                the next tick
- *   in flight with the ring        blocks until its eventfd or the loop's own descriptor is readable,
- *                                  or for a little while; then the next tick
+ *   in flight with the ring        blocks until its eventfd or the loop's own descriptor is
+ *                                  readable, or for a little while; then the next tick
  *   in flight with the pool        none: libuv's workers keep the loop alive, wake it, and make a
  *                                  tick (uvdio__loop_wake)
  */

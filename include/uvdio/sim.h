@@ -71,8 +71,8 @@ typedef struct uvdio_sim_s uvdio_sim_t;
  *   change                      durable
  *   write                       after a sync of that file which was started when the write had
  *                               ended
- *   write, UVDIO_O_DSYNC        when it ends: its own bytes, and the file's size. No earlier write of
- *                               the file
+ *   write, UVDIO_O_DSYNC        when it ends: its own bytes, and the file's size. No earlier write
+ *                               of the file
  *   truncate, preallocate,      after such a sync, or when a later UVDIO_O_DSYNC write of that file
  *   write past the end (size)   ends
  *   new file                    see uvdio_sim_entry_t
