@@ -92,7 +92,8 @@ set(server_directory ${PROJECT_BINARY_DIR}/bench-server)
 add_custom_target(bench-server
   COMMAND ${CMAKE_COMMAND} -E make_directory ${server_directory}
   COMMAND uvdio_bench server --plot ${server_directory} ${server_directory}
-  COMMAND ${CMAKE_COMMAND} -E echo "Pictures, their data and results.json are in ${server_directory}"
+  COMMAND ${CMAKE_COMMAND} -E echo
+    "Pictures, their data and results.json are in ${server_directory}"
   COMMENT "Measuring a busy server's loop: about a minute"
   USES_TERMINAL
   VERBATIM)

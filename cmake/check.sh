@@ -36,7 +36,10 @@ for option; do
     --tsan | --valgrind) ;;
     --long) long=yes ;;
     -h | --help) head_comment cmake/check.sh; exit 0 ;;
-    *) echo "check.sh: $option is unknown; sh cmake/check.sh --help tells what there is" >&2; exit 2 ;;
+    *)
+      echo "check.sh: $option is unknown; sh cmake/check.sh --help tells what there is" >&2
+      exit 2
+      ;;
   esac
 done
 for option; do # after --quick, wherever that stood
@@ -137,7 +140,10 @@ run_lint() {
 run_next() {
   say "next, the distribution's next release"
   suite=$(chroot_suite next)
-  [ -n "$suite" ] || { leave_out next "there is no next release, or its mirror can't be reached"; return; }
+  if [ -z "$suite" ]; then
+    leave_out next "there is no next release, or its mirror can't be reached"
+    return
+  fi
   chroot_begin "$suite" || { leave_out next "$chroot_why"; return; }
   chroot_setup || { leave_out next "$chroot_why"; return; }
   echo "next is $suite"
@@ -172,9 +178,11 @@ run_m32() {
     leave_out m32 "the compiler makes no 32-bit programs (gcc-multilib)"
     return
   fi
-  cmake -S . -B build/m32 -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-m32 -DUVDIO_BUILD_TESTS=ON \
+  cmake -S . -B build/m32 -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-m32 \
+    -DUVDIO_BUILD_TESTS=ON \
     -DCMAKE_C_LINK_EXECUTABLE=true >"$log" 2>&1 &&
-    cmake --build build/m32 -j "$(job_count)" --target uvdio_static uvdio_testlib uvdio_cli uvdio_bench >>"$log" 2>&1
+    cmake --build build/m32 -j "$(job_count)" \
+      --target uvdio_static uvdio_testlib uvdio_cli uvdio_bench >>"$log" 2>&1
   count_case "m32, library and programs compile" "$log" $?
 }
 
@@ -196,7 +204,8 @@ run_guard() {
     0) passed=$((passed + 1)); cat build/check-guard.log ;;
     77)
       skipped=$((skipped + 1))
-      sed -n 's/^SKIP: //p' build/check-guard.log | tee -a "$reasons" | sed 's/^/guard: left out: /' ;;
+      sed -n 's/^SKIP: //p' build/check-guard.log | tee -a "$reasons" |
+        sed 's/^/guard: left out: /' ;;
     *) failed=$((failed + 1)); cat build/check-guard.log ;;
   esac
 }
@@ -209,7 +218,8 @@ run_fuzz() {
       0) passed=$((passed + 1)); cat "build/check-fuzz-$target.log" ;;
       77)
         skipped=$((skipped + 1))
-        sed -n 's/^SKIP: //p' "build/check-fuzz-$target.log" | tee -a "$reasons" | sed 's/^/fuzz: left out: /' ;;
+        sed -n 's/^SKIP: //p' "build/check-fuzz-$target.log" | tee -a "$reasons" |
+          sed 's/^/fuzz: left out: /' ;;
       *) failed=$((failed + 1)); tail -n 40 "build/check-fuzz-$target.log" ;;
     esac
   done
@@ -228,7 +238,8 @@ run_layer() {
   line=$(sed -n "s/^LAYER $layer|//p" "build/long-$layer.log" | tail -n 1)
   # What broke down before it could count has failed; what can't run here has not.
   if [ -z "$line" ]; then
-    [ "$code" -eq 77 ] && line="left out: it can't run here||0" || line="nothing: it ended with $code||1"
+    [ "$code" -eq 77 ] && line="left out: it can't run here||0" ||
+      line="nothing: it ended with $code||1"
   fi
   echo "$layer|$line" >>"$layers"
   case $code in
@@ -247,7 +258,11 @@ run_layers() {
     case $name in '' | '#'*) ;; *) run_layer "$name" $command </dev/null ;; esac
   done <test/layers.txt
   say "Layers"
-  awk -F '|' 'BEGIN { row = "%-12s  %-9s  %s\n%-12s  %-9s  faults: %s\n"; printf "%-12s  %-9s  %s\n", "layer", "failures", "amount" }
+  awk -F '|' '
+    BEGIN {
+      row = "%-12s  %-9s  %s\n%-12s  %-9s  faults: %s\n"
+      printf "%-12s  %-9s  %s\n", "layer", "failures", "amount"
+    }
     { printf row, $1, $4, $2, "", "", $3 == "" ? "none" : $3 }' "$layers"
 }
 

@@ -29,7 +29,8 @@ build_preset() {
   preset=$1 log=$2
   shift 2
   mkdir -p "$(dirname "$log")"
-  if cmake --preset "$preset" "$@" >"$log" 2>&1 && cmake --build --preset "$preset" -j "$(job_count)" >>"$log" 2>&1; then
+  if cmake --preset "$preset" "$@" >"$log" 2>&1 &&
+    cmake --build --preset "$preset" -j "$(job_count)" >>"$log" 2>&1; then
     return 0
   fi
   echo "Building the preset $preset failed. The end of $log:"
@@ -50,7 +51,10 @@ without_aslr() {
 # obstacle PRESET: says what this machine lacks for it; nothing where it can run.
 obstacle() {
   case $1 in
-    asan) can_link -fsanitize=address,undefined || echo "the compiler has no address and undefined behaviour sanitizers" ;;
+    asan)
+      can_link -fsanitize=address,undefined ||
+        echo "the compiler has no address and undefined behaviour sanitizers"
+      ;;
     tsan) can_link -fsanitize=thread || echo "the compiler has no thread sanitizer" ;;
     valgrind) command -v valgrind >/dev/null || echo "valgrind is not installed" ;;
   esac

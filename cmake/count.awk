@@ -50,7 +50,8 @@ match($0, /^[0-9]+: /) {
   if (line ~ /^1\.\.[0-9]+$/) {
     planned[id] += substr(line, 4)
     is_tap[id] = 1
-  } else if (line ~ /^(not )?ok [0-9]+ # SKIP/) { # cmocka 1.1.5 says "not ok" of a skip, later ones "ok"
+  } else if (line ~ /^(not )?ok [0-9]+ # SKIP/) {
+    # cmocka 1.1.5 says "not ok" of a skip, later ones "ok"
     skips[id]++
   } else if (line ~ /^ok [0-9]+/) {
     passes[id]++
@@ -86,10 +87,12 @@ function note_figure(layer, what, amount) {
   figure[layer, what] += amount
 }
 
-function show_layer(layer,   i, line) {
-  line = sprintf("   %-10s %5d passed, %d failed, %d skipped", layer, layer_passed[layer], layer_failed[layer], layer_skipped[layer])
+function show_layer(layer,   i, line, sum) {
+  line = sprintf("   %-10s %5d passed, %d failed, %d skipped", layer,
+    layer_passed[layer], layer_failed[layer], layer_skipped[layer])
   for (i = 1; i <= what_count[layer]; i++) {
-    if (figure[layer, whats[layer, i]] > 0) line = line sprintf("%s%.0f %s", i == 1 ? "; " : ", ", figure[layer, whats[layer, i]], whats[layer, i])
+    sum = figure[layer, whats[layer, i]]
+    if (sum > 0) line = line sprintf("%s%.0f %s", i == 1 ? "; " : ", ", sum, whats[layer, i])
   }
   print line
 }
@@ -114,7 +117,8 @@ function judge(id,   missing) {
 }
 
 function show_failure(id,   first, i) {
-  printf "-- %s: %s failed: %s%s\n", pass, name[id], words[id] ? words[id] : "Passed, says CTest", notes[id] ? "; " notes[id] : ""
+  printf "-- %s: %s failed: %s%s\n", pass, name[id],
+    words[id] ? words[id] : "Passed, says CTest", notes[id] ? "; " notes[id] : ""
   first = lines[id] > 100 ? lines[id] - 99 : 1
   if (first > 1) printf "   ... (all of it: %s)\n", log_name
   for (i = first; i <= lines[id]; i++) print "   " output[id, i]
@@ -141,7 +145,8 @@ END {
     print "-- " pass ": no test ran; see " log_name
     failed = 1
   }
-  printf "%s: %d passed, %d failed, %d skipped, in %d tests (log: %s)\n", pass, passed, failed, skipped, tests, log_name
+  printf "%s: %d passed, %d failed, %d skipped, in %d tests (log: %s)\n",
+    pass, passed, failed, skipped, tests, log_name
   for (i = 1; i <= layer_count; i++) show_layer(layers[i])
   print passed + 0, failed + 0, skipped + 0
 }

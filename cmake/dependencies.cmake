@@ -6,7 +6,8 @@
 set(UVDIO_LIBUV_MINIMUM 1.44)
 set(UVDIO_LIBURING_MINIMUM 2.3)
 
-set(UVDIO_WITH_RING AUTO CACHE STRING "The io_uring backend: AUTO (where liburing is found), ON (required), OFF")
+set(UVDIO_WITH_RING AUTO CACHE STRING
+  "The io_uring backend: AUTO (where liburing is found), ON (required), OFF")
 set_property(CACHE UVDIO_WITH_RING PROPERTY STRINGS AUTO ON OFF)
 
 find_package(PkgConfig REQUIRED)

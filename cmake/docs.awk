@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What doxygen reads instead of a public header: enumerators that come from a list of X() stand there
-# with their texts, and errors have a paragraph of their own.
+# What doxygen reads instead of a public header: enumerators that come from a list of X() stand
+# there with their texts, and errors have a paragraph of their own.
 
 # The list: a name, and its text somewhere behind it.
 /^#define UVDIO_[A-Z]+_MAP\(X\)/ { list = $2; sub(/\(.*/, "", list); is_list = 1 }

@@ -3,7 +3,8 @@
 # for it. The headers are globbed on purpose: one that was forgotten in a list would never be
 # checked.
 
-file(GLOB_RECURSE public_headers CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/include" "include/*.h")
+file(GLOB_RECURSE public_headers CONFIGURE_DEPENDS
+  RELATIVE "${PROJECT_SOURCE_DIR}/include" "include/*.h")
 
 # Objects only, nothing is linked: the target exists to be compiled.
 function(uvdio_check_headers target extension)

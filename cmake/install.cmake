@@ -14,7 +14,8 @@ endif()
 set(uvdio_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/uvdio)
 foreach(form static shared)
   install(TARGETS uvdio_${form} EXPORT uvdio-${form})
-  install(EXPORT uvdio-${form} NAMESPACE uvdio:: FILE uvdio-${form}.cmake DESTINATION ${uvdio_package_dir})
+  install(EXPORT uvdio-${form} NAMESPACE uvdio::
+    FILE uvdio-${form}.cmake DESTINATION ${uvdio_package_dir})
 endforeach()
 
 configure_package_config_file(cmake/uvdio-config.cmake.in uvdio-config.cmake

@@ -44,7 +44,8 @@ else()
   message(FATAL_ERROR "uvdio has no src/os/*.c for ${CMAKE_SYSTEM_NAME}")
 endif()
 
-option(UVDIO_DEBUG_OWNERSHIP "Report the first touch of what belongs to the library, and end there (for debugging)" OFF)
+option(UVDIO_DEBUG_OWNERSHIP
+  "Report the first touch of what belongs to the library, and end there (for debugging)" OFF)
 if(UVDIO_DEBUG_OWNERSHIP)
   list(APPEND uvdio_sources src/debug/ownership.c)
 endif()
@@ -58,7 +59,9 @@ if(PROJECT_VERSION_MAJOR EQUAL 0)
 else()
   set(uvdio_soversion ${PROJECT_VERSION_MAJOR})
 endif()
-set_target_properties(uvdio_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${uvdio_soversion})
+set_target_properties(uvdio_shared PROPERTIES
+  VERSION ${PROJECT_VERSION}
+  SOVERSION ${uvdio_soversion})
 target_compile_definitions(uvdio_shared
   PRIVATE UVDIO_BUILDING_SHARED
   INTERFACE UVDIO_USING_SHARED)
@@ -73,7 +76,9 @@ foreach(library uvdio_static uvdio_shared)
   uvdio_own_target(${library})
   set_target_properties(${library} PROPERTIES OUTPUT_NAME uvdio)
   target_include_directories(${library}
-    PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+    PUBLIC
+      $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+      $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
     PRIVATE src)
   target_compile_options(${library} PRIVATE $<$<BOOL:${UVDIO_HAS_NO_SLP}>:-fno-tree-slp-vectorize>)
   if(UVDIO_DEBUG_OWNERSHIP)

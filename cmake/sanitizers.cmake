@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Sanitizers on all targets of this project: UVDIO_SANITIZE is "address,undefined" or "thread".
 
-set(UVDIO_SANITIZE "" CACHE STRING "Value for -fsanitize=: address,undefined or thread; empty for none")
+set(UVDIO_SANITIZE "" CACHE STRING
+  "Value for -fsanitize=: address,undefined or thread; empty for none")
 set_property(CACHE UVDIO_SANITIZE PROPERTY STRINGS "" "address,undefined" "thread")
 
 if(UVDIO_SANITIZE)
@@ -14,7 +15,9 @@ if(UVDIO_SANITIZE)
   check_c_source_compiles("int main(void) { return 0; }" ${can_sanitize})
   cmake_pop_check_state()
   if(NOT ${can_sanitize})
-    message(FATAL_ERROR "${CMAKE_C_COMPILER} can't link with -fsanitize=${UVDIO_SANITIZE} (is its runtime installed?)")
+    message(FATAL_ERROR
+      "${CMAKE_C_COMPILER} can't link with -fsanitize=${UVDIO_SANITIZE} "
+      "(is its runtime installed?)")
   endif()
 endif()
 

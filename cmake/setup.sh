@@ -239,7 +239,8 @@ if [ "$manager" != brew ] && [ "$(id -u)" -ne 0 ]; then
     exit 0
   else
     echo "Installing needs root. Run this as root, then start again:" >&2
-    echo "  $(refresh_command "$manager") && $(install_command "$manager") $needed" | sed 's/^  true && /  /' >&2
+    echo "  $(refresh_command "$manager") && $(install_command "$manager") $needed" |
+      sed 's/^  true && /  /' >&2
     exit 2
   fi
 fi
@@ -252,10 +253,12 @@ fi
 # One by one: some systems lack some of them, and none of them is worth a failure.
 for package in $(all_packages "$manager" "$optional"); do
   # shellcheck disable=SC2046
-  $as_root $(install_command "$manager") "$package" || echo "Not available here, going on without: $package"
+  $as_root $(install_command "$manager") "$package" ||
+    echo "Not available here, going on without: $package"
 done
 for package in $(all_packages "$manager" "$long"); do
-  install_packages "$as_root" "$manager" "$package" || echo "Not available here, going on without: $package"
+  install_packages "$as_root" "$manager" "$package" ||
+    echo "Not available here, going on without: $package"
 done
 
 # What counts is not what the manager says but what is there now.
@@ -263,12 +266,14 @@ missing=$(list_missing | on_one_line)
 if [ -n "$missing" ]; then
   echo "Still missing after the installation: $missing" >&2
   if has cmake && ! has_cmake; then
-    echo "cmake is too old: this is $(cmake_version), 3.25 is needed, and $manager has no newer one." >&2
+    printf 'cmake is too old: this is %s, 3.25 is needed, and %s has no newer one.\n' \
+      "$(cmake_version)" "$manager" >&2
   fi
   for wanted in "libuv 1.44" "liburing 2.3"; do
     module=${wanted% *}
     if has_module "$module" && ! has_module "$module >= ${wanted#* }"; then
-      echo "$module is too old: this is $(pkg-config --modversion "$module"), ${wanted#* } is needed." >&2
+      version=$(pkg-config --modversion "$module")
+      echo "$module is too old: this is $version, ${wanted#* } is needed." >&2
     fi
   done
   exit 2

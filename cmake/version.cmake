@@ -3,11 +3,13 @@
 # Sets UVDIO_VERSION. Runs before project(), which wants to know it.
 
 set(version_header "${CMAKE_CURRENT_LIST_DIR}/../include/uvdio/version.h")
-file(STRINGS "${version_header}" version_lines REGEX "^#define UVDIO_VERSION_(MAJOR|MINOR|PATCH) [0-9]+$")
+file(STRINGS "${version_header}" version_lines
+  REGEX "^#define UVDIO_VERSION_(MAJOR|MINOR|PATCH) [0-9]+$")
 list(TRANSFORM version_lines REPLACE "^.* " "")
 list(LENGTH version_lines version_parts)
 if(NOT version_parts EQUAL 3)
-  message(FATAL_ERROR "${version_header}: expected UVDIO_VERSION_MAJOR, _MINOR and _PATCH, in this order")
+  message(FATAL_ERROR
+    "${version_header}: expected UVDIO_VERSION_MAJOR, _MINOR and _PATCH, in this order")
 endif()
 list(JOIN version_lines "." UVDIO_VERSION)
 

@@ -75,10 +75,10 @@ static const char* against_ring(const uvdio_file_t* file) {
     return NULL;
   }
   return prefers_ring_when_concurrent(file)
-             ? "its filesystem takes no non-blocking requests, so that a ring hands each one to a kernel "
-               "worker: transfers go to the ring only while others are in flight"
-             : "its filesystem takes no non-blocking requests, so that a ring would hand each one to "
-               "a kernel worker";
+             ? "its filesystem takes no non-blocking requests, so that a ring hands each one to a "
+               "kernel worker: transfers go to the ring only while others are in flight"
+             : "its filesystem takes no non-blocking requests, so that a ring would hand each one "
+               "to a kernel worker";
 }
 
 static void pick_queue(uvdio_file_t* file) {

@@ -40,7 +40,8 @@
 static const char usage[] =
     "usage: uvdio bench [OPTIONS] [PATH]\n"
     "\n"
-    "Measures each backend on a new file that is removed at the end: PATH, which must not exist, or a\n"
+    "Measures each backend on a new file that is removed at the end: PATH, which must not exist, "
+    "or a\n"
     "temporary file in the directory PATH (the current one if none is given).\n"
     "\n"
     "  write        all blocks in order, over ones that are allocated already; no sync\n"
@@ -57,9 +58,12 @@ static const char usage[] =
     "  --json             one array with one object per row, instead of the table\n"
     "  --help             this text\n"
     "\n"
-    "p50 and p99 are latencies that half and 99 % of the operations stayed under, from submission to\n"
-    "callback, exact to 2 %. CPU is user and system time of all threads per operation; for write and verify\n"
-    "making and checking the bytes is in it. JSON keys: backend, operation, block_size, depth, iops,\n"
+    "p50 and p99 are latencies that half and 99 % of the operations stayed under, from submission "
+    "to\n"
+    "callback, exact to 2 %. CPU is user and system time of all threads per operation; for write "
+    "and verify\n"
+    "making and checking the bytes is in it. JSON keys: backend, operation, block_size, depth, "
+    "iops,\n"
     "bytes_per_s, p50_us, p99_us, cpu_us_per_op.\n"
     "Exit codes: 0 done, 1 failed or bytes were wrong, 2 wrong usage, 128+N ended by signal N.\n";
 

@@ -49,13 +49,15 @@ compare() {
 
 every_depth=1,2,4,8,16,32,64,128,256,512,1024
 every_block=4K,16K,64K,256K,1M
-"$(dirname "$bench")/uvdio" probe "$out" | grep -q 'asks for .* offset and length 512$' && every_block=512,$every_block
+"$(dirname "$bench")/uvdio" probe "$out" | grep -q 'asks for .* offset and length 512$' &&
+  every_block=512,$every_block
 every_operation=random-read,sequential-read,random-write,sequential-write,durable-write,mixed
 
 compare disk "$out" --pin --instructions
 compare disk-depths "$out" --pin --depth $every_depth
 compare disk-operations "$out" --operation $every_operation --depth 1,32
-compare disk-blocks "$out" --operation random-read,sequential-read,sequential-write --block $every_block --depth 4,32
+compare disk-blocks "$out" --operation random-read,sequential-read,sequential-write \
+  --block $every_block --depth 4,32
 for files in 1 100 10000; do
   compare disk-files-$files "$out" --files $files --size 400M --depth 32 --no-calls
 done

@@ -60,7 +60,8 @@ why=$("$(dirname "$bench")/uvdio" probe . 2>/dev/null | sed -n 's/^  ring  *not 
 [ -z "$why" ] || skip "ring: $why"
 command -v valgrind >/dev/null 2>&1 || without_valgrind="valgrind is not installed"
 command -v strace >/dev/null 2>&1 || without_strace="strace is not installed"
-[ -z "${without_valgrind:-}" ] || [ -z "${without_strace:-}" ] || skip "$without_valgrind, $without_strace"
+[ -z "${without_valgrind:-}" ] || [ -z "${without_strace:-}" ] ||
+  skip "$without_valgrind, $without_strace"
 
 mkdir -p "$2" || exit 2
 work=$(cd "$2" && pwd)/uvdio-guard.$$
@@ -73,14 +74,17 @@ operation=random-read depth=32
 
 # params N: what `uvdio-bench target` takes.
 params() {
-  echo '{"target":"ring","directory":"'"$work"'","operation":"'"$operation"'","depth":'"$depth"',"file_size":16777216,"operations":'"$1"'}'
+  printf '{"target":"ring","directory":"%s","operation":"%s",' "$work" "$operation"
+  printf '"depth":%s,"file_size":16777216,"operations":%s}\n' "$depth" "$1"
 }
 
 "$bench" target "$(params 100)" >"$work/out" 2>&1
-grep -q '"executed_by": "ring"' "$work/out" || skip "reads are not executed by the ring here: $(tr -d '\n' <"$work/out")"
+grep -q '"executed_by": "ring"' "$work/out" ||
+  skip "reads are not executed by the ring here: $(tr -d '\n' <"$work/out")"
 
 count_instructions() {
-  valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" target "$(params "$1")" 2>"$work/err" >/dev/null
+  valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" target "$(params "$1")" \
+    2>"$work/err" >/dev/null
   sed -n 's/.*Collected : //p' "$work/err"
 }
 
@@ -88,8 +92,10 @@ count_calls() {
   strace -f -c -o "$work/strace" "$bench" target "$(params "$1")" >/dev/null 2>"$work/err"
   # "100.00  0.1  5  123  4 total": the calls come after seconds, share and time per call, which old
   # ones leave out.
-  awk '/^---/ { under = 1; next } under && $NF != "total" { calls += ($4 ~ /^[0-9]+$/ ? $4 : 0) } END { print calls + 0 }' \
-    "$work/strace"
+  awk '
+    /^---/ { under = 1; next }
+    under && $NF != "total" { calls += ($4 ~ /^[0-9]+$/ ? $4 : 0) }
+    END { print calls + 0 }' "$work/strace"
 }
 
 # per_operation COUNTER: thousandths, the least of three; nothing where the counter does not work.
@@ -97,7 +103,8 @@ per_operation() {
   for _ in 1 2 3; do
     few=$($1 32)
     many=$($1 $((operations + 32)))
-    [ -n "$few" ] && [ -n "$many" ] && [ "$few" -gt 0 ] && echo $(((many - few) * 1000 / operations))
+    [ -n "$few" ] && [ -n "$many" ] && [ "$few" -gt 0 ] &&
+      echo $(((many - few) * 1000 / operations))
   done | sort -n | head -n 1
 }
 
@@ -117,8 +124,10 @@ check() {
     verdict="OVER THE BOUND"
     failures=$((failures + 1))
   fi
-  awk -v what="$1" -v figure="$figure" -v bound="$3" -v verdict="$verdict" \
-    'BEGIN { printf "%s: %.3f per operation, at most %.3f: %s\n", what, figure / 1000, bound / 1000, verdict }'
+  awk -v what="$1" -v figure="$figure" -v bound="$3" -v verdict="$verdict" 'BEGIN {
+    printf "%s: %.3f per operation, ", what, figure / 1000
+    printf "at most %.3f: %s\n", bound / 1000, verdict
+  }'
 }
 
 if [ -z "${without_valgrind:-}" ]; then

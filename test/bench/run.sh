@@ -40,9 +40,10 @@ says "... begins with the usage" '^usage: uvdio-bench compare '
 for target in ring ring-plain pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
   says "... tells of the target $target" "^  \* $target "
 done
-for wrong in "--operation frobnicate" "--operation write" "--target frobnicate" "--target ring," "--depth 0" "--depth 4097" "--depth 1,x" \
-  "--block 1000" "--block 0" "--block 4K,513" "--block 128M" "--size 0" "--size 1M --block 4K,2M" "--files 0" "--files x" "--loops 0" "--loops 65" "--rounds 0" "--rounds 101" \
-  "--seconds 0" "--seed x" "--size 4K --files 2"; do
+for wrong in "--operation frobnicate" "--operation write" "--target frobnicate" "--target ring," \
+  "--depth 0" "--depth 4097" "--depth 1,x" "--block 1000" "--block 0" "--block 4K,513" \
+  "--block 128M" "--size 0" "--size 1M --block 4K,2M" "--files 0" "--files x" "--loops 0" \
+  "--loops 65" "--rounds 0" "--rounds 101" "--seconds 0" "--seed x" "--size 4K --files 2"; do
   # shellcheck disable=SC2086 # several words
   run 2 "compare $wrong" compare $wrong d
   warns "... is named" "^uvdio-bench compare: ${wrong%% *} "
@@ -53,7 +54,8 @@ run 2 "compare with two directories" compare d e
 run 2 "compare in a file" compare file
 warns "... is refused" "takes a directory, which 'file' is not"
 run 1 "compare in a directory that is not there" compare missing
-warns "... says what, why and what to do" '^uvdio-bench compare: cannot use missing: .*(ENOENT)\. Check the path\.$'
+warns "... says what, why and what to do" \
+  '^uvdio-bench compare: cannot use missing: .*(ENOENT)\. Check the path\.$'
 run 2 "target without its parameters" target
 run 2 "target with wrong ones" target '{"target":"pool"}'
 compare="compare --size 1M --seconds 0.02 --rounds 2"
@@ -64,36 +66,46 @@ says "... has a table for each depth" '^random-read, 4 KiB, depth 4$'
 says "... with headings" '^target  *ops/s  *spread  *x limit  *x uv-4  *x fio  *p50 '
 check "... and a row for each target" lines_with "$out" '^uv-4  *[0-9]' 2
 says "... and a table of ratios" '^ratios  *depth  *target  *x limit  *x best  *x uv-4 '
-check "... with a line for each depth" lines_with "$out" '^random-read  4 KiB  [14]  *pool  *-  *-  *[0-9.]* ' 2
+check "... with a line for each depth" \
+  lines_with "$out" '^random-read  4 KiB  [14]  *pool  *-  *-  *[0-9.]* ' 2
 check "... and nothing is left behind" directory_empty d
 for operation in random-read sequential-read random-write sequential-write durable-write mixed; do
-  run 0 "compare of $operation, with files and loops" $compare --no-calls --json --files 3 --loops 2 --target pool,uv-4 \
+  run 0 "compare of $operation, with files and loops" \
+    $compare --no-calls --json --files 3 --loops 2 --target pool,uv-4 \
     --operation $operation d
-  check "... has a row for each target and depth" lines_with "$out" "\"operation\": \"$operation\"" 6
+  check "... has a row for each target and depth" \
+    lines_with "$out" "\"operation\": \"$operation\"" 6
   check "... with operations in each" lines_with "$out" '"median": 0\.0,' 0
 done
 check "... and nothing is left behind" directory_empty d
 if [ -n "$ring_absent" ]; then
   skip "compare with the limit" "$ring_absent"
 else
-  run 0 "compare with the limit" $compare --no-calls --json --depth 8 --target ring,ring-plain,ring-heap,limit --operation mixed d
+  run 0 "compare with the limit" $compare --no-calls --json --depth 8 \
+    --target ring,ring-plain,ring-heap,limit --operation mixed d
   check "... has all rows" lines_with "$out" '"target":' 4
-  check "... two of them without registered memory, or all" test "$(grep -c '"fixed": 0,' "$out")" -ge 2
+  check "... two of them without registered memory, or all" \
+    test "$(grep -c '"fixed": 0,' "$out")" -ge 2
   run 0 "compare with both limits" $compare --no-calls --depth 8 --target ring,limit,limit-prompt d
-  says "... tells of the faster one" '^random-read  4 KiB  8  *ring  *[0-9.]*  *[0-9.]*  *-  *-  *-  *[0-9.]*  *[0-9.]*  *-$'
+  says "... tells of the faster one" \
+    '^random-read  4 KiB  8  *ring  *[0-9.]*  *[0-9.]*  *-  *-  *-  *[0-9.]*  *[0-9.]*  *-$'
 fi
-run 0 "compare with several block sizes" $compare --no-calls --depth 1,4 --block 4K,64K --target pool,uv-4 --plot blocks d
+run 0 "compare with several block sizes" \
+  $compare --no-calls --depth 1,4 --block 4K,64K --target pool,uv-4 --plot blocks d
 says "... has a table for each block size and depth" '^random-read, 64 KiB, depth 4$'
 check "... which makes four" lines_with "$out" '^pool  *[0-9]' 4
 for name in random-read-4096 random-read-65536 random-read-depth-1 random-read-depth-4; do
-  check "... writes the data and the script of $name" test -s blocks/$name.dat -a -s blocks/$name.gnuplot
+  check "... writes the data and the script of $name" \
+    test -s blocks/$name.dat -a -s blocks/$name.gnuplot
 done
-check "... over the block size, with a point for each" lines_with blocks/random-read-depth-4.dat '^65536 .* "64 KiB"$' 2
+check "... over the block size, with a point for each" \
+  lines_with blocks/random-read-depth-4.dat '^65536 .* "64 KiB"$' 2
 check "... and over the depth" lines_with blocks/random-read-65536.dat '^4 .* "4"$' 2
 check "... and nothing is left behind" directory_empty d
 "$uvdio" probe d >"$out" 2>"$err"
 if grep -q 'alignment the system requires .* 512 bytes, offset and length 512' "$out"; then
-  run 0 "compare of blocks of 512 bytes" $compare --no-calls --json --depth 2 --block 512,8704 --target ring,ring-heap,pool,uv-4 \
+  run 0 "compare of blocks of 512 bytes" \
+    $compare --no-calls --json --depth 2 --block 512,8704 --target ring,ring-heap,pool,uv-4 \
     --operation mixed d
   rows=4
   [ -n "$ring_absent" ] && rows=2
@@ -102,13 +114,15 @@ if grep -q 'alignment the system requires .* 512 bytes, offset and length 512' "
 else
   skip "compare of blocks of 512 bytes" "the filesystem does not say that it takes them"
 fi
-run 0 "compare at depth 1024 with 4 loops" $compare --no-calls --json --depth 1024 --loops 4 --target pool,uv-4 d
+run 0 "compare at depth 1024 with 4 loops" \
+  $compare --no-calls --json --depth 1024 --loops 4 --target pool,uv-4 d
 check "... has both rows" lines_with "$out" '"depth": 1024,' 2
 hard=$(ulimit -Hn)
 if [ "$hard" = unlimited ] || [ "$hard" -ge 10100 ]; then
   (
     ulimit -Sn 100
-    $limit "$program" $compare --rounds 1 --no-calls --json --depth 32 --size 40M --files 10000 --target pool,uv-4 d
+    $limit "$program" $compare --rounds 1 --no-calls --json --depth 32 --size 40M --files 10000 \
+      --target pool,uv-4 d
   ) >"$out" 2>"$err"
   check "compare of 10000 files raises the limit of open files" test $? -eq 0
   check "... has both rows" lines_with "$out" '"files": 10000,' 2
@@ -118,28 +132,33 @@ fi
 run_with_few_files() {
   (
     ulimit -n 100
-    $limit "$program" $compare --rounds 1 --no-calls --json --depth 1 --target pool "$@" d >"$out" 2>"$err" </dev/null
+    $limit "$program" $compare --rounds 1 --no-calls --json --depth 1 --target pool "$@" d \
+      >"$out" 2>"$err" </dev/null
   )
 }
 if run_with_few_files --files 200; then
   skip "compare of more files than may be open" "the hard limit can be raised here"
 else
-  warns "compare of more files than may be open says what to do" \
-    '^uvdio-bench compare: --files 200 and --loops 1 take [0-9]* open files, and 100 are allowed. Raise the limit'
+  few='^uvdio-bench compare: --files 200 and --loops 1 take [0-9]* open files, and 100 are allowed'
+  warns "compare of more files than may be open says what to do" "$few. Raise the limit"
   check "... and leaves nothing behind" directory_empty d
 fi
 run_with_few_files --files 2
 check "compare of few files needs no more than 100" test $? -eq 0
 if command -v fio >/dev/null 2>&1; then
   mkdir d/uvdio-loop-0
-  (cd d && $limit "$program" $compare --no-calls --json --depth 4 --loops 2 --files 2 --target uv-4,fio-libaio --operation mixed,durable-write) \
-    >"$out" 2>"$err"
+  (
+    cd d && $limit "$program" $compare --no-calls --json --depth 4 --loops 2 --files 2 \
+      --target uv-4,fio-libaio --operation mixed,durable-write
+  ) >"$out" 2>"$err"
   check "compare with fio" test $? -eq 0
   check "... has its rows" lines_with "$out" '"target": "fio-libaio"' 2
   rmdir d/uvdio-loop-0
-  run 0 "compare with fio, as a table" $compare --no-calls --depth 4 --operation sequential-read --target uv-4,fio-libaio d
+  run 0 "compare with fio, as a table" \
+    $compare --no-calls --depth 4 --operation sequential-read --target uv-4,fio-libaio d
   says "... has the quotient" '^target .* x fio '
-  check "... which is 1 for fio itself" lines_with "$out" '^fio-libaio  *[0-9.]* k*  *-[0-9]* +[0-9]* %  *-  *[0-9.]*  *1\.00 ' 1
+  check "... which is 1 for fio itself" \
+    lines_with "$out" '^fio-libaio  *[0-9.]* k*  *-[0-9]* +[0-9]* %  *-  *[0-9.]*  *1\.00 ' 1
 else
   skip "compare with fio" "fio is not installed"
 fi
@@ -148,7 +167,8 @@ check "... writes the data" test -s plots/random-read.dat
 check "... and the script" test -s plots/random-read.gnuplot
 check "... and the results" test -s plots/results.json
 if command -v gnuplot >/dev/null 2>&1; then
-  check "... and pictures" test -s plots/random-read-throughput.png -a -s plots/random-read-latency.png -a -s plots/random-read-cpu.png
+  check "... and pictures" test -s plots/random-read-throughput.png \
+    -a -s plots/random-read-latency.png -a -s plots/random-read-cpu.png
 else
   warns "... and says that there are no pictures" 'gnuplot is not installed'
 fi
@@ -158,7 +178,8 @@ if [ "$(id -u)" -ne 0 ]; then
 else
   skip "compare --loop-device, not as root" "root may"
 fi
-run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' compare --size 4M --seconds 30 --target pool d
+run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' \
+  compare --size 4M --seconds 30 --target pool d
 check "compare at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
@@ -168,9 +189,11 @@ check "... and leaves nothing behind" directory_empty d
 run 0 "copy --help" copy --help
 says "... begins with the usage" '^usage: uvdio-bench copy '
 run 1 "copy with a --uvdio that is not there" copy --uvdio missing d
-warns "... says so, and what to do" '^uvdio-bench copy: cannot run missing: .* Name the command by --uvdio\.$'
-for wrong in "--block 1000" "--block 0" "--block 4K," "--block 128M" "--size 0" "--size 1000" "--size 96K --block 64K" "--rounds 0" \
-  "--rounds 101" "--seed x" "--block 4K,4K,4K,4K,4K,4K,4K,4K,4K"; do
+warns "... says so, and what to do" \
+  '^uvdio-bench copy: cannot run missing: .* Name the command by --uvdio\.$'
+for wrong in "--block 1000" "--block 0" "--block 4K," "--block 128M" "--size 0" "--size 1000" \
+  "--size 96K --block 64K" "--rounds 0" "--rounds 101" "--seed x" \
+  "--block 4K,4K,4K,4K,4K,4K,4K,4K,4K"; do
   # shellcheck disable=SC2086 # several words
   run 2 "copy $wrong" copy $wrong d
   warns "... is named" "^uvdio-bench copy: ${wrong%% *} "
@@ -179,7 +202,8 @@ run 2 "copy with an unknown option" copy --frobnicate d
 run 2 "copy with two directories" copy d e
 run 2 "copy in a file" copy file
 run 1 "copy in a directory that is not there" copy missing
-warns "... says what, why and what to do" '^uvdio-bench copy: cannot use missing: .*(ENOENT)\. Check the path\.$'
+warns "... says what, why and what to do" \
+  '^uvdio-bench copy: cannot use missing: .*(ENOENT)\. Check the path\.$'
 check "... and nothing is left behind" directory_empty d
 targets=1
 [ -z "$ring_absent" ] && targets=$((targets + 1))
@@ -193,7 +217,8 @@ done
 run 0 "copy as a table" copy --size 1M --rounds 2 --block 4K,64K --plot copies d
 says "... has a table for each block size" '^copy in blocks of 64 KiB$'
 says "... with headings" '^target  *throughput  *spread  *x dd  *x cp  *CPU s/GiB$'
-check "... and a row for each target" lines_with "$out" '^[a-z][a-z]*  *[0-9.]* .B/s ' $((2 * targets))
+check "... and a row for each target" \
+  lines_with "$out" '^[a-z][a-z]*  *[0-9.]* .B/s ' $((2 * targets))
 check "... and nothing is left behind" directory_empty d
 check "... writes the data" test -s copies/copy.dat
 check "... the script" test -s copies/copy.gnuplot
@@ -204,7 +229,8 @@ else
   warns "... and says that there is no picture" 'gnuplot is not installed'
 fi
 run 0 "copy --json" copy --uvdio "$uvdio" --json --size 1M --rounds 2 --block 64K d
-for key in environment filesystem file_size block_size bytes_per_s by_dd by_cp cpu_s_per_gib notes; do
+for key in environment filesystem file_size block_size bytes_per_s by_dd by_cp cpu_s_per_gib \
+  notes; do
   says "... has the key $key" "\"$key\":"
 done
 check "... has a row for each target" lines_with "$out" '"target":' $targets
@@ -212,7 +238,8 @@ check "... with its rounds" lines_with "$out" '"rounds": 2' $targets
 # Not one of these writes what was there: the row is missing, and the notes say why.
 mkdir liars
 for tool in dd cp; do
-  printf '#!/bin/sh\n[ "$1" = --version ] || head -c 1048576 /dev/zero >"%s"\n' '$(ls -d d/.uvdio-copy-*)/destination' >liars/$tool
+  printf '#!/bin/sh\n[ "$1" = --version ] || head -c 1048576 /dev/zero >"%s"\n' \
+    '$(ls -d d/.uvdio-copy-*)/destination' >liars/$tool
   chmod +x liars/$tool
 done
 (
@@ -232,7 +259,8 @@ check "... and leaves nothing behind" directory_empty d
 
 run 0 "scaling --help" scaling --help
 says "... begins with the usage" '^usage: uvdio-bench scaling '
-for wrong in "--series frobnicate" "--series files," "--rounds 0" "--rounds 101" "--reads 0" "--reads x"; do
+for wrong in "--series frobnicate" "--series files," "--rounds 0" "--rounds 101" "--reads 0" \
+  "--reads x"; do
   # shellcheck disable=SC2086 # several words
   run 2 "scaling $wrong" scaling $wrong d
   warns "... is named" "^uvdio-bench scaling: ${wrong%% *} "
@@ -254,17 +282,19 @@ else
   check "... and nothing is left behind" directory_empty d
   run 0 "scaling --json" scaling --json --series queued --rounds 2 --reads 1000 d
   check "... has its rounds" lines_with "$out" '"rounds": 2' 5
-  check "... and no instructions, which were not asked for" lines_with "$out" '"instructions_per_op": null' 5
+  check "... and no instructions, which were not asked for" \
+    lines_with "$out" '"instructions_per_op": null' 5
 fi
 
 # ------------------------------------------------------------------------------------------- server
 
 run 0 "server --help" server --help
 says "... begins with the usage" '^usage: uvdio-bench server '
-for wrong in "--connections 0" "--connections 513" "--messages 0" "--messages x" "--rate 0" "--rate x" "--operation frobnicate" \
-  "--depth 0" "--depth 4097" "--block 1000" "--block 128M" "--size 0" "--callbacks 0" "--busy-poll 1001" "--threads 0" "--threads 1025" \
-  "--work frobnicate" "--work none" "--work-ms 0" "--rounds 0" "--rounds 101" "--seconds 0" "--seconds 0.001" "--seed x" \
-  "--size 4K --block 8K"; do
+for wrong in "--connections 0" "--connections 513" "--messages 0" "--messages x" "--rate 0" \
+  "--rate x" "--operation frobnicate" "--depth 0" "--depth 4097" "--block 1000" "--block 128M" \
+  "--size 0" "--callbacks 0" "--busy-poll 1001" "--threads 0" "--threads 1025" "--work frobnicate" \
+  "--work none" "--work-ms 0" "--rounds 0" "--rounds 101" "--seconds 0" "--seconds 0.001" \
+  "--seed x" "--size 4K --block 8K"; do
   # shellcheck disable=SC2086 # several words
   run 2 "server $wrong" server $wrong d
   warns "... is named" "^uvdio-bench server: ${wrong%% *} "
@@ -275,7 +305,8 @@ run 2 "server with two directories" server d e
 run 2 "server in a file" server file
 warns "... is refused" "takes a directory, which 'file' is not"
 run 1 "server in a directory that is not there" server missing
-warns "... says what, why and what to do" '^uvdio-bench server: cannot use missing: .*(ENOENT)\. Check the path\.$'
+warns "... says what, why and what to do" \
+  '^uvdio-bench server: cannot use missing: .*(ENOENT)\. Check the path\.$'
 for child in echo-server clients; do
   run 2 "$child without its parameters" $child
   run 2 "$child with wrong ones" $child '{"port":1}'
@@ -299,16 +330,19 @@ if [ -z "$ring_absent" ]; then
   says "... for both questions" "^With the ring's I/O next to it, the echo's p99 is "
 fi
 check "... and nothing is left behind" directory_empty d
-run 0 "server --json" $server --rounds 1 --rate 500 --callbacks 16 --busy-poll 20 --work cpu --operation mixed --json --plot server-plots d
+run 0 "server --json" $server --rounds 1 --rate 500 --callbacks 16 --busy-poll 20 --work cpu \
+  --operation mixed --json --plot server-plots d
 check "... has all rows" lines_with "$out" '"variant":' $rows
-for key in environment filesystem connections messages_per_s rate operation depth block_size file_size callbacks_max busy_poll_us threads works work work_ms \
-  rounds seconds rows variant part executed_by echo_p50_us echo_p99_us echo_p999_us late_p99_us iops io_p50_us io_p99_us processors \
+for key in environment filesystem connections messages_per_s rate operation depth block_size \
+  file_size callbacks_max busy_poll_us threads works work work_ms rounds seconds rows variant part \
+  executed_by echo_p50_us echo_p99_us echo_p999_us late_p99_us iops io_p50_us io_p99_us processors \
   echo_p99_by_none echo_p99_by_pool iops_by_free io_p99_by_free verdict notes; do
   says "... has the key $key" "\"$key\":"
 done
 says "... took the options of the library" '"busy_poll_us": 20'
 says "... took the rate that was given" '"rate": 500'
-says "... and tells what work for the processors means" '"Work that computes takes processors from the loop'
+says "... and tells what work for the processors means" \
+  '"Work that computes takes processors from the loop'
 if [ -z "$ring_absent" ]; then
   for key in echo_p99_ring_by_pool echo_bound echo_within_bound ring_iops_by_free ring_slowed; do
     says "... has the key $key" "\"$key\":"
@@ -334,13 +368,19 @@ check "... echoes the same messages in all rounds" lines_with messages . $((3 * 
 check "... and variants" test "$(sort -u messages | wc -l)" -eq 1
 # At a low rate there is less than without one, which is the free threads' part of the same run.
 run 0 "server --json at a low rate" $server --rounds 1 --rate 100 --seconds 0.3 --json d
-awk '/"part"/ { part = $2 } /"iops": [{]/ { getline; if (part ~ /echo/ && $2 !~ /null/) print $2 + 0 }' "$out" >rates
-check "... tells the background's operations of each variant" lines_with rates . $(((rows + 2) / 3 - 1))
+awk '
+  /"part"/ { part = $2 }
+  /"iops": [{]/ { getline; if (part ~ /echo/ && $2 !~ /null/) print $2 + 0 }' "$out" >rates
+check "... tells the background's operations of each variant" \
+  lines_with rates . $(((rows + 2) / 3 - 1))
 awk '/"part"/ { part = $2 } /"iops": [{]/ { getline; if (part ~ /free/) print $2 + 0 }' "$out" >free
-check "... which are fewer than as many as go" test -z "$(sort -n rates free | head -n "$(wc -l <rates)" | grep -vxFf rates)"
+check "... which are fewer than as many as go" \
+  test -z "$(sort -n rates free | head -n "$(wc -l <rates)" | grep -vxFf rates)"
 # With one thread, the pool has to wait for two works before each of its turns.
-run 0 "server with one thread" $server --rounds 1 --rate 100 --seconds 0.3 --threads 1 --work-ms 50 d
-says "... shows that works hold up the pool" '^While the threads are occupied, pool does 0\.[0-4].*: slowed\.$'
+run 0 "server with one thread" \
+  $server --rounds 1 --rate 100 --seconds 0.3 --threads 1 --work-ms 50 d
+says "... shows that works hold up the pool" \
+  '^While the threads are occupied, pool does 0\.[0-4].*: slowed\.$'
 says "... and uv_fs_read" '^While the threads are occupied, uv does 0\.[0-4].*: slowed\.$'
 run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' server --size 4M --seconds 30 --rate 100 d
 check "server at SIG$interrupt ends with $ended" test $got -eq $ended

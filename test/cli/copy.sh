@@ -48,7 +48,10 @@ make_place() {
   mkdir -p "$work/$1"
   case $1 in
     tmpfs)
-      mount -t tmpfs -o "size=$2" none "$work/$1" 2>"$err" || { reason="no tmpfs: $(cat "$err")"; return 1; }
+      if ! mount -t tmpfs -o "size=$2" none "$work/$1" 2>"$err"; then
+        reason="no tmpfs: $(cat "$err")"
+        return 1
+      fi
       ;;
     *)
       command -v "mkfs.$1" >/dev/null || { reason="mkfs.$1 is not installed"; return 1; }
@@ -57,7 +60,8 @@ make_place() {
       features=
       [ "$1" = ext4 ] && features="-m 0 -E lazy_itable_init=0"
       # shellcheck disable=SC2086 # several options
-      if ! "mkfs.$1" -q $features "$work/$1.img" >"$err" 2>&1 || ! mount -o loop "$work/$1.img" "$work/$1" 2>"$err"; then
+      if ! "mkfs.$1" -q $features "$work/$1.img" >"$err" 2>&1 ||
+        ! mount -o loop "$work/$1.img" "$work/$1" 2>"$err"; then
         reason="no $1: $(tail -n 1 "$err")"
         return 1
       fi
@@ -72,7 +76,10 @@ drop_place() {
 }
 
 # put FILE BYTE LENGTH: random bytes in the middle of it.
-put() { head -c "$3" /dev/urandom | dd of="$1" bs=65536 seek="$2" oflag=seek_bytes conv=notrunc iflag=fullblock 2>/dev/null; }
+put() {
+  head -c "$3" /dev/urandom |
+    dd of="$1" bs=65536 seek="$2" oflag=seek_bytes conv=notrunc iflag=fullblock 2>/dev/null
+}
 
 # sparse FILE SIZE OFFSET:LENGTH...: a file with data there and nowhere else.
 sparse() {
@@ -108,7 +115,8 @@ copy_sparse() {
     run 0 "copy of a file with $name by $backend" copy --backend "$backend" --verify s t
     check "... is identical" identical s t
     check "... takes no more space" no_larger t s
-    says "... tells data and holes apart" "^copied $size bytes (.*): data $data bytes (.*), holes $((size - data)) bytes ("
+    says "... tells data and holes apart" \
+      "^copied $size bytes (.*): data $data bytes (.*), holes $((size - data)) bytes ("
     if command -v xfs_io >/dev/null; then
       check "... and has its holes where they were" same_map s t
     else
@@ -124,7 +132,8 @@ holes_in() {
   copy_sparse "a hole at the start" $((9 * mib)) 65536 $((9 * mib - 65536)):65536
   copy_sparse "a hole and an odd tail" $((5 * mib + 1)) 8193 12288:4096 $((5 * mib - 4096)):4097
   copy_sparse "an odd tail that is a hole" $((5 * mib + 1)) 4096 8192:4096
-  copy_sparse "holes within blocks" $((2 * mib)) 24576 0:4096 65536:8192 $((mib - 4096)):8192 $((2 * mib - 4096)):4096
+  copy_sparse "holes within blocks" $((2 * mib)) 24576 0:4096 65536:8192 $((mib - 4096)):8192 \
+    $((2 * mib - 4096)):4096
   copy_sparse "nothing but a hole" $((3 * mib + 5)) 0
   says "... and no rate, as nothing was written" 'in [0-9.]* s, nothing to write; '
   copy_sparse "1 GiB, nearly all of it a hole" 1073741824 4096 536870912:4096
@@ -158,11 +167,13 @@ holes_in() {
   for backend in $backends; do
     for block in 4K 64K 1M; do
       rm -f t
-      run 0 "copy --sparse=always on $place by $backend in blocks of $block" copy --sparse=always --backend "$backend" \
+      run 0 "copy --sparse=always on $place by $backend in blocks of $block" \
+        copy --sparse=always --backend "$backend" \
         --block "$block" --verify z t
       check "... is identical" identical z t
       # 16384: the whole blocks of 4096 in the run of 20000 zeros from 5000 on.
-      says "... and writes no zeros" ": data $((2 * mib - 16384)) bytes (.*), holes $((mib + 16384 + 777)) bytes ("
+      says "... and writes no zeros" \
+        ": data $((2 * mib - 16384)) bytes (.*), holes $((mib + 16384 + 777)) bytes ("
       check "... nor takes space for them" takes_at_most t 2048
     done
   done
@@ -194,12 +205,14 @@ full_disk() {
   cd "$work/$1" || exit 2
   free=$(($(stat -f -c '%a * %S' .)))
   : >e
-  while [ $((free - 20000000)) -gt 0 ] && fallocate -l $((free - 20000000)) filler."$free" 2>/dev/null; do
+  while [ $((free - 20000000)) -gt 0 ] &&
+    fallocate -l $((free - 20000000)) filler."$free" 2>/dev/null; do
     sync .
     free=$(($(stat -f -c '%a * %S' .)))
   done
   run 1 "copy of more than there is room for on $1" copy "$work/large" t
-  warns "... says what, why and what to do" '^uvdio copy: cannot reserve space for t: .*(ENOSPC)\. Free some space'
+  warns "... says what, why and what to do" \
+    '^uvdio copy: cannot reserve space for t: .*(ENOSPC)\. Free some space'
   warns "... and what became of the target" '^uvdio copy: t was incomplete and has been removed'
   check "... which is gone" absent t
   sparse s 200000000 0:4096 100000000:4096
@@ -268,7 +281,8 @@ else
     run 0 "copy of a block device by $backend" copy --backend "$backend" --verify "$disk" t
     check "... is identical" identical disk.img t
     says "... with all of its bytes" '^copied 8388608 bytes (8 MiB) in '
-    run 0 "copy of a block device to another by $backend" copy --backend "$backend" --verify "$disk" "$other"
+    run 0 "copy of a block device to another by $backend" \
+      copy --backend "$backend" --verify "$disk" "$other"
     check "... is identical" identical disk.img "$other"
     head -c 8388608 /dev/urandom >t
     run 0 "copy onto a block device by $backend" copy --backend "$backend" --verify t "$disk"
@@ -276,16 +290,19 @@ else
     check "... which is still a block device" test -b "$disk"
     head -c 8388608 /dev/urandom >t
     "$uvdio" copy t "$disk" >"$out" 2>"$err"
-    run 0 "copy of an odd number of bytes onto a block device by $backend" copy --backend "$backend" --verify odd "$disk"
+    run 0 "copy of an odd number of bytes onto a block device by $backend" \
+      copy --backend "$backend" --verify odd "$disk"
     check "... has them" cmp -s -n 3000001 odd "$disk"
     check "... zeros to the sector's end" cmp -s -n 255 -i 3000001:0 "$disk" /dev/zero
     check "... and what was there behind it" cmp -s -i 3000320 t "$disk"
-    run 0 "copy of holes onto a block device by $backend" copy --backend "$backend" --verify holes "$disk"
+    run 0 "copy of holes onto a block device by $backend" \
+      copy --backend "$backend" --verify holes "$disk"
     check "... writes zeros" identical holes "$disk"
     says "... which are no holes there" '^copied 8388608 bytes (8 MiB) in '
     head -c 8388608 /dev/urandom >t
     "$uvdio" copy t "$disk" >"$out" 2>"$err"
-    run 0 "copy --sparse=always onto a block device by $backend" copy --backend "$backend" --sparse=always holes "$disk"
+    run 0 "copy --sparse=always onto a block device by $backend" \
+      copy --backend "$backend" --sparse=always holes "$disk"
     check "... writes zeros as well" identical holes "$disk"
   done
   # What is read from tmpfs ends with the last byte: what follows in memory is of another block.
@@ -305,7 +322,8 @@ else
   content_of "$disk" >before
   head -c 8388609 /dev/zero >t
   run 1 "copy onto a block device that is too small" copy t "$disk"
-  warns "... is refused" "^uvdio copy: $disk has 8388608 bytes, which is too small for the 8388609 of t"
+  warns "... is refused" \
+    "^uvdio copy: $disk has 8388608 bytes, which is too small for the 8388609 of t"
   for name in "$disk" link; do
     ln -sf "$disk" link
     run 1 "copy of a block device to itself, as ${name#/}" copy "$disk" "$name"
@@ -347,7 +365,8 @@ else
   fi
 
   run 0 "probe of a block device" probe "$disk"
-  says "... tells its sectors" '^  alignment the system requires  *memory [0-9]* bytes, offset and length 512 bytes$'
+  says "... tells its sectors" \
+    '^  alignment the system requires  *memory [0-9]* bytes, offset and length 512 bytes$'
 
   memory=$(sed -n 's/^  alignment the system requires  *memory \([0-9]*\) .*/\1/p' "$out")
   run 0 "probe --json of a block device" probe --json "$disk"
@@ -360,7 +379,8 @@ else
   if [ "$(blockdev --getsize64 "$device")" -eq 1049088 ]; then
     head -c 1049088 /dev/urandom >t
     for backend in $backends; do
-      run 0 "copy onto the last sector of a device by $backend" copy --backend "$backend" --verify t "$device"
+      run 0 "copy onto the last sector of a device by $backend" \
+        copy --backend "$backend" --verify t "$device"
       check "... is identical" identical t "$device"
       run 0 "... and back" copy --backend "$backend" --verify "$device" u
       check "... is identical" identical t u
@@ -398,7 +418,8 @@ for mode in 644 600 444 400 755 2755 4711; do
   check "... keeps mode, owner and times as well" identical before after
   rm -f t
   run 0 "copy of a file of mode $mode without -p" copy p t
-  check "... keeps its permissions, less the umask" test "$(stat -c %a t)" = "$(printf %o $((0$mode & 0755)))"
+  check "... keeps its permissions, less the umask" \
+    test "$(stat -c %a t)" = "$(printf %o $((0$mode & 0755)))"
   check "... but not its owner" test "$(stat -c %u:%g t)" = "$(id -u):$(id -g)"
   check "... nor its times" test t -nt p
 done
@@ -433,24 +454,34 @@ else
   as_somebody() {
     code=$1
     shift
-    setpriv --reuid 65534 --regid 65534 --clear-groups "$somebody/uvdio" copy "$@" >"$out" 2>"$err" </dev/null
+    setpriv --reuid 65534 --regid 65534 --clear-groups "$somebody/uvdio" copy "$@" \
+      >"$out" 2>"$err" </dev/null
     [ $? -eq "$code" ]
   }
   for backend in $backends; do
     rm -f "$somebody"/d/*
-    check "copy of a file of mode 444 by somebody, by $backend" as_somebody 0 --backend "$backend" "$somebody/readonly" "$somebody/d/t"
+    check "copy of a file of mode 444 by somebody, by $backend" \
+      as_somebody 0 --backend "$backend" "$somebody/readonly" "$somebody/d/t"
     check "... is identical" identical source "$somebody/d/t"
     check "... and has the mode" test "$(stat -c '%a %u' "$somebody/d/t")" = "444 65534"
     rm -f "$somebody/d/t"
     check "copy -p of somebody else's program" as_somebody 0 -p "$somebody/suid" "$somebody/d/t"
-    check "... does not run as whoever copied it" test "$(stat -c '%a %u' "$somebody/d/t")" = "755 65534"
-    check "... keeps its times" test "$(stat -c %.9Y "$somebody/d/t")" = "$(stat -c %.9Y "$somebody/suid")"
-    check "copy of a file without permission to read" as_somebody 1 "$somebody/secret" "$somebody/d/new"
-    warns "... says what, why and what to do" 'cannot open .*secret: .*(EACCES)\. Check the permissions'
-    check "copy into a directory without permission to write" as_somebody 1 "$somebody/readonly" "$somebody/locked/t"
-    warns "... says what, why and what to do" 'cannot create .*locked/t: .*(EACCES)\. Check the permissions'
-    check "copy over a file without permission to write" as_somebody 1 "$somebody/readonly" "$somebody/suid"
-    warns "... says what, why and what to do" 'cannot open .*suid: .*(EACCES)\. Check the permissions'
+    check "... does not run as whoever copied it" \
+      test "$(stat -c '%a %u' "$somebody/d/t")" = "755 65534"
+    check "... keeps its times" \
+      test "$(stat -c %.9Y "$somebody/d/t")" = "$(stat -c %.9Y "$somebody/suid")"
+    check "copy of a file without permission to read" \
+      as_somebody 1 "$somebody/secret" "$somebody/d/new"
+    warns "... says what, why and what to do" \
+      'cannot open .*secret: .*(EACCES)\. Check the permissions'
+    check "copy into a directory without permission to write" \
+      as_somebody 1 "$somebody/readonly" "$somebody/locked/t"
+    warns "... says what, why and what to do" \
+      'cannot create .*locked/t: .*(EACCES)\. Check the permissions'
+    check "copy over a file without permission to write" \
+      as_somebody 1 "$somebody/readonly" "$somebody/suid"
+    warns "... says what, why and what to do" \
+      'cannot open .*suid: .*(EACCES)\. Check the permissions'
     check "... and leaves it as it was" identical source "$somebody/suid"
   done
   rm -rf "$somebody"
@@ -474,7 +505,11 @@ traced() {
   # shellcheck disable=SC2086 # several options
   strace -f -y -o calls $options "$uvdio" copy --backend pool "$@" >"$out" 2>"$err" </dev/null
   got=$?
-  if [ $got -eq "$wanted" ]; then ok "$what"; else not_ok "$what" "exit code $got instead of $wanted"; fi
+  if [ $got -eq "$wanted" ]; then
+    ok "$what"
+  else
+    not_ok "$what" "exit code $got instead of $wanted"
+  fi
 }
 
 calls_with() { grep -c -e "$1" calls; }
@@ -484,19 +519,30 @@ first_line() { grep -n -e "$1" calls | head -n 1 | cut -d: -f1; }
 if strace -f -o calls true 2>/dev/null; then
   rm -f d/*
   chmod 644 source
-  traced 0 "copy under strace" -e trace=fsync,fdatasync,pwrite64,ftruncate,fallocate,unlink -- source d/t
+  traced 0 "copy under strace" \
+    -e trace=fsync,fdatasync,pwrite64,ftruncate,fallocate,unlink -- source d/t
   check "... syncs the target once, with its size" test "$(calls_with "fsync(.*/d/t>)")" -eq 1
-  check "... after the last write" test "$(last_line '/d/t>)  *= 0\|fsync(.*/d/t>')" -gt "$(last_line 'pwrite64(.*/d/t>')"
-  check "... and after its size was set" test "$(last_line 'fsync(.*/d/t>')" -gt "$(last_line 'ftruncate(.*/d/t>, 5000000)')"
-  check "... and then the directory" test "$(last_line 'fsync(.*/d>')" -gt "$(last_line 'fsync(.*/d/t>')"
-  check "... reserves the space first" test "$(first_line 'fallocate(.*/d/t>')" -lt "$(first_line 'pwrite64(.*/d/t>')"
+  check "... after the last write" \
+    test "$(last_line '/d/t>)  *= 0\|fsync(.*/d/t>')" -gt "$(last_line 'pwrite64(.*/d/t>')"
+  check "... and after its size was set" \
+    test "$(last_line 'fsync(.*/d/t>')" -gt "$(last_line 'ftruncate(.*/d/t>, 5000000)')"
+  check "... and then the directory" \
+    test "$(last_line 'fsync(.*/d>')" -gt "$(last_line 'fsync(.*/d/t>')"
+  check "... reserves the space first" \
+    test "$(first_line 'fallocate(.*/d/t>')" -lt "$(first_line 'pwrite64(.*/d/t>')"
   traced 0 "copy -p under strace" -e trace=fsync,utimensat,fchmod,fchown -- -p source d/t
-  check "... syncs the target after it has its times" test "$(last_line 'fsync(.*/d/t>')" -gt "$(last_line 'utimensat(')"
+  check "... syncs the target after it has its times" \
+    test "$(last_line 'fsync(.*/d/t>')" -gt "$(last_line 'utimensat(')"
   check "... and its mode" test "$(last_line 'utimensat(')" -gt "$(last_line 'fchmod(')"
   check "... and its owner" test "$(last_line 'fchmod(')" -gt "$(last_line 'fchown(')"
-  traced 0 "copy --depth 1 --block 64K under strace" -e trace=pread64,pwrite64 -- --depth 1 --block 64K source d/t
-  sed -n 's/.*\(pread64\|pwrite64\)([0-9]*<[^>]*\/\(source\|t\)>.*, \([0-9]*\), \([0-9]*\))* .*/\1 \3 \4/p' calls >moved
-  awk 'NR % 2 == 1 && $1 != "pread64" || NR % 2 == 0 && $1 != "pwrite64" || NR % 2 == 1 && $2 != 65536 { exit 1 }' moved
+  traced 0 "copy --depth 1 --block 64K under strace" \
+    -e trace=pread64,pwrite64 -- --depth 1 --block 64K source d/t
+  descriptor='[0-9]*<[^>]*\/\(source\|t\)>'
+  sed -n "s/.*\(pread64\|pwrite64\)($descriptor.*, \([0-9]*\), \([0-9]*\))* .*/\1 \3 \4/p" calls \
+    >moved
+  awk '
+    NR % 2 == 1 && $1 != "pread64" || NR % 2 == 0 && $1 != "pwrite64" { exit 1 }
+    NR % 2 == 1 && $2 != 65536 { exit 1 }' moved
   check "... reads and writes in turns, 65536 bytes each" test $? -eq 0
   check "... as often as needed" test "$(wc -l <moved)" -eq 154
   check "... and pads the last one" grep -q 'pwrite64 20480 4980736' moved
@@ -504,35 +550,45 @@ if strace -f -o calls true 2>/dev/null; then
   rm -f d/*
   for each in fsync:EIO:1 ftruncate:EIO:1 fchown:EIO:1 utimensat:EIO:1; do
     call=${each%%:*}
-    traced 1 "copy -p where $call fails" -e trace="$call" -e inject="$call:error=EIO:when=1" -- -p source d/t
+    traced 1 "copy -p where $call fails" \
+      -e trace="$call" -e inject="$call:error=EIO:when=1" -- -p source d/t
     warns "... says so" '^uvdio copy: cannot .* d/t: .*(EIO)'
     check "... and leaves no target" absent d/t
   done
-  traced 1 "copy whose directory can't be synced" -e trace=fsync -P "$work/d" -e inject=fsync:error=EIO -- source d/t
+  traced 1 "copy whose directory can't be synced" \
+    -e trace=fsync -P "$work/d" -e inject=fsync:error=EIO -- source d/t
   warns "... fails" '^uvdio copy: cannot sync the directory d: .*(EIO)'
   warns "... and says what that means" 'd/t is complete, but may be gone after a power cut'
   check "... and leaves the target" identical source d/t
-  traced 0 "copy whose directory's sync is interrupted" -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR:when=1..4 -- source d/t
+  traced 0 "copy whose directory's sync is interrupted" \
+    -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR:when=1..4 -- source d/t
   check "... tries again" test "$(calls_with 'fsync(')" -eq 5
-  traced 1 "copy whose directory's sync is interrupted for ever" -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR -- source d/t
+  traced 1 "copy whose directory's sync is interrupted for ever" \
+    -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR -- source d/t
   warns "... ends" '^uvdio copy: cannot sync the directory d: .*(EINTR)'
   rm -f d/*
-  traced 1 "copy that can't read" -e trace=pread64 -P "$work/source" -e inject=pread64:error=EIO:when=1 -- source d/t
+  traced 1 "copy that can't read" \
+    -e trace=pread64 -P "$work/source" -e inject=pread64:error=EIO:when=1 -- source d/t
   warns "... says so" '^uvdio copy: cannot read source: .*(EIO)'
   check "... and leaves no target" absent d/t
-  traced 1 "copy that can't write" -e trace=pwrite64 -e inject=pwrite64:error=EIO:when=2 -- source d/t
+  traced 1 "copy that can't write" \
+    -e trace=pwrite64 -e inject=pwrite64:error=EIO:when=2 -- source d/t
   warns "... says so" '^uvdio copy: cannot write d/t: .*(EIO)'
   check "... and leaves no target" absent d/t
-  traced 1 "copy that can't read back" -e trace=pread64 -P "$work/d/t" -e inject=pread64:error=EIO:when=1 -- --verify source d/t
+  traced 1 "copy that can't read back" \
+    -e trace=pread64 -P "$work/d/t" -e inject=pread64:error=EIO:when=1 -- --verify source d/t
   warns "... says so" '^uvdio copy: cannot read back d/t: .*(EIO)'
   check "... and leaves no target" absent d/t
-  traced 0 "copy where no space can be reserved" -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- source d/t
+  traced 0 "copy where no space can be reserved" \
+    -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- source d/t
   check "... is identical" identical source d/t
   sparse s 1000000 0:4096 500000:4096
-  traced 0 "copy of holes where no space can be reserved" -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- s d/t
+  traced 0 "copy of holes where no space can be reserved" \
+    -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- s d/t
   check "... is identical" identical s d/t
   traced 0 "copy of holes reserves space" -e trace=fallocate -- s d/t
-  check "... for the data alone" test "$(calls_with 'fallocate(.*, 0, \(0, 4096\|499712, 8192\))')" -eq 2
+  check "... for the data alone" \
+    test "$(calls_with 'fallocate(.*, 0, \(0, 4096\|499712, 8192\))')" -eq 2
   check "... and nothing else" test "$(calls_with 'fallocate(')" -eq 2
   rm -f d/* s
 else
@@ -548,7 +604,11 @@ run 0 "copy that takes its time" copy --depth 1 --block 4K large t
 says "... tells how many bytes" '^copied 6000001 bytes (5\.7 MiB) in '
 # shellcheck disable=SC2016 # fields of awk
 check "... and the rate that comes of bytes and time" awk '
-  { sub(/.* in /, ""); seconds = $1; rate = $3 * ($4 ~ /^k/ ? 1e3 : $4 ~ /^M/ ? 1e6 : $4 ~ /^G/ ? 1e9 : 1) }
+  {
+    sub(/.* in /, "")
+    seconds = $1
+    rate = $3 * ($4 ~ /^k/ ? 1e3 : $4 ~ /^M/ ? 1e6 : $4 ~ /^G/ ? 1e9 : 1)
+  }
   END { quotient = rate * seconds / 6000001; exit !(quotient > 0.97 && quotient < 1.03) }' "$out"
 
 # disturbed WHAT BYTE: someone else writes there, so that it can't be what was copied. That one
@@ -586,7 +646,8 @@ fi
 # after its size was asked.
 changed() {
   rm -f d/*
-  strace -f -o calls -e trace=fallocate -e inject=fallocate:delay_exit=500000 -E UVDIO_BACKEND=pool \
+  strace -f -o calls -e trace=fallocate -e inject=fallocate:delay_exit=500000 \
+    -E UVDIO_BACKEND=pool \
     "$uvdio" copy s d/t >"$out" 2>"$err" &
   process=$!
   wait_for test -s d/t
@@ -632,7 +693,8 @@ rm -f d/* large other
 for size in 0 10 4096 5000; do
   make_file probed $size
   run 0 "probe of a file of $size bytes" probe --json probed
-  says "... tells what its first page has" "\"page_result\": $((size < 4096 ? size : 4096))\(,\|\$\)"
+  says "... tells what its first page has" \
+    "\"page_result\": $((size < 4096 ? size : 4096))\(,\|\$\)"
   says "... and no temporary file" '"memory_align": 4096'
 done
 run 1 "probe --json of a path that is not there" probe --json missing
@@ -654,7 +716,8 @@ check "probe under limits" test $? -eq 0
 says "... tells the open files" "^  open files (RLIMIT_NOFILE)  *123 (can be raised to $hard)\$"
 says "... the file size" '^  file size (RLIMIT_FSIZE)  *\(32\|64\) KiB'
 says "... the threads" '^  UV_THREADPOOL_SIZE  *7$'
-says "... and the alignment" '^  alignment enforced  *memory 4096 bytes, offset and length 4096 bytes$'
+says "... and the alignment" \
+  '^  alignment enforced  *memory 4096 bytes, offset and length 4096 bytes$'
 limited probe --json "$work/d"
 check "probe --json under limits" test $? -eq 0
 tr '\n' ' ' <"$out" >probed
@@ -662,7 +725,8 @@ check "... tells the open files" grep -q "\"soft\": 123, *\"hard\": \(null\|$har
 says "... and the threads" '"uv_threadpool_size": "7"'
 if strace -f -o calls true 2>/dev/null; then
   make_file probed 5000
-  strace -f -o calls -E UVDIO_BACKEND=pool -P "$work/probed" -e trace=pread64 -e inject=pread64:error=EIO "$uvdio" probe probed >"$out" 2>"$err"
+  strace -f -o calls -E UVDIO_BACKEND=pool -P "$work/probed" \
+    -e trace=pread64 -e inject=pread64:error=EIO "$uvdio" probe probed >"$out" 2>"$err"
   says "probe of a file that can't be read says so" 'first page read  *.*(EIO)$'
 fi
 
@@ -678,8 +742,13 @@ refused() {
   run 2 "$3 $1 $2" "$3" "$1" "$2" --depth 0 d d
   warns "... is named" "^uvdio $3: $1 takes"
 }
-for value in 4096 4K 4k 4KiB 1M 1G 1073741824 1048576K 1024MiB; do accepted --block $value copy; done
-for value in 4095 1073745920 1048580K 1025M 4KB 4iB 4Kib 4KiBx 4e3 0x1000 4.0K +4096 18446744073709555712; do refused --block $value copy; done
+for value in 4096 4K 4k 4KiB 1M 1G 1073741824 1048576K 1024MiB; do
+  accepted --block $value copy
+done
+for value in 4095 1073745920 1048580K 1025M 4KB 4iB 4Kib 4KiBx 4e3 0x1000 4.0K +4096 \
+  18446744073709555712; do
+  refused --block $value copy
+done
 for value in 0.001 1 1.5 86400; do accepted --seconds $value bench; done
 for value in 0.0009 86401 -1 1s inf nan; do refused --seconds $value bench; done
 run 2 "copy --depth 1 and a wrong option" copy --depth 1 --block 0 d d

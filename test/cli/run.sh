@@ -45,9 +45,10 @@ fi
 make_file file 10000
 cp file file.before
 run 0 "probe of a directory" probe d
-for words in '^uvdio .*libuv ' '^Backends' 'ring ' 'pool  *available' 'memory  *available' 'An engine takes ' \
-  '^Path d (by a temporary file)' 'filesystem  *[a-z]' 'direct I/O  *[yn]' 'executed by ' 'alignment enforced ' \
-  'alignment learnt from ' 'a page written and read back  *4096 bytes' 'RLIMIT_NOFILE' 'RLIMIT_MEMLOCK' 'RLIMIT_FSIZE' \
+for words in '^uvdio .*libuv ' '^Backends' 'ring ' 'pool  *available' 'memory  *available' \
+  'An engine takes ' '^Path d (by a temporary file)' 'filesystem  *[a-z]' 'direct I/O  *[yn]' \
+  'executed by ' 'alignment enforced ' 'alignment learnt from ' \
+  'a page written and read back  *4096 bytes' 'RLIMIT_NOFILE' 'RLIMIT_MEMLOCK' 'RLIMIT_FSIZE' \
   'queue depth  *256 by default, 32768 at most' 'kernel.io_uring_disabled' 'UV_THREADPOOL_SIZE'; do
   says "... says: $words" "$words"
 done
@@ -56,14 +57,15 @@ run 0 "probe of a file" probe file
 says "... reads its first page" 'first page read  *4096 bytes'
 check "... and leaves it as it was" identical file file.before
 run 0 "probe --json" probe --json d
-for key in uvdio libuv system kernel machine backends name available reason engine backend path file filesystem direct \
-  memory_align offset_align system_memory_align system_offset_align \
-  system_read_align recommended_align align_source limits nofile memlock fsize soft \
-  hard depth_default depth_max io_uring_disabled uv_threadpool_size; do
+for key in uvdio libuv system kernel machine backends name available reason engine backend path \
+  file filesystem direct memory_align offset_align system_memory_align system_offset_align \
+  system_read_align recommended_align align_source limits nofile memlock fsize soft hard \
+  depth_default depth_max io_uring_disabled uv_threadpool_size; do
   says "... has the key $key" "\"$key\":"
 done
 run 1 "probe of a path that is not there" probe missing
-warns "... says what, why and what to do" '^uvdio probe: cannot open missing: .*(ENOENT)\. Check the path\.$'
+warns "... says what, why and what to do" \
+  '^uvdio probe: cannot open missing: .*(ENOENT)\. Check the path\.$'
 says "... and still tells about the machine" '^Backends'
 run 2 "probe without a path" probe
 mkfifo pipe
@@ -110,7 +112,8 @@ for backend in ring pool auto; do
     check "... is identical" identical "source.$size" target
     says "... and the last line tells about it" "^copied $size bytes .*verified in"
     rm -f target
-    run 0 "copy of $size bytes by $backend in blocks of 4K" copy --backend $backend --block 4K --depth 5 "source.$size" target
+    run 0 "copy of $size bytes by $backend in blocks of 4K" \
+      copy --backend $backend --block 4K --depth 5 "source.$size" target
     check "... is identical" identical "source.$size" target
   done
 done
@@ -120,7 +123,8 @@ says "... says so" 'not verified$'
 check "... is identical" identical source.4097 target
 run 0 "copy over a longer file" copy source.511 target
 check "... is identical" identical source.511 target
-run 0 "copy with more depth than blocks, and options last" copy source.5243003 target --depth 32768 --block 64K
+run 0 "copy with more depth than blocks, and options last" \
+  copy source.5243003 target --depth 32768 --block 64K
 check "... is identical" identical source.5243003 target
 run 0 "copy into a directory" copy source.4097 d
 check "... takes the source's name" identical source.4097 d/source.4097
@@ -149,7 +153,8 @@ for block in 4K 64K 1M; do
   run 0 "copy of a file with holes in blocks of $block" copy --verify --block $block sparse target
   check "... is identical" identical sparse target
 done
-if strace -f -o reads -e trace=pread64 "$uvdio" copy --backend pool --block 4K sparse target >"$out" 2>"$err"; then
+if strace -f -o reads -e trace=pread64 "$uvdio" copy --backend pool --block 4K sparse target \
+  >"$out" 2>"$err"; then
   check "... and its holes are not read" test "$(grep -c pread64 reads)" -lt 400
 else
   skip "... and its holes are not read" "strace is not installed, or not allowed"
@@ -157,7 +162,8 @@ fi
 # The sync of the target's directory is interrupted: a few times, and always.
 mkdir -p named
 interrupting="strace -f -P $PWD/named -e trace=fsync -o syncs -e inject=fsync:error=EINTR"
-if $interrupting:when=1..3 "$uvdio" copy source.4097 named/target >"$out" 2>"$err" && [ "$(grep -c EINTR syncs)" -eq 3 ]; then
+if $interrupting:when=1..3 "$uvdio" copy source.4097 named/target >"$out" 2>"$err" &&
+  [ "$(grep -c EINTR syncs)" -eq 3 ]; then
   ok "copy into a directory whose sync is interrupted"
   timeout 60 $interrupting "$uvdio" copy source.4097 named/target >"$out" 2>"$err"
   check "copy into a directory whose sync is always interrupted ends" test $? -eq 1
@@ -183,12 +189,14 @@ for other in same ./same hard soft e; do
 done
 
 run 1 "copy of a missing file" copy missing d/target
-warns "... says what, why and what to do" '^uvdio copy: cannot open missing: .*(ENOENT)\. Check the path\.$'
+warns "... says what, why and what to do" \
+  '^uvdio copy: cannot open missing: .*(ENOENT)\. Check the path\.$'
 check "... makes no target" absent d/target
 run 1 "copy of a directory" copy d target2
 warns "... says what, why and what to do" '^uvdio copy: cannot open d: .*(EISDIR)\. Name a file'
 run 1 "copy into a missing directory" copy source.1 missing/target
-warns "... says what, why and what to do" '^uvdio copy: cannot create missing/target: .*(ENOENT)\. Check the path\.$'
+warns "... says what, why and what to do" \
+  '^uvdio copy: cannot create missing/target: .*(ENOENT)\. Check the path\.$'
 run 1 "copy of a pipe does not wait for it" copy pipe d/target
 warns "... is refused" 'cannot copy pipe: it is not a regular file'
 run 1 "copy of a device" copy /dev/null d/target
@@ -215,17 +223,19 @@ else
   make_file unreadable 100
   chmod 0 unreadable
   run 1 "copy of a file without permission to read" copy unreadable d/target
-  warns "... says what, why and what to do" 'cannot open unreadable: .*(EACCES)\. Check the permissions'
+  warns "... says what, why and what to do" \
+    'cannot open unreadable: .*(EACCES)\. Check the permissions'
   mkdir locked
   chmod 555 locked
   run 1 "copy into a directory without permission to write" copy source.1 locked/target
-  warns "... says what, why and what to do" 'cannot create locked/target: .*(EACCES)\. Check the permissions'
+  warns "... says what, why and what to do" \
+    'cannot create locked/target: .*(EACCES)\. Check the permissions'
 fi
 
 run 2 "copy with one path" copy source.1
 run 2 "copy with three paths" copy source.1 target target
-for wrong in "--depth 0" "--depth 32769" "--depth x" "--depth -1" "--block 1000" "--block 0" "--block 4X" "--block 2G" \
-  "--backend memory" "--backend frobnicate"; do
+for wrong in "--depth 0" "--depth 32769" "--depth x" "--depth -1" "--block 1000" "--block 0" \
+  "--block 4X" "--block 2G" "--backend memory" "--backend frobnicate"; do
   # shellcheck disable=SC2086 # two words
   run 2 "copy $wrong" copy $wrong source.1 d/target
   warns "... is named" "^uvdio copy: ${wrong%% *} "
@@ -267,7 +277,8 @@ run_limited() {
 run_limited source.5243003 d/target
 check "copy past the limit on file size fails" test $? -eq 1
 warns "... and says what to do" '(EFBIG)\. Raise the limit on file size'
-warns "... and what became of the target" '^uvdio copy: d/target was incomplete and has been removed'
+warns "... and what became of the target" \
+  '^uvdio copy: d/target was incomplete and has been removed'
 check "... which is gone" absent d/target
 cp source.1 d/target
 run_limited source.5243003 d/target
@@ -287,7 +298,8 @@ for each in $interrupt:$ended TERM:143 $hangup; do
   check "... and the target is gone" absent d/target
 done
 cp source.1 d/target
-run_until $interrupt '[ "$(wc -c <d/target)" -gt 1 ] && sleep 0.3' copy --depth 4 --block 4K large d/target
+run_until $interrupt '[ "$(wc -c <d/target)" -gt 1 ] && sleep 0.3' \
+  copy --depth 4 --block 4K large d/target
 check "copy over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
 warns "... and says that it is incomplete" 'd/target is incomplete'
 check "... but leaves it" test -e d/target
@@ -324,7 +336,8 @@ if dd if=block of=aligned bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null;
   warns "... and names the first byte that differs" 'differ, first at byte 5\.'
   check "... and the target is gone" absent d/target
 else
-  skip "copy --verify of a target that someone writes to" "dd can not write to existing files only, or not past the page cache"
+  skip "copy --verify of a target that someone writes to" \
+    "dd can not write to existing files only, or not past the page cache"
 fi
 rm -f d/*
 
@@ -336,7 +349,8 @@ wait_for test -s d/target
 dd if=byte of=shrinking bs=1 count=1 2>/dev/null
 wait $process
 check "copy of a file that someone shortens fails" test $? -eq 1
-warns "... and says so" 'shrinking ended at byte [0-9]*, though its size was [0-9]*: it was shortened meanwhile'
+warns "... and says so" \
+  'shrinking ended at byte [0-9]*, though its size was [0-9]*: it was shortened meanwhile'
 check "... and the target is gone" absent d/target
 cp full growing
 "$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
@@ -345,7 +359,8 @@ wait_for test -s d/target
 cat byte >>growing
 wait $process
 check "copy of a file that someone appends to fails" test $? -eq 1
-warns "... and says so" 'growing had [0-9]* bytes at first and has [0-9]* now\|growing gives more bytes than the [0-9]* of its size'
+grown='growing had [0-9]* bytes at first and has [0-9]* now'
+warns "... and says so" "$grown\|growing gives more bytes than the [0-9]* of its size"
 check "... and the target is gone" absent d/target
 rm -f large growing shrinking sparse full target
 
@@ -354,7 +369,8 @@ if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
   mkdir ram
   make_file refused 1000001
   # shellcheck disable=SC2016 # $1 is the other shell's
-  run_on_ramfs='mount -t ramfs ramfs ram && "$1" copy --verify refused ram/there && "$1" copy --verify ram/there back && cmp refused back'
+  run_on_ramfs='mount -t ramfs ramfs ram && "$1" copy --verify refused ram/there &&
+    "$1" copy --verify ram/there back && cmp refused back'
   unshare -m --propagation private sh -c "$run_on_ramfs" sh "$uvdio" >"$out" 2>"$err" </dev/null
   check "copy to and from a filesystem without direct I/O" test $? -eq 0
   says "... says so of the target" 'SRC direct, DST buffered: ramfs refuses direct I/O'
@@ -377,16 +393,26 @@ for key in backend operation block_size depth iops bytes_per_s p50_us p99_us cpu
 done
 check "... and no others" lines_with "$out" '": ' $((9 * 3 * backends))
 check "... and nothing of progress where nobody watches" test ! -s "$err"
-check "... and plain numbers" lines_with "$out" '_us[a-z_]*": [0-9]*\.[0-9]*,\{0,1\}$' $((3 * 2 * backends + 3 * backends))
+check "... and plain numbers" \
+  lines_with "$out" '_us[a-z_]*": [0-9]*\.[0-9]*,\{0,1\}$' $((3 * 2 * backends + 3 * backends))
 check "... none of which is zero operations per second" lines_with "$out" '"iops": 0\.0' 0
 for operation in write verify random-read; do
-  check "... and a row of $operation for each" lines_with "$out" "\"operation\": \"$operation\"" $backends
+  check "... and a row of $operation for each" \
+    lines_with "$out" "\"operation\": \"$operation\"" $backends
 done
 says "... at depth 32" '"depth": 32,'
 says "... with blocks of 4096" '"block_size": 4096,'
 sane_rows() {
-  awk -F '[:,]' '/"block_size"/ { block = $2 } /"iops"/ { iops = $2 } /"bytes_per_s"/ { bytes = $2 } /"p50_us"/ { p50 = $2 }
-    /"p99_us"/ { rows++; if (p50 <= 0 || p50 > $2 || bytes < 0.99 * iops * block || bytes > 1.01 * iops * block) wrong++ }
+  awk -F '[:,]' '
+    /"block_size"/ { block = $2 }
+    /"iops"/ { iops = $2 }
+    /"bytes_per_s"/ { bytes = $2 }
+    /"p50_us"/ { p50 = $2 }
+    /"p99_us"/ {
+      rows++
+      if (p50 <= 0 || p50 > $2 || bytes < 0.99 * iops * block || bytes > 1.01 * iops * block)
+        wrong++
+    }
     END { exit rows == 0 || wrong > 0 }' "$out"
 }
 check "... and numbers that fit each other" sane_rows
@@ -394,11 +420,13 @@ check "... and nothing is left behind" directory_empty d
 run 0 "bench as a table" bench --size 1M --seconds 0.05 d
 check "... and nothing of progress where nobody watches" test ! -s "$err"
 says "... says where" "d/.uvdio-bench-.* on $filesystem, .*, 1 MiB, "
-says "... has headings" '^backend  *operation  *block  *depth  *ops/s  *throughput  *p50  *p99  *CPU/op$'
+says "... has headings" \
+  '^backend  *operation  *block  *depth  *ops/s  *throughput  *p50  *p99  *CPU/op$'
 number='[0-9][0-9.]*'
 seconds="$number [nmµ]*s" # "µ" is two bytes here
+rates="$number [kM]\{0,1\}  *$number [kMG]B/s"
 says "... and a cell for each, with units" \
-  "^pool  *random-read  *4 KiB  *32  *$number [kM]\{0,1\}  *$number [kMG]B/s  *$seconds  *$seconds  *$seconds\$"
+  "^pool  *random-read  *4 KiB  *32  *$rates  *$seconds  *$seconds  *$seconds\$"
 says "... and says what an engine takes" '^An engine takes .* here: '
 if [ -n "$ring_absent" ]; then
   says "... and that ring is not available" '^ring is not available: '
@@ -406,13 +434,17 @@ if [ -n "$ring_absent" ]; then
 else
   says "... and compares ring with pool" '^Random reads at depth 32: ring does '
 fi
-run 0 "bench of one operation of one backend" bench --size 1M --seconds 0.05 --operation random-read --backend pool --json d
+run 0 "bench of one operation of one backend" \
+  bench --size 1M --seconds 0.05 --operation random-read --backend pool --json d
 check "... has one row" lines_with "$out" '"backend": "pool"' 1
-run 0 "bench of reads only verifies what was there" bench --size 1M --operation verify --backend pool --json d
-run 0 "bench with several depths" bench --size 1M --seconds 0.05 --operation random-read,write --backend pool,memory --depth 1,4 --json d
+run 0 "bench of reads only verifies what was there" \
+  bench --size 1M --operation verify --backend pool --json d
+run 0 "bench with several depths" bench --size 1M --seconds 0.05 --operation random-read,write \
+  --backend pool,memory --depth 1,4 --json d
 check "... has a row for each" lines_with "$out" '"backend":' 8
 check "... half of them at depth 4" lines_with "$out" '"depth": 4,' 4
-run 0 "bench with blocks that don't divide the size" bench --size 100K --block 64K --seconds 0.05 --seed 7 --json d
+run 0 "bench with blocks that don't divide the size" \
+  bench --size 100K --block 64K --seconds 0.05 --seed 7 --json d
 run 0 "bench on a new path" bench --size 64K --seconds 0.01 d/new
 check "... which is gone afterwards" directory_empty d
 cp source.4097 d/mine
@@ -424,7 +456,8 @@ rm -f d/*
 check "bench in the current directory" test $? -eq 0
 check "... leaves nothing behind" directory_empty d
 run 1 "bench in a directory that is not there" bench --size 64K missing/d
-warns "... says what, why and what to do" '^uvdio bench: cannot create missing/d: .*(ENOENT)\. Check the path\.$'
+warns "... says what, why and what to do" \
+  '^uvdio bench: cannot create missing/d: .*(ENOENT)\. Check the path\.$'
 (
   ulimit -f 64
   $limit "$uvdio" bench --size 1M --backend pool d
@@ -434,8 +467,9 @@ warns "... and says what to do" '(EFBIG)\. Raise the limit'
 check "... and leaves nothing behind" directory_empty d
 run 2 "bench with two paths" bench d e
 run 2 "bench with an option of uvdio-bench" bench --compare d
-for wrong in "--size 0" "--size 1000" "--block 1" "--depth 0" "--depth 1,x" "--depth 1," "--seconds 0" "--seconds x" \
-  "--backend auto" "--backend frobnicate" "--operation frobnicate" "--seed x" "--block 128M"; do
+for wrong in "--size 0" "--size 1000" "--block 1" "--depth 0" "--depth 1,x" "--depth 1," \
+  "--seconds 0" "--seconds x" "--backend auto" "--backend frobnicate" "--operation frobnicate" \
+  "--seed x" "--block 128M"; do
   # shellcheck disable=SC2086 # two words
   run 2 "bench $wrong" bench $wrong d
   warns "... is named" "^uvdio bench: ${wrong%% *} "
@@ -444,7 +478,8 @@ if [ -n "$ring_absent" ]; then
   run 1 "bench of a ring that is not available" bench --backend ring d
   warns "... says why" 'the backend ring is not available here: '
 fi
-run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' bench --size 4M --seconds 60 --backend pool d
+run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' \
+  bench --size 4M --seconds 60 --backend pool d
 check "bench at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d

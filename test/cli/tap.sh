@@ -77,7 +77,11 @@ run() {
   shift 2
   $limit "$program" "$@" >"$out" 2>"$err" </dev/null
   got=$?
-  if [ $got -eq "$wanted" ]; then ok "$what"; else not_ok "$what" "exit code $got instead of $wanted"; fi
+  if [ $got -eq "$wanted" ]; then
+    ok "$what"
+  else
+    not_ok "$what" "exit code $got instead of $wanted"
+  fi
 }
 
 # The last run said it, where it should, as a basic regular expression.

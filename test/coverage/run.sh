@@ -14,5 +14,8 @@ find "$build" -name '*.gcda' -delete
 umask 0 # Some tests go on as another user, who has to add to the counters as well.
 ctest --test-dir "$build" -L '^(unit|contract|sim)$' -j "$(nproc)" >"$build/coverage.log" 2>&1
 tests=$?
-[ "$tests" -eq 0 ] || { echo "Tests failed; the end of $build/coverage.log:"; tail -n 30 "$build/coverage.log"; }
+if [ "$tests" -ne 0 ]; then
+  echo "Tests failed; the end of $build/coverage.log:"
+  tail -n 30 "$build/coverage.log"
+fi
 python3 "$root/test/coverage/report.py" "$root" "$build" && [ "$tests" -eq 0 ]

@@ -30,9 +30,14 @@ log=$folder/log.txt
 passed=0 failed=0 skipped=0
 
 finish() {
-  promised=$(sed -n 's/^# seeds.*: \([0-9]*\) acknowledged.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
-  lost=$(sed -n 's/^# seeds.*cache \([0-9]*\) KiB lost/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
-  echo "LAYER crash|$passed series of $rounds rounds passed, $skipped places skipped; $promised promises of durability, $lost KiB lost in caches|power cuts (also while a filesystem recovers), SIGKILL, SIGTERM|$failed"
+  promised=$(sed -n 's/^# seeds.*: \([0-9]*\) acknowledged.*/\1/p' "$log" |
+    awk '{ n += $1 } END { print n + 0 }')
+  lost=$(sed -n 's/^# seeds.*cache \([0-9]*\) KiB lost/\1/p' "$log" |
+    awk '{ n += $1 } END { print n + 0 }')
+  amount="$passed series of $rounds rounds passed, $skipped places skipped"
+  amount="$amount; $promised promises of durability, $lost KiB lost in caches"
+  faults="power cuts (also while a filesystem recovers), SIGKILL, SIGTERM"
+  echo "LAYER crash|$amount|$faults|$failed"
   [ "$failed" -eq 0 ] || exit 1
   [ "$passed" -gt 0 ] || exit 77
   exit 0
@@ -50,7 +55,8 @@ fi
 for place in $places; do
   for backend in ring pool; do
     say "$backend on $place, from seed $seed"
-    "$crash" --place "$place" --backend "$backend" --rounds "$rounds" --seed "$seed" --uvdio build/release/uvdio >"$folder/output.txt" 2>&1
+    "$crash" --place "$place" --backend "$backend" --rounds "$rounds" --seed "$seed" \
+      --uvdio build/release/uvdio >"$folder/output.txt" 2>&1
     code=$?
     tee -a "$log" <"$folder/output.txt"
     good=$(grep -c '^ok ' "$folder/output.txt")

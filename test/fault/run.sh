@@ -15,7 +15,9 @@ mkdir -p "$folder"
 injections=0 survived=0 failed=0 ran=0
 
 finish() {
-  echo "LAYER faults|$injections injections, $survived of them survived, on $ran backends|every call once and from then on, short transfers, fewer entries taken, the first ring of a process|$failed"
+  amount="$injections injections, $survived of them survived, on $ran backends"
+  faults="every call once and from then on, short transfers, fewer entries taken"
+  echo "LAYER faults|$amount|$faults, the first ring of a process|$failed"
   [ "$failed" -eq 0 ] || exit 1
   [ "$ran" -gt 0 ] || exit 77
   exit 0

@@ -303,7 +303,8 @@ static void success_that_waits_for_its_callback_is_taken_back(void** state) {
   struct top* writes[3];
   if (!on_workers(&f->file) || info_of(&f->file).is_durable_serialized) {
     SKIP(
-        "two results can be made to come together where durable writes run side by side on libuv's threads");
+        "two results can be made to come together where durable writes run side by side on "
+        "libuv's threads");
   }
   workers_occupy(&workers, &f->loop, WORKERS - 1);
   fault_fail(CALL_PWRITE, 2, ONCE, EREMOTEIO);

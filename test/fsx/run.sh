@@ -34,7 +34,9 @@ run_test_output=$PWD/$folder/output.txt
 passed=0 failed=0 skipped=0
 
 finish() {
-  echo "LAYER filesystems|$((operations * checkers)) operations of fsx; $passed tests passed, $skipped skipped on $places|full disks, shut-down filesystem, system calls that fail, cancellation|$failed"
+  amount="$((operations * checkers)) operations of fsx; $passed tests passed"
+  faults="full disks, shut-down filesystem, system calls that fail, cancellation"
+  echo "LAYER filesystems|$amount, $skipped skipped on $places|$faults|$failed"
   [ "$failed" -eq 0 ] || exit 1
   [ "$passed" -gt 0 ] || exit 77
   exit 0
@@ -87,7 +89,8 @@ cd ../.. || exit 1
 
 grep -h '^[0-9]*: fsx' "$results" | sed 's/^[0-9]*: //'
 : >"$reasons"
-counts=$(awk -v pass=filesystems -v reasons="$reasons" -v log_name="$results" -f cmake/count.awk "$results")
+counts=$(awk -v pass=filesystems -v reasons="$reasons" -v log_name="$results" \
+  -f cmake/count.awk "$results")
 sort "$reasons" | uniq -c | sort -rn
 echo "$counts" | sed '$d'
 # The last line that count.awk prints is for us: three numbers.

@@ -6,5 +6,6 @@ sh test/fuzz/run.sh "${UVDIO_FUZZ_SECONDS:-3600}" >build/fuzz-layer.log 2>&1
 code=$?
 cat build/fuzz-layer.log
 [ $code -eq 77 ] && { sed -n 's/^SKIP: /fuzz: left out: /p' build/fuzz-layer.log; exit 77; }
-echo "LAYER fuzz|$(grep '^Done' build/fuzz-layer.log | tr '\n' ' ')|bad arguments, closes and cancels at any moment|$((code != 0))"
+amount=$(grep '^Done' build/fuzz-layer.log | tr '\n' ' ')
+echo "LAYER fuzz|$amount|bad arguments, closes and cancels at any moment|$((code != 0))"
 exit $code

@@ -26,15 +26,18 @@ skip() { echo "SKIP: $1"; exit 77; }
 
 if [ "$afl" = yes ]; then
   directory=build/fuzz-afl
-  command -v afl-clang-fast >/dev/null && command -v afl-fuzz >/dev/null || skip "AFL++ is not installed"
+  command -v afl-clang-fast >/dev/null && command -v afl-fuzz >/dev/null ||
+    skip "AFL++ is not installed"
   mkdir -p build
   { cmake --preset fuzz -B $directory -DCMAKE_C_COMPILER=afl-clang-fast -DUVDIO_SANITIZE= &&
-    cmake --build $directory -j "$(job_count)" --target fuzz_operations fuzz_cli; } >build/fuzz-afl.log 2>&1 ||
+    cmake --build $directory -j "$(job_count)" --target fuzz_operations fuzz_cli; } \
+    >build/fuzz-afl.log 2>&1 ||
     { tail -n 40 build/fuzz-afl.log; exit 1; }
 else
   directory=build/fuzz
   probe=$(mktemp -d)
-  echo 'int LLVMFuzzerTestOneInput(const char* b, unsigned long n) { return b == 0 && n > 1; }' >"$probe/probe.c"
+  echo 'int LLVMFuzzerTestOneInput(const char* b, unsigned long n) { return b == 0 && n > 1; }' \
+    >"$probe/probe.c"
   clang -fsanitize=fuzzer,address,undefined "$probe/probe.c" -o "$probe/probe" 2>/dev/null
   status=$?
   rm -rf "$probe"
@@ -50,16 +53,22 @@ quietly() {
 # with_libfuzzer TARGET: prints what it did; 1 where it found something.
 with_libfuzzer() {
   mkdir -p "corpus-$1" "findings-$1"
-  quietly "test/fuzz_$1" -max_total_time="$seconds" -max_len=1024 -timeout=20 -artifact_prefix="findings-$1/" \
-    "corpus-$1" "../../test/fuzz/corpus/$1" >"fuzz-$1.log" 2>&1 || { tail -n 40 "fuzz-$1.log"; return 1; }
+  if ! quietly "test/fuzz_$1" -max_total_time="$seconds" -max_len=1024 -timeout=20 \
+    -artifact_prefix="findings-$1/" "corpus-$1" "../../test/fuzz/corpus/$1" >"fuzz-$1.log" 2>&1
+  then
+    tail -n 40 "fuzz-$1.log"
+    return 1
+  fi
   grep '^Done' "fuzz-$1.log"
 }
 
 with_afl() {
-  AFL_SKIP_CPUFREQ=1 AFL_NO_COLOR=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_UI=1 AFL_AUTORESUME=1 afl-fuzz -V "$seconds" \
+  AFL_SKIP_CPUFREQ=1 AFL_NO_COLOR=1 AFL_NO_UI=1 AFL_AUTORESUME=1 \
+    AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 afl-fuzz -V "$seconds" \
     -i "../../test/fuzz/corpus/$1" -o "findings-$1" -- "test/fuzz_$1" >"fuzz-$1.log" 2>&1 ||
     { tail -n 20 "fuzz-$1.log"; return 1; }
-  sed -n 's/^\(execs_done\|saved_crashes\|saved_hangs\) *: /\1 /p' "findings-$1/default/fuzzer_stats"
+  sed -n 's/^\(execs_done\|saved_crashes\|saved_hangs\) *: /\1 /p' \
+    "findings-$1/default/fuzzer_stats"
   ! ls "findings-$1/default/crashes/"id* >/dev/null 2>&1
 }
 

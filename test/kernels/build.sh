@@ -20,8 +20,11 @@ log=$folder/static.log
 # describe NAME VERSION HEADERS: makes $prefix/lib/libNAME.a known to pkg-config.
 describe() {
   archive=${1#lib}
-  printf 'Name: %s\nDescription: static\nVersion: %s\nLibs: -L%s/lib -l%s -lpthread -ldl -lrt\nCflags: -I%s\n' \
-    "$1" "$2" "$prefix" "$archive" "$3" >"$prefix/lib/pkgconfig/$1.pc"
+  {
+    printf 'Name: %s\nDescription: static\nVersion: %s\n' "$1" "$2"
+    printf 'Libs: -L%s/lib -l%s -lpthread -ldl -lrt\n' "$prefix" "$archive"
+    printf 'Cflags: -I%s\n' "$3"
+  } >"$prefix/lib/pkgconfig/$1.pc"
 }
 
 # library NAME FILE...: takes the first of these files that the system has for its module NAME.
@@ -31,7 +34,8 @@ library() {
   for file; do
     if [ -e "$directory/$file" ]; then
       ln -sf "$directory/$file" "$prefix/lib/lib${name#lib}.a"
-      describe "$name" "$(pkg-config --modversion "$name")" "$(pkg-config --variable=includedir "$name")"
+      describe "$name" "$(pkg-config --modversion "$name")" \
+        "$(pkg-config --variable=includedir "$name")"
       return
     fi
   done
@@ -50,11 +54,15 @@ keep_libuv_unwrapped() {
     ar x "$(readlink -f "$prefix/lib/libuv.a")" || exit 1
     sed '/^#/d' "$OLDPWD/test/lib/wrapped.txt" >wrapped
     for object in *.o; do
-      nm --defined-only "$object" | awk '{ print $3 }' | grep -vxFf - wrapped | sed 's/.*/& __real_&/' >names
+      nm --defined-only "$object" | awk '{ print $3 }' | grep -vxFf - wrapped |
+        sed 's/.*/& __real_&/' >names
       objcopy --redefine-syms=names "$object" || exit 1
     done
     while read -r name; do
-      printf '.globl __real_%s\n.type __real_%s, @function\n__real_%s: jmp %s\n.section .note.GNU-stack\n' "$name" "$name" "$name" "$name" >"real_$name.s"
+      {
+        printf '.globl __real_%s\n.type __real_%s, @function\n' "$name" "$name"
+        printf '__real_%s: jmp %s\n.section .note.GNU-stack\n' "$name" "$name"
+      } >"real_$name.s"
       gcc -c "real_$name.s" || exit 1
     done <wrapped
     rm "$prefix/lib/libuv.a" && ar rcs "$prefix/lib/libuv.a" ./*.o
@@ -63,7 +71,8 @@ keep_libuv_unwrapped() {
 
 fetch_cmocka() {
   suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-  if ! debian_begin "$folder/cache" "$suite" "$(dpkg --print-architecture)" || ! debian_source cmocka; then
+  if ! debian_begin "$folder/cache" "$suite" "$(dpkg --print-architecture)" ||
+    ! debian_source cmocka; then
     echo "SKIP: $debian_why"
     exit 77
   fi
@@ -77,13 +86,15 @@ build_cmocka() {
   cmake -S "$folder/cmocka" -B "$folder/cmocka/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
     -DWITH_STATIC_LIB=ON -DBUILD_SHARED_LIBS=OFF -DWITH_EXAMPLES=OFF &&
     cmake --build "$folder/cmocka/build" &&
-    cp "$(find "$folder/cmocka/build" -name 'libcmocka*.a' | head -n 1)" "$prefix/lib/libcmocka.a" &&
+    cp "$(find "$folder/cmocka/build" -name 'libcmocka*.a' | head -n 1)" \
+      "$prefix/lib/libcmocka.a" &&
     describe cmocka "$(pkg-config --modversion cmocka)" "$folder/cmocka/include"
 }
 
 build_tests() {
-  PKG_CONFIG_PATH=$prefix/lib/pkgconfig cmake -S . -B "$folder/static" -G Ninja -DCMAKE_BUILD_TYPE=Debug \
-    -DUVDIO_BUILD_TESTS=ON -DUVDIO_INSTALL=OFF -DUVDIO_TEST_FUSE=OFF -DCMAKE_EXE_LINKER_FLAGS=-static &&
+  PKG_CONFIG_PATH=$prefix/lib/pkgconfig cmake -S . -B "$folder/static" -G Ninja \
+    -DCMAKE_BUILD_TYPE=Debug -DUVDIO_BUILD_TESTS=ON -DUVDIO_INSTALL=OFF -DUVDIO_TEST_FUSE=OFF \
+    -DCMAKE_EXE_LINKER_FLAGS=-static &&
     cmake --build "$folder/static" -j "$(job_count)" --target uvdio_programs
 }
 
@@ -92,7 +103,8 @@ library libuv libuv.a libuv_a.a
 library liburing liburing.a
 library jansson libjansson.a
 [ -e "$prefix/lib/libcmocka.a" ] || fetch_cmocka
-if ! { keep_libuv_unwrapped && { [ -e "$prefix/lib/libcmocka.a" ] || build_cmocka; } && build_tests; } >"$log" 2>&1; then
+if ! { keep_libuv_unwrapped && { [ -e "$prefix/lib/libcmocka.a" ] || build_cmocka; } &&
+  build_tests; } >"$log" 2>&1; then
   echo "Building static tests failed. The end of $log:"
   tail -n 40 "$log"
   exit 1

@@ -46,8 +46,9 @@ unpack_kernel() {
   rm -rf "$target"
   mkdir -p "$target/root"
   dpkg-deb --fsys-tarfile "$(debian_file "$package")" |
-    tar -x -C "$target/root" --wildcards './boot/vmlinuz-*' '*/lib/modules/*/modules.*' '*/kernel/fs/*' '*/kernel/lib/*' \
-      '*/kernel/crypto/*' '*/kernel/arch/*' '*/kernel/drivers/block/*' '*/kernel/drivers/md/*' '*/kernel/drivers/scsi/*' \
+    tar -x -C "$target/root" --wildcards './boot/vmlinuz-*' '*/lib/modules/*/modules.*' \
+      '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/crypto/*' '*/kernel/arch/*' \
+      '*/kernel/drivers/block/*' '*/kernel/drivers/md/*' '*/kernel/drivers/scsi/*' \
       '*/kernel/drivers/virtio/*' || return 1
   # From Debian 13 on /lib is a link, and packages know.
   [ -d "$target/root/lib" ] || ln -s usr/lib "$target/root/lib"
@@ -59,7 +60,8 @@ unpack_kernel() {
 # In the order in which they are to be loaded.
 list_modules() {
   for module in $modules; do
-    modprobe -d "$target/root" -S "$release" --show-depends "$module" || echo "SKIP: $module of $release" >&2
+    modprobe -d "$target/root" -S "$release" --show-depends "$module" ||
+      echo "SKIP: $module of $release" >&2
   done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++'
 }
 

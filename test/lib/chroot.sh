@@ -22,7 +22,8 @@
 chroot_own_alias() {
   # The name in the format is apt's, not the shell's.
   # shellcheck disable=SC2016
-  apt-get indextargets --format '$(SUITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null |
+  apt-get indextargets --format '$(SUITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
+    2>/dev/null |
     grep -v -e '-' | head -n 1
 }
 
@@ -42,7 +43,8 @@ chroot_suite() {
   chroot_mirror=$(debian_mirror)
   mkdir -p build
   chroot_release=build/release-$chroot_alias
-  /usr/lib/apt/apt-helper download-file "${chroot_mirror%/}/dists/$chroot_alias/Release" "$chroot_release.new" \
+  /usr/lib/apt/apt-helper download-file "${chroot_mirror%/}/dists/$chroot_alias/Release" \
+    "$chroot_release.new" \
     >/dev/null 2>&1 && mv "$chroot_release.new" "$chroot_release"
   [ -e "$chroot_release" ] || return 1
   sed -n 's/^Codename: //p' "$chroot_release"
@@ -51,11 +53,15 @@ chroot_suite() {
 # Says what is missing for any of it; nothing where all is there.
 chroot_obstacle() {
   PATH=$PATH:/usr/sbin:/sbin
-  [ "$(uname -s)" = Linux ] && command -v apt-get >/dev/null || { echo "this is no Debian system"; return; }
+  if [ "$(uname -s)" != Linux ] || ! command -v apt-get >/dev/null; then
+    echo "this is no Debian system"
+    return
+  fi
   [ "$(id -u)" -eq 0 ] || { echo "debootstrap and chroot take root"; return; }
   command -v debootstrap >/dev/null || { echo "debootstrap is not installed"; return; }
   unshare -m true 2>/dev/null || { echo "mount namespaces are denied"; return; }
-  [ -n "$(debian_mirror)" ] || echo "apt knows no Debian mirror (or has no package lists yet: apt-get update)"
+  [ -n "$(debian_mirror)" ] ||
+    echo "apt knows no Debian mirror (or has no package lists yet: apt-get update)"
 }
 
 # A tree that is not whole never gets its name.
@@ -89,11 +95,14 @@ chroot_run() {
     shift 2
     # Tests make / private, which takes a place where something is mounted
     mount --bind "$root" "$root" &&
-      mount --rbind /dev "$root/dev" && mount --rbind /proc "$root/proc" && mount --rbind /sys "$root/sys" &&
+      mount --rbind /dev "$root/dev" && mount --rbind /proc "$root/proc" &&
+      mount --rbind /sys "$root/sys" &&
       mount --bind . "$root/uvdio" && mount --bind "$build" "$root/uvdio/build" || exit 1
     [ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"
-    exec chroot "$root" env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TMPDIR=/tmp \
-      sh -c "cd /uvdio && exec \"\$@\"" sh "$@"' sh "$chroot_root" "build/in-chroot-$chroot_name" "$@"
+    exec chroot "$root" env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+      TMPDIR=/tmp \
+      sh -c "cd /uvdio && exec \"\$@\"" sh "$@"' \
+    sh "$chroot_root" "build/in-chroot-$chroot_name" "$@"
 }
 
 # An installation that was stopped goes on.

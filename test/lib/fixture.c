@@ -52,11 +52,10 @@ static int choose_backend(const char* name) {
 }
 
 static int usage(const char* program) {
-  fprintf(
-      stderr,
-      "usage: %s [--backend ring|registered|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim]"
-      " [--test PATTERN]\n",
-      program);
+  fprintf(stderr,
+          "usage: %s [--backend ring|registered|pool|memory]"
+          " [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim] [--test PATTERN]\n",
+          program);
   return 2;
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What the long layers of whole test runs share: they add up the counts of several runs, tell what is
-# left out, and print the line for cmake/check.sh --long. To be sourced in the project's root.
+# What the long layers of whole test runs share: they add up the counts of several runs, tell what
+# is left out, and print the line for cmake/check.sh --long. To be sourced in the project's root.
 # shellcheck shell=sh disable=SC2154 # set by the script
 #
 #   layer=NAME faults=WHICH    set by the script: its name, the faults it injects,

@@ -3,12 +3,12 @@
  * A disk that fails when it is told to: a device-mapper device over a loop device, whose target can
  * be changed while it is in use.
  *
- *   mapper_switch(&mapper, "linear %s 0");                      works
- *   mapper_switch(&mapper, "error");                            every transfer fails with EIO
- *   mapper_switch(&mapper, "flakey %s 0 0 1 1 error_writes");   writes and flushes fail
- *   mapper_switch(&mapper, "flakey %s 0 0 1 1 drop_writes");    writes are lost
- *   mapper_switch(&mapper, "flakey %s 0 1 1");                  works and fails for a second in turn
- *   mapper_switch(&mapper, "delay %s 0 50");                    takes 50 ms more
+ *   mapper_switch(&mapper, "linear %s 0");                     works
+ *   mapper_switch(&mapper, "error");                           every transfer fails with EIO
+ *   mapper_switch(&mapper, "flakey %s 0 0 1 1 error_writes");  writes and flushes fail
+ *   mapper_switch(&mapper, "flakey %s 0 0 1 1 drop_writes");   writes are lost
+ *   mapper_switch(&mapper, "flakey %s 0 1 1");                 works and fails for a second in turn
+ *   mapper_switch(&mapper, "delay %s 0 50");                   takes 50 ms more
  */
 #ifndef UVDIO_TEST_MAPPER_H
 #define UVDIO_TEST_MAPPER_H

@@ -24,7 +24,8 @@ skip() {
 
 command -v musl-gcc >/dev/null || skip "musl-gcc is not installed (musl-tools)"
 multiarch=$(gcc -print-multiarch 2>/dev/null)
-[ -d "/usr/include/linux" ] && [ -d "/usr/include/$multiarch/asm" ] || skip "the kernel's headers are not where they are looked for"
+[ -d "/usr/include/linux" ] && [ -d "/usr/include/$multiarch/asm" ] ||
+  skip "the kernel's headers are not where they are looked for"
 
 # Prints the folder of a package's source, without the distribution's changes.
 unpack() {
@@ -37,8 +38,9 @@ unpack() {
 build_by_cmake() {
   package=$1
   shift
-  cmake -S "$folder/source/$package" -B "$folder/source/$package/build" -G Ninja -DCMAKE_C_COMPILER=musl-gcc \
-    -DCMAKE_C_FLAGS="-isystem $root/include" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_INSTALL_PREFIX="$root" \
+  cmake -S "$folder/source/$package" -B "$folder/source/$package/build" -G Ninja \
+    -DCMAKE_C_COMPILER=musl-gcc -DCMAKE_C_FLAGS="-isystem $root/include" \
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_INSTALL_PREFIX="$root" \
     -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DBUILD_SHARED_LIBS=OFF \
     -DCMAKE_POLICY_VERSION_MINIMUM=3.5 "$@" &&
     cmake --build "$folder/source/$package/build" -j "$(job_count)" &&
@@ -58,7 +60,8 @@ build_liburing() {
 only_static() {
   rm -f "$root"/lib/*.so "$root"/lib/*.so.*
   for name in uv_a:uv cmocka-static:cmocka; do
-    [ ! -e "$root/lib/lib${name%:*}.a" ] || mv "$root/lib/lib${name%:*}.a" "$root/lib/lib${name#*:}.a"
+    [ ! -e "$root/lib/lib${name%:*}.a" ] ||
+      mv "$root/lib/lib${name%:*}.a" "$root/lib/lib${name#*:}.a"
   done
 }
 
@@ -69,7 +72,8 @@ build_root() {
   ln -sfn "/usr/include/$multiarch/asm" "$root/include/asm"
   build_liburing &&
     build_by_cmake libuv1 -DLIBUV_BUILD_TESTS=OFF -DLIBUV_BUILD_BENCH=OFF &&
-    build_by_cmake jansson -DJANSSON_BUILD_DOCS=OFF -DJANSSON_WITHOUT_TESTS=ON -DJANSSON_EXAMPLES=OFF &&
+    build_by_cmake jansson -DJANSSON_BUILD_DOCS=OFF -DJANSSON_WITHOUT_TESTS=ON \
+      -DJANSSON_EXAMPLES=OFF &&
     build_by_cmake cmocka -DWITH_STATIC_LIB=ON -DWITH_EXAMPLES=OFF -DUNIT_TESTING=OFF &&
     only_static && : >"$root/whole"
 }
@@ -85,6 +89,7 @@ if [ ! -e "$root/whole" ]; then
 fi
 
 export PKG_CONFIG_LIBDIR="$root/lib/pkgconfig"
-cmake -S . -B "$folder/dev" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DUVDIO_BUILD_TESTS=ON -DUVDIO_TEST_FUSE=OFF \
+cmake -S . -B "$folder/dev" -G Ninja \
+  -DCMAKE_BUILD_TYPE=Debug -DUVDIO_BUILD_TESTS=ON -DUVDIO_TEST_FUSE=OFF \
   -DUVDIO_WITH_RING=ON -DCMAKE_C_COMPILER=musl-gcc -DCMAKE_C_FLAGS="-isystem $root/include" &&
   cmake --build "$folder/dev" -j "$(job_count)"

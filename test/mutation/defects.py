@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Defects that nobody chose: every place of src/ where one of the operators below applies.
 
-A site has a name that outlives changes elsewhere in the file: file:function:operator:hash, where the hash is of the statement
-(its tokens, without blanks and comments), of the place in it, and of how often the same came before in that function.
+A site has a name that outlives changes elsewhere in the file: file:function:operator:hash, where
+the hash is of the statement (its tokens, without blanks and comments), of the place in it, and of
+how often the same came before in that function.
 """
 import glob
 import hashlib
@@ -10,7 +11,8 @@ import os
 import re
 
 # Other systems' files are not compiled here; debug/ownership.c is in debugging builds only.
-NOT_BUILT = ("src/os/darwin.c", "src/os/windows.c", "src/debug/ownership.c", "src/debug/ownership.h")
+NOT_BUILT = ("src/os/darwin.c", "src/os/windows.c",
+             "src/debug/ownership.c", "src/debug/ownership.h")
 
 TOKEN = re.compile(r"""
   (?P<comment>/\*.*?\*/|//[^\n]*)
@@ -22,17 +24,19 @@ TOKEN = re.compile(r"""
  |(?P<mark>\.\.\.|<<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|[^\s])
 """, re.X | re.S | re.M)
 
-KEYWORDS = {"if", "while", "for", "switch", "return", "sizeof", "do", "else", "case", "goto", "_Static_assert", "assert", "offsetof",
-            "_Alignof", "defined"}
-TYPE_WORDS = {"const", "static", "unsigned", "signed", "int", "char", "long", "short", "struct", "union", "enum", "void", "double",
-              "float", "volatile", "register", "_Atomic", "extern", "typedef"}
+KEYWORDS = {"if", "while", "for", "switch", "return", "sizeof", "do", "else", "case", "goto",
+            "_Static_assert", "assert", "offsetof", "_Alignof", "defined"}
+TYPE_WORDS = {"const", "static", "unsigned", "signed", "int", "char", "long", "short", "struct",
+              "union", "enum", "void", "double", "float", "volatile", "register", "_Atomic",
+              "extern", "typedef"}
 COMPARISONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 LOGIC = {"&&": "||", "||": "&&"}
 CONSTANT = re.compile(r"^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_?$")
 # Families of constants that system headers define: what of them src/ names.
-FOREIGN = [r"UV_E[A-Z0-9]+", r"E[A-Z0-9]{2,}", r"IORING_OP_\w+", r"IORING_REGISTER_\w+", r"IORING_SETUP_\w+", r"IORING_FEAT_\w+",
-           r"IORING_SQ_\w+", r"IOSQE_\w+", r"O_[A-Z]+", r"FALLOC_FL_\w+", r"MADV_\w+", r"PROT_\w+", r"MAP_[A-Z_]+", r"RWF_\w+",
-           r"S_I[A-Z]+", r"SIG[A-Z]+", r"SEEK_\w+", r"STATX_\w+", r"UV_RUN_\w+"]
+FOREIGN = [r"UV_E[A-Z0-9]+", r"E[A-Z0-9]{2,}", r"IORING_OP_\w+", r"IORING_REGISTER_\w+",
+           r"IORING_SETUP_\w+", r"IORING_FEAT_\w+", r"IORING_SQ_\w+", r"IOSQE_\w+", r"O_[A-Z]+",
+           r"FALLOC_FL_\w+", r"MADV_\w+", r"PROT_\w+", r"MAP_[A-Z_]+", r"RWF_\w+", r"S_I[A-Z]+",
+           r"SIG[A-Z]+", r"SEEK_\w+", r"STATX_\w+", r"UV_RUN_\w+"]
 SYMMETRIC = {"strcmp", "strncmp", "memcmp"}  # where they are asked for equality, as here
 LIST_OPERATION = re.compile(r"list|append|prepend|remove|insert|unlink|push|pop|queue|link")
 
@@ -64,13 +68,13 @@ class Site:
 
 
 def significant(source):
-    return [token for token in map(Token, TOKEN.finditer(source)) if token.kind not in ("comment", "directive")]
+    return [token for token in map(Token, TOKEN.finditer(source))
+            if token.kind not in ("comment", "directive")]
 
 
 def match_of(tokens, i, step=1):
     """Where the bracket at i is closed, or opened where step is -1."""
-    pairs = {"(": ")", "{": "}", "[": "]"}
-    opening, closing = (pairs, set(pairs.values())) if step == 1 else ({v: k for k, v in pairs.items()}, set(pairs))
+    opening, closing = ("({[", ")}]") if step == 1 else (")}]", "({[")
     depth = 0
     while 0 <= i < len(tokens):
         if tokens[i].text in opening:
@@ -92,7 +96,8 @@ def functions(tokens):
             end = match_of(tokens, i)
             if i > 0 and tokens[i - 1].text == ")":
                 opening = match_of(tokens, i - 1, -1)
-                yield tokens[opening - 1].text, i, end, [token.text for token in tokens[begin:opening - 1]]
+                yield (tokens[opening - 1].text, i, end,
+                       [token.text for token in tokens[begin:opening - 1]])
                 begin = end + 1
             i = end
         elif text == "(":
@@ -120,7 +125,8 @@ class Function:
 
     def insert(self, operator, statement, before, text):
         at = self.tokens[before].start
-        self.sites.append(Site(self.path, self.name, operator, statement, 0, (at, at, text), self.body))
+        edit = (at, at, text)
+        self.sites.append(Site(self.path, self.name, operator, statement, 0, edit, self.body))
 
     def walk(self):
         self.block(self.opening, 0)
@@ -139,12 +145,13 @@ class Function:
         return end + 1
 
     def returns_early(self, i, end, is_first):
-        """Leaves the function before this statement. Before a declaration nothing has happened that the first would not show."""
+        """Leaves the function before this statement. Before a declaration nothing has happened that
+        the first would not show."""
         if self.is_declaration(i):
             return is_first
         text = self.text_of(i, min(self.end_of(i), end))
         if not self.tokens[i].text == "return" or is_first:
-            value = "" if "void" in self.type and "*" not in self.type else " NULL" if "*" in self.type else " 0"
+            value = " NULL" if "*" in self.type else "" if "void" in self.type else " 0"
             self.insert("return_early", text, i, f"return{value}; ")
         return False
 
@@ -163,7 +170,8 @@ class Function:
         j = i + 1
         while self.tokens[j].text == "*":
             j += 1
-        return j > i + 1 and self.tokens[j].kind == "name" and self.tokens[j + 1].text in ("=", ";", ",", "[")
+        is_pointer = j > i + 1 and self.tokens[j].kind == "name"
+        return is_pointer and self.tokens[j + 1].text in ("=", ";", ",", "[")
 
     def statement(self, i, depth):
         text = self.tokens[i].text
@@ -223,14 +231,16 @@ class Function:
                 self.initialiser(text, i, end)
             return end + 1
         if word != "return" or depth > 1:
-            if not (word == "(" and self.tokens[i + 1].text == "void" and end == i + 4):  # (void)name;
+            # Not for (void)name;
+            if not (word == "(" and self.tokens[i + 1].text == "void" and end == i + 4):
                 operator = "drop_list_operation" if self.is_list_operation(i) else "delete"
                 self.add(operator, text, 0, i, end, ";")
         self.expression(text, i, end)
         return end + 1
 
     def is_list_operation(self, i):
-        return self.tokens[i + 1].text == "(" and LIST_OPERATION.search(self.tokens[i].text) is not None
+        name, opening = self.tokens[i].text, self.tokens[i + 1].text
+        return opening == "(" and LIST_OPERATION.search(name) is not None
 
     def initialiser(self, text, i, end):
         while i < end and self.tokens[i].text != "=":
@@ -258,14 +268,16 @@ class Function:
                 self.flags(statement, place, i)
             elif token.kind == "name" and token.text in self.families:
                 self.add("constant", statement, place, i, i, self.families[token.text])
-            elif token.kind == "name" and i < last and tokens[i + 1].text == "(" and token.text not in KEYWORDS:
+            elif (token.kind == "name" and i < last and tokens[i + 1].text == "("
+                  and token.text not in KEYWORDS):
                 self.arguments(statement, place, i)
             i += 1
 
     def off_by_one(self, statement, place, i):
         found = re.fullmatch(r"(0[xX][0-9a-fA-F]+|\d+)([uUlL]*)", self.tokens[i].text)
         if found:
-            value = int(found.group(1), 0) if not re.fullmatch(r"0\d+", found.group(1)) else int(found.group(1), 8)
+            digits = found.group(1)
+            value = int(digits, 8 if re.fullmatch(r"0\d+", digits) else 0)
             other = 0 if value == 1 else value + 1
             self.add("off_by_one", statement, place, i, i, f"{other}{found.group(2)}")
 
@@ -312,7 +324,8 @@ def sources(root):
 
 
 def constant_families(root):
-    """For each constant another one of its enum, or of the same family of #defines: the next one, in a circle."""
+    """For each constant another one of its enum, or of the same family of #defines: the next one,
+    in a circle."""
     families, seen = {}, set()
     for path in sources(root) + sorted(glob.glob("include/**/*.h", root_dir=root, recursive=True)):
         text = re.sub(r"/\*.*?\*/", "", read(root, path), flags=re.S)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Do the tests bite? Plants defects, one at a time, and looks whether a test fails.
 
-  sh test/mutation/run.sh --sample N [--seed S]   N generated defects (defects.py), in an order that the seed gives
+  sh test/mutation/run.sh --sample N [--seed S]   N generated defects (defects.py), in an order that
+                                                  the seed gives
   sh test/mutation/run.sh --list FILE             those of a list by hand: mutants.txt has some
   sh test/mutation/run.sh NAME...                 these, whatever they got before
 
@@ -12,19 +13,23 @@
   --work FOLDER    where tree, build and results are; build/mutation
   --jobs N         tests at a time; 2
   --without REGEX  leaves out tests with such names: quicker, and a survivor may be none
-  --trust          tests that are known by name are not run again without a defect, though the tree has changed
+  --trust          tests that are known by name are not run again without a defect, though the tree
+                   has changed
 
-It works in a copy of the tree, as it is when the run begins. results.txt keeps a line per defect, by its name and by the text
-of the function that it is in: an interrupted run goes on where it stopped, and what changed is tried again. What counts:
+It works in a copy of the tree, as it is when the run begins. results.txt keeps a line per defect,
+by its name and by the text of the function that it is in: an interrupted run goes on where it
+stopped, and what changed is tried again. What counts:
 
-  caught       a test failed, and failed again with the same defect; where it then passed, it had to fail a third time.
-               A hang is a failure, and so is a reason for a skip that there was none of without the defect
-  survived     all tests passed that can reach the file; accepted.txt tells of some why no test can see them
+  caught       a test failed, and failed again with the same defect; where it then passed, it had to
+               fail a third time. A hang is a failure, and so is a reason for a skip that there was
+               none of without the defect
+  survived     all tests passed that can reach the file; accepted.txt tells of some why no test can
+               see them
   identical    the compiler makes the same code of it, at -O2: no defect, and in no count
   refused      it does not compile, or not without a warning: no defect either
 
-A sample has N of caught and survived. The exit status is 0 where at least TO_REACH per cent of those without an argument in
-accepted.txt were caught.
+A sample has N of caught and survived. The exit status is 0 where at least TO_REACH per cent of
+those without an argument in accepted.txt were caught.
 """
 import argparse
 import collections
@@ -54,20 +59,26 @@ TO_REACH = 90.0  # per cent
 # Of these labels, and `guard`.
 LABELS = {"unit", "contract", "sim", "fsx", "cli"}
 # What of them can reach a file at all, and what is worth trying first: by the file's name.
-REACH = [(r"src/cli/", r"^cli$"), (r"src/sim/", r"^(sim_|storms|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
-         (r"src/backend/memory", r"^(sim_|unit)|memory"), (r"src/ring/", r"(?<!memory)(?<!sim)$"),
+REACH = [(r"src/cli/", r"^cli$"),
+         (r"src/sim/", r"^(sim_|storms|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
+         (r"src/backend/memory", r"^(sim_|unit)|memory"),
+         (r"src/ring/", r"(?<!memory)(?<!sim)$"),
          (r"src/backend/pool", r"(?<!memory)(?<!sim)$")]
-FIRST = [(r"src/ring/", r"\.(ring|registered)\.here$"), (r"pool", r"\.pool\.here$"), (r"src/sim/", r"^sim_(cuts|faults|corners)"),
-         (r"arena|buffer|allocator|register", r"^unit_|register"), (r"backend/memory", r"\.memory$"),
-         (r"src/os/", r"(file|transfer_l\w+|register\w+|rare_answers|opens)\..*here"), (r"", r"\.(here|memory)$|^unit_")]
+FIRST = [(r"src/ring/", r"\.(ring|registered)\.here$"),
+         (r"pool", r"\.pool\.here$"),
+         (r"src/sim/", r"^sim_(cuts|faults|corners)"),
+         (r"arena|buffer|allocator|register", r"^unit_|register"),
+         (r"backend/memory", r"\.memory$"),
+         (r"src/os/", r"(file|transfer_l\w+|register\w+|rare_answers|opens)\..*here"),
+         (r"", r"\.(here|memory)$|^unit_")]
 # What is built for tests that are scripts; uvdio_bench brings the command along.
 SCRIPTED = {"cli": "uvdio_cli", "guard": "uvdio_bench"}
 FIRST_STAGE = 14  # tests of the first stage: only their programs are linked for it
 
 # How often an operator is chosen for each place where it applies: about the square root, so that
 # the rare ones occur, too.
-WEIGHTS = {"drop_list_operation": 7, "drop_flag": 7, "logic": 2.2, "constant": 2.1, "negate": 1.6, "off_by_one": 1.3,
-           "compare": 1.3, "return_early": 1, "delete": 1, "swap_arguments": 1}
+WEIGHTS = {"drop_list_operation": 7, "drop_flag": 7, "logic": 2.2, "constant": 2.1, "negate": 1.6,
+           "off_by_one": 1.3, "compare": 1.3, "return_early": 1, "delete": 1, "swap_arguments": 1}
 
 
 class Written:
@@ -86,19 +97,21 @@ class Written:
         return hashlib.sha256(repr((self.path, self.lines)).encode()).hexdigest()[:12]
 
     def apply(self, source):
-        """The source with the defect in it. A text that is not there, or more than once, is an error of the list."""
+        """The source with the defect in it. A text that is not there, or more than once, is an
+        error of the list."""
         bare, places = without_blanks(source)
         old = without_blanks("\n".join(self.old()))[0]
         count = bare.count(old) if old else 0
         if count != 1:
             raise ValueError(f"{self.name}: its text stands {count} times in {self.path}")
         first = bare.index(old)
-        return source[:places[first]] + "\n".join(self.new()) + source[places[first + len(old) - 1] + 1:]
+        last = first + len(old) - 1
+        return source[:places[first]] + "\n".join(self.new()) + source[places[last] + 1:]
 
 
 def without_blanks(text):
-    """The text without blanks and comments, so that neither a formatter nor another wording moves a defect's place; and where
-    each of its characters stands."""
+    """The text without blanks and comments, so that neither a formatter nor another wording moves a
+    defect's place; and where each of its characters stands."""
     places = []
     for part in re.finditer(r"/\*.*?\*/|\S", text, re.S):
         if not part.group().startswith("/*"):
@@ -132,7 +145,8 @@ def read_accepted():
 
 
 def in_order(sites, seed):
-    """As a draw without putting back, by weight. The first N of it are a sample, and those of N + 1 are one more."""
+    """As a draw without putting back, by weight. The first N of it are a sample, and those of N + 1
+    are one more."""
     def rank(site):
         digest = hashlib.sha256(f"{seed} {site.name}".encode()).digest()
         return -math.log((int.from_bytes(digest[:8], "big") + 1) / 2.0**64) / WEIGHTS[site.operator]
@@ -141,8 +155,9 @@ def in_order(sites, seed):
 
 def run(command, limit, cwd=None, env=None, text=None):
     """(status, output); a status of None after `limit` seconds, and nothing of it runs on then."""
-    process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, start_new_session=True)
+    stdin = subprocess.PIPE if text is not None else subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=cwd, stdin=stdin, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, env=env, start_new_session=True)
     try:
         output, _ = process.communicate(text.encode() if text is not None else None, timeout=limit)
         return process.returncode, output.decode(errors="replace")
@@ -204,7 +219,8 @@ class Test:
         if os.geteuid() != 0:
             return self.command
         script = 'mount -t tmpfs -o size=6g,mode=1777 tmpfs /dev/shm && exec "$@"'
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"] + self.command
+        inner = ["sh", "-c", script, "sh"] + self.command
+        return ["unshare", "--mount", "--propagation", "private"] + inner
 
 
 class Runs:
@@ -214,8 +230,9 @@ class Runs:
         self.jobs, self.lock, self.running, self.stop = jobs, threading.Lock(), {}, False
 
     def start(self, test):
-        return subprocess.Popen(test.wrapped(), cwd=test.folder, env={**os.environ, **test.env}, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        return subprocess.Popen(test.wrapped(), cwd=test.folder, env={**os.environ, **test.env},
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, start_new_session=True,
                                 preexec_fn=with_all_signals)
 
     def one(self, test, limit=None):
@@ -243,7 +260,8 @@ class Runs:
         return why, output, time.monotonic() - began
 
     def until_one_fails(self, tests, seen):
-        """The first test that fails, as (test, why, output), or None. `seen` is called with each that ended by itself."""
+        """The first test that fails, as (test, why, output), or None. `seen` is called with each
+        that ended by itself."""
         self.stop, waiting, failed = False, collections.deque(tests), []
 
         def work():
@@ -273,7 +291,8 @@ class Runs:
 
 
 def with_all_signals():
-    """What this program ignores, for it may run in the background, is none of the tests' business."""
+    """What this program ignores, for it may run in the background, is none of the tests'
+    business."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
@@ -296,7 +315,8 @@ class Laboratory:
         self.work, self.jobs, self.without, self.trust = work, jobs, without, trust
         self.tree, self.build = os.path.join(work, "tree"), os.path.join(work, "build")
         self.optimised = os.path.join(work, "optimised")
-        self.runs, self.tests, self.commands, self.deaths = Runs(jobs), [], {}, collections.Counter()
+        self.runs, self.tests, self.commands = Runs(jobs), [], {}
+        self.deaths = collections.Counter()
 
     def set_up(self):
         os.makedirs(self.tree, exist_ok=True)
@@ -309,9 +329,10 @@ class Laboratory:
             copy_file(os.path.join(ROOT, name), os.path.join(self.tree, name))
         linker = next((name for name in ("lld", "gold") if shutil.which(f"ld.{name}")), None)
         flags = [f"-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld={linker}"] if linker else []
-        status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.build, "-DCMAKE_BUILD_TYPE=",
-                              "-DCMAKE_C_FLAGS=-O1", "-DUVDIO_BUILD_TESTS=ON", "-DUVDIO_BUILD_CLI=ON", "-DUVDIO_WERROR=OFF"]
-                             + flags, 600)
+        status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.build,
+                              "-DCMAKE_BUILD_TYPE=", "-DCMAKE_C_FLAGS=-O1",
+                              "-DUVDIO_BUILD_TESTS=ON", "-DUVDIO_BUILD_CLI=ON",
+                              "-DUVDIO_WERROR=OFF"] + flags, 600)
         if status == 0:
             status, output = self.make()
         if status != 0:
@@ -324,11 +345,13 @@ class Laboratory:
     def add_guard(self):
         """The test `guard` counts what optimised code costs, so that it has a build of its own."""
         script = os.path.join(self.tree, "test", "bench", "guard.sh")
-        entry = {"name": "guard", "command": ["sh", script, os.path.join(self.optimised, "uvdio-bench"),
-                                              os.path.join(self.optimised, "guard"), "Release"],
+        entry = {"name": "guard",
+                 "command": ["sh", script, os.path.join(self.optimised, "uvdio-bench"),
+                             os.path.join(self.optimised, "guard"), "Release"],
                  "properties": [{"name": "LABELS", "value": ["guard"]}]}
-        status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.optimised, "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
-                              "-DUVDIO_BUILD_TESTS=OFF", "-DUVDIO_WERROR=OFF"], 600)
+        status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.optimised,
+                              "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DUVDIO_BUILD_TESTS=OFF",
+                              "-DUVDIO_WERROR=OFF"], 600)
         if status == 0:
             status, output = self.make(["uvdio_bench"], self.optimised)
         if status != 0:
@@ -337,11 +360,13 @@ class Laboratory:
             self.tests.append(Test(entry))
 
     def make(self, targets=("uvdio_programs",), build=None):
-        return run(["cmake", "--build", build or self.build, f"-j{self.jobs}", "--target", *targets], 900)
+        command = ["cmake", "--build", build or self.build, f"-j{self.jobs}", "--target", *targets]
+        return run(command, 900)
 
     def read_commands(self):
         """How each source is compiled, once."""
-        for entry in json.load(open(os.path.join(self.build, "compile_commands.json"), encoding="utf-8")):
+        commands = os.path.join(self.build, "compile_commands.json")
+        for entry in json.load(open(commands, encoding="utf-8")):
             path = os.path.relpath(entry["file"], self.tree)
             if path.startswith("src/") and "uvdio_shared" not in entry["command"]:
                 words = shlex.split(entry["command"])
@@ -351,10 +376,12 @@ class Laboratory:
     def read_tests(self):
         _, output = run(["ctest", "--test-dir", self.build, "--show-only=json-v1"], 60)
         found = [Test(entry) for entry in json.loads(output)["tests"] if "command" in entry]
-        self.tests = [test for test in found if test.labels & LABELS and not re.search(self.without, test.name)]
+        self.tests = [test for test in found
+                      if test.labels & LABELS and not re.search(self.without, test.name)]
 
     def run_without_a_defect(self):
-        """Each test has to pass, and tells how long it takes and what it skips. Known until the tree changes."""
+        """Each test has to pass, and tells how long it takes and what it skips. Known until the
+        tree changes."""
         path, digest = os.path.join(self.work, "baseline.json"), self.digest()
         known = json.load(open(path, encoding="utf-8")) if os.path.exists(path) else {}
         if known.get("tree") != digest:
@@ -366,7 +393,8 @@ class Laboratory:
                 known["tests"][test.name] = result
                 write(path, json.dumps(known))
         for test in self.tests:
-            test.seconds, test.skips = known["tests"][test.name][0], set(known["tests"][test.name][1])
+            seconds, skips = known["tests"][test.name]
+            test.seconds, test.skips = seconds, set(skips)
 
     def without_a_defect(self, test):
         for _ in range(3):
@@ -374,7 +402,8 @@ class Laboratory:
             if why in (None, "skips"):
                 return [seconds, sorted(skips_of(output))]
         write(os.path.join(self.work, "failed.txt"), output)
-        raise SystemExit(f"without a defect, {test.name} fails three times ({why}); see failed.txt in {self.work}")
+        raise SystemExit(f"without a defect, {test.name} fails three times ({why}); "
+                         f"see failed.txt in {self.work}")
 
     def digest(self):
         digest = hashlib.sha256()
@@ -392,12 +421,14 @@ class Laboratory:
         return [user for user in self.commands if user.startswith("src/cli/") == of_command]
 
     def object_of(self, path, text=None, warnings="-Werror"):
-        """(status, output, object) at -O2, where warnings are errors; `text` replaces what the file holds."""
+        """(status, output, object) at -O2, where warnings are errors; `text` replaces what the file
+        holds."""
         kept, folder = self.commands[path]
         target = os.path.join(self.work, "object.o")
         source = ["-x", "c", "-"] if text is not None else [os.path.join(self.tree, path)]
         where = ["-iquote", os.path.join(self.tree, os.path.dirname(path))]
-        status, output = run(kept + where + ["-O2", "-DNDEBUG", warnings, "-g0", "-o", target, "-c"] + source, 300, folder, text=text)
+        options = ["-O2", "-DNDEBUG", warnings, "-g0", "-o", target, "-c"]
+        status, output = run(kept + where + options + source, 300, folder, text=text)
         return status, output, open(target, "rb").read() if status == 0 else b""
 
     def compare_code(self, site, original, planted):
@@ -407,12 +438,13 @@ class Laboratory:
         # What somebody wrote down counts, warning or not
         warnings = "-w" if isinstance(site, Written) else "-Werror"
         for user in self.users_of(site.path):
-            text = None if is_header else original
-            _, _, before = self.object_of(user, text if text is not None else defects.read(self.tree, user), warnings)
+            text = defects.read(self.tree, user) if is_header else original
+            _, _, before = self.object_of(user, text, warnings)
             if is_header:
                 write(path, planted)
             try:
-                status, output, after = self.object_of(user, defects.read(self.tree, user) if is_header else planted, warnings)
+                text = text if is_header else planted
+                status, output, after = self.object_of(user, text, warnings)
             finally:
                 if is_header:
                     write(path, original)
@@ -425,14 +457,16 @@ class Laboratory:
 
     def in_stages(self, site):
         """The tests that can reach the file, those first that are likely to fail, and soon."""
-        reach = next((pattern for path, pattern in REACH if re.search(path, site.path)), r"^(?!cli$)")
+        reach = next((pattern for path, pattern in REACH if re.search(path, site.path)),
+                     r"^(?!cli$)")
         first = [pattern for path, pattern in FIRST if re.search(path, site.path)]
 
         def worth(test):
             prior = sum(bool(re.search(pattern, test.name)) for pattern in first)
             return (0.2 + prior + 4 * self.deaths[site.path, test.name]) / (0.1 + test.seconds)
 
-        tests = sorted((test for test in self.tests if re.search(reach, test.name)), key=worth, reverse=True)
+        tests = sorted((test for test in self.tests if re.search(reach, test.name)),
+                       key=worth, reverse=True)
         # Alone: others would disturb it, and it needs a build
         guard = [test for test in tests if test.name == "guard"]
         tests = [test for test in tests if test.name != "guard"]
@@ -467,7 +501,8 @@ class Laboratory:
             status, output = self.make(targets, self.optimised if is_guard else None)
             times["build"] += time.monotonic() - began
             if status != 0:
-                return "refused\tdoes not build: " + output[-200:].replace("\n", " ").replace("\t", " ")
+                end = output[-200:].replace("\n", " ").replace("\t", " ")
+                return "refused\tdoes not build: " + end
             left = list(stage)
             while left:
                 began = time.monotonic()
@@ -510,7 +545,8 @@ class Laboratory:
 
 def told(times, flakes):
     text = ", ".join(f"{name} {seconds:.1f}" for name, seconds in times.items())
-    return f"{sum(times.values()):.1f} s: {text}" + (f"; flaky: {' '.join(flakes)}" if flakes else "")
+    flaky = f"; flaky: {' '.join(flakes)}" if flakes else ""
+    return f"{sum(times.values()):.1f} s: {text}{flaky}"
 
 
 def write(path, text):
@@ -549,7 +585,8 @@ def place_of(site, root):
 
 
 def report(sites, results, accepted, root):
-    counts, times, operators = collections.Counter(), [], collections.defaultdict(collections.Counter)
+    counts, times = collections.Counter(), []
+    operators = collections.defaultdict(collections.Counter)
     for site in sites:
         kind = results.kind(site) or "none"
         if kind == "survived" and (site.name in accepted or getattr(site, "why", "")):
@@ -559,13 +596,16 @@ def report(sites, results, accepted, root):
         seconds = re.search(r"\t([\d.]+) s: ", results.get(site))
         times += [float(seconds.group(1))] if seconds else []
         if kind in ("survived", "accepted"):
-            print(f"{kind}: {site.name}\n  {place_of(site, root)}\n  {accepted.get(site.name) or getattr(site, 'why', '')}".rstrip())
+            why = accepted.get(site.name) or getattr(site, "why", "")
+            print(f"{kind}: {site.name}\n  {place_of(site, root)}\n  {why}".rstrip())
     for operator, of_it in sorted(operators.items()):
-        print(f"  {operator:20} " + ", ".join(f"{kind} {number}" for kind, number in sorted(of_it.items())))
+        numbers = ", ".join(f"{kind} {number}" for kind, number in sorted(of_it.items()))
+        print(f"  {operator:20} {numbers}")
     judged = counts["caught"] + counts["survived"]
     share = 100 * counts["caught"] / max(1, judged)
     flaky = sum("flaky:" in results.get(site) for site in sites)
-    print(f"{counts['caught']} of {judged} caught ({share:.1f} %), {counts['accepted']} more accepted, {counts['identical']} identical, "
+    print(f"{counts['caught']} of {judged} caught ({share:.1f} %), "
+          f"{counts['accepted']} more accepted, {counts['identical']} identical, "
           f"{counts['refused']} refused, {counts['none']} not tried; {flaky} with a flaky test; "
           f"{sum(times) / max(1, len(times)):.1f} s each")
     return judged > 0 and counts["none"] == 0 and share >= TO_REACH
@@ -582,13 +622,16 @@ def check():
             mistakes.append(str(error))
     sites = defects.all_sites(ROOT)
     names = {site.name for site in sites}
-    mistakes += [f"accepted.txt: there is no {name} (any more)" for name in read_accepted() if name not in names]
-    print("\n".join(mistakes + [f"{len(mutants)} mutants and {len(sites)} sites, {len(mistakes)} mistakes"]))
+    mistakes += [f"accepted.txt: there is no {name} (any more)"
+                 for name in read_accepted() if name not in names]
+    counts = f"{len(mutants)} mutants and {len(sites)} sites, {len(mistakes)} mistakes"
+    print("\n".join(mistakes + [counts]))
     return not mistakes
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", default="1")
@@ -621,7 +664,8 @@ def sample(sites, results, number):
 
 
 def try_all(lab, sites, results, number, again):
-    """Until `number` of them count. The results that are there count, too, but for those to be had again."""
+    """Until `number` of them count. The results that are there count, too, but for those to be had
+    again."""
     done = count = 0
     for site in sites:
         if count >= number:
@@ -662,7 +706,8 @@ def main():
         if results.kind(site) == "caught":
             lab.deaths[site.path, results.get(site).split("\t")[1].split(" ")[0]] += 1
     if options.survivors:
-        sites = [site for site in sample(sites, results, number) if results.kind(site) == "survived" and site.name not in accepted]
+        sites = [site for site in sample(sites, results, number)
+                 if results.kind(site) == "survived" and site.name not in accepted]
         number = len(sites)
     again = {site.name for site in sites} if options.survivors or options.names else set()
     if not options.report:

@@ -25,7 +25,8 @@ expect_version() {
   echo "package: $1: works"
 }
 
-"$CMAKE" --install "$build" --prefix "$work/here" ${config:+--config "$config"} >"$work/install.log" 2>&1 \
+"$CMAKE" --install "$build" --prefix "$work/here" ${config:+--config "$config"} \
+  >"$work/install.log" 2>&1 \
   || { cat "$work/install.log"; die "installing failed"; }
 
 # Moved after installing: nothing in it may remember where it was.
@@ -49,7 +50,8 @@ done
 libdir=$("$PKG_CONFIG" --variable=libdir uvdio)
 cflags=$("$PKG_CONFIG" --cflags uvdio)
 # shellcheck disable=SC2046,SC2086
-"$CC" $cflags "$here/consumer.c" -o "$work/shared" $("$PKG_CONFIG" --libs uvdio) "-Wl,-rpath,$libdir"
+"$CC" $cflags "$here/consumer.c" -o "$work/shared" $("$PKG_CONFIG" --libs uvdio) \
+  "-Wl,-rpath,$libdir"
 expect_version "pkg-config, shared" "$work/shared"
 
 # Where both forms lie side by side a linker takes the shared one; the archive is asked for by its

@@ -18,7 +18,8 @@ cd "$(dirname "$0")/../.." || exit 1
 
 layer=processors faults="system calls that fail"
 folder=$PWD/build/processors
-libraries="libuv1-dev libuv1 libjansson-dev libjansson4 libcmocka-dev libcmocka0 liburing-dev liburing2"
+libraries="libuv1-dev libuv1 libjansson-dev libjansson4 libcmocka-dev libcmocka0"
+libraries="$libraries liburing-dev liburing2"
 
 for processor; do
   case $processor in
@@ -35,11 +36,15 @@ choose() {
     aarch64) architecture=arm64 ;;
   esac
   triple=$1-linux-gnu build=$folder/$1 sysroot=$folder/$1-sysroot
-  emulator=$(command -v "qemu-$1-static" || command -v "qemu-$1") || { why="qemu-$1 is not installed"; return 1; }
+  if ! emulator=$(command -v "qemu-$1-static" || command -v "qemu-$1"); then
+    why="qemu-$1 is not installed"
+    return 1
+  fi
   command -v "$triple-gcc" >/dev/null || { why="$triple-gcc is not installed"; return 1; }
   suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   # shellcheck disable=SC2086
-  if ! debian_begin "$folder/cache" "$suite" "$architecture" || ! debian_unpack "$sysroot" $libraries; then
+  if ! debian_begin "$folder/cache" "$suite" "$architecture" ||
+    ! debian_unpack "$sysroot" $libraries; then
     why=$debian_why
     return 1
   fi
@@ -49,9 +54,11 @@ choose() {
 build() {
   PKG_CONFIG_LIBDIR=$sysroot/usr/lib/$triple/pkgconfig PKG_CONFIG_SYSROOT_DIR=$sysroot \
     cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DUVDIO_BUILD_TESTS=ON \
-    -DUVDIO_INSTALL=OFF -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$1" -DCMAKE_C_COMPILER="$triple-gcc" \
+    -DUVDIO_INSTALL=OFF -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$1" \
+    -DCMAKE_C_COMPILER="$triple-gcc" \
     -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator;-L;/usr/$triple;-E;LD_PRELOAD=$folder/$1-statx.so" &&
-    "$triple-gcc" -D_GNU_SOURCE -Wall -Wextra -Werror -shared -fPIC -o "$folder/$1-statx.so" test/processors/statx.c &&
+    "$triple-gcc" -D_GNU_SOURCE -Wall -Wextra -Werror -shared -fPIC -o "$folder/$1-statx.so" \
+      test/processors/statx.c &&
     cmake --build "$build" -j "$(job_count)"
 }
 
@@ -66,11 +73,13 @@ run_processor() {
     failed=$((failed + 1))
     return
   fi
-  "$emulator" -L "/usr/$triple" -E "LD_PRELOAD=$folder/$1-statx.so" "$build/uvdio" probe . | sed -n '/^uvdio/p;/^Backends/,/^$/p'
+  "$emulator" -L "/usr/$triple" -E "LD_PRELOAD=$folder/$1-statx.so" "$build/uvdio" probe . |
+    sed -n '/^uvdio/p;/^Backends/,/^$/p'
   reasons=$build.reasons.txt
   : >"$reasons"
   # sim_replay is a script, which calls the program without the emulator.
-  ctest --test-dir "$build" -V -j "$(job_count)" -L '^(unit|contract|sim)$' -E '^sim_replay$' >"$build.log" 2>&1
+  ctest --test-dir "$build" -V -j "$(job_count)" -L '^(unit|contract|sim)$' -E '^sim_replay$' \
+    >"$build.log" 2>&1
   count_log "$1" "build/processors/$1.log"
   tell_reasons
 }

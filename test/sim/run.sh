@@ -33,7 +33,9 @@ figure() {
 }
 
 finish() {
-  echo "LAYER model|$(figure operations) operations, $(figure 'sectors compared') sectors compared|$(figure 'operations that failed') operations failed, $(figure 'power cuts') power cuts, short transfers, delays, cancellations|$failed"
+  amount="$(figure operations) operations, $(figure 'sectors compared') sectors compared"
+  faults="$(figure 'operations that failed') operations failed, $(figure 'power cuts') power cuts"
+  echo "LAYER model|$amount|$faults, short transfers, delays, cancellations|$failed"
   [ "$failed" -eq 0 ] || exit 1
   exit 0
 }
@@ -54,7 +56,8 @@ programs=$PWD/build/release/test
 run_program "$programs/sim_model" --seed "$seed" --operations "$operations"
 for place in here tmpfs ext4 xfs btrfs; do
   for backend in ring pool; do
-    run_program "$programs/sim_model" --backend $backend --place $place --seed "$seed" --operations $((operations / 500))
+    run_program "$programs/sim_model" --backend $backend --place $place --seed "$seed" \
+      --operations $((operations / 500))
   done
 done
 run_program "$programs/log_cuts" --seed "$seed" --cuts $((operations / 1000))

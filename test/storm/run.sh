@@ -22,7 +22,9 @@ folder=build/storm
 passed=0 failed=0 skipped=0 requests=0 ran=
 
 finish() {
-  echo "LAYER storms|$requests requests in $passed storms, $skipped skipped: ${ran:-none}|cancellations, closes at every point, signals, forks, stopped loops, random faults|$failed"
+  amount="$requests requests in $passed storms, $skipped skipped: ${ran:-none}"
+  faults="cancellations, closes at every point, signals, forks, stopped loops, random faults"
+  echo "LAYER storms|$amount|$faults|$failed"
   [ "$failed" -eq 0 ] || exit 1
   [ "$passed" -gt 0 ] || exit 77
   exit 0
@@ -43,7 +45,8 @@ run_tool() {
   counts=$(awk -v pass="$1" -v reasons="$reasons" -v log_name="$log" -f cmake/count.awk "$log")
   sort "$reasons" | uniq -c | sort -rn
   echo "$counts" | sed '$d'
-  here=$(sed -n 's/^[0-9]*: FIGURE \([0-9]*\) requests$/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+  here=$(sed -n 's/^[0-9]*: FIGURE \([0-9]*\) requests$/\1/p' "$log" |
+    awk '{ n += $1 } END { print n + 0 }')
   ran="$ran${ran:+, }$1 $here" requests=$((requests + here))
   # The last line that count.awk prints is for us: three numbers.
   # shellcheck disable=SC2046

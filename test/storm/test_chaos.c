@@ -7,8 +7,8 @@
  * here:
  *
  *   crowded files    three, on which anything overlaps anything: nothing is refused but for a
- *                    latch, no sync or truncate succeeds and no close ends before what was submitted
- *                    earlier and has to come first
+ *                    latch, no sync or truncate succeeds and no close ends before what was
+ *                    submitted earlier and has to come first
  *   watched files    with one request at a time for each span of two pages, so that their content
  *                    is known: reads give it
  *

@@ -34,8 +34,8 @@ in_release() {
 versions() {
   # The words are expanded by the inner shell.
   # shellcheck disable=SC2016
-  in_release sh -c 'echo "libuv $(pkg-config --modversion libuv), liburing $(pkg-config --modversion liburing)," \
-    "$("$1" --version | head -n 1)"' sh "$1"
+  in_release sh -c 'echo "libuv $(pkg-config --modversion libuv)," \
+    "liburing $(pkg-config --modversion liburing), $("$1" --version | head -n 1)"' sh "$1"
 }
 
 # run_compiler NAME: with the debug build. A compiler that a release lacks is not tested there.
@@ -48,7 +48,8 @@ run_compiler() {
     return
   fi
   versions "$1"
-  if ! in_release sh -c ". cmake/common.sh && build_preset $preset build/$preset-build.log -DCMAKE_C_COMPILER=$1"; then
+  build="build_preset $preset build/$preset-build.log -DCMAKE_C_COMPILER=$1"
+  if ! in_release sh -c ". cmake/common.sh && $build"; then
     failed=$((failed + 1))
     return
   fi
@@ -60,7 +61,10 @@ run_release() {
   suite=here
   if [ "$1" != here ]; then
     suite=$(chroot_suite "$1")
-    [ -n "$suite" ] || { leave_out "$1" "apt knows no such release, or its mirror can't be reached"; return; }
+    if [ -z "$suite" ]; then
+      leave_out "$1" "apt knows no such release, or its mirror can't be reached"
+      return
+    fi
     chroot_begin "$suite" || { leave_out "$1" "$chroot_why"; return; }
     chroot_setup || { leave_out "$suite" "$chroot_why"; return; }
   fi
