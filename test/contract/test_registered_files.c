@@ -91,6 +91,21 @@ static void file_that_is_closed_behind_something_is_closed(void** state) {
   }
 }
 
+/* Its slot is given up before the descriptor, and not only when its close has ended. */
+static void file_that_is_being_closed_is_not_registered(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  uvdio_buf_t page = filled(PAGE, 1);
+  struct top* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
+  run(f);
+  assert_result(write, PAGE);
+  struct top* closing = t_close(op_new(&f->tracker), &f->file);
+  assert_int_equal(info_of(&f->file).is_registered, 0);
+  run(f);
+  assert_result(closing, 0);
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+}
+
 #define FILES 200 /* the table begins with 64 slots */
 
 static void table_grows_with_the_files(void** state) {
@@ -160,6 +175,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, files_get_slots_with_their_first_transfer),
       TEST_ON(fixture_open, closed_file_is_closed),
       TEST_ON(fixture_open, file_that_is_closed_behind_something_is_closed),
+      TEST_ON(fixture_open, file_that_is_being_closed_is_not_registered),
       TEST_ON(fixture_open, table_grows_with_the_files),
       TEST_ON(fixture_open, slots_are_given_out_again),
   };

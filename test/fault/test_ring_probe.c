@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "child.h"
 #include "faults.h"
@@ -95,6 +96,25 @@ static int two_engines_register(struct fixture* f) {
 static int no_second_ring(void* data) {
   fault_fail(CALL_SETUP, 2, ONCE, ENOMEM);
   return two_engines_register(data);
+}
+
+/* A person can act on a limit that is told. */
+static int reason_tells_the_limit(void* data) {
+  char expected[64];
+  char reason[256];
+  struct rlimit limit;
+  (void)data;
+  EXPECT(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+  snprintf(expected, sizeof(expected), "now %llu KiB", (unsigned long long)limit.rlim_cur / 1024);
+  fault_fail(CALL_SETUP, 1, ONCE, ENOMEM);
+  EXPECT(uvdio_backend_probe(UVDIO_BACKEND_RING, reason, sizeof(reason)) == UV_ENOMEM);
+  EXPECT(strstr(reason, expected) != NULL);
+  return 0;
+}
+
+static void lack_of_locked_memory_is_told(void** state) {
+  skip_where_forks_are_not_followed();
+  assert_ok(in_a_child(reason_tells_the_limit, *state));
 }
 
 static unsigned refused_registration;
@@ -388,6 +408,7 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, kernel_that_takes_no_flags_has_no_ring),
       FAULT_TEST_ON(set_up, interrupted_probe_is_repeated),
+      FAULT_TEST_ON(set_up, lack_of_locked_memory_is_told),
       FAULT_TEST_ON(set_up, engines_share_nothing_where_rings_do_not_copy),
       FAULT_TEST_ON(set_up, ring_without_deferred_work_is_watched_too),
       FAULT_TEST_ON(set_up, table_of_files_is_as_long_as_descriptors_may_be),

@@ -8,6 +8,9 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 #include <unistd.h>
 
 #include "fixture.h"
@@ -120,6 +123,32 @@ static void everything_comes_from_the_custom_allocator(void** state) {
   assert_ok(uvdio_buf_release(&large));
   unplug();
 }
+
+#ifdef __linux__
+/* Pages of the buffer that are in memory. */
+static size_t resident_pages(const uvdio_buf_t* buf) {
+  static unsigned char there[UVDIO_MAP_THRESHOLD / PAGE];
+  size_t count = 0;
+  assert_true(buf->cap <= UVDIO_MAP_THRESHOLD);
+  assert_ok(mincore(buf->base, buf->cap, there));
+  for (size_t i = 0; i < buf->cap / PAGE; i++) {
+    count += there[i] & 1u;
+  }
+  return count;
+}
+
+static void zeroed_memory_from_the_threshold_on_is_fresh(void** state) {
+  (void)state;
+  uvdio_buf_t buf;
+  assert_ok(uvdio_buf_alloc(&buf, UVDIO_MAP_THRESHOLD, UVDIO_BUF_ZEROED));
+  if (sysconf(_SC_PAGESIZE) == PAGE && !under_valgrind()) {
+    assert_int_equal(resident_pages(&buf), 0);
+    buf.base[PAGE] = 1;
+    assert_int_equal(resident_pages(&buf), 1);
+  }
+  assert_ok(uvdio_buf_release(&buf));
+}
+#endif
 
 static void growing_gives_the_old_memory_back(void** state) {
   (void)state;
@@ -378,6 +407,9 @@ static void failing_allocations_of_ring_engine(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(everything_comes_from_the_custom_allocator),
+#ifdef __linux__
+      TEST(zeroed_memory_from_the_threshold_on_is_fresh),
+#endif
       TEST(growing_gives_the_old_memory_back),
       TEST(half_an_allocator_is_refused),
       TEST(allocator_stays_while_its_memory_is_out),

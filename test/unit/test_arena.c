@@ -403,6 +403,46 @@ static void arena_can_ask_for_huge_pages(void** state) {
   assert_usable_or_skip(UVDIO_ARENA_HUGE_PAGES, "huge pages");
 }
 
+#ifdef __linux__
+/* Whether the mapping at that address has been given the advice: proc_pid_smaps(5), VmFlags. */
+static int has_advice(const void* address, const char* flag) {
+  FILE* maps = fopen("/proc/self/smaps", "r");
+  char line[512];
+  int is_it = 0;
+  int has = 0;
+  while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+    unsigned long long begin;
+    unsigned long long end;
+    if (sscanf(line, "%llx-%llx ", &begin, &end) == 2) {
+      is_it = (uintptr_t)address >= begin && (uintptr_t)address < end;
+    } else if (is_it && strncmp(line, "VmFlags:", 8) == 0) {
+      has = strstr(line, flag) != NULL;
+    }
+  }
+  if (maps != NULL) {
+    (void)fclose(maps);
+  }
+  return has;
+}
+
+static void system_is_asked_for_huge_pages(void** state) {
+  (void)state;
+  uvdio_arena_t* arenas[2] = {NULL, NULL};
+  uvdio_arena_options_t options = {UVDIO_BLOB_SIZE, 8, UVDIO_ARENA_HUGE_PAGES};
+  if (uvdio_arena_create(&arenas[1], &options) != 0) {
+    SKIP_AS_TOLD("huge pages refused: invalid argument");
+  }
+  options.flags = 0;
+  assert_ok(uvdio_arena_create(&arenas[0], &options));
+  for (int i = 0; i < 2; i++) {
+    uvdio_buf_t frame = frame_of(arenas[i]);
+    assert_int_equal(has_advice(frame.base, " hg"), i);
+    release(&frame);
+    destroy(arenas[i]);
+  }
+}
+#endif
+
 static void options_go_together(void** state) {
   (void)state;
   assert_usable_or_skip(UVDIO_ARENA_LOCKED | UVDIO_ARENA_ZEROED | UVDIO_ARENA_GUARD_PAGES,
@@ -597,6 +637,9 @@ int main(void) {
       TEST(running_over_the_end_of_a_frame_faults),
       TEST(arena_can_be_locked),
       TEST(arena_can_ask_for_huge_pages),
+#ifdef __linux__
+      TEST(system_is_asked_for_huge_pages),
+#endif
       TEST(options_go_together),
       TEST(frames_go_around_between_threads),
       TEST(threads_fight_for_two_frames),
