@@ -3,10 +3,10 @@
 # `uvdio copy` beyond plain files: holes, block devices, -p, full disks, syncs, and what --verify
 # finds.
 #
-#   test/cli/copy.sh PATH/TO/uvdio SCRATCH
+#   test/cli/copy.sh PATH/TO/uvdio SCRATCH [simple]
 #
-# SCRATCH and the output are as tap.sh says. With root and loop devices also on images of ext4, xfs,
-# btrfs and tmpfs.
+# SCRATCH, the output and `simple` are as tap.sh says. With root and loop devices also on images of
+# ext4, xfs, btrfs and tmpfs.
 set -u
 # shellcheck source=test/cli/tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -394,6 +394,55 @@ else
   rm -f ./*.img t u link node holes
 fi
 
+# Sectors that are larger than the blocks that were asked for: a copy takes larger ones, a benchmark
+# says so.
+sectors_of_16384() {
+  reason=$why_not
+  [ -z "$reason" ] || return 1
+  command -v mkfs.xfs >/dev/null || { reason="mkfs.xfs is not installed"; return 1; }
+  truncate -s 400M xfs.img && mkdir -p on
+  device=$(losetup -f --show --sector-size 16384 xfs.img 2>"$err") ||
+    { reason="this kernel has no such sectors"; return 1; }
+  devices="$devices $device"
+  if ! mkfs.xfs -q -b size=16384 -s size=16384 "$device" >"$err" 2>&1 ||
+    ! mount "$device" on 2>"$err"; then
+    reason="no XFS with such sectors: $(tail -n 1 "$err")"
+    detach "$device"
+    return 1
+  fi
+  mounted="$work/on $mounted"
+}
+if sectors_of_16384; then
+  make_file odd 3000001
+  run 0 "probe of sectors of 16384 bytes" probe on
+  says "... tells them" \
+    '^  alignment enforced  *memory [0-9]* bytes, offset and length 16384 bytes$'
+  advice='(EALIGN)\. Ask for a --block that is a multiple'
+  for backend in $backends; do
+    run 0 "copy --block 4K to sectors of 16384 bytes by $backend" \
+      copy --backend "$backend" --block 4K --verify odd on/t
+    check "... is identical" identical odd on/t
+    run 0 "... and back" copy --backend "$backend" --block 4K --verify on/t back
+    check "... is identical" identical odd back
+    rm -f on/t back
+    run 1 "bench --block 4K of sectors of 16384 bytes by $backend" \
+      bench --backend "$backend" --size 1M --operation write on
+    warns "... says what, why and what to do" "^uvdio bench: cannot write on/.*: .*$advice"
+    run 1 "... and so do its reads" bench --backend "$backend" --size 1M --operation verify on
+    warns "... say it" "^uvdio bench: cannot read on/.*: .*$advice"
+    run 1 "... at random, too" bench --backend "$backend" --size 1M --operation random-read on
+    warns "... say it" "^uvdio bench: cannot read on/.*: .*$advice"
+    check "... and nothing is left behind" directory_empty on
+    run 0 "bench --block 16K there by $backend" \
+      bench --backend "$backend" --size 1M --seconds 0.01 --block 16K on
+  done
+  umount on && mounted=${mounted#* }
+  detach "$device"
+else
+  skip "sectors of 16384 bytes" "$reason"
+fi
+rm -f xfs.img odd
+
 # ----------------------------------------------------------------------------------- -p, and
 # without
 
@@ -548,13 +597,62 @@ if strace -f -o calls true 2>/dev/null; then
   check "... and pads the last one" grep -q 'pwrite64 20480 4980736' moved
 
   rm -f d/*
-  for each in fsync:EIO:1 ftruncate:EIO:1 fchown:EIO:1 utimensat:EIO:1; do
-    call=${each%%:*}
-    traced 1 "copy -p where $call fails" \
-      -e trace="$call" -e inject="$call:error=EIO:when=1" -- -p source d/t
-    warns "... says so" '^uvdio copy: cannot .* d/t: .*(EIO)'
+  for each in fsync:EIO ftruncate:EIO fchown:EIO utimensat:EIO fchown:EPERM; do
+    call=${each%:*}
+    # Who is not root need not give files away.
+    [ "$each" != fchown:EPERM ] || [ "$(id -u)" -eq 0 ] || continue
+    traced 1 "copy -p where $call fails with ${each#*:}" -e trace="$call" \
+      -e inject="$call:error=${each#*:}:when=1" -- -p source d/t
+    warns "... says so" "^uvdio copy: cannot .* d/t: .*(${each#*:})"
     check "... and leaves no target" absent d/t
   done
+  traced 1 "copy that fails and can't remove its target" -e trace=pwrite64,unlink,unlinkat \
+    -e inject=pwrite64:error=EIO:when=2 -e inject=unlink,unlinkat:error=EACCES -- source d/t
+  warns "... says so" \
+    '^uvdio copy: d/t is incomplete\. Remove it: that failed here (Permission denied)\.$'
+  rm -f d/*
+  traced 0 "copy --verify under strace" -e trace=openat,close -- --verify source d/t
+  check "... opens the source" test "$(calls_with 'openat(.*"source"')" -ge 1
+  check "... for nothing but reading" \
+    lines_with calls 'openat(.*"source".*O_\(CREAT\|RDWR\|WRONLY\|TRUNC\)' 0
+  check "... opens nothing that another program would inherit" \
+    test "$(calls_with 'openat(')" -eq "$(calls_with 'openat(.*O_CLOEXEC')"
+  for each in source d/t d; do
+    opened=$(calls_with "openat.* = [0-9]*<[^>]*/$each>\$")
+    closed=$(calls_with "close([0-9]*<[^>]*/$each>")
+    check "... opens $each" test "$opened" -ge 1
+    check "... and closes it as often" test "$closed" -eq "$opened"
+  done
+  # As many frames as make 2 MiB, and less.
+  for each in 64K:32:1 64K:31:0 1M:1:0 2M:1:1 4M:1:1; do
+    options="--block ${each%%:*} --depth $(echo "$each" | cut -d: -f2)"
+    # shellcheck disable=SC2086 # several options
+    traced 0 "copy $options under strace" -e trace=mmap,madvise -- $options source d/t
+    calls_with 'MADV_HUGEPAGE\|MAP_HUGETLB' >asked
+    if [ "${each##*:}" -eq 1 ]; then
+      check "... asks for huge pages" test "$(cat asked)" -ge 1
+    else
+      check "... asks for no huge pages" test "$(cat asked)" -eq 0
+    fi
+  done
+  rm -f asked d/*
+  strace -f -o calls -P "$work/d/new" -e trace=pread64 -e inject=pread64:retval=0:when=1 \
+    "$uvdio" bench --backend pool --size 64K --operation verify "$work/d/new" >"$out" 2>"$err"
+  check "bench of a file that ends too early fails" test $? -eq 1
+  warns "... says what, why and what to do" \
+    '^uvdio bench: cannot read .*/d/new: .*(ESHORTREAD)\. Make sure that nobody shortens'
+  if [ -n "$ring_absent" ]; then
+    skip "copy and bench by a ring that is denied" "$ring_absent"
+  else
+    for each in "copy --backend ring source d/t" "bench --backend ring --size 64K d"; do
+      # shellcheck disable=SC2086 # several arguments
+      strace -f -o calls -e trace=io_uring_setup -e inject=io_uring_setup:error=EPERM \
+        "$uvdio" $each >"$out" 2>"$err"
+      check "${each%% *} by a ring that is denied fails" test $? -eq 1
+      warns "... and says so" "^uvdio ${each%% *}: the backend ring is not available here: "
+      check "... and leaves nothing behind" directory_empty d
+    done
+  fi
   traced 1 "copy whose directory can't be synced" \
     -e trace=fsync -P "$work/d" -e inject=fsync:error=EIO -- source d/t
   warns "... fails" '^uvdio copy: cannot sync the directory d: .*(EIO)'
@@ -611,21 +709,32 @@ check "... and the rate that comes of bytes and time" awk '
   }
   END { quotient = rate * seconds / 6000001; exit !(quotient > 0.97 && quotient < 1.03) }' "$out"
 
-# disturbed WHAT BYTE: someone else writes there, so that it can't be what was copied. That one
-# comes when all is written (a direct write beside a buffered one can fail), and the sync takes so
-# long that the other one is sooner than what verifies.
+# stopped_at CALL COMMAND OPTION...: a copy to d/t with these options stops at its first such call
+# until the command is done.
+stopped_at() {
+  call=$1
+  command=$2
+  shift 2
+  rm -f d/* calls process
+  # shellcheck disable=SC2016 # $$ and $@ are the other shell's
+  strace -f -o calls -e trace="$call" -e inject="$call:signal=SIGSTOP:when=1" \
+    -E UVDIO_BACKEND=pool \
+    sh -c 'echo $$ >process; exec "$@"' sh "$uvdio" copy "$@" d/t >"$out" 2>"$err" &
+  tracer=$!
+  until grep -q 'stopped by SIGSTOP' calls 2>/dev/null || ! kill -0 $tracer 2>/dev/null; do
+    sleep 0.05
+  done
+  sh -c "$command"
+  kill -s CONT "$(cat process)" 2>/dev/null # it has ended where there was no such call
+  wait $tracer
+}
+
+# disturbed WHAT BYTE: someone else writes there, so that it can't be what was copied: when all is
+# written (a direct write beside a buffered one can fail), and before anything is verified.
 printf X >byte
 disturbed() {
-  rm -f d/*
-  strace -f -o calls -e trace=fsync -e inject=fsync:delay_exit=500000 -E UVDIO_BACKEND=pool \
-    "$uvdio" copy --verify --depth 1 --block 4K "$source" d/t >"$out" 2>"$err" &
-  process=$!
-  wait_for test -s d/t
-  wait_for is_size d/t "$(size_of "$source")"
-  while kill -0 $process 2>/dev/null; do
-    dd if=byte of=d/t bs=1 seek="$2" conv=notrunc,nocreat 2>/dev/null || break
-  done
-  wait $process
+  stopped_at fsync "dd if=byte of=d/t bs=1 seek=$2 conv=notrunc,nocreat 2>/dev/null" \
+    --verify --block 64K "$source"
   check "copy --verify finds $1" test $? -eq 1
   warns "... and where" "differ, first at byte $2\\."
   check "... and removes the target" absent d/t
@@ -645,14 +754,7 @@ fi
 # changed WHAT COMMAND: someone changes the length of the source s while space is being reserved,
 # after its size was asked.
 changed() {
-  rm -f d/*
-  strace -f -o calls -e trace=fallocate -e inject=fallocate:delay_exit=500000 \
-    -E UVDIO_BACKEND=pool \
-    "$uvdio" copy s d/t >"$out" 2>"$err" &
-  process=$!
-  wait_for test -s d/t
-  sh -c "$2"
-  wait $process
+  stopped_at fallocate "$2" s
   check "copy of a source that $1 meanwhile fails" test $? -eq 1
   warns "... and says so" '^uvdio copy: s .*meanwhile'
   check "... and removes the target" absent d/t

@@ -22,6 +22,10 @@ run 0 "--help" --help
 says "... tells the subcommands" 'copy SRC DST'
 run 0 "--version" --version
 says "... with both versions" '^uvdio [0-9]*\.[0-9]*\.[0-9]* (libuv [0-9]'
+run 0 "-h" -h
+says "... tells the subcommands" 'copy SRC DST'
+run 0 "-V" -V
+says "... tells the version" '^uvdio [0-9]*\.'
 run 2 "an unknown subcommand" frobnicate
 warns "... is named" "no subcommand 'frobnicate'"
 for sub in probe copy bench; do
@@ -95,6 +99,67 @@ if [ -n "$ring_absent" ] && [ -x "$capability" ]; then
   check "a ring that the command has not is not the kernel's either" test $? -eq 1
 fi
 
+setting=$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null)
+run 0 "probe tells the kernel's setting" probe d
+says "... as text" "^  kernel\.io_uring_disabled  *${setting:-not there}"
+run 0 "probe --json tells the kernel's setting" probe --json d
+says "... as a number" "^ *\"io_uring_disabled\": ${setting:-null},"
+if [ -n "$setting" ] && [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
+  # shellcheck disable=SC2016 # $1 is the other shell's
+  probe_setting='mount --bind setting /proc/sys/kernel/io_uring_disabled &&
+    "$1" probe d && "$1" probe --json d'
+  for each in '0 (everybody may use io_uring)' \
+    '1 (only privileged programs, or kernel.io_uring_group)' '2 (nobody may use io_uring)' 3; do
+    echo "${each%% *}" >setting
+    unshare -m --propagation private sh -c "$probe_setting" sh "$uvdio" >"$out" 2>"$err" </dev/null
+    check "probe where kernel.io_uring_disabled is ${each%% *}" test $? -eq 0
+    says "... says what that means" "^  kernel\.io_uring_disabled  *$each\$"
+    says "... and the number as JSON" "^ *\"io_uring_disabled\": ${each%% *},"
+  done
+else
+  skip "probe where kernel.io_uring_disabled is another" \
+    "the kernel has no such setting, or mounting needs root"
+fi
+
+# shellcheck disable=SC3045 # every shell has them
+limited() {
+  (
+    ulimit -Sn 100 && ulimit -Hn 200 || exit 1
+    ulimit -Sl 64 && ulimit -Hl 128 || exit 1
+    ulimit -Sf 2048 && ulimit -Hf "$1" || exit 1
+    shift
+    "$uvdio" "$@" >"$out" 2>"$err" </dev/null
+  )
+}
+# Blocks of 512 bytes in some shells, of 1024 in others.
+limited 4096 probe d
+check "probe under limits of which each is below another one" test $? -eq 0
+says "... tells both of open files" '^  open files (RLIMIT_NOFILE)  *100 (can be raised to 200)$'
+says "... and both of locked memory" \
+  '^  locked memory (RLIMIT_MEMLOCK)  *64 KiB (can be raised to 128 KiB)$'
+size='\(1 MiB (can be raised to 2 MiB)\|2 MiB (can be raised to 4 MiB)\)'
+says "... and both of the file size" "^  file size (RLIMIT_FSIZE)  *$size\$"
+limited 4096 probe --json d
+tr -d ' \n' <"$out" >probed
+check "... as JSON the open files" grep -q '"nofile":{"soft":100,"hard":200}' probed
+check "... the locked memory in bytes" grep -q '"memlock":{"soft":65536,"hard":131072}' probed
+check "... and the file size in bytes" \
+  grep -q '"fsize":{"soft":1048576,"hard":2097152}\|"fsize":{"soft":2097152,"hard":4194304}' probed
+limited 2048 probe d
+check "probe under a limit that can't be raised" test $? -eq 0
+says "... tells it alone" '^  file size (RLIMIT_FSIZE)  *[12] MiB$'
+# shellcheck disable=SC3045
+if [ "$(ulimit -Hf)" = unlimited ]; then
+  limited unlimited probe d
+  check "probe under a limit that can be raised at will" test $? -eq 0
+  says "... says so" '^  file size (RLIMIT_FSIZE)  *[12] MiB (can be raised to unlimited)$'
+  limited unlimited probe --json d
+  tr -d ' \n' <"$out" >probed
+  check "... and tells no number as JSON" grep -q '"fsize":{"soft":[0-9]*,"hard":null}' probed
+else
+  skip "probe under a limit that can be raised at will" "there is a limit on file size here"
+fi
+
 # ----------------------------------------------------------------------------------------------
 # copy
 
@@ -139,6 +204,38 @@ chmod 640 source.4097
 run 0 "copy takes the permissions" copy source.4097 d/new
 check "... which were rw-r-----" sh -c 'ls -l d/new | grep -q "^-rw-r-----"'
 rm -f d/*
+same_time() { [ -z "$(find "$1" -newer "$2")$(find "$2" -newer "$1")" ]; }
+cp source.512 moded
+touch -t 200102030405 moded
+for each in 604:-rw----r-- 666:-rw-r--r-- 757:-rwxr-xr-x; do
+  chmod ${each%%:*} moded
+  run 0 "copy of a file of mode ${each%%:*}" copy moded d/new
+  check "... makes one of that mode, less the umask" sh -c "ls -l d/new | grep -q '^${each#*:}'"
+  rm -f d/*
+done
+chmod 666 moded
+run 0 "copy -p" copy -p moded d/new
+check "... keeps the mode, whatever the umask" sh -c "ls -l d/new | grep -q '^-rw-rw-rw-'"
+check "... and the time" same_time d/new moded
+check "... and is identical" identical moded d/new
+rm -f d/* moded
+make_file sized 103000
+run 0 "copy of 100.6 KiB" copy sized d/new
+says "... rounds from 100 on" '^copied 103000 bytes (101 KiB) in '
+run 0 "copy of 4097 bytes" copy source.4097 d/new
+says "... rounds to a tenth below" '^copied 4097 bytes (4\.0 KiB) in '
+dd if=/dev/zero of=sized bs=4096 count=256 2>/dev/null
+cat source.4096 >>sized
+run 0 "copy --sparse=always of zeros" copy --sparse=always sized d/new
+check "... is identical" identical sized d/new
+figures='1052672 bytes (1\.0 MiB): data 4096 bytes (4 KiB), holes 1048576 bytes (1 MiB)'
+says "... tells the bytes and the holes" "^copied $figures, in "
+# Holes are the source's and nobody else's: here, none is asked for, and standard input is one hole.
+dd if=/dev/zero of=hole bs=1 count=0 seek=1052672 2>/dev/null
+"$uvdio" copy --sparse=never sized d/new >"$out" 2>"$err" <hole
+check "copy --sparse=never from beside a file with holes" test $? -eq 0
+check "... is identical" identical sized d/new
+rm -f d/* sized hole
 chmod 444 source.512
 run 0 "copy of a file without permission to write" copy source.512 d/new
 check "... is identical" identical source.512 d/new
@@ -197,6 +294,7 @@ warns "... says what, why and what to do" '^uvdio copy: cannot open d: .*(EISDIR
 run 1 "copy into a missing directory" copy source.1 missing/target
 warns "... says what, why and what to do" \
   '^uvdio copy: cannot create missing/target: .*(ENOENT)\. Check the path\.$'
+check "... and nothing of a target, as there is none" lines_with "$err" . 1
 run 1 "copy of a pipe does not wait for it" copy pipe d/target
 warns "... is refused" 'cannot copy pipe: it is not a regular file'
 run 1 "copy of a device" copy /dev/null d/target
@@ -235,7 +333,8 @@ fi
 run 2 "copy with one path" copy source.1
 run 2 "copy with three paths" copy source.1 target target
 for wrong in "--depth 0" "--depth 32769" "--depth x" "--depth -1" "--block 1000" "--block 0" \
-  "--block 4X" "--block 2G" "--backend memory" "--backend frobnicate"; do
+  "--block 4X" "--block 2G" \
+  "--backend memory" "--backend frobnicate" "--sparse x"; do
   # shellcheck disable=SC2086 # two words
   run 2 "copy $wrong" copy $wrong source.1 d/target
   warns "... is named" "^uvdio copy: ${wrong%% *} "
@@ -243,6 +342,17 @@ done
 check "... and no target was made" absent d/target
 run 2 "copy with an option that lacks its value" copy source.1 d/target --depth
 warns "... is named" 'the option --depth needs a value'
+run 0 "copy --block with a plain number of bytes" copy --block 8192 source.4097 d/target
+check "... is identical" identical source.4097 d/target
+rm -f d/target
+UVDIO_BACKEND=frobnicate && export UVDIO_BACKEND
+run 1 "copy with a wrong UVDIO_BACKEND" copy source.1 d/target
+warns "... names it" 'UVDIO_BACKEND=frobnicate'
+run 0 "bench of a named backend with a wrong UVDIO_BACKEND" \
+  bench --size 64K --seconds 0.01 --backend pool d
+check "... does not tell what an engine takes" lines_with "$out" 'An engine takes' 0
+unset UVDIO_BACKEND
+check "... and nothing is left behind" directory_empty d
 UVDIO_BACKEND=memory && export UVDIO_BACKEND
 run 1 "copy with UVDIO_BACKEND=memory" copy source.1 d/target
 unset UVDIO_BACKEND
@@ -285,6 +395,25 @@ run_limited source.5243003 d/target
 check "copy over a file, past the limit, fails" test $? -eq 1
 warns "... and says what became of the target" '^uvdio copy: d/target is incomplete'
 check "... which stays" test -e d/target
+dd if=/dev/zero of=scattered bs=1 count=0 seek=1000000 2>/dev/null
+cat source.4096 >>scattered
+run_limited scattered d/new
+check "copy of data behind a hole, past the limit, fails" test $? -eq 1
+warns "... before anything is written" '^uvdio copy: cannot reserve space for d/new: .*(EFBIG)'
+check "... and leaves no target" absent d/new
+if [ -w /dev/full ]; then
+  cp source.4096 d/target
+  (
+    ulimit -f 64
+    $limit "$uvdio" copy --sparse=always --depth 1 --block 4K source.5243003 d/target \
+      >"$out" 2>/dev/full </dev/null
+  )
+  check "copy over a file, past the limit, that can't say so fails" test $? -eq 1
+  check "... and has emptied the target, to make room" is_size d/target 0
+else
+  skip "copy over a file, past the limit, that can't say so" "no /dev/full"
+fi
+rm -f scattered
 rm -f d/*
 
 # Slow enough to be caught in the middle: one small block at a time.
@@ -375,6 +504,22 @@ if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
   check "copy to and from a filesystem without direct I/O" test $? -eq 0
   says "... says so of the target" 'SRC direct, DST buffered: ramfs refuses direct I/O'
   says "... and of the source" 'DST direct, SRC buffered: ramfs refuses direct I/O'
+  # shellcheck disable=SC2016
+  bench_on_ramfs='mount -t ramfs ramfs ram && "$1" probe ram && "$1" probe --json ram &&
+    "$1" bench --size 64K --seconds 0.01 ram'
+  unshare -m --propagation private sh -c "$bench_on_ramfs" sh "$uvdio" >"$out" 2>"$err" </dev/null
+  check "probe and bench of a filesystem without direct I/O" test $? -eq 0
+  executed=$(sed -n '/^  "file": {/,/}/s/^ *"backend": "\(.*\)",$/\1/p' "$out")
+  reason=$(sed -n '/^  "file": {/,/}/s/^ *"reason": "\(.*\)",$/\1/p' "$out")
+  says "... probe tells who executes it, and why" "^  executed by  *$executed${reason:+: $reason}\$"
+  says "... and that it is buffered" '^  direct I/O  *no: the filesystem refuses it'
+  if [ -n "$ring_absent" ] || [ "$executed" = ring ]; then
+    skip "... bench tells that it is not the ring, and why" "${ring_absent:-it is the ring}"
+  else
+    says "... bench tells that it is not the ring, and why" \
+      "^ring: this file's reads and writes are executed by $executed: $reason\$"
+  fi
+  says "... and that it is buffered" ' on ramfs, buffered: it refuses direct I/O, 64 KiB, '
   rm -f refused back
   rmdir ram
 else
@@ -420,6 +565,7 @@ check "... and nothing is left behind" directory_empty d
 run 0 "bench as a table" bench --size 1M --seconds 0.05 d
 check "... and nothing of progress where nobody watches" test ! -s "$err"
 says "... says where" "d/.uvdio-bench-.* on $filesystem, .*, 1 MiB, "
+says "... and on which system" ", 1 MiB, $(uname -s) $(uname -r)\$"
 says "... has headings" \
   '^backend  *operation  *block  *depth  *ops/s  *throughput  *p50  *p99  *CPU/op$'
 number='[0-9][0-9.]*'
@@ -439,6 +585,12 @@ run 0 "bench of one operation of one backend" \
 check "... has one row" lines_with "$out" '"backend": "pool"' 1
 run 0 "bench of reads only verifies what was there" \
   bench --size 1M --operation verify --backend pool --json d
+for operation in write verify random-read; do
+  run 0 "bench of $operation alone" \
+    bench --size 64K --seconds 0.01 --operation $operation --backend pool --json d
+  check "... has one row" lines_with "$out" '"operation":' 1
+  says "... which is that" "\"operation\": \"$operation\","
+done
 run 0 "bench with several depths" bench --size 1M --seconds 0.05 --operation random-read,write \
   --backend pool,memory --depth 1,4 --json d
 check "... has a row for each" lines_with "$out" '"backend":' 8
@@ -463,7 +615,8 @@ warns "... says what, why and what to do" \
   $limit "$uvdio" bench --size 1M --backend pool d
 ) >"$out" 2>"$err"
 check "bench past the limit on file size fails" test $? -eq 1
-warns "... and says what to do" '(EFBIG)\. Raise the limit'
+warns "... and says what, why and what to do" \
+  '^uvdio bench: cannot write d/\.uvdio-bench-.*: .*(EFBIG)\. Raise the limit'
 check "... and leaves nothing behind" directory_empty d
 run 2 "bench with two paths" bench d e
 run 2 "bench with an option of uvdio-bench" bench --compare d

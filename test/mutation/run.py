@@ -57,9 +57,9 @@ WORK = os.path.join(ROOT, "build", "mutation")
 TO_REACH = 90.0  # per cent
 
 # Of these labels, and `guard`.
-LABELS = {"unit", "contract", "sim", "fsx", "cli"}
+LABELS = {"unit", "contract", "sim", "fsx", "cli", "bench"}
 # What of them can reach a file at all, and what is worth trying first: by the file's name.
-REACH = [(r"src/cli/", r"^cli$"),
+REACH = [(r"src/cli/notes", r"^(cli|bench$)"), (r"src/cli/", r"^cli"),
          (r"src/sim/", r"^(sim_|storms|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
          (r"src/backend/memory", r"^(sim_|unit)|memory"),
          (r"src/ring/", r"(?<!memory)(?<!sim)$"),
@@ -72,7 +72,8 @@ FIRST = [(r"src/ring/", r"\.(ring|registered)\.here$"),
          (r"src/os/", r"(file|transfer_l\w+|register\w+|rare_answers|opens)\..*here"),
          (r"", r"\.(here|memory)$|^unit_")]
 # What is built for tests that are scripts; uvdio_bench brings the command along.
-SCRIPTED = {"cli": "uvdio_cli", "guard": "uvdio_bench"}
+SCRIPTED = {"cli": "uvdio_cli", "cli_copy": "uvdio_cli", "bench": "uvdio_bench",
+            "guard": "uvdio_bench"}
 FIRST_STAGE = 14  # tests of the first stage: only their programs are linked for it
 
 # How often an operator is chosen for each place where it applies: about the square root, so that
@@ -201,7 +202,7 @@ class Test:
         self.labels = set(properties.get("LABELS", []))
         self.folder = properties.get("WORKING_DIRECTORY")
         self.env = dict(entry.split("=", 1) for entry in properties.get("ENVIRONMENT", []))
-        if self.name == "cli":
+        if self.name in ("cli", "cli_copy", "bench"):
             self.command = self.command + ["simple"]  # ends with the first that is not ok
         self.seconds, self.skips = 60.0, set()
 
@@ -458,7 +459,7 @@ class Laboratory:
     def in_stages(self, site):
         """The tests that can reach the file, those first that are likely to fail, and soon."""
         reach = next((pattern for path, pattern in REACH if re.search(path, site.path)),
-                     r"^(?!cli$)")
+                     r"^(?!cli$|bench$)")
         first = [pattern for path, pattern in FIRST if re.search(path, site.path)]
 
         def worth(test):
