@@ -34,10 +34,10 @@ operations=8000
 # completions come at a time, and 1573 not (with all assertions). 99 are the benchmark's own, so
 # that the library and what it calls take 282 to 296; the budget is 300. Today 431 for a read. Of
 # the 37 more, local-dynamic thread-local storage costs 15 (os/os.h), the choice of large transfers
-# and the timing of each system call (uvdio_engine_stats_t.longest_call_ns, two readings of the clock
-# per batch) 15, of which 8 are the readings, and one path from a result to an outcome instead of two
-# 7. Writes, which end sooner and so take more iterations the busier the machine is: 460. Unoptimised
-# a read takes 1810 with the key of the fast path asserted.
+# and the timing of each system call (uvdio_engine_stats_t.longest_call_ns, two readings of the
+# clock per batch) 15, of which 8 are the readings, and one path from a result to an outcome instead
+# of two the rest. Writes, which end sooner and so take more iterations the busier the machine is:
+# 460. Unoptimised a read takes 1810, with the key of the fast path asserted.
 case $config in
   Debug | '') read_bound=1900 write_bound=0 ;;
   *) read_bound=440 write_bound=500 ;;
