@@ -161,9 +161,13 @@ static inline void uvdio__engine_note_call(uvdio_engine_t* engine, uint64_t bega
  * Queues, as far as backends need them
  */
 
+static inline int uvdio__queue_is_broken(const uvdio__queue_t* queue) {
+  return (queue->stalled & QUEUE_BROKEN) != 0;
+}
+
 /* The queue, or the engine's pool in the place of a broken one. */
 static inline uvdio__queue_t* uvdio__queue_or_pool(uvdio__queue_t* queue) {
-  return (queue->stalled & QUEUE_BROKEN) == 0 ? queue : &queue->engine->queues[QUEUE_POOL];
+  return uvdio__queue_is_broken(queue) ? &queue->engine->queues[QUEUE_POOL] : queue;
 }
 
 /* Whether one more request may go to the backend: `limit` is over all queues of the engine. */
@@ -193,12 +197,6 @@ static inline void uvdio__queue_stop(uvdio_engine_t* engine, uvdio__queue_t* que
   uvdio__list_remove(req);
   queue->in_flight--;
   engine->stats.in_flight--;
-}
-
-/* The queue of new requests, unless a file's filesystem asks for another one. */
-static inline const uvdio__queue_t* uvdio__engine_queue(const uvdio_engine_t* engine) {
-  return (engine->queues[QUEUE_MAIN].stalled & QUEUE_BROKEN) == 0 ? &engine->queues[QUEUE_MAIN]
-                                                                  : &engine->queues[QUEUE_POOL];
 }
 
 static inline void uvdio__engine_assert_valid(const uvdio_engine_t* engine) {

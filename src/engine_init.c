@@ -254,7 +254,13 @@ int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
 }
 
 const char* uvdio_engine_backend(const uvdio_engine_t* engine) {
-  return engine == NULL ? "none" : uvdio__engine_queue(engine)->backend->name;
+  int broken;
+
+  if (engine == NULL) {
+    return "none";
+  }
+  broken = uvdio__queue_is_broken(&engine->queues[QUEUE_MAIN]);
+  return engine->queues[broken ? QUEUE_POOL : QUEUE_MAIN].backend->name;
 }
 
 const char* uvdio_engine_backend_reason(const uvdio_engine_t* engine) {
@@ -294,7 +300,7 @@ uv_loop_t* uvdio_engine_loop(const uvdio_engine_t* engine) {
 /* The queue that registers, or null where the engine has none, or none any more. */
 static uvdio__queue_t* queue_of(uvdio_engine_t* engine) {
   uvdio__queue_t* main = &engine->queues[QUEUE_MAIN];
-  return main->backend->register_arena != NULL && (main->stalled & QUEUE_BROKEN) == 0 ? main : NULL;
+  return main->backend->register_arena != NULL && !uvdio__queue_is_broken(main) ? main : NULL;
 }
 
 int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_t* arena) {

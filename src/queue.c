@@ -223,8 +223,7 @@ int uvdio__queue_has_work(const uvdio_engine_t* engine) {
       return 1;
     }
   }
-  return !uvdio__list_is_empty(&engine->completed) || engine->poll_pending ||
-         engine->busy_poll_wanted;
+  return 0;
 }
 
 /*
@@ -251,7 +250,7 @@ int uvdio__queue_reap(uvdio_engine_t* engine) {
 
 /* A broken backend would refuse it. */
 void uvdio__queue_again(uvdio__queue_t* queue, uvdio_req_t* req) {
-  if ((queue->stalled & QUEUE_BROKEN) != 0) {
+  if (uvdio__queue_is_broken(queue)) {
     uvdio__queue_punt(queue, req);
     return;
   }
@@ -294,7 +293,7 @@ void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason) {
   uvdio_engine_t* engine = queue->engine;
   uvdio_req_t* req;
 
-  assert(queue != pool_of(engine) && (queue->stalled & QUEUE_BROKEN) == 0);
+  assert(queue != pool_of(engine) && !uvdio__queue_is_broken(queue));
   queue->stalled |= QUEUE_BROKEN;
   /* Requests that the ring has may never come back, and the pool has a depth of its own. */
   engine->limit = UINT_MAX;

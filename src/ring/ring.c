@@ -212,7 +212,7 @@ static int rebind_ring(uvdio__queue_t* queue) {
   }
   exit_ring(queue);
   begin_anew(queue, &fresh);
-  if ((queue->stalled & QUEUE_BROKEN) != 0) {
+  if (uvdio__queue_is_broken(queue)) {
     uvdio__queue_mended(queue, reason);
   }
   return 0;
