@@ -303,14 +303,14 @@ static uvdio__queue_t* queue_of(uvdio_engine_t* engine) {
   return main->backend->register_arena != NULL && !uvdio__queue_is_broken(main) ? main : NULL;
 }
 
+static int check_arena(const uvdio_engine_t* engine, const uvdio_arena_t* arena) {
+  return engine == NULL || arena == NULL ? UV_EINVAL : uvdio__engine_check(engine);
+}
+
 int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   uvdio__queue_t* queue;
-  int error;
+  int error = check_arena(engine, arena);
 
-  if (engine == NULL || arena == NULL) {
-    return UV_EINVAL;
-  }
-  error = uvdio__engine_check(engine);
   if (error != 0) {
     return error;
   }
@@ -320,12 +320,8 @@ int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
 
 int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   uvdio__queue_t* queue;
-  int error;
+  int error = check_arena(engine, arena);
 
-  if (engine == NULL || arena == NULL) {
-    return UV_EINVAL;
-  }
-  error = uvdio__engine_check(engine);
   if (error != 0) {
     return error;
   }

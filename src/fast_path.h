@@ -25,6 +25,11 @@
 #undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
 enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
 
+/* Whether errors of the file's durable writes may be reported to another one. */
+static inline int uvdio__has_shared_errors(const uvdio_file_t* file) {
+  return (file->quirks_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
+}
+
 static inline uintptr_t uvdio__fast_path_key(const uvdio_file_t* file, uintptr_t thread) {
   return (uintptr_t)file ^ thread;
 }
@@ -34,7 +39,7 @@ static inline uintptr_t uvdio__fast_path_compute(const uvdio_file_t* file) {
   const uvdio_engine_t* engine = file->engine_;
   const uvdio__queue_t* queue = file->queue_;
   int applies = file->state_ == FILE_OPEN && engine->thread != 0 && engine->state == ENGINE_OPEN &&
-                !file->has_waiters_ && (file->quirks_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) == 0 &&
+                !file->has_waiters_ && !uvdio__has_shared_errors(file) &&
                 queue->backend->transfer != NULL && file->sqe_template_[0][0] != 0;
 
   return applies ? uvdio__fast_path_key(file, engine->thread) : 0;

@@ -198,7 +198,8 @@ static void apply_close(uvdio_req_t* req) {
   file_unlink(req->file);
 }
 
-/* The outcome of a request, as far as it is the file's: its state, or its order and latch. */
+/* The outcome of a request, as far as it is the file's: its state, or its order and latch. A file
+ * that is closed then is the user's again. */
 static void apply(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_OPEN) {
     apply_open(req);
@@ -207,12 +208,12 @@ static void apply(uvdio_req_t* req) {
   } else {
     uvdio__order_apply(req);
   }
+  file_release(req->file);
 }
 
 void uvdio__file_finish(uvdio_req_t* req) {
   assert(req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE);
   apply(req);
-  file_release(req->file);
 }
 
 int uvdio__file_run_now(uvdio_req_t* req) {
@@ -224,7 +225,6 @@ int uvdio__file_run_now(uvdio_req_t* req) {
     verdict = uvdio__request_settle(req, queue->backend->perform(queue, req));
   } while (verdict != VERDICT_DONE);
   apply(req);
-  file_release(req->file);
   return req->result < 0 ? (int)req->result : 0;
 }
 

@@ -47,9 +47,4 @@ int uvdio__order_must_not_sync_now(const uvdio_file_t* file);
  * the file. */
 void uvdio__order_unregister_fd(uvdio_file_t* file);
 
-/* Whether errors of the file's durable writes may be reported to another one. */
-static inline int uvdio__has_shared_errors(const uvdio_file_t* file) {
-  return (file->quirks_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
-}
-
 #endif /* UVDIO_ORDER_H */

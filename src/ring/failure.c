@@ -11,7 +11,7 @@
 /* Between attempts to submit, or to get completions. */
 #define RETRY_MS 10
 
-static void uvdio__ring_on_retry(uv_timer_t* timer) {
+static void on_retry(uv_timer_t* timer) {
   uvdio__ring_t* state = UVDIO__CONTAINER_OF(timer, uvdio__ring_t, retry);
   uvdio__queue_t* queue = state->queue;
 
@@ -28,7 +28,7 @@ void uvdio__ring_retry_later(uvdio__queue_t* queue) {
   if (uv_is_closing((uv_handle_t*)&state->retry)) {
     return;
   }
-  (void)uv_timer_start(&state->retry, uvdio__ring_on_retry, RETRY_MS, 0);
+  (void)uv_timer_start(&state->retry, on_retry, RETRY_MS, 0);
   uv_unref((uv_handle_t*)&state->retry);
 }
 

@@ -17,8 +17,6 @@
  * The first request
  */
 
-void uvdio__ring_on_event(uv_poll_t* handle, int status, int events);
-
 /* Off the loop, signals are waited for. */
 static int start_poll(uvdio__ring_t* state) {
   int error;
