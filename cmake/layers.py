@@ -17,7 +17,8 @@ import sys
 import tempfile
 
 # Each module of src/, and what it may use. A module is a file name without its ending, or a folder;
-# backend/memory.c and backend/memory_files.c are one. From top to bottom:
+# backend/memory.c and backend/memory_files.c are one, pool.c and pool_fork.c, too. From top to
+# bottom:
 MAY_USE = {
     "cli": "",
     "bench": "cli",
@@ -90,7 +91,7 @@ def module_of(path):
         return None
     if len(parts) == 2:
         return name
-    return re.sub("_files$", "", name) if parts[1] == "backend" else parts[1]
+    return re.sub("_(files|fork)$", "", name) if parts[1] == "backend" else parts[1]
 
 
 def may_use(user, used):

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "allocator.h"
+#include "backend/pool_fork.h"
 #include "completion.h"
 #include "engine.h"
 
@@ -25,6 +26,7 @@ typedef struct pool_s {
   slot_t* free;
   unsigned count;
   unsigned busy;
+  uvdio__pool_fork_t fork; /* in the list while busy > 0 */
 } pool_t;
 
 static void free_pool(pool_t* pool) {
@@ -63,6 +65,20 @@ static int init_pool(uvdio__queue_t* queue, char* reason, size_t size) {
   return 0;
 }
 
+/* The count decides whether a fork has to mind the loop. */
+static void add_work(pool_t* pool, uv_loop_t* loop) {
+  if (pool->busy++ == 0) {
+    uvdio__pool_fork_enter(&pool->fork, loop);
+  }
+}
+
+static void remove_work(pool_t* pool) {
+  assert(pool->busy > 0);
+  if (--pool->busy == 0) {
+    uvdio__pool_fork_leave(&pool->fork);
+  }
+}
+
 /* On a worker thread. Everything that it reads stays as it is until run_slot_done. */
 static void run_slot(uv_work_t* work) {
   slot_t* slot = (slot_t*)(void*)work;
@@ -82,7 +98,7 @@ static void run_slot_done(uv_work_t* work, int status) {
   slot->req = NULL;
   slot->next_free = pool->free;
   pool->free = slot;
-  pool->busy--;
+  remove_work(pool);
   uvdio__queue_done(queue, req, status == UV_ECANCELED ? UV_ECANCELED : slot->result);
 }
 
@@ -155,17 +171,21 @@ static int has_threads(void) {
 
 static int submit_to_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
   pool_t* pool = queue->state;
+  uv_loop_t* loop = queue->engine->loop;
   slot_t* slot = pool->free;
 
   assert(slot != NULL && pool->busy < pool->count);
+  if (!has_threads()) {
+    return UVDIO_EPOOL;
+  }
   slot->req = req;
-  if (!has_threads() ||
-      uv_queue_work(queue->engine->loop, &slot->work, run_slot, run_slot_done) != 0) {
+  add_work(pool, loop);
+  if (uv_queue_work(loop, &slot->work, run_slot, run_slot_done) != 0) {
     slot->req = NULL;
+    remove_work(pool);
     return UVDIO_EPOOL;
   }
   pool->free = slot->next_free;
-  pool->busy++;
   req->worker_ = slot;
   return 0;
 }

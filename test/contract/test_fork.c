@@ -480,6 +480,39 @@ static void child_can_not_know_of_an_open_that_is_on_its_way(void** state) {
   assert_result(ops[0], 0);
 }
 
+/*
+ * libuv's lock of the loop.
+ */
+
+struct holder {
+  uv_loop_t* loop;
+  uv_sem_t holds;
+};
+
+/* As a worker that adds what it has done to the loop's list, but for longer. */
+static void hold_the_lock_for_a_while(void* data) {
+  struct holder* holder = data;
+  uv_mutex_lock(&holder->loop->wq_mutex);
+  uv_sem_post(&holder->holds);
+  uv_sleep(50);
+  uv_mutex_unlock(&holder->loop->wq_mutex);
+}
+
+static void child_has_no_lock_of_a_worker_on_the_loop(void** state) {
+  struct fixture* f = *state;
+  struct holder holder = {.loop = &f->loop};
+  uv_thread_t thread;
+  submit_reads(f, MANY);
+  assert_ok(uv_sem_init(&holder.holds, 0));
+  assert_ok(uv_thread_create(&thread, hold_the_lock_for_a_while, &holder));
+  uv_sem_wait(&holder.holds);
+  int child = fork_and_do(child_closes, f);
+  assert_ok(uv_thread_join(&thread));
+  uv_sem_destroy(&holder.holds);
+  assert_int_equal(child, 0);
+  assert_parent_has_its_pages(f);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, idle_engine_is_refused_in_the_child),
@@ -502,6 +535,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_keeps_off_a_close_that_is_on_its_way),
       TEST_ON(bound, child_closes_a_file_that_is_half_open),
       TEST_ON(bound, child_can_not_know_of_an_open_that_is_on_its_way),
+      TEST_ON(bound, child_has_no_lock_of_a_worker_on_the_loop),
   };
   if (UNDER_TSAN) {
     skip_line("the thread sanitizer does not follow a fork with threads");
