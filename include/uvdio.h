@@ -624,7 +624,10 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_read_exact(uvdio_file_t* file, uvdio_req
  *
  * Stable pages. From Linux 7.0 on the kernel may copy direct writes for devices that checksum
  * pages, because programs change buffers in flight. Nobody may access the library's buffers in
- * flight, on any kernel and device: where nothing is copied, this keeps the checksum true.
+ * flight, on any kernel and device: where nothing is copied, this keeps the checksum true. For the
+ * same reason btrfs writes what it checksums through the page cache, from Linux 6.14 on and with
+ * is_direct at 1; files that it overwrites in place have no checksums (chattr(1), +C; the btrfs
+ * documentation, "Checksumming").
  *
  * Errors returned: the checks above; UV_EBUSY for the synchronous form while a truncate is
  * pending, or (is_durable_serialized) a durable write or sync. Errors delivered: the system's
