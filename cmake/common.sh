@@ -80,7 +80,7 @@ head_comment() {
 # sources EXTENSION...: prints the names of the project's files with one of these endings.
 # CMakeLists.txt counts as cmake, a script without an ending as sh.
 sources() {
-  find CMakeLists.txt .ci cmake include src test -type f ! -path 'test/fuzz/corpus/*' |
+  find CMakeLists.txt ./*.md .ci cmake include src test -type f ! -path 'test/fuzz/corpus/*' |
     LC_ALL=C sort | while read -r source; do
       case $source in
         */CMakeLists.txt | CMakeLists.txt | *.cmake.in) extension=cmake ;;

@@ -3,8 +3,6 @@
  * The operations on open files, as users call them: every argument is checked here, before anything
  * is taken. Reads and writes take the fast path where nothing needs attention (fast_path.h).
  */
-#include <string.h>
-
 #include "buffer.h"
 #include "file.h"
 

@@ -12,7 +12,6 @@
  */
 #include "arena.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "allocator.h"

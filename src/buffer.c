@@ -100,7 +100,7 @@ int uvdio_buf_release(uvdio_buf_t* buf) {
   if (buf == NULL) {
     return UV_EINVAL;
   }
-  uvdio__own_release(buf);
+  uvdio__ownership_release_buf(buf);
   switch (uvdio_buf_origin(buf)) {
     case UVDIO_ORIGIN_HEAP:
       uvdio__free(buf->base, buf->cap, UVDIO_ALIGNMENT);
@@ -115,7 +115,7 @@ int uvdio_buf_release(uvdio_buf_t* buf) {
   if (error == 0) {
     *buf = uvdio__empty_buf();
   } else {
-    uvdio__own_refused(buf, error);
+    uvdio__ownership_refuse(buf, error);
   }
   return error;
 }

@@ -2,21 +2,22 @@
 /*
  * One open file: its states, its place among the engine's files, and the queue that it uses.
  *
- *           uvdio_open           its callback           uvdio_close             its callback
- *   CLOSED ------------> OPENING -----------> OPEN ------------------> CLOSING ------------->
- *   CLOSED
- *                           |      success                 (deferred while pending_ > 0)
- *                           +-----------> CLOSED
- *                              an error
+ *          uvdio_open           its callback         uvdio_close           its outcome
+ *   CLOSED -----------> OPENING -------------> OPEN -------------> CLOSING ------------> CLOSED
+ *                          |    success               deferred while pending_ > 0
+ *                          +-----------------> CLOSED
+ *                               an error
  *
- *   state    magic_   engine_   on engine->files   descriptor
- *   CLOSED   0        null      no                 none
- *   OPENING  set      set       yes                none, or still the open state's
- *   OPEN     set      set       yes                open
- *   CLOSING  set      set       yes                open until the close runs
+ *   state     magic_   engine_   on engine->files   descriptor
+ *   CLOSED    0        null      no                 none
+ *     until the callback of the close:
+ *             set      set       yes                none
+ *   OPENING   set      set       yes                none, or still the open state's
+ *   OPEN      set      set       yes                open
+ *   CLOSING   set      set       yes                open until the close runs
  *
- * Just before the callback of an open or a close, magic_ of a closed file is cleared: from then on
- * the user may open the file again, or free it.
+ * Just before the callback of a close, or of an open that failed, the file leaves the engine: from
+ * then on the user may open it again, or free it.
  */
 #ifndef UVDIO_FILE_H
 #define UVDIO_FILE_H

@@ -6,7 +6,6 @@
  */
 #include "backend/memory_files.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "allocator.h"

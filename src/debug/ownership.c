@@ -15,7 +15,6 @@
 #endif
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "engine.h"
 
@@ -347,7 +346,7 @@ static const record_t* find_within(const uvdio_buf_t* buf) {
   return find_beginning(buf);
 }
 
-void uvdio__own_release(const uvdio_buf_t* buf) {
+void uvdio__ownership_release_buf(const uvdio_buf_t* buf) {
   const record_t* record;
 
   if (buf->base == NULL || buf->owner_ == NULL) {
@@ -377,7 +376,7 @@ static void print_past(const void* base) {
 }
 
 /* Nothing has come to harm, so the program goes on. */
-void uvdio__own_refused(const uvdio_buf_t* buf, int error) {
+void uvdio__ownership_refuse(const uvdio_buf_t* buf, int error) {
   (void)fprintf(stderr, "uvdio: wrong touch: %s\nuvdio: frame %p, arena %p\n",
                 uvdio_strerror(error), (void*)buf->base, buf->owner_);
   uv_once(&once, begin);

@@ -34,8 +34,8 @@ void uvdio__ownership_allow(const uvdio_req_t* req);
 void uvdio__ownership_forbid(const uvdio_req_t* req);
 
 /* The user releases the buffer; the release of a frame was refused with `error`. */
-void uvdio__own_release(const uvdio_buf_t* buf);
-void uvdio__own_refused(const uvdio_buf_t* buf, int error);
+void uvdio__ownership_release_buf(const uvdio_buf_t* buf);
+void uvdio__ownership_refuse(const uvdio_buf_t* buf, int error);
 
 #else
 
@@ -59,11 +59,11 @@ static inline void uvdio__ownership_forbid(const uvdio_req_t* req) {
   (void)req;
 }
 
-static inline void uvdio__own_release(const uvdio_buf_t* buf) {
+static inline void uvdio__ownership_release_buf(const uvdio_buf_t* buf) {
   (void)buf;
 }
 
-static inline void uvdio__own_refused(const uvdio_buf_t* buf, int error) {
+static inline void uvdio__ownership_refuse(const uvdio_buf_t* buf, int error) {
   (void)buf;
   (void)error;
 }

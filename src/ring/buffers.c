@@ -17,7 +17,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -56,7 +55,7 @@ static const char* why_unfit(const uvdio_arena_t* arena) {
 }
 
 /*
- * Pins
+ * Registrations by arena
  */
 
 static uvdio__registration_t no_registration; /* arenas' ids begin at 1; nobody writes to it */
@@ -64,13 +63,13 @@ static uvdio__registration_t no_registration; /* arenas' ids begin at 1; nobody 
 void uvdio__ring_init_buffers(uvdio__ring_buffers_t* buffers) {
   size_t i;
 
-  for (i = 0; i < UVDIO__PIN_BUCKETS; i++) {
+  for (i = 0; i < UVDIO__REGISTRATION_BUCKETS; i++) {
     buffers->buckets[i] = &no_registration;
   }
 }
 
 static uvdio__registration_t** bucket_of(const uvdio__ring_t* ring, uint64_t arena_id) {
-  return (uvdio__registration_t**)&ring->buffers.buckets[arena_id % UVDIO__PIN_BUCKETS];
+  return (uvdio__registration_t**)&ring->buffers.buckets[arena_id % UVDIO__REGISTRATION_BUCKETS];
 }
 
 static uvdio__registration_t* look_up(const uvdio__ring_t* ring, const uvdio_arena_t* arena) {
@@ -100,7 +99,7 @@ static void take_from_bucket(const uvdio__ring_t* ring, const uvdio__registratio
 }
 
 /*
- * Pins by address
+ * Registrations by address
  */
 
 #define ADDRESS_ROOM_MIN 8u
@@ -188,7 +187,7 @@ static uvdio__registration_t* registration_at(const uvdio__ring_t* ring, const c
 }
 
 static int is_known(const uvdio__registration_t* registration, size_t segment) {
-  return registration->segments[segment] == UVDIO__SEGMENT_KNOWN;
+  return registration->segments[segment] == UVDIO__SEGMENT_REGISTERED;
 }
 
 /* Whether [begin, begin + length) of the arena, which begins in the segment or in its overlap, ends
@@ -352,7 +351,7 @@ static int register_by_ring(uvdio__queue_t* queue, uvdio__registration_t* regist
 
   for (; count > 0 && result >= 0; count--, segment++) {
     struct iovec memory = uvdio__ring_memory_of(registration, segment);
-    if (registration->segments[segment] != UVDIO__SEGMENT_KNOWN) {
+    if (registration->segments[segment] != UVDIO__SEGMENT_REGISTERED) {
       result =
           uvdio__ring_update_table(ring->ring.ring_fd, registration->first + segment, &memory, 1);
     }
@@ -400,7 +399,7 @@ static void unregister_segments(uvdio__queue_t* queue, uvdio__registration_t* re
   }
   empty_entries(ring->ring.ring_fd, registration->first, registration->count);
   for (i = 0; i < registration->count; i++) {
-    if (registration->segments[i] == UVDIO__SEGMENT_KNOWN) {
+    if (registration->segments[i] == UVDIO__SEGMENT_REGISTERED) {
       queue->engine->stats.registered_bytes -= uvdio__ring_memory_of(registration, i).iov_len;
     }
     registration->segments[i] = UVDIO__SEGMENT_NEW;
@@ -602,8 +601,9 @@ void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* 
     for (i = 0; i < registration->count; i++) {
       size_t end = uvdio__ring_memory_of(registration, i).iov_len;
       size_t segment = (size_t)1 << registration->shift;
-      info->bytes +=
-          registration->segments[i] == UVDIO__SEGMENT_KNOWN ? (end < segment ? end : segment) : 0;
+      info->bytes += registration->segments[i] == UVDIO__SEGMENT_REGISTERED
+                         ? (end < segment ? end : segment)
+                         : 0;
     }
     info->error = registration->error;
     info->reason = registration->reason;

@@ -9,7 +9,6 @@
  *   rebind    a new ring for another thread
  *   close     memory and files are given up before the ring
  */
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

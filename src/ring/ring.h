@@ -28,7 +28,7 @@
 /*
  * Probe
  */
-typedef struct uvdio__ring_traits_s {
+typedef struct uvdio__ring_features_s {
   unsigned flags;         /* for io_uring_setup */
   uint64_t supported;     /* bit per opcode */
   int has_sparse_buffers; /* tables with gaps (Linux 5.19) */
@@ -97,7 +97,7 @@ static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int de
  * while its reference is not dead.
  */
 #define UVDIO__SEGMENT_NEW 0
-#define UVDIO__SEGMENT_KNOWN 1
+#define UVDIO__SEGMENT_REGISTERED 1
 
 typedef struct uvdio__registration_s {
   uint64_t arena_id;
@@ -117,11 +117,11 @@ typedef struct uvdio__registration_s {
   unsigned char segments[];
 } uvdio__registration_t;
 
-#define UVDIO__PIN_BUCKETS 256
+#define UVDIO__REGISTRATION_BUCKETS 256
 
 typedef struct uvdio__ring_buffers_s {
   /* by the arena's id, the last used first; a registration of no arena at the end */
-  uvdio__registration_t* buckets[UVDIO__PIN_BUCKETS];
+  uvdio__registration_t* buckets[UVDIO__REGISTRATION_BUCKETS];
   uvdio__registration_t* registrations; /* by their places in the table */
   uvdio__registration_t** by_address;   /* those that have segments; of different memory each */
   size_t address_count;
@@ -193,10 +193,11 @@ static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_
   if (!uvdio__is_frame(buf)) {
     return UVDIO__BUFFER_PLAIN;
   }
-  registration = ring->buffers.buckets[arena->id % UVDIO__PIN_BUCKETS];
+  registration = ring->buffers.buckets[arena->id % UVDIO__REGISTRATION_BUCKETS];
   if (registration->arena_id == arena->id) {
     size_t segment = (size_t)(buf->base - registration->base) >> registration->shift;
-    if (segment < registration->count && registration->segments[segment] == UVDIO__SEGMENT_KNOWN) {
+    if (segment < registration->count &&
+        registration->segments[segment] == UVDIO__SEGMENT_REGISTERED) {
       return (int)(registration->first + segment);
     }
   }
@@ -227,8 +228,8 @@ static inline struct iovec uvdio__ring_memory_of(const uvdio__registration_t* re
 static inline void uvdio__ring_mark_registered(uvdio__queue_t* queue,
                                                uvdio__registration_t* registration,
                                                unsigned segment) {
-  if (registration->segments[segment] != UVDIO__SEGMENT_KNOWN) {
-    registration->segments[segment] = UVDIO__SEGMENT_KNOWN;
+  if (registration->segments[segment] != UVDIO__SEGMENT_REGISTERED) {
+    registration->segments[segment] = UVDIO__SEGMENT_REGISTERED;
     registration->known++;
     queue->engine->stats.registered_bytes += uvdio__ring_memory_of(registration, segment).iov_len;
   }

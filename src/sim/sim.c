@@ -5,7 +5,6 @@
 #include "uvdio/sim.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "allocator.h"
 #include "sim/sim.h"

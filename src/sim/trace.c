@@ -3,7 +3,6 @@
  * The trace of a world: a line per event, a digest of all of them, and the counters.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "sim/sim.h"
 #include "sized.h"
