@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The operations on open files, as users call them: every argument is checked here, before anything
- * is taken. Reads and writes take the fast path where nothing needs attention (fast_path.h).
+ * is taken.
  */
 #include "buffer.h"
 #include "file.h"
@@ -75,32 +75,8 @@ static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
  * Reads and writes
  */
 
-/* True if the fast path applies. Otherwise the slow path determines the error or the wait. */
-static inline int can_take_fast_path(const uvdio_file_t* file, const uvdio_req_t* req,
-                                     const uvdio_buf_t* buf, uint64_t offset, size_t length) {
-  return uvdio__fast_path_matches(file) && !uvdio__is_pending(req) && length != 0 &&
-         check_transfer(file, buf, offset, length) == 0 && uvdio__queue_takes_fast(file->queue_);
-}
-
-/* Past all lists but that of requests in flight. */
-static inline int submit_fast(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
-  uvdio__queue_t* queue = req->queue_;
-
-  req->buf_ = *buf;
-  *buf = uvdio__empty_buf();
-  req->cb_.io = cb;
-  accept_request(req);
-  if (req->op == UVDIO_OP_WRITE) {
-    uvdio__order_append(req->file, req);
-  }
-  if (UVDIO__UNLIKELY(!queue->backend->transfer(queue, req))) {
-    uvdio__queue_start(req);
-  }
-  return 0;
-}
-
-static UVDIO__NOINLINE int read_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf,
-                                     uint64_t offset, unsigned char flags, uvdio_io_cb cb) {
+static int submit_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                       unsigned char flags, uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 0);
 
   if (error == 0) {
@@ -114,30 +90,18 @@ static UVDIO__NOINLINE int read_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio
   return submit_transfer(req, buf, cb);
 }
 
-static inline int read_with(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
-                            unsigned char flags, uvdio_io_cb cb) {
-  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL ||
-                      cb == NULL) ||
-      !can_take_fast_path(file, req, buf, offset, buf->cap)) {
-    return read_slow(file, req, buf, offset, flags, cb);
-  }
-  uvdio__prepare(req, file, UVDIO_OP_READ, offset, buf->cap);
-  req->flags_ = flags;
-  return submit_fast(req, buf, cb);
-}
-
 int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                uvdio_io_cb cb) {
-  return read_with(file, req, buf, offset, 0, cb);
+  return submit_read(file, req, buf, offset, 0, cb);
 }
 
 int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                      uvdio_io_cb cb) {
-  return read_with(file, req, buf, offset, REQ_EXACT, cb);
+  return submit_read(file, req, buf, offset, REQ_EXACT, cb);
 }
 
-static UVDIO__NOINLINE int write_slow(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf,
-                                      uint64_t offset, uvdio_io_cb cb) {
+int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 1);
 
   if (error == 0) {
@@ -151,18 +115,6 @@ static UVDIO__NOINLINE int write_slow(uvdio_file_t* file, uvdio_req_t* req, uvdi
   }
   uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
   return submit_transfer(req, buf, cb);
-}
-
-int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
-                uvdio_io_cb cb) {
-  if (UVDIO__UNLIKELY(file == NULL || req == NULL || buf == NULL || buf->base == NULL ||
-                      cb == NULL) ||
-      !can_take_fast_path(file, req, buf, offset, buf->len) || (file->flags_ & UVDIO_O_RDWR) == 0 ||
-      file->latch_ != 0) {
-    return write_slow(file, req, buf, offset, cb);
-  }
-  uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
-  return submit_fast(req, buf, cb);
 }
 
 /*

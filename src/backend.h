@@ -52,11 +52,6 @@ struct uvdio__backend_s {
   /* Takes a request, as promised above. */
   int (*submit)(uvdio__queue_t* queue, uvdio_req_t* req);
 
-  /* The fast path of submit: takes an accepted transfer of which nothing has been moved, where the
-   * engine has room and nothing waits, and calls uvdio__queue_started(). Returns 1; or 0 where it
-   * takes another way (uvdio__queue_start). Null: no file of the queue has a fast path. */
-  int (*transfer)(uvdio__queue_t* queue, uvdio_req_t* req);
-
   /* Sends on what submit has collected (queue->unflushed). May finish requests. Null: nothing is
    * ever collected. */
   void (*flush)(uvdio__queue_t* queue);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Keep slow paths out of line so that they do not add register pressure to the fast path. */
+/* Keeps what is rare out of line, where it adds no register pressure to what is not. */
 #if defined(__GNUC__)
 #define UVDIO__NOINLINE __attribute__((noinline))
 #elif defined(_MSC_VER)

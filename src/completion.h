@@ -7,7 +7,6 @@
 #define UVDIO_COMPLETION_H
 
 #include "engine.h"
-#include "fast_path.h"
 #include "list.h"
 #include "request.h"
 
@@ -26,9 +25,7 @@ void uvdio__queue_continue(uvdio__queue_t* queue, uvdio_req_t* req, uvdio__verdi
 static inline void uvdio__queue_push_completed(uvdio_engine_t* engine, uvdio_req_t* req) {
   req->state_ = STATE_COMPLETED;
   uvdio__list_append(&engine->completed, req);
-  if (!uvdio__fast_path_outcome(req)) {
-    uvdio__order_outcome(req);
-  }
+  uvdio__order_outcome(req);
 }
 
 /* A running request has ended, with bytes or a negative code. See backend.h. */

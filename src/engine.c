@@ -28,13 +28,12 @@
  * Threads
  */
 
-/* Threads are numbered. The constant spreads the numbers over the whole word, and none is even. */
+/* Threads are numbered, from 1. */
 static uintptr_t current_thread_id(void) {
   static atomic_uint last;
 
   if (uvdio__os_this_thread == 0) {
-    uintptr_t number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed);
-    uvdio__os_this_thread = (2 * number + 1) * (uintptr_t)0x9E3779B97F4A7C15u;
+    uvdio__os_this_thread = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
   }
   return uvdio__os_this_thread;
 }
@@ -43,7 +42,6 @@ static uintptr_t current_thread_id(void) {
 static void bind_thread(uvdio_engine_t* engine) {
   if (engine->thread == 0) {
     engine->thread = current_thread_id();
-    uvdio__fast_path_update_all(engine);
   }
 }
 

@@ -147,7 +147,6 @@ int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
   }
   engine->state = ENGINE_CLOSING;
   engine->close_cb = cb;
-  uvdio__fast_path_update_all(engine);
   if (engine->loop_state == LOOP_ATTACHED) {
     uvdio__loop_detach(engine);
   }
@@ -186,7 +185,6 @@ int uvdio_engine_rebind(uvdio_engine_t* engine) {
     engine->thread = 0;
     engine->limit = 0;
     engine->on_wrong_thread = 0;
-    uvdio__fast_path_update_all(engine);
   }
   return error;
 }

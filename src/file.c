@@ -43,7 +43,6 @@ static void file_unlink(uvdio_file_t* file) {
     file->next_->prev_ = file->prev_;
   }
   file->state_ = FILE_CLOSED;
-  file->fast_path_key_ = 0;
   file->engine_ = NULL;
 }
 

@@ -5,6 +5,21 @@
 #include "order.h"
 
 /*
+ * Changes without an outcome
+ */
+
+static void order_append(uvdio_file_t* file, uvdio_req_t* req) {
+  req->flags_ |= REQ_ORDERED;
+  req->sequence_ = ++file->sequence_;
+  uvdio__link_insert(&req->order_link_, &file->order_);
+}
+
+static void order_remove(uvdio_req_t* req) {
+  uvdio__link_remove(&req->order_link_);
+  req->flags_ &= (unsigned char)~REQ_ORDERED;
+}
+
+/*
  * Syncs
  */
 
@@ -132,7 +147,6 @@ static int is_truncate_pending(const uvdio_file_t* file) {
 
 static void update_waiters(uvdio_file_t* file) {
   file->has_waiters_ = is_truncate_pending(file) || file->close_req_ != NULL;
-  uvdio__fast_path_update(file);
 }
 
 /* Lets through what may go: all up to the next truncate, or that alone. */
@@ -193,7 +207,7 @@ void uvdio__order_submit(uvdio_req_t* req) {
     return;
   }
   if (uvdio__is_change(req->op)) {
-    uvdio__order_append(file, req);
+    order_append(file, req);
   }
   if (!is_ordered || (!wait_for_truncate(req) && !wait_for_sync(req))) {
     uvdio__queue_start(req);
@@ -218,7 +232,6 @@ void uvdio__order_close(uvdio_req_t* req) {
     update_waiters(file);
     return;
   }
-  uvdio__fast_path_update(file);
   uvdio__order_unregister_fd(file);
   uvdio__queue_start(req);
 }
@@ -360,7 +373,7 @@ void uvdio__order_outcome(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
   if ((req->flags_ & REQ_ORDERED) != 0) {
-    uvdio__order_remove(req);
+    order_remove(req);
   }
   if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
     file->state_ = req->op == UVDIO_OP_CLOSE ? FILE_CLOSED : file->state_;

@@ -22,6 +22,15 @@
 
 #include "queue.h"
 
+/* uvdio_file_t.state_: see file.h. */
+#undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
+enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
+
+/* Whether errors of the file's durable writes may be reported to another one. */
+static inline int uvdio__has_shared_errors(const uvdio_file_t* file) {
+  return (file->quirks_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
+}
+
 /* Starts an accepted request, or defers it until others have their outcomes. */
 void uvdio__order_submit(uvdio_req_t* req);
 

@@ -39,12 +39,6 @@ int uvdio__queue_has_work(const uvdio_engine_t* engine);
 /* Sets how much a queue gathers, for the iteration that begins or has ended. */
 void uvdio__queue_set_iteration(uvdio_engine_t* engine, int in_iteration);
 
-/* Whether transfers may go to the queue by the fast path. */
-static inline int uvdio__queue_takes_fast(const uvdio__queue_t* queue) {
-  const uvdio_engine_t* engine = queue->engine;
-  return engine->stats.in_flight < engine->limit && (engine->waiting | queue->stalled) == 0;
-}
-
 /* Completes an accepted request, whose outcome is known, and has the loop come back for the
  * callback. */
 static inline void uvdio__queue_complete(uvdio_req_t* req) {

@@ -54,15 +54,13 @@ typedef struct uvdio_link_s_ {
 
 /* src/file.h tells the states, src/order.h the lists. */
 #define UVDIO_FILE_PRIVATE_FIELDS                                                                 \
-  uintptr_t fast_path_key_; /* src/fast_path.h */                                                 \
   uvdio_engine_t* engine_;                                                                        \
   void* queue_;                                                                                   \
   void* queue_concurrent_; /* of transfers while others are in flight; null: queue_ */            \
   size_t memory_mask_;                                                                            \
   size_t offset_mask_;                                                                            \
-  uint64_t pending_;                 /* requests without an outcome, but for the close */         \
-  unsigned char sqe_template_[2][8]; /* how ring entries of reads and writes begin; 0: unknown */ \
-  int has_waiters_;                  /* a truncate or the close waits or runs */                  \
+  uint64_t pending_; /* requests without an outcome, but for the close */                         \
+  int has_waiters_;  /* a truncate or the close waits or runs */                                  \
   unsigned flags_;                                                                                \
   int latch_;            /* the error that later changes and syncs get; or 0 */                   \
   unsigned fixed_index_; /* in the ring's table of files, plus one; 0: none */                    \

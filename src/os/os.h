@@ -143,8 +143,7 @@ static inline unsigned uvdio__os_fork_generation(void) {
   return atomic_load_explicit(&uvdio__os_forks, memory_order_relaxed);
 }
 
-/* The name that the calling thread was given, or 0; asked for at every operation. A forked child's
- * thread loses the one that its parent had, once forks are watched. */
+/* The number that the calling thread was given, or 0; asked for at every operation. */
 #if defined(__GNUC__) && !defined(_WIN32) && !defined(__APPLE__)
 /* Not initial-exec: that takes of the little room that the C library keeps for libraries that come
  * late, or of musl's, which keeps none. It costs 15 instructions per read: the linker relaxes the

@@ -125,7 +125,6 @@ static uv_once_t fork_watch = UV_ONCE_INIT;
 
 static void count_fork(void) {
   atomic_fetch_add_explicit(&uvdio__os_forks, 1, memory_order_relaxed);
-  uvdio__os_this_thread = 0;
 }
 
 static void start_watching_forks(void) {

@@ -58,7 +58,6 @@ void uvdio__ring_give_up(uvdio__queue_t* queue, const char* reason) {
 
   assert(!state->broken);
   state->broken = 1;
-  state->entries_usable = 0;
   uvdio__queue_broken(queue, reason);
   reclaim_unsubmitted(queue);
 }

@@ -14,7 +14,6 @@
 #include <sys/resource.h>
 
 #include "allocator.h"
-#include "fast_path.h"
 #include "ring/ring.h"
 
 #define CAPACITY_MIN 64u
@@ -73,21 +72,6 @@ void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked) {
   free_table(&ring->files);
 }
 
-void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file) {
-  static const unsigned char opcodes[] = {IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED};
-  unsigned i;
-
-  assert(file->fixed_index_ > 0 || ((const uvdio__ring_t*)queue->state)->files.off);
-  (void)queue;
-  for (i = 0; i < 2; i++) {
-    struct io_uring_sqe entry = {.opcode = opcodes[i]};
-    entry.flags = file->fixed_index_ > 0 ? IOSQE_FIXED_FILE : 0;
-    entry.fd = file->fixed_index_ > 0 ? (int)file->fixed_index_ - 1 : (int)file->handle_.descriptor;
-    memcpy(file->sqe_template_[i], &entry, sizeof(file->sqe_template_[i]));
-  }
-  uvdio__fast_path_update(file);
-}
-
 /* There is no table any more: every file goes by its descriptor from now on. */
 static void give_up(uvdio__queue_t* queue) {
   uvdio__ring_t* ring = queue->state;
@@ -95,8 +79,6 @@ static void give_up(uvdio__queue_t* queue) {
 
   for (file = queue->engine->files; file != NULL; file = file->next_) {
     file->fixed_index_ = 0;
-    file->sqe_template_[0][0] = 0;
-    uvdio__fast_path_update(file);
   }
   free_table(&ring->files);
   ring->files.off = 1;

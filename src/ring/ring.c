@@ -175,7 +175,6 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   state->broken = 0;
   state->off_thread = 0;
   state->cancels = 0;
-  state->entries_usable = 0;
   state->cq_unnotified = 0;
   state->buffers.has_table = 0;
   state->files.off = !state->features.has_clones;
@@ -186,7 +185,6 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   queue->batch_weight = 0;
   for (file = queue->engine->files; file != NULL; file = file->next_) {
     file->fixed_index_ = 0;
-    memset(file->sqe_template_, 0, sizeof(file->sqe_template_));
   }
 }
 
@@ -223,7 +221,6 @@ const uvdio__backend_t uvdio__backend_ring = {
     .can_punt = 1,
     .init = init_ring,
     .submit = uvdio__ring_submit,
-    .transfer = uvdio__ring_transfer,
     .flush = uvdio__ring_flush,
     .reap = uvdio__ring_reap,
     .busy_poll = uvdio__ring_busy_poll,

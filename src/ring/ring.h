@@ -155,7 +155,6 @@ typedef struct uvdio__ring_s {
   unsigned cancels; /* cancellations whose completion has not come */
   struct io_uring_sqe* entries;
   unsigned entry_count;
-  unsigned entries_usable; /* all of them, or none: not enabled, or broken */
   unsigned entry_mask;
   unsigned completion_mask;
   uvdio__ring_buffers_t buffers;
@@ -276,15 +275,10 @@ void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked);
 void uvdio__ring_bind(uvdio__ring_t* ring);
 void uvdio__ring_unbind(uvdio__ring_t* ring);
 
-/* Notes how entries of the file's transfers begin, by its fixed index or its descriptor. From now
- * on its transfers take the fast path. */
-void uvdio__ring_note_file(const uvdio__queue_t* queue, uvdio_file_t* file);
-
 /*
  * Submission (submit.c), completion (drain.c): see backend.h
  */
 int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req);
-int uvdio__ring_transfer(uvdio__queue_t* queue, uvdio_req_t* req);
 void uvdio__ring_flush(uvdio__queue_t* queue);
 void uvdio__ring_cancel(uvdio__queue_t* queue, uvdio_req_t* req);
 int uvdio__ring_reap(uvdio__queue_t* queue);

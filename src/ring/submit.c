@@ -53,7 +53,6 @@ static int enable(uvdio__queue_t* queue, const char** call) {
   *call = "uv_poll_start";
   result = start_poll(state);
   state->enabled = 1;
-  state->entries_usable = state->entry_count;
   uvdio__ring_bind(state);
   return result;
 }
@@ -195,21 +194,14 @@ static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
 void uvdio__ring_flush(uvdio__queue_t* queue);
 
 /* What liburing's function does, but for the look at what the kernel has taken, which
- * queue->unflushed knows. The place holds what was there before: all of it has to be
- * overwritten. */
-static inline struct io_uring_sqe* next_place(uvdio__queue_t* queue) {
+ * queue->unflushed knows. The place holds what was there before: the entry begins as zeros. */
+static inline struct io_uring_sqe* get_sqe(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
+  struct io_uring_sqe* sqe = &state->entries[state->ring.sq.sqe_tail++ & state->entry_mask];
 
   assert(queue->unflushed < state->entry_count);
   queue->unflushed++;
   queue->batch_weight++;
-  return &state->entries[state->ring.sq.sqe_tail++ & state->entry_mask];
-}
-
-/* An entry of zeros. */
-static inline struct io_uring_sqe* get_sqe(uvdio__queue_t* queue) {
-  struct io_uring_sqe* sqe = next_place(queue);
-
   memset(sqe, 0, sizeof(*sqe));
   return sqe;
 }
@@ -258,9 +250,6 @@ static void settle_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   if (file->fixed_index_ == 0 && !state->files.off && !state->files.full) {
     uvdio__ring_add_file(queue, file);
   }
-  if (file->sqe_template_[0][0] == 0 && (file->fixed_index_ > 0 || state->files.off)) {
-    uvdio__ring_note_file(queue, file);
-  }
 }
 
 static inline int buffer_for(const uvdio__queue_t* queue, const uvdio_req_t* req) {
@@ -289,70 +278,6 @@ int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req) {
   }
   prepare_transfer(queue, get_sqe(queue), req, buffer);
   return 0;
-}
-
-_Static_assert(UVDIO_OP_WRITE == UVDIO_OP_READ + 1 && IORING_OP_WRITE == IORING_OP_READ + 1,
-               "reads come before writes");
-
-/* fill_sqe() overwrites an entry from its first byte to its last. */
-_Static_assert(
-    offsetof(struct io_uring_sqe, off) == sizeof(((uvdio_file_t*)NULL)->sqe_template_[0]) &&
-        offsetof(struct io_uring_sqe, addr) == offsetof(struct io_uring_sqe, off) + 8 &&
-        offsetof(struct io_uring_sqe, len) == offsetof(struct io_uring_sqe, addr) + 8 &&
-        offsetof(struct io_uring_sqe, rw_flags) == offsetof(struct io_uring_sqe, len) + 4 &&
-        offsetof(struct io_uring_sqe, user_data) == offsetof(struct io_uring_sqe, rw_flags) + 4 &&
-        offsetof(struct io_uring_sqe, buf_index) == offsetof(struct io_uring_sqe, user_data) + 8,
-    "the fields of an entry follow each other without a gap");
-
-/* prepare_transfer() for the fast path: the file knows how the entry begins, and the whole length
- * is requested at once. */
-static inline void fill_sqe(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
-  struct io_uring_sqe* sqe = next_place(queue);
-  unsigned kind = (unsigned)req->op - UVDIO_OP_READ;
-
-  memcpy(sqe, req->file->sqe_template_[kind], sizeof(req->file->sqe_template_[0]));
-  sqe->off = req->offset_;
-  sqe->addr = (uintptr_t)req->buf_.base;
-  sqe->len = (unsigned)req->length_;
-  sqe->rw_flags = 0;
-  sqe->user_data = (uintptr_t)req + TRANSFER_MARK;
-  memset((char*)sqe + offsetof(struct io_uring_sqe, buf_index), 0,
-         sizeof(*sqe) - offsetof(struct io_uring_sqe, buf_index));
-  if (buffer >= 0) {
-    sqe->buf_index = (uint16_t)buffer;
-    queue->engine->stats.fixed++;
-  } else {
-    sqe->opcode = (uint8_t)(IORING_OP_READ + kind);
-  }
-  if (kind != 0) {
-    count_write(queue, req->file);
-  }
-}
-
-static inline int transfer_by_number(uvdio__queue_t* queue, uvdio_req_t* req, int buffer) {
-  const uvdio__ring_t* state = queue->state;
-
-  assert(uvdio__is_transfer(req->op) && req->transferred == 0 &&
-         req->file->sqe_template_[0][0] != 0);
-  if (buffer == UVDIO__BUFFER_UNKNOWN || queue->unflushed >= state->entries_usable ||
-      is_large(req->length_, buffer)) {
-    return 0;
-  }
-  fill_sqe(queue, req, buffer);
-  uvdio__queue_started(queue, req);
-  return 1;
-}
-
-/* Views and memory of the heap: apart, so that frames don't pay for the search. */
-static UVDIO__NOINLINE int transfer_no_frame(uvdio__queue_t* queue, uvdio_req_t* req) {
-  return transfer_by_number(queue, req, buffer_for(queue, req));
-}
-
-int uvdio__ring_transfer(uvdio__queue_t* queue, uvdio_req_t* req) {
-  if (!uvdio__is_frame(&req->buf_)) {
-    return transfer_no_frame(queue, req);
-  }
-  return transfer_by_number(queue, req, uvdio__ring_buffer(queue->state, &req->buf_));
 }
 
 /* Whether the kernel takes nothing for the moment. An interrupted call is repeated, but not for
