@@ -227,36 +227,43 @@ static int learn_file(uvdio__open_state_t* opening) {
   return error;
 }
 
-static int after_open(uvdio__open_state_t* opening, int result) {
+static uvdio__open_status_t go_to(uvdio__open_state_t* opening, uvdio__open_step_t next) {
+  opening->step = next;
+  return next == UVDIO__OPEN_DONE ? UVDIO__OPEN_SUCCEEDED : UVDIO__OPEN_GOES_ON;
+}
+
+static uvdio__open_status_t fail(uvdio__open_state_t* opening, int error) {
+  opening->error = error;
+  return UVDIO__OPEN_FAILED;
+}
+
+static uvdio__open_status_t after_open(uvdio__open_state_t* opening, int result) {
   if (result >= 0) {
     opening->descriptor = result;
     opening->opened_at = opening->step;
-    opening->step = UVDIO__OPEN_STAT_FILE;
-    return 1;
+    return go_to(opening, UVDIO__OPEN_STAT_FILE);
   }
   if (result == UV_EEXIST && opening->step == UVDIO__OPEN_PATH &&
       (opening->flags & UVDIO_O_EXCLUSIVE) == 0) {
-    opening->step = UVDIO__OPEN_PRESENT;
-    return 1;
+    return go_to(opening, UVDIO__OPEN_PRESENT);
   }
-  return result;
+  return fail(opening, result);
 }
 
 /* The file is open, and `result` tells whether it stays so. */
-static int go_on(uvdio__open_state_t* opening, int result, uvdio__open_step_t next) {
-  opening->step = next;
-  if (result < 0 && (opening->flags & UVDIO_O_CREATE) != 0) {
+static uvdio__open_status_t go_on(uvdio__open_state_t* opening, int result,
+                                  uvdio__open_step_t next) {
+  if (result == 0) {
+    return go_to(opening, next);
+  }
+  if ((opening->flags & UVDIO_O_CREATE) != 0) {
     opening->error = result;
-    opening->step = UVDIO__OPEN_UNDO;
-    return 1;
+    return go_to(opening, UVDIO__OPEN_UNDO);
   }
-  if (result < 0) {
-    return result;
-  }
-  return next != UVDIO__OPEN_DONE;
+  return fail(opening, result);
 }
 
-int uvdio__linux_open_advance(uvdio__open_state_t* opening, int result) {
+uvdio__open_status_t uvdio__linux_open_advance(uvdio__open_state_t* opening, int result) {
   switch (opening->step) {
     case UVDIO__OPEN_PATH:
     case UVDIO__OPEN_PRESENT:
@@ -267,12 +274,12 @@ int uvdio__linux_open_advance(uvdio__open_state_t* opening, int result) {
       return go_on(opening, result, UVDIO__OPEN_DONE);
     case UVDIO__OPEN_UNDO:
       opening->step = UVDIO__OPEN_DONE;
-      return opening->error;
+      return fail(opening, opening->error);
     case UVDIO__OPEN_DONE:
       break;
   }
   assert(0 && "an open goes on after its end");
-  return UV_EINVAL;
+  return fail(opening, UV_EINVAL);
 }
 
 /*
@@ -528,13 +535,14 @@ static int perform_step(uvdio__open_state_t* opening) {
 }
 
 int uvdio__os_open(uvdio__open_state_t* opening) {
+  uvdio__open_status_t status = UVDIO__OPEN_GOES_ON;
   unsigned retries = 0;
-  int next;
 
-  do {
+  while (status == UVDIO__OPEN_GOES_ON) {
     int result = perform_step(opening);
-    int repeat = result == UV_EINTR && retries++ < UVDIO__RETRIES_MAX;
-    next = repeat ? 1 : uvdio__linux_open_advance(opening, result);
-  } while (next == 1);
-  return next;
+    if (result != UV_EINTR || retries++ == UVDIO__RETRIES_MAX) {
+      status = uvdio__linux_open_advance(opening, result);
+    }
+  }
+  return status == UVDIO__OPEN_SUCCEEDED ? 0 : opening->error;
 }

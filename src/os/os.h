@@ -63,7 +63,7 @@ typedef struct uvdio__open_state_s {
   uvdio__open_step_t step;
   intptr_t descriptor; /* -1 until there is one; whoever ends the open closes it or takes it over */
   uvdio__open_step_t opened_at; /* which of the first two has opened it */
-  int error;                    /* what the open ends with after UVDIO__OPEN_UNDO */
+  int error;                    /* what the open ends with where it fails */
   int direct;
   unsigned quirks;
   const char* filesystem;     /* static text */
@@ -86,9 +86,15 @@ int uvdio__os_open(uvdio__open_state_t* opening);
 void uvdio__os_undo_open(uvdio__open_state_t* opening);
 
 #ifdef __linux__
-/* Takes the result of the present step and moves to the next one. Returns 1 while a step remains, 0
- * when the file is open, or the error that ends it. Does not block. */
-int uvdio__linux_open_advance(uvdio__open_state_t* opening, int result);
+/* What an open has come to by its last step. */
+typedef enum {
+  UVDIO__OPEN_GOES_ON = 0, /* opening->step is the next one */
+  UVDIO__OPEN_SUCCEEDED,
+  UVDIO__OPEN_FAILED /* with opening->error; a descriptor may be left */
+} uvdio__open_status_t;
+
+/* Takes the result of the present step and moves to the next one. Does not block. */
+uvdio__open_status_t uvdio__linux_open_advance(uvdio__open_state_t* opening, int result);
 
 /* The flags of openat(2) for the present step, and the mask of statx(2). */
 int uvdio__linux_open_flags(const uvdio__open_state_t* opening);

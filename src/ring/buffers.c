@@ -58,16 +58,6 @@ static const char* why_unfit(const uvdio_arena_t* arena) {
  * Registrations by arena
  */
 
-static uvdio__registration_t no_registration; /* arenas' ids begin at 1; nobody writes to it */
-
-void uvdio__ring_init_buffers(uvdio__ring_buffers_t* buffers) {
-  size_t i;
-
-  for (i = 0; i < UVDIO__REGISTRATION_BUCKETS; i++) {
-    buffers->buckets[i] = &no_registration;
-  }
-}
-
 static uvdio__registration_t** bucket_of(const uvdio__ring_t* ring, uint64_t arena_id) {
   return (uvdio__registration_t**)&ring->buffers.buckets[arena_id % UVDIO__REGISTRATION_BUCKETS];
 }
@@ -75,10 +65,10 @@ static uvdio__registration_t** bucket_of(const uvdio__ring_t* ring, uint64_t are
 static uvdio__registration_t* look_up(const uvdio__ring_t* ring, const uvdio_arena_t* arena) {
   uvdio__registration_t* registration = *bucket_of(ring, arena->id);
 
-  while (registration != &no_registration && registration->arena_id != arena->id) {
+  while (registration != NULL && registration->arena_id != arena->id) {
     registration = registration->bucket_next;
   }
-  return registration == &no_registration ? NULL : registration;
+  return registration;
 }
 
 static void put_into_bucket(const uvdio__ring_t* ring, uvdio__registration_t* registration) {
@@ -92,7 +82,7 @@ static void take_from_bucket(const uvdio__ring_t* ring, const uvdio__registratio
   uvdio__registration_t** link = bucket_of(ring, registration->arena_id);
 
   while (*link != registration) {
-    assert(*link != &no_registration);
+    assert(*link != NULL);
     link = &(*link)->bucket_next;
   }
   *link = registration->bucket_next;
@@ -186,7 +176,7 @@ static uvdio__registration_t* registration_at(const uvdio__ring_t* ring, const c
   return registration;
 }
 
-static int is_known(const uvdio__registration_t* registration, size_t segment) {
+static int is_registered(const uvdio__registration_t* registration, size_t segment) {
   return registration->segments[segment] == UVDIO__SEGMENT_REGISTERED;
 }
 
@@ -200,29 +190,21 @@ static int fits(const uvdio__registration_t* registration, size_t segment, size_
   return begin <= end && length <= end - begin;
 }
 
-/* Where two segments overlap, the first one will do. */
-int uvdio__ring_view(const uvdio__ring_t* ring, const uvdio_req_t* req) {
-  const uvdio__registration_t* registration = registration_at(ring, req->buf_.base);
-  size_t begin;
-  size_t segment;
+/* The segment that holds all of a transfer's memory, or -1: of two that overlap, the one that is
+ * registered. */
+static int segment_of(const uvdio__registration_t* registration, const uvdio_req_t* req) {
+  size_t begin = (size_t)(req->buf_.base - registration->base);
+  size_t segment = begin >> registration->shift;
 
-  if (registration == NULL) {
-    return UVDIO__BUFFER_PLAIN;
+  if (segment >= registration->count || !fits(registration, segment, begin, req->length_)) {
+    return -1;
   }
-  begin = (size_t)(req->buf_.base - registration->base);
-  segment = begin >> registration->shift;
-  assert(segment < registration->count);
-  if (!fits(registration, segment, begin, req->length_)) {
-    return UVDIO__BUFFER_PLAIN;
-  }
-  if (is_known(registration, segment)) {
-    return (int)(registration->first + segment);
-  }
-  if (segment > 0 && is_known(registration, segment - 1) &&
+  if (!is_registered(registration, segment) && segment > 0 &&
+      is_registered(registration, segment - 1) &&
       fits(registration, segment - 1, begin, req->length_)) {
-    return (int)(registration->first + segment - 1);
+    return (int)segment - 1;
   }
-  return UVDIO__BUFFER_UNKNOWN;
+  return (int)segment;
 }
 
 /* The place in the list, which is in the table's order, where `count` entries are free; null:
@@ -299,7 +281,7 @@ static uvdio__registration_t* make_registration(uvdio__ring_t* ring, const uvdio
 static void remove_registration(uvdio__ring_t* ring, uvdio__registration_t* registration) {
   uvdio__registration_t** link = &ring->buffers.registrations;
 
-  assert(registration->known == 0);
+  assert(registration->registered == 0);
   while (*link != registration) {
     link = &(*link)->next;
   }
@@ -351,7 +333,7 @@ static int register_by_ring(uvdio__queue_t* queue, uvdio__registration_t* regist
 
   for (; count > 0 && result >= 0; count--, segment++) {
     struct iovec memory = uvdio__ring_memory_of(registration, segment);
-    if (registration->segments[segment] != UVDIO__SEGMENT_REGISTERED) {
+    if (!is_registered(registration, segment)) {
       result =
           uvdio__ring_update_table(ring->ring.ring_fd, registration->first + segment, &memory, 1);
     }
@@ -375,7 +357,7 @@ static void register_segments(uvdio__queue_t* queue, uvdio__registration_t* regi
 
   if (result >= 0 && registration->by_clone) {
     result = uvdio__clone_source_register(queue, registration, segment, count);
-    if (result == -EINVAL && registration->known == 0) {
+    if (result == -EINVAL && registration->registered == 0) {
       uvdio__clone_source_give_up(registration);
       result = 0;
     }
@@ -394,17 +376,17 @@ static void unregister_segments(uvdio__queue_t* queue, uvdio__registration_t* re
   const uvdio__ring_t* ring = queue->state;
   unsigned i;
 
-  if (registration->known == 0) {
+  if (registration->registered == 0) {
     return;
   }
   empty_entries(ring->ring.ring_fd, registration->first, registration->count);
   for (i = 0; i < registration->count; i++) {
-    if (registration->segments[i] == UVDIO__SEGMENT_REGISTERED) {
+    if (is_registered(registration, i)) {
       queue->engine->stats.registered_bytes -= uvdio__ring_memory_of(registration, i).iov_len;
     }
     registration->segments[i] = UVDIO__SEGMENT_NEW;
   }
-  registration->known = 0;
+  registration->registered = 0;
 }
 
 static void forget(uvdio__queue_t* queue, uvdio__registration_t* registration) {
@@ -439,11 +421,14 @@ static uvdio__registration_t* get_registration(uvdio__queue_t* queue, const uvdi
 }
 
 /* A submitting call registers little memory, unless it was asked to do more. */
-static uvdio__registration_t* make_pin_at_first_use(uvdio__queue_t* queue,
-                                                    const uvdio_arena_t* arena) {
-  uvdio__registration_t* registration = get_registration(queue, arena);
+static uvdio__registration_t* make_at_first_use(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+  const uvdio__ring_t* ring = queue->state;
+  uvdio__registration_t* registration;
 
-  assert(!queue->engine->no_auto_register);
+  if (!ring->features.has_sparse_buffers || queue->engine->no_auto_register) {
+    return NULL;
+  }
+  registration = get_registration(queue, arena);
   if (registration != NULL && registration->error == 0 &&
       uvdio__ring_memory_of(registration, 0).iov_len > AUTO_SIZE_MAX) {
     refuse(registration, UV_ENOTSUP,
@@ -452,51 +437,44 @@ static uvdio__registration_t* make_pin_at_first_use(uvdio__queue_t* queue,
   return registration;
 }
 
-/* The registration of a frame's arena, made at its first use; of a view, if there is one; or
- * null. */
-static uvdio__registration_t* registration_for(uvdio__queue_t* queue, const uvdio_buf_t* buf) {
-  uvdio__ring_t* ring = queue->state;
-  const uvdio_arena_t* arena = buf->owner_;
-  uvdio__registration_t* registration;
-
-  if (arena == NULL) {
+/* The registration that the memory lies in, or null: of a frame by its arena, of a view by its
+ * address. */
+static uvdio__registration_t* find(const uvdio__ring_t* ring, const uvdio_buf_t* buf) {
+  if (buf->owner_ == NULL) {
     return registration_at(ring, buf->base);
   }
-  registration = look_up(ring, arena);
-  if (!ring->features.has_sparse_buffers ||
-      (registration == NULL && queue->engine->no_auto_register)) {
-    return NULL;
-  }
-  registration = registration == NULL ? make_pin_at_first_use(queue, arena) : registration;
-  if (registration != NULL) {
-    take_from_bucket(ring, registration);
-    put_into_bucket(ring, registration); /* first: that is where uvdio__ring_buffer() looks */
-  }
-  return registration;
+  return uvdio__is_frame(buf) ? look_up(ring, buf->owner_) : NULL;
 }
 
-int uvdio__ring_find_buffer(uvdio__queue_t* queue, const uvdio_req_t* req) {
-  uvdio__registration_t* registration = registration_for(queue, &req->buf_);
-  size_t segment;
-
-  if (registration == NULL) {
-    return UVDIO__BUFFER_PLAIN;
-  }
-  segment = (size_t)(req->buf_.base - registration->base) >> registration->shift;
-  if (segment >= registration->count) {
-    return UVDIO__BUFFER_PLAIN;
-  }
-  if (!is_known(registration, segment) && may_register(queue, registration)) {
+static void register_at_first_use(uvdio__queue_t* queue, uvdio__registration_t* registration,
+                                  unsigned segment) {
+  if (may_register(queue, registration)) {
     uint64_t began_ns = uvdio__clock_ns();
-    register_segments(queue, registration, (unsigned)segment, 1);
+    register_segments(queue, registration, segment, 1);
     uvdio__engine_note_call(queue->engine, began_ns);
   }
-  return is_known(registration, segment) ? (int)(registration->first + segment)
-                                         : UVDIO__BUFFER_PLAIN;
+}
+
+int uvdio__ring_buffer(uvdio__queue_t* queue, const uvdio_req_t* req) {
+  uvdio__registration_t* registration = find(queue->state, &req->buf_);
+  int segment;
+
+  if (registration == NULL && uvdio__is_frame(&req->buf_)) {
+    registration = make_at_first_use(queue, req->buf_.owner_);
+  }
+  segment = registration == NULL ? -1 : segment_of(registration, req);
+  if (segment < 0) {
+    return UVDIO__BUFFER_PLAIN;
+  }
+  if (!is_registered(registration, (size_t)segment)) {
+    register_at_first_use(queue, registration, (unsigned)segment);
+  }
+  return is_registered(registration, (size_t)segment) ? (int)registration->first + segment
+                                                      : UVDIO__BUFFER_PLAIN;
 }
 
 /*
- * By the user's word
+ * By uvdio_arena_register()
  */
 
 int uvdio__ring_register_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
@@ -540,7 +518,7 @@ int uvdio__ring_unregister_arena(uvdio__queue_t* queue, const uvdio_arena_t* are
   if (is_in_use(&queue->running, arena) || is_in_use(&queue->waiting, arena)) {
     return UV_EBUSY;
   }
-  if (registration == NULL || registration->known == 0) {
+  if (registration == NULL || registration->registered == 0) {
     return UV_ENOENT;
   }
   unregister_segments(queue, registration);
@@ -579,7 +557,7 @@ void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked) {
     (void)uvdio__ring_register(ring->ring.ring_fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
   }
   while (ring->buffers.registrations != NULL) {
-    ring->buffers.registrations->known = 0;
+    ring->buffers.registrations->registered = 0;
     remove_registration(ring, ring->buffers.registrations);
   }
   free_addresses(&ring->buffers);
@@ -601,9 +579,7 @@ void uvdio__ring_registration(const uvdio__queue_t* queue, const uvdio_arena_t* 
     for (i = 0; i < registration->count; i++) {
       size_t end = uvdio__ring_memory_of(registration, i).iov_len;
       size_t segment = (size_t)1 << registration->shift;
-      info->bytes += registration->segments[i] == UVDIO__SEGMENT_REGISTERED
-                         ? (end < segment ? end : segment)
-                         : 0;
+      info->bytes += is_registered(registration, i) ? (end < segment ? end : segment) : 0;
     }
     info->error = registration->error;
     info->reason = registration->reason;

@@ -117,10 +117,10 @@ static int copy_entries(const uvdio__ring_t* ring, const uvdio__registration_t* 
 static int copy_from_clone_source(uvdio__queue_t* queue, uvdio__registration_t* registration,
                                   unsigned segment, unsigned count) {
   const uvdio__arena_ref_t* ref = registration->ref;
-  unsigned end = registration->known == 0 ? registration->count : segment + count;
+  unsigned end = registration->registered == 0 ? registration->count : segment + count;
   int result;
 
-  segment = registration->known == 0 ? 0 : segment;
+  segment = registration->registered == 0 ? 0 : segment;
   result = copy_entries(queue->state, registration, segment, end - segment);
   for (; segment < end && result >= 0; segment++) {
     if (ref->pinned[segment]) {

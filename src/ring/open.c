@@ -25,44 +25,63 @@ void uvdio__ring_prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
 }
 
 /* An open that has failed closes what it had opened, which may block: a worker does it. */
-static void end_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
+static void fail_open(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__open_state_t* opening = uvdio__open_state_of(req);
 
-  if (result < 0 && opening->descriptor != -1) {
-    opening->error = result;
+  if (opening->descriptor != -1) {
     opening->step = UVDIO__OPEN_UNDO;
     uvdio__queue_punt(queue, req);
     return;
   }
-  uvdio__queue_done(queue, req, result);
+  uvdio__queue_done(queue, req, opening->error);
+}
+
+/* The present step once more: on the ring after an interruption, on the pool where the ring can't
+ * do it now. Returns 0 where the result is the step's. */
+static int is_repeated(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
+  if (result == UV_EINTR && req->retries_ < UVDIO__RETRIES_MAX) {
+    req->retries_++;
+    uvdio__queue_again(queue, req);
+    return 1;
+  }
+  if (uvdio__is_ring_refusal(result, req->cancelled_)) {
+    uvdio__queue_punt(queue, req);
+    return 1;
+  }
+  return 0;
+}
+
+static uvdio__open_status_t advance(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
+  uint64_t began_ns = uvdio__clock_ns();
+  uvdio__open_status_t status = uvdio__linux_open_advance(uvdio__open_state_of(req), result);
+
+  uvdio__engine_note_call(queue->engine, began_ns);
+  req->flags_ |= REQ_UNCANCELLABLE;
+  return status;
 }
 
 void uvdio__ring_advance_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
-  uvdio__open_state_t* opening = uvdio__open_state_of(req);
-  uint64_t began_ns;
-  int next;
+  const uvdio__open_state_t* opening = uvdio__open_state_of(req);
 
   if (result == UV_EINTR && req->cancelled_ && (req->flags_ & REQ_UNCANCELLABLE) == 0) {
     result = UV_ECANCELED;
   }
-  if (result == UV_EINTR && req->retries_ < UVDIO__RETRIES_MAX) {
-    req->retries_++;
-    uvdio__queue_again(queue, req);
+  if (is_repeated(queue, req, result)) {
     return;
   }
-  if (uvdio__is_ring_refusal(result, req->cancelled_)) {
-    uvdio__queue_punt(queue, req);
-    return;
-  }
-  began_ns = uvdio__clock_ns();
-  next = uvdio__linux_open_advance(opening, result);
-  uvdio__engine_note_call(queue->engine, began_ns);
-  req->flags_ |= REQ_UNCANCELLABLE;
-  if (next == 1 && opening->step >= UVDIO__OPEN_FINISH) {
-    uvdio__queue_punt(queue, req);
-  } else if (next == 1) {
-    uvdio__queue_again(queue, req);
-  } else {
-    end_open(queue, req, next);
+  switch (advance(queue, req, result)) {
+    case UVDIO__OPEN_GOES_ON:
+      if (opening->step >= UVDIO__OPEN_FINISH) {
+        uvdio__queue_punt(queue, req);
+      } else {
+        uvdio__queue_again(queue, req);
+      }
+      break;
+    case UVDIO__OPEN_SUCCEEDED:
+      uvdio__queue_done(queue, req, 0);
+      break;
+    case UVDIO__OPEN_FAILED:
+      fail_open(queue, req);
+      break;
   }
 }

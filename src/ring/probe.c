@@ -139,19 +139,19 @@ static int round_trip(struct io_uring* ring, int event, const char** call) {
 }
 
 static uint64_t supported_ops(struct io_uring* ring) {
-  struct io_uring_probe* known = io_uring_get_probe_ring(ring);
+  struct io_uring_probe* probed = io_uring_get_probe_ring(ring);
   uint64_t supported = 0;
   int op;
 
-  if (known == NULL) {
+  if (probed == NULL) {
     return 0;
   }
   for (op = 0; op < OPS_KNOWN; op++) {
-    if (io_uring_opcode_supported(known, op)) {
+    if (io_uring_opcode_supported(probed, op)) {
       supported |= UINT64_C(1) << op;
     }
   }
-  io_uring_free_probe(known);
+  io_uring_free_probe(probed);
   return supported;
 }
 
@@ -273,30 +273,30 @@ static int probe_ring(probe_t* probe, char* reason, size_t size) {
 /* What the first engine found out holds for all: flags and operations are the kernel's. That saves
  * a ring per engine, and its share of the locked memory, which the kernel takes back late. A
  * refusal is not kept. The index into the ladder, plus one, is published last. */
-static atomic_size_t known_step;
-static _Atomic uint64_t known_ops;
-static atomic_int known_sparse_buffers;
-static atomic_int known_clones;
-static atomic_int known_clone_sources;
+static atomic_size_t cached_step;
+static _Atomic uint64_t cached_ops;
+static atomic_int cached_sparse_buffers;
+static atomic_int cached_clones;
+static atomic_int cached_clone_sources;
 
 static void remember(const probe_t* probe) {
-  atomic_store_explicit(&known_ops, probe->supported, memory_order_relaxed);
-  atomic_store_explicit(&known_sparse_buffers, probe->has_sparse_buffers, memory_order_relaxed);
-  atomic_store_explicit(&known_clones, probe->has_clones, memory_order_relaxed);
-  atomic_store_explicit(&known_clone_sources, probe->can_clone_buffers, memory_order_relaxed);
-  atomic_store_explicit(&known_step, probe->step + 1, memory_order_release);
+  atomic_store_explicit(&cached_ops, probe->supported, memory_order_relaxed);
+  atomic_store_explicit(&cached_sparse_buffers, probe->has_sparse_buffers, memory_order_relaxed);
+  atomic_store_explicit(&cached_clones, probe->has_clones, memory_order_relaxed);
+  atomic_store_explicit(&cached_clone_sources, probe->can_clone_buffers, memory_order_relaxed);
+  atomic_store_explicit(&cached_step, probe->step + 1, memory_order_release);
 }
 
 static int probe_once(probe_t* probe, char* reason, size_t size) {
-  size_t step = atomic_load_explicit(&known_step, memory_order_acquire);
+  size_t step = atomic_load_explicit(&cached_step, memory_order_acquire);
   int error;
 
   if (step > 0) {
     probe->step = step - 1;
-    probe->supported = atomic_load_explicit(&known_ops, memory_order_relaxed);
-    probe->has_sparse_buffers = atomic_load_explicit(&known_sparse_buffers, memory_order_relaxed);
-    probe->has_clones = atomic_load_explicit(&known_clones, memory_order_relaxed);
-    probe->can_clone_buffers = atomic_load_explicit(&known_clone_sources, memory_order_relaxed);
+    probe->supported = atomic_load_explicit(&cached_ops, memory_order_relaxed);
+    probe->has_sparse_buffers = atomic_load_explicit(&cached_sparse_buffers, memory_order_relaxed);
+    probe->has_clones = atomic_load_explicit(&cached_clones, memory_order_relaxed);
+    probe->can_clone_buffers = atomic_load_explicit(&cached_clone_sources, memory_order_relaxed);
     describe(probe, reason, size);
     return 0;
   }

@@ -85,7 +85,6 @@ static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
   }
   state->features = features;
   state->files.off = !features.has_clones;
-  uvdio__ring_init_buffers(&state->buffers);
   error = set_up(queue, state, &call);
   if (error != 0) {
     uvdio__ring_explain(error, call, reason, size);

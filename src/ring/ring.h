@@ -108,9 +108,9 @@ typedef struct uvdio__registration_s {
   unsigned shift; /* a segment begins every 1 << shift bytes */
   unsigned first; /* its number in the kernel's table; the others follow */
   unsigned count; /* segments */
-  unsigned known;
+  unsigned registered;
   int by_clone;                              /* cloned, instead of registered by this ring */
-  int error;                                 /* why not all can be known, or 0 */
+  int error;                                 /* why not all can be registered, or 0 */
   const char* reason;                        /* the same in words */
   struct uvdio__registration_s* next;        /* by `first` */
   struct uvdio__registration_s* bucket_next; /* in the same bucket */
@@ -120,7 +120,7 @@ typedef struct uvdio__registration_s {
 #define UVDIO__REGISTRATION_BUCKETS 256
 
 typedef struct uvdio__ring_buffers_s {
-  /* by the arena's id, the last used first; a registration of no arena at the end */
+  /* by the arena's id */
   uvdio__registration_t* buckets[UVDIO__REGISTRATION_BUCKETS];
   uvdio__registration_t* registrations; /* by their places in the table */
   uvdio__registration_t** by_address;   /* those that have segments; of different memory each */
@@ -128,8 +128,6 @@ typedef struct uvdio__ring_buffers_s {
   size_t address_room;
   int has_table;
 } uvdio__ring_buffers_t;
-
-void uvdio__ring_init_buffers(uvdio__ring_buffers_t* buffers);
 
 /*
  * Registered files
@@ -181,30 +179,10 @@ typedef struct uvdio__ring_s {
 #define UVDIO__INLINE_MAX_FIXED ((size_t)1 << 24)
 
 #define UVDIO__BUFFER_PLAIN (-1)
-#define UVDIO__BUFFER_UNKNOWN (-2)
 
-/* The number of the registered buffer that holds the frame; or it goes as plain memory; or that has
- * to be found out. For views there is the next one. */
-static inline int uvdio__ring_buffer(const uvdio__ring_t* ring, const uvdio_buf_t* buf) {
-  const uvdio_arena_t* arena = buf->owner_;
-  const uvdio__registration_t* registration;
-
-  if (!uvdio__is_frame(buf)) {
-    return UVDIO__BUFFER_PLAIN;
-  }
-  registration = ring->buffers.buckets[arena->id % UVDIO__REGISTRATION_BUCKETS];
-  if (registration->arena_id == arena->id) {
-    size_t segment = (size_t)(buf->base - registration->base) >> registration->shift;
-    if (segment < registration->count &&
-        registration->segments[segment] == UVDIO__SEGMENT_REGISTERED) {
-      return (int)(registration->first + segment);
-    }
-  }
-  return UVDIO__BUFFER_UNKNOWN;
-}
-
-/* The same for a transfer's memory that is a view. */
-int uvdio__ring_view(const uvdio__ring_t* ring, const uvdio_req_t* req);
+/* The index of the registered buffer that holds the memory of a transfer, which is registered here
+ * at the first use of a frame in it; UVDIO__BUFFER_PLAIN: it goes as plain memory. */
+int uvdio__ring_buffer(uvdio__queue_t* queue, const uvdio_req_t* req);
 
 /* Makes a table of empty entries; puts memory into some of them, or (null) empties them. Return 0
  * or more, or a negative errno. */
@@ -229,7 +207,7 @@ static inline void uvdio__ring_mark_registered(uvdio__queue_t* queue,
                                                unsigned segment) {
   if (registration->segments[segment] != UVDIO__SEGMENT_REGISTERED) {
     registration->segments[segment] = UVDIO__SEGMENT_REGISTERED;
-    registration->known++;
+    registration->registered++;
     queue->engine->stats.registered_bytes += uvdio__ring_memory_of(registration, segment).iov_len;
   }
 }
@@ -246,9 +224,6 @@ int uvdio__clone_source_register(uvdio__queue_t* queue, uvdio__registration_t* r
 
 /* The ring may not clone from this source: it registers by itself from now on. */
 void uvdio__clone_source_give_up(uvdio__registration_t* registration);
-
-/* Finds out, and registers the segment where that is due. */
-int uvdio__ring_find_buffer(uvdio__queue_t* queue, const uvdio_req_t* req);
 
 int uvdio__ring_register_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena);
 int uvdio__ring_unregister_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena);

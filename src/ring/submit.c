@@ -252,11 +252,6 @@ static void settle_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   }
 }
 
-static inline int buffer_for(const uvdio__queue_t* queue, const uvdio_req_t* req) {
-  return req->buf_.owner_ == NULL ? uvdio__ring_view(queue->state, req)
-                                  : uvdio__ring_buffer(queue->state, &req->buf_);
-}
-
 int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req) {
   struct io_uring_sqe* sqe;
   int error = make_ready(queue, req);
@@ -272,10 +267,7 @@ int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req) {
     return 0;
   }
   settle_file(queue, req->file);
-  buffer = buffer_for(queue, req);
-  if (buffer == UVDIO__BUFFER_UNKNOWN) {
-    buffer = uvdio__ring_find_buffer(queue, req);
-  }
+  buffer = uvdio__ring_buffer(queue, req);
   prepare_transfer(queue, get_sqe(queue), req, buffer);
   return 0;
 }
