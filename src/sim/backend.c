@@ -275,23 +275,25 @@ static int submit_to_sim(uvdio__queue_t* queue, uvdio_req_t* req) {
   return 0;
 }
 
-/* Draws a fault for a request that is due. Returns 0 where it is delayed, and not due any more. */
-static int draw_fault(uvdio__sim_engine_t* engine, uvdio__sim_slot_t* slot,
-                      const uvdio_sim_event_t* event, uvdio_sim_fault_t* fault) {
+typedef enum { DRAWN_PROCEED, DRAWN_DELAYED, DRAWN_DEAD } drawn_t;
+
+/* Draws a fault for a request that is due, once: one that was delayed proceeds. */
+static drawn_t draw_fault(uvdio__sim_engine_t* engine, uvdio__sim_slot_t* slot,
+                          const uvdio_sim_event_t* event, uvdio_sim_fault_t* fault) {
   *fault = no_fault;
   if (slot->asked) {
-    return 1;
+    return DRAWN_PROCEED;
   }
   slot->asked = 1;
   *fault = uvdio__sim_pick_fault(engine->sim, event);
+  if (fault->kind == UVDIO_SIM_DELAY && fault->steps > 0) {
+    set_due(engine->sim, slot, fault->steps, fault->steps);
+    return DRAWN_DELAYED;
+  }
   if (fault->kind == UVDIO_SIM_CUT) {
     cut_power(engine->sim, fault->cut);
   }
-  if (fault->kind == UVDIO_SIM_DELAY && fault->steps > 0) {
-    set_due(engine->sim, slot, fault->steps, fault->steps);
-    return 0;
-  }
-  return 1;
+  return engine->dead ? DRAWN_DEAD : DRAWN_PROCEED;
 }
 
 /* Whether a request that was asked to end early does. */
@@ -299,34 +301,58 @@ static int cancel_succeeds(uvdio_sim_t* sim, const uvdio_req_t* req) {
   return req->cancelled_ && uvdio__sim_random(sim, 2) == 0;
 }
 
-/* A request is due. Returns 0 where it is delayed. */
-static int end_request(uvdio__queue_t* queue, uvdio_req_t* req) {
+static void end_request(uvdio__queue_t* queue, uvdio_req_t* req, int64_t result) {
   uvdio__sim_engine_t* engine = queue->state;
   uvdio__sim_slot_t* slot = req->worker_;
-  int64_t result = result_of_dead(req);
 
-  if (!engine->dead && cancel_succeeds(engine->sim, req)) {
-    result = UV_ECANCELED;
-  } else if (!engine->dead) {
-    uvdio__sim_task_t task = task_of(engine->sim, req);
-    uvdio_sim_fault_t fault;
-    if (!draw_fault(engine, slot, &task.event, &fault)) {
-      return 0;
-    }
-    task.mark = slot->mark;
-    if (!engine->dead) {
-      result = perform_task(engine->sim, req, &task, &fault);
-    }
-  }
   req->worker_ = NULL;
   slot->next_free = engine->free_slots;
   engine->free_slots = slot;
   uvdio__queue_done(queue, req, result);
+}
+
+/* A request is due, in a world that is alive. Returns 0 where it is delayed. */
+static int perform_or_delay(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__sim_engine_t* engine = queue->state;
+  uvdio__sim_slot_t* slot = req->worker_;
+  uvdio__sim_task_t task = task_of(engine->sim, req);
+  uvdio_sim_fault_t fault;
+
+  task.mark = slot->mark;
+  switch (draw_fault(engine, slot, &task.event, &fault)) {
+    case DRAWN_DELAYED:
+      return 0;
+    case DRAWN_DEAD:
+      end_request(queue, req, result_of_dead(req));
+      break;
+    case DRAWN_PROCEED:
+      end_request(queue, req, perform_task(engine->sim, req, &task, &fault));
+      break;
+  }
   return 1;
 }
 
-/* Those that are due in one step end in either order. What that starts anew is for the next
- * step. */
+/* Ends a request where it is due. Returns 0 where it stays. */
+static int end_if_due(uvdio__queue_t* queue, uvdio_req_t* req) {
+  const uvdio__sim_engine_t* engine = queue->state;
+  const uvdio__sim_slot_t* slot = req->worker_;
+
+  if (engine->dead) {
+    end_request(queue, req, result_of_dead(req));
+    return 1;
+  }
+  if (slot->due >= engine->sim->step) {
+    return 0;
+  }
+  if (cancel_succeeds(engine->sim, req)) {
+    end_request(queue, req, UV_ECANCELED);
+    return 1;
+  }
+  return perform_or_delay(queue, req);
+}
+
+/* Those that are due in one step end in either order, or in theirs. What that starts anew is for
+ * the next step. */
 static void flush_sim(uvdio__queue_t* queue) {
   const uvdio__sim_engine_t* engine = queue->state;
   uvdio_sim_t* sim = engine->sim;
@@ -339,12 +365,7 @@ static void flush_sim(uvdio__queue_t* queue) {
   while (req != NULL) {
     uvdio_req_t* next =
         backwards ? uvdio__list_before(running, req) : uvdio__list_after(running, req);
-    const uvdio__sim_slot_t* slot = req->worker_;
-    int due = engine->dead || slot->due < sim->step;
-    if (due) {
-      due = end_request(queue, req);
-    }
-    if (!due && in_order) {
+    if (!end_if_due(queue, req) && in_order) {
       break;
     }
     req = next;
