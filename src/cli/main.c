@@ -12,15 +12,17 @@ static const char usage[] =
     "\n"
     "Direct I/O on a libuv event loop, from the command line.\n"
     "\n"
-    "  probe PATH     what this machine and the filesystem of PATH offer: backends, alignment, "
-    "limits\n"
-    "  copy SRC DST   copy a file past the page cache, durably, many requests in flight\n"
-    "  bench [PATH]   measure every backend on a temporary file: write, verify, random-read\n"
+    "  probe PATH     backends, alignment and limits of this machine and filesystem\n"
+    "  copy SRC DST   copy a file past the page cache, durably\n"
+    "  bench [PATH]   measure every backend on a temporary file\n"
     "\n"
-    "`uvdio SUBCOMMAND --help` tells about its options.\n"
-    "Exit codes: 0 done, 1 the operation failed, 2 wrong usage, 128+N ended by signal N.\n"
-    "Environment: UVDIO_BACKEND (ring, pool, memory) decides where no --backend is given;\n"
-    "UV_THREADPOOL_SIZE is the number of threads of the pool (4).\n";
+    "uvdio SUBCOMMAND --help prints the options.\n"
+    "\n"
+    "Environment: UVDIO_BACKEND (ring, pool, memory) is the backend where --backend\n"
+    "is not given; UV_THREADPOOL_SIZE is the number of the pool's threads (4).\n"
+    "\n"
+    "Exit codes: 0 done, 1 the operation failed, 2 wrong usage, 128+N ended by\n"
+    "signal N.\n";
 
 static const program_subcommand_t subcommands[] = {
     {"probe", probe_main},
