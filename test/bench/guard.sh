@@ -13,7 +13,7 @@
 # Prints the figures and their bounds. Exits with 0, 1 (over a bound), or 77 and "SKIP: reason"
 # where nothing was counted.
 #
-# The bounds on instructions are a tenth over what was measured when they were recorded. Lower them
+# The bounds on instructions are a tenth over what was measured on a busy machine. Lower them
 # when the library gets better; raise them only with a reason in the commit.
 set -u
 export LC_ALL=C
@@ -30,12 +30,13 @@ sanitizer=${4:-}
 operations=8000
 
 # Recorded with gcc 12.2 on x86-64, libuv 1.44.2 and liburing 2.3: 648 for a read, of which 99 are
-# the benchmark's own, and 667 to 675 for a write; unoptimised, with all assertions, 2346. The
-# budget for the library and what it calls was 300, and 332 were reached by a path for transfers
-# alone, which was worth 1 % of the CPU time (src/README.md, "Decisions") and went.
+# the benchmark's own, and 667 to 675 for a write; 693 and 720 on a busy machine, which takes more
+# iterations; unoptimised, with all assertions, 2346. The budget for the library and what it calls
+# was 300, and 332 were reached by a path for transfers alone, which was worth 1 % of the CPU time
+# (src/README.md, "Decisions") and went.
 case $config in
   Debug | '') read_bound=2550 write_bound=0 ;;
-  *) read_bound=710 write_bound=740 ;;
+  *) read_bound=760 write_bound=800 ;;
 esac
 # Thousandths. The budget is 150, and 187 were measured (test/bench/README.md tells why); a slow
 # disk completes fewer at a time, so that the bound, which must hold on any, is that of one call for
