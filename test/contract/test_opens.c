@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,6 +242,67 @@ static void folder_and_umask_hold_until_the_callback(void** state) {
 }
 
 /*
+ * Leases: somebody is asked to let go of the file first (fcntl(2), F_SETLEASE).
+ */
+
+struct lease {
+  int descriptor;
+  atomic_int is_over;
+  unsigned places;    /* descriptors of a path (O_PATH) */
+  unsigned inherited; /* of those, what a program started meanwhile would get */
+};
+
+static void look_for_places(struct lease* lease) {
+  for (int fd = 3; fd < 256; fd++) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && (flags & O_PATH) != 0) {
+      lease->places++;
+      lease->inherited += (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0;
+    }
+  }
+}
+
+/* An open that waits for the lease holds its path meanwhile: then the lease is given back. */
+static void give_lease_back(void* data) {
+  struct lease* lease = data;
+  while (lease->places == 0 && !lease->is_over) {
+    look_for_places(lease);
+  }
+  (void)fcntl(lease->descriptor, F_SETLEASE, F_UNLCK);
+}
+
+static int take_lease(struct lease* lease, const char* path) {
+  memset(lease, 0, sizeof(*lease));
+  lease->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  assert_true(lease->descriptor >= 0);
+  return fcntl(lease->descriptor, F_SETLEASE, F_WRLCK);
+}
+
+static void open_waits_for_a_lease(void** state) {
+  static const unsigned flags[] = {UVDIO_OPEN_RW, UVDIO_OPEN_RW | UVDIO_O_NOFOLLOW};
+  struct fixture* f = *state;
+  struct lease lease;
+  uv_thread_t thread;
+  if (on_memory()) {
+    SKIP("the memory backend has no leases");
+  }
+  void (*before)(int) = signal(SIGIO, SIG_IGN);
+  for (size_t i = 0; i < COUNT_OF(flags); i++) {
+    assert_int_equal(take_lease(&lease, path_of(f, "leased")), 0);
+    assert_ok(uv_thread_create(&thread, give_lease_back, &lease));
+    struct top* open = open_at(f, op_new(&f->tracker), path_of(f, "leased"), flags[i]);
+    lease.is_over = 1;
+    assert_ok(uv_thread_join(&thread));
+    close(lease.descriptor);
+    assert_result(open, 0);
+    assert_int_equal(lease.places, 1);
+    assert_int_equal(lease.inherited, 0);
+    close_other(f);
+  }
+  signal(SIGIO, before);
+}
+
+/*
  * Direct
  */
 
@@ -408,6 +471,7 @@ int main(int argc, char** argv) {
       ON_RAMFS(overlay_on_such_a_filesystem_refuses_as_well),
       ON_RAMFS(file_may_be_created_for_reading_only),
       TEST_ON(fixture_engine, folder_and_umask_hold_until_the_callback),
+      TEST_ON(fixture_engine, open_waits_for_a_lease),
       TEST_ON(fixture_engine, transfers_go_past_the_page_cache),
       ON_BLOCKS(alignment_that_is_recommended_is_not_enforced),
   };
