@@ -135,7 +135,7 @@ int uvdio_buf_set_len(uvdio_buf_t* buf, size_t len) {
  * is therefore freed last. */
 static int grow_and_append(uvdio_buf_t* buf, const void* data, size_t size) {
   size_t needed = buf->len + size;
-  size_t doubled = buf->cap > SIZE_MAX / 2 ? needed : buf->cap * 2;
+  size_t doubled = buf->cap * 2; /* No buffer has more than PTRDIFF_MAX bytes. */
   uvdio_buf_t larger;
   int error = allocate(&larger, needed > doubled ? needed : doubled, needed, 0);
 

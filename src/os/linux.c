@@ -497,11 +497,9 @@ static int has_created(const uvdio__open_state_t* opening) {
 /* Where the path leads to the file by a link, the file's own name is the system's to tell. */
 static void remove_target(int descriptor) {
   char link[LINK_SIZE];
-  char name[PATH_MAX];
-  ssize_t length = readlink(link_to(descriptor, link), name, sizeof(name) - 1);
+  char name[PATH_MAX] = {0};
 
-  if (length > 0) {
-    name[length] = '\0';
+  if (readlink(link_to(descriptor, link), name, sizeof(name) - 1) > 0) {
     (void)uvdio__posix_remove(name, descriptor);
   }
 }

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -170,6 +171,67 @@ static void slots_are_given_out_again(void** state) {
   }
 }
 
+/* Memory with bytes behind it that look like free slots, for a search that goes too far. */
+#define BEHIND 64u
+
+static void* allocate(void* context, size_t size, size_t alignment, int zeroed) {
+  (void)context;
+  size_t all = (size + BEHIND + alignment - 1) / alignment * alignment;
+  char* memory = aligned_alloc(alignment, all);
+  if (memory != NULL) {
+    memset(memory, zeroed ? 0 : 0x5a, size);
+    memset(memory + size, 0xff, all - size);
+  }
+  return memory;
+}
+
+static void release(void* context, void* memory, size_t size, size_t alignment) {
+  (void)context;
+  (void)size;
+  (void)alignment;
+  free(memory);
+}
+
+static int open_with_memory_behind(void** state) {
+  const uvdio_allocator_t allocator = {NULL, allocate, release};
+  return uvdio_set_allocator(&allocator) != 0 ? -1 : fixture_open(state);
+}
+
+static int tear_down_with_memory_behind(void** state) {
+  int failed = fixture_tear_down(state);
+  return uvdio_set_allocator(NULL) != 0 || failed;
+}
+
+/* Behind the one that was given out last everything is taken up to the end of the table, so that
+ * the search goes on at its beginning. */
+static void search_for_a_slot_begins_again_at_the_front(void** state) {
+  static const unsigned again[] = {40, 10};
+  struct fixture* f = *state;
+  static uvdio_file_t files[64];
+  char name[32];
+  memset(files, 0, sizeof(files));
+  for (unsigned i = 0; i < COUNT_OF(files); i++) {
+    snprintf(name, sizeof(name), "file%u", i);
+    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+    write_page_of(f, &files[i], 0, i);
+    run(f);
+  }
+  int is_registered = info_of(&files[0]).is_registered;
+  for (unsigned i = 0; i < COUNT_OF(again); i++) {
+    assert_result(t_close(op_now(&f->tracker), &files[again[i]]), 0);
+    snprintf(name, sizeof(name), "file%u", again[i]);
+    open_now(f, &files[again[i]], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+    struct top* read = read_page_of(f, &files[again[i]], 0);
+    run(f);
+    assert_result(read, PAGE);
+    assert_true(is_pattern(read->back.base, PAGE, again[i]));
+    assert_int_equal(info_of(&files[again[i]]).is_registered, is_registered);
+  }
+  for (unsigned i = 0; i < COUNT_OF(files); i++) {
+    assert_result(t_close(op_now(&f->tracker), &files[i]), 0);
+  }
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, files_get_slots_with_their_first_transfer),
@@ -178,6 +240,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, file_that_is_being_closed_is_not_registered),
       TEST_ON(fixture_open, table_grows_with_the_files),
       TEST_ON(fixture_open, slots_are_given_out_again),
+      cmocka_unit_test_setup_teardown(search_for_a_slot_begins_again_at_the_front,
+                                      open_with_memory_behind, tear_down_with_memory_behind),
   };
   return matrix_main("registered_files", tests, COUNT_OF(tests), argc, argv);
 }

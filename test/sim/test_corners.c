@@ -410,6 +410,27 @@ static void lost_size_takes_the_rest_of_a_sector_along(void** state) {
  * Engines
  */
 
+/* A world remembers changes until they are durable, and no longer: each by a sync of its own, or by
+ * the write itself. */
+static void what_is_durable_takes_no_memory(void** state) {
+  static const unsigned flags[] = {UVDIO_OPEN_RW, UVDIO_OPEN_WAL};
+  struct world* w = *state;
+  start(w);
+  for (size_t kind = 0; kind < COUNT_OF(flags); kind++) {
+    size_t before = 0;
+    open_file(w, "file", flags[kind]);
+    for (unsigned i = 0; i < 20; i++) {
+      write_now(w, 0, PAGE, i);
+      if (kind == 0) {
+        sync_now(w);
+      }
+      before = i == 1 ? uvdio_allocations() : before;
+    }
+    assert_int_equal(uvdio_allocations(), before);
+    assert_ok(t_close(op_now(&w->tracker), &w->file)->result);
+  }
+}
+
 static void engines_leave_in_any_order(void** state) {
   struct world* w = *state;
   uvdio_engine_t* second;
@@ -671,6 +692,33 @@ static void crash_without_memory_spoils_the_world(void** state) {
   assert_spoilt(w);
 }
 
+/* With room for some allocations, so that each of a crash fails once, in worlds in which a write
+ * behind the end lands. */
+static void crash_that_runs_out_of_memory_says_so(void** state) {
+  unsigned spoilt = 0;
+  (void)state;
+  for (uint64_t seed = 0; seed < 60; seed++) {
+    const uvdio_sim_options_t options = {.seed = seed, .latency_min = 4};
+    uvdio_buf_t view = uvdio_buf_view_bytes(page_bytes, sizeof(page_bytes));
+    void* inner = NULL;
+    assert_ok(world_make(&inner, &options));
+    struct world* w = inner;
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    assert_accepted(t_write(op_new(&w->tracker), &w->file, &view, 10 * EXTENT));
+    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
+    starve((unsigned)seed % 6, UINT32_MAX);
+    int code = uvdio_sim_crash(w->sim, NULL);
+    int is_denied_some = denied < UINT32_MAX;
+    feed();
+    assert_code(code, is_denied_some ? UV_ENOMEM : 0);
+    spoilt += code != 0;
+    bury(w);
+    assert_ok(world_tear_down(&inner));
+  }
+  assert_in_range(spoilt, 5, 55);
+}
+
 static void sync_without_memory_spoils_the_world(void** state) {
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
@@ -703,6 +751,7 @@ int main(void) {
       TEST_IN(world_with_names_apart, durable_write_does_not_keep_the_name),
       TEST_IN(world_open, failed_sync_loses_no_durable_write),
       cmocka_unit_test(lost_size_takes_the_rest_of_a_sector_along),
+      TEST_IN(world_empty, what_is_durable_takes_no_memory),
       TEST_IN(world_open, engines_leave_in_any_order),
       TEST_IN(world_open, power_goes_twice),
       TEST_IN(world_open, synchronous_write_dies_without_a_trace),
@@ -714,6 +763,7 @@ int main(void) {
       TEST_HUNGRY(file_grows_without_memory_for_its_table),
       TEST_HUNGRY(power_cut_without_memory_spoils_the_world),
       TEST_HUNGRY(crash_without_memory_spoils_the_world),
+      TEST_HUNGRY(crash_that_runs_out_of_memory_says_so),
       TEST_HUNGRY(sync_without_memory_spoils_the_world),
   };
   return cmocka_run_group_tests_name("corners", tests, NULL, NULL);

@@ -318,6 +318,20 @@ static void extend_grows_and_keeps_content_and_alignment(void** state) {
   release(&buf);
 }
 
+static void extend_doubles_or_takes_what_is_needed(void** state) {
+  (void)state;
+  static char bytes[8 * UVDIO_PAGE_SIZE];
+  uvdio_buf_t buf;
+  assert_ok(uvdio_buf_alloc(&buf, 2 * UVDIO_PAGE_SIZE, 0));
+  assert_ok(uvdio_buf_extend(&buf, bytes, 2 * UVDIO_PAGE_SIZE));
+  assert_int_equal(buf.cap, 2 * UVDIO_PAGE_SIZE);
+  assert_ok(uvdio_buf_extend(&buf, bytes, 1));
+  assert_int_equal(buf.cap, 4 * UVDIO_PAGE_SIZE);
+  assert_ok(uvdio_buf_extend(&buf, bytes, 7 * UVDIO_PAGE_SIZE));
+  assert_in_range(buf.cap, 9 * UVDIO_PAGE_SIZE + 1, 10 * UVDIO_PAGE_SIZE);
+  release(&buf);
+}
+
 static void extend_takes_its_own_bytes(void** state) {
   (void)state;
   uvdio_buf_t buf;
@@ -869,6 +883,7 @@ int main(void) {
       TEST(clear_keeps_the_bytes),
       TEST(extend_appends_where_there_is_room),
       TEST(extend_grows_and_keeps_content_and_alignment),
+      TEST(extend_doubles_or_takes_what_is_needed),
       TEST(extend_takes_its_own_bytes),
       TEST(extend_by_nothing_changes_nothing),
       TEST(extend_refuses_and_leaves_the_buffer),
