@@ -282,6 +282,87 @@ static void closing_engine_does_not_spin(void** state) {
   assert_true(sleeping > 0 && sleeping * 5 < spinning);
 }
 
+struct unparker {
+  struct fixture* f;
+  unsigned count;
+  uint64_t wakeups;
+  uv_sem_t next;
+};
+
+static void unpark_one_after_the_other(void* data) {
+  struct unparker* unparker = data;
+  for (unsigned i = 0; i < unparker->count; i++) {
+    uv_sem_wait(&unparker->next);
+    fault_unpark(1, PAGE);
+  }
+}
+
+static void ask_for_the_next(struct top* op) {
+  struct unparker* unparker = op->data;
+  unparker->wakeups = stats_of(unparker->f).wakeups;
+  uv_sem_post(&unparker->next);
+}
+
+/* Reads end one by one while the loop, which has nothing else to do, waits for them. */
+static void closing_engine_counts_what_wakes_it(void** state) {
+  struct fixture* f = *state;
+  struct unparker unparker = {.f = f, .count = DEPTH / 2};
+  uv_thread_t thread;
+  need_a_ring_file(&f->file);
+  assert_ok(uv_sem_init(&unparker.next, 1));
+  fault_park(unparker.count);
+  for (unsigned i = 0; i < unparker.count; i++) {
+    uvdio_buf_t page = blank(PAGE);
+    t_read(op_then(&f->tracker, ask_for_the_next, &unparker), &f->file, &page, 0);
+  }
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  uint64_t before = stats_of(f).wakeups;
+  assert_ok(uv_thread_create(&thread, unpark_one_after_the_other, &unparker));
+  run(f);
+  assert_ok(uv_thread_join(&thread));
+  uv_sem_destroy(&unparker.next);
+  f->engine = NULL;
+  assert_int_equal(f->closed, 1);
+  assert_true(unparker.wakeups > before);
+}
+
+/*
+ * A ring that is replaced
+ */
+
+static void rebind_and_relent(struct top* op) {
+  struct fixture* f = op->data;
+  faults_reset();
+  if (uvdio_engine_rebind(f->engine) != 0) {
+    tracker_violation(&f->tracker, "uvdio_engine_rebind from a callback");
+  }
+}
+
+/* The cancellation, which the kernel does not take, has a place in the old ring only. */
+static void entry_that_was_not_sent_goes_with_its_ring(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t page = blank(PAGE);
+  need_a_ring_file(&f->file);
+  fault_park(1);
+  struct top* read = t_read(op_then(&f->tracker, rebind_and_relent, f), &f->file, &page, 0);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
+  assert_ok(t_cancel(read));
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  assert_true(fault_hits(CALL_SUBMIT) > 0);
+  fault_unpark(1, PAGE);
+  watch_for_hang("a read that has ended");
+  while (read->done == 0) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  watch_for_hang(NULL);
+  struct top* other = read_page(f, 0);
+  run(f);
+  assert_result(other, PAGE);
+  assert_true(comes_to_rest(f));
+}
+
 /*
  * Busy polling: the clock stands still until the completion comes, so that it does exactly while
  * the library watches.
@@ -408,6 +489,8 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, late_flag_keeps_no_loop_awake),
       FAULT_TEST_ON(set_up, late_flag_hides_nothing),
       FAULT_TEST_ON(set_up, closing_engine_does_not_spin),
+      FAULT_TEST_ON(set_up, closing_engine_counts_what_wakes_it),
+      FAULT_TEST_ON(set_up, entry_that_was_not_sent_goes_with_its_ring),
       FAULT_TEST_ON(watching, what_comes_meanwhile_is_seen),
       FAULT_TEST_ON(watching, requests_of_a_timer_are_watched_for),
       FAULT_TEST_ON(watching, requests_of_callbacks_are_watched_for),

@@ -331,6 +331,27 @@ static void what_the_pool_can_not_do_either_is_the_result(void** state) {
   assert_int_equal(fault_calls(CALL_FALLOCATE), 2);
 }
 
+/* What has broken down by itself is done with, also after a ring that was replaced. */
+static void ring_that_broke_is_not_replaced(void** state) {
+  struct fixture* f = *state;
+  struct top* read;
+  need_a_ring_file(&f->file);
+  for (unsigned i = 0; i < 2; i++) {
+    submit_reads(f, &read, 1);
+    run(f);
+    assert_result(read, PAGE);
+    assert_ok(uvdio_engine_rebind(f->engine));
+    assert_string_equal(uvdio_engine_backend(f->engine), "ring");
+  }
+  fault_fail(CALL_SUBMIT, 1, ONCE, EPERM);
+  submit_reads(f, &read, 1);
+  run(f);
+  assert_result(read, PAGE);
+  assert_string_equal(uvdio_engine_backend(f->engine), "pool");
+  assert_ok(uvdio_engine_rebind(f->engine));
+  assert_string_equal(uvdio_engine_backend(f->engine), "pool");
+}
+
 /*
  * A submission queue that is full: cancellations have taken the places that requests had left.
  */
@@ -639,6 +660,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(open_with_content, sync_that_the_ring_can_not_do_now_is_done_by_the_pool),
       FAULT_TEST_ON(open_with_content, sync_that_fails_is_not_repeated_by_the_pool),
       FAULT_TEST_ON(open_with_content, what_the_pool_can_not_do_either_is_the_result),
+      FAULT_TEST_ON(open_with_content, ring_that_broke_is_not_replaced),
       FAULT_TEST_ON(open_read, request_waits_for_room),
       FAULT_TEST_ON(open_read, refused_request_stays_the_first),
       FAULT_TEST_ON(open_read, kernel_that_takes_nothing_is_left_alone),
