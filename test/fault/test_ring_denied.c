@@ -9,8 +9,10 @@
  * nothing to deny.
  */
 #include <errno.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,6 +385,35 @@ static void sysctl_leaves_the_pool(void** state) {
   assert_int_equal(status, 0);
 }
 
+/*
+ * Nothing is denied, but the process has no thread-specific value left, by which a ring learns that
+ * its thread ends: rings do without, and touch nobody's value.
+ */
+
+static char somebodys;
+
+static int live_without_a_key(void* data) {
+  static pthread_key_t keys[PTHREAD_KEYS_MAX];
+  struct scenario s = {.what = "a life without a key"};
+  size_t count = 0;
+  while (count < COUNT_OF(keys) && pthread_key_create(&keys[count], NULL) == 0) {
+    EXPECT(pthread_setspecific(keys[count], &somebodys) == 0);
+    count++;
+  }
+  EXPECT(count > 0);
+  int line = live_and_say_why(&s, data);
+  for (size_t i = 0; i < count; i++) {
+    EXPECT(pthread_getspecific(keys[i]) == &somebodys);
+  }
+  return line;
+}
+
+static void ring_does_without_a_key(void** state) {
+  struct denial nothing = {{0}, NULL, 0};
+  (void)state;
+  assert_int_equal(in_a_child(live_without_a_key, &nothing), 0);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_loop, denied_ring_is_replaced_by_the_pool),
@@ -390,6 +421,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(filter_that_comes_late_leaves_the_pool),
       cmocka_unit_test(container_leaves_the_pool),
       cmocka_unit_test(sysctl_leaves_the_pool),
+      cmocka_unit_test(ring_does_without_a_key),
       /* These use a ring in this process, which none before them may have done. */
       TEST_ON(fixture_loop, ring_that_is_denied_late_is_replaced_by_the_pool),
       TEST_ON(fixture_loop, engines_made_one_after_the_other_all_have_a_ring),

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -300,7 +301,13 @@ ssize_t __wrap_read(int fd, void* base, size_t length) {
   PERFORM(CALL_READ, plan, __real_read(fd, base, length));
 }
 
+/* Whoever reads one that nobody has signalled must not wait, and a program that is started gets
+ * none. */
 static long do_eventfd(unsigned value, int flags) {
+  if ((flags & EFD_NONBLOCK) == 0 || (flags & EFD_CLOEXEC) == 0) {
+    fputs("an eventfd that blocks, or that a program gets that is started\n", stderr);
+    abort();
+  }
   PERFORM(CALL_EVENTFD, plan, __real_eventfd(value, flags));
 }
 
