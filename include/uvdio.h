@@ -801,9 +801,9 @@ UVDIO_EXTERN int uvdio_buf_set_len(uvdio_buf_t* buf, size_t len);
 /**
  * Appends `size` bytes from `data`. A heap buffer (and an empty handle, which becomes one) grows by
  * reallocation when they don't fit, to twice its cap or to what is needed, if that is more, keeping
- * content and alignment; `data` may lie within the buffer. Frames and views never grow. Errors, all of which leave the buffer as it was: UV_EINVAL
- * (null), UV_ENOBUFS (does not fit and can't grow), UVDIO_EOFFSET (len is past cap, or len + size
- * out of range), UV_ENOMEM. */
+ * content and alignment; `data` may lie within the buffer. Frames and views never grow. Errors, all
+ * of which leave the buffer as it was: UV_EINVAL (null), UV_ENOBUFS (does not fit and can't grow),
+ * UVDIO_EOFFSET (len is past cap, or len + size out of range), UV_ENOMEM. */
 UVDIO_EXTERN int uvdio_buf_extend(uvdio_buf_t* buf, const void* data, size_t size);
 
 /** Takes a heap buffer apart: hands out base, len and cap, and empties the handle without freeing.
