@@ -194,54 +194,42 @@ run_guard() {
     failed=$((failed + 1))
     return
   fi
-  if ! cmake --build --preset release -j "$(job_count)" --target uvdio_bench >>$log 2>&1; then
+  if ! cmake --build --preset release -j "$(job_count)" --target uvdio_bench >>"$log" 2>&1; then
     failed=$((failed + 1))
-    tail -n 60 $log
+    tail -n 60 "$log"
     return
   fi
-  sh test/bench/guard.sh build/release/uvdio-bench build/guard Release >build/check-guard.log 2>&1
-  case $? in
-    0) passed=$((passed + 1)); cat build/check-guard.log ;;
-    77)
-      skipped=$((skipped + 1))
-      sed -n 's/^SKIP: //p' build/check-guard.log | tee -a "$reasons" |
-        sed 's/^/guard: left out: /' ;;
-    *) failed=$((failed + 1)); cat build/check-guard.log ;;
-  esac
+  log=build/check-guard.log
+  sh test/bench/guard.sh build/release/uvdio-bench build/guard Release >"$log" 2>&1
+  code=$?
+  [ "$code" -ne 0 ] || cat "$log"
+  count_case guard "$log" "$code"
 }
 
 # A while of fuzzing, each target being one test.
 run_fuzz() {
   for target in operations cli; do
-    sh test/fuzz/run.sh "$fuzz_seconds" $target >"build/check-fuzz-$target.log" 2>&1
+    log=build/check-fuzz-$target.log
+    sh test/run.sh fuzz "$fuzz_seconds" $target >"$log" 2>&1
     case $? in
-      0) passed=$((passed + 1)); cat "build/check-fuzz-$target.log" ;;
-      77)
-        skipped=$((skipped + 1))
-        sed -n 's/^SKIP: //p' "build/check-fuzz-$target.log" | tee -a "$reasons" |
-          sed 's/^/fuzz: left out: /' ;;
-      *) failed=$((failed + 1)); tail -n 40 "build/check-fuzz-$target.log" ;;
+      0) passed=$((passed + 1)); grep -v '^LAYER' "$log" ;;
+      77) leave_out fuzz "$(sed -n 's/^fuzz: left out: //p' "$log")" ;;
+      *) failed=$((failed + 1)); tail -n 40 "$log" ;;
     esac
   done
 }
 
-# run_layer NAME COMMAND...: runs one of the long layers. Its output goes to a file, its table line
-# to $layers.
+# run_layer NAME: runs one of the long layers. Its output goes to a file, its table line to $layers.
 run_layer() {
   layer=$1
-  shift
   say "$layer (build/long-$layer.log)"
-  "$@" >"build/long-$layer.log" 2>&1
+  sh test/run.sh "$layer" >"build/long-$layer.log" 2>&1 </dev/null
   code=$?
   grep ' left out: ' "build/long-$layer.log"
   [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || tail -n 40 "build/long-$layer.log"
   line=$(sed -n "s/^LAYER $layer|//p" "build/long-$layer.log" | tail -n 1)
-  # What broke down before it could count has failed; what can't run here has not.
-  if [ -z "$line" ]; then
-    [ "$code" -eq 77 ] && line="left out: it can't run here||0" ||
-      line="nothing: it ended with $code||1"
-  fi
-  echo "$layer|$line" >>"$layers"
+  # A layer that ended before it printed its line has failed.
+  echo "$layer|${line:-nothing: it ended with $code||1}" >>"$layers"
   case $code in
     0) passed=$((passed + 1)) ;;
     77) skipped=$((skipped + 1)); echo "the layer $layer can't run here" >>"$reasons" ;;
@@ -252,10 +240,9 @@ run_layer() {
 run_layers() {
   layers=build/long-layers.txt
   : >"$layers"
-  while read -r name command; do
-    # Commands are words, without quotes.
-    # shellcheck disable=SC2086
-    case $name in '' | '#'*) ;; *) run_layer "$name" $command </dev/null ;; esac
+  export UVDIO_FUZZ_SECONDS="${UVDIO_FUZZ_SECONDS:-3600}"
+  while read -r name _; do
+    case $name in '' | '#'*) ;; *) run_layer "$name" ;; esac
   done <test/layers.txt
   say "Layers"
   awk -F '|' '

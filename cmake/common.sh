@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Read by setup.sh, demo.sh, check.sh and the scripts of tests, in the project's root: what they
-# have in common. shellcheck shell=sh
+# have in common.
+# shellcheck shell=sh
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -74,7 +75,7 @@ clang_of_mcdc() {
 
 # head_comment SCRIPT: prints the comment at its head, which is its help.
 head_comment() {
-  sed -n '2,/^set -u/{/SPDX-License-Identifier/d;s/^# \{0,1\}//p;}' "$1"
+  sed -n '/^#!/d;/SPDX-License-Identifier/d;/^#/!q;s/^# \{0,1\}//p' "$1"
 }
 
 # sources EXTENSION...: prints the names of the project's files with one of these endings.

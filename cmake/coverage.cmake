@@ -19,8 +19,7 @@ endfunction()
 
 if(UVDIO_COVERAGE)
   add_custom_target(coverage
-    COMMAND sh ${PROJECT_SOURCE_DIR}/test/coverage/run.sh
-      ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}
+    COMMAND sh ${PROJECT_SOURCE_DIR}/test/run.sh coverage ${PROJECT_BINARY_DIR}
     COMMENT "Running the tests and counting: about a minute"
     USES_TERMINAL
     VERBATIM)

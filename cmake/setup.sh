@@ -196,7 +196,8 @@ refresh_command() {
 }
 
 # install_packages "SUDO" MANAGER PACKAGES...: without a refresh first, which most machines don't
-# need. shellcheck disable=SC2086
+# need.
+# shellcheck disable=SC2086
 install_packages() {
   as_root=$1 chosen=$2
   install=$(install_command "$chosen")

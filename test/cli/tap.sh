@@ -7,7 +7,8 @@
 # `simple` ends with the first that is not ok. SCRATCH is a directory on a filesystem with direct
 # I/O; what is made in it is removed. Prints TAP: "ok N - what", "not ok N - what" with what the
 # command said, "ok N # SKIP what: why", and the plan at the end. Exits with 1 when something was
-# not ok. shellcheck shell=sh
+# not ok.
+# shellcheck shell=sh
 export LC_ALL=C
 umask 022
 unset UVDIO_BACKEND

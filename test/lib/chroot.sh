@@ -11,8 +11,8 @@
 #                              build/ of its own: build/in-chroot-SUITE
 #
 # Each returns 1 with the reason in $chroot_why where it can't (chroot_suite prints nothing). What
-# is mounted is seen by nobody else, and gone when the command ends, however it does. shellcheck
-# shell=sh
+# is mounted is seen by nobody else, and gone when the command ends, however it does.
+# shellcheck shell=sh
 
 # shellcheck source=test/lib/debian.sh
 . test/lib/debian.sh

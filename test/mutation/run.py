@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Do the tests bite? Plants defects, one at a time, and looks whether a test fails.
 
-  sh test/mutation/run.sh --sample N [--seed S]   N generated defects (defects.py), in an order that
+  sh test/run.sh mutation --sample N [--seed S]   N generated defects (defects.py), in an order that
                                                   the seed gives
-  sh test/mutation/run.sh --list FILE             those of a list by hand: mutants.txt has some
-  sh test/mutation/run.sh NAME...                 these, whatever they got before
+  sh test/run.sh mutation --list FILE             those of a list by hand: mutants.txt has some
+  sh test/run.sh mutation NAME...                 these, whatever they got before
 
   --survivors      of those chosen only what survived, once more, after new tests
   --report         no run: the table of what is known
@@ -639,7 +639,7 @@ def arguments():
     parser.add_argument("--list")
     parser.add_argument("--survivors", action="store_true")
     parser.add_argument("--report", action="store_true")
-    # What FILE is relative to: run.sh changes its folder
+    # What FILE is relative to: test/run.sh changes the folder
     parser.add_argument("--here", default=".", help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--work", default=WORK)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+# Every call fails at every point with every error of its man page, on ring, ring with registered
+# memory, and pool.
+#   sh test/run.sh fault
+# Builds the preset dev.
+
+# shellcheck shell=sh disable=SC2034,SC2154 # variables that test/run.sh sets or reads
+
+faults="every call once and from then on, short transfers, fewer entries taken"
+faults="$faults, the first ring of a process"
+injections=0 survived=0 backends=0
+
+describe() {
+  echo "$injections injections, $survived of them survived, on $backends backends"
+}
+
+run_backend() {
+  results=$folder/$1.txt
+  (cd "$folder" && "$root/build/dev/test/fault_sweep" --backend "$1" --all) >"$results" 2>&1
+  code=$?
+  grep '^SKIP' "$results"
+  count_status "$code"
+  [ "$code" -ne 77 ] || return
+  backends=$((backends + 1))
+  [ "$code" -eq 0 ] || grep -B 3 '^\[  ERROR' "$results" || tail -n 5 "$results"
+  counts=$(sum '^\([0-9]*\) injections, [0-9]* of them survived$' "$results")
+  alive=$(sum '^[0-9]* injections, \([0-9]*\) of them survived$' "$results")
+  echo "$1: $counts $alive (injections, survived)"
+  injections=$((injections + counts)) survived=$((survived + alive))
+}
+
+run_steps() {
+  build dev || return
+  run_backend ring
+  run_backend pool
+}
