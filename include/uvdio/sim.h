@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file uvdio/sim.h
- * Simulated disks, for testing code that has to survive what real ones do. Unstable: this header
- * may change at any release.
+ * Simulated disks with power cuts, crashes and I/O faults, for testing programs that must survive
+ * them. Unstable: this header may change at any release.
  *
- *   A world (uvdio_sim_t) is a disk with files on it. Engines are put on it with
- *   uvdio_sim_engine_create() and work like any other; the world outlives them. So a test of a log
- *   or a pager runs like this:
+ *   A world (uvdio_sim_t) is a disk with files. uvdio_sim_engine_create() creates an engine whose
+ *   files are on that disk; otherwise it works like any other engine. The world outlives its
+ *   engines. A test of a log or a pager has these steps:
  *
- *     1. make a world from a seed;
- *     2. put an engine on it, and run the program under test on that engine;
- *     3. uvdio_sim_power_cut(): every engine on the world is dead, the disk is what a power cut has
- *        left of it; or uvdio_sim_crash(): the program is dead, and what it had on its way to the
- *        disk may come later;
- *     4. close the dead engine, put a fresh one on the world, let the program recover, and look at
- *        what it found;
- *     5. go on at 3, or with the next seed.
+ *     1. Create a world from a seed.
+ *     2. Create an engine on it, and run the program under test on that engine.
+ *     3. Call uvdio_sim_power_cut(): every engine on the world is dead, and the disk holds the data
+ *        that survived the power cut. Or call uvdio_sim_crash(): the program is dead, and its
+ *        writes in flight may still reach the disk later.
+ *     4. Close the dead engine, create a new one on the world, let the program recover, and check
+ *        the result.
+ *     5. Continue at 3, or with the next seed.
  *
  *     uvdio_sim_options_t options = {.seed = 1};
  *     uvdio_sim_t* sim;
@@ -26,29 +26,29 @@
  *     ...
  *     uvdio_sim_power_cut(sim, UVDIO_SIM_CUT_SEEDED);
  *     uvdio_engine_close(engine, NULL);
- *     uv_run(loop, UV_RUN_DEFAULT);                        (what was pending ends with UV_ENODEV)
+ *     uv_run(loop, UV_RUN_DEFAULT);                        (pending requests end with UV_ENODEV)
  *     uvdio_sim_engine_create(&engine, loop, sim, NULL);               (recover)
  *
- * What holds everywhere:
+ * Rules that hold everywhere:
  *
- *   1. One seed, one run. Everything that the world decides comes from its seed and from the order
- *      in which it is used; no address, no clock, no thread has a say in it. Two runs of a program
- *      that decides nothing else by chance (uvdio_sim_random() is there for that) have the same
- *      trace and the same digest.
- *   2. Time is counted in steps. A world makes a step each time one of its engines looks for what
- *      is due: once or twice in a turn of the loop. While something is on its way the loop does not
- *      sleep, so nothing ever waits for real time.
- *   3. An operation takes effect at the moment at which it ends, as a whole. A synchronous
- *      operation (null callback) takes effect at once, in one step, overtaking whatever is on its
- *      way.
- *   4. A world, its engines and every function here belong to one thread: the one that runs the
- *      engines' loops. Nothing checks that.
- *   5. Return values are 0 (or a count) or a negative code, as everywhere; on an error nothing has
- *      changed, unless it says so. UV_EINVAL for a null pointer is not repeated.
+ *   1. A seed determines a run. All decisions of the world depend on its seed and on the order of
+ *      the calls, never on addresses, clocks or threads. Two runs of a program that has no other
+ *      source of randomness (uvdio_sim_random() provides one) have the same trace and the same
+ *      digest.
+ *   2. Time is counted in steps. The world advances by a step each time one of its engines polls
+ *      for completions: once or twice per loop iteration. While operations are in flight the loop
+ *      does not block, so a test never waits for real time.
+ *   3. An operation takes effect as a whole, when it completes. A synchronous operation (null
+ *      callback) takes effect immediately, in one step, before operations that are in flight.
+ *   4. A world, its engines and all functions of this header may be used on one thread only: the
+ *      thread that runs the engines' loops. This is not checked.
+ *   5. Functions return 0 (or a count) or a negative code. After an error nothing has changed,
+ *      unless the function's comment says otherwise. Every function returns UV_EINVAL for a null
+ *      pointer; the comments do not repeat that.
  *
- * Not simulated: directories as such, links, permissions, renaming and removing files, a full disk
- * (a fault with UV_ENOSPC can stand for it), tearing within a sector, and reads that see half of a
- * concurrent write.
+ * Not simulated: directories themselves, links, permissions, renaming and removing files, a full
+ * disk (a fault with UV_ENOSPC can replace it), sectors that are torn, and reads that see half of
+ * a concurrent write.
  */
 #ifndef UVDIO_SIM_H
 #define UVDIO_SIM_H
@@ -59,91 +59,91 @@
 extern "C" {
 #endif
 
-/** A world. */
+/** A world: a simulated disk with files, which outlives engines. */
 typedef struct uvdio_sim_s uvdio_sim_t;
 
 /**
  * @defgroup what_survives_a_power_cut What survives a power cut
  *
- * Each file is there twice: as the running program sees it, and as it is on the disk. Between the
- * two lies what was changed and is not durable yet.
+ * The world keeps two versions of each file: the one that programs see, and the one on the disk.
+ * They differ by the changes that are not durable yet.
  *
- *   change                      durable
- *   write                       after a sync of that file which was started when the write had
- *                               ended
- *   write, UVDIO_O_DSYNC        when it ends: its own bytes, and the file's size. No earlier
- *                               write of the file
- *   truncate, preallocate,      after such a sync, or when a later UVDIO_O_DSYNC write of that file
- *   write past the end (size)   ends
+ *   change                      is durable
+ *   write                       after a sync of the file that started after the write had completed
+ *   write, UVDIO_O_DSYNC        when it completes: its own bytes and the file's size, but no
+ *                               earlier write of the file
+ *   truncate, preallocate,      after such a sync, or when a later UVDIO_O_DSYNC write of the file
+ *   write past the end (size)   completes
  *   new file                    see uvdio_sim_entry_t
  *
- * sync_data and sync_all differ for new files only: content and size are durable after either
- * (fdatasync(2) promises both). A sync covers what had ended when it began, not what ended while it
- * was under way: the library holds syncs back until earlier changes have ended, and the world would
- * show if it did not.
+ * sync_data and sync_all differ for new files only: both make content and size durable, as
+ * fdatasync(2) promises. A sync covers the changes that had completed when it started, not those
+ * that completed while it ran. The library starts a sync only after earlier changes have completed;
+ * a library that did not would lose data in a world.
  *
- * At a power cut, of what is not durable, and of every change on its way to the disk at that moment
- * (UVDIO_O_DSYNC or not), a seeded subset survives:
+ * At a power cut a seeded subset survives of the changes that are not durable and of the changes in
+ * flight (with or without UVDIO_O_DSYNC):
  *
- *   - sector by sector: each sector of each write survives or does not, whatever became of its
- *     neighbours. What was there before shows where it does not; zeros where nothing was. Where
- *     several writes went to one sector, any of them may be the one that shows. A sector itself is
- *     never torn.
- *   - sizes in order: if a change of a file's size is lost, so are all later ones. Content past the
- *     size is gone. But size and content don't know of each other: a file may have become longer
- *     without the bytes that made it so.
- *   - new files each by itself. A file whose entry is lost is lost with everything in it, durable
- *     or not.
+ *   - Content, by sectors. Each sector of each write survives or is lost, independently of its
+ *     neighbours. A lost sector has its previous content, or zeros where there was none. If several
+ *     writes covered a sector, any of them may be the one that survives. A sector is never torn.
+ *   - Sizes, in order. If a change of a file's size is lost, all later ones are lost, too. Content
+ *     past the size is lost. Size and content survive independently: a file may have grown without
+ *     the bytes that made it grow.
+ *   - New files, each independently. A file whose directory entry is lost is lost with all of its
+ *     content, durable or not.
  *
- * Requests that wait in the library (more than `depth`, or a sync behind writes) have not reached
- * the disk. A sync on its way has no effect of its own. Files are open no more; what was opened on
- * a dead engine has to be opened anew.
+ * Requests that wait in the library (more than `depth`, or a sync that waits for writes) have not
+ * reached the disk. A sync in flight has no effect. All files are closed; files of a dead engine
+ * must be opened again.
  * @{
  */
 
 /** What makes a new file's directory entry durable. */
 typedef enum {
-  /** any sync of that file, or the end of a UVDIO_O_DSYNC write: as ext4, xfs and btrfs do */
+  /** any sync of the file, or a completed UVDIO_O_DSYNC write: as on ext4, xfs and btrfs */
   UVDIO_SIM_ENTRY_BY_SYNC = 0,
   UVDIO_SIM_ENTRY_BY_SYNC_ALL, /**< uvdio_sync_all() only */
-  /** uvdio_sim_sync_directory() only: all that POSIX promises (fsync(2)) */
+  /** uvdio_sim_sync_directory() only: POSIX promises no more (fsync(2)) */
   UVDIO_SIM_ENTRY_BY_DIRECTORY
 } uvdio_sim_entry_t;
 
-/** What becomes of changes that are not durable. */
+/** Which changes that are not durable survive. */
 typedef enum {
-  /** a seeded subset survives: now none, now few, half, most or all of them */
+  /** a seeded subset: none, few, half, most or all of them */
   UVDIO_SIM_CUT_SEEDED = 0,
-  UVDIO_SIM_CUT_NOTHING, /**< none survives: the disk is as the last syncs left it */
-  UVDIO_SIM_CUT_CRASH    /**< no power cut: every program crashes, not the machine; see below */
+  UVDIO_SIM_CUT_NOTHING, /**< none: the disk holds the durable changes only */
+  UVDIO_SIM_CUT_CRASH    /**< no power cut: all programs crash, but not the machine; see below */
 } uvdio_sim_cut_t;
 
-/** What every operation on a dead engine ends with: those that were pending at the crash or power
- * cut, wherever they were, and every later one. Closes end with 0. */
+/** The result of every operation on a dead engine: of all that were pending at the crash or power
+ * cut, and of every later one. Closes return 0. */
 #define UVDIO_SIM_DEAD UV_ENODEV
 
 /** @} */
 
 /**
- * @defgroup what_outlives_a_crash What outlives a crash
+ * @defgroup what_outlives_a_crash What survives a crash
  *
- * A crash (SIGKILL, an abort, an exit with requests pending) ends engines and leaves the machine as
- * it is. All that had ended stays, as programs saw it and no more durable than it was: a power cut
- * may take it yet. Of what was on its way to the disk:
+ * A crash (SIGKILL, an abort, an exit with pending requests) ends engines; the machine keeps
+ * running. All completed changes stay as programs saw them, and are as durable as before: a later
+ * power cut may lose them. Operations in flight:
  *
- *   write      goes on without its program, as with io_uring: by the seed it never lands, or as a
- *              whole, or sector by sector, each of these never or at a step of its own. That may be
- *              before anybody looks, or after a successor has opened, read, truncated, written over
- *              and synced the file, in landing_max steps at the latest. It lands as a write of that
- *              moment: over what others have written there meanwhile, past the end if need be, and
- *              not durable, UVDIO_O_DSYNC or not, until a sync begins after it.
- *   truncate, preallocate, open   is done before the crash is over, or never.
+ *   write      continues without its program, as with io_uring. By the seed it never lands, or
+ *              lands as a whole, or sector by sector, where each sector never lands or lands at a
+ *              step of its own. It may land at once, or after a successor has opened, read,
+ *              truncated, overwritten and synced the file, but within landing_max steps. It has the
+ *              effect of a write at that moment: it overwrites what others have written there
+ *              meanwhile, extends the file if it ends past the file's end, and is not durable, with
+ *              or without UVDIO_O_DSYNC, until a sync that starts after it.
+ *   truncate, preallocate, open   takes effect before the crash ends, or never.
  *
- * Nothing that a successor does through an engine stops a write from landing or waits for it: it
- * has to wait, as real ones do for a lock on the open file, which the kernel lets go of after the
- * last of these writes. uvdio_sim_settle() stands for that wait. A program that waits comes
- * through every crash, and one that does not wait is caught. At a power cut, what has not landed
- * is on its way like everything else: it lands, and is subject to the cut, or never does.
+ * No operation of a successor's engine prevents a write from landing or waits for it. The successor
+ * must wait, as real programs do by a lock on the open file, which the kernel releases after the
+ * last of these writes. uvdio_sim_settle() simulates that wait. A program that waits survives every
+ * crash; a program that does not wait is found out. At a power cut, writes that have not landed
+ * are changes in flight like all others: they land, and survive or are lost by the cut, or never
+ * land.
  * @{
  */
 
@@ -154,91 +154,92 @@ typedef enum {
  * @{
  */
 
-/** What happens to an operation. */
+/** The kind of a fault. */
 typedef enum {
   UVDIO_SIM_NONE = 0, /**< no fault */
-  /** Any operation. It fails with `error` and changes nothing, with one exception: a sync. That
-   * fails as on Linux: of the sectors that it should have made durable a seeded subset is, and the
-   * rest never will be, because the kernel takes them for clean. The program sees them until the
-   * next power cut, and a further sync succeeds without them (Rebello et al., ATC 2020). UV_EINTR
-   * and UV_EAGAIN change nothing for syncs, too: the library repeats those. */
+  /** Any operation. It fails with `error` and changes nothing, except for a sync, which fails as on
+   * Linux: a seeded subset of the sectors that it should have made durable is durable, and the rest
+   * never becomes durable, because the kernel marks it clean. Programs see these sectors until the
+   * next power cut, and the next sync succeeds without writing them (Rebello et al., ATC 2020).
+   * With UV_EINTR and UV_EAGAIN a sync changes nothing either: the library repeats it. */
   UVDIO_SIM_ERROR,
-  /** A write. It fails with `error`, and a seeded subset of its sectors has been written. */
+  /** A write. It fails with `error` after a seeded subset of its sectors was written. */
   UVDIO_SIM_TORN,
-  /** A read or write. It moves `length` bytes at most, rounded down to whole units of the file's
-   * alignment, for a write to whole sectors, but at least one; 0: a seeded number of units. The
-   * library takes up the rest. */
+  /** A read or write. It transfers at most `length` bytes, rounded down to a multiple of the file's
+   * alignment (writes: of the sector size), but at least one unit; 0: a seeded number of units. The
+   * library continues with the rest. */
   UVDIO_SIM_SHORT,
-  /** A write. It ends well and was never made, but for the file's size. */
+  /** A write. It reports success and changes nothing but the file's size. */
   UVDIO_SIM_LOST,
-  /** A read: one seeded bit of what is delivered is wrong; the disk is not. A write: one bit of
-   * what is stored is wrong. */
+  /** A read: one seeded bit of the returned data is wrong; the disk is unchanged. A write: one bit
+   * of the stored data is wrong. */
   UVDIO_SIM_CORRUPT,
-  /** A read or write. It ends well, but went to another place of the file, a seeded one. Where a
-   * file is too short to have another, a read is as it should be and a write lost. */
+  /** A read or write. It reports success, but accessed another, seeded offset of the file. If the
+   * file is too short for another offset, a read is correct and a write is lost. */
   UVDIO_SIM_MISDIRECT,
-  /** A read. A seeded sector of its range becomes unreadable (see uvdio_sim_damage), and it fails
-   * with `error`. */
+  /** A read. A seeded sector of its range becomes unreadable (see uvdio_sim_damage), and the read
+   * fails with `error`. */
   UVDIO_SIM_LATENT,
-  /** Any operation with a callback. It ends `steps` later than it would have. */
+  /** Any operation with a callback. It completes `steps` later. */
   UVDIO_SIM_DELAY,
   /**
-   * Any operation. The power goes off, or all programs crash (`cut`), with the operation on its way
-   * to the disk. */
+   * Any operation. A power cut, or a crash of all programs (`cut`), while the operation is in
+   * flight. */
   UVDIO_SIM_CUT
 } uvdio_sim_kind_t;
 
-/** A fault that does not apply to the operation (LOST for a read) is none. */
+/** A fault. It has no effect on operations that it does not apply to (LOST on a read). */
 typedef struct uvdio_sim_fault_s {
-  uvdio_sim_kind_t kind; /**< what happens */
+  uvdio_sim_kind_t kind; /**< the kind of the fault */
   int error;             /**< UV_E*, negative; 0: UV_EIO */
   uint32_t steps;        /**< DELAY */
   size_t length;         /**< SHORT: bytes */
   uvdio_sim_cut_t cut;   /**< CUT */
 } uvdio_sim_fault_t;
 
-/** An operation that is about to take effect. A transfer that comes in several parts is several. */
+/** An operation that is about to take effect. Each part of a short transfer is an event. */
 typedef struct uvdio_sim_event_s {
   uint64_t number;  /**< 1 for the first of this world */
   uint64_t step;    /**< of the world */
   uvdio_op_t op;    /**< which operation */
   const char* path; /**< valid during the call */
-  uint64_t offset;  /**< bytes; for truncate and preallocate the length asked for */
-  size_t length;    /**< bytes; 0 for what is no transfer */
+  uint64_t offset;  /**< bytes; for truncate and preallocate the requested length */
+  size_t length;    /**< bytes; 0 unless the operation is a transfer */
 } uvdio_sim_event_t;
 
-/** Decides about a fault by filling in `fault`, which comes zeroed: no fault. Called once per
- * operation for which no rule had one, in a turn of the loop, or during a synchronous operation.
- * It must call no function of the library but uvdio_sim_random(). */
+/** Chooses a fault by setting the fields of `fault`, which is zeroed before the call: no fault.
+ * Called once for each operation to which no rule applied, in a loop iteration or during a
+ * synchronous operation. It must not call any function of the library except
+ * uvdio_sim_random(). */
 typedef void (*uvdio_sim_fault_cb)(void* data, const uvdio_sim_event_t* event,
                                    uvdio_sim_fault_t* fault);
 
-/** Faults without a function of one's own. An operation that matches all of `op`, `path` and range
- * counts; of those that count, the first `skip` pass, then `times` are struck, each with the
- * probability `ppm`. */
+/** Injects faults without a callback. The rule matches operations by `op`, `path` and range. The
+ * first `skip` operations that match get no fault; each later one gets it with the probability
+ * `ppm`, until `times` operations have got it. */
 typedef struct uvdio_sim_rule_s {
   uvdio_op_t op;           /**< UVDIO_OP_NONE: any */
   const char* path;        /**< as given to uvdio_open; null: any. Copied */
   uint64_t offset;         /**< bytes; transfers that touch [offset, offset + length) */
-  uint64_t length;         /**< bytes; 0: wherever, transfer or not */
-  uint64_t skip;           /**< so many that match go unharmed first */
-  uint64_t times;          /**< 0: for good */
+  uint64_t length;         /**< bytes; 0: any offset, and operations that are no transfers */
+  uint64_t skip;           /**< number of matching operations that get no fault */
+  uint64_t times;          /**< maximum number of faults; 0: unlimited */
   uint32_t ppm;            /**< parts per million; 0: always */
-  uvdio_sim_fault_t fault; /**< what the others get */
+  uvdio_sim_fault_t fault; /**< the fault */
 } uvdio_sim_rule_t;
 
 /** uvdio_sim_add_rule() for bindings: `size` is that of the structure in the caller's header. */
 UVDIO_EXTERN int uvdio_sim_add_rule_sized(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule,
                                           size_t size);
 
-/** Adds a rule. They are asked in the order in which they were added, until one has a fault.
+/** Adds a rule. Rules are evaluated in the order in which they were added, until one has a fault.
  * Errors: UV_EINVAL (unknown operation, fault or cut, an error above 0, ppm over a million),
  * UV_ENOMEM. */
 static inline int uvdio_sim_add_rule(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule) {
   return uvdio_sim_add_rule_sized(sim, rule, sizeof(uvdio_sim_rule_t));
 }
 
-/** Removes every rule. What was damaged stays so. */
+/** Removes all rules. Damaged sectors stay damaged. */
 UVDIO_EXTERN int uvdio_sim_clear_rules(uvdio_sim_t* sim);
 
 /** @} */
@@ -248,65 +249,68 @@ UVDIO_EXTERN int uvdio_sim_clear_rules(uvdio_sim_t* sim);
  * @{
  */
 
-/** Receives the trace, one line per call, without a newline and valid during the call only. Lines
- * hold steps, operations, paths, ranges, results, faults, and a checksum of what was read: nothing
- * that differs between two runs of one seed. It must call no function of the library. */
+/** Receives the trace, one line per call, without a newline and valid during the call only. A line
+ * has the step, operation, path, range, result, fault, and a checksum of the data that was read:
+ * nothing that differs between two runs with one seed. It must not call any function of the
+ * library. */
 typedef void (*uvdio_sim_trace_cb)(void* data, const char* line);
 
-/** Operations end in the order in which they reached the disk. After a crash writes land in it. */
+/** Operations complete in the order in which they reached the disk; after a crash, writes land in
+ * that order. */
 #define UVDIO_SIM_IN_ORDER 1u
 
-/** What a world is made from. */
+/** Options of a world. */
 typedef struct uvdio_sim_options_s {
-  uint64_t seed; /**< of everything that is drawn by chance */
-  /** bytes, a power of two from 512 to 4096; 0: 512. What UVDIO_O_NATIVE_ALIGN asks for */
+  uint64_t seed; /**< determines all random decisions */
+  /** bytes, a power of two from 512 to 4096; 0: 512. The alignment for UVDIO_O_NATIVE_ALIGN */
   uint32_t sector_size;
-  uint32_t latency_min; /**< steps from submission to the end of an operation: at least these ... */
-  /** ... and at most these, seeded, so that operations overtake each other; 0: 8, or latency_min
-   * where that is more */
+  uint32_t latency_min; /**< minimum number of steps from submission to completion */
+  /** maximum number of steps; the seed chooses, so that operations overtake each other; 0: 8, or
+   * latency_min where that is more */
   uint32_t latency_max;
   unsigned flags; /**< UVDIO_SIM_IN_ORDER */
-  /** bytes per file that may be written and not durable. What is more becomes durable, oldest
-   * first, as a disk empties its cache; 0: 4 MiB */
+  /** maximum number of bytes per file that are written and not durable. Beyond it the oldest become
+   * durable, as a disk writes back its cache; 0: 4 MiB */
   size_t cache_size;
-  uint32_t landing_max;        /**< steps after a crash in which writes may still land; 0: 64 */
+  uint32_t landing_max;        /**< number of steps after a crash in which writes land; 0: 64 */
   uvdio_sim_entry_t entries;   /**< what makes a new file's directory entry durable */
-  uvdio_sim_fault_cb on_fault; /**< may be null, as may on_trace */
+  uvdio_sim_fault_cb on_fault; /**< chooses faults; may be null */
   uvdio_sim_trace_cb on_trace; /**< receives the trace; may be null */
-  void* data;                  /**< for both */
+  void* data;                  /**< argument of both callbacks */
 } uvdio_sim_options_t;
 
-/** Counted since the world was made. */
+/** Counters since the world was created, and current values ("now"). */
 typedef struct uvdio_sim_stats_s {
   uint64_t steps;        /**< the world's time */
-  uint64_t operations;   /**< that reached the disk, parts of transfers each by themselves */
-  uint64_t faults;       /**< drawn, and applied */
-  uint64_t cuts;         /**< of the power */
-  uint64_t crashes;      /**< of programs */
-  uint64_t killed;       /**< operations that were on their way at a crash or a power cut, but for
+  uint64_t operations;   /**< operations that reached the disk; parts of transfers count one each */
+  uint64_t faults;       /**< faults that took effect */
+  uint64_t cuts;         /**< power cuts */
+  uint64_t crashes;      /**< crashes of programs */
+  uint64_t killed;       /**< operations in flight at a crash or a power cut, except at
                             UVDIO_SIM_CUT_NOTHING */
-  uint64_t landed;       /**< pieces of writes, after their program's crash */
-  uint64_t landing;      /**< now: pieces that are going to. 0: from now on only living engines
-                            change anything */
-  uint64_t sectors_kept; /**< at power cuts: not durable, and survived */
-  uint64_t sectors_lost; /**< at power cuts: not durable, and did not */
-  uint64_t entries_lost; /**< at power cuts: new files that vanished */
-  uint64_t dirty;        /**< now: bytes written and not durable */
-  unsigned files;        /**< now */
-  unsigned engines;      /**< now: on this world and not yet closed, dead ones included */
+  uint64_t landed;       /**< pieces of writes that landed after their program's crash */
+  uint64_t landing;      /**< now: pieces that are still to land. 0: from now on only live engines
+                            change the disk */
+  uint64_t sectors_kept; /**< at power cuts: sectors that were not durable and survived */
+  uint64_t sectors_lost; /**< at power cuts: sectors that were not durable and were lost */
+  uint64_t entries_lost; /**< at power cuts: new files that were lost */
+  uint64_t dirty;        /**< now: bytes that are written and not durable */
+  unsigned files;        /**< now: files */
+  unsigned engines;      /**< now: engines that are not closed, including dead ones */
 } uvdio_sim_stats_t;
 
 /** uvdio_sim_create() for bindings: `size` is that of the structure in the caller's header. */
 UVDIO_EXTERN int uvdio_sim_create_sized(uvdio_sim_t** sim, const uvdio_sim_options_t* options,
                                         size_t size);
 
-/** Makes a world without files. `options` may be null; it is copied. Errors: UV_EINVAL (sector
- * size, unknown flag or enumerator, latency_min over a latency_max that is not 0), UV_ENOMEM. */
+/** Creates a world without files. `options` may be null; it is copied. Errors: UV_EINVAL (invalid
+ * sector size, unknown flag or enumerator, latency_min above a latency_max that is not 0),
+ * UV_ENOMEM. */
 static inline int uvdio_sim_create(uvdio_sim_t** sim, const uvdio_sim_options_t* options) {
   return uvdio_sim_create_sized(sim, options, sizeof(uvdio_sim_options_t));
 }
 
-/** Frees the world with all of its files. Errors: UV_EBUSY (an engine on it is not closed yet). */
+/** Frees the world and all of its files. Errors: UV_EBUSY (an engine on it is not closed yet). */
 UVDIO_EXTERN int uvdio_sim_destroy(uvdio_sim_t* sim);
 
 /** uvdio_sim_engine_create() for bindings: `size` is that of the structure in the caller's
@@ -315,41 +319,39 @@ UVDIO_EXTERN int uvdio_sim_engine_create_sized(uvdio_engine_t** engine, uv_loop_
                                                uvdio_sim_t* sim,
                                                const uvdio_engine_options_t* options, size_t size);
 
-/** As uvdio_engine_create(), on the world's disk instead of the machine's. The backend is called
- * "memory". Paths are names, compared byte by byte. Any number of engines may be on one world.
- * Errors: those of uvdio_engine_create(); UV_EINVAL also where `options` asks for another backend
- * than AUTO or MEMORY. */
+/** Creates an engine as uvdio_engine_create() does, on the world's disk instead of the machine's.
+ * The backend is called "memory". Paths are names, compared byte by byte. Any number of engines may
+ * be on one world. Errors: those of uvdio_engine_create(), and UV_EINVAL if `options` requests a
+ * backend other than AUTO or MEMORY. */
 static inline int uvdio_sim_engine_create(uvdio_engine_t** engine, uv_loop_t* loop,
                                           uvdio_sim_t* sim, const uvdio_engine_options_t* options) {
   return uvdio_sim_engine_create_sized(engine, loop, sim, options, sizeof(uvdio_engine_options_t));
 }
 
-/** Cuts the power, at any time, also from a callback: the disk becomes what survives, every engine
- * on the world is dead from here on, and what they had pending ends with UVDIO_SIM_DEAD in its
- * callback, in later turns. The power is back at once: a new engine may be put on the world before
- * the dead ones are closed. Errors: UV_EINVAL (unknown cut), UV_ENOMEM (content is lost: the world
- * is of no use any more, and its operations fail with UV_ENOMEM). */
+/** Cuts the power, at any time, also from a callback. The disk then holds the data that survives.
+ * Every engine on the world is dead; the callbacks of its pending requests get UVDIO_SIM_DEAD, in
+ * later iterations. The power is back immediately: a new engine may be created before the dead ones
+ * are closed. Errors: UV_EINVAL (unknown cut), UV_ENOMEM (content is lost: the world is unusable,
+ * and its operations fail with UV_ENOMEM). */
 UVDIO_EXTERN int uvdio_sim_power_cut(uvdio_sim_t* sim, uvdio_sim_cut_t cut);
 
-/** Crashes the program that has the engine `engine`, at any time, also from a callback; null: all
- * programs on the world. What the engine had pending ends with UVDIO_SIM_DEAD, as after a power
- * cut. A new engine may be put on the world at once.
- * Errors: UV_EINVAL (no such engine, or a dead one), UV_ENOMEM (as for power cuts). */
+/** Crashes the program that owns `engine`, at any time, also from a callback; null: all programs on
+ * the world. The engine's pending requests end with UVDIO_SIM_DEAD, as after a power cut. A new
+ * engine may be created immediately. Errors: UV_EINVAL (no such engine, or a dead one), UV_ENOMEM
+ * (as for power cuts). */
 UVDIO_EXTERN int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_engine_t* engine);
 
-/** Lets steps pass until every write of a crashed program that is going to land has landed; other
- * engines' operations don't end meanwhile. It is what a successor that waits for a lock on the file
- * sees, in one call. Returns how many pieces landed, or UV_ENOMEM (as for power cuts). A test that
- * wants to look at each step instead goes on with its engine until `landing` of the counters is
- * 0. */
+/** Advances the world's time until all writes of crashed programs that are to land have landed;
+ * operations of other engines don't complete meanwhile. A successor that waits for a lock on the
+ * file sees the same. Returns the number of pieces that landed, or UV_ENOMEM (as for power cuts). A
+ * test that checks each step runs its engine instead, until the counter `landing` is 0. */
 UVDIO_EXTERN int64_t uvdio_sim_settle(uvdio_sim_t* sim);
 
-/** Makes every file's directory entry durable: what a program does with fsync(2) on the
- * directory. */
+/** Makes the directory entries of all files durable, as fsync(2) on the directory does. */
 UVDIO_EXTERN int uvdio_sim_sync_directory(uvdio_sim_t* sim);
 
-/** A number below `limit` from the world's seed, for a program's own decisions; 0 for a limit of
- * 0. */
+/** Returns a random number below `limit` from the world's seed, for decisions of the program under
+ * test; 0 if `limit` is 0. */
 UVDIO_EXTERN uint64_t uvdio_sim_random(uvdio_sim_t* sim, uint64_t limit);
 
 /** uvdio_sim_stats() for bindings: `size` is that of the structure in the caller's header. */
@@ -361,8 +363,8 @@ static inline int uvdio_sim_stats(const uvdio_sim_t* sim, uvdio_sim_stats_t* sta
   return uvdio_sim_stats_sized(sim, stats, sizeof(uvdio_sim_stats_t));
 }
 
-/** A number made of every operation, its result, and everything drawn by chance, but not of file
- * content: equal for two equal runs, different for two that went different ways. */
+/** Returns a hash over all operations, their results and all random decisions, but not over file
+ * content. Equal runs have equal digests; runs that differ have different ones. */
 UVDIO_EXTERN uint64_t uvdio_sim_digest(const uvdio_sim_t* sim);
 
 /** @} */
@@ -370,34 +372,34 @@ UVDIO_EXTERN uint64_t uvdio_sim_digest(const uvdio_sim_t* sim);
 /**
  * @defgroup the_disk_from_outside The disk from outside
  *
- * Past every engine, at once, without faults or steps. Errors of all of these: UV_ENOENT (no such
- * file).
+ * These functions access the disk without an engine: immediately, without faults, and without
+ * advancing the world's time. Each of them returns UV_ENOENT if the file does not exist.
  * @{
  */
 
-/** The file's size in bytes: as a program sees it, or on the disk, where it would be after
+/** Returns the file's size in bytes: as programs see it, or on the disk, as it would be after
  * UVDIO_SIM_CUT_NOTHING. */
 UVDIO_EXTERN int64_t uvdio_sim_size(const uvdio_sim_t* sim, const char* path, int on_disk);
 
-/** Copies bytes out of the file, as a program sees it or as it is on the disk. Returns how many
- * there were, fewer than `length` at the file's end. */
+/** Copies bytes out of the file, as programs see it or as it is on the disk. Returns the number of
+ * bytes, which is less than `length` at the file's end. */
 UVDIO_EXTERN int64_t uvdio_sim_peek(const uvdio_sim_t* sim, const char* path, int on_disk,
                                     void* base, size_t length, uint64_t offset);
 
-/** Puts bytes into the file, and makes the file if there is none; both are durable at once.
- * Errors: UV_EINVAL (a path that is none), UVDIO_EOFFSET, UV_ENOMEM; never UV_ENOENT. */
+/** Writes bytes into the file, and creates the file if it does not exist; both are durable at once.
+ * Errors: UV_EINVAL (invalid path), UVDIO_EOFFSET, UV_ENOMEM; never UV_ENOENT. */
 UVDIO_EXTERN int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t length,
                                 uint64_t offset);
 
-/** Turns over one seeded bit in each sector that the range touches, on the disk and for programs
- * alike. Changes that are not durable yet are whole, and replace what was corrupted when they
- * become so. */
+/** Flips one seeded bit in each sector that the range touches, on the disk and as programs see it.
+ * Changes that are not durable yet stay intact, and replace the corrupted content when they become
+ * durable. */
 UVDIO_EXTERN int uvdio_sim_corrupt(uvdio_sim_t* sim, const char* path, uint64_t offset,
                                    uint64_t length);
 
-/** Makes every sector that the range touches unreadable: reads that touch one fail with UV_EIO,
- * until it is written to as a whole or cut off. Power cuts don't mend it. Errors: UV_ENOMEM (some
- * of them may have become so). */
+/** Makes every sector that the range touches unreadable: reads that touch one fail with UV_EIO
+ * until it is overwritten as a whole or truncated. A power cut does not repair it. Errors:
+ * UV_ENOMEM (some of the sectors may be damaged). */
 UVDIO_EXTERN int uvdio_sim_damage(uvdio_sim_t* sim, const char* path, uint64_t offset,
                                   uint64_t length);
 
