@@ -196,9 +196,8 @@ static void read_eventfd(uvdio__queue_t* queue) {
   uint64_t count;
   ssize_t got = read(state->eventfd, &count, sizeof(count));
 
+  (void)got; /* Completions are asked for whatever it says. */
   queue->engine->stats.system_calls++;
-  assert(got == (ssize_t)sizeof(count) || errno == EAGAIN || errno == EINTR);
-  (void)got;
 }
 
 /* Saves the read of the eventfd at each wake-up: the loop's epoll is told to report it once per
