@@ -2,6 +2,7 @@
 /*
  * An open in steps (os/os.h): each step is an entry of its own, and workers do what may block.
  */
+#include <assert.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -62,6 +63,7 @@ static uvdio__open_status_t advance(uvdio__queue_t* queue, uvdio_req_t* req, int
 
 void uvdio__ring_advance_open(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
   const uvdio__open_state_t* opening = uvdio__open_state_of(req);
+  uvdio__open_status_t status;
 
   if (result == UV_EINTR && req->cancelled_ && (req->flags_ & REQ_UNCANCELLABLE) == 0) {
     result = UV_ECANCELED;
@@ -69,19 +71,13 @@ void uvdio__ring_advance_open(uvdio__queue_t* queue, uvdio_req_t* req, int resul
   if (is_repeated(queue, req, result)) {
     return;
   }
-  switch (advance(queue, req, result)) {
-    case UVDIO__OPEN_GOES_ON:
-      if (opening->step >= UVDIO__OPEN_FINISH) {
-        uvdio__queue_punt(queue, req);
-      } else {
-        uvdio__queue_again(queue, req);
-      }
-      break;
-    case UVDIO__OPEN_SUCCEEDED:
-      uvdio__queue_done(queue, req, 0);
-      break;
-    case UVDIO__OPEN_FAILED:
-      fail_open(queue, req);
-      break;
+  status = advance(queue, req, result);
+  assert(status != UVDIO__OPEN_SUCCEEDED); /* The last step is a worker's. */
+  if (status == UVDIO__OPEN_FAILED) {
+    fail_open(queue, req);
+  } else if (opening->step >= UVDIO__OPEN_FINISH) {
+    uvdio__queue_punt(queue, req);
+  } else {
+    uvdio__queue_again(queue, req);
   }
 }

@@ -317,18 +317,16 @@ static int perform_or_delay(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__sim_slot_t* slot = req->worker_;
   uvdio__sim_task_t task = task_of(engine->sim, req);
   uvdio_sim_fault_t fault;
+  drawn_t drawn;
 
   task.mark = slot->mark;
-  switch (draw_fault(engine, slot, &task.event, &fault)) {
-    case DRAWN_DELAYED:
-      return 0;
-    case DRAWN_DEAD:
-      end_request(queue, req, result_of_dead(req));
-      break;
-    case DRAWN_PROCEED:
-      end_request(queue, req, perform_task(engine->sim, req, &task, &fault));
-      break;
+  drawn = draw_fault(engine, slot, &task.event, &fault);
+  if (drawn == DRAWN_DELAYED) {
+    return 0;
   }
+  end_request(
+      queue, req,
+      drawn == DRAWN_DEAD ? result_of_dead(req) : perform_task(engine->sim, req, &task, &fault));
   return 1;
 }
 

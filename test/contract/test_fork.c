@@ -121,6 +121,16 @@ static void engine_that_never_ran_is_refused_in_the_child(void** state) {
  * The child gives everything back.
  */
 
+/* What another engine has pending stays so. */
+static int child_closes_the_engine_alone(struct fixture* f) {
+  EXPECT(uv_loop_fork(&f->loop) == 0);
+  EXPECT(t_engine_close(f->engine, on_engine_closed) == 0);
+  while (f->closed == 0) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  return 0;
+}
+
 /* libuv's own work of the parent may keep the child's loop alive, so this ends with the engine and
  * not with the loop. */
 static int child_closes_the_engine(struct fixture* f) {
@@ -513,6 +523,42 @@ static void child_has_no_lock_of_a_worker_on_the_loop(void** state) {
   assert_parent_has_its_pages(f);
 }
 
+static unsigned pages_read;
+
+static void count_page(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  (void)req;
+  pages_read += result == PAGE;
+  (void)uvdio_buf_release(&buf);
+}
+
+/* Two engines of one loop, both with works: its lock is taken and renewed once. */
+static void fork_with_two_engines_on_the_loop(void** state) {
+  static uvdio_file_t file;
+  static uvdio_req_t reqs[8];
+  struct fixture* f = *state;
+  uvdio_engine_options_t options = matrix_options();
+  uvdio_engine_t* second;
+  NOT_ON_MEMORY("files that two engines could share");
+  memset(&file, 0, sizeof(file));
+  pages_read = 0;
+  assert_ok(uvdio_engine_create(&second, &f->loop, &options));
+  assert_ok(uvdio_open(second, &file, &reqs[0], path_of(f, "file"),
+                       UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED, 0, NULL));
+  submit_reads(f, COUNT_OF(reqs));
+  for (unsigned i = 0; i < COUNT_OF(reqs); i++) {
+    uvdio_buf_t page = blank(PAGE);
+    assert_ok(uvdio_read(&file, &reqs[i], &page, (uint64_t)i * PAGE, count_page));
+  }
+  assert_int_equal(fork_and_do(child_closes_the_engine_alone, f), 0);
+  run(f);
+  assert_int_equal(pages_read, COUNT_OF(reqs));
+  for (unsigned i = 0; i < COUNT_OF(reqs); i++) {
+    assert_result(ops[i], PAGE);
+  }
+  assert_ok(uvdio_engine_close(second, NULL));
+  run(f);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, idle_engine_is_refused_in_the_child),
@@ -536,6 +582,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_closes_a_file_that_is_half_open),
       TEST_ON(bound, child_can_not_know_of_an_open_that_is_on_its_way),
       TEST_ON(bound, child_has_no_lock_of_a_worker_on_the_loop),
+      TEST_ON(bound, fork_with_two_engines_on_the_loop),
   };
   if (UNDER_TSAN) {
     skip_line("the thread sanitizer does not follow a fork with threads");

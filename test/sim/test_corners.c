@@ -56,6 +56,33 @@ static void null_arguments_are_refused(void** state) {
   assert_int_equal(sim_stats(w).cuts, 0);
 }
 
+/* Of a newer header: a field that this library does not know may be there, but zero. */
+static void options_that_are_unknown_have_to_be_zero(void** state) {
+  struct {
+    uvdio_sim_options_t known;
+    uint64_t later;
+  } options = {.known = {.seed = 1}, .later = 1};
+  struct {
+    uvdio_sim_rule_t known;
+    uint64_t later;
+  } rule = {.known = {.fault = {.kind = UVDIO_SIM_ERROR}}, .later = 1};
+  struct {
+    uvdio_engine_options_t known;
+    uint64_t later;
+  } engine_options = {.later = 1};
+  struct world* w = *state;
+  uvdio_sim_t* sim = NULL;
+  uvdio_engine_t* engine = NULL;
+  assert_code(uvdio_sim_create_sized(&sim, &options.known, sizeof(options)), UV_E2BIG);
+  assert_code(uvdio_sim_add_rule_sized(w->sim, &rule.known, sizeof(rule)), UV_E2BIG);
+  assert_code(uvdio_sim_engine_create_sized(&engine, &w->loop, w->sim, &engine_options.known,
+                                            sizeof(engine_options)),
+              UV_E2BIG);
+  options.later = 0;
+  assert_ok(uvdio_sim_create_sized(&sim, &options.known, sizeof(options)));
+  assert_ok(uvdio_sim_destroy(sim));
+}
+
 static void engine_that_is_too_deep_is_refused(void** state) {
   struct world* w = *state;
   uvdio_engine_options_t options = {.depth = UVDIO_DEPTH_MAX + 1};
@@ -732,6 +759,7 @@ static void sync_without_memory_spoils_the_world(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST_IN(world_open, null_arguments_are_refused),
+      TEST_IN(world_empty, options_that_are_unknown_have_to_be_zero),
       TEST_IN(world_empty, engine_that_is_too_deep_is_refused),
       TEST_IN(world_empty, bad_rules_are_refused),
       TEST_IN(world_open, rule_without_a_fault_spares),

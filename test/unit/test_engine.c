@@ -291,6 +291,36 @@ static void auto_probe_foretells_what_init_takes(void** state) {
   close_engine(e, engine);
 }
 
+/*
+ * Structures of a newer header: a field that this library does not know may be there, but zero.
+ */
+
+struct newer_engine_options {
+  uvdio_engine_options_t known;
+  uint64_t later;
+};
+
+struct newer_arena_options {
+  uvdio_arena_options_t known;
+  uint64_t later;
+};
+
+static void options_that_are_unknown_have_to_be_zero(void** state) {
+  struct engine* e = *state;
+  struct newer_engine_options options = {.known = {.backend = UVDIO_BACKEND_POOL}};
+  struct newer_arena_options frames = {.known = {.frame_size = UVDIO_PAGE_SIZE, .frame_count = 1}};
+  uvdio_engine_t* engine = NULL;
+  uvdio_arena_t* arena = NULL;
+  assert_ok(uvdio_engine_create_sized(&engine, &e->loop, &options.known, sizeof(options)));
+  assert_ok(uvdio_engine_close(engine, NULL));
+  assert_ok(uvdio_arena_create_sized(&arena, &frames.known, sizeof(frames)));
+  assert_ok(uvdio_arena_destroy(arena, NULL));
+  options.later = frames.later = (uint64_t)1 << 63;
+  assert_code(uvdio_engine_create_sized(&engine, &e->loop, &options.known, sizeof(options)),
+              UV_E2BIG);
+  assert_code(uvdio_arena_create_sized(&arena, &frames.known, sizeof(frames)), UV_E2BIG);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(null_pointers_are_refused),
@@ -313,6 +343,7 @@ int main(void) {
       TEST(reason_is_cut_to_size),
       TEST(bad_probes_are_refused),
       TEST(auto_probe_foretells_what_init_takes),
+      TEST(options_that_are_unknown_have_to_be_zero),
   };
   return cmocka_run_group_tests_name("engine", tests, warm_up_libuv, NULL);
 }
