@@ -119,12 +119,16 @@ static int grow(uvdio__queue_t* queue) {
   return 1;
 }
 
+static unsigned slot_after(const uvdio__ring_files_t* files, unsigned slot) {
+  return (slot + 1) % files->capacity;
+}
+
 static unsigned find_free(const uvdio__ring_files_t* files) {
   unsigned slot = files->next;
 
   assert(files->used < files->capacity);
   while (files->descriptors[slot] != -1) {
-    slot = slot + 1 == files->capacity ? 0 : slot + 1;
+    slot = slot_after(files, slot);
   }
   return slot;
 }
@@ -146,7 +150,7 @@ void uvdio__ring_add_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   }
   files->descriptors[slot] = descriptor;
   files->used++;
-  files->next = slot + 1 == files->capacity ? 0 : slot + 1;
+  files->next = slot_after(files, slot);
   file->fixed_index_ = slot + 1;
 }
 

@@ -4,6 +4,7 @@
 #ifdef FAULTS_RING
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,10 @@ static void inspect_new(const struct io_uring_sq* sq) {
     if (!is_whole(sqe)) {
       (void)fprintf(stderr, "an entry of operation %u keeps what was in its place before\n",
                     sqe->opcode);
+      abort();
+    }
+    if (sqe->opcode == IORING_OP_OPENAT && (sqe->open_flags & O_CLOEXEC) == 0) {
+      fputs("an entry opens a descriptor that a program gets that is started\n", stderr);
       abort();
     }
   }

@@ -176,7 +176,15 @@ int __wrap_fstatfs64(int fd, struct statfs* filesystem) {
   return (int)do_fstatfs(fd, filesystem);
 }
 
+static void require(int is_so, const char* else_what) {
+  if (!is_so) {
+    fprintf(stderr, "%s\n", else_what);
+    abort();
+  }
+}
+
 static long do_open(const char* path, int flags, mode_t mode) {
+  require((flags & O_CLOEXEC) != 0, "a descriptor that a program gets that is started");
   PERFORM(CALL_OPEN, plan, __real_open(path, flags, mode));
 }
 
@@ -301,13 +309,10 @@ ssize_t __wrap_read(int fd, void* base, size_t length) {
   PERFORM(CALL_READ, plan, __real_read(fd, base, length));
 }
 
-/* Whoever reads one that nobody has signalled must not wait, and a program that is started gets
- * none. */
+/* Whoever reads one that nobody has signalled must not wait. */
 static long do_eventfd(unsigned value, int flags) {
-  if ((flags & EFD_NONBLOCK) == 0 || (flags & EFD_CLOEXEC) == 0) {
-    fputs("an eventfd that blocks, or that a program gets that is started\n", stderr);
-    abort();
-  }
+  require((flags & EFD_NONBLOCK) != 0, "an eventfd that blocks");
+  require((flags & EFD_CLOEXEC) != 0, "an eventfd that a program gets that is started");
   PERFORM(CALL_EVENTFD, plan, __real_eventfd(value, flags));
 }
 
