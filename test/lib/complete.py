@@ -3,8 +3,9 @@
 """An operation or a system call that the tests don't know would be tested nowhere, and nothing
 would say so. This fails where
 
-  - an operation of UVDIO_OP_MAP is missing from a generator, the scenario of the fault sweep or the
-    tracker,
+  - an operation of UVDIO_OP_MAP is missing from a generator, the scenario of the fault sweep, the
+    tracker, or a contract program that tests every operation,
+  - the fault sweep has no error to inject into a call (faults_errors.c),
   - the ring submits an opcode to which the faults give no system call (call_of in faults_ring.c),
   - the library makes a call that no fault can reach: neither in wrapped.txt nor in NO_FAULT below.
 
@@ -22,6 +23,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # Each has to use every operation.
 USERS = ["test/lib/tracker.c", "test/lib/scenario.c", "test/sim/generator.c",
          "test/fuzz/fuzz_operations.c", "test/fsx/fsx.c", "test/storm/test_chaos.c"]
+USERS += [f"test/contract/test_{name}.c" for name in (
+    "file", "synchronous", "bad_input", "cancel", "fork", "order", "latched_errors")]
 
 # Calls without a fault, by the reason.
 NO_FAULT = {
@@ -53,6 +56,14 @@ def missing_operations():
                 yield f"{path}: does not use the operation {text}"
 
 
+def missing_errors():
+    errors = read("test/lib/faults_errors.c")
+    calls = re.search(r"enum fault_call {(.*?)\bCALLS\b", read("test/lib/faults.h"), re.S).group(1)
+    for call in re.findall(r"\bCALL_[A-Z_0-9]+\b", re.sub(r"/\*.*?\*/", "", calls)):
+        if not re.search(rf'\[{call}\] = {{\s*"[^"]+",\s*{{[A-Z]', errors):
+            yield f"test/lib/faults_errors.c: has no errors of {call}"
+
+
 def missing_opcodes():
     known = re.search(r"call_of\(.*?\n}\n", read("test/lib/faults_ring.c"), re.S).group()
     for path in ("src/ring/submit.c", "src/ring/open.c"):
@@ -81,7 +92,8 @@ def missing_calls(build):
 
 
 def main():
-    complaints = [*missing_operations(), *missing_opcodes(), *missing_calls(sys.argv[1])]
+    complaints = [*missing_operations(), *missing_errors(), *missing_opcodes(),
+                  *missing_calls(sys.argv[1])]
     print("\n".join(complaints))
     print(f"operations and calls: {len(complaints)} are missing somewhere")
     return len(complaints) > 0

@@ -107,7 +107,9 @@ static void inspect_new(const struct io_uring_sq* sq) {
   for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
     const struct io_uring_sqe* sqe = &sq->sqes[i & *sq->kring_mask];
     if (!is_whole(sqe)) {
-      (void)fprintf(stderr, "an entry of operation %u keeps what was in its place before\n",
+      (void)fprintf(stderr,
+                    "an entry of operation %u keeps what was in its place before, or has a field "
+                    "of which is_whole() does not know\n",
                     sqe->opcode);
       abort();
     }
