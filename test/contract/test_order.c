@@ -515,8 +515,110 @@ static void callback_may_use_the_synchronous_form(void** state) {
   assert_result(write, PAGE);
 }
 
+/*
+ * Kinds (UVDIO_OP_MAP): what an operation waits for, and what waits for it. This is told here once
+ * more, so that a wrong kind in the map is seen.
+ */
+
+struct behaviour {
+  int waits_for_a_truncate;
+  int is_waited_for_by_a_sync;
+};
+
+static struct behaviour behaviour_of(uvdio_op_t op) {
+  switch (op) {
+    case UVDIO_OP_READ:
+      return (struct behaviour){1, 0};
+    case UVDIO_OP_WRITE:
+    case UVDIO_OP_TRUNCATE:
+    case UVDIO_OP_PREALLOCATE:
+      return (struct behaviour){1, 1};
+    case UVDIO_OP_SYNC_DATA: /* A truncate is a change, and one sync runs at a time. */
+    case UVDIO_OP_SYNC_ALL:
+      return (struct behaviour){1, 1};
+    case UVDIO_OP_OPEN:
+    case UVDIO_OP_SIZE:
+      return (struct behaviour){0, 0};
+    case UVDIO_OP_CLOSE: /* Nothing comes after it. */
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  return (struct behaviour){-1, -1};
+}
+
+static struct top* submit_any(struct fixture* f, uvdio_op_t op) {
+  struct tracker* t = &f->tracker;
+  uvdio_buf_t page;
+  switch (op) {
+    case UVDIO_OP_READ:
+      page = blank(PAGE);
+      return t_read(op_new(t), &f->file, &page, 0);
+    case UVDIO_OP_WRITE:
+      page = filled(PAGE, 1);
+      return t_write(op_new(t), &f->file, &page, 0);
+    case UVDIO_OP_TRUNCATE:
+      return t_truncate(op_new(t), &f->file, PAGE);
+    case UVDIO_OP_PREALLOCATE:
+      return t_preallocate(op_new(t), &f->file, PAGE);
+    case UVDIO_OP_SYNC_DATA:
+      return t_sync_data(op_new(t), &f->file);
+    case UVDIO_OP_SYNC_ALL:
+      return t_sync_all(op_new(t), &f->file);
+    case UVDIO_OP_SIZE:
+      return t_size(op_new(t), &f->file);
+    case UVDIO_OP_OPEN:
+      return t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+    case UVDIO_OP_CLOSE:
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  return NULL;
+}
+
+static void end_any(struct fixture* f, uvdio_op_t op) {
+  run(f);
+  if (op == UVDIO_OP_OPEN) {
+    close_other(f);
+  }
+}
+
+/* A request that waits for others is neither in flight nor on its way to the pool. Nothing ends
+ * before the loop runs. */
+static uint64_t started(const struct fixture* f) {
+  uvdio_engine_stats_t stats = stats_of(f);
+  return stats.in_flight + stats.punted;
+}
+
+static void kinds_decide_what_waits(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
+    struct behaviour expected = behaviour_of(op);
+    if (expected.waits_for_a_truncate < 0) {
+      continue;
+    }
+    submit_any(f, UVDIO_OP_READ);
+    submit_any(f, UVDIO_OP_TRUNCATE);
+    uint64_t before = started(f);
+    assert_int_equal(submit_any(f, op)->code, 0);
+    assert_int_equal(started(f) - before, !expected.waits_for_a_truncate);
+    end_any(f, op);
+    uint64_t punted = stats_of(f).punted;
+    assert_int_equal(submit_any(f, op)->code, 0);
+    before = started(f);
+    submit_any(f, UVDIO_OP_SYNC_DATA);
+    if (stats_of(f).punted == punted) { /* else it waits behind what goes to the pool */
+      assert_int_equal(started(f) - before, !expected.is_waited_for_by_a_sync);
+    }
+    end_any(f, op);
+  }
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
+      TEST_ON(fixture_open_bound, kinds_decide_what_waits),
       TEST_ON(fixture_open, sync_data_covers_writes_in_flight),
       TEST_ON(fixture_open, sync_all_covers_writes_in_flight),
       TEST_ON(fixture_open_at_depth_1, sync_data_covers_writes_in_flight),
