@@ -2,12 +2,15 @@
 /*
  * A process that may start no more tasks (ulimit -u, a container's limit): what the kernel would
  * give to a worker of its own goes to libuv's threads, where there are any; where they can't be
- * started either, the error says so, and nothing aborts.
+ * started either, the error says so, and nothing aborts. Threads that only try that out are gone
+ * afterwards.
  *
- * All of it in forked children, as an ordinary user: root is under no such limit.
+ * All of it in forked children, whose first work of libuv's is theirs; where tasks are limited, as
+ * an ordinary user: root is under no such limit.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -120,6 +123,61 @@ static int work_without_threads(void* data) {
   return 0;
 }
 
+/*
+ * Threads that are started to see whether they can be, by calls that the linker wraps. Where libuv
+ * is part of the program, its own come by here as well, after those.
+ */
+
+int __real_uv_thread_create(uv_thread_t* thread, uv_thread_cb entry, void* argument);
+int __wrap_uv_thread_create(uv_thread_t* thread, uv_thread_cb entry, void* argument);
+int __real_uv_thread_join(uv_thread_t* thread);
+int __wrap_uv_thread_join(uv_thread_t* thread);
+
+enum { TRIED = 3 };
+
+static uv_thread_t started[TRIED];
+static unsigned starts;
+static unsigned joins; /* of these, in their order */
+
+int __wrap_uv_thread_create(uv_thread_t* thread, uv_thread_cb entry, void* argument) {
+  int error = __real_uv_thread_create(thread, entry, argument);
+  if (error == 0 && joins == 0 && starts++ < TRIED) {
+    started[starts - 1] = *thread;
+  }
+  return error;
+}
+
+int __wrap_uv_thread_join(uv_thread_t* thread) {
+  joins += joins < TRIED && uv_thread_equal(thread, &started[joins]) != 0;
+  return __real_uv_thread_join(thread);
+}
+
+static int try_threads_out(void* data) {
+  const struct work* work = data;
+  uvdio_engine_options_t options = matrix_options();
+  static uvdio_file_t file;
+  uvdio_req_t req = {0};
+  struct outcome outcome = {0};
+  uv_loop_t loop;
+  uvdio_engine_t* engine;
+  req.data = &outcome;
+  EXPECT(setenv("UV_THREADPOOL_SIZE", "3", 1) == 0);
+  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
+  EXPECT(uvdio_open(engine, &file, &req, path_of(work->f, "tried"),
+                    UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644, NULL) == 0);
+  EXPECT(uvdio_size(&file, &req, on_done) == 0); /* which no ring has */
+  EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
+  EXPECT(outcome.done == 1 && outcome.result == 0);
+  EXPECT(starts == TRIED && joins == TRIED);
+  EXPECT(uvdio_close(&file, &req, NULL) == 0);
+  return 0;
+}
+
+static void threads_that_are_tried_out_are_joined(void** state) {
+  struct work work = {*state};
+  assert_int_equal(in_a_child(try_threads_out, &work), 0);
+}
+
 static void what_needs_a_kernel_worker_goes_to_the_pool(void** state) {
   struct work work = {*state};
   need_a_way_for_nobody(work.f->dir);
@@ -136,6 +194,7 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_loop, what_needs_a_kernel_worker_goes_to_the_pool),
       TEST_ON(fixture_loop, threads_that_cannot_be_started_are_an_error),
+      TEST_ON(fixture_loop, threads_that_are_tried_out_are_joined),
   };
   return matrix_main("thread_limit", tests, COUNT_OF(tests), argc, argv);
 }
