@@ -92,6 +92,17 @@ static void goes_on_with_the_pool(struct fixture* f) {
   assert_work_done(f, &work);
 }
 
+/* A read that is with the kernel and not asked about yet, and nothing else. It ends after its
+ * submission, so that its completion has to be asked for. */
+static struct top* read_under_way(struct fixture* f) {
+  unsigned before = fault_calls(CALL_SUBMIT);
+  fault_park(1);
+  struct top* read = read_page(f, 0);
+  assert_int_equal(fault_calls(CALL_SUBMIT), before + 1);
+  fault_unpark(1, PAGE);
+  return read;
+}
+
 /*
  * No completions.
  */
@@ -378,14 +389,6 @@ static void turn(struct fixture* f, unsigned times) {
   }
 }
 
-/* A read that is with the kernel and not asked about yet, and nothing else. */
-static struct top* read_under_way(struct fixture* f) {
-  unsigned before = fault_calls(CALL_SUBMIT);
-  struct top* read = read_page(f, 0);
-  assert_int_equal(fault_calls(CALL_SUBMIT), before + 1);
-  return read;
-}
-
 static void cancel_times(struct top* op, unsigned times) {
   while (times-- > 0) {
     assert_ok(t_cancel(op));
@@ -576,7 +579,7 @@ static void open_that_has_begun_is_finished(void** state) {
 static void completions_are_put_off(struct fixture* f, int error) {
   need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, 3, error);
-  struct top* read = read_page(f, 0);
+  struct top* read = read_under_way(f);
   run(f);
   if (fault_calls(CALL_GET_EVENTS) == 0) {
     SKIP("this kernel posts completions without being asked");
@@ -599,7 +602,7 @@ static void completions_that_are_put_off_for_long_come_in_another_turn(void** st
   int sleeps = 0;
   need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EINTR);
-  struct top* read = read_page(f, 0);
+  struct top* read = read_under_way(f);
   watch_for_hang("completions that are put off");
   for (unsigned i = 0; i < 10 && !sleeps && !read->done; i++) {
     uv_run(&f->loop, UV_RUN_ONCE);
