@@ -13,6 +13,8 @@
 #include "uvdio/sim.h"
 
 #define FILES 3u
+#define SECTORS 192u /* of a file */
+#define FILE_SIZE (SECTORS * MODEL_SECTOR)
 #define SLOTS 48u
 #define BLOCK ((size_t)UVDIO_PAGE_SIZE)
 #define TRANSFER_MAX (4 * BLOCK)
@@ -193,21 +195,6 @@ static void print_line(void* data, const char* line) {
  * Content.
  */
 
-static void fill_words(uint64_t* words, size_t count, uint64_t word) {
-  for (size_t i = 0; i < count; i++) {
-    words[i] = word;
-  }
-}
-
-static void fill_sectors(const struct slot* slot, uint64_t order) {
-  size_t words = MODEL_SECTOR / sizeof(uint64_t);
-  uint64_t* at = (uint64_t*)(void*)slot->sent.base;
-  uint64_t first = slot->offset / MODEL_SECTOR;
-  for (uint64_t i = 0; i < slot->sent.len / MODEL_SECTOR; i++) {
-    fill_words(at + i * words, words, model_word(&slot->subject->model, order, first + i));
-  }
-}
-
 /* What a read does not bring must not look like what it could have brought. Valgrind does not see
  * what a ring writes. */
 static void poison(const uvdio_buf_t* buf) {
@@ -224,18 +211,17 @@ static void poison(const uvdio_buf_t* buf) {
   }
 }
 
-static void check_sectors(const struct run* run, const struct slot* slot, const char* base,
-                          size_t length) {
+static void check_bytes(const struct run* run, const struct slot* slot, const char* base,
+                        size_t length) {
   int strict = run->sim != NULL;
-  for (uint64_t i = 0; i < length / MODEL_SECTOR; i++) {
-    const uint64_t* words = (const uint64_t*)(const void*)(base + i * MODEL_SECTOR);
-    uint64_t sector = slot->offset / MODEL_SECTOR + i;
-    const char* wrong =
-        model_check_read(&slot->subject->model, sector, words, slot->change.order, strict);
-    if (wrong != NULL) {
-      complain("%s: read of sector %" PRIu64 " begun at %" PRIu64 ": %s: %016" PRIx64,
-               slot->subject->path, sector, slot->change.order, wrong, words[0]);
-    }
+  uint64_t where = 0;
+  const char* wrong =
+      model_check_read(&slot->subject->model, &slot->change, base, length, strict, &where);
+  if (wrong != NULL) {
+    uint64_t word;
+    memcpy(&word, base + (where - slot->offset), sizeof(word));
+    complain("%s: read at %" PRIu64 " begun at %" PRIu64 ": %s: %016" PRIx64, slot->subject->path,
+             where, slot->change.order, wrong, word);
   }
   run->totals->sectors += length / MODEL_SECTOR;
 }
@@ -266,7 +252,7 @@ static int is_excused(const struct run* run, const struct slot* slot, int64_t re
 
 static void end_read(const struct run* run, const struct slot* slot, int64_t result,
                      const uvdio_buf_t* buf) {
-  int64_t size = model_expected_size(&slot->subject->model, slot->change.order);
+  int64_t expected = model_expected_read(&slot->subject->model, &slot->change);
   int64_t cap = (int64_t)slot->sent.cap;
   int64_t got = (int64_t)buf->len;
   expect_code(got, (int64_t)slot->req.transferred, "len after a read");
@@ -277,16 +263,15 @@ static void end_read(const struct run* run, const struct slot* slot, int64_t res
     complain("an exact read of %" PRId64 " bytes: %" PRId64 " with %" PRId64 " bytes", cap, result,
              got);
   }
-  if (size >= 0) {
-    int64_t there = size > (int64_t)slot->offset ? size - (int64_t)slot->offset : 0;
-    expect_code(got, there < cap ? there : cap, "bytes of a read");
+  if (expected >= 0) {
+    expect_code(got, expected, "bytes of a read");
   }
-  check_sectors(run, slot, buf->base, (size_t)got);
+  check_bytes(run, slot, buf->base, (size_t)got);
 }
 
 static void end_size(const struct slot* slot, int64_t result) {
-  int64_t size = model_expected_size(&slot->subject->model, slot->change.order);
-  if (result < 0 || result > (int64_t)MODEL_SIZE || (size >= 0 && result != size)) {
+  int64_t size = model_expected_size(&slot->subject->model, &slot->change);
+  if (result < 0 || result > (int64_t)FILE_SIZE || (size >= 0 && result != size)) {
     complain("size of %s: %" PRId64 ", not %" PRId64, slot->subject->path, result, size);
   }
 }
@@ -310,7 +295,7 @@ static void end_open(struct run* run, struct slot* slot, int64_t result) {
     expect_code(result, 0, "open");
   }
   if ((slot->flags & UVDIO_O_TRUNCATE) != 0) {
-    model_truncate_ends(&subject->model, &slot->change, result == 0);
+    model_ends(&subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
   }
   subject->state = result == 0 ? OPEN : CLOSED;
   subject->failed_at = UINT64_MAX;
@@ -333,13 +318,10 @@ static void end_sync(struct slot* slot, int64_t result) {
   }
   if (result != 0) {
     subject->failed_at = slot->at_once ? subject->model.clock : 0;
-    model_sync_failed(&subject->model);
-    return;
-  }
-  if (slot->change.order > subject->failed_at) {
+  } else if (slot->change.order > subject->failed_at) {
     complain("a sync of %s succeeded after one that failed", subject->path);
   }
-  model_sync_ends(&subject->model, &slot->change);
+  model_ends(&subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
 }
 
 /*
@@ -348,7 +330,7 @@ static void end_sync(struct slot* slot, int64_t result) {
 
 static void end_late(struct run* run) {
   for (unsigned i = 0; i < run->late_count; i++) {
-    model_write_ends(&run->late[i].subject->model, &run->late[i].change, 0, 0);
+    model_ends(&run->late[i].subject->model, &run->late[i].change, MODEL_UNSURE);
   }
   run->late_count = 0;
 }
@@ -388,8 +370,11 @@ static void end_write(struct run* run, const struct slot* slot, int64_t result) 
   if (may_be_late(run, slot, result)) {
     leave(run, slot);
   } else {
-    model_write_ends(&subject->model, &slot->change, result >= 0,
-                     (subject->flags & UVDIO_O_DSYNC) != 0);
+    int durable = (subject->flags & UVDIO_O_DSYNC) != 0;
+    model_ends(&subject->model, &slot->change,
+               result < 0 ? MODEL_UNSURE
+               : durable  ? MODEL_DURABLE
+                          : MODEL_DONE);
   }
 }
 
@@ -412,7 +397,6 @@ static void check_result(const struct run* run, const struct slot* slot, int64_t
 /* Takes the outcome into account, however it came. */
 static void end_operation(struct run* run, struct slot* slot, int64_t result,
                           const uvdio_buf_t* buf) {
-  struct model* model = &slot->subject->model;
   trace(run, slot, "end", result);
   run->totals->cancelled += result == UV_ECANCELED;
   run->totals->failed += result < 0 && result != UV_ECANCELED;
@@ -439,10 +423,8 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
       }
       break;
     case UVDIO_OP_TRUNCATE:
-      model_truncate_ends(model, &slot->change, result == 0);
-      break;
     case UVDIO_OP_PREALLOCATE:
-      model_preallocate_ends(model, &slot->change, result == 0);
+      model_ends(&slot->subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
       break;
     case UVDIO_OP_CLOSE:
       slot->subject->state = CLOSED;
@@ -589,11 +571,13 @@ static int submit_io(struct run* run, struct slot* slot, uvdio_buf_t* buf, uvdio
 }
 
 static void begin_io(struct slot* slot) {
-  if (slot->op == UVDIO_OP_WRITE) {
-    model_write_begins(&slot->subject->model, &slot->change, slot->offset, slot->sent.len);
-    fill_sectors(slot, slot->change.order);
+  struct model* model = &slot->subject->model;
+  int is_write = slot->op == UVDIO_OP_WRITE;
+  model_begins(model, &slot->change, slot->op, slot->offset,
+               is_write ? slot->sent.len : slot->sent.cap);
+  if (is_write) {
+    model_fill(model, &slot->change, slot->sent.base);
   } else {
-    model_sync_begins(&slot->subject->model, &slot->change);
     poison(&slot->sent);
   }
 }
@@ -626,7 +610,7 @@ static int io_at_once(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
 static void transfer(struct run* run, struct subject* subject, uvdio_op_t op) {
   struct slot* slot = free_slot(run);
   uint64_t unit = subject->unit;
-  uint64_t units = MODEL_SIZE / unit;
+  uint64_t units = FILE_SIZE / unit;
   uint64_t first = pick(run, units);
   uint64_t count = 1 + pick(run, TRANSFER_MAX / unit);
   if (slot == NULL) {
@@ -695,17 +679,6 @@ static int submit_plain(struct run* run, struct slot* slot, uint64_t length, uvd
   return code;
 }
 
-static void begin_plain(struct slot* slot, uint64_t length) {
-  struct model* model = &slot->subject->model;
-  if (slot->op == UVDIO_OP_TRUNCATE) {
-    model_truncate_begins(model, &slot->change, length);
-  } else if (slot->op == UVDIO_OP_PREALLOCATE) {
-    model_preallocate_begins(model, &slot->change, length);
-  } else {
-    model_sync_begins(model, &slot->change);
-  }
-}
-
 /* Syncs and closes have no synchronous form while others are on their way, and changes of the size
  * not always. */
 static int may_be_busy(const struct slot* slot) {
@@ -730,7 +703,7 @@ static int plain_at_once(struct run* run, struct slot* slot, uint64_t length) {
 
 static void plain(struct run* run, struct subject* subject, uvdio_op_t op) {
   struct slot* slot = free_slot(run);
-  uint64_t length = pick(run, MODEL_SECTORS) * MODEL_SECTOR;
+  uint64_t length = pick(run, SECTORS) * MODEL_SECTOR;
   if (slot == NULL) {
     return;
   }
@@ -745,7 +718,7 @@ static void plain(struct run* run, struct subject* subject, uvdio_op_t op) {
     run->totals->refused++;
     return;
   }
-  begin_plain(slot, length);
+  model_begins(&subject->model, &slot->change, op, 0, length);
   trace(run, slot, "begin", (int64_t)length);
   if (one_in(run, 10) && plain_at_once(run, slot, length)) {
     return;
@@ -788,7 +761,7 @@ static void open_subject(struct run* run, struct subject* subject) {
   subject->flags = slot->flags;
   trace(run, slot, "begin", slot->flags);
   if ((slot->flags & UVDIO_O_TRUNCATE) != 0) {
-    model_truncate_begins(&subject->model, &slot->change, 0);
+    model_begins(&subject->model, &slot->change, UVDIO_OP_TRUNCATE, 0, 0);
   }
   int code = uvdio_open(run->engine, &subject->file, &slot->req, subject->path, slot->flags, 0644,
                         at_once ? NULL : on_plain);
@@ -926,7 +899,7 @@ static void cut_power(struct run* run) {
 }
 
 static void recover_subject(struct run* run, struct subject* subject) {
-  static uint64_t content[MODEL_SIZE / sizeof(uint64_t)];
+  static char content[FILE_SIZE];
   struct model* model = &subject->model;
   int64_t size = uvdio_sim_size(run->sim, subject->path, 0);
   const char* wrong = NULL;
@@ -937,8 +910,8 @@ static void recover_subject(struct run* run, struct subject* subject) {
     wrong = model_recover_size(model, size);
     memset(content, 0, sizeof(content));
     (void)uvdio_sim_peek(run->sim, subject->path, 0, content, sizeof(content), 0);
-    for (uint64_t i = 0; wrong == NULL && size >= 0 && i < MODEL_SECTORS; i++) {
-      wrong = model_recover_sector(model, i, content + i * (MODEL_SECTOR / sizeof(uint64_t)));
+    for (uint64_t i = 0; wrong == NULL && size >= 0 && i < SECTORS; i++) {
+      wrong = model_recover_sector(model, i, content + i * MODEL_SECTOR);
     }
   }
   subject->existence_known = 1;
@@ -1119,7 +1092,8 @@ static void make_subjects(struct run* run) {
     snprintf(subject->path, sizeof(subject->path), "%.500s/subject-%u", directory, i);
     subject->unit = BLOCK;
     subject->existence_known = 1;
-    model_reset(&subject->model, i, run->sim == NULL);
+    model_init(&subject->model, i, SECTORS, 1);
+    subject->model.exists = run->sim == NULL;
     if (run->sim == NULL) {
       expect_code(uvdio_open(run->engine, &subject->file, &req, subject->path, UVDIO_OPEN_CREATE,
                              0644, NULL),
@@ -1138,13 +1112,13 @@ static void check_file_at_end(struct run* run, struct subject* subject) {
     }
     return;
   }
-  for (uint64_t offset = 0; offset < MODEL_SIZE; offset += TRANSFER_MAX) {
+  for (uint64_t offset = 0; offset < FILE_SIZE; offset += TRANSFER_MAX) {
     uvdio_buf_t buf = uvdio_buf_wrap(run->views[0], TRANSFER_MAX);
     slot->subject = subject;
     slot->offset = offset;
-    model_sync_begins(&subject->model, &slot->change);
+    model_begins(&subject->model, &slot->change, UVDIO_OP_READ, offset, TRANSFER_MAX);
     expect_code(uvdio_read(&subject->file, &req, &buf, offset, NULL), 0, "a read at the end");
-    check_sectors(run, slot, buf.base, buf.len);
+    check_bytes(run, slot, buf.base, buf.len);
   }
   expect_code(uvdio_close(&subject->file, &req, NULL), 0, "a close at the end");
 }
@@ -1185,6 +1159,9 @@ static void give_back(struct run* run, size_t allocations, size_t descriptors) {
   expect_code(uv_loop_close(&run->loop), 0, "handles that are open");
   expect_code((int64_t)uvdio_allocations(), (int64_t)allocations, "allocations");
   expect_code((int64_t)open_descriptors(), (int64_t)descriptors, "descriptors");
+  for (unsigned i = 0; i < FILES; i++) {
+    model_free(&run->subjects[i].model);
+  }
   free(run->views);
   free(run);
 }
