@@ -353,8 +353,10 @@ static void settle(struct run* run) {
   end_late_if_landed(run);
 }
 
+/* A latched file's writes end with its error, also those that the crash found under way. */
 static int may_be_late(const struct run* run, const struct slot* slot, int64_t result) {
-  return result == UVDIO_SIM_DEAD && run->cut == UVDIO_SIM_CUT_CRASH && !slot->born_dead;
+  return run->dead && run->cut == UVDIO_SIM_CUT_CRASH && !slot->born_dead && result < 0 &&
+         result != UV_ECANCELED;
 }
 
 static void leave(struct run* run, const struct slot* slot) {
