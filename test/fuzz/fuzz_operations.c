@@ -3,7 +3,7 @@
  * Bytes into calls: engines, files, buffers, an arena, every operation in both forms, with good and
  * bad arguments, cancels, closes and turns of the loop at any moment, also from inside callbacks.
  * After each call and in each callback the promises of uvdio.h are checked, and contents against a
- * shadow (shadow.h).
+ * model (lib/model.h).
  *
  * The memory backend answers alike every time. UVDIO_FUZZ_BACKEND=ring or pool takes another one,
  * in a temporary folder.
@@ -12,11 +12,12 @@
 #include <unistd.h>
 
 #include "input.h"
-#include "shadow.h"
+#include "model.h"
 #include "uvdio.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 #define PATHS 3
+#define FILE_PAGES 64u /* that the model looks at */
 #define FILES 4
 #define SLOTS 12
 #define BUFFERS 6
@@ -33,19 +34,18 @@ struct slot {
   char* base; /* what went in */
   size_t len;
   size_t cap;
-  uint8_t value;
-  uint64_t offset; /* or the length, of changes to the size */
-  unsigned flags;  /* of an open */
+  unsigned flags; /* of an open */
+  int is_overlapped;
   unsigned open_number;
-  int has_span;
-  struct shadow_span span;
+  int has_change;
+  struct change change; /* or what only looks */
 };
 
 /* A file; its state is what callbacks have told. */
 struct handle {
   uvdio_file_t file;
   enum { CLOSED, OPENING, OPEN, CLOSING } state;
-  struct shadow* shadow;
+  struct model* model;
   unsigned flags;
 };
 
@@ -57,7 +57,6 @@ static struct {
   int closed; /* calls of the engine's callback */
   struct slot slots[SLOTS];
   struct handle files[FILES];
-  struct shadow shadows[PATHS];
   int opens_in_flight[PATHS];
   unsigned opens[PATHS];
   uvdio_buf_t buffers[BUFFERS];
@@ -69,6 +68,8 @@ static struct {
   char folder[64];
   uvdio_backend_t backend;
 } w;
+
+static struct model models[PATHS];
 
 /* Views are on this. */
 static _Alignas(UVDIO_ALIGNMENT) char common[4 * UVDIO_PAGE_SIZE];
@@ -101,6 +102,12 @@ static void set_up(void) {
   }
 }
 
+static void make_models(void) {
+  for (unsigned i = 0; i < PATHS; i++) {
+    model_init(&models[i], i, FILE_PAGES * PAGE / MODEL_SECTOR, 0);
+  }
+}
+
 static void path_of(unsigned number, char* path, size_t size) {
   snprintf(path, size, "%s/%u", w.folder, number);
 }
@@ -124,7 +131,7 @@ static void forget_files(void) {
     if (w.backend != UVDIO_BACKEND_MEMORY) {
       unlink(path);
     }
-    shadow_reset(&w.shadows[i]);
+    model_reset(&models[i], 0);
   }
 }
 
@@ -176,39 +183,40 @@ static void check_callback(struct slot* slot, int64_t result) {
   slot->pending = 0;
 }
 
-static void end_span(struct slot* slot, int64_t result) {
-  if (!slot->has_span) {
-    return;
-  }
-  slot->has_span = 0;
-  if (result == UV_ECANCELED) {
-    shadow_untouched(&slot->span);
-  } else if (result < 0) {
-    shadow_lost(&slot->span);
-  } else if (slot->req.op == UVDIO_OP_WRITE) {
-    shadow_written(&slot->span, slot->value, slot->offset + slot->len);
-  } else {
-    shadow_resized(&slot->span, slot->offset, slot->req.op != UVDIO_OP_PREALLOCATE);
+/* Before the call that submits it, which no callback comes from inside of. */
+static void begin_change(struct slot* slot, struct handle* handle, uvdio_op_t op, uint64_t offset,
+                         uint64_t length) {
+  model_begins(handle->model, &slot->change, op, offset, length);
+  slot->has_change = 1;
+}
+
+static void end_change(struct slot* slot, struct handle* handle, int64_t result) {
+  if (slot->has_change) {
+    slot->has_change = 0;
+    model_ends(handle->model, &slot->change,
+               result == UV_ECANCELED ? MODEL_UNTOUCHED
+               : result < 0           ? MODEL_UNSURE
+                                      : MODEL_DONE);
   }
 }
 
 static void check_open(struct slot* slot, int64_t result) {
   struct handle* handle = slot->file;
-  struct shadow* shadow = handle->shadow;
-  size_t path = (size_t)(shadow - w.shadows);
+  struct model* model = handle->model;
+  size_t path = (size_t)(model - models);
   int is_alone =
-      --w.opens_in_flight[path] == 0 && slot->value == 0 && w.opens[path] == slot->open_number;
+      --w.opens_in_flight[path] == 0 && !slot->is_overlapped && w.opens[path] == slot->open_number;
   if (result == 0) {
-    REQUIRE(!is_alone || shadow->exists || (slot->flags & UVDIO_O_CREATE) != 0);
-    REQUIRE(!is_alone || !shadow->exists || (slot->flags & UVDIO_O_EXCLUSIVE) == 0);
-    shadow->exists = 1;
+    REQUIRE(!is_alone || model->exists || (slot->flags & UVDIO_O_CREATE) != 0);
+    REQUIRE(!is_alone || !model->exists || (slot->flags & UVDIO_O_EXCLUSIVE) == 0);
+    model->exists = 1;
   } else if (is_alone && result != UV_ECANCELED) {
-    REQUIRE(result == (shadow->exists ? UV_EEXIST : UV_ENOENT));
+    REQUIRE(result == (model->exists ? UV_EEXIST : UV_ENOENT));
   }
   if ((slot->flags & UVDIO_O_TRUNCATE) != 0 && result != 0 && result != UV_ECANCELED) {
     result = UV_ECANCELED; /* An open that fails has cut nothing off. */
   }
-  end_span(slot, result);
+  end_change(slot, handle, result);
 }
 
 static void check_plain(struct slot* slot, int64_t result) {
@@ -225,13 +233,13 @@ static void check_plain(struct slot* slot, int64_t result) {
       REQUIRE(result == UV_ECANCELED || (result == 0 && !has_older(slot, 1)));
       break;
     case UVDIO_OP_SIZE:
-      size = shadow_size(&slot->span);
+      size = model_expected_size(slot->file->model, &slot->change);
       REQUIRE(result == UV_ECANCELED || (result >= 0 && (size < 0 || result == size)));
       break;
     case UVDIO_OP_TRUNCATE:
     case UVDIO_OP_PREALLOCATE:
       REQUIRE(w.backend != UVDIO_BACKEND_MEMORY || result == 0 || result == UV_ECANCELED);
-      end_span(slot, result);
+      end_change(slot, slot->file, result);
       break;
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
@@ -267,15 +275,23 @@ static void on_plain(uvdio_req_t* req, int64_t result) {
   go_on();
 }
 
+static void check_content(const struct handle* handle, const struct change* read,
+                          const uvdio_buf_t* buf) {
+  int64_t expected = model_expected_read(handle->model, read);
+  uint64_t where;
+  REQUIRE(expected < 0 || buf->len == (uint64_t)expected);
+  REQUIRE(buf->base == common ||
+          model_check_read(handle->model, read, buf->base, buf->len,
+                           w.backend == UVDIO_BACKEND_MEMORY, &where) == NULL);
+}
+
 static void check_read(struct slot* slot, int64_t result, const uvdio_buf_t* buf) {
-  int is_whole = result >= 0 || result == UVDIO_ESHORTREAD;
   REQUIRE(buf->len == slot->req.transferred);
   if (result >= 0) {
     REQUIRE((uint64_t)result == slot->req.transferred);
   }
-  if (is_whole && slot->base != common) {
-    REQUIRE(shadow_agrees(&slot->span, (const uint8_t*)slot->base, slot->offset,
-                          slot->req.transferred, slot->cap));
+  if (result >= 0 || result == UVDIO_ESHORTREAD) {
+    check_content(slot->file, &slot->change, buf);
   }
 }
 
@@ -288,7 +304,7 @@ static void check_transfer(struct slot* slot, int64_t result, const uvdio_buf_t*
   }
   REQUIRE(buf->len == slot->len);
   REQUIRE(result < 0 || (size_t)result == slot->len);
-  end_span(slot, result);
+  end_change(slot, slot->file, result);
 }
 
 /* The buffer goes where there is a place for it, or back to where it is from. */
@@ -379,13 +395,6 @@ static void accept_slot(struct slot* slot, struct handle* handle) {
   slot->file = handle;
 }
 
-/* Fields of a slot whose request is in flight may not be changed, so they are set after
- * acceptance. */
-static void note_change(struct slot* slot, uint64_t offset, uint64_t bytes) {
-  slot->span = shadow_change(slot->file->shadow, offset, bytes, 1);
-  slot->has_span = 1;
-}
-
 static void open_file(void) {
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
@@ -415,15 +424,14 @@ static void open_file(void) {
     return;
   }
   accept_slot(slot, handle);
-  handle->shadow = &w.shadows[path_number];
+  handle->model = &models[path_number];
   handle->flags = flags;
   handle->state = OPENING;
   slot->flags = flags;
-  slot->offset = 0;
-  slot->value = (uint8_t)(w.opens_in_flight[path_number]++ > 0);
+  slot->is_overlapped = w.opens_in_flight[path_number]++ > 0;
   slot->open_number = ++w.opens[path_number];
   if ((flags & UVDIO_O_TRUNCATE) != 0) {
-    note_change(slot, 0, (uint64_t)SHADOW_PAGES * SHADOW_PAGE);
+    begin_change(slot, handle, UVDIO_OP_TRUNCATE, 0, 0);
   }
   if (is_now) {
     slot->pending = 0;
@@ -432,12 +440,12 @@ static void open_file(void) {
   }
 }
 
-/* Mostly an aligned offset within the shadow; sometimes one that is anything but. */
+/* Mostly an aligned offset within the model; sometimes one that is anything but. */
 static uint64_t take_offset(void) {
   static const uint64_t odd[] = {
       1, 512, INT64_MAX, UINT64_MAX, (uint64_t)1 << 63, INT64_MAX & ~(uint64_t)4095, 65535};
   unsigned byte = take(&w.input);
-  return byte < 248 ? (uint64_t)(byte % SHADOW_PAGES) * PAGE : odd[byte - 248 < 7 ? byte - 248 : 6];
+  return byte < 248 ? (uint64_t)(byte % FILE_PAGES) * PAGE : odd[byte - 248 < 7 ? byte - 248 : 6];
 }
 
 static int expect_transfer(const struct handle* handle, const struct slot* slot,
@@ -455,13 +463,11 @@ static int expect_transfer(const struct handle* handle, const struct slot* slot,
   return offset > INT64_MAX || offset + length > INT64_MAX ? UVDIO_EOFFSET : 0;
 }
 
-static void take_in(struct slot* slot, struct handle* handle, const uvdio_buf_t* buf,
-                    uint64_t offset) {
+static void take_in(struct slot* slot, struct handle* handle, const uvdio_buf_t* buf) {
   accept_slot(slot, handle);
   slot->base = buf->base;
   slot->len = buf->len;
   slot->cap = buf->cap;
-  slot->offset = offset;
 }
 
 static void check_handed_over(int code, const uvdio_buf_t* before, const uvdio_buf_t* after) {
@@ -483,16 +489,15 @@ static void read_file(void) {
     return;
   }
   if (is_now) {
-    struct shadow_span look = {.file = NULL};
+    struct change look = {0};
     if (expected == 0) {
-      look = shadow_look(handle->shadow, offset, buf->cap);
+      model_begins(handle->model, &look, UVDIO_OP_READ, offset, buf->cap);
     }
     CALL(code, uvdio_read(&handle->file, &slot->req, buf, offset, NULL));
     REQUIRE(buf->base == before.base && buf->cap == before.cap);
     if (code == 0) {
       REQUIRE(buf->len == (size_t)slot->req.result);
-      REQUIRE(before.base == common ||
-              shadow_agrees(&look, (const uint8_t*)buf->base, offset, buf->len, buf->cap));
+      check_content(handle, &look, buf);
     }
     REQUIRE(is_told(code, expected, handle, is_truncate));
     return;
@@ -502,23 +507,20 @@ static void read_file(void) {
   REQUIRE(code == expected);
   check_handed_over(code, &before, buf);
   if (code == 0) {
-    take_in(slot, handle, &before, offset);
-    slot->span = shadow_look(handle->shadow, offset, before.cap);
+    take_in(slot, handle, &before);
+    model_begins(handle->model, &slot->change, UVDIO_OP_READ, offset, before.cap);
   }
 }
 
 static void write_now(struct handle* handle, struct slot* slot, uvdio_buf_t* buf, uint64_t offset,
-                      uint8_t value, int expected) {
+                      int expected) {
   uvdio_buf_t before = *buf;
   int code;
   CALL(code, uvdio_write(&handle->file, &slot->req, buf, offset, NULL));
   REQUIRE(memcmp(buf, &before, sizeof(before)) == 0);
   REQUIRE(is_told(code, expected, handle, is_truncate) ||
           (expected == 0 && w.backend != UVDIO_BACKEND_MEMORY));
-  if (code == 0 && buf->len > 0) {
-    struct shadow_span span = shadow_change(handle->shadow, offset, buf->len, 1);
-    shadow_written(&span, value, offset + buf->len);
-  }
+  end_change(slot, handle, code == UV_EBUSY ? UV_ECANCELED : code);
 }
 
 static void write_file(void) {
@@ -526,7 +528,7 @@ static void write_file(void) {
   struct slot* slot = take_slot();
   uvdio_buf_t* buf = &w.buffers[take(&w.input) % BUFFERS];
   uint64_t offset = take_offset();
-  uint8_t value = (uint8_t)take(&w.input);
+  (void)take(&w.input); /* the value of the bytes, when files in the corpus were made */
   int is_now = take(&w.input) % 8 == 7 && !slot->pending;
   int is_common = buf->base == common;
   int expected = expect_transfer(handle, slot, buf, offset, buf->len, 1);
@@ -535,14 +537,15 @@ static void write_file(void) {
   if (expected == UNKNOWN) {
     return;
   }
-  if (!is_common && buf->base != NULL) {
-    memset(buf->base, value, buf->len);
-  }
   if (is_common && expected == 0) {
     return; /* What others read into it meanwhile would be written. */
   }
+  if (expected == 0) {
+    begin_change(slot, handle, UVDIO_OP_WRITE, offset, buf->len);
+    model_fill(handle->model, &slot->change, buf->base);
+  }
   if (is_now) {
-    write_now(handle, slot, buf, offset, value, expected);
+    write_now(handle, slot, buf, offset, expected);
     return;
   }
   before = *buf;
@@ -550,11 +553,7 @@ static void write_file(void) {
   REQUIRE(code == expected);
   check_handed_over(code, &before, buf);
   if (code == 0) {
-    take_in(slot, handle, &before, offset);
-    slot->value = value;
-    if (before.len > 0) {
-      note_change(slot, offset, before.len);
-    }
+    take_in(slot, handle, &before);
   }
 }
 
@@ -577,26 +576,24 @@ static void resize_file(void) {
   if (!truncates && length == 0) {
     expected = UV_EINVAL;
   }
-  if (w.backend != UVDIO_BACKEND_MEMORY && length > (uint64_t)SHADOW_PAGES * PAGE &&
-      expected == 0) {
+  if (w.backend != UVDIO_BACKEND_MEMORY && length > (uint64_t)FILE_PAGES * PAGE && expected == 0) {
     return; /* That would fill the disk. */
+  }
+  if (expected == 0) {
+    begin_change(slot, handle, truncates ? UVDIO_OP_TRUNCATE : UVDIO_OP_PREALLOCATE, 0, length);
   }
   CALL(code, truncates ? uvdio_truncate(&handle->file, &slot->req, length, cb)
                        : uvdio_preallocate(&handle->file, &slot->req, length, cb));
   if (is_now) {
     REQUIRE(is_told(code, expected, handle, truncates ? is_gated : is_truncate));
-    if (code == 0) {
-      struct shadow_span span =
-          shadow_change(handle->shadow, 0, (uint64_t)SHADOW_PAGES * SHADOW_PAGE, 1);
-      shadow_resized(&span, length, truncates);
+    if (expected == 0) {
+      end_change(slot, handle, code == UV_EBUSY ? UV_ECANCELED : code);
     }
     return;
   }
   REQUIRE(code == expected);
   if (code == 0) {
     accept_slot(slot, handle);
-    slot->offset = length;
-    note_change(slot, 0, (uint64_t)SHADOW_PAGES * SHADOW_PAGE);
   }
 }
 
@@ -632,7 +629,7 @@ static void ask_size(void) {
   REQUIRE(code == expected);
   if (code == 0 && !is_now) {
     accept_slot(slot, handle);
-    slot->span = shadow_look(handle->shadow, 0, 0);
+    model_begins(handle->model, &slot->change, UVDIO_OP_SIZE, 0, 0);
   }
 }
 
@@ -930,6 +927,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const uvdio_arena_options_t options = {.frame_count = FRAMES};
   if (w.backend == UVDIO_BACKEND_AUTO) {
     set_up();
+    make_models();
   }
   uvdio_backend_t backend = w.backend;
   char folder[sizeof(w.folder)];

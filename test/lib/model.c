@@ -260,6 +260,7 @@ static void cut_ends(const struct model* model, struct sector* sector, const str
 
 static void resize_begins(struct model* model, struct change* change, int truncates) {
   change->resizes = 1;
+  change->due_was = model->size_due;
   if (model->resizing == 0) {
     model->truncating = 0;
     model->doubtful = truncates && model->writing > 0;
@@ -297,13 +298,15 @@ static void resize_ends(struct model* model, const struct change* change, enum m
   }
   if (model->doubtful) {
     model->size_known = 0;
-    return;
-  }
-  model->size_known |= model->truncating;
-  if (model->truncating || model->grown > model->size) {
+  } else if (model->truncating || model->grown > model->size) {
+    model->size_known |= model->truncating;
     model->size = model->grown;
   }
-  model->size_due = model->size;
+  if (model->size_known) {
+    model->size_due = model->size;
+  } else if (how == MODEL_UNTOUCHED) {
+    model->size_due = change->due_was;
+  }
 }
 
 int64_t model_expected_size(const struct model* model, const struct change* look) {

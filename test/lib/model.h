@@ -91,6 +91,7 @@ struct change {
   int resizes;
   int size_was_known; /* at submission, with nothing at work: */
   uint64_t size_was;
+  uint64_t due_was;
 };
 
 /* How an operation ended, as far as that tells what it left. */
