@@ -600,7 +600,7 @@ static void begin(void) {
   uvdio_engine_options_t how = {.backend = options.backend, .depth = options.jobs / 2};
   how.busy_poll_us = options.seed % 2 == 0 ? BUSY_POLL_US : 0;
   uvdio_arena_options_t frames = {.frame_count = options.jobs / 4 + 1};
-  model_init(&model, 0, FILE_MAX / MODEL_SECTOR, 1);
+  model_init(&model, 0, MODEL_SECTOR, FILE_MAX / MODEL_SECTOR, 1);
   random_state = options.seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
   snprintf(path, sizeof(path), "%s/fsx", place.dir);
   must("uv_loop_init", uv_loop_init(&loop));

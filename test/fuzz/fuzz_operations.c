@@ -104,7 +104,7 @@ static void set_up(void) {
 
 static void make_models(void) {
   for (unsigned i = 0; i < PATHS; i++) {
-    model_init(&models[i], i, FILE_PAGES * PAGE / MODEL_SECTOR, 0);
+    model_init(&models[i], i, PAGE, FILE_PAGES, 0);
   }
 }
 

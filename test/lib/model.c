@@ -6,11 +6,10 @@
 #include <string.h>
 
 #define WORD sizeof(uint64_t)
-#define WORDS (MODEL_SECTOR / WORD)
 /* A word, from below: sector, file, number of the write, place in the sector. */
 #define FILE_SHIFT 12
 #define ORDER_SHIFT 20
-#define PLACE_SHIFT 58
+#define PLACE_SHIFT 55
 
 static uint64_t word_of(const struct model* model, uint64_t order, uint64_t sector) {
   return order << ORDER_SHIFT | (uint64_t)model->number << FILE_SHIFT | sector;
@@ -36,7 +35,7 @@ static int is_ours_at(const struct model* model, uint64_t sector, uint64_t word,
  */
 
 static void set_guess(struct guesses* guesses, uint64_t order, uint64_t word) {
-  guesses->list[0] = (struct guess){order, word, MODEL_SECTOR, 1};
+  guesses->list[0] = (struct guess){order, word, MODEL_SECTOR_MOST, 1};
   guesses->count = 1;
   guesses->any = 0;
 }
@@ -95,19 +94,19 @@ static int is_word_of(const struct guess* guess, unsigned place, const char* byt
 }
 
 /* What nearly every sector is looked at by. */
-static int is_whole_sector_of(uint64_t word, const char* bytes) {
+static int is_whole_sector_of(uint64_t word, const char* bytes, size_t count) {
   const uint64_t* words = (const uint64_t*)(const void*)bytes;
   uint64_t step = word == 0 ? 0 : UINT64_C(1) << PLACE_SHIFT;
   uint64_t differs = 0;
-  for (unsigned place = 0; place < WORDS; place++, word += step) {
+  for (unsigned place = 0; place < count / WORD; place++, word += step) {
     differs |= words[place] ^ word;
   }
   return differs == 0;
 }
 
 static int is_sector_of(const struct guess* guess, const char* bytes, size_t count) {
-  if (guess->kept == MODEL_SECTOR && count == MODEL_SECTOR) {
-    return is_whole_sector_of(guess->word, bytes);
+  if (guess->kept == MODEL_SECTOR_MOST && count % WORD == 0) {
+    return is_whole_sector_of(guess->word, bytes, count);
   }
   for (unsigned place = 0; place * WORD < count; place++) {
     size_t left = count - place * WORD;
@@ -129,7 +128,7 @@ static int is_guessed(const struct guesses* guesses, const char* bytes, size_t c
 
 static int has_cut(const struct guesses* guesses) {
   for (unsigned i = 0; i < guesses->count; i++) {
-    if (guesses->list[i].kept < MODEL_SECTOR) {
+    if (guesses->list[i].kept < MODEL_SECTOR_MOST) {
       return 1;
     }
   }
@@ -140,13 +139,16 @@ static int has_cut(const struct guesses* guesses) {
  * Files.
  */
 
-void model_init(struct model* model, unsigned number, unsigned sectors, int ordered) {
-  assert(number < 1u << (ORDER_SHIFT - FILE_SHIFT) && sectors <= MODEL_SECTORS_MOST);
+void model_init(struct model* model, unsigned number, unsigned sector, unsigned count,
+                int ordered) {
+  assert(number < 1u << (ORDER_SHIFT - FILE_SHIFT) && count <= MODEL_SECTORS_MOST);
+  assert(sector % MODEL_SECTOR == 0 && sector <= MODEL_SECTOR_MOST);
   memset(model, 0, sizeof(*model));
   model->number = number;
   model->ordered = ordered;
-  model->count = sectors;
-  model->sectors = calloc(sectors, sizeof(*model->sectors));
+  model->sector = sector;
+  model->count = count;
+  model->sectors = calloc(count, sizeof(*model->sectors));
   if (model->sectors == NULL) {
     abort();
   }
@@ -158,17 +160,7 @@ void model_free(struct model* model) {
   model->sectors = NULL;
 }
 
-void model_reset(struct model* model, int exists) {
-  struct model old = *model;
-  memset(model, 0, sizeof(*model));
-  model->number = old.number;
-  model->ordered = old.ordered;
-  model->sectors = old.sectors;
-  model->count = old.count;
-  model->exists = exists;
-  model->clock = old.clock + 1;
-  model->size_known = 1;
-  model->size_at = model->clock;
+static void reset_sectors(struct model* model) {
   memset(model->sectors, 0, model->count * sizeof(*model->sectors));
   for (unsigned i = 0; i < model->count; i++) {
     set_guess(&model->sectors[i].now, 0, 0);
@@ -177,9 +169,29 @@ void model_reset(struct model* model, int exists) {
   }
 }
 
+void model_reset(struct model* model, int exists) {
+  struct model old = *model;
+  if (old.reset_at != 0 && old.reset_at == old.clock) {
+    model->exists = exists;
+    return; /* nothing has begun since */
+  }
+  memset(model, 0, sizeof(*model));
+  model->number = old.number;
+  model->ordered = old.ordered;
+  model->sectors = old.sectors;
+  model->sector = old.sector;
+  model->count = old.count;
+  model->exists = exists;
+  model->clock = old.clock + 1;
+  model->size_known = 1;
+  model->size_at = model->clock;
+  model->reset_at = model->clock;
+  reset_sectors(model);
+}
+
 /* The sector that begins there or, in any case, the end. */
 static uint64_t sector_at(const struct model* model, uint64_t offset) {
-  uint64_t sector = offset / MODEL_SECTOR;
+  uint64_t sector = offset / model->sector;
   return sector < model->count ? sector : model->count;
 }
 
@@ -196,7 +208,7 @@ static void sector_begins(const struct model* model, struct sector* sector,
   sector->sole = is_first ? change->order : 0;
   sector->changes++;
   sector->truncates += change->op == UVDIO_OP_TRUNCATE;
-  sector->cut |= kept < MODEL_SECTOR;
+  sector->cut |= kept < MODEL_SECTOR_MOST;
   sector->ragged |= sector->cut && (sector->now.any || may_be_cut_later);
 }
 
@@ -240,7 +252,7 @@ static void sector_ends(const struct model* model, struct sector* sector,
 static void cut_begins(const struct model* model, struct sector* sector,
                        const struct change* change) {
   struct guess last = sector->now.list[sector->now.count - 1];
-  unsigned kept = (unsigned)(change->end % MODEL_SECTOR);
+  unsigned kept = (unsigned)(change->end % model->sector);
   sector->ragged |= sector->changes > 0 || sector->now.count > 1 || sector->now.any;
   sector->ragged_disk = 1;
   sector->whole_at = change->order;
@@ -353,7 +365,7 @@ static void write_begins(struct model* model, struct change* change) {
   }
   for (uint64_t i = sector_at(model, change->begin); i < sector_at(model, change->end); i++) {
     sector_begins(model, &model->sectors[i], change, word_of(model, change->order, i),
-                  MODEL_SECTOR);
+                  MODEL_SECTOR_MOST);
   }
 }
 
@@ -380,11 +392,11 @@ static void write_ends(struct model* model, const struct change* change, enum mo
 /* The first sector that a truncate makes zeros as a whole; the one before it is cut within, where
  * the new size is no multiple. */
 static uint64_t first_zeros(const struct model* model, const struct change* change) {
-  return sector_at(model, change->end + (change->end % MODEL_SECTOR != 0 ? MODEL_SECTOR : 0));
+  return sector_at(model, change->end + (change->end % model->sector != 0 ? model->sector : 0));
 }
 
 static int cuts_within(const struct model* model, const struct change* change) {
-  return change->end % MODEL_SECTOR != 0 && sector_at(model, change->end) < model->count;
+  return change->end % model->sector != 0 && sector_at(model, change->end) < model->count;
 }
 
 static void truncate_begins(struct model* model, struct change* change) {
@@ -394,7 +406,7 @@ static void truncate_begins(struct model* model, struct change* change) {
     model->floor = change->end;
   }
   for (uint64_t i = first_zeros(model, change); i < model->count; i++) {
-    sector_begins(model, &model->sectors[i], change, 0, MODEL_SECTOR);
+    sector_begins(model, &model->sectors[i], change, 0, MODEL_SECTOR_MOST);
   }
   if (cuts_within(model, change)) {
     cut_begins(model, &model->sectors[sector_at(model, change->end)], change);
@@ -507,17 +519,17 @@ void model_ends(struct model* model, const struct change* change, enum model_end
 
 void model_fill(const struct model* model, const struct change* write, void* bytes) {
   uint64_t* words = bytes;
-  for (uint64_t at = write->begin; at < write->end; at += MODEL_SECTOR, words += WORDS) {
-    uint64_t word = word_of(model, write->order, at / MODEL_SECTOR);
-    for (unsigned place = 0; place < WORDS; place++) {
-      words[place] = at_place(word, place);
+  for (uint64_t at = write->begin; at < write->end; at += model->sector) {
+    uint64_t word = word_of(model, write->order, at / model->sector);
+    for (unsigned place = 0; place < model->sector / WORD; place++) {
+      *words++ = at_place(word, place);
     }
   }
 }
 
 /* The word that fills the sector, if it is a whole one. */
 static struct guess whole_of(const char* bytes) {
-  struct guess whole = {.kept = MODEL_SECTOR};
+  struct guess whole = {.kept = MODEL_SECTOR_MOST};
   memcpy(&whole.word, bytes, sizeof(whole.word));
   return whole;
 }
@@ -565,9 +577,9 @@ const char* model_check_read(const struct model* model, const struct change* rea
                              const void* bytes, uint64_t got, int strict, uint64_t* where) {
   const char* wrong = NULL;
   uint64_t at = 0;
-  for (; at < got && wrong == NULL; at += MODEL_SECTOR) {
+  for (; at < got && wrong == NULL; at += model->sector) {
     uint64_t sector = sector_at(model, read->begin + at);
-    uint64_t count = got - at < MODEL_SECTOR ? got - at : MODEL_SECTOR;
+    uint64_t count = got - at < model->sector ? got - at : model->sector;
     *where = read->begin + at;
     if (sector < model->count) {
       wrong =
@@ -606,14 +618,14 @@ const char* model_recover_sector(struct model* model, uint64_t number, const voi
   struct sector* sector = &model->sectors[number];
   struct guess whole = whole_of(bytes);
   const char* wrong = NULL;
-  int past = number * MODEL_SECTOR >= model->size;
-  int ends_here = !past && model->size - number * MODEL_SECTOR < MODEL_SECTOR;
-  int uniform = past || is_sector_of(&whole, bytes, MODEL_SECTOR);
+  int past = number * model->sector >= model->size;
+  int ends_here = !past && model->size - number * model->sector < model->sector;
+  int uniform = past || is_sector_of(&whole, bytes, model->sector);
   assert(sector->changes == 0);
   if (!past && !ends_here && !sector->ragged_disk) {
     if (!uniform) {
       wrong = "a sector was torn";
-    } else if (!is_guessed(&sector->disk, bytes, MODEL_SECTOR) &&
+    } else if (!is_guessed(&sector->disk, bytes, model->sector) &&
                !(sector->disk.any && is_ours(model, number, whole.word))) {
       wrong = "a sector holds what was overwritten durably, or never written";
     }

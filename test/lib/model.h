@@ -28,7 +28,8 @@
 
 #include "uvdio.h"
 
-#define MODEL_SECTOR 512u
+#define MODEL_SECTOR 512u /* bytes: what any transfer is a multiple of */
+#define MODEL_SECTOR_MOST 4096u
 #define MODEL_SECTORS_MOST 4096u
 #define MODEL_GUESSES 6u
 
@@ -63,8 +64,10 @@ struct model {
   int exists;
   int ordered;
   struct sector* sectors;
-  unsigned count; /* of them; what lies beyond is not looked at */
+  unsigned sector; /* bytes of one */
+  unsigned count;  /* of them; what lies beyond is not looked at */
   uint64_t clock;
+  uint64_t reset_at;
   /* its size */
   int size_known;
   uint64_t size;
@@ -102,9 +105,10 @@ enum model_end {
   MODEL_DURABLE /* as DONE, and no power cut takes it back */
 };
 
-/* A file of no more sectors than MODEL_SECTORS_MOST that is not there; files have numbers below
- * 256. The memory is model_free's to give back. */
-void model_init(struct model* model, unsigned number, unsigned sectors, int ordered);
+/* A file that is not there, of `count` sectors. Where transfers are multiples of more than
+ * MODEL_SECTOR, larger ones save time. Files have numbers below 256. The memory is model_free's to
+ * give back. */
+void model_init(struct model* model, unsigned number, unsigned sector, unsigned count, int ordered);
 void model_free(struct model* model);
 
 /* An empty file that exists, or one that does not. */

@@ -1094,7 +1094,7 @@ static void make_subjects(struct run* run) {
     snprintf(subject->path, sizeof(subject->path), "%.500s/subject-%u", directory, i);
     subject->unit = BLOCK;
     subject->existence_known = 1;
-    model_init(&subject->model, i, SECTORS, 1);
+    model_init(&subject->model, i, MODEL_SECTOR, SECTORS, 1);
     subject->model.exists = run->sim == NULL;
     if (run->sim == NULL) {
       expect_code(uvdio_open(run->engine, &subject->file, &req, subject->path, UVDIO_OPEN_CREATE,
