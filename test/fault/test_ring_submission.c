@@ -277,6 +277,7 @@ static void what_the_ring_can_not_do_now_the_pool_does(void** state) {
   struct fixture* f = *state;
   struct tracker* t = &f->tracker;
   need_a_ring_file(&f->file);
+  need_faults();
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
     uvdio_buf_t to = filled(PAGE, 7);
     uint64_t punted = stats_of(f).punted;
@@ -304,6 +305,7 @@ static void what_the_ring_can_not_do_now_the_pool_does(void** state) {
 static void sync_that_the_ring_can_not_do_now_is_done_by_the_pool(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
+  need_faults();
   fault_fail(CALL_FDATASYNC, 1, ONCE, ECANCELED);
   struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
@@ -317,6 +319,7 @@ static void sync_that_fails_is_not_repeated_by_the_pool(void** state) {
   static const int errors[] = {ENOMEM, ENOBUFS, EOPNOTSUPP, ENOSPC, ENODATA, ETIMEDOUT};
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
+  need_faults();
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
     assert_result(
         t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW), 0);
@@ -335,6 +338,7 @@ static void sync_that_fails_is_not_repeated_by_the_pool(void** state) {
 static void what_the_pool_can_not_do_either_is_the_result(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
+  need_faults();
   fault_fail(CALL_FALLOCATE, 1, FOR_GOOD, EOPNOTSUPP);
   struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 2 * MANY * PAGE);
   run(f);
