@@ -2,6 +2,9 @@
 /*
  * See pool_fork.h. The lock of the list is taken before those of loops, and libuv takes no other
  * lock while it holds one of a loop: so the order among loops does not matter.
+ *
+ * The handlers are registered when the library is loaded: those that a program registers later run
+ * before these (pthread_atfork(3)), while nothing is locked, and may use the library.
  */
 #include "backend/pool_fork.h"
 
@@ -11,7 +14,11 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uvdio__pool_fork_t* first;
-static uv_once_t once = UV_ONCE_INIT;
+
+/* A lock that does not come free in that time is another copy of the library's, whose handler has
+ * taken it before: the fork goes on without it. */
+#define ATTEMPTS 100u
+#define ATTEMPT_MS 1u
 
 /* A loop of several pools is locked for the first of them. */
 static int is_first_of_loop(const uvdio__pool_fork_t* entry) {
@@ -23,14 +30,24 @@ static int is_first_of_loop(const uvdio__pool_fork_t* entry) {
   return other == entry;
 }
 
+static int lock_within_reason(uv_mutex_t* mutex) {
+  unsigned attempts = 0;
+
+  while (uv_mutex_trylock(mutex) != 0) {
+    if (++attempts == ATTEMPTS) {
+      return 0;
+    }
+    uv_sleep(ATTEMPT_MS);
+  }
+  return 1;
+}
+
 static void before_fork(void) {
   uvdio__pool_fork_t* entry;
 
   (void)pthread_mutex_lock(&lock);
   for (entry = first; entry != NULL; entry = entry->next) {
-    if (is_first_of_loop(entry)) {
-      uv_mutex_lock(&entry->loop->wq_mutex);
-    }
+    entry->is_locked = is_first_of_loop(entry) && lock_within_reason(&entry->loop->wq_mutex);
   }
 }
 
@@ -38,7 +55,7 @@ static void in_parent(void) {
   uvdio__pool_fork_t* entry;
 
   for (entry = first; entry != NULL; entry = entry->next) {
-    if (is_first_of_loop(entry)) {
+    if (entry->is_locked) {
       uv_mutex_unlock(&entry->loop->wq_mutex);
     }
   }
@@ -60,13 +77,12 @@ static void in_child(void) {
   (void)pthread_mutex_unlock(&lock);
 }
 
-static void begin(void) {
+__attribute__((constructor)) static void begin(void) {
   (void)pthread_atfork(before_fork, in_parent, in_child);
 }
 
 void uvdio__pool_fork_enter(uvdio__pool_fork_t* entry, uv_loop_t* loop) {
   assert(entry->link == NULL);
-  uv_once(&once, begin);
   (void)pthread_mutex_lock(&lock);
   entry->loop = loop;
   entry->link = &first;

@@ -18,6 +18,7 @@ typedef struct uvdio__pool_fork_s {
   uv_loop_t* loop;
   struct uvdio__pool_fork_s* next;
   struct uvdio__pool_fork_s** link; /* the pointer to this one; null: not in the list */
+  int is_locked;                    /* by this process, for the fork under way */
 } uvdio__pool_fork_t;
 
 #ifndef _WIN32

@@ -9,6 +9,7 @@
  * is its own.
  */
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -559,6 +560,28 @@ static void fork_with_two_engines_on_the_loop(void** state) {
   run(f);
 }
 
+/* A program's own handler runs before the library's, which were registered when it was loaded, and
+ * may use the loop. */
+static struct fixture* to_drain;
+
+static void drain_before_the_fork(void) {
+  if (to_drain != NULL) {
+    struct fixture* f = to_drain;
+    to_drain = NULL;
+    while (f->tracker.finished < f->tracker.accepted) {
+      uv_run(&f->loop, UV_RUN_ONCE);
+    }
+  }
+}
+
+static void handler_of_a_fork_may_run_the_loop(void** state) {
+  struct fixture* f = *state;
+  submit_reads(f, MANY);
+  to_drain = f;
+  assert_int_equal(fork_and_do(child_closes, f), 0);
+  assert_parent_has_its_pages(f);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, idle_engine_is_refused_in_the_child),
@@ -583,10 +606,14 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_can_not_know_of_an_open_that_is_on_its_way),
       TEST_ON(bound, child_has_no_lock_of_a_worker_on_the_loop),
       TEST_ON(bound, fork_with_two_engines_on_the_loop),
+      TEST_ON(bound, handler_of_a_fork_may_run_the_loop),
   };
   if (UNDER_TSAN) {
     skip_line("the thread sanitizer does not follow a fork with threads");
     return SKIPPED_PROGRAM;
+  }
+  if (pthread_atfork(drain_before_the_fork, NULL, NULL) != 0) { /* before the first work */
+    return 1;
   }
   workers_begin();
   return matrix_main("fork", tests, COUNT_OF(tests), argc, argv);
