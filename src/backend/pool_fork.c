@@ -17,7 +17,7 @@ static uvdio__pool_fork_t* first;
 
 /* A lock that does not come free in that time is another copy of the library's, whose handler has
  * taken it before: the fork goes on without it. */
-#define ATTEMPTS 100u
+#define ATTEMPTS 500u
 #define ATTEMPT_MS 1u
 
 /* A loop of several pools is locked for the first of them. */

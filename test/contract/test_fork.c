@@ -505,7 +505,7 @@ static void hold_the_lock_for_a_while(void* data) {
   struct holder* holder = data;
   uv_mutex_lock(&holder->loop->wq_mutex);
   uv_sem_post(&holder->holds);
-  uv_sleep(50);
+  uv_sleep(10);
   uv_mutex_unlock(&holder->loop->wq_mutex);
 }
 
