@@ -84,15 +84,15 @@ static void release_lock(void) {
   pthread_mutex_unlock(&lock);
 }
 
-/* A fork while a worker has the lock would leave it taken in the child. */
-static void survive_forks(void) {
+/* A fork while a worker has the lock would leave it taken in the child. Registered before the
+ * library's handlers are: these make calls that pass here, so this lock is the last that a fork
+ * takes, and the first that the child releases (pthread_atfork(3)). */
+__attribute__((constructor(101))) static void survive_forks(void) {
   (void)pthread_atfork(take_lock, release_lock, release_lock);
 }
 
 void faults_reset(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
   static const struct range never = {1, 0};
-  (void)pthread_once(&once, survive_forks);
   pthread_mutex_lock(&lock);
   test_thread = pthread_self();
   for (size_t i = 0; i < CALLS; i++) {
