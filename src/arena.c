@@ -41,7 +41,6 @@ static uvdio__arena_ref_t* make_arena_ref(void) {
     uvdio__free(ref, sizeof(*ref), UVDIO__STRUCT_ALIGN);
     return NULL;
   }
-  uvdio__os_watch_forks();
   ref->generation = uvdio__os_fork_generation();
   ref->clone_source = -1;
   atomic_init(&ref->refs, 1);

@@ -144,7 +144,6 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
   if (engine == NULL) {
     return NULL;
   }
-  uvdio__os_watch_forks();
   engine->generation = uvdio__os_fork_generation();
   engine->loop = loop;
   engine->arenas_gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_relaxed);

@@ -2,9 +2,6 @@
 /*
  * See pool_fork.h. The lock of the list is taken before those of loops, and libuv takes no other
  * lock while it holds one of a loop: so the order among loops does not matter.
- *
- * The handlers are registered when the library is loaded: those that a program registers later run
- * before these (pthread_atfork(3)), while nothing is locked, and may use the library.
  */
 #include "backend/pool_fork.h"
 
@@ -12,11 +9,13 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "os/os.h"
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uvdio__pool_fork_t* first;
 
-/* A lock that does not come free in that time is another copy of the library's, whose handler has
- * taken it before: the fork goes on without it. */
+/* A lock that does not come free in that time may be another copy of the library's, whose handler
+ * has taken it before: the fork goes on without it. */
 #define ATTEMPTS 500u
 #define ATTEMPT_MS 1u
 
@@ -77,7 +76,7 @@ static void in_child(void) {
   (void)pthread_mutex_unlock(&lock);
 }
 
-__attribute__((constructor)) static void begin(void) {
+UVDIO__AT_LOAD static void watch_forks(void) {
   (void)pthread_atfork(before_fork, in_parent, in_child);
 }
 

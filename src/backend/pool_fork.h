@@ -3,7 +3,7 @@
  * A fork while libuv's threads work.
  *
  * A thread that has done a work adds it to a list of its loop and wakes the loop, both under the
- * loop's lock (uv_loop_t::wq_mutex; libuv 1.44 to 1.51, src/threadpool.c). A child that is forked
+ * loop's lock (uv_loop_t::wq_mutex; libuv 1.44 to 1.50, src/threadpool.c). A child that is forked
  * meanwhile has this lock, held by a thread that it has not, and uv_loop_fork() leaves it so: the
  * child's loop stops for good when it looks at the list. So a fork waits for the locks of all loops
  * for which a pool has works, and gives the child new ones.

@@ -132,20 +132,24 @@ static void make_lock(void) {
 /* A worker may hold the lock while another thread forks, and is not there in the child to let go of
  * it. */
 #ifndef _WIN32
+static void begin(void);
+
 static void take_lock(void) {
+  uv_once(&once, begin);
   uv_mutex_lock(&lock);
 }
 
 static void release_lock(void) {
   uv_mutex_unlock(&lock);
 }
+
+UVDIO__AT_LOAD static void watch_forks(void) {
+  (void)pthread_atfork(take_lock, release_lock, make_lock);
+}
 #endif
 
 static void begin(void) {
   make_lock();
-#ifndef _WIN32
-  (void)pthread_atfork(take_lock, release_lock, make_lock);
-#endif
 #ifdef POISON
   __asan_set_error_report_callback(explain);
 #endif

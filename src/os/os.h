@@ -140,10 +140,16 @@ int uvdio__os_lock(void* memory, size_t size);
 void uvdio__os_unlock(void* memory, size_t size);
 int uvdio__os_protect(void* memory, size_t size, int accessible);
 
+#ifndef _WIN32
+/* Calls a function when the library is loaded. The library's fork handlers are registered so. Those
+ * that a program registers later run before them in the parent, and after them in the child
+ * (pthread_atfork(3)): they find no lock of the library's taken, and a fork that is counted. */
+#define UVDIO__AT_LOAD __attribute__((constructor))
+#endif
+
 /* A number that differs in a forked child from what it was in its parent, and is asked for at every
- * operation. Watching starts at the first call of uvdio__os_watch_forks(). */
+ * operation. */
 extern UVDIO__HIDDEN atomic_uint uvdio__os_forks;
-void uvdio__os_watch_forks(void);
 
 static inline unsigned uvdio__os_fork_generation(void) {
   return atomic_load_explicit(&uvdio__os_forks, memory_order_relaxed);

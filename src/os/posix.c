@@ -121,16 +121,11 @@ int uvdio__os_protect(void* memory, size_t size, int accessible) {
 
 atomic_uint uvdio__os_forks;
 _Thread_local uintptr_t uvdio__os_this_thread;
-static uv_once_t fork_watch = UV_ONCE_INIT;
 
 static void count_fork(void) {
   atomic_fetch_add_explicit(&uvdio__os_forks, 1, memory_order_relaxed);
 }
 
-static void start_watching_forks(void) {
+UVDIO__AT_LOAD static void watch_forks(void) {
   (void)pthread_atfork(NULL, NULL, count_fork);
-}
-
-void uvdio__os_watch_forks(void) {
-  uv_once(&fork_watch, start_watching_forks);
 }

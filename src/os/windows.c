@@ -455,5 +455,3 @@ _Thread_local uintptr_t uvdio__os_this_thread;
 
 /* Windows has no fork. */
 atomic_uint uvdio__os_forks;
-
-void uvdio__os_watch_forks(void) {}

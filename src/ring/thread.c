@@ -22,6 +22,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over all lists, and the rings in them */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
+static int watches_forks;
 static int has_key;
 
 /* The rings that are bound to the thread. Emptied before the thread ends. */
@@ -91,9 +92,12 @@ static void after_fork(void) {
   (void)pthread_mutex_unlock(&lock);
 }
 
+UVDIO__AT_LOAD static void watch_forks(void) {
+  watches_forks = pthread_atfork(before_fork, after_fork, after_fork) == 0;
+}
+
 static void begin(void) {
-  has_key = pthread_key_create(&key, end_thread) == 0 &&
-            pthread_atfork(before_fork, after_fork, after_fork) == 0;
+  has_key = watches_forks && pthread_key_create(&key, end_thread) == 0;
 }
 
 void uvdio__ring_bind(uvdio__ring_t* ring) {

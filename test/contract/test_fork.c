@@ -196,14 +196,15 @@ static void held_sync_ends_in_the_child_too(void** state) {
  * The child has an engine of its own.
  */
 
-static int child_writes_with_its_own(struct fixture* f) {
+static int writes_with_its_own(struct fixture* f) {
   static uv_loop_t loop;
   static uvdio_file_t file;
   uvdio_engine_t* engine;
-  struct tracker* t = &f->tracker;
+  struct tracker tracker;
+  struct tracker* t = &tracker;
   uvdio_engine_options_t options = matrix_options();
   uvdio_buf_t page = filled(PAGE, 77);
-  t->thread = uv_thread_self();
+  tracker_init(t);
   EXPECT(uv_loop_init(&loop) == 0);
   EXPECT(uvdio_engine_create(&engine, &loop, &options) == 0);
   struct top* open = t_open(op_new(t), engine, &file, path_of(f, "child"), UVDIO_OPEN_RW);
@@ -217,6 +218,8 @@ static int child_writes_with_its_own(struct fixture* f) {
   EXPECT(t_engine_close(engine, NULL) == 0);
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
   EXPECT(uv_loop_close(&loop) == 0);
+  tracker_finish(t);
+  EXPECT(t->violation[0] == '\0');
   return 0;
 }
 
@@ -224,7 +227,7 @@ static void child_can_have_its_own_engine(void** state) {
   struct fixture* f = *state;
   write_pages(f);
   uv_run(&f->loop, UV_RUN_NOWAIT);
-  assert_int_equal(fork_and_do(child_writes_with_its_own, f), 0);
+  assert_int_equal(fork_and_do(writes_with_its_own, f), 0);
   assert_parent_undisturbed(f);
   if (!on_memory()) {
     open_now(f, &f->other, "child", UVDIO_OPEN_READ);
@@ -560,25 +563,46 @@ static void fork_with_two_engines_on_the_loop(void** state) {
   run(f);
 }
 
-/* A program's own handler runs before the library's, which were registered when it was loaded, and
- * may use the loop. */
-static struct fixture* to_drain;
+/*
+ * Handlers of the program's own. The library's were registered when it was loaded: a program's run
+ * before them in the parent, and after them in the child.
+ */
 
-static void drain_before_the_fork(void) {
-  if (to_drain != NULL) {
-    struct fixture* f = to_drain;
-    to_drain = NULL;
+static struct fixture* to_handle;
+static int line_of_handler;
+
+/* Runs the loop, and has an engine for itself: no lock of the library's is taken by then. */
+static void before_a_fork(void) {
+  struct fixture* f = to_handle;
+  if (f != NULL) {
     while (f->tracker.finished < f->tracker.accepted) {
       uv_run(&f->loop, UV_RUN_ONCE);
     }
+    line_of_handler = writes_with_its_own(f);
   }
 }
 
-static void handler_of_a_fork_may_run_the_loop(void** state) {
+/* The fork is counted, and the parent's engine refused. */
+static void in_a_forked_child(void) {
+  if (to_handle != NULL && line_of_handler == 0) {
+    line_of_handler = every_operation_is_refused(to_handle);
+  }
+}
+
+static int handlers_were_content(struct fixture* f) {
+  EXPECT(f == to_handle);
+  to_handle = NULL;
+  return line_of_handler;
+}
+
+static void handlers_of_forks_may_use_the_library(void** state) {
   struct fixture* f = *state;
   submit_reads(f, MANY);
-  to_drain = f;
-  assert_int_equal(fork_and_do(child_closes, f), 0);
+  to_handle = f;
+  int child = fork_and_do(handlers_were_content, f);
+  to_handle = NULL;
+  assert_int_equal(line_of_handler, 0);
+  assert_int_equal(child, 0);
   assert_parent_has_its_pages(f);
 }
 
@@ -606,13 +630,13 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_can_not_know_of_an_open_that_is_on_its_way),
       TEST_ON(bound, child_has_no_lock_of_a_worker_on_the_loop),
       TEST_ON(bound, fork_with_two_engines_on_the_loop),
-      TEST_ON(bound, handler_of_a_fork_may_run_the_loop),
+      TEST_ON(bound, handlers_of_forks_may_use_the_library),
   };
   if (UNDER_TSAN) {
     skip_line("the thread sanitizer does not follow a fork with threads");
     return SKIPPED_PROGRAM;
   }
-  if (pthread_atfork(drain_before_the_fork, NULL, NULL) != 0) { /* before the first work */
+  if (pthread_atfork(before_a_fork, NULL, in_a_forked_child) != 0) {
     return 1;
   }
   workers_begin();
