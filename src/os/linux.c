@@ -274,7 +274,7 @@ uvdio__open_status_t uvdio__linux_open_advance(uvdio__open_state_t* opening, int
       return go_on(opening, result, UVDIO__OPEN_DONE);
     case UVDIO__OPEN_UNDO:
       opening->step = UVDIO__OPEN_DONE;
-      return fail(opening, opening->error);
+      return UVDIO__OPEN_FAILED;
     case UVDIO__OPEN_DONE:
       break;
   }

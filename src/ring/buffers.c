@@ -6,8 +6,8 @@
  *   arena     |  segment 0  |  segment 1  |  ...         1 << shift bytes each, 1 MiB or more
  *   table     |  first + 0  |  first + 1  |  ...         one entry per segment; others are empty
  *
- * A segment is registered when a frame in it is first used: this bounds the time that it takes
- * (pinning faults pages in), and memory that is never used is never pinned. The first engine that
+ * A segment is registered when a frame is first used that no registered one holds: this bounds the
+ * time that it takes (pinning faults pages in), and memory that is never used is never pinned. The first engine that
  * uses an arena registers for itself, the others by a clone source (clone_source.c), where the
  * kernel can clone.
  *

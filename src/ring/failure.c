@@ -3,7 +3,6 @@
  * A kernel that refuses, for the moment or for good: submissions are tried again a little later, or
  * the ring is given up and the pool does its work.
  */
-
 #include "completion.h"
 #include "ring/ring.h"
 

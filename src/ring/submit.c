@@ -191,8 +191,6 @@ static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   }
 }
 
-void uvdio__ring_flush(uvdio__queue_t* queue);
-
 /* What liburing's function does, but for the look at what the kernel has taken, which
  * queue->unflushed knows. The place holds what was there before: the entry begins as zeros. */
 static inline struct io_uring_sqe* get_sqe(uvdio__queue_t* queue) {
