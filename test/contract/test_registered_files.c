@@ -5,11 +5,11 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fixture.h"
+#include "memory.h"
 #include "ops.h"
 
 static void files_get_slots_with_their_first_transfer(void** state) {
@@ -141,59 +141,63 @@ static void table_grows_with_the_files(void** state) {
   run(f);
 }
 
+/* As many as the table begins with. */
+static uvdio_file_t table[64];
+
+static void open_one(struct fixture* f, unsigned which) {
+  char name[32];
+  snprintf(name, sizeof(name), "file%u", which);
+  open_now(f, &table[which], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+}
+
+static void fill_a_table(struct fixture* f) {
+  memset(table, 0, sizeof(table));
+  for (unsigned i = 0; i < COUNT_OF(table); i++) {
+    open_one(f, i);
+    write_page_of(f, &table[i], 0, i);
+    run(f);
+  }
+}
+
+static void give_a_slot_out_again(struct fixture* f, unsigned which) {
+  int is_registered = info_of(&table[which]).is_registered;
+  assert_result(t_close(op_now(&f->tracker), &table[which]), 0);
+  open_one(f, which);
+  struct top* read = read_page_of(f, &table[which], 0);
+  run(f);
+  assert_result(read, PAGE);
+  assert_true(is_pattern(read->back.base, PAGE, which));
+  assert_int_equal(info_of(&table[which]).is_registered, is_registered);
+}
+
+static void close_the_files(struct fixture* f) {
+  for (unsigned i = 0; i < COUNT_OF(table); i++) {
+    assert_result(t_close(op_now(&f->tracker), &table[i]), 0);
+  }
+}
+
 /* The first slot to be given out again lies in the middle of the table. */
 static void slots_are_given_out_again(void** state) {
-  struct fixture* f = *state;
-  static uvdio_file_t files[64];
-  char name[32];
-  memset(files, 0, sizeof(files));
-  for (unsigned i = 0; i < COUNT_OF(files); i++) {
-    snprintf(name, sizeof(name), "file%u", i);
-    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
-    write_page_of(f, &files[i], 0, i);
-    run(f);
+  fill_a_table(*state);
+  for (unsigned which = 20; which < 23; which++) {
+    give_a_slot_out_again(*state, which);
   }
-  for (unsigned round = 0; round < 3; round++) {
-    unsigned again = 20 + round;
-    assert_result(t_close(op_now(&f->tracker), &files[again]), 0);
-    snprintf(name, sizeof(name), "file%u", again);
-    open_now(f, &files[again], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
-    uvdio_buf_t page = blank(PAGE);
-    memset(page.base, 0, PAGE);
-    struct top* read = t_read(op_new(&f->tracker), &files[again], &page, 0);
-    run(f);
-    assert_result(read, PAGE);
-    assert_true(is_pattern(read->back.base, PAGE, again));
-    assert_int_equal(info_of(&files[again]).is_registered, info_of(&files[0]).is_registered);
-  }
-  for (unsigned i = 0; i < COUNT_OF(files); i++) {
-    assert_result(t_close(op_now(&f->tracker), &files[i]), 0);
-  }
+  close_the_files(*state);
 }
 
 /* Memory with bytes behind it that look like free slots, for a search that goes too far. */
 #define BEHIND 64u
 
 static void* allocate(void* context, size_t size, size_t alignment, int zeroed) {
-  (void)context;
-  size_t all = (size + BEHIND + alignment - 1) / alignment * alignment;
-  char* memory = aligned_alloc(alignment, all);
+  char* memory = plain_allocate(context, size + BEHIND, alignment, zeroed);
   if (memory != NULL) {
-    memset(memory, zeroed ? 0 : 0x5a, size);
-    memset(memory + size, 0xff, all - size);
+    memset(memory + size, 0xff, BEHIND);
   }
   return memory;
 }
 
-static void release(void* context, void* memory, size_t size, size_t alignment) {
-  (void)context;
-  (void)size;
-  (void)alignment;
-  free(memory);
-}
-
 static int open_with_memory_behind(void** state) {
-  const uvdio_allocator_t allocator = {NULL, allocate, release};
+  const uvdio_allocator_t allocator = {NULL, allocate, plain_release};
   return uvdio_set_allocator(&allocator) != 0 ? -1 : fixture_open(state);
 }
 
@@ -205,31 +209,10 @@ static int tear_down_with_memory_behind(void** state) {
 /* Behind the one that was given out last everything is taken up to the end of the table, so that
  * the search goes on at its beginning. */
 static void search_for_a_slot_begins_again_at_the_front(void** state) {
-  static const unsigned again[] = {40, 10};
-  struct fixture* f = *state;
-  static uvdio_file_t files[64];
-  char name[32];
-  memset(files, 0, sizeof(files));
-  for (unsigned i = 0; i < COUNT_OF(files); i++) {
-    snprintf(name, sizeof(name), "file%u", i);
-    open_now(f, &files[i], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
-    write_page_of(f, &files[i], 0, i);
-    run(f);
-  }
-  int is_registered = info_of(&files[0]).is_registered;
-  for (unsigned i = 0; i < COUNT_OF(again); i++) {
-    assert_result(t_close(op_now(&f->tracker), &files[again[i]]), 0);
-    snprintf(name, sizeof(name), "file%u", again[i]);
-    open_now(f, &files[again[i]], name, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
-    struct top* read = read_page_of(f, &files[again[i]], 0);
-    run(f);
-    assert_result(read, PAGE);
-    assert_true(is_pattern(read->back.base, PAGE, again[i]));
-    assert_int_equal(info_of(&files[again[i]]).is_registered, is_registered);
-  }
-  for (unsigned i = 0; i < COUNT_OF(files); i++) {
-    assert_result(t_close(op_now(&f->tracker), &files[i]), 0);
-  }
+  fill_a_table(*state);
+  give_a_slot_out_again(*state, 40);
+  give_a_slot_out_again(*state, 10);
+  close_the_files(*state);
 }
 
 int main(int argc, char** argv) {

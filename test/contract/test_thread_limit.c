@@ -97,29 +97,44 @@ static int work_without_tasks(void* data) {
   return line;
 }
 
-/* Nobody has used libuv's threads yet, and they can't be started. */
-static int work_without_threads(void* data) {
-  const struct work* work = data;
-  uvdio_engine_options_t options = matrix_options();
-  static uvdio_file_t file;
-  uvdio_req_t req = {0};
-  struct outcome outcome = {0};
+/* An engine with a file, of a process in which nobody has used libuv's threads yet. */
+struct beginner {
   uv_loop_t loop;
   uvdio_engine_t* engine;
-  req.data = &outcome;
+  uvdio_file_t file;
+  uvdio_req_t req;
+  struct outcome outcome;
+};
+
+static int begin(struct beginner* b, const char* path) {
+  uvdio_engine_options_t options = matrix_options();
+  memset(b, 0, sizeof(*b));
+  b->req.data = &b->outcome;
+  EXPECT(uv_loop_init(&b->loop) == 0 && uvdio_engine_create(&b->engine, &b->loop, &options) == 0);
+  EXPECT(uvdio_open(b->engine, &b->file, &b->req, path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED,
+                    0644, NULL) == 0);
+  return 0;
+}
+
+/* Which no ring has. */
+static int ask_for_the_size(struct beginner* b) {
+  EXPECT(uvdio_size(&b->file, &b->req, on_done) == 0);
+  EXPECT(uv_run(&b->loop, UV_RUN_DEFAULT) == 0);
+  return 0;
+}
+
+static int work_without_threads(void* data) {
+  const struct work* work = data;
+  static struct beginner b;
   EXPECT(chdir(work->f->dir) == 0 && become_nobody() == 0);
-  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
-  EXPECT(uvdio_open(engine, &file, &req, "without", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644,
-                    NULL) == 0);
+  EXPECT(begin(&b, "without") == 0);
   EXPECT(allow_tasks(1) == 0);
-  EXPECT(uvdio_size(&file, &req, on_done) == 0); /* which no ring has */
-  EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
-  EXPECT(outcome.done == 1 && outcome.result == UVDIO_EPOOL);
+  EXPECT(ask_for_the_size(&b) == 0);
+  EXPECT(b.outcome.done == 1 && b.outcome.result == UVDIO_EPOOL);
   EXPECT(allow_tasks(RLIM_INFINITY) == 0);
-  EXPECT(uvdio_size(&file, &req, on_done) == 0);
-  EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
-  EXPECT(outcome.done == 2 && outcome.result == 0);
-  EXPECT(uvdio_close(&file, &req, NULL) == 0);
+  EXPECT(ask_for_the_size(&b) == 0);
+  EXPECT(b.outcome.done == 2 && b.outcome.result == 0);
+  EXPECT(uvdio_close(&b.file, &b.req, NULL) == 0);
   return 0;
 }
 
@@ -154,22 +169,13 @@ int __wrap_uv_thread_join(uv_thread_t* thread) {
 
 static int try_threads_out(void* data) {
   const struct work* work = data;
-  uvdio_engine_options_t options = matrix_options();
-  static uvdio_file_t file;
-  uvdio_req_t req = {0};
-  struct outcome outcome = {0};
-  uv_loop_t loop;
-  uvdio_engine_t* engine;
-  req.data = &outcome;
+  static struct beginner b;
   EXPECT(setenv("UV_THREADPOOL_SIZE", "3", 1) == 0);
-  EXPECT(uv_loop_init(&loop) == 0 && uvdio_engine_create(&engine, &loop, &options) == 0);
-  EXPECT(uvdio_open(engine, &file, &req, path_of(work->f, "tried"),
-                    UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED, 0644, NULL) == 0);
-  EXPECT(uvdio_size(&file, &req, on_done) == 0); /* which no ring has */
-  EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
-  EXPECT(outcome.done == 1 && outcome.result == 0);
+  EXPECT(begin(&b, path_of(work->f, "tried")) == 0);
+  EXPECT(ask_for_the_size(&b) == 0);
+  EXPECT(b.outcome.done == 1 && b.outcome.result == 0);
   EXPECT(starts == TRIED && joins == TRIED);
-  EXPECT(uvdio_close(&file, &req, NULL) == 0);
+  EXPECT(uvdio_close(&b.file, &b.req, NULL) == 0);
   return 0;
 }
 

@@ -142,9 +142,7 @@ static void kernel_that_always_interrupts_completions_is_left_alone(void** state
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   interrupt_for_good(CALL_GET_EVENTS);
-  fault_park(1); /* so that it has not ended by the time of its submission */
-  struct top* read = read_page(f, 0);
-  fault_unpark(1, PAGE);
+  struct top* read = read_that_ends_later(f);
   assert_left_alone(f, CALL_GET_EVENTS);
   unsigned hits = fault_hits(CALL_GET_EVENTS);
   faults_reset();

@@ -96,10 +96,8 @@ static void goes_on_with_the_pool(struct fixture* f) {
  * submission, so that its completion has to be asked for. */
 static struct top* read_under_way(struct fixture* f) {
   unsigned before = fault_calls(CALL_SUBMIT);
-  fault_park(1);
-  struct top* read = read_page(f, 0);
+  struct top* read = read_that_ends_later(f);
   assert_int_equal(fault_calls(CALL_SUBMIT), before + 1);
-  fault_unpark(1, PAGE);
   return read;
 }
 

@@ -144,6 +144,11 @@ const char* fault_call_name(enum fault_call call);
 int faults_reach_the_ring(void);
 void need_faults(void);
 
+struct fixture;
+
+/* A read whose data comes when it has been submitted, so that its submission does not end it. */
+struct top* read_that_ends_later(struct fixture* f);
+
 /* As fixture_tear_down, without faults; and as TEST_ON, with that. */
 int faults_tear_down(void** state);
 #define FAULT_TEST_ON(set_up, function) \

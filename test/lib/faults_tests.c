@@ -4,11 +4,19 @@
  */
 #include "faults.h"
 #include "fixture.h"
+#include "ops.h"
 
 void need_faults(void) {
   if (matrix.backend == UVDIO_BACKEND_RING && !faults_reach_the_ring()) {
     SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
   }
+}
+
+struct top* read_that_ends_later(struct fixture* f) {
+  fault_park(1);
+  struct top* read = read_page(f, 0);
+  fault_unpark(1, PAGE);
+  return read;
 }
 
 int faults_tear_down(void** state) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
 #include "world.h"
 
 #define SECTOR ((size_t)512)
@@ -565,24 +566,11 @@ static int is_denied(void) {
 }
 
 static void* allocate(void* context, size_t size, size_t alignment, int zeroed) {
-  (void)context;
-  void* memory =
-      is_denied() ? NULL : aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory != NULL && zeroed) {
-    memset(memory, 0, size);
-  }
-  return memory;
-}
-
-static void release(void* context, void* memory, size_t size, size_t alignment) {
-  (void)context;
-  (void)size;
-  (void)alignment;
-  free(memory);
+  return is_denied() ? NULL : plain_allocate(context, size, alignment, zeroed);
 }
 
 static int hungry_world(void** state) {
-  uvdio_allocator_t allocator = {NULL, allocate, release};
+  uvdio_allocator_t allocator = {NULL, allocate, plain_release};
   feed();
   return uvdio_set_allocator(&allocator) != 0 ? -1 : world_open(state);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
 #include "world.h"
 
 #define SECTOR ((size_t)512)
@@ -72,23 +73,11 @@ static void engine_tells_where_it_is(void** state) {
 static unsigned allocations_left;
 
 static void* allocate_some(void* context, size_t size, size_t alignment, int zeroed) {
-  (void)context;
   if (allocations_left == 0) {
     return NULL;
   }
   allocations_left--;
-  void* memory = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory != NULL && zeroed) {
-    memset(memory, 0, size);
-  }
-  return memory;
-}
-
-static void release_some(void* context, void* memory, size_t size, size_t alignment) {
-  (void)context;
-  (void)size;
-  (void)alignment;
-  free(memory);
+  return plain_allocate(context, size, alignment, zeroed);
 }
 
 /* 0, or the first code that was not 0. */
@@ -120,7 +109,7 @@ static int use_world(uv_loop_t* loop) {
 }
 
 static void out_of_memory_leaves_nothing_behind(void** state) {
-  uvdio_allocator_t some = {NULL, allocate_some, release_some};
+  uvdio_allocator_t some = {NULL, allocate_some, plain_release};
   uv_loop_t loop;
   int code = UV_ENOMEM;
   (void)state;
