@@ -90,8 +90,8 @@ static inline void uvdio__ring_fill(struct io_uring_sqe* sqe, int opcode, int de
  *
  * An arena is cut into segments of 1 MiB or more. A segment is registered when a frame that begins
  * in it is first used, or all of them by uvdio_arena_register(). Segments overlap, so that a frame
- * that begins in a segment ends in it, too. A frame that lies in the overlap of a registered segment
- * uses that one, and its own stays unregistered.
+ * that begins in a segment ends in it, too. A frame that lies in the overlap of a registered one
+ * uses that, and its own stays unregistered.
  *
  * A frame names its arena. A view does not: its memory is found by address among the registrations.
  * The address of a destroyed arena may belong to another one, so that a registration counts only
