@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "generator.h"
 #include "model.h"
 #include "place.h"
 
@@ -43,20 +44,26 @@
 #define BUSY_POLL_US 50u /* with even seeds */
 #define TO_THE_END UINT64_MAX
 
-/* Of a hundred operations. */
-static const unsigned weights[UVDIO_OP_COUNT] = {
-    [UVDIO_OP_READ] = 36,      [UVDIO_OP_WRITE] = 40, [UVDIO_OP_SYNC_DATA] = 4,
-    [UVDIO_OP_SYNC_ALL] = 3,   [UVDIO_OP_SIZE] = 4,   [UVDIO_OP_TRUNCATE] = 7,
-    [UVDIO_OP_PREALLOCATE] = 6};
+static const struct weight weights[] = {{UVDIO_OP_READ, 36},     {UVDIO_OP_WRITE, 40},
+                                        {UVDIO_OP_TRUNCATE, 7},  {UVDIO_OP_PREALLOCATE, 6},
+                                        {UVDIO_OP_SYNC_DATA, 4}, {UVDIO_OP_SYNC_ALL, 3},
+                                        {UVDIO_OP_SIZE, 4},      {0, 0}};
+
+/* Mostly a few blocks, seldom many. */
+static const struct profile profile = {.size = FILE_MAX,
+                                       .most = 16 * KIB,
+                                       .seldom_most = 256 * KIB,
+                                       .step = BLOCK,
+                                       .any_length = 4,
+                                       .exact = 4,
+                                       .now = 64,
+                                       .flags = {{UVDIO_O_DSYNC, 4}, {UVDIO_O_NATIVE_ALIGN, 2}}};
 
 struct job {
   uvdio_req_t req; /* first: callbacks come back to the job by it */
   int busy;
-  int exact; /* reads: the end of the file is an error */
-  uvdio_op_t op;
+  struct operation operation;
   uint64_t number;
-  uint64_t offset; /* of a transfer */
-  uint64_t length; /* of a transfer, or that the file is to have */
   struct change change;
   uint64_t claim_begin;
   uint64_t claim_end;
@@ -64,13 +71,6 @@ struct job {
   uvdio_buf_t buf;
   char* base;  /* the buffer's, also while the library has it */
   int by_view; /* the library gets a view, and the buffer stays */
-};
-
-struct past {
-  uvdio_op_t op;
-  uint64_t number;
-  uint64_t offset;
-  uint64_t length;
 };
 
 static struct {
@@ -91,31 +91,12 @@ static uvdio_file_t file;
 static uint64_t align; /* bytes: what the open file asks of offsets and lengths */
 static struct job jobs[JOBS_MAX];
 static struct job* waiting; /* chosen, and the next to start */
-static struct past history[HISTORY];
+static struct operation history[HISTORY];
 static struct model model;
 static uint64_t started;
 static uint64_t done[UVDIO_OP_COUNT], cancelled, refused, reopened;
 static uint64_t elsewhere; /* opens after which another backend than the engine's executes */
-static uint64_t random_state;
-
-/*
- * Chance. xorshift64*, so that a seed means the same everywhere.
- */
-
-static uint64_t next_random(void) {
-  random_state ^= random_state >> 12;
-  random_state ^= random_state << 25;
-  random_state ^= random_state >> 27;
-  return random_state * UINT64_C(2685821657736338717);
-}
-
-static uint64_t below(uint64_t bound) {
-  return (next_random() >> 16) % bound;
-}
-
-static int one_in(uint64_t n) {
-  return below(n) == 0;
-}
+static struct choices choices;
 
 /*
  * Failure. What was done to the bytes in question, newest last.
@@ -125,11 +106,11 @@ static void tell_history(uint64_t begin, uint64_t end) {
   uint64_t first = started > HISTORY ? started - HISTORY : 0;
   fprintf(stderr, "Operations there, among the last %u:\n", HISTORY);
   for (uint64_t number = first; number < started; number++) {
-    const struct past* past = &history[number % HISTORY];
+    const struct operation* past = &history[number % HISTORY];
     int resizes = past->op == UVDIO_OP_TRUNCATE || past->op == UVDIO_OP_PREALLOCATE;
     if (resizes ||
         (past->length > 0 && past->offset < end && past->offset + past->length > begin)) {
-      fprintf(stderr, "  %8" PRIu64 " %-11s %8" PRIu64 " + %" PRIu64 "\n", past->number,
+      fprintf(stderr, "  %8" PRIu64 " %-11s %8" PRIu64 " + %" PRIu64 "\n", number,
               uvdio_op_name(past->op), past->offset, past->length);
     }
   }
@@ -147,9 +128,9 @@ _Noreturn static void fail_job(const struct job* job, int64_t got, int64_t expec
   char what[256];
   snprintf(what, sizeof(what),
            "operation %" PRIu64 ", %s at %" PRIu64 ", gave %" PRId64 " (%s), not %" PRId64,
-           job->number, uvdio_op_name(job->op), job->offset, got,
+           job->number, uvdio_op_name(job->operation.op), job->operation.offset, got,
            got < 0 ? uvdio_err_name((int)got) : "no error", expected);
-  fail_at(what, job->offset, job->offset + job->length + 1);
+  fail_at(what, job->operation.offset, job->operation.offset + job->operation.length + 1);
 }
 
 static void must(const char* what, int64_t code) {
@@ -188,12 +169,13 @@ static void claim(struct job* job, uint64_t begin, uint64_t end, int alone) {
 
 /* What reaches past the last whole block meets whoever changes the size. */
 static void claim_transfer(struct job* job, int alone) {
-  uint64_t end = job->offset + job->length;
+  uint64_t end = job->operation.offset + job->operation.length;
   uint64_t last = lower_block(model.size_due);
   if (end <= last) {
-    claim(job, job->offset, end, alone);
+    claim(job, job->operation.offset, end, alone);
   } else {
-    claim(job, alone && last < job->offset ? last : job->offset, TO_THE_END, alone);
+    claim(job, alone && last < job->operation.offset ? last : job->operation.offset, TO_THE_END,
+          alone);
   }
 }
 
@@ -202,16 +184,16 @@ static void claim_size(struct job* job, uint64_t size, int alone) {
 }
 
 static void claim_what_it_needs(struct job* job) {
-  switch (job->op) {
+  switch (job->operation.op) {
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
-      claim_transfer(job, job->op == UVDIO_OP_WRITE);
+      claim_transfer(job, job->operation.op == UVDIO_OP_WRITE);
       break;
     case UVDIO_OP_TRUNCATE:
-      claim_size(job, job->length, 1);
+      claim_size(job, job->operation.length, 1);
       break;
     case UVDIO_OP_PREALLOCATE:
-      claim_size(job, job->length, job->length > model.size_due);
+      claim_size(job, job->operation.length, job->operation.length > model.size_due);
       break;
     case UVDIO_OP_SIZE:
       claim_size(job, model.size_due, 0);
@@ -239,47 +221,8 @@ static int conflicts(struct job* job) {
   return 0;
 }
 
-/*
- * Choosing an operation.
- */
-
-static uvdio_op_t choose_op(void) {
-  uint64_t pick = below(100);
-  unsigned op = 0;
-  for (; pick >= weights[op]; op++) {
-    pick -= weights[op];
-  }
-  return (uvdio_op_t)op;
-}
-
-/* Mostly a few blocks, seldom many. */
-static void choose_range(struct job* job) {
-  uint64_t most = one_in(16) ? 256 * KIB : 16 * KIB;
-  job->offset = below(FILE_MAX / align) * align;
-  job->length = (1 + below(most / align)) * align;
-  if (job->length > FILE_MAX - job->offset) {
-    job->length = FILE_MAX - job->offset;
-  }
-}
-
-static void choose_length(struct job* job) {
-  uint64_t unit = one_in(4) ? 1 : BLOCK;
-  job->length = (1 + below(FILE_MAX / unit)) * unit;
-}
-
 static int is_transfer(const struct job* job) {
-  return job->op == UVDIO_OP_READ || job->op == UVDIO_OP_WRITE;
-}
-
-static void choose(struct job* job) {
-  job->op = choose_op();
-  job->offset = job->length = 0;
-  job->exact = 0;
-  if (is_transfer(job)) {
-    choose_range(job);
-  } else if (job->op == UVDIO_OP_TRUNCATE || job->op == UVDIO_OP_PREALLOCATE) {
-    choose_length(job);
-  }
+  return op_is(job->operation.op, UVDIO_OP_KIND_TRANSFER);
 }
 
 /*
@@ -289,26 +232,27 @@ static void choose(struct job* job) {
  */
 
 static void take_buffer(struct job* job) {
-  int is_frame = job->length == BLOCK && uvdio_arena_acquire(arena, &job->buf) == 0;
+  int is_frame = job->operation.length == BLOCK && uvdio_arena_acquire(arena, &job->buf) == 0;
   if (!is_frame) {
-    must("uvdio_buf_alloc", uvdio_buf_alloc(&job->buf, (size_t)job->length, 0));
+    must("uvdio_buf_alloc", uvdio_buf_alloc(&job->buf, (size_t)job->operation.length, 0));
   }
   job->base = job->buf.base;
-  job->by_view = job->buf.cap != job->length || (!is_frame && one_in(2));
-  memset(job->base, 0xee, (size_t)job->length);
+  job->by_view = job->buf.cap != job->operation.length || (!is_frame && one_in(&choices, 2));
+  memset(job->base, 0xee, (size_t)job->operation.length);
   must("uvdio_buf_set_len",
-       uvdio_buf_set_len(&job->buf, job->op == UVDIO_OP_WRITE ? (size_t)job->length : 0));
+       uvdio_buf_set_len(&job->buf,
+                         job->operation.op == UVDIO_OP_WRITE ? (size_t)job->operation.length : 0));
 }
 
 static uvdio_buf_t view_of(const struct job* job) {
-  uvdio_buf_t view = uvdio_buf_wrap(job->base, (size_t)job->length);
+  uvdio_buf_t view = uvdio_buf_wrap(job->base, (size_t)job->operation.length);
   return uvdio_buf_view_len(view, job->buf.len);
 }
 
 /* At any time, in flight or not; what the kernel or its age has against it is no failure. */
 static void change_registration(void) {
-  int code =
-      one_in(2) ? uvdio_arena_register(engine, arena) : uvdio_arena_unregister(engine, arena);
+  int code = one_in(&choices, 2) ? uvdio_arena_register(engine, arena)
+                                 : uvdio_arena_unregister(engine, arena);
   if (code != 0 && code != UV_EBUSY && code != UV_ENOENT && code != UV_ENOTSUP &&
       code != UV_ENOMEM) {
     must("registering the arena", code);
@@ -323,9 +267,9 @@ static void submit(struct job* job);
 static void start_more(void);
 
 static void check_transfer(const struct job* job, int64_t result) {
-  int is_read = job->op == UVDIO_OP_READ;
-  uint64_t expected = is_read ? model_due(&model, &job->change) : job->length;
-  if (job->exact && expected < job->length) {
+  int is_read = job->operation.op == UVDIO_OP_READ;
+  uint64_t expected = is_read ? model_due(&model, &job->change) : job->operation.length;
+  if (job->operation.exact && expected < job->operation.length) {
     if (result != UVDIO_ESHORTREAD || job->req.transferred != expected) {
       fail_job(job, result, UVDIO_ESHORTREAD);
     }
@@ -337,15 +281,15 @@ static void check_transfer(const struct job* job, int64_t result) {
 }
 
 static void check_plain(const struct job* job, int64_t result) {
-  int64_t expected = job->op == UVDIO_OP_SIZE ? (int64_t)model.size_due : 0;
+  int64_t expected = job->operation.op == UVDIO_OP_SIZE ? (int64_t)model.size_due : 0;
   if (result != expected) {
     fail_job(job, result, expected);
   }
 }
 
 static void finish(struct job* job, int64_t result) {
-  int is_refused = job->op == UVDIO_OP_PREALLOCATE && result == UV_ENOTSUP;
-  done[job->op]++;
+  int is_refused = job->operation.op == UVDIO_OP_PREALLOCATE && result == UV_ENOTSUP;
+  done[job->operation.op]++;
   refused += (uint64_t)is_refused;
   model_ends(&model, &job->change, is_refused ? MODEL_UNTOUCHED : MODEL_DONE);
   if (is_transfer(job)) {
@@ -366,7 +310,7 @@ static void finish_or_repeat(struct job* job, int64_t result) {
     return;
   }
   finish(job, result);
-  if (one_in(2)) {
+  if (one_in(&choices, 2)) {
     start_more(); /* from inside a callback */
   }
 }
@@ -377,8 +321,9 @@ static void on_plain(uvdio_req_t* req, int64_t result) {
 
 static void on_transfer(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   struct job* job = (struct job*)(void*)req;
-  if (buf.base != job->base || buf.cap != job->length) {
-    fail_at("another buffer came back than went in", job->offset, job->offset + job->length);
+  if (buf.base != job->base || buf.cap != job->operation.length) {
+    fail_at("another buffer came back than went in", job->operation.offset,
+            job->operation.offset + job->operation.length);
   }
   if (!job->by_view) {
     job->buf = buf;
@@ -390,77 +335,47 @@ static void on_transfer(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
  * Submitting.
  */
 
-static int call(struct job* job, int blocking) {
-  uvdio_cb plain = blocking ? NULL : on_plain;
-  uvdio_io_cb transfer = blocking ? NULL : on_transfer;
+static int call(struct job* job) {
   uvdio_buf_t view = view_of(job);
-  uvdio_buf_t* buf = job->by_view ? &view : &job->buf;
-  switch (job->op) {
-    case UVDIO_OP_READ:
-      return job->exact ? uvdio_read_exact(&file, &job->req, buf, job->offset, transfer)
-                        : uvdio_read(&file, &job->req, buf, job->offset, transfer);
-    case UVDIO_OP_WRITE:
-      return uvdio_write(&file, &job->req, buf, job->offset, transfer);
-    case UVDIO_OP_TRUNCATE:
-      return uvdio_truncate(&file, &job->req, job->length, plain);
-    case UVDIO_OP_PREALLOCATE:
-      return uvdio_preallocate(&file, &job->req, job->length, plain);
-    case UVDIO_OP_SYNC_DATA:
-      return uvdio_sync_data(&file, &job->req, plain);
-    case UVDIO_OP_SYNC_ALL:
-      return uvdio_sync_all(&file, &job->req, plain);
-    case UVDIO_OP_SIZE:
-      return uvdio_size(&file, &job->req, plain);
-    case UVDIO_OP_OPEN:
-    case UVDIO_OP_CLOSE:
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
-      break;
-  }
-  return UV_EINVAL;
+  struct target target = {.file = &file,
+                          .buf = job->by_view && is_transfer(job) ? &view : &job->buf};
+  return operation_submit(&job->operation, &target, &job->req, on_plain, on_transfer);
 }
 
 static void submit(struct job* job) {
-  must(uvdio_op_name(job->op), call(job, 0));
-  if (one_in(32)) {
+  must(uvdio_op_name(job->operation.op), call(job));
+  if (one_in(&choices, 32)) {
     (void)uvdio_cancel(&job->req);
   }
 }
 
 /* Blocking forms may be refused while others are in flight. */
 static void perform(struct job* job) {
-  int code = call(job, 1);
+  int code = call(job);
   if (code == UV_EBUSY) {
+    job->operation.now = 0;
     submit(job);
     return;
   }
   finish(job, code < 0 ? code : job->req.result);
 }
 
-static void remember(const struct job* job) {
-  struct past* past = &history[started % HISTORY];
-  past->op = job->op;
-  past->number = started;
-  past->offset = job->offset;
-  past->length = job->length;
-}
-
 static void start(struct job* job) {
-  remember(job);
+  history[started % HISTORY] = job->operation;
   job->number = started++;
   job->busy = 1;
-  model_begins(&model, &job->change, job->op, job->offset, job->length);
+  model_begins(&model, &job->change, job->operation.op, job->operation.offset,
+               job->operation.length);
   if (is_transfer(job)) {
-    job->exact = job->op == UVDIO_OP_READ && one_in(4);
     take_buffer(job);
   }
-  if (job->op == UVDIO_OP_WRITE) {
+  if (job->operation.op == UVDIO_OP_WRITE) {
     model_fill(&model, &job->change, job->base);
   }
-  if (one_in(512)) {
+  if (one_in(&choices, 512)) {
     change_registration();
   }
-  if (one_in(64)) {
+  if (job->operation.now) {
     perform(job);
   } else {
     submit(job);
@@ -476,7 +391,7 @@ static int must_pause(void) {
 static int start_or_wait(struct job* job) {
   if (!conflicts(job)) {
     start(job);
-  } else if (one_in(PATIENCE)) {
+  } else if (one_in(&choices, PATIENCE)) {
     waiting = job;
     return 0;
   }
@@ -500,7 +415,8 @@ static void start_more(void) {
   int more = !must_pause() && start_waiting();
   for (unsigned i = 0; more && i < options.jobs && !must_pause(); i++) {
     if (!jobs[i].busy) {
-      choose(&jobs[i]);
+      uvdio_op_t op = (uvdio_op_t)choose_action(&choices, weights);
+      jobs[i].operation = generate(&choices, &profile, op, align);
       more = start_or_wait(&jobs[i]);
     }
   }
@@ -564,7 +480,7 @@ static void reopen(void) {
   if (options.backend != UVDIO_BACKEND_MEMORY) {
     compare_by_system();
   }
-  open_file((one_in(4) ? UVDIO_O_DSYNC : 0) | (one_in(2) ? UVDIO_O_NATIVE_ALIGN : 0));
+  open_file(generate(&choices, &profile, UVDIO_OP_OPEN, align).flags);
   compare_by_library();
   reopened++;
   waiting = NULL; /* it was chosen by another alignment */
@@ -601,7 +517,7 @@ static void begin(void) {
   how.busy_poll_us = options.seed % 2 == 0 ? BUSY_POLL_US : 0;
   uvdio_arena_options_t frames = {.frame_count = options.jobs / 4 + 1};
   model_init(&model, 0, MODEL_SECTOR, FILE_MAX / MODEL_SECTOR, 1);
-  random_state = options.seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+  choices = choices_by_seed(options.seed);
   snprintf(path, sizeof(path), "%s/fsx", place.dir);
   must("uv_loop_init", uv_loop_init(&loop));
   must("uvdio_engine_create", uvdio_engine_create(&engine, &loop, &how));
@@ -615,7 +531,7 @@ static void print_counts(void) {
   printf("fsx %s %s, seed %" PRIu64 ": %" PRIu64 " operations:", options.backend_name,
          options.place_name, options.seed, started);
   for (unsigned op = 1; op < UVDIO_OP_COUNT; op++) {
-    if (weights[op] > 0) {
+    if (done[op] > 0) {
       printf(" %s %" PRIu64 ",", uvdio_op_name((uvdio_op_t)op), done[op]);
     }
   }

@@ -18,14 +18,14 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "generator.h"
+#include "model_run.h"
 #include "place.h"
 
 #define STEPS 3000
 #define SKIP_MAX 65536
 
 struct arguments {
-  struct generator_options options;
+  struct model_options options;
   const char* backend;
   uint64_t operations;
   const char* place;
@@ -113,13 +113,13 @@ static int fails(const struct arguments* arguments, const char* skip) {
   fflush(stdout);
   pid_t child = fork();
   if (child == 0) {
-    struct generator_options options = arguments->options;
-    struct generator_totals totals = {0};
+    struct model_options options = arguments->options;
+    struct model_totals totals = {0};
     options.skip = skip;
     if (freopen("/dev/null", "w", stderr) == NULL) {
       _exit(0);
     }
-    generate(&options, &totals);
+    run_model(&options, &totals);
     _exit(0);
   }
   int status = 0;
@@ -169,10 +169,10 @@ static int shrink(struct arguments* arguments) {
  */
 
 static int run_worlds(struct arguments* arguments) {
-  struct generator_totals totals = {0};
+  struct model_totals totals = {0};
   uint64_t first = arguments->options.seed;
   while (totals.operations < arguments->operations) {
-    generate(&arguments->options, &totals);
+    run_model(&arguments->options, &totals);
     arguments->options.seed++;
   }
   printf("%s, seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " operations, of which %" PRIu64

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "generator.h"
+#include "model_run.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "generator.h"
 #include "model.h"
 #include "uvdio/sim.h"
 
@@ -22,6 +23,35 @@
 #define LATE_MAX (8 * SLOTS)
 #define POISON 0xdeadbeefdeadbeefull
 #define PATH_MAX_HERE 600
+
+enum action { CANCEL = UVDIO_OP_COUNT, MISUSE, CLOSE_ENGINE, CUT_POWER };
+
+static const struct weight weights[] = {{UVDIO_OP_WRITE, 360},
+                                        {UVDIO_OP_READ, 270},
+                                        {UVDIO_OP_SYNC_DATA, 60},
+                                        {UVDIO_OP_SYNC_ALL, 30},
+                                        {UVDIO_OP_SIZE, 50},
+                                        {UVDIO_OP_TRUNCATE, 30},
+                                        {UVDIO_OP_PREALLOCATE, 30},
+                                        {UVDIO_OP_CLOSE, 20},
+                                        {UVDIO_OP_OPEN, 80},
+                                        {CANCEL, 50},
+                                        {MISUSE, 16},
+                                        {CLOSE_ENGINE, 2},
+                                        {CUT_POWER, 2},
+                                        {0, 0}};
+
+static const struct profile profile = {.size = FILE_SIZE,
+                                       .most = TRANSFER_MAX,
+                                       .step = MODEL_SECTOR,
+                                       .any_length = 10,
+                                       .most_often = 3,
+                                       .exact = 5,
+                                       .now = 14,
+                                       .flags = {{UVDIO_O_DSYNC, 4},
+                                                 {UVDIO_O_TRUNCATE, 10},
+                                                 {UVDIO_O_EXCLUSIVE, 20},
+                                                 {UVDIO_O_NATIVE_ALIGN, 3}}};
 
 enum handle_state { CLOSED, OPENING, OPEN, CLOSING };
 
@@ -48,13 +78,10 @@ struct slot {
   int busy;
   int cancelled;
   int born_dead; /* submitted after the power cut */
-  int exact;
-  int at_once; /* synchronous */
-  uvdio_op_t op;
-  unsigned flags; /* of an open */
+  struct operation operation;
   struct change change;
   uvdio_buf_t sent;
-  uint64_t offset;
+  uvdio_buf_t buf; /* the caller's */
 };
 
 /* A write that a crash left on its way. */
@@ -64,8 +91,8 @@ struct late {
 };
 
 struct run {
-  const struct generator_options* options;
-  struct generator_totals* totals;
+  const struct model_options* options;
+  struct model_totals* totals;
   uv_loop_t loop;
   uvdio_sim_t* sim;
   uvdio_engine_t* engine;
@@ -75,7 +102,7 @@ struct run {
   char (*views)[TRANSFER_MAX]; /* one for each slot */
   struct late late[LATE_MAX];
   unsigned late_count;
-  uint64_t random;
+  struct choices choices;
   uint64_t step;
   uint64_t accepted; /* of this engine */
   uint64_t finished;
@@ -92,22 +119,6 @@ static const struct run* present; /* for the message */
 /*
  * Decisions.
  */
-
-static uint64_t mix(uint64_t z) {
-  z += 0x9e3779b97f4a7c15ull;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-  return z ^ (z >> 31);
-}
-
-static uint64_t pick(struct run* run, uint64_t limit) {
-  run->random = mix(run->random);
-  return run->random % limit;
-}
-
-static int one_in(struct run* run, uint64_t n) {
-  return pick(run, n) == 0;
-}
 
 static int is_skipped(const char* ranges, uint64_t step) {
   while (ranges != NULL && *ranges != '\0') {
@@ -130,7 +141,7 @@ static int is_skipped(const char* ranges, uint64_t step) {
  * here. */
 static char replay[2 * PATH_MAX_HERE];
 
-static void prepare_replay(const struct generator_options* options) {
+static void prepare_replay(const struct model_options* options) {
   static const char* const names[] = {"auto", "ring", "pool", "memory"};
   snprintf(replay, sizeof(replay),
            "\nreplay: sim_model --backend %s --seed %" PRIu64 " --steps %" PRIu64
@@ -180,9 +191,9 @@ static void trace(const struct run* run, const struct slot* slot, const char* wh
   if (run->options->trace) {
     printf("step %" PRIu64 ": %s %s of subject %u, slot %d, order %" PRIu64 ", %" PRIu64 "-%" PRIu64
            ": %" PRId64 "\n",
-           run->step, what, uvdio_op_name(slot->op), slot->subject->model.number,
-           (int)(slot - run->slots), slot->change.order, slot->offset,
-           slot->offset + slot->sent.cap, number);
+           run->step, what, uvdio_op_name(slot->operation.op), slot->subject->model.number,
+           (int)(slot - run->slots), slot->change.order, slot->operation.offset,
+           slot->operation.offset + slot->sent.cap, number);
   }
 }
 
@@ -219,7 +230,7 @@ static void check_bytes(const struct run* run, const struct slot* slot, const ch
       model_check_read(&slot->subject->model, &slot->change, base, length, strict, &where);
   if (wrong != NULL) {
     uint64_t word;
-    memcpy(&word, base + (where - slot->offset), sizeof(word));
+    memcpy(&word, base + (where - slot->operation.offset), sizeof(word));
     complain("%s: read at %" PRIu64 " begun at %" PRIu64 ": %s: %016" PRIx64, slot->subject->path,
              where, slot->change.order, wrong, word);
   }
@@ -230,12 +241,9 @@ static void check_bytes(const struct run* run, const struct slot* slot, const ch
  * Results.
  */
 
-static int is_change(uvdio_op_t op) {
-  return op == UVDIO_OP_WRITE || op == UVDIO_OP_TRUNCATE || op == UVDIO_OP_PREALLOCATE;
-}
-
-static int is_sync(uvdio_op_t op) {
-  return op == UVDIO_OP_SYNC_DATA || op == UVDIO_OP_SYNC_ALL;
+/* Changes and syncs, which syncs wait for. */
+static unsigned is_barrier(uvdio_op_t op) {
+  return op_is(op, UVDIO_OP_KIND_CHANGE | UVDIO_OP_KIND_SYNC) ? 1 : 0;
 }
 
 /* Errors that have nothing to do with what the operation is. */
@@ -244,10 +252,10 @@ static int is_excused(const struct run* run, const struct slot* slot, int64_t re
     return slot->cancelled;
   }
   if (result == UVDIO_SIM_DEAD) {
-    return run->dead && slot->op != UVDIO_OP_CLOSE;
+    return run->dead && slot->operation.op != UVDIO_OP_CLOSE;
   }
-  return run->injected && (result == UV_EIO || result == UV_ENOSPC) && slot->op != UVDIO_OP_OPEN &&
-         slot->op != UVDIO_OP_CLOSE;
+  return run->injected && (result == UV_EIO || result == UV_ENOSPC) &&
+         slot->operation.op != UVDIO_OP_OPEN && slot->operation.op != UVDIO_OP_CLOSE;
 }
 
 static void end_read(const struct run* run, const struct slot* slot, int64_t result,
@@ -256,10 +264,10 @@ static void end_read(const struct run* run, const struct slot* slot, int64_t res
   int64_t cap = (int64_t)slot->sent.cap;
   int64_t got = (int64_t)buf->len;
   expect_code(got, (int64_t)slot->req.transferred, "len after a read");
-  if (result != UVDIO_ESHORTREAD || !slot->exact) {
+  if (result != UVDIO_ESHORTREAD || !slot->operation.exact) {
     expect_code(result, got, "result of a read");
   }
-  if (slot->exact && (result == UVDIO_ESHORTREAD) != (got < cap)) {
+  if (slot->operation.exact && (result == UVDIO_ESHORTREAD) != (got < cap)) {
     complain("an exact read of %" PRId64 " bytes: %" PRId64 " with %" PRId64 " bytes", cap, result,
              got);
   }
@@ -279,12 +287,12 @@ static void end_size(const struct slot* slot, int64_t result) {
 static void end_open(struct run* run, struct slot* slot, int64_t result) {
   struct subject* subject = slot->subject;
   uvdio_file_info_t info;
-  int creates = (slot->flags & UVDIO_O_CREATE) != 0;
-  if (result == 0 && (slot->flags & UVDIO_O_EXCLUSIVE) != 0 && subject->existence_known &&
+  int creates = (slot->operation.flags & UVDIO_O_CREATE) != 0;
+  if (result == 0 && (slot->operation.flags & UVDIO_O_EXCLUSIVE) != 0 && subject->existence_known &&
       subject->model.exists) {
     complain("an exclusive open of %s, which exists", subject->path);
   }
-  if (result == UV_EEXIST && ((slot->flags & UVDIO_O_EXCLUSIVE) == 0 ||
+  if (result == UV_EEXIST && ((slot->operation.flags & UVDIO_O_EXCLUSIVE) == 0 ||
                               (subject->existence_known && !subject->model.exists))) {
     complain("%s exists", subject->path);
   }
@@ -294,9 +302,7 @@ static void end_open(struct run* run, struct slot* slot, int64_t result) {
   if (result < 0 && result != UV_EEXIST && result != UV_ENOENT && !is_excused(run, slot, result)) {
     expect_code(result, 0, "open");
   }
-  if ((slot->flags & UVDIO_O_TRUNCATE) != 0) {
-    model_ends(&subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
-  }
+  model_ends(&subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
   subject->state = result == 0 ? OPEN : CLOSED;
   subject->failed_at = UINT64_MAX;
   if (result != 0) {
@@ -317,7 +323,7 @@ static void end_sync(struct slot* slot, int64_t result) {
     return;
   }
   if (result != 0) {
-    subject->failed_at = slot->at_once ? subject->model.clock : 0;
+    subject->failed_at = slot->operation.now ? subject->model.clock : 0;
   } else if (slot->change.order > subject->failed_at) {
     complain("a sync of %s succeeded after one that failed", subject->path);
   }
@@ -381,18 +387,19 @@ static void end_write(struct run* run, const struct slot* slot, int64_t result) 
 }
 
 static void check_result(const struct run* run, const struct slot* slot, int64_t result) {
-  if (slot->born_dead && result != UVDIO_SIM_DEAD && slot->op != UVDIO_OP_CLOSE &&
-      result != UV_ECANCELED && !(slot->op == UVDIO_OP_WRITE && slot->sent.len == 0)) {
-    complain("%s on a dead engine: %" PRId64, uvdio_op_name(slot->op), result);
+  if (slot->born_dead && result != UVDIO_SIM_DEAD && slot->operation.op != UVDIO_OP_CLOSE &&
+      result != UV_ECANCELED && !(slot->operation.op == UVDIO_OP_WRITE && slot->sent.len == 0)) {
+    complain("%s on a dead engine: %" PRId64, uvdio_op_name(slot->operation.op), result);
   }
-  if (result < 0 && slot->op != UVDIO_OP_OPEN && !is_excused(run, slot, result) &&
-      !(slot->exact && result == UVDIO_ESHORTREAD)) {
-    complain("%s of %s: %s%s", uvdio_op_name(slot->op), slot->subject->path,
+  if (result < 0 && slot->operation.op != UVDIO_OP_OPEN && !is_excused(run, slot, result) &&
+      !(slot->operation.exact && result == UVDIO_ESHORTREAD)) {
+    complain("%s of %s: %s%s", uvdio_op_name(slot->operation.op), slot->subject->path,
              uvdio_strerror((int)result),
              slot->cancelled ? ", after it was asked to end early" : "");
   }
-  if (result >= 0 && slot->op != UVDIO_OP_READ && slot->op != UVDIO_OP_SIZE) {
-    expect_code(result, slot->op == UVDIO_OP_WRITE ? (int64_t)slot->sent.len : 0, "result");
+  if (result >= 0 && slot->operation.op != UVDIO_OP_READ && slot->operation.op != UVDIO_OP_SIZE) {
+    expect_code(result, slot->operation.op == UVDIO_OP_WRITE ? (int64_t)slot->sent.len : 0,
+                "result");
   }
 }
 
@@ -403,7 +410,7 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
   run->totals->cancelled += result == UV_ECANCELED;
   run->totals->failed += result < 0 && result != UV_ECANCELED;
   check_result(run, slot, result);
-  switch (slot->op) {
+  switch (slot->operation.op) {
     case UVDIO_OP_OPEN:
       end_open(run, slot, result);
       break;
@@ -446,15 +453,15 @@ static void finish(uvdio_req_t* req, int64_t result, const uvdio_buf_t* buf) {
     complain("a callback from inside a call");
   }
   if (!slot->busy) {
-    complain("a callback too many of %s", uvdio_op_name(slot->op));
+    complain("a callback too many of %s", uvdio_op_name(slot->operation.op));
   }
   slot->busy = 0;
   run->finished++;
   expect_code(req->result, result, "req->result");
-  expect_code((int64_t)req->op, (int64_t)slot->op, "req->op");
-  if (slot->op != UVDIO_OP_OPEN && slot->op != UVDIO_OP_CLOSE) {
+  expect_code((int64_t)req->op, (int64_t)slot->operation.op, "req->op");
+  if (slot->operation.op != UVDIO_OP_OPEN && slot->operation.op != UVDIO_OP_CLOSE) {
     slot->subject->uncalled--;
-    slot->subject->barriers -= is_change(slot->op) || is_sync(slot->op);
+    slot->subject->barriers -= is_barrier(slot->operation.op);
   }
   end_operation(run, slot, result, buf);
 }
@@ -462,7 +469,7 @@ static void finish(uvdio_req_t* req, int64_t result, const uvdio_buf_t* buf) {
 static void on_plain(uvdio_req_t* req, int64_t result) {
   struct run* run = ((struct slot*)req->data)->run;
   finish(req, result, NULL);
-  if (one_in(run, 4)) {
+  if (one_in(&run->choices, 4)) {
     step(run);
   }
 }
@@ -470,9 +477,9 @@ static void on_plain(uvdio_req_t* req, int64_t result) {
 static void check_buffer(const struct slot* slot, const uvdio_buf_t* buf) {
   if (buf->base != slot->sent.base || buf->cap != slot->sent.cap ||
       uvdio_buf_origin(buf) != uvdio_buf_origin(&slot->sent)) {
-    complain("%s: another buffer came back", uvdio_op_name(slot->op));
+    complain("%s: another buffer came back", uvdio_op_name(slot->operation.op));
   }
-  if (slot->op == UVDIO_OP_WRITE) {
+  if (slot->operation.op == UVDIO_OP_WRITE) {
     expect_code((int64_t)buf->len, (int64_t)slot->sent.len, "len after a write");
   }
 }
@@ -483,7 +490,7 @@ static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   check_buffer(slot, &buf);
   finish(req, result, &buf);
   expect_code(uvdio_buf_release(&buf), 0, "release");
-  if (one_in(run, 4)) {
+  if (one_in(&run->choices, 4)) {
     step(run);
   }
 }
@@ -493,7 +500,7 @@ static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
  */
 
 static struct slot* free_slot(struct run* run) {
-  uint64_t first = pick(run, SLOTS);
+  uint64_t first = choose(&run->choices, SLOTS);
   for (uint64_t i = 0; i < SLOTS; i++) {
     struct slot* slot = &run->slots[(first + i) % SLOTS];
     if (!slot->busy) {
@@ -503,26 +510,21 @@ static struct slot* free_slot(struct run* run) {
   return NULL;
 }
 
-static void prepare(struct run* run, struct slot* slot, struct subject* subject, uvdio_op_t op) {
-  slot->subject = subject;
-  slot->op = op;
-  slot->cancelled = 0;
-  slot->born_dead = run->dead;
-  slot->exact = 0;
-  slot->at_once = 0;
-  slot->sent = uvdio_buf_wrap(NULL, 0);
-  slot->offset = 0;
-}
-
 /* What the call has to return; 0 also where the operation itself may fail. */
 static int expected_code(const struct run* run, const struct slot* slot) {
   const struct subject* subject = slot->subject;
+  int changes = op_is(slot->operation.op, UVDIO_OP_KIND_CHANGE);
   uvdio_file_info_t info;
-  if (run->closing || subject->state != OPEN ||
-      (is_change(slot->op) && (subject->flags & UVDIO_O_RDWR) == 0)) {
+  if (run->closing) {
     return UV_EBADF;
   }
-  if (!is_change(slot->op) && !is_sync(slot->op)) {
+  if (slot->operation.op == UVDIO_OP_OPEN) {
+    return 0;
+  }
+  if (subject->state != OPEN || (changes && (subject->flags & UVDIO_O_RDWR) == 0)) {
+    return UV_EBADF;
+  }
+  if (!is_barrier(slot->operation.op)) {
     return 0;
   }
   expect_code(uvdio_file_info(&subject->file, &info), 0, "file_info");
@@ -536,16 +538,16 @@ static void accepted(struct run* run, struct slot* slot) {
   slot->busy = 1;
   run->accepted++;
   run->totals->operations++;
-  if (slot->op != UVDIO_OP_OPEN && slot->op != UVDIO_OP_CLOSE) {
+  if (slot->operation.op != UVDIO_OP_OPEN && slot->operation.op != UVDIO_OP_CLOSE) {
     slot->subject->uncalled++;
-    slot->subject->barriers += is_change(slot->op) || is_sync(slot->op);
+    slot->subject->barriers += is_barrier(slot->operation.op);
   }
 }
 
 /* A heap buffer, a frame or a view, of `size` bytes. */
 static uvdio_buf_t take_buffer(struct run* run, const struct slot* slot, size_t size) {
   uvdio_buf_t buf;
-  uint64_t origin = pick(run, 3);
+  uint64_t origin = choose(&run->choices, 3);
   if (origin == 0 && size == TRANSFER_MAX && uvdio_arena_acquire(run->arena, &buf) == 0) {
     return buf;
   }
@@ -558,231 +560,121 @@ static uvdio_buf_t take_buffer(struct run* run, const struct slot* slot, size_t 
   return uvdio_buf_wrap(run->views[slot - run->slots], size);
 }
 
-static int submit_io(struct run* run, struct slot* slot, uvdio_buf_t* buf, uvdio_io_cb cb) {
-  int code;
-  run->inside++;
-  if (slot->op == UVDIO_OP_WRITE) {
-    code = uvdio_write(&slot->subject->file, &slot->req, buf, slot->offset, cb);
-  } else if (slot->exact) {
-    code = uvdio_read_exact(&slot->subject->file, &slot->req, buf, slot->offset, cb);
-  } else {
-    code = uvdio_read(&slot->subject->file, &slot->req, buf, slot->offset, cb);
+/* Files that may not be there are never opened for reads only. */
+static unsigned open_flags(struct run* run, const struct subject* subject, unsigned chosen) {
+  int reads = one_in(&run->choices, 10) && subject->existence_known && subject->model.exists;
+  return reads ? UVDIO_OPEN_READ | (chosen & UVDIO_O_NATIVE_ALIGN) : UVDIO_OPEN_RW | chosen;
+}
+
+static void prepare(struct run* run, struct slot* slot, struct subject* subject, uvdio_op_t op) {
+  struct operation* operation = &slot->operation;
+  *operation = generate(&run->choices, &profile, op, subject->unit);
+  slot->subject = subject;
+  slot->cancelled = 0;
+  slot->born_dead = run->dead;
+  slot->buf = uvdio_buf_wrap(NULL, 0);
+  if (op == UVDIO_OP_OPEN) {
+    operation->flags = open_flags(run, subject, operation->flags);
+  } else if (op_is(op, UVDIO_OP_KIND_TRANSFER)) {
+    slot->buf = take_buffer(run, slot, (size_t)operation->length);
   }
+  if (op == UVDIO_OP_WRITE) {
+    slot->buf.len = one_in(&run->choices, 50) ? 0 : slot->buf.cap;
+    operation->length = slot->buf.len;
+  }
+  slot->sent = slot->buf;
+}
+
+static int submit(struct run* run, struct slot* slot) {
+  struct subject* subject = slot->subject;
+  struct target target = {run->engine, subject->path, &subject->file, &slot->buf};
+  run->inside++;
+  int code = operation_submit(&slot->operation, &target, &slot->req, on_plain, on_io);
   run->inside--;
   return code;
 }
 
-static void begin_io(struct slot* slot) {
-  struct model* model = &slot->subject->model;
-  int is_write = slot->op == UVDIO_OP_WRITE;
-  model_begins(model, &slot->change, slot->op, slot->offset,
-               is_write ? slot->sent.len : slot->sent.cap);
-  if (is_write) {
-    model_fill(model, &slot->change, slot->sent.base);
-  } else {
+static void begin(const struct run* run, struct slot* slot) {
+  struct subject* subject = slot->subject;
+  const struct operation* operation = &slot->operation;
+  int truncates = slot->operation.op == UVDIO_OP_OPEN && (operation->flags & UVDIO_O_TRUNCATE) != 0;
+  model_begins(&subject->model, &slot->change, truncates ? UVDIO_OP_TRUNCATE : slot->operation.op,
+               operation->offset, operation->length);
+  if (slot->operation.op == UVDIO_OP_OPEN) {
+    subject->flags = operation->flags;
+  } else if (slot->operation.op == UVDIO_OP_WRITE) {
+    model_fill(&subject->model, &slot->change, slot->sent.base);
+  } else if (slot->operation.op == UVDIO_OP_READ) {
     poison(&slot->sent);
   }
+  trace(run, slot, "begin", operation->flags);
 }
 
-static void refuse_io(struct run* run, struct slot* slot, uvdio_buf_t* buf, int expected) {
-  uvdio_buf_t before = *buf;
-  expect_code(submit_io(run, slot, buf, on_io), expected, "a transfer to be refused");
-  if (memcmp(&before, buf, sizeof(before)) != 0) {
+static void refuse(struct run* run, struct slot* slot, int expected) {
+  slot->operation.now = 0;
+  expect_code(submit(run, slot), expected, "an operation to be refused");
+  if (memcmp(&slot->sent, &slot->buf, sizeof(slot->buf)) != 0) {
     complain("a refused transfer touched the handle");
   }
   run->totals->refused++;
-  expect_code(uvdio_buf_release(buf), 0, "release");
+  expect_code(uvdio_buf_release(&slot->buf), 0, "release");
+}
+
+/* Syncs and closes have no synchronous form while others are on their way, and transfers and
+ * changes of the size not always. */
+static int may_be_busy(const struct slot* slot) {
+  return (op_is(slot->operation.op, UVDIO_OP_KIND_SYNC) && slot->subject->barriers > 0) ||
+         (slot->operation.op != UVDIO_OP_SIZE && slot->subject->uncalled > 0);
 }
 
 /* Returns 0 where something else that is under way does not allow it. */
-static int io_at_once(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
-  int code = submit_io(run, slot, buf, NULL);
-  if (code == UV_EBUSY && slot->subject->uncalled > 0) {
-    run->totals->refused++;
-    return 0;
-  }
-  expect_code(code, slot->req.result < 0 ? slot->req.result : 0, "a synchronous transfer");
-  check_buffer(slot, buf);
-  run->totals->operations++;
-  end_operation(run, slot, slot->req.result, buf);
-  expect_code(uvdio_buf_release(buf), 0, "release");
-  return 1;
-}
-
-static void transfer(struct run* run, struct subject* subject, uvdio_op_t op) {
-  struct slot* slot = free_slot(run);
-  uint64_t unit = subject->unit;
-  uint64_t units = FILE_SIZE / unit;
-  uint64_t first = pick(run, units);
-  uint64_t count = 1 + pick(run, TRANSFER_MAX / unit);
-  if (slot == NULL) {
-    return;
-  }
-  count = count < units - first ? count : units - first;
-  prepare(run, slot, subject, op);
-  slot->offset = first * unit;
-  slot->exact = op == UVDIO_OP_READ && one_in(run, 5);
-  uvdio_buf_t buf =
-      take_buffer(run, slot,
-                  one_in(run, 3) && first + TRANSFER_MAX / unit <= units ? TRANSFER_MAX
-                                                                         : (size_t)(count * unit));
-  if (op == UVDIO_OP_WRITE) {
-    buf.len = one_in(run, 50) ? 0 : buf.cap;
-  }
-  slot->sent = buf;
-  int expected = expected_code(run, slot);
-  if (expected != 0) {
-    refuse_io(run, slot, &buf, expected);
-    return;
-  }
-  begin_io(slot);
-  trace(run, slot, "begin", slot->exact);
-  if (one_in(run, 20) && io_at_once(run, slot, &buf)) {
-    return;
-  }
-  expect_code(submit_io(run, slot, &buf, on_io), 0, "a transfer");
-  if (buf.base != NULL || buf.len != 0 || buf.cap != 0) {
-    complain("an accepted transfer left the handle as it was");
-  }
-  accepted(run, slot);
-}
-
-static int submit_plain(struct run* run, struct slot* slot, uint64_t length, uvdio_cb cb) {
-  uvdio_file_t* file = &slot->subject->file;
-  int code = UV_EINVAL;
-  run->inside++;
-  switch (slot->op) {
-    case UVDIO_OP_SYNC_DATA:
-      code = uvdio_sync_data(file, &slot->req, cb);
-      break;
-    case UVDIO_OP_SYNC_ALL:
-      code = uvdio_sync_all(file, &slot->req, cb);
-      break;
-    case UVDIO_OP_SIZE:
-      code = uvdio_size(file, &slot->req, cb);
-      break;
-    case UVDIO_OP_TRUNCATE:
-      code = uvdio_truncate(file, &slot->req, length, cb);
-      break;
-    case UVDIO_OP_PREALLOCATE:
-      code = uvdio_preallocate(file, &slot->req, length, cb);
-      break;
-    case UVDIO_OP_CLOSE:
-      code = uvdio_close(file, &slot->req, cb);
-      break;
-    case UVDIO_OP_OPEN:
-    case UVDIO_OP_READ:
-    case UVDIO_OP_WRITE:
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
-      break;
-  }
-  run->inside--;
-  return code;
-}
-
-/* Syncs and closes have no synchronous form while others are on their way, and changes of the size
- * not always. */
-static int may_be_busy(const struct slot* slot) {
-  return (is_sync(slot->op) && slot->subject->barriers > 0) ||
-         (slot->op != UVDIO_OP_SIZE && slot->subject->uncalled > 0);
-}
-
-static int plain_at_once(struct run* run, struct slot* slot, uint64_t length) {
+static int is_done_at_once(struct run* run, struct slot* slot) {
   int busy = may_be_busy(slot);
-  slot->at_once = 1;
-  int code = submit_plain(run, slot, length, NULL);
+  int code = submit(run, slot);
   if (code == UV_EBUSY && busy) {
     run->totals->refused++;
-    slot->at_once = 0;
     return 0;
   }
   expect_code(code, slot->req.result < 0 ? slot->req.result : 0, "a synchronous operation");
+  check_buffer(slot, &slot->buf);
   run->totals->operations++;
-  end_operation(run, slot, slot->req.result, NULL);
+  end_operation(run, slot, slot->req.result, &slot->buf);
+  expect_code(uvdio_buf_release(&slot->buf), 0, "release");
   return 1;
 }
 
-static void plain(struct run* run, struct subject* subject, uvdio_op_t op) {
+static void operate(struct run* run, struct subject* subject, uvdio_op_t op) {
   struct slot* slot = free_slot(run);
-  uint64_t length = pick(run, SECTORS) * MODEL_SECTOR;
-  if (slot == NULL) {
+  if (slot == NULL || (op == UVDIO_OP_OPEN && subject->state != CLOSED)) {
     return;
   }
-  if (one_in(run, 10)) {
-    length += pick(run, MODEL_SECTOR);
-  }
-  length += op == UVDIO_OP_PREALLOCATE && length == 0;
   prepare(run, slot, subject, op);
   int expected = expected_code(run, slot);
   if (expected != 0) {
-    expect_code(submit_plain(run, slot, length, on_plain), expected, "an operation to be refused");
-    run->totals->refused++;
+    refuse(run, slot, expected);
     return;
   }
-  model_begins(&subject->model, &slot->change, op, 0, length);
-  trace(run, slot, "begin", (int64_t)length);
-  if (one_in(run, 10) && plain_at_once(run, slot, length)) {
+  begin(run, slot);
+  if (slot->operation.now && is_done_at_once(run, slot)) {
     return;
   }
-  expect_code(submit_plain(run, slot, length, on_plain), 0, uvdio_op_name(op));
-  if (op == UVDIO_OP_CLOSE) {
+  slot->operation.now = 0;
+  expect_code(submit(run, slot), 0, uvdio_op_name(op));
+  if (slot->buf.base != NULL || slot->buf.len != 0 || slot->buf.cap != 0) {
+    complain("an accepted transfer left the handle as it was");
+  }
+  if (op == UVDIO_OP_OPEN) {
+    subject->state = OPENING;
+  } else if (op == UVDIO_OP_CLOSE) {
     subject->state = CLOSING;
   }
   accepted(run, slot);
 }
 
-static unsigned pick_flags(struct run* run, const struct subject* subject) {
-  unsigned flags = UVDIO_OPEN_RW;
-  if (one_in(run, 10) && subject->existence_known && subject->model.exists) {
-    flags = UVDIO_OPEN_READ;
-  } else {
-    flags |= one_in(run, 4) ? UVDIO_O_DSYNC : 0;
-    flags |= one_in(run, 10) ? UVDIO_O_TRUNCATE : 0;
-    flags |= one_in(run, 20) ? UVDIO_O_EXCLUSIVE : 0;
-  }
-  return flags | (one_in(run, 3) ? UVDIO_O_NATIVE_ALIGN : 0);
-}
-
-static void open_subject(struct run* run, struct subject* subject) {
-  struct slot* slot = free_slot(run);
-  if (slot == NULL || subject->state != CLOSED) {
-    return;
-  }
-  prepare(run, slot, subject, UVDIO_OP_OPEN);
-  slot->flags = pick_flags(run, subject);
-  int at_once = one_in(run, 10);
-  run->inside++;
-  if (run->closing) {
-    expect_code(uvdio_open(run->engine, &subject->file, &slot->req, subject->path, slot->flags,
-                           0644, on_plain),
-                UV_EBADF, "an open while the engine closes");
-    run->inside--;
-    return;
-  }
-  subject->flags = slot->flags;
-  trace(run, slot, "begin", slot->flags);
-  if ((slot->flags & UVDIO_O_TRUNCATE) != 0) {
-    model_begins(&subject->model, &slot->change, UVDIO_OP_TRUNCATE, 0, 0);
-  }
-  int code = uvdio_open(run->engine, &subject->file, &slot->req, subject->path, slot->flags, 0644,
-                        at_once ? NULL : on_plain);
-  run->inside--;
-  if (at_once) {
-    expect_code(code, slot->req.result, "a synchronous open");
-    run->totals->operations++;
-    end_operation(run, slot, slot->req.result, NULL);
-    return;
-  }
-  expect_code(code, 0, "open");
-  subject->state = OPENING;
-  accepted(run, slot);
-}
-
 static void cancel_some(struct run* run) {
-  struct slot* slot = &run->slots[pick(run, SLOTS)];
+  struct slot* slot = &run->slots[choose(&run->choices, SLOTS)];
   for (unsigned i = 0; i < SLOTS / 2 && !slot->busy; i++) {
-    slot = &run->slots[pick(run, SLOTS)];
+    slot = &run->slots[choose(&run->choices, SLOTS)];
   }
   run->inside++;
   int code = uvdio_cancel(&slot->req);
@@ -795,14 +687,14 @@ static void cancel_some(struct run* run) {
     expect_code(code, 0, "cancel");
     slot->cancelled = 1;
   }
-  if (code == 0 && slot->op == UVDIO_OP_CLOSE) {
+  if (code == 0 && slot->operation.op == UVDIO_OP_CLOSE) {
     complain("a close was cancelled");
   }
 }
 
 /* Calls that are wrong, on a file where nothing else is. */
 static void misuse(struct run* run, struct subject* subject) {
-  struct slot* slot = &run->slots[pick(run, SLOTS)];
+  struct slot* slot = &run->slots[choose(&run->choices, SLOTS)];
   uvdio_buf_t buf = uvdio_buf_view_bytes(run->views[0], BLOCK);
   uvdio_buf_t off = uvdio_buf_view_bytes(run->views[0] + 8, BLOCK);
   uvdio_req_t* req = &slot->req;
@@ -859,8 +751,8 @@ static void begin_close(struct run* run) {
 static void start_engine(struct run* run) {
   uvdio_engine_options_t options = {0};
   options.backend = run->options->backend;
-  options.depth = (unsigned)(1 + pick(run, 40));
-  options.callbacks_max = (unsigned)(1 + pick(run, 40));
+  options.depth = (unsigned)(1 + choose(&run->choices, 40));
+  options.callbacks_max = (unsigned)(1 + choose(&run->choices, 40));
   int code = run->sim != NULL
                  ? uvdio_sim_engine_create(&run->engine, &run->loop, run->sim, &options)
                  : uvdio_engine_create(&run->engine, &run->loop, &options);
@@ -877,8 +769,9 @@ static void crash(struct run* run) {
   if (run->late_count + SLOTS > LATE_MAX) {
     settle(run);
   }
-  expect_code(one_in(run, 3) ? uvdio_sim_power_cut(run->sim, UVDIO_SIM_CUT_CRASH)
-                             : uvdio_sim_crash(run->sim, one_in(run, 2) ? run->engine : NULL),
+  expect_code(one_in(&run->choices, 3)
+                  ? uvdio_sim_power_cut(run->sim, UVDIO_SIM_CUT_CRASH)
+                  : uvdio_sim_crash(run->sim, one_in(&run->choices, 2) ? run->engine : NULL),
               0, "crash");
   run->totals->crashes++;
 }
@@ -890,7 +783,7 @@ static void cut_power(struct run* run) {
   if (run->sim == NULL || run->dead) {
     return;
   }
-  run->cut = kinds[pick(run, 4)];
+  run->cut = kinds[choose(&run->choices, 4)];
   if (run->cut == UVDIO_SIM_CUT_CRASH) {
     crash(run);
   } else {
@@ -962,50 +855,41 @@ static void learn_sizes(struct run* run) {
  */
 
 static void act(struct run* run, struct subject* subject) {
-  uint64_t dice = pick(run, 1000);
-  if (dice < 360) {
-    transfer(run, subject, UVDIO_OP_WRITE);
-  } else if (dice < 630) {
-    transfer(run, subject, UVDIO_OP_READ);
-  } else if (dice < 690) {
-    plain(run, subject, UVDIO_OP_SYNC_DATA);
-  } else if (dice < 720) {
-    plain(run, subject, UVDIO_OP_SYNC_ALL);
-  } else if (dice < 770) {
-    plain(run, subject, UVDIO_OP_SIZE);
-  } else if (dice < 800) {
-    plain(run, subject, UVDIO_OP_TRUNCATE);
-  } else if (dice < 830) {
-    plain(run, subject, UVDIO_OP_PREALLOCATE);
-  } else if (dice < 850) {
-    plain(run, subject, UVDIO_OP_CLOSE);
-  } else if (dice < 930) {
-    open_subject(run, subject);
-  } else if (dice < 980) {
-    cancel_some(run);
-  } else if (dice < 996) {
-    misuse(run, subject);
-  } else if (dice < 998) {
-    begin_close(run);
-  } else {
-    cut_power(run);
+  unsigned action = choose_action(&run->choices, weights);
+  if (action < UVDIO_OP_COUNT) {
+    operate(run, subject, (uvdio_op_t)action);
+    return;
+  }
+  switch ((enum action)action) {
+    case CANCEL:
+      cancel_some(run);
+      break;
+    case MISUSE:
+      misuse(run, subject);
+      break;
+    case CLOSE_ENGINE:
+      begin_close(run);
+      break;
+    case CUT_POWER:
+      cut_power(run);
+      break;
   }
 }
 
 static void step(struct run* run) {
   uint64_t number = run->step++;
-  run->random = mix(run->options->seed ^ mix(number));
+  run->choices = choices_by_seed(random_mix(run->options->seed ^ random_mix(number)));
   if (run->engine == NULL || number >= run->options->steps ||
       is_skipped(run->options->skip, number)) {
     return;
   }
-  struct subject* subject = &run->subjects[pick(run, FILES)];
+  struct subject* subject = &run->subjects[choose(&run->choices, FILES)];
   if (subject->state == OPENING) {
-    if (one_in(run, 10)) {
+    if (one_in(&run->choices, 10)) {
       cancel_some(run);
     }
-  } else if (subject->state == CLOSED && !one_in(run, 10)) {
-    open_subject(run, subject);
+  } else if (subject->state == CLOSED && !one_in(&run->choices, 10)) {
+    operate(run, subject, UVDIO_OP_OPEN);
   } else {
     act(run, subject);
   }
@@ -1018,17 +902,17 @@ static void run_steps(struct run* run) {
     if (number % 64 == 0) {
       watch_for_hang("64 steps and their turns");
     }
-    run->random = mix(run->options->seed ^ mix(number) ^ 1);
-    if (one_in(run, run->pace)) {
+    run->choices = choices_by_seed(random_mix(run->options->seed ^ random_mix(number) ^ 1));
+    if (one_in(&run->choices, run->pace)) {
       (void)uv_run(&run->loop, UV_RUN_NOWAIT);
     }
-    if (run->dead && run->engine != NULL && !run->closing && one_in(run, 4)) {
+    if (run->dead && run->engine != NULL && !run->closing && one_in(&run->choices, 4)) {
       begin_close(run);
     }
-    if (run->closing && one_in(run, 4)) {
+    if (run->closing && one_in(&run->choices, 4)) {
       renew_engine(run);
     }
-    if (run->late_count > 0 && one_in(run, 64)) {
+    if (run->late_count > 0 && one_in(&run->choices, 64)) {
       settle(run);
     }
     end_late_if_landed(run);
@@ -1055,17 +939,19 @@ static void add_faults(struct run* run) {
   static const uvdio_op_t fallible[] = {UVDIO_OP_READ,     UVDIO_OP_WRITE,    UVDIO_OP_SYNC_DATA,
                                         UVDIO_OP_SYNC_ALL, UVDIO_OP_TRUNCATE, UVDIO_OP_PREALLOCATE,
                                         UVDIO_OP_SIZE};
-  if (!one_in(run, 3)) {
+  if (!one_in(&run->choices, 3)) {
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_SHORT, 0, 100000);
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_DELAY, 0, 20000);
   }
-  run->injected = one_in(run, 3);
+  run->injected = one_in(&run->choices, 3);
   for (size_t i = 0; i < COUNT_OF(fallible); i++) {
-    if (one_in(run, 2)) {
-      add_rule(run, fallible[i], UVDIO_SIM_ERROR, one_in(run, 2) ? UV_EINTR : UV_EAGAIN, 10000);
+    if (one_in(&run->choices, 2)) {
+      add_rule(run, fallible[i], UVDIO_SIM_ERROR, one_in(&run->choices, 2) ? UV_EINTR : UV_EAGAIN,
+               10000);
     }
     if (run->injected) {
-      add_rule(run, fallible[i], UVDIO_SIM_ERROR, one_in(run, 2) ? UV_EIO : UV_ENOSPC, 3000);
+      add_rule(run, fallible[i], UVDIO_SIM_ERROR, one_in(&run->choices, 2) ? UV_EIO : UV_ENOSPC,
+               3000);
     }
   }
   if (run->injected) {
@@ -1077,10 +963,10 @@ static void make_world(struct run* run) {
   uvdio_sim_options_t options = {0};
   options.seed = run->options->seed;
   options.on_trace = run->options->trace ? print_line : NULL;
-  options.latency_max = (uint32_t)pick(run, 30);
-  options.flags = one_in(run, 8) ? UVDIO_SIM_IN_ORDER : 0;
-  options.cache_size = one_in(run, 4) ? (size_t)(1 + pick(run, 1 << 18)) : 0;
-  options.landing_max = (uint32_t)pick(run, 200);
+  options.latency_max = (uint32_t)choose(&run->choices, 30);
+  options.flags = one_in(&run->choices, 8) ? UVDIO_SIM_IN_ORDER : 0;
+  options.cache_size = one_in(&run->choices, 4) ? (size_t)(1 + choose(&run->choices, 1 << 18)) : 0;
+  options.landing_max = (uint32_t)choose(&run->choices, 200);
   expect_code(uvdio_sim_create(&run->sim, &options), 0, "sim_create");
   add_faults(run);
 }
@@ -1117,7 +1003,7 @@ static void check_file_at_end(struct run* run, struct subject* subject) {
   for (uint64_t offset = 0; offset < FILE_SIZE; offset += TRANSFER_MAX) {
     uvdio_buf_t buf = uvdio_buf_wrap(run->views[0], TRANSFER_MAX);
     slot->subject = subject;
-    slot->offset = offset;
+    slot->operation.offset = offset;
     model_begins(&subject->model, &slot->change, UVDIO_OP_READ, offset, TRANSFER_MAX);
     expect_code(uvdio_read(&subject->file, &req, &buf, offset, NULL), 0, "a read at the end");
     check_bytes(run, slot, buf.base, buf.len);
@@ -1168,7 +1054,7 @@ static void give_back(struct run* run, size_t allocations, size_t descriptors) {
   free(run);
 }
 
-void generate(const struct generator_options* options, struct generator_totals* totals) {
+void run_model(const struct model_options* options, struct model_totals* totals) {
   size_t allocations = uvdio_allocations();
   size_t descriptors = open_descriptors();
   struct run* run = calloc(1, sizeof(*run));
@@ -1180,8 +1066,8 @@ void generate(const struct generator_options* options, struct generator_totals* 
   watch_for_crashes();
   run->options = options;
   run->totals = totals;
-  run->random = mix(options->seed);
-  run->pace = 1 + pick(run, 12);
+  run->choices = choices_by_seed(random_mix(options->seed));
+  run->pace = 1 + choose(&run->choices, 12);
   for (unsigned i = 0; i < SLOTS; i++) {
     run->slots[i].run = run;
     run->slots[i].req.data = &run->slots[i];

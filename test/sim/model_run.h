@@ -4,14 +4,14 @@
  * a step follows from the seed and the step's number alone, so that steps can be left out without
  * changing what the others try.
  */
-#ifndef UVDIO_TEST_GENERATOR_H
-#define UVDIO_TEST_GENERATOR_H
+#ifndef UVDIO_TEST_MODEL_RUN_H
+#define UVDIO_TEST_MODEL_RUN_H
 
 #include <stdint.h>
 
 #include "uvdio.h"
 
-struct generator_options {
+struct model_options {
   uvdio_backend_t backend; /* MEMORY: a simulated world */
   uint64_t seed;
   uint64_t steps;
@@ -21,7 +21,7 @@ struct generator_options {
 };
 
 /* Counted over all calls. */
-struct generator_totals {
+struct model_totals {
   uint64_t operations; /* accepted, or carried out at once */
   uint64_t refused;
   uint64_t cancelled;
@@ -35,6 +35,6 @@ struct generator_totals {
 
 /* Runs the steps in a world, or on files, of their own. Ends the program with status 1, and says
  * why, at the first thing that is not as it should be. */
-void generate(const struct generator_options* options, struct generator_totals* totals);
+void run_model(const struct model_options* options, struct model_totals* totals);
 
-#endif /* UVDIO_TEST_GENERATOR_H */
+#endif /* UVDIO_TEST_MODEL_RUN_H */

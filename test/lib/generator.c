@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "generator.h"
+
+#include <assert.h>
+
+#define SELDOM 16u
+#define BYTE 256u
+
+/*
+ * Choices.
+ */
+
+struct choices choices_by_seed(uint64_t seed) {
+  return (struct choices){.random = {seed}};
+}
+
+struct choices choices_by_bytes(const uint8_t* bytes, size_t size) {
+  return (struct choices){.bytes = bytes, .left = size};
+}
+
+static unsigned next_byte(struct choices* choices) {
+  if (choices->left == 0) {
+    return 0;
+  }
+  choices->left--;
+  return *choices->bytes++;
+}
+
+uint64_t choose(struct choices* choices, uint64_t bound) {
+  assert(bound > 0);
+  if (choices->bytes == NULL) {
+    return (random_next(&choices->random) >> 16) % bound;
+  }
+  unsigned low = next_byte(choices);
+  return (bound <= BYTE ? low : low + BYTE * next_byte(choices)) % bound;
+}
+
+int one_in(struct choices* choices, uint64_t count) {
+  return count > 0 && choose(choices, count) == count - 1;
+}
+
+/* A byte stands for the same action as long as nothing is put before it in the table. */
+unsigned choose_action(struct choices* choices, const struct weight* weights) {
+  uint64_t sum = 0;
+  for (unsigned i = 0; weights[i].weight > 0; i++) {
+    sum += weights[i].weight;
+  }
+  assert(choices->bytes == NULL || sum <= BYTE);
+  uint64_t pick = choose(choices, choices->bytes == NULL ? sum : BYTE);
+  for (; weights->weight > 0 && pick >= weights->weight; weights++) {
+    pick -= weights->weight;
+  }
+  return weights->action;
+}
+
+/*
+ * Arguments.
+ */
+
+static void choose_range(struct choices* choices, const struct profile* profile, uint64_t unit,
+                         struct operation* operation) {
+  int is_seldom = profile->seldom_most > 0 && one_in(choices, SELDOM);
+  uint64_t most = (is_seldom ? profile->seldom_most : profile->most) / unit;
+  uint64_t units = profile->size / unit;
+  uint64_t first = choose(choices, units);
+  uint64_t count = one_in(choices, profile->most_often) ? most : 1 + choose(choices, most);
+  operation->offset = first * unit;
+  operation->length = (count < units - first ? count : units - first) * unit;
+}
+
+static uint64_t choose_length(struct choices* choices, const struct profile* profile) {
+  uint64_t step = one_in(choices, profile->any_length) ? 1 : profile->step;
+  return choose(choices, profile->size / step + 1) * step;
+}
+
+static unsigned choose_flags(struct choices* choices, const struct profile* profile) {
+  unsigned flags = 0;
+  for (unsigned i = 0; i < sizeof(profile->flags) / sizeof(profile->flags[0]); i++) {
+    flags |= one_in(choices, profile->flags[i].in) ? profile->flags[i].flag : 0;
+  }
+  return flags;
+}
+
+struct operation generate(struct choices* choices, const struct profile* profile, uvdio_op_t op,
+                          uint64_t unit) {
+  struct operation operation = {.op = op};
+  operation.now = one_in(choices, profile->now);
+  switch (op) {
+    case UVDIO_OP_READ:
+      operation.exact = one_in(choices, profile->exact);
+      choose_range(choices, profile, unit, &operation);
+      break;
+    case UVDIO_OP_WRITE:
+      choose_range(choices, profile, unit, &operation);
+      break;
+    case UVDIO_OP_TRUNCATE:
+      operation.length = choose_length(choices, profile);
+      break;
+    case UVDIO_OP_PREALLOCATE:
+      operation.length = choose_length(choices, profile);
+      operation.length += operation.length == 0; /* which is no length */
+      break;
+    case UVDIO_OP_OPEN:
+      operation.flags = choose_flags(choices, profile);
+      break;
+    case UVDIO_OP_SYNC_DATA:
+    case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_SIZE:
+    case UVDIO_OP_CLOSE:
+      break;
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      assert(0);
+  }
+  return operation;
+}
+
+/*
+ * Calls.
+ */
+
+int operation_submit(const struct operation* operation, const struct target* target,
+                     uvdio_req_t* req, uvdio_cb plain_cb, uvdio_io_cb io_cb) {
+  uvdio_cb plain = operation->now ? NULL : plain_cb;
+  uvdio_io_cb io = operation->now ? NULL : io_cb;
+  uvdio_file_t* file = target->file;
+  switch (operation->op) {
+    case UVDIO_OP_OPEN:
+      return uvdio_open(target->engine, file, req, target->path, operation->flags, 0644, plain);
+    case UVDIO_OP_READ:
+      return operation->exact ? uvdio_read_exact(file, req, target->buf, operation->offset, io)
+                              : uvdio_read(file, req, target->buf, operation->offset, io);
+    case UVDIO_OP_WRITE:
+      return uvdio_write(file, req, target->buf, operation->offset, io);
+    case UVDIO_OP_SYNC_DATA:
+      return uvdio_sync_data(file, req, plain);
+    case UVDIO_OP_SYNC_ALL:
+      return uvdio_sync_all(file, req, plain);
+    case UVDIO_OP_SIZE:
+      return uvdio_size(file, req, plain);
+    case UVDIO_OP_TRUNCATE:
+      return uvdio_truncate(file, req, operation->length, plain);
+    case UVDIO_OP_PREALLOCATE:
+      return uvdio_preallocate(file, req, operation->length, plain);
+    case UVDIO_OP_CLOSE:
+      return uvdio_close(file, req, plain);
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  return UV_EINVAL;
+}
+
+/*
+ * Kinds.
+ */
+
+int op_is(uvdio_op_t op, unsigned kinds) {
+#define KIND_OF(name, text, kind) [UVDIO_OP_##name] = (kind),
+  static const unsigned kind_of[UVDIO_OP_COUNT] = {UVDIO_OP_MAP(KIND_OF)};
+#undef KIND_OF
+  return (kind_of[op] & kinds) != 0;
+}
+
+/* Syncs wait for changes; a close for everything; a truncate for all that moves or changes bytes,
+ * and all that for it. */
+int op_waits_for(uvdio_op_t newer, uvdio_op_t older) {
+  const unsigned bytes = UVDIO_OP_KIND_TRANSFER | UVDIO_OP_KIND_CHANGE;
+  if (newer == UVDIO_OP_CLOSE) {
+    return 1;
+  }
+  if (op_is(newer, UVDIO_OP_KIND_SYNC)) {
+    return op_is(older, UVDIO_OP_KIND_CHANGE);
+  }
+  return op_is(newer, bytes) && op_is(older, bytes) &&
+         (newer == UVDIO_OP_TRUNCATE || older == UVDIO_OP_TRUNCATE);
+}

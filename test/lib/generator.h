@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random operations: what a test with a model does next, with its arguments, and the one place that
+ * calls the library for any of them. A harness says how often it wants what (weights), what
+ * arguments look like (profile), and where choices come from: a seed, or the bytes of a fuzzer.
+ * Faults, forks, power cuts and cancellations are its own.
+ *
+ *   choices ──► choose_action ──► generate ──► operation_submit ──► callback
+ *                  weights         profile
+ */
+#ifndef UVDIO_TEST_GENERATOR_H
+#define UVDIO_TEST_GENERATOR_H
+
+#include "random.h"
+#include "uvdio.h"
+
+struct choices {
+  const uint8_t* bytes; /* null: numbers by a seed */
+  size_t left;          /* behind the last byte, zeros */
+  struct random random;
+};
+
+struct choices choices_by_seed(uint64_t seed);
+struct choices choices_by_bytes(const uint8_t* bytes, size_t size);
+
+/* The next choice, from 0 to bound - 1. A byte does for a bound of 256 at most, two do for more,
+ * which goes to 65536 then. */
+uint64_t choose(struct choices* choices, uint64_t bound);
+
+/* Whether this is the one time in so many; never, where that is 0 or no bytes are left. */
+int one_in(struct choices* choices, uint64_t count);
+
+/* One of the actions of a harness: an operation by its uvdio_op_t, or something of its own, from
+ * UVDIO_OP_COUNT on. The last weight of a table is 0; its action is what comes of a byte beyond the
+ * sum of all weights. */
+struct weight {
+  unsigned action;
+  unsigned weight;
+};
+
+unsigned choose_action(struct choices* choices, const struct weight* weights);
+
+/* What arguments look like. "One in" 0 is never. */
+struct profile {
+  uint64_t size;        /* bytes: no transfer ends beyond, and no length is more */
+  uint64_t most;        /* bytes of a transfer */
+  uint64_t seldom_most; /* of one in 16; 0: the same */
+  uint64_t step;        /* bytes that lengths of files are multiples of */
+  unsigned any_length;  /* one length in so many is no multiple */
+  unsigned most_often;  /* one transfer in so many is as long as can be */
+  unsigned exact;       /* one read in so many */
+  unsigned now;         /* one operation in so many is synchronous */
+  struct {
+    unsigned flag; /* of an open, */
+    unsigned in;   /* one in so many */
+  } flags[6];
+};
+
+struct operation {
+  uvdio_op_t op;
+  uint64_t offset; /* of a transfer */
+  uint64_t length; /* of a transfer; what a truncate or preallocation is to */
+  unsigned flags;  /* of an open, to which the harness adds its own */
+  int exact;       /* a read */
+  int now;         /* synchronous */
+};
+
+/* The arguments of an operation on a file whose transfers are multiples of `unit`. */
+struct operation generate(struct choices* choices, const struct profile* profile, uvdio_op_t op,
+                          uint64_t unit);
+
+/* What an operation is about. Engine and path are for opens, the buffer for transfers, of which it
+ * tells the length. */
+struct target {
+  uvdio_engine_t* engine;
+  const char* path;
+  uvdio_file_t* file;
+  uvdio_buf_t* buf;
+};
+
+int operation_submit(const struct operation* operation, const struct target* target,
+                     uvdio_req_t* req, uvdio_cb plain_cb, uvdio_io_cb io_cb);
+
+/* Whether an operation is of one of these kinds (UVDIO_OP_KIND_). */
+int op_is(uvdio_op_t op, unsigned kinds);
+
+/* Whether of two operations on a file the newer one has to wait until the older one has ended. */
+int op_waits_for(uvdio_op_t newer, uvdio_op_t older);
+
+#endif /* UVDIO_TEST_GENERATOR_H */
