@@ -358,6 +358,24 @@ struct top* t_preallocate(struct top* op, uvdio_file_t* file, uint64_t length) {
   return submit_length(op, UVDIO_OP_PREALLOCATE, uvdio_preallocate, file, length);
 }
 
+struct top* t_operation(struct top* op, const struct operation* operation,
+                        const struct target* target) {
+  uvdio_buf_t before = {0};
+  int moves = op_is(operation->op, UVDIO_OP_KIND_TRANSFER);
+  if (moves) {
+    before = *target->buf;
+  }
+  op->blocking = operation->now;
+  enter();
+  int code = leave(operation_submit(operation, target, &op->req, on_plain, on_io));
+  if (moves) {
+    accept_or_refuse_io(op, operation->op, target->file, &before, target->buf, code);
+  } else {
+    accept_or_refuse(op, operation->op, target->file, code);
+  }
+  return op;
+}
+
 int t_cancel(struct top* op) {
   enter();
   return leave(uvdio_cancel(&op->req));

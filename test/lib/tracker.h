@@ -24,6 +24,7 @@
 #define UVDIO_TEST_TRACKER_H
 
 #include "check.h"
+#include "generator.h"
 
 struct top;
 typedef void (*top_cb)(struct top* op);
@@ -92,6 +93,10 @@ struct top* t_size(struct top* op, uvdio_file_t* file);
 struct top* t_truncate(struct top* op, uvdio_file_t* file, uint64_t length);
 struct top* t_preallocate(struct top* op, uvdio_file_t* file, uint64_t length);
 struct top* t_close(struct top* op, uvdio_file_t* file);
+
+/* Any of these, as the generator has it. */
+struct top* t_operation(struct top* op, const struct operation* operation,
+                        const struct target* target);
 
 /* Returns what uvdio_cancel and uvdio_engine_close return. */
 int t_cancel(struct top* op);

@@ -8,7 +8,7 @@
  *
  *   crowded files    three, on which anything overlaps anything: nothing is refused but for a
  *                    latch, no sync or truncate succeeds and no close ends before what was
- *                    submitted earlier and has to come first
+ *                    submitted earlier and has to come first; reads give what may be there
  *   watched files    with one request at a time for each span of two pages, so that their content
  *                    is known: reads give it
  *
@@ -24,10 +24,13 @@
 #include "child.h"
 #include "faults.h"
 #include "fixture.h"
+#include "generator.h"
+#include "model.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 #define CROWDED 3u
-#define CROWDED_PAGES 24u
+#define CROWDED_PAGES 26u
+#define FILE_PAGES 26u
 #define WATCHED_FEW 3u
 #define WATCHED_MANY 70u /* more than a ring's table of files begins with */
 #define SPANS 8u         /* of a watched file */
@@ -36,9 +39,9 @@
 #define FRAMES 32u
 #define LIVE_MOST 400u
 #define ROUNDS 12u
-#define FROM_OUTSIDE 40u /* actions of a round that come from outside the loop, at most */
+#define FROM_OUTSIDE 48u /* actions of a round that come from outside the loop, at most */
 #define FEW 4u
-#define FROM_CALLBACKS 60u /* and from callbacks */
+#define FROM_CALLBACKS 72u /* and from callbacks */
 #define OF_A_CHILD 20u
 #define TURNS_MOST 10000u
 #define LIVES_MOST 32u
@@ -53,31 +56,27 @@ struct life {
 
 enum state { CLOSED, OPENING, OPEN, CLOSING };
 
-struct span {
-  int busy;
-  unsigned pattern; /* what it holds; 0: nobody knows */
-};
-
 struct subject {
   uvdio_file_t file;
   enum state state;
-  struct span spans[SPANS]; /* of a watched one */
+  int is_watched;
+  int busy[SPANS]; /* of a watched one: a request is in flight there */
+  struct model model;
 };
 
 /* What is known of a request. */
 struct note {
   struct subject* subject;
+  struct operation operation;
   uint64_t number; /* older requests have smaller ones */
   unsigned at;     /* among the living */
-  int watched;
-  unsigned span;
-  unsigned pattern; /* a write's own, or what a read has to find; 0: nobody knows */
+  struct change change;
 };
 
 static struct {
   const struct life* life;
   struct fixture* f;
-  uint64_t random;
+  struct choices choices;
   unsigned watched; /* files */
   struct subject subjects[FILES];
   struct top* live[LIVE_MOST];
@@ -92,21 +91,6 @@ static struct {
 } chaos;
 
 /*
- * Chance. xorshift64*, so that a seed means the same everywhere.
- */
-
-static unsigned below(unsigned bound) {
-  chaos.random ^= chaos.random >> 12;
-  chaos.random ^= chaos.random << 25;
-  chaos.random ^= chaos.random >> 27;
-  return (unsigned)((chaos.random * UINT64_C(2685821657736338717) >> 33) % bound);
-}
-
-static int one_in(unsigned count) {
-  return below(count) == 0;
-}
-
-/*
  * Requests, from their submission to their end.
  */
 
@@ -117,37 +101,10 @@ static struct note* note_of(const struct top* op) {
 }
 
 static void act_in_a_callback(void) {
-  for (unsigned i = below(3); i > 0 && chaos.budget > 0; i--) {
+  for (unsigned i = (unsigned)choose(&chaos.choices, 3); i > 0 && chaos.budget > 0; i--) {
     chaos.budget--;
     act();
   }
-}
-
-static int is_change(uvdio_op_t kind) {
-  return kind == UVDIO_OP_WRITE || kind == UVDIO_OP_TRUNCATE || kind == UVDIO_OP_PREALLOCATE;
-}
-
-/* Whether of two on the same file the newer has to wait until the older has ended. */
-static int is_first(uvdio_op_t older, uvdio_op_t newer) {
-  switch (newer) {
-    case UVDIO_OP_SYNC_DATA:
-    case UVDIO_OP_SYNC_ALL:
-      return is_change(older);
-    case UVDIO_OP_TRUNCATE:
-      return is_change(older) || older == UVDIO_OP_READ;
-    case UVDIO_OP_READ:
-    case UVDIO_OP_WRITE:
-    case UVDIO_OP_PREALLOCATE:
-      return older == UVDIO_OP_TRUNCATE;
-    case UVDIO_OP_CLOSE:
-      return 1;
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_OPEN:
-    case UVDIO_OP_SIZE:
-    case UVDIO_OP_COUNT:
-      break;
-  }
-  return 0;
 }
 
 /* It has done what it was for: what had to come first has ended. */
@@ -156,7 +113,7 @@ static void check_order(const struct top* op) {
   for (unsigned i = 0; i < chaos.live_count; i++) {
     const struct top* other = chaos.live[i];
     if (other->file == op->file && note_of(other)->number < note->number &&
-        is_first(other->kind, op->kind)) {
+        op_waits_for(op->kind, other->kind)) {
       tracker_violation(op->tracker, "%s: done before an older %s", uvdio_op_name(op->kind),
                         uvdio_op_name(other->kind));
     }
@@ -196,17 +153,28 @@ static void check_result_of(const struct top* op) {
   }
 }
 
-/* What a span of a watched file holds now, or that it held what it had to. */
-static void look_at_span(struct top* op) {
+/* Whether a read got what may be there, or a size is what it has to be. Faults make a file's end of
+ * any place, so that fewer bytes than expected tell nothing. */
+static void look(const struct top* op, const uvdio_buf_t* buf) {
   const struct note* note = note_of(op);
-  struct span* span = &note->subject->spans[note->span];
-  span->busy = 0;
-  if (op->kind == UVDIO_OP_WRITE) {
-    span->pattern = op->result == SPAN ? note->pattern : 0;
-  } else if (op->result == SPAN && note->pattern != 0 &&
-             !is_pattern(op->back.base, SPAN, note->pattern)) {
-    tracker_violation(op->tracker, "file %u, span %u: other bytes than were written",
-                      (unsigned)(note->subject - chaos.subjects), note->span);
+  const struct model* model = &note->subject->model;
+  unsigned file = (unsigned)(note->subject - chaos.subjects);
+  uint64_t where = 0;
+  int64_t size = model_expected_size(model, &note->change);
+  if (op->kind == UVDIO_OP_SIZE && op->result >= 0 && size >= 0 && op->result != size) {
+    tracker_violation(op->tracker, "file %u: size %lld, not %lld", file, (long long)op->result,
+                      (long long)size);
+  }
+  if (op->kind != UVDIO_OP_READ || (op->result < 0 && op->result != UVDIO_ESHORTREAD)) {
+    return;
+  }
+  int64_t most = model_expected_read(model, &note->change);
+  if (most >= 0 && buf->len > (uint64_t)most) {
+    tracker_violation(op->tracker, "file %u: a read beyond its end", file);
+  }
+  const char* wrong = model_check_read(model, &note->change, buf->base, buf->len, 0, &where);
+  if (wrong != NULL) {
+    tracker_violation(op->tracker, "file %u at %llu: %s", file, (unsigned long long)where, wrong);
   }
 }
 
@@ -222,29 +190,37 @@ static void discard(struct top* op) {
   op_free(op);
 }
 
+static int* busy_of(const struct note* note) {
+  return &note->subject->busy[note->operation.offset / SPAN % SPANS];
+}
+
 static void on_end(struct top* op) {
   struct note* note = note_of(op);
+  struct subject* subject = note->subject;
   forget(op);
   if (!chaos.in_child) {
     check_result_of(op);
+    look(op, &op->back);
   }
+  model_ends(&subject->model, &note->change, op->result >= 0 ? MODEL_DONE : MODEL_UNSURE);
   if (op->kind == UVDIO_OP_OPEN) {
-    note->subject->state = op->result == 0 ? OPEN : CLOSED;
+    subject->state = op->result == 0 ? OPEN : CLOSED;
   } else if (op->kind == UVDIO_OP_CLOSE) {
-    note->subject->state = CLOSED;
-  } else if (note->watched) {
-    look_at_span(op);
+    subject->state = CLOSED;
+  } else {
+    *busy_of(note) = 0;
   }
   discard(op);
   act_in_a_callback();
 }
 
-static struct top* new_op(struct subject* subject) {
+static struct top* new_op(struct subject* subject, const struct operation* operation) {
   struct note* note = calloc(1, sizeof(*note));
   if (note == NULL) {
     abort();
   }
   note->subject = subject;
+  note->operation = *operation;
   note->number = ++chaos.submitted;
   return op_then(&chaos.f->tracker, on_end, note);
 }
@@ -258,165 +234,147 @@ static void check_refusal(const struct top* op) {
   }
 }
 
-/* Returns 0 where the operation was refused; it is gone then. */
-static int is_accepted(struct top* op) {
-  if (op->code != 0) {
-    check_refusal(op);
-    discard(op);
-    return 0;
-  }
-  note_of(op)->at = chaos.live_count;
-  chaos.live[chaos.live_count++] = op;
-  return 1;
-}
-
 /*
  * Operations.
  */
 
+enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING };
+
+static const struct weight of_watched[] = {
+    {UVDIO_OP_WRITE, 13}, {UVDIO_OP_READ, 16}, {UVDIO_OP_CLOSE, 1}, {0, 0}};
+static const struct weight of_crowded[] = {{UVDIO_OP_READ, 20},
+                                           {UVDIO_OP_WRITE, 24},
+                                           {UVDIO_OP_SYNC_DATA, 4},
+                                           {UVDIO_OP_SYNC_ALL, 4},
+                                           {UVDIO_OP_SIZE, 2},
+                                           {UVDIO_OP_TRUNCATE, 4},
+                                           {UVDIO_OP_CLOSE, 2},
+                                           {UVDIO_OP_PREALLOCATE, 2},
+                                           {READ_NOW, 2},
+                                           {READ_NOTHING, 4},
+                                           {0, 0}};
+
+static const struct profile watched = {
+    .size = SPANS * SPAN, .most = SPAN, .flags = {{UVDIO_O_DSYNC, 8}}};
+static const struct profile crowded = {.size = CROWDED_PAGES * PAGE,
+                                       .most = 3 * PAGE,
+                                       .step = PAGE,
+                                       .exact = 4,
+                                       .flags = {{UVDIO_O_DSYNC, 5}, {UVDIO_O_TRUNCATE, 5}}};
+
 /* Sometimes a frame of the arena that comes and goes. */
-static uvdio_buf_t blank_span(void) {
-  uvdio_buf_t span;
-  if (one_in(2) && uvdio_arena_acquire(chaos.f->arena, &span) == 0) {
-    memset(span.base, 0xee, SPAN);
-    return span;
+static uvdio_buf_t take_buffer(size_t length) {
+  uvdio_buf_t buf;
+  if (length == SPAN && one_in(&chaos.choices, 2) &&
+      uvdio_arena_acquire(chaos.f->arena, &buf) == 0) {
+    memset(buf.base, 0xee, length);
+    return buf;
   }
-  return blank(SPAN);
+  return blank(length);
 }
 
-static uvdio_buf_t span_with(unsigned pattern) {
-  uvdio_buf_t span = blank_span();
-  fill_pattern(span.base, SPAN, pattern);
-  assert_ok(uvdio_buf_set_len(&span, SPAN));
-  return span;
+/* Of an open file the model has to know before the call what is to come. */
+static uvdio_buf_t prepare(struct note* note) {
+  struct operation* operation = &note->operation;
+  struct model* model = &note->subject->model;
+  int empties = operation->op == UVDIO_OP_OPEN && (operation->flags & UVDIO_O_TRUNCATE) != 0;
+  uvdio_buf_t buf = {0};
+  if (op_is(operation->op, UVDIO_OP_KIND_TRANSFER) && operation->length > 0) {
+    buf = take_buffer((size_t)operation->length);
+  }
+  model_begins(model, &note->change, empties ? UVDIO_OP_TRUNCATE : operation->op, operation->offset,
+               operation->length);
+  if (operation->op == UVDIO_OP_WRITE) {
+    model_fill(model, &note->change, buf.base);
+    assert_ok(uvdio_buf_set_len(&buf, buf.cap));
+  }
+  return buf;
+}
+
+/* It is gone then. */
+static void refuse(struct top* op) {
+  struct note* note = note_of(op);
+  model_ends(&note->subject->model, &note->change, MODEL_UNTOUCHED);
+  if (!note->operation.now) {
+    check_refusal(op);
+  }
+  discard(op);
+}
+
+static void add_to_the_living(struct top* op) {
+  struct note* note = note_of(op);
+  note->at = chaos.live_count;
+  chaos.live[chaos.live_count++] = op;
+  if (op->kind == UVDIO_OP_OPEN) {
+    note->subject->state = OPENING;
+  } else if (op->kind == UVDIO_OP_CLOSE) {
+    note->subject->state = CLOSING;
+  } else {
+    *busy_of(note) = 1;
+  }
 }
 
 /* What was refused still has its buffer; the handle is empty otherwise. */
-static int is_accepted_with(struct top* op, uvdio_buf_t* buf) {
-  assert_ok(uvdio_buf_release(buf));
-  return is_accepted(op);
-}
-
-static void open_subject(struct subject* subject, unsigned flags) {
+static void submit(struct subject* subject, const struct operation* operation) {
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[UVDIO_ALIGNMENT];
+  struct top* op = new_op(subject, operation);
+  uvdio_buf_t buf = prepare(note_of(op));
+  uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
   char name[32];
   snprintf(name, sizeof(name), "file-%u", (unsigned)(subject - chaos.subjects));
-  memset(&subject->file, 0, sizeof(subject->file));
-  struct top* op = new_op(subject);
-  t_open(op, chaos.f->engine, &subject->file, path_of(chaos.f, name),
-         flags | UVDIO_O_DIRECT_PREFERRED);
-  if (is_accepted(op)) {
-    subject->state = OPENING;
-  }
-}
-
-static void close_subject(struct subject* subject) {
-  if (is_accepted(t_close(new_op(subject), &subject->file))) {
-    subject->state = CLOSING;
-  }
-}
-
-/* Patterns repeat after 256. */
-static unsigned new_pattern(void) {
-  return 1 + (unsigned)(chaos.submitted % 255);
-}
-
-static void transfer_span(struct subject* subject, unsigned span, int is_write) {
-  struct span* now = &subject->spans[span];
-  if (now->busy) {
-    return;
-  }
-  struct top* op = new_op(subject);
-  struct note* note = note_of(op);
-  note->watched = 1;
-  note->span = span;
-  note->pattern = is_write ? new_pattern() : now->pattern;
-  uvdio_buf_t buf = is_write ? span_with(note->pattern) : blank_span();
-  if (is_write) {
-    t_write(op, &subject->file, &buf, (uint64_t)span * SPAN);
+  struct target target = {chaos.f->engine, path_of(chaos.f, name), &subject->file,
+                          buf.base != NULL ? &buf : &nothing};
+  t_operation(op, operation, &target);
+  if (operation->now && op->accepted > 0) {
+    look(op, &buf);
+    discard(op);
+  } else if (op->code != 0) {
+    refuse(op);
   } else {
-    t_read(op, &subject->file, &buf, (uint64_t)span * SPAN);
+    add_to_the_living(op);
   }
-  now->busy = is_accepted_with(op, &buf);
-}
-
-static void act_on_watched(struct subject* subject) {
-  unsigned what = below(30);
-  if (subject->state == CLOSED) {
-    open_subject(subject, one_in(8) ? UVDIO_OPEN_WAL : UVDIO_OPEN_RW);
-  } else if (subject->state == OPEN && what == 0) {
-    close_subject(subject);
-  } else if (subject->state == OPEN) {
-    transfer_span(subject, below(SPANS), what < 14);
-  }
-}
-
-static void read_some(struct subject* subject, uint64_t offset) {
-  struct top* op = new_op(subject);
-  uvdio_buf_t buf = blank((size_t)(1 + below(3)) * PAGE);
-  if (one_in(4)) {
-    t_read_exact(op, &subject->file, &buf, offset);
-  } else {
-    t_read(op, &subject->file, &buf, offset);
-  }
-  (void)is_accepted_with(op, &buf);
+  assert_ok(uvdio_buf_release(&buf));
 }
 
 /* It has ended before it is anywhere, and waits for nothing but its callback. */
 static void read_nothing(struct subject* subject) {
-  static _Alignas(UVDIO_ALIGNMENT) char bytes[UVDIO_ALIGNMENT];
-  uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
-  (void)is_accepted(t_read(new_op(subject), &subject->file, &nothing, 0));
+  struct operation operation = {.op = UVDIO_OP_READ};
+  submit(subject, &operation);
 }
 
-static void write_some(struct subject* subject, uint64_t offset) {
-  struct top* op = new_op(subject);
-  uvdio_buf_t buf = filled((size_t)(1 + below(2)) * PAGE, new_pattern());
-  t_write(op, &subject->file, &buf, offset);
-  (void)is_accepted_with(op, &buf);
+static void open_subject(struct subject* subject) {
+  const struct profile* profile = subject->is_watched ? &watched : &crowded;
+  struct operation operation = generate(&chaos.choices, profile, UVDIO_OP_OPEN, PAGE);
+  operation.flags |= UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED;
+  memset(&subject->file, 0, sizeof(subject->file));
+  submit(subject, &operation);
 }
 
-static void read_now(struct subject* subject, uint64_t offset) {
-  struct top* op = op_now(&chaos.f->tracker);
-  uvdio_buf_t buf = blank_span();
-  t_read(op, &subject->file, &buf, offset);
-  assert_ok(uvdio_buf_release(&buf));
-  op_free(op);
-}
-
-static void sync_some(struct subject* subject) {
-  struct top* op = new_op(subject);
-  (void)is_accepted(one_in(2) ? t_sync_data(op, &subject->file) : t_sync_all(op, &subject->file));
-}
-
-static void use_crowded(struct subject* subject) {
-  uint64_t offset = (uint64_t)below(CROWDED_PAGES) * PAGE;
-  unsigned what = below(34);
-  if (what < 2) {
-    read_nothing(subject);
-  } else if (what < 12) {
-    read_some(subject, offset);
-  } else if (what < 24) {
-    write_some(subject, offset);
-  } else if (what < 28) {
-    sync_some(subject);
-  } else if (what < 29) {
-    (void)is_accepted(t_size(new_op(subject), &subject->file));
-  } else if (what < 31) {
-    (void)is_accepted(t_truncate(new_op(subject), &subject->file, offset));
-  } else if (what < 32) {
-    (void)is_accepted(t_preallocate(new_op(subject), &subject->file, offset + PAGE));
-  } else if (what < 33) {
-    close_subject(subject);
-  } else {
-    read_now(subject, offset);
+static void use_watched(struct subject* subject) {
+  uvdio_op_t op = (uvdio_op_t)choose_action(&chaos.choices, of_watched);
+  struct operation operation = generate(&chaos.choices, &watched, op, SPAN);
+  if (op == UVDIO_OP_CLOSE || !subject->busy[operation.offset / SPAN]) {
+    submit(subject, &operation);
   }
 }
 
-static void act_on_crowded(struct subject* subject) {
-  static const unsigned ways[] = {UVDIO_OPEN_RW, UVDIO_OPEN_RW, UVDIO_OPEN_RW, UVDIO_OPEN_WAL,
-                                  UVDIO_OPEN_CREATE};
+static void use_crowded(struct subject* subject) {
+  unsigned action = choose_action(&chaos.choices, of_crowded);
+  if (action == READ_NOTHING) {
+    read_nothing(subject);
+    return;
+  }
+  uvdio_op_t op = action == READ_NOW ? UVDIO_OP_READ : (uvdio_op_t)action;
+  struct operation operation = generate(&chaos.choices, &crowded, op, PAGE);
+  operation.now = action == READ_NOW;
+  submit(subject, &operation);
+}
+
+static void act_on(struct subject* subject) {
   if (subject->state == CLOSED) {
-    open_subject(subject, ways[below(COUNT_OF(ways))]);
+    open_subject(subject);
+  } else if (subject->state == OPEN && subject->is_watched) {
+    use_watched(subject);
   } else if (subject->state == OPEN) {
     use_crowded(subject);
   }
@@ -431,19 +389,20 @@ static const int soft[] = {EAGAIN, EINTR, EBUSY}; /* the same call may do the ne
 /* A ring breaks down for good with these. Completions that it never tells of would keep their
  * requests: that has an end. */
 static int ring_error(void) {
-  int fatal = chaos.life->story == BREAKS_DOWN && one_in(4);
-  return fatal ? (one_in(2) ? EBADF : EPERM) : soft[below(COUNT_OF(soft))];
+  int fatal = chaos.life->story == BREAKS_DOWN && one_in(&chaos.choices, 4);
+  return fatal ? (one_in(&chaos.choices, 2) ? EBADF : EPERM)
+               : soft[(unsigned)choose(&chaos.choices, COUNT_OF(soft))];
 }
 
 static void fault_of_the_ring(void) {
-  unsigned nth = 1 + below(4);
-  unsigned times = 1 + below(5);
+  unsigned nth = 1 + (unsigned)choose(&chaos.choices, 4);
+  unsigned times = 1 + (unsigned)choose(&chaos.choices, 5);
   if (chaos.breaks_at != 0) {
     return; /* another fault of a submission would take the place of that one */
   }
-  switch (below(6)) {
+  switch ((unsigned)choose(&chaos.choices, 6)) {
     case 0:
-      fault_shorten(CALL_SUBMIT, nth, times, 1 + below(2));
+      fault_shorten(CALL_SUBMIT, nth, times, 1 + (unsigned)choose(&chaos.choices, 2));
       break;
     case 1:
     case 2:
@@ -451,10 +410,10 @@ static void fault_of_the_ring(void) {
       break;
     case 3:
     case 4:
-      fault_fail(CALL_GET_EVENTS, nth, one_in(6) ? 30 : times, ring_error());
+      fault_fail(CALL_GET_EVENTS, nth, one_in(&chaos.choices, 6) ? 30 : times, ring_error());
       break;
     default:
-      fault_fail(CALL_REGISTER, nth, ONCE, one_in(2) ? ENOMEM : EBADF);
+      fault_fail(CALL_REGISTER, nth, ONCE, one_in(&chaos.choices, 2) ? ENOMEM : EBADF);
       break;
   }
 }
@@ -465,25 +424,27 @@ static int file_error(enum fault_call call) {
   if (call == CALL_ENTRY_CANCEL) {
     return EALREADY;
   }
-  return latches && !one_in(6) ? soft[below(2)] : hard[below(COUNT_OF(hard))];
+  return latches && !one_in(&chaos.choices, 6)
+             ? soft[(unsigned)choose(&chaos.choices, 2)]
+             : hard[(unsigned)choose(&chaos.choices, COUNT_OF(hard))];
 }
 
 static void fault_of_files(void) {
   static const enum fault_call calls[] = {
       CALL_PREAD, CALL_PREAD, CALL_PWRITE,    CALL_PWRITE,    CALL_FDATASYNC, CALL_FSYNC,
       CALL_OPEN,  CALL_STATX, CALL_FTRUNCATE, CALL_FALLOCATE, CALL_CLOSE,     CALL_ENTRY_CANCEL};
-  enum fault_call call = calls[below(COUNT_OF(calls))];
-  unsigned nth = 1 + below(4);
-  unsigned times = 1 + below(5);
-  if ((call == CALL_PREAD || call == CALL_PWRITE) && !one_in(3)) {
-    fault_shorten(call, nth, times, one_in(4) ? 0 : PAGE);
+  enum fault_call call = calls[(unsigned)choose(&chaos.choices, COUNT_OF(calls))];
+  unsigned nth = 1 + (unsigned)choose(&chaos.choices, 4);
+  unsigned times = 1 + (unsigned)choose(&chaos.choices, 5);
+  if ((call == CALL_PREAD || call == CALL_PWRITE) && !one_in(&chaos.choices, 3)) {
+    fault_shorten(call, nth, times, one_in(&chaos.choices, 4) ? 0 : PAGE);
   } else {
     fault_fail(call, nth, times, file_error(call));
   }
 }
 
 static void break_something(void) {
-  if (!chaos.entries_fail || one_in(3)) {
+  if (!chaos.entries_fail || one_in(&chaos.choices, 3)) {
     fault_of_the_ring();
   } else {
     fault_of_files();
@@ -496,14 +457,14 @@ static void break_something(void) {
 
 static void cancel_something(void) {
   if (chaos.live_count > 0) {
-    (void)t_cancel(chaos.live[below(chaos.live_count)]);
+    (void)t_cancel(chaos.live[(unsigned)choose(&chaos.choices, chaos.live_count)]);
   }
 }
 
 /* Refused where there is no ring, where frames are in flight, after faults. */
 static void register_or_unregister(void) {
-  int code = one_in(2) ? uvdio_arena_register(chaos.f->engine, chaos.f->arena)
-                       : uvdio_arena_unregister(chaos.f->engine, chaos.f->arena);
+  int code = one_in(&chaos.choices, 2) ? uvdio_arena_register(chaos.f->engine, chaos.f->arena)
+                                       : uvdio_arena_unregister(chaos.f->engine, chaos.f->arena);
   (void)code;
 }
 
@@ -518,7 +479,7 @@ static void close_the_engine(void) {
 }
 
 static void act(void) {
-  unsigned what = below(100);
+  unsigned what = (unsigned)choose(&chaos.choices, 100);
   if (chaos.live_count == LIVE_MOST) {
     return;
   }
@@ -531,21 +492,21 @@ static void act(void) {
   } else if (what < 12) {
     close_the_engine();
   } else if (what < 55) {
-    act_on_watched(&chaos.subjects[CROWDED + below(chaos.watched)]);
+    act_on(&chaos.subjects[CROWDED + (unsigned)choose(&chaos.choices, chaos.watched)]);
   } else {
-    act_on_crowded(&chaos.subjects[below(CROWDED)]);
+    act_on(&chaos.subjects[(unsigned)choose(&chaos.choices, CROWDED)]);
   }
 }
 
 static int child_closes_the_engine(void* data) {
   struct fixture* f = data;
   chaos.in_child = 1;
-  chaos.budget = one_in(2) ? OF_A_CHILD : 0;
-  if (one_in(2)) {
+  chaos.budget = one_in(&chaos.choices, 2) ? OF_A_CHILD : 0;
+  if (one_in(&chaos.choices, 2)) {
     break_something();
   }
   EXPECT(uv_loop_fork(&f->loop) == 0);
-  for (unsigned i = one_in(2) ? 3 : 0; i > 0; i--) {
+  for (unsigned i = one_in(&chaos.choices, 2) ? 3 : 0; i > 0; i--) {
     (void)uv_run(&f->loop, UV_RUN_NOWAIT);
   }
   EXPECT(t_engine_close(f->engine, on_engine_closed) == 0);
@@ -564,8 +525,8 @@ static int child_closes_the_engine(void* data) {
 
 /* At once, after a few turns, or when whatever is pending has ended and waits for its callback. */
 static void fork_at_some_moment(struct fixture* f) {
-  int until_ended = one_in(4);
-  unsigned turns = one_in(2) ? 0 : below(4);
+  int until_ended = one_in(&chaos.choices, 4);
+  unsigned turns = one_in(&chaos.choices, 2) ? 0 : (unsigned)choose(&chaos.choices, 4);
   for (unsigned i = until_ended ? TURNS_MOST : turns; i > 0; i--) {
     (void)uv_run(&f->loop, UV_RUN_NOWAIT);
     i = until_ended && stats_of(f).in_flight == 0 ? 1 : i;
@@ -577,8 +538,8 @@ static void fork_at_some_moment(struct fixture* f) {
 
 /* Nothing but requests that have ended before they are anywhere. */
 static void act_quietly(void) {
-  for (unsigned i = 1 + below(FEW); i > 0; i--) {
-    struct subject* subject = &chaos.subjects[below(CROWDED)];
+  for (unsigned i = 1 + (unsigned)choose(&chaos.choices, FEW); i > 0; i--) {
+    struct subject* subject = &chaos.subjects[(unsigned)choose(&chaos.choices, CROWDED)];
     if (subject->state == OPEN && chaos.live_count < LIVE_MOST) {
       read_nothing(subject);
     }
@@ -587,13 +548,14 @@ static void act_quietly(void) {
 
 /* Mostly much at once; before forks the quiet moments count as well. */
 static void act_from_outside(void) {
-  unsigned kind = below(chaos.life->story == FORKS ? 4 : 8);
-  chaos.budget = kind < 2 ? 0 : below(FROM_CALLBACKS);
+  unsigned kind = (unsigned)choose(&chaos.choices, chaos.life->story == FORKS ? 4 : 8);
+  chaos.budget = kind < 2 ? 0 : (unsigned)choose(&chaos.choices, FROM_CALLBACKS);
   if (kind == 0) {
     act_quietly();
     return;
   }
-  for (unsigned i = 1 + below(kind == 1 ? FEW : FROM_OUTSIDE); i > 0; i--) {
+  for (unsigned i = 1 + (unsigned)choose(&chaos.choices, kind == 1 ? FEW : FROM_OUTSIDE); i > 0;
+       i--) {
     act();
   }
 }
@@ -616,9 +578,9 @@ static void live_a_round(struct fixture* f) {
 
 /* Whatever chance had in mind: halfway through, the ring is gone for good. */
 static void break_the_ring(void) {
-  unsigned nth = 1 + below(4);
+  unsigned nth = 1 + (unsigned)choose(&chaos.choices, 4);
   chaos.breaks_at = fault_calls(CALL_SUBMIT) + nth;
-  fault_fail(CALL_SUBMIT, nth, ONCE, one_in(2) ? EBADF : EPERM);
+  fault_fail(CALL_SUBMIT, nth, ONCE, one_in(&chaos.choices, 2) ? EBADF : EPERM);
 }
 
 static void live(struct fixture* f) {
@@ -634,24 +596,33 @@ static void live(struct fixture* f) {
  * The stories.
  */
 
+static void make_models(void) {
+  for (unsigned i = 0; i < FILES; i++) {
+    struct subject* subject = &chaos.subjects[i];
+    subject->is_watched = i >= CROWDED;
+    model_init(&subject->model, i, PAGE, FILE_PAGES, 1);
+  }
+}
+
 static int begin(void** state) {
   static const unsigned depths[] = {1, 2, 3, 8, 32};
   static const unsigned batches[] = {0, 0, 1, 2, 5};
   uvdio_engine_options_t options = {0};
   memset(&chaos, 0, sizeof(chaos));
   chaos.life = *state;
-  chaos.random = chaos.life->seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-  chaos.watched = one_in(3) ? WATCHED_MANY : WATCHED_FEW;
+  chaos.choices = choices_by_seed(chaos.life->seed);
+  chaos.watched = one_in(&chaos.choices, 3) ? WATCHED_MANY : WATCHED_FEW;
   chaos.entries_fail = matrix.backend != UVDIO_BACKEND_RING || faults_reach_the_ring();
-  options.depth = depths[below(COUNT_OF(depths))];
-  options.submit_batch_max = batches[below(COUNT_OF(batches))];
-  options.callbacks_max = one_in(3) ? 0 : 1 + below(3);
-  options.busy_poll_us = one_in(4) ? 50 : 0;
+  options.depth = depths[(unsigned)choose(&chaos.choices, COUNT_OF(depths))];
+  options.submit_batch_max = batches[(unsigned)choose(&chaos.choices, COUNT_OF(batches))];
+  options.callbacks_max = one_in(&chaos.choices, 3) ? 0 : 1 + (unsigned)choose(&chaos.choices, 3);
+  options.busy_poll_us = one_in(&chaos.choices, 4) ? 50 : 0;
   faults_reset();
   int failed = fixture_open_with(state, options);
   if (!failed) {
     chaos.f = *state;
     fixture_arena(chaos.f, SPAN, FRAMES);
+    make_models();
   }
   return failed;
 }
@@ -663,7 +634,11 @@ static int end(void** state) {
   if (f->closed > 0) {
     f->engine = NULL;
   }
-  return fixture_tear_down(state);
+  int failed = fixture_tear_down(state);
+  for (unsigned i = 0; i < FILES; i++) {
+    model_free(&chaos.subjects[i].model);
+  }
+  return failed;
 }
 
 static void plain_life(void** state) {
