@@ -27,7 +27,7 @@ function(uvdio_fuzz_target name)
   uvdio_add_test(fuzz_${name} fuzz_${name} fuzz ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
 endfunction()
 
-uvdio_fuzz_target(operations fuzz/fuzz_operations.c lib/model.c)
+uvdio_fuzz_target(operations fuzz/fuzz_operations.c lib/generator.c lib/model.c lib/random.c)
 target_include_directories(fuzz_operations PRIVATE lib)
 
 if(TARGET uvdio_bench)

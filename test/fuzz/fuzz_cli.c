@@ -134,14 +134,14 @@ static void format_numbers(const char* text) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
-  struct input input = {bytes, size};
-  unsigned what = take(&input);
-  char* text = malloc(input.left + 1);
+  unsigned what = size > 0 ? bytes[0] : 0;
+  size_t length = size > 0 ? size - 1 : 0;
+  char* text = malloc(length + 1);
   REQUIRE(text != NULL);
-  if (input.left > 0) {
-    memcpy(text, input.bytes, input.left);
+  if (length > 0) {
+    memcpy(text, bytes + 1, length);
   }
-  text[input.left] = '\0';
+  text[length] = '\0';
   quiet();
   switch (what % 7) {
     case 0:

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "generator.h"
 #include "input.h"
 #include "model.h"
 #include "uvdio.h"
@@ -25,6 +26,47 @@
 #define STEPS_MAX 400
 #define NESTING_MAX 3
 
+enum action {
+  CANCEL = UVDIO_OP_COUNT,
+  BAD_POINTERS,
+  USE_BUFFER,
+  USE_REGISTRATION,
+  RUN_TO_THE_END,
+  CLOSE_ENGINE,
+  TURN
+};
+
+/* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
+ * line, out of what is left for turns of the loop. */
+static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},
+                                        {UVDIO_OP_READ, 22},
+                                        {UVDIO_OP_WRITE, 33},
+                                        {UVDIO_OP_TRUNCATE, 6},
+                                        {UVDIO_OP_PREALLOCATE, 6},
+                                        {UVDIO_OP_SYNC_DATA, 11},
+                                        {UVDIO_OP_SYNC_ALL, 11},
+                                        {UVDIO_OP_SIZE, 11},
+                                        {UVDIO_OP_CLOSE, 11},
+                                        {CANCEL, 22},
+                                        {BAD_POINTERS, 11},
+                                        {USE_BUFFER, 33},
+                                        {USE_REGISTRATION, 11},
+                                        {RUN_TO_THE_END, 11},
+                                        {CLOSE_ENGINE, 1},
+                                        {TURN, 1},
+                                        {TURN, 0}};
+
+static const struct profile profile = {.size = FILE_PAGES * PAGE,
+                                       .most = PAGE,
+                                       .step = PAGE,
+                                       .exact = 2,
+                                       .now = 8,
+                                       .flags = {{UVDIO_O_RDWR, 2},
+                                                 {UVDIO_O_CREATE, 2},
+                                                 {UVDIO_O_EXCLUSIVE, 2},
+                                                 {UVDIO_O_TRUNCATE, 2},
+                                                 {UVDIO_O_DIRECT_PREFERRED, 2}}};
+
 /* One request and what it is about. */
 struct slot {
   uvdio_req_t req;
@@ -37,8 +79,7 @@ struct slot {
   unsigned flags; /* of an open */
   int is_overlapped;
   unsigned open_number;
-  int has_change;
-  struct change change; /* or what only looks */
+  struct change change;
 };
 
 /* A file; its state is what callbacks have told. */
@@ -50,7 +91,7 @@ struct handle {
 };
 
 static struct {
-  struct input input;
+  struct choices choices;
   uv_loop_t loop;
   uvdio_engine_t* engine;
   int closing;
@@ -84,6 +125,10 @@ static _Alignas(UVDIO_ALIGNMENT) char common[4 * UVDIO_PAGE_SIZE];
 
 static void step(void);
 
+static unsigned take(unsigned bound) {
+  return (unsigned)choose(&w.choices, bound);
+}
+
 static void set_up(void) {
   static const struct {
     const char* name;
@@ -114,10 +159,10 @@ static void path_of(unsigned number, char* path, size_t size) {
 
 static void start_engine(void) {
   uvdio_engine_options_t options = {.backend = w.backend};
-  options.depth = 1 + take(&w.input) % 8;
-  options.callbacks_max = take(&w.input) % 4;
-  options.submit_batch_max = take(&w.input) % 4;
-  options.flags = take(&w.input) % 4 == 3 ? UVDIO_ENGINE_NO_AUTO_REGISTER : 0;
+  options.depth = 1 + take(8);
+  options.callbacks_max = take(4);
+  options.submit_batch_max = take(4);
+  options.flags = one_in(&w.choices, 4) ? UVDIO_ENGINE_NO_AUTO_REGISTER : 0;
   w.closing = 0;
   w.closed = 0;
   REQUIRE(uvdio_engine_create(&w.engine, &w.loop, &options) == 0);
@@ -154,15 +199,12 @@ static void check_stats(void) {
   REQUIRE(stats.in_flight <= stats.pending && stats.completed <= stats.submitted);
 }
 
-/* Whether a change or, for a close, anything at all that was submitted before is still to be called
- * back. */
-static int has_older(const struct slot* slot, int changes_only) {
+/* Whether something that has to come first was submitted before and is still to be called back. */
+static int has_older(const struct slot* slot) {
   for (unsigned i = 0; i < SLOTS; i++) {
     const struct slot* other = &w.slots[i];
-    uvdio_op_t op = other->req.op;
-    int is_change = op == UVDIO_OP_WRITE || op == UVDIO_OP_TRUNCATE || op == UVDIO_OP_PREALLOCATE;
     if (other != slot && other->pending && other->file == slot->file &&
-        other->sequence < slot->sequence && (is_change || !changes_only)) {
+        other->sequence < slot->sequence && op_waits_for(slot->req.op, other->req.op)) {
       return 1;
     }
   }
@@ -183,21 +225,11 @@ static void check_callback(struct slot* slot, int64_t result) {
   slot->pending = 0;
 }
 
-/* Before the call that submits it, which no callback comes from inside of. */
-static void begin_change(struct slot* slot, struct handle* handle, uvdio_op_t op, uint64_t offset,
-                         uint64_t length) {
-  model_begins(handle->model, &slot->change, op, offset, length);
-  slot->has_change = 1;
-}
-
-static void end_change(struct slot* slot, struct handle* handle, int64_t result) {
-  if (slot->has_change) {
-    slot->has_change = 0;
-    model_ends(handle->model, &slot->change,
-               result == UV_ECANCELED ? MODEL_UNTOUCHED
-               : result < 0           ? MODEL_UNSURE
-                                      : MODEL_DONE);
-  }
+static void end_change(struct slot* slot, int64_t result) {
+  model_ends(slot->file->model, &slot->change,
+             result == UV_ECANCELED ? MODEL_UNTOUCHED
+             : result < 0           ? MODEL_UNSURE
+                                    : MODEL_DONE);
 }
 
 static void check_open(struct slot* slot, int64_t result) {
@@ -216,7 +248,7 @@ static void check_open(struct slot* slot, int64_t result) {
   if ((slot->flags & UVDIO_O_TRUNCATE) != 0 && result != 0 && result != UV_ECANCELED) {
     result = UV_ECANCELED; /* An open that fails has cut nothing off. */
   }
-  end_change(slot, handle, result);
+  end_change(slot, result);
 }
 
 static void check_plain(struct slot* slot, int64_t result) {
@@ -226,11 +258,11 @@ static void check_plain(struct slot* slot, int64_t result) {
       check_open(slot, result);
       break;
     case UVDIO_OP_CLOSE:
-      REQUIRE(result == 0 && !has_older(slot, 0));
+      REQUIRE(result == 0 && !has_older(slot));
       break;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
-      REQUIRE(result == UV_ECANCELED || (result == 0 && !has_older(slot, 1)));
+      REQUIRE(result == UV_ECANCELED || (result == 0 && !has_older(slot)));
       break;
     case UVDIO_OP_SIZE:
       size = model_expected_size(slot->file->model, &slot->change);
@@ -239,7 +271,7 @@ static void check_plain(struct slot* slot, int64_t result) {
     case UVDIO_OP_TRUNCATE:
     case UVDIO_OP_PREALLOCATE:
       REQUIRE(w.backend != UVDIO_BACKEND_MEMORY || result == 0 || result == UV_ECANCELED);
-      end_change(slot, slot->file, result);
+      end_change(slot, result);
       break;
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
@@ -260,7 +292,7 @@ static void settle_file(struct slot* slot, int64_t result) {
 
 /* Callbacks go on with the program of the bytes, where it says so. */
 static void go_on(void) {
-  if (w.nesting < NESTING_MAX && take(&w.input) % 4 == 3) {
+  if (w.nesting < NESTING_MAX && one_in(&w.choices, 4)) {
     w.nesting++;
     step();
     w.nesting--;
@@ -304,7 +336,7 @@ static void check_transfer(struct slot* slot, int64_t result, const uvdio_buf_t*
   }
   REQUIRE(buf->len == slot->len);
   REQUIRE(result < 0 || (size_t)result == slot->len);
-  end_change(slot, slot->file, result);
+  end_change(slot, result);
 }
 
 /* The buffer goes where there is a place for it, or back to where it is from. */
@@ -331,11 +363,11 @@ static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
  */
 
 static struct slot* take_slot(void) {
-  return &w.slots[take(&w.input) % SLOTS];
+  return &w.slots[take(SLOTS)];
 }
 
 static struct handle* take_file(void) {
-  return &w.files[take(&w.input) % FILES];
+  return &w.files[take(FILES)];
 }
 
 /* What every operation on a file has to be told; UNKNOWN between the outcome of an open and its
@@ -351,123 +383,113 @@ static int expect(const struct handle* handle, const struct slot* slot, int is_c
   return slot->pending ? UV_EBUSY : 0;
 }
 
-/* Whether one of these operations on the file has not been called back. */
-static int is_pending_on(const struct handle* handle, int (*is_one)(uvdio_op_t op)) {
+/* Whether an operation on the file has not been called back that this one, or its synchronous form,
+ * can't run beside. */
+static int is_kept_by_others(const struct handle* handle, uvdio_op_t op) {
   for (unsigned i = 0; i < SLOTS; i++) {
     const struct slot* slot = &w.slots[i];
-    if (slot->pending && slot->file == handle && is_one(slot->req.op)) {
+    int both_sync = op_is(op, UVDIO_OP_KIND_SYNC) && op_is(slot->req.op, UVDIO_OP_KIND_SYNC);
+    if (slot->pending && slot->file == handle && (both_sync || op_waits_for(op, slot->req.op))) {
       return 1;
     }
   }
   return 0;
 }
 
-static int is_anything(uvdio_op_t op) {
-  return op != UVDIO_OP_NONE;
-}
-
-static int is_truncate(uvdio_op_t op) {
-  return op == UVDIO_OP_TRUNCATE;
-}
-
-/* What a truncate waits for. */
-static int is_gated(uvdio_op_t op) {
-  return op == UVDIO_OP_READ || op == UVDIO_OP_WRITE || op == UVDIO_OP_TRUNCATE ||
-         op == UVDIO_OP_PREALLOCATE;
-}
-
-/* What a sync waits for. */
-static int is_change_or_sync(uvdio_op_t op) {
-  return op == UVDIO_OP_SYNC_DATA || op == UVDIO_OP_SYNC_ALL ||
-         (is_gated(op) && op != UVDIO_OP_READ);
-}
-
-/* A synchronous form that is right may be turned away only while such an operation is in flight.
- * Between its outcome and its callback it may be either way. */
-static int is_told(int code, int expected, const struct handle* handle,
-                   int (*is_one)(uvdio_op_t op)) {
-  return code == expected || (expected == 0 && code == UV_EBUSY && is_pending_on(handle, is_one));
-}
-
-static void accept_slot(struct slot* slot, struct handle* handle) {
-  slot->pending = 1;
-  slot->sequence = ++w.sequence;
-  slot->file = handle;
-}
-
-static void open_file(void) {
-  struct handle* handle = take_file();
-  struct slot* slot = take_slot();
-  unsigned path_number = take(&w.input) % PATHS;
-  unsigned flags =
-      take(&w.input) & 0xffu & ~(unsigned)(UVDIO_O_DSYNC | UVDIO_O_NOFOLLOW | UVDIO_O_NATIVE_ALIGN);
-  int is_now = take(&w.input) % 4 == 3;
-  int contradicts =
-      ((flags & UVDIO_O_EXCLUSIVE) != 0 && (flags & UVDIO_O_CREATE) == 0) ||
-      ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) != 0 && (flags & UVDIO_O_RDWR) == 0);
-  int expected = contradicts                              ? UV_EINVAL
-                 : w.closing                              ? UV_EBADF
-                 : handle->state == OPEN || slot->pending ? UV_EBUSY
-                                                          : 0;
-  char path[96];
-  int code;
-  if (handle->state == OPENING || handle->state == CLOSING) {
-    return;
-  }
-  path_of(path_number, path, sizeof(path));
-  is_now = is_now && !slot->pending && expected == 0;
-  CALL(code, uvdio_open(w.engine, &handle->file, &slot->req, path, flags, 0600,
-                        is_now ? NULL : on_plain));
-  memset(path, 'x', sizeof(path)); /* It was copied. */
-  REQUIRE(is_now || code == expected);
-  if (expected != 0) {
-    return;
-  }
-  accept_slot(slot, handle);
-  handle->model = &models[path_number];
-  handle->flags = flags;
-  handle->state = OPENING;
-  slot->flags = flags;
-  slot->is_overlapped = w.opens_in_flight[path_number]++ > 0;
-  slot->open_number = ++w.opens[path_number];
-  if ((flags & UVDIO_O_TRUNCATE) != 0) {
-    begin_change(slot, handle, UVDIO_OP_TRUNCATE, 0, 0);
-  }
-  if (is_now) {
-    slot->pending = 0;
-    check_open(slot, code);
-    handle->state = code == 0 ? OPEN : CLOSED;
-  }
-}
-
-/* Mostly an aligned offset within the model; sometimes one that is anything but. */
-static uint64_t take_offset(void) {
+/* Seldom an offset or length that is anything but aligned, or within the model. */
+static uint64_t take_odd(uint64_t usual) {
   static const uint64_t odd[] = {
-      1, 512, INT64_MAX, UINT64_MAX, (uint64_t)1 << 63, INT64_MAX & ~(uint64_t)4095, 65535};
-  unsigned byte = take(&w.input);
-  return byte < 248 ? (uint64_t)(byte % FILE_PAGES) * PAGE : odd[byte - 248 < 7 ? byte - 248 : 6];
+      0, 1, 512, INT64_MAX, UINT64_MAX, (uint64_t)1 << 63, INT64_MAX & ~(uint64_t)4095, 65535};
+  return one_in(&w.choices, 32) ? odd[take(8)] : usual;
+}
+
+static int expect_open(const struct handle* handle, const struct slot* slot, unsigned flags) {
+  if (((flags & UVDIO_O_EXCLUSIVE) != 0 && (flags & UVDIO_O_CREATE) == 0) ||
+      ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) != 0 && (flags & UVDIO_O_RDWR) == 0)) {
+    return UV_EINVAL;
+  }
+  if (w.closing) {
+    return UV_EBADF;
+  }
+  return handle->state == OPEN || slot->pending ? UV_EBUSY : 0;
 }
 
 static int expect_transfer(const struct handle* handle, const struct slot* slot,
-                           const uvdio_buf_t* buf, uint64_t offset, size_t length, int is_change) {
-  int code = expect(handle, slot, is_change);
+                           const uvdio_buf_t* buf, const struct operation* operation) {
+  int code = expect(handle, slot, op_is(operation->op, UVDIO_OP_KIND_CHANGE));
+  uint64_t offset = operation->offset;
   if (buf->base == NULL) {
     return UV_EINVAL;
   }
   if (code != 0) {
     return code;
   }
-  if (((uintptr_t)buf->base | offset | length) % PAGE != 0) {
+  if (((uintptr_t)buf->base | offset | operation->length) % PAGE != 0) {
     return UVDIO_EALIGN;
   }
-  return offset > INT64_MAX || offset + length > INT64_MAX ? UVDIO_EOFFSET : 0;
+  return offset > INT64_MAX || offset + operation->length > INT64_MAX ? UVDIO_EOFFSET : 0;
 }
 
-static void take_in(struct slot* slot, struct handle* handle, const uvdio_buf_t* buf) {
-  accept_slot(slot, handle);
-  slot->base = buf->base;
-  slot->len = buf->len;
-  slot->cap = buf->cap;
+static int expect_resize(const struct handle* handle, const struct slot* slot,
+                         const struct operation* operation) {
+  int code = expect(handle, slot, 1);
+  if (code == UNKNOWN) {
+    return code;
+  }
+  if (operation->op == UVDIO_OP_PREALLOCATE && operation->length == 0) {
+    return UV_EINVAL;
+  }
+  return code == 0 && operation->length > INT64_MAX ? UVDIO_EOFFSET : code;
+}
+
+static int expect_operation(const struct handle* handle, const struct slot* slot,
+                            const uvdio_buf_t* buf, const struct operation* operation) {
+  int code;
+  switch (operation->op) {
+    case UVDIO_OP_OPEN:
+      return expect_open(handle, slot, operation->flags);
+    case UVDIO_OP_READ:
+    case UVDIO_OP_WRITE:
+      return expect_transfer(handle, slot, buf, operation);
+    case UVDIO_OP_TRUNCATE:
+    case UVDIO_OP_PREALLOCATE:
+      return expect_resize(handle, slot, operation);
+    case UVDIO_OP_CLOSE:
+      code = expect(handle, slot, 0);
+      return code == 0 && operation->now && is_kept_by_others(handle, UVDIO_OP_CLOSE) ? UV_EBUSY
+                                                                                      : code;
+    case UVDIO_OP_SYNC_DATA:
+    case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_SIZE:
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  return expect(handle, slot, 0);
+}
+
+/* What is not tried: a handle in between, bytes that others read into meanwhile, a full disk. */
+static int is_left_out(const struct handle* handle, const uvdio_buf_t* buf,
+                       const struct operation* operation, int expected) {
+  switch (operation->op) {
+    case UVDIO_OP_OPEN:
+      return handle->state == OPENING || handle->state == CLOSING;
+    case UVDIO_OP_WRITE:
+      return expected == UNKNOWN || (expected == 0 && buf->base == common);
+    case UVDIO_OP_TRUNCATE:
+    case UVDIO_OP_PREALLOCATE:
+      return expected == UNKNOWN || (expected == 0 && w.backend != UVDIO_BACKEND_MEMORY &&
+                                     operation->length > profile.size);
+    case UVDIO_OP_READ:
+    case UVDIO_OP_SYNC_DATA:
+    case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_SIZE:
+    case UVDIO_OP_CLOSE:
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  return expected == UNKNOWN;
 }
 
 static void check_handed_over(int code, const uvdio_buf_t* before, const uvdio_buf_t* after) {
@@ -475,184 +497,128 @@ static void check_handed_over(int code, const uvdio_buf_t* before, const uvdio_b
   REQUIRE(memcmp(after, code == 0 ? &empty : before, sizeof(*after)) == 0);
 }
 
-static void read_file(void) {
-  struct handle* handle = take_file();
-  struct slot* slot = take_slot();
-  uvdio_buf_t* buf = &w.buffers[take(&w.input) % BUFFERS];
-  uvdio_buf_t before = *buf;
-  uint64_t offset = take_offset();
-  unsigned how = take(&w.input);
-  int is_now = how % 8 == 7 && !slot->pending;
-  int expected = expect_transfer(handle, slot, buf, offset, buf->cap, 0);
-  int code;
-  if (expected == UNKNOWN) {
-    return;
-  }
-  if (is_now) {
-    struct change look = {0};
-    if (expected == 0) {
-      model_begins(handle->model, &look, UVDIO_OP_READ, offset, buf->cap);
-    }
-    CALL(code, uvdio_read(&handle->file, &slot->req, buf, offset, NULL));
-    REQUIRE(buf->base == before.base && buf->cap == before.cap);
-    if (code == 0) {
-      REQUIRE(buf->len == (size_t)slot->req.result);
-      check_content(handle, &look, buf);
-    }
-    REQUIRE(is_told(code, expected, handle, is_truncate));
-    return;
-  }
-  CALL(code, how % 2 ? uvdio_read(&handle->file, &slot->req, buf, offset, on_io)
-                     : uvdio_read_exact(&handle->file, &slot->req, buf, offset, on_io));
-  REQUIRE(code == expected);
-  check_handed_over(code, &before, buf);
-  if (code == 0) {
-    take_in(slot, handle, &before);
-    model_begins(handle->model, &slot->change, UVDIO_OP_READ, offset, before.cap);
-  }
-}
-
-static void write_now(struct handle* handle, struct slot* slot, uvdio_buf_t* buf, uint64_t offset,
-                      int expected) {
-  uvdio_buf_t before = *buf;
-  int code;
-  CALL(code, uvdio_write(&handle->file, &slot->req, buf, offset, NULL));
-  REQUIRE(memcmp(buf, &before, sizeof(before)) == 0);
-  REQUIRE(is_told(code, expected, handle, is_truncate) ||
-          (expected == 0 && w.backend != UVDIO_BACKEND_MEMORY));
-  end_change(slot, handle, code == UV_EBUSY ? UV_ECANCELED : code);
-}
-
-static void write_file(void) {
-  struct handle* handle = take_file();
-  struct slot* slot = take_slot();
-  uvdio_buf_t* buf = &w.buffers[take(&w.input) % BUFFERS];
-  uint64_t offset = take_offset();
-  (void)take(&w.input); /* the value of the bytes, when files in the corpus were made */
-  int is_now = take(&w.input) % 8 == 7 && !slot->pending;
-  int is_common = buf->base == common;
-  int expected = expect_transfer(handle, slot, buf, offset, buf->len, 1);
-  uvdio_buf_t before;
-  int code;
-  if (expected == UNKNOWN) {
-    return;
-  }
-  if (is_common && expected == 0) {
-    return; /* What others read into it meanwhile would be written. */
-  }
-  if (expected == 0) {
-    begin_change(slot, handle, UVDIO_OP_WRITE, offset, buf->len);
+/* Before the call, which no callback comes from inside of. */
+static void begin(struct slot* slot, struct handle* handle, const struct operation* operation,
+                  const uvdio_buf_t* buf) {
+  int empties = operation->op == UVDIO_OP_OPEN && (operation->flags & UVDIO_O_TRUNCATE) != 0;
+  model_begins(handle->model, &slot->change, empties ? UVDIO_OP_TRUNCATE : operation->op,
+               operation->offset, operation->length);
+  if (operation->op == UVDIO_OP_WRITE) {
     model_fill(handle->model, &slot->change, buf->base);
   }
-  if (is_now) {
-    write_now(handle, slot, buf, offset, expected);
-    return;
-  }
-  before = *buf;
-  CALL(code, uvdio_write(&handle->file, &slot->req, buf, offset, on_io));
-  REQUIRE(code == expected);
-  check_handed_over(code, &before, buf);
-  if (code == 0) {
-    take_in(slot, handle, &before);
-  }
 }
 
-static void resize_file(void) {
-  struct handle* handle = take_file();
-  struct slot* slot = take_slot();
-  uint64_t length = take_offset() + take(&w.input) % 3;
-  unsigned how = take(&w.input);
-  int truncates = how % 2;
-  int is_now = how % 8 > 5 && !slot->pending;
-  uvdio_cb cb = is_now ? NULL : on_plain;
-  int expected = expect(handle, slot, 1);
-  int code;
-  if (expected == UNKNOWN) {
-    return;
-  }
-  if (expected == 0 && length > INT64_MAX) {
-    expected = UVDIO_EOFFSET;
-  }
-  if (!truncates && length == 0) {
-    expected = UV_EINVAL;
-  }
-  if (w.backend != UVDIO_BACKEND_MEMORY && length > (uint64_t)FILE_PAGES * PAGE && expected == 0) {
-    return; /* That would fill the disk. */
-  }
-  if (expected == 0) {
-    begin_change(slot, handle, truncates ? UVDIO_OP_TRUNCATE : UVDIO_OP_PREALLOCATE, 0, length);
-  }
-  CALL(code, truncates ? uvdio_truncate(&handle->file, &slot->req, length, cb)
-                       : uvdio_preallocate(&handle->file, &slot->req, length, cb));
-  if (is_now) {
-    REQUIRE(is_told(code, expected, handle, truncates ? is_gated : is_truncate));
-    if (expected == 0) {
-      end_change(slot, handle, code == UV_EBUSY ? UV_ECANCELED : code);
-    }
-    return;
-  }
-  REQUIRE(code == expected);
-  if (code == 0) {
-    accept_slot(slot, handle);
-  }
-}
-
-static void sync_file(void) {
-  struct handle* handle = take_file();
-  struct slot* slot = take_slot();
-  int all = take(&w.input) % 2;
-  int is_now = take(&w.input) % 8 == 7 && !slot->pending;
-  int expected = expect(handle, slot, 0);
-  uvdio_cb cb = is_now ? NULL : on_plain;
-  int code;
-  if (expected == UNKNOWN) {
-    return;
-  }
-  CALL(code, all ? uvdio_sync_all(&handle->file, &slot->req, cb)
-                 : uvdio_sync_data(&handle->file, &slot->req, cb));
-  REQUIRE(is_now ? is_told(code, expected, handle, is_change_or_sync) : code == expected);
-  if (code == 0 && !is_now) {
-    accept_slot(slot, handle);
-  }
-}
-
-static void ask_size(void) {
-  struct handle* handle = take_file();
-  struct slot* slot = take_slot();
-  int is_now = take(&w.input) % 8 == 7 && !slot->pending;
-  int expected = expect(handle, slot, 0);
-  int code;
-  if (expected == UNKNOWN) {
-    return;
-  }
-  CALL(code, uvdio_size(&handle->file, &slot->req, is_now ? NULL : on_plain));
-  REQUIRE(code == expected);
-  if (code == 0 && !is_now) {
-    accept_slot(slot, handle);
-    model_begins(handle->model, &slot->change, UVDIO_OP_SIZE, 0, 0);
-  }
-}
-
-static void close_file(void) {
-  struct handle* handle = take_file();
-  struct slot* slot = take_slot();
-  int is_now = take(&w.input) % 4 == 3 && !slot->pending;
-  int expected = expect(handle, slot, 0);
-  int code;
-  if (expected == UNKNOWN) {
-    return;
-  }
-  if (is_now && expected == 0 && is_pending_on(handle, is_anything)) {
-    expected = UV_EBUSY;
-  }
-  CALL(code, uvdio_close(&handle->file, &slot->req, is_now ? NULL : on_plain));
-  REQUIRE(code == expected);
-  if (code == 0 && is_now) {
-    handle->state = CLOSED;
-  } else if (code == 0) {
-    accept_slot(slot, handle);
+static void accept_slot(struct slot* slot, struct handle* handle, const struct operation* operation,
+                        const uvdio_buf_t* buf) {
+  size_t path = (size_t)(handle->model - models);
+  slot->pending = 1;
+  slot->sequence = ++w.sequence;
+  slot->file = handle;
+  slot->base = buf->base;
+  slot->len = buf->len;
+  slot->cap = buf->cap;
+  if (operation->op == UVDIO_OP_OPEN) {
+    handle->flags = operation->flags;
+    handle->state = OPENING;
+    slot->flags = operation->flags;
+    slot->is_overlapped = w.opens_in_flight[path]++ > 0;
+    slot->open_number = ++w.opens[path];
+  } else if (operation->op == UVDIO_OP_CLOSE) {
     handle->state = CLOSING;
   }
+}
+
+/* A synchronous form that is right may be turned away only while an operation that it has to wait
+ * for is in flight. Between its outcome and its callback it may be either way. A disk may have any
+ * error for a write. */
+static int is_told(int code, int expected, const struct slot* slot, const struct handle* handle) {
+  uvdio_op_t op = slot->change.op;
+  return code == expected || (code == UV_EBUSY && is_kept_by_others(handle, op)) ||
+         (op == UVDIO_OP_WRITE && w.backend != UVDIO_BACKEND_MEMORY);
+}
+
+/* The outcome of a call that was right, of a synchronous form. */
+static void end_now(struct slot* slot, struct handle* handle, const struct operation* operation,
+                    const uvdio_buf_t* before, const uvdio_buf_t* buf, int code) {
+  int64_t size;
+  REQUIRE(buf->base == before->base && buf->cap == before->cap);
+  slot->file = handle;
+  if (operation->op == UVDIO_OP_OPEN) {
+    accept_slot(slot, handle, operation, before);
+    slot->pending = 0;
+    check_open(slot, code);
+    handle->state = code == 0 ? OPEN : CLOSED;
+    return;
+  }
+  if (operation->op == UVDIO_OP_READ && (code == 0 || code == UVDIO_ESHORTREAD)) {
+    REQUIRE(buf->len == slot->req.transferred);
+    REQUIRE(code != 0 || (int64_t)buf->len == slot->req.result);
+    REQUIRE(code == 0 || (operation->exact && buf->len < buf->cap));
+    check_content(handle, &slot->change, buf);
+  } else {
+    REQUIRE(is_told(code, 0, slot, handle) && buf->len == before->len);
+  }
+  if (operation->op == UVDIO_OP_SIZE) {
+    size = model_expected_size(handle->model, &slot->change);
+    REQUIRE(size < 0 || slot->req.result == size);
+  } else if (operation->op == UVDIO_OP_CLOSE) {
+    handle->state = CLOSED;
+  }
+  end_change(slot, code == UV_EBUSY ? UV_ECANCELED : code);
+}
+
+static void submit(struct slot* slot, struct handle* handle, struct operation* operation,
+                   const struct target* target, int expected) {
+  uvdio_buf_t before = *target->buf;
+  int code;
+  if (expected == 0) {
+    begin(slot, handle, operation, target->buf);
+  }
+  CALL(code, operation_submit(operation, target, &slot->req, on_plain, on_io));
+  if (expected == 0 && operation->now) {
+    end_now(slot, handle, operation, &before, target->buf, code);
+    return;
+  }
+  REQUIRE(code == expected);
+  if (op_is(operation->op, UVDIO_OP_KIND_TRANSFER)) {
+    check_handed_over(code, &before, target->buf);
+  }
+  if (code == 0) {
+    accept_slot(slot, handle, operation, &before);
+  }
+}
+
+/* The length of a transfer is the buffer's. */
+static void operate(uvdio_op_t op) {
+  struct handle* handle = take_file();
+  struct slot* slot = take_slot();
+  struct operation operation = generate(&w.choices, &profile, op, PAGE);
+  uvdio_buf_t none = {0};
+  uvdio_buf_t* buf = &none;
+  char path[96] = "";
+  unsigned number = 0;
+  if (op_is(op, UVDIO_OP_KIND_TRANSFER)) {
+    buf = &w.buffers[take(BUFFERS)];
+    operation.offset = take_odd(operation.offset);
+    operation.length = op == UVDIO_OP_WRITE ? buf->len : buf->cap;
+  } else if (op_is(op, UVDIO_OP_KIND_CHANGE)) {
+    operation.length = take_odd(operation.length) + take(3);
+  } else if (op == UVDIO_OP_OPEN) {
+    number = take(PATHS);
+    path_of(number, path, sizeof(path));
+  }
+  operation.now = operation.now && !slot->pending;
+  int expected = expect_operation(handle, slot, buf, &operation);
+  if (is_left_out(handle, buf, &operation, expected)) {
+    return;
+  }
+  operation.now = operation.now && (op != UVDIO_OP_OPEN || expected == 0);
+  if (op == UVDIO_OP_OPEN && expected == 0) {
+    handle->model = &models[number];
+  }
+  struct target target = {w.engine, path, &handle->file, buf};
+  submit(slot, handle, &operation, &target, expected);
+  memset(path, 'x', sizeof(path)); /* It was copied. */
 }
 
 static void cancel(void) {
@@ -686,7 +652,7 @@ static void bad_pointers(void) {
  */
 
 static void extend_buffer(uvdio_buf_t* buf) {
-  size_t size = take(&w.input) * 20u;
+  size_t size = take(256) * 20u;
   size_t len = buf->len;
   int may_grow =
       uvdio_buf_origin(buf) == UVDIO_ORIGIN_HEAP || uvdio_buf_origin(buf) == UVDIO_ORIGIN_NONE;
@@ -712,8 +678,8 @@ static void take_apart(uvdio_buf_t* buf) {
 }
 
 static void slice_buffer(const uvdio_buf_t* buf) {
-  size_t offset = take(&w.input) * 128u;
-  size_t len = take(&w.input) * 128u;
+  size_t offset = take(256) * 128u;
+  size_t len = take(256) * 128u;
   uvdio_buf_t view;
   int code = uvdio_buf_slice(buf, offset, len, &view);
   if (buf->base == NULL) {
@@ -728,7 +694,7 @@ static void slice_buffer(const uvdio_buf_t* buf) {
 }
 
 static void walk_buffer(const uvdio_buf_t* buf) {
-  size_t chunk = take(&w.input) * 1024u;
+  size_t chunk = take(256) * 1024u;
   uvdio_chunks_t chunks;
   uvdio_buf_t view;
   size_t cap = 0, len = 0;
@@ -766,10 +732,10 @@ static void release_buffer(uvdio_buf_t* buf) {
 }
 
 static void make_buffer(uvdio_buf_t* buf) {
-  unsigned pages = 1 + take(&w.input) % 4;
+  unsigned pages = 1 + take(4);
   int code;
   release_buffer(buf);
-  switch (take(&w.input) % 4) {
+  switch (take(4)) {
     case 0:
       REQUIRE(uvdio_buf_alloc(buf, pages * PAGE - 7, 0) == 0 && buf->cap == pages * PAGE);
       memset(buf->base, 0, buf->cap);
@@ -788,9 +754,9 @@ static void make_buffer(uvdio_buf_t* buf) {
 }
 
 static void use_buffer(void) {
-  uvdio_buf_t* buf = &w.buffers[take(&w.input) % BUFFERS];
+  uvdio_buf_t* buf = &w.buffers[take(BUFFERS)];
   char text[80];
-  switch (take(&w.input) % 10) {
+  switch (take(10)) {
     case 0:
       release_buffer(buf);
       break;
@@ -813,7 +779,7 @@ static void use_buffer(void) {
       REQUIRE(uvdio_buf_describe(buf, text, sizeof(text)) < (int)sizeof(text));
       break;
     case 7:
-      (void)uvdio_buf_set_len(buf, take(&w.input) * 512u);
+      (void)uvdio_buf_set_len(buf, take(256) * 512u);
       REQUIRE(buf->len <= buf->cap);
       break;
     default:
@@ -822,7 +788,7 @@ static void use_buffer(void) {
 }
 
 static void use_registration(void) {
-  unsigned how = take(&w.input) % 3;
+  unsigned how = take(3);
   uvdio_registration_t registration;
   int code;
   if (how == 0) {
@@ -891,23 +857,46 @@ static void run_to_the_end(void) {
   }
 }
 
+static void act(unsigned action) {
+  if (action < UVDIO_OP_COUNT) {
+    operate((uvdio_op_t)action);
+    return;
+  }
+  switch ((enum action)action) {
+    case CANCEL:
+      cancel();
+      break;
+    case BAD_POINTERS:
+      bad_pointers();
+      break;
+    case USE_BUFFER:
+      use_buffer();
+      break;
+    case USE_REGISTRATION:
+      use_registration();
+      break;
+    case RUN_TO_THE_END:
+      run_to_the_end();
+      break;
+    case CLOSE_ENGINE:
+      close_engine();
+      break;
+    case TURN:
+      turn();
+      break;
+  }
+}
+
 static void step(void) {
-  static void (*const actions[])(void) = {
-      open_file,   read_file,    read_file,  write_file,    write_file, write_file,
-      resize_file, sync_file,    sync_file,  ask_size,      close_file, cancel,
-      cancel,      bad_pointers, use_buffer, use_buffer,    use_buffer, use_registration,
-      turn,        turn,         turn,       run_to_the_end};
-  unsigned action = take(&w.input);
+  unsigned action = choose_action(&w.choices, weights);
   w.steps++;
   if (w.engine == NULL && w.nesting > 0) {
     return;
   }
   if (w.engine == NULL) {
     run_to_the_end();
-  } else if (action == 255) {
-    close_engine();
   } else {
-    actions[action % (sizeof(actions) / sizeof(actions[0]))]();
+    act(action);
   }
   check_stats();
 }
@@ -935,8 +924,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   memset(&w, 0, sizeof(w));
   w.backend = backend;
   memcpy(w.folder, folder, sizeof(folder));
-  w.input.bytes = bytes;
-  w.input.left = size;
+  w.choices = choices_by_bytes(bytes, size);
   for (unsigned i = 0; i < SLOTS; i++) {
     w.slots[i].req.data = &w.slots[i];
   }
@@ -944,7 +932,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   REQUIRE(uvdio_arena_create(&w.arena, &options) == 0);
   forget_files();
   start_engine();
-  while (w.input.left > 0 && w.steps < STEPS_MAX) {
+  while (w.choices.left > 0 && w.steps < STEPS_MAX) {
     step();
   }
   clean_up();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bytes that a fuzzer gives, taken one by one. What follows the end is zeros.
+ * What a fuzzer calls, and how a target tells it of what it has found.
  */
 #ifndef UVDIO_TEST_FUZZ_INPUT_H
 #define UVDIO_TEST_FUZZ_INPUT_H
@@ -9,19 +9,6 @@
 #include <stdint.h>
 #include <stdio.h> /* dprintf: a target may have put its streams aside */
 #include <stdlib.h>
-
-struct input {
-  const uint8_t* bytes;
-  size_t left;
-};
-
-static inline unsigned take(struct input* input) {
-  if (input->left == 0) {
-    return 0;
-  }
-  input->left--;
-  return *input->bytes++;
-}
 
 /* A promise of the library was broken: the fuzzer keeps the bytes that led there. */
 #define REQUIRE(condition)                                                      \

@@ -28,6 +28,9 @@ static unsigned next_byte(struct choices* choices) {
 
 uint64_t choose(struct choices* choices, uint64_t bound) {
   assert(bound > 0);
+  if (bound == 1) {
+    return 0;
+  }
   if (choices->bytes == NULL) {
     return (random_next(&choices->random) >> 16) % bound;
   }
