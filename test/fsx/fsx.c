@@ -364,14 +364,10 @@ static void start(struct job* job) {
   history[started % HISTORY] = job->operation;
   job->number = started++;
   job->busy = 1;
-  model_begins(&model, &job->change, job->operation.op, job->operation.offset,
-               job->operation.length);
   if (is_transfer(job)) {
     take_buffer(job);
   }
-  if (job->operation.op == UVDIO_OP_WRITE) {
-    model_fill(&model, &job->change, job->base);
-  }
+  model_begins(&model, &job->change, &job->operation, job->base);
   if (one_in(&choices, 512)) {
     change_registration();
   }
@@ -451,7 +447,8 @@ static void compare_file(const char* what, const void* bytes, int64_t size) {
     snprintf(text, sizeof(text), "the size by %s is %" PRId64, what, size);
     fail_at(text, 0, 0);
   }
-  model_begins(&model, &look, UVDIO_OP_READ, 0, model.size_due);
+  struct operation read = {.op = UVDIO_OP_READ, .length = model.size_due};
+  model_begins(&model, &look, &read, NULL);
   compare(what, &look, bytes, model.size_due);
 }
 

@@ -497,17 +497,6 @@ static void check_handed_over(int code, const uvdio_buf_t* before, const uvdio_b
   REQUIRE(memcmp(after, code == 0 ? &empty : before, sizeof(*after)) == 0);
 }
 
-/* Before the call, which no callback comes from inside of. */
-static void begin(struct slot* slot, struct handle* handle, const struct operation* operation,
-                  const uvdio_buf_t* buf) {
-  int empties = operation->op == UVDIO_OP_OPEN && (operation->flags & UVDIO_O_TRUNCATE) != 0;
-  model_begins(handle->model, &slot->change, empties ? UVDIO_OP_TRUNCATE : operation->op,
-               operation->offset, operation->length);
-  if (operation->op == UVDIO_OP_WRITE) {
-    model_fill(handle->model, &slot->change, buf->base);
-  }
-}
-
 static void accept_slot(struct slot* slot, struct handle* handle, const struct operation* operation,
                         const uvdio_buf_t* buf) {
   size_t path = (size_t)(handle->model - models);
@@ -572,7 +561,7 @@ static void submit(struct slot* slot, struct handle* handle, struct operation* o
   uvdio_buf_t before = *target->buf;
   int code;
   if (expected == 0) {
-    begin(slot, handle, operation, target->buf);
+    model_begins(handle->model, &slot->change, operation, target->buf->base);
   }
   CALL(code, operation_submit(operation, target, &slot->req, on_plain, on_io));
   if (expected == 0 && operation->now) {

@@ -447,18 +447,30 @@ static void sync_fails(struct model* model) {
   }
 }
 
-void model_begins(struct model* model, struct change* change, uvdio_op_t op, uint64_t offset,
-                  uint64_t length) {
+static void fill(const struct model* model, const struct change* write, void* bytes) {
+  uint64_t* words = bytes;
+  for (uint64_t at = write->begin; at < write->end; at += model->sector) {
+    uint64_t word = word_of(model, write->order, at / model->sector);
+    for (unsigned place = 0; place < model->sector / WORD; place++) {
+      *words++ = at_place(word, place);
+    }
+  }
+}
+
+void model_begins(struct model* model, struct change* change, const struct operation* operation,
+                  void* bytes) {
+  int empties = operation->op == UVDIO_OP_OPEN && (operation->flags & UVDIO_O_TRUNCATE) != 0;
   memset(change, 0, sizeof(*change));
-  change->op = op;
+  change->op = empties ? UVDIO_OP_TRUNCATE : operation->op;
   change->size_was_known = model->size_known && model->resizing == 0;
   change->size_was = model->size;
   change->order = ++model->clock;
-  change->begin = op == UVDIO_OP_TRUNCATE ? length : offset;
-  change->end = op == UVDIO_OP_TRUNCATE ? length : offset + length;
-  switch (op) {
+  change->end = operation->offset + operation->length;
+  change->begin = change->op == UVDIO_OP_TRUNCATE ? change->end : operation->offset;
+  switch (change->op) {
     case UVDIO_OP_WRITE:
       write_begins(model, change);
+      fill(model, change, bytes);
       break;
     case UVDIO_OP_TRUNCATE:
       truncate_begins(model, change);
@@ -516,16 +528,6 @@ void model_ends(struct model* model, const struct change* change, enum model_end
 /*
  * Looking.
  */
-
-void model_fill(const struct model* model, const struct change* write, void* bytes) {
-  uint64_t* words = bytes;
-  for (uint64_t at = write->begin; at < write->end; at += model->sector) {
-    uint64_t word = word_of(model, write->order, at / model->sector);
-    for (unsigned place = 0; place < model->sector / WORD; place++) {
-      *words++ = at_place(word, place);
-    }
-  }
-}
 
 /* The word that fills the sector, if it is a whole one. */
 static struct guess whole_of(const char* bytes) {

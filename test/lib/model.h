@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "uvdio.h"
+#include "generator.h"
 
 #define MODEL_SECTOR 512u /* bytes: what any transfer is a multiple of */
 #define MODEL_SECTOR_MOST 4096u
@@ -114,14 +114,11 @@ void model_free(struct model* model);
 /* An empty file that exists, or one that does not. */
 void model_reset(struct model* model, int exists);
 
-/* A transfer of `length` bytes at `offset`; a truncate or preallocation to `length`; an open that
- * truncates counts as a truncate. Whatever only looks has to begin as well, to be compared. */
-void model_begins(struct model* model, struct change* change, uvdio_op_t op, uint64_t offset,
-                  uint64_t length);
+/* Before the call. An open that truncates counts as a truncate; `bytes`, of a write, are filled with
+ * what it writes. What only looks has to begin as well, to be compared. */
+void model_begins(struct model* model, struct change* change, const struct operation* operation,
+                  void* bytes);
 void model_ends(struct model* model, const struct change* change, enum model_end how);
-
-/* Fills a buffer with what a write that has begun writes. */
-void model_fill(const struct model* model, const struct change* write, void* bytes);
 
 /* Whether a read may have got these bytes: null, or what is wrong, and where. `strict`: sectors are
  * never mixed. */

@@ -11,6 +11,7 @@
 #include "check.h"
 #include "generator.h"
 #include "model.h"
+#include "tracker.h"
 #include "uvdio/sim.h"
 
 #define FILES 3u
@@ -72,7 +73,7 @@ struct subject {
 };
 
 struct slot {
-  uvdio_req_t req;
+  struct top* top;
   struct run* run;
   struct subject* subject;
   int busy;
@@ -81,7 +82,6 @@ struct slot {
   struct operation operation;
   struct change change;
   uvdio_buf_t sent;
-  uvdio_buf_t buf; /* the caller's */
 };
 
 /* A write that a crash left on its way. */
@@ -97,6 +97,7 @@ struct run {
   uvdio_sim_t* sim;
   uvdio_engine_t* engine;
   uvdio_arena_t* arena;
+  struct tracker tracker;
   struct subject subjects[FILES];
   struct slot slots[SLOTS];
   char (*views)[TRANSFER_MAX]; /* one for each slot */
@@ -104,10 +105,7 @@ struct run {
   unsigned late_count;
   struct choices choices;
   uint64_t step;
-  uint64_t accepted; /* of this engine */
-  uint64_t finished;
   uint64_t pace; /* steps to a turn of the loop, in the mean */
-  int inside;    /* a call into the library is under way */
   int injected;  /* operations fail */
   int closing;   /* the engine */
   int dead;      /* power cut */
@@ -263,7 +261,6 @@ static void end_read(const struct run* run, const struct slot* slot, int64_t res
   int64_t expected = model_expected_read(&slot->subject->model, &slot->change);
   int64_t cap = (int64_t)slot->sent.cap;
   int64_t got = (int64_t)buf->len;
-  expect_code(got, (int64_t)slot->req.transferred, "len after a read");
   if (result != UVDIO_ESHORTREAD || !slot->operation.exact) {
     expect_code(result, got, "result of a read");
   }
@@ -386,7 +383,7 @@ static void end_write(struct run* run, const struct slot* slot, int64_t result) 
   }
 }
 
-static void check_result(const struct run* run, const struct slot* slot, int64_t result) {
+static void check_outcome(const struct run* run, const struct slot* slot, int64_t result) {
   if (slot->born_dead && result != UVDIO_SIM_DEAD && slot->operation.op != UVDIO_OP_CLOSE &&
       result != UV_ECANCELED && !(slot->operation.op == UVDIO_OP_WRITE && slot->sent.len == 0)) {
     complain("%s on a dead engine: %" PRId64, uvdio_op_name(slot->operation.op), result);
@@ -409,7 +406,7 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
   trace(run, slot, "end", result);
   run->totals->cancelled += result == UV_ECANCELED;
   run->totals->failed += result < 0 && result != UV_ECANCELED;
-  check_result(run, slot, result);
+  check_outcome(run, slot, result);
   switch (slot->operation.op) {
     case UVDIO_OP_OPEN:
       end_open(run, slot, result);
@@ -446,50 +443,25 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
 
 static void step(struct run* run);
 
-static void finish(uvdio_req_t* req, int64_t result, const uvdio_buf_t* buf) {
-  struct slot* slot = req->data;
+/* What must hold of any operation (tracker.h). */
+static void check_promises(const struct run* run) {
+  if (run->tracker.violation[0] != '\0') {
+    complain("%s", run->tracker.violation);
+  }
+}
+
+static void on_end(struct top* top) {
+  struct slot* slot = top->data;
   struct run* run = slot->run;
-  if (run->inside) {
-    complain("a callback from inside a call");
-  }
-  if (!slot->busy) {
-    complain("a callback too many of %s", uvdio_op_name(slot->operation.op));
-  }
+  uvdio_buf_t back = op_take(top);
+  check_promises(run);
   slot->busy = 0;
-  run->finished++;
-  expect_code(req->result, result, "req->result");
-  expect_code((int64_t)req->op, (int64_t)slot->operation.op, "req->op");
   if (slot->operation.op != UVDIO_OP_OPEN && slot->operation.op != UVDIO_OP_CLOSE) {
     slot->subject->uncalled--;
     slot->subject->barriers -= is_barrier(slot->operation.op);
   }
-  end_operation(run, slot, result, buf);
-}
-
-static void on_plain(uvdio_req_t* req, int64_t result) {
-  struct run* run = ((struct slot*)req->data)->run;
-  finish(req, result, NULL);
-  if (one_in(&run->choices, 4)) {
-    step(run);
-  }
-}
-
-static void check_buffer(const struct slot* slot, const uvdio_buf_t* buf) {
-  if (buf->base != slot->sent.base || buf->cap != slot->sent.cap ||
-      uvdio_buf_origin(buf) != uvdio_buf_origin(&slot->sent)) {
-    complain("%s: another buffer came back", uvdio_op_name(slot->operation.op));
-  }
-  if (slot->operation.op == UVDIO_OP_WRITE) {
-    expect_code((int64_t)buf->len, (int64_t)slot->sent.len, "len after a write");
-  }
-}
-
-static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
-  struct slot* slot = req->data;
-  struct run* run = slot->run;
-  check_buffer(slot, &buf);
-  finish(req, result, &buf);
-  expect_code(uvdio_buf_release(&buf), 0, "release");
+  end_operation(run, slot, top->result, &back);
+  expect_code(uvdio_buf_release(&back), 0, "release");
   if (one_in(&run->choices, 4)) {
     step(run);
   }
@@ -536,7 +508,6 @@ static int expected_code(const struct run* run, const struct slot* slot) {
 
 static void accepted(struct run* run, struct slot* slot) {
   slot->busy = 1;
-  run->accepted++;
   run->totals->operations++;
   if (slot->operation.op != UVDIO_OP_OPEN && slot->operation.op != UVDIO_OP_CLOSE) {
     slot->subject->uncalled++;
@@ -566,58 +537,44 @@ static unsigned open_flags(struct run* run, const struct subject* subject, unsig
   return reads ? UVDIO_OPEN_READ | (chosen & UVDIO_O_NATIVE_ALIGN) : UVDIO_OPEN_RW | chosen;
 }
 
-static void prepare(struct run* run, struct slot* slot, struct subject* subject, uvdio_op_t op) {
+static uvdio_buf_t prepare(struct run* run, struct slot* slot, struct subject* subject,
+                           uvdio_op_t op) {
   struct operation* operation = &slot->operation;
+  uvdio_buf_t buf = uvdio_buf_wrap(NULL, 0);
   *operation = generate(&run->choices, &profile, op, subject->unit);
   slot->subject = subject;
   slot->cancelled = 0;
   slot->born_dead = run->dead;
-  slot->buf = uvdio_buf_wrap(NULL, 0);
   if (op == UVDIO_OP_OPEN) {
     operation->flags = open_flags(run, subject, operation->flags);
   } else if (op_is(op, UVDIO_OP_KIND_TRANSFER)) {
-    slot->buf = take_buffer(run, slot, (size_t)operation->length);
+    buf = take_buffer(run, slot, (size_t)operation->length);
   }
   if (op == UVDIO_OP_WRITE) {
-    slot->buf.len = one_in(&run->choices, 50) ? 0 : slot->buf.cap;
-    operation->length = slot->buf.len;
+    buf.len = one_in(&run->choices, 50) ? 0 : buf.cap;
+    operation->length = buf.len;
   }
-  slot->sent = slot->buf;
+  slot->sent = buf;
+  return buf;
 }
 
-static int submit(struct run* run, struct slot* slot) {
+static int submit(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
   struct subject* subject = slot->subject;
-  struct target target = {run->engine, subject->path, &subject->file, &slot->buf};
-  run->inside++;
-  int code = operation_submit(&slot->operation, &target, &slot->req, on_plain, on_io);
-  run->inside--;
+  struct target target = {run->engine, subject->path, &subject->file, buf};
+  int code = t_operation(slot->top, &slot->operation, &target)->code;
+  check_promises(run);
   return code;
 }
 
 static void begin(const struct run* run, struct slot* slot) {
   struct subject* subject = slot->subject;
-  const struct operation* operation = &slot->operation;
-  int truncates = slot->operation.op == UVDIO_OP_OPEN && (operation->flags & UVDIO_O_TRUNCATE) != 0;
-  model_begins(&subject->model, &slot->change, truncates ? UVDIO_OP_TRUNCATE : slot->operation.op,
-               operation->offset, operation->length);
+  model_begins(&subject->model, &slot->change, &slot->operation, slot->sent.base);
   if (slot->operation.op == UVDIO_OP_OPEN) {
-    subject->flags = operation->flags;
-  } else if (slot->operation.op == UVDIO_OP_WRITE) {
-    model_fill(&subject->model, &slot->change, slot->sent.base);
+    subject->flags = slot->operation.flags;
   } else if (slot->operation.op == UVDIO_OP_READ) {
     poison(&slot->sent);
   }
-  trace(run, slot, "begin", operation->flags);
-}
-
-static void refuse(struct run* run, struct slot* slot, int expected) {
-  slot->operation.now = 0;
-  expect_code(submit(run, slot), expected, "an operation to be refused");
-  if (memcmp(&slot->sent, &slot->buf, sizeof(slot->buf)) != 0) {
-    complain("a refused transfer touched the handle");
-  }
-  run->totals->refused++;
-  expect_code(uvdio_buf_release(&slot->buf), 0, "release");
+  trace(run, slot, "begin", slot->operation.flags);
 }
 
 /* Syncs and closes have no synchronous form while others are on their way, and transfers and
@@ -628,19 +585,35 @@ static int may_be_busy(const struct slot* slot) {
 }
 
 /* Returns 0 where something else that is under way does not allow it. */
-static int is_done_at_once(struct run* run, struct slot* slot) {
+static int is_done_at_once(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
+  const struct top* top = slot->top;
   int busy = may_be_busy(slot);
-  int code = submit(run, slot);
+  int code = submit(run, slot, buf);
   if (code == UV_EBUSY && busy) {
     run->totals->refused++;
     return 0;
   }
-  expect_code(code, slot->req.result < 0 ? slot->req.result : 0, "a synchronous operation");
-  check_buffer(slot, &slot->buf);
+  expect_code(code, top->req.result < 0 ? top->req.result : 0, "a synchronous operation");
   run->totals->operations++;
-  end_operation(run, slot, slot->req.result, &slot->buf);
-  expect_code(uvdio_buf_release(&slot->buf), 0, "release");
+  end_operation(run, slot, top->req.result, buf);
   return 1;
+}
+
+/* Makes an operation that has to be accepted. */
+static void carry_out(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
+  uvdio_op_t op = slot->operation.op;
+  begin(run, slot);
+  if (slot->operation.now && is_done_at_once(run, slot, buf)) {
+    return;
+  }
+  slot->operation.now = 0;
+  expect_code(submit(run, slot, buf), 0, uvdio_op_name(op));
+  if (op == UVDIO_OP_OPEN) {
+    slot->subject->state = OPENING;
+  } else if (op == UVDIO_OP_CLOSE) {
+    slot->subject->state = CLOSING;
+  }
+  accepted(run, slot);
 }
 
 static void operate(struct run* run, struct subject* subject, uvdio_op_t op) {
@@ -648,27 +621,16 @@ static void operate(struct run* run, struct subject* subject, uvdio_op_t op) {
   if (slot == NULL || (op == UVDIO_OP_OPEN && subject->state != CLOSED)) {
     return;
   }
-  prepare(run, slot, subject, op);
+  uvdio_buf_t buf = prepare(run, slot, subject, op);
   int expected = expected_code(run, slot);
-  if (expected != 0) {
-    refuse(run, slot, expected);
-    return;
+  if (expected == 0) {
+    carry_out(run, slot, &buf);
+  } else {
+    slot->operation.now = 0;
+    expect_code(submit(run, slot, &buf), expected, "an operation to be refused");
+    run->totals->refused++;
   }
-  begin(run, slot);
-  if (slot->operation.now && is_done_at_once(run, slot)) {
-    return;
-  }
-  slot->operation.now = 0;
-  expect_code(submit(run, slot), 0, uvdio_op_name(op));
-  if (slot->buf.base != NULL || slot->buf.len != 0 || slot->buf.cap != 0) {
-    complain("an accepted transfer left the handle as it was");
-  }
-  if (op == UVDIO_OP_OPEN) {
-    subject->state = OPENING;
-  } else if (op == UVDIO_OP_CLOSE) {
-    subject->state = CLOSING;
-  }
-  accepted(run, slot);
+  expect_code(uvdio_buf_release(&buf), 0, "release");
 }
 
 static void cancel_some(struct run* run) {
@@ -676,9 +638,7 @@ static void cancel_some(struct run* run) {
   for (unsigned i = 0; i < SLOTS / 2 && !slot->busy; i++) {
     slot = &run->slots[choose(&run->choices, SLOTS)];
   }
-  run->inside++;
-  int code = uvdio_cancel(&slot->req);
-  run->inside--;
+  int code = t_cancel(slot->top);
   if (!slot->busy) {
     expect_code(code, UV_EINVAL, "cancelling nothing");
     return;
@@ -697,23 +657,23 @@ static void misuse(struct run* run, struct subject* subject) {
   struct slot* slot = &run->slots[choose(&run->choices, SLOTS)];
   uvdio_buf_t buf = uvdio_buf_view_bytes(run->views[0], BLOCK);
   uvdio_buf_t off = uvdio_buf_view_bytes(run->views[0] + 8, BLOCK);
-  uvdio_req_t* req = &slot->req;
+  struct top* top = slot->top;
   uvdio_file_t* file = &subject->file;
   if (run->closing || subject->state != OPEN) {
     return;
   }
-  run->inside++;
+  top->blocking = 0;
   if (slot->busy) {
-    expect_code(uvdio_size(file, req, on_plain), UV_EBUSY, "a request in flight");
-    expect_code(uvdio_read(file, req, &buf, 0, on_io), UV_EBUSY, "a request in flight");
+    expect_code(t_size(top, file)->code, UV_EBUSY, "a request in flight");
+    expect_code(t_read(top, file, &buf, 0)->code, UV_EBUSY, "a request in flight");
   } else {
-    expect_code(uvdio_read(file, req, &off, 0, on_io), UVDIO_EALIGN, "misaligned memory");
-    expect_code(uvdio_read(file, req, &buf, 8, on_io), UVDIO_EALIGN, "a misaligned offset");
-    expect_code(uvdio_read(file, req, &buf, (uint64_t)INT64_MAX + 1, on_io), UVDIO_EOFFSET,
+    expect_code(t_read(top, file, &off, 0)->code, UVDIO_EALIGN, "misaligned memory");
+    expect_code(t_read(top, file, &buf, 8)->code, UVDIO_EALIGN, "a misaligned offset");
+    expect_code(t_read(top, file, &buf, (uint64_t)INT64_MAX + 1)->code, UVDIO_EOFFSET,
                 "an offset out of range");
-    expect_code(uvdio_preallocate(file, req, 0, on_plain), UV_EINVAL, "preallocating nothing");
+    expect_code(t_preallocate(top, file, 0)->code, UV_EINVAL, "preallocating nothing");
   }
-  run->inside--;
+  check_promises(run);
   run->totals->refused++;
 }
 
@@ -725,11 +685,10 @@ static void on_engine_closed(uvdio_engine_t* engine) {
   struct run* run = uvdio_engine_data(engine);
   uvdio_engine_stats_t stats;
   expect_code(uvdio_engine_stats(engine, &stats), 0, "stats");
-  if (stats.pending != 0 || stats.in_flight != 0 || stats.submitted < run->accepted ||
-      run->accepted != run->finished) {
-    complain("the engine closed with %" PRIu64 " pending, %u in flight, %" PRIu64 " of %" PRIu64
-             " called back",
-             stats.pending, stats.in_flight, run->finished, run->accepted);
+  if (inside_library() || stats.pending != 0 || stats.in_flight != 0 ||
+      run->tracker.accepted != run->tracker.finished) {
+    complain("the engine closed with %" PRIu64 " pending, %u in flight, %u of %u called back",
+             stats.pending, stats.in_flight, run->tracker.finished, run->tracker.accepted);
   }
   for (unsigned i = 0; i < FILES; i++) {
     run->subjects[i].state = CLOSED;
@@ -739,13 +698,11 @@ static void on_engine_closed(uvdio_engine_t* engine) {
 
 static void begin_close(struct run* run) {
   if (run->closing) {
-    expect_code(uvdio_engine_close(run->engine, on_engine_closed), UV_EBADF, "closing twice");
+    expect_code(t_engine_close(run->engine, on_engine_closed), UV_EBADF, "closing twice");
     return;
   }
   run->closing = 1;
-  run->inside++;
-  expect_code(uvdio_engine_close(run->engine, on_engine_closed), 0, "engine_close");
-  run->inside--;
+  expect_code(t_engine_close(run->engine, on_engine_closed), 0, "engine_close");
 }
 
 static void start_engine(struct run* run) {
@@ -760,8 +717,6 @@ static void start_engine(struct run* run) {
   uvdio_engine_set_data(run->engine, run);
   run->closing = 0;
   run->dead = 0;
-  run->accepted = 0;
-  run->finished = 0;
   run->totals->engines++;
 }
 
@@ -1003,8 +958,9 @@ static void check_file_at_end(struct run* run, struct subject* subject) {
   for (uint64_t offset = 0; offset < FILE_SIZE; offset += TRANSFER_MAX) {
     uvdio_buf_t buf = uvdio_buf_wrap(run->views[0], TRANSFER_MAX);
     slot->subject = subject;
-    slot->operation.offset = offset;
-    model_begins(&subject->model, &slot->change, UVDIO_OP_READ, offset, TRANSFER_MAX);
+    slot->operation =
+        (struct operation){.op = UVDIO_OP_READ, .offset = offset, .length = TRANSFER_MAX};
+    model_begins(&subject->model, &slot->change, &slot->operation, NULL);
     expect_code(uvdio_read(&subject->file, &req, &buf, offset, NULL), 0, "a read at the end");
     check_bytes(run, slot, buf.base, buf.len);
   }
@@ -1040,6 +996,8 @@ static void make_memory(struct run* run) {
 
 static void give_back(struct run* run, size_t allocations, size_t descriptors) {
   size_t out = 0;
+  tracker_finish(&run->tracker);
+  check_promises(run);
   expect_code(uvdio_arena_destroy(run->arena, &out), 0, "frames that are out");
   if (run->sim != NULL) {
     expect_code(uvdio_sim_destroy(run->sim), 0, "sim_destroy");
@@ -1068,9 +1026,10 @@ void run_model(const struct model_options* options, struct model_totals* totals)
   run->totals = totals;
   run->choices = choices_by_seed(random_mix(options->seed));
   run->pace = 1 + choose(&run->choices, 12);
+  tracker_init(&run->tracker);
   for (unsigned i = 0; i < SLOTS; i++) {
     run->slots[i].run = run;
-    run->slots[i].req.data = &run->slots[i];
+    run->slots[i].top = op_then(&run->tracker, on_end, &run->slots[i]);
   }
   expect_code(uv_loop_init(&run->loop), 0, "loop_init");
   make_memory(run);

@@ -273,19 +273,14 @@ static uvdio_buf_t take_buffer(size_t length) {
   return blank(length);
 }
 
-/* Of an open file the model has to know before the call what is to come. */
 static uvdio_buf_t prepare(struct note* note) {
-  struct operation* operation = &note->operation;
-  struct model* model = &note->subject->model;
-  int empties = operation->op == UVDIO_OP_OPEN && (operation->flags & UVDIO_O_TRUNCATE) != 0;
+  const struct operation* operation = &note->operation;
   uvdio_buf_t buf = {0};
   if (op_is(operation->op, UVDIO_OP_KIND_TRANSFER) && operation->length > 0) {
     buf = take_buffer((size_t)operation->length);
   }
-  model_begins(model, &note->change, empties ? UVDIO_OP_TRUNCATE : operation->op, operation->offset,
-               operation->length);
+  model_begins(&note->subject->model, &note->change, operation, buf.base);
   if (operation->op == UVDIO_OP_WRITE) {
-    model_fill(model, &note->change, buf.base);
     assert_ok(uvdio_buf_set_len(&buf, buf.cap));
   }
   return buf;
