@@ -27,8 +27,8 @@ function(uvdio_fuzz_target name)
   uvdio_add_test(fuzz_${name} fuzz_${name} fuzz ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
 endfunction()
 
-uvdio_fuzz_target(operations fuzz/fuzz_operations.c lib/generator.c lib/model.c lib/random.c)
-target_include_directories(fuzz_operations PRIVATE lib)
+uvdio_fuzz_target(operations fuzz/fuzz_operations.c)
+target_link_libraries(fuzz_operations PRIVATE uvdio_testlib)
 
 if(TARGET uvdio_bench)
   # The sources of both programs, but for their main().

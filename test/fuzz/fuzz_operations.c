@@ -14,7 +14,7 @@
 #include "generator.h"
 #include "input.h"
 #include "model.h"
-#include "uvdio.h"
+#include "tracker.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 #define PATHS 3
@@ -69,13 +69,10 @@ static const struct profile profile = {.size = FILE_PAGES * PAGE,
 
 /* One request and what it is about. */
 struct slot {
-  uvdio_req_t req;
+  struct top* top;
   int pending;
   uint64_t sequence; /* of its submission */
   struct handle* file;
-  char* base; /* what went in */
-  size_t len;
-  size_t cap;
   unsigned flags; /* of an open */
   int is_overlapped;
   unsigned open_number;
@@ -96,6 +93,7 @@ static struct {
   uvdio_engine_t* engine;
   int closing;
   int closed; /* calls of the engine's callback */
+  struct tracker tracker;
   struct slot slots[SLOTS];
   struct handle files[FILES];
   int opens_in_flight[PATHS];
@@ -104,7 +102,6 @@ static struct {
   uvdio_arena_t* arena;
   uint64_t sequence;
   unsigned steps;
-  int inside; /* a call into the library is under way */
   unsigned nesting;
   char folder[64];
   uvdio_backend_t backend;
@@ -114,14 +111,6 @@ static struct model models[PATHS];
 
 /* Views are on this. */
 static _Alignas(UVDIO_ALIGNMENT) char common[4 * UVDIO_PAGE_SIZE];
-
-/* Calls the library. No callback may begin before it returns. */
-#define CALL(result, call) \
-  do {                     \
-    w.inside++;            \
-    result = (call);       \
-    w.inside--;            \
-  } while (0)
 
 static void step(void);
 
@@ -204,25 +193,19 @@ static int has_older(const struct slot* slot) {
   for (unsigned i = 0; i < SLOTS; i++) {
     const struct slot* other = &w.slots[i];
     if (other != slot && other->pending && other->file == slot->file &&
-        other->sequence < slot->sequence && op_waits_for(slot->req.op, other->req.op)) {
+        other->sequence < slot->sequence && op_waits_for(slot->top->kind, other->top->kind)) {
       return 1;
     }
   }
   return 0;
 }
 
-static struct slot* slot_of(uvdio_req_t* req) {
-  struct slot* slot = req->data;
-  REQUIRE(&slot->req == req);
-  return slot;
-}
-
-static void check_callback(struct slot* slot, int64_t result) {
-  REQUIRE(w.inside == 0);
-  REQUIRE(slot->pending);
-  REQUIRE(slot->req.result == result);
-  REQUIRE(slot->req.file == &slot->file->file);
-  slot->pending = 0;
+/* What must hold of any operation (tracker.h). */
+static void check_promises(void) {
+  if (w.tracker.violation[0] != '\0') {
+    dprintf(2, "%s\n", w.tracker.violation);
+    abort();
+  }
 }
 
 static void end_change(struct slot* slot, int64_t result) {
@@ -253,7 +236,7 @@ static void check_open(struct slot* slot, int64_t result) {
 
 static void check_plain(struct slot* slot, int64_t result) {
   int64_t size;
-  switch (slot->req.op) {
+  switch (slot->top->kind) {
     case UVDIO_OP_OPEN:
       check_open(slot, result);
       break;
@@ -277,15 +260,15 @@ static void check_plain(struct slot* slot, int64_t result) {
     case UVDIO_OP_WRITE:
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
-      REQUIRE(slot->req.op == UVDIO_OP_OPEN); /* no plain operation */
+      REQUIRE(slot->top->kind == UVDIO_OP_OPEN); /* no plain operation */
   }
 }
 
 static void settle_file(struct slot* slot, int64_t result) {
   struct handle* handle = slot->file;
-  if (slot->req.op == UVDIO_OP_OPEN) {
+  if (slot->top->kind == UVDIO_OP_OPEN) {
     handle->state = result == 0 ? OPEN : CLOSED;
-  } else if (slot->req.op == UVDIO_OP_CLOSE) {
+  } else if (slot->top->kind == UVDIO_OP_CLOSE) {
     handle->state = CLOSED;
   }
 }
@@ -299,14 +282,6 @@ static void go_on(void) {
   }
 }
 
-static void on_plain(uvdio_req_t* req, int64_t result) {
-  struct slot* slot = slot_of(req);
-  check_callback(slot, result);
-  check_plain(slot, result);
-  settle_file(slot, result);
-  go_on();
-}
-
 static void check_content(const struct handle* handle, const struct change* read,
                           const uvdio_buf_t* buf) {
   int64_t expected = model_expected_read(handle->model, read);
@@ -317,26 +292,13 @@ static void check_content(const struct handle* handle, const struct change* read
                            w.backend == UVDIO_BACKEND_MEMORY, &where) == NULL);
 }
 
-static void check_read(struct slot* slot, int64_t result, const uvdio_buf_t* buf) {
-  REQUIRE(buf->len == slot->req.transferred);
-  if (result >= 0) {
-    REQUIRE((uint64_t)result == slot->req.transferred);
+static void check_transfer(struct slot* slot, const struct top* top) {
+  int is_whole = top->result >= 0 || top->result == UVDIO_ESHORTREAD;
+  if (top->kind == UVDIO_OP_READ && is_whole) {
+    check_content(slot->file, &slot->change, &top->back);
   }
-  if (result >= 0 || result == UVDIO_ESHORTREAD) {
-    check_content(slot->file, &slot->change, buf);
-  }
-}
-
-static void check_transfer(struct slot* slot, int64_t result, const uvdio_buf_t* buf) {
-  REQUIRE(buf->base == slot->base && buf->cap == slot->cap);
-  REQUIRE(slot->req.transferred <= slot->cap);
-  if (slot->req.op == UVDIO_OP_READ) {
-    check_read(slot, result, buf);
-    return;
-  }
-  REQUIRE(buf->len == slot->len);
-  REQUIRE(result < 0 || (size_t)result == slot->len);
-  end_change(slot, result);
+  REQUIRE(top->kind == UVDIO_OP_READ || top->result < 0 || (size_t)top->result == top->sent.len);
+  end_change(slot, top->result);
 }
 
 /* The buffer goes where there is a place for it, or back to where it is from. */
@@ -350,11 +312,18 @@ static void keep(uvdio_buf_t buf) {
   REQUIRE(uvdio_buf_release(&buf) == 0 && buf.base == NULL);
 }
 
-static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
-  struct slot* slot = slot_of(req);
-  check_callback(slot, result);
-  check_transfer(slot, result, &buf);
-  keep(buf);
+static void on_end(struct top* top) {
+  struct slot* slot = top->data;
+  check_promises();
+  REQUIRE(slot->pending);
+  slot->pending = 0;
+  if (op_is(top->kind, UVDIO_OP_KIND_TRANSFER)) {
+    check_transfer(slot, top);
+    keep(op_take(top));
+  } else {
+    check_plain(slot, top->result);
+    settle_file(slot, top->result);
+  }
   go_on();
 }
 
@@ -388,8 +357,8 @@ static int expect(const struct handle* handle, const struct slot* slot, int is_c
 static int is_kept_by_others(const struct handle* handle, uvdio_op_t op) {
   for (unsigned i = 0; i < SLOTS; i++) {
     const struct slot* slot = &w.slots[i];
-    int both_sync = op_is(op, UVDIO_OP_KIND_SYNC) && op_is(slot->req.op, UVDIO_OP_KIND_SYNC);
-    if (slot->pending && slot->file == handle && (both_sync || op_waits_for(op, slot->req.op))) {
+    int both_sync = op_is(op, UVDIO_OP_KIND_SYNC) && op_is(slot->top->kind, UVDIO_OP_KIND_SYNC);
+    if (slot->pending && slot->file == handle && (both_sync || op_waits_for(op, slot->top->kind))) {
       return 1;
     }
   }
@@ -444,68 +413,41 @@ static int expect_resize(const struct handle* handle, const struct slot* slot,
 
 static int expect_operation(const struct handle* handle, const struct slot* slot,
                             const uvdio_buf_t* buf, const struct operation* operation) {
-  int code;
-  switch (operation->op) {
-    case UVDIO_OP_OPEN:
-      return expect_open(handle, slot, operation->flags);
-    case UVDIO_OP_READ:
-    case UVDIO_OP_WRITE:
-      return expect_transfer(handle, slot, buf, operation);
-    case UVDIO_OP_TRUNCATE:
-    case UVDIO_OP_PREALLOCATE:
-      return expect_resize(handle, slot, operation);
-    case UVDIO_OP_CLOSE:
-      code = expect(handle, slot, 0);
-      return code == 0 && operation->now && is_kept_by_others(handle, UVDIO_OP_CLOSE) ? UV_EBUSY
-                                                                                      : code;
-    case UVDIO_OP_SYNC_DATA:
-    case UVDIO_OP_SYNC_ALL:
-    case UVDIO_OP_SIZE:
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
-      break;
+  if (operation->op == UVDIO_OP_OPEN) {
+    return expect_open(handle, slot, operation->flags);
   }
-  return expect(handle, slot, 0);
+  if (op_is(operation->op, UVDIO_OP_KIND_TRANSFER)) {
+    return expect_transfer(handle, slot, buf, operation);
+  }
+  if (op_is(operation->op, UVDIO_OP_KIND_CHANGE)) {
+    return expect_resize(handle, slot, operation);
+  }
+  int code = expect(handle, slot, 0);
+  int is_kept = operation->op == UVDIO_OP_CLOSE && operation->now &&
+                is_kept_by_others(handle, UVDIO_OP_CLOSE);
+  return code == 0 && is_kept ? UV_EBUSY : code;
 }
 
 /* What is not tried: a handle in between, bytes that others read into meanwhile, a full disk. */
 static int is_left_out(const struct handle* handle, const uvdio_buf_t* buf,
                        const struct operation* operation, int expected) {
-  switch (operation->op) {
-    case UVDIO_OP_OPEN:
-      return handle->state == OPENING || handle->state == CLOSING;
-    case UVDIO_OP_WRITE:
-      return expected == UNKNOWN || (expected == 0 && buf->base == common);
-    case UVDIO_OP_TRUNCATE:
-    case UVDIO_OP_PREALLOCATE:
-      return expected == UNKNOWN || (expected == 0 && w.backend != UVDIO_BACKEND_MEMORY &&
-                                     operation->length > profile.size);
-    case UVDIO_OP_READ:
-    case UVDIO_OP_SYNC_DATA:
-    case UVDIO_OP_SYNC_ALL:
-    case UVDIO_OP_SIZE:
-    case UVDIO_OP_CLOSE:
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
-      break;
+  if (operation->op == UVDIO_OP_OPEN) {
+    return handle->state == OPENING || handle->state == CLOSING;
   }
-  return expected == UNKNOWN;
+  if (expected != 0 || !op_is(operation->op, UVDIO_OP_KIND_CHANGE)) {
+    return expected == UNKNOWN;
+  }
+  return operation->op == UVDIO_OP_WRITE
+             ? buf->base == common
+             : w.backend != UVDIO_BACKEND_MEMORY && operation->length > profile.size;
 }
 
-static void check_handed_over(int code, const uvdio_buf_t* before, const uvdio_buf_t* after) {
-  static const uvdio_buf_t empty;
-  REQUIRE(memcmp(after, code == 0 ? &empty : before, sizeof(*after)) == 0);
-}
-
-static void accept_slot(struct slot* slot, struct handle* handle, const struct operation* operation,
-                        const uvdio_buf_t* buf) {
+static void accept_slot(struct slot* slot, struct handle* handle,
+                        const struct operation* operation) {
   size_t path = (size_t)(handle->model - models);
   slot->pending = 1;
   slot->sequence = ++w.sequence;
   slot->file = handle;
-  slot->base = buf->base;
-  slot->len = buf->len;
-  slot->cap = buf->cap;
   if (operation->op == UVDIO_OP_OPEN) {
     handle->flags = operation->flags;
     handle->state = OPENING;
@@ -528,28 +470,25 @@ static int is_told(int code, int expected, const struct slot* slot, const struct
 
 /* The outcome of a call that was right, of a synchronous form. */
 static void end_now(struct slot* slot, struct handle* handle, const struct operation* operation,
-                    const uvdio_buf_t* before, const uvdio_buf_t* buf, int code) {
+                    const uvdio_buf_t* buf, int code) {
   int64_t size;
-  REQUIRE(buf->base == before->base && buf->cap == before->cap);
   slot->file = handle;
   if (operation->op == UVDIO_OP_OPEN) {
-    accept_slot(slot, handle, operation, before);
+    accept_slot(slot, handle, operation);
     slot->pending = 0;
     check_open(slot, code);
     handle->state = code == 0 ? OPEN : CLOSED;
     return;
   }
   if (operation->op == UVDIO_OP_READ && (code == 0 || code == UVDIO_ESHORTREAD)) {
-    REQUIRE(buf->len == slot->req.transferred);
-    REQUIRE(code != 0 || (int64_t)buf->len == slot->req.result);
     REQUIRE(code == 0 || (operation->exact && buf->len < buf->cap));
     check_content(handle, &slot->change, buf);
   } else {
-    REQUIRE(is_told(code, 0, slot, handle) && buf->len == before->len);
+    REQUIRE(is_told(code, 0, slot, handle));
   }
   if (operation->op == UVDIO_OP_SIZE) {
     size = model_expected_size(handle->model, &slot->change);
-    REQUIRE(size < 0 || slot->req.result == size);
+    REQUIRE(size < 0 || slot->top->req.result == size);
   } else if (operation->op == UVDIO_OP_CLOSE) {
     handle->state = CLOSED;
   }
@@ -558,22 +497,18 @@ static void end_now(struct slot* slot, struct handle* handle, const struct opera
 
 static void submit(struct slot* slot, struct handle* handle, struct operation* operation,
                    const struct target* target, int expected) {
-  uvdio_buf_t before = *target->buf;
-  int code;
   if (expected == 0) {
     model_begins(handle->model, &slot->change, operation, target->buf->base);
   }
-  CALL(code, operation_submit(operation, target, &slot->req, on_plain, on_io));
+  int code = t_operation(slot->top, operation, target)->code;
+  check_promises();
   if (expected == 0 && operation->now) {
-    end_now(slot, handle, operation, &before, target->buf, code);
+    end_now(slot, handle, operation, target->buf, code);
     return;
   }
   REQUIRE(code == expected);
-  if (op_is(operation->op, UVDIO_OP_KIND_TRANSFER)) {
-    check_handed_over(code, &before, target->buf);
-  }
   if (code == 0) {
-    accept_slot(slot, handle, operation, &before);
+    accept_slot(slot, handle, operation);
   }
 }
 
@@ -612,22 +547,35 @@ static void operate(uvdio_op_t op) {
 
 static void cancel(void) {
   struct slot* slot = take_slot();
-  int code;
-  CALL(code, uvdio_cancel(&slot->req));
+  int code = t_cancel(slot->top);
   REQUIRE(slot->pending ? code == 0 || code == UV_EBUSY : code == UV_EINVAL);
-  REQUIRE(!slot->pending || slot->req.op != UVDIO_OP_CLOSE || code == UV_EBUSY);
+  REQUIRE(!slot->pending || slot->top->kind != UVDIO_OP_CLOSE || code == UV_EBUSY);
+}
+
+static void never_plain(uvdio_req_t* req, int64_t result) {
+  (void)req;
+  (void)result;
+  REQUIRE(0);
+}
+
+static void never_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  (void)req;
+  (void)result;
+  (void)buf;
+  REQUIRE(0);
 }
 
 static void bad_pointers(void) {
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
+  uvdio_req_t* req = &slot->top->req;
   uvdio_buf_t* buf = &w.buffers[0];
   uvdio_file_info_t info;
-  REQUIRE(uvdio_read(NULL, &slot->req, buf, 0, on_io) == UV_EINVAL);
-  REQUIRE(uvdio_write(&handle->file, NULL, buf, 0, on_io) == UV_EINVAL);
-  REQUIRE(uvdio_write(&handle->file, &slot->req, NULL, 0, on_io) == UV_EINVAL);
-  REQUIRE(uvdio_size(&handle->file, NULL, on_plain) == UV_EINVAL);
-  REQUIRE(uvdio_close(NULL, &slot->req, on_plain) == UV_EINVAL);
+  REQUIRE(uvdio_read(NULL, req, buf, 0, never_io) == UV_EINVAL);
+  REQUIRE(uvdio_write(&handle->file, NULL, buf, 0, never_io) == UV_EINVAL);
+  REQUIRE(uvdio_write(&handle->file, req, NULL, 0, never_io) == UV_EINVAL);
+  REQUIRE(uvdio_size(&handle->file, NULL, never_plain) == UV_EINVAL);
+  REQUIRE(uvdio_close(NULL, req, never_plain) == UV_EINVAL);
   REQUIRE(uvdio_cancel(NULL) == UV_EINVAL);
   REQUIRE(uvdio_file_info(&handle->file, NULL) == UV_EINVAL);
   if (handle->state == OPEN && !w.closing) {
@@ -779,12 +727,10 @@ static void use_buffer(void) {
 static void use_registration(void) {
   unsigned how = take(3);
   uvdio_registration_t registration;
-  int code;
-  if (how == 0) {
-    CALL(code, uvdio_arena_register(w.engine, w.arena));
-  } else {
-    CALL(code, uvdio_arena_unregister(w.engine, w.arena));
-  }
+  unsigned finished = w.tracker.finished;
+  int code = how == 0 ? uvdio_arena_register(w.engine, w.arena)
+                      : uvdio_arena_unregister(w.engine, w.arena);
+  REQUIRE(w.tracker.finished == finished); /* no callback from inside */
   REQUIRE(!w.closing || code == UV_EBADF);
   REQUIRE(w.closing || w.backend != UVDIO_BACKEND_MEMORY || code == UV_ENOTSUP);
   REQUIRE(uvdio_arena_registration(w.engine, w.arena, &registration) == 0);
@@ -796,7 +742,7 @@ static void use_registration(void) {
  */
 
 static void on_engine_closed(uvdio_engine_t* engine) {
-  REQUIRE(w.inside == 0 && engine == w.engine && w.closing);
+  REQUIRE(!inside_library() && engine == w.engine && w.closing);
   for (unsigned i = 0; i < SLOTS; i++) {
     REQUIRE(!w.slots[i].pending);
   }
@@ -805,11 +751,10 @@ static void on_engine_closed(uvdio_engine_t* engine) {
 }
 
 static void close_engine(void) {
-  int code;
   if (w.engine == NULL) {
     return;
   }
-  CALL(code, uvdio_engine_close(w.engine, on_engine_closed));
+  int code = t_engine_close(w.engine, on_engine_closed);
   REQUIRE(code == (w.closing ? UV_EBADF : 0));
   w.closing = 1;
 }
@@ -896,6 +841,8 @@ static void clean_up(void) {
   for (unsigned i = 0; i < BUFFERS; i++) {
     release_buffer(&w.buffers[i]);
   }
+  tracker_finish(&w.tracker);
+  check_promises();
   REQUIRE(uvdio_arena_destroy(w.arena, NULL) == 0);
   REQUIRE(uv_loop_close(&w.loop) == 0);
   REQUIRE(uvdio_allocations() == 0);
@@ -914,8 +861,9 @@ int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   w.backend = backend;
   memcpy(w.folder, folder, sizeof(folder));
   w.choices = choices_by_bytes(bytes, size);
+  tracker_init(&w.tracker);
   for (unsigned i = 0; i < SLOTS; i++) {
-    w.slots[i].req.data = &w.slots[i];
+    w.slots[i].top = op_then(&w.tracker, on_end, &w.slots[i]);
   }
   REQUIRE(uv_loop_init(&w.loop) == 0);
   REQUIRE(uvdio_arena_create(&w.arena, &options) == 0);

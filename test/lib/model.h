@@ -114,8 +114,8 @@ void model_free(struct model* model);
 /* An empty file that exists, or one that does not. */
 void model_reset(struct model* model, int exists);
 
-/* Before the call. An open that truncates counts as a truncate; `bytes`, of a write, are filled with
- * what it writes. What only looks has to begin as well, to be compared. */
+/* Before the call. An open that truncates counts as a truncate; `bytes`, of a write, are filled
+ * with what it writes. What only looks has to begin as well, to be compared. */
 void model_begins(struct model* model, struct change* change, const struct operation* operation,
                   void* bytes);
 void model_ends(struct model* model, const struct change* change, enum model_end how);
