@@ -31,6 +31,7 @@
 #include "generator.h"
 #include "model.h"
 #include "place.h"
+#include "tracker.h"
 
 #define KIB 1024u
 #define MIB (1024u * 1024)
@@ -60,7 +61,7 @@ static const struct profile profile = {.size = FILE_MAX,
                                        .flags = {{UVDIO_O_DSYNC, 4}, {UVDIO_O_NATIVE_ALIGN, 2}}};
 
 struct job {
-  uvdio_req_t req; /* first: callbacks come back to the job by it */
+  struct top* top;
   int busy;
   struct operation operation;
   uint64_t number;
@@ -89,6 +90,7 @@ static uvdio_engine_t* engine;
 static uvdio_arena_t* arena;
 static uvdio_file_t file;
 static uint64_t align; /* bytes: what the open file asks of offsets and lengths */
+static struct tracker tracker;
 static struct job jobs[JOBS_MAX];
 static struct job* waiting; /* chosen, and the next to start */
 static struct operation history[HISTORY];
@@ -270,7 +272,7 @@ static void check_transfer(const struct job* job, int64_t result) {
   int is_read = job->operation.op == UVDIO_OP_READ;
   uint64_t expected = is_read ? model_due(&model, &job->change) : job->operation.length;
   if (job->operation.exact && expected < job->operation.length) {
-    if (result != UVDIO_ESHORTREAD || job->req.transferred != expected) {
+    if (result != UVDIO_ESHORTREAD || job->top->req.transferred != expected) {
       fail_job(job, result, UVDIO_ESHORTREAD);
     }
   } else if (result != (int64_t)expected) {
@@ -315,20 +317,17 @@ static void finish_or_repeat(struct job* job, int64_t result) {
   }
 }
 
-static void on_plain(uvdio_req_t* req, int64_t result) {
-  finish_or_repeat((struct job*)(void*)req, result);
-}
-
-static void on_transfer(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
-  struct job* job = (struct job*)(void*)req;
-  if (buf.base != job->base || buf.cap != job->operation.length) {
-    fail_at("another buffer came back than went in", job->operation.offset,
+static void on_end(struct top* top) {
+  struct job* job = top->data;
+  uvdio_buf_t back = op_take(top);
+  if (tracker.violation[0] != '\0') {
+    fail_at(tracker.violation, job->operation.offset,
             job->operation.offset + job->operation.length);
   }
   if (!job->by_view) {
-    job->buf = buf;
+    job->buf = back;
   }
-  finish_or_repeat(job, result);
+  finish_or_repeat(job, top->result);
 }
 
 /*
@@ -339,13 +338,13 @@ static int call(struct job* job) {
   uvdio_buf_t view = view_of(job);
   struct target target = {.file = &file,
                           .buf = job->by_view && is_transfer(job) ? &view : &job->buf};
-  return operation_submit(&job->operation, &target, &job->req, on_plain, on_transfer);
+  return t_operation(job->top, &job->operation, &target)->code;
 }
 
 static void submit(struct job* job) {
   must(uvdio_op_name(job->operation.op), call(job));
   if (one_in(&choices, 32)) {
-    (void)uvdio_cancel(&job->req);
+    (void)t_cancel(job->top);
   }
 }
 
@@ -357,7 +356,7 @@ static void perform(struct job* job) {
     submit(job);
     return;
   }
-  finish(job, code < 0 ? code : job->req.result);
+  finish(job, code < 0 ? code : job->top->result);
 }
 
 static void start(struct job* job) {
@@ -519,6 +518,10 @@ static void begin(void) {
   must("uv_loop_init", uv_loop_init(&loop));
   must("uvdio_engine_create", uvdio_engine_create(&engine, &loop, &how));
   must("uvdio_arena_create", uvdio_arena_create(&arena, &frames));
+  tracker_init(&tracker);
+  for (unsigned i = 0; i < options.jobs; i++) {
+    jobs[i].top = op_then(&tracker, on_end, &jobs[i]);
+  }
   open_file(UVDIO_O_TRUNCATE);
 }
 
@@ -548,6 +551,10 @@ static void end(void) {
   must("uvdio_arena_destroy", uvdio_arena_destroy(arena, NULL));
   must("uv_loop_close", uv_loop_close(&loop));
   model_free(&model);
+  tracker_finish(&tracker);
+  if (tracker.violation[0] != '\0') {
+    fail_at(tracker.violation, 0, 0);
+  }
   if (uvdio_allocations() != 0) {
     fail_at("at the end the library holds memory", 0, 0);
   }
