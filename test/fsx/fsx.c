@@ -324,6 +324,9 @@ static void on_end(struct top* top) {
     fail_at(tracker.violation, job->operation.offset,
             job->operation.offset + job->operation.length);
   }
+  if (tracker_overtaken(top) != NULL) {
+    fail_at("done before an older operation that has to come first", 0, 0);
+  }
   if (!job->by_view) {
     job->buf = back;
   }

@@ -71,7 +71,6 @@ static const struct profile profile = {.size = FILE_PAGES * PAGE,
 struct slot {
   struct top* top;
   int pending;
-  uint64_t sequence; /* of its submission */
   struct handle* file;
   unsigned flags; /* of an open */
   int is_overlapped;
@@ -100,7 +99,6 @@ static struct {
   unsigned opens[PATHS];
   uvdio_buf_t buffers[BUFFERS];
   uvdio_arena_t* arena;
-  uint64_t sequence;
   unsigned steps;
   unsigned nesting;
   char folder[64];
@@ -188,18 +186,6 @@ static void check_stats(void) {
   REQUIRE(stats.in_flight <= stats.pending && stats.completed <= stats.submitted);
 }
 
-/* Whether something that has to come first was submitted before and is still to be called back. */
-static int has_older(const struct slot* slot) {
-  for (unsigned i = 0; i < SLOTS; i++) {
-    const struct slot* other = &w.slots[i];
-    if (other != slot && other->pending && other->file == slot->file &&
-        other->sequence < slot->sequence && op_waits_for(slot->top->kind, other->top->kind)) {
-      return 1;
-    }
-  }
-  return 0;
-}
-
 /* What must hold of any operation (tracker.h). */
 static void check_promises(void) {
   if (w.tracker.violation[0] != '\0') {
@@ -241,11 +227,11 @@ static void check_plain(struct slot* slot, int64_t result) {
       check_open(slot, result);
       break;
     case UVDIO_OP_CLOSE:
-      REQUIRE(result == 0 && !has_older(slot));
+      REQUIRE(result == 0);
       break;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
-      REQUIRE(result == UV_ECANCELED || (result == 0 && !has_older(slot)));
+      REQUIRE(result == UV_ECANCELED || result == 0);
       break;
     case UVDIO_OP_SIZE:
       size = model_expected_size(slot->file->model, &slot->change);
@@ -315,7 +301,7 @@ static void keep(uvdio_buf_t buf) {
 static void on_end(struct top* top) {
   struct slot* slot = top->data;
   check_promises();
-  REQUIRE(slot->pending);
+  REQUIRE(slot->pending && tracker_overtaken(top) == NULL);
   slot->pending = 0;
   if (op_is(top->kind, UVDIO_OP_KIND_TRANSFER)) {
     check_transfer(slot, top);
@@ -350,19 +336,6 @@ static int expect(const struct handle* handle, const struct slot* slot, int is_c
     return UV_EBADF;
   }
   return slot->pending ? UV_EBUSY : 0;
-}
-
-/* Whether an operation on the file has not been called back that this one, or its synchronous form,
- * can't run beside. */
-static int is_kept_by_others(const struct handle* handle, uvdio_op_t op) {
-  for (unsigned i = 0; i < SLOTS; i++) {
-    const struct slot* slot = &w.slots[i];
-    int both_sync = op_is(op, UVDIO_OP_KIND_SYNC) && op_is(slot->top->kind, UVDIO_OP_KIND_SYNC);
-    if (slot->pending && slot->file == handle && (both_sync || op_waits_for(op, slot->top->kind))) {
-      return 1;
-    }
-  }
-  return 0;
 }
 
 /* Seldom an offset or length that is anything but aligned, or within the model. */
@@ -424,7 +397,7 @@ static int expect_operation(const struct handle* handle, const struct slot* slot
   }
   int code = expect(handle, slot, 0);
   int is_kept = operation->op == UVDIO_OP_CLOSE && operation->now &&
-                is_kept_by_others(handle, UVDIO_OP_CLOSE);
+                tracker_obstacle(&w.tracker, &handle->file, UVDIO_OP_CLOSE) != NULL;
   return code == 0 && is_kept ? UV_EBUSY : code;
 }
 
@@ -446,7 +419,6 @@ static void accept_slot(struct slot* slot, struct handle* handle,
                         const struct operation* operation) {
   size_t path = (size_t)(handle->model - models);
   slot->pending = 1;
-  slot->sequence = ++w.sequence;
   slot->file = handle;
   if (operation->op == UVDIO_OP_OPEN) {
     handle->flags = operation->flags;
@@ -464,7 +436,8 @@ static void accept_slot(struct slot* slot, struct handle* handle,
  * error for a write. */
 static int is_told(int code, int expected, const struct slot* slot, const struct handle* handle) {
   uvdio_op_t op = slot->change.op;
-  return code == expected || (code == UV_EBUSY && is_kept_by_others(handle, op)) ||
+  return code == expected ||
+         (code == UV_EBUSY && tracker_obstacle(&w.tracker, &handle->file, op) != NULL) ||
          (op == UVDIO_OP_WRITE && w.backend != UVDIO_BACKEND_MEMORY);
 }
 
@@ -792,32 +765,19 @@ static void run_to_the_end(void) {
 }
 
 static void act(unsigned action) {
+  static void (*const own[])(void) = {
+      [CANCEL - UVDIO_OP_COUNT] = cancel,
+      [BAD_POINTERS - UVDIO_OP_COUNT] = bad_pointers,
+      [USE_BUFFER - UVDIO_OP_COUNT] = use_buffer,
+      [USE_REGISTRATION - UVDIO_OP_COUNT] = use_registration,
+      [RUN_TO_THE_END - UVDIO_OP_COUNT] = run_to_the_end,
+      [CLOSE_ENGINE - UVDIO_OP_COUNT] = close_engine,
+      [TURN - UVDIO_OP_COUNT] = turn,
+  };
   if (action < UVDIO_OP_COUNT) {
     operate((uvdio_op_t)action);
-    return;
-  }
-  switch ((enum action)action) {
-    case CANCEL:
-      cancel();
-      break;
-    case BAD_POINTERS:
-      bad_pointers();
-      break;
-    case USE_BUFFER:
-      use_buffer();
-      break;
-    case USE_REGISTRATION:
-      use_registration();
-      break;
-    case RUN_TO_THE_END:
-      run_to_the_end();
-      break;
-    case CLOSE_ENGINE:
-      close_engine();
-      break;
-    case TURN:
-      turn();
-      break;
+  } else {
+    own[action - UVDIO_OP_COUNT]();
   }
 }
 

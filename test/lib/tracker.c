@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tracker.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,39 @@ void check_refused(const struct top* op, int expected, const char* what, const c
 }
 
 /*
+ * What has to come first.
+ */
+
+static const struct top* first_before(const struct tracker* tracker, const uvdio_file_t* file,
+                                      uvdio_op_t kind, unsigned number) {
+  for (const struct top* op = tracker->ops; op != NULL; op = op->next) {
+    if (op->accepted != op->done && op->file == file && op->number < number &&
+        op_waits_for(kind, op->kind)) {
+      return op;
+    }
+  }
+  return NULL;
+}
+
+/* Syncs share outcomes, so that they don't wait for each other, but there is one at a time. */
+const struct top* tracker_obstacle(const struct tracker* tracker, const uvdio_file_t* file,
+                                   uvdio_op_t kind) {
+  const struct top* first = first_before(tracker, file, kind, UINT_MAX);
+  for (const struct top* op = tracker->ops; op != NULL && first == NULL; op = op->next) {
+    int both_sync = op_is(kind, UVDIO_OP_KIND_SYNC) && op_is(op->kind, UVDIO_OP_KIND_SYNC);
+    first = both_sync && op->accepted != op->done && op->file == file ? op : NULL;
+  }
+  return first;
+}
+
+const struct top* tracker_overtaken(const struct top* op) {
+  int is_empty = (op->kind == UVDIO_OP_READ && op->sent.cap == 0) ||
+                 (op->kind == UVDIO_OP_WRITE && op->sent.len == 0);
+  int is_done = op->result >= 0 || op->kind == UVDIO_OP_CLOSE;
+  return is_done && !is_empty ? first_before(op->tracker, op->file, op->kind, op->number) : NULL;
+}
+
+/*
  * After the operation: what must hold whatever it was.
  */
 
@@ -249,7 +283,7 @@ static void accept_or_refuse(struct top* op, uvdio_op_t kind, uvdio_file_t* file
   if (op->blocking) {
     carried_out(op);
   } else {
-    op->tracker->accepted++;
+    op->number = ++op->tracker->accepted;
   }
 }
 

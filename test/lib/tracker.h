@@ -44,6 +44,7 @@ struct top {
   int code;          /* what the last submitting call returned */
   unsigned accepted; /* times; blocking calls that were carried out included */
   unsigned done;     /* callbacks, and such calls */
+  unsigned number;   /* of its acceptance, from 1 on */
   unsigned order;    /* 1 for the tracker's first callback, 2 for the next ... */
   int64_t result;
   uvdio_op_t kind;
@@ -97,6 +98,15 @@ struct top* t_close(struct top* op, uvdio_file_t* file);
 /* Any of these, as the generator has it. */
 struct top* t_operation(struct top* op, const struct operation* operation,
                         const struct target* target);
+
+/* What has been accepted and not called back of a file, in whose way a new operation of a kind, or
+ * its synchronous form, may be; or null. */
+const struct top* tracker_obstacle(const struct tracker* tracker, const uvdio_file_t* file,
+                                   uvdio_op_t kind);
+
+/* What an operation that has ended well, or a close, should have waited for and has not; or null.
+ * What moves no bytes waits for nothing. */
+const struct top* tracker_overtaken(const struct top* op);
 
 /* Returns what uvdio_cancel and uvdio_engine_close return. */
 int t_cancel(struct top* op);

@@ -65,8 +65,6 @@ struct subject {
   uint64_t unit; /* what offsets and lengths are multiples of */
   struct model model;
   int existence_known;
-  unsigned uncalled; /* operations without a callback, but for the close */
-  unsigned barriers; /* changes and syncs of these */
   /* a sync did, since it was opened: those begun later than this can't succeed any more */
   uint64_t failed_at;
   char path[PATH_MAX_HERE];
@@ -238,11 +236,6 @@ static void check_bytes(const struct run* run, const struct slot* slot, const ch
 /*
  * Results.
  */
-
-/* Changes and syncs, which syncs wait for. */
-static unsigned is_barrier(uvdio_op_t op) {
-  return op_is(op, UVDIO_OP_KIND_CHANGE | UVDIO_OP_KIND_SYNC) ? 1 : 0;
-}
 
 /* Errors that have nothing to do with what the operation is. */
 static int is_excused(const struct run* run, const struct slot* slot, int64_t result) {
@@ -456,9 +449,9 @@ static void on_end(struct top* top) {
   uvdio_buf_t back = op_take(top);
   check_promises(run);
   slot->busy = 0;
-  if (slot->operation.op != UVDIO_OP_OPEN && slot->operation.op != UVDIO_OP_CLOSE) {
-    slot->subject->uncalled--;
-    slot->subject->barriers -= is_barrier(slot->operation.op);
+  if (tracker_overtaken(top) != NULL) {
+    complain("%s: done before an older %s", uvdio_op_name(top->kind),
+             uvdio_op_name(tracker_overtaken(top)->kind));
   }
   end_operation(run, slot, top->result, &back);
   expect_code(uvdio_buf_release(&back), 0, "release");
@@ -496,7 +489,7 @@ static int expected_code(const struct run* run, const struct slot* slot) {
   if (subject->state != OPEN || (changes && (subject->flags & UVDIO_O_RDWR) == 0)) {
     return UV_EBADF;
   }
-  if (!is_barrier(slot->operation.op)) {
+  if (!op_is(slot->operation.op, UVDIO_OP_KIND_CHANGE | UVDIO_OP_KIND_SYNC)) {
     return 0;
   }
   expect_code(uvdio_file_info(&subject->file, &info), 0, "file_info");
@@ -509,10 +502,6 @@ static int expected_code(const struct run* run, const struct slot* slot) {
 static void accepted(struct run* run, struct slot* slot) {
   slot->busy = 1;
   run->totals->operations++;
-  if (slot->operation.op != UVDIO_OP_OPEN && slot->operation.op != UVDIO_OP_CLOSE) {
-    slot->subject->uncalled++;
-    slot->subject->barriers += is_barrier(slot->operation.op);
-  }
 }
 
 /* A heap buffer, a frame or a view, of `size` bytes. */
@@ -577,17 +566,18 @@ static void begin(const struct run* run, struct slot* slot) {
   trace(run, slot, "begin", slot->operation.flags);
 }
 
-/* Syncs and closes have no synchronous form while others are on their way, and transfers and
- * changes of the size not always. */
-static int may_be_busy(const struct slot* slot) {
-  return (op_is(slot->operation.op, UVDIO_OP_KIND_SYNC) && slot->subject->barriers > 0) ||
-         (slot->operation.op != UVDIO_OP_SIZE && slot->subject->uncalled > 0);
+/* Whether the synchronous form may be refused. Of files on disks more is, than the order of a file
+ * asks for. */
+static int may_be_busy(const struct run* run, const struct slot* slot) {
+  uvdio_op_t op = slot->operation.op;
+  uvdio_op_t as = run->sim != NULL || op == UVDIO_OP_SIZE ? op : UVDIO_OP_CLOSE;
+  return tracker_obstacle(&run->tracker, &slot->subject->file, as) != NULL;
 }
 
 /* Returns 0 where something else that is under way does not allow it. */
 static int is_done_at_once(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
   const struct top* top = slot->top;
-  int busy = may_be_busy(slot);
+  int busy = may_be_busy(run, slot);
   int code = submit(run, slot, buf);
   if (code == UV_EBUSY && busy) {
     run->totals->refused++;
@@ -653,7 +643,8 @@ static void cancel_some(struct run* run) {
 }
 
 /* Calls that are wrong, on a file where nothing else is. */
-static void misuse(struct run* run, struct subject* subject) {
+static void misuse(struct run* run) {
+  struct subject* subject = &run->subjects[choose(&run->choices, FILES)];
   struct slot* slot = &run->slots[choose(&run->choices, SLOTS)];
   uvdio_buf_t buf = uvdio_buf_view_bytes(run->views[0], BLOCK);
   uvdio_buf_t off = uvdio_buf_view_bytes(run->views[0] + 8, BLOCK);
@@ -810,24 +801,17 @@ static void learn_sizes(struct run* run) {
  */
 
 static void act(struct run* run, struct subject* subject) {
+  static void (*const own[])(struct run*) = {
+      [CANCEL - UVDIO_OP_COUNT] = cancel_some,
+      [MISUSE - UVDIO_OP_COUNT] = misuse,
+      [CLOSE_ENGINE - UVDIO_OP_COUNT] = begin_close,
+      [CUT_POWER - UVDIO_OP_COUNT] = cut_power,
+  };
   unsigned action = choose_action(&run->choices, weights);
   if (action < UVDIO_OP_COUNT) {
     operate(run, subject, (uvdio_op_t)action);
-    return;
-  }
-  switch ((enum action)action) {
-    case CANCEL:
-      cancel_some(run);
-      break;
-    case MISUSE:
-      misuse(run, subject);
-      break;
-    case CLOSE_ENGINE:
-      begin_close(run);
-      break;
-    case CUT_POWER:
-      cut_power(run);
-      break;
+  } else {
+    own[action - UVDIO_OP_COUNT](run);
   }
 }
 

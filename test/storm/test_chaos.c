@@ -68,8 +68,7 @@ struct subject {
 struct note {
   struct subject* subject;
   struct operation operation;
-  uint64_t number; /* older requests have smaller ones */
-  unsigned at;     /* among the living */
+  unsigned at; /* among the living */
   struct change change;
 };
 
@@ -81,7 +80,6 @@ static struct {
   struct subject subjects[FILES];
   struct top* live[LIVE_MOST];
   unsigned live_count;
-  uint64_t submitted;
   unsigned budget; /* actions that callbacks may still do in this round */
   unsigned round;
   int entries_fail;   /* faults reach what is done to files */
@@ -104,19 +102,6 @@ static void act_in_a_callback(void) {
   for (unsigned i = (unsigned)choose(&chaos.choices, 3); i > 0 && chaos.budget > 0; i--) {
     chaos.budget--;
     act();
-  }
-}
-
-/* It has done what it was for: what had to come first has ended. */
-static void check_order(const struct top* op) {
-  const struct note* note = note_of(op);
-  for (unsigned i = 0; i < chaos.live_count; i++) {
-    const struct top* other = chaos.live[i];
-    if (other->file == op->file && note_of(other)->number < note->number &&
-        op_waits_for(op->kind, other->kind)) {
-      tracker_violation(op->tracker, "%s: done before an older %s", uvdio_op_name(op->kind),
-                        uvdio_op_name(other->kind));
-    }
   }
 }
 
@@ -147,9 +132,10 @@ static void check_result_of(const struct top* op) {
     tracker_violation(op->tracker, "%s: gave %lld of %zu bytes", name, (long long)op->result,
                       op->sent.len);
   }
-  int touches_nothing = op->kind == UVDIO_OP_READ && op->sent.cap == 0;
-  if ((op->result >= 0 && !touches_nothing) || op->kind == UVDIO_OP_CLOSE) {
-    check_order(op);
+  const struct top* overtaken = tracker_overtaken(op);
+  if (overtaken != NULL) {
+    tracker_violation(op->tracker, "%s: done before an older %s", name,
+                      uvdio_op_name(overtaken->kind));
   }
 }
 
@@ -221,7 +207,6 @@ static struct top* new_op(struct subject* subject, const struct operation* opera
   }
   note->subject = subject;
   note->operation = *operation;
-  note->number = ++chaos.submitted;
   return op_then(&chaos.f->tracker, on_end, note);
 }
 
