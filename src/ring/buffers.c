@@ -7,9 +7,9 @@
  *   table     |  first + 0  |  first + 1  |  ...         one entry per segment; others are empty
  *
  * A segment is registered when a frame is first used that no registered one holds: this bounds the
- * time that it takes (pinning faults pages in), and memory that is never used is never pinned. The first engine that
- * uses an arena registers for itself, the others by a clone source (clone_source.c), where the
- * kernel can clone.
+ * time that it takes (pinning faults pages in), and memory that is never used is never pinned. The
+ * first engine that uses an arena registers for itself, the others by a clone source
+ * (clone_source.c), where the kernel can clone.
  *
  * A refusal is remembered, and frames of that arena are plain memory from then on. So is a view
  * that no segment holds as a whole.
