@@ -463,12 +463,12 @@ UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
  *     held. A child that wants the files makes its own engine and opens them: a second handle like
  *     any other.
  *
- *   fork(2) itself waits until no thread of libuv's holds the lock of a loop whose engines have work
- *     on the threadpool, at most half a second for each loop: a child that ran the loop would wait
- *     for that lock for good (libuv 1.44 to 1.50, src/threadpool.c). Nobody waits for a loop that
- *     has only works of the program's own. The library's handlers (pthread_atfork(3)) are registered
- *     when it is loaded: handlers that a program registers after that may use the library, those
- *     that were there before dlopen(3) loaded it must not.
+ *   fork(2) itself waits until no thread of libuv's holds the lock of a loop whose engines have
+ *     work on the threadpool, at most half a second for each loop: a child that ran the loop would
+ *     wait for that lock for good (libuv 1.44 to 1.50, src/threadpool.c). Nobody waits for a loop
+ *     that has only works of the program's own. The library's handlers (pthread_atfork(3)) are
+ *     registered when it is loaded: handlers that a program registers after that may use the
+ *     library, those that were there before dlopen(3) loaded it must not.
  *
  *   A program that ends with requests pending, by SIGKILL, a crash or exit(3): writes that the
  *   kernel
