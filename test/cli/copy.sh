@@ -41,8 +41,9 @@ detach() {
   devices=$(echo "$devices" | sed "s| $1\$||; s| $1 | |")
 }
 
-# make_place FILESYSTEM SIZE: mounts one of its own at $work/FILESYSTEM, or says in $reason why not.
-make_place() {
+# make_filesystem FILESYSTEM SIZE: mounts one of its own at $work/FILESYSTEM, or says in $reason
+# why not.
+make_filesystem() {
   reason=$why_not
   [ -z "$reason" ] || return 1
   mkdir -p "$work/$1"
@@ -70,7 +71,7 @@ make_place() {
   mounted="$work/$1 $mounted"
 }
 
-drop_place() {
+drop_filesystem() {
   umount "$work/$1" && mounted=$(echo "$mounted" | sed "s|$work/$1 ||")
   rm -f "$work/$1.img"
 }
@@ -105,7 +106,7 @@ takes_all() { [ -e "$1" ] && [ "$(blocks_of "$1")" -ge $(($(size_of "$1") / 1024
 # copy_sparse NAME SIZE DATA OFFSET:LENGTH...: where DATA are the bytes of blocks of 4096 with data
 # in them.
 copy_sparse() {
-  name="$1 on $place"
+  name="$1 on $filesystem"
   size=$2
   data=$3
   shift 3
@@ -126,7 +127,7 @@ copy_sparse() {
 }
 
 holes_in() {
-  place=$1
+  filesystem=$1
   mib=1048576
   copy_sparse "a hole at the end" $((9 * mib)) 65536 0:65536
   copy_sparse "a hole at the start" $((9 * mib)) 65536 $((9 * mib - 65536)):65536
@@ -141,15 +142,15 @@ holes_in() {
 
   sparse s $((4 * mib)) 0:4096 $((3 * mib)):100
   rm -f t
-  run 0 "copy --sparse=never on $place" copy --sparse=never s t
+  run 0 "copy --sparse=never on $filesystem" copy --sparse=never s t
   check "... is identical" identical s t
   check "... and has space for all of it" takes_all t
   says "... and no holes" "^copied 4194304 bytes (4 MiB) in "
   put s 0 $((4 * mib))
-  run 0 "copy over that, without holes, on $place" copy s t
+  run 0 "copy over that, without holes, on $filesystem" copy s t
   check "... is identical" identical s t
   sparse s $((4 * mib)) 8192:4096
-  run 0 "copy of holes over data on $place" copy s t
+  run 0 "copy of holes over data on $filesystem" copy s t
   check "... is identical" identical s t
   check "... and takes no more space" no_larger t s
 
@@ -161,13 +162,13 @@ holes_in() {
   done
   sync z
   rm -f t
-  run 0 "copy of zeros on $place" copy z t
+  run 0 "copy of zeros on $filesystem" copy z t
   check "... writes them" takes_all t
   says "... and says so" "^copied $((3 * mib + 777)) bytes (3.0 MiB) in "
   for backend in $backends; do
     for block in 4K 64K 1M; do
       rm -f t
-      run 0 "copy --sparse=always on $place by $backend in blocks of $block" \
+      run 0 "copy --sparse=always on $filesystem by $backend in blocks of $block" \
         copy --sparse=always --backend "$backend" \
         --block "$block" --verify z t
       check "... is identical" identical z t
@@ -183,13 +184,13 @@ holes_in() {
 }
 
 for filesystem in ext4 xfs btrfs tmpfs; do
-  if make_place $filesystem 400M; then
+  if make_filesystem $filesystem 400M; then
     cd "$work/$filesystem" || exit 2
     holes_in $filesystem
     "$uvdio" probe . >"$out" 2>"$err"
     says "probe names $filesystem" "^  filesystem  *$filesystem\$"
     cd "$work" || exit 2
-    drop_place $filesystem
+    drop_filesystem $filesystem
   else
     skip "holes on $filesystem" "$reason"
   fi
@@ -240,9 +241,9 @@ full_disk() {
 }
 
 for filesystem in ext4 xfs btrfs tmpfs; do
-  if make_place $filesystem 320M; then
+  if make_filesystem $filesystem 320M; then
     full_disk $filesystem
-    drop_place $filesystem
+    drop_filesystem $filesystem
   else
     skip "a full disk of $filesystem" "$reason"
   fi
@@ -306,12 +307,12 @@ else
     check "... writes zeros as well" identical holes "$disk"
   done
   # What is read from tmpfs ends with the last byte: what follows in memory is of another block.
-  if make_place tmpfs 16M; then
+  if make_filesystem tmpfs 16M; then
     cp odd tmpfs/odd
     run 0 "copy of an odd number of bytes from tmpfs" copy --depth 1 --block 64K tmpfs/odd "$other"
     check "... has them" cmp -s -n 3000001 odd "$other"
     check "... and zeros to the sector's end" cmp -s -n 255 -i 3000001:0 "$other" /dev/zero
-    drop_place tmpfs
+    drop_filesystem tmpfs
   else
     skip "copy of an odd number of bytes from tmpfs" "$reason"
   fi

@@ -15,7 +15,7 @@
 #define FAR ((uint64_t)INT64_MAX & ~(uint64_t)(PAGE - 1)) /* the last aligned offset */
 
 /* A fresh operation of either form. */
-static struct top* form(struct fixture* f, int blocking) {
+static struct tracked_op* form(struct fixture* f, int blocking) {
   return blocking ? op_now(&f->tracker) : op_new(&f->tracker);
 }
 
@@ -97,7 +97,7 @@ static void no_buffer_is_refused(void** state) {
 static void no_path_and_no_engine_are_refused(void** state) {
   struct fixture* f = *state;
   no_open(f, NULL, UVDIO_OPEN_RW, UV_EINVAL);
-  struct top* op = op_new(&f->tracker);
+  struct tracked_op* op = op_new(&f->tracker);
   assert_refused(t_open(op, NULL, &f->other, path_of(f, "x"), UVDIO_OPEN_RW), UV_EINVAL);
 }
 
@@ -121,7 +121,7 @@ static void released_buffer_is_refused(void** state) {
 static void buffer_that_the_library_has_is_refused(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 1);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
   assert_refused(t_write(op_new(&f->tracker), &f->file, &buf, 0), UV_EINVAL);
   assert_refused(t_read(op_new(&f->tracker), &f->file, &buf, 0), UV_EINVAL);
   run(f);
@@ -168,7 +168,7 @@ static void end_past_int64_max_is_refused(void** state) {
 static void read_just_below_the_limit_is_past_the_end(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = blank(PAGE);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &buf, FAR - PAGE);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &buf, FAR - PAGE);
   run(f);
   assert_int_equal(read->done, 1);
   assert_true(read->result == 0 || read->result == UV_EINVAL || read->result == UV_EFBIG);
@@ -179,7 +179,7 @@ static void length_past_int64_max_is_refused(void** state) {
   const uint64_t lengths[] = {(uint64_t)INT64_MAX + 1, UINT64_MAX};
   for (size_t i = 0; i < COUNT_OF(lengths); i++) {
     for (int blocking = 0; blocking < 2; blocking++) {
-      struct top* op = form(f, blocking);
+      struct tracked_op* op = form(f, blocking);
       assert_refused(t_truncate(op, &f->file, lengths[i]), UVDIO_EOFFSET);
       assert_refused(t_preallocate(op, &f->file, lengths[i]), UVDIO_EOFFSET);
     }
@@ -201,7 +201,7 @@ static void request_in_flight_is_refused(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t first = filled(PAGE, 1);
   uvdio_buf_t second = filled(PAGE, 2);
-  struct top* op = t_write(op_new(&f->tracker), &f->file, &first, 0);
+  struct tracked_op* op = t_write(op_new(&f->tracker), &f->file, &first, 0);
   t_read(op, &f->file, &second, 0);
   assert_code(op->code, UV_EBUSY);
   t_write(op, &f->file, &second, 0);
@@ -226,7 +226,7 @@ static void request_in_flight_is_refused(void** state) {
 
 static void request_is_free_again_after_its_callback(void** state) {
   struct fixture* f = *state;
-  struct top* op = op_new(&f->tracker);
+  struct tracked_op* op = op_new(&f->tracker);
   for (unsigned i = 1; i <= 3; i++) {
     t_size(op, &f->file);
     assert_accepted(op);
@@ -270,7 +270,7 @@ static void closed_file_is_refused(void** state) {
 
 static void file_being_closed_is_refused(void** state) {
   struct fixture* f = *state;
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   uvdio_buf_t buf = filled(PAGE, 1);
   assert_refused(t_read(op_new(&f->tracker), &f->file, &buf, 0), UV_EBADF);
   assert_refused(t_write(op_new(&f->tracker), &f->file, &buf, 0), UV_EBADF);
@@ -284,7 +284,7 @@ static void file_being_closed_is_refused(void** state) {
 
 static void file_being_opened_is_refused(void** state) {
   struct fixture* f = *state;
-  struct top* open =
+  struct tracked_op* open =
       t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   uvdio_buf_t buf = filled(PAGE, 1);
   uvdio_file_info_t info;
@@ -302,7 +302,7 @@ static void open_file_is_not_opened_again(void** state) {
   const char* path = path_of(f, "other");
   put(f, &f->file, 0, PAGE, 1);
   for (int blocking = 0; blocking < 2; blocking++) {
-    struct top* op = form(f, blocking);
+    struct tracked_op* op = form(f, blocking);
     assert_refused(t_open(op, f->engine, &f->file, path, UVDIO_OPEN_RW), UV_EBUSY);
   }
   t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW);
@@ -317,9 +317,9 @@ static int one_callback_a_turn(void** state) {
   return fixture_open_with(state, options);
 }
 
-static void open_again(struct top* op) {
+static void open_again(struct tracked_op* op) {
   struct fixture* f = op->data;
-  struct top* open =
+  struct tracked_op* open =
       t_open(op_now(&f->tracker), f->engine, &f->file, path_of(f, "file"), UVDIO_OPEN_RW);
   assert_refused(open, UV_EBUSY);
 }
@@ -331,7 +331,7 @@ static void file_is_not_opened_again_before_the_callback_of_its_close(void** sta
     uvdio_buf_t page = blank(PAGE);
     t_read(op_then(&f->tracker, open_again, f), &f->file, &page, 0);
   }
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(close, 0);
   open_now(f, &f->file, "file", UVDIO_OPEN_RW);
@@ -343,7 +343,8 @@ static void file_is_not_opened_again_before_the_callback_of_a_failed_open(void**
   for (unsigned i = 0; i < 8; i++) {
     read_page(f, 0);
   }
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
+  struct tracked_op* open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
   while (open->done == 0) {
     assert_refused(t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW),
                    UV_EBUSY);
@@ -360,7 +361,8 @@ static void unknown_and_contradictory_flags_are_refused(void** state) {
   no_open(f, path, 1u << 20, UV_EINVAL);
   no_open(f, path, UVDIO_O_RDWR | UVDIO_O_EXCLUSIVE, UV_EINVAL);
   no_open(f, path, UVDIO_O_RDONLY | UVDIO_O_TRUNCATE, UV_EINVAL);
-  struct top* open = t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
+  struct tracked_op* open =
+      t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
   assert_result(open, UV_ENOENT); /* none of them created it */
 }
 
@@ -370,10 +372,10 @@ static void unknown_and_contradictory_flags_are_refused(void** state) {
 
 static void closing_engine_is_refused(void** state) {
   struct fixture* f = *state;
-  struct top* write = write_page_of(f, &f->file, 0, 1);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 1);
   assert_ok(t_engine_close(f->engine, on_engine_closed));
   assert_code(t_engine_close(f->engine, on_engine_closed), UV_EBADF);
-  struct top* open = op_new(&f->tracker);
+  struct tracked_op* open = op_new(&f->tracker);
   assert_refused(t_open(open, f->engine, &f->other, path_of(f, "x"), UVDIO_OPEN_RW), UV_EBADF);
   uvdio_buf_t other = filled(PAGE, 2);
   assert_refused(t_write(op_new(&f->tracker), &f->file, &other, 0), UV_EBADF);
@@ -412,7 +414,7 @@ static void read_only_comes_before_a_busy_request(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 1);
   open_now(f, &f->other, "file", UVDIO_OPEN_READ);
-  struct top* op = t_size(op_new(&f->tracker), &f->other);
+  struct tracked_op* op = t_size(op_new(&f->tracker), &f->other);
   t_write(op, &f->other, &buf, 0);
   assert_code(op->code, UV_EBADF);
   t_truncate(op, &f->other, 0);
@@ -424,7 +426,7 @@ static void read_only_comes_before_a_busy_request(void** state) {
 static void busy_request_comes_before_bad_numbers(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 1);
-  struct top* op = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* op = t_size(op_new(&f->tracker), &f->file);
   t_write(op, &f->file, &buf, 1);
   assert_code(op->code, UV_EBUSY);
   t_truncate(op, &f->file, UINT64_MAX);

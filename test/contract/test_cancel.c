@@ -8,14 +8,14 @@
 
 #define MANY 100
 
-static void assert_either(const struct top* op, int64_t result) {
+static void assert_either(const struct tracked_op* op, int64_t result) {
   assert_int_equal(op->done, 1);
   assert_true(op->result == result || op->result == UV_ECANCELED);
 }
 
 static void queued_requests_are_cancelled(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page(f, i);
   }
@@ -37,8 +37,8 @@ static void queued_requests_are_cancelled(void** state) {
 static void cancelled_read_brings_no_bytes(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
-  struct top* first = read_page(f, 0);
-  struct top* second = read_page(f, 0);
+  struct tracked_op* first = read_page(f, 0);
+  struct tracked_op* second = read_page(f, 0);
   assert_ok(t_cancel(second));
   run(f);
   assert_result(first, PAGE);
@@ -48,7 +48,7 @@ static void cancelled_read_brings_no_bytes(void** state) {
 
 static void those_in_between_are_cancelled_and_the_rest_goes_on(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page(f, i);
   }
@@ -64,8 +64,8 @@ static void those_in_between_are_cancelled_and_the_rest_goes_on(void** state) {
 static void every_kind_can_be_cancelled_in_the_queue(void** state) {
   struct fixture* f = *state;
   struct tracker* t = &f->tracker;
-  struct top* running = write_page(f, 0);
-  struct top* queued[] = {
+  struct tracked_op* running = write_page(f, 0);
+  struct tracked_op* queued[] = {
       t_truncate(op_new(t), &f->file, 9 * PAGE),
       t_preallocate(op_new(t), &f->file, 9 * PAGE),
       t_size(op_new(t), &f->file),
@@ -86,8 +86,8 @@ static void every_kind_can_be_cancelled_in_the_queue(void** state) {
 
 static void file_of_a_cancelled_open_is_not_open(void** state) {
   struct fixture* f = *state;
-  struct top* running = write_page(f, 0);
-  struct top* open = op_new(&f->tracker);
+  struct tracked_op* running = write_page(f, 0);
+  struct tracked_op* open = op_new(&f->tracker);
   t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   assert_ok(t_cancel(open));
   run(f);
@@ -100,8 +100,8 @@ static void file_of_a_cancelled_open_is_not_open(void** state) {
 /* A sync that was not started says nothing about the file: it is not latched. */
 static void cancelled_sync_latches_nothing(void** state) {
   struct fixture* f = *state;
-  struct top* write = write_page(f, 0);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* write = write_page(f, 0);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   assert_ok(t_cancel(sync));
   run(f);
   assert_result(write, PAGE);
@@ -111,12 +111,12 @@ static void cancelled_sync_latches_nothing(void** state) {
 
 static void close_goes_on_without_those_cancelled(void** state) {
   struct fixture* f = *state;
-  struct top* writes[4];
+  struct tracked_op* writes[4];
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
     writes[i] = write_page(f, i);
   }
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   assert_ok(t_cancel(sync));
   for (unsigned i = 1; i < COUNT_OF(writes); i++) {
     assert_ok(t_cancel(writes[i]));
@@ -139,8 +139,8 @@ static void request_in_memory_has_not_started_before_the_turn(void** state) {
   put(f, &f->file, 0, PAGE, 1);
   read_page(f, 0);
   run(f);
-  struct top* first = read_page(f, 0);
-  struct top* second = write_page(f, 1);
+  struct tracked_op* first = read_page(f, 0);
+  struct tracked_op* second = write_page(f, 1);
   assert_int_equal(stats_of(f).in_flight, 2);
   assert_ok(t_cancel(first));
   assert_ok(t_cancel(second));
@@ -153,7 +153,7 @@ static void request_in_memory_has_not_started_before_the_turn(void** state) {
 /* Submitted, perhaps begun, perhaps done: whatever it is, one callback. */
 static void requests_in_flight_end_once_either_way(void** state) {
   struct fixture* f = *state;
-  struct top* reads[MANY];
+  struct tracked_op* reads[MANY];
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < MANY; i++) {
     reads[i] = read_page(f, 0);
@@ -173,8 +173,8 @@ static void requests_in_flight_end_once_either_way(void** state) {
 static void cancelling_twice_is_cancelling_once(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
-  struct top* first = read_page(f, 0);
-  struct top* second = read_page(f, 0);
+  struct tracked_op* first = read_page(f, 0);
+  struct tracked_op* second = read_page(f, 0);
   for (int i = 0; i < 3; i++) {
     int code = t_cancel(second);
     assert_true(code == 0 || code == UV_EBUSY);
@@ -188,7 +188,7 @@ static void cancelling_twice_is_cancelling_once(void** state) {
 
 static void open_in_flight_ends_once_either_way(void** state) {
   struct fixture* f = *state;
-  struct top* open = op_new(&f->tracker);
+  struct tracked_op* open = op_new(&f->tracker);
   t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   uv_run(&f->loop, UV_RUN_NOWAIT);
   if (!open->done) {
@@ -196,7 +196,7 @@ static void open_in_flight_ends_once_either_way(void** state) {
   }
   run(f);
   assert_either(open, 0);
-  struct top* size = t_size(op_now(&f->tracker), &f->other);
+  struct tracked_op* size = t_size(op_now(&f->tracker), &f->other);
   assert_code(size->code, open->result == 0 ? 0 : UV_EBADF);
 }
 
@@ -205,7 +205,7 @@ static void large_write_ends_once_either_way(void** state) {
   struct fixture* f = *state;
   enum { SIZE = 8 * 1024 * 1024 };
   uvdio_buf_t buf = filled(SIZE, 1);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
   uv_run(&f->loop, UV_RUN_NOWAIT);
   if (!write->done) {
     t_cancel(write);
@@ -219,8 +219,8 @@ static void large_write_ends_once_either_way(void** state) {
  * Too late, or never.
  */
 
-static void cancel_from_the_next_callback(struct top* op) {
-  struct top* other = op->data;
+static void cancel_from_the_next_callback(struct tracked_op* op) {
+  struct tracked_op* other = op->data;
   op->code = other->done ? 0 : t_cancel(other);
 }
 
@@ -237,8 +237,8 @@ static void finished_request_is_busy_until_its_callback(void** state) {
   static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
   uvdio_buf_t a = uvdio_buf_wrap(bytes, 0);
   uvdio_buf_t b = uvdio_buf_wrap(bytes, 0);
-  struct top* second = op_new(&f->tracker);
-  struct top* first = op_then(&f->tracker, cancel_from_the_next_callback, second);
+  struct tracked_op* second = op_new(&f->tracker);
+  struct tracked_op* first = op_then(&f->tracker, cancel_from_the_next_callback, second);
   t_read(first, &f->file, &a, 0);
   t_read(second, &f->file, &b, 0);
   run(f);
@@ -248,14 +248,14 @@ static void finished_request_is_busy_until_its_callback(void** state) {
 
 static void close_can_not_be_cancelled(void** state) {
   struct fixture* f = *state;
-  struct top* write = write_page(f, 0);
-  struct top* held = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* write = write_page(f, 0);
+  struct tracked_op* held = t_close(op_new(&f->tracker), &f->file);
   assert_code(t_cancel(held), UV_EBUSY);
   run(f);
   assert_result(write, PAGE);
   assert_result(held, 0);
   open_now(f, &f->file, "file", UVDIO_OPEN_RW);
-  struct top* started = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* started = t_close(op_new(&f->tracker), &f->file);
   assert_code(t_cancel(started), UV_EBUSY);
   run(f);
   assert_result(started, 0);
@@ -265,19 +265,19 @@ static void what_is_not_pending_can_not_be_cancelled(void** state) {
   struct fixture* f = *state;
   uvdio_req_t never = {0};
   assert_code(uvdio_cancel(&never), UV_EINVAL);
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   run(f);
   assert_code(t_cancel(size), UV_EINVAL);
-  struct top* now = t_size(op_now(&f->tracker), &f->file);
+  struct tracked_op* now = t_size(op_now(&f->tracker), &f->file);
   assert_code(t_cancel(now), UV_EINVAL);
-  struct top* refused = t_truncate(op_new(&f->tracker), &f->file, UINT64_MAX);
+  struct tracked_op* refused = t_truncate(op_new(&f->tracker), &f->file, UINT64_MAX);
   assert_code(t_cancel(refused), UV_EINVAL);
 }
 
 static void cancelling_keeps_the_loop_alive_until_the_callback(void** state) {
   struct fixture* f = *state;
-  struct top* running = write_page(f, 0);
-  struct top* queued = write_page(f, 1);
+  struct tracked_op* running = write_page(f, 0);
+  struct tracked_op* queued = write_page(f, 1);
   assert_ok(t_cancel(queued));
   assert_int_equal(queued->done, 0);
   assert_true(uv_loop_alive(&f->loop));
@@ -290,7 +290,7 @@ static void cancelling_keeps_the_loop_alive_until_the_callback(void** state) {
 /* What was asked of a request before says nothing about its next use. */
 static void cancelled_request_can_be_used_again(void** state) {
   struct fixture* f = *state;
-  struct top* read = op_new(&f->tracker);
+  struct tracked_op* read = op_new(&f->tracker);
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < 3; i++) {
     uvdio_buf_t page = blank(PAGE);

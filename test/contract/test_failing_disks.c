@@ -37,7 +37,7 @@ static void open_file(struct fixture* f) {
 }
 
 static void make_device(struct fixture* f, unsigned flags) {
-  char why[PLACE_WHY_MAX] = "";
+  char why[FILESYSTEM_WHY_MAX] = "";
   if (mapper_make(&mapper, DEVICE, why) != 0) {
     SKIP_AS_TOLD(why);
   }
@@ -45,7 +45,7 @@ static void make_device(struct fixture* f, unsigned flags) {
 }
 
 static void make_filesystem(struct fixture* f, const char* kind, uint64_t size) {
-  char why[PLACE_WHY_MAX] = "";
+  char why[FILESYSTEM_WHY_MAX] = "";
   if (mapper_make(&mapper, size, why) != 0 || mapper_mount(&mapper, kind, why) != 0) {
     SKIP_AS_TOLD(why);
   }
@@ -53,14 +53,14 @@ static void make_filesystem(struct fixture* f, const char* kind, uint64_t size) 
 }
 
 static void break_second_half(void) {
-  char why[PLACE_WHY_MAX] = "";
+  char why[FILESYSTEM_WHY_MAX] = "";
   if (mapper_switch_half(&mapper, "error", why) != 0) {
     fail_msg("error: %s", why);
   }
 }
 
 static void become(const char* target) {
-  char why[PLACE_WHY_MAX] = "";
+  char why[FILESYSTEM_WHY_MAX] = "";
   if (mapper_switch(&mapper, target, why) != 0) {
     fail_msg("%s: %s", target, why);
   }
@@ -77,8 +77,8 @@ static void reopen_device(struct fixture* f) {
 
 static void transfers_on_a_broken_half_fail_and_the_others_do_not(void** state) {
   struct fixture* f = *state;
-  struct top* reads[MANY];
-  struct top* writes[MANY];
+  struct tracked_op* reads[MANY];
+  struct tracked_op* writes[MANY];
   make_device(f, 0);
   put(f, &f->file, 0, MANY * PAGE, 1);
   break_second_half();
@@ -106,10 +106,10 @@ static void transfer_into_the_broken_half_tells_how_far_it_came(void** state) {
   put(f, &f->file, offset, 8 * PAGE, 1);
   break_second_half();
   uvdio_buf_t in = blank(8 * PAGE);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &in, offset);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &in, offset);
   run(f);
   uvdio_buf_t out = filled(8 * PAGE, 2);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &out, offset);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &out, offset);
   run(f);
   assert_result(read, UV_EIO);
   assert_in_range(read->req.transferred, 0, 4 * PAGE);
@@ -124,7 +124,7 @@ static void transfer_into_the_broken_half_tells_how_far_it_came(void** state) {
 
 /* The filesystem has to write its journal for a sync, and can't. */
 static void filesystem_on_a_broken_disk(struct fixture* f) {
-  struct top* ops[7];
+  struct tracked_op* ops[7];
   put(f, &f->file, 0, MANY * PAGE, 1);
   assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
   become("error");
@@ -167,8 +167,8 @@ static void failed_sync_latches_although_the_disk_recovers(void** state) {
   make_device(f, 0);
   put(f, &f->file, 0, PAGE, 1);
   become("flakey %s 0 0 1 1 error_writes");
-  struct top* write = write_page_of(f, &f->file, 0, 2);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 2);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(write, UV_EIO);
   assert_result(sync, UV_EIO);
@@ -188,7 +188,7 @@ static void failed_durable_write_latches(void** state) {
   struct fixture* f = *state;
   make_device(f, UVDIO_O_DSYNC);
   become("flakey %s 0 0 1 1 error_writes");
-  struct top* write = write_page_of(f, &f->file, 0, 1);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 1);
   run(f);
   assert_result(write, UV_EIO);
   assert_code(info_of(&f->file).latch_error, UV_EIO);
@@ -200,8 +200,8 @@ static void write_that_the_disk_forgot_is_not_read_back(void** state) {
   make_device(f, 0);
   put(f, &f->file, 0, PAGE, 1);
   become("flakey %s 0 0 1 1 drop_writes");
-  struct top* write = write_page_of(f, &f->file, 0, 2);
-  struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 2);
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(write, PAGE);
   assert_result(sync, 0);
@@ -225,7 +225,7 @@ static void note_weather(int works) {
 }
 
 static void write_all(struct fixture* f, unsigned seed) {
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page_of(f, &f->file, i, seed + i);
   }
@@ -240,7 +240,7 @@ static void write_all(struct fixture* f, unsigned seed) {
 }
 
 static void sync_or_reopen(struct fixture* f) {
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   assert_true(sync->result == 0 || sync->result == UV_EIO);
   assert_code(info_of(&f->file).latch_error, sync->result);
@@ -249,7 +249,7 @@ static void sync_or_reopen(struct fixture* f) {
   }
 }
 
-static void writes_that_succeeded_are_there_after_the_storm(void** state) {
+static void writes_that_succeeded_are_there_afterwards(void** state) {
   struct fixture* f = *state;
   memset(&weather, 0, sizeof(weather));
   weather.working = 1;
@@ -289,7 +289,7 @@ static void loop_turns_while_the_disk_takes_its_time(void** state) {
   assert_int_equal(uv_timer_init(&f->loop, &timer), 0);
   timer.data = &turns;
   assert_int_equal(uv_timer_start(&timer, count_turn, 1, 1), 0);
-  struct top* read = read_page(f, 0);
+  struct tracked_op* read = read_page(f, 0);
   while (turns < 3) {
     assert_int_equal(read->done, 0);
     uv_run(&f->loop, UV_RUN_ONCE);
@@ -300,13 +300,13 @@ static void loop_turns_while_the_disk_takes_its_time(void** state) {
 
 static void sync_waits_for_slow_writes(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   make_device(f, 0);
   become("delay %s 0 20");
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page_of(f, &f->file, i, i);
   }
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(sync, 0);
   for (unsigned i = 0; i < MANY; i++) {
@@ -318,7 +318,7 @@ static void sync_waits_for_slow_writes(void** state) {
 /* In the kernel's hands, a write ends as it ends; those that had not started may be called off. */
 static void cancelled_slow_writes_end_once(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   make_device(f, 0);
   become("delay %s 0 20");
   for (unsigned i = 0; i < MANY; i++) {
@@ -341,7 +341,7 @@ static void cancelled_slow_writes_end_once(void** state) {
 
 static void closing_waits_for_slow_writes(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   make_device(f, 0);
   become("delay %s 0 20");
   for (unsigned i = 0; i < MANY; i++) {
@@ -364,7 +364,7 @@ int main(int argc, char** argv) {
       TEST(failed_sync_latches_although_the_disk_recovers),
       TEST(failed_durable_write_latches),
       TEST(write_that_the_disk_forgot_is_not_read_back),
-      TEST(writes_that_succeeded_are_there_after_the_storm),
+      TEST(writes_that_succeeded_are_there_afterwards),
       TEST(loop_turns_while_the_disk_takes_its_time),
       TEST(sync_waits_for_slow_writes),
       TEST(cancelled_slow_writes_end_once),

@@ -15,14 +15,15 @@
 
 #define NOBODY 65534
 
-static struct top* open_later(struct fixture* f, const char* name, unsigned flags) {
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, name), flags);
+static struct tracked_op* open_later(struct fixture* f, const char* name, unsigned flags) {
+  struct tracked_op* open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, name), flags);
   run(f);
   return open;
 }
 
 static void close_later(struct fixture* f, uvdio_file_t* file) {
-  struct top* close = t_close(op_new(&f->tracker), file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), file);
   run(f);
   assert_result(close, 0);
 }
@@ -88,12 +89,13 @@ static void folder_is_no_file(void** state) {
 
 static void path_may_be_relative(void** state) {
   struct fixture* f = *state;
-  char before[PLACE_PATH_MAX];
+  char before[FILESYSTEM_PATH_MAX];
   assert_non_null(getcwd(before, sizeof(before)));
   assert_true(on_memory() || chdir(f->dir) == 0);
-  struct top* open_op =
+  struct tracked_op* open_op =
       t_open(op_now(&f->tracker), f->engine, &f->other, "relative", UVDIO_OPEN_RW);
-  struct top* folder = t_open(op_now(&f->tracker), f->engine, &f->file, "..", UVDIO_OPEN_READ);
+  struct tracked_op* folder =
+      t_open(op_now(&f->tracker), f->engine, &f->file, "..", UVDIO_OPEN_READ);
   assert_int_equal(chdir(before), 0);
   assert_result(open_op, 0);
   assert_result(folder, UV_EISDIR);
@@ -103,7 +105,7 @@ static void path_may_be_relative(void** state) {
 
 static void empty_path_is_not_found(void** state) {
   struct fixture* f = *state;
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, "", UVDIO_OPEN_READ);
+  struct tracked_op* open = t_open(op_new(&f->tracker), f->engine, &f->other, "", UVDIO_OPEN_READ);
   run(f);
   assert_result(open, UV_ENOENT);
 }
@@ -123,7 +125,7 @@ static void file_without_permission_is_refused(void** state) {
   if (root && seteuid(NOBODY) != 0) {
     SKIP("root can't become an ordinary user for a moment (seteuid)");
   }
-  struct top* open = open_later(f, "file", UVDIO_OPEN_READ);
+  struct tracked_op* open = open_later(f, "file", UVDIO_OPEN_READ);
   if (root) {
     assert_int_equal(seteuid(0), 0);
   }
@@ -158,9 +160,9 @@ static void mode_is_for_files_that_get_created(void** state) {
 /* The ring takes the path when it submits, which may be later. */
 static void path_is_copied(void** state) {
   struct fixture* f = *state;
-  char path[PLACE_PATH_MAX + 64];
+  char path[FILESYSTEM_PATH_MAX + 64];
   strcpy(path, path_of(f, "new"));
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW);
+  struct tracked_op* open = t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW);
   memset(path, 'x', strlen(path));
   run(f);
   assert_result(open, 0);
@@ -173,7 +175,7 @@ static void path_is_copied(void** state) {
 static int descriptor_of(struct fixture* f, const char* name) {
   for (int fd = 3; fd < 256; fd++) {
     char link[64];
-    char target[PLACE_PATH_MAX + 64] = "";
+    char target[FILESYSTEM_PATH_MAX + 64] = "";
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     if (readlink(link, target, sizeof(target) - 1) > 0 && strcmp(target, path_of(f, name)) == 0) {
       return fd;
@@ -213,7 +215,7 @@ static void no_descriptor_outlives_an_exec(void** state) {
   fixture_arena(f, PAGE, 4);
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
   frame.len = frame.cap;
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &frame, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &frame, 0);
   run(f);
   assert_result(write, PAGE);
   for (int fd = 0; fd < DESCRIPTORS; fd++) {
@@ -266,7 +268,7 @@ static void wal_is_written_like_any_file(void** state) {
   struct fixture* f = *state;
   assert_result(open_later(f, "wal", UVDIO_OPEN_WAL), 0);
   uvdio_buf_t buf = filled(4 * PAGE, 1);
-  struct top* write = t_write(op_new(&f->tracker), &f->other, &buf, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->other, &buf, 0);
   run(f);
   assert_result(write, 4 * PAGE);
   assert_holds(f, &f->other, 0, 4 * PAGE, 1);
@@ -279,19 +281,19 @@ static void wal_is_written_like_any_file(void** state) {
  * Size.
  */
 
-static struct top* truncate_later(struct fixture* f, uint64_t length) {
-  struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, length);
+static struct tracked_op* truncate_later(struct fixture* f, uint64_t length) {
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &f->file, length);
   run(f);
   return truncate;
 }
 
 static void size_is_told_as_the_result(void** state) {
   struct fixture* f = *state;
-  struct top* before = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* before = t_size(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(before, 0);
   put(f, &f->file, 7 * PAGE, PAGE, 1);
-  struct top* after = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* after = t_size(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(after, 8 * PAGE);
 }
@@ -322,15 +324,15 @@ static void truncate_within_a_page_forgets_its_rest(void** state) {
   put(f, &f->file, 0, PAGE, 1);
   assert_result(truncate_later(f, 100), 0);
   assert_result(truncate_later(f, PAGE), 0);
-  struct top* read = read_page(f, 0);
+  struct tracked_op* read = read_page(f, 0);
   run(f);
   assert_result(read, PAGE);
   assert_true(is_pattern(read->back.base, 100, 1));
   assert_true(is_zero(read->back.base + 100, PAGE - 100));
 }
 
-static struct top* preallocate_later(struct fixture* f, uint64_t length) {
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, length);
+static struct tracked_op* preallocate_later(struct fixture* f, uint64_t length) {
+  struct tracked_op* preallocate = t_preallocate(op_new(&f->tracker), &f->file, length);
   run(f);
   return preallocate;
 }
@@ -358,12 +360,12 @@ static void preallocate_never_shrinks(void** state) {
 
 static void both_syncs_succeed(void** state) {
   struct fixture* f = *state;
-  struct top* idle = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* idle = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(idle, 0);
   put(f, &f->file, 0, PAGE, 1);
-  struct top* data = t_sync_data(op_new(&f->tracker), &f->file);
-  struct top* all = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* data = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* all = t_sync_all(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(data, 0);
   assert_result(all, 0);
@@ -372,7 +374,7 @@ static void both_syncs_succeed(void** state) {
 static void read_only_file_can_be_synced(void** state) {
   struct fixture* f = *state;
   open_now(f, &f->other, "file", UVDIO_OPEN_READ);
-  struct top* sync = t_sync_all(op_new(&f->tracker), &f->other);
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->other);
   run(f);
   assert_result(sync, 0);
 }
@@ -404,8 +406,8 @@ static void info_tells_what_was_opened(void** state) {
   assert_int_equal(info.flags, UVDIO_OPEN_RW);
   assert_int_equal(info.is_direct, 1);
   assert_int_equal(info.latch_error, 0);
-  if (matrix.place.filesystem != NULL) {
-    assert_string_equal(info.filesystem, matrix.place.filesystem);
+  if (matrix.filesystem.name != NULL) {
+    assert_string_equal(info.filesystem, matrix.filesystem.name);
   }
   assert_non_null(info.filesystem);
 }
@@ -456,7 +458,7 @@ static void native_alignment_is_enforced_too(void** state) {
 static void file_that_is_opening_tells_nothing(void** state) {
   struct fixture* f = *state;
   uvdio_file_info_t info;
-  struct top* open =
+  struct tracked_op* open =
       t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   assert_code(uvdio_file_info(&f->other, &info), UV_EBADF);
   run(f);
@@ -466,7 +468,7 @@ static void file_that_is_opening_tells_nothing(void** state) {
 
 static int told;
 
-static void ask(struct top* op) {
+static void ask(struct tracked_op* op) {
   uvdio_file_info_t info;
   told = uvdio_file_info(op->data, &info);
 }
@@ -477,7 +479,7 @@ static void file_that_has_closed_tells_nothing(void** state) {
   struct fixture* f = *state;
   open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
   t_size(op_then(&f->tracker, ask, &f->other), &f->file);
-  struct top* close = t_close(op_new(&f->tracker), &f->other);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->other);
   told = 1;
   run(f);
   assert_result(close, 0);
@@ -491,7 +493,7 @@ static void file_that_has_closed_tells_nothing(void** state) {
 static void refused_direct_io_is_an_error_by_default(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("filesystems");
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, "/proc/version", 0);
+  struct tracked_op* open = t_open(op_new(&f->tracker), f->engine, &f->other, "/proc/version", 0);
   run(f);
   assert_result(open, UVDIO_ENODIRECT);
   assert_not_open(f, &f->other);
@@ -500,12 +502,12 @@ static void refused_direct_io_is_an_error_by_default(void** state) {
 static void refused_direct_io_goes_on_buffered_if_preferred(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("filesystems");
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, "/proc/version",
-                            UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
+  struct tracked_op* open = t_open(op_new(&f->tracker), f->engine, &f->other, "/proc/version",
+                                   UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
   run(f);
   assert_result(open, 0);
   assert_int_equal(info_of(&f->other).is_direct, 0);
-  struct top* read = read_page_of(f, &f->other, 0);
+  struct tracked_op* read = read_page_of(f, &f->other, 0);
   run(f);
   assert_int_equal(read->done, 1);
   assert_true(read->result > 0);
@@ -531,7 +533,7 @@ static void file_without_a_size_is_read_to_its_end(void** state) {
                        UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED),
                 0);
   uvdio_buf_t buf = blank(WANTED);
-  struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
   run(f);
   assert_result(read, WANTED);
   assert_memory_equal(read->back.base, expected, WANTED);
@@ -546,25 +548,26 @@ static void preferred_direct_io_stays_direct_where_it_can(void** state) {
 static void buffered_file_is_written_and_synced(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("filesystems");
-  char why[PLACE_WHY_MAX];
-  char path[PLACE_PATH_MAX + 16];
-  static struct place ramfs;
-  if (place_make_indirect(&ramfs, "ramfs", 0, why) != 0) {
+  char why[FILESYSTEM_WHY_MAX];
+  char path[FILESYSTEM_PATH_MAX + 16];
+  static struct filesystem ramfs;
+  if (filesystem_make_indirect(&ramfs, "ramfs", 0, why) != 0) {
     SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/file", ramfs.dir);
-  struct top* refused = t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW);
+  struct tracked_op* refused =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_RW);
   run(f);
   assert_result(refused, UVDIO_ENODIRECT);
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path,
-                            UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED);
+  struct tracked_op* open = t_open(op_new(&f->tracker), f->engine, &f->other, path,
+                                   UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED);
   run(f);
   assert_result(open, 0);
   put(f, &f->other, 0, 3 * PAGE, 1);
   assert_holds(f, &f->other, 0, 3 * PAGE, 1);
   assert_result(t_sync_all(op_now(&f->tracker), &f->other), 0);
   close_later(f, &f->other);
-  place_remove(&ramfs);
+  filesystem_remove(&ramfs);
 }
 
 /*
@@ -576,7 +579,7 @@ static void counters_tell_what_happened(void** state) {
   write_page_of(f, &f->file, 0, 1);
   assert_int_equal(stats_of(f).pending, 1);
   run(f);
-  struct top* missing = open_later(f, "missing", UVDIO_OPEN_READ);
+  struct tracked_op* missing = open_later(f, "missing", UVDIO_OPEN_READ);
   assert_result(missing, UV_ENOENT);
   uvdio_engine_stats_t stats = stats_of(f);
   assert_int_equal(stats.submitted, 2);

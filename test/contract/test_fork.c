@@ -47,7 +47,7 @@ static int fork_and_do(part_of_child part, struct fixture* f) {
   return in_a_child(do_part, &child);
 }
 
-static struct top* writes[WRITES];
+static struct tracked_op* writes[WRITES];
 
 static void write_pages(struct fixture* f) {
   for (unsigned i = 0; i < WRITES; i++) {
@@ -171,7 +171,7 @@ static void child_can_close_an_engine_that_never_ran(void** state) {
 }
 
 static int child_closes_with_a_sync(struct fixture* f) {
-  struct top* sync = f->file.data;
+  struct tracked_op* sync = f->file.data;
   EXPECT(uv_loop_fork(&f->loop) == 0);
   EXPECT(t_engine_close(f->engine, on_engine_closed) == 0);
   while (f->closed == 0) {
@@ -185,7 +185,7 @@ static int child_closes_with_a_sync(struct fixture* f) {
 static void held_sync_ends_in_the_child_too(void** state) {
   struct fixture* f = *state;
   write_pages(f);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   f->file.data = sync;
   assert_int_equal(fork_and_do(child_closes_with_a_sync, f), 0);
   assert_parent_undisturbed(f);
@@ -207,12 +207,12 @@ static int writes_with_its_own(struct fixture* f) {
   tracker_init(t);
   EXPECT(uv_loop_init(&loop) == 0);
   EXPECT(uvdio_engine_create(&engine, &loop, &options) == 0);
-  struct top* open = t_open(op_new(t), engine, &file, path_of(f, "child"), UVDIO_OPEN_RW);
+  struct tracked_op* open = t_open(op_new(t), engine, &file, path_of(f, "child"), UVDIO_OPEN_RW);
   EXPECT(open->code == 0);
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
   EXPECT(open->done == 1 && open->result == 0);
-  struct top* write = t_write(op_new(t), &file, &page, 0);
-  struct top* sync = t_sync_data(op_new(t), &file);
+  struct tracked_op* write = t_write(op_new(t), &file, &page, 0);
+  struct tracked_op* sync = t_sync_data(op_new(t), &file);
   EXPECT(uv_run(&loop, UV_RUN_DEFAULT) == 0);
   EXPECT(write->result == PAGE && sync->done == 1 && sync->result == 0);
   EXPECT(t_engine_close(engine, NULL) == 0);
@@ -235,7 +235,7 @@ static void child_can_have_its_own_engine(void** state) {
   }
 }
 
-static struct top* ops[MANY];
+static struct tracked_op* ops[MANY];
 static unsigned op_count;
 
 /* An engine that knows its thread, so that submissions go out from the submitting call. */
@@ -252,7 +252,7 @@ static int bound(void** state) {
 
 /* Descriptors of files in the test's folder. */
 static unsigned files_open(const struct fixture* f) {
-  char target[PLACE_PATH_MAX + 64];
+  char target[FILESYSTEM_PATH_MAX + 64];
   unsigned count = 0;
   DIR* list = opendir("/proc/self/fd");
   const struct dirent* entry;
@@ -266,7 +266,7 @@ static unsigned files_open(const struct fixture* f) {
   return count;
 }
 
-static void add(struct top* op) {
+static void add(struct tracked_op* op) {
   ops[op_count++] = op;
 }
 
@@ -355,7 +355,7 @@ static void child_is_called_back_for_what_has_ended(void** state) {
   struct fixture* f = *state;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[UVDIO_ALIGNMENT];
   uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &nothing, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &nothing, 0);
   assert_int_equal(fork_and_do(child_turns_then_closes, f), 0);
   run(f);
   assert_result(read, 0);

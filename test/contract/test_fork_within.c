@@ -42,7 +42,7 @@ static void warm_up(struct fixture* f) {
 
 struct split {
   struct fixture* f;
-  struct top* other;
+  struct tracked_op* other;
   pid_t child;
   int status;
   uint64_t busy_hits;
@@ -50,7 +50,7 @@ struct split {
 
 /* The loop comes back to the test in the child as well, after this turn. The parent waits for the
  * child's end, so that the child finds everything as it was. */
-static void fork_here(struct top* op) {
+static void fork_here(struct tracked_op* op) {
   struct split* split = op->data;
   fflush(NULL);
   split->child = fork();
@@ -64,7 +64,7 @@ static void fork_here(struct top* op) {
 }
 
 /* A read of nothing is done when it is submitted, and called back in the next turn. */
-static struct top* read_nothing(struct fixture* f, struct top* op) {
+static struct tracked_op* read_nothing(struct fixture* f, struct tracked_op* op) {
   static _Alignas(4096) char byte;
   uvdio_buf_t nothing = uvdio_buf_view_bytes(&byte, 0);
   return t_read(op, &f->file, &nothing, 0);
@@ -84,7 +84,7 @@ static void child_of_a_callback_gets_no_other(void** state) {
   struct fixture* f = *state;
   struct split split = {.f = f, .child = -1};
   warm_up(f);
-  struct top* first = read_nothing(f, op_then(&f->tracker, fork_here, &split));
+  struct tracked_op* first = read_nothing(f, op_then(&f->tracker, fork_here, &split));
   split.other = read_nothing(f, op_new(&f->tracker));
   assert_int_equal(first->done + split.other->done, 0);
   uv_run(&f->loop, UV_RUN_ONCE);
@@ -101,7 +101,7 @@ static void child_of_a_callback_watches_for_nothing(void** state) {
   struct split split = {.f = f, .child = -1};
   uvdio_buf_t page = blank(PAGE);
   warm_up(f);
-  struct top* first = read_nothing(f, op_then(&f->tracker, fork_here, &split));
+  struct tracked_op* first = read_nothing(f, op_then(&f->tracker, fork_here, &split));
   split.other = t_read(op_new(&f->tracker), &f->file, &page, 0);
   uv_run(&f->loop, UV_RUN_ONCE);
   int alone = child_was_left_alone(&split);
@@ -117,7 +117,7 @@ static void child_of_a_callback_watches_for_nothing(void** state) {
 
 struct late {
   struct fixture* f;
-  struct top* size;
+  struct tracked_op* size;
   int close_first;
 };
 
@@ -233,7 +233,7 @@ static void arena_that_ends_in_the_child_stays_registered(void** state) {
   assert_int_equal(registration.bytes, error == 0 ? 4 * PAGE : 0);
   uvdio_buf_t frame = {0};
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
   run(f);
   assert_result(read, PAGE);
   assert_true(is_pattern(read->back.base, PAGE, 1));
@@ -256,7 +256,7 @@ static void end_of_an_arena_is_nothing_to_a_pool(void** state) {
   assert_ok(uvdio_arena_create(&arena, &arena_options));
   (void)uvdio_arena_register(ring, arena);
   assert_ok(uvdio_arena_destroy(arena, NULL));
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   run(f);
   assert_ok(uvdio_engine_close(ring, NULL));
   uv_run(&loop, UV_RUN_DEFAULT);

@@ -31,7 +31,7 @@ static void assert_latched(struct fixture* f, uvdio_file_t* file, int error) {
   uvdio_buf_t page = filled(PAGE, 9);
   assert_code(info_of(file).latch_error, error);
   for (int blocking = 0; blocking < 2; blocking++) {
-    struct top* op = blocking ? op_now(t) : op_new(t);
+    struct tracked_op* op = blocking ? op_now(t) : op_new(t);
     assert_refused(t_write(op, file, &page, 0), error);
     assert_refused(t_sync_data(op, file), error);
     assert_refused(t_sync_all(op, file), error);
@@ -46,18 +46,18 @@ static void assert_latched(struct fixture* f, uvdio_file_t* file, int error) {
  * A filesystem that is shut down.
  */
 
-static struct place doomed;
+static struct filesystem doomed;
 
 static int tear_down(void** state) {
   int failed = fixture_tear_down(state);
-  place_remove(&doomed);
+  filesystem_remove(&doomed);
   return failed;
 }
 
 static void open_on_doomed(struct fixture* f, const char* kind, unsigned flags) {
-  char why[PLACE_WHY_MAX];
-  char path[PLACE_PATH_MAX + 16];
-  if (place_make(&doomed, kind, 0, why) != 0) {
+  char why[FILESYSTEM_WHY_MAX];
+  char path[FILESYSTEM_PATH_MAX + 16];
+  if (filesystem_make(&doomed, kind, 0, why) != 0) {
     SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/file", doomed.dir);
@@ -84,7 +84,7 @@ static void failed_sync_latches(struct fixture* f, const char* kind) {
   put(f, &f->file, 0, PAGE, 1);
   assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
   shut_down();
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(sync, UV_EIO);
   assert_latched(f, &f->file, UV_EIO);
@@ -113,7 +113,7 @@ static void failed_write_does_not_latch(void** state) {
   open_on_doomed(f, "ext4", UVDIO_OPEN_RW);
   put(f, &f->file, 0, PAGE, 1);
   shut_down();
-  struct top* write = write_page_of(f, &f->file, 0, 2);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 2);
   run(f);
   assert_result(write, UV_EIO);
   assert_true(is_pattern(write->back.base, PAGE, 2));
@@ -125,7 +125,7 @@ static void failed_durable_write_latches(void** state) {
   open_on_doomed(f, "ext4", UVDIO_OPEN_WAL);
   put(f, &f->file, 0, PAGE, 1);
   shut_down();
-  struct top* write = write_page_of(f, &f->file, 0, 2);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 2);
   run(f);
   assert_result(write, UV_EIO);
   assert_latched(f, &f->file, UV_EIO);
@@ -135,15 +135,15 @@ static void failed_durable_write_latches(void** state) {
 static void latch_overtakes_what_waits(void** state) {
   struct fixture* f = *state;
   enum { MANY = 20 };
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   open_on_doomed(f, "ext4", UVDIO_OPEN_RW);
   shut_down();
-  struct top* first = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* first = t_sync_data(op_new(&f->tracker), &f->file);
   for (unsigned i = 0; i < MANY; i++) {
     uvdio_buf_t page = filled(PAGE, i);
     writes[i] = t_write(op_new(&f->tracker), &f->file, &page, (uint64_t)i * PAGE);
   }
-  struct top* second = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* second = t_sync_all(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(first, UV_EIO);
   assert_result(second, UV_EIO);
@@ -159,7 +159,7 @@ static void latched_file_closes_and_its_handle_is_as_new(void** state) {
   open_on_doomed(f, "ext4", UVDIO_OPEN_RW);
   shut_down();
   assert_result(t_sync_all(op_now(&f->tracker), &f->file), UV_EIO);
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_int_equal(close->done, 1);
   open_now(f, &f->file, "file", UVDIO_OPEN_RW);
@@ -192,7 +192,7 @@ static void dirty(const struct disk* disk) {
 }
 
 static void open_full_disk(struct fixture* f, struct disk* disk) {
-  char why[PLACE_WHY_MAX];
+  char why[FILESYSTEM_WHY_MAX];
   if (disk_make(disk, 64 * MIB, MIB, why) != 0) {
     SKIP_AS_TOLD(why);
   }
@@ -205,7 +205,7 @@ static void sync_that_would_succeed_the_second_time_stays_failed(void** state) {
   open_full_disk(f, &disk);
   int witness = open(disk.path, O_RDWR | O_CLOEXEC);
   dirty(&disk);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   assert_int_equal(sync->done, 1);
   assert_true(sync->result == UV_EIO || sync->result == UV_ENOSPC);
@@ -222,11 +222,11 @@ static void latched_file_can_be_read(void** state) {
   open_full_disk(f, &disk);
   put(f, &f->file, 0, PAGE, 1);
   dirty(&disk);
-  struct top* sync = t_sync_data(op_now(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_now(&f->tracker), &f->file);
   assert_latched(f, &f->file, (int)sync->result);
   uvdio_buf_t page = blank(PAGE);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(read, PAGE);
   assert_true(is_pattern(read->back.base, PAGE, 1));
@@ -240,10 +240,10 @@ static void reopened_file_is_not_latched(void** state) {
   struct disk disk;
   open_full_disk(f, &disk);
   dirty(&disk);
-  struct top* sync = t_sync_all(op_now(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_all(op_now(&f->tracker), &f->file);
   assert_true(sync->result < 0);
   assert_latched(f, &f->file, (int)sync->result);
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_int_equal(close->done, 1);
   assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_O_RDWR), 0);
@@ -259,8 +259,8 @@ static void two_syncs_in_flight_fail_both(void** state) {
   struct disk disk;
   open_full_disk(f, &disk);
   dirty(&disk);
-  struct top* first = t_sync_data(op_new(&f->tracker), &f->file);
-  struct top* second = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* first = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* second = t_sync_all(op_new(&f->tracker), &f->file);
   run(f);
   assert_int_equal(first->done, 1);
   assert_true(first->result < 0);
@@ -295,8 +295,8 @@ static int reserve_blocks(const char* path) {
 /* Leaves `left` bytes of the tmpfs. */
 static int fill_up(const struct disk* disk, off_t left) {
   static const char block[65536];
-  char path[PLACE_PATH_MAX + 16];
-  snprintf(path, sizeof(path), "%s/filler", disk->place.dir);
+  char path[FILESYSTEM_PATH_MAX + 16];
+  snprintf(path, sizeof(path), "%s/filler", disk->filesystem.dir);
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) {
     return -1;
@@ -309,7 +309,7 @@ static int fill_up(const struct disk* disk, off_t left) {
   return failed;
 }
 
-static int mount_inline(const struct disk* disk, const char* dir, char why[PLACE_WHY_MAX]) {
+static int mount_inline(const struct disk* disk, const char* dir, char why[FILESYSTEM_WHY_MAX]) {
   char path[sizeof(disk->path)];
   char program[] = "mkfs.ext4", quiet[] = "-qFb4096", features[] = "-Oinline_data,^has_journal";
   memcpy(path, disk->path, sizeof(path));
@@ -318,7 +318,7 @@ static int mount_inline(const struct disk* disk, const char* dir, char why[PLACE
     return -1;
   }
   if (mount(path, dir, "ext4", 0, NULL) != 0) {
-    snprintf(why, PLACE_WHY_MAX, "mount: %s", strerror(errno));
+    snprintf(why, FILESYSTEM_WHY_MAX, "mount: %s", strerror(errno));
     return -1;
   }
   return 0;
@@ -337,7 +337,7 @@ static int is_on_disk(const char* path, unsigned i) {
 
 static void write_durably_on_a_full_disk(struct fixture* f, const struct disk* disk,
                                          const char* path) {
-  struct top* writes[DURABLE];
+  struct tracked_op* writes[DURABLE];
   unsigned failed = 0;
   assert_int_equal(make_small_file(path), 0);
   assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path,
@@ -367,12 +367,12 @@ static void write_durably_on_a_full_disk(struct fixture* f, const struct disk* d
 static void durable_writes_through_the_page_cache_are_durable(void** state) {
   struct fixture* f = *state;
   struct disk disk;
-  char why[PLACE_WHY_MAX];
-  char dir[PLACE_PATH_MAX], path[PLACE_PATH_MAX + 16];
+  char why[FILESYSTEM_WHY_MAX];
+  char dir[FILESYSTEM_PATH_MAX], path[FILESYSTEM_PATH_MAX + 16];
   if (disk_make(&disk, 64 * MIB, 24 * MIB, why) != 0) {
     SKIP_AS_TOLD(why);
   }
-  snprintf(dir, sizeof(dir), "%.400s/mounted", disk.place.dir);
+  snprintf(dir, sizeof(dir), "%.400s/mounted", disk.filesystem.dir);
   snprintf(path, sizeof(path), "%s/file", dir);
   if (mount_inline(&disk, dir, why) != 0) {
     disk_remove(&disk);

@@ -24,7 +24,7 @@ enum { BURST = 5 };
 struct origin {
   struct fixture* f;
   union uv_any_handle handle;
-  struct top* ops[BURST];
+  struct tracked_op* ops[BURST];
   int pipe[2];
 };
 
@@ -190,7 +190,7 @@ static void submit_from_poll(void** state) {
 }
 
 static void submit_from_outside(struct fixture* f, uv_run_mode mode) {
-  struct top* ops[BURST];
+  struct tracked_op* ops[BURST];
   for (unsigned i = 0; i < BURST; i++) {
     ops[i] = write_page(f, i);
   }
@@ -240,7 +240,7 @@ static void each_turn_submits_one_more(void** state) {
 static void loop_is_alive_exactly_while_something_is_pending(void** state) {
   struct fixture* f = *state;
   assert_false(uv_loop_alive(&f->loop));
-  struct top* write = write_page(f, 0);
+  struct tracked_op* write = write_page(f, 0);
   assert_true(uv_loop_alive(&f->loop));
   run(f);
   assert_result(write, PAGE);
@@ -255,15 +255,15 @@ static void refused_request_does_not_keep_the_loop_alive(void** state) {
   assert_false(uv_loop_alive(&f->loop));
 }
 
-static void stop_loop(struct top* op) {
+static void stop_loop(struct tracked_op* op) {
   uv_stop(op->data);
 }
 
 static void stopped_loop_goes_on_where_it_was(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t page = filled(PAGE, 0);
-  struct top* first = t_write(op_then(&f->tracker, stop_loop, &f->loop), &f->file, &page, 0);
-  struct top* others[MANY];
+  struct tracked_op* first = t_write(op_then(&f->tracker, stop_loop, &f->loop), &f->file, &page, 0);
+  struct tracked_op* others[MANY];
   for (unsigned i = 0; i < MANY; i++) {
     others[i] = write_page(f, i);
   }
@@ -280,7 +280,7 @@ static void stopped_loop_goes_on_where_it_was(void** state) {
 static void loop_can_be_run_again_and_again(void** state) {
   struct fixture* f = *state;
   for (unsigned i = 0; i < MANY; i++) {
-    struct top* write = write_page(f, i);
+    struct tracked_op* write = write_page(f, i);
     run(f);
     assert_result(write, PAGE);
   }
@@ -294,7 +294,7 @@ struct neighbour {
   uvdio_engine_t* engine;
   uvdio_file_t file;
   struct tracker tracker;
-  struct top* writes[BURST];
+  struct tracked_op* writes[BURST];
 };
 
 static void move_in(struct fixture* f, struct neighbour* n, uvdio_backend_t backend,
@@ -304,8 +304,8 @@ static void move_in(struct fixture* f, struct neighbour* n, uvdio_backend_t back
   memset(n, 0, sizeof(*n));
   tracker_init(&n->tracker);
   assert_ok(uvdio_engine_create(&n->engine, &f->loop, &options));
-  struct top* open = t_open(op_now(&n->tracker), n->engine, &n->file, path_of(f, name),
-                            UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+  struct tracked_op* open = t_open(op_now(&n->tracker), n->engine, &n->file, path_of(f, name),
+                                   UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
   assert_result(open, 0);
 }
 
@@ -332,7 +332,7 @@ static void engines_share_a_loop(void** state) {
   move_in(f, &neighbours[1], matrix.backend, "b");
   move_in(f, &neighbours[2], on_memory() ? UVDIO_BACKEND_MEMORY : UVDIO_BACKEND_POOL, "c");
   move_in(f, &neighbours[3], UVDIO_BACKEND_MEMORY, "d");
-  struct top* own = write_page(f, 0);
+  struct tracked_op* own = write_page(f, 0);
   for (size_t i = 0; i < COUNT_OF(neighbours); i++) {
     work(&neighbours[i]);
   }
@@ -349,7 +349,7 @@ static void engine_that_closes_leaves_its_neighbours_alone(void** state) {
   static struct neighbour neighbour;
   move_in(f, &neighbour, matrix.backend, "a");
   work(&neighbour);
-  struct top* own = write_page(f, 0);
+  struct tracked_op* own = write_page(f, 0);
   end_engine(f);
   assert_result(own, PAGE);
   move_out(&neighbour);
@@ -383,7 +383,7 @@ static int write_rounds(struct life* life) {
       failed |= uv_run(&life->loop, UV_RUN_DEFAULT);
     }
   }
-  struct top* sync = t_sync_data(op_new(t), &life->file);
+  struct tracked_op* sync = t_sync_data(op_new(t), &life->file);
   failed |= uv_run(&life->loop, UV_RUN_DEFAULT);
   return failed || sync->done != 1 || sync->result != 0;
 }
@@ -434,7 +434,7 @@ static void run_there(void* argument) {
   struct emigrant* emigrant = argument;
   struct fixture* f = emigrant->f;
   f->tracker.thread = uv_thread_self();
-  struct top* writes[BURST];
+  struct tracked_op* writes[BURST];
   for (unsigned i = 0; i < BURST; i++) {
     writes[i] = write_page(f, i);
   }
@@ -457,7 +457,7 @@ static void engine_set_up_here_runs_there(void** state) {
   watch_for_hang("the loop on another thread");
   assert_int_equal(uv_thread_create(&thread, run_there, &emigrant), 0);
   uv_sem_wait(&emigrant.ran);
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   uv_sem_post(&emigrant.asked);
   uv_thread_join(&thread);
   watch_for_hang(NULL);
@@ -472,10 +472,10 @@ static void engine_set_up_here_runs_there(void** state) {
 /* What the operations say on a thread that is not the loop's. */
 struct stranger {
   struct fixture* f;
-  struct top* pending;
+  struct tracked_op* pending;
   int cancel_code;
   int close_code;
-  struct top* ops[9];
+  struct tracked_op* ops[9];
   uvdio_buf_t buf;
 };
 
@@ -543,12 +543,12 @@ static void close_engine_and_run(struct fixture* f, uvdio_engine_cb cb) {
 
 static void engine_drains_before_it_calls_back(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page(f, i);
   }
-  struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   close_engine_and_run(f, note_engine_closed);
   for (unsigned i = 0; i < MANY; i++) {
     assert_result(writes[i], PAGE);
@@ -565,7 +565,7 @@ static void engine_closes_files_left_open(void** state) {
   start_engine(f, matrix_options());
   open_now(f, &f->file, "file", UVDIO_OPEN_RW);
   open_now(f, &f->other, "other", UVDIO_OPEN_RW);
-  struct top* write = write_page(f, 0);
+  struct tracked_op* write = write_page(f, 0);
   close_engine_and_run(f, on_engine_closed);
   assert_result(write, PAGE);
   assert_int_equal(open_descriptors(), before);
@@ -575,7 +575,7 @@ static void engine_closes_files_left_open(void** state) {
 
 static void engine_closes_a_file_that_is_just_being_opened(void** state) {
   struct fixture* f = *state;
-  struct top* open = op_new(&f->tracker);
+  struct tracked_op* open = op_new(&f->tracker);
   t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   close_engine_and_run(f, on_engine_closed);
   assert_int_equal(open->done, 1);
@@ -595,7 +595,7 @@ static void engine_is_closed_once(void** state) {
 
 static void engine_needs_no_callback_to_close(void** state) {
   struct fixture* f = *state;
-  struct top* write = write_page(f, 0);
+  struct tracked_op* write = write_page(f, 0);
   close_engine_and_run(f, NULL);
   assert_result(write, PAGE);
   assert_false(uv_loop_alive(&f->loop));
@@ -608,7 +608,7 @@ static void engine_closes_in_every_mode(void** state) {
     memset(&f->file, 0, sizeof(f->file));
     start_engine(f, matrix_options());
     open_now(f, &f->file, "file", UVDIO_OPEN_RW);
-    struct top* write = write_page(f, 0);
+    struct tracked_op* write = write_page(f, 0);
     assert_ok(t_engine_close(f->engine, on_engine_closed));
     run_in_mode(f, modes[i]);
     f->engine = NULL;
@@ -631,13 +631,13 @@ static void start_anew(uvdio_engine_t* engine) {
 
 static void closing_callback_starts_a_new_engine(void** state) {
   struct fixture* f = *state;
-  struct top* before = write_page(f, 0);
+  struct tracked_op* before = write_page(f, 0);
   assert_ok(t_engine_close(f->engine, start_anew));
   run(f);
   assert_result(before, PAGE);
   assert_int_equal(f->closed, 1);
   f->closed = 0;
-  struct top* after = write_page(f, 1);
+  struct tracked_op* after = write_page(f, 1);
   run(f);
   assert_result(after, PAGE);
   close_engine_and_run(f, NULL);

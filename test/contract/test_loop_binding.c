@@ -44,7 +44,7 @@ static void own(void* argument) {
 }
 
 struct attempts {
-  struct top* ops[6];
+  struct tracked_op* ops[6];
 };
 
 static void try_everything(struct fixture* f, struct attempts* attempts) {
@@ -114,7 +114,7 @@ static void elsewhere(struct fixture* f, part_function part) {
   f->tracker.thread = uv_thread_self();
 }
 
-static struct top* reads[MANY];
+static struct tracked_op* reads[MANY];
 
 static void submit_reads(struct fixture* f) {
   for (unsigned i = 0; i < MANY; i++) {
@@ -290,7 +290,7 @@ static void engine_is_free_after_rebind(void** state) {
   assert_read();
 }
 
-static void rebind_in_callback(struct top* op) {
+static void rebind_in_callback(struct tracked_op* op) {
   struct fixture* f = op->data;
   if (uvdio_engine_rebind(f->engine) != 0) {
     tracker_violation(&f->tracker, "uvdio_engine_rebind from a callback");
@@ -301,7 +301,7 @@ static void rebind_in_callback(struct top* op) {
 static void callback_may_rebind(void** state) {
   struct fixture* f = *state;
   read_all(f);
-  struct top* size = t_size(op_then(&f->tracker, rebind_in_callback, f), &f->file);
+  struct tracked_op* size = t_size(op_then(&f->tracker, rebind_in_callback, f), &f->file);
   run(f);
   assert_int_equal(size->done, 1);
   assert_read();

@@ -42,7 +42,7 @@ struct chain {
 
 static void read_next(struct chain* chain);
 
-static void on_link(struct top* op) {
+static void on_link(struct tracked_op* op) {
   struct chain* chain = op->data;
   chain->right += op->result == PAGE && is_pattern(op->back.base, PAGE, 1);
   op_free(op);
@@ -97,11 +97,11 @@ static void other_handles_get_their_turns(void** state) {
 
 static void many_at_a_time_arrive(void** state) {
   struct fixture* f = *state;
-  struct top* writes[200];
+  struct tracked_op* writes[200];
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
     writes[i] = write_page(f, i);
   }
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
     assert_result(writes[i], PAGE);
@@ -112,7 +112,7 @@ static void many_at_a_time_arrive(void** state) {
 
 static void engine_closes_while_watching(void** state) {
   struct fixture* f = *state;
-  struct top* write = write_page_of(f, &f->file, 0, 1);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 1);
   assert_ok(t_engine_close(f->engine, on_engine_closed));
   uv_run(&f->loop, UV_RUN_DEFAULT);
   f->engine = NULL;
@@ -129,7 +129,7 @@ struct last {
 static void read_until_seen(struct last* last);
 
 /* Closes file and engine in the callback of what was seen to come in this turn, if it was. */
-static void close_all_if_seen(struct top* op) {
+static void close_all_if_seen(struct tracked_op* op) {
   struct last* last = op->data;
   struct fixture* f = last->f;
   if (stats_of(f).busy_hits == last->hits && --last->left > 0) {

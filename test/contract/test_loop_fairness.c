@@ -112,7 +112,7 @@ static void queue_of_instant_ends_leaves_turns_to_others(void** state) {
   start_looking(&onlooker, f);
   submit_reads(f, &pages, (uint64_t)PAGE * 1000);
   unsigned i = 0;
-  for (struct top* op = f->tracker.ops; op != NULL; op = op->next) {
+  for (struct tracked_op* op = f->tracker.ops; op != NULL; op = op->next) {
     if (!op->blocking && i++ % 2 == 0) {
       assert_ok(t_cancel(op));
     }
@@ -131,7 +131,7 @@ static void queue_of_instant_ends_leaves_turns_to_others(void** state) {
  */
 
 static void submit_and_cancel(struct fixture* f, unsigned depth) {
-  struct top* reads[ROUND_DEPTH];
+  struct tracked_op* reads[ROUND_DEPTH];
   for (unsigned i = 0; i < depth; i++) {
     reads[i] = read_page(f, 0);
   }
@@ -147,7 +147,7 @@ static void submit_and_cancel(struct fixture* f, unsigned depth) {
 }
 
 static void submit_one_more(struct fixture* f) {
-  struct top* read = read_page(f, 0);
+  struct tracked_op* read = read_page(f, 0);
   run(f);
   assert_result(read, PAGE);
   op_free(read);
@@ -191,11 +191,11 @@ struct volley {
   int writes;
 };
 
-static void on_start(struct top* op) {
+static void on_start(struct tracked_op* op) {
   struct volley* volley = op->data;
   for (unsigned i = 0; i < GATHERED; i++) {
     uvdio_buf_t page = volley->writes ? filled(PAGE, 1) : blank(PAGE);
-    struct top* next = op_new(&volley->f->tracker);
+    struct tracked_op* next = op_new(&volley->f->tracker);
     if (volley->writes) {
       t_write(next, &volley->f->file, &page, 0);
     } else {
@@ -250,7 +250,7 @@ static int fixture_durable(void** state) {
     return -1;
   }
   struct fixture* f = *state;
-  struct top* end = op_now(&f->tracker);
+  struct tracked_op* end = op_now(&f->tracker);
   t_close(end, &f->file);
   open_now(f, &f->file, "file", UVDIO_OPEN_WAL);
   return 0;

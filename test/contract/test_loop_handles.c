@@ -64,13 +64,13 @@ static void claim(uv_handle_t* handle, void* argument) {
   handle->data = argument;
 }
 
-static void write_many(struct fixture* f, struct top* writes[MANY]) {
+static void write_many(struct fixture* f, struct tracked_op* writes[MANY]) {
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page(f, i);
   }
 }
 
-static void assert_written(struct top* const writes[MANY]) {
+static void assert_written(struct tracked_op* const writes[MANY]) {
   for (unsigned i = 0; i < MANY; i++) {
     assert_result(writes[i], PAGE);
   }
@@ -85,7 +85,7 @@ static void end(struct fixture* f) {
 }
 
 static void bind_engine(struct fixture* f) {
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   run(f);
   assert_int_equal(size->done, 1);
 }
@@ -96,7 +96,7 @@ static void bind_engine(struct fixture* f) {
 
 static void handles_have_no_data(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   struct walk before = look(f);
   write_many(f, writes);
   struct walk meanwhile = look(f);
@@ -113,7 +113,7 @@ static void handles_have_no_data(void** state) {
 static void data_is_whoever_walks(void** state) {
   struct fixture* f = *state;
   static char rubbish[256];
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   memset(rubbish, 0xee, sizeof(rubbish));
   uv_walk(&f->loop, claim, rubbish);
   write_many(f, writes);
@@ -161,10 +161,10 @@ static void idle_engine_closes_within_one_turn(void** state) {
 }
 
 static void drains_after_a_walk(struct fixture* f, enum order order, uv_run_mode mode) {
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   unsigned found;
   write_many(f, writes);
-  struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->file);
   assert_ok(t_engine_close(f->engine, on_engine_closed));
   found = walk_and_close(f, order);
   found += walk_and_close(f, order);
@@ -197,7 +197,7 @@ static void requests_are_drained_after_a_walk(void** state) {
 /* The walk comes at every turn of the loop. */
 static void walks_may_come_at_any_time(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   unsigned found = 0;
   bind_engine(f);
   write_many(f, writes);
@@ -215,7 +215,7 @@ static void walks_may_come_at_any_time(void** state) {
 static void arenas_are_let_go_of(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, PAGE, MANY);
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   int code = uvdio_arena_register(f->engine, f->arena);
   assert_true(code == 0 || code == UV_ENOTSUP || code == UV_ENOMEM);
   bind_engine(f);
@@ -233,7 +233,7 @@ static void arenas_are_let_go_of(void** state) {
   assert_written(writes);
 }
 
-static void close_and_walk(struct top* op) {
+static void close_and_walk(struct tracked_op* op) {
   struct fixture* f = op->data;
   if (t_engine_close(f->engine, on_engine_closed) != 0 || walk_and_close(f, BACKWARDS) != 0) {
     tracker_violation(&f->tracker, "a close and a walk from a callback");
@@ -242,9 +242,9 @@ static void close_and_walk(struct top* op) {
 
 static void callback_may_close_and_walk(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   uvdio_buf_t page = filled(PAGE, 1);
-  struct top* first = t_write(op_then(&f->tracker, close_and_walk, f), &f->file, &page, 0);
+  struct tracked_op* first = t_write(op_then(&f->tracker, close_and_walk, f), &f->file, &page, 0);
   write_many(f, writes);
   end(f);
   assert_result(first, PAGE);
@@ -260,7 +260,7 @@ static void on_user_handle_closed(uv_handle_t* handle) {
 
 static void close_callback_may_close_and_walk(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   uv_timer_t timer;
   assert_int_equal(uv_timer_init(&f->loop, &timer), 0);
   timer.data = f;
@@ -273,7 +273,7 @@ static void close_callback_may_close_and_walk(void** state) {
 
 static void requests_can_be_cancelled_meanwhile(void** state) {
   struct fixture* f = *state;
-  struct top* reads[MANY];
+  struct tracked_op* reads[MANY];
   bind_engine(f);
   for (unsigned i = 0; i < MANY; i++) {
     reads[i] = read_page(f, i);
@@ -318,7 +318,7 @@ static int few_callbacks_per_turn(void** state) {
 static void others_get_their_turns_meanwhile(void** state) {
   struct fixture* f = *state;
   struct onlooker onlooker = {.f = f};
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   assert_int_equal(uv_check_init(&f->loop, &onlooker.check), 0);
   assert_int_equal(uv_check_start(&onlooker.check, look_in_check), 0);
   uv_unref((uv_handle_t*)&onlooker.check);
@@ -337,16 +337,16 @@ static void engines_drain_beside_each_other(void** state) {
   static struct {
     uvdio_engine_t* engine;
     uvdio_file_t file;
-    struct top* writes[MANY];
+    struct tracked_op* writes[MANY];
   } others[3];
   const char* const names[] = {"a", "b", "c"};
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   uvdio_engine_options_t options = matrix_options();
   for (unsigned i = 0; i < COUNT_OF(others); i++) {
     memset(&others[i], 0, sizeof(others[i]));
     assert_ok(uvdio_engine_create(&others[i].engine, &f->loop, &options));
-    struct top* open = t_open(op_now(&f->tracker), others[i].engine, &others[i].file,
-                              path_of(f, names[i]), UVDIO_OPEN_RW);
+    struct tracked_op* open = t_open(op_now(&f->tracker), others[i].engine, &others[i].file,
+                                     path_of(f, names[i]), UVDIO_OPEN_RW);
     assert_result(open, 0);
     for (unsigned k = 0; k < MANY; k++) {
       uvdio_buf_t page = filled(PAGE, k);
@@ -372,7 +372,7 @@ static void engines_drain_beside_each_other(void** state) {
 /* Each of these is closed after the walk: before the loop has run, or when it is through with the
  * handles. */
 static void close_after_a_walk(struct fixture* f, int run_between, enum order order) {
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   memset(&f->file, 0, sizeof(f->file));
   start_engine(f, matrix_options());
   open_now(f, &f->file, "file", UVDIO_OPEN_RW);
@@ -413,7 +413,7 @@ static void idle_engine_can_be_closed_after_a_walk(void** state) {
 
 /* The first request of all, and others. */
 static void engine_works_after_a_walk(struct fixture* f, int bound) {
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   memset(&f->file, 0, sizeof(f->file));
   start_engine(f, matrix_options());
   open_now(f, &f->file, "file", UVDIO_OPEN_RW);

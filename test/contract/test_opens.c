@@ -30,11 +30,11 @@ static const unsigned creating[] = {UVDIO_OPEN_RW, UVDIO_OPEN_CREATE, UVDIO_OPEN
                                     UVDIO_OPEN_RW | UVDIO_O_NOFOLLOW};
 
 /* A filesystem that refuses direct I/O. */
-static struct place ramfs;
+static struct filesystem ramfs;
 
 static int ramfs_engine(void** state) {
-  char why[PLACE_WHY_MAX];
-  if (place_make_indirect(&ramfs, "ramfs", 0, why) != 0) {
+  char why[FILESYSTEM_WHY_MAX];
+  if (filesystem_make_indirect(&ramfs, "ramfs", 0, why) != 0) {
     print_message("ramfs: %s\n", why);
   }
   return fixture_engine(state);
@@ -43,7 +43,7 @@ static int ramfs_engine(void** state) {
 static int ramfs_tear_down(void** state) {
   int failed = fixture_tear_down(state);
   if (ramfs.mounted) {
-    place_remove(&ramfs);
+    filesystem_remove(&ramfs);
   }
   memset(&ramfs, 0, sizeof(ramfs));
   return failed;
@@ -56,7 +56,7 @@ static void need_ramfs(void) {
 }
 
 static const char* in_ramfs(const char* name) {
-  static char paths[4][PLACE_PATH_MAX + 64];
+  static char paths[4][FILESYSTEM_PATH_MAX + 64];
   static unsigned next;
   char* path = paths[next++ % COUNT_OF(paths)];
   snprintf(path, sizeof(paths[0]), "%s/%s", ramfs.dir, name);
@@ -68,7 +68,8 @@ static int64_t size_of(const char* path) {
   return lstat(path, &about) == 0 ? (int64_t)about.st_size : -1;
 }
 
-static struct top* open_at(struct fixture* f, struct top* op, const char* path, unsigned flags) {
+static struct tracked_op* open_at(struct fixture* f, struct tracked_op* op, const char* path,
+                                  unsigned flags) {
   t_open(op, f->engine, &f->other, path, flags);
   run(f);
   return op;
@@ -105,12 +106,12 @@ static void refused_open_removes_what_it_created(void** state) {
 
 static void refused_open_removes_what_it_created_in_the_working_directory(void** state) {
   struct fixture* f = *state;
-  char before[PLACE_PATH_MAX];
+  char before[FILESYSTEM_PATH_MAX];
   need_ramfs();
   assert_non_null(getcwd(before, sizeof(before)));
   assert_int_equal(chdir(ramfs.dir), 0);
-  struct top* open = open_at(f, op_new(&f->tracker), "new", UVDIO_OPEN_RW);
-  struct top* again = open_at(f, op_now(&f->tracker), "./new", UVDIO_OPEN_RW);
+  struct tracked_op* open = open_at(f, op_new(&f->tracker), "new", UVDIO_OPEN_RW);
+  struct tracked_op* again = open_at(f, op_now(&f->tracker), "./new", UVDIO_OPEN_RW);
   assert_int_equal(chdir(before), 0);
   assert_result(open, UVDIO_ENODIRECT);
   assert_result(again, UVDIO_ENODIRECT);
@@ -159,7 +160,7 @@ static void refused_open_removes_what_it_created_behind_a_link(void** state) {
 static void overlay_on_such_a_filesystem_refuses_as_well(void** state) {
   struct fixture* f = *state;
   static const char* const folders[] = {"low", "up", "work", "over"};
-  char options[4 * PLACE_PATH_MAX];
+  char options[4 * FILESYSTEM_PATH_MAX];
   need_ramfs();
   for (size_t i = 0; i < COUNT_OF(folders); i++) {
     assert_int_equal(mkdir(in_ramfs(folders[i]), 0700), 0);
@@ -171,13 +172,13 @@ static void overlay_on_such_a_filesystem_refuses_as_well(void** state) {
   if (mount("overlay", over, "overlay", 0, options) != 0) {
     SKIP("an overlay can't be mounted on a ramfs here");
   }
-  struct top* refused = open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW);
+  struct tracked_op* refused = open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW);
   int is_left = is_there(path);
-  struct top* open =
+  struct tracked_op* open =
       open_at(f, op_new(&f->tracker), path, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
-  struct top* write = write_page_of(f, &f->other, 0, 1);
+  struct tracked_op* write = write_page_of(f, &f->other, 0, 1);
   run(f);
-  struct top* close = t_close(op_now(&f->tracker), &f->other);
+  struct tracked_op* close = t_close(op_now(&f->tracker), &f->other);
   umount2(over, MNT_DETACH);
   assert_result(refused, UVDIO_ENODIRECT);
   assert_false(is_left);
@@ -222,17 +223,18 @@ static void file_may_be_created_for_reading_only(void** state) {
 /* The header: these count at some moment between the call and the callback. */
 static void folder_and_umask_hold_until_the_callback(void** state) {
   struct fixture* f = *state;
-  char before[PLACE_PATH_MAX];
+  char before[FILESYSTEM_PATH_MAX];
   struct stat about;
   uvdio_buf_t page = filled(PAGE, 1);
   assert_non_null(getcwd(before, sizeof(before)));
   assert_int_equal(chdir(f->dir), 0);
   mode_t mask = umask(0027);
-  struct top* open = open_at(f, op_new(&f->tracker), "relative", UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE);
+  struct tracked_op* open =
+      open_at(f, op_new(&f->tracker), "relative", UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE);
   umask(mask);
   assert_int_equal(chdir(before), 0);
   assert_result(open, 0);
-  struct top* write = t_write(op_new(&f->tracker), &f->other, &page, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->other, &page, 0);
   run(f);
   assert_result(write, PAGE);
   close_other(f);
@@ -290,7 +292,7 @@ static void open_waits_for_a_lease(void** state) {
   for (size_t i = 0; i < COUNT_OF(flags); i++) {
     assert_int_equal(take_lease(&lease, path_of(f, "leased")), 0);
     assert_ok(uv_thread_create(&thread, give_lease_back, &lease));
-    struct top* open = open_at(f, op_new(&f->tracker), path_of(f, "leased"), flags[i]);
+    struct tracked_op* open = open_at(f, op_new(&f->tracker), path_of(f, "leased"), flags[i]);
     lease.is_over = 1;
     assert_ok(uv_thread_join(&thread));
     close(lease.descriptor);
@@ -369,7 +371,7 @@ static void transfers_go_past_the_page_cache(void** state) {
   }
   run(f);
   uvdio_buf_t all = blank(PAGES * PAGE);
-  struct top* read = t_read(op_new(&f->tracker), &f->other, &all, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->other, &all, 0);
   run(f);
   assert_result(read, PAGES * PAGE);
   assert_int_equal(cached_pages(path_of(f, "other"), PAGES), 0);
@@ -382,11 +384,11 @@ static void transfers_go_past_the_page_cache(void** state) {
 
 /* XFS with blocks larger than a page: it recommends whole ones for a file that shares them with
  * another. */
-static struct place blocks;
+static struct filesystem blocks;
 
 static int blocks_engine(void** state) {
-  char why[PLACE_WHY_MAX];
-  if (place_make(&blocks, "blocks", 0, why) != 0) {
+  char why[FILESYSTEM_WHY_MAX];
+  if (filesystem_make(&blocks, "blocks", 0, why) != 0) {
     print_message("blocks of 16384 bytes: %s\n", why);
   }
   return fixture_engine(state);
@@ -395,7 +397,7 @@ static int blocks_engine(void** state) {
 static int blocks_tear_down(void** state) {
   int failed = fixture_tear_down(state);
   if (blocks.mounted) {
-    place_remove(&blocks);
+    filesystem_remove(&blocks);
   }
   memset(&blocks, 0, sizeof(blocks));
   return failed;
@@ -403,8 +405,8 @@ static int blocks_tear_down(void** state) {
 
 enum { BLOCK = 16384 };
 
-static const char* in_blocks(char path[PLACE_PATH_MAX + 16], const char* name) {
-  snprintf(path, PLACE_PATH_MAX + 16, "%s/%s", blocks.dir, name);
+static const char* in_blocks(char path[FILESYSTEM_PATH_MAX + 16], const char* name) {
+  snprintf(path, FILESYSTEM_PATH_MAX + 16, "%s/%s", blocks.dir, name);
   return path;
 }
 
@@ -419,7 +421,7 @@ static void share_blocks(const char* from, const char* to) {
 
 static void assert_goes(struct fixture* f, uint64_t offset, size_t size, unsigned seed) {
   uvdio_buf_t buf = filled(size, seed);
-  struct top* write = t_write(op_new(&f->tracker), &f->other, &buf, offset);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->other, &buf, offset);
   run(f);
   assert_result(write, size);
   assert_holds(f, &f->other, offset, size, seed);
@@ -427,7 +429,7 @@ static void assert_goes(struct fixture* f, uint64_t offset, size_t size, unsigne
 
 static void alignment_that_is_recommended_is_not_enforced(void** state) {
   struct fixture* f = *state;
-  char path[PLACE_PATH_MAX + 16], snapshot[PLACE_PATH_MAX + 16];
+  char path[FILESYSTEM_PATH_MAX + 16], snapshot[FILESYSTEM_PATH_MAX + 16];
   if (!blocks.mounted) {
     SKIP("XFS with blocks of 16384 bytes can't be had here (Linux 6.12)");
   }

@@ -11,7 +11,7 @@
 
 #define WRITES 64
 
-static void write_pages(struct fixture* f, struct top** writes, unsigned count) {
+static void write_pages(struct fixture* f, struct tracked_op** writes, unsigned count) {
   for (unsigned i = 0; i < count; i++) {
     writes[i] = write_page(f, i);
   }
@@ -21,19 +21,20 @@ static void write_pages(struct fixture* f, struct top** writes, unsigned count) 
  * Sync.
  */
 
-static void assert_after_all(const struct top* later, struct top* const* earlier, size_t count) {
+static void assert_after_all(const struct tracked_op* later, struct tracked_op* const* earlier,
+                             size_t count) {
   for (size_t i = 0; i < count; i++) {
     assert_result(earlier[i], PAGE);
     assert_true(later->order > earlier[i]->order);
   }
 }
 
-typedef struct top* (*sync_function)(struct top*, uvdio_file_t*);
+typedef struct tracked_op* (*sync_function)(struct tracked_op*, uvdio_file_t*);
 
 static void sync_comes_after_the_writes_before_it(struct fixture* f, sync_function t_sync) {
-  struct top* writes[WRITES];
+  struct tracked_op* writes[WRITES];
   write_pages(f, writes, WRITES);
-  struct top* sync = t_sync(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(sync, 0);
   assert_after_all(sync, writes, WRITES);
@@ -51,12 +52,12 @@ static void sync_all_covers_writes_in_flight(void** state) {
 static void sync_covers_large_writes_in_flight(void** state) {
   struct fixture* f = *state;
   enum { SIZE = 8 * 1024 * 1024, LARGE_ONES = 4 };
-  struct top* writes[LARGE_ONES];
+  struct tracked_op* writes[LARGE_ONES];
   for (unsigned i = 0; i < LARGE_ONES; i++) {
     uvdio_buf_t buf = filled(SIZE, i);
     writes[i] = t_write(op_new(&f->tracker), &f->file, &buf, (uint64_t)i * SIZE);
   }
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(sync, 0);
   for (unsigned i = 0; i < LARGE_ONES; i++) {
@@ -67,9 +68,9 @@ static void sync_covers_large_writes_in_flight(void** state) {
 
 static void sync_covers_changes_of_size_too(void** state) {
   struct fixture* f = *state;
-  struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, 10 * PAGE);
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 20 * PAGE);
-  struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &f->file, 10 * PAGE);
+  struct tracked_op* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 20 * PAGE);
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(truncate, 0);
   assert_result(preallocate, 0);
@@ -80,8 +81,8 @@ static void sync_covers_changes_of_size_too(void** state) {
 
 static void each_sync_covers_its_own_past(void** state) {
   struct fixture* f = *state;
-  struct top* writes[WRITES];
-  struct top* syncs[WRITES];
+  struct tracked_op* writes[WRITES];
+  struct tracked_op* syncs[WRITES];
   for (unsigned i = 0; i < WRITES; i++) {
     writes[i] = write_page(f, i);
     syncs[i] = t_sync_data(op_new(&f->tracker), &f->file);
@@ -95,9 +96,9 @@ static void each_sync_covers_its_own_past(void** state) {
 
 static void writes_after_a_sync_are_not_held_up(void** state) {
   struct fixture* f = *state;
-  struct top* first = write_page(f, 0);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
-  struct top* later[WRITES];
+  struct tracked_op* first = write_page(f, 0);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* later[WRITES];
   for (unsigned i = 0; i < WRITES; i++) {
     later[i] = write_page(f, 1 + i);
   }
@@ -111,13 +112,13 @@ static void writes_after_a_sync_are_not_held_up(void** state) {
 
 struct stream {
   struct fixture* f;
-  struct top* sync;
+  struct tracked_op* sync;
   unsigned written;
 };
 
 /* Writes one page after the other until the sync is through, but not more than any sane number: a
  * sync waits for those before it, and not for those that keep coming. */
-static void write_another(struct top* write) {
+static void write_another(struct tracked_op* write) {
   struct stream* stream = write->data;
   stream->written++;
   if (stream->sync->done == 0 && stream->written < 20000) {
@@ -142,9 +143,9 @@ static void endless_stream_of_writes_lets_the_sync_through(void** state) {
 static void sync_of_one_file_waits_for_no_other(void** state) {
   struct fixture* f = *state;
   open_now(f, &f->other, "other", UVDIO_OPEN_RW);
-  struct top* writes[WRITES];
+  struct tracked_op* writes[WRITES];
   write_pages(f, writes, WRITES);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->other);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->other);
   run(f);
   assert_result(sync, 0);
   assert_true(sync->order <= WRITES + 1);
@@ -152,7 +153,7 @@ static void sync_of_one_file_waits_for_no_other(void** state) {
 
 static void syncs_alone_are_not_held(void** state) {
   struct fixture* f = *state;
-  struct top* syncs[16];
+  struct tracked_op* syncs[16];
   for (size_t i = 0; i < COUNT_OF(syncs); i++) {
     syncs[i] = t_sync_all(op_new(&f->tracker), &f->file);
   }
@@ -164,10 +165,10 @@ static void syncs_alone_are_not_held(void** state) {
 
 static void sync_behind_a_failed_write_still_comes(void** state) {
   struct fixture* f = *state;
-  struct top* writes[WRITES];
+  struct tracked_op* writes[WRITES];
   write_pages(f, writes, WRITES);
   t_cancel(writes[WRITES - 1]);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(sync, 0);
   assert_true(sync->order > writes[WRITES - 2]->order);
@@ -179,11 +180,11 @@ static void sync_behind_a_failed_write_still_comes(void** state) {
 
 static void close_waits_for_what_was_submitted_before(void** state) {
   struct fixture* f = *state;
-  struct top* writes[WRITES];
+  struct tracked_op* writes[WRITES];
   write_pages(f, writes, WRITES);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(close, 0);
   assert_result(sync, 0);
@@ -192,7 +193,7 @@ static void close_waits_for_what_was_submitted_before(void** state) {
   assert_true(close->order > size->order);
 }
 
-static void reopen(struct top* close) {
+static void reopen(struct tracked_op* close) {
   struct fixture* f = close->data;
   t_open(op_new(&f->tracker), f->engine, &f->file, path_of(f, "file"), UVDIO_OPEN_READ);
 }
@@ -205,7 +206,7 @@ static void file_is_free_in_the_callback_of_its_close(void** state) {
   assert_holds(f, &f->file, 0, PAGE, 1);
 }
 
-static void forget_file(struct top* close) {
+static void forget_file(struct tracked_op* close) {
   memset(close->data, 0xa5, sizeof(uvdio_file_t));
   free(close->data);
 }
@@ -216,12 +217,12 @@ static void file_may_be_freed_in_the_callback_of_its_close(void** state) {
   assert_non_null(file);
   open_now(f, file, "other", UVDIO_OPEN_RW);
   write_page_of(f, file, 0, 0);
-  struct top* close = t_close(op_then(&f->tracker, forget_file, file), file);
+  struct tracked_op* close = t_close(op_then(&f->tracker, forget_file, file), file);
   run(f);
   assert_result(close, 0);
 }
 
-static void forget_failed_open(struct top* open) {
+static void forget_failed_open(struct tracked_op* open) {
   free(open->data);
 }
 
@@ -229,7 +230,7 @@ static void file_may_be_freed_in_the_callback_of_a_failed_open(void** state) {
   struct fixture* f = *state;
   uvdio_file_t* file = calloc(1, sizeof(*file));
   assert_non_null(file);
-  struct top* open = op_then(&f->tracker, forget_failed_open, file);
+  struct tracked_op* open = op_then(&f->tracker, forget_failed_open, file);
   t_open(open, f->engine, file, path_of(f, "missing"), UVDIO_OPEN_READ);
   run(f);
   assert_result(open, UV_ENOENT);
@@ -241,7 +242,7 @@ static void file_may_be_freed_in_the_callback_of_a_failed_open(void** state) {
 
 static void a_thousand_requests_complete(struct fixture* f, unsigned depth) {
   enum { MANY = 1000, FILE_PAGES = 100 };
-  static struct top* ops[MANY];
+  static struct tracked_op* ops[MANY];
   put(f, &f->file, 0, FILE_PAGES * PAGE, 1);
   for (unsigned i = 0; i < MANY; i++) {
     uvdio_buf_t page = blank(PAGE);
@@ -271,7 +272,7 @@ static void thousand_requests_at_the_default_depth(void** state) {
 /* One at a time, the requests run in the order in which they came. */
 static void depth_1_keeps_the_order_of_submission(void** state) {
   struct fixture* f = *state;
-  struct top* writes[WRITES];
+  struct tracked_op* writes[WRITES];
   write_pages(f, writes, WRITES);
   run(f);
   for (unsigned i = 0; i < WRITES; i++) {
@@ -282,13 +283,13 @@ static void depth_1_keeps_the_order_of_submission(void** state) {
 /* Files, sizes and syncs of all kinds at once, through a needle's eye. */
 static void everything_goes_through_depth_1(void** state) {
   struct fixture* f = *state;
-  struct top* open = op_new(&f->tracker);
+  struct tracked_op* open = op_new(&f->tracker);
   t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
-  struct top* write = write_page(f, 0);
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 10 * PAGE);
-  struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* write = write_page(f, 0);
+  struct tracked_op* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 10 * PAGE);
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(open, 0);
   assert_result(write, PAGE);
@@ -348,7 +349,7 @@ static void no_turn_runs_more_callbacks_than_allowed(void** state) {
 }
 
 /* A callback that submits does not get its next one in the same turn for ever. */
-static void resubmit(struct top* read) {
+static void resubmit(struct tracked_op* read) {
   unsigned* left = read->data;
   if (--*left > 0) {
     uvdio_buf_t nothing = op_take(read);
@@ -383,7 +384,7 @@ static void chain_of_instant_requests_starves_nobody(void** state) {
  * What a callback may do.
  */
 
-static void free_itself(struct top* op) {
+static void free_itself(struct tracked_op* op) {
   unsigned* freed = op->data;
   memset(&op->req, 0xa5, sizeof(op->req));
   op_free(op);
@@ -408,7 +409,7 @@ struct chain {
 };
 
 /* Reads back what was written, then writes the next page, with one request and one buffer. */
-static void go_on(struct top* op) {
+static void go_on(struct tracked_op* op) {
   struct chain* chain = op->data;
   uvdio_buf_t page = op_take(op);
   if (op->kind == UVDIO_OP_WRITE) {
@@ -424,7 +425,7 @@ static void callback_may_submit_its_request_again(void** state) {
   struct fixture* f = *state;
   struct chain chain = {f, 0};
   uvdio_buf_t page = filled(PAGE, 7);
-  struct top* op = t_write(op_then(&f->tracker, go_on, &chain), &f->file, &page, 0);
+  struct tracked_op* op = t_write(op_then(&f->tracker, go_on, &chain), &f->file, &page, 0);
   run(f);
   assert_int_equal(op->done, 40);
   for (unsigned i = 0; i < 20; i++) {
@@ -432,8 +433,8 @@ static void callback_may_submit_its_request_again(void** state) {
   }
 }
 
-static void cancel_all(struct top* op) {
-  struct top** others = op->data;
+static void cancel_all(struct tracked_op* op) {
+  struct tracked_op** others = op->data;
   for (unsigned i = 0; i < WRITES; i++) {
     others[i]->code = t_cancel(others[i]);
   }
@@ -441,7 +442,7 @@ static void cancel_all(struct top* op) {
 
 static void callback_may_cancel_others(void** state) {
   struct fixture* f = *state;
-  struct top* writes[WRITES];
+  struct tracked_op* writes[WRITES];
   uvdio_buf_t page = filled(PAGE, 1);
   t_write(op_then(&f->tracker, cancel_all, writes), &f->file, &page, 0);
   write_pages(f, writes, WRITES);
@@ -452,25 +453,25 @@ static void callback_may_cancel_others(void** state) {
   }
 }
 
-static void cancel_itself(struct top* op) {
+static void cancel_itself(struct tracked_op* op) {
   op->code = t_cancel(op);
 }
 
 static void request_is_not_pending_in_its_callback(void** state) {
   struct fixture* f = *state;
-  struct top* size = t_size(op_then(&f->tracker, cancel_itself, NULL), &f->file);
+  struct tracked_op* size = t_size(op_then(&f->tracker, cancel_itself, NULL), &f->file);
   run(f);
   assert_code(size->code, UV_EINVAL);
 }
 
-static void close_file(struct top* op) {
+static void close_file(struct tracked_op* op) {
   struct fixture* f = op->data;
   t_close(op_new(&f->tracker), &f->file);
 }
 
 static void callback_may_close_its_file(void** state) {
   struct fixture* f = *state;
-  struct top* writes[WRITES];
+  struct tracked_op* writes[WRITES];
   uvdio_buf_t page = filled(PAGE, 1);
   t_write(op_then(&f->tracker, close_file, f), &f->file, &page, 0);
   write_pages(f, writes, WRITES);
@@ -481,16 +482,16 @@ static void callback_may_close_its_file(void** state) {
   assert_refused(t_size(op_new(&f->tracker), &f->file), UV_EBADF);
 }
 
-static void close_engine(struct top* op) {
+static void close_engine(struct tracked_op* op) {
   struct fixture* f = op->data;
   op->code = t_engine_close(f->engine, on_engine_closed);
 }
 
 static void callback_may_close_the_engine(void** state) {
   struct fixture* f = *state;
-  struct top* writes[WRITES];
+  struct tracked_op* writes[WRITES];
   uvdio_buf_t page = filled(PAGE, 1);
-  struct top* closer = t_write(op_then(&f->tracker, close_engine, f), &f->file, &page, 0);
+  struct tracked_op* closer = t_write(op_then(&f->tracker, close_engine, f), &f->file, &page, 0);
   write_pages(f, writes, WRITES);
   run(f);
   f->engine = NULL;
@@ -501,7 +502,7 @@ static void callback_may_close_the_engine(void** state) {
   }
 }
 
-static void work_at_once(struct top* op) {
+static void work_at_once(struct tracked_op* op) {
   struct fixture* f = op->data;
   assert_size(f, &f->file, PAGE);
   assert_holds(f, &f->file, 0, PAGE, 3);
@@ -510,7 +511,7 @@ static void work_at_once(struct top* op) {
 static void callback_may_use_the_synchronous_form(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t page = filled(PAGE, 3);
-  struct top* write = t_write(op_then(&f->tracker, work_at_once, f), &f->file, &page, 0);
+  struct tracked_op* write = t_write(op_then(&f->tracker, work_at_once, f), &f->file, &page, 0);
   run(f);
   assert_result(write, PAGE);
 }
@@ -547,7 +548,7 @@ static struct behaviour behaviour_of(uvdio_op_t op) {
   return (struct behaviour){-1, -1};
 }
 
-static struct top* submit_any(struct fixture* f, uvdio_op_t op) {
+static struct tracked_op* submit_any(struct fixture* f, uvdio_op_t op) {
   struct tracker* t = &f->tracker;
   uvdio_buf_t page;
   switch (op) {

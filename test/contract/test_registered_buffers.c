@@ -32,12 +32,12 @@ static void pass_through(struct fixture* f, uint64_t offset, unsigned seed) {
   fill_pattern(frame.base, frame.cap, seed);
   frame.len = frame.cap;
   size_t size = frame.cap;
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &frame, offset);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &frame, offset);
   run(f);
   assert_result(write, size);
   uvdio_buf_t into = frame_of(f);
   memset(into.base, 0, into.cap);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &into, offset);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &into, offset);
   run(f);
   assert_result(read, size);
   assert_true(is_pattern(read->back.base, size, seed));
@@ -75,7 +75,7 @@ static void only_what_is_used_is_registered(void** state) {
 static void every_frame_of_an_odd_arena_arrives(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t frames[400];
-  struct top* writes[COUNT_OF(frames)];
+  struct tracked_op* writes[COUNT_OF(frames)];
   size_t size = 3 * PAGE;
   fixture_arena(f, size, COUNT_OF(frames));
   for (unsigned i = 0; i < COUNT_OF(frames); i++) {
@@ -98,8 +98,8 @@ static void heap_buffers_go_as_plain_memory(void** state) {
   put(f, &f->file, 0, 2 * PAGE, 3);
   uvdio_buf_t frame = frame_of(f);
   uvdio_buf_t heap = blank(PAGE);
-  struct top* first = t_read(op_new(&f->tracker), &f->file, &frame, 0);
-  struct top* second = t_read(op_new(&f->tracker), &f->file, &heap, 0);
+  struct tracked_op* first = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  struct tracked_op* second = t_read(op_new(&f->tracker), &f->file, &heap, 0);
   run(f);
   assert_result(first, 2 * PAGE);
   assert_result(second, PAGE);
@@ -153,7 +153,7 @@ static void unregistering_waits_for_frames(void** state) {
   put(f, &f->file, 0, PAGE, 3);
   pass_through(f, PAGE, 1);
   uvdio_buf_t frame = frame_of(f);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
   assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_EBUSY);
   run(f);
   assert_result(read, PAGE);
@@ -172,7 +172,7 @@ static void unregistering_waits_for_frames_that_wait(void** state) {
   put(f, &f->file, 0, PAGE, 3);
   assert_ok(uvdio_arena_register(f->engine, f->arena));
   uvdio_buf_t frame = frame_of(f);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
   assert_int_equal(stats_of(f).in_flight, 0);
   assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_EBUSY);
   run(f);
@@ -447,7 +447,7 @@ static void frames_beyond_the_kernels_limit_go_as_plain_memory(void** state) {
   assert_non_null(strstr(registration_of(f).reason, "512 MiB"));
   uvdio_buf_t frame = frame_of(f);
   uvdio_buf_t view = uvdio_buf_view_len(uvdio_buf_wrap(frame.base, PAGE), PAGE);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &view, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &view, 0);
   run(f);
   assert_result(write, PAGE);
   assert_int_equal(stats_of(f).fixed, 0);
@@ -459,7 +459,7 @@ static void use_one_frame(struct fixture* f, uvdio_arena_t* arena, const char* r
   uvdio_buf_t frame = {0};
   assert_ok(uvdio_arena_acquire(arena, &frame));
   size_t size = frame.cap;
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
   run(f);
   assert_result(read, size);
   op_free(read);
@@ -547,7 +547,7 @@ static void end_of_an_arena_is_nothing_to_other_backends(void** state) {
   pass_through(f, 0, 1);
   assert_true(stats_of(f).registered_bytes > 0);
   leave_arena(f);
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   assert_ok(uvdio_engine_close(other, NULL));
   run(f);
   assert_int_equal(size->done, 1);

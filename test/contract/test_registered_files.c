@@ -15,7 +15,7 @@
 static void files_get_slots_with_their_first_transfer(void** state) {
   struct fixture* f = *state;
   assert_false(info_of(&f->file).is_registered);
-  struct top* write = write_page_of(f, &f->file, 0, 1);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 1);
   run(f);
   assert_result(write, PAGE);
   if (!info_of(&f->file).is_registered) {
@@ -51,8 +51,8 @@ static void closed_file_is_closed(void** state) {
   assert_false(is_open_elsewhere(path_of(f, "file")));
 }
 
-static struct top* change_or_read(struct fixture* f, unsigned which) {
-  struct top* op = op_new(&f->tracker);
+static struct tracked_op* change_or_read(struct fixture* f, unsigned which) {
+  struct tracked_op* op = op_new(&f->tracker);
   uvdio_buf_t page = which == 0 ? filled(PAGE, 2) : which == 1 ? blank(PAGE) : (uvdio_buf_t){0};
   switch (which) {
     case 0:
@@ -79,10 +79,10 @@ static void file_that_is_closed_behind_something_is_closed(void** state) {
   for (unsigned which = 0; which < 6; which++) {
     uvdio_buf_t page = filled(PAGE, 1);
     /* gives the file its slot */
-    struct top* first = t_write(op_new(&f->tracker), &f->file, &page, 0);
+    struct tracked_op* first = t_write(op_new(&f->tracker), &f->file, &page, 0);
     run(f);
-    struct top* op = change_or_read(f, which);
-    struct top* closing = t_close(op_new(&f->tracker), &f->file);
+    struct tracked_op* op = change_or_read(f, which);
+    struct tracked_op* closing = t_close(op_new(&f->tracker), &f->file);
     run(f);
     assert_result(first, PAGE);
     assert_true(op->result >= 0);
@@ -97,10 +97,10 @@ static void file_that_is_being_closed_is_not_registered(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
   uvdio_buf_t page = filled(PAGE, 1);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
   run(f);
   assert_result(write, PAGE);
-  struct top* closing = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* closing = t_close(op_new(&f->tracker), &f->file);
   assert_int_equal(info_of(&f->file).is_registered, 0);
   run(f);
   assert_result(closing, 0);
@@ -112,7 +112,7 @@ static void file_that_is_being_closed_is_not_registered(void** state) {
 static void table_grows_with_the_files(void** state) {
   struct fixture* f = *state;
   static uvdio_file_t files[FILES];
-  static struct top* writes[FILES];
+  static struct tracked_op* writes[FILES];
   char name[32];
   memset(files, 0, sizeof(files));
   for (unsigned i = 0; i < FILES; i++) {
@@ -127,7 +127,7 @@ static void table_grows_with_the_files(void** state) {
   for (unsigned i = 0; i < FILES; i++) {
     assert_result(writes[i], PAGE);
     assert_holds(f, &files[i], 0, PAGE, i);
-    struct top* read = read_page_of(f, &files[i], 0);
+    struct tracked_op* read = read_page_of(f, &files[i], 0);
     run(f);
     assert_result(read, PAGE);
     assert_true(is_pattern(read->back.base, PAGE, i));
@@ -163,7 +163,7 @@ static void give_a_slot_out_again(struct fixture* f, unsigned which) {
   int is_registered = info_of(&table[which]).is_registered;
   assert_result(t_close(op_now(&f->tracker), &table[which]), 0);
   open_one(f, which);
-  struct top* read = read_page_of(f, &table[which], 0);
+  struct tracked_op* read = read_page_of(f, &table[which], 0);
   run(f);
   assert_result(read, PAGE);
   assert_true(is_pattern(read->back.base, PAGE, which));

@@ -489,7 +489,7 @@ static void arena_gets_room_that_another_gave_up(void** state) {
     f->arena = arenas[i];
     uvdio_buf_t frame = {0};
     assert_ok(uvdio_arena_acquire(f->arena, &frame));
-    struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+    struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
     run(f);
     op_free(read);
   }
@@ -517,7 +517,7 @@ static void read_into_frame(struct fixture* f, unsigned which) {
   for (unsigned i = 0; i <= which; i++) {
     assert_ok(uvdio_arena_acquire(f->arena, &frames[i]));
   }
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &frames[which], 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &frames[which], 0);
   run(f);
   assert_true(read->result >= 0);
   op_free(read);

@@ -28,12 +28,12 @@ static uint64_t pass_view(struct fixture* f, char* base, size_t size, uint64_t o
   uint64_t before = stats_of(f).fixed;
   fill_pattern(base, size, seed);
   uvdio_buf_t view = uvdio_buf_view_bytes(base, size);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &view, offset);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &view, offset);
   run(f);
   assert_result(write, size);
   memset(base, 0, size);
   view = uvdio_buf_wrap(base, size);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &view, offset);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &view, offset);
   run(f);
   assert_result(read, size);
   assert_true(is_pattern(base, size, seed));
@@ -90,7 +90,7 @@ static void several_frames_go_by_number_as_one_view(void** state) {
 /* The file's first transfers, and others than the first, which take the short way. */
 static void many_at_once_arrive_where_they_belong(void** state) {
   struct fixture* f = *state;
-  struct top* reads[32];
+  struct tracked_op* reads[32];
   fixture_arena(f, 2 * PAGE, COUNT_OF(reads));
   use_a_frame(f);
   char* memory = memory_of(f->arena);
@@ -122,7 +122,7 @@ static void frame_with_a_lower_cap_is_still_a_frame(void** state) {
   memset(frame.base, 0, frame.cap);
   char* base = frame.base;
   frame.cap = PAGE;
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
   run(f);
   assert_result(read, PAGE);
   assert_int_equal(read->back.cap, PAGE);
@@ -211,7 +211,7 @@ static void other_memory_goes_as_plain_memory(void** state) {
   assert_int_equal(pass_view(f, heap.base + PAGE, PAGE, 0, 1), 0);
   assert_int_equal(pass_view(f, outside, sizeof(outside), 0, 2), 0);
   uint64_t before = stats_of(f).fixed;
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &heap, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &heap, 0);
   run(f);
   assert_result(read, 2 * PAGE);
   assert_int_equal(stats_of(f).fixed, before);
@@ -323,7 +323,7 @@ static void make_arena_there(struct fixture* f, size_t size) {
 static void assert_arrives_as_plain_memory(struct fixture* f, uint64_t offset, unsigned seed) {
   uint64_t before = stats_of(f).fixed;
   uvdio_buf_t view = uvdio_buf_wrap(recycled + 2 * PAGE, PAGE);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &view, offset);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &view, offset);
   run(f);
   assert_result(read, PAGE);
   assert_true(is_pattern(recycled + 2 * PAGE, PAGE, seed));
@@ -374,8 +374,8 @@ static void frame_of_another_arena_at_the_address_makes_it_known(void** state) {
   fill_pattern(recycled, 2 * PAGE, 3);
   frame.len = frame.cap;
   uint64_t before = stats_of(f).fixed;
-  struct top* first = t_write(op_new(&f->tracker), &f->file, &frame, 0);
-  struct top* second = t_write(op_new(&f->tracker), &f->file, &view, PAGE);
+  struct tracked_op* first = t_write(op_new(&f->tracker), &f->file, &frame, 0);
+  struct tracked_op* second = t_write(op_new(&f->tracker), &f->file, &view, PAGE);
   run(f);
   assert_result(first, PAGE);
   assert_result(second, PAGE);
@@ -408,7 +408,7 @@ static void unregistering_waits_for_views(void** state) {
   assert_ok(uvdio_arena_register(f->engine, f->arena));
   for (unsigned i = 0; i < 2; i++) { /* waits for the loop's first turn; is with the kernel */
     uvdio_buf_t view = uvdio_buf_wrap(memory_of(f->arena) + 3 * PAGE, PAGE);
-    struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
+    struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
     assert_int_equal(stats_of(f).in_flight, i);
     assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_EBUSY);
     run(f);
@@ -425,7 +425,7 @@ static void unregistering_does_not_wait_for_other_memory(void** state) {
   fixture_arena(f, PAGE, 4);
   skip_without_ring(f);
   use_a_frame(f);
-  struct top* read = read_page(f, 0);
+  struct tracked_op* read = read_page(f, 0);
   assert_ok(uvdio_arena_unregister(f->engine, f->arena));
   run(f);
   assert_result(read, 0);

@@ -13,12 +13,12 @@
 #include "ops.h"
 #include "workers.h"
 
-static struct top* submit_read(struct fixture* f, struct top* op) {
+static struct tracked_op* submit_read(struct fixture* f, struct tracked_op* op) {
   uvdio_buf_t page = blank(PAGE);
   return t_read(op, &f->file, &page, 0);
 }
 
-static struct top* submit_write(struct fixture* f, struct top* op) {
+static struct tracked_op* submit_write(struct fixture* f, struct tracked_op* op) {
   uvdio_buf_t page = filled(PAGE, 1);
   return t_write(op, &f->file, &page, 0);
 }
@@ -42,15 +42,15 @@ static int depth_1(void** state) {
  * Order.
  */
 
-typedef struct top* (*submit_function)(struct fixture*, struct top*);
+typedef struct tracked_op* (*submit_function)(struct fixture*, struct tracked_op*);
 
 struct pusher {
   struct fixture* f;
   submit_function submit;
-  struct top* late;
+  struct tracked_op* late;
 };
 
-static void push_in(struct top* op) {
+static void push_in(struct tracked_op* op) {
   struct pusher* pusher = op->data;
   pusher->late = pusher->submit(pusher->f, op_new(&pusher->f->tracker));
 }
@@ -59,7 +59,7 @@ static void push_in(struct top* op) {
  * go first. */
 static void nothing_overtakes(struct fixture* f, submit_function submit) {
   struct pusher pusher = {f, submit, NULL};
-  struct top* waiting[3];
+  struct tracked_op* waiting[3];
   unsigned before = f->tracker.finished;
   if (!has_one_backend(&f->file)) {
     SKIP("two backends take turns");
@@ -90,14 +90,14 @@ static void no_write_overtakes_what_waits(void** state) {
  * has its turn before all the reads that wait for the ring. */
 static void no_backend_goes_without(void** state) {
   struct fixture* f = *state;
-  struct top* reads[8];
+  struct tracked_op* reads[8];
   if (has_one_backend(&f->file)) {
-    SKIP("files of this place have one backend");
+    SKIP("files of this filesystem have one backend");
   }
   for (unsigned i = 0; i < COUNT_OF(reads); i++) {
     reads[i] = submit_read(f, op_new(&f->tracker));
   }
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   assert_int_equal(stats_of(f).in_flight, 1);
   run(f);
   assert_result(size, PAGE);
@@ -130,7 +130,8 @@ static void what_came_before_the_first_turn_starts_in_it(void** state) {
  * Waiting for others of the same file.
  */
 
-static void assert_alone(struct fixture* f, const struct top* first, const struct top* second) {
+static void assert_alone(struct fixture* f, const struct tracked_op* first,
+                         const struct tracked_op* second) {
   assert_true(stats_of(f).in_flight <= 1);
   run(f);
   assert_true(first->result >= 0 && second->result >= 0);
@@ -139,7 +140,7 @@ static void assert_alone(struct fixture* f, const struct top* first, const struc
 
 static void sync_does_not_start_beside_a_change(void** state) {
   struct fixture* f = *state;
-  struct top* change = submit_write(f, op_new(&f->tracker));
+  struct tracked_op* change = submit_write(f, op_new(&f->tracker));
   assert_alone(f, change, t_sync_data(op_new(&f->tracker), &f->file));
   change = t_truncate(op_new(&f->tracker), &f->file, PAGE);
   assert_alone(f, change, t_sync_all(op_new(&f->tracker), &f->file));
@@ -149,7 +150,7 @@ static void sync_does_not_start_beside_a_change(void** state) {
 
 static void transfer_does_not_start_beside_a_truncate(void** state) {
   struct fixture* f = *state;
-  struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, PAGE);
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &f->file, PAGE);
   assert_alone(f, truncate, submit_read(f, op_new(&f->tracker)));
   truncate = t_truncate(op_new(&f->tracker), &f->file, PAGE);
   assert_alone(f, truncate, submit_write(f, op_new(&f->tracker)));
@@ -201,7 +202,7 @@ static void nothing_to_move_does_not_start(void** state) {
   uvdio_buf_t page = blank(PAGE);
   page.len = 0;
   uvdio_engine_stats_t before = stats_of(f);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &page, 0);
   assert_int_equal(stats_of(f).in_flight, 0);
   run(f);
   assert_result(write, 0);
@@ -214,7 +215,7 @@ static void nothing_to_move_does_not_start(void** state) {
 static void second_transfer_is_in_company(void** state) {
   struct fixture* f = *state;
   if (has_one_backend(&f->file)) {
-    SKIP("files of this place have one backend");
+    SKIP("files of this filesystem have one backend");
   }
   assert_string_equal(info_of(&f->file).backend, "pool");
   assert_string_equal(info_of(&f->file).backend_concurrent, "ring");
@@ -228,7 +229,7 @@ static void second_transfer_is_in_company(void** state) {
 
 enum { LINKS = 20 };
 
-static void next_link(struct top* op) {
+static void next_link(struct tracked_op* op) {
   struct fixture* f = op->data;
   if (op->order % LINKS != 0) {
     submit_write(f, op_then(&f->tracker, next_link, f));
@@ -264,7 +265,7 @@ static uint64_t batches_of_reads(struct fixture* f, unsigned count) {
 static void batches_grow_with_what_is_in_flight(void** state) {
   struct fixture* f = *state;
   if (!is_done_by(&f->file, "ring")) {
-    SKIP("files of this place are not with the ring");
+    SKIP("files of this filesystem are not with the ring");
   }
   assert_int_equal(batches_of_reads(f, FEW), FEW);
   assert_int_equal(batches_of_reads(f, SEVERAL), 1);

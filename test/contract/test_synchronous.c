@@ -7,18 +7,18 @@
 
 #include "fixture.h"
 
-static struct top* now(struct fixture* f) {
+static struct tracked_op* now(struct fixture* f) {
   return op_now(&f->tracker);
 }
 
-static struct top* later(struct fixture* f) {
+static struct tracked_op* later(struct fixture* f) {
   return op_new(&f->tracker);
 }
 
 static void write_leaves_the_buffer_with_the_caller(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(2 * PAGE, 1);
-  struct top* write = t_write(now(f), &f->file, &buf, 0);
+  struct tracked_op* write = t_write(now(f), &f->file, &buf, 0);
   assert_result(write, 2 * PAGE);
   assert_int_equal(write->req.transferred, 2 * PAGE);
   assert_int_equal(buf.len, 2 * PAGE);
@@ -30,7 +30,7 @@ static void read_sets_len(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, 2 * PAGE, 1);
   uvdio_buf_t buf = blank(4 * PAGE);
-  struct top* read = t_read(now(f), &f->file, &buf, PAGE);
+  struct tracked_op* read = t_read(now(f), &f->file, &buf, PAGE);
   assert_result(read, PAGE);
   assert_int_equal(buf.len, PAGE);
   assert_int_equal(buf.cap, 4 * PAGE);
@@ -44,7 +44,7 @@ static void exact_read_that_is_short_keeps_what_arrived(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
   uvdio_buf_t buf = blank(2 * PAGE);
-  struct top* read = t_read_exact(now(f), &f->file, &buf, 0);
+  struct tracked_op* read = t_read_exact(now(f), &f->file, &buf, 0);
   assert_result(read, UVDIO_ESHORTREAD);
   assert_int_equal(buf.len, PAGE);
   assert_true(is_pattern(buf.base, PAGE, 1));
@@ -97,7 +97,8 @@ static void syncs_succeed(void** state) {
 
 static void open_and_close_take_effect_at_once(void** state) {
   struct fixture* f = *state;
-  struct top* missing = t_open(now(f), f->engine, &f->other, path_of(f, "new"), UVDIO_OPEN_READ);
+  struct tracked_op* missing =
+      t_open(now(f), f->engine, &f->other, path_of(f, "new"), UVDIO_OPEN_READ);
   assert_result(missing, UV_ENOENT);
   assert_refused(t_size(now(f), &f->other), UV_EBADF);
   open_now(f, &f->other, "new", UVDIO_OPEN_RW);
@@ -109,7 +110,7 @@ static void open_and_close_take_effect_at_once(void** state) {
 
 static void request_serves_one_operation_after_the_other(void** state) {
   struct fixture* f = *state;
-  struct top* op = now(f);
+  struct tracked_op* op = now(f);
   t_truncate(op, &f->file, PAGE);
   t_sync_all(op, &f->file);
   t_size(op, &f->file);
@@ -138,7 +139,7 @@ static void loop_need_not_run(void** state) {
 static void sync_while_a_write_is_in_flight_is_refused(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 1);
-  struct top* write = t_write(later(f), &f->file, &buf, 0);
+  struct tracked_op* write = t_write(later(f), &f->file, &buf, 0);
   assert_refused(t_sync_data(now(f), &f->file), UV_EBUSY);
   assert_refused(t_sync_all(now(f), &f->file), UV_EBUSY);
   run(f);
@@ -150,7 +151,7 @@ static void sync_does_not_mind_a_read_in_flight(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
   uvdio_buf_t buf = blank(PAGE);
-  struct top* read = t_read(later(f), &f->file, &buf, 0);
+  struct tracked_op* read = t_read(later(f), &f->file, &buf, 0);
   assert_result(t_sync_data(now(f), &f->file), 0);
   run(f);
   assert_result(read, PAGE);
@@ -160,7 +161,7 @@ static void close_with_a_request_pending_is_refused(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, PAGE, 1);
   uvdio_buf_t buf = blank(PAGE);
-  struct top* read = t_read(later(f), &f->file, &buf, 0);
+  struct tracked_op* read = t_read(later(f), &f->file, &buf, 0);
   assert_refused(t_close(now(f), &f->file), UV_EBUSY);
   run(f);
   assert_result(read, PAGE);
@@ -171,7 +172,7 @@ static void close_with_a_request_pending_is_refused(void** state) {
 static void close_with_a_callback_outstanding_is_refused(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = blank(PAGE);
-  struct top* read = t_read(later(f), &f->file, &buf, 0);
+  struct tracked_op* read = t_read(later(f), &f->file, &buf, 0);
   (void)t_cancel(read);
   assert_refused(t_close(now(f), &f->file), UV_EBUSY);
   run(f);
@@ -182,7 +183,7 @@ static void close_with_a_callback_outstanding_is_refused(void** state) {
 static void write_and_read_go_past_those_in_flight(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 1);
-  struct top* write = t_write(later(f), &f->file, &buf, 8 * PAGE);
+  struct tracked_op* write = t_write(later(f), &f->file, &buf, 8 * PAGE);
   put(f, &f->file, 0, PAGE, 2);
   assert_holds(f, &f->file, 0, PAGE, 2);
   run(f);

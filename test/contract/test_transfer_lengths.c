@@ -50,7 +50,7 @@ static void read_of_more_than_a_call_moves_ends_with_the_file(void** state) {
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < 3; i++) {
     uvdio_buf_t view = uvdio_buf_view_bytes(memory, MORE);
-    struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
+    struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
     run(f);
     assert_result(read, PAGE);
     assert_true(is_pattern(memory, PAGE, 1));

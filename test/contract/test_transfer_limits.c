@@ -38,7 +38,7 @@ static void lift_limit(void) {
   assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-static struct top* write_under_limit(struct fixture* f, struct top* op, size_t size) {
+static struct tracked_op* write_under_limit(struct fixture* f, struct tracked_op* op, size_t size) {
   uvdio_buf_t buf = filled(size, 1);
   limit_file_size(PAGE);
   t_write(op, &f->file, &buf, 0);
@@ -50,7 +50,7 @@ static struct top* write_under_limit(struct fixture* f, struct top* op, size_t s
   return op;
 }
 
-static void assert_stopped_at_a_page(struct fixture* f, const struct top* write) {
+static void assert_stopped_at_a_page(struct fixture* f, const struct tracked_op* write) {
   assert_result(write, UV_EFBIG);
   assert_int_equal(write->req.transferred, PAGE);
   assert_size(f, &f->file, PAGE);
@@ -77,7 +77,7 @@ static void write_beyond_the_limit_moves_nothing(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 1);
   limit_file_size(PAGE);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, PAGE);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &buf, PAGE);
   uv_run(&f->loop, UV_RUN_DEFAULT);
   lift_limit();
   assert_result(write, UV_EFBIG);
@@ -89,7 +89,7 @@ static void write_beyond_the_limit_moves_nothing(void** state) {
 static void one_bad_write_leaves_the_others_alone(void** state) {
   struct fixture* f = *state;
   enum { MANY = 30 };
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   limit_file_size(MANY / 2 * PAGE);
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page(f, i);
@@ -107,7 +107,7 @@ static void one_bad_write_leaves_the_others_alone(void** state) {
  */
 
 struct past_the_limit {
-  char path[PLACE_PATH_MAX + 16];
+  char path[FILESYSTEM_PATH_MAX + 16];
   uvdio_op_t op;
   void (*disposition)(int);
   int64_t result;
@@ -199,9 +199,9 @@ static void memory_that_is_gone_is_an_error(void** state) {
   assert_int_equal(ftruncate(descriptor, 0), 0);
   uvdio_buf_t from = uvdio_buf_view_bytes(memory, PAGE);
   uvdio_buf_t into = uvdio_buf_wrap(memory, PAGE);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &from, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &from, 0);
   run(f);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &into, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &into, 0);
   run(f);
   assert_result(write, UV_EFAULT);
   assert_result(read, UV_EFAULT);
@@ -214,12 +214,12 @@ static void memory_that_is_gone_is_an_error(void** state) {
  * A full disk.
  */
 
-static struct place small;
+static struct filesystem small;
 
 static void open_on_small(struct fixture* f, const char* kind, uint64_t size) {
-  char why[PLACE_WHY_MAX];
-  char path[PLACE_PATH_MAX + 16];
-  if (place_make(&small, kind, size, why) != 0) {
+  char why[FILESYSTEM_WHY_MAX];
+  char path[FILESYSTEM_PATH_MAX + 16];
+  if (filesystem_make(&small, kind, size, why) != 0) {
     SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/file", small.dir);
@@ -228,13 +228,13 @@ static void open_on_small(struct fixture* f, const char* kind, uint64_t size) {
 
 static int tear_down(void** state) {
   int failed = fixture_tear_down(state);
-  place_remove(&small);
+  filesystem_remove(&small);
   return failed;
 }
 
 static void fill_up(struct fixture* f, size_t size) {
   uvdio_buf_t buf = filled(size, 1);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
   run(f);
   assert_result(write, UV_ENOSPC);
   size_t written = write->req.transferred;
@@ -261,7 +261,7 @@ static void full_ext4_takes_what_it_can(void** state) {
 static void space_that_is_not_there_is_not_reserved(void** state) {
   struct fixture* f = *state;
   open_on_small(f, "ext4", 16 * MIB);
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 64 * MIB);
+  struct tracked_op* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 64 * MIB);
   run(f);
   assert_result(preallocate, UV_ENOSPC);
   assert_code(uvdio_file_info(&f->file, &(uvdio_file_info_t){0}), 0);

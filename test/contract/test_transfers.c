@@ -15,10 +15,10 @@ static void roundtrip(struct fixture* f, uvdio_buf_t* out, uvdio_buf_t* in, unsi
   size_t size = out->cap;
   fill_pattern(out->base, size, seed);
   assert_ok(uvdio_buf_set_len(out, size));
-  struct top* write = t_write(op_new(&f->tracker), &f->file, out, 3 * PAGE);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, out, 3 * PAGE);
   run(f);
   assert_result(write, size);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, in, 3 * PAGE);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, in, 3 * PAGE);
   run(f);
   assert_result(read, size);
   assert_true(is_pattern(read->back.base, size, seed));
@@ -78,9 +78,9 @@ static void buffers_that_came_back_are_released_by_origin(void** state) {
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
   uvdio_buf_t heap = blank(PAGE);
   uvdio_buf_t view = uvdio_buf_wrap(bytes, PAGE);
-  struct top* reads[] = {t_read(op_new(&f->tracker), &f->file, &frame, 0),
-                         t_read(op_new(&f->tracker), &f->file, &heap, 0),
-                         t_read(op_new(&f->tracker), &f->file, &view, 0)};
+  struct tracked_op* reads[] = {t_read(op_new(&f->tracker), &f->file, &frame, 0),
+                                t_read(op_new(&f->tracker), &f->file, &heap, 0),
+                                t_read(op_new(&f->tracker), &f->file, &view, 0)};
   run(f);
   for (size_t i = 0; i < COUNT_OF(reads); i++) {
     uvdio_buf_t back = op_take(reads[i]);
@@ -95,7 +95,7 @@ static void write_sends_len_and_not_cap(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(4 * PAGE, 1);
   uvdio_buf_truncate(&buf, PAGE);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
   run(f);
   assert_result(write, PAGE);
   assert_int_equal(write->back.cap, 4 * PAGE);
@@ -107,7 +107,7 @@ static void read_asks_for_cap_whatever_len_was(void** state) {
   put(f, &f->file, 0, 2 * PAGE, 1);
   uvdio_buf_t buf = blank(2 * PAGE);
   assert_ok(uvdio_buf_set_len(&buf, 17));
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &buf, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &buf, 0);
   run(f);
   assert_result(read, 2 * PAGE);
   assert_true(is_pattern(read->back.base, 2 * PAGE, 1));
@@ -122,7 +122,7 @@ static void view_reads_a_part_of_a_buffer(void** state) {
   uvdio_buf_t frame;
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
   assert_ok(uvdio_buf_slice_space(&frame, PAGE, PAGE, &view));
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &view, 0);
   run(f);
   assert_result(read, PAGE);
   assert_true(is_zero(frame.base, PAGE));
@@ -201,16 +201,16 @@ static void hole_reads_as_zeros(void** state) {
  * The end of the file.
  */
 
-static struct top* read_at(struct fixture* f, size_t cap, uint64_t offset) {
+static struct tracked_op* read_at(struct fixture* f, size_t cap, uint64_t offset) {
   uvdio_buf_t buf = blank(cap);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &buf, offset);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &buf, offset);
   run(f);
   return read;
 }
 
-static struct top* read_exactly_at(struct fixture* f, size_t cap, uint64_t offset) {
+static struct tracked_op* read_exactly_at(struct fixture* f, size_t cap, uint64_t offset) {
   uvdio_buf_t buf = blank(cap);
-  struct top* read = t_read_exact(op_new(&f->tracker), &f->file, &buf, offset);
+  struct tracked_op* read = t_read_exact(op_new(&f->tracker), &f->file, &buf, offset);
   run(f);
   return read;
 }
@@ -242,7 +242,7 @@ static void read_past_the_end_gives_nothing(void** state) {
 static void read_over_the_end_gives_what_there_is(void** state) {
   struct fixture* f = *state;
   end_on_a_page(f);
-  struct top* read = read_at(f, 4 * PAGE, PAGE);
+  struct tracked_op* read = read_at(f, 4 * PAGE, PAGE);
   assert_result(read, PAGE);
   assert_memory_equal(read->back.base, read_at(f, PAGE, PAGE)->back.base, PAGE);
 }
@@ -251,7 +251,7 @@ static void read_of_an_unaligned_tail_gives_the_tail(void** state) {
   struct fixture* f = *state;
   end_within_a_page(f);
   assert_result(read_at(f, PAGE, 2 * PAGE), 100);
-  struct top* all = read_at(f, 8 * PAGE, 0);
+  struct tracked_op* all = read_at(f, 8 * PAGE, 0);
   assert_result(all, 2 * PAGE + 100);
   assert_true(is_pattern(all->back.base, 2 * PAGE + 100, 1));
   assert_result(read_at(f, PAGE, 3 * PAGE), 0);
@@ -260,7 +260,7 @@ static void read_of_an_unaligned_tail_gives_the_tail(void** state) {
 static void exact_read_within_the_file_is_a_read(void** state) {
   struct fixture* f = *state;
   end_within_a_page(f);
-  struct top* read = read_exactly_at(f, 2 * PAGE, 0);
+  struct tracked_op* read = read_exactly_at(f, 2 * PAGE, 0);
   assert_result(read, 2 * PAGE);
   assert_true(is_pattern(read->back.base, 2 * PAGE, 1));
 }
@@ -268,7 +268,7 @@ static void exact_read_within_the_file_is_a_read(void** state) {
 static void exact_read_over_the_end_is_short_and_keeps_what_arrived(void** state) {
   struct fixture* f = *state;
   end_within_a_page(f);
-  struct top* read = read_exactly_at(f, 4 * PAGE, 0);
+  struct tracked_op* read = read_exactly_at(f, 4 * PAGE, 0);
   assert_result(read, UVDIO_ESHORTREAD);
   assert_int_equal(read->req.transferred, 2 * PAGE + 100);
   assert_int_equal(read->back.len, 2 * PAGE + 100);
@@ -278,7 +278,7 @@ static void exact_read_over_the_end_is_short_and_keeps_what_arrived(void** state
 static void exact_read_past_the_end_is_short_of_everything(void** state) {
   struct fixture* f = *state;
   end_on_a_page(f);
-  struct top* read = read_exactly_at(f, PAGE, 2 * PAGE);
+  struct tracked_op* read = read_exactly_at(f, PAGE, 2 * PAGE);
   assert_result(read, UVDIO_ESHORTREAD);
   assert_int_equal(read->back.len, 0);
 }
@@ -293,9 +293,9 @@ static void zero_bytes_take_no_time_but_a_callback(void** state) {
   uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
   uvdio_buf_t unfilled = uvdio_buf_wrap(bytes, PAGE);
   uvdio_buf_t no_room = uvdio_buf_wrap(bytes, 0);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &nothing, 0);
-  struct top* write = t_write(op_new(&f->tracker), &f->file, &unfilled, 5 * PAGE);
-  struct top* exact = t_read_exact(op_new(&f->tracker), &f->file, &no_room, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &nothing, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &unfilled, 5 * PAGE);
+  struct tracked_op* exact = t_read_exact(op_new(&f->tracker), &f->file, &no_room, 0);
   run(f);
   assert_result(read, 0);
   assert_result(write, 0);

@@ -12,7 +12,7 @@
 #define MANY 12u
 #define ROUNDS 30u
 
-static struct top* truncate_to(struct fixture* f, unsigned pages) {
+static struct tracked_op* truncate_to(struct fixture* f, unsigned pages) {
   return t_truncate(op_new(&f->tracker), &f->file, (uint64_t)pages * PAGE);
 }
 
@@ -21,11 +21,11 @@ static void assert_page(struct fixture* f, unsigned page, unsigned seed) {
 }
 
 static void one_round(struct fixture* f, unsigned round) {
-  struct top* writes[MANY + 2];
+  struct tracked_op* writes[MANY + 2];
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page_of(f, &f->file, i, round + i);
   }
-  struct top* truncate = truncate_to(f, 4);
+  struct tracked_op* truncate = truncate_to(f, 4);
   writes[MANY] = write_page_of(f, &f->file, 2, round + 100);
   writes[MANY + 1] = write_page_of(f, &f->file, 8, round + 101);
   run(f);
@@ -51,18 +51,18 @@ static void writes_before_are_cut_off_and_writes_after_stay(void** state) {
 
 static void everything_keeps_its_side(void** state) {
   struct fixture* f = *state;
-  struct top* before[MANY];
-  struct top* after[MANY];
+  struct tracked_op* before[MANY];
+  struct tracked_op* after[MANY];
   put(f, &f->file, 0, MANY * PAGE, 1);
   for (unsigned i = 0; i < MANY; i++) {
     before[i] = i % 3 == 2 ? write_page_of(f, &f->file, i, 2) : read_page(f, i);
   }
-  struct top* truncate = truncate_to(f, MANY / 2);
+  struct tracked_op* truncate = truncate_to(f, MANY / 2);
   for (unsigned i = 0; i < MANY; i++) {
     after[i] = read_page(f, i);
   }
   /* which changes nothing */
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, PAGE);
+  struct tracked_op* preallocate = t_preallocate(op_new(&f->tracker), &f->file, PAGE);
   run(f);
   assert_result(truncate, 0);
   assert_int_equal(preallocate->done, 1);
@@ -77,7 +77,7 @@ static void everything_keeps_its_side(void** state) {
 
 static void truncates_follow_each_other(void** state) {
   struct fixture* f = *state;
-  struct top* truncates[MANY];
+  struct tracked_op* truncates[MANY];
   for (unsigned i = 0; i < MANY; i++) {
     truncates[i] = truncate_to(f, i % 2 ? 1 : 20 + i);
     write_page_of(f, &f->file, 1, i);
@@ -93,10 +93,10 @@ static void truncates_follow_each_other(void** state) {
 
 static void sync_covers_a_truncate_that_waits(void** state) {
   struct fixture* f = *state;
-  struct top* write = write_page_of(f, &f->file, 0, 1);
-  struct top* truncate = truncate_to(f, 8);
-  struct top* sync = t_sync_all(op_new(&f->tracker), &f->file);
-  struct top* later = write_page_of(f, &f->file, 9, 2);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 1);
+  struct tracked_op* truncate = truncate_to(f, 8);
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* later = write_page_of(f, &f->file, 9, 2);
   run(f);
   assert_result(write, PAGE);
   assert_result(truncate, 0);
@@ -109,9 +109,9 @@ static void synchronous_forms_are_turned_away(void** state) {
   struct fixture* f = *state;
   struct tracker* t = &f->tracker;
   uvdio_buf_t buf = filled(PAGE, 9);
-  struct top* write = write_page_of(f, &f->file, 0, 1);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 1);
   assert_refused(t_truncate(op_now(t), &f->file, 0), UV_EBUSY);
-  struct top* truncate = truncate_to(f, 4);
+  struct tracked_op* truncate = truncate_to(f, 4);
   assert_refused(t_write(op_now(t), &f->file, &buf, 0), UV_EBUSY);
   assert_refused(t_read(op_now(t), &f->file, &buf, 0), UV_EBUSY);
   assert_refused(t_preallocate(op_now(t), &f->file, PAGE), UV_EBUSY);
@@ -130,10 +130,10 @@ static void synchronous_forms_are_turned_away(void** state) {
 static void what_waits_is_cancelled_at_once(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 3 * PAGE, PAGE, 3);
-  struct top* first = write_page_of(f, &f->file, 0, 1);
-  struct top* truncate = truncate_to(f, 8);
-  struct top* write = write_page_of(f, &f->file, 1, 2);
-  struct top* read = read_page(f, 3);
+  struct tracked_op* first = write_page_of(f, &f->file, 0, 1);
+  struct tracked_op* truncate = truncate_to(f, 8);
+  struct tracked_op* write = write_page_of(f, &f->file, 1, 2);
+  struct tracked_op* read = read_page(f, 3);
   assert_ok(t_cancel(truncate));
   assert_ok(t_cancel(write));
   run(f);
@@ -147,10 +147,10 @@ static void what_waits_is_cancelled_at_once(void** state) {
 
 static void close_waits_for_what_waits(void** state) {
   struct fixture* f = *state;
-  struct top* writes[2] = {write_page_of(f, &f->file, 0, 1), NULL};
-  struct top* truncate = truncate_to(f, 4);
+  struct tracked_op* writes[2] = {write_page_of(f, &f->file, 0, 1), NULL};
+  struct tracked_op* truncate = truncate_to(f, 4);
   writes[1] = write_page_of(f, &f->file, 5, 2);
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(writes[0], PAGE);
   assert_result(writes[1], PAGE);
@@ -163,9 +163,9 @@ static void close_waits_for_what_waits(void** state) {
 
 static void engine_close_waits_for_what_waits(void** state) {
   struct fixture* f = *state;
-  struct top* first = write_page_of(f, &f->file, 0, 1);
-  struct top* truncate = truncate_to(f, 4);
-  struct top* last = write_page_of(f, &f->file, 5, 2);
+  struct tracked_op* first = write_page_of(f, &f->file, 0, 1);
+  struct tracked_op* truncate = truncate_to(f, 4);
+  struct tracked_op* last = write_page_of(f, &f->file, 5, 2);
   end_engine(f);
   assert_result(first, PAGE);
   assert_result(truncate, 0);
@@ -177,8 +177,8 @@ static void other_files_are_not_held_up(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = filled(PAGE, 3);
   open_now(f, &f->other, "other", UVDIO_OPEN_RW);
-  struct top* write = write_page_of(f, &f->file, 0, 1);
-  struct top* truncate = truncate_to(f, 4);
+  struct tracked_op* write = write_page_of(f, &f->file, 0, 1);
+  struct tracked_op* truncate = truncate_to(f, 4);
   assert_result(t_write(op_now(&f->tracker), &f->other, &buf, 0), PAGE);
   assert_result(t_truncate(op_now(&f->tracker), &f->other, 3 * PAGE), 0);
   assert_ok(uvdio_buf_release(&buf));

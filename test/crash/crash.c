@@ -24,7 +24,7 @@
 
 static const char usage[] =
     "usage: crash [OPTIONS]\n"
-    "  --place P     ext4, xfs or btrfs (ext4)\n"
+    "  --filesystem P     ext4, xfs or btrfs (ext4)\n"
     "  --backend B   ring or pool (ring)\n"
     "  --work W      log, pages, space, names or copy (all)\n"
     "  --end E       cut (the power) or kill (the writer) (both)\n"
@@ -43,7 +43,7 @@ static const char* const endings[ENDINGS] = {"cut", "kill"};
 #define WORKS (sizeof(works) / sizeof(works[0]))
 
 struct options {
-  const char* place;
+  const char* filesystem;
   const char* backend;
   const char* work;
   const char* end;
@@ -58,8 +58,9 @@ struct options {
  */
 
 static void say_replay(const struct options* options, const struct plan* plan, const char* work) {
-  printf("# replay: crash --place %s --backend %s --work %s --end %s --seed %" PRIu64 " --rounds 1",
-         options->place, options->backend, work, endings[plan->end], plan->seed);
+  printf("# replay: crash --filesystem %s --backend %s --work %s --end %s --seed %" PRIu64
+         " --rounds 1",
+         options->filesystem, options->backend, work, endings[plan->end], plan->seed);
   printf(plan->uvdio >= 0 ? " --uvdio %s\n" : "%s\n", plan->uvdio >= 0 ? options->uvdio : "");
 }
 
@@ -112,7 +113,7 @@ static int run_case(const struct options* options, struct plan* plan, const stru
   int ok = options->defect != NULL ? failed : !failed;
   say_tally(plan, &tally, options->seed);
   printf("%s %u - %s, %s, %s on %s%s%s\n", ok ? "ok" : "not ok", number, name, endings[plan->end],
-         options->backend, options->place, options->defect != NULL ? ", must be found: " : "",
+         options->backend, options->filesystem, options->defect != NULL ? ", must be found: " : "",
          options->defect != NULL ? options->defect : "");
   fflush(stdout);
   return ok ? 0 : 1;
@@ -144,7 +145,7 @@ static unsigned each_case(const struct options* options, struct plan* plan, int 
 
 static int parse(struct options* options, int argc, char** argv) {
   static const struct option known[] = {
-      {"place", required_argument, NULL, 'p'},
+      {"filesystem", required_argument, NULL, 'p'},
       {"backend", required_argument, NULL, 'b'},
       {"work", required_argument, NULL, 'w'},
       {"end", required_argument, NULL, 'e'},
@@ -158,7 +159,7 @@ static int parse(struct options* options, int argc, char** argv) {
   while ((answer = getopt_long(argc, argv, "", known, NULL)) != -1) {
     switch (answer) {
       case 'p':
-        options->place = optarg;
+        options->filesystem = optarg;
         break;
       case 'b':
         options->backend = optarg;
@@ -226,7 +227,7 @@ static int skip_all(const char* why) {
 
 int main(int argc, char** argv) {
   struct options options = {
-      .place = "ext4", .backend = "ring", .seed = 1, .rounds = ROUNDS_DEFAULT};
+      .filesystem = "ext4", .backend = "ring", .seed = 1, .rounds = ROUNDS_DEFAULT};
   struct stage stage;
   struct plan plan = {.stage = &stage};
   char why[WHY_MAX];
@@ -235,7 +236,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   if (uvdio_backend_probe(plan.backend, why, sizeof(why)) != 0 ||
-      stage_make(&stage, options.place, why) != 0) {
+      stage_make(&stage, options.filesystem, why) != 0) {
     return skip_all(why);
   }
   plan.model =

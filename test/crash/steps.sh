@@ -16,15 +16,15 @@ options="--rounds --seed" default="ext4 xfs btrfs"
 describe() {
   promised=$(sum '^# seeds.*: \([0-9]*\) acknowledged.*' "$folder/log.txt")
   lost=$(sum '^# seeds.*cache \([0-9]*\) KiB lost' "$folder/log.txt")
-  amount="$passed series of $rounds rounds passed, $skipped places skipped"
+  amount="$passed series of $rounds rounds passed, $skipped filesystems skipped"
   echo "$amount; $promised promises of durability, $lost KiB lost in caches"
 }
 
-# run_place PLACE BACKEND
-run_place() {
+# run_filesystem FILESYSTEM BACKEND
+run_filesystem() {
   say "$2 on $1, from seed $seed"
-  build/release/test/crash/crash --place "$1" --backend "$2" --rounds "$rounds" --seed "$seed" \
-    --uvdio build/release/uvdio >"$folder/output.txt" 2>&1
+  build/release/test/crash/crash --filesystem "$1" --backend "$2" --rounds "$rounds" \
+    --seed "$seed" --uvdio build/release/uvdio >"$folder/output.txt" 2>&1
   code=$?
   tee -a "$folder/log.txt" <"$folder/output.txt"
   good=$(grep -c '^ok ' "$folder/output.txt")
@@ -42,9 +42,9 @@ run_steps() {
     leave_out crash "libfuse 3 was not found when it was configured"
     return
   fi
-  for place in $chosen; do
+  for filesystem in $chosen; do
     for backend in ring pool; do
-      run_place "$place" $backend
+      run_filesystem "$filesystem" $backend
     done
   done
 }

@@ -74,7 +74,7 @@ static int open_straight_depth_1(void** state) {
  * Where writes may go through a cache.
  */
 
-static void note_more_than_one(struct top* op) {
+static void note_more_than_one(struct tracked_op* op) {
   unsigned* most = op->data;
   uvdio_engine_stats_t stats;
   if (uvdio_engine_stats(op->req.file->engine_, &stats) == 0 && stats.in_flight > *most) {
@@ -84,7 +84,7 @@ static void note_more_than_one(struct top* op) {
 
 static void durable_writes_run_one_at_a_time(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   unsigned most = 0;
   for (unsigned i = 0; i < MANY; i++) {
     uvdio_buf_t page = filled(PAGE, i);
@@ -103,10 +103,10 @@ static void durable_writes_run_one_at_a_time(void** state) {
 /* The sync is told of what the writes beside it lost, and they of what it was to cover. */
 static void no_sync_runs_beside_a_durable_write(void** state) {
   struct fixture* f = *state;
-  struct top* before = write_page(f, 1);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
-  struct top* after = write_page(f, 2);
-  struct top* last = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* before = write_page(f, 1);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* after = write_page(f, 2);
+  struct tracked_op* last = t_sync_all(op_new(&f->tracker), &f->file);
   assert_int_equal(in_flight(f), 1);
   run(f);
   uvdio_engine_stats_t stats;
@@ -124,8 +124,8 @@ static void no_sync_runs_beside_a_durable_write(void** state) {
 static void reads_run_beside_a_durable_write(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t page = blank(PAGE);
-  struct top* write = write_page(f, 0);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
+  struct tracked_op* write = write_page(f, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
   assert_int_equal(in_flight(f), 2);
   run(f);
   assert_result(write, PAGE);
@@ -134,13 +134,13 @@ static void reads_run_beside_a_durable_write(void** state) {
 
 static void those_that_wait_fail_with_the_one_before(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   need_faults();
   fault_fail(CALL_PWRITE, 1, ONCE, ENOSPC);
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page(f, i);
   }
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   for (unsigned i = 0; i < MANY; i++) {
     assert_result(writes[i], UV_ENOSPC);
@@ -156,7 +156,7 @@ static void refused_arguments_may_be_a_lost_write_there(void** state) {
   struct fixture* f = *state;
   need_faults();
   fault_fail(CALL_PWRITE, 1, ONCE, EINVAL);
-  struct top* write = write_page(f, 0);
+  struct tracked_op* write = write_page(f, 0);
   run(f);
   assert_result(write, UV_EINVAL);
   assert_code(info_of(&f->file).latch_error, UV_EINVAL);
@@ -165,7 +165,7 @@ static void refused_arguments_may_be_a_lost_write_there(void** state) {
 static void synchronous_durable_write_is_refused_beside_another(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t page = filled(PAGE, 9);
-  struct top* pending = write_page(f, 1);
+  struct tracked_op* pending = write_page(f, 1);
   assert_refused(t_write(op_now(&f->tracker), &f->file, &page, 0), UV_EBUSY);
   run(f);
   assert_result(pending, PAGE);
@@ -179,7 +179,7 @@ static void synchronous_durable_write_is_refused_beside_another(void** state) {
 
 static void one_that_waits_can_be_cancelled(void** state) {
   struct fixture* f = *state;
-  struct top* writes[4];
+  struct tracked_op* writes[4];
   for (unsigned i = 0; i < 4; i++) {
     writes[i] = write_page(f, i);
   }
@@ -196,14 +196,14 @@ static void one_that_waits_can_be_cancelled(void** state) {
 /* A truncate comes after all of them, and what comes after it waits, too. */
 static void truncate_keeps_its_place_among_them(void** state) {
   struct fixture* f = *state;
-  struct top* writes[4];
+  struct tracked_op* writes[4];
   writes[0] = write_page(f, 0);
   writes[1] = write_page(f, 1);
-  struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, PAGE);
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &f->file, PAGE);
   writes[2] = write_page(f, 2);
   writes[3] = write_page(f, 3);
   run(f);
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   run(f);
   for (unsigned i = 0; i < 4; i++) {
     assert_result(writes[i], PAGE);
@@ -215,11 +215,11 @@ static void truncate_keeps_its_place_among_them(void** state) {
 
 static void close_waits_for_them(void** state) {
   struct fixture* f = *state;
-  struct top* writes[MANY];
+  struct tracked_op* writes[MANY];
   for (unsigned i = 0; i < MANY; i++) {
     writes[i] = write_page(f, i);
   }
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   for (unsigned i = 0; i < MANY; i++) {
     assert_result(writes[i], PAGE);
@@ -242,7 +242,8 @@ static void every_error_that_may_be_a_lost_write_latches(void** state) {
     int code = uv_translate_sys_error(errors[i]);
     for (int is_sync = 0; is_sync < 2; is_sync++) {
       fault_fail(is_sync ? CALL_FDATASYNC : CALL_PWRITE, 1, ONCE, errors[i]);
-      struct top* op = is_sync ? t_sync_data(op_new(&f->tracker), &f->file) : write_page(f, 0);
+      struct tracked_op* op =
+          is_sync ? t_sync_data(op_new(&f->tracker), &f->file) : write_page(f, 0);
       run(f);
       assert_result(op, code);
       assert_code(info_of(&f->file).latch_error, code);
@@ -262,8 +263,8 @@ static void synchronous_forms_latch_as_well(void** state) {
   for (int is_sync = 0; is_sync < 2; is_sync++) {
     uvdio_buf_t page = filled(PAGE, 1);
     fault_fail(is_sync ? CALL_FDATASYNC : CALL_PWRITE, 1, ONCE, EREMOTEIO);
-    struct top* op = is_sync ? t_sync_data(op_now(&f->tracker), &f->file)
-                             : t_write(op_now(&f->tracker), &f->file, &page, 0);
+    struct tracked_op* op = is_sync ? t_sync_data(op_now(&f->tracker), &f->file)
+                                    : t_write(op_now(&f->tracker), &f->file, &page, 0);
     int code = uv_translate_sys_error(EREMOTEIO);
     assert_result(op, code);
     assert_code(info_of(&f->file).latch_error, code);
@@ -284,7 +285,7 @@ static void refused_call_latches_nothing(void** state) {
   }
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
     fault_fail(CALL_PWRITE, 1, ONCE, errors[i]);
-    struct top* write = write_page(f, 0);
+    struct tracked_op* write = write_page(f, 0);
     run(f);
     assert_result(write, uv_translate_sys_error(errors[i]));
     assert_code(info_of(&f->file).latch_error, 0);
@@ -300,7 +301,7 @@ static void refused_call_latches_nothing(void** state) {
 static void success_that_waits_for_its_callback_is_taken_back(void** state) {
   struct fixture* f = *state;
   struct workers workers;
-  struct top* writes[3];
+  struct tracked_op* writes[3];
   if (!on_workers(&f->file) || info_of(&f->file).is_durable_serialized) {
     SKIP(
         "two results can be made to come together where durable writes run side by side on "
@@ -330,12 +331,12 @@ static void latch_reaches_every_change_that_waits(void** state) {
   need_faults();
   fault_fail(CALL_PWRITE, 1, ONCE, ENODATA);
   int code = uv_translate_sys_error(ENODATA);
-  struct top* first = write_page(f, 0);
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 64 * PAGE);
-  struct top* truncate = t_truncate(op_new(&f->tracker), &f->file, 2 * PAGE);
-  struct top* behind[3] = {write_page(f, 1),
-                           t_preallocate(op_new(&f->tracker), &f->file, 32 * PAGE),
-                           t_sync_data(op_new(&f->tracker), &f->file)};
+  struct tracked_op* first = write_page(f, 0);
+  struct tracked_op* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 64 * PAGE);
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &f->file, 2 * PAGE);
+  struct tracked_op* behind[3] = {write_page(f, 1),
+                                  t_preallocate(op_new(&f->tracker), &f->file, 32 * PAGE),
+                                  t_sync_data(op_new(&f->tracker), &f->file)};
   run(f);
   assert_result(first, code);
   assert_result(preallocate, code);
@@ -346,7 +347,7 @@ static void latch_reaches_every_change_that_waits(void** state) {
   assert_int_equal(fault_calls(CALL_FALLOCATE), 0);
   assert_int_equal(fault_calls(CALL_FTRUNCATE), 0);
   assert_int_equal(fault_calls(CALL_PWRITE), 1);
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(size, 0);
 }
@@ -359,7 +360,7 @@ static void failed_truncate_and_preallocation_latch_nothing(void** state) {
   assert_result(t_truncate(op_now(&f->tracker), &f->file, PAGE), UV_EIO);
   assert_result(t_preallocate(op_now(&f->tracker), &f->file, PAGE), UV_ENOSPC);
   assert_code(info_of(&f->file).latch_error, 0);
-  struct top* write = write_page(f, 0);
+  struct tracked_op* write = write_page(f, 0);
   run(f);
   assert_result(write, PAGE);
 }

@@ -113,7 +113,7 @@ static int serve(const char* dir, int ready) {
  */
 
 static pid_t server;
-static char mounted[PLACE_PATH_MAX + 16];
+static char mounted[FILESYSTEM_PATH_MAX + 16];
 
 static int start_server(const char* dir) {
   int ready[2];
@@ -157,7 +157,7 @@ static void open_on_fuse(struct fixture* f) {
   char path[sizeof(mounted) + 8];
   memset(knobs, 0, sizeof(*knobs));
   knobs->most = SIZE_MAX;
-  snprintf(mounted, sizeof(mounted), "%s/fuse-XXXXXX", matrix.place.dir);
+  snprintf(mounted, sizeof(mounted), "%s/fuse-XXXXXX", matrix.filesystem.dir);
   if (mkdtemp(mounted) == NULL || start_server(mounted) != 0) {
     SKIP("no FUSE filesystem can be mounted (root, /dev/fuse)");
   }
@@ -165,7 +165,7 @@ static void open_on_fuse(struct fixture* f) {
   assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_O_RDWR), 0);
 }
 
-static struct top* read_pages(struct fixture* f, unsigned first, unsigned pages) {
+static struct tracked_op* read_pages(struct fixture* f, unsigned first, unsigned pages) {
   uvdio_buf_t buf = blank((size_t)pages * PAGE);
   return t_read(op_new(&f->tracker), &f->file, &buf, (uint64_t)first * PAGE);
 }
@@ -181,14 +181,14 @@ static void errors_come_as_they_are(void** state) {
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
     knobs->read_error = errors[i];
     knobs->write_error = errors[i];
-    struct top* read = read_pages(f, 0, 2);
-    struct top* write = write_page_of(f, &f->file, 0, 2);
+    struct tracked_op* read = read_pages(f, 0, 2);
+    struct tracked_op* write = write_page_of(f, &f->file, 0, 2);
     run(f);
     assert_result(read, uv_translate_sys_error(errors[i]));
     assert_result(write, uv_translate_sys_error(errors[i]));
   }
   knobs->read_error = 0;
-  struct top* read = read_pages(f, 0, PAGES);
+  struct tracked_op* read = read_pages(f, 0, PAGES);
   run(f);
   assert_result(read, PAGES * PAGE);
   assert_true(is_pattern(read->back.base, PAGES * PAGE, 1));
@@ -198,7 +198,7 @@ static void short_reads_are_resumed(void** state) {
   struct fixture* f = *state;
   open_on_fuse(f);
   knobs->most = PAGE;
-  struct top* read = read_pages(f, 0, 8);
+  struct tracked_op* read = read_pages(f, 0, 8);
   run(f);
   assert_result(read, 8 * PAGE);
   assert_true(is_pattern(read->back.base, 8 * PAGE, 1));
@@ -209,7 +209,7 @@ static void file_that_stops_giving_bytes_has_not_ended(void** state) {
   struct fixture* f = *state;
   open_on_fuse(f);
   knobs->most = 0;
-  struct top* read = read_pages(f, 0, 8);
+  struct tracked_op* read = read_pages(f, 0, 8);
   run(f);
   assert_result(read, UVDIO_ESHORTREAD);
   assert_int_equal(read->req.transferred, 0);
@@ -222,7 +222,7 @@ static void file_that_stops_giving_bytes_has_not_ended(void** state) {
 /* Takes down what mount_overlay() has made, so far as it came. */
 static void unmount_overlay(const char* dir) {
   static const char* const folders[] = {"over", "upper", "work/work", "work"};
-  char path[PLACE_PATH_MAX + 64];
+  char path[FILESYSTEM_PATH_MAX + 64];
   snprintf(path, sizeof(path), "%s/over", dir);
   umount2(path, MNT_DETACH);
   for (size_t i = 0; i < COUNT_OF(folders); i++) {
@@ -236,8 +236,8 @@ static void unmount_overlay(const char* dir) {
  * of its own. */
 static int mount_overlay(const char* dir) {
   static const char* const folders[] = {"over", "upper", "work"};
-  char path[PLACE_PATH_MAX + 64];
-  char options[4 * PLACE_PATH_MAX];
+  char path[FILESYSTEM_PATH_MAX + 64];
+  char options[4 * FILESYSTEM_PATH_MAX];
   for (size_t i = 0; i < COUNT_OF(folders); i++) {
     snprintf(path, sizeof(path), "%s/%s", dir, folders[i]);
     if (mkdir(path, 0700) != 0) {
@@ -254,24 +254,24 @@ static int mount_overlay(const char* dir) {
  * file. */
 static void short_reads_below_an_overlay_are_resumed(void** state) {
   struct fixture* f = *state;
-  char dir[PLACE_PATH_MAX + 16];
+  char dir[FILESYSTEM_PATH_MAX + 16];
   char path[sizeof(dir) + 16];
   open_on_fuse(f);
-  snprintf(dir, sizeof(dir), "%s/overlay-XXXXXX", matrix.place.dir);
+  snprintf(dir, sizeof(dir), "%s/overlay-XXXXXX", matrix.filesystem.dir);
   assert_non_null(mkdtemp(dir));
   if (mount_overlay(dir) != 0) {
     unmount_overlay(dir);
     SKIP("no overlay can be mounted over FUSE");
   }
   snprintf(path, sizeof(path), "%s/over/file", dir);
-  struct top* open = t_open(op_now(&f->tracker), f->engine, &f->other, path,
-                            UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
+  struct tracked_op* open = t_open(op_now(&f->tracker), f->engine, &f->other, path,
+                                   UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
   assert_result(open, 0);
   knobs->most = 5 * PAGE + 848;
   uvdio_buf_t buf = blank(PAGES * PAGE);
-  struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
   run(f);
-  struct top* close = t_close(op_now(&f->tracker), &f->other);
+  struct tracked_op* close = t_close(op_now(&f->tracker), &f->other);
   unmount_overlay(dir);
   assert_result(read, PAGES * PAGE);
   assert_true(is_pattern(read->back.base, PAGES * PAGE, 1));
@@ -290,7 +290,7 @@ static void count_tick(uv_timer_t* timer) {
  * long. */
 static void delays_do_not_hold_up_the_loop(void** state) {
   struct fixture* f = *state;
-  struct top* reads[16];
+  struct tracked_op* reads[16];
   uv_timer_t timer;
   unsigned ticks = 0;
   open_on_fuse(f);
@@ -301,8 +301,8 @@ static void delays_do_not_hold_up_the_loop(void** state) {
   for (unsigned i = 0; i < COUNT_OF(reads); i++) {
     reads[i] = read_pages(f, i, 1);
   }
-  struct top* write = write_page_of(f, &f->file, 20, 2);
-  struct top* cancelled = read_pages(f, 21, 1);
+  struct tracked_op* write = write_page_of(f, &f->file, 20, 2);
+  struct tracked_op* cancelled = read_pages(f, 21, 1);
   int code = t_cancel(cancelled);
   assert_true(code == 0 || code == UV_EBUSY);
   run(f);
@@ -320,8 +320,8 @@ static void failed_sync_latches(void** state) {
   struct fixture* f = *state;
   open_on_fuse(f);
   knobs->sync_error = EIO;
-  struct top* first = t_sync_data(op_new(&f->tracker), &f->file);
-  struct top* second = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* first = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* second = t_sync_all(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(first, UV_EIO);
   assert_result(second, UV_EIO);

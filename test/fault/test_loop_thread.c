@@ -21,7 +21,8 @@ static int set_up(void** state) {
   return failed;
 }
 
-static struct top* open_other(struct fixture* f, struct top* op, const char* name, unsigned flags) {
+static struct tracked_op* open_other(struct fixture* f, struct tracked_op* op, const char* name,
+                                     unsigned flags) {
   t_open(op, f->engine, &f->other, path_of(f, name), flags);
   run(f);
   return op;
@@ -50,7 +51,7 @@ static void close_is_a_workers(void** state) {
   assert_int_equal(fault_calls_here(CALL_CLOSE), 1);
   open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
   faults_reset();
-  struct top* close = t_close(op_new(&f->tracker), &f->other);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->other);
   run(f);
   assert_result(close, 0);
   assert_closed_elsewhere(1);
@@ -60,7 +61,7 @@ static void close_behind_a_write_is_a_workers(void** state) {
   struct fixture* f = *state;
   open_now(f, &f->other, "other", UVDIO_OPEN_CREATE);
   write_page_of(f, &f->other, 0, 1);
-  struct top* close = t_close(op_new(&f->tracker), &f->other);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->other);
   run(f);
   assert_result(close, 0);
   assert_closed_elsewhere(1);
@@ -133,7 +134,7 @@ static void cancelled_open_that_fails_is_closed_by_a_worker(void** state) {
   size_t before = open_descriptors();
   fault_hold(CALL_FTRUNCATE, 1);
   fault_fail(CALL_FTRUNCATE, 1, ONCE, EIO);
-  struct top* open =
+  struct tracked_op* open =
       t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   while (fault_calls(CALL_FTRUNCATE) == 0) {
     uv_run(&f->loop, UV_RUN_NOWAIT);
@@ -152,8 +153,8 @@ static void cancelled_open_that_fails_is_closed_by_a_worker(void** state) {
  * submits them.
  */
 
-static struct top* read_into(struct fixture* f, uvdio_buf_t buf) {
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &buf, 0);
+static struct tracked_op* read_into(struct fixture* f, uvdio_buf_t buf) {
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &buf, 0);
   run(f);
   assert_result(read, read->back.cap);
   return read;
@@ -171,12 +172,12 @@ static void large_transfer_of_plain_memory_is_a_workers(void** state) {
   for (size_t i = 0; i < COUNT_OF(sizes); i++) {
     uvdio_buf_t buf = filled(sizes[i], 1);
     faults_reset();
-    struct top* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
+    struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &buf, 0);
     run(f);
     assert_result(write, sizes[i]);
     assert_here(CALL_PWRITE, sizes[i] <= MIB);
     assert_ok(uvdio_buf_alloc(&buf, sizes[i], 0));
-    struct top* read = read_into(f, buf);
+    struct tracked_op* read = read_into(f, buf);
     assert_here(CALL_PREAD, sizes[i] <= MIB);
     assert_true(is_pattern(read->back.base, sizes[i], 1));
     op_free(write);
@@ -211,7 +212,7 @@ static void large_transfer_of_registered_memory_is_a_workers(void** state) {
   for (size_t cap = most; cap <= most + PAGE; cap += PAGE) {
     uint64_t fixed = stats_of(f).fixed;
     faults_reset();
-    struct top* read = read_into(f, only_frame(f, cap));
+    struct tracked_op* read = read_into(f, only_frame(f, cap));
     assert_here(CALL_PREAD, cap == most);
     assert_int_equal(stats_of(f).fixed, fixed + 1);
     op_free(read);
@@ -295,7 +296,7 @@ static void call_of_a_worker_does_not_count(void** state) {
   struct holder holder;
   begin_to_hold(&holder, CALL_CLOSE);
   uint64_t began_ns = uv_hrtime();
-  struct top* close = t_close(op_new(&f->tracker), &f->other);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->other);
   run(f);
   uint64_t took_ns = uv_hrtime() - began_ns;
   assert_int_equal(uv_thread_join(&holder.thread), 0);
@@ -315,7 +316,7 @@ static void close_that_is_left_to_the_loop_counts(void** state) {
   faults_reset();
   begin_to_hold(&holder, CALL_CLOSE);
   fault_fail(CALL_QUEUE_WORK, 1, ONCE, ENOMEM);
-  struct top* close = t_close(op_new(&f->tracker), &f->other);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->other);
   run(f);
   assert_int_equal(uv_thread_join(&holder.thread), 0);
   assert_result(close, 0);

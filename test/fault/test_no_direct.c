@@ -61,8 +61,9 @@ static void answer_with(unsigned memory, unsigned offset, int is_known) {
   answer.is_known = is_known;
 }
 
-static struct top* open_other(struct fixture* f, unsigned flags) {
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), flags);
+static struct tracked_op* open_other(struct fixture* f, unsigned flags) {
+  struct tracked_op* open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), flags);
   run(f);
   return open;
 }

@@ -28,8 +28,8 @@ static void assert_usable(struct fixture* f, uvdio_file_t* file) {
   uvdio_file_info_t info;
   struct tracker* t = &f->tracker;
   uvdio_buf_t page = filled(PAGE, 1);
-  struct top* write = t_write(op_new(t), file, &page, 0);
-  struct top* sync = t_sync_data(op_new(t), file);
+  struct tracked_op* write = t_write(op_new(t), file, &page, 0);
+  struct tracked_op* sync = t_sync_data(op_new(t), file);
   assert_ok(uvdio_file_info(file, &info));
   run(f);
   assert_result(write, PAGE);
@@ -43,8 +43,8 @@ static const char* filesystem_of(const uvdio_file_t* file) {
   return info.filesystem;
 }
 
-static struct top* close_it(struct fixture* f, uvdio_file_t* file) {
-  struct top* close = t_close(op_new(&f->tracker), file);
+static struct tracked_op* close_it(struct fixture* f, uvdio_file_t* file) {
+  struct tracked_op* close = t_close(op_new(&f->tracker), file);
   run(f);
   return close;
 }
@@ -54,7 +54,8 @@ static struct top* close_it(struct fixture* f, uvdio_file_t* file) {
  */
 
 /* Opens with one step failing once. */
-static struct top* open_with(struct fixture* f, struct top* op, enum fault_call step, int error) {
+static struct tracked_op* open_with(struct fixture* f, struct tracked_op* op, enum fault_call step,
+                                    int error) {
   faults_reset();
   fault_fail(step, 1, ONCE, error);
   t_open(op, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
@@ -64,7 +65,7 @@ static struct top* open_with(struct fixture* f, struct top* op, enum fault_call 
 }
 
 /* Either is right, as long as it is true. */
-static void turned_away_at(struct fixture* f, struct top* op, enum fault_call step) {
+static void turned_away_at(struct fixture* f, struct tracked_op* op, enum fault_call step) {
   size_t before = open_descriptors();
   open_with(f, op, step, EAGAIN);
   if (op->result == 0) {
@@ -86,7 +87,7 @@ static void open_that_is_turned_away_is_usable_or_an_error(void** state) {
   }
 }
 
-static void interrupted_at(struct fixture* f, struct top* op, enum fault_call step) {
+static void interrupted_at(struct fixture* f, struct tracked_op* op, enum fault_call step) {
   size_t before = open_descriptors();
   open_with(f, op, step, EINTR);
   assert_result(op, 0);
@@ -136,7 +137,8 @@ static void file_that_can_not_be_created_is_not_said_to_be_missing(void** state)
  * this one. */
 static const char* const kernels[] = {NULL, "5.10.0-30-amd64", "6.11.9", "6.12.0"};
 
-static void fails_at(struct fixture* f, struct top* op, enum fault_call step, const char* kernel) {
+static void fails_at(struct fixture* f, struct tracked_op* op, enum fault_call step,
+                     const char* kernel) {
   faults_reset();
   fault_pretend_kernel(kernel);
   fault_fail(step, 1, ONCE, EIO);
@@ -148,7 +150,7 @@ static void fails_at(struct fixture* f, struct top* op, enum fault_call step, co
 static void failed_step_removes_what_was_created_and_nothing_else(void** state) {
   struct fixture* f = *state;
   const enum fault_call late[] = {CALL_STATX, CALL_FCNTL, CALL_FTRUNCATE};
-  char path[PLACE_PATH_MAX + 64];
+  char path[FILESYSTEM_PATH_MAX + 64];
   need_faults();
   (void)snprintf(path, sizeof(path), "%s", path_of(f, "other"));
   for (size_t i = 0; i < COUNT_OF(late) * COUNT_OF(kernels); i++) {
@@ -172,7 +174,7 @@ static void what_was_created_is_found_by_its_descriptor(void** state) {
   faults_reset();
   fault_fail(CALL_STATX, 1, ONCE, EIO);
   fault_fail(CALL_OPEN, 2, ONCE, EACCES);
-  struct top* open = op_new(&f->tracker);
+  struct tracked_op* open = op_new(&f->tracker);
   t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   run(f);
   assert_result(open, UV_EIO);
@@ -188,7 +190,7 @@ static void open_that_no_worker_ends_removes_what_it_created(void** state) {
     faults_reset();
     fault_pretend_kernel(kernels[i]);
     fault_fail(CALL_QUEUE_WORK, 1, ONCE, EAGAIN);
-    struct top* open = op_new(&f->tracker);
+    struct tracked_op* open = op_new(&f->tracker);
     t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
     run(f);
     assert_result(open, UVDIO_EPOOL);
@@ -224,8 +226,8 @@ static void do_meanwhile(struct fixture* f, enum meanwhile what) {
   }
 }
 
-static struct top* open_meanwhile(struct fixture* f, enum meanwhile what, unsigned flags) {
-  struct top* open = op_new(&f->tracker);
+static struct tracked_op* open_meanwhile(struct fixture* f, enum meanwhile what, unsigned flags) {
+  struct tracked_op* open = op_new(&f->tracker);
   fault_hold(CALL_STATX, 1);
   t_open(open, f->engine, &f->other, path_of(f, "other"), flags);
   uv_run(&f->loop, UV_RUN_NOWAIT); /* in case the engine has to learn its thread */
@@ -271,7 +273,8 @@ static void link_that_is_planted_meanwhile_is_not_followed(void** state) {
 static unsigned opens_taken(struct fixture* f, const char* kernel, unsigned flags, int expected) {
   faults_reset();
   fault_pretend_kernel(kernel);
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), flags);
+  struct tracked_op* open =
+      t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), flags);
   run(f);
   assert_result(open, expected);
   unsigned opens = fault_calls(CALL_OPEN);
@@ -300,20 +303,20 @@ static void path_is_opened_once(void** state) {
 /* Nor is it opened again where the filesystem refuses direct I/O. */
 static void refusal_of_direct_io_takes_no_second_open(void** state) {
   struct fixture* f = *state;
-  static struct place ramfs;
-  char why[PLACE_WHY_MAX];
-  char path[PLACE_PATH_MAX + 16];
-  if (place_make_indirect(&ramfs, "ramfs", 0, why) != 0) {
+  static struct filesystem ramfs;
+  char why[FILESYSTEM_WHY_MAX];
+  char path[FILESYSTEM_PATH_MAX + 16];
+  if (filesystem_make_indirect(&ramfs, "ramfs", 0, why) != 0) {
     SKIP_AS_TOLD(why);
   }
   snprintf(path, sizeof(path), "%s/new", ramfs.dir);
   faults_reset();
-  struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path,
-                            UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE | UVDIO_O_DIRECT_PREFERRED);
+  struct tracked_op* open = t_open(op_new(&f->tracker), f->engine, &f->other, path,
+                                   UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE | UVDIO_O_DIRECT_PREFERRED);
   run(f);
   unsigned opens = fault_calls(CALL_OPEN);
-  struct top* close = close_it(f, &f->other);
-  place_remove(&ramfs);
+  struct tracked_op* close = close_it(f, &f->other);
+  filesystem_remove(&ramfs);
   assert_result(open, 0);
   assert_result(close, 0);
   assert_int_equal(opens, 1);
@@ -325,7 +328,7 @@ static void refusal_of_direct_io_takes_no_second_open(void** state) {
 
 struct late_cancel {
   struct fixture* f;
-  struct top* open;
+  struct tracked_op* open;
   uint64_t punted; /* before */
   struct workers workers;
   uv_idle_t idle;
@@ -378,7 +381,7 @@ static void open_is_cancelled_while_every_worker_is_busy(void** state) {
  * A FIFO that nobody writes to.
  */
 
-static void opens_as_no_file(struct fixture* f, struct top* op, unsigned flags) {
+static void opens_as_no_file(struct fixture* f, struct tracked_op* op, unsigned flags) {
   watch_for_hang("the open of a FIFO");
   t_open(op, f->engine, &f->other, path_of(f, "fifo"), flags);
   run(f);

@@ -19,7 +19,7 @@ static int set_up(void** state) {
   return failed;
 }
 
-static struct top* open_now_with(struct fixture* f, const char* name, unsigned flags) {
+static struct tracked_op* open_now_with(struct fixture* f, const char* name, unsigned flags) {
   return t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, name), flags);
 }
 
@@ -128,7 +128,7 @@ static void close_that_goes_on_has_closed(void** state) {
 }
 
 /* An open that a ring makes step by step finds out what one by a worker does. */
-static uvdio_file_info_t info_after_open(struct fixture* f, struct top* op) {
+static uvdio_file_info_t info_after_open(struct fixture* f, struct tracked_op* op) {
   uvdio_file_info_t info;
   t_open(op, f->engine, &f->other, path_of(f, "file"), UVDIO_OPEN_RW);
   run(f);
@@ -172,7 +172,8 @@ static void close_that_is_interrupted_has_closed(void** state) {
     assert_result(open_now_with(f, "other", UVDIO_OPEN_CREATE), 0);
     faults_reset();
     fault_fail(CALL_CLOSE, 1, FOR_GOOD, EINTR);
-    struct top* close = t_close(blocking ? op_now(&f->tracker) : op_new(&f->tracker), &f->other);
+    struct tracked_op* close =
+        t_close(blocking ? op_now(&f->tracker) : op_new(&f->tracker), &f->other);
     run(f);
     assert_result(close, 0);
     assert_int_equal(fault_hits(CALL_CLOSE), 1);
@@ -186,7 +187,7 @@ static void close_that_is_interrupted_has_closed(void** state) {
  */
 
 /* Where filesystems stop early, the size tells the end; without it, nobody knows. */
-static struct top* read_past_the_end(struct fixture* f, struct top* op) {
+static struct tracked_op* read_past_the_end(struct fixture* f, struct tracked_op* op) {
   uvdio_buf_t two = blank(2 * PAGE);
   faults_reset();
   fault_fail(CALL_LSEEK, 1, ONCE, EIO);

@@ -98,11 +98,11 @@ static void begin(unsigned pieces) {
 }
 
 /* Reads into the arena's next frame; it arrives, whatever the arena's state. */
-static void read_frame(struct top** keep) {
+static void read_frame(struct tracked_op** keep) {
   uvdio_buf_t frame = {0};
   assert_ok(uvdio_arena_acquire(v.f->arena, &frame));
   frame.cap = PAGE;
-  struct top* read = t_read(op_new(&v.f->tracker), &v.f->file, &frame, 0);
+  struct tracked_op* read = t_read(op_new(&v.f->tracker), &v.f->file, &frame, 0);
   run(v.f);
   assert_result(read, PAGE);
   assert_true(is_pattern(read->back.base, PAGE, 1));
@@ -114,7 +114,7 @@ static void read_frame(struct top** keep) {
  */
 
 static void refused_for(enum fault_call call, unsigned nth, int error, const char* word) {
-  struct top* read;
+  struct tracked_op* read;
   int has_vault = call == CALL_REGISTER && nth > VAULTS_TABLE;
   begin(1);
   unsigned rings = open_rings();
@@ -182,7 +182,7 @@ static void first_refusal_is_the_last(void** state) {
  */
 
 static void ring_that_may_not_copy_pins_by_itself(void** state) {
-  struct top* read;
+  struct tracked_op* read;
   (void)state;
   begin(2);
   unsigned rings = open_rings();
@@ -197,7 +197,7 @@ static void ring_that_may_not_copy_pins_by_itself(void** state) {
 
 /* It had copied before, so that it may: something else is wrong. */
 static void later_refusal_to_copy_is_a_refusal(void** state) {
-  struct top* reads[2];
+  struct tracked_op* reads[2];
   (void)state;
   need_a_ring_file(&v.f->file);
   begin(2);
@@ -212,7 +212,7 @@ static void later_refusal_to_copy_is_a_refusal(void** state) {
 }
 
 static void pieces_are_copied_one_by_one(void** state) {
-  struct top* reads[2];
+  struct tracked_op* reads[2];
   (void)state;
   need_a_ring_file(&v.f->file);
   begin(3);
@@ -251,7 +251,7 @@ static void register_elsewhere(void* data) {
 /* Another thread's engine pins a piece: reads go as plain memory meanwhile, and don't wait. */
 static void busy_vault_is_not_waited_for(void** state) {
   struct registrar r = {0};
-  struct top* reads[3];
+  struct tracked_op* reads[3];
   uv_thread_t thread;
   (void)state;
   need_a_ring_file(&v.f->file);
@@ -302,7 +302,7 @@ static int destroy_arena(void* data) {
 }
 
 static void child_closes_the_vault_for_itself(void** state) {
-  struct top* read;
+  struct tracked_op* read;
   (void)state;
   need_a_ring_file(&v.f->file);
   begin(2);
@@ -317,7 +317,7 @@ static void child_closes_the_vault_for_itself(void** state) {
 }
 
 struct childs_read {
-  char path[PLACE_PATH_MAX];
+  char path[FILESYSTEM_PATH_MAX];
   char* base;
   int arrived;
 };
@@ -358,7 +358,7 @@ static int read_in_the_child(void* data) {
  * there. */
 static void childs_engines_leave_the_parents_vault_alone(void** state) {
   struct childs_read in_child;
-  struct top* read;
+  struct tracked_op* read;
   (void)state;
   need_a_ring_file(&v.f->file);
   begin(1);
@@ -387,7 +387,7 @@ static void parents_vault_outlives_engines_closed_by_a_child(void** state) {
   uvdio_engine_options_t options = matrix_options();
   uvdio_file_t file = {0};
   uvdio_buf_t frame = {0};
-  struct top* read;
+  struct tracked_op* read;
   uvdio_engine_t* third;
   (void)state;
   need_a_ring_file(&v.f->file);
@@ -424,7 +424,7 @@ static void full_table_is_asked_again(void** state) {
   begin(1);
   uvdio_arena_t* own = v.f->arena;
   for (unsigned i = 0; i < COUNT_OF(arenas); i++) {
-    struct top* read;
+    struct tracked_op* read;
     if (uvdio_arena_create(&arenas[i], &options) != 0) {
       SKIP("not enough address space");
     }

@@ -17,12 +17,12 @@
 #include "disk.h"
 #include "scenario.h"
 
-static struct top* read_at(struct fixture* f, size_t size, uint64_t offset) {
+static struct tracked_op* read_at(struct fixture* f, size_t size, uint64_t offset) {
   uvdio_buf_t buf = blank(size);
   return t_read(op_new(&f->tracker), &f->file, &buf, offset);
 }
 
-static struct top* write_at(struct fixture* f, const uvdio_buf_t* content, uint64_t offset) {
+static struct tracked_op* write_at(struct fixture* f, const uvdio_buf_t* content, uint64_t offset) {
   uvdio_buf_t copy = blank(content->len);
   memcpy(copy.base, content->base, content->len);
   assert_ok(uvdio_buf_set_len(&copy, content->len));
@@ -47,23 +47,23 @@ static uvdio_buf_t noise(size_t size) {
  * A quota.
  */
 
-static struct place limited;
+static struct filesystem limited;
 
 static int remove_limited(void** state) {
   int failed = fixture_tear_down(state);
-  place_remove(&limited);
+  filesystem_remove(&limited);
   return failed;
 }
 
 static int run_quietly(const char* format, const char* path) {
-  char line[PLACE_PATH_MAX * 2];
+  char line[FILESYSTEM_PATH_MAX * 2];
   snprintf(line, sizeof(line), format, path);
   return system(line);
 }
 
 static void limit_to_four_mib(void) {
-  char why[PLACE_WHY_MAX];
-  if (place_make(&limited, "btrfs", 0, why) != 0) {
+  char why[FILESYSTEM_WHY_MAX];
+  if (filesystem_make(&limited, "btrfs", 0, why) != 0) {
     SKIP_AS_TOLD(why);
   }
   if (run_quietly("btrfs subvolume create '%s/sub' >/dev/null 2>&1", limited.dir) != 0 ||
@@ -75,8 +75,8 @@ static void limit_to_four_mib(void) {
 
 static void quota_that_is_used_up_is_told(void** state) {
   struct fixture* f = *state;
-  char path[PLACE_PATH_MAX + 16];
-  struct top* last = NULL;
+  char path[FILESYSTEM_PATH_MAX + 16];
+  struct tracked_op* last = NULL;
   limit_to_four_mib();
   uvdio_buf_t content = noise(MIB);
   snprintf(path, sizeof(path), "%s/sub/file", limited.dir);
@@ -90,7 +90,7 @@ static void quota_that_is_used_up_is_told(void** state) {
   }
   assert_result(last, uv_translate_sys_error(EDQUOT));
   assert_string_equal(uvdio_err_name((int)last->result), "EDQUOT"); /* libuv 1.44 has no name */
-  struct top* read = read_at(f, MIB, 0);
+  struct tracked_op* read = read_at(f, MIB, 0);
   run(f);
   assert_result(read, MIB);
   assert_memory_equal(read->back.base, content.base, MIB);
@@ -110,7 +110,7 @@ static void quota_that_is_used_up_is_told(void** state) {
 static void disk_that_shrank_fails_what_it_lost(void** state) {
   struct fixture* f = *state;
   struct disk disk;
-  char why[PLACE_WHY_MAX];
+  char why[FILESYSTEM_WHY_MAX];
   if (disk_make(&disk, 8 * MIB, 16 * MIB, why) != 0) {
     SKIP_AS_TOLD(why);
   }
@@ -121,8 +121,8 @@ static void disk_that_shrank_fails_what_it_lost(void** state) {
     disk_remove(&disk);
     SKIP("the file behind a loop device can't be cut");
   }
-  struct top* kept = read_at(f, 64 * PAGE, 0);
-  struct top* lost = read_at(f, 64 * PAGE, 2 * MIB);
+  struct tracked_op* kept = read_at(f, 64 * PAGE, 0);
+  struct tracked_op* lost = read_at(f, 64 * PAGE, 2 * MIB);
   run(f);
   disk_remove(&disk);
   if (lost->result == 64 * PAGE && is_zero(lost->back.base, 64 * PAGE)) {
@@ -188,7 +188,7 @@ static void disk_without_memory_fails_writes(void** state) {
   }
   snprintf(path, sizeof(path), "/dev/zram%d", number);
   assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_O_RDWR), 0);
-  struct top* writes[4];
+  struct tracked_op* writes[4];
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
     writes[i] = write_at(f, &content, (uint64_t)i * MIB);
   }
@@ -200,7 +200,7 @@ static void disk_without_memory_fails_writes(void** state) {
     failed += writes[i]->result < 0;
   }
   assert_true(failed > 0);
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   run(f);
   assert_int_equal(close->done, 1);
   remove_zram(number);
@@ -234,9 +234,9 @@ static void open_without_descriptors_fails_and_works_later(void** state) {
     SKIP("valgrind has limits on descriptors of its own, and a ring does not ask it");
   }
   rlim_t before = set_descriptors(first_free_descriptor());
-  struct top* open =
+  struct tracked_op* open =
       t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
-  struct top* at_once = op_now(&f->tracker);
+  struct tracked_op* at_once = op_now(&f->tracker);
   uvdio_file_t file = {0};
   t_open(at_once, f->engine, &file, path_of(f, "other"), UVDIO_OPEN_RW);
   uv_run(&f->loop, UV_RUN_DEFAULT);
@@ -297,7 +297,7 @@ static void little_memory_to_lock_leaves_the_pool(void** state) {
   if (matrix.backend != UVDIO_BACKEND_RING || UNDER_TSAN) {
     SKIP("about rings, and a fork, which the thread sanitizer does not follow");
   }
-  need_a_way_for_nobody(matrix.place.dir);
+  need_a_way_for_nobody(matrix.filesystem.dir);
   assert_int_equal(in_a_child(live_with_little_memory, NULL), 0);
 }
 

@@ -35,7 +35,7 @@ static void interrupt_for_good(enum fault_call call) {
  * Opens: each of their steps
  */
 
-static void open_ends(struct fixture* f, struct top* op, enum fault_call step) {
+static void open_ends(struct fixture* f, struct tracked_op* op, enum fault_call step) {
   size_t before = open_descriptors();
   interrupt_for_good(step);
   t_open(op, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
@@ -59,7 +59,8 @@ static void open_that_is_always_interrupted_ends(void** state) {
  * Everything else
  */
 
-static struct top* begin(struct fixture* f, struct top* op, uvdio_op_t kind, uvdio_buf_t* page) {
+static struct tracked_op* begin(struct fixture* f, struct tracked_op* op, uvdio_op_t kind,
+                                uvdio_buf_t* page) {
   switch (kind) {
     case UVDIO_OP_READ:
       return t_read(op, &f->other, page, 0);
@@ -82,7 +83,8 @@ static void operation_ends(struct fixture* f, uvdio_op_t kind, enum fault_call c
   uvdio_buf_t page = filled(PAGE, 1);
   open_now(f, &f->other, "other", UVDIO_OPEN_RW);
   interrupt_for_good(call);
-  struct top* op = begin(f, blocking ? op_now(&f->tracker) : op_new(&f->tracker), kind, &page);
+  struct tracked_op* op =
+      begin(f, blocking ? op_now(&f->tracker) : op_new(&f->tracker), kind, &page);
   run(f);
   assert_result(op, UV_EINTR);
   assert_int_equal(fault_calls(call), RETRIES_MAX + 1);
@@ -128,7 +130,7 @@ static void kernel_that_always_interrupts_submissions_is_left_alone(void** state
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   interrupt_for_good(CALL_SUBMIT);
-  struct top* read = read_page(f, 0);
+  struct tracked_op* read = read_page(f, 0);
   assert_left_alone(f, CALL_SUBMIT);
   assert_true(fault_hits(CALL_SUBMIT) > 0);
   assert_int_equal(read->done, 0);
@@ -142,7 +144,7 @@ static void kernel_that_always_interrupts_completions_is_left_alone(void** state
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   interrupt_for_good(CALL_GET_EVENTS);
-  struct top* read = read_that_ends_later(f);
+  struct tracked_op* read = read_that_ends_later(f);
   assert_left_alone(f, CALL_GET_EVENTS);
   unsigned hits = fault_hits(CALL_GET_EVENTS);
   faults_reset();

@@ -27,16 +27,16 @@ static int set_up(void** state) {
 }
 
 /* A read that is with the kernel, and stays there. */
-static struct top* parked_read(struct fixture* f, uvdio_file_t* file) {
+static struct tracked_op* blocked_read(struct fixture* f, uvdio_file_t* file) {
   unsigned before = fault_calls(CALL_PREAD);
-  fault_park(1);
-  struct top* read = read_page_of(f, file, 0);
+  fault_block_reads(1);
+  struct tracked_op* read = read_page_of(f, file, 0);
   uv_run(&f->loop, UV_RUN_NOWAIT);
   assert_int_equal(fault_calls(CALL_PREAD), before + 1);
   return read;
 }
 
-static void cancel_and_assert(struct fixture* f, struct top* read) {
+static void cancel_and_assert(struct fixture* f, struct tracked_op* read) {
   run_until_it_sleeps(f);
   assert_int_equal(read->done, 0);
   assert_ok(t_cancel(read));
@@ -52,14 +52,14 @@ static void cancel_and_assert(struct fixture* f, struct top* read) {
 }
 
 /* The first transfer of a file goes another way than those after it. */
-static void parked_read_is_cancelled(void** state) {
+static void blocked_read_is_cancelled(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
-  cancel_and_assert(f, parked_read(f, &f->file));
+  cancel_and_assert(f, blocked_read(f, &f->file));
   open_now(f, &f->other, "file", UVDIO_OPEN_RW);
   need_a_ring_file(&f->other);
-  cancel_and_assert(f, parked_read(f, &f->other));
-  cancel_and_assert(f, parked_read(f, &f->other));
+  cancel_and_assert(f, blocked_read(f, &f->other));
+  cancel_and_assert(f, blocked_read(f, &f->other));
 }
 
 /* The kernel takes nothing more, until something has ended: that is when it is asked again, and not
@@ -67,12 +67,12 @@ static void parked_read_is_cancelled(void** state) {
 static void completion_ends_a_refusal(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
-  struct top* first = parked_read(f, &f->file);
+  struct tracked_op* first = blocked_read(f, &f->file);
   fault_fail(CALL_SUBMIT, 1, ONCE, EAGAIN);
-  struct top* second = read_page(f, 0);
+  struct tracked_op* second = read_page(f, 0);
   assert_int_equal(fault_hits(CALL_SUBMIT), 1);
   unsigned before = fault_calls(CALL_SUBMIT);
-  fault_unpark(1, PAGE);
+  fault_end_reads(1, PAGE);
   while (first->done == 0) {
     uv_run(&f->loop, UV_RUN_NOWAIT);
   }
@@ -86,9 +86,9 @@ static void completion_ends_a_refusal(void** state) {
  * Completions at any moment
  */
 
-static void unpark_page(void* data) {
+static void end_a_read(void* data) {
   (void)data;
-  fault_unpark(1, PAGE);
+  fault_end_reads(1, PAGE);
 }
 
 struct stepped {
@@ -96,11 +96,11 @@ struct stepped {
   int has_begun;
 };
 
-static void step_from_here(struct top* op) {
+static void step_from_here(struct tracked_op* op) {
   struct stepped* stepped = op->data;
   if (!stepped->has_begun) {
     stepped->has_begun = 1;
-    steps_begin(stepped->nth, unpark_page, NULL);
+    steps_begin(stepped->nth, end_a_read, NULL);
   }
 }
 
@@ -108,20 +108,20 @@ static void step_from_here(struct top* op) {
  * where the loop's turn was over sooner. */
 static int second_ends_at(struct fixture* f, unsigned nth) {
   struct stepped stepped = {nth, 0};
-  struct top* reads[2];
-  fault_park(2);
+  struct tracked_op* reads[2];
+  fault_block_reads(2);
   for (unsigned i = 0; i < 2; i++) {
     uvdio_buf_t page = blank(PAGE);
     reads[i] = t_read(op_then(&f->tracker, step_from_here, &stepped), &f->file, &page, 0);
   }
   run_until_it_sleeps(f);
-  fault_unpark(1, PAGE);
+  fault_end_reads(1, PAGE);
   while (!stepped.has_begun) {
     uv_run(&f->loop, UV_RUN_NOWAIT);
   }
   int came = steps_end();
   if (!came) {
-    unpark_page(NULL);
+    end_a_read(NULL);
   }
   run_until_it_sleeps(f);
   /* On older kernels (seen with 5.10 and 6.1) it may come later than that; there, a lost one is a
@@ -174,14 +174,14 @@ static void completion_wakes_the_loop_beside_a_late_flag(void** state) {
 /* How often a write is sent on before it returns, when the kernel has many reads already. */
 static unsigned sent_at_once(struct fixture* f, unsigned flags) {
   uvdio_buf_t page = filled(PAGE, 2);
-  struct top* reads[MANY];
+  struct tracked_op* reads[MANY];
   open_now(f, &f->other, "other", UVDIO_OPEN_CREATE | flags);
   need_a_ring_file(&f->other);
   for (unsigned i = 0; i < MANY; i++) {
-    reads[i] = parked_read(f, &f->file);
+    reads[i] = blocked_read(f, &f->file);
   }
   unsigned before = fault_calls(CALL_SUBMIT);
-  struct top* write = t_write(op_new(&f->tracker), &f->other, &page, 0);
+  struct tracked_op* write = t_write(op_new(&f->tracker), &f->other, &page, 0);
   unsigned sent = fault_calls(CALL_SUBMIT) - before;
   faults_reset(); /* and with it, the reads end */
   run(f);
@@ -221,9 +221,9 @@ static void late_flag_keeps_no_loop_awake(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   fault_pretend_late_flag(1);
-  struct top* read = parked_read(f, &f->file);
+  struct tracked_op* read = blocked_read(f, &f->file);
   int rests_in_flight = comes_to_rest(f);
-  fault_unpark(1, PAGE);
+  fault_end_reads(1, PAGE);
   run_in_mode(f, UV_RUN_ONCE);
   int rests_after = comes_to_rest(f);
   int is_alive = uv_loop_alive(&f->loop);
@@ -238,15 +238,15 @@ static void late_flag_keeps_no_loop_awake(void** state) {
 /* What comes while the flag stands is not missed. */
 static void late_flag_hides_nothing(void** state) {
   struct fixture* f = *state;
-  struct top* reads[100];
+  struct tracked_op* reads[100];
   need_a_ring_file(&f->file);
   fault_pretend_late_flag(1);
   for (unsigned i = 0; i < COUNT_OF(reads); i++) {
-    reads[i] = parked_read(f, &f->file);
+    reads[i] = blocked_read(f, &f->file);
     for (unsigned turn = 0; turn < i % 4; turn++) {
       uv_run(&f->loop, UV_RUN_NOWAIT);
     }
-    fault_unpark(1, PAGE);
+    fault_end_reads(1, PAGE);
     watch_for_hang("a loop that waits for a read that has ended");
     while (reads[i]->done == 0) {
       uv_run(&f->loop, UV_RUN_ONCE);
@@ -267,12 +267,12 @@ enum { A_WHILE_MS = 50 };
 static void closing_engine_does_not_spin(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
-  struct top* read = parked_read(f, &f->file);
+  struct tracked_op* read = blocked_read(f, &f->file);
   assert_ok(t_engine_close(f->engine, on_engine_closed));
   unsigned sleeping = run_for_a_while(f, A_WHILE_MS, 0);
   unsigned spinning = run_for_a_while(f, A_WHILE_MS, 1);
   unsigned done = read->done;
-  fault_unpark(1, PAGE);
+  fault_end_reads(1, PAGE);
   faults_reset();
   run(f);
   f->engine = NULL;
@@ -282,56 +282,56 @@ static void closing_engine_does_not_spin(void** state) {
   assert_true(sleeping > 0 && sleeping * 5 < spinning);
 }
 
-struct unparker {
+struct ender {
   struct fixture* f;
   unsigned count;
   uint64_t wakeups;
   uv_sem_t next;
 };
 
-static void unpark_one_after_the_other(void* data) {
-  struct unparker* unparker = data;
-  for (unsigned i = 0; i < unparker->count; i++) {
-    uv_sem_wait(&unparker->next);
-    fault_unpark(1, PAGE);
+static void end_one_after_the_other(void* data) {
+  struct ender* ender = data;
+  for (unsigned i = 0; i < ender->count; i++) {
+    uv_sem_wait(&ender->next);
+    fault_end_reads(1, PAGE);
   }
 }
 
-static void ask_for_the_next(struct top* op) {
-  struct unparker* unparker = op->data;
-  unparker->wakeups = stats_of(unparker->f).wakeups;
-  uv_sem_post(&unparker->next);
+static void ask_for_the_next(struct tracked_op* op) {
+  struct ender* ender = op->data;
+  ender->wakeups = stats_of(ender->f).wakeups;
+  uv_sem_post(&ender->next);
 }
 
 /* Reads end one by one while the loop, which has nothing else to do, waits for them. */
 static void closing_engine_counts_what_wakes_it(void** state) {
   struct fixture* f = *state;
-  struct unparker unparker = {.f = f, .count = DEPTH / 2};
+  struct ender ender = {.f = f, .count = DEPTH / 2};
   uv_thread_t thread;
   need_a_ring_file(&f->file);
-  assert_ok(uv_sem_init(&unparker.next, 1));
-  fault_park(unparker.count);
-  for (unsigned i = 0; i < unparker.count; i++) {
+  assert_ok(uv_sem_init(&ender.next, 1));
+  fault_block_reads(ender.count);
+  for (unsigned i = 0; i < ender.count; i++) {
     uvdio_buf_t page = blank(PAGE);
-    t_read(op_then(&f->tracker, ask_for_the_next, &unparker), &f->file, &page, 0);
+    t_read(op_then(&f->tracker, ask_for_the_next, &ender), &f->file, &page, 0);
   }
   uv_run(&f->loop, UV_RUN_NOWAIT);
   assert_ok(t_engine_close(f->engine, on_engine_closed));
   uint64_t before = stats_of(f).wakeups;
-  assert_ok(uv_thread_create(&thread, unpark_one_after_the_other, &unparker));
+  assert_ok(uv_thread_create(&thread, end_one_after_the_other, &ender));
   run(f);
   assert_ok(uv_thread_join(&thread));
-  uv_sem_destroy(&unparker.next);
+  uv_sem_destroy(&ender.next);
   f->engine = NULL;
   assert_int_equal(f->closed, 1);
-  assert_true(unparker.wakeups > before);
+  assert_true(ender.wakeups > before);
 }
 
 /*
  * A ring that is replaced
  */
 
-static void rebind_and_relent(struct top* op) {
+static void rebind_and_relent(struct tracked_op* op) {
   struct fixture* f = op->data;
   faults_reset();
   if (uvdio_engine_rebind(f->engine) != 0) {
@@ -344,20 +344,20 @@ static void entry_that_was_not_sent_goes_with_its_ring(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t page = blank(PAGE);
   need_a_ring_file(&f->file);
-  fault_park(1);
-  struct top* read = t_read(op_then(&f->tracker, rebind_and_relent, f), &f->file, &page, 0);
+  fault_block_reads(1);
+  struct tracked_op* read = t_read(op_then(&f->tracker, rebind_and_relent, f), &f->file, &page, 0);
   uv_run(&f->loop, UV_RUN_NOWAIT);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
   assert_ok(t_cancel(read));
   uv_run(&f->loop, UV_RUN_NOWAIT);
   assert_true(fault_hits(CALL_SUBMIT) > 0);
-  fault_unpark(1, PAGE);
+  fault_end_reads(1, PAGE);
   watch_for_hang("a read that has ended");
   while (read->done == 0) {
     uv_run(&f->loop, UV_RUN_NOWAIT);
   }
   watch_for_hang(NULL);
-  struct top* other = read_page(f, 0);
+  struct tracked_op* other = read_page(f, 0);
   run(f);
   assert_result(other, PAGE);
   assert_true(comes_to_rest(f));
@@ -377,7 +377,7 @@ static int watching(void** state) {
 
 /* Reads that end while somebody looks at the clock, and not before. */
 static void read_watched(struct fixture* f, unsigned count) {
-  fault_park(count);
+  fault_block_reads(count);
   fault_stop_clock(LOOKS, count, PAGE);
   for (unsigned i = 0; i < count; i++) {
     read_page(f, 0);
@@ -430,17 +430,17 @@ static void requests_of_a_timer_are_watched_for(void** state) {
 }
 
 /* So are requests of a callback, whose turn it is then. */
-static void read_next(struct top* op);
+static void read_next(struct tracked_op* op);
 
 static void read_in_turn(struct ticker* ticker) {
   uvdio_buf_t page = blank(PAGE);
   ticker->left--;
-  fault_park(1);
+  fault_block_reads(1);
   fault_stop_clock(LOOKS, 1, PAGE);
   t_read(op_then(&ticker->f->tracker, read_next, ticker), &ticker->f->file, &page, 0);
 }
 
-static void read_next(struct top* op) {
+static void read_next(struct tracked_op* op) {
   struct ticker* ticker = op->data;
   op_free(op);
   if (ticker->left > 0) {
@@ -466,13 +466,13 @@ static void late_flag_is_no_completion(void** state) {
   need_a_ring_file(&f->file);
   uint64_t hits = stats_of(f).busy_hits;
   fault_pretend_late_flag(1);
-  fault_park(1);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
+  fault_block_reads(1);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
   unsigned turns = 0;
   do {
     uv_run(&f->loop, UV_RUN_NOWAIT);
   } while (uv_backend_timeout(&f->loop) == 0 && ++turns < 1000);
-  fault_unpark(1, PAGE);
+  fault_end_reads(1, PAGE);
   run(f);
   assert_result(read, PAGE);
   assert_true(turns < 1000);
@@ -481,7 +481,7 @@ static void late_flag_is_no_completion(void** state) {
 
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
-      FAULT_TEST_ON(set_up, parked_read_is_cancelled),
+      FAULT_TEST_ON(set_up, blocked_read_is_cancelled),
       FAULT_TEST_ON(set_up, completion_ends_a_refusal),
       FAULT_TEST_ON(set_up, completion_wakes_the_loop_whenever_it_comes),
       FAULT_TEST_ON(set_up, completion_wakes_the_loop_beside_a_late_flag),

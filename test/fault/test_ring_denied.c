@@ -163,7 +163,7 @@ static void filter_that_comes_first_leaves_the_pool(void** state) {
 
 static void filter_that_comes_late_leaves_the_pool(void** state) {
   (void)state;
-  if (strcmp(matrix.place.kind, "tmpfs") == 0) {
+  if (strcmp(matrix.filesystem.kind, "tmpfs") == 0) {
     SKIP("what is alone goes to the pool there, and the ring may never hear of the filter");
   }
   assert_all_live(live_until_denied, after, COUNT_OF(after));
@@ -186,17 +186,17 @@ static int engine_works(struct fixture* f, uvdio_engine_t* engine) {
   uvdio_file_t file = {0};
   uvdio_buf_t to = filled(PAGE, 1);
   uvdio_buf_t from = blank(PAGE);
-  struct top* open = t_open(op_new(t), engine, &file, path_of(f, "file"), UVDIO_OPEN_CREATE);
+  struct tracked_op* open = t_open(op_new(t), engine, &file, path_of(f, "file"), UVDIO_OPEN_CREATE);
   uv_run(loop, UV_RUN_DEFAULT);
   EXPECT(open->done == 1 && open->result == 0);
-  struct top* write = t_write(op_new(t), &file, &to, 0);
-  struct top* sync = t_sync_data(op_new(t), &file);
+  struct tracked_op* write = t_write(op_new(t), &file, &to, 0);
+  struct tracked_op* sync = t_sync_data(op_new(t), &file);
   uv_run(loop, UV_RUN_DEFAULT);
   EXPECT(write->result == PAGE && sync->done == 1 && sync->result == 0);
-  struct top* read = t_read(op_new(t), &file, &from, 0);
+  struct tracked_op* read = t_read(op_new(t), &file, &from, 0);
   uv_run(loop, UV_RUN_DEFAULT);
   EXPECT(read->result == PAGE && is_pattern(read->back.base, PAGE, 1));
-  struct top* close = t_close(op_new(t), &file);
+  struct tracked_op* close = t_close(op_new(t), &file);
   uv_run(loop, UV_RUN_DEFAULT);
   EXPECT(close->done == 1 && close->result == 0);
   return 0;
@@ -323,7 +323,7 @@ static void container_leaves_the_pool(void** state) {
   if (under_valgrind()) {
     SKIP("valgrind has limits on descriptors of its own");
   }
-  need_a_way_for_nobody(matrix.place.dir);
+  need_a_way_for_nobody(matrix.filesystem.dir);
   assert_int_equal(in_a_child(live_in_a_container, &container), 0);
 }
 
@@ -374,7 +374,7 @@ static void sysctl_leaves_the_pool(void** state) {
   if (getenv("UVDIO_TEST_SYSCTL") == NULL) {
     SKIP("UVDIO_TEST_SYSCTL is not set: kernel.io_uring_disabled is the whole machine's");
   }
-  need_a_way_for_nobody(matrix.place.dir);
+  need_a_way_for_nobody(matrix.filesystem.dir);
   if (read_sysctl() != 0) {
     SKIP("this kernel has no kernel.io_uring_disabled (Linux 6.6)");
   }

@@ -27,31 +27,31 @@ static void assert_went_by_entry(enum fault_call call, unsigned count) {
 
 static void write_and_read(struct fixture* f, uvdio_file_t* file, uint64_t offset, unsigned seed) {
   uvdio_buf_t page = filled(PAGE, seed);
-  struct top* write = t_write(op_new(&f->tracker), file, &page, offset);
+  struct tracked_op* write = t_write(op_new(&f->tracker), file, &page, offset);
   run(f);
   assert_result(write, PAGE);
   uvdio_buf_t empty = blank(PAGE);
-  struct top* read = t_read(op_new(&f->tracker), file, &empty, offset);
+  struct tracked_op* read = t_read(op_new(&f->tracker), file, &empty, offset);
   run(f);
   assert_result(read, PAGE);
   assert_holds(f, file, offset, PAGE, seed);
 }
 
 static void resize(struct fixture* f, uvdio_file_t* file, uint64_t length) {
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), file, length);
+  struct tracked_op* preallocate = t_preallocate(op_new(&f->tracker), file, length);
   run(f);
   assert_result(preallocate, 0);
   assert_size(f, file, (int64_t)length);
-  struct top* truncate = t_truncate(op_new(&f->tracker), file, length - PAGE);
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), file, length - PAGE);
   run(f);
   assert_result(truncate, 0);
   assert_size(f, file, (int64_t)length - PAGE);
 }
 
 static void sync_both_ways(struct fixture* f, uvdio_file_t* file) {
-  struct top* data = t_sync_data(op_new(&f->tracker), file);
+  struct tracked_op* data = t_sync_data(op_new(&f->tracker), file);
   run(f);
-  struct top* all = t_sync_all(op_new(&f->tracker), file);
+  struct tracked_op* all = t_sync_all(op_new(&f->tracker), file);
   run(f);
   assert_result(data, 0);
   assert_result(all, 0);
@@ -64,14 +64,14 @@ static void operations_do_what_they_say(void** state) {
   need_a_ring_file(&f->file);
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < ROUNDS; i++) {
-    struct top* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"),
-                              UVDIO_OPEN_RW | UVDIO_O_CREATE | UVDIO_O_TRUNCATE);
+    struct tracked_op* open = t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"),
+                                     UVDIO_OPEN_RW | UVDIO_O_CREATE | UVDIO_O_TRUNCATE);
     run(f);
     assert_result(open, 0);
     write_and_read(f, &f->other, PAGE, i + 2);
     sync_both_ways(f, &f->other);
     resize(f, &f->other, 4 * PAGE);
-    struct top* close = t_close(op_new(&f->tracker), &f->other);
+    struct tracked_op* close = t_close(op_new(&f->tracker), &f->other);
     run(f);
     assert_result(close, 0);
     assert_holds(f, &f->file, 0, PAGE, 1);
@@ -95,14 +95,14 @@ static void every_kind_of_transfer(void** state) {
     assert_ok(uvdio_arena_acquire(f->arena, &frame));
     memset(frame.base, (int)i + 1, PAGE);
     frame.len = PAGE;
-    struct top* write = t_write(op_new(&f->tracker), &f->file, &frame, i * PAGE);
+    struct tracked_op* write = t_write(op_new(&f->tracker), &f->file, &frame, i * PAGE);
     run(f);
     assert_result(write, PAGE);
     op_free(write);
     fault_shorten(CALL_PREAD, fault_calls(CALL_PREAD) + 1, 1, PAGE);
     uvdio_buf_t pages = blank(2 * PAGE);
     put(f, &f->file, (i + 1) * PAGE, PAGE, i);
-    struct top* read = t_read_exact(op_new(&f->tracker), &f->file, &pages, i * PAGE);
+    struct tracked_op* read = t_read_exact(op_new(&f->tracker), &f->file, &pages, i * PAGE);
     run(f);
     assert_result(read, 2 * PAGE);
     for (unsigned byte = 0; byte < PAGE; byte++) {
@@ -119,8 +119,8 @@ static void cancellation_reaches_its_request(void** state) {
   put(f, &f->file, 0, PAGE, 1);
   for (unsigned i = 0; i < ROUNDS; i++) {
     uvdio_buf_t page = blank(PAGE);
-    fault_park(1);
-    struct top* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
+    fault_block_reads(1);
+    struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
     uv_run(&f->loop, UV_RUN_NOWAIT);
     assert_ok(t_cancel(read));
     run(f);

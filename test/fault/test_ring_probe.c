@@ -152,7 +152,7 @@ static int read_busily(void* data) {
   EXPECT(uvdio_file_info(&file, &info) == 0);
   f->engine = engine;
   for (unsigned i = 0; i < 200; i++) {
-    struct top* write = write_page_of(f, &file, i, i);
+    struct tracked_op* write = write_page_of(f, &file, i, i);
     (void)uv_run(&f->loop, UV_RUN_DEFAULT);
     EXPECT(write->done == 1 && write->result == PAGE);
     op_free(write);
@@ -191,7 +191,7 @@ static int slots_taken(struct fixture* f, uvdio_engine_t* engine) {
                    UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) != 0) {
       return -1;
     }
-    struct top* write = t_write(op_new(&f->tracker), &files[i], &page, (uint64_t)i * PAGE);
+    struct tracked_op* write = t_write(op_new(&f->tracker), &files[i], &page, (uint64_t)i * PAGE);
     (void)uv_run(&f->loop, UV_RUN_DEFAULT);
     if (write->result != PAGE || uvdio_file_info(&files[i], &info) != 0) {
       return -1;
@@ -215,7 +215,7 @@ static int open_files(uvdio_engine_t* engine, unsigned count, const char* path) 
 /* Two at once, so that the second finds the table as the first has left it. */
 static int transfer(struct fixture* f, uvdio_file_t* file) {
   uvdio_buf_t pages[2] = {filled(PAGE, 1), filled(PAGE, 2)};
-  struct top* writes[2];
+  struct tracked_op* writes[2];
   for (unsigned i = 0; i < 2; i++) {
     writes[i] = t_write(op_new(&f->tracker), file, &pages[i], (uint64_t)i * PAGE);
   }

@@ -31,12 +31,12 @@ static int open_with_content(void** state) {
 
 /* Every operation there is, and many of some; the tracker sees to one callback each. */
 struct work {
-  struct top* reads[MANY];
-  struct top* writes[MANY];
-  struct top* syncs[2];
-  struct top* preallocate;
-  struct top* size;
-  struct top* open;
+  struct tracked_op* reads[MANY];
+  struct tracked_op* writes[MANY];
+  struct tracked_op* syncs[2];
+  struct tracked_op* preallocate;
+  struct tracked_op* size;
+  struct tracked_op* open;
 };
 
 static void submit_pages(struct fixture* f, struct work* work) {
@@ -82,7 +82,7 @@ static void assert_gave_up_the_ring(const struct fixture* f) {
 }
 
 static void goes_on_with_the_pool(struct fixture* f) {
-  struct top* close;
+  struct tracked_op* close;
   struct work work;
   close = t_close(op_new(&f->tracker), &f->other);
   run(f);
@@ -94,9 +94,9 @@ static void goes_on_with_the_pool(struct fixture* f) {
 
 /* A read that is with the kernel and not asked about yet, and nothing else. It ends after its
  * submission, so that its completion has to be asked for. */
-static struct top* read_under_way(struct fixture* f) {
+static struct tracked_op* read_under_way(struct fixture* f) {
   unsigned before = fault_calls(CALL_SUBMIT);
-  struct top* read = read_that_ends_later(f);
+  struct tracked_op* read = read_that_ends_later(f);
   assert_int_equal(fault_calls(CALL_SUBMIT), before + 1);
   return read;
 }
@@ -135,7 +135,7 @@ static void completions_are_refused_five_times(void** state) {
  * No submissions.
  */
 
-static void submit_reads(struct fixture* f, struct top** reads, unsigned count) {
+static void submit_reads(struct fixture* f, struct tracked_op** reads, unsigned count) {
   for (unsigned i = 0; i < count; i++) {
     uvdio_buf_t page;
     assert_ok(uvdio_buf_page(&page));
@@ -196,7 +196,7 @@ static void submission_that_is_put_off_is_repeated(void** state) {
 
 static void broken_ring_registers_nothing(void** state) {
   struct fixture* f = *state;
-  struct top* read;
+  struct tracked_op* read;
   uvdio_registration_t registration;
   need_a_ring_file(&f->file);
   fixture_arena(f, PAGE, 4);
@@ -217,7 +217,7 @@ static void broken_ring_registers_nothing(void** state) {
 /* The kernel keeps as many requests as the engine is deep. */
 static void requests_that_are_stuck_leave_room_for_others(void** state) {
   struct fixture* f = *state;
-  struct top* reads[DEPTH];
+  struct tracked_op* reads[DEPTH];
   need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EPERM);
   submit_reads(f, reads, DEPTH);
@@ -228,7 +228,7 @@ static void requests_that_are_stuck_leave_room_for_others(void** state) {
   if (fault_calls(CALL_GET_EVENTS) == 0) {
     SKIP("this kernel posts completions without being asked");
   }
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   while (!size->done) {
     uv_run(&f->loop, UV_RUN_ONCE);
   }
@@ -254,7 +254,7 @@ static void relent(uv_timer_t* timer) {
 /* Asked again a hundred times a second; a loop that does nothing else comes to thousands. */
 static void kernel_that_takes_nothing_is_not_pestered(void** state) {
   struct fixture* f = *state;
-  struct top* read;
+  struct tracked_op* read;
   uv_timer_t timer;
   unsigned calls = 0;
   need_a_ring_file(&f->file);
@@ -279,15 +279,16 @@ static void what_the_ring_can_not_do_now_the_pool_does(void** state) {
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
     uvdio_buf_t to = filled(PAGE, 7);
     uint64_t punted = stats_of(f).punted;
-    struct top* read;
+    struct tracked_op* read;
     fault_fail(CALL_PREAD, 1, ONCE, errors[i]);
     fault_fail(CALL_PWRITE, 1, ONCE, errors[i]);
     fault_fail(CALL_FALLOCATE, 1, ONCE, errors[i]);
     fault_fail(CALL_OPEN, 1, ONCE, errors[i]);
     submit_reads(f, &read, 1);
-    struct top* write = t_write(op_new(t), &f->file, &to, (uint64_t)MANY * PAGE);
-    struct top* preallocate = t_preallocate(op_new(t), &f->file, 2 * MANY * PAGE);
-    struct top* open = t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
+    struct tracked_op* write = t_write(op_new(t), &f->file, &to, (uint64_t)MANY * PAGE);
+    struct tracked_op* preallocate = t_preallocate(op_new(t), &f->file, 2 * MANY * PAGE);
+    struct tracked_op* open =
+        t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
     run(f);
     assert_result(read, PAGE);
     assert_result(write, PAGE);
@@ -305,7 +306,7 @@ static void sync_that_the_ring_can_not_do_now_is_done_by_the_pool(void** state) 
   need_a_ring_file(&f->file);
   need_faults();
   fault_fail(CALL_FDATASYNC, 1, ONCE, ECANCELED);
-  struct top* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(sync, 0);
   assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
@@ -322,7 +323,7 @@ static void sync_that_fails_is_not_repeated_by_the_pool(void** state) {
     assert_result(
         t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW), 0);
     fault_fail(CALL_FDATASYNC, 1, ONCE, errors[i]);
-    struct top* sync = t_sync_data(op_new(&f->tracker), &f->other);
+    struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->other);
     run(f);
     assert_result(sync, uv_translate_sys_error(errors[i]));
     assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
@@ -338,7 +339,7 @@ static void what_the_pool_can_not_do_either_is_the_result(void** state) {
   need_a_ring_file(&f->file);
   need_faults();
   fault_fail(CALL_FALLOCATE, 1, FOR_GOOD, EOPNOTSUPP);
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 2 * MANY * PAGE);
+  struct tracked_op* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 2 * MANY * PAGE);
   run(f);
   assert_result(preallocate, UV_ENOTSUP);
   assert_int_equal(fault_calls(CALL_FALLOCATE), 2);
@@ -347,7 +348,7 @@ static void what_the_pool_can_not_do_either_is_the_result(void** state) {
 /* What has broken down by itself is done with, also after a ring that was replaced. */
 static void ring_that_broke_is_not_replaced(void** state) {
   struct fixture* f = *state;
-  struct top* read;
+  struct tracked_op* read;
   need_a_ring_file(&f->file);
   for (unsigned i = 0; i < 2; i++) {
     submit_reads(f, &read, 1);
@@ -391,13 +392,13 @@ static void turn(struct fixture* f, unsigned times) {
   }
 }
 
-static void cancel_times(struct top* op, unsigned times) {
+static void cancel_times(struct tracked_op* op, unsigned times) {
   while (times-- > 0) {
     assert_ok(t_cancel(op));
   }
 }
 
-static void assert_read_or_cancelled(const struct top* read) {
+static void assert_read_or_cancelled(const struct tracked_op* read) {
   assert_int_equal(read->done, 1);
   assert_true(read->result == PAGE || read->result == UV_ECANCELED);
 }
@@ -409,11 +410,11 @@ static void assert_backend(const struct fixture* f, const char* name) {
 static void request_waits_for_room(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
-  struct top* first = read_under_way(f);
+  struct tracked_op* first = read_under_way(f);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
   cancel_times(first, DEPTH);
-  struct top* second = read_page(f, 0);
-  struct top* third = read_page(f, 0);
+  struct tracked_op* second = read_page(f, 0);
+  struct tracked_op* third = read_page(f, 0);
   assert_int_equal(fault_hits(CALL_SUBMIT), 1);
   turn(f, 3);
   assert_int_equal(second->done + third->done, 0);
@@ -440,11 +441,11 @@ static void refused_request_stays_the_first(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   need_faults();
-  struct top* first = read_under_way(f);
+  struct tracked_op* first = read_under_way(f);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
   cancel_times(first, DEPTH);
-  struct top* second = read_page(f, 0);
-  struct top* third = read_page(f, 0);
+  struct tracked_op* second = read_page(f, 0);
+  struct tracked_op* third = read_page(f, 0);
   until_refused(f, 3);
   assert_int_equal(second->done + third->done, 0);
   faults_reset();
@@ -462,7 +463,7 @@ static void kernel_that_takes_nothing_is_left_alone(void** state) {
   enum { TURNS = 1000, WHILE_MS = 10 };
   need_a_ring_file(&f->file);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
-  struct top* read = read_page(f, 0);
+  struct tracked_op* read = read_page(f, 0);
   uint64_t from = uv_now(&f->loop);
   turn(f, TURNS);
   assert_true(fault_hits(CALL_SUBMIT) <= 2 + (uv_now(&f->loop) - from) / WHILE_MS);
@@ -476,11 +477,11 @@ static void kernel_that_takes_nothing_is_left_alone(void** state) {
 static void request_takes_a_place_that_came_free(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
-  struct top* first = read_under_way(f);
+  struct tracked_op* first = read_under_way(f);
   fault_shorten(CALL_SUBMIT, 1, ONCE, 5);
   fault_fail(CALL_SUBMIT, 2, FOR_GOOD, EBUSY);
   cancel_times(first, DEPTH);
-  struct top* second = read_page(f, 0);
+  struct tracked_op* second = read_page(f, 0);
   assert_int_equal(fault_calls(CALL_SUBMIT) > 1, 1);
   turn(f, 3);
   assert_int_equal(second->done, 0);
@@ -496,11 +497,11 @@ static void request_takes_a_place_that_came_free(void** state) {
 static void full_ring_breaks_down(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
-  struct top* first = read_under_way(f);
+  struct tracked_op* first = read_under_way(f);
   fault_fail(CALL_SUBMIT, 1, ONCE, EPERM);
   cancel_times(first, DEPTH);
   unsigned before = fault_calls(CALL_SUBMIT);
-  struct top* second = read_page(f, 0);
+  struct tracked_op* second = read_page(f, 0);
   assert_backend(f, "pool");
   cancel_times(first, 1); /* a broken ring cancels nothing */
   run(f);
@@ -513,7 +514,7 @@ static void full_ring_breaks_down(void** state) {
 static void cancellations_beyond_the_queue_are_dropped(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
-  struct top* first = read_under_way(f);
+  struct tracked_op* first = read_under_way(f);
   unsigned before = fault_calls(CALL_ENTRY_CANCEL);
   cancel_times(first, 3 * DEPTH);
   run(f);
@@ -521,7 +522,7 @@ static void cancellations_beyond_the_queue_are_dropped(void** state) {
   assert_read_or_cancelled(first);
   first = read_under_way(f);
   fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
-  struct top* second = read_page(f, 0); /* stays in the queue */
+  struct tracked_op* second = read_page(f, 0); /* stays in the queue */
   cancel_times(first, DEPTH);
   assert_true(fault_hits(CALL_SUBMIT) > 1);
   faults_reset();
@@ -540,7 +541,7 @@ static void cancelled_open_that_is_interrupted_is_cancelled(void** state) {
   need_a_ring_file(&f->file);
   need_faults();
   fault_fail(CALL_OPEN, 1, ONCE, EINTR);
-  struct top* open =
+  struct tracked_op* open =
       t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
   assert_ok(t_cancel(open));
   run(f);
@@ -548,7 +549,7 @@ static void cancelled_open_that_is_interrupted_is_cancelled(void** state) {
   assert_result(open, UV_ECANCELED);
 }
 
-static void on_read(struct top* op) {
+static void on_read(struct tracked_op* op) {
   (void)t_cancel(op->data);
 }
 
@@ -559,9 +560,9 @@ static void open_that_has_begun_is_finished(void** state) {
   need_a_ring_file(&f->file);
   need_faults();
   uvdio_buf_t page = blank(PAGE);
-  struct top* open = op_new(&f->tracker);
+  struct tracked_op* open = op_new(&f->tracker);
   fault_fail(CALL_PREAD, 1, ONCE, EIO); /* so that it ends at once, with the open's first step */
-  struct top* read = t_read(op_then(&f->tracker, on_read, open), &f->file, &page, 0);
+  struct tracked_op* read = t_read(op_then(&f->tracker, on_read, open), &f->file, &page, 0);
   fault_pretend_kernel("5.10.0");
   fault_fail(CALL_OPEN, 1, ONCE, EEXIST);
   t_open(open, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_CREATE);
@@ -581,7 +582,7 @@ static void open_that_has_begun_is_finished(void** state) {
 static void completions_are_put_off(struct fixture* f, int error) {
   need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, 3, error);
-  struct top* read = read_under_way(f);
+  struct tracked_op* read = read_under_way(f);
   run(f);
   if (fault_calls(CALL_GET_EVENTS) == 0) {
     SKIP("this kernel posts completions without being asked");
@@ -604,7 +605,7 @@ static void completions_that_are_put_off_for_long_come_in_another_turn(void** st
   int sleeps = 0;
   need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EINTR);
-  struct top* read = read_under_way(f);
+  struct tracked_op* read = read_under_way(f);
   watch_for_hang("completions that are put off");
   for (unsigned i = 0; i < 10 && !sleeps && !read->done; i++) {
     uv_run(&f->loop, UV_RUN_ONCE);
@@ -629,8 +630,8 @@ static void what_waits_for_a_ring_that_breaks_down_goes_on(void** state) {
   struct fixture* f = *state;
   need_a_ring_file(&f->file);
   fault_fail(CALL_GET_EVENTS, 1, FOR_GOOD, EPERM);
-  struct top* first = read_under_way(f);
-  struct top* second = read_page(f, 0);
+  struct tracked_op* first = read_under_way(f);
+  struct tracked_op* second = read_page(f, 0);
   watch_for_hang("a ring that breaks down");
   while (!first->done && strcmp(uvdio_engine_backend(f->engine), "ring") == 0) {
     uv_run(&f->loop, UV_RUN_ONCE);

@@ -39,7 +39,7 @@ static void lose_the_table(struct fixture* f) {
   need_a_ring_file(&f->file);
   fault_fail(CALL_REGISTER, 1, ONCE, ENOMEM);
   for (unsigned i = 0; i < 2; i++) {
-    struct top* read = read_page(f, 0);
+    struct tracked_op* read = read_page(f, 0);
     run(f);
     assert_result(read, PAGE);
   }
@@ -57,7 +57,7 @@ static void assert_closed(struct fixture* f) {
 static void file_without_a_number_takes_nothing_once_it_closes(void** state) {
   struct fixture* f = *state;
   lose_the_table(f);
-  struct top* close = t_close(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
   assert_closed(f);
   run(f);
   assert_result(close, 0);
@@ -76,7 +76,7 @@ static void file_without_a_number_takes_nothing_once_it_is_closed_at_once(void**
  */
 
 static void two_reads(struct fixture* f) {
-  struct top* reads[2];
+  struct tracked_op* reads[2];
   for (unsigned i = 0; i < COUNT_OF(reads); i++) {
     reads[i] = read_page(f, 0);
   }
@@ -120,7 +120,7 @@ static void full_pool_is_no_reason_to_wait_for_the_ring(void** state) {
     uv_run(&f->loop, UV_RUN_NOWAIT);
   } while (uv_backend_timeout(&f->loop) == 0);
   unsigned before = stats_of(f).in_flight;
-  struct top* read = read_page(f, 0);
+  struct tracked_op* read = read_page(f, 0);
   int sleeps = uv_backend_timeout(&f->loop) != 0;
   while (!read->done) {
     uv_run(&f->loop, UV_RUN_NOWAIT);

@@ -78,7 +78,8 @@ static void allow(struct scenario* s, const struct injection* in) {
     s->ends_early = in->bytes == 0;
     s->allowed[0] = in->bytes == 0 ? UVDIO_ESHORTWRITE : 0;
     /* not the end there */
-    s->allowed[1] = in->bytes == 0 && strcmp(matrix.place.kind, "fuse") == 0 ? UVDIO_ESHORTREAD : 0;
+    s->allowed[1] =
+        in->bytes == 0 && strcmp(matrix.filesystem.kind, "fuse") == 0 ? UVDIO_ESHORTREAD : 0;
     return;
   }
   s->allowed[0] = uv_translate_sys_error(in->error);

@@ -26,11 +26,11 @@ static int open_and_bound(void** state) {
   return fixture_open_bound(state);
 }
 
-static struct top* sync_data(struct fixture* f) {
+static struct tracked_op* sync_data(struct fixture* f) {
   return t_sync_data(op_new(&f->tracker), &f->file);
 }
 
-static struct top* sync_all(struct fixture* f) {
+static struct tracked_op* sync_all(struct fixture* f) {
   return t_sync_all(op_new(&f->tracker), &f->file);
 }
 
@@ -57,7 +57,7 @@ static void run_with_the_first_held_longest(struct fixture* f) {
 
 static void no_sync_succeeds_once_one_failed(void** state) {
   struct fixture* f = *state;
-  struct top* syncs[1 + RIDERS];
+  struct tracked_op* syncs[1 + RIDERS];
   need_faults();
   fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
   fault_hold(CALL_FDATASYNC, 1);
@@ -73,7 +73,7 @@ static void no_sync_succeeds_once_one_failed(void** state) {
 
 static void riders_fail_with_their_leader(void** state) {
   struct fixture* f = *state;
-  struct top* syncs[1 + RIDERS];
+  struct tracked_op* syncs[1 + RIDERS];
   need_faults();
   fault_hold(CALL_FDATASYNC, 1);
   fault_fail(CALL_FDATASYNC, 2, ONCE, EIO);
@@ -87,7 +87,7 @@ static void riders_fail_with_their_leader(void** state) {
   }
 }
 
-static void refuse_work(struct top* op) {
+static void refuse_work(struct tracked_op* op) {
   (void)op;
   fault_fail(CALL_QUEUE_WORK, 1, ONCE, ENOMEM);
 }
@@ -96,12 +96,12 @@ static void refuse_work(struct top* op) {
  * along. */
 static void riders_are_told_that_their_leader_did_not_run(void** state) {
   struct fixture* f = *state;
-  struct top* syncs[3];
+  struct tracked_op* syncs[3];
   if (!is_done_by(&f->file, "pool")) {
     SKIP("syncs go to no thread of libuv's there");
   }
   uvdio_buf_t page = filled(PAGE, 1);
-  struct top* write = t_write(op_then(&f->tracker, refuse_work, NULL), &f->file, &page, 0);
+  struct tracked_op* write = t_write(op_then(&f->tracker, refuse_work, NULL), &f->file, &page, 0);
   for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
     syncs[i] = sync_data(f);
   }
@@ -111,12 +111,12 @@ static void riders_are_told_that_their_leader_did_not_run(void** state) {
     assert_result(syncs[i], UVDIO_EPOOL);
   }
   assert_int_equal(fault_calls(CALL_FDATASYNC), 0);
-  struct top* next = sync_data(f);
+  struct tracked_op* next = sync_data(f);
   run(f);
   assert_result(next, 0);
 }
 
-static void release_workers(struct top* op) {
+static void release_workers(struct tracked_op* op) {
   workers_release(op->data);
 }
 
@@ -134,8 +134,8 @@ static void durable_write_beside_one_that_failed_fails(void** state) {
   uvdio_buf_t pages[2] = {filled(PAGE, 1), filled(PAGE, 2)};
   workers_occupy(&workers, &f->loop, WORKERS - 1);
   fault_fail(CALL_PWRITE, 1, ONCE, EIO);
-  struct top* first = t_write(op_new(&f->tracker), &f->other, &pages[0], 0);
-  struct top* second =
+  struct tracked_op* first = t_write(op_new(&f->tracker), &f->other, &pages[0], 0);
+  struct tracked_op* second =
       t_write(op_then(&f->tracker, release_workers, &workers), &f->other, &pages[1], PAGE);
   run(f);
   assert_int_equal(fault_calls(CALL_PWRITE), 2);
@@ -151,7 +151,7 @@ static void durable_write_beside_one_that_failed_fails(void** state) {
 
 static void syncs_that_gather_share_one_call(void** state) {
   struct fixture* f = *state;
-  struct top* syncs[1 + RIDERS];
+  struct tracked_op* syncs[1 + RIDERS];
   need_faults();
   fault_hold(CALL_FDATASYNC, 1);
   for (unsigned i = 0; i < COUNT_OF(syncs); i++) {
@@ -169,10 +169,10 @@ static void sync_all_takes_a_call_of_its_own(void** state) {
   struct fixture* f = *state;
   need_faults();
   fault_hold(CALL_FDATASYNC, 1);
-  struct top* first = sync_data(f);
-  struct top* data = sync_data(f);
-  struct top* all = sync_all(f);
-  struct top* with_all = sync_data(f);
+  struct tracked_op* first = sync_data(f);
+  struct tracked_op* data = sync_data(f);
+  struct tracked_op* all = sync_all(f);
+  struct tracked_op* with_all = sync_data(f);
   run_with_the_first_held_longest(f);
   assert_result(first, 0);
   assert_result(data, 0);
@@ -187,9 +187,9 @@ static void sync_all_serves_data_syncs_behind_it(void** state) {
   struct fixture* f = *state;
   need_faults();
   fault_hold(CALL_FDATASYNC, 1);
-  struct top* first = sync_data(f);
-  struct top* all = sync_all(f);
-  struct top* with_all = sync_data(f);
+  struct tracked_op* first = sync_data(f);
+  struct tracked_op* all = sync_all(f);
+  struct tracked_op* with_all = sync_data(f);
   run_with_the_first_held_longest(f);
   assert_result(first, 0);
   assert_result(all, 0);
@@ -198,7 +198,7 @@ static void sync_all_serves_data_syncs_behind_it(void** state) {
   assert_int_equal(fault_calls(CALL_FSYNC), 1);
 }
 
-static struct top* submit_sync(struct fixture* f, int all) {
+static struct tracked_op* submit_sync(struct fixture* f, int all) {
   return all ? sync_all(f) : sync_data(f);
 }
 
@@ -206,7 +206,7 @@ static struct top* submit_sync(struct fixture* f, int all) {
 static void synchronous_sync_is_refused_while_one_is_pending(void** state) {
   struct fixture* f = *state;
   for (int all = 0; all < 2; all++) {
-    struct top* pending = submit_sync(f, all);
+    struct tracked_op* pending = submit_sync(f, all);
     assert_refused(t_sync_data(op_now(&f->tracker), &f->file), UV_EBUSY);
     assert_refused(t_sync_all(op_now(&f->tracker), &f->file), UV_EBUSY);
     run(f);
@@ -220,8 +220,8 @@ static void synchronous_sync_is_refused_while_one_is_pending(void** state) {
  * Cancellation. Syncs wait for a write; when it ends the first of them leads, and the others ride.
  */
 
-static void cancel_it(struct top* op) {
-  struct top* victim = op->data;
+static void cancel_it(struct tracked_op* op) {
+  struct tracked_op* victim = op->data;
   int code = t_cancel(victim);
   if (code != 0) {
     tracker_violation(op->tracker, "uvdio_cancel: %s", uvdio_err_name(code));
@@ -230,9 +230,9 @@ static void cancel_it(struct top* op) {
 
 /* Writes a page, and has `syncs` gather behind that; `victim` is cancelled in the write's
  * callback. */
-static void cancel_as_they_start(struct fixture* f, struct top* syncs[3], unsigned victim) {
+static void cancel_as_they_start(struct fixture* f, struct tracked_op* syncs[3], unsigned victim) {
   uvdio_buf_t page = filled(PAGE, 1);
-  struct top* write = t_write(op_then(&f->tracker, cancel_it, NULL), &f->file, &page, 0);
+  struct tracked_op* write = t_write(op_then(&f->tracker, cancel_it, NULL), &f->file, &page, 0);
   for (unsigned i = 0; i < 3; i++) {
     syncs[i] = sync_data(f);
   }
@@ -243,7 +243,7 @@ static void cancel_as_they_start(struct fixture* f, struct top* syncs[3], unsign
 
 static void cancelled_leader_leaves_its_riders(void** state) {
   struct fixture* f = *state;
-  struct top* syncs[3];
+  struct tracked_op* syncs[3];
   cancel_as_they_start(f, syncs, 0);
   assert_result(syncs[0], UV_ECANCELED);
   assert_result(syncs[1], 0);
@@ -254,7 +254,7 @@ static void cancelled_leader_leaves_its_riders(void** state) {
 
 static void cancelled_rider_ends_alone(void** state) {
   struct fixture* f = *state;
-  struct top* syncs[3];
+  struct tracked_op* syncs[3];
   cancel_as_they_start(f, syncs, 1);
   assert_result(syncs[0], 0);
   assert_result(syncs[1], UV_ECANCELED);
@@ -265,7 +265,7 @@ static void cancelled_rider_ends_alone(void** state) {
 struct late_cancel {
   struct fixture* f;
   struct workers workers;
-  struct top* victim;
+  struct tracked_op* victim;
   int code;
   uv_timer_t timer;
 };
@@ -279,7 +279,7 @@ static void cancel_late(uv_timer_t* timer) {
 
 /* The leader is about to be handed to threads that are all taken; the timer comes when it has
  * been. */
-static void occupy_and_cancel_late(struct top* write) {
+static void occupy_and_cancel_late(struct tracked_op* write) {
   struct late_cancel* late = write->data;
   workers_occupy(&late->workers, &late->f->loop, WORKERS);
   uv_timer_start(&late->timer, cancel_late, 0, 0);
@@ -288,7 +288,7 @@ static void occupy_and_cancel_late(struct top* write) {
 static void leader_that_is_cancelled_with_a_worker_leaves_its_riders(void** state) {
   struct fixture* f = *state;
   struct late_cancel late = {.f = f};
-  struct top* syncs[3];
+  struct tracked_op* syncs[3];
   if (!is_done_by(&f->file, "pool")) {
     SKIP("a sync in the kernel's hands can't be held there");
   }
@@ -314,14 +314,14 @@ static void leader_that_is_cancelled_with_a_worker_leaves_its_riders(void** stat
 
 struct crowd {
   struct fixture* f;
-  struct top** ops;
+  struct tracked_op** ops;
   unsigned count;
   int failed;
 };
 
 /* Both kinds of sync in turn; in the second half a write now and then, which the syncs behind it
  * have to wait for. */
-static struct top* submit_nth(struct fixture* f, unsigned i) {
+static struct tracked_op* submit_nth(struct fixture* f, unsigned i) {
   static _Alignas(UVDIO_ALIGNMENT) char page[PAGE];
   uvdio_buf_t view = uvdio_buf_view_bytes(page, PAGE);
   if (i > HELD / 2 && i % 5 == 4) {
@@ -349,7 +349,7 @@ static void crowd_of_held_syncs_ends_without_recursion(void** state) {
   uv_thread_t thread;
   need_faults();
   fault_fail(CALL_FDATASYNC, 1, FOR_GOOD, EIO);
-  crowd.ops = test_calloc(crowd.count, sizeof(struct top*));
+  crowd.ops = test_calloc(crowd.count, sizeof(struct tracked_op*));
   watch_for_hang("a crowd of syncs");
   assert_int_equal(uv_thread_create_ex(&thread, &options, end_a_crowd, &crowd), 0);
   uv_thread_join(&thread);
@@ -380,10 +380,10 @@ static void sync_waits_while_others_end(void** state) {
     SKIP("syncs of a ring can't be held");
   }
   fault_hold(CALL_FDATASYNC, 1);
-  struct top* first = sync_data(f);
+  struct tracked_op* first = sync_data(f);
   fault_await(CALL_FDATASYNC);
-  struct top* second = sync_data(f);
-  struct top* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* second = sync_data(f);
+  struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
   watch_for_hang("a size next to a sync");
   while (!size->done) {
     uv_run(&f->loop, UV_RUN_ONCE);
@@ -409,12 +409,12 @@ static void sync_waits_while_others_end(void** state) {
 
 #define ROUNDS 60
 
-static void release_pwrite(struct top* op) {
+static void release_pwrite(struct tracked_op* op) {
   (void)op;
   fault_release(CALL_PWRITE);
 }
 
-static void release_fallocate(struct top* op) {
+static void release_fallocate(struct tracked_op* op) {
   (void)op;
   fault_release(CALL_FALLOCATE);
 }
@@ -425,8 +425,8 @@ static void sync_waits_for_a_write_that_takes_long(void** state) {
   need_one_backend(&f->file);
   fault_fail(CALL_PWRITE, 1, ROUNDS, EINTR);
   fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
-  struct top* write = write_page(f, 1);
-  struct top* sync = sync_data(f);
+  struct tracked_op* write = write_page(f, 1);
+  struct tracked_op* sync = sync_data(f);
   run(f);
   assert_result(write, PAGE);
   assert_result(sync, UV_EIO);
@@ -438,8 +438,8 @@ static void sync_waits_for_a_preallocation_that_takes_long(void** state) {
   need_faults();
   fault_fail(CALL_FALLOCATE, 1, ROUNDS, EINTR);
   fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
-  struct top* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 4 * PAGE);
-  struct top* sync = sync_data(f);
+  struct tracked_op* preallocate = t_preallocate(op_new(&f->tracker), &f->file, 4 * PAGE);
+  struct tracked_op* sync = sync_data(f);
   run(f);
   assert_result(preallocate, 0);
   assert_result(sync, UV_EIO);
@@ -456,9 +456,9 @@ static void sync_does_not_wait_for_younger_changes(void** state) {
   fault_fail(CALL_PWRITE, 1, ROUNDS, EINTR);
   fault_hold(CALL_PWRITE, 1);
   fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
-  struct top* older = t_preallocate(op_new(&f->tracker), &f->file, 4 * PAGE);
-  struct top* sync = t_sync_data(op_then(&f->tracker, release_pwrite, NULL), &f->file);
-  struct top* younger = write_page(f, 2);
+  struct tracked_op* older = t_preallocate(op_new(&f->tracker), &f->file, 4 * PAGE);
+  struct tracked_op* sync = t_sync_data(op_then(&f->tracker, release_pwrite, NULL), &f->file);
+  struct tracked_op* younger = write_page(f, 2);
   run(f);
   assert_result(older, UV_ENOSPC);
   assert_result(sync, UV_EIO);
@@ -472,8 +472,8 @@ static void sync_does_not_wait_for_a_younger_preallocation(void** state) {
   fault_fail(CALL_FALLOCATE, 1, ROUNDS, EINTR);
   fault_hold(CALL_FALLOCATE, 1);
   fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
-  struct top* sync = t_sync_data(op_then(&f->tracker, release_fallocate, NULL), &f->file);
-  struct top* younger = t_preallocate(op_new(&f->tracker), &f->file, 4 * PAGE);
+  struct tracked_op* sync = t_sync_data(op_then(&f->tracker, release_fallocate, NULL), &f->file);
+  struct tracked_op* younger = t_preallocate(op_new(&f->tracker), &f->file, 4 * PAGE);
   run(f);
   assert_result(sync, UV_EIO);
   assert_int_equal(younger->done, 1);
@@ -495,8 +495,8 @@ static int depth_1_and_bound(void** state) {
   return failed;
 }
 
-static struct top* change_or_sync(struct fixture* f, unsigned which) {
-  struct top* op = op_new(&f->tracker);
+static struct tracked_op* change_or_sync(struct fixture* f, unsigned which) {
+  struct tracked_op* op = op_new(&f->tracker);
   uvdio_buf_t page = which == 0 ? filled(PAGE, 2) : (uvdio_buf_t){0};
   switch (which) {
     case 0:
@@ -526,10 +526,10 @@ static void latch_reaches_all_that_waits(void** state) {
     uvdio_buf_t page = blank(PAGE);
     unsigned before = calls_that_change();
     fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
-    struct top* failing = sync_data(f);
-    struct top* waiting = change_or_sync(f, which);
-    struct top* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
-    struct top* size = t_size(op_new(&f->tracker), &f->file);
+    struct tracked_op* failing = sync_data(f);
+    struct tracked_op* waiting = change_or_sync(f, which);
+    struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
+    struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
     run(f);
     assert_result(failing, UV_EIO);
     assert_result(waiting, UV_EIO);

@@ -71,29 +71,29 @@ static uvdio_buf_t zeros(size_t size) {
   return buf;
 }
 
-static struct top* read_all(struct fixture* f) {
+static struct tracked_op* read_all(struct fixture* f) {
   uvdio_buf_t buf = zeros(SIZE);
   return t_read(op_new(&f->tracker), &f->file, &buf, 0);
 }
 
-static struct top* read_exactly_all(struct fixture* f) {
+static struct tracked_op* read_exactly_all(struct fixture* f) {
   uvdio_buf_t buf = zeros(SIZE);
   return t_read_exact(op_new(&f->tracker), &f->file, &buf, 0);
 }
 
-static struct top* write_all(struct fixture* f, unsigned seed) {
+static struct tracked_op* write_all(struct fixture* f, unsigned seed) {
   uvdio_buf_t buf = filled(SIZE, seed);
   return t_write(op_new(&f->tracker), &f->file, &buf, 0);
 }
 
-static void assert_read(const struct top* read, int64_t result, size_t arrived) {
+static void assert_read(const struct tracked_op* read, int64_t result, size_t arrived) {
   assert_result(read, result);
   assert_int_equal(read->req.transferred, arrived);
   assert_int_equal(read->back.len, arrived);
   assert_true(is_pattern(read->back.base, arrived, 1));
 }
 
-static void assert_written(struct fixture* f, const struct top* write, unsigned seed) {
+static void assert_written(struct fixture* f, const struct tracked_op* write, unsigned seed) {
   assert_result(write, SIZE);
   assert_holds(f, &f->file, 0, SIZE, seed);
 }
@@ -105,7 +105,7 @@ static void assert_written(struct fixture* f, const struct top* write, unsigned 
 static void short_read_is_resumed(void** state) {
   struct fixture* f = *state;
   fault_shorten(CALL_PREAD, 1, ONCE, PAGE);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
   assert_read(read, SIZE, SIZE);
   assert_int_equal(fault_calls(CALL_PREAD), 2);
@@ -115,7 +115,7 @@ static void short_read_is_resumed(void** state) {
 static void read_may_arrive_page_by_page(void** state) {
   struct fixture* f = *state;
   fault_shorten(CALL_PREAD, 1, FOR_GOOD, PAGE);
-  struct top* read = read_exactly_all(f);
+  struct tracked_op* read = read_exactly_all(f);
   run(f);
   assert_read(read, SIZE, SIZE);
   assert_int_equal(fault_calls(CALL_PREAD), PAGES);
@@ -125,7 +125,7 @@ static void read_may_arrive_page_by_page(void** state) {
 static void write_may_leave_page_by_page(void** state) {
   struct fixture* f = *state;
   fault_shorten(CALL_PWRITE, 1, FOR_GOOD, PAGE);
-  struct top* write = write_all(f, 2);
+  struct tracked_op* write = write_all(f, 2);
   run(f);
   assert_written(f, write, 2);
   assert_int_equal(fault_calls(CALL_PWRITE), PAGES);
@@ -135,7 +135,7 @@ static void write_may_leave_page_by_page(void** state) {
 /* One at a time, it is not overtaken by what came later. */
 static void short_transfer_is_resumed_before_others_begin(void** state) {
   struct fixture* f = *state;
-  struct top* reads[3];
+  struct tracked_op* reads[3];
   fault_shorten(CALL_PREAD, 1, 2, PAGE);
   for (unsigned i = 0; i < COUNT_OF(reads); i++) {
     reads[i] = read_all(f);
@@ -164,9 +164,9 @@ static void error_half_way_tells_what_was_moved(void** state) {
   fault_fail(CALL_PREAD, 2, ONCE, EIO);
   fault_shorten(CALL_PWRITE, 1, ONCE, 2 * PAGE);
   fault_fail(CALL_PWRITE, 2, ONCE, ENOSPC);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
-  struct top* write = write_all(f, 2);
+  struct tracked_op* write = write_all(f, 2);
   run(f);
   assert_read(read, UV_EIO, PAGE);
   assert_result(write, UV_ENOSPC);
@@ -182,7 +182,7 @@ static void write_goes_on_from_the_start_of_a_broken_block(void** state) {
   struct fixture* f = *state;
   NEEDS_ODD_SHORTS(f);
   fault_shorten(CALL_PWRITE, 1, ONCE, PAGE + ODD);
-  struct top* write = write_all(f, 2);
+  struct tracked_op* write = write_all(f, 2);
   run(f);
   assert_written(f, write, 2);
   assert_int_equal(fault_calls(CALL_PWRITE), 2);
@@ -193,7 +193,7 @@ static void write_that_always_stops_within_one_block_is_short(void** state) {
   struct fixture* f = *state;
   NEEDS_ODD_SHORTS(f);
   fault_shorten(CALL_PWRITE, 1, FOR_GOOD, ODD);
-  struct top* write = write_all(f, 2);
+  struct tracked_op* write = write_all(f, 2);
   run(f);
   assert_result(write, UVDIO_ESHORTWRITE);
   assert_int_equal(write->req.transferred, ODD);
@@ -205,9 +205,9 @@ static void read_that_stops_within_a_block_has_met_the_end(void** state) {
   struct fixture* f = *state;
   NEEDS_ODD_SHORTS(f);
   fault_shorten(CALL_PREAD, 1, FOR_GOOD, PAGE + ODD);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
-  struct top* exact = read_exactly_all(f);
+  struct tracked_op* exact = read_exactly_all(f);
   run(f);
   assert_read(read, PAGE + ODD, PAGE + ODD);
   assert_read(exact, UVDIO_ESHORTREAD, PAGE + ODD);
@@ -222,7 +222,7 @@ static void write_of_no_bytes_is_short(void** state) {
   struct fixture* f = *state;
   need_faults();
   fault_shorten(CALL_PWRITE, 1, ONCE, 0);
-  struct top* write = write_all(f, 2);
+  struct tracked_op* write = write_all(f, 2);
   run(f);
   assert_result(write, UVDIO_ESHORTWRITE);
   assert_int_equal(write->req.transferred, 0);
@@ -233,9 +233,9 @@ static void read_of_no_bytes_is_the_end(void** state) {
   struct fixture* f = *state;
   need_faults();
   fault_shorten(CALL_PREAD, 1, FOR_GOOD, 0);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
-  struct top* exact = read_exactly_all(f);
+  struct tracked_op* exact = read_exactly_all(f);
   run(f);
   assert_read(read, 0, 0);
   assert_read(exact, UVDIO_ESHORTREAD, 0);
@@ -251,13 +251,13 @@ static void refused_for_the_moment(struct fixture* f, int error, unsigned times)
   uint64_t before = stats_of(f).retried;
   uint64_t punted = stats_of(f).punted;
   fault_fail(CALL_PREAD, 1, times, error);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
   assert_read(read, SIZE, SIZE);
   assert_int_equal(fault_calls(CALL_PREAD), times + 1);
   assert_int_equal(stats_of(f).retried - before, times);
   fault_fail(CALL_PWRITE, 1, times, error);
-  struct top* write = write_all(f, 2);
+  struct tracked_op* write = write_all(f, 2);
   run(f);
   assert_result(write, SIZE);
   assert_int_equal(fault_calls(CALL_PWRITE), times + 1);
@@ -279,7 +279,7 @@ static void transfer_that_is_turned_away_three_times_is_repeated(void** state) {
 /* What a request has put up with is forgotten when it is used again. */
 static void request_begins_anew_each_time(void** state) {
   struct fixture* f = *state;
-  struct top* read = op_new(&f->tracker);
+  struct tracked_op* read = op_new(&f->tracker);
   need_faults();
   for (unsigned i = 0; i < 3; i++) {
     uvdio_buf_t buf = zeros(SIZE);
@@ -305,7 +305,7 @@ static void synchronous_forms_repeat_as_well(void** state) {
 static void refused_for_good(struct fixture* f, int error, int result) {
   need_faults();
   fault_fail(CALL_PREAD, 1, FOR_GOOD, error);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
   assert_read(read, result, 0);
   assert_int_equal(fault_calls(CALL_PREAD), RETRIES_MAX + 1);
@@ -327,7 +327,7 @@ static void odd_read_is_resumed_on_fuse(void** state) {
   struct fixture* f = *state;
   NEEDS_ODD_SHORTS(f);
   fault_shorten(CALL_PREAD, 1, ONCE, PAGE + ODD);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
   assert_read(read, SIZE, SIZE);
   assert_int_equal(fault_calls(CALL_PREAD), 2);
@@ -338,9 +338,9 @@ static void odd_read_before_the_end_is_an_error_on_fuse(void** state) {
   struct fixture* f = *state;
   NEEDS_ODD_SHORTS(f);
   fault_shorten(CALL_PREAD, 1, FOR_GOOD, ODD);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
-  struct top* exact = read_exactly_all(f);
+  struct tracked_op* exact = read_exactly_all(f);
   run(f);
   assert_read(read, UVDIO_ESHORTREAD, ODD);
   assert_read(exact, UVDIO_ESHORTREAD, ODD);
@@ -350,7 +350,7 @@ static void read_of_no_bytes_before_the_end_is_an_error_on_fuse(void** state) {
   struct fixture* f = *state;
   need_faults();
   fault_shorten(CALL_PREAD, 1, FOR_GOOD, 0);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
   assert_read(read, UVDIO_ESHORTREAD, 0);
 }
@@ -378,7 +378,8 @@ static void assert_reads_all_of(struct fixture* f, const char* path) {
   for (int now = 0; now < 2; now++) {
     uvdio_buf_t buf;
     assert_ok(uvdio_buf_alloc(&buf, sizeof(expected), UVDIO_BUF_ZEROED));
-    struct top* read = t_read(now ? op_now(&f->tracker) : op_new(&f->tracker), &file, &buf, 0);
+    struct tracked_op* read =
+        t_read(now ? op_now(&f->tracker) : op_new(&f->tracker), &file, &buf, 0);
     run(f);
     assert_result(read, (int64_t)length);
     assert_memory_equal(now ? buf.base : read->back.base, expected, length);
@@ -397,7 +398,7 @@ static void file_with_the_size_of_a_page_is_read_to_its_end(void** state) {
 
 /* Between two steps, of which the first ended within a block: what it brought counts. This handle
  * runs before the engine's. */
-static struct top* stopped;
+static struct tracked_op* stopped;
 
 static void on_resumed(uv_check_t* check) {
   const struct fixture* f = check->data;
@@ -433,9 +434,9 @@ static void end_of_the_file_is_the_end_on_fuse(void** state) {
   assert_ok(uvdio_file_info(&f->file, &info));
   assert_string_equal(info.filesystem, "fuse");
   assert_result(t_truncate(op_now(&f->tracker), &f->file, PAGE + ODD), 0);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
-  struct top* exact = read_exactly_all(f);
+  struct tracked_op* exact = read_exactly_all(f);
   run(f);
   assert_read(read, PAGE + ODD, PAGE + ODD);
   assert_read(exact, UVDIO_ESHORTREAD, PAGE + ODD);
@@ -447,7 +448,7 @@ static void error_after_a_broken_block_tells_what_arrived(void** state) {
   NEEDS_ODD_SHORTS(f);
   fault_shorten(CALL_PREAD, 1, ONCE, PAGE + ODD);
   fault_fail(CALL_PREAD, 2, ONCE, EIO);
-  struct top* read = read_all(f);
+  struct tracked_op* read = read_all(f);
   run(f);
   assert_read(read, UV_EIO, PAGE + ODD);
 }
@@ -477,7 +478,7 @@ static void every_filesystem_is_told_by_its_number(void** state) {
     assert_string_equal(info.filesystem, filesystems[i].name);
     uvdio_buf_t buf = zeros(SIZE);
     fault_shorten(CALL_PREAD, 1, FOR_GOOD, 0);
-    struct top* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
+    struct tracked_op* read = t_read(op_new(&f->tracker), &f->other, &buf, 0);
     run(f);
     faults_reset();
     assert_result(read, filesystems[i].ends_early ? UVDIO_ESHORTREAD : 0);
@@ -497,7 +498,7 @@ static void cancelled_transfer_is_not_repeated(void** state) {
     faults_reset();
     fault_hold(CALL_PREAD, 1);
     fault_fail(CALL_PREAD, 1, ONCE, errors[i]);
-    struct top* read = read_all(f);
+    struct tracked_op* read = read_all(f);
     uv_run(&f->loop, UV_RUN_NOWAIT);
     fault_await(CALL_PREAD);
     assert_ok(t_cancel(read));

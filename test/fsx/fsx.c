@@ -3,7 +3,7 @@
  * Random operations on one file, several in flight, compared with a model in memory: what fsx does
  * for system calls.
  *
- *   fsx --backend ring --place xfs --operations 100000 --seed 7
+ *   fsx --backend ring --filesystem xfs --operations 100000 --seed 7
  *
  * An operation claims a range of the file, shared or alone, from its submission until its callback,
  * and operations whose claims conflict are never in flight together. One that changes the size, or
@@ -28,9 +28,9 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "filesystem.h"
 #include "generator.h"
 #include "model.h"
-#include "place.h"
 #include "tracker.h"
 
 #define KIB 1024u
@@ -61,7 +61,7 @@ static const struct profile profile = {.size = FILE_MAX,
                                        .flags = {{UVDIO_O_DSYNC, 4}, {UVDIO_O_NATIVE_ALIGN, 2}}};
 
 struct job {
-  struct top* top;
+  struct tracked_op* top;
   int busy;
   struct operation operation;
   uint64_t number;
@@ -76,15 +76,15 @@ struct job {
 
 static struct {
   const char* backend_name;
-  const char* place_name;
+  const char* filesystem_name;
   uvdio_backend_t backend;
   uint64_t operations;
   uint64_t seed;
   unsigned jobs;
 } options = {"pool", "here", UVDIO_BACKEND_POOL, 5000, 1, 16};
 
-static struct place place;
-static char path[PLACE_PATH_MAX + 16];
+static struct filesystem filesystem;
+static char path[FILESYSTEM_PATH_MAX + 16];
 static uv_loop_t loop;
 static uvdio_engine_t* engine;
 static uvdio_arena_t* arena;
@@ -120,9 +120,9 @@ static void tell_history(uint64_t begin, uint64_t end) {
 
 _Noreturn static void fail_at(const char* what, uint64_t begin, uint64_t end) {
   tell_history(begin, end);
-  fprintf(stderr,
-          "fsx %s %s: seed %" PRIu64 ", %" PRIu64 " operations started, size %" PRIu64 ": %s\n",
-          options.backend_name, options.place_name, options.seed, started, model.size_due, what);
+  fprintf(
+      stderr, "fsx %s %s: seed %" PRIu64 ", %" PRIu64 " operations started, size %" PRIu64 ": %s\n",
+      options.backend_name, options.filesystem_name, options.seed, started, model.size_due, what);
   exit(1);
 }
 
@@ -317,7 +317,7 @@ static void finish_or_repeat(struct job* job, int64_t result) {
   }
 }
 
-static void on_end(struct top* top) {
+static void on_end(struct tracked_op* top) {
   struct job* job = top->data;
   uvdio_buf_t back = op_take(top);
   if (tracker.violation[0] != '\0') {
@@ -517,7 +517,7 @@ static void begin(void) {
   uvdio_arena_options_t frames = {.frame_count = options.jobs / 4 + 1};
   model_init(&model, 0, MODEL_SECTOR, FILE_MAX / MODEL_SECTOR, 1);
   choices = choices_by_seed(options.seed);
-  snprintf(path, sizeof(path), "%s/fsx", place.dir);
+  snprintf(path, sizeof(path), "%s/fsx", filesystem.dir);
   must("uv_loop_init", uv_loop_init(&loop));
   must("uvdio_engine_create", uvdio_engine_create(&engine, &loop, &how));
   must("uvdio_arena_create", uvdio_arena_create(&arena, &frames));
@@ -532,7 +532,7 @@ static void print_counts(void) {
   uvdio_engine_stats_t stats;
   must("uvdio_engine_stats", uvdio_engine_stats(engine, &stats));
   printf("fsx %s %s, seed %" PRIu64 ": %" PRIu64 " operations:", options.backend_name,
-         options.place_name, options.seed, started);
+         options.filesystem_name, options.seed, started);
   for (unsigned op = 1; op < UVDIO_OP_COUNT; op++) {
     if (done[op] > 0) {
       printf(" %s %" PRIu64 ",", uvdio_op_name((uvdio_op_t)op), done[op]);
@@ -587,9 +587,9 @@ static int read_argument(const char* name, const char* value) {
   if (strcmp(name, "--backend") == 0) {
     return choose_backend(value);
   }
-  if (strcmp(name, "--place") == 0) {
-    options.place_name = value;
-    return place_known(value) ? 0 : -1;
+  if (strcmp(name, "--filesystem") == 0) {
+    options.filesystem_name = value;
+    return filesystem_known(value) ? 0 : -1;
   }
   uint64_t number = strtoull(value, NULL, 10);
   if (strcmp(name, "--operations") == 0) {
@@ -605,44 +605,45 @@ static int read_argument(const char* name, const char* value) {
 }
 
 static int usage(const char* program) {
-  fprintf(stderr,
-          "usage: %s [--backend ring|pool|memory] [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors]"
-          " [--operations N] [--seed N] [--jobs 2..%u]\n",
-          program, JOBS_MAX);
+  fprintf(
+      stderr,
+      "usage: %s [--backend ring|pool|memory] [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors]"
+      " [--operations N] [--seed N] [--jobs 2..%u]\n",
+      program, JOBS_MAX);
   return 2;
 }
 
-static int skip_program(const char* what, const char* why, int is_place) {
-  char line[2 * PLACE_WHY_MAX];
+static int skip_program(const char* what, const char* why, int is_filesystem) {
+  char line[2 * FILESYSTEM_WHY_MAX];
   snprintf(line, sizeof(line), "%s: %s", what, why);
-  is_place ? skip_line_as_told(line) : skip_line(line);
+  is_filesystem ? skip_line_as_told(line) : skip_line(line);
   return SKIPPED_PROGRAM;
 }
 
 /* Returns 0 or the code to exit with. */
-static int find_place(void) {
-  char why[PLACE_WHY_MAX] = "";
+static int find_filesystem(void) {
+  char why[FILESYSTEM_WHY_MAX] = "";
   if (uvdio_backend_probe(options.backend, why, sizeof(why)) != 0) {
     return skip_program(options.backend_name, why, 0);
   }
   if (options.backend == UVDIO_BACKEND_MEMORY) {
-    snprintf(place.dir, sizeof(place.dir), "/place");
-    options.place_name = "-";
+    snprintf(filesystem.dir, sizeof(filesystem.dir), "/filesystem");
+    options.filesystem_name = "-";
     return 0;
   }
-  return place_make(&place, options.place_name, 0, why) == 0
+  return filesystem_make(&filesystem, options.filesystem_name, 0, why) == 0
              ? 0
-             : skip_program(options.place_name, why, 1);
+             : skip_program(options.filesystem_name, why, 1);
 }
 
 int main(int argc, char** argv) {
-  places_begin();
+  filesystems_begin();
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc || read_argument(argv[i], argv[i + 1]) != 0) {
       return usage(argv[0]);
     }
   }
-  int code = find_place();
+  int code = find_filesystem();
   if (code != 0) {
     return code;
   }

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 # The contract tests, and random operations against a model (fsx), on every filesystem and every
 # backend.
-#   sh test/run.sh fsx [--operations N] [--seed N] [PLACE...]
+#   sh test/run.sh fsx [--operations N] [--seed N] [FILESYSTEM...]
 #
-# Places: here tmpfs ext4 xfs btrfs fuse sectors blocks (test/README.md describes them); default:
-# all but blocks. N operations per place and backend, 200000 by default; half of them with few in
-# flight, half with many. The default seed is 1. Builds the preset dev.
+# Filesystems: here tmpfs ext4 xfs btrfs fuse sectors blocks (test/README.md describes them);
+# default: all but blocks. N operations per filesystem and backend, 200000 by default; half of them
+# with few in flight, half with many. The default seed is 1. Builds the preset dev.
 
 # shellcheck shell=sh disable=SC2034,SC2154 # variables that test/run.sh sets or reads
 
@@ -26,22 +26,26 @@ list_programs() {
   }'
 }
 
-# Prints name, program and arguments of everything that is to run. Files in memory lie in no place.
+# Prints name, program and arguments of everything that is to run. Files of the memory backend are
+# on no filesystem.
 list_all() {
   list_programs | while read -r program backend; do
-    for place in $chosen; do
+    for filesystem in $chosen; do
       case $backend in
         memory) echo "$program.memory $program --backend memory"; break ;;
-        *) echo "$program.$backend.$place $program --backend $backend --place $place" ;;
+        *)
+          echo "$program.$backend.$filesystem $program --backend $backend" \
+            "--filesystem $filesystem"
+          ;;
       esac
     done
   done
   few="--operations $((operations / 2)) --seed $seed --jobs 4"
   many="--operations $((operations / 2)) --seed $((seed + 1)) --jobs 64"
-  for place in $chosen; do
+  for filesystem in $chosen; do
     for backend in ring pool; do
-      echo "fsx.$backend.$place.few fsx --backend $backend --place $place $few"
-      echo "fsx.$backend.$place.many fsx --backend $backend --place $place $many"
+      echo "fsx.$backend.$filesystem.few fsx --backend $backend --filesystem $filesystem $few"
+      echo "fsx.$backend.$filesystem.many fsx --backend $backend --filesystem $filesystem $many"
     done
   done
   echo "fsx.memory.few fsx --backend memory $few"

@@ -69,7 +69,7 @@ static const struct profile profile = {.size = FILE_PAGES * PAGE,
 
 /* One request and what it is about. */
 struct slot {
-  struct top* top;
+  struct tracked_op* top;
   int pending;
   struct handle* file;
   unsigned flags; /* of an open */
@@ -278,7 +278,7 @@ static void check_content(const struct handle* handle, const struct change* read
                            w.backend == UVDIO_BACKEND_MEMORY, &where) == NULL);
 }
 
-static void check_transfer(struct slot* slot, const struct top* top) {
+static void check_transfer(struct slot* slot, const struct tracked_op* top) {
   int is_whole = top->result >= 0 || top->result == UVDIO_ESHORTREAD;
   if (top->kind == UVDIO_OP_READ && is_whole) {
     check_content(slot->file, &slot->change, &top->back);
@@ -298,7 +298,7 @@ static void keep(uvdio_buf_t buf) {
   REQUIRE(uvdio_buf_release(&buf) == 0 && buf.base == NULL);
 }
 
-static void on_end(struct top* top) {
+static void on_end(struct tracked_op* top) {
   struct slot* slot = top->data;
   check_promises();
   REQUIRE(slot->pending && tracker_overtaken(top) == NULL);

@@ -55,7 +55,7 @@
     skip();              \
   } while (0)
 
-/* The same with what the system has answered, by place.h, disk.h or mapper.h. */
+/* The same with what the system has answered, by filesystem.h, disk.h or mapper.h. */
 #define SKIP_AS_TOLD(reason)     \
   do {                           \
     skip_line_as_told((reason)); \

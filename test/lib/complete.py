@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # Each has to use every operation.
 USERS = ["test/lib/tracker.c", "test/lib/scenario.c", "test/lib/generator.c", "test/lib/model.c",
          "test/sim/model_run.c", "test/fuzz/fuzz_operations.c", "test/fsx/fsx.c",
-         "test/storm/test_chaos.c"]
+         "test/stress/test_chaos.c"]
 USERS += [f"test/contract/test_{name}.c" for name in (
     "file", "synchronous", "bad_input", "cancel", "fork", "order", "latched_errors")]
 

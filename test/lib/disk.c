@@ -11,14 +11,14 @@
 
 #define ATTEMPTS 5
 
-static int give_up(char why[PLACE_WHY_MAX], const char* what) {
-  snprintf(why, PLACE_WHY_MAX, "%s: %s", what, strerror(errno));
+static int give_up(char why[FILESYSTEM_WHY_MAX], const char* what) {
+  snprintf(why, FILESYSTEM_WHY_MAX, "%s: %s", what, strerror(errno));
   return -1;
 }
 
 static int make_image(const struct disk* disk, uint64_t size) {
-  char path[PLACE_PATH_MAX + 16];
-  snprintf(path, sizeof(path), "%s/image", disk->place.dir);
+  char path[FILESYSTEM_PATH_MAX + 16];
+  snprintf(path, sizeof(path), "%s/image", disk->filesystem.dir);
   int image = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (image >= 0 && ftruncate(image, (off_t)size) != 0) {
     close(image);
@@ -59,9 +59,9 @@ static int attach(struct disk* disk, int image) {
   return failed;
 }
 
-int disk_make(struct disk* disk, uint64_t size, uint64_t backed, char why[PLACE_WHY_MAX]) {
+int disk_make(struct disk* disk, uint64_t size, uint64_t backed, char why[FILESYSTEM_WHY_MAX]) {
   memset(disk, 0, sizeof(*disk));
-  if (place_make_indirect(&disk->place, "tmpfs", backed, why) != 0) {
+  if (filesystem_make_indirect(&disk->filesystem, "tmpfs", backed, why) != 0) {
     return -1;
   }
   int image = make_image(disk, size);
@@ -73,18 +73,18 @@ int disk_make(struct disk* disk, uint64_t size, uint64_t backed, char why[PLACE_
     close(image);
   }
   if (failed) {
-    place_remove(&disk->place);
+    filesystem_remove(&disk->filesystem);
   }
   return failed;
 }
 
 void disk_remove(struct disk* disk) {
   close(disk->device);
-  place_remove(&disk->place);
+  filesystem_remove(&disk->filesystem);
 }
 
 int disk_cut(const struct disk* disk, uint64_t size) {
-  char path[PLACE_PATH_MAX + 16];
-  snprintf(path, sizeof(path), "%s/image", disk->place.dir);
+  char path[FILESYSTEM_PATH_MAX + 16];
+  snprintf(path, sizeof(path), "%s/image", disk->filesystem.dir);
   return truncate(path, (off_t)size);
 }

@@ -8,17 +8,17 @@
 
 #include <stdint.h>
 
-#include "place.h"
+#include "filesystem.h"
 
 struct disk {
-  struct place place; /* the tmpfs */
-  char path[64];      /* the device */
-  int device;         /* keeps the device: it detaches itself at the last close */
+  struct filesystem filesystem; /* the tmpfs */
+  char path[64];                /* the device */
+  int device;                   /* keeps the device: it detaches itself at the last close */
 };
 
 /* Makes a disk of `size` bytes of which `backed` bytes can really be written. Returns 0, or -1 with
  * the reason. */
-int disk_make(struct disk* disk, uint64_t size, uint64_t backed, char why[PLACE_WHY_MAX]);
+int disk_make(struct disk* disk, uint64_t size, uint64_t backed, char why[FILESYSTEM_WHY_MAX]);
 
 /* Cuts what is behind the disk to `size` bytes: the disk does not notice, and can't read the rest.
  * Returns 0, or -1. */

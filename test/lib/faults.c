@@ -42,14 +42,14 @@ static const char* pretended_kernel;
 static int pretended_no_direct;
 static int pretended_late_flag;
 static unsigned pretended_descriptors;
-static int parking[2] = {-1, -1}; /* a pipe */
-static unsigned to_park;
+static int blocking[2] = {-1, -1}; /* a pipe */
+static unsigned to_block;
 static pthread_t test_thread; /* the one that called faults_reset() */
 
 /* The clock that stands still, on the loop's thread only; 0: it runs. */
 static struct {
   unsigned looks;
-  unsigned unparks_at;
+  unsigned ends_reads_at;
   unsigned count;
   size_t length;
   uint64_t time;
@@ -66,14 +66,14 @@ static struct range range_from(const struct watch* watch, unsigned nth, unsigned
   return range;
 }
 
-static void end_parking(void) {
+static void end_blocking(void) {
   for (size_t i = 0; i < 2; i++) {
-    if (parking[i] != -1) {
-      (void)__real_close(parking[i]);
-      parking[i] = -1;
+    if (blocking[i] != -1) {
+      (void)__real_close(blocking[i]);
+      blocking[i] = -1;
     }
   }
-  to_park = 0;
+  to_block = 0;
 }
 
 static void take_lock(void) {
@@ -107,7 +107,7 @@ void faults_reset(void) {
   pretended_no_direct = 0;
   pretended_late_flag = 0;
   pretended_descriptors = 0;
-  end_parking();
+  end_blocking();
   memset(&stopped, 0, sizeof(stopped));
   pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
@@ -148,49 +148,49 @@ void fault_release(enum fault_call call) {
   pthread_mutex_unlock(&lock);
 }
 
-void fault_park(unsigned count) {
+void fault_block_reads(unsigned count) {
   pthread_mutex_lock(&lock);
-  if (parking[0] == -1 && pipe(parking) != 0) {
+  if (blocking[0] == -1 && pipe(blocking) != 0) {
     abort();
   }
-  to_park = count;
+  to_block = count;
   pthread_mutex_unlock(&lock);
 }
 
-void fault_unpark(unsigned count, size_t length) {
+void fault_end_reads(unsigned count, size_t length) {
   static const char zeros[65536]; /* as much as a pipe takes */
   if (count * length > sizeof(zeros) ||
-      write(parking[1], zeros, count * length) != (ssize_t)(count * length)) {
+      write(blocking[1], zeros, count * length) != (ssize_t)(count * length)) {
     abort();
   }
 }
 
 void fault_stop_clock(unsigned looks, unsigned count, size_t length) {
   stopped.looks = 0;
-  stopped.unparks_at = looks;
+  stopped.ends_reads_at = looks;
   stopped.count = count;
   stopped.length = length;
   stopped.time = uv_hrtime();
 }
 
 uint64_t fault_clock(uint64_t now) {
-  if (stopped.unparks_at == 0) {
+  if (stopped.ends_reads_at == 0) {
     return now;
   }
   stopped.looks++;
-  if (stopped.looks == stopped.unparks_at) {
-    fault_unpark(stopped.count, stopped.length);
+  if (stopped.looks == stopped.ends_reads_at) {
+    fault_end_reads(stopped.count, stopped.length);
   }
-  if (stopped.looks == stopped.unparks_at + CLOCK_LOOKS) {
-    stopped.unparks_at = 0;
+  if (stopped.looks == stopped.ends_reads_at + CLOCK_LOOKS) {
+    stopped.ends_reads_at = 0;
   }
   return stopped.time;
 }
 
-int fault_parking(void) {
+int fault_blocking_pipe(void) {
   pthread_mutex_lock(&lock);
-  int pipe_end = to_park > 0 ? parking[0] : -1;
-  to_park -= to_park > 0;
+  int pipe_end = to_block > 0 ? blocking[0] : -1;
+  to_block -= to_block > 0;
   pthread_mutex_unlock(&lock);
   return pipe_end;
 }

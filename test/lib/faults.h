@@ -17,10 +17,10 @@
  * Entries of a ring count as the system call that they stand for. What fails or gives no bytes is
  * turned into a no-op with that result, which takes Linux 6.10 (faults_reach_the_ring); what is
  * short is sent on with a shorter length, which has to be a multiple of the alignment. Entries are
- * never held; reads can be parked:
+ * never held; reads can be blocked:
  *
- *   fault_park(2);                               the next two reads stay with the kernel, ...
- *   fault_unpark(1, UVDIO_PAGE_SIZE);            ... and one of so many bytes ends now, whole, with
+ *   fault_block_reads(2);                        the next two reads stay with the kernel, ...
+ *   fault_end_reads(1, UVDIO_PAGE_SIZE);         ... and one of so many bytes ends now, whole, with
  *                                                zeros
  */
 #ifndef UVDIO_TEST_FAULTS_H
@@ -89,13 +89,13 @@ void fault_await(enum fault_call call);
 void fault_release(enum fault_call call);
 
 /* The next `count` entries of a ring that read stay with the kernel, which can cancel them: they
- * read from an empty pipe. So many of that length end by fault_unpark(), at once, of 64 KiB at
+ * read from an empty pipe. So many of that length end by fault_end_reads(), at once, of 64 KiB at
  * most; a signal handler may call it. What is left ends with no bytes by faults_reset(). */
-void fault_park(unsigned count);
-void fault_unpark(unsigned count, size_t length);
+void fault_block_reads(unsigned count);
+void fault_end_reads(unsigned count, size_t length);
 
 /* The clock (uv_hrtime) stands still from now on, which keeps whoever watches for completions
- * watching; whoever looks at it for the `looks`-th time finds that `count` parked reads of that
+ * watching; whoever looks at it for the `looks`-th time finds that `count` blocked reads of that
  * length have just ended. It runs again after CLOCK_LOOKS more looks, which is far more than it
  * takes to see that, or by faults_reset(). */
 #define CLOCK_LOOKS 10000u
@@ -147,7 +147,7 @@ void need_faults(void);
 struct fixture;
 
 /* A read whose data comes when it has been submitted, so that its submission does not end it. */
-struct top* read_that_ends_later(struct fixture* f);
+struct tracked_op* read_that_ends_later(struct fixture* f);
 
 /* As fixture_tear_down, without faults; and as TEST_ON, with that. */
 int faults_tear_down(void** state);

@@ -24,7 +24,7 @@ void fault_leave(enum fault_call call);
 struct plan fault_plan(enum fault_call call, int is_here);
 
 /* What the next entry that reads has to read from, or -1. */
-int fault_parking(void);
+int fault_blocking_pipe(void);
 
 /* What the clock has to tell. */
 uint64_t fault_clock(uint64_t now);

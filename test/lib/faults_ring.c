@@ -72,7 +72,7 @@ static void make_nop(struct io_uring_sqe* sqe, int result) {
   sqe->user_data = data;
 }
 
-static void park(struct io_uring_sqe* sqe, int pipe_end) {
+static void block(struct io_uring_sqe* sqe, int pipe_end) {
   sqe->opcode = IORING_OP_READ;
   sqe->flags = 0;
   sqe->fd = pipe_end;
@@ -148,9 +148,9 @@ static void visit(struct io_uring_sqe* sqe) {
     return;
   }
   struct plan plan = fault_plan(call, (sqe->flags & IOSQE_ASYNC) == 0);
-  int pipe_end = call == CALL_PREAD ? fault_parking() : -1;
+  int pipe_end = call == CALL_PREAD ? fault_blocking_pipe() : -1;
   if (pipe_end != -1) {
-    park(sqe, pipe_end);
+    block(sqe, pipe_end);
     return;
   }
   if (plan.error != 0 && call == CALL_CLOSE) {

@@ -12,10 +12,10 @@ void need_faults(void) {
   }
 }
 
-struct top* read_that_ends_later(struct fixture* f) {
-  fault_park(1);
-  struct top* read = read_page(f, 0);
-  fault_unpark(1, PAGE);
+struct tracked_op* read_that_ends_later(struct fixture* f) {
+  fault_block_reads(1);
+  struct tracked_op* read = read_page(f, 0);
+  fault_end_reads(1, PAGE);
   return read;
 }
 

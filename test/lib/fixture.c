@@ -54,12 +54,12 @@ static int choose_backend(const char* name) {
 static int usage(const char* program) {
   fprintf(stderr,
           "usage: %s [--backend ring|registered|pool|memory]"
-          " [--place here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim] [--test PATTERN]\n",
+          " [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim] [--test PATTERN]\n",
           program);
   return 2;
 }
 
-static int read_arguments(int argc, char** argv, const char** place) {
+static int read_arguments(int argc, char** argv, const char** filesystem) {
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc) {
       return -1;
@@ -67,12 +67,12 @@ static int read_arguments(int argc, char** argv, const char** place) {
     if (strcmp(argv[i], "--backend") == 0 && choose_backend(argv[i + 1]) == 0) {
       continue;
     }
-    if (strcmp(argv[i], "--place") == 0 && strcmp(argv[i + 1], "sim") == 0) {
+    if (strcmp(argv[i], "--filesystem") == 0 && strcmp(argv[i + 1], "sim") == 0) {
       matrix.simulated = 1;
       continue;
     }
-    if (strcmp(argv[i], "--place") == 0 && place_known(argv[i + 1])) {
-      *place = argv[i + 1];
+    if (strcmp(argv[i], "--filesystem") == 0 && filesystem_known(argv[i + 1])) {
+      *filesystem = argv[i + 1];
       continue;
     }
     if (strcmp(argv[i], "--test") == 0) {
@@ -85,26 +85,26 @@ static int read_arguments(int argc, char** argv, const char** place) {
 }
 
 static int skip_program(const char* what, const char* why) {
-  char line[2 * PLACE_WHY_MAX];
+  char line[2 * FILESYSTEM_WHY_MAX];
   snprintf(line, sizeof(line), "%s: %s", what, why);
   skip_line(line);
   return SKIPPED_PROGRAM;
 }
 
-static int skip_place(const char* place, const char* why) {
-  char line[2 * PLACE_WHY_MAX];
-  snprintf(line, sizeof(line), "%s: %s", place, why);
+static int skip_filesystem(const char* filesystem, const char* why) {
+  char line[2 * FILESYSTEM_WHY_MAX];
+  snprintf(line, sizeof(line), "%s: %s", filesystem, why);
   skip_line_as_told(line);
   return SKIPPED_PROGRAM;
 }
 
-/* Whether files in this place are executed by the ring. */
+/* Whether files in this filesystem are executed by the ring. */
 static int goes_to_the_ring(uvdio_engine_t* engine) {
-  char path[PLACE_PATH_MAX + 16];
+  char path[FILESYSTEM_PATH_MAX + 16];
   uvdio_file_info_t info;
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
-  snprintf(path, sizeof(path), "%s/probe", matrix.place.dir);
+  snprintf(path, sizeof(path), "%s/probe", matrix.filesystem.dir);
   assert_ok(uvdio_open(engine, &file, &req, path, UVDIO_OPEN_CREATE, 0600, NULL));
   assert_ok(uvdio_file_info(&file, &info));
   assert_ok(uvdio_close(&file, &req, NULL));
@@ -135,24 +135,26 @@ static const char* why_unregistered(void) {
 
 /* Returns 0, or the code to exit with. */
 static int begin(int argc, char** argv) {
-  const char* place = "here";
-  char why[PLACE_WHY_MAX] = "";
-  places_begin();
+  const char* filesystem = "here";
+  char why[FILESYSTEM_WHY_MAX] = "";
+  filesystems_begin();
   choose_backend("pool");
-  if (read_arguments(argc, argv, &place) != 0 || (matrix.simulated && !on_memory())) {
+  if (read_arguments(argc, argv, &filesystem) != 0 || (matrix.simulated && !on_memory())) {
     return usage(argv[0]);
   }
-  skips_are_of(matrix.backend_name, place, ".");
+  skips_are_of(matrix.backend_name, filesystem, ".");
   if (uvdio_backend_probe(matrix.backend, why, sizeof(why)) != 0) {
     return skip_program(matrix.backend_name, why);
   }
   if (on_memory()) {
-    snprintf(matrix.place.kind, sizeof(matrix.place.kind), matrix.simulated ? "sim" : "memory");
-    snprintf(matrix.place.dir, sizeof(matrix.place.dir), "/place");
-  } else if (place_make(&matrix.place, place, 0, why) != 0) {
-    return skip_place(place, why);
+    snprintf(matrix.filesystem.kind, sizeof(matrix.filesystem.kind),
+             matrix.simulated ? "sim" : "memory");
+    snprintf(matrix.filesystem.dir, sizeof(matrix.filesystem.dir), "/filesystem");
+  } else if (filesystem_make(&matrix.filesystem, filesystem, 0, why) != 0) {
+    return skip_filesystem(filesystem, why);
   }
-  skips_are_of(matrix.backend_name, matrix.place.kind, on_memory() ? "." : matrix.place.dir);
+  skips_are_of(matrix.backend_name, matrix.filesystem.kind,
+               on_memory() ? "." : matrix.filesystem.dir);
   warm_up_libuv(NULL);
   if (matrix.registered && why_unregistered() != NULL) {
     return skip_program(matrix.backend_name, why_unregistered());
@@ -167,7 +169,8 @@ int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count,
   if (code != 0) {
     return code;
   }
-  snprintf(full_name, sizeof(full_name), "%s %s %s", name, matrix.backend_name, matrix.place.kind);
+  snprintf(full_name, sizeof(full_name), "%s %s %s", name, matrix.backend_name,
+           matrix.filesystem.kind);
   if (matrix.filter != NULL) {
     cmocka_set_test_filter(matrix.filter);
   }
@@ -192,10 +195,10 @@ uvdio_engine_options_t matrix_options(void) {
 
 static int make_folder(struct fixture* f) {
   if (on_memory()) {
-    snprintf(f->dir, sizeof(f->dir), "%s", matrix.place.dir);
+    snprintf(f->dir, sizeof(f->dir), "%s", matrix.filesystem.dir);
     return 0;
   }
-  snprintf(f->dir, sizeof(f->dir), "%.480s/test-XXXXXX", matrix.place.dir);
+  snprintf(f->dir, sizeof(f->dir), "%.480s/test-XXXXXX", matrix.filesystem.dir);
   return mkdtemp(f->dir) == NULL ? -1 : 0;
 }
 
@@ -470,7 +473,7 @@ void need_a_ring_file(const uvdio_file_t* file) {
   uvdio_file_info_t info;
   assert_ok(uvdio_file_info(file, &info));
   if (strcmp(info.backend, "ring") != 0) {
-    SKIP("files of this place are not with the ring");
+    SKIP("files of this filesystem are not with the ring");
   }
 }
 
@@ -479,7 +482,7 @@ void need_a_ring_file(const uvdio_file_t* file) {
  */
 
 const char* path_of(const struct fixture* f, const char* name) {
-  static _Thread_local char paths[8][PLACE_PATH_MAX + 64];
+  static _Thread_local char paths[8][FILESYSTEM_PATH_MAX + 64];
   static _Thread_local unsigned next;
   char* path = paths[next++ % COUNT_OF(paths)];
   snprintf(path, sizeof(paths[0]), "%s/%s", f->dir, name);
@@ -487,7 +490,7 @@ const char* path_of(const struct fixture* f, const char* name) {
 }
 
 void open_now(struct fixture* f, uvdio_file_t* file, const char* name, unsigned flags) {
-  struct top* open = t_open(op_now(&f->tracker), f->engine, file, path_of(f, name), flags);
+  struct tracked_op* open = t_open(op_now(&f->tracker), f->engine, file, path_of(f, name), flags);
   assert_result(open, 0);
 }
 
@@ -524,14 +527,14 @@ uvdio_buf_t filled(size_t size, unsigned seed) {
 
 void put(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size, unsigned seed) {
   uvdio_buf_t buf = filled(size, seed);
-  struct top* write = t_write(op_now(&f->tracker), file, &buf, offset);
+  struct tracked_op* write = t_write(op_now(&f->tracker), file, &buf, offset);
   assert_ok(uvdio_buf_release(&buf));
   assert_result(write, size);
 }
 
 /* Reads at once what the file holds there, into the operation's own buffer. */
 static const char* get(struct fixture* f, uvdio_file_t* file, uint64_t offset, size_t size) {
-  struct top* read = op_now(&f->tracker);
+  struct tracked_op* read = op_now(&f->tracker);
   read->back = blank(size);
   uvdio_buf_t exactly = uvdio_buf_wrap(read->back.base, size);
   t_read(read, file, &exactly, offset);

@@ -7,10 +7,10 @@
  *     return matrix_main("file", tests, COUNT_OF(tests), argc, argv);
  *   }
  *
- * The program's arguments choose backend and place: contract_file --backend ring --place ext4. The
- * backend "registered" is the ring as well, with buffers that are frames of arenas, so that
- * transfers go to memory that the ring knows by number, and on a loop that has run before, so that
- * they go the short way from the first one on.
+ * The program's arguments choose backend and filesystem: contract_file --backend ring --filesystem
+ * ext4. The backend "registered" is the ring as well, with buffers that are frames of arenas, so
+ * that transfers use registered memory, and on a loop that has run before, so that the engine is
+ * bound from the start.
  *
  * fixture_tear_down() ends every test with the same questions: has every accepted request been
  * called back once, is nothing pending, are no frames out, does the engine close with one callback,
@@ -20,7 +20,7 @@
 #define UVDIO_TEST_FIXTURE_H
 
 #include "check.h"
-#include "place.h"
+#include "filesystem.h"
 #include "tracker.h"
 #include "uvdio/sim.h"
 
@@ -32,8 +32,8 @@ struct matrix {
   uvdio_backend_t backend;
   const char* backend_name;
   int registered; /* buffers are frames */
-  struct place place;
-  /* memory with --place sim: a world in which operations overtake each other and come in parts */
+  struct filesystem filesystem;
+  /* memory with --filesystem sim: a world in which operations overtake each other and are split */
   int simulated;
   const char* filter; /* --test PATTERN: only these (cmocka's wildcards) */
 };
@@ -45,7 +45,7 @@ struct fixture {
   uvdio_engine_t* engine;
   unsigned closed; /* calls of on_engine_closed */
   struct tracker tracker;
-  char dir[PLACE_PATH_MAX];
+  char dir[FILESYSTEM_PATH_MAX];
   uvdio_file_t file; /* fixture_open: "file", empty, read-write */
   uvdio_file_t other;
   uvdio_arena_t* arena; /* fixture_arena */
@@ -53,8 +53,8 @@ struct fixture {
   size_t allocations;
 };
 
-/* Reads the arguments, makes the place and runs the tests, under a name that tells the combination.
- * Returns main's result: 77 where backend or place can't be had. */
+/* Reads the arguments, makes the filesystem and runs the tests, under a name that tells the
+ * combination. Returns main's result: 77 where backend or filesystem can't be had. */
 int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count, int argc,
                 char** argv);
 

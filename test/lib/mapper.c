@@ -14,8 +14,8 @@
 #define SECTOR 512u
 #define TABLE_MAX 512
 
-static int give_up(char why[PLACE_WHY_MAX], const char* what) {
-  snprintf(why, PLACE_WHY_MAX, "%s: %s", what, strerror(errno));
+static int give_up(char why[FILESYSTEM_WHY_MAX], const char* what) {
+  snprintf(why, FILESYSTEM_WHY_MAX, "%s: %s", what, strerror(errno));
   return -1;
 }
 
@@ -31,7 +31,7 @@ static int format_line(char* line, size_t size, uint64_t first, uint64_t sectors
 }
 #pragma GCC diagnostic pop
 
-static int reload(struct mapper* mapper, char table[TABLE_MAX], char why[PLACE_WHY_MAX]) {
+static int reload(struct mapper* mapper, char table[TABLE_MAX], char why[FILESYSTEM_WHY_MAX]) {
   char* suspend[] = {"dmsetup", "suspend", "--nolockfs", mapper->name, NULL};
   char* load[] = {"dmsetup", "load", mapper->name, "--table", table, NULL};
   char* resume[] = {"dmsetup", "resume", mapper->name, NULL};
@@ -39,13 +39,13 @@ static int reload(struct mapper* mapper, char table[TABLE_MAX], char why[PLACE_W
   return failed || run_program(resume, why) != 0 ? -1 : 0;
 }
 
-int mapper_switch(struct mapper* mapper, const char* target, char why[PLACE_WHY_MAX]) {
+int mapper_switch(struct mapper* mapper, const char* target, char why[FILESYSTEM_WHY_MAX]) {
   char table[TABLE_MAX];
   format_line(table, sizeof(table), 0, mapper->size / SECTOR, target, mapper->disk.path);
   return reload(mapper, table, why);
 }
 
-int mapper_switch_half(struct mapper* mapper, const char* target, char why[PLACE_WHY_MAX]) {
+int mapper_switch_half(struct mapper* mapper, const char* target, char why[FILESYSTEM_WHY_MAX]) {
   char table[TABLE_MAX];
   uint64_t half = mapper->size / SECTOR / 2;
   int length = format_line(table, sizeof(table), 0, half, "linear %s 0\n", mapper->disk.path);
@@ -67,7 +67,7 @@ static int open_by_number(struct mapper* mapper) {
 
 /* Removal is asked for as soon as the device is open, and takes place when nobody uses it any more,
  * however the program ends. */
-static int create(struct mapper* mapper, char why[PLACE_WHY_MAX]) {
+static int create(struct mapper* mapper, char why[FILESYSTEM_WHY_MAX]) {
   static unsigned count;
   char table[TABLE_MAX];
   char* make[] = {"dmsetup", "create", mapper->name, "--table", table, NULL};
@@ -80,11 +80,11 @@ static int create(struct mapper* mapper, char why[PLACE_WHY_MAX]) {
     return -1;
   }
   int failed = open_by_number(mapper) != 0 ? give_up(why, mapper->path) : 0;
-  char ignored[PLACE_WHY_MAX];
+  char ignored[FILESYSTEM_WHY_MAX];
   return run_program(remove_later, failed ? ignored : why) != 0 ? -1 : failed;
 }
 
-int mapper_make(struct mapper* mapper, uint64_t size, char why[PLACE_WHY_MAX]) {
+int mapper_make(struct mapper* mapper, uint64_t size, char why[FILESYSTEM_WHY_MAX]) {
   memset(mapper, 0, sizeof(*mapper));
   mapper->size = size;
   mapper->device = -1;
@@ -102,11 +102,11 @@ int mapper_make(struct mapper* mapper, uint64_t size, char why[PLACE_WHY_MAX]) {
   return 0;
 }
 
-int mapper_mount(struct mapper* mapper, const char* kind, char why[PLACE_WHY_MAX]) {
+int mapper_mount(struct mapper* mapper, const char* kind, char why[FILESYSTEM_WHY_MAX]) {
   char maker[16];
   char* make[] = {maker, "-q", mapper->path, NULL};
   snprintf(maker, sizeof(maker), "mkfs.%s", kind);
-  snprintf(mapper->dir, sizeof(mapper->dir), "%s/mapped", mapper->disk.place.dir);
+  snprintf(mapper->dir, sizeof(mapper->dir), "%s/mapped", mapper->disk.filesystem.dir);
   if (run_program(make, why) != 0 || mkdir(mapper->dir, 0700) != 0 ||
       mount(mapper->path, mapper->dir, kind, 0, NULL) != 0) {
     mapper->dir[0] = '\0';

@@ -19,22 +19,22 @@ struct mapper {
   struct disk disk;
   uint64_t size; /* bytes */
   char name[32];
-  char path[64];                 /* the device */
-  char dir[PLACE_PATH_MAX + 16]; /* where it is mounted; "" where it is not */
-  int device;                    /* keeps it: it is removed at the last close */
+  char path[64];                      /* the device */
+  char dir[FILESYSTEM_PATH_MAX + 16]; /* where it is mounted; "" where it is not */
+  int device;                         /* keeps it: it is removed at the last close */
 };
 
 /* Makes a device of `size` bytes, which works, all zeros. Takes root and device-mapper. Returns 0,
  * or -1 with the reason. */
-int mapper_make(struct mapper* mapper, uint64_t size, char why[PLACE_WHY_MAX]);
+int mapper_make(struct mapper* mapper, uint64_t size, char why[FILESYSTEM_WHY_MAX]);
 
 /* Makes a filesystem on it ("ext4", "xfs") and mounts it at mapper->dir. */
-int mapper_mount(struct mapper* mapper, const char* kind, char why[PLACE_WHY_MAX]);
+int mapper_mount(struct mapper* mapper, const char* kind, char why[FILESYSTEM_WHY_MAX]);
 
 /* Changes the whole device to another target, in which %s stands for the disk below. What is in
  * flight ends before. mapper_switch_half() leaves the first half as it is by default. */
-int mapper_switch(struct mapper* mapper, const char* target, char why[PLACE_WHY_MAX]);
-int mapper_switch_half(struct mapper* mapper, const char* target, char why[PLACE_WHY_MAX]);
+int mapper_switch(struct mapper* mapper, const char* target, char why[FILESYSTEM_WHY_MAX]);
+int mapper_switch_half(struct mapper* mapper, const char* target, char why[FILESYSTEM_WHY_MAX]);
 
 void mapper_remove(struct mapper* mapper);
 

@@ -9,21 +9,22 @@
  * Pages.
  */
 
-struct top* read_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page) {
+struct tracked_op* read_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page) {
   uvdio_buf_t buf = blank(PAGE);
   return t_read(op_new(&f->tracker), file, &buf, page * PAGE);
 }
 
-struct top* write_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page, unsigned seed) {
+struct tracked_op* write_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page,
+                                 unsigned seed) {
   uvdio_buf_t buf = filled(PAGE, seed);
   return t_write(op_new(&f->tracker), file, &buf, page * PAGE);
 }
 
-struct top* read_page(struct fixture* f, unsigned page) {
+struct tracked_op* read_page(struct fixture* f, unsigned page) {
   return read_page_of(f, &f->file, page);
 }
 
-struct top* write_page(struct fixture* f, unsigned page) {
+struct tracked_op* write_page(struct fixture* f, unsigned page) {
   return write_page_of(f, &f->file, page, page);
 }
 
@@ -59,7 +60,7 @@ void need_one_backend(const uvdio_file_t* file) {
 
 void need_two_backends(const uvdio_file_t* file) {
   if (has_one_backend(file)) {
-    SKIP("files of this place have one backend");
+    SKIP("files of this filesystem have one backend");
   }
 }
 

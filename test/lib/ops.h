@@ -10,12 +10,13 @@
 
 /* Submits a read of one page of the fixture's file, or a write of the pattern with the page's
  * number. */
-struct top* read_page(struct fixture* f, unsigned page);
-struct top* write_page(struct fixture* f, unsigned page);
+struct tracked_op* read_page(struct fixture* f, unsigned page);
+struct tracked_op* write_page(struct fixture* f, unsigned page);
 
 /* The same with any file, and with any pattern. */
-struct top* read_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page);
-struct top* write_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page, unsigned seed);
+struct tracked_op* read_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page);
+struct tracked_op* write_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page,
+                                 unsigned seed);
 
 /* Closes f->other at once. */
 void close_other(struct fixture* f);

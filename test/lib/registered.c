@@ -49,7 +49,7 @@ uvdio_buf_t frame_of(struct fixture* f) {
 
 void use_a_frame(struct fixture* f) {
   uvdio_buf_t frame = frame_of(f);
-  struct top* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &frame, 0);
   run(f);
   assert_true(read->result >= 0);
   op_free(read);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Read by scripts that run tests without CTest: under another kernel, on another processor, in other
-# places. They tell of them in the form of `ctest -V`, which cmake/count.awk counts.
+# filesystems. They tell of them in the form of `ctest -V`, which cmake/count.awk counts.
 #
 #   run_test NUMBER COUNT NAME SECONDS COMMAND...
 #

@@ -60,7 +60,8 @@ static int is_open(const uvdio_file_t* file) {
 }
 
 /* A submitting call refused the operation: for the reasons that the header gives, and no other. */
-static void judge_refusal(struct scenario* s, const struct top* op, const uvdio_file_t* file) {
+static void judge_refusal(struct scenario* s, const struct tracked_op* op,
+                          const uvdio_file_t* file) {
   int latch = file == NULL ? 0 : latch_of(file);
   int closed = file != NULL && !is_open(file);
   s->troubles++;
@@ -71,7 +72,7 @@ static void judge_refusal(struct scenario* s, const struct top* op, const uvdio_
 }
 
 static void judge_result(struct scenario* s, const struct step* step) {
-  const struct top* op = step->op;
+  const struct tracked_op* op = step->op;
   int fell_short = s->ends_early && op->kind == UVDIO_OP_READ && op->result >= 0;
   if (op->done != 1) {
     broken(s, "an operation did not end, or twice:", 0);
@@ -97,7 +98,8 @@ static void run_loop(struct scenario* s) {
 }
 
 /* Notes one submitted operation, to be judged when the loop has run. */
-static struct step* note(struct scenario* s, struct top* op, uvdio_file_t* file, int64_t expected) {
+static struct step* note(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
+                         int64_t expected) {
   struct step* step = &s->steps[s->count];
   if (op->accepted == 0) {
     judge_refusal(s, op, file);
@@ -151,13 +153,13 @@ static int get_memory(struct scenario* s, enum origin origin, unsigned pages, uv
                                                                                              : -1;
 }
 
-static void release_if_refused(struct scenario* s, const struct top* op, uvdio_buf_t* buf) {
+static void release_if_refused(struct scenario* s, const struct tracked_op* op, uvdio_buf_t* buf) {
   if ((op->accepted == 0 || op->blocking) && uvdio_buf_release(buf) != 0) {
     broken(s, "a refused buffer is not the caller's", 0);
   }
 }
 
-static struct step* note_transfer(struct scenario* s, struct top* op, uvdio_file_t* file,
+static struct step* note_transfer(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
                                   unsigned first, unsigned pages) {
   struct step* step = note(s, op, file, (int64_t)pages * PAGE);
   step->first = first;
@@ -174,7 +176,7 @@ static void check_read(struct scenario* s, const struct step* step, const uvdio_
   }
 }
 
-static struct step* read_pages(struct scenario* s, struct top* op, uvdio_file_t* file,
+static struct step* read_pages(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
                                enum origin origin, unsigned first, unsigned pages) {
   uvdio_buf_t buf;
   if (get_memory(s, origin, pages, &buf) != 0) {
@@ -190,7 +192,7 @@ static struct step* read_pages(struct scenario* s, struct top* op, uvdio_file_t*
   return step;
 }
 
-static struct step* write_pages(struct scenario* s, struct top* op, uvdio_file_t* file,
+static struct step* write_pages(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
                                 enum origin origin, unsigned first, unsigned pages) {
   uvdio_buf_t buf;
   if (get_memory(s, origin, pages, &buf) != 0) {
@@ -206,11 +208,11 @@ static struct step* write_pages(struct scenario* s, struct top* op, uvdio_file_t
   return step;
 }
 
-static struct top* later(struct scenario* s) {
+static struct tracked_op* later(struct scenario* s) {
   return op_new(&s->f->tracker);
 }
 
-static struct top* now(struct scenario* s) {
+static struct tracked_op* now(struct scenario* s) {
   return op_now(&s->f->tracker);
 }
 
@@ -326,7 +328,7 @@ static void grow_a_buffer(struct scenario* s) {
   uvdio_buf_release(&buf);
 }
 
-static struct step* open_file(struct scenario* s, struct top* op, uvdio_file_t* file,
+static struct step* open_file(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
                               const char* name, unsigned flags, int64_t expected) {
   t_open(op, s->f->engine, file, path_of(s->f, name), flags);
   return note(s, op, NULL, expected);
@@ -367,14 +369,15 @@ static void move_pages(struct scenario* s) {
 }
 
 /* 0, or the outcome of one operation that is run by itself. */
-static int64_t alone(struct scenario* s, struct top* op, uvdio_file_t* file, int64_t expected) {
+static int64_t alone(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
+                     int64_t expected) {
   unsigned from = s->count;
   note(s, op, file, expected);
   run_and_judge(s, from);
   return op->accepted > 0 ? op->result : op->code;
 }
 
-static void change_size(struct scenario* s, struct top* (*mode)(struct scenario*)) {
+static void change_size(struct scenario* s, struct tracked_op* (*mode)(struct scenario*)) {
   uvdio_file_t* file = &s->f->other;
   if (alone(s, t_truncate(mode(s), file, 3 * PAGE), file, 0) == 0) {
     s->size = 3 * PAGE;
@@ -424,7 +427,7 @@ static int latches(int64_t result) {
 }
 
 /* Whether the operation promised that something is durable, and broke the promise. */
-static int lost_something(const struct scenario* s, const struct top* op) {
+static int lost_something(const struct scenario* s, const struct tracked_op* op) {
   int is_sync = op->kind == UVDIO_OP_SYNC_DATA || op->kind == UVDIO_OP_SYNC_ALL;
   if (op->kind == UVDIO_OP_WRITE && op->file == &s->wal) {
     return latches(op->result);
@@ -434,9 +437,9 @@ static int lost_something(const struct scenario* s, const struct top* op) {
 
 /* After a sync that failed, none succeeds. */
 static void check_latch(struct scenario* s, const uvdio_file_t* file) {
-  const struct top* failed = NULL;
+  const struct tracked_op* failed = NULL;
   for (unsigned i = 0; i < s->count; i++) {
-    const struct top* op = s->steps[i].op;
+    const struct tracked_op* op = s->steps[i].op;
     int is_sync = op->kind == UVDIO_OP_SYNC_DATA || op->kind == UVDIO_OP_SYNC_ALL;
     if (op->file != file || op->accepted == 0) {
       continue;

@@ -26,7 +26,7 @@
 
 /* One operation, and what it is expected to give where nothing goes wrong. */
 struct step {
-  struct top* op;
+  struct tracked_op* op;
   int64_t expected;
   int cancelled;  /* was asked to end early */
   unsigned first; /* page of the file "file" that it moves */

@@ -26,10 +26,10 @@ int under_valgrind(void) {
          (strstr(preload, "valgrind") != NULL || strstr(preload, "vgpreload") != NULL);
 }
 
-/* The reason, where (program.backend.place), and which capabilities explain it where one of them is
- * not there: names of capability.c, or of what the program itself is not under. "!name": it is
- * there. Null: nothing needs to be lacking, since the test asks the system by itself, or since it
- * is so by design. The first line that fits counts. */
+/* The reason, where (program.backend.filesystem), and which capabilities explain it where one of
+ * them is not there: names of capability.c, or of what the program itself is not under. "!name": it
+ * is there. Null: nothing needs to be lacking, since the test asks the system by itself, or since
+ * it is so by design. The first line that fits counts. */
 static const struct expected {
   const char* reason;
   const char* where;
@@ -40,8 +40,8 @@ static const struct expected {
     {"registered: the ring does not execute*", ANYWHERE, "nowait"},
     {"registered: *", ANYWHERE, "ring"},
     {"there is no ring to register an arena", ANYWHERE, "ring"},
-    {"files of this place are not with the ring", RINGS, "nowait"},
-    {"files of this place are not with the ring", ANYWHERE, NULL},
+    {"files of this filesystem are not with the ring", RINGS, "nowait"},
+    {"files of this filesystem are not with the ring", ANYWHERE, NULL},
     {"this file's transfers don't go to a ring that registers memory", RINGS,
      "sparse-buffers,nowait"},
     {"this file's transfers don't go to a ring that registers memory", ANYWHERE, NULL},
@@ -58,8 +58,8 @@ static const struct expected {
     {"two backends take turns", RINGS, "nowait"},
     {"this file's transfers may go by either backend", RINGS, "nowait"},
     {"of two backends, either may be first", RINGS, "nowait"},
-    {"files of this place have one backend", RINGS, "!nowait"},
-    {"files of this place have one backend", ANYWHERE, NULL},
+    {"files of this filesystem have one backend", RINGS, "!nowait"},
+    {"files of this filesystem have one backend", ANYWHERE, NULL},
     {"what is alone goes to the pool there*", "*.ring.tmpfs", NULL},
 
     /* What a backend can't have. */
@@ -142,8 +142,8 @@ static const struct expected {
 static char of[128] = "-.-";
 static char in[4096] = ".";
 
-void skips_are_of(const char* backend, const char* place, const char* folder) {
-  snprintf(of, sizeof(of), "%s.%s", backend, place);
+void skips_are_of(const char* backend, const char* filesystem, const char* folder) {
+  snprintf(of, sizeof(of), "%s.%s", backend, filesystem);
   snprintf(in, sizeof(in), "%s", folder);
 }
 

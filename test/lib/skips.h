@@ -7,9 +7,9 @@
 #ifndef UVDIO_TEST_SKIPS_H
 #define UVDIO_TEST_SKIPS_H
 
-/* Where the program is: names of backend and place, and the folder that it works in. Without, it is
- * a program without a matrix. */
-void skips_are_of(const char* backend, const char* place, const char* folder);
+/* Where the program is: names of backend and filesystem, and the folder that it works in. Without,
+ * it is a program without a matrix. */
+void skips_are_of(const char* backend, const char* filesystem, const char* folder);
 
 /* Whether the program runs under valgrind, where resident memory and time mean little. */
 int under_valgrind(void);

@@ -42,7 +42,7 @@ uint64_t tracker_requests(void) {
 void tracker_finish(struct tracker* tracker) {
   requests += tracker->finished;
   while (tracker->ops != NULL) {
-    struct top* op = tracker->ops;
+    struct tracked_op* op = tracker->ops;
     if (op->done != op->accepted) {
       tracker_violation(tracker, "%s: accepted %u times, called back %u times",
                         uvdio_op_name(op->kind), op->accepted, op->done);
@@ -55,8 +55,8 @@ void tracker_finish(struct tracker* tracker) {
   }
 }
 
-struct top* op_new(struct tracker* tracker) {
-  struct top* op = calloc(1, sizeof(*op));
+struct tracked_op* op_new(struct tracker* tracker) {
+  struct tracked_op* op = calloc(1, sizeof(*op));
   if (op == NULL) {
     abort();
   }
@@ -70,20 +70,20 @@ struct top* op_new(struct tracker* tracker) {
   return op;
 }
 
-struct top* op_now(struct tracker* tracker) {
-  struct top* op = op_new(tracker);
+struct tracked_op* op_now(struct tracker* tracker) {
+  struct tracked_op* op = op_new(tracker);
   op->blocking = 1;
   return op;
 }
 
-struct top* op_then(struct tracker* tracker, top_cb then, void* data) {
-  struct top* op = op_new(tracker);
+struct tracked_op* op_then(struct tracker* tracker, tracked_op_cb then, void* data) {
+  struct tracked_op* op = op_new(tracker);
   op->then = then;
   op->data = data;
   return op;
 }
 
-void op_free(struct top* op) {
+void op_free(struct tracked_op* op) {
   int released = uvdio_buf_release(&op->back);
   if (released != 0) {
     tracker_violation(op->tracker, "%s: releasing the buffer that came back: %s",
@@ -100,14 +100,14 @@ void op_free(struct top* op) {
   free(op);
 }
 
-uvdio_buf_t op_take(struct top* op) {
+uvdio_buf_t op_take(struct tracked_op* op) {
   uvdio_buf_t taken = op->back;
   memset(&op->back, 0, sizeof(op->back));
   return taken;
 }
 
-static void check_count(const struct top* op, unsigned expected, const char* what, const char* file,
-                        int line) {
+static void check_count(const struct tracked_op* op, unsigned expected, const char* what,
+                        const char* file, int line) {
   if (op->done != expected) {
     print_error("%s: done %u times, not %u; the call returned %s\n", what, op->done, expected,
                 uvdio_err_name(op->code));
@@ -115,13 +115,13 @@ static void check_count(const struct top* op, unsigned expected, const char* wha
   }
 }
 
-void check_result(const struct top* op, int64_t expected, const char* what, const char* file,
+void check_result(const struct tracked_op* op, int64_t expected, const char* what, const char* file,
                   int line) {
   check_count(op, 1, what, file, line);
   check_code(op->result, expected, what, file, line);
 }
 
-void check_refused(const struct top* op, int expected, const char* what, const char* file,
+void check_refused(const struct tracked_op* op, int expected, const char* what, const char* file,
                    int line) {
   check_code(op->code, expected, what, file, line);
   check_count(op, 0, what, file, line);
@@ -131,9 +131,10 @@ void check_refused(const struct top* op, int expected, const char* what, const c
  * What has to come first.
  */
 
-static const struct top* first_before(const struct tracker* tracker, const uvdio_file_t* file,
-                                      uvdio_op_t kind, unsigned number) {
-  for (const struct top* op = tracker->ops; op != NULL; op = op->next) {
+static const struct tracked_op* first_before(const struct tracker* tracker,
+                                             const uvdio_file_t* file, uvdio_op_t kind,
+                                             unsigned number) {
+  for (const struct tracked_op* op = tracker->ops; op != NULL; op = op->next) {
     if (op->accepted != op->done && op->file == file && op->number < number &&
         op_waits_for(kind, op->kind)) {
       return op;
@@ -143,17 +144,17 @@ static const struct top* first_before(const struct tracker* tracker, const uvdio
 }
 
 /* Syncs share outcomes, so that they don't wait for each other, but there is one at a time. */
-const struct top* tracker_obstacle(const struct tracker* tracker, const uvdio_file_t* file,
-                                   uvdio_op_t kind) {
-  const struct top* first = first_before(tracker, file, kind, UINT_MAX);
-  for (const struct top* op = tracker->ops; op != NULL && first == NULL; op = op->next) {
+const struct tracked_op* tracker_obstacle(const struct tracker* tracker, const uvdio_file_t* file,
+                                          uvdio_op_t kind) {
+  const struct tracked_op* first = first_before(tracker, file, kind, UINT_MAX);
+  for (const struct tracked_op* op = tracker->ops; op != NULL && first == NULL; op = op->next) {
     int both_sync = op_is(kind, UVDIO_OP_KIND_SYNC) && op_is(op->kind, UVDIO_OP_KIND_SYNC);
     first = both_sync && op->accepted != op->done && op->file == file ? op : NULL;
   }
   return first;
 }
 
-const struct top* tracker_overtaken(const struct top* op) {
+const struct tracked_op* tracker_overtaken(const struct tracked_op* op) {
   int is_empty = (op->kind == UVDIO_OP_READ && op->sent.cap == 0) ||
                  (op->kind == UVDIO_OP_WRITE && op->sent.len == 0);
   int is_done = op->result >= 0 || op->kind == UVDIO_OP_CLOSE;
@@ -168,7 +169,7 @@ static int same_memory(const uvdio_buf_t* a, const uvdio_buf_t* b) {
   return a->base == b->base && a->cap == b->cap && uvdio_buf_origin(a) == uvdio_buf_origin(b);
 }
 
-static void check_outcome(struct top* op) {
+static void check_outcome(struct tracked_op* op) {
   const uvdio_req_t* req = &op->req;
   struct tracker* tracker = op->tracker;
   const char* name = uvdio_op_name(op->kind);
@@ -188,7 +189,7 @@ static void check_outcome(struct top* op) {
 }
 
 /* What a read has set, or a write has left, in the buffer. */
-static void check_buffer(struct top* op, const uvdio_buf_t* buf) {
+static void check_buffer(struct tracked_op* op, const uvdio_buf_t* buf) {
   struct tracker* tracker = op->tracker;
   const char* name = uvdio_op_name(op->kind);
   size_t transferred = op->req.transferred;
@@ -208,7 +209,7 @@ static void check_buffer(struct top* op, const uvdio_buf_t* buf) {
   }
 }
 
-static void finish(struct top* op, int64_t result) {
+static void finish(struct tracked_op* op, int64_t result) {
   struct tracker* tracker = op->tracker;
   uv_thread_t self = uv_thread_self();
   op->done++;
@@ -227,7 +228,7 @@ static void finish(struct top* op, int64_t result) {
 }
 
 static void on_plain(uvdio_req_t* req, int64_t result) {
-  struct top* op = req->data;
+  struct tracked_op* op = req->data;
   finish(op, result);
   if (op->then != NULL) {
     op->then(op);
@@ -235,7 +236,7 @@ static void on_plain(uvdio_req_t* req, int64_t result) {
 }
 
 static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
-  struct top* op = req->data;
+  struct tracked_op* op = req->data;
   finish(op, result);
   check_buffer(op, &buf);
   op->back = buf;
@@ -259,17 +260,17 @@ static int leave(int code) {
 
 /* Whether a blocking call got past the checks; its own failure may come back from the call as
  * well. */
-static int was_carried_out(const struct top* op, uvdio_op_t kind, int code) {
+static int was_carried_out(const struct tracked_op* op, uvdio_op_t kind, int code) {
   return code == 0 || (op->blocking && op->req.op == kind && op->req.result == code);
 }
 
-static void carried_out(struct top* op) {
+static void carried_out(struct tracked_op* op) {
   op->done++;
   op->result = op->req.result;
   check_outcome(op);
 }
 
-static void accept_or_refuse(struct top* op, uvdio_op_t kind, uvdio_file_t* file, int code) {
+static void accept_or_refuse(struct tracked_op* op, uvdio_op_t kind, uvdio_file_t* file, int code) {
   op->code = code;
   if (code > 0) {
     tracker_violation(op->tracker, "%s: returned %d", uvdio_op_name(kind), code);
@@ -288,7 +289,7 @@ static void accept_or_refuse(struct top* op, uvdio_op_t kind, uvdio_file_t* file
 }
 
 /* As accept_or_refuse, and what became of the caller's handle. */
-static void accept_or_refuse_io(struct top* op, uvdio_op_t kind, uvdio_file_t* file,
+static void accept_or_refuse_io(struct tracked_op* op, uvdio_op_t kind, uvdio_file_t* file,
                                 const uvdio_buf_t* before, const uvdio_buf_t* after, int code) {
   const char* name = uvdio_op_name(kind);
   int carried = was_carried_out(op, kind, code);
@@ -312,8 +313,8 @@ static void accept_or_refuse_io(struct top* op, uvdio_op_t kind, uvdio_file_t* f
 
 typedef int (*io_function)(uvdio_file_t*, uvdio_req_t*, uvdio_buf_t*, uint64_t, uvdio_io_cb);
 
-static struct top* submit_io(struct top* op, uvdio_op_t kind, io_function function,
-                             uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
+static struct tracked_op* submit_io(struct tracked_op* op, uvdio_op_t kind, io_function function,
+                                    uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
   uvdio_buf_t before = {0};
   if (buf != NULL) {
     before = *buf;
@@ -324,24 +325,27 @@ static struct top* submit_io(struct top* op, uvdio_op_t kind, io_function functi
   return op;
 }
 
-struct top* t_read(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
+struct tracked_op* t_read(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                          uint64_t offset) {
   return submit_io(op, UVDIO_OP_READ, uvdio_read, file, buf, offset);
 }
 
-struct top* t_read_exact(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
+struct tracked_op* t_read_exact(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                                uint64_t offset) {
   return submit_io(op, UVDIO_OP_READ, uvdio_read_exact, file, buf, offset);
 }
 
-struct top* t_write(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
+struct tracked_op* t_write(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                           uint64_t offset) {
   return submit_io(op, UVDIO_OP_WRITE, uvdio_write, file, buf, offset);
 }
 
-static uvdio_cb plain_cb(const struct top* op) {
+static uvdio_cb plain_cb(const struct tracked_op* op) {
   return op->blocking ? NULL : on_plain;
 }
 
-struct top* t_open(struct top* op, uvdio_engine_t* engine, uvdio_file_t* file, const char* path,
-                   unsigned flags) {
+struct tracked_op* t_open(struct tracked_op* op, uvdio_engine_t* engine, uvdio_file_t* file,
+                          const char* path, unsigned flags) {
   enter();
   int code = leave(uvdio_open(engine, file, &op->req, path, flags, 0644, plain_cb(op)));
   accept_or_refuse(op, UVDIO_OP_OPEN, file, code);
@@ -350,50 +354,51 @@ struct top* t_open(struct top* op, uvdio_engine_t* engine, uvdio_file_t* file, c
 
 typedef int (*plain_function)(uvdio_file_t*, uvdio_req_t*, uvdio_cb);
 
-static struct top* submit_plain(struct top* op, uvdio_op_t kind, plain_function function,
-                                uvdio_file_t* file) {
+static struct tracked_op* submit_plain(struct tracked_op* op, uvdio_op_t kind,
+                                       plain_function function, uvdio_file_t* file) {
   enter();
   int code = leave(function(file, &op->req, plain_cb(op)));
   accept_or_refuse(op, kind, file, code);
   return op;
 }
 
-struct top* t_sync_data(struct top* op, uvdio_file_t* file) {
+struct tracked_op* t_sync_data(struct tracked_op* op, uvdio_file_t* file) {
   return submit_plain(op, UVDIO_OP_SYNC_DATA, uvdio_sync_data, file);
 }
 
-struct top* t_sync_all(struct top* op, uvdio_file_t* file) {
+struct tracked_op* t_sync_all(struct tracked_op* op, uvdio_file_t* file) {
   return submit_plain(op, UVDIO_OP_SYNC_ALL, uvdio_sync_all, file);
 }
 
-struct top* t_size(struct top* op, uvdio_file_t* file) {
+struct tracked_op* t_size(struct tracked_op* op, uvdio_file_t* file) {
   return submit_plain(op, UVDIO_OP_SIZE, uvdio_size, file);
 }
 
-struct top* t_close(struct top* op, uvdio_file_t* file) {
+struct tracked_op* t_close(struct tracked_op* op, uvdio_file_t* file) {
   return submit_plain(op, UVDIO_OP_CLOSE, uvdio_close, file);
 }
 
 typedef int (*length_function)(uvdio_file_t*, uvdio_req_t*, uint64_t, uvdio_cb);
 
-static struct top* submit_length(struct top* op, uvdio_op_t kind, length_function function,
-                                 uvdio_file_t* file, uint64_t length) {
+static struct tracked_op* submit_length(struct tracked_op* op, uvdio_op_t kind,
+                                        length_function function, uvdio_file_t* file,
+                                        uint64_t length) {
   enter();
   int code = leave(function(file, &op->req, length, plain_cb(op)));
   accept_or_refuse(op, kind, file, code);
   return op;
 }
 
-struct top* t_truncate(struct top* op, uvdio_file_t* file, uint64_t length) {
+struct tracked_op* t_truncate(struct tracked_op* op, uvdio_file_t* file, uint64_t length) {
   return submit_length(op, UVDIO_OP_TRUNCATE, uvdio_truncate, file, length);
 }
 
-struct top* t_preallocate(struct top* op, uvdio_file_t* file, uint64_t length) {
+struct tracked_op* t_preallocate(struct tracked_op* op, uvdio_file_t* file, uint64_t length) {
   return submit_length(op, UVDIO_OP_PREALLOCATE, uvdio_preallocate, file, length);
 }
 
-struct top* t_operation(struct top* op, const struct operation* operation,
-                        const struct target* target) {
+struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,
+                               const struct target* target) {
   uvdio_buf_t before = {0};
   int moves = op_is(operation->op, UVDIO_OP_KIND_TRANSFER);
   if (moves) {
@@ -410,7 +415,7 @@ struct top* t_operation(struct top* op, const struct operation* operation,
   return op;
 }
 
-int t_cancel(struct top* op) {
+int t_cancel(struct tracked_op* op) {
   enter();
   return leave(uvdio_cancel(&op->req));
 }

@@ -15,7 +15,7 @@
  *
  * Each t_* function submits one operation and returns `op`, so that a line reads
  *
- *   struct top* write = t_write(op_new(t), &file, &page, 0);
+ *   struct tracked_op* write = t_write(op_new(t), &file, &page, 0);
  *
  * With op->blocking set (op_now) the callback passed is null. Afterwards `op->result` is the
  * outcome either way: what the callback was given, or the code with which the call was refused.
@@ -26,18 +26,18 @@
 #include "check.h"
 #include "generator.h"
 
-struct top;
-typedef void (*top_cb)(struct top* op);
+struct tracked_op;
+typedef void (*tracked_op_cb)(struct tracked_op* op);
 
 struct tracker {
   uv_thread_t thread; /* that runs the loop */
   unsigned accepted;
-  unsigned finished;   /* callbacks seen */
-  struct top* ops;     /* all that live, newest first */
-  char violation[256]; /* the first broken promise; "" while there is none */
+  unsigned finished;      /* callbacks seen */
+  struct tracked_op* ops; /* all that live, newest first */
+  char violation[256];    /* the first broken promise; "" while there is none */
 };
 
-struct top {
+struct tracked_op {
   uvdio_req_t req;
   struct tracker* tracker;
   int blocking;      /* pass a null callback */
@@ -49,12 +49,12 @@ struct top {
   int64_t result;
   uvdio_op_t kind;
   uvdio_file_t* file;
-  uvdio_buf_t sent; /* what went in */
-  uvdio_buf_t back; /* what came back; released with the operation unless taken */
-  top_cb then;      /* the test's own part of the callback; may free `op` */
+  uvdio_buf_t sent;   /* what went in */
+  uvdio_buf_t back;   /* what came back; released with the operation unless taken */
+  tracked_op_cb then; /* the test's own part of the callback; may free `op` */
   void* data;
-  struct top* next;
-  struct top* prev;
+  struct tracked_op* next;
+  struct tracked_op* prev;
 };
 
 void tracker_init(struct tracker* tracker);
@@ -75,41 +75,44 @@ uint64_t tracker_requests(void);
 
 /* A new operation, asynchronous or (op_now) blocking, and one with a hook. They live until
  * tracker_finish() or op_free(). */
-struct top* op_new(struct tracker* tracker);
-struct top* op_now(struct tracker* tracker);
-struct top* op_then(struct tracker* tracker, top_cb then, void* data);
-void op_free(struct top* op);
+struct tracked_op* op_new(struct tracker* tracker);
+struct tracked_op* op_now(struct tracker* tracker);
+struct tracked_op* op_then(struct tracker* tracker, tracked_op_cb then, void* data);
+void op_free(struct tracked_op* op);
 
 /* Takes the buffer that came back: it is the test's to release. */
-uvdio_buf_t op_take(struct top* op);
+uvdio_buf_t op_take(struct tracked_op* op);
 
-struct top* t_open(struct top* op, uvdio_engine_t* engine, uvdio_file_t* file, const char* path,
-                   unsigned flags);
-struct top* t_read(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset);
-struct top* t_read_exact(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset);
-struct top* t_write(struct top* op, uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset);
-struct top* t_sync_data(struct top* op, uvdio_file_t* file);
-struct top* t_sync_all(struct top* op, uvdio_file_t* file);
-struct top* t_size(struct top* op, uvdio_file_t* file);
-struct top* t_truncate(struct top* op, uvdio_file_t* file, uint64_t length);
-struct top* t_preallocate(struct top* op, uvdio_file_t* file, uint64_t length);
-struct top* t_close(struct top* op, uvdio_file_t* file);
+struct tracked_op* t_open(struct tracked_op* op, uvdio_engine_t* engine, uvdio_file_t* file,
+                          const char* path, unsigned flags);
+struct tracked_op* t_read(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                          uint64_t offset);
+struct tracked_op* t_read_exact(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                                uint64_t offset);
+struct tracked_op* t_write(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                           uint64_t offset);
+struct tracked_op* t_sync_data(struct tracked_op* op, uvdio_file_t* file);
+struct tracked_op* t_sync_all(struct tracked_op* op, uvdio_file_t* file);
+struct tracked_op* t_size(struct tracked_op* op, uvdio_file_t* file);
+struct tracked_op* t_truncate(struct tracked_op* op, uvdio_file_t* file, uint64_t length);
+struct tracked_op* t_preallocate(struct tracked_op* op, uvdio_file_t* file, uint64_t length);
+struct tracked_op* t_close(struct tracked_op* op, uvdio_file_t* file);
 
 /* Any of these, as the generator has it. */
-struct top* t_operation(struct top* op, const struct operation* operation,
-                        const struct target* target);
+struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,
+                               const struct target* target);
 
 /* What has been accepted and not called back of a file, in whose way a new operation of a kind, or
  * its synchronous form, may be; or null. */
-const struct top* tracker_obstacle(const struct tracker* tracker, const uvdio_file_t* file,
-                                   uvdio_op_t kind);
+const struct tracked_op* tracker_obstacle(const struct tracker* tracker, const uvdio_file_t* file,
+                                          uvdio_op_t kind);
 
 /* What an operation that has ended well, or a close, should have waited for and has not; or null.
  * What moves no bytes waits for nothing. */
-const struct top* tracker_overtaken(const struct top* op);
+const struct tracked_op* tracker_overtaken(const struct tracked_op* op);
 
 /* Returns what uvdio_cancel and uvdio_engine_close return. */
-int t_cancel(struct top* op);
+int t_cancel(struct tracked_op* op);
 int t_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb);
 
 /* Whether a call into the library is under way on this thread, so that no callback may run. */
@@ -123,9 +126,9 @@ int inside_library(void);
 
 #define assert_accepted(op) assert_code((op)->code, 0)
 
-void check_result(const struct top* op, int64_t expected, const char* what, const char* file,
+void check_result(const struct tracked_op* op, int64_t expected, const char* what, const char* file,
                   int line);
-void check_refused(const struct top* op, int expected, const char* what, const char* file,
+void check_refused(const struct tracked_op* op, int expected, const char* what, const char* file,
                    int line);
 
 #endif /* UVDIO_TEST_TRACKER_H */

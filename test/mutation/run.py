@@ -60,13 +60,13 @@ TO_REACH = 95.0  # per cent
 LABELS = {"unit", "contract", "sim", "fsx", "cli", "bench"}
 # What of them can reach a file at all, and what is worth trying first: by the file's name.
 REACH = [(r"src/cli/notes", r"^(cli|bench$)"), (r"src/cli/", r"^cli"),
-         (r"src/sim/", r"^(sim_|storms|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
+         (r"src/sim/", r"^(sim_|stress|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
          (r"src/backend/memory", r"^(sim_|unit)|memory"),
          (r"src/ring/", r"(?<!memory)(?<!sim)$"),
          (r"src/backend/pool", r"(?<!memory)(?<!sim)$")]
 FIRST = [(r"src/ring/", r"\.(ring|registered)\.here$"),
          (r"pool", r"\.pool\.here$"),
-         (r"src/sim/", r"^sim_(cuts|faults|corners)"),
+         (r"src/sim/", r"^sim_(cuts|faults|edge_cases)"),
          (r"arena|buffer|allocator|register", r"^unit_|register"),
          (r"backend/memory", r"\.memory$"),
          (r"src/os/", r"(file|transfer_l\w+|register\w+|rare_answers|opens)\..*here"),

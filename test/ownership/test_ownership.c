@@ -222,7 +222,7 @@ static void releasing_to_the_wrong_arena_is_reported(void** state) {
 static void sharing_bytes_is_no_error(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t page = filled(PAGE, 1);
-  struct top* writes[4];
+  struct tracked_op* writes[4];
   for (unsigned i = 0; i < COUNT_OF(writes); i++) {
     uvdio_buf_t view = uvdio_buf_view(&page);
     writes[i] = t_write(op_new(&f->tracker), &f->file, &view, (uint64_t)i * PAGE);

@@ -71,7 +71,7 @@ struct subject {
 };
 
 struct slot {
-  struct top* top;
+  struct tracked_op* top;
   struct run* run;
   struct subject* subject;
   int busy;
@@ -443,7 +443,7 @@ static void check_promises(const struct run* run) {
   }
 }
 
-static void on_end(struct top* top) {
+static void on_end(struct tracked_op* top) {
   struct slot* slot = top->data;
   struct run* run = slot->run;
   uvdio_buf_t back = op_take(top);
@@ -576,7 +576,7 @@ static int may_be_busy(const struct run* run, const struct slot* slot) {
 
 /* Returns 0 where something else that is under way does not allow it. */
 static int is_done_at_once(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
-  const struct top* top = slot->top;
+  const struct tracked_op* top = slot->top;
   int busy = may_be_busy(run, slot);
   int code = submit(run, slot, buf);
   if (code == UV_EBUSY && busy) {
@@ -648,7 +648,7 @@ static void misuse(struct run* run) {
   struct slot* slot = &run->slots[choose(&run->choices, SLOTS)];
   uvdio_buf_t buf = uvdio_buf_view_bytes(run->views[0], BLOCK);
   uvdio_buf_t off = uvdio_buf_view_bytes(run->views[0] + 8, BLOCK);
-  struct top* top = slot->top;
+  struct tracked_op* top = slot->top;
   uvdio_file_t* file = &subject->file;
   if (run->closing || subject->state != OPEN) {
     return;

@@ -3,7 +3,7 @@
  * The model test as a program:
  *
  *   sim_model [--backend memory|ring|pool] [--seed N] [--operations N] [--steps N]
- *             [--directory DIR | --place NAME] [--skip RANGES] [--shrink] [--trace]
+ *             [--directory DIR | --filesystem NAME] [--skip RANGES] [--shrink] [--trace]
  *
  * Runs world after world, each of --steps steps and with a seed one above the last, until
  * --operations operations were made. Backend memory is a simulated world, with faults and power
@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "filesystem.h"
 #include "model_run.h"
-#include "place.h"
 
 #define STEPS 3000
 #define SKIP_MAX 65536
@@ -28,7 +28,7 @@ struct arguments {
   struct model_options options;
   const char* backend;
   uint64_t operations;
-  const char* place;
+  const char* filesystem;
   int shrink;
 };
 
@@ -60,8 +60,8 @@ static int read_option(struct arguments* arguments, const char* name, const char
     arguments->options.steps = strtoull(value, NULL, 0);
   } else if (strcmp(name, "--directory") == 0) {
     arguments->options.directory = value;
-  } else if (strcmp(name, "--place") == 0 && place_known(value)) {
-    arguments->place = value;
+  } else if (strcmp(name, "--filesystem") == 0 && filesystem_known(value)) {
+    arguments->filesystem = value;
   } else if (strcmp(name, "--skip") == 0) {
     arguments->options.skip = value;
   } else {
@@ -198,10 +198,10 @@ static void warm_up(void) {
   }
 }
 
-static int skip_all(const char* what, const char* why, int is_place) {
-  char line[2 * PLACE_WHY_MAX];
+static int skip_all(const char* what, const char* why, int is_filesystem) {
+  char line[2 * FILESYSTEM_WHY_MAX];
   snprintf(line, sizeof(line), "%s: %s", what, why);
-  is_place ? skip_line_as_told(line) : skip_line(line);
+  is_filesystem ? skip_line_as_told(line) : skip_line(line);
   return SKIPPED_PROGRAM;
 }
 
@@ -210,14 +210,14 @@ int main(int argc, char** argv) {
       .options = {.backend = UVDIO_BACKEND_MEMORY, .seed = 1, .steps = STEPS},
       .backend = "memory",
       .operations = 1000000};
-  static struct place place;
-  char why[PLACE_WHY_MAX] = "";
-  places_begin();
+  static struct filesystem filesystem;
+  char why[FILESYSTEM_WHY_MAX] = "";
+  filesystems_begin();
   if (read_arguments(argc, argv, &arguments) != 0) {
     fprintf(
         stderr,
         "usage: sim_model [--backend memory|ring|pool] [--seed N] [--operations N] [--steps N]\n"
-        "                 [--directory DIR | --place NAME] [--skip RANGES]\n"
+        "                 [--directory DIR | --filesystem NAME] [--skip RANGES]\n"
         "                 [--shrink] [--trace]\n");
     return 2;
   }
@@ -225,10 +225,11 @@ int main(int argc, char** argv) {
     return skip_all(arguments.backend, why, 0);
   }
   if (arguments.options.backend != UVDIO_BACKEND_MEMORY && arguments.options.directory == NULL) {
-    if (place_make(&place, arguments.place != NULL ? arguments.place : "here", 0, why) != 0) {
-      return skip_all(arguments.place != NULL ? arguments.place : "here", why, 1);
+    if (filesystem_make(&filesystem, arguments.filesystem != NULL ? arguments.filesystem : "here",
+                        0, why) != 0) {
+      return skip_all(arguments.filesystem != NULL ? arguments.filesystem : "here", why, 1);
     }
-    arguments.options.directory = place.dir;
+    arguments.options.directory = filesystem.dir;
   }
   warm_up();
   return arguments.shrink ? shrink(&arguments) : run_worlds(&arguments);

@@ -34,9 +34,9 @@ run_steps() {
   : >"$folder/log.txt"
   build release || return
   run_program sim_model --seed "$seed" --operations "$operations"
-  for place in here tmpfs ext4 xfs btrfs; do
+  for filesystem in here tmpfs ext4 xfs btrfs; do
     for backend in ring pool; do
-      run_program sim_model --backend $backend --place $place --seed "$seed" \
+      run_program sim_model --backend $backend --filesystem $filesystem --seed "$seed" \
         --operations $((operations / 500))
     done
   done

@@ -23,9 +23,9 @@ static struct world* make_world(void** state, uint64_t seed, unsigned flags, uin
 }
 
 /* Submits a write and lets it reach the disk. */
-static struct top* set_off(struct world* w, uint64_t offset, size_t size, unsigned seed) {
+static struct tracked_op* set_off(struct world* w, uint64_t offset, size_t size, unsigned seed) {
   uvdio_buf_t buf = pattern(size, seed);
-  struct top* write = t_write(op_new(&w->tracker), &w->file, &buf, offset);
+  struct tracked_op* write = t_write(op_new(&w->tracker), &w->file, &buf, offset);
   assert_accepted(write);
   (void)uv_run(&w->loop, UV_RUN_NOWAIT);
   return write;
@@ -76,7 +76,7 @@ static void crash_under_a_write(uint64_t seed, struct fates* fates) {
   void* state = NULL;
   struct world* w = make_world(&state, seed, 0, 0);
   write_now(w, 0, PAGE, 1);
-  struct top* write = set_off(w, 0, PAGE, 2);
+  struct tracked_op* write = set_off(w, 0, PAGE, 2);
   crash_and_restart(w);
   assert_result(write, UVDIO_SIM_DEAD);
   unsigned first = count_sectors(w, 2, 1);
@@ -300,11 +300,11 @@ static void one_program_crashes_and_the_other_goes_on(void** state) {
   struct world* w = *state;
   uvdio_engine_t* doomed = w->engine;
   uvdio_file_t other = {0};
-  struct top* lost = set_off(w, 0, PAGE, 1);
+  struct tracked_op* lost = set_off(w, 0, PAGE, 1);
   start(w);
   assert_result(t_open(op_now(&w->tracker), w->engine, &other, "other", UVDIO_OPEN_RW), 0);
   uvdio_buf_t page = pattern(PAGE, 2);
-  struct top* kept = t_write(op_new(&w->tracker), &other, &page, 0);
+  struct tracked_op* kept = t_write(op_new(&w->tracker), &other, &page, 0);
   assert_ok(uvdio_sim_crash(w->sim, doomed));
   assert_code(uvdio_sim_crash(w->sim, doomed), UV_EINVAL);
   run_world(w);
@@ -333,14 +333,14 @@ static void bad_crashes_are_refused(void** state) {
   write_now(w, 0, PAGE, 1);
 }
 
-static void crash_from_callback(struct top* op) {
+static void crash_from_callback(struct tracked_op* op) {
   struct world* w = op->data;
   (void)uvdio_sim_crash(w->sim, w->engine);
 }
 
 static void crash_may_come_from_a_callback(void** state) {
   struct world* w = *state;
-  struct top* ops[8];
+  struct tracked_op* ops[8];
   (void)t_size(op_then(&w->tracker, crash_from_callback, w), &w->file);
   for (size_t i = 0; i < COUNT_OF(ops); i++) {
     uvdio_buf_t page = pattern(PAGE, 1);
@@ -366,7 +366,7 @@ static void write_that_a_rule_crashes_may_land(void** state) {
     rule.fault.cut = UVDIO_SIM_CUT_CRASH;
     add_rule(w, rule);
     uvdio_buf_t page = pattern(PAGE, 1);
-    struct top* write = at_once ? op_now(&w->tracker) : op_new(&w->tracker);
+    struct tracked_op* write = at_once ? op_now(&w->tracker) : op_new(&w->tracker);
     (void)t_write(write, &w->file, &page, 0);
     if (at_once) {
       assert_ok(uvdio_buf_release(&page));

@@ -102,7 +102,7 @@ static void sync_counts_when_it_has_ended(void** state) {
   struct world* w = *state;
   sync_now(w);
   write_now(w, 0, PAGE, 1);
-  struct top* sync = t_sync_data(op_new(&w->tracker), &w->file);
+  struct tracked_op* sync = t_sync_data(op_new(&w->tracker), &w->file);
   assert_accepted(sync);
   (void)uv_run(&w->loop, UV_RUN_NOWAIT);
   if (sync->done == 0) {
@@ -223,7 +223,7 @@ static struct fates cut_over(uint32_t sector_size, int in_flight) {
     write_now(w, 0, PAGE, 1);
     sync_now(w);
     uvdio_buf_t page = pattern(PAGE, 2);
-    struct top* write = t_write(op_new(&w->tracker), &w->file, &page, 0);
+    struct tracked_op* write = t_write(op_new(&w->tracker), &w->file, &page, 0);
     if (!in_flight) {
       run_world(w);
       assert_result(write, PAGE);
@@ -316,7 +316,7 @@ static void sizes_survive_in_order(void** state) {
 
 static void whatever_is_pending_ends_once_as_dead(void** state) {
   struct world* w = *state;
-  struct top* ops[6];
+  struct tracked_op* ops[6];
   sync_now(w);
   uvdio_buf_t page = pattern(PAGE, 1);
   uvdio_buf_t into = pattern(PAGE, 2);
@@ -341,12 +341,12 @@ static void dead_engine_does_nothing_but_close(void** state) {
   write_now(w, 0, PAGE, 1);
   sync_now(w);
   assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_SEEDED));
-  struct top* size = t_size(op_now(&w->tracker), &w->file);
+  struct tracked_op* size = t_size(op_now(&w->tracker), &w->file);
   assert_result(size, UVDIO_SIM_DEAD);
-  struct top* later = t_size(op_new(&w->tracker), &w->file);
+  struct tracked_op* later = t_size(op_new(&w->tracker), &w->file);
   run_world(w);
   assert_result(later, UVDIO_SIM_DEAD);
-  struct top* close = t_close(op_new(&w->tracker), &w->file);
+  struct tracked_op* close = t_close(op_new(&w->tracker), &w->file);
   run_world(w);
   assert_result(close, 0);
   assert_true(holds(w, 0, 0, PAGE, 1));
@@ -371,14 +371,14 @@ static void new_engine_before_the_dead_one_is_closed(void** state) {
   assert_result(t_close(op_now(&w->tracker), &file), 0);
 }
 
-static void cut_from_callback(struct top* op) {
+static void cut_from_callback(struct tracked_op* op) {
   struct world* w = op->data;
   (void)uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_SEEDED);
 }
 
 static void cut_may_come_from_a_callback(void** state) {
   struct world* w = *state;
-  struct top* ops[8];
+  struct tracked_op* ops[8];
   (void)t_size(op_then(&w->tracker, cut_from_callback, w), &w->file);
   for (size_t i = 0; i < COUNT_OF(ops); i++) {
     uvdio_buf_t page = pattern(PAGE, 1);
@@ -395,7 +395,7 @@ static void cut_may_come_from_a_callback(void** state) {
 /* A rule that cuts the power at the n-th write, as a test that tries every n needs it. */
 static void cut_may_come_from_a_rule(void** state) {
   struct world* w = *state;
-  struct top* ops[8];
+  struct tracked_op* ops[8];
   uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_CUT);
   rule.skip = 3;
   rule.fault.cut = UVDIO_SIM_CUT_CRASH;

@@ -129,16 +129,16 @@ static void out_of_memory_leaves_nothing_behind(void** state) {
  * Faults.
  */
 
-static struct top* read_page(struct world* w, uint64_t offset, size_t size) {
+static struct tracked_op* read_page(struct world* w, uint64_t offset, size_t size) {
   uvdio_buf_t buf = pattern(size, 99);
-  struct top* read = t_read(op_new(&w->tracker), &w->file, &buf, offset);
+  struct tracked_op* read = t_read(op_new(&w->tracker), &w->file, &buf, offset);
   run_world(w);
   return read;
 }
 
-static struct top* write_page(struct world* w, uint64_t offset, size_t size, unsigned seed) {
+static struct tracked_op* write_page(struct world* w, uint64_t offset, size_t size, unsigned seed) {
   uvdio_buf_t buf = pattern(size, seed);
-  struct top* write = t_write(op_new(&w->tracker), &w->file, &buf, offset);
+  struct tracked_op* write = t_write(op_new(&w->tracker), &w->file, &buf, offset);
   run_world(w);
   return write;
 }
@@ -153,7 +153,7 @@ static unsigned differing_bits(const char* a, const char* b, size_t size) {
   return bits;
 }
 
-static unsigned wrong_bits(const struct top* read, unsigned seed) {
+static unsigned wrong_bits(const struct tracked_op* read, unsigned seed) {
   char* expected = malloc(read->back.len);
   assert_non_null(expected);
   fill_pattern(expected, read->back.len, seed);
@@ -212,7 +212,7 @@ static void short_transfers_are_resumed(void** state) {
   struct world* w = *state;
   add_rule(w, rule_for(UVDIO_OP_NONE, UVDIO_SIM_SHORT));
   assert_result(write_page(w, 0, 16 * PAGE, 1), 16 * PAGE);
-  struct top* read = read_page(w, 0, 16 * PAGE);
+  struct tracked_op* read = read_page(w, 0, 16 * PAGE);
   assert_result(read, 16 * PAGE);
   assert_true(is_pattern(read->back.base, 16 * PAGE, 1));
   assert_true(sim_stats(w).operations > 6);
@@ -261,7 +261,7 @@ static void lost_write_is_called_a_success(void** state) {
 static void corrupt_write_stores_a_wrong_bit(void** state) {
   struct world* w = *state;
   add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_SIM_CORRUPT));
-  struct top* write = write_page(w, 0, PAGE, 1);
+  struct tracked_op* write = write_page(w, 0, PAGE, 1);
   assert_result(write, PAGE);
   assert_true(is_pattern(write->back.base, PAGE, 1));
   sync_now(w);
@@ -301,7 +301,7 @@ static void misdirected_read_comes_from_elsewhere(void** state) {
   uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_MISDIRECT);
   rule.times = 1;
   add_rule(w, rule);
-  struct top* read = read_page(w, 0, PAGE);
+  struct tracked_op* read = read_page(w, 0, PAGE);
   assert_result(read, PAGE);
   assert_false(is_pattern(read->back.base, PAGE, 1));
   assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 0);
@@ -393,8 +393,8 @@ static void delay_lets_others_pass(void** state) {
   rule.fault.steps = 1000;
   rule.times = 1;
   add_rule(w, rule);
-  struct top* late = t_size(op_new(&w->tracker), &w->file);
-  struct top* early = t_truncate(op_new(&w->tracker), &w->file, PAGE);
+  struct tracked_op* late = t_size(op_new(&w->tracker), &w->file);
+  struct tracked_op* early = t_truncate(op_new(&w->tracker), &w->file, PAGE);
   run_world(w);
   assert_result(early, 0);
   assert_result(late, PAGE);

@@ -99,7 +99,7 @@ uvdio_buf_t pattern(size_t size, unsigned seed) {
 
 void write_now(struct world* w, uint64_t offset, size_t size, unsigned seed) {
   uvdio_buf_t buf = pattern(size, seed);
-  struct top* write = t_write(op_now(&w->tracker), &w->file, &buf, offset);
+  struct tracked_op* write = t_write(op_now(&w->tracker), &w->file, &buf, offset);
   assert_ok(uvdio_buf_release(&buf));
   assert_result(write, size);
 }

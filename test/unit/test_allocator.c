@@ -309,7 +309,7 @@ static void on_life_closed(uvdio_engine_t* engine) {
   life->closed++;
 }
 
-static int outcome(struct life* life, const struct top* op) {
+static int outcome(struct life* life, const struct tracked_op* op) {
   if (op->code == 0) {
     assert_int_equal(uv_run(&life->loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(op->done, 1);
@@ -381,8 +381,8 @@ static void failing_allocations_of_memory_engine(void** state) {
 }
 
 static void failing_allocations_on_disk(uvdio_backend_t backend, job do_it, unsigned dispensable) {
-  char why[PLACE_WHY_MAX] = "";
-  char line[PLACE_WHY_MAX + 16];
+  char why[FILESYSTEM_WHY_MAX] = "";
+  char line[FILESYSTEM_WHY_MAX + 16];
   if (uvdio_backend_probe(backend, why, sizeof(why)) != 0) {
     snprintf(line, sizeof(line), "ring: %s", why);
     SKIP(line);

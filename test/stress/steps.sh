@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Storms (test_storms.c, test_chaos.c), optimised and under each tool, at the size that it bears.
-#   sh test/run.sh storm [release] [asan] [tsan] [valgrind]      presets; default: all of them
+# Stress tests (test_stress.c, test_chaos.c), optimised and under each tool, at the size that it
+# bears.
+#   sh test/run.sh stress [release] [asan] [tsan] [valgrind]      presets; default: all of them
 
 # shellcheck shell=sh disable=SC2034,SC2154 # variables that test/run.sh sets or reads
 
@@ -9,16 +10,16 @@ default="release asan tsan valgrind"
 requests=0 sizes=
 
 describe() {
-  echo "$requests requests in $passed storms, $skipped skipped: ${sizes:-none}"
+  echo "$requests requests in $passed stress tests, $skipped skipped: ${sizes:-none}"
 }
 
 # run_tool PRESET
 run_tool() {
   why=$(obstacle "$1")
-  [ -z "$why" ] || { leave_out "storm on $1" "$why"; return; }
+  [ -z "$why" ] || { leave_out "stress on $1" "$why"; return; }
   build "$1" || return
   results=$folder/$1.txt
-  without_aslr ctest --test-dir "build/$1" --timeout 1200 -V -L '^storm$' >"$results" 2>&1
+  without_aslr ctest --test-dir "build/$1" --timeout 1200 -V -L '^stress$' >"$results" 2>&1
   count_log "$1" "$results"
   print_reasons
   here=$(sum '^[0-9]*: FIGURE \([0-9]*\) requests$' "$results")

@@ -12,14 +12,14 @@
 
 static int64_t write_sized(struct world* w, uint64_t offset, size_t size, unsigned seed) {
   uvdio_buf_t buf = pattern(size, seed);
-  struct top* write = t_write(op_now(&w->tracker), &w->file, &buf, offset);
+  struct tracked_op* write = t_write(op_now(&w->tracker), &w->file, &buf, offset);
   assert_ok(uvdio_buf_release(&buf));
   return write->result;
 }
 
 static int64_t read_sized(struct world* w, uint64_t offset, size_t size) {
   uvdio_buf_t buf = pattern(size, 99);
-  struct top* read = t_read(op_now(&w->tracker), &w->file, &buf, offset);
+  struct tracked_op* read = t_read(op_now(&w->tracker), &w->file, &buf, offset);
   assert_ok(uvdio_buf_release(&buf));
   return read->result;
 }
@@ -139,7 +139,7 @@ static void want(void* data, const uvdio_sim_event_t* event, uvdio_sim_fault_t* 
   *fault = wanted;
 }
 
-static int world_of_wishes(void** state) {
+static int world_with_a_callback(void** state) {
   const uvdio_sim_options_t options = {.on_fault = want};
   memset(&wanted, 0, sizeof(wanted));
   int failed = world_make(state, &options);
@@ -171,7 +171,7 @@ static uint64_t digest_with(uvdio_sim_kind_t kind) {
   assert_int_equal(world_open(&state), 0);
   struct world* w = state;
   add_rule(w, rule_for(UVDIO_OP_SIZE, kind));
-  struct top* size = t_size(op_new(&w->tracker), &w->file);
+  struct tracked_op* size = t_size(op_new(&w->tracker), &w->file);
   run_world(w);
   assert_result(size, 0);
   uint64_t digest = uvdio_sim_digest(w->sim);
@@ -474,7 +474,7 @@ static void power_goes_twice(void** state) {
   struct world* w = *state;
   t_size(op_new(&w->tracker), &w->file);
   run_world(w); /* Now the engine knows its thread, and begins at once. */
-  struct top* size = t_size(op_new(&w->tracker), &w->file);
+  struct tracked_op* size = t_size(op_new(&w->tracker), &w->file);
   assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_SEEDED));
   assert_int_equal(sim_stats(w).killed, 1);
   assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_SEEDED));
@@ -589,7 +589,7 @@ static _Alignas(4096) char page_bytes[UVDIO_PAGE_SIZE];
 
 static int64_t write_hungry(struct world* w, uint64_t offset) {
   uvdio_buf_t view = uvdio_buf_view_bytes(page_bytes, sizeof(page_bytes));
-  struct top* op = op_now(&w->tracker);
+  struct tracked_op* op = op_now(&w->tracker);
   starve(0, 1);
   int64_t result = t_write(op, &w->file, &view, offset)->result;
   feed();
@@ -616,7 +616,7 @@ static void bad_sector_without_memory_is_an_error(void** state) {
   uvdio_buf_t view = uvdio_buf_view_bytes(page_bytes, sizeof(page_bytes));
   write_now(w, 0, 4 * PAGE, 1);
   add_rule(w, rule_for(UVDIO_OP_READ, UVDIO_SIM_LATENT));
-  struct top* op = op_now(&w->tracker);
+  struct tracked_op* op = op_now(&w->tracker);
   starve(0, 1);
   t_read(op, &w->file, &view, 0);
   feed();
@@ -651,7 +651,7 @@ static void file_grows_without_memory_for_its_table(void** state) {
     write_now(w, i * EXTENT, PAGE, (unsigned)i);
   }
   uvdio_buf_t buf = pattern(PAGE, 8);
-  struct top* op = op_now(&w->tracker);
+  struct tracked_op* op = op_now(&w->tracker);
   starve(2, 1); /* the change, the extent, and then the table */
   t_write(op, &w->file, &buf, 8 * EXTENT);
   int was_denied = denied == 0;
@@ -668,7 +668,7 @@ static void assert_spoilt(struct world* w) {
   assert_code(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_NOTHING), UV_ENOMEM);
   bury(w);
   start(w);
-  struct top* open = t_open(op_now(&w->tracker), w->engine, &w->file, "file", UVDIO_OPEN_RW);
+  struct tracked_op* open = t_open(op_now(&w->tracker), w->engine, &w->file, "file", UVDIO_OPEN_RW);
   assert_result(open, UV_ENOMEM);
 }
 
@@ -737,7 +737,7 @@ static void crash_that_runs_out_of_memory_says_so(void** state) {
 static void sync_without_memory_spoils_the_world(void** state) {
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
-  struct top* op = op_now(&w->tracker);
+  struct tracked_op* op = op_now(&w->tracker);
   starve(0, UINT32_MAX);
   t_sync_data(op, &w->file);
   feed();
@@ -752,7 +752,7 @@ int main(void) {
       TEST_IN(world_empty, bad_rules_are_refused),
       TEST_IN(world_open, rule_without_a_fault_spares),
       TEST_IN(world_open, rule_with_a_range_spares_other_operations),
-      TEST_IN(world_of_wishes, callback_that_asks_for_the_impossible_gets_nothing),
+      TEST_IN(world_with_a_callback, callback_that_asks_for_the_impossible_gets_nothing),
       cmocka_unit_test(delay_of_no_steps_is_none),
       TEST_IN(world_open, short_transfers_come_in_whole_units),
       TEST_IN(world_open, misdirected_write_beyond_the_end_lands_in_the_file),
@@ -782,5 +782,5 @@ int main(void) {
       TEST_HUNGRY(crash_that_runs_out_of_memory_says_so),
       TEST_HUNGRY(sync_without_memory_spoils_the_world),
   };
-  return cmocka_run_group_tests_name("corners", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("edge_cases", tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE /* unshare, O_DIRECT */
 #endif
 
-#include "place.h"
+#include "filesystem.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,19 +20,19 @@
 #include <unistd.h>
 
 #define MIB (1024ull * 1024)
-#define PLACES_MAX 8
+#define FILESYSTEMS_MAX 8
 #define TMPFS_MAGIC_NUMBER 0x01021994
 #define MOUNT_ATTEMPTS 5
 
 struct recipe;
-typedef int (*mounter)(struct place* place, const struct recipe* recipe, char* image,
-                       char why[PLACE_WHY_MAX]);
-static int mount_by_loop(struct place* place, const struct recipe* recipe, char* image,
-                         char why[PLACE_WHY_MAX]);
-static int mount_by_fuse(struct place* place, const struct recipe* recipe, char* image,
-                         char why[PLACE_WHY_MAX]);
-static int mount_by_sectors(struct place* place, const struct recipe* recipe, char* image,
-                            char why[PLACE_WHY_MAX]);
+typedef int (*mounter)(struct filesystem* filesystem, const struct recipe* recipe, char* image,
+                       char why[FILESYSTEM_WHY_MAX]);
+static int mount_by_loop(struct filesystem* filesystem, const struct recipe* recipe, char* image,
+                         char why[FILESYSTEM_WHY_MAX]);
+static int mount_by_fuse(struct filesystem* filesystem, const struct recipe* recipe, char* image,
+                         char why[FILESYSTEM_WHY_MAX]);
+static int mount_by_sectors(struct filesystem* filesystem, const struct recipe* recipe, char* image,
+                            char why[FILESYSTEM_WHY_MAX]);
 
 /* The filesystems that live in an image: what makes them, quietly, how large by default, what
  * mounts them and which filesystem that is. */
@@ -43,7 +43,7 @@ static const struct recipe {
   const char* option; /* of the maker; null for none */
   uint64_t size;
   mounter mount;
-  const char* filesystem;
+  const char* name;
 } recipes[] = {
     {"ext4", "mkfs.ext4", "-q", NULL, 128 * MIB, mount_by_loop, "ext4"},
     {"xfs", "mkfs.xfs", "-q", NULL, 400 * MIB, mount_by_loop, "xfs"},
@@ -62,13 +62,13 @@ static const struct recipe* find_recipe(const char* kind) {
   return NULL;
 }
 
-int place_known(const char* kind) {
+int filesystem_known(const char* kind) {
   return strcmp(kind, "here") == 0 || strcmp(kind, "tmpfs") == 0 || strcmp(kind, "ramfs") == 0 ||
          find_recipe(kind) != NULL;
 }
 
-static int give_up(char why[PLACE_WHY_MAX], const char* what, const char* reason) {
-  snprintf(why, PLACE_WHY_MAX, "%.80s: %.160s", what, reason);
+static int give_up(char why[FILESYSTEM_WHY_MAX], const char* what, const char* reason) {
+  snprintf(why, FILESYSTEM_WHY_MAX, "%.80s: %.160s", what, reason);
   return -1;
 }
 
@@ -76,28 +76,28 @@ static int give_up(char why[PLACE_WHY_MAX], const char* what, const char* reason
  * Clean-up, whatever happens. A forked child inherits the list, and must not act on it.
  */
 
-static struct place* living[PLACES_MAX];
+static struct filesystem* living[FILESYSTEMS_MAX];
 static pid_t owner;
 
-static void forget(const struct place* place) {
-  for (int i = 0; i < PLACES_MAX; i++) {
-    if (living[i] == place) {
+static void forget(const struct filesystem* filesystem) {
+  for (int i = 0; i < FILESYSTEMS_MAX; i++) {
+    if (living[i] == filesystem) {
       living[i] = NULL;
     }
   }
 }
 
 static void remove_all(void) {
-  for (int i = 0; i < PLACES_MAX && getpid() == owner; i++) {
+  for (int i = 0; i < FILESYSTEMS_MAX && getpid() == owner; i++) {
     if (living[i] != NULL) {
-      place_remove(living[i]);
+      filesystem_remove(living[i]);
     }
   }
 }
 
 /* Only calls that a signal handler may make; files in a plain folder stay. */
 static void remove_mounts(int signal_number) {
-  for (int i = 0; i < PLACES_MAX && getpid() == owner; i++) {
+  for (int i = 0; i < FILESYSTEMS_MAX && getpid() == owner; i++) {
     if (living[i] != NULL && living[i]->mounted) {
       umount2(living[i]->dir, MNT_DETACH); /* a system call: NOLINT(bugprone-signal-handler) */
       rmdir(living[i]->dir);
@@ -108,7 +108,7 @@ static void remove_mounts(int signal_number) {
   raise(signal_number);
 }
 
-static void remember(struct place* place) {
+static void remember(struct filesystem* filesystem) {
   static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGABRT};
   if (owner == 0) {
     owner = getpid();
@@ -117,16 +117,16 @@ static void remember(struct place* place) {
       signal(endings[i], remove_mounts);
     }
   }
-  for (int i = 0; i < PLACES_MAX; i++) {
+  for (int i = 0; i < FILESYSTEMS_MAX; i++) {
     if (living[i] == NULL) {
-      living[i] = place;
+      living[i] = filesystem;
       return;
     }
   }
 }
 
 void remove_folder(const char* path) {
-  char name[PLACE_PATH_MAX + 256];
+  char name[FILESYSTEM_PATH_MAX + 256];
   DIR* list = opendir(path);
   if (list == NULL) {
     return;
@@ -143,17 +143,17 @@ void remove_folder(const char* path) {
   rmdir(path);
 }
 
-void place_remove(struct place* place) {
-  forget(place);
-  if (place->mounted) {
-    umount2(place->dir, MNT_DETACH);
-    place->mounted = 0;
+void filesystem_remove(struct filesystem* filesystem) {
+  forget(filesystem);
+  if (filesystem->mounted) {
+    umount2(filesystem->dir, MNT_DETACH);
+    filesystem->mounted = 0;
   }
-  if (place->dir[0] != '\0') {
-    remove_folder(place->dir);
+  if (filesystem->dir[0] != '\0') {
+    remove_folder(filesystem->dir);
   }
-  if (place->root[0] != '\0') {
-    remove_folder(place->root);
+  if (filesystem->root[0] != '\0') {
+    remove_folder(filesystem->root);
   }
 }
 
@@ -174,14 +174,15 @@ static void become_program(char* const argv[], int output) {
   _exit(127);
 }
 
-static void first_line(int input, char why[PLACE_WHY_MAX]) {
-  ssize_t got = pread(input, why, PLACE_WHY_MAX - 1, 0);
+static void first_line(int input, char why[FILESYSTEM_WHY_MAX]) {
+  ssize_t got = pread(input, why, FILESYSTEM_WHY_MAX - 1, 0);
   why[got > 0 ? got : 0] = '\0';
   why[strcspn(why, "\n")] = '\0';
 }
 
 /* Returns 0 with the first line of what the program said, or -1 with that as the reason. */
-static int ask_program(char* const argv[], char said[PLACE_WHY_MAX], char why[PLACE_WHY_MAX]) {
+static int ask_program(char* const argv[], char said[FILESYSTEM_WHY_MAX],
+                       char why[FILESYSTEM_WHY_MAX]) {
   FILE* output = tmpfile();
   if (output == NULL) {
     return give_up(why, "tmpfile", strerror(errno));
@@ -197,8 +198,8 @@ static int ask_program(char* const argv[], char said[PLACE_WHY_MAX], char why[PL
   return failed ? give_up(why, argv[0], said) : 0;
 }
 
-int run_program(char* const argv[], char why[PLACE_WHY_MAX]) {
-  char said[PLACE_WHY_MAX];
+int run_program(char* const argv[], char why[FILESYSTEM_WHY_MAX]) {
+  char said[FILESYSTEM_WHY_MAX];
   return ask_program(argv, said, why);
 }
 
@@ -207,7 +208,7 @@ int run_program(char* const argv[], char why[PLACE_WHY_MAX]) {
  */
 
 /* From here on, what we mount is ours alone. */
-static int enter_namespace(char why[PLACE_WHY_MAX]) {
+static int enter_namespace(char why[FILESYSTEM_WHY_MAX]) {
   if (geteuid() != 0) {
     return give_up(why, "mounting a filesystem", "needs root");
   }
@@ -221,13 +222,13 @@ static int enter_namespace(char why[PLACE_WHY_MAX]) {
 }
 
 static int can_mount;
-static char why_not[PLACE_WHY_MAX] = "mount: places_begin() was not called";
+static char why_not[FILESYSTEM_WHY_MAX] = "mount: filesystems_begin() was not called";
 
-void places_begin(void) {
+void filesystems_begin(void) {
   can_mount = enter_namespace(why_not) == 0;
 }
 
-static int make_image(const char* path, uint64_t size, char why[PLACE_WHY_MAX]) {
+static int make_image(const char* path, uint64_t size, char why[FILESYSTEM_WHY_MAX]) {
   int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) {
     return give_up(why, path, strerror(errno));
@@ -237,15 +238,15 @@ static int make_image(const char* path, uint64_t size, char why[PLACE_WHY_MAX]) 
   return failed ? give_up(why, path, strerror(errno)) : 0;
 }
 
-static int make_filesystem(const struct recipe* recipe, char* where, char why[PLACE_WHY_MAX]) {
+static int make_filesystem(const struct recipe* recipe, char* where, char why[FILESYSTEM_WHY_MAX]) {
   char* argv[] = {(char*)recipe->maker, (char*)recipe->quiet, where, (char*)recipe->option, NULL};
   return run_program(argv, why);
 }
 
 /* Several programs may reach for the same free loop device at once: the losers try again. */
-static int mount_by_loop(struct place* place, const struct recipe* recipe, char* image,
-                         char why[PLACE_WHY_MAX]) {
-  char* argv[] = {"mount", "-o", "loop", image, place->dir, NULL};
+static int mount_by_loop(struct filesystem* filesystem, const struct recipe* recipe, char* image,
+                         char why[FILESYSTEM_WHY_MAX]) {
+  char* argv[] = {"mount", "-o", "loop", image, filesystem->dir, NULL};
   int failed = make_filesystem(recipe, image, why);
   for (int i = 0; !failed && i < MOUNT_ATTEMPTS; i++) {
     if (run_program(argv, why) == 0) {
@@ -256,14 +257,15 @@ static int mount_by_loop(struct place* place, const struct recipe* recipe, char*
 }
 
 /* The process that serves the filesystem ends when it is unmounted. */
-static int mount_by_fuse(struct place* place, const struct recipe* recipe, char* image,
-                         char why[PLACE_WHY_MAX]) {
-  char* argv[] = {"fuse2fs", "-o", "fakeroot", image, place->dir, NULL};
+static int mount_by_fuse(struct filesystem* filesystem, const struct recipe* recipe, char* image,
+                         char why[FILESYSTEM_WHY_MAX]) {
+  char* argv[] = {"fuse2fs", "-o", "fakeroot", image, filesystem->dir, NULL};
   int failed = make_filesystem(recipe, image, why);
   return failed ? failed : run_program(argv, why);
 }
 
-static int attach_sectors(char* image, char device[PLACE_WHY_MAX], char why[PLACE_WHY_MAX]) {
+static int attach_sectors(char* image, char device[FILESYSTEM_WHY_MAX],
+                          char why[FILESYSTEM_WHY_MAX]) {
   char* argv[] = {"losetup", "--sector-size", "4096", "--find", "--show", image, NULL};
   int failed = -1;
   for (int i = 0; failed && i < MOUNT_ATTEMPTS; i++) {
@@ -273,10 +275,10 @@ static int attach_sectors(char* image, char device[PLACE_WHY_MAX], char why[PLAC
 }
 
 /* The device is given up while it is mounted, and goes with the mount. */
-static int mount_by_sectors(struct place* place, const struct recipe* recipe, char* image,
-                            char why[PLACE_WHY_MAX]) {
-  char device[PLACE_WHY_MAX], ignored[PLACE_WHY_MAX];
-  char* mount_it[] = {"mount", device, place->dir, NULL};
+static int mount_by_sectors(struct filesystem* filesystem, const struct recipe* recipe, char* image,
+                            char why[FILESYSTEM_WHY_MAX]) {
+  char device[FILESYSTEM_WHY_MAX], ignored[FILESYSTEM_WHY_MAX];
+  char* mount_it[] = {"mount", device, filesystem->dir, NULL};
   char* detach_it[] = {"losetup", "--detach", device, NULL};
   if (attach_sectors(image, device, why) != 0) {
     return -1;
@@ -289,41 +291,43 @@ static int mount_by_sectors(struct place* place, const struct recipe* recipe, ch
   return failed;
 }
 
-static int make_and_mount(struct place* place, uint64_t size, char why[PLACE_WHY_MAX]) {
-  const struct recipe* recipe = find_recipe(place->kind);
-  char image[PLACE_PATH_MAX + 16];
-  snprintf(image, sizeof(image), "%s/image", place->root);
+static int make_and_mount(struct filesystem* filesystem, uint64_t size,
+                          char why[FILESYSTEM_WHY_MAX]) {
+  const struct recipe* recipe = find_recipe(filesystem->kind);
+  char image[FILESYSTEM_PATH_MAX + 16];
+  snprintf(image, sizeof(image), "%s/image", filesystem->root);
   int failed = make_image(image, size != 0 ? size : recipe->size, why);
   if (!failed) {
-    failed = recipe->mount(place, recipe, image, why);
+    failed = recipe->mount(filesystem, recipe, image, why);
   }
   unlink(image);
   return failed;
 }
 
 /* Filesystems in memory need no image. */
-static int mount_plain(struct place* place, uint64_t size, char why[PLACE_WHY_MAX]) {
+static int mount_plain(struct filesystem* filesystem, uint64_t size, char why[FILESYSTEM_WHY_MAX]) {
   char options[64];
   snprintf(options, sizeof(options), "size=%llu", (unsigned long long)size);
-  if (mount("none", place->dir, place->kind, 0, size != 0 ? options : NULL) != 0) {
-    return give_up(why, place->kind, strerror(errno));
+  if (mount("none", filesystem->dir, filesystem->kind, 0, size != 0 ? options : NULL) != 0) {
+    return give_up(why, filesystem->kind, strerror(errno));
   }
   return 0;
 }
 
-static int make_mounted(struct place* place, uint64_t size, char why[PLACE_WHY_MAX]) {
-  snprintf(place->dir, sizeof(place->dir), "%.480s/mnt", place->root);
+static int make_mounted(struct filesystem* filesystem, uint64_t size,
+                        char why[FILESYSTEM_WHY_MAX]) {
+  snprintf(filesystem->dir, sizeof(filesystem->dir), "%.480s/mnt", filesystem->root);
   if (!can_mount) {
-    place->dir[0] = '\0';
-    snprintf(why, PLACE_WHY_MAX, "%s", why_not);
+    filesystem->dir[0] = '\0';
+    snprintf(why, FILESYSTEM_WHY_MAX, "%s", why_not);
     return -1;
   }
-  if (mkdir(place->dir, 0700) != 0) {
-    return give_up(why, place->dir, strerror(errno));
+  if (mkdir(filesystem->dir, 0700) != 0) {
+    return give_up(why, filesystem->dir, strerror(errno));
   }
-  int failed = find_recipe(place->kind) != NULL ? make_and_mount(place, size, why)
-                                                : mount_plain(place, size, why);
-  place->mounted = !failed;
+  int failed = find_recipe(filesystem->kind) != NULL ? make_and_mount(filesystem, size, why)
+                                                     : mount_plain(filesystem, size, why);
+  filesystem->mounted = !failed;
   return failed;
 }
 
@@ -332,13 +336,15 @@ static int make_mounted(struct place* place, uint64_t size, char why[PLACE_WHY_M
  */
 
 /* A folder of ours below `parent`, to hold either the files or the mount. */
-static int make_root(struct place* place, const char* parent, char why[PLACE_WHY_MAX]) {
-  snprintf(place->root, sizeof(place->root), "%.400s/uvdio-%s-XXXXXX", parent, place->kind);
-  if (mkdtemp(place->root) == NULL) {
-    place->root[0] = '\0';
+static int make_root(struct filesystem* filesystem, const char* parent,
+                     char why[FILESYSTEM_WHY_MAX]) {
+  snprintf(filesystem->root, sizeof(filesystem->root), "%.400s/uvdio-%s-XXXXXX", parent,
+           filesystem->kind);
+  if (mkdtemp(filesystem->root) == NULL) {
+    filesystem->root[0] = '\0';
     return give_up(why, parent, strerror(errno));
   }
-  (void)chmod(place->root, 0711); /* some tests go on as another user */
+  (void)chmod(filesystem->root, 0711); /* some tests go on as another user */
   return 0;
 }
 
@@ -348,9 +354,9 @@ static int is_tmpfs(const char* path) {
 }
 
 /* Some filesystems refuse O_DIRECT; tests on them would say nothing about the library. */
-static int takes_direct_io(const struct place* place, char why[PLACE_WHY_MAX]) {
-  char path[PLACE_PATH_MAX + 16];
-  snprintf(path, sizeof(path), "%s/direct", place->dir);
+static int takes_direct_io(const struct filesystem* filesystem, char why[FILESYSTEM_WHY_MAX]) {
+  char path[FILESYSTEM_PATH_MAX + 16];
+  snprintf(path, sizeof(path), "%s/direct", filesystem->dir);
   int fd = open(path, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
   int refused = fd < 0 ? errno : 0;
   unlink(path);
@@ -360,51 +366,53 @@ static int takes_direct_io(const struct place* place, char why[PLACE_WHY_MAX]) {
   return refused ? give_up(why, "open with O_DIRECT", strerror(refused)) : 0;
 }
 
-static int make_folder(struct place* place, const char* parent, char why[PLACE_WHY_MAX]) {
-  if (make_root(place, parent, why) != 0) {
+static int make_folder(struct filesystem* filesystem, const char* parent,
+                       char why[FILESYSTEM_WHY_MAX]) {
+  if (make_root(filesystem, parent, why) != 0) {
     return -1;
   }
-  snprintf(place->dir, sizeof(place->dir), "%s", place->root);
+  snprintf(filesystem->dir, sizeof(filesystem->dir), "%s", filesystem->root);
   return 0;
 }
 
-static int make_any(struct place* place, uint64_t size, char why[PLACE_WHY_MAX]) {
-  char cwd[PLACE_PATH_MAX - 64];
+static int make_any(struct filesystem* filesystem, uint64_t size, char why[FILESYSTEM_WHY_MAX]) {
+  char cwd[FILESYSTEM_PATH_MAX - 64];
   if (getcwd(cwd, sizeof(cwd)) == NULL) {
     return give_up(why, "getcwd", strerror(errno));
   }
-  if (strcmp(place->kind, "here") == 0) {
-    return make_folder(place, cwd, why);
+  if (strcmp(filesystem->kind, "here") == 0) {
+    return make_folder(filesystem, cwd, why);
   }
-  if (strcmp(place->kind, "tmpfs") == 0 && size == 0 && is_tmpfs("/dev/shm")) {
-    return make_folder(place, "/dev/shm", why);
+  if (strcmp(filesystem->kind, "tmpfs") == 0 && size == 0 && is_tmpfs("/dev/shm")) {
+    return make_folder(filesystem, "/dev/shm", why);
   }
-  if (make_root(place, cwd, why) != 0) {
+  if (make_root(filesystem, cwd, why) != 0) {
     return -1;
   }
-  return make_mounted(place, size, why);
+  return make_mounted(filesystem, size, why);
 }
 
-int place_make_indirect(struct place* place, const char* kind, uint64_t size,
-                        char why[PLACE_WHY_MAX]) {
+int filesystem_make_indirect(struct filesystem* filesystem, const char* kind, uint64_t size,
+                             char why[FILESYSTEM_WHY_MAX]) {
   const struct recipe* recipe = find_recipe(kind);
-  memset(place, 0, sizeof(*place));
-  snprintf(place->kind, sizeof(place->kind), "%s", kind);
+  memset(filesystem, 0, sizeof(*filesystem));
+  snprintf(filesystem->kind, sizeof(filesystem->kind), "%s", kind);
   if (strcmp(kind, "here") != 0) {
-    place->filesystem = recipe != NULL ? recipe->filesystem : place->kind;
+    filesystem->name = recipe != NULL ? recipe->name : filesystem->kind;
   }
-  remember(place);
-  int failed = make_any(place, size, why);
+  remember(filesystem);
+  int failed = make_any(filesystem, size, why);
   if (failed) {
-    place_remove(place);
+    filesystem_remove(filesystem);
   }
   return failed;
 }
 
-int place_make(struct place* place, const char* kind, uint64_t size, char why[PLACE_WHY_MAX]) {
-  int failed = place_make_indirect(place, kind, size, why);
-  if (!failed && takes_direct_io(place, why) != 0) {
-    place_remove(place);
+int filesystem_make(struct filesystem* filesystem, const char* kind, uint64_t size,
+                    char why[FILESYSTEM_WHY_MAX]) {
+  int failed = filesystem_make_indirect(filesystem, kind, size, why);
+  if (!failed && takes_direct_io(filesystem, why) != 0) {
+    filesystem_remove(filesystem);
     failed = -1;
   }
   return failed;

@@ -45,12 +45,12 @@ static void make_patterns(void) {
   }
 }
 
-static struct top* write_page(struct fixture* f, struct top* op, unsigned page) {
+static struct tracked_op* write_page(struct fixture* f, struct tracked_op* op, unsigned page) {
   uvdio_buf_t view = uvdio_buf_view_bytes(patterns + (size_t)page * PAGE, PAGE);
   return t_write(op, &f->file, &view, (uint64_t)page * PAGE);
 }
 
-static void check_and_release(struct top* op) {
+static void check_and_release(struct tracked_op* op) {
   uvdio_buf_t buf = op_take(op);
   unsigned page = (unsigned)(op->req.offset_ / PAGE);
   if (op->result == PAGE && !is_pattern(buf.base, PAGE, page)) {
@@ -63,18 +63,18 @@ static void check_and_release(struct top* op) {
 }
 
 /* Reads into a frame, which goes back when it has been looked at; 0 where none is free. */
-static struct top* read_page(struct fixture* f, unsigned page) {
+static struct tracked_op* read_page(struct fixture* f, unsigned page) {
   uvdio_buf_t frame;
   if (uvdio_arena_acquire(f->arena, &frame) != 0) {
     return NULL;
   }
-  struct top* op = op_then(&f->tracker, check_and_release, NULL);
+  struct tracked_op* op = op_then(&f->tracker, check_and_release, NULL);
   return t_read(op, &f->file, &frame, (uint64_t)page * PAGE);
 }
 
 /* A request of any kind; the i-th is always the same. */
-static struct top* any_request(struct fixture* f, unsigned i) {
-  struct top* op = NULL;
+static struct tracked_op* any_request(struct fixture* f, unsigned i) {
+  struct tracked_op* op = NULL;
   if (i % 97 == 96) {
     return t_sync_data(op_new(&f->tracker), &f->file);
   }
@@ -87,7 +87,7 @@ static struct top* any_request(struct fixture* f, unsigned i) {
   return op != NULL ? op : write_page(f, op_new(&f->tracker), i * 13 % PAGES);
 }
 
-static int is_right(const struct top* op) {
+static int is_right(const struct tracked_op* op) {
   switch (op->kind) {
     case UVDIO_OP_SIZE:
       return op->result == (int64_t)PAGES * PAGE;
@@ -102,7 +102,7 @@ static int is_right(const struct top* op) {
 
 /* Every request was right, or cancelled where that was asked for. */
 static void assert_all_right(struct fixture* f, int some_cancelled) {
-  for (const struct top* op = f->tracker.ops; op != NULL; op = op->next) {
+  for (const struct tracked_op* op = f->tracker.ops; op != NULL; op = op->next) {
     if (op->accepted > 0 && !is_right(op) && !(some_cancelled && op->result == UV_ECANCELED)) {
       fail_msg("%s gave %lld", uvdio_op_name(op->kind), (long long)op->result);
     }
@@ -157,7 +157,7 @@ static void fifty_thousand_requests_at_once(void** state) {
   assert_content(f);
 }
 
-struct storm {
+struct cancellations {
   struct fixture* f;
   uv_idle_t idle;
   unsigned left;
@@ -165,15 +165,16 @@ struct storm {
 
 /* Whatever is newest among the living gets cancelled, a few in each turn. */
 static void cancel_some(uv_idle_t* idle) {
-  struct storm* storm = idle->data;
+  struct cancellations* cancellations = idle->data;
   unsigned some = TURN_SHARE;
-  for (struct top* op = storm->f->tracker.ops; op != NULL && some > 0; op = op->next) {
-    if (op->done < op->accepted && !op->blocking && op->data != storm) {
+  for (struct tracked_op* op = cancellations->f->tracker.ops; op != NULL && some > 0;
+       op = op->next) {
+    if (op->done < op->accepted && !op->blocking && op->data != cancellations) {
       int code = t_cancel(op);
-      op->data = storm;
+      op->data = cancellations;
       some--;
       if (code != 0 && code != UV_EBUSY) {
-        tracker_violation(&storm->f->tracker, "uvdio_cancel: %s", uvdio_err_name(code));
+        tracker_violation(&cancellations->f->tracker, "uvdio_cancel: %s", uvdio_err_name(code));
       }
     }
   }
@@ -186,7 +187,7 @@ static void half_of_them_is_cancelled_at_once(void** state) {
   struct fixture* f = *state;
   unsigned count = scaled(10000);
   for (unsigned i = 0; i < count; i++) {
-    struct top* op = any_request(f, i);
+    struct tracked_op* op = any_request(f, i);
     int code = i % 2 ? t_cancel(op) : 0;
     assert_true(code == 0 || code == UV_EBUSY);
   }
@@ -197,14 +198,14 @@ static void half_of_them_is_cancelled_at_once(void** state) {
 
 static void all_are_cancelled_turn_by_turn(void** state) {
   struct fixture* f = *state;
-  struct storm storm = {.f = f};
+  struct cancellations cancellations = {.f = f};
   unsigned count = scaled(2000);
   for (unsigned i = 0; i < count; i++) {
     assert_accepted(any_request(f, i));
   }
-  assert_int_equal(uv_idle_init(&f->loop, &storm.idle), 0);
-  storm.idle.data = &storm;
-  assert_int_equal(uv_idle_start(&storm.idle, cancel_some), 0);
+  assert_int_equal(uv_idle_init(&f->loop, &cancellations.idle), 0);
+  cancellations.idle.data = &cancellations;
+  assert_int_equal(uv_idle_start(&cancellations.idle, cancel_some), 0);
   run(f);
   assert_all_right(f, 1);
   assert_content(f);
@@ -233,7 +234,7 @@ static void file_is_closed_at_every_point(void** state) {
   for (unsigned point = 0; point < POINTS; point++) {
     submit_life(f);
     turn(f, point);
-    struct top* close = t_close(op_new(&f->tracker), &f->file);
+    struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
     assert_accepted(close);
     run(f);
     assert_result(close, 0);
@@ -419,7 +420,7 @@ static void release_frames(void* data) {
   uv_mutex_unlock(&all->lock);
 }
 
-static void hand_over(struct top* op) {
+static void hand_over(struct tracked_op* op) {
   struct releasers* all = op->data;
   uv_mutex_lock(&all->lock);
   all->frames[all->count++] = op_take(op);
@@ -433,7 +434,7 @@ static void read_more(uv_idle_t* idle) {
   struct releasers* all = idle->data;
   uvdio_buf_t frame;
   while (all->left > 0 && uvdio_arena_acquire(all->f->arena, &frame) == 0) {
-    struct top* op = op_then(&all->f->tracker, hand_over, all);
+    struct tracked_op* op = op_then(&all->f->tracker, hand_over, all);
     t_read(op, &all->f->file, &frame, (uint64_t)(--all->left % PAGES) * PAGE);
   }
   if (all->left == 0) {
@@ -473,7 +474,7 @@ static void threads_release_the_frames(void** state) {
  * Loops.
  */
 
-static void stop_the_loop(struct top* op) {
+static void stop_the_loop(struct tracked_op* op) {
   uv_stop(uvdio_engine_loop(op->data));
 }
 
@@ -498,7 +499,7 @@ static void loop_is_stopped_and_started(void** state) {
 /* Each thread makes a loop, an engine and a file, works, and gives all back, again and again. */
 struct worker {
   uv_thread_t thread;
-  char path[PLACE_PATH_MAX + 64];
+  char path[FILESYSTEM_PATH_MAX + 64];
   unsigned rounds;
   const char* failed;
 };
@@ -583,7 +584,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_loop, loops_come_and_go_on_several_threads),
   };
   make_patterns();
-  int failed = matrix_main("storms", tests, COUNT_OF(tests), argc, argv);
+  int failed = matrix_main("stress", tests, COUNT_OF(tests), argc, argv);
   free(patterns);
   return failed;
 }

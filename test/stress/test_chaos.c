@@ -78,7 +78,7 @@ static struct {
   struct choices choices;
   unsigned watched; /* files */
   struct subject subjects[FILES];
-  struct top* live[LIVE_MOST];
+  struct tracked_op* live[LIVE_MOST];
   unsigned live_count;
   unsigned budget; /* actions that callbacks may still do in this round */
   unsigned round;
@@ -94,7 +94,7 @@ static struct {
 
 static void act(void);
 
-static struct note* note_of(const struct top* op) {
+static struct note* note_of(const struct tracked_op* op) {
   return op->data;
 }
 
@@ -123,7 +123,7 @@ static int is_explained(int64_t result) {
   return 0;
 }
 
-static void check_result_of(const struct top* op) {
+static void check_result_of(const struct tracked_op* op) {
   const char* name = uvdio_op_name(op->kind);
   if (!is_explained(op->result)) {
     tracker_violation(op->tracker, "%s: gave %s", name, uvdio_err_name((int)op->result));
@@ -132,7 +132,7 @@ static void check_result_of(const struct top* op) {
     tracker_violation(op->tracker, "%s: gave %lld of %zu bytes", name, (long long)op->result,
                       op->sent.len);
   }
-  const struct top* overtaken = tracker_overtaken(op);
+  const struct tracked_op* overtaken = tracker_overtaken(op);
   if (overtaken != NULL) {
     tracker_violation(op->tracker, "%s: done before an older %s", name,
                       uvdio_op_name(overtaken->kind));
@@ -140,8 +140,8 @@ static void check_result_of(const struct top* op) {
 }
 
 /* Whether a read got what may be there, or a size is what it has to be. Faults make a file's end of
- * any place, so that fewer bytes than expected tell nothing. */
-static void look(const struct top* op, const uvdio_buf_t* buf) {
+ * any filesystem, so that fewer bytes than expected tell nothing. */
+static void look(const struct tracked_op* op, const uvdio_buf_t* buf) {
   const struct note* note = note_of(op);
   const struct model* model = &note->subject->model;
   unsigned file = (unsigned)(note->subject - chaos.subjects);
@@ -164,14 +164,14 @@ static void look(const struct top* op, const uvdio_buf_t* buf) {
   }
 }
 
-static void forget(struct top* op) {
-  struct top* last = chaos.live[--chaos.live_count];
+static void forget(struct tracked_op* op) {
+  struct tracked_op* last = chaos.live[--chaos.live_count];
   unsigned at = note_of(op)->at;
   chaos.live[at] = last;
   note_of(last)->at = at;
 }
 
-static void discard(struct top* op) {
+static void discard(struct tracked_op* op) {
   free(op->data);
   op_free(op);
 }
@@ -180,7 +180,7 @@ static int* busy_of(const struct note* note) {
   return &note->subject->busy[note->operation.offset / SPAN % SPANS];
 }
 
-static void on_end(struct top* op) {
+static void on_end(struct tracked_op* op) {
   struct note* note = note_of(op);
   struct subject* subject = note->subject;
   forget(op);
@@ -200,7 +200,7 @@ static void on_end(struct top* op) {
   act_in_a_callback();
 }
 
-static struct top* new_op(struct subject* subject, const struct operation* operation) {
+static struct tracked_op* new_op(struct subject* subject, const struct operation* operation) {
   struct note* note = calloc(1, sizeof(*note));
   if (note == NULL) {
     abort();
@@ -211,7 +211,7 @@ static struct top* new_op(struct subject* subject, const struct operation* opera
 }
 
 /* A sound file refuses nothing, and one that is latched tells its latch. */
-static void check_refusal(const struct top* op) {
+static void check_refusal(const struct tracked_op* op) {
   uvdio_file_info_t info = {0};
   if (!chaos.in_child && !chaos.closing &&
       (uvdio_file_info(&note_of(op)->subject->file, &info) != 0 || info.latch_error != op->code)) {
@@ -272,7 +272,7 @@ static uvdio_buf_t prepare(struct note* note) {
 }
 
 /* It is gone then. */
-static void refuse(struct top* op) {
+static void refuse(struct tracked_op* op) {
   struct note* note = note_of(op);
   model_ends(&note->subject->model, &note->change, MODEL_UNTOUCHED);
   if (!note->operation.now) {
@@ -281,7 +281,7 @@ static void refuse(struct top* op) {
   discard(op);
 }
 
-static void add_to_the_living(struct top* op) {
+static void add_to_the_living(struct tracked_op* op) {
   struct note* note = note_of(op);
   note->at = chaos.live_count;
   chaos.live[chaos.live_count++] = op;
@@ -297,7 +297,7 @@ static void add_to_the_living(struct top* op) {
 /* What was refused still has its buffer; the handle is empty otherwise. */
 static void submit(struct subject* subject, const struct operation* operation) {
   static _Alignas(UVDIO_ALIGNMENT) char bytes[UVDIO_ALIGNMENT];
-  struct top* op = new_op(subject, operation);
+  struct tracked_op* op = new_op(subject, operation);
   uvdio_buf_t buf = prepare(note_of(op));
   uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
   char name[32];
@@ -378,7 +378,7 @@ static void fault_of_the_ring(void) {
   unsigned nth = 1 + (unsigned)choose(&chaos.choices, 4);
   unsigned times = 1 + (unsigned)choose(&chaos.choices, 5);
   if (chaos.breaks_at != 0) {
-    return; /* another fault of a submission would take the place of that one */
+    return; /* another fault of a submission would take the filesystem of that one */
   }
   switch ((unsigned)choose(&chaos.choices, 6)) {
     case 0:
