@@ -113,7 +113,7 @@ typedef struct {
   struct stat source_status;
   uint64_t size;
   int holes;      /* a descriptor of the source, to find its holes; or -1: none are to be kept */
-  target_t place; /* the target, without the library */
+  target_t entry; /* the target: its name, and a descriptor of its own */
   target_state_t state;
   atomic_int interrupted;
   /* for the last line */
@@ -157,7 +157,7 @@ static int name_target(copy_t* copy, const char* path) {
   int in_directory = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
   copy->target_path =
       in_directory ? path_join(path, slash != NULL ? slash + 1 : copy->source_path) : strdup(path);
-  copy->place.path = copy->target_path;
+  copy->entry.path = copy->target_path;
   return copy->target_path != NULL ? CLI_OK : report_error("copy", "open", path, UV_ENOMEM);
 }
 
@@ -194,7 +194,7 @@ static int open_source(copy_t* copy) {
     return fail(copy, "tell the size of", copy->source_path, result);
   }
   copy->size = (uint64_t)result;
-  copy->holes = copy->sparse != SPARSE_NEVER && !copy->place.is_device ? open_for_holes(copy) : -1;
+  copy->holes = copy->sparse != SPARSE_NEVER && !copy->entry.is_device ? open_for_holes(copy) : -1;
   return CLI_OK;
 }
 
@@ -204,19 +204,19 @@ static int exchanged(const copy_t* copy) {
                         copy->target_path);
 }
 
-/* The library's descriptor, beside the one of copy->place. A device ends at a sector and not at a
+/* The library's descriptor, beside the one of copy->entry. A device ends at a sector and not at a
  * page. */
 static int open_by_library(copy_t* copy) {
   unsigned flags = UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED;
-  flags |= copy->place.exists ? 0 : UVDIO_O_NOFOLLOW;
-  flags |= copy->place.is_device ? UVDIO_O_NATIVE_ALIGN : 0;
+  flags |= copy->entry.exists ? 0 : UVDIO_O_NOFOLLOW;
+  flags |= copy->entry.is_device ? UVDIO_O_NATIVE_ALIGN : 0;
   int64_t result = session_await(&copy->session, &copy->req,
                                  uvdio_open(copy->session.engine, &copy->target, &copy->req,
                                             copy->target_path, flags, 0, session_done));
   if (result != 0) {
     return fail(copy, "open", copy->target_path, result);
   }
-  return target_is_in_place(&copy->place) ? CLI_OK : exchanged(copy);
+  return target_is_in_place(&copy->entry) ? CLI_OK : exchanged(copy);
 }
 
 static int check_room(copy_t* copy) {
@@ -245,13 +245,13 @@ static int empty_target(copy_t* copy) {
 static int open_target(copy_t* copy) {
   mode_t mode =
       copy->source_status.st_mode & (copy->preserve ? S_IRWXU : S_IRWXU | S_IRWXG | S_IRWXO);
-  int code = target_open(&copy->place, mode);
-  if (!copy->place.exists && copy->place.descriptor >= 0) {
+  int code = target_open(&copy->entry, mode);
+  if (!copy->entry.exists && copy->entry.descriptor >= 0) {
     copy->state = TARGET_CREATED;
   }
   code = code == CLI_OK ? open_by_library(copy) : code;
-  if (code == CLI_OK && copy->place.exists) {
-    code = copy->place.is_device ? check_room(copy) : empty_target(copy);
+  if (code == CLI_OK && copy->entry.exists) {
+    code = copy->entry.is_device ? check_room(copy) : empty_target(copy);
   }
   return code;
 }
@@ -292,7 +292,7 @@ static void reserve_ranges(uv_work_t* work) {
   extent_t data = extents_next(copy->holes, 0, copy->size, unit);
   while (data.begin < data.end && reservation->error == 0 && !atomic_load(&copy->interrupted)) {
     data.end = (data.end + unit - 1) / unit * unit; /* what is written of the last one */
-    reservation->error = extents_reserve(copy->place.descriptor, data);
+    reservation->error = extents_reserve(copy->entry.descriptor, data);
     data = extents_next(copy->holes, data.end, copy->size, unit);
   }
 }
@@ -315,7 +315,7 @@ static int64_t reserve_all(copy_t* copy) {
 /* Finds out about a disk that is too small before anything is written to it. Where zeros become
  * holes, only reading tells what will be written. */
 static int reserve_space(copy_t* copy) {
-  if (copy->place.is_device || copy->sparse == SPARSE_ALWAYS || copy->size == 0) {
+  if (copy->entry.is_device || copy->sparse == SPARSE_ALWAYS || copy->size == 0) {
     return CLI_OK;
   }
   progress_start(&copy->progress, "reserving space", NULL, NULL, 0);
@@ -369,8 +369,8 @@ static int run_transfer(copy_t* copy, transfer_mode_t mode, const char* verb) {
                          .alignment = alignment_of(&copy->target),
                          .depth = copy->engine.depth,
                          .holes = mode == TRANSFER_COPY ? copy->holes : -1,
-                         .skip_zeros = copy->sparse == SPARSE_ALWAYS && !copy->place.is_device,
-                         .target_goes_on = copy->place.is_device};
+                         .skip_zeros = copy->sparse == SPARSE_ALWAYS && !copy->entry.is_device,
+                         .target_goes_on = copy->entry.is_device};
   int error = transfer_start(&transfer);
   if (error != 0) {
     return fail(copy, "get memory for the blocks of", copy->source_path, error);
@@ -409,7 +409,7 @@ static int check_size(copy_t* copy) {
 
 /* Takes the padding off again, and adds a hole at the end. */
 static int set_size(copy_t* copy) {
-  if (copy->place.is_device) {
+  if (copy->entry.is_device) {
     return CLI_OK;
   }
   int64_t result =
@@ -444,11 +444,11 @@ static int verify_target(copy_t* copy) {
 
 /* Last, because whatever came before changes the times. Then they are to be durable, too. */
 static int keep_attributes(copy_t* copy) {
-  if (copy->place.is_device) {
+  if (copy->entry.is_device) {
     return CLI_OK;
   }
-  int code = target_finish(&copy->place, copy->preserve ? &copy->source_status : NULL);
-  return code == CLI_OK && (copy->preserve || copy->place.mode_is_pending) ? sync_target(copy)
+  int code = target_finish(&copy->entry, copy->preserve ? &copy->source_status : NULL);
+  return code == CLI_OK && (copy->preserve || copy->entry.mode_is_pending) ? sync_target(copy)
                                                                            : code;
 }
 
@@ -539,7 +539,7 @@ static int run_session(copy_t* copy) {
   }
   if (code == CLI_OK) {
     assert(copy->state == TARGET_DURABLE);
-    code = copy->place.is_device ? CLI_OK : target_sync_directory(&copy->place);
+    code = copy->entry.is_device ? CLI_OK : target_sync_directory(&copy->entry);
   }
   if (copy->holes >= 0) {
     (void)close(copy->holes);
@@ -559,7 +559,7 @@ static void tell_about_overwritten(const copy_t* copy, int is_emptied) {
                    path);
   } else {
     report_problem("copy", "%s is incomplete. Don't use it; copy again%s.", path,
-                   copy->place.is_device ? "" : ", or remove it");
+                   copy->entry.is_device ? "" : ", or remove it");
   }
 }
 
@@ -578,9 +578,9 @@ static void tell_about_created(const copy_t* copy, int error) {
 /* A target that was not finished must not pass for a copy. What could not be said up to now,
  * because the disk is full, can be when the target's blocks are free. */
 static void clean_up(copy_t* copy) {
-  int for_room = copy->state == TARGET_OVERWRITTEN && !copy->place.is_device && report_is_pending();
-  int error = copy->state != TARGET_UNTOUCHED ? target_discard(&copy->place, for_room) : 0;
-  target_close(&copy->place);
+  int for_room = copy->state == TARGET_OVERWRITTEN && !copy->entry.is_device && report_is_pending();
+  int error = copy->state != TARGET_UNTOUCHED ? target_discard(&copy->entry, for_room) : 0;
+  target_close(&copy->entry);
   if (copy->session.signal != 0) {
     report_problem("copy", "interrupted by signal %d (%s).", copy->session.signal,
                    strsignal(copy->session.signal));
@@ -620,13 +620,13 @@ static int run_copy(copy_t* copy, const char* path) {
   int code = check_source(copy);
   code = code == CLI_OK ? name_target(copy, path) : code;
   code =
-      code == CLI_OK ? target_check(&copy->place, copy->source_path, &copy->source_status) : code;
+      code == CLI_OK ? target_check(&copy->entry, copy->source_path, &copy->source_status) : code;
   code = code == CLI_OK ? run_session(copy) : code;
   if (copy->state != TARGET_DURABLE) {
     clean_up(copy);
     code = copy->session.signal != 0 ? CLI_SIGNAL + copy->session.signal : code;
   }
-  target_close(&copy->place);
+  target_close(&copy->entry);
   if (code == CLI_OK) {
     print_summary(copy);
   }
@@ -715,7 +715,7 @@ int copy_main(int argc, char** argv) {
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
   };
-  copy_t copy = {.block_size = BLOCK_DEFAULT, .holes = -1, .place.descriptor = -1};
+  copy_t copy = {.block_size = BLOCK_DEFAULT, .holes = -1, .entry.descriptor = -1};
   copy.progress_wanted = isatty(STDERR_FILENO);
   int answer;
   opterr = 0;

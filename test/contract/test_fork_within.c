@@ -111,6 +111,35 @@ static void child_of_a_callback_watches_for_nothing(void** state) {
   assert_result(split.other, PAGE);
 }
 
+/* The child ends what its parent was closing, there and then. */
+static void fork_and_close(struct tracked_op* op) {
+  struct split* split = op->data;
+  fork_here(op);
+  if (split->child == 0 && (uv_loop_fork(&split->f->loop) != 0 ||
+                            t_engine_close(split->f->engine, on_engine_closed) != 0)) {
+    exit_child(1);
+  }
+}
+
+static void child_of_a_callback_closes_a_closing_engine(void** state) {
+  struct fixture* f = *state;
+  struct split split = {.f = f, .child = -1};
+  warm_up(f);
+  struct tracked_op* first = read_nothing(f, op_then(&f->tracker, fork_and_close, &split));
+  split.other = read_nothing(f, op_new(&f->tracker));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  while (f->closed == 0) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  if (split.child == 0) {
+    exit_child(f->closed != 1 || first->done != 1 || split.other->done != 1);
+  }
+  f->engine = NULL;
+  assert_int_equal(split.status, 0);
+  assert_result(first, 0);
+  assert_result(split.other, 0);
+}
+
 /*
  * After a worker has done its work
  */
@@ -268,6 +297,7 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(set_up, child_of_a_callback_gets_no_other),
       TEST_ON(busy, child_of_a_callback_watches_for_nothing),
+      TEST_ON(set_up, child_of_a_callback_closes_a_closing_engine),
       TEST_ON(set_up, child_does_not_take_the_parents_work),
       TEST_ON(set_up, work_comes_after_the_child_has_closed_the_engine),
       TEST_ON(set_up, arena_that_ends_in_the_child_stays_registered),

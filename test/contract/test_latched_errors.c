@@ -385,6 +385,21 @@ static void durable_writes_through_the_page_cache_are_durable(void** state) {
   disk_remove(&disk);
 }
 
+/* No write-back of a page cache is between the write and the device. */
+static void durable_writes_to_a_device_run_side_by_side(void** state) {
+  struct fixture* f = *state;
+  struct disk disk;
+  char why[FILESYSTEM_WHY_MAX];
+  if (disk_make(&disk, 64 * MIB, 64 * MIB, why) != 0) {
+    SKIP_AS_TOLD(why);
+  }
+  assert_result(
+      t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_O_RDWR | UVDIO_O_DSYNC), 0);
+  assert_int_equal(info_of(&f->file).is_durable_serialized, 0);
+  assert_int_equal(t_close(op_now(&f->tracker), &f->file)->done, 1);
+  disk_remove(&disk);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_engine, tear_down)
 
 int main(int argc, char** argv) {
@@ -402,6 +417,7 @@ int main(int argc, char** argv) {
       TEST(reopened_file_is_not_latched),
       TEST(two_syncs_in_flight_fail_both),
       TEST(durable_writes_through_the_page_cache_are_durable),
+      TEST(durable_writes_to_a_device_run_side_by_side),
   };
   return matrix_main("latched_errors", tests, COUNT_OF(tests), argc, argv);
 }

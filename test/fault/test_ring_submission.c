@@ -366,6 +366,24 @@ static void ring_that_broke_is_not_replaced(void** state) {
   assert_string_equal(uvdio_engine_backend(f->engine), "pool");
 }
 
+/* Where no other ring can be had, the engine keeps the one that it has. */
+static void rebind_that_fails_keeps_the_ring(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* read;
+  need_a_ring_file(&f->file);
+  submit_reads(f, &read, 1);
+  run(f);
+  assert_result(read, PAGE);
+  fault_fail(CALL_SETUP, 1, FOR_GOOD, EMFILE);
+  assert_code(uvdio_engine_rebind(f->engine), UV_EMFILE);
+  faults_reset();
+  assert_string_equal(uvdio_engine_backend(f->engine), "ring");
+  submit_reads(f, &read, 1);
+  run(f);
+  assert_result(read, PAGE);
+  assert_ok(uvdio_engine_rebind(f->engine));
+}
+
 /*
  * A submission queue that is full: cancellations have taken the places that requests had left.
  */
@@ -667,6 +685,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(open_with_content, sync_that_fails_is_not_repeated_by_the_pool),
       FAULT_TEST_ON(open_with_content, what_the_pool_can_not_do_either_is_the_result),
       FAULT_TEST_ON(open_with_content, ring_that_broke_is_not_replaced),
+      FAULT_TEST_ON(open_with_content, rebind_that_fails_keeps_the_ring),
       FAULT_TEST_ON(open_read, request_waits_for_room),
       FAULT_TEST_ON(open_read, refused_request_stays_the_first),
       FAULT_TEST_ON(open_read, kernel_that_takes_nothing_is_left_alone),

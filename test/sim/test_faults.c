@@ -208,6 +208,17 @@ static void interrupted_operations_are_repeated(void** state) {
   assert_true(holds(w, 1, 0, PAGE, 1));
 }
 
+/* The descriptor is gone all the same (close(2)). */
+static void interrupted_close_has_closed(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_CLOSE, UVDIO_SIM_ERROR);
+  rule.fault.error = UV_EINTR;
+  add_rule(w, rule);
+  assert_result(t_close(op_now(&w->tracker), &w->file), 0);
+  assert_int_equal(sim_stats(w).faults, 1);
+  open_file(w, "file", UVDIO_OPEN_RW);
+}
+
 static void short_transfers_are_resumed(void** state) {
   struct world* w = *state;
   add_rule(w, rule_for(UVDIO_OP_NONE, UVDIO_SIM_SHORT));
@@ -592,6 +603,7 @@ int main(void) {
       TEST_IN(world_open, failed_durable_write_latches),
       TEST_IN(world_open, error_changes_nothing),
       TEST_IN(world_open, interrupted_operations_are_repeated),
+      TEST_IN(world_open, interrupted_close_has_closed),
       TEST_IN(world_open, short_transfers_are_resumed),
       TEST_IN(world_open, short_transfers_of_a_length),
       TEST_IN(world_open, torn_write_fails_half_done),
