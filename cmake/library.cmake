@@ -16,6 +16,7 @@ set(uvdio_sources
   src/loop.c
   src/queue.c
   src/request.c
+  src/vector.c
   src/backend/pool.c
   src/backend/memory.c
   src/backend/memory_files.c

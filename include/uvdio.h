@@ -396,6 +396,13 @@ typedef void (*uvdio_cb)(uvdio_req_t* req, int64_t result);
  * in every case. After a read buf.len is the number of bytes that arrived, also on error. */
 typedef void (*uvdio_io_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
 
+/** The end of a read or write of several buffers: bytes transferred, or a negative code. All buffers
+ * are the caller's again, in every case and in their order. After a read each has its part of the
+ * bytes that arrived as its len. The array is the library's until the callback returns: release each
+ * buffer in it, or copy its handle. */
+typedef void (*uvdio_vector_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t* bufs,
+                                unsigned count);
+
 /** A request: one operation, from its submission to its callback. */
 struct uvdio_req_s {
   void* data; /**< the user's; the library never touches it */
@@ -643,6 +650,49 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_read_exact(uvdio_file_t* file, uvdio_req
  * of the rest of the range is unknown. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* req,
                                               uvdio_buf_t* buf, uint64_t offset, uvdio_io_cb cb);
+
+/** Buffers of one transfer, at most. */
+#define UVDIO_VECTOR_MAX 65536u
+
+/** Reads into several buffers, one after the other, what uvdio_read() would read into one of all
+ * their caps. Pages of a buffer pool that follow each other in the file come with one request. Each
+ * base, and each cap, is a multiple of the file's alignment; a cap may be 0. Views, frames of any
+ * arenas and heap buffers may be mixed; none may share bytes with another.
+ *
+ * One system call moves 1024 buffers at most; more take several, one after the other. A ring uses
+ * registered memory where all frames are in the same registered segment (Linux 6.15,
+ * IORING_OP_READV_FIXED).
+ *
+ * Ownership: on acceptance all handles in `bufs` are emptied, and the array is the caller's; they
+ * come back in the callback. The synchronous form leaves them where they are and sets each len.
+ * Nothing is allocated for 16 buffers or fewer, once as many requests have been pending before.
+ *
+ * Errors returned: those of uvdio_read(), for each buffer; UV_EINVAL (no buffer), UV_E2BIG (more
+ * than UVDIO_VECTOR_MAX), UV_ENOMEM. Nothing is taken then. Errors delivered: those of
+ * uvdio_read(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_readv(uvdio_file_t* file, uvdio_req_t* req,
+                                              uvdio_buf_t* bufs, unsigned count, uint64_t offset,
+                                              uvdio_vector_cb cb);
+
+/** Like uvdio_readv(), but the end of the file before the last byte is UVDIO_ESHORTREAD, as in
+ * uvdio_read_exact(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_readv_exact(uvdio_file_t* file, uvdio_req_t* req,
+                                                    uvdio_buf_t* bufs, unsigned count,
+                                                    uint64_t offset, uvdio_vector_cb cb);
+
+/** Writes the first len bytes of several buffers, one after the other, as uvdio_write() would write
+ * one buffer of all of them: one write for latch, syncs and truncates. On a UVDIO_O_DSYNC file up to
+ * 1024 buffers are one durable write of the system, with one flush; more take one for each 1024, and
+ * so do more bytes than 0x7ffff000. Windows writes each buffer by a call of its own. Each base, and
+ * each len, is a multiple of the file's alignment; a len may be 0. Ownership as for uvdio_readv();
+ * each len is kept.
+ *
+ * Errors returned: those of uvdio_write(), for each buffer; UV_EINVAL (no buffer), UV_E2BIG (more
+ * than UVDIO_VECTOR_MAX), UV_ENOMEM. Nothing is taken then. Errors delivered: those of
+ * uvdio_write(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writev(uvdio_file_t* file, uvdio_req_t* req,
+                                               uvdio_buf_t* bufs, unsigned count, uint64_t offset,
+                                               uvdio_vector_cb cb);
 
 /** Makes every write, truncate and preallocate durable that was submitted on this file before:
  * waits for those in flight, then syncs data and the metadata that reading it takes

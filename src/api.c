@@ -5,6 +5,7 @@
  */
 #include "buffer.h"
 #include "file.h"
+#include "vector.h"
 
 /*
  * Submission
@@ -115,6 +116,135 @@ int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t
   }
   uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
   return submit_transfer(req, buf, cb);
+}
+
+/*
+ * Several buffers
+ */
+
+/* Gives the bytes of all buffers together, or an error. */
+static int64_t check_vector(const uvdio_file_t* file, uvdio_op_t op, const uvdio_buf_t* bufs,
+                            unsigned count, uint64_t offset) {
+  uint64_t length = 0;
+  unsigned i;
+
+  for (i = 0; i < count; i++) {
+    size_t size = uvdio__size_of_buf(op, &bufs[i]);
+    int error = check_transfer(file, &bufs[i], offset, size);
+    if (error != 0) {
+      return error;
+    }
+    length += size; /* Each is PTRDIFF_MAX at most, and so was the sum. */
+    if (length > PTRDIFF_MAX || offset + length > INT64_MAX) {
+      return UVDIO_EOFFSET;
+    }
+  }
+  return (int64_t)length;
+}
+
+static int check_bufs(const uvdio_buf_t* bufs, unsigned count) {
+  unsigned i;
+
+  if (bufs == NULL || count == 0) {
+    return UV_EINVAL;
+  }
+  if (count > UVDIO_VECTOR_MAX) {
+    return UV_E2BIG;
+  }
+  for (i = 0; i < count; i++) {
+    if (bufs[i].base == NULL) {
+      return UV_EINVAL;
+    }
+  }
+  return 0;
+}
+
+static int vector_now(uvdio_req_t* req) {
+  uvdio__vector_t* vector = uvdio__vector_of(req);
+  int error;
+
+  if (uvdio__order_must_not_run_now(req->file, req->op)) {
+    error = UV_EBUSY;
+  } else {
+    error = req->length_ == 0 ? 0 : uvdio__file_run_now(req);
+    if (req->op == UVDIO_OP_READ) {
+      uvdio__vector_set_lengths(req);
+    }
+  }
+  uvdio__vector_give_back(req->engine_, vector);
+  return error;
+}
+
+/* A prepared request takes the buffers. */
+static int submit_vector(uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count, uvdio_vector_cb cb) {
+  uvdio__vector_t* vector = uvdio__vector_take(req->engine_, bufs, count);
+
+  if (vector == NULL) {
+    return UV_ENOMEM;
+  }
+  req->flags_ |= REQ_VECTOR;
+  req->args_ = vector;
+  req->buf_ = uvdio__empty_buf();
+  if (cb == NULL) {
+    return vector_now(req);
+  }
+  uvdio__vector_adopt(vector);
+  req->cb_.vector = cb;
+  accept_request(req);
+  if (req->length_ == 0) {
+    uvdio__queue_complete(req);
+  } else {
+    uvdio__order_submit(req);
+  }
+  return 0;
+}
+
+static int submit_readv(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
+                        uint64_t offset, unsigned char flags, uvdio_vector_cb cb) {
+  int64_t length = check_bufs(bufs, count);
+
+  if (length == 0) {
+    length = uvdio__file_check(file, req, 0);
+  }
+  if (length == 0) {
+    length = check_vector(file, UVDIO_OP_READ, bufs, count, offset);
+  }
+  if (length < 0) {
+    return (int)length;
+  }
+  uvdio__prepare(req, file, UVDIO_OP_READ, offset, (size_t)length);
+  req->flags_ = flags;
+  return submit_vector(req, bufs, count, cb);
+}
+
+int uvdio_readv(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
+                uint64_t offset, uvdio_vector_cb cb) {
+  return submit_readv(file, req, bufs, count, offset, 0, cb);
+}
+
+int uvdio_readv_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
+                      uint64_t offset, uvdio_vector_cb cb) {
+  return submit_readv(file, req, bufs, count, offset, REQ_EXACT, cb);
+}
+
+int uvdio_writev(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
+                 uint64_t offset, uvdio_vector_cb cb) {
+  int64_t length = check_bufs(bufs, count);
+
+  if (length == 0) {
+    length = uvdio__file_check(file, req, 1);
+  }
+  if (length == 0) {
+    length = check_vector(file, UVDIO_OP_WRITE, bufs, count, offset);
+  }
+  if (length >= 0 && file->latch_ != 0) {
+    length = file->latch_;
+  }
+  if (length < 0) {
+    return (int)length;
+  }
+  uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, (size_t)length);
+  return submit_vector(req, bufs, count, cb);
 }
 
 /*

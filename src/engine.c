@@ -19,6 +19,7 @@
 
 #include "arena.h"
 #include "file.h"
+#include "vector.h"
 
 /* Rounds of callbacks, flushes and completions within one iteration. A bound for a kernel that has
  * nothing to give and says that it has; ordinary iterations take a few. */
@@ -108,11 +109,26 @@ static UVDIO__NOINLINE void finish_plain(uvdio_engine_t* engine, uvdio_req_t* re
   req->cb_.plain(req, req->result);
 }
 
-/* Returns the request and its buffer to the user. The callback may free the request. */
+static UVDIO__NOINLINE void finish_vector(uvdio_engine_t* engine, uvdio_req_t* req) {
+  uvdio__vector_t* vector = uvdio__vector_of(req);
+
+  release_request(engine, req);
+  if (req->op == UVDIO_OP_READ) {
+    uvdio__vector_set_lengths(req);
+  }
+  req->cb_.vector(req, (ssize_t)req->result, vector->bufs, vector->count);
+  uvdio__vector_give_back(engine, vector);
+}
+
+/* Returns the request and its buffers to the user. The callback may free the request. */
 static inline void finish_request(uvdio_engine_t* engine, uvdio_req_t* req) {
   assert(req->state_ == STATE_COMPLETED);
   if (UVDIO__UNLIKELY(!uvdio__is_transfer(req->op))) {
     finish_plain(engine, req);
+    return;
+  }
+  if (UVDIO__UNLIKELY(uvdio__is_vector(req))) {
+    finish_vector(engine, req);
     return;
   }
   release_request(engine, req);

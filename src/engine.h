@@ -90,9 +90,11 @@ struct uvdio_engine_s {
   unsigned limit;          /* requests in flight on all queues; 0 until the first iteration */
   unsigned waiting;        /* length of all `waiting` lists */
   uvdio__list_t completed; /* requests whose callback is due, oldest first */
-  uvdio_file_t* files;     /* every file that is opening, open or closing */
-  unsigned arenas_gone;    /* uvdio__arenas_gone when it was last looked at */
-  uvdio_req_t close_req;   /* closes files that the user left open, one after the other */
+  struct uvdio__vector_s* vectors; /* the stock, for requests with several buffers (vector.h) */
+  unsigned vector_count;           /* of the stock; `depth` at most */
+  uvdio_file_t* files;             /* every file that is opening, open or closing */
+  unsigned arenas_gone;            /* uvdio__arenas_gone when it was last looked at */
+  uvdio_req_t close_req;           /* closes files that the user left open, one after the other */
   uvdio_engine_cb close_cb;
 
   const uvdio__loop_hooks_t* hooks;

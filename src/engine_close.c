@@ -15,12 +15,14 @@
 #include "allocator.h"
 #include "file.h"
 #include "iteration.h"
+#include "vector.h"
 
 /* How long an iteration off the loop blocks at most: events that the loop learns of by other means
  * than its descriptors wait for so long. */
 #define BLOCK_MS_MAX 1
 
 void uvdio__engine_free(uvdio_engine_t* engine) {
+  uvdio__vector_free_stock(engine);
   uvdio__free(engine, sizeof(*engine), UVDIO__STRUCT_ALIGN);
 }
 

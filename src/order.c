@@ -332,7 +332,7 @@ static void apply_latch(uvdio_req_t* req) {
 
 void uvdio__order_apply(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_READ) {
-    req->buf_.len = req->transferred;
+    req->buf_.len = req->transferred; /* Of several buffers, the callback's caller sets it. */
   } else if (req->op == UVDIO_OP_WRITE || uvdio__is_sync(req->op)) {
     apply_latch(req);
   }

@@ -5,12 +5,7 @@
 #include <assert.h>
 
 #include "engine.h"
-
-size_t uvdio__request_rest(const uvdio_req_t* req) {
-  size_t rest = req->length_ - req->transferred;
-  size_t most = UVDIO__TRANSFER_MAX & ~(req->file->offset_mask_ | req->file->memory_mask_);
-  return rest < most ? rest : most;
-}
+#include "vector.h"
 
 static uvdio__verdict_t finish_with(uvdio_req_t* req, int64_t result) {
   req->result = result;
@@ -134,25 +129,39 @@ static int64_t ask_end(const uvdio_req_t* req) {
   return (uint64_t)size > req->offset_ + req->transferred ? UVDIO_ESHORTREAD : 0;
 }
 
-static int64_t perform_write(const uvdio_file_t* file, const char* base, size_t length,
-                             uint64_t offset) {
-  int64_t written = uvdio__os_write(file->handle_.descriptor, base, length, offset);
+static int64_t move_vector(const uvdio_req_t* req, intptr_t descriptor, uint64_t offset) {
+  const uvdio__piece_t* pieces = uvdio__vector_of(req)->pieces;
+  size_t length;
+  unsigned count = uvdio__vector_layout(req, &length);
 
-  if (written > 0 && (file->quirks_ & UVDIO__QUIRK_EMULATE_DSYNC) != 0) {
-    int error = uvdio__os_sync(file->handle_.descriptor, 1);
-    return error != 0 ? error : written;
-  }
-  return written;
+  return req->op == UVDIO_OP_WRITE ? uvdio__os_writev(descriptor, pieces, count, offset)
+                                   : uvdio__os_readv(descriptor, pieces, count, offset);
 }
 
-static int64_t move_bytes(uvdio_req_t* req) {
-  char* base = req->buf_.base + req->transferred;
+static int64_t move_bytes(const uvdio_req_t* req) {
+  intptr_t descriptor = req->file->handle_.descriptor;
   uint64_t offset = req->offset_ + req->transferred;
+  char* base;
 
-  if (req->op == UVDIO_OP_WRITE) {
-    return perform_write(req->file, base, uvdio__request_rest(req), offset);
+  if (uvdio__is_vector(req)) {
+    return move_vector(req, descriptor, offset);
   }
-  return uvdio__os_read(req->file->handle_.descriptor, base, uvdio__request_rest(req), offset);
+  base = req->buf_.base + req->transferred;
+  return req->op == UVDIO_OP_WRITE
+             ? uvdio__os_write(descriptor, base, uvdio__request_rest(req), offset)
+             : uvdio__os_read(descriptor, base, uvdio__request_rest(req), offset);
+}
+
+/* A durable write is one write and one sync also where the system has no such write. */
+static int64_t move_durably(const uvdio_req_t* req) {
+  const uvdio_file_t* file = req->file;
+  int64_t moved = move_bytes(req);
+
+  if (req->op == UVDIO_OP_WRITE && moved > 0 && (file->quirks_ & UVDIO__QUIRK_EMULATE_DSYNC) != 0) {
+    int error = uvdio__os_sync(file->handle_.descriptor, 1);
+    return error != 0 ? error : moved;
+  }
+  return moved;
 }
 
 static int64_t perform_transfer(uvdio_req_t* req) {
@@ -162,7 +171,7 @@ static int64_t perform_transfer(uvdio_req_t* req) {
     return ask_end(req);
   }
   uvdio__ownership_allow(req);
-  result = move_bytes(req);
+  result = move_durably(req);
   uvdio__ownership_forbid(req);
   return result;
 }

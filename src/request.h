@@ -38,6 +38,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_OUTCOME_UNKNOWN (1u << 4) /* a forked child can't know how far it came */
 #define REQ_DURABLE (1u << 5)         /* a durable write on file->durable_waiting_ */
 #define REQ_REFUSED (1u << 6)         /* the ring refused it once: the pool's answer counts */
+#define REQ_VECTOR (1u << 7)          /* a transfer with several buffers: args_ (vector.h) */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */
@@ -124,7 +125,11 @@ static inline uvdio__verdict_t uvdio__request_settle(uvdio_req_t* req, int64_t r
 void uvdio__request_fail(uvdio_req_t* req, int error);
 
 /* The bytes that a transfer has yet to move, limited to what one system call can. */
-size_t uvdio__request_rest(const uvdio_req_t* req);
+static inline size_t uvdio__request_rest(const uvdio_req_t* req) {
+  size_t rest = req->length_ - req->transferred;
+  size_t most = UVDIO__TRANSFER_MAX & ~(req->file->offset_mask_ | req->file->memory_mask_);
+  return rest < most ? rest : most;
+}
 
 /* Performs a request through the system layer, blocking: what a worker does, and ring and pool for
  * the synchronous forms. */

@@ -43,6 +43,7 @@ typedef struct uvdio_link_s_ {
   union {                        \
     uvdio_cb plain;              \
     uvdio_io_cb io;              \
+    uvdio_vector_cb vector;      \
   } cb_;                         \
   uvdio_buf_t buf_;              \
   uint64_t offset_;              \

@@ -9,6 +9,7 @@
 #include "backend/memory_files.h"
 #include "completion.h"
 #include "engine.h"
+#include "vector.h"
 
 static int init_memory(uvdio__queue_t* queue, char* reason, size_t size) {
   queue->state = uvdio__store_create();
@@ -39,17 +40,43 @@ static int64_t open_node(uvdio__store_t* store, uvdio_req_t* req) {
   return 0;
 }
 
-static int64_t transfer(uvdio__node_t* node, uvdio_req_t* req) {
-  char* base = req->buf_.base + req->transferred;
-  uint64_t offset = req->offset_ + req->transferred;
+static int64_t move(uvdio__node_t* node, uvdio_op_t op, char* base, size_t length,
+                    uint64_t offset) {
+  return op == UVDIO_OP_READ ? uvdio__node_read(node, base, length, offset)
+                             : uvdio__node_write(node, base, length, offset);
+}
 
+/* Piece by piece, until one is short. What had been moved by then counts before an error. */
+static int64_t move_vector(uvdio__node_t* node, const uvdio_req_t* req, uint64_t offset) {
+  const uvdio__piece_t* pieces = uvdio__vector_of(req)->pieces;
+  int64_t moved = 0;
+  size_t length;
+  unsigned count = uvdio__vector_layout(req, &length);
+  unsigned i;
+
+  for (i = 0; i < count; i++) {
+    int64_t part = move(node, req->op, pieces[i].base, pieces[i].length, offset + (uint64_t)moved);
+    if (part < 0) {
+      return moved > 0 ? moved : part;
+    }
+    moved += part;
+    if ((size_t)part < pieces[i].length) {
+      break;
+    }
+  }
+  return moved;
+}
+
+static int64_t transfer(uvdio__node_t* node, uvdio_req_t* req) {
+  uint64_t offset = req->offset_ + req->transferred;
   int64_t result;
 
   uvdio__ownership_allow(req);
-  if (req->op == UVDIO_OP_READ) {
-    result = uvdio__node_read(node, base, uvdio__request_rest(req), offset);
+  if (uvdio__is_vector(req)) {
+    result = move_vector(node, req, offset);
   } else {
-    result = uvdio__node_write(node, base, uvdio__request_rest(req), offset);
+    result =
+        move(node, req->op, req->buf_.base + req->transferred, uvdio__request_rest(req), offset);
   }
   uvdio__ownership_forbid(req);
   return result;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A record of each pending request, found by its address, and by that of its buffer. Records are of
- * the C library's memory: this watches the library, and must not be part of what it counts.
+ * A record of each pending request, found by its address, and by that of its buffer; where it has
+ * several, the record has a part for each. Records are of the C library's memory: this watches the
+ * library, and must not be part of what it counts.
  *
  * Two transfers may have the same bytes in flight, as views. What ends first opens them, and those
  * that begin at the same address are closed again; others are watched a little less. And nothing is
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 
 #include "engine.h"
+#include "vector.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define POISON 1
@@ -44,8 +46,9 @@ typedef struct record_s {
   const uvdio_file_t* file;
   uvdio_op_t op;
   uint64_t offset;
-  uvdio_buf_t buf; /* empty but for transfers */
-  struct record_s* next_req;
+  uvdio_buf_t buf; /* empty but for transfers of one buffer, and for parts */
+  struct record_s* next_part;
+  struct record_s* next_req; /* not of parts */
   struct record_s* next_buf;
   struct record_s* next_open; /* the library itself touches its bytes */
 } record_t;
@@ -78,7 +81,7 @@ static size_t size_of(const record_t* record) {
 static void print_record(const record_t* record) {
   (void)fprintf(stderr, "uvdio: request %p: %s", (const void*)record->req,
                 uvdio_op_name(record->op));
-  if (uvdio__is_transfer(record->op)) {
+  if (record->buf.base != NULL) {
     (void)fprintf(stderr, " of %zu bytes at offset %llu, buffer %p", size_of(record),
                   (unsigned long long)record->offset, (void*)record->buf.base);
   }
@@ -97,6 +100,13 @@ static int holds(const void* begin, size_t size, const void* address) {
 }
 
 #ifdef POISON
+static const record_t* part_with(const record_t* record, const void* address) {
+  while (record != NULL && !holds(record->buf.base, record->buf.cap, address)) {
+    record = record->next_part;
+  }
+  return record;
+}
+
 /* Below the sanitizer's own report. It may run anywhere, so it takes no lock. */
 static void explain(const char* text) {
   const void* address = __asan_get_report_address();
@@ -106,9 +116,10 @@ static void explain(const char* text) {
   for (i = 0; i < BUCKETS; i++) {
     const record_t* record;
     for (record = by_req[i]; record != NULL; record = record->next_req) {
-      if (holds(record->buf.base, record->buf.cap, address)) {
+      const record_t* part = part_with(record, address);
+      if (part != NULL) {
         (void)fprintf(stderr, "uvdio: wrong touch: a buffer was used while it was the library's\n");
-        print_record(record);
+        print_record(part);
       } else if (holds(record->req, sizeof(*record->req), address)) {
         (void)fprintf(stderr, "uvdio: wrong touch: a request is gone while it was the library's\n");
         print_record(record);
@@ -169,35 +180,51 @@ static record_t* find(const uvdio_req_t* req) {
   return record;
 }
 
+static void insert_part(record_t* part) {
+  record_t** bucket = bucket_of(by_buf, part->buf.base);
+
+  if (part->buf.base != NULL) {
+    part->next_buf = *bucket;
+    *bucket = part;
+  }
+}
+
 static void insert(record_t* record) {
   record_t** bucket = bucket_of(by_req, record->req);
+  record_t* part;
 
   record->next_req = *bucket;
   *bucket = record;
-  if (record->buf.base != NULL) {
-    bucket = bucket_of(by_buf, record->buf.base);
-    record->next_buf = *bucket;
-    *bucket = record;
-  }
   count++;
+  for (part = record; part != NULL; part = part->next_part) {
+    insert_part(part);
+  }
 }
 
-static void take_out(record_t* record) {
+static void take_out_part(const record_t* part) {
+  record_t** link = bucket_of(by_buf, part->buf.base);
+
+  if (part->buf.base == NULL) {
+    return;
+  }
+  while (*link != part) {
+    link = &(*link)->next_buf;
+  }
+  *link = part->next_buf;
+}
+
+static void take_out(const record_t* record) {
   record_t** link = bucket_of(by_req, record->req);
+  const record_t* part;
 
   while (*link != record) {
     link = &(*link)->next_req;
   }
   *link = record->next_req;
   count--;
-  if (record->buf.base == NULL) {
-    return;
+  for (part = record; part != NULL; part = part->next_part) {
+    take_out_part(part);
   }
-  link = bucket_of(by_buf, record->buf.base);
-  while (*link != record) {
-    link = &(*link)->next_buf;
-  }
-  *link = record->next_buf;
 }
 
 static void close_bytes(const uvdio_buf_t* buf) {
@@ -225,24 +252,49 @@ static void close_again(const void* base) {
   }
 }
 
-void uvdio__ownership_acquire(const uvdio_req_t* req) {
+static record_t* make_record(const uvdio_req_t* req) {
   record_t* record = calloc(1, sizeof(*record));
 
   if (record == NULL) {
     abort();
   }
-  uv_once(&once, begin);
   record->req = req;
   record->file = req->file;
   record->op = req->op;
   record->offset = req->offset_;
-  if (uvdio__is_transfer(req->op)) {
+  return record;
+}
+
+static void add_parts(record_t* record, const uvdio__vector_t* vector) {
+  uint64_t offset = record->offset;
+  unsigned i;
+
+  for (i = 0; i < vector->count; i++) {
+    record_t* part = make_record(record->req);
+    part->buf = vector->bufs[i];
+    part->offset = offset;
+    part->next_part = record->next_part;
+    record->next_part = part;
+    offset += uvdio__size_of_buf(part->op, &part->buf);
+  }
+}
+
+void uvdio__ownership_acquire(const uvdio_req_t* req) {
+  record_t* record = make_record(req);
+  const record_t* part;
+
+  uv_once(&once, begin);
+  if (uvdio__is_vector(req)) {
+    add_parts(record, uvdio__vector_of(req));
+  } else if (uvdio__is_transfer(req->op)) {
     record->buf = req->buf_;
   }
   uv_mutex_lock(&lock);
   assert(find(req) == NULL);
   insert(record);
-  close_bytes(&record->buf);
+  for (part = record; part != NULL; part = part->next_part) {
+    close_bytes(&part->buf);
+  }
   uv_mutex_unlock(&lock);
 }
 
@@ -282,14 +334,18 @@ void uvdio__ownership_release(const uvdio_req_t* req) {
   record = find(req);
   if (record != NULL) { /* The engine's own closes have none. */
     take_out(record);
-    if (record->buf.base != NULL) {
-      remember(record);
+  }
+  while (record != NULL) {
+    record_t* part = record;
+    record = part->next_part;
+    if (part->buf.base != NULL) {
+      remember(part);
     }
-    OPEN_BYTES(record->buf.base, record->buf.cap);
-    close_again(record->buf.base);
+    OPEN_BYTES(part->buf.base, part->buf.cap);
+    close_again(part->buf.base);
+    free(part);
   }
   uv_mutex_unlock(&lock);
-  free(record);
 }
 
 /* The synchronous forms have no record, and their buffers stay open. */
@@ -298,8 +354,7 @@ void uvdio__ownership_allow(const uvdio_req_t* req) {
 
   uv_once(&once, begin);
   uv_mutex_lock(&lock);
-  record = find(req);
-  if (record != NULL) {
+  for (record = find(req); record != NULL; record = record->next_part) {
     record->next_open = open_ones;
     open_ones = record;
     OPEN_BYTES(record->buf.base, record->buf.cap);
@@ -309,15 +364,18 @@ void uvdio__ownership_allow(const uvdio_req_t* req) {
 
 void uvdio__ownership_forbid(const uvdio_req_t* req) {
   record_t** link = &open_ones;
+  const record_t* record;
 
   uv_mutex_lock(&lock);
-  while (*link != NULL && (*link)->req != req) {
-    link = &(*link)->next_open;
+  while (*link != NULL) {
+    if ((*link)->req == req) {
+      *link = (*link)->next_open;
+    } else {
+      link = &(*link)->next_open;
+    }
   }
-  if (*link != NULL) {
-    const uvdio_buf_t* buf = &(*link)->buf;
-    *link = (*link)->next_open;
-    close_bytes(buf);
+  for (record = find(req); record != NULL; record = record->next_part) {
+    close_bytes(&record->buf);
   }
   uv_mutex_unlock(&lock);
 }
@@ -341,8 +399,8 @@ static const record_t* find_within(const uvdio_buf_t* buf) {
 
   for (i = 0; i < BUCKETS && count > 0 && count <= SEARCHED_MAX; i++) {
     const record_t* record;
-    for (record = by_req[i]; record != NULL; record = record->next_req) {
-      if (record->buf.base != NULL && holds(buf->base, buf->cap, record->buf.base)) {
+    for (record = by_buf[i]; record != NULL; record = record->next_buf) {
+      if (holds(buf->base, buf->cap, record->buf.base)) {
         return record;
       }
     }

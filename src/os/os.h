@@ -105,6 +105,18 @@ unsigned uvdio__linux_statx_mask(void);
 int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t offset);
 int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset);
 
+/* A part of a transfer's memory: struct iovec, on systems that have it. */
+typedef struct uvdio__piece_s {
+  char* base;
+  size_t length;
+} uvdio__piece_t;
+
+/* The same with `count` pieces, in one system call where there is one. */
+int64_t uvdio__os_readv(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                        uint64_t offset);
+int64_t uvdio__os_writev(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                         uint64_t offset);
+
 int uvdio__os_sync(intptr_t descriptor, int data_only);
 int64_t uvdio__os_size(intptr_t descriptor);
 int uvdio__os_truncate(intptr_t descriptor, uint64_t length);

@@ -8,10 +8,12 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "os/os.h"
@@ -28,6 +30,27 @@ int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t 
 int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset) {
   ssize_t count = pwrite((int)descriptor, base, length, (off_t)offset);
   return count == -1 ? uv_translate_sys_error(errno) : count;
+}
+
+_Static_assert(sizeof(uvdio__piece_t) == sizeof(struct iovec) &&
+                   offsetof(uvdio__piece_t, base) == offsetof(struct iovec, iov_base) &&
+                   offsetof(uvdio__piece_t, length) == offsetof(struct iovec, iov_len),
+               "a piece is an iovec");
+
+static const struct iovec* iovec_of(const uvdio__piece_t* pieces) {
+  return (const struct iovec*)(const void*)pieces;
+}
+
+int64_t uvdio__os_readv(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                        uint64_t offset) {
+  ssize_t moved = preadv((int)descriptor, iovec_of(pieces), (int)count, (off_t)offset);
+  return moved == -1 ? uv_translate_sys_error(errno) : moved;
+}
+
+int64_t uvdio__os_writev(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                         uint64_t offset) {
+  ssize_t moved = pwritev((int)descriptor, iovec_of(pieces), (int)count, (off_t)offset);
+  return moved == -1 ? uv_translate_sys_error(errno) : moved;
 }
 
 int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {

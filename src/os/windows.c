@@ -97,6 +97,46 @@ int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, ui
   return last_error();
 }
 
+/* ReadFileScatter() and WriteFileGather() take pieces of one page, and files that were opened for
+ * overlapped transfers: so these are a call for each piece, until one is short. */
+int64_t uvdio__os_readv(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                        uint64_t offset) {
+  int64_t moved = 0;
+  unsigned i;
+
+  for (i = 0; i < count; i++) {
+    int64_t part =
+        uvdio__os_read(descriptor, pieces[i].base, pieces[i].length, offset + (uint64_t)moved);
+    if (part < 0) {
+      return moved > 0 ? moved : part;
+    }
+    moved += part;
+    if ((size_t)part < pieces[i].length) {
+      break;
+    }
+  }
+  return moved;
+}
+
+int64_t uvdio__os_writev(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                         uint64_t offset) {
+  int64_t moved = 0;
+  unsigned i;
+
+  for (i = 0; i < count; i++) {
+    int64_t part =
+        uvdio__os_write(descriptor, pieces[i].base, pieces[i].length, offset + (uint64_t)moved);
+    if (part < 0) {
+      return moved > 0 ? moved : part;
+    }
+    moved += part;
+    if ((size_t)part < pieces[i].length) {
+      break;
+    }
+  }
+  return moved;
+}
+
 /*
  * Files
  */

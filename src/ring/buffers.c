@@ -22,6 +22,7 @@
 
 #include "allocator.h"
 #include "ring/ring.h"
+#include "vector.h"
 
 #define SEGMENT_SHIFT_MIN 20u
 #define SEGMENTS_MAX 4096u               /* of one arena: 8 GiB in segments of 2 MiB */
@@ -190,18 +191,17 @@ static int fits(const uvdio__registration_t* registration, size_t segment, size_
   return begin <= end && length <= end - begin;
 }
 
-/* The segment that holds all of a transfer's memory, or -1: of two that overlap, the one that is
+/* The segment that holds all of the memory, or -1: of two that overlap, the one that is
  * registered. */
-static int segment_of(const uvdio__registration_t* registration, const uvdio_req_t* req) {
-  size_t begin = (size_t)(req->buf_.base - registration->base);
+static int segment_of(const uvdio__registration_t* registration, const char* base, size_t length) {
+  size_t begin = (size_t)(base - registration->base);
   size_t segment = begin >> registration->shift;
 
-  if (segment >= registration->count || !fits(registration, segment, begin, req->length_)) {
+  if (segment >= registration->count || !fits(registration, segment, begin, length)) {
     return -1;
   }
   if (!is_registered(registration, segment) && segment > 0 &&
-      is_registered(registration, segment - 1) &&
-      fits(registration, segment - 1, begin, req->length_)) {
+      is_registered(registration, segment - 1) && fits(registration, segment - 1, begin, length)) {
     return (int)segment - 1;
   }
   return (int)segment;
@@ -455,14 +455,14 @@ static void register_at_first_use(uvdio__queue_t* queue, uvdio__registration_t* 
   }
 }
 
-int uvdio__ring_buffer(uvdio__queue_t* queue, const uvdio_req_t* req) {
-  uvdio__registration_t* registration = find(queue->state, &req->buf_);
+int uvdio__ring_buffer(uvdio__queue_t* queue, const uvdio_buf_t* buf, size_t length) {
+  uvdio__registration_t* registration = find(queue->state, buf);
   int segment;
 
-  if (registration == NULL && uvdio__is_frame(&req->buf_)) {
-    registration = make_at_first_use(queue, req->buf_.owner_);
+  if (registration == NULL && uvdio__is_frame(buf)) {
+    registration = make_at_first_use(queue, buf->owner_);
   }
-  segment = registration == NULL ? -1 : segment_of(registration, req);
+  segment = registration == NULL ? -1 : segment_of(registration, buf->base, length);
   if (segment < 0) {
     return UVDIO__BUFFER_PLAIN;
   }
@@ -500,12 +500,24 @@ int uvdio__ring_register_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena
 }
 
 /* Frames and views alike lie in the arena's memory. */
+static int uses(const uvdio_req_t* req, const uvdio_arena_t* arena) {
+  unsigned count;
+  const uvdio_buf_t* bufs = uvdio__bufs_of(req, &count);
+  unsigned i;
+
+  for (i = 0; i < count; i++) {
+    if ((uintptr_t)bufs[i].base - (uintptr_t)arena->base < arena->size) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
 static int is_in_use(const uvdio__list_t* list, const uvdio_arena_t* arena) {
   const uvdio_req_t* req;
 
   for (req = uvdio__list_first(list); req != NULL; req = uvdio__list_after(list, req)) {
-    if (uvdio__is_transfer(req->op) &&
-        (uintptr_t)req->buf_.base - (uintptr_t)arena->base < arena->size) {
+    if (uvdio__is_transfer(req->op) && uses(req, arena)) {
       return 1;
     }
   }

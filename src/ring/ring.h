@@ -181,9 +181,10 @@ typedef struct uvdio__ring_s {
 
 #define UVDIO__BUFFER_PLAIN (-1)
 
-/* The index of the registered buffer that holds the memory of a transfer, which is registered here
- * at the first use of a frame in it; UVDIO__BUFFER_PLAIN: it goes as plain memory. */
-int uvdio__ring_buffer(uvdio__queue_t* queue, const uvdio_req_t* req);
+/* The index of the registered buffer that holds `length` bytes of a transfer's memory, which is
+ * registered here at the first use of a frame in it; UVDIO__BUFFER_PLAIN: it goes as plain
+ * memory. */
+int uvdio__ring_buffer(uvdio__queue_t* queue, const uvdio_buf_t* buf, size_t length);
 
 /* Makes a table of empty entries; puts memory into some of them, or (null) empties them. Return 0
  * or more, or a negative errno. */

@@ -9,9 +9,12 @@
 
 #include "completion.h"
 #include "ring/ring.h"
+#include "vector.h"
 
-/* Since Linux 6.9; liburing 2.3 does not name it. */
+/* Since Linux 6.9 and 6.15; liburing 2.3 does not name them. */
 #define OP_FTRUNCATE 55
+#define OP_READV_FIXED 60
+#define OP_WRITEV_FIXED 61
 
 /*
  * The first request
@@ -124,23 +127,29 @@ static inline int is_large(size_t length, int buffer) {
   return length > (buffer >= 0 ? UVDIO__INLINE_MAX_FIXED : UVDIO__INLINE_MAX);
 }
 
+/* What liburing's function does, but for the look at what the kernel has taken, which
+ * queue->unflushed knows. The place holds what was there before: the entry begins as zeros. */
+static inline struct io_uring_sqe* get_sqe(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
+  struct io_uring_sqe* sqe = &state->entries[state->ring.sq.sqe_tail++ & state->entry_mask];
+
+  assert(queue->unflushed < state->entry_count);
+  queue->unflushed++;
+  queue->batch_weight++;
+  memset(sqe, 0, sizeof(*sqe));
+  return sqe;
+}
+
 /* What tells the entry and its completion apart from all others. */
 static inline uintptr_t user_data_of(const uvdio_req_t* req) {
   return (uintptr_t)req | (uvdio__is_transfer(req->op) ? TRANSFER_MARK : 0);
 }
 
-/* A transfer of any kind: by the numbers of file and buffer where the kernel knows them. */
-static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* sqe,
-                                    const uvdio_req_t* req, int buffer) {
+/* What all transfers have: the numbers of file and buffer where the kernel knows them. */
+static inline void finish_transfer(uvdio__queue_t* queue, struct io_uring_sqe* sqe,
+                                   const uvdio_req_t* req, size_t length, int buffer) {
   const uvdio_file_t* file = req->file;
-  int is_write = req->op == UVDIO_OP_WRITE;
-  int opcode = buffer >= 0 ? (is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED)
-                           : (is_write ? IORING_OP_WRITE : IORING_OP_READ);
-  size_t length = req->length_ <= UVDIO__TRANSFER_MAX ? req->length_ - req->transferred
-                                                      : uvdio__request_rest(req);
 
-  uvdio__ring_fill(sqe, opcode, (int)file->handle_.descriptor, req->buf_.base + req->transferred,
-                   (unsigned)length, req->offset_ + req->transferred);
   if (file->fixed_index_ > 0) {
     sqe->fd = (int)file->fixed_index_ - 1;
     sqe->flags = IOSQE_FIXED_FILE;
@@ -152,10 +161,62 @@ static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* 
   if (is_large(length, buffer)) {
     sqe->flags |= IOSQE_ASYNC;
   }
-  sqe->user_data = user_data_of(req);
-  if (is_write) {
+  sqe->user_data = (uintptr_t)req | TRANSFER_MARK;
+  if (req->op == UVDIO_OP_WRITE) {
     count_write(queue, file);
   }
+}
+
+/* The registered buffer that all of the vector lies in, if there is one and the kernel can use
+ * it. */
+static int buffer_of_vector(uvdio__queue_t* queue, const uvdio_req_t* req, unsigned opcode) {
+  const uvdio__vector_t* vector = uvdio__vector_of(req);
+  int buffer = UVDIO__BUFFER_PLAIN;
+  unsigned i;
+
+  if (!is_supported(queue->state, opcode)) {
+    return UVDIO__BUFFER_PLAIN;
+  }
+  for (i = 0; i < vector->count; i++) {
+    const uvdio_buf_t* buf = &vector->bufs[i];
+    int other = uvdio__ring_buffer(queue, buf, uvdio__size_of_buf(req->op, buf));
+    if (other == UVDIO__BUFFER_PLAIN || (i > 0 && other != buffer)) {
+      return UVDIO__BUFFER_PLAIN;
+    }
+    buffer = other;
+  }
+  return buffer;
+}
+
+/* The kernel has copied the list of pieces when it has taken the entry (IORING_FEAT_SUBMIT_STABLE,
+ * Linux 5.5). */
+static UVDIO__NOINLINE void prepare_vector(uvdio__queue_t* queue, const uvdio_req_t* req) {
+  int is_write = req->op == UVDIO_OP_WRITE;
+  int buffer = buffer_of_vector(queue, req, is_write ? OP_WRITEV_FIXED : OP_READV_FIXED);
+  int opcode = buffer >= 0 ? (is_write ? OP_WRITEV_FIXED : OP_READV_FIXED)
+                           : (is_write ? IORING_OP_WRITEV : IORING_OP_READV);
+  struct io_uring_sqe* sqe = get_sqe(queue);
+  size_t length;
+  unsigned count = uvdio__vector_layout(req, &length);
+
+  uvdio__ring_fill(sqe, opcode, (int)req->file->handle_.descriptor, uvdio__vector_of(req)->pieces,
+                   count, req->offset_ + req->transferred);
+  finish_transfer(queue, sqe, req, length, buffer);
+}
+
+/* A transfer of one buffer. */
+static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* sqe,
+                                    const uvdio_req_t* req, int buffer) {
+  const uvdio_file_t* file = req->file;
+  int is_write = req->op == UVDIO_OP_WRITE;
+  int opcode = buffer >= 0 ? (is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED)
+                           : (is_write ? IORING_OP_WRITE : IORING_OP_READ);
+  size_t length = req->length_ <= UVDIO__TRANSFER_MAX ? req->length_ - req->transferred
+                                                      : uvdio__request_rest(req);
+
+  uvdio__ring_fill(sqe, opcode, (int)file->handle_.descriptor, req->buf_.base + req->transferred,
+                   (unsigned)length, req->offset_ + req->transferred);
+  finish_transfer(queue, sqe, req, length, buffer);
 }
 
 static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
@@ -189,19 +250,6 @@ static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
     case UVDIO_OP_COUNT:
       assert(0 && "an operation that no ring has");
   }
-}
-
-/* What liburing's function does, but for the look at what the kernel has taken, which
- * queue->unflushed knows. The place holds what was there before: the entry begins as zeros. */
-static inline struct io_uring_sqe* get_sqe(uvdio__queue_t* queue) {
-  uvdio__ring_t* state = queue->state;
-  struct io_uring_sqe* sqe = &state->entries[state->ring.sq.sqe_tail++ & state->entry_mask];
-
-  assert(queue->unflushed < state->entry_count);
-  queue->unflushed++;
-  queue->batch_weight++;
-  memset(sqe, 0, sizeof(*sqe));
-  return sqe;
 }
 
 /* Room for one more entry. Returns 0, UV_EAGAIN when the kernel takes nothing for now, or
@@ -266,7 +314,11 @@ int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req) {
     return 0;
   }
   settle_file(queue, req->file);
-  buffer = uvdio__ring_buffer(queue, req);
+  if (UVDIO__UNLIKELY(uvdio__is_vector(req))) {
+    prepare_vector(queue, req);
+    return 0;
+  }
+  buffer = uvdio__ring_buffer(queue, &req->buf_, req->length_);
   prepare_transfer(queue, get_sqe(queue), req, buffer);
   return 0;
 }

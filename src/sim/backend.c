@@ -11,6 +11,7 @@
 
 #include "allocator.h"
 #include "completion.h"
+#include "vector.h"
 
 static const uvdio_sim_fault_t no_fault;
 
@@ -96,14 +97,44 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   task.event.path = uvdio__node_path(task.file->now);
   task.unit = req->file->offset_mask_ + 1;
   task.durable = (req->file->flags_ & UVDIO_O_DSYNC) != 0;
-  if (uvdio__is_transfer(req->op)) {
+  if (uvdio__is_vector(req)) {
+    (void)uvdio__vector_layout(req, &task.event.length);
+  } else if (uvdio__is_transfer(req->op)) {
     task.base = req->buf_.base + req->transferred;
     task.event.length = uvdio__request_rest(req);
   }
   return task;
 }
 
-/* The buffer is touched here and nowhere else. */
+/* Buffers are touched between these two, and nowhere else. The disk knows transfers of one buffer:
+ * several are copied into one. Returns 0 when out of memory. */
+static int begin_transfer(const uvdio_req_t* req, uvdio__sim_task_t* task) {
+  uvdio__ownership_allow(req);
+  if (!uvdio__is_vector(req)) {
+    return 1;
+  }
+  task->base = uvdio__alloc(task->event.length, UVDIO__STRUCT_ALIGN, 0);
+  if (task->base == NULL) {
+    uvdio__ownership_forbid(req);
+    return 0;
+  }
+  if (req->op == UVDIO_OP_WRITE) {
+    uvdio__vector_gather(req, task->base, task->event.length);
+  }
+  return 1;
+}
+
+static void end_transfer(const uvdio_req_t* req, uvdio__sim_task_t* task, int64_t result) {
+  if (uvdio__is_vector(req)) {
+    if (req->op == UVDIO_OP_READ && result > 0) {
+      uvdio__vector_scatter(req, task->base, (size_t)result);
+    }
+    uvdio__free(task->base, task->event.length, UVDIO__STRUCT_ALIGN);
+    task->base = NULL;
+  }
+  uvdio__ownership_forbid(req);
+}
+
 static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim_task_t* task,
                             const uvdio_sim_fault_t* fault) {
   int64_t result;
@@ -111,9 +142,11 @@ static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim
   if (!uvdio__is_transfer(req->op)) {
     return uvdio__sim_perform(sim, task, fault);
   }
-  uvdio__ownership_allow(req);
+  if (!begin_transfer(req, task)) {
+    return UV_ENOMEM;
+  }
   result = uvdio__sim_perform(sim, task, fault);
-  uvdio__ownership_forbid(req);
+  end_transfer(req, task, result);
   return result;
 }
 
@@ -136,7 +169,9 @@ static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
     fault.kind = UVDIO_SIM_TORN;
   }
   task.durable = 0;
-  (void)perform_task(sim, req, &task, &fault);
+  if (perform_task(sim, req, &task, &fault) == UV_ENOMEM) {
+    sim->out_of_memory = 1;
+  }
   if (task.opening != NULL) {
     task.opening->descriptor = -1; /* The disk knows the file; nobody has it open. */
   }
@@ -153,9 +188,12 @@ static void leave_behind(uvdio_sim_t* sim, const uvdio_req_t* req) {
   }
   sim->stats.killed++;
   task = task_of(sim, req);
-  uvdio__ownership_allow(req);
+  if (!begin_transfer(req, &task)) {
+    sim->out_of_memory = 1;
+    return;
+  }
   uvdio__sim_leave(sim, &task);
-  uvdio__ownership_forbid(req);
+  end_transfer(req, &task, 0);
 }
 
 static void abandon_request(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio_sim_cut_t cut) {

@@ -67,6 +67,8 @@ static void choose_range(struct choices* choices, const struct profile* profile,
   uint64_t units = profile->size / unit;
   uint64_t first = choose(choices, units);
   uint64_t count = one_in(choices, profile->most_often) ? most : 1 + choose(choices, most);
+  operation->pieces = one_in(choices, profile->in_pieces) ? 2 + (unsigned)choose(choices, 6) : 0;
+  operation->unit = (size_t)unit;
   operation->offset = first * unit;
   operation->length = (count < units - first ? count : units - first) * unit;
 }

@@ -50,6 +50,7 @@ struct profile {
   unsigned most_often;  /* one transfer in so many is as long as can be */
   unsigned exact;       /* one read in so many */
   unsigned now;         /* one operation in so many is synchronous */
+  unsigned in_pieces;   /* one transfer in so many has several buffers */
   struct {
     unsigned flag; /* of an open, */
     unsigned in;   /* one in so many */
@@ -63,6 +64,8 @@ struct operation {
   unsigned flags;  /* of an open, to which the harness adds its own */
   int exact;       /* a read */
   int now;         /* synchronous */
+  unsigned pieces; /* buffers of a transfer; 0 or 1: one */
+  size_t unit;     /* what their sizes are multiples of */
 };
 
 /* The arguments of an operation on a file whose transfers are multiples of `unit`. */

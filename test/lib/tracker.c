@@ -83,12 +83,26 @@ struct tracked_op* op_then(struct tracker* tracker, tracked_op_cb then, void* da
   return op;
 }
 
-void op_free(struct tracked_op* op) {
-  int released = uvdio_buf_release(&op->back);
+static void release(const struct tracked_op* op, uvdio_buf_t* buf) {
+  int released = uvdio_buf_release(buf);
   if (released != 0) {
     tracker_violation(op->tracker, "%s: releasing the buffer that came back: %s",
                       uvdio_op_name(op->kind), uvdio_err_name(released));
   }
+}
+
+/* Buffers that have not come back are the library's, or (refused, or synchronous) the test's. */
+static void release_bufs(struct tracked_op* op) {
+  int came_back = op->done > 0 && !op->blocking && !op->is_split;
+  for (unsigned i = 0; came_back && i < op->buf_count; i++) {
+    release(op, &op->bufs[i]);
+  }
+  free(op->bufs);
+}
+
+void op_free(struct tracked_op* op) {
+  release(op, &op->back);
+  release_bufs(op);
   if (op->next != NULL) {
     op->next->prev = op->prev;
   }
@@ -209,6 +223,33 @@ static void check_buffer(struct tracked_op* op, const uvdio_buf_t* buf) {
   }
 }
 
+/* Each buffer of several: its part of what a read has set, or what a write has left. */
+static void check_bufs(struct tracked_op* op, const uvdio_buf_t* bufs, unsigned count) {
+  struct tracker* tracker = op->tracker;
+  const char* name = uvdio_op_name(op->kind);
+  size_t left = op->req.transferred;
+  size_t all = 0;
+  if (count != op->buf_count) {
+    tracker_violation(tracker, "%s: %u buffers came back, not %u", name, count, op->buf_count);
+    return;
+  }
+  for (unsigned i = 0; i < count; i++) {
+    size_t part = left < bufs[i].cap ? left : bufs[i].cap;
+    size_t len = op->kind == UVDIO_OP_READ ? part : op->bufs[i].len;
+    all += op->kind == UVDIO_OP_READ ? bufs[i].cap : bufs[i].len;
+    left -= op->kind == UVDIO_OP_READ ? part : 0;
+    if (!same_memory(&bufs[i], &op->bufs[i])) {
+      tracker_violation(tracker, "%s: another buffer %u came back", name, i);
+    }
+    if (bufs[i].len != len) {
+      tracker_violation(tracker, "%s: len %u came back as %zu, not %zu", name, i, bufs[i].len, len);
+    }
+  }
+  if (op->req.transferred > all) {
+    tracker_violation(tracker, "%s: more bytes transferred than there are", name);
+  }
+}
+
 static void finish(struct tracked_op* op, int64_t result) {
   struct tracker* tracker = op->tracker;
   uv_thread_t self = uv_thread_self();
@@ -240,6 +281,27 @@ static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   finish(op, result);
   check_buffer(op, &buf);
   op->back = buf;
+  if (op->then != NULL) {
+    op->then(op);
+  }
+}
+
+/* The buffer that was split comes back as one. */
+static uvdio_buf_t join(const struct tracked_op* op) {
+  uvdio_buf_t whole = op->sent;
+  whole.len = op->kind == UVDIO_OP_READ ? op->req.transferred : whole.len;
+  return whole;
+}
+
+static void on_vector(uvdio_req_t* req, ssize_t result, uvdio_buf_t* bufs, unsigned count) {
+  struct tracked_op* op = req->data;
+  finish(op, result);
+  check_bufs(op, bufs, count);
+  memcpy(op->bufs, bufs, op->buf_count * sizeof(*bufs));
+  if (op->is_split) {
+    op->back = join(op);
+    check_buffer(op, &op->back);
+  }
   if (op->then != NULL) {
     op->then(op);
   }
@@ -340,6 +402,71 @@ struct tracked_op* t_write(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_
   return submit_io(op, UVDIO_OP_WRITE, uvdio_write, file, buf, offset);
 }
 
+/*
+ * Several buffers.
+ */
+
+typedef int (*vector_function)(uvdio_file_t*, uvdio_req_t*, uvdio_buf_t*, unsigned, uint64_t,
+                               uvdio_vector_cb);
+
+static void keep_bufs(struct tracked_op* op, const uvdio_buf_t* bufs, unsigned count) {
+  free(op->bufs);
+  op->buf_count = bufs == NULL ? 0 : count;
+  op->bufs = op->buf_count == 0 ? NULL : calloc(count, sizeof(*bufs));
+  if (op->bufs != NULL) {
+    memcpy(op->bufs, bufs, count * sizeof(*bufs));
+  }
+}
+
+/* What became of the caller's handles. */
+static void check_handles(struct tracked_op* op, uvdio_op_t kind, const uvdio_buf_t* after,
+                          int carried) {
+  const char* name = uvdio_op_name(kind);
+  for (unsigned i = 0; i < op->buf_count; i++) {
+    const uvdio_buf_t* before = &op->bufs[i];
+    if (!carried && (!same_memory(before, &after[i]) || before->len != after[i].len)) {
+      tracker_violation(op->tracker, "%s: refused, but handle %u changed", name, i);
+    }
+    if (carried && !op->blocking &&
+        (after[i].base != NULL || after[i].len != 0 || after[i].cap != 0)) {
+      tracker_violation(op->tracker, "%s: accepted, but handle %u was not emptied", name, i);
+    }
+  }
+}
+
+static struct tracked_op* submit_vector(struct tracked_op* op, uvdio_op_t kind,
+                                        vector_function function, uvdio_file_t* file,
+                                        uvdio_buf_t* bufs, unsigned count, uint64_t offset) {
+  keep_bufs(op, bufs, count);
+  enter();
+  int code = leave(function(file, &op->req, bufs, count, offset, op->blocking ? NULL : on_vector));
+  int carried = was_carried_out(op, kind, code);
+  accept_or_refuse(op, kind, file, code);
+  check_handles(op, kind, bufs, carried);
+  if (carried && op->blocking) {
+    check_bufs(op, bufs, count);
+  }
+  return op;
+}
+
+struct tracked_op* t_readv(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                           unsigned count, uint64_t offset) {
+  op->is_split = 0;
+  return submit_vector(op, UVDIO_OP_READ, uvdio_readv, file, bufs, count, offset);
+}
+
+struct tracked_op* t_readv_exact(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                                 unsigned count, uint64_t offset) {
+  op->is_split = 0;
+  return submit_vector(op, UVDIO_OP_READ, uvdio_readv_exact, file, bufs, count, offset);
+}
+
+struct tracked_op* t_writev(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                            unsigned count, uint64_t offset) {
+  op->is_split = 0;
+  return submit_vector(op, UVDIO_OP_WRITE, uvdio_writev, file, bufs, count, offset);
+}
+
 static uvdio_cb plain_cb(const struct tracked_op* op) {
   return op->blocking ? NULL : on_plain;
 }
@@ -397,6 +524,40 @@ struct tracked_op* t_preallocate(struct tracked_op* op, uvdio_file_t* file, uint
   return submit_length(op, UVDIO_OP_PREALLOCATE, uvdio_preallocate, file, length);
 }
 
+#define PIECES_MOST 8u
+
+/* The buffer's bytes in views of whole units, of which some may have none. */
+static void split(const uvdio_buf_t* buf, size_t size, const struct operation* operation,
+                  uvdio_buf_t* views) {
+  size_t units = size / operation->unit;
+  size_t at = 0;
+  for (unsigned i = 0; i < operation->pieces; i++) {
+    size_t end = units * (i + 1) / operation->pieces * operation->unit;
+    views[i] = uvdio_buf_view_bytes(buf->base + at, end - at);
+    at = end;
+  }
+}
+
+/* A transfer in several pieces, of which the caller sees one. */
+static struct tracked_op* submit_split(struct tracked_op* op, const struct operation* operation,
+                                       const struct target* target) {
+  uvdio_buf_t views[PIECES_MOST];
+  int is_read = operation->op == UVDIO_OP_READ;
+  vector_function read = operation->exact ? uvdio_readv_exact : uvdio_readv;
+  split(target->buf, is_read ? target->buf->cap : target->buf->len, operation, views);
+  unsigned accepted = op->accepted;
+  op->is_split = 1;
+  op->sent = *target->buf;
+  submit_vector(op, operation->op, is_read ? read : uvdio_writev, target->file, views,
+                operation->pieces, operation->offset);
+  if (op->accepted > accepted && op->blocking) {
+    *target->buf = join(op);
+  } else if (op->accepted > accepted) {
+    memset(target->buf, 0, sizeof(*target->buf));
+  }
+  return op;
+}
+
 struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,
                                const struct target* target) {
   uvdio_buf_t before = {0};
@@ -405,6 +566,9 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
     before = *target->buf;
   }
   op->blocking = operation->now;
+  if (operation->pieces > 1 && target->buf->base != NULL) {
+    return submit_split(op, operation, target);
+  }
   enter();
   int code = leave(operation_submit(operation, target, &op->req, on_plain, on_io));
   if (moves) {

@@ -49,8 +49,11 @@ struct tracked_op {
   int64_t result;
   uvdio_op_t kind;
   uvdio_file_t* file;
-  uvdio_buf_t sent;   /* what went in */
-  uvdio_buf_t back;   /* what came back; released with the operation unless taken */
+  uvdio_buf_t sent;  /* what went in */
+  uvdio_buf_t back;  /* what came back; released with the operation unless taken */
+  uvdio_buf_t* bufs; /* of several: what went in, and after the callback what came back */
+  unsigned buf_count;
+  int is_split;       /* they are views of `sent`, which comes back whole */
   tracked_op_cb then; /* the test's own part of the callback; may free `op` */
   void* data;
   struct tracked_op* next;
@@ -91,6 +94,12 @@ struct tracked_op* t_read_exact(struct tracked_op* op, uvdio_file_t* file, uvdio
                                 uint64_t offset);
 struct tracked_op* t_write(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
                            uint64_t offset);
+struct tracked_op* t_readv(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                           unsigned count, uint64_t offset);
+struct tracked_op* t_readv_exact(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                                 unsigned count, uint64_t offset);
+struct tracked_op* t_writev(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                            unsigned count, uint64_t offset);
 struct tracked_op* t_sync_data(struct tracked_op* op, uvdio_file_t* file);
 struct tracked_op* t_sync_all(struct tracked_op* op, uvdio_file_t* file);
 struct tracked_op* t_size(struct tracked_op* op, uvdio_file_t* file);

@@ -245,6 +245,7 @@ static const struct profile crowded = {.size = CROWDED_PAGES * PAGE,
                                        .most = 3 * PAGE,
                                        .step = PAGE,
                                        .exact = 4,
+                                       .in_pieces = 4,
                                        .flags = {{UVDIO_O_DSYNC, 5}, {UVDIO_O_TRUNCATE, 5}}};
 
 /* Sometimes a frame of the arena that comes and goes. */
