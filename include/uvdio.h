@@ -396,10 +396,10 @@ typedef void (*uvdio_cb)(uvdio_req_t* req, int64_t result);
  * in every case. After a read buf.len is the number of bytes that arrived, also on error. */
 typedef void (*uvdio_io_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
 
-/** The end of a read or write of several buffers: bytes transferred, or a negative code. All buffers
- * are the caller's again, in every case and in their order. After a read each has its part of the
- * bytes that arrived as its len. The array is the library's until the callback returns: release each
- * buffer in it, or copy its handle. */
+/** The end of a read or write of several buffers: bytes transferred, or a negative code. All
+ * buffers are the caller's again, in every case and in their order. After a read each has its part
+ * of the bytes that arrived as its len. The array is the library's until the callback returns:
+ * release each buffer in it, or copy its handle. */
 typedef void (*uvdio_vector_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t* bufs,
                                 unsigned count);
 
@@ -681,11 +681,11 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_readv_exact(uvdio_file_t* file, uvdio_re
                                                     uint64_t offset, uvdio_vector_cb cb);
 
 /** Writes the first len bytes of several buffers, one after the other, as uvdio_write() would write
- * one buffer of all of them: one write for latch, syncs and truncates. On a UVDIO_O_DSYNC file up to
- * 1024 buffers are one durable write of the system, with one flush; more take one for each 1024, and
- * so do more bytes than 0x7ffff000. Windows writes each buffer by a call of its own. Each base, and
- * each len, is a multiple of the file's alignment; a len may be 0. Ownership as for uvdio_readv();
- * each len is kept.
+ * one buffer of all of them: one write for latch, syncs and truncates. On a UVDIO_O_DSYNC file up
+ * to 1024 buffers are one durable write of the system, with one flush; more take one for each 1024,
+ * and so do more bytes than 0x7ffff000. Windows writes each buffer by a call of its own. Each base,
+ * and each len, is a multiple of the file's alignment; a len may be 0. Ownership as for
+ * uvdio_readv(); each len is kept.
  *
  * Errors returned: those of uvdio_write(), for each buffer; UV_EINVAL (no buffer), UV_E2BIG (more
  * than UVDIO_VECTOR_MAX), UV_ENOMEM. Nothing is taken then. Errors delivered: those of

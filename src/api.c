@@ -56,6 +56,15 @@ static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
 }
 
 /* A transfer of no bytes touches nothing and waits for nothing. */
+static inline void start_transfer(uvdio_req_t* req) {
+  accept_request(req);
+  if (req->length_ == 0) {
+    uvdio__queue_complete(req);
+  } else {
+    uvdio__order_submit(req);
+  }
+}
+
 static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
   if (cb == NULL) {
     return transfer_now(req, buf);
@@ -63,12 +72,7 @@ static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
   req->buf_ = *buf;
   *buf = uvdio__empty_buf();
   req->cb_.io = cb;
-  accept_request(req);
-  if (req->length_ == 0) {
-    uvdio__queue_complete(req);
-  } else {
-    uvdio__order_submit(req);
-  }
+  start_transfer(req);
   return 0;
 }
 
@@ -190,12 +194,7 @@ static int submit_vector(uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count, uv
   }
   uvdio__vector_adopt(vector);
   req->cb_.vector = cb;
-  accept_request(req);
-  if (req->length_ == 0) {
-    uvdio__queue_complete(req);
-  } else {
-    uvdio__order_submit(req);
-  }
+  start_transfer(req);
   return 0;
 }
 

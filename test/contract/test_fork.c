@@ -74,6 +74,8 @@ static int every_operation_is_refused(struct fixture* f) {
   EXPECT(t_read_exact(op_now(t), &f->file, &buf, 0)->code == UVDIO_EFORK);
   EXPECT(t_write(op_new(t), &f->file, &buf, 0)->code == UVDIO_EFORK);
   EXPECT(t_write(op_now(t), &f->file, &buf, 0)->code == UVDIO_EFORK);
+  EXPECT(t_readv(op_new(t), &f->file, &buf, 1, 0)->code == UVDIO_EFORK);
+  EXPECT(t_writev(op_now(t), &f->file, &buf, 1, 0)->code == UVDIO_EFORK);
   EXPECT(t_sync_data(op_new(t), &f->file)->code == UVDIO_EFORK);
   EXPECT(t_sync_all(op_now(t), &f->file)->code == UVDIO_EFORK);
   EXPECT(t_size(op_new(t), &f->file)->code == UVDIO_EFORK);

@@ -33,7 +33,9 @@ enum action {
   USE_REGISTRATION,
   RUN_TO_THE_END,
   CLOSE_ENGINE,
-  TURN
+  TURN,
+  READ_PIECES,
+  WRITE_PIECES
 };
 
 /* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
@@ -54,6 +56,8 @@ static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},
                                         {RUN_TO_THE_END, 11},
                                         {CLOSE_ENGINE, 1},
                                         {TURN, 1},
+                                        {READ_PIECES, 8},
+                                        {WRITE_PIECES, 12},
                                         {TURN, 0}};
 
 static const struct profile profile = {.size = FILE_PAGES * PAGE,
@@ -486,7 +490,7 @@ static void submit(struct slot* slot, struct handle* handle, struct operation* o
 }
 
 /* The length of a transfer is the buffer's. */
-static void operate(uvdio_op_t op) {
+static void operate(uvdio_op_t op, int is_in_pieces) {
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
   struct operation operation = generate(&w.choices, &profile, op, PAGE);
@@ -498,6 +502,7 @@ static void operate(uvdio_op_t op) {
     buf = &w.buffers[take(BUFFERS)];
     operation.offset = take_odd(operation.offset);
     operation.length = op == UVDIO_OP_WRITE ? buf->len : buf->cap;
+    operation.pieces = is_in_pieces ? 2 + take(3) : 0;
   } else if (op_is(op, UVDIO_OP_KIND_CHANGE)) {
     operation.length = take_odd(operation.length) + take(3);
   } else if (op == UVDIO_OP_OPEN) {
@@ -764,6 +769,14 @@ static void run_to_the_end(void) {
   }
 }
 
+static void read_pieces(void) {
+  operate(UVDIO_OP_READ, 1);
+}
+
+static void write_pieces(void) {
+  operate(UVDIO_OP_WRITE, 1);
+}
+
 static void act(unsigned action) {
   static void (*const own[])(void) = {
       [CANCEL - UVDIO_OP_COUNT] = cancel,
@@ -773,9 +786,11 @@ static void act(unsigned action) {
       [RUN_TO_THE_END - UVDIO_OP_COUNT] = run_to_the_end,
       [CLOSE_ENGINE - UVDIO_OP_COUNT] = close_engine,
       [TURN - UVDIO_OP_COUNT] = turn,
+      [READ_PIECES - UVDIO_OP_COUNT] = read_pieces,
+      [WRITE_PIECES - UVDIO_OP_COUNT] = write_pieces,
   };
   if (action < UVDIO_OP_COUNT) {
-    operate((uvdio_op_t)action);
+    operate((uvdio_op_t)action, 0);
   } else {
     own[action - UVDIO_OP_COUNT]();
   }

@@ -47,6 +47,7 @@ static _Alignas(PAGE) char page[PAGE];
 /* What newer headers have. */
 #define CLONE_BUFFERS 30
 #define CLONE_REPLACE 2u
+#define READV_FIXED 60 /* Linux 6.15 */
 #define DEFER_TASKRUN (1u << 13)
 #define SINGLE_ISSUER (1u << 12)
 #define NOP_RESULT 1u
@@ -117,6 +118,23 @@ static int has_file_table(void) {
   struct clone clone = {.source = UINT32_MAX, .flags = CLONE_REPLACE};
   return io_uring_queue_init(4, &ring, 0) == 0 &&
          do_register(&ring, CLONE_BUFFERS, &clone, 1) == -EBADF;
+}
+
+/* A read of an eventfd into a list of one piece of the table's memory. */
+static int has_fixed_vectors(void) {
+  struct io_uring ring;
+  struct iovec piece = {page, sizeof(uint64_t)};
+  int event = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event < 0 || io_uring_queue_init(4, &ring, 0) < 0 || make_table(&ring, 1) < 0 ||
+      put_into_table(&ring, 0) < 0) {
+    return 0;
+  }
+  struct io_uring_sqe* sqe = entry_of(&ring);
+  sqe->opcode = READV_FIXED;
+  sqe->fd = event;
+  sqe->addr = (uint64_t)(uintptr_t)&piece;
+  sqe->len = 1;
+  return result_of(&ring) == sizeof(uint64_t);
 }
 
 /* Copying an empty entry leaves the one behind it as it is. */
@@ -248,6 +266,7 @@ static const struct {
     {"ring", has_ring},
     {"sparse-buffers", has_sparse_buffers},
     {"file-table", has_file_table},
+    {"fixed-vectors", has_fixed_vectors},
     {"vaults", has_vaults},
     {"deferred-work", has_deferred_work},
     {"nop-results", has_nop_results},

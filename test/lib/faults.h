@@ -34,8 +34,8 @@ enum fault_call {
   CALL_STATX,
   CALL_FSTATFS,
   CALL_PREADV2,
-  CALL_PREAD,
-  CALL_PWRITE,
+  CALL_PREAD,  /* and preadv */
+  CALL_PWRITE, /* and pwritev */
   CALL_FDATASYNC,
   CALL_FSYNC,
   CALL_FTRUNCATE,

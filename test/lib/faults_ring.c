@@ -9,12 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 /* Since Linux 6.10; liburing 2.3 does not name it. */
 #define NOP_INJECT_RESULT 1u
 
-/* Since Linux 6.9. */
+/* Since Linux 6.9 and 6.15. */
 #define OP_FTRUNCATE 55
+#define OP_READV_FIXED 60
+#define OP_WRITEV_FIXED 61
 
 int __real_io_uring_submit(struct io_uring* ring);
 int __wrap_io_uring_submit(struct io_uring* ring);
@@ -44,9 +47,13 @@ static enum fault_call call_of(const struct io_uring_sqe* sqe) {
       return CALL_STATX;
     case IORING_OP_READ:
     case IORING_OP_READ_FIXED:
+    case IORING_OP_READV:
+    case OP_READV_FIXED:
       return CALL_PREAD;
     case IORING_OP_WRITE:
     case IORING_OP_WRITE_FIXED:
+    case IORING_OP_WRITEV:
+    case OP_WRITEV_FIXED:
       return CALL_PWRITE;
     case IORING_OP_FSYNC:
       return (sqe->fsync_flags & IORING_FSYNC_DATASYNC) != 0 ? CALL_FDATASYNC : CALL_FSYNC;
@@ -72,7 +79,36 @@ static void make_nop(struct io_uring_sqe* sqe, int result) {
   sqe->user_data = data;
 }
 
+static int is_vector(const struct io_uring_sqe* sqe) {
+  return sqe->opcode == IORING_OP_READV || sqe->opcode == IORING_OP_WRITEV ||
+         sqe->opcode == OP_READV_FIXED || sqe->opcode == OP_WRITEV_FIXED;
+}
+
+/* The library's own list, which it makes anew for each entry. */
+static struct iovec* pieces_of(const struct io_uring_sqe* sqe) {
+  return (struct iovec*)(uintptr_t)sqe->addr;
+}
+
+static void shorten(struct io_uring_sqe* sqe, size_t bytes) {
+  unsigned count = 0;
+  if (!is_vector(sqe)) {
+    sqe->len = bytes < sqe->len ? (unsigned)bytes : sqe->len;
+    return;
+  }
+  while (count < sqe->len && bytes > 0) {
+    struct iovec* piece = &pieces_of(sqe)[count++];
+    piece->iov_len = piece->iov_len < bytes ? piece->iov_len : bytes;
+    bytes -= piece->iov_len;
+  }
+  sqe->len = count;
+}
+
 static void block(struct io_uring_sqe* sqe, int pipe_end) {
+  if (is_vector(sqe)) {
+    const struct iovec* first = pieces_of(sqe);
+    sqe->addr = (uintptr_t)first->iov_base;
+    sqe->len = (unsigned)first->iov_len;
+  }
   sqe->opcode = IORING_OP_READ;
   sqe->flags = 0;
   sqe->fd = pipe_end;
@@ -92,7 +128,8 @@ static int has_flags_of_its_own(unsigned opcode) {
 }
 
 static int is_fixed(unsigned opcode) {
-  return opcode == IORING_OP_READ_FIXED || opcode == IORING_OP_WRITE_FIXED;
+  return opcode == IORING_OP_READ_FIXED || opcode == IORING_OP_WRITE_FIXED ||
+         opcode == OP_READV_FIXED || opcode == OP_WRITEV_FIXED;
 }
 
 /* Whether all is zero that the kernel may not look at today. */
@@ -158,8 +195,8 @@ static void visit(struct io_uring_sqe* sqe) {
   }
   if (plan.error != 0 || plan.bytes == 0) {
     make_nop(sqe, -plan.error);
-  } else if (plan.bytes < sqe->len) {
-    sqe->len = (unsigned)plan.bytes;
+  } else {
+    shorten(sqe, plan.bytes);
   }
 }
 

@@ -46,6 +46,36 @@ static ssize_t told(ssize_t result, const struct plan* plan) {
   return result > 0 && (size_t)result > plan->bytes ? (ssize_t)plan->bytes : result;
 }
 
+/* A list of pieces, of which the call is given a part. */
+struct part {
+  struct iovec pieces[1024];
+  int count;
+};
+
+static void shorten(struct part* part, const struct iovec* pieces, int count,
+                    const struct plan* plan) {
+  size_t all = 0;
+  for (int i = 0; i < count; i++) {
+    part->pieces[i] = pieces[i];
+    all += pieces[i].iov_len;
+  }
+  size_t left = at_most(all, plan);
+  for (part->count = 0; part->count < count && left > 0; part->count++) {
+    struct iovec* piece = &part->pieces[part->count];
+    piece->iov_len = piece->iov_len < left ? piece->iov_len : left;
+    left -= piece->iov_len;
+  }
+}
+
+typedef ssize_t (*vector_call)(int, const struct iovec*, int, off_t);
+
+static ssize_t move_part(vector_call call, int fd, const struct iovec* pieces, int count,
+                         off_t offset, const struct plan* plan) {
+  struct part part;
+  shorten(&part, pieces, count, plan);
+  return told(call(fd, part.pieces, part.count, offset), plan);
+}
+
 /*
  * The C library. Where off_t has 64 bits its functions go by two names.
  */
@@ -57,6 +87,12 @@ int __wrap_fsync(int fd);
 ssize_t __real_pread(int fd, void* base, size_t length, off_t offset);
 ssize_t __wrap_pread(int fd, void* base, size_t length, off_t offset);
 ssize_t __wrap_pread64(int fd, void* base, size_t length, off_t offset);
+ssize_t __real_preadv(int fd, const struct iovec* pieces, int count, off_t offset);
+ssize_t __wrap_preadv(int fd, const struct iovec* pieces, int count, off_t offset);
+ssize_t __wrap_preadv64(int fd, const struct iovec* pieces, int count, off_t offset);
+ssize_t __real_pwritev(int fd, const struct iovec* pieces, int count, off_t offset);
+ssize_t __wrap_pwritev(int fd, const struct iovec* pieces, int count, off_t offset);
+ssize_t __wrap_pwritev64(int fd, const struct iovec* pieces, int count, off_t offset);
 ssize_t __real_pwrite(int fd, const void* base, size_t length, off_t offset);
 ssize_t __wrap_pwrite(int fd, const void* base, size_t length, off_t offset);
 ssize_t __wrap_pwrite64(int fd, const void* base, size_t length, off_t offset);
@@ -141,6 +177,22 @@ ssize_t __wrap_pwrite(int fd, const void* base, size_t length, off_t offset) {
 
 ssize_t __wrap_pwrite64(int fd, const void* base, size_t length, off_t offset) {
   return __wrap_pwrite(fd, base, length, offset);
+}
+
+ssize_t __wrap_preadv(int fd, const struct iovec* pieces, int count, off_t offset) {
+  PERFORM(CALL_PREAD, plan, move_part(__real_preadv, fd, pieces, count, offset, &plan));
+}
+
+ssize_t __wrap_preadv64(int fd, const struct iovec* pieces, int count, off_t offset) {
+  return __wrap_preadv(fd, pieces, count, offset);
+}
+
+ssize_t __wrap_pwritev(int fd, const struct iovec* pieces, int count, off_t offset) {
+  PERFORM(CALL_PWRITE, plan, move_part(__real_pwritev, fd, pieces, count, offset, &plan));
+}
+
+ssize_t __wrap_pwritev64(int fd, const struct iovec* pieces, int count, off_t offset) {
+  return __wrap_pwritev(fd, pieces, count, offset);
 }
 
 static long do_ftruncate(int fd, off_t length) {

@@ -54,7 +54,8 @@ static int choose_backend(const char* name) {
 static int usage(const char* program) {
   fprintf(stderr,
           "usage: %s [--backend ring|registered|pool|memory]"
-          " [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim] [--test PATTERN]\n",
+          " [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim] [--pieces N]"
+          " [--test PATTERN]\n",
           program);
   return 2;
 }
@@ -73,6 +74,10 @@ static int read_arguments(int argc, char** argv, const char** filesystem) {
     }
     if (strcmp(argv[i], "--filesystem") == 0 && filesystem_known(argv[i + 1])) {
       *filesystem = argv[i + 1];
+      continue;
+    }
+    if (strcmp(argv[i], "--pieces") == 0) {
+      tracker_split((unsigned)atoi(argv[i + 1]));
       continue;
     }
     if (strcmp(argv[i], "--test") == 0) {

@@ -10,7 +10,7 @@
  * The program's arguments choose backend and filesystem: contract_file --backend ring --filesystem
  * ext4. The backend "registered" is the ring as well, with buffers that are frames of arenas, so
  * that transfers use registered memory, and on a loop that has run before, so that the engine is
- * bound from the start.
+ * bound from the start. With --pieces, transfers of the tracker's have so many buffers.
  *
  * fixture_tear_down() ends every test with the same questions: has every accepted request been
  * called back once, is nothing pending, are no frames out, does the engine close with one callback,

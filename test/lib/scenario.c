@@ -176,6 +176,19 @@ static void check_read(struct scenario* s, const struct step* step, const uvdio_
   }
 }
 
+/* Every other transfer of several pages has a buffer for each. */
+static void submit_pages(struct tracked_op* op, uvdio_op_t kind, uvdio_file_t* file,
+                         uvdio_buf_t* buf, unsigned first, unsigned pages) {
+  static unsigned turn;
+  struct operation operation = {.op = kind,
+                                .offset = (uint64_t)first * PAGE,
+                                .now = op->blocking,
+                                .pieces = pages > 1 ? pages * (turn++ % 2) : 0,
+                                .unit = PAGE};
+  struct target target = {.file = file, .buf = buf};
+  t_operation(op, &operation, &target);
+}
+
 static struct step* read_pages(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
                                enum origin origin, unsigned first, unsigned pages) {
   uvdio_buf_t buf;
@@ -183,7 +196,7 @@ static struct step* read_pages(struct scenario* s, struct tracked_op* op, uvdio_
     return NULL;
   }
   memset(buf.base, 0xee, buf.cap);
-  t_read(op, file, &buf, (uint64_t)first * PAGE);
+  submit_pages(op, UVDIO_OP_READ, file, &buf, first, pages);
   struct step* step = note_transfer(s, op, file, first, pages);
   if (op->blocking && op->accepted > 0) {
     check_read(s, step, &buf);
@@ -202,7 +215,7 @@ static struct step* write_pages(struct scenario* s, struct tracked_op* op, uvdio
     fill_pattern(buf.base + (size_t)i * PAGE, PAGE, first + i + NEW);
   }
   buf.len = (size_t)pages * PAGE;
-  t_write(op, file, &buf, (uint64_t)first * PAGE);
+  submit_pages(op, UVDIO_OP_WRITE, file, &buf, first, pages);
   struct step* step = note_transfer(s, op, file, first, pages);
   release_if_refused(s, op, &buf);
   return step;

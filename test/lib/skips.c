@@ -50,6 +50,7 @@ static const struct expected {
     {"rings register no memory piece by piece here*", ANYWHERE, "sparse-buffers"},
     {"this kernel registers no memory piece by piece*", ANYWHERE, "sparse-buffers"},
     {"libuv's own ring ends the process *", ANYWHERE, NULL},
+    {"this kernel takes no vectors of registered memory", ANYWHERE, "fixed-vectors"},
     {"this kernel's rings don't copy from each other*", ANYWHERE, "vaults"},
     {"this kernel posts completions without being asked", ANYWHERE, "deferred-work"},
     {"entries of a ring can't be made to fail here*", ANYWHERE, "nop-results"},
@@ -64,6 +65,7 @@ static const struct expected {
 
     /* What a backend can't have. */
     {"the memory backend has no *", MEMORY, NULL},
+    {"a world allocates for what it remembers", "*.memory.sim", NULL},
     {"this is the ring", RINGS, NULL},
     {"syncs go to no thread of libuv's there", RINGS, "!nowait"},
     {"a sync in the kernel's hands can't be held there", RINGS, "!nowait"},

@@ -373,11 +373,149 @@ static void accept_or_refuse_io(struct tracked_op* op, uvdio_op_t kind, uvdio_fi
   }
 }
 
+/*
+ * Several buffers.
+ */
+
+typedef int (*vector_function)(uvdio_file_t*, uvdio_req_t*, uvdio_buf_t*, unsigned, uint64_t,
+                               uvdio_vector_cb);
+
+static uvdio_buf_t* copy_of(const uvdio_buf_t* bufs, unsigned count) {
+  uvdio_buf_t* copy = bufs == NULL || count == 0 ? NULL : calloc(count, sizeof(*bufs));
+  if (copy != NULL) {
+    memcpy(copy, bufs, count * sizeof(*bufs));
+  }
+  return copy;
+}
+
+/* What became of the caller's handles. */
+static void check_handles(struct tracked_op* op, uvdio_op_t kind, const uvdio_buf_t* before,
+                          const uvdio_buf_t* after, unsigned count, int carried) {
+  const char* name = uvdio_op_name(kind);
+  for (unsigned i = 0; before != NULL && i < count; i++) {
+    if (!carried && (!same_memory(&before[i], &after[i]) || before[i].len != after[i].len)) {
+      tracker_violation(op->tracker, "%s: refused, but handle %u changed", name, i);
+    }
+    if (carried && !op->blocking &&
+        (after[i].base != NULL || after[i].len != 0 || after[i].cap != 0)) {
+      tracker_violation(op->tracker, "%s: accepted, but handle %u was not emptied", name, i);
+    }
+  }
+}
+
+/* `whole` is the buffer that they are views of, or null. The operation may be pending: then it is
+ * refused, and stays as it was. */
+static struct tracked_op* submit_vector(struct tracked_op* op, uvdio_op_t kind,
+                                        vector_function function, uvdio_file_t* file,
+                                        uvdio_buf_t* bufs, unsigned count, uint64_t offset,
+                                        const uvdio_buf_t* whole) {
+  uvdio_buf_t* before = copy_of(bufs, count);
+  enter();
+  int code = leave(function(file, &op->req, bufs, count, offset, op->blocking ? NULL : on_vector));
+  int carried = was_carried_out(op, kind, code);
+  accept_or_refuse(op, kind, file, code);
+  check_handles(op, kind, before, bufs, count, carried);
+  if (!carried) {
+    free(before);
+    return op;
+  }
+  free(op->bufs);
+  op->bufs = before;
+  op->buf_count = count;
+  op->is_split = whole != NULL;
+  op->sent = whole != NULL ? *whole : op->sent;
+  if (op->blocking) {
+    check_bufs(op, bufs, count);
+  }
+  return op;
+}
+
+#define PIECES_MOST 8u
+
+/* The buffer's bytes in views of whole units, of which some may have none. */
+static void split(const uvdio_buf_t* buf, size_t size, const struct operation* operation,
+                  uvdio_buf_t* views) {
+  size_t units = size / operation->unit;
+  size_t at = 0;
+  for (unsigned i = 0; i < operation->pieces; i++) {
+    size_t end = units * (i + 1) / operation->pieces * operation->unit;
+    views[i] = uvdio_buf_view_bytes(buf->base + at, end - at);
+    at = end;
+  }
+}
+
+/* A transfer in several pieces, of which the caller sees one. */
+static struct tracked_op* submit_split(struct tracked_op* op, const struct operation* operation,
+                                       const struct target* target) {
+  uvdio_buf_t views[PIECES_MOST];
+  int is_read = operation->op == UVDIO_OP_READ;
+  vector_function read = operation->exact ? uvdio_readv_exact : uvdio_readv;
+  unsigned accepted = op->accepted;
+  split(target->buf, is_read ? target->buf->cap : target->buf->len, operation, views);
+  submit_vector(op, operation->op, is_read ? read : uvdio_writev, target->file, views,
+                operation->pieces, operation->offset, target->buf);
+  if (op->accepted > accepted && op->blocking) {
+    *target->buf = join(op);
+  } else if (op->accepted > accepted) {
+    memset(target->buf, 0, sizeof(*target->buf));
+  }
+  return op;
+}
+
+/* Whether the buffer can be split: what is wrong with it is a matter of one buffer. */
+static int can_split(const uvdio_buf_t* buf, const struct operation* operation) {
+  size_t size = operation->op == UVDIO_OP_READ ? buf->cap : buf->len;
+  return operation->pieces > 1 && buf->base != NULL && size > 0 && size <= PTRDIFF_MAX &&
+         size % operation->unit == 0 && buf->len <= buf->cap;
+}
+
+struct tracked_op* t_readv(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                           unsigned count, uint64_t offset) {
+  return submit_vector(op, UVDIO_OP_READ, uvdio_readv, file, bufs, count, offset, NULL);
+}
+
+struct tracked_op* t_readv_exact(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                                 unsigned count, uint64_t offset) {
+  return submit_vector(op, UVDIO_OP_READ, uvdio_readv_exact, file, bufs, count, offset, NULL);
+}
+
+struct tracked_op* t_writev(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                            unsigned count, uint64_t offset) {
+  return submit_vector(op, UVDIO_OP_WRITE, uvdio_writev, file, bufs, count, offset, NULL);
+}
+
+/*
+ * Operations.
+ */
+
+static unsigned split_all;
+
+void tracker_split(unsigned pieces) {
+  split_all = pieces < PIECES_MOST ? pieces : PIECES_MOST;
+}
+
+/* As --pieces wants it, where the file can be asked for its alignment. */
+static struct operation in_pieces(uvdio_op_t kind, const uvdio_file_t* file, uint64_t offset) {
+  struct operation operation = {.op = kind, .offset = offset};
+  uvdio_file_info_t info;
+  if (split_all > 1 && uvdio_file_info(file, &info) == 0) {
+    operation.pieces = split_all;
+    operation.unit = info.offset_align > info.memory_align ? info.offset_align : info.memory_align;
+  }
+  return operation;
+}
+
 typedef int (*io_function)(uvdio_file_t*, uvdio_req_t*, uvdio_buf_t*, uint64_t, uvdio_io_cb);
 
 static struct tracked_op* submit_io(struct tracked_op* op, uvdio_op_t kind, io_function function,
                                     uvdio_file_t* file, uvdio_buf_t* buf, uint64_t offset) {
   uvdio_buf_t before = {0};
+  struct operation operation = in_pieces(kind, file, offset);
+  if (buf != NULL && can_split(buf, &operation)) {
+    struct target target = {.file = file, .buf = buf};
+    operation.exact = function == uvdio_read_exact;
+    return submit_split(op, &operation, &target);
+  }
   if (buf != NULL) {
     before = *buf;
   }
@@ -400,71 +538,6 @@ struct tracked_op* t_read_exact(struct tracked_op* op, uvdio_file_t* file, uvdio
 struct tracked_op* t_write(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
                            uint64_t offset) {
   return submit_io(op, UVDIO_OP_WRITE, uvdio_write, file, buf, offset);
-}
-
-/*
- * Several buffers.
- */
-
-typedef int (*vector_function)(uvdio_file_t*, uvdio_req_t*, uvdio_buf_t*, unsigned, uint64_t,
-                               uvdio_vector_cb);
-
-static void keep_bufs(struct tracked_op* op, const uvdio_buf_t* bufs, unsigned count) {
-  free(op->bufs);
-  op->buf_count = bufs == NULL ? 0 : count;
-  op->bufs = op->buf_count == 0 ? NULL : calloc(count, sizeof(*bufs));
-  if (op->bufs != NULL) {
-    memcpy(op->bufs, bufs, count * sizeof(*bufs));
-  }
-}
-
-/* What became of the caller's handles. */
-static void check_handles(struct tracked_op* op, uvdio_op_t kind, const uvdio_buf_t* after,
-                          int carried) {
-  const char* name = uvdio_op_name(kind);
-  for (unsigned i = 0; i < op->buf_count; i++) {
-    const uvdio_buf_t* before = &op->bufs[i];
-    if (!carried && (!same_memory(before, &after[i]) || before->len != after[i].len)) {
-      tracker_violation(op->tracker, "%s: refused, but handle %u changed", name, i);
-    }
-    if (carried && !op->blocking &&
-        (after[i].base != NULL || after[i].len != 0 || after[i].cap != 0)) {
-      tracker_violation(op->tracker, "%s: accepted, but handle %u was not emptied", name, i);
-    }
-  }
-}
-
-static struct tracked_op* submit_vector(struct tracked_op* op, uvdio_op_t kind,
-                                        vector_function function, uvdio_file_t* file,
-                                        uvdio_buf_t* bufs, unsigned count, uint64_t offset) {
-  keep_bufs(op, bufs, count);
-  enter();
-  int code = leave(function(file, &op->req, bufs, count, offset, op->blocking ? NULL : on_vector));
-  int carried = was_carried_out(op, kind, code);
-  accept_or_refuse(op, kind, file, code);
-  check_handles(op, kind, bufs, carried);
-  if (carried && op->blocking) {
-    check_bufs(op, bufs, count);
-  }
-  return op;
-}
-
-struct tracked_op* t_readv(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
-                           unsigned count, uint64_t offset) {
-  op->is_split = 0;
-  return submit_vector(op, UVDIO_OP_READ, uvdio_readv, file, bufs, count, offset);
-}
-
-struct tracked_op* t_readv_exact(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
-                                 unsigned count, uint64_t offset) {
-  op->is_split = 0;
-  return submit_vector(op, UVDIO_OP_READ, uvdio_readv_exact, file, bufs, count, offset);
-}
-
-struct tracked_op* t_writev(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
-                            unsigned count, uint64_t offset) {
-  op->is_split = 0;
-  return submit_vector(op, UVDIO_OP_WRITE, uvdio_writev, file, bufs, count, offset);
 }
 
 static uvdio_cb plain_cb(const struct tracked_op* op) {
@@ -524,40 +597,6 @@ struct tracked_op* t_preallocate(struct tracked_op* op, uvdio_file_t* file, uint
   return submit_length(op, UVDIO_OP_PREALLOCATE, uvdio_preallocate, file, length);
 }
 
-#define PIECES_MOST 8u
-
-/* The buffer's bytes in views of whole units, of which some may have none. */
-static void split(const uvdio_buf_t* buf, size_t size, const struct operation* operation,
-                  uvdio_buf_t* views) {
-  size_t units = size / operation->unit;
-  size_t at = 0;
-  for (unsigned i = 0; i < operation->pieces; i++) {
-    size_t end = units * (i + 1) / operation->pieces * operation->unit;
-    views[i] = uvdio_buf_view_bytes(buf->base + at, end - at);
-    at = end;
-  }
-}
-
-/* A transfer in several pieces, of which the caller sees one. */
-static struct tracked_op* submit_split(struct tracked_op* op, const struct operation* operation,
-                                       const struct target* target) {
-  uvdio_buf_t views[PIECES_MOST];
-  int is_read = operation->op == UVDIO_OP_READ;
-  vector_function read = operation->exact ? uvdio_readv_exact : uvdio_readv;
-  split(target->buf, is_read ? target->buf->cap : target->buf->len, operation, views);
-  unsigned accepted = op->accepted;
-  op->is_split = 1;
-  op->sent = *target->buf;
-  submit_vector(op, operation->op, is_read ? read : uvdio_writev, target->file, views,
-                operation->pieces, operation->offset);
-  if (op->accepted > accepted && op->blocking) {
-    *target->buf = join(op);
-  } else if (op->accepted > accepted) {
-    memset(target->buf, 0, sizeof(*target->buf));
-  }
-  return op;
-}
-
 struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,
                                const struct target* target) {
   uvdio_buf_t before = {0};
@@ -566,7 +605,7 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
     before = *target->buf;
   }
   op->blocking = operation->now;
-  if (operation->pieces > 1 && target->buf->base != NULL) {
+  if (moves && can_split(target->buf, operation)) {
     return submit_split(op, operation, target);
   }
   enter();

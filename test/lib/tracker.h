@@ -62,6 +62,10 @@ struct tracked_op {
 
 void tracker_init(struct tracker* tracker);
 
+/* From now on t_read(), t_read_exact() and t_write() split what they can into so many pieces, which
+ * go as several buffers: at most 8. */
+void tracker_split(unsigned pieces);
+
 /* Notes a broken promise, in the words of printf. */
 void tracker_violation(struct tracker* tracker, const char* format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -89,6 +89,36 @@ static uvdio_buf_t write_pending(struct fixture* f) {
   return copy;
 }
 
+static void on_all_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t* bufs, unsigned count) {
+  (void)req;
+  (void)result;
+  for (unsigned i = 0; i < count; i++) {
+    (void)uvdio_buf_release(&bufs[i]);
+  }
+}
+
+/* The same with the second of three buffers. */
+static uvdio_buf_t write_pending_vector(struct fixture* f) {
+  uvdio_buf_t pages[3] = {filled(PAGE, 1), filled(PAGE, 2), filled(PAGE, 3)};
+  uvdio_buf_t copy = pages[1];
+  begin_anew(f);
+  request = calloc(1, sizeof(*request));
+  if (request == NULL || uvdio_writev(&f->other, request, pages, 3, 0, on_all_done) != 0) {
+    _exit(2);
+  }
+  return copy;
+}
+
+static void write_to_one_of_several_in_flight(struct fixture* f) {
+  uvdio_buf_t copy = write_pending_vector(f);
+  ((volatile char*)copy.base)[100] = 'x';
+}
+
+static void release_one_of_several_in_flight(struct fixture* f) {
+  uvdio_buf_t copy = write_pending_vector(f);
+  (void)uvdio_buf_release(&copy);
+}
+
 static void write_to_a_buffer_in_flight(struct fixture* f) {
   uvdio_buf_t copy = write_pending(f);
   ((volatile char*)copy.base)[100] = 'x';
@@ -189,10 +219,14 @@ static void touching_a_buffer_in_flight_is_caught(void** state) {
   }
   assert_ends(*state, write_to_a_buffer_in_flight, "a buffer was used while it was the library's");
   assert_ends(*state, read_a_buffer_in_flight, "a buffer was used while it was the library's");
+  assert_ends(*state, write_to_one_of_several_in_flight,
+              "a buffer was used while it was the library's");
 }
 
 static void releasing_in_flight_is_caught(void** state) {
   assert_ends(*state, release_in_flight,
+              "a buffer was released while its bytes were the library's");
+  assert_ends(*state, release_one_of_several_in_flight,
               "a buffer was released while its bytes were the library's");
 }
 
