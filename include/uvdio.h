@@ -619,6 +619,38 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_read_exact(uvdio_file_t* file, uvdio_req
                                                    uvdio_buf_t* buf, uint64_t offset,
                                                    uvdio_io_cb cb);
 
+/** The bytes that a buffer has to have for uvdio_read_range() of this range; 0 where `length` is 0,
+ * the file is not open, or the range ends past INT64_MAX. At most `length` and twice the file's
+ * alignment. Any thread, while the file is open. */
+UVDIO_EXTERN size_t uvdio_range_size(const uvdio_file_t* file, uint64_t offset, size_t length);
+
+/** Reads `length` bytes at `offset`, neither of which has to be aligned: the aligned range around
+ * them is read into the buffer, whose base is aligned and whose cap is uvdio_range_size() at least,
+ * and uvdio_range_view() tells where in it they are. Nothing is copied. The result is the number of
+ * bytes of the range that arrived; below `length` means the end of the file. A length of 0 gives 0
+ * without touching the file.
+ *
+ * Ownership as for uvdio_read(). buf.len and req->transferred count the bytes of the aligned range
+ * that arrived, from the buffer's begin on.
+ *
+ * Errors returned: those of uvdio_read(), but for the alignment of offset and length; UV_ENOBUFS
+ * (cap is below uvdio_range_size()). Errors delivered: those of uvdio_read(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req,
+                                                   uvdio_buf_t* buf, uint64_t offset, size_t length,
+                                                   uvdio_io_cb cb);
+
+/** The bytes that uvdio_read_range() was asked for, as a view of its buffer: as many as arrived,
+ * also after an error. From the callback, or the return of the synchronous form, until the request
+ * is used again. Any thread. */
+static inline uvdio_buf_t uvdio_range_view(const uvdio_req_t* req, const uvdio_buf_t* buf) {
+  size_t skip = req->range_skip_;
+  size_t length = (size_t)(uintptr_t)req->args_;
+  size_t arrived = req->transferred > skip ? req->transferred - skip : 0;
+  uvdio_buf_t view = {buf->base + skip, arrived < length ? arrived : length, 0, NULL};
+  view.cap = view.len;
+  return view;
+}
+
 /** Writes the buffer's first len bytes at `offset`. Short transfers are resumed; the result is len.
  * A len of 0 gives 0 without touching the file. The write is durable when its callback runs if the
  * file was opened with UVDIO_O_DSYNC, else after a sync. Ownership as for uvdio_read(); len is

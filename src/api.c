@@ -81,7 +81,7 @@ static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
  */
 
 static int submit_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
-                       unsigned char flags, uvdio_io_cb cb) {
+                       unsigned short flags, uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 0);
 
   if (error == 0) {
@@ -103,6 +103,57 @@ int uvdio_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t 
 int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                      uvdio_io_cb cb) {
   return submit_read(file, req, buf, offset, REQ_EXACT, cb);
+}
+
+/* The aligned range around any other; what is outside of int64_t stays there. */
+static uint64_t range_begin(const uvdio_file_t* file, uint64_t offset) {
+  return offset & ~(uint64_t)file->offset_mask_;
+}
+
+static uint64_t range_end(const uvdio_file_t* file, uint64_t offset, uint64_t length) {
+  return (offset + length + file->offset_mask_) & ~(uint64_t)file->offset_mask_;
+}
+
+static int is_range(uint64_t offset, size_t length) {
+  return offset <= INT64_MAX && length <= PTRDIFF_MAX && offset + length <= INT64_MAX;
+}
+
+size_t uvdio_range_size(const uvdio_file_t* file, uint64_t offset, size_t length) {
+  if (file == NULL || file->magic_ != uvdio__magic_of(file) || !is_range(offset, length) ||
+      length == 0) {
+    return 0;
+  }
+  return (size_t)(range_end(file, offset, length) - range_begin(file, offset));
+}
+
+/* The file's size may be INT64_MAX at most, so that a range up to there has no aligned end. */
+static int check_range(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_t offset,
+                       size_t length) {
+  if (((uintptr_t)buf->base & file->memory_mask_) != 0) {
+    return UVDIO_EALIGN;
+  }
+  if (!is_range(offset, length) || range_end(file, offset, length) > INT64_MAX) {
+    return UVDIO_EOFFSET;
+  }
+  return uvdio_range_size(file, offset, length) > buf->cap ? UV_ENOBUFS : 0;
+}
+
+int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                     size_t length, uvdio_io_cb cb) {
+  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 0);
+
+  if (error == 0) {
+    error = check_range(file, buf, offset, length);
+  }
+  if (error != 0) {
+    return error;
+  }
+  uvdio__prepare(req, file, UVDIO_OP_READ, range_begin(file, offset),
+                 uvdio_range_size(file, offset, length));
+  req->flags_ = REQ_RANGE;
+  req->range_skip_ = length == 0 ? 0 : (size_t)(offset - range_begin(file, offset));
+  req->args_ = (void*)(uintptr_t)length;
+  return submit_transfer(req, buf, cb);
 }
 
 int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
@@ -199,7 +250,7 @@ static int submit_vector(uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count, uv
 }
 
 static int submit_readv(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
-                        uint64_t offset, unsigned char flags, uvdio_vector_cb cb) {
+                        uint64_t offset, unsigned short flags, uvdio_vector_cb cb) {
   int64_t length = check_bufs(bufs, count);
 
   if (length == 0) {

@@ -333,6 +333,9 @@ static void apply_latch(uvdio_req_t* req) {
 void uvdio__order_apply(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_READ) {
     req->buf_.len = req->transferred; /* Of several buffers, the callback's caller sets it. */
+    if (UVDIO__UNLIKELY((req->flags_ & REQ_RANGE) != 0) && req->result >= 0) {
+      req->result = (int64_t)uvdio_range_view(req, &req->buf_).len;
+    }
   } else if (req->op == UVDIO_OP_WRITE || uvdio__is_sync(req->op)) {
     apply_latch(req);
   }

@@ -39,6 +39,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_DURABLE (1u << 5)         /* a durable write on file->durable_waiting_ */
 #define REQ_REFUSED (1u << 6)         /* the ring refused it once: the pool's answer counts */
 #define REQ_VECTOR (1u << 7)          /* a transfer with several buffers: args_ (vector.h) */
+#define REQ_RANGE (1u << 8)           /* a read around a range of args_ bytes, after range_skip_ */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */

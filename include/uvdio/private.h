@@ -31,9 +31,9 @@ typedef struct uvdio_link_s_ {
 /* src/request.h tells the states. */
 #define UVDIO_REQ_PRIVATE_FIELDS \
   unsigned char state_;          \
-  unsigned char flags_;          \
   unsigned char cancelled_;      \
   unsigned char retries_;        \
+  unsigned short flags_;         \
   uintptr_t magic_;              \
   uvdio_engine_t* engine_;       \
   void* queue_;                  \
@@ -49,9 +49,10 @@ typedef struct uvdio_link_s_ {
   uint64_t offset_;              \
   size_t length_;                \
   size_t high_water_;            \
+  size_t range_skip_;            \
   void* args_;                   \
   void* worker_;                 \
-  void* reserved_[4]; /* zero; becomes fields of later versions */
+  void* reserved_[3]; /* zero; becomes fields of later versions */
 
 /* src/file.h tells the states, src/order.h the lists. */
 #define UVDIO_FILE_PRIVATE_FIELDS                                                                 \

@@ -132,6 +132,26 @@ static void write_may_leave_page_by_page(void** state) {
   assert_int_equal(stats_of(f).resumed, PAGES - 1);
 }
 
+/* What has arrived of a range: nothing, some of it. */
+static void range_that_fails_half_way_tells_what_arrived(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  for (unsigned pages = 1; pages <= 2; pages++) {
+    uvdio_buf_t buf = zeros(SIZE);
+    faults_reset();
+    fault_shorten(CALL_PREAD, 1, ONCE, pages * PAGE);
+    fault_fail(CALL_PREAD, 2, ONCE, EIO);
+    struct tracked_op* read =
+        t_read_range(op_new(&f->tracker), &f->file, &buf, PAGE + PAGE / 2 + PAGE, 3 * PAGE);
+    run(f);
+    assert_result(read, UV_EIO);
+    uvdio_buf_t view = uvdio_range_view(&read->req, &read->back);
+    assert_int_equal(read->back.len, pages * PAGE);
+    assert_int_equal(view.len, pages * PAGE - PAGE / 2);
+    assert_ptr_equal(view.base, read->back.base + PAGE / 2);
+  }
+}
+
 /* One at a time, it is not overtaken by what came later. */
 static void short_transfer_is_resumed_before_others_begin(void** state) {
   struct fixture* f = *state;
@@ -512,6 +532,7 @@ static void cancelled_transfer_is_not_repeated(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(open_with_content, short_read_is_resumed),
+      FAULT_TEST_ON(open_with_content, range_that_fails_half_way_tells_what_arrived),
       FAULT_TEST_ON(open_with_content, read_may_arrive_page_by_page),
       FAULT_TEST_ON(open_with_content, write_may_leave_page_by_page),
       FAULT_TEST_ON(open_with_content, synchronous_forms_resume_as_well),

@@ -58,6 +58,7 @@ static const struct profile profile = {.size = FILE_MAX,
                                        .any_length = 4,
                                        .exact = 4,
                                        .in_pieces = 4,
+                                       .ranges = 5,
                                        .now = 64,
                                        .flags = {{UVDIO_O_DSYNC, 4}, {UVDIO_O_NATIVE_ALIGN, 2}}};
 

@@ -94,6 +94,8 @@ struct operation generate(struct choices* choices, const struct profile* profile
     case UVDIO_OP_READ:
       operation.exact = one_in(choices, profile->exact);
       choose_range(choices, profile, unit, &operation);
+      operation.skip =
+          one_in(choices, profile->ranges) ? 1 + (size_t)choose(choices, unit / 2 - 1) : 0;
       break;
     case UVDIO_OP_WRITE:
       choose_range(choices, profile, unit, &operation);

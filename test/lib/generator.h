@@ -51,6 +51,7 @@ struct profile {
   unsigned exact;       /* one read in so many */
   unsigned now;         /* one operation in so many is synchronous */
   unsigned in_pieces;   /* one transfer in so many has several buffers */
+  unsigned ranges;      /* one asynchronous read in so many asks for odd bytes */
   struct {
     unsigned flag; /* of an open, */
     unsigned in;   /* one in so many */
@@ -66,6 +67,7 @@ struct operation {
   int now;         /* synchronous */
   unsigned pieces; /* buffers of a transfer; 0 or 1: one */
   size_t unit;     /* what their sizes are multiples of */
+  size_t skip;     /* bytes at the begin, and at the end, that a read does not ask for */
 };
 
 /* The arguments of an operation on a file whose transfers are multiples of `unit`. */

@@ -286,6 +286,31 @@ static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   }
 }
 
+/* A result within a range: what has arrived of it. */
+static void check_range(struct tracked_op* op, int64_t result, const uvdio_buf_t* buf) {
+  uvdio_buf_t view = uvdio_range_view(&op->req, buf);
+  if (result >= 0 && (uint64_t)result != view.len) {
+    tracker_violation(op->tracker, "a range of %zu bytes ended with %lld", view.len,
+                      (long long)result);
+  }
+  if (view.len > 0 && (view.base < buf->base || view.base + view.len > buf->base + buf->len)) {
+    tracker_violation(op->tracker, "a range is not within what arrived");
+  }
+}
+
+static void on_range(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  struct tracked_op* op = req->data;
+  finish(op, result);
+  check_range(op, result, &buf);
+  op->result = result < 0 ? result : (int64_t)req->transferred;
+  check_buffer(op, &buf);
+  op->result = op->is_odd ? op->result : result;
+  op->back = buf;
+  if (op->then != NULL) {
+    op->then(op);
+  }
+}
+
 /* The buffer that was split comes back as one. */
 static uvdio_buf_t join(const struct tracked_op* op) {
   uvdio_buf_t whole = op->sent;
@@ -530,6 +555,38 @@ struct tracked_op* t_read(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t
   return submit_io(op, UVDIO_OP_READ, uvdio_read, file, buf, offset);
 }
 
+struct tracked_op* t_read_range(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                                uint64_t offset, size_t length) {
+  uvdio_buf_t before = {0};
+  if (buf != NULL) {
+    before = *buf;
+  }
+  op->is_odd = 0;
+  enter();
+  int code =
+      leave(uvdio_read_range(file, &op->req, buf, offset, length, op->blocking ? NULL : on_range));
+  if (op->blocking && code == 0) {
+    check_range(op, op->req.result, buf);
+  }
+  accept_or_refuse_io(op, UVDIO_OP_READ, file, &before, op->blocking && code == 0 ? NULL : buf,
+                      code);
+  return op;
+}
+
+/* The generator's: all bytes of the buffer count, although not all were asked for. */
+static struct tracked_op* read_odd(struct tracked_op* op, const struct operation* operation,
+                                   const struct target* target) {
+  size_t cap = target->buf->cap;
+  uvdio_buf_t before = *target->buf;
+  enter();
+  int code = leave(uvdio_read_range(target->file, &op->req, target->buf,
+                                    operation->offset + operation->skip, cap - 2 * operation->skip,
+                                    on_range));
+  op->is_odd = code == 0 ? 1 : op->is_odd;
+  accept_or_refuse_io(op, UVDIO_OP_READ, target->file, &before, target->buf, code);
+  return op;
+}
+
 struct tracked_op* t_read_exact(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
                                 uint64_t offset) {
   return submit_io(op, UVDIO_OP_READ, uvdio_read_exact, file, buf, offset);
@@ -607,6 +664,10 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
   op->blocking = operation->now;
   if (moves && can_split(target->buf, operation)) {
     return submit_split(op, operation, target);
+  }
+  if (operation->skip > 0 && !operation->now && !operation->exact && target->buf->base != NULL &&
+      (operation->offset | target->buf->cap) % operation->unit == 0 && target->buf->cap > 0) {
+    return read_odd(op, operation, target);
   }
   enter();
   int code = leave(operation_submit(operation, target, &op->req, on_plain, on_io));

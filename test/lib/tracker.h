@@ -53,6 +53,7 @@ struct tracked_op {
   uvdio_buf_t back;  /* what came back; released with the operation unless taken */
   uvdio_buf_t* bufs; /* of several: what went in, and after the callback what came back */
   unsigned buf_count;
+  int is_odd;         /* a range that the generator made of a whole read */
   int is_split;       /* they are views of `sent`, which comes back whole */
   tracked_op_cb then; /* the test's own part of the callback; may free `op` */
   void* data;
@@ -98,6 +99,8 @@ struct tracked_op* t_read_exact(struct tracked_op* op, uvdio_file_t* file, uvdio
                                 uint64_t offset);
 struct tracked_op* t_write(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
                            uint64_t offset);
+struct tracked_op* t_read_range(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                                uint64_t offset, size_t length);
 struct tracked_op* t_readv(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
                            unsigned count, uint64_t offset);
 struct tracked_op* t_readv_exact(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
