@@ -553,6 +553,22 @@ typedef struct uvdio_file_info_s {
    * through the page cache, which costs more; a sync covers them like the others. */
   uint32_t recommended_align;
   uvdio_align_source_t align_source; /**< who gave the system_* values */
+
+  /** What was true when the file was opened, from the system calls that the open makes anyway: none
+   * is made for it, and later changes don't show. 0: the system does not say, or the file is in
+   * memory and has no such thing. */
+  uint64_t open_size;  /**< bytes; 0 after UVDIO_O_TRUNCATE, and of a block device (uvdio_size()) */
+  uint64_t device;     /**< the filesystem's; st_dev of stat(2). 0 on Windows */
+  uint64_t inode;      /**< the file's on it; st_ino. 0 on Windows */
+  int64_t modified_ns; /**< since 1970, as the two below; the content (mtime) */
+  int64_t changed_ns;  /**< the content or the metadata (ctime) */
+  int64_t created_ns;  /**< the file (btime of statx(2)) */
+
+  uint32_t optimal_size; /**< bytes of a transfer that suits the filesystem (st_blksize) */
+  /** Bytes of a write that can't be torn (RWF_ATOMIC), a power of two between these; statx(2),
+   * STATX_WRITE_ATOMIC, Linux 6.11. 0: none. */
+  uint32_t atomic_min;
+  uint32_t atomic_max;
 } uvdio_file_info_t;
 
 /** An open file. */

@@ -124,6 +124,10 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   file->system_read_align_ = or_else(opening->read_align, opening->offset_align);
   file->recommended_align_ = or_else(opening->recommended_align, opening->offset_align);
   file->align_source_ = opening->align_source;
+  file->facts_ = opening->facts;
+  if ((opening->flags & UVDIO_O_TRUNCATE) != 0) {
+    file->facts_.size = 0;
+  }
   file->filesystem_ = opening->filesystem;
   file->state_ = FILE_OPEN;
   opening->descriptor = -1; /* the file's from here on */
@@ -376,6 +380,15 @@ int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, siz
   own.system_read_align = file->system_read_align_;
   own.recommended_align = file->recommended_align_;
   own.align_source = file->align_source_;
+  own.open_size = file->facts_.size;
+  own.device = file->facts_.device;
+  own.inode = file->facts_.inode;
+  own.modified_ns = file->facts_.modified_ns;
+  own.changed_ns = file->facts_.changed_ns;
+  own.created_ns = file->facts_.created_ns;
+  own.optimal_size = file->facts_.optimal_size;
+  own.atomic_min = file->facts_.atomic_min;
+  own.atomic_max = file->facts_.atomic_max;
   uvdio__sized_out(info, size, &own, sizeof(own));
   return 0;
 }

@@ -18,6 +18,19 @@ typedef struct uvdio_link_s_ {
   struct uvdio_link_s_* prev;
 } uvdio_link_t_;
 
+/* What an open learns of the file; 0 where the system does not say. */
+typedef struct uvdio_facts_s_ {
+  uint64_t size;
+  uint64_t device;
+  uint64_t inode;
+  int64_t modified_ns;
+  int64_t changed_ns;
+  int64_t created_ns;
+  uint32_t optimal_size;
+  uint32_t atomic_min;
+  uint32_t atomic_max;
+} uvdio_facts_t_;
+
 /* The origin: src/buffer.h. */
 #define UVDIO_BUF_PRIVATE_FIELDS const void* owner_;
 
@@ -92,6 +105,7 @@ typedef struct uvdio_link_s_ {
   uint32_t system_offset_align_;                                                                  \
   uint32_t system_read_align_;                                                                    \
   uint32_t recommended_align_;                                                                    \
+  uvdio_facts_t_ facts_;                                                                          \
   const char* filesystem_;                                                                        \
   const char* reason_;                                                                            \
   void* reserved_[8]; /* zero; becomes fields of later versions */

@@ -37,6 +37,7 @@ static int64_t open_node(uvdio__store_t* store, uvdio_req_t* req) {
   opening->descriptor = (intptr_t)node;
   opening->direct = 1;
   opening->filesystem = "memory";
+  opening->facts.size = uvdio__node_size(node);
   return 0;
 }
 

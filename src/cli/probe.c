@@ -277,6 +277,14 @@ static void print_alignment(const uvdio_file_info_t* info) {
     print_field("alignment recommended", text);
   }
   print_field("alignment learnt from", align_source_text(info->align_source));
+  if (info->optimal_size != 0) {
+    snprintf(text, sizeof text, "%u bytes", info->optimal_size);
+    print_field("transfers that suit it", text);
+  }
+  if (info->atomic_max != 0) {
+    snprintf(text, sizeof text, "%u to %u bytes", info->atomic_min, info->atomic_max);
+    print_field("writes that can't be torn", text);
+  }
 }
 
 static void print_page(const path_facts_t* file) {
@@ -384,7 +392,7 @@ static json_t* file_json(const path_facts_t* file) {
     return json_null();
   }
   return json_pack(
-      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "filesystem",
+      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "filesystem",
       file->filesystem, "direct", info->is_direct, "backend", file->backend, "reason", file->reason,
       "memory_align", (json_int_t)info->memory_align, "offset_align",
       (json_int_t)info->offset_align, "system_memory_align", (json_int_t)info->system_memory_align,
@@ -392,7 +400,8 @@ static json_t* file_json(const path_facts_t* file) {
       (json_int_t)info->system_read_align, "recommended_align", (json_int_t)info->recommended_align,
       "align_source",
       (size_t)info->align_source < CLI_COUNT_OF(sources) ? sources[info->align_source] : "unknown",
-      "page_result", (json_int_t)file->page_bytes);
+      "optimal_size", (json_int_t)info->optimal_size, "atomic_min", (json_int_t)info->atomic_min,
+      "atomic_max", (json_int_t)info->atomic_max, "page_result", (json_int_t)file->page_bytes);
 }
 
 static json_t* limit_json(rlim_t value) {

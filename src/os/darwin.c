@@ -183,6 +183,22 @@ static int learn_disk(uvdio__open_state_t* opening) {
   return 0;
 }
 
+static int64_t ns_of(const struct timespec* time) {
+  return (int64_t)time->tv_sec * INT64_C(1000000000) + time->tv_nsec;
+}
+
+static void learn_facts(uvdio__open_state_t* opening, const struct stat* stat) {
+  uvdio_facts_t_* facts = &opening->facts;
+
+  facts->size = S_ISREG(stat->st_mode) ? (uint64_t)stat->st_size : 0;
+  facts->device = (uint64_t)stat->st_dev;
+  facts->inode = stat->st_ino;
+  facts->modified_ns = ns_of(&stat->st_mtimespec);
+  facts->changed_ns = ns_of(&stat->st_ctimespec);
+  facts->created_ns = ns_of(&stat->st_birthtimespec);
+  facts->optimal_size = (uint32_t)stat->st_blksize;
+}
+
 /* Whether the file's kind can be read at an offset at all. Disks come as block and as character
  * devices, of which the latter are the direct ones. */
 static int learn_kind(uvdio__open_state_t* opening) {
@@ -191,6 +207,7 @@ static int learn_kind(uvdio__open_state_t* opening) {
   if (fstat((int)opening->descriptor, &stat) == -1) {
     return last_error();
   }
+  learn_facts(opening, &stat);
   if (S_ISDIR(stat.st_mode)) {
     return UV_EISDIR;
   }

@@ -34,6 +34,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -69,6 +70,11 @@
 #ifndef F_CREATED_QUERY
 #define F_CREATED_QUERY (1024 + 4)
 #endif
+
+/* Since Linux 6.11 (STATX_WRITE_ATOMIC). */
+#define WRITE_ATOMIC 0x10000U
+#define WRITE_ATOMIC_MIN_AT 168
+#define WRITE_ATOMIC_MAX_AT 172
 
 _Static_assert(sizeof(struct statx) <= sizeof(((uvdio__open_state_t*)NULL)->stat),
                "an opening holds a struct statx");
@@ -133,7 +139,7 @@ int uvdio__linux_open_flags(const uvdio__open_state_t* opening) {
 }
 
 unsigned uvdio__linux_statx_mask(void) {
-  return STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_DIOALIGN | STATX_DIO_READ_ALIGN;
+  return STATX_BASIC_STATS | STATX_BTIME | STATX_DIOALIGN | STATX_DIO_READ_ALIGN | WRITE_ATOMIC;
 }
 
 static uint32_t stat_field(const uvdio__open_state_t* opening, size_t at) {
@@ -208,12 +214,40 @@ static void learn_nowait(uvdio__open_state_t* opening) {
   }
 }
 
+#define NS_PER_S INT64_C(1000000000)
+
+/* Times outside of some 290 years around 1970 have none. */
+static int64_t ns_of(const struct statx_timestamp* time) {
+  if (time->tv_sec > INT64_MAX / NS_PER_S - 1 || time->tv_sec < INT64_MIN / NS_PER_S + 1) {
+    return 0;
+  }
+  return time->tv_sec * NS_PER_S + time->tv_nsec;
+}
+
+static void learn_facts(uvdio__open_state_t* opening) {
+  const struct statx* stat = stat_of(opening);
+  uvdio_facts_t_* facts = &opening->facts;
+
+  facts->size = S_ISBLK(stat->stx_mode) ? 0 : stat->stx_size;
+  facts->device = makedev(stat->stx_dev_major, stat->stx_dev_minor);
+  facts->inode = stat->stx_ino;
+  facts->modified_ns = ns_of(&stat->stx_mtime);
+  facts->changed_ns = ns_of(&stat->stx_ctime);
+  facts->created_ns = (stat->stx_mask & STATX_BTIME) != 0 ? ns_of(&stat->stx_btime) : 0;
+  facts->optimal_size = stat->stx_blksize;
+  if ((stat->stx_mask & WRITE_ATOMIC) != 0) {
+    facts->atomic_min = stat_field(opening, WRITE_ATOMIC_MIN_AT);
+    facts->atomic_max = stat_field(opening, WRITE_ATOMIC_MAX_AT);
+  }
+}
+
 static int learn_file(uvdio__open_state_t* opening) {
   int error = check_kind(stat_of(opening));
 
   if (error != 0) {
     return error;
   }
+  learn_facts(opening);
   error = set_direct(opening, 1);
   if (error == UV_EINVAL) {
     error = go_buffered(opening);

@@ -72,6 +72,7 @@ typedef struct uvdio__open_state_s {
   uint32_t read_align;        /* and of those of reads, where the system tells them apart; else 0 */
   uint32_t recommended_align; /* for those of writes; 0: the same as required */
   uvdio_align_source_t align_source;
+  uvdio_facts_t_ facts;
   union {
     uint64_t align;
     char bytes[256]; /* struct statx, of which the kernel fixed the size */

@@ -383,6 +383,26 @@ static void name_filesystem(uvdio__open_state_t* opening) {
   opening->quirks |= name != NULL ? 0 : UVDIO__QUIRK_SHORT_READ_NOT_EOF;
 }
 
+/* 100 nanoseconds since 1601, and nanoseconds since 1970. */
+static int64_t ns_of(const LARGE_INTEGER* time) {
+  return time->QuadPart == 0 ? 0 : (time->QuadPart - INT64_C(116444736000000000)) * 100;
+}
+
+static void learn_facts(uvdio__open_state_t* opening) {
+  HANDLE file = handle_of(opening->descriptor);
+  LARGE_INTEGER size;
+  FILE_BASIC_INFO times;
+
+  if (GetFileSizeEx(file, &size)) {
+    opening->facts.size = (uint64_t)size.QuadPart;
+  }
+  if (GetFileInformationByHandleEx(file, FileBasicInfo, &times, sizeof(times))) {
+    opening->facts.modified_ns = ns_of(&times.LastWriteTime);
+    opening->facts.changed_ns = ns_of(&times.ChangeTime);
+    opening->facts.created_ns = ns_of(&times.CreationTime);
+  }
+}
+
 static int learn_file(uvdio__open_state_t* opening) {
   int error = check_kind(opening);
 
@@ -390,6 +410,7 @@ static int learn_file(uvdio__open_state_t* opening) {
     return error;
   }
   learn_alignment(opening);
+  learn_facts(opening);
   name_filesystem(opening);
   return (opening->flags & UVDIO_O_TRUNCATE) != 0 ? uvdio__os_truncate(opening->descriptor, 0) : 0;
 }

@@ -412,6 +412,42 @@ static void info_tells_what_was_opened(void** state) {
   assert_non_null(info.filesystem);
 }
 
+static int64_t ns_of(struct timespec time) {
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void info_tells_what_the_open_has_learnt(void** state) {
+  struct fixture* f = *state;
+  struct stat stat_of_file;
+  NOT_ON_MEMORY("inodes and times");
+  put(f, &f->file, 0, 3 * PAGE, 1);
+  assert_result(t_truncate(op_now(&f->tracker), &f->file, 2 * PAGE + 7), 0);
+  assert_int_equal(info_of(&f->file).open_size, 0);
+  open_now(f, &f->other, "file", UVDIO_OPEN_READ | UVDIO_O_DIRECT_PREFERRED);
+  uvdio_file_info_t info = info_of(&f->other);
+  assert_int_equal(stat(path_of(f, "file"), &stat_of_file), 0);
+  assert_int_equal(info.open_size, 2 * PAGE + 7);
+  assert_int_equal(info.inode, stat_of_file.st_ino);
+  assert_int_equal(info.device, stat_of_file.st_dev);
+  assert_int_equal(info.modified_ns, ns_of(stat_of_file.st_mtim));
+  assert_int_equal(info.changed_ns, ns_of(stat_of_file.st_ctim));
+  assert_true(info.created_ns >= 0 && info.created_ns <= info.changed_ns);
+  assert_int_equal(info.optimal_size, stat_of_file.st_blksize);
+  assert_true(info.atomic_min <= info.atomic_max);
+  assert_int_equal(info.atomic_max & (info.atomic_max - (info.atomic_max > 0)), 0);
+}
+
+static void open_size_is_that_after_the_truncate(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, 3 * PAGE, 1);
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED);
+  assert_int_equal(info_of(&f->file).open_size, 3 * PAGE);
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  open_now(f, &f->file, "file", UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED);
+  assert_int_equal(info_of(&f->file).open_size, 0);
+}
+
 static void info_tells_the_alignment_that_holds(void** state) {
   struct fixture* f = *state;
   uvdio_file_info_t info = info_of(&f->file);
@@ -621,6 +657,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, read_only_file_can_be_synced),
       TEST_ON(fixture_open, info_tells_who_executes_and_why),
       TEST_ON(fixture_open, info_tells_what_was_opened),
+      TEST_ON(fixture_open, info_tells_what_the_open_has_learnt),
+      TEST_ON(fixture_open, open_size_is_that_after_the_truncate),
       TEST_ON(fixture_open, info_tells_the_alignment_that_holds),
       TEST_ON(fixture_engine, native_alignment_lets_sectors_through),
       TEST_ON(fixture_engine, native_alignment_is_enforced_too),

@@ -396,6 +396,7 @@ static void durable_writes_to_a_device_run_side_by_side(void** state) {
   assert_result(
       t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_O_RDWR | UVDIO_O_DSYNC), 0);
   assert_int_equal(info_of(&f->file).is_durable_serialized, 0);
+  assert_int_equal(info_of(&f->file).open_size, 0);
   assert_int_equal(t_close(op_now(&f->tracker), &f->file)->done, 1);
   disk_remove(&disk);
 }
