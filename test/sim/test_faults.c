@@ -594,6 +594,68 @@ static void one_seed_is_one_run(void** state) {
   }
 }
 
+/* What happens in a world, after an open. */
+struct happening {
+  uvdio_op_t op;
+  const char* path;
+  uint64_t offset;
+  size_t length;
+  uint64_t size; /* of the file */
+};
+
+static struct tracked_op* happen(struct world* w, const struct happening* what) {
+  struct tracked_op* op = op_new(&w->tracker);
+  if (what->op == UVDIO_OP_SYNC_DATA) {
+    return t_sync_data(op, &w->file);
+  }
+  if (what->op == UVDIO_OP_SYNC_ALL) {
+    return t_sync_all(op, &w->file);
+  }
+  uvdio_buf_t buf = pattern(what->length, 1);
+  return t_read(op, &w->file, &buf, what->offset);
+}
+
+static uint64_t digest_of(struct happening what) {
+  void* state = NULL;
+  assert_int_equal(world_empty(&state), 0);
+  struct world* w = state;
+  if (what.size > 0) {
+    assert_ok(uvdio_sim_poke(w->sim, what.path, "", 1, what.size - 1));
+  }
+  start(w);
+  open_file(w, what.path, UVDIO_OPEN_RW);
+  struct tracked_op* op = happen(w, &what);
+  run_world(w);
+  assert_true(op->result >= 0);
+  uint64_t digest = uvdio_sim_digest(w->sim);
+  assert_ok(world_tear_down(&state));
+  return digest;
+}
+
+/* By whatever a trace tells of them, and by each bit that an offset can have. */
+static void digest_tells_operations_apart(void** state) {
+  (void)state;
+  const struct happening happenings[] = {
+      {UVDIO_OP_READ, "file", 0, PAGE, 0},   {UVDIO_OP_READ, "file", 0, PAGE, 1},
+      {UVDIO_OP_READ, "fire", 0, PAGE, 0},   {UVDIO_OP_READ, "file", 0, 2 * PAGE, 0},
+      {UVDIO_OP_SYNC_DATA, "file", 0, 0, 0}, {UVDIO_OP_SYNC_ALL, "file", 0, 0, 0},
+  };
+  uint64_t digests[COUNT_OF(happenings) + 64];
+  size_t count = 0;
+  for (; count < COUNT_OF(happenings); count++) {
+    digests[count] = digest_of(happenings[count]);
+  }
+  for (struct happening read = {UVDIO_OP_READ, "file", PAGE, PAGE, 0};
+       read.offset < (uint64_t)INT64_MAX; read.offset *= 2) {
+    digests[count++] = digest_of(read);
+  }
+  for (size_t i = 0; i < count; i++) {
+    for (size_t k = 0; k < i; k++) {
+      assert_int_not_equal(digests[i], digests[k]);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bad_options_make_no_world),
@@ -624,6 +686,7 @@ int main(void) {
       TEST_IN(world_open, rules_reach_to_the_end_of_the_file),
       TEST_IN(world_that_asks, callback_decides_too),
       cmocka_unit_test(one_seed_is_one_run),
+      cmocka_unit_test(digest_tells_operations_apart),
   };
   return cmocka_run_group_tests_name("faults", tests, NULL, NULL);
 }
