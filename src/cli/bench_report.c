@@ -97,7 +97,7 @@ static void print_choice(void) {
   }
   printf("An engine takes %s here: %s\n", uvdio_engine_backend(session.engine),
          uvdio_engine_backend_reason(session.engine));
-  (void)session_close(&session);
+  session_close(&session);
 }
 
 static void print_comparison(const bench_t* bench) {

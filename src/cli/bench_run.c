@@ -135,7 +135,7 @@ static int take_back(slot_t* slot, ssize_t result, uvdio_buf_t frame, uint64_t n
   run_t* run = slot->run;
   size_t length = length_at(run, slot->offset);
   slot->frame = frame;
-  if (result < 0 || (size_t)result != length) {
+  if (result != (ssize_t)length) {
     fail(slot, result < 0 ? (int)result : UVDIO_ESHORTREAD, operation);
     return 0;
   }

@@ -545,10 +545,7 @@ static int run_session(copy_t* copy) {
     (void)close(copy->holes);
   }
   progress_close(&copy->progress);
-  error = session_close(&copy->session);
-  if (error != 0) {
-    code = report_error("copy", "close", "the engine", error);
-  }
+  session_close(&copy->session);
   return code;
 }
 

@@ -222,8 +222,8 @@ static int find_engine_and_file(facts_t* facts) {
   copy_text(facts->engine.reason, sizeof facts->engine.reason,
             uvdio_engine_backend_reason(session.engine));
   facts->engine.failed = 0;
-  error = session_close(&session);
-  return error == 0 ? code : report_error("probe", "close", "the engine", error);
+  session_close(&session);
+  return code;
 }
 
 /*

@@ -93,6 +93,5 @@ void progress_stop(progress_t* progress) {
 void progress_close(progress_t* progress) {
   if (progress->timer.data != NULL) {
     uv_close((uv_handle_t*)&progress->timer, NULL);
-    progress->timer.data = NULL;
   }
 }

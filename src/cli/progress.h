@@ -22,6 +22,8 @@ int progress_open(progress_t* progress, uv_loop_t* loop, int enabled);
 void progress_start(progress_t* progress, const char* verb, const uint64_t* done,
                     const uint64_t* moved, uint64_t total);
 void progress_stop(progress_t* progress);
+
+/* Does nothing where progress_open() was not reached, or failed. */
 void progress_close(progress_t* progress);
 
 #endif /* UVDIO_CLI_PROGRESS_H */

@@ -42,8 +42,8 @@ void session_run(session_t* session);
 int64_t session_await(session_t* session, uvdio_req_t* req, int accepted);
 void session_done(uvdio_req_t* req, int64_t result);
 
-/* Closes engine and loop. Returns 0, or UV_EBUSY when a handle was left on the loop. */
-int session_close(session_t* session);
+/* Closes engine and loop. Handles of the caller's have to be closing by then. */
+void session_close(session_t* session);
 
 /* Says why the engine did not start: `error` is what session_open returned. Returns CLI_FAILED. */
 int session_report(const char* command, uvdio_backend_t backend, int error);

@@ -238,7 +238,7 @@ static size_t ask_filesystem(scratch_dir_t* dir) {
       alignment = UVDIO_ALIGNMENT;
     }
   }
-  (void)session_close(&session);
+  session_close(&session);
   return alignment;
 }
 

@@ -123,7 +123,7 @@ static void close_run(run_t* run) {
       break; /* The engine's close closes what is left. */
     }
   }
-  (void)session_close(&run->session);
+  session_close(&run->session);
   if (run->arena != NULL) {
     (void)uvdio_arena_destroy(run->arena, NULL);
   }

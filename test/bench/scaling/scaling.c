@@ -87,7 +87,7 @@ static int make_files(scaling_t* scaling, uint64_t count) {
     error = error == 0 ? make_file(session.engine, path) : error;
     scaling->files_made = i + 1;
   }
-  (void)session_close(&session);
+  session_close(&session);
   return error;
 }
 

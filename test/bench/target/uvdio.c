@@ -98,7 +98,7 @@ static void close_state(void* memory) {
     }
   }
   if (state->is_open) {
-    (void)session_close(&state->session);
+    session_close(&state->session);
   }
   if (state->arena != NULL) {
     (void)uvdio_arena_destroy(state->arena, NULL); /* after the engine, which may know it */
