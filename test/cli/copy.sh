@@ -249,6 +249,17 @@ for filesystem in ext4 xfs btrfs tmpfs; do
   fi
 done
 make_file source 5000000
+if strace -f -o calls true 2>/dev/null; then
+  for each in error=EINTR retval=0; do
+    strace -f -o calls -P "$err" -e trace=write -e "inject=write:$each:when=1..5" \
+      "$uvdio" copy missing t >"$out" 2>"$err"
+    check "copy that fails and has to say so six times ($each) fails" test $? -eq 1
+    warns "... and has said why" '^uvdio copy: cannot open missing: .*(ENOENT)\. Check the path\.$'
+    check "... once" lines_with "$err" . 1
+  done
+else
+  skip "copy that fails and has to say so six times" "strace is not installed, or not allowed"
+fi
 if [ -w /dev/full ]; then
   (
     ulimit -f 64
@@ -312,6 +323,12 @@ else
     run 0 "copy of an odd number of bytes from tmpfs" copy --depth 1 --block 64K tmpfs/odd "$other"
     check "... has them" cmp -s -n 3000001 odd "$other"
     check "... and zeros to the sector's end" cmp -s -n 255 -i 3000001:0 "$other" /dev/zero
+    # Its last block would end where no offset can be.
+    truncate -s 9223372036854675807 tmpfs/s
+    head -c 100000 /dev/urandom >>tmpfs/s
+    run 1 "copy of the largest file that there can be" copy --sparse=always tmpfs/s tmpfs/t
+    warns "... says what it can't read" '^uvdio copy: cannot read tmpfs/s: .*(EOFFSET)'
+    check "... and leaves no target" absent tmpfs/t
     drop_filesystem tmpfs
   else
     skip "copy of an odd number of bytes from tmpfs" "$reason"
@@ -443,6 +460,40 @@ else
   skip "sectors of 16384 bytes" "$reason"
 fi
 rm -f xfs.img odd
+
+# Blocks that are larger than sectors: where two files share them, a kernel advises to write whole
+# ones.
+blocks_of_16384() {
+  reason=$why_not
+  [ -z "$reason" ] || return 1
+  command -v mkfs.xfs >/dev/null || { reason="mkfs.xfs is not installed"; return 1; }
+  truncate -s 400M xfs.img && mkdir -p on
+  if ! mkfs.xfs -q -b size=16384 -m reflink=1 xfs.img >"$err" 2>&1 ||
+    ! mount -o loop xfs.img on 2>"$err"; then
+    reason="no XFS with such blocks: $(tail -n 1 "$err")"
+    return 1
+  fi
+  mounted="$work/on $mounted"
+}
+if blocks_of_16384; then
+  make_file on/own 65536
+  make_file on/lent 65536
+  cp --reflink=always on/lent on/shared
+  "$uvdio" probe --json on/shared >"$out" 2>"$err"
+  if grep -q '"recommended_align": 16384,' "$out"; then
+    run 0 "probe of a file that shares its blocks" probe on/shared
+    says "... tells what is recommended" \
+      '^  alignment recommended  *offset and length of writes 16384 bytes$'
+  else
+    skip "probe of a file that shares its blocks" "this kernel recommends nothing for it"
+  fi
+  run 0 "probe of a file that shares none" probe on/own
+  check "... tells of nothing else than is required" lines_with "$out" 'alignment recommended' 0
+  umount on && mounted=${mounted#* }
+else
+  skip "blocks of 16384 bytes" "$reason"
+fi
+rm -f xfs.img
 
 # ----------------------------------------------------------------------------------- -p, and
 # without

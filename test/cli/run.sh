@@ -68,6 +68,17 @@ for key in uvdio libuv system kernel machine backends name available reason engi
   depth_default depth_max io_uring_disabled uv_threadpool_size; do
   says "... has the key $key" "\"$key\":"
 done
+number() { sed -n "s/^ *\"$1\": \([0-9]*\),\{0,1\}\$/\1/p" "$out"; }
+required=$(number system_offset_align)
+of_reads=$(number system_read_align)
+recommended=$(number recommended_align)
+run 0 "probe of a directory, once more" probe d
+check "... tells what reads alone require where that is less" \
+  lines_with "$out" "\.\.\. of reads alone  *offset and length $of_reads bytes" \
+  $((of_reads < required))
+check "... and what is recommended where that is more" \
+  lines_with "$out" "alignment recommended  *offset and length of writes $recommended bytes" \
+  $((recommended > required))
 run 1 "probe of a path that is not there" probe missing
 warns "... says what, why and what to do" \
   '^uvdio probe: cannot open missing: .*(ENOENT)\. Check the path\.$'
@@ -84,6 +95,7 @@ UVDIO_BACKEND=frobnicate && export UVDIO_BACKEND
 run 1 "probe with a wrong UVDIO_BACKEND" probe d
 unset UVDIO_BACKEND
 warns "... names it" 'UVDIO_BACKEND=frobnicate'
+check "... and tells of no engine and no file" lines_with "$out" 'An engine takes\|^Path' 0
 UVDIO_BACKEND=memory && export UVDIO_BACKEND
 run 0 "probe with UVDIO_BACKEND=memory" probe d
 unset UVDIO_BACKEND
@@ -480,7 +492,7 @@ dd if=byte of=shrinking bs=1 count=1 2>/dev/null
 wait $process
 check "copy of a file that someone shortens fails" test $? -eq 1
 warns "... and says so" \
-  'shrinking ended at byte [0-9]*, though its size was [0-9]*: it was shortened meanwhile'
+  'shrinking ended at byte [0-9]*, though its size was 33554433: it was shortened meanwhile'
 check "... and the target is gone" absent d/target
 cp full growing
 "$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
