@@ -345,11 +345,11 @@ else
   for name in "$disk" link; do
     ln -sf "$disk" link
     run 1 "copy of a block device to itself, as ${name#/}" copy "$disk" "$name"
-    warns "... is refused" 'are the same file'
+    warns "... is refused" "^uvdio copy: $disk and $name are the same file"
   done
   mknod node b "$(stat -L -c '0x%t' "$disk")" "$(stat -L -c '0x%T' "$disk")"
   run 1 "copy of a block device to itself, as another node" copy "$disk" node
-  warns "... is refused" 'are the same file'
+  warns "... is refused" "^uvdio copy: $disk and node are the same file"
   content_of "$disk" >after
   check "... and nothing was changed by any of these" identical before after
   stat -c '%a %u %g %Y' node >before
@@ -574,15 +574,15 @@ else
     check "copy of a file without permission to read" \
       as_somebody 1 "$somebody/secret" "$somebody/d/new"
     warns "... says what, why and what to do" \
-      'cannot open .*secret: .*(EACCES)\. Check the permissions'
+      '^uvdio copy: cannot open .*secret: .*(EACCES)\. Check the permissions'
     check "copy into a directory without permission to write" \
       as_somebody 1 "$somebody/readonly" "$somebody/locked/t"
     warns "... says what, why and what to do" \
-      'cannot create .*locked/t: .*(EACCES)\. Check the permissions'
+      '^uvdio copy: cannot create .*locked/t: .*(EACCES)\. Check the permissions'
     check "copy over a file without permission to write" \
       as_somebody 1 "$somebody/readonly" "$somebody/suid"
     warns "... says what, why and what to do" \
-      'cannot open .*suid: .*(EACCES)\. Check the permissions'
+      '^uvdio copy: cannot open .*suid: .*(EACCES)\. Check the permissions'
     check "... and leaves it as it was" identical source "$somebody/suid"
   done
   rm -rf "$somebody"
@@ -670,6 +670,8 @@ if strace -f -o calls true 2>/dev/null; then
   grep 'open\(at\)\?(.*"\(source\|d/t\|d\)"' calls >opens
   check "... opens nothing that another program would inherit" lines_with opens O_CLOEXEC \
     "$(wc -l <opens)"
+  grep '"d/t"' opens >new
+  check "... and follows no link to a new target" lines_with new O_NOFOLLOW "$(wc -l <new)"
   for each in source d/t d; do
     opened=$(calls_with "open\(at\)\?(.* = [0-9]*<[^>]*/$each>\$")
     closed=$(calls_with "close([0-9]*<[^>]*/$each>")
@@ -688,7 +690,7 @@ if strace -f -o calls true 2>/dev/null; then
       check "... asks for no huge pages" test "$(cat asked)" -eq 0
     fi
   done
-  rm -f asked opens d/*
+  rm -f asked opens new d/*
   strace -f -o calls -P "$work/d/new" -e trace=pread64 -e inject=pread64:retval=0:when=1 \
     "$uvdio" bench --backend pool --size 64K --operation verify "$work/d/new" >"$out" 2>"$err"
   check "bench of a file that ends too early fails" test $? -eq 1
@@ -709,7 +711,8 @@ if strace -f -o calls true 2>/dev/null; then
   traced 1 "copy whose directory can't be synced" \
     -e trace=fsync -P "$work/d" -e inject=fsync:error=EIO -- source d/t
   warns "... fails" '^uvdio copy: cannot sync the directory d: .*(EIO)'
-  warns "... and says what that means" 'd/t is complete, but may be gone after a power cut'
+  warns "... and says what that means" \
+    '^uvdio copy: d/t is complete, but may be gone after a power cut'
   check "... and leaves the target" identical source d/t
   traced 0 "copy whose directory's sync is interrupted" \
     -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR:when=1..4 -- source d/t
@@ -789,7 +792,7 @@ disturbed() {
   stopped_at fsync "dd if=byte of=d/t bs=1 seek=$2 conv=notrunc,nocreat 2>/dev/null" \
     --verify --block 64K "$source"
   check "copy --verify finds $1" test $? -eq 1
-  warns "... and where" "differ, first at byte $2\\."
+  warns "... and where" "^uvdio copy: $source and d/t differ, first at byte $2\\."
   check "... and removes the target" absent d/t
 }
 if strace -f -o calls true 2>/dev/null; then
@@ -839,7 +842,7 @@ kill -s TERM $process
 wait $process
 check "copy whose target is exchanged, at SIGTERM, ends with 143" test $? -eq 143
 check "... and leaves what is not its own" identical other d/t
-warns "... and says so" 'what is at d/t now is another file, and was left as it is'
+warns "... and says so" '^uvdio copy: what is at d/t now is another file, and was left as it is'
 rm -f d/* large other
 
 # ---------------------------------------------------------------------------------------------

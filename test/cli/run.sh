@@ -27,7 +27,7 @@ says "... tells the subcommands" 'copy SRC DST'
 run 0 "-V" -V
 says "... tells the version" '^uvdio [0-9]*\.'
 run 2 "an unknown subcommand" frobnicate
-warns "... is named" "no subcommand 'frobnicate'"
+warns "... is named" "^uvdio: there is no subcommand 'frobnicate': use "
 for sub in probe copy bench; do
   run 0 "$sub --help" $sub --help
   says "... begins with the usage" "^usage: uvdio $sub"
@@ -84,9 +84,10 @@ warns "... says what, why and what to do" \
   '^uvdio probe: cannot open missing: .*(ENOENT)\. Check the path\.$'
 says "... and still tells about the machine" '^Backends'
 run 2 "probe without a path" probe
+warns "... says what it takes" '^uvdio probe: it takes one PATH, a file or a directory\.$'
 mkfifo pipe
 run 1 "probe of a pipe does not wait for it" probe pipe
-warns "... and is refused" 'neither a file nor a directory'
+warns "... and is refused" '^uvdio probe: cannot probe pipe: it is neither a file nor a directory'
 UVDIO_BACKEND=pool && export UVDIO_BACKEND
 run 0 "probe with UVDIO_BACKEND=pool" probe d
 unset UVDIO_BACKEND
@@ -94,7 +95,7 @@ says "... takes the pool" 'An engine takes pool'
 UVDIO_BACKEND=frobnicate && export UVDIO_BACKEND
 run 1 "probe with a wrong UVDIO_BACKEND" probe d
 unset UVDIO_BACKEND
-warns "... names it" 'UVDIO_BACKEND=frobnicate'
+warns "... names it" '^uvdio probe: the backend of the environment, UVDIO_BACKEND=frobnicate, is'
 check "... and tells of no engine and no file" lines_with "$out" 'An engine takes\|^Path' 0
 UVDIO_BACKEND=memory && export UVDIO_BACKEND
 run 0 "probe with UVDIO_BACKEND=memory" probe d
@@ -277,7 +278,7 @@ if $interrupting:when=1..3 "$uvdio" copy source.4097 named/target >"$out" 2>"$er
   ok "copy into a directory whose sync is interrupted"
   timeout 60 $interrupting "$uvdio" copy source.4097 named/target >"$out" 2>"$err"
   check "copy into a directory whose sync is always interrupted ends" test $? -eq 1
-  warns "... and says so" 'named/target is complete, but may be gone'
+  warns "... and says so" '^uvdio copy: named/target is complete, but may be gone'
 elif strace -o syncs true 2>/dev/null; then
   not_ok "copy into a directory whose sync is interrupted" "$(cat "$err")"
 else
@@ -294,7 +295,7 @@ ln -s same soft
 mkdir e && ln same e/same
 for other in same ./same hard soft e; do
   run 1 "copy of a file to itself, as $other" copy same $other
-  warns "... is refused" 'are the same file'
+  warns "... is refused" "^uvdio copy: same and $other\(/same\)\{0,1\} are the same file"
   check "... and nothing is lost" identical same source.4097
 done
 
@@ -309,17 +310,17 @@ warns "... says what, why and what to do" \
   '^uvdio copy: cannot create missing/target: .*(ENOENT)\. Check the path\.$'
 check "... and nothing of a target, as there is none" lines_with "$err" . 1
 run 1 "copy of a pipe does not wait for it" copy pipe d/target
-warns "... is refused" 'cannot copy pipe: it is not a regular file'
+warns "... is refused" '^uvdio copy: cannot copy pipe: it is not a regular file'
 run 1 "copy of a device" copy /dev/null d/target
-warns "... is refused" 'not a regular file'
+warns "... is refused" '^uvdio copy: cannot copy /dev/null: it is not a regular file'
 run 1 "copy onto a pipe" copy source.1 pipe
-warns "... is refused" 'cannot overwrite pipe'
+warns "... is refused" '^uvdio copy: cannot overwrite pipe: it is not a regular file'
 ln -s nothing dangling
 run 1 "copy through a symbolic link to nothing" copy source.1 dangling
-warns "... is refused" 'a symbolic link to nothing'
+warns "... is refused" '^uvdio copy: cannot write dangling: it is a symbolic link to nothing'
 mkdir d/source.1
 run 1 "copy into a directory that has a directory of that name" copy source.1 d
-warns "... is refused" 'cannot overwrite d/source.1: .*(EISDIR)'
+warns "... is refused" '^uvdio copy: cannot overwrite d/source.1: .*(EISDIR)'
 rmdir d/source.1
 if [ -r /proc/cpuinfo ]; then
   run 1 "copy of a file of /proc, whose size is a lie" copy /proc/cpuinfo d/target
@@ -335,16 +336,18 @@ else
   chmod 0 unreadable
   run 1 "copy of a file without permission to read" copy unreadable d/target
   warns "... says what, why and what to do" \
-    'cannot open unreadable: .*(EACCES)\. Check the permissions'
+    '^uvdio copy: cannot open unreadable: .*(EACCES)\. Check the permissions'
   mkdir locked
   chmod 555 locked
   run 1 "copy into a directory without permission to write" copy source.1 locked/target
   warns "... says what, why and what to do" \
-    'cannot create locked/target: .*(EACCES)\. Check the permissions'
+    '^uvdio copy: cannot create locked/target: .*(EACCES)\. Check the permissions'
 fi
 
 run 2 "copy with one path" copy source.1
+warns "... says what it takes" '^uvdio copy: it takes two paths, SRC and DST\.$'
 run 2 "copy with three paths" copy source.1 target target
+warns "... says what it takes" '^uvdio copy: it takes two paths, SRC and DST\.$'
 for wrong in "--depth 0" "--depth 32769" "--depth x" "--depth -1" "--block 1000" "--block 0" \
   "--block 4X" "--block 2G" \
   "--backend memory" "--backend frobnicate" "--sparse x"; do
@@ -354,13 +357,13 @@ for wrong in "--depth 0" "--depth 32769" "--depth x" "--depth -1" "--block 1000"
 done
 check "... and no target was made" absent d/target
 run 2 "copy with an option that lacks its value" copy source.1 d/target --depth
-warns "... is named" 'the option --depth needs a value'
+warns "... is named" '^uvdio copy: the option --depth needs a value'
 run 0 "copy --block with a plain number of bytes" copy --block 8192 source.4097 d/target
 check "... is identical" identical source.4097 d/target
 rm -f d/target
 UVDIO_BACKEND=frobnicate && export UVDIO_BACKEND
 run 1 "copy with a wrong UVDIO_BACKEND" copy source.1 d/target
-warns "... names it" 'UVDIO_BACKEND=frobnicate'
+warns "... names it" '^uvdio copy: the backend of the environment, UVDIO_BACKEND=frobnicate, is'
 run 0 "bench of a named backend with a wrong UVDIO_BACKEND" \
   bench --size 64K --seconds 0.01 --backend pool d
 check "... does not tell what an engine takes" lines_with "$out" 'An engine takes' 0
@@ -369,7 +372,7 @@ check "... and nothing is left behind" directory_empty d
 UVDIO_BACKEND=memory && export UVDIO_BACKEND
 run 1 "copy with UVDIO_BACKEND=memory" copy source.1 d/target
 unset UVDIO_BACKEND
-warns "... is refused" 'memory keeps files in RAM'
+warns "... is refused" '^uvdio copy: the backend memory keeps files in RAM'
 check "... and no target was made" absent d/target
 
 run 0 "copy --progress" copy --progress source.5243003 target
@@ -380,7 +383,7 @@ check "... shows no progress" lines_with "$err" . 0
 
 "$uvdio" copy source.5243003 target >&- 2>"$err" </dev/null
 check "copy without a standard output fails" test $? -eq 1
-warns "... and says why" 'cannot write to standard output'
+warns "... and says why" '^uvdio: cannot write to standard output: '
 check "... but is complete" identical source.5243003 target
 rm -f target
 "$uvdio" copy source.5243003 target >"$out" 2>&- </dev/null
@@ -399,7 +402,8 @@ run_limited() {
 }
 run_limited source.5243003 d/target
 check "copy past the limit on file size fails" test $? -eq 1
-warns "... and says what to do" '(EFBIG)\. Raise the limit on file size'
+warns "... and says what to do" \
+  '^uvdio copy: cannot [a-z ]* d/target: .*(EFBIG)\. Raise the limit on file size'
 warns "... and what became of the target" \
   '^uvdio copy: d/target was incomplete and has been removed'
 check "... which is gone" absent d/target
@@ -436,14 +440,14 @@ hangup=HUP:129
 for each in $interrupt:$ended TERM:143 $hangup; do
   run_until ${each%:*} 'test -s d/target' copy --depth 4 --block 4K large d/target
   check "copy at SIG${each%:*} ends with ${each#*:}" test $got -eq ${each#*:}
-  warns "... says so" 'interrupted by signal'
+  warns "... says so" '^uvdio copy: interrupted by signal'
   check "... and the target is gone" absent d/target
 done
 cp source.1 d/target
 run_until $interrupt '[ "$(wc -c <d/target)" -gt 1 ] && sleep 0.3' \
   copy --depth 4 --block 4K large d/target
 check "copy over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
-warns "... and says that it is incomplete" 'd/target is incomplete'
+warns "... and says that it is incomplete" '^uvdio copy: d/target is incomplete'
 check "... but leaves it" test -e d/target
 rm -f d/*
 # As nohup starts it, and as shells start what is in the background.
@@ -475,7 +479,8 @@ if dd if=block of=aligned bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null;
   done
   wait $process
   check "copy --verify of a target that someone writes to fails" test $? -eq 1
-  warns "... and names the first byte that differs" 'differ, first at byte 5\.'
+  warns "... and names the first byte that differs" \
+    '^uvdio copy: full and d/target differ, first at byte 5\.'
   check "... and the target is gone" absent d/target
 else
   skip "copy --verify of a target that someone writes to" \
@@ -492,7 +497,7 @@ dd if=byte of=shrinking bs=1 count=1 2>/dev/null
 wait $process
 check "copy of a file that someone shortens fails" test $? -eq 1
 warns "... and says so" \
-  'shrinking ended at byte [0-9]*, though its size was 33554433: it was shortened meanwhile'
+  '^uvdio copy: shrinking ended at byte [0-9]*, though its size was 33554433: it was shortened'
 check "... and the target is gone" absent d/target
 cp full growing
 "$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
@@ -501,8 +506,8 @@ wait_for test -s d/target
 cat byte >>growing
 wait $process
 check "copy of a file that someone appends to fails" test $? -eq 1
-grown='growing had [0-9]* bytes at first and has [0-9]* now'
-warns "... and says so" "$grown\|growing gives more bytes than the [0-9]* of its size"
+grown='^uvdio copy: growing had [0-9]* bytes at first and has [0-9]* now'
+warns "... and says so" "$grown\|^uvdio copy: growing gives more bytes than the [0-9]* of its size"
 check "... and the target is gone" absent d/target
 rm -f large growing shrinking sparse full target
 
@@ -614,7 +619,7 @@ run 0 "bench on a new path" bench --size 64K --seconds 0.01 d/new
 check "... which is gone afterwards" directory_empty d
 cp source.4097 d/mine
 run 1 "bench on a file that exists" bench --size 64K --seconds 0.01 d/mine
-warns "... is refused" 'd/mine exists'
+warns "... is refused" '^uvdio bench: d/mine exists'
 check "... and leaves it alone" identical source.4097 d/mine
 rm -f d/*
 (cd d && $limit "$uvdio" bench --size 64K --seconds 0.01 --backend pool --json) >"$out" 2>"$err"
@@ -632,6 +637,7 @@ warns "... and says what, why and what to do" \
   '^uvdio bench: cannot write d/\.uvdio-bench-.*: .*(EFBIG)\. Raise the limit'
 check "... and leaves nothing behind" directory_empty d
 run 2 "bench with two paths" bench d e
+warns "... says what it takes" '^uvdio bench: it takes one PATH at most\.$'
 run 2 "bench with an option of uvdio-bench" bench --compare d
 for wrong in "--size 0" "--size 1000" "--block 1" "--depth 0" "--depth 1,x" "--depth 1," \
   "--seconds 0" "--seconds x" "--backend auto" "--backend frobnicate" "--operation frobnicate" \
@@ -642,12 +648,12 @@ for wrong in "--size 0" "--size 1000" "--block 1" "--depth 0" "--depth 1,x" "--d
 done
 if [ -n "$ring_absent" ]; then
   run 1 "bench of a ring that is not available" bench --backend ring d
-  warns "... says why" 'the backend ring is not available here: '
+  warns "... says why" '^uvdio bench: the backend ring is not available here: '
 fi
 run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' \
   bench --size 4M --seconds 60 --backend pool d
 check "bench at SIG$interrupt ends with $ended" test $got -eq $ended
-warns "... says so" 'interrupted by signal'
+warns "... says so" '^uvdio bench: interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
 echo "1..$count"
