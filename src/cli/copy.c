@@ -442,14 +442,14 @@ static int verify_target(copy_t* copy) {
   return code;
 }
 
-/* Last, because whatever came before changes the times. Then they are to be durable, too. */
+/* Last, because whatever came before changes the times. What was given to the target by now, a mode
+ * at least, is to be durable, too. */
 static int keep_attributes(copy_t* copy) {
   if (copy->entry.is_device) {
     return CLI_OK;
   }
   int code = target_finish(&copy->entry, copy->preserve ? &copy->source_status : NULL);
-  return code == CLI_OK && (copy->preserve || copy->entry.mode_is_pending) ? sync_target(copy)
-                                                                           : code;
+  return code == CLI_OK && copy->entry.mode_is_pending ? sync_target(copy) : code;
 }
 
 /* Who did it and how: asked for while the files are open. */
