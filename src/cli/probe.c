@@ -114,9 +114,7 @@ static void find_backends(facts_t* facts) {
 }
 
 static void find_kernel(facts_t* facts) {
-  if (uv_os_uname(&facts->system) != 0) {
-    memset(&facts->system, 0, sizeof facts->system);
-  }
+  (void)uv_os_uname(&facts->system); /* where it fails, its texts are empty */
   FILE* setting = fopen("/proc/sys/kernel/io_uring_disabled", "re");
   if (setting == NULL) {
     return;

@@ -750,6 +750,21 @@ if strace -f -o calls true 2>/dev/null; then
     -e trace=pread64 -P "$work/d/t" -e inject=pread64:error=EIO:when=1 -- --verify source d/t
   warns "... says so" '^uvdio copy: cannot read back d/t: .*(EIO)'
   check "... and leaves no target" absent d/t
+  # 4096 bytes of data and of zeros in turns: eight writes of a block.
+  rm -f s
+  for each in 0 1 2 3 4 5 6 7; do
+    { head -c 4096 source && head -c 4096 /dev/zero; } >>s
+  done
+  traced 1 "copy --sparse=always that can't write" -e trace=pwrite64 \
+    -e inject=pwrite64:error=EIO:when=1 -- --sparse=always --depth 1 --block 64K s d/t
+  warns "... says so" '^uvdio copy: cannot write d/t: .*(EIO)'
+  check "... and writes no more" test "$(calls_with 'pwrite64(')" -eq 1
+  traced 143 "copy with SIGTERM at its first read" \
+    -E UV_THREADPOOL_SIZE=1 -P "$work/source" -e trace=pread64 \
+    -e inject=pread64:signal=SIGTERM:when=1 -- --depth 1 --block 64K source d/t
+  warns "... says so" '^uvdio copy: interrupted by signal'
+  check "... and does not read on" test "$(calls_with 'pread64(')" -lt 70
+  check "... and leaves no target" absent d/t
   traced 0 "copy where no space can be reserved" \
     -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- source d/t
   check "... is identical" identical source d/t
@@ -909,6 +924,10 @@ if strace -f -o calls true 2>/dev/null; then
   strace -f -o calls -E UVDIO_BACKEND=pool -P "$work/probed" \
     -e trace=pread64 -e inject=pread64:error=EIO "$uvdio" probe probed >"$out" 2>"$err"
   says "probe of a file that can't be read says so" 'first page read  *.*(EIO)$'
+  strace -f -o calls -e trace=uname -e inject=uname:error=EFAULT "$uvdio" probe --json probed \
+    >"$out" 2>"$err"
+  check "probe where the kernel does not tell its name" test $? -eq 0
+  says "... says nothing of it" '^  "kernel": "",$'
 fi
 
 # -------------------------------------------------------------------------------------------

@@ -586,6 +586,10 @@ says "... says where" "d/.uvdio-bench-.* on $filesystem, .*, 1 MiB, "
 says "... and on which system" ", 1 MiB, $(uname -s) $(uname -r)\$"
 says "... has headings" \
   '^backend  *operation  *block  *depth  *ops/s  *throughput  *p50  *p99  *CPU/op$'
+for operation in write verify random-read; do
+  check "... and a row of $operation for each backend" \
+    lines_with "$out" "^\(ring\|pool\|memory\)  *$operation  *4 KiB  *32  " $backends
+done
 number='[0-9][0-9.]*'
 seconds="$number [nmµ]*s" # "µ" is two bytes here
 rates="$number [kM]\{0,1\}  *$number [kMG]B/s"
