@@ -3,6 +3,7 @@
  * What a program does around its subcommand: standard streams, signals, --help and --version.
  * At the end output that was not written makes it fail.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -70,6 +71,7 @@ int program_main(const program_t* program, int argc, char** argv) {
   argv = uv_setup_args(argc, argv);
 
   int code = dispatch(program, argc, argv);
+  assert(uvdio_allocations() == 0);
   errno = 0;
   if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_OK) {
     code = report_error(NULL, "write to", "standard output",
