@@ -709,6 +709,10 @@ if strace -f -o calls true 2>/dev/null; then
   check "bench of a file that ends too early fails" test $? -eq 1
   warns "... says what, why and what to do" \
     '^uvdio bench: cannot read .*/d/new: .*(ESHORTREAD)\. Make sure that nobody shortens'
+  strace -f -o calls -e trace=?open,openat \
+    "$uvdio" bench --backend pool --size 64K --operation verify d/new >"$out" 2>"$err"
+  check "bench opens no file that has come up since it looked" \
+    lines_with calls 'open\(at\)\?(.*"d/new", .*O_CREAT|O_EXCL' 1
   strace -f -o calls -P "$work/d/new" -e trace=fsync -e inject=fsync:error=EIO \
     "$uvdio" bench --backend pool --size 64K --operation verify "$work/d/new" >"$out" 2>"$err"
   check "bench of a file that can't be synced fails" test $? -eq 1
