@@ -741,6 +741,7 @@ if strace -f -o calls true 2>/dev/null; then
   traced 1 "copy whose directory's sync is interrupted for ever" \
     -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR -- source d/t
   warns "... ends" '^uvdio copy: cannot sync the directory d: .*(EINTR)'
+  check "... after a thousand" test "$(calls_with 'fsync(')" -eq 1000
   rm -f d/*
   traced 1 "copy that can't read" \
     -e trace=pread64 -P "$work/source" -e inject=pread64:error=EIO:when=1 -- source d/t
@@ -776,6 +777,13 @@ if strace -f -o calls true 2>/dev/null; then
   traced 0 "copy of holes where no space can be reserved" \
     -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- s d/t
   check "... is identical" identical s d/t
+  traced 0 "copy of holes whose reservation is interrupted" \
+    -e trace=fallocate -e inject=fallocate:error=EINTR:when=1..4 -- s d/t
+  check "... tries again" test "$(calls_with 'fallocate(')" -eq 6
+  traced 1 "copy of holes whose reservation is interrupted for ever" \
+    -e trace=fallocate -e inject=fallocate:error=EINTR -- s d/t
+  warns "... ends" '^uvdio copy: cannot reserve space for d/t: .*(EINTR)'
+  check "... after a thousand" test "$(calls_with 'fallocate(')" -eq 1000
   traced 0 "copy of holes reserves space" -e trace=fallocate -- s d/t
   check "... for the data alone" \
     test "$(calls_with 'fallocate(.*, 0, \(0, 4096\|499712, 8192\))')" -eq 2
