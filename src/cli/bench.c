@@ -404,7 +404,6 @@ int bench_main(int argc, char** argv) {
                    .duration_ns = DURATION_DEFAULT_NS,
                    .seed = 1};
   int answer;
-  opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
     if (answer == 'h') {
       fputs(usage, stdout);

@@ -715,7 +715,6 @@ int copy_main(int argc, char** argv) {
   copy_t copy = {.block_size = BLOCK_DEFAULT, .holes = -1, .entry.descriptor = -1};
   copy.progress_wanted = isatty(STDERR_FILENO);
   int answer;
-  opterr = 0;
   while ((answer = getopt_long(argc, argv, ":hp", options, NULL)) != -1) {
     if (answer == 'h') {
       fputs(usage, stdout);

@@ -450,7 +450,6 @@ int probe_main(int argc, char** argv) {
                                           {"help", no_argument, NULL, OPTION_HELP},
                                           {NULL, 0, NULL, 0}};
   int as_json = 0, answer;
-  opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
     switch (answer) {
       case OPTION_JSON:

@@ -33,7 +33,8 @@ for sub in probe copy bench; do
   says "... begins with the usage" "^usage: uvdio $sub"
   run 2 "$sub with an unknown option" $sub --frobnicate
   warns "... names it" "^uvdio $sub: the option --frobnicate is unknown"
-  warns "... and the help" "Try .uvdio $sub --help"
+  warns "... and the help" "^Try .uvdio $sub --help"
+  check "... and nothing else" lines_with "$err" . 2
 done
 if [ -w /dev/full ]; then
   $limit "$uvdio" --help >/dev/full 2>"$err"

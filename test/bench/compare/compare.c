@@ -466,7 +466,6 @@ int compare_main(int argc, char** argv) {
   compare.rounds = ROUNDS_DEFAULT;
   compare.params =
       (work_params_t){.files = 1, .loops = 1, .duration_ns = DURATION_DEFAULT_NS, .seed = 1};
-  opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
     if (answer == 'h') {
       return print_usage();

@@ -399,7 +399,6 @@ static int parse_options(copy_bench_t* bench, int argc, char** argv) {
   };
   int answer;
   int code = CLI_OK;
-  opterr = 0;
   while (code == CLI_OK && (answer = getopt_long(argc, argv, ":", options, NULL)) != -1) {
     code = answer == '?' || answer == ':' ? report_option("copy", argv, answer)
                                           : set_option(bench, answer, optarg);

@@ -314,7 +314,6 @@ int scaling_main(int argc, char** argv) {
                                           {NULL, 0, NULL, 0}};
   static scaling_t scaling = {.directory = ".", .rounds = ROUNDS_DEFAULT, .reads = READS};
   int answer;
-  opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
     if (answer == 'h') {
       fputs(usage, stdout);

@@ -387,7 +387,6 @@ int server_main(int argc, char** argv) {
                                        .block_size = UVDIO_PAGE_SIZE,
                                        .file_size = SIZE_DEFAULT,
                                        .seed = 1};
-  opterr = 0;
   while ((answer = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
     if (answer == 'h') {
       fputs(usage, stdout);
