@@ -539,6 +539,7 @@ if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
   else
     says "... bench tells that it is not the ring, and why" \
       "^ring: this file's reads and writes are executed by $executed: $reason\$"
+    check "... and does not compare it with itself" lines_with "$out" '^Random reads at depth' 0
   fi
   says "... and that it is buffered" ' on ramfs, buffered: it refuses direct I/O, 64 KiB, '
   rm -f refused back
