@@ -30,7 +30,7 @@ USERS += [f"test/contract/test_{name}.c" for name in (
 # Calls without a fault, by the reason.
 NO_FAULT = {
     "can't fail": "memcpy memmove memset memcmp bcmp strrchr strlen strcmp snprintf sscanf "
-                  "strtol free clock_gettime abort",
+                  "strtol free clock_gettime abort gnu_dev_makedev",
     "fails in a real way instead": "fstat fstatat stat unlinkat readlink ioctl poll write sysconf "
                                    "dup2",
     "set up once per process or thread": "pthread_atfork pthread_key_create pthread_once "
