@@ -565,8 +565,8 @@ typedef struct uvdio_file_info_s {
   int64_t created_ns;  /**< the file (btime of statx(2)) */
 
   uint32_t optimal_size; /**< bytes of a transfer that suits the filesystem (st_blksize) */
-  /** Bytes of the smallest write that can't be torn (RWF_ATOMIC; statx(2), STATX_WRITE_ATOMIC, Linux
-   * 6.11); powers of two up to atomic_max can't, either. 0: none. */
+  /** Bytes of the smallest write that can't be torn (RWF_ATOMIC; statx(2), STATX_WRITE_ATOMIC,
+   * Linux 6.11); powers of two up to atomic_max can't, either. 0: none. */
   uint32_t atomic_min;
   uint32_t atomic_max; /**< bytes of the largest; 0: none */
 } uvdio_file_info_t;
