@@ -185,6 +185,7 @@ static int no_ring(void) {
 #define has_ring no_ring
 #define has_sparse_buffers no_ring
 #define has_file_table no_ring
+#define has_fixed_vectors no_ring
 #define has_vaults no_ring
 #define has_deferred_work no_ring
 #define has_nop_results no_ring
