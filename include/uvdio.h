@@ -555,7 +555,8 @@ typedef struct uvdio_file_info_s {
   uvdio_align_source_t align_source; /**< who gave the system_* values */
 
   /** What was true when the file was opened, from the system calls that the open makes anyway: none
-   * is made for it, and later changes don't show. 0: the system does not say, or the file is in
+   * is made for it, and later changes don't show. (For the times, NFS writes the file's dirty pages
+   * back first; a worker does it.) 0: the system does not say, or the file is in
    * memory and has no such thing. */
   uint64_t open_size;  /**< bytes; 0 after UVDIO_O_TRUNCATE, and of a block device (uvdio_size()) */
   uint64_t device;     /**< the filesystem's; st_dev of stat(2). 0 on Windows */
@@ -704,7 +705,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* r
 
 /** Reads into several buffers, one after the other, what uvdio_read() would read into one of all
  * their caps. Pages of a buffer pool that follow each other in the file come with one request. Each
- * base, and each cap, is a multiple of the file's alignment; a cap may be 0. Views, frames of any
+ * base, and each cap, is a multiple of the file's alignment (of two or more, a cap is one of both
+ * memory_align and offset_align); a cap may be 0. Views, frames of any
  * arenas and heap buffers may be mixed; none may share bytes with another.
  *
  * One system call moves 1024 buffers at most; more take several, one after the other. A ring uses
@@ -713,7 +715,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* r
  *
  * Ownership: on acceptance all handles in `bufs` are emptied, and the array is the caller's; they
  * come back in the callback. The synchronous form leaves them where they are and sets each len.
- * Nothing is allocated for 16 buffers or fewer, once as many requests have been pending before.
+ * Nothing is allocated for 16 buffers or fewer, once as many requests have been pending before, up
+ * to the engine's depth. More than 16 buffers of plain memory are submitted by a kernel worker.
  *
  * Errors returned: those of uvdio_read(), for each buffer; UV_EINVAL (no buffer), UV_E2BIG (more
  * than UVDIO_VECTOR_MAX), UV_ENOMEM. Nothing is taken then. Errors delivered: those of
@@ -731,9 +734,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_readv_exact(uvdio_file_t* file, uvdio_re
 /** Writes the first len bytes of several buffers, one after the other, as uvdio_write() would write
  * one buffer of all of them: one write for latch, syncs and truncates. On a UVDIO_O_DSYNC file up
  * to 1024 buffers are one durable write of the system, with one flush; more take one for each 1024,
- * and so do more bytes than 0x7ffff000. Windows writes each buffer by a call of its own. Each base,
- * and each len, is a multiple of the file's alignment; a len may be 0. Ownership as for
- * uvdio_readv(); each len is kept.
+ * and so do more bytes than 0x7ffff000. Windows writes each buffer by a call of its own. Base and
+ * len as base and cap of uvdio_readv(); a len may be 0. Ownership as for uvdio_readv(); each len is
+ * kept.
  *
  * Errors returned: those of uvdio_write(), for each buffer; UV_EINVAL (no buffer), UV_E2BIG (more
  * than UVDIO_VECTOR_MAX), UV_ENOMEM. Nothing is taken then. Errors delivered: those of

@@ -114,25 +114,26 @@ static uint64_t range_end(const uvdio_file_t* file, uint64_t offset, uint64_t le
   return (offset + length + file->offset_mask_) & ~(uint64_t)file->offset_mask_;
 }
 
-static int is_range(uint64_t offset, size_t length) {
-  return offset <= INT64_MAX && length <= PTRDIFF_MAX && offset + length <= INT64_MAX;
+/* A file ends at INT64_MAX at most, and so does the aligned range. */
+static int is_range(const uvdio_file_t* file, uint64_t offset, size_t length) {
+  return offset <= INT64_MAX && length <= PTRDIFF_MAX && offset + length <= INT64_MAX &&
+         (length == 0 || range_end(file, offset, length) <= INT64_MAX);
 }
 
 size_t uvdio_range_size(const uvdio_file_t* file, uint64_t offset, size_t length) {
-  if (file == NULL || file->magic_ != uvdio__magic_of(file) || !is_range(offset, length) ||
-      length == 0) {
+  if (file == NULL || file->magic_ != uvdio__magic_of(file) || length == 0 ||
+      !is_range(file, offset, length)) {
     return 0;
   }
   return (size_t)(range_end(file, offset, length) - range_begin(file, offset));
 }
 
-/* The file's size may be INT64_MAX at most, so that a range up to there has no aligned end. */
 static int check_range(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_t offset,
                        size_t length) {
   if (((uintptr_t)buf->base & file->memory_mask_) != 0) {
     return UVDIO_EALIGN;
   }
-  if (!is_range(offset, length) || range_end(file, offset, length) > INT64_MAX) {
+  if (!is_range(file, offset, length) || buf->len > buf->cap) {
     return UVDIO_EOFFSET;
   }
   return uvdio_range_size(file, offset, length) > buf->cap ? UV_ENOBUFS : 0;
@@ -177,7 +178,8 @@ int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t
  * Several buffers
  */
 
-/* Gives the bytes of all buffers together, or an error. */
+/* Gives the bytes of all buffers together, or an error. Where a transfer goes on depends on the
+ * lengths before it, so that each length is a multiple of the memory's alignment as well. */
 static int64_t check_vector(const uvdio_file_t* file, uvdio_op_t op, const uvdio_buf_t* bufs,
                             unsigned count, uint64_t offset) {
   uint64_t length = 0;
@@ -186,6 +188,9 @@ static int64_t check_vector(const uvdio_file_t* file, uvdio_op_t op, const uvdio
   for (i = 0; i < count; i++) {
     size_t size = uvdio__size_of_buf(op, &bufs[i]);
     int error = check_transfer(file, &bufs[i], offset, size);
+    if (error == 0 && count > 1 && (size & file->memory_mask_) != 0) {
+      error = UVDIO_EALIGN;
+    }
     if (error != 0) {
       return error;
     }
@@ -226,6 +231,7 @@ static int vector_now(uvdio_req_t* req) {
       uvdio__vector_set_lengths(req);
     }
   }
+  req->args_ = NULL;
   uvdio__vector_give_back(req->engine_, vector);
   return error;
 }
@@ -239,6 +245,7 @@ static int submit_vector(uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count, uv
   }
   req->flags_ |= REQ_VECTOR;
   req->args_ = vector;
+  req->range_skip_ = 0;
   req->buf_ = uvdio__empty_buf();
   if (cb == NULL) {
     return vector_now(req);

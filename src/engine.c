@@ -116,6 +116,7 @@ static UVDIO__NOINLINE void finish_vector(uvdio_engine_t* engine, uvdio_req_t* r
   if (req->op == UVDIO_OP_READ) {
     uvdio__vector_set_lengths(req);
   }
+  req->args_ = NULL;
   req->cb_.vector(req, (ssize_t)req->result, vector->bufs, vector->count);
   uvdio__vector_give_back(engine, vector);
 }

@@ -16,7 +16,7 @@ static void order_append(uvdio_file_t* file, uvdio_req_t* req) {
 
 static void order_remove(uvdio_req_t* req) {
   uvdio__link_remove(&req->order_link_);
-  req->flags_ &= (unsigned char)~REQ_ORDERED;
+  req->flags_ &= (unsigned short)~REQ_ORDERED;
 }
 
 /*
@@ -54,7 +54,7 @@ static void start_next_sync(uvdio_file_t* file) {
   uvdio__list_remove(leader);
   file->syncing_ = leader;
   if ((leader->flags_ & REQ_DURABLE) != 0) {
-    leader->flags_ &= (unsigned char)~REQ_DURABLE;
+    leader->flags_ &= (unsigned short)~REQ_DURABLE;
     uvdio__queue_add(leader);
     return;
   }
@@ -330,11 +330,21 @@ static void apply_latch(uvdio_req_t* req) {
   }
 }
 
+/* What came short behind the range is no error of it. */
+static void clip_to_range(uvdio_req_t* req) {
+  size_t arrived = uvdio_range_view(req, &req->buf_).len;
+  int is_whole = arrived == (size_t)(uintptr_t)req->args_;
+
+  if (req->result >= 0 || (req->result == UVDIO_ESHORTREAD && is_whole)) {
+    req->result = (int64_t)arrived;
+  }
+}
+
 void uvdio__order_apply(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_READ) {
     req->buf_.len = req->transferred; /* Of several buffers, the callback's caller sets it. */
-    if (UVDIO__UNLIKELY((req->flags_ & REQ_RANGE) != 0) && req->result >= 0) {
-      req->result = (int64_t)uvdio_range_view(req, &req->buf_).len;
+    if (UVDIO__UNLIKELY((req->flags_ & REQ_RANGE) != 0)) {
+      clip_to_range(req);
     }
   } else if (req->op == UVDIO_OP_WRITE || uvdio__is_sync(req->op)) {
     apply_latch(req);

@@ -183,8 +183,12 @@ static int learn_disk(uvdio__open_state_t* opening) {
   return 0;
 }
 
+/* Times outside of some 290 years around 1970 have none. */
 static int64_t ns_of(const struct timespec* time) {
-  return (int64_t)time->tv_sec * INT64_C(1000000000) + time->tv_nsec;
+  int64_t most = INT64_MAX / INT64_C(1000000000) - 1;
+  int has_number = time->tv_sec <= most && time->tv_sec >= -most;
+
+  return has_number ? (int64_t)time->tv_sec * INT64_C(1000000000) + time->tv_nsec : 0;
 }
 
 static void learn_facts(uvdio__open_state_t* opening, const struct stat* stat) {

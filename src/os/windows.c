@@ -127,7 +127,7 @@ int64_t uvdio__os_writev(intptr_t descriptor, const uvdio__piece_t* pieces, unsi
     int64_t part =
         uvdio__os_write(descriptor, pieces[i].base, pieces[i].length, offset + (uint64_t)moved);
     if (part < 0) {
-      return moved > 0 ? moved : part;
+      return part; /* An error of a durable write is not to be repeated away. */
     }
     moved += part;
     if ((size_t)part < pieces[i].length) {
@@ -383,9 +383,12 @@ static void name_filesystem(uvdio__open_state_t* opening) {
   opening->quirks |= name != NULL ? 0 : UVDIO__QUIRK_SHORT_READ_NOT_EOF;
 }
 
-/* 100 nanoseconds since 1601, and nanoseconds since 1970. */
+/* 100 nanoseconds since 1601, and nanoseconds since 1970; 0 where these have no number. */
 static int64_t ns_of(const LARGE_INTEGER* time) {
-  return time->QuadPart == 0 ? 0 : (time->QuadPart - INT64_C(116444736000000000)) * 100;
+  int64_t since = time->QuadPart - INT64_C(116444736000000000);
+  int has_number = time->QuadPart > 0 && since <= INT64_MAX / 100 && since >= INT64_MIN / 100;
+
+  return has_number ? since * 100 : 0;
 }
 
 static void learn_facts(uvdio__open_state_t* opening) {

@@ -455,22 +455,61 @@ static void register_at_first_use(uvdio__queue_t* queue, uvdio__registration_t* 
   }
 }
 
-int uvdio__ring_buffer(uvdio__queue_t* queue, const uvdio_buf_t* buf, size_t length) {
-  uvdio__registration_t* registration = find(queue->state, buf);
+/* A place in registered memory, or none (segment is -1): nothing is registered to find it. */
+typedef struct {
+  uvdio__registration_t* registration;
   int segment;
+} spot_t;
 
-  if (registration == NULL && uvdio__is_frame(buf)) {
-    registration = make_at_first_use(queue, buf->owner_);
+static spot_t spot_of(uvdio__queue_t* queue, const uvdio_buf_t* buf, size_t length) {
+  spot_t spot = {find(queue->state, buf), -1};
+
+  if (spot.registration == NULL && uvdio__is_frame(buf)) {
+    spot.registration = make_at_first_use(queue, buf->owner_);
   }
-  segment = registration == NULL ? -1 : segment_of(registration, buf->base, length);
-  if (segment < 0) {
+  if (spot.registration != NULL) {
+    spot.segment = segment_of(spot.registration, buf->base, length);
+  }
+  return spot;
+}
+
+static int register_spot(uvdio__queue_t* queue, spot_t spot) {
+  if (spot.segment < 0) {
     return UVDIO__BUFFER_PLAIN;
   }
-  if (!is_registered(registration, (size_t)segment)) {
-    register_at_first_use(queue, registration, (unsigned)segment);
+  if (!is_registered(spot.registration, (size_t)spot.segment)) {
+    register_at_first_use(queue, spot.registration, (unsigned)spot.segment);
   }
-  return is_registered(registration, (size_t)segment) ? (int)registration->first + segment
-                                                      : UVDIO__BUFFER_PLAIN;
+  return is_registered(spot.registration, (size_t)spot.segment)
+             ? (int)spot.registration->first + spot.segment
+             : UVDIO__BUFFER_PLAIN;
+}
+
+int uvdio__ring_buffer(uvdio__queue_t* queue, const uvdio_buf_t* buf, size_t length) {
+  return register_spot(queue, spot_of(queue, buf, length));
+}
+
+int uvdio__ring_vector_buffer(uvdio__queue_t* queue, const uvdio_req_t* req) {
+  const uvdio__vector_t* vector = uvdio__vector_of(req);
+  spot_t first = {NULL, -1};
+  unsigned i;
+
+  for (i = 0; i < vector->count; i++) {
+    const uvdio_buf_t* buf = &vector->bufs[i];
+    size_t size = uvdio__size_of_buf(req->op, buf);
+    spot_t spot;
+    if (size == 0) {
+      continue;
+    }
+    spot = spot_of(queue, buf, size);
+    if (spot.segment < 0 ||
+        (first.registration != NULL &&
+         (spot.registration != first.registration || spot.segment != first.segment))) {
+      return UVDIO__BUFFER_PLAIN;
+    }
+    first = spot;
+  }
+  return register_spot(queue, first);
 }
 
 /*

@@ -167,32 +167,12 @@ static inline void finish_transfer(uvdio__queue_t* queue, struct io_uring_sqe* s
   }
 }
 
-/* The registered buffer that all of the vector lies in, if there is one and the kernel can use
- * it. */
-static int buffer_of_vector(uvdio__queue_t* queue, const uvdio_req_t* req, unsigned opcode) {
-  const uvdio__vector_t* vector = uvdio__vector_of(req);
-  int buffer = UVDIO__BUFFER_PLAIN;
-  unsigned i;
-
-  if (!is_supported(queue->state, opcode)) {
-    return UVDIO__BUFFER_PLAIN;
-  }
-  for (i = 0; i < vector->count; i++) {
-    const uvdio_buf_t* buf = &vector->bufs[i];
-    int other = uvdio__ring_buffer(queue, buf, uvdio__size_of_buf(req->op, buf));
-    if (other == UVDIO__BUFFER_PLAIN || (i > 0 && other != buffer)) {
-      return UVDIO__BUFFER_PLAIN;
-    }
-    buffer = other;
-  }
-  return buffer;
-}
-
 /* The kernel has copied the list of pieces when it has taken the entry (IORING_FEAT_SUBMIT_STABLE,
  * Linux 5.5). */
 static UVDIO__NOINLINE void prepare_vector(uvdio__queue_t* queue, const uvdio_req_t* req) {
   int is_write = req->op == UVDIO_OP_WRITE;
-  int buffer = buffer_of_vector(queue, req, is_write ? OP_WRITEV_FIXED : OP_READV_FIXED);
+  int is_known = is_supported(queue->state, is_write ? OP_WRITEV_FIXED : OP_READV_FIXED);
+  int buffer = is_known ? uvdio__ring_vector_buffer(queue, req) : UVDIO__BUFFER_PLAIN;
   int opcode = buffer >= 0 ? (is_write ? OP_WRITEV_FIXED : OP_READV_FIXED)
                            : (is_write ? IORING_OP_WRITEV : IORING_OP_READV);
   struct io_uring_sqe* sqe = get_sqe(queue);
@@ -202,6 +182,9 @@ static UVDIO__NOINLINE void prepare_vector(uvdio__queue_t* queue, const uvdio_re
   uvdio__ring_fill(sqe, opcode, (int)req->file->handle_.descriptor, uvdio__vector_of(req)->pieces,
                    count, req->offset_ + req->transferred);
   finish_transfer(queue, sqe, req, length, buffer);
+  if (buffer < 0 && count > UVDIO__INLINE_PIECES) {
+    sqe->flags |= IOSQE_ASYNC;
+  }
 }
 
 /* A transfer of one buffer. */

@@ -62,6 +62,7 @@ static void size_covers_the_range(void** state) {
   assert_int_equal(uvdio_range_size(&f->file, align, align + 1), 2 * align);
   assert_int_equal(uvdio_range_size(&f->file, 0, 0), 0);
   assert_int_equal(uvdio_range_size(&f->file, INT64_MAX, 1), 0);
+  assert_int_equal(uvdio_range_size(&f->file, INT64_MAX - 1, 1), 0);
   assert_int_equal(uvdio_range_size(&f->file, (uint64_t)INT64_MAX + 1, 0), 0);
   assert_int_equal(uvdio_range_size(&f->file, 0, SIZE_MAX), 0);
   assert_int_equal(uvdio_range_size(NULL, 0, 1), 0);
@@ -101,6 +102,10 @@ static void range_of_nothing_touches_nothing(void** state) {
   assert_result(read, 0);
   assert_int_equal(uvdio_range_view(&read->req, &read->back).len, 0);
   assert_int_equal(read->back.len, 0);
+  buf = blank(PAGE);
+  read = t_read_range(op_new(&f->tracker), &f->file, &buf, INT64_MAX, 0);
+  run(f);
+  assert_result(read, 0);
 }
 
 static void synchronous_form_leaves_the_buffer(void** state) {
@@ -140,6 +145,8 @@ static void wrong_ranges_are_refused(void** state) {
   refuse(f, &buf, INT64_MAX, 1, UVDIO_EOFFSET);
   refuse(f, &buf, INT64_MAX - 1, 1, UVDIO_EOFFSET);
   refuse(f, &buf, 0, SIZE_MAX, UVDIO_EOFFSET);
+  off = uvdio_buf_view_len(uvdio_buf_view_bytes(buf.base, PAGE), PAGE + 1);
+  refuse(f, &off, 0, 10, UVDIO_EOFFSET);
   refuse(f, &none, 0, 1, UV_EINVAL);
   refuse(f, NULL, 0, 1, UV_EINVAL);
   assert_refused(t_read_range(op_new(&f->tracker), NULL, &buf, 0, 1), UV_EINVAL);

@@ -451,6 +451,25 @@ static void frames_of_several_segments_are_plain_memory(void** state) {
   }
 }
 
+/* What can't go as one registered buffer pins nothing by itself. */
+static void vector_of_two_arenas_registers_neither(void** state) {
+  struct fixture* f = *state;
+  uvdio_arena_options_t options = {.frame_size = PAGE, .frame_count = 16};
+  uvdio_arena_t* other;
+  fixture_arena(f, PAGE, 16);
+  skip_without_ring(f);
+  assert_ok(uvdio_arena_create(&other, &options));
+  bufs[0] = frame_of(f);
+  assert_ok(uvdio_arena_acquire(other, &bufs[1]));
+  struct tracked_op* read = t_readv(op_new(&f->tracker), &f->file, bufs, 2, 0);
+  run(f);
+  assert_int_equal(read->done, 1);
+  assert_int_equal(stats_of(f).registered_bytes, 0);
+  assert_int_equal(stats_of(f).fixed, 0);
+  op_free(read);
+  assert_ok(uvdio_arena_destroy(other, NULL));
+}
+
 static void arena_in_use_by_a_vector_stays_registered(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, PAGE, 16);
@@ -485,6 +504,7 @@ int main(int argc, char** argv) {
                                       tear_down_counting),
       TEST_ON(fixture_open_bound, frames_of_one_segment_are_registered_memory),
       TEST_ON(fixture_open_bound, frames_of_several_segments_are_plain_memory),
+      TEST_ON(fixture_open_bound, vector_of_two_arenas_registers_neither),
       TEST_ON(fixture_open_bound, arena_in_use_by_a_vector_stays_registered),
   };
   return matrix_main("vectors", tests, COUNT_OF(tests), argc, argv);

@@ -185,6 +185,23 @@ static void large_transfer_of_plain_memory_is_a_workers(void** state) {
   }
 }
 
+/* Each may be in a page of its own that was never touched. */
+static void many_pieces_of_plain_memory_are_a_workers(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t bufs[17];
+  need_a_ring_file(&f->file);
+  for (unsigned count = 16; count <= 17; count++) {
+    for (unsigned i = 0; i < count; i++) {
+      bufs[i] = filled(PAGE, i);
+    }
+    faults_reset();
+    struct tracked_op* write = t_writev(op_new(&f->tracker), &f->file, bufs, count, 0);
+    run(f);
+    assert_result(write, (int64_t)count * PAGE);
+    assert_here(CALL_PWRITE, count == 16);
+  }
+}
+
 static uvdio_buf_t only_frame(struct fixture* f, size_t cap) {
   uvdio_buf_t frame = {0};
   assert_ok(uvdio_arena_acquire(f->arena, &frame));
@@ -334,6 +351,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, what_is_no_file_is_closed_by_a_worker),
       FAULT_TEST_ON(set_up, cancelled_open_that_fails_is_closed_by_a_worker),
       FAULT_TEST_ON(set_up, large_transfer_of_plain_memory_is_a_workers),
+      FAULT_TEST_ON(set_up, many_pieces_of_plain_memory_are_a_workers),
       FAULT_TEST_ON(set_up, large_transfer_of_registered_memory_is_a_workers),
       FAULT_TEST_ON(set_up, large_frame_is_not_registered_by_itself),
       FAULT_TEST_ON(set_up, frame_of_8_mib_is_registered_by_itself),

@@ -117,6 +117,22 @@ static void each_alignment_is_enforced_by_itself(void** state) {
   close_other(f);
 }
 
+/* Where a transfer of several buffers goes on is memory of some buffer, at a place that the lengths
+ * before it give. */
+static void lengths_of_several_buffers_keep_to_both(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t bufs[2] = {filled(PAGE, 1), filled(PAGE, 2)};
+  answer_with(4096, 512, 1);
+  assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN), 0);
+  bufs[0].len = 512;
+  assert_refused(t_writev(op_new(&f->tracker), &f->other, bufs, 2, 0), UVDIO_EALIGN);
+  struct tracked_op* alone = t_writev(op_new(&f->tracker), &f->other, bufs, 1, 0);
+  run(f);
+  assert_result(alone, 512);
+  assert_ok(uvdio_buf_release(&bufs[1]));
+  close_other(f);
+}
+
 /* What a filesystem recommends and what it requires is known of XFS only: elsewhere what it says
  * for writes holds for all. */
 static void reads_may_require_less(void** state) {
@@ -138,6 +154,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, either_zero_is_a_refusal),
       TEST_ON(fixture_engine, silence_is_no_refusal),
       TEST_ON(fixture_engine, each_alignment_is_enforced_by_itself),
+      TEST_ON(fixture_engine, lengths_of_several_buffers_keep_to_both),
       TEST_ON(fixture_engine, reads_may_require_less),
   };
   return matrix_main("no_direct", tests, COUNT_OF(tests), argc, argv);
