@@ -505,13 +505,24 @@ struct holder {
   uv_sem_t holds;
 };
 
+/* Whether the list that the lock is for is half changed. */
+static int within_change;
+
 /* As a worker that adds what it has done to the loop's list, but for longer. */
 static void hold_the_lock_for_a_while(void* data) {
   struct holder* holder = data;
   uv_mutex_lock(&holder->loop->wq_mutex);
+  within_change = 1;
   uv_sem_post(&holder->holds);
   uv_sleep(10);
+  within_change = 0;
   uv_mutex_unlock(&holder->loop->wq_mutex);
+}
+
+/* Where libuv has none of the engine's work, its list is of no interest. */
+static int child_closes_with_a_whole_list(struct fixture* f) {
+  EXPECT(!within_change || matrix.backend != UVDIO_BACKEND_POOL);
+  return child_closes(f);
 }
 
 static void child_has_no_lock_of_a_worker_on_the_loop(void** state) {
@@ -522,7 +533,7 @@ static void child_has_no_lock_of_a_worker_on_the_loop(void** state) {
   assert_ok(uv_sem_init(&holder.holds, 0));
   assert_ok(uv_thread_create(&thread, hold_the_lock_for_a_while, &holder));
   uv_sem_wait(&holder.holds);
-  int child = fork_and_do(child_closes, f);
+  int child = fork_and_do(child_closes_with_a_whole_list, f);
   assert_ok(uv_thread_join(&thread));
   uv_sem_destroy(&holder.holds);
   assert_int_equal(child, 0);

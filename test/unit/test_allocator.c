@@ -124,6 +124,32 @@ static void everything_comes_from_the_custom_allocator(void** state) {
   unplug();
 }
 
+/* What a file in memory consists of, and the table that finds it, whatever its size by now. */
+static void files_in_memory_give_all_of_it_back(void** state) {
+  (void)state;
+  enum { FAR = 64 * 1024, PAGES = 100 };
+  uv_loop_t loop;
+  uvdio_engine_t* engine;
+  uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_MEMORY};
+  uvdio_file_t file = {0};
+  uvdio_req_t req = {0};
+  uvdio_buf_t page;
+  plug_in();
+  assert_int_equal(uv_loop_init(&loop), 0);
+  assert_ok(uvdio_engine_create(&engine, &loop, &options));
+  assert_ok(uvdio_open(engine, &file, &req, "/file", UVDIO_OPEN_RW, 0600, NULL));
+  assert_ok(uvdio_buf_alloc(&page, PAGE, UVDIO_BUF_ZEROED));
+  page.len = PAGE;
+  for (unsigned i = 0; i < PAGES; i++) {
+    assert_ok(uvdio_write(&file, &req, &page, (uint64_t)i * FAR, NULL));
+  }
+  assert_ok(uvdio_buf_release(&page));
+  assert_ok(uvdio_engine_close(engine, NULL));
+  assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+  assert_int_equal(uv_loop_close(&loop), 0);
+  unplug();
+}
+
 #ifdef __linux__
 /* Pages of the buffer that are in memory. */
 static size_t resident_pages(const uvdio_buf_t* buf) {
@@ -407,6 +433,7 @@ static void failing_allocations_of_ring_engine(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(everything_comes_from_the_custom_allocator),
+      TEST(files_in_memory_give_all_of_it_back),
 #ifdef __linux__
       TEST(zeroed_memory_from_the_threshold_on_is_fresh),
 #endif

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "memory.h"
 #include "steps.h"
 
 #define PAGE UVDIO_PAGE_SIZE
@@ -443,6 +445,49 @@ static void system_is_asked_for_huge_pages(void** state) {
 }
 #endif
 
+#ifdef __linux__
+/* Memory of the program's own, which outlives what the library does with it. */
+static _Alignas(UVDIO_ALIGNMENT) char own_memory[64 * PAGE];
+
+static void* allocate_own(void* context, size_t size, size_t alignment, int zeroed) {
+  (void)context;
+  if (size == sizeof(own_memory)) {
+    return own_memory;
+  }
+  return plain_allocate(NULL, size, alignment, zeroed);
+}
+
+static void release_own(void* context, void* memory, size_t size, size_t alignment) {
+  (void)context;
+  if (memory != own_memory) {
+    plain_release(NULL, memory, size, alignment);
+  }
+}
+
+/* Returns whether the program's memory is locked when an arena has come and gone. */
+static int locked_after(unsigned flags) {
+  uvdio_arena_t* arena = NULL;
+  uvdio_arena_options_t options = {PAGE, sizeof(own_memory) / PAGE, flags};
+  assert_ok(uvdio_arena_create(&arena, &options));
+  destroy(arena);
+  return has_advice(own_memory, " lo");
+}
+
+static void only_memory_that_was_locked_is_unlocked(void** state) {
+  (void)state;
+  uvdio_allocator_t own = {NULL, allocate_own, release_own};
+  if (mlock(own_memory, sizeof(own_memory)) != 0) {
+    SKIP_AS_TOLD("locking 256 KiB refused");
+  }
+  assert_ok(uvdio_set_allocator(&own));
+  int after_plain = locked_after(0);
+  int after_locked = locked_after(UVDIO_ARENA_LOCKED);
+  assert_ok(uvdio_set_allocator(NULL));
+  assert_int_equal(after_plain, 1);
+  assert_int_equal(after_locked, 0);
+}
+#endif
+
 static void options_go_together(void** state) {
   (void)state;
   assert_usable_or_skip(UVDIO_ARENA_LOCKED | UVDIO_ARENA_ZEROED | UVDIO_ARENA_GUARD_PAGES,
@@ -639,6 +684,7 @@ int main(void) {
       TEST(arena_can_ask_for_huge_pages),
 #ifdef __linux__
       TEST(system_is_asked_for_huge_pages),
+      TEST(only_memory_that_was_locked_is_unlocked),
 #endif
       TEST(options_go_together),
       TEST(frames_go_around_between_threads),
