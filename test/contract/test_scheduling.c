@@ -274,6 +274,34 @@ static void batches_grow_with_what_is_in_flight(void** state) {
   run(f);
 }
 
+struct onlooker {
+  uv_prepare_t prepare;
+  struct fixture* f;
+  uint64_t batches;
+};
+
+static void look_at_batches(uv_prepare_t* prepare) {
+  struct onlooker* onlooker = prepare->data;
+  onlooker->batches = stats_of(onlooker->f).batches;
+  uv_close((uv_handle_t*)prepare, NULL);
+}
+
+/* What has gathered outside of the engine's own turn is sent before the loop waits. */
+static void gathered_batch_is_sent_before_the_loop_waits(void** state) {
+  struct fixture* f = *state;
+  struct onlooker onlooker = {.f = f};
+  if (!is_done_by(&f->file, "ring")) {
+    SKIP("files of this filesystem are not with the ring");
+  }
+  uint64_t before = stats_of(f).batches;
+  assert_int_equal(batches_of_reads(f, FEW + 1), FEW);
+  onlooker.prepare.data = &onlooker;
+  assert_ok(uv_prepare_init(&f->loop, &onlooker.prepare));
+  assert_ok(uv_prepare_start(&onlooker.prepare, look_at_batches));
+  run(f);
+  assert_int_equal(onlooker.batches - before, FEW + 1);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(depth_1, no_read_overtakes_what_waits),
@@ -289,6 +317,7 @@ int main(int argc, char** argv) {
       TEST_ON(deep, second_transfer_is_in_company),
       TEST_ON(deep, what_callbacks_submit_is_sent_on_in_their_turn),
       TEST_ON(deep, batches_grow_with_what_is_in_flight),
+      TEST_ON(deep, gathered_batch_is_sent_before_the_loop_waits),
   };
   workers_begin();
   return matrix_main("scheduling", tests, COUNT_OF(tests), argc, argv);
