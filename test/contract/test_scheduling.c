@@ -236,10 +236,7 @@ static void next_link(struct tracked_op* op) {
   }
 }
 
-/* What callbacks submit is sent on before their turn is over, and in memory that is all that it
- * takes. */
-static void what_callbacks_submit_is_sent_on_in_their_turn(void** state) {
-  struct fixture* f = *state;
+static void assert_turns_of_a_chain(struct fixture* f, unsigned turns) {
   if (!on_memory() || matrix.simulated) {
     SKIP("elsewhere it takes its time");
   }
@@ -247,7 +244,24 @@ static void what_callbacks_submit_is_sent_on_in_their_turn(void** state) {
   submit_write(f, op_then(&f->tracker, next_link, f));
   run(f);
   assert_int_equal(f->tracker.finished, LINKS);
-  assert_int_equal(stats_of(f).iterations - before, 1);
+  assert_int_equal(stats_of(f).iterations - before, turns);
+}
+
+/* What callbacks submit is sent on before their turn is over, and in memory that is all that it
+ * takes. */
+static void what_callbacks_submit_is_sent_on_in_their_turn(void** state) {
+  assert_turns_of_a_chain(*state, 1);
+}
+
+enum { PER_TURN = 5 };
+
+static int few_per_turn(void** state) {
+  return open_with(state, 0, PER_TURN);
+}
+
+/* Up to the last one that it may run. */
+static void turn_runs_as_many_callbacks_as_it_may(void** state) {
+  assert_turns_of_a_chain(*state, LINKS / PER_TURN);
 }
 
 enum { FEW = 4, SEVERAL = 4, MANY = 16 };
@@ -316,6 +330,7 @@ int main(int argc, char** argv) {
       TEST_ON(deep, nothing_to_move_does_not_start),
       TEST_ON(deep, second_transfer_is_in_company),
       TEST_ON(deep, what_callbacks_submit_is_sent_on_in_their_turn),
+      TEST_ON(few_per_turn, turn_runs_as_many_callbacks_as_it_may),
       TEST_ON(deep, batches_grow_with_what_is_in_flight),
       TEST_ON(deep, gathered_batch_is_sent_before_the_loop_waits),
   };
