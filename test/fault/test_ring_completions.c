@@ -396,6 +396,30 @@ static void what_comes_meanwhile_is_seen(void** state) {
   assert_int_equal(stats_of(f).busy_hits, hits + 1);
 }
 
+enum { WATCH_US = 7 };
+
+static int watching_for_long(void** state) {
+  uvdio_engine_options_t options = {.busy_poll_us = WATCH_US};
+  faults_reset();
+  return fixture_read_with(state, options, 1);
+}
+
+/* The time at the first look is when it begins. */
+static void watching_ends_when_its_time_is_over(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  fault_block_reads(1);
+  struct tracked_op* read = read_page(f, 0);
+  fault_step_clock(1000);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  unsigned looks = fault_clock_looks();
+  fault_step_clock(0);
+  fault_end_reads(1, PAGE);
+  run(f);
+  assert_result(read, PAGE);
+  assert_int_equal(looks, 1 + WATCH_US);
+}
+
 struct ticker {
   struct fixture* f;
   unsigned left;
@@ -492,6 +516,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, closing_engine_counts_what_wakes_it),
       FAULT_TEST_ON(set_up, entry_that_was_not_sent_goes_with_its_ring),
       FAULT_TEST_ON(watching, what_comes_meanwhile_is_seen),
+      FAULT_TEST_ON(watching_for_long, watching_ends_when_its_time_is_over),
       FAULT_TEST_ON(watching, requests_of_a_timer_are_watched_for),
       FAULT_TEST_ON(watching, requests_of_callbacks_are_watched_for),
       FAULT_TEST_ON(watching, late_flag_is_no_completion),

@@ -55,6 +55,12 @@ static struct {
   uint64_t time;
 } stopped;
 
+static struct {
+  uint64_t time;
+  uint64_t step; /* 0: the clock is the true one */
+  unsigned looks;
+} stepping;
+
 static int is_in(const struct range* range, unsigned call) {
   return call >= range->first && call <= range->last;
 }
@@ -109,6 +115,7 @@ void faults_reset(void) {
   pretended_descriptors = 0;
   end_blocking();
   memset(&stopped, 0, sizeof(stopped));
+  memset(&stepping, 0, sizeof(stepping));
   pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
 }
@@ -173,7 +180,22 @@ void fault_stop_clock(unsigned looks, unsigned count, size_t length) {
   stopped.time = uv_hrtime();
 }
 
+void fault_step_clock(uint64_t step_ns) {
+  stepping.looks = 0;
+  stepping.time = uv_hrtime();
+  stepping.step = step_ns;
+}
+
+unsigned fault_clock_looks(void) {
+  return stepping.looks;
+}
+
 uint64_t fault_clock(uint64_t now) {
+  if (stepping.step > 0) {
+    stepping.looks++;
+    stepping.time += stepping.step;
+    return stepping.time;
+  }
   if (stopped.ends_reads_at == 0) {
     return now;
   }

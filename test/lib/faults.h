@@ -101,6 +101,11 @@ void fault_end_reads(unsigned count, size_t length);
 #define CLOCK_LOOKS 10000u
 void fault_stop_clock(unsigned looks, unsigned count, size_t length);
 
+/* The clock moves by so much whenever somebody looks at it; 0: as it does. How many have looked
+ * since. */
+void fault_step_clock(uint64_t step_ns);
+unsigned fault_clock_looks(void);
+
 /* The kernel's flag that completions are to be fetched (IORING_SQ_TASKRUN) is set again whenever a
  * ring has been entered, though there may be none: as where a worker adds its work, is held up, and
  * sets the flag after the work was fetched. 0 for the truth. */
