@@ -358,9 +358,23 @@ static void file_is_not_opened_again_before_the_callback_of_a_failed_open(void**
 static void unknown_and_contradictory_flags_are_refused(void** state) {
   struct fixture* f = *state;
   const char* path = path_of(f, "new");
-  no_open(f, path, 1u << 20, UV_EINVAL);
-  no_open(f, path, UVDIO_O_RDWR | UVDIO_O_EXCLUSIVE, UV_EINVAL);
-  no_open(f, path, UVDIO_O_RDONLY | UVDIO_O_TRUNCATE, UV_EINVAL);
+  static const unsigned contradictory[] = {
+      UVDIO_O_CREATE,
+      UVDIO_O_TRUNCATE,
+      UVDIO_O_EXCLUSIVE,
+      UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE,
+      UVDIO_O_CREATE | UVDIO_O_TRUNCATE,
+      UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE,
+      UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE,
+      UVDIO_O_RDWR | UVDIO_O_EXCLUSIVE,
+      UVDIO_O_RDWR | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE,
+  };
+  for (unsigned flag = UVDIO_O_NATIVE_ALIGN << 1; flag != 0; flag <<= 1) {
+    no_open(f, path, UVDIO_OPEN_RW | flag, UV_EINVAL);
+  }
+  for (size_t i = 0; i < COUNT_OF(contradictory); i++) {
+    no_open(f, path, contradictory[i], UV_EINVAL);
+  }
   struct tracked_op* open =
       t_open(op_now(&f->tracker), f->engine, &f->other, path, UVDIO_OPEN_READ);
   assert_result(open, UV_ENOENT); /* none of them created it */
