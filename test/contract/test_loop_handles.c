@@ -440,6 +440,25 @@ static void requests_after_a_walk_break_nothing(void** state) {
   engine_works_after_a_walk(f, 1);
 }
 
+/* One request, whose submission is the only reason for the engine to notice. */
+static void one_request_after_a_walk_has_its_callback(void** state) {
+  struct fixture* f = *state;
+  for (unsigned bound = 0; bound < 2; bound++) {
+    memset(&f->file, 0, sizeof(f->file));
+    start_engine(f, matrix_options());
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+    if (bound) {
+      bind_engine(f);
+    }
+    walk_and_close(f, FORWARDS);
+    struct tracked_op* write = write_page(f, 0);
+    run(f);
+    assert_result(write, PAGE);
+    assert_ok(t_engine_close(f->engine, on_last_closed));
+    end(f);
+  }
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, handles_have_no_data),
@@ -457,6 +476,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_loop, engine_can_be_closed_after_a_walk),
       TEST_ON(fixture_loop, idle_engine_can_be_closed_after_a_walk),
       TEST_ON(fixture_loop, requests_after_a_walk_break_nothing),
+      TEST_ON(fixture_loop, one_request_after_a_walk_has_its_callback),
   };
   return matrix_main("loop_handles", tests, COUNT_OF(tests), argc, argv);
 }
