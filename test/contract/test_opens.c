@@ -255,7 +255,7 @@ struct lease {
 };
 
 static void look_for_places(struct lease* lease) {
-  for (int fd = 3; fd < 256; fd++) {
+  for (int fd = 0; fd < 256; fd++) {
     int flags = fcntl(fd, F_GETFL);
     if (flags >= 0 && (flags & O_PATH) != 0) {
       lease->places++;
@@ -280,27 +280,37 @@ static int take_lease(struct lease* lease, const char* path) {
   return fcntl(lease->descriptor, F_SETLEASE, F_WRLCK);
 }
 
-static void open_waits_for_a_lease(void** state) {
-  static const unsigned flags[] = {UVDIO_OPEN_RW, UVDIO_OPEN_RW | UVDIO_O_NOFOLLOW};
-  struct fixture* f = *state;
+static void open_leased(struct fixture* f, unsigned flags, int without_input) {
   struct lease lease;
   uv_thread_t thread;
+  int input = dup(STDIN_FILENO);
+  assert_int_equal(take_lease(&lease, path_of(f, "leased")), 0);
+  assert_ok(uv_thread_create(&thread, give_lease_back, &lease));
+  if (without_input) {
+    close(STDIN_FILENO);
+  }
+  struct tracked_op* open = open_at(f, op_new(&f->tracker), path_of(f, "leased"), flags);
+  lease.is_over = 1;
+  assert_ok(uv_thread_join(&thread));
+  close(lease.descriptor);
+  assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+  close(input);
+  assert_result(open, 0);
+  assert_int_equal(lease.places, 1);
+  assert_int_equal(lease.inherited, 0);
+  close_other(f);
+}
+
+/* Without a standard input the path's descriptor is 0. */
+static void open_waits_for_a_lease(void** state) {
+  struct fixture* f = *state;
   if (on_memory()) {
     SKIP("the memory backend has no leases");
   }
   void (*before)(int) = signal(SIGIO, SIG_IGN);
-  for (size_t i = 0; i < COUNT_OF(flags); i++) {
-    assert_int_equal(take_lease(&lease, path_of(f, "leased")), 0);
-    assert_ok(uv_thread_create(&thread, give_lease_back, &lease));
-    struct tracked_op* open = open_at(f, op_new(&f->tracker), path_of(f, "leased"), flags[i]);
-    lease.is_over = 1;
-    assert_ok(uv_thread_join(&thread));
-    close(lease.descriptor);
-    assert_result(open, 0);
-    assert_int_equal(lease.places, 1);
-    assert_int_equal(lease.inherited, 0);
-    close_other(f);
-  }
+  open_leased(f, UVDIO_OPEN_RW, 0);
+  open_leased(f, UVDIO_OPEN_RW | UVDIO_O_NOFOLLOW, 0);
+  open_leased(f, UVDIO_OPEN_RW, 1);
   signal(SIGIO, before);
 }
 
