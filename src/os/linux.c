@@ -139,8 +139,8 @@ int uvdio__linux_open_flags(const uvdio__open_state_t* opening) {
 }
 
 unsigned uvdio__linux_statx_mask(void) {
-  return STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_INO | STATX_MTIME | STATX_CTIME |
-         STATX_BTIME | STATX_DIOALIGN | STATX_DIO_READ_ALIGN | WRITE_ATOMIC;
+  return STATX_TYPE | STATX_SIZE | STATX_INO | STATX_MTIME | STATX_CTIME | STATX_BTIME |
+         STATX_DIOALIGN | STATX_DIO_READ_ALIGN | WRITE_ATOMIC;
 }
 
 static uint32_t stat_field(const uvdio__open_state_t* opening, size_t at) {

@@ -59,8 +59,9 @@ int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {
 
 int uvdio__os_close(intptr_t descriptor) {
   int error = error_of(close((int)descriptor));
-  /* The descriptor is gone all the same (close(2), "Dealing with error returns"). */
-  return error == UV_EINTR || error == uv_translate_sys_error(EINPROGRESS) ? 0 : error;
+  /* The descriptor is gone all the same (close(2), "Dealing with error returns"). So it is where
+   * the call was interrupted, which the request takes for a success. */
+  return error == uv_translate_sys_error(EINPROGRESS) ? 0 : error;
 }
 
 /* The folder needs no permission to be read. */

@@ -28,11 +28,13 @@ static struct {
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
-static void put_answer(char* stat) {
+/* Tells what is known of what was asked for. */
+static void put_answer(char* stat, unsigned asked) {
+  unsigned known = (answer.is_known ? HAS_ALIGN : 0) | (answer.read != 0 ? HAS_READ_ALIGN : 0);
   unsigned mask;
   memcpy(&mask, stat + MASK_AT, sizeof(mask));
   mask &= ~(HAS_ALIGN | HAS_READ_ALIGN);
-  mask |= (answer.is_known ? HAS_ALIGN : 0) | (answer.read != 0 ? HAS_READ_ALIGN : 0);
+  mask |= known & asked;
   memcpy(stat + MASK_AT, &mask, sizeof(mask));
   memcpy(stat + ALIGN_AT, &answer, 2 * sizeof(unsigned));
   memcpy(stat + READ_ALIGN_AT, &answer.read, sizeof(answer.read));
@@ -49,7 +51,7 @@ long __wrap_syscall(long number, ...) {
   va_end(arguments);
   long result = __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
   if (number == SYS_statx && result == 0) {
-    put_answer((char*)(uintptr_t)a[4]);
+    put_answer((char*)(uintptr_t)a[4], (unsigned)a[3]);
   }
   return result;
 }

@@ -161,6 +161,17 @@ static void lane_in_company_depends_on_the_filesystem(void** state) {
   }
 }
 
+/* What takes the flag for direct I/O may show at the first transfer what it thinks of it. Nothing
+ * may be read for that: it needs the file's size. */
+static void direct_io_is_tried_behind_the_end(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_PREADV2, 1, ONCE, EOPNOTSUPP);
+  fault_fail(CALL_PREAD, 1, ONCE, EINVAL);
+  fault_pretend_filesystem(FUSE_SUPER_MAGIC);
+  assert_result(open_now_with(f, "file", UVDIO_OPEN_RW), UVDIO_ENODIRECT);
+  assert_int_equal(fault_hits(CALL_PREAD), 1);
+}
+
 /* The number is free all the same, and may be another file's by now: nothing may close it again. */
 static void close_that_is_interrupted_has_closed(void** state) {
   struct fixture* f = *state;
@@ -221,6 +232,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, close_that_goes_on_has_closed),
       FAULT_TEST_ON(set_up, open_tells_the_filesystem_either_way),
       FAULT_TEST_ON(set_up, lane_in_company_depends_on_the_filesystem),
+      FAULT_TEST_ON(set_up, direct_io_is_tried_behind_the_end),
       FAULT_TEST_ON(set_up, close_that_is_interrupted_has_closed),
       FAULT_TEST_ON(set_up, end_that_can_not_be_asked_for_is_an_error),
   };

@@ -9,12 +9,18 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+/* As in src/os/linux.c: old versions of musl have no struct statx. */
+#ifndef STATX_TYPE
+#include <linux/stat.h>
+#endif
 
 #include "faults_inside.h"
 #include "uvdio.h"
@@ -270,9 +276,22 @@ int __wrap_open64(const char* path, int flags, ...) {
 #define STATX_HAS_ALIGN 0x2000u
 #define STATX_ALIGN_AT 152
 
+/* The kernel tells more than it is asked for where that costs it nothing, and need not. */
+static void keep_what_was_asked_for(struct statx* stat, unsigned mask) {
+  if ((mask & STATX_TYPE) == 0) {
+    stat->stx_mode &= (uint16_t)~S_IFMT;
+  }
+  if ((mask & STATX_SIZE) == 0) {
+    stat->stx_size = INT64_MAX;
+  }
+}
+
 static long tell_stat(const long* a) {
   char* stat = (char*)(uintptr_t)a[4];
   long result = __real_syscall(SYS_statx, a[0], a[1], a[2], a[3], a[4]);
+  if (result == 0) {
+    keep_what_was_asked_for((struct statx*)(void*)stat, (unsigned)a[3]);
+  }
   if (result == 0 && fault_pretended_no_direct()) {
     unsigned mask;
     memcpy(&mask, stat, sizeof(mask));
