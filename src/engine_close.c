@@ -109,23 +109,15 @@ void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
   continue_off_loop(engine);
 }
 
-/* In a forked child: everything in flight is the parent's. Deferred requests end first, so that the
- * end of the others starts none of them. The end of a file's last request adds its close to a
- * queue, which has no other close behind it: so the second round leaves nothing. */
+/* In a forked child: everything in flight is the parent's. The end of a request adds those to a
+ * queue that were deferred for it: they are waiting by then, and end as well. */
 static void abandon_after_fork(uvdio_engine_t* engine) {
-  uvdio_file_t* file;
-  int round;
-
   engine->state = ENGINE_ABANDONED;
   uvdio__queue_set_iteration(engine, 0); /* The fork may have come within one, which ends here. */
-  for (file = engine->files; file != NULL; file = file->next_) {
-    uvdio__order_fail_deferred(file, UVDIO_EFORK);
-  }
   uvdio__queue_fail_running(engine, UVDIO_EFORK);
-  for (round = 0; round < 2; round++) {
+  while (engine->waiting > 0) {
     uvdio__queue_fail_waiting(engine, UVDIO_EFORK);
   }
-  assert(engine->waiting == 0);
 }
 
 /* With nothing pending the engine may be closed by the thread that runs the loop next, which can't

@@ -246,24 +246,6 @@ static void release_close(uvdio_file_t* file) {
   uvdio__queue_add(close_req);
 }
 
-/* In a forked child. The truncate queue is emptied before any of it ends, so that the end of a
- * truncate releases nothing. */
-void uvdio__order_fail_deferred(uvdio_file_t* file, int error) {
-  uvdio__list_t truncates;
-  uvdio_req_t* req;
-
-  assert(file->syncing_ != NULL || uvdio__list_is_empty(&file->durable_waiting_));
-  uvdio__queue_fail_all(&file->durable_waiting_, error);
-  uvdio__queue_fail_all(&file->deferred_, error);
-  uvdio__queue_fail_all(&file->followers_, error);
-  uvdio__list_init(&truncates);
-  while ((req = uvdio__list_shift(&file->truncate_queue_)) != NULL) {
-    uvdio__list_append(&truncates, req);
-  }
-  file->truncate_waiters_ = 0;
-  uvdio__queue_fail_all(&truncates, error);
-}
-
 /*
  * Outcomes
  */

@@ -43,9 +43,6 @@ void uvdio__order_apply(uvdio_req_t* req);
 /* Takes a deferred request away from its file, to complete it. */
 void uvdio__order_undefer(uvdio_req_t* req);
 
-/* Gives everything that the file defers, but for its close, `error` as the outcome. */
-void uvdio__order_fail_deferred(uvdio_file_t* file, int error);
-
 /* Whether a synchronous transfer or change would run beside a request that excludes it. */
 int uvdio__order_must_not_run_now(const uvdio_file_t* file, uvdio_op_t op);
 

@@ -309,15 +309,6 @@ void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason) {
   (void)snprintf(queue->engine->reason, sizeof(queue->engine->reason), "%s", reason);
 }
 
-void uvdio__queue_fail_all(uvdio__list_t* list, int error) {
-  uvdio_req_t* req;
-
-  while ((req = uvdio__list_shift(list)) != NULL) {
-    uvdio__request_fail(req, error);
-    uvdio__queue_complete(req);
-  }
-}
-
 void uvdio__queue_fail_waiting(uvdio_engine_t* engine, int error) {
   unsigned i;
 
@@ -338,7 +329,10 @@ static void fail_running(uvdio__queue_t* queue, int error) {
        req = uvdio__list_after(&queue->running, req)) {
     req->flags_ |= REQ_OUTCOME_UNKNOWN;
   }
-  uvdio__queue_fail_all(&queue->running, error);
+  while ((req = uvdio__list_shift(&queue->running)) != NULL) {
+    uvdio__request_fail(req, error);
+    uvdio__queue_complete(req);
+  }
   queue->in_flight = 0;
   queue->unflushed = 0;
   queue->batch_weight = 0;

@@ -18,10 +18,7 @@ void uvdio__queue_start(uvdio_req_t* req);
 /* Takes a waiting request off its queue. */
 void uvdio__queue_remove(uvdio_req_t* req);
 
-/* Gives every request of the list its outcome, `error`, and empties the list. */
-void uvdio__queue_fail_all(uvdio__list_t* list, int error);
-
-/* The same for all that wait on the engine's queues. */
+/* Gives every request that waits on the engine's queues its outcome, `error`. */
 void uvdio__queue_fail_waiting(uvdio_engine_t* engine, int error);
 
 /* The same for all that run there, in a forked child. */
