@@ -40,7 +40,7 @@ static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* bu
   return 0;
 }
 
-static int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
+static UVDIO__NOINLINE int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
   int error;
 
   if (uvdio__order_must_not_run_now(req->file, req->op)) {
@@ -65,7 +65,7 @@ static inline void start_transfer(uvdio_req_t* req) {
   }
 }
 
-static int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
+static inline int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_cb cb) {
   if (cb == NULL) {
     return transfer_now(req, buf);
   }

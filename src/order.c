@@ -313,7 +313,7 @@ static void apply_latch(uvdio_req_t* req) {
 }
 
 /* What came short behind the range is no error of it. */
-static void clip_to_range(uvdio_req_t* req) {
+static UVDIO__NOINLINE void clip_to_range(uvdio_req_t* req) {
   size_t arrived = uvdio_range_view(req, &req->buf_).len;
   int is_whole = arrived == (size_t)(uintptr_t)req->args_;
 

@@ -455,61 +455,57 @@ static void register_at_first_use(uvdio__queue_t* queue, uvdio__registration_t* 
   }
 }
 
-/* A place in registered memory, or none (segment is -1): nothing is registered to find it. */
-typedef struct {
-  uvdio__registration_t* registration;
-  int segment;
-} spot_t;
+/* The same, and that of a frame whose arena is not known yet, of which nothing is registered. */
+static inline uvdio__registration_t* find_or_make(uvdio__queue_t* queue, const uvdio_buf_t* buf) {
+  uvdio__registration_t* registration = find(queue->state, buf);
 
-static spot_t spot_of(uvdio__queue_t* queue, const uvdio_buf_t* buf, size_t length) {
-  spot_t spot = {find(queue->state, buf), -1};
-
-  if (spot.registration == NULL && uvdio__is_frame(buf)) {
-    spot.registration = make_at_first_use(queue, buf->owner_);
+  if (registration == NULL && uvdio__is_frame(buf)) {
+    registration = make_at_first_use(queue, buf->owner_);
   }
-  if (spot.registration != NULL) {
-    spot.segment = segment_of(spot.registration, buf->base, length);
-  }
-  return spot;
+  return registration;
 }
 
-static int register_spot(uvdio__queue_t* queue, spot_t spot) {
-  if (spot.segment < 0) {
-    return UVDIO__BUFFER_PLAIN;
+/* The index of a segment, which is registered here where it is not. */
+static inline int index_of(uvdio__queue_t* queue, uvdio__registration_t* registration,
+                           int segment) {
+  if (!is_registered(registration, (size_t)segment)) {
+    register_at_first_use(queue, registration, (unsigned)segment);
   }
-  if (!is_registered(spot.registration, (size_t)spot.segment)) {
-    register_at_first_use(queue, spot.registration, (unsigned)spot.segment);
-  }
-  return is_registered(spot.registration, (size_t)spot.segment)
-             ? (int)spot.registration->first + spot.segment
-             : UVDIO__BUFFER_PLAIN;
+  return is_registered(registration, (size_t)segment) ? (int)registration->first + segment
+                                                      : UVDIO__BUFFER_PLAIN;
 }
 
 int uvdio__ring_buffer(uvdio__queue_t* queue, const uvdio_buf_t* buf, size_t length) {
-  return register_spot(queue, spot_of(queue, buf, length));
+  uvdio__registration_t* registration = find_or_make(queue, buf);
+  int segment = registration == NULL ? -1 : segment_of(registration, buf->base, length);
+
+  return segment < 0 ? UVDIO__BUFFER_PLAIN : index_of(queue, registration, segment);
 }
 
 int uvdio__ring_vector_buffer(uvdio__queue_t* queue, const uvdio_req_t* req) {
   const uvdio__vector_t* vector = uvdio__vector_of(req);
-  spot_t first = {NULL, -1};
+  uvdio__registration_t* registration = NULL;
+  int segment = -1;
   unsigned i;
 
   for (i = 0; i < vector->count; i++) {
     const uvdio_buf_t* buf = &vector->bufs[i];
     size_t size = uvdio__size_of_buf(req->op, buf);
-    spot_t spot;
+    uvdio__registration_t* own;
+    int own_segment;
     if (size == 0) {
       continue;
     }
-    spot = spot_of(queue, buf, size);
-    if (spot.segment < 0 ||
-        (first.registration != NULL &&
-         (spot.registration != first.registration || spot.segment != first.segment))) {
+    own = find_or_make(queue, buf);
+    own_segment = own == NULL ? -1 : segment_of(own, buf->base, size);
+    if (own_segment < 0 ||
+        (registration != NULL && (own != registration || own_segment != segment))) {
       return UVDIO__BUFFER_PLAIN;
     }
-    first = spot;
+    registration = own;
+    segment = own_segment;
   }
-  return register_spot(queue, first);
+  return segment < 0 ? UVDIO__BUFFER_PLAIN : index_of(queue, registration, segment);
 }
 
 /*
