@@ -105,7 +105,7 @@ int uvdio_read_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   return submit_read(file, req, buf, offset, REQ_EXACT, cb);
 }
 
-/* The aligned range around any other; what is outside of int64_t stays there. */
+/* The aligned range around `length` bytes at `offset`. */
 static uint64_t range_begin(const uvdio_file_t* file, uint64_t offset) {
   return offset & ~(uint64_t)file->offset_mask_;
 }
@@ -142,6 +142,7 @@ static int check_range(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_
 int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                      size_t length, uvdio_io_cb cb) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 0);
+  uint64_t begin;
 
   if (error == 0) {
     error = check_range(file, buf, offset, length);
@@ -149,10 +150,10 @@ int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   if (error != 0) {
     return error;
   }
-  uvdio__prepare(req, file, UVDIO_OP_READ, range_begin(file, offset),
-                 uvdio_range_size(file, offset, length));
+  begin = range_begin(file, offset);
+  uvdio__prepare(req, file, UVDIO_OP_READ, begin, uvdio_range_size(file, offset, length));
   req->flags_ = REQ_RANGE;
-  req->range_skip_ = length == 0 ? 0 : (size_t)(offset - range_begin(file, offset));
+  req->range_skip_ = length == 0 ? 0 : (size_t)(offset - begin);
   req->args_ = (void*)(uintptr_t)length;
   return submit_transfer(req, buf, cb);
 }
@@ -236,14 +237,36 @@ static int vector_now(uvdio_req_t* req) {
   return error;
 }
 
-/* A prepared request takes the buffers. */
-static int submit_vector(uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count, uvdio_vector_cb cb) {
-  uvdio__vector_t* vector = uvdio__vector_take(req->engine_, bufs, count);
+/* The checks of a transfer: the bytes of all buffers together, or an error. */
+static int64_t check_all(const uvdio_file_t* file, const uvdio_req_t* req, uvdio_op_t op,
+                         const uvdio_buf_t* bufs, unsigned count, uint64_t offset) {
+  int is_write = op == UVDIO_OP_WRITE;
+  int64_t length = check_bufs(bufs, count);
 
+  if (length == 0) {
+    length = uvdio__file_check(file, req, is_write);
+  }
+  if (length == 0) {
+    length = check_vector(file, op, bufs, count, offset);
+  }
+  return length >= 0 && is_write && file->latch_ != 0 ? file->latch_ : length;
+}
+
+static int submit_vector(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_buf_t* bufs,
+                         unsigned count, uint64_t offset, unsigned short flags,
+                         uvdio_vector_cb cb) {
+  int64_t length = check_all(file, req, op, bufs, count, offset);
+  uvdio__vector_t* vector;
+
+  if (length < 0) {
+    return (int)length;
+  }
+  vector = uvdio__vector_take(file->engine_, bufs, count);
   if (vector == NULL) {
     return UV_ENOMEM;
   }
-  req->flags_ |= REQ_VECTOR;
+  uvdio__prepare(req, file, op, offset, (size_t)length);
+  req->flags_ = flags | REQ_VECTOR;
   req->args_ = vector;
   req->range_skip_ = 0;
   req->buf_ = uvdio__empty_buf();
@@ -256,52 +279,19 @@ static int submit_vector(uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count, uv
   return 0;
 }
 
-static int submit_readv(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
-                        uint64_t offset, unsigned short flags, uvdio_vector_cb cb) {
-  int64_t length = check_bufs(bufs, count);
-
-  if (length == 0) {
-    length = uvdio__file_check(file, req, 0);
-  }
-  if (length == 0) {
-    length = check_vector(file, UVDIO_OP_READ, bufs, count, offset);
-  }
-  if (length < 0) {
-    return (int)length;
-  }
-  uvdio__prepare(req, file, UVDIO_OP_READ, offset, (size_t)length);
-  req->flags_ = flags;
-  return submit_vector(req, bufs, count, cb);
-}
-
 int uvdio_readv(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                 uint64_t offset, uvdio_vector_cb cb) {
-  return submit_readv(file, req, bufs, count, offset, 0, cb);
+  return submit_vector(file, req, UVDIO_OP_READ, bufs, count, offset, 0, cb);
 }
 
 int uvdio_readv_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                       uint64_t offset, uvdio_vector_cb cb) {
-  return submit_readv(file, req, bufs, count, offset, REQ_EXACT, cb);
+  return submit_vector(file, req, UVDIO_OP_READ, bufs, count, offset, REQ_EXACT, cb);
 }
 
 int uvdio_writev(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                  uint64_t offset, uvdio_vector_cb cb) {
-  int64_t length = check_bufs(bufs, count);
-
-  if (length == 0) {
-    length = uvdio__file_check(file, req, 1);
-  }
-  if (length == 0) {
-    length = check_vector(file, UVDIO_OP_WRITE, bufs, count, offset);
-  }
-  if (length >= 0 && file->latch_ != 0) {
-    length = file->latch_;
-  }
-  if (length < 0) {
-    return (int)length;
-  }
-  uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, (size_t)length);
-  return submit_vector(req, bufs, count, cb);
+  return submit_vector(file, req, UVDIO_OP_WRITE, bufs, count, offset, 0, cb);
 }
 
 /*

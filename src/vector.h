@@ -19,7 +19,7 @@
 /* Buffers of a block from the stock. */
 #define UVDIO__VECTOR_STOCK 16u
 
-/* Pieces of one system call, at most; IOV_MAX on every system. */
+/* Pieces of one system call, at most: IOV_MAX of Linux and macOS. */
 #define UVDIO__PIECES_MAX 1024u
 
 typedef struct uvdio__vector_s {

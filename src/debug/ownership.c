@@ -75,7 +75,7 @@ static uv_once_t once = UV_ONCE_INIT;
  */
 
 static size_t size_of(const record_t* record) {
-  return record->op == UVDIO_OP_READ ? record->buf.cap : record->buf.len;
+  return uvdio__size_of_buf(record->op, &record->buf);
 }
 
 static void print_record(const record_t* record) {

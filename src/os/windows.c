@@ -98,17 +98,19 @@ int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, ui
 }
 
 /* ReadFileScatter() and WriteFileGather() take pieces of one page, and files that were opened for
- * overlapped transfers: so these are a call for each piece, until one is short. */
-int64_t uvdio__os_readv(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
-                        uint64_t offset) {
+ * overlapped transfers: so there is a call for each piece, until one is short. What was read before
+ * an error counts. An error of a write is told at once: a durable one must not be repeated away. */
+static int64_t move_pieces(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                           uint64_t offset, int is_write) {
   int64_t moved = 0;
   unsigned i;
 
   for (i = 0; i < count; i++) {
-    int64_t part =
-        uvdio__os_read(descriptor, pieces[i].base, pieces[i].length, offset + (uint64_t)moved);
+    uint64_t at = offset + (uint64_t)moved;
+    int64_t part = is_write ? uvdio__os_write(descriptor, pieces[i].base, pieces[i].length, at)
+                            : uvdio__os_read(descriptor, pieces[i].base, pieces[i].length, at);
     if (part < 0) {
-      return moved > 0 ? moved : part;
+      return is_write || moved == 0 ? part : moved;
     }
     moved += part;
     if ((size_t)part < pieces[i].length) {
@@ -118,23 +120,14 @@ int64_t uvdio__os_readv(intptr_t descriptor, const uvdio__piece_t* pieces, unsig
   return moved;
 }
 
+int64_t uvdio__os_readv(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                        uint64_t offset) {
+  return move_pieces(descriptor, pieces, count, offset, 0);
+}
+
 int64_t uvdio__os_writev(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
                          uint64_t offset) {
-  int64_t moved = 0;
-  unsigned i;
-
-  for (i = 0; i < count; i++) {
-    int64_t part =
-        uvdio__os_write(descriptor, pieces[i].base, pieces[i].length, offset + (uint64_t)moved);
-    if (part < 0) {
-      return part; /* An error of a durable write is not to be repeated away. */
-    }
-    moved += part;
-    if ((size_t)part < pieces[i].length) {
-      break;
-    }
-  }
-  return moved;
+  return move_pieces(descriptor, pieces, count, offset, 1);
 }
 
 /*
