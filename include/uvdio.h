@@ -556,8 +556,8 @@ typedef struct uvdio_file_info_s {
 
   /** What was true when the file was opened, from the system calls that the open makes anyway: none
    * is made for it, and later changes don't show. (For the times, NFS writes the file's dirty pages
-   * back first; a worker does it.) 0: the system does not say, or the file is in
-   * memory and has no such thing. */
+   * back first, on a worker: Linux, fs/nfs/inode.c, nfs_getattr().) 0: the system does not say, or
+   * the file is in memory and has no such thing. */
   uint64_t open_size;  /**< bytes; 0 after UVDIO_O_TRUNCATE, and of a block device (uvdio_size()) */
   uint64_t device;     /**< the filesystem's; st_dev of stat(2). 0 on Windows */
   uint64_t inode;      /**< the file's on it; st_ino. 0 on Windows */

@@ -418,9 +418,7 @@ static void idle_engine_can_be_closed_after_a_walk(void** state) {
   }
 }
 
-/* The first request of all, and others. */
-static void engine_works_after_a_walk(struct fixture* f, int bound) {
-  struct tracked_op* writes[MANY];
+static void begin_with_a_walk(struct fixture* f, int bound) {
   memset(&f->file, 0, sizeof(f->file));
   start_engine(f, matrix_options());
   open_now(f, &f->file, "file", UVDIO_OPEN_RW);
@@ -428,6 +426,12 @@ static void engine_works_after_a_walk(struct fixture* f, int bound) {
     bind_engine(f);
   }
   walk_and_close(f, FORWARDS);
+}
+
+/* The first request of all, and others. */
+static void engine_works_after_a_walk(struct fixture* f, int bound) {
+  struct tracked_op* writes[MANY];
+  begin_with_a_walk(f, bound);
   write_many(f, writes);
   assert_ok(t_engine_close(f->engine, on_last_closed));
   end(f);
@@ -444,13 +448,7 @@ static void requests_after_a_walk_break_nothing(void** state) {
 static void one_request_after_a_walk_has_its_callback(void** state) {
   struct fixture* f = *state;
   for (unsigned bound = 0; bound < 2; bound++) {
-    memset(&f->file, 0, sizeof(f->file));
-    start_engine(f, matrix_options());
-    open_now(f, &f->file, "file", UVDIO_OPEN_RW);
-    if (bound) {
-      bind_engine(f);
-    }
-    walk_and_close(f, FORWARDS);
+    begin_with_a_walk(f, (int)bound);
     struct tracked_op* write = write_page(f, 0);
     run(f);
     assert_result(write, PAGE);

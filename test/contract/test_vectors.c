@@ -395,7 +395,7 @@ static void nothing_is_allocated_for_few_buffers(void** state) {
  * Registered memory
  */
 
-/* 16 of one segment, and of the next, where each has 256 frames. */
+/* Every `step`-th frame of the arena, in their order, with a pattern: a segment has 256. */
 static void take_frames(struct fixture* f, unsigned count, unsigned step) {
   static uvdio_buf_t frames[1024];
   for (unsigned i = 0; i < count * step; i++) {
