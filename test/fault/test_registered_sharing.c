@@ -5,6 +5,7 @@
  * that is busy, or that ends before its users?
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -163,6 +164,26 @@ static void vault_that_pins_nothing_is_a_refusal(void** state) {
   refused_for(CALL_REGISTER, PIN, EFAULT, "of a kind that the kernel does not pin");
   refused_for(CALL_REGISTER, PIN, EOPNOTSUPP, "of a kind that the kernel does not pin");
   refused_for(CALL_REGISTER, COPY, EBADF, "refused to register");
+}
+
+/* As in a program that has closed its standard input. */
+static void vault_may_have_descriptor_0(void** state) {
+  (void)state;
+  begin(1);
+  int input = dup(STDIN_FILENO);
+  close(STDIN_FILENO);
+  int code = uvdio_arena_register(v.f->engine, v.f->arena);
+  int is_open = fcntl(STDIN_FILENO, F_GETFD) != -1;
+  size_t bytes = registration_of(v.f).bytes;
+  leave_arena(v.f);
+  run_once(v.f);
+  end_first();
+  int is_closed = fcntl(STDIN_FILENO, F_GETFD) == -1;
+  assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+  close(input);
+  assert_ok(code);
+  assert_int_equal(bytes, MIB);
+  assert_true(is_open && is_closed);
 }
 
 /* The first piece is refused: the second is not tried. */
@@ -455,6 +476,7 @@ int main(int argc, char** argv) {
       TEST(vault_without_memory_is_a_refusal),
       TEST(vault_without_a_table_is_a_refusal),
       TEST(vault_that_pins_nothing_is_a_refusal),
+      TEST(vault_may_have_descriptor_0),
       TEST(first_refusal_is_the_last),
       TEST(ring_that_may_not_copy_pins_by_itself),
       TEST(later_refusal_to_copy_is_a_refusal),
