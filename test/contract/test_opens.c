@@ -315,6 +315,50 @@ static void open_waits_for_a_lease(void** state) {
 }
 
 /*
+ * Descriptor 0, as in a program that has closed its standard input.
+ */
+
+/* One that is opened, and is no file after all. */
+static void failed_open_gives_descriptor_0_back(void** state) {
+  struct fixture* f = *state;
+  for (unsigned blocking = 0; blocking < 2; blocking++) {
+    int input = dup(STDIN_FILENO);
+    close(STDIN_FILENO);
+    struct tracked_op* open =
+        open_at(f, blocking ? op_now(&f->tracker) : op_new(&f->tracker), f->dir, UVDIO_OPEN_READ);
+    int is_closed = fcntl(STDIN_FILENO, F_GETFD) == -1;
+    assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+    close(input);
+    assert_result(open, UV_EISDIR);
+    assert_true(is_closed);
+  }
+}
+
+static void file_may_have_descriptor_0(void** state) {
+  struct fixture* f = *state;
+  for (unsigned blocking = 0; blocking < 2; blocking++) {
+    int input = dup(STDIN_FILENO);
+    close(STDIN_FILENO);
+    struct tracked_op* open = open_at(f, blocking ? op_now(&f->tracker) : op_new(&f->tracker),
+                                      path_of(f, "zero"), UVDIO_OPEN_RW);
+    int is_open = fcntl(STDIN_FILENO, F_GETFD) != -1;
+    uvdio_buf_t page = filled(PAGE, 1);
+    struct tracked_op* write = t_write(op_new(&f->tracker), &f->other, &page, 0);
+    run(f);
+    struct tracked_op* close_op =
+        t_close(blocking ? op_now(&f->tracker) : op_new(&f->tracker), &f->other);
+    run(f);
+    int is_closed = fcntl(STDIN_FILENO, F_GETFD) == -1;
+    assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+    close(input);
+    assert_result(open, 0);
+    assert_result(write, PAGE);
+    assert_result(close_op, 0);
+    assert_true(is_open && is_closed);
+  }
+}
+
+/*
  * Direct
  */
 
@@ -484,6 +528,8 @@ int main(int argc, char** argv) {
       ON_RAMFS(file_may_be_created_for_reading_only),
       TEST_ON(fixture_engine, folder_and_umask_hold_until_the_callback),
       TEST_ON(fixture_engine, open_waits_for_a_lease),
+      TEST_ON(fixture_open, file_may_have_descriptor_0),
+      TEST_ON(fixture_open, failed_open_gives_descriptor_0_back),
       TEST_ON(fixture_engine, transfers_go_past_the_page_cache),
       ON_BLOCKS(alignment_that_is_recommended_is_not_enforced),
   };
