@@ -156,6 +156,38 @@ static void kernel_that_always_interrupts_completions_is_left_alone(void** state
   }
 }
 
+static unsigned turns_until_done(struct fixture* f, const struct tracked_op* op) {
+  unsigned turns = 0;
+  watch_for_hang("a read that is interrupted now and then");
+  for (; op->done == 0; turns++) {
+    uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  return turns;
+}
+
+/* What came in between counts: many interruptions, but few in a row, put off nothing. */
+static void interruptions_in_a_row_are_counted(void** state) {
+  enum { IN_A_ROW = 8, ROUNDS = RETRIES_MAX / IN_A_ROW * 3 };
+  struct fixture* f = *state;
+  unsigned hits = 0, put_off = 0;
+  need_a_ring_file(&f->file);
+  for (unsigned i = 0; i < ROUNDS; i++) {
+    faults_reset();
+    fault_fail(CALL_GET_EVENTS, 1, IN_A_ROW, EINTR);
+    struct tracked_op* read = read_that_ends_later(f);
+    put_off += turns_until_done(f, read) > IN_A_ROW;
+    assert_result(read, PAGE);
+    hits += fault_hits(CALL_GET_EVENTS);
+  }
+  faults_reset();
+  run(f);
+  if (hits == 0) {
+    SKIP("this kernel posts completions without being asked");
+  }
+  assert_int_equal(put_off, 0);
+}
+
 static void probe_that_is_always_interrupted_ends(void** state) {
   struct fixture* f = *state;
   char reason[256];
@@ -172,6 +204,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, operation_that_is_always_interrupted_ends),
       FAULT_TEST_ON(set_up, kernel_that_always_interrupts_submissions_is_left_alone),
       FAULT_TEST_ON(set_up, kernel_that_always_interrupts_completions_is_left_alone),
+      FAULT_TEST_ON(set_up, interruptions_in_a_row_are_counted),
       FAULT_TEST_ON(set_up, probe_that_is_always_interrupted_ends),
   };
   workers_begin();

@@ -396,6 +396,29 @@ static void what_comes_meanwhile_is_seen(void** state) {
   assert_int_equal(stats_of(f).busy_hits, hits + 1);
 }
 
+/* Of an engine that is being closed, each turn of the loop waits a little for the ring, by a call
+ * that counts. */
+static void each_turn_of_the_end_is_one_call(void** state) {
+  enum { TURNS = 10 };
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  fault_block_reads(1);
+  struct tracked_op* read = read_page(f, 0);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  uint64_t calls = stats_of(f).system_calls;
+  for (unsigned i = 0; i < TURNS; i++) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  calls = stats_of(f).system_calls - calls;
+  fault_end_reads(1, PAGE);
+  run(f);
+  f->engine = NULL;
+  assert_result(read, PAGE);
+  assert_int_equal(calls, TURNS);
+}
+
 enum { WATCH_US = 7 };
 
 static int watching_for_long(void** state) {
@@ -515,6 +538,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, closing_engine_does_not_spin),
       FAULT_TEST_ON(set_up, closing_engine_counts_what_wakes_it),
       FAULT_TEST_ON(set_up, entry_that_was_not_sent_goes_with_its_ring),
+      FAULT_TEST_ON(watching, each_turn_of_the_end_is_one_call),
       FAULT_TEST_ON(watching, what_comes_meanwhile_is_seen),
       FAULT_TEST_ON(watching_for_long, watching_ends_when_its_time_is_over),
       FAULT_TEST_ON(watching, requests_of_a_timer_are_watched_for),
