@@ -241,9 +241,13 @@ static int registers_files(struct fixture* f, uvdio_engine_t* engine) {
 #define DESCRIPTORS 100
 #define SMALLEST_TABLE 64
 
-/* Once it is full, it stays as long as it is; slots that come free are found, wherever they are. */
+/* Once it is full, it stays as long as it is, and no transfer asks for more; slots that come free
+ * are found, wherever they are. */
 static int fill_table(struct fixture* f, uvdio_engine_t* engine, int expected) {
   EXPECT(slots_taken(f, engine) == expected);
+  unsigned asked = fault_calls(CALL_GETRLIMIT);
+  EXPECT(transfer(f, &files[FILES - 1]) == 0);
+  EXPECT(fault_calls(CALL_GETRLIMIT) == asked);
   for (unsigned i = 10; i < 13; i++) {
     uvdio_req_t req = {0};
     EXPECT(uvdio_close(&files[i], &req, NULL) == 0);
