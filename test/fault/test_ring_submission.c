@@ -510,6 +510,33 @@ static void request_takes_a_place_that_came_free(void** state) {
   assert_backend(f, "ring");
 }
 
+/* What waited for room is cancelled, and the full ring replaced: there is room in the new one,
+ * at once. */
+static void new_ring_has_room(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  struct tracked_op* first = read_under_way(f);
+  fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EAGAIN);
+  cancel_times(first, DEPTH);
+  struct tracked_op* second = read_page(f, 0);
+  watch_for_hang("a read that is under way");
+  while (!first->done) {
+    turn(f, 1);
+  }
+  assert_ok(t_cancel(second));
+  run(f);
+  assert_result(second, UV_ECANCELED);
+  assert_ok(uvdio_engine_rebind(f->engine));
+  faults_reset();
+  struct tracked_op* third = read_page(f, 0);
+  turn(f, 1);
+  unsigned submissions = fault_calls(CALL_SUBMIT);
+  run(f);
+  assert_result(third, PAGE);
+  assert_backend(f, "ring");
+  assert_true(submissions > 0);
+}
+
 /* One that breaks down when it is full: the cancellations are forgotten, and the request goes to
  * the pool. */
 static void full_ring_breaks_down(void** state) {
@@ -690,6 +717,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(open_read, refused_request_stays_the_first),
       FAULT_TEST_ON(open_read, kernel_that_takes_nothing_is_left_alone),
       FAULT_TEST_ON(open_read, request_takes_a_place_that_came_free),
+      FAULT_TEST_ON(open_read, new_ring_has_room),
       FAULT_TEST_ON(open_read, full_ring_breaks_down),
       FAULT_TEST_ON(open_read, cancellations_beyond_the_queue_are_dropped),
       FAULT_TEST_ON(open_read, cancelled_open_that_is_interrupted_is_cancelled),
