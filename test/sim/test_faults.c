@@ -49,6 +49,8 @@ static void bad_arguments_are_refused(void** state) {
   assert_code(uvdio_sim_damage(w->sim, "none", 0, 1), UV_ENOENT);
   assert_code(uvdio_sim_poke(w->sim, "a/", &byte, 1, 0), UV_EINVAL);
   assert_code(uvdio_sim_poke(w->sim, "file", &byte, 1, INT64_MAX), UVDIO_EOFFSET);
+  assert_code(uvdio_sim_poke(w->sim, "file", &byte, 2, INT64_MAX - 1), UVDIO_EOFFSET);
+  assert_ok(uvdio_sim_poke(w->sim, "file", &byte, 1, INT64_MAX - 1));
   assert_int_equal(uvdio_sim_random(w->sim, 0), 0);
   assert_int_equal(uvdio_sim_random(NULL, 7), 0);
 }
@@ -291,6 +293,14 @@ static void corrupt_read_is_wrong_once(void** state) {
   assert_int_equal(wrong_bits(read_page(w, 0, PAGE), 1), 0);
 }
 
+static void corrupt_read_of_nothing_leaves_the_buffer_alone(void** state) {
+  struct world* w = *state;
+  add_rule(w, rule_for(UVDIO_OP_READ, UVDIO_SIM_CORRUPT));
+  struct tracked_op* read = read_page(w, 0, PAGE);
+  assert_result(read, 0);
+  assert_true(is_pattern(read->back.base, PAGE, 99));
+}
+
 /* One of the other pages has what was meant for the second, which has what it had. */
 static void misdirected_write_goes_elsewhere(void** state) {
   struct world* w = *state;
@@ -396,6 +406,37 @@ static void poked_bytes_are_durable(void** state) {
   assert_code(uvdio_sim_peek(w->sim, "file", 0, bytes, 4, 0), 4);
   assert_memory_equal(bytes, "\0abc", 4);
   assert_code(uvdio_sim_size(w->sim, "new", 0), 3);
+}
+
+/* Where nothing is left to chance. */
+static int world_of_one_latency(void** state) {
+  const uvdio_sim_options_t options = {.seed = 1, .latency_min = 1, .latency_max = 1};
+  int failed = world_make(state, &options);
+  if (!failed) {
+    start(*state);
+    open_file(*state, "file", UVDIO_OPEN_RW);
+  }
+  return failed;
+}
+
+/* The number of steps that a read takes. */
+static uint64_t steps_of_a_read(struct world* w, uint32_t delay) {
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_DELAY);
+  rule.fault.steps = delay;
+  add_rule(w, rule);
+  uint64_t before = sim_stats(w).steps;
+  assert_result(read_page(w, 0, PAGE), 0);
+  assert_ok(uvdio_sim_clear_rules(w->sim));
+  return sim_stats(w).steps - before;
+}
+
+static void longer_delay_takes_more_steps(void** state) {
+  uint64_t least = steps_of_a_read(*state, 0);
+  uint64_t one = steps_of_a_read(*state, 1);
+  assert_true(one > least);
+  for (uint32_t delay = 2; delay < 5; delay++) {
+    assert_int_equal(steps_of_a_read(*state, delay), one + delay - 1);
+  }
 }
 
 static void delay_lets_others_pass(void** state) {
@@ -672,11 +713,13 @@ int main(void) {
       TEST_IN(world_open, lost_write_is_called_a_success),
       TEST_IN(world_open, corrupt_write_stores_a_wrong_bit),
       TEST_IN(world_open, corrupt_read_is_wrong_once),
+      TEST_IN(world_open, corrupt_read_of_nothing_leaves_the_buffer_alone),
       TEST_IN(world_open, misdirected_write_goes_elsewhere),
       TEST_IN(world_open, misdirected_read_comes_from_elsewhere),
       TEST_IN(world_open, misdirection_needs_another_place),
       TEST_IN(world_open, latent_error_stays_until_written_over),
       TEST_IN(world_open, damage_is_cut_off),
+      TEST_IN(world_of_one_latency, longer_delay_takes_more_steps),
       TEST_IN(world_open, corrupted_sectors_stay),
       TEST_IN(world_open, corrupted_sectors_of_durable_writes_stay),
       TEST_IN(world_open, poked_bytes_are_durable),
