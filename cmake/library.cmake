@@ -9,6 +9,7 @@ set(uvdio_sources
   src/arena.c
   src/api.c
   src/file.c
+  src/durability.c
   src/order.c
   src/engine.c
   src/engine_init.c

@@ -524,6 +524,13 @@ typedef enum {
   UVDIO_ALIGN_SYSTEM       /**< the device's sector size, asked for otherwise */
 } uvdio_align_source_t;
 
+/** A method to make a write durable: UVDIO_WRITE_DURABLE. */
+typedef enum {
+  UVDIO_DURABLE_UNDECIDED = 0, /**< not enough writes have been measured */
+  UVDIO_DURABLE_BY_DSYNC,      /**< the write itself is durable */
+  UVDIO_DURABLE_BY_SYNC        /**< a sync follows, which writes share */
+} uvdio_durable_method_t;
+
 /** What was opened, how it is executed, and which alignment holds. */
 typedef struct uvdio_file_info_s {
   /** backend of this file's reads and writes: "ring", "pool", "memory" */
@@ -536,7 +543,7 @@ typedef struct uvdio_file_info_s {
   int is_direct;
   int latch_error;   /**< 0, or the error of the sync or durable write that failed */
   int is_registered; /**< 1: in the ring's table of files, which saves look-ups */
-  /** 1: UVDIO_O_DSYNC, and one durable write runs at a time; see uvdio_write */
+  /** 1: durable writes run one at a time; see uvdio_write */
   int is_durable_serialized;
   unsigned flags; /**< UVDIO_* of the open */
   /**
@@ -570,6 +577,13 @@ typedef struct uvdio_file_info_s {
    * Linux 6.11); powers of two up to atomic_max can't, either. 0: none. */
   uint32_t atomic_min;
   uint32_t atomic_max; /**< bytes of the largest; 0: none */
+
+  /** How UVDIO_WRITE_DURABLE makes writes of this file durable. */
+  uvdio_durable_method_t durable_method;
+  /** Nanoseconds: the medians that the method was chosen by, of writes on the file's device through
+   * this engine; 0: not measured. */
+  uint64_t durable_dsync_ns;
+  uint64_t durable_sync_ns; /**< the same, by a sync */
 } uvdio_file_info_t;
 
 /** An open file. */
@@ -700,6 +714,35 @@ static inline uvdio_buf_t uvdio_range_view(const uvdio_req_t* req, const uvdio_b
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* req,
                                               uvdio_buf_t* buf, uint64_t offset, uvdio_io_cb cb);
 
+/** The write is durable when its callback runs, as on a UVDIO_O_DSYNC file, by the better method
+ * for the file: the write itself (RWF_DSYNC, pwritev2(2)), or a sync after it that all writes share
+ * which wait for one by then. Which one is faster depends on the device, by a factor of two in both
+ * directions, and on the program's load. So the engine measures the first 64 such writes on a
+ * device, 32 by each method and none of them twice, and then uses the one with the lower median;
+ * uvdio_file_info() tells it. Files in memory and in simulated worlds use the first method; macOS,
+ * Windows and filesystems that are not known to keep RWF_DSYNC (FUSE, network, ...) the second. */
+#define UVDIO_WRITE_DURABLE (1u << 0)
+/** With DURABLE: by the write itself, where the file can (see there). */
+#define UVDIO_WRITE_BY_DSYNC (1u << 1)
+/** With DURABLE: by a sync that follows; no effect on a UVDIO_O_DSYNC file. */
+#define UVDIO_WRITE_BY_SYNC (1u << 2)
+
+/** Like uvdio_write(), with `flags` (UVDIO_WRITE_*, or 0).
+ *
+ * A durable write ends when data and the metadata that reading it takes are durable, and says
+ * nothing about other writes. By a sync: the sync begins when the write has ended, and is one of
+ * the file's: one runs at a time, and each makes durable whatever had ended before it. If the sync
+ * fails, the write gets its error, with req->transferred at len, and the file is latched. If it is
+ * cancelled between write and sync, the bytes are written and not durable (UV_ECANCELED).
+ *
+ * Errors returned: those of uvdio_write(); UV_EINVAL (unknown flag; BY_DSYNC or BY_SYNC without
+ * DURABLE, or both); UV_EBUSY for the synchronous form while a sync is pending that the write
+ * would have to share. Errors delivered: those of uvdio_write() on a UVDIO_O_DSYNC file, and of
+ * uvdio_sync_data(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write_flags(uvdio_file_t* file, uvdio_req_t* req,
+                                                    uvdio_buf_t* buf, uint64_t offset,
+                                                    unsigned flags, uvdio_io_cb cb);
+
 /** Buffers of one transfer, at most. */
 #define UVDIO_VECTOR_MAX 65536u
 
@@ -744,6 +787,12 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_readv_exact(uvdio_file_t* file, uvdio_re
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writev(uvdio_file_t* file, uvdio_req_t* req,
                                                uvdio_buf_t* bufs, unsigned count, uint64_t offset,
                                                uvdio_vector_cb cb);
+
+/** Like uvdio_writev(), with `flags` as in uvdio_write_flags(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writev_flags(uvdio_file_t* file, uvdio_req_t* req,
+                                                     uvdio_buf_t* bufs, unsigned count,
+                                                     uint64_t offset, unsigned flags,
+                                                     uvdio_vector_cb cb);
 
 /** Makes every write, truncate and preallocate durable that was submitted on this file before:
  * waits for those in flight, then syncs data and the metadata that reading it takes

@@ -4,6 +4,7 @@
  * is taken.
  */
 #include "buffer.h"
+#include "durability.h"
 #include "file.h"
 #include "vector.h"
 
@@ -40,14 +41,31 @@ static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* bu
   return 0;
 }
 
+static int is_busy(const uvdio_req_t* req) {
+  return uvdio__order_must_not_run_now(req->file, req->op) ||
+         uvdio__order_must_not_be_durable_now(req);
+}
+
+/* A durable write that takes a sync is two operations in a row. */
+static int run_transfer_now(uvdio_req_t* req) {
+  int error = req->length_ == 0 ? 0 : uvdio__file_run_now(req);
+
+  if (error == 0 && (req->flags_ & REQ_THEN_SYNC) != 0) {
+    uvdio__order_become_sync(req);
+    req->engine_->stats.synchronous--; /* It is one operation for the user. */
+    error = uvdio__file_run_now(req);
+  }
+  return error;
+}
+
 static UVDIO__NOINLINE int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
   int error;
 
-  if (uvdio__order_must_not_run_now(req->file, req->op)) {
+  if (is_busy(req)) {
     return UV_EBUSY;
   }
   req->buf_ = *buf;
-  error = req->length_ == 0 ? 0 : uvdio__file_run_now(req);
+  error = run_transfer_now(req);
   if (req->op == UVDIO_OP_READ) {
     buf->len = req->transferred;
   }
@@ -158,20 +176,62 @@ int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   return submit_transfer(req, buf, cb);
 }
 
-int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
-                uvdio_io_cb cb) {
+static int check_write(const uvdio_file_t* file, const uvdio_req_t* req, const uvdio_buf_t* buf,
+                       uint64_t offset) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 1);
 
   if (error == 0) {
     error = check_transfer(file, buf, offset, buf->len);
   }
+  return error == 0 ? file->latch_ : error;
+}
+
+int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                uvdio_io_cb cb) {
+  int error = check_write(file, req, buf, offset);
+
+  if (error != 0) {
+    return error;
+  }
+  uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
+  req->flags_ = file->write_flags_;
+  return submit_transfer(req, buf, cb);
+}
+
+#define KNOWN_WRITE_FLAGS (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC)
+
+static int check_write_flags(unsigned flags) {
+  unsigned method = flags & (UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC);
+  int is_one = method == UVDIO_WRITE_BY_DSYNC || method == UVDIO_WRITE_BY_SYNC;
+
+  if ((flags & ~KNOWN_WRITE_FLAGS) != 0 ||
+      (method != 0 && ((flags & UVDIO_WRITE_DURABLE) == 0 || !is_one))) {
+    return UV_EINVAL;
+  }
+  return 0;
+}
+
+/* What a write is that nothing can refuse any more, beyond moving bytes. One of no bytes makes
+ * nothing durable. */
+static void set_write_flags(uvdio_req_t* req, unsigned flags, int is_now) {
+  req->flags_ |= req->file->write_flags_;
+  if ((flags & UVDIO_WRITE_DURABLE) != 0 && req->length_ > 0) {
+    uvdio__durability_choose(req, flags, is_now);
+  }
+}
+
+int uvdio_write_flags(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
+                      unsigned flags, uvdio_io_cb cb) {
+  int error = check_write_flags(flags);
+
   if (error == 0) {
-    error = file->latch_;
+    error = check_write(file, req, buf, offset);
   }
   if (error != 0) {
     return error;
   }
   uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
+  set_write_flags(req, flags, cb == NULL);
   return submit_transfer(req, buf, cb);
 }
 
@@ -224,10 +284,10 @@ static int vector_now(uvdio_req_t* req) {
   uvdio__vector_t* vector = uvdio__vector_of(req);
   int error;
 
-  if (uvdio__order_must_not_run_now(req->file, req->op)) {
+  if (is_busy(req)) {
     error = UV_EBUSY;
   } else {
-    error = req->length_ == 0 ? 0 : uvdio__file_run_now(req);
+    error = run_transfer_now(req);
     if (req->op == UVDIO_OP_READ) {
       uvdio__vector_set_lengths(req);
     }
@@ -252,9 +312,8 @@ static int64_t check_all(const uvdio_file_t* file, const uvdio_req_t* req, uvdio
   return length >= 0 && is_write && file->latch_ != 0 ? file->latch_ : length;
 }
 
-static int submit_vector(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_buf_t* bufs,
-                         unsigned count, uint64_t offset, unsigned short flags,
-                         uvdio_vector_cb cb) {
+static int prepare_vector(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_buf_t* bufs,
+                          unsigned count, uint64_t offset) {
   int64_t length = check_all(file, req, op, bufs, count, offset);
   uvdio__vector_t* vector;
 
@@ -266,14 +325,18 @@ static int submit_vector(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uv
     return UV_ENOMEM;
   }
   uvdio__prepare(req, file, op, offset, (size_t)length);
-  req->flags_ = flags | REQ_VECTOR;
+  req->flags_ = REQ_VECTOR;
   req->args_ = vector;
   req->range_skip_ = 0;
   req->buf_ = uvdio__empty_buf();
+  return 0;
+}
+
+static int submit_vector(uvdio_req_t* req, uvdio_vector_cb cb) {
   if (cb == NULL) {
     return vector_now(req);
   }
-  uvdio__vector_adopt(vector);
+  uvdio__vector_adopt(uvdio__vector_of(req));
   req->cb_.vector = cb;
   start_transfer(req);
   return 0;
@@ -281,17 +344,38 @@ static int submit_vector(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uv
 
 int uvdio_readv(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                 uint64_t offset, uvdio_vector_cb cb) {
-  return submit_vector(file, req, UVDIO_OP_READ, bufs, count, offset, 0, cb);
+  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset);
+  return error != 0 ? error : submit_vector(req, cb);
 }
 
 int uvdio_readv_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                       uint64_t offset, uvdio_vector_cb cb) {
-  return submit_vector(file, req, UVDIO_OP_READ, bufs, count, offset, REQ_EXACT, cb);
+  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset);
+
+  if (error != 0) {
+    return error;
+  }
+  req->flags_ |= REQ_EXACT;
+  return submit_vector(req, cb);
 }
 
 int uvdio_writev(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                  uint64_t offset, uvdio_vector_cb cb) {
-  return submit_vector(file, req, UVDIO_OP_WRITE, bufs, count, offset, 0, cb);
+  return uvdio_writev_flags(file, req, bufs, count, offset, 0, cb);
+}
+
+int uvdio_writev_flags(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
+                       uint64_t offset, unsigned flags, uvdio_vector_cb cb) {
+  int error = check_write_flags(flags);
+
+  if (error == 0) {
+    error = prepare_vector(file, req, UVDIO_OP_WRITE, bufs, count, offset);
+  }
+  if (error != 0) {
+    return error;
+  }
+  set_write_flags(req, flags, cb == NULL);
+  return submit_vector(req, cb);
 }
 
 /*

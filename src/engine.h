@@ -92,9 +92,10 @@ struct uvdio_engine_s {
   uvdio__list_t completed; /* requests whose callback is due, oldest first */
   struct uvdio__vector_s* vectors; /* the stock, for requests with several buffers (vector.h) */
   unsigned vector_count;           /* of the stock; `depth` at most */
-  uvdio_file_t* files;             /* every file that is opening, open or closing */
-  unsigned arenas_gone;            /* uvdio__arenas_gone when it was last looked at */
-  uvdio_req_t close_req;           /* closes files that the user left open, one after the other */
+  struct uvdio__durability_s* durability; /* by device (durability.h) */
+  uvdio_file_t* files;                    /* every file that is opening, open or closing */
+  unsigned arenas_gone;                   /* uvdio__arenas_gone when it was last looked at */
+  uvdio_req_t close_req; /* closes files that the user left open, one after the other */
   uvdio_engine_cb close_cb;
 
   const uvdio__loop_hooks_t* hooks;

@@ -13,6 +13,7 @@
 #include "engine_close.h"
 
 #include "allocator.h"
+#include "durability.h"
 #include "file.h"
 #include "iteration.h"
 #include "vector.h"
@@ -23,6 +24,7 @@
 
 void uvdio__engine_free(uvdio_engine_t* engine) {
   uvdio__vector_free_stock(engine);
+  uvdio__durability_free(engine);
   uvdio__free(engine, sizeof(*engine), UVDIO__STRUCT_ALIGN);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "allocator.h"
+#include "durability.h"
 #include "sized.h"
 
 #define KNOWN_FLAGS                                                                       \
@@ -260,6 +261,7 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
   memset(file, 0, sizeof(*file));
   file->data = data;
   file->flags_ = flags;
+  file->write_flags_ = (flags & UVDIO_O_DSYNC) != 0 ? REQ_DURABLE : 0;
   file->state_ = FILE_OPENING;
   file->queue_ = &engine->queues[QUEUE_MAIN];
   file->filesystem_ = "unknown";
@@ -269,6 +271,7 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
   uvdio__list_init(&file->deferred_);
   uvdio__list_init(&file->followers_);
   uvdio__list_init(&file->durable_waiting_);
+  uvdio__list_init(&file->written_);
   uvdio__list_init(&file->truncate_queue_);
   file_link(engine, file);
 }
@@ -389,6 +392,7 @@ int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, siz
   own.optimal_size = file->facts_.optimal_size;
   own.atomic_min = file->facts_.atomic_min;
   own.atomic_max = file->facts_.atomic_max;
+  uvdio__durability_tell(file, &own);
   uvdio__sized_out(info, size, &own, sizeof(own));
   return 0;
 }

@@ -4,6 +4,8 @@
  */
 #include "order.h"
 
+#include "durability.h"
+
 /*
  * Changes without an outcome
  */
@@ -36,34 +38,70 @@ static int is_included(const uvdio_req_t* leader, const uvdio_req_t* follower) {
   return leader->op == UVDIO_OP_SYNC_ALL || follower->op == UVDIO_OP_SYNC_DATA;
 }
 
-/* The oldest deferred sync if it is covered, else the oldest durable write that waits. */
+/* The oldest deferred sync if it is covered, else the oldest write that waits for one of the
+ * two. */
 static uvdio_req_t* next_leader(const uvdio_file_t* file) {
   uvdio_req_t* sync = uvdio__list_first(&file->deferred_);
+  uvdio_req_t* written = uvdio__list_first(&file->written_);
+  uvdio_req_t* waiting = uvdio__list_first(&file->durable_waiting_);
 
-  return sync != NULL && is_covered(file, sync) ? sync : uvdio__list_first(&file->durable_waiting_);
+  if (sync != NULL && is_covered(file, sync)) {
+    return sync;
+  }
+  if (written == NULL || waiting == NULL) {
+    return written != NULL ? written : waiting;
+  }
+  return written->sequence_ < waiting->sequence_ ? written : waiting;
+}
+
+static void follow(uvdio_file_t* file, uvdio_req_t* follower) {
+  uvdio__list_remove(follower);
+  uvdio__list_append(&file->followers_, follower);
+}
+
+/* All that a sync covers which starts now. */
+static void take_followers(uvdio_file_t* file, const uvdio_req_t* leader) {
+  uvdio_req_t* follower;
+
+  while ((follower = uvdio__list_first(&file->written_)) != NULL) {
+    follow(file, follower);
+  }
+  while ((follower = uvdio__list_first(&file->deferred_)) != NULL && is_covered(file, follower) &&
+         is_included(leader, follower)) {
+    follow(file, follower);
+  }
 }
 
 /* Starts what is next, if anything may go. A sync takes along those that it covers. */
 static void start_next_sync(uvdio_file_t* file) {
   uvdio_req_t* leader = file->syncing_ == NULL ? next_leader(file) : NULL;
-  uvdio_req_t* follower;
 
   if (leader == NULL) {
     return;
   }
   uvdio__list_remove(leader);
   file->syncing_ = leader;
-  if ((leader->flags_ & REQ_DURABLE) != 0) {
-    leader->flags_ &= (unsigned short)~REQ_DURABLE;
-    uvdio__queue_add(leader);
-    return;
-  }
-  while ((follower = uvdio__list_first(&file->deferred_)) != NULL && is_covered(file, follower) &&
-         is_included(leader, follower)) {
-    uvdio__list_remove(follower);
-    uvdio__list_append(&file->followers_, follower);
+  if ((leader->flags_ & REQ_DURABLE_WAITS) != 0) {
+    leader->flags_ &= (unsigned short)~REQ_DURABLE_WAITS;
+  } else {
+    take_followers(file, leader);
   }
   uvdio__queue_add(leader);
+}
+
+static int is_written(const uvdio_req_t* sync) {
+  return (sync->flags_ & REQ_WRITTEN) != 0;
+}
+
+/* Where a sync waits, or the write that has become one. */
+static uvdio__list_t* list_of(uvdio_file_t* file, const uvdio_req_t* sync) {
+  return is_written(sync) ? &file->written_ : &file->deferred_;
+}
+
+static void share_outcome(const uvdio_req_t* leader, uvdio_req_t* follower) {
+  uvdio__list_remove(follower);
+  follower->result = leader->result < 0 ? leader->result : 0;
+  uvdio__queue_complete(follower);
 }
 
 /* The leader has an outcome. A cancelled one has done nothing: its followers are deferred again. */
@@ -74,12 +112,18 @@ static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
   if (leader->result == UV_ECANCELED) {
     while ((follower = uvdio__list_last(&file->followers_)) != NULL) {
       uvdio__list_remove(follower);
-      uvdio__list_prepend(&file->deferred_, follower);
+      uvdio__list_prepend(list_of(file, follower), follower);
     }
   }
-  while ((follower = uvdio__list_shift(&file->followers_)) != NULL) {
-    follower->result = leader->result;
-    uvdio__queue_complete(follower);
+  while ((follower = uvdio__list_first(&file->followers_)) != NULL && is_written(follower)) {
+    share_outcome(leader, follower);
+  }
+  if (uvdio__is_sync(leader->op)) {
+    uvdio__list_remove(leader); /* It is called back after the writes that it covers. */
+    uvdio__list_append(&leader->engine_->completed, leader);
+  }
+  while ((follower = uvdio__list_first(&file->followers_)) != NULL) {
+    share_outcome(leader, follower);
   }
   /* Last: while it is set, no other sync starts and takes followers. */
   file->syncing_ = NULL;
@@ -90,7 +134,7 @@ void uvdio__order_undefer(uvdio_req_t* req) {
 
   assert(req->state_ == STATE_DEFERRED);
   uvdio__list_remove(req);
-  if (!uvdio__is_sync(req->op) && (req->flags_ & REQ_DURABLE) == 0) {
+  if (!uvdio__is_sync(req->op) && (req->flags_ & REQ_DURABLE_WAITS) == 0) {
     file->truncate_waiters_--;
   }
 }
@@ -117,7 +161,7 @@ static void submit_sync(uvdio_req_t* req) {
 static int wait_for_sync(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
-  if (req->op != UVDIO_OP_WRITE || !uvdio__has_shared_errors(file)) {
+  if ((req->flags_ & REQ_DURABLE) == 0 || !uvdio__has_shared_errors(file)) {
     return 0;
   }
   if (file->syncing_ == NULL) {
@@ -126,7 +170,7 @@ static int wait_for_sync(uvdio_req_t* req) {
     return 0;
   }
   req->state_ = STATE_DEFERRED;
-  req->flags_ |= REQ_DURABLE;
+  req->flags_ |= REQ_DURABLE_WAITS;
   uvdio__list_append(&file->durable_waiting_, req);
   return 1;
 }
@@ -189,8 +233,15 @@ static int wait_for_truncate(uvdio_req_t* req) {
 }
 
 int uvdio__order_must_not_run_now(const uvdio_file_t* file, uvdio_op_t op) {
-  return is_truncate_pending(file) || (op == UVDIO_OP_TRUNCATE && running_ordered(file) > 0) ||
-         (op == UVDIO_OP_WRITE && uvdio__has_shared_errors(file) && file->syncing_ != NULL);
+  return is_truncate_pending(file) || (op == UVDIO_OP_TRUNCATE && running_ordered(file) > 0);
+}
+
+int uvdio__order_must_not_be_durable_now(const uvdio_req_t* req) {
+  const uvdio_file_t* file = req->file;
+  int is_alone = (req->flags_ & REQ_THEN_SYNC) != 0 ||
+                 ((req->flags_ & REQ_DURABLE) != 0 && uvdio__has_shared_errors(file));
+
+  return is_alone && file->syncing_ != NULL;
 }
 
 /*
@@ -288,8 +339,7 @@ static void latch(uvdio_file_t* file, int error) {
   assert(error < 0 && file->latch_ == 0);
   file->latch_ = error;
   for (req = uvdio__list_first(completed); req != NULL; req = uvdio__list_after(completed, req)) {
-    if (req->file == file && req->op == UVDIO_OP_WRITE && req->result >= 0 &&
-        (file->flags_ & UVDIO_O_DSYNC) != 0) {
+    if (req->file == file && (req->flags_ & REQ_DURABLE) != 0 && req->result >= 0) {
       req->result = error;
     }
   }
@@ -299,15 +349,15 @@ static void latch(uvdio_file_t* file, int error) {
  * system called it a success. */
 static void apply_latch(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
-  int durable = uvdio__is_sync(req->op) || (file->flags_ & UVDIO_O_DSYNC) != 0;
+  int syncs = uvdio__is_sync(req->op) || (req->flags_ & REQ_DURABLE) != 0;
 
   assert(uvdio__is_sync(req->op) || req->op == UVDIO_OP_WRITE);
-  if (!durable || is_not_begun(req)) {
+  if ((!syncs && (req->flags_ & REQ_THEN_SYNC) == 0) || is_not_begun(req)) {
     return;
   }
   if (file->latch_ != 0) {
     req->result = file->latch_;
-  } else if (req->result < 0 && (uvdio__is_sync(req->op) || is_lost_write(req))) {
+  } else if (syncs && req->result < 0 && (uvdio__is_sync(req->op) || is_lost_write(req))) {
     latch(file, (int)req->result);
   }
 }
@@ -322,6 +372,20 @@ static UVDIO__NOINLINE void clip_to_range(uvdio_req_t* req) {
   }
 }
 
+/* A durable write has its outcome: it is a write again, where it became a sync. */
+static UVDIO__NOINLINE void end_durable_write(uvdio_req_t* req) {
+  int is_by_sync = (req->flags_ & REQ_WRITTEN) != 0;
+
+  if (is_by_sync) {
+    req->op = UVDIO_OP_WRITE;
+    req->flags_ &= (unsigned short)~REQ_WRITTEN;
+    req->result = req->result < 0 ? req->result : (int64_t)req->transferred;
+  }
+  if ((req->flags_ & REQ_TRIAL) != 0) {
+    uvdio__durability_end(req, is_by_sync);
+  }
+}
+
 void uvdio__order_apply(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_READ) {
     req->buf_.len = req->transferred; /* Of several buffers, the callback's caller sets it. */
@@ -330,6 +394,9 @@ void uvdio__order_apply(uvdio_req_t* req) {
     }
   } else if (req->op == UVDIO_OP_WRITE || uvdio__is_sync(req->op)) {
     apply_latch(req);
+    if (UVDIO__UNLIKELY((req->flags_ & (REQ_WRITTEN | REQ_TRIAL)) != 0)) {
+      end_durable_write(req);
+    }
   }
 }
 
@@ -364,11 +431,41 @@ static void outcome_close(uvdio_file_t* file) {
   }
 }
 
+void uvdio__order_become_sync(uvdio_req_t* req) {
+  req->op = UVDIO_OP_SYNC_DATA;
+  req->flags_ &= (unsigned short)~(REQ_THEN_SYNC | REQ_REFUSED);
+  req->flags_ |= REQ_WRITTEN;
+  req->retries_ = 0;
+}
+
+/* A write that a sync has to follow leaves the completed requests again. Returns 0 where there is
+ * nothing to sync. */
+static UVDIO__NOINLINE int wait_for_sync_of_written(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  if (req->result < 0 || file->latch_ != 0) {
+    return 0;
+  }
+  if (req->cancelled_) {
+    req->result = UV_ECANCELED; /* It is written, and nobody waits for the sync. */
+    return 0;
+  }
+  uvdio__list_remove(req);
+  uvdio__order_become_sync(req);
+  req->state_ = STATE_DEFERRED;
+  uvdio__list_append(&file->written_, req);
+  start_next_sync(file);
+  return 1;
+}
+
 void uvdio__order_outcome(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
   if ((req->flags_ & REQ_ORDERED) != 0) {
     order_remove(req);
+    if (UVDIO__UNLIKELY((req->flags_ & REQ_THEN_SYNC) != 0) && wait_for_sync_of_written(req)) {
+      return;
+    }
   }
   if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
     file->state_ = req->op == UVDIO_OP_CLOSE ? FILE_CLOSED : file->state_;

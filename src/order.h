@@ -8,6 +8,8 @@
  *     one that starts follow it (file->followers_) and share its outcome.
  *   - Where durable writes share errors of write-back (UVDIO__QUIRK_SHARED_WRITEBACK_ERROR), each
  *     counts as a sync in this: one runs at a time, the others wait (file->durable_waiting_).
+ *   - A write that a sync makes durable (REQ_THEN_SYNC) becomes a sync when it is written: it waits
+ *     in file->written_, and the next sync of the file, whoever asked for it, covers all of these.
  *   - A truncate runs alone: beside it kernels lose direct writes. It waits in
  *     file->truncate_queue_ until the reads and changes before it have their outcomes, and those
  *     after it wait behind it. Syncs pass.
@@ -45,6 +47,13 @@ void uvdio__order_undefer(uvdio_req_t* req);
 
 /* Whether a synchronous transfer or change would run beside a request that excludes it. */
 int uvdio__order_must_not_run_now(const uvdio_file_t* file, uvdio_op_t op);
+
+/* Whether a synchronous durable write would run beside a sync or another durable write that errors
+ * may be taken from. */
+int uvdio__order_must_not_be_durable_now(const uvdio_req_t* req);
+
+/* A write with REQ_THEN_SYNC is written: from here to its outcome it is a sync. */
+void uvdio__order_become_sync(uvdio_req_t* req);
 
 /* Whether a synchronous sync would run beside a change or another sync. */
 int uvdio__order_must_not_sync_now(const uvdio_file_t* file);

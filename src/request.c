@@ -31,8 +31,7 @@ void uvdio__request_fail(uvdio_req_t* req, int error) {
 static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   const uvdio__queue_t* queue = req->queue_;
   uvdio_op_t op = req->op;
-  int is_durable = op == UVDIO_OP_WRITE && (req->file->flags_ & UVDIO_O_DSYNC) != 0;
-  int syncs = uvdio__is_sync(op) || is_durable;
+  int syncs = uvdio__is_sync(op) || (req->flags_ & REQ_DURABLE) != 0;
 
   /* A close that was interrupted has closed all the same, and the number may be another file's by
    * now. An open repeats its own steps; what it ends with is final. */
@@ -129,13 +128,21 @@ static int64_t ask_end(const uvdio_req_t* req) {
   return (uint64_t)size > req->offset_ + req->transferred ? UVDIO_ESHORTREAD : 0;
 }
 
+/* A file that is durable by itself needs no flag, and where there is none it gets none. */
+static unsigned write_flags(const uvdio_req_t* req) {
+  int is_durable = (req->flags_ & REQ_DURABLE) != 0 && (req->file->flags_ & UVDIO_O_DSYNC) == 0;
+
+  return is_durable ? UVDIO__WRITE_DSYNC : 0;
+}
+
 static int64_t move_vector(const uvdio_req_t* req, intptr_t descriptor, uint64_t offset) {
   const uvdio__piece_t* pieces = uvdio__vector_of(req)->pieces;
   size_t length;
   unsigned count = uvdio__vector_layout(req, &length);
 
-  return req->op == UVDIO_OP_WRITE ? uvdio__os_writev(descriptor, pieces, count, offset)
-                                   : uvdio__os_readv(descriptor, pieces, count, offset);
+  return req->op == UVDIO_OP_WRITE
+             ? uvdio__os_writev(descriptor, pieces, count, offset, write_flags(req))
+             : uvdio__os_readv(descriptor, pieces, count, offset);
 }
 
 static int64_t move_bytes(const uvdio_req_t* req) {
@@ -148,7 +155,7 @@ static int64_t move_bytes(const uvdio_req_t* req) {
   }
   base = req->buf_.base + req->transferred;
   return req->op == UVDIO_OP_WRITE
-             ? uvdio__os_write(descriptor, base, uvdio__request_rest(req), offset)
+             ? uvdio__os_write(descriptor, base, uvdio__request_rest(req), offset, write_flags(req))
              : uvdio__os_read(descriptor, base, uvdio__request_rest(req), offset);
 }
 

@@ -36,10 +36,15 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_ORDERED (1u << 2)         /* on file->order_ */
 #define REQ_UNCANCELLABLE (1u << 3)   /* an open that has taken effect: too late to cancel */
 #define REQ_OUTCOME_UNKNOWN (1u << 4) /* a forked child can't know how far it came */
-#define REQ_DURABLE (1u << 5)         /* a durable write on file->durable_waiting_ */
+#define REQ_DURABLE_WAITS (1u << 5)   /* a durable write on file->durable_waiting_ */
 #define REQ_REFUSED (1u << 6)         /* the ring refused it once: the pool's answer counts */
 #define REQ_VECTOR (1u << 7)          /* a transfer with several buffers: args_ (vector.h) */
 #define REQ_RANGE (1u << 8)           /* a read around a range of args_ bytes, after range_skip_ */
+#define REQ_DURABLE (1u << 9)         /* a write that is durable when the system calls it done */
+#define REQ_THEN_SYNC (1u << 10)      /* a write that a sync makes durable: it comes next */
+#define REQ_WRITTEN (1u << 11) /* the same by then: an UVDIO_OP_SYNC_DATA until its outcome */
+#define REQ_TRIAL (1u << 12)   /* a durable write that is measured (durability.h) */
+#define REQ_SHARED (1u << 13)  /* a write of buffers that others may read */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */

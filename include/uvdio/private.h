@@ -65,7 +65,8 @@ typedef struct uvdio_facts_s_ {
   size_t range_skip_;            \
   void* args_;                   \
   void* worker_;                 \
-  void* reserved_[3]; /* zero; becomes fields of later versions */
+  uint64_t began_ns_;            \
+  void* reserved_[2]; /* zero; becomes fields of later versions */
 
 /* src/file.h tells the states, src/order.h the lists. */
 #define UVDIO_FILE_PRIVATE_FIELDS                                                                 \
@@ -77,8 +78,9 @@ typedef struct uvdio_facts_s_ {
   uint64_t pending_; /* requests without an outcome, but for the close */                         \
   int has_waiters_;  /* a truncate or the close waits or runs */                                  \
   unsigned flags_;                                                                                \
-  int latch_;            /* the error that later changes and syncs get; or 0 */                   \
-  unsigned fixed_index_; /* in the ring's table of files, plus one; 0: none */                    \
+  unsigned short write_flags_; /* request flags that each write has */                            \
+  int latch_;                  /* the error that later changes and syncs get; or 0 */             \
+  unsigned fixed_index_;       /* in the ring's table of files, plus one; 0: none */              \
   uintptr_t magic_;                                                                               \
   uvdio_file_t* next_;                                                                            \
   uvdio_file_t* prev_;                                                                            \
@@ -93,6 +95,7 @@ typedef struct uvdio_facts_s_ {
   uvdio_link_t_ deferred_;        /* syncs that wait for changes or another sync, oldest first */ \
   uvdio_link_t_ followers_;       /* syncs that share the outcome of syncing_ */                  \
   uvdio_link_t_ durable_waiting_; /* durable writes that wait for syncing_, oldest first */       \
+  uvdio_link_t_ written_;         /* durable writes that are written and wait for a sync */       \
   uvdio_req_t* syncing_;          /* the sync that runs, or a durable write in its place */       \
   uvdio_link_t_ truncate_queue_;  /* requests behind a truncate, and truncates that wait */       \
   uint64_t truncate_waiters_;     /* length of truncate_queue_ */                                 \
@@ -106,6 +109,7 @@ typedef struct uvdio_facts_s_ {
   uint32_t system_read_align_;                                                                    \
   uint32_t recommended_align_;                                                                    \
   uvdio_facts_t_ facts_;                                                                          \
+  void* durability_; /* src/durability.h */                                                       \
   const char* filesystem_;                                                                        \
   const char* reason_;                                                                            \
   void* reserved_[8]; /* zero; becomes fields of later versions */

@@ -256,6 +256,18 @@ static void print_backends(const facts_t* facts) {
   }
 }
 
+static const char* durable_text(const uvdio_file_info_t* info) {
+  switch (info->durable_method) {
+    case UVDIO_DURABLE_BY_DSYNC:
+      return "each by itself";
+    case UVDIO_DURABLE_BY_SYNC:
+      return "by a sync that they share";
+    case UVDIO_DURABLE_UNDECIDED:
+      break;
+  }
+  return "each by itself, or by a sync that they share: an engine measures the better one";
+}
+
 static void print_alignment(const uvdio_file_info_t* info) {
   char text[128];
   snprintf(text, sizeof text, "memory %u bytes, offset and length %u bytes", info->memory_align,
@@ -283,6 +295,7 @@ static void print_alignment(const uvdio_file_info_t* info) {
     snprintf(text, sizeof text, "%u to %u bytes", info->atomic_min, info->atomic_max);
     print_field("writes that can't be torn", text);
   }
+  print_field("durable writes", durable_text(info));
 }
 
 static void print_page(const path_facts_t* file) {
@@ -385,21 +398,23 @@ static json_t* engine_json(const engine_facts_t* engine) {
 
 static json_t* file_json(const path_facts_t* file) {
   static const char* const sources[] = {"default", "statx", "system"};
+  static const char* const methods[] = {"measured", "dsync", "sync"};
   const uvdio_file_info_t* info = &file->info;
   if (file->failed) {
     return json_null();
   }
   return json_pack(
-      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "filesystem",
-      file->filesystem, "direct", info->is_direct, "backend", file->backend, "reason", file->reason,
-      "memory_align", (json_int_t)info->memory_align, "offset_align",
+      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:I}",
+      "filesystem", file->filesystem, "direct", info->is_direct, "backend", file->backend, "reason",
+      file->reason, "memory_align", (json_int_t)info->memory_align, "offset_align",
       (json_int_t)info->offset_align, "system_memory_align", (json_int_t)info->system_memory_align,
       "system_offset_align", (json_int_t)info->system_offset_align, "system_read_align",
       (json_int_t)info->system_read_align, "recommended_align", (json_int_t)info->recommended_align,
       "align_source",
       (size_t)info->align_source < CLI_COUNT_OF(sources) ? sources[info->align_source] : "unknown",
       "optimal_size", (json_int_t)info->optimal_size, "atomic_min", (json_int_t)info->atomic_min,
-      "atomic_max", (json_int_t)info->atomic_max, "page_result", (json_int_t)file->page_bytes);
+      "atomic_max", (json_int_t)info->atomic_max, "durable_method", methods[info->durable_method],
+      "page_result", (json_int_t)file->page_bytes);
 }
 
 static json_t* limit_json(rlim_t value) {

@@ -287,9 +287,9 @@ static int learn_file(uvdio__open_state_t* opening) {
     error = leave_cache(opening);
   }
   if (error == 0) {
-    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0
-                           ? UVDIO__QUIRK_EMULATE_DSYNC | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR
-                           : 0;
+    opening->quirks |= UVDIO__QUIRK_SHARED_WRITEBACK_ERROR;
+    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_EMULATE_DSYNC
+                                                             : UVDIO__QUIRK_NO_WRITE_DSYNC;
     name_filesystem(opening);
   }
   if (error == 0 && (opening->flags & UVDIO_O_TRUNCATE) != 0) {

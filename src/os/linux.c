@@ -329,6 +329,8 @@ uvdio__open_status_t uvdio__linux_open_advance(uvdio__open_state_t* opening, int
 /* The size is that of the content. It is where others keep the file; of files that a kernel makes
  * up it says nothing. */
 #define FS_SIZE_COUNTS 4u
+/* RWF_DSYNC does what O_DSYNC does. Whoever passes writes on may leave out the flag. */
+#define FS_WRITE_DSYNC 8u
 
 typedef struct filesystem_s {
   uint32_t magic;
@@ -338,12 +340,12 @@ typedef struct filesystem_s {
 
 static const filesystem_t* filesystem_of(uint32_t magic) {
   static const filesystem_t known[] = {
-      {EXT4_SUPER_MAGIC, "ext4", FS_SHORT_IS_END},
-      {XFS_SUPER_MAGIC, "xfs", FS_SHORT_IS_END},
-      {BTRFS_SUPER_MAGIC, "btrfs", FS_SHORT_IS_END},
-      {F2FS_SUPER_MAGIC, "f2fs", FS_SHORT_IS_END},
-      {TMPFS_MAGIC, "tmpfs", FS_SHORT_IS_END},
-      {RAMFS_MAGIC, "ramfs", FS_SHORT_IS_END},
+      {EXT4_SUPER_MAGIC, "ext4", FS_SHORT_IS_END | FS_WRITE_DSYNC},
+      {XFS_SUPER_MAGIC, "xfs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
+      {BTRFS_SUPER_MAGIC, "btrfs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
+      {F2FS_SUPER_MAGIC, "f2fs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
+      {TMPFS_MAGIC, "tmpfs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
+      {RAMFS_MAGIC, "ramfs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
       {FUSE_SUPER_MAGIC, "fuse", FS_RING_SHORTS | FS_SIZE_COUNTS},
       {NFS_SUPER_MAGIC, "nfs", FS_RING_SHORTS | FS_SIZE_COUNTS},
       {V9FS_MAGIC, "9p", FS_RING_SHORTS | FS_SIZE_COUNTS},
@@ -353,7 +355,7 @@ static const filesystem_t* filesystem_of(uint32_t magic) {
       {OVERLAYFS_SUPER_MAGIC, "overlay", FS_SIZE_COUNTS},
       {0x2fc12fc1, "zfs", 0},
       {0xca451a4e, "bcachefs", 0},
-      {0x62646576, "bdev", FS_SHORT_IS_END},
+      {0x62646576, "bdev", FS_SHORT_IS_END | FS_WRITE_DSYNC},
   };
   static const filesystem_t unknown = {0, "unknown", 0};
   size_t i;
@@ -369,8 +371,8 @@ static const filesystem_t* filesystem_of(uint32_t magic) {
 /* Before Linux 5.11, a durable asynchronous write to btrfs takes the inode's lock when it ends,
  * which a truncate may hold that waits for this very write: both, and whoever comes after them,
  * hang for ever. */
-static int locks_up(uint32_t magic, unsigned flags) {
-  return magic == BTRFS_SUPER_MAGIC && (flags & UVDIO_O_DSYNC) != 0 && is_older_than(5, 11);
+static int locks_up(uint32_t magic) {
+  return magic == BTRFS_SUPER_MAGIC && is_older_than(5, 11);
 }
 
 /* Bytes. No filesystem's blocks are larger. */
@@ -466,11 +468,15 @@ static int finish(uvdio__open_state_t* opening) {
   if ((known->properties & FS_RING_SHORTS) != 0) {
     opening->quirks |= UVDIO__QUIRK_RING_SHORTS;
   }
-  if (locks_up((uint32_t)filesystem.f_type, opening->flags)) {
-    opening->quirks |= UVDIO__QUIRK_URING_DSYNC_HANG;
+  if ((known->properties & FS_WRITE_DSYNC) == 0) {
+    opening->quirks |= UVDIO__QUIRK_NO_WRITE_DSYNC;
+  }
+  if (locks_up((uint32_t)filesystem.f_type)) {
+    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_URING_DSYNC_HANG
+                                                             : UVDIO__QUIRK_NO_WRITE_DSYNC;
   }
   result = try_direct(opening);
-  if ((opening->flags & UVDIO_O_DSYNC) != 0 && !is_past_cache(opening, &filesystem)) {
+  if (!is_past_cache(opening, &filesystem)) {
     opening->quirks |= UVDIO__QUIRK_SHARED_WRITEBACK_ERROR;
   }
   if (!opening->direct && (known->properties & (FS_SHORT_IS_END | FS_SIZE_COUNTS)) == 0) {

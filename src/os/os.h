@@ -34,9 +34,11 @@
 
 /* UVDIO_O_DSYNC takes a sync after each write: the system's own does less */
 #define UVDIO__QUIRK_EMULATE_DSYNC 4u
+/* No single write can be made durable by itself (UVDIO__WRITE_DSYNC): it takes a sync */
+#define UVDIO__QUIRK_NO_WRITE_DSYNC 128u
 #define UVDIO__QUIRK_URING_DSYNC_HANG 8u /* writes of a ring can lock up this file's filesystem */
-/* UVDIO_O_DSYNC: writes may go through a cache, and an error of writing it back is told to one of
- * the callers only */
+/* Writes may go through a cache, and an error of writing it back is told to one of the callers
+ * only */
 #define UVDIO__QUIRK_SHARED_WRITEBACK_ERROR 16u
 /* The size may be none of the content's (sysfs): only a read that gives no bytes tells the end */
 #define UVDIO__QUIRK_ODD_SIZE 32u
@@ -102,9 +104,13 @@ int uvdio__linux_open_flags(const uvdio__open_state_t* opening);
 unsigned uvdio__linux_statx_mask(void);
 #endif
 
+/* What a write asks for beyond moving bytes. The system has to know it, see the quirks. */
+#define UVDIO__WRITE_DSYNC 1u /* durable when the call returns */
+
 /* Positional transfers of up to UVDIO__TRANSFER_MAX bytes. Return bytes moved or an error. */
 int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t offset);
-int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset);
+int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset,
+                        unsigned flags);
 
 /* A part of a transfer's memory: struct iovec, on systems that have it. */
 typedef struct uvdio__piece_s {
@@ -116,7 +122,7 @@ typedef struct uvdio__piece_s {
 int64_t uvdio__os_readv(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
                         uint64_t offset);
 int64_t uvdio__os_writev(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
-                         uint64_t offset);
+                         uint64_t offset, unsigned flags);
 
 int uvdio__os_sync(intptr_t descriptor, int data_only);
 int64_t uvdio__os_size(intptr_t descriptor);

@@ -86,10 +86,13 @@ int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t 
   return GetLastError() == ERROR_HANDLE_EOF ? 0 : last_error();
 }
 
-int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset) {
+int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset,
+                        unsigned flags) {
   OVERLAPPED place = place_at(offset);
   DWORD count = 0;
 
+  assert(flags == 0); /* Writes are durable by the handle (FILE_FLAG_WRITE_THROUGH) or a sync. */
+  (void)flags;
   assert(length <= UVDIO__TRANSFER_MAX);
   if (WriteFile(handle_of(descriptor), base, (DWORD)length, &count, &place)) {
     return count;
@@ -107,7 +110,7 @@ static int64_t move_pieces(intptr_t descriptor, const uvdio__piece_t* pieces, un
 
   for (i = 0; i < count; i++) {
     uint64_t at = offset + (uint64_t)moved;
-    int64_t part = is_write ? uvdio__os_write(descriptor, pieces[i].base, pieces[i].length, at)
+    int64_t part = is_write ? uvdio__os_write(descriptor, pieces[i].base, pieces[i].length, at, 0)
                             : uvdio__os_read(descriptor, pieces[i].base, pieces[i].length, at);
     if (part < 0) {
       return is_write || moved == 0 ? part : moved;
@@ -126,7 +129,9 @@ int64_t uvdio__os_readv(intptr_t descriptor, const uvdio__piece_t* pieces, unsig
 }
 
 int64_t uvdio__os_writev(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
-                         uint64_t offset) {
+                         uint64_t offset, unsigned flags) {
+  assert(flags == 0);
+  (void)flags;
   return move_pieces(descriptor, pieces, count, offset, 1);
 }
 
@@ -374,6 +379,7 @@ static void name_filesystem(uvdio__open_state_t* opening) {
   name = local_name(handle);
   opening->filesystem = name != NULL ? name : "unknown";
   opening->quirks |= name != NULL ? 0 : UVDIO__QUIRK_SHORT_READ_NOT_EOF;
+  opening->quirks |= UVDIO__QUIRK_NO_WRITE_DSYNC;
 }
 
 /* 100 nanoseconds since 1601, and nanoseconds since 1970; 0 where these have no number. */

@@ -11,6 +11,11 @@
 #include "ring/ring.h"
 #include "vector.h"
 
+/* Since Linux 4.7. */
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 0x00000002
+#endif
+
 /* Since Linux 6.9 and 6.15; liburing 2.3 does not name them. */
 #define OP_FTRUNCATE 55
 #define OP_READV_FIXED 60
@@ -115,9 +120,14 @@ static int opcode_of(const uvdio_req_t* req) {
 #define BATCH_WEIGHT_WRITE 4u
 #define URGENCY_OF_DURABLE_WRITE UVDIO_DEPTH_MAX
 
-static inline void count_write(uvdio__queue_t* queue, const uvdio_file_t* file) {
-  queue->batch_weight +=
-      ((file->flags_ & UVDIO_O_DSYNC) != 0 ? URGENCY_OF_DURABLE_WRITE : BATCH_WEIGHT_WRITE) - 1;
+static inline void count_write(uvdio__queue_t* queue, struct io_uring_sqe* sqe,
+                               const uvdio_req_t* req) {
+  if ((req->flags_ & REQ_DURABLE) != 0) {
+    sqe->rw_flags = (req->file->flags_ & UVDIO_O_DSYNC) != 0 ? 0 : RWF_DSYNC;
+    queue->batch_weight += URGENCY_OF_DURABLE_WRITE - 1;
+  } else {
+    queue->batch_weight += BATCH_WEIGHT_WRITE - 1;
+  }
 }
 
 /* Whether the transfer would keep the submitting thread too long: pinning plain memory and, where
@@ -163,7 +173,7 @@ static inline void finish_transfer(uvdio__queue_t* queue, struct io_uring_sqe* s
   }
   sqe->user_data = (uintptr_t)req | TRANSFER_MARK;
   if (req->op == UVDIO_OP_WRITE) {
-    count_write(queue, file);
+    count_write(queue, sqe, req);
   }
 }
 

@@ -96,10 +96,13 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   task.file = req->file->handle_.node;
   task.event.path = uvdio__node_path(task.file->now);
   task.unit = req->file->offset_mask_ + 1;
-  task.durable = (req->file->flags_ & UVDIO_O_DSYNC) != 0;
+  task.durable = (req->flags_ & REQ_DURABLE) != 0;
+  if (!uvdio__is_transfer(req->op)) {
+    return task;
+  }
   if (uvdio__is_vector(req)) {
     (void)uvdio__vector_layout(req, &task.event.length);
-  } else if (uvdio__is_transfer(req->op)) {
+  } else {
     task.base = req->buf_.base + req->transferred;
     task.event.length = uvdio__request_rest(req);
   }

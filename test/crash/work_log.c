@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A write-ahead log of fixed size that is used in a circle. Its file grows as it is written, or is
- * reserved, or has been written once before: the three have different ways to the disk.
+ * A write-ahead log of fixed size that is used in a circle. The file is opened so that each write
+ * is durable, or (records) each write asks for it, by either method or the measured one. The file
+ * grows as it is written, or is reserved, or has been written once before: the three have different
+ * ways to the disk.
  */
 #include <stdlib.h>
 
@@ -37,12 +39,15 @@ static int reserve(struct writer* writer, struct file* file, uint64_t size) {
   return error;
 }
 
-static int prepare(struct writer* writer) {
+/* With the writes made durable by the open, or one by one. */
+static int prepare_so(struct writer* writer, unsigned open_flags, unsigned how) {
   struct model* model = writer->model;
   struct file* file = &model->files[0];
+  int is_bad = writer->defect == DEFECT_NO_DSYNC;
   writer->state = calloc(1, sizeof(struct log));
-  int error =
-      writer_open(writer, writer->defect == DEFECT_NO_DSYNC ? UVDIO_OPEN_RW : UVDIO_OPEN_WAL);
+  writer->is_durable = 1;
+  writer->how = is_bad ? 0 : how;
+  int error = writer_open(writer, is_bad ? UVDIO_OPEN_RW : open_flags);
   enum start start = (enum start)random_below(&writer->random, STARTS);
   if (error == 0 && start != GROWING) {
     error = reserve(writer, file, file_end(model, file));
@@ -51,6 +56,16 @@ static int prepare(struct writer* writer) {
     error = writer_put(writer, &model->slots[i]);
   }
   return error;
+}
+
+static int prepare(struct writer* writer) {
+  return prepare_so(writer, UVDIO_OPEN_WAL, 0);
+}
+
+static int prepare_records(struct writer* writer) {
+  static const unsigned methods[] = {0, UVDIO_WRITE_BY_DSYNC, UVDIO_WRITE_BY_SYNC};
+  unsigned method = methods[random_below(&writer->random, 3)];
+  return prepare_so(writer, UVDIO_OPEN_RW, UVDIO_WRITE_DURABLE | method);
 }
 
 static void go_on(struct writer* writer) {
@@ -64,3 +79,4 @@ static void go_on(struct writer* writer) {
 }
 
 const struct work work_log = {"log", layout, prepare, go_on};
+const struct work work_records = {"records", layout, prepare_records, go_on};

@@ -64,14 +64,10 @@ struct write_job {
   void* context;
 };
 
-static int is_dsync(const struct writer* writer) {
-  return writer->work == &work_log;
-}
-
 static void note_written(struct writer* writer, struct file* file, struct slot* slot,
                          uint32_t version) {
   slot_reached(writer->model, file, slot, version, VISIBLE);
-  if (is_dsync(writer)) {
+  if (writer->is_durable) {
     slot_reached(writer->model, file, slot, version, DURABLE);
   }
 }
@@ -113,7 +109,7 @@ int writer_put(struct writer* writer, struct slot* slot) {
   struct file* file = &writer->model->files[0];
   uint32_t version = slot_submit(file, slot);
   uvdio_buf_t buf = make_buffer(writer, file, slot, version);
-  int error = uvdio_write(&writer->file, &req, &buf, slot->offset, NULL);
+  int error = uvdio_write_flags(&writer->file, &req, &buf, slot->offset, writer->how, NULL);
   uvdio_buf_release(&buf);
   if (error == 0) {
     note_written(writer, file, slot, version);
@@ -128,7 +124,7 @@ void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* f
   *job = (struct write_job){{0}, writer, file, slot, slot_submit(file, slot), then, context};
   job->req.data = job;
   uvdio_buf_t buf = make_buffer(writer, file, slot, job->version);
-  int error = uvdio_write(open_file, &job->req, &buf, slot->offset, on_written);
+  int error = uvdio_write_flags(open_file, &job->req, &buf, slot->offset, writer->how, on_written);
   if (error != 0) {
     uvdio_buf_release(&buf);
     free(job);

@@ -24,7 +24,7 @@ enum defect {
   DEFECT_NONE,
   DEFECT_EARLY,   /* what was only submitted counts as done */
   DEFECT_WIDE,    /* a sync counts for what was submitted after it, too */
-  DEFECT_NO_DSYNC /* the log is opened without UVDIO_O_DSYNC */
+  DEFECT_NO_DSYNC /* the log is opened, or each of its writes made, without what makes it durable */
 };
 
 struct writer {
@@ -37,6 +37,8 @@ struct writer {
   uvdio_engine_t* engine;
   uvdio_arena_t* arena; /* where the buffers are frames, else null */
   uvdio_file_t file;    /* of the works that have one */
+  unsigned how;         /* UVDIO_WRITE_* of each write */
+  int is_durable;       /* a write that is done is durable */
   unsigned width;       /* writes in flight at most */
   unsigned writes;      /* in flight */
   int stopped;          /* an operation failed */
@@ -53,6 +55,7 @@ struct work {
 };
 
 extern const struct work work_log;
+extern const struct work work_records;
 extern const struct work work_pages;
 extern const struct work work_space;
 extern const struct work work_names;

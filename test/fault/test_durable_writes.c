@@ -367,6 +367,255 @@ static void failed_truncate_and_preallocation_latch_nothing(void** state) {
 
 #define CASE(setup, function) FAULT_TEST_ON(setup, function)
 
+/*
+ * Writes that ask for it one by one, on a file that was not opened so.
+ */
+
+#define BY_DSYNC (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC)
+#define BY_SYNC (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_SYNC)
+
+static int open_plain(void** state) {
+  faults_reset();
+  int failed = fixture_open_bound(state);
+  faults_reset();
+  return failed;
+}
+
+static struct tracked_op* write_so(struct fixture* f, unsigned page, unsigned flags) {
+  uvdio_buf_t buf = filled(PAGE, page);
+  return t_write_flags(op_new(&f->tracker), &f->file, &buf, (uint64_t)page * PAGE, flags);
+}
+
+static void open_on(struct fixture* f, long type, const char* kernel) {
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  fault_pretend_filesystem(type);
+  fault_pretend_kernel(kernel);
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+  faults_reset();
+}
+
+/* Runs the loop until a call has come, or so many. */
+static void await_calls(struct fixture* f, enum fault_call call, unsigned count) {
+  while (fault_calls(call) < count) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+}
+
+static void await_held(struct fixture* f, enum fault_call call) {
+  await_calls(f, call, 1);
+  fault_await(call);
+}
+
+static void each_method_calls_the_system_its_own_way(void** state) {
+  struct fixture* f = *state;
+  for (unsigned i = 0; i < MANY; i++) {
+    write_so(f, i, BY_DSYNC);
+  }
+  run(f);
+  assert_int_equal(fault_durable_writes(), MANY);
+  assert_int_equal(fault_calls(CALL_FDATASYNC) + fault_calls(CALL_FSYNC), 0);
+  faults_reset();
+  for (unsigned i = 0; i < MANY; i++) {
+    write_so(f, i, BY_SYNC);
+  }
+  run(f);
+  assert_int_equal(fault_durable_writes(), 0);
+  assert_int_equal(fault_calls(CALL_PWRITE), MANY);
+  assert_true(fault_calls(CALL_FDATASYNC) >= 1 && fault_calls(CALL_FDATASYNC) < MANY);
+  assert_int_equal(fault_calls(CALL_FSYNC), 0);
+}
+
+/* A file that is durable by itself does not ask again. */
+static void durable_file_asks_once(void** state) {
+  struct fixture* f = *state;
+  write_so(f, 0, BY_DSYNC);
+  write_so(f, 1, BY_SYNC);
+  run(f);
+  assert_int_equal(fault_durable_writes(), 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 0);
+}
+
+/* The writes that wait while the first one's sync runs are told by one more sync, and so is
+ * whoever asks for a sync. */
+static void writes_and_syncs_share_the_next_sync(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* writes[MANY];
+  if (!on_workers(&f->file)) {
+    SKIP("a sync can be held on libuv's threads only");
+  }
+  fault_hold(CALL_FDATASYNC, 1);
+  writes[0] = write_so(f, 0, BY_SYNC);
+  watch_for_hang("a sync that is held");
+  await_held(f, CALL_FDATASYNC);
+  for (unsigned i = 1; i < MANY; i++) {
+    writes[i] = write_so(f, i, BY_SYNC);
+  }
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  await_calls(f, CALL_PWRITE, MANY);
+  fault_release(CALL_FDATASYNC);
+  run(f);
+  watch_for_hang(NULL);
+  assert_result(sync, 0);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], PAGE);
+    assert_true(writes[i]->order < sync->order);
+  }
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
+}
+
+static void failed_sync_is_told_to_all_that_it_was_for(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* writes[MANY];
+  need_faults();
+  fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
+  for (unsigned i = 0; i < MANY; i++) {
+    writes[i] = write_so(f, i, BY_SYNC);
+  }
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->file);
+  run(f);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], UV_EIO);
+    assert_int_equal(writes[i]->req.transferred, PAGE);
+    assert_int_equal(writes[i]->req.op, UVDIO_OP_WRITE);
+  }
+  assert_result(sync, UV_EIO);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+  assert_code(info_of(&f->file).latch_error, UV_EIO);
+  uvdio_buf_t page = filled(PAGE, 1);
+  assert_refused(t_write_flags(op_new(&f->tracker), &f->file, &page, 0, BY_SYNC), UV_EIO);
+  assert_refused(t_write_flags(op_new(&f->tracker), &f->file, &page, 0, 0), UV_EIO);
+  assert_ok(uvdio_buf_release(&page));
+}
+
+/* Of a write that a sync is to follow nothing was called durable yet. */
+static void failed_write_latches_by_its_method(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  fault_fail(CALL_PWRITE, 1, ONCE, ENOSPC);
+  struct tracked_op* write = write_so(f, 0, BY_SYNC);
+  run(f);
+  assert_result(write, UV_ENOSPC);
+  assert_int_equal(write->req.transferred, 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 0);
+  assert_code(info_of(&f->file).latch_error, 0);
+  fault_fail(CALL_PWRITE, 1, ONCE, ENOSPC);
+  write = write_so(f, 0, 0);
+  run(f);
+  assert_result(write, UV_ENOSPC);
+  assert_code(info_of(&f->file).latch_error, 0);
+  fault_fail(CALL_PWRITE, 1, ONCE, ENOSPC);
+  write = write_so(f, 0, BY_DSYNC);
+  run(f);
+  assert_result(write, UV_ENOSPC);
+  assert_code(info_of(&f->file).latch_error, UV_ENOSPC);
+}
+
+/* Written, and nobody waits for the sync any more. */
+static void written_one_can_be_cancelled(void** state) {
+  struct fixture* f = *state;
+  if (!on_workers(&f->file)) {
+    SKIP("a sync can be held on libuv's threads only");
+  }
+  fault_hold(CALL_FDATASYNC, 1);
+  struct tracked_op* first = write_so(f, 0, BY_SYNC);
+  watch_for_hang("a sync that is held");
+  await_held(f, CALL_FDATASYNC);
+  struct tracked_op* second = write_so(f, 1, BY_SYNC);
+  while (in_flight(f) > 1) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  assert_int_equal(fault_calls(CALL_PWRITE), 2);
+  assert_ok(t_cancel(second));
+  run_until_it_sleeps(f);
+  assert_result(second, UV_ECANCELED);
+  assert_int_equal(second->req.transferred, PAGE);
+  assert_int_equal(second->req.op, UVDIO_OP_WRITE);
+  fault_release(CALL_FDATASYNC);
+  run(f);
+  watch_for_hang(NULL);
+  assert_result(first, PAGE);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+  assert_code(info_of(&f->file).latch_error, 0);
+  assert_holds(f, &f->file, PAGE, PAGE, 1);
+}
+
+/* Where a write may go through a cache those that are durable run one at a time, and those that a
+ * sync follows don't. */
+static void cached_files_serialize_by_method(void** state) {
+  struct fixture* f = *state;
+  open_on(f, OVERLAYFS_SUPER_MAGIC, NULL);
+  assert_int_equal(info_of(&f->file).is_durable_serialized, 1);
+  assert_int_equal(info_of(&f->file).durable_method, UVDIO_DURABLE_BY_SYNC);
+  open_on(f, BTRFS_SUPER_MAGIC, NULL);
+  if (!has_one_backend(&f->file) || !info_of(&f->file).is_durable_serialized) {
+    SKIP("the first of two backends may be another one");
+  }
+  run_once(f);
+  for (unsigned i = 0; i < 4; i++) {
+    write_so(f, i, BY_DSYNC);
+    assert_int_equal(in_flight(f), 1);
+  }
+  run(f);
+  assert_int_equal(fault_durable_writes(), 4);
+  for (unsigned i = 0; i < 4; i++) {
+    write_so(f, i, BY_SYNC);
+    assert_int_equal(in_flight(f), i + 1);
+  }
+  run(f);
+}
+
+/* Whoever passes writes on may leave out the flag; and one that locks up is not asked. */
+static void unknown_filesystems_are_synced(void** state) {
+  struct fixture* f = *state;
+  open_on(f, FUSE_SUPER_MAGIC, NULL);
+  write_so(f, 0, BY_DSYNC);
+  write_so(f, 1, UVDIO_WRITE_DURABLE);
+  run(f);
+  open_on(f, BTRFS_SUPER_MAGIC, "5.10.0");
+  write_so(f, 2, BY_DSYNC);
+  run(f);
+  assert_int_equal(fault_durable_writes(), 0);
+  assert_true(fault_calls(CALL_FDATASYNC) > 0);
+  assert_int_equal(info_of(&f->file).durable_method, UVDIO_DURABLE_BY_SYNC);
+  open_on(f, BTRFS_SUPER_MAGIC, "5.11.0");
+  assert_int_equal(info_of(&f->file).durable_method, UVDIO_DURABLE_UNDECIDED);
+}
+
+/* A method whose writes fail is not the better one. */
+static void method_that_fails_is_not_chosen(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  for (unsigned block = 0; block < 4; block++) {
+    faults_reset();
+    if (block == 0 || block == 3) {
+      fault_fail(CALL_PWRITE, 1, FOR_GOOD, EFBIG);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+      write_so(f, i, UVDIO_WRITE_DURABLE);
+    }
+    run(f);
+    assert_int_equal(fault_calls(CALL_FDATASYNC) > 0, block == 1 || block == 2);
+  }
+  uvdio_file_info_t info = info_of(&f->file);
+  assert_int_equal(info.durable_method, UVDIO_DURABLE_BY_SYNC);
+  assert_int_equal(info.durable_dsync_ns, 0);
+  assert_true(info.durable_sync_ns > 0);
+}
+
+static void method_without_memory_is_the_write_itself(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t page = filled(PAGE, 1);
+  write_so(f, 0, 0); /* Several buffers need room as well, once. */
+  run(f);
+  fault_fail(CALL_MEMALIGN, 1, ONCE, ENOMEM);
+  struct tracked_op* write =
+      t_write_flags(op_new(&f->tracker), &f->file, &page, 0, UVDIO_WRITE_DURABLE);
+  run(f);
+  assert_result(write, PAGE);
+  assert_int_equal(fault_durable_writes(), 1);
+  assert_int_equal(info_of(&f->file).durable_method, UVDIO_DURABLE_UNDECIDED);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       CASE(open_cached, durable_writes_run_one_at_a_time),
@@ -384,6 +633,16 @@ int main(int argc, char** argv) {
       CASE(open_straight, success_that_waits_for_its_callback_is_taken_back),
       CASE(open_straight_depth_1, latch_reaches_every_change_that_waits),
       CASE(open_straight, failed_truncate_and_preallocation_latch_nothing),
+      CASE(open_plain, each_method_calls_the_system_its_own_way),
+      CASE(open_straight, durable_file_asks_once),
+      CASE(open_plain, writes_and_syncs_share_the_next_sync),
+      CASE(open_plain, failed_sync_is_told_to_all_that_it_was_for),
+      CASE(open_plain, failed_write_latches_by_its_method),
+      CASE(open_plain, written_one_can_be_cancelled),
+      CASE(open_plain, cached_files_serialize_by_method),
+      CASE(open_plain, unknown_filesystems_are_synced),
+      CASE(open_plain, method_that_fails_is_not_chosen),
+      CASE(open_plain, method_without_memory_is_the_write_itself),
   };
   workers_begin();
   return matrix_main("durable_writes", tests, COUNT_OF(tests), argc, argv);

@@ -35,30 +35,22 @@ enum action {
   CLOSE_ENGINE,
   TURN,
   READ_PIECES,
-  WRITE_PIECES
+  WRITE_PIECES,
+  WRITE_DURABLY
 };
 
 /* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
  * line, out of what is left for turns of the loop. */
-static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},
-                                        {UVDIO_OP_READ, 22},
-                                        {UVDIO_OP_WRITE, 33},
-                                        {UVDIO_OP_TRUNCATE, 6},
-                                        {UVDIO_OP_PREALLOCATE, 6},
-                                        {UVDIO_OP_SYNC_DATA, 11},
-                                        {UVDIO_OP_SYNC_ALL, 11},
-                                        {UVDIO_OP_SIZE, 11},
-                                        {UVDIO_OP_CLOSE, 11},
-                                        {CANCEL, 22},
-                                        {BAD_POINTERS, 11},
-                                        {USE_BUFFER, 33},
-                                        {USE_REGISTRATION, 11},
-                                        {RUN_TO_THE_END, 11},
-                                        {CLOSE_ENGINE, 1},
-                                        {TURN, 1},
-                                        {READ_PIECES, 8},
-                                        {WRITE_PIECES, 12},
-                                        {TURN, 0}};
+static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},       {UVDIO_OP_READ, 22},
+                                        {UVDIO_OP_WRITE, 33},      {UVDIO_OP_TRUNCATE, 6},
+                                        {UVDIO_OP_PREALLOCATE, 6}, {UVDIO_OP_SYNC_DATA, 11},
+                                        {UVDIO_OP_SYNC_ALL, 11},   {UVDIO_OP_SIZE, 11},
+                                        {UVDIO_OP_CLOSE, 11},      {CANCEL, 22},
+                                        {BAD_POINTERS, 11},        {USE_BUFFER, 33},
+                                        {USE_REGISTRATION, 11},    {RUN_TO_THE_END, 11},
+                                        {CLOSE_ENGINE, 1},         {TURN, 1},
+                                        {READ_PIECES, 8},          {WRITE_PIECES, 12},
+                                        {WRITE_DURABLY, 8},        {TURN, 0}};
 
 static const struct profile profile = {.size = FILE_PAGES * PAGE,
                                        .most = PAGE,
@@ -490,7 +482,7 @@ static void submit(struct slot* slot, struct handle* handle, struct operation* o
 }
 
 /* The length of a transfer is the buffer's. */
-static void operate(uvdio_op_t op, int is_in_pieces) {
+static void operate(uvdio_op_t op, int is_in_pieces, int is_durable) {
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
   struct operation operation = generate(&w.choices, &profile, op, PAGE);
@@ -503,6 +495,8 @@ static void operate(uvdio_op_t op, int is_in_pieces) {
     operation.offset = take_odd(operation.offset);
     operation.length = op == UVDIO_OP_WRITE ? buf->len : buf->cap;
     operation.pieces = is_in_pieces ? 2 + take(3) : 0;
+    operation.how = is_durable ? UVDIO_WRITE_DURABLE | take(3) << 1 : 0;
+    operation.now = operation.now && !is_durable;
   } else if (op_is(op, UVDIO_OP_KIND_CHANGE)) {
     operation.length = take_odd(operation.length) + take(3);
   } else if (op == UVDIO_OP_OPEN) {
@@ -770,11 +764,15 @@ static void run_to_the_end(void) {
 }
 
 static void read_pieces(void) {
-  operate(UVDIO_OP_READ, 1);
+  operate(UVDIO_OP_READ, 1, 0);
 }
 
 static void write_pieces(void) {
-  operate(UVDIO_OP_WRITE, 1);
+  operate(UVDIO_OP_WRITE, 1, 0);
+}
+
+static void write_durably(void) {
+  operate(UVDIO_OP_WRITE, 0, 1);
 }
 
 static void act(unsigned action) {
@@ -788,9 +786,10 @@ static void act(unsigned action) {
       [TURN - UVDIO_OP_COUNT] = turn,
       [READ_PIECES - UVDIO_OP_COUNT] = read_pieces,
       [WRITE_PIECES - UVDIO_OP_COUNT] = write_pieces,
+      [WRITE_DURABLY - UVDIO_OP_COUNT] = write_durably,
   };
   if (action < UVDIO_OP_COUNT) {
-    operate((uvdio_op_t)action, 0);
+    operate((uvdio_op_t)action, 0, 0);
   } else {
     own[action - UVDIO_OP_COUNT]();
   }

@@ -42,6 +42,7 @@ static const char* pretended_kernel;
 static int pretended_no_direct;
 static int pretended_late_flag;
 static unsigned pretended_descriptors;
+static unsigned durable_writes;
 static int blocking[2] = {-1, -1}; /* a pipe */
 static unsigned to_block;
 static pthread_t test_thread; /* the one that called faults_reset() */
@@ -113,6 +114,7 @@ void faults_reset(void) {
   pretended_no_direct = 0;
   pretended_late_flag = 0;
   pretended_descriptors = 0;
+  durable_writes = 0;
   end_blocking();
   memset(&stopped, 0, sizeof(stopped));
   memset(&stepping, 0, sizeof(stepping));
@@ -301,6 +303,19 @@ unsigned fault_calls_here(enum fault_call call) {
   unsigned here = watches[call].here;
   pthread_mutex_unlock(&lock);
   return here;
+}
+
+void fault_count_durable_write(void) {
+  pthread_mutex_lock(&lock);
+  durable_writes++;
+  pthread_mutex_unlock(&lock);
+}
+
+unsigned fault_durable_writes(void) {
+  pthread_mutex_lock(&lock);
+  unsigned count = durable_writes;
+  pthread_mutex_unlock(&lock);
+  return count;
 }
 
 unsigned fault_hits(enum fault_call call) {

@@ -35,7 +35,7 @@ enum fault_call {
   CALL_FSTATFS,
   CALL_PREADV2,
   CALL_PREAD,  /* and preadv */
-  CALL_PWRITE, /* and pwritev */
+  CALL_PWRITE, /* and pwritev, pwritev2 */
   CALL_FDATASYNC,
   CALL_FSYNC,
   CALL_FTRUNCATE,
@@ -135,6 +135,9 @@ unsigned fault_entries(enum fault_call call);
 /* How many of the calls were made on the test's thread, entries of a ring that may be performed
  * when they are submitted (those without IOSQE_ASYNC) included. */
 unsigned fault_calls_here(enum fault_call call);
+
+/* How many writes have asked to be durable by themselves (RWF_DSYNC). */
+unsigned fault_durable_writes(void);
 
 /* How many of those calls a fault was meant for. */
 unsigned fault_hits(enum fault_call call);

@@ -23,6 +23,9 @@ void fault_leave(enum fault_call call);
 /* Counts a call that somebody else performs; `is_here`: perhaps on this thread. */
 struct plan fault_plan(enum fault_call call, int is_here);
 
+/* Counts a write that asks to be durable by itself. */
+void fault_count_durable_write(void);
+
 /* What the next entry that reads has to read from, or -1. */
 int fault_blocking_pipe(void);
 

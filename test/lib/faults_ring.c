@@ -127,6 +127,11 @@ static int has_flags_of_its_own(unsigned opcode) {
   return opcode == IORING_OP_FSYNC || opcode == IORING_OP_OPENAT || opcode == IORING_OP_STATX;
 }
 
+static int is_write(unsigned opcode) {
+  return opcode == IORING_OP_WRITE || opcode == IORING_OP_WRITE_FIXED ||
+         opcode == IORING_OP_WRITEV || opcode == OP_WRITEV_FIXED;
+}
+
 static int is_fixed(unsigned opcode) {
   return opcode == IORING_OP_READ_FIXED || opcode == IORING_OP_WRITE_FIXED ||
          opcode == OP_READV_FIXED || opcode == OP_WRITEV_FIXED;
@@ -135,7 +140,8 @@ static int is_fixed(unsigned opcode) {
 /* Whether all is zero that the kernel may not look at today. */
 static int is_whole(const struct io_uring_sqe* sqe) {
   return (sqe->flags & ~(IOSQE_FIXED_FILE | IOSQE_ASYNC)) == 0 && sqe->ioprio == 0 &&
-         (sqe->rw_flags == 0 || has_flags_of_its_own(sqe->opcode)) &&
+         (sqe->rw_flags == 0 || has_flags_of_its_own(sqe->opcode) ||
+          (is_write(sqe->opcode) && sqe->rw_flags == RWF_DSYNC)) &&
          (sqe->buf_index == 0 || is_fixed(sqe->opcode)) && sqe->personality == 0 &&
          sqe->file_index == 0 && sqe->addr3 == 0 && sqe->__pad2[0] == 0;
 }
@@ -203,7 +209,11 @@ static void visit(struct io_uring_sqe* sqe) {
 static void visit_new(struct io_uring_sq* sq) {
   inspect_new(sq);
   for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
-    visit(&sq->sqes[i & *sq->kring_mask]);
+    struct io_uring_sqe* sqe = &sq->sqes[i & *sq->kring_mask];
+    if (is_write(sqe->opcode) && (sqe->rw_flags & RWF_DSYNC) != 0) {
+      fault_count_durable_write();
+    }
+    visit(sqe);
   }
 }
 

@@ -310,6 +310,21 @@ static long do_number(enum fault_call call, long number, const long* a) {
   PERFORM(call, plan, __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
 }
 
+/* pwritev2(2) by its number. */
+static ssize_t move_flagged(const long* a, const struct plan* plan) {
+  struct part part;
+  if ((a[5] & RWF_DSYNC) != 0) {
+    fault_count_durable_write();
+  }
+  shorten(&part, (const struct iovec*)(uintptr_t)a[1], (int)a[2], plan);
+  return told(__real_syscall(SYS_pwritev2, a[0], part.pieces, (long)part.count, a[3], a[4], a[5]),
+              plan);
+}
+
+static long do_pwritev2(const long* a) {
+  PERFORM(CALL_PWRITE, plan, move_flagged(a, &plan));
+}
+
 /* Arguments that were not passed are read as well and mean nothing, as in the C library. */
 long __wrap_syscall(long number, ...) {
   long a[6];
@@ -321,6 +336,9 @@ long __wrap_syscall(long number, ...) {
   va_end(arguments);
   if (number == SYS_statx) {
     return do_statx(a);
+  }
+  if (number == SYS_pwritev2) {
+    return do_pwritev2(a);
   }
   if (number == SYS_preadv2) {
     return do_number(CALL_PREADV2, number, a);

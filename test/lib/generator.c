@@ -86,6 +86,12 @@ static unsigned choose_flags(struct choices* choices, const struct profile* prof
   return flags;
 }
 
+/* By the better method, and by each. */
+static unsigned choose_durable(struct choices* choices) {
+  static const unsigned methods[] = {0, UVDIO_WRITE_BY_DSYNC, UVDIO_WRITE_BY_SYNC};
+  return UVDIO_WRITE_DURABLE | methods[choose(choices, 3)];
+}
+
 struct operation generate(struct choices* choices, const struct profile* profile, uvdio_op_t op,
                           uint64_t unit) {
   struct operation operation = {.op = op};
@@ -99,6 +105,9 @@ struct operation generate(struct choices* choices, const struct profile* profile
       break;
     case UVDIO_OP_WRITE:
       choose_range(choices, profile, unit, &operation);
+      if (!operation.now && one_in(choices, profile->durable)) {
+        operation.how = choose_durable(choices);
+      }
       break;
     case UVDIO_OP_TRUNCATE:
       operation.length = choose_length(choices, profile);
@@ -138,7 +147,9 @@ int operation_submit(const struct operation* operation, const struct target* tar
       return operation->exact ? uvdio_read_exact(file, req, target->buf, operation->offset, io)
                               : uvdio_read(file, req, target->buf, operation->offset, io);
     case UVDIO_OP_WRITE:
-      return uvdio_write(file, req, target->buf, operation->offset, io);
+      return operation->how == 0
+                 ? uvdio_write(file, req, target->buf, operation->offset, io)
+                 : uvdio_write_flags(file, req, target->buf, operation->offset, operation->how, io);
     case UVDIO_OP_SYNC_DATA:
       return uvdio_sync_data(file, req, plain);
     case UVDIO_OP_SYNC_ALL:

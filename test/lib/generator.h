@@ -52,6 +52,7 @@ struct profile {
   unsigned now;         /* one operation in so many is synchronous */
   unsigned in_pieces;   /* one transfer in so many has several buffers */
   unsigned ranges;      /* one asynchronous read in so many asks for odd bytes */
+  unsigned durable;     /* one write in so many is durable by itself */
   struct {
     unsigned flag; /* of an open, */
     unsigned in;   /* one in so many */
@@ -67,6 +68,7 @@ struct operation {
   int now;         /* synchronous */
   unsigned pieces; /* buffers of a transfer; 0 or 1: one */
   size_t unit;     /* what their sizes are multiples of */
+  unsigned how;    /* UVDIO_WRITE_*, of a write */
   size_t skip;     /* bytes at the begin, and at the end, that a read does not ask for */
 };
 

@@ -436,8 +436,7 @@ static void sync_succeeds(struct model* model, const struct change* change) {
   }
 }
 
-/* Nothing written so far can be called durable any more. */
-static void sync_fails(struct model* model) {
+void model_sync_fails(struct model* model) {
   model->failed_at = model->clock;
   for (unsigned i = 0; i < model->count; i++) {
     struct guesses* disk = &model->sectors[i].disk;
@@ -493,7 +492,7 @@ void model_begins(struct model* model, struct change* change, const struct opera
 
 static void sync_ends(struct model* model, const struct change* change, enum model_end how) {
   if (how == MODEL_UNSURE) {
-    sync_fails(model);
+    model_sync_fails(model);
   } else if (how != MODEL_UNTOUCHED) {
     sync_succeeds(model, change);
   }

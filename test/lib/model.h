@@ -120,6 +120,10 @@ void model_begins(struct model* model, struct change* change, const struct opera
                   void* bytes);
 void model_ends(struct model* model, const struct change* change, enum model_end how);
 
+/* The sync of a durable write has failed: nothing written so far can be called durable by another
+ * one. */
+void model_sync_fails(struct model* model);
+
 /* Whether a read may have got these bytes: null, or what is wrong, and where. `strict`: sectors are
  * never mixed. */
 const char* model_check_read(const struct model* model, const struct change* read,

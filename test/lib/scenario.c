@@ -178,13 +178,14 @@ static void check_read(struct scenario* s, const struct step* step, const uvdio_
 
 /* Every other transfer of several pages has a buffer for each. */
 static void submit_pages(struct tracked_op* op, uvdio_op_t kind, uvdio_file_t* file,
-                         uvdio_buf_t* buf, unsigned first, unsigned pages) {
+                         uvdio_buf_t* buf, unsigned first, unsigned pages, unsigned how) {
   static unsigned turn;
   struct operation operation = {.op = kind,
                                 .offset = (uint64_t)first * PAGE,
                                 .now = op->blocking,
                                 .pieces = pages > 1 ? pages * (turn++ % 2) : 0,
-                                .unit = PAGE};
+                                .unit = PAGE,
+                                .how = how};
   struct target target = {.file = file, .buf = buf};
   t_operation(op, &operation, &target);
 }
@@ -196,7 +197,7 @@ static struct step* read_pages(struct scenario* s, struct tracked_op* op, uvdio_
     return NULL;
   }
   memset(buf.base, 0xee, buf.cap);
-  submit_pages(op, UVDIO_OP_READ, file, &buf, first, pages);
+  submit_pages(op, UVDIO_OP_READ, file, &buf, first, pages, 0);
   struct step* step = note_transfer(s, op, file, first, pages);
   if (op->blocking && op->accepted > 0) {
     check_read(s, step, &buf);
@@ -205,8 +206,9 @@ static struct step* read_pages(struct scenario* s, struct tracked_op* op, uvdio_
   return step;
 }
 
-static struct step* write_pages(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
-                                enum origin origin, unsigned first, unsigned pages) {
+static struct step* write_pages_so(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
+                                   enum origin origin, unsigned first, unsigned pages,
+                                   unsigned how) {
   uvdio_buf_t buf;
   if (get_memory(s, origin, pages, &buf) != 0) {
     return NULL;
@@ -215,10 +217,16 @@ static struct step* write_pages(struct scenario* s, struct tracked_op* op, uvdio
     fill_pattern(buf.base + (size_t)i * PAGE, PAGE, first + i + NEW);
   }
   buf.len = (size_t)pages * PAGE;
-  submit_pages(op, UVDIO_OP_WRITE, file, &buf, first, pages);
+  submit_pages(op, UVDIO_OP_WRITE, file, &buf, first, pages, how);
   struct step* step = note_transfer(s, op, file, first, pages);
+  step->how = how;
   release_if_refused(s, op, &buf);
   return step;
+}
+
+static struct step* write_pages(struct scenario* s, struct tracked_op* op, uvdio_file_t* file,
+                                enum origin origin, unsigned first, unsigned pages) {
+  return write_pages_so(s, op, file, origin, first, pages, 0);
 }
 
 static struct tracked_op* later(struct scenario* s) {
@@ -413,6 +421,10 @@ static void write_durably(struct scenario* s) {
       step->pages = 0; /* of another file than "file" */
     }
   }
+  for (unsigned i = 0; i < 2; i++) {
+    write_pages_so(s, later(s), &s->f->file, HEAP, 21 + i, 1,
+                   UVDIO_WRITE_DURABLE | (i ? UVDIO_WRITE_BY_DSYNC : UVDIO_WRITE_BY_SYNC));
+  }
   run_and_judge(s, from);
 }
 
@@ -440,9 +452,12 @@ static int latches(int64_t result) {
 }
 
 /* Whether the operation promised that something is durable, and broke the promise. */
-static int lost_something(const struct scenario* s, const struct tracked_op* op) {
+static int lost_something(const struct scenario* s, const struct step* step) {
+  const struct tracked_op* op = step->op;
   int is_sync = op->kind == UVDIO_OP_SYNC_DATA || op->kind == UVDIO_OP_SYNC_ALL;
-  if (op->kind == UVDIO_OP_WRITE && op->file == &s->wal) {
+  if (op->kind == UVDIO_OP_WRITE && (step->how & UVDIO_WRITE_BY_SYNC) != 0) {
+    is_sync = op->req.transferred == PAGE; /* It was written. */
+  } else if (op->kind == UVDIO_OP_WRITE && (op->file == &s->wal || step->how != 0)) {
     return latches(op->result);
   }
   return is_sync && op->result < 0 && op->result != UV_ECANCELED && op->result != UVDIO_EPOOL;
@@ -460,7 +475,7 @@ static void check_latch(struct scenario* s, const uvdio_file_t* file) {
     if (failed != NULL && is_sync && op->result == 0) {
       broken(s, "a sync succeeded after one failed with", failed->result);
     }
-    if (failed == NULL && lost_something(s, op)) {
+    if (failed == NULL && lost_something(s, &s->steps[i])) {
       failed = op;
     }
   }

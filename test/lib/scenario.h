@@ -31,6 +31,7 @@ struct step {
   int cancelled;  /* was asked to end early */
   unsigned first; /* page of the file "file" that it moves */
   unsigned pages; /* 0: no transfer of that file */
+  unsigned how;   /* UVDIO_WRITE_* */
 };
 
 struct scenario {

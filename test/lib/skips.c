@@ -77,6 +77,8 @@ static const struct expected {
     {"the ring's alone", RINGS, "never"},
     {"the ring's alone", ANYWHERE, NULL},
     {"two results can be made to come together *", ANYWHERE, NULL},
+    {"a sync can be held on libuv's threads only", RINGS, NULL},
+    {"the first of two backends may be another one", "*.ring.tmpfs*", NULL},
     {"writes of this filesystem may go through a cache", "*.ext4", "never"},
     {"writes of this filesystem may go through a cache", ANYWHERE, NULL},
     {"an entry of a ring can't be made to end within a block", RINGS, "!nowait"},

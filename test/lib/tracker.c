@@ -402,8 +402,19 @@ static void accept_or_refuse_io(struct tracked_op* op, uvdio_op_t kind, uvdio_fi
  * Several buffers.
  */
 
-typedef int (*vector_function)(uvdio_file_t*, uvdio_req_t*, uvdio_buf_t*, unsigned, uint64_t,
-                               uvdio_vector_cb);
+enum { NOT_EXACT, EXACT };
+
+/* A transfer of several buffers; `how` is UVDIO_WRITE_* of a write, or whether a read is exact. */
+static int call_vector(struct tracked_op* op, uvdio_op_t kind, unsigned how, uvdio_file_t* file,
+                       uvdio_buf_t* bufs, unsigned count, uint64_t offset) {
+  uvdio_vector_cb cb = op->blocking ? NULL : on_vector;
+  if (kind == UVDIO_OP_READ) {
+    return how == EXACT ? uvdio_readv_exact(file, &op->req, bufs, count, offset, cb)
+                        : uvdio_readv(file, &op->req, bufs, count, offset, cb);
+  }
+  return how == 0 ? uvdio_writev(file, &op->req, bufs, count, offset, cb)
+                  : uvdio_writev_flags(file, &op->req, bufs, count, offset, how, cb);
+}
 
 static uvdio_buf_t* copy_of(const uvdio_buf_t* bufs, unsigned count) {
   uvdio_buf_t* copy = bufs == NULL || count == 0 ? NULL : calloc(count, sizeof(*bufs));
@@ -430,13 +441,12 @@ static void check_handles(struct tracked_op* op, uvdio_op_t kind, const uvdio_bu
 
 /* `whole` is the buffer that they are views of, or null. The operation may be pending: then it is
  * refused, and stays as it was. */
-static struct tracked_op* submit_vector(struct tracked_op* op, uvdio_op_t kind,
-                                        vector_function function, uvdio_file_t* file,
-                                        uvdio_buf_t* bufs, unsigned count, uint64_t offset,
-                                        const uvdio_buf_t* whole) {
+static struct tracked_op* submit_vector(struct tracked_op* op, uvdio_op_t kind, unsigned how,
+                                        uvdio_file_t* file, uvdio_buf_t* bufs, unsigned count,
+                                        uint64_t offset, const uvdio_buf_t* whole) {
   uvdio_buf_t* before = copy_of(bufs, count);
   enter();
-  int code = leave(function(file, &op->req, bufs, count, offset, op->blocking ? NULL : on_vector));
+  int code = leave(call_vector(op, kind, how, file, bufs, count, offset));
   int carried = was_carried_out(op, kind, code);
   accept_or_refuse(op, kind, file, code);
   check_handles(op, kind, before, bufs, count, carried);
@@ -474,11 +484,11 @@ static struct tracked_op* submit_split(struct tracked_op* op, const struct opera
                                        const struct target* target) {
   uvdio_buf_t views[PIECES_MOST];
   int is_read = operation->op == UVDIO_OP_READ;
-  vector_function read = operation->exact ? uvdio_readv_exact : uvdio_readv;
+  unsigned how = is_read ? (operation->exact ? EXACT : NOT_EXACT) : operation->how;
   unsigned accepted = op->accepted;
   split(target->buf, is_read ? target->buf->cap : target->buf->len, operation, views);
-  submit_vector(op, operation->op, is_read ? read : uvdio_writev, target->file, views,
-                operation->pieces, operation->offset, target->buf);
+  submit_vector(op, operation->op, how, target->file, views, operation->pieces, operation->offset,
+                target->buf);
   if (op->accepted > accepted && op->blocking) {
     *target->buf = join(op);
   } else if (op->accepted > accepted) {
@@ -496,17 +506,22 @@ static int can_split(const uvdio_buf_t* buf, const struct operation* operation) 
 
 struct tracked_op* t_readv(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
                            unsigned count, uint64_t offset) {
-  return submit_vector(op, UVDIO_OP_READ, uvdio_readv, file, bufs, count, offset, NULL);
+  return submit_vector(op, UVDIO_OP_READ, NOT_EXACT, file, bufs, count, offset, NULL);
 }
 
 struct tracked_op* t_readv_exact(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
                                  unsigned count, uint64_t offset) {
-  return submit_vector(op, UVDIO_OP_READ, uvdio_readv_exact, file, bufs, count, offset, NULL);
+  return submit_vector(op, UVDIO_OP_READ, EXACT, file, bufs, count, offset, NULL);
 }
 
 struct tracked_op* t_writev(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
                             unsigned count, uint64_t offset) {
-  return submit_vector(op, UVDIO_OP_WRITE, uvdio_writev, file, bufs, count, offset, NULL);
+  return submit_vector(op, UVDIO_OP_WRITE, 0, file, bufs, count, offset, NULL);
+}
+
+struct tracked_op* t_writev_flags(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                                  unsigned count, uint64_t offset, unsigned flags) {
+  return submit_vector(op, UVDIO_OP_WRITE, flags, file, bufs, count, offset, NULL);
 }
 
 /*
@@ -595,6 +610,25 @@ struct tracked_op* t_read_exact(struct tracked_op* op, uvdio_file_t* file, uvdio
 struct tracked_op* t_write(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
                            uint64_t offset) {
   return submit_io(op, UVDIO_OP_WRITE, uvdio_write, file, buf, offset);
+}
+
+struct tracked_op* t_write_flags(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                                 uint64_t offset, unsigned flags) {
+  struct operation operation = in_pieces(UVDIO_OP_WRITE, file, offset);
+  uvdio_buf_t before = {0};
+  operation.how = flags;
+  if (buf != NULL && can_split(buf, &operation)) {
+    struct target target = {.file = file, .buf = buf};
+    return submit_split(op, &operation, &target);
+  }
+  if (buf != NULL) {
+    before = *buf;
+  }
+  enter();
+  int code =
+      leave(uvdio_write_flags(file, &op->req, buf, offset, flags, op->blocking ? NULL : on_io));
+  accept_or_refuse_io(op, UVDIO_OP_WRITE, file, &before, buf, code);
+  return op;
 }
 
 static uvdio_cb plain_cb(const struct tracked_op* op) {

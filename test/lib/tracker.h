@@ -99,6 +99,8 @@ struct tracked_op* t_read_exact(struct tracked_op* op, uvdio_file_t* file, uvdio
                                 uint64_t offset);
 struct tracked_op* t_write(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
                            uint64_t offset);
+struct tracked_op* t_write_flags(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
+                                 uint64_t offset, unsigned flags);
 struct tracked_op* t_read_range(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
                                 uint64_t offset, size_t length);
 struct tracked_op* t_readv(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
@@ -107,6 +109,8 @@ struct tracked_op* t_readv_exact(struct tracked_op* op, uvdio_file_t* file, uvdi
                                  unsigned count, uint64_t offset);
 struct tracked_op* t_writev(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
                             unsigned count, uint64_t offset);
+struct tracked_op* t_writev_flags(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* bufs,
+                                  unsigned count, uint64_t offset, unsigned flags);
 struct tracked_op* t_sync_data(struct tracked_op* op, uvdio_file_t* file);
 struct tracked_op* t_sync_all(struct tracked_op* op, uvdio_file_t* file);
 struct tracked_op* t_size(struct tracked_op* op, uvdio_file_t* file);

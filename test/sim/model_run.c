@@ -50,6 +50,7 @@ static const struct profile profile = {.size = FILE_SIZE,
                                        .exact = 5,
                                        .in_pieces = 4,
                                        .ranges = 5,
+                                       .durable = 5,
                                        .now = 14,
                                        .flags = {{UVDIO_O_DSYNC, 4},
                                                  {UVDIO_O_TRUNCATE, 10},
@@ -370,11 +371,15 @@ static void end_write(struct run* run, const struct slot* slot, int64_t result) 
   if (may_be_late(run, slot, result)) {
     leave(run, slot);
   } else {
-    int durable = (subject->flags & UVDIO_O_DSYNC) != 0;
+    int durable =
+        (subject->flags & UVDIO_O_DSYNC) != 0 || (slot->operation.how & UVDIO_WRITE_DURABLE) != 0;
     model_ends(&subject->model, &slot->change,
                result < 0 ? MODEL_UNSURE
                : durable  ? MODEL_DURABLE
                           : MODEL_DONE);
+    if (result < 0 && (slot->operation.how & UVDIO_WRITE_BY_SYNC) != 0) {
+      model_sync_fails(&subject->model);
+    }
   }
 }
 
