@@ -726,6 +726,13 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* r
 #define UVDIO_WRITE_BY_DSYNC (1u << 1)
 /** With DURABLE: by a sync that follows; no effect on a UVDIO_O_DSYNC file. */
 #define UVDIO_WRITE_BY_SYNC (1u << 2)
+/** The caller keeps the buffer, whose bytes anybody may read until the callback, and nobody may
+ * change: a buffer pool writes a page back while readers use it. The handle is not emptied, and
+ * must not be released before the callback, which gets a view on the same bytes. The bytes may be
+ * in several shared writes at once. Memory of an arena is registered memory here once it is
+ * registered (as for a view); a shared write does not register it. A build with
+ * UVDIO_DEBUG_OWNERSHIP ends a program that has changed the bytes, when the write ends. */
+#define UVDIO_WRITE_SHARED (1u << 3)
 
 /** Like uvdio_write(), with `flags` (UVDIO_WRITE_*, or 0).
  *

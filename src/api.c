@@ -198,7 +198,8 @@ int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t
   return submit_transfer(req, buf, cb);
 }
 
-#define KNOWN_WRITE_FLAGS (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC)
+#define KNOWN_WRITE_FLAGS \
+  (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC | UVDIO_WRITE_SHARED)
 
 static int check_write_flags(unsigned flags) {
   unsigned method = flags & (UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC);
@@ -215,6 +216,7 @@ static int check_write_flags(unsigned flags) {
  * nothing durable. */
 static void set_write_flags(uvdio_req_t* req, unsigned flags, int is_now) {
   req->flags_ |= req->file->write_flags_;
+  req->flags_ |= (flags & UVDIO_WRITE_SHARED) != 0 ? REQ_SHARED : 0;
   if ((flags & UVDIO_WRITE_DURABLE) != 0 && req->length_ > 0) {
     uvdio__durability_choose(req, flags, is_now);
   }
@@ -232,6 +234,10 @@ int uvdio_write_flags(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, ui
   }
   uvdio__prepare(req, file, UVDIO_OP_WRITE, offset, buf->len);
   set_write_flags(req, flags, cb == NULL);
+  if ((flags & UVDIO_WRITE_SHARED) != 0) {
+    uvdio_buf_t view = uvdio_buf_view(buf);
+    return submit_transfer(req, &view, cb);
+  }
   return submit_transfer(req, buf, cb);
 }
 
@@ -336,7 +342,11 @@ static int submit_vector(uvdio_req_t* req, uvdio_vector_cb cb) {
   if (cb == NULL) {
     return vector_now(req);
   }
-  uvdio__vector_adopt(uvdio__vector_of(req));
+  if ((req->flags_ & REQ_SHARED) != 0) {
+    uvdio__vector_view(uvdio__vector_of(req));
+  } else {
+    uvdio__vector_adopt(uvdio__vector_of(req));
+  }
   req->cb_.vector = cb;
   start_transfer(req);
   return 0;

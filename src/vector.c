@@ -79,6 +79,16 @@ void uvdio__vector_adopt(uvdio__vector_t* vector) {
   vector->bufs = own;
 }
 
+void uvdio__vector_view(uvdio__vector_t* vector) {
+  uvdio_buf_t* own = own_bufs(vector);
+  unsigned i;
+
+  for (i = 0; i < vector->count; i++) {
+    own[i] = uvdio_buf_view(&vector->bufs[i]);
+  }
+  vector->bufs = own;
+}
+
 unsigned uvdio__vector_layout(const uvdio_req_t* req, size_t* length) {
   uvdio__vector_t* vector = uvdio__vector_of(req);
   size_t skip = req->transferred;

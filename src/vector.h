@@ -55,8 +55,9 @@ uvdio__vector_t* uvdio__vector_take(uvdio_engine_t* engine, uvdio_buf_t* bufs, u
 void uvdio__vector_give_back(uvdio_engine_t* engine, uvdio__vector_t* vector);
 void uvdio__vector_free_stock(uvdio_engine_t* engine);
 
-/* Moves the handles from the caller's array. */
+/* Moves the handles from the caller's array, or makes views on its buffers. */
 void uvdio__vector_adopt(uvdio__vector_t* vector);
+void uvdio__vector_view(uvdio__vector_t* vector);
 
 /* Sets vector->pieces to the bytes that the transfer has yet to move, as many as one system call
  * takes. Returns their number; `length` receives their bytes. */

@@ -47,6 +47,8 @@ typedef struct record_s {
   uvdio_op_t op;
   uint64_t offset;
   uvdio_buf_t buf; /* empty but for transfers of one buffer, and for parts */
+  int is_shared;   /* others may read the bytes */
+  uint64_t sum;    /* of the bytes of a shared write */
   struct record_s* next_part;
   struct record_s* next_req; /* not of parts */
   struct record_s* next_buf;
@@ -227,10 +229,22 @@ static void take_out(const record_t* record) {
   }
 }
 
-static void close_bytes(const uvdio_buf_t* buf) {
+/* FNV-1a, which any change of one byte changes. */
+static uint64_t sum_of(const record_t* record) {
+  uint64_t sum = UINT64_C(0xcbf29ce484222325);
+  size_t i;
+
+  for (i = 0; i < size_of(record); i++) {
+    sum = (sum ^ (unsigned char)record->buf.base[i]) * UINT64_C(0x100000001b3);
+  }
+  return sum;
+}
+
+static void close_bytes(const record_t* owner) {
+  const uvdio_buf_t* buf = &owner->buf;
   const record_t* record;
 
-  if (buf->base == NULL) {
+  if (buf->base == NULL || owner->is_shared) {
     return;
   }
   for (record = open_ones; record != NULL; record = record->next_open) {
@@ -247,7 +261,7 @@ static void close_again(const void* base) {
 
   for (record = *bucket_of(by_buf, base); record != NULL; record = record->next_buf) {
     if (record->buf.base == base) {
-      close_bytes(&record->buf);
+      close_bytes(record);
     }
   }
 }
@@ -279,6 +293,16 @@ static void add_parts(record_t* record, const uvdio__vector_t* vector) {
   }
 }
 
+static void share_parts(record_t* record) {
+  int is_shared = (record->req->flags_ & REQ_SHARED) != 0;
+  record_t* part;
+
+  for (part = record; part != NULL; part = part->next_part) {
+    part->is_shared = is_shared;
+    part->sum = is_shared ? sum_of(part) : 0;
+  }
+}
+
 void uvdio__ownership_acquire(const uvdio_req_t* req) {
   record_t* record = make_record(req);
   const record_t* part;
@@ -289,18 +313,25 @@ void uvdio__ownership_acquire(const uvdio_req_t* req) {
   } else if (uvdio__is_transfer(req->op)) {
     record->buf = req->buf_;
   }
+  share_parts(record);
   uv_mutex_lock(&lock);
   assert(find(req) == NULL);
   insert(record);
   for (part = record; part != NULL; part = part->next_part) {
-    close_bytes(&part->buf);
+    close_bytes(part);
   }
   uv_mutex_unlock(&lock);
 }
 
+/* A write may go on as a sync. */
+static int is_same_operation(const record_t* record) {
+  return record->req->op == record->op ||
+         (record->op == UVDIO_OP_WRITE && (record->req->flags_ & REQ_WRITTEN) != 0);
+}
+
 static int is_as_it_was(const record_t* record) {
   const uvdio_req_t* req = record->req;
-  return uvdio__is_pending(req) && req->file == record->file && req->op == record->op &&
+  return uvdio__is_pending(req) && req->file == record->file && is_same_operation(record) &&
          req->offset_ == record->offset &&
          (!uvdio__is_transfer(req->op) || req->buf_.base == record->buf.base);
 }
@@ -338,6 +369,9 @@ void uvdio__ownership_release(const uvdio_req_t* req) {
   while (record != NULL) {
     record_t* part = record;
     record = part->next_part;
+    if (part->is_shared && sum_of(part) != part->sum) {
+      report("the bytes of a shared write were changed before its end", part);
+    }
     if (part->buf.base != NULL) {
       remember(part);
     }
@@ -375,7 +409,7 @@ void uvdio__ownership_forbid(const uvdio_req_t* req) {
     }
   }
   for (record = find(req); record != NULL; record = record->next_part) {
-    close_bytes(&record->buf);
+    close_bytes(record);
   }
   uv_mutex_unlock(&lock);
 }

@@ -6,7 +6,8 @@
  *
  *   with AddressSanitizer   any access to the buffer of a pending transfer, and to a request that
  *                           was freed
- *   always                  a request written to while pending, a buffer released while its bytes
+ *   always                  the bytes of a shared write changed before its end,
+ *                           a request written to while pending, a buffer released while its bytes
  *                           are in flight, a second release of a frame, a frame that comes to an
  *                           arena that it is not of (with the last operation that it went through,
  *                           if that is not long ago)

@@ -539,6 +539,27 @@ static void written_one_can_be_cancelled(void** state) {
   assert_holds(f, &f->file, PAGE, PAGE, 1);
 }
 
+/* It can't be stopped while it is written, but what it would wait for. */
+static void cancelled_one_is_not_synced(void** state) {
+  struct fixture* f = *state;
+  if (!on_workers(&f->file)) {
+    SKIP("a sync can be held on libuv's threads only");
+  }
+  fault_hold(CALL_PWRITE, 1);
+  struct tracked_op* write = write_so(f, 0, BY_SYNC);
+  watch_for_hang("a write that is held");
+  await_held(f, CALL_PWRITE);
+  assert_ok(t_cancel(write));
+  fault_release(CALL_PWRITE);
+  run(f);
+  watch_for_hang(NULL);
+  assert_result(write, UV_ECANCELED);
+  assert_int_equal(write->req.transferred, PAGE);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 0);
+  assert_code(info_of(&f->file).latch_error, 0);
+  assert_holds(f, &f->file, 0, PAGE, 0);
+}
+
 /* Where a write may go through a cache those that are durable run one at a time, and those that a
  * sync follows don't. */
 static void cached_files_serialize_by_method(void** state) {
@@ -639,6 +660,7 @@ int main(int argc, char** argv) {
       CASE(open_plain, failed_sync_is_told_to_all_that_it_was_for),
       CASE(open_plain, failed_write_latches_by_its_method),
       CASE(open_plain, written_one_can_be_cancelled),
+      CASE(open_plain, cancelled_one_is_not_synced),
       CASE(open_plain, cached_files_serialize_by_method),
       CASE(open_plain, unknown_filesystems_are_synced),
       CASE(open_plain, method_that_fails_is_not_chosen),

@@ -60,6 +60,7 @@ static const struct profile profile = {.size = FILE_MAX,
                                        .in_pieces = 4,
                                        .ranges = 5,
                                        .durable = 5,
+                                       .shared = 6,
                                        .now = 64,
                                        .flags = {{UVDIO_O_DSYNC, 4}, {UVDIO_O_NATIVE_ALIGN, 2}}};
 

@@ -495,7 +495,7 @@ static void operate(uvdio_op_t op, int is_in_pieces, int is_durable) {
     operation.offset = take_odd(operation.offset);
     operation.length = op == UVDIO_OP_WRITE ? buf->len : buf->cap;
     operation.pieces = is_in_pieces ? 2 + take(3) : 0;
-    operation.how = is_durable ? UVDIO_WRITE_DURABLE | take(3) << 1 : 0;
+    operation.how = is_durable ? UVDIO_WRITE_DURABLE | take(3) << 1 | take(2) << 3 : 0;
     operation.now = operation.now && !is_durable;
   } else if (op_is(op, UVDIO_OP_KIND_CHANGE)) {
     operation.length = take_odd(operation.length) + take(3);

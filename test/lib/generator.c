@@ -108,6 +108,9 @@ struct operation generate(struct choices* choices, const struct profile* profile
       if (!operation.now && one_in(choices, profile->durable)) {
         operation.how = choose_durable(choices);
       }
+      if (!operation.now && one_in(choices, profile->shared)) {
+        operation.how |= UVDIO_WRITE_SHARED;
+      }
       break;
     case UVDIO_OP_TRUNCATE:
       operation.length = choose_length(choices, profile);

@@ -52,7 +52,8 @@ struct profile {
   unsigned now;         /* one operation in so many is synchronous */
   unsigned in_pieces;   /* one transfer in so many has several buffers */
   unsigned ranges;      /* one asynchronous read in so many asks for odd bytes */
-  unsigned durable;     /* one write in so many is durable by itself */
+  unsigned durable;     /* one asynchronous write in so many is durable by itself */
+  unsigned shared;      /* one such write in so many leaves its buffer with the caller */
   struct {
     unsigned flag; /* of an open, */
     unsigned in;   /* one in so many */

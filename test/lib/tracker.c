@@ -276,11 +276,20 @@ static void on_plain(uvdio_req_t* req, int64_t result) {
   }
 }
 
+/* The handle that a shared write has left where it was. */
+static uvdio_buf_t hand_back(struct tracked_op* op, uvdio_buf_t buf) {
+  if (op->kept.base != NULL) {
+    buf = op->kept;
+    memset(&op->kept, 0, sizeof(op->kept));
+  }
+  return buf;
+}
+
 static void on_io(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   struct tracked_op* op = req->data;
   finish(op, result);
   check_buffer(op, &buf);
-  op->back = buf;
+  op->back = hand_back(op, buf);
   if (op->then != NULL) {
     op->then(op);
   }
@@ -326,6 +335,7 @@ static void on_vector(uvdio_req_t* req, ssize_t result, uvdio_buf_t* bufs, unsig
   if (op->is_split) {
     op->back = join(op);
     check_buffer(op, &op->back);
+    op->back = hand_back(op, op->back);
   }
   if (op->then != NULL) {
     op->then(op);
@@ -439,6 +449,17 @@ static void check_handles(struct tracked_op* op, uvdio_op_t kind, const uvdio_bu
   }
 }
 
+/* Those of a shared write stay, and views come back. */
+static void share_handles(struct tracked_op* op, uvdio_buf_t* before, const uvdio_buf_t* after,
+                          unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    if (!same_memory(&before[i], &after[i]) || before[i].len != after[i].len) {
+      tracker_violation(op->tracker, "a shared write changed handle %u", i);
+    }
+    before[i] = uvdio_buf_view(&before[i]);
+  }
+}
+
 /* `whole` is the buffer that they are views of, or null. The operation may be pending: then it is
  * refused, and stays as it was. */
 static struct tracked_op* submit_vector(struct tracked_op* op, uvdio_op_t kind, unsigned how,
@@ -449,7 +470,12 @@ static struct tracked_op* submit_vector(struct tracked_op* op, uvdio_op_t kind, 
   int code = leave(call_vector(op, kind, how, file, bufs, count, offset));
   int carried = was_carried_out(op, kind, code);
   accept_or_refuse(op, kind, file, code);
-  check_handles(op, kind, before, bufs, count, carried);
+  int is_shared = carried && !op->blocking && kind == UVDIO_OP_WRITE && (how & UVDIO_WRITE_SHARED);
+  if (is_shared) {
+    share_handles(op, before, bufs, count);
+  } else {
+    check_handles(op, kind, before, bufs, count, carried);
+  }
   if (!carried) {
     free(before);
     return op;
@@ -491,6 +517,8 @@ static struct tracked_op* submit_split(struct tracked_op* op, const struct opera
                 target->buf);
   if (op->accepted > accepted && op->blocking) {
     *target->buf = join(op);
+  } else if (op->accepted > accepted && !is_read && (how & UVDIO_WRITE_SHARED) != 0) {
+    op->sent = uvdio_buf_view(target->buf);
   } else if (op->accepted > accepted) {
     memset(target->buf, 0, sizeof(*target->buf));
   }
@@ -612,10 +640,20 @@ struct tracked_op* t_write(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_
   return submit_io(op, UVDIO_OP_WRITE, uvdio_write, file, buf, offset);
 }
 
+/* The handle of a shared write stays as it is, and a view comes back. */
+static void check_shared(struct tracked_op* op, const uvdio_buf_t* before,
+                         const uvdio_buf_t* after) {
+  if (!same_memory(before, after) || before->len != after->len) {
+    tracker_violation(op->tracker, "a shared write changed the handle");
+  }
+  op->sent = uvdio_buf_view(before);
+}
+
 struct tracked_op* t_write_flags(struct tracked_op* op, uvdio_file_t* file, uvdio_buf_t* buf,
                                  uint64_t offset, unsigned flags) {
   struct operation operation = in_pieces(UVDIO_OP_WRITE, file, offset);
   uvdio_buf_t before = {0};
+  unsigned accepted = op->accepted;
   operation.how = flags;
   if (buf != NULL && can_split(buf, &operation)) {
     struct target target = {.file = file, .buf = buf};
@@ -627,7 +665,11 @@ struct tracked_op* t_write_flags(struct tracked_op* op, uvdio_file_t* file, uvdi
   enter();
   int code =
       leave(uvdio_write_flags(file, &op->req, buf, offset, flags, op->blocking ? NULL : on_io));
-  accept_or_refuse_io(op, UVDIO_OP_WRITE, file, &before, buf, code);
+  int is_shared = (flags & UVDIO_WRITE_SHARED) != 0 && code == 0 && !op->blocking;
+  accept_or_refuse_io(op, UVDIO_OP_WRITE, file, &before, is_shared ? NULL : buf, code);
+  if (is_shared && op->accepted > accepted) {
+    check_shared(op, &before, buf);
+  }
   return op;
 }
 
@@ -688,6 +730,27 @@ struct tracked_op* t_preallocate(struct tracked_op* op, uvdio_file_t* file, uint
   return submit_length(op, UVDIO_OP_PREALLOCATE, uvdio_preallocate, file, length);
 }
 
+/* To a harness it is a write like any other: the handle is gone, and comes back. */
+static struct tracked_op* submit_shared(struct tracked_op* op, const struct operation* operation,
+                                        const struct target* target) {
+  uvdio_buf_t before = *target->buf;
+  unsigned accepted = op->accepted;
+  if (can_split(target->buf, operation)) {
+    submit_split(op, operation, target);
+  } else {
+    enter();
+    int code = leave(operation_submit(operation, target, &op->req, on_plain, on_io));
+    accept_or_refuse_io(op, UVDIO_OP_WRITE, target->file, &before, code == 0 ? NULL : target->buf,
+                        code);
+  }
+  if (op->accepted > accepted) {
+    check_shared(op, &before, target->buf);
+    op->kept = before;
+    memset(target->buf, 0, sizeof(*target->buf));
+  }
+  return op;
+}
+
 struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,
                                const struct target* target) {
   uvdio_buf_t before = {0};
@@ -696,6 +759,9 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
     before = *target->buf;
   }
   op->blocking = operation->now;
+  if (!operation->now && (operation->how & UVDIO_WRITE_SHARED) != 0) {
+    return submit_shared(op, operation, target);
+  }
   if (moves && can_split(target->buf, operation)) {
     return submit_split(op, operation, target);
   }

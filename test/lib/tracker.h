@@ -50,6 +50,7 @@ struct tracked_op {
   uvdio_op_t kind;
   uvdio_file_t* file;
   uvdio_buf_t sent;  /* what went in */
+  uvdio_buf_t kept;  /* of a shared write of the generator's: the handle, which comes back */
   uvdio_buf_t back;  /* what came back; released with the operation unless taken */
   uvdio_buf_t* bufs; /* of several: what went in, and after the callback what came back */
   unsigned buf_count;

@@ -199,6 +199,31 @@ static void release_to_the_wrong_arena(struct fixture* f) {
   _exit(uvdio_buf_release(&frame) == UVDIO_ENOTFRAME ? 0 : 3);
 }
 
+static void share_and_change(struct fixture* f, int changes) {
+  uvdio_buf_t page = filled(PAGE, 1);
+  unsigned sum = 0;
+  begin_anew(f);
+  request = calloc(1, sizeof(*request));
+  if (request == NULL ||
+      uvdio_write_flags(&f->other, request, &page, PAGE, UVDIO_WRITE_SHARED, on_done) != 0) {
+    _exit(2);
+  }
+  for (size_t i = 0; i < PAGE; i++) {
+    sum += ((volatile unsigned char*)page.base)[i];
+  }
+  ((volatile char*)page.base)[PAGE - 1] ^= (char)changes;
+  uv_run(uvdio_engine_loop(f->engine), UV_RUN_DEFAULT);
+  _exit(sum > 0 && uvdio_buf_release(&page) == 0 ? 0 : 3);
+}
+
+static void read_a_shared_buffer(struct fixture* f) {
+  share_and_change(f, 0);
+}
+
+static void change_a_shared_buffer(struct fixture* f) {
+  share_and_change(f, 1);
+}
+
 static void assert_ends(struct fixture* f, misdeed do_it, const char* words) {
   struct confession confession = hear(f, do_it);
   assert_int_not_equal(confession.status, 0);
@@ -221,6 +246,13 @@ static void touching_a_buffer_in_flight_is_caught(void** state) {
   assert_ends(*state, read_a_buffer_in_flight, "a buffer was used while it was the library's");
   assert_ends(*state, write_to_one_of_several_in_flight,
               "a buffer was used while it was the library's");
+}
+
+static void shared_bytes_may_be_read_and_not_changed(void** state) {
+  struct confession confession = hear(*state, read_a_shared_buffer);
+  assert_int_equal(confession.status, 0);
+  assert_ends(*state, change_a_shared_buffer,
+              "the bytes of a shared write were changed before its end");
 }
 
 static void releasing_in_flight_is_caught(void** state) {
@@ -273,6 +305,7 @@ static void sharing_bytes_is_no_error(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, touching_a_buffer_in_flight_is_caught),
+      TEST_ON(fixture_open, shared_bytes_may_be_read_and_not_changed),
       TEST_ON(fixture_open, releasing_in_flight_is_caught),
       TEST_ON(fixture_open, writing_to_a_pending_request_is_caught),
       TEST_ON(fixture_open, freeing_a_pending_request_is_caught),

@@ -248,6 +248,7 @@ static const struct profile crowded = {.size = CROWDED_PAGES * PAGE,
                                        .in_pieces = 4,
                                        .ranges = 5,
                                        .durable = 5,
+                                       .shared = 6,
                                        .flags = {{UVDIO_O_DSYNC, 5}, {UVDIO_O_TRUNCATE, 5}}};
 
 /* Sometimes a frame of the arena that comes and goes. */
