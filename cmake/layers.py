@@ -23,6 +23,7 @@ MAY_USE = {
     "cli": "",
     "bench": "cli",
     "api": "file order durability queue completion loop vector request engine.h buffer",
+    "pending": "file order queue completion loop request engine.h",
     "engine_init": "engine engine_close loop backend arena engine.h ring pool memory",
     "engine_close": "engine file order durability queue loop vector request engine.h",
     "engine": "file order queue completion loop vector request backend arena engine.h",

@@ -11,6 +11,7 @@ set(uvdio_sources
   src/file.c
   src/durability.c
   src/order.c
+  src/pending.c
   src/engine.c
   src/engine_init.c
   src/engine_close.c

@@ -420,6 +420,48 @@ struct uvdio_req_s {
  * close, which can't be taken back), UVDIO_ETHREAD, UVDIO_EFORK. */
 UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
 
+/** Asks all pending requests of the engine to end early, as uvdio_cancel() asks one; closes go on.
+ * Those that had not started end with UV_ECANCELED in the loop's next iteration. May be called from
+ * a callback, and after uvdio_engine_close(): an engine that is closed then waits only for what the
+ * kernel or a worker has in hand. Errors: UV_EINVAL (null), UVDIO_ETHREAD, UVDIO_EFORK. */
+UVDIO_EXTERN int uvdio_engine_cancel(uvdio_engine_t* engine);
+
+/** The same for the requests of one file, also after uvdio_close(). Errors: UV_EINVAL (null),
+ * UV_EBADF (the file is neither open nor being opened or closed), UVDIO_ETHREAD, UVDIO_EFORK. */
+UVDIO_EXTERN int uvdio_file_cancel(uvdio_file_t* file);
+
+/** How far a pending request has come. */
+typedef enum {
+  UVDIO_REQUEST_WAITING = 0, /**< for one of the engine's `depth` places */
+  UVDIO_REQUEST_RUNNING,     /**< with the kernel or a worker */
+  UVDIO_REQUEST_DEFERRED,    /**< for other requests of its file, see rule 9 */
+  UVDIO_REQUEST_COMPLETED    /**< its callback is due */
+} uvdio_request_state_t;
+
+/** One pending request. Later versions may append fields. */
+typedef struct uvdio_request_info_s {
+  const uvdio_req_t* req;      /**< its `data` and `file` may be read */
+  uvdio_op_t op;               /**< which operation it is */
+  uvdio_request_state_t state; /**< how far it has come */
+  const char* path;            /**< by which its file was opened; until the callback returns */
+  const char* backend;         /**< the backend that has it, or is to have it: "ring", ... */
+  uint64_t offset;             /**< bytes; of a truncate or preallocate the length; of others 0 */
+  size_t length;               /**< bytes of a read or write */
+  size_t transferred;          /**< bytes of these that were moved in steps that have ended */
+  uint64_t age_ms;             /**< milliseconds since it was accepted, by uv_now() */
+  int is_cancelled;            /**< 1: it was asked to end early */
+} uvdio_request_info_t;
+
+/** One pending request, from uvdio_engine_walk(). It may call no function of the library but those
+ * that ask (uvdio_op_name(), uvdio_file_info(), ...). */
+typedef void (*uvdio_walk_cb)(const uvdio_request_info_t* info, void* arg);
+
+/** Calls `cb` for each pending request of the engine, in no particular order: for a look at an
+ * engine that seems to hang. Among them are the closes that uvdio_engine_close() makes. Takes time
+ * by the number of requests and files; makes no system call. Errors: UV_EINVAL (null),
+ * UVDIO_ETHREAD, UVDIO_EFORK. Loop thread. */
+UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg);
+
 /** @} */
 
 /**

@@ -176,8 +176,8 @@ int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   return submit_transfer(req, buf, cb);
 }
 
-static int check_write(const uvdio_file_t* file, const uvdio_req_t* req, const uvdio_buf_t* buf,
-                       uint64_t offset) {
+static inline int check_write(const uvdio_file_t* file, const uvdio_req_t* req,
+                              const uvdio_buf_t* buf, uint64_t offset) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 1);
 
   if (error == 0) {
@@ -455,40 +455,4 @@ int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvd
     return UV_EINVAL;
   }
   return submit_resize(file, req, UVDIO_OP_PREALLOCATE, length, cb);
-}
-
-int uvdio_cancel(uvdio_req_t* req) {
-  uvdio_engine_t* engine;
-  uvdio__queue_t* queue;
-
-  if (req == NULL || !uvdio__is_pending(req)) {
-    return UV_EINVAL;
-  }
-  engine = req->engine_;
-  if (uvdio__engine_is_forked(engine)) {
-    return UVDIO_EFORK;
-  }
-  if (uvdio__engine_is_foreign(engine)) {
-    return UVDIO_ETHREAD;
-  }
-  if (req->state_ == STATE_COMPLETED || req->op == UVDIO_OP_CLOSE) {
-    return UV_EBUSY;
-  }
-  queue = req->queue_;
-  req->cancelled_ = 1;
-  if ((req->flags_ & REQ_UNCANCELLABLE) != 0) {
-    return 0;
-  }
-  if (req->state_ == STATE_RUNNING) {
-    queue->backend->cancel(queue, req);
-    return 0;
-  }
-  if (req->state_ == STATE_DEFERRED) {
-    uvdio__order_undefer(req);
-  } else {
-    uvdio__queue_remove(req);
-  }
-  uvdio__request_fail(req, UV_ECANCELED);
-  uvdio__queue_complete(req);
-  return 0;
 }

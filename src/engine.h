@@ -145,6 +145,7 @@ static inline void uvdio__engine_accept(uvdio_engine_t* engine, uvdio_req_t* req
   uvdio__set_magic(req);
   uvdio__ownership_acquire(req);
   engine->stats.submitted++;
+  req->submitted_ms_ = uv_now(engine->loop);
   if (!engine->loop_ref_held) {
     uvdio__loop_hold(engine);
   }

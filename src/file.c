@@ -30,6 +30,11 @@ static void file_link(uvdio_engine_t* engine, uvdio_file_t* file) {
   engine->files = file;
 }
 
+static void free_path(uvdio_file_t* file) {
+  uvdio__free(file->path_, strlen(file->path_) + 1, UVDIO__STRUCT_ALIGN);
+  file->path_ = NULL;
+}
+
 /* The engine is through with the file; it stays the library's until its magic_ is cleared. */
 static void file_unlink(uvdio_file_t* file) {
   uvdio_engine_t* engine = file->engine_;
@@ -45,6 +50,7 @@ static void file_unlink(uvdio_file_t* file) {
   }
   file->state_ = FILE_CLOSED;
   file->engine_ = NULL;
+  free_path(file);
 }
 
 /* Marks a closed file as reusable, just before its callback. No-op for other files. */
@@ -135,16 +141,24 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   pick_queue(file);
 }
 
-/* One allocation: what is known about the open, and the path behind it. */
+static char* copy_path(const char* path) {
+  size_t size = strlen(path) + 1;
+  char* copy = uvdio__alloc(size, UVDIO__STRUCT_ALIGN, 0);
+
+  if (copy != NULL) {
+    memcpy(copy, path, size);
+  }
+  return copy;
+}
+
+/* `path` is the file's copy. */
 static uvdio__open_state_t* make_open_state(const char* path, unsigned flags, int mode) {
-  size_t path_size = strlen(path) + 1;
-  uvdio__open_state_t* opening = uvdio__alloc(sizeof(*opening) + path_size, UVDIO__STRUCT_ALIGN, 1);
+  uvdio__open_state_t* opening = uvdio__alloc(sizeof(*opening), UVDIO__STRUCT_ALIGN, 1);
 
   if (opening == NULL) {
     return NULL;
   }
-  memcpy(opening + 1, path, path_size);
-  opening->path = (const char*)(opening + 1);
+  opening->path = path;
   opening->flags = flags;
   opening->mode = mode;
   opening->descriptor = -1;
@@ -163,7 +177,7 @@ static void free_open_state(uvdio_req_t* req) {
     uvdio__engine_note_call(req->engine_, began_ns);
   }
   req->args_ = NULL;
-  uvdio__free(opening, sizeof(*opening) + strlen(opening->path) + 1, UVDIO__STRUCT_ALIGN);
+  uvdio__free(opening, sizeof(*opening), UVDIO__STRUCT_ALIGN);
 }
 
 static void apply_open(uvdio_req_t* req) {
@@ -172,10 +186,11 @@ static void apply_open(uvdio_req_t* req) {
   }
   if (req->result == 0) {
     file_opened(req->file, uvdio__open_state_of(req));
-  } else {
-    file_unlink(req->file);
   }
   free_open_state(req);
+  if (req->result != 0) {
+    file_unlink(req->file);
+  }
 }
 
 /*
@@ -279,16 +294,20 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
 int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, const char* path,
                unsigned flags, int mode, uvdio_cb cb) {
   uvdio__open_state_t* opening;
+  char* copy;
   int error = check_open(engine, file, req, path, flags);
 
   if (error != 0) {
     return error;
   }
-  opening = make_open_state(path, flags, mode);
+  copy = copy_path(path);
+  opening = copy == NULL ? NULL : make_open_state(copy, flags, mode);
   if (opening == NULL) {
+    uvdio__free(copy, strlen(path) + 1, UVDIO__STRUCT_ALIGN);
     return UV_ENOMEM;
   }
   prepare_file(engine, file, flags);
+  file->path_ = copy;
   uvdio__prepare(req, file, UVDIO_OP_OPEN, 0, 0);
   req->args_ = opening;
   if (cb == NULL) {

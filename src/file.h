@@ -61,6 +61,11 @@ static inline int uvdio__file_check(const uvdio_file_t* file, const uvdio_req_t*
   return uvdio__is_pending(req) ? UV_EBUSY : 0;
 }
 
+/* The path that the file was opened by. */
+static inline const char* uvdio__file_path(const uvdio_file_t* file) {
+  return file->path_ != NULL ? file->path_ : "";
+}
+
 /* The synchronous form of a prepared request: performs it on this thread. */
 int uvdio__file_run_now(uvdio_req_t* req);
 

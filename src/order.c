@@ -73,7 +73,7 @@ static void take_followers(uvdio_file_t* file, const uvdio_req_t* leader) {
 }
 
 /* Starts what is next, if anything may go. A sync takes along those that it covers. */
-static void start_next_sync(uvdio_file_t* file) {
+static UVDIO__NOINLINE void start_next_sync(uvdio_file_t* file) {
   uvdio_req_t* leader = file->syncing_ == NULL ? next_leader(file) : NULL;
 
   if (leader == NULL) {
@@ -345,6 +345,9 @@ static void latch(uvdio_file_t* file, int error) {
   }
 }
 
+/* What a request has that is to be durable, but for syncs. */
+#define DURABLE_WAYS (REQ_DURABLE | REQ_THEN_SYNC | REQ_TRIAL)
+
 /* Whatever was to be durable and comes after the first failure is told of that, even where the
  * system called it a success. */
 static void apply_latch(uvdio_req_t* req) {
@@ -352,7 +355,7 @@ static void apply_latch(uvdio_req_t* req) {
   int syncs = uvdio__is_sync(req->op) || (req->flags_ & REQ_DURABLE) != 0;
 
   assert(uvdio__is_sync(req->op) || req->op == UVDIO_OP_WRITE);
-  if ((!syncs && (req->flags_ & REQ_THEN_SYNC) == 0) || is_not_begun(req)) {
+  if (is_not_begun(req)) {
     return;
   }
   if (file->latch_ != 0) {
@@ -392,7 +395,7 @@ void uvdio__order_apply(uvdio_req_t* req) {
     if (UVDIO__UNLIKELY((req->flags_ & REQ_RANGE) != 0)) {
       clip_to_range(req);
     }
-  } else if (req->op == UVDIO_OP_WRITE || uvdio__is_sync(req->op)) {
+  } else if ((req->flags_ & DURABLE_WAYS) != 0 || uvdio__is_sync(req->op)) {
     apply_latch(req);
     if (UVDIO__UNLIKELY((req->flags_ & (REQ_WRITTEN | REQ_TRIAL)) != 0)) {
       end_durable_write(req);
@@ -404,8 +407,10 @@ void uvdio__order_apply(uvdio_req_t* req) {
 static void outcome_sync(uvdio_file_t* file, uvdio_req_t* req) {
   if (file->syncing_ == req) {
     end_sync(file, req);
+    start_next_sync(file);
+  } else if (!uvdio__list_is_empty(&file->deferred_)) {
+    start_next_sync(file); /* What waits for no change waits for `syncing_`. */
   }
-  start_next_sync(file);
 }
 
 /* Counts before truncates, because those wait for the counts. */

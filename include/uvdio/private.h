@@ -66,6 +66,7 @@ typedef struct uvdio_facts_s_ {
   void* args_;                   \
   void* worker_;                 \
   uint64_t began_ns_;            \
+  uint64_t submitted_ms_;        \
   void* reserved_[2]; /* zero; becomes fields of later versions */
 
 /* src/file.h tells the states, src/order.h the lists. */
@@ -110,6 +111,7 @@ typedef struct uvdio_facts_s_ {
   uint32_t recommended_align_;                                                                    \
   uvdio_facts_t_ facts_;                                                                          \
   void* durability_; /* src/durability.h */                                                       \
+  char* path_;                                                                                    \
   const char* filesystem_;                                                                        \
   const char* reason_;                                                                            \
   void* reserved_[8]; /* zero; becomes fields of later versions */

@@ -510,6 +510,11 @@ static void failed_write_latches_by_its_method(void** state) {
   assert_code(info_of(&f->file).latch_error, UV_ENOSPC);
 }
 
+static void count_writes(const uvdio_request_info_t* info, void* arg) {
+  unsigned* count = arg;
+  *count += info->op == UVDIO_OP_WRITE && info->length == PAGE;
+}
+
 /* Written, and nobody waits for the sync any more. */
 static void written_one_can_be_cancelled(void** state) {
   struct fixture* f = *state;
@@ -525,6 +530,9 @@ static void written_one_can_be_cancelled(void** state) {
     uv_run(&f->loop, UV_RUN_NOWAIT);
   }
   assert_int_equal(fault_calls(CALL_PWRITE), 2);
+  unsigned writes = 0;
+  assert_ok(uvdio_engine_walk(f->engine, count_writes, &writes));
+  assert_int_equal(writes, 2);
   assert_ok(t_cancel(second));
   run_until_it_sleeps(f);
   assert_result(second, UV_ECANCELED);

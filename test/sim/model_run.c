@@ -631,7 +631,29 @@ static void operate(struct run* run, struct subject* subject, uvdio_op_t op) {
   expect_code(uvdio_buf_release(&buf), 0, "release");
 }
 
+/* Whatever is pending, of one file or of all. */
+static void cancel_all(struct run* run, struct subject* subject) {
+  if (subject != NULL) {
+    int code = uvdio_file_cancel(&subject->file);
+    int is_sure = !run->closing && (subject->state == OPEN || subject->state == CLOSED);
+    int is_open =
+        is_sure ? subject->state == OPEN : code == 0; /* callbacks run, or the engine closes it */
+    expect_code(code, is_open ? 0 : UV_EBADF, "cancelling a file's");
+  } else {
+    expect_code(uvdio_engine_cancel(run->engine), 0, "cancelling all");
+  }
+  for (unsigned i = 0; i < SLOTS; i++) {
+    struct slot* slot = &run->slots[i];
+    slot->cancelled |= slot->busy && (subject == NULL || slot->subject == subject);
+  }
+}
+
 static void cancel_some(struct run* run) {
+  if (one_in(&run->choices, 12)) {
+    struct subject* subject = &run->subjects[choose(&run->choices, FILES)];
+    cancel_all(run, one_in(&run->choices, 3) ? NULL : subject);
+    return;
+  }
   struct slot* slot = &run->slots[choose(&run->choices, SLOTS)];
   for (unsigned i = 0; i < SLOTS / 2 && !slot->busy; i++) {
     slot = &run->slots[choose(&run->choices, SLOTS)];

@@ -440,6 +440,15 @@ static void break_something(void) {
  */
 
 static void cancel_something(void) {
+  if (one_in(&chaos.choices, 8)) {
+    struct subject* subject = &chaos.subjects[(unsigned)choose(&chaos.choices, CROWDED)];
+    int code = one_in(&chaos.choices, 2) ? uvdio_engine_cancel(chaos.f->engine)
+                                         : uvdio_file_cancel(&subject->file);
+    if (code != 0 && code != UV_EBADF && code != UVDIO_EFORK) {
+      tracker_violation(&chaos.f->tracker, "cancelling all: %s", uvdio_err_name(code));
+    }
+    return;
+  }
   if (chaos.live_count > 0) {
     (void)t_cancel(chaos.live[(unsigned)choose(&chaos.choices, chaos.live_count)]);
   }
