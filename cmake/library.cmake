@@ -10,6 +10,7 @@ set(uvdio_sources
   src/api.c
   src/file.c
   src/durability.c
+  src/group.c
   src/order.c
   src/pending.c
   src/engine.c

@@ -67,7 +67,7 @@ typedef struct uvdio_facts_s_ {
   void* worker_;                 \
   uint64_t began_ns_;            \
   uint64_t submitted_ms_;        \
-  void* reserved_[2]; /* zero; becomes fields of later versions */
+  void* reserved_[3]; /* zero; becomes fields of later versions */
 
 /* src/file.h tells the states, src/order.h the lists. */
 #define UVDIO_FILE_PRIVATE_FIELDS                                                                 \
