@@ -42,6 +42,8 @@ uvdio__vector_t* uvdio__vector_take(uvdio_engine_t* engine, uvdio_buf_t* bufs, u
   if (vector != NULL) {
     vector->bufs = bufs;
     vector->count = count;
+    vector->first = 0;
+    vector->before = 0;
   }
   return vector;
 }
@@ -89,18 +91,36 @@ void uvdio__vector_view(uvdio__vector_t* vector) {
   vector->bufs = own;
 }
 
+/* Sets vector->first to the buffer that the transfer goes on in, looking from where the last call
+ * began: mostly it has moved forward. Returns the bytes of that buffer that were moved. */
+static size_t find_first(uvdio__vector_t* vector, const uvdio_req_t* req) {
+  size_t size;
+
+  if (req->transferred < vector->before) {
+    vector->first = 0;
+    vector->before = 0;
+  }
+  size = uvdio__size_of_buf(req->op, &vector->bufs[vector->first]);
+  while (req->transferred - vector->before >= size) {
+    vector->before += size;
+    vector->first++;
+    assert(vector->first < vector->count); /* Something is left to move. */
+    size = uvdio__size_of_buf(req->op, &vector->bufs[vector->first]);
+  }
+  return req->transferred - vector->before;
+}
+
 unsigned uvdio__vector_layout(const uvdio_req_t* req, size_t* length) {
   uvdio__vector_t* vector = uvdio__vector_of(req);
-  size_t skip = req->transferred;
+  size_t skip = find_first(vector, req);
   size_t most = uvdio__request_rest(req);
   unsigned pieces = 0;
   unsigned i;
 
   *length = 0;
-  for (i = 0; i < vector->count && pieces < UVDIO__PIECES_MAX && *length < most; i++) {
+  for (i = vector->first; i < vector->count && pieces < UVDIO__PIECES_MAX && *length < most; i++) {
     size_t size = uvdio__size_of_buf(req->op, &vector->bufs[i]);
-    if (size <= skip) {
-      skip -= size;
+    if (size == 0) {
       continue;
     }
     size = size - skip < most - *length ? size - skip : most - *length;

@@ -26,6 +26,8 @@ typedef struct uvdio__vector_s {
   struct uvdio__vector_s* next; /* in the stock */
   unsigned room;
   unsigned count;
+  unsigned first;    /* buffer that the last layout began with, */
+  size_t before;     /* and the bytes of those before it */
   uvdio_buf_t* bufs; /* own ones; of a synchronous transfer the caller's */
   uvdio__piece_t pieces[];
 } uvdio__vector_t;

@@ -352,6 +352,20 @@ static void bad_neighbour_spoils_nothing(void** state) {
   release(4);
 }
 
+static void bad_neighbour_behind_a_gap_leaves_nothing(void** state) {
+  struct fixture* f = *state;
+  put_pages(f, 8);
+  clear();
+  set(0, UVDIO_OP_READ, &f->file, 0, blank(PAGE));
+  set(1, UVDIO_OP_READ, &f->file, 2 * PAGE + 100, blank(PAGE));
+  submit(f, 2, &merge_all);
+  finish(f, 1);
+  assert_int_equal(members[0].result, PAGE);
+  assert_int_equal(members[1].result, UVDIO_EALIGN);
+  assert_null(members[0].gap_.base);
+  release(2);
+}
+
 static void all_are_cancelled_together(void** state) {
   struct fixture* f = *state;
   struct tracked_op* first = write_page(f, 30);
@@ -491,6 +505,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, end_of_the_file_is_told_to_each),
       TEST_ON(fixture_open, merged_members_have_views_and_shares),
       TEST_ON(fixture_open, bad_neighbour_spoils_nothing),
+      TEST_ON(fixture_open, bad_neighbour_behind_a_gap_leaves_nothing),
       TEST_ON(fixture_open_at_depth_1, all_are_cancelled_together),
       TEST_ON(fixture_open, last_callback_may_free_all),
       TEST_ON(fixture_open, random_members_get_their_own_bytes),
