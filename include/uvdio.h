@@ -473,8 +473,7 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *   without
  *                   memory
  *   UV_EBADF        the file is not open or is being closed, or its engine is; a change to a
- *   read-only
- *                   file
+ *                   read-only file, a read of a write-only one
  *   UVDIO_EFORK     a forked child uses its parent's engine
  *   UVDIO_ETHREAD   another thread than the loop's
  *   UV_EBUSY        the request is pending already
@@ -537,9 +536,9 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
 
 #define UVDIO_O_RDONLY 0u           /**< open for reads */
 #define UVDIO_O_RDWR (1u << 0)      /**< open for reads, writes and changes of the size */
-#define UVDIO_O_CREATE (1u << 1)    /**< if missing; needs RDWR */
+#define UVDIO_O_CREATE (1u << 1)    /**< if missing; needs RDWR or WRONLY */
 #define UVDIO_O_EXCLUSIVE (1u << 2) /**< with CREATE: fail with UV_EEXIST where the path exists */
-#define UVDIO_O_TRUNCATE (1u << 3)  /**< to zero; needs RDWR */
+#define UVDIO_O_TRUNCATE (1u << 3)  /**< to zero; needs RDWR or WRONLY */
 #define UVDIO_O_DSYNC (1u << 4)     /**< a write is durable when its callback runs (O_DSYNC) */
 /** refuse a path whose last part is a symbolic link (UV_ELOOP) */
 #define UVDIO_O_NOFOLLOW (1u << 5)
@@ -549,6 +548,11 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
 /** Enforce the alignment that the system requires for this file (512 bytes on many) instead of
  * UVDIO_ALIGNMENT. What it recommends may be more: uvdio_file_info_t.recommended_align. */
 #define UVDIO_O_NATIVE_ALIGN (1u << 7)
+/** Open for writes and changes of the size, and not for reads: the file's permissions need not allow
+ * them. Not with RDWR. A filesystem that accepts direct I/O and refuses each direct transfer (an
+ * overlay over one without it) is noticed by a trial read; of a write-only file the first write
+ * fails there with UV_EINVAL. */
+#define UVDIO_O_WRONLY (1u << 8)
 
 /** An existing file, for reads. */
 #define UVDIO_OPEN_READ UVDIO_O_RDONLY

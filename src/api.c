@@ -100,7 +100,8 @@ static inline int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_c
 
 static int submit_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                        unsigned short flags, uvdio_io_cb cb) {
-  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 0);
+  int error =
+      buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, ACCESS_READ);
 
   if (error == 0) {
     error = check_transfer(file, buf, offset, buf->cap);
@@ -159,7 +160,8 @@ static int check_range(const uvdio_file_t* file, const uvdio_buf_t* buf, uint64_
 
 int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                      size_t length, uvdio_io_cb cb) {
-  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 0);
+  int error =
+      buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, ACCESS_READ);
   uint64_t begin;
 
   if (error == 0) {
@@ -178,7 +180,8 @@ int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
 
 static inline int check_write(const uvdio_file_t* file, const uvdio_req_t* req,
                               const uvdio_buf_t* buf, uint64_t offset) {
-  int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 1);
+  int error =
+      buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, ACCESS_WRITE);
 
   if (error == 0) {
     error = check_transfer(file, buf, offset, buf->len);
@@ -310,7 +313,7 @@ static int64_t check_all(const uvdio_file_t* file, const uvdio_req_t* req, uvdio
   int64_t length = check_bufs(bufs, count);
 
   if (length == 0) {
-    length = uvdio__file_check(file, req, is_write);
+    length = uvdio__file_check(file, req, is_write ? ACCESS_WRITE : ACCESS_READ);
   }
   if (length == 0) {
     length = check_vector(file, op, bufs, count, offset);
@@ -393,7 +396,7 @@ int uvdio_writev_flags(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, 
  */
 
 static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_cb cb) {
-  int error = uvdio__file_check(file, req, 0);
+  int error = uvdio__file_check(file, req, ACCESS_ANY);
 
   if (error == 0) {
     error = file->latch_;
@@ -417,7 +420,7 @@ int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
 }
 
 int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
-  int error = uvdio__file_check(file, req, 0);
+  int error = uvdio__file_check(file, req, ACCESS_ANY);
 
   if (error != 0) {
     return error;
@@ -428,7 +431,7 @@ int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
 
 static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t length,
                          uvdio_cb cb) {
-  int error = uvdio__file_check(file, req, 1);
+  int error = uvdio__file_check(file, req, ACCESS_WRITE);
 
   if (error == 0 && length > INT64_MAX) {
     error = UVDIO_EOFFSET;

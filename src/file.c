@@ -13,7 +13,7 @@
 
 #define KNOWN_FLAGS                                                                       \
   (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_DSYNC | \
-   UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN)
+   UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN | UVDIO_O_WRONLY)
 
 /*
  * The list of files
@@ -49,6 +49,7 @@ static void file_unlink(uvdio_file_t* file) {
     file->next_->prev_ = file->prev_;
   }
   file->state_ = FILE_CLOSED;
+  file->access_ = 0;
   file->engine_ = NULL;
   free_path(file);
 }
@@ -116,6 +117,13 @@ static uint32_t or_else(uint32_t align, uint32_t other) {
   return align != 0 ? align : other;
 }
 
+static unsigned char access_of(unsigned flags) {
+  unsigned reads = (flags & UVDIO_O_WRONLY) == 0 ? ACCESS_READ : 0;
+  unsigned writes = (flags & (UVDIO_O_RDWR | UVDIO_O_WRONLY)) != 0 ? ACCESS_WRITE : 0;
+
+  return (unsigned char)(ACCESS_ANY | reads | writes);
+}
+
 static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   size_t memory = pick_align(opening, opening->memory_align);
   size_t offset = pick_align(opening, opening->offset_align);
@@ -137,6 +145,7 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   }
   file->filesystem_ = opening->filesystem;
   file->state_ = FILE_OPEN;
+  file->access_ = access_of(opening->flags);
   opening->descriptor = -1; /* the file's from here on */
   pick_queue(file);
 }
@@ -251,6 +260,16 @@ int uvdio__file_run_now(uvdio_req_t* req) {
  * Public
  */
 
+/* Whether the flags say one thing each, and the file can be opened so. */
+static int are_flags_good(unsigned flags) {
+  const unsigned writing = UVDIO_O_RDWR | UVDIO_O_WRONLY;
+  int is_writing = (flags & writing) != 0;
+
+  return (flags & ~KNOWN_FLAGS) == 0 && (flags & writing) != writing &&
+         ((flags & UVDIO_O_EXCLUSIVE) == 0 || (flags & UVDIO_O_CREATE) != 0) &&
+         ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) == 0 || is_writing);
+}
+
 static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file,
                       const uvdio_req_t* req, const char* path, unsigned flags) {
   int error;
@@ -258,9 +277,7 @@ static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file,
   if (engine == NULL || file == NULL || req == NULL || path == NULL) {
     return UV_EINVAL;
   }
-  if ((flags & ~KNOWN_FLAGS) != 0 ||
-      ((flags & UVDIO_O_EXCLUSIVE) != 0 && (flags & UVDIO_O_CREATE) == 0) ||
-      ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) != 0 && (flags & UVDIO_O_RDWR) == 0)) {
+  if (!are_flags_good(flags)) {
     return UV_EINVAL;
   }
   error = uvdio__engine_check(engine);
@@ -321,6 +338,7 @@ int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, con
 
 static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   file->state_ = FILE_CLOSING;
+  file->access_ = 0;
   req->cb_.plain = cb;
   uvdio__engine_accept(req->engine_, req);
   uvdio__order_close(req);
@@ -338,7 +356,7 @@ static int is_callback_due(const uvdio_file_t* file) {
 }
 
 int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
-  int error = uvdio__file_check(file, req, 0);
+  int error = uvdio__file_check(file, req, ACCESS_ANY);
 
   if (error != 0) {
     return error;

@@ -16,6 +16,8 @@
  *   OPEN      set      set       yes                open
  *   CLOSING   set      set       yes                open until the close runs
  *
+ * In OPEN access_ tells what may be done; in all others it is 0.
+ *
  * Just before the callback of a close, or of an open that failed, the file leaves the engine: from
  * then on the user may open it again, or free it.
  */
@@ -42,16 +44,15 @@ static inline void uvdio__prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op
   req->high_water_ = 0;
 }
 
-/* The checks that every operation on an open file begins with. */
+/* The checks that every operation on an open file begins with; `access` is what it takes. */
 static inline int uvdio__file_check(const uvdio_file_t* file, const uvdio_req_t* req,
-                                    int is_change) {
+                                    unsigned access) {
   int error;
 
   if (file == NULL || req == NULL) {
     return UV_EINVAL;
   }
-  if (file->magic_ != uvdio__magic_of(file) || file->state_ != FILE_OPEN ||
-      (is_change && (file->flags_ & UVDIO_O_RDWR) == 0)) {
+  if (file->magic_ != uvdio__magic_of(file) || (file->access_ & access) == 0) {
     return UV_EBADF;
   }
   error = uvdio__engine_check(file->engine_);

@@ -28,6 +28,11 @@
 #undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
 enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
 
+/* uvdio_file_t.access_: what an open file may be asked for. */
+#define ACCESS_ANY (1u << 0)   /* what neither reads nor changes it */
+#define ACCESS_READ (1u << 1)  /* opened for it */
+#define ACCESS_WRITE (1u << 2) /* the same */
+
 /* Whether errors of the file's durable writes may be reported to another one. */
 static inline int uvdio__has_shared_errors(const uvdio_file_t* file) {
   return (file->quirks_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;

@@ -134,6 +134,7 @@ static int open_flags(const uvdio__open_state_t* opening) {
   int result = O_CLOEXEC | O_NOCTTY;
 
   result |= (flags & UVDIO_O_RDWR) != 0 ? O_RDWR : O_RDONLY;
+  result |= (flags & UVDIO_O_WRONLY) != 0 ? O_WRONLY : 0;
   result |= (flags & UVDIO_O_CREATE) != 0 ? O_CREAT : 0;
   result |= (flags & UVDIO_O_EXCLUSIVE) != 0 || opening->step == UVDIO__OPEN_PATH ? O_EXCL : 0;
   result |= (flags & UVDIO_O_DSYNC) != 0 ? O_DSYNC : 0;

@@ -131,6 +131,7 @@ int uvdio__linux_open_flags(const uvdio__open_state_t* opening) {
   int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
 
   flags |= (opening->flags & UVDIO_O_RDWR) != 0 ? O_RDWR : O_RDONLY;
+  flags |= (opening->flags & UVDIO_O_WRONLY) != 0 ? O_WRONLY : 0;
   flags |= (opening->flags & UVDIO_O_CREATE) != 0 ? O_CREAT : 0;
   flags |= (opening->flags & UVDIO_O_DSYNC) != 0 ? O_DSYNC : 0;
   flags |= (opening->flags & UVDIO_O_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
@@ -256,7 +257,7 @@ static int learn_file(uvdio__open_state_t* opening) {
   if (error == 0) {
     error = learn_alignment(opening);
   }
-  if (error == 0) {
+  if (error == 0 && (opening->flags & UVDIO_O_WRONLY) == 0) {
     learn_nowait(opening);
   }
   return error;
@@ -331,6 +332,8 @@ uvdio__open_status_t uvdio__linux_open_advance(uvdio__open_state_t* opening, int
 #define FS_SIZE_COUNTS 4u
 /* RWF_DSYNC does what O_DSYNC does. Whoever passes writes on may leave out the flag. */
 #define FS_WRITE_DSYNC 8u
+/* Takes non-blocking requests. Only a descriptor for reads can be asked (learn_nowait). */
+#define FS_NOWAIT 16u
 
 typedef struct filesystem_s {
   uint32_t magic;
@@ -340,9 +343,9 @@ typedef struct filesystem_s {
 
 static const filesystem_t* filesystem_of(uint32_t magic) {
   static const filesystem_t known[] = {
-      {EXT4_SUPER_MAGIC, "ext4", FS_SHORT_IS_END | FS_WRITE_DSYNC},
-      {XFS_SUPER_MAGIC, "xfs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
-      {BTRFS_SUPER_MAGIC, "btrfs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
+      {EXT4_SUPER_MAGIC, "ext4", FS_SHORT_IS_END | FS_WRITE_DSYNC | FS_NOWAIT},
+      {XFS_SUPER_MAGIC, "xfs", FS_SHORT_IS_END | FS_WRITE_DSYNC | FS_NOWAIT},
+      {BTRFS_SUPER_MAGIC, "btrfs", FS_SHORT_IS_END | FS_WRITE_DSYNC | FS_NOWAIT},
       {F2FS_SUPER_MAGIC, "f2fs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
       {TMPFS_MAGIC, "tmpfs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
       {RAMFS_MAGIC, "ramfs", FS_SHORT_IS_END | FS_WRITE_DSYNC},
@@ -447,6 +450,25 @@ static int is_past_cache(const uvdio__open_state_t* opening, const struct statfs
                              (magic == EXT4_SUPER_MAGIC && has_extents(opening)));
 }
 
+/* What the filesystem's name tells. That of a device is one of the folder that it lies in. */
+static void learn_quirks(uvdio__open_state_t* opening, const filesystem_t* known) {
+  int is_device = S_ISBLK(stat_of(opening)->stx_mode);
+
+  if ((known->properties & FS_SHORT_IS_END) == 0) {
+    opening->quirks |= UVDIO__QUIRK_SHORT_READ_NOT_EOF;
+  }
+  if ((known->properties & FS_RING_SHORTS) != 0) {
+    opening->quirks |= UVDIO__QUIRK_RING_SHORTS;
+  }
+  if ((known->properties & FS_WRITE_DSYNC) == 0) {
+    opening->quirks |= UVDIO__QUIRK_NO_WRITE_DSYNC;
+  }
+  if ((opening->flags & UVDIO_O_WRONLY) != 0 && (known->properties & FS_NOWAIT) == 0 &&
+      !is_device) {
+    opening->quirks |= UVDIO__QUIRK_NO_NOWAIT;
+  }
+}
+
 static int finish(uvdio__open_state_t* opening) {
   const filesystem_t* known;
   struct statfs filesystem;
@@ -462,15 +484,7 @@ static int finish(uvdio__open_state_t* opening) {
   known = filesystem_of((uint32_t)filesystem.f_type);
   opening->filesystem = known->name;
   learn_requirement(opening, known->magic);
-  if ((known->properties & FS_SHORT_IS_END) == 0) {
-    opening->quirks |= UVDIO__QUIRK_SHORT_READ_NOT_EOF;
-  }
-  if ((known->properties & FS_RING_SHORTS) != 0) {
-    opening->quirks |= UVDIO__QUIRK_RING_SHORTS;
-  }
-  if ((known->properties & FS_WRITE_DSYNC) == 0) {
-    opening->quirks |= UVDIO__QUIRK_NO_WRITE_DSYNC;
-  }
+  learn_quirks(opening, known);
   if (locks_up((uint32_t)filesystem.f_type)) {
     opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_URING_DSYNC_HANG
                                                              : UVDIO__QUIRK_NO_WRITE_DSYNC;

@@ -253,8 +253,9 @@ static DWORD open_disposition(const uvdio__open_state_t* opening) {
 /* Shared in every way, as files are on the other systems. Without security attributes a handle is
  * not inherited. */
 static HANDLE open_handle(const uvdio__open_state_t* opening, const wchar_t* path, int direct) {
-  DWORD access = GENERIC_READ | ((opening->flags & UVDIO_O_RDWR) != 0 ? GENERIC_WRITE : 0);
+  DWORD access = (opening->flags & UVDIO_O_WRONLY) != 0 ? FILE_READ_ATTRIBUTES : GENERIC_READ;
 
+  access |= (opening->flags & (UVDIO_O_RDWR | UVDIO_O_WRONLY)) != 0 ? GENERIC_WRITE : 0;
   return CreateFileW(path, access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
                      open_disposition(opening), open_attributes(opening, direct), NULL);
 }
