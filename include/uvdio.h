@@ -151,7 +151,8 @@ struct uvdio_buf_s {
   X(ENOTFRAME, -5009, "the buffer is not a frame of its arena")                                   \
   X(ETHREAD, -5010, "called from a thread other than the one that runs the engine's loop")        \
   X(EFORK, -5011, "the engine belongs to the parent process; a forked child needs its own")       \
-  X(EBACKEND, -5012, "the backend that was asked for is unknown or not available here")
+  X(EBACKEND, -5012, "the backend that was asked for is unknown or not available here")           \
+  X(ELOCKED, -5013, "the file is locked by somebody else (UVDIO_O_LOCK_SHARED, _EXCLUSIVE)")
 
 /** The library's own errors. */
 enum uvdio_errno {
@@ -508,7 +509,8 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *     requests that were in flight, nor on its copies of their buffers. It shares the open files
  *     until it closes the engine, or calls exec or exit: until then a close by the parent is not
  *     the last one, so that the space of an unlinked file stays taken and a lock of flock(2) stays
- *     held. A child that wants the files makes its own engine and opens them: a second handle like
+ *     held. A lock of UVDIO_O_LOCK_* goes with the parent's close all the same, and not with the
+ *     child's; where the parent ends without a close, the child keeps it. A child that wants the files makes its own engine and opens them: a second handle like
  *     any other.
  *
  *   fork(2) itself waits until no thread of libuv's holds the lock of a loop whose engines have
@@ -528,9 +530,8 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *     process is gone. Writes that had ended stay written, as durable as their syncs have made
  *     them. So a successor that reads at once may see a block change later: after 175 ms at most in
  *     30 runs on one machine, but nothing bounds it. The kernel keeps the open file, and with it a
- *     lock of flock(2), until the last of these writes is done: a successor that takes the lock
- *     comes after them. The library takes no such lock. uvdio_sim_crash() in uvdio/sim.h simulates
- *     such ends.
+ *     lock of UVDIO_O_LOCK_* or flock(2), until the last of these writes is done: a successor that
+ *     gets the lock comes after them. uvdio_sim_crash() in uvdio/sim.h simulates such ends.
  * @{
  */
 
@@ -553,6 +554,20 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  * overlay over one without it) is noticed by a trial read; of a write-only file the first write
  * fails there with UV_EINVAL. */
 #define UVDIO_O_WRONLY (1u << 8)
+/** Lock the whole file against UVDIO_O_LOCK_EXCLUSIVE of others; needs RDONLY or RDWR. The lock is
+ * taken within the open, before anything is truncated. It is advisory: it keeps out who asks for
+ * one. Where somebody has a lock that excludes it, the open does not wait and ends with
+ * UVDIO_ELOCKED; a file that it has created stays, because it is the other's. The lock goes with
+ * the close, before the close's callback; see "Several handles" for forks and crashes.
+ *
+ * It belongs to the open file and not to the process (Linux: F_OFD_SETLK, fcntl(2); macOS:
+ * flock(2)): it excludes other handles of this program as well, and closing one of these does not
+ * release it. On Linux it excludes locks of fcntl(2) and lockf(3), and none of flock(2). On network
+ * filesystems it is the server's. Memory and worlds have locks among the files of their engines.
+ * Windows: UV_ENOTSUP. */
+#define UVDIO_O_LOCK_SHARED (1u << 9)
+/** The same against every other lock; needs RDWR or WRONLY. */
+#define UVDIO_O_LOCK_EXCLUSIVE (1u << 10)
 
 /** An existing file, for reads. */
 #define UVDIO_OPEN_READ UVDIO_O_RDONLY
@@ -655,7 +670,7 @@ struct uvdio_file_s {
  *
  * An open that fails leaves everything as it was: an existing file is not truncated, and a file
  * that this open has created is removed, although others may have seen it. It is not removed where
- * somebody has written to it or has put something else in its place; only a replacement between
+ * somebody has locked it, has written to it or has put something else in its place; only a replacement between
  * the last look at the name and its removal, two system calls in a row, would be removed instead.
  * (A file created through a symbolic link at the end of the path stays on macOS, and on Linux
  * before 6.12.)
@@ -665,7 +680,7 @@ struct uvdio_file_s {
  * Errors returned: UV_EINVAL (null, unknown or contradictory flags), UV_EBADF (the engine is
  * closing), UV_EBUSY (the file is open, or the request pending), UV_ENOMEM, UVDIO_EFORK,
  * UVDIO_ETHREAD. Errors delivered: UV_ENOENT, UV_EACCES, UV_EISDIR, ... of the system;
- * UVDIO_ENODIRECT; UV_ECANCELED; UV_EINTR where a system call was interrupted 64 times (some FUSE
+ * UVDIO_ENODIRECT; UVDIO_ELOCKED; UV_ECANCELED; UV_EINTR where a system call was interrupted 64 times (some FUSE
  * filesystems always are). After an error the file is not open, and may be used for another
  * open. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file,

@@ -13,7 +13,8 @@
 
 #define KNOWN_FLAGS                                                                       \
   (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_DSYNC | \
-   UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN | UVDIO_O_WRONLY)
+   UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN | UVDIO_O_WRONLY |  \
+   UVDIO__LOCKS)
 
 /*
  * The list of files
@@ -264,10 +265,14 @@ int uvdio__file_run_now(uvdio_req_t* req) {
 static int are_flags_good(unsigned flags) {
   const unsigned writing = UVDIO_O_RDWR | UVDIO_O_WRONLY;
   int is_writing = (flags & writing) != 0;
+  int is_reading = (flags & UVDIO_O_WRONLY) == 0;
 
   return (flags & ~KNOWN_FLAGS) == 0 && (flags & writing) != writing &&
          ((flags & UVDIO_O_EXCLUSIVE) == 0 || (flags & UVDIO_O_CREATE) != 0) &&
-         ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) == 0 || is_writing);
+         ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) == 0 || is_writing) &&
+         (flags & UVDIO__LOCKS) != UVDIO__LOCKS &&
+         ((flags & UVDIO_O_LOCK_SHARED) == 0 || is_reading) &&
+         ((flags & UVDIO_O_LOCK_EXCLUSIVE) == 0 || is_writing);
 }
 
 static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file,

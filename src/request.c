@@ -194,6 +194,16 @@ static int64_t perform_open(uvdio__open_state_t* opening) {
   return error;
 }
 
+/* A child's copy of the open file is not the one that the lock is for. */
+static int64_t perform_close(const uvdio_req_t* req) {
+  intptr_t descriptor = req->file->handle_.descriptor;
+
+  if ((req->file->flags_ & UVDIO__LOCKS) != 0 && !uvdio__engine_is_forked(req->engine_)) {
+    uvdio__os_release_lock(descriptor);
+  }
+  return uvdio__os_close(descriptor);
+}
+
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
 
@@ -214,7 +224,7 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
     case UVDIO_OP_PREALLOCATE:
       return uvdio__os_preallocate(descriptor, req->offset_);
     case UVDIO_OP_CLOSE:
-      return uvdio__os_close(descriptor);
+      return perform_close(req);
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "backend/memory.h"
 #include "backend/memory_files.h"
 #include "completion.h"
 #include "engine.h"
@@ -26,14 +27,38 @@ static int submit_to_memory(uvdio__queue_t* queue, uvdio_req_t* req) {
   return 0;
 }
 
-static int64_t open_node(uvdio__store_t* store, uvdio_req_t* req) {
+int uvdio__memory_is_locked(const uvdio_engine_t* engine, const void* node, unsigned flags) {
+  const uvdio_file_t* file = engine->files;
+
+  while (file != NULL &&
+         (file->handle_.node != node || !uvdio__locks_conflict(file->flags_, flags))) {
+    file = file->next_;
+  }
+  return file != NULL;
+}
+
+/* What an open says to a file that is there and may not be had, before it changes anything. */
+static int check_present(const uvdio__queue_t* queue, const uvdio__open_state_t* opening) {
+  const uvdio__node_t* node = uvdio__store_find(queue->state, opening->path);
+
+  if (node == NULL || uvdio__store_admits(opening->path, opening->flags, 1) != 0) {
+    return 0;
+  }
+  return uvdio__memory_is_locked(queue->engine, node, opening->flags) ? UVDIO_ELOCKED : 0;
+}
+
+static int64_t open_node(const uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__open_state_t* opening = uvdio__open_state_of(req);
   uvdio__node_t* node;
-  int error = uvdio__store_open(store, opening->path, opening->flags, &node);
+  int error = check_present(queue, opening);
 
+  if (error == 0) {
+    error = uvdio__store_open(queue->state, opening->path, opening->flags, &node);
+  }
   if (error != 0) {
     return error;
   }
+  req->file->handle_.node = node; /* From here on its lock counts. */
   opening->descriptor = (intptr_t)node;
   opening->direct = 1;
   opening->filesystem = "memory";
@@ -88,7 +113,7 @@ static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) 
 
   switch (req->op) {
     case UVDIO_OP_OPEN:
-      return open_node(queue->state, req);
+      return open_node(queue, req);
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
       return transfer(node, req);
@@ -104,7 +129,9 @@ static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) 
       return 0;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+      return 0;
     case UVDIO_OP_CLOSE:
+      req->file->handle_.node = NULL;
       return 0;
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:

@@ -257,7 +257,7 @@ static int names_directory(const char* path) {
   return *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static uvdio__node_t* find_node(const uvdio__store_t* store, const char* path) {
+uvdio__node_t* uvdio__store_find(const uvdio__store_t* store, const char* path) {
   uvdio__node_t* node = store->nodes;
   while (node != NULL && strcmp(node->path, path) != 0) {
     node = node->next;
@@ -280,7 +280,7 @@ int uvdio__store_admits(const char* path, unsigned flags, int exists) {
 
 int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
                       uvdio__node_t** node) {
-  uvdio__node_t* found = find_node(store, path);
+  uvdio__node_t* found = uvdio__store_find(store, path);
   int error = uvdio__store_admits(path, flags, found != NULL);
 
   if (error != 0) {

@@ -21,6 +21,9 @@ void uvdio__store_destroy(uvdio__store_t* store);
 int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
                       uvdio__node_t** node);
 
+/* The file by that path, or null. */
+uvdio__node_t* uvdio__store_find(const uvdio__store_t* store, const char* path);
+
 /* What an open by these flags says to a path that exists, or does not: 0 or one of the errors above
  * but UV_ENOMEM. */
 int uvdio__store_admits(const char* path, unsigned flags, int exists);

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/disk.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/param.h>
@@ -281,6 +282,21 @@ static int truncate_now(uvdio__open_state_t* opening) {
   return error;
 }
 
+/* A lock of flock(2) belongs to the open file, as those on Linux that no close of another descriptor
+ * releases. */
+static int take_lock(const uvdio__open_state_t* opening) {
+  int kind = (opening->flags & UVDIO_O_LOCK_EXCLUSIVE) != 0 ? LOCK_EX : LOCK_SH;
+
+  if (flock((int)opening->descriptor, kind | LOCK_NB) == 0) {
+    return 0;
+  }
+  return errno == EWOULDBLOCK ? UVDIO_ELOCKED : last_error();
+}
+
+void uvdio__os_release_lock(intptr_t descriptor) {
+  (void)flock((int)descriptor, LOCK_UN);
+}
+
 static int learn_file(uvdio__open_state_t* opening) {
   int error = learn_kind(opening);
 
@@ -293,6 +309,9 @@ static int learn_file(uvdio__open_state_t* opening) {
                                                              : UVDIO__QUIRK_NO_WRITE_DSYNC;
     name_filesystem(opening);
   }
+  if (error == 0 && (opening->flags & UVDIO__LOCKS) != 0) {
+    error = take_lock(opening);
+  }
   if (error == 0 && (opening->flags & UVDIO_O_TRUNCATE) != 0) {
     error = truncate_now(opening);
   }
@@ -300,7 +319,9 @@ static int learn_file(uvdio__open_state_t* opening) {
 }
 
 void uvdio__os_undo_open(uvdio__open_state_t* opening) {
-  if (opening->descriptor != -1 && opening->opened_at == UVDIO__OPEN_PATH) {
+  /* Who has locked it between its creation and this open's lock goes on with it. */
+  if (opening->descriptor != -1 && opening->error != UVDIO_ELOCKED &&
+      opening->opened_at == UVDIO__OPEN_PATH) {
     (void)uvdio__posix_remove(opening->path, (int)opening->descriptor);
   }
 }
@@ -315,6 +336,7 @@ int uvdio__os_open(uvdio__open_state_t* opening) {
   opening->descriptor = descriptor;
   error = learn_file(opening);
   if (error != 0) {
+    opening->error = error;
     uvdio__os_undo_open(opening);
     (void)close(descriptor);
     opening->descriptor = -1;

@@ -17,8 +17,8 @@
  * PRESENT opens what was there. Both are whole opens, of which at most one does anything; with
  * UVDIO_O_EXCLUSIVE there is no second one.
  *
- * The file is truncated only at the end, when nothing can be refused any more: an open that fails
- * must not have destroyed anything.
+ * The file is locked and then truncated only at the end, when nothing can be refused any more: an
+ * open that fails must not have destroyed anything.
  */
 #include <assert.h>
 #include <errno.h>
@@ -69,6 +69,11 @@
 /* Since Linux 6.12: 1 if the open of this descriptor has created the file. */
 #ifndef F_CREATED_QUERY
 #define F_CREATED_QUERY (1024 + 4)
+#endif
+
+/* Since Linux 3.15; some C libraries name it for GNU programs only. */
+#ifndef F_OFD_SETLK
+#define F_OFD_SETLK 37
 #endif
 
 /* Since Linux 6.11 (STATX_WRITE_ATOMIC). */
@@ -469,6 +474,26 @@ static void learn_quirks(uvdio__open_state_t* opening, const filesystem_t* known
   }
 }
 
+static int set_lock(intptr_t descriptor, short type) {
+  struct flock lock;
+
+  memset(&lock, 0, sizeof(lock)); /* from the begin on, whatever the file grows to */
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  return fcntl((int)descriptor, F_OFD_SETLK, &lock) == -1 ? last_error() : 0;
+}
+
+static int take_lock(const uvdio__open_state_t* opening) {
+  int is_exclusive_lock = (opening->flags & UVDIO_O_LOCK_EXCLUSIVE) != 0;
+  int error = set_lock(opening->descriptor, is_exclusive_lock ? F_WRLCK : F_RDLCK);
+
+  return error == UV_EAGAIN || error == UV_EACCES ? UVDIO_ELOCKED : error;
+}
+
+void uvdio__os_release_lock(intptr_t descriptor) {
+  (void)set_lock(descriptor, F_UNLCK);
+}
+
 static int finish(uvdio__open_state_t* opening) {
   const filesystem_t* known;
   struct statfs filesystem;
@@ -495,6 +520,9 @@ static int finish(uvdio__open_state_t* opening) {
   }
   if (!opening->direct && (known->properties & (FS_SHORT_IS_END | FS_SIZE_COUNTS)) == 0) {
     opening->quirks |= UVDIO__QUIRK_ODD_SIZE;
+  }
+  if (result == 0 && (opening->flags & UVDIO__LOCKS) != 0) {
+    result = take_lock(opening);
   }
   if (result == 0 && (opening->flags & UVDIO_O_TRUNCATE) != 0) {
     result = uvdio__os_truncate(opening->descriptor, 0);
@@ -562,7 +590,9 @@ static void remove_target(int descriptor) {
 void uvdio__os_undo_open(uvdio__open_state_t* opening) {
   int descriptor = (int)opening->descriptor;
 
-  if (descriptor != -1 && has_created(opening) && !uvdio__posix_remove(opening->path, descriptor)) {
+  /* Who has locked it between its creation and this open's lock goes on with it. */
+  if (descriptor != -1 && opening->error != UVDIO_ELOCKED && has_created(opening) &&
+      !uvdio__posix_remove(opening->path, descriptor)) {
     remove_target(descriptor);
   }
 }

@@ -44,6 +44,9 @@
 #define UVDIO__QUIRK_ODD_SIZE 32u
 #define UVDIO__QUIRK_RING_SHORTS 64u /* a ring reports short writes as errors (FUSE, network) */
 
+/* Flags of an open that lock the file. */
+#define UVDIO__LOCKS (UVDIO_O_LOCK_SHARED | UVDIO_O_LOCK_EXCLUSIVE)
+
 /* The steps of an open, in the order in which they come. Only Linux takes them one by one; the
  * others know the first two. */
 typedef enum {
@@ -129,6 +132,10 @@ int64_t uvdio__os_size(intptr_t descriptor);
 int uvdio__os_truncate(intptr_t descriptor, uint64_t length);
 int uvdio__os_preallocate(intptr_t descriptor, uint64_t length);
 int uvdio__os_close(intptr_t descriptor);
+
+/* Releases the lock of an open by UVDIO__LOCKS. Closing would not do where a child has the open file
+ * as well, or a ring still holds on to it. */
+void uvdio__os_release_lock(intptr_t descriptor);
 
 #ifndef _WIN32
 /* Removes `path` if that is the open file, by itself and not by a link, and nothing has been

@@ -418,6 +418,10 @@ static int learn_file(uvdio__open_state_t* opening) {
   return (opening->flags & UVDIO_O_TRUNCATE) != 0 ? uvdio__os_truncate(opening->descriptor, 0) : 0;
 }
 
+void uvdio__os_release_lock(intptr_t descriptor) {
+  (void)descriptor;
+}
+
 /* By the handle, whatever the path leads to by now: a second handle on the same file marks it as
  * deleted, which it is when the last one is closed. */
 void uvdio__os_undo_open(uvdio__open_state_t* opening) {
@@ -439,7 +443,11 @@ int uvdio__os_open(uvdio__open_state_t* opening) {
   wchar_t* path = NULL;
   int error = widen(opening->path, &path);
 
+  if (error == 0 && (opening->flags & UVDIO__LOCKS) != 0) {
+    error = UV_ENOTSUP; /* Its locks keep out who does not ask for one, too. */
+  }
   if (error != 0) {
+    free(path);
     return error;
   }
   error = open_path(opening, path);

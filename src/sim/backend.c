@@ -97,6 +97,7 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   task.event.path = uvdio__node_path(task.file->now);
   task.unit = req->file->offset_mask_ + 1;
   task.durable = (req->flags_ & REQ_DURABLE) != 0;
+  task.locks = req->file->flags_ & UVDIO__LOCKS;
   if (!uvdio__is_transfer(req->op)) {
     return task;
   }
@@ -138,12 +139,26 @@ static void end_transfer(const uvdio_req_t* req, uvdio__sim_task_t* task, int64_
   uvdio__ownership_forbid(req);
 }
 
+/* Locks count while handle_ names the file: from the open on until its close, however that ends. */
+static int64_t perform_plain(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim_task_t* task,
+                             const uvdio_sim_fault_t* fault) {
+  int64_t result = uvdio__sim_perform(sim, task, fault);
+
+  if (req->op == UVDIO_OP_OPEN && result == 0) {
+    req->file->handle_.descriptor = task->opening->descriptor;
+  }
+  if (req->op == UVDIO_OP_CLOSE) {
+    req->file->handle_.node = NULL;
+  }
+  return result;
+}
+
 static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim_task_t* task,
                             const uvdio_sim_fault_t* fault) {
   int64_t result;
 
   if (!uvdio__is_transfer(req->op)) {
-    return uvdio__sim_perform(sim, task, fault);
+    return perform_plain(sim, req, task, fault);
   }
   if (!begin_transfer(req, task)) {
     return UV_ENOMEM;

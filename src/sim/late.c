@@ -41,6 +41,7 @@ static void leave_piece(uvdio_sim_t* sim, const uvdio__sim_task_t* task, uint64_
   }
   piece->file = task->file;
   piece->number = task->event.number;
+  piece->locks = task->locks;
   piece->due = sim->step + uvdio__sim_random(sim, span + 1);
   piece->offset = task->event.offset + begin;
   piece->length = length;

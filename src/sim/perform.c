@@ -164,9 +164,41 @@ static int64_t write_to_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
  * The rest
  */
 
+/* A program that is gone has no lock, but for as long as a write of its may land. */
+static int is_locked(const uvdio_sim_t* sim, const uvdio__sim_file_t* file, unsigned flags) {
+  const uvdio__sim_engine_t* engine;
+  const uvdio__late_t* piece;
+
+  for (engine = sim->engines; engine != NULL; engine = engine->next) {
+    if (!engine->dead && uvdio__memory_is_locked(engine->queue->engine, file, flags)) {
+      return 1;
+    }
+  }
+  for (piece = sim->late; piece != NULL; piece = piece->next) {
+    if (piece->file == file && uvdio__locks_conflict(piece->locks, flags)) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* What an open says to a file that is there and may not be had, before it changes anything. */
+static int check_present(const uvdio_sim_t* sim, const uvdio__open_state_t* opening) {
+  const uvdio__sim_file_t* file = uvdio__sim_find(sim, opening->path);
+
+  if (file == NULL || uvdio__store_admits(opening->path, opening->flags, 1) != 0) {
+    return 0;
+  }
+  return is_locked(sim, file, opening->flags) ? UVDIO_ELOCKED : 0;
+}
+
 static int64_t open_file(uvdio_sim_t* sim, uvdio__open_state_t* opening) {
   uvdio__sim_file_t* file;
-  int error = uvdio__sim_open(sim, opening->path, opening->flags, &file);
+  int error = check_present(sim, opening);
+
+  if (error == 0) {
+    error = uvdio__sim_open(sim, opening->path, opening->flags, &file);
+  }
 
   if (error != 0) {
     return error;

@@ -14,6 +14,7 @@
 #ifndef UVDIO_SIM_INTERNAL_H
 #define UVDIO_SIM_INTERNAL_H
 
+#include "backend/memory.h"
 #include "backend/memory_files.h"
 #include "engine.h"
 #include "uvdio/sim.h"
@@ -77,6 +78,7 @@ typedef struct uvdio__late_s {
   uvdio__sim_file_t* file;
   uint64_t number; /* of the write, as an event */
   uint64_t due;    /* step */
+  unsigned locks;  /* of the file that it was written by: UVDIO__LOCKS of its flags */
   uint64_t offset;
   size_t length;
   char bytes[];
@@ -166,6 +168,7 @@ typedef struct uvdio__sim_task_s {
   size_t unit; /* what a short read is a multiple of */
   uint64_t mark;
   int durable;
+  unsigned locks; /* that the file was opened with */
 } uvdio__sim_task_t;
 
 int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task,

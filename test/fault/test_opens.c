@@ -252,6 +252,29 @@ static void failed_open_removes_nothing_of_somebody_else(void** state) {
   }
 }
 
+/* Who locks what an open has just created goes on with it. */
+static void file_that_somebody_locked_meanwhile_stays(void** state) {
+  struct fixture* f = *state;
+  struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+  struct tracked_op* open_op = op_new(&f->tracker);
+  faults_reset();
+  fault_hold(CALL_FSTATFS, 1);
+  t_open(open_op, f->engine, &f->other, path_of(f, "other"),
+         UVDIO_OPEN_RW | UVDIO_O_LOCK_EXCLUSIVE);
+  while (fault_calls(CALL_FSTATFS) == 0) {
+    uv_run(&f->loop, UV_RUN_NOWAIT); /* until a worker has the open's last step */
+  }
+  fault_await(CALL_FSTATFS);
+  int fd = open(path_of(f, "other"), O_RDWR | O_CLOEXEC);
+  assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+  fault_release(CALL_FSTATFS);
+  run(f);
+  assert_result(open_op, UVDIO_ELOCKED);
+  assert_true(is_there(path_of(f, "other")));
+  assert_int_equal(close(fd), 0);
+  assert_int_equal(unlink(path_of(f, "other")), 0);
+}
+
 /* Whoever replaces the name is late: what was opened stays opened, direct or not. */
 static void link_that_is_planted_meanwhile_is_not_followed(void** state) {
   struct fixture* f = *state;
@@ -415,6 +438,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(bound_engine, open_that_no_worker_ends_removes_what_it_created),
       FAULT_TEST_ON(bound_engine, failed_open_removes_nothing_of_somebody_else),
       FAULT_TEST_ON(bound_engine, link_that_is_planted_meanwhile_is_not_followed),
+      FAULT_TEST_ON(bound_engine, file_that_somebody_locked_meanwhile_stays),
       FAULT_TEST_ON(bound_engine, path_is_opened_once),
       FAULT_TEST_ON(bound_engine, refusal_of_direct_io_takes_no_second_open),
       FAULT_TEST_ON(bound_engine, open_is_cancelled_while_every_worker_is_busy),

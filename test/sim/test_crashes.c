@@ -318,6 +318,51 @@ static void one_program_crashes_and_the_other_goes_on(void** state) {
   assert_result(t_close(op_now(&w->tracker), &other), 0);
 }
 
+/* As the kernel keeps an open file until its last write is done. */
+static void lock_outlives_its_program_until_nothing_lands_any_more(void** state) {
+  unsigned kept = 0;
+  (void)state;
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    void* inner = NULL;
+    struct world* w = make_world(&inner, seed, 0, 40);
+    write_now(w, 0, PAGE, 1);
+    assert_result(t_close(op_now(&w->tracker), &w->file), 0);
+    open_file(w, "file", UVDIO_OPEN_RW | UVDIO_O_LOCK_SHARED);
+    (void)set_off(w, 0, PAGE, 2);
+    assert_ok(uvdio_sim_crash(w->sim, NULL));
+    bury(w);
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW | UVDIO_O_LOCK_SHARED);
+    assert_result(t_close(op_now(&w->tracker), &w->file), 0);
+    struct tracked_op* lock = t_open(op_now(&w->tracker), w->engine, &w->file, "file",
+                                     UVDIO_OPEN_RW | UVDIO_O_LOCK_EXCLUSIVE);
+    assert_int_equal(lock->result, sim_stats(w).landing > 0 ? UVDIO_ELOCKED : 0);
+    if (lock->result != 0) {
+      kept++;
+      (void)uvdio_sim_settle(w->sim);
+      open_file(w, "file", UVDIO_OPEN_RW | UVDIO_O_LOCK_EXCLUSIVE);
+    }
+    assert_ok(world_tear_down(&inner));
+  }
+  assert_in_range(kept, 1, SEEDS - 1);
+}
+
+static void engines_of_a_world_lock_each_other_out(void** state) {
+  struct world* w = *state;
+  uvdio_engine_t* first = w->engine;
+  uvdio_file_t other = {0};
+  assert_result(t_close(op_now(&w->tracker), &w->file), 0);
+  open_file(w, "file", UVDIO_OPEN_RW | UVDIO_O_LOCK_EXCLUSIVE);
+  start(w);
+  const unsigned flags = UVDIO_OPEN_RW | UVDIO_O_LOCK_SHARED;
+  assert_result(t_open(op_now(&w->tracker), w->engine, &other, "file", flags), UVDIO_ELOCKED);
+  assert_ok(uvdio_sim_crash(w->sim, first));
+  assert_result(t_open(op_now(&w->tracker), w->engine, &other, "file", flags), 0);
+  assert_ok(t_engine_close(first, NULL));
+  run_world(w);
+  assert_result(t_close(op_now(&w->tracker), &other), 0);
+}
+
 static void bad_crashes_are_refused(void** state) {
   struct world* w = *state;
   uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_MEMORY};
@@ -439,6 +484,8 @@ int main(void) {
       TEST_IN(world_open, what_had_ended_stays_and_is_not_more_durable),
       cmocka_unit_test(other_changes_are_done_by_then_or_never),
       TEST_IN(far_world, one_program_crashes_and_the_other_goes_on),
+      TEST_IN(far_world, lock_outlives_its_program_until_nothing_lands_any_more),
+      TEST_IN(far_world, engines_of_a_world_lock_each_other_out),
       TEST_IN(world_open, bad_crashes_are_refused),
       TEST_IN(world_open, crash_may_come_from_a_callback),
       cmocka_unit_test(write_that_a_rule_crashes_may_land),
