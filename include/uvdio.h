@@ -543,7 +543,8 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
 #define UVDIO_O_DSYNC (1u << 4)     /**< a write is durable when its callback runs (O_DSYNC) */
 /** refuse a path whose last part is a symbolic link (UV_ELOOP) */
 #define UVDIO_O_NOFOLLOW (1u << 5)
-/** Where the filesystem refuses direct I/O, use the page cache; uvdio_file_info() tells.
+/** Where the filesystem refuses direct I/O, use the page cache; uvdio_file_info() tells. The
+ * alignment is enforced all the same, so that a program's transfers are the same everywhere.
  * Without this flag the open fails with UVDIO_ENODIRECT. */
 #define UVDIO_O_DIRECT_PREFERRED (1u << 6)
 /** Enforce the alignment that the system requires for this file (512 bytes on many) instead of
@@ -568,6 +569,16 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
 #define UVDIO_O_LOCK_SHARED (1u << 9)
 /** The same against every other lock; needs RDWR or WRONLY. */
 #define UVDIO_O_LOCK_EXCLUSIVE (1u << 10)
+/** Use the page cache by choice: offsets, lengths and memory of any alignment. Writes are durable
+ * after a sync, as ever. Not with DIRECT_PREFERRED. (Memory and worlds: the alignment alone.) */
+#define UVDIO_O_BUFFERED (1u << 11)
+/** With BUFFERED, or DIRECT_PREFERRED where that goes buffered: transfers leave nothing behind in
+ * the page cache (RWF_DONTCACHE, preadv2(2), Linux 6.14): written pages are written back at once and
+ * dropped then, pages that were read are dropped after the read, and those that were there before
+ * stay. It is a wish: Linux 6.18 keeps the pages of blocks that ext4 overwrites. Where kernel or
+ * filesystem lack it the pages are kept, as without the flag, and so they are on other systems and
+ * for write-only files, which can't be asked; uvdio_file_info_t.cache tells. */
+#define UVDIO_O_DONTCACHE (1u << 12)
 
 /** An existing file, for reads. */
 #define UVDIO_OPEN_READ UVDIO_O_RDONLY
@@ -592,6 +603,13 @@ typedef enum {
   UVDIO_DURABLE_BY_SYNC        /**< a sync follows, which writes share */
 } uvdio_durable_method_t;
 
+/** What transfers have to do with the page cache. */
+typedef enum {
+  UVDIO_CACHE_BYPASSED = 0, /**< direct I/O */
+  UVDIO_CACHE_KEPT,         /**< buffered: pages stay in the cache */
+  UVDIO_CACHE_DROPPED       /**< buffered, by UVDIO_O_DONTCACHE: none stays that was not there */
+} uvdio_cache_t;
+
 /** What was opened, how it is executed, and which alignment holds. */
 typedef struct uvdio_file_info_s {
   /** backend of this file's reads and writes: "ring", "pool", "memory" */
@@ -600,7 +618,7 @@ typedef struct uvdio_file_info_s {
   const char* backend_concurrent;
   const char* reason;     /**< why it is not the engine's own backend, or "" */
   const char* filesystem; /**< "ext4", "xfs", ...; "unknown" */
-  /** 1: past the page cache; 0: buffered, after UVDIO_O_DIRECT_PREFERRED */
+  /** 1: past the page cache; 0: buffered, by UVDIO_O_DIRECT_PREFERRED or UVDIO_O_BUFFERED */
   int is_direct;
   int latch_error;   /**< 0, or the error of the sync or durable write that failed */
   int is_registered; /**< 1: in the ring's table of files, which saves look-ups */
@@ -609,7 +627,8 @@ typedef struct uvdio_file_info_s {
   unsigned flags; /**< UVDIO_* of the open */
   /**
    * Bytes, all powers of two. What is enforced, alike for reads and writes: UVDIO_ALIGNMENT or what
-   * the system requires, if that is more; under UVDIO_O_NATIVE_ALIGN what it requires. */
+   * the system requires, if that is more; under UVDIO_O_NATIVE_ALIGN what it requires; under
+   * UVDIO_O_BUFFERED 1. */
   uint32_t memory_align;
   uint32_t offset_align; /**< and length */
   /** What the system requires; 0 where it does not say. */
@@ -645,6 +664,8 @@ typedef struct uvdio_file_info_s {
    * this engine; 0: not measured. */
   uint64_t durable_dsync_ns;
   uint64_t durable_sync_ns; /**< the same, by a sync */
+
+  uvdio_cache_t cache; /**< is_direct, and what is left of buffered transfers */
 } uvdio_file_info_t;
 
 /** An open file. */

@@ -14,7 +14,7 @@
 #define KNOWN_FLAGS                                                                       \
   (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_DSYNC | \
    UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN | UVDIO_O_WRONLY |  \
-   UVDIO__LOCKS)
+   UVDIO__LOCKS | UVDIO_O_BUFFERED | UVDIO_O_DONTCACHE)
 
 /*
  * The list of files
@@ -108,10 +108,20 @@ static void pick_queue(uvdio_file_t* file) {
  */
 
 static size_t pick_align(const uvdio__open_state_t* opening, uint32_t system) {
+  if ((opening->flags & UVDIO_O_BUFFERED) != 0) {
+    return 1;
+  }
   if ((opening->flags & UVDIO_O_NATIVE_ALIGN) != 0 && system != 0) {
     return system;
   }
   return system > UVDIO_ALIGNMENT ? system : UVDIO_ALIGNMENT;
+}
+
+static uvdio_cache_t cache_of(const uvdio__open_state_t* opening) {
+  if (opening->direct) {
+    return UVDIO_CACHE_BYPASSED;
+  }
+  return opening->drops_cache ? UVDIO_CACHE_DROPPED : UVDIO_CACHE_KEPT;
 }
 
 static uint32_t or_else(uint32_t align, uint32_t other) {
@@ -135,6 +145,7 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   file->offset_mask_ = offset - 1;
   file->quirks_ = opening->quirks;
   file->direct_ = opening->direct;
+  file->cache_ = (unsigned char)cache_of(opening);
   file->system_memory_align_ = opening->memory_align;
   file->system_offset_align_ = opening->offset_align;
   file->system_read_align_ = or_else(opening->read_align, opening->offset_align);
@@ -261,13 +272,21 @@ int uvdio__file_run_now(uvdio_req_t* req) {
  * Public
  */
 
+/* Whether the flags that choose between direct I/O and the page cache choose one. */
+static int is_cache_chosen(unsigned flags) {
+  const unsigned buffered = UVDIO_O_BUFFERED | UVDIO_O_DIRECT_PREFERRED;
+
+  return (flags & buffered) != buffered &&
+         ((flags & UVDIO_O_DONTCACHE) == 0 || (flags & buffered) != 0);
+}
+
 /* Whether the flags say one thing each, and the file can be opened so. */
 static int are_flags_good(unsigned flags) {
   const unsigned writing = UVDIO_O_RDWR | UVDIO_O_WRONLY;
   int is_writing = (flags & writing) != 0;
   int is_reading = (flags & UVDIO_O_WRONLY) == 0;
 
-  return (flags & ~KNOWN_FLAGS) == 0 && (flags & writing) != writing &&
+  return (flags & ~KNOWN_FLAGS) == 0 && is_cache_chosen(flags) && (flags & writing) != writing &&
          ((flags & UVDIO_O_EXCLUSIVE) == 0 || (flags & UVDIO_O_CREATE) != 0) &&
          ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) == 0 || is_writing) &&
          (flags & UVDIO__LOCKS) != UVDIO__LOCKS &&
@@ -435,6 +454,7 @@ int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, siz
   own.atomic_min = file->facts_.atomic_min;
   own.atomic_max = file->facts_.atomic_max;
   uvdio__durability_tell(file, &own);
+  own.cache = (uvdio_cache_t)file->cache_;
   uvdio__sized_out(info, size, &own, sizeof(own));
   return 0;
 }

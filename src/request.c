@@ -80,11 +80,24 @@ static uvdio__verdict_t settle_no_progress(uvdio_req_t* req) {
   return finish_with(req, (int64_t)req->transferred);
 }
 
+/* Bytes. What fails stops at a multiple of it in the file, on every disk. */
+#define SECTOR_MIN 512u
+
+/* The bytes that a transfer has moved of the block in which it stopped. */
+static size_t part_of_block(const uvdio_req_t* req) {
+  const uvdio_file_t* file = req->file;
+
+  if (file->offset_mask_ == 0) {
+    return (size_t)(req->offset_ + req->transferred) & (SECTOR_MIN - 1);
+  }
+  return req->transferred & (file->offset_mask_ | file->memory_mask_);
+}
+
 /* A direct transfer goes on at an aligned offset only, so what came of a broken block is moved
  * again; the high-water mark tells whether that brought more. */
 static uvdio__verdict_t settle_short(uvdio_req_t* req) {
   size_t arrived = req->transferred;
-  size_t unaligned = arrived & (req->file->offset_mask_ | req->file->memory_mask_);
+  size_t unaligned = part_of_block(req);
   size_t broken = req->file->direct_ ? unaligned : 0;
   int ends_there = req->op == UVDIO_OP_READ && unaligned != 0 &&
                    (req->file->quirks_ & UVDIO__QUIRK_SHORT_READ_NOT_EOF) == 0;
@@ -135,11 +148,19 @@ static unsigned write_flags(const uvdio_req_t* req) {
   return is_durable ? UVDIO__WRITE_DSYNC : 0;
 }
 
+static int drops_cache(const uvdio_req_t* req) {
+  return req->file->cache_ == UVDIO_CACHE_DROPPED;
+}
+
 static int64_t move_vector(const uvdio_req_t* req, intptr_t descriptor, uint64_t offset) {
   const uvdio__piece_t* pieces = uvdio__vector_of(req)->pieces;
   size_t length;
   unsigned count = uvdio__vector_layout(req, &length);
 
+  if (drops_cache(req)) {
+    return uvdio__os_move_and_drop(descriptor, pieces, count, offset, req->op == UVDIO_OP_WRITE,
+                                   write_flags(req));
+  }
   return req->op == UVDIO_OP_WRITE
              ? uvdio__os_writev(descriptor, pieces, count, offset, write_flags(req))
              : uvdio__os_readv(descriptor, pieces, count, offset);
@@ -148,15 +169,20 @@ static int64_t move_vector(const uvdio_req_t* req, intptr_t descriptor, uint64_t
 static int64_t move_bytes(const uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
   uint64_t offset = req->offset_ + req->transferred;
-  char* base;
+  uvdio__piece_t piece;
 
   if (uvdio__is_vector(req)) {
     return move_vector(req, descriptor, offset);
   }
-  base = req->buf_.base + req->transferred;
+  piece.base = req->buf_.base + req->transferred;
+  piece.length = uvdio__request_rest(req);
+  if (drops_cache(req)) {
+    return uvdio__os_move_and_drop(descriptor, &piece, 1, offset, req->op == UVDIO_OP_WRITE,
+                                   write_flags(req));
+  }
   return req->op == UVDIO_OP_WRITE
-             ? uvdio__os_write(descriptor, base, uvdio__request_rest(req), offset, write_flags(req))
-             : uvdio__os_read(descriptor, base, uvdio__request_rest(req), offset);
+             ? uvdio__os_write(descriptor, piece.base, piece.length, offset, write_flags(req))
+             : uvdio__os_read(descriptor, piece.base, piece.length, offset);
 }
 
 /* A durable write is one write and one sync also where the system has no such write. */

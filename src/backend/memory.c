@@ -60,7 +60,7 @@ static int64_t open_node(const uvdio__queue_t* queue, uvdio_req_t* req) {
   }
   req->file->handle_.node = node; /* From here on its lock counts. */
   opening->descriptor = (intptr_t)node;
-  opening->direct = 1;
+  opening->direct = (opening->flags & UVDIO_O_BUFFERED) == 0;
   opening->filesystem = "memory";
   opening->facts.size = uvdio__node_size(node);
   return 0;

@@ -224,6 +224,9 @@ static int learn_kind(uvdio__open_state_t* opening) {
 }
 
 static int leave_cache(uvdio__open_state_t* opening) {
+  if ((opening->flags & UVDIO_O_BUFFERED) != 0) {
+    return 0;
+  }
   opening->direct = fcntl((int)opening->descriptor, F_NOCACHE, 1) != -1;
   if (opening->direct || (opening->flags & UVDIO_O_DIRECT_PREFERRED) != 0) {
     return 0;

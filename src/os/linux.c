@@ -51,6 +51,9 @@
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 0x00000008
 #endif
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 0x00000002
+#endif
 
 /* Since Linux 6.1. A struct statx that lacks the two fields has room for them: its size is
  * fixed. */
@@ -204,19 +207,42 @@ static int learn_alignment(uvdio__open_state_t* opening) {
   return opening->memory_align != 0 && opening->offset_align != 0 ? 0 : go_buffered(opening);
 }
 
-/* Whether the file takes non-blocking requests. One that does not makes a ring hand every request
- * to a kernel worker. Asked far past the end of the file, so that nothing is read: a refusal comes
- * first (preadv2(2), RWF_NOWAIT, EOPNOTSUPP). */
-static void learn_nowait(uvdio__open_state_t* opening) {
+/* The offset goes in two halves, of which 64-bit kernels take no notice of the second. */
+static int64_t read_with(intptr_t descriptor, const struct iovec* pieces, unsigned count,
+                         uint64_t offset, int flags) {
+  return syscall(SYS_preadv2, (int)descriptor, pieces, (long)count, (long)offset,
+                 (long)(offset >> 32), flags);
+}
+
+static int64_t write_with(intptr_t descriptor, const struct iovec* pieces, unsigned count,
+                          uint64_t offset, int flags) {
+  return syscall(SYS_pwritev2, (int)descriptor, pieces, (long)count, (long)offset,
+                 (long)(offset >> 32), flags);
+}
+
+int64_t uvdio__os_move_and_drop(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                                uint64_t offset, int is_write, unsigned flags) {
+  const struct iovec* list = (const struct iovec*)(const void*)pieces;
+  int rwf = UVDIO__RWF_DONTCACHE | ((flags & UVDIO__WRITE_DSYNC) != 0 ? RWF_DSYNC : 0);
+  int64_t moved = is_write ? write_with(descriptor, list, count, offset, rwf)
+                           : read_with(descriptor, list, count, offset, UVDIO__RWF_DONTCACHE);
+  return moved == -1 ? last_error() : moved;
+}
+
+/* Whether kernel or file refuse reads of that kind. Asked far past the end of the file, so that
+ * nothing is read: a refusal comes first (preadv2(2), EOPNOTSUPP). */
+static int refuses_reads_with(const uvdio__open_state_t* opening, int flags) {
   static _Alignas(UVDIO_ALIGNMENT) char page[UVDIO_ALIGNMENT];
   struct iovec vector = {page, sizeof(page)};
-  off_t far_away = INT64_MAX & ~(off_t)(2 * UVDIO_ALIGNMENT - 1);
+  uint64_t far_away = (INT64_MAX & ~(uint64_t)(2 * UVDIO_ALIGNMENT - 1)) - UVDIO_ALIGNMENT;
 
-  far_away -= UVDIO_ALIGNMENT;
-  /* The offset goes in two halves, of which 64-bit kernels take no notice of the second. */
-  if (syscall(SYS_preadv2, (int)opening->descriptor, &vector, 1L, (long)far_away,
-              (long)(far_away >> 32), RWF_NOWAIT) == -1 &&
-      errno == EOPNOTSUPP) {
+  return read_with(opening->descriptor, &vector, 1, far_away, flags) == -1 && errno == EOPNOTSUPP;
+}
+
+/* Whether the file takes non-blocking requests. One that does not makes a ring hand every request
+ * to a kernel worker. */
+static void learn_nowait(uvdio__open_state_t* opening) {
+  if (refuses_reads_with(opening, RWF_NOWAIT)) {
     opening->quirks |= UVDIO__QUIRK_NO_NOWAIT;
   }
 }
@@ -255,7 +281,7 @@ static int learn_file(uvdio__open_state_t* opening) {
     return error;
   }
   learn_facts(opening);
-  error = set_direct(opening, 1);
+  error = set_direct(opening, (opening->flags & UVDIO_O_BUFFERED) == 0);
   if (error == UV_EINVAL) {
     error = go_buffered(opening);
   }
@@ -474,6 +500,13 @@ static void learn_quirks(uvdio__open_state_t* opening, const filesystem_t* known
   }
 }
 
+/* Only a descriptor for reads can be asked. */
+static int drops_cache(const uvdio__open_state_t* opening) {
+  return !opening->direct && (opening->flags & UVDIO_O_DONTCACHE) != 0 &&
+         (opening->flags & UVDIO_O_WRONLY) == 0 &&
+         !refuses_reads_with(opening, UVDIO__RWF_DONTCACHE);
+}
+
 static int set_lock(intptr_t descriptor, short type) {
   struct flock lock;
 
@@ -518,6 +551,7 @@ static int finish(uvdio__open_state_t* opening) {
   if (!is_past_cache(opening, &filesystem)) {
     opening->quirks |= UVDIO__QUIRK_SHARED_WRITEBACK_ERROR;
   }
+  opening->drops_cache = drops_cache(opening);
   if (!opening->direct && (known->properties & (FS_SHORT_IS_END | FS_SIZE_COUNTS)) == 0) {
     opening->quirks |= UVDIO__QUIRK_ODD_SIZE;
   }

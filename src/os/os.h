@@ -70,6 +70,7 @@ typedef struct uvdio__open_state_s {
   uvdio__open_step_t opened_at; /* which of the first two has opened it */
   int error;                    /* what the open ends with where it fails */
   int direct;
+  int drops_cache; /* what is not direct leaves nothing in the page cache */
   unsigned quirks;
   const char* filesystem;     /* static text */
   uint32_t memory_align;      /* bytes; 0: the system does not say */
@@ -126,6 +127,26 @@ int64_t uvdio__os_readv(intptr_t descriptor, const uvdio__piece_t* pieces, unsig
                         uint64_t offset);
 int64_t uvdio__os_writev(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
                          uint64_t offset, unsigned flags);
+
+#ifdef __linux__
+/* The same, and nothing stays in the page cache (RWF_DONTCACHE); where the open has found that the
+ * file takes it. */
+#define UVDIO__RWF_DONTCACHE 0x80
+int64_t uvdio__os_move_and_drop(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
+                                uint64_t offset, int is_write, unsigned flags);
+#else
+static inline int64_t uvdio__os_move_and_drop(intptr_t descriptor, const uvdio__piece_t* pieces,
+                                              unsigned count, uint64_t offset, int is_write,
+                                              unsigned flags) {
+  (void)descriptor;
+  (void)pieces;
+  (void)count;
+  (void)offset;
+  (void)is_write;
+  (void)flags;
+  return UV_ENOTSUP; /* No open finds a file that takes it. */
+}
+#endif
 
 int uvdio__os_sync(intptr_t descriptor, int data_only);
 int64_t uvdio__os_size(intptr_t descriptor);

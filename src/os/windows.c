@@ -283,11 +283,12 @@ static int is_refusal_of_direct(DWORD code) {
 /* Both attempts are whole opens with all that was asked for. A filesystem refuses the flag before
  * it creates anything, so that at most one of them does something. */
 static int open_path(uvdio__open_state_t* opening, const wchar_t* path) {
-  HANDLE handle = open_handle(opening, path, 1);
+  HANDLE handle;
   int is_new;
 
-  opening->direct = 1;
-  if (handle == INVALID_HANDLE_VALUE && is_refusal_of_direct(GetLastError())) {
+  opening->direct = (opening->flags & UVDIO_O_BUFFERED) == 0;
+  handle = open_handle(opening, path, opening->direct);
+  if (handle == INVALID_HANDLE_VALUE && opening->direct && is_refusal_of_direct(GetLastError())) {
     if ((opening->flags & UVDIO_O_DIRECT_PREFERRED) == 0) {
       return UVDIO_ENODIRECT;
     }

@@ -123,7 +123,7 @@ static int opcode_of(const uvdio_req_t* req) {
 static inline void count_write(uvdio__queue_t* queue, struct io_uring_sqe* sqe,
                                const uvdio_req_t* req) {
   if ((req->flags_ & REQ_DURABLE) != 0) {
-    sqe->rw_flags = (req->file->flags_ & UVDIO_O_DSYNC) != 0 ? 0 : RWF_DSYNC;
+    sqe->rw_flags |= (req->file->flags_ & UVDIO_O_DSYNC) != 0 ? 0 : RWF_DSYNC;
     queue->batch_weight += URGENCY_OF_DURABLE_WRITE - 1;
   } else {
     queue->batch_weight += BATCH_WEIGHT_WRITE - 1;
@@ -163,6 +163,8 @@ static inline void finish_transfer(uvdio__queue_t* queue, struct io_uring_sqe* s
   if (file->fixed_index_ > 0) {
     sqe->fd = (int)file->fixed_index_ - 1;
     sqe->flags = IOSQE_FIXED_FILE;
+  } else if (file->cache_ == UVDIO_CACHE_DROPPED) {
+    sqe->rw_flags = UVDIO__RWF_DONTCACHE;
   }
   if (buffer >= 0) {
     sqe->buf_index = (uint16_t)buffer;
@@ -283,11 +285,13 @@ static int make_ready(uvdio__queue_t* queue, const uvdio_req_t* req) {
   return make_room(queue);
 }
 
-/* Gives the file a slot where it has none and can have one. */
+/* Gives the file a slot where it has none and can have one. A file with flags of its own has none:
+ * so those that have need not be asked at each transfer. */
 static void settle_file(uvdio__queue_t* queue, uvdio_file_t* file) {
   const uvdio__ring_t* state = queue->state;
 
-  if (file->fixed_index_ == 0 && !state->files.off && !state->files.full) {
+  if (file->fixed_index_ == 0 && !state->files.off && !state->files.full &&
+      file->cache_ != UVDIO_CACHE_DROPPED) {
     uvdio__ring_add_file(queue, file);
   }
 }

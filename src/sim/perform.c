@@ -204,12 +204,14 @@ static int64_t open_file(uvdio_sim_t* sim, uvdio__open_state_t* opening) {
     return error;
   }
   opening->descriptor = (intptr_t)file;
-  opening->direct = 1;
+  opening->direct = (opening->flags & UVDIO_O_BUFFERED) == 0;
   opening->filesystem = "memory";
   opening->facts.size = uvdio__node_size(file->now);
-  opening->memory_align = sim->options.sector_size;
-  opening->offset_align = sim->options.sector_size;
-  opening->align_source = UVDIO_ALIGN_SYSTEM;
+  if (opening->direct) {
+    opening->memory_align = sim->options.sector_size;
+    opening->offset_align = sim->options.sector_size;
+    opening->align_source = UVDIO_ALIGN_SYSTEM;
+  }
   return 0;
 }
 

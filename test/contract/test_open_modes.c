@@ -4,7 +4,11 @@
  * a device for itself.
  */
 #include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -225,6 +229,186 @@ static void close_lets_go_of_a_lock_that_a_child_shares(void** state) {
   assert_int_equal(close(shared), 0);
 }
 
+/*
+ * The page cache by choice
+ */
+
+#define BUFFERED_RW (UVDIO_OPEN_RW | UVDIO_O_BUFFERED)
+
+static char bytes[4 * PAGE];
+
+static struct tracked_op* move_odd(struct fixture* f, int writes, int blocking, uint64_t offset,
+                                   size_t length) {
+  struct tracked_op* op = blocking ? op_now(&f->tracker) : op_new(&f->tracker);
+  uvdio_buf_t view = uvdio_buf_view_bytes(bytes + 3, length);
+  op = writes ? t_write(op, &f->other, &view, offset) : t_read(op, &f->other, &view, offset);
+  run(f);
+  return op;
+}
+
+/* Any byte can be written, and all others stay. */
+static void buffered_transfers_have_any_alignment(void** state) {
+  struct fixture* f = *state;
+  enum { AT = 1234, LENGTH = 5003, SIZE = AT + LENGTH };
+  open_now(f, &f->other, "buffered", BUFFERED_RW);
+  assert_int_equal(info_of(&f->other).memory_align, 1);
+  assert_int_equal(info_of(&f->other).offset_align, 1);
+  assert_int_equal(info_of(&f->other).system_offset_align, 0);
+  for (int blocking = 0; blocking < 2; blocking++) {
+    fill_pattern(bytes + 3, LENGTH, 5);
+    assert_result(move_odd(f, 1, blocking, AT, LENGTH), LENGTH);
+    memset(bytes, 9, 4);
+    assert_result(move_odd(f, 1, blocking, 1, 1), 1);
+    assert_size(f, &f->other, SIZE);
+    memset(bytes, 1, sizeof(bytes));
+    assert_result(move_odd(f, 0, blocking, AT, LENGTH), LENGTH);
+    assert_true(is_pattern(bytes + 3, LENGTH, 5));
+    assert_int_equal(bytes[3 + LENGTH], 1);
+    assert_result(move_odd(f, 0, blocking, 0, 3), 3);
+    assert_memory_equal(bytes + 3, "\0\11\0", 3);
+    assert_result(move_odd(f, 0, blocking, SIZE - 7, 100), 7);
+    assert_result(move_odd(f, 0, blocking, SIZE, 100), 0);
+    assert_result(move_odd(f, 0, blocking, AT, 2 * LENGTH), LENGTH);
+  }
+  assert_result(t_sync_all(op_now(&f->tracker), &f->other), 0);
+}
+
+static void buffered_vectors_and_ranges_have_any_alignment(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t pieces[] = {uvdio_buf_view_bytes(bytes + 1, 7), uvdio_buf_view_bytes(bytes + 100, 0),
+                          uvdio_buf_view_bytes(bytes + 200, 93)};
+  open_now(f, &f->other, "buffered", BUFFERED_RW);
+  fill_pattern(bytes, sizeof(bytes), 6);
+  struct tracked_op* write = t_writev(op_new(&f->tracker), &f->other, pieces, 3, 11);
+  run(f);
+  assert_result(write, 100);
+  assert_int_equal(uvdio_range_size(&f->other, 13, 4), 4);
+  uvdio_buf_t range = uvdio_buf_wrap(bytes + 1001, 100);
+  struct tracked_op* read = t_read_range(op_new(&f->tracker), &f->other, &range, 13, 98);
+  run(f);
+  assert_result(read, 98);
+  assert_memory_equal(bytes + 1001, bytes + 3, 5);
+  assert_memory_equal(bytes + 1006, bytes + 200, 93);
+}
+
+static void info_tells_how_the_cache_is_used(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "buffered", BUFFERED_RW);
+  assert_int_equal(info_of(&f->file).cache, UVDIO_CACHE_BYPASSED);
+  assert_int_equal(info_of(&f->other).cache, UVDIO_CACHE_KEPT);
+  assert_int_equal(info_of(&f->other).is_direct, 0);
+  close_other(f);
+  open_now(f, &f->other, "buffered", BUFFERED_RW | UVDIO_O_DONTCACHE);
+  assert_int_not_equal(info_of(&f->other).cache, UVDIO_CACHE_BYPASSED);
+  close_other(f);
+  open_now(f, &f->other, "direct", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_DONTCACHE);
+  assert_int_equal(info_of(&f->other).cache, UVDIO_CACHE_BYPASSED);
+  close_other(f);
+  open_now(f, &f->other, "buffered", UVDIO_O_WRONLY | UVDIO_O_BUFFERED | UVDIO_O_DONTCACHE);
+  assert_int_equal(info_of(&f->other).cache, UVDIO_CACHE_KEPT);
+}
+
+static unsigned cached_pages(struct fixture* f, const char* name, size_t pages) {
+  unsigned char is_cached[16];
+  unsigned count = 0;
+  int fd = open(path_of(f, name), O_RDONLY | O_CLOEXEC);
+  void* at = mmap(NULL, pages * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+  assert_true(fd >= 0 && at != MAP_FAILED && pages <= sizeof(is_cached));
+  assert_int_equal(mincore(at, pages * PAGE, is_cached), 0);
+  for (size_t i = 0; i < pages; i++) {
+    count += is_cached[i] & 1u;
+  }
+  munmap(at, pages * PAGE);
+  close(fd);
+  return count;
+}
+
+static void need_a_cache_that_drops(const uvdio_file_t* file) {
+  if (info_of(file).cache != UVDIO_CACHE_DROPPED || sysconf(_SC_PAGESIZE) != PAGE) {
+    SKIP("this filesystem keeps all pages in its cache");
+  }
+}
+
+/* All of it: what the kernel has read ahead is dropped when it has been asked for. By a vector and by
+ * one buffer, in both forms. */
+static void read_all_so(struct fixture* f, unsigned form) {
+  uvdio_buf_t all = blank(4 * PAGE);
+  struct tracked_op* op = form < 2 ? op_new(&f->tracker) : op_now(&f->tracker);
+  if (form % 2 == 0) {
+    t_read(op, &f->other, &all, 0);
+  } else {
+    uvdio_buf_t halves[] = {uvdio_buf_wrap(bytes, 100),
+                            uvdio_buf_wrap(bytes + 100, 4 * PAGE - 100)};
+    t_readv(op, &f->other, halves, 2, 0);
+  }
+  run(f);
+  assert_result(op, 4 * PAGE);
+  if (form != 0) {
+    assert_ok(uvdio_buf_release(&all));
+  }
+}
+
+static void pages_that_were_read_are_kept_or_dropped(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("page cache");
+  put(f, &f->file, 0, 4 * PAGE, 1);
+  open_now(f, &f->other, "file", UVDIO_OPEN_READ | UVDIO_O_BUFFERED | UVDIO_O_DONTCACHE);
+  need_a_cache_that_drops(&f->other);
+  for (unsigned form = 0; form < 4; form++) {
+    read_all_so(f, form);
+    assert_int_equal(cached_pages(f, "file", 4), 0);
+  }
+  close_other(f);
+  open_now(f, &f->other, "file", UVDIO_OPEN_READ | UVDIO_O_BUFFERED);
+  read_all_so(f, 0);
+  assert_int_equal(cached_pages(f, "file", 4), 4);
+}
+
+/* Pages go when they have been written back, which a sync waits for, or a moment later. */
+#define MOMENT 200u
+
+static unsigned pages_left(struct fixture* f, const char* name, int fd) {
+  unsigned left = 4;
+  for (unsigned i = 0; i < MOMENT && left > 0; i++) {
+    assert_int_equal(fdatasync(fd), 0);
+    left = cached_pages(f, name, 4);
+  }
+  return left;
+}
+
+/* ext4 keeps, in Linux 6.18, those whose blocks had been written before. So all is new. */
+static void need_a_cache_that_drops_what_is_written(struct fixture* f) {
+  struct iovec all = {bytes, sizeof(bytes)};
+  int fd = open(path_of(f, "by hand"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  assert_int_equal(syscall(SYS_pwritev2, fd, &all, 1L, 0L, 0L, 0x80), sizeof(bytes));
+  unsigned left = pages_left(f, "by hand", fd);
+  assert_int_equal(close(fd), 0);
+  if (left > 0) {
+    SKIP("this kernel keeps pages that were written");
+  }
+}
+
+static void pages_that_were_written_are_dropped(void** state) {
+  struct fixture* f = *state;
+  static const char* const names[] = {"new", "newer"};
+  NOT_ON_MEMORY("page cache");
+  for (unsigned i = 0; i < COUNT_OF(names); i++) {
+    struct tracked_op* op = i == 0 ? op_new(&f->tracker) : op_now(&f->tracker);
+    open_now(f, &f->other, names[i], BUFFERED_RW | UVDIO_O_DONTCACHE);
+    need_a_cache_that_drops(&f->other);
+    need_a_cache_that_drops_what_is_written(f);
+    uvdio_buf_t all = uvdio_buf_view_bytes(bytes, sizeof(bytes));
+    t_write(op, &f->other, &all, 0);
+    run(f);
+    assert_result(op, sizeof(bytes));
+    int fd = open(path_of(f, names[i]), O_RDWR | O_CLOEXEC);
+    unsigned left = pages_left(f, names[i], fd);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(left, 0);
+    close_other(f);
+  }
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, write_only_file_is_written_and_not_read),
@@ -238,6 +422,11 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, locks_of_the_system_count),
       TEST_ON(fixture_open, child_does_not_let_go_of_its_parents_lock),
       TEST_ON(fixture_open, close_lets_go_of_a_lock_that_a_child_shares),
+      TEST_ON(fixture_open, buffered_transfers_have_any_alignment),
+      TEST_ON(fixture_open, buffered_vectors_and_ranges_have_any_alignment),
+      TEST_ON(fixture_open, info_tells_how_the_cache_is_used),
+      TEST_ON(fixture_open, pages_that_were_read_are_kept_or_dropped),
+      TEST_ON(fixture_open, pages_that_were_written_are_dropped),
   };
   return matrix_main("open_modes", tests, COUNT_OF(tests), argc, argv);
 }

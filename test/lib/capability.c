@@ -218,6 +218,13 @@ static int has_nowait(void) {
                              errno != EOPNOTSUPP);
 }
 
+/* It reads without leaving anything in its cache (RWF_DONTCACHE, Linux 6.14). */
+static int has_dropped_pages(void) {
+  int descriptor = open_file(0);
+  struct iovec vector = {page, sizeof(page)};
+  return descriptor >= 0 && syscall(SYS_preadv2, descriptor, &vector, 1, 0, 0, 0x80) >= 0;
+}
+
 /* By number and place: not every C library's headers have the structure, and some have it twice. */
 static int has_small_alignment(void) {
   static const unsigned dioalign = 0x2000;
@@ -273,6 +280,7 @@ static const struct {
     {"nop-results", has_nop_results},
     {"direct", has_direct},
     {"nowait", has_nowait},
+    {"dropped-pages", has_dropped_pages},
     {"small-alignment", has_small_alignment},
     {"locked-memory", has_locked_memory},
     {"much-locked-memory", has_much_locked_memory},

@@ -137,10 +137,18 @@ static int is_fixed(unsigned opcode) {
          opcode == OP_READV_FIXED || opcode == OP_WRITEV_FIXED;
 }
 
+/* A transfer of a file that was opened with UVDIO_O_DONTCACHE (RWF_DONTCACHE). */
+static int drops_cache(const struct io_uring_sqe* sqe) {
+  return (sqe->rw_flags & ~RWF_DSYNC) == 0x80 && (sqe->flags & IOSQE_FIXED_FILE) == 0 &&
+         (sqe->opcode == IORING_OP_READ || sqe->opcode == IORING_OP_WRITE ||
+          sqe->opcode == IORING_OP_READV || sqe->opcode == IORING_OP_WRITEV ||
+          is_fixed(sqe->opcode));
+}
+
 /* Whether all is zero that the kernel may not look at today. */
 static int is_whole(const struct io_uring_sqe* sqe) {
   return (sqe->flags & ~(IOSQE_FIXED_FILE | IOSQE_ASYNC)) == 0 && sqe->ioprio == 0 &&
-         (sqe->rw_flags == 0 || has_flags_of_its_own(sqe->opcode) ||
+         (sqe->rw_flags == 0 || has_flags_of_its_own(sqe->opcode) || drops_cache(sqe) ||
           (is_write(sqe->opcode) && sqe->rw_flags == RWF_DSYNC)) &&
          (sqe->buf_index == 0 || is_fixed(sqe->opcode)) && sqe->personality == 0 &&
          sqe->file_index == 0 && sqe->addr3 == 0 && sqe->__pad2[0] == 0;

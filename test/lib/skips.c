@@ -71,6 +71,8 @@ static const struct expected {
     {"a sync in the kernel's hands can't be held there", RINGS, "!nowait"},
     {"syncs of a ring can't be held", RINGS, "!nowait"},
     {"this ext4 takes direct I/O for a file within its inode", ANYWHERE, NULL},
+    {"this filesystem keeps all pages in its cache", ANYWHERE, "dropped-pages"},
+    {"this kernel keeps pages that were written", ANYWHERE, NULL},
     {"entries of a ring can't be held", POOLS, "never"},
     {"entries of a ring can't be held", ANYWHERE, NULL},
     {"the loop has run before, on this thread", "*.registered.*", NULL},
