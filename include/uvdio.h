@@ -505,6 +505,10 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *       a write in flight it may see any part. This holds on one machine and among direct
  *       transfers, not for mmap(2) or unsynced writes through the page cache.
  *
+ *   A descriptor that uvdio_adopt() has taken, and its duplicates elsewhere, are one open file: its
+ *     flags, position and lock are shared with whoever has a duplicate, and the library knows of
+ *     none. As to order, latch and syncs it is a handle like any other.
+ *
  *   A forked child gets UVDIO_EFORK from every operation on its parent's engine, and can't rely on
  *     requests that were in flight, nor on its copies of their buffers. It shares the open files
  *     until it closes the engine, or calls exec or exit: until then a close by the parent is not
@@ -707,6 +711,28 @@ struct uvdio_file_s {
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file,
                                              uvdio_req_t* req, const char* path, unsigned flags,
                                              int mode, uvdio_cb cb);
+
+/** Makes a file of a descriptor that the program has: one that was handed to it, or opened by a call
+ * that uvdio_open() has no flag for. `flags` are those of an open, without CREATE, EXCLUSIVE, TRUNCATE
+ * and NOFOLLOW. The descriptor has to allow what they ask for (RDONLY: reads; RDWR: both; WRONLY:
+ * writes), and may allow more. O_DSYNC of the descriptor counts as UVDIO_O_DSYNC, which it can't be
+ * given later. Direct I/O is switched on, or off by UVDIO_O_BUFFERED, and O_NONBLOCK off (fcntl(2),
+ * F_SETFL). These flags, and the position, which asking for the size of a file moves, belong to the
+ * open file, which duplicates of the descriptor and forked children share.
+ *
+ * Ownership: from the callback on (synchronous form: from the return on) the descriptor is the
+ * library's, which closes it with the file; uvdio_release() gives it back. Until then the program
+ * leaves it alone. After an error it is the caller's, open, and with the flags that it had.
+ *
+ * The request's operation is UVDIO_OP_OPEN. Errors returned: those of uvdio_open(); UV_EBADF also for
+ * a negative descriptor; UV_EBUSY also where a file of this engine has the descriptor; UV_ENOTSUP
+ * (memory, worlds, macOS, Windows). Errors delivered: UV_EBADF (no descriptor, or one of O_PATH),
+ * UV_EACCES (opened for less than the flags ask for), UV_EINVAL (opened with O_APPEND, or without
+ * O_DSYNC where UVDIO_O_DSYNC asks for it), UV_ESPIPE and UV_EISDIR (no file to be read at an
+ * offset), UVDIO_ENODIRECT, UVDIO_ELOCKED, UV_ECANCELED and the system's. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_adopt(uvdio_engine_t* engine, uvdio_file_t* file,
+                                              uvdio_req_t* req, uv_os_fd_t descriptor,
+                                              unsigned flags, uvdio_cb cb);
 
 /** Reads buf->cap bytes at `offset` into the buffer. For less, pass a view, or a frame whose cap
  * was lowered: it comes back so, and is released as usual. (A heap buffer's cap has to be restored
@@ -941,6 +967,23 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_preallocate(uvdio_file_t* file, uvdio_re
  * while requests are pending), UVDIO_ETHREAD, UVDIO_EFORK. Errors delivered: the system's
  * (close(2)). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
+
+/** Ends the file as uvdio_close() does, but leaves its descriptor open: it is the result, and the
+ * program's from the callback on (synchronous form: in req->result), with the flags that it has by
+ * then (direct I/O). A lock of UVDIO_O_LOCK_* stays with it. Any file can be released, adopted or
+ * opened by its path.
+ *
+ * The request's operation is UVDIO_OP_CLOSE. Errors returned: those of uvdio_close(), and UV_ENOTSUP
+ * (memory, worlds), after which the file is open as before. Errors delivered: UVDIO_EFORK alone, in
+ * a forked child, whose copy of the descriptor is closed. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_release(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
+
+/** Gives the descriptor of an open file, for calls that the library does not have (ioctl(2),
+ * fadvise(2), fstat(2)). It stays the library's: don't close it, don't change its flags (fcntl(2),
+ * F_SETFL), and don't use it after the file's close. What is read or written by it passes by the
+ * file's order, latch and syncs, as by another handle ("Several handles"). Errors: UV_EINVAL (null),
+ * UV_EBADF (not open), UV_ENOTSUP (memory, worlds). Loop thread. */
+UVDIO_EXTERN int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* descriptor);
 
 /** uvdio_file_info() for bindings: `size` is that of the structure in the caller's header. */
 UVDIO_EXTERN int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info,

@@ -42,6 +42,9 @@ struct uvdio__backend_s {
    * end of a loop iteration. */
   unsigned batch;
 
+  /* Not 0: its files are the system's, and have descriptors. */
+  int has_descriptors;
+
   /* Not 0: what it refuses for the moment, the engine's pool may do. */
   int can_punt;
 

@@ -31,7 +31,11 @@ static void file_link(uvdio_engine_t* engine, uvdio_file_t* file) {
   engine->files = file;
 }
 
+/* One that was adopted has none. */
 static void free_path(uvdio_file_t* file) {
+  if (file->path_ == NULL) {
+    return;
+  }
   uvdio__free(file->path_, strlen(file->path_) + 1, UVDIO__STRUCT_ALIGN);
   file->path_ = NULL;
 }
@@ -140,6 +144,7 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   size_t offset = pick_align(opening, opening->offset_align);
 
   assert((memory & (memory - 1)) == 0 && (offset & (offset - 1)) == 0);
+  file->flags_ = opening->flags;
   file->handle_.descriptor = opening->descriptor;
   file->memory_mask_ = memory - 1;
   file->offset_mask_ = offset - 1;
@@ -201,12 +206,25 @@ static void free_open_state(uvdio_req_t* req) {
   uvdio__free(opening, sizeof(*opening), UVDIO__STRUCT_ALIGN);
 }
 
+/* An adopted descriptor is its owner's again; its flags are a parent's, in a forked child. */
+static void give_descriptor_back(const uvdio_req_t* req, uvdio__open_state_t* opening) {
+  if (uvdio__engine_is_forked(req->engine_)) {
+    opening->descriptor = -1;
+  } else {
+    uvdio__os_undo_open(opening);
+  }
+}
+
 static void apply_open(uvdio_req_t* req) {
-  if (req->result == UVDIO_EPOOL) {
-    uvdio__os_undo_open(uvdio__open_state_of(req)); /* No worker took what was left of it. */
+  uvdio__open_state_t* opening = uvdio__open_state_of(req);
+
+  if (req->result != 0 && opening->is_adopted) {
+    give_descriptor_back(req, opening);
+  } else if (req->result == UVDIO_EPOOL) {
+    uvdio__os_undo_open(opening); /* No worker took what was left of it. */
   }
   if (req->result == 0) {
-    file_opened(req->file, uvdio__open_state_of(req));
+    file_opened(req->file, opening);
   }
   free_open_state(req);
   if (req->result != 0) {
@@ -229,6 +247,7 @@ static int64_t close_on_this_thread(uvdio_req_t* req) {
 
 static void apply_close(uvdio_req_t* req) {
   if (req->result == UVDIO_EFORK && (req->flags_ & REQ_OUTCOME_UNKNOWN) == 0) {
+    req->flags_ &= (unsigned short)~REQ_RELEASE; /* Nobody is told of this descriptor. */
     (void)close_on_this_thread(req); /* The parent closes its descriptor; this is the child's. */
   }
   if (req->result == UVDIO_EPOOL) {
@@ -332,6 +351,22 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
   file_link(engine, file);
 }
 
+static int submit_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req,
+                       uvdio__open_state_t* opening, char* path, uvdio_cb cb) {
+  prepare_file(engine, file, opening->flags);
+  file->path_ = path;
+  file->handle_.descriptor = opening->descriptor;
+  uvdio__prepare(req, file, UVDIO_OP_OPEN, 0, 0);
+  req->args_ = opening;
+  if (cb == NULL) {
+    return uvdio__file_run_now(req);
+  }
+  req->cb_.plain = cb;
+  uvdio__engine_accept(engine, req);
+  uvdio__queue_start(req);
+  return 0;
+}
+
 int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, const char* path,
                unsigned flags, int mode, uvdio_cb cb) {
   uvdio__open_state_t* opening;
@@ -347,17 +382,59 @@ int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, con
     uvdio__free(copy, strlen(path) + 1, UVDIO__STRUCT_ALIGN);
     return UV_ENOMEM;
   }
-  prepare_file(engine, file, flags);
-  file->path_ = copy;
-  uvdio__prepare(req, file, UVDIO_OP_OPEN, 0, 0);
-  req->args_ = opening;
-  if (cb == NULL) {
-    return uvdio__file_run_now(req);
+  return submit_open(engine, file, req, opening, copy, cb);
+}
+
+/* Whether a file of the engine has the descriptor, or is about to. What closes may have closed it, so
+ * that the number is somebody else's. */
+static int has_descriptor(const uvdio_engine_t* engine, intptr_t descriptor) {
+  const uvdio_file_t* file = engine->files;
+
+  while (file != NULL && (file->handle_.descriptor != descriptor ||
+                          (file->state_ != FILE_OPENING && file->state_ != FILE_OPEN))) {
+    file = file->next_;
   }
-  req->cb_.plain = cb;
-  uvdio__engine_accept(engine, req);
-  uvdio__queue_start(req);
-  return 0;
+  return file != NULL;
+}
+
+static int has_descriptors(const uvdio_engine_t* engine) {
+  return engine->queues[QUEUE_MAIN].backend->has_descriptors;
+}
+
+static int check_adoption(const uvdio_engine_t* engine, const uvdio_file_t* file,
+                          const uvdio_req_t* req, intptr_t descriptor, unsigned flags) {
+  const unsigned of_paths =
+      UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_NOFOLLOW;
+  int error = (flags & of_paths) != 0 ? UV_EINVAL : check_open(engine, file, req, "", flags);
+
+  if (error != 0) {
+    return error;
+  }
+  if (!UVDIO__CAN_ADOPT || !has_descriptors(engine)) {
+    return UV_ENOTSUP;
+  }
+  if (descriptor < 0) {
+    return UV_EBADF;
+  }
+  return has_descriptor(engine, descriptor) ? UV_EBUSY : 0;
+}
+
+int uvdio_adopt(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, uv_os_fd_t descriptor,
+                unsigned flags, uvdio_cb cb) {
+  uvdio__open_state_t* opening;
+  int error = check_adoption(engine, file, req, (intptr_t)descriptor, flags);
+
+  if (error != 0) {
+    return error;
+  }
+  opening = make_open_state("", flags, 0);
+  if (opening == NULL) {
+    return UV_ENOMEM;
+  }
+  opening->descriptor = (intptr_t)descriptor;
+  opening->is_adopted = 1;
+  opening->step = UVDIO__OPEN_STAT_FILE;
+  return submit_open(engine, file, req, opening, NULL, cb);
 }
 
 static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
@@ -379,21 +456,46 @@ static int is_callback_due(const uvdio_file_t* file) {
   return file->pending_ > 0 || req != NULL;
 }
 
-int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
-  int error = uvdio__file_check(file, req, ACCESS_ANY);
-
-  if (error != 0) {
-    return error;
-  }
+static int submit_close(uvdio_file_t* file, uvdio_req_t* req, unsigned short flags, uvdio_cb cb) {
   if (cb == NULL && is_callback_due(file)) {
     return UV_EBUSY;
   }
   uvdio__prepare(req, file, UVDIO_OP_CLOSE, 0, 0);
+  req->flags_ = flags;
   if (cb == NULL) {
     uvdio__order_unregister_fd(file);
     return uvdio__file_run_now(req);
   }
   start_close(file, req, cb);
+  return 0;
+}
+
+int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  int error = uvdio__file_check(file, req, ACCESS_ANY);
+
+  return error != 0 ? error : submit_close(file, req, 0, cb);
+}
+
+int uvdio_release(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
+  int error = uvdio__file_check(file, req, ACCESS_ANY);
+
+  if (error == 0 && !has_descriptors(file->engine_)) {
+    error = UV_ENOTSUP;
+  }
+  return error != 0 ? error : submit_close(file, req, REQ_RELEASE, cb);
+}
+
+int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* descriptor) {
+  if (file == NULL || descriptor == NULL) {
+    return UV_EINVAL;
+  }
+  if (file->magic_ != uvdio__magic_of(file) || (file->access_ & ACCESS_ANY) == 0) {
+    return UV_EBADF;
+  }
+  if (!has_descriptors(file->engine_)) {
+    return UV_ENOTSUP;
+  }
+  *descriptor = (uv_os_fd_t)file->handle_.descriptor;
   return 0;
 }
 

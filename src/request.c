@@ -224,6 +224,9 @@ static int64_t perform_open(uvdio__open_state_t* opening) {
 static int64_t perform_close(const uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
 
+  if ((req->flags_ & REQ_RELEASE) != 0) {
+    return descriptor;
+  }
   if ((req->file->flags_ & UVDIO__LOCKS) != 0 && !uvdio__engine_is_forked(req->engine_)) {
     uvdio__os_release_lock(descriptor);
   }

@@ -45,6 +45,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_WRITTEN (1u << 11) /* the same by then: an UVDIO_OP_SYNC_DATA until its outcome */
 #define REQ_TRIAL (1u << 12)   /* a durable write that is measured (durability.h) */
 #define REQ_SHARED (1u << 13)  /* a write of buffers that others may read */
+#define REQ_RELEASE (1u << 14) /* a close that gives the descriptor out */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */

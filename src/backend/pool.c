@@ -217,6 +217,7 @@ static void close_pool(uvdio__queue_t* queue) {
 
 const uvdio__backend_t uvdio__backend_pool = {
     .name = "pool",
+    .has_descriptors = 1,
     .batch = 0,
     .init = init_pool,
     .submit = submit_to_pool,

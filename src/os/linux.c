@@ -17,6 +17,8 @@
  * PRESENT opens what was there. Both are whole opens, of which at most one does anything; with
  * UVDIO_O_EXCLUSIVE there is no second one.
  *
+ * A descriptor that the program has begins at STAT_FILE, and UNDO gives it back.
+ *
  * The file is locked and then truncated only at the end, when nothing can be refused any more: an
  * open that fails must not have destroyed anything.
  */
@@ -174,8 +176,45 @@ static int check_kind(const struct statx* stat) {
  * refuse instead of wait. The kernel only looks at the open file for that, and asks neither a disk
  * nor a server: it does not hold up a ring's loop. */
 static int set_direct(uvdio__open_state_t* opening, int direct) {
+  int others = opening->status_flags & ~(O_DIRECT | O_NONBLOCK); /* of an adopted descriptor */
+
   opening->direct = direct;
-  return fcntl((int)opening->descriptor, F_SETFL, direct ? O_DIRECT : 0) == -1 ? last_error() : 0;
+  return fcntl((int)opening->descriptor, F_SETFL, others | (direct ? O_DIRECT : 0)) == -1
+             ? last_error()
+             : 0;
+}
+
+/* Whether a descriptor was opened for what the flags ask for. */
+static int allows(int status_flags, unsigned flags) {
+  int mode = status_flags & O_ACCMODE;
+
+  if ((flags & UVDIO_O_RDWR) != 0) {
+    return mode == O_RDWR;
+  }
+  return mode == O_RDWR || mode == ((flags & UVDIO_O_WRONLY) != 0 ? O_WRONLY : O_RDONLY);
+}
+
+/* What the descriptor was opened with, and can't be given later. */
+static int learn_status(uvdio__open_state_t* opening) {
+  int status = fcntl((int)opening->descriptor, F_GETFL);
+
+  if (status == -1) {
+    return last_error();
+  }
+  if ((status & O_PATH) != 0) {
+    return UV_EBADF;
+  }
+  if (!allows(status, opening->flags)) {
+    return UV_EACCES;
+  }
+  if ((status & O_APPEND) != 0 ||
+      ((opening->flags & UVDIO_O_DSYNC) != 0 && (status & O_DSYNC) == 0)) {
+    return UV_EINVAL;
+  }
+  opening->flags |= (status & O_DSYNC) != 0 ? UVDIO_O_DSYNC : 0;
+  opening->status_flags = status;
+  opening->has_status = 1;
+  return 0;
 }
 
 /* The file has no direct I/O. */
@@ -277,6 +316,9 @@ static void learn_facts(uvdio__open_state_t* opening) {
 static int learn_file(uvdio__open_state_t* opening) {
   int error = check_kind(stat_of(opening));
 
+  if (error == 0 && opening->is_adopted) {
+    error = learn_status(opening);
+  }
   if (error != 0) {
     return error;
   }
@@ -323,7 +365,7 @@ static uvdio__open_status_t go_on(uvdio__open_state_t* opening, int result,
   if (result == 0) {
     return go_to(opening, next);
   }
-  if ((opening->flags & UVDIO_O_CREATE) != 0) {
+  if ((opening->flags & UVDIO_O_CREATE) != 0 || opening->is_adopted) {
     opening->error = result;
     return go_to(opening, UVDIO__OPEN_UNDO);
   }
@@ -621,9 +663,21 @@ static void remove_target(int descriptor) {
   }
 }
 
+/* Before its flags were learnt they have not been changed. */
+static void give_back(uvdio__open_state_t* opening) {
+  if (opening->descriptor != -1 && opening->has_status) {
+    (void)fcntl((int)opening->descriptor, F_SETFL, opening->status_flags);
+  }
+  opening->descriptor = -1;
+}
+
 void uvdio__os_undo_open(uvdio__open_state_t* opening) {
   int descriptor = (int)opening->descriptor;
 
+  if (opening->is_adopted) {
+    give_back(opening);
+    return;
+  }
   /* Who has locked it between its creation and this open's lock goes on with it. */
   if (descriptor != -1 && opening->error != UVDIO_ELOCKED && has_created(opening) &&
       !uvdio__posix_remove(opening->path, descriptor)) {

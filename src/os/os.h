@@ -67,6 +67,9 @@ typedef struct uvdio__open_state_s {
 
   uvdio__open_step_t step;
   intptr_t descriptor; /* -1 until there is one; whoever ends the open closes it or takes it over */
+  int is_adopted;      /* the descriptor is somebody's, who has it back where the open fails */
+  int has_status;      /* and this is known: */
+  int status_flags;    /* those of an adopted one, as they were (fcntl(2), F_GETFL) */
   uvdio__open_step_t opened_at; /* which of the first two has opened it */
   int error;                    /* what the open ends with where it fails */
   int direct;
@@ -89,8 +92,16 @@ typedef struct uvdio__open_state_s {
  * descriptor may be left). An open that fails removes what it has created. */
 int uvdio__os_open(uvdio__open_state_t* opening);
 
-/* The same for an open that is given up between two steps. Its descriptor stays. */
+/* The same for an open that is given up between two steps. Its descriptor stays; one that was
+ * adopted is as it was, and its owner's. */
 void uvdio__os_undo_open(uvdio__open_state_t* opening);
+
+/* Whether an open may begin with a descriptor, at UVDIO__OPEN_STAT_FILE. */
+#ifdef __linux__
+#define UVDIO__CAN_ADOPT 1
+#else
+#define UVDIO__CAN_ADOPT 0
+#endif
 
 #ifdef __linux__
 /* What an open has come to by its last step. */

@@ -216,6 +216,7 @@ static int rebind_ring(uvdio__queue_t* queue) {
 
 const uvdio__backend_t uvdio__backend_ring = {
     .name = "ring",
+    .has_descriptors = 1,
     .batch = UVDIO_DEPTH_MAX,
     .can_punt = 1,
     .init = init_ring,

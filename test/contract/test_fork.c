@@ -84,6 +84,8 @@ static int every_operation_is_refused(struct fixture* f) {
   EXPECT(t_close(op_new(t), &f->file)->code == UVDIO_EFORK);
   EXPECT(t_open(op_new(t), f->engine, &f->other, path_of(f, "x"), UVDIO_OPEN_RW)->code ==
          UVDIO_EFORK);
+  EXPECT(t_adopt(op_new(t), f->engine, &f->other, 0, UVDIO_O_RDWR)->code == UVDIO_EFORK);
+  EXPECT(t_release(op_new(t), &f->file)->code == UVDIO_EFORK);
   EXPECT(buf.base != NULL && buf.len == PAGE);
   EXPECT(uvdio_buf_release(&buf) == 0);
   return 0;

@@ -4,6 +4,7 @@
  * used, one that did not has left nothing behind, and nothing blocks.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -197,6 +198,38 @@ static void open_that_no_worker_ends_removes_what_it_created(void** state) {
     assert_false(is_there(path_of(f, "other")));
     assert_int_equal(open_descriptors(), before);
   }
+}
+
+/*
+ * A descriptor that the program has.
+ */
+
+/* Adopts, with the n-th of such calls failing. The descriptor is as it was. */
+static void not_adopted(struct fixture* f, struct tracked_op* op, enum fault_call call,
+                        unsigned nth, int expected) {
+  int fd = open(path_of(f, "file"), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  int before = fcntl(fd, F_GETFL);
+  faults_reset();
+  fault_fail(call, nth, ONCE, EIO);
+  t_adopt(op, f->engine, &f->other, fd, UVDIO_O_RDWR | UVDIO_O_LOCK_SHARED);
+  run(f);
+  assert_int_equal(fault_hits(call), 1);
+  faults_reset();
+  assert_result(op, expected);
+  assert_int_equal(fcntl(fd, F_GETFL), before);
+  assert_int_equal(close(fd), 0);
+}
+
+static void failed_step_gives_an_adopted_descriptor_back(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  for (int blocking = 0; blocking < 2; blocking++) {
+    for (unsigned nth = 1; nth <= 3; nth++) { /* flags asked for, flags set, the lock */
+      not_adopted(f, blocking ? op_now(&f->tracker) : op_new(&f->tracker), CALL_FCNTL, nth, UV_EIO);
+    }
+    not_adopted(f, blocking ? op_now(&f->tracker) : op_new(&f->tracker), CALL_STATX, 1, UV_EIO);
+  }
+  not_adopted(f, op_new(&f->tracker), CALL_QUEUE_WORK, 1, UVDIO_EPOOL);
 }
 
 /*
@@ -438,6 +471,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(bound_engine, open_that_no_worker_ends_removes_what_it_created),
       FAULT_TEST_ON(bound_engine, failed_open_removes_nothing_of_somebody_else),
       FAULT_TEST_ON(bound_engine, link_that_is_planted_meanwhile_is_not_followed),
+      FAULT_TEST_ON(bound_engine, failed_step_gives_an_adopted_descriptor_back),
       FAULT_TEST_ON(bound_engine, file_that_somebody_locked_meanwhile_stays),
       FAULT_TEST_ON(bound_engine, path_is_opened_once),
       FAULT_TEST_ON(bound_engine, refusal_of_direct_io_takes_no_second_open),

@@ -65,6 +65,8 @@ static const struct expected {
 
     /* What a backend can't have. */
     {"the memory backend has no *", MEMORY, NULL},
+    {"only memory has none", MEMORY, "never"},
+    {"only memory has none", ANYWHERE, NULL},
     {"a world allocates for what it remembers", "*.memory.sim", NULL},
     {"this is the ring", RINGS, NULL},
     {"syncs go to no thread of libuv's there", RINGS, "!nowait"},

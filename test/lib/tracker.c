@@ -711,6 +711,18 @@ struct tracked_op* t_close(struct tracked_op* op, uvdio_file_t* file) {
   return submit_plain(op, UVDIO_OP_CLOSE, uvdio_close, file);
 }
 
+struct tracked_op* t_adopt(struct tracked_op* op, uvdio_engine_t* engine, uvdio_file_t* file,
+                           int descriptor, unsigned flags) {
+  enter();
+  int code = leave(uvdio_adopt(engine, file, &op->req, descriptor, flags, plain_cb(op)));
+  accept_or_refuse(op, UVDIO_OP_OPEN, file, code);
+  return op;
+}
+
+struct tracked_op* t_release(struct tracked_op* op, uvdio_file_t* file) {
+  return submit_plain(op, UVDIO_OP_CLOSE, uvdio_release, file);
+}
+
 typedef int (*length_function)(uvdio_file_t*, uvdio_req_t*, uint64_t, uvdio_cb);
 
 static struct tracked_op* submit_length(struct tracked_op* op, uvdio_op_t kind,

@@ -118,6 +118,9 @@ struct tracked_op* t_size(struct tracked_op* op, uvdio_file_t* file);
 struct tracked_op* t_truncate(struct tracked_op* op, uvdio_file_t* file, uint64_t length);
 struct tracked_op* t_preallocate(struct tracked_op* op, uvdio_file_t* file, uint64_t length);
 struct tracked_op* t_close(struct tracked_op* op, uvdio_file_t* file);
+struct tracked_op* t_adopt(struct tracked_op* op, uvdio_engine_t* engine, uvdio_file_t* file,
+                           int descriptor, unsigned flags);
+struct tracked_op* t_release(struct tracked_op* op, uvdio_file_t* file);
 
 /* Any of these, as the generator has it. */
 struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,
