@@ -357,7 +357,7 @@ static inline int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_
  * The third column of UVDIO_OP_MAP; the library and its tests derive from it how an operation is
  * ordered, latched and covered.
  * @{ */
-#define UVDIO_OP_KIND_PLAIN 0u           /**< neither of these: open, size, close */
+#define UVDIO_OP_KIND_PLAIN 0u           /**< neither of these: open, size, stat, close */
 #define UVDIO_OP_KIND_TRANSFER (1u << 0) /**< moves bytes between a buffer and the file */
 /** changes the file: a sync covers it, a latch refuses it */
 #define UVDIO_OP_KIND_CHANGE (1u << 1)
@@ -375,7 +375,8 @@ static inline int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_
   X(SIZE, "size", UVDIO_OP_KIND_PLAIN)                                      \
   X(TRUNCATE, "truncate", UVDIO_OP_KIND_CHANGE)                             \
   X(PREALLOCATE, "preallocate", UVDIO_OP_KIND_CHANGE)                       \
-  X(CLOSE, "close", UVDIO_OP_KIND_PLAIN)
+  X(CLOSE, "close", UVDIO_OP_KIND_PLAIN)                                    \
+  X(STAT, "stat", UVDIO_OP_KIND_PLAIN)
 
 /** Operations. */
 typedef enum {
@@ -936,6 +937,37 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t
 
 /** Gives the file's size in bytes as the result. Changes in flight may or may not count. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
+
+/** What the system says of a file (statx(2), fstat(2); GetFileInformationByHandleEx()). 0: it does
+ * not say, or the file is in memory and has no such thing. */
+typedef struct uvdio_stat_s {
+  uint64_t size;       /**< bytes; what uvdio_size() tells, also of a block device */
+  uint64_t allocated;  /**< bytes of space that are taken, for holes less than the size */
+  uint64_t device;     /**< the filesystem's; st_dev. 0 on Windows */
+  uint64_t inode;      /**< the file's on it; st_ino. 0 on Windows */
+  uint64_t links;      /**< names that it has; 0 once all are removed */
+  uint32_t mode;       /**< kind and permissions; st_mode. 0 on Windows */
+  int64_t accessed_ns; /**< since 1970, as the three below; the last read (atime) */
+  int64_t modified_ns; /**< the content (mtime) */
+  int64_t changed_ns;  /**< the content or the metadata (ctime) */
+  int64_t created_ns;  /**< the file (btime) */
+} uvdio_stat_t;
+
+/** uvdio_stat() for bindings: `size` is that of the structure in the caller's header. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_stat_sized(uvdio_file_t* file, uvdio_req_t* req,
+                                                   uvdio_stat_t* stat, size_t size, uvdio_cb cb);
+
+/** Asks what is known of the file now; uvdio_file_info() has what the open has learnt. A worker of
+ * the threadpool asks, on every backend but memory. Changes in flight may or may not count. `stat`
+ * is the library's from acceptance until the callback (synchronous form: during the call), and is
+ * filled in where the result is 0, else as it was.
+ *
+ * Errors returned: the checks above (also for a null `stat`). Errors delivered: the system's;
+ * UV_ECANCELED. */
+static inline UVDIO_MUST_CHECK int uvdio_stat(uvdio_file_t* file, uvdio_req_t* req,
+                                              uvdio_stat_t* stat, uvdio_cb cb) {
+  return uvdio_stat_sized(file, req, stat, sizeof(uvdio_stat_t), cb);
+}
 
 /** Sets the file's size to `length` bytes, at most INT64_MAX; added bytes read as zeros. It runs
  * alone: after the reads, writes, truncates and preallocates that were submitted before it on this

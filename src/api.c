@@ -429,6 +429,18 @@ int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   return submit_plain(req, cb);
 }
 
+int uvdio_stat_sized(uvdio_file_t* file, uvdio_req_t* req, uvdio_stat_t* stat, size_t size,
+                     uvdio_cb cb) {
+  int error = stat == NULL ? UV_EINVAL : uvdio__file_check(file, req, ACCESS_ANY);
+
+  if (error != 0) {
+    return error;
+  }
+  uvdio__prepare(req, file, UVDIO_OP_STAT, 0, size);
+  req->args_ = stat;
+  return submit_plain(req, cb);
+}
+
 static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t length,
                          uvdio_cb cb) {
   int error = uvdio__file_check(file, req, ACCESS_WRITE);

@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "engine.h"
+#include "sized.h"
 #include "vector.h"
 
 static uvdio__verdict_t finish_with(uvdio_req_t* req, int64_t result) {
@@ -233,6 +234,22 @@ static int64_t perform_close(const uvdio_req_t* req) {
   return uvdio__os_close(descriptor);
 }
 
+void uvdio__request_tell_stat(const uvdio_req_t* req, const uvdio_stat_t* stat) {
+  uvdio__sized_out(req->args_, req->length_, stat, sizeof(*stat));
+}
+
+static int perform_stat(const uvdio_req_t* req) {
+  uvdio_stat_t stat;
+  int error;
+
+  memset(&stat, 0, sizeof(stat));
+  error = uvdio__os_stat(req->file->handle_.descriptor, &stat);
+  if (error == 0) {
+    uvdio__request_tell_stat(req, &stat);
+  }
+  return error;
+}
+
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
 
@@ -248,6 +265,8 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
       return uvdio__os_sync(descriptor, req->op == UVDIO_OP_SYNC_DATA);
     case UVDIO_OP_SIZE:
       return uvdio__os_size(descriptor);
+    case UVDIO_OP_STAT:
+      return perform_stat(req);
     case UVDIO_OP_TRUNCATE:
       return uvdio__os_truncate(descriptor, req->offset_);
     case UVDIO_OP_PREALLOCATE:

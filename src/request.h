@@ -138,6 +138,9 @@ static inline size_t uvdio__request_rest(const uvdio_req_t* req) {
   return rest < most ? rest : most;
 }
 
+/* Gives a stat's result to its caller. */
+void uvdio__request_tell_stat(const uvdio_req_t* req, const uvdio_stat_t* stat);
+
 /* Performs a request through the system layer, blocking: what a worker does, and ring and pool for
  * the synchronous forms. */
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req);

@@ -119,6 +119,9 @@ static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) 
       return transfer(node, req);
     case UVDIO_OP_SIZE:
       return (int64_t)uvdio__node_size(node);
+    case UVDIO_OP_STAT:
+      uvdio__memory_stat(req, node);
+      return 0;
     case UVDIO_OP_TRUNCATE:
       uvdio__node_truncate(node, req->offset_);
       return 0;

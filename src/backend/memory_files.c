@@ -154,6 +154,10 @@ uint64_t uvdio__node_size(const uvdio__node_t* node) {
   return node->size;
 }
 
+uint64_t uvdio__node_allocated(const uvdio__node_t* node) {
+  return (uint64_t)node->extent_count * EXTENT_SIZE;
+}
+
 /* Frees the extents that begin at `size` or later. */
 static void drop_extents(uvdio__node_t* node, uint64_t size) {
   size_t i;

@@ -42,6 +42,7 @@ int64_t uvdio__node_read(uvdio__node_t* node, char* base, size_t length, uint64_
 int64_t uvdio__node_write(uvdio__node_t* node, const char* base, size_t length, uint64_t offset);
 
 uint64_t uvdio__node_size(const uvdio__node_t* node);
+uint64_t uvdio__node_allocated(const uvdio__node_t* node); /* bytes of memory for content */
 
 /* Sets the size; what is cut off is gone, what is added reads as zeros. */
 void uvdio__node_truncate(uvdio__node_t* node, uint64_t size);

@@ -193,6 +193,29 @@ static int64_t ns_of(const struct timespec* time) {
   return has_number ? (int64_t)time->tv_sec * INT64_C(1000000000) + time->tv_nsec : 0;
 }
 
+int uvdio__os_stat(intptr_t descriptor, uvdio_stat_t* stat) {
+  int64_t size = uvdio__os_size(descriptor);
+  struct stat told;
+
+  if (size < 0) {
+    return (int)size;
+  }
+  if (fstat((int)descriptor, &told) == -1) {
+    return last_error();
+  }
+  stat->size = (uint64_t)size;
+  stat->allocated = (uint64_t)told.st_blocks * STAT_BLOCK_SIZE;
+  stat->device = (uint64_t)told.st_dev;
+  stat->inode = told.st_ino;
+  stat->links = told.st_nlink;
+  stat->mode = told.st_mode;
+  stat->accessed_ns = ns_of(&told.st_atimespec);
+  stat->modified_ns = ns_of(&told.st_mtimespec);
+  stat->changed_ns = ns_of(&told.st_ctimespec);
+  stat->created_ns = ns_of(&told.st_birthtimespec);
+  return 0;
+}
+
 static void learn_facts(uvdio__open_state_t* opening, const struct stat* stat) {
   uvdio_facts_t_* facts = &opening->facts;
 

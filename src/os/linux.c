@@ -86,6 +86,9 @@
 #define WRITE_ATOMIC_MIN_AT 168
 #define WRITE_ATOMIC_MAX_AT 172
 
+/* Bytes. The unit of stx_blocks, whatever the filesystem's own block size (statx(2)). */
+#define STAT_BLOCK_SIZE 512
+
 _Static_assert(sizeof(struct statx) <= sizeof(((uvdio__open_state_t*)NULL)->stat),
                "an opening holds a struct statx");
 
@@ -604,6 +607,35 @@ static int finish(uvdio__open_state_t* opening) {
     result = uvdio__os_truncate(opening->descriptor, 0);
   }
   return result;
+}
+
+int uvdio__os_stat(intptr_t descriptor, uvdio_stat_t* stat) {
+  union {
+    uint64_t align;
+    char bytes[256]; /* struct statx, of which the kernel fixed the size */
+  } room;
+  const struct statx* told = (const struct statx*)(const void*)room.bytes;
+  int64_t size;
+
+  if (syscall(SYS_statx, (int)descriptor, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME,
+              room.bytes) == -1) {
+    return last_error();
+  }
+  size = S_ISBLK(told->stx_mode) ? uvdio__os_size(descriptor) : (int64_t)told->stx_size;
+  if (size < 0) {
+    return (int)size;
+  }
+  stat->size = (uint64_t)size;
+  stat->allocated = told->stx_blocks * STAT_BLOCK_SIZE;
+  stat->device = makedev(told->stx_dev_major, told->stx_dev_minor);
+  stat->inode = told->stx_ino;
+  stat->links = told->stx_nlink;
+  stat->mode = told->stx_mode;
+  stat->accessed_ns = ns_of(&told->stx_atime);
+  stat->modified_ns = ns_of(&told->stx_mtime);
+  stat->changed_ns = ns_of(&told->stx_ctime);
+  stat->created_ns = (told->stx_mask & STATX_BTIME) != 0 ? ns_of(&told->stx_btime) : 0;
+  return 0;
 }
 
 static int call_statx(uvdio__open_state_t* opening) {

@@ -392,6 +392,30 @@ static int64_t ns_of(const LARGE_INTEGER* time) {
   return has_number ? since * 100 : 0;
 }
 
+/* Disks and volumes have a length alone. */
+int uvdio__os_stat(intptr_t descriptor, uvdio_stat_t* stat) {
+  HANDLE file = handle_of(descriptor);
+  int64_t size = uvdio__os_size(descriptor);
+  FILE_STANDARD_INFO standard;
+  FILE_BASIC_INFO times;
+
+  if (size < 0) {
+    return (int)size;
+  }
+  stat->size = (uint64_t)size;
+  if (GetFileInformationByHandleEx(file, FileStandardInfo, &standard, sizeof(standard))) {
+    stat->allocated = (uint64_t)standard.AllocationSize.QuadPart;
+    stat->links = standard.NumberOfLinks;
+  }
+  if (GetFileInformationByHandleEx(file, FileBasicInfo, &times, sizeof(times))) {
+    stat->accessed_ns = ns_of(&times.LastAccessTime);
+    stat->modified_ns = ns_of(&times.LastWriteTime);
+    stat->changed_ns = ns_of(&times.ChangeTime);
+    stat->created_ns = ns_of(&times.CreationTime);
+  }
+  return 0;
+}
+
 static void learn_facts(uvdio__open_state_t* opening) {
   HANDLE file = handle_of(opening->descriptor);
   LARGE_INTEGER size;

@@ -73,8 +73,8 @@ static int is_supported(const uvdio__ring_t* state, unsigned op) {
   return (int)(state->features.supported >> op & 1);
 }
 
-/* The operation's code, or -1 where there is none: the pool does it. The size needs a structure to
- * be written to, and there is no room for one without an allocation. A close may take long (an
+/* The operation's code, or -1 where there is none: the pool does it. Size and stat need a
+ * structure to be written to, and there is no room for one without an allocation. A close may take long (an
  * unlinked file's blocks are freed by it), which a ring would do on the loop's thread; and a ring's
  * worker (IOSQE_ASYNC) posts the completion before it has let go of the file, so that the callback
  * would come too early. */
@@ -106,6 +106,7 @@ static int opcode_of(const uvdio_req_t* req) {
       return IORING_OP_FALLOCATE;
     case UVDIO_OP_CLOSE:
     case UVDIO_OP_SIZE:
+    case UVDIO_OP_STAT:
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;
@@ -241,6 +242,7 @@ static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
       break;
     case UVDIO_OP_CLOSE:
     case UVDIO_OP_SIZE:
+    case UVDIO_OP_STAT:
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       assert(0 && "an operation that no ring has");

@@ -150,6 +150,9 @@ static int64_t perform_plain(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__si
   if (req->op == UVDIO_OP_CLOSE) {
     req->file->handle_.node = NULL;
   }
+  if (req->op == UVDIO_OP_STAT && result == 0) {
+    uvdio__memory_stat(req, task->file->now);
+  }
   return result;
 }
 

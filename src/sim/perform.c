@@ -248,6 +248,7 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
       return task->event.offset > uvdio__node_size(task->file->now)
                  ? uvdio__sim_resize(task->file, task->event.offset)
                  : 0;
+    case UVDIO_OP_STAT: /* sim/backend.c gives the answer. */
     case UVDIO_OP_CLOSE:
       return 0;
     case UVDIO_OP_NONE:

@@ -37,6 +37,7 @@ static void nothing_plain(struct fixture* f, uvdio_file_t* file, int code) {
     assert_refused(t_sync_data(form(f, blocking), file), code);
     assert_refused(t_sync_all(form(f, blocking), file), code);
     assert_refused(t_size(form(f, blocking), file), code);
+    assert_refused(t_stat(form(f, blocking), file), code);
     assert_refused(t_truncate(form(f, blocking), file, PAGE), code);
     assert_refused(t_preallocate(form(f, blocking), file, PAGE), code);
     assert_refused(t_close(form(f, blocking), file), code);
@@ -75,6 +76,8 @@ static void no_request_is_refused(void** state) {
   assert_code(uvdio_sync_data(file, NULL, NULL), UV_EINVAL);
   assert_code(uvdio_sync_all(file, NULL, NULL), UV_EINVAL);
   assert_code(uvdio_size(file, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_stat(file, NULL, &(uvdio_stat_t){0}, NULL), UV_EINVAL);
+  assert_code(uvdio_stat(file, &(uvdio_req_t){0}, NULL, NULL), UV_EINVAL);
   assert_code(uvdio_truncate(file, NULL, 0, NULL), UV_EINVAL);
   assert_code(uvdio_preallocate(file, NULL, PAGE, NULL), UV_EINVAL);
   assert_code(uvdio_close(file, NULL, NULL), UV_EINVAL);
@@ -209,6 +212,8 @@ static void request_in_flight_is_refused(void** state) {
   t_sync_all(op, &f->file);
   assert_code(op->code, UV_EBUSY);
   t_size(op, &f->file);
+  assert_code(op->code, UV_EBUSY);
+  t_stat(op, &f->file);
   assert_code(op->code, UV_EBUSY);
   t_truncate(op, &f->file, 0);
   assert_code(op->code, UV_EBUSY);

@@ -69,6 +69,7 @@ static void every_kind_can_be_cancelled_in_the_queue(void** state) {
       t_truncate(op_new(t), &f->file, 9 * PAGE),
       t_preallocate(op_new(t), &f->file, 9 * PAGE),
       t_size(op_new(t), &f->file),
+      t_stat(op_new(t), &f->file),
       t_sync_data(op_new(t), &f->file),
       t_sync_all(op_new(t), &f->file),
       t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW),
@@ -81,6 +82,7 @@ static void every_kind_can_be_cancelled_in_the_queue(void** state) {
   for (size_t i = 0; i < COUNT_OF(queued); i++) {
     assert_result(queued[i], UV_ECANCELED);
   }
+  assert_int_equal(queued[3]->stat.size, UINT64_C(0xeeeeeeeeeeeeeeee)); /* as it was */
   assert_size(f, &f->file, PAGE);
 }
 

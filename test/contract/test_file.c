@@ -281,6 +281,10 @@ static void wal_is_written_like_any_file(void** state) {
  * Size.
  */
 
+static int64_t ns_of(struct timespec time) {
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 static struct tracked_op* truncate_later(struct fixture* f, uint64_t length) {
   struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &f->file, length);
   run(f);
@@ -296,6 +300,54 @@ static void size_is_told_as_the_result(void** state) {
   struct tracked_op* after = t_size(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(after, 8 * PAGE);
+}
+
+static void stat_tells_what_the_system_does(void** state) {
+  struct fixture* f = *state;
+  struct stat told;
+  NOT_ON_MEMORY("inodes and times");
+  put(f, &f->file, 0, 3 * PAGE, 1);
+  assert_result(truncate_later(f, 64 * PAGE + 7), 0);
+  assert_int_equal(link(path_of(f, "file"), path_of(f, "link")), 0);
+  assert_result(t_sync_all(op_now(&f->tracker), &f->file), 0);
+  for (int blocking = 0; blocking < 2; blocking++) {
+    struct tracked_op* op = t_stat(blocking ? op_now(&f->tracker) : op_new(&f->tracker), &f->file);
+    run(f);
+    assert_result(op, 0);
+    assert_int_equal(stat(path_of(f, "file"), &told), 0);
+    assert_int_equal(op->stat.size, 64 * PAGE + 7);
+    assert_int_equal(op->stat.allocated, told.st_blocks * 512);
+    assert_int_equal(op->stat.device, told.st_dev);
+    assert_int_equal(op->stat.inode, told.st_ino);
+    assert_int_equal(op->stat.links, 2);
+    assert_int_equal(op->stat.mode, told.st_mode);
+    assert_int_equal(op->stat.accessed_ns, ns_of(told.st_atim));
+    assert_int_equal(op->stat.modified_ns, ns_of(told.st_mtim));
+    assert_int_equal(op->stat.changed_ns, ns_of(told.st_ctim));
+    assert_int_equal(op->stat.created_ns, info_of(&f->file).created_ns);
+  }
+}
+
+/* In memory, too; and an older header has a shorter structure. */
+static void stat_tells_size_and_space(void** state) {
+  struct fixture* f = *state;
+  struct {
+    uint64_t size;
+    uint64_t behind;
+  } shorter = {0, 17};
+  uvdio_req_t req = {0};
+  put(f, &f->file, 0, 3 * PAGE, 1);
+  struct tracked_op* op = t_stat(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(op, 0);
+  assert_int_equal(op->stat.size, 3 * PAGE);
+  assert_true(op->stat.allocated >= 3 * PAGE || strcmp(info_of(&f->file).filesystem, "btrfs") == 0);
+  assert_int_equal(op->stat.links, 1);
+  void* place = &shorter;
+  assert_ok(uvdio_stat_sized(&f->file, &req, place, sizeof(shorter.size), NULL));
+  assert_int_equal(shorter.size, 3 * PAGE);
+  assert_int_equal(shorter.behind, 17);
+  assert_int_equal(req.op, UVDIO_OP_STAT);
 }
 
 static void truncate_shortens(void** state) {
@@ -410,10 +462,6 @@ static void info_tells_what_was_opened(void** state) {
     assert_string_equal(info.filesystem, matrix.filesystem.name);
   }
   assert_non_null(info.filesystem);
-}
-
-static int64_t ns_of(struct timespec time) {
-  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
 static void info_tells_what_the_open_has_learnt(void** state) {
@@ -648,6 +696,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, many_files_open_at_once),
       TEST_ON(fixture_engine, wal_is_written_like_any_file),
       TEST_ON(fixture_open, size_is_told_as_the_result),
+      TEST_ON(fixture_open, stat_tells_what_the_system_does),
+      TEST_ON(fixture_open, stat_tells_size_and_space),
       TEST_ON(fixture_open, truncate_shortens),
       TEST_ON(fixture_open, truncate_lengthens_with_zeros),
       TEST_ON(fixture_open, truncate_within_a_page_forgets_its_rest),

@@ -79,6 +79,7 @@ static int every_operation_is_refused(struct fixture* f) {
   EXPECT(t_sync_data(op_new(t), &f->file)->code == UVDIO_EFORK);
   EXPECT(t_sync_all(op_now(t), &f->file)->code == UVDIO_EFORK);
   EXPECT(t_size(op_new(t), &f->file)->code == UVDIO_EFORK);
+  EXPECT(t_stat(op_new(t), &f->file)->code == UVDIO_EFORK);
   EXPECT(t_truncate(op_new(t), &f->file, 0)->code == UVDIO_EFORK);
   EXPECT(t_preallocate(op_new(t), &f->file, PAGE)->code == UVDIO_EFORK);
   EXPECT(t_close(op_new(t), &f->file)->code == UVDIO_EFORK);

@@ -227,8 +227,10 @@ static void latched_file_can_be_read(void** state) {
   uvdio_buf_t page = blank(PAGE);
   struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &page, 0);
   struct tracked_op* size = t_size(op_new(&f->tracker), &f->file);
+  struct tracked_op* stat = t_stat(op_new(&f->tracker), &f->file);
   run(f);
   assert_result(read, PAGE);
+  assert_result(stat, 0);
   assert_true(is_pattern(read->back.base, PAGE, 1));
   assert_int_equal(size->done, 1);
   assert_true(size->result >= 0);

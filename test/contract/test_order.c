@@ -539,6 +539,7 @@ static struct behaviour behaviour_of(uvdio_op_t op) {
       return (struct behaviour){1, 1};
     case UVDIO_OP_OPEN:
     case UVDIO_OP_SIZE:
+    case UVDIO_OP_STAT:
       return (struct behaviour){0, 0};
     case UVDIO_OP_CLOSE: /* Nothing comes after it. */
     case UVDIO_OP_NONE:
@@ -568,6 +569,8 @@ static struct tracked_op* submit_any(struct fixture* f, uvdio_op_t op) {
       return t_sync_all(op_new(t), &f->file);
     case UVDIO_OP_SIZE:
       return t_size(op_new(t), &f->file);
+    case UVDIO_OP_STAT:
+      return t_stat(op_new(t), &f->file);
     case UVDIO_OP_OPEN:
       return t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
     case UVDIO_OP_CLOSE:

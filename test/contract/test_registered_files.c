@@ -65,6 +65,8 @@ static struct tracked_op* change_or_read(struct fixture* f, unsigned which) {
       return t_sync_all(op, &f->file);
     case 4:
       return t_truncate(op, &f->file, 2 * PAGE);
+    case 5:
+      return t_stat(op, &f->file);
     default:
       return t_preallocate(op, &f->file, 2 * PAGE);
   }

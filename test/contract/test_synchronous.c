@@ -82,6 +82,9 @@ static void sizes_are_told_and_changed(void** state) {
   struct fixture* f = *state;
   assert_result(t_truncate(now(f), &f->file, 3 * PAGE + 5), 0);
   assert_result(t_size(now(f), &f->file), 3 * PAGE + 5);
+  struct tracked_op* stat = t_stat(now(f), &f->file);
+  assert_result(stat, 0);
+  assert_int_equal(stat->stat.size, 3 * PAGE + 5);
   assert_result(t_preallocate(now(f), &f->file, 8 * PAGE), 0);
   assert_result(t_size(now(f), &f->file), 8 * PAGE);
   assert_result(t_truncate(now(f), &f->file, 0), 0);

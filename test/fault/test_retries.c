@@ -72,6 +72,8 @@ static struct tracked_op* begin(struct fixture* f, struct tracked_op* op, uvdio_
       return t_sync_all(op, &f->other);
     case UVDIO_OP_SIZE:
       return t_size(op, &f->other);
+    case UVDIO_OP_STAT:
+      return t_stat(op, &f->other);
     case UVDIO_OP_TRUNCATE:
       return t_truncate(op, &f->other, PAGE);
     default:
@@ -98,10 +100,14 @@ static void operation_that_is_always_interrupted_ends(void** state) {
   static const struct {
     uvdio_op_t kind;
     enum fault_call call;
-  } all[] = {{UVDIO_OP_READ, CALL_PREAD},           {UVDIO_OP_WRITE, CALL_PWRITE},
-             {UVDIO_OP_SYNC_DATA, CALL_FDATASYNC},  {UVDIO_OP_SYNC_ALL, CALL_FSYNC},
-             {UVDIO_OP_SIZE, CALL_LSEEK},           {UVDIO_OP_TRUNCATE, CALL_FTRUNCATE},
-             {UVDIO_OP_PREALLOCATE, CALL_FALLOCATE}};
+  } all[] = {{UVDIO_OP_READ, CALL_PREAD},
+             {UVDIO_OP_WRITE, CALL_PWRITE},
+             {UVDIO_OP_SYNC_DATA, CALL_FDATASYNC},
+             {UVDIO_OP_SYNC_ALL, CALL_FSYNC},
+             {UVDIO_OP_SIZE, CALL_LSEEK},
+             {UVDIO_OP_TRUNCATE, CALL_FTRUNCATE},
+             {UVDIO_OP_PREALLOCATE, CALL_FALLOCATE},
+             {UVDIO_OP_STAT, CALL_STATX}};
   need_faults();
   for (size_t i = 0; i < COUNT_OF(all); i++) {
     for (int blocking = 0; blocking < 2; blocking++) {

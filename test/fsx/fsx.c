@@ -45,10 +45,10 @@
 #define BUSY_POLL_US 50u /* with even seeds */
 #define TO_THE_END UINT64_MAX
 
-static const struct weight weights[] = {{UVDIO_OP_READ, 36},     {UVDIO_OP_WRITE, 40},
-                                        {UVDIO_OP_TRUNCATE, 7},  {UVDIO_OP_PREALLOCATE, 6},
-                                        {UVDIO_OP_SYNC_DATA, 4}, {UVDIO_OP_SYNC_ALL, 3},
-                                        {UVDIO_OP_SIZE, 4},      {0, 0}};
+static const struct weight weights[] = {
+    {UVDIO_OP_READ, 36},       {UVDIO_OP_WRITE, 40},    {UVDIO_OP_TRUNCATE, 7},
+    {UVDIO_OP_PREALLOCATE, 6}, {UVDIO_OP_SYNC_DATA, 4}, {UVDIO_OP_SYNC_ALL, 3},
+    {UVDIO_OP_SIZE, 4},        {UVDIO_OP_STAT, 2},      {0, 0}};
 
 /* Mostly a few blocks, seldom many. */
 static const struct profile profile = {.size = FILE_MAX,
@@ -202,6 +202,7 @@ static void claim_what_it_needs(struct job* job) {
       claim_size(job, job->operation.length, job->operation.length > model.size_due);
       break;
     case UVDIO_OP_SIZE:
+    case UVDIO_OP_STAT:
       claim_size(job, model.size_due, 0);
       break;
     case UVDIO_OP_SYNC_DATA:
@@ -290,6 +291,9 @@ static void check_plain(const struct job* job, int64_t result) {
   int64_t expected = job->operation.op == UVDIO_OP_SIZE ? (int64_t)model.size_due : 0;
   if (result != expected) {
     fail_job(job, result, expected);
+  }
+  if (job->operation.op == UVDIO_OP_STAT && job->top->stat.size != model.size_due) {
+    fail_job(job, (int64_t)job->top->stat.size, (int64_t)model.size_due);
   }
 }
 

@@ -41,16 +41,27 @@ enum action {
 
 /* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
  * line, out of what is left for turns of the loop. */
-static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},       {UVDIO_OP_READ, 22},
-                                        {UVDIO_OP_WRITE, 33},      {UVDIO_OP_TRUNCATE, 6},
-                                        {UVDIO_OP_PREALLOCATE, 6}, {UVDIO_OP_SYNC_DATA, 11},
-                                        {UVDIO_OP_SYNC_ALL, 11},   {UVDIO_OP_SIZE, 11},
-                                        {UVDIO_OP_CLOSE, 11},      {CANCEL, 22},
-                                        {BAD_POINTERS, 11},        {USE_BUFFER, 33},
-                                        {USE_REGISTRATION, 11},    {RUN_TO_THE_END, 11},
-                                        {CLOSE_ENGINE, 1},         {TURN, 1},
-                                        {READ_PIECES, 8},          {WRITE_PIECES, 12},
-                                        {WRITE_DURABLY, 8},        {TURN, 0}};
+static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},
+                                        {UVDIO_OP_READ, 22},
+                                        {UVDIO_OP_WRITE, 33},
+                                        {UVDIO_OP_TRUNCATE, 6},
+                                        {UVDIO_OP_PREALLOCATE, 6},
+                                        {UVDIO_OP_SYNC_DATA, 11},
+                                        {UVDIO_OP_SYNC_ALL, 11},
+                                        {UVDIO_OP_SIZE, 11},
+                                        {UVDIO_OP_CLOSE, 11},
+                                        {CANCEL, 22},
+                                        {BAD_POINTERS, 11},
+                                        {USE_BUFFER, 33},
+                                        {USE_REGISTRATION, 11},
+                                        {RUN_TO_THE_END, 11},
+                                        {CLOSE_ENGINE, 1},
+                                        {TURN, 1},
+                                        {READ_PIECES, 8},
+                                        {WRITE_PIECES, 12},
+                                        {WRITE_DURABLY, 8},
+                                        {UVDIO_OP_STAT, 3},
+                                        {TURN, 0}};
 
 static const struct profile profile = {.size = FILE_PAGES * PAGE,
                                        .most = PAGE,
@@ -232,6 +243,11 @@ static void check_plain(struct slot* slot, int64_t result) {
     case UVDIO_OP_SIZE:
       size = model_expected_size(slot->file->model, &slot->change);
       REQUIRE(result == UV_ECANCELED || (result >= 0 && (size < 0 || result == size)));
+      break;
+    case UVDIO_OP_STAT:
+      size = model_expected_size(slot->file->model, &slot->change);
+      REQUIRE(result == UV_ECANCELED ||
+              (result == 0 && (size < 0 || slot->top->stat.size == (uint64_t)size)));
       break;
     case UVDIO_OP_TRUNCATE:
     case UVDIO_OP_PREALLOCATE:
@@ -458,6 +474,9 @@ static void end_now(struct slot* slot, struct handle* handle, const struct opera
   if (operation->op == UVDIO_OP_SIZE) {
     size = model_expected_size(handle->model, &slot->change);
     REQUIRE(size < 0 || slot->top->req.result == size);
+  } else if (operation->op == UVDIO_OP_STAT) {
+    size = model_expected_size(handle->model, &slot->change);
+    REQUIRE(size < 0 || slot->top->stat.size == (uint64_t)size);
   } else if (operation->op == UVDIO_OP_CLOSE) {
     handle->state = CLOSED;
   }
@@ -512,7 +531,7 @@ static void operate(uvdio_op_t op, int is_in_pieces, int is_durable) {
   if (op == UVDIO_OP_OPEN && expected == 0) {
     handle->model = &models[number];
   }
-  struct target target = {w.engine, path, &handle->file, buf};
+  struct target target = {.engine = w.engine, .path = path, .file = &handle->file, .buf = buf};
   submit(slot, handle, &operation, &target, expected);
   memset(path, 'x', sizeof(path)); /* It was copied. */
 }
@@ -547,6 +566,7 @@ static void bad_pointers(void) {
   REQUIRE(uvdio_write(&handle->file, NULL, buf, 0, never_io) == UV_EINVAL);
   REQUIRE(uvdio_write(&handle->file, req, NULL, 0, never_io) == UV_EINVAL);
   REQUIRE(uvdio_size(&handle->file, NULL, never_plain) == UV_EINVAL);
+  REQUIRE(uvdio_stat(&handle->file, req, NULL, never_plain) == UV_EINVAL);
   REQUIRE(uvdio_close(NULL, req, never_plain) == UV_EINVAL);
   REQUIRE(uvdio_cancel(NULL) == UV_EINVAL);
   REQUIRE(uvdio_file_info(&handle->file, NULL) == UV_EINVAL);

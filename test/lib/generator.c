@@ -125,6 +125,7 @@ struct operation generate(struct choices* choices, const struct profile* profile
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
     case UVDIO_OP_SIZE:
+    case UVDIO_OP_STAT:
     case UVDIO_OP_CLOSE:
       break;
     case UVDIO_OP_NONE:
@@ -159,6 +160,8 @@ int operation_submit(const struct operation* operation, const struct target* tar
       return uvdio_sync_all(file, req, plain);
     case UVDIO_OP_SIZE:
       return uvdio_size(file, req, plain);
+    case UVDIO_OP_STAT:
+      return uvdio_stat(file, req, target->stat, plain);
     case UVDIO_OP_TRUNCATE:
       return uvdio_truncate(file, req, operation->length, plain);
     case UVDIO_OP_PREALLOCATE:

@@ -78,12 +78,13 @@ struct operation generate(struct choices* choices, const struct profile* profile
                           uint64_t unit);
 
 /* What an operation is about. Engine and path are for opens, the buffer for transfers, of which it
- * tells the length. */
+ * tells the length. What is not named is null. */
 struct target {
   uvdio_engine_t* engine;
   const char* path;
   uvdio_file_t* file;
   uvdio_buf_t* buf;
+  uvdio_stat_t* stat; /* of a stat; null: that of the tracked operation */
 };
 
 int operation_submit(const struct operation* operation, const struct target* target,

@@ -482,6 +482,7 @@ void model_begins(struct model* model, struct change* change, const struct opera
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
     case UVDIO_OP_SIZE:
+    case UVDIO_OP_STAT:
     case UVDIO_OP_CLOSE:
       break;
     case UVDIO_OP_NONE:
@@ -516,6 +517,7 @@ void model_ends(struct model* model, const struct change* change, enum model_end
     case UVDIO_OP_OPEN:
     case UVDIO_OP_READ:
     case UVDIO_OP_SIZE:
+    case UVDIO_OP_STAT:
     case UVDIO_OP_CLOSE:
       break;
     case UVDIO_OP_NONE:

@@ -383,6 +383,7 @@ static void move_pages(struct scenario* s) {
   write_pages(s, later(s), &f->file, VIEW, 18, 1);
   note(s, t_sync_all(later(s), &f->file), &f->file, 0);
   note(s, t_size(later(s), &f->file), &f->file, (int64_t)PAGES * PAGE);
+  note(s, t_stat(later(s), &f->file), &f->file, 0);
   cancel(s, write_pages(s, later(s), &f->file, FRAME, 19, 1));
   cancel(s, read_pages(s, later(s), &f->file, FRAME, 6, 1));
   cancel(s, note(s, t_sync_data(later(s), &f->file), &f->file, 0));
@@ -435,6 +436,7 @@ static void do_at_once(struct scenario* s) {
   read_pages(s, now(s), &s->reader, HEAP, 1, 2);
   note(s, t_sync_data(now(s), &f->file), &f->file, 0);
   note(s, t_sync_all(now(s), &f->file), &f->file, 0);
+  note(s, t_stat(now(s), &f->file), &f->file, 0);
   note(s, t_close(now(s), &s->reader), &s->reader, 0);
   run_and_judge(s, from);
 }

@@ -707,6 +707,15 @@ struct tracked_op* t_size(struct tracked_op* op, uvdio_file_t* file) {
   return submit_plain(op, UVDIO_OP_SIZE, uvdio_size, file);
 }
 
+/* What of the structure nobody has written is seen. */
+struct tracked_op* t_stat(struct tracked_op* op, uvdio_file_t* file) {
+  memset(&op->stat, 0xee, sizeof(op->stat));
+  enter();
+  int code = leave(uvdio_stat(file, &op->req, &op->stat, plain_cb(op)));
+  accept_or_refuse(op, UVDIO_OP_STAT, file, code);
+  return op;
+}
+
 struct tracked_op* t_close(struct tracked_op* op, uvdio_file_t* file) {
   return submit_plain(op, UVDIO_OP_CLOSE, uvdio_close, file);
 }
@@ -781,8 +790,10 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
       (operation->offset | target->buf->cap) % operation->unit == 0 && target->buf->cap > 0) {
     return read_odd(op, operation, target);
   }
+  struct target whole = *target;
+  whole.stat = target->stat != NULL ? target->stat : &op->stat;
   enter();
-  int code = leave(operation_submit(operation, target, &op->req, on_plain, on_io));
+  int code = leave(operation_submit(operation, &whole, &op->req, on_plain, on_io));
   if (moves) {
     accept_or_refuse_io(op, operation->op, target->file, &before, target->buf, code);
   } else {

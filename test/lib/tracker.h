@@ -47,6 +47,7 @@ struct tracked_op {
   unsigned number;   /* of its acceptance, from 1 on */
   unsigned order;    /* 1 for the tracker's first callback, 2 for the next ... */
   int64_t result;
+  uvdio_stat_t stat; /* what a stat has told */
   uvdio_op_t kind;
   uvdio_file_t* file;
   uvdio_buf_t sent;  /* what went in */
@@ -115,6 +116,7 @@ struct tracked_op* t_writev_flags(struct tracked_op* op, uvdio_file_t* file, uvd
 struct tracked_op* t_sync_data(struct tracked_op* op, uvdio_file_t* file);
 struct tracked_op* t_sync_all(struct tracked_op* op, uvdio_file_t* file);
 struct tracked_op* t_size(struct tracked_op* op, uvdio_file_t* file);
+struct tracked_op* t_stat(struct tracked_op* op, uvdio_file_t* file);
 struct tracked_op* t_truncate(struct tracked_op* op, uvdio_file_t* file, uint64_t length);
 struct tracked_op* t_preallocate(struct tracked_op* op, uvdio_file_t* file, uint64_t length);
 struct tracked_op* t_close(struct tracked_op* op, uvdio_file_t* file);

@@ -32,6 +32,7 @@ static const struct weight weights[] = {{UVDIO_OP_WRITE, 360},
                                         {UVDIO_OP_SYNC_DATA, 60},
                                         {UVDIO_OP_SYNC_ALL, 30},
                                         {UVDIO_OP_SIZE, 50},
+                                        {UVDIO_OP_STAT, 20},
                                         {UVDIO_OP_TRUNCATE, 30},
                                         {UVDIO_OP_PREALLOCATE, 30},
                                         {UVDIO_OP_CLOSE, 20},
@@ -429,6 +430,11 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
         end_size(slot, result);
       }
       break;
+    case UVDIO_OP_STAT:
+      if (result == 0) {
+        end_size(slot, (int64_t)slot->top->stat.size);
+      }
+      break;
     case UVDIO_OP_TRUNCATE:
     case UVDIO_OP_PREALLOCATE:
       model_ends(&slot->subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
@@ -557,7 +563,8 @@ static uvdio_buf_t prepare(struct run* run, struct slot* slot, struct subject* s
 
 static int submit(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
   struct subject* subject = slot->subject;
-  struct target target = {run->engine, subject->path, &subject->file, buf};
+  struct target target = {
+      .engine = run->engine, .path = subject->path, .file = &subject->file, .buf = buf};
   int code = t_operation(slot->top, &slot->operation, &target)->code;
   check_promises(run);
   return code;
@@ -578,7 +585,8 @@ static void begin(const struct run* run, struct slot* slot) {
  * asks for. */
 static int may_be_busy(const struct run* run, const struct slot* slot) {
   uvdio_op_t op = slot->operation.op;
-  uvdio_op_t as = run->sim != NULL || op == UVDIO_OP_SIZE ? op : UVDIO_OP_CLOSE;
+  uvdio_op_t as =
+      run->sim != NULL || op == UVDIO_OP_SIZE || op == UVDIO_OP_STAT ? op : UVDIO_OP_CLOSE;
   return tracker_obstacle(&run->tracker, &slot->subject->file, as) != NULL;
 }
 
@@ -907,7 +915,7 @@ static void add_rule(struct run* run, uvdio_op_t op, uvdio_sim_kind_t kind, int 
 static void add_faults(struct run* run) {
   static const uvdio_op_t fallible[] = {UVDIO_OP_READ,     UVDIO_OP_WRITE,    UVDIO_OP_SYNC_DATA,
                                         UVDIO_OP_SYNC_ALL, UVDIO_OP_TRUNCATE, UVDIO_OP_PREALLOCATE,
-                                        UVDIO_OP_SIZE};
+                                        UVDIO_OP_SIZE,     UVDIO_OP_STAT};
   if (!one_in(&run->choices, 3)) {
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_SHORT, 0, 100000);
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_DELAY, 0, 20000);

@@ -147,8 +147,10 @@ static void look(const struct tracked_op* op, const uvdio_buf_t* buf) {
   unsigned file = (unsigned)(note->subject - chaos.subjects);
   uint64_t where = 0;
   int64_t size = model_expected_size(model, &note->change);
-  if (op->kind == UVDIO_OP_SIZE && op->result >= 0 && size >= 0 && op->result != size) {
-    tracker_violation(op->tracker, "file %u: size %lld, not %lld", file, (long long)op->result,
+  int64_t told = op->kind == UVDIO_OP_STAT ? (int64_t)op->stat.size : op->result;
+  if ((op->kind == UVDIO_OP_SIZE || op->kind == UVDIO_OP_STAT) && op->result >= 0 && size >= 0 &&
+      told != size) {
+    tracker_violation(op->tracker, "file %u: size %lld, not %lld", file, (long long)told,
                       (long long)size);
   }
   if (op->kind != UVDIO_OP_READ || (op->result < 0 && op->result != UVDIO_ESHORTREAD)) {
@@ -227,17 +229,11 @@ enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING };
 
 static const struct weight of_watched[] = {
     {UVDIO_OP_WRITE, 13}, {UVDIO_OP_READ, 16}, {UVDIO_OP_CLOSE, 1}, {0, 0}};
-static const struct weight of_crowded[] = {{UVDIO_OP_READ, 20},
-                                           {UVDIO_OP_WRITE, 24},
-                                           {UVDIO_OP_SYNC_DATA, 4},
-                                           {UVDIO_OP_SYNC_ALL, 4},
-                                           {UVDIO_OP_SIZE, 2},
-                                           {UVDIO_OP_TRUNCATE, 4},
-                                           {UVDIO_OP_CLOSE, 2},
-                                           {UVDIO_OP_PREALLOCATE, 2},
-                                           {READ_NOW, 2},
-                                           {READ_NOTHING, 4},
-                                           {0, 0}};
+static const struct weight of_crowded[] = {
+    {UVDIO_OP_READ, 20},    {UVDIO_OP_WRITE, 24}, {UVDIO_OP_SYNC_DATA, 4},
+    {UVDIO_OP_SYNC_ALL, 4}, {UVDIO_OP_SIZE, 2},   {UVDIO_OP_STAT, 2},
+    {UVDIO_OP_TRUNCATE, 4}, {UVDIO_OP_CLOSE, 2},  {UVDIO_OP_PREALLOCATE, 2},
+    {READ_NOW, 2},          {READ_NOTHING, 4},    {0, 0}};
 
 static const struct profile watched = {
     .size = SPANS * SPAN, .most = SPAN, .flags = {{UVDIO_O_DSYNC, 8}}};
@@ -306,8 +302,10 @@ static void submit(struct subject* subject, const struct operation* operation) {
   uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
   char name[32];
   snprintf(name, sizeof(name), "file-%u", (unsigned)(subject - chaos.subjects));
-  struct target target = {chaos.f->engine, path_of(chaos.f, name), &subject->file,
-                          buf.base != NULL ? &buf : &nothing};
+  struct target target = {.engine = chaos.f->engine,
+                          .path = path_of(chaos.f, name),
+                          .file = &subject->file,
+                          .buf = buf.base != NULL ? &buf : &nothing};
   t_operation(op, operation, &target);
   if (operation->now && op->accepted > 0) {
     look(op, &buf);

@@ -81,6 +81,9 @@ static struct tracked_op* any_request(struct fixture* f, unsigned i) {
   if (i % 31 == 30) {
     return t_size(op_new(&f->tracker), &f->file);
   }
+  if (i % 37 == 36) {
+    return t_stat(op_new(&f->tracker), &f->file);
+  }
   if (i % 4 == 0) {
     op = read_page(f, i * 7 % PAGES);
   }
