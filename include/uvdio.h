@@ -540,12 +540,15 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  * @{
  */
 
-#define UVDIO_O_RDONLY 0u           /**< open for reads */
-#define UVDIO_O_RDWR (1u << 0)      /**< open for reads, writes and changes of the size */
-#define UVDIO_O_CREATE (1u << 1)    /**< if missing; needs RDWR or WRONLY */
-#define UVDIO_O_EXCLUSIVE (1u << 2) /**< with CREATE: fail with UV_EEXIST where the path exists */
-#define UVDIO_O_TRUNCATE (1u << 3)  /**< to zero; needs RDWR or WRONLY */
-#define UVDIO_O_DSYNC (1u << 4)     /**< a write is durable when its callback runs (O_DSYNC) */
+#define UVDIO_O_RDONLY 0u        /**< open for reads */
+#define UVDIO_O_RDWR (1u << 0)   /**< open for reads, writes and changes of the size */
+#define UVDIO_O_CREATE (1u << 1) /**< if missing; needs RDWR or WRONLY */
+/** With CREATE: fail with UV_EEXIST where the path exists. Without it: open a block device for
+ * itself, and fail with UV_EBUSY where it is mounted or another program has it so (open(2), O_EXCL;
+ * Linux alone, elsewhere UV_ENOTSUP); what is no block device fails with UV_EINVAL. */
+#define UVDIO_O_EXCLUSIVE (1u << 2)
+#define UVDIO_O_TRUNCATE (1u << 3) /**< to zero; needs RDWR or WRONLY */
+#define UVDIO_O_DSYNC (1u << 4)    /**< a write is durable when its callback runs (O_DSYNC) */
 /** refuse a path whose last part is a symbolic link (UV_ELOOP) */
 #define UVDIO_O_NOFOLLOW (1u << 5)
 /** Where the filesystem refuses direct I/O, use the page cache; uvdio_file_info() tells. The
@@ -671,6 +674,17 @@ typedef struct uvdio_file_info_s {
   uint64_t durable_sync_ns; /**< the same, by a sync */
 
   uvdio_cache_t cache; /**< is_direct, and what is left of buffered transfers */
+
+  /** Of the device that has the file, asked for by the open's last step. What is required of a
+   * transfer are the system_* values; of these, what is less or more is slower. 0: unknown, as of
+   * network and memory filesystems, and of those that several devices may have (btrfs). */
+  /** Bytes that the device writes at least: of a write that covers a part of such a block, it reads
+   * the rest first (Linux: queue/physical_block_size in sysfs, or the ioctl BLKPBSZGET of a block
+   * device; Windows: FILE_STORAGE_INFO, of direct files; macOS: DKIOCGETPHYSICALBLOCKSIZE, of disks). */
+  uint32_t physical_block;
+  /** Bytes of the largest request that the device gets; the system splits larger transfers (Linux:
+   * queue/max_sectors_kb in sysfs, or the ioctl BLKSECTGET; elsewhere 0). */
+  uint64_t request_max;
 } uvdio_file_info_t;
 
 /** An open file. */

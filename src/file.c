@@ -306,7 +306,6 @@ static int are_flags_good(unsigned flags) {
   int is_reading = (flags & UVDIO_O_WRONLY) == 0;
 
   return (flags & ~KNOWN_FLAGS) == 0 && is_cache_chosen(flags) && (flags & writing) != writing &&
-         ((flags & UVDIO_O_EXCLUSIVE) == 0 || (flags & UVDIO_O_CREATE) != 0) &&
          ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) == 0 || is_writing) &&
          (flags & UVDIO__LOCKS) != UVDIO__LOCKS &&
          ((flags & UVDIO_O_LOCK_SHARED) == 0 || is_reading) &&
@@ -557,6 +556,8 @@ int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, siz
   own.atomic_max = file->facts_.atomic_max;
   uvdio__durability_tell(file, &own);
   own.cache = (uvdio_cache_t)file->cache_;
+  own.physical_block = file->facts_.physical_block;
+  own.request_max = file->facts_.request_max;
   uvdio__sized_out(info, size, &own, sizeof(own));
   return 0;
 }

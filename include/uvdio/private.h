@@ -21,11 +21,13 @@ typedef struct uvdio_link_s_ {
 /* What an open learns of the file; 0 where the system does not say. */
 typedef struct uvdio_facts_s_ {
   uint64_t size;
+  uint64_t request_max;
   uint64_t device;
   uint64_t inode;
   int64_t modified_ns;
   int64_t changed_ns;
   int64_t created_ns;
+  uint32_t physical_block;
   uint32_t optimal_size;
   uint32_t atomic_min;
   uint32_t atomic_max;
@@ -116,7 +118,7 @@ typedef struct uvdio_facts_s_ {
   char* path_;                                                                                    \
   const char* filesystem_;                                                                        \
   const char* reason_;                                                                            \
-  void* reserved_[8]; /* zero; becomes fields of later versions */
+  void* reserved_[7]; /* zero; becomes fields of later versions */
 
 #endif /* UVDIO_PRIVATE_H */
 /** @endcond */

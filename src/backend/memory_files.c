@@ -276,8 +276,11 @@ int uvdio__store_admits(const char* path, unsigned flags, int exists) {
   if (names_directory(path)) {
     return UV_EISDIR;
   }
+  if (exists && (flags & UVDIO_O_EXCLUSIVE) != 0) {
+    return (flags & UVDIO_O_CREATE) != 0 ? UV_EEXIST : UV_EINVAL; /* No file here is a device. */
+  }
   if (exists) {
-    return (flags & UVDIO_O_EXCLUSIVE) != 0 ? UV_EEXIST : 0;
+    return 0;
   }
   return (flags & UVDIO_O_CREATE) != 0 ? 0 : UV_ENOENT;
 }

@@ -291,6 +291,14 @@ static void print_alignment(const uvdio_file_info_t* info) {
     snprintf(text, sizeof text, "%u bytes", info->optimal_size);
     print_field("transfers that suit it", text);
   }
+  if (info->physical_block != 0) {
+    snprintf(text, sizeof text, "%u bytes", info->physical_block);
+    print_field("blocks of the device", text);
+  }
+  if (info->request_max != 0) {
+    snprintf(text, sizeof text, "%llu bytes", (unsigned long long)info->request_max);
+    print_field("requests of the device, at most", text);
+  }
   if (info->atomic_max != 0) {
     snprintf(text, sizeof text, "%u to %u bytes", info->atomic_min, info->atomic_max);
     print_field("writes that can't be torn", text);
@@ -404,7 +412,7 @@ static json_t* file_json(const path_facts_t* file) {
     return json_null();
   }
   return json_pack(
-      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:I}",
+      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I}",
       "filesystem", file->filesystem, "direct", info->is_direct, "backend", file->backend, "reason",
       file->reason, "memory_align", (json_int_t)info->memory_align, "offset_align",
       (json_int_t)info->offset_align, "system_memory_align", (json_int_t)info->system_memory_align,
@@ -414,7 +422,8 @@ static json_t* file_json(const path_facts_t* file) {
       (size_t)info->align_source < CLI_COUNT_OF(sources) ? sources[info->align_source] : "unknown",
       "optimal_size", (json_int_t)info->optimal_size, "atomic_min", (json_int_t)info->atomic_min,
       "atomic_max", (json_int_t)info->atomic_max, "durable_method", methods[info->durable_method],
-      "page_result", (json_int_t)file->page_bytes);
+      "physical_block", (json_int_t)info->physical_block, "request_max",
+      (json_int_t)info->request_max, "page_result", (json_int_t)file->page_bytes);
 }
 
 static json_t* limit_json(rlim_t value) {

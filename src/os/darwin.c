@@ -173,10 +173,14 @@ static int open_path(uvdio__open_state_t* opening) {
  * may be no power of two, which nothing here could align to: then the library's own alignment has
  * to do. */
 static int learn_disk(uvdio__open_state_t* opening) {
+  uint32_t physical_block;
   uint32_t block_size;
 
   if (ioctl((int)opening->descriptor, DKIOCGETBLOCKSIZE, &block_size) == -1) {
     return UV_ESPIPE;
+  }
+  if (ioctl((int)opening->descriptor, DKIOCGETPHYSICALBLOCKSIZE, &physical_block) != -1) {
+    opening->facts.physical_block = physical_block;
   }
   if (block_size != 0 && (block_size & (block_size - 1)) == 0) {
     opening->offset_align = block_size;
@@ -353,9 +357,13 @@ void uvdio__os_undo_open(uvdio__open_state_t* opening) {
 }
 
 int uvdio__os_open(uvdio__open_state_t* opening) {
-  int descriptor = open_path(opening);
+  int descriptor;
   int error;
 
+  if ((opening->flags & (UVDIO_O_EXCLUSIVE | UVDIO_O_CREATE)) == UVDIO_O_EXCLUSIVE) {
+    return UV_ENOTSUP; /* Nobody has a disk device for himself here. */
+  }
+  descriptor = open_path(opening);
   if (descriptor < 0) {
     return descriptor;
   }

@@ -86,8 +86,9 @@
 #define WRITE_ATOMIC_MIN_AT 168
 #define WRITE_ATOMIC_MAX_AT 172
 
-/* Bytes. The unit of stx_blocks, whatever the filesystem's own block size (statx(2)). */
-#define STAT_BLOCK_SIZE 512
+/* Bytes. The unit of stx_blocks (statx(2)) and of the ioctl BLKSECTGET, whatever the filesystem's or
+ * the device's own blocks. */
+#define SECTOR_SIZE 512
 
 _Static_assert(sizeof(struct statx) <= sizeof(((uvdio__open_state_t*)NULL)->stat),
                "an opening holds a struct statx");
@@ -130,7 +131,7 @@ static int is_older_than(int major, int minor) {
          (got_major < major || (got_major == major && got_minor < minor));
 }
 
-/* Whether a step opens nothing but what it creates. */
+/* Whether a step opens nothing but what it creates, or a device that nobody else has. */
 static int is_exclusive(uvdio__open_step_t step, unsigned flags) {
   if ((flags & UVDIO_O_EXCLUSIVE) != 0) {
     return 1;
@@ -167,10 +168,18 @@ static const struct statx* stat_of(const uvdio__open_state_t* opening) {
   return (const struct statx*)(const void*)opening->stat.bytes;
 }
 
-/* Whether the file's kind can be read at an offset at all. */
-static int check_kind(const struct statx* stat) {
+/* Whether the open is for a device, of which nobody else may have one. */
+static int is_for_a_device(unsigned flags) {
+  return (flags & UVDIO_O_EXCLUSIVE) != 0 && (flags & UVDIO_O_CREATE) == 0;
+}
+
+/* Whether the file's kind can be read at an offset at all, and is the one that was meant. */
+static int check_kind(const struct statx* stat, unsigned flags) {
   if (S_ISDIR(stat->stx_mode)) {
     return UV_EISDIR;
+  }
+  if (S_ISREG(stat->stx_mode) && is_for_a_device(flags)) {
+    return UV_EINVAL;
   }
   return S_ISREG(stat->stx_mode) || S_ISBLK(stat->stx_mode) ? 0 : UV_ESPIPE;
 }
@@ -317,7 +326,7 @@ static void learn_facts(uvdio__open_state_t* opening) {
 }
 
 static int learn_file(uvdio__open_state_t* opening) {
-  int error = check_kind(stat_of(opening));
+  int error = check_kind(stat_of(opening), opening->flags);
 
   if (error == 0 && opening->is_adopted) {
     error = learn_status(opening);
@@ -572,6 +581,49 @@ void uvdio__os_release_lock(intptr_t descriptor) {
   (void)set_lock(descriptor, F_UNLCK);
 }
 
+#define QUEUE_PATH_SIZE \
+  (sizeof("/sys/dev/block/:/../queue/physical_block_size") + 6 * sizeof(unsigned))
+
+/* A number that sysfs has about a device's queue, which a partition has from its disk; or 0. */
+static uint64_t queue_limit(const struct statx* stat, const char* name) {
+  static const char* const places[] = {"", "../"};
+  char path[QUEUE_PATH_SIZE];
+  unsigned long long value = 0;
+  size_t i;
+
+  for (i = 0; value == 0 && i < sizeof(places) / sizeof(places[0]); i++) {
+    FILE* file;
+    (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s", stat->stx_dev_major,
+                   stat->stx_dev_minor, places[i], name);
+    file = fopen(path, "re");
+    if (file != NULL) {
+      if (fscanf(file, "%llu", &value) != 1) {
+        value = 0;
+      }
+      (void)fclose(file);
+    }
+  }
+  return value;
+}
+
+/* What the file's device takes. A filesystem without one, or with several, has major number 0. */
+static void learn_device(uvdio__open_state_t* opening) {
+  const struct statx* stat = stat_of(opening);
+  uvdio_facts_t_* facts = &opening->facts;
+  unsigned physical_block = 0;
+  unsigned short sectors = 0;
+
+  if (S_ISBLK(stat->stx_mode)) {
+    (void)ioctl((int)opening->descriptor, (ioctl_number_t)BLKPBSZGET, &physical_block);
+    (void)ioctl((int)opening->descriptor, (ioctl_number_t)BLKSECTGET, &sectors);
+    facts->physical_block = physical_block;
+    facts->request_max = (uint64_t)sectors * SECTOR_SIZE;
+  } else if (stat->stx_dev_major != 0) {
+    facts->physical_block = (uint32_t)queue_limit(stat, "physical_block_size");
+    facts->request_max = queue_limit(stat, "max_sectors_kb") * 1024;
+  }
+}
+
 static int finish(uvdio__open_state_t* opening) {
   const filesystem_t* known;
   struct statfs filesystem;
@@ -588,6 +640,7 @@ static int finish(uvdio__open_state_t* opening) {
   opening->filesystem = known->name;
   learn_requirement(opening, known->magic);
   learn_quirks(opening, known);
+  learn_device(opening);
   if (locks_up((uint32_t)filesystem.f_type)) {
     opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_URING_DSYNC_HANG
                                                              : UVDIO__QUIRK_NO_WRITE_DSYNC;
@@ -626,7 +679,7 @@ int uvdio__os_stat(intptr_t descriptor, uvdio_stat_t* stat) {
     return (int)size;
   }
   stat->size = (uint64_t)size;
-  stat->allocated = told->stx_blocks * STAT_BLOCK_SIZE;
+  stat->allocated = told->stx_blocks * SECTOR_SIZE;
   stat->device = makedev(told->stx_dev_major, told->stx_dev_minor);
   stat->inode = told->stx_ino;
   stat->links = told->stx_nlink;
@@ -682,7 +735,8 @@ static int open_now(const uvdio__open_state_t* opening) {
 /* Whether this open is known to have created its file. */
 static int has_created(const uvdio__open_state_t* opening) {
   int created = fcntl((int)opening->descriptor, F_CREATED_QUERY, 0);
-  return created == 1 || (created == -1 && is_exclusive(opening->opened_at, opening->flags));
+  return created == 1 || (created == -1 && (opening->flags & UVDIO_O_CREATE) != 0 &&
+                          is_exclusive(opening->opened_at, opening->flags));
 }
 
 /* Where the path leads to the file by a link, the file's own name is the system's to tell. */

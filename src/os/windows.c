@@ -342,6 +342,7 @@ static void learn_alignment(uvdio__open_state_t* opening) {
   opening->offset_align = usable_align(info.LogicalBytesPerSector);
   opening->memory_align = usable_align(info.FileSystemEffectivePhysicalBytesPerSectorForAtomicity);
   opening->recommended_align = usable_align(info.PhysicalBytesPerSectorForPerformance);
+  opening->facts.physical_block = opening->recommended_align;
   opening->align_source = UVDIO_ALIGN_SYSTEM;
 }
 
@@ -464,12 +465,19 @@ void uvdio__os_undo_open(uvdio__open_state_t* opening) {
   }
 }
 
+/* Locks of this system keep out who does not ask for one, too; and a device for oneself is one that
+ * nobody else can even look at. */
+static int can_open_so(unsigned flags) {
+  return (flags & UVDIO__LOCKS) == 0 &&
+         (flags & (UVDIO_O_EXCLUSIVE | UVDIO_O_CREATE)) != UVDIO_O_EXCLUSIVE;
+}
+
 int uvdio__os_open(uvdio__open_state_t* opening) {
   wchar_t* path = NULL;
   int error = widen(opening->path, &path);
 
-  if (error == 0 && (opening->flags & UVDIO__LOCKS) != 0) {
-    error = UV_ENOTSUP; /* Its locks keep out who does not ask for one, too. */
+  if (error == 0 && !can_open_so(opening->flags)) {
+    error = UV_ENOTSUP;
   }
   if (error != 0) {
     free(path);

@@ -64,7 +64,8 @@ check "... and leaves it as it was" identical file file.before
 run 0 "probe --json" probe --json d
 for key in uvdio libuv system kernel machine backends name available reason engine backend path \
   file filesystem direct memory_align offset_align system_memory_align system_offset_align \
-  system_read_align recommended_align align_source optimal_size atomic_min atomic_max limits \
+  system_read_align recommended_align align_source optimal_size atomic_min atomic_max \
+  physical_block request_max limits \
   nofile memlock fsize soft hard \
   depth_default depth_max io_uring_disabled uv_threadpool_size; do
   says "... has the key $key" "\"$key\":"

@@ -366,13 +366,10 @@ static void unknown_and_contradictory_flags_are_refused(void** state) {
   static const unsigned contradictory[] = {
       UVDIO_O_CREATE,
       UVDIO_O_TRUNCATE,
-      UVDIO_O_EXCLUSIVE,
       UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE,
       UVDIO_O_CREATE | UVDIO_O_TRUNCATE,
       UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE,
       UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE,
-      UVDIO_O_RDWR | UVDIO_O_EXCLUSIVE,
-      UVDIO_O_RDWR | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE,
       UVDIO_O_RDWR | UVDIO_O_WRONLY,
       UVDIO_O_LOCK_EXCLUSIVE,
       UVDIO_O_DONTCACHE,

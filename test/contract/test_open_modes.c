@@ -4,14 +4,17 @@
  * a device for itself.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "child.h"
+#include "disk.h"
 #include "fixture.h"
 #include "ops.h"
 
@@ -409,6 +412,92 @@ static void pages_that_were_written_are_dropped(void** state) {
   }
 }
 
+/*
+ * A device for itself, and what a device takes
+ */
+
+static void what_is_no_device_is_not_opened_for_itself(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  for (int blocking = 0; blocking < 2; blocking++) {
+    struct tracked_op* op = blocking ? op_now(&f->tracker) : op_new(&f->tracker);
+    struct tracked_op* missing = blocking ? op_now(&f->tracker) : op_new(&f->tracker);
+    t_open(op, f->engine, &f->other, path_of(f, "file"), UVDIO_O_RDWR | UVDIO_O_EXCLUSIVE);
+    run(f);
+    t_open(missing, f->engine, &f->other, path_of(f, "none"), UVDIO_O_EXCLUSIVE);
+    run(f);
+    assert_result(op, UV_EINVAL);
+    assert_result(missing, UV_ENOENT);
+  }
+  assert_holds(f, &f->file, 0, PAGE, 1);
+}
+
+static struct tracked_op* open_device(struct fixture* f, uvdio_file_t* file,
+                                      const struct disk* disk, unsigned flags) {
+  return t_open(op_now(&f->tracker), f->engine, file, disk->path, flags);
+}
+
+static void device_is_opened_for_itself_once(void** state) {
+  struct fixture* f = *state;
+  char why[FILESYSTEM_WHY_MAX];
+  struct disk disk;
+  NOT_ON_MEMORY("devices");
+  if (disk_make(&disk, 16 * PAGE, 16 * PAGE, why) != 0) {
+    SKIP_AS_TOLD(why);
+  }
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  assert_result(open_device(f, &f->file, &disk, UVDIO_O_RDWR | UVDIO_O_EXCLUSIVE), 0);
+  assert_result(open_device(f, &f->other, &disk, UVDIO_O_EXCLUSIVE), UV_EBUSY);
+  assert_result(open_device(f, &f->other, &disk, UVDIO_O_RDWR), 0);
+  struct tracked_op* stat = t_stat(op_now(&f->tracker), &f->file);
+  assert_result(stat, 0);
+  assert_int_equal(stat->stat.size, 16 * PAGE);
+  assert_true(S_ISBLK(stat->stat.mode));
+  assert_true(info_of(&f->file).physical_block >= 512 && info_of(&f->file).request_max >= PAGE);
+  close_other(f);
+  /* A write-only device is executed as others. */
+  assert_result(open_device(f, &f->other, &disk, UVDIO_O_WRONLY), 0);
+  assert_string_equal(info_of(&f->other).backend, info_of(&f->file).backend);
+  close_other(f);
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  assert_result(open_device(f, &f->other, &disk, UVDIO_O_EXCLUSIVE), 0);
+  close_other(f);
+  disk_remove(&disk);
+}
+
+/* The numbers of sysfs, which the folders of ext4 and xfs, on a loop device, have. */
+static uint64_t number_of(const char* device, const char* name) {
+  char path[128];
+  unsigned long long value = 0;
+  snprintf(path, sizeof(path), "/sys/dev/block/%s/queue/%s", device, name);
+  FILE* file = fopen(path, "r");
+  if (file != NULL) {
+    assert_int_equal(fscanf(file, "%llu", &value), 1);
+    fclose(file);
+  }
+  return value;
+}
+
+static void info_tells_what_the_device_takes(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info = info_of(&f->file);
+  char device[32] = "none";
+  struct stat about;
+  if (!on_memory()) {
+    assert_int_equal(stat(path_of(f, "file"), &about), 0);
+    snprintf(device, sizeof(device), "%u:%u", major(about.st_dev), minor(about.st_dev));
+  }
+  uint64_t block = number_of(device, "physical_block_size");
+  assert_int_equal(info.physical_block & (info.physical_block - (info.physical_block > 0)), 0);
+  if (block != 0) { /* and no partition */
+    assert_int_equal(info.physical_block, block);
+    assert_int_equal(info.request_max, number_of(device, "max_sectors_kb") * 1024);
+  } else if (on_memory() || major(about.st_dev) == 0) {
+    assert_int_equal(info.physical_block, 0);
+    assert_int_equal(info.request_max, 0);
+  }
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, write_only_file_is_written_and_not_read),
@@ -427,6 +516,9 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, info_tells_how_the_cache_is_used),
       TEST_ON(fixture_open, pages_that_were_read_are_kept_or_dropped),
       TEST_ON(fixture_open, pages_that_were_written_are_dropped),
+      TEST_ON(fixture_open, what_is_no_device_is_not_opened_for_itself),
+      TEST_ON(fixture_open, device_is_opened_for_itself_once),
+      TEST_ON(fixture_open, info_tells_what_the_device_takes),
   };
   return matrix_main("open_modes", tests, COUNT_OF(tests), argc, argv);
 }

@@ -32,7 +32,7 @@ NO_FAULT = {
     "can't fail": "memcpy memmove memset memcmp bcmp strrchr strlen strcmp snprintf sscanf "
                   "strtol free clock_gettime abort gnu_dev_makedev",
     "fails in a real way instead": "fstat fstatat stat unlinkat readlink ioctl poll write sysconf "
-                                   "dup2",
+                                   "dup2 fopen fscanf fclose",
     "set up once per process or thread": "pthread_atfork pthread_key_create pthread_once "
                                          "pthread_setspecific pthread_mutex_lock "
                                          "pthread_mutex_unlock",
