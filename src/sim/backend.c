@@ -95,7 +95,7 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   }
   task.file = req->file->handle_.node;
   task.event.path = uvdio__node_path(task.file->now);
-  task.unit = req->file->offset_mask_ + 1;
+  task.unit = req->file->direct_ ? req->file->offset_mask_ + 1 : sim->options.sector_size;
   task.durable = (req->flags_ & REQ_DURABLE) != 0;
   task.locks = req->file->flags_ & UVDIO__LOCKS;
   if (!uvdio__is_transfer(req->op)) {

@@ -62,7 +62,11 @@ static const struct profile profile = {.size = FILE_MAX,
                                        .durable = 5,
                                        .shared = 6,
                                        .now = 64,
-                                       .flags = {{UVDIO_O_DSYNC, 4}, {UVDIO_O_NATIVE_ALIGN, 2}}};
+                                       .flags = {{UVDIO_O_DSYNC, 4},
+                                                 {UVDIO_O_NATIVE_ALIGN, 2},
+                                                 {UVDIO_O_BUFFERED, 4},
+                                                 {UVDIO_O_DONTCACHE, 2},
+                                                 {UVDIO_O_LOCK_SHARED, 4}}};
 
 struct job {
   struct tracked_op* top;
@@ -435,9 +439,12 @@ static void start_more(void) {
 static void open_file(unsigned more) {
   uvdio_req_t req = {0};
   uvdio_file_info_t info;
+  if ((more & UVDIO_O_BUFFERED) == 0) {
+    more &= ~UVDIO_O_DONTCACHE;
+  }
   must("uvdio_open", uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | more, 0600, NULL));
   must("uvdio_file_info", uvdio_file_info(&file, &info));
-  align = info.offset_align;
+  align = info.offset_align == 1 ? MODEL_SECTOR : info.offset_align;
   elsewhere += strcmp(info.backend, options.backend_name) != 0;
   if (align % MODEL_SECTOR != 0 || BLOCK % align != 0) {
     fail_at("alignment that no model knows", 0, 0);

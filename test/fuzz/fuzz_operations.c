@@ -36,32 +36,23 @@ enum action {
   TURN,
   READ_PIECES,
   WRITE_PIECES,
-  WRITE_DURABLY
+  WRITE_DURABLY,
+  OPEN_OTHERWISE
 };
 
 /* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
  * line, out of what is left for turns of the loop. */
-static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},
-                                        {UVDIO_OP_READ, 22},
-                                        {UVDIO_OP_WRITE, 33},
-                                        {UVDIO_OP_TRUNCATE, 6},
-                                        {UVDIO_OP_PREALLOCATE, 6},
-                                        {UVDIO_OP_SYNC_DATA, 11},
-                                        {UVDIO_OP_SYNC_ALL, 11},
-                                        {UVDIO_OP_SIZE, 11},
-                                        {UVDIO_OP_CLOSE, 11},
-                                        {CANCEL, 22},
-                                        {BAD_POINTERS, 11},
-                                        {USE_BUFFER, 33},
-                                        {USE_REGISTRATION, 11},
-                                        {RUN_TO_THE_END, 11},
-                                        {CLOSE_ENGINE, 1},
-                                        {TURN, 1},
-                                        {READ_PIECES, 8},
-                                        {WRITE_PIECES, 12},
-                                        {WRITE_DURABLY, 8},
-                                        {UVDIO_OP_STAT, 3},
-                                        {TURN, 0}};
+static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},       {UVDIO_OP_READ, 22},
+                                        {UVDIO_OP_WRITE, 33},      {UVDIO_OP_TRUNCATE, 6},
+                                        {UVDIO_OP_PREALLOCATE, 6}, {UVDIO_OP_SYNC_DATA, 11},
+                                        {UVDIO_OP_SYNC_ALL, 11},   {UVDIO_OP_SIZE, 11},
+                                        {UVDIO_OP_CLOSE, 11},      {CANCEL, 22},
+                                        {BAD_POINTERS, 11},        {USE_BUFFER, 33},
+                                        {USE_REGISTRATION, 11},    {RUN_TO_THE_END, 11},
+                                        {CLOSE_ENGINE, 1},         {TURN, 1},
+                                        {READ_PIECES, 8},          {WRITE_PIECES, 12},
+                                        {WRITE_DURABLY, 8},        {UVDIO_OP_STAT, 3},
+                                        {OPEN_OTHERWISE, 5},       {TURN, 0}};
 
 static const struct profile profile = {.size = FILE_PAGES * PAGE,
                                        .most = PAGE,
@@ -208,6 +199,29 @@ static void end_change(struct slot* slot, int64_t result) {
                                     : MODEL_DONE);
 }
 
+#define LOCKS (UVDIO_O_LOCK_SHARED | UVDIO_O_LOCK_EXCLUSIVE)
+
+/* Whether another handle that is open has a lock that excludes the one asked for. */
+static int is_locked_out(const struct handle* handle, unsigned flags) {
+  for (unsigned i = 0; i < FILES; i++) {
+    const struct handle* other = &w.files[i];
+    if (other != handle && other->state == OPEN && other->model == handle->model &&
+        (other->flags & LOCKS) != 0 && (flags & LOCKS) != 0 &&
+        ((other->flags | flags) & UVDIO_O_LOCK_EXCLUSIVE) != 0) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* Whether the flags are a reason why a file that is there was not opened. */
+static int explains(unsigned flags, int64_t result) {
+  if ((flags & UVDIO_O_EXCLUSIVE) != 0) {
+    return result == ((flags & UVDIO_O_CREATE) != 0 ? UV_EEXIST : UV_EINVAL);
+  }
+  return result == UVDIO_ELOCKED && (flags & LOCKS) != 0;
+}
+
 static void check_open(struct slot* slot, int64_t result) {
   struct handle* handle = slot->file;
   struct model* model = handle->model;
@@ -217,9 +231,10 @@ static void check_open(struct slot* slot, int64_t result) {
   if (result == 0) {
     REQUIRE(!is_alone || model->exists || (slot->flags & UVDIO_O_CREATE) != 0);
     REQUIRE(!is_alone || !model->exists || (slot->flags & UVDIO_O_EXCLUSIVE) == 0);
+    REQUIRE(!is_locked_out(handle, slot->flags));
     model->exists = 1;
   } else if (is_alone && result != UV_ECANCELED) {
-    REQUIRE(result == (model->exists ? UV_EEXIST : UV_ENOENT));
+    REQUIRE(model->exists ? explains(slot->flags, result) : result == UV_ENOENT);
   }
   if ((slot->flags & UVDIO_O_TRUNCATE) != 0 && result != 0 && result != UV_ECANCELED) {
     result = UV_ECANCELED; /* An open that fails has cut nothing off. */
@@ -340,11 +355,14 @@ static struct handle* take_file(void) {
 /* What every operation on a file has to be told; UNKNOWN between the outcome of an open and its
  * callback, before which the file is not the user's to use. */
 #define UNKNOWN 1
-static int expect(const struct handle* handle, const struct slot* slot, int is_change) {
+static int expect(const struct handle* handle, const struct slot* slot, uvdio_op_t op) {
+  const unsigned writing = UVDIO_O_RDWR | UVDIO_O_WRONLY;
   if (handle->state == OPENING) {
     return UNKNOWN;
   }
-  if (handle->state != OPEN || w.closing || (is_change && (handle->flags & UVDIO_O_RDWR) == 0)) {
+  if (handle->state != OPEN || w.closing ||
+      (op_is(op, UVDIO_OP_KIND_CHANGE) && (handle->flags & writing) == 0) ||
+      (op == UVDIO_OP_READ && (handle->flags & UVDIO_O_WRONLY) != 0)) {
     return UV_EBADF;
   }
   return slot->pending ? UV_EBUSY : 0;
@@ -357,9 +375,20 @@ static uint64_t take_odd(uint64_t usual) {
   return one_in(&w.choices, 32) ? odd[take(8)] : usual;
 }
 
+static int contradicts_itself(unsigned flags) {
+  const unsigned writing = UVDIO_O_RDWR | UVDIO_O_WRONLY;
+  const unsigned writers = UVDIO_O_TRUNCATE | UVDIO_O_CREATE | UVDIO_O_LOCK_EXCLUSIVE;
+  const unsigned readers = UVDIO_O_LOCK_SHARED;
+  const unsigned buffered = UVDIO_O_BUFFERED | UVDIO_O_DIRECT_PREFERRED;
+  return (flags & writing) == writing || (flags & LOCKS) == LOCKS ||
+         (flags & buffered) == buffered ||
+         ((flags & UVDIO_O_DONTCACHE) != 0 && (flags & buffered) == 0) ||
+         ((flags & writers) != 0 && (flags & writing) == 0) ||
+         ((flags & readers) != 0 && (flags & UVDIO_O_WRONLY) != 0);
+}
+
 static int expect_open(const struct handle* handle, const struct slot* slot, unsigned flags) {
-  if (((flags & UVDIO_O_EXCLUSIVE) != 0 && (flags & UVDIO_O_CREATE) == 0) ||
-      ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) != 0 && (flags & UVDIO_O_RDWR) == 0)) {
+  if (contradicts_itself(flags)) {
     return UV_EINVAL;
   }
   if (w.closing) {
@@ -368,9 +397,13 @@ static int expect_open(const struct handle* handle, const struct slot* slot, uns
   return handle->state == OPEN || slot->pending ? UV_EBUSY : 0;
 }
 
+static int is_odd(const uvdio_buf_t* buf, const struct operation* operation) {
+  return ((uintptr_t)buf->base | operation->offset | operation->length) % PAGE != 0;
+}
+
 static int expect_transfer(const struct handle* handle, const struct slot* slot,
                            const uvdio_buf_t* buf, const struct operation* operation) {
-  int code = expect(handle, slot, op_is(operation->op, UVDIO_OP_KIND_CHANGE));
+  int code = expect(handle, slot, operation->op);
   uint64_t offset = operation->offset;
   if (buf->base == NULL) {
     return UV_EINVAL;
@@ -378,7 +411,7 @@ static int expect_transfer(const struct handle* handle, const struct slot* slot,
   if (code != 0) {
     return code;
   }
-  if (((uintptr_t)buf->base | offset | operation->length) % PAGE != 0) {
+  if ((handle->flags & UVDIO_O_BUFFERED) == 0 && is_odd(buf, operation)) {
     return UVDIO_EALIGN;
   }
   return offset > INT64_MAX || offset + operation->length > INT64_MAX ? UVDIO_EOFFSET : 0;
@@ -386,7 +419,7 @@ static int expect_transfer(const struct handle* handle, const struct slot* slot,
 
 static int expect_resize(const struct handle* handle, const struct slot* slot,
                          const struct operation* operation) {
-  int code = expect(handle, slot, 1);
+  int code = expect(handle, slot, operation->op);
   if (code == UNKNOWN) {
     return code;
   }
@@ -407,17 +440,21 @@ static int expect_operation(const struct handle* handle, const struct slot* slot
   if (op_is(operation->op, UVDIO_OP_KIND_CHANGE)) {
     return expect_resize(handle, slot, operation);
   }
-  int code = expect(handle, slot, 0);
+  int code = expect(handle, slot, operation->op);
   int is_kept = operation->op == UVDIO_OP_CLOSE && operation->now &&
                 tracker_obstacle(&w.tracker, &handle->file, UVDIO_OP_CLOSE) != NULL;
   return code == 0 && is_kept ? UV_EBUSY : code;
 }
 
-/* What is not tried: a handle in between, bytes that others read into meanwhile, a full disk. */
+/* What is not tried: a handle in between, bytes that others read into meanwhile, a full disk, parts
+ * of the model's pages. */
 static int is_left_out(const struct handle* handle, const uvdio_buf_t* buf,
                        const struct operation* operation, int expected) {
   if (operation->op == UVDIO_OP_OPEN) {
     return handle->state == OPENING || handle->state == CLOSING;
+  }
+  if (expected == 0 && op_is(operation->op, UVDIO_OP_KIND_TRANSFER) && is_odd(buf, operation)) {
+    return 1;
   }
   if (expected != 0 || !op_is(operation->op, UVDIO_OP_KIND_CHANGE)) {
     return expected == UNKNOWN;
@@ -500,8 +537,23 @@ static void submit(struct slot* slot, struct handle* handle, struct operation* o
   }
 }
 
+/* What else an open may ask for. */
+static unsigned take_modes(void) {
+  static const unsigned modes[] = {UVDIO_O_WRONLY, UVDIO_O_LOCK_SHARED, UVDIO_O_LOCK_EXCLUSIVE,
+                                   UVDIO_O_BUFFERED, UVDIO_O_DONTCACHE};
+  unsigned chosen = take(1u << (sizeof(modes) / sizeof(modes[0])));
+  unsigned flags = 0;
+  for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+    flags |= (chosen >> i & 1) != 0 ? modes[i] : 0;
+  }
+  return flags;
+}
+
 /* The length of a transfer is the buffer's. */
-static void operate(uvdio_op_t op, int is_in_pieces, int is_durable) {
+static void operate(uvdio_op_t op, enum action action) {
+  int is_in_pieces = action == READ_PIECES || action == WRITE_PIECES;
+  int is_otherwise = action == OPEN_OTHERWISE;
+  int is_durable = action == WRITE_DURABLY;
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
   struct operation operation = generate(&w.choices, &profile, op, PAGE);
@@ -521,6 +573,7 @@ static void operate(uvdio_op_t op, int is_in_pieces, int is_durable) {
   } else if (op == UVDIO_OP_OPEN) {
     number = take(PATHS);
     path_of(number, path, sizeof(path));
+    operation.flags |= is_otherwise ? take_modes() : 0;
   }
   operation.now = operation.now && !slot->pending;
   int expected = expect_operation(handle, slot, buf, &operation);
@@ -568,11 +621,13 @@ static void bad_pointers(void) {
   REQUIRE(uvdio_size(&handle->file, NULL, never_plain) == UV_EINVAL);
   REQUIRE(uvdio_stat(&handle->file, req, NULL, never_plain) == UV_EINVAL);
   REQUIRE(uvdio_close(NULL, req, never_plain) == UV_EINVAL);
+  REQUIRE(uvdio_release(NULL, req, never_plain) == UV_EINVAL);
+  REQUIRE(uvdio_adopt(NULL, &handle->file, req, 0, UVDIO_O_RDONLY, never_plain) == UV_EINVAL);
   REQUIRE(uvdio_cancel(NULL) == UV_EINVAL);
   REQUIRE(uvdio_file_info(&handle->file, NULL) == UV_EINVAL);
   if (handle->state == OPEN && !w.closing) {
     REQUIRE(uvdio_file_info(&handle->file, &info) == 0 && info.latch_error == 0 &&
-            info.is_direct == 1);
+            info.is_direct == ((handle->flags & UVDIO_O_BUFFERED) == 0));
   }
 }
 
@@ -784,15 +839,19 @@ static void run_to_the_end(void) {
 }
 
 static void read_pieces(void) {
-  operate(UVDIO_OP_READ, 1, 0);
+  operate(UVDIO_OP_READ, READ_PIECES);
 }
 
 static void write_pieces(void) {
-  operate(UVDIO_OP_WRITE, 1, 0);
+  operate(UVDIO_OP_WRITE, WRITE_PIECES);
 }
 
 static void write_durably(void) {
-  operate(UVDIO_OP_WRITE, 0, 1);
+  operate(UVDIO_OP_WRITE, WRITE_DURABLY);
+}
+
+static void open_otherwise(void) {
+  operate(UVDIO_OP_OPEN, OPEN_OTHERWISE);
 }
 
 static void act(unsigned action) {
@@ -807,9 +866,10 @@ static void act(unsigned action) {
       [READ_PIECES - UVDIO_OP_COUNT] = read_pieces,
       [WRITE_PIECES - UVDIO_OP_COUNT] = write_pieces,
       [WRITE_DURABLY - UVDIO_OP_COUNT] = write_durably,
+      [OPEN_OTHERWISE - UVDIO_OP_COUNT] = open_otherwise,
   };
   if (action < UVDIO_OP_COUNT) {
-    operate((uvdio_op_t)action, 0, 0);
+    operate((uvdio_op_t)action, (enum action)action);
   } else {
     own[action - UVDIO_OP_COUNT]();
   }

@@ -57,7 +57,7 @@ struct profile {
   struct {
     unsigned flag; /* of an open, */
     unsigned in;   /* one in so many */
-  } flags[6];
+  } flags[8];
 };
 
 struct operation {

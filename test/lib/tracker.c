@@ -772,6 +772,15 @@ static struct tracked_op* submit_shared(struct tracked_op* op, const struct oper
   return op;
 }
 
+/* Whether the bytes around the range are read as well: a buffered file reads those alone that are
+ * asked for. */
+static int is_read_whole(const struct operation* operation, const struct target* target) {
+  size_t cap = target->buf->cap;
+  return (operation->offset | cap) % operation->unit == 0 && cap > 2 * operation->skip &&
+         uvdio_range_size(target->file, operation->offset + operation->skip,
+                          cap - 2 * operation->skip) == cap;
+}
+
 struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,
                                const struct target* target) {
   uvdio_buf_t before = {0};
@@ -787,7 +796,7 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
     return submit_split(op, operation, target);
   }
   if (operation->skip > 0 && !operation->now && !operation->exact && target->buf->base != NULL &&
-      (operation->offset | target->buf->cap) % operation->unit == 0 && target->buf->cap > 0) {
+      is_read_whole(operation, target)) {
     return read_odd(op, operation, target);
   }
   struct target whole = *target;

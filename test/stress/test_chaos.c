@@ -237,15 +237,16 @@ static const struct weight of_crowded[] = {
 
 static const struct profile watched = {
     .size = SPANS * SPAN, .most = SPAN, .flags = {{UVDIO_O_DSYNC, 8}}};
-static const struct profile crowded = {.size = CROWDED_PAGES * PAGE,
-                                       .most = 3 * PAGE,
-                                       .step = PAGE,
-                                       .exact = 4,
-                                       .in_pieces = 4,
-                                       .ranges = 5,
-                                       .durable = 5,
-                                       .shared = 6,
-                                       .flags = {{UVDIO_O_DSYNC, 5}, {UVDIO_O_TRUNCATE, 5}}};
+static const struct profile crowded = {
+    .size = CROWDED_PAGES * PAGE,
+    .most = 3 * PAGE,
+    .step = PAGE,
+    .exact = 4,
+    .in_pieces = 4,
+    .ranges = 5,
+    .durable = 5,
+    .shared = 6,
+    .flags = {{UVDIO_O_DSYNC, 5}, {UVDIO_O_TRUNCATE, 5}, {UVDIO_O_LOCK_EXCLUSIVE, 4}}};
 
 /* Sometimes a frame of the arena that comes and goes. */
 static uvdio_buf_t take_buffer(size_t length) {
