@@ -29,6 +29,9 @@ static void broken(struct scenario* s, const char* what, int64_t result) {
 }
 
 static int is_allowed(const struct scenario* s, int64_t error) {
+  if (error == UVDIO_ELOCKED) { /* what the system says of a lock */
+    return is_allowed(s, UV_EAGAIN) || is_allowed(s, UV_EACCES);
+  }
   for (unsigned i = 0; i < SCENARIO_ALLOWED; i++) {
     if (s->allowed[i] == error) {
       return error != 0;
@@ -441,6 +444,39 @@ static void do_at_once(struct scenario* s) {
   run_and_judge(s, from);
 }
 
+/* A descriptor becomes a file, which is locked, and comes back; it is there in every case. */
+static void hand_over(struct scenario* s) {
+  const unsigned flags = UVDIO_O_RDWR | UVDIO_O_LOCK_SHARED;
+  uvdio_file_t* file = &s->adopted;
+  for (int blocking = 0; blocking < 2; blocking++) {
+    struct tracked_op* op = blocking ? now(s) : later(s);
+    t_adopt(op, s->f->engine, file, s->descriptor, flags);
+    if (alone(s, op, NULL, 0) == 0) {
+      alone(s, t_stat(blocking ? now(s) : later(s), file), file, 0);
+      alone(s, t_release(blocking ? now(s) : later(s), file), file, s->descriptor);
+    }
+    if (is_open(file)) {
+      alone(s, t_close(later(s), file), file, 0);
+    }
+  }
+}
+
+/* A buffered transfer of odd bytes; and the lock of what was closed is free. */
+static void lock_and_buffer(struct scenario* s) {
+  const unsigned flags = UVDIO_OPEN_RW | UVDIO_O_BUFFERED | UVDIO_O_DONTCACHE;
+  char bytes[7] = "odd";
+  for (unsigned i = 0; i < 2; i++) {
+    uvdio_buf_t odd = uvdio_buf_view_bytes(bytes, sizeof(bytes));
+    unsigned from = s->count;
+    open_file(s, later(s), &s->adopted, "odd", flags | UVDIO_O_LOCK_EXCLUSIVE, 0);
+    run_and_judge(s, from);
+    if (is_open(&s->adopted)) {
+      alone(s, t_write(later(s), &s->adopted, &odd, i), &s->adopted, sizeof(bytes));
+      alone(s, t_close(later(s), &s->adopted), &s->adopted, 0);
+    }
+  }
+}
+
 /* Of a durable write: what may be the error of the sync in it. */
 static int latches(int64_t result) {
   static const int harmless[] = {UV_EINVAL, UV_EFBIG,     UV_EFAULT,         UV_EBADF,   UV_EAGAIN,
@@ -541,6 +577,7 @@ static void write_plainly(struct scenario* s) {
 void scenario_begin(struct scenario* s) {
   s->views = aligned_alloc(PAGE, (size_t)VIEWS * PAGE);
   write_plainly(s);
+  s->descriptor = open(path_of(s->f, "file"), O_RDWR | O_CLOEXEC);
 }
 
 void scenario_live(struct scenario* s) {
@@ -559,6 +596,8 @@ void scenario_live(struct scenario* s) {
   write_durably(s);
   do_at_once(s);
   change_size(s, now);
+  hand_over(s);
+  lock_and_buffer(s);
   check_latch(s, &s->f->file);
   check_latch(s, &s->wal);
   check_idle(s);
@@ -612,6 +651,9 @@ static void check_reads(struct scenario* s) {
 }
 
 void scenario_end(struct scenario* s) {
+  if (close(s->descriptor) != 0) {
+    broken(s, "a descriptor that was adopted did not come back", 0);
+  }
   check_reads(s);
   check_content(s);
   free(s->views);

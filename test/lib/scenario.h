@@ -49,6 +49,8 @@ struct scenario {
   uvdio_file_t wal;
   uvdio_file_t reader;
   uvdio_file_t extra;
+  uvdio_file_t adopted;
+  int descriptor; /* the program's own, which becomes a file and comes back */
   uvdio_arena_t* second;
   char* views;
   char backend[16]; /* the one that was running at the end */
