@@ -436,8 +436,9 @@ int uvdio_stat_sized(uvdio_file_t* file, uvdio_req_t* req, uvdio_stat_t* stat, s
   if (error != 0) {
     return error;
   }
-  uvdio__prepare(req, file, UVDIO_OP_STAT, 0, size);
+  uvdio__prepare(req, file, UVDIO_OP_STAT, 0, 0);
   req->args_ = stat;
+  req->range_skip_ = size;
   return submit_plain(req, cb);
 }
 

@@ -235,7 +235,7 @@ static int64_t perform_close(const uvdio_req_t* req) {
 }
 
 void uvdio__request_tell_stat(const uvdio_req_t* req, const uvdio_stat_t* stat) {
-  uvdio__sized_out(req->args_, req->length_, stat, sizeof(*stat));
+  uvdio__sized_out(req->args_, req->range_skip_, stat, sizeof(*stat));
 }
 
 static int perform_stat(const uvdio_req_t* req) {
