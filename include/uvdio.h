@@ -515,8 +515,8 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *     until it closes the engine, or calls exec or exit: until then a close by the parent is not
  *     the last one, so that the space of an unlinked file stays taken and a lock of flock(2) stays
  *     held. A lock of UVDIO_O_LOCK_* goes with the parent's close all the same, and not with the
- *     child's; where the parent ends without a close, the child keeps it. A child that wants the files makes its own engine and opens them: a second handle like
- *     any other.
+ *     child's; where the parent ends without a close, the child keeps it. A child that wants the
+ *     files makes its own engine and opens them: a second handle like any other.
  *
  *   fork(2) itself waits until no thread of libuv's holds the lock of a loop whose engines have
  *     work on the threadpool, at most half a second for each loop: a child that ran the loop would
@@ -558,9 +558,9 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
 /** Enforce the alignment that the system requires for this file (512 bytes on many) instead of
  * UVDIO_ALIGNMENT. What it recommends may be more: uvdio_file_info_t.recommended_align. */
 #define UVDIO_O_NATIVE_ALIGN (1u << 7)
-/** Open for writes and changes of the size, and not for reads: the file's permissions need not allow
- * them. Not with RDWR. A filesystem that accepts direct I/O and refuses each direct transfer (an
- * overlay over one without it) is noticed by a trial read; of a write-only file the first write
+/** Open for writes and changes of the size, and not for reads: the file's permissions need not
+ * allow them. Not with RDWR. A filesystem that accepts direct I/O and refuses each direct transfer
+ * (an overlay over one without it) is noticed by a trial read; of a write-only file the first write
  * fails there with UV_EINVAL. */
 #define UVDIO_O_WRONLY (1u << 8)
 /** Lock the whole file against UVDIO_O_LOCK_EXCLUSIVE of others; needs RDONLY or RDWR. The lock is
@@ -581,11 +581,11 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  * after a sync, as ever. Not with DIRECT_PREFERRED. (Memory and worlds: the alignment alone.) */
 #define UVDIO_O_BUFFERED (1u << 11)
 /** With BUFFERED, or DIRECT_PREFERRED where that goes buffered: transfers leave nothing behind in
- * the page cache (RWF_DONTCACHE, preadv2(2), Linux 6.14): written pages are written back at once and
- * dropped then, pages that were read are dropped after the read, and those that were there before
- * stay. It is a wish: Linux 6.18 keeps the pages of blocks that ext4 overwrites. Where kernel or
- * filesystem lack it the pages are kept, as without the flag, and so they are on other systems and
- * for write-only files, which can't be asked; uvdio_file_info_t.cache tells. */
+ * the page cache (RWF_DONTCACHE, preadv2(2), Linux 6.14): written pages are written back at once
+ * and dropped then, pages that were read are dropped after the read, and those that were there
+ * before stay. It is a wish: Linux 6.18 keeps the pages of blocks that ext4 overwrites. Where
+ * kernel or filesystem lack it the pages are kept, as without the flag, and so they are on other
+ * systems and for write-only files, which can't be asked; uvdio_file_info_t.cache tells. */
 #define UVDIO_O_DONTCACHE (1u << 12)
 
 /** An existing file, for reads. */
@@ -675,12 +675,13 @@ typedef struct uvdio_file_info_s {
 
   uvdio_cache_t cache; /**< is_direct, and what is left of buffered transfers */
 
-  /** Of the device that has the file, asked for by the open's last step. What is required of a
+  /* Of the device that has the file, asked for by the open's last step. What is required of a
    * transfer are the system_* values; of these, what is less or more is slower. 0: unknown, as of
    * network and memory filesystems, and of those that several devices may have (btrfs). */
   /** Bytes that the device writes at least: of a write that covers a part of such a block, it reads
    * the rest first (Linux: queue/physical_block_size in sysfs, or the ioctl BLKPBSZGET of a block
-   * device; Windows: FILE_STORAGE_INFO, of direct files; macOS: DKIOCGETPHYSICALBLOCKSIZE, of disks). */
+   * device; Windows: FILE_STORAGE_INFO, of direct files; macOS: DKIOCGETPHYSICALBLOCKSIZE, of
+   * disks). */
   uint32_t physical_block;
   /** Bytes of the largest request that the device gets; the system splits larger transfers (Linux:
    * queue/max_sectors_kb in sysfs, or the ioctl BLKSECTGET; elsewhere 0). */
@@ -710,41 +711,42 @@ struct uvdio_file_s {
  *
  * An open that fails leaves everything as it was: an existing file is not truncated, and a file
  * that this open has created is removed, although others may have seen it. It is not removed where
- * somebody has locked it, has written to it or has put something else in its place; only a replacement between
- * the last look at the name and its removal, two system calls in a row, would be removed instead.
- * (A file created through a symbolic link at the end of the path stays on macOS, and on Linux
- * before 6.12.)
+ * somebody has locked it, has written to it or has put something else in its place; only a
+ * replacement between the last look at the name and its removal, two system calls in a row, would
+ * be removed instead. (A file created through a symbolic link at the end of the path stays on
+ * macOS, and on Linux before 6.12.)
  *
  * Opening may take long, and so may closing the descriptor of a failed open: workers do both.
  *
  * Errors returned: UV_EINVAL (null, unknown or contradictory flags), UV_EBADF (the engine is
  * closing), UV_EBUSY (the file is open, or the request pending), UV_ENOMEM, UVDIO_EFORK,
  * UVDIO_ETHREAD. Errors delivered: UV_ENOENT, UV_EACCES, UV_EISDIR, ... of the system;
- * UVDIO_ENODIRECT; UVDIO_ELOCKED; UV_ECANCELED; UV_EINTR where a system call was interrupted 64 times (some FUSE
- * filesystems always are). After an error the file is not open, and may be used for another
- * open. */
+ * UVDIO_ENODIRECT; UVDIO_ELOCKED; UV_ECANCELED; UV_EINTR where a system call was interrupted 64
+ * times (some FUSE filesystems always are). After an error the file is not open, and may be used
+ * for another open. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file,
                                              uvdio_req_t* req, const char* path, unsigned flags,
                                              int mode, uvdio_cb cb);
 
-/** Makes a file of a descriptor that the program has: one that was handed to it, or opened by a call
- * that uvdio_open() has no flag for. `flags` are those of an open, without CREATE, EXCLUSIVE, TRUNCATE
- * and NOFOLLOW. The descriptor has to allow what they ask for (RDONLY: reads; RDWR: both; WRONLY:
- * writes), and may allow more. O_DSYNC of the descriptor counts as UVDIO_O_DSYNC, which it can't be
- * given later. Direct I/O is switched on, or off by UVDIO_O_BUFFERED, and O_NONBLOCK off (fcntl(2),
- * F_SETFL). These flags, and the position, which asking for the size of a file moves, belong to the
- * open file, which duplicates of the descriptor and forked children share.
+/** Makes a file of a descriptor that the program has: one that was handed to it, or opened by a
+ * call that uvdio_open() has no flag for. `flags` are those of an open, without CREATE, EXCLUSIVE,
+ * TRUNCATE and NOFOLLOW. The descriptor has to allow what they ask for (RDONLY: reads; RDWR: both;
+ * WRONLY: writes), and may allow more. O_DSYNC of the descriptor counts as UVDIO_O_DSYNC, which it
+ * can't be given later. Direct I/O is switched on, or off by UVDIO_O_BUFFERED, and O_NONBLOCK off
+ * (fcntl(2), F_SETFL). These flags, and the position, which asking for the size of a file moves,
+ * belong to the open file, which duplicates of the descriptor and forked children share.
  *
  * Ownership: from the callback on (synchronous form: from the return on) the descriptor is the
  * library's, which closes it with the file; uvdio_release() gives it back. Until then the program
- * leaves it alone. After an error it is the caller's, open, and with the flags that it had.
+ * leaves it alone. After an error it is the caller's, open, and with the flags that it had. The
+ * file has no path: uvdio_request_info_t tells "".
  *
- * The request's operation is UVDIO_OP_OPEN. Errors returned: those of uvdio_open(); UV_EBADF also for
- * a negative descriptor; UV_EBUSY also where a file of this engine has the descriptor; UV_ENOTSUP
- * (memory, worlds, macOS, Windows). Errors delivered: UV_EBADF (no descriptor, or one of O_PATH),
- * UV_EACCES (opened for less than the flags ask for), UV_EINVAL (opened with O_APPEND, or without
- * O_DSYNC where UVDIO_O_DSYNC asks for it), UV_ESPIPE and UV_EISDIR (no file to be read at an
- * offset), UVDIO_ENODIRECT, UVDIO_ELOCKED, UV_ECANCELED and the system's. */
+ * The request's operation is UVDIO_OP_OPEN. Errors returned: those of uvdio_open(); UV_EBADF also
+ * for a negative descriptor; UV_EBUSY also where a file of this engine has the descriptor;
+ * UV_ENOTSUP (memory, worlds, macOS, Windows). Errors delivered: UV_EBADF (no descriptor, or one of
+ * O_PATH), UV_EACCES (opened for less than the flags ask for), UV_EINVAL (opened with O_APPEND, or
+ * without O_DSYNC where UVDIO_O_DSYNC asks for it), UV_ESPIPE and UV_EISDIR (no file to be read at
+ * an offset), UVDIO_ENODIRECT, UVDIO_ELOCKED, UV_ECANCELED and the system's. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_adopt(uvdio_engine_t* engine, uvdio_file_t* file,
                                               uvdio_req_t* req, uv_os_fd_t descriptor,
                                               unsigned flags, uvdio_cb cb);
@@ -1019,16 +1021,16 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_close(uvdio_file_t* file, uvdio_req_t* r
  * then (direct I/O). A lock of UVDIO_O_LOCK_* stays with it. Any file can be released, adopted or
  * opened by its path.
  *
- * The request's operation is UVDIO_OP_CLOSE. Errors returned: those of uvdio_close(), and UV_ENOTSUP
- * (memory, worlds), after which the file is open as before. Errors delivered: UVDIO_EFORK alone, in
- * a forked child, whose copy of the descriptor is closed. */
+ * The request's operation is UVDIO_OP_CLOSE. Errors returned: those of uvdio_close(), and
+ * UV_ENOTSUP (memory, worlds), after which the file is open as before. Errors delivered:
+ * UVDIO_EFORK alone, in a forked child, whose copy of the descriptor is closed. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_release(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
 /** Gives the descriptor of an open file, for calls that the library does not have (ioctl(2),
  * fadvise(2), fstat(2)). It stays the library's: don't close it, don't change its flags (fcntl(2),
  * F_SETFL), and don't use it after the file's close. What is read or written by it passes by the
- * file's order, latch and syncs, as by another handle ("Several handles"). Errors: UV_EINVAL (null),
- * UV_EBADF (not open), UV_ENOTSUP (memory, worlds). Loop thread. */
+ * file's order, latch and syncs, as by another handle ("Several handles"). Errors: UV_EINVAL
+ * (null), UV_EBADF (not open), UV_ENOTSUP (memory, worlds). Loop thread. */
 UVDIO_EXTERN int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* descriptor);
 
 /** uvdio_file_info() for bindings: `size` is that of the structure in the caller's header. */

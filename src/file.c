@@ -384,8 +384,8 @@ int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, con
   return submit_open(engine, file, req, opening, copy, cb);
 }
 
-/* Whether a file of the engine has the descriptor, or is about to. What closes may have closed it, so
- * that the number is somebody else's. */
+/* Whether a file of the engine has the descriptor, or is about to. What closes may have closed it,
+ * so that the number is somebody else's. */
 static int has_descriptor(const uvdio_engine_t* engine, intptr_t descriptor) {
   const uvdio_file_t* file = engine->files;
 

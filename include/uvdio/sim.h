@@ -141,10 +141,10 @@ typedef enum {
  * No operation of a successor's engine prevents a write from landing or waits for it. The successor
  * must wait, as real programs do by a lock on the open file, which the kernel releases after the
  * last of these writes. Where the program that crashed had the file locked (UVDIO_O_LOCK_*), opens
- * that ask for a lock get UVDIO_ELOCKED until then. uvdio_sim_settle() simulates that wait. A program that waits survives every
- * crash; a program that does not wait is found out. At a power cut, writes that have not landed
- * are changes in flight like all others: they land, and survive or are lost by the cut, or never
- * land.
+ * that ask for a lock get UVDIO_ELOCKED until then. uvdio_sim_settle() simulates that wait. A
+ * program that waits survives every crash; a program that does not wait is found out. At a power
+ * cut, writes that have not landed are changes in flight like all others: they land, and survive or
+ * are lost by the cut, or never land.
  * @{
  */
 

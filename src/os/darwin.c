@@ -312,8 +312,8 @@ static int truncate_now(uvdio__open_state_t* opening) {
   return error;
 }
 
-/* A lock of flock(2) belongs to the open file, as those on Linux that no close of another descriptor
- * releases. */
+/* A lock of flock(2) belongs to the open file, as those on Linux that no close of another
+ * descriptor releases. */
 static int take_lock(const uvdio__open_state_t* opening) {
   int kind = (opening->flags & UVDIO_O_LOCK_EXCLUSIVE) != 0 ? LOCK_EX : LOCK_SH;
 

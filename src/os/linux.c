@@ -86,8 +86,8 @@
 #define WRITE_ATOMIC_MIN_AT 168
 #define WRITE_ATOMIC_MAX_AT 172
 
-/* Bytes. The unit of stx_blocks (statx(2)) and of the ioctl BLKSECTGET, whatever the filesystem's or
- * the device's own blocks. */
+/* Bytes. The unit of stx_blocks (statx(2)) and of the ioctl BLKSECTGET, whatever the filesystem's
+ * or the device's own blocks. */
 #define SECTOR_SIZE 512
 
 _Static_assert(sizeof(struct statx) <= sizeof(((uvdio__open_state_t*)NULL)->stat),

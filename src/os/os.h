@@ -166,8 +166,8 @@ int uvdio__os_truncate(intptr_t descriptor, uint64_t length);
 int uvdio__os_preallocate(intptr_t descriptor, uint64_t length);
 int uvdio__os_close(intptr_t descriptor);
 
-/* Releases the lock of an open by UVDIO__LOCKS. Closing would not do where a child has the open file
- * as well, or a ring still holds on to it. */
+/* Releases the lock of an open by UVDIO__LOCKS. Closing would not do where a child has the open
+ * file as well, or a ring still holds on to it. */
 void uvdio__os_release_lock(intptr_t descriptor);
 
 #ifndef _WIN32

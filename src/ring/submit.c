@@ -74,10 +74,10 @@ static int is_supported(const uvdio__ring_t* state, unsigned op) {
 }
 
 /* The operation's code, or -1 where there is none: the pool does it. Size and stat need a
- * structure to be written to, and there is no room for one without an allocation. A close may take long (an
- * unlinked file's blocks are freed by it), which a ring would do on the loop's thread; and a ring's
- * worker (IOSQE_ASYNC) posts the completion before it has let go of the file, so that the callback
- * would come too early. */
+ * structure to be written to, and there is no room for one without an allocation. A close may take
+ * long (an unlinked file's blocks are freed by it), which a ring would do on the loop's thread; and
+ * a ring's worker (IOSQE_ASYNC) posts the completion before it has let go of the file, so that the
+ * callback would come too early. */
 static int opcode_of(const uvdio_req_t* req) {
   switch (req->op) {
     case UVDIO_OP_OPEN:

@@ -59,8 +59,8 @@ static int64_t grow_bad_sector(uvdio_sim_t* sim, const uvdio__sim_task_t* task, 
   return failed != 0 ? failed : error;
 }
 
-/* What is short ends with a block of the disk, wherever a buffered read began; else it would say that
- * the file ends there. */
+/* What is short ends with a block of the disk, wherever a buffered read began; else it would say
+ * that the file ends there. */
 static size_t short_read_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
                                 const uvdio_sim_fault_t* fault) {
   size_t length = short_length(sim, task, fault, task->unit);

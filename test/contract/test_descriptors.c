@@ -311,7 +311,7 @@ static void release_waits_for_what_was_submitted(void** state) {
   assert_int_equal(close(fd), 0);
 }
 
-/* The number may be another file's as soon as it is closed, and a ring must not mean the old one. */
+/* The number may be another file's as soon as it is closed: a ring must not mean the old one. */
 static void released_file_leaves_the_ring_s_table(void** state) {
   struct fixture* f = *state;
   struct stat before;

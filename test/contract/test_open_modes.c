@@ -332,8 +332,8 @@ static void need_a_cache_that_drops(const uvdio_file_t* file) {
   }
 }
 
-/* All of it: what the kernel has read ahead is dropped when it has been asked for. By a vector and by
- * one buffer, in both forms. */
+/* All of it: what the kernel has read ahead is dropped when it has been asked for. By a vector and
+ * by one buffer, in both forms. */
 static void read_all_so(struct fixture* f, unsigned form) {
   uvdio_buf_t all = blank(4 * PAGE);
   struct tracked_op* op = form < 2 ? op_new(&f->tracker) : op_now(&f->tracker);
