@@ -210,6 +210,9 @@ static int child_closes_its_engine(void* data) {
 static void child_does_not_let_go_of_its_parents_lock(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("locks of the system");
+  if (UNDER_TSAN) {
+    SKIP("the thread sanitizer does not follow a child of a process with threads");
+  }
   open_now(f, &f->other, "file", EXCLUSIVE);
   assert_int_equal(in_a_child(child_closes_its_engine, f), 0);
   struct flock asked = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
