@@ -138,8 +138,8 @@ static inline size_t uvdio__request_rest(const uvdio_req_t* req) {
   return rest < most ? rest : most;
 }
 
-/* Gives a stat's result to its caller: into args_, whose size is range_skip_ (a length is bytes of a
- * transfer). */
+/* Gives a stat's result to its caller: into args_, whose size is range_skip_ (a length is bytes of
+ * a transfer). */
 void uvdio__request_tell_stat(const uvdio_req_t* req, const uvdio_stat_t* stat);
 
 /* Performs a request through the system layer, blocking: what a worker does, and ring and pool for
