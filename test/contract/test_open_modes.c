@@ -163,6 +163,21 @@ static void lock_goes_before_the_callback_of_the_close(void** state) {
   }
 }
 
+/* Files in RAM are closed and opened in the order in which that was asked for. */
+static void lock_in_memory_goes_with_the_close_itself(void** state) {
+  struct fixture* f = *state;
+  if (!on_memory() || f->sim != NULL) {
+    SKIP("elsewhere it takes its time");
+  }
+  open_now(f, &f->other, "locked", UVDIO_O_CREATE | EXCLUSIVE);
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  t_close(op_new(&f->tracker), &f->other);
+  struct tracked_op* open =
+      t_open(op_new(&f->tracker), f->engine, &f->file, path_of(f, "locked"), EXCLUSIVE);
+  run(f);
+  assert_result(open, 0);
+}
+
 static void close_of_another_handle_keeps_the_lock(void** state) {
   struct fixture* f = *state;
   assert_result(t_close(op_now(&f->tracker), &f->file), 0);
@@ -510,6 +525,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, of_two_opens_at_a_time_one_gets_the_lock),
       TEST_ON(fixture_open, locked_file_is_not_truncated),
       TEST_ON(fixture_open, lock_goes_before_the_callback_of_the_close),
+      TEST_ON(fixture_open, lock_in_memory_goes_with_the_close_itself),
       TEST_ON(fixture_open, close_of_another_handle_keeps_the_lock),
       TEST_ON(fixture_open, locks_of_the_system_count),
       TEST_ON(fixture_open, child_does_not_let_go_of_its_parents_lock),
