@@ -451,7 +451,9 @@ static void writes_and_syncs_share_the_next_sync(void** state) {
     writes[i] = write_so(f, i, BY_SYNC);
   }
   struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
-  await_calls(f, CALL_PWRITE, MANY);
+  while (in_flight(f) > 1) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
   fault_release(CALL_FDATASYNC);
   run(f);
   watch_for_hang(NULL);
