@@ -42,8 +42,7 @@ static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* bu
 }
 
 static int is_busy(const uvdio_req_t* req) {
-  return uvdio__order_must_not_run_now(req->file, req->op) ||
-         uvdio__order_must_not_be_durable_now(req);
+  return uvdio__order_must_not_run_now(req) || uvdio__order_must_not_be_durable_now(req);
 }
 
 /* A durable write that takes a sync is two operations in a row. */
@@ -426,33 +425,127 @@ int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   return submit_plain(req, cb);
 }
 
-static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t length,
-                         uvdio_cb cb) {
+/* The checks of a change without a buffer, to a range of the file, which may have to be aligned. */
+static int check_change(const uvdio_file_t* file, const uvdio_req_t* req, uint64_t offset,
+                        uint64_t length, int is_aligned) {
   int error = uvdio__file_check(file, req, 1);
 
-  if (error == 0 && length > INT64_MAX) {
+  if (error == 0 && is_aligned && ((offset | length) & file->offset_mask_) != 0) {
+    error = UVDIO_EALIGN;
+  }
+  if (error == 0 && (offset > INT64_MAX || length > INT64_MAX - offset)) {
     error = UVDIO_EOFFSET;
   }
-  if (error == 0) {
-    error = file->latch_;
-  }
-  if (error != 0) {
-    return error;
-  }
-  if (cb == NULL && uvdio__order_must_not_run_now(file, op)) {
+  return error != 0 ? error : file->latch_;
+}
+
+/* A range of the file. `detail`: see uvdio__detail_of(). */
+static void prepare_range(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op, uint64_t offset,
+                          uint64_t length, unsigned detail) {
+  uvdio__prepare(req, file, op, offset, 0);
+  uvdio__set_span(req, length);
+  req->args_ = (void*)(uintptr_t)detail;
+}
+
+/* Accepts a prepared change without a buffer, or performs it. */
+static int submit_change(uvdio_req_t* req, uvdio_cb cb) {
+  if (cb == NULL && uvdio__order_must_not_run_now(req)) {
     return UV_EBUSY;
   }
-  uvdio__prepare(req, file, op, length, 0);
   return submit_plain(req, cb);
 }
 
 int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb) {
-  return submit_resize(file, req, UVDIO_OP_TRUNCATE, length, cb);
+  int error = check_change(file, req, length, 0, 0);
+
+  if (error != 0) {
+    return error;
+  }
+  prepare_range(req, file, UVDIO_OP_TRUNCATE, length, 0, 0);
+  req->flags_ = REQ_ALONE;
+  return submit_change(req, cb);
 }
 
-int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb) {
-  if (length == 0) {
-    return UV_EINVAL;
+int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uint64_t length,
+                      unsigned flags, uvdio_cb cb) {
+  int writes = (flags & UVDIO_SPACE_WRITTEN) != 0;
+  int error;
+
+  if (length == 0 || flags > UVDIO_SPACE_WRITTEN) {
+    return UV_EINVAL; /* Both flags are more than the second one. */
   }
-  return submit_resize(file, req, UVDIO_OP_PREALLOCATE, length, cb);
+  error = check_change(file, req, offset, length, writes);
+  if (error != 0) {
+    return error;
+  }
+  prepare_range(req, file, UVDIO_OP_PREALLOCATE, offset, length, flags);
+  req->flags_ = writes ? REQ_ALONE : 0;
+  return submit_change(req, cb);
+}
+
+static int submit_zeros(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t offset,
+                        uint64_t length, uvdio_cb cb) {
+  int error = length == 0 ? UV_EINVAL : check_change(file, req, offset, length, 0);
+
+  if (error != 0) {
+    return error;
+  }
+  prepare_range(req, file, op, offset, length, 0);
+  return submit_change(req, cb);
+}
+
+int uvdio_punch_hole(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uint64_t length,
+                     uvdio_cb cb) {
+  return submit_zeros(file, req, UVDIO_OP_PUNCH_HOLE, offset, length, cb);
+}
+
+int uvdio_zero_range(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uint64_t length,
+                     uvdio_cb cb) {
+  return submit_zeros(file, req, UVDIO_OP_ZERO_RANGE, offset, length, cb);
+}
+
+static int submit_seek(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t offset,
+                       uvdio_cb cb) {
+  int error = uvdio__file_check(file, req, 0);
+
+  if (error == 0 && offset > INT64_MAX) {
+    error = UVDIO_EOFFSET;
+  }
+  if (error != 0) {
+    return error;
+  }
+  uvdio__prepare(req, file, op, offset, 0);
+  return submit_plain(req, cb);
+}
+
+int uvdio_next_data(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uvdio_cb cb) {
+  return submit_seek(file, req, UVDIO_OP_NEXT_DATA, offset, cb);
+}
+
+int uvdio_next_hole(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uvdio_cb cb) {
+  return submit_seek(file, req, UVDIO_OP_NEXT_HOLE, offset, cb);
+}
+
+static int check_hint(uvdio_hint_t hint, uint64_t value) {
+  switch (hint) {
+    case UVDIO_HINT_EXTENT_SIZE:
+      return value > UINT32_MAX ? UVDIO_EOFFSET : 0;
+    case UVDIO_HINT_WRITE_LIFE:
+      return value > UVDIO_WRITE_LIFE_EXTREME ? UV_EINVAL : 0;
+  }
+  return UV_EINVAL;
+}
+
+int uvdio_set_hint(uvdio_file_t* file, uvdio_req_t* req, uvdio_hint_t hint, uint64_t value,
+                   uvdio_cb cb) {
+  int error = uvdio__file_check(file, req, 1);
+
+  if (error == 0) {
+    error = check_hint(hint, value);
+  }
+  if (error != 0) {
+    return error;
+  }
+  prepare_range(req, file, UVDIO_OP_SET_HINT, value, 0, (unsigned)hint);
+  return submit_plain(req, cb);
 }

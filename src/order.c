@@ -198,7 +198,7 @@ static void release_truncate_queue(uvdio_file_t* file) {
   uvdio_req_t* req;
 
   while ((req = uvdio__list_first(&file->truncate_queue_)) != NULL && file->truncating_ == NULL) {
-    if (req->op == UVDIO_OP_TRUNCATE) {
+    if ((req->flags_ & REQ_ALONE) != 0) {
       if (running_ordered(file) > 0) {
         break;
       }
@@ -216,24 +216,25 @@ static void release_truncate_queue(uvdio_file_t* file) {
 /* Returns 1 for a request that has to wait. It is counted as pending already. */
 static int wait_for_truncate(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
-  int is_truncate = req->op == UVDIO_OP_TRUNCATE;
+  int is_alone = (req->flags_ & REQ_ALONE) != 0;
 
-  if (is_truncate_pending(file) || (is_truncate && running_ordered(file) > 1)) {
+  if (is_truncate_pending(file) || (is_alone && running_ordered(file) > 1)) {
     req->state_ = STATE_DEFERRED;
     uvdio__list_append(&file->truncate_queue_, req);
     file->truncate_waiters_++;
     update_waiters(file);
     return 1;
   }
-  if (is_truncate) {
+  if (is_alone) {
     file->truncating_ = req;
     update_waiters(file);
   }
   return 0;
 }
 
-int uvdio__order_must_not_run_now(const uvdio_file_t* file, uvdio_op_t op) {
-  return is_truncate_pending(file) || (op == UVDIO_OP_TRUNCATE && running_ordered(file) > 0);
+int uvdio__order_must_not_run_now(const uvdio_req_t* req) {
+  return is_truncate_pending(req->file) ||
+         ((req->flags_ & REQ_ALONE) != 0 && running_ordered(req->file) > 0);
 }
 
 int uvdio__order_must_not_be_durable_now(const uvdio_req_t* req) {

@@ -212,9 +212,20 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
     case UVDIO_OP_TRUNCATE:
       return uvdio__os_truncate(descriptor, req->offset_);
     case UVDIO_OP_PREALLOCATE:
-      return uvdio__os_preallocate(descriptor, req->offset_);
+      return uvdio__os_preallocate(descriptor, req->offset_, uvdio__span_of(req),
+                                   uvdio__detail_of(req));
     case UVDIO_OP_CLOSE:
       return uvdio__os_close(descriptor);
+    case UVDIO_OP_PUNCH_HOLE:
+      return uvdio__os_punch_hole(descriptor, req->offset_, uvdio__span_of(req));
+    case UVDIO_OP_ZERO_RANGE:
+      return uvdio__os_zero_range(descriptor, req->offset_, uvdio__span_of(req));
+    case UVDIO_OP_NEXT_DATA:
+      return uvdio__os_next_data(descriptor, req->offset_);
+    case UVDIO_OP_NEXT_HOLE:
+      return uvdio__os_next_hole(descriptor, req->offset_);
+    case UVDIO_OP_SET_HINT:
+      return uvdio__os_set_hint(descriptor, (uvdio_hint_t)uvdio__detail_of(req), req->offset_);
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;

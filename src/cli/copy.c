@@ -309,7 +309,7 @@ static int64_t reserve_all(copy_t* copy) {
   uint64_t unit = alignment_of(&copy->target);
   uint64_t length = (copy->size + unit - 1) / unit * unit;
   return session_await(&copy->session, &copy->req,
-                       uvdio_preallocate(&copy->target, &copy->req, length, session_done));
+                       uvdio_preallocate(&copy->target, &copy->req, 0, length, 0, session_done));
 }
 
 /* Finds out about a disk that is too small before anything is written to it. Where zeros become

@@ -95,6 +95,21 @@ int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {
   return error_of(ftruncate((int)descriptor, (off_t)length));
 }
 
+int64_t uvdio__posix_seek(intptr_t descriptor, uint64_t offset, int whence,
+                          int64_t (*size_of)(intptr_t descriptor)) {
+  off_t found = lseek((int)descriptor, (off_t)offset, whence);
+  int64_t size;
+
+  if (found != -1 || (errno != EINVAL && errno != EOPNOTSUPP)) {
+    return found != -1 ? found : uv_translate_sys_error(errno);
+  }
+  size = size_of(descriptor);
+  if (size >= 0 && offset >= (uint64_t)size) {
+    return UV_ENXIO;
+  }
+  return size < 0 || whence == SEEK_HOLE ? size : (int64_t)offset;
+}
+
 int uvdio__os_close(intptr_t descriptor) {
   int error = error_of(close((int)descriptor));
   /* The descriptor is gone all the same (close(2), "Dealing with error returns"). So it is where

@@ -73,7 +73,8 @@ static int is_supported(const uvdio__ring_t* state, unsigned op) {
   return (int)(state->features.supported >> op & 1);
 }
 
-/* The operation's code, or -1 where there is none: the pool does it. The size needs a structure to
+/* The operation's code, or -1 where there is none: the pool does it. Written space may take many
+ * calls. The size needs a structure to
  * be written to, and there is no room for one without an allocation. A close may take long (an
  * unlinked file's blocks are freed by it), which a ring would do on the loop's thread; and a ring's
  * worker (IOSQE_ASYNC) posts the completion before it has let go of the file, so that the callback
@@ -103,7 +104,13 @@ static int opcode_of(const uvdio_req_t* req) {
     case UVDIO_OP_TRUNCATE:
       return OP_FTRUNCATE;
     case UVDIO_OP_PREALLOCATE:
+      return (req->flags_ & REQ_ALONE) != 0 ? -1 : IORING_OP_FALLOCATE;
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
       return IORING_OP_FALLOCATE;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+    case UVDIO_OP_SET_HINT:
     case UVDIO_OP_CLOSE:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_NONE:
@@ -230,13 +237,20 @@ static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
       uvdio__ring_fill(sqe, OP_FTRUNCATE, descriptor, NULL, 0, req->offset_);
       break;
     case UVDIO_OP_PREALLOCATE:
-      uvdio__ring_fill(sqe, IORING_OP_FALLOCATE, descriptor, NULL, 0, 0);
-      sqe->addr = req->offset_; /* the length */
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+      uvdio__ring_fill(sqe, IORING_OP_FALLOCATE, descriptor, NULL,
+                       (unsigned)uvdio__linux_space_mode(req->op, uvdio__detail_of(req)),
+                       req->offset_);
+      sqe->addr = uvdio__span_of(req);
       break;
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
       assert(0 && "transfers are prepared apart");
       break;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+    case UVDIO_OP_SET_HINT:
     case UVDIO_OP_CLOSE:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_NONE:

@@ -19,6 +19,11 @@
  * The list
  */
 
+/* Bytes that a change holds. */
+static size_t size_of_bytes(const uvdio__change_t* change) {
+  return change->zeros ? 0 : change->length;
+}
+
 static void append_change(uvdio__sim_file_t* file, uvdio__change_t* change) {
   change->next = NULL;
   change->sequence = ++file->sim->sequence;
@@ -28,8 +33,8 @@ static void append_change(uvdio__sim_file_t* file, uvdio__change_t* change) {
     file->oldest = change;
   }
   file->newest = change;
-  file->dirty += change->length;
-  file->sim->stats.dirty += change->length;
+  file->dirty += size_of_bytes(change);
+  file->sim->stats.dirty += size_of_bytes(change);
 }
 
 static void drop_oldest(uvdio__sim_file_t* file) {
@@ -39,9 +44,9 @@ static void drop_oldest(uvdio__sim_file_t* file) {
   if (file->oldest == NULL) {
     file->newest = NULL;
   }
-  file->dirty -= change->length;
-  file->sim->stats.dirty -= change->length;
-  uvdio__free(change, sizeof(*change) + change->length, UVDIO__STRUCT_ALIGN);
+  file->dirty -= size_of_bytes(change);
+  file->sim->stats.dirty -= size_of_bytes(change);
+  uvdio__free(change, sizeof(*change) + size_of_bytes(change), UVDIO__STRUCT_ALIGN);
 }
 
 static uvdio__change_t* make_change(const char* base, size_t length, uint64_t offset) {
@@ -74,7 +79,10 @@ static void put_bytes(uvdio__sim_file_t* file, const uvdio__change_t* change, si
   if (length > size - offset) {
     length = (size_t)(size - offset);
   }
-  if (uvdio__node_write(file->disk, change->bytes + begin, length, offset) != (int64_t)length) {
+  if (change->zeros) {
+    uvdio__node_punch(file->disk, offset, length);
+  } else if (uvdio__node_write(file->disk, change->bytes + begin, length, offset) !=
+             (int64_t)length) {
     file->sim->out_of_memory = 1;
   }
 }
@@ -190,6 +198,38 @@ int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t lengt
   }
   empty_cache(file);
   return (int64_t)length;
+}
+
+/* Bytes of one change. */
+#define ZEROS_MOST ((uint64_t)1 << 30)
+
+static int punch_piece(uvdio__sim_file_t* file, uint64_t offset, size_t length) {
+  uint64_t sector = file->sim->options.sector_size;
+  uvdio__change_t* change = make_change(NULL, 0, offset);
+
+  if (change == NULL) {
+    return UV_ENOMEM;
+  }
+  change->zeros = 1;
+  change->length = length;
+  change->size = uvdio__node_size(file->now);
+  uvdio__node_punch(file->now, offset, length);
+  mend(file, (offset + sector - 1) / sector, (offset + length) / sector);
+  append_change(file, change);
+  return 0;
+}
+
+int uvdio__sim_punch(uvdio__sim_file_t* file, uint64_t offset, uint64_t length) {
+  uint64_t size = uvdio__node_size(file->now);
+  uint64_t end = offset + length < size ? offset + length : size;
+  int error = 0;
+
+  while (offset < end && error == 0) {
+    uint64_t part = end - offset < ZEROS_MOST ? end - offset : ZEROS_MOST;
+    error = punch_piece(file, offset, (size_t)part);
+    offset += part;
+  }
+  return error;
 }
 
 int uvdio__sim_resize(uvdio__sim_file_t* file, uint64_t size) {
@@ -434,6 +474,7 @@ static void overlay(const uvdio__change_t* change, char* base, size_t length, ui
     memset(base + cut, 0, length - cut);
   }
   if (change->data_durable && begin < end) {
+    assert(!change->zeros); /* They become durable by syncs only, which take them off the list. */
     memcpy(base + (begin - offset), change->bytes + (begin - change->offset),
            (size_t)(end - begin));
   }
@@ -537,6 +578,7 @@ static void flip_in_kept(uvdio__change_t* change, uint64_t offset, int bit) {
   for (; change != NULL; change = change->next) {
     if (change->data_durable && offset >= change->offset &&
         offset - change->offset < change->length) {
+      assert(!change->zeros);
       char* byte = &change->bytes[offset - change->offset];
       *byte = (char)(*byte ^ (1 << bit));
     }

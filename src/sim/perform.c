@@ -181,6 +181,14 @@ static int64_t open_file(uvdio_sim_t* sim, uvdio__open_state_t* opening) {
   return 0;
 }
 
+/* A world has room for everything: only the size matters. */
+static int preallocate(const uvdio__sim_task_t* task) {
+  uint64_t end = task->event.offset + task->event.span;
+  int grows = !task->keeps_size && end > uvdio__node_size(task->file->now);
+
+  return grows ? uvdio__sim_resize(task->file, end) : 0;
+}
+
 static int64_t fail(const uvdio__sim_task_t* task, int error) {
   if (uvdio__is_sync(task->event.op) && error != UV_EINTR && error != UV_EAGAIN) {
     uvdio__sim_fail_sync(task->file, task->mark);
@@ -211,9 +219,16 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
     case UVDIO_OP_TRUNCATE:
       return uvdio__sim_resize(task->file, task->event.offset);
     case UVDIO_OP_PREALLOCATE:
-      return task->event.offset > uvdio__node_size(task->file->now)
-                 ? uvdio__sim_resize(task->file, task->event.offset)
-                 : 0;
+      return preallocate(task);
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+      return uvdio__sim_punch(task->file, task->event.offset, task->event.span);
+    case UVDIO_OP_NEXT_DATA:
+      return uvdio__node_next_data(task->file->now, task->event.offset);
+    case UVDIO_OP_NEXT_HOLE:
+      return uvdio__node_next_hole(task->file->now, task->event.offset);
+    case UVDIO_OP_SET_HINT:
+      return UV_ENOTSUP;
     case UVDIO_OP_CLOSE:
       return 0;
     case UVDIO_OP_NONE:

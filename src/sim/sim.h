@@ -40,7 +40,7 @@ struct uvdio_sim_s {
   uvdio_sim_stats_t stats;
 };
 
-/* A change that is not wholly durable: bytes written, a new size, or both. */
+/* A change that is not wholly durable: bytes written or punched, a new size, or both. */
 typedef struct uvdio__change_s {
   struct uvdio__change_s* next;
   uint64_t sequence;
@@ -48,6 +48,7 @@ typedef struct uvdio__change_s {
   size_t length;    /* bytes written; 0 for a new size alone */
   uint64_t size;    /* of the file, after this */
   int resizes;      /* `size` is news */
+  int zeros;        /* the bytes are zeros, and not held */
   int data_durable; /* the bytes are durable, and wait for older changes only */
   int size_durable; /* the same of the size */
   char bytes[];
@@ -133,6 +134,9 @@ int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t lengt
 /* Sets the size. 0 or UV_ENOMEM. */
 int uvdio__sim_resize(uvdio__sim_file_t* file, uint64_t size);
 
+/* Makes the range zeros, as far as the size. 0 or UV_ENOMEM. */
+int uvdio__sim_punch(uvdio__sim_file_t* file, uint64_t offset, uint64_t length);
+
 /* Makes the changes up to `mark` durable. */
 void uvdio__sim_sync(uvdio__sim_file_t* file, uint64_t mark, uvdio_op_t op);
 
@@ -166,6 +170,7 @@ typedef struct uvdio__sim_task_s {
   size_t unit; /* what a short read is a multiple of */
   uint64_t mark;
   int durable;
+  int keeps_size; /* a preallocation */
 } uvdio__sim_task_t;
 
 int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task,

@@ -68,6 +68,12 @@ static void every_kind_can_be_cancelled_in_the_queue(void** state) {
   struct tracked_op* queued[] = {
       t_truncate(op_new(t), &f->file, 9 * PAGE),
       t_preallocate(op_new(t), &f->file, 9 * PAGE),
+      t_preallocate_range(op_new(t), &f->file, 0, 9 * PAGE, UVDIO_SPACE_WRITTEN),
+      t_punch_hole(op_new(t), &f->file, 0, PAGE),
+      t_zero_range(op_new(t), &f->file, 0, PAGE),
+      t_next_data(op_new(t), &f->file, 0),
+      t_next_hole(op_new(t), &f->file, 0),
+      t_set_hint(op_new(t), &f->file, UVDIO_HINT_WRITE_LIFE, 0),
       t_size(op_new(t), &f->file),
       t_sync_data(op_new(t), &f->file),
       t_sync_all(op_new(t), &f->file),

@@ -30,7 +30,7 @@ static void layout(struct model* model, struct random* random) {
 static int reserve(struct writer* writer, struct file* file, uint64_t size) {
   uvdio_req_t req = {0};
   size_submit(writer->model, file, size);
-  int error = uvdio_preallocate(&writer->file, &req, size, NULL);
+  int error = uvdio_preallocate(&writer->file, &req, 0, size, 0, NULL);
   error = error != 0 ? error : uvdio_sync_data(&writer->file, &req, NULL);
   if (error == 0) {
     size_reached(writer->model, file, size, VISIBLE);

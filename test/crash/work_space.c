@@ -113,7 +113,7 @@ static void go_on(struct writer* writer) {
   space->req.data = space;
   space->waiting = 2;
   int error = shrinks ? uvdio_truncate(&writer->file, &space->req, size, on_resized)
-                      : uvdio_preallocate(&writer->file, &space->req, size, on_resized);
+                      : uvdio_preallocate(&writer->file, &space->req, 0, size, 0, on_resized);
   if (error != 0) {
     writer_stop(writer, error);
   } else {

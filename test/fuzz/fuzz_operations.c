@@ -36,21 +36,38 @@ enum action {
   TURN,
   READ_PIECES,
   WRITE_PIECES,
-  WRITE_DURABLY
+  WRITE_DURABLY,
+  USE_SPACE
 };
 
 /* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
  * line, out of what is left for turns of the loop. */
-static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},       {UVDIO_OP_READ, 22},
-                                        {UVDIO_OP_WRITE, 33},      {UVDIO_OP_TRUNCATE, 6},
-                                        {UVDIO_OP_PREALLOCATE, 6}, {UVDIO_OP_SYNC_DATA, 11},
-                                        {UVDIO_OP_SYNC_ALL, 11},   {UVDIO_OP_SIZE, 11},
-                                        {UVDIO_OP_CLOSE, 11},      {CANCEL, 22},
-                                        {BAD_POINTERS, 11},        {USE_BUFFER, 33},
-                                        {USE_REGISTRATION, 11},    {RUN_TO_THE_END, 11},
-                                        {CLOSE_ENGINE, 1},         {TURN, 1},
-                                        {READ_PIECES, 8},          {WRITE_PIECES, 12},
-                                        {WRITE_DURABLY, 8},        {TURN, 0}};
+static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},
+                                        {UVDIO_OP_READ, 22},
+                                        {UVDIO_OP_WRITE, 33},
+                                        {UVDIO_OP_TRUNCATE, 6},
+                                        {UVDIO_OP_PREALLOCATE, 6},
+                                        {UVDIO_OP_SYNC_DATA, 11},
+                                        {UVDIO_OP_SYNC_ALL, 11},
+                                        {UVDIO_OP_SIZE, 11},
+                                        {UVDIO_OP_CLOSE, 11},
+                                        {CANCEL, 22},
+                                        {BAD_POINTERS, 11},
+                                        {USE_BUFFER, 33},
+                                        {USE_REGISTRATION, 11},
+                                        {RUN_TO_THE_END, 11},
+                                        {CLOSE_ENGINE, 1},
+                                        {TURN, 1},
+                                        {READ_PIECES, 8},
+                                        {WRITE_PIECES, 12},
+                                        {WRITE_DURABLY, 8},
+                                        {UVDIO_OP_PUNCH_HOLE, 1},
+                                        {UVDIO_OP_ZERO_RANGE, 1},
+                                        {UVDIO_OP_NEXT_DATA, 1},
+                                        {UVDIO_OP_NEXT_HOLE, 1},
+                                        {UVDIO_OP_SET_HINT, 1},
+                                        {USE_SPACE, 1},
+                                        {TURN, 0}};
 
 static const struct profile profile = {.size = FILE_PAGES * PAGE,
                                        .most = PAGE,
@@ -72,6 +89,7 @@ struct slot {
   int is_overlapped;
   unsigned open_number;
   struct change change;
+  uvdio_op_t ordered_as;
 };
 
 /* A file; its state is what callbacks have told. */
@@ -216,6 +234,11 @@ static void check_open(struct slot* slot, int64_t result) {
   end_change(slot, result);
 }
 
+static int is_found(const struct slot* slot, int64_t result) {
+  return (result >= 0 || result == UV_ENXIO) &&
+         model_check_next(slot->file->model, &slot->change, result) == NULL;
+}
+
 static void check_plain(struct slot* slot, int64_t result) {
   int64_t size;
   switch (slot->top->kind) {
@@ -233,8 +256,17 @@ static void check_plain(struct slot* slot, int64_t result) {
       size = model_expected_size(slot->file->model, &slot->change);
       REQUIRE(result == UV_ECANCELED || (result >= 0 && (size < 0 || result == size)));
       break;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+      REQUIRE(result == UV_ECANCELED || is_found(slot, result));
+      break;
+    case UVDIO_OP_SET_HINT:
+      REQUIRE(result == UV_ECANCELED || result == 0 || op_may_give(slot->top->kind, result));
+      break;
     case UVDIO_OP_TRUNCATE:
     case UVDIO_OP_PREALLOCATE:
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
       REQUIRE(w.backend != UVDIO_BACKEND_MEMORY || result == 0 || result == UV_ECANCELED);
       end_change(slot, result);
       break;
@@ -374,10 +406,16 @@ static int expect_resize(const struct handle* handle, const struct slot* slot,
   if (code == UNKNOWN) {
     return code;
   }
-  if (operation->op == UVDIO_OP_PREALLOCATE && operation->length == 0) {
+  if (operation->op != UVDIO_OP_TRUNCATE && (operation->length == 0 || operation->flags > 2)) {
     return UV_EINVAL;
   }
-  return code == 0 && operation->length > INT64_MAX ? UVDIO_EOFFSET : code;
+  if (code == 0 && operation_ordered_as(operation->op, operation->flags) != operation->op &&
+      (operation->offset | operation->length) % PAGE != 0) {
+    return UVDIO_EALIGN;
+  }
+  int is_range =
+      operation->offset <= INT64_MAX && operation->length <= INT64_MAX - operation->offset;
+  return code == 0 && !is_range ? UVDIO_EOFFSET : code;
 }
 
 static int expect_operation(const struct handle* handle, const struct slot* slot,
@@ -391,7 +429,7 @@ static int expect_operation(const struct handle* handle, const struct slot* slot
   if (op_is(operation->op, UVDIO_OP_KIND_CHANGE)) {
     return expect_resize(handle, slot, operation);
   }
-  int code = expect(handle, slot, 0);
+  int code = expect(handle, slot, operation->op == UVDIO_OP_SET_HINT);
   int is_kept = operation->op == UVDIO_OP_CLOSE && operation->now &&
                 tracker_obstacle(&w.tracker, &handle->file, UVDIO_OP_CLOSE) != NULL;
   return code == 0 && is_kept ? UV_EBUSY : code;
@@ -406,9 +444,9 @@ static int is_left_out(const struct handle* handle, const uvdio_buf_t* buf,
   if (expected != 0 || !op_is(operation->op, UVDIO_OP_KIND_CHANGE)) {
     return expected == UNKNOWN;
   }
-  return operation->op == UVDIO_OP_WRITE
-             ? buf->base == common
-             : w.backend != UVDIO_BACKEND_MEMORY && operation->length > profile.size;
+  return operation->op == UVDIO_OP_WRITE ? buf->base == common
+                                         : w.backend != UVDIO_BACKEND_MEMORY &&
+                                               operation->offset + operation->length > profile.size;
 }
 
 static void accept_slot(struct slot* slot, struct handle* handle,
@@ -431,10 +469,10 @@ static void accept_slot(struct slot* slot, struct handle* handle,
  * for is in flight. Between its outcome and its callback it may be either way. A disk may have any
  * error for a write. */
 static int is_told(int code, int expected, const struct slot* slot, const struct handle* handle) {
-  uvdio_op_t op = slot->change.op;
-  return code == expected ||
+  uvdio_op_t op = slot->ordered_as;
+  return code == expected || op_may_give(slot->change.op, code) ||
          (code == UV_EBUSY && tracker_obstacle(&w.tracker, &handle->file, op) != NULL) ||
-         (op == UVDIO_OP_WRITE && w.backend != UVDIO_BACKEND_MEMORY);
+         (slot->change.op == UVDIO_OP_WRITE && w.backend != UVDIO_BACKEND_MEMORY);
 }
 
 /* The outcome of a call that was right, of a synchronous form. */
@@ -458,6 +496,8 @@ static void end_now(struct slot* slot, struct handle* handle, const struct opera
   if (operation->op == UVDIO_OP_SIZE) {
     size = model_expected_size(handle->model, &slot->change);
     REQUIRE(size < 0 || slot->top->req.result == size);
+  } else if (operation->op == UVDIO_OP_NEXT_DATA || operation->op == UVDIO_OP_NEXT_HOLE) {
+    REQUIRE(is_found(slot, slot->top->req.result));
   } else if (operation->op == UVDIO_OP_CLOSE) {
     handle->state = CLOSED;
   }
@@ -467,6 +507,7 @@ static void end_now(struct slot* slot, struct handle* handle, const struct opera
 static void submit(struct slot* slot, struct handle* handle, struct operation* operation,
                    const struct target* target, int expected) {
   if (expected == 0) {
+    slot->ordered_as = operation_ordered_as(operation->op, operation->flags);
     model_begins(handle->model, &slot->change, operation, target->buf->base);
   }
   int code = t_operation(slot->top, operation, target)->code;
@@ -481,8 +522,9 @@ static void submit(struct slot* slot, struct handle* handle, struct operation* o
   }
 }
 
-/* The length of a transfer is the buffer's. */
-static void operate(uvdio_op_t op, int is_in_pieces, int is_durable) {
+/* The length of a transfer is the buffer's. An odd one is in pieces, an odd preallocation has more
+ * than a length. */
+static void operate(uvdio_op_t op, int is_odd, int is_durable) {
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
   struct operation operation = generate(&w.choices, &profile, op, PAGE);
@@ -494,11 +536,15 @@ static void operate(uvdio_op_t op, int is_in_pieces, int is_durable) {
     buf = &w.buffers[take(BUFFERS)];
     operation.offset = take_odd(operation.offset);
     operation.length = op == UVDIO_OP_WRITE ? buf->len : buf->cap;
-    operation.pieces = is_in_pieces ? 2 + take(3) : 0;
+    operation.pieces = is_odd ? 2 + take(3) : 0;
     operation.how = is_durable ? UVDIO_WRITE_DURABLE | take(3) << 1 | take(2) << 3 : 0;
     operation.now = operation.now && !is_durable;
+  } else if (op == UVDIO_OP_PUNCH_HOLE || op == UVDIO_OP_ZERO_RANGE) {
+    operation.length = take_odd(operation.length) / PAGE * PAGE; /* as the model's sectors */
   } else if (op_is(op, UVDIO_OP_KIND_CHANGE)) {
     operation.length = take_odd(operation.length) + take(3);
+    operation.offset = is_odd ? take_odd(take(FILE_PAGES) * PAGE) : 0;
+    operation.flags = is_odd ? take(4) : 0;
   } else if (op == UVDIO_OP_OPEN) {
     number = take(PATHS);
     path_of(number, path, sizeof(path));
@@ -775,6 +821,10 @@ static void write_durably(void) {
   operate(UVDIO_OP_WRITE, 0, 1);
 }
 
+static void use_space(void) {
+  operate(UVDIO_OP_PREALLOCATE, 1, 0);
+}
+
 static void act(unsigned action) {
   static void (*const own[])(void) = {
       [CANCEL - UVDIO_OP_COUNT] = cancel,
@@ -787,6 +837,7 @@ static void act(unsigned action) {
       [READ_PIECES - UVDIO_OP_COUNT] = read_pieces,
       [WRITE_PIECES - UVDIO_OP_COUNT] = write_pieces,
       [WRITE_DURABLY - UVDIO_OP_COUNT] = write_durably,
+      [USE_SPACE - UVDIO_OP_COUNT] = use_space,
   };
   if (action < UVDIO_OP_COUNT) {
     operate((uvdio_op_t)action, 0, 0);

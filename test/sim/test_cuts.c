@@ -478,6 +478,118 @@ static void what_is_written_after_a_failed_sync_can_be_durable(void** state) {
   assert_true(holds(w, 0, 0, 4 * PAGE, 2));
 }
 
+/*
+ * Holes.
+ */
+
+static void hole_takes_a_sync(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, 4 * PAGE, 1);
+  sync_now(w);
+  assert_result(t_punch_hole(op_now(&w->tracker), &w->file, 0, PAGE), 0);
+  assert_true(holds_zeros(w, 0, 0, PAGE));
+  assert_true(holds(w, 1, 0, 4 * PAGE, 1));
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  assert_true(holds(w, 0, 0, 4 * PAGE, 1));
+}
+
+static void hole_is_durable_after_a_sync(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, 4 * PAGE, 1);
+  sync_now(w);
+  assert_result(t_punch_hole(op_now(&w->tracker), &w->file, 0, PAGE), 0);
+  assert_result(t_zero_range(op_now(&w->tracker), &w->file, 3 * PAGE, 9 * PAGE), 0);
+  sync_now(w);
+  assert_true(holds_zeros(w, 1, 0, PAGE));
+  cut(w, UVDIO_SIM_CUT_SEEDED);
+  assert_true(holds_zeros(w, 0, 0, PAGE));
+  assert_true(holds_zeros(w, 0, 3 * PAGE, PAGE));
+  assert_code(uvdio_sim_size(w->sim, "file", 0), 4 * PAGE);
+}
+
+/* A durable write behind it makes neither the hole durable, nor what it has replaced. */
+static void hole_is_not_durable_by_a_write(void** state) {
+  struct world* w = *state;
+  uvdio_file_t wal = {0};
+  write_now(w, 0, 2 * PAGE, 1);
+  sync_now(w);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &wal, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_punch_hole(op_now(&w->tracker), &wal, 0, 2 * PAGE), 0);
+  uvdio_buf_t page = pattern(PAGE, 3);
+  assert_result(t_write(op_now(&w->tracker), &wal, &page, PAGE), PAGE);
+  uvdio_buf_release(&page);
+  assert_true(holds(w, 1, PAGE, PAGE, 3));
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  assert_true(holds(w, 0, 0, PAGE, 1));
+  assert_true(holds(w, 0, PAGE, PAGE, 3));
+}
+
+/* Sector by sector: some of the hole survives, some does not. */
+static void holes_survive_by_sectors(void** state) {
+  unsigned mixed = 0;
+  (void)state;
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    void* inner = NULL;
+    const uvdio_sim_options_t options = {.seed = seed};
+    assert_ok(world_make(&inner, &options));
+    struct world* w = inner;
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    for (unsigned i = 0; i < 8; i++) {
+      write_now(w, i * PAGE, PAGE, i);
+    }
+    sync_now(w);
+    assert_result(t_punch_hole(op_now(&w->tracker), &w->file, 0, 8 * PAGE), 0);
+    cut(w, UVDIO_SIM_CUT_SEEDED);
+    unsigned zeros = 0;
+    for (unsigned i = 0; i < 8; i++) {
+      char bytes[PAGE];
+      assert_int_equal(uvdio_sim_peek(w->sim, "file", 0, bytes, PAGE, i * PAGE), PAGE);
+      zeros += (unsigned)is_zero(bytes, 512);
+    }
+    mixed += zeros > 0 && zeros < 8;
+    assert_ok(world_tear_down(&inner));
+  }
+  assert_true(mixed > 0);
+}
+
+/* Which has an end all the same. */
+static void hole_of_a_large_file_takes_no_memory(void** state) {
+  struct world* w = *state;
+  const uint64_t size = (uint64_t)5 << 30;
+  assert_result(t_truncate(op_now(&w->tracker), &w->file, size), 0);
+  write_now(w, (uint64_t)4 << 30, PAGE, 1);
+  assert_result(t_punch_hole(op_now(&w->tracker), &w->file, PAGE, INT64_MAX - PAGE), 0);
+  assert_true(holds_zeros(w, 0, (uint64_t)4 << 30, PAGE));
+  sync_now(w);
+  assert_true(holds_zeros(w, 1, (uint64_t)4 << 30, PAGE));
+  assert_code(uvdio_sim_size(w->sim, "file", 1), (int64_t)size);
+}
+
+/* A bad sector that is given back is another one from then on. */
+static void hole_mends_bad_sectors(void** state) {
+  struct world* w = *state;
+  uvdio_buf_t page = pattern(PAGE, 0);
+  write_now(w, 0, 2 * PAGE, 1);
+  assert_ok(uvdio_sim_damage(w->sim, "file", 0, PAGE));
+  assert_result(t_read(op_now(&w->tracker), &w->file, &page, 0), UV_EIO);
+  assert_result(t_punch_hole(op_now(&w->tracker), &w->file, 0, PAGE), 0);
+  assert_result(t_read(op_now(&w->tracker), &w->file, &page, 0), PAGE);
+  assert_true(is_zero(page.base, PAGE));
+  uvdio_buf_release(&page);
+}
+
+static void kept_size_takes_no_size(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, PAGE, 1);
+  assert_result(
+      t_preallocate_range(op_now(&w->tracker), &w->file, PAGE, 4 * PAGE, UVDIO_SPACE_KEEP_SIZE), 0);
+  assert_code(uvdio_sim_size(w->sim, "file", 0), PAGE);
+  assert_result(
+      t_preallocate_range(op_now(&w->tracker), &w->file, PAGE, 4 * PAGE, UVDIO_SPACE_WRITTEN), 0);
+  assert_code(uvdio_sim_size(w->sim, "file", 0), 5 * PAGE);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST_IN(world_open, write_without_sync_is_lost_where_nothing_survives),
@@ -501,6 +613,13 @@ int main(void) {
       TEST_IN(world_open, rule_may_cut_under_a_synchronous_operation),
       cmocka_unit_test(failed_sync_loses_what_a_retry_calls_durable),
       TEST_IN(world_open, what_is_written_after_a_failed_sync_can_be_durable),
+      TEST_IN(world_open, hole_takes_a_sync),
+      TEST_IN(world_open, hole_is_durable_after_a_sync),
+      TEST_IN(world_open, hole_is_not_durable_by_a_write),
+      cmocka_unit_test(holes_survive_by_sectors),
+      TEST_IN(world_open, hole_of_a_large_file_takes_no_memory),
+      TEST_IN(world_open, hole_mends_bad_sectors),
+      TEST_IN(world_open, kept_size_takes_no_size),
   };
   return cmocka_run_group_tests_name("cuts", tests, NULL, NULL);
 }
