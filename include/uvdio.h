@@ -151,7 +151,10 @@ struct uvdio_buf_s {
   X(ENOTFRAME, -5009, "the buffer is not a frame of its arena")                                   \
   X(ETHREAD, -5010, "called from a thread other than the one that runs the engine's loop")        \
   X(EFORK, -5011, "the engine belongs to the parent process; a forked child needs its own")       \
-  X(EBACKEND, -5012, "the backend that was asked for is unknown or not available here")
+  X(EBACKEND, -5012, "the backend that was asked for is unknown or not available here")           \
+  X(EATOMIC, -5013,                                                                               \
+    "the file has no atomic writes, or none of this shape (one buffer whose length is a power "   \
+    "of two from atomic_min to atomic_max, at a multiple of it)")
 
 /** The library's own errors. */
 enum uvdio_errno {
@@ -486,6 +489,7 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *   UV_EBUSY        the request is pending already
  *   UVDIO_EALIGN    reads and writes: base, offset or length is no multiple of the file's alignment
  *   UVDIO_EOFFSET   an offset, length or their sum past INT64_MAX
+ *   UVDIO_EATOMIC   writes with UVDIO_WRITE_ATOMIC: the file can't, or not so
  *   latched error   any change or sync after a failed sync or durable write (uvdio_sync_data())
  *
  * Signals. The library sends none and handles none. Where a write, truncate or preallocate goes
@@ -738,8 +742,8 @@ static inline uvdio_buf_t uvdio_range_view(const uvdio_req_t* req, const uvdio_b
  * Latch. An error of a write on a UVDIO_O_DSYNC file latches it, as a failed sync does, because it
  * may come from the sync that is part of such a write, and earlier writes may be lost as well.
  * Errors that no sync gives don't: UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR, UV_EINVAL
- * (where is_durable_serialized is 0), UVDIO_ESHORTWRITE, UVDIO_EPOOL, UV_ECANCELED. UV_ENOSPC
- * does: reopen the file after making room.
+ * and UVDIO_EATOMIC (where is_durable_serialized is 0), UVDIO_ESHORTWRITE, UVDIO_EPOOL,
+ * UV_ECANCELED. UV_ENOSPC does: reopen the file after making room.
  *
  * Shared errors. Where writes may go through the page cache (is_direct is 0, or the filesystem is
  * neither XFS nor ext4 with extents nor a block device), the kernel reports an error of write-back
@@ -782,6 +786,19 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* r
  * UVDIO_DEBUG_OWNERSHIP ends a program that has changed the bytes, when the write ends. */
 #define UVDIO_WRITE_SHARED (1u << 3)
 
+/** The write can't be torn: after a crash or power cut all of it is there, or nothing (RWF_ATOMIC,
+ * pwritev2(2), Linux 6.11; files on XFS and ext4 since Linux 6.13). It is one buffer whose length
+ * is a power of two from atomic_min to atomic_max of uvdio_file_info(), at an offset that is a
+ * multiple of it; anything else is UVDIO_EATOMIC, and so is each write of a file that has none
+ * (atomic_max is 0). It is never split or resumed: a short one is UVDIO_ESHORTWRITE. What the
+ * kernel refuses all the same (EINVAL, EOPNOTSUPP) ends with UVDIO_EATOMIC, and nothing was
+ * written. It says nothing about when: it is durable as other writes are, and may be with DURABLE.
+ * Readers may still see a part of it while it is in flight. Registered memory is used as plain
+ * memory, because the kernel takes no other (generic_atomic_write_valid() in fs/read_write.c).
+ * Files in memory, on macOS and on Windows have no atomic writes; a world has them by an option
+ * (uvdio/sim.h). */
+#define UVDIO_WRITE_ATOMIC (1u << 4)
+
 /** Like uvdio_write(), with `flags` (UVDIO_WRITE_*, or 0).
  *
  * A durable write ends when data and the metadata that reading it takes are durable, and says
@@ -791,9 +808,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* r
  * cancelled between write and sync, the bytes are written and not durable (UV_ECANCELED).
  *
  * Errors returned: those of uvdio_write(); UV_EINVAL (unknown flag; BY_DSYNC or BY_SYNC without
- * DURABLE, or both); UV_EBUSY for the synchronous form while a sync is pending that the write
- * would have to share. Errors delivered: those of uvdio_write() on a UVDIO_O_DSYNC file, and of
- * uvdio_sync_data(). */
+ * DURABLE, or both); UVDIO_EATOMIC (see UVDIO_WRITE_ATOMIC); UV_EBUSY for the synchronous form
+ * while a sync is pending that the write would have to share. Errors delivered: those of
+ * uvdio_write() on a UVDIO_O_DSYNC file, and of uvdio_sync_data(); UVDIO_EATOMIC. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write_flags(uvdio_file_t* file, uvdio_req_t* req,
                                                     uvdio_buf_t* buf, uint64_t offset,
                                                     unsigned flags, uvdio_io_cb cb);

@@ -175,19 +175,34 @@ int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   return submit_transfer(req, buf, cb);
 }
 
+/* No system call moves more than UVDIO__TRANSFER_MAX. */
+static int check_atomic(const uvdio_file_t* file, uint64_t offset, uint64_t length) {
+  const uvdio_facts_t_* facts = &file->facts_;
+  int is_power = length > 0 && (length & (length - 1)) == 0;
+
+  return facts->atomic_max == 0 || !is_power || length < facts->atomic_min ||
+                 length > facts->atomic_max || length > UVDIO__TRANSFER_MAX ||
+                 (offset & (length - 1)) != 0
+             ? UVDIO_EATOMIC
+             : 0;
+}
+
 static inline int check_write(const uvdio_file_t* file, const uvdio_req_t* req,
-                              const uvdio_buf_t* buf, uint64_t offset) {
+                              const uvdio_buf_t* buf, uint64_t offset, unsigned flags) {
   int error = buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, 1);
 
   if (error == 0) {
     error = check_transfer(file, buf, offset, buf->len);
+  }
+  if (error == 0 && (flags & UVDIO_WRITE_ATOMIC) != 0) {
+    error = check_atomic(file, offset, buf->len);
   }
   return error == 0 ? file->latch_ : error;
 }
 
 int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                 uvdio_io_cb cb) {
-  int error = check_write(file, req, buf, offset);
+  int error = check_write(file, req, buf, offset, 0);
 
   if (error != 0) {
     return error;
@@ -197,8 +212,9 @@ int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t
   return submit_transfer(req, buf, cb);
 }
 
-#define KNOWN_WRITE_FLAGS \
-  (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC | UVDIO_WRITE_SHARED)
+#define KNOWN_WRITE_FLAGS                                                                  \
+  (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC | UVDIO_WRITE_SHARED | \
+   UVDIO_WRITE_ATOMIC)
 
 static int check_write_flags(unsigned flags) {
   unsigned method = flags & (UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC);
@@ -216,6 +232,7 @@ static int check_write_flags(unsigned flags) {
 static void set_write_flags(uvdio_req_t* req, unsigned flags, int is_now) {
   req->flags_ |= req->file->write_flags_;
   req->flags_ |= (flags & UVDIO_WRITE_SHARED) != 0 ? REQ_SHARED : 0;
+  req->flags_ |= (flags & UVDIO_WRITE_ATOMIC) != 0 ? REQ_ATOMIC : 0;
   if ((flags & UVDIO_WRITE_DURABLE) != 0 && req->length_ > 0) {
     uvdio__durability_choose(req, flags, is_now);
   }
@@ -226,7 +243,7 @@ int uvdio_write_flags(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, ui
   int error = check_write_flags(flags);
 
   if (error == 0) {
-    error = check_write(file, req, buf, offset);
+    error = check_write(file, req, buf, offset, flags);
   }
   if (error != 0) {
     return error;
@@ -304,7 +321,7 @@ static int vector_now(uvdio_req_t* req) {
 
 /* The checks of a transfer: the bytes of all buffers together, or an error. */
 static int64_t check_all(const uvdio_file_t* file, const uvdio_req_t* req, uvdio_op_t op,
-                         const uvdio_buf_t* bufs, unsigned count, uint64_t offset) {
+                         const uvdio_buf_t* bufs, unsigned count, uint64_t offset, unsigned flags) {
   int is_write = op == UVDIO_OP_WRITE;
   int64_t length = check_bufs(bufs, count);
 
@@ -314,12 +331,16 @@ static int64_t check_all(const uvdio_file_t* file, const uvdio_req_t* req, uvdio
   if (length == 0) {
     length = check_vector(file, op, bufs, count, offset);
   }
+  if (length >= 0 && (flags & UVDIO_WRITE_ATOMIC) != 0 &&
+      (count != 1 || check_atomic(file, offset, (uint64_t)length) != 0)) {
+    length = UVDIO_EATOMIC;
+  }
   return length >= 0 && is_write && file->latch_ != 0 ? file->latch_ : length;
 }
 
 static int prepare_vector(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_buf_t* bufs,
-                          unsigned count, uint64_t offset) {
-  int64_t length = check_all(file, req, op, bufs, count, offset);
+                          unsigned count, uint64_t offset, unsigned flags) {
+  int64_t length = check_all(file, req, op, bufs, count, offset, flags);
   uvdio__vector_t* vector;
 
   if (length < 0) {
@@ -353,13 +374,13 @@ static int submit_vector(uvdio_req_t* req, uvdio_vector_cb cb) {
 
 int uvdio_readv(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                 uint64_t offset, uvdio_vector_cb cb) {
-  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset);
+  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset, 0);
   return error != 0 ? error : submit_vector(req, cb);
 }
 
 int uvdio_readv_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                       uint64_t offset, uvdio_vector_cb cb) {
-  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset);
+  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset, 0);
 
   if (error != 0) {
     return error;
@@ -378,7 +399,7 @@ int uvdio_writev_flags(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, 
   int error = check_write_flags(flags);
 
   if (error == 0) {
-    error = prepare_vector(file, req, UVDIO_OP_WRITE, bufs, count, offset);
+    error = prepare_vector(file, req, UVDIO_OP_WRITE, bufs, count, offset, flags);
   }
   if (error != 0) {
     return error;

@@ -312,6 +312,7 @@ static int is_lost_write(const uvdio_req_t* req) {
   assert(req->op == UVDIO_OP_WRITE && req->result < 0);
   switch (req->result) {
     case UV_EINVAL:
+    case UVDIO_EATOMIC: /* the same, of an atomic write */
       return (quirks & (UVDIO__QUIRK_EMULATE_DSYNC | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR)) != 0;
     case UV_EFBIG:
     case UV_EFAULT:

@@ -98,7 +98,19 @@ static uvdio__verdict_t settle_short(uvdio_req_t* req) {
   return VERDICT_AGAIN;
 }
 
+/* The kernel refuses what it can't write as a whole before it writes anything. */
+static uvdio__verdict_t settle_atomic(uvdio_req_t* req, int64_t result) {
+  if (result >= 0) {
+    req->transferred = (size_t)result;
+    return finish_with(req, UVDIO_ESHORTWRITE);
+  }
+  return finish_with(req, result == UV_EINVAL || result == UV_ENOTSUP ? UVDIO_EATOMIC : result);
+}
+
 static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
+  if ((req->flags_ & REQ_ATOMIC) != 0) {
+    return settle_atomic(req, result);
+  }
   if (result < 0) {
     count_arrived(req);
     return finish_with(req, result);
@@ -132,7 +144,8 @@ static int64_t ask_end(const uvdio_req_t* req) {
 static unsigned write_flags(const uvdio_req_t* req) {
   int is_durable = (req->flags_ & REQ_DURABLE) != 0 && (req->file->flags_ & UVDIO_O_DSYNC) == 0;
 
-  return is_durable ? UVDIO__WRITE_DSYNC : 0;
+  return (is_durable ? UVDIO__WRITE_DSYNC : 0) |
+         ((req->flags_ & REQ_ATOMIC) != 0 ? UVDIO__WRITE_ATOMIC : 0);
 }
 
 static int64_t move_vector(const uvdio_req_t* req, intptr_t descriptor, uint64_t offset) {

@@ -45,6 +45,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_WRITTEN (1u << 11) /* the same by then: an UVDIO_OP_SYNC_DATA until its outcome */
 #define REQ_TRIAL (1u << 12)   /* a durable write that is measured (durability.h) */
 #define REQ_SHARED (1u << 13)  /* a write of buffers that others may read */
+#define REQ_ATOMIC (1u << 15)  /* a write that is made as a whole, or not at all */
 #define REQ_ALONE (1u << 14)   /* beside no read and no change: a truncate, written space */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a

@@ -89,6 +89,8 @@ typedef struct uvdio_sim_s uvdio_sim_t;
  *     lost, independently of its neighbours. A lost sector has its previous content, or zeros where
  *     there was none. If several of these covered a sector, any of them may be the one that
  *     survives. A sector is never torn.
+ *   - Writes by UVDIO_WRITE_ATOMIC, each as a whole, with the size that it has made: its sectors
+ *     survive or are lost together. The faults TORN and SHORT make all of it or nothing.
  *   - Sizes, in order. If a change of a file's size is lost, all later ones are lost, too. Content
  *     past the size is lost. Size and content survive independently: a file may have grown without
  *     the bytes that made it grow.
@@ -281,6 +283,10 @@ typedef struct uvdio_sim_options_s {
   uvdio_sim_fault_cb on_fault; /**< chooses faults; may be null */
   uvdio_sim_trace_cb on_trace; /**< receives the trace; may be null */
   void* data;                  /**< argument of both callbacks */
+  /** Bytes of the smallest and of the largest write by UVDIO_WRITE_ATOMIC, powers of two, not below
+   * sector_size; both 0: there are none, and such a write is refused (UVDIO_EATOMIC). */
+  uint32_t atomic_min;
+  uint32_t atomic_max; /**< see atomic_min */
 } uvdio_sim_options_t;
 
 /** Counters since the world was created, and current values ("now"). */
@@ -308,8 +314,8 @@ UVDIO_EXTERN int uvdio_sim_create_sized(uvdio_sim_t** sim, const uvdio_sim_optio
                                         size_t size);
 
 /** Creates a world without files. `options` may be null; it is copied. Errors: UV_EINVAL (invalid
- * sector size, unknown flag or enumerator, latency_min above a latency_max that is not 0),
- * UV_ENOMEM. */
+ * sector size or sizes of atomic writes, unknown flag or enumerator, latency_min above a
+ * latency_max that is not 0), UV_ENOMEM. */
 static inline int uvdio_sim_create(uvdio_sim_t** sim, const uvdio_sim_options_t* options) {
   return uvdio_sim_create_sized(sim, options, sizeof(uvdio_sim_options_t));
 }

@@ -347,6 +347,8 @@ static int go_buffered(uvdio__open_state_t* opening) {
   opening->offset_align = 0;
   opening->read_align = 0;
   opening->recommended_align = 0;
+  opening->facts.atomic_min = 0;
+  opening->facts.atomic_max = 0;
   opening->align_source = UVDIO_ALIGN_DEFAULT;
   return set_direct(opening, 0);
 }

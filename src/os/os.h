@@ -108,7 +108,13 @@ int uvdio__linux_space_mode(uvdio_op_t op, unsigned flags);
 #endif
 
 /* What a write asks for beyond moving bytes. The system has to know it, see the quirks. */
-#define UVDIO__WRITE_DSYNC 1u /* durable when the call returns */
+#define UVDIO__WRITE_DSYNC 1u  /* durable when the call returns */
+#define UVDIO__WRITE_ATOMIC 2u /* all of it or nothing, whatever happens */
+
+/* Since Linux 6.11. */
+#ifndef RWF_ATOMIC
+#define RWF_ATOMIC 0x00000040
+#endif
 
 /* Positional transfers of up to UVDIO__TRANSFER_MAX bytes. Return bytes moved or an error. */
 int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t offset);

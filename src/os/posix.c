@@ -47,7 +47,8 @@ static const struct iovec* iovec_of(const uvdio__piece_t* pieces) {
  * halves, of which 64-bit kernels take no notice of the second. */
 static int64_t write_with_flags(int descriptor, const uvdio__piece_t* pieces, unsigned count,
                                 uint64_t offset, unsigned flags) {
-  int rwf = (flags & UVDIO__WRITE_DSYNC) != 0 ? RWF_DSYNC : 0;
+  int rwf = ((flags & UVDIO__WRITE_DSYNC) != 0 ? RWF_DSYNC : 0) |
+            ((flags & UVDIO__WRITE_ATOMIC) != 0 ? RWF_ATOMIC : 0);
   long moved = syscall(SYS_pwritev2, descriptor, pieces, (long)count, (long)offset,
                        (long)(offset >> 32), rwf);
 

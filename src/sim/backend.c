@@ -104,6 +104,7 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   task.event.path = uvdio__node_path(task.file->now);
   task.unit = req->file->offset_mask_ + 1;
   task.durable = (req->flags_ & REQ_DURABLE) != 0;
+  task.atomic = (req->flags_ & REQ_ATOMIC) != 0;
   if (!uvdio__is_transfer(req->op)) {
     set_span(&task, req);
     return task;

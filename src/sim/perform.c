@@ -20,7 +20,7 @@ static size_t short_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
   size_t length = task->event.length;
   size_t most = fault->length - fault->length % unit;
 
-  if (fault->kind != UVDIO_SIM_SHORT) {
+  if (fault->kind != UVDIO_SIM_SHORT || task->atomic) {
     return length;
   }
   if (fault->length == 0) {
@@ -85,16 +85,21 @@ static int64_t read_from_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
  * Writes
  */
 
+static unsigned how_of(const uvdio__sim_task_t* task) {
+  return (task->durable ? SIM_WRITE_DURABLE : 0) | (task->atomic ? SIM_WRITE_ATOMIC : 0);
+}
+
 static int64_t tear(uvdio_sim_t* sim, const uvdio__sim_task_t* task, int error) {
   size_t sector = sim->options.sector_size;
   size_t done = 0;
 
   while (done < task->event.length) {
     size_t left = task->event.length - done;
-    size_t part = left < sector ? left : sector;
+    size_t part = left < sector || task->atomic ? left : sector;
     if (uvdio__sim_random(sim, 2) == 0) {
       int64_t wrote =
-          uvdio__sim_write(task->file, task->base + done, part, task->event.offset + done, 0);
+          uvdio__sim_write(task->file, task->base + done, part, task->event.offset + done,
+                           how_of(task) & ~SIM_WRITE_DURABLE);
       if (wrote < 0) {
         return wrote;
       }
@@ -114,7 +119,7 @@ static int64_t write_corrupted(uvdio_sim_t* sim, const uvdio__sim_task_t* task) 
   }
   memcpy(copy, task->base, length);
   uvdio__sim_flip(sim, copy, length);
-  wrote = uvdio__sim_write(task->file, copy, length, task->event.offset, task->durable);
+  wrote = uvdio__sim_write(task->file, copy, length, task->event.offset, how_of(task));
   uvdio__free(copy, length, UVDIO__STRUCT_ALIGN);
   return wrote;
 }
@@ -131,7 +136,7 @@ static int64_t misdirect(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
   int64_t wrote = lose(task);
 
   if (wrote > 0 && place != task->event.offset) {
-    wrote = uvdio__sim_write(task->file, task->base, task->event.length, place, task->durable);
+    wrote = uvdio__sim_write(task->file, task->base, task->event.length, place, how_of(task));
   }
   return wrote;
 }
@@ -157,7 +162,7 @@ static int64_t write_to_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
   }
   return uvdio__sim_write(task->file, task->base,
                           short_length(sim, task, fault, sim->options.sector_size),
-                          task->event.offset, task->durable);
+                          task->event.offset, how_of(task));
 }
 
 /*
@@ -175,6 +180,8 @@ static int64_t open_file(uvdio_sim_t* sim, uvdio__open_state_t* opening) {
   opening->direct = 1;
   opening->filesystem = "memory";
   opening->facts.size = uvdio__node_size(file->now);
+  opening->facts.atomic_min = sim->options.atomic_min;
+  opening->facts.atomic_max = sim->options.atomic_max;
   opening->memory_align = sim->options.sector_size;
   opening->offset_align = sim->options.sector_size;
   opening->align_source = UVDIO_ALIGN_SYSTEM;

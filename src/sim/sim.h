@@ -49,6 +49,7 @@ typedef struct uvdio__change_s {
   uint64_t size;    /* of the file, after this */
   int resizes;      /* `size` is news */
   int zeros;        /* the bytes are zeros, and not held */
+  int atomic;       /* its sectors, and the size, survive together or not at all */
   int data_durable; /* the bytes are durable, and wait for older changes only */
   int size_durable; /* the same of the size */
   char bytes[];
@@ -80,6 +81,7 @@ typedef struct uvdio__late_s {
   uint64_t due;    /* step */
   uint64_t offset;
   size_t length;
+  int atomic;
   char bytes[];
 } uvdio__late_t;
 
@@ -126,10 +128,14 @@ uvdio__sim_file_t* uvdio__sim_find(const uvdio_sim_t* sim, const char* path);
 int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__sim_file_t** file);
 void uvdio__sim_free_files(uvdio_sim_t* sim);
 
-/* Writes, as programs see it from now on; `durable`: on the disk as well. The change can be had at
- * file->newest, or has become part of the disk. Returns bytes or UV_ENOMEM. */
+/* How a write is made. */
+#define SIM_WRITE_DURABLE 1u /* on the disk as well */
+#define SIM_WRITE_ATOMIC 2u  /* survives as a whole or not at all */
+
+/* Writes, as programs see it from now on. The change can be had at file->newest, or has become part
+ * of the disk. Returns bytes or UV_ENOMEM. */
 int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t length, uint64_t offset,
-                         int durable);
+                         unsigned how);
 
 /* Sets the size. 0 or UV_ENOMEM. */
 int uvdio__sim_resize(uvdio__sim_file_t* file, uint64_t size);
@@ -170,6 +176,7 @@ typedef struct uvdio__sim_task_s {
   size_t unit; /* what a short read is a multiple of */
   uint64_t mark;
   int durable;
+  int atomic;     /* a write */
   int keeps_size; /* a preallocation */
 } uvdio__sim_task_t;
 

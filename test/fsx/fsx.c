@@ -70,6 +70,7 @@ static const struct profile profile = {.size = FILE_MAX,
                                        .ranges = 5,
                                        .durable = 5,
                                        .shared = 6,
+                                       .atomic = 5,
                                        .spaces = 2,
                                        .now = 64,
                                        .flags = {{UVDIO_O_DSYNC, 4}, {UVDIO_O_NATIVE_ALIGN, 2}}};
@@ -104,6 +105,10 @@ static uvdio_engine_t* engine;
 static uvdio_arena_t* arena;
 static uvdio_file_t file;
 static uint64_t align; /* bytes: what the open file asks of offsets and lengths */
+static uint32_t atomic_min, atomic_max;
+static uint64_t whole; /* writes that can't be torn */
+static uint32_t atomic_min, atomic_max;
+static uint64_t whole; /* writes that can't be torn */
 static struct tracker tracker;
 static struct job jobs[JOBS_MAX];
 static struct job* waiting; /* chosen, and the next to start */
@@ -420,6 +425,14 @@ static void start(struct job* job) {
   }
 }
 
+/* A write that can't be whole is an ordinary one. */
+static void leave_what_is_refused(struct operation* operation) {
+  if (operation->length < atomic_min || operation->length > atomic_max) {
+    operation->how &= ~UVDIO_WRITE_ATOMIC;
+  }
+  whole += (operation->how & UVDIO_WRITE_ATOMIC) != 0;
+}
+
 static int must_pause(void) {
   return started >= options.operations || started >= (reopened + 1) * REOPEN_EVERY;
 }
@@ -455,6 +468,7 @@ static void start_more(void) {
     if (!jobs[i].busy) {
       uvdio_op_t op = (uvdio_op_t)choose_action(&choices, weights);
       jobs[i].operation = generate(&choices, &profile, op, align);
+      leave_what_is_refused(&jobs[i].operation);
       more = start_or_wait(&jobs[i]);
     }
   }
@@ -470,6 +484,8 @@ static void open_file(unsigned more) {
   must("uvdio_open", uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | more, 0600, NULL));
   must("uvdio_file_info", uvdio_file_info(&file, &info));
   align = info.offset_align;
+  atomic_min = info.atomic_min;
+  atomic_max = info.atomic_max;
   elsewhere += strcmp(info.backend, options.backend_name) != 0;
   if (align % MODEL_SECTOR != 0 || BLOCK % align != 0) {
     fail_at("alignment that no model knows", 0, 0);
@@ -579,10 +595,10 @@ static void print_counts(void) {
     }
   }
   printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64
-         " on another backend), space and hints refused %" PRIu64
+         " on another backend), whole writes %" PRIu64 ", space and hints refused %" PRIu64
          "; in flight at most %u,"
          " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n",
-         cancelled, reopened, elsewhere, refused, stats.in_flight_peak, stats.resumed,
+         cancelled, reopened, elsewhere, whole, refused, stats.in_flight_peak, stats.resumed,
          stats.retried, stats.punted, stats.fixed);
   print_figure(started, "operations");
 }

@@ -37,7 +37,8 @@ enum action {
   READ_PIECES,
   WRITE_PIECES,
   WRITE_DURABLY,
-  USE_SPACE
+  USE_SPACE,
+  WRITE_WHOLE
 };
 
 /* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
@@ -67,6 +68,7 @@ static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},
                                         {UVDIO_OP_NEXT_HOLE, 1},
                                         {UVDIO_OP_SET_HINT, 1},
                                         {USE_SPACE, 1},
+                                        {WRITE_WHOLE, 1},
                                         {TURN, 0}};
 
 static const struct profile profile = {.size = FILE_PAGES * PAGE,
@@ -397,7 +399,10 @@ static int expect_transfer(const struct handle* handle, const struct slot* slot,
   if (((uintptr_t)buf->base | offset | operation->length) % PAGE != 0) {
     return UVDIO_EALIGN;
   }
-  return offset > INT64_MAX || offset + operation->length > INT64_MAX ? UVDIO_EOFFSET : 0;
+  if (offset > INT64_MAX || offset + operation->length > INT64_MAX) {
+    return UVDIO_EOFFSET;
+  }
+  return (operation->how & UVDIO_WRITE_ATOMIC) != 0 ? UVDIO_EATOMIC : 0;
 }
 
 static int expect_resize(const struct handle* handle, const struct slot* slot,
@@ -524,7 +529,7 @@ static void submit(struct slot* slot, struct handle* handle, struct operation* o
 
 /* The length of a transfer is the buffer's. An odd one is in pieces, an odd preallocation has more
  * than a length. */
-static void operate(uvdio_op_t op, int is_odd, int is_durable) {
+static void operate(uvdio_op_t op, int is_odd, unsigned how) {
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
   struct operation operation = generate(&w.choices, &profile, op, PAGE);
@@ -537,8 +542,8 @@ static void operate(uvdio_op_t op, int is_odd, int is_durable) {
     operation.offset = take_odd(operation.offset);
     operation.length = op == UVDIO_OP_WRITE ? buf->len : buf->cap;
     operation.pieces = is_odd ? 2 + take(3) : 0;
-    operation.how = is_durable ? UVDIO_WRITE_DURABLE | take(3) << 1 | take(2) << 3 : 0;
-    operation.now = operation.now && !is_durable;
+    operation.how = how | (how == UVDIO_WRITE_DURABLE ? take(3) << 1 | take(2) << 3 : 0);
+    operation.now = operation.now && how != UVDIO_WRITE_DURABLE;
   } else if (op == UVDIO_OP_PUNCH_HOLE || op == UVDIO_OP_ZERO_RANGE) {
     operation.length = take_odd(operation.length) / PAGE * PAGE; /* as the model's sectors */
   } else if (op_is(op, UVDIO_OP_KIND_CHANGE)) {
@@ -818,7 +823,14 @@ static void write_pieces(void) {
 }
 
 static void write_durably(void) {
-  operate(UVDIO_OP_WRITE, 0, 1);
+  operate(UVDIO_OP_WRITE, 0, UVDIO_WRITE_DURABLE);
+}
+
+/* What files in memory refuse. */
+static void write_whole(void) {
+  if (w.backend == UVDIO_BACKEND_MEMORY) {
+    operate(UVDIO_OP_WRITE, 0, UVDIO_WRITE_ATOMIC);
+  }
 }
 
 static void use_space(void) {
@@ -838,6 +850,7 @@ static void act(unsigned action) {
       [WRITE_PIECES - UVDIO_OP_COUNT] = write_pieces,
       [WRITE_DURABLY - UVDIO_OP_COUNT] = write_durably,
       [USE_SPACE - UVDIO_OP_COUNT] = use_space,
+      [WRITE_WHOLE - UVDIO_OP_COUNT] = write_whole,
   };
   if (action < UVDIO_OP_COUNT) {
     operate((uvdio_op_t)action, 0, 0);

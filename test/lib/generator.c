@@ -109,6 +109,18 @@ static void choose_hint(struct choices* choices, struct operation* operation) {
   operation->length *= operation->flags == UVDIO_HINT_EXTENT_SIZE ? 65536 : 1;
 }
 
+/* Whole: of a power of two bytes, at a multiple of them. */
+static void make_atomic(struct operation* operation) {
+  uint64_t length = operation->unit;
+  while (length * 2 <= operation->length) {
+    length *= 2;
+  }
+  operation->length = length;
+  operation->offset -= operation->offset % length;
+  operation->pieces = 0;
+  operation->how |= UVDIO_WRITE_ATOMIC;
+}
+
 struct operation generate(struct choices* choices, const struct profile* profile, uvdio_op_t op,
                           uint64_t unit) {
   struct operation operation = {.op = op};
@@ -127,6 +139,9 @@ struct operation generate(struct choices* choices, const struct profile* profile
       }
       if (!operation.now && one_in(choices, profile->shared)) {
         operation.how |= UVDIO_WRITE_SHARED;
+      }
+      if (one_in(choices, profile->atomic)) {
+        make_atomic(&operation);
       }
       break;
     case UVDIO_OP_TRUNCATE:

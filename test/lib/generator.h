@@ -54,6 +54,7 @@ struct profile {
   unsigned ranges;      /* one asynchronous read in so many asks for odd bytes */
   unsigned durable;     /* one asynchronous write in so many is durable by itself */
   unsigned shared;      /* one such write in so many leaves its buffer with the caller */
+  unsigned atomic;      /* one write in so many can't be torn */
   unsigned spaces;      /* one preallocation in so many has an offset and flags */
   struct {
     unsigned flag; /* of an open, */

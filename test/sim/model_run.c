@@ -57,6 +57,7 @@ static const struct profile profile = {.size = FILE_SIZE,
                                        .ranges = 5,
                                        .durable = 5,
                                        .shared = 6,
+                                       .atomic = 4,
                                        .spaces = 2,
                                        .now = 14,
                                        .flags = {{UVDIO_O_DSYNC, 4},
@@ -537,6 +538,11 @@ static int expected_code(const struct run* run, const struct slot* slot) {
     return 0;
   }
   expect_code(uvdio_file_info(&subject->file, &info), 0, "file_info");
+  if ((slot->operation.how & UVDIO_WRITE_ATOMIC) != 0 &&
+      (slot->operation.length < info.atomic_min || slot->operation.length > info.atomic_max ||
+       slot->operation.length == 0)) {
+    return UVDIO_EATOMIC;
+  }
   if (info.latch_error != 0 && !run->injected && !run->dead) {
     complain("%s is latched: %s", subject->path, uvdio_strerror(info.latch_error));
   }
@@ -969,6 +975,8 @@ static void add_faults(struct run* run) {
 static void make_world(struct run* run) {
   uvdio_sim_options_t options = {0};
   options.seed = run->options->seed;
+  options.atomic_min = run->options->seed % 2 == 0 ? 0 : 4096;
+  options.atomic_max = 4 * options.atomic_min;
   options.on_trace = run->options->trace ? print_line : NULL;
   options.latency_max = (uint32_t)choose(&run->choices, 30);
   options.flags = one_in(&run->choices, 8) ? UVDIO_SIM_IN_ORDER : 0;

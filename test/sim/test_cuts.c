@@ -590,6 +590,112 @@ static void kept_size_takes_no_size(void** state) {
   assert_code(uvdio_sim_size(w->sim, "file", 0), 5 * PAGE);
 }
 
+/*
+ * Writes that can't be torn.
+ */
+
+#define WHOLE (4 * (size_t)PAGE)
+
+/* A pager that keeps its pages at their places and relies on each being whole. How many of the
+ * pages were torn by cuts, and how many were replaced. */
+static void cut_a_pager(unsigned how, int extends, unsigned* torn, unsigned* replaced) {
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    void* inner = NULL;
+    const uvdio_sim_options_t options = {
+        .seed = seed, .atomic_min = 512, .atomic_max = (uint32_t)WHOLE};
+    assert_ok(world_make(&inner, &options));
+    struct world* w = inner;
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    write_now(w, 0, extends ? PAGE : WHOLE, 1);
+    sync_now(w);
+    uvdio_buf_t page = pattern(WHOLE, 2);
+    struct tracked_op* op = t_write_flags(op_now(&w->tracker), &w->file, &page, 0, how);
+    assert_result(op, (int64_t)WHOLE);
+    uvdio_buf_release(&page);
+    cut(w, UVDIO_SIM_CUT_SEEDED);
+    int64_t size = uvdio_sim_size(w->sim, "file", 0);
+    int is_new = size == (int64_t)WHOLE && holds(w, 0, 0, WHOLE, 2);
+    int is_old = size == (int64_t)(extends ? PAGE : WHOLE) && holds(w, 0, 0, (size_t)size, 1);
+    *replaced += (unsigned)is_new;
+    *torn += (unsigned)(!is_new && !is_old);
+    assert_ok(world_tear_down(&inner));
+  }
+}
+
+static void atomic_write_survives_as_a_whole_or_not_at_all(void** state) {
+  (void)state;
+  for (int extends = 0; extends < 2; extends++) {
+    unsigned torn = 0;
+    unsigned replaced = 0;
+    cut_a_pager(UVDIO_WRITE_ATOMIC, extends, &torn, &replaced);
+    assert_int_equal(torn, 0);
+    assert_in_range(replaced, SEEDS / 10, 9 * SEEDS / 10);
+  }
+}
+
+static void pager_without_atomic_writes_is_caught(void** state) {
+  unsigned torn = 0;
+  unsigned replaced = 0;
+  (void)state;
+  cut_a_pager(0, 0, &torn, &replaced);
+  assert_in_range(torn, SEEDS / 2, SEEDS);
+}
+
+/* In flight, with a fault, and after a crash: never a part of it. */
+static void atomic_write_is_never_torn_on_its_way(void** state) {
+  static const uvdio_sim_kind_t kinds[] = {UVDIO_SIM_CUT, UVDIO_SIM_TORN, UVDIO_SIM_SHORT};
+  unsigned seen[2] = {0, 0};
+  (void)state;
+  for (uint64_t seed = 0; seed < 3 * SEEDS; seed++) {
+    void* inner = NULL;
+    const uvdio_sim_options_t options = {
+        .seed = seed, .atomic_min = 512, .atomic_max = (uint32_t)WHOLE};
+    uvdio_sim_rule_t rule = {.op = UVDIO_OP_WRITE, .skip = 1};
+    rule.fault.kind = kinds[seed % 3];
+    rule.fault.cut = seed % 2 == 0 ? UVDIO_SIM_CUT_SEEDED : UVDIO_SIM_CUT_CRASH;
+    assert_ok(world_make(&inner, &options));
+    struct world* w = inner;
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    assert_ok(uvdio_sim_add_rule(w->sim, &rule));
+    write_now(w, 0, WHOLE, 1);
+    sync_now(w);
+    uvdio_buf_t page = pattern(WHOLE, 2);
+    t_write_flags(op_new(&w->tracker), &w->file, &page, 0, UVDIO_WRITE_ATOMIC);
+    uvdio_buf_release(&page);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    assert_true(uvdio_sim_settle(w->sim) >= 0);
+    int is_new = holds(w, 0, 0, WHOLE, 2);
+    assert_true(is_new || holds(w, 0, 0, WHOLE, 1));
+    seen[is_new]++;
+    assert_ok(world_tear_down(&inner));
+  }
+  assert_true(seen[0] > SEEDS / 10 && seen[1] > SEEDS / 10);
+}
+
+static void world_without_atomic_writes_refuses_them(void** state) {
+  struct world* w = *state;
+  uvdio_buf_t page = pattern(PAGE, 1);
+  assert_refused(t_write_flags(op_new(&w->tracker), &w->file, &page, 0, UVDIO_WRITE_ATOMIC),
+                 UVDIO_EATOMIC);
+  uvdio_buf_release(&page);
+}
+
+static void sizes_of_atomic_writes_are_checked(void** state) {
+  static const uint32_t wrong[][2] = {{0, 512},    {512, 0},    {256, 512},
+                                      {1024, 512}, {512, 1536}, {1536, 4096}};
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+    const uvdio_sim_options_t options = {.atomic_min = wrong[i][0], .atomic_max = wrong[i][1]};
+    uvdio_sim_t* sim;
+    assert_code(uvdio_sim_create(&sim, &options), UV_EINVAL);
+  }
+  const uvdio_sim_options_t large = {.sector_size = 4096, .atomic_min = 512, .atomic_max = 4096};
+  uvdio_sim_t* sim;
+  assert_code(uvdio_sim_create(&sim, &large), UV_EINVAL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST_IN(world_open, write_without_sync_is_lost_where_nothing_survives),
@@ -620,6 +726,11 @@ int main(void) {
       TEST_IN(world_open, hole_of_a_large_file_takes_no_memory),
       TEST_IN(world_open, hole_mends_bad_sectors),
       TEST_IN(world_open, kept_size_takes_no_size),
+      cmocka_unit_test(atomic_write_survives_as_a_whole_or_not_at_all),
+      cmocka_unit_test(pager_without_atomic_writes_is_caught),
+      cmocka_unit_test(atomic_write_is_never_torn_on_its_way),
+      TEST_IN(world_open, world_without_atomic_writes_refuses_them),
+      cmocka_unit_test(sizes_of_atomic_writes_are_checked),
   };
   return cmocka_run_group_tests_name("cuts", tests, NULL, NULL);
 }

@@ -115,7 +115,7 @@ static void success_has_words_too(void** state) {
 /* uv_strerror() allocates a text for a number that it does not know; ours must not. */
 static void numbers_that_are_no_codes_are_unknown(void** state) {
   (void)state;
-  const int strangers[] = {1, 4096, -900, -4999, -5000, -5013, -6000, INT32_MIN, INT32_MAX};
+  const int strangers[] = {1, 4096, -900, -4999, -5000, -5014, -6000, INT32_MIN, INT32_MAX};
   for (size_t i = 0; i < COUNT_OF(strangers); i++) {
     assert_string_equal(uvdio_err_name(strangers[i]), "UNKNOWN");
     assert_string_equal(uvdio_strerror(strangers[i]), "unknown error");
