@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "fixture.h"
 #include "memory.h"
 #include "ops.h"
@@ -309,6 +310,38 @@ static void durable_file_has_written_space_too(void** state) {
 }
 
 /*
+ * Block devices.
+ */
+
+/* All of it is data, nothing can be reserved, and what is given back reads as zeros. */
+static void block_device_has_no_holes(void** state) {
+  struct fixture* f = *state;
+  struct disk disk;
+  char why[FILESYSTEM_WHY_MAX];
+  NOT_ON_MEMORY("devices");
+  if (disk_make(&disk, 8 * MIB, 8 * MIB, why) != 0) {
+    SKIP_AS_TOLD(why);
+  }
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_O_RDWR), 0);
+  put_units(f, 0, 4);
+  done(f, t_punch_hole(op_new(&f->tracker), &f->file, UNIT, UNIT));
+  done(f, t_zero_range(op_new(&f->tracker), &f->file, 2 * UNIT, UNIT));
+  assert_unit(f, 0);
+  assert_zero_unit(f, 1);
+  assert_zero_unit(f, 2);
+  assert_unit(f, 3);
+  assert_extents(f, UNIT + 5, UNIT + 5, 8 * MIB);
+  assert_extents(f, 8 * MIB, UV_ENXIO, UV_ENXIO);
+  struct tracked_op* odd = t_punch_hole(op_new(&f->tracker), &f->file, 100, UNIT);
+  struct tracked_op* space = t_preallocate_range(op_new(&f->tracker), &f->file, 0, UNIT, 0);
+  run(f);
+  assert_result(odd, UV_EINVAL);
+  assert_result(space, UV_ENOTSUP);
+  assert_unit(f, 0);
+  disk_remove(&disk);
+}
+
+/*
  * Hints.
  */
 
@@ -368,6 +401,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open_at_depth_1, written_space_runs_alone),
       TEST_ON(fixture_open, synchronous_forms_are_turned_away),
       TEST_ON(fixture_open, durable_file_has_written_space_too),
+      TEST_ON(fixture_engine, block_device_has_no_holes),
       TEST_ON(fixture_open, life_of_writes_arrives),
       TEST_ON(fixture_open, size_of_extents_arrives_or_is_refused),
   };
