@@ -48,7 +48,8 @@
  *   8. Requests and files are zeroed once, before their first use (`uvdio_req_t req = {0};`).
  *   9. Operations on one file run in any order, with two exceptions: a sync covers every change
  *      (write, truncate, preallocate, punch_hole, zero_range) that was submitted before it; and a
- *      truncate runs alone, between the operations before and after it.
+ *      truncate (and a preallocate that writes) runs alone, between the operations before and after
+ *      it.
  *
  * Stability. From 1.0 on, a major version keeps API and ABI; before, a minor version does.
  * Structures grow at their end only: options and results carry their size, and files and requests
@@ -930,9 +931,10 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_truncate(uvdio_file_t* file, uvdio_req_t
  *              write on this handle is overwritten. One by another handle or process into a hole,
  *              between the look and the zeros, is: keep others from writing to the range
  *              meanwhile. Sync the file afterwards, because marking the blocks as written is a
- *              change like others. Filesystems that write to a new place each time (btrfs, zfs)
- *              gain nothing from it. After an error, or cancellation, some of the blocks are
- *              written. Linux; UV_ENOTSUP on macOS and Windows. In memory and in worlds it does
+ *              change like others. Reserved blocks that somebody has read through the page cache
+ *              may pass for written there, and be left out. Filesystems that write to a new
+ *              place each time (btrfs, zfs) gain nothing from it. After an error some of the blocks
+ *              are written. Linux; UV_ENOTSUP on macOS and Windows. In memory and in worlds it does
  *              what 0 does.
  *
  * macOS and Windows reserve up to the end of the range, holes before the end of the file excepted,

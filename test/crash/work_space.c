@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A file whose size changes. One step: preallocate to a larger size (reserved, or written space,
- * also where slots were written before) or truncate to a smaller one, and a sync that is submitted while that is in flight; then writes to some of the slots below the
- * size, and a sync that is submitted while those are. Slots that were not written, or were cut off,
- * must read as zeros.
+ * also where slots were written before) or truncate to a smaller one, and a sync that is submitted
+ * while that is in flight; then writes to some of the slots below the size, and a sync that is
+ * submitted while those are. Slots that were not written, or were cut off, must read as zeros.
  */
 #include <stdlib.h>
 
