@@ -182,6 +182,14 @@ static void space_that_was_never_written_is_found(void** state) {
   assert_result(none, UV_ENXIO);
 }
 
+static void data_that_was_cut_off_is_a_hole(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, 16 * PAGE, 1);
+  done(f, t_truncate(op_new(&f->tracker), &f->file, PAGE));
+  done(f, t_truncate(op_new(&f->tracker), &f->file, 16 * PAGE));
+  assert_extents(f, 8 * PAGE, UV_ENXIO, 8 * PAGE);
+}
+
 static void file_that_is_read_only_can_be_looked_into(void** state) {
   struct fixture* f = *state;
   put_units(f, 0, 1);
@@ -391,6 +399,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open_at_depth_1, many_punch_and_write_at_once),
       TEST_ON(fixture_open, end_of_the_file_is_a_hole),
       TEST_ON(fixture_open, space_that_was_never_written_is_found),
+      TEST_ON(fixture_open, data_that_was_cut_off_is_a_hole),
       TEST_ON(fixture_open, file_that_is_read_only_can_be_looked_into),
       TEST_ON(fixture_open, range_is_reserved_where_it_was_asked_for),
       TEST_ON(fixture_open, size_is_kept_where_it_was_asked_for),
