@@ -46,9 +46,10 @@
  *      buffer stays with the caller.
  *   7. Zero in a field of an options structure means the default.
  *   8. Requests and files are zeroed once, before their first use (`uvdio_req_t req = {0};`).
- *   9. Operations on one file run in any order, with two exceptions: a sync covers every write,
- *      truncate and preallocate that was submitted before it; and a truncate runs alone, between
- *      the operations before and after it.
+ *   9. Operations on one file run in any order, with two exceptions: a sync covers every change
+ *      (write, truncate, preallocate, punch_hole, zero_range) that was submitted before it; and a
+ *      truncate (and a preallocate that writes) runs alone, between the operations before and after
+ *      it.
  *
  * Stability. From 1.0 on, a major version keeps API and ABI; before, a minor version does.
  * Structures grow at their end only: options and results carry their size, and files and requests
@@ -152,7 +153,10 @@ struct uvdio_buf_s {
   X(ETHREAD, -5010, "called from a thread other than the one that runs the engine's loop")        \
   X(EFORK, -5011, "the engine belongs to the parent process; a forked child needs its own")       \
   X(EBACKEND, -5012, "the backend that was asked for is unknown or not available here")           \
-  X(ELOCKED, -5013, "the file is locked by somebody else (UVDIO_O_LOCK_SHARED, _EXCLUSIVE)")
+  X(ELOCKED, -5013, "the file is locked by somebody else (UVDIO_O_LOCK_SHARED, _EXCLUSIVE)")      \
+  X(EATOMIC, -5014,                                                                               \
+    "the file has no atomic writes, or none of this shape (one buffer whose length is a power "   \
+    "of two from atomic_min to atomic_max, at a multiple of it)")
 
 /** The library's own errors. */
 enum uvdio_errno {
@@ -376,7 +380,12 @@ static inline int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_
   X(TRUNCATE, "truncate", UVDIO_OP_KIND_CHANGE)                             \
   X(PREALLOCATE, "preallocate", UVDIO_OP_KIND_CHANGE)                       \
   X(CLOSE, "close", UVDIO_OP_KIND_PLAIN)                                    \
-  X(STAT, "stat", UVDIO_OP_KIND_PLAIN)
+  X(STAT, "stat", UVDIO_OP_KIND_PLAIN)                                      \
+  X(PUNCH_HOLE, "punch_hole", UVDIO_OP_KIND_CHANGE)                         \
+  X(ZERO_RANGE, "zero_range", UVDIO_OP_KIND_CHANGE)                         \
+  X(NEXT_DATA, "next_data", UVDIO_OP_KIND_PLAIN)                            \
+  X(NEXT_HOLE, "next_hole", UVDIO_OP_KIND_PLAIN)                            \
+  X(SET_HINT, "set_hint", UVDIO_OP_KIND_PLAIN)
 
 /** Operations. */
 typedef enum {
@@ -391,7 +400,8 @@ typedef enum {
 /** The operation's name ("read"); "none" for what is no operation. Any thread. */
 UVDIO_EXTERN const char* uvdio_op_name(uvdio_op_t op);
 
-/** The end of an operation without a buffer: 0 (for size: bytes), or a negative code. */
+/** The end of an operation without a buffer: 0 (for size: bytes, for next_data and next_hole: an
+ * offset), or a negative code. */
 typedef void (*uvdio_cb)(uvdio_req_t* req, int64_t result);
 
 /** The end of a read or write: bytes transferred, or a negative code. `buf` is the caller's again,
@@ -481,6 +491,7 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *   UV_EBUSY        the request is pending already
  *   UVDIO_EALIGN    reads and writes: base, offset or length is no multiple of the file's alignment
  *   UVDIO_EOFFSET   an offset, length or their sum past INT64_MAX
+ *   UVDIO_EATOMIC   writes with UVDIO_WRITE_ATOMIC: the file can't, or not so
  *   latched error   any change or sync after a failed sync or durable write (uvdio_sync_data())
  *
  * Signals. The library sends none and handles none. Where a write, truncate or preallocate goes
@@ -815,8 +826,8 @@ static inline uvdio_buf_t uvdio_range_view(const uvdio_req_t* req, const uvdio_b
  * Latch. An error of a write on a UVDIO_O_DSYNC file latches it, as a failed sync does, because it
  * may come from the sync that is part of such a write, and earlier writes may be lost as well.
  * Errors that no sync gives don't: UV_EFBIG, UV_EFAULT, UV_EBADF, UV_EAGAIN, UV_EINTR, UV_EINVAL
- * (where is_durable_serialized is 0), UVDIO_ESHORTWRITE, UVDIO_EPOOL, UV_ECANCELED. UV_ENOSPC
- * does: reopen the file after making room.
+ * and UVDIO_EATOMIC (where is_durable_serialized is 0), UVDIO_ESHORTWRITE, UVDIO_EPOOL,
+ * UV_ECANCELED. UV_ENOSPC does: reopen the file after making room.
  *
  * Shared errors. Where writes may go through the page cache (is_direct is 0, or the filesystem is
  * neither XFS nor ext4 with extents nor a block device), the kernel reports an error of write-back
@@ -859,6 +870,19 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* r
  * UVDIO_DEBUG_OWNERSHIP ends a program that has changed the bytes, when the write ends. */
 #define UVDIO_WRITE_SHARED (1u << 3)
 
+/** The write can't be torn: after a crash or power cut all of it is there, or nothing (RWF_ATOMIC,
+ * pwritev2(2), Linux 6.11; files on XFS and ext4 since Linux 6.13). It is one buffer whose length
+ * is a power of two from atomic_min to atomic_max of uvdio_file_info(), at an offset that is a
+ * multiple of it; anything else is UVDIO_EATOMIC, and so is each write of a file that has none
+ * (atomic_max is 0). It is never split or resumed: a short one is UVDIO_ESHORTWRITE. What the
+ * kernel refuses all the same (EINVAL, EOPNOTSUPP) ends with UVDIO_EATOMIC, and nothing was
+ * written. It says nothing about when: it is durable as other writes are, and may be with DURABLE.
+ * Readers may still see a part of it while it is in flight. Registered memory is used as plain
+ * memory, because the kernel takes no other (generic_atomic_write_valid() in fs/read_write.c).
+ * Files in memory, on macOS and on Windows have no atomic writes; a world has them by an option
+ * (uvdio/sim.h). */
+#define UVDIO_WRITE_ATOMIC (1u << 4)
+
 /** Like uvdio_write(), with `flags` (UVDIO_WRITE_*, or 0).
  *
  * A durable write ends when data and the metadata that reading it takes are durable, and says
@@ -868,9 +892,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* r
  * cancelled between write and sync, the bytes are written and not durable (UV_ECANCELED).
  *
  * Errors returned: those of uvdio_write(); UV_EINVAL (unknown flag; BY_DSYNC or BY_SYNC without
- * DURABLE, or both); UV_EBUSY for the synchronous form while a sync is pending that the write
- * would have to share. Errors delivered: those of uvdio_write() on a UVDIO_O_DSYNC file, and of
- * uvdio_sync_data(). */
+ * DURABLE, or both); UVDIO_EATOMIC (see UVDIO_WRITE_ATOMIC); UV_EBUSY for the synchronous form
+ * while a sync is pending that the write would have to share. Errors delivered: those of
+ * uvdio_write() on a UVDIO_O_DSYNC file, and of uvdio_sync_data(); UVDIO_EATOMIC. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write_flags(uvdio_file_t* file, uvdio_req_t* req,
                                                     uvdio_buf_t* buf, uint64_t offset,
                                                     unsigned flags, uvdio_io_cb cb);
@@ -926,7 +950,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writev_flags(uvdio_file_t* file, uvdio_r
                                                      uint64_t offset, unsigned flags,
                                                      uvdio_vector_cb cb);
 
-/** Makes every write, truncate and preallocate durable that was submitted on this file before:
+/** Makes every change durable that was submitted on this file before (writes, truncates,
+ * preallocates, punched holes, zeroed ranges):
  * waits for those in flight, then syncs data and the metadata that reading it takes
  * (fdatasync(2)). One sync of a file runs at a time, and those that gather meanwhile share the
  * next one.
@@ -934,7 +959,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writev_flags(uvdio_file_t* file, uvdio_r
  * Latch. A sync that fails, with any error, latches the file: the kernel may have dropped pages
  * that it could not write, and would report success for the next sync (Rebello et al., ATC 2020).
  * Later changes and syncs fail with the same error until the file is reopened, also those that
- * were submitted before and have not started. A truncate or preallocate that fails does not latch.
+ * were submitted before and have not started. No other change that fails does latch, but for
+ * durable writes.
  *
  * A sync covers data that was written: after a failed write the next sync may succeed. Data is
  * safe when both the write and the sync after it have succeeded. Syncs, latch and truncates are
@@ -986,8 +1012,8 @@ static inline UVDIO_MUST_CHECK int uvdio_stat(uvdio_file_t* file, uvdio_req_t* r
 }
 
 /** Sets the file's size to `length` bytes, at most INT64_MAX; added bytes read as zeros. It runs
- * alone: after the reads, writes, truncates and preallocates that were submitted before it on this
- * file, and before those that come after. (Transfers of no bytes don't count.) Beside direct
+ * alone: after the reads and changes that were submitted before it on this file, and before those
+ * that come after. (Transfers of no bytes don't count.) Beside direct
  * writes, a truncate makes kernels lose writes: Linux 6.18 lost acknowledged ones on XFS, and on
  * ext4 the next sync failed with UV_EIO. Keep other handles and processes from truncating, too.
  *
@@ -996,15 +1022,122 @@ static inline UVDIO_MUST_CHECK int uvdio_stat(uvdio_file_t* file, uvdio_req_t* r
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req,
                                                  uint64_t length, uvdio_cb cb);
 
-/** Reserves space, so that writes below `length` bytes don't run out of it, and makes the file at
- * least that long; added bytes read as zeros. Never shrinks a file. Reserved space is not written
- * space: the first durable write to it still costs a metadata update. macOS and Windows can't grow
- * a file without the risk of cutting it: there, have no write past `length` in flight.
+/** Reserve space only: the size stays, also where the range ends past it. */
+#define UVDIO_SPACE_KEEP_SIZE (1u << 0)
+/** The range consists of written blocks afterwards, so that a durable write to it costs no
+ * metadata update. */
+#define UVDIO_SPACE_WRITTEN (1u << 1)
+
+/** Reserves space for `length` bytes at `offset`, so that writes to them don't run out of it, and
+ * makes the file end there at least; added bytes read as zeros, and what was written stays. Never
+ * shrinks a file. Neither offset nor length has to be aligned. `flags` are UVDIO_SPACE_*:
  *
- * Errors returned: the checks above; UV_EINVAL (`length` is 0). Errors delivered: UV_ENOSPC,
- * UV_EFBIG (see "Signals"), UV_ENOTSUP (the filesystem can't), ... */
+ *   0          reserved space is not written space: the first write to it still marks it as
+ *              written, and a durable one waits for the filesystem's journal for that.
+ *   KEEP_SIZE  the same, and the size stays. What is past it is given back by a truncate, and on
+ *              Windows when the file is closed.
+ *   WRITTEN    blocks of the range that nobody has written to are written with zeros: by
+ *              FALLOC_FL_WRITE_ZEROES where kernel, filesystem and device can (Linux 6.17,
+ *              fallocate(2)), else by writes of 1 MiB each on a worker. Offset and length are
+ *              multiples of the file's alignment. The space is reserved first, so that UV_ENOSPC
+ *              comes before anything is written. It runs alone on the file, as a truncate does,
+ *              and looks for blocks that are not written when it runs (lseek(2), SEEK_HOLE): no
+ *              write on this handle is overwritten. One by another handle or process into a hole,
+ *              between the look and the zeros, is: keep others from writing to the range
+ *              meanwhile. Sync the file afterwards, because marking the blocks as written is a
+ *              change like others. Reserved blocks that somebody has read through the page cache
+ *              may pass for written there, and be left out. Filesystems that write to a new
+ *              place each time (btrfs, zfs) gain nothing from it. After an error some of the blocks
+ *              are written. Linux; UV_ENOTSUP on macOS and Windows. In memory and in worlds it does
+ *              what 0 does.
+ *
+ * macOS and Windows reserve up to the end of the range, holes before the end of the file excepted,
+ * and can't grow a file without the risk of cutting it: there, have no write past the end of the
+ * range in flight.
+ *
+ * Errors returned: the checks above; UV_EINVAL (`length` is 0, unknown flags, both flags),
+ * UVDIO_EALIGN (WRITTEN); UV_EBUSY for its synchronous form while a truncate is pending or, for
+ * WRITTEN, any read or change, and for theirs while WRITTEN is. Errors delivered: UV_ENOSPC,
+ * UV_EFBIG (see "Signals"), UV_ENOTSUP (the filesystem can't; block devices), ... */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req,
-                                                    uint64_t length, uvdio_cb cb);
+                                                    uint64_t offset, uint64_t length,
+                                                    unsigned flags, uvdio_cb cb);
+
+/** Gives the space of `length` bytes at `offset` back to the filesystem; they read as zeros. The
+ * size stays; what is past it counts as well. Neither has to be aligned: parts of blocks at both
+ * ends are zeroed, and stay allocated. A change like a write: a sync makes it durable (with
+ * UVDIO_O_DSYNC, too), until which a power cut may bring some of the bytes back. It may run beside
+ * reads and writes of other ranges; the kernel makes it wait for direct writes in flight and holds
+ * back new ones (xfs, ext4, btrfs). Beside transfers of the same bytes either may come first.
+ *
+ * Block devices: the device's command that discards and leaves zeros, and UV_ENOTSUP where it has
+ * none; offset and length are multiples of its logical block size, else UV_EINVAL (fallocate(2),
+ * blkdev_fallocate() in block/fops.c). macOS: multiples of the filesystem's block, else UV_EINVAL
+ * (F_PUNCHHOLE). Windows makes the file sparse (FSCTL_SET_SPARSE, FSCTL_SET_ZERO_DATA).
+ *
+ * Errors returned: the checks above; UV_EINVAL (`length` is 0); UV_EBUSY for the synchronous form
+ * while a truncate is pending. Errors delivered: UV_ENOTSUP (the filesystem can't), UV_EIO, ... */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_punch_hole(uvdio_file_t* file, uvdio_req_t* req,
+                                                   uint64_t offset, uint64_t length, uvdio_cb cb);
+
+/** Makes `length` bytes at `offset` read as zeros and keeps their space, or reserves it where there
+ * was none, as far as the file's end and beyond; the size stays. Little or nothing is written
+ * (FALLOC_FL_ZERO_RANGE); durable writes to the range cost a metadata update afterwards. Otherwise
+ * like uvdio_punch_hole(), with the same errors, and UV_ENOSPC.
+ *
+ * A filesystem without it (tmpfs): the range is punched, and reserved by a second call; in between,
+ * others may take the space. Then the result is UV_ENOSPC, and the bytes are zeros. Block devices:
+ * the kernel has the device zero the range, or writes zeros. Windows: FSCTL_SET_ZERO_DATA. macOS:
+ * UV_ENOTSUP. In memory and in worlds it does what uvdio_punch_hole() does. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_zero_range(uvdio_file_t* file, uvdio_req_t* req,
+                                                   uint64_t offset, uint64_t length, uvdio_cb cb);
+
+/** Gives the offset of the first data at `offset` or behind it as the result (lseek(2), SEEK_DATA).
+ * A hole reads as zeros; space that is reserved and not written may count as either, and so may
+ * written zeros. Where a filesystem or a block device knows no holes, all bytes are data. Changes
+ * in flight may or may not count. The library looks by the descriptor, whose position is undefined
+ * afterwards; no operation uses it.
+ *
+ * Errors returned: the checks above. Errors delivered: UV_ENXIO (no data there or behind; or
+ * `offset` is at the file's end or past it), ... */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_next_data(uvdio_file_t* file, uvdio_req_t* req,
+                                                  uint64_t offset, uvdio_cb cb);
+
+/** Gives the offset of the first hole at `offset` or behind it as the result (SEEK_HOLE). The
+ * file's end counts as one, so that there always is one. Otherwise like uvdio_next_data(), with the
+ * same errors. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_next_hole(uvdio_file_t* file, uvdio_req_t* req,
+                                                  uint64_t offset, uvdio_cb cb);
+
+/** What uvdio_set_hint() tells the filesystem about a file. */
+typedef enum {
+  /** Bytes, a multiple of the filesystem's block: what it allocates at a time; 0: its own choice.
+   * Before the first block is allocated (XFS: FS_IOC_FSSETXATTR, ioctl_xfs_fsgetxattr(2)). */
+  UVDIO_HINT_EXTENT_SIZE = 1,
+  /** uvdio_write_life_t: how long what is written lives (Linux 4.13, F_SET_RW_HINT, fcntl(2)). The
+   * kernel keeps it in memory, for all handles, while the file is in use. */
+  UVDIO_HINT_WRITE_LIFE
+} uvdio_hint_t;
+
+/** Values of UVDIO_HINT_WRITE_LIFE: relative to each other, the meaning is up to the program. */
+typedef enum {
+  UVDIO_WRITE_LIFE_NOT_SET = 0, /**< no hint */
+  UVDIO_WRITE_LIFE_NONE,        /**< nothing is known of it */
+  UVDIO_WRITE_LIFE_SHORT,       /**< a short life */
+  UVDIO_WRITE_LIFE_MEDIUM,      /**< longer */
+  UVDIO_WRITE_LIFE_LONG,        /**< longer still */
+  UVDIO_WRITE_LIFE_EXTREME      /**< the longest */
+} uvdio_write_life_t;
+
+/** Tells the filesystem a fact about the file by which it may place it better. Content, size and
+ * the order of operations are not affected; a sync does not wait for it.
+ *
+ * Errors returned: the checks above (UV_EBADF: a read-only file, too); UV_EINVAL (unknown hint, or
+ * unknown write life), UVDIO_EOFFSET (an extent size past UINT32_MAX). Errors delivered: UV_ENOTSUP
+ * (the filesystem has no such hint; macOS, Windows, memory and worlds have none), UV_EINVAL (the
+ * filesystem refuses the value, or blocks are allocated already), UV_EPERM (not the owner). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_set_hint(uvdio_file_t* file, uvdio_req_t* req,
+                                                 uvdio_hint_t hint, uint64_t value, uvdio_cb cb);
 
 /** Closes the file when everything submitted before has ended; from now on its operations are
  * refused with UV_EBADF. Closing may take long (that of an unlinked file frees its blocks), so a

@@ -42,8 +42,7 @@ static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* bu
 }
 
 static int is_busy(const uvdio_req_t* req) {
-  return uvdio__order_must_not_run_now(req->file, req->op) ||
-         uvdio__order_must_not_be_durable_now(req);
+  return uvdio__order_must_not_run_now(req) || uvdio__order_must_not_be_durable_now(req);
 }
 
 /* A durable write that takes a sync is two operations in a row. */
@@ -99,7 +98,7 @@ static inline int submit_transfer(uvdio_req_t* req, uvdio_buf_t* buf, uvdio_io_c
  */
 
 static int submit_read(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
-                       unsigned short flags, uvdio_io_cb cb) {
+                       unsigned flags, uvdio_io_cb cb) {
   int error =
       buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, ACCESS_READ);
 
@@ -178,20 +177,35 @@ int uvdio_read_range(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uin
   return submit_transfer(req, buf, cb);
 }
 
+/* No system call moves more than UVDIO__TRANSFER_MAX. */
+static int check_atomic(const uvdio_file_t* file, uint64_t offset, uint64_t length) {
+  const uvdio_facts_t_* facts = &file->facts_;
+  int is_power = length > 0 && (length & (length - 1)) == 0;
+
+  return facts->atomic_max == 0 || !is_power || length < facts->atomic_min ||
+                 length > facts->atomic_max || length > UVDIO__TRANSFER_MAX ||
+                 (offset & (length - 1)) != 0
+             ? UVDIO_EATOMIC
+             : 0;
+}
+
 static inline int check_write(const uvdio_file_t* file, const uvdio_req_t* req,
-                              const uvdio_buf_t* buf, uint64_t offset) {
+                              const uvdio_buf_t* buf, uint64_t offset, unsigned flags) {
   int error =
       buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, ACCESS_WRITE);
 
   if (error == 0) {
     error = check_transfer(file, buf, offset, buf->len);
   }
+  if (error == 0 && (flags & UVDIO_WRITE_ATOMIC) != 0) {
+    error = check_atomic(file, offset, buf->len);
+  }
   return error == 0 ? file->latch_ : error;
 }
 
 int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t offset,
                 uvdio_io_cb cb) {
-  int error = check_write(file, req, buf, offset);
+  int error = check_write(file, req, buf, offset, 0);
 
   if (error != 0) {
     return error;
@@ -201,8 +215,9 @@ int uvdio_write(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, uint64_t
   return submit_transfer(req, buf, cb);
 }
 
-#define KNOWN_WRITE_FLAGS \
-  (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC | UVDIO_WRITE_SHARED)
+#define KNOWN_WRITE_FLAGS                                                                  \
+  (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC | UVDIO_WRITE_SHARED | \
+   UVDIO_WRITE_ATOMIC)
 
 static int check_write_flags(unsigned flags) {
   unsigned method = flags & (UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC);
@@ -220,6 +235,7 @@ static int check_write_flags(unsigned flags) {
 static void set_write_flags(uvdio_req_t* req, unsigned flags, int is_now) {
   req->flags_ |= req->file->write_flags_;
   req->flags_ |= (flags & UVDIO_WRITE_SHARED) != 0 ? REQ_SHARED : 0;
+  req->flags_ |= (flags & UVDIO_WRITE_ATOMIC) != 0 ? REQ_ATOMIC : 0;
   if ((flags & UVDIO_WRITE_DURABLE) != 0 && req->length_ > 0) {
     uvdio__durability_choose(req, flags, is_now);
   }
@@ -230,7 +246,7 @@ int uvdio_write_flags(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* buf, ui
   int error = check_write_flags(flags);
 
   if (error == 0) {
-    error = check_write(file, req, buf, offset);
+    error = check_write(file, req, buf, offset, flags);
   }
   if (error != 0) {
     return error;
@@ -308,7 +324,7 @@ static int vector_now(uvdio_req_t* req) {
 
 /* The checks of a transfer: the bytes of all buffers together, or an error. */
 static int64_t check_all(const uvdio_file_t* file, const uvdio_req_t* req, uvdio_op_t op,
-                         const uvdio_buf_t* bufs, unsigned count, uint64_t offset) {
+                         const uvdio_buf_t* bufs, unsigned count, uint64_t offset, unsigned flags) {
   int is_write = op == UVDIO_OP_WRITE;
   int64_t length = check_bufs(bufs, count);
 
@@ -318,12 +334,16 @@ static int64_t check_all(const uvdio_file_t* file, const uvdio_req_t* req, uvdio
   if (length == 0) {
     length = check_vector(file, op, bufs, count, offset);
   }
+  if (length >= 0 && (flags & UVDIO_WRITE_ATOMIC) != 0 &&
+      (count != 1 || check_atomic(file, offset, (uint64_t)length) != 0)) {
+    length = UVDIO_EATOMIC;
+  }
   return length >= 0 && is_write && file->latch_ != 0 ? file->latch_ : length;
 }
 
 static int prepare_vector(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdio_buf_t* bufs,
-                          unsigned count, uint64_t offset) {
-  int64_t length = check_all(file, req, op, bufs, count, offset);
+                          unsigned count, uint64_t offset, unsigned flags) {
+  int64_t length = check_all(file, req, op, bufs, count, offset, flags);
   uvdio__vector_t* vector;
 
   if (length < 0) {
@@ -357,13 +377,13 @@ static int submit_vector(uvdio_req_t* req, uvdio_vector_cb cb) {
 
 int uvdio_readv(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                 uint64_t offset, uvdio_vector_cb cb) {
-  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset);
+  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset, 0);
   return error != 0 ? error : submit_vector(req, cb);
 }
 
 int uvdio_readv_exact(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
                       uint64_t offset, uvdio_vector_cb cb) {
-  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset);
+  int error = prepare_vector(file, req, UVDIO_OP_READ, bufs, count, offset, 0);
 
   if (error != 0) {
     return error;
@@ -382,7 +402,7 @@ int uvdio_writev_flags(uvdio_file_t* file, uvdio_req_t* req, uvdio_buf_t* bufs, 
   int error = check_write_flags(flags);
 
   if (error == 0) {
-    error = prepare_vector(file, req, UVDIO_OP_WRITE, bufs, count, offset);
+    error = prepare_vector(file, req, UVDIO_OP_WRITE, bufs, count, offset, flags);
   }
   if (error != 0) {
     return error;
@@ -442,33 +462,127 @@ int uvdio_stat_sized(uvdio_file_t* file, uvdio_req_t* req, uvdio_stat_t* stat, s
   return submit_plain(req, cb);
 }
 
-static int submit_resize(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t length,
-                         uvdio_cb cb) {
+/* The checks of a change without a buffer, to a range of the file, which may have to be aligned. */
+static int check_change(const uvdio_file_t* file, const uvdio_req_t* req, uint64_t offset,
+                        uint64_t length, int is_aligned) {
   int error = uvdio__file_check(file, req, ACCESS_WRITE);
 
-  if (error == 0 && length > INT64_MAX) {
+  if (error == 0 && is_aligned && ((offset | length) & file->offset_mask_) != 0) {
+    error = UVDIO_EALIGN;
+  }
+  if (error == 0 && (offset > INT64_MAX || length > INT64_MAX - offset)) {
     error = UVDIO_EOFFSET;
   }
-  if (error == 0) {
-    error = file->latch_;
-  }
-  if (error != 0) {
-    return error;
-  }
-  if (cb == NULL && uvdio__order_must_not_run_now(file, op)) {
+  return error != 0 ? error : file->latch_;
+}
+
+/* A range of the file. `detail`: see uvdio__detail_of(). */
+static void prepare_range(uvdio_req_t* req, uvdio_file_t* file, uvdio_op_t op, uint64_t offset,
+                          uint64_t length, unsigned detail) {
+  uvdio__prepare(req, file, op, offset, 0);
+  uvdio__set_span(req, length);
+  req->args_ = (void*)(uintptr_t)detail;
+}
+
+/* Accepts a prepared change without a buffer, or performs it. */
+static int submit_change(uvdio_req_t* req, uvdio_cb cb) {
+  if (cb == NULL && uvdio__order_must_not_run_now(req)) {
     return UV_EBUSY;
   }
-  uvdio__prepare(req, file, op, length, 0);
   return submit_plain(req, cb);
 }
 
 int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb) {
-  return submit_resize(file, req, UVDIO_OP_TRUNCATE, length, cb);
+  int error = check_change(file, req, length, 0, 0);
+
+  if (error != 0) {
+    return error;
+  }
+  prepare_range(req, file, UVDIO_OP_TRUNCATE, length, 0, 0);
+  req->flags_ = REQ_ALONE;
+  return submit_change(req, cb);
 }
 
-int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_cb cb) {
-  if (length == 0) {
-    return UV_EINVAL;
+int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uint64_t length,
+                      unsigned flags, uvdio_cb cb) {
+  int writes = (flags & UVDIO_SPACE_WRITTEN) != 0;
+  int error;
+
+  if (length == 0 || flags > UVDIO_SPACE_WRITTEN) {
+    return UV_EINVAL; /* Both flags are more than the second one. */
   }
-  return submit_resize(file, req, UVDIO_OP_PREALLOCATE, length, cb);
+  error = check_change(file, req, offset, length, writes);
+  if (error != 0) {
+    return error;
+  }
+  prepare_range(req, file, UVDIO_OP_PREALLOCATE, offset, length, flags);
+  req->flags_ = writes ? REQ_ALONE : 0;
+  return submit_change(req, cb);
+}
+
+static int submit_zeros(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t offset,
+                        uint64_t length, uvdio_cb cb) {
+  int error = length == 0 ? UV_EINVAL : check_change(file, req, offset, length, 0);
+
+  if (error != 0) {
+    return error;
+  }
+  prepare_range(req, file, op, offset, length, 0);
+  return submit_change(req, cb);
+}
+
+int uvdio_punch_hole(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uint64_t length,
+                     uvdio_cb cb) {
+  return submit_zeros(file, req, UVDIO_OP_PUNCH_HOLE, offset, length, cb);
+}
+
+int uvdio_zero_range(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uint64_t length,
+                     uvdio_cb cb) {
+  return submit_zeros(file, req, UVDIO_OP_ZERO_RANGE, offset, length, cb);
+}
+
+static int submit_seek(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t offset,
+                       uvdio_cb cb) {
+  int error = uvdio__file_check(file, req, ACCESS_ANY);
+
+  if (error == 0 && offset > INT64_MAX) {
+    error = UVDIO_EOFFSET;
+  }
+  if (error != 0) {
+    return error;
+  }
+  uvdio__prepare(req, file, op, offset, 0);
+  return submit_plain(req, cb);
+}
+
+int uvdio_next_data(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uvdio_cb cb) {
+  return submit_seek(file, req, UVDIO_OP_NEXT_DATA, offset, cb);
+}
+
+int uvdio_next_hole(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uvdio_cb cb) {
+  return submit_seek(file, req, UVDIO_OP_NEXT_HOLE, offset, cb);
+}
+
+static int check_hint(uvdio_hint_t hint, uint64_t value) {
+  switch (hint) {
+    case UVDIO_HINT_EXTENT_SIZE:
+      return value > UINT32_MAX ? UVDIO_EOFFSET : 0;
+    case UVDIO_HINT_WRITE_LIFE:
+      return value > UVDIO_WRITE_LIFE_EXTREME ? UV_EINVAL : 0;
+  }
+  return UV_EINVAL;
+}
+
+int uvdio_set_hint(uvdio_file_t* file, uvdio_req_t* req, uvdio_hint_t hint, uint64_t value,
+                   uvdio_cb cb) {
+  int error = uvdio__file_check(file, req, ACCESS_WRITE);
+
+  if (error == 0) {
+    error = check_hint(hint, value);
+  }
+  if (error != 0) {
+    return error;
+  }
+  prepare_range(req, file, UVDIO_OP_SET_HINT, value, 0, (unsigned)hint);
+  return submit_plain(req, cb);
 }

@@ -82,15 +82,15 @@ void uvdio__durability_free(uvdio_engine_t* engine) {
  * The trial
  */
 
-static unsigned short flag_of(uvdio_durable_method_t method) {
+static unsigned flag_of(uvdio_durable_method_t method) {
   return method == UVDIO_DURABLE_BY_SYNC ? REQ_THEN_SYNC : REQ_DURABLE;
 }
 
-static unsigned short begin_trial(uvdio__durability_t* entry, uvdio_req_t* req) {
+static unsigned begin_trial(uvdio__durability_t* entry, uvdio_req_t* req) {
   unsigned block = entry->started++ / BLOCK;
 
   req->began_ns_ = uvdio__clock_ns();
-  return (unsigned short)((block == 1 || block == 2 ? REQ_THEN_SYNC : REQ_DURABLE) | REQ_TRIAL);
+  return (block == 1 || block == 2 ? REQ_THEN_SYNC : REQ_DURABLE) | REQ_TRIAL;
 }
 
 /* The method that is no matter of choice, or UNDECIDED. */

@@ -247,7 +247,7 @@ static int64_t close_on_this_thread(uvdio_req_t* req) {
 
 static void apply_close(uvdio_req_t* req) {
   if (req->result == UVDIO_EFORK && (req->flags_ & REQ_OUTCOME_UNKNOWN) == 0) {
-    req->flags_ &= (unsigned short)~REQ_RELEASE; /* Nobody is told of this descriptor. */
+    req->flags_ &= ~REQ_RELEASE;     /* Nobody is told of this descriptor. */
     (void)close_on_this_thread(req); /* The parent closes its descriptor; this is the child's. */
   }
   if (req->result == UVDIO_EPOOL) {
@@ -455,7 +455,7 @@ static int is_callback_due(const uvdio_file_t* file) {
   return file->pending_ > 0 || req != NULL;
 }
 
-static int submit_close(uvdio_file_t* file, uvdio_req_t* req, unsigned short flags, uvdio_cb cb) {
+static int submit_close(uvdio_file_t* file, uvdio_req_t* req, unsigned flags, uvdio_cb cb) {
   if (cb == NULL && is_callback_due(file)) {
     return UV_EBUSY;
   }

@@ -18,7 +18,7 @@ static void order_append(uvdio_file_t* file, uvdio_req_t* req) {
 
 static void order_remove(uvdio_req_t* req) {
   uvdio__link_remove(&req->order_link_);
-  req->flags_ &= (unsigned short)~REQ_ORDERED;
+  req->flags_ &= ~REQ_ORDERED;
 }
 
 /*
@@ -82,7 +82,7 @@ static UVDIO__NOINLINE void start_next_sync(uvdio_file_t* file) {
   uvdio__list_remove(leader);
   file->syncing_ = leader;
   if ((leader->flags_ & REQ_DURABLE_WAITS) != 0) {
-    leader->flags_ &= (unsigned short)~REQ_DURABLE_WAITS;
+    leader->flags_ &= ~REQ_DURABLE_WAITS;
   } else {
     take_followers(file, leader);
   }
@@ -198,7 +198,7 @@ static void release_truncate_queue(uvdio_file_t* file) {
   uvdio_req_t* req;
 
   while ((req = uvdio__list_first(&file->truncate_queue_)) != NULL && file->truncating_ == NULL) {
-    if (req->op == UVDIO_OP_TRUNCATE) {
+    if ((req->flags_ & REQ_ALONE) != 0) {
       if (running_ordered(file) > 0) {
         break;
       }
@@ -216,24 +216,25 @@ static void release_truncate_queue(uvdio_file_t* file) {
 /* Returns 1 for a request that has to wait. It is counted as pending already. */
 static int wait_for_truncate(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
-  int is_truncate = req->op == UVDIO_OP_TRUNCATE;
+  int is_alone = (req->flags_ & REQ_ALONE) != 0;
 
-  if (is_truncate_pending(file) || (is_truncate && running_ordered(file) > 1)) {
+  if (is_truncate_pending(file) || (is_alone && running_ordered(file) > 1)) {
     req->state_ = STATE_DEFERRED;
     uvdio__list_append(&file->truncate_queue_, req);
     file->truncate_waiters_++;
     update_waiters(file);
     return 1;
   }
-  if (is_truncate) {
+  if (is_alone) {
     file->truncating_ = req;
     update_waiters(file);
   }
   return 0;
 }
 
-int uvdio__order_must_not_run_now(const uvdio_file_t* file, uvdio_op_t op) {
-  return is_truncate_pending(file) || (op == UVDIO_OP_TRUNCATE && running_ordered(file) > 0);
+int uvdio__order_must_not_run_now(const uvdio_req_t* req) {
+  return is_truncate_pending(req->file) ||
+         ((req->flags_ & REQ_ALONE) != 0 && running_ordered(req->file) > 0);
 }
 
 int uvdio__order_must_not_be_durable_now(const uvdio_req_t* req) {
@@ -311,6 +312,7 @@ static int is_lost_write(const uvdio_req_t* req) {
   assert(req->op == UVDIO_OP_WRITE && req->result < 0);
   switch (req->result) {
     case UV_EINVAL:
+    case UVDIO_EATOMIC: /* the same, of an atomic write */
       return (quirks & (UVDIO__QUIRK_EMULATE_DSYNC | UVDIO__QUIRK_SHARED_WRITEBACK_ERROR)) != 0;
     case UV_EFBIG:
     case UV_EFAULT:
@@ -381,7 +383,7 @@ static UVDIO__NOINLINE void end_durable_write(uvdio_req_t* req) {
 
   if (is_by_sync) {
     req->op = UVDIO_OP_WRITE;
-    req->flags_ &= (unsigned short)~REQ_WRITTEN;
+    req->flags_ &= ~REQ_WRITTEN;
     req->result = req->result < 0 ? req->result : (int64_t)req->transferred;
   }
   if ((req->flags_ & REQ_TRIAL) != 0) {
@@ -438,7 +440,7 @@ static void outcome_close(uvdio_file_t* file) {
 
 void uvdio__order_become_sync(uvdio_req_t* req) {
   req->op = UVDIO_OP_SYNC_DATA;
-  req->flags_ &= (unsigned short)~(REQ_THEN_SYNC | REQ_REFUSED);
+  req->flags_ &= ~(REQ_THEN_SYNC | REQ_REFUSED);
   req->flags_ |= REQ_WRITTEN;
   req->retries_ = 0;
 }

@@ -12,7 +12,8 @@
  *     in file->written_, and the next sync of the file, whoever asked for it, covers all of these.
  *   - A truncate runs alone: beside it kernels lose direct writes. It waits in
  *     file->truncate_queue_ until the reads and changes before it have their outcomes, and those
- *     after it wait behind it. Syncs pass.
+ *     after it wait behind it. Syncs pass. So does a preallocation that writes (REQ_ALONE):
+ *     beside it a write to a hole would be written over.
  *   - A close waits while anything has no outcome (file->pending_).
  *   - A sync that failed latches the file, and so does a durable write that may have lost data.
  *
@@ -51,7 +52,7 @@ void uvdio__order_apply(uvdio_req_t* req);
 void uvdio__order_undefer(uvdio_req_t* req);
 
 /* Whether a synchronous transfer or change would run beside a request that excludes it. */
-int uvdio__order_must_not_run_now(const uvdio_file_t* file, uvdio_op_t op);
+int uvdio__order_must_not_run_now(const uvdio_req_t* req);
 
 /* Whether a synchronous durable write would run beside a sync or another durable write that errors
  * may be taken from. */

@@ -112,7 +112,19 @@ static uvdio__verdict_t settle_short(uvdio_req_t* req) {
   return VERDICT_AGAIN;
 }
 
+/* The kernel refuses what it can't write as a whole before it writes anything. */
+static uvdio__verdict_t settle_atomic(uvdio_req_t* req, int64_t result) {
+  if (result >= 0) {
+    req->transferred = (size_t)result;
+    return finish_with(req, UVDIO_ESHORTWRITE);
+  }
+  return finish_with(req, result == UV_EINVAL || result == UV_ENOTSUP ? UVDIO_EATOMIC : result);
+}
+
 static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
+  if ((req->flags_ & REQ_ATOMIC) != 0) {
+    return settle_atomic(req, result);
+  }
   if (result < 0) {
     count_arrived(req);
     return finish_with(req, result);
@@ -146,7 +158,8 @@ static int64_t ask_end(const uvdio_req_t* req) {
 static unsigned write_flags(const uvdio_req_t* req) {
   int is_durable = (req->flags_ & REQ_DURABLE) != 0 && (req->file->flags_ & UVDIO_O_DSYNC) == 0;
 
-  return is_durable ? UVDIO__WRITE_DSYNC : 0;
+  return (is_durable ? UVDIO__WRITE_DSYNC : 0) |
+         ((req->flags_ & REQ_ATOMIC) != 0 ? UVDIO__WRITE_ATOMIC : 0);
 }
 
 static int drops_cache(const uvdio_req_t* req) {
@@ -270,9 +283,20 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
     case UVDIO_OP_TRUNCATE:
       return uvdio__os_truncate(descriptor, req->offset_);
     case UVDIO_OP_PREALLOCATE:
-      return uvdio__os_preallocate(descriptor, req->offset_);
+      return uvdio__os_preallocate(descriptor, req->offset_, uvdio__span_of(req),
+                                   uvdio__detail_of(req));
     case UVDIO_OP_CLOSE:
       return perform_close(req);
+    case UVDIO_OP_PUNCH_HOLE:
+      return uvdio__os_punch_hole(descriptor, req->offset_, uvdio__span_of(req));
+    case UVDIO_OP_ZERO_RANGE:
+      return uvdio__os_zero_range(descriptor, req->offset_, uvdio__span_of(req));
+    case UVDIO_OP_NEXT_DATA:
+      return uvdio__os_next_data(descriptor, req->offset_);
+    case UVDIO_OP_NEXT_HOLE:
+      return uvdio__os_next_hole(descriptor, req->offset_);
+    case UVDIO_OP_SET_HINT:
+      return uvdio__os_set_hint(descriptor, (uvdio_hint_t)uvdio__detail_of(req), req->offset_);
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;

@@ -46,6 +46,8 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_TRIAL (1u << 12)   /* a durable write that is measured (durability.h) */
 #define REQ_SHARED (1u << 13)  /* a write of buffers that others may read */
 #define REQ_RELEASE (1u << 14) /* a close that gives the descriptor out */
+#define REQ_ALONE (1u << 15)   /* beside no read and no change: a truncate, written space */
+#define REQ_ATOMIC (1u << 16)  /* a write that is made as a whole, or not at all */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */
@@ -145,6 +147,21 @@ void uvdio__request_tell_stat(const uvdio_req_t* req, const uvdio_stat_t* stat);
 /* Performs a request through the system layer, blocking: what a worker does, and ring and pool for
  * the synchronous forms. */
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req);
+
+/* The length of a range of the file, which may be more than a size_t holds. */
+static inline void uvdio__set_span(uvdio_req_t* req, uint64_t span) {
+  req->length_ = (size_t)(span & UINT32_MAX);
+  req->range_skip_ = (size_t)(span >> 32);
+}
+
+static inline uint64_t uvdio__span_of(const uvdio_req_t* req) {
+  return (uint64_t)req->range_skip_ << 32 | req->length_;
+}
+
+/* The number that an operation without a buffer was given besides: flags, or the kind of a hint. */
+static inline unsigned uvdio__detail_of(const uvdio_req_t* req) {
+  return (unsigned)(uintptr_t)req->args_;
+}
 
 static inline uvdio__open_state_t* uvdio__open_state_of(const uvdio_req_t* req) {
   return (uvdio__open_state_t*)req->args_;

@@ -102,7 +102,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_group_submit_sized(uvdio_group_t* group,
  *
  * Merging. Neighbours in the array become one request (uvdio_readv(), uvdio_writev_flags()) where
  * file, operation and flags are the same and the next one begins where the one before ends, or, of
- * reads, not further behind than merge_gap_max; of 16 buffers at most, each gap being one. So sort
+ * reads, not further behind than merge_gap_max; of 16 buffers at most, each gap being one; writes
+ * by UVDIO_WRITE_ATOMIC never. So sort
  * members by offset. A merged request ends as a whole, and each member gets its part of the result:
  * one whose bytes all arrived before an error has succeeded. The bytes of gaps go to memory that is
  * allocated for the request. Adjacent reads gain most; with gaps of twice their size they gained

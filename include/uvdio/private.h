@@ -48,7 +48,7 @@ typedef struct uvdio_facts_s_ {
   unsigned char state_;          \
   unsigned char cancelled_;      \
   unsigned char retries_;        \
-  unsigned short flags_;         \
+  unsigned flags_;               \
   uintptr_t magic_;              \
   uvdio_engine_t* engine_;       \
   void* queue_;                  \
@@ -81,9 +81,9 @@ typedef struct uvdio_facts_s_ {
   uint64_t pending_; /* requests without an outcome, but for the close */                         \
   int has_waiters_;  /* a truncate or the close waits or runs */                                  \
   unsigned flags_;                                                                                \
-  unsigned short write_flags_; /* request flags that each write has */                            \
-  int latch_;                  /* the error that later changes and syncs get; or 0 */             \
-  unsigned fixed_index_;       /* in the ring's table of files, plus one; 0: none */              \
+  unsigned write_flags_; /* request flags that each write has */                                  \
+  int latch_;            /* the error that later changes and syncs get; or 0 */                   \
+  unsigned fixed_index_; /* in the ring's table of files, plus one; 0: none */                    \
   uintptr_t magic_;                                                                               \
   uvdio_file_t* next_;                                                                            \
   uvdio_file_t* prev_;                                                                            \

@@ -74,6 +74,7 @@ typedef struct uvdio_sim_s uvdio_sim_t;
  *                               earlier write of the file
  *   truncate, preallocate,      after such a sync, or when a later UVDIO_O_DSYNC write of the file
  *   write past the end (size)   completes
+ *   punch_hole, zero_range      after such a sync, also with UVDIO_O_DSYNC
  *   new file                    see uvdio_sim_entry_t
  *
  * sync_data and sync_all differ for new files only: both make content and size durable, as
@@ -84,9 +85,12 @@ typedef struct uvdio_sim_s uvdio_sim_t;
  * At a power cut a seeded subset survives of the changes that are not durable and of the changes in
  * flight (with or without UVDIO_O_DSYNC):
  *
- *   - Content, by sectors. Each sector of each write survives or is lost, independently of its
- *     neighbours. A lost sector has its previous content, or zeros where there was none. If several
- *     writes covered a sector, any of them may be the one that survives. A sector is never torn.
+ *   - Content, by sectors. Each sector of each write, punched hole or zeroed range survives or is
+ *     lost, independently of its neighbours. A lost sector has its previous content, or zeros where
+ *     there was none. If several of these covered a sector, any of them may be the one that
+ *     survives. A sector is never torn.
+ *   - Writes by UVDIO_WRITE_ATOMIC, each as a whole, with the size that it has made: its sectors
+ *     survive or are lost together. The faults TORN and SHORT make all of it or nothing.
  *   - Sizes, in order. If a change of a file's size is lost, all later ones are lost, too. Content
  *     past the size is lost. Size and content survive independently: a file may have grown without
  *     the bytes that made it grow.
@@ -136,7 +140,7 @@ typedef enum {
  *              effect of a write at that moment: it overwrites what others have written there
  *              meanwhile, extends the file if it ends past the file's end, and is not durable, with
  *              or without UVDIO_O_DSYNC, until a sync that starts after it.
- *   truncate, preallocate, open   takes effect before the crash ends, or never.
+ *   other changes, open   take effect before the crash ends, or never.
  *
  * No operation of a successor's engine prevents a write from landing or waits for it. The successor
  * must wait, as real programs do by a lock on the open file, which the kernel releases after the
@@ -204,8 +208,10 @@ typedef struct uvdio_sim_event_s {
   uint64_t step;    /**< of the world */
   uvdio_op_t op;    /**< which operation */
   const char* path; /**< valid during the call */
-  uint64_t offset;  /**< bytes; for truncate and preallocate the requested length */
+  uint64_t offset;  /**< bytes; for truncate the requested length, for set_hint the value */
   size_t length;    /**< bytes; 0 unless the operation is a transfer */
+  /** bytes from `offset` on of a preallocate, punch_hole or zero_range; 0 for all others */
+  uint64_t span;
 } uvdio_sim_event_t;
 
 /** Chooses a fault by setting the fields of `fault`, which is zeroed before the call: no fault.
@@ -278,6 +284,10 @@ typedef struct uvdio_sim_options_s {
   uvdio_sim_fault_cb on_fault; /**< chooses faults; may be null */
   uvdio_sim_trace_cb on_trace; /**< receives the trace; may be null */
   void* data;                  /**< argument of both callbacks */
+  /** Bytes of the smallest and of the largest write by UVDIO_WRITE_ATOMIC, powers of two, not below
+   * sector_size; both 0: there are none, and such a write is refused (UVDIO_EATOMIC). */
+  uint32_t atomic_min;
+  uint32_t atomic_max; /**< see atomic_min */
 } uvdio_sim_options_t;
 
 /** Counters since the world was created, and current values ("now"). */
@@ -305,8 +315,8 @@ UVDIO_EXTERN int uvdio_sim_create_sized(uvdio_sim_t** sim, const uvdio_sim_optio
                                         size_t size);
 
 /** Creates a world without files. `options` may be null; it is copied. Errors: UV_EINVAL (invalid
- * sector size, unknown flag or enumerator, latency_min above a latency_max that is not 0),
- * UV_ENOMEM. */
+ * sector size or sizes of atomic writes, unknown flag or enumerator, latency_min above a
+ * latency_max that is not 0), UV_ENOMEM. */
 static inline int uvdio_sim_create(uvdio_sim_t** sim, const uvdio_sim_options_t* options) {
   return uvdio_sim_create_sized(sim, options, sizeof(uvdio_sim_options_t));
 }

@@ -108,6 +108,15 @@ static int64_t transfer(uvdio__node_t* node, uvdio_req_t* req) {
   return result;
 }
 
+/* There is no space to reserve: a file grows. */
+static void preallocate(uvdio__node_t* node, const uvdio_req_t* req) {
+  uint64_t end = req->offset_ + uvdio__span_of(req);
+
+  if ((uvdio__detail_of(req) & UVDIO_SPACE_KEEP_SIZE) == 0 && end > uvdio__node_size(node)) {
+    uvdio__node_truncate(node, end);
+  }
+}
+
 static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__node_t* node = req->file->handle_.node;
 
@@ -126,10 +135,18 @@ static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) 
       uvdio__node_truncate(node, req->offset_);
       return 0;
     case UVDIO_OP_PREALLOCATE:
-      if (req->offset_ > uvdio__node_size(node)) {
-        uvdio__node_truncate(node, req->offset_);
-      }
+      preallocate(node, req);
       return 0;
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+      uvdio__node_punch(node, req->offset_, uvdio__span_of(req));
+      return 0;
+    case UVDIO_OP_NEXT_DATA:
+      return uvdio__node_next_data(node, req->offset_);
+    case UVDIO_OP_NEXT_HOLE:
+      return uvdio__node_next_hole(node, req->offset_);
+    case UVDIO_OP_SET_HINT:
+      return UV_ENOTSUP;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
       return 0;

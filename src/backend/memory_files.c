@@ -2,7 +2,7 @@
 /*
  * A file's bytes lie in extents of 64 KiB, found by their number in a hash table that grows with
  * them: a file with one byte at the far end costs one extent. Extents that were never written to
- * read as zeros.
+ * read as zeros. Of each extent it is known which pages are data; the others are holes.
  */
 #include "backend/memory_files.h"
 
@@ -12,11 +12,14 @@
 #include "uvdio.h"
 
 #define EXTENT_SIZE ((size_t)65536)
+#define PAGE_SIZE ((size_t)4096) /* what a hole is made of */
+#define PAGES_PER_EXTENT (EXTENT_SIZE / PAGE_SIZE)
 #define BUCKETS_MIN ((size_t)8)
 
 typedef struct extent_s {
   struct extent_s* next;
   uint64_t number;
+  uint32_t data; /* a bit for each page */
   char bytes[EXTENT_SIZE];
 } extent_t;
 
@@ -106,6 +109,23 @@ static size_t part_within_extent(uint64_t offset, uint64_t length) {
   return (size_t)(length < room ? length : room);
 }
 
+/* The bits of `count` pages, from the first one on. */
+static uint32_t page_bits(size_t first, size_t count) {
+  return ((UINT32_C(1) << count) - 1) << first;
+}
+
+/* The pages that [begin, end) of an extent touches. */
+static uint32_t touched_pages(size_t begin, size_t end) {
+  size_t first = begin / PAGE_SIZE;
+  return page_bits(first, (end + PAGE_SIZE - 1) / PAGE_SIZE - first);
+}
+
+/* The pages that lie within [begin, end) of an extent as a whole. */
+static uint32_t whole_pages(size_t begin, size_t end) {
+  size_t first = (begin + PAGE_SIZE - 1) / PAGE_SIZE;
+  return end / PAGE_SIZE <= first ? 0 : page_bits(first, end / PAGE_SIZE - first);
+}
+
 int64_t uvdio__node_read(uvdio__node_t* node, char* base, size_t length, uint64_t offset) {
   size_t done = 0;
 
@@ -142,6 +162,8 @@ int64_t uvdio__node_write(uvdio__node_t* node, const char* base, size_t length, 
       break;
     }
     memcpy(extent->bytes + (offset + done) % EXTENT_SIZE, base + done, part);
+    extent->data |=
+        touched_pages((offset + done) % EXTENT_SIZE, (offset + done) % EXTENT_SIZE + part);
     done += part;
   }
   if (done > 0 && offset + done > node->size) {
@@ -183,10 +205,100 @@ void uvdio__node_truncate(uvdio__node_t* node, uint64_t size) {
     size_t keep = size % EXTENT_SIZE;
     if (last != NULL && keep != 0) {
       memset(last->bytes + keep, 0, EXTENT_SIZE - keep);
+      last->data &= touched_pages(0, keep);
     }
     drop_extents(node, size);
   }
   node->size = size;
+}
+
+static void unlink_extent(uvdio__node_t* node, const extent_t* extent) {
+  extent_t** link = bucket_of(node, extent->number);
+
+  while (*link != extent) {
+    link = &(*link)->next;
+  }
+  *link = extent->next;
+  node->extent_count--;
+}
+
+/* The extent at or behind a number that is the first of those with data. */
+static const extent_t* next_extent(const uvdio__node_t* node, uint64_t number) {
+  const extent_t* found = find_extent(node, number);
+  size_t i;
+
+  if (found != NULL && found->data != 0) {
+    return found;
+  }
+  found = NULL;
+  for (i = 0; i < node->bucket_count; i++) {
+    const extent_t* extent;
+    for (extent = node->buckets[i]; extent != NULL; extent = extent->next) {
+      if (extent->number > number && extent->data != 0 &&
+          (found == NULL || extent->number < found->number)) {
+        found = extent;
+      }
+    }
+  }
+  return found;
+}
+
+void uvdio__node_punch(uvdio__node_t* node, uint64_t offset, uint64_t length) {
+  uint64_t end = offset + length < node->size ? offset + length : node->size;
+
+  while (offset < end) {
+    const extent_t* next = next_extent(node, offset / EXTENT_SIZE);
+    extent_t* extent = next == NULL ? NULL : find_extent(node, next->number);
+    size_t begin;
+    size_t part;
+    if (extent == NULL || extent->number * EXTENT_SIZE >= end) {
+      return;
+    }
+    offset = offset > extent->number * EXTENT_SIZE ? offset : extent->number * EXTENT_SIZE;
+    begin = (size_t)(offset % EXTENT_SIZE);
+    part = part_within_extent(offset, end - offset);
+    memset(extent->bytes + begin, 0, part);
+    extent->data &= ~whole_pages(begin, begin + part);
+    offset += part;
+    if (extent->data == 0) {
+      unlink_extent(node, extent);
+      free_extent(extent);
+    }
+  }
+}
+
+int64_t uvdio__node_next_data(const uvdio__node_t* node, uint64_t offset) {
+  uint64_t page = offset / PAGE_SIZE;
+  const extent_t* extent;
+
+  if (offset >= node->size) {
+    return UV_ENXIO;
+  }
+  while ((extent = next_extent(node, page / PAGES_PER_EXTENT)) != NULL) {
+    uint64_t first = extent->number * PAGES_PER_EXTENT;
+    for (page = page > first ? page : first; page < first + PAGES_PER_EXTENT; page++) {
+      if ((extent->data >> (page - first) & 1) != 0) {
+        return (int64_t)(page * PAGE_SIZE > offset ? page * PAGE_SIZE : offset);
+      }
+    }
+  }
+  return UV_ENXIO;
+}
+
+int64_t uvdio__node_next_hole(const uvdio__node_t* node, uint64_t offset) {
+  uint64_t at = offset;
+
+  if (offset >= node->size) {
+    return UV_ENXIO;
+  }
+  while (at < node->size) {
+    const extent_t* extent = find_extent(node, at / EXTENT_SIZE);
+    if (extent == NULL || (extent->data >> (at % EXTENT_SIZE / PAGE_SIZE) & 1) == 0) {
+      return (int64_t)at;
+    }
+    at = (at / PAGE_SIZE + 1) * PAGE_SIZE;
+  }
+  return (int64_t)node->size;
 }
 
 void uvdio__node_destroy(uvdio__node_t* node) {
@@ -237,6 +349,7 @@ int uvdio__node_copy(uvdio__node_t* to, const uvdio__node_t* from) {
         return UV_ENOMEM;
       }
       memcpy(copy->bytes, extent->bytes, EXTENT_SIZE);
+      copy->data = extent->data;
     }
   }
   return 0;

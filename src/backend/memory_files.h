@@ -47,4 +47,11 @@ uint64_t uvdio__node_allocated(const uvdio__node_t* node); /* bytes of memory fo
 /* Sets the size; what is cut off is gone, what is added reads as zeros. */
 void uvdio__node_truncate(uvdio__node_t* node, uint64_t size);
 
+/* Makes the range zeros, as far as the size, and a hole of its whole pages. */
+void uvdio__node_punch(uvdio__node_t* node, uint64_t offset, uint64_t length);
+
+/* As lseek(2) with SEEK_DATA and SEEK_HOLE: an offset, or UV_ENXIO. */
+int64_t uvdio__node_next_data(const uvdio__node_t* node, uint64_t offset);
+int64_t uvdio__node_next_hole(const uvdio__node_t* node, uint64_t offset);
+
 #endif /* UVDIO_MEMORY_STORE_H */

@@ -112,8 +112,8 @@ typedef struct {
   transfer_t* transfer; /* the one that runs, or null */
   struct stat source_status;
   uint64_t size;
-  int holes;      /* a descriptor of the source, to find its holes; or -1: none are to be kept */
-  target_t entry; /* the target: its name, and a descriptor of its own */
+  uvdio_file_t* holes; /* the source, to find its holes; or null: none are to be kept */
+  target_t entry;      /* the target: its name, and a descriptor of its own */
   target_state_t state;
   atomic_int interrupted;
   /* for the last line */
@@ -165,21 +165,6 @@ static int name_target(copy_t* copy, const char* path) {
  * Steps.
  */
 
-/* The library has no call for this. Another file's holes would be the end of the copy: it must be
- * the one that was looked at before it was opened. */
-static int open_for_holes(const copy_t* copy) {
-  struct stat status;
-  int descriptor = open(copy->source_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor >= 0 && fstat(descriptor, &status) == 0 &&
-      status.st_dev == copy->source_status.st_dev && status.st_ino == copy->source_status.st_ino) {
-    return descriptor;
-  }
-  if (descriptor >= 0) {
-    (void)close(descriptor);
-  }
-  return -1;
-}
-
 static int open_source(copy_t* copy) {
   int64_t result =
       session_await(&copy->session, &copy->req,
@@ -194,7 +179,7 @@ static int open_source(copy_t* copy) {
     return fail(copy, "tell the size of", copy->source_path, result);
   }
   copy->size = (uint64_t)result;
-  copy->holes = copy->sparse != SPARSE_NEVER && !copy->entry.is_device ? open_for_holes(copy) : -1;
+  copy->holes = copy->sparse != SPARSE_NEVER && !copy->entry.is_device ? &copy->source : NULL;
   return CLI_OK;
 }
 
@@ -277,39 +262,28 @@ static size_t block_size_for(const copy_t* copy) {
   return ((size_t)copy->block_size + unit - 1) / unit * unit;
 }
 
-typedef struct {
-  uv_work_t work;
-  copy_t* copy;
-  uint64_t unit;
-  int error;
-} reservation_t;
-
-/* Range by range, on a thread of the pool. The library knows one range only, from zero on. */
-static void reserve_ranges(uv_work_t* work) {
-  reservation_t* reservation = work->data;
-  copy_t* copy = reservation->copy;
-  uint64_t unit = reservation->unit;
-  extent_t data = extents_next(copy->holes, 0, copy->size, unit);
-  while (data.begin < data.end && reservation->error == 0 && !atomic_load(&copy->interrupted)) {
-    data.end = (data.end + unit - 1) / unit * unit; /* what is written of the last one */
-    reservation->error = extents_reserve(copy->entry.descriptor, data);
-    data = extents_next(copy->holes, data.end, copy->size, unit);
-  }
+static int64_t reserve(copy_t* copy, uint64_t begin, uint64_t end) {
+  return session_await(
+      &copy->session, &copy->req,
+      uvdio_preallocate(&copy->target, &copy->req, begin, end - begin, 0, session_done));
 }
 
+/* Range by range: the holes are to stay. */
 static int64_t reserve_data(copy_t* copy) {
-  reservation_t reservation = {.copy = copy, .unit = unit_of(copy)};
-  reservation.work.data = &reservation;
-  int error = uv_queue_work(&copy->session.loop, &reservation.work, reserve_ranges, NULL);
-  session_run(&copy->session);
-  return error != 0 ? error : reservation.error;
+  uint64_t unit = unit_of(copy);
+  int64_t result = 0;
+  extent_t data = extents_next(copy->holes, 0, copy->size, unit);
+  while (data.begin < data.end && result == 0 && !atomic_load(&copy->interrupted)) {
+    data.end = (data.end + unit - 1) / unit * unit; /* what is written of the last one */
+    result = reserve(copy, data.begin, data.end);
+    data = extents_next(copy->holes, data.end, copy->size, unit);
+  }
+  return result;
 }
 
 static int64_t reserve_all(copy_t* copy) {
   uint64_t unit = alignment_of(&copy->target);
-  uint64_t length = (copy->size + unit - 1) / unit * unit;
-  return session_await(&copy->session, &copy->req,
-                       uvdio_preallocate(&copy->target, &copy->req, length, session_done));
+  return reserve(copy, 0, (copy->size + unit - 1) / unit * unit);
 }
 
 /* Finds out about a disk that is too small before anything is written to it. Where zeros become
@@ -368,7 +342,7 @@ static int run_transfer(copy_t* copy, transfer_mode_t mode, const char* verb) {
                          .unit = unit_of(copy),
                          .alignment = alignment_of(&copy->target),
                          .depth = copy->engine.depth,
-                         .holes = mode == TRANSFER_COPY ? copy->holes : -1,
+                         .holes = mode == TRANSFER_COPY ? copy->holes : NULL,
                          .skip_zeros = copy->sparse == SPARSE_ALWAYS && !copy->entry.is_device,
                          .target_goes_on = copy->entry.is_device};
   int error = transfer_start(&transfer);
@@ -541,9 +515,6 @@ static int run_session(copy_t* copy) {
     assert(copy->state == TARGET_DURABLE);
     code = copy->entry.is_device ? CLI_OK : target_sync_directory(&copy->entry);
   }
-  if (copy->holes >= 0) {
-    (void)close(copy->holes);
-  }
   progress_close(&copy->progress);
   session_close(&copy->session);
   return code;
@@ -712,7 +683,7 @@ int copy_main(int argc, char** argv) {
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
   };
-  copy_t copy = {.block_size = BLOCK_DEFAULT, .holes = -1, .entry.descriptor = -1};
+  copy_t copy = {.block_size = BLOCK_DEFAULT, .entry.descriptor = -1};
   copy.progress_wanted = isatty(STDERR_FILENO);
   int answer;
   while ((answer = getopt_long(argc, argv, ":hp", options, NULL)) != -1) {

@@ -36,9 +36,9 @@ typedef struct transfer_s {
   size_t
       alignment; /* the same in the target alone: what is written of a last block is padded to it */
   unsigned depth; /* slots, each of which has one request in flight */
-  /* copying: a descriptor of the source, to ask where its holes are; -1: all of it is data. The
-   * target must read as zeros there */
-  int holes;
+  /* copying: the source, to ask where its holes are; null: all of it is data. The target must read
+   * as zeros there */
+  uvdio_file_t* holes;
   int skip_zeros;     /* copying: don't write zeros. The target must read as zeros already */
   int target_goes_on; /* the target may be longer than the source: a device */
   uint64_t done;      /* bytes of data that are copied or compared */

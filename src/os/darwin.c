@@ -94,16 +94,20 @@ static int reserve(int descriptor, off_t size) {
 }
 
 /* Space is counted from the physical end of the file, which lies past its size where space was
- * reserved before. A hole before that end stays one: the system has no call that fills it.
+ * reserved before. A hole before that end stays one: the system has no call that fills it, nor one
+ * that marks blocks as written.
  *
  * Nor has it a call that only grows a file. So the size is set where it was seen to be less, and a
- * write past `length` that ends in between is cut off. */
-int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
-  off_t wanted = (off_t)length;
+ * write past the range that ends in between is cut off. */
+int uvdio__os_preallocate(intptr_t descriptor, uint64_t offset, uint64_t length, unsigned flags) {
+  off_t wanted = (off_t)(offset + length);
   off_t taken;
   struct stat stat;
   int error = 0;
 
+  if ((flags & UVDIO_SPACE_WRITTEN) != 0) {
+    return UV_ENOTSUP;
+  }
   if (fstat((int)descriptor, &stat) == -1) {
     return last_error();
   }
@@ -112,10 +116,38 @@ int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
   if (wanted > taken) {
     error = reserve((int)descriptor, wanted - taken);
   }
-  if (error == 0 && wanted > stat.st_size) {
-    error = uvdio__os_truncate(descriptor, length);
+  if (error == 0 && wanted > stat.st_size && (flags & UVDIO_SPACE_KEEP_SIZE) == 0) {
+    error = uvdio__os_truncate(descriptor, (uint64_t)wanted);
   }
   return error;
+}
+
+int64_t uvdio__os_next_data(intptr_t descriptor, uint64_t offset) {
+  return uvdio__posix_seek(descriptor, offset, SEEK_DATA, uvdio__os_size);
+}
+
+int64_t uvdio__os_next_hole(intptr_t descriptor, uint64_t offset) {
+  return uvdio__posix_seek(descriptor, offset, SEEK_HOLE, uvdio__os_size);
+}
+
+int uvdio__os_punch_hole(intptr_t descriptor, uint64_t offset, uint64_t length) {
+  fpunchhole_t hole = {0, 0, (off_t)offset, (off_t)length};
+  return fcntl((int)descriptor, F_PUNCHHOLE, &hole) == -1 ? last_error() : 0;
+}
+
+/* A hole would read as zeros, and its space would be gone. */
+int uvdio__os_zero_range(intptr_t descriptor, uint64_t offset, uint64_t length) {
+  (void)descriptor;
+  (void)offset;
+  (void)length;
+  return UV_ENOTSUP;
+}
+
+int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value) {
+  (void)descriptor;
+  (void)hint;
+  (void)value;
+  return UV_ENOTSUP;
 }
 
 /* Superpages come from an allocation that asks for them (VM_FLAGS_SUPERPAGE_SIZE_2MB) and on Intel

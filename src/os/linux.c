@@ -90,6 +90,28 @@
  * or the device's own blocks. */
 #define SECTOR_SIZE 512
 
+/* musl's headers lack it. */
+#ifndef FALLOC_FL_ZERO_RANGE
+#define FALLOC_FL_ZERO_RANGE 0x10
+#endif
+
+/* Since Linux 6.17. */
+#ifndef FALLOC_FL_WRITE_ZEROES
+#define FALLOC_FL_WRITE_ZEROES 0x80
+#endif
+
+/* Since Linux 4.13. */
+#ifndef F_SET_RW_HINT
+#define F_SET_RW_HINT (1024 + 12)
+#endif
+
+/* The type of an ioctl's number differs between C libraries. */
+#ifdef __GLIBC__
+typedef unsigned long ioctl_number_t;
+#else
+typedef int ioctl_number_t;
+#endif
+
 _Static_assert(sizeof(struct statx) <= sizeof(((uvdio__open_state_t*)NULL)->stat),
                "an opening holds a struct statx");
 
@@ -109,8 +131,155 @@ int64_t uvdio__os_size(intptr_t descriptor) {
   return end == -1 ? last_error() : end;
 }
 
-int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
-  return fallocate((int)descriptor, 0, 0, (off_t)length) == 0 ? 0 : last_error();
+/*
+ * Space
+ */
+
+int64_t uvdio__os_next_data(intptr_t descriptor, uint64_t offset) {
+  return uvdio__posix_seek(descriptor, offset, SEEK_DATA, uvdio__os_size);
+}
+
+int64_t uvdio__os_next_hole(intptr_t descriptor, uint64_t offset) {
+  return uvdio__posix_seek(descriptor, offset, SEEK_HOLE, uvdio__os_size);
+}
+
+int uvdio__linux_space_mode(uvdio_op_t op, unsigned flags) {
+  if (op == UVDIO_OP_PREALLOCATE) {
+    return (flags & UVDIO_SPACE_KEEP_SIZE) != 0 ? FALLOC_FL_KEEP_SIZE : 0;
+  }
+  assert(op == UVDIO_OP_PUNCH_HOLE || op == UVDIO_OP_ZERO_RANGE);
+  return FALLOC_FL_KEEP_SIZE |
+         (op == UVDIO_OP_PUNCH_HOLE ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
+}
+
+static int allocate(int descriptor, int mode, uint64_t offset, uint64_t length) {
+  return fallocate(descriptor, mode, (off_t)offset, (off_t)length) == 0 ? 0 : last_error();
+}
+
+/* Bytes that one call writes at most. One that is interrupted is repeated with all of the request,
+ * which then finds written what came before. */
+#define ZEROS_MOST (UINT64_C(1) << 20)
+#define ZEROS_SIZE ((size_t)65536)
+
+/* Writes zeros past the page cache, if the file does. */
+static int64_t write_some_zeros(int descriptor, uint64_t offset, uint64_t length) {
+  static _Alignas(UVDIO_ALIGNMENT) char zeros[ZEROS_SIZE];
+  struct iovec pieces[ZEROS_MOST / ZEROS_SIZE];
+  uint64_t rest = length < ZEROS_MOST ? length : ZEROS_MOST;
+  int count = 0;
+  ssize_t wrote;
+
+  for (; rest > 0; count++) {
+    pieces[count].iov_base = zeros;
+    pieces[count].iov_len = rest < ZEROS_SIZE ? (size_t)rest : ZEROS_SIZE;
+    rest -= pieces[count].iov_len;
+  }
+  wrote = pwritev(descriptor, pieces, count, (off_t)offset);
+  if (wrote == 0) {
+    return UVDIO_ESHORTWRITE;
+  }
+  return wrote == -1 ? last_error() : wrote;
+}
+
+static int write_zeros(int descriptor, uint64_t offset, uint64_t length) {
+  while (length > 0) {
+    int64_t wrote = write_some_zeros(descriptor, offset, length);
+    if (wrote < 0) {
+      return (int)wrote;
+    }
+    offset += (uint64_t)wrote;
+    length -= (uint64_t)wrote;
+  }
+  return 0;
+}
+
+/* Where nothing is written, zeros are. Refused are modes that the kernel does not know (EOPNOTSUPP,
+ * or EINVAL where a filesystem looks first). */
+static int fill_hole(int descriptor, uint64_t offset, uint64_t length) {
+  int error = allocate(descriptor, FALLOC_FL_WRITE_ZEROES, offset, length);
+  int is_refused = error == UV_ENOTSUP || error == UV_EINVAL || error == UV_ENOSYS;
+
+  return is_refused ? write_zeros(descriptor, offset, length) : error;
+}
+
+/* The range lies below the end of the file, and all of it is allocated. A hole is what was never
+ * written: data in the page cache counts as written (lseek(2), iomap_seek_hole()). */
+static int fill_holes(int descriptor, uint64_t offset, uint64_t end) {
+  int error = 0;
+
+  while (error == 0) {
+    int64_t hole = uvdio__os_next_hole(descriptor, offset);
+    int64_t data;
+    if (hole < 0 || (uint64_t)hole >= end) {
+      return hole < 0 && hole != UV_ENXIO ? (int)hole : 0;
+    }
+    data = uvdio__os_next_data(descriptor, (uint64_t)hole);
+    if (data < 0 && data != UV_ENXIO) {
+      return (int)data;
+    }
+    offset = data < 0 || (uint64_t)data > end ? end : (uint64_t)data;
+    error = fill_hole(descriptor, (uint64_t)hole, offset - (uint64_t)hole);
+  }
+  return error;
+}
+
+int uvdio__os_preallocate(intptr_t descriptor, uint64_t offset, uint64_t length, unsigned flags) {
+  int mode = uvdio__linux_space_mode(UVDIO_OP_PREALLOCATE, flags);
+  int error = allocate((int)descriptor, mode, offset, length);
+
+  if (error == 0 && (flags & UVDIO_SPACE_WRITTEN) != 0) {
+    error = fill_holes((int)descriptor, offset, offset + length);
+  }
+  return error;
+}
+
+int uvdio__os_punch_hole(intptr_t descriptor, uint64_t offset, uint64_t length) {
+  return allocate((int)descriptor, uvdio__linux_space_mode(UVDIO_OP_PUNCH_HOLE, 0), offset, length);
+}
+
+int uvdio__os_zero_range(intptr_t descriptor, uint64_t offset, uint64_t length) {
+  int mode = uvdio__linux_space_mode(UVDIO_OP_ZERO_RANGE, 0);
+  int error = allocate((int)descriptor, mode, offset, length);
+
+  if (error != UV_ENOTSUP) {
+    return error;
+  }
+  error = uvdio__os_punch_hole(descriptor, offset, length);
+  return error != 0 ? error
+                    : uvdio__os_preallocate(descriptor, offset, length, UVDIO_SPACE_KEEP_SIZE);
+}
+
+/*
+ * Hints
+ */
+
+/* The other attributes stay as they are. Filesystems that don't know this one may take it and say
+ * nothing (ext4), so that it is asked for again. */
+static int set_extent_size(int descriptor, uint32_t size) {
+  struct fsxattr attributes;
+
+  if (ioctl(descriptor, (ioctl_number_t)FS_IOC_FSGETXATTR, &attributes) == -1) {
+    return last_error();
+  }
+  attributes.fsx_xflags &= ~(uint32_t)FS_XFLAG_EXTSIZE;
+  attributes.fsx_xflags |= size > 0 ? FS_XFLAG_EXTSIZE : 0;
+  attributes.fsx_extsize = size;
+  if (ioctl(descriptor, (ioctl_number_t)FS_IOC_FSSETXATTR, &attributes) == -1 ||
+      ioctl(descriptor, (ioctl_number_t)FS_IOC_FSGETXATTR, &attributes) == -1) {
+    return last_error();
+  }
+  return attributes.fsx_extsize == size ? 0 : UV_ENOTSUP;
+}
+
+int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value) {
+  int error = 0;
+
+  if (hint == UVDIO_HINT_EXTENT_SIZE) {
+    error = set_extent_size((int)descriptor, (uint32_t)value);
+  } else if (fcntl((int)descriptor, F_SET_RW_HINT, &value) == -1) {
+    error = last_error();
+  }
+  return error == UV_ENOTTY ? UV_ENOTSUP : error;
 }
 
 /* Each thread is a folder there, next to the two that every folder has. */
@@ -191,6 +360,10 @@ static int set_direct(uvdio__open_state_t* opening, int direct) {
   int others = opening->status_flags & ~(O_DIRECT | O_NONBLOCK); /* of an adopted descriptor */
 
   opening->direct = direct;
+  if (!direct) { /* The page cache has no writes that can't be torn. */
+    opening->facts.atomic_min = 0;
+    opening->facts.atomic_max = 0;
+  }
   return fcntl((int)opening->descriptor, F_SETFL, others | (direct ? O_DIRECT : 0)) == -1
              ? last_error()
              : 0;
@@ -495,13 +668,6 @@ static void learn_requirement(uvdio__open_state_t* opening, uint32_t magic) {
     opening->offset_align = opening->read_align;
   }
 }
-
-/* The type of an ioctl's number differs between C libraries. */
-#ifdef __GLIBC__
-typedef unsigned long ioctl_number_t;
-#else
-typedef int ioctl_number_t;
-#endif
 
 /* Whether the file's blocks are found by extents. Direct writes into holes of an ext4 file of the
  * older kind (as ext2 and ext3 make them) go through the page cache. */

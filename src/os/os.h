@@ -117,10 +117,19 @@ uvdio__open_status_t uvdio__linux_open_advance(uvdio__open_state_t* opening, int
 /* The flags of openat(2) for the present step, and the mask of statx(2). */
 int uvdio__linux_open_flags(const uvdio__open_state_t* opening);
 unsigned uvdio__linux_statx_mask(void);
+
+/* The mode of fallocate(2) for one of the operations that are one. `flags`: UVDIO_SPACE_*. */
+int uvdio__linux_space_mode(uvdio_op_t op, unsigned flags);
 #endif
 
 /* What a write asks for beyond moving bytes. The system has to know it, see the quirks. */
-#define UVDIO__WRITE_DSYNC 1u /* durable when the call returns */
+#define UVDIO__WRITE_DSYNC 1u  /* durable when the call returns */
+#define UVDIO__WRITE_ATOMIC 2u /* all of it or nothing, whatever happens */
+
+/* Since Linux 6.11. */
+#ifndef RWF_ATOMIC
+#define RWF_ATOMIC 0x00000040
+#endif
 
 /* Positional transfers of up to UVDIO__TRANSFER_MAX bytes. Return bytes moved or an error. */
 int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t offset);
@@ -163,17 +172,32 @@ int uvdio__os_sync(intptr_t descriptor, int data_only);
 int64_t uvdio__os_size(intptr_t descriptor);
 int uvdio__os_stat(intptr_t descriptor, uvdio_stat_t* stat); /* which is zeroed */
 int uvdio__os_truncate(intptr_t descriptor, uint64_t length);
-int uvdio__os_preallocate(intptr_t descriptor, uint64_t length);
 int uvdio__os_close(intptr_t descriptor);
 
 /* Releases the lock of an open by UVDIO__LOCKS. Closing would not do where a child has the open
  * file as well, or a ring still holds on to it. */
 void uvdio__os_release_lock(intptr_t descriptor);
 
+/* Space. The flags are UVDIO_SPACE_*, ranges are not empty and end at INT64_MAX at most. */
+int uvdio__os_preallocate(intptr_t descriptor, uint64_t offset, uint64_t length, unsigned flags);
+int uvdio__os_punch_hole(intptr_t descriptor, uint64_t offset, uint64_t length);
+int uvdio__os_zero_range(intptr_t descriptor, uint64_t offset, uint64_t length);
+
+/* An offset, or UV_ENXIO. */
+int64_t uvdio__os_next_data(intptr_t descriptor, uint64_t offset);
+int64_t uvdio__os_next_hole(intptr_t descriptor, uint64_t offset);
+
+int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value);
+
 #ifndef _WIN32
 /* Removes `path` if that is the open file, by itself and not by a link, and nothing has been
  * written to it. Returns 1 if it is gone. */
 int uvdio__posix_remove(const char* path, int descriptor);
+
+/* Seeks for SEEK_DATA or SEEK_HOLE. What has no holes (a block device) does not know the question:
+ * it is data, up to its size. */
+int64_t uvdio__posix_seek(intptr_t descriptor, uint64_t offset, int whence,
+                          int64_t (*size_of)(intptr_t descriptor));
 #endif
 
 /* Bytes. What one system call moves at most on Linux (read(2)); a multiple of 4096, and of no

@@ -47,7 +47,8 @@ static const struct iovec* iovec_of(const uvdio__piece_t* pieces) {
  * halves, of which 64-bit kernels take no notice of the second. */
 static int64_t write_with_flags(int descriptor, const uvdio__piece_t* pieces, unsigned count,
                                 uint64_t offset, unsigned flags) {
-  int rwf = (flags & UVDIO__WRITE_DSYNC) != 0 ? RWF_DSYNC : 0;
+  int rwf = ((flags & UVDIO__WRITE_DSYNC) != 0 ? RWF_DSYNC : 0) |
+            ((flags & UVDIO__WRITE_ATOMIC) != 0 ? RWF_ATOMIC : 0);
   long moved = syscall(SYS_pwritev2, descriptor, pieces, (long)count, (long)offset,
                        (long)(offset >> 32), rwf);
 
@@ -93,6 +94,21 @@ int64_t uvdio__os_writev(intptr_t descriptor, const uvdio__piece_t* pieces, unsi
 
 int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {
   return error_of(ftruncate((int)descriptor, (off_t)length));
+}
+
+int64_t uvdio__posix_seek(intptr_t descriptor, uint64_t offset, int whence,
+                          int64_t (*size_of)(intptr_t descriptor)) {
+  off_t found = lseek((int)descriptor, (off_t)offset, whence);
+  int64_t size;
+
+  if (found != -1 || (errno != EINVAL && errno != EOPNOTSUPP)) {
+    return found != -1 ? found : uv_translate_sys_error(errno);
+  }
+  size = size_of(descriptor);
+  if (size >= 0 && offset >= (uint64_t)size) {
+    return UV_ENXIO;
+  }
+  return size < 0 || whence == SEEK_HOLE ? size : (int64_t)offset;
 }
 
 int uvdio__os_close(intptr_t descriptor) {

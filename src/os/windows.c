@@ -181,24 +181,119 @@ int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {
  * the others have their space, unless they are sparse, and then setting it would not fill the
  * holes. The size follows, because what lies past it is given back when the file is closed.
  *
- * Windows has no call that only grows a file: a write past `length` that ends between the look at
+ * Windows has no call that only grows a file: a write past the range that ends between the look at
  * the size and the two changes is cut off. */
-int uvdio__os_preallocate(intptr_t descriptor, uint64_t length) {
+int uvdio__os_preallocate(intptr_t descriptor, uint64_t offset, uint64_t length, unsigned flags) {
   FILE_ALLOCATION_INFO allocation;
   int64_t size = uvdio__os_size(descriptor);
+  uint64_t end = offset + length;
 
   if (size < 0) {
     return (int)size;
   }
-  if ((uint64_t)size >= length) {
+  if ((flags & UVDIO_SPACE_WRITTEN) != 0) {
+    return UV_ENOTSUP;
+  }
+  if ((uint64_t)size >= end) {
     return 0;
   }
-  allocation.AllocationSize.QuadPart = (LONGLONG)length;
+  allocation.AllocationSize.QuadPart = (LONGLONG)end;
   if (!SetFileInformationByHandle(handle_of(descriptor), FileAllocationInfo, &allocation,
                                   sizeof(allocation))) {
     return last_error();
   }
-  return uvdio__os_truncate(descriptor, length);
+  return (flags & UVDIO_SPACE_KEEP_SIZE) != 0 ? 0 : uvdio__os_truncate(descriptor, end);
+}
+
+/* Of a sparse file the space is given back, of any other zeros are written. */
+int uvdio__os_zero_range(intptr_t descriptor, uint64_t offset, uint64_t length) {
+  FILE_ZERO_DATA_INFORMATION zero;
+  DWORD count;
+
+  zero.FileOffset.QuadPart = (LONGLONG)offset;
+  zero.BeyondFinalZero.QuadPart = (LONGLONG)(offset + length);
+  return DeviceIoControl(handle_of(descriptor), FSCTL_SET_ZERO_DATA, &zero, sizeof(zero), NULL, 0,
+                         &count, NULL)
+             ? 0
+             : last_error();
+}
+
+int uvdio__os_punch_hole(intptr_t descriptor, uint64_t offset, uint64_t length) {
+  DWORD count;
+
+  if (!DeviceIoControl(handle_of(descriptor), FSCTL_SET_SPARSE, NULL, 0, NULL, 0, &count, NULL)) {
+    return last_error();
+  }
+  return uvdio__os_zero_range(descriptor, offset, length);
+}
+
+/* The first range at or behind the offset that has space. Returns 0, UV_ENXIO (none) or an error.
+ * Of what knows no holes all has. */
+static int find_allocated(intptr_t descriptor, uint64_t offset, uint64_t size, uint64_t* begin,
+                          uint64_t* end) {
+  FILE_ALLOCATED_RANGE_BUFFER asked;
+  FILE_ALLOCATED_RANGE_BUFFER found;
+  DWORD count = 0;
+
+  asked.FileOffset.QuadPart = (LONGLONG)offset;
+  asked.Length.QuadPart = (LONGLONG)(size - offset);
+  *begin = offset;
+  *end = size;
+  if (!DeviceIoControl(handle_of(descriptor), FSCTL_QUERY_ALLOCATED_RANGES, &asked, sizeof(asked),
+                       &found, sizeof(found), &count, NULL) &&
+      GetLastError() != ERROR_MORE_DATA) {
+    int error = last_error();
+    return error == UV_ENOTSUP || error == UV_EINVAL ? 0 : error;
+  }
+  if (count < sizeof(found)) {
+    return UV_ENXIO;
+  }
+  if ((uint64_t)found.FileOffset.QuadPart > offset) {
+    *begin = (uint64_t)found.FileOffset.QuadPart;
+  }
+  *end = (uint64_t)found.FileOffset.QuadPart + (uint64_t)found.Length.QuadPart;
+  return 0;
+}
+
+int64_t uvdio__os_next_data(intptr_t descriptor, uint64_t offset) {
+  int64_t size = uvdio__os_size(descriptor);
+  uint64_t begin;
+  uint64_t end;
+  int error;
+
+  if (size < 0 || offset >= (uint64_t)size) {
+    return size < 0 ? size : UV_ENXIO;
+  }
+  error = find_allocated(descriptor, offset, (uint64_t)size, &begin, &end);
+  return error != 0 ? error : (int64_t)begin;
+}
+
+int64_t uvdio__os_next_hole(intptr_t descriptor, uint64_t offset) {
+  int64_t size = uvdio__os_size(descriptor);
+  uint64_t begin;
+  uint64_t end;
+
+  if (size < 0 || offset >= (uint64_t)size) {
+    return size < 0 ? size : UV_ENXIO;
+  }
+  while (offset < (uint64_t)size) {
+    int error = find_allocated(descriptor, offset, (uint64_t)size, &begin, &end);
+    if (error == UV_ENXIO || (error == 0 && begin > offset)) {
+      return (int64_t)offset;
+    }
+    if (error != 0) {
+      return error;
+    }
+    offset = end;
+  }
+  return size;
+}
+
+int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value) {
+  (void)descriptor;
+  (void)hint;
+  (void)value;
+  return UV_ENOTSUP;
 }
 
 int uvdio__os_close(intptr_t descriptor) {

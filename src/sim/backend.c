@@ -80,6 +80,13 @@ static void close_sim(uvdio__queue_t* queue) {
  * What a request asks of the disk
  */
 
+static void set_span(uvdio__sim_task_t* task, const uvdio_req_t* req) {
+  if (uvdio__is_change(req->op)) {
+    task->event.span = uvdio__span_of(req);
+    task->keeps_size = (uvdio__detail_of(req) & UVDIO_SPACE_KEEP_SIZE) != 0;
+  }
+}
+
 static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   uvdio__sim_task_t task = {0};
 
@@ -98,7 +105,9 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
   task.unit = req->file->direct_ ? req->file->offset_mask_ + 1 : sim->options.sector_size;
   task.durable = (req->flags_ & REQ_DURABLE) != 0;
   task.locks = req->file->flags_ & UVDIO__LOCKS;
+  task.atomic = (req->flags_ & REQ_ATOMIC) != 0;
   if (!uvdio__is_transfer(req->op)) {
+    set_span(&task, req);
     return task;
   }
   if (uvdio__is_vector(req)) {

@@ -19,6 +19,11 @@
  * The list
  */
 
+/* Bytes that a change holds. */
+static size_t size_of_bytes(const uvdio__change_t* change) {
+  return change->zeros ? 0 : change->length;
+}
+
 static void append_change(uvdio__sim_file_t* file, uvdio__change_t* change) {
   change->next = NULL;
   change->sequence = ++file->sim->sequence;
@@ -28,8 +33,8 @@ static void append_change(uvdio__sim_file_t* file, uvdio__change_t* change) {
     file->oldest = change;
   }
   file->newest = change;
-  file->dirty += change->length;
-  file->sim->stats.dirty += change->length;
+  file->dirty += size_of_bytes(change);
+  file->sim->stats.dirty += size_of_bytes(change);
 }
 
 static void drop_oldest(uvdio__sim_file_t* file) {
@@ -39,9 +44,9 @@ static void drop_oldest(uvdio__sim_file_t* file) {
   if (file->oldest == NULL) {
     file->newest = NULL;
   }
-  file->dirty -= change->length;
-  file->sim->stats.dirty -= change->length;
-  uvdio__free(change, sizeof(*change) + change->length, UVDIO__STRUCT_ALIGN);
+  file->dirty -= size_of_bytes(change);
+  file->sim->stats.dirty -= size_of_bytes(change);
+  uvdio__free(change, sizeof(*change) + size_of_bytes(change), UVDIO__STRUCT_ALIGN);
 }
 
 static uvdio__change_t* make_change(const char* base, size_t length, uint64_t offset) {
@@ -74,7 +79,10 @@ static void put_bytes(uvdio__sim_file_t* file, const uvdio__change_t* change, si
   if (length > size - offset) {
     length = (size_t)(size - offset);
   }
-  if (uvdio__node_write(file->disk, change->bytes + begin, length, offset) != (int64_t)length) {
+  if (change->zeros) {
+    uvdio__node_punch(file->disk, offset, length);
+  } else if (uvdio__node_write(file->disk, change->bytes + begin, length, offset) !=
+             (int64_t)length) {
     file->sim->out_of_memory = 1;
   }
 }
@@ -98,18 +106,30 @@ static size_t sector_part(const uvdio__sim_file_t* file, const uvdio__change_t* 
   return room < change->length - begin ? (size_t)room : change->length - begin;
 }
 
-/* Each sector by itself. Counts those that are put and those that are not. */
+/* Bytes that a cut decides about at a time. */
+static size_t fate_part(const uvdio__sim_file_t* file, const uvdio__change_t* change,
+                        size_t begin) {
+  return change->atomic ? change->length : sector_part(file, change, begin);
+}
+
+static uint64_t count_sectors(const uvdio__sim_file_t* file, size_t length) {
+  uint64_t sector = file->sim->options.sector_size;
+  return (length + sector - 1) / sector;
+}
+
+/* Each sector by itself, but for atomic writes. Counts those that are put and those that are
+ * not. */
 static void apply_random_subset(uvdio__sim_file_t* file, const uvdio__change_t* change,
                                 unsigned ref, uint64_t* durable, uint64_t* lost) {
   size_t begin = 0;
 
   while (begin < change->length) {
-    size_t part = sector_part(file, change, begin);
+    size_t part = fate_part(file, change, begin);
     if (chance(file->sim, ref)) {
       put_bytes(file, change, begin, part);
-      ++*durable;
+      *durable += count_sectors(file, part);
     } else {
-      ++*lost;
+      *lost += count_sectors(file, part);
     }
     begin += part;
   }
@@ -168,7 +188,7 @@ static void mend(uvdio__sim_file_t* file, uint64_t first, uint64_t end) {
 }
 
 int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t length, uint64_t offset,
-                         int durable) {
+                         unsigned how) {
   uint64_t sector = file->sim->options.sector_size;
   uvdio__change_t* change = make_change(base, length, offset);
   uint64_t size = uvdio__node_size(file->now);
@@ -184,12 +204,45 @@ int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t lengt
   change->size = uvdio__node_size(file->now);
   change->resizes = change->size != size;
   mend(file, (offset + sector - 1) / sector, (offset + length) / sector);
+  change->atomic = (how & SIM_WRITE_ATOMIC) != 0;
   append_change(file, change);
-  if (durable) {
+  if ((how & SIM_WRITE_DURABLE) != 0) {
     mark_durable(file, change);
   }
   empty_cache(file);
   return (int64_t)length;
+}
+
+/* Bytes of one change. */
+#define ZEROS_MOST ((uint64_t)1 << 30)
+
+static int punch_piece(uvdio__sim_file_t* file, uint64_t offset, size_t length) {
+  uint64_t sector = file->sim->options.sector_size;
+  uvdio__change_t* change = make_change(NULL, 0, offset);
+
+  if (change == NULL) {
+    return UV_ENOMEM;
+  }
+  change->zeros = 1;
+  change->length = length;
+  change->size = uvdio__node_size(file->now);
+  uvdio__node_punch(file->now, offset, length);
+  mend(file, (offset + sector - 1) / sector, (offset + length) / sector);
+  append_change(file, change);
+  return 0;
+}
+
+int uvdio__sim_punch(uvdio__sim_file_t* file, uint64_t offset, uint64_t length) {
+  uint64_t size = uvdio__node_size(file->now);
+  uint64_t end = offset + length < size ? offset + length : size;
+  int error = 0;
+
+  while (offset < end && error == 0) {
+    uint64_t part = end - offset < ZEROS_MOST ? end - offset : ZEROS_MOST;
+    error = punch_piece(file, offset, (size_t)part);
+    offset += part;
+  }
+  return error;
 }
 
 int uvdio__sim_resize(uvdio__sim_file_t* file, uint64_t size) {
@@ -246,6 +299,19 @@ void uvdio__sim_fail_sync(uvdio__sim_file_t* file, uint64_t mark) {
  * Power cuts
  */
 
+/* Where a size before it was lost, there is no room for an atomic write any more; one that has made
+ * the size has its fate. */
+static unsigned share_of(const uvdio__sim_file_t* file, const uvdio__change_t* change,
+                         unsigned ref) {
+  if (!change->atomic) {
+    return ref;
+  }
+  if (change->offset + change->length > uvdio__node_size(file->disk)) {
+    return SIM_SHARE_NONE;
+  }
+  return change->resizes && !change->size_durable ? SIM_SHARE_ALL : ref;
+}
+
 static void cut_changes(uvdio__sim_file_t* file, unsigned ref) {
   uvdio_sim_stats_t* stats = &file->sim->stats;
   int sizes_follow = 1;
@@ -261,7 +327,8 @@ static void cut_changes(uvdio__sim_file_t* file, unsigned ref) {
     if (change->data_durable) {
       put_bytes(file, change, 0, change->length);
     } else {
-      apply_random_subset(file, change, ref, &stats->sectors_kept, &stats->sectors_lost);
+      apply_random_subset(file, change, share_of(file, change, ref), &stats->sectors_kept,
+                          &stats->sectors_lost);
     }
     drop_oldest(file);
   }
@@ -434,6 +501,7 @@ static void overlay(const uvdio__change_t* change, char* base, size_t length, ui
     memset(base + cut, 0, length - cut);
   }
   if (change->data_durable && begin < end) {
+    assert(!change->zeros); /* They become durable by syncs only, which take them off the list. */
     memcpy(base + (begin - offset), change->bytes + (begin - change->offset),
            (size_t)(end - begin));
   }
@@ -502,7 +570,9 @@ int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t 
     return error == UV_ENOMEM ? error : UV_EINVAL;
   }
   file->entry_durable = 1;
-  return length == 0 || uvdio__sim_write(file, base, length, offset, 1) > 0 ? 0 : UV_ENOMEM;
+  return length == 0 || uvdio__sim_write(file, base, length, offset, SIM_WRITE_DURABLE) > 0
+             ? 0
+             : UV_ENOMEM;
 }
 
 /* The sectors that the range touches, within the file: [*first, *end). */
@@ -537,6 +607,7 @@ static void flip_in_kept(uvdio__change_t* change, uint64_t offset, int bit) {
   for (; change != NULL; change = change->next) {
     if (change->data_durable && offset >= change->offset &&
         offset - change->offset < change->length) {
+      assert(!change->zeros);
       char* byte = &change->bytes[offset - change->offset];
       *byte = (char)(*byte ^ (1 << bit));
     }

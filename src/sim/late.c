@@ -45,6 +45,7 @@ static void leave_piece(uvdio_sim_t* sim, const uvdio__sim_task_t* task, uint64_
   piece->due = sim->step + uvdio__sim_random(sim, span + 1);
   piece->offset = task->event.offset + begin;
   piece->length = length;
+  piece->atomic = task->atomic;
   memcpy(piece->bytes, task->base + begin, length);
   append(sim, piece);
 }
@@ -67,7 +68,7 @@ void uvdio__sim_leave(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
   uint64_t fate = uvdio__sim_random(sim, 3);
   uint64_t span = sim->options.landing_max * uvdio__sim_random(sim, 3) / 2;
 
-  if (fate == 1) {
+  if (fate == 1 || (fate == 2 && task->atomic)) {
     leave_piece(sim, task, span, 0, task->event.length);
   } else if (fate == 2) {
     leave_sectors(sim, task, span);
@@ -86,7 +87,8 @@ static void land(uvdio_sim_t* sim, const uvdio__late_t* piece) {
   event.offset = piece->offset;
   event.length = piece->length;
   sim->stats.landed++;
-  wrote = uvdio__sim_write(piece->file, piece->bytes, piece->length, piece->offset, 0);
+  wrote = uvdio__sim_write(piece->file, piece->bytes, piece->length, piece->offset,
+                           piece->atomic ? SIM_WRITE_ATOMIC : 0);
   if (wrote < 0) {
     sim->out_of_memory = 1;
   }

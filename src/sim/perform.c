@@ -20,7 +20,7 @@ static size_t short_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
   size_t length = task->event.length;
   size_t most = fault->length - fault->length % unit;
 
-  if (fault->kind != UVDIO_SIM_SHORT) {
+  if (fault->kind != UVDIO_SIM_SHORT || task->atomic) {
     return length;
   }
   if (fault->length == 0) {
@@ -95,16 +95,21 @@ static int64_t read_from_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
  * Writes
  */
 
+static unsigned how_of(const uvdio__sim_task_t* task) {
+  return (task->durable ? SIM_WRITE_DURABLE : 0) | (task->atomic ? SIM_WRITE_ATOMIC : 0);
+}
+
 static int64_t tear(uvdio_sim_t* sim, const uvdio__sim_task_t* task, int error) {
   size_t sector = sim->options.sector_size;
   size_t done = 0;
 
   while (done < task->event.length) {
     size_t left = task->event.length - done;
-    size_t part = left < sector ? left : sector;
+    size_t part = left < sector || task->atomic ? left : sector;
     if (uvdio__sim_random(sim, 2) == 0) {
       int64_t wrote =
-          uvdio__sim_write(task->file, task->base + done, part, task->event.offset + done, 0);
+          uvdio__sim_write(task->file, task->base + done, part, task->event.offset + done,
+                           how_of(task) & ~SIM_WRITE_DURABLE);
       if (wrote < 0) {
         return wrote;
       }
@@ -124,7 +129,7 @@ static int64_t write_corrupted(uvdio_sim_t* sim, const uvdio__sim_task_t* task) 
   }
   memcpy(copy, task->base, length);
   uvdio__sim_flip(sim, copy, length);
-  wrote = uvdio__sim_write(task->file, copy, length, task->event.offset, task->durable);
+  wrote = uvdio__sim_write(task->file, copy, length, task->event.offset, how_of(task));
   uvdio__free(copy, length, UVDIO__STRUCT_ALIGN);
   return wrote;
 }
@@ -141,7 +146,7 @@ static int64_t misdirect(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
   int64_t wrote = lose(task);
 
   if (wrote > 0 && place != task->event.offset) {
-    wrote = uvdio__sim_write(task->file, task->base, task->event.length, place, task->durable);
+    wrote = uvdio__sim_write(task->file, task->base, task->event.length, place, how_of(task));
   }
   return wrote;
 }
@@ -167,7 +172,7 @@ static int64_t write_to_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
   }
   return uvdio__sim_write(task->file, task->base,
                           short_length(sim, task, fault, sim->options.sector_size),
-                          task->event.offset, task->durable);
+                          task->event.offset, how_of(task));
 }
 
 /*
@@ -217,12 +222,22 @@ static int64_t open_file(uvdio_sim_t* sim, uvdio__open_state_t* opening) {
   opening->direct = (opening->flags & UVDIO_O_BUFFERED) == 0;
   opening->filesystem = "memory";
   opening->facts.size = uvdio__node_size(file->now);
+  opening->facts.atomic_min = sim->options.atomic_min;
+  opening->facts.atomic_max = sim->options.atomic_max;
   if (opening->direct) {
     opening->memory_align = sim->options.sector_size;
     opening->offset_align = sim->options.sector_size;
     opening->align_source = UVDIO_ALIGN_SYSTEM;
   }
   return 0;
+}
+
+/* A world has room for everything: only the size matters. */
+static int preallocate(const uvdio__sim_task_t* task) {
+  uint64_t end = task->event.offset + task->event.span;
+  int grows = !task->keeps_size && end > uvdio__node_size(task->file->now);
+
+  return grows ? uvdio__sim_resize(task->file, end) : 0;
 }
 
 static int64_t fail(const uvdio__sim_task_t* task, int error) {
@@ -255,10 +270,18 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
     case UVDIO_OP_TRUNCATE:
       return uvdio__sim_resize(task->file, task->event.offset);
     case UVDIO_OP_PREALLOCATE:
-      return task->event.offset > uvdio__node_size(task->file->now)
-                 ? uvdio__sim_resize(task->file, task->event.offset)
-                 : 0;
+      return preallocate(task);
     case UVDIO_OP_STAT: /* sim/backend.c gives the answer. */
+      return 0;
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+      return uvdio__sim_punch(task->file, task->event.offset, task->event.span);
+    case UVDIO_OP_NEXT_DATA:
+      return uvdio__node_next_data(task->file->now, task->event.offset);
+    case UVDIO_OP_NEXT_HOLE:
+      return uvdio__node_next_hole(task->file->now, task->event.offset);
+    case UVDIO_OP_SET_HINT:
+      return UV_ENOTSUP;
     case UVDIO_OP_CLOSE:
       return 0;
     case UVDIO_OP_NONE:

@@ -20,6 +20,15 @@ static int is_power_of_two(uint32_t number) {
   return (number & (number - 1)) == 0;
 }
 
+static int is_atomic_valid(const uvdio_sim_options_t* options) {
+  uint32_t least = options->sector_size != 0 ? options->sector_size : SECTOR_MIN;
+  uint32_t from = options->atomic_min;
+  uint32_t to = options->atomic_max;
+
+  return (from == 0 && to == 0) ||
+         (from >= least && from <= to && is_power_of_two(from) && is_power_of_two(to));
+}
+
 static int check_options(const uvdio_sim_options_t* options) {
   uint32_t sector = options->sector_size;
 
@@ -28,6 +37,9 @@ static int check_options(const uvdio_sim_options_t* options) {
   }
   if ((options->flags & ~UVDIO_SIM_IN_ORDER) != 0 ||
       (unsigned)options->entries > UVDIO_SIM_ENTRY_BY_DIRECTORY) {
+    return UV_EINVAL;
+  }
+  if (!is_atomic_valid(options)) {
     return UV_EINVAL;
   }
   return options->latency_max != 0 && options->latency_min > options->latency_max ? UV_EINVAL : 0;

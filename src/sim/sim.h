@@ -41,7 +41,7 @@ struct uvdio_sim_s {
   uvdio_sim_stats_t stats;
 };
 
-/* A change that is not wholly durable: bytes written, a new size, or both. */
+/* A change that is not wholly durable: bytes written or punched, a new size, or both. */
 typedef struct uvdio__change_s {
   struct uvdio__change_s* next;
   uint64_t sequence;
@@ -49,6 +49,8 @@ typedef struct uvdio__change_s {
   size_t length;    /* bytes written; 0 for a new size alone */
   uint64_t size;    /* of the file, after this */
   int resizes;      /* `size` is news */
+  int zeros;        /* the bytes are zeros, and not held */
+  int atomic;       /* its sectors, and the size, survive together or not at all */
   int data_durable; /* the bytes are durable, and wait for older changes only */
   int size_durable; /* the same of the size */
   char bytes[];
@@ -81,6 +83,7 @@ typedef struct uvdio__late_s {
   unsigned locks;  /* of the file that it was written by: UVDIO__LOCKS of its flags */
   uint64_t offset;
   size_t length;
+  int atomic;
   char bytes[];
 } uvdio__late_t;
 
@@ -127,13 +130,20 @@ uvdio__sim_file_t* uvdio__sim_find(const uvdio_sim_t* sim, const char* path);
 int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__sim_file_t** file);
 void uvdio__sim_free_files(uvdio_sim_t* sim);
 
-/* Writes, as programs see it from now on; `durable`: on the disk as well. The change can be had at
- * file->newest, or has become part of the disk. Returns bytes or UV_ENOMEM. */
+/* How a write is made. */
+#define SIM_WRITE_DURABLE 1u /* on the disk as well */
+#define SIM_WRITE_ATOMIC 2u  /* survives as a whole or not at all */
+
+/* Writes, as programs see it from now on. The change can be had at file->newest, or has become part
+ * of the disk. Returns bytes or UV_ENOMEM. */
 int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t length, uint64_t offset,
-                         int durable);
+                         unsigned how);
 
 /* Sets the size. 0 or UV_ENOMEM. */
 int uvdio__sim_resize(uvdio__sim_file_t* file, uint64_t size);
+
+/* Makes the range zeros, as far as the size. 0 or UV_ENOMEM. */
+int uvdio__sim_punch(uvdio__sim_file_t* file, uint64_t offset, uint64_t length);
 
 /* Makes the changes up to `mark` durable. */
 void uvdio__sim_sync(uvdio__sim_file_t* file, uint64_t mark, uvdio_op_t op);
@@ -169,6 +179,8 @@ typedef struct uvdio__sim_task_s {
   uint64_t mark;
   int durable;
   unsigned locks; /* that the file was opened with */
+  int atomic;     /* a write */
+  int keeps_size; /* a preallocation */
 } uvdio__sim_task_t;
 
 int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task,

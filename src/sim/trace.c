@@ -30,7 +30,7 @@ static void write_trace(const uvdio_sim_t* sim, const uvdio_sim_event_t* event, 
   (void)snprintf(line, sizeof(line), "%llu %llu %s %.300s %llu+%llu -> %lld%s%s%s",
                  (unsigned long long)event->step, (unsigned long long)event->number,
                  uvdio_op_name(event->op), event->path, (unsigned long long)event->offset,
-                 (unsigned long long)event->length, (long long)result, sum,
+                 (unsigned long long)(event->length + event->span), (long long)result, sum,
                  *what == '\0' ? "" : " ", what);
   sim->options.on_trace(sim->options.data, line);
 }
@@ -41,7 +41,7 @@ void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const cha
   digest_number(sim, (uint64_t)event->op);
   digest_text(sim, event->path);
   digest_number(sim, event->offset);
-  digest_number(sim, event->length);
+  digest_number(sim, event->length + event->span);
   digest_number(sim, (uint64_t)result);
   if (sim->options.on_trace != NULL) {
     write_trace(sim, event, what, result, check);

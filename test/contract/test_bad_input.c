@@ -40,6 +40,11 @@ static void nothing_plain(struct fixture* f, uvdio_file_t* file, int code) {
     assert_refused(t_stat(form(f, blocking), file), code);
     assert_refused(t_truncate(form(f, blocking), file, PAGE), code);
     assert_refused(t_preallocate(form(f, blocking), file, PAGE), code);
+    assert_refused(t_punch_hole(form(f, blocking), file, 0, PAGE), code);
+    assert_refused(t_zero_range(form(f, blocking), file, 0, PAGE), code);
+    assert_refused(t_next_data(form(f, blocking), file, 0), code);
+    assert_refused(t_next_hole(form(f, blocking), file, 0), code);
+    assert_refused(t_set_hint(form(f, blocking), file, UVDIO_HINT_WRITE_LIFE, 0), code);
     assert_refused(t_close(form(f, blocking), file), code);
   }
   run(f);
@@ -79,7 +84,12 @@ static void no_request_is_refused(void** state) {
   assert_code(uvdio_stat(file, NULL, &(uvdio_stat_t){0}, NULL), UV_EINVAL);
   assert_code(uvdio_stat(file, &(uvdio_req_t){0}, NULL, NULL), UV_EINVAL);
   assert_code(uvdio_truncate(file, NULL, 0, NULL), UV_EINVAL);
-  assert_code(uvdio_preallocate(file, NULL, PAGE, NULL), UV_EINVAL);
+  assert_code(uvdio_preallocate(file, NULL, 0, PAGE, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_punch_hole(file, NULL, 0, PAGE, NULL), UV_EINVAL);
+  assert_code(uvdio_zero_range(file, NULL, 0, PAGE, NULL), UV_EINVAL);
+  assert_code(uvdio_next_data(file, NULL, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_next_hole(file, NULL, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_set_hint(file, NULL, UVDIO_HINT_WRITE_LIFE, 0, NULL), UV_EINVAL);
   assert_code(uvdio_close(file, NULL, NULL), UV_EINVAL);
   assert_code(uvdio_cancel(NULL), UV_EINVAL);
   assert_code(uvdio_open(f->engine, &f->other, NULL, "x", 0, 0, NULL), UV_EINVAL);
@@ -185,6 +195,12 @@ static void length_past_int64_max_is_refused(void** state) {
       struct tracked_op* op = form(f, blocking);
       assert_refused(t_truncate(op, &f->file, lengths[i]), UVDIO_EOFFSET);
       assert_refused(t_preallocate(op, &f->file, lengths[i]), UVDIO_EOFFSET);
+      assert_refused(t_preallocate_range(op, &f->file, lengths[i], 1, 0), UVDIO_EOFFSET);
+      assert_refused(t_punch_hole(op, &f->file, 0, lengths[i]), UVDIO_EOFFSET);
+      assert_refused(t_punch_hole(op, &f->file, lengths[i], 1), UVDIO_EOFFSET);
+      assert_refused(t_zero_range(op, &f->file, INT64_MAX, 1), UVDIO_EOFFSET);
+      assert_refused(t_next_data(op, &f->file, lengths[i]), UVDIO_EOFFSET);
+      assert_refused(t_next_hole(op, &f->file, lengths[i]), UVDIO_EOFFSET);
     }
   }
   assert_size(f, &f->file, 0);
@@ -194,6 +210,38 @@ static void preallocating_nothing_is_refused(void** state) {
   struct fixture* f = *state;
   assert_refused(t_preallocate(op_new(&f->tracker), &f->file, 0), UV_EINVAL);
   assert_refused(t_preallocate(op_now(&f->tracker), &f->file, 0), UV_EINVAL);
+  for (int blocking = 0; blocking < 2; blocking++) {
+    assert_refused(t_punch_hole(form(f, blocking), &f->file, 0, 0), UV_EINVAL);
+    assert_refused(t_zero_range(form(f, blocking), &f->file, PAGE, 0), UV_EINVAL);
+  }
+}
+
+static void flags_of_space_that_are_none_are_refused(void** state) {
+  struct fixture* f = *state;
+  const unsigned both = UVDIO_SPACE_KEEP_SIZE | UVDIO_SPACE_WRITTEN;
+  for (int blocking = 0; blocking < 2; blocking++) {
+    struct tracked_op* op = form(f, blocking);
+    assert_refused(t_preallocate_range(op, &f->file, 0, PAGE, both), UV_EINVAL);
+    assert_refused(t_preallocate_range(op, &f->file, 0, PAGE, 1u << 2), UV_EINVAL);
+    assert_refused(t_preallocate_range(op, &f->file, 0, PAGE, UINT_MAX), UV_EINVAL);
+    assert_refused(t_preallocate_range(op, &f->file, 8, PAGE, UVDIO_SPACE_WRITTEN), UVDIO_EALIGN);
+    assert_refused(t_preallocate_range(op, &f->file, 0, 8, UVDIO_SPACE_WRITTEN), UVDIO_EALIGN);
+  }
+  assert_size(f, &f->file, 0);
+}
+
+static void hint_that_is_none_is_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_t* file = &f->file;
+  const uint64_t large = (uint64_t)UINT32_MAX + 1;
+  for (int blocking = 0; blocking < 2; blocking++) {
+    struct tracked_op* op = form(f, blocking);
+    assert_refused(t_set_hint(op, file, (uvdio_hint_t)0, 0), UV_EINVAL);
+    assert_refused(t_set_hint(op, file, (uvdio_hint_t)3, 0), UV_EINVAL);
+    assert_refused(t_set_hint(op, file, UVDIO_HINT_WRITE_LIFE, UVDIO_WRITE_LIFE_EXTREME + 1),
+                   UV_EINVAL);
+    assert_refused(t_set_hint(op, file, UVDIO_HINT_EXTENT_SIZE, large), UVDIO_EOFFSET);
+  }
 }
 
 /*
@@ -218,6 +266,10 @@ static void request_in_flight_is_refused(void** state) {
   t_truncate(op, &f->file, 0);
   assert_code(op->code, UV_EBUSY);
   t_preallocate(op, &f->file, PAGE);
+  assert_code(op->code, UV_EBUSY);
+  t_punch_hole(op, &f->file, 0, PAGE);
+  assert_code(op->code, UV_EBUSY);
+  t_next_data(op, &f->file, 0);
   assert_code(op->code, UV_EBUSY);
   t_close(op, &f->file);
   assert_code(op->code, UV_EBUSY);
@@ -252,6 +304,9 @@ static void change_to_a_read_only_file_is_refused(void** state) {
     assert_refused(t_write(form(f, blocking), &f->other, &buf, 0), UV_EBADF);
     assert_refused(t_truncate(form(f, blocking), &f->other, 0), UV_EBADF);
     assert_refused(t_preallocate(form(f, blocking), &f->other, PAGE), UV_EBADF);
+    assert_refused(t_punch_hole(form(f, blocking), &f->other, 0, PAGE), UV_EBADF);
+    assert_refused(t_zero_range(form(f, blocking), &f->other, 0, PAGE), UV_EBADF);
+    assert_refused(t_set_hint(form(f, blocking), &f->other, UVDIO_HINT_WRITE_LIFE, 0), UV_EBADF);
   }
   assert_ok(uvdio_buf_release(&buf));
   assert_size(f, &f->other, 0);
@@ -479,6 +534,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, read_just_below_the_limit_is_past_the_end),
       TEST_ON(fixture_open, length_past_int64_max_is_refused),
       TEST_ON(fixture_open, preallocating_nothing_is_refused),
+      TEST_ON(fixture_open, flags_of_space_that_are_none_are_refused),
+      TEST_ON(fixture_open, hint_that_is_none_is_refused),
       TEST_ON(fixture_open, request_in_flight_is_refused),
       TEST_ON(fixture_open, request_is_free_again_after_its_callback),
       TEST_ON(fixture_open, change_to_a_read_only_file_is_refused),

@@ -406,6 +406,28 @@ static void preallocate_never_shrinks(void** state) {
   assert_holds(f, &f->file, 0, 4 * PAGE, 1);
 }
 
+/* The rest of it stands in space.c. */
+static void punched_and_zeroed_bytes_read_as_zeros(void** state) {
+  struct fixture* f = *state;
+  struct tracker* t = &f->tracker;
+  put(f, &f->file, 0, 4 * PAGE, 1);
+  struct tracked_op* punch = t_punch_hole(op_new(t), &f->file, 0, PAGE);
+  struct tracked_op* zero = t_zero_range(op_new(t), &f->file, 2 * PAGE, 2 * PAGE);
+  run(f);
+  assert_result(punch, 0);
+  assert_result(zero, 0);
+  assert_zeros(f, &f->file, 0, PAGE);
+  assert_zeros(f, &f->file, 2 * PAGE, 2 * PAGE);
+  assert_size(f, &f->file, 4 * PAGE);
+  struct tracked_op* data = t_next_data(op_new(t), &f->file, PAGE);
+  struct tracked_op* hole = t_next_hole(op_new(t), &f->file, PAGE);
+  struct tracked_op* hint = t_set_hint(op_new(t), &f->file, UVDIO_HINT_WRITE_LIFE, 0);
+  run(f);
+  assert_result(data, PAGE);
+  assert_true(hole->result >= 2 * PAGE && hole->result <= 4 * PAGE);
+  assert_true(hint->result == 0 || hint->result == UV_ENOTSUP);
+}
+
 /*
  * Sync.
  */
@@ -703,6 +725,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, truncate_within_a_page_forgets_its_rest),
       TEST_ON(fixture_open, preallocate_lengthens_with_zeros),
       TEST_ON(fixture_open, preallocate_never_shrinks),
+      TEST_ON(fixture_open, punched_and_zeroed_bytes_read_as_zeros),
       TEST_ON(fixture_open, both_syncs_succeed),
       TEST_ON(fixture_open, read_only_file_can_be_synced),
       TEST_ON(fixture_open, info_tells_who_executes_and_why),

@@ -82,6 +82,11 @@ static int every_operation_is_refused(struct fixture* f) {
   EXPECT(t_stat(op_new(t), &f->file)->code == UVDIO_EFORK);
   EXPECT(t_truncate(op_new(t), &f->file, 0)->code == UVDIO_EFORK);
   EXPECT(t_preallocate(op_new(t), &f->file, PAGE)->code == UVDIO_EFORK);
+  EXPECT(t_punch_hole(op_new(t), &f->file, 0, PAGE)->code == UVDIO_EFORK);
+  EXPECT(t_zero_range(op_now(t), &f->file, 0, PAGE)->code == UVDIO_EFORK);
+  EXPECT(t_next_data(op_new(t), &f->file, 0)->code == UVDIO_EFORK);
+  EXPECT(t_next_hole(op_now(t), &f->file, 0)->code == UVDIO_EFORK);
+  EXPECT(t_set_hint(op_new(t), &f->file, UVDIO_HINT_WRITE_LIFE, 0)->code == UVDIO_EFORK);
   EXPECT(t_close(op_new(t), &f->file)->code == UVDIO_EFORK);
   EXPECT(t_open(op_new(t), f->engine, &f->other, path_of(f, "x"), UVDIO_OPEN_RW)->code ==
          UVDIO_EFORK);

@@ -333,6 +333,26 @@ static void merged_members_have_views_and_shares(void** state) {
   assert_ok(uvdio_buf_release(&pages));
 }
 
+/* Each of them is a whole; merged they would be another one. */
+static void atomic_writes_are_not_merged(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_info_t info = info_of(&f->file);
+  int fits = info.atomic_max > 0 && info.atomic_min <= PAGE;
+  clear();
+  for (unsigned i = 0; i < 2; i++) {
+    set(i, UVDIO_OP_WRITE, &f->file, (uint64_t)i * PAGE, filled(PAGE, i));
+    members[i].flags = UVDIO_WRITE_ATOMIC;
+  }
+  set(2, UVDIO_OP_READ, &f->file, 0, blank(PAGE));
+  submit(f, 3, &merge_all);
+  assert_int_equal(group.requests, fits ? 3 : 1);
+  finish(f, fits ? 3 : 1);
+  for (unsigned i = 0; i < 2; i++) {
+    assert_int_equal(members[i].result, fits ? PAGE : UVDIO_EATOMIC);
+  }
+  release(3);
+}
+
 /* Where one of a run is wrong, the others go without it. */
 static void bad_neighbour_spoils_nothing(void** state) {
   struct fixture* f = *state;
@@ -504,6 +524,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, what_differs_stays_apart),
       TEST_ON(fixture_open, end_of_the_file_is_told_to_each),
       TEST_ON(fixture_open, merged_members_have_views_and_shares),
+      TEST_ON(fixture_open, atomic_writes_are_not_merged),
       TEST_ON(fixture_open, bad_neighbour_spoils_nothing),
       TEST_ON(fixture_open, bad_neighbour_behind_a_gap_leaves_nothing),
       TEST_ON(fixture_open_at_depth_1, all_are_cancelled_together),

@@ -37,7 +37,13 @@ static void assert_latched(struct fixture* f, uvdio_file_t* file, int error) {
     assert_refused(t_sync_all(op, file), error);
     assert_refused(t_truncate(op, file, 0), error);
     assert_refused(t_preallocate(op, file, PAGE), error);
+    assert_refused(t_punch_hole(op, file, 0, PAGE), error);
+    assert_refused(t_zero_range(op, file, 0, PAGE), error);
   }
+  assert_true(t_next_data(op_now(t), file, 0)->code != error || error == UV_EIO);
+  assert_true(t_next_hole(op_now(t), file, 0)->code != error || error == UV_EIO);
+  assert_true(t_set_hint(op_now(t), file, UVDIO_HINT_WRITE_LIFE, 0)->code != error ||
+              error == UV_EIO);
   assert_ok(uvdio_buf_release(&page));
   run(f);
 }

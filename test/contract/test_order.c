@@ -533,6 +533,8 @@ static struct behaviour behaviour_of(uvdio_op_t op) {
     case UVDIO_OP_WRITE:
     case UVDIO_OP_TRUNCATE:
     case UVDIO_OP_PREALLOCATE:
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
       return (struct behaviour){1, 1};
     case UVDIO_OP_SYNC_DATA: /* A truncate is a change, and one sync runs at a time. */
     case UVDIO_OP_SYNC_ALL:
@@ -540,6 +542,9 @@ static struct behaviour behaviour_of(uvdio_op_t op) {
     case UVDIO_OP_OPEN:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_STAT:
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+    case UVDIO_OP_SET_HINT:
       return (struct behaviour){0, 0};
     case UVDIO_OP_CLOSE: /* Nothing comes after it. */
     case UVDIO_OP_NONE:
@@ -563,6 +568,16 @@ static struct tracked_op* submit_any(struct fixture* f, uvdio_op_t op) {
       return t_truncate(op_new(t), &f->file, PAGE);
     case UVDIO_OP_PREALLOCATE:
       return t_preallocate(op_new(t), &f->file, PAGE);
+    case UVDIO_OP_PUNCH_HOLE:
+      return t_punch_hole(op_new(t), &f->file, 0, PAGE);
+    case UVDIO_OP_ZERO_RANGE:
+      return t_zero_range(op_new(t), &f->file, 0, PAGE);
+    case UVDIO_OP_NEXT_DATA:
+      return t_next_data(op_new(t), &f->file, 0);
+    case UVDIO_OP_NEXT_HOLE:
+      return t_next_hole(op_new(t), &f->file, 0);
+    case UVDIO_OP_SET_HINT:
+      return t_set_hint(op_new(t), &f->file, UVDIO_HINT_WRITE_LIFE, 0);
     case UVDIO_OP_SYNC_DATA:
       return t_sync_data(op_new(t), &f->file);
     case UVDIO_OP_SYNC_ALL:

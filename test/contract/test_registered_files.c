@@ -67,6 +67,12 @@ static struct tracked_op* change_or_read(struct fixture* f, unsigned which) {
       return t_truncate(op, &f->file, 2 * PAGE);
     case 5:
       return t_stat(op, &f->file);
+    case 6:
+      return t_punch_hole(op, &f->file, 0, PAGE);
+    case 7:
+      return t_zero_range(op, &f->file, 0, PAGE);
+    case 8:
+      return t_next_hole(op, &f->file, 0);
     default:
       return t_preallocate(op, &f->file, 2 * PAGE);
   }
@@ -78,7 +84,7 @@ static void file_that_is_closed_behind_something_is_closed(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("descriptors");
   put(f, &f->file, 0, PAGE, 1);
-  for (unsigned which = 0; which < 6; which++) {
+  for (unsigned which = 0; which < 9; which++) {
     uvdio_buf_t page = filled(PAGE, 1);
     /* gives the file its slot */
     struct tracked_op* first = t_write(op_new(&f->tracker), &f->file, &page, 0);

@@ -146,6 +146,8 @@ static void sync_does_not_start_beside_a_change(void** state) {
   assert_alone(f, change, t_sync_all(op_new(&f->tracker), &f->file));
   change = t_preallocate(op_new(&f->tracker), &f->file, 2 * PAGE);
   assert_alone(f, change, t_sync_all(op_new(&f->tracker), &f->file));
+  change = t_punch_hole(op_new(&f->tracker), &f->file, 0, PAGE);
+  assert_alone(f, change, t_sync_all(op_new(&f->tracker), &f->file));
 }
 
 static void transfer_does_not_start_beside_a_truncate(void** state) {

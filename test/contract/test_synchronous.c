@@ -87,8 +87,24 @@ static void sizes_are_told_and_changed(void** state) {
   assert_int_equal(stat->stat.size, 3 * PAGE + 5);
   assert_result(t_preallocate(now(f), &f->file, 8 * PAGE), 0);
   assert_result(t_size(now(f), &f->file), 8 * PAGE);
+  assert_result(t_preallocate_range(now(f), &f->file, 8 * PAGE, PAGE, 0), 0);
+  assert_result(t_size(now(f), &f->file), 9 * PAGE);
   assert_result(t_truncate(now(f), &f->file, 0), 0);
   assert_result(t_size(now(f), &f->file), 0);
+}
+
+static void space_is_given_back_and_found(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, MIB, 1);
+  assert_result(t_punch_hole(now(f), &f->file, 0, MIB / 2), 0);
+  assert_zeros(f, &f->file, 0, MIB / 2);
+  assert_result(t_next_data(now(f), &f->file, 0), MIB / 2);
+  assert_result(t_next_hole(now(f), &f->file, MIB / 2), MIB);
+  assert_result(t_next_data(now(f), &f->file, MIB), UV_ENXIO);
+  assert_result(t_zero_range(now(f), &f->file, 0, MIB), 0);
+  assert_zeros(f, &f->file, 0, MIB);
+  struct tracked_op* hint = t_set_hint(now(f), &f->file, UVDIO_HINT_WRITE_LIFE, 2);
+  assert_true(hint->result == 0 || hint->result == UV_ENOTSUP);
 }
 
 static void syncs_succeed(void** state) {
@@ -202,6 +218,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, zero_bytes_are_nothing),
       TEST_ON(fixture_open, every_origin_goes_through),
       TEST_ON(fixture_open, sizes_are_told_and_changed),
+      TEST_ON(fixture_open, space_is_given_back_and_found),
       TEST_ON(fixture_open, syncs_succeed),
       TEST_ON(fixture_engine, open_and_close_take_effect_at_once),
       TEST_ON(fixture_open, request_serves_one_operation_after_the_other),

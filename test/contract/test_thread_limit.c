@@ -63,7 +63,7 @@ static int do_everything(uvdio_engine_t* engine, uv_loop_t* loop, const char* pa
   page.len = PAGE;
   EXPECT(uvdio_write(&file, &req, &page, 0, on_moved) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 && outcome.result == PAGE);
-  EXPECT(uvdio_preallocate(&file, &req, 1 << 20, on_done) == 0);
+  EXPECT(uvdio_preallocate(&file, &req, 0, 1 << 20, 0, on_done) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0 &&
          (outcome.result == 0 || outcome.result == UV_ENOTSUP));
   EXPECT(uvdio_truncate(&file, &req, 2 * PAGE, on_done) == 0);

@@ -129,7 +129,7 @@ static int submit_past_the_limit(struct past_the_limit* past, uvdio_file_t* file
     return uvdio_truncate(file, req, 2 * PAGE, note_result);
   }
   if (past->op == UVDIO_OP_PREALLOCATE) {
-    return uvdio_preallocate(file, req, 2 * PAGE, note_result);
+    return uvdio_preallocate(file, req, 0, 2 * PAGE, 0, note_result);
   }
   EXPECT(uvdio_buf_page(&page) == 0);
   return uvdio_write(file, req, &page, PAGE, note_transfer);

@@ -115,6 +115,8 @@ static void synchronous_forms_are_turned_away(void** state) {
   assert_refused(t_write(op_now(t), &f->file, &buf, 0), UV_EBUSY);
   assert_refused(t_read(op_now(t), &f->file, &buf, 0), UV_EBUSY);
   assert_refused(t_preallocate(op_now(t), &f->file, PAGE), UV_EBUSY);
+  assert_refused(t_punch_hole(op_now(t), &f->file, 0, PAGE), UV_EBUSY);
+  assert_refused(t_zero_range(op_now(t), &f->file, 0, PAGE), UV_EBUSY);
   assert_refused(t_truncate(op_now(t), &f->file, 0), UV_EBUSY);
   assert_true(is_pattern(buf.base, PAGE, 9));
   run(f);

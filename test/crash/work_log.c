@@ -2,8 +2,8 @@
 /*
  * A write-ahead log of fixed size that is used in a circle. The file is opened so that each write
  * is durable, or (records) each write asks for it, by either method or the measured one. The file
- * grows as it is written, or is reserved, or has been written once before: the three have different
- * ways to the disk.
+ * grows as it is written, or is reserved, or consists of written zeros, or has been written once
+ * before: each has another way to the disk.
  */
 #include <stdlib.h>
 
@@ -13,7 +13,7 @@
 #define RECORDS_MAX 128
 #define PAGES_MAX 8 /* of a record */
 
-enum start { GROWING, RESERVED, WRITTEN, STARTS };
+enum start { GROWING, RESERVED, WRITTEN, ZEROED, STARTS };
 
 struct log {
   unsigned next; /* slot */
@@ -27,10 +27,10 @@ static void layout(struct model* model, struct random* random) {
   }
 }
 
-static int reserve(struct writer* writer, struct file* file, uint64_t size) {
+static int reserve(struct writer* writer, struct file* file, uint64_t size, unsigned flags) {
   uvdio_req_t req = {0};
   size_submit(writer->model, file, size);
-  int error = uvdio_preallocate(&writer->file, &req, size, NULL);
+  int error = uvdio_preallocate(&writer->file, &req, 0, size, flags, NULL);
   error = error != 0 ? error : uvdio_sync_data(&writer->file, &req, NULL);
   if (error == 0) {
     size_reached(writer->model, file, size, VISIBLE);
@@ -50,7 +50,7 @@ static int prepare_so(struct writer* writer, unsigned open_flags, unsigned how) 
   int error = writer_open(writer, is_bad ? UVDIO_OPEN_RW : open_flags);
   enum start start = (enum start)random_below(&writer->random, STARTS);
   if (error == 0 && start != GROWING) {
-    error = reserve(writer, file, file_end(model, file));
+    error = reserve(writer, file, file_end(model, file), start == ZEROED ? UVDIO_SPACE_WRITTEN : 0);
   }
   for (unsigned i = 0; error == 0 && start == WRITTEN && i < file->count; i++) {
     error = writer_put(writer, &model->slots[i]);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file whose size changes. One step: preallocate to a larger size or truncate to a smaller one,
- * and a sync that is submitted while that is in flight; then writes to some of the slots below the
- * size, and a sync that is submitted while those are. Slots that were not written, or were cut off,
- * must read as zeros.
+ * A file whose size changes. One step: preallocate to a larger size (reserved, or written space,
+ * also where slots were written before) or truncate to a smaller one, and a sync that is submitted
+ * while that is in flight; then writes to some of the slots below the size, and a sync that is
+ * submitted while those are. Slots that were not written, or were cut off, must read as zeros.
  */
 #include <stdlib.h>
 
@@ -108,12 +108,13 @@ static void go_on(struct writer* writer) {
   struct file* file = &writer->model->files[0];
   int shrinks;
   choose_size(space, &shrinks);
+  unsigned flags = random_below(&writer->random, 2) == 0 ? 0 : UVDIO_SPACE_WRITTEN;
   uint64_t size = size_of(space);
   size_submit(writer->model, file, size);
   space->req.data = space;
   space->waiting = 2;
   int error = shrinks ? uvdio_truncate(&writer->file, &space->req, size, on_resized)
-                      : uvdio_preallocate(&writer->file, &space->req, size, on_resized);
+                      : uvdio_preallocate(&writer->file, &space->req, 0, size, flags, on_resized);
   if (error != 0) {
     writer_stop(writer, error);
   } else {

@@ -76,6 +76,16 @@ static struct tracked_op* begin(struct fixture* f, struct tracked_op* op, uvdio_
       return t_stat(op, &f->other);
     case UVDIO_OP_TRUNCATE:
       return t_truncate(op, &f->other, PAGE);
+    case UVDIO_OP_PUNCH_HOLE:
+      return t_punch_hole(op, &f->other, 0, PAGE);
+    case UVDIO_OP_ZERO_RANGE:
+      return t_zero_range(op, &f->other, 0, PAGE);
+    case UVDIO_OP_NEXT_DATA:
+      return t_next_data(op, &f->other, 0);
+    case UVDIO_OP_NEXT_HOLE:
+      return t_next_hole(op, &f->other, 0);
+    case UVDIO_OP_SET_HINT:
+      return t_set_hint(op, &f->other, UVDIO_HINT_WRITE_LIFE, 0);
     default:
       return t_preallocate(op, &f->other, PAGE);
   }
@@ -107,7 +117,12 @@ static void operation_that_is_always_interrupted_ends(void** state) {
              {UVDIO_OP_SIZE, CALL_LSEEK},
              {UVDIO_OP_TRUNCATE, CALL_FTRUNCATE},
              {UVDIO_OP_PREALLOCATE, CALL_FALLOCATE},
-             {UVDIO_OP_STAT, CALL_STATX}};
+             {UVDIO_OP_STAT, CALL_STATX},
+             {UVDIO_OP_PUNCH_HOLE, CALL_FALLOCATE},
+             {UVDIO_OP_ZERO_RANGE, CALL_FALLOCATE},
+             {UVDIO_OP_NEXT_DATA, CALL_LSEEK},
+             {UVDIO_OP_NEXT_HOLE, CALL_LSEEK},
+             {UVDIO_OP_SET_HINT, CALL_FCNTL}};
   need_faults();
   for (size_t i = 0; i < COUNT_OF(all); i++) {
     for (int blocking = 0; blocking < 2; blocking++) {

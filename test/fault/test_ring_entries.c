@@ -48,6 +48,27 @@ static void resize(struct fixture* f, uvdio_file_t* file, uint64_t length) {
   assert_size(f, file, (int64_t)length - PAGE);
 }
 
+/* Each argument arrives in its field. */
+static void give_back(struct fixture* f, uvdio_file_t* file, unsigned seed) {
+  put(f, file, 0, PAGE, seed);
+  put(f, file, PAGE, 2 * PAGE, seed + 1);
+  put(f, file, 3 * PAGE, PAGE, seed + 2);
+  struct tracked_op* punch = t_punch_hole(op_new(&f->tracker), file, PAGE, PAGE);
+  run(f);
+  struct tracked_op* zero = t_zero_range(op_new(&f->tracker), file, 2 * PAGE, PAGE);
+  run(f);
+  struct tracked_op* keep =
+      t_preallocate_range(op_new(&f->tracker), file, 8 * PAGE, 8 * PAGE, UVDIO_SPACE_KEEP_SIZE);
+  run(f);
+  assert_result(punch, 0);
+  assert_result(zero, 0);
+  assert_result(keep, 0);
+  assert_holds(f, file, 0, PAGE, seed);
+  assert_zeros(f, file, PAGE, 2 * PAGE);
+  assert_holds(f, file, 3 * PAGE, PAGE, seed + 2);
+  assert_size(f, file, 4 * PAGE);
+}
+
 static void sync_both_ways(struct fixture* f, uvdio_file_t* file) {
   struct tracked_op* data = t_sync_data(op_new(&f->tracker), file);
   run(f);
@@ -70,7 +91,8 @@ static void operations_do_what_they_say(void** state) {
     assert_result(open, 0);
     write_and_read(f, &f->other, PAGE, i + 2);
     sync_both_ways(f, &f->other);
-    resize(f, &f->other, 4 * PAGE);
+    give_back(f, &f->other, i + 2);
+    resize(f, &f->other, 5 * PAGE);
     struct tracked_op* close = t_close(op_new(&f->tracker), &f->other);
     run(f);
     assert_result(close, 0);

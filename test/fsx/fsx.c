@@ -45,10 +45,13 @@
 #define BUSY_POLL_US 50u /* with even seeds */
 #define TO_THE_END UINT64_MAX
 
-static const struct weight weights[] = {
-    {UVDIO_OP_READ, 36},       {UVDIO_OP_WRITE, 40},    {UVDIO_OP_TRUNCATE, 7},
-    {UVDIO_OP_PREALLOCATE, 6}, {UVDIO_OP_SYNC_DATA, 4}, {UVDIO_OP_SYNC_ALL, 3},
-    {UVDIO_OP_SIZE, 4},        {UVDIO_OP_STAT, 2},      {0, 0}};
+static const struct weight weights[] = {{UVDIO_OP_READ, 36},      {UVDIO_OP_WRITE, 40},
+                                        {UVDIO_OP_TRUNCATE, 7},   {UVDIO_OP_PREALLOCATE, 6},
+                                        {UVDIO_OP_SYNC_DATA, 4},  {UVDIO_OP_SYNC_ALL, 3},
+                                        {UVDIO_OP_SIZE, 4},       {UVDIO_OP_PUNCH_HOLE, 5},
+                                        {UVDIO_OP_ZERO_RANGE, 4}, {UVDIO_OP_NEXT_DATA, 3},
+                                        {UVDIO_OP_NEXT_HOLE, 3},  {UVDIO_OP_SET_HINT, 1},
+                                        {UVDIO_OP_STAT, 2},       {0, 0}};
 
 /* Mostly a few blocks, seldom many. */
 static const struct profile profile = {.size = FILE_MAX,
@@ -61,6 +64,8 @@ static const struct profile profile = {.size = FILE_MAX,
                                        .ranges = 5,
                                        .durable = 5,
                                        .shared = 6,
+                                       .atomic = 5,
+                                       .spaces = 2,
                                        .now = 64,
                                        .flags = {{UVDIO_O_DSYNC, 4},
                                                  {UVDIO_O_NATIVE_ALIGN, 2},
@@ -98,6 +103,10 @@ static uvdio_engine_t* engine;
 static uvdio_arena_t* arena;
 static uvdio_file_t file;
 static uint64_t align; /* bytes: what the open file asks of offsets and lengths */
+static uint32_t atomic_min, atomic_max;
+static uint64_t whole; /* writes that can't be torn */
+static uint32_t atomic_min, atomic_max;
+static uint64_t whole; /* writes that can't be torn */
 static struct tracker tracker;
 static struct job jobs[JOBS_MAX];
 static struct job* waiting; /* chosen, and the next to start */
@@ -193,6 +202,12 @@ static void claim_size(struct job* job, uint64_t size, int alone) {
   claim(job, lower_block(size < model.size_due ? size : model.size_due), TO_THE_END, alone);
 }
 
+static void claim_space(struct job* job) {
+  uint64_t end = job->operation.offset + job->operation.length;
+  int grows = (job->operation.flags & UVDIO_SPACE_KEEP_SIZE) == 0 && end > model.size_due;
+  claim_size(job, end, grows);
+}
+
 static void claim_what_it_needs(struct job* job) {
   switch (job->operation.op) {
     case UVDIO_OP_READ:
@@ -203,12 +218,21 @@ static void claim_what_it_needs(struct job* job) {
       claim_size(job, job->operation.length, 1);
       break;
     case UVDIO_OP_PREALLOCATE:
-      claim_size(job, job->operation.length, job->operation.length > model.size_due);
+      claim_space(job);
+      break;
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+      claim_transfer(job, 1);
+      break;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+      claim(job, lower_block(job->operation.offset), TO_THE_END, 0);
       break;
     case UVDIO_OP_SIZE:
     case UVDIO_OP_STAT:
       claim_size(job, model.size_due, 0);
       break;
+    case UVDIO_OP_SET_HINT:
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
     case UVDIO_OP_OPEN:
@@ -291,6 +315,14 @@ static void check_transfer(const struct job* job, int64_t result) {
           expected);
 }
 
+static void check_look(const struct job* job, int64_t result) {
+  const char* wrong = model_check_next(&model, &job->change, result);
+  if (wrong != NULL || (result < 0 && result != UV_ENXIO)) {
+    fprintf(stderr, "%s\n", wrong != NULL ? wrong : "an error");
+    fail_job(job, result, 0);
+  }
+}
+
 static void check_plain(const struct job* job, int64_t result) {
   int64_t expected = job->operation.op == UVDIO_OP_SIZE ? (int64_t)model.size_due : 0;
   if (result != expected) {
@@ -302,13 +334,16 @@ static void check_plain(const struct job* job, int64_t result) {
 }
 
 static void finish(struct job* job, int64_t result) {
-  int is_refused = job->operation.op == UVDIO_OP_PREALLOCATE && result == UV_ENOTSUP;
+  int is_look = job->operation.op == UVDIO_OP_NEXT_DATA || job->operation.op == UVDIO_OP_NEXT_HOLE;
+  int is_refused = !is_look && op_may_give(job->operation.op, result);
   done[job->operation.op]++;
   refused += (uint64_t)is_refused;
   model_ends(&model, &job->change, is_refused ? MODEL_UNTOUCHED : MODEL_DONE);
   if (is_transfer(job)) {
     check_transfer(job, result);
     must("uvdio_buf_release", uvdio_buf_release(&job->buf));
+  } else if (is_look) {
+    check_look(job, result);
   } else if (!is_refused) {
     check_plain(job, result);
   }
@@ -392,6 +427,14 @@ static void start(struct job* job) {
   }
 }
 
+/* A write that can't be whole is an ordinary one. */
+static void leave_what_is_refused(struct operation* operation) {
+  if (operation->length < atomic_min || operation->length > atomic_max) {
+    operation->how &= ~UVDIO_WRITE_ATOMIC;
+  }
+  whole += (operation->how & UVDIO_WRITE_ATOMIC) != 0;
+}
+
 static int must_pause(void) {
   return started >= options.operations || started >= (reopened + 1) * REOPEN_EVERY;
 }
@@ -427,6 +470,7 @@ static void start_more(void) {
     if (!jobs[i].busy) {
       uvdio_op_t op = (uvdio_op_t)choose_action(&choices, weights);
       jobs[i].operation = generate(&choices, &profile, op, align);
+      leave_what_is_refused(&jobs[i].operation);
       more = start_or_wait(&jobs[i]);
     }
   }
@@ -445,6 +489,8 @@ static void open_file(unsigned more) {
   must("uvdio_open", uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | more, 0600, NULL));
   must("uvdio_file_info", uvdio_file_info(&file, &info));
   align = info.offset_align == 1 ? MODEL_SECTOR : info.offset_align;
+  atomic_min = info.atomic_min;
+  atomic_max = info.atomic_max;
   elsewhere += strcmp(info.backend, options.backend_name) != 0;
   if (align % MODEL_SECTOR != 0 || BLOCK % align != 0) {
     fail_at("alignment that no model knows", 0, 0);
@@ -554,10 +600,10 @@ static void print_counts(void) {
     }
   }
   printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64
-         " on another backend), preallocate refused %" PRIu64
+         " on another backend), whole writes %" PRIu64 ", space and hints refused %" PRIu64
          "; in flight at most %u,"
          " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n",
-         cancelled, reopened, elsewhere, refused, stats.in_flight_peak, stats.resumed,
+         cancelled, reopened, elsewhere, whole, refused, stats.in_flight_peak, stats.resumed,
          stats.retried, stats.punted, stats.fixed);
   print_figure(started, "operations");
 }

@@ -37,22 +37,42 @@ enum action {
   READ_PIECES,
   WRITE_PIECES,
   WRITE_DURABLY,
-  OPEN_OTHERWISE
+  OPEN_OTHERWISE,
+  USE_SPACE,
+  WRITE_WHOLE
 };
 
 /* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
  * line, out of what is left for turns of the loop. */
-static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},       {UVDIO_OP_READ, 22},
-                                        {UVDIO_OP_WRITE, 33},      {UVDIO_OP_TRUNCATE, 6},
-                                        {UVDIO_OP_PREALLOCATE, 6}, {UVDIO_OP_SYNC_DATA, 11},
-                                        {UVDIO_OP_SYNC_ALL, 11},   {UVDIO_OP_SIZE, 11},
-                                        {UVDIO_OP_CLOSE, 11},      {CANCEL, 22},
-                                        {BAD_POINTERS, 11},        {USE_BUFFER, 33},
-                                        {USE_REGISTRATION, 11},    {RUN_TO_THE_END, 11},
-                                        {CLOSE_ENGINE, 1},         {TURN, 1},
-                                        {READ_PIECES, 8},          {WRITE_PIECES, 12},
-                                        {WRITE_DURABLY, 8},        {UVDIO_OP_STAT, 3},
-                                        {OPEN_OTHERWISE, 5},       {TURN, 0}};
+static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},
+                                        {UVDIO_OP_READ, 22},
+                                        {UVDIO_OP_WRITE, 33},
+                                        {UVDIO_OP_TRUNCATE, 6},
+                                        {UVDIO_OP_PREALLOCATE, 6},
+                                        {UVDIO_OP_SYNC_DATA, 11},
+                                        {UVDIO_OP_SYNC_ALL, 11},
+                                        {UVDIO_OP_SIZE, 11},
+                                        {UVDIO_OP_CLOSE, 11},
+                                        {CANCEL, 22},
+                                        {BAD_POINTERS, 11},
+                                        {USE_BUFFER, 33},
+                                        {USE_REGISTRATION, 11},
+                                        {RUN_TO_THE_END, 11},
+                                        {CLOSE_ENGINE, 1},
+                                        {TURN, 1},
+                                        {READ_PIECES, 8},
+                                        {WRITE_PIECES, 12},
+                                        {WRITE_DURABLY, 8},
+                                        {UVDIO_OP_PUNCH_HOLE, 1},
+                                        {UVDIO_OP_ZERO_RANGE, 1},
+                                        {UVDIO_OP_NEXT_DATA, 1},
+                                        {UVDIO_OP_NEXT_HOLE, 1},
+                                        {UVDIO_OP_SET_HINT, 1},
+                                        {USE_SPACE, 1},
+                                        {WRITE_WHOLE, 1},
+                                        {UVDIO_OP_STAT, 3},
+                                        {OPEN_OTHERWISE, 5},
+                                        {TURN, 0}};
 
 static const struct profile profile = {.size = FILE_PAGES * PAGE,
                                        .most = PAGE,
@@ -74,6 +94,7 @@ struct slot {
   int is_overlapped;
   unsigned open_number;
   struct change change;
+  uvdio_op_t ordered_as;
 };
 
 /* A file; its state is what callbacks have told. */
@@ -242,6 +263,11 @@ static void check_open(struct slot* slot, int64_t result) {
   end_change(slot, result);
 }
 
+static int is_found(const struct slot* slot, int64_t result) {
+  return (result >= 0 || result == UV_ENXIO) &&
+         model_check_next(slot->file->model, &slot->change, result) == NULL;
+}
+
 static void check_plain(struct slot* slot, int64_t result) {
   int64_t size;
   switch (slot->top->kind) {
@@ -264,8 +290,17 @@ static void check_plain(struct slot* slot, int64_t result) {
       REQUIRE(result == UV_ECANCELED ||
               (result == 0 && (size < 0 || slot->top->stat.size == (uint64_t)size)));
       break;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+      REQUIRE(result == UV_ECANCELED || is_found(slot, result));
+      break;
+    case UVDIO_OP_SET_HINT:
+      REQUIRE(result == UV_ECANCELED || result == 0 || op_may_give(slot->top->kind, result));
+      break;
     case UVDIO_OP_TRUNCATE:
     case UVDIO_OP_PREALLOCATE:
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
       REQUIRE(w.backend != UVDIO_BACKEND_MEMORY || result == 0 || result == UV_ECANCELED);
       end_change(slot, result);
       break;
@@ -414,7 +449,10 @@ static int expect_transfer(const struct handle* handle, const struct slot* slot,
   if ((handle->flags & UVDIO_O_BUFFERED) == 0 && is_odd(buf, operation)) {
     return UVDIO_EALIGN;
   }
-  return offset > INT64_MAX || offset + operation->length > INT64_MAX ? UVDIO_EOFFSET : 0;
+  if (offset > INT64_MAX || offset + operation->length > INT64_MAX) {
+    return UVDIO_EOFFSET;
+  }
+  return (operation->how & UVDIO_WRITE_ATOMIC) != 0 ? UVDIO_EATOMIC : 0;
 }
 
 static int expect_resize(const struct handle* handle, const struct slot* slot,
@@ -423,10 +461,16 @@ static int expect_resize(const struct handle* handle, const struct slot* slot,
   if (code == UNKNOWN) {
     return code;
   }
-  if (operation->op == UVDIO_OP_PREALLOCATE && operation->length == 0) {
+  if (operation->op != UVDIO_OP_TRUNCATE && (operation->length == 0 || operation->flags > 2)) {
     return UV_EINVAL;
   }
-  return code == 0 && operation->length > INT64_MAX ? UVDIO_EOFFSET : code;
+  if (code == 0 && operation_ordered_as(operation->op, operation->flags) != operation->op &&
+      (operation->offset | operation->length) % PAGE != 0) {
+    return UVDIO_EALIGN;
+  }
+  int is_range =
+      operation->offset <= INT64_MAX && operation->length <= INT64_MAX - operation->offset;
+  return code == 0 && !is_range ? UVDIO_EOFFSET : code;
 }
 
 static int expect_operation(const struct handle* handle, const struct slot* slot,
@@ -459,9 +503,9 @@ static int is_left_out(const struct handle* handle, const uvdio_buf_t* buf,
   if (expected != 0 || !op_is(operation->op, UVDIO_OP_KIND_CHANGE)) {
     return expected == UNKNOWN;
   }
-  return operation->op == UVDIO_OP_WRITE
-             ? buf->base == common
-             : w.backend != UVDIO_BACKEND_MEMORY && operation->length > profile.size;
+  return operation->op == UVDIO_OP_WRITE ? buf->base == common
+                                         : w.backend != UVDIO_BACKEND_MEMORY &&
+                                               operation->offset + operation->length > profile.size;
 }
 
 static void accept_slot(struct slot* slot, struct handle* handle,
@@ -484,10 +528,10 @@ static void accept_slot(struct slot* slot, struct handle* handle,
  * for is in flight. Between its outcome and its callback it may be either way. A disk may have any
  * error for a write. */
 static int is_told(int code, int expected, const struct slot* slot, const struct handle* handle) {
-  uvdio_op_t op = slot->change.op;
-  return code == expected ||
+  uvdio_op_t op = slot->ordered_as;
+  return code == expected || op_may_give(slot->change.op, code) ||
          (code == UV_EBUSY && tracker_obstacle(&w.tracker, &handle->file, op) != NULL) ||
-         (op == UVDIO_OP_WRITE && w.backend != UVDIO_BACKEND_MEMORY);
+         (slot->change.op == UVDIO_OP_WRITE && w.backend != UVDIO_BACKEND_MEMORY);
 }
 
 /* The outcome of a call that was right, of a synchronous form. */
@@ -514,6 +558,8 @@ static void end_now(struct slot* slot, struct handle* handle, const struct opera
   } else if (operation->op == UVDIO_OP_STAT) {
     size = model_expected_size(handle->model, &slot->change);
     REQUIRE(size < 0 || slot->top->stat.size == (uint64_t)size);
+  } else if (operation->op == UVDIO_OP_NEXT_DATA || operation->op == UVDIO_OP_NEXT_HOLE) {
+    REQUIRE(is_found(slot, slot->top->req.result));
   } else if (operation->op == UVDIO_OP_CLOSE) {
     handle->state = CLOSED;
   }
@@ -523,6 +569,7 @@ static void end_now(struct slot* slot, struct handle* handle, const struct opera
 static void submit(struct slot* slot, struct handle* handle, struct operation* operation,
                    const struct target* target, int expected) {
   if (expected == 0) {
+    slot->ordered_as = operation_ordered_as(operation->op, operation->flags);
     model_begins(handle->model, &slot->change, operation, target->buf->base);
   }
   int code = t_operation(slot->top, operation, target)->code;
@@ -549,11 +596,14 @@ static unsigned take_modes(void) {
   return flags;
 }
 
-/* The length of a transfer is the buffer's. */
+/* The length of a transfer is the buffer's. An odd one is in pieces, an odd preallocation has more
+ * than a length. */
 static void operate(uvdio_op_t op, enum action action) {
-  int is_in_pieces = action == READ_PIECES || action == WRITE_PIECES;
+  int is_odd = action == READ_PIECES || action == WRITE_PIECES || action == USE_SPACE;
   int is_otherwise = action == OPEN_OTHERWISE;
-  int is_durable = action == WRITE_DURABLY;
+  unsigned how = action == WRITE_DURABLY ? UVDIO_WRITE_DURABLE
+                 : action == WRITE_WHOLE ? UVDIO_WRITE_ATOMIC
+                                         : 0;
   struct handle* handle = take_file();
   struct slot* slot = take_slot();
   struct operation operation = generate(&w.choices, &profile, op, PAGE);
@@ -565,11 +615,15 @@ static void operate(uvdio_op_t op, enum action action) {
     buf = &w.buffers[take(BUFFERS)];
     operation.offset = take_odd(operation.offset);
     operation.length = op == UVDIO_OP_WRITE ? buf->len : buf->cap;
-    operation.pieces = is_in_pieces ? 2 + take(3) : 0;
-    operation.how = is_durable ? UVDIO_WRITE_DURABLE | take(3) << 1 | take(2) << 3 : 0;
-    operation.now = operation.now && !is_durable;
+    operation.pieces = is_odd ? 2 + take(3) : 0;
+    operation.how = how | (how == UVDIO_WRITE_DURABLE ? take(3) << 1 | take(2) << 3 : 0);
+    operation.now = operation.now && how != UVDIO_WRITE_DURABLE;
+  } else if (op == UVDIO_OP_PUNCH_HOLE || op == UVDIO_OP_ZERO_RANGE) {
+    operation.length = take_odd(operation.length) / PAGE * PAGE; /* as the model's sectors */
   } else if (op_is(op, UVDIO_OP_KIND_CHANGE)) {
     operation.length = take_odd(operation.length) + take(3);
+    operation.offset = is_odd ? take_odd(take(FILE_PAGES) * PAGE) : 0;
+    operation.flags = is_odd ? take(4) : 0;
   } else if (op == UVDIO_OP_OPEN) {
     number = take(PATHS);
     path_of(number, path, sizeof(path));
@@ -850,6 +904,17 @@ static void write_durably(void) {
   operate(UVDIO_OP_WRITE, WRITE_DURABLY);
 }
 
+/* What files in memory refuse. */
+static void write_whole(void) {
+  if (w.backend == UVDIO_BACKEND_MEMORY) {
+    operate(UVDIO_OP_WRITE, WRITE_WHOLE);
+  }
+}
+
+static void use_space(void) {
+  operate(UVDIO_OP_PREALLOCATE, USE_SPACE);
+}
+
 static void open_otherwise(void) {
   operate(UVDIO_OP_OPEN, OPEN_OTHERWISE);
 }
@@ -867,6 +932,8 @@ static void act(unsigned action) {
       [WRITE_PIECES - UVDIO_OP_COUNT] = write_pieces,
       [WRITE_DURABLY - UVDIO_OP_COUNT] = write_durably,
       [OPEN_OTHERWISE - UVDIO_OP_COUNT] = open_otherwise,
+      [USE_SPACE - UVDIO_OP_COUNT] = use_space,
+      [WRITE_WHOLE - UVDIO_OP_COUNT] = write_whole,
   };
   if (action < UVDIO_OP_COUNT) {
     operate((uvdio_op_t)action, (enum action)action);

@@ -235,6 +235,16 @@ static int has_small_alignment(void) {
          (about[0] & dioalign) != 0 && about[38] < PAGE && about[39] > 0 && about[39] < PAGE;
 }
 
+/* Of four pages, and of eight. */
+static int has_atomic_writes(void) {
+  static const unsigned write_atomic = 0x10000;
+  uint32_t about[64] = {0};
+  int descriptor = open_file(O_DIRECT);
+  return descriptor >= 0 &&
+         syscall(SYS_statx, descriptor, "", AT_EMPTY_PATH, write_atomic, about) == 0 &&
+         (about[0] & write_atomic) != 0 && about[42] <= 4 * PAGE && about[43] >= 8 * PAGE;
+}
+
 /*
  * Memory and rights
  */
@@ -282,6 +292,7 @@ static const struct {
     {"nowait", has_nowait},
     {"dropped-pages", has_dropped_pages},
     {"small-alignment", has_small_alignment},
+    {"atomic-writes", has_atomic_writes},
     {"locked-memory", has_locked_memory},
     {"much-locked-memory", has_much_locked_memory},
     {"huge-pages", has_huge_pages},

@@ -43,6 +43,7 @@ static int pretended_no_direct;
 static int pretended_late_flag;
 static unsigned pretended_descriptors;
 static unsigned durable_writes;
+static unsigned atomic_writes;
 static int blocking[2] = {-1, -1}; /* a pipe */
 static unsigned to_block;
 static pthread_t test_thread; /* the one that called faults_reset() */
@@ -115,6 +116,7 @@ void faults_reset(void) {
   pretended_late_flag = 0;
   pretended_descriptors = 0;
   durable_writes = 0;
+  atomic_writes = 0;
   end_blocking();
   memset(&stopped, 0, sizeof(stopped));
   memset(&stepping, 0, sizeof(stepping));
@@ -309,6 +311,19 @@ void fault_count_durable_write(void) {
   pthread_mutex_lock(&lock);
   durable_writes++;
   pthread_mutex_unlock(&lock);
+}
+
+void fault_count_atomic_write(void) {
+  pthread_mutex_lock(&lock);
+  atomic_writes++;
+  pthread_mutex_unlock(&lock);
+}
+
+unsigned fault_atomic_writes(void) {
+  pthread_mutex_lock(&lock);
+  unsigned count = atomic_writes;
+  pthread_mutex_unlock(&lock);
+  return count;
 }
 
 unsigned fault_durable_writes(void) {

@@ -139,6 +139,9 @@ unsigned fault_calls_here(enum fault_call call);
 /* How many writes have asked to be durable by themselves (RWF_DSYNC). */
 unsigned fault_durable_writes(void);
 
+/* The same of those that must not be torn (RWF_ATOMIC), as far as they have reached the kernel. */
+unsigned fault_atomic_writes(void);
+
 /* How many of those calls a fault was meant for. */
 unsigned fault_hits(enum fault_call call);
 

@@ -26,6 +26,14 @@ struct plan fault_plan(enum fault_call call, int is_here);
 /* Counts a write that asks to be durable by itself. */
 void fault_count_durable_write(void);
 
+/* Counts a write that must not be torn. */
+void fault_count_atomic_write(void);
+
+/* Since Linux 6.11. */
+#ifndef RWF_ATOMIC
+#define RWF_ATOMIC 0x00000040
+#endif
+
 /* What the next entry that reads has to read from, or -1. */
 int fault_blocking_pipe(void);
 

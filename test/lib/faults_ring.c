@@ -149,7 +149,7 @@ static int drops_cache(const struct io_uring_sqe* sqe) {
 static int is_whole(const struct io_uring_sqe* sqe) {
   return (sqe->flags & ~(IOSQE_FIXED_FILE | IOSQE_ASYNC)) == 0 && sqe->ioprio == 0 &&
          (sqe->rw_flags == 0 || has_flags_of_its_own(sqe->opcode) || drops_cache(sqe) ||
-          (is_write(sqe->opcode) && sqe->rw_flags == RWF_DSYNC)) &&
+          (is_write(sqe->opcode) && (sqe->rw_flags & ~(RWF_DSYNC | RWF_ATOMIC)) == 0)) &&
          (sqe->buf_index == 0 || is_fixed(sqe->opcode)) && sqe->personality == 0 &&
          sqe->file_index == 0 && sqe->addr3 == 0 && sqe->__pad2[0] == 0;
 }
@@ -222,6 +222,9 @@ static void visit_new(struct io_uring_sq* sq) {
       fault_count_durable_write();
     }
     visit(sqe);
+    if (is_write(sqe->opcode) && (sqe->rw_flags & RWF_ATOMIC) != 0) {
+      fault_count_atomic_write();
+    }
   }
 }
 

@@ -316,6 +316,9 @@ static ssize_t move_flagged(const long* a, const struct plan* plan) {
   if ((a[5] & RWF_DSYNC) != 0) {
     fault_count_durable_write();
   }
+  if ((a[5] & RWF_ATOMIC) != 0) {
+    fault_count_atomic_write();
+  }
   shorten(&part, (const struct iovec*)(uintptr_t)a[1], (int)a[2], plan);
   return told(__real_syscall(SYS_pwritev2, a[0], part.pieces, (long)part.count, a[3], a[4], a[5]),
               plan);

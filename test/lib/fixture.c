@@ -212,6 +212,8 @@ static int make_world(struct fixture* f) {
   uvdio_sim_options_t options = {0};
   uvdio_sim_rule_t rule = {0};
   options.seed = 1;
+  options.atomic_min = PAGE;
+  options.atomic_max = 4 * PAGE;
   int failed = uvdio_sim_create(&f->sim, &options);
   rule.ppm = 100000;
   rule.fault.kind = UVDIO_SIM_SHORT;

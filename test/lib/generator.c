@@ -92,6 +92,35 @@ static unsigned choose_durable(struct choices* choices) {
   return UVDIO_WRITE_DURABLE | methods[choose(choices, 3)];
 }
 
+/* Of pieces that others may have written to; written space alone has to be aligned. */
+static void choose_space(struct choices* choices, const struct profile* profile, uint64_t unit,
+                         struct operation* operation) {
+  static const unsigned flags[] = {0, UVDIO_SPACE_KEEP_SIZE, UVDIO_SPACE_WRITTEN};
+  choose_range(choices, profile, unit, operation);
+  operation->pieces = 0;
+  if (operation->op == UVDIO_OP_PREALLOCATE) {
+    operation->flags = flags[choose(choices, 3)];
+  }
+}
+
+static void choose_hint(struct choices* choices, struct operation* operation) {
+  operation->flags = one_in(choices, 2) ? UVDIO_HINT_EXTENT_SIZE : UVDIO_HINT_WRITE_LIFE;
+  operation->length = choose(choices, UVDIO_WRITE_LIFE_EXTREME + 1);
+  operation->length *= operation->flags == UVDIO_HINT_EXTENT_SIZE ? 65536 : 1;
+}
+
+/* Whole: of a power of two bytes, at a multiple of them. */
+static void make_atomic(struct operation* operation) {
+  uint64_t length = operation->unit;
+  while (length * 2 <= operation->length) {
+    length *= 2;
+  }
+  operation->length = length;
+  operation->offset -= operation->offset % length;
+  operation->pieces = 0;
+  operation->how |= UVDIO_WRITE_ATOMIC;
+}
+
 struct operation generate(struct choices* choices, const struct profile* profile, uvdio_op_t op,
                           uint64_t unit) {
   struct operation operation = {.op = op};
@@ -111,13 +140,31 @@ struct operation generate(struct choices* choices, const struct profile* profile
       if (!operation.now && one_in(choices, profile->shared)) {
         operation.how |= UVDIO_WRITE_SHARED;
       }
+      if (one_in(choices, profile->atomic)) {
+        make_atomic(&operation);
+      }
       break;
     case UVDIO_OP_TRUNCATE:
       operation.length = choose_length(choices, profile);
       break;
     case UVDIO_OP_PREALLOCATE:
+      if (one_in(choices, profile->spaces)) {
+        choose_space(choices, profile, unit, &operation);
+        break;
+      }
       operation.length = choose_length(choices, profile);
       operation.length += operation.length == 0; /* which is no length */
+      break;
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+      choose_space(choices, profile, unit, &operation);
+      break;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+      operation.offset = choose(choices, profile->size / unit) * unit;
+      break;
+    case UVDIO_OP_SET_HINT:
+      choose_hint(choices, &operation);
       break;
     case UVDIO_OP_OPEN:
       operation.flags = choose_flags(choices, profile);
@@ -165,7 +212,18 @@ int operation_submit(const struct operation* operation, const struct target* tar
     case UVDIO_OP_TRUNCATE:
       return uvdio_truncate(file, req, operation->length, plain);
     case UVDIO_OP_PREALLOCATE:
-      return uvdio_preallocate(file, req, operation->length, plain);
+      return uvdio_preallocate(file, req, operation->offset, operation->length, operation->flags,
+                               plain);
+    case UVDIO_OP_PUNCH_HOLE:
+      return uvdio_punch_hole(file, req, operation->offset, operation->length, plain);
+    case UVDIO_OP_ZERO_RANGE:
+      return uvdio_zero_range(file, req, operation->offset, operation->length, plain);
+    case UVDIO_OP_NEXT_DATA:
+      return uvdio_next_data(file, req, operation->offset, plain);
+    case UVDIO_OP_NEXT_HOLE:
+      return uvdio_next_hole(file, req, operation->offset, plain);
+    case UVDIO_OP_SET_HINT:
+      return uvdio_set_hint(file, req, (uvdio_hint_t)operation->flags, operation->length, plain);
     case UVDIO_OP_CLOSE:
       return uvdio_close(file, req, plain);
     case UVDIO_OP_NONE:
@@ -184,6 +242,27 @@ int op_is(uvdio_op_t op, unsigned kinds) {
   static const unsigned kind_of[UVDIO_OP_COUNT] = {UVDIO_OP_MAP(KIND_OF)};
 #undef KIND_OF
   return (kind_of[op] & kinds) != 0;
+}
+
+uvdio_op_t operation_ordered_as(uvdio_op_t op, unsigned flags) {
+  int writes = op == UVDIO_OP_PREALLOCATE && (flags & UVDIO_SPACE_WRITTEN) != 0;
+  return writes ? UVDIO_OP_TRUNCATE : op;
+}
+
+int op_may_give(uvdio_op_t op, int64_t result) {
+  switch (op) {
+    case UVDIO_OP_PREALLOCATE:
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+      return result == UV_ENOTSUP;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+      return result == UV_ENXIO;
+    case UVDIO_OP_SET_HINT:
+      return result == UV_ENOTSUP || result == UV_EINVAL || result == UV_EPERM;
+    default:
+      return 0;
+  }
 }
 
 /* Syncs wait for changes; a close for everything; a truncate for all that moves or changes bytes,

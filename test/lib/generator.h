@@ -54,6 +54,8 @@ struct profile {
   unsigned ranges;      /* one asynchronous read in so many asks for odd bytes */
   unsigned durable;     /* one asynchronous write in so many is durable by itself */
   unsigned shared;      /* one such write in so many leaves its buffer with the caller */
+  unsigned atomic;      /* one write in so many can't be torn */
+  unsigned spaces;      /* one preallocation in so many has an offset and flags */
   struct {
     unsigned flag; /* of an open, */
     unsigned in;   /* one in so many */
@@ -62,9 +64,9 @@ struct profile {
 
 struct operation {
   uvdio_op_t op;
-  uint64_t offset; /* of a transfer */
-  uint64_t length; /* of a transfer; what a truncate or preallocation is to */
-  unsigned flags;  /* of an open, to which the harness adds its own */
+  uint64_t offset; /* of a transfer, a range, or to look from */
+  uint64_t length; /* of a transfer or range; what a truncate is to; a hint's value */
+  unsigned flags;  /* of an open, to which the harness adds its own; of space; a hint */
   int exact;       /* a read */
   int now;         /* synchronous */
   unsigned pieces; /* buffers of a transfer; 0 or 1: one */
@@ -89,6 +91,12 @@ struct target {
 
 int operation_submit(const struct operation* operation, const struct target* target,
                      uvdio_req_t* req, uvdio_cb plain_cb, uvdio_io_cb io_cb);
+
+/* The operation that waits for others, and others for it, as this one does. */
+uvdio_op_t operation_ordered_as(uvdio_op_t op, unsigned flags);
+
+/* Whether a filesystem may give this error although nothing is wrong. Nothing was changed then. */
+int op_may_give(uvdio_op_t op, int64_t result);
 
 /* Whether an operation is of one of these kinds (UVDIO_OP_KIND_). */
 int op_is(uvdio_op_t op, unsigned kinds);

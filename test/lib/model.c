@@ -424,6 +424,20 @@ static void truncate_ends(struct model* model, const struct change* change, enum
   resize_ends(model, change, how);
 }
 
+/* Zeros, up to where the file ends: a write of zeros that never makes it longer. */
+static void zeros_begin(struct model* model, const struct change* change) {
+  for (uint64_t i = sector_at(model, change->begin); i < sector_at(model, change->end); i++) {
+    sector_begins(model, &model->sectors[i], change, 0, MODEL_SECTOR_MOST);
+  }
+}
+
+static void zeros_end(struct model* model, const struct change* change, enum model_end how) {
+  model->clock++;
+  for (uint64_t i = sector_at(model, change->begin); i < sector_at(model, change->end); i++) {
+    sector_ends(model, &model->sectors[i], change, how);
+  }
+}
+
 static void sync_succeeds(struct model* model, const struct change* change) {
   model->entry_durable = 1;
   for (unsigned i = 0; i < model->count; i++) {
@@ -475,8 +489,17 @@ void model_begins(struct model* model, struct change* change, const struct opera
       truncate_begins(model, change);
       break;
     case UVDIO_OP_PREALLOCATE:
-      resize_begins(model, change, 0);
+      if ((operation->flags & UVDIO_SPACE_KEEP_SIZE) == 0) {
+        resize_begins(model, change, 0);
+      }
       break;
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+      zeros_begin(model, change);
+      break;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+    case UVDIO_OP_SET_HINT:
     case UVDIO_OP_OPEN:
     case UVDIO_OP_READ:
     case UVDIO_OP_SYNC_DATA:
@@ -508,8 +531,17 @@ void model_ends(struct model* model, const struct change* change, enum model_end
       truncate_ends(model, change, how);
       break;
     case UVDIO_OP_PREALLOCATE:
-      resize_ends(model, change, how);
+      if (change->resizes) {
+        resize_ends(model, change, how);
+      }
       break;
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+      zeros_end(model, change, how);
+      break;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+    case UVDIO_OP_SET_HINT:
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
       sync_ends(model, change, how);
@@ -590,6 +622,44 @@ const char* model_check_read(const struct model* model, const struct change* rea
     }
   }
   return wrong;
+}
+
+/* Whether all of the sector has been data since the operation began. */
+static int is_data(const struct model* model, uint64_t number, const struct change* look) {
+  const struct sector* sector = &model->sectors[number];
+  const struct guesses* now = &sector->now;
+  return sector->changes == 0 && !sector->ragged && sector->settled_at < look->order &&
+         now->count == 1 && !now->any && now->list[0].word != 0 &&
+         now->list[0].kept == MODEL_SECTOR_MOST;
+}
+
+const char* model_check_next(const struct model* model, const struct change* look, int64_t result) {
+  int64_t size = model_expected_size(model, look);
+  uint64_t first = sector_at(model, look->begin + model->sector - 1);
+  uint64_t end = result == UV_ENXIO ? model->count : sector_at(model, (uint64_t)result);
+  if (result >= 0 && (uint64_t)result < look->begin) {
+    return "an extent before the place to look from";
+  }
+  if (size >= 0 && (result == UV_ENXIO) < (look->begin >= (uint64_t)size)) {
+    return "an extent past the end";
+  }
+  if (look->op == UVDIO_OP_NEXT_HOLE) {
+    if (size >= 0 && result > size) {
+      return "a hole past the end";
+    }
+    if (size >= 0 && result == UV_ENXIO && look->begin < (uint64_t)size) {
+      return "no hole at the end";
+    }
+    return result >= 0 && end < model->count && size > result && is_data(model, end, look)
+               ? "data is called a hole"
+               : NULL;
+  }
+  for (uint64_t i = first; i < end && size >= 0 && i < sector_at(model, (uint64_t)size); i++) {
+    if (is_data(model, i, look)) {
+      return "data was overlooked";
+    }
+  }
+  return NULL;
 }
 
 /*

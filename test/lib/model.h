@@ -129,6 +129,9 @@ void model_sync_fails(struct model* model);
 const char* model_check_read(const struct model* model, const struct change* read,
                              const void* bytes, uint64_t got, int strict, uint64_t* where);
 
+/* Whether a look for data or a hole may have got this: null, or what is wrong. */
+const char* model_check_next(const struct model* model, const struct change* look, int64_t result);
+
 /* How large a file an operation has to find, how much a read has to get; -1 where it can't be
  * predicted. */
 int64_t model_expected_size(const struct model* model, const struct change* look);

@@ -402,6 +402,22 @@ static int64_t alone(struct scenario* s, struct tracked_op* op, uvdio_file_t* fi
   return op->accepted > 0 ? op->result : op->code;
 }
 
+/* Of a file of zeros, which stays one. */
+static void use_space(struct scenario* s, struct tracked_op* (*mode)(struct scenario*),
+                      uvdio_file_t* file) {
+  const uint64_t end = (uint64_t)s->size;
+  alone(s, t_preallocate_range(mode(s), file, 8 * PAGE, PAGE, UVDIO_SPACE_KEEP_SIZE), file, 0);
+  if (end > 0) {
+    alone(s, t_preallocate_range(mode(s), file, 0, PAGE, UVDIO_SPACE_WRITTEN), file, 0);
+  }
+  alone(s, t_punch_hole(mode(s), file, 0, PAGE), file, 0);
+  alone(s, t_zero_range(mode(s), file, PAGE, PAGE), file, 0);
+  alone(s, t_next_data(mode(s), file, end), file, UV_ENXIO);
+  alone(s, t_next_hole(mode(s), file, end), file, UV_ENXIO);
+  struct tracked_op* hint = t_set_hint(mode(s), file, UVDIO_HINT_WRITE_LIFE, 0);
+  alone(s, hint, file, on_memory() ? UV_ENOTSUP : 0);
+}
+
 static void change_size(struct scenario* s, struct tracked_op* (*mode)(struct scenario*)) {
   uvdio_file_t* file = &s->f->other;
   if (alone(s, t_truncate(mode(s), file, 3 * PAGE), file, 0) == 0) {
@@ -412,6 +428,7 @@ static void change_size(struct scenario* s, struct tracked_op* (*mode)(struct sc
     s->size = 8 * PAGE;
   }
   alone(s, t_size(mode(s), file), file, s->size);
+  use_space(s, mode, file);
   if (alone(s, t_truncate(mode(s), file, 0), file, 0) == 0) {
     s->size = 0;
   }

@@ -72,6 +72,7 @@ static const struct expected {
     {"syncs go to no thread of libuv's there", RINGS, "!nowait"},
     {"a sync in the kernel's hands can't be held there", RINGS, "!nowait"},
     {"syncs of a ring can't be held", RINGS, "!nowait"},
+    {"this file has no atomic writes", ANYWHERE, "atomic-writes"},
     {"this ext4 takes direct I/O for a file within its inode", ANYWHERE, NULL},
     {"this filesystem keeps all pages in its cache", ANYWHERE, "dropped-pages"},
     {"this kernel keeps pages that were written", ANYWHERE, NULL},

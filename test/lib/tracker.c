@@ -150,7 +150,7 @@ static const struct tracked_op* first_before(const struct tracker* tracker,
                                              unsigned number) {
   for (const struct tracked_op* op = tracker->ops; op != NULL; op = op->next) {
     if (op->accepted != op->done && op->file == file && op->number < number &&
-        op_waits_for(kind, op->kind)) {
+        op_waits_for(kind, op->ordered_as)) {
       return op;
     }
   }
@@ -172,7 +172,8 @@ const struct tracked_op* tracker_overtaken(const struct tracked_op* op) {
   int is_empty = (op->kind == UVDIO_OP_READ && op->sent.cap == 0) ||
                  (op->kind == UVDIO_OP_WRITE && op->sent.len == 0);
   int is_done = op->result >= 0 || op->kind == UVDIO_OP_CLOSE;
-  return is_done && !is_empty ? first_before(op->tracker, op->file, op->kind, op->number) : NULL;
+  return is_done && !is_empty ? first_before(op->tracker, op->file, op->ordered_as, op->number)
+                              : NULL;
 }
 
 /*
@@ -376,6 +377,7 @@ static void accept_or_refuse(struct tracked_op* op, uvdio_op_t kind, uvdio_file_
     return;
   }
   op->kind = kind;
+  op->ordered_as = operation_ordered_as(kind, op->space_flags);
   op->file = file;
   op->accepted++;
   if (op->blocking) {
@@ -748,7 +750,53 @@ struct tracked_op* t_truncate(struct tracked_op* op, uvdio_file_t* file, uint64_
 }
 
 struct tracked_op* t_preallocate(struct tracked_op* op, uvdio_file_t* file, uint64_t length) {
-  return submit_length(op, UVDIO_OP_PREALLOCATE, uvdio_preallocate, file, length);
+  return t_preallocate_range(op, file, 0, length, 0);
+}
+
+struct tracked_op* t_preallocate_range(struct tracked_op* op, uvdio_file_t* file, uint64_t offset,
+                                       uint64_t length, unsigned flags) {
+  enter();
+  int code = leave(uvdio_preallocate(file, &op->req, offset, length, flags, plain_cb(op)));
+  op->space_flags = flags;
+  accept_or_refuse(op, UVDIO_OP_PREALLOCATE, file, code);
+  return op;
+}
+
+typedef int (*range_function)(uvdio_file_t*, uvdio_req_t*, uint64_t, uint64_t, uvdio_cb);
+
+static struct tracked_op* submit_range(struct tracked_op* op, uvdio_op_t kind,
+                                       range_function function, uvdio_file_t* file, uint64_t offset,
+                                       uint64_t length) {
+  enter();
+  int code = leave(function(file, &op->req, offset, length, plain_cb(op)));
+  accept_or_refuse(op, kind, file, code);
+  return op;
+}
+
+struct tracked_op* t_punch_hole(struct tracked_op* op, uvdio_file_t* file, uint64_t offset,
+                                uint64_t length) {
+  return submit_range(op, UVDIO_OP_PUNCH_HOLE, uvdio_punch_hole, file, offset, length);
+}
+
+struct tracked_op* t_zero_range(struct tracked_op* op, uvdio_file_t* file, uint64_t offset,
+                                uint64_t length) {
+  return submit_range(op, UVDIO_OP_ZERO_RANGE, uvdio_zero_range, file, offset, length);
+}
+
+struct tracked_op* t_next_data(struct tracked_op* op, uvdio_file_t* file, uint64_t offset) {
+  return submit_length(op, UVDIO_OP_NEXT_DATA, uvdio_next_data, file, offset);
+}
+
+struct tracked_op* t_next_hole(struct tracked_op* op, uvdio_file_t* file, uint64_t offset) {
+  return submit_length(op, UVDIO_OP_NEXT_HOLE, uvdio_next_hole, file, offset);
+}
+
+struct tracked_op* t_set_hint(struct tracked_op* op, uvdio_file_t* file, uvdio_hint_t hint,
+                              uint64_t value) {
+  enter();
+  int code = leave(uvdio_set_hint(file, &op->req, hint, value, plain_cb(op)));
+  accept_or_refuse(op, UVDIO_OP_SET_HINT, file, code);
+  return op;
 }
 
 /* To a harness it is a write like any other: the handle is gone, and comes back. */
@@ -789,6 +837,7 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
     before = *target->buf;
   }
   op->blocking = operation->now;
+  op->space_flags = operation->flags;
   if (!operation->now && (operation->how & UVDIO_WRITE_SHARED) != 0) {
     return submit_shared(op, operation, target);
   }

@@ -49,6 +49,8 @@ struct tracked_op {
   int64_t result;
   uvdio_stat_t stat; /* what a stat has told */
   uvdio_op_t kind;
+  uvdio_op_t ordered_as; /* see operation_ordered_as() */
+  unsigned space_flags;  /* of a preallocation */
   uvdio_file_t* file;
   uvdio_buf_t sent;  /* what went in */
   uvdio_buf_t kept;  /* of a shared write of the generator's: the handle, which comes back */
@@ -123,6 +125,16 @@ struct tracked_op* t_close(struct tracked_op* op, uvdio_file_t* file);
 struct tracked_op* t_adopt(struct tracked_op* op, uvdio_engine_t* engine, uvdio_file_t* file,
                            int descriptor, unsigned flags);
 struct tracked_op* t_release(struct tracked_op* op, uvdio_file_t* file);
+struct tracked_op* t_preallocate_range(struct tracked_op* op, uvdio_file_t* file, uint64_t offset,
+                                       uint64_t length, unsigned flags);
+struct tracked_op* t_punch_hole(struct tracked_op* op, uvdio_file_t* file, uint64_t offset,
+                                uint64_t length);
+struct tracked_op* t_zero_range(struct tracked_op* op, uvdio_file_t* file, uint64_t offset,
+                                uint64_t length);
+struct tracked_op* t_next_data(struct tracked_op* op, uvdio_file_t* file, uint64_t offset);
+struct tracked_op* t_next_hole(struct tracked_op* op, uvdio_file_t* file, uint64_t offset);
+struct tracked_op* t_set_hint(struct tracked_op* op, uvdio_file_t* file, uvdio_hint_t hint,
+                              uint64_t value);
 
 /* Any of these, as the generator has it. */
 struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,

@@ -34,7 +34,12 @@ static const struct weight weights[] = {{UVDIO_OP_WRITE, 360},
                                         {UVDIO_OP_SIZE, 50},
                                         {UVDIO_OP_STAT, 20},
                                         {UVDIO_OP_TRUNCATE, 30},
-                                        {UVDIO_OP_PREALLOCATE, 30},
+                                        {UVDIO_OP_PREALLOCATE, 40},
+                                        {UVDIO_OP_PUNCH_HOLE, 24},
+                                        {UVDIO_OP_ZERO_RANGE, 12},
+                                        {UVDIO_OP_NEXT_DATA, 16},
+                                        {UVDIO_OP_NEXT_HOLE, 16},
+                                        {UVDIO_OP_SET_HINT, 4},
                                         {UVDIO_OP_CLOSE, 20},
                                         {UVDIO_OP_OPEN, 80},
                                         {CANCEL, 50},
@@ -53,6 +58,8 @@ static const struct profile profile = {.size = FILE_SIZE,
                                        .ranges = 5,
                                        .durable = 5,
                                        .shared = 6,
+                                       .atomic = 4,
+                                       .spaces = 2,
                                        .now = 14,
                                        .flags = {{UVDIO_O_DSYNC, 4},
                                                  {UVDIO_O_TRUNCATE, 10},
@@ -394,18 +401,37 @@ static void end_write(struct run* run, const struct slot* slot, int64_t result) 
   }
 }
 
+static int is_look(uvdio_op_t op) {
+  return op == UVDIO_OP_NEXT_DATA || op == UVDIO_OP_NEXT_HOLE;
+}
+
+/* A world has room for every change. */
+static int is_about_disk(const struct run* run, const struct slot* slot, int64_t result) {
+  uvdio_op_t op = slot->operation.op;
+  return op_may_give(op, result) && (run->sim == NULL || !op_is(op, UVDIO_OP_KIND_CHANGE));
+}
+
+static void end_look(const struct slot* slot, int64_t result) {
+  const char* wrong = model_check_next(&slot->subject->model, &slot->change, result);
+  if (wrong != NULL) {
+    complain("%s of %s from %" PRIu64 ": %" PRId64 ": %s", uvdio_op_name(slot->operation.op),
+             slot->subject->path, slot->operation.offset, result, wrong);
+  }
+}
+
 static void check_outcome(const struct run* run, const struct slot* slot, int64_t result) {
   if (slot->born_dead && result != UVDIO_SIM_DEAD && slot->operation.op != UVDIO_OP_CLOSE &&
       result != UV_ECANCELED && !(slot->operation.op == UVDIO_OP_WRITE && slot->sent.len == 0)) {
     complain("%s on a dead engine: %" PRId64, uvdio_op_name(slot->operation.op), result);
   }
   if (result < 0 && slot->operation.op != UVDIO_OP_OPEN && !is_excused(run, slot, result) &&
-      !(slot->operation.exact && result == UVDIO_ESHORTREAD)) {
+      !(slot->operation.exact && result == UVDIO_ESHORTREAD) && !is_about_disk(run, slot, result)) {
     complain("%s of %s: %s%s", uvdio_op_name(slot->operation.op), slot->subject->path,
              uvdio_strerror((int)result),
              slot->cancelled ? ", after it was asked to end early" : "");
   }
-  if (result >= 0 && slot->operation.op != UVDIO_OP_READ && slot->operation.op != UVDIO_OP_SIZE) {
+  if (result >= 0 && slot->operation.op != UVDIO_OP_READ && slot->operation.op != UVDIO_OP_SIZE &&
+      !is_look(slot->operation.op)) {
     expect_code(result, slot->operation.op == UVDIO_OP_WRITE ? (int64_t)slot->sent.len : 0,
                 "result");
   }
@@ -444,8 +470,18 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
         end_size(slot, (int64_t)slot->top->stat.size);
       }
       break;
+    case UVDIO_OP_NEXT_DATA:
+    case UVDIO_OP_NEXT_HOLE:
+      if (result >= 0 || result == UV_ENXIO) {
+        end_look(slot, result);
+      }
+      break;
+    case UVDIO_OP_SET_HINT:
+      break;
     case UVDIO_OP_TRUNCATE:
     case UVDIO_OP_PREALLOCATE:
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
       model_ends(&slot->subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
       break;
     case UVDIO_OP_CLOSE:
@@ -501,7 +537,8 @@ static struct slot* free_slot(struct run* run) {
 /* What the call has to return; 0 also where the operation itself may fail. */
 static int expected_code(const struct run* run, const struct slot* slot) {
   const struct subject* subject = slot->subject;
-  int changes = op_is(slot->operation.op, UVDIO_OP_KIND_CHANGE);
+  int changes =
+      op_is(slot->operation.op, UVDIO_OP_KIND_CHANGE) || slot->operation.op == UVDIO_OP_SET_HINT;
   int reads = slot->operation.op == UVDIO_OP_READ;
   uvdio_file_info_t info;
   if (run->closing) {
@@ -518,6 +555,11 @@ static int expected_code(const struct run* run, const struct slot* slot) {
     return 0;
   }
   expect_code(uvdio_file_info(&subject->file, &info), 0, "file_info");
+  if ((slot->operation.how & UVDIO_WRITE_ATOMIC) != 0 &&
+      (slot->operation.length < info.atomic_min || slot->operation.length > info.atomic_max ||
+       slot->operation.length == 0)) {
+    return UVDIO_EATOMIC;
+  }
   if (info.latch_error != 0 && !run->injected && !run->dead) {
     complain("%s is latched: %s", subject->path, uvdio_strerror(info.latch_error));
   }
@@ -602,7 +644,7 @@ static void begin(const struct run* run, struct slot* slot) {
 /* Whether the synchronous form may be refused. Of files on disks more is, than the order of a file
  * asks for. */
 static int may_be_busy(const struct run* run, const struct slot* slot) {
-  uvdio_op_t op = slot->operation.op;
+  uvdio_op_t op = operation_ordered_as(slot->operation.op, slot->operation.flags);
   uvdio_op_t as =
       run->sim != NULL || op == UVDIO_OP_SIZE || op == UVDIO_OP_STAT ? op : UVDIO_OP_CLOSE;
   return tracker_obstacle(&run->tracker, &slot->subject->file, as) != NULL;
@@ -721,6 +763,7 @@ static void misuse(struct run* run) {
     expect_code(t_read(top, file, &buf, (uint64_t)INT64_MAX + 1)->code, UVDIO_EOFFSET,
                 "an offset out of range");
     expect_code(t_preallocate(top, file, 0)->code, UV_EINVAL, "preallocating nothing");
+    expect_code(t_punch_hole(top, file, 0, 0)->code, UV_EINVAL, "a hole of no bytes");
   }
   check_promises(run);
   run->totals->refused++;
@@ -933,9 +976,10 @@ static void add_rule(struct run* run, uvdio_op_t op, uvdio_sim_kind_t kind, int 
 }
 
 static void add_faults(struct run* run) {
-  static const uvdio_op_t fallible[] = {UVDIO_OP_READ,     UVDIO_OP_WRITE,    UVDIO_OP_SYNC_DATA,
-                                        UVDIO_OP_SYNC_ALL, UVDIO_OP_TRUNCATE, UVDIO_OP_PREALLOCATE,
-                                        UVDIO_OP_SIZE,     UVDIO_OP_STAT};
+  static const uvdio_op_t fallible[] = {
+      UVDIO_OP_READ,       UVDIO_OP_WRITE,       UVDIO_OP_SYNC_DATA, UVDIO_OP_SYNC_ALL,
+      UVDIO_OP_TRUNCATE,   UVDIO_OP_PREALLOCATE, UVDIO_OP_SIZE,      UVDIO_OP_PUNCH_HOLE,
+      UVDIO_OP_ZERO_RANGE, UVDIO_OP_NEXT_DATA,   UVDIO_OP_NEXT_HOLE, UVDIO_OP_STAT};
   if (!one_in(&run->choices, 3)) {
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_SHORT, 0, 100000);
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_DELAY, 0, 20000);
@@ -959,6 +1003,8 @@ static void add_faults(struct run* run) {
 static void make_world(struct run* run) {
   uvdio_sim_options_t options = {0};
   options.seed = run->options->seed;
+  options.atomic_min = run->options->seed % 2 == 0 ? 0 : 4096;
+  options.atomic_max = 4 * options.atomic_min;
   options.on_trace = run->options->trace ? print_line : NULL;
   options.latency_max = (uint32_t)choose(&run->choices, 30);
   options.flags = one_in(&run->choices, 8) ? UVDIO_SIM_IN_ORDER : 0;

@@ -478,6 +478,224 @@ static void what_is_written_after_a_failed_sync_can_be_durable(void** state) {
   assert_true(holds(w, 0, 0, 4 * PAGE, 2));
 }
 
+/*
+ * Holes.
+ */
+
+static void hole_takes_a_sync(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, 4 * PAGE, 1);
+  sync_now(w);
+  assert_result(t_punch_hole(op_now(&w->tracker), &w->file, 0, PAGE), 0);
+  assert_true(holds_zeros(w, 0, 0, PAGE));
+  assert_true(holds(w, 1, 0, 4 * PAGE, 1));
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  assert_true(holds(w, 0, 0, 4 * PAGE, 1));
+}
+
+static void hole_is_durable_after_a_sync(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, 4 * PAGE, 1);
+  sync_now(w);
+  assert_result(t_punch_hole(op_now(&w->tracker), &w->file, 0, PAGE), 0);
+  assert_result(t_zero_range(op_now(&w->tracker), &w->file, 3 * PAGE, 9 * PAGE), 0);
+  sync_now(w);
+  assert_true(holds_zeros(w, 1, 0, PAGE));
+  cut(w, UVDIO_SIM_CUT_SEEDED);
+  assert_true(holds_zeros(w, 0, 0, PAGE));
+  assert_true(holds_zeros(w, 0, 3 * PAGE, PAGE));
+  assert_code(uvdio_sim_size(w->sim, "file", 0), 4 * PAGE);
+}
+
+/* A durable write behind it makes neither the hole durable, nor what it has replaced. */
+static void hole_is_not_durable_by_a_write(void** state) {
+  struct world* w = *state;
+  uvdio_file_t wal = {0};
+  write_now(w, 0, 2 * PAGE, 1);
+  sync_now(w);
+  assert_result(t_open(op_now(&w->tracker), w->engine, &wal, "file", UVDIO_OPEN_WAL), 0);
+  assert_result(t_punch_hole(op_now(&w->tracker), &wal, 0, 2 * PAGE), 0);
+  uvdio_buf_t page = pattern(PAGE, 3);
+  assert_result(t_write(op_now(&w->tracker), &wal, &page, PAGE), PAGE);
+  uvdio_buf_release(&page);
+  assert_true(holds(w, 1, PAGE, PAGE, 3));
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  assert_true(holds(w, 0, 0, PAGE, 1));
+  assert_true(holds(w, 0, PAGE, PAGE, 3));
+}
+
+/* Sector by sector: some of the hole survives, some does not. */
+static void holes_survive_by_sectors(void** state) {
+  unsigned mixed = 0;
+  (void)state;
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    void* inner = NULL;
+    const uvdio_sim_options_t options = {.seed = seed};
+    assert_ok(world_make(&inner, &options));
+    struct world* w = inner;
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    for (unsigned i = 0; i < 8; i++) {
+      write_now(w, i * PAGE, PAGE, i);
+    }
+    sync_now(w);
+    assert_result(t_punch_hole(op_now(&w->tracker), &w->file, 0, 8 * PAGE), 0);
+    cut(w, UVDIO_SIM_CUT_SEEDED);
+    unsigned zeros = 0;
+    for (unsigned i = 0; i < 8; i++) {
+      char bytes[PAGE];
+      assert_int_equal(uvdio_sim_peek(w->sim, "file", 0, bytes, PAGE, i * PAGE), PAGE);
+      zeros += (unsigned)is_zero(bytes, 512);
+    }
+    mixed += zeros > 0 && zeros < 8;
+    assert_ok(world_tear_down(&inner));
+  }
+  assert_true(mixed > 0);
+}
+
+/* Which has an end all the same. */
+static void hole_of_a_large_file_takes_no_memory(void** state) {
+  struct world* w = *state;
+  const uint64_t size = (uint64_t)5 << 30;
+  assert_result(t_truncate(op_now(&w->tracker), &w->file, size), 0);
+  write_now(w, (uint64_t)4 << 30, PAGE, 1);
+  assert_result(t_punch_hole(op_now(&w->tracker), &w->file, PAGE, INT64_MAX - PAGE), 0);
+  assert_true(holds_zeros(w, 0, (uint64_t)4 << 30, PAGE));
+  sync_now(w);
+  assert_true(holds_zeros(w, 1, (uint64_t)4 << 30, PAGE));
+  assert_code(uvdio_sim_size(w->sim, "file", 1), (int64_t)size);
+}
+
+/* A bad sector that is given back is another one from then on. */
+static void hole_mends_bad_sectors(void** state) {
+  struct world* w = *state;
+  uvdio_buf_t page = pattern(PAGE, 0);
+  write_now(w, 0, 2 * PAGE, 1);
+  assert_ok(uvdio_sim_damage(w->sim, "file", 0, PAGE));
+  assert_result(t_read(op_now(&w->tracker), &w->file, &page, 0), UV_EIO);
+  assert_result(t_punch_hole(op_now(&w->tracker), &w->file, 0, PAGE), 0);
+  assert_result(t_read(op_now(&w->tracker), &w->file, &page, 0), PAGE);
+  assert_true(is_zero(page.base, PAGE));
+  uvdio_buf_release(&page);
+}
+
+static void kept_size_takes_no_size(void** state) {
+  struct world* w = *state;
+  write_now(w, 0, PAGE, 1);
+  assert_result(
+      t_preallocate_range(op_now(&w->tracker), &w->file, PAGE, 4 * PAGE, UVDIO_SPACE_KEEP_SIZE), 0);
+  assert_code(uvdio_sim_size(w->sim, "file", 0), PAGE);
+  assert_result(
+      t_preallocate_range(op_now(&w->tracker), &w->file, PAGE, 4 * PAGE, UVDIO_SPACE_WRITTEN), 0);
+  assert_code(uvdio_sim_size(w->sim, "file", 0), 5 * PAGE);
+}
+
+/*
+ * Writes that can't be torn.
+ */
+
+#define WHOLE (4 * (size_t)PAGE)
+
+/* A pager that keeps its pages at their places and relies on each being whole. How many of the
+ * pages were torn by cuts, and how many were replaced. */
+static void cut_a_pager(unsigned how, int extends, unsigned* torn, unsigned* replaced) {
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    void* inner = NULL;
+    const uvdio_sim_options_t options = {
+        .seed = seed, .atomic_min = 512, .atomic_max = (uint32_t)WHOLE};
+    assert_ok(world_make(&inner, &options));
+    struct world* w = inner;
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    write_now(w, 0, extends ? PAGE : WHOLE, 1);
+    sync_now(w);
+    uvdio_buf_t page = pattern(WHOLE, 2);
+    struct tracked_op* op = t_write_flags(op_now(&w->tracker), &w->file, &page, 0, how);
+    assert_result(op, (int64_t)WHOLE);
+    uvdio_buf_release(&page);
+    cut(w, UVDIO_SIM_CUT_SEEDED);
+    int64_t size = uvdio_sim_size(w->sim, "file", 0);
+    int is_new = size == (int64_t)WHOLE && holds(w, 0, 0, WHOLE, 2);
+    int is_old = size == (int64_t)(extends ? PAGE : WHOLE) && holds(w, 0, 0, (size_t)size, 1);
+    *replaced += (unsigned)is_new;
+    *torn += (unsigned)(!is_new && !is_old);
+    assert_ok(world_tear_down(&inner));
+  }
+}
+
+static void atomic_write_survives_as_a_whole_or_not_at_all(void** state) {
+  (void)state;
+  for (int extends = 0; extends < 2; extends++) {
+    unsigned torn = 0;
+    unsigned replaced = 0;
+    cut_a_pager(UVDIO_WRITE_ATOMIC, extends, &torn, &replaced);
+    assert_int_equal(torn, 0);
+    assert_in_range(replaced, SEEDS / 10, 9 * SEEDS / 10);
+  }
+}
+
+static void pager_without_atomic_writes_is_caught(void** state) {
+  unsigned torn = 0;
+  unsigned replaced = 0;
+  (void)state;
+  cut_a_pager(0, 0, &torn, &replaced);
+  assert_in_range(torn, SEEDS / 2, SEEDS);
+}
+
+/* In flight, with a fault, and after a crash: never a part of it. */
+static void atomic_write_is_never_torn_on_its_way(void** state) {
+  static const uvdio_sim_kind_t kinds[] = {UVDIO_SIM_CUT, UVDIO_SIM_TORN, UVDIO_SIM_SHORT};
+  unsigned seen[2] = {0, 0};
+  (void)state;
+  for (uint64_t seed = 0; seed < 3 * SEEDS; seed++) {
+    void* inner = NULL;
+    const uvdio_sim_options_t options = {
+        .seed = seed, .atomic_min = 512, .atomic_max = (uint32_t)WHOLE};
+    uvdio_sim_rule_t rule = {.op = UVDIO_OP_WRITE, .skip = 1};
+    rule.fault.kind = kinds[seed % 3];
+    rule.fault.cut = seed % 2 == 0 ? UVDIO_SIM_CUT_SEEDED : UVDIO_SIM_CUT_CRASH;
+    assert_ok(world_make(&inner, &options));
+    struct world* w = inner;
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    assert_ok(uvdio_sim_add_rule(w->sim, &rule));
+    write_now(w, 0, WHOLE, 1);
+    sync_now(w);
+    uvdio_buf_t page = pattern(WHOLE, 2);
+    t_write_flags(op_new(&w->tracker), &w->file, &page, 0, UVDIO_WRITE_ATOMIC);
+    uvdio_buf_release(&page);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    assert_true(uvdio_sim_settle(w->sim) >= 0);
+    int is_new = holds(w, 0, 0, WHOLE, 2);
+    assert_true(is_new || holds(w, 0, 0, WHOLE, 1));
+    seen[is_new]++;
+    assert_ok(world_tear_down(&inner));
+  }
+  assert_true(seen[0] > SEEDS / 10 && seen[1] > SEEDS / 10);
+}
+
+static void world_without_atomic_writes_refuses_them(void** state) {
+  struct world* w = *state;
+  uvdio_buf_t page = pattern(PAGE, 1);
+  assert_refused(t_write_flags(op_new(&w->tracker), &w->file, &page, 0, UVDIO_WRITE_ATOMIC),
+                 UVDIO_EATOMIC);
+  uvdio_buf_release(&page);
+}
+
+static void sizes_of_atomic_writes_are_checked(void** state) {
+  static const uint32_t wrong[][2] = {{0, 512},    {512, 0},    {256, 512},
+                                      {1024, 512}, {512, 1536}, {1536, 4096}};
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+    const uvdio_sim_options_t options = {.atomic_min = wrong[i][0], .atomic_max = wrong[i][1]};
+    uvdio_sim_t* sim;
+    assert_code(uvdio_sim_create(&sim, &options), UV_EINVAL);
+  }
+  const uvdio_sim_options_t large = {.sector_size = 4096, .atomic_min = 512, .atomic_max = 4096};
+  uvdio_sim_t* sim;
+  assert_code(uvdio_sim_create(&sim, &large), UV_EINVAL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST_IN(world_open, write_without_sync_is_lost_where_nothing_survives),
@@ -501,6 +719,18 @@ int main(void) {
       TEST_IN(world_open, rule_may_cut_under_a_synchronous_operation),
       cmocka_unit_test(failed_sync_loses_what_a_retry_calls_durable),
       TEST_IN(world_open, what_is_written_after_a_failed_sync_can_be_durable),
+      TEST_IN(world_open, hole_takes_a_sync),
+      TEST_IN(world_open, hole_is_durable_after_a_sync),
+      TEST_IN(world_open, hole_is_not_durable_by_a_write),
+      cmocka_unit_test(holes_survive_by_sectors),
+      TEST_IN(world_open, hole_of_a_large_file_takes_no_memory),
+      TEST_IN(world_open, hole_mends_bad_sectors),
+      TEST_IN(world_open, kept_size_takes_no_size),
+      cmocka_unit_test(atomic_write_survives_as_a_whole_or_not_at_all),
+      cmocka_unit_test(pager_without_atomic_writes_is_caught),
+      cmocka_unit_test(atomic_write_is_never_torn_on_its_way),
+      TEST_IN(world_open, world_without_atomic_writes_refuses_them),
+      cmocka_unit_test(sizes_of_atomic_writes_are_checked),
   };
   return cmocka_run_group_tests_name("cuts", tests, NULL, NULL);
 }
