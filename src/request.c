@@ -194,6 +194,29 @@ static int64_t perform_open(uvdio__open_state_t* opening) {
   return error;
 }
 
+static int64_t perform_on_names(const uvdio_req_t* req) {
+  uvdio__names_t* names = uvdio__names_of(req);
+
+  switch ((int)req->op) {
+    case UVDIO_OP_RENAME:
+      return uvdio__os_rename(names->path, names->new_path,
+                              (names->flags & UVDIO_RENAME_NO_REPLACE) != 0);
+    case UVDIO_OP_LINK:
+      return uvdio__os_link(names->path, names->new_path);
+    case UVDIO_OP_UNLINK:
+      return uvdio__os_unlink(names->path);
+    case UVDIO_OP_MKDIR:
+      return uvdio__os_mkdir(names->path, names->mode);
+    case UVDIO_OP_RMDIR:
+      return uvdio__os_rmdir(names->path);
+    case UVDIO_OP_SYNC_DIRECTORY:
+      return uvdio__os_sync_directory(names->path);
+    default:
+      assert(req->op == UVDIO_OP_REPLACE);
+      return uvdio__os_replace(req->file->handle_.descriptor, names);
+  }
+}
+
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
 
@@ -215,6 +238,14 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
       return uvdio__os_preallocate(descriptor, req->offset_);
     case UVDIO_OP_CLOSE:
       return uvdio__os_close(descriptor);
+    case UVDIO_OP_RENAME:
+    case UVDIO_OP_LINK:
+    case UVDIO_OP_UNLINK:
+    case UVDIO_OP_MKDIR:
+    case UVDIO_OP_RMDIR:
+    case UVDIO_OP_SYNC_DIRECTORY:
+    case UVDIO_OP_REPLACE:
+      return perform_on_names(req);
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;

@@ -36,7 +36,8 @@ enum action {
   TURN,
   READ_PIECES,
   WRITE_PIECES,
-  WRITE_DURABLY
+  WRITE_DURABLY,
+  PLAY_NAMES
 };
 
 /* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
@@ -50,7 +51,8 @@ static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},       {UVDIO_OP_REA
                                         {USE_REGISTRATION, 11},    {RUN_TO_THE_END, 11},
                                         {CLOSE_ENGINE, 1},         {TURN, 1},
                                         {READ_PIECES, 8},          {WRITE_PIECES, 12},
-                                        {WRITE_DURABLY, 8},        {TURN, 0}};
+                                        {WRITE_DURABLY, 8},        {UVDIO_OP_REPLACE, 2},
+                                        {PLAY_NAMES, 4},           {TURN, 0}};
 
 static const struct profile profile = {.size = FILE_PAGES * PAGE,
                                        .most = PAGE,
@@ -227,6 +229,7 @@ static void check_plain(struct slot* slot, int64_t result) {
       break;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
       REQUIRE(result == UV_ECANCELED || result == 0);
       break;
     case UVDIO_OP_SIZE:
@@ -240,6 +243,7 @@ static void check_plain(struct slot* slot, int64_t result) {
       break;
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
+    CASE_NAMES:
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       REQUIRE(slot->top->kind == UVDIO_OP_OPEN); /* no plain operation */
@@ -502,6 +506,8 @@ static void operate(uvdio_op_t op, int is_in_pieces, int is_durable) {
   } else if (op == UVDIO_OP_OPEN) {
     number = take(PATHS);
     path_of(number, path, sizeof(path));
+  } else if (op == UVDIO_OP_REPLACE && handle->model != NULL) {
+    path_of((unsigned)(handle->model - models), path, sizeof(path));
   }
   operation.now = operation.now && !slot->pending;
   int expected = expect_operation(handle, slot, buf, &operation);
@@ -512,7 +518,7 @@ static void operate(uvdio_op_t op, int is_in_pieces, int is_durable) {
   if (op == UVDIO_OP_OPEN && expected == 0) {
     handle->model = &models[number];
   }
-  struct target target = {w.engine, path, &handle->file, buf};
+  struct target target = {.engine = w.engine, .path = path, .file = &handle->file, .buf = buf};
   submit(slot, handle, &operation, &target, expected);
   memset(path, 'x', sizeof(path)); /* It was copied. */
 }
@@ -775,6 +781,13 @@ static void write_durably(void) {
   operate(UVDIO_OP_WRITE, 0, 1);
 }
 
+static void play(void) {
+  char prefix[96];
+  path_of(0, prefix, sizeof(prefix));
+  play_names(&w.tracker, w.engine, prefix, &w.choices);
+  check_promises();
+}
+
 static void act(unsigned action) {
   static void (*const own[])(void) = {
       [CANCEL - UVDIO_OP_COUNT] = cancel,
@@ -787,6 +800,7 @@ static void act(unsigned action) {
       [READ_PIECES - UVDIO_OP_COUNT] = read_pieces,
       [WRITE_PIECES - UVDIO_OP_COUNT] = write_pieces,
       [WRITE_DURABLY - UVDIO_OP_COUNT] = write_durably,
+      [PLAY_NAMES - UVDIO_OP_COUNT] = play,
   };
   if (action < UVDIO_OP_COUNT) {
     operate((uvdio_op_t)action, 0, 0);

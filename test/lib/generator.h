@@ -60,6 +60,15 @@ struct profile {
   } flags[6];
 };
 
+/* The operations on names, for switches: they have no file. */
+#define CASE_NAMES      \
+  case UVDIO_OP_RENAME: \
+  case UVDIO_OP_LINK:   \
+  case UVDIO_OP_UNLINK: \
+  case UVDIO_OP_MKDIR:  \
+  case UVDIO_OP_RMDIR:  \
+  case UVDIO_OP_SYNC_DIRECTORY
+
 struct operation {
   uvdio_op_t op;
   uint64_t offset; /* of a transfer */
@@ -77,13 +86,15 @@ struct operation {
 struct operation generate(struct choices* choices, const struct profile* profile, uvdio_op_t op,
                           uint64_t unit);
 
-/* What an operation is about. Engine and path are for opens, the buffer for transfers, of which it
- * tells the length. */
+/* What an operation is about. Engine and path are for opens and names, the path for a replace, the
+ * buffer for transfers, of which it tells the length. */
 struct target {
   uvdio_engine_t* engine;
   const char* path;
   uvdio_file_t* file;
   uvdio_buf_t* buf;
+  const char* new_path; /* of a rename or link */
+  unsigned flags;       /* of a rename */
 };
 
 int operation_submit(const struct operation* operation, const struct target* target,

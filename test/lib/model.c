@@ -481,8 +481,10 @@ void model_begins(struct model* model, struct change* change, const struct opera
     case UVDIO_OP_READ:
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_CLOSE:
+    CASE_NAMES:
       break;
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
@@ -511,12 +513,14 @@ void model_ends(struct model* model, const struct change* change, enum model_end
       break;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
       sync_ends(model, change, how);
       break;
     case UVDIO_OP_OPEN:
     case UVDIO_OP_READ:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_CLOSE:
+    CASE_NAMES:
       break;
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:

@@ -119,6 +119,22 @@ struct tracked_op* t_truncate(struct tracked_op* op, uvdio_file_t* file, uint64_
 struct tracked_op* t_preallocate(struct tracked_op* op, uvdio_file_t* file, uint64_t length);
 struct tracked_op* t_close(struct tracked_op* op, uvdio_file_t* file);
 
+struct tracked_op* t_rename(struct tracked_op* op, uvdio_engine_t* engine, const char* path,
+                            const char* new_path, unsigned flags);
+struct tracked_op* t_link(struct tracked_op* op, uvdio_engine_t* engine, const char* path,
+                          const char* new_path);
+struct tracked_op* t_unlink(struct tracked_op* op, uvdio_engine_t* engine, const char* path);
+struct tracked_op* t_mkdir(struct tracked_op* op, uvdio_engine_t* engine, const char* path);
+struct tracked_op* t_rmdir(struct tracked_op* op, uvdio_engine_t* engine, const char* path);
+struct tracked_op* t_sync_directory(struct tracked_op* op, uvdio_engine_t* engine,
+                                    const char* path);
+struct tracked_op* t_replace(struct tracked_op* op, uvdio_file_t* file, const char* path);
+
+/* Submits an operation on names that begin so, and that nothing else uses; any of them, with
+ * whatever outcome. */
+void play_names(struct tracker* tracker, uvdio_engine_t* engine, const char* prefix,
+                struct choices* choices);
+
 /* Any of these, as the generator has it. */
 struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,
                                const struct target* target);
