@@ -179,6 +179,9 @@ static void check_stats(void) {
   for (unsigned i = 0; i < SLOTS; i++) {
     pending += w.slots[i].pending != 0;
   }
+  for (const struct tracked_op* op = w.tracker.ops; op != NULL; op = op->next) {
+    pending += op_is(op->kind, UVDIO_OP_KIND_NAME) && op->accepted != op->done; /* in no slot */
+  }
   /* The engine closes by itself what the user left open, with a request of its own. */
   REQUIRE(stats.pending == pending || (w.closing && stats.pending <= pending + 1u));
   REQUIRE(stats.in_flight <= stats.pending && stats.completed <= stats.submitted);
