@@ -25,7 +25,8 @@ MAY_USE = {
     "group": "sized",
     "api": "file order durability queue completion loop vector request engine.h buffer",
     "pending": "file order queue completion loop request engine.h",
-    "engine_init": "engine engine_close loop backend arena engine.h ring pool memory",
+    "names": "file order queue completion loop request engine.h",
+    "engine_init": "file engine engine_close loop backend arena engine.h ring pool memory",
     "engine_close": "engine file order durability queue loop vector request engine.h",
     "engine": "file order queue completion loop vector request backend arena engine.h",
     "file": "order durability queue completion loop request engine.h",
@@ -94,7 +95,7 @@ def module_of(path):
         return None
     if len(parts) == 2:
         return name
-    return re.sub("_(files|fork)$", "", name) if parts[1] == "backend" else parts[1]
+    return re.sub("_(files|fork|names)$", "", name) if parts[1] == "backend" else parts[1]
 
 
 def may_use(user, used):

@@ -11,6 +11,7 @@ set(uvdio_sources
   src/file.c
   src/durability.c
   src/group.c
+  src/names.c
   src/order.c
   src/pending.c
   src/engine.c
@@ -23,12 +24,14 @@ set(uvdio_sources
   src/backend/pool.c
   src/backend/memory.c
   src/backend/memory_files.c
+  src/backend/memory_names.c
   src/sim/sim.c
   src/sim/random.c
   src/sim/rules.c
   src/sim/trace.c
   src/sim/disk.c
   src/sim/late.c
+  src/sim/names.c
   src/sim/perform.c
   src/sim/backend.c)
 
@@ -39,9 +42,11 @@ if(UVDIO_HAVE_RING)
 endif()
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-  list(APPEND uvdio_sources src/backend/pool_fork.c src/os/posix.c src/os/linux.c)
+  list(APPEND uvdio_sources src/backend/pool_fork.c src/os/posix.c src/os/posix_names.c
+       src/os/linux.c)
 elseif(CMAKE_SYSTEM_NAME STREQUAL "Darwin")
-  list(APPEND uvdio_sources src/backend/pool_fork.c src/os/posix.c src/os/darwin.c)
+  list(APPEND uvdio_sources src/backend/pool_fork.c src/os/posix.c src/os/posix_names.c
+       src/os/darwin.c)
 elseif(WIN32)
   list(APPEND uvdio_sources src/os/windows.c)
 else()

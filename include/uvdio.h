@@ -366,6 +366,7 @@ static inline int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_
 /** changes the file: a sync covers it, a latch refuses it */
 #define UVDIO_OP_KIND_CHANGE (1u << 1)
 #define UVDIO_OP_KIND_SYNC (1u << 2) /**< makes earlier changes durable */
+#define UVDIO_OP_KIND_NAME (1u << 3) /**< on names, with an engine and no file */
 /** @} */
 
 /* clang-format off */
@@ -385,7 +386,14 @@ static inline int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_
   X(ZERO_RANGE, "zero_range", UVDIO_OP_KIND_CHANGE)                         \
   X(NEXT_DATA, "next_data", UVDIO_OP_KIND_PLAIN)                            \
   X(NEXT_HOLE, "next_hole", UVDIO_OP_KIND_PLAIN)                            \
-  X(SET_HINT, "set_hint", UVDIO_OP_KIND_PLAIN)
+  X(SET_HINT, "set_hint", UVDIO_OP_KIND_PLAIN)                               \
+  X(RENAME, "rename", UVDIO_OP_KIND_NAME)                                   \
+  X(LINK, "link", UVDIO_OP_KIND_NAME)                                       \
+  X(UNLINK, "unlink", UVDIO_OP_KIND_NAME)                                   \
+  X(MKDIR, "mkdir", UVDIO_OP_KIND_NAME)                                     \
+  X(RMDIR, "rmdir", UVDIO_OP_KIND_NAME)                                     \
+  X(SYNC_DIRECTORY, "sync_directory", UVDIO_OP_KIND_NAME)                   \
+  X(REPLACE, "replace", UVDIO_OP_KIND_SYNC)
 
 /** Operations. */
 typedef enum {
@@ -419,7 +427,7 @@ typedef void (*uvdio_vector_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t* b
 struct uvdio_req_s {
   void* data; /**< the user's; the library never touches it */
   /* to read, from the callback (or the synchronous return) until the request is used again */
-  uvdio_file_t* file; /**< on which the operation was */
+  uvdio_file_t* file; /**< on which the operation was; null after one on names (uvdio_rename) */
   int64_t result;     /**< what the callback was given */
   size_t transferred; /**< bytes moved by a read or write, also where it failed half-way */
   uvdio_op_t op;      /**< which operation it was */
@@ -452,16 +460,17 @@ typedef enum {
 
 /** One pending request. Later versions may append fields. */
 typedef struct uvdio_request_info_s {
-  const uvdio_req_t* req;      /**< its `data` and `file` may be read */
-  uvdio_op_t op;               /**< which operation it is */
+  const uvdio_req_t* req; /**< its `data` may be read, and its `file` but for operations on names */
+  uvdio_op_t op;          /**< which operation it is */
   uvdio_request_state_t state; /**< how far it has come */
-  const char* path;            /**< by which its file was opened; until the callback returns */
-  const char* backend;         /**< the backend that has it, or is to have it: "ring", ... */
-  uint64_t offset;             /**< bytes; of a truncate or preallocate the length; of others 0 */
-  size_t length;               /**< bytes of a read or write */
-  size_t transferred;          /**< bytes of these that were moved in steps that have ended */
-  uint64_t age_ms;             /**< milliseconds since it was accepted, by uv_now() */
-  int is_cancelled;            /**< 1: it was asked to end early */
+  /** by which its file was opened, or on which it works; until the callback returns */
+  const char* path;
+  const char* backend; /**< the backend that has it, or is to have it: "ring", ... */
+  uint64_t offset;     /**< bytes; of a truncate or preallocate the length; of others 0 */
+  size_t length;       /**< bytes of a read or write */
+  size_t transferred;  /**< bytes of these that were moved in steps that have ended */
+  uint64_t age_ms;     /**< milliseconds since it was accepted, by uv_now() */
+  int is_cancelled;    /**< 1: it was asked to end early */
 } uvdio_request_info_t;
 
 /** One pending request, from uvdio_engine_walk(). It may call no function of the library but those
@@ -1166,6 +1175,32 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_release(uvdio_file_t* file, uvdio_req_t*
  * (null), UV_EBADF (not open), UV_ENOTSUP (memory, worlds). Loop thread. */
 UVDIO_EXTERN int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* descriptor);
 
+/**
+ * Syncs the file as uvdio_sync_all() does, gives it the name `path`, and makes the name durable, so
+ * that a crash or a power cut leaves the file that was at `path` before, or this one, as a whole.
+ * The callback means that the new one is durable. The file has to be at the path by which it was
+ * opened, on the same filesystem as `path`; afterwards `path` is that path, so that it can be
+ * replaced again. Both paths are taken relative to the working directory of the moment, `path` is
+ * copied, and a symbolic link at `path` is replaced itself. Usual is a name beside the one to
+ * replace:
+ *
+ *     uvdio_open(engine, &file, &req, "table.new", UVDIO_OPEN_CREATE, 0644, NULL);
+ *     ...                                                                        (write it)
+ *     uvdio_replace(&file, &req, "table", on_replaced);
+ *
+ * It waits for changes that were submitted before, as a sync does, runs alone among the file's
+ * syncs, and takes a worker of libuv's threadpool on every backend. Steps and what an error leaves:
+ * the sync of the file (it latches as that of uvdio_sync_all(); `path` was not touched), the rename
+ * (`path` was not touched), the sync of the directory (`path` is the new file; a power cut leaves
+ * either one; the error does not latch, and uvdio_sync_directory() may be tried).
+ *
+ * Errors returned: the checks above; a latched error; UV_EBUSY for its synchronous form while a
+ * change or a sync is pending. Errors delivered: those of uvdio_sync_all(), uvdio_rename() and
+ * uvdio_sync_directory(); UV_ENOENT (also: the file is not at its path any more); UV_ENOTSUP
+ * (Windows). Source: rename(2), fsync(2). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_replace(uvdio_file_t* file, uvdio_req_t* req,
+                                                const char* path, uvdio_cb cb);
+
 /** uvdio_file_info() for bindings: `size` is that of the structure in the caller's header. */
 UVDIO_EXTERN int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info,
                                        size_t size);
@@ -1175,6 +1210,72 @@ UVDIO_EXTERN int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info
 static inline int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* info) {
   return uvdio_file_info_sized(file, info, sizeof(uvdio_file_info_t));
 }
+
+/** @} */
+
+/**
+ * @defgroup names Names
+ *
+ * Operations on names: they have an engine and no file. Paths are copied, and are relative to the
+ * working directory of the moment at which an operation runs. They run in any order, also with
+ * operations on files: who needs an order submits the next one from the callback of the one before.
+ * req->file is null in the callback.
+ *
+ * A ring executes rename and unlink since Linux 5.11, link and mkdir since 5.15, on one of the
+ * kernel's workers; else, and for the directory's sync, a worker of libuv's threadpool does. The
+ * memory backend and simulated worlds compare paths byte by byte. There a directory exists where
+ * one was made or where something lies in it, files need none to be made, and no directory can be
+ * renamed (UV_ENOTSUP).
+ *
+ * None of them is durable by itself. After a power cut each name that was made, renamed, linked or
+ * unlinked may be as before or as after, until its directory was synced (uvdio_sync_directory());
+ * a rename is never half done.
+ *
+ * Errors returned by all: UV_EINVAL (null, an unknown flag), UV_EBADF (the engine is closing),
+ * UVDIO_EFORK, UVDIO_ETHREAD, UV_EBUSY (the request is pending already), UV_ENOMEM. Errors
+ * delivered are the system's; after one nothing has changed, but for UV_EIO, UV_EINTR and the like
+ * of a failing disk or network, which leave it open.
+ * @{
+ */
+
+/** Fail with UV_EEXIST where the new path exists, in one step with the rename (renameat2(2)).
+ * Where system or filesystem lack it: UV_EINVAL, UV_ENOSYS or UV_ENOTSUP, and nothing changed. */
+#define UVDIO_RENAME_NO_REPLACE (1u << 0)
+
+/** Gives what is at `path` the name `new_path`, on the same filesystem, and replaces what is there
+ * in one step. `flags`: UVDIO_RENAME_*. Open files stay what they are. Errors delivered: UV_ENOENT,
+ * UV_EEXIST (with the flag), UV_EISDIR, UV_ENOTDIR, UV_ENOTEMPTY, UV_EXDEV, ... (rename(2)). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_rename(uvdio_engine_t* engine, uvdio_req_t* req,
+                                               const char* path, const char* new_path,
+                                               unsigned flags, uvdio_cb cb);
+
+/** Gives the file at `path` a second name. Errors delivered: UV_ENOENT, UV_EEXIST, UV_EPERM (a
+ * directory, or the filesystem has no links), UV_EXDEV, UV_EMLINK, ... (link(2)). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_link(uvdio_engine_t* engine, uvdio_req_t* req,
+                                             const char* path, const char* new_path, uvdio_cb cb);
+
+/** Removes a name. The file's space is freed when its last name is gone and no program has it open.
+ * Errors delivered: UV_ENOENT, UV_EISDIR (macOS: UV_EPERM), ... (unlink(2)). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_unlink(uvdio_engine_t* engine, uvdio_req_t* req,
+                                               const char* path, uvdio_cb cb);
+
+/** Makes a directory; `mode` as for mkdir(2), not used on Windows. Errors delivered: UV_EEXIST,
+ * UV_ENOENT, UV_ENOTDIR, ... */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_mkdir(uvdio_engine_t* engine, uvdio_req_t* req,
+                                              const char* path, int mode, uvdio_cb cb);
+
+/** Removes an empty directory. Errors delivered: UV_ENOENT, UV_ENOTDIR, UV_ENOTEMPTY, UV_EBUSY,
+ * ... (rmdir(2)). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_rmdir(uvdio_engine_t* engine, uvdio_req_t* req,
+                                              const char* path, uvdio_cb cb);
+
+/** Makes durable the names in the directory at `path`, as they were when it began: those that
+ * operations have made, renamed or removed there whose callbacks ran before it was submitted. A
+ * rename between two directories is durable by a sync of the new one. Opens, syncs and closes the
+ * directory. Errors delivered: UV_ENOENT, UV_ENOTDIR, UV_EIO, ... (open(2), fsync(2)); UV_ENOTSUP
+ * (Windows, which has no such call). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_sync_directory(uvdio_engine_t* engine, uvdio_req_t* req,
+                                                       const char* path, uvdio_cb cb);
 
 /** @} */
 

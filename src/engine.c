@@ -106,6 +106,9 @@ static UVDIO__NOINLINE void finish_plain(uvdio_engine_t* engine, uvdio_req_t* re
     uvdio__file_finish(req);
   }
   release_request(engine, req);
+  if (uvdio__is_name(req->op) || req->op == UVDIO_OP_REPLACE) {
+    uvdio__names_free(req); /* It writes to the request, which is the user's by now. */
+  }
   req->cb_.plain(req, req->result);
 }
 

@@ -94,7 +94,8 @@ struct uvdio_engine_s {
   unsigned vector_count;           /* of the stock; `depth` at most */
   struct uvdio__durability_s* durability; /* by device (durability.h) */
   uvdio_file_t* files;                    /* every file that is opening, open or closing */
-  unsigned arenas_gone;                   /* uvdio__arenas_gone when it was last looked at */
+  uvdio_file_t no_file;  /* in the place of one, for operations on names; on no list */
+  unsigned arenas_gone;  /* uvdio__arenas_gone when it was last looked at */
   uvdio_req_t close_req; /* closes files that the user left open, one after the other */
   uvdio_engine_cb close_cb;
 

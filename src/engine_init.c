@@ -10,6 +10,7 @@
 #include "allocator.h"
 #include "arena.h"
 #include "engine_close.h"
+#include "file.h"
 #include "iteration.h"
 #include "sized.h"
 
@@ -160,6 +161,8 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
     uvdio__list_init(&engine->queues[i].waiting);
     uvdio__list_init(&engine->queues[i].running);
   }
+  uvdio__file_init(&engine->no_file, engine);
+  engine->no_file.state_ = FILE_OPEN;
   return engine;
 }
 

@@ -167,7 +167,7 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   pick_queue(file);
 }
 
-static char* copy_path(const char* path) {
+char* uvdio__path_copy(const char* path) {
   size_t size = strlen(path) + 1;
   char* copy = uvdio__alloc(size, UVDIO__STRUCT_ALIGN, 0);
 
@@ -232,6 +232,19 @@ static void apply_open(uvdio_req_t* req) {
   }
 }
 
+void uvdio__names_free(uvdio_req_t* req) {
+  uvdio__names_t* names = uvdio__names_of(req);
+
+  req->args_ = NULL;
+  if (uvdio__is_name(req->op)) {
+    req->file = NULL;
+  }
+  if (names->own_path != NULL) {
+    uvdio__free(names->own_path, strlen(names->own_path) + 1, UVDIO__STRUCT_ALIGN);
+  }
+  uvdio__free(names, names->size, UVDIO__STRUCT_ALIGN);
+}
+
 /*
  * Closing
  */
@@ -268,6 +281,9 @@ static void apply(uvdio_req_t* req) {
     uvdio__order_apply(req);
   }
   file_release(req->file);
+  if (uvdio__is_name(req->op) || req->op == UVDIO_OP_REPLACE) {
+    uvdio__names_free(req);
+  }
 }
 
 void uvdio__file_finish(uvdio_req_t* req) {
@@ -329,14 +345,8 @@ static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file,
   return file->magic_ == uvdio__magic_of(file) || uvdio__is_pending(req) ? UV_EBUSY : 0;
 }
 
-static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned flags) {
-  void* data = file->data;
-
-  memset(file, 0, sizeof(*file));
-  file->data = data;
-  file->flags_ = flags;
-  file->write_flags_ = (flags & UVDIO_O_DSYNC) != 0 ? REQ_DURABLE : 0;
-  file->state_ = FILE_OPENING;
+void uvdio__file_init(uvdio_file_t* file, uvdio_engine_t* engine) {
+  file->engine_ = engine;
   file->queue_ = &engine->queues[QUEUE_MAIN];
   file->filesystem_ = "unknown";
   file->reason_ = "";
@@ -347,6 +357,17 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
   uvdio__list_init(&file->durable_waiting_);
   uvdio__list_init(&file->written_);
   uvdio__list_init(&file->truncate_queue_);
+}
+
+static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned flags) {
+  void* data = file->data;
+
+  memset(file, 0, sizeof(*file));
+  file->data = data;
+  uvdio__file_init(file, engine);
+  file->flags_ = flags;
+  file->write_flags_ = (flags & UVDIO_O_DSYNC) != 0 ? REQ_DURABLE : 0;
+  file->state_ = FILE_OPENING;
   file_link(engine, file);
 }
 
@@ -375,7 +396,7 @@ int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, con
   if (error != 0) {
     return error;
   }
-  copy = copy_path(path);
+  copy = uvdio__path_copy(path);
   opening = copy == NULL ? NULL : make_open_state(copy, flags, mode);
   if (opening == NULL) {
     uvdio__free(copy, strlen(path) + 1, UVDIO__STRUCT_ALIGN);

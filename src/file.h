@@ -70,6 +70,15 @@ static inline const char* uvdio__file_path(const uvdio_file_t* file) {
 /* The synchronous form of a prepared request: performs it on this thread. */
 int uvdio__file_run_now(uvdio_req_t* req);
 
+/* Sets what a file has before it is opened, in zeroed memory. */
+void uvdio__file_init(uvdio_file_t* file, uvdio_engine_t* engine);
+
+/* A copy of a path, for a file to keep; null when out of memory. */
+char* uvdio__path_copy(const char* path);
+
+/* Frees the paths of an operation on names or a replace, which is about to be called back. */
+void uvdio__names_free(uvdio_req_t* req);
+
 /* For an open or close whose callback is due: the file is open, or closed and the user's again. */
 void uvdio__file_finish(uvdio_req_t* req);
 

@@ -35,7 +35,8 @@ static int is_covered(const uvdio_file_t* file, const uvdio_req_t* sync) {
 
 /* Whether the leader makes durable all that the follower has to. */
 static int is_included(const uvdio_req_t* leader, const uvdio_req_t* follower) {
-  return leader->op == UVDIO_OP_SYNC_ALL || follower->op == UVDIO_OP_SYNC_DATA;
+  return follower->op == UVDIO_OP_SYNC_DATA ||
+         (follower->op == UVDIO_OP_SYNC_ALL && leader->op != UVDIO_OP_SYNC_DATA);
 }
 
 /* The oldest deferred sync if it is covered, else the oldest write that waits for one of the
@@ -98,9 +99,14 @@ static uvdio__list_t* list_of(uvdio_file_t* file, const uvdio_req_t* sync) {
   return is_written(sync) ? &file->written_ : &file->deferred_;
 }
 
+/* Whether a replace has come as far as names: an error is of these, and not of the file. */
+static int has_synced(const uvdio_req_t* req) {
+  return req->op == UVDIO_OP_REPLACE && uvdio__names_of(req)->step > UVDIO__REPLACE_SYNC;
+}
+
 static void share_outcome(const uvdio_req_t* leader, uvdio_req_t* follower) {
   uvdio__list_remove(follower);
-  follower->result = leader->result < 0 ? leader->result : 0;
+  follower->result = leader->result < 0 && !has_synced(leader) ? leader->result : 0;
   uvdio__queue_complete(follower);
 }
 
@@ -332,6 +338,14 @@ static int is_not_begun(const uvdio_req_t* req) {
          (req->result == UV_ECANCELED && req->cancelled_);
 }
 
+/* The file has the new name from here on, so that the next replace finds it. */
+static void take_name(uvdio_file_t* file, uvdio__names_t* names) {
+  char* path = file->path_;
+
+  file->path_ = names->own_path;
+  names->own_path = path;
+}
+
 /* The latch falls. Durable writes that ran beside the one that failed and have not been called back
  * yet are told as well. */
 static void latch(uvdio_file_t* file, int error) {
@@ -357,7 +371,7 @@ static void apply_latch(uvdio_req_t* req) {
   int syncs = uvdio__is_sync(req->op) || (req->flags_ & REQ_DURABLE) != 0;
 
   assert(uvdio__is_sync(req->op) || req->op == UVDIO_OP_WRITE);
-  if (is_not_begun(req)) {
+  if (is_not_begun(req) || (has_synced(req) && req->result < 0)) {
     return;
   }
   if (file->latch_ != 0) {
@@ -399,6 +413,10 @@ void uvdio__order_apply(uvdio_req_t* req) {
     }
   } else if ((req->flags_ & DURABLE_WAYS) != 0 || uvdio__is_sync(req->op)) {
     apply_latch(req);
+    if (req->op == UVDIO_OP_REPLACE &&
+        uvdio__names_of(req)->step == UVDIO__REPLACE_SYNC_DIRECTORY) {
+      take_name(req->file, uvdio__names_of(req));
+    }
     if (UVDIO__UNLIKELY((req->flags_ & (REQ_WRITTEN | REQ_TRIAL)) != 0)) {
       end_durable_write(req);
     }

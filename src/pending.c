@@ -193,7 +193,7 @@ static void tell(const walk_t* walk, const uvdio_req_t* req) {
   info.req = req;
   info.op = (req->flags_ & REQ_WRITTEN) != 0 ? UVDIO_OP_WRITE : req->op;
   info.state = state_of(req);
-  info.path = uvdio__file_path(req->file);
+  info.path = uvdio__is_name(req->op) ? uvdio__names_of(req)->path : uvdio__file_path(req->file);
   info.backend = queue->backend->name;
   info.offset = req->offset_;
   info.length = req->length_;

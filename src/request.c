@@ -263,6 +263,29 @@ static int perform_stat(const uvdio_req_t* req) {
   return error;
 }
 
+static int64_t perform_on_names(const uvdio_req_t* req) {
+  uvdio__names_t* names = uvdio__names_of(req);
+
+  switch ((int)req->op) {
+    case UVDIO_OP_RENAME:
+      return uvdio__os_rename(names->path, names->new_path,
+                              (names->flags & UVDIO_RENAME_NO_REPLACE) != 0);
+    case UVDIO_OP_LINK:
+      return uvdio__os_link(names->path, names->new_path);
+    case UVDIO_OP_UNLINK:
+      return uvdio__os_unlink(names->path);
+    case UVDIO_OP_MKDIR:
+      return uvdio__os_mkdir(names->path, names->mode);
+    case UVDIO_OP_RMDIR:
+      return uvdio__os_rmdir(names->path);
+    case UVDIO_OP_SYNC_DIRECTORY:
+      return uvdio__os_sync_directory(names->path);
+    default:
+      assert(req->op == UVDIO_OP_REPLACE);
+      return uvdio__os_replace(req->file->handle_.descriptor, names);
+  }
+}
+
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
 
@@ -297,6 +320,14 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
       return uvdio__os_next_hole(descriptor, req->offset_);
     case UVDIO_OP_SET_HINT:
       return uvdio__os_set_hint(descriptor, (uvdio_hint_t)uvdio__detail_of(req), req->offset_);
+    case UVDIO_OP_RENAME:
+    case UVDIO_OP_LINK:
+    case UVDIO_OP_UNLINK:
+    case UVDIO_OP_MKDIR:
+    case UVDIO_OP_RMDIR:
+    case UVDIO_OP_SYNC_DIRECTORY:
+    case UVDIO_OP_REPLACE:
+      return perform_on_names(req);
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;

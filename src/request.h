@@ -79,7 +79,10 @@ enum {
   UVDIO__OPS_CHANGE = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u,
 #undef UVDIO__WANTED
 #define UVDIO__WANTED UVDIO_OP_KIND_SYNC
-  UVDIO__OPS_SYNC = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u
+  UVDIO__OPS_SYNC = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u,
+#undef UVDIO__WANTED
+#define UVDIO__WANTED UVDIO_OP_KIND_NAME
+  UVDIO__OPS_NAME = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u
 #undef UVDIO__WANTED
 };
 #undef UVDIO__OP_BIT
@@ -96,6 +99,11 @@ static inline int uvdio__is_change(uvdio_op_t op) {
 
 static inline int uvdio__is_sync(uvdio_op_t op) {
   return (UVDIO__OPS_SYNC >> op & 1) != 0;
+}
+
+/* Has an engine and no file: req->file is the engine's `no_file`, until the callback. */
+static inline int uvdio__is_name(uvdio_op_t op) {
+  return (UVDIO__OPS_NAME >> op & 1) != 0;
 }
 
 /* Must not run beside a truncate: reads, and whatever changes the file. */
@@ -161,6 +169,11 @@ static inline uint64_t uvdio__span_of(const uvdio_req_t* req) {
 /* The number that an operation without a buffer was given besides: flags, or the kind of a hint. */
 static inline unsigned uvdio__detail_of(const uvdio_req_t* req) {
   return (unsigned)(uintptr_t)req->args_;
+}
+
+/* Of an operation on names, and of a replace. */
+static inline uvdio__names_t* uvdio__names_of(const uvdio_req_t* req) {
+  return (uvdio__names_t*)req->args_;
 }
 
 static inline uvdio__open_state_t* uvdio__open_state_of(const uvdio_req_t* req) {

@@ -46,9 +46,9 @@
  *      unless the function's comment says otherwise. Every function returns UV_EINVAL for a null
  *      pointer; the comments do not repeat that.
  *
- * Not simulated: directories themselves, links, permissions, renaming and removing files, a full
- * disk (a fault with UV_ENOSPC can replace it), sectors that are torn, and reads that see half of
- * a concurrent write.
+ * Not simulated: the need to make directories, renaming them, permissions, a full disk (a fault
+ * with UV_ENOSPC can replace it), sectors that are torn, and reads that see half of a concurrent
+ * write.
  */
 #ifndef UVDIO_SIM_H
 #define UVDIO_SIM_H
@@ -75,7 +75,10 @@ typedef struct uvdio_sim_s uvdio_sim_t;
  *   truncate, preallocate,      after such a sync, or when a later UVDIO_O_DSYNC write of the file
  *   write past the end (size)   completes
  *   punch_hole, zero_range      after such a sync, also with UVDIO_O_DSYNC
- *   new file                    see uvdio_sim_entry_t
+ *   new file                    see uvdio_sim_entry_t, or after a sync of its directory
+ *   rename, link, unlink,       after a sync of its directory (of a rename or link: that of the new
+ *   mkdir, rmdir                name; uvdio_sync_directory()) that started after it had completed
+ *   uvdio_replace               when it completes: the content of the file, and the name
  *
  * sync_data and sync_all differ for new files only: both make content and size durable, as
  * fdatasync(2) promises. A sync covers the changes that had completed when it started, not those
@@ -94,8 +97,9 @@ typedef struct uvdio_sim_s uvdio_sim_t;
  *   - Sizes, in order. If a change of a file's size is lost, all later ones are lost, too. Content
  *     past the size is lost. Size and content survive independently: a file may have grown without
  *     the bytes that made it grow.
- *   - New files, each independently. A file whose directory entry is lost is lost with all of its
- *     content, durable or not.
+ *   - Changes of names, each independently and as a whole: after a rename the file has its old name
+ *     or its new one. New files are such changes. A file whose directory entry is lost is lost with
+ *     all of its content, durable or not.
  *
  * Requests that wait in the library (more than `depth`, or a sync that waits for writes) have not
  * reached the disk. A sync in flight has no effect. All files are closed; files of a dead engine

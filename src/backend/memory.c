@@ -117,6 +117,16 @@ static void preallocate(uvdio__node_t* node, const uvdio_req_t* req) {
   }
 }
 
+static int replace(uvdio__store_t* store, const uvdio__node_t* node, uvdio__names_t* names) {
+  int error = uvdio__store_replace(store, node, names);
+
+  names->step = UVDIO__REPLACE_RENAME;
+  if (error == 0) {
+    names->step = UVDIO__REPLACE_SYNC_DIRECTORY;
+  }
+  return error;
+}
+
 static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__node_t* node = req->file->handle_.node;
 
@@ -151,8 +161,18 @@ static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) 
     case UVDIO_OP_SYNC_ALL:
       return 0;
     case UVDIO_OP_CLOSE:
-      req->file->handle_.node = NULL;
+      req->file->handle_.node = NULL; /* Its lock counts no more. */
+      uvdio__store_close(queue->state, node);
       return 0;
+    case UVDIO_OP_RENAME:
+    case UVDIO_OP_LINK:
+    case UVDIO_OP_UNLINK:
+    case UVDIO_OP_MKDIR:
+    case UVDIO_OP_RMDIR:
+    case UVDIO_OP_SYNC_DIRECTORY:
+      return uvdio__store_do(queue->state, req->op, uvdio__names_of(req));
+    case UVDIO_OP_REPLACE:
+      return replace(queue->state, node, uvdio__names_of(req));
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;

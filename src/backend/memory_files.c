@@ -6,9 +6,11 @@
  */
 #include "backend/memory_files.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "allocator.h"
+#include "backend/memory_names.h"
 #include "uvdio.h"
 
 #define EXTENT_SIZE ((size_t)65536)
@@ -30,10 +32,13 @@ struct uvdio__node_s {
   extent_t** buckets;
   size_t bucket_count; /* a power of two */
   size_t extent_count;
+  unsigned names; /* in the store that has it */
+  unsigned opens;
 };
 
 struct uvdio__store_s {
   uvdio__node_t* nodes;
+  uvdio__name_table_t names;
 };
 
 static void free_extent(extent_t* extent) {
@@ -360,6 +365,7 @@ uvdio__store_t* uvdio__store_create(void) {
 }
 
 void uvdio__store_destroy(uvdio__store_t* store) {
+  uvdio__names_clear(&store->names);
   while (store->nodes != NULL) {
     uvdio__node_t* node = store->nodes;
     store->nodes = node->next;
@@ -375,11 +381,7 @@ static int names_directory(const char* path) {
 }
 
 uvdio__node_t* uvdio__store_find(const uvdio__store_t* store, const char* path) {
-  uvdio__node_t* node = store->nodes;
-  while (node != NULL && strcmp(node->path, path) != 0) {
-    node = node->next;
-  }
-  return node;
+  return uvdio__names_find(&store->names, path);
 }
 
 int uvdio__store_admits(const char* path, unsigned flags, int exists) {
@@ -398,6 +400,36 @@ int uvdio__store_admits(const char* path, unsigned flags, int exists) {
   return (flags & UVDIO_O_CREATE) != 0 ? 0 : UV_ENOENT;
 }
 
+static uvdio__node_t* add_node(uvdio__store_t* store, const char* path) {
+  uvdio__node_t* node = uvdio__node_create(path);
+
+  if (node == NULL) {
+    return NULL;
+  }
+  if (uvdio__names_put(&store->names, path, node) != 0) {
+    uvdio__node_destroy(node);
+    return NULL;
+  }
+  node->names = 1;
+  node->next = store->nodes;
+  store->nodes = node;
+  return node;
+}
+
+/* Frees a file that nobody can reach any more. */
+static void release_node(uvdio__store_t* store, uvdio__node_t* node) {
+  uvdio__node_t** link = &store->nodes;
+
+  if (node->names > 0 || node->opens > 0) {
+    return;
+  }
+  while (*link != node) {
+    link = &(*link)->next;
+  }
+  *link = node->next;
+  uvdio__node_destroy(node);
+}
+
 int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
                       uvdio__node_t** node) {
   uvdio__node_t* found = uvdio__store_find(store, path);
@@ -406,17 +438,58 @@ int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
   if (error != 0) {
     return error;
   }
+  if (found == NULL && uvdio__names_is_directory(&store->names, path)) {
+    return UV_EISDIR;
+  }
   if (found == NULL) {
-    found = uvdio__node_create(path);
+    found = add_node(store, path);
     if (found == NULL) {
       return UV_ENOMEM;
     }
-    found->next = store->nodes;
-    store->nodes = found;
   }
   if ((flags & UVDIO_O_TRUNCATE) != 0) {
     uvdio__node_truncate(found, 0);
   }
+  found->opens++;
   *node = found;
   return 0;
+}
+
+void uvdio__store_close(uvdio__store_t* store, uvdio__node_t* node) {
+  assert(node->opens > 0);
+  node->opens--;
+  release_node(store, node);
+}
+
+int uvdio__store_do(uvdio__store_t* store, uvdio_op_t op, const uvdio__names_t* names) {
+  uvdio__node_t* file = uvdio__names_find(&store->names, names->path);
+  uvdio__node_t* hidden =
+      op == UVDIO_OP_RENAME ? uvdio__names_find(&store->names, names->new_path) : NULL;
+  int error = uvdio__names_check(&store->names, op, names);
+
+  if (error == 0) {
+    error = uvdio__names_do(&store->names, op, names->path, names->new_path, file);
+  }
+  if (error != 0) {
+    return error;
+  }
+  if (op == UVDIO_OP_LINK) {
+    file->names++;
+  }
+  if (op == UVDIO_OP_UNLINK) {
+    file->names--;
+    release_node(store, file);
+  }
+  if (hidden != NULL && hidden != file) {
+    hidden->names--;
+    release_node(store, hidden);
+  }
+  return 0;
+}
+
+int uvdio__store_replace(uvdio__store_t* store, const uvdio__node_t* node,
+                         const uvdio__names_t* names) {
+  return uvdio__names_find(&store->names, names->path) == node
+             ? uvdio__store_do(store, UVDIO_OP_RENAME, names)
+             : UV_ENOENT;
 }

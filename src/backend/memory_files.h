@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/os.h"
+
 typedef struct uvdio__store_s uvdio__store_t;
 typedef struct uvdio__node_s uvdio__node_t;
 
@@ -23,6 +25,15 @@ int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
 
 /* The file by that path, or null. */
 uvdio__node_t* uvdio__store_find(const uvdio__store_t* store, const char* path);
+
+/* Gives up what an open has found. A file without a name is freed then. */
+void uvdio__store_close(uvdio__store_t* store, uvdio__node_t* node);
+
+/* An operation on names, and a replace by that file. Errors as for the system calls, and
+ * UV_ENOMEM. */
+int uvdio__store_do(uvdio__store_t* store, uvdio_op_t op, const uvdio__names_t* names);
+int uvdio__store_replace(uvdio__store_t* store, const uvdio__node_t* node,
+                         const uvdio__names_t* names);
 
 /* What an open by these flags says to a path that exists, or does not: 0 or one of the errors above
  * but UV_ENOMEM. */

@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/disk.h>
 #include <sys/file.h>
@@ -148,6 +149,11 @@ int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value) {
   (void)hint;
   (void)value;
   return UV_ENOTSUP;
+}
+
+int uvdio__os_rename(const char* path, const char* new_path, int no_replace) {
+  int result = no_replace ? renamex_np(path, new_path, RENAME_EXCL) : rename(path, new_path);
+  return result == 0 ? 0 : last_error();
 }
 
 /* Superpages come from an allocation that asks for them (VM_FLAGS_SUPERPAGE_SIZE_2MB) and on Intel

@@ -81,6 +81,9 @@
 #define F_OFD_SETLK 37
 #endif
 
+/* RENAME_NOREPLACE, which C libraries keep in different headers. */
+#define RENAME_NOREPLACE_FLAG 1u
+
 /* Since Linux 6.11 (STATX_WRITE_ATOMIC). */
 #define WRITE_ATOMIC 0x10000U
 #define WRITE_ATOMIC_MIN_AT 168
@@ -280,6 +283,14 @@ int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value) {
     error = last_error();
   }
   return error == UV_ENOTTY ? UV_ENOTSUP : error;
+}
+
+/* The C library's renameat2() is missing in versions of musl. */
+int uvdio__os_rename(const char* path, const char* new_path, int no_replace) {
+  long result = no_replace ? syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, new_path,
+                                     (unsigned)RENAME_NOREPLACE_FLAG)
+                           : rename(path, new_path);
+  return result == 0 ? 0 : last_error();
 }
 
 /* Each thread is a folder there, next to the two that every folder has. */

@@ -189,6 +189,30 @@ int64_t uvdio__os_next_hole(intptr_t descriptor, uint64_t offset);
 
 int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value);
 
+/* What an operation on names is about, and how far a replace has come. */
+typedef struct uvdio__names_s {
+  size_t size; /* bytes of the whole */
+  const char* path;
+  const char* new_path; /* of a rename, link or replace, else null */
+  char* own_path;       /* of a replace: the same, allocated apart, for the file to keep */
+  int mode;
+  unsigned flags; /* UVDIO_RENAME_* */
+  int step;       /* of a replace: UVDIO__REPLACE_*, the one that comes next or has failed */
+  char bytes[];   /* the paths */
+} uvdio__names_t;
+
+enum { UVDIO__REPLACE_SYNC = 0, UVDIO__REPLACE_RENAME, UVDIO__REPLACE_SYNC_DIRECTORY };
+
+int uvdio__os_rename(const char* path, const char* new_path, int no_replace);
+int uvdio__os_link(const char* path, const char* new_path);
+int uvdio__os_unlink(const char* path);
+int uvdio__os_mkdir(const char* path, int mode);
+int uvdio__os_rmdir(const char* path);
+int uvdio__os_sync_directory(const char* path);
+
+/* Goes on with a replace of names->new_path by the open file at names->path. */
+int uvdio__os_replace(intptr_t descriptor, uvdio__names_t* names);
+
 #ifndef _WIN32
 /* Removes `path` if that is the open file, by itself and not by a link, and nothing has been
  * written to it. Returns 1 if it is gone. */

@@ -593,6 +593,84 @@ int uvdio__os_open(uvdio__open_state_t* opening) {
 }
 
 /*
+ * Names
+ */
+
+static int with_path(const char* path, BOOL(WINAPI* call)(LPCWSTR)) {
+  wchar_t* wide = NULL;
+  int error = widen(path, &wide);
+
+  if (error == 0) {
+    error = call(wide) ? 0 : last_error();
+    free(wide);
+  }
+  return error;
+}
+
+static BOOL WINAPI make_directory(LPCWSTR path) {
+  return CreateDirectoryW(path, NULL);
+}
+
+static BOOL move(const wchar_t* path, const wchar_t* new_path, int no_replace) {
+  return MoveFileExW(path, new_path, no_replace ? 0 : MOVEFILE_REPLACE_EXISTING);
+}
+
+static BOOL make_link(const wchar_t* path, const wchar_t* new_path, int no_replace) {
+  (void)no_replace;
+  return CreateHardLinkW(new_path, path, NULL);
+}
+
+static int with_two_paths(const char* path, const char* new_path, int no_replace,
+                          BOOL (*call)(const wchar_t*, const wchar_t*, int)) {
+  wchar_t* wide = NULL;
+  wchar_t* new_wide = NULL;
+  int error = widen(path, &wide);
+
+  if (error == 0) {
+    error = widen(new_path, &new_wide);
+  }
+  if (error == 0) {
+    error = call(wide, new_wide, no_replace) ? 0 : last_error();
+  }
+  free(new_wide);
+  free(wide);
+  return error;
+}
+
+int uvdio__os_rename(const char* path, const char* new_path, int no_replace) {
+  return with_two_paths(path, new_path, no_replace, move);
+}
+
+int uvdio__os_link(const char* path, const char* new_path) {
+  return with_two_paths(path, new_path, 0, make_link);
+}
+
+int uvdio__os_unlink(const char* path) {
+  return with_path(path, DeleteFileW);
+}
+
+int uvdio__os_mkdir(const char* path, int mode) {
+  (void)mode;
+  return with_path(path, make_directory);
+}
+
+int uvdio__os_rmdir(const char* path) {
+  return with_path(path, RemoveDirectoryW);
+}
+
+int uvdio__os_sync_directory(const char* path) {
+  (void)path;
+  return UV_ENOTSUP;
+}
+
+/* Nothing here makes a name durable for certain. */
+int uvdio__os_replace(intptr_t descriptor, uvdio__names_t* names) {
+  (void)descriptor;
+  (void)names;
+  return UV_ENOTSUP;
+}
+
+/*
  * Memory
  */
 

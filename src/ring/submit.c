@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "completion.h"
@@ -18,6 +19,8 @@
 
 /* Since Linux 6.9 and 6.15; liburing 2.3 does not name them. */
 #define OP_FTRUNCATE 55
+/* RENAME_NOREPLACE of renameat2(2), which C libraries keep in different headers. */
+#define RENAME_NOREPLACE_FLAG 1u
 #define OP_READV_FIXED 60
 #define OP_WRITEV_FIXED 61
 
@@ -107,6 +110,17 @@ static int opcode_of(const uvdio_req_t* req) {
     case UVDIO_OP_PUNCH_HOLE:
     case UVDIO_OP_ZERO_RANGE:
       return IORING_OP_FALLOCATE;
+    case UVDIO_OP_RENAME:
+      return IORING_OP_RENAMEAT;
+    case UVDIO_OP_LINK:
+      return IORING_OP_LINKAT;
+    case UVDIO_OP_UNLINK:
+    case UVDIO_OP_RMDIR:
+      return IORING_OP_UNLINKAT;
+    case UVDIO_OP_MKDIR:
+      return IORING_OP_MKDIRAT;
+    case UVDIO_OP_SYNC_DIRECTORY:
+    case UVDIO_OP_REPLACE:
     case UVDIO_OP_NEXT_DATA:
     case UVDIO_OP_NEXT_HOLE:
     case UVDIO_OP_SET_HINT:
@@ -245,6 +259,25 @@ static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* 
   finish_transfer(queue, sqe, req, length, buffer);
 }
 
+/* A filesystem's part of it may wait for a disk or a server, and for its directory's lock. */
+static void prepare_names(struct io_uring_sqe* sqe, const uvdio_req_t* req, int opcode) {
+  const uvdio__names_t* names = uvdio__names_of(req);
+
+  uvdio__ring_fill(sqe, opcode, AT_FDCWD, names->path, 0, 0);
+  if (names->new_path != NULL) {
+    sqe->len = (unsigned)AT_FDCWD;
+    sqe->addr2 = (uintptr_t)names->new_path;
+  }
+  if (req->op == UVDIO_OP_MKDIR) {
+    sqe->len = (unsigned)names->mode;
+  } else if (req->op == UVDIO_OP_RMDIR) {
+    sqe->unlink_flags = AT_REMOVEDIR;
+  } else if ((names->flags & UVDIO_RENAME_NO_REPLACE) != 0) {
+    sqe->rename_flags = RENAME_NOREPLACE_FLAG;
+  }
+  sqe->flags = IOSQE_ASYNC;
+}
+
 static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
   int descriptor = (int)req->file->handle_.descriptor;
 
@@ -270,6 +303,13 @@ static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
                        req->offset_);
       sqe->addr = uvdio__span_of(req);
       break;
+    case UVDIO_OP_RENAME:
+    case UVDIO_OP_LINK:
+    case UVDIO_OP_UNLINK:
+    case UVDIO_OP_RMDIR:
+    case UVDIO_OP_MKDIR:
+      prepare_names(sqe, req, opcode_of(req));
+      break;
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
       assert(0 && "transfers are prepared apart");
@@ -277,6 +317,8 @@ static void prepare_sqe(struct io_uring_sqe* sqe, uvdio_req_t* req) {
     case UVDIO_OP_NEXT_DATA:
     case UVDIO_OP_NEXT_HOLE:
     case UVDIO_OP_SET_HINT:
+    case UVDIO_OP_SYNC_DIRECTORY:
+    case UVDIO_OP_REPLACE:
     case UVDIO_OP_CLOSE:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_STAT:

@@ -100,10 +100,18 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
     task.event.path = task.opening->path;
     return task;
   }
+  if (uvdio__is_name(req->op) || req->op == UVDIO_OP_REPLACE) {
+    task.names = uvdio__names_of(req);
+    task.event.path = task.names->path;
+    task.durable = 1;
+  }
+  if (uvdio__is_name(req->op)) {
+    return task;
+  }
   task.file = req->file->handle_.node;
   task.event.path = uvdio__node_path(task.file->now);
   task.unit = req->file->direct_ ? req->file->offset_mask_ + 1 : sim->options.sector_size;
-  task.durable = (req->flags_ & REQ_DURABLE) != 0;
+  task.durable |= (req->flags_ & REQ_DURABLE) != 0;
   task.locks = req->file->flags_ & UVDIO__LOCKS;
   task.atomic = (req->flags_ & REQ_ATOMIC) != 0;
   if (!uvdio__is_transfer(req->op)) {
@@ -184,6 +192,11 @@ static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim
  * Crashes and power cuts
  */
 
+static int changes_disk(uvdio_op_t op) {
+  return uvdio__is_change(op) || op == UVDIO_OP_OPEN || op == UVDIO_OP_REPLACE ||
+         (uvdio__is_name(op) && op != UVDIO_OP_SYNC_DIRECTORY);
+}
+
 /* What of a change on its way got as far as the disk: nothing, all of it, or some of its sectors.
  * Nobody waited for it, so that none of it is durable. */
 static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
@@ -192,7 +205,7 @@ static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
   uint64_t fate = uvdio__sim_random(sim, 3);
 
   sim->stats.killed++;
-  if (fate == 0 || !(uvdio__is_change(req->op) || req->op == UVDIO_OP_OPEN)) {
+  if (fate == 0 || !changes_disk(req->op)) {
     return;
   }
   if (fate == 1 && req->op == UVDIO_OP_WRITE) {
@@ -201,6 +214,9 @@ static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
   task.durable = 0;
   if (perform_task(sim, req, &task, &fault) == UV_ENOMEM) {
     sim->out_of_memory = 1;
+  }
+  if (task.names != NULL) {
+    task.names->step = UVDIO__REPLACE_SYNC; /* Whoever asked for it is not told of any step. */
   }
   if (task.opening != NULL) {
     task.opening->descriptor = -1; /* The disk knows the file; nobody has it open. */

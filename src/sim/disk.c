@@ -169,7 +169,7 @@ static void mark_durable(uvdio__sim_file_t* file, uvdio__change_t* durable) {
   }
   durable->data_durable = 1;
   if (file->sim->options.entries == UVDIO_SIM_ENTRY_BY_SYNC) {
-    file->entry_durable = 1;
+    uvdio__sim_keep_file(file);
   }
 }
 
@@ -273,8 +273,8 @@ void uvdio__sim_sync(uvdio__sim_file_t* file, uint64_t mark, uvdio_op_t op) {
   }
   settle(file);
   if (entries == UVDIO_SIM_ENTRY_BY_SYNC ||
-      (entries == UVDIO_SIM_ENTRY_BY_SYNC_ALL && op == UVDIO_OP_SYNC_ALL)) {
-    file->entry_durable = 1;
+      (entries == UVDIO_SIM_ENTRY_BY_SYNC_ALL && op != UVDIO_OP_SYNC_DATA)) {
+    uvdio__sim_keep_file(file);
   }
 }
 
@@ -348,35 +348,42 @@ static void free_file(uvdio__sim_file_t* file) {
   uvdio__free(file, sizeof(*file), UVDIO__STRUCT_ALIGN);
 }
 
-/* Returns whether the file is still there. */
-static int cut_file(uvdio__sim_file_t* file, unsigned ref) {
-  int survives = file->entry_durable || chance(file->sim, ref);
+static int has_name(const uvdio__name_table_t* table, const uvdio__sim_file_t* file) {
+  const uvdio__name_t* name = table->first;
 
-  cut_changes(file, ref);
-  if (!survives) {
-    return 0;
+  while (name != NULL && name->file != file) {
+    name = name->next;
   }
-  file->entry_durable = 1;
+  return name != NULL;
+}
+
+static void cut_file(uvdio__sim_file_t* file, unsigned ref) {
+  cut_changes(file, ref);
   if (uvdio__node_copy(file->now, file->disk) != 0) {
     file->sim->out_of_memory = 1;
   }
-  return 1;
 }
 
+/* Counts the files that had a name and have none any more. */
 void uvdio__sim_cut(uvdio_sim_t* sim, unsigned ref) {
   uvdio__sim_file_t** link = &sim->files;
+  uvdio__name_table_t before = sim->names;
 
+  sim->names.first = NULL;
+  sim->names.files = 0;
+  uvdio__sim_cut_names(sim, ref);
   while (*link != NULL) {
     uvdio__sim_file_t* file = *link;
-    if (cut_file(file, ref)) {
+    if (has_name(&sim->names, file)) {
+      cut_file(file, ref);
       link = &file->next;
       continue;
     }
     *link = file->next;
+    sim->stats.entries_lost += (uint64_t)has_name(&before, file);
     free_file(file);
-    sim->stats.files--;
-    sim->stats.entries_lost++;
   }
+  uvdio__names_clear(&before);
 }
 
 /*
@@ -384,12 +391,7 @@ void uvdio__sim_cut(uvdio_sim_t* sim, unsigned ref) {
  */
 
 uvdio__sim_file_t* uvdio__sim_find(const uvdio_sim_t* sim, const char* path) {
-  uvdio__sim_file_t* file = sim->files;
-
-  while (file != NULL && strcmp(uvdio__node_path(file->now), path) != 0) {
-    file = file->next;
-  }
-  return file;
+  return uvdio__names_find(&sim->names, path);
 }
 
 static uvdio__sim_file_t* make_file(uvdio_sim_t* sim, const char* path) {
@@ -402,7 +404,8 @@ static uvdio__sim_file_t* make_file(uvdio_sim_t* sim, const char* path) {
   file->sim = sim;
   file->now = uvdio__node_create(path);
   file->disk = uvdio__node_create(path);
-  if (file->now == NULL || file->disk == NULL) {
+  if (file->now == NULL || file->disk == NULL ||
+      uvdio__sim_change_names(sim, UVDIO_OP_OPEN, path, NULL, file) != 0) {
     free_file(file);
     return NULL;
   }
@@ -410,7 +413,6 @@ static uvdio__sim_file_t* make_file(uvdio_sim_t* sim, const char* path) {
     end = &(*end)->next;
   }
   *end = file;
-  sim->stats.files++;
   return file;
 }
 
@@ -420,6 +422,9 @@ int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__s
 
   if (error != 0) {
     return error;
+  }
+  if (found == NULL && uvdio__names_is_directory(&sim->names, path)) {
+    return UV_EISDIR;
   }
   if (found == NULL) {
     found = make_file(sim, path);
@@ -432,6 +437,7 @@ int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__s
 }
 
 void uvdio__sim_free_files(uvdio_sim_t* sim) {
+  uvdio__sim_free_names(sim);
   while (sim->files != NULL) {
     uvdio__sim_file_t* file = sim->files;
     sim->files = file->next;
@@ -569,10 +575,11 @@ int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t 
   if (error != 0) {
     return error == UV_ENOMEM ? error : UV_EINVAL;
   }
-  file->entry_durable = 1;
-  return length == 0 || uvdio__sim_write(file, base, length, offset, SIM_WRITE_DURABLE) > 0
-             ? 0
-             : UV_ENOMEM;
+  if (length > 0 && uvdio__sim_write(file, base, length, offset, SIM_WRITE_DURABLE) < 0) {
+    return UV_ENOMEM;
+  }
+  uvdio__sim_keep_file(file);
+  return sim->out_of_memory ? UV_ENOMEM : 0;
 }
 
 /* The sectors that the range touches, within the file: [*first, *end). */

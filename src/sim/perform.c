@@ -240,6 +240,26 @@ static int preallocate(const uvdio__sim_task_t* task) {
   return grows ? uvdio__sim_resize(task->file, end) : 0;
 }
 
+/* What was to be durable was so before it had the name. */
+static int64_t replace_name(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
+  uvdio__names_t* names = task->names;
+  int error;
+
+  uvdio__sim_sync(task->file, task->mark, UVDIO_OP_REPLACE);
+  names->step = UVDIO__REPLACE_RENAME;
+  if (uvdio__sim_find(sim, names->path) != task->file) {
+    return UV_ENOENT;
+  }
+  error = uvdio__sim_names(sim, UVDIO_OP_RENAME, names, 0);
+  if (error == 0) {
+    names->step = UVDIO__REPLACE_SYNC_DIRECTORY;
+    if (task->durable) {
+      uvdio__sim_sync_names_of(sim, names->new_path);
+    }
+  }
+  return error;
+}
+
 static int64_t fail(const uvdio__sim_task_t* task, int error) {
   if (uvdio__is_sync(task->event.op) && error != UV_EINTR && error != UV_EAGAIN) {
     uvdio__sim_fail_sync(task->file, task->mark);
@@ -284,6 +304,15 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
       return UV_ENOTSUP;
     case UVDIO_OP_CLOSE:
       return 0;
+    case UVDIO_OP_RENAME:
+    case UVDIO_OP_LINK:
+    case UVDIO_OP_UNLINK:
+    case UVDIO_OP_MKDIR:
+    case UVDIO_OP_RMDIR:
+    case UVDIO_OP_SYNC_DIRECTORY:
+      return uvdio__sim_names(sim, task->event.op, task->names, task->mark);
+    case UVDIO_OP_REPLACE:
+      return replace_name(sim, task);
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;

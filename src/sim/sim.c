@@ -135,13 +135,9 @@ int uvdio_sim_engine_create_sized(uvdio_engine_t** engine, uv_loop_t* loop, uvdi
 }
 
 int uvdio_sim_sync_directory(uvdio_sim_t* sim) {
-  uvdio__sim_file_t* file;
-
   if (sim == NULL) {
     return UV_EINVAL;
   }
-  for (file = sim->files; file != NULL; file = file->next) {
-    file->entry_durable = 1;
-  }
+  uvdio__sim_sync_names(sim, NULL, UINT64_MAX);
   return 0;
 }

@@ -6,6 +6,7 @@
  *   sim/random.c   the random numbers that decide everything
  *   sim/rules.c    which fault an event gets
  *   sim/trace.c    a line per event, their digest, counters
+ *   sim/names.c    names: which lead where, and which changes of that are durable
  *   sim/disk.c     one file: what is there, what is on the disk, and the changes between the two
  *   sim/perform.c  one operation on it, with its fault
  *   sim/backend.c  the backend: when operations end, crashes and power cuts
@@ -16,6 +17,7 @@
 
 #include "backend/memory.h"
 #include "backend/memory_files.h"
+#include "backend/memory_names.h"
 #include "engine.h"
 #include "uvdio/sim.h"
 
@@ -32,7 +34,11 @@ struct uvdio_sim_s {
   uint64_t events;   /* number of the last operation */
   uint64_t sequence; /* number of the last change */
   uint64_t digest;
-  int out_of_memory;        /* ran out of memory where nothing could be taken back */
+  int out_of_memory;              /* ran out of memory where nothing could be taken back */
+  uvdio__name_table_t names;      /* as programs see them */
+  uvdio__name_table_t disk_names; /* durable */
+  /* from `disk_names` to `names`; never begins with a durable one */
+  struct uvdio__name_change_s* name_changes;
   uvdio__sim_file_t* files; /* in the order of their creation, not of their addresses */
   uvdio__sim_rule_t* rules; /* in the order in which they were added */
   uvdio__sim_engine_t* engines;
@@ -71,8 +77,20 @@ struct uvdio__sim_file_s {
   uvdio__change_t* newest;
   size_t dirty; /* bytes of these changes */
   uvdio__damage_t* damage;
-  int entry_durable;
 };
+
+/* A change of names that is not part of `disk_names` yet. */
+typedef struct uvdio__name_change_s {
+  struct uvdio__name_change_s* next;
+  size_t size;
+  uint64_t sequence;
+  uvdio_op_t op;           /* UVDIO_OP_OPEN: a new file */
+  uvdio__sim_file_t* file; /* that it is about, or null */
+  int durable;             /* and waits for older changes only */
+  const char* path;
+  const char* new_path; /* or null */
+  char bytes[];         /* the paths */
+} uvdio__name_change_t;
 
 /* A piece of a write whose program has crashed, on its way to the disk. */
 typedef struct uvdio__late_s {
@@ -119,6 +137,30 @@ uvdio_sim_fault_t uvdio__sim_pick_fault(uvdio_sim_t* sim, const uvdio_sim_event_
  * read. */
 void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what,
                      int64_t result, uint64_t check);
+
+/*
+ * sim/names.c
+ */
+
+/* Makes the change, as programs see it from now on: 0 or UV_ENOMEM. */
+int uvdio__sim_change_names(uvdio_sim_t* sim, uvdio_op_t op, const char* path, const char* new_path,
+                            uvdio__sim_file_t* file);
+
+/* An operation on names. Errors as for the system calls, and UV_ENOMEM. */
+int uvdio__sim_names(uvdio_sim_t* sim, uvdio_op_t op, const uvdio__names_t* names, uint64_t mark);
+
+/* Makes the changes up to `mark` durable whose new name lies in the directory; null: in any. */
+void uvdio__sim_sync_names(uvdio_sim_t* sim, const char* directory, uint64_t mark);
+
+/* The same for all in the directory in which the path lies. */
+void uvdio__sim_sync_names_of(uvdio_sim_t* sim, const char* path);
+
+/* Makes durable that the file was created. */
+void uvdio__sim_keep_file(uvdio__sim_file_t* file);
+
+/* Decides about each change that is not durable, as uvdio__sim_cut() does; then forgets all. */
+void uvdio__sim_cut_names(uvdio_sim_t* sim, unsigned ref);
+void uvdio__sim_free_names(uvdio_sim_t* sim);
 
 /*
  * sim/disk.c
@@ -172,12 +214,13 @@ void uvdio__sim_flip(uvdio_sim_t* sim, char* base, size_t length);
 /* What is to be done, in the world's terms. */
 typedef struct uvdio__sim_task_s {
   uvdio_sim_event_t event;
-  uvdio__sim_file_t* file; /* null for an open */
+  uvdio__sim_file_t* file; /* null for an open, and for names */
   uvdio__open_state_t* opening;
+  uvdio__names_t* names; /* of an operation on names, or a replace */
   char* base;
   size_t unit; /* what a short read is a multiple of */
   uint64_t mark;
-  int durable;
+  int durable;    /* a write, or a replace's name */
   unsigned locks; /* that the file was opened with */
   int atomic;     /* a write */
   int keeps_size; /* a preallocation */

@@ -45,6 +45,7 @@ static void nothing_plain(struct fixture* f, uvdio_file_t* file, int code) {
     assert_refused(t_next_data(form(f, blocking), file, 0), code);
     assert_refused(t_next_hole(form(f, blocking), file, 0), code);
     assert_refused(t_set_hint(form(f, blocking), file, UVDIO_HINT_WRITE_LIFE, 0), code);
+    assert_refused(t_replace(form(f, blocking), file, "x"), code);
     assert_refused(t_close(form(f, blocking), file), code);
   }
   run(f);
@@ -91,6 +92,13 @@ static void no_request_is_refused(void** state) {
   assert_code(uvdio_next_hole(file, NULL, 0, NULL), UV_EINVAL);
   assert_code(uvdio_set_hint(file, NULL, UVDIO_HINT_WRITE_LIFE, 0, NULL), UV_EINVAL);
   assert_code(uvdio_close(file, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_replace(file, NULL, "x", NULL), UV_EINVAL);
+  assert_code(uvdio_rename(f->engine, NULL, "x", "y", 0, NULL), UV_EINVAL);
+  assert_code(uvdio_link(f->engine, NULL, "x", "y", NULL), UV_EINVAL);
+  assert_code(uvdio_unlink(f->engine, NULL, "x", NULL), UV_EINVAL);
+  assert_code(uvdio_mkdir(f->engine, NULL, "x", 0755, NULL), UV_EINVAL);
+  assert_code(uvdio_rmdir(f->engine, NULL, "x", NULL), UV_EINVAL);
+  assert_code(uvdio_sync_directory(f->engine, NULL, "x", NULL), UV_EINVAL);
   assert_code(uvdio_cancel(NULL), UV_EINVAL);
   assert_code(uvdio_open(f->engine, &f->other, NULL, "x", 0, 0, NULL), UV_EINVAL);
   assert_int_equal(buf.len, PAGE);
@@ -272,6 +280,10 @@ static void request_in_flight_is_refused(void** state) {
   t_next_data(op, &f->file, 0);
   assert_code(op->code, UV_EBUSY);
   t_close(op, &f->file);
+  assert_code(op->code, UV_EBUSY);
+  t_replace(op, &f->file, path_of(f, "other"));
+  assert_code(op->code, UV_EBUSY);
+  t_unlink(op, f->engine, path_of(f, "file"));
   assert_code(op->code, UV_EBUSY);
   t_open(op, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
   assert_code(op->code, UV_EBUSY);

@@ -78,6 +78,13 @@ static void every_kind_can_be_cancelled_in_the_queue(void** state) {
       t_stat(op_new(t), &f->file),
       t_sync_data(op_new(t), &f->file),
       t_sync_all(op_new(t), &f->file),
+      t_replace(op_new(t), &f->file, path_of(f, "file")),
+      t_rename(op_new(t), f->engine, path_of(f, "file"), path_of(f, "new"), 0),
+      t_link(op_new(t), f->engine, path_of(f, "file"), path_of(f, "new")),
+      t_unlink(op_new(t), f->engine, path_of(f, "file")),
+      t_mkdir(op_new(t), f->engine, path_of(f, "new")),
+      t_rmdir(op_new(t), f->engine, f->dir),
+      t_sync_directory(op_new(t), f->engine, f->dir),
       t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW),
   };
   for (size_t i = 0; i < COUNT_OF(queued); i++) {

@@ -445,6 +445,14 @@ static void both_syncs_succeed(void** state) {
   assert_result(all, 0);
 }
 
+/* test_names.c has the rest. */
+static void replacing_a_name_succeeds(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* replace = t_replace(op_new(&f->tracker), &f->file, path_of(f, "new"));
+  run(f);
+  assert_result(replace, 0);
+}
+
 static void read_only_file_can_be_synced(void** state) {
   struct fixture* f = *state;
   open_now(f, &f->other, "file", UVDIO_OPEN_READ);
@@ -724,6 +732,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, truncate_lengthens_with_zeros),
       TEST_ON(fixture_open, truncate_within_a_page_forgets_its_rest),
       TEST_ON(fixture_open, preallocate_lengthens_with_zeros),
+      TEST_ON(fixture_open, replacing_a_name_succeeds),
       TEST_ON(fixture_open, preallocate_never_shrinks),
       TEST_ON(fixture_open, punched_and_zeroed_bytes_read_as_zeros),
       TEST_ON(fixture_open, both_syncs_succeed),

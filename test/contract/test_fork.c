@@ -87,7 +87,14 @@ static int every_operation_is_refused(struct fixture* f) {
   EXPECT(t_next_data(op_new(t), &f->file, 0)->code == UVDIO_EFORK);
   EXPECT(t_next_hole(op_now(t), &f->file, 0)->code == UVDIO_EFORK);
   EXPECT(t_set_hint(op_new(t), &f->file, UVDIO_HINT_WRITE_LIFE, 0)->code == UVDIO_EFORK);
+  EXPECT(t_replace(op_new(t), &f->file, path_of(f, "x"))->code == UVDIO_EFORK);
   EXPECT(t_close(op_new(t), &f->file)->code == UVDIO_EFORK);
+  EXPECT(t_rename(op_new(t), f->engine, path_of(f, "x"), path_of(f, "y"), 0)->code == UVDIO_EFORK);
+  EXPECT(t_link(op_new(t), f->engine, path_of(f, "x"), path_of(f, "y"))->code == UVDIO_EFORK);
+  EXPECT(t_unlink(op_new(t), f->engine, path_of(f, "x"))->code == UVDIO_EFORK);
+  EXPECT(t_mkdir(op_now(t), f->engine, path_of(f, "x"))->code == UVDIO_EFORK);
+  EXPECT(t_rmdir(op_new(t), f->engine, path_of(f, "x"))->code == UVDIO_EFORK);
+  EXPECT(t_sync_directory(op_now(t), f->engine, f->dir)->code == UVDIO_EFORK);
   EXPECT(t_open(op_new(t), f->engine, &f->other, path_of(f, "x"), UVDIO_OPEN_RW)->code ==
          UVDIO_EFORK);
   EXPECT(t_adopt(op_new(t), f->engine, &f->other, 0, UVDIO_O_RDWR)->code == UVDIO_EFORK);

@@ -35,6 +35,7 @@ static void assert_latched(struct fixture* f, uvdio_file_t* file, int error) {
     assert_refused(t_write(op, file, &page, 0), error);
     assert_refused(t_sync_data(op, file), error);
     assert_refused(t_sync_all(op, file), error);
+    assert_refused(t_replace(op, file, path_of(f, "new")), error);
     assert_refused(t_truncate(op, file, 0), error);
     assert_refused(t_preallocate(op, file, PAGE), error);
     assert_refused(t_punch_hole(op, file, 0, PAGE), error);

@@ -538,7 +538,14 @@ static struct behaviour behaviour_of(uvdio_op_t op) {
       return (struct behaviour){1, 1};
     case UVDIO_OP_SYNC_DATA: /* A truncate is a change, and one sync runs at a time. */
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
       return (struct behaviour){1, 1};
+    case UVDIO_OP_RENAME:
+    case UVDIO_OP_LINK:
+    case UVDIO_OP_UNLINK:
+    case UVDIO_OP_MKDIR:
+    case UVDIO_OP_RMDIR:
+    case UVDIO_OP_SYNC_DIRECTORY:
     case UVDIO_OP_OPEN:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_STAT:
@@ -582,6 +589,20 @@ static struct tracked_op* submit_any(struct fixture* f, uvdio_op_t op) {
       return t_sync_data(op_new(t), &f->file);
     case UVDIO_OP_SYNC_ALL:
       return t_sync_all(op_new(t), &f->file);
+    case UVDIO_OP_REPLACE:
+      return t_replace(op_new(t), &f->file, path_of(f, "file"));
+    case UVDIO_OP_RENAME:
+      return t_rename(op_new(t), f->engine, path_of(f, "none"), path_of(f, "new"), 0);
+    case UVDIO_OP_LINK:
+      return t_link(op_new(t), f->engine, path_of(f, "none"), path_of(f, "new"));
+    case UVDIO_OP_UNLINK:
+      return t_unlink(op_new(t), f->engine, path_of(f, "none"));
+    case UVDIO_OP_MKDIR:
+      return t_mkdir(op_new(t), f->engine, path_of(f, "file"));
+    case UVDIO_OP_RMDIR:
+      return t_rmdir(op_new(t), f->engine, path_of(f, "none"));
+    case UVDIO_OP_SYNC_DIRECTORY:
+      return t_sync_directory(op_new(t), f->engine, f->dir);
     case UVDIO_OP_SIZE:
       return t_size(op_new(t), &f->file);
     case UVDIO_OP_STAT:

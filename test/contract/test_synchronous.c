@@ -114,6 +114,20 @@ static void syncs_succeed(void** state) {
   assert_result(t_sync_all(now(f), &f->file), 0);
 }
 
+static void names_change_at_once(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, PAGE, 1);
+  assert_result(t_replace(now(f), &f->file, path_of(f, "a")), 0);
+  assert_result(t_rename(now(f), f->engine, path_of(f, "a"), path_of(f, "b"), 0), 0);
+  assert_result(t_link(now(f), f->engine, path_of(f, "b"), path_of(f, "c")), 0);
+  assert_result(t_unlink(now(f), f->engine, path_of(f, "b")), 0);
+  assert_result(t_mkdir(now(f), f->engine, path_of(f, "d")), 0);
+  assert_result(t_sync_directory(now(f), f->engine, path_of(f, "d")), 0);
+  assert_result(t_rmdir(now(f), f->engine, path_of(f, "d")), 0);
+  open_now(f, &f->other, "c", UVDIO_OPEN_READ);
+  assert_holds(f, &f->other, 0, PAGE, 1);
+}
+
 static void open_and_close_take_effect_at_once(void** state) {
   struct fixture* f = *state;
   struct tracked_op* missing =
@@ -220,6 +234,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, sizes_are_told_and_changed),
       TEST_ON(fixture_open, space_is_given_back_and_found),
       TEST_ON(fixture_open, syncs_succeed),
+      TEST_ON(fixture_open, names_change_at_once),
       TEST_ON(fixture_engine, open_and_close_take_effect_at_once),
       TEST_ON(fixture_open, request_serves_one_operation_after_the_other),
       TEST_ON(fixture_open, loop_need_not_run),

@@ -45,13 +45,12 @@
 #define BUSY_POLL_US 50u /* with even seeds */
 #define TO_THE_END UINT64_MAX
 
-static const struct weight weights[] = {{UVDIO_OP_READ, 36},      {UVDIO_OP_WRITE, 40},
-                                        {UVDIO_OP_TRUNCATE, 7},   {UVDIO_OP_PREALLOCATE, 6},
-                                        {UVDIO_OP_SYNC_DATA, 4},  {UVDIO_OP_SYNC_ALL, 3},
-                                        {UVDIO_OP_SIZE, 4},       {UVDIO_OP_PUNCH_HOLE, 5},
-                                        {UVDIO_OP_ZERO_RANGE, 4}, {UVDIO_OP_NEXT_DATA, 3},
-                                        {UVDIO_OP_NEXT_HOLE, 3},  {UVDIO_OP_SET_HINT, 1},
-                                        {UVDIO_OP_STAT, 2},       {0, 0}};
+static const struct weight weights[] = {
+    {UVDIO_OP_READ, 36},       {UVDIO_OP_WRITE, 40},     {UVDIO_OP_TRUNCATE, 7},
+    {UVDIO_OP_PREALLOCATE, 6}, {UVDIO_OP_SYNC_DATA, 4},  {UVDIO_OP_SYNC_ALL, 3},
+    {UVDIO_OP_SIZE, 4},        {UVDIO_OP_PUNCH_HOLE, 5}, {UVDIO_OP_ZERO_RANGE, 4},
+    {UVDIO_OP_NEXT_DATA, 3},   {UVDIO_OP_NEXT_HOLE, 3},  {UVDIO_OP_SET_HINT, 1},
+    {UVDIO_OP_STAT, 2},        {UVDIO_OP_REPLACE, 1},    {0, 0}};
 
 /* Mostly a few blocks, seldom many. */
 static const struct profile profile = {.size = FILE_MAX,
@@ -235,6 +234,8 @@ static void claim_what_it_needs(struct job* job) {
     case UVDIO_OP_SET_HINT:
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
+    CASE_NAMES:
     case UVDIO_OP_OPEN:
     case UVDIO_OP_CLOSE:
     case UVDIO_OP_NONE:
@@ -386,8 +387,8 @@ static void on_end(struct tracked_op* top) {
 
 static int call(struct job* job) {
   uvdio_buf_t view = view_of(job);
-  struct target target = {.file = &file,
-                          .buf = job->by_view && is_transfer(job) ? &view : &job->buf};
+  struct target target = {
+      .file = &file, .path = path, .buf = job->by_view && is_transfer(job) ? &view : &job->buf};
   return t_operation(job->top, &job->operation, &target)->code;
 }
 
@@ -417,6 +418,9 @@ static void start(struct job* job) {
     take_buffer(job);
   }
   model_begins(&model, &job->change, &job->operation, job->base);
+  if (one_in(&choices, 64)) {
+    play_names(&tracker, engine, path, &choices);
+  }
   if (one_in(&choices, 512)) {
     change_registration();
   }

@@ -39,7 +39,8 @@ enum action {
   WRITE_DURABLY,
   OPEN_OTHERWISE,
   USE_SPACE,
-  WRITE_WHOLE
+  WRITE_WHOLE,
+  PLAY_NAMES
 };
 
 /* Of 256. The corpus lives by this table: it stays as it is, and what is new comes before the last
@@ -70,8 +71,10 @@ static const struct weight weights[] = {{UVDIO_OP_OPEN, 11},
                                         {UVDIO_OP_SET_HINT, 1},
                                         {USE_SPACE, 1},
                                         {WRITE_WHOLE, 1},
-                                        {UVDIO_OP_STAT, 3},
-                                        {OPEN_OTHERWISE, 5},
+                                        {UVDIO_OP_STAT, 2},
+                                        {OPEN_OTHERWISE, 3},
+                                        {UVDIO_OP_REPLACE, 1},
+                                        {PLAY_NAMES, 2},
                                         {TURN, 0}};
 
 static const struct profile profile = {.size = FILE_PAGES * PAGE,
@@ -200,6 +203,9 @@ static void check_stats(void) {
   for (unsigned i = 0; i < SLOTS; i++) {
     pending += w.slots[i].pending != 0;
   }
+  for (const struct tracked_op* op = w.tracker.ops; op != NULL; op = op->next) {
+    pending += op_is(op->kind, UVDIO_OP_KIND_NAME) && op->accepted != op->done; /* in no slot */
+  }
   /* The engine closes by itself what the user left open, with a request of its own. */
   REQUIRE(stats.pending == pending || (w.closing && stats.pending <= pending + 1u));
   REQUIRE(stats.in_flight <= stats.pending && stats.completed <= stats.submitted);
@@ -279,6 +285,7 @@ static void check_plain(struct slot* slot, int64_t result) {
       break;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
       REQUIRE(result == UV_ECANCELED || result == 0);
       break;
     case UVDIO_OP_SIZE:
@@ -306,6 +313,7 @@ static void check_plain(struct slot* slot, int64_t result) {
       break;
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
+    CASE_NAMES:
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       REQUIRE(slot->top->kind == UVDIO_OP_OPEN); /* no plain operation */
@@ -628,6 +636,8 @@ static void operate(uvdio_op_t op, enum action action) {
     number = take(PATHS);
     path_of(number, path, sizeof(path));
     operation.flags |= is_otherwise ? take_modes() : 0;
+  } else if (op == UVDIO_OP_REPLACE && handle->model != NULL) {
+    path_of((unsigned)(handle->model - models), path, sizeof(path));
   }
   operation.now = operation.now && !slot->pending;
   int expected = expect_operation(handle, slot, buf, &operation);
@@ -919,6 +929,13 @@ static void open_otherwise(void) {
   operate(UVDIO_OP_OPEN, OPEN_OTHERWISE);
 }
 
+static void play(void) {
+  char prefix[96];
+  path_of(0, prefix, sizeof(prefix));
+  play_names(&w.tracker, w.engine, prefix, &w.choices);
+  check_promises();
+}
+
 static void act(unsigned action) {
   static void (*const own[])(void) = {
       [CANCEL - UVDIO_OP_COUNT] = cancel,
@@ -934,6 +951,7 @@ static void act(unsigned action) {
       [OPEN_OTHERWISE - UVDIO_OP_COUNT] = open_otherwise,
       [USE_SPACE - UVDIO_OP_COUNT] = use_space,
       [WRITE_WHOLE - UVDIO_OP_COUNT] = write_whole,
+      [PLAY_NAMES - UVDIO_OP_COUNT] = play,
   };
   if (action < UVDIO_OP_COUNT) {
     operate((uvdio_op_t)action, (enum action)action);

@@ -40,6 +40,11 @@ enum fault_call {
   CALL_FSYNC,
   CALL_FTRUNCATE,
   CALL_FALLOCATE,
+  CALL_RENAME, /* and renameat2 */
+  CALL_LINK,
+  CALL_UNLINK,
+  CALL_MKDIR,
+  CALL_RMDIR,
   CALL_CLOSE, /* which closes all the same */
   CALL_LSEEK,
   CALL_FCNTL,

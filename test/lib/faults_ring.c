@@ -61,6 +61,14 @@ static enum fault_call call_of(const struct io_uring_sqe* sqe) {
       return CALL_FTRUNCATE;
     case IORING_OP_FALLOCATE:
       return CALL_FALLOCATE;
+    case IORING_OP_RENAMEAT:
+      return CALL_RENAME;
+    case IORING_OP_LINKAT:
+      return CALL_LINK;
+    case IORING_OP_UNLINKAT:
+      return sqe->unlink_flags != 0 ? CALL_RMDIR : CALL_UNLINK;
+    case IORING_OP_MKDIRAT:
+      return CALL_MKDIR;
     case IORING_OP_CLOSE:
       return CALL_CLOSE;
     case IORING_OP_ASYNC_CANCEL:
@@ -124,7 +132,8 @@ static void block(struct io_uring_sqe* sqe, int pipe_end) {
  */
 
 static int has_flags_of_its_own(unsigned opcode) {
-  return opcode == IORING_OP_FSYNC || opcode == IORING_OP_OPENAT || opcode == IORING_OP_STATX;
+  return opcode == IORING_OP_FSYNC || opcode == IORING_OP_OPENAT || opcode == IORING_OP_STATX ||
+         opcode == IORING_OP_RENAMEAT || opcode == IORING_OP_UNLINKAT;
 }
 
 static int is_write(unsigned opcode) {

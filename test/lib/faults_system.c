@@ -120,6 +120,16 @@ int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length);
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
 int __wrap_fcntl64(int fd, int command, ...);
+int __real_rename(const char* path, const char* new_path);
+int __wrap_rename(const char* path, const char* new_path);
+int __real_link(const char* path, const char* new_path);
+int __wrap_link(const char* path, const char* new_path);
+int __real_unlink(const char* path);
+int __wrap_unlink(const char* path);
+int __real_mkdir(const char* path, mode_t mode);
+int __wrap_mkdir(const char* path, mode_t mode);
+int __real_rmdir(const char* path);
+int __wrap_rmdir(const char* path);
 int __real_close(int fd);
 int __wrap_close(int fd);
 ssize_t __real_read(int fd, void* base, size_t length);
@@ -343,6 +353,9 @@ long __wrap_syscall(long number, ...) {
   if (number == SYS_pwritev2) {
     return do_pwritev2(a);
   }
+  if (number == SYS_renameat2) {
+    return do_number(CALL_RENAME, number, a);
+  }
   if (number == SYS_preadv2) {
     return do_number(CALL_PREADV2, number, a);
   }
@@ -374,6 +387,46 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t length) {
 
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length) {
   return (int)do_fallocate(fd, mode, offset, length);
+}
+
+static long do_rename(const char* path, const char* new_path) {
+  PERFORM(CALL_RENAME, plan, __real_rename(path, new_path));
+}
+
+int __wrap_rename(const char* path, const char* new_path) {
+  return (int)do_rename(path, new_path);
+}
+
+static long do_link(const char* path, const char* new_path) {
+  PERFORM(CALL_LINK, plan, __real_link(path, new_path));
+}
+
+int __wrap_link(const char* path, const char* new_path) {
+  return (int)do_link(path, new_path);
+}
+
+static long do_unlink(const char* path) {
+  PERFORM(CALL_UNLINK, plan, __real_unlink(path));
+}
+
+int __wrap_unlink(const char* path) {
+  return (int)do_unlink(path);
+}
+
+static long do_mkdir(const char* path, mode_t mode) {
+  PERFORM(CALL_MKDIR, plan, __real_mkdir(path, mode));
+}
+
+int __wrap_mkdir(const char* path, mode_t mode) {
+  return (int)do_mkdir(path, mode);
+}
+
+static long do_rmdir(const char* path) {
+  PERFORM(CALL_RMDIR, plan, __real_rmdir(path));
+}
+
+int __wrap_rmdir(const char* path) {
+  return (int)do_rmdir(path);
 }
 
 static long do_fcntl(int fd, int command, long argument) {

@@ -171,9 +171,11 @@ struct operation generate(struct choices* choices, const struct profile* profile
       break;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_STAT:
     case UVDIO_OP_CLOSE:
+    CASE_NAMES:
       break;
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
@@ -185,6 +187,25 @@ struct operation generate(struct choices* choices, const struct profile* profile
 /*
  * Calls.
  */
+
+static int submit_on_names(uvdio_op_t op, const struct target* target, uvdio_req_t* req,
+                           uvdio_cb cb) {
+  switch ((int)op) {
+    case UVDIO_OP_RENAME:
+      return uvdio_rename(target->engine, req, target->path, target->new_path, target->flags, cb);
+    case UVDIO_OP_LINK:
+      return uvdio_link(target->engine, req, target->path, target->new_path, cb);
+    case UVDIO_OP_UNLINK:
+      return uvdio_unlink(target->engine, req, target->path, cb);
+    case UVDIO_OP_MKDIR:
+      return uvdio_mkdir(target->engine, req, target->path, 0755, cb);
+    case UVDIO_OP_RMDIR:
+      return uvdio_rmdir(target->engine, req, target->path, cb);
+    default:
+      assert(op == UVDIO_OP_SYNC_DIRECTORY);
+      return uvdio_sync_directory(target->engine, req, target->path, cb);
+  }
+}
 
 int operation_submit(const struct operation* operation, const struct target* target,
                      uvdio_req_t* req, uvdio_cb plain_cb, uvdio_io_cb io_cb) {
@@ -226,6 +247,10 @@ int operation_submit(const struct operation* operation, const struct target* tar
       return uvdio_set_hint(file, req, (uvdio_hint_t)operation->flags, operation->length, plain);
     case UVDIO_OP_CLOSE:
       return uvdio_close(file, req, plain);
+    case UVDIO_OP_REPLACE: /* by itself, so that only the sync is seen */
+      return uvdio_replace(file, req, target->path, plain);
+    CASE_NAMES:
+      return submit_on_names(operation->op, target, req, plain);
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;

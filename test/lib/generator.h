@@ -62,6 +62,15 @@ struct profile {
   } flags[8];
 };
 
+/* The operations on names, for switches: they have no file. */
+#define CASE_NAMES      \
+  case UVDIO_OP_RENAME: \
+  case UVDIO_OP_LINK:   \
+  case UVDIO_OP_UNLINK: \
+  case UVDIO_OP_MKDIR:  \
+  case UVDIO_OP_RMDIR:  \
+  case UVDIO_OP_SYNC_DIRECTORY
+
 struct operation {
   uvdio_op_t op;
   uint64_t offset; /* of a transfer, a range, or to look from */
@@ -79,14 +88,16 @@ struct operation {
 struct operation generate(struct choices* choices, const struct profile* profile, uvdio_op_t op,
                           uint64_t unit);
 
-/* What an operation is about. Engine and path are for opens, the buffer for transfers, of which it
- * tells the length. What is not named is null. */
+/* What an operation is about. Engine and path are for opens and names, the path for a replace, the
+ * buffer for transfers, of which it tells the length. What is not named is null. */
 struct target {
   uvdio_engine_t* engine;
   const char* path;
   uvdio_file_t* file;
   uvdio_buf_t* buf;
-  uvdio_stat_t* stat; /* of a stat; null: that of the tracked operation */
+  uvdio_stat_t* stat;   /* of a stat; null: that of the tracked operation */
+  const char* new_path; /* of a rename or link */
+  unsigned flags;       /* of a rename */
 };
 
 int operation_submit(const struct operation* operation, const struct target* target,

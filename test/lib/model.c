@@ -504,9 +504,11 @@ void model_begins(struct model* model, struct change* change, const struct opera
     case UVDIO_OP_READ:
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
     case UVDIO_OP_SIZE:
     case UVDIO_OP_STAT:
     case UVDIO_OP_CLOSE:
+    CASE_NAMES:
       break;
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
@@ -544,6 +546,7 @@ void model_ends(struct model* model, const struct change* change, enum model_end
     case UVDIO_OP_SET_HINT:
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
       sync_ends(model, change, how);
       break;
     case UVDIO_OP_OPEN:
@@ -551,6 +554,7 @@ void model_ends(struct model* model, const struct change* change, enum model_end
     case UVDIO_OP_SIZE:
     case UVDIO_OP_STAT:
     case UVDIO_OP_CLOSE:
+    CASE_NAMES:
       break;
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:

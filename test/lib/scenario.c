@@ -434,6 +434,31 @@ static void change_size(struct scenario* s, struct tracked_op* (*mode)(struct sc
   }
 }
 
+/* What follows one that has failed finds other names than it should. */
+static void name_one(struct scenario* s, struct tracked_op* op) {
+  struct step* step = note(s, op, NULL, 0);
+  run_loop(s);
+  int follows = s->name_troubles > 0 && (op->result == UV_ENOENT || op->result == UV_EEXIST);
+  if (op->accepted > 0 && !follows) {
+    judge_result(s, step);
+  }
+  s->name_troubles += op->accepted == 0 || op->result != 0;
+}
+
+static void change_names(struct scenario* s, struct tracked_op* (*mode)(struct scenario*)) {
+  uvdio_engine_t* engine = s->f->engine;
+  uvdio_file_t* file = &s->f->other;
+  name_one(s, t_mkdir(mode(s), engine, path_of(s->f, "folder")));
+  name_one(s, t_link(mode(s), engine, path_of(s->f, "file"), path_of(s->f, "link")));
+  name_one(s, t_rename(mode(s), engine, path_of(s->f, "link"), path_of(s->f, "name"), 0));
+  name_one(s, t_rename(mode(s), engine, path_of(s->f, "name"), path_of(s->f, "link"),
+                       UVDIO_RENAME_NO_REPLACE));
+  name_one(s, t_unlink(mode(s), engine, path_of(s->f, "link")));
+  name_one(s, t_sync_directory(mode(s), engine, path_of(s->f, "folder")));
+  name_one(s, t_rmdir(mode(s), engine, path_of(s->f, "folder")));
+  alone(s, t_replace(mode(s), file, path_of(s->f, "other")), file, 0);
+}
+
 static void write_durably(struct scenario* s) {
   unsigned from = s->count;
   for (unsigned i = 0; i < 2; i++) {
@@ -610,11 +635,13 @@ void scenario_live(struct scenario* s) {
   }
   move_pages(s);
   change_size(s, later);
+  change_names(s, later);
   write_durably(s);
   do_at_once(s);
   change_size(s, now);
   hand_over(s);
   lock_and_buffer(s);
+  change_names(s, now);
   check_latch(s, &s->f->file);
   check_latch(s, &s->wal);
   check_idle(s);

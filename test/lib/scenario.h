@@ -44,8 +44,9 @@ struct scenario {
   int keeps_memory;              /* what can't be given back to the allocator stays out */
   int ends_early;                /* the file may seem to end anywhere */
 
-  int64_t size; /* of the file "other" */
-  int troubles; /* of any kind: 0 where everything went as if nothing had happened */
+  int64_t size;           /* of the file "other" */
+  int troubles;           /* of any kind: 0 where everything went as if nothing had happened */
+  unsigned name_troubles; /* of operations on names */
   uvdio_file_t wal;
   uvdio_file_t reader;
   uvdio_file_t extra;

@@ -855,9 +855,81 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
   if (moves) {
     accept_or_refuse_io(op, operation->op, target->file, &before, target->buf, code);
   } else {
-    accept_or_refuse(op, operation->op, target->file, code);
+    accept_or_refuse(op, operation->op,
+                     op_is(operation->op, UVDIO_OP_KIND_NAME) ? NULL : target->file, code);
   }
   return op;
+}
+
+static struct tracked_op* submit_on_names(struct tracked_op* op, uvdio_op_t kind,
+                                          const struct target* target) {
+  struct operation operation = {.op = kind, .now = op->blocking};
+  return t_operation(op, &operation, target);
+}
+
+struct tracked_op* t_rename(struct tracked_op* op, uvdio_engine_t* engine, const char* path,
+                            const char* new_path, unsigned flags) {
+  struct target target = {.engine = engine, .path = path, .new_path = new_path, .flags = flags};
+  return submit_on_names(op, UVDIO_OP_RENAME, &target);
+}
+
+struct tracked_op* t_link(struct tracked_op* op, uvdio_engine_t* engine, const char* path,
+                          const char* new_path) {
+  struct target target = {.engine = engine, .path = path, .new_path = new_path};
+  return submit_on_names(op, UVDIO_OP_LINK, &target);
+}
+
+struct tracked_op* t_unlink(struct tracked_op* op, uvdio_engine_t* engine, const char* path) {
+  struct target target = {.engine = engine, .path = path};
+  return submit_on_names(op, UVDIO_OP_UNLINK, &target);
+}
+
+struct tracked_op* t_mkdir(struct tracked_op* op, uvdio_engine_t* engine, const char* path) {
+  struct target target = {.engine = engine, .path = path};
+  return submit_on_names(op, UVDIO_OP_MKDIR, &target);
+}
+
+struct tracked_op* t_rmdir(struct tracked_op* op, uvdio_engine_t* engine, const char* path) {
+  struct target target = {.engine = engine, .path = path};
+  return submit_on_names(op, UVDIO_OP_RMDIR, &target);
+}
+
+struct tracked_op* t_sync_directory(struct tracked_op* op, uvdio_engine_t* engine,
+                                    const char* path) {
+  struct target target = {.engine = engine, .path = path};
+  return submit_on_names(op, UVDIO_OP_SYNC_DIRECTORY, &target);
+}
+
+struct tracked_op* t_replace(struct tracked_op* op, uvdio_file_t* file, const char* path) {
+  struct operation operation = {.op = UVDIO_OP_REPLACE, .now = op->blocking};
+  struct target target = {.file = file, .path = path};
+  return t_operation(op, &operation, &target);
+}
+
+static void forget_name(struct tracked_op* op) {
+  if (op->result > 0) {
+    tracker_violation(op->tracker, "%s ended with a positive number", uvdio_op_name(op->kind));
+  }
+  op_free(op);
+}
+
+void play_names(struct tracker* tracker, uvdio_engine_t* engine, const char* prefix,
+                struct choices* choices) {
+  static const uvdio_op_t ops[] = {UVDIO_OP_RENAME, UVDIO_OP_LINK,  UVDIO_OP_UNLINK,
+                                   UVDIO_OP_MKDIR,  UVDIO_OP_RMDIR, UVDIO_OP_SYNC_DIRECTORY};
+  char path[512];
+  char new_path[512];
+  uvdio_op_t kind = ops[choose(choices, sizeof(ops) / sizeof(ops[0]))];
+  struct target target = {.engine = engine, .path = path, .new_path = new_path};
+  struct tracked_op* op = op_then(tracker, forget_name, NULL);
+  snprintf(path, sizeof(path), "%s-name-%u", prefix, (unsigned)choose(choices, 4));
+  snprintf(new_path, sizeof(new_path), "%s-name-%u", prefix, (unsigned)choose(choices, 4));
+  target.flags = (unsigned)choose(choices, 2);
+  if (submit_on_names(op, kind, &target)->code != 0) {
+    op_free(op);
+  }
+  memset(path, 'x', sizeof(path)); /* They were copied. */
+  memset(new_path, 'x', sizeof(new_path));
 }
 
 int t_cancel(struct tracked_op* op) {

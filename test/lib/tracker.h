@@ -136,6 +136,22 @@ struct tracked_op* t_next_hole(struct tracked_op* op, uvdio_file_t* file, uint64
 struct tracked_op* t_set_hint(struct tracked_op* op, uvdio_file_t* file, uvdio_hint_t hint,
                               uint64_t value);
 
+struct tracked_op* t_rename(struct tracked_op* op, uvdio_engine_t* engine, const char* path,
+                            const char* new_path, unsigned flags);
+struct tracked_op* t_link(struct tracked_op* op, uvdio_engine_t* engine, const char* path,
+                          const char* new_path);
+struct tracked_op* t_unlink(struct tracked_op* op, uvdio_engine_t* engine, const char* path);
+struct tracked_op* t_mkdir(struct tracked_op* op, uvdio_engine_t* engine, const char* path);
+struct tracked_op* t_rmdir(struct tracked_op* op, uvdio_engine_t* engine, const char* path);
+struct tracked_op* t_sync_directory(struct tracked_op* op, uvdio_engine_t* engine,
+                                    const char* path);
+struct tracked_op* t_replace(struct tracked_op* op, uvdio_file_t* file, const char* path);
+
+/* Submits an operation on names that begin so, and that nothing else uses; any of them, with
+ * whatever outcome. */
+void play_names(struct tracker* tracker, uvdio_engine_t* engine, const char* prefix,
+                struct choices* choices);
+
 /* Any of these, as the generator has it. */
 struct tracked_op* t_operation(struct tracked_op* op, const struct operation* operation,
                                const struct target* target);

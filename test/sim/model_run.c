@@ -25,7 +25,7 @@
 #define POISON 0xdeadbeefdeadbeefull
 #define PATH_MAX_HERE 600
 
-enum action { CANCEL = UVDIO_OP_COUNT, MISUSE, CLOSE_ENGINE, CUT_POWER };
+enum action { CANCEL = UVDIO_OP_COUNT, MISUSE, CLOSE_ENGINE, CUT_POWER, PLAY_NAMES };
 
 static const struct weight weights[] = {{UVDIO_OP_WRITE, 360},
                                         {UVDIO_OP_READ, 270},
@@ -46,6 +46,8 @@ static const struct weight weights[] = {{UVDIO_OP_WRITE, 360},
                                         {MISUSE, 16},
                                         {CLOSE_ENGINE, 2},
                                         {CUT_POWER, 2},
+                                        {UVDIO_OP_REPLACE, 10},
+                                        {PLAY_NAMES, 20},
                                         {0, 0}};
 
 static const struct profile profile = {.size = FILE_SIZE,
@@ -458,6 +460,7 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
       break;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_REPLACE:
       end_sync(slot, result);
       break;
     case UVDIO_OP_SIZE:
@@ -487,6 +490,7 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
     case UVDIO_OP_CLOSE:
       slot->subject->state = CLOSED;
       break;
+    CASE_NAMES:
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       complain("an operation that is none");
@@ -741,6 +745,14 @@ static void cancel_some(struct run* run) {
 }
 
 /* Calls that are wrong, on a file where nothing else is. */
+/* Beside the files, whose content has to be what it was. */
+static void play(struct run* run) {
+  char prefix[PATH_MAX_HERE];
+  snprintf(prefix, sizeof(prefix), "%.200s", run->subjects[0].path);
+  play_names(&run->tracker, run->engine, prefix, &run->choices);
+  check_promises(run);
+}
+
 static void misuse(struct run* run) {
   struct subject* subject = &run->subjects[choose(&run->choices, FILES)];
   struct slot* slot = &run->slots[choose(&run->choices, SLOTS)];
@@ -903,10 +915,9 @@ static void learn_sizes(struct run* run) {
 
 static void act(struct run* run, struct subject* subject) {
   static void (*const own[])(struct run*) = {
-      [CANCEL - UVDIO_OP_COUNT] = cancel_some,
-      [MISUSE - UVDIO_OP_COUNT] = misuse,
-      [CLOSE_ENGINE - UVDIO_OP_COUNT] = begin_close,
-      [CUT_POWER - UVDIO_OP_COUNT] = cut_power,
+      [CANCEL - UVDIO_OP_COUNT] = cancel_some,       [MISUSE - UVDIO_OP_COUNT] = misuse,
+      [CLOSE_ENGINE - UVDIO_OP_COUNT] = begin_close, [CUT_POWER - UVDIO_OP_COUNT] = cut_power,
+      [PLAY_NAMES - UVDIO_OP_COUNT] = play,
   };
   unsigned action = choose_action(&run->choices, weights);
   if (action < UVDIO_OP_COUNT) {
@@ -979,7 +990,8 @@ static void add_faults(struct run* run) {
   static const uvdio_op_t fallible[] = {
       UVDIO_OP_READ,       UVDIO_OP_WRITE,       UVDIO_OP_SYNC_DATA, UVDIO_OP_SYNC_ALL,
       UVDIO_OP_TRUNCATE,   UVDIO_OP_PREALLOCATE, UVDIO_OP_SIZE,      UVDIO_OP_PUNCH_HOLE,
-      UVDIO_OP_ZERO_RANGE, UVDIO_OP_NEXT_DATA,   UVDIO_OP_NEXT_HOLE, UVDIO_OP_STAT};
+      UVDIO_OP_ZERO_RANGE, UVDIO_OP_NEXT_DATA,   UVDIO_OP_NEXT_HOLE, UVDIO_OP_STAT,
+      UVDIO_OP_REPLACE};
   if (!one_in(&run->choices, 3)) {
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_SHORT, 0, 100000);
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_DELAY, 0, 20000);

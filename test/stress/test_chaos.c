@@ -225,7 +225,7 @@ static void check_refusal(const struct tracked_op* op) {
  * Operations.
  */
 
-enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING };
+enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING, PLAY_NAMES };
 
 static const struct weight of_watched[] = {
     {UVDIO_OP_WRITE, 13}, {UVDIO_OP_READ, 16}, {UVDIO_OP_CLOSE, 1}, {0, 0}};
@@ -245,6 +245,8 @@ static const struct weight of_crowded[] = {{UVDIO_OP_READ, 20},
                                            {READ_NOW, 2},
                                            {READ_NOTHING, 4},
                                            {UVDIO_OP_STAT, 2},
+                                           {UVDIO_OP_REPLACE, 1},
+                                           {PLAY_NAMES, 3},
                                            {0, 0}};
 
 static const struct profile watched = {
@@ -358,6 +360,10 @@ static void use_crowded(struct subject* subject) {
   unsigned action = choose_action(&chaos.choices, of_crowded);
   if (action == READ_NOTHING) {
     read_nothing(subject);
+    return;
+  }
+  if (action == PLAY_NAMES) {
+    play_names(&chaos.f->tracker, chaos.f->engine, path_of(chaos.f, "chaos"), &chaos.choices);
     return;
   }
   uvdio_op_t op = action == READ_NOW ? UVDIO_OP_READ : (uvdio_op_t)action;

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names under faults: each operation makes its own call, and a replace that fails leaves what its
+ * steps before have done.
+ */
+#include <errno.h>
+
+#include "faults.h"
+#include "fixture.h"
+#include "ops.h"
+
+#define RETRIES_MAX 64
+
+static int set_up(void** state) {
+  faults_reset();
+  return fixture_open_bound(state);
+}
+
+struct named {
+  uvdio_op_t op;
+  enum fault_call call;
+};
+
+static const struct named all[] = {
+    {UVDIO_OP_RENAME, CALL_RENAME}, {UVDIO_OP_LINK, CALL_LINK},
+    {UVDIO_OP_UNLINK, CALL_UNLINK}, {UVDIO_OP_MKDIR, CALL_MKDIR},
+    {UVDIO_OP_RMDIR, CALL_RMDIR},   {UVDIO_OP_SYNC_DIRECTORY, CALL_FSYNC}};
+
+static struct tracked_op* begin(struct fixture* f, uvdio_op_t kind, int blocking) {
+  struct tracked_op* op = blocking ? op_now(&f->tracker) : op_new(&f->tracker);
+  switch ((int)kind) {
+    case UVDIO_OP_RENAME:
+      return t_rename(op, f->engine, path_of(f, "file"), path_of(f, "new"), 0);
+    case UVDIO_OP_LINK:
+      return t_link(op, f->engine, path_of(f, "file"), path_of(f, "new"));
+    case UVDIO_OP_UNLINK:
+      return t_unlink(op, f->engine, path_of(f, "file"));
+    case UVDIO_OP_MKDIR:
+      return t_mkdir(op, f->engine, path_of(f, "new"));
+    case UVDIO_OP_RMDIR:
+      return t_rmdir(op, f->engine, path_of(f, "file"));
+    default:
+      return t_sync_directory(op, f->engine, f->dir);
+  }
+}
+
+/* On the ring by an entry that stands for the call. */
+static void each_makes_its_call(void** state) {
+  struct fixture* f = *state;
+  for (size_t i = 0; i < COUNT_OF(all); i++) {
+    for (int blocking = 0; blocking < 2; blocking++) {
+      faults_reset();
+      fault_fail(all[i].call, 1, ONCE, EIO);
+      struct tracked_op* op = begin(f, all[i].op, blocking);
+      run(f);
+      assert_result(op, UV_EIO);
+      assert_int_equal(fault_calls(all[i].call), 1);
+    }
+  }
+  faults_reset();
+  open_now(f, &f->other, "file", UVDIO_OPEN_READ); /* It is where it was. */
+}
+
+static void interruptions_come_to_an_end(void** state) {
+  struct fixture* f = *state;
+  for (size_t i = 0; i < COUNT_OF(all); i++) {
+    faults_reset();
+    fault_fail(all[i].call, 1, FOR_GOOD, EINTR);
+    struct tracked_op* op = begin(f, all[i].op, 0);
+    run(f);
+    assert_result(op, UV_EINTR);
+    assert_int_equal(fault_calls(all[i].call), RETRIES_MAX + 1);
+  }
+}
+
+/* Nothing of a replace is made on the loop's thread, nor of another one that a worker has to do. */
+static void loop_thread_makes_no_call(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* sync = t_sync_directory(op_new(&f->tracker), f->engine, f->dir);
+  struct tracked_op* replace = t_replace(op_new(&f->tracker), &f->file, path_of(f, "new"));
+  run(f);
+  assert_result(sync, 0);
+  assert_result(replace, 0);
+  assert_int_equal(fault_calls(CALL_FSYNC), 3);
+  assert_int_equal(fault_calls_here(CALL_FSYNC), 0);
+  assert_int_equal(fault_calls_here(CALL_RENAME), 0);
+}
+
+/*
+ * The steps of a replace
+ */
+
+static void make_target(struct fixture* f) {
+  put(f, &f->file, 0, PAGE, 1);
+  open_now(f, &f->other, "target", UVDIO_OPEN_RW);
+  put(f, &f->other, 0, PAGE, 2);
+  close_other(f);
+}
+
+static void assert_target(struct fixture* f, unsigned seed) {
+  open_now(f, &f->other, "target", UVDIO_OPEN_RW);
+  assert_holds(f, &f->other, 0, PAGE, seed);
+  close_other(f);
+}
+
+static struct tracked_op* replace(struct fixture* f) {
+  return t_replace(op_new(&f->tracker), &f->file, path_of(f, "target"));
+}
+
+static void sync_that_fails_latches(void** state) {
+  struct fixture* f = *state;
+  make_target(f);
+  faults_reset();
+  fault_fail(CALL_FSYNC, 1, ONCE, EIO);
+  struct tracked_op* op = replace(f);
+  run(f);
+  assert_result(op, UV_EIO);
+  assert_int_equal(fault_calls(CALL_RENAME), 0);
+  assert_refused(t_sync_all(op_new(&f->tracker), &f->file), UV_EIO);
+  assert_target(f, 2);
+}
+
+static void rename_that_fails_does_not(void** state) {
+  struct fixture* f = *state;
+  make_target(f);
+  faults_reset();
+  fault_fail(CALL_RENAME, 1, ONCE, EIO);
+  struct tracked_op* failed = replace(f);
+  run(f);
+  assert_result(failed, UV_EIO);
+  assert_target(f, 2);
+  struct tracked_op* again = replace(f);
+  run(f);
+  assert_result(again, 0);
+  assert_target(f, 1);
+}
+
+static void directory_that_fails_leaves_the_new_name(void** state) {
+  struct fixture* f = *state;
+  make_target(f);
+  faults_reset();
+  fault_fail(CALL_FSYNC, 2, ONCE, EIO);
+  struct tracked_op* failed = replace(f);
+  run(f);
+  assert_result(failed, UV_EIO);
+  assert_int_equal(fault_calls(CALL_FSYNC), 2);
+  assert_target(f, 1);
+  struct tracked_op* again = replace(f);
+  run(f);
+  assert_result(again, 0);
+}
+
+/* What shares the sync of a replace hears of the sync alone. */
+static void sync_beside_it_hears_nothing_of_names(void** state) {
+  struct fixture* f = *state;
+  make_target(f);
+  faults_reset();
+  fault_fail(CALL_RENAME, 1, ONCE, EIO);
+  struct tracked_op* first = t_sync_all(op_new(&f->tracker), &f->file);
+  struct tracked_op* failed = replace(f);
+  struct tracked_op* second = t_sync_all(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(first, 0);
+  assert_result(failed, UV_EIO);
+  assert_result(second, 0);
+  assert_int_equal(fault_calls(CALL_FSYNC), 2);
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      FAULT_TEST_ON(set_up, each_makes_its_call),
+      FAULT_TEST_ON(set_up, interruptions_come_to_an_end),
+      FAULT_TEST_ON(set_up, loop_thread_makes_no_call),
+      FAULT_TEST_ON(set_up, sync_that_fails_latches),
+      FAULT_TEST_ON(set_up, rename_that_fails_does_not),
+      FAULT_TEST_ON(set_up, directory_that_fails_leaves_the_new_name),
+      FAULT_TEST_ON(set_up, sync_beside_it_hears_nothing_of_names),
+  };
+  return matrix_main("names", tests, COUNT_OF(tests), argc, argv);
+}
