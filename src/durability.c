@@ -98,7 +98,8 @@ static uvdio_durable_method_t given_method(const uvdio_file_t* file, unsigned fl
   if ((file->flags_ & UVDIO_O_DSYNC) != 0) {
     return UVDIO_DURABLE_BY_DSYNC;
   }
-  if ((file->quirks_ & UVDIO__QUIRK_NO_WRITE_DSYNC) != 0 || (flags & UVDIO_WRITE_BY_SYNC) != 0) {
+  if ((file->quirks_ & UVDIO__QUIRK_NO_WRITE_DSYNC) != 0 || file->without_dsync_ ||
+      (flags & UVDIO_WRITE_BY_SYNC) != 0) {
     return UVDIO_DURABLE_BY_SYNC;
   }
   return (flags & UVDIO_WRITE_BY_DSYNC) != 0 ? UVDIO_DURABLE_BY_DSYNC : UVDIO_DURABLE_UNDECIDED;
@@ -135,6 +136,11 @@ static void decide(uvdio__durability_t* entry) {
   int has_dsync = entry->counts[BY_DSYNC] >= SAMPLES_MIN;
   int has_sync = entry->counts[BY_SYNC] >= SAMPLES_MIN;
 
+  if (entry->counts[BY_DSYNC] == 0 && entry->counts[BY_SYNC] == 0) {
+    entry->started = 0; /* None has ended well: nothing was measured. */
+    entry->ended = 0;
+    return;
+  }
   take_median(entry, BY_DSYNC);
   take_median(entry, BY_SYNC);
   entry->method = has_sync && (!has_dsync || entry->median_ns[BY_SYNC] < entry->median_ns[BY_DSYNC])
@@ -147,8 +153,7 @@ void uvdio__durability_end(uvdio_req_t* req, int is_by_sync) {
   unsigned method = is_by_sync ? BY_SYNC : BY_DSYNC;
 
   assert(entry != NULL && entry->ended < entry->started);
-  if (req->result >= 0) {
-    assert(entry->counts[method] < SAMPLES);
+  if (req->result >= 0 && entry->counts[method] < SAMPLES) { /* One may have changed its method. */
     entry->ns[method][entry->counts[method]++] = uvdio__clock_ns() - req->began_ns_;
   }
   if (++entry->ended == TRIALS) {

@@ -30,16 +30,23 @@ static size_t length_of(const uvdio_member_t* member) {
  * Ends
  */
 
+/* Without a callback of its own the group has ended when its last member's callback begins, which
+ * may free it. */
 static void end_member(uvdio_member_t* member, int64_t result) {
   uvdio_group_t* group = member->group_;
 
   assert(group->pending_ > 0);
   member->result = result;
   group->failed += result < 0;
+  if (group->cb_ == NULL) {
+    group->pending_--;
+    group->member_cb_(member);
+    return;
+  }
   if (group->member_cb_ != NULL) {
     group->member_cb_(member);
   }
-  if (--group->pending_ == 0 && group->cb_ != NULL) {
+  if (--group->pending_ == 0) {
     group->cb_(group);
   }
 }
@@ -59,11 +66,11 @@ static int64_t part_of(const uvdio_member_t* member, uint64_t begin, size_t leng
   uint64_t before = member->offset - begin;
   size_t arrived = moved > before ? (size_t)(moved - before) : 0;
 
+  if (result < 0 && (member->op == UVDIO_OP_WRITE || arrived < length)) {
+    return result; /* A write may have been moved, and not be durable. */
+  }
   if (arrived >= length) {
     return (int64_t)length;
-  }
-  if (result < 0) {
-    return result;
   }
   return (member->flags & UVDIO_MEMBER_EXACT) != 0 ? UVDIO_ESHORTREAD : (int64_t)arrived;
 }
@@ -209,6 +216,11 @@ static run_t begin_run(uvdio_member_t* member) {
   return run;
 }
 
+/* What a single read refuses is for that to say. */
+static int has_known_flags(const uvdio_member_t* member) {
+  return member->op == UVDIO_OP_WRITE || (member->flags & ~UVDIO_MEMBER_EXACT) == 0;
+}
+
 /* Whether the member can follow in the run. What is wrong with it is for its own call to say. */
 static int can_join(const run_t* run, const uvdio_member_t* member,
                     const uvdio_group_options_t* options) {
@@ -217,10 +229,10 @@ static int can_join(const run_t* run, const uvdio_member_t* member,
   uint64_t gap = member->offset - run->end;
   uint64_t size = member->offset + length - first->offset;
 
-  return member->file == first->file && member->op == first->op && member->flags == first->flags &&
-         member->offset >= run->end && length > 0 && length_of(run->last) > 0 &&
-         length <= options->merge_size_max && size <= options->merge_size_max &&
-         run->pieces + 1 + (gap > 0) <= PIECES_MAX &&
+  return member->file == first->file && member->op == first->op && has_known_flags(member) &&
+         member->flags == first->flags && member->offset >= run->end && length > 0 &&
+         length_of(run->last) > 0 && length <= options->merge_size_max &&
+         size <= options->merge_size_max && run->pieces + 1 + (gap > 0) <= PIECES_MAX &&
          gap <= (member->op == UVDIO_OP_READ ? options->merge_gap_max : 0);
 }
 
@@ -260,7 +272,7 @@ static int run_now(uvdio_group_t* group) {
     int error = submit_one(member, NULL);
     member->result = error != 0 ? error : member->req_.result;
     group->failed += error != 0;
-    group->requests++;
+    group->requests += error == 0;
     first_error = first_error != 0 ? first_error : error;
   }
   return first_error;
@@ -325,8 +337,8 @@ int uvdio_group_cancel(uvdio_group_t* group) {
   if (group == NULL || group->pending_ == 0) {
     return UV_EINVAL;
   }
-  for (i = 0; i < group->count_; i++) {
-    int error = uvdio_cancel(&group->members_[i].req_);
+  for (i = group->count_; i > 0; i--) { /* What waits for others goes before them. */
+    int error = uvdio_cancel(&group->members_[i - 1].req_);
     if (error == UVDIO_ETHREAD || error == UVDIO_EFORK) {
       return error;
     }

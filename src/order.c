@@ -110,12 +110,29 @@ static void share_outcome(const uvdio_req_t* leader, uvdio_req_t* follower) {
   uvdio__queue_complete(follower);
 }
 
-/* The leader has an outcome. A cancelled one has done nothing: its followers are deferred again. */
+/* A leader of data syncs has come to nothing: its first follower takes its place, for all that
+ * follow. Returns 0 where there is none, or where it may do less than the others ask for. */
+static int pass_on(uvdio_file_t* file, const uvdio_req_t* leader) {
+  uvdio_req_t* next = uvdio__list_first(&file->followers_);
+
+  if (next == NULL || leader->op == UVDIO_OP_SYNC_ALL) {
+    return 0;
+  }
+  uvdio__list_remove(next);
+  file->syncing_ = next;
+  uvdio__queue_add(next);
+  return 1;
+}
+
+/* The leader has an outcome. A cancelled one has done nothing: its followers go on without it. */
 static void end_sync(uvdio_file_t* file, uvdio_req_t* leader) {
   uvdio_req_t* follower;
 
   assert(file->syncing_ == leader);
   if (leader->result == UV_ECANCELED) {
+    if (pass_on(file, leader)) {
+      return;
+    }
     while ((follower = uvdio__list_last(&file->followers_)) != NULL) {
       uvdio__list_remove(follower);
       uvdio__list_prepend(list_of(file, follower), follower);
@@ -355,7 +372,7 @@ static void latch(uvdio_file_t* file, int error) {
   assert(error < 0 && file->latch_ == 0);
   file->latch_ = error;
   for (req = uvdio__list_first(completed); req != NULL; req = uvdio__list_after(completed, req)) {
-    if (req->file == file && (req->flags_ & REQ_DURABLE) != 0 && req->result >= 0) {
+    if (req->file == file && (req->flags_ & (REQ_DURABLE | REQ_SYNCED)) != 0 && req->result >= 0) {
       req->result = error;
     }
   }
@@ -397,7 +414,7 @@ static UVDIO__NOINLINE void end_durable_write(uvdio_req_t* req) {
 
   if (is_by_sync) {
     req->op = UVDIO_OP_WRITE;
-    req->flags_ &= ~REQ_WRITTEN;
+    req->flags_ = (req->flags_ & ~REQ_WRITTEN) | REQ_SYNCED;
     req->result = req->result < 0 ? req->result : (int64_t)req->transferred;
   }
   if ((req->flags_ & REQ_TRIAL) != 0) {
@@ -460,6 +477,7 @@ void uvdio__order_become_sync(uvdio_req_t* req) {
   req->op = UVDIO_OP_SYNC_DATA;
   req->flags_ &= ~(REQ_THEN_SYNC | REQ_REFUSED);
   req->flags_ |= REQ_WRITTEN;
+  req->queue_ = req->file->queue_;
   req->retries_ = 0;
 }
 
@@ -475,6 +493,8 @@ static UVDIO__NOINLINE int wait_for_sync_of_written(uvdio_req_t* req) {
     req->result = UV_ECANCELED; /* It is written, and nobody waits for the sync. */
     return 0;
   }
+  /* It may have begun as a durable write (request.c), and waits from here on. */
+  file->syncing_ = file->syncing_ == req ? NULL : file->syncing_;
   uvdio__list_remove(req);
   uvdio__order_become_sync(req);
   req->state_ = STATE_DEFERRED;

@@ -71,16 +71,22 @@ static size_t cancel_waiting(uvdio__queue_t* queue, const uvdio_file_t* file) {
   return count;
 }
 
-/* They stay on the list, and end when the backend says so. */
-static void cancel_running(uvdio__queue_t* queue, const uvdio_file_t* file) {
+/* They stay on the list, and end when the backend says so. Returns 1 where the backend broke down
+ * meanwhile: then what it had not taken waits on the pool, and the list is another one. */
+static int cancel_running(uvdio__queue_t* queue, const uvdio_file_t* file) {
+  int was_broken = uvdio__queue_is_broken(queue);
   uvdio_req_t* req;
 
   for (req = uvdio__list_first(&queue->running); req != NULL;
        req = uvdio__list_after(&queue->running, req)) {
     if (is_wanted(req, file) && !req->cancelled_) {
       (void)uvdio_cancel(req);
+      if (uvdio__queue_is_broken(queue) != was_broken) {
+        return 1;
+      }
     }
   }
+  return 0;
 }
 
 #define FILE_LISTS 5
@@ -110,7 +116,7 @@ static size_t cancel_deferred(uvdio_file_t* file) {
 }
 
 /* What ends may release others, so that it is done until none is left that has not begun. */
-static void cancel_all(uvdio_engine_t* engine, uvdio_file_t* only) {
+static void cancel_unbegun(uvdio_engine_t* engine, uvdio_file_t* only) {
   size_t count;
   unsigned i;
 
@@ -125,9 +131,19 @@ static void cancel_all(uvdio_engine_t* engine, uvdio_file_t* only) {
       count += cancel_waiting(&engine->queues[i], only);
     }
   } while (count > 0);
-  for (i = 0; i < engine->queue_count; i++) {
-    cancel_running(&engine->queues[i], only);
-  }
+}
+
+static void cancel_all(uvdio_engine_t* engine, uvdio_file_t* only) {
+  int again;
+  unsigned i;
+
+  do {
+    cancel_unbegun(engine, only);
+    again = 0;
+    for (i = 0; i < engine->queue_count; i++) {
+      again |= cancel_running(&engine->queues[i], only);
+    }
+  } while (again);
 }
 
 static int check_engine(const uvdio_engine_t* engine) {
@@ -187,7 +203,7 @@ static uvdio_request_state_t state_of(const uvdio_req_t* req) {
 }
 
 static void tell(const walk_t* walk, const uvdio_req_t* req) {
-  const uvdio__queue_t* queue = req->queue_;
+  const uvdio__queue_t* queue = uvdio__queue_or_pool(req->queue_);
   uvdio_request_info_t info;
 
   info.req = req;

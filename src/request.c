@@ -134,7 +134,24 @@ static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
   return result == 0 ? settle_no_progress(req) : settle_short(req);
 }
 
+/* Whether the system knows no single durable write: an old container's profile may deny the call.
+ * Nothing is lost then, and a sync does what the flag would have done. */
+static int is_dsync_unknown(const uvdio_req_t* req, int64_t result) {
+  return (req->flags_ & (REQ_DURABLE | REQ_ATOMIC)) == REQ_DURABLE &&
+         (req->file->flags_ & UVDIO_O_DSYNC) == 0 && !req->cancelled_ &&
+         (result == UV_ENOSYS || result == UV_ENOTSUP || result == UV_EPERM);
+}
+
+static uvdio__verdict_t sync_instead(uvdio_req_t* req) {
+  req->file->without_dsync_ = 1;
+  req->flags_ = (req->flags_ & ~REQ_DURABLE) | REQ_THEN_SYNC;
+  return VERDICT_AGAIN;
+}
+
 uvdio__verdict_t uvdio__request_settle_slow(uvdio_req_t* req, int64_t result) {
+  if (result < 0 && is_dsync_unknown(req, result)) {
+    return sync_instead(req);
+  }
   if (result < 0 && is_refused_for_now(req, result)) {
     return handle_retryable(req, result);
   }

@@ -48,6 +48,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_RELEASE (1u << 14) /* a close that gives the descriptor out */
 #define REQ_ALONE (1u << 15)   /* beside no read and no change: a truncate, written space */
 #define REQ_ATOMIC (1u << 16)  /* a write that is made as a whole, or not at all */
+#define REQ_SYNCED (1u << 17)  /* a write that a sync has made durable */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */

@@ -98,14 +98,15 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_group_submit_sized(uvdio_group_t* group,
 
 /** Submits all members. `group` and `members` are the library's until `cb` begins; `member_cb` (may
  * be null) runs for each accepted member, then `cb` (may be null where `member_cb` is not) for the
- * group.
+ * group. Without `cb` the group has ended when the `member_cb` of its last accepted member begins.
  *
  * Merging. Neighbours in the array become one request (uvdio_readv(), uvdio_writev_flags()) where
  * file, operation and flags are the same and the next one begins where the one before ends, or, of
  * reads, not further behind than merge_gap_max; of 16 buffers at most, each gap being one; writes
  * by UVDIO_WRITE_ATOMIC never. So sort
  * members by offset. A merged request ends as a whole, and each member gets its part of the result:
- * one whose bytes all arrived before an error has succeeded. The bytes of gaps go to memory that is
+ * a read whose bytes all arrived before an error has succeeded; an error of a write is that of all
+ * members. The bytes of gaps go to memory that is
  * allocated for the request. Adjacent reads gain most; with gaps of twice their size they gained
  * 1.1 to 1.2 times the speed on one machine, and lost from four times on (src/README.md, "Groups").
  *

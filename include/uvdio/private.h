@@ -93,8 +93,9 @@ typedef struct uvdio_facts_s_ {
   } handle_;                                                                                      \
   unsigned quirks_;                                                                               \
   unsigned char state_;                                                                           \
-  unsigned char access_; /* what may be done now; 0 while state_ is not open */                   \
-  unsigned char cache_;  /* uvdio_cache_t */                                                      \
+  unsigned char without_dsync_; /* the system has refused UVDIO__WRITE_DSYNC */                   \
+  unsigned char access_;        /* what may be done now; 0 while state_ is not open */            \
+  unsigned char cache_;         /* uvdio_cache_t */                                               \
   uint64_t sequence_;                                                                             \
   uvdio_link_t_ order_;           /* changes without an outcome, oldest first */                  \
   uvdio_link_t_ deferred_;        /* syncs that wait for changes or another sync, oldest first */ \

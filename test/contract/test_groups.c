@@ -405,6 +405,49 @@ static void all_are_cancelled_together(void** state) {
   release(8);
 }
 
+/* What a read refuses alone, it refuses beside others. */
+static void reads_with_unknown_flags_are_refused(void** state) {
+  struct fixture* f = *state;
+  put_pages(f, 2);
+  for (unsigned merged = 0; merged < 2; merged++) {
+    clear();
+    for (unsigned i = 0; i < 2; i++) {
+      set(i, UVDIO_OP_READ, &f->file, (uint64_t)i * PAGE, blank(PAGE));
+      members[i].flags = 1u << 5;
+    }
+    assert_code(uvdio_group_submit(&group, members, 2, merged ? &merge_all : NULL, NULL, on_group),
+                UV_EINVAL);
+    assert_int_equal(group.failed, 2);
+    release(2);
+  }
+}
+
+/* Without a callback of its own a group has ended when its last member's begins. */
+static unsigned rounds;
+
+static void submit_again(uvdio_member_t* member) {
+  uvdio_group_t* own = member->group_;
+  noted.members++;
+  if (own->pending_ == 0 && ++rounds < 3 &&
+      uvdio_group_submit(own, members, 2, NULL, submit_again, NULL) != 0) {
+    noted.groups = 100;
+  }
+}
+
+static void last_member_may_begin_the_group_anew(void** state) {
+  struct fixture* f = *state;
+  clear();
+  rounds = 0;
+  set(0, UVDIO_OP_WRITE, &f->file, 0, filled(PAGE, 1));
+  set(1, UVDIO_OP_WRITE, &f->file, PAGE, filled(PAGE, 2));
+  assert_ok(uvdio_group_submit(&group, members, 2, NULL, submit_again, NULL));
+  count_requests(f, 6);
+  run(f);
+  assert_int_equal(noted.members, 6);
+  assert_int_equal(noted.groups, 0);
+  release(2);
+}
+
 /* The last callback may free all there is. */
 static void on_last(uvdio_group_t* ended) {
   uvdio_member_t* own = ended->data;
@@ -528,6 +571,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, bad_neighbour_spoils_nothing),
       TEST_ON(fixture_open, bad_neighbour_behind_a_gap_leaves_nothing),
       TEST_ON(fixture_open_at_depth_1, all_are_cancelled_together),
+      TEST_ON(fixture_open, reads_with_unknown_flags_are_refused),
+      TEST_ON(fixture_open, last_member_may_begin_the_group_anew),
       TEST_ON(fixture_open, last_callback_may_free_all),
       TEST_ON(fixture_open, random_members_get_their_own_bytes),
       TEST_ON(fixture_open, odd_groups_are_refused),

@@ -238,6 +238,44 @@ static void callback_may_end_the_rest(void** state) {
   assert_result(writes[MANY - 1], UV_ECANCELED);
 }
 
+/* Writes that share a sync: whoever is the first of them is cancelled, again and again, and the one
+ * that is left becomes durable. */
+struct crowd {
+  struct tracked_op* writes[MANY];
+  unsigned refused;
+};
+
+static void cancel_the_crowd(struct tracked_op* op) {
+  struct crowd* crowd = op->data;
+  for (unsigned i = 1; i < MANY - 1; i++) {
+    if (crowd->writes[i]->done == 0) {
+      int code = uvdio_cancel(&crowd->writes[i]->req);
+      crowd->refused += code != 0 && code != UV_EBUSY;
+    }
+  }
+}
+
+static void first_of_many_is_cancelled_again_and_again(void** state) {
+  struct fixture* f = *state;
+  struct crowd crowd = {.refused = 0};
+  for (unsigned i = 0; i < MANY; i++) {
+    uvdio_buf_t page = filled(PAGE, i);
+    crowd.writes[i] =
+        t_write_flags(op_then(&f->tracker, i == 0 ? cancel_the_crowd : NULL, &crowd), &f->file,
+                      &page, (uint64_t)i * PAGE, UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_SYNC);
+  }
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_int_equal(crowd.refused, 0);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_int_equal(crowd.writes[i]->done, 1);
+    assert_true(crowd.writes[i]->result == PAGE || crowd.writes[i]->result == UV_ECANCELED);
+  }
+  assert_result(crowd.writes[MANY - 1], PAGE);
+  assert_result(sync, 0);
+  assert_code(info_of(&f->file).latch_error, 0);
+}
+
 /* An open that has begun may have gone too far. */
 static void opens_end_as_well(void** state) {
   struct fixture* f = *state;
@@ -321,6 +359,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, closing_engine_is_closed_sooner),
       TEST_ON(fixture_open_bound, closing_engine_is_closed_sooner),
       TEST_ON(fixture_open_at_depth_1, callback_may_end_the_rest),
+      TEST_ON(fixture_open_bound, first_of_many_is_cancelled_again_and_again),
+      TEST_ON(fixture_open_at_depth_4, first_of_many_is_cancelled_again_and_again),
       TEST_ON(fixture_open, opens_end_as_well),
       TEST_ON(fixture_open_bound, opens_end_as_well),
       TEST_ON(fixture_open, nothing_is_no_engine_and_no_file),

@@ -11,6 +11,7 @@
 #include "faults.h"
 #include "fixture.h"
 #include "ops.h"
+#include "uvdio/group.h"
 #include "workers.h"
 
 #define MANY 8u
@@ -647,6 +648,141 @@ static void method_without_memory_is_the_write_itself(void** state) {
   assert_int_equal(info_of(&f->file).durable_method, UVDIO_DURABLE_UNDECIDED);
 }
 
+/* An old container's profile may deny the call. Nothing is lost then. */
+static void refused_flag_is_made_up_for_by_a_sync(void** state) {
+  static const int errors[] = {ENOSYS, EOPNOTSUPP, EPERM};
+  struct fixture* f = *state;
+  need_faults();
+  for (size_t i = 0; i < COUNT_OF(errors); i++) {
+    for (int blocking = 0; blocking < 2; blocking++) {
+      uvdio_buf_t page = filled(PAGE, 1);
+      assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+      open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+      run_once(f);
+      faults_reset();
+      fault_fail(CALL_PWRITE, 1, ONCE, errors[i]);
+      struct tracked_op* write = t_write_flags(blocking ? op_now(&f->tracker) : op_new(&f->tracker),
+                                               &f->file, &page, 0, BY_DSYNC);
+      run(f);
+      assert_result(write, PAGE);
+      assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+      assert_code(info_of(&f->file).latch_error, 0);
+      assert_int_equal(info_of(&f->file).durable_method, UVDIO_DURABLE_BY_SYNC);
+      unsigned asked = fault_durable_writes();
+      page = blocking ? page : filled(PAGE, 2);
+      assert_result(t_write_flags(op_now(&f->tracker), &f->file, &page, 0, BY_DSYNC), PAGE);
+      assert_int_equal(fault_durable_writes(), asked);
+      assert_ok(uvdio_buf_release(&page));
+    }
+  }
+}
+
+/* Where they run one at a time, the one that turned out to need a sync gives the others way. */
+static void refused_flag_lets_the_next_one_go(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* writes[MANY];
+  need_faults();
+  open_on(f, BTRFS_SUPER_MAGIC, NULL);
+  run_once(f);
+  faults_reset();
+  fault_fail(CALL_PWRITE, 1, ONCE, ENOSYS);
+  for (unsigned i = 0; i < MANY; i++) {
+    writes[i] = write_so(f, i, BY_DSYNC);
+  }
+  watch_for_hang("durable writes that wait for one another");
+  run(f);
+  watch_for_hang(NULL);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], PAGE);
+  }
+}
+
+/*
+ * Groups of them.
+ */
+
+static void on_group(uvdio_group_t* group) {
+  *(unsigned*)group->data += 1;
+}
+
+static void begin_group(struct fixture* f, uvdio_group_t* group, uvdio_member_t members[3],
+                        uvdio_file_t* file, unsigned flags) {
+  static const uvdio_group_options_t merge = {MIB, 0};
+  memset(members, 0, 3 * sizeof(*members));
+  for (unsigned i = 0; i < 3; i++) {
+    members[i].op = UVDIO_OP_WRITE;
+    members[i].flags = flags;
+    members[i].file = file;
+    members[i].offset = (uint64_t)i * PAGE;
+    members[i].buf = filled(PAGE, i);
+  }
+  assert_ok(uvdio_group_submit(group, members, 3, &merge, NULL, on_group));
+  assert_int_equal(group->requests, 1);
+  f->tracker.accepted++;
+  f->tracker.finished++;
+}
+
+static void end_group(const uvdio_group_t* group, uvdio_member_t members[3], int64_t result) {
+  assert_int_equal(group->failed, 3);
+  for (unsigned i = 0; i < 3; i++) {
+    assert_code(members[i].result, result);
+    assert_ok(uvdio_buf_release(&members[i].buf));
+  }
+}
+
+/* All bytes were moved, and none of them is durable. */
+static void failed_sync_is_told_to_each_member(void** state) {
+  struct fixture* f = *state;
+  uvdio_member_t members[3];
+  unsigned ended = 0;
+  uvdio_group_t group = {.data = &ended};
+  need_faults();
+  fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
+  begin_group(f, &group, members, &f->file, BY_SYNC);
+  run(f);
+  assert_int_equal(ended, 1);
+  end_group(&group, members, UV_EIO);
+}
+
+/* The second step of a durable write fails, with the first one's bytes moved. */
+static void failed_durable_write_is_told_to_each_member(void** state) {
+  struct fixture* f = *state;
+  uvdio_member_t members[3];
+  unsigned ended = 0;
+  uvdio_group_t group = {.data = &ended};
+  need_faults();
+  fault_shorten(CALL_PWRITE, 1, ONCE, PAGE);
+  fault_fail(CALL_PWRITE, 2, ONCE, EIO);
+  begin_group(f, &group, members, &f->file, 0);
+  run(f);
+  assert_int_equal(ended, 1);
+  end_group(&group, members, UV_EIO);
+}
+
+static void cancelled_written_members_are_not_durable(void** state) {
+  struct fixture* f = *state;
+  uvdio_member_t members[3];
+  unsigned ended = 0;
+  uvdio_group_t group = {.data = &ended};
+  if (!on_workers(&f->file)) {
+    SKIP("a sync can be held on libuv's threads only");
+  }
+  fault_hold(CALL_FDATASYNC, 1);
+  write_so(f, 9, BY_SYNC);
+  watch_for_hang("a sync that is held");
+  await_held(f, CALL_FDATASYNC);
+  begin_group(f, &group, members, &f->file, BY_SYNC);
+  while (in_flight(f) > 1) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  assert_ok(uvdio_group_cancel(&group));
+  fault_release(CALL_FDATASYNC);
+  run(f);
+  watch_for_hang(NULL);
+  assert_int_equal(ended, 1);
+  end_group(&group, members, UV_ECANCELED);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       CASE(open_cached, durable_writes_run_one_at_a_time),
@@ -675,6 +811,11 @@ int main(int argc, char** argv) {
       CASE(open_plain, unknown_filesystems_are_synced),
       CASE(open_plain, method_that_fails_is_not_chosen),
       CASE(open_plain, method_without_memory_is_the_write_itself),
+      CASE(open_plain, refused_flag_is_made_up_for_by_a_sync),
+      CASE(open_plain, refused_flag_lets_the_next_one_go),
+      CASE(open_plain, failed_sync_is_told_to_each_member),
+      CASE(open_straight, failed_durable_write_is_told_to_each_member),
+      CASE(open_plain, cancelled_written_members_are_not_durable),
   };
   workers_begin();
   return matrix_main("durable_writes", tests, COUNT_OF(tests), argc, argv);

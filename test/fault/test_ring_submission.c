@@ -697,6 +697,60 @@ static void what_waits_for_a_ring_that_breaks_down_goes_on(void** state) {
   assert_backend(f, "pool");
 }
 
+/*
+ * The ring breaks down while all that is pending is asked to end: the cancellations find the
+ * submission queue full, and the flush that makes room fails for good.
+ */
+
+struct crowd {
+  struct fixture* f;
+  struct tracked_op* reads[DEPTH];
+  int code;
+};
+
+static void submit_and_cancel(struct tracked_op* op) {
+  struct crowd* crowd = op->data;
+  struct fixture* f = crowd->f;
+  for (unsigned i = 0; i < DEPTH; i++) {
+    uvdio_buf_t page = blank(PAGE);
+    crowd->reads[i] = t_read(op_new(&f->tracker), &f->file, &page, (uint64_t)i * PAGE);
+  }
+  fault_fail(CALL_SUBMIT, 1, FOR_GOOD, EPERM);
+  crowd->code = uvdio_engine_cancel(f->engine);
+}
+
+static int open_with_large_batches(void** state) {
+  uvdio_engine_options_t options = {0};
+  options.depth = DEPTH;
+  options.submit_batch_max = DEPTH;
+  faults_reset();
+  int failed = fixture_open_with(state, options);
+  if (!failed) {
+    struct fixture* f = *state;
+    put(f, &f->file, 0, DEPTH * PAGE, 1);
+    run_once(f);
+  }
+  return failed;
+}
+
+static void ring_may_break_down_while_all_is_cancelled(void** state) {
+  struct fixture* f = *state;
+  struct crowd crowd = {.f = f, .code = 1};
+  uvdio_buf_t page = blank(PAGE);
+  watch_for_hang("the cancellation of all");
+  struct tracked_op* first =
+      t_read(op_then(&f->tracker, submit_and_cancel, &crowd), &f->file, &page, 0);
+  run(f);
+  watch_for_hang(NULL);
+  assert_code(crowd.code, 0);
+  assert_result(first, PAGE);
+  for (unsigned i = 0; i < DEPTH; i++) {
+    assert_int_equal(crowd.reads[i]->done, 1);
+    assert_true(crowd.reads[i]->result == UV_ECANCELED || crowd.reads[i]->result == PAGE);
+  }
+  assert_string_equal(info_of(&f->file).backend, "pool");
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(open_with_content, completions_are_refused_once),
@@ -720,6 +774,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(open_read, new_ring_has_room),
       FAULT_TEST_ON(open_read, full_ring_breaks_down),
       FAULT_TEST_ON(open_read, cancellations_beyond_the_queue_are_dropped),
+      FAULT_TEST_ON(open_with_large_batches, ring_may_break_down_while_all_is_cancelled),
       FAULT_TEST_ON(open_read, cancelled_open_that_is_interrupted_is_cancelled),
       FAULT_TEST_ON(open_read, open_that_has_begun_is_finished),
       FAULT_TEST_ON(open_read, completions_that_are_put_off_come_later),
