@@ -89,7 +89,8 @@ struct uvdio_append_s {
  * next block, and the gap is zeros. append->offset tells. Appends that are written together follow
  * each other without a gap. */
 #define UVDIO_APPEND_NO_REWRITE (1u << 2)
-/** The file's size is not kept ahead. */
+/** The file's size is not kept ahead. Faster where many appends share large writes that are not
+ * durable, on ext4 (src/README.md, "Appender"). */
 #define UVDIO_APPEND_NO_GROWTH (1u << 3)
 /** Each sync (uvdio_appender_sync(), or an append with DURABLE on an appender without) cuts the
  * file to the bytes that were appended, so that it ends with the last one while nothing more is
@@ -118,14 +119,16 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_appender_create_sized(
     uvdio_appender_t** appender, uvdio_file_t* file, const uvdio_appender_options_t* options,
     size_t size);
 
-/** Creates an appender on a file that is open for writing, and must stay so until the appender has
- * ended. `options` may be null. All of its memory is allocated here: the buffers, and some KiB.
+/** Creates an appender on a regular file that is open for writing, and must stay so until the
+ * appender has ended. `options` may be null. All of its memory is allocated here: the buffers, and
+ * some KiB.
  *
  * The appender then prepares the file by requests, which keep the loop alive: it asks for the size,
  * cuts off what is behind UVDIO_APPEND_AT_SIZE, syncs (what a program that crashed has left may be
  * in a cache only, and the cut must not be undone behind an append), and reads the last block where
  * it is not full. Appends wait for that, and get its errors: the system's; UVDIO_EOFFSET (the file
- * is shorter than options.size); UVDIO_ESHORTREAD (it was cut meanwhile).
+ * is shorter than options.size); UVDIO_ESHORTREAD (it was cut meanwhile); UV_EBADF (the last block
+ * has to be read, and the file is open for writing only).
  *
  * Errors returned: UV_EINVAL (null, unknown flag, a size without UVDIO_APPEND_AT_SIZE, too many
  * buffers, grow_min over grow_max), UV_E2BIG (an option of a newer header), UVDIO_EALIGN

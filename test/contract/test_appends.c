@@ -419,6 +419,35 @@ static void closed_file_leaves_an_appender_to_destroy(void** state) {
   assert_ok(uvdio_appender_destroy(appender));
 }
 
+/* The last block can't be read back, where there is one. */
+static void write_only_files_take_appends(void** state) {
+  struct fixture* f = *state;
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  open_now(f, &f->file, "file", UVDIO_O_WRONLY | UVDIO_O_CREATE);
+  create(f, NULL);
+  assert_ok(add(0, 10, 0));
+  close_appender(f);
+  assert_int_equal(close_result, 0);
+  create(f, NULL);
+  assert_ok(add(0, 10, 0));
+  close_appender(f);
+  assert_int_equal(appends[0].result, UV_EBADF);
+  assert_int_equal(close_result, UV_EBADF);
+}
+
+static void buffered_files_take_appends(void** state) {
+  struct fixture* f = *state;
+  open_now(f, &f->other, "file", UVDIO_OPEN_RW | UVDIO_O_BUFFERED);
+  clear();
+  assert_ok(uvdio_appender_create(&appender, &f->other, NULL));
+  assert_ok(add(0, 100001, UVDIO_APPEND_DURABLE));
+  assert_ok(add(1, 10, 0));
+  close_appender(f);
+  assert_int_equal(close_result, 0);
+  assert_int_equal(size_of_file(f), 100011);
+  assert_bytes(f, &appends[1], 1);
+}
+
 /*
  * Misuse.
  */
@@ -529,6 +558,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, close_comes_at_any_time),
       TEST_ON(fixture_open_at_depth_1, cancelled_write_stops_all),
       TEST_ON(fixture_open, closed_file_leaves_an_appender_to_destroy),
+      TEST_ON(fixture_open, write_only_files_take_appends),
+      TEST_ON(fixture_open, buffered_files_take_appends),
       TEST_ON(fixture_open, odd_options_are_refused),
       TEST_ON(fixture_open, odd_calls_are_refused),
       TEST_ON(fixture_open, children_are_turned_away),

@@ -233,11 +233,113 @@ static void size_is_exact_after_a_sync(void** state) {
   }
 }
 
+/* On a new file, whose preparation makes no change. */
+static void append_three(struct world* w, struct life* life, unsigned flags, uvdio_op_t broken) {
+  uvdio_appender_options_t options = {.flags = flags};
+  uvdio_sim_rule_t rule = rule_for(broken, UVDIO_SIM_ERROR);
+  memset(life, 0, sizeof(*life));
+  assert_ok(uvdio_appender_create(&life->appender, &w->file, &options));
+  while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0) {
+  }
+  add_rule(w, rule);
+  for (unsigned i = 0; i < 3; i++) {
+    struct piece* piece = &life->pieces[i];
+    *piece = (struct piece){.life = life, .asks = 1};
+    piece->append.data = piece;
+    assert_ok(
+        uvdio_append(life->appender, &piece->append, source, 5000, UVDIO_APPEND_DURABLE, on_piece));
+  }
+  while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0) {
+  }
+  assert_ok(uvdio_sim_clear_rules(w->sim));
+  assert_int_equal(life->ended, 3);
+}
+
+static void on_closed(uvdio_append_t* append, int64_t result) {
+  *(int64_t*)append->data = result;
+}
+
+static int64_t close_appender(struct world* w, struct life* life) {
+  int64_t result = 1;
+  uvdio_append_t append = {.data = &result};
+  assert_ok(uvdio_appender_close(life->appender, &append, on_closed));
+  while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0) {
+  }
+  return result;
+}
+
+static void growth_that_fails_is_no_error(void** state) {
+  static struct life life;
+  struct world* w = *state;
+  append_three(w, &life, 0, UVDIO_OP_TRUNCATE);
+  assert_int_equal(sim_stats(w).faults, 1);
+  assert_int_equal(life.error, 0);
+  assert_int_equal(life.durable, 15000);
+  assert_int_equal(close_appender(w, &life), 0);
+  assert_int_equal(uvdio_sim_size(w->sim, "file", 1), 15000);
+}
+
+static void failed_requests_stop_the_appender(void** state) {
+  static const struct {
+    unsigned flags;
+    uvdio_op_t broken;
+  } cases[] = {
+      {0, UVDIO_OP_WRITE},
+      {UVDIO_APPEND_DURABLE, UVDIO_OP_WRITE},
+      {0, UVDIO_OP_SYNC_DATA},
+      {UVDIO_APPEND_EXACT_SIZE, UVDIO_OP_TRUNCATE},
+  };
+  static struct life life;
+  (void)state;
+  for (unsigned i = 0; i < COUNT_OF(cases); i++) {
+    void* inner = NULL;
+    assert_ok(world_open(&inner));
+    struct world* w = inner;
+    append_three(w, &life, cases[i].flags, cases[i].broken);
+    assert_int_equal(life.error, UV_EIO);
+    assert_int_equal(life.durable, 0);
+    assert_int_equal(life.out_of_order, 0);
+    uvdio_append_t more = {0};
+    assert_code(uvdio_append(life.appender, &more, source, 1, 0, on_piece), UV_EIO);
+    assert_int_equal(close_appender(w, &life), UV_EIO);
+    assert_ok(world_tear_down(&inner));
+  }
+}
+
+static void preparation_tells_what_failed(void** state) {
+  static const uvdio_op_t ops[] = {UVDIO_OP_SIZE, UVDIO_OP_TRUNCATE, UVDIO_OP_SYNC_DATA,
+                                   UVDIO_OP_READ};
+  static struct life life;
+  (void)state;
+  for (unsigned i = 0; i < COUNT_OF(ops); i++) {
+    uvdio_appender_options_t options = {.size = 100, .flags = UVDIO_APPEND_AT_SIZE};
+    void* inner = NULL;
+    assert_ok(world_open(&inner));
+    struct world* w = inner;
+    write_now(w, 0, PAGE, 1);
+    add_rule(w, rule_for(ops[i], UVDIO_SIM_ERROR));
+    memset(&life, 0, sizeof(life));
+    assert_ok(uvdio_appender_create(&life.appender, &w->file, &options));
+    life.pieces[0] = (struct piece){.life = &life};
+    life.pieces[0].append.data = &life.pieces[0];
+    assert_ok(uvdio_append(life.appender, &life.pieces[0].append, source, 10, 0, on_piece));
+    while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0) {
+    }
+    assert_int_equal(life.error, UV_EIO);
+    assert_ok(uvdio_sim_clear_rules(w->sim));
+    assert_int_equal(close_appender(w, &life), UV_EIO);
+    assert_ok(world_tear_down(&inner));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(acknowledged_bytes_survive_cuts),
       cmocka_unit_test(nothing_is_acknowledged_after_a_fault),
       cmocka_unit_test(size_is_exact_after_a_sync),
+      TEST_IN(world_open, growth_that_fails_is_no_error),
+      cmocka_unit_test(failed_requests_stop_the_appender),
+      cmocka_unit_test(preparation_tells_what_failed),
   };
   fill_source();
   return cmocka_run_group_tests_name("appends", tests, NULL, NULL);
