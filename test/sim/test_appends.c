@@ -342,5 +342,7 @@ int main(void) {
       cmocka_unit_test(preparation_tells_what_failed),
   };
   fill_source();
-  return cmocka_run_group_tests_name("appends", tests, NULL, NULL);
+  int failures = cmocka_run_group_tests_name("appends", tests, NULL, NULL);
+  print_figure(cuts_made, "power cuts");
+  return failures;
 }
