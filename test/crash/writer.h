@@ -11,6 +11,7 @@
  *   space   preallocate, truncate, writes and syncs: sizes are durable, too
  *   names   files are created, written, synced, closed, and then the directory is synced, without
  *           which a name may go
+ *   append  an appender, whose appends are durable one by one, or by syncs
  */
 #ifndef UVDIO_TEST_CRASH_WRITER_H
 #define UVDIO_TEST_CRASH_WRITER_H
@@ -59,6 +60,7 @@ extern const struct work work_records;
 extern const struct work work_pages;
 extern const struct work work_space;
 extern const struct work work_names;
+extern const struct work work_append;
 
 /* Prepares, calls `ready`, works until it is stopped, and gives everything back. Returns 0, or -1
  * after a message when something failed that has nothing to do with the disk. */
