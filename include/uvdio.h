@@ -984,7 +984,7 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_sync_data(uvdio_file_t* file, uvdio_req_
 
 /** Like uvdio_sync_data(), with all metadata (fsync(2)). macOS and Windows have one kind of sync,
  * this one. Syncing a file does not make its directory entry durable, nor does UVDIO_O_DSYNC:
- * after creating or renaming it, fsync(2) the directory as well. */
+ * after creating or renaming it, sync the directory as well (uvdio_sync_directory()). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 
 /** Gives the file's size in bytes as the result. Changes in flight may or may not count. */
