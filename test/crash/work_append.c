@@ -78,9 +78,8 @@ static void on_prepared(uvdio_append_t* append, int64_t result) {
     stop(writer, result);
     return;
   }
-  for (int i = 0; i < PROMISES; i++) {
-    size_reached(model, &model->files[0], model->slots[stream->begin].offset, i);
-  }
+  size_reached(model, &model->files[0], model->slots[stream->begin].offset, VISIBLE);
+  size_reached(model, &model->files[0], model->slots[stream->begin].offset, DURABLE);
   allow_growth(model);
   writer->work->go_on(writer);
 }
