@@ -14,8 +14,8 @@
 #include "uvdio.h"
 
 #define EXTENT_SIZE ((size_t)65536)
-#define PAGE_SIZE ((size_t)4096) /* what a hole is made of */
-#define PAGES_PER_EXTENT (EXTENT_SIZE / PAGE_SIZE)
+#define HOLE_SIZE ((size_t)4096) /* what a hole is made of */
+#define PAGES_PER_EXTENT (EXTENT_SIZE / HOLE_SIZE)
 #define BUCKETS_MIN ((size_t)8)
 
 typedef struct extent_s {
@@ -121,14 +121,14 @@ static uint32_t page_bits(size_t first, size_t count) {
 
 /* The pages that [begin, end) of an extent touches. */
 static uint32_t touched_pages(size_t begin, size_t end) {
-  size_t first = begin / PAGE_SIZE;
-  return page_bits(first, (end + PAGE_SIZE - 1) / PAGE_SIZE - first);
+  size_t first = begin / HOLE_SIZE;
+  return page_bits(first, (end + HOLE_SIZE - 1) / HOLE_SIZE - first);
 }
 
 /* The pages that lie within [begin, end) of an extent as a whole. */
 static uint32_t whole_pages(size_t begin, size_t end) {
-  size_t first = (begin + PAGE_SIZE - 1) / PAGE_SIZE;
-  return end / PAGE_SIZE <= first ? 0 : page_bits(first, end / PAGE_SIZE - first);
+  size_t first = (begin + HOLE_SIZE - 1) / HOLE_SIZE;
+  return end / HOLE_SIZE <= first ? 0 : page_bits(first, end / HOLE_SIZE - first);
 }
 
 int64_t uvdio__node_read(uvdio__node_t* node, char* base, size_t length, uint64_t offset) {
@@ -273,7 +273,7 @@ void uvdio__node_punch(uvdio__node_t* node, uint64_t offset, uint64_t length) {
 }
 
 int64_t uvdio__node_next_data(const uvdio__node_t* node, uint64_t offset) {
-  uint64_t page = offset / PAGE_SIZE;
+  uint64_t page = offset / HOLE_SIZE;
   const extent_t* extent;
 
   if (offset >= node->size) {
@@ -283,7 +283,7 @@ int64_t uvdio__node_next_data(const uvdio__node_t* node, uint64_t offset) {
     uint64_t first = extent->number * PAGES_PER_EXTENT;
     for (page = page > first ? page : first; page < first + PAGES_PER_EXTENT; page++) {
       if ((extent->data >> (page - first) & 1) != 0) {
-        return (int64_t)(page * PAGE_SIZE > offset ? page * PAGE_SIZE : offset);
+        return (int64_t)(page * HOLE_SIZE > offset ? page * HOLE_SIZE : offset);
       }
     }
   }
@@ -298,10 +298,10 @@ int64_t uvdio__node_next_hole(const uvdio__node_t* node, uint64_t offset) {
   }
   while (at < node->size) {
     const extent_t* extent = find_extent(node, at / EXTENT_SIZE);
-    if (extent == NULL || (extent->data >> (at % EXTENT_SIZE / PAGE_SIZE) & 1) == 0) {
+    if (extent == NULL || (extent->data >> (at % EXTENT_SIZE / HOLE_SIZE) & 1) == 0) {
       return (int64_t)at;
     }
-    at = (at / PAGE_SIZE + 1) * PAGE_SIZE;
+    at = (at / HOLE_SIZE + 1) * HOLE_SIZE;
   }
   return (int64_t)node->size;
 }

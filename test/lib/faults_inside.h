@@ -10,6 +10,11 @@
 
 #define WHOLE SIZE_MAX
 
+/* Headers of C libraries lack these in some versions (pwritev2(2)). */
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 0x00000002
+#endif
+
 /* What happens to one call. */
 struct plan {
   int error;    /* 0: none */
