@@ -466,8 +466,8 @@ typedef struct uvdio_request_info_s {
   /** by which its file was opened, or on which it works; until the callback returns */
   const char* path;
   const char* backend; /**< the backend that has it, or is to have it: "ring", ... */
-  uint64_t offset;     /**< bytes; of a truncate or preallocate the length; of others 0 */
-  size_t length;       /**< bytes of a read or write */
+  uint64_t offset;     /**< bytes, where it begins; of a truncate the size; of others 0 */
+  size_t length;       /**< bytes of a read or write; of others it means nothing */
   size_t transferred;  /**< bytes of these that were moved in steps that have ended */
   uint64_t age_ms;     /**< milliseconds since it was accepted, by uv_now() */
   int is_cancelled;    /**< 1: it was asked to end early */
@@ -903,8 +903,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* r
  *
  * Errors returned: those of uvdio_write(); UV_EINVAL (unknown flag; BY_DSYNC or BY_SYNC without
  * DURABLE, or both); UVDIO_EATOMIC (see UVDIO_WRITE_ATOMIC); UV_EBUSY for the synchronous form
- * while a sync is pending that the write would have to share. Errors delivered: those of
- * uvdio_write() on a UVDIO_O_DSYNC file, and of uvdio_sync_data(); UVDIO_EATOMIC. */
+ * while a sync is pending that the write would have to share (where the system turns out to refuse
+ * RWF_DSYNC, after the bytes were written). Errors delivered: those of uvdio_write() on a
+ * UVDIO_O_DSYNC file, and of uvdio_sync_data(); UVDIO_EATOMIC. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write_flags(uvdio_file_t* file, uvdio_req_t* req,
                                                     uvdio_buf_t* buf, uint64_t offset,
                                                     unsigned flags, uvdio_io_cb cb);
@@ -1058,8 +1059,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_truncate(uvdio_file_t* file, uvdio_req_t
  *              change like others. Reserved blocks that somebody has read through the page cache
  *              may pass for written there, and be left out. Filesystems that write to a new
  *              place each time (btrfs, zfs) gain nothing from it. After an error some of the blocks
- *              are written. Linux; UV_ENOTSUP on macOS and Windows. In memory and in worlds it does
- *              what 0 does.
+ *              are written. A filesystem that does not tell its holes (lseek(2) calls all of the
+ *              file data, as FUSE may) gains nothing. Linux; UV_ENOTSUP on macOS and Windows. In
+ *              memory and in worlds it does what 0 does.
  *
  * macOS and Windows reserve up to the end of the range, holes before the end of the file excepted,
  * and can't grow a file without the risk of cutting it: there, have no write past the end of the
@@ -1198,7 +1200,8 @@ UVDIO_EXTERN int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* des
  * Errors returned: the checks above; a latched error; UV_EBUSY for its synchronous form while a
  * change or a sync is pending. Errors delivered: those of uvdio_sync_all(), uvdio_rename() and
  * uvdio_sync_directory(); UV_ENOENT (also: the file is not at its path any more); UV_ENOTSUP
- * (Windows). Source: rename(2), fsync(2). */
+ * (Windows). Before a second replace of the same file the callback of the first has to run, because
+ * that is when the path changes. Source: rename(2), fsync(2). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_replace(uvdio_file_t* file, uvdio_req_t* req,
                                                 const char* path, uvdio_cb cb);
 

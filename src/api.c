@@ -50,6 +50,10 @@ static int run_transfer_now(uvdio_req_t* req) {
   int error = req->length_ == 0 ? 0 : uvdio__file_run_now(req);
 
   if (error == 0 && (req->flags_ & REQ_THEN_SYNC) != 0) {
+    if (uvdio__order_must_not_be_durable_now(req)) { /* The system has refused RWF_DSYNC. */
+      req->result = UV_EBUSY;
+      return UV_EBUSY;
+    }
     uvdio__order_become_sync(req);
     req->engine_->stats.synchronous--; /* It is one operation for the user. */
     error = uvdio__file_run_now(req);

@@ -145,6 +145,7 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
 
   assert((memory & (memory - 1)) == 0 && (offset & (offset - 1)) == 0);
   file->flags_ = opening->flags;
+  file->write_flags_ = (opening->flags & UVDIO_O_DSYNC) != 0 ? REQ_DURABLE : 0;
   file->handle_.descriptor = opening->descriptor;
   file->memory_mask_ = memory - 1;
   file->offset_mask_ = offset - 1;

@@ -115,7 +115,7 @@ static void share_outcome(const uvdio_req_t* leader, uvdio_req_t* follower) {
 static int pass_on(uvdio_file_t* file, const uvdio_req_t* leader) {
   uvdio_req_t* next = uvdio__list_first(&file->followers_);
 
-  if (next == NULL || leader->op == UVDIO_OP_SYNC_ALL) {
+  if (next == NULL || (leader->op != UVDIO_OP_SYNC_DATA && leader->op != UVDIO_OP_WRITE)) {
     return 0;
   }
   uvdio__list_remove(next);
@@ -388,8 +388,8 @@ static void apply_latch(uvdio_req_t* req) {
   int syncs = uvdio__is_sync(req->op) || (req->flags_ & REQ_DURABLE) != 0;
 
   assert(uvdio__is_sync(req->op) || req->op == UVDIO_OP_WRITE);
-  if (is_not_begun(req) || (has_synced(req) && req->result < 0)) {
-    return;
+  if (is_not_begun(req) || has_synced(req)) {
+    return; /* What a replace has come to by then is a fact about names. */
   }
   if (file->latch_ != 0) {
     req->result = file->latch_;
@@ -430,6 +430,7 @@ void uvdio__order_apply(uvdio_req_t* req) {
     }
   } else if ((req->flags_ & DURABLE_WAYS) != 0 || uvdio__is_sync(req->op)) {
     apply_latch(req);
+    req->file->dsync_works_ |= (req->flags_ & REQ_DURABLE) != 0 && req->result >= 0;
     if (req->op == UVDIO_OP_REPLACE &&
         uvdio__names_of(req)->step == UVDIO__REPLACE_SYNC_DIRECTORY) {
       take_name(req->file, uvdio__names_of(req));

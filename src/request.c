@@ -51,8 +51,10 @@ static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
 /* Interrupted, or turned away for the moment. */
 static uvdio__verdict_t handle_retryable(uvdio_req_t* req, int64_t result) {
   if (req->cancelled_ || req->retries_ == UVDIO__RETRIES_MAX) {
+    int is_undone =
+        req->op != UVDIO_OP_REPLACE || uvdio__names_of(req)->step == UVDIO__REPLACE_SYNC;
     count_arrived(req);
-    return finish_with(req, req->cancelled_ ? UV_ECANCELED : result);
+    return finish_with(req, req->cancelled_ && is_undone ? UV_ECANCELED : result);
   }
   req->retries_++;
   req->engine_->stats.retried++;
@@ -135,11 +137,18 @@ static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
 }
 
 /* Whether the system knows no single durable write: an old container's profile may deny the call.
- * Nothing is lost then, and a sync does what the flag would have done. */
+ * Nothing is lost then, and a sync does what the flag would have done. Once such a write has
+ * succeeded an error is one of the disk; and so may be any but ENOSYS where write-back through a
+ * cache has one to tell. */
 static int is_dsync_unknown(const uvdio_req_t* req, int64_t result) {
-  return (req->flags_ & (REQ_DURABLE | REQ_ATOMIC)) == REQ_DURABLE &&
-         (req->file->flags_ & UVDIO_O_DSYNC) == 0 && !req->cancelled_ &&
-         (result == UV_ENOSYS || result == UV_ENOTSUP || result == UV_EPERM);
+  const uvdio_file_t* file = req->file;
+  int is_shared = (file->quirks_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
+  int is_denied =
+      result == UV_ENOSYS || (!is_shared && (result == UV_ENOTSUP || result == UV_EPERM));
+
+  return is_denied && (req->flags_ & (REQ_DURABLE | REQ_ATOMIC)) == REQ_DURABLE &&
+         (file->flags_ & UVDIO_O_DSYNC) == 0 && !file->dsync_works_ && !req->cancelled_ &&
+         req->transferred == 0;
 }
 
 static uvdio__verdict_t sync_instead(uvdio_req_t* req) {

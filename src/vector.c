@@ -96,10 +96,7 @@ void uvdio__vector_view(uvdio__vector_t* vector) {
 static size_t find_first(uvdio__vector_t* vector, const uvdio_req_t* req) {
   size_t size;
 
-  if (req->transferred < vector->before) {
-    vector->first = 0;
-    vector->before = 0;
-  }
+  assert(req->transferred >= vector->before); /* Buffers end where blocks do. */
   size = uvdio__size_of_buf(req->op, &vector->bufs[vector->first]);
   while (req->transferred - vector->before >= size) {
     vector->before += size;

@@ -32,7 +32,9 @@
  * sectors that the device writes as a whole hold old or new bytes, and acknowledged ones are the
  * same in both. A device that tears or loses a sector which it is writing can harm the acknowledged
  * bytes of the last block (uvdio_file_info_t.offset_align of them at most), and no others.
- * UVDIO_APPEND_NO_REWRITE takes that risk away, for space.
+ * UVDIO_APPEND_NO_REWRITE takes that risk away while it appends, for space. A cut within the last
+ * block (the close's, and those of AT_SIZE and EXACT_SIZE), and growth from within one, make the
+ * filesystem write zeros behind the last byte, and so that block again.
  *
  * Between its creation and its end the appender alone may change the file; reads are free. An
  * appender is made of the calls of uvdio.h, and uvdio_engine_stats() and uvdio_engine_walk() show

@@ -94,6 +94,7 @@ typedef struct uvdio_facts_s_ {
   unsigned quirks_;                                                                               \
   unsigned char state_;                                                                           \
   unsigned char without_dsync_; /* the system has refused UVDIO__WRITE_DSYNC */                   \
+  unsigned char dsync_works_;   /* a durable write has succeeded */                               \
   unsigned char access_;        /* what may be done now; 0 while state_ is not open */            \
   unsigned char cache_;         /* uvdio_cache_t */                                               \
   uint64_t sequence_;                                                                             \

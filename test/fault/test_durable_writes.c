@@ -5,6 +5,7 @@
  * latch reaches.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
 
@@ -677,6 +678,57 @@ static void refused_flag_is_made_up_for_by_a_sync(void** state) {
   }
 }
 
+/* Once the flag has worked, the same errors are what the disk says. */
+static void error_after_a_durable_write_is_the_disks(void** state) {
+  static const int errors[] = {ENOSYS, EOPNOTSUPP, EPERM};
+  struct fixture* f = *state;
+  need_faults();
+  for (size_t i = 0; i < COUNT_OF(errors); i++) {
+    assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+    run_once(f);
+    faults_reset();
+    write_so(f, 0, BY_DSYNC);
+    run(f);
+    fault_fail(CALL_PWRITE, 1, ONCE, errors[i]);
+    struct tracked_op* write = write_so(f, 1, BY_DSYNC);
+    run(f);
+    int code = uv_translate_sys_error(errors[i]);
+    assert_result(write, code);
+    assert_code(info_of(&f->file).latch_error, code);
+  }
+}
+
+/* Where write-back has errors to tell, only a call that is missing is no such error. */
+static void cached_file_believes_one_refusal_alone(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  open_on(f, BTRFS_SUPER_MAGIC, NULL);
+  run_once(f);
+  faults_reset();
+  fault_fail(CALL_PWRITE, 1, ONCE, EOPNOTSUPP);
+  struct tracked_op* write = write_so(f, 0, BY_DSYNC);
+  run(f);
+  assert_result(write, UV_ENOTSUP);
+  assert_code(info_of(&f->file).latch_error, UV_ENOTSUP);
+}
+
+/* A descriptor with O_DSYNC makes a durable file, whether or not the adoption asks for it. */
+static void adopted_durable_file_latches(void** state) {
+  struct fixture* f = *state;
+  need_faults();
+  int descriptor = open(path_of(f, "file"), O_RDWR | O_DSYNC | O_CLOEXEC);
+  assert_true(descriptor >= 0);
+  assert_result(t_adopt(op_now(&f->tracker), f->engine, &f->other, descriptor, UVDIO_O_RDWR), 0);
+  run_once(f);
+  faults_reset();
+  fault_fail(CALL_PWRITE, 1, ONCE, EIO);
+  struct tracked_op* write = write_page_of(f, &f->other, 0, 1);
+  run(f);
+  assert_result(write, UV_EIO);
+  assert_code(info_of(&f->other).latch_error, UV_EIO);
+}
+
 /* Where they run one at a time, the one that turned out to need a sync gives the others way. */
 static void refused_flag_lets_the_next_one_go(void** state) {
   struct fixture* f = *state;
@@ -813,6 +865,9 @@ int main(int argc, char** argv) {
       CASE(open_plain, method_without_memory_is_the_write_itself),
       CASE(open_plain, refused_flag_is_made_up_for_by_a_sync),
       CASE(open_plain, refused_flag_lets_the_next_one_go),
+      CASE(open_plain, error_after_a_durable_write_is_the_disks),
+      CASE(open_plain, cached_file_believes_one_refusal_alone),
+      CASE(open_plain, adopted_durable_file_latches),
       CASE(open_plain, failed_sync_is_told_to_each_member),
       CASE(open_straight, failed_durable_write_is_told_to_each_member),
       CASE(open_plain, cancelled_written_members_are_not_durable),

@@ -166,6 +166,28 @@ static void sync_beside_it_hears_nothing_of_names(void** state) {
   assert_int_equal(fault_calls(CALL_FSYNC), 2);
 }
 
+/* A replace syncs everything. What it leaves behind when it is cancelled goes on by itself: a data
+ * sync does not stand for a whole one. */
+static void cancel_it(struct tracked_op* op) {
+  struct tracked_op** replace = op->data;
+  (void)uvdio_cancel(&(*replace)->req);
+}
+
+static void cancelled_replace_leaves_whole_syncs_whole(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* replace = NULL;
+  uvdio_buf_t page = filled(PAGE, 1);
+  t_write(op_then(&f->tracker, cancel_it, &replace), &f->file, &page, 0);
+  replace = t_replace(op_new(&f->tracker), &f->file, path_of(f, "new"));
+  struct tracked_op* data = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* whole = t_sync_all(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_true(replace->result == UV_ECANCELED || replace->result == 0);
+  assert_result(data, 0);
+  assert_result(whole, 0);
+  assert_true(fault_calls(CALL_FSYNC) > 0);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, each_makes_its_call),
@@ -175,6 +197,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, rename_that_fails_does_not),
       FAULT_TEST_ON(set_up, directory_that_fails_leaves_the_new_name),
       FAULT_TEST_ON(set_up, sync_beside_it_hears_nothing_of_names),
+      FAULT_TEST_ON(set_up, cancelled_replace_leaves_whole_syncs_whole),
   };
   return matrix_main("names", tests, COUNT_OF(tests), argc, argv);
 }
