@@ -152,7 +152,9 @@ struct uvdio_buf_s {
   X(ENOTFRAME, -5009, "the buffer is not a frame of its arena")                                   \
   X(ETHREAD, -5010, "called from a thread other than the one that runs the engine's loop")        \
   X(EFORK, -5011, "the engine belongs to the parent process; a forked child needs its own")       \
-  X(EBACKEND, -5012, "the backend that was asked for is unknown or not available here")           \
+  X(EBACKEND, -5012,                                                                              \
+    "the backend that was asked for (by an option, or UVDIO_BACKEND in the environment) is "      \
+    "unknown or not available here")                                                              \
   X(ELOCKED, -5013, "the file is locked by somebody else (UVDIO_O_LOCK_SHARED, _EXCLUSIVE)")      \
   X(EATOMIC, -5014,                                                                               \
     "the file has no atomic writes, or none of this shape (one buffer whose length is a power "   \
@@ -474,7 +476,8 @@ typedef struct uvdio_request_info_s {
 } uvdio_request_info_t;
 
 /** One pending request, from uvdio_engine_walk(). It may call no function of the library but those
- * that ask (uvdio_op_name(), uvdio_file_info(), ...). */
+ * that ask (uvdio_op_name(), uvdio_file_info(), ...). To end what is too old, collect the requests
+ * and cancel them after the walk; within it, cancelling is refused with UV_EBUSY. */
 typedef void (*uvdio_walk_cb)(const uvdio_request_info_t* info, void* arg);
 
 /** Calls `cb` for each pending request of the engine, in no particular order: for a look at an
@@ -491,8 +494,7 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  * Checks that every operation on a file makes, in this order, before it takes anything:
  *
  *   UV_EINVAL       a null pointer (a null callback asks for the synchronous form), a buffer
- *   without
- *                   memory
+ *                   without memory (never allocated, released, or submitted already)
  *   UV_EBADF        the file is not open or is being closed, or its engine is; a change to a
  *                   read-only file, a read of a write-only one
  *   UVDIO_EFORK     a forked child uses its parent's engine
@@ -546,9 +548,9 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *     library, those that were there before dlopen(3) loaded it must not.
  *
  *   A program that ends with requests pending, by SIGKILL, a crash or exit(3): writes that the
- *   kernel
- *     has accepted from a ring go on, and may reach the file after the process is gone (waitpid(2)
- *     included) and after a successor has read the file; each lands as a whole, in part, or never.
+ *     kernel has accepted from a ring go on, and may reach the file after the process is gone
+ *     (waitpid(2) included) and after a successor has read the file; each lands as a whole, in
+ *     part, or never.
  *     (Requests that the kernel executes on a thread of the program are done before the program is
  *     gone, from Linux 5.12 on, or never: truncates, preallocates, opens, and writes that could not
  *     begin at once.) Of the pool only the requests that a worker executes are done, before the
@@ -914,9 +916,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write_flags(uvdio_file_t* file, uvdio_re
 #define UVDIO_VECTOR_MAX 65536u
 
 /** Reads into several buffers, one after the other, what uvdio_read() would read into one of all
- * their caps. Pages of a buffer pool that follow each other in the file come with one request. Each
- * base, and each cap, is a multiple of the file's alignment (of two or more, a cap is one of both
- * memory_align and offset_align); a cap may be 0. Views, frames of any
+ * their caps. Pages of a buffer pool that follow each other in the file come with one request.
+ * Each base, and each cap, is a multiple of the file's alignment (with two buffers or more, each
+ * cap is a multiple of both memory_align and offset_align); a cap may be 0. Views, frames of any
  * arenas and heap buffers may be mixed; none may share bytes with another.
  *
  * One system call moves 1024 buffers at most; more take several, one after the other. A ring uses
@@ -943,10 +945,10 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_readv_exact(uvdio_file_t* file, uvdio_re
 
 /** Writes the first len bytes of several buffers, one after the other, as uvdio_write() would write
  * one buffer of all of them: one write for latch, syncs and truncates. On a UVDIO_O_DSYNC file up
- * to 1024 buffers are one durable write of the system, with one flush; more take one for each 1024,
- * and so do more bytes than 0x7ffff000. Windows writes each buffer by a call of its own. Base and
- * len as base and cap of uvdio_readv(); a len may be 0. Ownership as for uvdio_readv(); each len is
- * kept.
+ * to 1024 buffers are one durable write of the system, with one flush; more take one for each
+ * 1024, and so do more bytes than 0x7ffff000. Windows writes each buffer by a call of its own.
+ * Base and len follow the rules that uvdio_readv() has for base and cap; a len may be 0. Ownership
+ * as for uvdio_readv(); each len is kept.
  *
  * Errors returned: those of uvdio_write(), for each buffer; UV_EINVAL (no buffer), UV_E2BIG (more
  * than UVDIO_VECTOR_MAX), UV_ENOMEM. Nothing is taken then. Errors delivered: those of
@@ -1561,7 +1563,8 @@ static inline int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_op
 UVDIO_EXTERN int uvdio_arena_destroy(uvdio_arena_t* arena, size_t* frames_out);
 
 /** Takes a free frame: cap is the frame size, len 0 (or the frame size, in a zeroed arena). `frame`
- * is overwritten. It goes back through uvdio_buf_release(). Errors: UV_EINVAL (null), UV_ENOBUFS
+ * is overwritten. Before a write set len (uvdio_buf_set_len()): a write of 0 bytes succeeds, and
+ * writes nothing. It goes back through uvdio_buf_release(). Errors: UV_EINVAL (null), UV_ENOBUFS
  * (none is free). Any thread. */
 UVDIO_EXTERN int uvdio_arena_acquire(uvdio_arena_t* arena, uvdio_buf_t* frame);
 

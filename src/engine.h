@@ -75,6 +75,7 @@ struct uvdio_engine_s {
   int busy_poll_wanted; /* something was submitted that busy polling should wait for */
   int idle_active;      /* the idle handle is active: the loop does not block */
   int loop_ref_held;    /* the check handle keeps the loop alive */
+  int is_walked;        /* uvdio_engine_walk() is on the stack: its lists stay */
   int on_wrong_thread;  /* the loop runs elsewhere than on `thread`, with requests pending */
 
   /* Options. */

@@ -27,7 +27,7 @@ int uvdio_cancel(uvdio_req_t* req) {
   if (uvdio__engine_is_foreign(engine)) {
     return UVDIO_ETHREAD;
   }
-  if (req->state_ == STATE_COMPLETED || req->op == UVDIO_OP_CLOSE) {
+  if (req->state_ == STATE_COMPLETED || req->op == UVDIO_OP_CLOSE || engine->is_walked) {
     return UV_EBUSY;
   }
   queue = req->queue_;
@@ -150,7 +150,10 @@ static int check_engine(const uvdio_engine_t* engine) {
   if (uvdio__engine_is_forked(engine)) {
     return UVDIO_EFORK;
   }
-  return uvdio__engine_is_foreign(engine) ? UVDIO_ETHREAD : 0;
+  if (uvdio__engine_is_foreign(engine)) {
+    return UVDIO_ETHREAD;
+  }
+  return engine->is_walked ? UV_EBUSY : 0; /* It would change what is walked over. */
 }
 
 int uvdio_engine_cancel(uvdio_engine_t* engine) {
@@ -202,7 +205,7 @@ static uvdio_request_state_t state_of(const uvdio_req_t* req) {
   }
 }
 
-static void tell(const walk_t* walk, const uvdio_req_t* req) {
+static void tell_request(const walk_t* walk, const uvdio_req_t* req) {
   const uvdio__queue_t* queue = uvdio__queue_or_pool(req->queue_);
   uvdio_request_info_t info;
 
@@ -223,7 +226,7 @@ static void walk_list(const walk_t* walk, const uvdio__list_t* list) {
   const uvdio_req_t* req;
 
   for (req = uvdio__list_first(list); req != NULL; req = uvdio__list_after(list, req)) {
-    tell(walk, req);
+    tell_request(walk, req);
   }
 }
 
@@ -236,7 +239,7 @@ static void walk_file(const walk_t* walk, uvdio_file_t* file) {
     walk_list(walk, lists[i]);
   }
   if (file->close_req_ != NULL) {
-    tell(walk, file->close_req_);
+    tell_request(walk, file->close_req_);
   }
 }
 
@@ -250,6 +253,7 @@ int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg) {
     return error;
   }
   walk.now_ms = uv_now(engine->loop);
+  engine->is_walked = 1;
   for (i = 0; i < engine->queue_count; i++) {
     walk_list(&walk, &engine->queues[i].running);
     walk_list(&walk, &engine->queues[i].waiting);
@@ -258,5 +262,6 @@ int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg) {
     walk_file(&walk, file);
   }
   walk_list(&walk, &engine->completed);
+  engine->is_walked = 0;
   return 0;
 }

@@ -36,7 +36,9 @@
  * block (the close's, and those of AT_SIZE and EXACT_SIZE), and growth from within one, make the
  * filesystem write zeros behind the last byte, and so that block again.
  *
- * Between its creation and its end the appender alone may change the file; reads are free. An
+ * Between its creation and its end the appender alone may change the file; reads are free. A second
+ * appender on the file, or a write of the program's, is not noticed, and overwrites what was
+ * appended. uvdio_appender_size() is the end of the bytes, and not uvdio_size(). An
  * appender is made of the calls of uvdio.h, and uvdio_engine_stats() and uvdio_engine_walk() show
  * its requests. Its functions are called on the loop's thread. They have no synchronous form.
  */

@@ -82,7 +82,8 @@ struct uvdio_group_s {
 
 /** When members become one request; all zero: never. */
 typedef struct uvdio_group_options_s {
-  /** Bytes: the largest request that members are merged into, gaps included. 0: none is merged. */
+  /** Bytes: the largest request that members are merged into, gaps included; of 16 buffers at most.
+   * 0: none is merged. */
   size_t merge_size_max;
   /** Bytes: the largest gap between two reads that is read with them and thrown away. 0: reads are
    * merged only where one ends where the next one begins. Writes always. */

@@ -100,9 +100,13 @@ void uvdio__names_drop(uvdio__name_table_t* table, const char* path) {
 }
 
 void uvdio__names_clear(uvdio__name_table_t* table) {
-  while (table->first != NULL) {
-    uvdio__names_drop(table, table->first->path);
+  uvdio__name_t* name;
+
+  while ((name = table->first) != NULL) {
+    table->first = name->next;
+    uvdio__free(name, sizeof(*name) + name->length + 1, UVDIO__STRUCT_ALIGN);
   }
+  table->files = 0;
 }
 
 /* Why there is nothing at the path: no such name, or a file in the place of a directory. */
@@ -128,6 +132,11 @@ static int check_new(const uvdio__name_table_t* table, const char* path) {
              : 0;
 }
 
+/* As a directory is named. */
+static int has_slash_at_the_end(const char* path) {
+  return trimmed(path) < strlen(path);
+}
+
 static int check_rename(const uvdio__name_table_t* table, const uvdio__names_t* names) {
   int error = check_new(table, names->new_path);
 
@@ -135,6 +144,9 @@ static int check_rename(const uvdio__name_table_t* table, const uvdio__names_t* 
     return uvdio__names_is_directory(table, names->path) && *names->path != '\0'
                ? UV_ENOTSUP
                : error_of_missing(table, names->path);
+  }
+  if (error == 0 && has_slash_at_the_end(names->new_path)) {
+    return UV_ENOTDIR;
   }
   if (error != UV_EEXIST || (names->flags & UVDIO_RENAME_NO_REPLACE) != 0) {
     return error;
@@ -147,6 +159,9 @@ static int check_link(const uvdio__name_table_t* table, const uvdio__names_t* na
     return uvdio__names_is_directory(table, names->path) && *names->path != '\0'
                ? UV_EPERM
                : error_of_missing(table, names->path);
+  }
+  if (has_slash_at_the_end(names->new_path) && check_new(table, names->new_path) == 0) {
+    return UV_ENOENT;
   }
   return check_new(table, names->new_path);
 }

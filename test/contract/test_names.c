@@ -350,6 +350,20 @@ static void replace_that_fails_leaves_the_file_usable(void** state) {
   assert_content(f, "new", 1);
 }
 
+/* A name that ends with a slash is a directory's, also where there is none. */
+static void file_gets_no_directorys_name(void** state) {
+  struct fixture* f = *state;
+  char path[FILESYSTEM_PATH_MAX + 8];
+  snprintf(path, sizeof(path), "%s/", path_of(f, "missing"));
+  struct tracked_op* rename = t_rename(op_new(&f->tracker), f->engine, path_of(f, "file"), path, 0);
+  struct tracked_op* link = t_link(op_new(&f->tracker), f->engine, path_of(f, "file"), path);
+  struct tracked_op* replace = t_replace(op_new(&f->tracker), &f->file, path);
+  run(f);
+  assert_result(rename, UV_ENOTDIR);
+  assert_result(link, UV_ENOENT);
+  assert_result(replace, UV_ENOTDIR);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, rename_moves_a_name),
@@ -374,6 +388,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, replace_waits_for_changes),
       TEST_ON(fixture_open, replace_needs_the_file_at_its_path),
       TEST_ON(fixture_open, replace_that_fails_leaves_the_file_usable),
+      TEST_ON(fixture_open, file_gets_no_directorys_name),
   };
   return matrix_main("names", tests, COUNT_OF(tests), argc, argv);
 }

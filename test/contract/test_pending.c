@@ -130,6 +130,25 @@ static void callback_sees_what_is_left(void** state) {
   assert_true(list.count <= 1);
 }
 
+static void cancel_within(const uvdio_request_info_t* info, void* arg) {
+  uvdio_req_t* req = (uvdio_req_t*)(uintptr_t)info->req;
+  unsigned* refused = arg;
+  *refused += uvdio_cancel(req) == UV_EBUSY && uvdio_file_cancel(req->file) == UV_EBUSY &&
+              uvdio_engine_cancel(req->file->engine_) == UV_EBUSY;
+}
+
+static void nothing_is_cancelled_within_a_walk(void** state) {
+  struct fixture* f = *state;
+  unsigned refused = 0;
+  struct tracked_op* first = write_page(f, 0);
+  struct tracked_op* second = write_page(f, 1);
+  assert_ok(uvdio_engine_walk(f->engine, cancel_within, &refused));
+  assert_int_equal(refused, 2);
+  run(f);
+  assert_result(first, PAGE);
+  assert_result(second, PAGE);
+}
+
 /*
  * Ending early
  */
@@ -350,6 +369,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open_bound, every_request_is_told_once),
       TEST_ON(fixture_open_at_depth_1, only_as_many_run_as_the_engine_is_deep),
       TEST_ON(fixture_open, callback_sees_what_is_left),
+      TEST_ON(fixture_open, nothing_is_cancelled_within_a_walk),
       TEST_ON(fixture_open, engine_goes_on_after_all_were_cancelled),
       TEST_ON(fixture_open_bound, engine_goes_on_after_all_were_cancelled),
       TEST_ON(fixture_open_at_depth_1, engine_goes_on_after_all_were_cancelled),
