@@ -372,7 +372,7 @@ else
   }
   run_limited_device
   check "copy onto a block device minds no limit on file size" test $? -eq 0
-  mkfs.ext4 -q -F "$disk" 2>"$err"
+  mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$disk" 2>"$err"
   mkdir -p on
   if mount "$disk" on 2>"$err"; then
     mounted="$work/on $mounted"
