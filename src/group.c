@@ -26,6 +26,11 @@ static size_t length_of(const uvdio_member_t* member) {
   return member->op == UVDIO_OP_READ ? member->buf.cap : member->buf.len;
 }
 
+/* Whether the library has the buffer meanwhile, and its handle is empty. */
+static int is_given_away(const uvdio_member_t* member) {
+  return member->op == UVDIO_OP_READ || (member->flags & UVDIO_WRITE_SHARED) == 0;
+}
+
 /*
  * Ends
  */
@@ -54,7 +59,7 @@ static void end_member(uvdio_member_t* member, int64_t result) {
 static void on_one(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   uvdio_member_t* member = req->data;
 
-  if (member->op == UVDIO_OP_READ || (member->flags & UVDIO_WRITE_SHARED) == 0) {
+  if (is_given_away(member)) {
     member->buf = buf;
   }
   end_member(member, result);
@@ -84,7 +89,7 @@ static void take_parts(uvdio_member_t* first, ssize_t result, const uvdio_buf_t*
 
   for (member = first; member != NULL; member = member->next_) {
     i += member->offset > end; /* a gap */
-    if (member->op == UVDIO_OP_READ || (member->flags & UVDIO_WRITE_SHARED) == 0) {
+    if (is_given_away(member)) {
       member->buf = bufs[i];
     }
     end = member->offset + length_of(member);
@@ -177,7 +182,7 @@ static void empty_handles(uvdio_member_t* member) {
   static const uvdio_buf_t none;
 
   for (; member != NULL; member = member->next_) {
-    if (member->op == UVDIO_OP_READ || (member->flags & UVDIO_WRITE_SHARED) == 0) {
+    if (is_given_away(member)) {
       member->buf = none;
     }
   }

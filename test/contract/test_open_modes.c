@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -329,21 +328,6 @@ static void info_tells_how_the_cache_is_used(void** state) {
   assert_int_equal(info_of(&f->other).cache, UVDIO_CACHE_KEPT);
 }
 
-static unsigned cached_pages(struct fixture* f, const char* name, size_t pages) {
-  unsigned char is_cached[16];
-  unsigned count = 0;
-  int fd = open(path_of(f, name), O_RDONLY | O_CLOEXEC);
-  void* at = mmap(NULL, pages * PAGE, PROT_READ, MAP_SHARED, fd, 0);
-  assert_true(fd >= 0 && at != MAP_FAILED && pages <= sizeof(is_cached));
-  assert_int_equal(mincore(at, pages * PAGE, is_cached), 0);
-  for (size_t i = 0; i < pages; i++) {
-    count += is_cached[i] & 1u;
-  }
-  munmap(at, pages * PAGE);
-  close(fd);
-  return count;
-}
-
 static void need_a_cache_that_drops(const uvdio_file_t* file) {
   if (info_of(file).cache != UVDIO_CACHE_DROPPED || sysconf(_SC_PAGESIZE) != PAGE) {
     SKIP("this filesystem keeps all pages in its cache");
@@ -377,12 +361,12 @@ static void pages_that_were_read_are_kept_or_dropped(void** state) {
   need_a_cache_that_drops(&f->other);
   for (unsigned form = 0; form < 4; form++) {
     read_all_so(f, form);
-    assert_int_equal(cached_pages(f, "file", 4), 0);
+    assert_int_equal(cached_pages(path_of(f, "file"), 4), 0);
   }
   close_other(f);
   open_now(f, &f->other, "file", UVDIO_OPEN_READ | UVDIO_O_BUFFERED);
   read_all_so(f, 0);
-  assert_int_equal(cached_pages(f, "file", 4), 4);
+  assert_int_equal(cached_pages(path_of(f, "file"), 4), 4);
 }
 
 /* Pages go when they have been written back, which a sync waits for, or a moment later. */
@@ -392,7 +376,7 @@ static unsigned pages_left(struct fixture* f, const char* name, int fd) {
   unsigned left = 4;
   for (unsigned i = 0; i < MOMENT && left > 0; i++) {
     assert_int_equal(fdatasync(fd), 0);
-    left = cached_pages(f, name, 4);
+    left = cached_pages(path_of(f, name), 4);
   }
   return left;
 }

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -361,21 +360,6 @@ static void file_may_have_descriptor_0(void** state) {
 /*
  * Direct
  */
-
-static unsigned cached_pages(const char* path, size_t pages) {
-  unsigned char is_cached[64];
-  unsigned count = 0;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  void* at = mmap(NULL, pages * PAGE, PROT_READ, MAP_SHARED, fd, 0);
-  assert_true(fd >= 0 && at != MAP_FAILED && pages <= sizeof(is_cached));
-  assert_int_equal(mincore(at, pages * PAGE, is_cached), 0);
-  for (size_t i = 0; i < pages; i++) {
-    count += is_cached[i] & 1u;
-  }
-  munmap(at, pages * PAGE);
-  close(fd);
-  return count;
-}
 
 /* So that it shows what a page in the cache looks like. */
 static const char* write_through_the_cache(struct fixture* f) {

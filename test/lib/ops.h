@@ -45,4 +45,7 @@ unsigned run_for_a_while(struct fixture* f, unsigned ms, int spin);
 int is_there(const char* path);
 void put_text(const char* path, const char* text);
 
+/* How many of a file's first pages are in the page cache; 64 at most are looked at. */
+unsigned cached_pages(const char* path, size_t pages);
+
 #endif /* UVDIO_TEST_OPS_H */

@@ -50,8 +50,8 @@ static unsigned seed_of(const struct world* w, const char* path, unsigned most) 
   return 0;
 }
 
-static void changes_without_a_sync_are_lost_where_nothing_survives(void** state) {
-  struct world* w = *state;
+/* One change of each kind, to files that are durable. */
+static void change_names(struct world* w) {
   make_durable(w, "a", 1);
   make_durable(w, "b", 2);
   make_durable(w, "c", 3);
@@ -59,6 +59,11 @@ static void changes_without_a_sync_are_lost_where_nothing_survives(void** state)
   assert_result(t_unlink(now(w), w->engine, "b"), 0);
   assert_result(t_link(now(w), w->engine, "c", "c2"), 0);
   assert_result(t_mkdir(now(w), w->engine, "d"), 0);
+}
+
+static void changes_without_a_sync_are_lost_where_nothing_survives(void** state) {
+  struct world* w = *state;
+  change_names(w);
   assert_true(exists(w, "a2") && !exists(w, "a") && !exists(w, "b") && exists(w, "c2"));
   cut(w, UVDIO_SIM_CUT_NOTHING);
   assert_true(exists(w, "a") && !exists(w, "a2") && exists(w, "b") && !exists(w, "c2"));
@@ -69,13 +74,7 @@ static void changes_without_a_sync_are_lost_where_nothing_survives(void** state)
 
 static void sync_of_the_directory_keeps_changes(void** state) {
   struct world* w = *state;
-  make_durable(w, "a", 1);
-  make_durable(w, "b", 2);
-  make_durable(w, "c", 3);
-  assert_result(t_rename(now(w), w->engine, "a", "a2", 0), 0);
-  assert_result(t_unlink(now(w), w->engine, "b"), 0);
-  assert_result(t_link(now(w), w->engine, "c", "c2"), 0);
-  assert_result(t_mkdir(now(w), w->engine, "d"), 0);
+  change_names(w);
   assert_result(t_sync_directory(now(w), w->engine, "."), 0);
   cut(w, UVDIO_SIM_CUT_NOTHING);
   assert_true(!exists(w, "a") && !exists(w, "b"));
