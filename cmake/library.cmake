@@ -14,6 +14,7 @@ set(uvdio_sources
   src/names.c
   src/append.c
   src/order.c
+  src/share.c
   src/pending.c
   src/engine.c
   src/engine_init.c

@@ -528,6 +528,9 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *       a write in flight it may see any part. This holds on one machine and among direct
  *       transfers, not for mmap(2) or unsynced writes through the page cache.
  *
+ *   Handles that uvdio_dup() has made of an open file share its latch, and wait for each other's
+ *     truncates and syncs: see there.
+ *
  *   A descriptor that uvdio_adopt() has taken, and its duplicates elsewhere, are one open file: its
  *     flags, position and lock are shared with whoever has a duplicate, and the library knows of
  *     none. As to order, latch and syncs it is a handle like any other.
@@ -609,6 +612,9 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  * kernel or filesystem lack it the pages are kept, as without the flag, and so they are on other
  * systems and for write-only files, which can't be asked; uvdio_file_info_t.cache tells. */
 #define UVDIO_O_DONTCACHE (1u << 12)
+/** uvdio_dup() may make further handles of the open file, on other engines and threads. Costs each
+ * read and change of the file some look-ups, and a mutex where none was under way before. */
+#define UVDIO_O_DUP (1u << 15)
 
 /** An existing file, for reads. */
 #define UVDIO_OPEN_READ UVDIO_O_RDONLY
@@ -772,6 +778,34 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_open(uvdio_engine_t* engine, uvdio_file_
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_adopt(uvdio_engine_t* engine, uvdio_file_t* file,
                                               uvdio_req_t* req, uv_os_fd_t descriptor,
                                               unsigned flags, uvdio_cb cb);
+
+/** Makes one more handle of an open file, on the same engine or another one, whose loop may run on
+ * another thread: `file` is open when the call returns, without a callback. The file must have been
+ * opened with UVDIO_O_DUP, or be such a handle itself. Handles are closed one by one, in any order;
+ * the advisory lock of the open (UVDIO_O_LOCK_*) goes with the last of them.
+ *
+ * The handles have one open file, with one set of flags (dup(2)), and of the rules that hold for
+ * operations on one file these hold for all handles together:
+ *   - A truncate (and a preallocate that writes) runs alone: reads and changes of other handles
+ *     that are under way end before it begins, and later ones wait until it has ended. No handle
+ *     waits forever, whatever the others submit.
+ *   - One sync runs at a time, or durable write where is_durable_serialized is 1.
+ *   - The latch. After a sync or durable write of one handle has failed, changes and syncs of every
+ *     handle get its error.
+ * Each handle's syncs wait for its own changes. Of another handle's changes a sync makes durable
+ * those that had their callbacks when it was submitted. Synchronous forms end with UV_EBUSY where
+ * they would have to wait for another handle. A loop that does not run holds others up only while
+ * reads, changes or a sync of its handles are under way.
+ *
+ * Call it on the thread of `engine`; `source` may be another thread's, but has to be open from
+ * before the call until it returns. uvdio_replace() is for a file with one handle. Makes one system
+ * call, which does not block (F_DUPFD_CLOEXEC of fcntl(2); DuplicateHandle). Errors: UV_EINVAL
+ * (null, or the source was opened without UVDIO_O_DUP), UV_EBADF (the source is not open, or the
+ * engine is closing), UV_EBUSY (`file` is open, or a replace of the source is pending), UVDIO_EFORK,
+ * UVDIO_ETHREAD, UV_EXDEV (one engine has files in memory, or in a world, that the other has not),
+ * UV_ENOMEM, UV_EMFILE. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_dup(uvdio_engine_t* engine, uvdio_file_t* file,
+                                            const uvdio_file_t* source);
 
 /** Reads buf->cap bytes at `offset` into the buffer. For less, pass a view, or a frame whose cap
  * was lowered: it comes back so, and is released as usual. (A heap buffer's cap has to be restored

@@ -19,8 +19,15 @@ static inline void accept_request(uvdio_req_t* req) {
 }
 
 static int submit_plain(uvdio_req_t* req, uvdio_cb cb) {
+  int error;
+
   if (cb == NULL) {
-    return uvdio__file_run_now(req);
+    error = uvdio__order_begin_now(req);
+    if (error == 0) {
+      error = uvdio__file_run_now(req);
+      uvdio__order_end_now(req);
+    }
+    return error;
   }
   req->cb_.plain = cb;
   accept_request(req);
@@ -41,8 +48,11 @@ static inline int check_transfer(const uvdio_file_t* file, const uvdio_buf_t* bu
   return 0;
 }
 
+/* Whether something else stands in the way of a synchronous form. If not, uvdio__order_end_now()
+ * has to follow. */
 static int is_busy(const uvdio_req_t* req) {
-  return uvdio__order_must_not_run_now(req) || uvdio__order_must_not_be_durable_now(req);
+  return uvdio__order_must_not_run_now(req) || uvdio__order_must_not_be_durable_now(req) ||
+         uvdio__order_begin_now(req) != 0;
 }
 
 /* A durable write that takes a sync is two operations in a row. */
@@ -50,7 +60,8 @@ static int run_transfer_now(uvdio_req_t* req) {
   int error = req->length_ == 0 ? 0 : uvdio__file_run_now(req);
 
   if (error == 0 && (req->flags_ & REQ_THEN_SYNC) != 0) {
-    if (uvdio__order_must_not_be_durable_now(req)) { /* The system has refused RWF_DSYNC. */
+    if (uvdio__order_must_not_be_durable_now(req) || /* The system has refused RWF_DSYNC. */
+        uvdio__order_begin_now(req) != 0) {
       req->result = UV_EBUSY;
       return UV_EBUSY;
     }
@@ -69,6 +80,7 @@ static UVDIO__NOINLINE int transfer_now(uvdio_req_t* req, uvdio_buf_t* buf) {
   }
   req->buf_ = *buf;
   error = run_transfer_now(req);
+  uvdio__order_end_now(req);
   if (req->op == UVDIO_OP_READ) {
     buf->len = req->transferred;
   }
@@ -193,8 +205,8 @@ static int check_atomic(const uvdio_file_t* file, uint64_t offset, uint64_t leng
              : 0;
 }
 
-static inline int check_write(const uvdio_file_t* file, const uvdio_req_t* req,
-                              const uvdio_buf_t* buf, uint64_t offset, unsigned flags) {
+static inline int check_write(uvdio_file_t* file, const uvdio_req_t* req, const uvdio_buf_t* buf,
+                              uint64_t offset, unsigned flags) {
   int error =
       buf == NULL || buf->base == NULL ? UV_EINVAL : uvdio__file_check(file, req, ACCESS_WRITE);
 
@@ -317,6 +329,7 @@ static int vector_now(uvdio_req_t* req) {
     error = UV_EBUSY;
   } else {
     error = run_transfer_now(req);
+    uvdio__order_end_now(req);
     if (req->op == UVDIO_OP_READ) {
       uvdio__vector_set_lengths(req);
     }
@@ -327,7 +340,7 @@ static int vector_now(uvdio_req_t* req) {
 }
 
 /* The checks of a transfer: the bytes of all buffers together, or an error. */
-static int64_t check_all(const uvdio_file_t* file, const uvdio_req_t* req, uvdio_op_t op,
+static int64_t check_all(uvdio_file_t* file, const uvdio_req_t* req, uvdio_op_t op,
                          const uvdio_buf_t* bufs, unsigned count, uint64_t offset, unsigned flags) {
   int is_write = op == UVDIO_OP_WRITE;
   int64_t length = check_bufs(bufs, count);
@@ -423,7 +436,7 @@ static int submit_sync(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uvdi
   int error = uvdio__file_check(file, req, ACCESS_ANY);
 
   if (error == 0) {
-    error = file->latch_;
+    error = uvdio__order_latch_of(file);
   }
   if (error != 0) {
     return error;
@@ -467,7 +480,7 @@ int uvdio_stat_sized(uvdio_file_t* file, uvdio_req_t* req, uvdio_stat_t* stat, s
 }
 
 /* The checks of a change without a buffer, to a range of the file, which may have to be aligned. */
-static int check_change(const uvdio_file_t* file, const uvdio_req_t* req, uint64_t offset,
+static int check_change(uvdio_file_t* file, const uvdio_req_t* req, uint64_t offset,
                         uint64_t length, int is_aligned) {
   int error = uvdio__file_check(file, req, ACCESS_WRITE);
 

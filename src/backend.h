@@ -77,6 +77,11 @@ struct uvdio__backend_s {
    * arguments. */
   int64_t (*perform)(const uvdio__queue_t* queue, uvdio_req_t* req);
 
+  /* Gives `file` in handle_ what `source` has, which may be another engine's, on another thread:
+   * both are handles of one open file from here on. Errors: UV_EXDEV (that engine's files can't be
+   * this one's), and the system's. */
+  int (*dup)(const uvdio__queue_t* queue, uvdio_file_t* file, const uvdio_file_t* source);
+
   /* Closes what it has on the loop, through uvdio__loop_close_handle(). Requests may be running,
    * and go on. Null: it has nothing there. */
   void (*leave_loop)(uvdio__queue_t* queue);

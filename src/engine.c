@@ -291,6 +291,15 @@ void uvdio__iteration_on_prepare(uv_prepare_t* handle) {
   uvdio__iteration_sweep(engine);
 }
 
+/* Other handles of an open file have ended what requests of this engine's waited for. */
+void uvdio__iteration_on_signal(uv_async_t* handle) {
+  uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, signal);
+
+  if (!uvdio__engine_is_inherited(engine)) {
+    uvdio__share_for_each(engine, uvdio__order_take_grants);
+  }
+}
+
 void uvdio__iteration_on_check(uv_check_t* handle) {
   uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, check);
   int is_idle = uvdio__engine_pending(engine) == 0 && !engine->poll_pending;

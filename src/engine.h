@@ -95,6 +95,7 @@ struct uvdio_engine_s {
   unsigned vector_count;           /* of the stock; `depth` at most */
   struct uvdio__durability_s* durability; /* by device (durability.h) */
   uvdio_file_t* files;                    /* every file that is opening, open or closing */
+  uvdio_link_t_ shares;                   /* those of them that have a share (share.h) */
   uvdio_file_t no_file;  /* in the place of one, for operations on names; on no list */
   unsigned arenas_gone;  /* uvdio__arenas_gone when it was last looked at */
   uvdio_req_t close_req; /* closes files that the user left open, one after the other */
@@ -106,6 +107,10 @@ struct uvdio_engine_s {
   uv_idle_t idle;       /* active while the loop must not block */
   uv_prepare_t prepare; /* releases registrations of destroyed arenas before the loop blocks */
   uv_async_t tick;      /* off the loop: closed when made, its close callback is an iteration */
+  uv_async_t signal;    /* of other threads (loop.h); not before has_signal */
+  int has_signal;
+  int is_signal_open; /* by the mutex */
+  uv_mutex_t signal_mutex;
 
   uvdio_engine_stats_t stats; /* but for `pending`, which follows from the others */
   char reason[UVDIO__REASON_SIZE];

@@ -9,6 +9,7 @@
  *                                  readable, or for a little while; then the next tick
  *   in flight with the pool        none: libuv's workers keep the loop alive, wake it, and make a
  *                                  tick (uvdio__loop_wake)
+ *   waiting for other handles      sleeps for a little while, then the next tick (share.h)
  */
 #include "engine_close.h"
 
@@ -25,6 +26,9 @@
 void uvdio__engine_free(uvdio_engine_t* engine) {
   uvdio__vector_free_stock(engine);
   uvdio__durability_free(engine);
+  if (engine->has_signal && !uvdio__engine_is_forked(engine)) {
+    uv_mutex_destroy(&engine->signal_mutex);
+  }
   uvdio__free(engine, sizeof(*engine), UVDIO__STRUCT_ALIGN);
 }
 
@@ -70,6 +74,13 @@ static int time_to_block(const uvdio_engine_t* engine) {
   return timeout < 0 || timeout > BLOCK_MS_MAX ? BLOCK_MS_MAX : timeout;
 }
 
+/* Whether requests are left that only another handle of their file lets go on, which has no signal
+ * for an engine off the loop. */
+static int waits_for_others(const uvdio_engine_t* engine) {
+  return engine->has_signal && engine->stats.in_flight == 0 && uvdio__engine_pending(engine) > 0 &&
+         !uvdio__engine_is_forked(engine);
+}
+
 /* Makes the next iteration, where nobody else does. */
 static void continue_off_loop(uvdio_engine_t* engine) {
   uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
@@ -84,12 +95,16 @@ static void continue_off_loop(uvdio_engine_t* engine) {
   } else if (has_to_wait) {
     queue->backend->wait(queue, time_to_block(engine));
     uvdio__loop_tick(engine);
+  } else if (waits_for_others(engine)) {
+    uv_sleep((unsigned)time_to_block(engine));
+    uvdio__loop_tick(engine);
   }
 }
 
 void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
   uvdio__iteration_sweep(engine);
   uvdio__iteration_begin(engine);
+  uvdio__share_for_each(engine, uvdio__order_take_grants);
   uvdio__iteration_run_callbacks(engine);
   uvdio__iteration_end(engine);
   if (engine->handles_closing > 0) {
@@ -117,6 +132,7 @@ static void abandon_after_fork(uvdio_engine_t* engine) {
   engine->state = ENGINE_ABANDONED;
   uvdio__queue_set_iteration(engine, 0); /* The fork may have come within one, which ends here. */
   uvdio__queue_fail_running(engine, UVDIO_EFORK);
+  uvdio__share_for_each(engine, uvdio__order_take_grants); /* Nobody else lets them go on. */
   while (engine->waiting > 0) {
     uvdio__queue_fail_waiting(engine, UVDIO_EFORK);
   }

@@ -156,6 +156,7 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
   engine->callbacks_max =
       options->callbacks_max == 0 ? CALLBACKS_MAX_DEFAULT : options->callbacks_max;
   uvdio__list_init(&engine->completed);
+  uvdio__list_init(&engine->shares);
   for (i = 0; i < QUEUES; i++) {
     engine->queues[i].engine = engine;
     uvdio__list_init(&engine->queues[i].waiting);
@@ -179,7 +180,7 @@ static void prefix_reason(uvdio_engine_t* engine, uvdio_backend_t option, uvdio_
 }
 
 static const uvdio__loop_hooks_t hooks = {uvdio__iteration_on_idle, uvdio__iteration_on_check,
-                                          uvdio__iteration_on_prepare,
+                                          uvdio__iteration_on_prepare, uvdio__iteration_on_signal,
                                           uvdio__engine_iterate_off_loop};
 
 static int create_engine(uvdio_engine_t** engine, uv_loop_t* loop,

@@ -14,7 +14,7 @@
 #define KNOWN_FLAGS                                                                       \
   (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_DSYNC | \
    UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN | UVDIO_O_WRONLY |  \
-   UVDIO__LOCKS | UVDIO_O_BUFFERED | UVDIO_O_DONTCACHE)
+   UVDIO__LOCKS | UVDIO_O_BUFFERED | UVDIO_O_DONTCACHE | UVDIO_O_DUP)
 
 /*
  * The list of files
@@ -134,9 +134,26 @@ static uint32_t or_else(uint32_t align, uint32_t other) {
 
 static unsigned char access_of(unsigned flags) {
   unsigned reads = (flags & UVDIO_O_WRONLY) == 0 ? ACCESS_READ : 0;
-  unsigned writes = (flags & (UVDIO_O_RDWR | UVDIO_O_WRONLY)) != 0 ? ACCESS_WRITE : 0;
+  unsigned write = (flags & UVDIO_O_DUP) != 0 ? ACCESS_WRITE_UNLATCHED : ACCESS_WRITE;
+  unsigned writes = (flags & (UVDIO_O_RDWR | UVDIO_O_WRONLY)) != 0 ? write : 0;
 
   return (unsigned char)(ACCESS_ANY | reads | writes);
+}
+
+int uvdio__file_allows(uvdio_file_t* file, unsigned access) {
+  if (access != ACCESS_WRITE || (file->access_ & ACCESS_WRITE_UNLATCHED) == 0) {
+    return 0;
+  }
+  (void)uvdio__order_latch_of(file);
+  return 1;
+}
+
+/* From here on operations are accepted. */
+static void file_start(uvdio_file_t* file) {
+  file->state_ = FILE_OPEN;
+  file->access_ = access_of(file->flags_);
+  file->has_waiters_ = file->share_ != NULL;
+  pick_queue(file);
 }
 
 static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
@@ -162,10 +179,8 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
     file->facts_.size = 0;
   }
   file->filesystem_ = opening->filesystem;
-  file->state_ = FILE_OPEN;
-  file->access_ = access_of(opening->flags);
   opening->descriptor = -1; /* the file's from here on */
-  pick_queue(file);
+  file_start(file);
 }
 
 char* uvdio__path_copy(const char* path) {
@@ -216,6 +231,12 @@ static void give_descriptor_back(const uvdio_req_t* req, uvdio__open_state_t* op
   }
 }
 
+static void leave_share(uvdio_file_t* file) {
+  if (file->share_ != NULL) {
+    (void)uvdio__share_leave(file, 0);
+  }
+}
+
 static void apply_open(uvdio_req_t* req) {
   uvdio__open_state_t* opening = uvdio__open_state_of(req);
 
@@ -229,6 +250,7 @@ static void apply_open(uvdio_req_t* req) {
   }
   free_open_state(req);
   if (req->result != 0) {
+    leave_share(req->file);
     file_unlink(req->file);
   }
 }
@@ -374,8 +396,19 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
 
 static int submit_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req,
                        uvdio__open_state_t* opening, char* path, uvdio_cb cb) {
+  int error = 0;
+
   prepare_file(engine, file, opening->flags);
   file->path_ = path;
+  if ((opening->flags & UVDIO_O_DUP) != 0) {
+    error = uvdio__share_create(engine, file);
+  }
+  if (error != 0) {
+    uvdio__free(opening, sizeof(*opening), UVDIO__STRUCT_ALIGN);
+    file_unlink(file);
+    file_release(file);
+    return error;
+  }
   file->handle_.descriptor = opening->descriptor;
   uvdio__prepare(req, file, UVDIO_OP_OPEN, 0, 0);
   req->args_ = opening;
@@ -458,6 +491,93 @@ int uvdio_adopt(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, uv
   return submit_open(engine, file, req, opening, NULL, cb);
 }
 
+/*
+ * Further handles
+ */
+
+static int check_dup(const uvdio_engine_t* engine, const uvdio_file_t* file,
+                     const uvdio_file_t* source) {
+  int error;
+
+  if (engine == NULL || file == NULL || source == NULL) {
+    return UV_EINVAL;
+  }
+  if (source->magic_ != uvdio__magic_of(source) || source->access_ == 0) {
+    return UV_EBADF;
+  }
+  if (source->share_ == NULL) {
+    return UV_EINVAL;
+  }
+  error = uvdio__engine_check(engine);
+  if (error == 0 && uvdio__engine_is_forked(source->engine_)) {
+    error = UVDIO_EFORK;
+  }
+  if (error != 0) {
+    return error;
+  }
+  return file->magic_ == uvdio__magic_of(file) ? UV_EBUSY : 0;
+}
+
+/* What an open has found out does not change, so that another thread may read it. */
+static void copy_facts(uvdio_file_t* file, const uvdio_file_t* source) {
+  file->memory_mask_ = source->memory_mask_;
+  file->offset_mask_ = source->offset_mask_;
+  file->quirks_ = source->quirks_;
+  file->direct_ = source->direct_;
+  file->cache_ = source->cache_;
+  file->system_memory_align_ = source->system_memory_align_;
+  file->system_offset_align_ = source->system_offset_align_;
+  file->system_read_align_ = source->system_read_align_;
+  file->recommended_align_ = source->recommended_align_;
+  file->align_source_ = source->align_source_;
+  file->facts_ = source->facts_;
+  file->filesystem_ = source->filesystem_;
+}
+
+static int copy_path(uvdio_file_t* file, const uvdio_file_t* source) {
+  if (source->path_ == NULL) {
+    return 0;
+  }
+  file->path_ = uvdio__path_copy(source->path_);
+  return file->path_ != NULL ? 0 : UV_ENOMEM;
+}
+
+static int dup_parts(uvdio_engine_t* engine, uvdio_file_t* file, const uvdio_file_t* source) {
+  const uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
+  int error = uvdio__share_join(engine, file, uvdio__share_of(source));
+
+  if (error == 0) {
+    error = copy_path(file, source);
+  }
+  if (error == 0) {
+    error = queue->backend->dup(queue, file, source);
+  }
+  return error;
+}
+
+int uvdio_dup(uvdio_engine_t* engine, uvdio_file_t* file, const uvdio_file_t* source) {
+  int error = check_dup(engine, file, source);
+
+  if (error != 0) {
+    return error;
+  }
+  prepare_file(engine, file, source->flags_);
+  error = dup_parts(engine, file, source);
+  if (error != 0) {
+    leave_share(file);
+    file_unlink(file);
+    file_release(file);
+    return error;
+  }
+  copy_facts(file, source);
+  file_start(file);
+  return 0;
+}
+
+/*
+ * Closing, as users call it
+ */
+
 static void start_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   file->state_ = FILE_CLOSING;
   file->access_ = 0;
@@ -484,7 +604,7 @@ static int submit_close(uvdio_file_t* file, uvdio_req_t* req, unsigned flags, uv
   uvdio__prepare(req, file, UVDIO_OP_CLOSE, 0, 0);
   req->flags_ = flags;
   if (cb == NULL) {
-    uvdio__order_unregister_fd(file);
+    uvdio__order_before_close(req);
     return uvdio__file_run_now(req);
   }
   start_close(file, req, cb);
@@ -530,9 +650,16 @@ void uvdio__file_close_now(uvdio_file_t* file) {
   uvdio_req_t req;
 
   uvdio__prepare(&req, file, UVDIO_OP_CLOSE, 0, 0);
+  uvdio__order_before_close(&req);
   (void)close_on_this_thread(&req);
   file_unlink(file);
   file_release(file);
+}
+
+/* As uvdio__order_latch_of(), but for what that does to requests. */
+static int latch_of(const uvdio_file_t* file) {
+  return file->latch_ == 0 && file->share_ != NULL ? uvdio__share_latched(uvdio__share_of(file))
+                                                   : file->latch_;
 }
 
 int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, size_t size) {
@@ -556,7 +683,7 @@ int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, siz
   own.backend_concurrent = queue->backend->name;
   own.filesystem = file->filesystem_;
   own.is_direct = file->direct_;
-  own.latch_error = file->latch_;
+  own.latch_error = latch_of(file);
   own.is_registered = file->fixed_index_ > 0;
   own.is_durable_serialized = uvdio__has_shared_errors(file);
   own.flags = file->flags_;

@@ -44,15 +44,19 @@ static inline void uvdio__prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op
   req->high_water_ = 0;
 }
 
+/* Whether the file, whose access_ does not say so, may be asked for `access` all the same: for
+ * changes, where another handle may have latched it, which is looked up here. */
+int uvdio__file_allows(uvdio_file_t* file, unsigned access);
+
 /* The checks that every operation on an open file begins with; `access` is what it takes. */
-static inline int uvdio__file_check(const uvdio_file_t* file, const uvdio_req_t* req,
-                                    unsigned access) {
+static inline int uvdio__file_check(uvdio_file_t* file, const uvdio_req_t* req, unsigned access) {
   int error;
 
   if (file == NULL || req == NULL) {
     return UV_EINVAL;
   }
-  if (file->magic_ != uvdio__magic_of(file) || (file->access_ & access) == 0) {
+  if (file->magic_ != uvdio__magic_of(file) ||
+      ((file->access_ & access) == 0 && !uvdio__file_allows(file, access))) {
     return UV_EBADF;
   }
   error = uvdio__engine_check(file->engine_);

@@ -12,6 +12,7 @@
 void uvdio__iteration_on_idle(uv_idle_t* handle);
 void uvdio__iteration_on_check(uv_check_t* handle);
 void uvdio__iteration_on_prepare(uv_prepare_t* handle);
+void uvdio__iteration_on_signal(uv_async_t* handle);
 
 /* An iteration is begin, run_callbacks, end, in this order; `sweep` goes before, where it is
  * due. */

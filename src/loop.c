@@ -25,6 +25,62 @@ void uvdio__loop_hold(uvdio_engine_t* engine) {
 }
 
 /*
+ * Signals of other threads
+ */
+
+int uvdio__loop_listen(uvdio_engine_t* engine) {
+  int error;
+
+  if (engine->has_signal) {
+    return 0;
+  }
+  if (engine->loop_state != LOOP_ATTACHED) {
+    return UV_EBADF;
+  }
+  error = uv_mutex_init(&engine->signal_mutex);
+  if (error != 0) {
+    return error;
+  }
+  error = uv_async_init(engine->loop, &engine->signal, engine->hooks->on_signal);
+  if (error != 0) {
+    uv_mutex_destroy(&engine->signal_mutex);
+    return error;
+  }
+  uv_unref((uv_handle_t*)&engine->signal);
+  engine->has_signal = 1;
+  engine->is_signal_open = 1;
+  return 0;
+}
+
+void uvdio__loop_signal(uvdio_engine_t* engine) {
+  assert(engine->has_signal);
+  uv_mutex_lock(&engine->signal_mutex);
+  if (engine->is_signal_open) {
+    (void)uv_async_send(&engine->signal);
+  }
+  uv_mutex_unlock(&engine->signal_mutex);
+}
+
+static void on_signal_closed(uv_handle_t* handle) {
+  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, signal));
+}
+
+/* In a forked child another thread of the parent may have the mutex. */
+static void stop_listening(uvdio_engine_t* engine) {
+  if (!engine->has_signal) {
+    return;
+  }
+  if (uvdio__engine_is_forked(engine)) {
+    engine->is_signal_open = 0;
+  } else {
+    uv_mutex_lock(&engine->signal_mutex);
+    engine->is_signal_open = 0;
+    uv_mutex_unlock(&engine->signal_mutex);
+  }
+  uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->signal, on_signal_closed);
+}
+
+/*
  * Off the loop
  */
 
@@ -83,6 +139,7 @@ void uvdio__loop_detach(uvdio_engine_t* engine) {
   uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->check, on_check_closed);
   uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->idle, on_idle_closed);
   uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->prepare, on_prepare_closed);
+  stop_listening(engine);
   for (i = 0; i < engine->queue_count; i++) {
     if (engine->queues[i].backend->leave_loop != NULL) {
       engine->queues[i].backend->leave_loop(&engine->queues[i]);

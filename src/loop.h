@@ -19,6 +19,7 @@ typedef struct uvdio__loop_hooks_s {
   uv_idle_cb on_idle;
   uv_check_cb on_check;
   uv_prepare_cb on_prepare;
+  uv_async_cb on_signal;
   void (*iterate_off_loop)(uvdio_engine_t* engine);
 } uvdio__loop_hooks_t;
 
@@ -33,5 +34,14 @@ void uvdio__loop_detach(uvdio_engine_t* engine);
 
 /* Makes a tick: one more iteration follows off the loop. */
 void uvdio__loop_tick(uvdio_engine_t* engine);
+
+/* From here on uvdio__loop_signal() wakes the loop. The engine has one handle more, which does not
+ * keep the loop alive. No-op where it has it already. Errors: UV_ENOMEM, UV_EBADF (off the
+ * loop). */
+int uvdio__loop_listen(uvdio_engine_t* engine);
+
+/* Has the loop's thread call on_signal. Any thread, while the engine is there. Off the loop it does
+ * nothing: whoever waits for a signal looks again at each iteration. */
+void uvdio__loop_signal(uvdio_engine_t* engine);
 
 #endif /* UVDIO_LOOP_H */

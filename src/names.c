@@ -135,12 +135,17 @@ static uvdio__names_t* make_replacement(const uvdio_file_t* file, const char* pa
   return names;
 }
 
+static void free_replacement(uvdio__names_t* names) {
+  uvdio__free(names->own_path, strlen(names->own_path) + 1, UVDIO__STRUCT_ALIGN);
+  uvdio__free(names, names->size, UVDIO__STRUCT_ALIGN);
+}
+
 int uvdio_replace(uvdio_file_t* file, uvdio_req_t* req, const char* path, uvdio_cb cb) {
   int error = path == NULL ? UV_EINVAL : uvdio__file_check(file, req, ACCESS_ANY);
   uvdio__names_t* names;
 
   if (error == 0) {
-    error = file->latch_;
+    error = uvdio__order_latch_of(file);
   }
   if (error != 0) {
     return error;
@@ -153,5 +158,14 @@ int uvdio_replace(uvdio_file_t* file, uvdio_req_t* req, const char* path, uvdio_
     return UV_ENOMEM;
   }
   uvdio__prepare(req, file, UVDIO_OP_REPLACE, 0, 0);
-  return submit(req, names, cb);
+  error = uvdio__order_begin_replace(req, cb == NULL);
+  if (error != 0) {
+    free_replacement(names);
+    return error;
+  }
+  error = submit(req, names, cb);
+  if (cb == NULL) {
+    uvdio__order_end_now(req);
+  }
+  return error;
 }

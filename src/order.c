@@ -22,6 +22,44 @@ static void order_remove(uvdio_req_t* req) {
 }
 
 /*
+ * What a handle has of an open file that other handles have as well (share.h)
+ */
+
+/* Whether the handle may have its next sync, or a durable write in a sync's place. */
+static int may_sync(const uvdio_file_t* file) {
+  return file->share_ == NULL || uvdio__share_begin(uvdio__share_of(file), SHARE_SYNC, 1);
+}
+
+/* No sync of the handle runs. */
+static void let_others_sync(const uvdio_file_t* file, int is_wanted) {
+  if (file->share_ == NULL) {
+    return;
+  }
+  uvdio__share_end(uvdio__share_of(file), SHARE_SYNC);
+  if (!is_wanted) {
+    uvdio__share_withdraw(uvdio__share_of(file), SHARE_SYNC);
+  }
+}
+
+static void let_others_access(const uvdio_file_t* file, unsigned what) {
+  if (file->share_ != NULL) {
+    uvdio__share_end(uvdio__share_of(file), what);
+  }
+}
+
+/* Whether the handle may have a read or change under way, or, `is_alone`, one that runs alone, when
+ * it has none. */
+static int may_access(const uvdio_file_t* file, int is_alone) {
+  if (file->share_ == NULL) {
+    return 1;
+  }
+  if (is_alone) {
+    let_others_access(file, SHARE_ACCESS);
+  }
+  return uvdio__share_begin(uvdio__share_of(file), is_alone ? SHARE_EXCLUSIVE : SHARE_ACCESS, 1);
+}
+
+/*
  * Syncs
  */
 
@@ -75,9 +113,17 @@ static void take_followers(uvdio_file_t* file, const uvdio_req_t* leader) {
 
 /* Starts what is next, if anything may go. A sync takes along those that it covers. */
 static UVDIO__NOINLINE void start_next_sync(uvdio_file_t* file) {
-  uvdio_req_t* leader = file->syncing_ == NULL ? next_leader(file) : NULL;
+  uvdio_req_t* leader;
 
+  if (file->syncing_ != NULL) {
+    return;
+  }
+  leader = next_leader(file);
   if (leader == NULL) {
+    let_others_sync(file, 0); /* It may have been cancelled while it waited for them. */
+    return;
+  }
+  if (!may_sync(file)) {
     return;
   }
   uvdio__list_remove(leader);
@@ -170,7 +216,7 @@ int uvdio__order_must_not_sync_now(const uvdio_file_t* file) {
 static void submit_sync(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
-  if (uvdio__order_must_not_sync_now(file)) {
+  if (uvdio__order_must_not_sync_now(file) || !may_sync(file)) {
     req->state_ = STATE_DEFERRED;
     req->sequence_ = file->sequence_;
     uvdio__list_append(&file->deferred_, req);
@@ -187,8 +233,9 @@ static int wait_for_sync(uvdio_req_t* req) {
   if ((req->flags_ & REQ_DURABLE) == 0 || !uvdio__has_shared_errors(file)) {
     return 0;
   }
-  if (file->syncing_ == NULL) {
-    assert(uvdio__list_is_empty(&file->durable_waiting_));
+  assert(file->syncing_ != NULL || file->share_ != NULL ||
+         uvdio__list_is_empty(&file->durable_waiting_));
+  if (file->syncing_ == NULL && uvdio__list_is_empty(&file->durable_waiting_) && may_sync(file)) {
     file->syncing_ = req;
     return 0;
   }
@@ -212,21 +259,45 @@ static int is_truncate_pending(const uvdio_file_t* file) {
   return file->truncating_ != NULL || !uvdio__list_is_empty(&file->truncate_queue_);
 }
 
+/* Each read and change of a file with a share has to ask. */
 static void update_waiters(uvdio_file_t* file) {
-  file->has_waiters_ = is_truncate_pending(file) || file->close_req_ != NULL;
+  file->has_waiters_ =
+      is_truncate_pending(file) || file->close_req_ != NULL || file->share_ != NULL;
+}
+
+/* Whether the oldest request behind a truncate may go. */
+static int may_pass(const uvdio_file_t* file, const uvdio_req_t* req) {
+  int is_alone = (req->flags_ & REQ_ALONE) != 0;
+
+  return file->truncating_ == NULL && (!is_alone || running_ordered(file) == 0) &&
+         may_access(file, is_alone);
+}
+
+/* What the handle needs no more: because all has its outcome, or what waited for it was
+ * cancelled. */
+static UVDIO__NOINLINE void give_back_access(const uvdio_file_t* file) {
+  uvdio__share_t* share = uvdio__share_of(file);
+  const uvdio_req_t* first = uvdio__list_first(&file->truncate_queue_);
+  unsigned unneeded = SHARE_ACCESS | SHARE_EXCLUSIVE;
+
+  if (first != NULL) {
+    unneeded &= ~((first->flags_ & REQ_ALONE) != 0 ? SHARE_EXCLUSIVE : SHARE_ACCESS);
+  }
+  uvdio__share_withdraw(share, unneeded);
+  if (file->truncating_ == NULL) {
+    uvdio__share_end(share, SHARE_EXCLUSIVE);
+  }
+  if (running_ordered(file) == 0) {
+    uvdio__share_end(share, SHARE_ACCESS);
+  }
 }
 
 /* Lets through what may go: all up to the next truncate, or that alone. */
-static void release_truncate_queue(uvdio_file_t* file) {
+static UVDIO__NOINLINE void release_truncate_queue(uvdio_file_t* file) {
   uvdio_req_t* req;
 
-  while ((req = uvdio__list_first(&file->truncate_queue_)) != NULL && file->truncating_ == NULL) {
-    if ((req->flags_ & REQ_ALONE) != 0) {
-      if (running_ordered(file) > 0) {
-        break;
-      }
-      file->truncating_ = req;
-    }
+  while ((req = uvdio__list_first(&file->truncate_queue_)) != NULL && may_pass(file, req)) {
+    file->truncating_ = (req->flags_ & REQ_ALONE) != 0 ? req : NULL;
     uvdio__list_remove(req);
     file->truncate_waiters_--;
     if (!wait_for_sync(req)) {
@@ -234,14 +305,85 @@ static void release_truncate_queue(uvdio_file_t* file) {
     }
   }
   update_waiters(file);
+  if (UVDIO__UNLIKELY(file->share_ != NULL)) {
+    give_back_access(file);
+  }
+}
+
+void uvdio__order_take_grants(uvdio_file_t* file) {
+  uvdio__share_t* share = uvdio__share_of(file);
+
+  if (file->state_ != FILE_OPEN && file->state_ != FILE_CLOSING) {
+    return;
+  }
+  uvdio__share_take_grants(share);
+  (void)uvdio__order_latch_of(file);
+  release_truncate_queue(file);
+  uvdio__share_admitted(share);
+  start_next_sync(file);
+}
+
+/* What a synchronous form needs of those that have the open file as well. */
+static unsigned needs_now(const uvdio_req_t* req) {
+  int is_alone = (req->flags_ & REQ_ALONE) != 0;
+  int is_sync = uvdio__is_sync(req->op) || (req->flags_ & REQ_THEN_SYNC) != 0 ||
+                ((req->flags_ & REQ_DURABLE) != 0 && uvdio__has_shared_errors(req->file));
+
+  return (is_alone                            ? SHARE_EXCLUSIVE
+          : uvdio__excludes_truncate(req->op) ? SHARE_ACCESS
+                                              : 0) |
+         (is_sync ? SHARE_SYNC : 0);
+}
+
+int uvdio__order_begin_now(const uvdio_req_t* req) {
+  uvdio__share_t* share = uvdio__share_of(req->file);
+  unsigned needed = share == NULL ? 0 : needs_now(req);
+  unsigned what;
+
+  for (what = SHARE_ACCESS; what <= SHARE_SYNC; what <<= 1) {
+    if ((needed & what) != 0 && !uvdio__share_begin(share, what, 0)) {
+      uvdio__order_end_now(req);
+      return UV_EBUSY;
+    }
+  }
+  return 0;
+}
+
+int uvdio__order_begin_replace(const uvdio_req_t* req, int is_now) {
+  uvdio__share_t* share = uvdio__share_of(req->file);
+
+  if (share == NULL) {
+    return 0;
+  }
+  if (is_now && uvdio__order_begin_now(req) != 0) {
+    return UV_EBUSY;
+  }
+  if (!uvdio__share_begin_replace(share)) {
+    uvdio__order_end_now(req);
+    return UV_EBUSY;
+  }
+  return 0;
+}
+
+void uvdio__order_end_now(const uvdio_req_t* req) {
+  const uvdio_file_t* file = req->file;
+
+  if (file == NULL || file->share_ == NULL) {
+    return;
+  }
+  give_back_access(file);
+  if (file->syncing_ == NULL) {
+    let_others_sync(file, 1);
+  }
 }
 
 /* Returns 1 for a request that has to wait. It is counted as pending already. */
-static int wait_for_truncate(uvdio_req_t* req) {
+static UVDIO__NOINLINE int wait_for_truncate(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
   int is_alone = (req->flags_ & REQ_ALONE) != 0;
 
-  if (is_truncate_pending(file) || (is_alone && running_ordered(file) > 1)) {
+  if (is_truncate_pending(file) || (is_alone && running_ordered(file) > 1) ||
+      !may_access(file, is_alone)) {
     req->state_ = STATE_DEFERRED;
     uvdio__list_append(&file->truncate_queue_, req);
     file->truncate_waiters_++;
@@ -284,17 +426,26 @@ void uvdio__order_submit(uvdio_req_t* req) {
   if (uvdio__is_change(req->op)) {
     order_append(file, req);
   }
-  if (!is_ordered || (!wait_for_truncate(req) && !wait_for_sync(req))) {
+  if (is_ordered && UVDIO__UNLIKELY(file->has_waiters_ || (req->flags_ & REQ_ALONE) != 0) &&
+      wait_for_truncate(req)) {
+    return;
+  }
+  if (!is_ordered || !wait_for_sync(req)) {
     uvdio__queue_start(req);
   }
 }
 
-/* While a ring has a file in its table, closing the descriptor does not close the file. */
-void uvdio__order_unregister_fd(uvdio_file_t* file) {
+/* While a ring has a file in its table, closing the descriptor does not close the file. A lock goes
+ * with the last handle of the open file. */
+void uvdio__order_before_close(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
   uvdio__queue_t* queue = &file->engine_->queues[QUEUE_MAIN];
 
   if (file->fixed_index_ > 0 && !uvdio__engine_is_forked(file->engine_)) {
     queue->backend->unregister_file(queue, file);
+  }
+  if (file->share_ != NULL && !uvdio__share_leave(file, (req->flags_ & REQ_RELEASE) != 0)) {
+    req->flags_ |= REQ_KEEP_LOCK;
   }
 }
 
@@ -307,7 +458,7 @@ void uvdio__order_close(uvdio_req_t* req) {
     update_waiters(file);
     return;
   }
-  uvdio__order_unregister_fd(file);
+  uvdio__order_before_close(req);
   uvdio__queue_start(req);
 }
 
@@ -317,7 +468,7 @@ static void release_close(uvdio_file_t* file) {
 
   file->close_req_ = NULL;
   update_waiters(file);
-  uvdio__order_unregister_fd(file);
+  uvdio__order_before_close(close_req);
   uvdio__queue_add(close_req);
 }
 
@@ -370,12 +521,21 @@ static void latch(uvdio_file_t* file, int error) {
   uvdio_req_t* req;
 
   assert(error < 0 && file->latch_ == 0);
-  file->latch_ = error;
+  file->latch_ = file->share_ != NULL ? uvdio__share_latch(uvdio__share_of(file), error) : error;
   for (req = uvdio__list_first(completed); req != NULL; req = uvdio__list_after(completed, req)) {
     if (req->file == file && (req->flags_ & (REQ_DURABLE | REQ_SYNCED)) != 0 && req->result >= 0) {
       req->result = error;
     }
   }
+}
+
+int uvdio__order_latch_of(uvdio_file_t* file) {
+  int error = file->share_ != NULL ? uvdio__share_latched(uvdio__share_of(file)) : 0;
+
+  if (error != 0 && file->latch_ == 0) {
+    latch(file, error);
+  }
+  return file->latch_;
 }
 
 /* What a request has that is to be durable, but for syncs. */
@@ -391,7 +551,7 @@ static void apply_latch(uvdio_req_t* req) {
   if (is_not_begun(req) || has_synced(req)) {
     return; /* What a replace has come to by then is a fact about names. */
   }
-  if (file->latch_ != 0) {
+  if (uvdio__order_latch_of(file) != 0) {
     req->result = file->latch_;
   } else if (syncs && req->result < 0 && (uvdio__is_sync(req->op) || is_lost_write(req))) {
     latch(file, (int)req->result);
@@ -435,6 +595,9 @@ void uvdio__order_apply(uvdio_req_t* req) {
         uvdio__names_of(req)->step == UVDIO__REPLACE_SYNC_DIRECTORY) {
       take_name(req->file, uvdio__names_of(req));
     }
+    if (req->op == UVDIO_OP_REPLACE && req->file->share_ != NULL) {
+      uvdio__share_end_replace(uvdio__share_of(req->file));
+    }
     if (UVDIO__UNLIKELY((req->flags_ & (REQ_WRITTEN | REQ_TRIAL)) != 0)) {
       end_durable_write(req);
     }
@@ -445,9 +608,12 @@ void uvdio__order_apply(uvdio_req_t* req) {
 static void outcome_sync(uvdio_file_t* file, uvdio_req_t* req) {
   if (file->syncing_ == req) {
     end_sync(file, req);
+    if (file->syncing_ == NULL) {
+      let_others_sync(file, 1);
+    }
     start_next_sync(file);
-  } else if (!uvdio__list_is_empty(&file->deferred_)) {
-    start_next_sync(file); /* What waits for no change waits for `syncing_`. */
+  } else if (!uvdio__list_is_empty(&file->deferred_) || UVDIO__UNLIKELY(file->share_ != NULL)) {
+    start_next_sync(file); /* What waits for no change waits for `syncing_`, or other handles. */
   }
 }
 
@@ -461,6 +627,7 @@ static void outcome_counts(uvdio_file_t* file, const uvdio_req_t* req) {
 static void outcome_truncate(uvdio_file_t* file, const uvdio_req_t* req) {
   if (file->truncating_ == req) {
     file->truncating_ = NULL;
+    let_others_access(file, SHARE_EXCLUSIVE);
   }
   if (file->has_waiters_) {
     release_truncate_queue(file);

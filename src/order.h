@@ -17,6 +17,10 @@
  *   - A close waits while anything has no outcome (file->pending_).
  *   - A sync that failed latches the file, and so does a durable write that may have lost data.
  *
+ * Where an open file has several handles (share.h), reads, changes and syncs that may go by these
+ * rules wait for those of other handles in the same lists: transfers and truncates in
+ * file->truncate_queue_, syncs where they wait for each other.
+ *
  * An outcome starts nothing by itself: requests that it sets free are added to a queue, and the
  * engine starts them later. So nothing recurses, however much was deferred.
  */
@@ -24,15 +28,17 @@
 #define UVDIO_ORDER_H
 
 #include "queue.h"
+#include "share.h"
 
 /* uvdio_file_t.state_: see file.h. */
 #undef FILE_OPEN /* <winnt.h> has one, too, which nothing that includes this file uses. */
 enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
 
 /* uvdio_file_t.access_: what an open file may be asked for. */
-#define ACCESS_ANY (1u << 0)   /* what neither reads nor changes it */
-#define ACCESS_READ (1u << 1)  /* opened for it */
-#define ACCESS_WRITE (1u << 2) /* the same */
+#define ACCESS_ANY (1u << 0)             /* what neither reads nor changes it */
+#define ACCESS_READ (1u << 1)            /* opened for it */
+#define ACCESS_WRITE (1u << 2)           /* the same */
+#define ACCESS_WRITE_UNLATCHED (1u << 3) /* the same, after a look at the latch of other handles */
 
 /* Whether errors of the file's durable writes may be reported to another one. */
 static inline int uvdio__has_shared_errors(const uvdio_file_t* file) {
@@ -64,8 +70,23 @@ void uvdio__order_become_sync(uvdio_req_t* req);
 /* Whether a synchronous sync would run beside a change or another sync. */
 int uvdio__order_must_not_sync_now(const uvdio_file_t* file);
 
-/* Takes the file out of a ring's table: while it is there, closing the descriptor does not close
- * the file. */
-void uvdio__order_unregister_fd(uvdio_file_t* file);
+/* The close of a file is about to run: takes the file out of a ring's table, and the handle from
+ * those of its open file. */
+void uvdio__order_before_close(uvdio_req_t* req);
+
+/* A file with a share: others have let its requests go on, perhaps. */
+void uvdio__order_take_grants(uvdio_file_t* file);
+
+/* The same file: a prepared synchronous form is about to run, or has run. Returns UV_EBUSY where
+ * another handle has what it needs. */
+int uvdio__order_begin_now(const uvdio_req_t* req);
+void uvdio__order_end_now(const uvdio_req_t* req);
+
+/* A prepared replace is about to be submitted, or to run (then uvdio__order_end_now() follows).
+ * Returns UV_EBUSY where the open file has other handles, which would know the old path. */
+int uvdio__order_begin_replace(const uvdio_req_t* req, int is_now);
+
+/* The latch of the file, of whichever handle it came by; or 0. */
+int uvdio__order_latch_of(uvdio_file_t* file);
 
 #endif /* UVDIO_ORDER_H */

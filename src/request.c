@@ -267,7 +267,8 @@ static int64_t perform_close(const uvdio_req_t* req) {
   if ((req->flags_ & REQ_RELEASE) != 0) {
     return descriptor;
   }
-  if ((req->file->flags_ & UVDIO__LOCKS) != 0 && !uvdio__engine_is_forked(req->engine_)) {
+  if ((req->file->flags_ & UVDIO__LOCKS) != 0 && (req->flags_ & REQ_KEEP_LOCK) == 0 &&
+      !uvdio__engine_is_forked(req->engine_)) {
     uvdio__os_release_lock(descriptor);
   }
   return uvdio__os_close(descriptor);
@@ -360,4 +361,13 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
   }
   assert(0 && "a request without an operation");
   return UV_EINVAL;
+}
+
+int uvdio__request_dup(const uvdio__queue_t* queue, uvdio_file_t* file,
+                       const uvdio_file_t* source) {
+  (void)queue;
+  if (!source->engine_->queues[QUEUE_MAIN].backend->has_descriptors) {
+    return UV_EXDEV;
+  }
+  return uvdio__os_dup(source->handle_.descriptor, &file->handle_.descriptor);
 }

@@ -42,13 +42,14 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_RANGE (1u << 8)           /* a read around a range of args_ bytes, after range_skip_ */
 #define REQ_DURABLE (1u << 9)         /* a write that is durable when the system calls it done */
 #define REQ_THEN_SYNC (1u << 10)      /* a write that a sync makes durable: it comes next */
-#define REQ_WRITTEN (1u << 11) /* the same by then: an UVDIO_OP_SYNC_DATA until its outcome */
-#define REQ_TRIAL (1u << 12)   /* a durable write that is measured (durability.h) */
-#define REQ_SHARED (1u << 13)  /* a write of buffers that others may read */
-#define REQ_RELEASE (1u << 14) /* a close that gives the descriptor out */
-#define REQ_ALONE (1u << 15)   /* beside no read and no change: a truncate, written space */
-#define REQ_ATOMIC (1u << 16)  /* a write that is made as a whole, or not at all */
-#define REQ_SYNCED (1u << 17)  /* a write that a sync has made durable */
+#define REQ_WRITTEN (1u << 11)   /* the same by then: an UVDIO_OP_SYNC_DATA until its outcome */
+#define REQ_TRIAL (1u << 12)     /* a durable write that is measured (durability.h) */
+#define REQ_SHARED (1u << 13)    /* a write of buffers that others may read */
+#define REQ_RELEASE (1u << 14)   /* a close that gives the descriptor out */
+#define REQ_ALONE (1u << 15)     /* beside no read and no change: a truncate, written space */
+#define REQ_ATOMIC (1u << 16)    /* a write that is made as a whole, or not at all */
+#define REQ_SYNCED (1u << 17)    /* a write that a sync has made durable */
+#define REQ_KEEP_LOCK (1u << 18) /* a close: another handle has the open file, and its lock */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */
@@ -156,6 +157,9 @@ void uvdio__request_tell_stat(const uvdio_req_t* req, const uvdio_stat_t* stat);
 /* Performs a request through the system layer, blocking: what a worker does, and ring and pool for
  * the synchronous forms. */
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req);
+
+/* What ring and pool do for a further handle (backend.h). */
+int uvdio__request_dup(const uvdio__queue_t* queue, uvdio_file_t* file, const uvdio_file_t* source);
 
 /* The length of a range of the file, which may be more than a size_t holds. */
 static inline void uvdio__set_span(uvdio_req_t* req, uint64_t span) {

@@ -117,10 +117,11 @@ typedef struct uvdio_facts_s_ {
   uint32_t recommended_align_;                                                                    \
   uvdio_facts_t_ facts_;                                                                          \
   void* durability_; /* src/durability.h */                                                       \
+  void* share_;      /* src/share.h; null without UVDIO_O_DUP */                                  \
   char* path_;                                                                                    \
   const char* filesystem_;                                                                        \
   const char* reason_;                                                                            \
-  void* reserved_[7]; /* zero; becomes fields of later versions */
+  void* reserved_[6]; /* zero; becomes fields of later versions */
 
 #endif /* UVDIO_PRIVATE_H */
 /** @endcond */

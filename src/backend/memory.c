@@ -197,6 +197,16 @@ static void cancel_in_memory(uvdio__queue_t* queue, uvdio_req_t* req) {
   (void)req; /* The flush looks at req->cancelled_. */
 }
 
+static int dup_in_memory(const uvdio__queue_t* queue, uvdio_file_t* file,
+                         const uvdio_file_t* source) {
+  if (source->engine_ != queue->engine) {
+    return UV_EXDEV;
+  }
+  file->handle_.node = source->handle_.node;
+  uvdio__store_reopen(file->handle_.node);
+  return 0;
+}
+
 static void close_memory(uvdio__queue_t* queue) {
   uvdio__store_destroy(queue->state);
   queue->state = NULL;
@@ -211,5 +221,6 @@ const uvdio__backend_t uvdio__backend_memory = {
     .reap = NULL,
     .cancel = cancel_in_memory,
     .perform = perform_in_memory,
+    .dup = dup_in_memory,
     .close = close_memory,
 };

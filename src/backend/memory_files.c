@@ -455,6 +455,11 @@ int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
   return 0;
 }
 
+void uvdio__store_reopen(uvdio__node_t* node) {
+  assert(node->opens > 0);
+  node->opens++;
+}
+
 void uvdio__store_close(uvdio__store_t* store, uvdio__node_t* node) {
   assert(node->opens > 0);
   node->opens--;

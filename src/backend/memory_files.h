@@ -26,6 +26,9 @@ int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
 /* The file by that path, or null. */
 uvdio__node_t* uvdio__store_find(const uvdio__store_t* store, const char* path);
 
+/* One more open of a file that is open: it takes one more close. */
+void uvdio__store_reopen(uvdio__node_t* node);
+
 /* Gives up what an open has found. A file without a name is freed then. */
 void uvdio__store_close(uvdio__store_t* store, uvdio__node_t* node);
 

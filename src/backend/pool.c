@@ -225,5 +225,6 @@ const uvdio__backend_t uvdio__backend_pool = {
     .reap = NULL,
     .cancel = cancel_in_pool,
     .perform = uvdio__request_perform,
+    .dup = uvdio__request_dup,
     .close = close_pool,
 };

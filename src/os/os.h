@@ -174,6 +174,9 @@ int uvdio__os_stat(intptr_t descriptor, uvdio_stat_t* stat); /* which is zeroed 
 int uvdio__os_truncate(intptr_t descriptor, uint64_t length);
 int uvdio__os_close(intptr_t descriptor);
 
+/* A second descriptor of the same open file, close-on-exec. */
+int uvdio__os_dup(intptr_t descriptor, intptr_t* copy);
+
 /* Releases the lock of an open by UVDIO__LOCKS. Closing would not do where a child has the open
  * file as well, or a ring still holds on to it. */
 void uvdio__os_release_lock(intptr_t descriptor);

@@ -28,6 +28,11 @@ static int error_of(int result) {
   return result == -1 ? uv_translate_sys_error(errno) : 0;
 }
 
+int uvdio__os_dup(intptr_t descriptor, intptr_t* copy) {
+  *copy = fcntl((int)descriptor, F_DUPFD_CLOEXEC, 0);
+  return *copy == -1 ? uv_translate_sys_error(errno) : 0;
+}
+
 int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t offset) {
   ssize_t count = pread((int)descriptor, base, length, (off_t)offset);
   return count == -1 ? uv_translate_sys_error(errno) : count;

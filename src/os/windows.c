@@ -539,6 +539,19 @@ static int learn_file(uvdio__open_state_t* opening) {
   return (opening->flags & UVDIO_O_TRUNCATE) != 0 ? uvdio__os_truncate(opening->descriptor, 0) : 0;
 }
 
+int uvdio__os_dup(intptr_t descriptor, intptr_t* copy) {
+  HANDLE process = GetCurrentProcess();
+  HANDLE handle;
+
+  if (!DuplicateHandle(process, (HANDLE)descriptor, process, &handle, 0, FALSE,
+                       DUPLICATE_SAME_ACCESS)) {
+    *copy = -1;
+    return last_error();
+  }
+  *copy = (intptr_t)handle;
+  return 0;
+}
+
 void uvdio__os_release_lock(intptr_t descriptor) {
   (void)descriptor;
 }

@@ -226,6 +226,7 @@ const uvdio__backend_t uvdio__backend_ring = {
     .busy_poll = uvdio__ring_busy_poll,
     .cancel = uvdio__ring_cancel,
     .perform = uvdio__request_perform,
+    .dup = uvdio__request_dup,
     .leave_loop = leave_loop,
     .wait = uvdio__ring_wait,
     .close = close_ring,

@@ -491,6 +491,22 @@ static int64_t perform_in_sim(const uvdio__queue_t* queue, uvdio_req_t* req) {
   return perform_task(sim, req, &task, &fault);
 }
 
+/* Any engine of the world may have its files. */
+static int dup_in_sim(const uvdio__queue_t* queue, uvdio_file_t* file, const uvdio_file_t* source) {
+  const uvdio__queue_t* other = &source->engine_->queues[QUEUE_MAIN];
+  const uvdio__sim_engine_t* engine = queue->state;
+
+  if (other->backend != queue->backend ||
+      ((const uvdio__sim_engine_t*)other->state)->sim != engine->sim) {
+    return UV_EXDEV;
+  }
+  if (engine->dead || ((const uvdio__sim_engine_t*)other->state)->dead) {
+    return UVDIO_SIM_DEAD;
+  }
+  file->handle_ = source->handle_;
+  return 0;
+}
+
 const uvdio__backend_t uvdio__backend_sim = {
     .name = "memory",
     .batch = 0,
@@ -500,5 +516,6 @@ const uvdio__backend_t uvdio__backend_sim = {
     .reap = NULL,
     .cancel = cancel_in_sim,
     .perform = perform_in_sim,
+    .dup = dup_in_sim,
     .close = close_sim,
 };

@@ -485,7 +485,7 @@ static void info_tells_who_executes_and_why(void** state) {
 static void info_tells_what_was_opened(void** state) {
   struct fixture* f = *state;
   uvdio_file_info_t info = info_of(&f->file);
-  assert_int_equal(info.flags, UVDIO_OPEN_RW);
+  assert_int_equal(info.flags, UVDIO_OPEN_RW | tracker_opens_with());
   assert_int_equal(info.is_direct, 1);
   assert_int_equal(info.latch_error, 0);
   if (matrix.filesystem.name != NULL) {

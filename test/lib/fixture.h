@@ -10,7 +10,8 @@
  * The program's arguments choose backend and filesystem: contract_file --backend ring --filesystem
  * ext4. The backend "registered" is the ring as well, with buffers that are frames of arenas, so
  * that transfers use registered memory, and on a loop that has run before, so that the engine is
- * bound from the start. With --pieces, transfers of the tracker's have so many buffers.
+ * bound from the start. With --pieces, transfers of the tracker's have so many buffers; with
+ * --handles dup, files are opened with UVDIO_O_DUP.
  *
  * fixture_tear_down() ends every test with the same questions: has every accepted request been
  * called back once, is nothing pending, are no frames out, does the engine close with one callback,
@@ -43,7 +44,8 @@ struct fixture {
   uv_loop_t loop;
   uvdio_sim_t* sim; /* the world, where it is simulated */
   uvdio_engine_t* engine;
-  unsigned closed; /* calls of on_engine_closed */
+  unsigned closed;    /* calls of on_engine_closed */
+  uint64_t elsewhere; /* requests of the tracker's that were another engine's */
   struct tracker tracker;
   char dir[FILESYSTEM_PATH_MAX];
   uvdio_file_t file; /* fixture_open: "file", empty, read-write */

@@ -679,10 +679,21 @@ static uvdio_cb plain_cb(const struct tracked_op* op) {
   return op->blocking ? NULL : on_plain;
 }
 
+static unsigned more_flags;
+
+void tracker_open_with(unsigned flags) {
+  more_flags = flags;
+}
+
+unsigned tracker_opens_with(void) {
+  return more_flags;
+}
+
 struct tracked_op* t_open(struct tracked_op* op, uvdio_engine_t* engine, uvdio_file_t* file,
                           const char* path, unsigned flags) {
   enter();
-  int code = leave(uvdio_open(engine, file, &op->req, path, flags, 0644, plain_cb(op)));
+  int code =
+      leave(uvdio_open(engine, file, &op->req, path, flags | more_flags, 0644, plain_cb(op)));
   accept_or_refuse(op, UVDIO_OP_OPEN, file, code);
   return op;
 }

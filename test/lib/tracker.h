@@ -71,6 +71,10 @@ void tracker_init(struct tracker* tracker);
  * go as several buffers: at most 8. */
 void tracker_split(unsigned pieces);
 
+/* From now on t_open() opens with these flags as well; and those. */
+void tracker_open_with(unsigned flags);
+unsigned tracker_opens_with(void);
+
 /* Notes a broken promise, in the words of printf. */
 void tracker_violation(struct tracker* tracker, const char* format, ...)
     __attribute__((format(printf, 2, 3)));
