@@ -614,7 +614,7 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
 #define UVDIO_O_DONTCACHE (1u << 12)
 /** uvdio_dup() may make further handles of the open file, on other engines and threads. Costs each
  * read and change of the file some look-ups, and a mutex where none was under way before. */
-#define UVDIO_O_DUP (1u << 15)
+#define UVDIO_O_DUP (1u << 13)
 
 /** An existing file, for reads. */
 #define UVDIO_OPEN_READ UVDIO_O_RDONLY
@@ -801,9 +801,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_adopt(uvdio_engine_t* engine, uvdio_file
  * before the call until it returns. uvdio_replace() is for a file with one handle. Makes one system
  * call, which does not block (F_DUPFD_CLOEXEC of fcntl(2); DuplicateHandle). Errors: UV_EINVAL
  * (null, or the source was opened without UVDIO_O_DUP), UV_EBADF (the source is not open, or the
- * engine is closing), UV_EBUSY (`file` is open, or a replace of the source is pending), UVDIO_EFORK,
- * UVDIO_ETHREAD, UV_EXDEV (one engine has files in memory, or in a world, that the other has not),
- * UV_ENOMEM, UV_EMFILE. */
+ * engine is closing), UV_EBUSY (`file` is open, or a replace of the source is pending),
+ * UVDIO_EFORK, UVDIO_ETHREAD, UV_EXDEV (one engine has files in memory, or in a world, that the
+ * other has not), UV_ENOMEM, UV_EMFILE. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_dup(uvdio_engine_t* engine, uvdio_file_t* file,
                                             const uvdio_file_t* source);
 

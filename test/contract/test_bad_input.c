@@ -445,7 +445,7 @@ static void unknown_and_contradictory_flags_are_refused(void** state) {
       UVDIO_O_WRONLY | UVDIO_O_LOCK_SHARED,
       UVDIO_O_RDWR | UVDIO_O_LOCK_SHARED | UVDIO_O_LOCK_EXCLUSIVE,
   };
-  for (unsigned flag = UVDIO_O_DONTCACHE << 1; flag != 0; flag <<= 1) {
+  for (unsigned flag = UVDIO_O_DUP << 1; flag != 0; flag <<= 1) {
     no_open(f, path, UVDIO_OPEN_RW | flag, UV_EINVAL);
   }
   for (size_t i = 0; i < COUNT_OF(contradictory); i++) {

@@ -70,7 +70,8 @@ static const struct profile profile = {.size = FILE_MAX,
                                                  {UVDIO_O_NATIVE_ALIGN, 2},
                                                  {UVDIO_O_BUFFERED, 4},
                                                  {UVDIO_O_DONTCACHE, 2},
-                                                 {UVDIO_O_LOCK_SHARED, 4}}};
+                                                 {UVDIO_O_LOCK_SHARED, 4},
+                                                 {UVDIO_O_DUP, 3}}};
 
 struct job {
   struct tracked_op* top;
@@ -484,6 +485,16 @@ static void start_more(void) {
  * The whole file.
  */
 
+/* From here on another handle of the open file stands in for the first one. */
+static void renew_handle(void) {
+  uvdio_req_t req = {0};
+  uvdio_file_t other = {0};
+  must("uvdio_dup", uvdio_dup(engine, &other, &file));
+  must("uvdio_close", uvdio_close(&file, &req, NULL));
+  must("uvdio_dup", uvdio_dup(engine, &file, &other));
+  must("uvdio_close", uvdio_close(&other, &req, NULL));
+}
+
 static void open_file(unsigned more) {
   uvdio_req_t req = {0};
   uvdio_file_info_t info;
@@ -491,6 +502,9 @@ static void open_file(unsigned more) {
     more &= ~UVDIO_O_DONTCACHE;
   }
   must("uvdio_open", uvdio_open(engine, &file, &req, path, UVDIO_OPEN_RW | more, 0600, NULL));
+  if ((more & UVDIO_O_DUP) != 0) {
+    renew_handle();
+  }
   must("uvdio_file_info", uvdio_file_info(&file, &info));
   align = info.offset_align == 1 ? MODEL_SECTOR : info.offset_align;
   atomic_min = info.atomic_min;

@@ -564,6 +564,33 @@ static void check_latch(struct scenario* s, const uvdio_file_t* file) {
   }
 }
 
+/* Two handles of one open file wait for each other, and have one latch. */
+static void share_a_file(struct scenario* s) {
+  struct fixture* f = s->f;
+  unsigned from = s->count;
+  uvdio_file_t first = {0};
+  uvdio_file_t second = {0};
+  open_file(s, now(s), &first, "shared", UVDIO_OPEN_RW | UVDIO_O_DUP, 0);
+  if (is_open(&first) && went_well(s, uvdio_dup(f->engine, &second, &first), "uvdio_dup gave")) {
+    note(s, t_preallocate(later(s), &first, PAGE), &first, 0);
+    note(s, t_truncate(later(s), &second, PAGE), &second, 0);
+    note(s, t_sync_data(later(s), &first), &first, 0);
+    note(s, t_sync_all(later(s), &second), &second, 0);
+    cancel(s, note(s, t_truncate(later(s), &second, 0), &second, 0));
+    note(s, t_truncate(later(s), &first, PAGE), &first, 0);
+    run_and_judge(s, from);
+    if (latch_of(&first) != latch_of(&second)) {
+      broken(s, "one handle is latched and the other not", 0);
+    }
+    note(s, t_truncate(now(s), &second, 0), &second, 0);
+    note(s, t_close(now(s), &first), &first, 0);
+    note(s, t_close(later(s), &second), &second, 0);
+  } else if (is_open(&first)) {
+    note(s, t_close(later(s), &first), &first, 0);
+  }
+  run_and_judge(s, from);
+}
+
 static void check_idle(struct scenario* s) {
   uvdio_engine_stats_t stats = stats_of(s->f);
   const struct tracker* tracker = &s->f->tracker;
@@ -641,6 +668,7 @@ void scenario_live(struct scenario* s) {
   change_size(s, now);
   hand_over(s);
   lock_and_buffer(s);
+  share_a_file(s);
   change_names(s, now);
   check_latch(s, &s->f->file);
   check_latch(s, &s->wal);

@@ -68,7 +68,8 @@ static const struct profile profile = {.size = FILE_SIZE,
                                                  {UVDIO_O_EXCLUSIVE, 20},
                                                  {UVDIO_O_NATIVE_ALIGN, 3},
                                                  {UVDIO_O_BUFFERED, 6},
-                                                 {UVDIO_O_LOCK_EXCLUSIVE, 4}}};
+                                                 {UVDIO_O_LOCK_EXCLUSIVE, 4},
+                                                 {UVDIO_O_DUP, 3}}};
 
 enum handle_state { CLOSED, OPENING, OPEN, CLOSING };
 

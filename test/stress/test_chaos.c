@@ -250,7 +250,7 @@ static const struct weight of_crowded[] = {{UVDIO_OP_READ, 20},
                                            {0, 0}};
 
 static const struct profile watched = {
-    .size = SPANS * SPAN, .most = SPAN, .flags = {{UVDIO_O_DSYNC, 8}}};
+    .size = SPANS * SPAN, .most = SPAN, .flags = {{UVDIO_O_DSYNC, 8}, {UVDIO_O_DUP, 3}}};
 static const struct profile crowded = {
     .size = CROWDED_PAGES * PAGE,
     .most = 3 * PAGE,
@@ -261,7 +261,8 @@ static const struct profile crowded = {
     .durable = 5,
     .shared = 6,
     .spaces = 2,
-    .flags = {{UVDIO_O_DSYNC, 5}, {UVDIO_O_TRUNCATE, 5}, {UVDIO_O_LOCK_EXCLUSIVE, 4}}};
+    .flags = {
+        {UVDIO_O_DSYNC, 5}, {UVDIO_O_TRUNCATE, 5}, {UVDIO_O_LOCK_EXCLUSIVE, 4}, {UVDIO_O_DUP, 3}}};
 
 /* Sometimes a frame of the arena that comes and goes. */
 static uvdio_buf_t take_buffer(size_t length) {
