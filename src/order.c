@@ -582,6 +582,25 @@ static UVDIO__NOINLINE void end_durable_write(uvdio_req_t* req) {
   }
 }
 
+/* Of a write that was to be durable, or a sync. */
+static UVDIO__NOINLINE void apply_durable(uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  apply_latch(req);
+  file->dsync_works_ |= (req->flags_ & REQ_DURABLE) != 0 && req->result >= 0;
+  if (req->op == UVDIO_OP_REPLACE) {
+    if (uvdio__names_of(req)->step == UVDIO__REPLACE_SYNC_DIRECTORY) {
+      take_name(file, uvdio__names_of(req));
+    }
+    if (file->share_ != NULL) {
+      uvdio__share_end_replace(uvdio__share_of(file));
+    }
+  }
+  if ((req->flags_ & (REQ_WRITTEN | REQ_TRIAL)) != 0) {
+    end_durable_write(req);
+  }
+}
+
 void uvdio__order_apply(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_READ) {
     req->buf_.len = req->transferred; /* Of several buffers, the callback's caller sets it. */
@@ -589,18 +608,7 @@ void uvdio__order_apply(uvdio_req_t* req) {
       clip_to_range(req);
     }
   } else if ((req->flags_ & DURABLE_WAYS) != 0 || uvdio__is_sync(req->op)) {
-    apply_latch(req);
-    req->file->dsync_works_ |= (req->flags_ & REQ_DURABLE) != 0 && req->result >= 0;
-    if (req->op == UVDIO_OP_REPLACE &&
-        uvdio__names_of(req)->step == UVDIO__REPLACE_SYNC_DIRECTORY) {
-      take_name(req->file, uvdio__names_of(req));
-    }
-    if (req->op == UVDIO_OP_REPLACE && req->file->share_ != NULL) {
-      uvdio__share_end_replace(uvdio__share_of(req->file));
-    }
-    if (UVDIO__UNLIKELY((req->flags_ & (REQ_WRITTEN | REQ_TRIAL)) != 0)) {
-      end_durable_write(req);
-    }
+    apply_durable(req);
   }
 }
 
@@ -612,8 +620,8 @@ static void outcome_sync(uvdio_file_t* file, uvdio_req_t* req) {
       let_others_sync(file, 1);
     }
     start_next_sync(file);
-  } else if (!uvdio__list_is_empty(&file->deferred_) || UVDIO__UNLIKELY(file->share_ != NULL)) {
-    start_next_sync(file); /* What waits for no change waits for `syncing_`, or other handles. */
+  } else if (!uvdio__list_is_empty(&file->deferred_)) {
+    start_next_sync(file); /* What waits for no change waits for `syncing_`. */
   }
 }
 
@@ -631,6 +639,9 @@ static void outcome_truncate(uvdio_file_t* file, const uvdio_req_t* req) {
   }
   if (file->has_waiters_) {
     release_truncate_queue(file);
+    if (file->share_ != NULL) {
+      start_next_sync(file); /* The last one that waited for other handles may be cancelled. */
+    }
   }
 }
 
