@@ -41,6 +41,7 @@ static void end_member(uvdio_member_t* member, int64_t result) {
   uvdio_group_t* group = member->group_;
 
   assert(group->pending_ > 0);
+  member->group_ = NULL;
   member->result = result;
   group->failed += result < 0;
   if (group->cb_ == NULL) {
@@ -142,6 +143,7 @@ static void submit_each(uvdio_group_t* group, uvdio_member_t* member) {
     if (error != 0) {
       refuse(group, member, error);
     } else {
+      member->group_ = group;
       group->pending_++;
       group->requests++;
     }
@@ -178,10 +180,11 @@ static int submit_merged(const run_t* run, uvdio_buf_t bufs[PIECES_MAX]) {
                                   first->flags, on_run);
 }
 
-static void empty_handles(uvdio_member_t* member) {
+static void take_members(uvdio_group_t* group, uvdio_member_t* member) {
   static const uvdio_buf_t none;
 
   for (; member != NULL; member = member->next_) {
+    member->group_ = group;
     if (is_given_away(member)) {
       member->buf = none;
     }
@@ -205,7 +208,7 @@ static void submit_run(uvdio_group_t* group, const run_t* run) {
     submit_each(group, first);
     return;
   }
-  empty_handles(first);
+  take_members(group, first);
   group->pending_ += members;
   group->requests++;
 }
@@ -293,6 +296,9 @@ static int check_members(const uvdio_member_t* members, unsigned count) {
     if (members[i].op != UVDIO_OP_READ && members[i].op != UVDIO_OP_WRITE) {
       return UV_EINVAL;
     }
+    if (members[i].group_ != NULL) {
+      return UV_EBUSY;
+    }
   }
   return 0;
 }
@@ -305,7 +311,6 @@ static void prepare(uvdio_group_t* group, uvdio_member_t* members, unsigned coun
   group->members_ = members;
   group->count_ = count;
   for (i = 0; i < count; i++) {
-    members[i].group_ = group;
     members[i].result = 0;
   }
 }

@@ -58,7 +58,7 @@ struct uvdio_member_s {
   int64_t result;     /**< bytes, or a negative code; from the member's end, or its refusal, on */
   /** @cond private */
   uvdio_req_t req_;
-  uvdio_group_t* group_;
+  uvdio_group_t* group_; /* null: not pending */
   uvdio_member_t* next_; /* of those that are one request */
   uvdio_buf_t gap_;      /* what is read between them */
   void* reserved_[4];
@@ -122,8 +122,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_group_submit_sized(uvdio_group_t* group,
  * returns the first error.
  *
  * Errors returned: UV_EINVAL (null, no member, an operation that is neither read nor write),
- * UV_EBUSY (the group is pending), UV_E2BIG (an option of a newer header); where no member was
- * accepted, the first one's refusal. No callback follows then. Loop thread. */
+ * UV_EBUSY (the group is pending, or a member is, in this group or another), UV_E2BIG (an option of
+ * a newer header); where no member was accepted, the first one's refusal. No callback follows then.
+ * Loop thread. */
 static inline UVDIO_MUST_CHECK int uvdio_group_submit(uvdio_group_t* group, uvdio_member_t* members,
                                                       unsigned count,
                                                       const uvdio_group_options_t* options,

@@ -426,7 +426,8 @@ static void reads_with_unknown_flags_are_refused(void** state) {
 static unsigned rounds;
 
 static void submit_again(uvdio_member_t* member) {
-  uvdio_group_t* own = member->group_;
+  uvdio_group_t* own = &group;
+  (void)member;
   noted.members++;
   if (own->pending_ == 0 && ++rounds < 3 &&
       uvdio_group_submit(own, members, 2, NULL, submit_again, NULL) != 0) {
@@ -538,6 +539,30 @@ static void odd_groups_are_refused(void** state) {
   release(1);
 }
 
+/* Whether it has a request of its own or is part of another one's; the first group is none the
+ * wiser. */
+static void members_of_a_pending_group_are_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_group_t second = {0};
+  clear();
+  for (unsigned i = 0; i < 3; i++) {
+    set(i, UVDIO_OP_WRITE, &f->file, (uint64_t)i * PAGE, filled(PAGE, i));
+  }
+  submit(f, 3, &merge_all);
+  for (unsigned i = 0; i < 3; i++) {
+    assert_code(uvdio_group_submit(&second, &members[i], 1, NULL, NULL, on_group), UV_EBUSY);
+    assert_code(uvdio_group_submit(&second, &members[i], 1, NULL, NULL, NULL), UV_EBUSY);
+  }
+  assert_int_equal(second.failed, 0);
+  finish(f, 3);
+  assert_int_equal(group.failed, 0);
+  assert_holds(f, &f->file, 2 * PAGE, PAGE, 2);
+  submit(f, 3, &merge_all); /* and are free again */
+  noted = (struct note){0};
+  finish(f, 3);
+  release(3);
+}
+
 static int cancel_in_child(void* data) {
   EXPECT(uvdio_group_cancel(data) == UVDIO_EFORK);
   return 0;
@@ -576,6 +601,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, last_callback_may_free_all),
       TEST_ON(fixture_open, random_members_get_their_own_bytes),
       TEST_ON(fixture_open, odd_groups_are_refused),
+      TEST_ON(fixture_open, members_of_a_pending_group_are_refused),
       TEST_ON(fixture_open, children_are_turned_away),
   };
   return matrix_main("groups", tests, COUNT_OF(tests), argc, argv);
