@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every call that the library makes fails: the first, the second, ... until a life of the engine
- * (lib/scenario.h) goes by without the fault; once, and from then on; with the errors that the
- * call's man page names. Entries of a ring count as the calls that they stand for.
+ * (lib/scenario.h; lib/scenario_modules.h for groups and appenders) goes by without the fault;
+ * once, and from then on; with the errors that the call's man page names. Entries of a ring count
+ * as the calls that they stand for.
  *
  *   fault_sweep --backend ring            a few errors of each call
  *   fault_sweep --backend ring --all      all of them
@@ -16,6 +17,7 @@
 #include "child.h"
 #include "faults.h"
 #include "scenario.h"
+#include "scenario_modules.h"
 
 #define NEVER_ENDS 1000u
 
@@ -38,6 +40,7 @@ struct injection {
   unsigned nth;
   unsigned times;
   int registered;
+  int modules; /* the life of groups and appenders */
   char what[128];
 };
 
@@ -53,8 +56,9 @@ static void describe(struct injection* in) {
   } else {
     snprintf(how, sizeof(how), "%zu at most", in->bytes);
   }
-  snprintf(in->what, sizeof(in->what), "%s no. %u, %s, %s%s", fault_call_name(in->call), in->nth,
-           how, in->times == ONCE ? "once" : "from then on", in->registered ? ", registered" : "");
+  snprintf(in->what, sizeof(in->what), "%s no. %u, %s, %s%s%s", fault_call_name(in->call), in->nth,
+           how, in->times == ONCE ? "once" : "from then on", in->registered ? ", registered" : "",
+           in->modules ? ", groups and appenders" : "");
 }
 
 static void set_fault(const struct injection* in) {
@@ -88,6 +92,11 @@ static void allow(struct scenario* s, const struct injection* in) {
   s->allowed[3] = in->call == CALL_FCNTL && in->error == EINVAL ? UVDIO_ENODIRECT : 0;
 }
 
+/* What can have made something durable. */
+static unsigned syncs(void) {
+  return fault_calls(CALL_FDATASYNC) - fault_hits(CALL_FDATASYNC) + fault_durable_writes();
+}
+
 /* One life with one fault, and everything that the fixture checks. Returns whether the fault was
  * met. */
 static int live_with(struct injection* in) {
@@ -100,7 +109,11 @@ static int live_with(struct injection* in) {
   s.f = state;
   scenario_begin(&s);
   set_fault(in);
-  scenario_live(&s);
+  if (in->modules) {
+    scenario_live_in_modules(&s, syncs);
+  } else {
+    scenario_live(&s);
+  }
   unsigned hits = fault_hits(in->call);
   faults_reset();
   scenario_end(&s);
@@ -120,10 +133,11 @@ static void raise_until_unmet(struct injection in) {
   }
 }
 
-static void fail_call(enum fault_call call, int registered) {
+static void fail_call(enum fault_call call, int registered, int modules) {
   const int* errors = fault_errors(call);
-  for (unsigned i = 0; errors[i] != 0 && (all || i < (registered ? 1 : FEW)); i++) {
-    struct injection in = {.call = call, .error = errors[i], .registered = registered};
+  for (unsigned i = 0; errors[i] != 0 && (all || i < (registered || modules ? 1 : FEW)); i++) {
+    struct injection in = {
+        .call = call, .error = errors[i], .registered = registered, .modules = modules};
     in.times = ONCE;
     raise_until_unmet(in);
     if (all || i == 0) {
@@ -150,21 +164,26 @@ static int is_beyond_the_tools(enum fault_call call) {
   return call == CALL_MPROTECT && (UNDER_ASAN || under_valgrind());
 }
 
-static void fail_calls(int registered) {
+static void fail_calls(int registered, int modules) {
   if (!is_pool() && !faults_reach_the_ring()) {
     SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
   }
   for (unsigned call = 0; call < CALLS; call++) {
     int matters = all || !registered || is_about_registration((enum fault_call)call);
     if (matters && !is_beyond_the_tools((enum fault_call)call)) {
-      fail_call((enum fault_call)call, registered);
+      fail_call((enum fault_call)call, registered, modules);
     }
   }
 }
 
 static void every_call_fails(void** state) {
   (void)state;
-  fail_calls(0);
+  fail_calls(0, 0);
+}
+
+static void every_call_of_groups_and_appenders_fails(void** state) {
+  (void)state;
+  fail_calls(0, 1);
 }
 
 static void every_call_fails_with_registered_memory(void** state) {
@@ -172,11 +191,11 @@ static void every_call_fails_with_registered_memory(void** state) {
   if (is_pool()) {
     SKIP("the pool registers no memory");
   }
-  fail_calls(1);
+  fail_calls(1, 0);
 }
 
-static void shorten(enum fault_call call, size_t bytes) {
-  struct injection in = {.call = call, .bytes = bytes};
+static void shorten(enum fault_call call, size_t bytes, int modules) {
+  struct injection in = {.call = call, .bytes = bytes, .modules = modules};
   in.times = ONCE;
   raise_until_unmet(in);
   in.times = call == CALL_SUBMIT && bytes == 0 ? SOME : FOR_GOOD;
@@ -191,8 +210,10 @@ static void every_transfer_falls_short(void** state) {
     SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
   }
   for (size_t i = 0; i < COUNT_OF(calls); i++) {
-    shorten(calls[i], 0);
-    shorten(calls[i], UVDIO_PAGE_SIZE);
+    for (int modules = 0; modules < 2; modules++) {
+      shorten(calls[i], 0, modules);
+      shorten(calls[i], UVDIO_PAGE_SIZE, modules);
+    }
   }
 }
 
@@ -202,8 +223,9 @@ static void kernel_takes_fewer_entries_than_it_is_given(void** state) {
     SKIP("a pool has no entries");
   }
   for (size_t most = 0; most < 4; most++) {
-    shorten(CALL_SUBMIT, most);
+    shorten(CALL_SUBMIT, most, 0);
   }
+  shorten(CALL_SUBMIT, 1, 1);
 }
 
 /*
@@ -296,6 +318,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(first_ring_of_the_process_fails_anywhere), /* before this one has a ring */
       cmocka_unit_test(every_call_fails),
       cmocka_unit_test(every_call_fails_with_registered_memory),
+      cmocka_unit_test(every_call_of_groups_and_appenders_fails),
       cmocka_unit_test(every_transfer_falls_short),
       cmocka_unit_test(kernel_takes_fewer_entries_than_it_is_given),
   };

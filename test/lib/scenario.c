@@ -28,9 +28,9 @@ static void broken(struct scenario* s, const char* what, int64_t result) {
                     result < 0 ? uvdio_err_name((int)result) : "");
 }
 
-static int is_allowed(const struct scenario* s, int64_t error) {
+int scenario_allows(const struct scenario* s, int64_t error) {
   if (error == UVDIO_ELOCKED) { /* what the system says of a lock */
-    return is_allowed(s, UV_EAGAIN) || is_allowed(s, UV_EACCES);
+    return scenario_allows(s, UV_EAGAIN) || scenario_allows(s, UV_EACCES);
   }
   for (unsigned i = 0; i < SCENARIO_ALLOWED; i++) {
     if (s->allowed[i] == error) {
@@ -46,7 +46,7 @@ static int went_well(struct scenario* s, int code, const char* what) {
     return 1;
   }
   s->troubles++;
-  if (!is_allowed(s, code)) {
+  if (!scenario_allows(s, code)) {
     broken(s, what, code);
   }
   return 0;
@@ -69,7 +69,7 @@ static void judge_refusal(struct scenario* s, const struct tracked_op* op,
   int closed = file != NULL && !is_open(file);
   s->troubles++;
   if (!(closed && op->code == UV_EBADF) && !(latch != 0 && op->code == latch) &&
-      !is_allowed(s, op->code)) {
+      !scenario_allows(s, op->code)) {
     broken(s, "refused with", op->code);
   }
 }
@@ -85,7 +85,7 @@ static void judge_result(struct scenario* s, const struct step* step) {
     return;
   }
   s->troubles++;
-  if (!is_allowed(s, op->result) && !fell_short) {
+  if (!scenario_allows(s, op->result) && !fell_short) {
     char text[64];
     snprintf(text, sizeof(text), "%s gave %lld, not %lld", uvdio_op_name(op->kind),
              (long long)op->result, (long long)step->expected);
@@ -254,7 +254,7 @@ static int start(struct scenario* s, uvdio_backend_t backend) {
   if (code != 0) {
     f->engine = NULL;
     s->troubles++;
-    if (code != UVDIO_EBACKEND && !is_allowed(s, code)) {
+    if (code != UVDIO_EBACKEND && !scenario_allows(s, code)) {
       broken(s, "uvdio_engine_create gave", code);
     }
     return -1;
@@ -265,7 +265,7 @@ static int start(struct scenario* s, uvdio_backend_t backend) {
 }
 
 /* The engine that was asked for, or whichever works; that one tells why. */
-static int start_any(struct scenario* s) {
+int scenario_start(struct scenario* s) {
   char reason[512] = "";
   int code = uvdio_backend_probe(matrix.backend, reason, sizeof(reason));
   if (code > 0 || reason[0] == '\0') {
@@ -650,7 +650,7 @@ void scenario_begin(struct scenario* s) {
 }
 
 void scenario_live(struct scenario* s) {
-  if (start_any(s) != 0) {
+  if (scenario_start(s) != 0) {
     return;
   }
   make_arenas(s);

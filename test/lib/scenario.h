@@ -64,4 +64,9 @@ void scenario_begin(struct scenario* s);
 void scenario_live(struct scenario* s);
 void scenario_end(struct scenario* s);
 
+/* Of other lives: whether the test allows an error; and the engine that was asked for, or whichever
+ * works (0), or none (-1). */
+int scenario_allows(const struct scenario* s, int64_t error);
+int scenario_start(struct scenario* s);
+
 #endif /* UVDIO_TEST_SCENARIO_H */
