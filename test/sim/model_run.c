@@ -11,7 +11,9 @@
 #include "check.h"
 #include "generator.h"
 #include "model.h"
+#include "model_log.h"
 #include "tracker.h"
+#include "uvdio/group.h"
 #include "uvdio/sim.h"
 
 #define FILES 3u
@@ -24,8 +26,10 @@
 #define LATE_MAX (8 * SLOTS)
 #define POISON 0xdeadbeefdeadbeefull
 #define PATH_MAX_HERE 600
+#define PARTIES 3u
+#define MEMBERS 6u
 
-enum action { CANCEL = UVDIO_OP_COUNT, MISUSE, CLOSE_ENGINE, CUT_POWER, PLAY_NAMES };
+enum action { CANCEL = UVDIO_OP_COUNT, MISUSE, CLOSE_ENGINE, CUT_POWER, PLAY_NAMES, GROUP, LOG };
 
 static const struct weight weights[] = {{UVDIO_OP_WRITE, 360},
                                         {UVDIO_OP_READ, 270},
@@ -48,6 +52,8 @@ static const struct weight weights[] = {{UVDIO_OP_WRITE, 360},
                                         {CUT_POWER, 2},
                                         {UVDIO_OP_REPLACE, 10},
                                         {PLAY_NAMES, 20},
+                                        {GROUP, 60},
+                                        {LOG, 120},
                                         {0, 0}};
 
 static const struct profile profile = {.size = FILE_SIZE,
@@ -89,6 +95,7 @@ struct subject {
 
 struct slot {
   struct tracked_op* top;
+  struct party* party; /* null: the operation has a request of its own */
   struct run* run;
   struct subject* subject;
   int busy;
@@ -97,6 +104,19 @@ struct slot {
   struct operation operation;
   struct change change;
   uvdio_buf_t sent;
+};
+
+/* A group. Each member has a slot, of which it does not use the request. */
+struct party {
+  struct run* run;
+  uvdio_group_t group;
+  uvdio_member_t members[MEMBERS];
+  int codes[MEMBERS]; /* with which they have to be refused */
+  unsigned count;
+  unsigned left; /* members that were accepted and have not ended */
+  unsigned failed;
+  int has_end; /* a callback of its own */
+  int busy;
 };
 
 /* A write that a crash left on its way. */
@@ -115,6 +135,10 @@ struct run {
   struct tracker tracker;
   struct subject subjects[FILES];
   struct slot slots[SLOTS];
+  struct party parties[PARTIES];
+  int in_group_call;
+  struct model_log log;
+  char log_path[PATH_MAX_HERE];
   char (*views)[TRANSFER_MAX]; /* one for each slot */
   struct late late[LATE_MAX];
   unsigned late_count;
@@ -505,6 +529,30 @@ static void check_promises(const struct run* run) {
   if (run->tracker.violation[0] != '\0') {
     complain("%s", run->tracker.violation);
   }
+  if (run->log.wrong[0] != '\0') {
+    complain("%s", run->log.wrong);
+  }
+}
+
+/* A member that is under way, older than the operation and to be waited for. */
+static const struct slot* older_member(const struct run* run, const struct slot* slot,
+                                       uvdio_op_t as) {
+  for (unsigned i = 0; i < SLOTS; i++) {
+    const struct slot* other = &run->slots[i];
+    if (other->busy && other->party != NULL && other->subject == slot->subject &&
+        other->change.order <= slot->change.order && other->sent.cap > 0 &&
+        op_waits_for(as, other->operation.op)) {
+      return other;
+    }
+  }
+  return NULL;
+}
+
+static void check_members_first(const struct run* run, const struct slot* slot, int64_t result) {
+  uvdio_op_t as = operation_ordered_as(slot->operation.op, slot->operation.flags);
+  if ((result >= 0 || as == UVDIO_OP_CLOSE) && older_member(run, slot, as) != NULL) {
+    complain("%s: done before an older member of a group", uvdio_op_name(slot->operation.op));
+  }
 }
 
 static void on_end(struct tracked_op* top) {
@@ -517,6 +565,7 @@ static void on_end(struct tracked_op* top) {
     complain("%s: done before an older %s", uvdio_op_name(top->kind),
              uvdio_op_name(tracker_overtaken(top)->kind));
   }
+  check_members_first(run, slot, top->result);
   end_operation(run, slot, top->result, &back);
   expect_code(uvdio_buf_release(&back), 0, "release");
   if (one_in(&run->choices, 4)) {
@@ -605,11 +654,10 @@ static unsigned open_flags(struct run* run, const struct subject* subject, unsig
   return UVDIO_O_CREATE | chosen | (one_in(&run->choices, 10) ? UVDIO_O_WRONLY : UVDIO_O_RDWR);
 }
 
-static uvdio_buf_t prepare(struct run* run, struct slot* slot, struct subject* subject,
-                           uvdio_op_t op) {
+static uvdio_buf_t provide(struct run* run, struct slot* slot, struct subject* subject) {
   struct operation* operation = &slot->operation;
+  uvdio_op_t op = operation->op;
   uvdio_buf_t buf = uvdio_buf_wrap(NULL, 0);
-  *operation = generate(&run->choices, &profile, op, subject->unit);
   slot->subject = subject;
   slot->cancelled = 0;
   slot->born_dead = run->dead;
@@ -624,6 +672,12 @@ static uvdio_buf_t prepare(struct run* run, struct slot* slot, struct subject* s
   }
   slot->sent = buf;
   return buf;
+}
+
+static uvdio_buf_t prepare(struct run* run, struct slot* slot, struct subject* subject,
+                           uvdio_op_t op) {
+  slot->operation = generate(&run->choices, &profile, op, subject->unit);
+  return provide(run, slot, subject);
 }
 
 static int submit(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
@@ -652,7 +706,8 @@ static int may_be_busy(const struct run* run, const struct slot* slot) {
   uvdio_op_t op = operation_ordered_as(slot->operation.op, slot->operation.flags);
   uvdio_op_t as =
       run->sim != NULL || op == UVDIO_OP_SIZE || op == UVDIO_OP_STAT ? op : UVDIO_OP_CLOSE;
-  return tracker_obstacle(&run->tracker, &slot->subject->file, as) != NULL;
+  return tracker_obstacle(&run->tracker, &slot->subject->file, as) != NULL ||
+         older_member(run, slot, as) != NULL;
 }
 
 /* Returns 0 where something else that is under way does not allow it. */
@@ -704,6 +759,165 @@ static void operate(struct run* run, struct subject* subject, uvdio_op_t op) {
   expect_code(uvdio_buf_release(&buf), 0, "release");
 }
 
+/*
+ * Groups.
+ */
+
+static void end_party(struct party* party) {
+  if (!party->busy || party->left > 0 || party->group.failed != party->failed) {
+    complain("a group ended with %u members under way, and %u, not %u, that failed", party->left,
+             party->group.failed, party->failed);
+  }
+  party->busy = 0;
+}
+
+static void on_group(uvdio_group_t* group) {
+  end_party(group->data);
+}
+
+/* Without a callback of its own the group has ended with its last member. */
+static void on_member(uvdio_member_t* member) {
+  struct slot* slot = member->data;
+  struct run* run = slot->run;
+  struct party* party = slot->party;
+  uvdio_buf_t back = member->buf;
+  if (run->in_group_call || party == NULL || party->left == 0) {
+    complain("a member ended inside the call, or twice");
+  }
+  slot->busy = 0;
+  slot->party = NULL;
+  member->buf = uvdio_buf_wrap(NULL, 0);
+  party->failed += member->result < 0;
+  if (--party->left == 0 && !party->has_end) {
+    end_party(party);
+  }
+  check_members_first(run, slot, member->result);
+  end_operation(run, slot, member->result, &back);
+  expect_code(uvdio_buf_release(&back), 0, "release");
+  if (one_in(&run->choices, 4)) {
+    step(run);
+  }
+}
+
+/* Mostly where the one before ends, or a little further, so that they can be merged. */
+static void follow(struct run* run, struct operation* operation, const struct operation* before,
+                   uint64_t unit) {
+  uint64_t offset = before->offset + before->length;
+  offset += one_in(&run->choices, 3) ? choose(&run->choices, 4) * unit : 0;
+  if (offset % unit == 0 && offset + unit <= FILE_SIZE && !one_in(&run->choices, 6)) {
+    operation->offset = offset;
+    operation->length = operation->length < FILE_SIZE - offset ? operation->length
+                                                               : (FILE_SIZE - offset) / unit * unit;
+    operation->how = before->how & ~UVDIO_WRITE_ATOMIC;
+    operation->exact = before->exact;
+  }
+}
+
+static void set_member(struct run* run, struct party* party, struct subject* subject,
+                       uvdio_op_t op) {
+  struct slot* slot = free_slot(run);
+  if (slot == NULL) {
+    return;
+  }
+  uvdio_member_t* member = &party->members[party->count];
+  slot->operation = generate(&run->choices, &profile, op, subject->unit);
+  slot->operation.now = 0;
+  slot->operation.pieces = 0;
+  slot->operation.skip = 0;
+  if (party->count > 0) {
+    const struct slot* before = party->members[party->count - 1].data;
+    follow(run, &slot->operation, &before->operation, subject->unit);
+  }
+  member->buf = provide(run, slot, subject);
+  member->data = slot;
+  member->op = op;
+  member->flags =
+      op == UVDIO_OP_WRITE ? slot->operation.how : (slot->operation.exact ? UVDIO_MEMBER_EXACT : 0);
+  member->file = &subject->file;
+  member->offset = slot->operation.offset;
+  slot->busy = 1; /* so that no other member takes it */
+  party->codes[party->count++] = expected_code(run, slot);
+}
+
+static struct party* gather(struct run* run) {
+  struct party* party = &run->parties[choose(&run->choices, PARTIES)];
+  struct subject* subject = &run->subjects[choose(&run->choices, FILES)];
+  uvdio_op_t op = one_in(&run->choices, 2) ? UVDIO_OP_READ : UVDIO_OP_WRITE;
+  if (party->busy) {
+    return NULL;
+  }
+  party->run = run;
+  party->group.data = party;
+  party->count = 0;
+  party->left = 0;
+  party->failed = 0;
+  for (unsigned i = 1 + (unsigned)choose(&run->choices, MEMBERS); i > 0; i--) {
+    if (one_in(&run->choices, 8)) {
+      subject = &run->subjects[choose(&run->choices, FILES)];
+      op = one_in(&run->choices, 2) ? UVDIO_OP_READ : UVDIO_OP_WRITE;
+    }
+    set_member(run, party, subject, op);
+  }
+  return party->count > 0 ? party : NULL;
+}
+
+/* Of those that have to be accepted. */
+static void begin_members(struct run* run, struct party* party) {
+  for (unsigned i = 0; i < party->count; i++) {
+    struct slot* slot = party->members[i].data;
+    if (party->codes[i] == 0) {
+      begin(run, slot);
+      accepted(run, slot);
+      slot->party = party;
+      party->left++;
+    }
+  }
+}
+
+static void check_refusals(struct run* run, struct party* party) {
+  for (unsigned i = 0; i < party->count; i++) {
+    uvdio_member_t* member = &party->members[i];
+    struct slot* slot = member->data;
+    if (party->codes[i] != 0) {
+      expect_code(member->result, party->codes[i], "a member to be refused");
+      expect_code(uvdio_buf_release(&member->buf), 0, "release");
+      slot->busy = 0;
+      party->failed++;
+      run->totals->refused++;
+    } else if (member->buf.base != NULL && (member->flags & UVDIO_WRITE_SHARED) == 0) {
+      complain("a member kept its buffer");
+    }
+  }
+}
+
+static void submit_group(struct run* run) {
+  uvdio_group_options_t options = {0};
+  struct party* party = gather(run);
+  if (party == NULL) {
+    return;
+  }
+  options.merge_size_max = choose(&run->choices, 5) * TRANSFER_MAX;
+  options.merge_gap_max = choose(&run->choices, 4) * MODEL_SECTOR;
+  begin_members(run, party);
+  party->has_end = one_in(&run->choices, 2);
+  party->busy = party->left > 0;
+  run->in_group_call = 1;
+  int code = uvdio_group_submit(&party->group, party->members, party->count, &options, on_member,
+                                party->has_end ? on_group : NULL);
+  run->in_group_call = 0;
+  expect_code(code, party->left > 0 ? 0 : party->codes[0], "a group");
+  run->totals->members += party->left;
+  run->totals->merged += party->left - party->group.requests;
+  check_refusals(run, party);
+}
+
+static void cancel_group(struct run* run, struct party* party) {
+  expect_code(uvdio_group_cancel(&party->group), 0, "cancelling a group");
+  for (unsigned i = 0; i < SLOTS; i++) {
+    run->slots[i].cancelled |= run->slots[i].party == party;
+  }
+}
+
 /* Whatever is pending, of one file or of all. */
 static void cancel_all(struct run* run, struct subject* subject) {
   if (subject != NULL) {
@@ -715,6 +929,7 @@ static void cancel_all(struct run* run, struct subject* subject) {
   } else {
     expect_code(uvdio_engine_cancel(run->engine), 0, "cancelling all");
   }
+  run->log.is_cancelled |= subject == NULL;
   for (unsigned i = 0; i < SLOTS; i++) {
     struct slot* slot = &run->slots[i];
     slot->cancelled |= slot->busy && (subject == NULL || slot->subject == subject);
@@ -730,6 +945,10 @@ static void cancel_some(struct run* run) {
   struct slot* slot = &run->slots[choose(&run->choices, SLOTS)];
   for (unsigned i = 0; i < SLOTS / 2 && !slot->busy; i++) {
     slot = &run->slots[choose(&run->choices, SLOTS)];
+  }
+  if (slot->party != NULL) {
+    cancel_group(run, slot->party);
+    return;
   }
   int code = t_cancel(slot->top);
   if (!slot->busy) {
@@ -761,7 +980,8 @@ static void misuse(struct run* run) {
   uvdio_buf_t off = uvdio_buf_view_bytes(run->views[0] + 8, BLOCK);
   struct tracked_op* top = slot->top;
   uvdio_file_t* file = &subject->file;
-  if (run->closing || subject->state != OPEN || (subject->flags & UVDIO_O_WRONLY) != 0) {
+  if (run->closing || subject->state != OPEN || (subject->flags & UVDIO_O_WRONLY) != 0 ||
+      slot->party != NULL) {
     return;
   }
   top->blocking = 0;
@@ -795,6 +1015,11 @@ static void on_engine_closed(uvdio_engine_t* engine) {
     complain("the engine closed with %" PRIu64 " pending, %u in flight, %u of %u called back",
              stats.pending, stats.in_flight, run->tracker.finished, run->tracker.accepted);
   }
+  for (unsigned i = 0; i < PARTIES; i++) {
+    if (run->parties[i].busy) {
+      complain("the engine closed with a group under way");
+    }
+  }
   for (unsigned i = 0; i < FILES; i++) {
     run->subjects[i].state = CLOSED;
   }
@@ -807,6 +1032,7 @@ static void begin_close(struct run* run) {
     return;
   }
   run->closing = 1;
+  run->log.closing = 1;
   expect_code(t_engine_close(run->engine, on_engine_closed), 0, "engine_close");
 }
 
@@ -851,6 +1077,23 @@ static void cut_power(struct run* run) {
     run->totals->cuts++;
   }
   run->dead = 1;
+  run->log.dead = 1;
+}
+
+/* Beside the files; its operations and comparisons count with theirs. */
+static void append(struct run* run) {
+  uint64_t operations = run->log.operations;
+  if (run->engine != NULL) {
+    model_log_step(&run->log, run->engine, &run->choices);
+    check_promises(run);
+    run->totals->operations += run->log.operations - operations;
+    run->totals->appends += run->log.operations - operations;
+  }
+}
+
+static void bury_log(struct run* run) {
+  model_log_bury(&run->log, run->dead && run->cut != UVDIO_SIM_CUT_CRASH);
+  check_promises(run);
 }
 
 static void recover_subject(struct run* run, struct subject* subject) {
@@ -888,6 +1131,7 @@ static void run_until_closed(struct run* run) {
 /* The power may go off while the engine closes, too. */
 static void renew_engine(struct run* run) {
   run_until_closed(run);
+  bury_log(run);
   if (run->dead && run->cut != UVDIO_SIM_CUT_CRASH) {
     end_late(run);
   }
@@ -916,9 +1160,13 @@ static void learn_sizes(struct run* run) {
 
 static void act(struct run* run, struct subject* subject) {
   static void (*const own[])(struct run*) = {
-      [CANCEL - UVDIO_OP_COUNT] = cancel_some,       [MISUSE - UVDIO_OP_COUNT] = misuse,
-      [CLOSE_ENGINE - UVDIO_OP_COUNT] = begin_close, [CUT_POWER - UVDIO_OP_COUNT] = cut_power,
+      [CANCEL - UVDIO_OP_COUNT] = cancel_some,
+      [MISUSE - UVDIO_OP_COUNT] = misuse,
+      [CLOSE_ENGINE - UVDIO_OP_COUNT] = begin_close,
+      [CUT_POWER - UVDIO_OP_COUNT] = cut_power,
       [PLAY_NAMES - UVDIO_OP_COUNT] = play,
+      [GROUP - UVDIO_OP_COUNT] = submit_group,
+      [LOG - UVDIO_OP_COUNT] = append,
   };
   unsigned action = choose_action(&run->choices, weights);
   if (action < UVDIO_OP_COUNT) {
@@ -1047,6 +1295,13 @@ static void make_subjects(struct run* run) {
   }
 }
 
+static void make_log(struct run* run) {
+  const char* directory = run->sim != NULL ? "/world" : run->options->directory;
+  snprintf(run->log_path, sizeof(run->log_path), "%.500s/log", directory);
+  model_log_make(&run->log, run->log_path, run->sim);
+  run->log.injected = run->injected;
+}
+
 static void check_file_at_end(struct run* run, struct subject* subject) {
   struct slot* slot = &run->slots[0];
   uvdio_req_t req = {0};
@@ -1081,6 +1336,7 @@ static void end_engine(struct run* run) {
   }
   begin_close(run);
   run_until_closed(run);
+  bury_log(run);
 }
 
 static void make_memory(struct run* run) {
@@ -1109,6 +1365,8 @@ static void give_back(struct run* run, size_t allocations, size_t descriptors) {
   for (unsigned i = 0; i < FILES; i++) {
     model_free(&run->subjects[i].model);
   }
+  run->totals->logged += run->log.compared;
+  model_log_free(&run->log);
   free(run->views);
   free(run);
 }
@@ -1137,6 +1395,7 @@ void run_model(const struct model_options* options, struct model_totals* totals)
   if (options->backend == UVDIO_BACKEND_MEMORY) {
     make_world(run);
   }
+  make_log(run);
   start_engine(run);
   make_subjects(run);
   run_steps(run);

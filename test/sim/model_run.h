@@ -31,6 +31,10 @@ struct model_totals {
   uint64_t crashes;
   uint64_t late;    /* writes that were on their way at a crash */
   uint64_t sectors; /* read and compared */
+  uint64_t members; /* of groups, accepted */
+  uint64_t merged;  /* of these, without a request of their own */
+  uint64_t appends; /* accepted, syncs and closes of appenders included */
+  uint64_t logged;  /* bytes of logs that were compared */
 };
 
 /* Runs the steps in a world, or on files, of their own. Ends the program with status 1, and says

@@ -178,15 +178,19 @@ static int run_worlds(struct arguments* arguments) {
   printf("%s, seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " operations, of which %" PRIu64
          " cancelled and %" PRIu64 " failed; %" PRIu64 " refused; %" PRIu64 " engines, %" PRIu64
          " power cuts, %" PRIu64 " crashes with %" PRIu64 " writes on their way; %" PRIu64
-         " sectors compared\n",
+         " sectors compared; %" PRIu64 " members of groups, %" PRIu64 " of them merged, %" PRIu64
+         " appends, %" PRIu64 " bytes of logs compared\n",
          arguments->backend, first, arguments->options.seed - 1, totals.operations,
          totals.cancelled, totals.failed, totals.refused, totals.engines, totals.cuts,
-         totals.crashes, totals.late, totals.sectors);
+         totals.crashes, totals.late, totals.sectors, totals.members, totals.merged, totals.appends,
+         totals.logged);
   print_figure(totals.operations, "operations");
   print_figure(totals.failed, "operations that failed");
   print_figure(totals.cuts, "power cuts");
   print_figure(totals.crashes, "crashes");
   print_figure(totals.sectors, "sectors compared");
+  print_figure(totals.members, "members of groups");
+  print_figure(totals.appends, "appends");
   return 0;
 }
 
