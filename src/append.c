@@ -454,17 +454,25 @@ static void on_tail_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   run(a);
 }
 
+static void read_tail(uvdio_appender_t* a) {
+  uvdio_buf_t view = uvdio_buf_wrap(a->tail, a->block);
+
+  if (a->end % a->block == 0 || (a->options.flags & UVDIO_APPEND_NO_REWRITE) != 0) {
+    a->is_started = 1;
+  } else {
+    (void)count(a, uvdio_read(a->file, &a->start_req, &view, block_begin(a, a->end), on_tail_read));
+  }
+}
+
 static void on_prepared(uvdio_req_t* req, int64_t result) {
   uvdio_appender_t* a = req->data;
-  uvdio_buf_t view = uvdio_buf_wrap(a->tail, a->block);
 
   a->pending--;
   if (result < 0) {
     fail(a, result);
-  } else if (a->end % a->block == 0 || (a->options.flags & UVDIO_APPEND_NO_REWRITE) != 0) {
-    a->is_started = 1;
-  } else {
-    (void)count(a, uvdio_read(a->file, &a->start_req, &view, block_begin(a, a->end), on_tail_read));
+  }
+  if (a->error == 0) { /* What is behind AT_SIZE may not have been cut off. */
+    read_tail(a);
   }
   run(a);
 }
@@ -717,7 +725,10 @@ int64_t uvdio_appender_size(const uvdio_appender_t* appender) {
   if (appender == NULL) {
     return UV_EINVAL;
   }
-  return appender->is_started ? (int64_t)(appender->end + appender->waiting) : UV_EAGAIN;
+  if (!appender->is_started) {
+    return appender->error != 0 ? appender->error : UV_EAGAIN;
+  }
+  return (int64_t)(appender->end + appender->waiting);
 }
 
 int uvdio_appender_close(uvdio_appender_t* appender, uvdio_append_t* append, uvdio_append_cb cb) {

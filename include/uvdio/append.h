@@ -174,7 +174,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_appender_sync(uvdio_appender_t* appender
 
 /** Returns where the bytes end that were appended, those included that wait for room; the next
  * append begins there (with UVDIO_APPEND_NO_REWRITE there or later). UV_EAGAIN: the file's size is
- * not known yet (see uvdio_appender_create()). UV_EINVAL: null. Loop thread. */
+ * not known yet (see uvdio_appender_create()); where the preparation has failed, its error.
+ * UV_EINVAL: null. Loop thread. */
 UVDIO_EXTERN int64_t uvdio_appender_size(const uvdio_appender_t* appender);
 
 /** Closes the appender, when all that was submitted before has ended: cuts the file to its last

@@ -326,6 +326,7 @@ static void preparation_tells_what_failed(void** state) {
     while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0) {
     }
     assert_int_equal(life.error, UV_EIO);
+    assert_int_equal(uvdio_appender_size(life.appender), UV_EIO);
     assert_ok(uvdio_sim_clear_rules(w->sim));
     assert_int_equal(close_appender(w, &life), UV_EIO);
     assert_ok(world_tear_down(&inner));
