@@ -31,7 +31,9 @@
 #include "filesystem.h"
 #include "generator.h"
 #include "model.h"
+#include "model_log.h"
 #include "tracker.h"
+#include "uvdio/group.h"
 
 #define KIB 1024u
 #define MIB (1024u * 1024)
@@ -44,6 +46,7 @@
 #define PATIENCE 4u
 #define BUSY_POLL_US 50u /* with even seeds */
 #define TO_THE_END UINT64_MAX
+#define MEMBERS 8u /* of a group */
 
 static const struct weight weights[] = {
     {UVDIO_OP_READ, 36},       {UVDIO_OP_WRITE, 40},     {UVDIO_OP_TRUNCATE, 7},
@@ -83,8 +86,12 @@ struct job {
   uint64_t claim_end;
   int claim_alone;
   uvdio_buf_t buf;
-  char* base;  /* the buffer's, also while the library has it */
-  int by_view; /* the library gets a view, and the buffer stays */
+  char* base;          /* the buffer's, also while the library has it */
+  int by_view;         /* the library gets a view, and the buffer stays */
+  uvdio_group_t group; /* instead of a request with several buffers */
+  uvdio_member_t members[MEMBERS];
+  unsigned count; /* of them; 0: a request */
+  size_t moved;
 };
 
 static struct {
@@ -98,6 +105,8 @@ static struct {
 
 static struct filesystem filesystem;
 static char path[FILESYSTEM_PATH_MAX + 16];
+static char log_path[FILESYSTEM_PATH_MAX + 16];
+static struct model_log appended; /* beside the file */
 static uv_loop_t loop;
 static uvdio_engine_t* engine;
 static uvdio_arena_t* arena;
@@ -307,7 +316,7 @@ static void check_transfer(const struct job* job, int64_t result) {
   int is_read = job->operation.op == UVDIO_OP_READ;
   uint64_t expected = is_read ? model_due(&model, &job->change) : job->operation.length;
   if (job->operation.exact && expected < job->operation.length) {
-    if (result != UVDIO_ESHORTREAD || job->top->req.transferred != expected) {
+    if (result != UVDIO_ESHORTREAD || job->moved != expected) {
       fail_job(job, result, UVDIO_ESHORTREAD);
     }
   } else if (result != (int64_t)expected) {
@@ -379,7 +388,73 @@ static void on_end(struct tracked_op* top) {
   if (!job->by_view) {
     job->buf = back;
   }
+  job->moved = top->req.transferred;
   finish_or_repeat(job, top->result);
+}
+
+/*
+ * Groups: what has several buffers, as so many members, merged or not.
+ */
+
+static int in_group_call;
+static uint64_t groups, merged;
+
+static void on_group(uvdio_group_t* group) {
+  struct job* job = group->data;
+  int64_t result = 0;
+  job->moved = 0;
+  for (unsigned i = 0; i < job->count; i++) {
+    const uvdio_member_t* member = &job->members[i];
+    job->moved += member->buf.len;
+    result = result < 0 ? result : member->result < 0 ? member->result : result + member->result;
+  }
+  if (in_group_call) {
+    fail_at("a group ended inside the call", 0, 0);
+  }
+  finish_or_repeat(job, result);
+}
+
+static int is_for_a_group(const struct job* job) {
+  const struct operation* operation = &job->operation;
+  return operation->pieces > 1 && operation->skip == 0 && !operation->now &&
+         (operation->how & UVDIO_WRITE_ATOMIC) == 0;
+}
+
+/* Views of the job's buffer, each of one unit at least. */
+static void split(struct job* job) {
+  const struct operation* operation = &job->operation;
+  size_t units = (size_t)operation->length / operation->unit;
+  size_t count = operation->pieces < units ? operation->pieces : units;
+  size_t at = 0;
+  job->count = (unsigned)count;
+  for (size_t i = 0; i < count; i++) {
+    uvdio_member_t* member = &job->members[i];
+    size_t end =
+        i + 1 == count ? (size_t)operation->length : units * (i + 1) / count * operation->unit;
+    member->op = operation->op;
+    member->file = &file;
+    member->offset = operation->offset + at;
+    member->flags = operation->op == UVDIO_OP_WRITE ? operation->how
+                                                    : (operation->exact ? UVDIO_MEMBER_EXACT : 0);
+    member->buf = operation->op == UVDIO_OP_WRITE ? uvdio_buf_view_bytes(job->base + at, end - at)
+                                                  : uvdio_buf_wrap(job->base + at, end - at);
+    at = end;
+  }
+}
+
+static int call_group(struct job* job) {
+  uvdio_group_options_t limits = {(size_t)choose(&choices, 3) * 128 * KIB, 0};
+  split(job);
+  job->group.data = job;
+  in_group_call = 1;
+  int code = uvdio_group_submit(&job->group, job->members, job->count, &limits, NULL, on_group);
+  in_group_call = 0;
+  if (code == 0 && job->group.failed > 0) {
+    fail_at("a member of a group was refused", 0, 0);
+  }
+  groups++;
+  merged += job->count - job->group.requests;
+  return code;
 }
 
 /*
@@ -394,9 +469,17 @@ static int call(struct job* job) {
 }
 
 static void submit(struct job* job) {
-  must(uvdio_op_name(job->operation.op), call(job));
+  int by_group = is_for_a_group(job) && one_in(&choices, 2);
+  must(uvdio_op_name(job->operation.op), by_group ? call_group(job) : call(job));
   if (one_in(&choices, 32)) {
-    (void)t_cancel(job->top);
+    (void)(by_group ? uvdio_group_cancel(&job->group) : t_cancel(job->top));
+  }
+}
+
+static void append(void) {
+  model_log_step(&appended, engine, &choices);
+  if (appended.wrong[0] != '\0') {
+    fail_at(appended.wrong, 0, 0);
   }
 }
 
@@ -408,6 +491,7 @@ static void perform(struct job* job) {
     submit(job);
     return;
   }
+  job->moved = job->top->req.transferred;
   finish(job, code < 0 ? code : job->top->result);
 }
 
@@ -424,6 +508,9 @@ static void start(struct job* job) {
   }
   if (one_in(&choices, 512)) {
     change_registration();
+  }
+  if (one_in(&choices, 16)) {
+    append();
   }
   if (job->operation.now) {
     perform(job);
@@ -597,6 +684,8 @@ static void begin(void) {
   model_init(&model, 0, MODEL_SECTOR, FILE_MAX / MODEL_SECTOR, 1);
   choices = choices_by_seed(options.seed);
   snprintf(path, sizeof(path), "%s/fsx", filesystem.dir);
+  snprintf(log_path, sizeof(log_path), "%s/fsx-log", filesystem.dir);
+  model_log_make(&appended, log_path, NULL);
   must("uv_loop_init", uv_loop_init(&loop));
   must("uvdio_engine_create", uvdio_engine_create(&engine, &loop, &how));
   must("uvdio_arena_create", uvdio_arena_create(&arena, &frames));
@@ -619,19 +708,26 @@ static void print_counts(void) {
   }
   printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64
          " on another backend), whole writes %" PRIu64 ", space and hints refused %" PRIu64
+         ", groups %" PRIu64 " with %" PRIu64 " merged members, appends %" PRIu64
          "; in flight at most %u,"
          " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n",
-         cancelled, reopened, elsewhere, whole, refused, stats.in_flight_peak, stats.resumed,
-         stats.retried, stats.punted, stats.fixed);
+         cancelled, reopened, elsewhere, whole, refused, groups, merged, appended.operations,
+         stats.in_flight_peak, stats.resumed, stats.retried, stats.punted, stats.fixed);
   print_figure(started, "operations");
 }
 
 static void end(void) {
   close_file();
+  model_log_end(&appended, &loop);
   must("uvdio_engine_close", uvdio_engine_close(engine, NULL));
   uv_run(&loop, UV_RUN_DEFAULT);
   must("uvdio_arena_destroy", uvdio_arena_destroy(arena, NULL));
   must("uv_loop_close", uv_loop_close(&loop));
+  model_log_bury(&appended, 0);
+  if (appended.wrong[0] != '\0') {
+    fail_at(appended.wrong, 0, 0);
+  }
+  model_log_free(&appended);
   model_free(&model);
   tracker_finish(&tracker);
   if (tracker.violation[0] != '\0') {

@@ -53,7 +53,8 @@ void model_log_free(struct model_log* log) {
 static int is_excused(const struct model_log* log, int64_t error) {
   return (error == UV_ECANCELED && log->is_cancelled) || (error == UVDIO_SIM_DEAD && log->dead) ||
          (error == UV_EBADF && log->closing) ||
-         (log->injected && (error == UV_EIO || error == UV_ENOSPC));
+         (log->injected && (error == UV_EIO || error == UV_ENOSPC)) ||
+         (log->explains != NULL && log->explains(error));
 }
 
 static void compare(struct model_log* log, const char* what, uint64_t length, int64_t size) {
@@ -74,6 +75,9 @@ static void compare(struct model_log* log, const char* what, uint64_t length, in
 static void read_log(struct model_log* log) {
   uvdio_req_t req = {0};
   uvdio_buf_t buf;
+  if (log->is_blurred) {
+    return;
+  }
   if (uvdio_buf_alloc(&buf, MODEL_LOG_MAX, 0) != 0) {
     abort();
   }
@@ -99,6 +103,16 @@ static void expect_appends(struct model_log* log) {
       return;
     }
     memcpy(log->expected + append->offset, append->bytes_, append->length);
+  }
+}
+
+/* The same by the system, where that has the file. */
+static void read_by_the_system(struct model_log* log) {
+  FILE* file = fopen(log->path, "r");
+  if (file != NULL) {
+    size_t size = fread(log->found, 1, MODEL_LOG_MAX, file);
+    compare(log, "by the system", log->written, (int64_t)size);
+    (void)fclose(file);
   }
 }
 
@@ -193,6 +207,9 @@ void model_log_bury(struct model_log* log, int was_cut) {
     wrong(log, "the engine closed with appends pending");
   }
   expect_appends(log);
+  if (log->sim == NULL && log->is_known) {
+    read_by_the_system(log);
+  }
   if (was_prepared && log->durable < log->began) {
     log->durable = log->began;
   }
@@ -339,5 +356,19 @@ void model_log_step(struct model_log* log, uvdio_engine_t* engine, struct choice
     end_appender(log);
   } else if (!log->is_ending) {
     append_one(log, choices);
+  }
+}
+
+void model_log_end(struct model_log* log, uv_loop_t* loop) {
+  if (log->appender != NULL && !log->is_ending) {
+    end_appender(log);
+  }
+  while (uv_run(loop, UV_RUN_DEFAULT) != 0) {
+  }
+  if (log->appender != NULL && uvdio_appender_destroy(log->appender) == 0) {
+    leave_appender(log, 0);
+  }
+  if (log->is_open) {
+    close_log(log);
   }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file that is only appended to (uvdio/append.h), beside the files of the model test, and what it
- * may hold. From one appender to the next the test goes on where the last acknowledged append ends,
+ * A file that is only appended to (uvdio/append.h), beside those of a test that does random
+ * operations, and what it may hold. From one appender to the next the test goes on where the last acknowledged append ends,
  * or, after a power cut or an error, the last one that was acknowledged as durable:
  *
  *   0 ............ durable ............ written ............ the file's end
@@ -32,6 +32,9 @@ struct model_log {
   int injected;     /* requests fail */
   int dead;         /* the power was cut */
   int closing;      /* the engine */
+  /* whether there is a reason for an error beyond these; null: never */
+  int (*explains)(int64_t error);
+  int is_blurred; /* reads may come short at any place: they are not looked at */
 
   uvdio_file_t file;
   int is_open;
@@ -62,6 +65,9 @@ void model_log_free(struct model_log* log);
 
 /* One thing at random: open, append, sync, cancel, close. */
 void model_log_step(struct model_log* log, uvdio_engine_t* engine, struct choices* choices);
+
+/* Closes appender and file, and runs the loop to its end for that. */
+void model_log_end(struct model_log* log, uv_loop_t* loop);
 
 /* The engine is closed, and gone. Where power was cut, looks at what is left; not after a crash. */
 void model_log_bury(struct model_log* log, int was_cut);
