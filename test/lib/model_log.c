@@ -279,7 +279,9 @@ static void open_log(struct model_log* log, uvdio_engine_t* engine) {
   }
   int code = uvdio_open(engine, &log->file, &req, log->path, flags, 0644, NULL);
   if (code != 0) {
-    wrong(log, "the log can't be opened: %s", uvdio_err_name(code));
+    if (!is_excused(log, code)) {
+      wrong(log, "the log can't be opened: %s", uvdio_err_name(code));
+    }
     return;
   }
   log->is_open = 1;

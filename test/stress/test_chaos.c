@@ -11,6 +11,8 @@
  *                    submitted earlier and has to come first; reads give what may be there
  *   watched files    with one request at a time for each span of two pages, so that their content
  *                    is known: reads give it
+ *   groups           of reads and writes of crowded files, merged or not
+ *   a log            with one appender after another: what was acknowledged is there
  *
  * A test's name tells its seed. The seed decides what is submitted first; which ends first, and
  * with it what callbacks submit, is the kernel's, so that a failure may need several runs to come
@@ -26,6 +28,8 @@
 #include "fixture.h"
 #include "generator.h"
 #include "model.h"
+#include "model_log.h"
+#include "uvdio/group.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 #define CROWDED 3u
@@ -45,6 +49,8 @@
 #define OF_A_CHILD 20u
 #define TURNS_MOST 10000u
 #define LIVES_MOST 32u
+#define PARTIES 4u
+#define MEMBERS 6u
 
 enum story { PLAIN, FORKS, BREAKS_DOWN, IS_CLOSED };
 
@@ -72,6 +78,16 @@ struct note {
   struct change change;
 };
 
+/* A group. */
+struct party {
+  uvdio_group_t group;
+  uvdio_member_t members[MEMBERS];
+  struct note notes[MEMBERS];
+  unsigned count;
+  unsigned left; /* members that were accepted and have not ended */
+  int busy;
+};
+
 static struct {
   const struct life* life;
   struct fixture* f;
@@ -80,6 +96,10 @@ static struct {
   struct subject subjects[FILES];
   struct tracked_op* live[LIVE_MOST];
   unsigned live_count;
+  struct party parties[PARTIES];
+  int in_call;
+  struct model_log log;
+  char log_path[FILESYSTEM_PATH_MAX + 16];
   unsigned budget; /* actions that callbacks may still do in this round */
   unsigned round;
   int entries_fail;   /* faults reach what is done to files */
@@ -225,7 +245,7 @@ static void check_refusal(const struct tracked_op* op) {
  * Operations.
  */
 
-enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING, PLAY_NAMES };
+enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING, PLAY_NAMES, GROUP, LOG };
 
 static const struct weight of_watched[] = {
     {UVDIO_OP_WRITE, 13}, {UVDIO_OP_READ, 16}, {UVDIO_OP_CLOSE, 1}, {0, 0}};
@@ -247,6 +267,8 @@ static const struct weight of_crowded[] = {{UVDIO_OP_READ, 20},
                                            {UVDIO_OP_STAT, 2},
                                            {UVDIO_OP_REPLACE, 1},
                                            {PLAY_NAMES, 3},
+                                           {GROUP, 5},
+                                           {LOG, 10},
                                            {0, 0}};
 
 static const struct profile watched = {
@@ -341,6 +363,153 @@ static void read_nothing(struct subject* subject) {
   submit(subject, &operation);
 }
 
+/*
+ * Groups.
+ */
+
+/* What is looked at in an operation, of a member. */
+static struct tracked_op seen_as_operation(const uvdio_member_t* member, struct note* note) {
+  struct tracked_op op = {.tracker = &chaos.f->tracker,
+                          .kind = member->op,
+                          .file = member->file,
+                          .result = member->result,
+                          .code = (int)member->result,
+                          .data = note};
+  op.sent.len = (size_t)note->operation.length;
+  return op;
+}
+
+static void on_member(uvdio_member_t* member) {
+  struct party* party = member->data;
+  struct note* note = &party->notes[member - party->members];
+  struct tracked_op op = seen_as_operation(member, note);
+  if (chaos.in_call || party->left == 0) {
+    tracker_violation(op.tracker, "a member ended inside the call, or twice");
+    return;
+  }
+  party->left--;
+  if (!chaos.in_child) {
+    check_result_of(&op);
+    look(&op, &member->buf);
+  }
+  model_ends(&note->subject->model, &note->change, member->result >= 0 ? MODEL_DONE : MODEL_UNSURE);
+  assert_ok(uvdio_buf_release(&member->buf));
+  act_in_a_callback();
+}
+
+static void on_group(uvdio_group_t* group) {
+  struct party* party = group->data;
+  if (party->left > 0 || !party->busy) {
+    tracker_violation(&chaos.f->tracker, "a group ended before its members, or twice");
+  }
+  party->busy = 0;
+}
+
+/* Behind the one before, mostly, so that they can be merged. */
+static void add_member(struct party* party, struct subject* subject, uvdio_op_t op) {
+  uvdio_member_t* member = &party->members[party->count];
+  struct note* note = &party->notes[party->count];
+  note->subject = subject;
+  note->operation = generate(&chaos.choices, &crowded, op, PAGE);
+  note->operation.pieces = 0;
+  note->operation.skip = 0;
+  if (party->count > 0 && !one_in(&chaos.choices, 4)) {
+    const struct operation* before = &note[-1].operation;
+    uint64_t offset = before->offset + before->length;
+    note->operation.offset = offset + (one_in(&chaos.choices, 3) ? PAGE : 0);
+    note->operation.length = PAGE;
+    note->operation.how = before->how;
+    note->operation.exact = before->exact;
+  }
+  if (note->operation.offset + note->operation.length > crowded.size) {
+    return;
+  }
+  member->data = party;
+  member->op = op;
+  member->flags =
+      op == UVDIO_OP_WRITE ? note->operation.how : (note->operation.exact ? UVDIO_MEMBER_EXACT : 0);
+  member->file = &subject->file;
+  member->offset = note->operation.offset;
+  member->buf = prepare(note);
+  party->count++;
+}
+
+/* It is gone then. */
+static void refuse_member(struct party* party, unsigned i) {
+  uvdio_member_t* member = &party->members[i];
+  struct tracked_op op = seen_as_operation(member, &party->notes[i]);
+  model_ends(&party->notes[i].subject->model, &party->notes[i].change, MODEL_UNTOUCHED);
+  check_refusal(&op);
+  assert_ok(uvdio_buf_release(&member->buf));
+  party->left--;
+}
+
+static void submit_group(struct subject* subject) {
+  struct party* party = &chaos.parties[(unsigned)choose(&chaos.choices, PARTIES)];
+  uvdio_group_options_t limits = {(size_t)choose(&chaos.choices, 3) * 8 * PAGE, PAGE};
+  uvdio_op_t op = one_in(&chaos.choices, 2) ? UVDIO_OP_READ : UVDIO_OP_WRITE;
+  if (party->busy) {
+    (void)uvdio_group_cancel(&party->group);
+    return;
+  }
+  party->group.data = party;
+  party->count = 0;
+  for (unsigned i = 1 + (unsigned)choose(&chaos.choices, MEMBERS); i > 0; i--) {
+    add_member(party, subject, op);
+  }
+  if (party->count == 0) {
+    return;
+  }
+  party->left = party->count;
+  party->busy = 1;
+  chaos.in_call = 1;
+  party->busy = uvdio_group_submit(&party->group, party->members, party->count, &limits, on_member,
+                                   on_group) == 0;
+  chaos.in_call = 0;
+  for (unsigned i = 0; i < party->count; i++) {
+    if (party->members[i].result < 0) {
+      refuse_member(party, i);
+    }
+  }
+}
+
+static unsigned busy_parties(void) {
+  unsigned busy = 0;
+  for (unsigned i = 0; i < PARTIES; i++) {
+    busy += (unsigned)chaos.parties[i].busy;
+  }
+  return busy;
+}
+
+/*
+ * The log.
+ */
+
+static int explains(int64_t error) {
+  return is_explained(error) || (error == UV_EBADF && (chaos.closing || chaos.in_child));
+}
+
+static void make_log(void) {
+  snprintf(chaos.log_path, sizeof(chaos.log_path), "%s/log", chaos.f->dir);
+  model_log_make(&chaos.log, chaos.log_path, NULL);
+  chaos.log.explains = explains;
+  chaos.log.is_blurred = 1;
+  chaos.log.injected = 1;
+}
+
+static void check_log(void) {
+  if (chaos.log.wrong[0] != '\0') {
+    tracker_violation(&chaos.f->tracker, "%s", chaos.log.wrong);
+  }
+}
+
+static void use_log(void) {
+  if (!chaos.in_child) {
+    model_log_step(&chaos.log, chaos.f->engine, &chaos.choices);
+    check_log();
+  }
+}
+
 static void open_subject(struct subject* subject) {
   const struct profile* profile = subject->is_watched ? &watched : &crowded;
   struct operation operation = generate(&chaos.choices, profile, UVDIO_OP_OPEN, PAGE);
@@ -361,6 +530,14 @@ static void use_crowded(struct subject* subject) {
   unsigned action = choose_action(&chaos.choices, of_crowded);
   if (action == READ_NOTHING) {
     read_nothing(subject);
+    return;
+  }
+  if (action == GROUP) {
+    submit_group(subject);
+    return;
+  }
+  if (action == LOG) {
+    use_log();
     return;
   }
   if (action == PLAY_NAMES) {
@@ -484,6 +661,7 @@ static void close_the_engine(void) {
   if (chaos.life->story == IS_CLOSED && chaos.round >= ROUNDS / 2 && !chaos.closing) {
     int code = t_engine_close(chaos.f->engine, on_engine_closed);
     chaos.closing = 1;
+    chaos.log.closing = 1;
     if (code != 0) {
       tracker_violation(&chaos.f->tracker, "uvdio_engine_close: %s", uvdio_err_name(code));
     }
@@ -527,6 +705,9 @@ static int child_closes_the_engine(void* data) {
   }
   EXPECT(f->closed == 1);
   EXPECT(chaos.live_count == 0);
+  EXPECT(busy_parties() == 0);
+  model_log_bury(&chaos.log, 0);
+  check_log();
   EXPECT(f->tracker.finished == f->tracker.accepted);
   if (f->tracker.violation[0] != '\0') {
     fprintf(stderr, "in the child: %s\n", f->tracker.violation);
@@ -581,10 +762,12 @@ static void live_a_round(struct fixture* f) {
   while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
   }
   watch_for_hang(NULL);
-  if (chaos.live_count != 0) {
-    tracker_violation(&f->tracker, "round %u: the loop ended with %u requests pending", chaos.round,
-                      chaos.live_count);
+  if (chaos.live_count + busy_parties() != 0 || chaos.log.ended != chaos.log.count) {
+    tracker_violation(&f->tracker,
+                      "round %u: the loop ended with %u requests and %u groups pending, or appends",
+                      chaos.round, chaos.live_count, busy_parties());
   }
+  check_log();
   tracker_verdict(&f->tracker);
 }
 
@@ -635,8 +818,15 @@ static int begin(void** state) {
     chaos.f = *state;
     fixture_arena(chaos.f, SPAN, FRAMES);
     make_models();
+    make_log();
   }
   return failed;
+}
+
+/* The tracker knows no requests of groups and appenders: as many have ended as were accepted. */
+static void count_what_is_not_tracked(struct fixture* f) {
+  f->tracker.accepted = (unsigned)stats_of(f).submitted;
+  f->tracker.finished = (unsigned)stats_of(f).completed;
 }
 
 static int end(void** state) {
@@ -645,7 +835,13 @@ static int end(void** state) {
   faults_reset();
   if (f->closed > 0) {
     f->engine = NULL;
+  } else {
+    model_log_end(&chaos.log, &f->loop);
+    count_what_is_not_tracked(f);
   }
+  model_log_bury(&chaos.log, 0);
+  check_log();
+  model_log_free(&chaos.log);
   int failed = fixture_tear_down(state);
   for (unsigned i = 0; i < FILES; i++) {
     model_free(&chaos.subjects[i].model);
