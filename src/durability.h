@@ -10,7 +10,9 @@
  *
  * The time of a write is from its submission to its outcome, under the program's own load. Blocks
  * of one method, in this order, keep the other one's and a drift of the device out of most values.
- * Later writes that come before the last outcome go by DSYNC.
+ * Later writes that come before the last outcome go by DSYNC. Writes that fail are
+ * no values: a method of which more than half failed loses, and a trial in which no write ended
+ * well begins anew.
  *
  * One entry per device, backend, and kind of error reporting: files share it. Loop thread.
  */
