@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A file that is only appended to (uvdio/append.h), beside those of a test that does random
- * operations, and what it may hold. From one appender to the next the test goes on where the last acknowledged append ends,
- * or, after a power cut or an error, the last one that was acknowledged as durable:
+ * operations, and what it may hold. From one appender to the next the test goes on where the last
+ * acknowledged append ends, or, after a power cut or an error, the last one that was acknowledged
+ * as durable:
  *
  *   0 ............ durable ............ written ............ the file's end
  *     there, always        there, unless     zeros, or bytes of appends
