@@ -156,12 +156,17 @@ static void share_outcome(const uvdio_req_t* leader, uvdio_req_t* follower) {
   uvdio__queue_complete(follower);
 }
 
-/* A leader of data syncs has come to nothing: its first follower takes its place, for all that
- * follow. Returns 0 where there is none, or where it may do less than the others ask for. */
+/* A leader has come to nothing: its first follower takes its place, for all that follow; where some
+ * may ask for more than their data, the first that is no write. Returns 0 where there is none, or
+ * where it may do less than the others ask for. */
 static int pass_on(uvdio_file_t* file, const uvdio_req_t* leader) {
+  int is_of_data = leader->op == UVDIO_OP_SYNC_DATA || leader->op == UVDIO_OP_WRITE;
   uvdio_req_t* next = uvdio__list_first(&file->followers_);
 
-  if (next == NULL || (leader->op != UVDIO_OP_SYNC_DATA && leader->op != UVDIO_OP_WRITE)) {
+  while (next != NULL && !is_of_data && is_written(next)) {
+    next = uvdio__list_after(&file->followers_, next);
+  }
+  if (next == NULL || (!is_of_data && next->op != UVDIO_OP_SYNC_ALL)) {
     return 0;
   }
   uvdio__list_remove(next);

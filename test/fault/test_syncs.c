@@ -10,6 +10,7 @@
 #include "faults.h"
 #include "fixture.h"
 #include "ops.h"
+#include "steps.h"
 #include "workers.h"
 
 #define RIDERS 10
@@ -18,6 +19,12 @@
  * syncs. */
 #define SMALL_STACK (UNDER_ASAN || UNDER_TSAN ? 1024u * 1024 : 256u * 1024)
 #define HELD (under_valgrind() ? 20000u : 100000u)
+
+#define CROWD 2000u
+#define LEADERS 3u
+#define MANY_STEPS (CROWD * 5) /* instructions; less than going through the crowd takes */
+
+static int took_many_steps;
 
 /* An open file on an engine that knows its thread, so that the first operation starts in the
  * submitting call. */
@@ -241,6 +248,10 @@ static void cancel_as_they_start(struct fixture* f, struct tracked_op* syncs[3],
   assert_result(write, PAGE);
 }
 
+static void nothing_happens(void* unused) {
+  (void)unused;
+}
+
 static void cancelled_leader_leaves_its_riders(void** state) {
   struct fixture* f = *state;
   struct tracked_op* syncs[3];
@@ -260,6 +271,45 @@ static void cancelled_rider_ends_alone(void** state) {
   assert_result(syncs[1], UV_ECANCELED);
   assert_result(syncs[2], 0);
   assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+}
+
+/* From the first one on, whose followers are all the others; one of them is watched. */
+static void cancel_leaders(struct tracked_op* op) {
+  struct tracked_op** syncs = op->data;
+  for (unsigned i = 0; i < LEADERS; i++) {
+    if (i == 1) {
+      steps_begin(MANY_STEPS, nothing_happens, NULL);
+    }
+    int code = t_cancel(syncs[i]);
+    if (i == 1) {
+      took_many_steps = steps_end();
+    }
+    if (code != 0) {
+      tracker_violation(op->tracker, "uvdio_cancel: %s", uvdio_err_name(code));
+    }
+  }
+}
+
+/* The next one takes the place of a leader that is cancelled, and its followers stay where they
+ * are. */
+static void cancelling_a_leader_costs_the_same_with_many_riders(void** state) {
+  static struct tracked_op* syncs[CROWD];
+  struct fixture* f = *state;
+  uvdio_buf_t page = filled(PAGE, 1);
+  if (!steps_possible()) {
+    SKIP("the processor can't be stopped after each instruction here");
+  }
+  took_many_steps = 1;
+  t_write(op_then(&f->tracker, cancel_leaders, syncs), &f->file, &page, 0);
+  for (unsigned i = 0; i < CROWD; i++) {
+    syncs[i] = sync_all(f);
+  }
+  run(f);
+  assert_false(took_many_steps);
+  for (unsigned i = 0; i < CROWD; i++) {
+    assert_result(syncs[i], i < LEADERS ? UV_ECANCELED : 0);
+  }
+  assert_int_equal(fault_calls(CALL_FSYNC), 1);
 }
 
 struct late_cancel {
@@ -554,6 +604,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(open_and_bound, synchronous_sync_is_refused_while_one_is_pending),
       FAULT_TEST_ON(open_and_bound, cancelled_leader_leaves_its_riders),
       FAULT_TEST_ON(open_and_bound, cancelled_rider_ends_alone),
+      FAULT_TEST_ON(open_and_bound, cancelling_a_leader_costs_the_same_with_many_riders),
       FAULT_TEST_ON(open_and_bound, leader_that_is_cancelled_with_a_worker_leaves_its_riders),
       FAULT_TEST_ON(open_and_bound, sync_waits_for_a_write_that_takes_long),
       FAULT_TEST_ON(open_and_bound, sync_waits_for_a_preallocation_that_takes_long),
