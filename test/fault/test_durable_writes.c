@@ -467,6 +467,36 @@ static void writes_and_syncs_share_the_next_sync(void** state) {
   assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
 }
 
+/* The same in the kernel's hands: the first sync can't begin before the read ends, and by then all
+ * writes have ended. */
+static void writes_share_the_next_sync_of_a_ring(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* writes[MANY];
+  need_a_ring_file(&f->file);
+  fault_block_reads(1);
+  fault_drain_next_sync();
+  struct tracked_op* read = read_page(f, 0);
+  for (unsigned i = 0; i < MANY; i++) {
+    writes[i] = write_so(f, i, BY_SYNC);
+  }
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  watch_for_hang("a sync that is held");
+  while (in_flight(f) > 2) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+  fault_end_reads(1, PAGE);
+  run(f);
+  watch_for_hang(NULL);
+  assert_result(read, PAGE);
+  assert_result(sync, 0);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], PAGE);
+    assert_true(writes[i]->order < sync->order);
+  }
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
+}
+
 static void failed_sync_is_told_to_all_that_it_was_for(void** state) {
   struct fixture* f = *state;
   struct tracked_op* writes[MANY];
@@ -855,6 +885,7 @@ int main(int argc, char** argv) {
       CASE(open_plain, each_method_calls_the_system_its_own_way),
       CASE(open_straight, durable_file_asks_once),
       CASE(open_plain, writes_and_syncs_share_the_next_sync),
+      CASE(open_plain, writes_share_the_next_sync_of_a_ring),
       CASE(open_plain, failed_sync_is_told_to_all_that_it_was_for),
       CASE(open_plain, failed_write_latches_by_its_method),
       CASE(open_plain, written_one_can_be_cancelled),

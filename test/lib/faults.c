@@ -41,6 +41,7 @@ static long pretended;
 static const char* pretended_kernel;
 static int pretended_no_direct;
 static int pretended_late_flag;
+static int drains_next_sync;
 static unsigned pretended_descriptors;
 static unsigned durable_writes;
 static unsigned atomic_writes;
@@ -114,6 +115,7 @@ void faults_reset(void) {
   pretended_kernel = NULL;
   pretended_no_direct = 0;
   pretended_late_flag = 0;
+  drains_next_sync = 0;
   pretended_descriptors = 0;
   durable_writes = 0;
   atomic_writes = 0;
@@ -258,6 +260,20 @@ void fault_pretend_late_flag(int on) {
   pthread_mutex_lock(&lock);
   pretended_late_flag = on;
   pthread_mutex_unlock(&lock);
+}
+
+void fault_drain_next_sync(void) {
+  pthread_mutex_lock(&lock);
+  drains_next_sync = 1;
+  pthread_mutex_unlock(&lock);
+}
+
+int fault_takes_drain(void) {
+  pthread_mutex_lock(&lock);
+  int drains = drains_next_sync;
+  drains_next_sync = 0;
+  pthread_mutex_unlock(&lock);
+  return drains;
 }
 
 int fault_pretended_late_flag(void) {

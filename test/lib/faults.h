@@ -17,7 +17,7 @@
  * Entries of a ring count as the system call that they stand for. What fails or gives no bytes is
  * turned into a no-op with that result, which takes Linux 6.10 (faults_reach_the_ring); what is
  * short is sent on with a shorter length, which has to be a multiple of the alignment. Entries are
- * never held; reads can be blocked:
+ * never held, but for a sync by fault_drain_next_sync(); reads can be blocked:
  *
  *   fault_block_reads(2);                        the next two reads stay with the kernel, ...
  *   fault_end_reads(1, UVDIO_PAGE_SIZE);         ... and one of so many bytes ends now, whole, with
@@ -98,6 +98,10 @@ void fault_release(enum fault_call call);
  * most; a signal handler may call it. What is left ends with no bytes by faults_reset(). */
 void fault_block_reads(unsigned count);
 void fault_end_reads(unsigned count, size_t length);
+
+/* The next entry that syncs waits until all that was submitted to its ring before has ended, blocked
+ * reads included (IOSQE_IO_DRAIN). What is submitted behind it waits for it. */
+void fault_drain_next_sync(void);
 
 /* The clock (uv_hrtime) stands still from now on, which keeps whoever watches for completions
  * watching; whoever looks at it for the `looks`-th time finds that `count` blocked reads of that

@@ -42,6 +42,9 @@ void fault_count_atomic_write(void);
 /* What the next entry that reads has to read from, or -1. */
 int fault_blocking_pipe(void);
 
+/* Whether the entry that syncs has to wait for those before it; asks once. */
+int fault_takes_drain(void);
+
 /* What the clock has to tell. */
 uint64_t fault_clock(uint64_t now);
 

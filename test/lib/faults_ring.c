@@ -218,6 +218,8 @@ static void visit(struct io_uring_sqe* sqe) {
   }
   if (plan.error != 0 || plan.bytes == 0) {
     make_nop(sqe, -plan.error);
+  } else if (sqe->opcode == IORING_OP_FSYNC) {
+    sqe->flags |= fault_takes_drain() ? IOSQE_IO_DRAIN : 0;
   } else {
     shorten(sqe, plan.bytes);
   }
