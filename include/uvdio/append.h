@@ -20,7 +20,10 @@
  *
  * The file's size is kept ahead of the appends, because writes that extend a file run one at a time
  * on some filesystems (XFS): by uvdio_truncate(), in steps that double. Closing the appender cuts
- * the file to the bytes that were appended. What a program finds behind them after a crash:
+ * the file to the bytes that were appended. Steps that go past the process's limit on file size
+ * (RLIMIT_FSIZE) are no error, but the kernel sends SIGXFSZ (uvdio.h, "Signals"), though the bytes
+ * may be far from the limit: ignore it, or use UVDIO_APPEND_NO_GROWTH. What a program finds behind
+ * them after a crash:
  *
  *   - zeros, or bytes of appends that were under way, each block of which may be there or not. So
  *     records have to tell their end, by a checksum for example, and UVDIO_APPEND_AT_SIZE goes on

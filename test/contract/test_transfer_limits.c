@@ -15,6 +15,7 @@
 #include "child.h"
 #include "fixture.h"
 #include "ops.h"
+#include "uvdio/append.h"
 
 #define KIB 1024u
 
@@ -99,6 +100,35 @@ static void one_bad_write_leaves_the_others_alone(void** state) {
   for (unsigned i = 0; i < MANY; i++) {
     assert_result(writes[i], i < MANY / 2 ? PAGE : UV_EFBIG);
   }
+}
+
+/* An appender goes on without growth, up to the limit. */
+static void note_append(uvdio_append_t* append, int64_t result) {
+  *(int64_t*)append->data = result;
+}
+
+static void growth_over_the_limit_is_no_error(void** state) {
+  struct fixture* f = *state;
+  static const char bytes[PAGE] = "bytes";
+  const uvdio_appender_options_t options = {.grow_min = MIB};
+  int64_t results[3] = {1, 1, 1};
+  uvdio_append_t appends[3] = {{.data = &results[0]}, {.data = &results[1]}, {.data = &results[2]}};
+  uvdio_appender_t* appender;
+  limit_file_size(2 * PAGE);
+  assert_ok(uvdio_appender_create(&appender, &f->file, &options));
+  for (unsigned i = 0; i < 2; i++) {
+    assert_ok(uvdio_append(appender, &appends[i], bytes, PAGE, 0, note_append));
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(results[i], PAGE);
+  }
+  assert_size(f, &f->file, 2 * PAGE);
+  assert_ok(uvdio_append(appender, &appends[2], bytes, 1, 0, note_append));
+  uv_run(&f->loop, UV_RUN_DEFAULT);
+  lift_limit();
+  assert_int_equal(results[2], UV_EFBIG);
+  assert_ok(uvdio_appender_destroy(appender));
+  f->tracker.accepted = (unsigned)stats_of(f).submitted;
+  f->tracker.finished = (unsigned)stats_of(f).completed;
 }
 
 /*
@@ -287,6 +317,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, synchronous_write_over_the_limit_does_the_same),
       TEST_ON(fixture_open, write_beyond_the_limit_moves_nothing),
       TEST_ON(fixture_open, one_bad_write_leaves_the_others_alone),
+      TEST_ON(fixture_open, growth_over_the_limit_is_no_error),
       TEST_ON(fixture_loop, limit_is_an_error_where_its_signal_is_ignored_or_handled),
       TEST_ON(fixture_loop, limit_ends_a_process_that_does_not_mind_its_signal),
       TEST_ON(fixture_open, memory_that_is_gone_is_an_error),
