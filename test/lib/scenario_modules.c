@@ -412,10 +412,11 @@ static void end_log(struct log_part* log) {
 static void use_appenders(struct scenario* s, unsigned (*syncs)(void)) {
   static const uvdio_appender_options_t kinds[] = {
       {.buffer_size = 2 * PAGE, .buffer_count = 2, .grow_min = 3 * PAGE},
-      {.size = 701, .flags = UVDIO_APPEND_AT_SIZE, .buffer_size = PAGE, .buffer_count = 1},
-      {.flags = UVDIO_APPEND_DURABLE},
-      {.flags = UVDIO_APPEND_EXACT_SIZE, .buffer_size = PAGE},
-      {.flags = UVDIO_APPEND_NO_REWRITE | UVDIO_APPEND_NO_GROWTH, .buffer_size = 2 * PAGE},
+      {.size = 701,
+       .flags = UVDIO_APPEND_AT_SIZE | UVDIO_APPEND_EXACT_SIZE,
+       .buffer_size = PAGE,
+       .buffer_count = 1},
+      {.flags = UVDIO_APPEND_DURABLE | UVDIO_APPEND_NO_REWRITE, .buffer_size = 2 * PAGE},
   };
   static struct log_part log;
   int has_log = 0;
