@@ -273,6 +273,23 @@ static void cancelled_rider_ends_alone(void** state) {
   assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
 }
 
+/* Its first rider does less than the second one asks for. */
+static void cancelled_sync_of_all_leaves_one_to_the_next(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t page = filled(PAGE, 1);
+  struct tracked_op* write = t_write(op_then(&f->tracker, cancel_it, NULL), &f->file, &page, 0);
+  struct tracked_op* first = sync_all(f);
+  struct tracked_op* second = sync_data(f);
+  struct tracked_op* third = sync_all(f);
+  write->data = first;
+  run(f);
+  assert_result(first, UV_ECANCELED);
+  assert_result(second, 0);
+  assert_result(third, 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+  assert_int_equal(fault_calls(CALL_FSYNC), 1);
+}
+
 /* From the first one on, whose followers are all the others; one of them is watched. */
 static void cancel_leaders(struct tracked_op* op) {
   struct tracked_op** syncs = op->data;
@@ -604,6 +621,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(open_and_bound, synchronous_sync_is_refused_while_one_is_pending),
       FAULT_TEST_ON(open_and_bound, cancelled_leader_leaves_its_riders),
       FAULT_TEST_ON(open_and_bound, cancelled_rider_ends_alone),
+      FAULT_TEST_ON(open_and_bound, cancelled_sync_of_all_leaves_one_to_the_next),
       FAULT_TEST_ON(open_and_bound, cancelling_a_leader_costs_the_same_with_many_riders),
       FAULT_TEST_ON(open_and_bound, leader_that_is_cancelled_with_a_worker_leaves_its_riders),
       FAULT_TEST_ON(open_and_bound, sync_waits_for_a_write_that_takes_long),
