@@ -99,8 +99,8 @@ void fault_release(enum fault_call call);
 void fault_block_reads(unsigned count);
 void fault_end_reads(unsigned count, size_t length);
 
-/* The next entry that syncs waits until all that was submitted to its ring before has ended, blocked
- * reads included (IOSQE_IO_DRAIN). What is submitted behind it waits for it. */
+/* The next entry that syncs waits until all that was submitted to its ring before has ended,
+ * blocked reads included (IOSQE_IO_DRAIN). What is submitted behind it waits for it. */
 void fault_drain_next_sync(void);
 
 /* The clock (uv_hrtime) stands still from now on, which keeps whoever watches for completions
