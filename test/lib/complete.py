@@ -4,7 +4,8 @@
 would say so. This fails where
 
   - an operation of UVDIO_OP_MAP is missing from a generator, the scenario of the fault sweep, the
-    tracker, or a contract program that tests every operation,
+    tracker, or a contract program that tests every operation. A program that goes through all of
+    them (EACH, below) has them by the generator's table, whose rows the compiler asks for,
   - the fault sweep has no error to inject into a call (faults_errors.c),
   - the ring submits an opcode to which the faults give no system call (call_of in faults_ring.c),
   - the library makes a call that no fault can reach: neither in wrapped.txt nor in NO_FAULT below.
@@ -26,6 +27,9 @@ USERS = ["test/lib/tracker.c", "test/lib/scenario.c", "test/lib/generator.c", "t
          "test/stress/test_chaos.c"]
 USERS += [f"test/contract/test_{name}.c" for name in (
     "file", "synchronous", "bad_input", "cancel", "fork", "order", "latched_errors")]
+
+# What goes through every operation there is.
+EACH = r"op < UVDIO_OP_COUNT; op\+\+|do_every_example"
 
 # Calls without a fault, by the reason.
 NO_FAULT = {
@@ -62,7 +66,8 @@ def missing_operations():
     for name, text, kind in re.findall(r'X\((\w+), "(\w+)", (.*)\)', table):
         for path in users_of(kind):
             of_names = "|play_names|CASE_NAMES" if "KIND_NAME" in kind else ""
-            if not re.search(rf"\b(t_{text}|uvdio_{text}|UVDIO_OP_{name}{of_names})\b", read(path)):
+            uses = rf"\b(t_{text}|uvdio_{text}|UVDIO_OP_{name}{of_names})\b|{EACH}"
+            if not re.search(uses, read(path)):
                 yield f"{path}: does not use the operation {text}"
 
 
