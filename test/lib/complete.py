@@ -24,12 +24,12 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # Each has to use every operation.
 USERS = ["test/lib/tracker.c", "test/lib/scenario.c", "test/lib/generator.c", "test/lib/model.c",
          "test/sim/model_run.c", "test/fuzz/fuzz_operations.c", "test/fsx/fsx.c",
-         "test/stress/test_chaos.c"]
+         "test/stress/test_chaos.c", "test/fault/test_retries.c"]
 USERS += [f"test/contract/test_{name}.c" for name in (
     "file", "synchronous", "bad_input", "cancel", "fork", "order", "latched_errors")]
 
-# What goes through every operation there is.
-EACH = r"op < UVDIO_OP_COUNT; op\+\+|do_every_example"
+# What goes through every operation there is, or asks what the table says of the one at hand.
+EACH = r"op < UVDIO_OP_COUNT; op\+\+|do_every_example|weights_of\(BY_|switch \(facts_of\("
 
 # Calls without a fault, by the reason.
 NO_FAULT = {

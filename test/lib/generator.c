@@ -321,11 +321,11 @@ static const struct op_facts facts[] = {
                        .gives = BYTES,
                        .call = CALL_LSEEK,
                        .weights = {[BY_MODEL] = 50, [BY_FSX] = 4, [BY_CHAOS] = 2}},
-    [UVDIO_OP_TRUNCATE] = {.effect = EFFECT_CHANGE,
+    [UVDIO_OP_TRUNCATE] = {.effect = EFFECT_TRUNCATE,
                            .example = {.length = BYTES},
                            .call = CALL_FTRUNCATE,
                            .weights = {[BY_MODEL] = 30, [BY_FSX] = 7, [BY_CHAOS] = 4}},
-    [UVDIO_OP_PREALLOCATE] = {.effect = EFFECT_CHANGE,
+    [UVDIO_OP_PREALLOCATE] = {.effect = EFFECT_PREALLOCATE,
                               .example = {.length = BYTES},
                               .may_give = {UV_ENOTSUP},
                               .call = CALL_FALLOCATE,
@@ -336,12 +336,12 @@ static const struct op_facts facts[] = {
     [UVDIO_OP_STAT] = {.effect = EFFECT_STAT,
                        .call = CALL_STATX,
                        .weights = {[BY_MODEL] = 20, [BY_FSX] = 2, [BY_CHAOS] = 2}},
-    [UVDIO_OP_PUNCH_HOLE] = {.effect = EFFECT_CHANGE,
+    [UVDIO_OP_PUNCH_HOLE] = {.effect = EFFECT_ZEROS,
                              .example = {.length = BYTES},
                              .may_give = {UV_ENOTSUP},
                              .call = CALL_FALLOCATE,
                              .weights = {[BY_MODEL] = 24, [BY_FSX] = 5, [BY_CHAOS] = 2}},
-    [UVDIO_OP_ZERO_RANGE] = {.effect = EFFECT_CHANGE,
+    [UVDIO_OP_ZERO_RANGE] = {.effect = EFFECT_ZEROS,
                              .example = {.length = BYTES},
                              .may_give = {UV_ENOTSUP},
                              .call = CALL_FALLOCATE,
@@ -403,6 +403,9 @@ const struct weight* weights_of(enum harness harness, const struct weight* own) 
   static struct weight tables[HARNESSES][UVDIO_OP_COUNT + OWN_MAX + 1];
   struct weight* table = tables[harness];
   unsigned count = 0;
+  if (table[0].weight > 0) {
+    return table;
+  }
   for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
     if (facts[op].weights[harness] > 0) {
       table[count++] = (struct weight){op, facts[op].weights[harness]};

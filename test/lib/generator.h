@@ -122,7 +122,9 @@ enum effect {
   EFFECT_CLOSE,
   EFFECT_READ,
   EFFECT_WRITE,
-  EFFECT_CHANGE, /* other bytes or another size, without a buffer */
+  EFFECT_TRUNCATE,
+  EFFECT_PREALLOCATE,
+  EFFECT_ZEROS, /* a range reads as zeros, and the size stays */
   EFFECT_SYNC,
   EFFECT_SIZE, /* the result is the size */
   EFFECT_STAT,
@@ -146,8 +148,8 @@ struct op_facts {
 
 const struct op_facts* facts_of(uvdio_op_t op);
 
-/* What a harness does: operations by the weights of their rows, and its own actions. The memory is
- * the generator's; there is one table for each harness. */
+/* What a harness does: operations by the weights of their rows, and its own actions, which are the
+ * same at each call. The memory is the generator's. */
 const struct weight* weights_of(enum harness harness, const struct weight* own);
 
 /* Whether a filesystem may give this error although nothing is wrong. Nothing was changed then. */

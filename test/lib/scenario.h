@@ -58,10 +58,14 @@ struct scenario {
   char reason[512];
   struct step steps[SCENARIO_STEPS];
   unsigned count;
+  int used[UVDIO_OP_COUNT][2]; /* which operations; [1]: in their synchronous form */
 };
 
 void scenario_begin(struct scenario* s);
 void scenario_live(struct scenario* s);
 void scenario_end(struct scenario* s);
+
+/* Fails the test where a life without a fault has left out an operation, or one of its forms. */
+void scenario_assert_complete(const struct scenario* s);
 
 #endif /* UVDIO_TEST_SCENARIO_H */
