@@ -6,9 +6,9 @@ would say so. This fails where
   - an operation of UVDIO_OP_MAP is missing from a generator, the scenario of the fault sweep, the
     tracker, or a contract program that tests every operation. A program that goes through all of
     them (EACH, below) has them by the generator's table, whose rows the compiler asks for,
-  - the fault sweep has no error to inject into a call (faults_errors.c),
+  - the fault sweep has no error to inject into a call (faults_calls.h),
   - the ring submits an opcode to which the faults give no system call (call_of in faults_ring.c),
-  - the library makes a call that no fault can reach: neither in wrapped.txt nor in NO_FAULT below.
+  - the library makes a call that no fault can reach: neither in faults_system.c nor in NO_FAULT.
 
   complete.py BUILD      a build with the objects of uvdio_static
 """
@@ -72,11 +72,10 @@ def missing_operations():
 
 
 def missing_errors():
-    errors = read("test/lib/faults_errors.c")
-    calls = re.search(r"enum fault_call {(.*?)\bCALLS\b", read("test/lib/faults.h"), re.S).group(1)
-    for call in re.findall(r"\bCALL_[A-Z_0-9]+\b", re.sub(r"/\*.*?\*/", "", calls)):
-        if not re.search(rf'\[{call}\] = {{\s*"[^"]+",\s*{{[A-Z]', errors):
-            yield f"test/lib/faults_errors.c: has no errors of {call}"
+    calls = re.search(r"#define FAULT_CALL_MAP\(X\)(.*?)\n/\*", read("test/lib/faults_calls.h"), re.S)
+    for call, text, errors in re.findall(r'X\((\w+), "([^"]*)"([^)]*)\)', calls.group(1)):
+        if not text or not re.match(r",[\s\\]*(E|OF_)[A-Z]", errors):
+            yield f"test/lib/faults_calls.h: has no errors of {call}"
 
 
 def missing_opcodes():
@@ -95,7 +94,7 @@ def plain(symbol):
 
 
 def missing_calls(build):
-    wrapped = {plain(name) for name in read("test/lib/wrapped.txt").split("\n") if name[:1] != "#"}
+    wrapped = set(map(plain, re.findall(r"__wrap_(\w+)", read("test/lib/faults_system.c"))))
     reasons = {name for names in NO_FAULT.values() for name in names.split()}
     for folder in ("os", "ring", "backend"):
         objects = os.path.join(build, "CMakeFiles/uvdio_static.dir/src", folder, "*.o")
