@@ -143,6 +143,7 @@ struct op_facts {
   int64_t gives;
   int may_give[4];             /* what a filesystem may give although nothing is wrong */
   enum fault_call call;        /* that carries it out */
+  int has_entry;               /* rings of all supported kernels have an entry for it */
   unsigned weights[HARNESSES]; /* how often harnesses do it; names have play_names() */
 };
 
