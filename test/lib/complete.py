@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
 # Each has to use every operation.
-USERS = ["test/lib/tracker.c", "test/lib/scenario.c", "test/lib/generator.c", "test/lib/model.c",
+USERS = ["test/lib/scenario.c", "test/lib/generator.c", "test/lib/model.c",
          "test/sim/model_run.c", "test/fuzz/fuzz_operations.c", "test/fsx/fsx.c",
          "test/stress/test_chaos.c", "test/fault/test_retries.c"]
 USERS += [f"test/contract/test_{name}.c" for name in (
