@@ -306,6 +306,7 @@ static int64_t next_hole(const uvdio__node_t* node, uint64_t offset) {
   return (int64_t)node->size;
 }
 
+/* What is left out has a case in memory.c and in sim/perform.c. */
 int64_t uvdio__node_tell(const uvdio__node_t* node, uvdio_op_t op, uint64_t offset) {
   switch (op) {
     case UVDIO_OP_SIZE:
@@ -316,7 +317,7 @@ int64_t uvdio__node_tell(const uvdio__node_t* node, uvdio_op_t op, uint64_t offs
       return next_hole(node, offset);
     case UVDIO_OP_SET_HINT:
       return UV_ENOTSUP;
-    case UVDIO_OP_OPEN: /* These have a case in memory.c and in sim/perform.c. */
+    case UVDIO_OP_OPEN:
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
     case UVDIO_OP_SYNC_DATA:
