@@ -3,7 +3,6 @@
  * Memory: files in a store of the engine's own. Requests wait on the queue until the next flush, at
  * the loop's next iteration, performs them in order: they are asynchronous, as everywhere else.
  */
-#include <assert.h>
 #include <stdio.h>
 
 #include "backend/memory.h"
@@ -136,8 +135,6 @@ static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) 
     case UVDIO_OP_READ:
     case UVDIO_OP_WRITE:
       return transfer(node, req);
-    case UVDIO_OP_SIZE:
-      return (int64_t)uvdio__node_size(node);
     case UVDIO_OP_STAT:
       uvdio__memory_stat(req, node);
       return 0;
@@ -151,12 +148,6 @@ static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) 
     case UVDIO_OP_ZERO_RANGE:
       uvdio__node_punch(node, req->offset_, uvdio__span_of(req));
       return 0;
-    case UVDIO_OP_NEXT_DATA:
-      return uvdio__node_next_data(node, req->offset_);
-    case UVDIO_OP_NEXT_HOLE:
-      return uvdio__node_next_hole(node, req->offset_);
-    case UVDIO_OP_SET_HINT:
-      return UV_ENOTSUP;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
       return 0;
@@ -173,12 +164,9 @@ static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) 
       return uvdio__store_do(queue->state, req->op, uvdio__names_of(req));
     case UVDIO_OP_REPLACE:
       return replace(queue->state, node, uvdio__names_of(req));
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
-      break;
+    default:
+      return uvdio__node_tell(node, req->op, req->offset_);
   }
-  assert(0 && "a request without an operation");
-  return UV_EINVAL;
 }
 
 /* What finishing these starts anew is for the next flush. */

@@ -272,7 +272,7 @@ void uvdio__node_punch(uvdio__node_t* node, uint64_t offset, uint64_t length) {
   }
 }
 
-int64_t uvdio__node_next_data(const uvdio__node_t* node, uint64_t offset) {
+static int64_t next_data(const uvdio__node_t* node, uint64_t offset) {
   uint64_t page = offset / HOLE_SIZE;
   const extent_t* extent;
 
@@ -290,7 +290,7 @@ int64_t uvdio__node_next_data(const uvdio__node_t* node, uint64_t offset) {
   return UV_ENXIO;
 }
 
-int64_t uvdio__node_next_hole(const uvdio__node_t* node, uint64_t offset) {
+static int64_t next_hole(const uvdio__node_t* node, uint64_t offset) {
   uint64_t at = offset;
 
   if (offset >= node->size) {
@@ -304,6 +304,43 @@ int64_t uvdio__node_next_hole(const uvdio__node_t* node, uint64_t offset) {
     at = (at / HOLE_SIZE + 1) * HOLE_SIZE;
   }
   return (int64_t)node->size;
+}
+
+/* What is left out has a case in memory.c and in sim/perform.c. */
+int64_t uvdio__node_tell(const uvdio__node_t* node, uvdio_op_t op, uint64_t offset) {
+  switch (op) {
+    case UVDIO_OP_SIZE:
+      return (int64_t)uvdio__node_size(node);
+    case UVDIO_OP_NEXT_DATA:
+      return next_data(node, offset);
+    case UVDIO_OP_NEXT_HOLE:
+      return next_hole(node, offset);
+    case UVDIO_OP_SET_HINT:
+      return UV_ENOTSUP;
+    case UVDIO_OP_OPEN:
+    case UVDIO_OP_READ:
+    case UVDIO_OP_WRITE:
+    case UVDIO_OP_SYNC_DATA:
+    case UVDIO_OP_SYNC_ALL:
+    case UVDIO_OP_TRUNCATE:
+    case UVDIO_OP_PREALLOCATE:
+    case UVDIO_OP_CLOSE:
+    case UVDIO_OP_STAT:
+    case UVDIO_OP_PUNCH_HOLE:
+    case UVDIO_OP_ZERO_RANGE:
+    case UVDIO_OP_RENAME:
+    case UVDIO_OP_LINK:
+    case UVDIO_OP_UNLINK:
+    case UVDIO_OP_MKDIR:
+    case UVDIO_OP_RMDIR:
+    case UVDIO_OP_SYNC_DIRECTORY:
+    case UVDIO_OP_REPLACE:
+    case UVDIO_OP_NONE:
+    case UVDIO_OP_COUNT:
+      break;
+  }
+  assert(0 && "an operation that memory and worlds perform themselves");
+  return UV_EINVAL;
 }
 
 void uvdio__node_destroy(uvdio__node_t* node) {

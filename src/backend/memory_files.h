@@ -64,8 +64,9 @@ void uvdio__node_truncate(uvdio__node_t* node, uint64_t size);
 /* Makes the range zeros, as far as the size, and a hole of its whole pages. */
 void uvdio__node_punch(uvdio__node_t* node, uint64_t offset, uint64_t length);
 
-/* As lseek(2) with SEEK_DATA and SEEK_HOLE: an offset, or UV_ENXIO. */
-int64_t uvdio__node_next_data(const uvdio__node_t* node, uint64_t offset);
-int64_t uvdio__node_next_hole(const uvdio__node_t* node, uint64_t offset);
+/* Performs an operation that changes nothing and needs no more than a node, which is the same in
+ * memory and in a world: what has no case in memory.c and sim/perform.c. Here the compiler asks for
+ * every operation. */
+int64_t uvdio__node_tell(const uvdio__node_t* node, uvdio_op_t op, uint64_t offset);
 
 #endif /* UVDIO_MEMORY_STORE_H */

@@ -144,13 +144,6 @@ int uvdio__os_zero_range(intptr_t descriptor, uint64_t offset, uint64_t length) 
   return UV_ENOTSUP;
 }
 
-int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value) {
-  (void)descriptor;
-  (void)hint;
-  (void)value;
-  return UV_ENOTSUP;
-}
-
 int uvdio__os_rename(const char* path, const char* new_path, int no_replace) {
   int result = no_replace ? renamex_np(path, new_path, RENAME_EXCL) : rename(path, new_path);
   return result == 0 ? 0 : last_error();

@@ -190,7 +190,17 @@ int uvdio__os_zero_range(intptr_t descriptor, uint64_t offset, uint64_t length);
 int64_t uvdio__os_next_data(intptr_t descriptor, uint64_t offset);
 int64_t uvdio__os_next_hole(intptr_t descriptor, uint64_t offset);
 
+/* Linux alone has it. */
+#ifdef __linux__
 int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value);
+#else
+static inline int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value) {
+  (void)descriptor;
+  (void)hint;
+  (void)value;
+  return UV_ENOTSUP;
+}
+#endif
 
 /* What an operation on names is about, and how far a replace has come. */
 typedef struct uvdio__names_s {

@@ -289,13 +289,6 @@ int64_t uvdio__os_next_hole(intptr_t descriptor, uint64_t offset) {
   return size;
 }
 
-int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value) {
-  (void)descriptor;
-  (void)hint;
-  (void)value;
-  return UV_ENOTSUP;
-}
-
 int uvdio__os_close(intptr_t descriptor) {
   return CloseHandle(handle_of(descriptor)) ? 0 : last_error();
 }

@@ -285,8 +285,6 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
     case UVDIO_OP_SYNC_ALL:
       uvdio__sim_sync(task->file, task->mark, task->event.op);
       return 0;
-    case UVDIO_OP_SIZE:
-      return (int64_t)uvdio__node_size(task->file->now);
     case UVDIO_OP_TRUNCATE:
       return uvdio__sim_resize(task->file, task->event.offset);
     case UVDIO_OP_PREALLOCATE:
@@ -296,12 +294,6 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
     case UVDIO_OP_PUNCH_HOLE:
     case UVDIO_OP_ZERO_RANGE:
       return uvdio__sim_punch(task->file, task->event.offset, task->event.span);
-    case UVDIO_OP_NEXT_DATA:
-      return uvdio__node_next_data(task->file->now, task->event.offset);
-    case UVDIO_OP_NEXT_HOLE:
-      return uvdio__node_next_hole(task->file->now, task->event.offset);
-    case UVDIO_OP_SET_HINT:
-      return UV_ENOTSUP;
     case UVDIO_OP_CLOSE:
       return 0;
     case UVDIO_OP_RENAME:
@@ -313,12 +305,9 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
       return uvdio__sim_names(sim, task->event.op, task->names, task->mark);
     case UVDIO_OP_REPLACE:
       return replace_name(sim, task);
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
-      break;
+    default:
+      return uvdio__node_tell(task->file->now, task->event.op, task->event.offset);
   }
-  assert(0 && "a request without an operation");
-  return UV_EINVAL;
 }
 
 /*

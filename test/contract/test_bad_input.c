@@ -31,22 +31,17 @@ static void no_transfer(struct fixture* f, uvdio_file_t* file, uvdio_buf_t buf, 
   run(f);
 }
 
+/* Whether an operation is about an open file. */
+static int has_file(uvdio_op_t op) {
+  return !op_is(op, UVDIO_OP_KIND_NAME) && facts_of(op)->effect != EFFECT_OPEN;
+}
+
 /* Whatever asks for no buffer is refused with `code`. */
 static void nothing_plain(struct fixture* f, uvdio_file_t* file, int code) {
-  for (int blocking = 0; blocking < 2; blocking++) {
-    assert_refused(t_sync_data(form(f, blocking), file), code);
-    assert_refused(t_sync_all(form(f, blocking), file), code);
-    assert_refused(t_size(form(f, blocking), file), code);
-    assert_refused(t_stat(form(f, blocking), file), code);
-    assert_refused(t_truncate(form(f, blocking), file, PAGE), code);
-    assert_refused(t_preallocate(form(f, blocking), file, PAGE), code);
-    assert_refused(t_punch_hole(form(f, blocking), file, 0, PAGE), code);
-    assert_refused(t_zero_range(form(f, blocking), file, 0, PAGE), code);
-    assert_refused(t_next_data(form(f, blocking), file, 0), code);
-    assert_refused(t_next_hole(form(f, blocking), file, 0), code);
-    assert_refused(t_set_hint(form(f, blocking), file, UVDIO_HINT_WRITE_LIFE, 0), code);
-    assert_refused(t_replace(form(f, blocking), file, "x"), code);
-    assert_refused(t_close(form(f, blocking), file), code);
+  for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
+    for (int blocking = 0; has_file(op) && blocking < 2; blocking++) {
+      assert_refused(t_example(f, form(f, blocking), file, op), code);
+    }
   }
   run(f);
 }
@@ -76,31 +71,19 @@ static void no_request_is_refused(void** state) {
   struct fixture* f = *state;
   uvdio_file_t* file = &f->file;
   uvdio_buf_t buf = filled(PAGE, 1);
-  assert_code(uvdio_read(file, NULL, &buf, 0, NULL), UV_EINVAL);
+  uvdio_stat_t stat;
+  struct target target = {
+      .engine = f->engine, .path = "x", .new_path = "y", .buf = &buf, .stat = &stat};
+  for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
+    struct operation operation = facts_of(op)->example;
+    operation.op = op;
+    operation.now = 1;
+    target.file = has_file(op) ? file : &f->other;
+    assert_code(operation_submit(&operation, &target, NULL, NULL, NULL), UV_EINVAL);
+  }
   assert_code(uvdio_read_exact(file, NULL, &buf, 0, NULL), UV_EINVAL);
-  assert_code(uvdio_write(file, NULL, &buf, 0, NULL), UV_EINVAL);
-  assert_code(uvdio_sync_data(file, NULL, NULL), UV_EINVAL);
-  assert_code(uvdio_sync_all(file, NULL, NULL), UV_EINVAL);
-  assert_code(uvdio_size(file, NULL, NULL), UV_EINVAL);
-  assert_code(uvdio_stat(file, NULL, &(uvdio_stat_t){0}, NULL), UV_EINVAL);
   assert_code(uvdio_stat(file, &(uvdio_req_t){0}, NULL, NULL), UV_EINVAL);
-  assert_code(uvdio_truncate(file, NULL, 0, NULL), UV_EINVAL);
-  assert_code(uvdio_preallocate(file, NULL, 0, PAGE, 0, NULL), UV_EINVAL);
-  assert_code(uvdio_punch_hole(file, NULL, 0, PAGE, NULL), UV_EINVAL);
-  assert_code(uvdio_zero_range(file, NULL, 0, PAGE, NULL), UV_EINVAL);
-  assert_code(uvdio_next_data(file, NULL, 0, NULL), UV_EINVAL);
-  assert_code(uvdio_next_hole(file, NULL, 0, NULL), UV_EINVAL);
-  assert_code(uvdio_set_hint(file, NULL, UVDIO_HINT_WRITE_LIFE, 0, NULL), UV_EINVAL);
-  assert_code(uvdio_close(file, NULL, NULL), UV_EINVAL);
-  assert_code(uvdio_replace(file, NULL, "x", NULL), UV_EINVAL);
-  assert_code(uvdio_rename(f->engine, NULL, "x", "y", 0, NULL), UV_EINVAL);
-  assert_code(uvdio_link(f->engine, NULL, "x", "y", NULL), UV_EINVAL);
-  assert_code(uvdio_unlink(f->engine, NULL, "x", NULL), UV_EINVAL);
-  assert_code(uvdio_mkdir(f->engine, NULL, "x", 0755, NULL), UV_EINVAL);
-  assert_code(uvdio_rmdir(f->engine, NULL, "x", NULL), UV_EINVAL);
-  assert_code(uvdio_sync_directory(f->engine, NULL, "x", NULL), UV_EINVAL);
   assert_code(uvdio_cancel(NULL), UV_EINVAL);
-  assert_code(uvdio_open(f->engine, &f->other, NULL, "x", 0, 0, NULL), UV_EINVAL);
   assert_int_equal(buf.len, PAGE);
   assert_ok(uvdio_buf_release(&buf));
   assert_size(f, file, 0);
@@ -259,38 +242,14 @@ static void hint_that_is_none_is_refused(void** state) {
 static void request_in_flight_is_refused(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t first = filled(PAGE, 1);
-  uvdio_buf_t second = filled(PAGE, 2);
   struct tracked_op* op = t_write(op_new(&f->tracker), &f->file, &first, 0);
-  t_read(op, &f->file, &second, 0);
-  assert_code(op->code, UV_EBUSY);
-  t_write(op, &f->file, &second, 0);
-  assert_code(op->code, UV_EBUSY);
-  t_sync_all(op, &f->file);
-  assert_code(op->code, UV_EBUSY);
-  t_size(op, &f->file);
-  assert_code(op->code, UV_EBUSY);
-  t_stat(op, &f->file);
-  assert_code(op->code, UV_EBUSY);
-  t_truncate(op, &f->file, 0);
-  assert_code(op->code, UV_EBUSY);
-  t_preallocate(op, &f->file, PAGE);
-  assert_code(op->code, UV_EBUSY);
-  t_punch_hole(op, &f->file, 0, PAGE);
-  assert_code(op->code, UV_EBUSY);
-  t_next_data(op, &f->file, 0);
-  assert_code(op->code, UV_EBUSY);
-  t_close(op, &f->file);
-  assert_code(op->code, UV_EBUSY);
-  t_replace(op, &f->file, path_of(f, "other"));
-  assert_code(op->code, UV_EBUSY);
-  t_unlink(op, f->engine, path_of(f, "file"));
-  assert_code(op->code, UV_EBUSY);
-  t_open(op, f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
-  assert_code(op->code, UV_EBUSY);
+  for (uvdio_op_t other = UVDIO_OP_OPEN; other < UVDIO_OP_COUNT; other++) {
+    t_example(f, op, &f->file, other);
+    assert_code(op->code, UV_EBUSY);
+  }
   run(f);
   assert_result(op, PAGE);
   assert_holds(f, &f->file, 0, PAGE, 1);
-  assert_ok(uvdio_buf_release(&second));
 }
 
 static void request_is_free_again_after_its_callback(void** state) {
@@ -310,17 +269,12 @@ static void request_is_free_again_after_its_callback(void** state) {
 
 static void change_to_a_read_only_file_is_refused(void** state) {
   struct fixture* f = *state;
-  uvdio_buf_t buf = filled(PAGE, 1);
   open_now(f, &f->other, "file", UVDIO_OPEN_READ);
-  for (int blocking = 0; blocking < 2; blocking++) {
-    assert_refused(t_write(form(f, blocking), &f->other, &buf, 0), UV_EBADF);
-    assert_refused(t_truncate(form(f, blocking), &f->other, 0), UV_EBADF);
-    assert_refused(t_preallocate(form(f, blocking), &f->other, PAGE), UV_EBADF);
-    assert_refused(t_punch_hole(form(f, blocking), &f->other, 0, PAGE), UV_EBADF);
-    assert_refused(t_zero_range(form(f, blocking), &f->other, 0, PAGE), UV_EBADF);
-    assert_refused(t_set_hint(form(f, blocking), &f->other, UVDIO_HINT_WRITE_LIFE, 0), UV_EBADF);
+  for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
+    for (int blocking = 0; op_needs_writing(op) && blocking < 2; blocking++) {
+      assert_refused(t_example(f, form(f, blocking), &f->other, op), UV_EBADF);
+    }
   }
-  assert_ok(uvdio_buf_release(&buf));
   assert_size(f, &f->other, 0);
 }
 

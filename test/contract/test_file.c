@@ -428,6 +428,11 @@ static void punched_and_zeroed_bytes_read_as_zeros(void** state) {
   assert_true(hint->result == 0 || hint->result == UV_ENOTSUP);
 }
 
+/* One after the other, with the arguments of the generator's table. */
+static void every_operation_gives_what_it_should(void** state) {
+  do_every_example(*state, 0);
+}
+
 /*
  * Sync.
  */
@@ -736,6 +741,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, preallocate_never_shrinks),
       TEST_ON(fixture_open, punched_and_zeroed_bytes_read_as_zeros),
       TEST_ON(fixture_open, both_syncs_succeed),
+      TEST_ON(fixture_open, every_operation_gives_what_it_should),
       TEST_ON(fixture_open, read_only_file_can_be_synced),
       TEST_ON(fixture_open, info_tells_who_executes_and_why),
       TEST_ON(fixture_open, info_tells_what_was_opened),

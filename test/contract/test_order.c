@@ -562,59 +562,7 @@ static struct behaviour behaviour_of(uvdio_op_t op) {
 }
 
 static struct tracked_op* submit_any(struct fixture* f, uvdio_op_t op) {
-  struct tracker* t = &f->tracker;
-  uvdio_buf_t page;
-  switch (op) {
-    case UVDIO_OP_READ:
-      page = blank(PAGE);
-      return t_read(op_new(t), &f->file, &page, 0);
-    case UVDIO_OP_WRITE:
-      page = filled(PAGE, 1);
-      return t_write(op_new(t), &f->file, &page, 0);
-    case UVDIO_OP_TRUNCATE:
-      return t_truncate(op_new(t), &f->file, PAGE);
-    case UVDIO_OP_PREALLOCATE:
-      return t_preallocate(op_new(t), &f->file, PAGE);
-    case UVDIO_OP_PUNCH_HOLE:
-      return t_punch_hole(op_new(t), &f->file, 0, PAGE);
-    case UVDIO_OP_ZERO_RANGE:
-      return t_zero_range(op_new(t), &f->file, 0, PAGE);
-    case UVDIO_OP_NEXT_DATA:
-      return t_next_data(op_new(t), &f->file, 0);
-    case UVDIO_OP_NEXT_HOLE:
-      return t_next_hole(op_new(t), &f->file, 0);
-    case UVDIO_OP_SET_HINT:
-      return t_set_hint(op_new(t), &f->file, UVDIO_HINT_WRITE_LIFE, 0);
-    case UVDIO_OP_SYNC_DATA:
-      return t_sync_data(op_new(t), &f->file);
-    case UVDIO_OP_SYNC_ALL:
-      return t_sync_all(op_new(t), &f->file);
-    case UVDIO_OP_REPLACE:
-      return t_replace(op_new(t), &f->file, path_of(f, "file"));
-    case UVDIO_OP_RENAME:
-      return t_rename(op_new(t), f->engine, path_of(f, "none"), path_of(f, "new"), 0);
-    case UVDIO_OP_LINK:
-      return t_link(op_new(t), f->engine, path_of(f, "none"), path_of(f, "new"));
-    case UVDIO_OP_UNLINK:
-      return t_unlink(op_new(t), f->engine, path_of(f, "none"));
-    case UVDIO_OP_MKDIR:
-      return t_mkdir(op_new(t), f->engine, path_of(f, "file"));
-    case UVDIO_OP_RMDIR:
-      return t_rmdir(op_new(t), f->engine, path_of(f, "none"));
-    case UVDIO_OP_SYNC_DIRECTORY:
-      return t_sync_directory(op_new(t), f->engine, f->dir);
-    case UVDIO_OP_SIZE:
-      return t_size(op_new(t), &f->file);
-    case UVDIO_OP_STAT:
-      return t_stat(op_new(t), &f->file);
-    case UVDIO_OP_OPEN:
-      return t_open(op_new(t), f->engine, &f->other, path_of(f, "other"), UVDIO_OPEN_RW);
-    case UVDIO_OP_CLOSE:
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
-      break;
-  }
-  return NULL;
+  return t_example(f, op_new(&f->tracker), &f->file, op);
 }
 
 static void end_any(struct fixture* f, uvdio_op_t op) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "ops.h"
 
 static struct tracked_op* now(struct fixture* f) {
   return op_now(&f->tracker);
@@ -105,6 +106,10 @@ static void space_is_given_back_and_found(void** state) {
   assert_zeros(f, &f->file, 0, MIB);
   struct tracked_op* hint = t_set_hint(now(f), &f->file, UVDIO_HINT_WRITE_LIFE, 2);
   assert_true(hint->result == 0 || hint->result == UV_ENOTSUP);
+}
+
+static void every_operation_gives_what_it_should(void** state) {
+  do_every_example(*state, 1);
 }
 
 static void syncs_succeed(void** state) {
@@ -234,6 +239,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, sizes_are_told_and_changed),
       TEST_ON(fixture_open, space_is_given_back_and_found),
       TEST_ON(fixture_open, syncs_succeed),
+      TEST_ON(fixture_open, every_operation_gives_what_it_should),
       TEST_ON(fixture_open, names_change_at_once),
       TEST_ON(fixture_engine, open_and_close_take_effect_at_once),
       TEST_ON(fixture_open, request_serves_one_operation_after_the_other),

@@ -8,6 +8,7 @@
 
 #include "faults.h"
 #include "fixture.h"
+#include "ops.h"
 
 #define DEPTH 8
 #define ROUNDS (3 * DEPTH) /* each place of the queue is used again by another operation */
@@ -107,6 +108,19 @@ static void operations_do_what_they_say(void** state) {
   assert_went_by_entry(CALL_FALLOCATE, ROUNDS);
 }
 
+static void every_operation_goes_by_its_entry(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  for (unsigned i = 0; i < ROUNDS; i++) {
+    do_every_example(f, 0);
+  }
+  for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
+    if (facts_of(op)->has_entry) {
+      assert_went_by_entry(facts_of(op)->call, ROUNDS);
+    }
+  }
+}
+
 /* Views go as plain memory, frames by number, and a transfer's rest by the longer way. */
 static void every_kind_of_transfer(void** state) {
   struct fixture* f = *state;
@@ -154,6 +168,7 @@ static void cancellation_reaches_its_request(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, operations_do_what_they_say),
+      FAULT_TEST_ON(set_up, every_operation_goes_by_its_entry),
       FAULT_TEST_ON(set_up, every_kind_of_transfer),
       FAULT_TEST_ON(set_up, cancellation_reaches_its_request),
   };

@@ -48,13 +48,6 @@
 #define TO_THE_END UINT64_MAX
 #define MEMBERS 8u /* of a group */
 
-static const struct weight weights[] = {
-    {UVDIO_OP_READ, 36},       {UVDIO_OP_WRITE, 40},     {UVDIO_OP_TRUNCATE, 7},
-    {UVDIO_OP_PREALLOCATE, 6}, {UVDIO_OP_SYNC_DATA, 4},  {UVDIO_OP_SYNC_ALL, 3},
-    {UVDIO_OP_SIZE, 4},        {UVDIO_OP_PUNCH_HOLE, 5}, {UVDIO_OP_ZERO_RANGE, 4},
-    {UVDIO_OP_NEXT_DATA, 3},   {UVDIO_OP_NEXT_HOLE, 3},  {UVDIO_OP_SET_HINT, 1},
-    {UVDIO_OP_STAT, 2},        {UVDIO_OP_REPLACE, 1},    {0, 0}};
-
 /* Mostly a few blocks, seldom many. */
 static const struct profile profile = {.size = FILE_MAX,
                                        .most = 16 * KIB,
@@ -218,38 +211,32 @@ static void claim_space(struct job* job) {
 }
 
 static void claim_what_it_needs(struct job* job) {
-  switch (job->operation.op) {
-    case UVDIO_OP_READ:
-    case UVDIO_OP_WRITE:
-      claim_transfer(job, job->operation.op == UVDIO_OP_WRITE);
+  switch (facts_of(job->operation.op)->effect) {
+    case EFFECT_READ:
+      claim_transfer(job, 0);
       break;
-    case UVDIO_OP_TRUNCATE:
-      claim_size(job, job->operation.length, 1);
-      break;
-    case UVDIO_OP_PREALLOCATE:
-      claim_space(job);
-      break;
-    case UVDIO_OP_PUNCH_HOLE:
-    case UVDIO_OP_ZERO_RANGE:
+    case EFFECT_WRITE:
+    case EFFECT_ZEROS:
       claim_transfer(job, 1);
       break;
-    case UVDIO_OP_NEXT_DATA:
-    case UVDIO_OP_NEXT_HOLE:
+    case EFFECT_TRUNCATE:
+      claim_size(job, job->operation.length, 1);
+      break;
+    case EFFECT_PREALLOCATE:
+      claim_space(job);
+      break;
+    case EFFECT_LOOK:
       claim(job, lower_block(job->operation.offset), TO_THE_END, 0);
       break;
-    case UVDIO_OP_SIZE:
-    case UVDIO_OP_STAT:
+    case EFFECT_SIZE:
+    case EFFECT_STAT:
       claim_size(job, model.size_due, 0);
       break;
-    case UVDIO_OP_SET_HINT:
-    case UVDIO_OP_SYNC_DATA:
-    case UVDIO_OP_SYNC_ALL:
-    case UVDIO_OP_REPLACE:
-    CASE_NAMES:
-    case UVDIO_OP_OPEN:
-    case UVDIO_OP_CLOSE:
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
+    case EFFECT_NONE:
+    case EFFECT_SYNC:
+    case EFFECT_OPEN:
+    case EFFECT_CLOSE:
+    case EFFECT_NAMES:
       claim(job, 0, 0, 0);
       break;
   }
@@ -345,7 +332,7 @@ static void check_plain(const struct job* job, int64_t result) {
 }
 
 static void finish(struct job* job, int64_t result) {
-  int is_look = job->operation.op == UVDIO_OP_NEXT_DATA || job->operation.op == UVDIO_OP_NEXT_HOLE;
+  int is_look = facts_of(job->operation.op)->effect == EFFECT_LOOK;
   int is_refused = !is_look && op_may_give(job->operation.op, result);
   done[job->operation.op]++;
   refused += (uint64_t)is_refused;
@@ -557,10 +544,11 @@ static int start_waiting(void) {
 }
 
 static void start_more(void) {
+  static const struct weight none[] = {{0, 0}};
   int more = !must_pause() && start_waiting();
   for (unsigned i = 0; more && i < options.jobs && !must_pause(); i++) {
     if (!jobs[i].busy) {
-      uvdio_op_t op = (uvdio_op_t)choose_action(&choices, weights);
+      uvdio_op_t op = (uvdio_op_t)choose_action(&choices, weights_of(BY_FSX, none));
       jobs[i].operation = generate(&choices, &profile, op, align);
       leave_what_is_refused(&jobs[i].operation);
       more = start_or_wait(&jobs[i]);

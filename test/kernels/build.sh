@@ -43,16 +43,17 @@ library() {
   exit 77
 }
 
-# libuv's own calls are not to fail where the library's are made to: what lib/wrapped.txt lists is
-# known to libuv's objects by the linker's name for what is not wrapped. That name is made good, for
-# programs that wrap nothing, by a jump for each.
+# libuv's own calls are not to fail where the library's are made to: what lib/faults_system.c wraps
+# is known to libuv's objects by the linker's name for what is not wrapped. That name is made good,
+# for programs that wrap nothing, by a jump for each.
 keep_libuv_unwrapped() {
   rm -rf "$folder/libuv"
   mkdir "$folder/libuv"
   (
     cd "$folder/libuv" || exit 1
     ar x "$(readlink -f "$prefix/lib/libuv.a")" || exit 1
-    sed '/^#/d' "$OLDPWD/test/lib/wrapped.txt" >wrapped
+    grep -o '__wrap_[a-z_0-9]*' "$OLDPWD/test/lib/faults_system.c" | sed 's/__wrap_//' |
+      sort -u >wrapped
     for object in *.o; do
       nm --defined-only "$object" | awk '{ print $3 }' | grep -vxFf - wrapped |
         sed 's/.*/& __real_&/' >names

@@ -4,10 +4,11 @@
 would say so. This fails where
 
   - an operation of UVDIO_OP_MAP is missing from a generator, the scenario of the fault sweep, the
-    tracker, or a contract program that tests every operation,
-  - the fault sweep has no error to inject into a call (faults_errors.c),
+    tracker, or a contract program that tests every operation. A program that goes through all of
+    them (EACH, below) has them by the generator's table, whose rows the compiler asks for,
+  - the fault sweep has no error to inject into a call (faults_calls.h),
   - the ring submits an opcode to which the faults give no system call (call_of in faults_ring.c),
-  - the library makes a call that no fault can reach: neither in wrapped.txt nor in NO_FAULT below.
+  - the library makes a call that no fault can reach: neither in faults_system.c nor in NO_FAULT.
 
   complete.py BUILD      a build with the objects of uvdio_static
 """
@@ -21,11 +22,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
 # Each has to use every operation.
-USERS = ["test/lib/tracker.c", "test/lib/scenario.c", "test/lib/generator.c", "test/lib/model.c",
+USERS = ["test/lib/scenario.c", "test/lib/generator.c", "test/lib/model.c",
          "test/sim/model_run.c", "test/fuzz/fuzz_operations.c", "test/fsx/fsx.c",
-         "test/stress/test_chaos.c"]
+         "test/stress/test_chaos.c", "test/fault/test_retries.c"]
 USERS += [f"test/contract/test_{name}.c" for name in (
     "file", "synchronous", "bad_input", "cancel", "fork", "order", "latched_errors")]
+
+# What goes through every operation there is, or asks what the table says of the one at hand.
+EACH = r"op < UVDIO_OP_COUNT; op\+\+|do_every_example|weights_of\(BY_|switch \(facts_of\("
 
 # Calls without a fault, by the reason.
 NO_FAULT = {
@@ -62,16 +66,16 @@ def missing_operations():
     for name, text, kind in re.findall(r'X\((\w+), "(\w+)", (.*)\)', table):
         for path in users_of(kind):
             of_names = "|play_names|CASE_NAMES" if "KIND_NAME" in kind else ""
-            if not re.search(rf"\b(t_{text}|uvdio_{text}|UVDIO_OP_{name}{of_names})\b", read(path)):
+            uses = rf"\b(t_{text}|uvdio_{text}|UVDIO_OP_{name}{of_names})\b|{EACH}"
+            if not re.search(uses, read(path)):
                 yield f"{path}: does not use the operation {text}"
 
 
 def missing_errors():
-    errors = read("test/lib/faults_errors.c")
-    calls = re.search(r"enum fault_call {(.*?)\bCALLS\b", read("test/lib/faults.h"), re.S).group(1)
-    for call in re.findall(r"\bCALL_[A-Z_0-9]+\b", re.sub(r"/\*.*?\*/", "", calls)):
-        if not re.search(rf'\[{call}\] = {{\s*"[^"]+",\s*{{[A-Z]', errors):
-            yield f"test/lib/faults_errors.c: has no errors of {call}"
+    calls = read("test/lib/faults_calls.h").split("#define FAULT_CALL_MAP(X)")[1]
+    for call, text, errors in re.findall(r'X\((\w+), "([^"]*)"([^)]*)\)', calls):
+        if not text or not re.match(r",[\s\\]*(E|OF_)[A-Z]", errors):
+            yield f"test/lib/faults_calls.h: has no errors of {call}"
 
 
 def missing_opcodes():
@@ -90,7 +94,7 @@ def plain(symbol):
 
 
 def missing_calls(build):
-    wrapped = {plain(name) for name in read("test/lib/wrapped.txt").split("\n") if name[:1] != "#"}
+    wrapped = set(map(plain, re.findall(r"__wrap_(\w+)", read("test/lib/faults_system.c"))))
     reasons = {name for names in NO_FAULT.values() for name in names.split()}
     for folder in ("os", "ring", "backend"):
         objects = os.path.join(build, "CMakeFiles/uvdio_static.dir/src", folder, "*.o")

@@ -29,48 +29,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "faults_calls.h"
+
+/* CALL_OPEN and so on, by the table in faults_calls.h. */
 enum fault_call {
-  CALL_OPEN,
-  CALL_STATX,
-  CALL_FSTATFS,
-  CALL_PREADV2,
-  CALL_PREAD,  /* and preadv */
-  CALL_PWRITE, /* and pwritev, pwritev2 */
-  CALL_FDATASYNC,
-  CALL_FSYNC,
-  CALL_FTRUNCATE,
-  CALL_FALLOCATE,
-  CALL_RENAME, /* and renameat2 */
-  CALL_LINK,
-  CALL_UNLINK,
-  CALL_MKDIR,
-  CALL_RMDIR,
-  CALL_CLOSE, /* which closes all the same */
-  CALL_LSEEK,
-  CALL_FCNTL,
-  CALL_READ, /* of an eventfd */
-  CALL_EVENTFD,
-  CALL_EPOLL_CTL,
-  CALL_GETRLIMIT,
-  CALL_UNAME,
-  CALL_MEMALIGN, /* this and mmap: every allocation */
-  CALL_MMAP,
-  CALL_MUNMAP,
-  CALL_MLOCK,
-  CALL_MUNLOCK,
-  CALL_MPROTECT,
-  CALL_MADVISE,
-  CALL_QUEUE_WORK, /* five functions of libuv */
-  CALL_POLL_INIT,
-  CALL_POLL_START,
-  CALL_MUTEX_INIT,
-  CALL_CANCEL,
-  CALL_SETUP,        /* io_uring_setup(2) */
-  CALL_REGISTER,     /* io_uring_register(2), with whatever opcode */
-  CALL_SUBMIT,       /* io_uring_enter(2), to submit */
-  CALL_GET_EVENTS,   /* and to get completions */
-  CALL_ENTRY_CANCEL, /* an entry that cancels another */
-  CALLS
+#define FAULT_CALL_(name, text, ...) CALL_##name,
+  FAULT_CALL_MAP(FAULT_CALL_)
+#undef FAULT_CALL_
+      CALLS
 };
 
 #define ONCE 1u

@@ -274,22 +274,6 @@ uvdio_op_t operation_ordered_as(uvdio_op_t op, unsigned flags) {
   return writes ? UVDIO_OP_TRUNCATE : op;
 }
 
-int op_may_give(uvdio_op_t op, int64_t result) {
-  switch (op) {
-    case UVDIO_OP_PREALLOCATE:
-    case UVDIO_OP_PUNCH_HOLE:
-    case UVDIO_OP_ZERO_RANGE:
-      return result == UV_ENOTSUP;
-    case UVDIO_OP_NEXT_DATA:
-    case UVDIO_OP_NEXT_HOLE:
-      return result == UV_ENXIO;
-    case UVDIO_OP_SET_HINT:
-      return result == UV_ENOTSUP || result == UV_EINVAL || result == UV_EPERM;
-    default:
-      return 0;
-  }
-}
-
 /* Syncs wait for changes; a close for everything; a truncate for all that moves or changes bytes,
  * and all that for it. */
 int op_waits_for(uvdio_op_t newer, uvdio_op_t older) {
@@ -302,4 +286,155 @@ int op_waits_for(uvdio_op_t newer, uvdio_op_t older) {
   }
   return op_is(newer, bytes) && op_is(older, bytes) &&
          (newer == UVDIO_OP_TRUNCATE || older == UVDIO_OP_TRUNCATE);
+}
+
+/*
+ * What the tests know of each operation. The map's last operation has a row, or this file does not
+ * compile; unit_operations asks for what is in a row.
+ */
+
+#define BYTES UVDIO_PAGE_SIZE
+
+static const struct op_facts facts[] = {
+    [UVDIO_OP_OPEN] = {.effect = EFFECT_OPEN,
+                       .example = {.flags = UVDIO_OPEN_RW},
+                       .path = "other",
+                       .call = CALL_OPEN,
+                       .has_entry = 1,
+                       .weights = {[BY_MODEL] = 80}},
+    [UVDIO_OP_READ] = {.effect = EFFECT_READ,
+                       .example = {.length = BYTES},
+                       .gives = BYTES,
+                       .call = CALL_PREAD,
+                       .has_entry = 1,
+                       .weights = {[BY_MODEL] = 270, [BY_FSX] = 36, [BY_CHAOS] = 20}},
+    [UVDIO_OP_WRITE] = {.effect = EFFECT_WRITE,
+                        .example = {.length = BYTES},
+                        .gives = BYTES,
+                        .call = CALL_PWRITE,
+                        .has_entry = 1,
+                        .weights = {[BY_MODEL] = 360, [BY_FSX] = 40, [BY_CHAOS] = 24}},
+    [UVDIO_OP_SYNC_DATA] = {.effect = EFFECT_SYNC,
+                            .call = CALL_FDATASYNC,
+                            .has_entry = 1,
+                            .weights = {[BY_MODEL] = 60, [BY_FSX] = 4, [BY_CHAOS] = 4}},
+    [UVDIO_OP_SYNC_ALL] = {.effect = EFFECT_SYNC,
+                           .call = CALL_FSYNC,
+                           .has_entry = 1,
+                           .weights = {[BY_MODEL] = 30, [BY_FSX] = 3, [BY_CHAOS] = 4}},
+    [UVDIO_OP_SIZE] = {.effect = EFFECT_SIZE,
+                       .gives = BYTES,
+                       .call = CALL_LSEEK,
+                       .weights = {[BY_MODEL] = 50, [BY_FSX] = 4, [BY_CHAOS] = 2}},
+    [UVDIO_OP_TRUNCATE] = {.effect = EFFECT_TRUNCATE,
+                           .example = {.length = BYTES},
+                           .call = CALL_FTRUNCATE,
+                           .weights = {[BY_MODEL] = 30, [BY_FSX] = 7, [BY_CHAOS] = 4}},
+    [UVDIO_OP_PREALLOCATE] = {.effect = EFFECT_PREALLOCATE,
+                              .example = {.length = BYTES},
+                              .may_give = {UV_ENOTSUP},
+                              .call = CALL_FALLOCATE,
+                              .has_entry = 1,
+                              .weights = {[BY_MODEL] = 40, [BY_FSX] = 6, [BY_CHAOS] = 2}},
+    [UVDIO_OP_CLOSE] = {.effect = EFFECT_CLOSE,
+                        .call = CALL_CLOSE,
+                        .weights = {[BY_MODEL] = 20, [BY_CHAOS] = 2}},
+    [UVDIO_OP_STAT] = {.effect = EFFECT_STAT,
+                       .call = CALL_STATX,
+                       .weights = {[BY_MODEL] = 20, [BY_FSX] = 2, [BY_CHAOS] = 2}},
+    [UVDIO_OP_PUNCH_HOLE] = {.effect = EFFECT_ZEROS,
+                             .example = {.length = BYTES},
+                             .may_give = {UV_ENOTSUP},
+                             .call = CALL_FALLOCATE,
+                             .has_entry = 1,
+                             .weights = {[BY_MODEL] = 24, [BY_FSX] = 5, [BY_CHAOS] = 2}},
+    [UVDIO_OP_ZERO_RANGE] = {.effect = EFFECT_ZEROS,
+                             .example = {.length = BYTES},
+                             .may_give = {UV_ENOTSUP},
+                             .call = CALL_FALLOCATE,
+                             .has_entry = 1,
+                             .weights = {[BY_MODEL] = 12, [BY_FSX] = 4, [BY_CHAOS] = 1}},
+    [UVDIO_OP_NEXT_DATA] = {.effect = EFFECT_LOOK,
+                            .may_give = {UV_ENXIO},
+                            .call = CALL_LSEEK,
+                            .weights = {[BY_MODEL] = 16, [BY_FSX] = 3, [BY_CHAOS] = 1}},
+    [UVDIO_OP_NEXT_HOLE] = {.effect = EFFECT_LOOK,
+                            .gives = BYTES,
+                            .may_give = {UV_ENXIO},
+                            .call = CALL_LSEEK,
+                            .weights = {[BY_MODEL] = 16, [BY_FSX] = 3, [BY_CHAOS] = 1}},
+    [UVDIO_OP_SET_HINT] = {.effect = EFFECT_NONE,
+                           .needs_writing = 1,
+                           .example = {.flags = UVDIO_HINT_WRITE_LIFE},
+                           .may_give = {UV_ENOTSUP, UV_EINVAL, UV_EPERM},
+                           .call = CALL_FCNTL,
+                           .weights = {[BY_MODEL] = 4, [BY_FSX] = 1, [BY_CHAOS] = 1}},
+    [UVDIO_OP_RENAME] = {.effect = EFFECT_NAMES,
+                         .path = "none",
+                         .new_path = "new",
+                         .gives = UV_ENOENT,
+                         .call = CALL_RENAME},
+    [UVDIO_OP_LINK] = {.effect = EFFECT_NAMES,
+                       .path = "none",
+                       .new_path = "new",
+                       .gives = UV_ENOENT,
+                       .call = CALL_LINK},
+    [UVDIO_OP_UNLINK] = {.effect = EFFECT_NAMES,
+                         .path = "none",
+                         .gives = UV_ENOENT,
+                         .call = CALL_UNLINK},
+    [UVDIO_OP_MKDIR] = {.effect = EFFECT_NAMES,
+                        .path = "file",
+                        .gives = UV_EEXIST,
+                        .call = CALL_MKDIR},
+    [UVDIO_OP_RMDIR] = {.effect = EFFECT_NAMES,
+                        .path = "none",
+                        .gives = UV_ENOENT,
+                        .call = CALL_RMDIR},
+    [UVDIO_OP_SYNC_DIRECTORY] = {.effect = EFFECT_NAMES, .path = "", .call = CALL_FSYNC},
+    [UVDIO_OP_REPLACE] = {.effect = EFFECT_SYNC,
+                          .path = "file",
+                          .call = CALL_RENAME,
+                          .weights = {[BY_MODEL] = 10, [BY_FSX] = 1, [BY_CHAOS] = 1}},
+};
+
+_Static_assert(sizeof(facts) / sizeof(facts[0]) == UVDIO_OP_COUNT, "an operation has no row");
+
+const struct op_facts* facts_of(uvdio_op_t op) {
+  assert(op > UVDIO_OP_NONE && op < UVDIO_OP_COUNT);
+  return &facts[op];
+}
+
+#define OWN_MAX 15u /* actions of a harness's own */
+
+const struct weight* weights_of(enum harness harness, const struct weight* own) {
+  static struct weight tables[HARNESSES][UVDIO_OP_COUNT + OWN_MAX + 1];
+  struct weight* table = tables[harness];
+  unsigned count = 0;
+  if (table[0].weight > 0) {
+    return table;
+  }
+  for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
+    if (facts[op].weights[harness] > 0) {
+      table[count++] = (struct weight){op, facts[op].weights[harness]};
+    }
+  }
+  for (; own->weight > 0; own++) {
+    assert(count < UVDIO_OP_COUNT + OWN_MAX);
+    table[count++] = *own;
+  }
+  table[count] = *own;
+  return table;
+}
+
+int op_may_give(uvdio_op_t op, int64_t result) {
+  const int* error = facts_of(op)->may_give;
+  while (*error != 0 && *error != result) {
+    error++;
+  }
+  return *error != 0;
+}
+
+int op_needs_writing(uvdio_op_t op) {
+  return op_is(op, UVDIO_OP_KIND_CHANGE) || facts_of(op)->needs_writing;
 }

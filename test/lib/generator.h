@@ -11,6 +11,7 @@
 #ifndef UVDIO_TEST_GENERATOR_H
 #define UVDIO_TEST_GENERATOR_H
 
+#include "faults.h"
 #include "random.h"
 #include "uvdio.h"
 
@@ -106,8 +107,57 @@ int operation_submit(const struct operation* operation, const struct target* tar
 /* The operation that waits for others, and others for it, as this one does. */
 uvdio_op_t operation_ordered_as(uvdio_op_t op, unsigned flags);
 
+/*
+ * What the tests know of an operation: one row of the table in generator.c each. Contract programs
+ * that ask something of every operation go through it, as do the scenario of the fault sweep and
+ * the harnesses, so that a new operation is in all of them by its row.
+ */
+
+enum harness { BY_MODEL, BY_FSX, BY_CHAOS, HARNESSES };
+
+/* What can be seen of an operation. Harnesses ask for this where it decides what they do. */
+enum effect {
+  EFFECT_NONE = 1, /* 0, or an error, and nothing else that a model knows of */
+  EFFECT_OPEN,
+  EFFECT_CLOSE,
+  EFFECT_READ,
+  EFFECT_WRITE,
+  EFFECT_TRUNCATE,
+  EFFECT_PREALLOCATE,
+  EFFECT_ZEROS, /* a range reads as zeros, and the size stays */
+  EFFECT_SYNC,
+  EFFECT_SIZE, /* the result is the size */
+  EFFECT_STAT,
+  EFFECT_LOOK, /* for data, or for a hole */
+  EFFECT_NAMES
+};
+
+struct op_facts {
+  enum effect effect;
+  int needs_writing; /* refused where the file is open for reads only, as every change is */
+  /* Right arguments, for a file that is one written page. `gives` is the result then; paths are in
+   * the test's folder, "" is the folder itself. */
+  struct operation example;
+  const char* path;
+  const char* new_path;
+  int64_t gives;
+  int may_give[4];             /* what a filesystem may give although nothing is wrong */
+  enum fault_call call;        /* that carries it out */
+  int has_entry;               /* rings of all supported kernels have an entry for it */
+  unsigned weights[HARNESSES]; /* how often harnesses do it; names have play_names() */
+};
+
+const struct op_facts* facts_of(uvdio_op_t op);
+
+/* What a harness does: operations by the weights of their rows, and its own actions, which are the
+ * same at each call. The memory is the generator's. */
+const struct weight* weights_of(enum harness harness, const struct weight* own);
+
 /* Whether a filesystem may give this error although nothing is wrong. Nothing was changed then. */
 int op_may_give(uvdio_op_t op, int64_t result);
+
+/* Whether the file has to be open for writing. */
+int op_needs_writing(uvdio_op_t op);
 
 /* Whether an operation is of one of these kinds (UVDIO_OP_KIND_). */
 int op_is(uvdio_op_t op, unsigned kinds);

@@ -480,39 +480,32 @@ void model_begins(struct model* model, struct change* change, const struct opera
   change->order = ++model->clock;
   change->end = operation->offset + operation->length;
   change->begin = change->op == UVDIO_OP_TRUNCATE ? change->end : operation->offset;
-  switch (change->op) {
-    case UVDIO_OP_WRITE:
+  switch (facts_of(change->op)->effect) {
+    case EFFECT_WRITE:
       write_begins(model, change);
       fill(model, change, bytes);
       break;
-    case UVDIO_OP_TRUNCATE:
+    case EFFECT_TRUNCATE:
       truncate_begins(model, change);
       break;
-    case UVDIO_OP_PREALLOCATE:
+    case EFFECT_PREALLOCATE:
       if ((operation->flags & UVDIO_SPACE_KEEP_SIZE) == 0) {
         resize_begins(model, change, 0);
       }
       break;
-    case UVDIO_OP_PUNCH_HOLE:
-    case UVDIO_OP_ZERO_RANGE:
+    case EFFECT_ZEROS:
       zeros_begin(model, change);
       break;
-    case UVDIO_OP_NEXT_DATA:
-    case UVDIO_OP_NEXT_HOLE:
-    case UVDIO_OP_SET_HINT:
-    case UVDIO_OP_OPEN:
-    case UVDIO_OP_READ:
-    case UVDIO_OP_SYNC_DATA:
-    case UVDIO_OP_SYNC_ALL:
-    case UVDIO_OP_REPLACE:
-    case UVDIO_OP_SIZE:
-    case UVDIO_OP_STAT:
-    case UVDIO_OP_CLOSE:
-    CASE_NAMES:
+    case EFFECT_NONE:
+    case EFFECT_OPEN:
+    case EFFECT_CLOSE:
+    case EFFECT_READ:
+    case EFFECT_SYNC:
+    case EFFECT_SIZE:
+    case EFFECT_STAT:
+    case EFFECT_LOOK:
+    case EFFECT_NAMES:
       break;
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
-      assert(0);
   }
 }
 
@@ -525,40 +518,33 @@ static void sync_ends(struct model* model, const struct change* change, enum mod
 }
 
 void model_ends(struct model* model, const struct change* change, enum model_end how) {
-  switch (change->op) {
-    case UVDIO_OP_WRITE:
+  switch (facts_of(change->op)->effect) {
+    case EFFECT_WRITE:
       write_ends(model, change, how);
       break;
-    case UVDIO_OP_TRUNCATE:
+    case EFFECT_TRUNCATE:
       truncate_ends(model, change, how);
       break;
-    case UVDIO_OP_PREALLOCATE:
+    case EFFECT_PREALLOCATE:
       if (change->resizes) {
         resize_ends(model, change, how);
       }
       break;
-    case UVDIO_OP_PUNCH_HOLE:
-    case UVDIO_OP_ZERO_RANGE:
+    case EFFECT_ZEROS:
       zeros_end(model, change, how);
       break;
-    case UVDIO_OP_NEXT_DATA:
-    case UVDIO_OP_NEXT_HOLE:
-    case UVDIO_OP_SET_HINT:
-    case UVDIO_OP_SYNC_DATA:
-    case UVDIO_OP_SYNC_ALL:
-    case UVDIO_OP_REPLACE:
+    case EFFECT_SYNC:
       sync_ends(model, change, how);
       break;
-    case UVDIO_OP_OPEN:
-    case UVDIO_OP_READ:
-    case UVDIO_OP_SIZE:
-    case UVDIO_OP_STAT:
-    case UVDIO_OP_CLOSE:
-    CASE_NAMES:
+    case EFFECT_NONE:
+    case EFFECT_OPEN:
+    case EFFECT_CLOSE:
+    case EFFECT_READ:
+    case EFFECT_SIZE:
+    case EFFECT_STAT:
+    case EFFECT_LOOK:
+    case EFFECT_NAMES:
       break;
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
-      assert(0);
   }
 }
 

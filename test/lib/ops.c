@@ -39,6 +39,66 @@ void close_other(struct fixture* f) {
   assert_result(t_close(op_now(&f->tracker), &f->other), 0);
 }
 
+/*
+ * Examples.
+ */
+
+static const char* place_of(const struct fixture* f, const char* path) {
+  if (path == NULL) {
+    return NULL;
+  }
+  return *path != '\0' ? path_of(f, path) : f->dir;
+}
+
+struct tracked_op* t_example(struct fixture* f, struct tracked_op* op, uvdio_file_t* file,
+                             uvdio_op_t kind) {
+  const struct op_facts* facts = facts_of(kind);
+  struct operation operation = facts->example;
+  uvdio_buf_t buf = {0};
+  struct target target = {.engine = f->engine,
+                          .path = place_of(f, facts->path),
+                          .new_path = place_of(f, facts->new_path),
+                          .file = kind == UVDIO_OP_OPEN ? &f->other : file,
+                          .buf = &buf};
+  operation.op = kind;
+  operation.now = op->blocking;
+  memset(&op->stat, 0xee, sizeof(op->stat)); /* What nobody has written is seen. */
+  if (kind == UVDIO_OP_READ) {
+    buf = blank((size_t)operation.length);
+    t_read(op, file, &buf, operation.offset); /* in pieces, where the matrix wants it */
+  } else if (kind == UVDIO_OP_WRITE) {
+    buf = filled((size_t)operation.length, 1);
+    t_write(op, file, &buf, operation.offset);
+  } else {
+    t_operation(op, &operation, &target);
+  }
+  assert_ok(uvdio_buf_release(&buf)); /* It is empty where it was accepted. */
+  return op;
+}
+
+void assert_example(const struct tracked_op* op, uvdio_op_t kind) {
+  if (!op_may_give(kind, op->result)) {
+    assert_result(op, facts_of(kind)->gives);
+  }
+}
+
+void do_every_example(struct fixture* f, int blocking) {
+  for (uvdio_op_t kind = UVDIO_OP_OPEN; kind < UVDIO_OP_COUNT; kind++) {
+    int closes = facts_of(kind)->effect == EFFECT_CLOSE;
+    put(f, &f->file, 0, PAGE, 1);
+    if (closes) {
+      open_now(f, &f->other, "other", UVDIO_OPEN_RW);
+    }
+    struct tracked_op* op = blocking ? op_now(&f->tracker) : op_new(&f->tracker);
+    t_example(f, op, closes ? &f->other : &f->file, kind);
+    run(f);
+    assert_example(op, kind);
+    if (facts_of(kind)->effect == EFFECT_OPEN) {
+      close_other(f);
+    }
+  }
+}
+
 /* Whatever the library leaves out shows. */
 uvdio_file_info_t info_of(const uvdio_file_t* file) {
   uvdio_file_info_t info;

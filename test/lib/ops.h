@@ -21,6 +21,17 @@ struct tracked_op* write_page_of(struct fixture* f, uvdio_file_t* file, uint64_t
 /* Closes f->other at once. */
 void close_other(struct fixture* f);
 
+/* Submits the operation that a row of the generator's table has as its example, with a buffer of
+ * its own where it takes one. An open is of f->other. */
+struct tracked_op* t_example(struct fixture* f, struct tracked_op* op, uvdio_file_t* file,
+                             uvdio_op_t kind);
+
+/* Asserts that it ended as its row says. */
+void assert_example(const struct tracked_op* op, uvdio_op_t kind);
+
+/* Does every operation's example, in one form, each with a file of one written page. */
+void do_every_example(struct fixture* f, int blocking);
+
 /* What is known of a file, and whether its transfers go to that backend first. */
 uvdio_file_info_t info_of(const uvdio_file_t* file);
 int is_done_by(const uvdio_file_t* file, const char* backend);

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ops.h"
+
 #define PAGES 32u
 #define NEW 128u /* added to a page's seed by a write */
 #define DEPTH 8u
@@ -113,6 +115,9 @@ static struct step* note(struct scenario* s, struct tracked_op* op, uvdio_file_t
   memset(step, 0, sizeof(*step));
   step->op = op;
   step->expected = expected;
+  if (op->accepted > 0) {
+    s->used[op->kind][op->blocking] = 1;
+  }
   return step;
 }
 
@@ -402,6 +407,20 @@ static int64_t alone(struct scenario* s, struct tracked_op* op, uvdio_file_t* fi
   return op->accepted > 0 ? op->result : op->code;
 }
 
+/* What needs no line of its own: a file of zeros stays one, whatever it is told. */
+static void use_what_changes_nothing(struct scenario* s,
+                                     struct tracked_op* (*mode)(struct scenario*),
+                                     uvdio_file_t* file) {
+  for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
+    enum effect effect = facts_of(op)->effect;
+    if (effect == EFFECT_NONE || effect == EFFECT_ZEROS) {
+      int is_missing = on_memory() && op_may_give(op, UV_ENOTSUP) && effect == EFFECT_NONE;
+      alone(s, t_example(s->f, mode(s), file, op), file,
+            is_missing ? UV_ENOTSUP : facts_of(op)->gives);
+    }
+  }
+}
+
 /* Of a file of zeros, which stays one. */
 static void use_space(struct scenario* s, struct tracked_op* (*mode)(struct scenario*),
                       uvdio_file_t* file) {
@@ -410,12 +429,9 @@ static void use_space(struct scenario* s, struct tracked_op* (*mode)(struct scen
   if (end > 0) {
     alone(s, t_preallocate_range(mode(s), file, 0, PAGE, UVDIO_SPACE_WRITTEN), file, 0);
   }
-  alone(s, t_punch_hole(mode(s), file, 0, PAGE), file, 0);
-  alone(s, t_zero_range(mode(s), file, PAGE, PAGE), file, 0);
+  use_what_changes_nothing(s, mode, file);
   alone(s, t_next_data(mode(s), file, end), file, UV_ENXIO);
   alone(s, t_next_hole(mode(s), file, end), file, UV_ENXIO);
-  struct tracked_op* hint = t_set_hint(mode(s), file, UVDIO_HINT_WRITE_LIFE, 0);
-  alone(s, hint, file, on_memory() ? UV_ENOTSUP : 0);
 }
 
 static void change_size(struct scenario* s, struct tracked_op* (*mode)(struct scenario*)) {
@@ -729,4 +745,15 @@ void scenario_end(struct scenario* s) {
   check_reads(s);
   check_content(s);
   free(s->views);
+}
+
+void scenario_assert_complete(const struct scenario* s) {
+  for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
+    for (int blocking = 0; blocking < 2; blocking++) {
+      if (!s->used[op][blocking]) {
+        fail_msg("the scenario does not use %s, %s", uvdio_op_name(op),
+                 blocking ? "synchronous" : "asynchronous");
+      }
+    }
+  }
 }

@@ -58,11 +58,15 @@ struct scenario {
   char reason[512];
   struct step steps[SCENARIO_STEPS];
   unsigned count;
+  int used[UVDIO_OP_COUNT][2]; /* which operations; [1]: in their synchronous form */
 };
 
 void scenario_begin(struct scenario* s);
 void scenario_live(struct scenario* s);
 void scenario_end(struct scenario* s);
+
+/* Fails the test where a life without a fault has left out an operation, or one of its forms. */
+void scenario_assert_complete(const struct scenario* s);
 
 /* Of other lives: whether the test allows an error; and the engine that was asked for, or whichever
  * works (0), or none (-1). */

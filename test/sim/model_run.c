@@ -31,30 +31,10 @@
 
 enum action { CANCEL = UVDIO_OP_COUNT, MISUSE, CLOSE_ENGINE, CUT_POWER, PLAY_NAMES, GROUP, LOG };
 
-static const struct weight weights[] = {{UVDIO_OP_WRITE, 360},
-                                        {UVDIO_OP_READ, 270},
-                                        {UVDIO_OP_SYNC_DATA, 60},
-                                        {UVDIO_OP_SYNC_ALL, 30},
-                                        {UVDIO_OP_SIZE, 50},
-                                        {UVDIO_OP_STAT, 20},
-                                        {UVDIO_OP_TRUNCATE, 30},
-                                        {UVDIO_OP_PREALLOCATE, 40},
-                                        {UVDIO_OP_PUNCH_HOLE, 24},
-                                        {UVDIO_OP_ZERO_RANGE, 12},
-                                        {UVDIO_OP_NEXT_DATA, 16},
-                                        {UVDIO_OP_NEXT_HOLE, 16},
-                                        {UVDIO_OP_SET_HINT, 4},
-                                        {UVDIO_OP_CLOSE, 20},
-                                        {UVDIO_OP_OPEN, 80},
-                                        {CANCEL, 50},
-                                        {MISUSE, 16},
-                                        {CLOSE_ENGINE, 2},
-                                        {CUT_POWER, 2},
-                                        {UVDIO_OP_REPLACE, 10},
-                                        {PLAY_NAMES, 20},
-                                        {GROUP, 60},
-                                        {LOG, 120},
-                                        {0, 0}};
+/* Beside the operations, whose weights are in the generator's table. */
+static const struct weight own_weights[] = {
+    {CANCEL, 50},     {MISUSE, 16}, {CLOSE_ENGINE, 2}, {CUT_POWER, 2},
+    {PLAY_NAMES, 20}, {GROUP, 60},  {LOG, 120},        {0, 0}};
 
 static const struct profile profile = {.size = FILE_SIZE,
                                        .most = TRANSFER_MAX,
@@ -429,7 +409,7 @@ static void end_write(struct run* run, const struct slot* slot, int64_t result) 
 }
 
 static int is_look(uvdio_op_t op) {
-  return op == UVDIO_OP_NEXT_DATA || op == UVDIO_OP_NEXT_HOLE;
+  return facts_of(op)->effect == EFFECT_LOOK;
 }
 
 /* A world has room for every change. */
@@ -471,53 +451,47 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
   run->totals->cancelled += result == UV_ECANCELED;
   run->totals->failed += result < 0 && result != UV_ECANCELED;
   check_outcome(run, slot, result);
-  switch (slot->operation.op) {
-    case UVDIO_OP_OPEN:
+  switch (facts_of(slot->operation.op)->effect) {
+    case EFFECT_OPEN:
       end_open(run, slot, result);
       break;
-    case UVDIO_OP_READ:
+    case EFFECT_READ:
       if (result >= 0 || result == UVDIO_ESHORTREAD) {
         end_read(run, slot, result, buf);
       }
       break;
-    case UVDIO_OP_WRITE:
+    case EFFECT_WRITE:
       end_write(run, slot, result);
       break;
-    case UVDIO_OP_SYNC_DATA:
-    case UVDIO_OP_SYNC_ALL:
-    case UVDIO_OP_REPLACE:
+    case EFFECT_SYNC:
       end_sync(slot, result);
       break;
-    case UVDIO_OP_SIZE:
+    case EFFECT_SIZE:
       if (result >= 0) {
         end_size(slot, result);
       }
       break;
-    case UVDIO_OP_STAT:
+    case EFFECT_STAT:
       if (result == 0) {
         end_size(slot, (int64_t)slot->top->stat.size);
       }
       break;
-    case UVDIO_OP_NEXT_DATA:
-    case UVDIO_OP_NEXT_HOLE:
+    case EFFECT_LOOK:
       if (result >= 0 || result == UV_ENXIO) {
         end_look(slot, result);
       }
       break;
-    case UVDIO_OP_SET_HINT:
+    case EFFECT_NONE:
       break;
-    case UVDIO_OP_TRUNCATE:
-    case UVDIO_OP_PREALLOCATE:
-    case UVDIO_OP_PUNCH_HOLE:
-    case UVDIO_OP_ZERO_RANGE:
+    case EFFECT_TRUNCATE:
+    case EFFECT_PREALLOCATE:
+    case EFFECT_ZEROS:
       model_ends(&slot->subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
       break;
-    case UVDIO_OP_CLOSE:
+    case EFFECT_CLOSE:
       slot->subject->state = CLOSED;
       break;
-    CASE_NAMES:
-    case UVDIO_OP_NONE:
-    case UVDIO_OP_COUNT:
+    case EFFECT_NAMES:
       complain("an operation that is none");
   }
 }
@@ -591,8 +565,7 @@ static struct slot* free_slot(struct run* run) {
 /* What the call has to return; 0 also where the operation itself may fail. */
 static int expected_code(const struct run* run, const struct slot* slot) {
   const struct subject* subject = slot->subject;
-  int changes =
-      op_is(slot->operation.op, UVDIO_OP_KIND_CHANGE) || slot->operation.op == UVDIO_OP_SET_HINT;
+  int changes = op_needs_writing(slot->operation.op);
   int reads = slot->operation.op == UVDIO_OP_READ;
   uvdio_file_info_t info;
   if (run->closing) {
@@ -1168,7 +1141,7 @@ static void act(struct run* run, struct subject* subject) {
       [GROUP - UVDIO_OP_COUNT] = submit_group,
       [LOG - UVDIO_OP_COUNT] = append,
   };
-  unsigned action = choose_action(&run->choices, weights);
+  unsigned action = choose_action(&run->choices, weights_of(BY_MODEL, own_weights));
   if (action < UVDIO_OP_COUNT) {
     operate(run, subject, (uvdio_op_t)action);
   } else {
@@ -1235,25 +1208,23 @@ static void add_rule(struct run* run, uvdio_op_t op, uvdio_sim_kind_t kind, int 
   expect_code(uvdio_sim_add_rule(run->sim, &rule), 0, "add_rule");
 }
 
+static int is_fallible(uvdio_op_t op) {
+  enum effect effect = facts_of(op)->effect;
+  return effect != EFFECT_OPEN && effect != EFFECT_CLOSE && effect != EFFECT_NAMES;
+}
+
 static void add_faults(struct run* run) {
-  static const uvdio_op_t fallible[] = {
-      UVDIO_OP_READ,       UVDIO_OP_WRITE,       UVDIO_OP_SYNC_DATA, UVDIO_OP_SYNC_ALL,
-      UVDIO_OP_TRUNCATE,   UVDIO_OP_PREALLOCATE, UVDIO_OP_SIZE,      UVDIO_OP_PUNCH_HOLE,
-      UVDIO_OP_ZERO_RANGE, UVDIO_OP_NEXT_DATA,   UVDIO_OP_NEXT_HOLE, UVDIO_OP_STAT,
-      UVDIO_OP_REPLACE};
   if (!one_in(&run->choices, 3)) {
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_SHORT, 0, 100000);
     add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_DELAY, 0, 20000);
   }
   run->injected = one_in(&run->choices, 3);
-  for (size_t i = 0; i < COUNT_OF(fallible); i++) {
-    if (one_in(&run->choices, 2)) {
-      add_rule(run, fallible[i], UVDIO_SIM_ERROR, one_in(&run->choices, 2) ? UV_EINTR : UV_EAGAIN,
-               10000);
+  for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
+    if (is_fallible(op) && one_in(&run->choices, 2)) {
+      add_rule(run, op, UVDIO_SIM_ERROR, one_in(&run->choices, 2) ? UV_EINTR : UV_EAGAIN, 10000);
     }
-    if (run->injected) {
-      add_rule(run, fallible[i], UVDIO_SIM_ERROR, one_in(&run->choices, 2) ? UV_EIO : UV_ENOSPC,
-               3000);
+    if (is_fallible(op) && run->injected) {
+      add_rule(run, op, UVDIO_SIM_ERROR, one_in(&run->choices, 2) ? UV_EIO : UV_ENOSPC, 3000);
     }
   }
   if (run->injected) {

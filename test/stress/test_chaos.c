@@ -249,27 +249,9 @@ enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING, PLAY_NAMES, GROUP, LOG };
 
 static const struct weight of_watched[] = {
     {UVDIO_OP_WRITE, 13}, {UVDIO_OP_READ, 16}, {UVDIO_OP_CLOSE, 1}, {0, 0}};
-static const struct weight of_crowded[] = {{UVDIO_OP_READ, 20},
-                                           {UVDIO_OP_WRITE, 24},
-                                           {UVDIO_OP_SYNC_DATA, 4},
-                                           {UVDIO_OP_SYNC_ALL, 4},
-                                           {UVDIO_OP_SIZE, 2},
-                                           {UVDIO_OP_TRUNCATE, 4},
-                                           {UVDIO_OP_CLOSE, 2},
-                                           {UVDIO_OP_PREALLOCATE, 2},
-                                           {UVDIO_OP_PUNCH_HOLE, 2},
-                                           {UVDIO_OP_ZERO_RANGE, 1},
-                                           {UVDIO_OP_NEXT_DATA, 1},
-                                           {UVDIO_OP_NEXT_HOLE, 1},
-                                           {UVDIO_OP_SET_HINT, 1},
-                                           {READ_NOW, 2},
-                                           {READ_NOTHING, 4},
-                                           {UVDIO_OP_STAT, 2},
-                                           {UVDIO_OP_REPLACE, 1},
-                                           {PLAY_NAMES, 3},
-                                           {GROUP, 5},
-                                           {LOG, 10},
-                                           {0, 0}};
+/* Beside the operations, whose weights are in the generator's table. */
+static const struct weight of_crowded[] = {{READ_NOW, 2}, {READ_NOTHING, 4}, {PLAY_NAMES, 3},
+                                           {GROUP, 5},    {LOG, 10},         {0, 0}};
 
 static const struct profile watched = {
     .size = SPANS * SPAN, .most = SPAN, .flags = {{UVDIO_O_DSYNC, 8}, {UVDIO_O_DUP, 3}}};
@@ -527,7 +509,7 @@ static void use_watched(struct subject* subject) {
 }
 
 static void use_crowded(struct subject* subject) {
-  unsigned action = choose_action(&chaos.choices, of_crowded);
+  unsigned action = choose_action(&chaos.choices, weights_of(BY_CHAOS, of_crowded));
   if (action == READ_NOTHING) {
     read_nothing(subject);
     return;
