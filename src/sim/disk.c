@@ -67,6 +67,24 @@ static uvdio__change_t* make_change(const char* base, size_t length, uint64_t of
  * Playing it back
  */
 
+/* What is written where the file ends is written with the rest of its sector, which holds zeros:
+ * what a larger size on the disk has there does not come back. */
+static size_t tail_of(const uvdio__sim_file_t* file, uint64_t end) {
+  uint64_t sector = file->sim->options.sector_size;
+  uint64_t used = end % sector;
+
+  return end == uvdio__node_size(file->now) && used != 0 ? (size_t)(sector - used) : 0;
+}
+
+static void put_tail(uvdio__sim_file_t* file, const uvdio__change_t* change) {
+  uint64_t end = change->offset + change->length;
+  uint64_t size = uvdio__node_size(file->disk);
+
+  if (change->tail > 0 && end < size) {
+    uvdio__node_punch(file->disk, end, change->tail < size - end ? change->tail : size - end);
+  }
+}
+
 /* Bytes past the size on the disk are lost with the size that they had made. */
 static void put_bytes(uvdio__sim_file_t* file, const uvdio__change_t* change, size_t begin,
                       size_t length) {
@@ -84,6 +102,9 @@ static void put_bytes(uvdio__sim_file_t* file, const uvdio__change_t* change, si
   } else if (uvdio__node_write(file->disk, change->bytes + begin, length, offset) !=
              (int64_t)length) {
     file->sim->out_of_memory = 1;
+  }
+  if (begin + length == change->length) {
+    put_tail(file, change);
   }
 }
 
@@ -203,6 +224,7 @@ int64_t uvdio__sim_write(uvdio__sim_file_t* file, const char* base, size_t lengt
   }
   change->size = uvdio__node_size(file->now);
   change->resizes = change->size != size;
+  change->tail = tail_of(file, offset + length);
   mend(file, (offset + sector - 1) / sector, (offset + length) / sector);
   change->atomic = (how & SIM_WRITE_ATOMIC) != 0;
   append_change(file, change);
@@ -226,6 +248,7 @@ static int punch_piece(uvdio__sim_file_t* file, uint64_t offset, size_t length) 
   change->zeros = 1;
   change->length = length;
   change->size = uvdio__node_size(file->now);
+  change->tail = tail_of(file, offset + length);
   uvdio__node_punch(file->now, offset, length);
   mend(file, (offset + sector - 1) / sector, (offset + length) / sector);
   append_change(file, change);

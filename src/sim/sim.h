@@ -53,6 +53,7 @@ typedef struct uvdio__change_s {
   uint64_t sequence;
   uint64_t offset;
   size_t length;    /* bytes written; 0 for a new size alone */
+  size_t tail;      /* zeros behind them, up to the end of the sector, where the file ended */
   uint64_t size;    /* of the file, after this */
   int resizes;      /* `size` is news */
   int zeros;        /* the bytes are zeros, and not held */

@@ -553,6 +553,49 @@ static void holes_survive_by_sectors(void** state) {
   assert_true(mixed > 0);
 }
 
+/* A file is cut within a sector, and something is written up to its end there. The power goes, and
+ * with it the cut: returns whether the write is there all the same, in whole sectors. */
+static int is_there_before_the_cut(uint64_t seed, int is_hole) {
+  const uvdio_sim_options_t options = {.seed = seed};
+  void* inner = NULL;
+  char sector[512];
+  assert_ok(world_make(&inner, &options));
+  struct world* w = inner;
+  start(w);
+  open_file(w, "file", UVDIO_OPEN_RW | UVDIO_O_BUFFERED);
+  write_now(w, 0, PAGE, 1);
+  write_now(w, PAGE, PAGE, 1);
+  sync_now(w);
+  assert_result(t_truncate(op_now(&w->tracker), &w->file, is_hole ? PAGE + 100 : PAGE), 0);
+  if (is_hole) {
+    assert_result(t_punch_hole(op_now(&w->tracker), &w->file, PAGE, PAGE), 0);
+  } else {
+    write_now(w, PAGE, 100, 2);
+  }
+  cut(w, UVDIO_SIM_CUT_SEEDED);
+  int found = 0;
+  if (uvdio_sim_size(w->sim, "file", 0) == 2 * PAGE && !holds(w, 0, PAGE, 512, 1)) {
+    assert_int_equal(uvdio_sim_peek(w->sim, "file", 0, sector, 512, PAGE), 512);
+    assert_true(is_hole ? is_zero(sector, 100) : holds(w, 0, PAGE, 100, 2));
+    assert_true(is_zero(sector + 100, 412));
+    found = 1;
+  }
+  assert_ok(world_tear_down(&inner));
+  return found;
+}
+
+static void sector_at_the_end_is_written_as_a_whole(void** state) {
+  int holes = 0;
+  int writes = 0;
+  (void)state;
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    holes += is_there_before_the_cut(seed, 1);
+    writes += is_there_before_the_cut(seed, 0);
+  }
+  assert_true(holes > 0);
+  assert_true(writes > 0);
+}
+
 /* Which has an end all the same. */
 static void hole_of_a_large_file_takes_no_memory(void** state) {
   struct world* w = *state;
@@ -723,6 +766,7 @@ int main(void) {
       TEST_IN(world_open, hole_is_durable_after_a_sync),
       TEST_IN(world_open, hole_is_not_durable_by_a_write),
       cmocka_unit_test(holes_survive_by_sectors),
+      cmocka_unit_test(sector_at_the_end_is_written_as_a_whole),
       TEST_IN(world_open, hole_of_a_large_file_takes_no_memory),
       TEST_IN(world_open, hole_mends_bad_sectors),
       TEST_IN(world_open, kept_size_takes_no_size),
