@@ -34,7 +34,7 @@ MAY_USE = {
     "order": "durability share queue completion loop request engine.h",
     "share": "loop engine.h",
     "durability": "request engine.h",
-    "queue": "completion batch loop request backend engine.h",
+    "queue": "share completion batch loop request backend engine.h",
     "sim": "completion vector request backend engine.h memory",
     "ring": "completion loop vector request backend engine.h arena buffer",
     "pool": "completion request backend engine.h",

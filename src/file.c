@@ -656,12 +656,6 @@ void uvdio__file_close_now(uvdio_file_t* file) {
   file_release(file);
 }
 
-/* As uvdio__order_latch_of(), but for what that does to requests. */
-static int latch_of(const uvdio_file_t* file) {
-  return file->latch_ == 0 && file->share_ != NULL ? uvdio__share_latched(uvdio__share_of(file))
-                                                   : file->latch_;
-}
-
 int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, size_t size) {
   uvdio_file_info_t own;
   uvdio__queue_t* queue;
@@ -683,7 +677,7 @@ int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, siz
   own.backend_concurrent = queue->backend->name;
   own.filesystem = file->filesystem_;
   own.is_direct = file->direct_;
-  own.latch_error = latch_of(file);
+  own.latch_error = uvdio__share_latch_of(file);
   own.is_registered = file->fixed_index_ > 0;
   own.is_durable_serialized = uvdio__has_shared_errors(file);
   own.flags = file->flags_;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "batch.h"
+#include "share.h"
 
 static uvdio__queue_t* pool_of(uvdio_engine_t* engine) {
   return &engine->queues[engine->queue_count - 1];
@@ -129,19 +130,22 @@ static int submit(uvdio__queue_t* queue, uvdio_req_t* req) {
   return 1;
 }
 
-/* Whether a file's latch has overtaken the request while it waited. */
-static int is_latched(const uvdio_req_t* req) {
-  return req->file->latch_ != 0 && (uvdio__is_change(req->op) || uvdio__is_sync(req->op));
+/* The file's latch, if it has overtaken the request while that waited; or 0. */
+static int latch_over(const uvdio_req_t* req) {
+  int is_refused = uvdio__is_change(req->op) || uvdio__is_sync(req->op);
+
+  return is_refused ? uvdio__share_latch_of(req->file) : 0;
 }
 
 /* Returns 0 when the queue takes no more for now. */
 static int submit_next(uvdio__queue_t* queue) {
   uvdio_req_t* req = uvdio__list_first(&queue->waiting);
+  int latch = latch_over(req);
 
   uvdio__ownership_check(req);
   uvdio__queue_remove(req);
-  if (is_latched(req)) {
-    uvdio__request_fail(req, req->file->latch_);
+  if (latch != 0) {
+    uvdio__request_fail(req, latch);
     uvdio__queue_complete(req);
     return 1;
   }

@@ -78,4 +78,10 @@ int uvdio__share_latch(uvdio__share_t* share, int error);
 /* The latch, or 0. Any thread. */
 int uvdio__share_latched(const uvdio__share_t* share);
 
+/* The latch of a file with or without a share, by whichever handle; or 0. */
+static inline int uvdio__share_latch_of(const uvdio_file_t* file) {
+  return file->latch_ == 0 && file->share_ != NULL ? uvdio__share_latched(uvdio__share_of(file))
+                                                   : file->latch_;
+}
+
 #endif /* UVDIO_SHARE_H */

@@ -30,9 +30,11 @@ static int tear_down(void** state) {
   struct fixture* f = *state;
   uvdio_engine_stats_t stats;
   faults_reset();
-  assert_ok(uvdio_engine_stats(second, &stats));
-  f->elsewhere = stats.submitted;
-  assert_ok(uvdio_engine_close(second, NULL));
+  if (second != NULL) {
+    assert_ok(uvdio_engine_stats(second, &stats));
+    f->elsewhere += stats.submitted;
+    assert_ok(uvdio_engine_close(second, NULL));
+  }
   (void)uv_run(&f->loop, UV_RUN_DEFAULT);
   return fixture_tear_down(state);
 }
@@ -203,6 +205,37 @@ static void durable_write_beside_a_failed_sync_is_told(void** state) {
   assert_result(write, UV_EIO);
 }
 
+/* Changes that wait for a place, or for others of their handle, have not started. */
+static void latch_refuses_what_waits_on_other_handles(void** state) {
+  struct fixture* f = *state;
+  uvdio_engine_options_t options = matrix_options();
+  uvdio_file_t third = {0};
+  uvdio_engine_t* narrow;
+  need_workers(f);
+  put(f, &f->file, 0, 4 * PAGE, 1);
+  options.depth = 1;
+  assert_ok(uvdio_engine_create(&narrow, &f->loop, &options));
+  assert_ok(uvdio_dup(narrow, &third, &f->file));
+  fault_hold(CALL_PREAD, 1);
+  struct tracked_op* read = read_page_of(f, &third, 0);
+  struct tracked_op* write = write_page_of(f, &third, 1, 5);
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &third, 0);
+  let_all_come(f, CALL_PREAD);
+  unsigned writes = fault_calls(CALL_PWRITE);
+  fault_fail(CALL_FDATASYNC, 1, ONCE, EIO);
+  assert_result(t_sync_data(op_now(&f->tracker), &f->file), UV_EIO);
+  fault_release(CALL_PREAD);
+  run(f);
+  assert_result(read, PAGE);
+  assert_int_equal(fault_calls(CALL_PWRITE), writes);
+  assert_result(write, UV_EIO);
+  assert_result(truncate, UV_EIO);
+  f->elsewhere += 3;
+  assert_result(t_close(op_now(&f->tracker), &third), 0);
+  assert_ok(uvdio_engine_close(narrow, NULL));
+  run(f);
+}
+
 static void dup_that_fails_leaves_nothing(void** state) {
   struct fixture* f = *state;
   uvdio_file_t copy = {0};
@@ -253,6 +286,7 @@ int main(int argc, char** argv) {
       TEST_WITH_TWO(failed_sync_latches_all_handles),
       TEST_WITH_TWO(write_after_a_failed_sync_elsewhere_is_refused),
       TEST_WITH_TWO(durable_write_beside_a_failed_sync_is_told),
+      TEST_WITH_TWO(latch_refuses_what_waits_on_other_handles),
       TEST_WITH_TWO(dup_that_fails_leaves_nothing),
       TEST_WITH_TWO(open_for_handles_that_fails_leaves_nothing),
       TEST_WITH_TWO(mutex_that_fails_is_an_error),
