@@ -287,16 +287,16 @@ static inline int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop,
  * When the call returns, all of the engine's handles are closing, so that a walk that closes every
  * handle which is not uv_is_closing() is harmless from now on. An idle engine is closed within one
  * loop iteration. Callbacks of pending requests run in the loop's closing phase, at most
- * callbacks_max per iteration; while requests are in flight on a ring, each iteration, also with
- * UV_RUN_NOWAIT, blocks for up to 1 ms where the loop has nothing else to do. In a forked child,
- * after uv_loop_fork(), it frees the child's copy: pending requests end with UVDIO_EFORK, and the
- * parent is not affected. Work queued on libuv's threadpool at the time of the fork keeps the
- * child's loop alive forever and leaks a small allocation, because libuv can't drop it. A
- * descriptor that was being opened or closed at the fork may stay open in the child. With nothing
- * pending, any thread that runs the loop next may call it. A mistake about that is noticed only
- * while another thread is in the loop's poll phase. Errors: UV_EINVAL (null), UV_EBADF (closing
- * already), UVDIO_ETHREAD (requests are pending and this is not the thread that the engine is
- * bound to; or the loop runs on another one). */
+ * callbacks_max per iteration; while requests are in flight on a ring, or wait for another handle
+ * of their file (uvdio_dup()), each iteration, also with UV_RUN_NOWAIT, blocks for up to 1 ms where
+ * the loop has nothing else to do. In a forked child, after uv_loop_fork(), it frees the child's
+ * copy: pending requests end with UVDIO_EFORK, and the parent is not affected. Work queued on
+ * libuv's threadpool at the time of the fork keeps the child's loop alive forever and leaks a small
+ * allocation, because libuv can't drop it. A descriptor that was being opened or closed at the fork
+ * may stay open in the child. With nothing pending, any thread that runs the loop next may call it.
+ * A mistake about that is noticed only while another thread is in the loop's poll phase. Errors:
+ * UV_EINVAL (null), UV_EBADF (closing already), UVDIO_ETHREAD (requests are pending and this is not
+ * the thread that the engine is bound to; or the loop runs on another one). */
 UVDIO_EXTERN int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb);
 
 /** Unbinds the engine from its thread, for a loop that is handed on to another one: as after

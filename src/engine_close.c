@@ -75,10 +75,10 @@ static int time_to_block(const uvdio_engine_t* engine) {
 }
 
 /* Whether requests are left that only another handle of their file lets go on, which has no signal
- * for an engine off the loop. */
+ * for an engine off the loop. What it leaves to them is taken beside whatever else is in flight:
+ * others may wait for it. */
 static int waits_for_others(const uvdio_engine_t* engine) {
-  return engine->has_signal && engine->stats.in_flight == 0 && uvdio__engine_pending(engine) > 0 &&
-         !uvdio__engine_is_forked(engine);
+  return uvdio__share_is_any_waiting(engine) && !uvdio__engine_is_forked(engine);
 }
 
 /* Makes the next iteration, where nobody else does. */

@@ -156,6 +156,16 @@ void uvdio__share_for_each(uvdio_engine_t* engine, void (*take)(uvdio_file_t* fi
   }
 }
 
+int uvdio__share_is_any_waiting(const uvdio_engine_t* engine) {
+  const uvdio_link_t_* link = engine->shares.next;
+
+  while (link != &engine->shares &&
+         UVDIO__CONTAINER_OF(link, const uvdio__share_t, engine_link)->asked == 0) {
+    link = link->next;
+  }
+  return link != &engine->shares;
+}
+
 /*
  * Giving
  */

@@ -40,6 +40,9 @@ int uvdio__share_join(uvdio_engine_t* engine, uvdio_file_t* file, uvdio__share_t
 /* Calls `take` for each file of the engine that has a share. It closes none. */
 void uvdio__share_for_each(uvdio_engine_t* engine, void (*take)(uvdio_file_t* file));
 
+/* Whether files of the engine wait for other handles, or have been left something by them. */
+int uvdio__share_is_any_waiting(const uvdio_engine_t* engine);
+
 /* The handle is about to be closed, or released, or was not opened; nothing of it is pending. Frees
  * the share. Returns 1 where it was the last one, and none was released. */
 int uvdio__share_leave(uvdio_file_t* file, int is_release);

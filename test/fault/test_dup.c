@@ -236,6 +236,46 @@ static void latch_refuses_what_waits_on_other_handles(void** state) {
   run(f);
 }
 
+/* An engine that is being closed has a worker busy with another file. What its handle was given
+ * must not wait for that. */
+static void closing_engine_holds_nobody_up(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_t slow = {0};
+  need_workers(f);
+  put(f, &f->file, 0, 4 * PAGE, 1);
+  assert_result(t_open(op_now(&f->tracker), second, &slow, path_of(f, "slow"), UVDIO_OPEN_RW), 0);
+  unsigned writes = fault_calls(CALL_PWRITE);
+  fault_hold(CALL_PWRITE, 1);
+  struct tracked_op* stuck = write_page_of(f, &slow, 0, 1);
+  watch_for_hang("no write reaches a worker");
+  while (fault_calls(CALL_PWRITE) == writes) {
+    (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  fault_await(CALL_PWRITE);
+  fault_hold(CALL_PREAD, 1);
+  struct tracked_op* read = read_page_of(f, &f->file, 0);
+  let_all_come(f, CALL_PREAD);
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &f->other, PAGE);
+  struct tracked_op* later = read_page_of(f, &f->file, 0);
+  uvdio_engine_stats_t stats;
+  assert_ok(uvdio_engine_stats(second, &stats));
+  f->elsewhere = stats.submitted;
+  assert_ok(uvdio_engine_close(second, NULL));
+  second = NULL;
+  run_for_a_while(f, 20, 1);
+  fault_release(CALL_PREAD);
+  run_for_a_while(f, 200, 1);
+  int was_done = truncate->done && later->done;
+  fault_release(CALL_PWRITE);
+  run(f);
+  watch_for_hang(NULL);
+  assert_result(read, PAGE);
+  assert_result(stuck, PAGE);
+  assert_result(truncate, 0);
+  assert_result(later, PAGE);
+  assert_int_equal(was_done, 1);
+}
+
 static void dup_that_fails_leaves_nothing(void** state) {
   struct fixture* f = *state;
   uvdio_file_t copy = {0};
@@ -287,6 +327,7 @@ int main(int argc, char** argv) {
       TEST_WITH_TWO(write_after_a_failed_sync_elsewhere_is_refused),
       TEST_WITH_TWO(durable_write_beside_a_failed_sync_is_told),
       TEST_WITH_TWO(latch_refuses_what_waits_on_other_handles),
+      TEST_WITH_TWO(closing_engine_holds_nobody_up),
       TEST_WITH_TWO(dup_that_fails_leaves_nothing),
       TEST_WITH_TWO(open_for_handles_that_fails_leaves_nothing),
       TEST_WITH_TWO(mutex_that_fails_is_an_error),
