@@ -782,7 +782,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_adopt(uvdio_engine_t* engine, uvdio_file
 /** Makes one more handle of an open file, on the same engine or another one, whose loop may run on
  * another thread: `file` is open when the call returns, without a callback. The file must have been
  * opened with UVDIO_O_DUP, or be such a handle itself. Handles are closed one by one, in any order;
- * the advisory lock of the open (UVDIO_O_LOCK_*) goes with the last of them.
+ * the advisory lock of the open (UVDIO_O_LOCK_*) goes with the last of them. Where one was released
+ * (uvdio_release()), it goes when all their descriptors are closed, also those of forked children.
  *
  * The handles have one open file, with one set of flags (dup(2)), and of the rules that hold for
  * operations on one file these hold for all handles together:
@@ -795,7 +796,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_adopt(uvdio_engine_t* engine, uvdio_file
  * Each handle's syncs wait for its own changes. Of another handle's changes a sync makes durable
  * those that had their callbacks when it was submitted. Synchronous forms end with UV_EBUSY where
  * they would have to wait for another handle. A loop that does not run holds others up only while
- * reads, changes or a sync of its handles are under way.
+ * reads, changes or a sync of its handles are pending, also where these wait for another handle:
+ * its turn may have come.
  *
  * Call it on the thread of `engine`; `source` may be another thread's, but has to be open from
  * before the call until it returns. uvdio_replace() is for a file with one handle. Makes one system
