@@ -296,7 +296,7 @@ void uvdio__iteration_on_signal(uv_async_t* handle) {
   uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, signal);
 
   if (!uvdio__engine_is_inherited(engine)) {
-    uvdio__share_for_each(engine, uvdio__order_take_grants);
+    uvdio__share_for_each_given(engine, uvdio__order_take_grants);
   }
 }
 

@@ -109,7 +109,8 @@ struct uvdio_engine_s {
   uv_async_t tick;      /* off the loop: closed when made, its close callback is an iteration */
   uv_async_t signal;    /* of other threads (loop.h); not before has_signal */
   int has_signal;
-  int is_signal_open; /* by the mutex */
+  int is_signal_open;    /* by the mutex, as the next one */
+  uvdio_link_t_ signals; /* links of those that were signalled to, oldest first */
   uv_mutex_t signal_mutex;
 
   uvdio_engine_stats_t stats; /* but for `pending`, which follows from the others */

@@ -104,7 +104,7 @@ static void continue_off_loop(uvdio_engine_t* engine) {
 void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
   uvdio__iteration_sweep(engine);
   uvdio__iteration_begin(engine);
-  uvdio__share_for_each(engine, uvdio__order_take_grants);
+  uvdio__share_for_each_given(engine, uvdio__order_take_grants);
   uvdio__iteration_run_callbacks(engine);
   uvdio__iteration_end(engine);
   if (engine->handles_closing > 0) {

@@ -157,6 +157,7 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
       options->callbacks_max == 0 ? CALLBACKS_MAX_DEFAULT : options->callbacks_max;
   uvdio__list_init(&engine->completed);
   uvdio__list_init(&engine->shares);
+  uvdio__list_init(&engine->signals);
   for (i = 0; i < QUEUES; i++) {
     engine->queues[i].engine = engine;
     uvdio__list_init(&engine->queues[i].waiting);

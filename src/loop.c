@@ -52,12 +52,42 @@ int uvdio__loop_listen(uvdio_engine_t* engine) {
   return 0;
 }
 
-void uvdio__loop_signal(uvdio_engine_t* engine) {
+void uvdio__loop_signal(uvdio_engine_t* engine, uvdio_link_t_* link) {
   assert(engine->has_signal);
   uv_mutex_lock(&engine->signal_mutex);
+  if (uvdio__list_is_empty(link)) {
+    uvdio__link_insert(link, &engine->signals);
+  }
   if (engine->is_signal_open) {
     (void)uv_async_send(&engine->signal);
   }
+  uv_mutex_unlock(&engine->signal_mutex);
+}
+
+/* By the mutex. */
+static void take(uvdio_link_t_* link) {
+  uvdio__link_remove(link);
+  uvdio__list_init(link);
+}
+
+uvdio_link_t_* uvdio__loop_take_signal(uvdio_engine_t* engine) {
+  uvdio_link_t_* link = NULL;
+
+  if (!engine->has_signal) {
+    return NULL;
+  }
+  uv_mutex_lock(&engine->signal_mutex);
+  if (!uvdio__list_is_empty(&engine->signals)) {
+    link = engine->signals.next;
+    take(link);
+  }
+  uv_mutex_unlock(&engine->signal_mutex);
+  return link;
+}
+
+void uvdio__loop_forget_signal(uvdio_engine_t* engine, uvdio_link_t_* link) {
+  uv_mutex_lock(&engine->signal_mutex);
+  take(link);
   uv_mutex_unlock(&engine->signal_mutex);
 }
 

@@ -40,8 +40,13 @@ void uvdio__loop_tick(uvdio_engine_t* engine);
  * loop). */
 int uvdio__loop_listen(uvdio_engine_t* engine);
 
-/* Has the loop's thread call on_signal. Any thread, while the engine is there. Off the loop it does
- * nothing: whoever waits for a signal looks again at each iteration. */
-void uvdio__loop_signal(uvdio_engine_t* engine);
+/* Notes the link, unless it is noted, and has the loop's thread call on_signal. Any thread, while
+ * the engine is there. Off the loop there is no call: whoever waits for a signal looks again at
+ * each iteration. A link that is not noted is a list by itself. */
+void uvdio__loop_signal(uvdio_engine_t* engine, uvdio_link_t_* link);
+
+/* Takes the oldest link that is noted; null where there is none. And one that is to be gone. */
+uvdio_link_t_* uvdio__loop_take_signal(uvdio_engine_t* engine);
+void uvdio__loop_forget_signal(uvdio_engine_t* engine, uvdio_link_t_* link);
 
 #endif /* UVDIO_LOOP_H */

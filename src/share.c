@@ -29,6 +29,7 @@ struct uvdio__share_s {
   uvdio_engine_t* engine;
   uvdio_file_t* file;
   uvdio_link_t_ engine_link; /* on engine->shares */
+  uvdio_link_t_ signal_link; /* on engine->signals (loop.h) */
   uvdio_link_t_ link;        /* on open_file->shares, and so on */
   uvdio_link_t_ exclusive_link;
   uvdio_link_t_ sync_link;
@@ -82,11 +83,15 @@ static int make(uvdio_engine_t* engine, uvdio_file_t* file, open_file_t* open_fi
   share->engine = engine;
   share->file = file;
   uvdio__link_insert(&share->engine_link, &engine->shares);
+  uvdio__list_init(&share->signal_link);
   file->share_ = share;
   return 0;
 }
 
 static void unmake(uvdio__share_t* share) {
+  if (!is_forked(share)) {
+    uvdio__loop_forget_signal(share->engine, &share->signal_link);
+  }
   uvdio__link_remove(&share->engine_link);
   share->file->share_ = NULL;
   uvdio__free(share, sizeof(*share), UVDIO__STRUCT_ALIGN);
@@ -156,6 +161,17 @@ void uvdio__share_for_each(uvdio_engine_t* engine, void (*take)(uvdio_file_t* fi
   }
 }
 
+void uvdio__share_for_each_given(uvdio_engine_t* engine, void (*take)(uvdio_file_t* file)) {
+  uvdio_link_t_* link;
+
+  if (uvdio__engine_is_forked(engine)) {
+    return;
+  }
+  while ((link = uvdio__loop_take_signal(engine)) != NULL) {
+    take(UVDIO__CONTAINER_OF(link, uvdio__share_t, signal_link)->file);
+  }
+}
+
 int uvdio__share_is_any_waiting(const uvdio_engine_t* engine) {
   const uvdio_link_t_* link = engine->shares.next;
 
@@ -172,7 +188,7 @@ int uvdio__share_is_any_waiting(const uvdio_engine_t* engine) {
 
 static void give(uvdio__share_t* share, unsigned what) {
   share->given |= what;
-  uvdio__loop_signal(share->engine);
+  uvdio__loop_signal(share->engine, &share->signal_link);
 }
 
 static void wait_no_more(uvdio__share_t* share, unsigned what) {

@@ -37,8 +37,10 @@ int uvdio__share_create(uvdio_engine_t* engine, uvdio_file_t* file);
  * UV_EBUSY (a replace of the other one is pending). */
 int uvdio__share_join(uvdio_engine_t* engine, uvdio_file_t* file, uvdio__share_t* other);
 
-/* Calls `take` for each file of the engine that has a share. It closes none. */
+/* Calls `take` for each file of the engine that has a share; and for those alone to which others
+ * have left something since the last time. It closes none. */
 void uvdio__share_for_each(uvdio_engine_t* engine, void (*take)(uvdio_file_t* file));
+void uvdio__share_for_each_given(uvdio_engine_t* engine, void (*take)(uvdio_file_t* file));
 
 /* Whether files of the engine wait for other handles, or have been left something by them. */
 int uvdio__share_is_any_waiting(const uvdio_engine_t* engine);

@@ -5,12 +5,24 @@
  * has failed.
  */
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "faults.h"
 #include "fixture.h"
 #include "ops.h"
 
+#define IDLE 40u
+
 static uvdio_engine_t* second;
+static atomic_uint locks;
+
+void __real_uv_mutex_lock(uv_mutex_t* mutex);
+void __wrap_uv_mutex_lock(uv_mutex_t* mutex);
+
+void __wrap_uv_mutex_lock(uv_mutex_t* mutex) {
+  atomic_fetch_add(&locks, 1);
+  __real_uv_mutex_lock(mutex);
+}
 
 /* f->file and f->other are handles of one open file, on two engines of the loop. */
 static int two_handles(void** state) {
@@ -276,6 +288,33 @@ static void closing_engine_holds_nobody_up(void** state) {
   assert_int_equal(was_done, 1);
 }
 
+/* How often a mutex is taken where a truncate waits for the other handle. */
+static unsigned locks_of_a_wait(struct fixture* f) {
+  unsigned before = atomic_load(&locks);
+  struct tracked_op* read = read_page_of(f, &f->file, 0);
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &f->other, PAGE);
+  run(f);
+  assert_result(read, PAGE);
+  assert_result(truncate, 0);
+  return atomic_load(&locks) - before;
+}
+
+/* Whoever wakes an engine for one handle does not make it look at all of its files. */
+static void handles_that_wait_for_nothing_cost_nothing(void** state) {
+  struct fixture* f = *state;
+  static uvdio_file_t idle[IDLE];
+  need_workers(f);
+  put(f, &f->file, 0, PAGE, 1);
+  unsigned alone = locks_of_a_wait(f);
+  for (unsigned i = 0; i < IDLE; i++) {
+    assert_ok(uvdio_dup(second, &idle[i], &f->file));
+  }
+  assert_true(locks_of_a_wait(f) < alone + IDLE);
+  for (unsigned i = 0; i < IDLE; i++) {
+    assert_result(t_close(op_now(&f->tracker), &idle[i]), 0);
+  }
+}
+
 static void dup_that_fails_leaves_nothing(void** state) {
   struct fixture* f = *state;
   uvdio_file_t copy = {0};
@@ -328,6 +367,7 @@ int main(int argc, char** argv) {
       TEST_WITH_TWO(durable_write_beside_a_failed_sync_is_told),
       TEST_WITH_TWO(latch_refuses_what_waits_on_other_handles),
       TEST_WITH_TWO(closing_engine_holds_nobody_up),
+      TEST_WITH_TWO(handles_that_wait_for_nothing_cost_nothing),
       TEST_WITH_TWO(dup_that_fails_leaves_nothing),
       TEST_WITH_TWO(open_for_handles_that_fails_leaves_nothing),
       TEST_WITH_TWO(mutex_that_fails_is_an_error),
