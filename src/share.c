@@ -11,6 +11,7 @@
 typedef struct open_file_s {
   uv_mutex_t mutex;
   uvdio_link_t_ shares;
+  uvdio_link_t_ access_queue;    /* shares that wait for shared access */
   uvdio_link_t_ exclusive_queue; /* shares that wait for exclusive access, oldest first */
   uvdio_link_t_ sync_queue;      /* shares that wait for the sync, oldest first */
   const uvdio__share_t* exclusive;
@@ -31,6 +32,7 @@ struct uvdio__share_s {
   uvdio_link_t_ engine_link; /* on engine->shares */
   uvdio_link_t_ signal_link; /* on engine->signals (loop.h) */
   uvdio_link_t_ link;        /* on open_file->shares, and so on */
+  uvdio_link_t_ access_link;
   uvdio_link_t_ exclusive_link;
   uvdio_link_t_ sync_link;
   unsigned given;   /* SHARE_*; by the mutex, as the next two */
@@ -113,6 +115,7 @@ static open_file_t* make_open_file(void) {
   }
   if (open_file != NULL) {
     uvdio__list_init(&open_file->shares);
+    uvdio__list_init(&open_file->access_queue);
     uvdio__list_init(&open_file->exclusive_queue);
     uvdio__list_init(&open_file->sync_queue);
   }
@@ -195,6 +198,9 @@ static void wait_no_more(uvdio__share_t* share, unsigned what) {
   unsigned ended = share->waits & what;
 
   share->waits &= ~what;
+  if ((ended & SHARE_ACCESS) != 0) {
+    uvdio__link_remove(&share->access_link);
+  }
   if ((ended & SHARE_EXCLUSIVE) != 0) {
     uvdio__link_remove(&share->exclusive_link);
     atomic_fetch_sub(&share->open_file->exclusive_wanted, 1);
@@ -220,16 +226,13 @@ static void give_exclusive(open_file_t* open_file) {
 /* Shared access for all that wait for it, before the next one has it exclusively. One may have it
  * and wait for more of it, where nobody had it exclusively in between. */
 static void give_access(open_file_t* open_file) {
-  uvdio_link_t_* link;
-
-  for (link = open_file->shares.next; link != &open_file->shares; link = link->next) {
-    uvdio__share_t* share = UVDIO__CONTAINER_OF(link, uvdio__share_t, link);
-    if ((share->waits & SHARE_ACCESS) != 0) {
-      wait_no_more(share, SHARE_ACCESS);
-      open_file->users += (share->given & SHARE_ACCESS) == 0;
-      share->is_admitted = 1;
-      give(share, SHARE_ACCESS);
-    }
+  while (!is_empty(&open_file->access_queue)) {
+    uvdio__share_t* share =
+        UVDIO__CONTAINER_OF(open_file->access_queue.next, uvdio__share_t, access_link);
+    wait_no_more(share, SHARE_ACCESS);
+    open_file->users += (share->given & SHARE_ACCESS) == 0;
+    share->is_admitted = 1;
+    give(share, SHARE_ACCESS);
   }
 }
 
@@ -350,7 +353,9 @@ static void wait_for(open_file_t* open_file, uvdio__share_t* share, unsigned wha
     return;
   }
   share->waits |= what;
-  if (what == SHARE_EXCLUSIVE) {
+  if (what == SHARE_ACCESS) {
+    uvdio__link_insert(&share->access_link, &open_file->access_queue);
+  } else if (what == SHARE_EXCLUSIVE) {
     uvdio__link_insert(&share->exclusive_link, &open_file->exclusive_queue);
     atomic_fetch_add(&open_file->exclusive_wanted, 1);
   } else if (what == SHARE_SYNC) {

@@ -352,7 +352,9 @@ UVDIO_EXTERN int uvdio_sim_power_cut(uvdio_sim_t* sim, uvdio_sim_cut_t cut);
 
 /** Crashes the program that owns `engine`, at any time, also from a callback; null: all programs on
  * the world. The engine's pending requests end with UVDIO_SIM_DEAD, as after a power cut. A new
- * engine may be created immediately. Errors: UV_EINVAL (no such engine, or a dead one), UV_ENOMEM
+ * engine may be created immediately. A program dies with all of its engines: where another one has
+ * a handle of the same open file (uvdio_dup()), crash it as well, or its handle is latched by
+ * UVDIO_SIM_DEAD. Errors: UV_EINVAL (no such engine, or a dead one), UV_ENOMEM
  * (as for power cuts). */
 UVDIO_EXTERN int uvdio_sim_crash(uvdio_sim_t* sim, const uvdio_engine_t* engine);
 
