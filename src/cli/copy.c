@@ -4,12 +4,11 @@
  *
  * A list of steps, each of which runs the loop until it is done; the first that fails ends it:
  *
- *   open source, open target, reserve space, move the blocks, set the size, sync, [compare],
- *   give it its mode and times, close
+ *   open source, open target, reserve space, move the blocks, set the size, [sync, compare],
+ *   give it its mode and times, publish: sync it, and rename it to the target
  *
- * Until the target is synced it may be incomplete. Whatever goes wrong, the last words say so, and
- * a target that was not there before is removed. It is removed first, so that on a full disk there
- * is room for the words.
+ * Whatever goes wrong before that, what was created is removed, and the last words say what became
+ * of the target. It is removed first, so that on a full disk there is room for the words.
  */
 #include <assert.h>
 #include <errno.h>
@@ -48,9 +47,15 @@ static const char usage[] =
     "usage: uvdio copy [OPTIONS] SRC DST\n"
     "\n"
     "Copies the file SRC to DST by direct I/O. Where DST is a directory, the copy has\n"
-    "the name of SRC in it. An existing file is overwritten. The copy succeeds when\n"
-    "data, size and name are on the disk. Where a filesystem refuses direct I/O, its\n"
-    "file goes through the page cache, and the last line says so.\n"
+    "the name of SRC in it. The copy succeeds when data, size and name are on the\n"
+    "disk. Where a filesystem refuses direct I/O, its file goes through the page\n"
+    "cache, and the last line says so.\n"
+    "\n"
+    "What is written is a file beside DST, .NAME.uvdio-copy, which replaces DST when\n"
+    "it is complete: a failure, a signal, a crash or a power cut leaves the old DST\n"
+    "or the new one, as a whole. The new one has the mode and the owner of the old.\n"
+    "A symbolic link stays, and what it leads to is replaced. Other hard links of the\n"
+    "old DST keep its content. Until the end there has to be room for both.\n"
     "\n"
     "SRC and DST may be block devices. A device is not written to if it is mounted or\n"
     "smaller than SRC. Of a larger one the bytes behind the length of SRC stay, but\n"
@@ -60,6 +65,9 @@ static const char usage[] =
     "                   root can keep the owner. Access control lists and extended\n"
     "                   attributes are not copied. Without this option a new DST has\n"
     "                   the permissions of SRC, less the umask\n"
+    "  --in-place       write into DST itself, which needs no room for two, no right to\n"
+    "                   create files beside it, and keeps hard links and everything\n"
+    "                   else about it. What ends the copy early leaves it incomplete\n"
     "  --sparse WHEN    auto (the default): holes of SRC become holes of DST, and are\n"
     "                   not read; always: runs of 4096 zeros do, too, and no space is\n"
     "                   reserved; never: all of DST is written. A device has no holes\n"
@@ -76,11 +84,11 @@ static const char usage[] =
     "The copy takes memory for DEPTH blocks, with --verify for twice as many. Space\n"
     "for DST is reserved first. The rate at the end counts bytes that were written.\n"
     "\n"
-    "On failure, and on SIGINT, SIGTERM or SIGHUP, a new DST is removed unless it was\n"
-    "complete. The same signal once more ends the copy at once and leaves DST as it\n"
-    "is. A signal that was ignored at the start (nohup) stays ignored. After SIGKILL,\n"
-    "a crash or a power cut, DST may be there and incomplete: copy again. Nothing\n"
-    "else is left.\n"
+    "On failure, and on SIGINT, SIGTERM or SIGHUP, what was created is removed. The\n"
+    "same signal once more ends the copy at once. A signal that was ignored at the\n"
+    "start (nohup) stays ignored. After SIGKILL, a crash or a power cut\n"
+    ".NAME.uvdio-copy may be there: the next copy to DST removes it, if it is of the\n"
+    "same user and no other copy has it locked. Nothing else is left.\n"
     "\n"
     "Exit codes: 0 copied, 1 failed, 2 wrong usage, 128+N ended by signal N.\n";
 
@@ -88,15 +96,16 @@ typedef enum { SPARSE_AUTO, SPARSE_ALWAYS, SPARSE_NEVER } sparse_t;
 
 typedef enum {
   TARGET_UNTOUCHED,
-  TARGET_OVERWRITTEN, /* it was there before */
-  TARGET_CREATED,
-  TARGET_DURABLE /* all of it is on the disk */
+  TARGET_OVERWRITTEN, /* in place */
+  TARGET_CREATED,     /* there is a new file, which may be a temporary one */
+  TARGET_COMPLETE
 } target_state_t;
 
 typedef struct {
   /* options */
   const char* source_path;
   char* target_path;
+  int in_place;
   uvdio_engine_options_t engine;
   uint64_t block_size;
   sparse_t sparse;
@@ -107,14 +116,15 @@ typedef struct {
   session_t session;
   progress_t progress;
   uvdio_file_t source;
-  uvdio_file_t target;
+  target_t target;
   uvdio_req_t req;
   transfer_t* transfer; /* the one that runs, or null */
   struct stat source_status;
   uint64_t size;
   uvdio_file_t* holes; /* the source, to find its holes; or null: none are to be kept */
-  target_t entry;      /* the target: its name, and a descriptor of its own */
   target_state_t state;
+  int discard_error; /* errno of removing, or emptying, what is left of a failure */
+  int is_emptied;
   atomic_int interrupted;
   /* for the last line */
   uint64_t moved;
@@ -157,7 +167,7 @@ static int name_target(copy_t* copy, const char* path) {
   int in_directory = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
   copy->target_path =
       in_directory ? path_join(path, slash != NULL ? slash + 1 : copy->source_path) : strdup(path);
-  copy->entry.path = copy->target_path;
+  copy->target.path = copy->target_path;
   return copy->target_path != NULL ? CLI_OK : report_error("copy", "open", path, UV_ENOMEM);
 }
 
@@ -179,34 +189,13 @@ static int open_source(copy_t* copy) {
     return fail(copy, "tell the size of", copy->source_path, result);
   }
   copy->size = (uint64_t)result;
-  copy->holes = copy->sparse != SPARSE_NEVER && !copy->entry.is_device ? &copy->source : NULL;
+  copy->holes = copy->sparse != SPARSE_NEVER && !copy->target.is_device ? &copy->source : NULL;
   return CLI_OK;
-}
-
-static int exchanged(const copy_t* copy) {
-  return report_problem("copy",
-                        "%s was exchanged meanwhile. Copy again when nobody else writes there.",
-                        copy->target_path);
-}
-
-/* The library's descriptor, beside the one of copy->entry. A device ends at a sector and not at a
- * page. */
-static int open_by_library(copy_t* copy) {
-  unsigned flags = UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED;
-  flags |= copy->entry.exists ? 0 : UVDIO_O_NOFOLLOW;
-  flags |= copy->entry.is_device ? UVDIO_O_NATIVE_ALIGN : 0;
-  int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_open(copy->session.engine, &copy->target, &copy->req,
-                                            copy->target_path, flags, 0, session_done));
-  if (result != 0) {
-    return fail(copy, "open", copy->target_path, result);
-  }
-  return target_is_in_place(&copy->entry) ? CLI_OK : exchanged(copy);
 }
 
 static int check_room(copy_t* copy) {
   int64_t room = session_await(&copy->session, &copy->req,
-                               uvdio_size(&copy->target, &copy->req, session_done));
+                               uvdio_size(&copy->target.file, &copy->req, session_done));
   if (room < 0) {
     return fail(copy, "tell the size of", copy->target_path, room);
   }
@@ -222,7 +211,7 @@ static int check_room(copy_t* copy) {
 static int empty_target(copy_t* copy) {
   copy->state = TARGET_OVERWRITTEN;
   int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_truncate(&copy->target, &copy->req, 0, session_done));
+                                 uvdio_truncate(&copy->target.file, &copy->req, 0, session_done));
   return result == 0 ? CLI_OK : fail(copy, "empty", copy->target_path, result);
 }
 
@@ -230,13 +219,10 @@ static int empty_target(copy_t* copy) {
 static int open_target(copy_t* copy) {
   mode_t mode =
       copy->source_status.st_mode & (copy->preserve ? S_IRWXU : S_IRWXU | S_IRWXG | S_IRWXO);
-  int code = target_open(&copy->entry, mode);
-  if (!copy->entry.exists && copy->entry.descriptor >= 0) {
-    copy->state = TARGET_CREATED;
-  }
-  code = code == CLI_OK ? open_by_library(copy) : code;
-  if (code == CLI_OK && copy->entry.exists) {
-    code = copy->entry.is_device ? check_room(copy) : empty_target(copy);
+  int code = target_open(&copy->target, &copy->session, mode);
+  copy->state = target_is_new(&copy->target) ? TARGET_CREATED : TARGET_UNTOUCHED;
+  if (code == CLI_OK && copy->state == TARGET_UNTOUCHED) {
+    code = copy->target.is_device ? check_room(copy) : empty_target(copy);
   }
   return code;
 }
@@ -252,7 +238,7 @@ static size_t alignment_of(const uvdio_file_t* file) {
 /* Both are powers of two: the larger one is a multiple of the other. */
 static size_t unit_of(const copy_t* copy) {
   size_t source = alignment_of(&copy->source);
-  size_t target = alignment_of(&copy->target);
+  size_t target = alignment_of(&copy->target.file);
   return source > target ? source : target;
 }
 
@@ -265,7 +251,7 @@ static size_t block_size_for(const copy_t* copy) {
 static int64_t reserve(copy_t* copy, uint64_t begin, uint64_t end) {
   return session_await(
       &copy->session, &copy->req,
-      uvdio_preallocate(&copy->target, &copy->req, begin, end - begin, 0, session_done));
+      uvdio_preallocate(&copy->target.file, &copy->req, begin, end - begin, 0, session_done));
 }
 
 /* Range by range: the holes are to stay. */
@@ -282,14 +268,14 @@ static int64_t reserve_data(copy_t* copy) {
 }
 
 static int64_t reserve_all(copy_t* copy) {
-  uint64_t unit = alignment_of(&copy->target);
+  uint64_t unit = alignment_of(&copy->target.file);
   return reserve(copy, 0, (copy->size + unit - 1) / unit * unit);
 }
 
 /* Finds out about a disk that is too small before anything is written to it. Where zeros become
  * holes, only reading tells what will be written. */
 static int reserve_space(copy_t* copy) {
-  if (copy->entry.is_device || copy->sparse == SPARSE_ALWAYS || copy->size == 0) {
+  if (copy->target.is_device || copy->sparse == SPARSE_ALWAYS || copy->size == 0) {
     return CLI_OK;
   }
   progress_start(&copy->progress, "reserving space", NULL, NULL, 0);
@@ -336,15 +322,15 @@ static int report_transfer(copy_t* copy, const transfer_t* transfer) {
 static int run_transfer(copy_t* copy, transfer_mode_t mode, const char* verb) {
   transfer_t transfer = {.mode = mode,
                          .source = &copy->source,
-                         .target = &copy->target,
+                         .target = &copy->target.file,
                          .size = copy->size,
                          .block_size = block_size_for(copy),
                          .unit = unit_of(copy),
-                         .alignment = alignment_of(&copy->target),
+                         .alignment = alignment_of(&copy->target.file),
                          .depth = copy->engine.depth,
                          .holes = mode == TRANSFER_COPY ? copy->holes : NULL,
-                         .skip_zeros = copy->sparse == SPARSE_ALWAYS && !copy->entry.is_device,
-                         .target_goes_on = copy->entry.is_device};
+                         .skip_zeros = copy->sparse == SPARSE_ALWAYS && !copy->target.is_device,
+                         .target_goes_on = copy->target.is_device};
   int error = transfer_start(&transfer);
   if (error != 0) {
     return fail(copy, "get memory for the blocks of", copy->source_path, error);
@@ -383,32 +369,26 @@ static int check_size(copy_t* copy) {
 
 /* Takes the padding off again, and adds a hole at the end. */
 static int set_size(copy_t* copy) {
-  if (copy->entry.is_device) {
+  if (copy->target.is_device) {
     return CLI_OK;
   }
   int64_t result =
       session_await(&copy->session, &copy->req,
-                    uvdio_truncate(&copy->target, &copy->req, copy->size, session_done));
+                    uvdio_truncate(&copy->target.file, &copy->req, copy->size, session_done));
   return result == 0 ? CLI_OK : fail(copy, "set the size of", copy->target_path, result);
 }
 
-static int sync_target(copy_t* copy) {
-  progress_start(&copy->progress, "syncing", NULL, NULL, 0);
-  int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_sync_all(&copy->target, &copy->req, session_done));
-  progress_stop(&copy->progress);
-  return result == 0 ? CLI_OK : fail(copy, "sync", copy->target_path, result);
-}
-
-static int sync_data(copy_t* copy) {
-  int code = sync_target(copy);
-  copy->copy_seconds = (double)(uv_hrtime() - copy->started_ns) / 1e9;
-  return code;
-}
-
+/* What is compared is on the disk by then. */
 static int verify_target(copy_t* copy) {
   if (!copy->verify) {
     return CLI_OK;
+  }
+  progress_start(&copy->progress, "syncing", NULL, NULL, 0);
+  int64_t result = session_await(&copy->session, &copy->req,
+                                 uvdio_sync_all(&copy->target.file, &copy->req, session_done));
+  progress_stop(&copy->progress);
+  if (result != 0) {
+    return fail(copy, "sync", copy->target_path, result);
   }
   uint64_t started_ns = uv_hrtime();
   int code = run_transfer(copy, TRANSFER_COMPARE, "verifying");
@@ -416,21 +396,18 @@ static int verify_target(copy_t* copy) {
   return code;
 }
 
-/* Last, because whatever came before changes the times. What was given to the target by now, a mode
- * at least, is to be durable, too. */
+/* After everything that changes the times. */
 static int keep_attributes(copy_t* copy) {
-  if (copy->entry.is_device) {
-    return CLI_OK;
-  }
-  int code = target_finish(&copy->entry, copy->preserve ? &copy->source_status : NULL);
-  return code == CLI_OK && copy->entry.mode_is_pending ? sync_target(copy) : code;
+  return copy->target.is_device
+             ? CLI_OK
+             : target_finish(&copy->target, copy->preserve ? &copy->source_status : NULL);
 }
 
 /* Who did it and how: asked for while the files are open. */
 static int describe_method(copy_t* copy) {
   uvdio_file_info_t source, target;
   int error = uvdio_file_info(&copy->source, &source);
-  error = error == 0 ? uvdio_file_info(&copy->target, &target) : error;
+  error = error == 0 ? uvdio_file_info(&copy->target.file, &target) : error;
   assert(error == 0);
   int same = strcmp(source.backend, target.backend) == 0;
   int used = snprintf(copy->method, sizeof copy->method, same ? "%s" : "%s for SRC, %s for DST",
@@ -451,20 +428,21 @@ static int describe_method(copy_t* copy) {
   return CLI_OK;
 }
 
-static int close_target(copy_t* copy) {
-  int64_t result = session_await(&copy->session, &copy->req,
-                                 uvdio_close(&copy->target, &copy->req, session_done));
-  if (result != 0) {
-    return fail(copy, "close", copy->target_path, result);
-  }
-  copy->state = TARGET_DURABLE;
-  return CLI_OK;
+/* A signal that comes later changes nothing. */
+static int publish(copy_t* copy) {
+  int is_complete;
+  progress_start(&copy->progress, "syncing", NULL, NULL, 0);
+  int code = target_publish(&copy->target, &copy->session, &is_complete);
+  progress_stop(&copy->progress);
+  copy->state = is_complete ? TARGET_COMPLETE : copy->state;
+  copy->copy_seconds = (double)(uv_hrtime() - copy->started_ns) / 1e9 - copy->verify_seconds;
+  return code;
 }
 
 static int run_steps(copy_t* copy) {
   static int (*const steps[])(copy_t*) = {
-      open_source, open_target,   reserve_space,   copy_blocks,     check_size,   set_size,
-      sync_data,   verify_target, keep_attributes, describe_method, close_target,
+      open_source, open_target,   reserve_space,   copy_blocks,     check_size,
+      set_size,    verify_target, keep_attributes, describe_method, publish,
   };
   int code = CLI_OK;
   copy->started_ns = uv_hrtime();
@@ -495,6 +473,17 @@ static int check_backend(const copy_t* copy) {
   return CLI_OK;
 }
 
+/* A target that was not finished must not pass for a copy. What could not be said up to now,
+ * because the disk is full, can be when the blocks are free. While the file is open nobody else can
+ * have one with its number. */
+static void discard(copy_t* copy) {
+  int is_overwritten = copy->state == TARGET_OVERWRITTEN && !copy->target.is_device;
+  copy->is_emptied = is_overwritten && report_is_pending();
+  if (copy->state == TARGET_CREATED || copy->is_emptied) {
+    copy->discard_error = target_discard(&copy->target, copy->is_emptied);
+  }
+}
+
 static int run_session(copy_t* copy) {
   int error = session_open(&copy->session, &copy->engine);
   if (error != 0) {
@@ -511,52 +500,49 @@ static int run_session(copy_t* copy) {
   if (code == CLI_OK) {
     code = run_steps(copy);
   }
-  if (code == CLI_OK) {
-    assert(copy->state == TARGET_DURABLE);
-    code = copy->entry.is_device ? CLI_OK : target_sync_directory(&copy->entry);
-  }
+  discard(copy);
   progress_close(&copy->progress);
   session_close(&copy->session);
   return code;
 }
 
-static void tell_about_overwritten(const copy_t* copy, int is_emptied) {
+static void tell_about_overwritten(const copy_t* copy) {
   const char* path = copy->target_path;
-  if (is_emptied) {
+  if (copy->is_emptied && copy->discard_error == 0) {
     report_problem("copy", "%s was incomplete and has been emptied, to make room for this message.",
                    path);
   } else {
     report_problem("copy", "%s is incomplete. Don't use it; copy again%s.", path,
-                   copy->entry.is_device ? "" : ", or remove it");
+                   copy->target.is_device ? "" : ", or remove it");
   }
 }
 
-static void tell_about_created(const copy_t* copy, int error) {
-  const char* path = copy->target_path;
-  if (error == 0) {
-    report_problem("copy", "%s was incomplete and has been removed.", path);
-  } else if (error == ESTALE) {
+static void tell_about_created(const copy_t* copy) {
+  const char* temporary = copy->target.temporary;
+  const char* path = temporary != NULL ? temporary : copy->target_path;
+  if (copy->discard_error == ESTALE) {
     report_problem("copy", "what is at %s now is another file, and was left as it is.", path);
-  } else {
+  } else if (copy->discard_error != 0) {
     report_problem("copy", "%s is incomplete. Remove it: that failed here (%s).", path,
-                   strerror(error));
+                   strerror(copy->discard_error));
+  }
+  if (temporary != NULL) {
+    report_problem("copy", "%s was not %s.", copy->target_path,
+                   copy->target.exists ? "changed" : "created");
+  } else if (copy->discard_error == 0) {
+    report_problem("copy", "%s was incomplete and has been removed.", path);
   }
 }
 
-/* A target that was not finished must not pass for a copy. What could not be said up to now,
- * because the disk is full, can be when the target's blocks are free. */
-static void clean_up(copy_t* copy) {
-  int for_room = copy->state == TARGET_OVERWRITTEN && !copy->entry.is_device && report_is_pending();
-  int error = copy->state != TARGET_UNTOUCHED ? target_discard(&copy->entry, for_room) : 0;
-  target_close(&copy->entry);
+static void tell_about_failure(const copy_t* copy) {
   if (copy->session.signal != 0) {
     report_problem("copy", "interrupted by signal %d (%s).", copy->session.signal,
                    strsignal(copy->session.signal));
   }
   if (copy->state == TARGET_OVERWRITTEN) {
-    tell_about_overwritten(copy, for_room && error == 0);
+    tell_about_overwritten(copy);
   } else if (copy->state == TARGET_CREATED) {
-    tell_about_created(copy, error);
+    tell_about_created(copy);
   }
 }
 
@@ -587,14 +573,15 @@ static void print_summary(const copy_t* copy) {
 static int run_copy(copy_t* copy, const char* path) {
   int code = check_source(copy);
   code = code == CLI_OK ? name_target(copy, path) : code;
-  code =
-      code == CLI_OK ? target_check(&copy->entry, copy->source_path, &copy->source_status) : code;
+  if (code == CLI_OK) {
+    code = target_find(&copy->target, copy->source_path, &copy->source_status, copy->in_place);
+  }
   code = code == CLI_OK ? run_session(copy) : code;
-  if (copy->state != TARGET_DURABLE) {
-    clean_up(copy);
+  if (copy->state != TARGET_COMPLETE) {
+    tell_about_failure(copy);
     code = copy->session.signal != 0 ? CLI_SIGNAL + copy->session.signal : code;
   }
-  target_close(&copy->entry);
+  target_free(&copy->target);
   if (code == CLI_OK) {
     print_summary(copy);
   }
@@ -604,6 +591,7 @@ static int run_copy(copy_t* copy, const char* path) {
 
 enum {
   OPTION_VERIFY = CLI_OPTION_FIRST,
+  OPTION_IN_PLACE,
   OPTION_SPARSE,
   OPTION_DEPTH,
   OPTION_BLOCK,
@@ -640,6 +628,9 @@ static int set_option(copy_t* copy, int option, const char* value) {
     case 'p':
       copy->preserve = 1;
       break;
+    case OPTION_IN_PLACE:
+      copy->in_place = 1;
+      break;
     case OPTION_SPARSE:
       code = set_sparse(copy, value);
       break;
@@ -673,6 +664,7 @@ static unsigned default_depth(uint64_t block_size) {
 int copy_main(int argc, char** argv) {
   static const struct option options[] = {
       {"preserve", no_argument, NULL, 'p'},
+      {"in-place", no_argument, NULL, OPTION_IN_PLACE},
       {"sparse", required_argument, NULL, OPTION_SPARSE},
       {"verify", no_argument, NULL, OPTION_VERIFY},
       {"depth", required_argument, NULL, OPTION_DEPTH},
@@ -683,7 +675,7 @@ int copy_main(int argc, char** argv) {
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
   };
-  copy_t copy = {.block_size = BLOCK_DEFAULT, .entry.descriptor = -1};
+  copy_t copy = {.block_size = BLOCK_DEFAULT, .target.descriptor = -1};
   copy.progress_wanted = isatty(STDERR_FILENO);
   int answer;
   while ((answer = getopt_long(argc, argv, ":hp", options, NULL)) != -1) {

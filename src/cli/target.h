@@ -1,46 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the library has no call for at the target of a copy: a descriptor of the command's own tells
- * which file it is, holds a block device for nobody else, and gives mode, owner and times. All
- * calls block, and report what fails.
+ * The target of a copy: which file it is, the file that is written for it, and how that takes its
+ * place. A regular file is written as a temporary file beside the target and then renamed, so that
+ * the target is the old file or the new one at each moment. All calls report what fails.
  */
 #ifndef UVDIO_CLI_TARGET_H
 #define UVDIO_CLI_TARGET_H
 
 #include <sys/stat.h>
 
+#include "session.h"
+#include "uvdio.h"
+
 typedef struct target_s {
-  const char* path;
-  int exists;          /* a file or device was there before */
-  int is_device;       /* a block device: it keeps its size, and has no holes */
-  int descriptor;      /* -1: not open */
-  int mode_is_pending; /* the owner has more permissions for now than `mode` */
-  mode_t mode;
-  struct stat status; /* of what is at the path */
+  const char* path; /* as it was given, for messages */
+  char* place;      /* the same, a symbolic link at its end followed */
+  char* directory;  /* that it lies in */
+  char* temporary;  /* the file that is written; null: it is written in place */
+  int exists;       /* a file or device was there before */
+  int is_device;    /* a block device: it keeps its size, and has no holes */
+  struct stat old;  /* what was there */
+  uvdio_file_t file;
+  int descriptor;  /* of `file`, which keeps it; -1: not open */
+  struct stat own; /* of `file`, as it was opened */
+  mode_t mode;     /* what a file that was created is to have in the end */
 } target_t;
 
-/* Looks at what is at the path. Returns CLI_OK where a copy can go there. */
-int target_check(target_t* target, const char* source_path, const struct stat* source);
+/* Looks at what is at the path. Returns CLI_OK where a copy can go there. target_free() is due in
+ * any case. */
+int target_find(target_t* target, const char* source_path, const struct stat* source, int in_place);
+void target_free(target_t* target);
 
-/* Opens what is there, or creates a file and no other one, with `mode` less the umask, and with
- * permissions for its owner to read and write it until target_finish(). */
-int target_open(target_t* target, mode_t mode);
+/* Opens what is written. A file that replaces none is created with `mode` less the umask; until
+ * target_finish() its owner may read and write it. One that replaces another gets the owner of that
+ * one, and its mode by target_finish(). */
+int target_open(target_t* target, session_t* session, mode_t mode);
 
-/* Whether the path is still that of the file that was opened. */
-int target_is_in_place(const target_t* target);
+/* Whether target_open() has created a file, and it was not renamed. */
+int target_is_new(const target_t* target);
 
-/* Gives a file the mode that it is to keep; with `source`, also the mode, the owner and the times
- * of that one. */
+/* Gives a file the mode that it is to keep; with `source`, the mode, the owner and the times of
+ * that one instead. */
 int target_finish(target_t* target, const struct stat* source);
 
-/* Takes away what is left of a copy that failed: removes a file that was created, empties one that
- * was there where `for_room` says so. Returns 0 or errno, ESTALE where another file is at the path
- * by now. Nothing is reported. */
-int target_discard(target_t* target, int for_room);
+/* Syncs what is written, and makes its name durable, by a rename where it is a temporary file.
+ * `*is_complete` tells, also after an error, whether the target is the new file as a whole. */
+int target_publish(target_t* target, session_t* session, int* is_complete);
 
-void target_close(target_t* target);
-
-/* The file's name is durable only after its directory was synced too. */
-int target_sync_directory(const target_t* target);
+/* While `file` is open: removes a file that was created, or empties one that is written in place
+ * where `for_room` says so. Returns 0 or errno, ESTALE where another file is at the path by now.
+ * Nothing is reported. */
+int target_discard(const target_t* target, int for_room);
 
 #endif /* UVDIO_CLI_TARGET_H */

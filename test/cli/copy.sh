@@ -200,6 +200,8 @@ if [ -n "$why_not" ]; then holes_in here; fi
 # ---------------------------------------------------------------------------------------- full
 # disks
 
+nothing_written() { absent t && absent .t.uvdio-copy; }
+
 # full_disk FILESYSTEM SIZE: standard error is a file on the disk that the copy fills.
 full_disk() {
   head -c 50000000 /dev/urandom >"$work/large"
@@ -214,8 +216,8 @@ full_disk() {
   run 1 "copy of more than there is room for on $1" copy "$work/large" t
   warns "... says what, why and what to do" \
     '^uvdio copy: cannot reserve space for t: .*(ENOSPC)\. Free some space'
-  warns "... and what became of the target" '^uvdio copy: t was incomplete and has been removed'
-  check "... which is gone" absent t
+  warns "... and what became of the target" '^uvdio copy: t was not created\.$'
+  check "... and nothing is left" nothing_written
   sparse s 200000000 0:4096 100000000:4096
   run 0 "copy of a hole that is larger than the disk on $1" copy s t
   check "... is identical" identical s t
@@ -225,14 +227,23 @@ full_disk() {
   cp e "$err"
   check "copy that fills the disk that standard error is on, $1, fails" test $code -eq 1
   warns "... and says why" '^uvdio copy: cannot write t: .*(ENOSPC)\. Free some space'
-  warns "... and what became of the target" '^uvdio copy: t was incomplete and has been removed'
-  check "... which is gone" absent t
-  : >t
+  warns "... and what became of the target" '^uvdio copy: t was not created\.$'
+  check "... and nothing is left" nothing_written
+  echo old >t
   : >e
   "$uvdio" copy --sparse=always "$work/large" t >"$out" 2>e </dev/null
   code=$?
   cp e "$err"
   check "the same over a file that was there fails" test $code -eq 1
+  warns "... and says why" '^uvdio copy: cannot write t: .*(ENOSPC)\. Free some space'
+  warns "... and what became of the target" '^uvdio copy: t was not changed\.$'
+  check "... which is as it was" test "$(cat t)" = old
+  : >t
+  : >e
+  "$uvdio" copy --in-place --sparse=always "$work/large" t >"$out" 2>e </dev/null
+  code=$?
+  cp e "$err"
+  check "the same in place fails" test $code -eq 1
   warns "... and says why" '^uvdio copy: cannot write t: .*(ENOSPC)\. Free some space'
   if [ -s t ]; then
     warns "... and what became of the target" '^uvdio copy: t is incomplete\. Don.t use it; copy'
@@ -530,9 +541,15 @@ for bits in 644 600 444 400 755 2755 4711; do
   check "... nor its times" test t -nt p
 done
 chmod 666 p
-chmod 600 t
-run 0 "copy over a file of mode 600 without -p" copy p t
-check "... leaves that" test "$(stat -c %a t)" = 600
+for bits in 600 444 4751; do
+  [ -n "$why_not" ] || chown 12345:54321 t
+  chmod $bits t
+  [ "$bits" -ne 4751 ] || [ -z "$why_not" ] || bits=751 # as a write takes it away
+  stat -c '%a %u:%g' t | sed "s/^[0-9]*/$bits/" >before
+  run 0 "copy over a file of mode $bits without -p" copy p t
+  stat -c '%a %u:%g' t >after
+  check "... leaves mode and owner" identical before after
+done
 umask 077
 rm -f t
 run 0 "copy with a umask" copy p t
@@ -584,6 +601,21 @@ else
       as_somebody 1 "$somebody/readonly" "$somebody/locked/t"
     warns "... says what, why and what to do" \
       '^uvdio copy: cannot create .*locked/t: .*(EACCES)\. Check the permissions'
+    cp source "$somebody/locked/open"
+    chmod 666 "$somebody/locked/open"
+    check "copy over a file in a directory without permission to write" \
+      as_somebody 1 "$somebody/readonly" "$somebody/locked/open"
+    warns "... names another way" '^uvdio copy: cannot create a file beside .*With --in-place'
+    check "... which works" as_somebody 0 --in-place "$somebody/uvdio" "$somebody/locked/open"
+    check "... and is identical" identical "$somebody/uvdio" "$somebody/locked/open"
+    cp source "$somebody/d/foreign"
+    chmod 666 "$somebody/d/foreign"
+    check "copy over a file of somebody else" \
+      as_somebody 1 "$somebody/readonly" "$somebody/d/foreign"
+    warns "... names another way" '^uvdio copy: cannot keep the owner of .*With --in-place'
+    check "... which works" as_somebody 0 --in-place "$somebody/uvdio" "$somebody/d/foreign"
+    check "... and is identical" identical "$somebody/uvdio" "$somebody/d/foreign"
+    check "... and keeps the owner" test "$(stat -c %u "$somebody/d/foreign")" -eq 0
     check "copy over a file without permission to write" \
       as_somebody 1 "$somebody/readonly" "$somebody/suid"
     warns "... says what, why and what to do" \
@@ -626,31 +658,49 @@ if strace -f -o calls true 2>/dev/null; then
   rm -f d/*
   chmod 644 source
   traced 0 "copy under strace" \
-    -e trace=fsync,fdatasync,pwrite64,ftruncate,fallocate,unlink -- source d/t
-  check "... syncs the target once, with its size" test "$(calls_with "fsync(.*/d/t>)")" -eq 1
+    -e trace=fsync,fdatasync,pwrite64,ftruncate,fallocate,rename,renameat,renameat2 -- source d/t
+  temporary='/d/\.t\.uvdio-copy>'
+  check "... syncs the file once, with its size" test "$(calls_with "fsync(.*$temporary")" -eq 1
   check "... after the last write" \
-    test "$(last_line '/d/t>)  *= 0\|fsync(.*/d/t>')" -gt "$(last_line 'pwrite64(.*/d/t>')"
+    test "$(last_line "fsync(.*$temporary")" -gt "$(last_line "pwrite64(.*$temporary")"
   check "... and after its size was set" \
-    test "$(last_line 'fsync(.*/d/t>')" -gt "$(last_line 'ftruncate(.*/d/t>, 5000000)')"
-  check "... and then the directory" \
-    test "$(last_line 'fsync(.*/d>')" -gt "$(last_line 'fsync(.*/d/t>')"
+    test "$(last_line "fsync(.*$temporary")" -gt "$(last_line "ftruncate(.*$temporary, 5000000)")"
+  check "... gives it its name then" \
+    test "$(first_line 'rename.*"d/\.t\.uvdio-copy".*"d/t"')" -gt \
+    "$(last_line "fsync(.*$temporary")"
+  check "... and then syncs the directory" \
+    test "$(last_line 'fsync(.*/d>')" -gt "$(last_line 'rename')"
   check "... reserves the space first" \
-    test "$(first_line 'fallocate(.*/d/t>')" -lt "$(first_line 'pwrite64(.*/d/t>')"
+    test "$(first_line "fallocate(.*$temporary")" -lt "$(first_line "pwrite64(.*$temporary")"
   traced 0 "copy -p under strace" -e trace=fsync,utimensat,fchmod,fchown -- -p source d/t
   check "... syncs the target after it has its times" \
-    test "$(last_line 'fsync(.*/d/t>')" -gt "$(last_line 'utimensat(')"
+    test "$(last_line "fsync(.*$temporary")" -gt "$(last_line 'utimensat(')"
   check "... and its mode" test "$(last_line 'utimensat(')" -gt "$(last_line 'fchmod(')"
   check "... and its owner" test "$(last_line 'fchmod(')" -gt "$(last_line 'fchown(')"
+  traced 0 "copy --in-place under strace" \
+    -e trace=fsync,pwrite64,ftruncate,rename,renameat,renameat2 -- --in-place source d/new
+  check "... syncs the target once, with its size" test "$(calls_with 'fsync(.*/d/new>')" -eq 1
+  check "... after the last write" \
+    test "$(last_line 'fsync(.*/d/new>')" -gt "$(last_line 'pwrite64(.*/d/new>')"
+  check "... and after its size was set" \
+    test "$(last_line 'fsync(.*/d/new>')" -gt "$(last_line 'ftruncate(.*/d/new>, 5000000)')"
+  check "... and then the directory" \
+    test "$(last_line 'fsync(.*/d>')" -gt "$(last_line 'fsync(.*/d/new>')"
+  check "... and renames nothing" test "$(calls_with rename)" -eq 0
+  rm -f d/new
   chmod 444 source
-  rm -f d/t
-  traced 0 "copy of a file without permission to write, under strace" \
-    -e trace=fsync,fchmod -- source d/t
-  check "... syncs the target after it has its mode" \
-    test "$(last_line 'fsync(.*/d/t>')" -gt "$(last_line 'fchmod(.*/d/t>, 0444)')"
+  for option in "" --in-place; do
+    rm -f d/t
+    # shellcheck disable=SC2086 # none, or one
+    traced 0 "copy $option of a file without permission to write, under strace" \
+      -e trace=fsync,fchmod -- $option source d/t
+    check "... syncs the target after it has its mode" \
+      test "$(last_line 'fsync(.*t[^/]*>')" -gt "$(last_line 'fchmod(.*t[^/]*>, 0444)')"
+  done
   chmod 644 source
   traced 0 "copy --depth 1 --block 64K under strace" \
     -e trace=pread64,pwrite64 -- --depth 1 --block 64K source d/t
-  descriptor='[0-9]*<[^>]*\/\(source\|t\)>'
+  descriptor='[0-9]*<[^>]*\/\(source\|\.t\.uvdio-copy\)>'
   sed -n "s/.*\(pread64\|pwrite64\)($descriptor.*, \([0-9]*\), \([0-9]*\))* .*/\1 \3 \4/p" calls \
     >moved
   awk '
@@ -668,25 +718,28 @@ if strace -f -o calls true 2>/dev/null; then
     traced 1 "copy -p where $call fails with ${each#*:}" -e trace="$call" \
       -e inject="$call:error=${each#*:}:when=1" -- -p source d/t
     warns "... says so" "^uvdio copy: cannot .* d/t: .*(${each#*:})"
-    check "... and leaves no target" absent d/t
+    check "... and leaves nothing" directory_empty d
   done
   traced 1 "copy that fails and can't remove its target" -e trace=pwrite64,unlink,unlinkat \
     -e inject=pwrite64:error=EIO:when=2 -e inject=unlink,unlinkat:error=EACCES -- source d/t
   warns "... says so" \
-    '^uvdio copy: d/t is incomplete\. Remove it: that failed here (Permission denied)\.$'
+    '^uvdio copy: d/\.t\.uvdio-copy is incomplete\. Remove it: .* (Permission denied)\.$'
+  warns "... and what became of the target" '^uvdio copy: d/t was not created\.$'
+  rm -f d/.t.uvdio-copy
   rm -f d/*
   traced 0 "copy --verify under strace" -e trace=?open,openat,close -- --verify source d/t
   check "... opens the source" test "$(calls_with 'open\(at\)\?(.*"source"')" -ge 1
   check "... for nothing but reading" \
     lines_with calls 'open\(at\)\?(.*"source".*O_\(CREAT\|RDWR\|WRONLY\|TRUNC\)' 0
-  grep 'open\(at\)\?(.*"\(source\|d/t\|d\)"' calls >opens
+  grep 'open\(at\)\?(.*"\(source\|d/\.t\.uvdio-copy\|d/\)"' calls >opens
   check "... opens nothing that another program would inherit" lines_with opens O_CLOEXEC \
     "$(wc -l <opens)"
-  grep '"d/t"' opens >new
-  check "... takes nothing for a directory that is none" lines_with opens '"d".*O_DIRECTORY' 1
+  grep '"d/\.t\.uvdio-copy"' opens >new
+  check "... takes nothing for a directory that is none" lines_with opens '"d/".*O_DIRECTORY' 1
   check "... and follows no link to a new target" lines_with new O_NOFOLLOW "$(wc -l <new)"
-  for each in source d/t d; do
+  for each in source 'd/\.t\.uvdio-copy' d; do
     opened=$(calls_with "open\(at\)\?(.* = [0-9]*<[^>]*/$each>\$")
+    [ "$each" = source ] || [ "$each" = d ] || each='d/\(\.t\.uvdio-copy\|t\)'
     closed=$(calls_with "close([0-9]*<[^>]*/$each>")
     check "... opens $each" test "$opened" -ge 1
     check "... and closes it as often" test "$closed" -eq "$opened"
@@ -729,32 +782,45 @@ if strace -f -o calls true 2>/dev/null; then
       check "... and leaves nothing behind" directory_empty d
     done
   fi
+  cp source d/t
   traced 1 "copy whose directory can't be synced" \
     -e trace=fsync -P "$work/d" -e inject=fsync:error=EIO -- source d/t
   warns "... fails" '^uvdio copy: cannot sync the directory d: .*(EIO)'
   warns "... and says what that means" \
-    '^uvdio copy: d/t is complete, but may be gone after a power cut'
+    '^uvdio copy: d/t is complete, but after a power cut the old one may be there'
   check "... and leaves the target" identical source d/t
+  check "... and nothing else" alone d/t
+  rm -f d/t
+  for option in "" --in-place; do
+    # shellcheck disable=SC2086 # none, or one
+    traced 1 "copy $option of a new file whose directory can't be synced" \
+      -e trace=fsync -P "$work/d" -e inject=fsync:error=EIO -- $option source d/t
+    warns "... says what that means" \
+      '^uvdio copy: d/t is complete, but after a power cut it may be gone'
+    check "... and leaves the target" identical source d/t
+    rm -f d/t
+  done
   traced 0 "copy whose directory's sync is interrupted" \
     -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR:when=1..4 -- source d/t
   check "... tries again" test "$(calls_with 'fsync(')" -eq 5
   traced 1 "copy whose directory's sync is interrupted for ever" \
     -e trace=fsync -P "$work/d" -e inject=fsync:error=EINTR -- source d/t
   warns "... ends" '^uvdio copy: cannot sync the directory d: .*(EINTR)'
-  check "... after a thousand" test "$(calls_with 'fsync(')" -eq 1000
+  check "... after some thousands at most" test "$(calls_with 'fsync(')" -le 5000
   rm -f d/*
+  temporary=$work/d/.t.uvdio-copy
   traced 1 "copy that can't read" \
     -e trace=pread64 -P "$work/source" -e inject=pread64:error=EIO:when=1 -- source d/t
   warns "... says so" '^uvdio copy: cannot read source: .*(EIO)'
-  check "... and leaves no target" absent d/t
+  check "... and leaves nothing" directory_empty d
   traced 1 "copy that can't write" \
     -e trace=pwrite64 -e inject=pwrite64:error=EIO:when=2 -- source d/t
   warns "... says so" '^uvdio copy: cannot write d/t: .*(EIO)'
-  check "... and leaves no target" absent d/t
+  check "... and leaves nothing" directory_empty d
   traced 1 "copy that can't read back" \
-    -e trace=pread64 -P "$work/d/t" -e inject=pread64:error=EIO:when=1 -- --verify source d/t
+    -e trace=pread64 -P "$temporary" -e inject=pread64:error=EIO:when=1 -- --verify source d/t
   warns "... says so" '^uvdio copy: cannot read back d/t: .*(EIO)'
-  check "... and leaves no target" absent d/t
+  check "... and leaves nothing" directory_empty d
   # 4096 bytes of data and of zeros in turns: eight writes of a block.
   rm -f s
   for each in 0 1 2 3 4 5 6 7; do
@@ -769,10 +835,27 @@ if strace -f -o calls true 2>/dev/null; then
     -e inject=pread64:signal=SIGTERM:when=1 -- --depth 1 --block 64K source d/t
   warns "... says so" '^uvdio copy: interrupted by signal'
   check "... and does not read on" test "$(calls_with 'pread64(')" -lt 70
-  check "... and leaves no target" absent d/t
+  check "... and leaves nothing" directory_empty d
   traced 0 "copy where no space can be reserved" \
     -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- source d/t
   check "... is identical" identical source d/t
+  for each in EBUSY EPERM EXDEV; do
+    traced 1 "copy whose rename fails with $each" -e trace=rename,renameat,renameat2 \
+      -e inject=rename,renameat,renameat2:error=$each -- "$uvdio" d/t
+    warns "... names another way" \
+      "^uvdio copy: cannot replace d/t: .*($each)\\. Nothing was changed\\. With --in-place "
+    check "... and leaves the target as it was" identical source d/t
+    check "... and nothing else" alone d/t
+  done
+  traced 0 "copy where nothing can be locked" -P "$temporary" -e trace=fcntl \
+    -e inject=fcntl:error=ENOLCK:when=2 -E UV_THREADPOOL_SIZE=1 -- source d/t
+  check "... is identical" identical source d/t
+  : >"$temporary"
+  traced 1 "copy where nothing can be locked and a temporary file is there" -P "$temporary" \
+    -e trace=fcntl -e inject=fcntl:error=ENOLCK:when=2 -E UV_THREADPOOL_SIZE=1 -- "$uvdio" d/t
+  warns "... says so" '^uvdio copy: cannot create d/\.t\.uvdio-copy: another copy to d/t is running'
+  check "... and leaves it" test -e "$temporary"
+  rm -f "$temporary"
   sparse s 1000000 0:4096 500000:4096
   traced 0 "copy of holes where no space can be reserved" \
     -e trace=fallocate -e inject=fallocate:error=EOPNOTSUPP -- s d/t
@@ -815,10 +898,10 @@ stopped_at() {
   call=$1
   command=$2
   shift 2
-  rm -f d/* calls process
+  rm -f d/* d/.t.uvdio-copy calls process
   # shellcheck disable=SC2016 # $$ and $@ are the other shell's
   strace -f -o calls -e trace="$call" -e inject="$call:signal=SIGSTOP:when=1" \
-    -E UVDIO_BACKEND=pool \
+    -E UVDIO_BACKEND=pool -E UV_THREADPOOL_SIZE=1 \
     sh -c 'echo $$ >process; exec "$@"' sh "$uvdio" "$@" >"$out" 2>"$err" &
   tracer=$!
   until grep -q 'stopped by SIGSTOP' calls 2>/dev/null || ! kill -0 $tracer 2>/dev/null; do
@@ -833,11 +916,11 @@ stopped_at() {
 # written (a direct write beside a buffered one can fail), and before anything is verified.
 printf X >byte
 disturbed() {
-  stopped_at fsync "dd if=byte of=d/t bs=1 seek=$2 conv=notrunc,nocreat 2>/dev/null" \
+  stopped_at fsync "dd if=byte of=d/.t.uvdio-copy bs=1 seek=$2 conv=notrunc,nocreat 2>/dev/null" \
     copy --verify --block 64K "$source" d/t
   check "copy --verify finds $1" test $? -eq 1
   warns "... and where" "^uvdio copy: $source and d/t differ, first at byte $2\\."
-  check "... and removes the target" absent d/t
+  check "... and leaves nothing" directory_empty d
 }
 if strace -f -o calls true 2>/dev/null; then
   source=large
@@ -863,7 +946,7 @@ changed() {
   stopped_at fallocate "$2" copy s d/t
   check "copy of a source that $1 meanwhile fails" test $? -eq 1
   warns "... and says so" '^uvdio copy: s .*meanwhile'
-  check "... and removes the target" absent d/t
+  check "... and leaves nothing" directory_empty d
 }
 if strace -f -o calls true 2>/dev/null; then
   make_file s 4194304 # whole blocks: reading them does not show what follows
@@ -880,19 +963,41 @@ else
   skip "copy of a source that changes meanwhile" "strace is not installed, or not allowed"
 fi
 
+temporary=d/.t.uvdio-copy
 # What is at the path when a copy fails need not be what the copy made.
 for name in large other; do make_file $name 30000000; done
 rm -f d/*
-"$uvdio" copy --depth 1 --block 4K large d/t >"$out" 2>"$err" &
-process=$!
-wait_for test -s d/t
-cp other d/u
-mv d/u d/t
-kill -s TERM $process
-wait $process
-check "copy whose target is exchanged, at SIGTERM, ends with 143" test $? -eq 143
-check "... and leaves what is not its own" identical other d/t
-warns "... and says so" '^uvdio copy: what is at d/t now is another file, and was left as it is'
+for each in "$temporary" d/t; do
+  option=
+  [ "$each" != d/t ] || option=--in-place
+  # shellcheck disable=SC2086 # none, or one
+  "$uvdio" copy $option --depth 1 --block 4K large d/t >"$out" 2>"$err" &
+  process=$!
+  wait_for test -s "$each"
+  cp other d/u
+  mv d/u "$each"
+  kill -s TERM $process
+  wait $process
+  check "copy $option whose file is exchanged, at SIGTERM, ends with 143" test $? -eq 143
+  check "... and leaves what is not its own" identical other "$each"
+  warns "... and says so" "^uvdio copy: what is at $each now is another file, and was left as it is"
+  rm -f "$each"
+done
+# What comes up at the target meanwhile is not replaced.
+for each in new old; do
+  [ $each = new ] || echo old >d/t
+  "$uvdio" copy --depth 1 --block 4K large d/t >"$out" 2>"$err" &
+  process=$!
+  wait_for test -s "$temporary"
+  cp other d/u
+  mv d/u d/t
+  wait $process
+  check "copy whose $each target is exchanged fails" test $? -eq 1
+  warns "... and says so" '^uvdio copy: d/t was exchanged meanwhile'
+  check "... and leaves what is not its own" identical other d/t
+  check "... and nothing else" alone d/t
+  rm -f d/t
+done
 rm -f d/* large other
 
 # ---------------------------------------------------------------------------------------------

@@ -280,7 +280,7 @@ if $interrupting:when=1..3 "$uvdio" copy source.4097 named/target >"$out" 2>"$er
   ok "copy into a directory whose sync is interrupted"
   timeout 60 $interrupting "$uvdio" copy source.4097 named/target >"$out" 2>"$err"
   check "copy into a directory whose sync is always interrupted ends" test $? -eq 1
-  warns "... and says so" '^uvdio copy: named/target is complete, but may be gone'
+  warns "... and says so" '^uvdio copy: named/target is complete, but after a power cut '
 elif strace -o syncs true 2>/dev/null; then
   not_ok "copy into a directory whose sync is interrupted" "$(cat "$err")"
 else
@@ -408,12 +408,21 @@ run_limited source.5243003 d/target
 check "copy past the limit on file size fails" test $? -eq 1
 warns "... and says what to do" \
   '^uvdio copy: cannot [a-z ]* d/target: .*(EFBIG)\. Raise the limit on file size'
-warns "... and what became of the target" \
+warns "... and what became of the target" '^uvdio copy: d/target was not created\.$'
+check "... and nothing is left" directory_empty d
+run_limited --in-place source.5243003 d/target
+check "copy --in-place past the limit fails" test $? -eq 1
+warns "... and says what became of the target" \
   '^uvdio copy: d/target was incomplete and has been removed'
-check "... which is gone" absent d/target
-cp source.1 d/target
+check "... and nothing is left" directory_empty d
+cp source.4097 d/target
 run_limited source.5243003 d/target
 check "copy over a file, past the limit, fails" test $? -eq 1
+warns "... and says what became of the target" '^uvdio copy: d/target was not changed\.$'
+check "... which is as it was" identical source.4097 d/target
+check "... and nothing else is left" alone d/target
+run_limited --in-place source.5243003 d/target
+check "copy --in-place over a file, past the limit, fails" test $? -eq 1
 warns "... and says what became of the target" '^uvdio copy: d/target is incomplete'
 check "... which stays" test -e d/target
 dd if=/dev/zero of=scattered bs=1 count=0 seek=1000000 2>/dev/null
@@ -426,13 +435,13 @@ if [ -w /dev/full ]; then
   cp source.4096 d/target
   (
     ulimit -f 64
-    $limit "$uvdio" copy --sparse=always --depth 1 --block 4K source.5243003 d/target \
+    $limit "$uvdio" copy --in-place --sparse=always --depth 1 --block 4K source.5243003 d/target \
       >"$out" 2>/dev/full </dev/null
   )
-  check "copy over a file, past the limit, that can't say so fails" test $? -eq 1
+  check "copy --in-place over a file, past the limit, that can't say so fails" test $? -eq 1
   check "... and has emptied the target, to make room" is_size d/target 0
 else
-  skip "copy over a file, past the limit, that can't say so" "no /dev/full"
+  skip "copy --in-place over a file, past the limit, that can't say so" "no /dev/full"
 fi
 rm -f scattered
 rm -f d/*
@@ -441,24 +450,100 @@ rm -f d/*
 make_file large 67108864
 hangup=HUP:129
 [ -z "$(sh -c 'kill -s HUP $$; echo ignored')" ] || hangup=
+temporary=d/.target.uvdio-copy
 for each in $interrupt:$ended TERM:143 $hangup; do
-  run_until ${each%:*} 'test -s d/target' copy --depth 4 --block 4K large d/target
+  run_until ${each%:*} "test -s $temporary" copy --depth 4 --block 4K large d/target
   check "copy at SIG${each%:*} ends with ${each#*:}" test $got -eq ${each#*:}
   warns "... says so" '^uvdio copy: interrupted by signal'
-  check "... and the target is gone" absent d/target
+  check "... and nothing is left" directory_empty d
+  run_until ${each%:*} 'test -s d/target' copy --in-place --depth 4 --block 4K large d/target
+  check "copy --in-place at SIG${each%:*} ends with ${each#*:}" test $got -eq ${each#*:}
+  warns "... says so" '^uvdio copy: interrupted by signal'
+  check "... and the target is gone" directory_empty d
 done
+cp source.4097 d/target
+run_until $interrupt "test -s $temporary" copy --depth 4 --block 4K large d/target
+check "copy over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
+warns "... and says that it was not changed" '^uvdio copy: d/target was not changed\.$'
+check "... and it is as it was" identical source.4097 d/target
+check "... and nothing else is left" alone d/target
 cp source.1 d/target
 run_until $interrupt '[ "$(wc -c <d/target)" -gt 1 ] && sleep 0.3' \
-  copy --depth 4 --block 4K large d/target
-check "copy over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
+  copy --in-place --depth 4 --block 4K large d/target
+check "copy --in-place over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
 warns "... and says that it is incomplete" '^uvdio copy: d/target is incomplete'
 check "... but leaves it" test -e d/target
+rm -f d/*
+# Killed, it leaves the old file, and its own, which the next copy removes.
+cp source.4097 d/target
+run_until KILL "test -s $temporary" copy --depth 4 --block 4K large d/target
+check "copy over a file, at SIGKILL, ends with 137" test $got -eq 137
+check "... and leaves the file as it was" identical source.4097 d/target
+check "... and its own" test -s $temporary
+run 0 "copy after that" copy source.512 d/target
+check "... is identical" identical source.512 d/target
+check "... and nothing else is left" alone d/target
+rm -f d/*
+# While one is under way, another one to the same target does not disturb it.
+"$uvdio" copy --depth 1 --block 4K large d/target >"$out" 2>"$err" &
+process=$!
+wait_for test -s $temporary
+run 1 "copy to the target of a copy that is under way" copy source.512 d/target
+warns "... says so" '^uvdio copy: cannot create d/\.target\.uvdio-copy: another copy to d/target is'
+wait $process
+check "... which goes on" test $? -eq 0
+check "... and is identical" identical large d/target
+check "... and nothing else is left" alone d/target
+rm -f d/*
+# What has the name of a temporary file, and is none, is left alone.
+mkdir $temporary
+run 1 "copy where a directory has the temporary file's name" copy source.512 d/target
+warns "... says so" '^uvdio copy: cannot create d/\.target\.uvdio-copy: '
+rmdir $temporary
+cp source.512 $temporary
+ln $temporary d/other
+run 1 "copy where the temporary file has another link" copy source.512 d/target
+check "... leaves it" identical source.512 $temporary
+rm -f d/other
+rm $temporary
+ln -s other $temporary
+run 1 "copy where the temporary file is a symbolic link" copy source.512 d/target
+check "... does not follow it" test ! -e d/other
+rm $temporary
+check "... and nothing is left" directory_empty d
+
+# Links to the target.
+cp source.4097 d/file
+ln d/file d/hard
+ln -s file d/soft
+run 0 "copy to a symbolic link" copy source.512 d/soft
+check "... leaves the link" test -h d/soft
+check "... and replaces what it leads to" identical source.512 d/file
+check "... but not its other hard links" identical source.4097 d/hard
+mkdir e/e
+ln -s ../../d/hard e/e/far
+run 0 "copy to a symbolic link to another directory" copy source.1 e/e/far
+check "... leaves the link" test -h e/e/far
+check "... and replaces the file there" identical source.1 d/hard
+rm -f d/hard
+ln d/file d/hard
+run 0 "copy --in-place to a symbolic link" copy --in-place source.511 d/soft
+check "... leaves the link" test -h d/soft
+check "... and writes to the file with both its links" identical source.511 d/hard
+check "... as it does by its name" identical source.511 d/file
+rm -rf e/e
+rm -f d/*
+long=$(printf '%0255d' 0)
+run 0 "copy to a name of 255 bytes" copy source.512 "d/$long"
+check "... is identical" identical source.512 "d/$long"
+run 1 "copy to a new name that ends with a slash" copy source.512 d/new/
+warns "... is refused" '^uvdio copy: cannot create d/new/: .*(EISDIR)'
 rm -f d/*
 # As nohup starts it, and as shells start what is in the background.
 for each in HUP INT; do
   (
     trap '' $each
-    run_until $each 'test -s d/target' copy --depth 4 --block 4K large d/target
+    run_until $each "test -s $temporary" copy --depth 4 --block 4K large d/target
     exit $got
   )
   check "copy that was started with SIG$each ignored goes on" test $? -eq 0
@@ -477,15 +562,15 @@ printf X >byte
 if dd if=block of=aligned bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null; then
   "$uvdio" copy --verify --depth 1 --block 4K full d/target >"$out" 2>"$err" &
   process=$!
-  wait_for test -s d/target
+  wait_for test -s $temporary
   while kill -0 $process 2>/dev/null; do
-    dd if=block of=d/target bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null || break
+    dd if=block of=$temporary bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null || break
   done
   wait $process
   check "copy --verify of a target that someone writes to fails" test $? -eq 1
   warns "... and names the first byte that differs" \
     '^uvdio copy: full and d/target differ, first at byte 5\.'
-  check "... and the target is gone" absent d/target
+  check "... and nothing is left" directory_empty d
 else
   skip "copy --verify of a target that someone writes to" \
     "dd can not write to existing files only, or not past the page cache"
@@ -496,7 +581,7 @@ rm -f d/*
 cp full shrinking
 "$uvdio" copy --depth 1 --block 4K shrinking d/target >"$out" 2>"$err" &
 process=$!
-wait_for test -s d/target
+wait_for test -s $temporary
 dd if=byte of=shrinking bs=1 count=1 2>/dev/null
 wait $process
 check "copy of a file that someone shortens fails" test $? -eq 1
@@ -506,7 +591,7 @@ check "... and the target is gone" absent d/target
 cp full growing
 "$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
 process=$!
-wait_for test -s d/target
+wait_for test -s $temporary
 cat byte >>growing
 wait $process
 check "copy of a file that someone appends to fails" test $? -eq 1

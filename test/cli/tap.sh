@@ -108,6 +108,7 @@ is_size() { [ "$(size_of "$1")" -eq "$2" ]; }
 absent() { [ ! -e "$1" ]; }
 lines_with() { [ "$(grep -c -e "$2" "$1")" -eq "$3" ]; }
 directory_empty() { [ -z "$(ls -A "$1")" ]; }
+alone() { [ "$(ls -A "$(dirname "$1")")" = "$(basename "$1")" ]; }
 identical() { cmp -s "$1" "$2"; }
 
 # wait_for COMMAND...: up to ten seconds.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `uvdio copy`: what it reported as copied is there after a power cut, name and all; interrupted,
- * it removes what it made; killed, it leaves nothing but the target, and a second run makes that
- * whole.
+ * `uvdio copy`: after a power cut, a kill or a signal the target is what it was before, or the
+ * source as a whole; the source, if it was reported as copied. A cut and a kill may leave the
+ * temporary file, which the next copy removes; an interrupted copy leaves nothing.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -118,40 +118,57 @@ static int succeeded(int status) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static int exists(const char* path) {
+/* Whether the target has these bytes and no others. */
+static int target_has(const struct copy* copy, const char* bytes, size_t size) {
   struct stat status;
-  return stat(path, &status) == 0;
-}
-
-static int check_target(const struct copy* copy, const char* when, char why[WHY_MAX]) {
-  struct stat status;
-  char* data = malloc(copy->size + 1);
+  char* data = malloc(size + 1);
   int fd = open(copy->target, O_RDONLY | O_CLOEXEC);
-  int whole =
-      data != NULL && fd >= 0 && fstat(fd, &status) == 0 && (size_t)status.st_size == copy->size;
-  for (size_t done = 0; whole && done < copy->size;) {
-    ssize_t got = read(fd, data + done, copy->size - done);
+  int whole = data != NULL && fd >= 0 && fstat(fd, &status) == 0 && (size_t)status.st_size == size;
+  for (size_t done = 0; whole && done < size;) {
+    ssize_t got = read(fd, data + done, size - done);
     whole = got > 0;
     done += whole ? (size_t)got : 0;
   }
-  whole = whole && memcmp(data, copy->content, copy->size) == 0;
+  whole = whole && memcmp(data, bytes, size) == 0;
   if (fd >= 0) {
     close(fd);
   }
   free(data);
-  snprintf(why, WHY_MAX, "the target is %s %s", fd < 0 ? "missing" : "not the source", when);
-  return whole ? 0 : -1;
+  return whole;
 }
 
-/* Nothing but the two files; mkfs makes lost+found. */
-static int check_names(const struct copy* copy, char why[WHY_MAX]) {
-  static const char* const known[] = {".", "..", "lost+found", "source", "target"};
+static int is_as_before(const struct copy* copy) {
+  struct stat status;
+  return copy->overwrites ? target_has(copy, copy->content + copy->size / 2, copy->size / 2)
+                          : lstat(copy->target, &status) != 0 && errno == ENOENT;
+}
+
+static int check_target(const struct copy* copy, const char* when, char why[WHY_MAX]) {
+  snprintf(why, WHY_MAX, "the target is not the source %s", when);
+  return target_has(copy, copy->content, copy->size) ? 0 : -1;
+}
+
+/* The old or the new one; the new one, if it was promised. */
+static int check_old_or_new(const struct copy* copy, int status, char why[WHY_MAX]) {
+  if (succeeded(status)) {
+    return check_target(copy, "after it was reported as copied", why);
+  }
+  snprintf(why, WHY_MAX, "the target is neither what it was nor the source (%s)",
+           copy->overwrites ? "there was one" : "there was none");
+  return is_as_before(copy) || target_has(copy, copy->content, copy->size) ? 0 : -1;
+}
+
+/* Nothing but the two files, and the temporary one where it may be; mkfs makes lost+found. */
+static int check_names(const struct copy* copy, int with_temporary, char why[WHY_MAX]) {
+  static const char* const known[] = {".",      "..",     "lost+found",
+                                      "source", "target", ".target.uvdio-copy"};
+  size_t known_count = sizeof(known) / sizeof(known[0]) - (with_temporary ? 0 : 1);
   DIR* list = opendir(copy->plan->stage->dir);
   int failed = list == NULL;
   for (struct dirent* entry = failed ? NULL : readdir(list); entry != NULL && !failed;
        entry = readdir(list)) {
     failed = 1;
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+    for (size_t i = 0; i < known_count; i++) {
       failed = failed && strcmp(entry->d_name, known[i]) != 0;
     }
     snprintf(why, WHY_MAX, "%.200s was left behind", entry->d_name);
@@ -162,38 +179,38 @@ static int check_names(const struct copy* copy, char why[WHY_MAX]) {
   return failed ? -1 : 0;
 }
 
+static int copy_again(struct copy* copy, char why[WHY_MAX]) {
+  int status = run_command(copy, 0);
+  snprintf(why, WHY_MAX, "copying again ended with status 0x%x", (unsigned)status);
+  return succeeded(status) && check_target(copy, "after it was copied again", why) == 0
+             ? check_names(copy, 0, why)
+             : -1;
+}
+
 static int check_after_cut(struct copy* copy, int status, char why[WHY_MAX]) {
   if (!WIFEXITED(status) || WEXITSTATUS(status) > 1) {
     snprintf(why, WHY_MAX, "uvdio copy ended with status 0x%x", (unsigned)status);
     return -1;
   }
-  if (round_recover(copy->plan, &copy->random, why) != 0 || check_names(copy, why) != 0) {
+  if (round_recover(copy->plan, &copy->random, why) != 0 || check_names(copy, 1, why) != 0) {
     return -1;
   }
-  copy->plan->model->acknowledged[DURABLE] += succeeded(status) ? 1 : 0;
-  return succeeded(status) ? check_target(copy, "after it was reported as copied", why) : 0;
+  copy->plan->model->acknowledged[DURABLE]++;
+  return check_old_or_new(copy, status, why) == 0 ? copy_again(copy, why) : -1;
 }
 
 static int check_after_signal(struct copy* copy, int status, char why[WHY_MAX]) {
-  if (check_names(copy, why) != 0) {
+  if (check_names(copy, copy->signal == SIGKILL, why) != 0 ||
+      check_old_or_new(copy, status, why) != 0) {
     return -1;
   }
   copy->plan->model->acknowledged[VISIBLE]++;
-  if (succeeded(status)) {
-    return check_target(copy, "after it was reported as copied", why);
-  }
   int by_signal = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) - 128;
-  if (by_signal != copy->signal) {
+  if (!succeeded(status) && by_signal != copy->signal) {
     snprintf(why, WHY_MAX, "uvdio copy ended with status 0x%x", (unsigned)status);
     return -1;
   }
-  if (copy->signal == SIGTERM && !copy->overwrites && exists(copy->target) &&
-      check_target(copy, "after an interrupted copy, which should have removed it", why) != 0) {
-    return -1;
-  }
-  status = run_command(copy, 0);
-  snprintf(why, WHY_MAX, "copying again ended with status 0x%x", (unsigned)status);
-  return succeeded(status) ? check_target(copy, "after it was copied again", why) : -1;
+  return succeeded(status) ? 0 : copy_again(copy, why);
 }
 
 static int copy_and_check(struct copy* copy, char why[WHY_MAX]) {
