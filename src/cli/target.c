@@ -17,6 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
+#if defined(__linux__)
+#include <linux/limits.h>
+#include <sys/xattr.h>
+#elif defined(__APPLE__)
+#include <copyfile.h>
+#endif
 
 #define OWNER_RW (S_IRUSR | S_IWUSR)
 #define MODE_BITS ((mode_t)07777)
@@ -241,6 +247,64 @@ static int create_failed(const target_t* target, const session_t* session, int64
                         : report_error("copy", "create", target->path, (int)error);
 }
 
+#if defined(__linux__)
+#define ACL "system.posix_acl_access"
+
+/* Whoever writes to a file makes these void. */
+static int is_of_content(const char* name) {
+  return strcmp(name, "security.capability") == 0 || strcmp(name, "security.ima") == 0 ||
+         strcmp(name, "security.evm") == 0;
+}
+
+/* A label that a new file gets by itself is often right already, and not everybody may set it. */
+static int keep_attribute(const target_t* target, const char* name) {
+  static char value[XATTR_SIZE_MAX], own[XATTR_SIZE_MAX];
+  ssize_t length = getxattr(target->place, name, value, sizeof value);
+  if (length < 0) {
+    return errno == ENODATA ? 0 : -1;
+  }
+  ssize_t own_length = fgetxattr(target->descriptor, name, own, sizeof own);
+  return own_length == length && memcmp(own, value, (size_t)length) == 0
+             ? 0
+             : fsetxattr(target->descriptor, name, value, (size_t)length, 0);
+}
+
+/* xattr(7): access control lists, labels, and what users keep there. A directory may give a new
+ * file a list that the old one does not have. */
+static int keep_attributes(const target_t* target) {
+  static char names[XATTR_LIST_MAX];
+  ssize_t length = listxattr(target->place, names, sizeof names);
+  if (length < 0) {
+    return errno == ENOTSUP ? 0 : -1;
+  }
+  if (getxattr(target->place, ACL, NULL, 0) < 0) {
+    (void)fremovexattr(target->descriptor, ACL); /* there is none on most files */
+  }
+  int failed = 0;
+  for (char* name = names; name < names + length && failed == 0; name += strlen(name) + 1) {
+    failed = is_of_content(name) ? 0 : keep_attribute(target, name);
+  }
+  return failed;
+}
+#elif defined(__APPLE__)
+static int keep_attributes(const target_t* target) {
+  int old = open(target->place, O_RDONLY | O_CLOEXEC);
+  int failed =
+      old < 0 ? -1 : fcopyfile(old, target->descriptor, NULL, COPYFILE_ACL | COPYFILE_XATTR);
+  int error = errno;
+  if (old >= 0) {
+    (void)close(old);
+  }
+  errno = error;
+  return failed < 0 ? -1 : 0;
+}
+#else
+static int keep_attributes(const target_t* target) {
+  (void)target;
+  return 0;
+}
+#endif
+
 /* The file that replaces another one may be given away only by root. Who overwrites a file without
  * being root takes its rights from it (write(2)). */
 static int take_after(target_t* target) {
@@ -250,7 +314,9 @@ static int take_after(target_t* target) {
       fchown(target->descriptor, old->st_uid, old->st_gid) != 0) {
     return refuse(target, "keep the owner of", uv_translate_sys_error(errno));
   }
-  return CLI_OK;
+  return keep_attributes(target) == 0
+             ? CLI_OK
+             : refuse(target, "keep the extended attributes of", uv_translate_sys_error(errno));
 }
 
 /* Whoever may create a file may not always open it again: its mode may forbid it. Until

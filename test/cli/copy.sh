@@ -559,6 +559,58 @@ run 0 "copy -p with a umask" copy -p p t
 check "... does not" test "$(stat -c %a t)" = 666
 umask 022
 
+# attribute set|get FILE NAME [VALUE in hex]
+attribute() {
+  python3 -c '
+import os, sys
+verb, path, name = sys.argv[1:4]
+if verb == "set":
+    os.setxattr(path, name, bytes.fromhex(sys.argv[4]))
+else:
+    print(os.getxattr(path, name).hex() if name in os.listxattr(path) else "none")' "$@" 2>"$err"
+}
+# One of acl(5), as linux/posix_acl_xattr.h has it: user 12345 may read, the mask is rw.
+list=0200000001000600ffffffff020004003930000004000400ffffffff10000600ffffffff20000000ffffffff
+attribute_is() { [ "$(attribute get "$1" "$2")" = "$3" ]; }
+access=system.posix_acl_access
+rm -f t d/*
+cp source d/t
+if attribute set d/t user.name 1234 && attribute set d/t $access $list &&
+  attribute set d system.posix_acl_default $list; then
+  for option in "" -p; do
+    # shellcheck disable=SC2086 # none, or one
+    run 0 "copy $option over a file with attributes" copy $option p d/t
+    check "... is identical" identical p d/t
+    check "... keeps them" attribute_is d/t user.name 1234
+  done
+  attribute set d/t $access $list
+  run 0 "copy over a file with an access control list" copy p d/t
+  check "... keeps it" attribute_is d/t $access $list
+  rm -f d/t
+  run 0 "copy to a new file in a directory with a default list" copy p d/t
+  check "... which gives it one" test "$(attribute get d/t $access)" != none
+  cp source t
+  mv t d/t
+  run 0 "copy over a file without a list there" copy p d/t
+  check "... gives it none" attribute_is d/t $access none
+  if strace -f -o calls true 2>/dev/null; then
+    attribute set d/t user.name 1234
+    strace -f -o calls -e trace=fsetxattr -e inject=fsetxattr:error=EPERM \
+      "$uvdio" copy p d/t >"$out" 2>"$err"
+    check "copy over a file whose attributes can't be kept fails" test $? -eq 1
+    warns "... and names another way" \
+      '^uvdio copy: cannot keep the extended attributes of d/t: .*(EPERM)\..* With --in-place'
+    check "... and changes nothing" identical p d/t
+    check "... and leaves nothing else" alone d/t
+  else
+    skip "copy over a file whose attributes can't be kept" "strace is not installed, or not allowed"
+  fi
+else
+  skip "copies over a file with attributes" "no Python, or the filesystem has none: $(cat "$err")"
+fi
+rm -rf d
+mkdir d
+
 if [ -n "$why_not" ] || ! command -v setpriv >/dev/null; then
   skip "copies of somebody who is not root" "${why_not:-setpriv is not installed}"
 else
