@@ -30,6 +30,7 @@ set(uvdio_bench_sources
   harness/counter.c
   harness/environment.c
   harness/json.c
+  harness/notes.c
   harness/plot.c
   harness/scratch_dir.c
   harness/summary.c

@@ -8,7 +8,6 @@ pkg_check_modules(UVDIO_JANSSON REQUIRED IMPORTED_TARGET jansson)
 add_library(uvdio_cli_common STATIC
   src/cli/format.c
   src/cli/meter.c
-  src/cli/notes.c
   src/cli/options.c
   src/cli/path.c
   src/cli/pattern.c
@@ -23,11 +22,9 @@ target_link_libraries(uvdio_cli_common PUBLIC uvdio_static PkgConfig::UVDIO_JANS
 add_executable(uvdio_cli
   src/cli/main.c
   src/cli/bench.c
-  src/cli/bench_model.c
   src/cli/bench_report.c
   src/cli/bench_run.c
   src/cli/copy.c
-  src/cli/extents.c
   src/cli/probe.c
   src/cli/progress.c
   src/cli/target.c

@@ -20,13 +20,11 @@
 #include "bench.h"
 #include "cli.h"
 #include "meter.h"
-#include "notes.h"
 #include "options.h"
 #include "path.h"
 #include "pattern.h"
 #include "report.h"
 #include "session.h"
-#include "subcommands.h"
 #include "uvdio.h"
 
 #define SIZE_DEFAULT (64 * 1024 * 1024)
@@ -113,8 +111,9 @@ static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_
   int replaced = strcmp(info.backend, backend_text(backend)) != 0;
   bench->ring_is_pool |= replaced && backend == UVDIO_BACKEND_RING;
   if (first && replaced) {
-    notes_add(&bench->notes, "%s: this file's reads and writes are executed by %s: %s",
-              backend_text(backend), info.backend, info.reason);
+    snprintf(bench->notes[backend], BENCH_NOTE_SIZE,
+             "%s: this file's reads and writes are executed by %s: %s", backend_text(backend),
+             info.backend, info.reason);
   }
 }
 
@@ -229,7 +228,8 @@ static int run_backend(bench_t* bench, uvdio_backend_t backend) {
   int code = CLI_OK;
   int error = uvdio_backend_probe(backend, reason, sizeof reason);
   if (error != 0 && bench->all_backends) {
-    notes_add(&bench->notes, "%s is not available: %s", backend_text(backend), reason);
+    snprintf(bench->notes[backend], BENCH_NOTE_SIZE, "%s is not available: %s",
+             backend_text(backend), reason);
     return CLI_OK;
   }
   for (size_t i = 0; i < bench->depth_count && code == CLI_OK; i++) {
@@ -297,15 +297,15 @@ static int add_backend(void* context, const char* text) {
 
 static int add_depth(void* context, const char* text) {
   bench_t* bench = context;
-  uint64_t depth;
-  int code = parse_count("bench", "--depth", text, 1, UVDIO_DEPTH_MAX, &depth);
+  unsigned depth;
+  int code = parse_unsigned("bench", "--depth", text, UVDIO_DEPTH_MAX, &depth);
   if (code != CLI_OK) {
     return code;
   }
   if (bench->depth_count == BENCH_DEPTHS_MAX) {
     return report_usage("bench", "--depth takes at most %d numbers", BENCH_DEPTHS_MAX);
   }
-  bench->depths[bench->depth_count++] = (unsigned)depth;
+  bench->depths[bench->depth_count++] = depth;
   return CLI_OK;
 }
 

@@ -5,8 +5,7 @@
  * writing a file can be one), is measured by a meter, and ends in a row of figures.
  *
  *   bench.c         options, the list of phases
- *   bench_model.c   the rows
- *   bench_report.c  the table and the JSON
+ *   bench_report.c  the rows, as a table and as JSON
  *   bench_run.c     the runner that uses the library
  *   meter.c         latencies, time and CPU
  *   pattern.c       the bytes that are written and looked for
@@ -18,7 +17,6 @@
 #include <stdint.h>
 
 #include "meter.h"
-#include "notes.h"
 #include "session.h"
 #include "uvdio.h"
 
@@ -53,6 +51,7 @@ typedef struct bench_row_s {
 
 #define BENCH_BACKEND_COUNT 3
 #define BENCH_DEPTHS_MAX 16
+#define BENCH_NOTE_SIZE 400
 #define BENCH_ROWS_MAX (BENCH_BACKEND_COUNT * BENCH_DEPTHS_MAX * BENCH_OPERATION_COUNT)
 
 /* What was asked for, and what came of it. */
@@ -73,17 +72,13 @@ typedef struct bench_s {
   /* outcome */
   bench_row_t rows[BENCH_ROWS_MAX];
   size_t row_count;
-  notes_t notes;
-  char filesystem[32]; /* "" while no file was on a disk */
+  char notes[BENCH_BACKEND_COUNT + 1][BENCH_NOTE_SIZE]; /* of each uvdio_backend_t, or "" */
+  char filesystem[32];                                  /* "" while no file was on a disk */
   int direct;
   int ring_is_pool; /* the ring could not do it, and its rows are the pool's work */
   int signal;
   unsigned sessions;
 } bench_t;
-
-/* The row of a backend, or null. */
-const bench_row_t* bench_find_row(const bench_t* bench, uvdio_backend_t backend,
-                                  bench_operation_t operation, unsigned depth);
 
 /* What went wrong in a phase. */
 typedef struct bench_failure_s {

@@ -2,18 +2,31 @@
 /*
  * What uvdio bench measured, as a table with sentences below it, and as JSON.
  */
+#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 #include <uv.h>
 
 #include "bench.h"
 #include "cli.h"
 #include "format.h"
-#include "notes.h"
+#include "options.h"
 #include "report.h"
 #include "session.h"
 #include "table.h"
 #include "uvdio.h"
+
+static const char* const operation_names[BENCH_OPERATION_COUNT] = {
+    [BENCH_WRITE] = "write",
+    [BENCH_VERIFY] = "verify",
+    [BENCH_RANDOM_READ] = "random-read",
+};
+
+const char* bench_operation_text(bench_operation_t operation) {
+  assert((size_t)operation < BENCH_OPERATION_COUNT);
+  return operation_names[operation];
+}
 
 static json_t* row_json(const bench_row_t* row) {
   return json_pack(
@@ -30,8 +43,10 @@ int bench_print_json(const bench_t* bench) {
   for (size_t i = 0; i < bench->row_count; i++) {
     json_array_append_new(list, row_json(&bench->rows[i]));
   }
-  for (size_t i = 0; i < bench->notes.count; i++) {
-    report_problem("bench", "%s", bench->notes.texts[i]);
+  for (size_t i = 0; i < CLI_COUNT_OF(bench->notes); i++) {
+    if (*bench->notes[i] != '\0') {
+      report_problem("bench", "%s", bench->notes[i]);
+    }
   }
   return report_json("bench", list);
 }
@@ -100,12 +115,22 @@ static void print_choice(void) {
   session_close(&session);
 }
 
+/* The random reads of a backend, or null. */
+static const bench_row_t* find_row(const bench_t* bench, uvdio_backend_t backend, unsigned depth) {
+  for (size_t i = 0; i < bench->row_count; i++) {
+    const bench_row_t* row = &bench->rows[i];
+    if (strcmp(row->backend, backend_text(backend)) == 0 && row->operation == BENCH_RANDOM_READ &&
+        row->depth == depth) {
+      return row;
+    }
+  }
+  return NULL;
+}
+
 static void print_comparison(const bench_t* bench) {
   for (size_t i = 0; i < bench->depth_count && !bench->ring_is_pool; i++) {
-    const bench_row_t* ring =
-        bench_find_row(bench, UVDIO_BACKEND_RING, BENCH_RANDOM_READ, bench->depths[i]);
-    const bench_row_t* pool =
-        bench_find_row(bench, UVDIO_BACKEND_POOL, BENCH_RANDOM_READ, bench->depths[i]);
+    const bench_row_t* ring = find_row(bench, UVDIO_BACKEND_RING, bench->depths[i]);
+    const bench_row_t* pool = find_row(bench, UVDIO_BACKEND_POOL, bench->depths[i]);
     if (ring != NULL && pool != NULL && pool->figures.iops > 0 && pool->figures.cpu_us_per_op > 0) {
       printf("Random reads at depth %u: ring does %.2f times the operations of pool, ",
              bench->depths[i], ring->figures.iops / pool->figures.iops);
@@ -119,7 +144,9 @@ int bench_print(const bench_t* bench) {
   print_heading(bench);
   int code = print_table(bench);
   printf("\n");
-  notes_print(&bench->notes);
+  for (size_t i = 0; i < CLI_COUNT_OF(bench->notes); i++) {
+    printf("%s%s", bench->notes[i], *bench->notes[i] != '\0' ? "\n" : "");
+  }
   print_choice();
   print_comparison(bench);
   return code;

@@ -40,9 +40,7 @@ struct run_s {
   meter_t meter;
 };
 
-static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
-static void on_verified(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
-static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
+static void on_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame);
 
 /* Less than a block at the end of a file that is no multiple of it. */
 static size_t length_at(const run_t* run, uint64_t offset) {
@@ -51,12 +49,12 @@ static size_t length_at(const run_t* run, uint64_t offset) {
 }
 
 /* The first failure is the one to tell about. Others end in silence, the loop with them. */
-static void fail(slot_t* slot, int error, const char* operation) {
+static void fail(slot_t* slot, int error) {
   run_t* run = slot->run;
   if (!run->failed) {
     run->failed = 1;
     run->failure->error = error;
-    run->failure->operation = operation;
+    run->failure->operation = run->params.operation == BENCH_WRITE ? "write" : "read";
     run->failure->offset = slot->offset;
   }
 }
@@ -64,112 +62,67 @@ static void fail(slot_t* slot, int error, const char* operation) {
 static void fail_check(slot_t* slot, size_t at) {
   run_t* run = slot->run;
   if (!run->failed) {
-    fail(slot, 0, "verify");
+    fail(slot, 0);
     run->failure->offset = slot->offset + at;
     run->failure->found = (unsigned char)slot->frame.base[at];
     run->failure->expected = pattern_byte(run->params.seed, slot->offset + at);
   }
 }
 
-static void submit_write(slot_t* slot) {
+/* Moves the slot to its next block, and returns whether there is one. */
+static int next_block(slot_t* slot, uint64_t now_ns) {
   run_t* run = slot->run;
-  slot->offset = run->next;
-  size_t length = length_at(run, slot->offset);
-  run->next += length;
-  pattern_fill(slot->frame.base, length, run->params.seed, slot->offset);
-  slot->frame.len = length;
-  int error = uvdio_write(run->file, &slot->req, &slot->frame, slot->offset, on_written);
-  if (error != 0) {
-    fail(slot, error, "write");
+  if (run->params.operation == BENCH_RANDOM_READ) {
+    slot->offset = random_next(&run->random) % run->blocks * run->params.block_size;
+    return now_ns < run->deadline_ns;
   }
-}
-
-static void submit_verify(slot_t* slot) {
-  run_t* run = slot->run;
   slot->offset = run->next;
+  if (run->next == run->params.file_size) {
+    return 0;
+  }
   run->next += length_at(run, slot->offset);
-  int error = uvdio_read(run->file, &slot->req, &slot->frame, slot->offset, on_verified);
-  if (error != 0) {
-    fail(slot, error, "read");
-  }
-}
-
-static void submit_read(slot_t* slot) {
-  run_t* run = slot->run;
-  slot->offset = random_next(&run->random) % run->blocks * run->params.block_size;
-  int error = uvdio_read(run->file, &slot->req, &slot->frame, slot->offset, on_read);
-  if (error != 0) {
-    fail(slot, error, "read");
-  }
+  return 1;
 }
 
 /* Submits the slot's next operation, unless the phase is over. */
 static void submit(slot_t* slot, uint64_t now_ns) {
   run_t* run = slot->run;
-  if (run->failed || run->session->signal != 0) {
+  if (run->failed || run->session->signal != 0 || !next_block(slot, now_ns)) {
     return;
   }
   slot->began_ns = now_ns;
-  switch (run->params.operation) {
-    case BENCH_WRITE:
-      if (run->next < run->params.file_size) {
-        submit_write(slot);
-      }
-      break;
-    case BENCH_VERIFY:
-      if (run->next < run->params.file_size) {
-        submit_verify(slot);
-      }
-      break;
-    case BENCH_RANDOM_READ:
-      if (now_ns < run->deadline_ns) {
-        submit_read(slot);
-      }
-      break;
+  int error;
+  if (run->params.operation == BENCH_WRITE) {
+    slot->frame.len = length_at(run, slot->offset);
+    pattern_fill(slot->frame.base, slot->frame.len, run->params.seed, slot->offset);
+    error = uvdio_write(run->file, &slot->req, &slot->frame, slot->offset, on_done);
+  } else {
+    error = uvdio_read(run->file, &slot->req, &slot->frame, slot->offset, on_done);
+  }
+  if (error != 0) {
+    fail(slot, error);
   }
 }
 
-/* What each callback does first. Returns whether the operation moved all of its block. */
-static int take_back(slot_t* slot, ssize_t result, uvdio_buf_t frame, uint64_t now_ns,
-                     const char* operation) {
+static void on_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) {
+  slot_t* slot = req->data;
   run_t* run = slot->run;
+  uint64_t now_ns = uv_hrtime();
   size_t length = length_at(run, slot->offset);
   slot->frame = frame;
   if (result != (ssize_t)length) {
-    fail(slot, result < 0 ? (int)result : UVDIO_ESHORTREAD, operation);
-    return 0;
+    fail(slot, result < 0 ? (int)result : UVDIO_ESHORTREAD);
+    return;
   }
   meter_record(&run->meter, slot->began_ns, now_ns, length);
-  return 1;
-}
-
-static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) {
-  slot_t* slot = req->data;
-  uint64_t now_ns = uv_hrtime();
-  if (take_back(slot, result, frame, now_ns, "write")) {
-    submit(slot, now_ns);
-  }
-}
-
-static void on_verified(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) {
-  slot_t* slot = req->data;
-  uint64_t now_ns = uv_hrtime();
-  if (take_back(slot, result, frame, now_ns, "read")) {
-    size_t length = (size_t)result;
-    size_t at = pattern_check(frame.base, length, slot->run->params.seed, slot->offset);
+  if (run->params.operation == BENCH_VERIFY) {
+    size_t at = pattern_check(frame.base, length, run->params.seed, slot->offset);
     if (at < length) {
       fail_check(slot, at);
     }
-    submit(slot, uv_hrtime()); /* checking took its time, which is not the next block's */
+    now_ns = uv_hrtime(); /* checking took its time, which is not the next block's */
   }
-}
-
-static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t frame) {
-  slot_t* slot = req->data;
-  uint64_t now_ns = uv_hrtime();
-  if (take_back(slot, result, frame, now_ns, "read")) {
-    submit(slot, now_ns);
-  }
+  submit(slot, now_ns);
 }
 
 static void close_run(run_t* run) {

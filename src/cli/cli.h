@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every file of a command needs: exit codes, and a few constants.
+ * What every file of a command needs: exit codes, a few constants, the subcommands.
  * The commands use the public interface of the library only, and are for systems with POSIX calls.
  */
 #ifndef UVDIO_CLI_H
@@ -16,5 +16,10 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_SIGNAL = 128 };
 
 /* Values that getopt_long returns for long options without a letter. */
 enum { CLI_OPTION_FIRST = 256 };
+
+/* The subcommands. argv[0] is the subcommand's name; each returns the exit code. */
+int probe_main(int argc, char** argv);
+int copy_main(int argc, char** argv);
+int bench_main(int argc, char** argv);
 
 #endif /* UVDIO_CLI_H */

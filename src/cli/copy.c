@@ -23,14 +23,12 @@
 #include <uv.h>
 
 #include "cli.h"
-#include "extents.h"
 #include "format.h"
 #include "options.h"
 #include "path.h"
 #include "progress.h"
 #include "report.h"
 #include "session.h"
-#include "subcommands.h"
 #include "target.h"
 #include "transfer.h"
 #include "uvdio.h"
@@ -249,28 +247,19 @@ static size_t block_size_for(const copy_t* copy) {
   return ((size_t)copy->block_size + unit - 1) / unit * unit;
 }
 
-static int64_t reserve(copy_t* copy, uint64_t begin, uint64_t end) {
-  return session_await(
-      &copy->session, &copy->req,
-      uvdio_preallocate(&copy->target.file, &copy->req, begin, end - begin, 0, session_done));
-}
-
-/* Range by range: the holes are to stay. */
+/* Range by range: the holes are to stay. The last block is written to its end. */
 static int64_t reserve_data(copy_t* copy) {
   uint64_t unit = unit_of(copy);
   int64_t result = 0;
   extent_t data = extents_next(copy->holes, 0, copy->size, unit);
   while (data.begin < data.end && result == 0 && !atomic_load(&copy->interrupted)) {
-    data.end = (data.end + unit - 1) / unit * unit; /* what is written of the last one */
-    result = reserve(copy, data.begin, data.end);
+    uint64_t length = (data.end - data.begin + unit - 1) / unit * unit;
+    result = session_await(
+        &copy->session, &copy->req,
+        uvdio_preallocate(&copy->target.file, &copy->req, data.begin, length, 0, session_done));
     data = extents_next(copy->holes, data.end, copy->size, unit);
   }
   return result;
-}
-
-static int64_t reserve_all(copy_t* copy) {
-  uint64_t unit = alignment_of(&copy->target.file);
-  return reserve(copy, 0, (copy->size + unit - 1) / unit * unit);
 }
 
 /* Finds out about a disk that is too small before anything is written to it. Where zeros become
@@ -280,8 +269,7 @@ static int reserve_space(copy_t* copy) {
     return CLI_OK;
   }
   progress_start(&copy->progress, "reserving space", NULL, NULL, 0);
-  int is_full = extents_count(copy->holes, copy->size, unit_of(copy)) == copy->size;
-  int64_t result = is_full ? reserve_all(copy) : reserve_data(copy);
+  int64_t result = reserve_data(copy);
   progress_stop(&copy->progress);
   int tolerated = result == UV_ENOTSUP || result == UV_ENOSYS;
   return result == 0 || tolerated ? CLI_OK
@@ -623,37 +611,30 @@ static int set_sparse(copy_t* copy, const char* text) {
 }
 
 static int set_option(copy_t* copy, int option, const char* value) {
-  uint64_t number = 0;
-  int code = CLI_OK;
   switch (option) {
     case 'p':
       copy->preserve = 1;
-      break;
+      return CLI_OK;
     case OPTION_IN_PLACE:
       copy->in_place = 1;
-      break;
+      return CLI_OK;
     case OPTION_SPARSE:
-      code = set_sparse(copy, value);
-      break;
+      return set_sparse(copy, value);
     case OPTION_VERIFY:
       copy->verify = 1;
-      break;
+      return CLI_OK;
     case OPTION_DEPTH:
-      code = parse_count("copy", "--depth", value, 1, UVDIO_DEPTH_MAX, &number);
-      copy->engine.depth = (unsigned)number;
-      break;
+      return parse_unsigned("copy", "--depth", value, UVDIO_DEPTH_MAX, &copy->engine.depth);
     case OPTION_BLOCK:
-      code = parse_bytes("copy", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &copy->block_size);
-      break;
+      return parse_bytes("copy", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &copy->block_size);
     case OPTION_BACKEND:
-      code = set_backend(copy, value);
-      break;
+      return set_backend(copy, value);
     case OPTION_PROGRESS:
     case OPTION_NO_PROGRESS:
       copy->progress_wanted = option == OPTION_PROGRESS;
-      break;
+      return CLI_OK;
   }
-  return code;
+  return CLI_USAGE;
 }
 
 static unsigned default_depth(uint64_t block_size) {

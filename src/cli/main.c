@@ -4,7 +4,6 @@
  */
 #include "cli.h"
 #include "program.h"
-#include "subcommands.h"
 
 static const char usage[] =
     "usage: uvdio SUBCOMMAND [OPTIONS] ...\n"

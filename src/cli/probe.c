@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,6 @@
 #include "path.h"
 #include "report.h"
 #include "session.h"
-#include "subcommands.h"
 #include "uvdio.h"
 
 #define BACKEND_COUNT 3
@@ -228,8 +228,15 @@ static int find_engine_and_file(facts_t* facts) {
  * Telling, as text.
  */
 
-static void print_field(const char* label, const char* text) {
-  printf("  %-32s %s\n", label, text);
+static void print_field(const char* label, const char* format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void print_field(const char* label, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  printf("  %-32s ", label);
+  vprintf(format, arguments);
+  printf("\n");
+  va_end(arguments);
 }
 
 static const char* align_source_text(uvdio_align_source_t source) {
@@ -269,66 +276,52 @@ static const char* durable_text(const uvdio_file_info_t* info) {
 }
 
 static void print_alignment(const uvdio_file_info_t* info) {
-  char text[128];
-  snprintf(text, sizeof text, "memory %u bytes, offset and length %u bytes", info->memory_align,
-           info->offset_align);
-  print_field("alignment enforced", text);
+  print_field("alignment enforced", "memory %u bytes, offset and length %u bytes",
+              info->memory_align, info->offset_align);
   if (info->system_offset_align != 0) {
-    snprintf(text, sizeof text, "memory %u bytes, offset and length %u bytes",
-             info->system_memory_align, info->system_offset_align);
-    print_field("alignment the system requires", text);
+    print_field("alignment the system requires", "memory %u bytes, offset and length %u bytes",
+                info->system_memory_align, info->system_offset_align);
   }
   if (info->system_read_align < info->system_offset_align) {
-    snprintf(text, sizeof text, "offset and length %u bytes", info->system_read_align);
-    print_field("... of reads alone", text);
+    print_field("... of reads alone", "offset and length %u bytes", info->system_read_align);
   }
   if (info->recommended_align > info->system_offset_align) {
-    snprintf(text, sizeof text, "offset and length of writes %u bytes", info->recommended_align);
-    print_field("alignment recommended", text);
+    print_field("alignment recommended", "offset and length of writes %u bytes",
+                info->recommended_align);
   }
-  print_field("alignment learnt from", align_source_text(info->align_source));
+  print_field("alignment learnt from", "%s", align_source_text(info->align_source));
   if (info->optimal_size != 0) {
-    snprintf(text, sizeof text, "%u bytes", info->optimal_size);
-    print_field("transfers that suit it", text);
+    print_field("transfers that suit it", "%u bytes", info->optimal_size);
   }
   if (info->physical_block != 0) {
-    snprintf(text, sizeof text, "%u bytes", info->physical_block);
-    print_field("blocks of the device", text);
+    print_field("blocks of the device", "%u bytes", info->physical_block);
   }
   if (info->request_max != 0) {
-    snprintf(text, sizeof text, "%llu bytes", (unsigned long long)info->request_max);
-    print_field("requests of the device, at most", text);
+    print_field("requests of the device, at most", "%llu bytes",
+                (unsigned long long)info->request_max);
   }
   if (info->atomic_max != 0) {
-    snprintf(text, sizeof text, "%u to %u bytes", info->atomic_min, info->atomic_max);
-    print_field("writes that can't be torn", text);
+    print_field("writes that can't be torn", "%u to %u bytes", info->atomic_min, info->atomic_max);
   }
-  print_field("durable writes", durable_text(info));
-}
-
-static void print_page(const path_facts_t* file) {
-  char text[REASON_SIZE];
-  if (file->page_bytes >= 0) {
-    snprintf(text, sizeof text, "%zd bytes", file->page_bytes);
-  } else {
-    snprintf(text, sizeof text, "%s (%s)", uvdio_strerror((int)file->page_bytes),
-             uvdio_err_name((int)file->page_bytes));
-  }
-  print_field(file->temporary ? "a page written and read back" : "first page read", text);
+  print_field("durable writes", "%s", durable_text(info));
 }
 
 static void print_file(const facts_t* facts) {
   const path_facts_t* file = &facts->file;
-  char executed[REASON_SIZE + 32];
-  snprintf(executed, sizeof executed, "%s%s%s", file->backend, *file->reason != '\0' ? ": " : "",
-           file->reason);
+  const char* page = file->temporary ? "a page written and read back" : "first page read";
   printf("\nPath %s%s\n", facts->path, file->temporary ? " (by a temporary file)" : "");
-  print_field("filesystem", file->filesystem);
-  print_field("direct I/O",
+  print_field("filesystem", "%s", file->filesystem);
+  print_field("direct I/O", "%s",
               file->info.is_direct ? "yes" : "no: the filesystem refuses it, so it is buffered");
-  print_field("executed by", executed);
+  print_field("executed by", "%s%s%s", file->backend, *file->reason != '\0' ? ": " : "",
+              file->reason);
   print_alignment(&file->info);
-  print_page(file);
+  if (file->page_bytes >= 0) {
+    print_field(page, "%zd bytes", file->page_bytes);
+  } else {
+    print_field(page, "%s (%s)", uvdio_strerror((int)file->page_bytes),
+                uvdio_err_name((int)file->page_bytes));
+  }
 }
 
 static void format_limit(char* text, size_t size, rlim_t value, int in_bytes) {
@@ -351,23 +344,24 @@ static const char* io_uring_meaning(const char* setting) {
 
 static void print_limits(const facts_t* facts) {
   const char* threads = getenv("UV_THREADPOOL_SIZE");
-  char text[96], soft[24], hard[24];
+  char soft[24], hard[24];
   printf("\nLimits\n");
   for (size_t i = 0; i < CLI_COUNT_OF(limits); i++) {
     struct rlimit limit;
     if (getrlimit(limits[i].resource, &limit) == 0) {
       format_limit(soft, sizeof soft, limit.rlim_cur, limits[i].in_bytes);
       format_limit(hard, sizeof hard, limit.rlim_max, limits[i].in_bytes);
-      snprintf(text, sizeof text, "%s (can be raised to %s)", soft, hard);
-      print_field(limits[i].label, limit.rlim_cur == limit.rlim_max ? soft : text);
+      int can_rise = limit.rlim_cur != limit.rlim_max;
+      print_field(limits[i].label, "%s%s%s%s", soft, can_rise ? " (can be raised to " : "",
+                  can_rise ? hard : "", can_rise ? ")" : "");
     }
   }
-  snprintf(text, sizeof text, "%d by default, %d at most", UVDIO_DEPTH_DEFAULT, UVDIO_DEPTH_MAX);
-  print_field("queue depth", text);
-  print_field("kernel.io_uring_disabled", *facts->io_uring_disabled != '\0'
-                                              ? io_uring_meaning(facts->io_uring_disabled)
-                                              : "not there");
-  print_field("UV_THREADPOOL_SIZE", threads != NULL ? threads : "not set: libuv runs 4 threads");
+  print_field("queue depth", "%d by default, %d at most", UVDIO_DEPTH_DEFAULT, UVDIO_DEPTH_MAX);
+  print_field(
+      "kernel.io_uring_disabled", "%s",
+      *facts->io_uring_disabled != '\0' ? io_uring_meaning(facts->io_uring_disabled) : "not there");
+  print_field("UV_THREADPOOL_SIZE", "%s",
+              threads != NULL ? threads : "not set: libuv runs 4 threads");
 }
 
 static void print_text(const facts_t* facts) {
@@ -469,9 +463,9 @@ static int print_json(const facts_t* facts) {
 }
 
 int probe_main(int argc, char** argv) {
-  enum { OPTION_JSON = CLI_OPTION_FIRST, OPTION_HELP };
+  enum { OPTION_JSON = CLI_OPTION_FIRST };
   static const struct option options[] = {{"json", no_argument, NULL, OPTION_JSON},
-                                          {"help", no_argument, NULL, OPTION_HELP},
+                                          {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
   int as_json = 0, answer;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
@@ -480,7 +474,6 @@ int probe_main(int argc, char** argv) {
         as_json = 1;
         break;
       case 'h':
-      case OPTION_HELP:
         fputs(usage, stdout);
         return CLI_OK;
       default:

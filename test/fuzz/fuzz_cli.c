@@ -14,7 +14,6 @@
 #include "cli/format.h"
 #include "cli/options.h"
 #include "cli/path.h"
-#include "cli/subcommands.h"
 #include "compare/compare.h"
 #include "copy/copy.h"
 #include "input.h"

@@ -13,7 +13,6 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
-#include "cli/notes.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "compare/compare.h"
@@ -24,6 +23,7 @@
 #include "compare/report.h"
 #include "compare/sample.h"
 #include "harness/child.h"
+#include "harness/notes.h"
 #include "harness/scratch_dir.h"
 #include "harness/work.h"
 #include "uvdio.h"

@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/notes.h"
 #include "compare/command.h"
 #include "compare/count.h"
 #include "compare/model.h"
 #include "harness/child.h"
 #include "harness/counter.h"
+#include "harness/notes.h"
 
 /* How many operations: enough to fill the depth many times; and for calls, whose number depends on
  * how completions gather, as many as take so long. */

@@ -11,11 +11,11 @@
 #include <uv.h>
 
 #include "cli/cli.h"
-#include "cli/notes.h"
 #include "compare/external.h"
 #include "compare/model.h"
 #include "harness/child.h"
 #include "harness/json.h"
+#include "harness/notes.h"
 #include "harness/work.h"
 #include "uvdio.h"
 

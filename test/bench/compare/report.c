@@ -9,7 +9,6 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
-#include "cli/notes.h"
 #include "cli/report.h"
 #include "cli/table.h"
 #include "compare/model.h"
@@ -17,6 +16,7 @@
 #include "harness/child.h"
 #include "harness/environment.h"
 #include "harness/json.h"
+#include "harness/notes.h"
 #include "harness/summary.h"
 #include "harness/work.h"
 

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <uv.h>
 
-#include "cli/notes.h"
 #include "compare/command.h"
 #include "compare/model.h"
 #include "compare/sample.h"
 #include "harness/child.h"
 #include "harness/json.h"
+#include "harness/notes.h"
 #include "uvdio.h"
 
 static int take_child(compare_t* compare, size_t cell, size_t target, json_t* json,

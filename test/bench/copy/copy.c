@@ -15,7 +15,6 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
-#include "cli/notes.h"
 #include "cli/options.h"
 #include "cli/path.h"
 #include "cli/pattern.h"
@@ -24,6 +23,7 @@
 #include "copy/model.h"
 #include "copy/report.h"
 #include "harness/child.h"
+#include "harness/notes.h"
 #include "harness/scratch_dir.h"
 #include "harness/summary.h"
 #include "harness/work.h"

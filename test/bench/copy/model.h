@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli/notes.h"
+#include "harness/notes.h"
 #include "harness/scratch_dir.h"
 #include "harness/summary.h"
 #include "harness/work.h"

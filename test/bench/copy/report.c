@@ -8,12 +8,12 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
-#include "cli/notes.h"
 #include "cli/report.h"
 #include "cli/table.h"
 #include "copy/model.h"
 #include "copy/report.h"
 #include "harness/environment.h"
+#include "harness/notes.h"
 #include "harness/plot.h"
 #include "harness/summary.h"
 

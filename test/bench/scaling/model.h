@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli/notes.h"
+#include "harness/notes.h"
 #include "harness/summary.h"
 
 #define SCALING_DEPTH 64

@@ -7,10 +7,10 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
-#include "cli/notes.h"
 #include "cli/table.h"
 #include "harness/environment.h"
 #include "harness/json.h"
+#include "harness/notes.h"
 #include "harness/summary.h"
 #include "scaling/model.h"
 #include "scaling/report.h"

@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli/notes.h"
 #include "echo_server/params.h"
+#include "harness/notes.h"
 #include "harness/scratch_dir.h"
 #include "harness/summary.h"
 

@@ -10,11 +10,11 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
-#include "cli/notes.h"
 #include "cli/report.h"
 #include "cli/table.h"
 #include "echo_server/params.h"
 #include "harness/environment.h"
+#include "harness/notes.h"
 #include "harness/summary.h"
 #include "harness/work.h"
 #include "server/model.h"

@@ -9,10 +9,10 @@
 #include <string.h>
 #include <uv.h>
 
-#include "cli/notes.h"
 #include "echo_server/params.h"
 #include "harness/child.h"
 #include "harness/json.h"
+#include "harness/notes.h"
 #include "server/model.h"
 #include "server/sample.h"
 #include "uvdio.h"

@@ -10,11 +10,11 @@
 #include <uv.h>
 
 #include "cli/cli.h"
-#include "cli/notes.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "echo_server/params.h"
 #include "harness/child.h"
+#include "harness/notes.h"
 #include "harness/scratch_dir.h"
 #include "harness/summary.h"
 #include "harness/work.h"

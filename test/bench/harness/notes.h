@@ -2,8 +2,8 @@
 /*
  * Sentences that belong below the tables of a report, and into its JSON.
  */
-#ifndef UVDIO_CLI_NOTES_H
-#define UVDIO_CLI_NOTES_H
+#ifndef UVDIO_BENCH_HARNESS_NOTES_H
+#define UVDIO_BENCH_HARNESS_NOTES_H
 
 #include <jansson.h>
 #include <stddef.h>
@@ -21,4 +21,4 @@ void notes_add(notes_t* notes, const char* format, ...) __attribute__((format(pr
 void notes_print(const notes_t* notes);
 json_t* notes_json(const notes_t* notes);
 
-#endif /* UVDIO_CLI_NOTES_H */
+#endif /* UVDIO_BENCH_HARNESS_NOTES_H */

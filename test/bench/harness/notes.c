@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "notes.h"
+#include "harness/notes.h"
 
 void notes_add(notes_t* notes, const char* format, ...) {
   char note[NOTE_SIZE];
