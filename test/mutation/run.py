@@ -59,7 +59,7 @@ TO_REACH = 95.0  # per cent
 # Of these labels, and `guard`.
 LABELS = {"unit", "contract", "sim", "fsx", "cli", "bench"}
 # What of them can reach a file at all, and what is worth trying first: by the file's name.
-REACH = [(r"src/cli/notes", r"^(cli|bench$)"), (r"src/cli/", r"^cli"),
+REACH = [(r"src/cli/", r"^cli"),
          (r"src/sim/", r"^(sim_|stress|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
          (r"src/backend/memory", r"^(sim_|unit)|memory"),
          (r"src/ring/", r"(?<!memory)(?<!sim)$"),
