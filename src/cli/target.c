@@ -146,9 +146,16 @@ int target_find(target_t* target, const char* source_path, const struct stat* so
   in_place = in_place || target->is_device;
   target->temporary = in_place ? NULL : make_temporary(target->place);
   target->directory = directory_of(target->place);
-  return target->directory != NULL && (in_place || target->temporary != NULL)
-             ? CLI_OK
-             : report_error("copy", "open", target->path, UV_ENOMEM);
+  if (target->directory == NULL || (!in_place && target->temporary == NULL)) {
+    return report_error("copy", "open", target->path, UV_ENOMEM);
+  }
+  if (!in_place && is_at(target->temporary, source)) { /* somebody saves what a copy has left */
+    return report_problem("copy",
+                          "%s has the name of the temporary file of a copy to %s. Nothing was "
+                          "changed; rename it first.",
+                          source_path, target->path);
+  }
+  return CLI_OK;
 }
 
 void target_free(target_t* target) {

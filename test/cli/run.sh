@@ -501,6 +501,9 @@ run 1 "copy where a directory has the temporary file's name" copy source.512 d/t
 warns "... says so" '^uvdio copy: cannot create d/\.target\.uvdio-copy: '
 rmdir $temporary
 cp source.512 $temporary
+run 1 "copy of a file that has the temporary file's name" copy $temporary d/target
+warns "... is refused" '^uvdio copy: d/\.target\.uvdio-copy has the name of the temporary file'
+check "... and leaves it" identical source.512 $temporary
 ln $temporary d/other
 run 1 "copy where the temporary file has another link" copy source.512 d/target
 check "... leaves it" identical source.512 $temporary
