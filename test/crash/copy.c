@@ -87,6 +87,18 @@ static void become_command(struct copy* copy, int go) {
   _exit(99);
 }
 
+/* A filesystem writes its journal every few seconds, which is longer than these copies take: here
+ * it does so all the time, so that a cut finds what a copy has done by then. */
+static int wait_and_sync(const struct copy* copy, pid_t process) {
+  int status = -1;
+  int directory = open(copy->plan->stage->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  while (waitpid(process, &status, WNOHANG) == 0) {
+    (void)syncfs(directory);
+  }
+  close(directory);
+  return status;
+}
+
 /* Runs the command, with the end to come or without. Returns its status. */
 static int run_command(struct copy* copy, int with_end) {
   int go[2], status = -1;
@@ -104,7 +116,9 @@ static int run_command(struct copy* copy, int with_end) {
   if (with_end) {
     round_arm(copy->plan, &copy->random, copy->signal, process);
   }
-  if (write(go[1], "", 1) == 1) {
+  if (write(go[1], "", 1) == 1 && with_end && copy->plan->end == END_CUT) {
+    status = wait_and_sync(copy, process);
+  } else {
     waitpid(process, &status, 0);
   }
   close(go[1]);
