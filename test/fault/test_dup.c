@@ -53,8 +53,8 @@ static int tear_down(void** state) {
 
 #define TEST_WITH_TWO(function) cmocka_unit_test_setup_teardown(function, two_handles, tear_down)
 
-/* Lets the loop run until nothing more comes of itself, with a call held on a worker, beside so many
- * that came before. */
+/* Lets the loop run until nothing more comes of itself, with a call held on a worker; so many came
+ * before it. */
 static void let_all_come(struct fixture* f, enum fault_call held, unsigned before) {
   watch_for_hang("no call reaches a worker");
   while (fault_calls(held) == before) {
