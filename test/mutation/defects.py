@@ -57,11 +57,16 @@ class Site:
         self.statement, self.place = statement, place
         self.start, self.end, self.text = edit
         self.body = body
+        self.function_span = None
         self.name = ""
 
     def key(self):
         """What a result holds for: this defect in this text of the function."""
         return hashlib.sha256(repr((self.name, self.body, self.text)).encode()).hexdigest()[:12]
+
+    def places(self, _):
+        """The defect, and the function that it is in: (start, end)."""
+        return (self.start, self.end), self.function_span
 
     def apply(self, source):
         return source[:self.start] + self.text + source[self.end:]
@@ -130,6 +135,8 @@ class Function:
 
     def walk(self):
         self.block(self.opening, 0)
+        for site in self.sites:
+            site.function_span = (self.tokens[self.opening].start, self.tokens[self.closing].end)
         return self.sites
 
     # Statements. Each returns the index after it.

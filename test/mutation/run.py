@@ -13,18 +13,21 @@
   --work FOLDER    where tree, build and results are; build/mutation
   --jobs N         tests at a time; 2
   --without REGEX  leaves out tests with such names: quicker, and a survivor may be none
-  --trust          tests that are known by name are not run again without a defect, though the tree
-                   has changed, but for those that seem to skip because of one
 
-It works in a copy of the tree, as it is when the run begins. results.txt keeps a line per defect,
-by its name and by the text of the function that it is in: an interrupted run goes on where it
-stopped, and what changed is tried again. What counts:
+It works in a copy of the tree, as it is when the run begins. Before the first defect each test runs
+without one, and in a build that tells which lines it executes (reach.py); what is known of a test
+holds as long as its program is the same, byte by byte. results.txt keeps a line per defect, by its
+name and by the text of the function that it is in: an interrupted run goes on where it stopped, and
+what changed is tried again. What counts:
 
   caught       a test failed, and failed again with the same defect; where it then passed, it had to
                fail a third time. A hang is a failure, and so is a reason for a skip that there was
                none of without the defect
-  survived     all tests passed that can reach the file; accepted.txt tells of some why no test can
-               see them
+  survived     all tests passed that execute one of the defect's lines, the quickest first. Where
+               these have no code of their own, those that execute the function; where it has none,
+               the file. Tests of the whole command are not run for defects of the library. Where
+               no test executes the lines, the defect survives without a run. accepted.txt tells of
+               some why no test can see them
   identical    the compiler makes the same code of it, at -O2: no defect, and in no count
   refused      it does not compile, or not without a warning: no defect either
 
@@ -34,6 +37,7 @@ those without an argument in accepted.txt were caught.
 import argparse
 import collections
 import concurrent.futures
+import copy
 import fcntl
 import hashlib
 import json
@@ -46,10 +50,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 import defects
+import reach
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -58,23 +64,14 @@ TO_REACH = 95.0  # per cent
 
 # Of these labels, and `guard`.
 LABELS = {"unit", "contract", "sim", "fsx", "cli", "bench"}
-# What of them can reach a file at all, and what is worth trying first: by the file's name.
-REACH = [(r"src/cli/", r"^cli"),
-         (r"src/sim/", r"^(sim_|stress|chaos|contract|fuzz)(?!.*(ring|pool|registered))"),
-         (r"src/backend/memory", r"^(sim_|unit)|memory"),
-         (r"src/ring/", r"(?<!memory)(?<!sim)$"),
-         (r"src/backend/pool", r"(?<!memory)(?<!sim)$")]
-FIRST = [(r"src/ring/", r"\.(ring|registered)\.here$"),
-         (r"pool", r"\.pool\.here$"),
-         (r"src/sim/", r"^sim_(cuts|faults|edge_cases)"),
-         (r"arena|buffer|allocator|register", r"^unit_|register"),
-         (r"backend/memory", r"\.memory$"),
-         (r"src/os/", r"(file|transfer_l\w+|register\w+|rare_answers|opens)\..*here"),
-         (r"", r"\.(here|memory)$|^unit_")]
+# Tests of the whole command take half a minute each, and the library's own say more of it.
+OF_COMMAND = {"cli", "bench"}
 # What is built for tests that are scripts; uvdio_bench brings the command along.
 SCRIPTED = {"cli": "uvdio_cli", "cli_copy": "uvdio_cli", "bench": "uvdio_bench",
             "guard": "uvdio_bench"}
-FIRST_STAGE = 14  # tests of the first stage: only their programs are linked for it
+# The first tests, and those before the last: only the programs of one stage are linked for it.
+STAGES = (4, 20)
+TICK = os.sysconf("SC_CLK_TCK")
 
 # How often an operator is chosen for each place where it applies: about the square root, so that
 # the rare ones occur, too.
@@ -97,17 +94,27 @@ class Written:
     def key(self):
         return hashlib.sha256(repr((self.path, self.lines)).encode()).hexdigest()[:12]
 
-    def apply(self, source):
-        """The source with the defect in it. A text that is not there, or more than once, is an
-        error of the list."""
+    def span(self, source):
+        """Where its text is. One that is not there, or more than once, is an error of the list."""
         bare, places = without_blanks(source)
         old = without_blanks("\n".join(self.old()))[0]
         count = bare.count(old) if old else 0
         if count != 1:
             raise ValueError(f"{self.name}: its text stands {count} times in {self.path}")
         first = bare.index(old)
-        last = first + len(old) - 1
-        return source[:places[first]] + "\n".join(self.new()) + source[places[last] + 1:]
+        return places[first], places[first + len(old) - 1] + 1
+
+    def apply(self, source):
+        """The source with the defect in it."""
+        start, end = self.span(source)
+        return source[:start] + "\n".join(self.new()) + source[end:]
+
+    def places(self, source):
+        """The quote; a part of it may be no code, such as a macro."""
+        inside = self.span(source)
+        is_code = all(text.startswith(("  ", "}")) or not text for text in
+                      source[source.rfind("\n", 0, inside[0]) + 1:inside[1]].split("\n"))
+        return inside if is_code else (0, 0), (0, 0)
 
 
 def without_blanks(text):
@@ -204,7 +211,7 @@ class Test:
         self.env = dict(entry.split("=", 1) for entry in properties.get("ENVIRONMENT", []))
         if self.name in ("cli", "cli_copy", "bench"):
             self.command = self.command + ["simple"]  # ends with the first that is not ok
-        self.seconds, self.skips = 60.0, set()
+        self.seconds, self.cpu, self.skips = 20.0, 20.0, set()
 
     def program(self):
         for word in self.command:
@@ -212,8 +219,21 @@ class Test:
                 return os.path.basename(word)
         return None
 
-    def limit(self):
-        return 10 + 6 * self.seconds
+    def moved(self, build, other):
+        """The same test in another build."""
+        twin = copy.copy(self)
+        twin.command = [word.replace(build, other) for word in self.command]
+        twin.folder = self.folder and self.folder.replace(build, other)
+        return twin
+
+    def key(self):
+        """Of what it depends on: its programs, and the folders of its scripts."""
+        words = [os.path.dirname(word) if word.endswith((".sh", ".py")) else word
+                 for word in self.command if not os.path.isdir(word)]
+        return reach.key_of(self.name, *words)
+
+    def hangs(self, patience):
+        return Hang(2 + 6 * self.cpu, 60 + 20 * self.seconds, patience)
 
     def wrapped(self):
         """Shared memory of its own, so that one that dies leaves nothing in it."""
@@ -224,41 +244,84 @@ class Test:
         return ["unshare", "--mount", "--propagation", "private"] + inner
 
 
+def threads_of(session):
+    """(state, ticks of the whole process) of each thread of a session."""
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields = stat_of(f"/proc/{process}/stat")
+            if int(fields[3]) == session:
+                ticks = sum(map(int, fields[11:15]))
+                for thread in os.listdir(f"/proc/{process}/task"):
+                    yield stat_of(f"/proc/{process}/task/{thread}/stat")[0], process, ticks
+        except (OSError, IndexError):
+            pass  # it has ended
+
+
+def stat_of(path):
+    """The fields behind the program's name, beginning with the state."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+class Hang:
+    """Whether a test goes on. On a busy machine time says little: a test hangs when its processes
+    have used far more of the processor than without a defect, or when all their threads have slept
+    for a while (there is no test that waits for the clock)."""
+    ASLEEP = 4.0  # seconds
+
+    def __init__(self, cpu, seconds, patience):
+        self.cpu, self.seconds, self.asleep = (patience * each
+                                               for each in (cpu, seconds, self.ASLEEP))
+        self.began = self.active = time.monotonic()
+        self.ticks = {}
+
+    def found(self, session):
+        now = time.monotonic()
+        ticks, is_active = {}, False
+        for state, process, used in threads_of(session):
+            is_active |= state in "RD"
+            ticks[process] = used
+        if is_active or ticks != self.ticks:
+            self.active = now
+        self.ticks = ticks
+        return (now - self.active > self.asleep or now - self.began > self.seconds
+                or sum(ticks.values()) / TICK > self.cpu)
+
+
 class Runs:
     """Several tests at a time, until one fails."""
 
     def __init__(self, jobs):
         self.jobs, self.lock, self.running, self.stop = jobs, threading.Lock(), {}, False
 
-    def start(self, test):
-        return subprocess.Popen(test.wrapped(), cwd=test.folder, env={**os.environ, **test.env},
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    def start(self, test, env, output):
+        return subprocess.Popen(test.wrapped(), cwd=test.folder,
+                                env={**os.environ, **test.env, **env},
+                                stdin=subprocess.DEVNULL, stdout=output,
                                 stderr=subprocess.STDOUT, start_new_session=True,
                                 preexec_fn=with_all_signals)
 
-    def one(self, test, limit=None):
-        """(why it failed or None, output, seconds)"""
+    def one(self, test, patience=1, env=()):
+        """(why it failed or None, output, seconds, seconds of the processor)"""
         began = time.monotonic()
-        with self.lock:
-            if self.stop:
-                return None, "", 0
-            process = self.start(test)
-            self.running[test.name] = process
-        try:
-            output, _ = process.communicate(timeout=limit or test.limit())
-            why = verdict(process.returncode)
-        except subprocess.TimeoutExpired:
-            kill(process)
-            output, _ = process.communicate()
-            why = "hangs"
-        finally:
-            kill(process)
+        with tempfile.TemporaryFile() as file:
             with self.lock:
-                self.running.pop(test.name, None)
-        output = output.decode(errors="replace")
+                if self.stop:
+                    return None, "", 0, 0
+                process = self.start(test, dict(env), file)
+                self.running[test.name] = process
+            try:
+                hangs, cpu = wait(process, test.hangs(patience))
+            finally:
+                kill(process)
+                with self.lock:
+                    self.running.pop(test.name, None)
+            file.seek(0)
+            output = file.read().decode(errors="replace")
+        why = "hangs" if hangs else verdict(process.returncode)
         if why is None and skips_of(output) - test.skips:
             why = "skips"
-        return why, output, time.monotonic() - began
+        return why, output, time.monotonic() - began, cpu
 
     def until_one_fails(self, tests, seen):
         """The first test that fails, as (test, why, output), or None. `seen` is called with each
@@ -271,7 +334,7 @@ class Runs:
                     if self.stop or not waiting:
                         return
                     test = waiting.popleft()
-                why, output, seconds = self.one(test)
+                why, output, seconds, _ = self.one(test)
                 with self.lock:
                     if self.stop:
                         return
@@ -289,6 +352,21 @@ class Runs:
             thread.join()
         self.stop = False
         return failed[0] if failed else None
+
+
+def wait(process, hang):
+    """(whether it hung and was killed, seconds of the processor)"""
+    pause, hung = 0.005, False
+    while True:
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if ended:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return hung, usage.ru_utime + usage.ru_stime
+        if not hung and pause >= 0.2 and hang.found(process.pid):
+            hung = True
+            kill(process)
+        time.sleep(pause)
+        pause = min(0.25, pause * 1.15)
 
 
 def with_all_signals():
@@ -312,12 +390,12 @@ def skips_of(output):
 class Laboratory:
     """The copy of the tree, its build, and what the tests do without a defect."""
 
-    def __init__(self, work, jobs, without="^$", trust=False):
-        self.work, self.jobs, self.without, self.trust = work, jobs, without, trust
+    def __init__(self, work, jobs, without="^$"):
+        self.work, self.jobs, self.without = work, jobs, without
         self.tree, self.build = os.path.join(work, "tree"), os.path.join(work, "build")
         self.optimised = os.path.join(work, "optimised")
-        self.runs, self.tests, self.commands = Runs(jobs), [], {}
-        self.trusted = set()  # names of tests that were not run again without a defect
+        self.measured = os.path.join(work, "measured")
+        self.runs, self.tests, self.commands, self.reach = Runs(jobs), [], {}, None
         self.deaths = collections.Counter()
 
     def set_up(self):
@@ -329,20 +407,26 @@ class Laboratory:
             copy_folder(os.path.join(ROOT, name), os.path.join(self.tree, name))
         for name in ("CMakeLists.txt", "CMakePresets.json", "README.md", "CHANGELOG.md", "LICENSE"):
             copy_file(os.path.join(ROOT, name), os.path.join(self.tree, name))
-        linker = next((name for name in ("lld", "gold") if shutil.which(f"ld.{name}")), None)
-        flags = [f"-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld={linker}"] if linker else []
-        status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.build,
-                              "-DCMAKE_BUILD_TYPE=", "-DCMAKE_C_FLAGS=-O1",
-                              "-DUVDIO_BUILD_TESTS=ON", "-DUVDIO_BUILD_CLI=ON",
-                              "-DUVDIO_WERROR=OFF"] + flags, 600)
-        if status == 0:
-            status, output = self.make()
-        if status != 0:
-            sys.exit("the tree does not build without a defect:\n" + output[-3000:])
+        self.make_tree(self.build, {"CMAKE_C_FLAGS": "-O1", "CMAKE_EXE_LINKER_FLAGS": ""})
+        self.make_tree(self.measured, reach.flags(self.work, self.tree))
         self.read_commands()
         self.read_tests()
         self.add_guard()
         self.run_without_a_defect()
+        self.measure()
+
+    def make_tree(self, build, flags):
+        linker = next((name for name in ("lld", "gold") if shutil.which(f"ld.{name}")), None)
+        if linker:
+            flags["CMAKE_EXE_LINKER_FLAGS"] += f" -fuse-ld={linker}"
+        status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", build,
+                              "-DCMAKE_BUILD_TYPE=", "-DUVDIO_BUILD_TESTS=ON",
+                              "-DUVDIO_BUILD_CLI=ON", "-DUVDIO_WERROR=OFF"]
+                             + [f"-D{name}={value}" for name, value in flags.items()], 600)
+        if status == 0:
+            status, output = self.make(build=build)
+        if status != 0:
+            sys.exit("the tree does not build without a defect:\n" + output[-3000:])
 
     def add_guard(self):
         """The test `guard` counts what optimised code costs, so that it has a build of its own."""
@@ -382,51 +466,52 @@ class Laboratory:
                       if test.labels & LABELS and not re.search(self.without, test.name)]
 
     def run_without_a_defect(self):
-        """Each test has to pass, and tells how long it takes and what it skips. Known until the
-        tree changes."""
-        path, digest = os.path.join(self.work, "baseline.json"), self.digest()
+        """Each test has to pass, and tells how long it takes and what it skips."""
+        path = os.path.join(self.work, "baseline.json")
         known = json.load(open(path, encoding="utf-8")) if os.path.exists(path) else {}
-        if known.get("tree") != digest:
-            known = {"tree": digest, "tests": known.get("tests", {}) if self.trust else {}}
-            self.trusted = set(known["tests"])
-        missing = [test for test in self.tests if test.name not in known["tests"]]
+        keys = {test.name: test.key() for test in self.tests}
+        missing = [test for test in self.tests
+                   if known.get(test.name, {}).get("key") != keys[test.name]]
         print(f"{len(missing)} tests to run without a defect", flush=True)
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as several:
             for test, result in zip(missing, several.map(self.without_a_defect, missing)):
-                known["tests"][test.name] = result
-                if not self.trusted:  # else the tree's name would stand for what is not of it
-                    write(path, json.dumps(known))
+                known[test.name] = {"key": keys[test.name], **result}
+                write(path, json.dumps(known))
         for test in self.tests:
-            seconds, skips = known["tests"][test.name]
-            test.seconds, test.skips = seconds, set(skips)
+            of_test = known[test.name]
+            test.seconds, test.cpu = of_test["seconds"], of_test["cpu"]
+            test.skips = set(of_test["skips"])
 
     def without_a_defect(self, test):
         for _ in range(3):
-            why, output, seconds = self.runs.one(test, 300)
+            why, output, seconds, cpu = self.runs.one(test, 3)
             if why in (None, "skips"):
-                return [seconds, sorted(skips_of(output))]
+                return {"seconds": seconds, "cpu": cpu, "skips": sorted(skips_of(output))}
         write(os.path.join(self.work, "failed.txt"), output)
         raise SystemExit(f"without a defect, {test.name} fails three times ({why}); "
                          f"see failed.txt in {self.work}")
 
-    def look_again(self, test, path, original, planted):
-        """What a trusted test skips without the defect, today: reasons may have other words by
-        now."""
-        program = [SCRIPTED.get(test.name) or test.program()]
-        write(path, original)
-        self.make(program)
-        test.skips = set(self.without_a_defect(test)[1])
-        self.trusted.discard(test.name)
-        write(path, planted)
-        self.make(program)
+    def measure(self):
+        """Which lines each test executes."""
+        self.reach = reach.Reach(self.tree, self.measured, os.path.join(self.work, "reach"))
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as several:
+            list(several.map(self.measure_one, self.tests))
+        self.reach.read_code()
+        everything = sorted(name for name, lines in self.reach.lines.items() if lines is None)
+        print("not measured, tried everywhere: " + (", ".join(everything) or "none"), flush=True)
 
-    def digest(self):
-        digest = hashlib.sha256()
-        for folder, names, files in sorted(os.walk(self.tree)):
-            names.sort()
-            for name in sorted(files):
-                digest.update(name.encode() + open(os.path.join(folder, name), "rb").read())
-        return digest.hexdigest()
+    def measure_one(self, test):
+        build = self.optimised if test.name == "guard" else self.build
+        twin = test.moved(build, self.measured)
+
+        def execute(env):
+            for _ in range(3):
+                why = self.runs.one(twin, 2, env)[0]
+                if why in (None, "skips", "hangs"):
+                    break
+            # The guard's bounds are for other code
+            return why in (None, "skips") or test.name == "guard"
+        self.reach.measure(test.name, twin.key(), execute)
 
     def users_of(self, path):
         """The sources that have to be compiled to see a change of `path`."""
@@ -470,22 +555,23 @@ class Laboratory:
                 return None
         return "identical\tthe same machine code"
 
-    def in_stages(self, site):
-        """The tests that can reach the file, those first that are likely to fail, and soon."""
-        reach = next((pattern for path, pattern in REACH if re.search(path, site.path)),
-                     r"^(?!cli$|bench$)")
-        first = [pattern for path, pattern in FIRST if re.search(path, site.path)]
+    def in_stages(self, site, source):
+        """The tests that execute it, those first that are likely to fail, and soon."""
+        names = self.reach.tests_of(site.path, *(lines_of(source, *part)
+                                                 for part in site.places(source)))
 
         def worth(test):
-            prior = sum(bool(re.search(pattern, test.name)) for pattern in first)
-            return (0.2 + prior + 4 * self.deaths[site.path, test.name]) / (0.1 + test.seconds)
+            return (0.3 + 4 * self.deaths[site.path, test.name]) / (0.1 + test.seconds)
 
-        tests = sorted((test for test in self.tests if re.search(reach, test.name)),
+        tests = sorted((test for test in self.tests if test.name in names
+                        and (site.path.startswith("src/cli/") or test.name not in OF_COMMAND)),
                        key=worth, reverse=True)
         # Alone: others would disturb it, and it needs a build
         guard = [test for test in tests if test.name == "guard"]
         tests = [test for test in tests if test.name != "guard"]
-        return [stage for stage in (tests[:FIRST_STAGE], tests[FIRST_STAGE:], guard) if stage]
+        one, two = STAGES
+        stages = (tests[:one], tests[one:two], tests[two:], guard)
+        return [stage for stage in stages if stage]
 
     def judge(self, site):
         original = defects.read(self.tree, site.path)
@@ -502,14 +588,14 @@ class Laboratory:
         path = os.path.join(self.tree, site.path)
         write(path, planted)
         try:
-            return self.try_tests(site, times, (path, original, planted))
+            return self.try_tests(site, times, self.in_stages(site, original))
         finally:
             write(path, original)
             self.clean()
 
-    def try_tests(self, site, times, texts):
+    def try_tests(self, site, times, stages):
         flakes = []
-        for stage in self.in_stages(site):
+        for stage in stages:
             is_guard = stage[0].name == "guard"
             targets = sorted({SCRIPTED.get(test.name) or test.program() for test in stage} - {None})
             began = time.monotonic()
@@ -526,10 +612,6 @@ class Laboratory:
                 times["tests"] += time.monotonic() - began
                 if failed is None:
                     break
-                if failed[1] == "skips" and failed[0].name in self.trusted:
-                    self.look_again(failed[0], *texts)
-                    left = [test for test in left if test.name not in ended - {failed[0].name}]
-                    continue
                 began = time.monotonic()
                 is_sure = self.fails_again(failed[0])
                 times["again"] += time.monotonic() - began
@@ -539,13 +621,14 @@ class Laboratory:
                     return f"caught\t{failed[0].name} ({failed[1]})\t{told(times, flakes)}"
                 flakes.append(failed[0].name)
                 left = [test for test in left if test.name not in ended]
-        return f"survived\t-\t{told(times, flakes)}"
+        count = sum(map(len, stages))
+        return f"survived\t{count} tests\t{told(times, flakes)}"
 
     def fails_again(self, test):
         """A second time, or, where it passed then, in both of two more."""
-        if self.runs.one(test, 2 * test.limit())[0] is not None:
+        if self.runs.one(test, 2)[0] is not None:
             return True
-        return all(self.runs.one(test, 2 * test.limit())[0] is not None for _ in range(2))
+        return all(self.runs.one(test, 2)[0] is not None for _ in range(2))
 
     def keep(self, site, failed):
         test, why, output = failed
@@ -560,6 +643,11 @@ class Laboratory:
         for name in os.listdir(folder):
             if name.startswith("uvdio-"):
                 shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+
+
+def lines_of(source, start, end):
+    """The first line and the last one, from 1."""
+    return source.count("\n", 0, start) + 1, source.count("\n", 0, max(start, end - 1)) + 1
 
 
 def told(times, flakes):
@@ -663,7 +751,6 @@ def arguments():
     parser.add_argument("--work", default=WORK)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--without", default="^$")
-    parser.add_argument("--trust", action="store_true")
     return parser.parse_args()
 
 
@@ -716,7 +803,7 @@ def main():
     accepted = read_accepted()
     os.makedirs(options.work, exist_ok=True)
     results = Results(os.path.join(options.work, "results.txt"))
-    lab = Laboratory(os.path.abspath(options.work), options.jobs, options.without, options.trust)
+    lab = Laboratory(os.path.abspath(options.work), options.jobs, options.without)
     if not options.report:
         lab.set_up()
     root = lab.tree if not options.report else ROOT
