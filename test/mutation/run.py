@@ -394,6 +394,7 @@ class Laboratory:
         self.work, self.jobs, self.without = work, jobs, without
         self.tree, self.build = os.path.join(work, "tree"), os.path.join(work, "build")
         self.optimised = os.path.join(work, "optimised")
+        self.includes, self.objects = {}, {}
         self.measured = os.path.join(work, "measured")
         self.runs, self.tests, self.commands, self.reach = Runs(jobs), [], {}, None
         self.deaths = collections.Counter()
@@ -458,6 +459,13 @@ class Laboratory:
                 words = shlex.split(entry["command"])
                 kept = [word for word in words[:words.index("-o")] if word != "-O1"]
                 self.commands[path] = (kept, entry["directory"])
+                self.includes[path] = self.includes_of(words[words.index("-o") + 1])
+
+    def includes_of(self, target):
+        """The files that the compiler has read for an object."""
+        _, output = run(["ninja", "-C", self.build, "-t", "deps", target], 60)
+        return {os.path.relpath(os.path.join(self.build, line.strip()), self.tree)
+                for line in output.split("\n") if line.startswith(" ")}
 
     def read_tests(self):
         _, output = run(["ctest", "--test-dir", self.build, "--show-only=json-v1"], 60)
@@ -517,8 +525,7 @@ class Laboratory:
         """The sources that have to be compiled to see a change of `path`."""
         if path.endswith(".c"):
             return [path]
-        of_command = path.startswith("src/cli/")
-        return [user for user in self.commands if user.startswith("src/cli/") == of_command]
+        return [user for user in self.commands if path in self.includes[user]]
 
     def object_of(self, path, text=None, warnings="-Werror"):
         """(status, output, object) at -O2, where warnings are errors; `text` replaces what the file
@@ -531,6 +538,11 @@ class Laboratory:
         status, output = run(kept + where + options + source, 300, folder, text=text)
         return status, output, open(target, "rb").read() if status == 0 else b""
 
+    def sound_object_of(self, path, text):
+        if path not in self.objects:
+            self.objects[path] = self.object_of(path, text, "-w")[2]
+        return self.objects[path]
+
     def compare_code(self, site, original, planted):
         """None where the compiler sees a difference, else the result."""
         path = os.path.join(self.tree, site.path)
@@ -539,7 +551,7 @@ class Laboratory:
         warnings = "-w" if isinstance(site, Written) else "-Werror"
         for user in self.users_of(site.path):
             text = defects.read(self.tree, user) if is_header else original
-            _, _, before = self.object_of(user, text, warnings)
+            before = self.sound_object_of(user, text)
             if is_header:
                 write(path, planted)
             try:

@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "fixture.h"
 
@@ -321,6 +324,33 @@ static void options_that_are_unknown_have_to_be_zero(void** state) {
   assert_code(uvdio_arena_create_sized(&arena, &frames.known, sizeof(frames)), UV_E2BIG);
 }
 
+/* Bytes of the C library's heap, where it tells. */
+static size_t heap(void) {
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 33)
+  return mallinfo2().uordblks;
+#endif
+#endif
+  return 0;
+}
+
+/* uvdio_allocations() knows nothing of what liburing allocates. */
+static void engines_leave_nothing_on_the_heap(void** state) {
+  struct engine* e = *state;
+  for (size_t i = 0; i < COUNT_OF(backends); i++) {
+    size_t before = 0;
+    for (int round = 0; round < 64; round++) {
+      if (round == 8) { /* What is allocated once is there by then. */
+        before = heap();
+      }
+      if (uvdio_backend_probe(backends[i].backend, NULL, 0) == 0) {
+        close_engine(e, engine_on(e, backends[i].backend));
+      }
+    }
+    assert_in_range(heap(), 0, before + 1024);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(null_pointers_are_refused),
@@ -344,6 +374,7 @@ int main(void) {
       TEST(bad_probes_are_refused),
       TEST(auto_probe_foretells_what_init_takes),
       TEST(options_that_are_unknown_have_to_be_zero),
+      TEST(engines_leave_nothing_on_the_heap),
   };
   return cmocka_run_group_tests_name("engine", tests, warm_up_libuv, NULL);
 }
