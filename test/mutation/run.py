@@ -572,12 +572,20 @@ class Laboratory:
         names = self.reach.tests_of(site.path, *(lines_of(source, *part)
                                                  for part in site.places(source)))
 
+        # What one program does not notice on one backend it seldom notices on another
+        before = collections.Counter()
+
         def worth(test):
             return (0.3 + 4 * self.deaths[site.path, test.name]) / (0.1 + test.seconds)
+
+        def worth_then(test):
+            before[test.program()] += 1
+            return worth(test) * 0.5 ** (before[test.program()] - 1)
 
         tests = sorted((test for test in self.tests if test.name in names
                         and (site.path.startswith("src/cli/") or test.name not in OF_COMMAND)),
                        key=worth, reverse=True)
+        tests = sorted(tests, key=worth_then, reverse=True)
         # Alone: others would disturb it, and it needs a build
         guard = [test for test in tests if test.name == "guard"]
         tests = [test for test in tests if test.name != "guard"]
