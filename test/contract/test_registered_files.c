@@ -204,8 +204,12 @@ static void* allocate(void* context, size_t size, size_t alignment, int zeroed) 
   return memory;
 }
 
+static void release(void* context, void* memory, size_t size, size_t alignment) {
+  plain_release(context, memory, size + BEHIND, alignment);
+}
+
 static int open_with_memory_behind(void** state) {
-  const uvdio_allocator_t allocator = {NULL, allocate, plain_release};
+  const uvdio_allocator_t allocator = {NULL, allocate, release};
   return uvdio_set_allocator(&allocator) != 0 ? -1 : fixture_open(state);
 }
 

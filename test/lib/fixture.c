@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "skips.h"
 
 struct matrix matrix;
@@ -182,6 +183,9 @@ int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count,
            matrix.filesystem.kind);
   if (matrix.filter != NULL) {
     cmocka_set_test_filter(matrix.filter);
+  }
+  if (on_memory() && check_releases() != 0) { /* Elsewhere the library's own allocator is used. */
+    return 1;
   }
   int failed = _cmocka_run_group_tests(full_name, tests, count, NULL, NULL);
   print_figure(tracker_requests(), "requests");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of an allocator (uvdio_set_allocator()) that only passes calls on to the C library: a
+ * The parts of an allocator (uvdio_set_allocator()) that passes calls on to the C library, and ends
+ * the program where memory is released with another size or alignment than it was allocated with. A
  * test's own adds what it is about.
  */
 #ifndef UVDIO_TEST_MEMORY_H
@@ -10,5 +11,8 @@
 
 void* plain_allocate(void* context, size_t size, size_t alignment, int zeroed);
 void plain_release(void* context, void* memory, size_t size, size_t alignment);
+
+/* Makes the two the library's allocator. Returns 0 or a negative code. */
+int check_releases(void);
 
 #endif /* UVDIO_TEST_MEMORY_H */
