@@ -213,8 +213,10 @@ static void neighbours_become_one_request(void** state) {
   for (unsigned i = 0; i < 8; i++) {
     set(i, UVDIO_OP_READ, &f->file, (uint64_t)i * PAGE, blank(PAGE));
   }
+  size_t allocations = uvdio_allocations();
   submit(f, 8, &merge_all);
   assert_int_equal(group.requests, 1);
+  assert_int_equal(uvdio_allocations(), allocations); /* There is no gap to be read. */
   finish(f, 8);
   for (unsigned i = 0; i < 8; i++) {
     assert_int_equal(members[i].result, PAGE);
