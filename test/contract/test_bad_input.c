@@ -197,6 +197,16 @@ static void length_past_int64_max_is_refused(void** state) {
   assert_size(f, &f->file, 0);
 }
 
+/* Whether the filesystem has files so long or not. */
+static void length_of_int64_max_is_none_too_many(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* truncate = t_truncate(op_new(&f->tracker), &f->file, INT64_MAX);
+  run(f);
+  assert_int_equal(truncate->done, 1);
+  assert_true(truncate->result == 0 || truncate->result == UV_EFBIG ||
+              truncate->result == UV_EINVAL || truncate->result == UV_ENOSPC);
+}
+
 static void preallocating_nothing_is_refused(void** state) {
   struct fixture* f = *state;
   assert_refused(t_preallocate(op_new(&f->tracker), &f->file, 0), UV_EINVAL);
@@ -499,6 +509,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, end_past_int64_max_is_refused),
       TEST_ON(fixture_open, read_just_below_the_limit_is_past_the_end),
       TEST_ON(fixture_open, length_past_int64_max_is_refused),
+      TEST_ON(fixture_open, length_of_int64_max_is_none_too_many),
       TEST_ON(fixture_open, preallocating_nothing_is_refused),
       TEST_ON(fixture_open, flags_of_space_that_are_none_are_refused),
       TEST_ON(fixture_open, hint_that_is_none_is_refused),

@@ -278,10 +278,12 @@ static void no_buffers_are_refused(void** state) {
   refuse(f, 0, 0, UV_EINVAL);
   assert_refused(t_readv(op_new(&f->tracker), &f->file, NULL, 2, 0), UV_EINVAL);
   assert_refused(t_writev(op_new(&f->tracker), &f->file, NULL, 2, 0), UV_EINVAL);
-  uvdio_buf_t second = bufs[1];
-  memset(&bufs[1], 0, sizeof(bufs[1]));
-  refuse(f, 2, 0, UV_EINVAL);
-  bufs[1] = second;
+  for (unsigned i = 0; i < 2; i++) {
+    uvdio_buf_t taken = bufs[i];
+    memset(&bufs[i], 0, sizeof(bufs[i]));
+    refuse(f, 2, 0, UV_EINVAL);
+    bufs[i] = taken;
+  }
   release_pages(2);
 }
 
