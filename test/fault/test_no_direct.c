@@ -77,7 +77,12 @@ static void either_zero_is_a_refusal(void** state) {
     answer_with(zeros[i][0], zeros[i][1], 1);
     assert_result(open_other(f, UVDIO_OPEN_RW), UVDIO_ENODIRECT);
     assert_result(open_other(f, UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), 0);
-    assert_int_equal(info_of(&f->other).is_direct, 0);
+    uvdio_file_info_t info = info_of(&f->other);
+    assert_int_equal(info.is_direct, 0);
+    assert_int_equal(info.system_memory_align, 0);
+    assert_int_equal(info.system_offset_align, 0);
+    assert_int_equal(info.system_read_align, 0);
+    assert_int_equal(info.recommended_align, 0);
     put(f, &f->other, 0, 3 * PAGE, 1);
     assert_holds(f, &f->other, 0, 3 * PAGE, 1);
     close_other(f);
