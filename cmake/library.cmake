@@ -12,6 +12,7 @@ set(uvdio_sources
   src/durability.c
   src/group.c
   src/names.c
+  src/path.c
   src/append.c
   src/order.c
   src/share.c

@@ -497,6 +497,7 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *                   without memory (never allocated, released, or submitted already)
  *   UV_EBADF        the file is not open or is being closed, or its engine is; a change to a
  *                   read-only file, a read of a write-only one
+ *   UV_EISDIR       the file is a directory (UVDIO_O_DIRECTORY), and the operation about bytes
  *   UVDIO_EFORK     a forked child uses its parent's engine
  *   UVDIO_ETHREAD   another thread than the loop's
  *   UV_EBUSY        the request is pending already
@@ -615,6 +616,18 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
 /** uvdio_dup() may make further handles of the open file, on other engines and threads. Costs each
  * read and change of the file some look-ups, and a mutex where none was under way before. */
 #define UVDIO_O_DUP (1u << 13)
+/** Open a directory, as a base: paths can be relative to it (uvdio_open_at(), uvdio_rename_at(),
+ * ...), wherever it is moved. uvdio_sync_all() and uvdio_sync_data() make its names durable, as
+ * uvdio_sync_directory() does, and latch as of any file; uvdio_stat(), uvdio_file_info(),
+ * uvdio_file_descriptor(), uvdio_release() and uvdio_close() work as ever. It is not direct, and
+ * whatever is about bytes gets UV_EISDIR (reads, writes, sizes, space, replaces, links). With
+ * NOFOLLOW at most. What is no directory ends with UV_ENOTDIR. macOS, Windows: UV_ENOTSUP. */
+#define UVDIO_O_DIRECTORY (1u << 14)
+/** A new file without a name, in the filesystem of the directory at `path` (O_TMPFILE, open(2)): it
+ * is gone when it is closed, and after a crash, until uvdio_link_file() has given it a name. Needs
+ * RDWR or WRONLY; not with CREATE, EXCLUSIVE, TRUNCATE, NOFOLLOW or DIRECTORY. UV_ENOTSUP where the
+ * filesystem has none (some of FUSE, NFS and overlays), on macOS and on Windows. */
+#define UVDIO_O_ANONYMOUS (1u << 15)
 
 /** An existing file, for reads. */
 #define UVDIO_OPEN_READ UVDIO_O_RDONLY
@@ -756,13 +769,24 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_open(uvdio_engine_t* engine, uvdio_file_
                                              uvdio_req_t* req, const char* path, unsigned flags,
                                              int mode, uvdio_cb cb);
 
+/** Like uvdio_open(), with a path that is relative to an open directory (UVDIO_O_DIRECTORY); an
+ * absolute one ignores it (openat(2)). The file is on the engine of `base`, which counts as pending
+ * until the callback: its close waits, and uvdio_file_cancel() of it ends the open early. The
+ * directory may be moved meanwhile. Errors returned: those of uvdio_open(); UV_EINVAL (null),
+ * UV_EBADF (`base` is not open), UV_ENOTDIR (it is no directory). Errors delivered: those of
+ * uvdio_open(); UV_ENOENT also where the directory was removed. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_open_at(uvdio_file_t* base, uvdio_file_t* file,
+                                                uvdio_req_t* req, const char* path, unsigned flags,
+                                                int mode, uvdio_cb cb);
+
 /** Makes a file of a descriptor that the program has: one that was handed to it, or opened by a
  * call that uvdio_open() has no flag for. `flags` are those of an open, without CREATE, EXCLUSIVE,
- * TRUNCATE and NOFOLLOW. The descriptor has to allow what they ask for (RDONLY: reads; RDWR: both;
- * WRONLY: writes), and may allow more. O_DSYNC of the descriptor counts as UVDIO_O_DSYNC, which it
- * can't be given later. Direct I/O is switched on, or off by UVDIO_O_BUFFERED, and O_NONBLOCK off
- * (fcntl(2), F_SETFL). These flags, and the position, which asking for the size of a file moves,
- * belong to the open file, which duplicates of the descriptor and forked children share.
+ * TRUNCATE, NOFOLLOW and ANONYMOUS. The descriptor has to allow what they ask for (RDONLY: reads;
+ * RDWR: both; WRONLY: writes), and may allow more. O_DSYNC of the descriptor counts as
+ * UVDIO_O_DSYNC, which it can't be given later. Direct I/O is switched on, or off by
+ * UVDIO_O_BUFFERED, and O_NONBLOCK off (fcntl(2), F_SETFL). These flags, and the position, which
+ * asking for the size of a file moves, belong to the open file, which duplicates of the descriptor
+ * and forked children share.
  *
  * Ownership: from the callback on (synchronous form: from the return on) the descriptor is the
  * library's, which closes it with the file; uvdio_release() gives it back. Until then the program
@@ -1238,10 +1262,44 @@ UVDIO_EXTERN int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* des
  * Errors returned: the checks above; a latched error; UV_EBUSY for its synchronous form while a
  * change or a sync is pending. Errors delivered: those of uvdio_sync_all(), uvdio_rename() and
  * uvdio_sync_directory(); UV_ENOENT (also: the file is not at its path any more); UV_ENOTSUP
- * (Windows). Before a second replace of the same file the callback of the first has to run, because
- * that is when the path changes. Source: rename(2), fsync(2). */
+ * (Windows). UV_EINVAL is returned where the file has no such path: it is anonymous without a name,
+ * was adopted, or was opened by uvdio_open_at() (see uvdio_replace_at()). Before a second replace
+ * of the same file the callback of the first has to run, because that is when the path changes.
+ * Source: rename(2), fsync(2). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_replace(uvdio_file_t* file, uvdio_req_t* req,
                                                 const char* path, uvdio_cb cb);
+
+/** Like uvdio_replace(), with `path` relative to an open directory. That is where the file has to
+ * be as well, if it was opened by uvdio_open_at(); one that was opened by uvdio_open() has to be at
+ * its path. Afterwards the file is as one that was opened by uvdio_open_at() (`path` is not
+ * absolute). `base` counts as pending until the callback; null: uvdio_replace(). Errors: those of
+ * uvdio_replace(); UV_EBADF and UV_ENOTDIR of `base`; UV_EINVAL (another engine's). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_replace_at(uvdio_file_t* file, uvdio_req_t* req,
+                                                   uvdio_file_t* base, const char* path,
+                                                   uvdio_cb cb);
+
+/** Gives an open file a name that does not exist yet, on the same filesystem: what a file needs
+ * that was opened with UVDIO_O_ANONYMOUS, and a further name for any other that has one. So a name
+ * never leads to half a file: write, uvdio_sync_data(), this, and sync the directory (the name is
+ * durable then, and content that was not synced before may be missing behind it). To replace what
+ * is there, link a name beside it and use uvdio_replace(), which takes the first name of an
+ * anonymous file as its path. It runs beside everything else on the file, which stays open, as does
+ * `base`, until the callback; the path is copied.
+ *
+ * The request's operation is UVDIO_OP_LINK, and its `file` null in the callback: it is one on names
+ * (see there). A worker of libuv's threadpool executes it. Errors returned: the checks above
+ * (UV_EISDIR for a directory); UV_ENOMEM. Errors delivered: UV_EEXIST, UV_ENOENT (also: the file
+ * had a name and has none any more), UV_ENOTDIR, UV_EXDEV, UV_ENOTSUP (macOS, Windows), ... Source:
+ * linkat(2), AT_SYMLINK_FOLLOW of /proc/self/fd, or AT_EMPTY_PATH without /proc. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_link_file(uvdio_file_t* file, uvdio_req_t* req,
+                                                  const char* path, uvdio_cb cb);
+
+/** Like uvdio_link_file(), with a path that is relative to an open directory. Errors returned:
+ * those of uvdio_link_file(); UV_EBADF and UV_ENOTDIR of `base`; UV_EINVAL (another engine's). A
+ * null `base` is uvdio_link_file(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_link_file_at(uvdio_file_t* file, uvdio_req_t* req,
+                                                     uvdio_file_t* base, const char* path,
+                                                     uvdio_cb cb);
 
 /** uvdio_file_info() for bindings: `size` is that of the structure in the caller's header. */
 UVDIO_EXTERN int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info,
@@ -1264,19 +1322,30 @@ static inline int uvdio_file_info(const uvdio_file_t* file, uvdio_file_info_t* i
  * req->file is null in the callback.
  *
  * A ring executes rename and unlink since Linux 5.11, link and mkdir since 5.15, on one of the
- * kernel's workers; else, and for the directory's sync, a worker of libuv's threadpool does. The
- * memory backend and simulated worlds compare paths byte by byte. There a directory exists where
- * one was made or where something lies in it, files need none to be made, and no directory can be
- * renamed (UV_ENOTSUP).
+ * kernel's workers; else, and for the directory's sync, a worker of libuv's threadpool does. In the
+ * memory backend and in simulated worlds "." and double slashes don't count, and ".." is a name
+ * like any other. There a directory exists where one was made or where something lies in it, files
+ * need none to be made, no directory can be renamed (UV_ENOTSUP), and a base is a place among the
+ * names: it is the same one where the directory was removed and made again.
+ *
+ * The forms with _at take paths that are relative to open directories (UVDIO_O_DIRECTORY), which
+ * count as pending until the callback: their close waits. The engine is theirs. An absolute path
+ * ignores its directory; where an operation has two, one may be null, for the working directory.
+ * uvdio_file_cancel() of a directory ends them early.
  *
  * None of them is durable by itself. After a power cut each name that was made, renamed, linked or
  * unlinked may be as before or as after, until its directory was synced (uvdio_sync_directory());
  * a rename is never half done.
  *
- * Errors returned by all: UV_EINVAL (null, an unknown flag), UV_EBADF (the engine is closing),
- * UVDIO_EFORK, UVDIO_ETHREAD, UV_EBUSY (the request is pending already), UV_ENOMEM. Errors
+ * Errors returned by all: UV_EINVAL (null, an unknown flag, directories of two engines), UV_EBADF
+ * (the engine is closing, the directory is not open), UV_ENOTDIR (it is no directory), UVDIO_EFORK,
+ * UVDIO_ETHREAD, UV_EBUSY (the request is pending already), UV_ENOMEM. Errors
  * delivered are the system's; after one nothing has changed, but for UV_EIO, UV_EINTR and the like
  * of a failing disk or network, which leave it open.
+ *
+ * What a signal interrupts (EINTR) is repeated. On local disks an interrupted operation has changed
+ * nothing; a server behind FUSE or NFS may have made it, so that the repeated one ends with
+ * UV_EEXIST or UV_ENOENT by its own doing: there, look at the names after one of these.
  * @{
  */
 
@@ -1310,6 +1379,29 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_mkdir(uvdio_engine_t* engine, uvdio_req_
  * ... (rmdir(2)). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_rmdir(uvdio_engine_t* engine, uvdio_req_t* req,
                                               const char* path, uvdio_cb cb);
+
+/** uvdio_rename() relative to open directories: `path` to `base`, `new_path` to `new_base`. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_rename_at(uvdio_file_t* base, uvdio_req_t* req,
+                                                  const char* path, uvdio_file_t* new_base,
+                                                  const char* new_path, unsigned flags,
+                                                  uvdio_cb cb);
+
+/** uvdio_link() relative to open directories, as uvdio_rename_at(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_link_at(uvdio_file_t* base, uvdio_req_t* req,
+                                                const char* path, uvdio_file_t* new_base,
+                                                const char* new_path, uvdio_cb cb);
+
+/** uvdio_unlink() relative to an open directory. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_unlink_at(uvdio_file_t* base, uvdio_req_t* req,
+                                                  const char* path, uvdio_cb cb);
+
+/** uvdio_mkdir() relative to an open directory. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_mkdir_at(uvdio_file_t* base, uvdio_req_t* req,
+                                                 const char* path, int mode, uvdio_cb cb);
+
+/** uvdio_rmdir() relative to an open directory. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_rmdir_at(uvdio_file_t* base, uvdio_req_t* req,
+                                                 const char* path, uvdio_cb cb);
 
 /** Makes durable the names in the directory at `path`, as they were when it began: those that
  * operations have made, renamed or removed there whose callbacks ran before it was submitted. A

@@ -457,7 +457,7 @@ int uvdio_sync_all(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
 }
 
 int uvdio_size(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
-  int error = uvdio__file_check(file, req, ACCESS_ANY);
+  int error = uvdio__file_check(file, req, ACCESS_CONTENT);
 
   if (error != 0) {
     return error;
@@ -560,7 +560,7 @@ int uvdio_zero_range(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uint
 
 static int submit_seek(uvdio_file_t* file, uvdio_req_t* req, uvdio_op_t op, uint64_t offset,
                        uvdio_cb cb) {
-  int error = uvdio__file_check(file, req, ACCESS_ANY);
+  int error = uvdio__file_check(file, req, ACCESS_CONTENT);
 
   if (error == 0 && offset > INT64_MAX) {
     error = UVDIO_EOFFSET;

@@ -9,12 +9,14 @@
 
 #include "allocator.h"
 #include "durability.h"
+#include "path.h"
 #include "sized.h"
 
-#define KNOWN_FLAGS                                                                       \
-  (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_DSYNC | \
-   UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN | UVDIO_O_WRONLY |  \
-   UVDIO__LOCKS | UVDIO_O_BUFFERED | UVDIO_O_DONTCACHE | UVDIO_O_DUP)
+#define KNOWN_FLAGS                                                                        \
+  (UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_DSYNC |  \
+   UVDIO_O_NOFOLLOW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_NATIVE_ALIGN | UVDIO_O_WRONLY |   \
+   UVDIO__LOCKS | UVDIO_O_BUFFERED | UVDIO_O_DONTCACHE | UVDIO_O_DUP | UVDIO_O_DIRECTORY | \
+   UVDIO_O_ANONYMOUS)
 
 /*
  * The list of files
@@ -29,15 +31,6 @@ static void file_link(uvdio_engine_t* engine, uvdio_file_t* file) {
     engine->files->prev_ = file;
   }
   engine->files = file;
-}
-
-/* One that was adopted has none. */
-static void free_path(uvdio_file_t* file) {
-  if (file->path_ == NULL) {
-    return;
-  }
-  uvdio__free(file->path_, strlen(file->path_) + 1, UVDIO__STRUCT_ALIGN);
-  file->path_ = NULL;
 }
 
 /* The engine is through with the file; it stays the library's until its magic_ is cleared. */
@@ -56,7 +49,8 @@ static void file_unlink(uvdio_file_t* file) {
   file->state_ = FILE_CLOSED;
   file->access_ = 0;
   file->engine_ = NULL;
-  free_path(file);
+  uvdio__path_free(file->path_); /* One that was adopted has none. */
+  file->path_ = NULL;
 }
 
 /* Marks a closed file as reusable, just before its callback. No-op for other files. */
@@ -112,7 +106,7 @@ static void pick_queue(uvdio_file_t* file) {
  */
 
 static size_t pick_align(const uvdio__open_state_t* opening, uint32_t system) {
-  if ((opening->flags & UVDIO_O_BUFFERED) != 0) {
+  if ((opening->flags & (UVDIO_O_BUFFERED | UVDIO_O_DIRECTORY)) != 0) {
     return 1;
   }
   if ((opening->flags & UVDIO_O_NATIVE_ALIGN) != 0 && system != 0) {
@@ -137,7 +131,10 @@ static unsigned char access_of(unsigned flags) {
   unsigned write = (flags & UVDIO_O_DUP) != 0 ? ACCESS_WRITE_UNLATCHED : ACCESS_WRITE;
   unsigned writes = (flags & (UVDIO_O_RDWR | UVDIO_O_WRONLY)) != 0 ? write : 0;
 
-  return (unsigned char)(ACCESS_ANY | reads | writes);
+  if ((flags & UVDIO_O_DIRECTORY) != 0) {
+    return ACCESS_ANY | ACCESS_BASE;
+  }
+  return (unsigned char)(ACCESS_ANY | ACCESS_CONTENT | reads | writes);
 }
 
 int uvdio__file_allows(uvdio_file_t* file, unsigned access) {
@@ -183,17 +180,7 @@ static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   file_start(file);
 }
 
-char* uvdio__path_copy(const char* path) {
-  size_t size = strlen(path) + 1;
-  char* copy = uvdio__alloc(size, UVDIO__STRUCT_ALIGN, 0);
-
-  if (copy != NULL) {
-    memcpy(copy, path, size);
-  }
-  return copy;
-}
-
-/* `path` is the file's copy. */
+/* `path` is the file's copy, or becomes the open's own. */
 static uvdio__open_state_t* make_open_state(const char* path, unsigned flags, int mode) {
   uvdio__open_state_t* opening = uvdio__alloc(sizeof(*opening), UVDIO__STRUCT_ALIGN, 1);
 
@@ -203,6 +190,7 @@ static uvdio__open_state_t* make_open_state(const char* path, unsigned flags, in
   opening->path = path;
   opening->flags = flags;
   opening->mode = mode;
+  opening->at = UVDIO__AT_CWD;
   opening->descriptor = -1;
   opening->filesystem = "unknown";
   return opening;
@@ -218,7 +206,11 @@ static void free_open_state(uvdio_req_t* req) {
     (void)uvdio__os_close(opening->descriptor);
     uvdio__engine_note_call(req->engine_, began_ns);
   }
+  if ((req->flags_ & REQ_HOLDS) != 0) {
+    uvdio__order_let_go(opening->base);
+  }
   req->args_ = NULL;
+  uvdio__path_free(opening->own_path);
   uvdio__free(opening, sizeof(*opening), UVDIO__STRUCT_ALIGN);
 }
 
@@ -255,16 +247,64 @@ static void apply_open(uvdio_req_t* req) {
   }
 }
 
+#define HELD_MAX 3
+
+/* The open files that an operation on names is about. */
+static void held_by(const uvdio__names_t* names, uvdio_file_t* held[HELD_MAX]) {
+  held[0] = names->base;
+  held[1] = names->new_base;
+  held[2] = names->linked;
+}
+
+void uvdio__names_hold(uvdio_req_t* req) {
+  uvdio_file_t* held[HELD_MAX];
+  unsigned i;
+
+  held_by(uvdio__names_of(req), held);
+  for (i = 0; i < HELD_MAX; i++) {
+    if (held[i] != NULL) {
+      uvdio__order_hold(held[i]);
+      req->flags_ |= REQ_HOLDS;
+    }
+  }
+}
+
+static void let_go(const uvdio__names_t* names) {
+  uvdio_file_t* held[HELD_MAX];
+  unsigned i;
+
+  held_by(names, held);
+  for (i = 0; i < HELD_MAX; i++) {
+    if (held[i] != NULL) {
+      uvdio__order_let_go(held[i]);
+    }
+  }
+}
+
+/* A file without a name has got its first one. */
+static void take_first_name(uvdio__names_t* names) {
+  uvdio_file_t* file = names->linked;
+  char* path = file->path_;
+
+  file->path_ = names->own_path;
+  names->own_path = path;
+  file->path_kind_ = names->own_path_kind;
+}
+
 void uvdio__names_free(uvdio_req_t* req) {
   uvdio__names_t* names = uvdio__names_of(req);
 
+  if (names->linked != NULL && names->linked->path_kind_ == PATH_NONE && req->result == 0) {
+    take_first_name(names);
+  }
+  if ((req->flags_ & REQ_HOLDS) != 0) {
+    let_go(names);
+  }
   req->args_ = NULL;
   if (uvdio__is_name(req->op)) {
     req->file = NULL;
   }
-  if (names->own_path != NULL) {
-    uvdio__free(names->own_path, strlen(names->own_path) + 1, UVDIO__STRUCT_ALIGN);
-  }
+  uvdio__path_free(names->own_path);
   uvdio__free(names, names->size, UVDIO__STRUCT_ALIGN);
 }
 
@@ -338,14 +378,26 @@ static int is_cache_chosen(unsigned flags) {
          ((flags & UVDIO_O_DONTCACHE) == 0 || (flags & buffered) != 0);
 }
 
+/* A directory has no bytes, and a file without a name is made new. */
+static int is_kind_good(unsigned flags) {
+  const unsigned of_paths =
+      UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_NOFOLLOW;
+
+  if ((flags & UVDIO_O_DIRECTORY) != 0) {
+    return (flags & ~(UVDIO_O_DIRECTORY | UVDIO_O_NOFOLLOW)) == 0;
+  }
+  return (flags & UVDIO_O_ANONYMOUS) == 0 || (flags & of_paths) == 0;
+}
+
 /* Whether the flags say one thing each, and the file can be opened so. */
 static int are_flags_good(unsigned flags) {
   const unsigned writing = UVDIO_O_RDWR | UVDIO_O_WRONLY;
   int is_writing = (flags & writing) != 0;
   int is_reading = (flags & UVDIO_O_WRONLY) == 0;
 
-  return (flags & ~KNOWN_FLAGS) == 0 && is_cache_chosen(flags) && (flags & writing) != writing &&
-         ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE)) == 0 || is_writing) &&
+  return (flags & ~KNOWN_FLAGS) == 0 && is_kind_good(flags) && is_cache_chosen(flags) &&
+         (flags & writing) != writing &&
+         ((flags & (UVDIO_O_TRUNCATE | UVDIO_O_CREATE | UVDIO_O_ANONYMOUS)) == 0 || is_writing) &&
          (flags & UVDIO__LOCKS) != UVDIO__LOCKS &&
          ((flags & UVDIO_O_LOCK_SHARED) == 0 || is_reading) &&
          ((flags & UVDIO_O_LOCK_EXCLUSIVE) == 0 || is_writing);
@@ -365,7 +417,13 @@ static int check_open(const uvdio_engine_t* engine, const uvdio_file_t* file,
   if (error != 0) {
     return error;
   }
-  return file->magic_ == uvdio__magic_of(file) || uvdio__is_pending(req) ? UV_EBUSY : 0;
+  if (file->magic_ == uvdio__magic_of(file) || uvdio__is_pending(req)) {
+    return UV_EBUSY;
+  }
+  return (flags & (UVDIO_O_DIRECTORY | UVDIO_O_ANONYMOUS)) != 0 && !UVDIO__HAS_BASES &&
+                 uvdio__has_descriptors(engine)
+             ? UV_ENOTSUP
+             : 0;
 }
 
 void uvdio__file_init(uvdio_file_t* file, uvdio_engine_t* engine) {
@@ -395,15 +453,18 @@ static void prepare_file(uvdio_engine_t* engine, uvdio_file_t* file, unsigned fl
 }
 
 static int submit_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req,
-                       uvdio__open_state_t* opening, char* path, uvdio_cb cb) {
+                       uvdio__open_state_t* opening, char* path, unsigned char path_kind,
+                       uvdio_cb cb) {
   int error = 0;
 
   prepare_file(engine, file, opening->flags);
   file->path_ = path;
+  file->path_kind_ = (opening->flags & UVDIO_O_ANONYMOUS) != 0 ? PATH_NONE : path_kind;
   if ((opening->flags & UVDIO_O_DUP) != 0) {
     error = uvdio__share_create(engine, file);
   }
   if (error != 0) {
+    uvdio__path_free(opening->own_path);
     uvdio__free(opening, sizeof(*opening), UVDIO__STRUCT_ALIGN);
     file_unlink(file);
     file_release(file);
@@ -417,26 +478,64 @@ static int submit_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* 
   }
   req->cb_.plain = cb;
   uvdio__engine_accept(engine, req);
+  if (opening->base != NULL) {
+    uvdio__order_hold(opening->base);
+    req->flags_ |= REQ_HOLDS;
+  }
   uvdio__queue_start(req);
   return 0;
 }
 
-int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, const char* path,
-               unsigned flags, int mode, uvdio_cb cb) {
-  uvdio__open_state_t* opening;
-  char* copy;
-  int error = check_open(engine, file, req, path, flags);
-
-  if (error != 0) {
-    return error;
+/* Where no system keeps the files, the path behind that of its base leads to the file, and the file
+ * keeps the one that it was given; but for a directory, which others are put behind. Returns 0 when
+ * out of memory. */
+static int own_paths(const uvdio_file_t* base, uvdio__open_state_t* opening, char** kept) {
+  opening->own_path = uvdio__path_make(1, base == NULL ? NULL : uvdio__file_path(base), *kept);
+  if (opening->own_path == NULL) {
+    return 0;
   }
-  copy = uvdio__path_copy(path);
-  opening = copy == NULL ? NULL : make_open_state(copy, flags, mode);
+  opening->path = opening->own_path;
+  if ((opening->flags & UVDIO_O_DIRECTORY) != 0) {
+    opening->own_path = *kept;
+    *kept = (char*)opening->path;
+  }
+  return 1;
+}
+
+/* `base` may be null. All checks have been made. */
+static int open_file(uvdio_engine_t* engine, uvdio_file_t* base, uvdio_file_t* file,
+                     uvdio_req_t* req, const char* path, unsigned flags, int mode, uvdio_cb cb) {
+  char* copy = uvdio__path_make(0, NULL, path);
+  uvdio__open_state_t* opening = copy == NULL ? NULL : make_open_state(copy, flags, mode);
+
+  if (opening != NULL && !uvdio__has_descriptors(engine) && !own_paths(base, opening, &copy)) {
+    uvdio__free(opening, sizeof(*opening), UVDIO__STRUCT_ALIGN);
+    opening = NULL;
+  }
   if (opening == NULL) {
-    uvdio__free(copy, strlen(path) + 1, UVDIO__STRUCT_ALIGN);
+    uvdio__path_free(copy);
     return UV_ENOMEM;
   }
-  return submit_open(engine, file, req, opening, copy, cb);
+  opening->base = base;
+  opening->at = uvdio__base_descriptor(base);
+  return submit_open(engine, file, req, opening, copy, uvdio__path_kind_of(base, path), cb);
+}
+
+int uvdio_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, const char* path,
+               unsigned flags, int mode, uvdio_cb cb) {
+  int error = check_open(engine, file, req, path, flags);
+
+  return error != 0 ? error : open_file(engine, NULL, file, req, path, flags, mode, cb);
+}
+
+int uvdio_open_at(uvdio_file_t* base, uvdio_file_t* file, uvdio_req_t* req, const char* path,
+                  unsigned flags, int mode, uvdio_cb cb) {
+  int error = base == NULL ? UV_EINVAL : uvdio__base_check(base);
+
+  if (error == 0) {
+    error = check_open(base->engine_, file, req, path, flags);
+  }
+  return error != 0 ? error : open_file(base->engine_, base, file, req, path, flags, mode, cb);
 }
 
 /* Whether a file of the engine has the descriptor, or is about to. What closes may have closed it,
@@ -451,20 +550,16 @@ static int has_descriptor(const uvdio_engine_t* engine, intptr_t descriptor) {
   return file != NULL;
 }
 
-static int has_descriptors(const uvdio_engine_t* engine) {
-  return engine->queues[QUEUE_MAIN].backend->has_descriptors;
-}
-
 static int check_adoption(const uvdio_engine_t* engine, const uvdio_file_t* file,
                           const uvdio_req_t* req, intptr_t descriptor, unsigned flags) {
   const unsigned of_paths =
-      UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_NOFOLLOW;
+      UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE | UVDIO_O_TRUNCATE | UVDIO_O_NOFOLLOW | UVDIO_O_ANONYMOUS;
   int error = (flags & of_paths) != 0 ? UV_EINVAL : check_open(engine, file, req, "", flags);
 
   if (error != 0) {
     return error;
   }
-  if (!UVDIO__CAN_ADOPT || !has_descriptors(engine)) {
+  if (!UVDIO__CAN_ADOPT || !uvdio__has_descriptors(engine)) {
     return UV_ENOTSUP;
   }
   if (descriptor < 0) {
@@ -488,7 +583,7 @@ int uvdio_adopt(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* req, uv
   opening->descriptor = (intptr_t)descriptor;
   opening->is_adopted = 1;
   opening->step = UVDIO__OPEN_STAT_FILE;
-  return submit_open(engine, file, req, opening, NULL, cb);
+  return submit_open(engine, file, req, opening, NULL, PATH_NONE, cb);
 }
 
 /*
@@ -538,7 +633,8 @@ static int copy_path(uvdio_file_t* file, const uvdio_file_t* source) {
   if (source->path_ == NULL) {
     return 0;
   }
-  file->path_ = uvdio__path_copy(source->path_);
+  file->path_ = uvdio__path_make(0, NULL, source->path_);
+  file->path_kind_ = source->path_kind_;
   return file->path_ != NULL ? 0 : UV_ENOMEM;
 }
 
@@ -620,7 +716,7 @@ int uvdio_close(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
 int uvdio_release(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb) {
   int error = uvdio__file_check(file, req, ACCESS_ANY);
 
-  if (error == 0 && !has_descriptors(file->engine_)) {
+  if (error == 0 && !uvdio__has_descriptors(file->engine_)) {
     error = UV_ENOTSUP;
   }
   return error != 0 ? error : submit_close(file, req, REQ_RELEASE, cb);
@@ -633,7 +729,7 @@ int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* descriptor) {
   if (file->magic_ != uvdio__magic_of(file) || (file->access_ & ACCESS_ANY) == 0) {
     return UV_EBADF;
   }
-  if (!has_descriptors(file->engine_)) {
+  if (!uvdio__has_descriptors(file->engine_)) {
     return UV_ENOTSUP;
   }
   *descriptor = (uv_os_fd_t)file->handle_.descriptor;

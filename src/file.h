@@ -48,6 +48,28 @@ static inline void uvdio__prepare(uvdio_req_t* req, uvdio_file_t* file, uvdio_op
  * changes, where another handle may have latched it, which is looked up here. */
 int uvdio__file_allows(uvdio_file_t* file, unsigned access);
 
+static inline int uvdio__is_open_directory(const uvdio_file_t* file) {
+  return file->magic_ == uvdio__magic_of(file) && (file->access_ & ACCESS_BASE) != 0;
+}
+
+/* Whether paths can be relative to the file, or to no file at all: 0 or an error. */
+static inline int uvdio__base_check(const uvdio_file_t* base) {
+  if (base == NULL || uvdio__is_open_directory(base)) {
+    return 0;
+  }
+  return base->magic_ == uvdio__magic_of(base) && base->access_ != 0 ? UV_ENOTDIR : UV_EBADF;
+}
+
+/* Whether the engine's files are the system's. */
+static inline int uvdio__has_descriptors(const uvdio_engine_t* engine) {
+  return engine->queues[QUEUE_MAIN].backend->has_descriptors;
+}
+
+/* What the system is to take paths relative to. */
+static inline intptr_t uvdio__base_descriptor(const uvdio_file_t* base) {
+  return base == NULL ? UVDIO__AT_CWD : base->handle_.descriptor;
+}
+
 /* The checks that every operation on an open file begins with; `access` is what it takes. */
 static inline int uvdio__file_check(uvdio_file_t* file, const uvdio_req_t* req, unsigned access) {
   int error;
@@ -57,7 +79,7 @@ static inline int uvdio__file_check(uvdio_file_t* file, const uvdio_req_t* req, 
   }
   if (file->magic_ != uvdio__magic_of(file) ||
       ((file->access_ & access) == 0 && !uvdio__file_allows(file, access))) {
-    return UV_EBADF;
+    return uvdio__is_open_directory(file) ? UV_EISDIR : UV_EBADF;
   }
   error = uvdio__engine_check(file->engine_);
   if (error != 0) {
@@ -77,8 +99,8 @@ int uvdio__file_run_now(uvdio_req_t* req);
 /* Sets what a file has before it is opened, in zeroed memory. */
 void uvdio__file_init(uvdio_file_t* file, uvdio_engine_t* engine);
 
-/* A copy of a path, for a file to keep; null when out of memory. */
-char* uvdio__path_copy(const char* path);
+/* The files that an accepted operation on names is about stay open until its callback. */
+void uvdio__names_hold(uvdio_req_t* req);
 
 /* Frees the paths of an operation on names or a replace, which is about to be called back. */
 void uvdio__names_free(uvdio_req_t* req);

@@ -517,6 +517,7 @@ static void take_name(uvdio_file_t* file, uvdio__names_t* names) {
 
   file->path_ = names->own_path;
   names->own_path = path;
+  file->path_kind_ = names->own_path_kind;
 }
 
 /* The latch falls. Durable writes that ran beside the one that failed and have not been called back
@@ -655,6 +656,18 @@ static void outcome_close(uvdio_file_t* file) {
   if (file->pending_ == 0 && file->close_req_ != NULL) {
     release_close(file);
   }
+}
+
+void uvdio__order_hold(uvdio_file_t* file) {
+  file->pending_++;
+  file->unordered_pending_++;
+}
+
+void uvdio__order_let_go(uvdio_file_t* file) {
+  assert(file->pending_ > 0 && file->unordered_pending_ > 0);
+  file->pending_--;
+  file->unordered_pending_--;
+  outcome_close(file);
 }
 
 void uvdio__order_become_sync(uvdio_req_t* req) {

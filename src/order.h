@@ -39,11 +39,30 @@ enum { FILE_CLOSED = 0, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
 #define ACCESS_READ (1u << 1)            /* opened for it */
 #define ACCESS_WRITE (1u << 2)           /* the same */
 #define ACCESS_WRITE_UNLATCHED (1u << 3) /* the same, after a look at the latch of other handles */
+#define ACCESS_CONTENT (1u << 4)         /* what has bytes: all but directories */
+#define ACCESS_BASE (1u << 5)            /* a directory, to which paths may be relative */
 
 /* Whether errors of the file's durable writes may be reported to another one. */
 static inline int uvdio__has_shared_errors(const uvdio_file_t* file) {
   return (file->quirks_ & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
 }
+
+/* What uvdio_file_t.path_ is. */
+enum {
+  PATH_PLAIN = 0, /* a path as uvdio_open() takes it */
+  PATH_BASED,     /* relative to a directory, as uvdio_open_at() takes it */
+  PATH_NONE       /* no path: the file has no name, and this is the directory's */
+};
+
+/* Of a path that is relative to `base`, or (null) as uvdio_open() takes it. */
+static inline unsigned char uvdio__path_kind_of(const uvdio_file_t* base, const char* path) {
+  return base != NULL && *path != '/' ? PATH_BASED : PATH_PLAIN;
+}
+
+/* Counts something as pending on the file that is no request of it: its close waits until that has
+ * ended. */
+void uvdio__order_hold(uvdio_file_t* file);
+void uvdio__order_let_go(uvdio_file_t* file);
 
 /* Starts an accepted request, or defers it until others have their outcomes. */
 void uvdio__order_submit(uvdio_req_t* req);

@@ -49,8 +49,22 @@ int uvdio_cancel(uvdio_req_t* req) {
   return 0;
 }
 
+/* Whether the request is of the file, or keeps it open. */
+static int is_of(const uvdio_req_t* req, const uvdio_file_t* file) {
+  const uvdio__names_t* names;
+
+  if (req->file == file || (req->flags_ & REQ_HOLDS) == 0) {
+    return req->file == file;
+  }
+  if (req->op == UVDIO_OP_OPEN) {
+    return uvdio__open_state_of(req)->base == file;
+  }
+  names = uvdio__names_of(req);
+  return names->base == file || names->new_base == file || names->linked == file;
+}
+
 static int is_wanted(const uvdio_req_t* req, const uvdio_file_t* file) {
-  return (file == NULL || req->file == file) && req->op != UVDIO_OP_CLOSE &&
+  return (file == NULL || is_of(req, file)) && req->op != UVDIO_OP_CLOSE &&
          (req->flags_ & REQ_UNCANCELLABLE) == 0;
 }
 

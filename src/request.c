@@ -295,16 +295,17 @@ static int64_t perform_on_names(const uvdio_req_t* req) {
 
   switch ((int)req->op) {
     case UVDIO_OP_RENAME:
-      return uvdio__os_rename(names->path, names->new_path,
-                              (names->flags & UVDIO_RENAME_NO_REPLACE) != 0);
+      return uvdio__os_rename(names);
     case UVDIO_OP_LINK:
-      return uvdio__os_link(names->path, names->new_path);
+      return names->linked != NULL
+                 ? uvdio__os_link_open_file(names->linked->handle_.descriptor, names)
+                 : uvdio__os_link(names);
     case UVDIO_OP_UNLINK:
-      return uvdio__os_unlink(names->path);
+      return uvdio__os_unlink(names);
     case UVDIO_OP_MKDIR:
-      return uvdio__os_mkdir(names->path, names->mode);
+      return uvdio__os_mkdir(names);
     case UVDIO_OP_RMDIR:
-      return uvdio__os_rmdir(names->path);
+      return uvdio__os_rmdir(names);
     case UVDIO_OP_SYNC_DIRECTORY:
       return uvdio__os_sync_directory(names->path);
     default:

@@ -50,6 +50,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_ATOMIC (1u << 16)    /* a write that is made as a whole, or not at all */
 #define REQ_SYNCED (1u << 17)    /* a write that a sync has made durable */
 #define REQ_KEEP_LOCK (1u << 18) /* a close: another handle has the open file, and its lock */
+#define REQ_HOLDS (1u << 19)     /* it keeps the files open that its paths are about */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */

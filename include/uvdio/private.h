@@ -97,6 +97,7 @@ typedef struct uvdio_facts_s_ {
   unsigned char dsync_works_;   /* a durable write has succeeded */                               \
   unsigned char access_;        /* what may be done now; 0 while state_ is not open */            \
   unsigned char cache_;         /* uvdio_cache_t */                                               \
+  unsigned char path_kind_;     /* PATH_*: what path_ is relative to (src/file.h) */              \
   uint64_t sequence_;                                                                             \
   uvdio_link_t_ order_;           /* changes without an outcome, oldest first */                  \
   uvdio_link_t_ deferred_;        /* syncs that wait for changes or another sync, oldest first */ \

@@ -40,7 +40,8 @@ int uvdio__memory_is_locked(const uvdio_engine_t* engine, const void* node, unsi
 static int check_present(const uvdio__queue_t* queue, const uvdio__open_state_t* opening) {
   const uvdio__node_t* node = uvdio__store_find(queue->state, opening->path);
 
-  if (node == NULL || uvdio__store_admits(opening->path, opening->flags, 1) != 0) {
+  if (node == NULL || (opening->flags & UVDIO__NAMELESS) != 0 ||
+      uvdio__store_admits(opening->path, opening->flags, 1) != 0) {
     return 0;
   }
   return uvdio__memory_is_locked(queue->engine, node, opening->flags) ? UVDIO_ELOCKED : 0;
@@ -59,7 +60,7 @@ static int64_t open_node(const uvdio__queue_t* queue, uvdio_req_t* req) {
   }
   req->file->handle_.node = node; /* From here on its lock counts. */
   opening->descriptor = (intptr_t)node;
-  opening->direct = (opening->flags & UVDIO_O_BUFFERED) == 0;
+  opening->direct = (opening->flags & (UVDIO_O_BUFFERED | UVDIO_O_DIRECTORY)) == 0;
   opening->filesystem = "memory";
   opening->facts.size = uvdio__node_size(node);
   return 0;
@@ -126,6 +127,11 @@ static int replace(uvdio__store_t* store, const uvdio__node_t* node, uvdio__name
   return error;
 }
 
+static int change_names(uvdio__store_t* store, uvdio_op_t op, const uvdio__names_t* names) {
+  return names->linked != NULL ? uvdio__store_link(store, names->linked->handle_.node, names)
+                               : uvdio__store_do(store, op, names);
+}
+
 static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__node_t* node = req->file->handle_.node;
 
@@ -161,7 +167,7 @@ static int64_t perform_in_memory(const uvdio__queue_t* queue, uvdio_req_t* req) 
     case UVDIO_OP_MKDIR:
     case UVDIO_OP_RMDIR:
     case UVDIO_OP_SYNC_DIRECTORY:
-      return uvdio__store_do(queue->state, req->op, uvdio__names_of(req));
+      return change_names(queue->state, req->op, uvdio__names_of(req));
     case UVDIO_OP_REPLACE:
       return replace(queue->state, node, uvdio__names_of(req));
     default:

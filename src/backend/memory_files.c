@@ -34,6 +34,7 @@ struct uvdio__node_s {
   size_t extent_count;
   unsigned names; /* in the store that has it */
   unsigned opens;
+  int may_be_named; /* it has no name and never had one */
 };
 
 struct uvdio__store_s {
@@ -437,6 +438,11 @@ int uvdio__store_admits(const char* path, unsigned flags, int exists) {
   return (flags & UVDIO_O_CREATE) != 0 ? 0 : UV_ENOENT;
 }
 
+static void add_to_store(uvdio__store_t* store, uvdio__node_t* node) {
+  node->next = store->nodes;
+  store->nodes = node;
+}
+
 static uvdio__node_t* add_node(uvdio__store_t* store, const char* path) {
   uvdio__node_t* node = uvdio__node_create(path);
 
@@ -448,9 +454,24 @@ static uvdio__node_t* add_node(uvdio__store_t* store, const char* path) {
     return NULL;
   }
   node->names = 1;
-  node->next = store->nodes;
-  store->nodes = node;
+  add_to_store(store, node);
   return node;
+}
+
+/* A directory, or a file without a name in it. */
+static int open_nameless(uvdio__store_t* store, const char* path, unsigned flags,
+                         uvdio__node_t** node) {
+  int error = uvdio__names_check_directory(&store->names, path);
+  uvdio__node_t* made = error == 0 ? uvdio__node_create(path) : NULL;
+
+  if (made == NULL) {
+    return error != 0 ? error : UV_ENOMEM;
+  }
+  made->may_be_named = (flags & UVDIO_O_ANONYMOUS) != 0;
+  made->opens = 1;
+  add_to_store(store, made);
+  *node = made;
+  return 0;
 }
 
 /* Frees a file that nobody can reach any more. */
@@ -470,13 +491,17 @@ static void release_node(uvdio__store_t* store, uvdio__node_t* node) {
 int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
                       uvdio__node_t** node) {
   uvdio__node_t* found = uvdio__store_find(store, path);
-  int error = uvdio__store_admits(path, flags, found != NULL);
+  int error;
 
+  if ((flags & UVDIO__NAMELESS) != 0) {
+    return open_nameless(store, path, flags, node);
+  }
+  if (found == NULL && *path != '\0' && uvdio__names_is_directory(&store->names, path)) {
+    return UV_EISDIR;
+  }
+  error = uvdio__store_admits(path, flags, found != NULL);
   if (error != 0) {
     return error;
-  }
-  if (found == NULL && uvdio__names_is_directory(&store->names, path)) {
-    return UV_EISDIR;
   }
   if (found == NULL) {
     found = add_node(store, path);
@@ -527,6 +552,22 @@ int uvdio__store_do(uvdio__store_t* store, uvdio_op_t op, const uvdio__names_t* 
     release_node(store, hidden);
   }
   return 0;
+}
+
+int uvdio__store_link(uvdio__store_t* store, uvdio__node_t* node, const uvdio__names_t* names) {
+  int error = uvdio__names_check_new(&store->names, names->new_path);
+
+  if (error == 0 && node->names == 0 && !node->may_be_named) {
+    error = UV_ENOENT;
+  }
+  if (error == 0) {
+    error = uvdio__names_put(&store->names, names->new_path, node);
+  }
+  if (error == 0) {
+    node->names++;
+    node->may_be_named = 0;
+  }
+  return error;
 }
 
 int uvdio__store_replace(uvdio__store_t* store, const uvdio__node_t* node,

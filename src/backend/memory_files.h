@@ -19,7 +19,9 @@ uvdio__store_t* uvdio__store_create(void);
 void uvdio__store_destroy(uvdio__store_t* store);
 
 /* Finds or makes the file, by the UVDIO_* flags of an open. Errors: UV_ENOENT, UV_EEXIST, UV_EISDIR
- * (the path names a directory by its form: "/", ".", "..", or a slash at its end), UV_ENOMEM. */
+ * (the path names a directory by its form: "/", ".", "..", or a slash at its end), UV_ENOMEM. With
+ * UVDIO_O_DIRECTORY the directory at the path, as a node without bytes, and with UVDIO_O_ANONYMOUS
+ * a file without a name, for which it has to be there: UV_ENOENT, UV_ENOTDIR, UV_ENOMEM. */
 int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
                       uvdio__node_t** node);
 
@@ -32,8 +34,9 @@ void uvdio__store_reopen(uvdio__node_t* node);
 /* Gives up what an open has found. A file without a name is freed then. */
 void uvdio__store_close(uvdio__store_t* store, uvdio__node_t* node);
 
-/* An operation on names, and a replace by that file. Errors as for the system calls, and
- * UV_ENOMEM. */
+/* An operation on names, a link of that file, and a replace by it. Errors as for the system calls,
+ * and UV_ENOMEM. */
+int uvdio__store_link(uvdio__store_t* store, uvdio__node_t* node, const uvdio__names_t* names);
 int uvdio__store_do(uvdio__store_t* store, uvdio_op_t op, const uvdio__names_t* names);
 int uvdio__store_replace(uvdio__store_t* store, const uvdio__node_t* node,
                          const uvdio__names_t* names);

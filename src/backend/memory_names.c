@@ -154,16 +154,19 @@ static int check_rename(const uvdio__name_table_t* table, const uvdio__names_t* 
   return uvdio__names_find(table, names->new_path) != NULL ? 0 : UV_EISDIR;
 }
 
+int uvdio__names_check_new(const uvdio__name_table_t* table, const char* path) {
+  int error = check_new(table, path);
+
+  return error == 0 && has_slash_at_the_end(path) ? UV_ENOENT : error;
+}
+
 static int check_link(const uvdio__name_table_t* table, const uvdio__names_t* names) {
   if (uvdio__names_find(table, names->path) == NULL) {
     return uvdio__names_is_directory(table, names->path) && *names->path != '\0'
                ? UV_EPERM
                : error_of_missing(table, names->path);
   }
-  if (has_slash_at_the_end(names->new_path) && check_new(table, names->new_path) == 0) {
-    return UV_ENOENT;
-  }
-  return check_new(table, names->new_path);
+  return uvdio__names_check_new(table, names->new_path);
 }
 
 static int check_rmdir(const uvdio__name_table_t* table, const char* path) {
@@ -173,6 +176,12 @@ static int check_rmdir(const uvdio__name_table_t* table, const char* path) {
     return UV_EBUSY;
   }
   return holds_anything(table, path, length) ? UV_ENOTEMPTY : 0;
+}
+
+int uvdio__names_check_directory(const uvdio__name_table_t* table, const char* path) {
+  uvdio__names_t names = {.path = path};
+
+  return uvdio__names_check(table, UVDIO_OP_SYNC_DIRECTORY, &names);
 }
 
 int uvdio__names_check(const uvdio__name_table_t* table, uvdio_op_t op,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Names and what they lead to, for files that no system keeps: those of the memory backend and of
- * simulated worlds. Paths are compared byte by byte; slashes at the end of a directory's don't
- * count. A directory exists where one was made, where something lies in it, and where the path says
- * so by its form ("", "/", ".", ".."). Errors are libuv's codes, those of the system calls.
+ * simulated worlds. Paths are in their normal form (path.h); slashes at the end of a directory's
+ * don't count. A directory exists where one was made, where something lies in it, and where the
+ * path says so by its form ("", "/", ".", ".."). Errors are libuv's codes, those of the system
+ * calls.
  */
 #ifndef UVDIO_MEMORY_NAMES_H
 #define UVDIO_MEMORY_NAMES_H
@@ -30,6 +31,12 @@ int uvdio__names_is_directory(const uvdio__name_table_t* table, const char* path
 int uvdio__names_put(uvdio__name_table_t* table, const char* path, void* file);
 void uvdio__names_drop(uvdio__name_table_t* table, const char* path);
 void uvdio__names_clear(uvdio__name_table_t* table);
+
+/* Whether there is a directory: 0 or an error. */
+int uvdio__names_check_directory(const uvdio__name_table_t* table, const char* path);
+
+/* Whether a file can get that name as a new one: 0 or an error. */
+int uvdio__names_check_new(const uvdio__name_table_t* table, const char* path);
 
 /* What an operation on names comes to, before it is done: 0 or an error. */
 int uvdio__names_check(const uvdio__name_table_t* table, uvdio_op_t op,

@@ -144,9 +144,17 @@ int uvdio__os_zero_range(intptr_t descriptor, uint64_t offset, uint64_t length) 
   return UV_ENOTSUP;
 }
 
-int uvdio__os_rename(const char* path, const char* new_path, int no_replace) {
-  int result = no_replace ? renamex_np(path, new_path, RENAME_EXCL) : rename(path, new_path);
+int uvdio__os_rename(const uvdio__names_t* names) {
+  int result = (names->flags & UVDIO_RENAME_NO_REPLACE) != 0
+                   ? renamex_np(names->path, names->new_path, RENAME_EXCL)
+                   : rename(names->path, names->new_path);
   return result == 0 ? 0 : last_error();
+}
+
+int uvdio__os_link_open_file(intptr_t descriptor, const uvdio__names_t* names) {
+  (void)descriptor;
+  (void)names;
+  return UV_ENOTSUP;
 }
 
 /* Superpages come from an allocation that asks for them (VM_FLAGS_SUPERPAGE_SIZE_2MB) and on Intel
@@ -383,7 +391,7 @@ void uvdio__os_undo_open(uvdio__open_state_t* opening) {
   /* Who has locked it between its creation and this open's lock goes on with it. */
   if (opening->descriptor != -1 && opening->error != UVDIO_ELOCKED &&
       opening->opened_at == UVDIO__OPEN_PATH) {
-    (void)uvdio__posix_remove(opening->path, (int)opening->descriptor);
+    (void)uvdio__posix_remove(AT_FDCWD, opening->path, (int)opening->descriptor);
   }
 }
 

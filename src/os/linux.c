@@ -285,11 +285,16 @@ int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uint64_t value) {
   return error == UV_ENOTTY ? UV_ENOTSUP : error;
 }
 
+_Static_assert(UVDIO__AT_CWD == AT_FDCWD, "what stands for the working directory needs no look");
+
 /* The C library's renameat2() is missing in versions of musl. */
-int uvdio__os_rename(const char* path, const char* new_path, int no_replace) {
-  long result = no_replace ? syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, new_path,
-                                     (unsigned)RENAME_NOREPLACE_FLAG)
-                           : rename(path, new_path);
+int uvdio__os_rename(const uvdio__names_t* names) {
+  int at = (int)names->at;
+  int new_at = (int)names->new_at;
+  long result = (names->flags & UVDIO_RENAME_NO_REPLACE) != 0
+                    ? syscall(SYS_renameat2, at, names->path, new_at, names->new_path,
+                              (unsigned)RENAME_NOREPLACE_FLAG)
+                    : renameat(at, names->path, new_at, names->new_path);
   return result == 0 ? 0 : last_error();
 }
 
@@ -324,6 +329,8 @@ int uvdio__linux_open_flags(const uvdio__open_state_t* opening) {
    * O_LARGEFILE by itself. */
   int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
 
+  flags |= (opening->flags & UVDIO_O_DIRECTORY) != 0 ? O_DIRECTORY : 0;
+  flags |= (opening->flags & UVDIO_O_ANONYMOUS) != 0 ? O_TMPFILE : 0;
   flags |= (opening->flags & UVDIO_O_RDWR) != 0 ? O_RDWR : O_RDONLY;
   flags |= (opening->flags & UVDIO_O_WRONLY) != 0 ? O_WRONLY : 0;
   flags |= (opening->flags & UVDIO_O_CREATE) != 0 ? O_CREAT : 0;
@@ -356,7 +363,10 @@ static int is_for_a_device(unsigned flags) {
 /* Whether the file's kind can be read at an offset at all, and is the one that was meant. */
 static int check_kind(const struct statx* stat, unsigned flags) {
   if (S_ISDIR(stat->stx_mode)) {
-    return UV_EISDIR;
+    return (flags & UVDIO_O_DIRECTORY) != 0 ? 0 : UV_EISDIR;
+  }
+  if ((flags & UVDIO_O_DIRECTORY) != 0) {
+    return UV_ENOTDIR;
   }
   if (S_ISREG(stat->stx_mode) && is_for_a_device(flags)) {
     return UV_EINVAL;
@@ -519,6 +529,9 @@ static int learn_file(uvdio__open_state_t* opening) {
     return error;
   }
   learn_facts(opening);
+  if ((opening->flags & UVDIO_O_DIRECTORY) != 0) {
+    return 0; /* There is nothing to be read or written. */
+  }
   error = set_direct(opening, (opening->flags & UVDIO_O_BUFFERED) == 0);
   if (error == UV_EINVAL) {
     error = go_buffered(opening);
@@ -551,6 +564,10 @@ static uvdio__open_status_t after_open(uvdio__open_state_t* opening, int result)
   if (result == UV_EEXIST && opening->step == UVDIO__OPEN_PATH &&
       (opening->flags & UVDIO_O_EXCLUSIVE) == 0) {
     return go_to(opening, UVDIO__OPEN_PRESENT);
+  }
+  if (result == UV_EISDIR && (opening->flags & UVDIO_O_ANONYMOUS) != 0) {
+    result =
+        UV_ENOTSUP; /* The filesystem has taken O_TMPFILE for O_DIRECTORY, which it contains. */
   }
   return fail(opening, result);
 }
@@ -881,6 +898,19 @@ static const char* link_to(int descriptor, char link[LINK_SIZE]) {
   return link;
 }
 
+/* By the file's name in /proc, which takes no privilege. Without that, by the descriptor, which
+ * needs CAP_DAC_READ_SEARCH before Linux 6.10 (open(2), O_TMPFILE; linkat(2), AT_EMPTY_PATH). */
+int uvdio__os_link_open_file(intptr_t descriptor, const uvdio__names_t* names) {
+  char link[LINK_SIZE];
+  int result = linkat(AT_FDCWD, link_to((int)descriptor, link), (int)names->new_at, names->new_path,
+                      AT_SYMLINK_FOLLOW);
+
+  if (result == -1 && errno == ENOENT) {
+    result = linkat((int)descriptor, "", (int)names->new_at, names->new_path, AT_EMPTY_PATH);
+  }
+  return result == -1 ? last_error() : 0;
+}
+
 /* A regular file that is leased to somebody (Samba, NFS) makes a non-blocking open fail instead of
  * wait (open(2), EWOULDBLOCK). It is not what the flag is there for. What is looked at is what gets
  * opened: a FIFO in its place might never open. */
@@ -888,7 +918,7 @@ static int wait_for_lease(const uvdio__open_state_t* opening, int flags) {
   char link[LINK_SIZE];
   struct stat found;
   int result = UV_EAGAIN;
-  int place = open(opening->path, O_PATH | O_CLOEXEC | (flags & O_NOFOLLOW));
+  int place = openat((int)opening->at, opening->path, O_PATH | O_CLOEXEC | (flags & O_NOFOLLOW));
 
   if (place == -1) {
     return result;
@@ -903,7 +933,7 @@ static int wait_for_lease(const uvdio__open_state_t* opening, int flags) {
 
 static int open_now(const uvdio__open_state_t* opening) {
   int flags = uvdio__linux_open_flags(opening);
-  int descriptor = open(opening->path, flags, opening->mode);
+  int descriptor = openat((int)opening->at, opening->path, flags, opening->mode);
   int result = descriptor == -1 ? last_error() : descriptor;
 
   return result == UV_EAGAIN && (flags & O_EXCL) == 0 ? wait_for_lease(opening, flags) : result;
@@ -922,7 +952,7 @@ static void remove_target(int descriptor) {
   char name[PATH_MAX] = {0};
 
   if (readlink(link_to(descriptor, link), name, sizeof(name) - 1) > 0) {
-    (void)uvdio__posix_remove(name, descriptor);
+    (void)uvdio__posix_remove(AT_FDCWD, name, descriptor);
   }
 }
 
@@ -943,7 +973,7 @@ void uvdio__os_undo_open(uvdio__open_state_t* opening) {
   }
   /* Who has locked it between its creation and this open's lock goes on with it. */
   if (descriptor != -1 && opening->error != UVDIO_ELOCKED && has_created(opening) &&
-      !uvdio__posix_remove(opening->path, descriptor)) {
+      !uvdio__posix_remove((int)opening->at, opening->path, descriptor)) {
     remove_target(descriptor);
   }
 }

@@ -47,6 +47,12 @@
 /* Flags of an open that lock the file. */
 #define UVDIO__LOCKS (UVDIO_O_LOCK_SHARED | UVDIO_O_LOCK_EXCLUSIVE)
 
+/* Flags of an open after which the path does not lead to the file. */
+#define UVDIO__NAMELESS (UVDIO_O_DIRECTORY | UVDIO_O_ANONYMOUS)
+
+/* In the place of a directory's descriptor: the working directory, as AT_FDCWD. */
+#define UVDIO__AT_CWD ((intptr_t)-100)
+
 /* The steps of an open, in the order in which they come. Only Linux takes them one by one; the
  * others know the first two. */
 typedef enum {
@@ -62,8 +68,11 @@ typedef enum {
  * and zeroes the rest. */
 typedef struct uvdio__open_state_s {
   const char* path;
+  char* own_path; /* the same, where it is not the file's copy; or null */
   unsigned flags; /* UVDIO_* */
   int mode;
+  intptr_t at;               /* the directory that the path is relative to, or UVDIO__AT_CWD */
+  struct uvdio_file_s* base; /* the open file of it, for the engine alone; or null */
 
   uvdio__open_step_t step;
   intptr_t descriptor; /* -1 until there is one; whoever ends the open closes it or takes it over */
@@ -101,6 +110,13 @@ void uvdio__os_undo_open(uvdio__open_state_t* opening);
 #define UVDIO__CAN_ADOPT 1
 #else
 #define UVDIO__CAN_ADOPT 0
+#endif
+
+/* Whether an open directory may be the base of paths, and files may be without a name. */
+#ifdef __linux__
+#define UVDIO__HAS_BASES 1
+#else
+#define UVDIO__HAS_BASES 0
 #endif
 
 #ifdef __linux__
@@ -207,29 +223,42 @@ typedef struct uvdio__names_s {
   size_t size; /* bytes of the whole */
   const char* path;
   const char* new_path; /* of a rename, link or replace, else null */
-  char* own_path;       /* of a replace: the same, allocated apart, for the file to keep */
+  char* own_path;       /* the same, allocated apart, where the file may keep it; or null */
   int mode;
   unsigned flags; /* UVDIO_RENAME_* */
   int step;       /* of a replace: UVDIO__REPLACE_*, the one that comes next or has failed */
-  char bytes[];   /* the paths */
+
+  /* The directories that the paths are relative to, or UVDIO__AT_CWD; and, for the engine alone,
+   * the open files of them, or null. */
+  intptr_t at;
+  intptr_t new_at;
+  struct uvdio_file_s* base;
+  struct uvdio_file_s* new_base;
+
+  unsigned char own_path_kind; /* PATH_* of own_path */
+  struct uvdio_file_s* linked; /* the open file that a link is of, whatever `path` says; or null */
+  char bytes[];                /* the paths */
 } uvdio__names_t;
 
 enum { UVDIO__REPLACE_SYNC = 0, UVDIO__REPLACE_RENAME, UVDIO__REPLACE_SYNC_DIRECTORY };
 
-int uvdio__os_rename(const char* path, const char* new_path, int no_replace);
-int uvdio__os_link(const char* path, const char* new_path);
-int uvdio__os_unlink(const char* path);
-int uvdio__os_mkdir(const char* path, int mode);
-int uvdio__os_rmdir(const char* path);
+int uvdio__os_rename(const uvdio__names_t* names);
+int uvdio__os_link(const uvdio__names_t* names);
+int uvdio__os_unlink(const uvdio__names_t* names);
+int uvdio__os_mkdir(const uvdio__names_t* names);
+int uvdio__os_rmdir(const uvdio__names_t* names);
 int uvdio__os_sync_directory(const char* path);
+
+/* Gives an open file the name names->new_path. */
+int uvdio__os_link_open_file(intptr_t descriptor, const uvdio__names_t* names);
 
 /* Goes on with a replace of names->new_path by the open file at names->path. */
 int uvdio__os_replace(intptr_t descriptor, uvdio__names_t* names);
 
 #ifndef _WIN32
-/* Removes `path` if that is the open file, by itself and not by a link, and nothing has been
- * written to it. Returns 1 if it is gone. */
-int uvdio__posix_remove(const char* path, int descriptor);
+/* Removes `path`, relative to `at`, if that is the open file, by itself and not by a link, and
+ * nothing has been written to it. Returns 1 if it is gone. */
+int uvdio__posix_remove(int at, const char* path, int descriptor);
 
 /* Seeks for SEEK_DATA or SEEK_HOLE. What has no holes (a block device) does not know the question:
  * it is data, up to its size. */

@@ -131,13 +131,13 @@ int uvdio__os_close(intptr_t descriptor) {
 #endif
 
 /* Opens the folder that the last part of a path lies in. */
-static int open_folder(const char* path, size_t length) {
+static int open_folder(int at, const char* path, size_t length) {
   char folder[PATH_MAX];
 
   assert(length < sizeof(folder)); /* The path has been opened. */
   memcpy(folder, path, length);
   folder[length] = '\0';
-  return open(length > 0 ? folder : ".", FOLDER_FLAGS);
+  return openat(at, length > 0 ? folder : ".", FOLDER_FLAGS);
 }
 
 static int is_file_and_empty(int folder, const char* name, const struct stat* file) {
@@ -150,10 +150,10 @@ static int is_file_and_empty(int folder, const char* name, const struct stat* fi
 /* There is no call that removes an open file's name only if it still is that. So the folder is
  * held, and looked into right before: what somebody puts there between these two calls is all that
  * could be hit. */
-int uvdio__posix_remove(const char* path, int descriptor) {
+int uvdio__posix_remove(int at, const char* path, int descriptor) {
   const char* slash = strrchr(path, '/');
   size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-  int folder = open_folder(path, length);
+  int folder = open_folder(at, path, length);
   struct stat file;
   int gone;
 

@@ -17,24 +17,29 @@ static int error_of(int result) {
   return result == -1 ? uv_translate_sys_error(errno) : 0;
 }
 
-int uvdio__os_link(const char* path, const char* new_path) {
-  return error_of(link(path, new_path));
+/* Of a directory's descriptor, or of what stands for the working directory. */
+static int at_of(intptr_t at) {
+  return at == UVDIO__AT_CWD ? AT_FDCWD : (int)at;
 }
 
-int uvdio__os_unlink(const char* path) {
-  return error_of(unlink(path));
+int uvdio__os_link(const uvdio__names_t* names) {
+  return error_of(linkat(at_of(names->at), names->path, at_of(names->new_at), names->new_path, 0));
 }
 
-int uvdio__os_mkdir(const char* path, int mode) {
-  return error_of(mkdir(path, (mode_t)mode));
+int uvdio__os_unlink(const uvdio__names_t* names) {
+  return error_of(unlinkat(at_of(names->at), names->path, 0));
 }
 
-int uvdio__os_rmdir(const char* path) {
-  return error_of(rmdir(path));
+int uvdio__os_mkdir(const uvdio__names_t* names) {
+  return error_of(mkdirat(at_of(names->at), names->path, (mode_t)names->mode));
 }
 
-int uvdio__os_sync_directory(const char* path) {
-  int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+int uvdio__os_rmdir(const uvdio__names_t* names) {
+  return error_of(unlinkat(at_of(names->at), names->path, AT_REMOVEDIR));
+}
+
+static int sync_directory(int at, const char* path) {
+  int directory = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int error;
 
   if (directory == -1) {
@@ -45,8 +50,12 @@ int uvdio__os_sync_directory(const char* path) {
   return error;
 }
 
+int uvdio__os_sync_directory(const char* path) {
+  return sync_directory(AT_FDCWD, path);
+}
+
 /* Syncs the directory in which the last part of a path lies. */
-static int sync_parent(const char* path) {
+static int sync_parent(intptr_t at, const char* path) {
   const char* slash = strrchr(path, '/');
   size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
   unsigned retries = 0;
@@ -57,19 +66,19 @@ static int sync_parent(const char* path) {
   memcpy(folder, path, length);
   folder[length] = '\0';
   do {
-    error = uvdio__os_sync_directory(length > 0 ? folder : ".");
+    error = sync_directory(at_of(at), length > 0 ? folder : ".");
   } while (error == UV_EINTR && retries++ < UVDIO__RETRIES_MAX);
   return error;
 }
 
 /* Whether the path leads to the open file, by itself and not by a link. */
-static int is_at(int descriptor, const char* path) {
+static int is_at(int descriptor, intptr_t at, const char* path) {
   struct stat file;
   struct stat found;
 
   return fstat(descriptor, &file) == 0 &&
-         fstatat(AT_FDCWD, path, &found, AT_SYMLINK_NOFOLLOW) == 0 && found.st_dev == file.st_dev &&
-         found.st_ino == file.st_ino;
+         fstatat(at_of(at), path, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+         found.st_dev == file.st_dev && found.st_ino == file.st_ino;
 }
 
 int uvdio__os_replace(intptr_t descriptor, uvdio__names_t* names) {
@@ -83,12 +92,11 @@ int uvdio__os_replace(intptr_t descriptor, uvdio__names_t* names) {
     names->step = UVDIO__REPLACE_RENAME;
   }
   if (names->step == UVDIO__REPLACE_RENAME) {
-    error = is_at((int)descriptor, names->path) ? uvdio__os_rename(names->path, names->new_path, 0)
-                                                : UV_ENOENT;
+    error = is_at((int)descriptor, names->at, names->path) ? uvdio__os_rename(names) : UV_ENOENT;
     if (error != 0) {
       return error;
     }
     names->step = UVDIO__REPLACE_SYNC_DIRECTORY;
   }
-  return sync_parent(names->new_path);
+  return sync_parent(names->new_at, names->new_path);
 }

@@ -643,25 +643,31 @@ static int with_two_paths(const char* path, const char* new_path, int no_replace
   return error;
 }
 
-int uvdio__os_rename(const char* path, const char* new_path, int no_replace) {
-  return with_two_paths(path, new_path, no_replace, move);
+int uvdio__os_rename(const uvdio__names_t* names) {
+  return with_two_paths(names->path, names->new_path, (names->flags & UVDIO_RENAME_NO_REPLACE) != 0,
+                        move);
 }
 
-int uvdio__os_link(const char* path, const char* new_path) {
-  return with_two_paths(path, new_path, 0, make_link);
+int uvdio__os_link(const uvdio__names_t* names) {
+  return with_two_paths(names->path, names->new_path, 0, make_link);
 }
 
-int uvdio__os_unlink(const char* path) {
-  return with_path(path, DeleteFileW);
+int uvdio__os_link_open_file(intptr_t descriptor, const uvdio__names_t* names) {
+  (void)descriptor;
+  (void)names;
+  return UV_ENOTSUP;
 }
 
-int uvdio__os_mkdir(const char* path, int mode) {
-  (void)mode;
-  return with_path(path, make_directory);
+int uvdio__os_unlink(const uvdio__names_t* names) {
+  return with_path(names->path, DeleteFileW);
 }
 
-int uvdio__os_rmdir(const char* path) {
-  return with_path(path, RemoveDirectoryW);
+int uvdio__os_mkdir(const uvdio__names_t* names) {
+  return with_path(names->path, make_directory);
+}
+
+int uvdio__os_rmdir(const uvdio__names_t* names) {
+  return with_path(names->path, RemoveDirectoryW);
 }
 
 int uvdio__os_sync_directory(const char* path) {

@@ -18,7 +18,8 @@ void uvdio__ring_prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req) {
                      (uintptr_t)stat);
     sqe->statx_flags = AT_EMPTY_PATH;
   } else {
-    uvdio__ring_fill(sqe, IORING_OP_OPENAT, AT_FDCWD, opening->path, (unsigned)opening->mode, 0);
+    uvdio__ring_fill(sqe, IORING_OP_OPENAT, (int)opening->at, opening->path,
+                     (unsigned)opening->mode, 0);
     sqe->open_flags = (unsigned)uvdio__linux_open_flags(opening);
     /* The filesystem's part of an open may wait for a disk or a server. */
     sqe->flags = IOSQE_ASYNC;

@@ -77,10 +77,10 @@ static int is_supported(const uvdio__ring_t* state, unsigned op) {
 }
 
 /* The operation's code, or -1 where there is none: the pool does it. Written space may take many
- * calls. Size and stat need a structure to be written to, and there is no room for one without an
- * allocation. A close may take long (an unlinked file's blocks are freed by it), which a ring would
- * do on the loop's thread; and a ring's worker (IOSQE_ASYNC) posts the completion before it has let
- * go of the file, so that the callback would come too early. */
+ * calls, and so may the link of an open file. Size and stat need a structure to be written to, and
+ * there is no room for one without an allocation. A close may take long (an unlinked file's blocks
+ * are freed by it), which a ring would do on the loop's thread; and a ring's worker (IOSQE_ASYNC)
+ * posts the completion before it lets go of the file, so that the callback would come too early. */
 static int opcode_of(const uvdio_req_t* req) {
   switch (req->op) {
     case UVDIO_OP_OPEN:
@@ -113,7 +113,7 @@ static int opcode_of(const uvdio_req_t* req) {
     case UVDIO_OP_RENAME:
       return IORING_OP_RENAMEAT;
     case UVDIO_OP_LINK:
-      return IORING_OP_LINKAT;
+      return uvdio__names_of(req)->linked != NULL ? -1 : IORING_OP_LINKAT;
     case UVDIO_OP_UNLINK:
     case UVDIO_OP_RMDIR:
       return IORING_OP_UNLINKAT;
@@ -263,9 +263,9 @@ static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* 
 static void prepare_names(struct io_uring_sqe* sqe, const uvdio_req_t* req, int opcode) {
   const uvdio__names_t* names = uvdio__names_of(req);
 
-  uvdio__ring_fill(sqe, opcode, AT_FDCWD, names->path, 0, 0);
+  uvdio__ring_fill(sqe, opcode, (int)names->at, names->path, 0, 0);
   if (names->new_path != NULL) {
-    sqe->len = (unsigned)AT_FDCWD;
+    sqe->len = (unsigned)names->new_at;
     sqe->addr2 = (uintptr_t)names->new_path;
   }
   if (req->op == UVDIO_OP_MKDIR) {

@@ -106,6 +106,7 @@ static uvdio__sim_task_t task_of(uvdio_sim_t* sim, const uvdio_req_t* req) {
     task.durable = 1;
   }
   if (uvdio__is_name(req->op)) {
+    task.file = task.names->linked == NULL ? NULL : task.names->linked->handle_.node;
     return task;
   }
   task.file = req->file->handle_.node;

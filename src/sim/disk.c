@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "allocator.h"
+#include "path.h"
 #include "sim/sim.h"
 
 /*
@@ -371,15 +372,6 @@ static void free_file(uvdio__sim_file_t* file) {
   uvdio__free(file, sizeof(*file), UVDIO__STRUCT_ALIGN);
 }
 
-static int has_name(const uvdio__name_table_t* table, const uvdio__sim_file_t* file) {
-  const uvdio__name_t* name = table->first;
-
-  while (name != NULL && name->file != file) {
-    name = name->next;
-  }
-  return name != NULL;
-}
-
 static void cut_file(uvdio__sim_file_t* file, unsigned ref) {
   cut_changes(file, ref);
   if (uvdio__node_copy(file->now, file->disk) != 0) {
@@ -397,13 +389,13 @@ void uvdio__sim_cut(uvdio_sim_t* sim, unsigned ref) {
   uvdio__sim_cut_names(sim, ref);
   while (*link != NULL) {
     uvdio__sim_file_t* file = *link;
-    if (has_name(&sim->names, file)) {
+    if (uvdio__sim_has_name(&sim->names, file)) {
       cut_file(file, ref);
       link = &file->next;
       continue;
     }
     *link = file->next;
-    sim->stats.entries_lost += (uint64_t)has_name(&before, file);
+    sim->stats.entries_lost += (uint64_t)uvdio__sim_has_name(&before, file);
     free_file(file);
   }
   uvdio__names_clear(&before);
@@ -417,9 +409,9 @@ uvdio__sim_file_t* uvdio__sim_find(const uvdio_sim_t* sim, const char* path) {
   return uvdio__names_find(&sim->names, path);
 }
 
-static uvdio__sim_file_t* make_file(uvdio_sim_t* sim, const char* path) {
+/* A file that no name leads to, and which the world does not have yet. */
+static uvdio__sim_file_t* make_nameless(uvdio_sim_t* sim, const char* path) {
   uvdio__sim_file_t* file = uvdio__alloc(sizeof(*file), UVDIO__STRUCT_ALIGN, 1);
-  uvdio__sim_file_t** end = &sim->files;
 
   if (file == NULL) {
     return NULL;
@@ -427,27 +419,81 @@ static uvdio__sim_file_t* make_file(uvdio_sim_t* sim, const char* path) {
   file->sim = sim;
   file->now = uvdio__node_create(path);
   file->disk = uvdio__node_create(path);
-  if (file->now == NULL || file->disk == NULL ||
-      uvdio__sim_change_names(sim, UVDIO_OP_OPEN, path, NULL, file) != 0) {
+  if (file->now == NULL || file->disk == NULL) {
     free_file(file);
     return NULL;
   }
+  return file;
+}
+
+static void add_to_world(uvdio_sim_t* sim, uvdio__sim_file_t* file) {
+  uvdio__sim_file_t** end = &sim->files;
+
   while (*end != NULL) {
     end = &(*end)->next;
   }
   *end = file;
+}
+
+static uvdio__sim_file_t* make_file(uvdio_sim_t* sim, const char* path) {
+  uvdio__sim_file_t* file = make_nameless(sim, path);
+
+  if (file == NULL) {
+    return NULL;
+  }
+  if (uvdio__sim_change_names(sim, UVDIO_OP_OPEN, path, NULL, file) != 0) {
+    free_file(file);
+    return NULL;
+  }
+  add_to_world(sim, file);
   return file;
 }
 
-int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__sim_file_t** file) {
-  uvdio__sim_file_t* found = uvdio__sim_find(sim, path);
-  int error = uvdio__store_admits(path, flags, found != NULL);
+static uvdio__sim_file_t* find_directory(const uvdio_sim_t* sim, const char* path) {
+  uvdio__sim_file_t* file = sim->files;
+
+  while (file != NULL && (!file->is_directory || strcmp(uvdio__node_path(file->now), path) != 0)) {
+    file = file->next;
+  }
+  return file;
+}
+
+/* A directory, or a file without a name in it. Both stay until the power is cut. */
+static int open_nameless(uvdio_sim_t* sim, const char* path, unsigned flags,
+                         uvdio__sim_file_t** file) {
+  int is_directory = (flags & UVDIO_O_DIRECTORY) != 0;
+  int error = uvdio__names_check_directory(&sim->names, path);
 
   if (error != 0) {
     return error;
   }
-  if (found == NULL && uvdio__names_is_directory(&sim->names, path)) {
+  *file = is_directory ? find_directory(sim, path) : NULL;
+  if (*file != NULL) {
+    return 0;
+  }
+  *file = make_nameless(sim, path);
+  if (*file == NULL) {
+    return UV_ENOMEM;
+  }
+  (*file)->is_directory = is_directory;
+  (*file)->may_be_named = !is_directory;
+  add_to_world(sim, *file);
+  return 0;
+}
+
+int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__sim_file_t** file) {
+  uvdio__sim_file_t* found = uvdio__sim_find(sim, path);
+  int error;
+
+  if ((flags & UVDIO__NAMELESS) != 0) {
+    return open_nameless(sim, path, flags, file);
+  }
+  if (found == NULL && *path != '\0' && uvdio__names_is_directory(&sim->names, path)) {
     return UV_EISDIR;
+  }
+  error = uvdio__store_admits(path, flags, found != NULL);
+  if (error != 0) {
+    return error;
   }
   if (found == NULL) {
     found = make_file(sim, path);
@@ -553,13 +599,23 @@ static int64_t peek_disk(const uvdio__sim_file_t* file, char* base, size_t lengt
   return (int64_t)length;
 }
 
+/* The file of a path as somebody outside has written it, or null. */
+static uvdio__sim_file_t* find_from_outside(const uvdio_sim_t* sim, const char* path) {
+  const uvdio__name_t* name = sim->names.first;
+
+  while (name != NULL && (name->file == NULL || !uvdio__path_is(path, name->path))) {
+    name = name->next;
+  }
+  return name == NULL ? NULL : name->file;
+}
+
 int64_t uvdio_sim_size(const uvdio_sim_t* sim, const char* path, int on_disk) {
   const uvdio__sim_file_t* file;
 
   if (sim == NULL || path == NULL) {
     return UV_EINVAL;
   }
-  file = uvdio__sim_find(sim, path);
+  file = find_from_outside(sim, path);
   if (file == NULL) {
     return UV_ENOENT;
   }
@@ -573,7 +629,7 @@ int64_t uvdio_sim_peek(const uvdio_sim_t* sim, const char* path, int on_disk, vo
   if (sim == NULL || path == NULL || base == NULL) {
     return UV_EINVAL;
   }
-  file = uvdio__sim_find(sim, path);
+  file = find_from_outside(sim, path);
   if (file == NULL) {
     return UV_ENOENT;
   }
@@ -586,6 +642,7 @@ int64_t uvdio_sim_peek(const uvdio_sim_t* sim, const char* path, int on_disk, vo
 int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t length,
                    uint64_t offset) {
   uvdio__sim_file_t* file;
+  char* normal;
   int error;
 
   if (sim == NULL || path == NULL || base == NULL) {
@@ -594,7 +651,12 @@ int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t 
   if (offset > INT64_MAX || length > INT64_MAX - offset) {
     return UVDIO_EOFFSET;
   }
-  error = uvdio__sim_open(sim, path, UVDIO_OPEN_RW, &file);
+  normal = uvdio__path_make(1, NULL, path);
+  if (normal == NULL) {
+    return UV_ENOMEM;
+  }
+  error = uvdio__sim_open(sim, normal, UVDIO_OPEN_RW, &file);
+  uvdio__path_free(normal);
   if (error != 0) {
     return error == UV_ENOMEM ? error : UV_EINVAL;
   }
@@ -608,7 +670,7 @@ int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t 
 /* The sectors that the range touches, within the file: [*first, *end). */
 static uvdio__sim_file_t* find_sectors(const uvdio_sim_t* sim, const char* path, uint64_t offset,
                                        uint64_t length, uint64_t* first, uint64_t* end) {
-  uvdio__sim_file_t* file = uvdio__sim_find(sim, path);
+  uvdio__sim_file_t* file = find_from_outside(sim, path);
   uint64_t sector = sim->options.sector_size;
   uint64_t size = file == NULL ? 0 : uvdio__node_size(file->now);
 

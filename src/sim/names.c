@@ -94,6 +94,30 @@ int uvdio__sim_names(uvdio_sim_t* sim, uvdio_op_t op, const uvdio__names_t* name
                                  uvdio__names_find(&sim->names, names->path));
 }
 
+int uvdio__sim_has_name(const uvdio__name_table_t* table, const uvdio__sim_file_t* file) {
+  const uvdio__name_t* name = table->first;
+
+  while (name != NULL && name->file != file) {
+    name = name->next;
+  }
+  return name != NULL;
+}
+
+int uvdio__sim_link_file(uvdio_sim_t* sim, uvdio__sim_file_t* file, const uvdio__names_t* names) {
+  int error = uvdio__names_check_new(&sim->names, names->new_path);
+
+  if (error == 0 && !file->may_be_named && !uvdio__sim_has_name(&sim->names, file)) {
+    error = UV_ENOENT;
+  }
+  if (error == 0) {
+    error = uvdio__sim_change_names(sim, UVDIO_OP_LINK, names->path, names->new_path, file);
+  }
+  if (error == 0) {
+    file->may_be_named = 0;
+  }
+  return error;
+}
+
 void uvdio__sim_sync_names(uvdio_sim_t* sim, const char* directory, uint64_t mark) {
   uvdio__name_change_t* change;
 

@@ -201,7 +201,8 @@ static int is_locked(const uvdio_sim_t* sim, const uvdio__sim_file_t* file, unsi
 static int check_present(const uvdio_sim_t* sim, const uvdio__open_state_t* opening) {
   const uvdio__sim_file_t* file = uvdio__sim_find(sim, opening->path);
 
-  if (file == NULL || uvdio__store_admits(opening->path, opening->flags, 1) != 0) {
+  if (file == NULL || (opening->flags & UVDIO__NAMELESS) != 0 ||
+      uvdio__store_admits(opening->path, opening->flags, 1) != 0) {
     return 0;
   }
   return is_locked(sim, file, opening->flags) ? UVDIO_ELOCKED : 0;
@@ -219,7 +220,7 @@ static int64_t open_file(uvdio_sim_t* sim, uvdio__open_state_t* opening) {
     return error;
   }
   opening->descriptor = (intptr_t)file;
-  opening->direct = (opening->flags & UVDIO_O_BUFFERED) == 0;
+  opening->direct = (opening->flags & (UVDIO_O_BUFFERED | UVDIO_O_DIRECTORY)) == 0;
   opening->filesystem = "memory";
   opening->facts.size = uvdio__node_size(file->now);
   opening->facts.atomic_min = sim->options.atomic_min;
@@ -260,6 +261,14 @@ static int64_t replace_name(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
   return error;
 }
 
+static void sync_file(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
+  if (task->file->is_directory) {
+    uvdio__sim_sync_names(sim, uvdio__node_path(task->file->now), task->mark);
+  } else {
+    uvdio__sim_sync(task->file, task->mark, task->event.op);
+  }
+}
+
 static int64_t fail(const uvdio__sim_task_t* task, int error) {
   if (uvdio__is_sync(task->event.op) && error != UV_EINTR && error != UV_EAGAIN) {
     uvdio__sim_fail_sync(task->file, task->mark);
@@ -283,7 +292,7 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
       return write_to_disk(sim, task, fault);
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
-      uvdio__sim_sync(task->file, task->mark, task->event.op);
+      sync_file(sim, task);
       return 0;
     case UVDIO_OP_TRUNCATE:
       return uvdio__sim_resize(task->file, task->event.offset);
@@ -302,7 +311,8 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
     case UVDIO_OP_MKDIR:
     case UVDIO_OP_RMDIR:
     case UVDIO_OP_SYNC_DIRECTORY:
-      return uvdio__sim_names(sim, task->event.op, task->names, task->mark);
+      return task->file != NULL ? uvdio__sim_link_file(sim, task->file, task->names)
+                                : uvdio__sim_names(sim, task->event.op, task->names, task->mark);
     case UVDIO_OP_REPLACE:
       return replace_name(sim, task);
     default:

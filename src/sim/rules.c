@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "allocator.h"
+#include "path.h"
 #include "sim/sim.h"
 #include "sized.h"
 
@@ -28,14 +29,14 @@ static int add_rule(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule) {
       rule->ppm > UVDIO__PPM) {
     return UV_EINVAL;
   }
-  path_size = rule->path == NULL ? 0 : strlen(rule->path) + 1;
+  path_size = rule->path == NULL ? 0 : uvdio__path_normal(NULL, NULL, rule->path) + 1;
   fresh = uvdio__alloc(sizeof(*fresh) + path_size, UVDIO__STRUCT_ALIGN, 1);
   if (fresh == NULL) {
     return UV_ENOMEM;
   }
   fresh->rule = *rule;
   if (path_size > 0) {
-    memcpy(fresh + 1, rule->path, path_size);
+    (void)uvdio__path_normal((char*)(fresh + 1), NULL, rule->path);
     fresh->rule.path = (const char*)(fresh + 1);
   }
   for (end = &sim->rules; *end != NULL; end = &(*end)->next) {

@@ -78,6 +78,8 @@ struct uvdio__sim_file_s {
   uvdio__change_t* newest;
   size_t dirty; /* bytes of these changes */
   uvdio__damage_t* damage;
+  int is_directory;
+  int may_be_named; /* it has no name and never had one */
 };
 
 /* A change of names that is not part of `disk_names` yet. */
@@ -150,6 +152,12 @@ int uvdio__sim_change_names(uvdio_sim_t* sim, uvdio_op_t op, const char* path, c
 /* An operation on names. Errors as for the system calls, and UV_ENOMEM. */
 int uvdio__sim_names(uvdio_sim_t* sim, uvdio_op_t op, const uvdio__names_t* names, uint64_t mark);
 
+/* Whether a path in `table` leads to the file. */
+int uvdio__sim_has_name(const uvdio__name_table_t* table, const uvdio__sim_file_t* file);
+
+/* Gives a file that is open a name. Errors as for the system call, and UV_ENOMEM. */
+int uvdio__sim_link_file(uvdio_sim_t* sim, uvdio__sim_file_t* file, const uvdio__names_t* names);
+
 /* Makes the changes up to `mark` durable whose new name lies in the directory; null: in any. */
 void uvdio__sim_sync_names(uvdio_sim_t* sim, const char* directory, uint64_t mark);
 
@@ -215,7 +223,7 @@ void uvdio__sim_flip(uvdio_sim_t* sim, char* base, size_t length);
 /* What is to be done, in the world's terms. */
 typedef struct uvdio__sim_task_s {
   uvdio_sim_event_t event;
-  uvdio__sim_file_t* file; /* null for an open, and for names */
+  uvdio__sim_file_t* file; /* null for an open, and for names but the link of an open file */
   uvdio__open_state_t* opening;
   uvdio__names_t* names; /* of an operation on names, or a replace */
   char* base;

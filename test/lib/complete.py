@@ -33,9 +33,9 @@ EACH = r"op < UVDIO_OP_COUNT; op\+\+|do_every_example|weights_of\(BY_|switch \(f
 
 # Calls without a fault, by the reason.
 NO_FAULT = {
-    "can't fail": "memcpy memmove memset memcmp bcmp strrchr strlen strcmp snprintf sscanf "
+    "can't fail": "memcpy memmove memset memcmp bcmp strrchr strlen strcmp strcspn snprintf sscanf "
                   "strtol free clock_gettime abort gnu_dev_makedev",
-    "fails in a real way instead": "fstat fstatat stat unlinkat readlink ioctl poll write sysconf "
+    "fails in a real way instead": "fstat fstatat stat readlink ioctl poll write sysconf "
                                    "dup2 fopen fscanf fclose",
     "set up once per process or thread": "pthread_atfork pthread_key_create pthread_once "
                                          "pthread_setspecific pthread_mutex_lock "

@@ -120,16 +120,17 @@ int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length);
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
 int __wrap_fcntl64(int fd, int command, ...);
-int __real_rename(const char* path, const char* new_path);
-int __wrap_rename(const char* path, const char* new_path);
-int __real_link(const char* path, const char* new_path);
-int __wrap_link(const char* path, const char* new_path);
-int __real_unlink(const char* path);
-int __wrap_unlink(const char* path);
-int __real_mkdir(const char* path, mode_t mode);
-int __wrap_mkdir(const char* path, mode_t mode);
-int __real_rmdir(const char* path);
-int __wrap_rmdir(const char* path);
+int __real_openat(int at, const char* path, int flags, ...);
+int __wrap_openat(int at, const char* path, int flags, ...);
+int __wrap_openat64(int at, const char* path, int flags, ...);
+int __real_renameat(int at, const char* path, int new_at, const char* new_path);
+int __wrap_renameat(int at, const char* path, int new_at, const char* new_path);
+int __real_linkat(int at, const char* path, int new_at, const char* new_path, int flags);
+int __wrap_linkat(int at, const char* path, int new_at, const char* new_path, int flags);
+int __real_unlinkat(int at, const char* path, int flags);
+int __wrap_unlinkat(int at, const char* path, int flags);
+int __real_mkdirat(int at, const char* path, mode_t mode);
+int __wrap_mkdirat(int at, const char* path, mode_t mode);
 int __real_close(int fd);
 int __wrap_close(int fd);
 ssize_t __real_read(int fd, void* base, size_t length);
@@ -263,9 +264,13 @@ static long do_open(const char* path, int flags, mode_t mode) {
   PERFORM(CALL_OPEN, plan, __real_open(path, flags, mode));
 }
 
+static int makes_a_file(int flags) {
+  return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
 #define MODE_ARGUMENT(flags, mode)    \
   mode_t mode = 0;                    \
-  if ((O_CREAT & (flags)) != 0) {     \
+  if (makes_a_file(flags)) {          \
     va_list arguments;                \
     va_start(arguments, flags);       \
     mode = va_arg(arguments, mode_t); \
@@ -280,6 +285,21 @@ int __wrap_open(const char* path, int flags, ...) {
 int __wrap_open64(const char* path, int flags, ...) {
   MODE_ARGUMENT(flags, mode)
   return (int)do_open(path, flags, mode);
+}
+
+static long do_openat(int at, const char* path, int flags, mode_t mode) {
+  require((flags & O_CLOEXEC) != 0, "a descriptor that a program gets that is started");
+  PERFORM(CALL_OPEN, plan, __real_openat(at, path, flags, mode));
+}
+
+int __wrap_openat(int at, const char* path, int flags, ...) {
+  MODE_ARGUMENT(flags, mode)
+  return (int)do_openat(at, path, flags, mode);
+}
+
+int __wrap_openat64(int at, const char* path, int flags, ...) {
+  MODE_ARGUMENT(flags, mode)
+  return (int)do_openat(at, path, flags, mode);
 }
 
 /* Since Linux 6.1: a bit of the mask, and two numbers (statx(2), STATX_DIOALIGN). */
@@ -389,44 +409,37 @@ int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length) {
   return (int)do_fallocate(fd, mode, offset, length);
 }
 
-static long do_rename(const char* path, const char* new_path) {
-  PERFORM(CALL_RENAME, plan, __real_rename(path, new_path));
+static long do_renameat(int at, const char* path, int new_at, const char* new_path) {
+  PERFORM(CALL_RENAME, plan, __real_renameat(at, path, new_at, new_path));
 }
 
-int __wrap_rename(const char* path, const char* new_path) {
-  return (int)do_rename(path, new_path);
+int __wrap_renameat(int at, const char* path, int new_at, const char* new_path) {
+  return (int)do_renameat(at, path, new_at, new_path);
 }
 
-static long do_link(const char* path, const char* new_path) {
-  PERFORM(CALL_LINK, plan, __real_link(path, new_path));
+static long do_linkat(int at, const char* path, int new_at, const char* new_path, int flags) {
+  PERFORM(CALL_LINK, plan, __real_linkat(at, path, new_at, new_path, flags));
 }
 
-int __wrap_link(const char* path, const char* new_path) {
-  return (int)do_link(path, new_path);
+int __wrap_linkat(int at, const char* path, int new_at, const char* new_path, int flags) {
+  return (int)do_linkat(at, path, new_at, new_path, flags);
 }
 
-static long do_unlink(const char* path) {
-  PERFORM(CALL_UNLINK, plan, __real_unlink(path));
+static long do_unlinkat(int at, const char* path, int flags) {
+  PERFORM((flags & AT_REMOVEDIR) != 0 ? CALL_RMDIR : CALL_UNLINK, plan,
+          __real_unlinkat(at, path, flags));
 }
 
-int __wrap_unlink(const char* path) {
-  return (int)do_unlink(path);
+int __wrap_unlinkat(int at, const char* path, int flags) {
+  return (int)do_unlinkat(at, path, flags);
 }
 
-static long do_mkdir(const char* path, mode_t mode) {
-  PERFORM(CALL_MKDIR, plan, __real_mkdir(path, mode));
+static long do_mkdirat(int at, const char* path, mode_t mode) {
+  PERFORM(CALL_MKDIR, plan, __real_mkdirat(at, path, mode));
 }
 
-int __wrap_mkdir(const char* path, mode_t mode) {
-  return (int)do_mkdir(path, mode);
-}
-
-static long do_rmdir(const char* path) {
-  PERFORM(CALL_RMDIR, plan, __real_rmdir(path));
-}
-
-int __wrap_rmdir(const char* path) {
-  return (int)do_rmdir(path);
+int __wrap_mkdirat(int at, const char* path, mode_t mode) {
+  return (int)do_mkdirat(at, path, mode);
 }
 
 static long do_fcntl(int fd, int command, long argument) {

@@ -188,8 +188,31 @@ struct operation generate(struct choices* choices, const struct profile* profile
  * Calls.
  */
 
+static int submit_at(uvdio_op_t op, const struct target* target, uvdio_req_t* req, uvdio_cb cb) {
+  switch ((int)op) {
+    case UVDIO_OP_RENAME:
+      return uvdio_rename_at(target->base, req, target->path, target->new_base, target->new_path,
+                             target->flags, cb);
+    case UVDIO_OP_LINK:
+      return uvdio_link_at(target->base, req, target->path, target->new_base, target->new_path, cb);
+    case UVDIO_OP_UNLINK:
+      return uvdio_unlink_at(target->base, req, target->path, cb);
+    case UVDIO_OP_MKDIR:
+      return uvdio_mkdir_at(target->base, req, target->path, 0755, cb);
+    default:
+      assert(op == UVDIO_OP_RMDIR);
+      return uvdio_rmdir_at(target->base, req, target->path, cb);
+  }
+}
+
 static int submit_on_names(uvdio_op_t op, const struct target* target, uvdio_req_t* req,
                            uvdio_cb cb) {
+  if (target->linked != NULL) {
+    return uvdio_link_file_at(target->linked, req, target->new_base, target->new_path, cb);
+  }
+  if (target->engine == NULL && (target->base != NULL || target->new_base != NULL)) {
+    return submit_at(op, target, req, cb);
+  }
   switch ((int)op) {
     case UVDIO_OP_RENAME:
       return uvdio_rename(target->engine, req, target->path, target->new_path, target->flags, cb);
@@ -214,7 +237,10 @@ int operation_submit(const struct operation* operation, const struct target* tar
   uvdio_file_t* file = target->file;
   switch (operation->op) {
     case UVDIO_OP_OPEN:
-      return uvdio_open(target->engine, file, req, target->path, operation->flags, 0644, plain);
+      return target->base != NULL ? uvdio_open_at(target->base, file, req, target->path,
+                                                  operation->flags, 0644, plain)
+                                  : uvdio_open(target->engine, file, req, target->path,
+                                               operation->flags, 0644, plain);
     case UVDIO_OP_READ:
       return operation->exact ? uvdio_read_exact(file, req, target->buf, operation->offset, io)
                               : uvdio_read(file, req, target->buf, operation->offset, io);
@@ -248,7 +274,7 @@ int operation_submit(const struct operation* operation, const struct target* tar
     case UVDIO_OP_CLOSE:
       return uvdio_close(file, req, plain);
     case UVDIO_OP_REPLACE: /* by itself, so that only the sync is seen */
-      return uvdio_replace(file, req, target->path, plain);
+      return uvdio_replace_at(file, req, target->base, target->path, plain);
     CASE_NAMES:
       return submit_on_names(operation->op, target, req, plain);
     case UVDIO_OP_NONE:

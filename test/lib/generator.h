@@ -99,6 +99,11 @@ struct target {
   uvdio_stat_t* stat;   /* of a stat; null: that of the tracked operation */
   const char* new_path; /* of a rename or link */
   unsigned flags;       /* of a rename */
+  /* Open directories that the paths are relative to, in the place of the engine; of an open and a
+   * replace the first. */
+  uvdio_file_t* base;
+  uvdio_file_t* new_base;
+  uvdio_file_t* linked; /* the open file that a link gives the new path to */
 };
 
 int operation_submit(const struct operation* operation, const struct target* target,

@@ -475,6 +475,32 @@ static void change_names(struct scenario* s, struct tracked_op* (*mode)(struct s
   alone(s, t_replace(mode(s), file, path_of(s->f, "other")), file, 0);
 }
 
+/* The same relative to a directory, where it opens; and a file that is made without a name. */
+static void change_names_at(struct scenario* s, struct tracked_op* (*mode)(struct scenario*)) {
+  static uvdio_file_t base;
+  static uvdio_file_t nameless;
+  struct target both = {.base = &base, .path = "linked", .new_base = &base, .new_path = "renamed"};
+  struct target one = {.base = &base, .path = "inner"};
+  memset(&base, 0, sizeof(base));
+  memset(&nameless, 0, sizeof(nameless));
+  name_one(s, t_open(mode(s), s->f->engine, &base, s->f->dir, UVDIO_O_DIRECTORY));
+  if (!is_open(&base)) {
+    return;
+  }
+  name_one(s, t_at(mode(s), UVDIO_OP_MKDIR, &one));
+  name_one(s, t_at(mode(s), UVDIO_OP_RMDIR, &one));
+  name_one(s, t_open_at(mode(s), &base, &nameless, ".", UVDIO_O_ANONYMOUS | UVDIO_O_RDWR));
+  if (is_open(&nameless)) {
+    name_one(s, t_link_file(mode(s), &nameless, &base, "linked"));
+    name_one(s, t_at(mode(s), UVDIO_OP_RENAME, &both));
+    one.path = "renamed";
+    name_one(s, t_at(mode(s), UVDIO_OP_UNLINK, &one));
+    name_one(s, t_close(mode(s), &nameless));
+  }
+  name_one(s, t_sync_all(mode(s), &base));
+  name_one(s, t_close(mode(s), &base));
+}
+
 static void write_durably(struct scenario* s) {
   unsigned from = s->count;
   for (unsigned i = 0; i < 2; i++) {
@@ -679,6 +705,7 @@ void scenario_live(struct scenario* s) {
   move_pages(s);
   change_size(s, later);
   change_names(s, later);
+  change_names_at(s, later);
   write_durably(s);
   do_at_once(s);
   change_size(s, now);
@@ -686,6 +713,7 @@ void scenario_live(struct scenario* s) {
   lock_and_buffer(s);
   share_a_file(s);
   change_names(s, now);
+  change_names_at(s, now);
   check_latch(s, &s->f->file);
   check_latch(s, &s->wal);
   check_idle(s);

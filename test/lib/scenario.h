@@ -21,7 +21,7 @@
 
 #include "fixture.h"
 
-#define SCENARIO_STEPS 128
+#define SCENARIO_STEPS 192
 #define SCENARIO_ALLOWED 4
 
 /* One operation, and what it is expected to give where nothing goes wrong. */

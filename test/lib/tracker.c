@@ -917,6 +917,31 @@ struct tracked_op* t_replace(struct tracked_op* op, uvdio_file_t* file, const ch
   return t_operation(op, &operation, &target);
 }
 
+struct tracked_op* t_open_at(struct tracked_op* op, uvdio_file_t* base, uvdio_file_t* file,
+                             const char* path, unsigned flags) {
+  enter();
+  int code = leave(uvdio_open_at(base, file, &op->req, path, flags, 0644, plain_cb(op)));
+  accept_or_refuse(op, UVDIO_OP_OPEN, file, code);
+  return op;
+}
+
+struct tracked_op* t_replace_at(struct tracked_op* op, uvdio_file_t* file, uvdio_file_t* base,
+                                const char* path) {
+  struct operation operation = {.op = UVDIO_OP_REPLACE, .now = op->blocking};
+  struct target target = {.file = file, .path = path, .base = base};
+  return t_operation(op, &operation, &target);
+}
+
+struct tracked_op* t_link_file(struct tracked_op* op, uvdio_file_t* file, uvdio_file_t* base,
+                               const char* path) {
+  struct target target = {.linked = file, .new_base = base, .new_path = path};
+  return submit_on_names(op, UVDIO_OP_LINK, &target);
+}
+
+struct tracked_op* t_at(struct tracked_op* op, uvdio_op_t kind, const struct target* target) {
+  return submit_on_names(op, kind, target);
+}
+
 static void forget_name(struct tracked_op* op) {
   if (op->result > 0) {
     tracker_violation(op->tracker, "%s ended with a positive number", uvdio_op_name(op->kind));

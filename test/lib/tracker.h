@@ -151,6 +151,17 @@ struct tracked_op* t_sync_directory(struct tracked_op* op, uvdio_engine_t* engin
                                     const char* path);
 struct tracked_op* t_replace(struct tracked_op* op, uvdio_file_t* file, const char* path);
 
+/* Relative to open directories. */
+struct tracked_op* t_open_at(struct tracked_op* op, uvdio_file_t* base, uvdio_file_t* file,
+                             const char* path, unsigned flags);
+struct tracked_op* t_replace_at(struct tracked_op* op, uvdio_file_t* file, uvdio_file_t* base,
+                                const char* path);
+struct tracked_op* t_link_file(struct tracked_op* op, uvdio_file_t* file, uvdio_file_t* base,
+                               const char* path);
+
+/* An operation on names with all that it may have but the engine. */
+struct tracked_op* t_at(struct tracked_op* op, uvdio_op_t kind, const struct target* target);
+
 /* Submits an operation on names that begin so, and that nothing else uses; any of them, with
  * whatever outcome. */
 void play_names(struct tracker* tracker, uvdio_engine_t* engine, const char* prefix,

@@ -183,6 +183,128 @@ static void failed_sync_in_a_replace_latches(void** state) {
 }
 
 /*
+ * Open directories, files without a name, spellings
+ */
+
+static void open_directory(struct world* w, uvdio_file_t* base, const char* path) {
+  assert_result(t_open(now(w), w->engine, base, path, UVDIO_O_DIRECTORY), 0);
+}
+
+static void sync_of_an_open_directory_keeps_its_names(void** state) {
+  struct world* w = *state;
+  uvdio_file_t base = {0};
+  make_durable(w, "d/a", 1);
+  make_durable(w, "e/a", 2);
+  open_directory(w, &base, "d");
+  struct target in = {.base = &base, .path = "a", .new_base = &base, .new_path = "b"};
+  assert_result(t_at(now(w), UVDIO_OP_RENAME, &in), 0);
+  assert_result(t_rename(now(w), w->engine, "e/a", "e/b", 0), 0);
+  assert_result(t_sync_all(now(w), &base), 0);
+  struct target late = {.base = &base, .path = "b", .new_base = &base, .new_path = "late"};
+  assert_result(t_at(now(w), UVDIO_OP_LINK, &late), 0);
+  assert_result(t_close(now(w), &base), 0);
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  assert_int_equal(seed_of(w, "d/b", 2), 1);
+  assert_int_equal(seed_of(w, "e/a", 2), 2);
+  assert_true(!exists(w, "d/a") && !exists(w, "e/b") && !exists(w, "d/late"));
+}
+
+static void failed_sync_of_an_open_directory_latches(void** state) {
+  struct world* w = *state;
+  uvdio_file_t base = {0};
+  make_durable(w, "d/a", 1);
+  open_directory(w, &base, "d");
+  struct target in = {.base = &base, .path = "a", .new_base = &base, .new_path = "b"};
+  assert_result(t_at(now(w), UVDIO_OP_RENAME, &in), 0);
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SYNC_ALL, UVDIO_SIM_ERROR);
+  rule.fault.error = UV_EIO;
+  add_rule(w, rule);
+  assert_result(t_sync_all(now(w), &base), UV_EIO);
+  assert_refused(t_sync_all(now(w), &base), UV_EIO);
+  assert_result(t_close(now(w), &base), 0);
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  assert_true(exists(w, "d/a") && !exists(w, "d/b"));
+}
+
+enum step { WRITTEN, SYNCED, LINKED, DIRECTORY_SYNCED, STEPS };
+
+static void open_anonymous(struct world* w, uvdio_file_t* file) {
+  uvdio_buf_t page = pattern(PAGE, 1);
+  assert_result(t_open(now(w), w->engine, file, ".", UVDIO_O_ANONYMOUS | UVDIO_O_RDWR), 0);
+  assert_result(t_write(now(w), file, &page, 0), PAGE);
+  assert_ok(uvdio_buf_release(&page));
+}
+
+static void anonymous_file_survives_with_a_durable_name(void** state) {
+  struct world* w = *state;
+  for (enum step last = WRITTEN; last < STEPS; last++) {
+    uvdio_file_t file = {0};
+    open_anonymous(w, &file);
+    if (last >= SYNCED) {
+      assert_result(t_sync_data(now(w), &file), 0);
+    }
+    if (last >= LINKED) {
+      assert_result(t_link_file(now(w), &file, NULL, "./named"), 0);
+    }
+    if (last >= DIRECTORY_SYNCED) {
+      assert_result(t_sync_directory(now(w), w->engine, "."), 0);
+    }
+    assert_result(t_close(now(w), &file), 0);
+    cut(w, UVDIO_SIM_CUT_NOTHING);
+    assert_int_equal(exists(w, "named"), last == DIRECTORY_SYNCED);
+  }
+  assert_int_equal(seed_of(w, "named", 1), 1);
+}
+
+static void content_that_was_not_synced_may_miss_behind_its_name(void** state) {
+  struct world* w = *state;
+  uvdio_file_t file = {0};
+  open_anonymous(w, &file);
+  assert_result(t_link_file(now(w), &file, NULL, "named"), 0);
+  assert_result(t_sync_directory(now(w), w->engine, "."), 0);
+  assert_result(t_close(now(w), &file), 0);
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  assert_true(exists(w, "named"));
+  assert_int_equal(seed_of(w, "named", 1), 0);
+}
+
+static void crash_lets_an_anonymous_file_vanish(void** state) {
+  struct world* w = *state;
+  static uvdio_file_t file;
+  sync_now(w);
+  open_anonymous(w, &file);
+  assert_int_equal(sim_stats(w).files, 1);
+  cut(w, UVDIO_SIM_CUT_CRASH);
+  assert_int_equal(sim_stats(w).files, 1);
+  cut(w, UVDIO_SIM_CUT_SEEDED);
+  assert_int_equal(sim_stats(w).files, 1);
+  assert_int_equal(sim_stats(w).entries_lost, 0);
+}
+
+static void spellings_of_a_path_are_one(void** state) {
+  struct world* w = *state;
+  make_durable(w, "./d//a", 1);
+  assert_int_equal(seed_of(w, "d/a", 1), 1);
+  assert_int_equal(seed_of(w, ".//d/./a", 1), 1);
+  assert_int_equal(sim_stats(w).files, 2); /* with "file" */
+  uvdio_file_t file = {0};
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_OPEN, UVDIO_SIM_ERROR);
+  rule.path = "./d/./a";
+  rule.fault.error = UV_EIO;
+  add_rule(w, rule);
+  assert_result(t_open(now(w), w->engine, &file, "d//a", UVDIO_OPEN_READ), UV_EIO);
+  assert_ok(uvdio_sim_clear_rules(w->sim));
+  assert_result(t_rename(now(w), w->engine, "./d/a", "d/.//b", 0), 0);
+  assert_result(t_sync_directory(now(w), w->engine, "./d/."), 0);
+  cut(w, UVDIO_SIM_CUT_NOTHING);
+  assert_int_equal(seed_of(w, "d/b", 1), 1);
+  assert_false(exists(w, "d/a"));
+  assert_ok(uvdio_sim_corrupt(w->sim, "./d/b", 0, 1));
+  assert_ok(uvdio_sim_damage(w->sim, "d/./b", 0, 1));
+  assert_int_equal(seed_of(w, "d/b", 1), 0);
+}
+
+/*
  * A table that is written anew, once and again, with cuts in between. What was acknowledged, or
  * something newer, has to be there as a whole.
  */
@@ -277,6 +399,12 @@ int main(void) {
       TEST_IN(world_open, unlinked_file_is_gone_after_the_cut),
       TEST_IN(world_open, failed_directory_sync_keeps_nothing),
       TEST_IN(world_open, failed_sync_in_a_replace_latches),
+      TEST_IN(world_open, sync_of_an_open_directory_keeps_its_names),
+      TEST_IN(world_open, failed_sync_of_an_open_directory_latches),
+      TEST_IN(world_open, anonymous_file_survives_with_a_durable_name),
+      TEST_IN(world_open, content_that_was_not_synced_may_miss_behind_its_name),
+      TEST_IN(world_open, crash_lets_an_anonymous_file_vanish),
+      TEST_IN(world_open, spellings_of_a_path_are_one),
       TEST_IN(world_open, replacing_survives_and_each_flaw_is_caught),
   };
   return cmocka_run_group_tests_name("names", tests, NULL, NULL);
