@@ -1283,8 +1283,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_replace_at(uvdio_file_t* file, uvdio_req
  * never leads to half a file: write, uvdio_sync_data(), this, and sync the directory (the name is
  * durable then, and content that was not synced before may be missing behind it). To replace what
  * is there, link a name beside it and use uvdio_replace(), which takes the first name of an
- * anonymous file as its path. It runs beside everything else on the file, which stays open, as does
- * `base`, until the callback; the path is copied.
+ * anonymous file as its path (but not where that was opened with UVDIO_O_DUP). It runs beside
+ * everything else on the file, which stays open, as does `base`, until the callback; the path is
+ * copied.
  *
  * The request's operation is UVDIO_OP_LINK, and its `file` null in the callback: it is one on names
  * (see there). A worker of libuv's threadpool executes it. Errors returned: the checks above

@@ -281,6 +281,11 @@ static void let_go(const uvdio__names_t* names) {
   }
 }
 
+/* The path of a file that may have several handles stays: another thread may be reading it. */
+static int takes_first_name(const uvdio_file_t* file) {
+  return file->path_kind_ == PATH_NONE && file->share_ == NULL;
+}
+
 /* A file without a name has got its first one. */
 static void take_first_name(uvdio__names_t* names) {
   uvdio_file_t* file = names->linked;
@@ -294,7 +299,7 @@ static void take_first_name(uvdio__names_t* names) {
 void uvdio__names_free(uvdio_req_t* req) {
   uvdio__names_t* names = uvdio__names_of(req);
 
-  if (names->linked != NULL && names->linked->path_kind_ == PATH_NONE && req->result == 0) {
+  if (names->linked != NULL && takes_first_name(names->linked) && req->result == 0) {
     take_first_name(names);
   }
   if ((req->flags_ & REQ_HOLDS) != 0) {

@@ -216,6 +216,17 @@ static void replace_at_follows_the_first_name(void** state) {
   assert_result(t_close(op_now(&f->tracker), &base), 0);
 }
 
+/* Another thread may look at the path, to make one more handle. */
+static void file_for_several_handles_keeps_its_path(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_t copy = {0};
+  open_anonymous(f, UVDIO_O_RDWR | UVDIO_O_DUP);
+  assert_result(t_link_file(op_now(&f->tracker), &f->other, NULL, path_of(f, "named")), 0);
+  assert_refused(t_replace(op_new(&f->tracker), &f->other, path_of(f, "new")), UV_EINVAL);
+  assert_ok(uvdio_dup(f->engine, &copy, &f->other));
+  assert_result(t_close(op_now(&f->tracker), &copy), 0);
+}
+
 static void path_has_to_be_a_directory(void** state) {
   struct fixture* f = *state;
   static const struct {
@@ -276,6 +287,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, link_then_replace),
       TEST_ON(fixture_open, bases_work),
       TEST_ON(fixture_open, replace_at_follows_the_first_name),
+      TEST_ON(fixture_open, file_for_several_handles_keeps_its_path),
       TEST_ON(fixture_open, path_has_to_be_a_directory),
       TEST_ON(fixture_open, bad_arguments_are_refused),
       TEST_ON(fixture_open, engine_that_closes_lets_it_vanish),
