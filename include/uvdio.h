@@ -1256,8 +1256,9 @@ UVDIO_EXTERN int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* des
  * It waits for changes that were submitted before, as a sync does, runs alone among the file's
  * syncs, and takes a worker of libuv's threadpool on every backend. Steps and what an error leaves:
  * the sync of the file (it latches as that of uvdio_sync_all(); `path` was not touched), the rename
- * (`path` was not touched), the sync of the directory (`path` is the new file; a power cut leaves
- * either one; the error does not latch, and uvdio_sync_directory() may be tried).
+ * (`path` was not touched), another sync of the file and one of the directory (`path` is the new
+ * file; a power cut leaves either one; the error does not latch, and uvdio_sync_directory() may be
+ * tried).
  *
  * Errors returned: the checks above; a latched error; UV_EBUSY for its synchronous form while a
  * change or a sync is pending. Errors delivered: those of uvdio_sync_all(), uvdio_rename() and
@@ -1280,12 +1281,13 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_replace_at(uvdio_file_t* file, uvdio_req
 
 /** Gives an open file a name that does not exist yet, on the same filesystem: what a file needs
  * that was opened with UVDIO_O_ANONYMOUS, and a further name for any other that has one. So a name
- * never leads to half a file: write, uvdio_sync_data(), this, and sync the directory (the name is
- * durable then, and content that was not synced before may be missing behind it). To replace what
- * is there, link a name beside it and use uvdio_replace(), which takes the first name of an
- * anonymous file as its path (but not where that was opened with UVDIO_O_DUP). It runs beside
- * everything else on the file, which stays open, as does `base`, until the callback; the path is
- * copied.
+ * never leads to half a file: write, uvdio_sync_data(), this, uvdio_sync_all(), and sync the
+ * directory: the name is durable then. (Content that was not synced before may be missing behind
+ * it. A success of the directory's sync alone proves less: see uvdio_sync_directory().) To replace
+ * what is there, link a name beside it and use uvdio_replace(), which takes the first name of an
+ * anonymous or adopted file as its path (but not where that was opened with UVDIO_O_DUP). It runs
+ * beside everything else on the file, which stays open, as does `base`, until the callback; the
+ * path is copied.
  *
  * The request's operation is UVDIO_OP_LINK, and its `file` null in the callback: it is one on names
  * (see there). A worker of libuv's threadpool executes it. Errors returned: the checks above
@@ -1407,7 +1409,10 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_rmdir_at(uvdio_file_t* base, uvdio_req_t
 /** Makes durable the names in the directory at `path`, as they were when it began: those that
  * operations have made, renamed or removed there whose callbacks ran before it was submitted. A
  * rename between two directories is durable by a sync of the new one. Opens, syncs and closes the
- * directory. Errors delivered: UV_ENOENT, UV_ENOTDIR, UV_EIO, ... (open(2), fsync(2)); UV_ENOTSUP
+ * directory. Where a filesystem has shut down because its disk is gone, fsync(2) of a directory may
+ * be a success all the same, and names are lost (seen on XFS, and less often on ext4, Linux 6.18).
+ * fsync(2) of a file is not: after a rename or link sync the file as well, as uvdio_replace() does.
+ * Errors delivered: UV_ENOENT, UV_ENOTDIR, UV_EIO, ... (open(2), fsync(2)); UV_ENOTSUP
  * (Windows, which has no such call). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_sync_directory(uvdio_engine_t* engine, uvdio_req_t* req,
                                                        const char* path, uvdio_cb cb);

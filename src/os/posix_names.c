@@ -98,5 +98,8 @@ int uvdio__os_replace(intptr_t descriptor, uvdio__names_t* names) {
     }
     names->step = UVDIO__REPLACE_SYNC_DIRECTORY;
   }
-  return sync_parent(names->new_at, names->new_path);
+  /* The file first: a sync of a directory may be a success although the filesystem has shut down
+   * and lost the name (seen at power cuts on XFS, Linux 6.18), and one of a file is not. */
+  error = uvdio__os_sync(descriptor, 0);
+  return error != 0 ? error : sync_parent(names->new_at, names->new_path);
 }
