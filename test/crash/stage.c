@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/btrfs.h>
 #include <linux/loop.h>
+#include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -288,13 +289,59 @@ static void detach(struct stage* stage) {
  * Mounting.
  */
 
+/* XFS repeats metadata writes that fail for ever, also within mount(2), which the power may be cut
+ * under: once recovery has files without a name to remove, it waits for these writes. Told by
+ * sysfs, where the filesystem turns up while it is being mounted, it gives up at the first. */
+struct retries {
+  const char* device; /* "/dev/loop0" */
+  _Atomic int is_over;
+};
+
+static void* end_retries(void* argument) {
+  static const struct timespec pause = {0, 1000 * 1000};
+  struct retries* retries = argument;
+  char path[96];
+  int fd = -1;
+  snprintf(path, sizeof(path), "/sys/fs/xfs/%s/error/metadata/EIO/max_retries",
+           retries->device + sizeof("/dev/") - 1);
+  while (fd < 0 && !retries->is_over) {
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    nanosleep(&pause, NULL);
+  }
+  if (fd >= 0) {
+    ssize_t wrote = write(fd, "0", 1);
+    assert(wrote == 1);
+    (void)wrote;
+    close(fd);
+  }
+  return NULL;
+}
+
+static int mount_xfs(const struct stage* stage) {
+  struct retries retries = {.device = stage->loop_path};
+  pthread_t thread;
+  int error = -pthread_create(&thread, NULL, end_retries, &retries);
+  if (error != 0) {
+    return error;
+  }
+  error = mount(stage->loop_path, DIR, stage->kind, MS_NOATIME, NULL) == 0 ? 0 : -errno;
+  retries.is_over = 1;
+  (void)pthread_join(thread, NULL);
+  return error;
+}
+
+static int mount_kind(const struct stage* stage) {
+  if (strcmp(stage->kind, "xfs") == 0) {
+    return mount_xfs(stage);
+  }
+  return mount(stage->loop_path, DIR, stage->kind, MS_NOATIME, NULL) == 0 ? 0 : -errno;
+}
+
 int stage_mount(struct stage* stage) {
   assert(!stage->mounted && stage->loop < 0);
   int error = attach(stage);
   error = error != 0 ? error : check_direct(stage);
-  if (error == 0 && mount(stage->loop_path, DIR, stage->kind, MS_NOATIME, NULL) != 0) {
-    error = -errno;
-  }
+  error = error != 0 ? error : mount_kind(stage);
   if (error != 0) {
     detach(stage);
   }

@@ -62,6 +62,7 @@ struct write_job {
   uint32_t version;
   written_cb then;
   void* context;
+  int is_hidden; /* the file is not the one of that name yet */
 };
 
 static void note_written(struct writer* writer, struct file* file, struct slot* slot,
@@ -83,7 +84,9 @@ static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
     writer_stop(writer, result);
     return;
   }
-  note_written(writer, job.file, job.slot, job.version);
+  if (!job.is_hidden) {
+    note_written(writer, job.file, job.slot, job.version);
+  }
   if (job.then != NULL && !writer->stopped) {
     job.then(writer, job.slot, job.context);
   } else {
@@ -117,11 +120,12 @@ int writer_put(struct writer* writer, struct slot* slot) {
   return error;
 }
 
-void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* file,
-                  struct slot* slot, written_cb then, void* context) {
+static void write_slot(struct writer* writer, uvdio_file_t* open_file, struct file* file,
+                       struct slot* slot, written_cb then, void* context, int is_hidden) {
   struct write_job* job = calloc(1, sizeof(*job));
   assert(job != NULL && !slot->busy);
-  *job = (struct write_job){{0}, writer, file, slot, slot_submit(file, slot), then, context};
+  *job = (struct write_job){{0},  writer,  file,     slot, slot_submit(file, slot),
+                            then, context, is_hidden};
   job->req.data = job;
   uvdio_buf_t buf = make_buffer(writer, file, slot, job->version);
   int error = uvdio_write_flags(open_file, &job->req, &buf, slot->offset, writer->how, on_written);
@@ -136,6 +140,16 @@ void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* f
   if (writer->defect == DEFECT_EARLY) {
     note_written(writer, file, slot, slot->submitted);
   }
+}
+
+void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* file,
+                  struct slot* slot, written_cb then, void* context) {
+  write_slot(writer, open_file, file, slot, then, context, 0);
+}
+
+void writer_write_hidden(struct writer* writer, uvdio_file_t* open_file, struct file* file,
+                         struct slot* slot, written_cb then, void* context) {
+  write_slot(writer, open_file, file, slot, then, context, 1);
 }
 
 /*

@@ -9,8 +9,8 @@
  *   log     a file opened with UVDIO_OPEN_WAL: a write is durable when its callback runs
  *   pages   writes and syncs, many in flight: a sync covers what was submitted before it
  *   space   preallocate, truncate, writes and syncs: sizes are durable, too
- *   names   files are created, written, synced, closed, and then the directory is synced, without
- *           which a name may go
+ *   names   files get their names by creation, by a replace, or by a link, and the directory is
+ *           synced, without which a name may go
  *   append  an appender, whose appends are durable one by one, or by syncs
  */
 #ifndef UVDIO_TEST_CRASH_WRITER_H
@@ -84,6 +84,11 @@ int writer_put(struct writer* writer, struct slot* slot);
 typedef void (*written_cb)(struct writer* writer, struct slot* slot, void* context);
 void writer_write(struct writer* writer, uvdio_file_t* open_file, struct file* file,
                   struct slot* slot, written_cb then, void* context);
+
+/* The same to a file that is to get the name of `file`: nothing counts before the caller says so,
+ * by slot_reached() with slot->submitted. */
+void writer_write_hidden(struct writer* writer, uvdio_file_t* open_file, struct file* file,
+                         struct slot* slot, written_cb then, void* context);
 
 /* Syncs an open file, data only or all. What was submitted before counts as durable when the sync
  * is done, and with it the size `size`, if not UINT64_MAX. `then` as above. */

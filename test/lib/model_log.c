@@ -237,7 +237,7 @@ static uvdio_appender_options_t choose_options(struct choices* choices, uint64_t
                                    UVDIO_APPEND_EXACT_SIZE, UVDIO_APPEND_NO_GROWTH};
   uvdio_appender_options_t options = {.size = size, .flags = UVDIO_APPEND_AT_SIZE};
   options.flags |= flags[choose(choices, 5)] | flags[choose(choices, 5)];
-  options.buffer_size = UVDIO_PAGE_SIZE << choose(choices, 4);
+  options.buffer_size = (size_t)UVDIO_PAGE_SIZE << choose(choices, 4);
   options.buffer_count = 1 + (unsigned)choose(choices, 4);
   options.grow_min = (uint64_t)1 << (8 + choose(choices, 8));
   options.grow_max = options.grow_min << choose(choices, 3);
