@@ -113,7 +113,18 @@ static void lists_of(uvdio_file_t* file, uvdio__list_t* lists[FILE_LISTS]) {
   lists[4] = &file->followers_;
 }
 
-static size_t cancel_deferred(uvdio_file_t* file) {
+/* The first of a list that is to end; a base's requests wait among those of the files that they are
+ * about. */
+static uvdio_req_t* first_wanted(const uvdio__list_t* list, const uvdio_file_t* only) {
+  uvdio_req_t* req = uvdio__list_first(list);
+
+  while (req != NULL && only != NULL && !is_of(req, only)) {
+    req = uvdio__list_after(list, req);
+  }
+  return req;
+}
+
+static size_t cancel_deferred(uvdio_file_t* file, const uvdio_file_t* only) {
   uvdio__list_t* lists[FILE_LISTS];
   size_t count = 0;
   unsigned i;
@@ -121,10 +132,25 @@ static size_t cancel_deferred(uvdio_file_t* file) {
   lists_of(file, lists);
   for (i = 0; i < FILE_LISTS; i++) {
     uvdio_req_t* req;
-    while ((req = uvdio__list_first(lists[i])) != NULL) {
+    while ((req = first_wanted(lists[i], only)) != NULL) {
       (void)uvdio_cancel(req);
       count++;
     }
+  }
+  return count;
+}
+
+/* Only what is relative to a directory waits with other files. */
+static size_t cancel_deferred_of(uvdio_engine_t* engine, uvdio_file_t* only) {
+  int is_alone = only != NULL && (only->flags_ & UVDIO_O_DIRECTORY) == 0;
+  uvdio_file_t* file;
+  size_t count = 0;
+
+  if (is_alone) {
+    return cancel_deferred(only, only);
+  }
+  for (file = engine->files; file != NULL; file = file->next_) {
+    count += cancel_deferred(file, only);
   }
   return count;
 }
@@ -135,12 +161,7 @@ static void cancel_unbegun(uvdio_engine_t* engine, uvdio_file_t* only) {
   unsigned i;
 
   do {
-    uvdio_file_t* file;
-    count = 0;
-    for (file = only != NULL ? only : engine->files; file != NULL;
-         file = only != NULL ? NULL : file->next_) {
-      count += cancel_deferred(file);
-    }
+    count = cancel_deferred_of(engine, only);
     for (i = 0; i < engine->queue_count; i++) {
       count += cancel_waiting(&engine->queues[i], only);
     }

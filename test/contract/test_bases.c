@@ -378,6 +378,25 @@ static void cancel_of_a_base_ends_what_is_relative_to_it(void** state) {
   }
 }
 
+/* A replace that waits for a write of its file. */
+static void cancel_of_a_base_ends_a_deferred_replace(void** state) {
+  struct fixture* f = *state;
+  struct tracker* t = &f->tracker;
+  uvdio_buf_t page = filled(PAGE, 1);
+  struct tracked_op* write = t_write(op_new(t), &f->file, &page, 0);
+  struct tracked_op* replace = t_replace_at(op_new(t), &f->file, &bases.one, "in");
+  struct tracked_op* other = t_sync_all(op_new(t), &f->file);
+  assert_ok(uvdio_file_cancel(&bases.one));
+  assert_int_equal(write->req.cancelled_, 0);
+  assert_int_equal(replace->req.cancelled_, 1);
+  assert_int_equal(other->req.cancelled_, 0);
+  run(f);
+  assert_result(write, PAGE);
+  assert_result(replace, UV_ECANCELED);
+  assert_result(other, 0);
+  assert_missing(f, "d/in");
+}
+
 static void tell_path(const uvdio_request_info_t* info, void* arg) {
   snprintf(arg, FILESYSTEM_PATH_MAX, "%s", info->path);
 }
@@ -513,6 +532,7 @@ int main(int argc, char** argv) {
       TEST_ON(setup, bases_of_two_engines_are_refused),
       TEST_ON(setup, close_of_a_base_waits),
       TEST_ON(setup, cancel_of_a_base_ends_what_is_relative_to_it),
+      TEST_ON(setup, cancel_of_a_base_ends_a_deferred_replace),
       TEST_ON(setup, walk_tells_the_path),
       TEST_ON(setup, engine_that_closes_closes_bases),
       TEST_ON(setup, replace_at_finds_the_file_in_its_base),
