@@ -149,8 +149,11 @@ static void on_replaced(uvdio_req_t* req, int64_t result) {
 
 static void substitute_written(struct writer* writer, struct slot* slot, void* context) {
   struct chain* chain = context;
-  (void)writer;
   (void)slot;
+  if (writer->defect == DEFECT_EARLY) {
+    reached(chain, DURABLE);
+    name_reached(writer->model, chain->file, DURABLE);
+  }
   (void)went_well(chain, uvdio_replace_at(&chain->open_file, &chain->req, directory_of(chain),
                                           chain->file->name, on_replaced));
 }
