@@ -1409,9 +1409,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_rmdir_at(uvdio_file_t* base, uvdio_req_t
 /** Makes durable the names in the directory at `path`, as they were when it began: those that
  * operations have made, renamed or removed there whose callbacks ran before it was submitted. A
  * rename between two directories is durable by a sync of the new one. Opens, syncs and closes the
- * directory. Where a filesystem has shut down because its disk is gone, fsync(2) of a directory may
- * be a success all the same, and names are lost (seen on XFS, and less often on ext4, Linux 6.18).
- * fsync(2) of a file is not: after a rename or link sync the file as well, as uvdio_replace() does.
+ * directory. Where the disk goes meanwhile, a success of fsync(2) of a directory proves little: XFS
+ * ends it so after it has shut down (which is noticed here), and at power cuts ext4 lost names as
+ * well (Linux 6.18). After a rename or link, sync the file too, as uvdio_replace() does.
  * Errors delivered: UV_ENOENT, UV_ENOTDIR, UV_EIO, ... (open(2), fsync(2)); UV_ENOTSUP
  * (Windows, which has no such call). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_sync_directory(uvdio_engine_t* engine, uvdio_req_t* req,

@@ -326,7 +326,9 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
       return perform_transfer(req);
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
-      return uvdio__os_sync(descriptor, req->op == UVDIO_OP_SYNC_DATA);
+      return (req->file->flags_ & UVDIO_O_DIRECTORY) != 0
+                 ? uvdio__os_sync_open_directory(descriptor, req->op == UVDIO_OP_SYNC_DATA)
+                 : uvdio__os_sync(descriptor, req->op == UVDIO_OP_SYNC_DATA);
     case UVDIO_OP_SIZE:
       return uvdio__os_size(descriptor);
     case UVDIO_OP_STAT:

@@ -185,6 +185,7 @@ static inline int64_t uvdio__os_move_and_drop(intptr_t descriptor, const uvdio__
 #endif
 
 int uvdio__os_sync(intptr_t descriptor, int data_only);
+int uvdio__os_sync_open_directory(intptr_t descriptor, int data_only);
 int64_t uvdio__os_size(intptr_t descriptor);
 int uvdio__os_stat(intptr_t descriptor, uvdio_stat_t* stat); /* which is zeroed */
 int uvdio__os_truncate(intptr_t descriptor, uint64_t length);

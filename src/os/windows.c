@@ -670,6 +670,12 @@ int uvdio__os_rmdir(const uvdio__names_t* names) {
   return with_path(names->path, RemoveDirectoryW);
 }
 
+int uvdio__os_sync_open_directory(intptr_t descriptor, int data_only) {
+  (void)descriptor;
+  (void)data_only;
+  return UV_ENOTSUP;
+}
+
 int uvdio__os_sync_directory(const char* path) {
   (void)path;
   return UV_ENOTSUP;

@@ -102,7 +102,7 @@ static int opcode_of(const uvdio_req_t* req) {
       return IORING_OP_WRITE;
     case UVDIO_OP_SYNC_DATA:
     case UVDIO_OP_SYNC_ALL:
-      return IORING_OP_FSYNC;
+      return (req->file->flags_ & UVDIO_O_DIRECTORY) != 0 ? -1 : IORING_OP_FSYNC;
     case UVDIO_OP_TRUNCATE:
       return OP_FTRUNCATE;
     case UVDIO_OP_PREALLOCATE:

@@ -47,6 +47,7 @@ static void assert_latched(struct fixture* f, uvdio_file_t* file, int error) {
  */
 
 static struct filesystem doomed;
+static uvdio_file_t directory;
 
 static int tear_down(void** state) {
   int failed = fixture_tear_down(state);
@@ -96,6 +97,32 @@ static void failed_sync_latches_on_ext4(void** state) {
 
 static void failed_sync_latches_on_xfs(void** state) {
   failed_sync_latches(*state, "xfs");
+}
+
+/* XFS calls the sync of a directory a success all the same. */
+static void lost_names_latch(struct fixture* f, const char* kind) {
+  open_on_doomed(f, kind, UVDIO_OPEN_RW);
+  struct tracker* t = &f->tracker;
+  uvdio_req_t req = {0};
+  assert_ok(uvdio_open(f->engine, &f->other, &req, doomed.dir, UVDIO_O_DIRECTORY, 0, NULL));
+  assert_ok(uvdio_open(f->engine, &directory, &req, doomed.dir, UVDIO_O_DIRECTORY, 0, NULL));
+  assert_result(t_sync_all(op_now(t), &f->other), 0);
+  assert_ok(uvdio_rename_at(&f->other, &req, "file", &f->other, "renamed", 0, NULL));
+  shut_down();
+  assert_result(t_sync_data(op_now(t), &directory), UV_EIO);
+  struct tracked_op* sync = t_sync_all(op_new(t), &f->other);
+  run(f);
+  assert_result(sync, UV_EIO);
+  assert_int_equal(info_of(&f->other).latch_error, UV_EIO);
+  assert_int_equal(t_close(op_now(t), &directory)->done, 1);
+}
+
+static void lost_names_latch_on_ext4(void** state) {
+  lost_names_latch(*state, "ext4");
+}
+
+static void lost_names_latch_on_xfs(void** state) {
+  lost_names_latch(*state, "xfs");
 }
 
 static void failed_sync_in_the_synchronous_form_latches(void** state) {
@@ -409,6 +436,8 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST(failed_sync_latches_on_ext4),
       TEST(failed_sync_latches_on_xfs),
+      TEST(lost_names_latch_on_ext4),
+      TEST(lost_names_latch_on_xfs),
       TEST(failed_sync_in_the_synchronous_form_latches),
       TEST(failed_write_does_not_latch),
       TEST(failed_durable_write_latches),
