@@ -37,6 +37,9 @@ static void file_link(uvdio_engine_t* engine, uvdio_file_t* file) {
 static void file_unlink(uvdio_file_t* file) {
   uvdio_engine_t* engine = file->engine_;
 
+  if (file->share_ != NULL) { /* It was not opened: a close has left its share before. */
+    (void)uvdio__share_leave(file, 0);
+  }
   if (file->prev_ != NULL) {
     file->prev_->next_ = file->next_;
   } else {
@@ -223,12 +226,6 @@ static void give_descriptor_back(const uvdio_req_t* req, uvdio__open_state_t* op
   }
 }
 
-static void leave_share(uvdio_file_t* file) {
-  if (file->share_ != NULL) {
-    (void)uvdio__share_leave(file, 0);
-  }
-}
-
 static void apply_open(uvdio_req_t* req) {
   uvdio__open_state_t* opening = uvdio__open_state_of(req);
 
@@ -242,7 +239,6 @@ static void apply_open(uvdio_req_t* req) {
   }
   free_open_state(req);
   if (req->result != 0) {
-    leave_share(req->file);
     file_unlink(req->file);
   }
 }
@@ -665,7 +661,6 @@ int uvdio_dup(uvdio_engine_t* engine, uvdio_file_t* file, const uvdio_file_t* so
   prepare_file(engine, file, source->flags_);
   error = dup_parts(engine, file, source);
   if (error != 0) {
-    leave_share(file);
     file_unlink(file);
     file_release(file);
     return error;

@@ -7,10 +7,9 @@
 
 #include "allocator.h"
 
-/* What handles share. All fields but the last three by the mutex. */
+/* What handles share. All fields by the mutex, but the atomic ones. */
 typedef struct open_file_s {
   uv_mutex_t mutex;
-  uvdio_link_t_ shares;
   uvdio_link_t_ access_queue;    /* shares that wait for shared access */
   uvdio_link_t_ exclusive_queue; /* shares that wait for exclusive access, oldest first */
   uvdio_link_t_ sync_queue;      /* shares that wait for the sync, oldest first */
@@ -31,8 +30,7 @@ struct uvdio__share_s {
   uvdio_file_t* file;
   uvdio_link_t_ engine_link; /* on engine->shares */
   uvdio_link_t_ signal_link; /* on engine->signals (loop.h) */
-  uvdio_link_t_ link;        /* on open_file->shares, and so on */
-  uvdio_link_t_ access_link;
+  uvdio_link_t_ access_link; /* on open_file->access_queue, and so on */
   uvdio_link_t_ exclusive_link;
   uvdio_link_t_ sync_link;
   unsigned given;   /* SHARE_*; by the mutex, as the next two */
@@ -63,12 +61,6 @@ static int is_empty(const uvdio_link_t_* list) {
 /*
  * Making and freeing
  */
-
-/* By the mutex, unless nobody else has the open file yet. */
-static void add(open_file_t* open_file, uvdio__share_t* share) {
-  uvdio__link_insert(&share->link, &open_file->shares);
-  atomic_fetch_add(&open_file->references, 1);
-}
 
 static int make(uvdio_engine_t* engine, uvdio_file_t* file, open_file_t* open_file) {
   int error = uvdio__loop_listen(engine);
@@ -114,7 +106,7 @@ static open_file_t* make_open_file(void) {
     return NULL;
   }
   if (open_file != NULL) {
-    uvdio__list_init(&open_file->shares);
+    atomic_init(&open_file->references, 1);
     uvdio__list_init(&open_file->access_queue);
     uvdio__list_init(&open_file->exclusive_queue);
     uvdio__list_init(&open_file->sync_queue);
@@ -126,9 +118,7 @@ int uvdio__share_create(uvdio_engine_t* engine, uvdio_file_t* file) {
   open_file_t* open_file = make_open_file();
   int error = open_file == NULL ? UV_ENOMEM : make(engine, file, open_file);
 
-  if (error == 0) {
-    add(open_file, uvdio__share_of(file));
-  } else if (open_file != NULL) {
+  if (error != 0 && open_file != NULL) {
     free_open_file(open_file, 1);
   }
   return error;
@@ -145,7 +135,7 @@ int uvdio__share_join(uvdio_engine_t* engine, uvdio_file_t* file, uvdio__share_t
   if (open_file->replacing > 0) {
     error = UV_EBUSY;
   } else {
-    add(open_file, uvdio__share_of(file));
+    atomic_fetch_add(&open_file->references, 1);
   }
   unlock(open_file);
   if (error != 0) {
@@ -289,7 +279,6 @@ int uvdio__share_leave(uvdio_file_t* file, int is_release) {
   if (!is_parents) {
     (void)lock(share);
     assert(share->given == 0 && share->waits == 0); /* Nothing of it is pending. */
-    uvdio__link_remove(&share->link);
     unlock(open_file);
   }
   unmake(share);
