@@ -31,19 +31,6 @@ static int64_t link_other(struct fixture* f, const char* name) {
   return op->result;
 }
 
-static void assert_content(struct fixture* f, const char* name, unsigned seed) {
-  uvdio_file_t file = {0};
-  open_now(f, &file, name, UVDIO_OPEN_READ);
-  assert_holds(f, &file, 0, PAGE, seed);
-  assert_result(t_close(op_now(&f->tracker), &file), 0);
-}
-
-static void assert_missing(struct fixture* f, const char* name) {
-  uvdio_file_t file = {0};
-  assert_result(t_open(op_now(&f->tracker), f->engine, &file, path_of(f, name), UVDIO_OPEN_READ),
-                UV_ENOENT);
-}
-
 /* Names in the test's folder, of a real filesystem. */
 static unsigned names_in(const struct fixture* f) {
   unsigned count = 0;

@@ -46,18 +46,6 @@ static void make_in(struct fixture* f, uvdio_file_t* base, const char* name, uns
   close_other(f);
 }
 
-static void assert_content(struct fixture* f, const char* name, unsigned seed) {
-  open_now(f, &f->other, name, UVDIO_OPEN_READ);
-  assert_holds(f, &f->other, 0, PAGE, seed);
-  close_other(f);
-}
-
-static void assert_missing(struct fixture* f, const char* name) {
-  assert_result(
-      t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, name), UVDIO_OPEN_READ),
-      UV_ENOENT);
-}
-
 static int64_t ended(struct fixture* f, struct tracked_op* op) {
   assert_accepted(op);
   run(f);

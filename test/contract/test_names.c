@@ -6,25 +6,13 @@
 #include <sys/stat.h>
 
 #include "fixture.h"
+#include "ops.h"
 
 static void make_file(struct fixture* f, const char* name, unsigned seed) {
   uvdio_file_t file = {0};
   open_now(f, &file, name, UVDIO_OPEN_CREATE);
   put(f, &file, 0, PAGE, seed);
   assert_result(t_close(op_now(&f->tracker), &file), 0);
-}
-
-static void assert_content(struct fixture* f, const char* name, unsigned seed) {
-  uvdio_file_t file = {0};
-  open_now(f, &file, name, UVDIO_OPEN_READ);
-  assert_holds(f, &file, 0, PAGE, seed);
-  assert_result(t_close(op_now(&f->tracker), &file), 0);
-}
-
-static void assert_missing(struct fixture* f, const char* name) {
-  uvdio_file_t file = {0};
-  assert_result(t_open(op_now(&f->tracker), f->engine, &file, path_of(f, name), UVDIO_OPEN_READ),
-                UV_ENOENT);
 }
 
 /* Asynchronously, and by itself. */

@@ -203,3 +203,16 @@ unsigned cached_pages(const char* path, size_t pages) {
   close(fd);
   return count;
 }
+
+void assert_content(struct fixture* f, const char* name, unsigned seed) {
+  uvdio_file_t file = {0};
+  open_now(f, &file, name, UVDIO_OPEN_READ);
+  assert_holds(f, &file, 0, PAGE, seed);
+  assert_result(t_close(op_now(&f->tracker), &file), 0);
+}
+
+void assert_missing(struct fixture* f, const char* name) {
+  uvdio_file_t file = {0};
+  assert_result(t_open(op_now(&f->tracker), f->engine, &file, path_of(f, name), UVDIO_OPEN_READ),
+                UV_ENOENT);
+}

@@ -18,6 +18,10 @@ struct tracked_op* read_page_of(struct fixture* f, uvdio_file_t* file, uint64_t 
 struct tracked_op* write_page_of(struct fixture* f, uvdio_file_t* file, uint64_t page,
                                  unsigned seed);
 
+/* A page of the pattern is at a name of the test's folder; there is nothing. */
+void assert_content(struct fixture* f, const char* name, unsigned seed);
+void assert_missing(struct fixture* f, const char* name);
+
 /* Closes f->other at once. */
 void close_other(struct fixture* f);
 
