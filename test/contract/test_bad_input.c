@@ -197,6 +197,54 @@ static void length_past_int64_max_is_refused(void** state) {
   assert_size(f, &f->file, 0);
 }
 
+/* Whatever the system says to it. */
+static void goes_down(struct fixture* f, const struct tracked_op* op) {
+  run(f);
+  assert_int_equal(op->done, 1);
+  assert_true(op->result != UVDIO_EOFFSET);
+}
+
+/* Where nothing has to be aligned, each number can be the last that is taken, or the first that is
+ * not. */
+static void last_byte_of_the_largest_file_is_in_reach(void** state) {
+  struct fixture* f = *state;
+  static char bytes[2];
+  const uint64_t end = INT64_MAX;
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW | UVDIO_O_BUFFERED);
+  for (int blocking = 0; blocking < 2; blocking++) {
+    uvdio_buf_t one = uvdio_buf_view_bytes(bytes, 1);
+    uvdio_buf_t two[2] = {one, one};
+    assert_refused(t_read(form(f, blocking), &f->other, &one, end), UVDIO_EOFFSET);
+    assert_refused(t_write(form(f, blocking), &f->other, &one, end), UVDIO_EOFFSET);
+    assert_refused(t_readv(form(f, blocking), &f->other, two, 2, end - 1), UVDIO_EOFFSET);
+    assert_refused(t_punch_hole(form(f, blocking), &f->other, end, 1), UVDIO_EOFFSET);
+    assert_refused(t_zero_range(form(f, blocking), &f->other, end - 1, 2), UVDIO_EOFFSET);
+    assert_refused(t_preallocate_range(form(f, blocking), &f->other, 1, end, 0), UVDIO_EOFFSET);
+    goes_down(f, t_read(form(f, blocking), &f->other, &one, end - 1));
+    one = uvdio_buf_view_bytes(bytes, 1);
+    goes_down(f, t_readv(form(f, blocking), &f->other, two, 2, end - 2));
+    two[0] = one;
+    goes_down(f, t_readv(form(f, blocking), &f->other, two, 1, end - 1));
+    goes_down(f, t_punch_hole(form(f, blocking), &f->other, end - 1, 1));
+    goes_down(f, t_next_hole(form(f, blocking), &f->other, end));
+  }
+  assert_size(f, &f->other, 0);
+}
+
+/* No buffer is larger than memory may be, and no transfer. */
+static void longest_buffer_is_taken(void** state) {
+  struct fixture* f = *state;
+  static char bytes[1];
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW | UVDIO_O_BUFFERED);
+  for (int blocking = 0; blocking < 2; blocking++) {
+    uvdio_buf_t longest = uvdio_buf_wrap(bytes, PTRDIFF_MAX);
+    uvdio_buf_t longer = longest;
+    longer.cap++;
+    assert_refused(t_readv(form(f, blocking), &f->other, &longer, 1, 0), UVDIO_EOFFSET);
+    goes_down(f, t_readv(form(f, blocking), &f->other, &longest, 1, 0));
+  }
+}
+
 /* Whether the filesystem has files so long or not. */
 static void length_of_int64_max_is_none_too_many(void** state) {
   struct fixture* f = *state;
@@ -510,6 +558,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, read_just_below_the_limit_is_past_the_end),
       TEST_ON(fixture_open, length_past_int64_max_is_refused),
       TEST_ON(fixture_open, length_of_int64_max_is_none_too_many),
+      TEST_ON(fixture_open, last_byte_of_the_largest_file_is_in_reach),
+      TEST_ON(fixture_open, longest_buffer_is_taken),
       TEST_ON(fixture_open, preallocating_nothing_is_refused),
       TEST_ON(fixture_open, flags_of_space_that_are_none_are_refused),
       TEST_ON(fixture_open, hint_that_is_none_is_refused),

@@ -69,6 +69,18 @@ static void size_covers_the_range(void** state) {
   assert_int_equal(uvdio_range_size(&f->other, 0, 1), 0);
 }
 
+/* Of a file without alignment, any byte of the largest file there may be. */
+static void range_may_end_where_a_file_may(void** state) {
+  struct fixture* f = *state;
+  const uint64_t last = (uint64_t)INT64_MAX - 1;
+  open_now(f, &f->other, "file", UVDIO_OPEN_RW | UVDIO_O_BUFFERED);
+  assert_int_equal(uvdio_range_size(&f->other, last, 1), 1);
+  assert_int_equal(uvdio_range_size(&f->other, last, 2), 0);
+  assert_int_equal(uvdio_range_size(&f->other, last + 1, 1), 0);
+  assert_int_equal(uvdio_range_size(&f->other, 0, PTRDIFF_MAX), PTRDIFF_MAX);
+  assert_int_equal(uvdio_range_size(&f->other, 0, (size_t)PTRDIFF_MAX + 1), 0);
+}
+
 /* No more than the range is read, whatever the buffer has room for. */
 static void larger_buffer_stays_as_it_is_behind_the_range(void** state) {
   struct fixture* f = *state;
@@ -178,6 +190,7 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(open_with_content, any_bytes_can_be_read),
       TEST_ON(open_with_content, size_covers_the_range),
+      TEST_ON(open_with_content, range_may_end_where_a_file_may),
       TEST_ON(open_with_content, larger_buffer_stays_as_it_is_behind_the_range),
       TEST_ON(open_with_content, range_ends_with_the_file),
       TEST_ON(open_with_content, range_of_nothing_touches_nothing),

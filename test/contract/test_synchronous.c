@@ -56,10 +56,13 @@ static void zero_bytes_are_nothing(void** state) {
   struct fixture* f = *state;
   static _Alignas(UVDIO_ALIGNMENT) char bytes[PAGE];
   uvdio_buf_t nothing = uvdio_buf_wrap(bytes, 0);
+  uint64_t before = stats_of(f).synchronous;
   assert_result(t_read(now(f), &f->file, &nothing, 0), 0);
   assert_result(t_write(now(f), &f->file, &nothing, 0), 0);
   assert_result(t_read_exact(now(f), &f->file, &nothing, 0), 0);
+  assert_result(t_readv(now(f), &f->file, &nothing, 1, 0), 0);
   assert_ptr_equal(nothing.base, bytes);
+  assert_int_equal(stats_of(f).synchronous, before);
 }
 
 static void every_origin_goes_through(void** state) {
