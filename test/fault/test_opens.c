@@ -434,6 +434,42 @@ static void open_is_cancelled_while_every_worker_is_busy(void** state) {
 }
 
 /*
+ * What the system tells of a file: it need not tell what it is not asked for, and here it does not.
+ */
+
+static int64_t ns_of(struct timespec time) {
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void what_is_told_of_a_file_was_asked_for(void** state) {
+  struct fixture* f = *state;
+  struct stat told;
+  faults_reset();
+  put(f, &f->file, 0, PAGE, 1);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->other, path_of(f, "file"), UVDIO_O_RDWR),
+                0);
+  struct tracked_op* op = t_stat(op_now(&f->tracker), &f->other);
+  uvdio_file_info_t info;
+  assert_ok(uvdio_file_info(&f->other, &info));
+  assert_int_equal(stat(path_of(f, "file"), &told), 0);
+  assert_result(op, 0);
+  assert_int_equal(info.open_size, PAGE);
+  assert_int_equal(info.inode, told.st_ino);
+  assert_int_equal(info.modified_ns, ns_of(told.st_mtim));
+  assert_int_equal(info.changed_ns, ns_of(told.st_ctim));
+  assert_int_equal(info.created_ns, op->stat.created_ns);
+  assert_int_equal(op->stat.size, PAGE);
+  assert_int_equal(op->stat.inode, told.st_ino);
+  assert_int_equal(op->stat.links, told.st_nlink);
+  assert_int_equal(op->stat.mode, told.st_mode);
+  assert_int_equal(op->stat.allocated, told.st_blocks * 512);
+  assert_int_equal(op->stat.accessed_ns, ns_of(told.st_atim));
+  assert_int_equal(op->stat.modified_ns, ns_of(told.st_mtim));
+  assert_int_equal(op->stat.changed_ns, ns_of(told.st_ctim));
+  close_other(f);
+}
+
+/*
  * A FIFO that nobody writes to.
  */
 
@@ -476,6 +512,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(bound_engine, path_is_opened_once),
       FAULT_TEST_ON(bound_engine, refusal_of_direct_io_takes_no_second_open),
       FAULT_TEST_ON(bound_engine, open_is_cancelled_while_every_worker_is_busy),
+      FAULT_TEST_ON(bound_engine, what_is_told_of_a_file_was_asked_for),
       FAULT_TEST_ON(bound_engine, fifo_is_refused_without_blocking),
   };
   workers_begin();

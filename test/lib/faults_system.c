@@ -308,12 +308,23 @@ int __wrap_openat64(int at, const char* path, int flags, ...) {
 
 /* The kernel tells more than it is asked for where that costs it nothing, and need not. */
 static void keep_what_was_asked_for(struct statx* stat, unsigned mask) {
+  static const struct statx_timestamp never = {0};
   if ((mask & STATX_TYPE) == 0) {
     stat->stx_mode &= (uint16_t)~S_IFMT;
+  }
+  if ((mask & STATX_MODE) == 0) {
+    stat->stx_mode &= S_IFMT;
   }
   if ((mask & STATX_SIZE) == 0) {
     stat->stx_size = INT64_MAX;
   }
+  stat->stx_ino = (mask & STATX_INO) != 0 ? stat->stx_ino : 0;
+  stat->stx_nlink = (mask & STATX_NLINK) != 0 ? stat->stx_nlink : 0;
+  stat->stx_blocks = (mask & STATX_BLOCKS) != 0 ? stat->stx_blocks : 0;
+  stat->stx_atime = (mask & STATX_ATIME) != 0 ? stat->stx_atime : never;
+  stat->stx_mtime = (mask & STATX_MTIME) != 0 ? stat->stx_mtime : never;
+  stat->stx_ctime = (mask & STATX_CTIME) != 0 ? stat->stx_ctime : never;
+  stat->stx_mask &= mask | ~STATX_BTIME;
 }
 
 static long tell_stat(const long* a) {
@@ -583,6 +594,8 @@ int __wrap_munmap(void* memory, size_t size) {
 }
 
 static long do_mprotect(void* memory, size_t size, int access) {
+  require(access == PROT_NONE || access == (PROT_READ | PROT_WRITE),
+          "memory that can be read or written only, which processors differ in");
   PERFORM(CALL_MPROTECT, plan, __real_mprotect(memory, size, access));
 }
 

@@ -340,8 +340,8 @@ static void walk_steps_over_guard_pages(void** state) {
  * Options.
  */
 
-/* Returns whether writing one byte at `where` killed the child by a signal. */
-static int faults(volatile char* where) {
+/* Returns whether writing one byte at `where`, or reading it, killed the child by a signal. */
+static int faults_at(volatile char* where, int reads) {
   int status = 0;
   struct rlimit no_core = {0, 0};
   pid_t child = fork();
@@ -349,11 +349,21 @@ static int faults(volatile char* where) {
     setrlimit(RLIMIT_CORE, &no_core);
     signal(SIGSEGV, SIG_DFL);
     signal(SIGBUS, SIG_DFL);
-    *where = 1;
+    if (reads) {
+      (void)*where;
+    } else {
+      *where = 1;
+    }
     _exit(0);
   }
   assert_int_equal(waitpid(child, &status, 0), child);
   return WIFSIGNALED(status);
+}
+
+static int faults(volatile char* where) {
+  int faults_to_write = faults_at(where, 0);
+  assert_int_equal(faults_at(where, 1), faults_to_write);
+  return faults_to_write;
 }
 
 static void running_over_the_end_of_a_frame_faults(void** state) {
