@@ -4,9 +4,14 @@
  * mind, opens that are turned away more than once, sizes that can't be asked for.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "faults.h"
 #include "fixture.h"
@@ -172,6 +177,69 @@ static void direct_io_is_tried_behind_the_end(void** state) {
   assert_int_equal(fault_hits(CALL_PREAD), 1);
 }
 
+/*
+ * Whether writes may wait in the page cache, so that one of several is told what another lost
+ */
+
+static int is_serialized(struct fixture* f, long type, unsigned flags) {
+  uvdio_file_info_t info;
+  fault_pretend_filesystem(type);
+  assert_result(open_now_with(f, "other", UVDIO_OPEN_RW | flags), 0);
+  faults_reset();
+  assert_ok(uvdio_file_info(&f->other, &info));
+  close_other(f);
+  return info.is_durable_serialized;
+}
+
+/* A whole block is never shared with another file while a part of it is written. */
+static void xfs_writes_whole_blocks_past_the_cache(void** state) {
+  struct fixture* f = *state;
+  struct statfs filesystem;
+  assert_int_equal(statfs(path_of(f, "file"), &filesystem), 0);
+  int is_whole = filesystem.f_bsize <= UVDIO_ALIGNMENT;
+  assert_int_equal(is_serialized(f, XFS_SUPER_MAGIC, 0), !is_whole);
+  assert_int_equal(is_serialized(f, XFS_SUPER_MAGIC, UVDIO_O_DSYNC), !is_whole);
+  assert_int_equal(is_serialized(f, XFS_SUPER_MAGIC, UVDIO_O_NATIVE_ALIGN), 1);
+  assert_int_equal(is_serialized(f, XFS_SUPER_MAGIC, UVDIO_O_BUFFERED), 1);
+}
+
+/* What is in memory has nothing that could be lost by write-back; of others it is not known. */
+static void other_filesystems_are_judged_by_their_names(void** state) {
+  static const long past[] = {TMPFS_MAGIC, RAMFS_MAGIC};
+  static const long unknown[] = {BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, FUSE_SUPER_MAGIC, 1};
+  struct fixture* f = *state;
+  for (size_t i = 0; i < COUNT_OF(past); i++) {
+    assert_int_equal(is_serialized(f, past[i], 0), 0);
+    assert_int_equal(is_serialized(f, past[i], UVDIO_O_BUFFERED), 0);
+  }
+  for (size_t i = 0; i < COUNT_OF(unknown); i++) {
+    assert_int_equal(is_serialized(f, unknown[i], 0), 1);
+    assert_int_equal(is_serialized(f, unknown[i], UVDIO_O_BUFFERED), 1);
+  }
+}
+
+/* The flags of a file (FS_IOC_GETFLAGS), by number: musl's function takes an int. */
+static int flags_of(int fd) {
+  int flags = 0;
+  (void)syscall(SYS_ioctl, fd, FS_IOC_GETFLAGS, &flags);
+  return flags;
+}
+
+/* Direct writes into holes of an ext4 file of the older kind go through the page cache. */
+static void ext4_writes_files_with_extents_past_the_cache(void** state) {
+  struct fixture* f = *state;
+  int fd = open(path_of(f, "other"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  int flags = flags_of(fd);
+  int has_extents = (flags & FS_EXTENT_FL) != 0;
+  assert_int_equal(is_serialized(f, EXT4_SUPER_MAGIC, 0), !has_extents);
+  assert_int_equal(is_serialized(f, EXT4_SUPER_MAGIC, UVDIO_O_BUFFERED), 1);
+  flags &= ~FS_EXTENT_FL;
+  if (has_extents && syscall(SYS_ioctl, fd, FS_IOC_SETFLAGS, &flags) == 0) {
+    assert_int_equal(is_serialized(f, EXT4_SUPER_MAGIC, 0), 1);
+  }
+  assert_int_equal(close(fd), 0);
+}
+
 /* The number is free all the same, and may be another file's by now: nothing may close it again. */
 static void close_that_is_interrupted_has_closed(void** state) {
   struct fixture* f = *state;
@@ -233,6 +301,9 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, open_tells_the_filesystem_either_way),
       FAULT_TEST_ON(set_up, lane_in_company_depends_on_the_filesystem),
       FAULT_TEST_ON(set_up, direct_io_is_tried_behind_the_end),
+      FAULT_TEST_ON(set_up, xfs_writes_whole_blocks_past_the_cache),
+      FAULT_TEST_ON(set_up, other_filesystems_are_judged_by_their_names),
+      FAULT_TEST_ON(set_up, ext4_writes_files_with_extents_past_the_cache),
       FAULT_TEST_ON(set_up, close_that_is_interrupted_has_closed),
       FAULT_TEST_ON(set_up, end_that_can_not_be_asked_for_is_an_error),
   };
