@@ -708,6 +708,32 @@ static void refused_flag_is_made_up_for_by_a_sync(void** state) {
   }
 }
 
+/* While another sync of the file runs there can be none in its place, and the bytes are written. */
+static void refused_flag_has_no_sync_beside_another(void** state) {
+  struct fixture* f = *state;
+  if (!on_workers(&f->file) || info_of(&f->file).is_durable_serialized) {
+    SKIP("a sync can be held on libuv's threads only");
+  }
+  uvdio_buf_t page = filled(PAGE, 1);
+  fault_hold(CALL_FDATASYNC, 1);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  watch_for_hang("a sync that is held");
+  await_held(f, CALL_FDATASYNC);
+  fault_fail(CALL_PWRITE, 1, ONCE, ENOSYS);
+  struct tracked_op* write = op_now(&f->tracker);
+  t_write_flags(write, &f->file, &page, 0, BY_DSYNC);
+  assert_code(write->code, UV_EBUSY);
+  assert_code(write->req.result, UV_EBUSY);
+  assert_int_equal(fault_calls(CALL_PWRITE), 2);
+  fault_release(CALL_FDATASYNC);
+  run(f);
+  watch_for_hang(NULL);
+  assert_result(sync, 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 1);
+  assert_holds(f, &f->file, 0, PAGE, 1);
+  assert_ok(uvdio_buf_release(&page));
+}
+
 /* Once the flag has worked, the same errors are what the disk says. */
 static void error_after_a_durable_write_is_the_disks(void** state) {
   static const int errors[] = {ENOSYS, EOPNOTSUPP, EPERM};
@@ -895,6 +921,7 @@ int main(int argc, char** argv) {
       CASE(open_plain, method_that_fails_is_not_chosen),
       CASE(open_plain, method_without_memory_is_the_write_itself),
       CASE(open_plain, refused_flag_is_made_up_for_by_a_sync),
+      CASE(open_plain, refused_flag_has_no_sync_beside_another),
       CASE(open_plain, refused_flag_lets_the_next_one_go),
       CASE(open_plain, error_after_a_durable_write_is_the_disks),
       CASE(open_plain, cached_file_believes_one_refusal_alone),

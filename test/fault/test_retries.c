@@ -89,6 +89,44 @@ static void operation_that_is_always_interrupted_ends(void** state) {
   }
 }
 
+/* Of a durable write that is a write and a sync, each has its own chances. */
+static void sync_of_a_durable_write_begins_anew(void** state) {
+  const unsigned by_sync = UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_SYNC;
+  struct fixture* f = *state;
+  need_faults();
+  for (int blocking = 0; blocking < 2; blocking++) {
+    uvdio_buf_t page = filled(PAGE, 1);
+    faults_reset();
+    fault_fail(CALL_PWRITE, 1, RETRIES_MAX, EINTR);
+    fault_fail(CALL_FDATASYNC, 1, RETRIES_MAX, EINTR);
+    struct tracked_op* write = t_write_flags(blocking ? op_now(&f->tracker) : op_new(&f->tracker),
+                                             &f->file, &page, 0, by_sync);
+    run(f);
+    assert_result(write, PAGE);
+    assert_int_equal(fault_calls(CALL_PWRITE), RETRIES_MAX + 1);
+    assert_int_equal(fault_calls(CALL_FDATASYNC), RETRIES_MAX + 1);
+    assert_ok(uvdio_buf_release(&page));
+  }
+}
+
+/* A ring that can't do the write, and then can't do the sync: a worker does each of them. */
+static void sync_of_a_write_that_a_ring_refused_may_be_refused_too(void** state) {
+  const unsigned by_sync = UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_SYNC;
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  need_faults();
+  uvdio_buf_t page = filled(PAGE, 1);
+  faults_reset();
+  fault_fail(CALL_PWRITE, 1, ONCE, ENOMEM);
+  fault_fail(CALL_FDATASYNC, 1, ONCE, ECANCELED);
+  struct tracked_op* write = t_write_flags(op_new(&f->tracker), &f->file, &page, 0, by_sync);
+  run(f);
+  assert_result(write, PAGE);
+  assert_int_equal(fault_calls(CALL_PWRITE), 2);
+  assert_int_equal(fault_calls(CALL_FDATASYNC), 2);
+  assert_int_equal(fault_entries(CALL_FDATASYNC), 1);
+}
+
 /*
  * A ring's own calls
  */
@@ -181,6 +219,8 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, open_that_is_always_interrupted_ends),
       FAULT_TEST_ON(set_up, operation_that_is_always_interrupted_ends),
+      FAULT_TEST_ON(set_up, sync_of_a_durable_write_begins_anew),
+      FAULT_TEST_ON(set_up, sync_of_a_write_that_a_ring_refused_may_be_refused_too),
       FAULT_TEST_ON(set_up, kernel_that_always_interrupts_submissions_is_left_alone),
       FAULT_TEST_ON(set_up, kernel_that_always_interrupts_completions_is_left_alone),
       FAULT_TEST_ON(set_up, interruptions_in_a_row_are_counted),
