@@ -133,9 +133,9 @@ static void large_holes_take_several_writes(void** state) {
     assert_result(t_truncate(op_now(&f->tracker), &f->file, 0), 0);
     faults_reset();
     fault_fail(CALL_FALLOCATE, 2, FOR_GOOD, EOPNOTSUPP);
-    assert_result(t_preallocate_range(op_now(&f->tracker), &f->file, 0, cases[i].size,
-                                      UVDIO_SPACE_WRITTEN),
-                  0);
+    assert_result(
+        t_preallocate_range(op_now(&f->tracker), &f->file, 0, cases[i].size, UVDIO_SPACE_WRITTEN),
+        0);
     assert_int_equal(fault_calls(CALL_PWRITE), cases[i].writes);
     faults_reset();
     assert_zeros(f, &f->file, 0, cases[i].size);
