@@ -269,9 +269,12 @@ static void frame_of_8_mib_is_registered_by_itself(void** state) {
  * How long it was
  */
 
+#define HOLD_NS UINT64_C(20000000)
+
 struct holder {
   uv_thread_t thread;
   enum fault_call call;
+  uint64_t least_ns;
   uint64_t held_ns;
 };
 
@@ -282,14 +285,33 @@ static void hold_for_a_while(void* argument) {
   uint64_t began_ns = uv_hrtime();
   do {
     holder->held_ns = uv_hrtime() - began_ns;
-  } while (holder->held_ns < 20 * 1000 * 1000);
+  } while (holder->held_ns < holder->least_ns);
   fault_release(holder->call);
 }
 
-static void begin_to_hold(struct holder* holder, enum fault_call call) {
+static void begin_to_hold_the(struct holder* holder, enum fault_call call, unsigned nth,
+                              uint64_t least_ns) {
   holder->call = call;
-  fault_hold(call, 1);
+  holder->least_ns = least_ns;
+  fault_hold(call, nth);
   assert_int_equal(uv_thread_create(&holder->thread, hold_for_a_while, holder), 0);
+}
+
+static void begin_to_hold(struct holder* holder, enum fault_call call) {
+  begin_to_hold_the(holder, call, 1, HOLD_NS);
+}
+
+/* Longer than any call before. */
+static void begin_to_hold_longest(struct fixture* f, struct holder* holder, enum fault_call call,
+                                  unsigned nth) {
+  watch_for_hang("a call that does not come");
+  begin_to_hold_the(holder, call, nth, stats_of(f).longest_call_ns + HOLD_NS);
+}
+
+static void assert_timed(struct fixture* f, struct holder* holder) {
+  assert_int_equal(uv_thread_join(&holder->thread), 0);
+  watch_for_hang(NULL);
+  assert_true(stats_of(f).longest_call_ns >= holder->held_ns);
 }
 
 static void longest_call_is_counted(void** state) {
@@ -341,6 +363,96 @@ static void close_that_is_left_to_the_loop_counts(void** state) {
   assert_true(stats_of(f).longest_call_ns >= holder.held_ns);
 }
 
+/* The ring is enabled, and the file gets its place in the table of files. */
+static void calls_of_a_first_transfer_count(void** state) {
+  struct fixture* f = *state;
+  struct holder holder;
+  need_a_ring_file(&f->file);
+  put(f, &f->file, 0, PAGE, 1);
+  for (unsigned nth = 0, calls = 0; nth <= calls; nth++) {
+    end_engine(f);
+    start_engine(f, (uvdio_engine_options_t){0});
+    open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+    faults_reset();
+    if (nth > 0) {
+      begin_to_hold_longest(f, &holder, CALL_REGISTER, nth);
+    }
+    op_free(read_into(f, blank(PAGE)));
+    calls = fault_calls(CALL_REGISTER);
+    if (nth > 0) {
+      assert_timed(f, &holder);
+    }
+  }
+  end_engine(f);
+}
+
+/* The table of memory, and the memory; and when the arena is gone, its places. */
+static void calls_that_register_memory_count(void** state) {
+  struct fixture* f = *state;
+  struct holder holder;
+  make_arena_or_skip(f, 2 * MIB);
+  put(f, &f->file, 0, PAGE, 1);
+  op_free(read_into(f, blank(PAGE)));
+  for (unsigned nth = 1; nth <= 2; nth++) {
+    assert_ok(uvdio_engine_rebind(f->engine));
+    op_free(read_into(f, blank(PAGE)));
+    begin_to_hold_longest(f, &holder, CALL_REGISTER, nth);
+    op_free(read_into(f, only_frame(f, PAGE)));
+    assert_timed(f, &holder);
+  }
+  begin_to_hold_longest(f, &holder, CALL_REGISTER, 1);
+  assert_ok(uvdio_arena_destroy(f->arena, NULL));
+  f->arena = NULL;
+  run_once(f);
+  assert_timed(f, &holder);
+}
+
+static void call_for_completions_counts(void** state) {
+  struct fixture* f = *state;
+  struct holder holder;
+  need_a_ring_file(&f->file);
+  put(f, &f->file, 0, PAGE, 1);
+  struct tracked_op* read = read_that_ends_later(f);
+  run(f);
+  assert_result(read, PAGE);
+  if (fault_calls(CALL_GET_EVENTS) == 0) {
+    SKIP("this kernel posts completions without being asked");
+  }
+  begin_to_hold_longest(f, &holder, CALL_GET_EVENTS, 1);
+  read = read_that_ends_later(f);
+  run(f);
+  assert_result(read, PAGE);
+  assert_timed(f, &holder);
+}
+
+/* Between two steps of an open; and the end of a ring that is replaced. */
+static void calls_between_requests_count(void** state) {
+  struct fixture* f = *state;
+  struct holder holder;
+  need_a_ring_file(&f->file);
+  put(f, &f->file, 0, PAGE, 1);
+  op_free(read_into(f, blank(PAGE)));
+  begin_to_hold_longest(f, &holder, CALL_FCNTL, 1);
+  assert_result(open_other(f, op_new(&f->tracker), "other", UVDIO_OPEN_RW), 0);
+  assert_timed(f, &holder);
+  begin_to_hold_longest(f, &holder, CALL_REGISTER, 1);
+  assert_ok(uvdio_engine_rebind(f->engine));
+  assert_timed(f, &holder);
+}
+
+/* No worker takes what is left of it, and the descriptor must not stay open. */
+static void close_of_an_open_that_is_left_to_the_loop_counts(void** state) {
+  struct fixture* f = *state;
+  struct holder holder;
+  need_a_ring_file(&f->file);
+  fault_fail(CALL_QUEUE_WORK, 1, ONCE, ENOMEM);
+  begin_to_hold_longest(f, &holder, CALL_CLOSE, 1);
+  struct tracked_op* open = open_other(f, op_new(&f->tracker), "file", UVDIO_OPEN_READ);
+  assert_result(open, UVDIO_EPOOL);
+  assert_int_equal(fault_calls_here(CALL_CLOSE), 1);
+  assert_timed(f, &holder);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, close_is_a_workers),
@@ -358,6 +470,11 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, longest_call_is_counted),
       FAULT_TEST_ON(set_up, call_of_a_worker_does_not_count),
       FAULT_TEST_ON(set_up, close_that_is_left_to_the_loop_counts),
+      FAULT_TEST_ON(set_up, calls_of_a_first_transfer_count),
+      FAULT_TEST_ON(set_up, calls_that_register_memory_count),
+      FAULT_TEST_ON(set_up, call_for_completions_counts),
+      FAULT_TEST_ON(set_up, calls_between_requests_count),
+      FAULT_TEST_ON(set_up, close_of_an_open_that_is_left_to_the_loop_counts),
   };
   return matrix_main("loop_thread", tests, COUNT_OF(tests), argc, argv);
 }

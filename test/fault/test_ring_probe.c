@@ -117,6 +117,56 @@ static void lack_of_locked_memory_is_told(void** state) {
   assert_ok(in_a_child(reason_tells_the_limit, *state));
 }
 
+/* What a person can do about it depends on what was refused, and how. */
+static void each_refusal_is_told_in_words(void** state) {
+  static const struct {
+    enum fault_call call;
+    unsigned nth;
+    int error;
+    int code;
+    const char* begin;
+    const char* advice;
+  } cases[] = {
+      {CALL_SETUP, 1, ENOSYS, UV_ENOSYS, "io_uring_setup is not there (ENOSYS): Linux ", "5.10"},
+      {CALL_SETUP, 1, EPERM, UV_EPERM, "io_uring_setup is denied (EPERM)", "seccomp profile"},
+      {CALL_SETUP, 1, EACCES, UV_EACCES, "io_uring_setup is denied (EACCES)", "seccomp profile"},
+      {CALL_SETUP, 1, ENOMEM, UV_ENOMEM, "io_uring_setup ran out of memory (ENOMEM)", "ulimit -l"},
+      {CALL_SETUP, 1, EMFILE, UV_EMFILE, "io_uring_setup found no free file", "(EMFILE): raise"},
+      {CALL_SETUP, 1, ENFILE, UV_ENFILE, "io_uring_setup found no free file", "(ENFILE): raise"},
+      {CALL_SETUP, 1, EFAULT, UV_EFAULT, "io_uring_setup failed with EFAULT on Linux ", "or later"},
+      {CALL_EVENTFD, 1, EMFILE, UV_EMFILE, "eventfd found no free file descriptor", "ulimit -n"},
+      {CALL_REGISTER, 1, EPERM, UV_EPERM, "io_uring_register is denied (EPERM)",
+       "io_uring_disabled"},
+      {CALL_REGISTER, 2, EPERM, UV_ENOSYS, "reading through a ring is not there", "seccomp filter"},
+      {CALL_SUBMIT, 1, EPERM, UV_EPERM, "io_uring_enter is denied (EPERM)", "io_uring_enter"},
+      {CALL_READ, 1, EAGAIN, UV_EIO, "the ring's eventfd failed with EIO", "or later"},
+  };
+  char reason[256];
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    size_t before = open_descriptors();
+    fault_pretend_kernel("7.8.9-release");
+    fault_fail(cases[i].call, cases[i].nth, ONCE, cases[i].error);
+    assert_code(uvdio_backend_probe(UVDIO_BACKEND_RING, reason, sizeof(reason)), cases[i].code);
+    assert_int_equal(fault_hits(cases[i].call), 1);
+    faults_reset();
+    assert_memory_equal(reason, cases[i].begin, strlen(cases[i].begin));
+    assert_non_null(strstr(reason, cases[i].advice));
+    const char* linux_is_told = strstr(reason, "Linux ");
+    assert_true(linux_is_told == NULL || strstr(reason, "Linux 7.8.9-release") == linux_is_told);
+    assert_int_equal(open_descriptors(), before);
+  }
+}
+
+/* Nor does it matter that the kernel does not tell its release. */
+static void kernel_without_a_name_is_unknown(void** state) {
+  char reason[256];
+  (void)state;
+  fault_fail(CALL_UNAME, 1, FOR_GOOD, EFAULT);
+  assert_ok(uvdio_backend_probe(UVDIO_BACKEND_RING, reason, sizeof(reason)));
+  assert_non_null(strstr(reason, "io_uring works here (Linux unknown: "));
+}
+
 static unsigned refused_registration;
 
 static int no_registration(void* data) {
@@ -413,6 +463,8 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, kernel_that_takes_no_flags_has_no_ring),
       FAULT_TEST_ON(set_up, interrupted_probe_is_repeated),
       FAULT_TEST_ON(set_up, lack_of_locked_memory_is_told),
+      FAULT_TEST_ON(set_up, each_refusal_is_told_in_words),
+      FAULT_TEST_ON(set_up, kernel_without_a_name_is_unknown),
       FAULT_TEST_ON(set_up, engines_share_nothing_where_rings_do_not_copy),
       FAULT_TEST_ON(set_up, ring_without_deferred_work_is_watched_too),
       FAULT_TEST_ON(set_up, table_of_files_is_as_long_as_descriptors_may_be),

@@ -9,9 +9,9 @@
 #include "fixture.h"
 #include "ops.h"
 
-#define UNITS 4u
 #define UNIT (64 * PAGE)
-#define SIZE ((uint64_t)UNITS * UNIT)
+#define SIZE ((uint64_t)4 * UNIT)
+#define DATA_BEHIND ((uint64_t)6 * UNIT)
 
 static int set_up(void** state) {
   faults_reset();
@@ -20,11 +20,12 @@ static int set_up(void** state) {
   return failed;
 }
 
-/* Data in the second unit, and a hole before and after it. */
+/* Data in the second unit, and a hole before and after it, of which the second one reaches beyond
+ * what is to be written. */
 static void make_holes(struct fixture* f) {
   assert_result(t_truncate(op_now(&f->tracker), &f->file, 0), 0);
   put(f, &f->file, UNIT, UNIT, 1);
-  assert_result(t_truncate(op_now(&f->tracker), &f->file, SIZE), 0);
+  put(f, &f->file, DATA_BEHIND, UNIT, 2);
   faults_reset();
 }
 
@@ -40,6 +41,8 @@ static void assert_filled(struct fixture* f) {
   assert_holds(f, &f->file, UNIT, UNIT, 1);
   assert_zeros(f, &f->file, 2 * UNIT, SIZE - 2 * UNIT);
   assert_result(t_next_hole(op_now(&f->tracker), &f->file, 0), (int64_t)SIZE);
+  assert_result(t_next_data(op_now(&f->tracker), &f->file, SIZE), (int64_t)DATA_BEHIND);
+  assert_holds(f, &f->file, DATA_BEHIND, UNIT, 2);
 }
 
 /* The first call reserves the space, and each of the others fills a hole. */
@@ -95,10 +98,10 @@ static void short_writes_go_on_behind_what_they_wrote(void** state) {
   assert_filled(f);
 }
 
-/* Each hole is looked for, and then the data behind it. */
+/* Each hole is looked for, and then the data behind it, and then one more hole. */
 static void error_of_looking_is_told(void** state) {
   struct fixture* f = *state;
-  for (unsigned nth = 1; nth <= 4; nth++) {
+  for (unsigned nth = 1; nth <= 5; nth++) {
     make_holes(f);
     fault_fail(CALL_LSEEK, nth, ONCE, EIO);
     assert_code(written(f), UV_EIO);
