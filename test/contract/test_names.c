@@ -156,6 +156,20 @@ static void files_and_directories_are_told_apart(void** state) {
   assert_int_equal(rmdir_it(f, "d"), 0);
 }
 
+/* Whether or not the open may create a file there. */
+static void directory_is_opened_as_no_file(void** state) {
+  static const unsigned flags[] = {UVDIO_OPEN_READ, UVDIO_O_RDWR, UVDIO_OPEN_RW, UVDIO_OPEN_CREATE};
+  struct fixture* f = *state;
+  assert_int_equal(mkdir_it(f, "d"), 0);
+  for (size_t i = 0; i < 2 * COUNT_OF(flags); i++) {
+    struct tracked_op* op = i % 2 == 0 ? op_new(&f->tracker) : op_now(&f->tracker);
+    t_open(op, f->engine, &f->other, path_of(f, "d"), flags[i / 2]);
+    run(f);
+    assert_result(op, UV_EISDIR);
+  }
+  assert_int_equal(rmdir_it(f, "d"), 0);
+}
+
 static void mode_of_a_directory_arrives(void** state) {
   struct fixture* f = *state;
   NOT_ON_MEMORY("modes");
@@ -363,6 +377,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, directories_come_and_go),
       TEST_ON(fixture_open, missing_names_are_told),
       TEST_ON(fixture_open, files_and_directories_are_told_apart),
+      TEST_ON(fixture_open, directory_is_opened_as_no_file),
       TEST_ON(fixture_open, mode_of_a_directory_arrives),
       TEST_ON(fixture_open, many_run_at_once),
       TEST_ON(fixture_open_at_depth_1, many_run_at_once),

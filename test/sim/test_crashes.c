@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a crash leaves, unlike a power cut: what had ended stays, and what was on its way may land
  * later. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,6 +293,134 @@ static void other_changes_are_done_by_then_or_never(void** state) {
   assert_in_range(created, SEEDS / 3, SEEDS - 1);
 }
 
+/* What a trace tells: steps and operations, without the numbers of events. */
+struct lines {
+  char text[4096];
+  size_t length;
+};
+
+static void note_line(void* data, const char* line) {
+  struct lines* lines = data;
+  unsigned long long step;
+  char op[32];
+  if (strstr(line, " late") != NULL && sscanf(line, "%llu", &step) == 1) {
+    lines->length += (size_t)snprintf(lines->text + lines->length,
+                                      sizeof(lines->text) - lines->length, "late %llu\n", step);
+  } else if (sscanf(line, "%llu %*u %31s", &step, op) == 2) {
+    lines->length += (size_t)snprintf(lines->text + lines->length,
+                                      sizeof(lines->text) - lines->length, "%s\n", op);
+  }
+  assert_true(lines->length < sizeof(lines->text));
+}
+
+static struct world* make_traced(void** state, uint64_t seed, struct lines* lines) {
+  const uvdio_sim_options_t options = {
+      .seed = seed, .latency_min = 4, .landing_max = 100, .on_trace = note_line, .data = lines};
+  assert_ok(world_make(state, &options));
+  struct world* w = *state;
+  start(w);
+  open_file(w, "file", UVDIO_OPEN_RW);
+  return w;
+}
+
+/* In how many worlds a crash finds that the operation has been done. */
+static unsigned done_by_a_crash(uvdio_op_t op) {
+  unsigned done = 0;
+  for (uint64_t seed = 0; seed < SEEDS / 4; seed++) {
+    static struct lines lines;
+    void* state = NULL;
+    struct world* w = make_traced(&state, seed, &lines);
+    write_now(w, 0, PAGE, 1);
+    struct operation operation = facts_of(op)->example;
+    struct target target = {.engine = w->engine, .file = &w->file, .path = "file"};
+    uvdio_buf_t buf = pattern(PAGE, 2);
+    operation.op = op;
+    target.new_path = "new";
+    target.buf = &buf;
+    struct tracked_op* pending = t_operation(op_new(&w->tracker), &operation, &target);
+    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_int_equal(pending->done, 0);
+    memset(&lines, 0, sizeof(lines));
+    assert_ok(uvdio_sim_crash(w->sim, w->engine));
+    done += strstr(lines.text, uvdio_op_name(op)) != NULL;
+    (void)uvdio_buf_release(&buf);
+    bury(w);
+    assert_ok(world_tear_down(&state));
+  }
+  return done;
+}
+
+/* What changes nothing ends with its program. */
+static void questions_and_syncs_are_never_done_without_their_program(void** state) {
+  static const uvdio_op_t never[] = {UVDIO_OP_READ,      UVDIO_OP_SIZE,          UVDIO_OP_STAT,
+                                     UVDIO_OP_SYNC_DATA, UVDIO_OP_SYNC_ALL,      UVDIO_OP_NEXT_DATA,
+                                     UVDIO_OP_NEXT_HOLE, UVDIO_OP_SYNC_DIRECTORY};
+  static const uvdio_op_t maybe[] = {UVDIO_OP_TRUNCATE,   UVDIO_OP_PREALLOCATE, UVDIO_OP_PUNCH_HOLE,
+                                     UVDIO_OP_ZERO_RANGE, UVDIO_OP_RENAME,      UVDIO_OP_LINK,
+                                     UVDIO_OP_UNLINK};
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(never); i++) {
+    assert_int_equal(done_by_a_crash(never[i]), 0);
+  }
+  for (size_t i = 0; i < COUNT_OF(maybe); i++) {
+    assert_in_range(done_by_a_crash(maybe[i]), SEEDS / 12, SEEDS / 4 - 1);
+  }
+}
+
+/* Leaves writes on their way, and lets them land one step after the other, or all at once. */
+static void let_land(uint64_t seed, int settles, struct lines* lines) {
+  void* state = NULL;
+  memset(lines, 0, sizeof(*lines));
+  struct world* w = make_traced(&state, seed, lines);
+  for (unsigned i = 0; i < 3; i++) {
+    uvdio_buf_t buf = pattern(PAGE, i);
+    assert_accepted(t_write(op_new(&w->tracker), &w->file, &buf, i * PAGE));
+  }
+  (void)uv_run(&w->loop, UV_RUN_NOWAIT);
+  assert_ok(uvdio_sim_crash(w->sim, NULL));
+  bury(w);
+  memset(lines, 0, sizeof(*lines));
+  if (settles) {
+    assert_true(uvdio_sim_settle(w->sim) >= 0);
+  } else {
+    uvdio_file_t file = {0};
+    start(w);
+    assert_result(t_open(op_now(&w->tracker), w->engine, &file, "other", UVDIO_OPEN_RW), 0);
+    while (sim_stats(w).landing > 0) {
+      assert_true(t_size(op_now(&w->tracker), &file)->result == 0);
+    }
+  }
+  assert_ok(world_tear_down(&state));
+}
+
+/* The lines of a trace that tell of writes that landed. */
+static void keep_late(struct lines* lines) {
+  char kept[sizeof(lines->text)] = "";
+  for (char* line = strtok(lines->text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+    if (strncmp(line, "late", 4) == 0) {
+      strcat(kept, line);
+      strcat(kept, "\n");
+    }
+  }
+  memcpy(lines->text, kept, sizeof(kept));
+}
+
+static void settled_writes_land_at_their_steps(void** state) {
+  static struct lines settled;
+  static struct lines stepped;
+  unsigned landed = 0;
+  (void)state;
+  for (uint64_t seed = 0; seed < SEEDS / 4; seed++) {
+    let_land(seed, 1, &settled);
+    let_land(seed, 0, &stepped);
+    keep_late(&settled);
+    keep_late(&stepped);
+    assert_string_equal(settled.text, stepped.text);
+    landed += settled.text[0] != '\0';
+  }
+  assert_true(landed > SEEDS / 20);
+}
+
 /*
  * Several programs, several ends
  */
@@ -483,6 +612,8 @@ int main(void) {
       cmocka_unit_test(late_writes_land_in_order_where_everything_does),
       TEST_IN(world_open, what_had_ended_stays_and_is_not_more_durable),
       cmocka_unit_test(other_changes_are_done_by_then_or_never),
+      cmocka_unit_test(questions_and_syncs_are_never_done_without_their_program),
+      cmocka_unit_test(settled_writes_land_at_their_steps),
       TEST_IN(far_world, one_program_crashes_and_the_other_goes_on),
       TEST_IN(far_world, lock_outlives_its_program_until_nothing_lands_any_more),
       TEST_IN(far_world, engines_of_a_world_lock_each_other_out),

@@ -499,6 +499,102 @@ static void rules_reach_to_the_end_of_the_file(void** state) {
   assert_result(write_page(w, 100 * PAGE, PAGE, 1), UV_EIO);
 }
 
+/* Of a transfer that touches the range by its last byte or its first, and of one beside it. */
+static void rules_end_where_they_say(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_ERROR);
+  rule.offset = 2 * PAGE;
+  rule.length = PAGE;
+  add_rule(w, rule);
+  assert_result(write_page(w, PAGE, PAGE, 1), PAGE);
+  assert_result(write_page(w, 2 * PAGE, PAGE, 1), UV_EIO);
+  assert_result(write_page(w, 3 * PAGE, PAGE, 1), PAGE);
+  assert_result(write_page(w, 0, 2 * PAGE, 1), 2 * PAGE);
+  assert_result(write_page(w, 0, 3 * PAGE, 1), UV_EIO);
+  assert_ok(uvdio_sim_clear_rules(w->sim));
+  rule.offset = 2 * PAGE + 1;
+  rule.length = PAGE - 1;
+  add_rule(w, rule);
+  assert_result(write_page(w, 2 * PAGE, PAGE, 1), UV_EIO);
+  assert_result(write_page(w, 3 * PAGE, PAGE, 1), PAGE);
+  assert_ok(uvdio_sim_clear_rules(w->sim));
+  rule.offset = 3 * PAGE - 1;
+  rule.length = 1;
+  add_rule(w, rule);
+  assert_result(write_page(w, 2 * PAGE, PAGE, 1), UV_EIO);
+  assert_result(write_page(w, 3 * PAGE, PAGE, 1), PAGE);
+}
+
+static void first_rule_that_strikes_decides(void** state) {
+  struct world* w = *state;
+  static const int errors[] = {UV_EPERM, 0, UV_ENOSPC};
+  static const int results[] = {UV_EPERM, UV_EIO, UV_ENOSPC, 0};
+  for (size_t i = 0; i < COUNT_OF(errors); i++) {
+    uvdio_sim_rule_t rule = rule_for(UVDIO_OP_TRUNCATE, UVDIO_SIM_ERROR);
+    rule.fault.error = errors[i];
+    rule.times = 1;
+    add_rule(w, rule);
+  }
+  for (size_t i = 0; i < COUNT_OF(results); i++) {
+    uint64_t before = sim_stats(w).faults;
+    assert_result(t_truncate(op_now(&w->tracker), &w->file, 0), results[i]);
+    assert_int_equal(sim_stats(w).faults, before + (results[i] != 0));
+  }
+}
+
+/* A path as somebody has written it, and a chance that is a certainty. */
+static void rules_know_a_path_by_any_of_its_names(void** state) {
+  struct world* w = *state;
+  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_SIM_ERROR);
+  rule.path = ".//./file";
+  rule.ppm = 1000000;
+  add_rule(w, rule);
+  for (int i = 0; i < 50; i++) {
+    assert_result(t_size(op_now(&w->tracker), &w->file), UV_EIO);
+  }
+}
+
+enum applied { APPLIES_NEVER = 0, TO_READS = 1, TO_WRITES = 2, TO_OTHERS = 4 };
+
+static uint64_t faults_of(struct world* w, struct tracked_op* op) {
+  uint64_t before = sim_stats(w).faults;
+  (void)op;
+  run_world(w);
+  return sim_stats(w).faults - before;
+}
+
+static void faults_apply_to_what_they_are_for(void** state) {
+  static const struct {
+    uvdio_sim_kind_t kind;
+    unsigned to;
+  } cases[] = {
+      {UVDIO_SIM_NONE, APPLIES_NEVER},
+      {UVDIO_SIM_ERROR, TO_READS | TO_WRITES | TO_OTHERS},
+      {UVDIO_SIM_TORN, TO_WRITES},
+      {UVDIO_SIM_SHORT, TO_READS | TO_WRITES},
+      {UVDIO_SIM_LOST, TO_WRITES},
+      {UVDIO_SIM_CORRUPT, TO_READS | TO_WRITES},
+      {UVDIO_SIM_MISDIRECT, TO_READS | TO_WRITES},
+      {UVDIO_SIM_LATENT, TO_READS},
+      {UVDIO_SIM_DELAY, TO_READS | TO_WRITES | TO_OTHERS},
+  };
+  struct world* w = *state;
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    uvdio_sim_rule_t rule = rule_for(UVDIO_OP_NONE, cases[i].kind);
+    write_now(w, 0, PAGE, 1);
+    add_rule(w, rule);
+    uvdio_buf_t from = pattern(PAGE, 0);
+    uvdio_buf_t to = pattern(PAGE, 1);
+    uint64_t reads = faults_of(w, t_read(op_new(&w->tracker), &w->file, &from, 0));
+    uint64_t writes = faults_of(w, t_write(op_new(&w->tracker), &w->file, &to, 0));
+    uint64_t others = faults_of(w, t_size(op_new(&w->tracker), &w->file));
+    assert_ok(uvdio_sim_clear_rules(w->sim));
+    assert_int_equal(reads > 0, (cases[i].to & TO_READS) != 0);
+    assert_int_equal(writes > 0, (cases[i].to & TO_WRITES) != 0);
+    assert_int_equal(others > 0, (cases[i].to & TO_OTHERS) != 0);
+  }
+}
+
 struct heard {
   unsigned calls;
   uvdio_op_t op;
@@ -727,6 +823,10 @@ int main(void) {
       TEST_IN(world_open, rules_count_what_matches),
       TEST_IN(world_open, rules_mind_path_and_chance),
       TEST_IN(world_open, rules_reach_to_the_end_of_the_file),
+      TEST_IN(world_open, rules_end_where_they_say),
+      TEST_IN(world_open, first_rule_that_strikes_decides),
+      TEST_IN(world_open, rules_know_a_path_by_any_of_its_names),
+      TEST_IN(world_open, faults_apply_to_what_they_are_for),
       TEST_IN(world_that_asks, callback_decides_too),
       cmocka_unit_test(one_seed_is_one_run),
       cmocka_unit_test(digest_tells_operations_apart),
