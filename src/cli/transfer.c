@@ -377,7 +377,4 @@ void transfer_close(transfer_t* transfer) {
     (void)error;
   }
   free(transfer->slots);
-  transfer->slots = NULL;
-  transfer->slot_count = 0;
-  transfer->arena = NULL;
 }
