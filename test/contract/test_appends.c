@@ -222,6 +222,42 @@ static void size_is_kept_ahead_in_steps_that_double(void** state) {
   assert_int_equal(size_of_file(f), COUNT_OF(sizes) * 4 * PAGE);
 }
 
+/* Page by page: the next step is made when less than half of the last one is left. */
+static void step_is_made_when_half_of_the_last_is_used(void** state) {
+  enum { STEP = 12, PAGES_WRITTEN = 40 };
+  struct fixture* f = *state;
+  uvdio_appender_options_t options = {.grow_min = STEP * PAGE, .grow_max = STEP * PAGE};
+  unsigned room = 0;
+  create(f, &options);
+  for (unsigned i = 0; i < PAGES_WRITTEN; i++) {
+    unsigned end = i + 1;
+    room = room < end ? end + STEP : room - end < STEP / 2 ? room + STEP : room;
+    assert_ok(add(i, PAGE, 0));
+    finish(f);
+    assert_int_equal(size_of_file(f), room * PAGE);
+  }
+  close_appender(f);
+  assert_int_equal(size_of_file(f), PAGES_WRITTEN * PAGE);
+}
+
+/* No step is longer than the last one may be, which need not be a multiple of the first. */
+static void steps_grow_as_far_as_they_may(void** state) {
+  static const unsigned steps[] = {2, 4, 7, 7, 7};
+  struct fixture* f = *state;
+  uvdio_appender_options_t options = {.grow_min = 2 * PAGE, .grow_max = 7 * PAGE};
+  uint64_t size = 0;
+  create(f, &options);
+  for (unsigned i = 0; i < COUNT_OF(steps); i++) {
+    uint64_t end = (uint64_t)uvdio_appender_size(appender);
+    size_t length = i == 0 ? PAGE : (size_t)(size - end);
+    assert_ok(add(i, length, 0));
+    finish(f);
+    size = (i == 0 ? PAGE : size) + steps[i] * PAGE;
+    assert_int_equal(size_of_file(f), size);
+  }
+  close_appender(f);
+}
+
 static void size_follows_where_growth_is_off(void** state) {
   struct fixture* f = *state;
   uvdio_appender_options_t options = {.flags = UVDIO_APPEND_NO_GROWTH};
@@ -548,6 +584,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, size_beyond_the_file_is_refused),
       TEST_ON(fixture_open, acknowledged_blocks_are_left_alone),
       TEST_ON(fixture_open, size_is_kept_ahead_in_steps_that_double),
+      TEST_ON(fixture_open, step_is_made_when_half_of_the_last_is_used),
+      TEST_ON(fixture_open, steps_grow_as_far_as_they_may),
       TEST_ON(fixture_open, size_follows_where_growth_is_off),
       TEST_ON(fixture_open, size_is_exact_after_each_sync),
       TEST_ON(fixture_open, appends_share_writes_and_syncs),

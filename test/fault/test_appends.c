@@ -86,6 +86,38 @@ static void growth_that_fails_stops_and_nothing_else(void** state) {
   assert_int_equal(ended, 3);
 }
 
+/* The write that waits for the growth is cancelled, and the close waits for the growth. */
+static void growth_may_end_last(void** state) {
+  struct fixture* f = *state;
+  unsigned ended = 0;
+  if (matrix.backend != UVDIO_BACKEND_POOL) {
+    SKIP("entries of a ring can't be held");
+  }
+  assert_ok(uvdio_appender_create(&appender, &f->file, NULL));
+  finish(f);
+  faults_reset();
+  fault_hold(CALL_FTRUNCATE, 1);
+  assert_ok(add(0, 100, 0, &ended));
+  watch_for_hang("a truncate that is held");
+  while (fault_calls(CALL_FTRUNCATE) == 0) {
+    (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  fault_await(CALL_FTRUNCATE);
+  assert_ok(uvdio_file_cancel(&f->file));
+  while (ended == 0) {
+    (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  assert_code(appends[0].result, UV_ECANCELED);
+  ending.data = &ended;
+  assert_ok(uvdio_appender_close(appender, &ending, on_append));
+  (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+  assert_int_equal(ended, 1);
+  fault_release(CALL_FTRUNCATE);
+  finish(f);
+  assert_int_equal(ended, 2);
+  assert_code(ending.result, UV_ECANCELED);
+}
+
 static void error_of_a_write_or_a_sync_ends_all(void** state) {
   static const enum fault_call calls[] = {CALL_PWRITE, CALL_FDATASYNC};
   struct fixture* f = *state;
@@ -226,6 +258,7 @@ static void sync_that_is_refused_ends_all(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, growth_that_fails_stops_and_nothing_else),
+      FAULT_TEST_ON(set_up, growth_may_end_last),
       FAULT_TEST_ON(set_up, error_of_a_write_or_a_sync_ends_all),
       FAULT_TEST_ON(set_up, error_of_the_last_truncate_is_the_closes),
       FAULT_TEST_ON(set_up, error_of_a_truncate_before_a_sync_ends_all),
