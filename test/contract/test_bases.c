@@ -244,6 +244,22 @@ static void wrong_kinds_are_told(void** state) {
   }
 }
 
+/* It has no bytes that would have to be aligned, or could go past a cache. */
+static void directory_is_not_for_direct_io(void** state) {
+  struct fixture* f = *state;
+  for (int blocking = 0; blocking < 2; blocking++) {
+    t_open(blocking ? op_now(&f->tracker) : op_new(&f->tracker), f->engine, &f->other,
+           path_of(f, "d"), UVDIO_O_DIRECTORY);
+    run(f);
+    uvdio_file_info_t info = info_of(&f->other);
+    assert_int_equal(info.is_direct, 0);
+    assert_int_equal(info.offset_align, 1);
+    assert_int_equal(info.memory_align, 1);
+    assert_int_equal(info.flags, UVDIO_O_DIRECTORY);
+    close_other(f);
+  }
+}
+
 static void bad_flags_are_refused(void** state) {
   struct fixture* f = *state;
   static const unsigned bad[] = {UVDIO_O_RDWR,
@@ -515,6 +531,7 @@ int main(int argc, char** argv) {
       TEST_ON(setup, directory_has_no_bytes),
       TEST_ON(setup, directory_is_a_file_otherwise),
       TEST_ON(setup, wrong_kinds_are_told),
+      TEST_ON(setup, directory_is_not_for_direct_io),
       TEST_ON(setup, bad_flags_are_refused),
       TEST_ON(setup, bad_bases_are_refused),
       TEST_ON(setup, bases_of_two_engines_are_refused),

@@ -215,9 +215,10 @@ static void file_without_direct_io_is_refused_and_stays_as_it_was(void** state) 
 
 static void flags_of_paths_are_refused(void** state) {
   struct fixture* f = *state;
-  const unsigned flags[] = {UVDIO_O_CREATE,   UVDIO_O_EXCLUSIVE | UVDIO_O_CREATE,
-                            UVDIO_O_TRUNCATE, UVDIO_O_NOFOLLOW,
-                            UVDIO_O_WRONLY,   1u << 30};
+  const unsigned flags[] = {UVDIO_O_CREATE,    UVDIO_O_EXCLUSIVE | UVDIO_O_CREATE,
+                            UVDIO_O_TRUNCATE,  UVDIO_O_NOFOLLOW,
+                            UVDIO_O_WRONLY,    1u << 30,
+                            UVDIO_O_EXCLUSIVE, UVDIO_O_ANONYMOUS};
   for (size_t i = 0; i < COUNT_OF(flags); i++) {
     struct tracked_op* op = i % 2 == 0 ? op_new(&f->tracker) : op_now(&f->tracker);
     assert_refused(t_adopt(op, f->engine, &f->other, 0, UVDIO_O_RDWR | flags[i]), UV_EINVAL);

@@ -96,6 +96,7 @@ static void sync_of_a_durable_write_begins_anew(void** state) {
   need_faults();
   for (int blocking = 0; blocking < 2; blocking++) {
     uvdio_buf_t page = filled(PAGE, 1);
+    uvdio_engine_stats_t before = stats_of(f);
     faults_reset();
     fault_fail(CALL_PWRITE, 1, RETRIES_MAX, EINTR);
     fault_fail(CALL_FDATASYNC, 1, RETRIES_MAX, EINTR);
@@ -105,6 +106,9 @@ static void sync_of_a_durable_write_begins_anew(void** state) {
     assert_result(write, PAGE);
     assert_int_equal(fault_calls(CALL_PWRITE), RETRIES_MAX + 1);
     assert_int_equal(fault_calls(CALL_FDATASYNC), RETRIES_MAX + 1);
+    assert_int_equal(stats_of(f).retried, before.retried + 2 * RETRIES_MAX);
+    assert_int_equal(stats_of(f).synchronous, before.synchronous + (unsigned)blocking);
+    assert_int_equal(stats_of(f).submitted, before.submitted + !blocking);
     assert_ok(uvdio_buf_release(&page));
   }
 }

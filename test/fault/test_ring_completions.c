@@ -258,6 +258,36 @@ static void late_flag_hides_nothing(void** state) {
 }
 
 /*
+ * What is counted
+ */
+
+static unsigned calls_of_the_ring(void) {
+  return fault_calls(CALL_SUBMIT) + fault_calls(CALL_GET_EVENTS) + fault_calls(CALL_READ);
+}
+
+/* Reads that end when they are sent, and reads that end later. */
+static void each_call_is_counted_once(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  run_once(f);
+  for (unsigned i = 0; i < 20; i++) {
+    uvdio_engine_stats_t before = stats_of(f);
+    unsigned calls = calls_of_the_ring();
+    unsigned submissions = fault_calls(CALL_SUBMIT);
+    struct tracked_op* read = i % 2 == 0 ? read_page(f, 0) : blocked_read(f, &f->file);
+    if (i % 2 != 0) {
+      run_until_it_sleeps(f);
+      fault_end_reads(1, PAGE);
+    }
+    run(f);
+    assert_result(read, PAGE);
+    assert_int_equal(stats_of(f).system_calls - before.system_calls, calls_of_the_ring() - calls);
+    assert_int_equal(stats_of(f).batches - before.batches, fault_calls(CALL_SUBMIT) - submissions);
+    assert_true(i % 2 == 0 || stats_of(f).wakeups == before.wakeups + 1);
+  }
+}
+
+/*
  * An engine that is closed while the kernel has something in hand: the loop goes on without sleep
  * of its own, but does not spin.
  */
@@ -535,6 +565,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, only_durable_writes_do_not_wait_for_others),
       FAULT_TEST_ON(set_up, late_flag_keeps_no_loop_awake),
       FAULT_TEST_ON(set_up, late_flag_hides_nothing),
+      FAULT_TEST_ON(set_up, each_call_is_counted_once),
       FAULT_TEST_ON(set_up, closing_engine_does_not_spin),
       FAULT_TEST_ON(set_up, closing_engine_counts_what_wakes_it),
       FAULT_TEST_ON(set_up, entry_that_was_not_sent_goes_with_its_ring),

@@ -196,6 +196,8 @@ static int read_busily(void* data) {
   uvdio_file_info_t info;
   fault_fail(CALL_SETUP, 1, 3, EINVAL);
   EXPECT(open_engine(&engine, &f->loop, UVDIO_BUSY_POLL_MAX) == 0);
+  unsigned before =
+      fault_calls(CALL_SUBMIT) + fault_calls(CALL_GET_EVENTS) + fault_calls(CALL_READ);
   EXPECT(strstr(uvdio_engine_backend_reason(engine), "submit all") != NULL);
   EXPECT(uvdio_open(engine, &file, &req, path_of(f, "file"),
                     UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0600, NULL) == 0);
@@ -209,6 +211,8 @@ static int read_busily(void* data) {
   }
   EXPECT(uvdio_engine_stats(engine, &stats) == 0);
   EXPECT(strcmp(info.backend, "ring") != 0 || stats.busy_hits > 0);
+  EXPECT(stats.system_calls ==
+         fault_calls(CALL_SUBMIT) + fault_calls(CALL_GET_EVENTS) + fault_calls(CALL_READ) - before);
   EXPECT(uvdio_close(&file, &req, NULL) == 0);
   f->engine = NULL;
   close_engine(engine, &f->loop);

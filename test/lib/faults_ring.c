@@ -177,6 +177,10 @@ static void inspect_new(const struct io_uring_sq* sq) {
       fputs("an entry opens a descriptor that a program gets that is started\n", stderr);
       abort();
     }
+    if (sqe->opcode == IORING_OP_OPENAT && (sqe->open_flags & O_NOCTTY) == 0) {
+      fputs("an entry opens what may become the program's terminal\n", stderr);
+      abort();
+    }
   }
 }
 

@@ -258,7 +258,14 @@ static int is_of_coverage(const char* path) {
   return length > 5 && strcmp(path + length - 5, ".gcda") == 0;
 }
 
+/* A file that was found already, and is opened by that descriptor. */
+static int is_by_descriptor(const char* path) {
+  return strncmp(path, "/proc/self/fd/", strlen("/proc/self/fd/")) == 0;
+}
+
 static long do_open(const char* path, int flags, mode_t mode) {
+  require(!is_by_descriptor(path) || (flags & (O_CREAT | O_NONBLOCK)) == 0,
+          "what was found is to be created, or opened without waiting for it");
   require((flags & O_CLOEXEC) != 0 || is_of_coverage(path),
           "a descriptor that a program gets that is started");
   PERFORM(CALL_OPEN, plan, __real_open(path, flags, mode));
@@ -554,6 +561,8 @@ int __wrap_posix_memalign(void** memory, size_t alignment, size_t size) {
 }
 
 void* __wrap_mmap(void* at, size_t size, int access, int flags, int fd, off_t offset) {
+  require(fd != -1 || access == PROT_NONE || access == (PROT_READ | PROT_WRITE),
+          "memory that can be read or written only, which processors differ in");
   struct plan plan = fault_enter(CALL_MMAP);
   void* memory = MAP_FAILED;
   if (plan.error != 0) {

@@ -455,6 +455,62 @@ static void delay_lets_others_pass(void** state) {
 }
 
 /*
+ * A success that waits for its callback
+ */
+
+enum { CALLBACKS_BEFORE = 40 };
+
+static int one_callback_a_turn(void** state) {
+  const uvdio_sim_options_t in_order = {
+      .flags = UVDIO_SIM_IN_ORDER, .latency_min = 1, .latency_max = 1};
+  const uvdio_engine_options_t options = {.callbacks_max = 1};
+  int failed = world_make(state, &in_order);
+  struct world* w = *state;
+  if (failed == 0) {
+    assert_ok(uvdio_sim_engine_create(&w->engine, &w->loop, w->sim, &options));
+  }
+  return failed;
+}
+
+static unsigned write_flags;
+
+static void write_durably(struct tracked_op* op) {
+  struct world* w = op->data;
+  uvdio_buf_t page = pattern(PAGE, 2);
+  (void)t_write_flags(op_new(&w->tracker), &w->file, &page, PAGE, write_flags);
+}
+
+/* The first of two durable writes has succeeded, long before its callback; and the second, which
+ * began then, fails. */
+static void taken_back(struct world* w, unsigned open_flags, unsigned flags, uvdio_op_t failing) {
+  uvdio_buf_t page = pattern(PAGE, 1);
+  write_flags = flags;
+  open_file(w, "file", UVDIO_OPEN_RW | open_flags);
+  uvdio_sim_rule_t rule = rule_for(failing, UVDIO_SIM_ERROR);
+  rule.skip = 1;
+  for (unsigned i = 0; i < CALLBACKS_BEFORE; i++) {
+    uvdio_buf_t buf = pattern(PAGE, 0);
+    struct tracked_op* op = i == 0 ? op_then(&w->tracker, write_durably, w) : op_new(&w->tracker);
+    t_read(op, &w->file, &buf, 0);
+  }
+  add_rule(w, rule);
+  struct tracked_op* write = t_write_flags(op_new(&w->tracker), &w->file, &page, 0, flags);
+  run_world(w);
+  assert_ok(uvdio_sim_clear_rules(w->sim));
+  assert_int_equal(sim_stats(w).faults, 1);
+  assert_true(write->order > CALLBACKS_BEFORE);
+  assert_result(write, UV_EIO);
+}
+
+static void durable_write_that_was_no_success_is_taken_back(void** state) {
+  taken_back(*state, UVDIO_O_DSYNC, 0, UVDIO_OP_WRITE);
+}
+
+static void synced_write_that_was_no_success_is_taken_back(void** state) {
+  taken_back(*state, 0, UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_SYNC, UVDIO_OP_SYNC_DATA);
+}
+
+/*
  * Rules and the callback.
  */
 
@@ -820,6 +876,8 @@ int main(void) {
       TEST_IN(world_open, corrupted_sectors_of_durable_writes_stay),
       TEST_IN(world_open, poked_bytes_are_durable),
       TEST_IN(world_open, delay_lets_others_pass),
+      TEST_IN(one_callback_a_turn, durable_write_that_was_no_success_is_taken_back),
+      TEST_IN(one_callback_a_turn, synced_write_that_was_no_success_is_taken_back),
       TEST_IN(world_open, rules_count_what_matches),
       TEST_IN(world_open, rules_mind_path_and_chance),
       TEST_IN(world_open, rules_reach_to_the_end_of_the_file),
