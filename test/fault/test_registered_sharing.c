@@ -154,6 +154,27 @@ static void vault_without_memory_is_a_refusal(void** state) {
   refused_for(CALL_MEMALIGN, 3, ENOMEM, "locked memory");
 }
 
+/* Without these it knows nothing of the arena yet: no refusal, and another time it may succeed. */
+static void notes_without_memory_are_no_refusal(void** state) {
+  (void)state;
+  for (unsigned nth = 1; nth <= 2; nth++) {
+    begin(1);
+    faults_reset();
+    uint64_t refused = stats_of(v.f).registrations_refused;
+    fault_fail(CALL_MEMALIGN, nth, ONCE, ENOMEM);
+    assert_code(uvdio_arena_register(v.f->engine, v.f->arena), UV_ENOMEM);
+    assert_int_equal(fault_hits(CALL_MEMALIGN), 1);
+    assert_ok(registration_of(v.f).error);
+    assert_int_equal(registration_of(v.f).bytes, 0);
+    assert_int_equal(stats_of(v.f).registrations_refused, refused);
+    assert_ok(uvdio_arena_register(v.f->engine, v.f->arena));
+    assert_int_equal(registration_of(v.f).bytes, MIB);
+    leave_arena(v.f);
+    run_once(v.f);
+    end_first();
+  }
+}
+
 static void vault_without_a_table_is_a_refusal(void** state) {
   (void)state;
   refused_for(CALL_REGISTER, VAULTS_TABLE, ENOMEM, "locked memory");
@@ -474,6 +495,7 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST(vault_that_does_not_open_is_a_refusal),
       TEST(vault_without_memory_is_a_refusal),
+      TEST(notes_without_memory_are_no_refusal),
       TEST(vault_without_a_table_is_a_refusal),
       TEST(vault_that_pins_nothing_is_a_refusal),
       TEST(vault_may_have_descriptor_0),
