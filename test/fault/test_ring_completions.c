@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "child.h"
 #include "faults.h"
 #include "fixture.h"
 #include "ops.h"
@@ -17,6 +18,7 @@
 #define MANY 40                      /* so that there is no hurry */
 #define LOOKS 8 /* at the clock, before the completion: more than there are outside the watching */
 #define WATCHED 20
+#define A_WHILE_MS 50
 
 /* With an engine that knows its thread, and a file that has been read from. */
 static int set_up(void** state) {
@@ -80,6 +82,33 @@ static void completion_ends_a_refusal(void** state) {
   assert_int_equal(fault_calls(CALL_SUBMIT), before + 1);
   run(f);
   assert_result(second, PAGE);
+}
+
+/* More than the kernel posts when it is asked once (20 since Linux 6.13). */
+static void all_that_has_ended_is_called_back_in_one_turn(void** state) {
+  static _Alignas(4096) char bytes[65536];
+  struct fixture* f = *state;
+  struct tracked_op* reads[MANY];
+  open_now(f, &f->other, "file", UVDIO_OPEN_RW | UVDIO_O_NATIVE_ALIGN);
+  need_a_ring_file(&f->other);
+  size_t unit = info_of(&f->other).offset_align;
+  if (MANY * unit > 65536) {
+    SKIP("the system reports no alignment below 4096 bytes here");
+  }
+  fault_block_reads(MANY);
+  for (unsigned i = 0; i < MANY; i++) {
+    uvdio_buf_t buf = uvdio_buf_wrap(bytes + i * unit, unit); /* Others would be larger. */
+    reads[i] = t_read(op_new(&f->tracker), &f->other, &buf, 0);
+  }
+  run_until_it_sleeps(f);
+  fault_end_reads(MANY, unit);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  unsigned done = 0;
+  for (unsigned i = 0; i < MANY; i++) {
+    done += reads[i]->done;
+  }
+  run(f);
+  assert_int_equal(done, MANY);
 }
 
 /*
@@ -258,6 +287,36 @@ static void late_flag_hides_nothing(void** state) {
 }
 
 /*
+ * A forked child, which has the eventfd and the ring's memory as well
+ */
+
+/* The signal of an earlier completion is still there to be seen. */
+static int run_the_childs_loop(void* data) {
+  struct fixture* f = data;
+  EXPECT(uv_loop_fork(&f->loop) == 0);
+  unsigned sleeping = run_for_a_while(f, A_WHILE_MS, 0);
+  unsigned spinning = run_for_a_while(f, A_WHILE_MS, 1);
+  EXPECT(sleeping * 5 < spinning);
+  return 0;
+}
+
+static void childs_loop_leaves_the_parents_signals_alone(void** state) {
+  struct fixture* f = *state;
+  need_a_ring_file(&f->file);
+  if (UNDER_TSAN) {
+    SKIP("the thread sanitizer does not follow a fork with threads");
+  }
+  struct tracked_op* read = blocked_read(f, &f->file);
+  run_until_it_sleeps(f);
+  assert_ok(in_a_child(run_the_childs_loop, f));
+  fault_end_reads(1, PAGE);
+  watch_for_hang("a read that has ended");
+  run(f);
+  watch_for_hang(NULL);
+  assert_result(read, PAGE);
+}
+
+/*
  * What is counted
  */
 
@@ -291,8 +350,6 @@ static void each_call_is_counted_once(void** state) {
  * An engine that is closed while the kernel has something in hand: the loop goes on without sleep
  * of its own, but does not spin.
  */
-
-enum { A_WHILE_MS = 50 };
 
 static void closing_engine_does_not_spin(void** state) {
   struct fixture* f = *state;
@@ -560,11 +617,13 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, blocked_read_is_cancelled),
       FAULT_TEST_ON(set_up, completion_ends_a_refusal),
+      FAULT_TEST_ON(set_up, all_that_has_ended_is_called_back_in_one_turn),
       FAULT_TEST_ON(set_up, completion_wakes_the_loop_whenever_it_comes),
       FAULT_TEST_ON(set_up, completion_wakes_the_loop_beside_a_late_flag),
       FAULT_TEST_ON(set_up, only_durable_writes_do_not_wait_for_others),
       FAULT_TEST_ON(set_up, late_flag_keeps_no_loop_awake),
       FAULT_TEST_ON(set_up, late_flag_hides_nothing),
+      FAULT_TEST_ON(set_up, childs_loop_leaves_the_parents_signals_alone),
       FAULT_TEST_ON(set_up, each_call_is_counted_once),
       FAULT_TEST_ON(set_up, closing_engine_does_not_spin),
       FAULT_TEST_ON(set_up, closing_engine_counts_what_wakes_it),
