@@ -67,6 +67,7 @@ static void pages_go_out_and_come_back(void** state) {
   run(f);
   assert_result(read, FEW * PAGE);
   assert_pages(read->bufs, FEW, 10);
+  assert_true(matrix.simulated || stats_of(f).resumed == 0);
 }
 
 static void buffers_have_sizes_of_their_own(void** state) {

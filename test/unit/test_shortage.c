@@ -4,6 +4,8 @@
  * an engine that is closed leaves nothing. Files are in memory, or in a world; on disks the fault
  * sweep asks the same.
  */
+#include <string.h>
+
 #include "check.h"
 #include "memory.h"
 #include "uvdio/sim.h"
@@ -158,6 +160,61 @@ static void files_in_memory_get_over_a_shortage(void** state) {
   each_allocation_may_fail(0, NULL);
 }
 
+/*
+ * Several buffers
+ */
+
+#define PIECES 4u
+#define PIECE ((size_t)64 * 1024) /* what a file in memory allocates at a time */
+
+/* What was written before the memory ended counts, and is there. */
+static int write_pieces(uvdio_file_t* file, unsigned allocations) {
+  static _Alignas(UVDIO_ALIGNMENT) char bytes[PIECES * PIECE];
+  uvdio_buf_t bufs[PIECES];
+  uvdio_req_t req = {0};
+  uvdio_req_t size = {0};
+  memset(bytes, 'x', sizeof(bytes));
+  for (unsigned i = 0; i < PIECES; i++) {
+    bufs[i] = uvdio_buf_view_bytes(bytes + i * PIECE, PIECE);
+  }
+  allocations_left = allocations;
+  int code = uvdio_writev(file, &req, bufs, PIECES, 0, NULL);
+  allocations_left = NO_LIMIT;
+  assert_ok(uvdio_size(file, &size, NULL));
+  assert_true(code == 0 || code == UV_ENOMEM);
+  assert_int_equal(req.result, code == 0 ? (int64_t)sizeof(bytes) : UV_ENOMEM);
+  assert_int_equal(req.transferred, size.result);
+  assert_int_equal(req.transferred % PIECE, 0);
+  assert_true(code == 0 || req.transferred < sizeof(bytes));
+  return (int)(req.transferred / PIECE);
+}
+
+static void pieces_before_a_shortage_count(void** state) {
+  const uvdio_allocator_t some = {NULL, allocate_some, plain_release};
+  struct use u = {0};
+  unsigned ends[PIECES + 1] = {0};
+  (void)state;
+  assert_ok(uvdio_set_allocator(&some));
+  assert_ok(uv_loop_init(&u.loop));
+  allocations_left = NO_LIMIT;
+  assert_ok(create_engine(&u));
+  /* The first one has all it takes, and leaves the engine a list for the pieces. */
+  for (unsigned n = NO_LIMIT; ends[PIECES] < 2; n++) {
+    assert_true(n == NO_LIMIT || n < ALLOCATIONS_MAX);
+    assert_ok(uvdio_open(u.engine, &u.file, &u.req, "file", UVDIO_OPEN_CREATE, 0600, NULL));
+    ends[write_pieces(&u.file, n)]++;
+    assert_ok(uvdio_close(&u.file, &u.req, NULL));
+  }
+  for (unsigned i = 0; i <= PIECES; i++) {
+    assert_true(ends[i] > 0);
+  }
+  assert_ok(uvdio_engine_close(u.engine, NULL));
+  assert_int_equal(uv_run(&u.loop, UV_RUN_DEFAULT), 0);
+  assert_ok(uv_loop_close(&u.loop));
+  assert_int_equal(uvdio_allocations(), 0);
+  assert_ok(uvdio_set_allocator(NULL));
+}
+
 static void worlds_leave_nothing_after_a_shortage(void** state) {
   (void)state;
   each_allocation_may_fail(1, on_done);
@@ -167,6 +224,7 @@ static void worlds_leave_nothing_after_a_shortage(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(files_in_memory_get_over_a_shortage),
+      cmocka_unit_test(pieces_before_a_shortage_count),
       cmocka_unit_test(worlds_leave_nothing_after_a_shortage),
   };
   return cmocka_run_group_tests_name("shortage", tests, warm_up_libuv, NULL);
