@@ -427,6 +427,23 @@ static void each_method_calls_the_system_its_own_way(void** state) {
   assert_int_equal(fault_calls(CALL_FSYNC), 0);
 }
 
+/* One of no bytes makes nothing durable, and waits for nothing. */
+static void write_of_nothing_syncs_nothing(void** state) {
+  static const unsigned flags[] = {BY_SYNC, BY_DSYNC, UVDIO_WRITE_DURABLE};
+  struct fixture* f = *state;
+  for (size_t i = 0; i < 2 * COUNT_OF(flags); i++) {
+    uvdio_buf_t page = filled(PAGE, 1);
+    page.len = 0;
+    struct tracked_op* op = i % 2 == 0 ? op_new(&f->tracker) : op_now(&f->tracker);
+    t_write_flags(op, &f->file, &page, 0, flags[i / 2]);
+    run(f);
+    assert_result(op, 0);
+    assert_ok(uvdio_buf_release(&page));
+  }
+  assert_int_equal(fault_calls(CALL_PWRITE), 0);
+  assert_int_equal(fault_calls(CALL_FDATASYNC) + fault_calls(CALL_FSYNC), 0);
+}
+
 /* A file that is durable by itself does not ask again. */
 static void durable_file_asks_once(void** state) {
   struct fixture* f = *state;
@@ -909,6 +926,7 @@ int main(int argc, char** argv) {
       CASE(open_straight_depth_1, latch_reaches_every_change_that_waits),
       CASE(open_straight, failed_truncate_and_preallocation_latch_nothing),
       CASE(open_plain, each_method_calls_the_system_its_own_way),
+      CASE(open_plain, write_of_nothing_syncs_nothing),
       CASE(open_straight, durable_file_asks_once),
       CASE(open_plain, writes_and_syncs_share_the_next_sync),
       CASE(open_plain, writes_share_the_next_sync_of_a_ring),
