@@ -177,6 +177,93 @@ static void direct_io_is_tried_behind_the_end(void** state) {
   assert_int_equal(fault_hits(CALL_PREAD), 1);
 }
 
+/* By either of two errors; and where the file is to be opened all the same, nothing of what was
+ * learnt about direct I/O holds. */
+static void file_that_fails_the_trial_is_buffered(void** state) {
+  static const int errors[] = {EINVAL, EOPNOTSUPP};
+  struct fixture* f = *state;
+  for (size_t i = 0; i < COUNT_OF(errors); i++) {
+    faults_reset();
+    fault_fail(CALL_PREADV2, 1, ONCE, EOPNOTSUPP);
+    fault_fail(CALL_PREAD, 1, ONCE, errors[i]);
+    fault_pretend_filesystem(FUSE_SUPER_MAGIC);
+    assert_result(open_now_with(f, "file", UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED), 0);
+    assert_int_equal(fault_hits(CALL_PREAD), 1);
+    uvdio_file_info_t info = info_of(&f->other);
+    assert_int_equal(info.is_direct, 0);
+    assert_int_equal(info.system_memory_align, 0);
+    assert_int_equal(info.system_offset_align, 0);
+    assert_int_equal(info.system_read_align, 0);
+    assert_int_equal(info.recommended_align, 0);
+    assert_int_equal(info.align_source, UVDIO_ALIGN_DEFAULT);
+    assert_int_equal(info.atomic_min + info.atomic_max, 0);
+    close_other(f);
+  }
+}
+
+/* That is for whoever reads to see. */
+static void other_errors_of_the_trial_say_nothing(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_PREADV2, 1, ONCE, EOPNOTSUPP);
+  fault_fail(CALL_PREAD, 1, ONCE, EIO);
+  assert_result(open_now_with(f, "file", UVDIO_OPEN_RW), 0);
+  assert_int_equal(fault_hits(CALL_PREAD), 1);
+  assert_int_equal(info_of(&f->other).is_direct, 1);
+  close_other(f);
+}
+
+/* A filesystem that knows no files without names opens the directory instead, which can't be
+ * written to. */
+static void directory_in_place_of_a_nameless_file_is_not_supported(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_OPEN, 1, ONCE, EISDIR);
+  assert_result(
+      t_open(op_now(&f->tracker), f->engine, &f->other, f->dir, UVDIO_O_RDWR | UVDIO_O_ANONYMOUS),
+      UV_ENOTSUP);
+  fault_fail(CALL_OPEN, 1, ONCE, EISDIR);
+  assert_result(open_now_with(f, "other", UVDIO_OPEN_RW), UV_EISDIR);
+}
+
+/* The flags are set by the first of these calls, and the lock is taken by the second. */
+static void lock_of_somebody_else_goes_by_two_errors(void** state) {
+  static const struct {
+    int error;
+    int code;
+  } cases[] = {{EAGAIN, UVDIO_ELOCKED}, {EACCES, UVDIO_ELOCKED}, {ENOLCK, 0}, {EBADF, UV_EBADF}};
+  struct fixture* f = *state;
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    faults_reset();
+    fault_fail(CALL_FCNTL, 2, ONCE, cases[i].error);
+    int code = cases[i].code != 0 ? cases[i].code : uv_translate_sys_error(cases[i].error);
+    assert_result(open_now_with(f, "file", UVDIO_O_RDWR | UVDIO_O_LOCK_EXCLUSIVE), code);
+    assert_int_equal(fault_hits(CALL_FCNTL), 1);
+  }
+}
+
+static void filesystem_that_is_not_told_is_unknown(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_FSTATFS, 1, ONCE, EIO);
+  assert_result(open_now_with(f, "file", UVDIO_OPEN_RW), 0);
+  uvdio_file_info_t info = info_of(&f->other);
+  assert_string_equal(info.filesystem, "unknown");
+  assert_int_equal(info.is_durable_serialized, 1);
+  close_other(f);
+}
+
+/* The way to what is leased to somebody goes by /proc. */
+static void leased_file_is_opened_as_it_was_asked_for(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_OPEN, 1, ONCE, EAGAIN);
+  assert_result(open_now_with(f, "file", UVDIO_OPEN_RW | UVDIO_O_NOFOLLOW), 0);
+  assert_int_equal(fault_calls(CALL_OPEN), 3);
+  assert_int_equal(info_of(&f->other).is_direct, 1);
+  close_other(f);
+  faults_reset();
+  fault_fail(CALL_OPEN, 1, ONCE, EAGAIN);
+  assert_result(open_now_with(f, "file", UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE), UV_EAGAIN);
+  assert_int_equal(fault_calls(CALL_OPEN), 1);
+}
+
 /*
  * Whether writes may wait in the page cache, so that one of several is told what another lost
  */
@@ -301,6 +388,12 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, open_tells_the_filesystem_either_way),
       FAULT_TEST_ON(set_up, lane_in_company_depends_on_the_filesystem),
       FAULT_TEST_ON(set_up, direct_io_is_tried_behind_the_end),
+      FAULT_TEST_ON(set_up, file_that_fails_the_trial_is_buffered),
+      FAULT_TEST_ON(set_up, other_errors_of_the_trial_say_nothing),
+      FAULT_TEST_ON(set_up, directory_in_place_of_a_nameless_file_is_not_supported),
+      FAULT_TEST_ON(set_up, lock_of_somebody_else_goes_by_two_errors),
+      FAULT_TEST_ON(set_up, filesystem_that_is_not_told_is_unknown),
+      FAULT_TEST_ON(set_up, leased_file_is_opened_as_it_was_asked_for),
       FAULT_TEST_ON(set_up, xfs_writes_whole_blocks_past_the_cache),
       FAULT_TEST_ON(set_up, other_filesystems_are_judged_by_their_names),
       FAULT_TEST_ON(set_up, ext4_writes_files_with_extents_past_the_cache),
