@@ -598,6 +598,40 @@ static void written_one_can_be_cancelled(void** state) {
   assert_holds(f, &f->file, PAGE, PAGE, 1);
 }
 
+struct backend_of {
+  const uvdio_req_t* req;
+  const char* backend;
+};
+
+static void look_for_backend(const uvdio_request_info_t* info, void* arg) {
+  struct backend_of* of = arg;
+  of->backend = info->req == of->req ? info->backend : of->backend;
+}
+
+/* Where writes beside others go to another backend than syncs, it waits for theirs. */
+static void written_one_is_the_syncs_backends(void** state) {
+  struct fixture* f = *state;
+  need_two_backends(&f->file);
+  fault_hold(CALL_FDATASYNC, 1);
+  struct tracked_op* first = write_so(f, 0, BY_SYNC);
+  watch_for_hang("a sync that is held");
+  await_held(f, CALL_FDATASYNC);
+  struct tracked_op* second = write_so(f, 1, BY_SYNC);
+  struct backend_of of = {.req = &second->req};
+  assert_ok(uvdio_engine_walk(f->engine, look_for_backend, &of));
+  assert_string_equal(of.backend, info_of(&f->file).backend_concurrent);
+  while (in_flight(f) > 1) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  assert_ok(uvdio_engine_walk(f->engine, look_for_backend, &of));
+  assert_string_equal(of.backend, info_of(&f->file).backend);
+  fault_release(CALL_FDATASYNC);
+  run(f);
+  watch_for_hang(NULL);
+  assert_result(first, PAGE);
+  assert_result(second, PAGE);
+}
+
 /* It can't be stopped while it is written, but what it would wait for. */
 static void cancelled_one_is_not_synced(void** state) {
   struct fixture* f = *state;
@@ -932,6 +966,7 @@ int main(int argc, char** argv) {
       CASE(open_plain, writes_share_the_next_sync_of_a_ring),
       CASE(open_plain, failed_sync_is_told_to_all_that_it_was_for),
       CASE(open_plain, failed_write_latches_by_its_method),
+      CASE(open_plain, written_one_is_the_syncs_backends),
       CASE(open_plain, written_one_can_be_cancelled),
       CASE(open_plain, cancelled_one_is_not_synced),
       CASE(open_plain, cached_files_serialize_by_method),
