@@ -484,6 +484,37 @@ static void buffered_files_take_appends(void** state) {
   assert_bytes(f, &appends[1], 1);
 }
 
+/* What is left out of the steps follows from the rest. */
+static void first_step_is_what_the_options_say(void** state) {
+  static const struct {
+    uvdio_appender_options_t options;
+    uint64_t step;
+  } cases[] = {
+      {{.flags = 0}, MIB},
+      {{.grow_min = 3 * PAGE}, 3 * PAGE},
+      {{.grow_max = 3 * PAGE}, 3 * PAGE},
+      {{.grow_max = MIB}, MIB},
+      {{.grow_max = 2 * MIB}, MIB},
+      {{.grow_min = 5 * PAGE, .grow_max = 5 * PAGE}, 5 * PAGE},
+      {{.grow_min = 48 * MIB}, 48 * MIB},
+      {{.grow_min = INT64_MAX}, 0}, /* There is no room for it in any file. */
+      {{.grow_max = INT64_MAX}, MIB},
+      {{.buffer_size = PAGE, .buffer_count = UVDIO_APPEND_BUFFERS_MAX}, MIB},
+  };
+  struct fixture* f = *state;
+  for (unsigned i = 0; i < COUNT_OF(cases); i++) {
+    uvdio_appender_options_t options = cases[i].options;
+    options.flags |= UVDIO_APPEND_AT_SIZE;
+    create(f, &options);
+    assert_ok(add(0, 10, 0));
+    finish(f);
+    assert_int_equal(size_of_file(f), PAGE + cases[i].step);
+    close_appender(f);
+    assert_int_equal(close_result, 0);
+    assert_int_equal(size_of_file(f), 10);
+  }
+}
+
 /*
  * Misuse.
  */
@@ -503,6 +534,9 @@ static void odd_options_are_refused(void** state) {
       {{.size = UINT64_MAX, .flags = UVDIO_APPEND_AT_SIZE}, UVDIO_EOFFSET},
       {{.grow_min = UINT64_MAX}, UVDIO_EOFFSET},
       {{.grow_max = UINT64_MAX}, UVDIO_EOFFSET},
+      {{.size = (uint64_t)INT64_MAX + 1, .flags = UVDIO_APPEND_AT_SIZE}, UVDIO_EOFFSET},
+      {{.grow_min = (uint64_t)INT64_MAX + 1}, UVDIO_EOFFSET},
+      {{.grow_max = (uint64_t)INT64_MAX + 1}, UVDIO_EOFFSET},
   };
   struct {
     uvdio_appender_options_t options;
@@ -598,6 +632,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, closed_file_leaves_an_appender_to_destroy),
       TEST_ON(fixture_open, write_only_files_take_appends),
       TEST_ON(fixture_open, buffered_files_take_appends),
+      TEST_ON(fixture_open, first_step_is_what_the_options_say),
       TEST_ON(fixture_open, odd_options_are_refused),
       TEST_ON(fixture_open, odd_calls_are_refused),
       TEST_ON(fixture_open, children_are_turned_away),
