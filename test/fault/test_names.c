@@ -150,6 +150,50 @@ static void directory_that_fails_leaves_the_new_name(void** state) {
   assert_result(again, 0);
 }
 
+/* The file is synced before the rename and after it, and the directory last. */
+static void error_of_the_directory_is_told(void** state) {
+  static const struct {
+    enum fault_call call;
+    unsigned nth;
+    int error;
+  } cases[] = {{CALL_FSYNC, 3, EIO}, {CALL_OPEN, 1, EACCES}, {CALL_OPEN, 1, EMFILE}};
+  struct fixture* f = *state;
+  size_t before = open_descriptors();
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+    open_now(f, &f->file, i % 2 == 0 ? "file" : "file2", UVDIO_OPEN_RW);
+    make_target(f);
+    faults_reset();
+    fault_fail(cases[i].call, cases[i].nth, ONCE, cases[i].error);
+    struct tracked_op* failed = replace(f);
+    run(f);
+    assert_result(failed, uv_translate_sys_error(cases[i].error));
+    assert_int_equal(fault_hits(cases[i].call), 1);
+    assert_int_equal(fault_calls(CALL_RENAME), 1);
+    assert_int_equal(open_descriptors(), before);
+    assert_target(f, 1);
+  }
+}
+
+/* What is interrupted there is repeated by itself: the rename has been done. */
+static void interrupted_directory_is_synced_again(void** state) {
+  struct fixture* f = *state;
+  make_target(f);
+  faults_reset();
+  fault_fail(CALL_FSYNC, 3, RETRIES_MAX, EINTR);
+  struct tracked_op* done = replace(f);
+  run(f);
+  assert_result(done, 0);
+  assert_int_equal(fault_calls(CALL_FSYNC), 3 + RETRIES_MAX);
+  assert_int_equal(fault_calls(CALL_RENAME), 1);
+  faults_reset();
+  fault_fail(CALL_OPEN, 1, RETRIES_MAX, EINTR);
+  done = replace(f);
+  run(f);
+  assert_result(done, 0);
+  assert_int_equal(fault_calls(CALL_OPEN), 1 + RETRIES_MAX);
+}
+
 /* What shares the sync of a replace hears of the sync alone. */
 static void sync_beside_it_hears_nothing_of_names(void** state) {
   struct fixture* f = *state;
@@ -196,6 +240,8 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, sync_that_fails_latches),
       FAULT_TEST_ON(set_up, rename_that_fails_does_not),
       FAULT_TEST_ON(set_up, directory_that_fails_leaves_the_new_name),
+      FAULT_TEST_ON(set_up, error_of_the_directory_is_told),
+      FAULT_TEST_ON(set_up, interrupted_directory_is_synced_again),
       FAULT_TEST_ON(set_up, sync_beside_it_hears_nothing_of_names),
       FAULT_TEST_ON(set_up, cancelled_replace_leaves_whole_syncs_whole),
   };
