@@ -158,7 +158,23 @@ static void each_refusal_is_told_in_words(void** state) {
   }
 }
 
-/* Nor does it matter that the kernel does not tell its release. */
+/* Since Linux 5.6, both of them. */
+#define OP_READ 22u
+#define OP_WRITE 23u
+
+static void ring_that_can_not_read_or_write_is_none(void** state) {
+  char reason[256];
+  (void)state;
+  for (unsigned opcode = OP_READ - 1; opcode <= OP_WRITE + 1; opcode++) {
+    int is_needed = opcode == OP_READ || opcode == OP_WRITE;
+    fault_pretend_missing_opcode(opcode);
+    assert_code(uvdio_backend_probe(UVDIO_BACKEND_RING, reason, sizeof(reason)),
+                is_needed ? UV_ENOSYS : 0);
+    assert_int_equal(strstr(reason, "reading through a ring is not there") != NULL, is_needed);
+  }
+}
+
+/* It does not matter that the kernel does not tell its release. */
 static void kernel_without_a_name_is_unknown(void** state) {
   char reason[256];
   (void)state;
@@ -468,6 +484,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, interrupted_probe_is_repeated),
       FAULT_TEST_ON(set_up, lack_of_locked_memory_is_told),
       FAULT_TEST_ON(set_up, each_refusal_is_told_in_words),
+      FAULT_TEST_ON(set_up, ring_that_can_not_read_or_write_is_none),
       FAULT_TEST_ON(set_up, kernel_without_a_name_is_unknown),
       FAULT_TEST_ON(set_up, engines_share_nothing_where_rings_do_not_copy),
       FAULT_TEST_ON(set_up, ring_without_deferred_work_is_watched_too),

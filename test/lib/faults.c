@@ -43,6 +43,7 @@ static int pretended_no_direct;
 static int pretended_late_flag;
 static int drains_next_sync;
 static unsigned pretended_descriptors;
+static unsigned pretended_missing_opcode;
 static unsigned durable_writes;
 static unsigned atomic_writes;
 static int blocking[2] = {-1, -1}; /* a pipe */
@@ -117,6 +118,7 @@ void faults_reset(void) {
   pretended_late_flag = 0;
   drains_next_sync = 0;
   pretended_descriptors = 0;
+  pretended_missing_opcode = 0;
   durable_writes = 0;
   atomic_writes = 0;
   end_blocking();
@@ -299,6 +301,19 @@ unsigned fault_pretended_descriptors(void) {
 void fault_pretend_descriptors(unsigned most) {
   pthread_mutex_lock(&lock);
   pretended_descriptors = most;
+  pthread_mutex_unlock(&lock);
+}
+
+unsigned fault_pretended_missing_opcode(void) {
+  pthread_mutex_lock(&lock);
+  unsigned opcode = pretended_missing_opcode;
+  pthread_mutex_unlock(&lock);
+  return opcode;
+}
+
+void fault_pretend_missing_opcode(unsigned opcode) {
+  pthread_mutex_lock(&lock);
+  pretended_missing_opcode = opcode;
   pthread_mutex_unlock(&lock);
 }
 

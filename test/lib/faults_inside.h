@@ -55,6 +55,7 @@ long fault_pretended(void);
  * I/O. */
 const char* fault_pretended_kernel(void);
 int fault_pretended_no_direct(void);
+unsigned fault_pretended_missing_opcode(void);
 
 /* Whether the ring's flag has to stand where it need not. */
 int fault_pretended_late_flag(void);

@@ -321,6 +321,10 @@ int __wrap_io_uring_register_ring_fd(struct io_uring* ring) {
 struct io_uring_probe* __wrap_io_uring_get_probe_ring(struct io_uring* ring) {
   struct plan plan = fault_enter(CALL_REGISTER);
   struct io_uring_probe* probe = plan.error != 0 ? NULL : __real_io_uring_get_probe_ring(ring);
+  unsigned missing = fault_pretended_missing_opcode();
+  if (probe != NULL && missing != 0 && missing < probe->ops_len) {
+    probe->ops[missing].flags = 0;
+  }
   fault_leave(CALL_REGISTER);
   return probe;
 }
