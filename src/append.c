@@ -343,7 +343,8 @@ static slot_t* place(uvdio_appender_t* a) {
       place_whole(a, append);
     }
   }
-  return slot != NULL && slot->used > slot->old ? slot : NULL;
+  assert(slot == NULL || slot->used > slot->old);
+  return slot;
 }
 
 static void note_what_is_ready(uvdio_appender_t* a) {
