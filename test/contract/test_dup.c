@@ -94,10 +94,7 @@ static void handles_have_one_file(void** state) {
   assert_size(f, &f->other, MANY * PAGE);
 }
 
-static void handle_tells_what_its_source_tells(void** state) {
-  struct fixture* f = *state;
-  uvdio_file_info_t source = info_of(&f->file);
-  uvdio_file_info_t info = info_of(&f->other);
+static void assert_same(uvdio_file_info_t info, uvdio_file_info_t source) {
   assert_string_equal(info.backend, source.backend);
   assert_string_equal(info.backend_concurrent, source.backend_concurrent);
   assert_string_equal(info.reason, source.reason);
@@ -105,7 +102,6 @@ static void handle_tells_what_its_source_tells(void** state) {
   assert_int_equal(info.is_direct, source.is_direct);
   assert_int_equal(info.is_durable_serialized, source.is_durable_serialized);
   assert_int_equal(info.flags, source.flags);
-  assert_int_equal(info.flags, SHAREABLE);
   assert_int_equal(info.memory_align, source.memory_align);
   assert_int_equal(info.offset_align, source.offset_align);
   assert_int_equal(info.system_memory_align, source.system_memory_align);
@@ -116,8 +112,40 @@ static void handle_tells_what_its_source_tells(void** state) {
   assert_int_equal(info.inode, source.inode);
   assert_int_equal(info.device, source.device);
   assert_int_equal(info.open_size, source.open_size);
+  assert_int_equal(info.atomic_min, source.atomic_min);
   assert_int_equal(info.atomic_max, source.atomic_max);
   assert_int_equal(info.cache, source.cache);
+  assert_int_equal(info.modified_ns, source.modified_ns);
+  assert_int_equal(info.changed_ns, source.changed_ns);
+  assert_int_equal(info.created_ns, source.created_ns);
+  assert_int_equal(info.optimal_size, source.optimal_size);
+  assert_int_equal(info.physical_block, source.physical_block);
+  assert_int_equal(info.request_max, source.request_max);
+  assert_int_equal(info.durable_method, source.durable_method);
+}
+
+static void handle_tells_what_its_source_tells(void** state) {
+  struct fixture* f = *state;
+  assert_same(info_of(&f->other), info_of(&f->file));
+  assert_int_equal(info_of(&f->other).flags, SHAREABLE);
+}
+
+/* What no default is. */
+static void handle_of_any_file_tells_what_its_source_tells(void** state) {
+  static const unsigned kinds[] = {UVDIO_O_BUFFERED, UVDIO_O_BUFFERED | UVDIO_O_DONTCACHE,
+                                   UVDIO_O_NATIVE_ALIGN, UVDIO_O_DSYNC};
+  struct fixture* f = *state;
+  for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+    uvdio_file_t source = {0};
+    uvdio_file_t copy = {0};
+    open_now(f, &source, "kind", SHAREABLE | kinds[i]);
+    assert_ok(uvdio_dup(f->engine, &copy, &source));
+    assert_same(info_of(&copy), info_of(&source));
+    put(f, &copy, 0, PAGE, kinds[i]);
+    assert_holds(f, &source, 0, PAGE, kinds[i]);
+    assert_result(t_close(op_now(&f->tracker), &copy), 0);
+    assert_result(t_close(op_now(&f->tracker), &source), 0);
+  }
 }
 
 static void note_path(const uvdio_request_info_t* info, void* arg) {
@@ -792,6 +820,7 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_WITH_TWO(handles_have_one_file),
       TEST_WITH_TWO(handle_tells_what_its_source_tells),
+      TEST_WITH_TWO(handle_of_any_file_tells_what_its_source_tells),
       TEST_WITH_TWO(handle_has_its_sources_path),
       TEST_WITH_TWO(handle_may_be_the_source_of_another),
       TEST_WITH_TWO(read_only_source_has_read_only_handles),
