@@ -520,6 +520,31 @@ static void info_tells_what_the_open_has_learnt(void** state) {
   assert_int_equal(info.atomic_max & (info.atomic_max - (info.atomic_max > 0)), 0);
 }
 
+/* Nanoseconds since 1970 are none for some 292 years and more; the filesystem may know no such times
+ * at all. */
+static void times_far_away_are_none(void** state) {
+  static const int64_t seconds[] = {0,           -1,          9223372034,   9223372035,
+                                    9223372036,  9223372037,  -9223372034,  -9223372035,
+                                    -9223372036, -9223372037, INT64_MAX / 2};
+  const int64_t most = 9223372035;
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("inodes and times");
+  for (size_t i = 0; i < COUNT_OF(seconds); i++) {
+    const struct timespec times[2] = {{.tv_sec = seconds[i], .tv_nsec = 7},
+                                      {.tv_sec = seconds[i], .tv_nsec = 9}};
+    struct stat told;
+    assert_int_equal(utimensat(AT_FDCWD, path_of(f, "file"), times, 0), 0);
+    open_now(f, &f->other, "file", UVDIO_OPEN_READ);
+    struct tracked_op* op = t_stat(op_now(&f->tracker), &f->other);
+    int64_t modified_ns = info_of(&f->other).modified_ns;
+    assert_int_equal(stat(path_of(f, "file"), &told), 0);
+    int is_known = told.st_mtim.tv_sec <= most && told.st_mtim.tv_sec >= -most;
+    assert_int_equal(op->stat.modified_ns, is_known ? ns_of(told.st_mtim) : 0);
+    assert_int_equal(modified_ns, op->stat.modified_ns);
+    assert_result(t_close(op_now(&f->tracker), &f->other), 0);
+  }
+}
+
 static void open_size_is_that_after_the_truncate(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, 3 * PAGE, 1);
@@ -746,6 +771,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, info_tells_who_executes_and_why),
       TEST_ON(fixture_open, info_tells_what_was_opened),
       TEST_ON(fixture_open, info_tells_what_the_open_has_learnt),
+      TEST_ON(fixture_open, times_far_away_are_none),
       TEST_ON(fixture_open, open_size_is_that_after_the_truncate),
       TEST_ON(fixture_open, info_tells_the_alignment_that_holds),
       TEST_ON(fixture_engine, native_alignment_lets_sectors_through),
