@@ -653,6 +653,7 @@ static void faults_apply_to_what_they_are_for(void** state) {
 
 struct heard {
   unsigned calls;
+  unsigned preset; /* faults that had something in a field */
   uvdio_op_t op;
   char path[16];
   uint64_t offset;
@@ -662,6 +663,8 @@ struct heard {
 static void fail_third(void* data, const uvdio_sim_event_t* event, uvdio_sim_fault_t* fault) {
   struct heard* heard = data;
   heard->calls++;
+  heard->preset += fault->kind != UVDIO_SIM_NONE || fault->error != 0 || fault->steps != 0 ||
+                   fault->length != 0 || fault->cut != UVDIO_SIM_CUT_SEEDED;
   heard->op = event->op;
   snprintf(heard->path, sizeof(heard->path), "%s", event->path);
   heard->offset = event->offset;
@@ -692,6 +695,7 @@ static void callback_decides_too(void** state) {
   assert_result(t_size(op_now(&w->tracker), &w->file), UV_EPERM);
   assert_result(t_size(op_now(&w->tracker), &w->file), 3 * PAGE);
   assert_int_equal(heard.calls, 4);
+  assert_int_equal(heard.preset, 0);
 }
 
 /*
