@@ -95,7 +95,7 @@ void fault_pretend_kernel(const char* release);
 /* getrlimit tells that so many descriptors may be open; 0 for the truth. */
 void fault_pretend_descriptors(unsigned most);
 
-/* Rings are probed on a kernel that has not this opcode; 0 (which every kernel has) for the truth. */
+/* Rings are probed on a kernel without this opcode; 0 (which every kernel has) for the truth. */
 void fault_pretend_missing_opcode(unsigned opcode);
 
 /* statx(2) tells that files take no direct I/O, though they opened for it; 0 for the truth. Not
