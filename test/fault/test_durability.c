@@ -61,8 +61,8 @@ static struct tracked_op* write_for(struct fixture* f, uvdio_file_t* file, int64
   return write;
 }
 
-/* A trial in which writes of each method take their times, those of the first one up and down. Returns
- * what it came to. */
+/* A trial in which writes of each method take their times, those of the first one up and down.
+ * Returns what it came to. */
 static uvdio_file_info_t try_both(struct fixture* f, int64_t sync_ns) {
   unsigned of_dsync = 0;
   for (unsigned n = 0; n < TRIALS; n++) {
