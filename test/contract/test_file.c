@@ -520,8 +520,8 @@ static void info_tells_what_the_open_has_learnt(void** state) {
   assert_int_equal(info.atomic_max & (info.atomic_max - (info.atomic_max > 0)), 0);
 }
 
-/* Nanoseconds since 1970 are none for some 292 years and more; the filesystem may know no such times
- * at all. */
+/* Nanoseconds since 1970 are none for some 292 years and more; the filesystem may know no such
+ * times at all. */
 static void times_far_away_are_none(void** state) {
   static const int64_t seconds[] = {0,           -1,          9223372034,   9223372035,
                                     9223372036,  9223372037,  -9223372034,  -9223372035,
