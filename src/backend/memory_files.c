@@ -422,12 +422,19 @@ uvdio__node_t* uvdio__store_find(const uvdio__store_t* store, const char* path) 
   return uvdio__names_find(&store->names, path);
 }
 
+int uvdio__store_refuses_directory(const char* path, unsigned flags) {
+  const unsigned exclusive = UVDIO_O_CREATE | UVDIO_O_EXCLUSIVE;
+  int has_slash = path[strlen(path) - 1] == '/';
+
+  return (flags & exclusive) == exclusive && !has_slash ? UV_EEXIST : UV_EISDIR;
+}
+
 int uvdio__store_admits(const char* path, unsigned flags, int exists) {
   if (*path == '\0') {
     return UV_ENOENT;
   }
   if (names_directory(path)) {
-    return UV_EISDIR;
+    return uvdio__store_refuses_directory(path, flags);
   }
   if (exists && (flags & UVDIO_O_EXCLUSIVE) != 0) {
     return (flags & UVDIO_O_CREATE) != 0 ? UV_EEXIST : UV_EINVAL; /* No file here is a device. */
@@ -497,7 +504,7 @@ int uvdio__store_open(uvdio__store_t* store, const char* path, unsigned flags,
     return open_nameless(store, path, flags, node);
   }
   if (found == NULL && *path != '\0' && uvdio__names_is_directory(&store->names, path)) {
-    return UV_EISDIR;
+    return uvdio__store_refuses_directory(path, flags);
   }
   error = uvdio__store_admits(path, flags, found != NULL);
   if (error != 0) {

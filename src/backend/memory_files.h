@@ -45,6 +45,9 @@ int uvdio__store_replace(uvdio__store_t* store, const uvdio__node_t* node,
  * but UV_ENOMEM. */
 int uvdio__store_admits(const char* path, unsigned flags, int exists);
 
+/* The error of an open that finds a directory, as open(2) gives it. */
+int uvdio__store_refuses_directory(const char* path, unsigned flags);
+
 /* One file by itself, empty; null when out of memory. The path is copied. */
 uvdio__node_t* uvdio__node_create(const char* path);
 void uvdio__node_destroy(uvdio__node_t* node);

@@ -489,7 +489,7 @@ int uvdio__sim_open(uvdio_sim_t* sim, const char* path, unsigned flags, uvdio__s
     return open_nameless(sim, path, flags, file);
   }
   if (found == NULL && *path != '\0' && uvdio__names_is_directory(&sim->names, path)) {
-    return UV_EISDIR;
+    return uvdio__store_refuses_directory(path, flags);
   }
   error = uvdio__store_admits(path, flags, found != NULL);
   if (error != 0) {

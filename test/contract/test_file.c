@@ -87,6 +87,18 @@ static void folder_is_no_file(void** state) {
   assert_not_open(f, &f->other);
 }
 
+/* A slash at the end says that a directory is meant, which no open for writing makes. */
+static void exclusive_creation_refuses_a_directory(void** state) {
+  struct fixture* f = *state;
+  unsigned flags = UVDIO_OPEN_RW | UVDIO_O_EXCLUSIVE;
+  assert_result(t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "d")), 0);
+  assert_result(open_later(f, "d", flags), UV_EEXIST);
+  assert_result(open_later(f, "..", flags), UV_EEXIST);
+  assert_result(open_later(f, "d/", flags), UV_EISDIR);
+  assert_result(open_later(f, "d", UVDIO_OPEN_RW), UV_EISDIR);
+  assert_not_open(f, &f->other);
+}
+
 static void path_may_be_relative(void** state) {
   struct fixture* f = *state;
   char before[FILESYSTEM_PATH_MAX];
@@ -742,6 +754,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, open_rw_keeps_and_create_truncates),
       TEST_ON(fixture_open, open_truncates_without_creating),
       TEST_ON(fixture_open, exclusive_creation_refuses_what_exists),
+      TEST_ON(fixture_open, exclusive_creation_refuses_a_directory),
       TEST_ON(fixture_engine, path_may_be_relative),
       TEST_ON(fixture_engine, folder_is_no_file),
       TEST_ON(fixture_engine, empty_path_is_not_found),
