@@ -12,6 +12,7 @@
 #include "generator.h"
 #include "model.h"
 #include "model_log.h"
+#include "model_names.h"
 #include "tracker.h"
 #include "uvdio/group.h"
 #include "uvdio/sim.h"
@@ -29,12 +30,21 @@
 #define PARTIES 3u
 #define MEMBERS 6u
 
-enum action { CANCEL = UVDIO_OP_COUNT, MISUSE, CLOSE_ENGINE, CUT_POWER, PLAY_NAMES, GROUP, LOG };
+enum action {
+  CANCEL = UVDIO_OP_COUNT,
+  MISUSE,
+  CLOSE_ENGINE,
+  CUT_POWER,
+  PLAY_NAMES,
+  GROUP,
+  LOG,
+  NAMES
+};
 
 /* Beside the operations, whose weights are in the generator's table. */
-static const struct weight own_weights[] = {
-    {CANCEL, 50},     {MISUSE, 16}, {CLOSE_ENGINE, 2}, {CUT_POWER, 2},
-    {PLAY_NAMES, 20}, {GROUP, 60},  {LOG, 120},        {0, 0}};
+static const struct weight own_weights[] = {{CANCEL, 50},   {MISUSE, 16},     {CLOSE_ENGINE, 2},
+                                            {CUT_POWER, 2}, {PLAY_NAMES, 20}, {GROUP, 60},
+                                            {LOG, 120},     {NAMES, 160},     {0, 0}};
 
 static const struct profile profile = {.size = FILE_SIZE,
                                        .most = TRANSFER_MAX,
@@ -119,6 +129,7 @@ struct run {
   int in_group_call;
   struct model_log log;
   char log_path[PATH_MAX_HERE];
+  struct model_names names;
   char (*views)[TRANSFER_MAX]; /* one for each slot */
   struct late late[LATE_MAX];
   unsigned late_count;
@@ -505,6 +516,9 @@ static void check_promises(const struct run* run) {
   }
   if (run->log.wrong[0] != '\0') {
     complain("%s", run->log.wrong);
+  }
+  if (run->names.wrong[0] != '\0') {
+    complain("%s", run->names.wrong);
   }
 }
 
@@ -903,6 +917,9 @@ static void cancel_all(struct run* run, struct subject* subject) {
     expect_code(uvdio_engine_cancel(run->engine), 0, "cancelling all");
   }
   run->log.is_cancelled |= subject == NULL;
+  if (subject == NULL) {
+    model_names_cancelled(&run->names);
+  }
   for (unsigned i = 0; i < SLOTS; i++) {
     struct slot* slot = &run->slots[i];
     slot->cancelled |= slot->busy && (subject == NULL || slot->subject == subject);
@@ -1006,6 +1023,7 @@ static void begin_close(struct run* run) {
   }
   run->closing = 1;
   run->log.closing = 1;
+  run->names.closing = 1;
   expect_code(t_engine_close(run->engine, on_engine_closed), 0, "engine_close");
 }
 
@@ -1051,6 +1069,7 @@ static void cut_power(struct run* run) {
   }
   run->dead = 1;
   run->log.dead = 1;
+  run->names.dead = 1;
 }
 
 /* Beside the files; its operations and comparisons count with theirs. */
@@ -1064,8 +1083,23 @@ static void append(struct run* run) {
   }
 }
 
-static void bury_log(struct run* run) {
-  model_log_bury(&run->log, run->dead && run->cut != UVDIO_SIM_CUT_CRASH);
+static void use_names(struct run* run) {
+  uint64_t operations = run->names.operations;
+  if (run->engine != NULL) {
+    model_names_step(&run->names, run->engine, &run->choices);
+    check_promises(run);
+    run->totals->operations += run->names.operations - operations;
+    run->totals->names += run->names.operations - operations;
+  }
+}
+
+/* What is not in the files of the run. */
+static void bury_the_rest(struct run* run) {
+  int was_cut = run->dead && run->cut != UVDIO_SIM_CUT_CRASH;
+  model_log_bury(&run->log, was_cut);
+  model_names_bury(&run->names, was_cut     ? NAMES_AFTER_CUT
+                                : run->dead ? NAMES_AFTER_CRASH
+                                            : NAMES_ENDED);
   check_promises(run);
 }
 
@@ -1104,7 +1138,7 @@ static void run_until_closed(struct run* run) {
 /* The power may go off while the engine closes, too. */
 static void renew_engine(struct run* run) {
   run_until_closed(run);
-  bury_log(run);
+  bury_the_rest(run);
   if (run->dead && run->cut != UVDIO_SIM_CUT_CRASH) {
     end_late(run);
   }
@@ -1140,6 +1174,7 @@ static void act(struct run* run, struct subject* subject) {
       [PLAY_NAMES - UVDIO_OP_COUNT] = play,
       [GROUP - UVDIO_OP_COUNT] = submit_group,
       [LOG - UVDIO_OP_COUNT] = append,
+      [NAMES - UVDIO_OP_COUNT] = use_names,
   };
   unsigned action = choose_action(&run->choices, weights_of(BY_MODEL, own_weights));
   if (action < UVDIO_OP_COUNT) {
@@ -1210,7 +1245,7 @@ static void add_rule(struct run* run, uvdio_op_t op, uvdio_sim_kind_t kind, int 
 
 static int is_fallible(uvdio_op_t op) {
   enum effect effect = facts_of(op)->effect;
-  return effect != EFFECT_OPEN && effect != EFFECT_CLOSE && effect != EFFECT_NAMES;
+  return effect != EFFECT_OPEN && effect != EFFECT_CLOSE;
 }
 
 static void add_faults(struct run* run) {
@@ -1273,6 +1308,14 @@ static void make_log(struct run* run) {
   run->log.injected = run->injected;
 }
 
+static void make_names(struct run* run) {
+  const char* directory = run->sim != NULL ? "/world" : run->options->directory;
+  char prefix[PATH_MAX_HERE];
+  snprintf(prefix, sizeof(prefix), "%.500s/names", directory);
+  model_names_make(&run->names, prefix, run->sim, run->sim == NULL);
+  run->names.injected = run->injected;
+}
+
 static void check_file_at_end(struct run* run, struct subject* subject) {
   struct slot* slot = &run->slots[0];
   uvdio_req_t req = {0};
@@ -1305,9 +1348,10 @@ static void end_engine(struct run* run) {
   for (unsigned i = 0; i < FILES; i++) {
     check_file_at_end(run, &run->subjects[i]);
   }
+  model_names_compare(&run->names, run->engine);
   begin_close(run);
   run_until_closed(run);
-  bury_log(run);
+  bury_the_rest(run);
 }
 
 static void make_memory(struct run* run) {
@@ -1325,6 +1369,7 @@ static void make_memory(struct run* run) {
 static void give_back(struct run* run, size_t allocations, size_t descriptors) {
   size_t out = 0;
   tracker_finish(&run->tracker);
+  model_names_free(&run->names);
   check_promises(run);
   expect_code(uvdio_arena_destroy(run->arena, &out), 0, "frames that are out");
   if (run->sim != NULL) {
@@ -1338,6 +1383,7 @@ static void give_back(struct run* run, size_t allocations, size_t descriptors) {
   }
   run->totals->logged += run->log.compared;
   model_log_free(&run->log);
+  run->totals->places += run->names.compared;
   free(run->views);
   free(run);
 }
@@ -1367,6 +1413,7 @@ void run_model(const struct model_options* options, struct model_totals* totals)
     make_world(run);
   }
   make_log(run);
+  make_names(run);
   start_engine(run);
   make_subjects(run);
   run_steps(run);
