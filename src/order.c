@@ -213,9 +213,11 @@ void uvdio__order_undefer(uvdio_req_t* req) {
   }
 }
 
+/* Durable writes that were written wait only while another handle syncs, and no newer sync goes
+ * before them when the turn comes. */
 int uvdio__order_must_not_sync_now(const uvdio_file_t* file) {
   return !uvdio__list_is_empty(&file->order_) || file->syncing_ != NULL ||
-         !uvdio__list_is_empty(&file->deferred_);
+         !uvdio__list_is_empty(&file->deferred_) || !uvdio__list_is_empty(&file->written_);
 }
 
 static void submit_sync(uvdio_req_t* req) {

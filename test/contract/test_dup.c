@@ -559,6 +559,42 @@ static void cancelling_all_ends_what_waits(void** state) {
   assert_result(t_truncate(op_now(&f->tracker), &f->file, 0), 0);
 }
 
+struct turn {
+  struct fixture* f;
+  struct tracked_op* write;
+  int was_done; /* the write, in the callback of the other handle's sync */
+  struct tracked_op* at_once;
+  struct tracked_op* later;
+};
+
+static void sync_in_turn(struct tracked_op* op) {
+  struct turn* turn = op->data;
+  struct fixture* f = turn->f;
+  turn->was_done = turn->write->done > 0;
+  turn->at_once = t_sync_all(op_now(&f->tracker), &f->file);
+  turn->later = t_sync_all(op_new(&f->tracker), &f->file);
+}
+
+/* In the callback the turn of the handle has come, and its engine has not noticed. */
+static void sync_comes_after_a_durable_write_that_waits_for_its_turn(void** state) {
+  struct fixture* f = *state;
+  static struct turn turn;
+  static uvdio_file_t third;
+  uvdio_buf_t page = filled(PAGE, 1);
+  turn.f = f;
+  assert_ok(uvdio_dup(f->engine, &third, &f->file));
+  turn.write = t_write_flags(op_new(&f->tracker), &f->file, &page, 0,
+                             UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_SYNC);
+  struct tracked_op* first = t_sync_data(op_then(&f->tracker, sync_in_turn, &turn), &third);
+  run(f);
+  assert_result(first, 0);
+  assert_result(turn.write, PAGE);
+  assert_result(turn.later, 0);
+  assert_true(turn.was_done || turn.at_once->code == UV_EBUSY);
+  assert_true(turn.write->order < turn.later->order);
+  assert_result(t_close(op_now(&f->tracker), &third), 0);
+}
+
 /*
  * Syncs, locks, descriptors
  */
@@ -842,6 +878,7 @@ int main(int argc, char** argv) {
       TEST_WITH_TWO(engine_closes_while_it_waits),
       TEST_WITH_TWO(cancelling_all_ends_what_waits),
       TEST_WITH_TWO(syncs_of_both_handles_all_end),
+      TEST_WITH_TWO(sync_comes_after_a_durable_write_that_waits_for_its_turn),
       TEST_WITH_TWO(lock_goes_with_the_last_handle),
       TEST_WITH_TWO(released_handle_keeps_the_lock),
       TEST_WITH_TWO(adopted_descriptor_may_have_handles),
