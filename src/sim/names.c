@@ -82,6 +82,7 @@ int uvdio__sim_change_names(uvdio_sim_t* sim, uvdio_op_t op, const char* path, c
 
 int uvdio__sim_names(uvdio_sim_t* sim, uvdio_op_t op, const uvdio__names_t* names, uint64_t mark) {
   int error = uvdio__names_check(&sim->names, op, names);
+  uvdio__sim_file_t* file = uvdio__names_find(&sim->names, names->path);
 
   if (error != 0) {
     return error;
@@ -90,8 +91,10 @@ int uvdio__sim_names(uvdio_sim_t* sim, uvdio_op_t op, const uvdio__names_t* name
     uvdio__sim_sync_names(sim, names->path, mark);
     return 0;
   }
-  return uvdio__sim_change_names(sim, op, names->path, names->new_path,
-                                 uvdio__names_find(&sim->names, names->path));
+  if (op == UVDIO_OP_RENAME && uvdio__names_find(&sim->names, names->new_path) == file) {
+    return 0; /* It does nothing, and nothing of it can be on the disk after a cut. */
+  }
+  return uvdio__sim_change_names(sim, op, names->path, names->new_path, file);
 }
 
 int uvdio__sim_has_name(const uvdio__name_table_t* table, const uvdio__sim_file_t* file) {

@@ -545,6 +545,7 @@ static void link_file_ends(struct model_names* names, struct names_job* job) {
 static void replace_ends(struct model_names* names, struct names_job* job, int64_t result) {
   if (result == 0) {
     sync_ends(names, job, 0);
+    names_disk_sync(&names->disk, job->to / NAMES_EACH, job->changes);
     take_way(job, job->base);
   } else if (result != UV_ECANCELED && result != job->expected) {
     lose_page(&names->files[job->value]);
@@ -552,8 +553,14 @@ static void replace_ends(struct model_names* names, struct names_job* job, int64
   }
 }
 
+/* A rename to another name of the file, or to the same one, does nothing. */
 static int changes_names(const struct model_names* names, const struct names_job* job) {
   uvdio_op_t op = job->operation.op;
+  int moves = op == UVDIO_OP_RENAME || op == UVDIO_OP_REPLACE;
+  if (moves &&
+      (job->from == job->to || (is_file(job->value) && value_at(names, job->to) == job->value))) {
+    return 0;
+  }
   if (op == UVDIO_OP_OPEN) {
     return job->to != NOWHERE && value_at(names, job->to) == NAMES_NOTHING;
   }
@@ -660,7 +667,7 @@ static void on_end(struct tracked_op* top) {
   check_promises(names);
   job->busy = 0;
   if (tracker_overtaken(top) != NULL) {
-    wrong(names, "%s: done before an older %s", uvdio_op_name(top->kind),
+    wrong(names, "of names, %s: done before an older %s", uvdio_op_name(top->kind),
           uvdio_op_name(tracker_overtaken(top)->kind));
   }
   finish(names, job, top->result, &back);

@@ -144,6 +144,25 @@ static void rename_is_never_half_done(void** state) {
   assert_in_range(renamed, 1, SEEDS - 1);
 }
 
+/* Of two names of one file, or of one and the same: it does nothing, so that nothing of it can be
+ * on the disk while what came before is not. */
+static void rename_that_changes_nothing_loses_nothing(void** state) {
+  struct world* w = *state;
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    uvdio_sim_options_t options = {.seed = seed};
+    another_world(w, &options);
+    make_durable(w, "old", 1);
+    make_durable(w, "new", 2);
+    assert_result(t_rename(now(w), w->engine, "old", "new", 0), 0);
+    assert_result(t_rename(now(w), w->engine, "new", "new", 0), 0);
+    make_durable(w, "one", 3);
+    assert_result(t_link(now(w), w->engine, "one", "two"), 0);
+    assert_result(t_rename(now(w), w->engine, "one", "two", 0), 0);
+    cut(w, UVDIO_SIM_CUT_SEEDED);
+    assert_true(exists(w, "new") && exists(w, "one"));
+  }
+}
+
 static void unlinked_file_is_gone_after_the_cut(void** state) {
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
@@ -396,6 +415,7 @@ int main(void) {
       TEST_IN(world_open, sync_of_a_file_keeps_no_rename),
       TEST_IN(world_open, directory_sync_keeps_a_new_file),
       TEST_IN(world_open, rename_is_never_half_done),
+      TEST_IN(world_open, rename_that_changes_nothing_loses_nothing),
       TEST_IN(world_open, unlinked_file_is_gone_after_the_cut),
       TEST_IN(world_open, failed_directory_sync_keeps_nothing),
       TEST_IN(world_open, failed_sync_in_a_replace_latches),
