@@ -83,6 +83,7 @@ struct operation {
   size_t unit;     /* what their sizes are multiples of */
   unsigned how;    /* UVDIO_WRITE_*, of a write */
   size_t skip;     /* bytes at the begin, and at the end, that a read does not ask for */
+  unsigned handle; /* of the file's open handles (uvdio_dup()): set by the harness */
 };
 
 /* The arguments of an operation on a file whose transfers are multiples of `unit`. */

@@ -35,7 +35,8 @@ static int is_ours_at(const struct model* model, uint64_t sector, uint64_t word,
  */
 
 static void set_guess(struct guesses* guesses, uint64_t order, uint64_t word) {
-  guesses->list[0] = (struct guess){order, word, MODEL_SECTOR_MOST, 1};
+  guesses->list[0] =
+      (struct guess){.order = order, .word = word, .kept = MODEL_SECTOR_MOST, .sole = 1};
   guesses->count = 1;
   guesses->any = 0;
 }
@@ -46,12 +47,14 @@ static void remove_guess(struct guesses* guesses, unsigned at) {
   guesses->count--;
 }
 
-static void add_guess(struct guesses* guesses, uint64_t order, uint64_t word, unsigned kept) {
+static void add_guess(struct guesses* guesses, const struct change* change, uint64_t word,
+                      unsigned kept) {
   if (guesses->count == MODEL_GUESSES) {
     remove_guess(guesses, 0);
     guesses->any = 1;
   }
-  guesses->list[guesses->count++] = (struct guess){order, word, kept, 0};
+  guesses->list[guesses->count++] =
+      (struct guess){.order = change->order, .word = word, .handle = change->handle, .kept = kept};
 }
 
 static struct guess* find_guess(struct guesses* guesses, uint64_t order) {
@@ -70,13 +73,32 @@ static void forget_guess(struct guesses* guesses, uint64_t order) {
   }
 }
 
+static void drop_before(struct guesses* guesses, unsigned at) {
+  memmove(guesses->list, guesses->list + at, (guesses->count - at) * sizeof(guesses->list[0]));
+  guesses->count -= at;
+  guesses->any = 0;
+}
+
 /* Drops what is older than the newest change up to `order` that had the sector to itself. */
 static void drop_older(struct guesses* guesses, uint64_t order) {
   for (unsigned i = guesses->count; i-- > 0;) {
     if (guesses->list[i].order <= order && guesses->list[i].sole) {
-      memmove(guesses->list, guesses->list + i, (guesses->count - i) * sizeof(guesses->list[0]));
-      guesses->count -= i;
-      guesses->any = 0;
+      drop_before(guesses, i);
+      return;
+    }
+  }
+}
+
+static int is_covered(const struct guess* guess, const struct change* sync) {
+  return guess->sole && guess->order <= sync->order &&
+         (guess->handle == sync->handle || guess->ended < sync->order);
+}
+
+/* The same up to the newest change that the sync covers. */
+static void drop_covered(struct guesses* guesses, const struct change* sync) {
+  for (unsigned i = guesses->count; i-- > 0;) {
+    if (is_covered(&guesses->list[i], sync)) {
+      drop_before(guesses, i);
       return;
     }
   }
@@ -199,12 +221,22 @@ static uint64_t sector_at(const struct model* model, uint64_t offset) {
  * Sectors.
  */
 
+/* Behind the truncates that are at work: nothing is behind another handle's. */
+static int is_ordered(const struct model* model, const struct change* change) {
+  unsigned others = 0;
+  for (unsigned i = 0; i < MODEL_HANDLES; i++) {
+    others += i != change->handle ? model->truncates[i] : 0;
+  }
+  return model->ordered && others == 0;
+}
+
 static void sector_begins(const struct model* model, struct sector* sector,
                           const struct change* change, uint64_t word, unsigned kept) {
-  int is_first = sector->changes == (model->ordered ? sector->truncates : 0);
-  int may_be_cut_later = sector->changes > 0 && !model->ordered;
-  add_guess(&sector->now, change->order, word, kept);
-  add_guess(&sector->disk, change->order, word, kept);
+  int ordered = is_ordered(model, change);
+  int is_first = sector->changes == (ordered ? sector->truncates : 0);
+  int may_be_cut_later = sector->changes > 0 && !ordered;
+  add_guess(&sector->now, change, word, kept);
+  add_guess(&sector->disk, change, word, kept);
   sector->sole = is_first ? change->order : 0;
   sector->changes++;
   sector->truncates += change->op == UVDIO_OP_TRUNCATE;
@@ -225,6 +257,7 @@ static void settle(const struct model* model, struct sector* sector, uint64_t or
   sector->settled_at = model->clock;
   guess = find_guess(&sector->disk, order);
   guess->sole = durable || order > model->failed_at;
+  guess->ended = model->clock;
   if (durable) {
     drop_older(&sector->disk, order);
   }
@@ -401,6 +434,7 @@ static int cuts_within(const struct model* model, const struct change* change) {
 
 static void truncate_begins(struct model* model, struct change* change) {
   resize_begins(model, change, 1);
+  model->truncates[change->handle]++;
   model->last_truncate = change->order;
   if (change->end < model->floor) {
     model->floor = change->end;
@@ -414,6 +448,8 @@ static void truncate_begins(struct model* model, struct change* change) {
 }
 
 static void truncate_ends(struct model* model, const struct change* change, enum model_end how) {
+  assert(model->truncates[change->handle] > 0);
+  model->truncates[change->handle]--;
   model->clock++;
   for (uint64_t i = first_zeros(model, change); i < model->count; i++) {
     sector_ends(model, &model->sectors[i], change, how);
@@ -442,7 +478,7 @@ static void sync_succeeds(struct model* model, const struct change* change) {
   model->entry_durable = 1;
   for (unsigned i = 0; i < model->count; i++) {
     if (model->sectors[i].disk.count > 1) {
-      drop_older(&model->sectors[i].disk, change->order);
+      drop_covered(&model->sectors[i].disk, change);
     }
   }
   if (change->size_was_known && model->last_truncate < change->order) {
@@ -478,6 +514,7 @@ void model_begins(struct model* model, struct change* change, const struct opera
   change->size_was_known = model->size_known && model->resizing == 0;
   change->size_was = model->size;
   change->order = ++model->clock;
+  change->handle = operation->handle;
   change->end = operation->offset + operation->length;
   change->begin = change->op == UVDIO_OP_TRUNCATE ? change->end : operation->offset;
   switch (facts_of(change->op)->effect) {

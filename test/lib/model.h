@@ -17,8 +17,9 @@
  * is in flight, else between bounds. Where a harness lets nothing overlap, everything is exact:
  * each byte of each sector, and by size_due the size as well.
  *
- * Of the library the model knows the kinds of operations, and one promise, where it is told so
- * (`ordered`): of changes through one open file, those behind a truncate come after it.
+ * Of the library the model knows the kinds of operations, and two promises. Where it is told so
+ * (`ordered`): of changes through one handle, those behind a truncate come after it. Of changes
+ * through another handle than its own a sync covers those that had ended when it was submitted.
  */
 #ifndef UVDIO_TEST_MODEL_H
 #define UVDIO_TEST_MODEL_H
@@ -32,12 +33,15 @@
 #define MODEL_SECTOR_MOST 4096u
 #define MODEL_SECTORS_MOST 4096u
 #define MODEL_GUESSES 6u
+#define MODEL_HANDLES 2u /* of an open file */
 
 struct guess {
   uint64_t order; /* of the change */
   uint64_t word;  /* that it left there; 0 for zeros */
-  unsigned kept;  /* so many bytes of it, and zeros behind them */
-  int sole;       /* it ended well, and nobody else was at the sector meanwhile */
+  uint64_t ended; /* when it had ended well */
+  unsigned handle;
+  unsigned kept; /* so many bytes of it, and zeros behind them */
+  int sole;      /* it ended well, and nobody else was at the sector meanwhile */
 };
 
 struct guesses {
@@ -79,8 +83,9 @@ struct model {
   int doubtful;      /* they failed, or a truncate was not alone */
   uint64_t grown;    /* what the others of those make it at least */
   uint64_t last_truncate;
-  uint64_t floor;   /* after a power cut: at least so much ... */
-  uint64_t ceiling; /* ... and at most so much */
+  unsigned truncates[MODEL_HANDLES]; /* at work */
+  uint64_t floor;                    /* after a power cut: at least so much ... */
+  uint64_t ceiling;                  /* ... and at most so much */
   int entry_durable;
   uint64_t failed_at; /* a sync did: changes from before then can't be made durable by another */
 };
@@ -88,6 +93,7 @@ struct model {
 /* One operation as the model sees it, from submission to result. */
 struct change {
   uvdio_op_t op;
+  unsigned handle;
   uint64_t order;
   uint64_t begin; /* bytes; a truncate's new size */
   uint64_t end;   /* and a preallocation's length */

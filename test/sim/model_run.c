@@ -38,13 +38,14 @@ enum action {
   PLAY_NAMES,
   GROUP,
   LOG,
-  NAMES
+  NAMES,
+  DUP
 };
 
 /* Beside the operations, whose weights are in the generator's table. */
-static const struct weight own_weights[] = {{CANCEL, 50},   {MISUSE, 16},     {CLOSE_ENGINE, 2},
-                                            {CUT_POWER, 2}, {PLAY_NAMES, 20}, {GROUP, 60},
-                                            {LOG, 120},     {NAMES, 160},     {0, 0}};
+static const struct weight own_weights[] = {
+    {CANCEL, 50}, {MISUSE, 16}, {CLOSE_ENGINE, 2}, {CUT_POWER, 2}, {PLAY_NAMES, 20},
+    {GROUP, 60},  {LOG, 120},   {NAMES, 160},      {DUP, 30},      {0, 0}};
 
 static const struct profile profile = {.size = FILE_SIZE,
                                        .most = TRANSFER_MAX,
@@ -71,9 +72,14 @@ enum handle_state { CLOSED, OPENING, OPEN, CLOSING };
 
 struct run;
 
-struct subject {
+/* Of a subject's open file: the first by an open, the others of it by uvdio_dup(). */
+struct handle {
   uvdio_file_t file;
   enum handle_state state;
+};
+
+struct subject {
+  struct handle handles[MODEL_HANDLES];
   unsigned flags;
   uint64_t unit; /* what offsets and lengths are multiples of */
   struct model model;
@@ -88,6 +94,7 @@ struct slot {
   struct party* party; /* null: the operation has a request of its own */
   struct run* run;
   struct subject* subject;
+  struct handle* handle;
   int busy;
   int cancelled;
   int born_dead; /* submitted after the power cut */
@@ -162,6 +169,37 @@ static int is_skipped(const char* ranges, uint64_t step) {
 }
 
 /*
+ * Handles.
+ */
+
+static int is_closed(const struct subject* subject) {
+  for (unsigned i = 0; i < MODEL_HANDLES; i++) {
+    if (subject->handles[i].state != CLOSED) {
+      return 0;
+    }
+  }
+  return 1;
+}
+
+/* Of one open file, another one in a state; or null. */
+static struct handle* other_handle(struct subject* subject, const struct handle* handle,
+                                   enum handle_state state) {
+  for (unsigned i = 0; i < MODEL_HANDLES; i++) {
+    if (&subject->handles[i] != handle && subject->handles[i].state == state) {
+      return &subject->handles[i];
+    }
+  }
+  return NULL;
+}
+
+/* Mostly one that is open, where there is one. */
+static struct handle* take_handle(struct run* run, struct subject* subject) {
+  struct handle* handle = &subject->handles[choose(&run->choices, MODEL_HANDLES)];
+  struct handle* open = other_handle(subject, handle, OPEN);
+  return handle->state == OPEN || open == NULL || one_in(&run->choices, 10) ? handle : open;
+}
+
+/*
  * Complaints.
  */
 
@@ -217,11 +255,11 @@ static void expect_code(int64_t got, int64_t expected, const char* what) {
 static void trace(const struct run* run, const struct slot* slot, const char* what,
                   int64_t number) {
   if (run->options->trace) {
-    printf("step %" PRIu64 ": %s %s of subject %u, slot %d, order %" PRIu64 ", %" PRIu64 "-%" PRIu64
-           ": %" PRId64 "\n",
+    printf("step %" PRIu64 ": %s %s of subject %u by handle %u, slot %d, order %" PRIu64
+           ", %" PRIu64 "-%" PRIu64 ": %" PRId64 "\n",
            run->step, what, uvdio_op_name(slot->operation.op), slot->subject->model.number,
-           (int)(slot - run->slots), slot->change.order, slot->operation.offset,
-           slot->operation.offset + slot->sent.cap, number);
+           slot->operation.handle, (int)(slot - run->slots), slot->change.order,
+           slot->operation.offset, slot->operation.offset + slot->sent.cap, number);
   }
 }
 
@@ -332,7 +370,7 @@ static void end_open(struct run* run, struct slot* slot, int64_t result) {
     expect_code(result, 0, "open");
   }
   model_ends(&subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
-  subject->state = result == 0 ? OPEN : CLOSED;
+  slot->handle->state = result == 0 ? OPEN : CLOSED;
   subject->failed_at = UINT64_MAX;
   if (result != 0) {
     subject->existence_known &= subject->model.exists || !creates;
@@ -340,7 +378,7 @@ static void end_open(struct run* run, struct slot* slot, int64_t result) {
   }
   subject->model.exists = 1;
   subject->existence_known = 1;
-  expect_code(uvdio_file_info(&subject->file, &info), 0, "file_info");
+  expect_code(uvdio_file_info(&slot->handle->file, &info), 0, "file_info");
   subject->unit = info.offset_align > MODEL_SECTOR ? info.offset_align : MODEL_SECTOR;
 }
 
@@ -500,7 +538,7 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
       model_ends(&slot->subject->model, &slot->change, result == 0 ? MODEL_DONE : MODEL_UNSURE);
       break;
     case EFFECT_CLOSE:
-      slot->subject->state = CLOSED;
+      slot->handle->state = CLOSED;
       break;
     case EFFECT_NAMES:
       complain("an operation that is none");
@@ -527,7 +565,7 @@ static const struct slot* older_member(const struct run* run, const struct slot*
                                        uvdio_op_t as) {
   for (unsigned i = 0; i < SLOTS; i++) {
     const struct slot* other = &run->slots[i];
-    if (other->busy && other->party != NULL && other->subject == slot->subject &&
+    if (other->busy && other->party != NULL && other->handle == slot->handle &&
         other->change.order <= slot->change.order && other->sent.cap > 0 &&
         op_waits_for(as, other->operation.op)) {
       return other;
@@ -588,14 +626,14 @@ static int expected_code(const struct run* run, const struct slot* slot) {
   if (slot->operation.op == UVDIO_OP_OPEN) {
     return 0;
   }
-  if (subject->state != OPEN || (reads && (subject->flags & UVDIO_O_WRONLY) != 0) ||
+  if (slot->handle->state != OPEN || (reads && (subject->flags & UVDIO_O_WRONLY) != 0) ||
       (changes && (subject->flags & (UVDIO_O_RDWR | UVDIO_O_WRONLY)) == 0)) {
     return UV_EBADF;
   }
   if (!op_is(slot->operation.op, UVDIO_OP_KIND_CHANGE | UVDIO_OP_KIND_SYNC)) {
     return 0;
   }
-  expect_code(uvdio_file_info(&subject->file, &info), 0, "file_info");
+  expect_code(uvdio_file_info(&slot->handle->file, &info), 0, "file_info");
   if ((slot->operation.how & UVDIO_WRITE_ATOMIC) != 0 &&
       (slot->operation.length < info.atomic_min || slot->operation.length > info.atomic_max ||
        slot->operation.length == 0)) {
@@ -603,6 +641,10 @@ static int expected_code(const struct run* run, const struct slot* slot) {
   }
   if (info.latch_error != 0 && !run->injected && !run->dead) {
     complain("%s is latched: %s", subject->path, uvdio_strerror(info.latch_error));
+  }
+  if (info.latch_error == 0 && slot->operation.op == UVDIO_OP_REPLACE &&
+      other_handle(slot->subject, slot->handle, OPEN) != NULL) {
+    return UV_EBUSY;
   }
   return info.latch_error;
 }
@@ -641,11 +683,18 @@ static unsigned open_flags(struct run* run, const struct subject* subject, unsig
   return UVDIO_O_CREATE | chosen | (one_in(&run->choices, 10) ? UVDIO_O_WRONLY : UVDIO_O_RDWR);
 }
 
-static uvdio_buf_t provide(struct run* run, struct slot* slot, struct subject* subject) {
+/* Before it is prepared. */
+static void take(struct slot* slot, struct subject* subject, struct handle* handle) {
+  slot->subject = subject;
+  slot->handle = handle;
+}
+
+static uvdio_buf_t provide(struct run* run, struct slot* slot) {
+  struct subject* subject = slot->subject;
   struct operation* operation = &slot->operation;
   uvdio_op_t op = operation->op;
   uvdio_buf_t buf = uvdio_buf_wrap(NULL, 0);
-  slot->subject = subject;
+  operation->handle = (unsigned)(slot->handle - subject->handles);
   slot->cancelled = 0;
   slot->born_dead = run->dead;
   if (op == UVDIO_OP_OPEN) {
@@ -661,16 +710,15 @@ static uvdio_buf_t provide(struct run* run, struct slot* slot, struct subject* s
   return buf;
 }
 
-static uvdio_buf_t prepare(struct run* run, struct slot* slot, struct subject* subject,
-                           uvdio_op_t op) {
-  slot->operation = generate(&run->choices, &profile, op, subject->unit);
-  return provide(run, slot, subject);
+static uvdio_buf_t prepare(struct run* run, struct slot* slot, uvdio_op_t op) {
+  slot->operation = generate(&run->choices, &profile, op, slot->subject->unit);
+  return provide(run, slot);
 }
 
 static int submit(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
   struct subject* subject = slot->subject;
   struct target target = {
-      .engine = run->engine, .path = subject->path, .file = &subject->file, .buf = buf};
+      .engine = run->engine, .path = subject->path, .file = &slot->handle->file, .buf = buf};
   int code = t_operation(slot->top, &slot->operation, &target)->code;
   check_promises(run);
   return code;
@@ -687,14 +735,26 @@ static void begin(const struct run* run, struct slot* slot) {
   trace(run, slot, "begin", slot->operation.flags);
 }
 
+/* Whether another handle of the open file may be in the way, or has been until its callback: what
+ * waited for it on this one goes first. */
+static int may_wait_for_handles(const struct run* run, const struct slot* slot) {
+  for (unsigned i = 0; i < SLOTS; i++) {
+    const struct slot* other = &run->slots[i];
+    if (other->busy && other->subject == slot->subject) {
+      return (slot->subject->flags & UVDIO_O_DUP) != 0;
+    }
+  }
+  return 0;
+}
+
 /* Whether the synchronous form may be refused. Of files on disks more is, than the order of a file
  * asks for. */
 static int may_be_busy(const struct run* run, const struct slot* slot) {
   uvdio_op_t op = operation_ordered_as(slot->operation.op, slot->operation.flags);
   uvdio_op_t as =
       run->sim != NULL || op == UVDIO_OP_SIZE || op == UVDIO_OP_STAT ? op : UVDIO_OP_CLOSE;
-  return tracker_obstacle(&run->tracker, &slot->subject->file, as) != NULL ||
-         older_member(run, slot, as) != NULL;
+  return tracker_obstacle(&run->tracker, &slot->handle->file, as) != NULL ||
+         older_member(run, slot, as) != NULL || may_wait_for_handles(run, slot);
 }
 
 /* Returns 0 where something else that is under way does not allow it. */
@@ -722,19 +782,22 @@ static void carry_out(struct run* run, struct slot* slot, uvdio_buf_t* buf) {
   slot->operation.now = 0;
   expect_code(submit(run, slot, buf), 0, uvdio_op_name(op));
   if (op == UVDIO_OP_OPEN) {
-    slot->subject->state = OPENING;
+    slot->handle->state = OPENING;
   } else if (op == UVDIO_OP_CLOSE) {
-    slot->subject->state = CLOSING;
+    slot->handle->state = CLOSING;
   }
   accepted(run, slot);
 }
 
 static void operate(struct run* run, struct subject* subject, uvdio_op_t op) {
   struct slot* slot = free_slot(run);
-  if (slot == NULL || (op == UVDIO_OP_OPEN && subject->state != CLOSED)) {
+  struct handle* handle = op == UVDIO_OP_OPEN ? &subject->handles[0] : take_handle(run, subject);
+  if (slot == NULL || (op == UVDIO_OP_OPEN && !is_closed(subject)) ||
+      (op == UVDIO_OP_REPLACE && other_handle(subject, handle, CLOSING) != NULL)) {
     return;
   }
-  uvdio_buf_t buf = prepare(run, slot, subject, op);
+  take(slot, subject, handle);
+  uvdio_buf_t buf = prepare(run, slot, op);
   int expected = expected_code(run, slot);
   if (expected == 0) {
     carry_out(run, slot, &buf);
@@ -744,6 +807,35 @@ static void operate(struct run* run, struct subject* subject, uvdio_op_t op) {
     run->totals->refused++;
   }
   expect_code(uvdio_buf_release(&buf), 0, "release");
+}
+
+static int is_replaced(const struct run* run, const struct handle* handle) {
+  for (unsigned i = 0; i < SLOTS; i++) {
+    const struct slot* slot = &run->slots[i];
+    if (slot->busy && slot->handle == handle && slot->operation.op == UVDIO_OP_REPLACE) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* One more handle, where the open file has none of it yet. */
+static void dup_handle(struct run* run) {
+  struct subject* subject = &run->subjects[choose(&run->choices, FILES)];
+  const struct handle* source = other_handle(subject, NULL, OPEN);
+  struct handle* handle = other_handle(subject, NULL, CLOSED);
+  if (source == NULL || handle == NULL) {
+    return;
+  }
+  int is_allowed = (subject->flags & UVDIO_O_DUP) != 0;
+  int expected = !is_allowed ? UV_EINVAL : run->closing ? UV_EBADF : run->dead ? UVDIO_SIM_DEAD : 0;
+  int code = uvdio_dup(run->engine, &handle->file, &source->file);
+  if ((code == UV_EBUSY && is_replaced(run, source)) || (code == UV_EBADF && run->closing)) {
+    return;
+  }
+  expect_code(code, expected, "uvdio_dup");
+  handle->state = code == 0 ? OPEN : CLOSED;
+  run->totals->dups += code == 0;
 }
 
 /*
@@ -815,12 +907,13 @@ static void set_member(struct run* run, struct party* party, struct subject* sub
     const struct slot* before = party->members[party->count - 1].data;
     follow(run, &slot->operation, &before->operation, subject->unit);
   }
-  member->buf = provide(run, slot, subject);
+  take(slot, subject, take_handle(run, subject));
+  member->buf = provide(run, slot);
   member->data = slot;
   member->op = op;
   member->flags =
       op == UVDIO_OP_WRITE ? slot->operation.how : (slot->operation.exact ? UVDIO_MEMBER_EXACT : 0);
-  member->file = &subject->file;
+  member->file = &slot->handle->file;
   member->offset = slot->operation.offset;
   slot->busy = 1; /* so that no other member takes it */
   party->codes[party->count++] = expected_code(run, slot);
@@ -905,31 +998,33 @@ static void cancel_group(struct run* run, struct party* party) {
   }
 }
 
-/* Whatever is pending, of one file or of all. */
-static void cancel_all(struct run* run, struct subject* subject) {
-  if (subject != NULL) {
-    int code = uvdio_file_cancel(&subject->file);
-    int is_sure = !run->closing && (subject->state == OPEN || subject->state == CLOSED);
-    int is_open =
-        is_sure ? subject->state == OPEN : code == 0; /* callbacks run, or the engine closes it */
-    expect_code(code, is_open ? 0 : UV_EBADF, "cancelling a file's");
+static void cancel_handle(struct run* run, struct handle* handle) {
+  int code = uvdio_file_cancel(&handle->file);
+  int is_sure = !run->closing && (handle->state == OPEN || handle->state == CLOSED);
+  int is_open =
+      is_sure ? handle->state == OPEN : code == 0; /* callbacks run, or the engine closes it */
+  expect_code(code, is_open ? 0 : UV_EBADF, "cancelling a file's");
+}
+
+/* Whatever is pending, of one handle or (null) of all. */
+static void cancel_all(struct run* run, struct handle* handle) {
+  if (handle != NULL) {
+    cancel_handle(run, handle);
   } else {
     expect_code(uvdio_engine_cancel(run->engine), 0, "cancelling all");
-  }
-  run->log.is_cancelled |= subject == NULL;
-  if (subject == NULL) {
+    run->log.is_cancelled = 1;
     model_names_cancelled(&run->names);
   }
   for (unsigned i = 0; i < SLOTS; i++) {
     struct slot* slot = &run->slots[i];
-    slot->cancelled |= slot->busy && (subject == NULL || slot->subject == subject);
+    slot->cancelled |= slot->busy && (handle == NULL || slot->handle == handle);
   }
 }
 
 static void cancel_some(struct run* run) {
   if (one_in(&run->choices, 12)) {
     struct subject* subject = &run->subjects[choose(&run->choices, FILES)];
-    cancel_all(run, one_in(&run->choices, 3) ? NULL : subject);
+    cancel_all(run, one_in(&run->choices, 3) ? NULL : take_handle(run, subject));
     return;
   }
   struct slot* slot = &run->slots[choose(&run->choices, SLOTS)];
@@ -945,6 +1040,7 @@ static void cancel_some(struct run* run) {
     expect_code(code, UV_EINVAL, "cancelling nothing");
     return;
   }
+  trace(run, slot, "cancel", code);
   if (code != UV_EBUSY) {
     expect_code(code, 0, "cancel");
     slot->cancelled = 1;
@@ -969,8 +1065,8 @@ static void misuse(struct run* run) {
   uvdio_buf_t buf = uvdio_buf_view_bytes(run->views[0], BLOCK);
   uvdio_buf_t off = uvdio_buf_view_bytes(run->views[0] + 8, BLOCK);
   struct tracked_op* top = slot->top;
-  uvdio_file_t* file = &subject->file;
-  if (run->closing || subject->state != OPEN || (subject->flags & UVDIO_O_WRONLY) != 0 ||
+  uvdio_file_t* file = &subject->handles[0].file;
+  if (run->closing || subject->handles[0].state != OPEN || (subject->flags & UVDIO_O_WRONLY) != 0 ||
       slot->party != NULL) {
     return;
   }
@@ -1011,7 +1107,9 @@ static void on_engine_closed(uvdio_engine_t* engine) {
     }
   }
   for (unsigned i = 0; i < FILES; i++) {
-    run->subjects[i].state = CLOSED;
+    for (unsigned k = 0; k < MODEL_HANDLES; k++) {
+      run->subjects[i].handles[k].state = CLOSED;
+    }
   }
   run->engine = NULL;
 }
@@ -1153,9 +1251,10 @@ static void learn_sizes(struct run* run) {
   for (unsigned i = 0; i < FILES; i++) {
     struct subject* subject = &run->subjects[i];
     uvdio_req_t req = {0};
-    if (subject->state == OPEN && !subject->model.size_known &&
+    struct handle* handle = other_handle(subject, NULL, OPEN);
+    if (handle != NULL && !subject->model.size_known &&
         subject->model.resizing + subject->model.writing == 0 && !run->dead && !run->closing &&
-        uvdio_size(&subject->file, &req, NULL) == 0) {
+        uvdio_size(&handle->file, &req, NULL) == 0) {
       model_learn_size(&subject->model, (uint64_t)req.result);
     }
   }
@@ -1175,6 +1274,7 @@ static void act(struct run* run, struct subject* subject) {
       [GROUP - UVDIO_OP_COUNT] = submit_group,
       [LOG - UVDIO_OP_COUNT] = append,
       [NAMES - UVDIO_OP_COUNT] = use_names,
+      [DUP - UVDIO_OP_COUNT] = dup_handle,
   };
   unsigned action = choose_action(&run->choices, weights_of(BY_MODEL, own_weights));
   if (action < UVDIO_OP_COUNT) {
@@ -1192,11 +1292,11 @@ static void step(struct run* run) {
     return;
   }
   struct subject* subject = &run->subjects[choose(&run->choices, FILES)];
-  if (subject->state == OPENING) {
+  if (subject->handles[0].state == OPENING) {
     if (one_in(&run->choices, 10)) {
       cancel_some(run);
     }
-  } else if (subject->state == CLOSED && !one_in(&run->choices, 10)) {
+  } else if (is_closed(subject) && !one_in(&run->choices, 10)) {
     operate(run, subject, UVDIO_OP_OPEN);
   } else {
     act(run, subject);
@@ -1293,10 +1393,10 @@ static void make_subjects(struct run* run) {
     model_init(&subject->model, i, MODEL_SECTOR, SECTORS, 1);
     subject->model.exists = run->sim == NULL;
     if (run->sim == NULL) {
-      expect_code(uvdio_open(run->engine, &subject->file, &req, subject->path, UVDIO_OPEN_CREATE,
-                             0644, NULL),
+      expect_code(uvdio_open(run->engine, &subject->handles[0].file, &req, subject->path,
+                             UVDIO_OPEN_CREATE, 0644, NULL),
                   0, "making a file");
-      expect_code(uvdio_close(&subject->file, &req, NULL), 0, "making a file");
+      expect_code(uvdio_close(&subject->handles[0].file, &req, NULL), 0, "making a file");
     }
   }
 }
@@ -1319,7 +1419,8 @@ static void make_names(struct run* run) {
 static void check_file_at_end(struct run* run, struct subject* subject) {
   struct slot* slot = &run->slots[0];
   uvdio_req_t req = {0};
-  if (uvdio_open(run->engine, &subject->file, &req, subject->path, UVDIO_OPEN_READ, 0, NULL) != 0) {
+  if (uvdio_open(run->engine, &subject->handles[0].file, &req, subject->path, UVDIO_OPEN_READ, 0,
+                 NULL) != 0) {
     if (subject->existence_known && subject->model.exists) {
       complain("%s is gone at the end", subject->path);
     }
@@ -1331,10 +1432,11 @@ static void check_file_at_end(struct run* run, struct subject* subject) {
     slot->operation =
         (struct operation){.op = UVDIO_OP_READ, .offset = offset, .length = TRANSFER_MAX};
     model_begins(&subject->model, &slot->change, &slot->operation, NULL);
-    expect_code(uvdio_read(&subject->file, &req, &buf, offset, NULL), 0, "a read at the end");
+    expect_code(uvdio_read(&subject->handles[0].file, &req, &buf, offset, NULL), 0,
+                "a read at the end");
     check_bytes(run, slot, buf.base, buf.len);
   }
-  expect_code(uvdio_close(&subject->file, &req, NULL), 0, "a close at the end");
+  expect_code(uvdio_close(&subject->handles[0].file, &req, NULL), 0, "a close at the end");
 }
 
 static void end_engine(struct run* run) {

@@ -35,6 +35,7 @@ struct model_totals {
   uint64_t merged;  /* of these, without a request of their own */
   uint64_t appends; /* accepted, syncs and closes of appenders included */
   uint64_t logged;  /* bytes of logs that were compared */
+  uint64_t dups;    /* handles made of open files */
   uint64_t names;   /* operations on names and on the files that they lead to */
   uint64_t places;  /* of names, looked at */
 };

@@ -179,12 +179,12 @@ static int run_worlds(struct arguments* arguments) {
          " cancelled and %" PRIu64 " failed; %" PRIu64 " refused; %" PRIu64 " engines, %" PRIu64
          " power cuts, %" PRIu64 " crashes with %" PRIu64 " writes on their way; %" PRIu64
          " sectors compared; %" PRIu64 " members of groups, %" PRIu64 " of them merged, %" PRIu64
-         " appends, %" PRIu64 " bytes of logs compared; %" PRIu64 " operations on names, %" PRIu64
-         " places looked at\n",
+         " appends, %" PRIu64 " bytes of logs compared; %" PRIu64 " dups, %" PRIu64
+         " operations on names, %" PRIu64 " places looked at\n",
          arguments->backend, first, arguments->options.seed - 1, totals.operations,
          totals.cancelled, totals.failed, totals.refused, totals.engines, totals.cuts,
          totals.crashes, totals.late, totals.sectors, totals.members, totals.merged, totals.appends,
-         totals.logged, totals.names, totals.places);
+         totals.logged, totals.dups, totals.names, totals.places);
   print_figure(totals.operations, "operations");
   print_figure(totals.failed, "operations that failed");
   print_figure(totals.cuts, "power cuts");
