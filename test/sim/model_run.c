@@ -98,6 +98,7 @@ struct slot {
   int busy;
   int cancelled;
   int born_dead; /* submitted after the power cut */
+  int is_let_in; /* no truncate, or nothing beside one, was in the way when it was submitted */
   struct operation operation;
   struct change change;
   uvdio_buf_t sent;
@@ -574,6 +575,45 @@ static const struct slot* older_member(const struct run* run, const struct slot*
   return NULL;
 }
 
+static uvdio_op_t ordered_as(const struct slot* slot) {
+  return operation_ordered_as(slot->operation.op, slot->operation.flags);
+}
+
+/* An empty transfer waits for nothing. */
+static int moves_or_changes(const struct slot* slot) {
+  return !op_is(slot->operation.op, UVDIO_OP_KIND_TRANSFER) || slot->operation.length > 0;
+}
+
+/* What is under way on a handle of the open file, and runs alone beside the operation, or that
+ * beside it. */
+static int excludes(const struct slot* slot, const struct slot* other) {
+  return other->busy && other->subject == slot->subject && moves_or_changes(slot) &&
+         moves_or_changes(other) && !op_is(slot->operation.op, UVDIO_OP_KIND_SYNC) &&
+         slot->operation.op != UVDIO_OP_CLOSE && op_waits_for(ordered_as(slot), ordered_as(other));
+}
+
+/* Among handles the order is that in which they are let in: nothing that was at once is passed. */
+static void check_handles_first(const struct run* run, const struct slot* slot, int64_t result) {
+  for (unsigned i = 0; result >= 0 && i < SLOTS; i++) {
+    const struct slot* other = &run->slots[i];
+    if (other->handle != slot->handle && excludes(slot, other) && other->is_let_in &&
+        other->change.order < slot->change.order) {
+      complain("%s of %s: done before an older %s of another handle",
+               uvdio_op_name(slot->operation.op), slot->subject->path,
+               uvdio_op_name(other->operation.op));
+    }
+  }
+}
+
+static int is_let_in(const struct run* run, const struct slot* slot) {
+  for (unsigned i = 0; i < SLOTS; i++) {
+    if (&run->slots[i] != slot && excludes(slot, &run->slots[i])) {
+      return 0;
+    }
+  }
+  return 1;
+}
+
 static void check_members_first(const struct run* run, const struct slot* slot, int64_t result) {
   uvdio_op_t as = operation_ordered_as(slot->operation.op, slot->operation.flags);
   if ((result >= 0 || as == UVDIO_OP_CLOSE) && older_member(run, slot, as) != NULL) {
@@ -592,6 +632,7 @@ static void on_end(struct tracked_op* top) {
              uvdio_op_name(tracker_overtaken(top)->kind));
   }
   check_members_first(run, slot, top->result);
+  check_handles_first(run, slot, top->result);
   end_operation(run, slot, top->result, &back);
   expect_code(uvdio_buf_release(&back), 0, "release");
   if (one_in(&run->choices, 4)) {
@@ -650,6 +691,7 @@ static int expected_code(const struct run* run, const struct slot* slot) {
 }
 
 static void accepted(struct run* run, struct slot* slot) {
+  slot->is_let_in = is_let_in(run, slot);
   slot->busy = 1;
   run->totals->operations++;
 }
@@ -871,6 +913,7 @@ static void on_member(uvdio_member_t* member) {
     end_party(party);
   }
   check_members_first(run, slot, member->result);
+  check_handles_first(run, slot, member->result);
   end_operation(run, slot, member->result, &back);
   expect_code(uvdio_buf_release(&back), 0, "release");
   if (one_in(&run->choices, 4)) {
