@@ -13,6 +13,8 @@
  */
 #include "engine_close.h"
 
+#include <assert.h>
+
 #include "allocator.h"
 #include "durability.h"
 #include "file.h"
@@ -101,9 +103,21 @@ static void continue_off_loop(uvdio_engine_t* engine) {
   }
 }
 
+/* In a forked child. The end of a request adds those to a queue that were deferred for it: they are
+ * waiting by then, and end as well. */
+static void fail_waiting_after_fork(uvdio_engine_t* engine) {
+  assert(engine->state == ENGINE_ABANDONED);
+  while (engine->waiting > 0) {
+    uvdio__queue_fail_waiting(engine, UVDIO_EFORK);
+  }
+}
+
 void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
   uvdio__iteration_sweep(engine);
   uvdio__iteration_begin(engine);
+  if (engine->state == ENGINE_ABANDONED) {
+    fail_waiting_after_fork(engine); /* What callbacks have let go of the directories of names. */
+  }
   uvdio__share_for_each_given(engine, uvdio__order_take_grants);
   uvdio__iteration_run_callbacks(engine);
   uvdio__iteration_end(engine);
@@ -126,16 +140,13 @@ void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
   continue_off_loop(engine);
 }
 
-/* In a forked child: everything in flight is the parent's. The end of a request adds those to a
- * queue that were deferred for it: they are waiting by then, and end as well. */
+/* In a forked child: everything in flight is the parent's. */
 static void abandon_after_fork(uvdio_engine_t* engine) {
   engine->state = ENGINE_ABANDONED;
   uvdio__queue_set_iteration(engine, 0); /* The fork may have come within one, which ends here. */
   uvdio__queue_fail_running(engine, UVDIO_EFORK);
   uvdio__share_for_each(engine, uvdio__order_take_grants); /* Nobody else lets them go on. */
-  while (engine->waiting > 0) {
-    uvdio__queue_fail_waiting(engine, UVDIO_EFORK);
-  }
+  fail_waiting_after_fork(engine);
 }
 
 /* With nothing pending the engine may be closed by the thread that runs the loop next, which can't

@@ -437,6 +437,20 @@ static void child_closes_a_file_whose_close_is_held(void** state) {
   assert_int_equal(files_open(f), 0);
 }
 
+/* Operations on names let go of their directories when they are called back. */
+static void child_closes_a_directory_that_is_held(void** state) {
+  static uvdio_file_t base;
+  struct fixture* f = *state;
+  struct target target = {.base = &base, .path = "new"};
+  assert_result(t_open(op_now(&f->tracker), f->engine, &base, f->dir, UVDIO_O_DIRECTORY), 0);
+  add(t_at(op_new(&f->tracker), UVDIO_OP_MKDIR, &target));
+  add(t_close(op_new(&f->tracker), &base));
+  assert_int_equal(fork_and_do(child_closes, f), 0);
+  run(f);
+  assert_result(ops[0], 0);
+  assert_result(ops[1], 0);
+}
+
 /* May leave so many descriptors open. */
 static void let_a_child_close(struct fixture* f, unsigned leaving) {
   tolerated = leaving;
@@ -633,6 +647,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_closes_what_its_parent_is_closing),
       TEST_ON(bound, child_closes_a_file_left_open),
       TEST_ON(bound, child_closes_a_file_whose_close_is_held),
+      TEST_ON(bound, child_closes_a_directory_that_is_held),
       TEST_ON(bound, child_keeps_off_a_close_that_is_on_its_way),
       TEST_ON(bound, child_closes_a_file_that_is_half_open),
       TEST_ON(bound, child_can_not_know_of_an_open_that_is_on_its_way),
