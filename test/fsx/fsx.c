@@ -15,7 +15,9 @@
  *      └──────────┘                    └──► cancelled: the same operation again, same claim
  *
  * Every thousandth operation or so the file is closed, opened again with other flags, and compared
- * as a whole: by the library's synchronous reads, and by the system's through the page cache.
+ * as a whole: by the library's synchronous reads, and by the system's through the page cache. In
+ * between it has a second handle at times (uvdio_dup()). Beside it are a log and names (lib/
+ * model_log.h, model_names.h).
  *
  * Exit status: 0 all agreed, 1 it did not (the seed and what was done to the bytes is printed), 77
  * it can't run here.
@@ -32,6 +34,7 @@
 #include "generator.h"
 #include "model.h"
 #include "model_log.h"
+#include "model_names.h"
 #include "tracker.h"
 #include "uvdio/group.h"
 
@@ -73,6 +76,7 @@ struct job {
   struct tracked_op* top;
   int busy;
   struct operation operation;
+  uvdio_file_t* file; /* the handle */
   uint64_t number;
   struct change change;
   uint64_t claim_begin;
@@ -100,13 +104,17 @@ static struct filesystem filesystem;
 static char path[FILESYSTEM_PATH_MAX + 16];
 static char log_path[FILESYSTEM_PATH_MAX + 16];
 static struct model_log appended; /* beside the file */
+static struct model_names names;
 static uv_loop_t loop;
 static uvdio_engine_t* engine;
 static uvdio_arena_t* arena;
 static uvdio_file_t file;
+static uvdio_file_t second; /* of the same open file */
+static enum { NO_SECOND, HAS_SECOND, SECOND_CLOSES } second_state;
+static struct tracked_op* second_close;
+static uint64_t seconds_closed;
+static unsigned open_with;
 static uint64_t align; /* bytes: what the open file asks of offsets and lengths */
-static uint32_t atomic_min, atomic_max;
-static uint64_t whole; /* writes that can't be torn */
 static uint32_t atomic_min, atomic_max;
 static uint64_t whole; /* writes that can't be torn */
 static struct tracker tracker;
@@ -419,7 +427,7 @@ static void split(struct job* job) {
     size_t end =
         i + 1 == count ? (size_t)operation->length : units * (i + 1) / count * operation->unit;
     member->op = operation->op;
-    member->file = &file;
+    member->file = job->file;
     member->offset = operation->offset + at;
     member->flags = operation->op == UVDIO_OP_WRITE ? operation->how
                                                     : (operation->exact ? UVDIO_MEMBER_EXACT : 0);
@@ -448,18 +456,68 @@ static int call_group(struct job* job) {
  * Submitting.
  */
 
+/* What was chosen before, or is made once more, may have lost its handle. A replace is for a file
+ * with one handle. */
+static void adapt_to_handles(struct job* job) {
+  job->file = second_state == HAS_SECOND ? job->file : &file;
+  if (job->operation.op == UVDIO_OP_REPLACE && second_state != NO_SECOND) {
+    job->operation.op = UVDIO_OP_SYNC_ALL;
+  }
+}
+
 static int call(struct job* job) {
   uvdio_buf_t view = view_of(job);
   struct target target = {
-      .file = &file, .path = path, .buf = job->by_view && is_transfer(job) ? &view : &job->buf};
+      .file = job->file, .path = path, .buf = job->by_view && is_transfer(job) ? &view : &job->buf};
   return t_operation(job->top, &job->operation, &target)->code;
 }
 
 static void submit(struct job* job) {
+  adapt_to_handles(job);
   int by_group = is_for_a_group(job) && one_in(&choices, 2);
   must(uvdio_op_name(job->operation.op), by_group ? call_group(job) : call(job));
   if (one_in(&choices, 32)) {
     (void)(by_group ? uvdio_group_cancel(&job->group) : t_cancel(job->top));
+  }
+}
+
+/*
+ * The second handle.
+ */
+
+/* The first one stays, with whatever is pending on it. */
+static void on_second_closed(struct tracked_op* top) {
+  for (unsigned i = 0; i < options.jobs; i++) {
+    if (jobs[i].busy && jobs[i].file == &second) {
+      fail_at("a handle was closed before what is pending on it", 0, 0);
+    }
+  }
+  if (top->result != 0) {
+    fail_at("a handle can't be closed", 0, 0);
+  }
+  second_state = NO_SECOND;
+  seconds_closed++;
+}
+
+/* Opens it, or closes it with requests pending. */
+static void change_second(void) {
+  if (second_state == HAS_SECOND) {
+    must("uvdio_close", t_close(second_close, &second)->code);
+    second_state = SECOND_CLOSES;
+  } else if (second_state == NO_SECOND && (open_with & UVDIO_O_DUP) != 0) {
+    int code = uvdio_dup(engine, &second, &file);
+    if (code == UV_EBUSY) {
+      return; /* A replace is pending. */
+    }
+    must("uvdio_dup", code);
+    second_state = HAS_SECOND;
+  }
+}
+
+static void use_names(void) {
+  model_names_step(&names, engine, &choices);
+  if (names.wrong[0] != '\0') {
+    fail_at(names.wrong, 0, 0);
   }
 }
 
@@ -472,6 +530,7 @@ static void append(void) {
 
 /* Blocking forms may be refused while others are in flight. */
 static void perform(struct job* job) {
+  adapt_to_handles(job);
   int code = call(job);
   if (code == UV_EBUSY) {
     job->operation.now = 0;
@@ -483,6 +542,7 @@ static void perform(struct job* job) {
 }
 
 static void start(struct job* job) {
+  job->file = second_state == HAS_SECOND && one_in(&choices, 2) ? &second : &file;
   history[started % HISTORY] = job->operation;
   job->number = started++;
   job->busy = 1;
@@ -496,8 +556,14 @@ static void start(struct job* job) {
   if (one_in(&choices, 512)) {
     change_registration();
   }
+  if (one_in(&choices, 64)) {
+    change_second();
+  }
   if (one_in(&choices, 16)) {
     append();
+  }
+  if (one_in(&choices, 4)) {
+    use_names();
   }
   if (job->operation.now) {
     perform(job);
@@ -580,6 +646,7 @@ static void open_file(unsigned more) {
   if ((more & UVDIO_O_DUP) != 0) {
     renew_handle();
   }
+  open_with = more;
   must("uvdio_file_info", uvdio_file_info(&file, &info));
   align = info.offset_align == 1 ? MODEL_SECTOR : info.offset_align;
   atomic_min = info.atomic_min;
@@ -592,6 +659,10 @@ static void open_file(unsigned more) {
 
 static void close_file(void) {
   uvdio_req_t req = {0};
+  if (second_state == HAS_SECOND) {
+    must("uvdio_close", uvdio_close(&second, &req, NULL));
+    second_state = NO_SECOND;
+  }
   must("uvdio_close", uvdio_close(&file, &req, NULL));
 }
 
@@ -635,6 +706,10 @@ static void reopen(void) {
   }
   open_file(generate(&choices, &profile, UVDIO_OP_OPEN, align).flags);
   compare_by_library();
+  model_names_compare(&names, engine);
+  if (names.wrong[0] != '\0') {
+    fail_at(names.wrong, 0, 0);
+  }
   reopened++;
   waiting = NULL; /* it was chosen by another alignment */
 }
@@ -649,7 +724,7 @@ static int any_busy(void) {
       return 1;
     }
   }
-  return 0;
+  return second_state == SECOND_CLOSES || model_names_pending(&names) > 0;
 }
 
 static void run_all(void) {
@@ -666,6 +741,7 @@ static void run_all(void) {
 }
 
 static void begin(void) {
+  char prefix[FILESYSTEM_PATH_MAX + 16];
   uvdio_engine_options_t how = {.backend = options.backend, .depth = options.jobs / 2};
   how.busy_poll_us = options.seed % 2 == 0 ? BUSY_POLL_US : 0;
   uvdio_arena_options_t frames = {.frame_count = options.jobs / 4 + 1};
@@ -674,6 +750,8 @@ static void begin(void) {
   snprintf(path, sizeof(path), "%s/fsx", filesystem.dir);
   snprintf(log_path, sizeof(log_path), "%s/fsx-log", filesystem.dir);
   model_log_make(&appended, log_path, NULL);
+  snprintf(prefix, sizeof(prefix), "%s/fsx-names", filesystem.dir);
+  model_names_make(&names, prefix, NULL, options.backend != UVDIO_BACKEND_MEMORY);
   must("uv_loop_init", uv_loop_init(&loop));
   must("uvdio_engine_create", uvdio_engine_create(&engine, &loop, &how));
   must("uvdio_arena_create", uvdio_arena_create(&arena, &frames));
@@ -681,6 +759,7 @@ static void begin(void) {
   for (unsigned i = 0; i < options.jobs; i++) {
     jobs[i].top = op_then(&tracker, on_end, &jobs[i]);
   }
+  second_close = op_then(&tracker, on_second_closed, NULL);
   open_file(UVDIO_O_TRUNCATE);
 }
 
@@ -697,23 +776,31 @@ static void print_counts(void) {
   printf(" cancelled %" PRIu64 ", reopened %" PRIu64 " (%" PRIu64
          " on another backend), whole writes %" PRIu64 ", space and hints refused %" PRIu64
          ", groups %" PRIu64 " with %" PRIu64 " merged members, appends %" PRIu64
+         ", on names %" PRIu64 ", second handles closed %" PRIu64
          "; in flight at most %u,"
          " resumed %" PRIu64 ", retried %" PRIu64 ", punted %" PRIu64 ", fixed %" PRIu64 "\n",
          cancelled, reopened, elsewhere, whole, refused, groups, merged, appended.operations,
-         stats.in_flight_peak, stats.resumed, stats.retried, stats.punted, stats.fixed);
+         names.operations, seconds_closed, stats.in_flight_peak, stats.resumed, stats.retried,
+         stats.punted, stats.fixed);
   print_figure(started, "operations");
 }
 
 static void end(void) {
   close_file();
   model_log_end(&appended, &loop);
+  model_names_end(&names, engine, &loop);
   must("uvdio_engine_close", uvdio_engine_close(engine, NULL));
   uv_run(&loop, UV_RUN_DEFAULT);
   must("uvdio_arena_destroy", uvdio_arena_destroy(arena, NULL));
   must("uv_loop_close", uv_loop_close(&loop));
   model_log_bury(&appended, 0);
+  model_names_bury(&names, NAMES_ENDED);
+  model_names_free(&names);
   if (appended.wrong[0] != '\0') {
     fail_at(appended.wrong, 0, 0);
+  }
+  if (names.wrong[0] != '\0') {
+    fail_at(names.wrong, 0, 0);
   }
   model_log_free(&appended);
   model_free(&model);

@@ -498,16 +498,13 @@ static const struct names_job* older_user(const struct model_names* names,
   return NULL;
 }
 
-static void close_ends(struct model_names* names, const struct names_job* job, int is_done) {
+/* Whatever comes of it, the handle is closed. */
+static void close_ends(struct model_names* names, const struct names_job* job) {
   const struct names_job* older = older_user(names, job);
   if (older != NULL) {
     wrong(names, "a close came before an older %s", uvdio_op_name(older->operation.op));
   }
-  if (is_done) {
-    job->handle->state = NAMES_CLOSED;
-  } else if (job->handle->state == NAMES_CLOSING) {
-    wrong(names, "a close failed");
-  }
+  job->handle->state = NAMES_CLOSED;
 }
 
 /* The page may be lost, also what another sync is making durable. */
@@ -597,7 +594,7 @@ static void end_effect(struct model_names* names, struct names_job* job, int64_t
       open_ends(names, job, result == 0);
       break;
     case UVDIO_OP_CLOSE:
-      close_ends(names, job, result == 0);
+      close_ends(names, job);
       break;
     case UVDIO_OP_WRITE:
       names->files[job->value].is_written |= result == PAGE;
@@ -856,6 +853,7 @@ static void dup_handle(struct model_names* names) {
     uvdio_file_t file = handle->file;
     *handle = *source;
     handle->file = file;
+    handle->way = is_in_use(names, source) ? NAMES_UNSURE : source->way; /* by a replace's end */
   }
 }
 

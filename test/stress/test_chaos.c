@@ -11,6 +11,8 @@
  *                    submitted earlier and has to come first; reads give what may be there
  *   watched files    with one request at a time for each span of two pages, so that their content
  *                    is known: reads give it
+ *   several handles  of a crowded file (uvdio_dup()), closed while others have requests pending
+ *   names            in two open directories (model_names.h): each operation's result is known
  *   groups           of reads and writes of crowded files, merged or not
  *   a log            with one appender after another: what was acknowledged is there
  *
@@ -29,6 +31,7 @@
 #include "generator.h"
 #include "model.h"
 #include "model_log.h"
+#include "model_names.h"
 #include "uvdio/group.h"
 
 #define PAGE UVDIO_PAGE_SIZE
@@ -51,6 +54,7 @@
 #define LIVES_MOST 32u
 #define PARTIES 4u
 #define MEMBERS 6u
+#define NAMES_AT_ONCE 4u
 
 enum story { PLAIN, FORKS, BREAKS_DOWN, IS_CLOSED };
 
@@ -62,9 +66,14 @@ struct life {
 
 enum state { CLOSED, OPENING, OPEN, CLOSING };
 
-struct subject {
+struct handle {
   uvdio_file_t file;
   enum state state;
+};
+
+struct subject {
+  struct handle handles[MODEL_HANDLES]; /* of one open file: by the open, and by uvdio_dup() */
+  unsigned flags;
   int is_watched;
   int busy[SPANS]; /* of a watched one: a request is in flight there */
   struct model model;
@@ -73,6 +82,7 @@ struct subject {
 /* What is known of a request. */
 struct note {
   struct subject* subject;
+  struct handle* handle;
   struct operation operation;
   unsigned at; /* among the living */
   struct change change;
@@ -88,6 +98,8 @@ struct party {
   int busy;
 };
 
+static uint64_t names_operations; /* of all lives */
+
 static struct {
   const struct life* life;
   struct fixture* f;
@@ -100,6 +112,7 @@ static struct {
   int in_call;
   struct model_log log;
   char log_path[FILESYSTEM_PATH_MAX + 16];
+  struct model_names names;
   unsigned budget; /* actions that callbacks may still do in this round */
   unsigned round;
   int entries_fail;   /* faults reach what is done to files */
@@ -212,9 +225,9 @@ static void on_end(struct tracked_op* op) {
   }
   model_ends(&subject->model, &note->change, op->result >= 0 ? MODEL_DONE : MODEL_UNSURE);
   if (op->kind == UVDIO_OP_OPEN) {
-    subject->state = op->result == 0 ? OPEN : CLOSED;
+    note->handle->state = op->result == 0 ? OPEN : CLOSED;
   } else if (op->kind == UVDIO_OP_CLOSE) {
-    subject->state = CLOSED;
+    note->handle->state = CLOSED;
   } else {
     *busy_of(note) = 0;
   }
@@ -229,6 +242,7 @@ static struct tracked_op* new_op(struct subject* subject, const struct operation
   }
   note->subject = subject;
   note->operation = *operation;
+  note->handle = &subject->handles[operation->handle];
   return op_then(&chaos.f->tracker, on_end, note);
 }
 
@@ -236,8 +250,52 @@ static struct tracked_op* new_op(struct subject* subject, const struct operation
 static void check_refusal(const struct tracked_op* op) {
   uvdio_file_info_t info = {0};
   if (!chaos.in_child && !chaos.closing &&
-      (uvdio_file_info(&note_of(op)->subject->file, &info) != 0 || info.latch_error != op->code)) {
+      (uvdio_file_info(&note_of(op)->handle->file, &info) != 0 || info.latch_error != op->code)) {
     tracker_violation(op->tracker, "an operation was refused with %s", uvdio_err_name(op->code));
+  }
+}
+
+/*
+ * Handles.
+ */
+
+static unsigned count_handles(const struct subject* subject, enum state state) {
+  unsigned count = 0;
+  for (unsigned i = 0; i < MODEL_HANDLES; i++) {
+    count += subject->handles[i].state == state;
+  }
+  return count;
+}
+
+/* One that is in the state, of which there is one. */
+static unsigned find_handle(const struct subject* subject, enum state state) {
+  unsigned at = (unsigned)choose(&chaos.choices, MODEL_HANDLES);
+  while (subject->handles[at].state != state) {
+    at = (at + 1) % MODEL_HANDLES;
+  }
+  return at;
+}
+
+static unsigned take_handle(const struct subject* subject) {
+  return find_handle(subject, OPEN);
+}
+
+/* A replace may be pending. */
+static int may_not_dup(const struct subject* subject, int code) {
+  return code == UV_EBUSY || (code == UV_EINVAL && (subject->flags & UVDIO_O_DUP) == 0) ||
+         ((code == UV_EBADF || code == UVDIO_EFORK) && (chaos.closing || chaos.in_child));
+}
+
+static void dup_handle(struct subject* subject) {
+  if (count_handles(subject, CLOSED) == 0) {
+    return;
+  }
+  struct handle* handle = &subject->handles[find_handle(subject, CLOSED)];
+  const struct handle* source = &subject->handles[take_handle(subject)];
+  int code = uvdio_dup(chaos.f->engine, &handle->file, &source->file);
+  handle->state = code == 0 ? OPEN : CLOSED;
+  if (code != 0 && !may_not_dup(subject, code)) {
+    tracker_violation(&chaos.f->tracker, "uvdio_dup: %s", uvdio_err_name(code));
   }
 }
 
@@ -245,13 +303,13 @@ static void check_refusal(const struct tracked_op* op) {
  * Operations.
  */
 
-enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING, PLAY_NAMES, GROUP, LOG };
+enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING, PLAY_NAMES, GROUP, LOG, DUP };
 
 static const struct weight of_watched[] = {
     {UVDIO_OP_WRITE, 13}, {UVDIO_OP_READ, 16}, {UVDIO_OP_CLOSE, 1}, {0, 0}};
 /* Beside the operations, whose weights are in the generator's table. */
-static const struct weight of_crowded[] = {{READ_NOW, 2}, {READ_NOTHING, 4}, {PLAY_NAMES, 3},
-                                           {GROUP, 5},    {LOG, 10},         {0, 0}};
+static const struct weight of_crowded[] = {
+    {READ_NOW, 2}, {READ_NOTHING, 4}, {PLAY_NAMES, 3}, {GROUP, 5}, {LOG, 10}, {DUP, 3}, {0, 0}};
 
 static const struct profile watched = {
     .size = SPANS * SPAN, .most = SPAN, .flags = {{UVDIO_O_DSYNC, 8}, {UVDIO_O_DUP, 3}}};
@@ -307,9 +365,9 @@ static void add_to_the_living(struct tracked_op* op) {
   note->at = chaos.live_count;
   chaos.live[chaos.live_count++] = op;
   if (op->kind == UVDIO_OP_OPEN) {
-    note->subject->state = OPENING;
+    note->handle->state = OPENING;
   } else if (op->kind == UVDIO_OP_CLOSE) {
-    note->subject->state = CLOSING;
+    note->handle->state = CLOSING;
   } else {
     *busy_of(note) = 1;
   }
@@ -325,7 +383,7 @@ static void submit(struct subject* subject, const struct operation* operation) {
   snprintf(name, sizeof(name), "file-%u", (unsigned)(subject - chaos.subjects));
   struct target target = {.engine = chaos.f->engine,
                           .path = path_of(chaos.f, name),
-                          .file = &subject->file,
+                          .file = &note_of(op)->handle->file,
                           .buf = buf.base != NULL ? &buf : &nothing};
   t_operation(op, operation, &target);
   if (operation->now && op->accepted > 0) {
@@ -341,7 +399,7 @@ static void submit(struct subject* subject, const struct operation* operation) {
 
 /* It has ended before it is anywhere, and waits for nothing but its callback. */
 static void read_nothing(struct subject* subject) {
-  struct operation operation = {.op = UVDIO_OP_READ};
+  struct operation operation = {.op = UVDIO_OP_READ, .handle = take_handle(subject)};
   submit(subject, &operation);
 }
 
@@ -393,6 +451,8 @@ static void add_member(struct party* party, struct subject* subject, uvdio_op_t 
   struct note* note = &party->notes[party->count];
   note->subject = subject;
   note->operation = generate(&chaos.choices, &crowded, op, PAGE);
+  note->operation.handle = take_handle(subject);
+  note->handle = &subject->handles[note->operation.handle];
   note->operation.pieces = 0;
   note->operation.skip = 0;
   if (party->count > 0 && !one_in(&chaos.choices, 4)) {
@@ -410,7 +470,7 @@ static void add_member(struct party* party, struct subject* subject, uvdio_op_t 
   member->op = op;
   member->flags =
       op == UVDIO_OP_WRITE ? note->operation.how : (note->operation.exact ? UVDIO_MEMBER_EXACT : 0);
-  member->file = &subject->file;
+  member->file = &note->handle->file;
   member->offset = note->operation.offset;
   member->buf = prepare(note);
   party->count++;
@@ -492,11 +552,37 @@ static void use_log(void) {
   }
 }
 
+/*
+ * Names.
+ */
+
+static void make_names(void) {
+  char prefix[FILESYSTEM_PATH_MAX + 16];
+  snprintf(prefix, sizeof(prefix), "%s/names", chaos.f->dir);
+  model_names_make(&chaos.names, prefix, NULL, matrix.backend != UVDIO_BACKEND_MEMORY);
+  chaos.names.explains = explains;
+  chaos.names.is_blurred = 1;
+}
+
+static void check_names(void) {
+  if (chaos.names.wrong[0] != '\0') {
+    tracker_violation(&chaos.f->tracker, "%s", chaos.names.wrong);
+  }
+}
+
+static void use_names(void) {
+  for (unsigned i = 0; i < NAMES_AT_ONCE && !chaos.in_child; i++) {
+    model_names_step(&chaos.names, chaos.f->engine, &chaos.choices);
+    check_names();
+  }
+}
+
 static void open_subject(struct subject* subject) {
   const struct profile* profile = subject->is_watched ? &watched : &crowded;
   struct operation operation = generate(&chaos.choices, profile, UVDIO_OP_OPEN, PAGE);
   operation.flags |= UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED;
-  memset(&subject->file, 0, sizeof(subject->file));
+  subject->flags = operation.flags;
+  memset(subject->handles, 0, sizeof(subject->handles));
   submit(subject, &operation);
 }
 
@@ -522,6 +608,10 @@ static void use_crowded(struct subject* subject) {
     use_log();
     return;
   }
+  if (action == DUP) {
+    dup_handle(subject);
+    return;
+  }
   if (action == PLAY_NAMES) {
     play_names(&chaos.f->tracker, chaos.f->engine, path_of(chaos.f, "chaos"), &chaos.choices);
     return;
@@ -529,15 +619,19 @@ static void use_crowded(struct subject* subject) {
   uvdio_op_t op = action == READ_NOW ? UVDIO_OP_READ : (uvdio_op_t)action;
   struct operation operation = generate(&chaos.choices, &crowded, op, PAGE);
   operation.now = action == READ_NOW;
-  submit(subject, &operation);
+  operation.handle = take_handle(subject);
+  if (op != UVDIO_OP_REPLACE || count_handles(subject, CLOSED) == MODEL_HANDLES - 1) {
+    submit(subject, &operation);
+  }
 }
 
 static void act_on(struct subject* subject) {
-  if (subject->state == CLOSED) {
+  unsigned open = count_handles(subject, OPEN);
+  if (count_handles(subject, CLOSED) == MODEL_HANDLES) {
     open_subject(subject);
-  } else if (subject->state == OPEN && subject->is_watched) {
+  } else if (open > 0 && subject->is_watched) {
     use_watched(subject);
-  } else if (subject->state == OPEN) {
+  } else if (open > 0) {
     use_crowded(subject);
   }
 }
@@ -593,8 +687,9 @@ static int file_error(enum fault_call call) {
 
 static void fault_of_files(void) {
   static const enum fault_call calls[] = {
-      CALL_PREAD, CALL_PREAD, CALL_PWRITE,    CALL_PWRITE,    CALL_FDATASYNC, CALL_FSYNC,
-      CALL_OPEN,  CALL_STATX, CALL_FTRUNCATE, CALL_FALLOCATE, CALL_CLOSE,     CALL_ENTRY_CANCEL};
+      CALL_PREAD, CALL_PREAD,        CALL_PWRITE, CALL_PWRITE,    CALL_FDATASYNC,
+      CALL_FSYNC, CALL_OPEN,         CALL_STATX,  CALL_FTRUNCATE, CALL_FALLOCATE,
+      CALL_CLOSE, CALL_ENTRY_CANCEL, CALL_LINK,   CALL_RENAME};
   enum fault_call call = calls[(unsigned)choose(&chaos.choices, COUNT_OF(calls))];
   unsigned nth = 1 + (unsigned)choose(&chaos.choices, 4);
   unsigned times = 1 + (unsigned)choose(&chaos.choices, 5);
@@ -621,7 +716,7 @@ static void cancel_something(void) {
   if (one_in(&chaos.choices, 8)) {
     struct subject* subject = &chaos.subjects[(unsigned)choose(&chaos.choices, CROWDED)];
     int code = one_in(&chaos.choices, 2) ? uvdio_engine_cancel(chaos.f->engine)
-                                         : uvdio_file_cancel(&subject->file);
+                                         : uvdio_file_cancel(&subject->handles[0].file);
     if (code != 0 && code != UV_EBADF && code != UVDIO_EFORK) {
       tracker_violation(&chaos.f->tracker, "cancelling all: %s", uvdio_err_name(code));
     }
@@ -644,6 +739,7 @@ static void close_the_engine(void) {
     int code = t_engine_close(chaos.f->engine, on_engine_closed);
     chaos.closing = 1;
     chaos.log.closing = 1;
+    chaos.names.closing = 1;
     if (code != 0) {
       tracker_violation(&chaos.f->tracker, "uvdio_engine_close: %s", uvdio_err_name(code));
     }
@@ -663,7 +759,9 @@ static void act(void) {
     register_or_unregister();
   } else if (what < 12) {
     close_the_engine();
-  } else if (what < 55) {
+  } else if (what < 24) {
+    use_names();
+  } else if (what < 60) {
     act_on(&chaos.subjects[CROWDED + (unsigned)choose(&chaos.choices, chaos.watched)]);
   } else {
     act_on(&chaos.subjects[(unsigned)choose(&chaos.choices, CROWDED)]);
@@ -688,6 +786,7 @@ static int child_closes_the_engine(void* data) {
   EXPECT(f->closed == 1);
   EXPECT(chaos.live_count == 0);
   EXPECT(busy_parties() == 0);
+  EXPECT(model_names_pending(&chaos.names) == 0);
   model_log_bury(&chaos.log, 0);
   check_log();
   EXPECT(f->tracker.finished == f->tracker.accepted);
@@ -715,7 +814,7 @@ static void fork_at_some_moment(struct fixture* f) {
 static void act_quietly(void) {
   for (unsigned i = 1 + (unsigned)choose(&chaos.choices, FEW); i > 0; i--) {
     struct subject* subject = &chaos.subjects[(unsigned)choose(&chaos.choices, CROWDED)];
-    if (subject->state == OPEN && chaos.live_count < LIVE_MOST) {
+    if (count_handles(subject, OPEN) > 0 && chaos.live_count < LIVE_MOST) {
       read_nothing(subject);
     }
   }
@@ -744,12 +843,14 @@ static void live_a_round(struct fixture* f) {
   while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
   }
   watch_for_hang(NULL);
-  if (chaos.live_count + busy_parties() != 0 || chaos.log.ended != chaos.log.count) {
+  if (chaos.live_count + busy_parties() + model_names_pending(&chaos.names) != 0 ||
+      chaos.log.ended != chaos.log.count) {
     tracker_violation(&f->tracker,
                       "round %u: the loop ended with %u requests and %u groups pending, or appends",
                       chaos.round, chaos.live_count, busy_parties());
   }
   check_log();
+  check_names();
   tracker_verdict(&f->tracker);
 }
 
@@ -801,6 +902,7 @@ static int begin(void** state) {
     fixture_arena(chaos.f, SPAN, FRAMES);
     make_models();
     make_log();
+    make_names();
   }
   return failed;
 }
@@ -819,11 +921,16 @@ static int end(void** state) {
     f->engine = NULL;
   } else {
     model_log_end(&chaos.log, &f->loop);
+    model_names_end(&chaos.names, f->engine, &f->loop);
     count_what_is_not_tracked(f);
   }
   model_log_bury(&chaos.log, 0);
   check_log();
   model_log_free(&chaos.log);
+  model_names_bury(&chaos.names, NAMES_ENDED);
+  model_names_free(&chaos.names);
+  names_operations += chaos.names.operations;
+  check_names();
   int failed = fixture_tear_down(state);
   for (unsigned i = 0; i < FILES; i++) {
     model_free(&chaos.subjects[i].model);
@@ -891,5 +998,7 @@ int main(int argc, char** argv) {
       tests[count++] = (struct CMUnitTest){life->name, stories[i].body, begin, end, life};
     }
   }
-  return matrix_main("chaos", tests, count, argc, argv);
+  int status = matrix_main("chaos", tests, count, argc, argv);
+  print_figure(names_operations, "operations on names");
+  return status;
 }
