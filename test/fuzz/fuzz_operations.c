@@ -14,7 +14,10 @@
 #include "generator.h"
 #include "input.h"
 #include "model.h"
+#include "model_log.h"
+#include "model_names.h"
 #include "tracker.h"
+#include "uvdio/group.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 #define PATHS 3
@@ -25,6 +28,10 @@
 #define FRAMES 6
 #define STEPS_MAX 400
 #define NESTING_MAX 3
+#define PARTIES 2u
+#define MEMBERS 4u
+#define AT_ONCE 4u         /* steps of the log or of names */
+#define APPENDERS_MOST 32u /* requests that an appender may have pending */
 
 enum action {
   CANCEL = UVDIO_OP_COUNT,
@@ -41,7 +48,8 @@ enum action {
   USE_SPACE,
   WRITE_WHOLE,
   PLAY_NAMES,
-  MORE
+  MORE,
+  OPEN_FOR_HANDLES
 };
 
 /* Of 256. The corpus lives by this table: it stays as it is. What it has no room for is chosen by
@@ -103,11 +111,25 @@ struct slot {
 };
 
 /* A file; its state is what callbacks have told. */
+enum state { CLOSED, OPENING, OPEN, CLOSING };
+
 struct handle {
   uvdio_file_t file;
-  enum { CLOSED, OPENING, OPEN, CLOSING } state;
+  enum state state;
   struct model* model;
   unsigned flags;
+  unsigned opening; /* the same for the handles of an open file */
+};
+
+/* A group. Of its slots the requests are not used. */
+struct party {
+  uvdio_group_t group;
+  uvdio_member_t members[MEMBERS];
+  struct slot slots[MEMBERS];
+  struct tracked_op tops[MEMBERS];
+  unsigned count;
+  unsigned left;
+  int is_ending; /* its own callback is due */
 };
 
 static struct {
@@ -119,6 +141,14 @@ static struct {
   struct tracker tracker;
   struct slot slots[SLOTS];
   struct handle files[FILES];
+  unsigned openings;
+  struct party parties[PARTIES];
+  int in_group_call;
+  struct model_names names;
+  int has_names;
+  struct model_log log;
+  char log_path[96];
+  int has_log;
   int opens_in_flight[PATHS];
   unsigned opens[PATHS];
   uvdio_buf_t buffers[BUFFERS];
@@ -195,6 +225,15 @@ static void forget_files(void) {
  * Outcomes
  */
 
+/* Of groups and the appender, at most. */
+static unsigned requests_of_modules(void) {
+  unsigned most = w.has_log && w.log.appender != NULL ? APPENDERS_MOST : 0;
+  for (unsigned i = 0; i < PARTIES; i++) {
+    most += w.parties[i].left > 0 ? w.parties[i].group.requests : 0;
+  }
+  return most;
+}
+
 static void check_stats(void) {
   uvdio_engine_stats_t stats;
   unsigned pending = 0;
@@ -208,17 +247,25 @@ static void check_stats(void) {
   for (const struct tracked_op* op = w.tracker.ops; op != NULL; op = op->next) {
     pending += op_is(op->kind, UVDIO_OP_KIND_NAME) && op->accepted != op->done; /* in no slot */
   }
+  pending += w.has_names ? model_names_pending(&w.names) : 0;
   /* The engine closes by itself what the user left open, with a request of its own. */
-  REQUIRE(stats.pending == pending || (w.closing && stats.pending <= pending + 1u));
+  REQUIRE(stats.pending >= pending &&
+          stats.pending <= pending + requests_of_modules() + (w.closing != 0));
   REQUIRE(stats.in_flight <= stats.pending && stats.completed <= stats.submitted);
+}
+
+static void require_none(const char* wrong) {
+  if (wrong[0] != '\0') {
+    dprintf(2, "%s\n", wrong);
+    abort();
+  }
 }
 
 /* What must hold of any operation (tracker.h). */
 static void check_promises(void) {
-  if (w.tracker.violation[0] != '\0') {
-    dprintf(2, "%s\n", w.tracker.violation);
-    abort();
-  }
+  require_none(w.tracker.violation);
+  require_none(w.names.wrong);
+  require_none(w.log.wrong);
 }
 
 static void end_change(struct slot* slot, int64_t result) {
@@ -477,6 +524,40 @@ static int expect_resize(const struct handle* handle, const struct slot* slot,
   return code == 0 && !is_range ? UVDIO_EOFFSET : code;
 }
 
+/* How many other handles of the open file are in the state. */
+static unsigned siblings(const struct handle* handle, enum state state) {
+  unsigned count = 0;
+  for (unsigned i = 0; i < FILES; i++) {
+    count +=
+        &w.files[i] != handle && w.files[i].state == state && w.files[i].opening == handle->opening;
+  }
+  return count;
+}
+
+/* Whether a member of a group is under way on the handle. */
+static int has_member(const struct handle* handle) {
+  for (unsigned i = 0; i < PARTIES * MEMBERS; i++) {
+    const struct slot* slot = &w.parties[i / MEMBERS].slots[i % MEMBERS];
+    if (slot->pending && slot->file == handle) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* Whether a synchronous form may have to wait for something that the tracker does not see on this
+ * handle. */
+static int may_wait(const struct handle* handle) {
+  int is_used = has_member(handle);
+  for (unsigned i = 0; i < SLOTS && (handle->flags & UVDIO_O_DUP) != 0; i++) {
+    is_used |= w.slots[i].pending && w.slots[i].file->opening == handle->opening;
+  }
+  for (unsigned i = 0; i < FILES && (handle->flags & UVDIO_O_DUP) != 0; i++) {
+    is_used |= w.files[i].opening == handle->opening && has_member(&w.files[i]);
+  }
+  return is_used;
+}
+
 static int expect_operation(const struct handle* handle, const struct slot* slot,
                             const uvdio_buf_t* buf, const struct operation* operation) {
   if (operation->op == UVDIO_OP_OPEN) {
@@ -489,8 +570,15 @@ static int expect_operation(const struct handle* handle, const struct slot* slot
     return expect_resize(handle, slot, operation);
   }
   int code = expect(handle, slot, operation->op);
-  int is_kept = operation->op == UVDIO_OP_CLOSE && operation->now &&
-                tracker_obstacle(&w.tracker, &handle->file, UVDIO_OP_CLOSE) != NULL;
+  int is_kept =
+      operation->op == UVDIO_OP_CLOSE && operation->now &&
+      (tracker_obstacle(&w.tracker, &handle->file, UVDIO_OP_CLOSE) != NULL || has_member(handle));
+  if (code == 0 && operation->op == UVDIO_OP_REPLACE && siblings(handle, CLOSING) > 0) {
+    return UNKNOWN;
+  }
+  if (code == 0 && operation->op == UVDIO_OP_REPLACE && siblings(handle, OPEN) > 0) {
+    return UV_EBUSY;
+  }
   return code == 0 && is_kept ? UV_EBUSY : code;
 }
 
@@ -520,6 +608,7 @@ static void accept_slot(struct slot* slot, struct handle* handle,
   if (operation->op == UVDIO_OP_OPEN) {
     handle->flags = operation->flags;
     handle->state = OPENING;
+    handle->opening = ++w.openings;
     slot->flags = operation->flags;
     slot->is_overlapped = w.opens_in_flight[path]++ > 0;
     slot->open_number = ++w.opens[path];
@@ -534,7 +623,8 @@ static void accept_slot(struct slot* slot, struct handle* handle,
 static int is_told(int code, int expected, const struct slot* slot, const struct handle* handle) {
   uvdio_op_t op = slot->ordered_as;
   return code == expected || op_may_give(slot->change.op, code) ||
-         (code == UV_EBUSY && tracker_obstacle(&w.tracker, &handle->file, op) != NULL) ||
+         (code == UV_EBUSY &&
+          (tracker_obstacle(&w.tracker, &handle->file, op) != NULL || may_wait(handle))) ||
          (slot->change.op == UVDIO_OP_WRITE && w.backend != UVDIO_BACKEND_MEMORY);
 }
 
@@ -604,7 +694,7 @@ static unsigned take_modes(void) {
  * than a length. */
 static void operate(uvdio_op_t op, enum action action) {
   int is_odd = action == READ_PIECES || action == WRITE_PIECES || action == USE_SPACE;
-  int is_otherwise = action == OPEN_OTHERWISE;
+  int is_otherwise = action == OPEN_OTHERWISE || action == OPEN_FOR_HANDLES;
   unsigned how = action == WRITE_DURABLY ? UVDIO_WRITE_DURABLE
                  : action == WRITE_WHOLE ? UVDIO_WRITE_ATOMIC
                                          : 0;
@@ -632,6 +722,7 @@ static void operate(uvdio_op_t op, enum action action) {
     number = take(PATHS);
     path_of(number, path, sizeof(path));
     operation.flags |= is_otherwise ? take_modes() : 0;
+    operation.flags |= action == OPEN_FOR_HANDLES ? UVDIO_O_DUP : 0;
   } else if (op == UVDIO_OP_REPLACE && handle->model != NULL) {
     path_of((unsigned)(handle->model - models), path, sizeof(path));
   }
@@ -864,7 +955,11 @@ static void close_engine(void) {
   int code = t_engine_close(w.engine, on_engine_closed);
   REQUIRE(code == (w.closing ? UV_EBADF : 0));
   w.closing = 1;
+  w.log.closing = 1;
+  w.names.closing = 1;
 }
+
+static void end_modules(void);
 
 /* The engine closed what was left open. */
 static void finish_engine(void) {
@@ -876,6 +971,10 @@ static void finish_engine(void) {
     }
     memset(w.opens_in_flight, 0, sizeof(w.opens_in_flight));
     forget_files();
+    end_modules();
+  } else if (w.has_names) {
+    model_names_compare(&w.names, w.engine);
+    check_promises();
   }
 }
 
@@ -932,9 +1031,189 @@ static void play(void) {
   check_promises();
 }
 
+/*
+ * Several handles, groups, the appender, names
+ */
+
+static void open_for_handles(void) {
+  operate(UVDIO_OP_OPEN, OPEN_FOR_HANDLES);
+}
+
+static int is_replaced(const struct handle* handle) {
+  for (unsigned i = 0; i < SLOTS; i++) {
+    if (w.slots[i].pending && w.slots[i].file == handle &&
+        w.slots[i].top->kind == UVDIO_OP_REPLACE) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+static int expect_dup(const struct handle* source, const struct handle* handle) {
+  if (source->state != OPEN) {
+    return UV_EBADF;
+  }
+  if ((source->flags & UVDIO_O_DUP) == 0) {
+    return UV_EINVAL;
+  }
+  return w.closing ? UV_EBADF : handle->state == OPEN ? UV_EBUSY : 0;
+}
+
+static void dup_handle(void) {
+  const struct handle* source = take_file();
+  struct handle* handle = take_file();
+  int is_between = source->state == OPENING || handle->state == OPENING || handle->state == CLOSING;
+  if (is_between || source == handle) {
+    return;
+  }
+  int expected = expect_dup(source, handle);
+  int code = uvdio_dup(w.engine, &handle->file, &source->file);
+  REQUIRE(code == expected || (code == UV_EBUSY && is_replaced(source)) ||
+          (code == UV_EBADF && w.closing));
+  if (code == 0) {
+    handle->state = OPEN;
+    handle->model = source->model;
+    handle->flags = source->flags;
+    handle->opening = source->opening;
+  }
+}
+
+static void end_party(struct party* party) {
+  REQUIRE(party->left == 0 && !w.in_group_call);
+  party->is_ending = 0;
+}
+
+static void on_group(uvdio_group_t* group) {
+  struct party* party = group->data;
+  REQUIRE(party->is_ending);
+  end_party(party);
+  go_on();
+}
+
+static void on_member(uvdio_member_t* member) {
+  struct party* party = member->data;
+  struct slot* slot = &party->slots[member - party->members];
+  REQUIRE(!w.in_group_call && slot->pending && party->left > 0);
+  slot->pending = 0;
+  party->left--;
+  slot->top->result = member->result;
+  slot->top->back = member->buf;
+  check_transfer(slot, slot->top);
+  keep(member->buf);
+  member->buf = (uvdio_buf_t){0};
+  go_on();
+}
+
+/* Returns 0 for what is not tried: see is_left_out(). */
+static int set_member(struct party* party, int* expected) {
+  uvdio_member_t* member = &party->members[party->count];
+  struct slot* slot = &party->slots[party->count];
+  uvdio_buf_t* buf = &w.buffers[take(BUFFERS)];
+  struct operation operation = {.op = take(2) == 0 ? UVDIO_OP_READ : UVDIO_OP_WRITE,
+                                .offset = (uint64_t)take(FILE_PAGES) * PAGE,
+                                .unit = PAGE};
+  *slot = (struct slot){.top = &party->tops[party->count], .file = take_file()};
+  operation.length = operation.op == UVDIO_OP_WRITE ? buf->len : buf->cap;
+  *expected = expect_transfer(slot->file, slot, buf, &operation);
+  if (*expected == UNKNOWN || is_left_out(slot->file, buf, &operation, *expected) ||
+      (*expected == 0 && is_odd(buf, &operation))) {
+    return 0;
+  }
+  *slot->top = (struct tracked_op){.tracker = &w.tracker, .kind = operation.op, .sent = *buf};
+  *member = (uvdio_member_t){.data = party,
+                             .op = operation.op,
+                             .file = &slot->file->file,
+                             .offset = operation.offset,
+                             .buf = *buf};
+  *buf = (uvdio_buf_t){0};
+  if (*expected == 0) {
+    model_begins(slot->file->model, &slot->change, &operation, member->buf.base);
+    slot->pending = 1;
+    party->left++;
+  }
+  party->count++;
+  return 1;
+}
+
+static void use_group(void) {
+  struct party* party = &w.parties[take(PARTIES)];
+  uvdio_group_options_t options = {.merge_size_max = take(4) * 4u * PAGE,
+                                   .merge_gap_max = take(3) * PAGE};
+  int expected[MEMBERS] = {0};
+  if (party->left > 0 || party->is_ending) {
+    REQUIRE(uvdio_group_cancel(&party->group) == 0);
+    return;
+  }
+  party->count = 0;
+  party->group.data = party;
+  for (unsigned i = 1 + take(MEMBERS); i > 0; i--) {
+    (void)set_member(party, &expected[party->count]);
+  }
+  if (party->count == 0) {
+    return;
+  }
+  party->is_ending = party->left > 0 && take(2) == 1;
+  w.in_group_call = 1;
+  int code = uvdio_group_submit(&party->group, party->members, party->count, &options, on_member,
+                                party->is_ending ? on_group : NULL);
+  w.in_group_call = 0;
+  REQUIRE(code == (party->left > 0 ? 0 : expected[0]));
+  for (unsigned i = 0; i < party->count; i++) {
+    REQUIRE(expected[i] == 0 || party->members[i].result == expected[i]);
+    if (expected[i] != 0 && party->members[i].buf.base != NULL) {
+      keep(party->members[i].buf);
+    }
+  }
+}
+
+/* Files in RAM end with their engine, and with them the log; on a disk it begins anew as well. */
+static void end_modules(void) {
+  if (w.has_log) {
+    model_log_bury(&w.log, 0);
+    check_promises();
+    model_log_free(&w.log);
+    unlink(w.log_path);
+    memset(&w.log, 0, sizeof(w.log));
+    w.has_log = 0;
+  }
+  if (w.has_names) {
+    model_names_bury(&w.names, NAMES_ENDED);
+    check_promises();
+  }
+}
+
+static void use_log(void) {
+  if (!w.has_log) {
+    snprintf(w.log_path, sizeof(w.log_path), "%s/log", w.folder);
+    model_log_make(&w.log, w.log_path, NULL);
+    w.log.closing = w.closing;
+    w.has_log = 1;
+  }
+  for (unsigned i = 0; i < AT_ONCE; i++) {
+    model_log_step(&w.log, w.engine, &w.choices);
+    check_promises();
+  }
+}
+
+static void use_names(void) {
+  if (!w.has_names) {
+    char prefix[96];
+    snprintf(prefix, sizeof(prefix), "%s/names", w.folder);
+    model_names_make(&w.names, prefix, NULL, w.backend != UVDIO_BACKEND_MEMORY);
+    w.names.closing = w.closing;
+    w.has_names = 1;
+  }
+  for (unsigned i = 0; i < AT_ONCE; i++) {
+    model_names_step(&w.names, w.engine, &w.choices);
+    check_promises();
+  }
+}
+
 /* Operations without a line in the table, in the order of the map: each has so many values of a
- * byte, which stay its own because new operations are the map's last. */
+ * byte, which stay its own because new operations are the map's last. What is no operation has its
+ * values from the end on. */
 #define VALUES 8u
+#define ALL_VALUES (256u / VALUES)
 
 static int has_a_line(uvdio_op_t op) {
   const struct weight* line = weights;
@@ -945,7 +1224,13 @@ static int has_a_line(uvdio_op_t op) {
 }
 
 static void more(void) {
+  static void (*const others[])(void) = {use_names, use_log, use_group, dup_handle,
+                                         open_for_handles};
   unsigned left = take(256) / VALUES;
+  if (ALL_VALUES - 1 - left < sizeof(others) / sizeof(others[0])) {
+    others[ALL_VALUES - 1 - left]();
+    return;
+  }
   for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
     if (!has_a_line(op) && left-- == 0) {
       operate(op, MORE);
@@ -1001,6 +1286,9 @@ static void clean_up(void) {
     release_buffer(&w.buffers[i]);
   }
   tracker_finish(&w.tracker);
+  if (w.has_names) {
+    model_names_free(&w.names);
+  }
   check_promises();
   REQUIRE(uvdio_arena_destroy(w.arena, NULL) == 0);
   REQUIRE(uv_loop_close(&w.loop) == 0);

@@ -629,11 +629,33 @@ static int has_happened(const struct model_names* names, const struct names_job*
           result != UV_ECANCELED && !names->closing && names_is_at(names, job->handle, job->to));
 }
 
+/* What was done at the places of an operation that has gone wrong, newest last. */
+static void tell_past(const struct model_names* names, const struct names_job* job) {
+  uint64_t first = names->ended > NAMES_PAST ? names->ended - NAMES_PAST : 0;
+  for (uint64_t i = first; i < names->ended; i++) {
+    const struct names_past* past = &names->past[i % NAMES_PAST];
+    int is_there = (past->from != NOWHERE && (past->from == job->from || past->from == job->to)) ||
+                   (past->to != NOWHERE && (past->to == job->from || past->to == job->to));
+    if (is_there) {
+      fprintf(stderr, "%" PRIu64 " of %" PRIu64 ": %s%s from place %u to %u gave %" PRId64 "\n", i,
+              names->ended, uvdio_op_name(past->op), past->is_now ? " at once" : "", past->from,
+              past->to, past->result);
+    }
+  }
+}
+
+static void note_past(struct model_names* names, const struct names_job* job, int64_t result) {
+  names->past[names->ended++ % NAMES_PAST] =
+      (struct names_past){job->operation.op, job->operation.now, job->from, job->to, result};
+}
+
 static void finish(struct model_names* names, struct names_job* job, int64_t result,
                    const uvdio_buf_t* buf) {
   int is_read = job->operation.op == UVDIO_OP_READ;
   int is_told = is_read ? result >= 0 : result == job->expected || result == job->else_expected;
+  note_past(names, job, result);
   if (!is_told && !is_excused(names, job, result) && !is_lacking(names, job, result)) {
+    tell_past(names, job);
     wrong(names, "%s from place %u to %u gave %" PRId64 " (%s), not %d",
           uvdio_op_name(job->operation.op), job->from, job->to, result,
           result < 0 ? uvdio_err_name((int)result) : "no error", job->expected);

@@ -20,6 +20,7 @@
 #define NAMES_JOBS 6u
 #define NAMES_HANDLES (NAMES_DIRECTORIES + 5u) /* the directories' first */
 #define NAMES_FILES 64u
+#define NAMES_PAST 64u
 #define NAMES_PREFIX_MAX 600u
 
 struct model_names;
@@ -71,6 +72,15 @@ struct names_job {
   int is_covered; /* by a sync: the page was written before */
 };
 
+/* What has ended, for a failure. */
+struct names_past {
+  uvdio_op_t op;
+  int is_now;
+  unsigned from;
+  unsigned to;
+  int64_t result;
+};
+
 struct model_names {
   struct tracker tracker;
   char prefix[NAMES_PREFIX_MAX];
@@ -94,6 +104,8 @@ struct model_names {
   struct names_file files[NAMES_FILES];
   struct names_handle handles[NAMES_HANDLES];
   struct names_job jobs[NAMES_JOBS];
+  struct names_past past[NAMES_PAST];
+  uint64_t ended;
   unsigned submitted;
   unsigned openings;
   uint64_t words;
