@@ -476,7 +476,7 @@ static void check_page(struct model_names* names, const struct names_job* job,
 static void open_ends(struct model_names* names, struct names_job* job, int is_done) {
   struct names_handle* handle = job->handle;
   handle->state = is_done ? NAMES_OPEN : NAMES_CLOSED;
-  handle->value = job->value;
+  handle->value = is_done ? job->value : NAMES_NOTHING;
   handle->flags = job->operation.flags;
   handle->opening = ++names->openings;
   handle->place = job->to;
