@@ -515,7 +515,8 @@ static int expect_resize(const struct handle* handle, const struct slot* slot,
   if (operation->op != UVDIO_OP_TRUNCATE && (operation->length == 0 || operation->flags > 2)) {
     return UV_EINVAL;
   }
-  if (code == 0 && operation_ordered_as(operation->op, operation->flags) != operation->op &&
+  if (code == 0 && (handle->flags & UVDIO_O_BUFFERED) == 0 &&
+      operation_ordered_as(operation->op, operation->flags) != operation->op &&
       (operation->offset | operation->length) % PAGE != 0) {
     return UVDIO_EALIGN;
   }

@@ -431,7 +431,7 @@ static int is_excused(const struct model_names* names, const struct names_job* j
   return (error == UV_ECANCELED && job->is_cancelled) || (error == UVDIO_SIM_DEAD && names->dead) ||
          (error == UV_EBADF && names->closing) ||
          (names->injected && (error == UV_EIO || error == UV_ENOSPC)) ||
-         (names->explains != NULL && names->explains(error));
+         (error < 0 && names->explains != NULL && names->explains(error));
 }
 
 static int is_open(const struct names_handle* handle) {
@@ -621,12 +621,18 @@ static void end_effect(struct model_names* names, struct names_job* job, int64_t
   }
 }
 
-/* Whether what could not be told to have happened has: seldom, in a replace. */
+/* Whether what has failed has left its name all the same: a replace may have come so far, and an
+ * open can't remove what it has made where faults meet its own removal of that, too. */
 static int has_happened(const struct model_names* names, const struct names_job* job,
                         int64_t result) {
-  return result >= 0 ||
-         (names->is_real && job->operation.op == UVDIO_OP_REPLACE && job->expected == 0 &&
-          result != UV_ECANCELED && !names->closing && names_is_at(names, job->handle, job->to));
+  int is_in_doubt = names->is_real && names->explains != NULL && job->expected == 0 &&
+                    result != UV_ECANCELED && !names->closing;
+  if (result >= 0 || !is_in_doubt) {
+    return result >= 0;
+  }
+  return job->operation.op == UVDIO_OP_REPLACE ? names_is_at(names, job->handle, job->to)
+         : job->operation.op == UVDIO_OP_OPEN  ? names_is_there(names, job->to)
+                                               : 0;
 }
 
 /* What was done at the places of an operation that has gone wrong, newest last. */

@@ -136,6 +136,13 @@ int names_is_at(const struct model_names* names, const struct names_handle* hand
          info.inode == (uint64_t)about.st_ino;
 }
 
+int names_is_there(const struct model_names* names, unsigned place) {
+  char path[PATH_SIZE];
+  struct stat about;
+  names_path(names, 0, place, path, sizeof(path));
+  return lstat(path, &about) == 0;
+}
+
 /*
  * Comparing.
  */

@@ -21,6 +21,9 @@ int names_page_word(const char* bytes, size_t length, uint64_t* word);
 /* Whether the system finds the handle's file at a place. */
 int names_is_at(const struct model_names* names, const struct names_handle* handle, unsigned place);
 
+/* Whether the system finds anything at a place. */
+int names_is_there(const struct model_names* names, unsigned place);
+
 /* Nothing is under way: what is found is what has to be there. */
 void names_compare(struct model_names* names);
 
