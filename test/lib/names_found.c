@@ -267,6 +267,7 @@ static void write_files(struct model_names* names) {
       poke(names, place, names->files[value].word);
       names->files[value].is_written = 1;
       names->files[value].is_synced = 1;
+      names->files[value].may_be_named = 0;
     }
   }
 }
@@ -307,6 +308,9 @@ static void resolve_crash(struct model_names* names) {
     if (has_come_true(names, &found, &then)) {
       names->now = then;
       names_disk_add(&names->disk, names->maybe[i]);
+      if (kind_of(names->maybe[i].value) == IS_FILE) {
+        names->files[names->maybe[i].value].may_be_named = 0; /* It may be its first one. */
+      }
     }
   }
   unsigned place = first_difference(names, &found, &names->now, 0);
