@@ -703,16 +703,6 @@ static void on_end(struct tracked_op* top) {
  * Submissions.
  */
 
-void names_path(const struct model_names* names, unsigned directory, unsigned place, char* path,
-                size_t size) {
-  if (place == NOWHERE) {
-    snprintf(path, size, "%s-%c", names->prefix, 'a' + (int)directory);
-  } else {
-    snprintf(path, size, "%s-%c/%u", names->prefix, 'a' + (int)(place / NAMES_EACH),
-             place % NAMES_EACH);
-  }
-}
-
 /* Relative to its directory, or (also: an absolute one) the path. */
 static void spell(const struct model_names* names, const struct names_job* job,
                   const struct names_handle* base, unsigned place, char* path, size_t size) {

@@ -22,6 +22,16 @@ struct found {
   ino_t inode[NAMES_PLACES]; /* 0: unknown */
 };
 
+void names_path(const struct model_names* names, unsigned directory, unsigned place, char* path,
+                size_t size) {
+  if (place == NAMES_PLACES) {
+    snprintf(path, size, "%s-%c", names->prefix, 'a' + (int)directory);
+  } else {
+    snprintf(path, size, "%s-%c/%u", names->prefix, 'a' + (int)(place / NAMES_EACH),
+             place % NAMES_EACH);
+  }
+}
+
 int names_page_word(const char* bytes, size_t length, uint64_t* word) {
   int is_whole = length == PAGE;
   *word = 0;
