@@ -115,14 +115,14 @@ static void fail_waiting_after_fork(uvdio_engine_t* engine) {
 void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
   uvdio__iteration_sweep(engine);
   uvdio__iteration_begin(engine);
-  if (engine->state == ENGINE_ABANDONED) {
-    fail_waiting_after_fork(engine); /* What callbacks have let go of the directories of names. */
-  }
   uvdio__share_for_each_given(engine, uvdio__order_take_grants);
   uvdio__iteration_run_callbacks(engine);
   uvdio__iteration_end(engine);
   if (engine->handles_closing > 0) {
     return; /* A forked child has closed the engine from within a callback. */
+  }
+  if (engine->state == ENGINE_ABANDONED) {
+    fail_waiting_after_fork(engine); /* Closes of what names held until they were called back. */
   }
   if (engine->loop_state == LOOP_LINGERING) {
     /* Handles that the user closed are closed after this phase. */
