@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# What the library stands on: libuv, and on Linux liburing where it is there. Sets UVDIO_HAVE_RING.
-# The imported targets are global, so that they follow uvdio into a project that embeds it, and
-# carry a name of ours, so that they don't meet that project's own.
+# What the library stands on: libuv, and on Linux liburing where it is there. Sets UVDIO_HAVE_RING
+# and UVDIO_HAVE_AIO. The imported targets are global, so that they follow uvdio into a project that
+# embeds it, and carry a name of ours, so that they don't meet that project's own.
 
 set(UVDIO_LIBUV_MINIMUM 1.44)
 set(UVDIO_LIBURING_MINIMUM 2.3)
@@ -33,4 +33,11 @@ if(NOT UVDIO_HAVE_RING)
     message(FATAL_ERROR "UVDIO_WITH_RING is ${UVDIO_WITH_RING}, but ${ring_reason}")
   endif()
   message(STATUS "uvdio: no io_uring backend: ${ring_reason}")
+endif()
+
+# Kernel AIO takes nothing but system calls.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  set(UVDIO_HAVE_AIO ON)
+else()
+  set(UVDIO_HAVE_AIO OFF)
 endif()

@@ -27,7 +27,7 @@ MAY_USE = {
     "api": "file order durability queue completion loop vector request engine.h buffer",
     "pending": "file order queue completion loop request engine.h",
     "names": "path file order queue completion loop request engine.h",
-    "engine_init": "file engine engine_close loop backend arena engine.h ring pool memory",
+    "engine_init": "file engine engine_close loop backend arena engine.h ring aio pool memory",
     "engine_close": "engine file order share durability queue loop vector request engine.h",
     "engine": "file order share queue completion loop vector request backend arena engine.h",
     "file": "path order share durability queue completion loop request engine.h",
@@ -36,7 +36,9 @@ MAY_USE = {
     "durability": "request engine.h",
     "queue": "share completion batch loop request backend engine.h",
     "sim": "path completion vector request backend engine.h memory",
-    "ring": "completion loop vector request backend engine.h arena buffer",
+    "ring": "completion batch wakeup loop vector request backend engine.h arena buffer",
+    "aio": "completion batch wakeup loop vector request backend engine.h",
+    "wakeup": "loop backend engine.h",
     "pool": "completion request backend engine.h",
     "memory": "completion vector request backend engine.h",
     "completion": "request backend engine.h",
@@ -64,7 +66,7 @@ PUBLIC_ONLY = ("cli", "bench", "group", "append")
 HEADERS = {"src/engine.h": "engine.h", "src/iteration.h": "engine"}
 
 # Calls against the direction, each by name: part of a contract that the lower side declares.
-BACKENDS = "ring pool memory sim"
+BACKENDS = "ring aio pool memory sim"
 UPWARD = [
     # "This request has its outcome": declared in completion.h, implemented by order.c. Backends
     # make the call as well, because their end of a request is inline.

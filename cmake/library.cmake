@@ -44,6 +44,11 @@ if(UVDIO_HAVE_RING)
     src/ring/clone_source.c src/ring/files.c src/ring/thread.c)
 endif()
 
+if(UVDIO_HAVE_AIO)
+  list(APPEND uvdio_sources src/aio/aio.c src/aio/submit.c src/aio/drain.c src/aio/context.c
+    src/aio/probe.c src/wakeup.c)
+endif()
+
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   list(APPEND uvdio_sources src/backend/pool_fork.c src/os/posix.c src/os/posix_names.c
        src/os/linux.c)
@@ -97,6 +102,9 @@ foreach(library uvdio_static uvdio_shared)
     target_compile_definitions(${library} PRIVATE UVDIO_DEBUG_OWNERSHIP=1)
   endif()
   target_link_libraries(${library} PUBLIC PkgConfig::UVDIO_LIBUV)
+  if(UVDIO_HAVE_AIO)
+    target_compile_definitions(${library} PRIVATE UVDIO_HAVE_AIO=1)
+  endif()
   if(UVDIO_HAVE_RING)
     target_compile_definitions(${library} PRIVATE UVDIO_HAVE_RING=1)
     target_link_libraries(${library} PRIVATE PkgConfig::UVDIO_LIBURING)

@@ -186,8 +186,16 @@ UVDIO_EXTERN const char* uvdio_err_name(int error);
 
 /** What executes operations. */
 typedef enum {
-  UVDIO_BACKEND_AUTO = 0, /**< the environment variable UVDIO_BACKEND, else ring, else pool */
-  UVDIO_BACKEND_RING,     /**< io_uring: Linux 5.10 or later, where the program may use it */
+  UVDIO_BACKEND_AUTO =
+      0,              /**< the environment variable UVDIO_BACKEND, else ring, else aio, else pool */
+  UVDIO_BACKEND_RING, /**< io_uring: Linux 5.10 or later, where the program may use it */
+  /** kernel AIO (io_submit(2)): Linux 4.19 or later; the default profiles of containers allow it
+   * where they deny io_uring. It executes direct reads and writes of up to 1 MiB, and syncs;
+   * everything else, files without direct I/O, and what could not begin without waiting (a write
+   * that extends its file, RWF_NOWAIT of preadv2(2)) go to the threadpool. It has no registered
+   * memory. Requests count against the machine's sysctl fs.aio-max-nr, `depth` of them per engine;
+   * where that leaves less room, fewer are in flight, and uvdio_engine_backend_reason() says so. */
+  UVDIO_BACKEND_AIO,
   /** libuv's threadpool: everywhere. libuv aborts the process where it can't start its threads at
    * their first use. Before its first work the library therefore starts as many threads, which end
    * at once (Linux, and only while the process has too few threads for libuv's to be among them);
@@ -208,15 +216,16 @@ typedef struct uvdio_engine_options_s {
   /** Callbacks per loop iteration at most, so that the loop's other handles get their share;
    * 0: 256. */
   unsigned callbacks_max;
-  /** Requests per io_uring_enter(2) at most; 0: 16. Smaller batches are submitted at once while the
-   * device is idle, and at the end of each iteration. A write counts as four, a durable one is
-   * submitted at once. 1: a system call for each request, which gains a few per cent of operations
-   * at small depths and costs much CPU. */
+  /** Requests per io_uring_enter(2) or io_submit(2) at most; 0: 16. Smaller batches are submitted
+   * at once while the device is idle, and at the end of each iteration. A write counts as four, a
+   * durable one is submitted at once. 1: a system call for each request, which gains a few per cent
+   * of operations at small depths and costs much CPU. */
   unsigned submit_batch_max;
   unsigned flags; /**< UVDIO_ENGINE_* */
-  /** Microseconds per loop iteration for which the ring is polled for completions before the loop
-   * blocks; 0: never; at most UVDIO_BUSY_POLL_MAX. Lowers latency, burns CPU, and delays the loop's
-   * other handles. An iteration that found nothing is followed by an ordinary sleep. Ring only. */
+  /** Microseconds per loop iteration for which a ring or kernel AIO is polled for completions
+   * before the loop blocks; 0: never; at most UVDIO_BUSY_POLL_MAX. Lowers latency, burns CPU, and
+   * delays the loop's other handles. An iteration that found nothing is followed by an ordinary
+   * sleep. The other backends have nothing to poll. */
   unsigned busy_poll_us;
 } uvdio_engine_options_t;
 
@@ -229,9 +238,9 @@ typedef struct uvdio_engine_stats_s {
   uint64_t failed;      /**< of those completed: with any other error */
   uint64_t synchronous; /**< operations without a callback, counted nowhere else */
   uint64_t batches;     /**< flushes that submitted something */
-  /** by the ring on the loop's thread, reads of the eventfd included */
+  /** by ring or kernel AIO on the loop's thread, reads of the eventfd included */
   uint64_t system_calls;
-  uint64_t wakeups;        /**< of the loop, by the ring's eventfd */
+  uint64_t wakeups;        /**< of the loop, by the eventfd of ring or kernel AIO */
   uint64_t busy_hits;      /**< times that busy polling found a completion */
   uint64_t iterations;     /**< loop iterations that ran callbacks */
   uint64_t callbacks_peak; /**< most callbacks in one iteration */
@@ -239,7 +248,7 @@ typedef struct uvdio_engine_stats_s {
   /** Repetitions of operations that were interrupted or refused for the moment: at most 64 per
    * operation, which then ends with UV_EINTR or UV_EAGAIN. */
   uint64_t retried;
-  /** operations that moved from the ring to the pool, closes among them */
+  /** operations that moved from ring or kernel AIO to the pool, closes among them */
   uint64_t punted;
   /** bytes of file content that were copied in memory by the library */
   uint64_t copied;
@@ -286,8 +295,9 @@ static inline int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop,
  * this engine is open and none of its handles is left on the loop. There is no synchronous form.
  * When the call returns, all of the engine's handles are closing, so that a walk that closes every
  * handle which is not uv_is_closing() is harmless from now on. An idle engine is closed within one
- * loop iteration. Callbacks of pending requests run in the loop's closing phase, at most
- * callbacks_max per iteration; while requests are in flight on a ring, or wait for another handle
+ * loop iteration (with kernel AIO when a worker has given the kernel's context back, which takes 25
+ * to 40 ms). Callbacks of pending requests run in the loop's closing phase, at most callbacks_max
+ * per iteration; while requests are in flight on a ring or kernel AIO, or wait for another handle
  * of their file (uvdio_dup()), each iteration, also with UV_RUN_NOWAIT, blocks for up to 1 ms where
  * the loop has nothing else to do. In a forked child, after uv_loop_fork(), it frees the child's
  * copy: pending requests end with UVDIO_EFORK, and the parent is not affected. Work queued on
@@ -328,18 +338,19 @@ UVDIO_EXTERN void uvdio_engine_set_data(uvdio_engine_t* engine, void* data);
 /** Returns the loop on which the engine lives. */
 UVDIO_EXTERN uv_loop_t* uvdio_engine_loop(const uvdio_engine_t* engine);
 
-/** The name of the engine's backend: "ring", "pool" or "memory". It may change once, when a ring
- * turns out to be unusable at its first use or later. The text lives as long as the engine. Never
- * null; a null engine gives "none". */
+/** The name of the engine's backend: "ring", "aio", "pool" or "memory". It may change once, to
+ * "pool", when a ring or kernel AIO turns out to be unusable at its first use or later. The text
+ * lives as long as the engine. Never null; a null engine gives "none". */
 UVDIO_EXTERN const char* uvdio_engine_backend(const uvdio_engine_t* engine);
 
 /** Why that backend runs, and why not a better one, in words that a person can act on. Lifetime as
  * for uvdio_engine_backend(). Never null. */
 UVDIO_EXTERN const char* uvdio_engine_backend_reason(const uvdio_engine_t* engine);
 
-/** Tries whether a backend can be used here and now: the ring by a round trip through a small one.
- * `reason` (may be null) receives why or why not, cut to `size` bytes. AUTO asks about the backend
- * that uvdio_engine_create() would choose. Returns 0, or the error that stands in the way. Any
+/** Tries whether a backend can be used here and now: a ring by a round trip through a small one,
+ * kernel AIO by one through a small context (whose end blocks for 25 to 40 ms). `reason` (may be
+ * null) receives why or why not, cut to `size` bytes. AUTO asks about the backend that
+ * uvdio_engine_create() would choose. Returns 0, or the error that stands in the way. Any
  * thread. */
 UVDIO_EXTERN int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size);
 
@@ -661,7 +672,7 @@ typedef enum {
 
 /** What was opened, how it is executed, and which alignment holds. */
 typedef struct uvdio_file_info_s {
-  /** backend of this file's reads and writes: "ring", "pool", "memory" */
+  /** backend of this file's reads and writes: "ring", "aio", "pool", "memory" */
   const char* backend;
   /** backend used while other requests are in flight: the same one on most filesystems */
   const char* backend_concurrent;

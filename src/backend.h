@@ -3,7 +3,7 @@
  * The contract between queues and backends.
  *
  * A queue is one backend at work in one engine. An engine has one queue for its own backend, and
- * beside a ring a second one for requests that the ring can't execute (the pool).
+ * beside a ring or kernel AIO a second one for requests that these can't execute (the pool).
  *
  *             submit                        uvdio__queue_done
  *   waiting ----------> running ----------------------------------> completed
@@ -32,8 +32,10 @@
 typedef struct uvdio__queue_s uvdio__queue_t;
 typedef struct uvdio__backend_s uvdio__backend_t;
 
-/* Bytes of the text that tells why a backend was chosen. */
-#define UVDIO__REASON_SIZE 384
+/* Bytes of the text that tells why a backend was chosen, and why not a better one; and of the words
+ * for one of these. */
+#define UVDIO__REASON_SIZE 768
+#define UVDIO__REASON_PART 352
 
 struct uvdio__backend_s {
   const char* name;
@@ -51,6 +53,11 @@ struct uvdio__backend_s {
   /* Sets up queue->state for queue->depth requests. `reason` receives why it works, or why not. On
    * error nothing is left behind. Not yet on the loop's thread, perhaps. */
   int (*init)(uvdio__queue_t* queue, char* reason, size_t size);
+
+  /* Why reads and writes of an open file go to the engine's pool, or null where they come here.
+   * `is_for_several` is set to 1 where they come here all the same while others are in flight.
+   * Null: this backend has no pool beside it. */
+  const char* (*avoid)(const uvdio_file_t* file, int* is_for_several);
 
   /* Takes a request, as promised above. */
   int (*submit)(uvdio__queue_t* queue, uvdio_req_t* req);
@@ -90,6 +97,11 @@ struct uvdio__backend_s {
    * something else to do, for `timeout_ms` at most. Null: whatever finishes wakes the loop by
    * itself. */
   void (*wait)(uvdio__queue_t* queue, int timeout_ms);
+
+  /* On a worker thread: gives back what takes the kernel long. Nothing is running, and `close`
+   * follows, which does the same where no worker could be had. Not in a forked child. Null: nothing
+   * takes long. */
+  void (*release)(uvdio__queue_t* queue);
 
   /* Gives everything back; nothing is running, and nothing is on the loop any more. In a forked
    * child requests may still be marked as with a worker; nothing of the parent's is touched. */
@@ -146,12 +158,16 @@ struct uvdio__queue_s {
 #ifdef UVDIO_HAVE_RING
 extern const uvdio__backend_t uvdio__backend_ring;
 #endif
+#ifdef UVDIO_HAVE_AIO
+extern const uvdio__backend_t uvdio__backend_aio;
+#endif
 extern const uvdio__backend_t uvdio__backend_pool;
 extern const uvdio__backend_t uvdio__backend_memory;
 
-/* 0 when a ring can be used here and now, or what stands in the way; `reason` puts it into words.
- * Any thread. */
+/* 0 when a ring, or kernel AIO, can be used here and now, or what stands in the way; `reason` puts
+ * it into words. Any thread. */
 int uvdio__ring_probe(char* reason, size_t size);
+int uvdio__aio_probe(char* reason, size_t size);
 
 /* Sends what was submitted if it is time to. */
 void uvdio__queue_flush_if_due(uvdio__queue_t* queue);

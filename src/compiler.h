@@ -24,6 +24,13 @@
 #define UVDIO__UNLIKELY(condition) (condition)
 #endif
 
+/* For loops that look at memory until another thread, or the kernel, changes it. */
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+#define UVDIO__RELAX() __builtin_ia32_pause()
+#else
+#define UVDIO__RELAX() ((void)0)
+#endif
+
 /* The structure that has `member` at `address`. The `data` of the library's handles stays null:
  * programs that walk over the loop's handles take it for their own. */
 /* clang-format off */

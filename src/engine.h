@@ -77,6 +77,7 @@ struct uvdio_engine_s {
   int loop_ref_held;    /* the check handle keeps the loop alive */
   int is_walked;        /* uvdio_engine_walk() is on the stack: its lists stay */
   int on_wrong_thread;  /* the loop runs elsewhere than on `thread`, with requests pending */
+  int is_released;      /* a worker has been asked to give back what takes long (engine_close.c) */
 
   /* Options. */
   unsigned depth;

@@ -3,7 +3,8 @@
  * The end of an engine: draining, closing files that were left open, and giving everything back; in
  * a forked child without touching what is the parent's.
  *
- *   nothing left                   the queues are closed, the user called back, the engine freed
+ *   nothing left                   the queues are closed, the user called back, the engine freed;
+ *                                  before that a worker gives back what takes the kernel long
  *   something to do                the next tick
  *   in flight with the ring        blocks until its eventfd or the loop's own descriptor is
  *                                  readable, or for a little while; then the next tick
@@ -52,7 +53,7 @@ static void tear_down(uvdio_engine_t* engine) {
   uvdio__engine_free(engine);
 }
 
-static void on_left_open_closed(uvdio_req_t* req, int64_t result) {
+static void on_own_request_done(uvdio_req_t* req, int64_t result) {
   (void)req;
   (void)result;
 }
@@ -65,8 +66,25 @@ static void close_left_open(uvdio_engine_t* engine) {
     }
   }
   if (engine->files != NULL) {
-    uvdio__file_close_left_open(engine->files, &engine->close_req, on_left_open_closed);
+    uvdio__file_close_left_open(engine->files, &engine->close_req, on_own_request_done);
   }
+}
+
+/* No file is left. Has a worker give back what takes the kernel long: once, for if it could not be
+ * had, the queue's close does it. */
+static void release_main(uvdio_engine_t* engine) {
+  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
+
+  if (engine->is_released || queue->backend->release == NULL || uvdio__engine_is_forked(engine)) {
+    return;
+  }
+  engine->is_released = 1;
+  uvdio__prepare(&engine->close_req, &engine->no_file, UVDIO_OP_NONE, 0, 0);
+  engine->close_req.cb_.plain = on_own_request_done;
+  uvdio__engine_accept(engine, &engine->close_req);
+  engine->no_file.pending_++;
+  engine->no_file.queue_ = &engine->queues[QUEUE_POOL];
+  uvdio__order_submit(&engine->close_req);
 }
 
 /* For how long the loop would block now, within bounds. It says 0 where nothing is on it that could
@@ -132,6 +150,9 @@ void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
   }
   if (engine->state != ENGINE_OPEN && uvdio__engine_pending(engine) == 0) {
     close_left_open(engine);
+    if (uvdio__engine_pending(engine) == 0) {
+      release_main(engine);
+    }
     if (uvdio__engine_pending(engine) == 0) {
       tear_down(engine);
       return;

@@ -28,8 +28,10 @@
 static const struct {
   const char* name;
   uvdio_backend_t kind;
-} names[] = {
-    {"ring", UVDIO_BACKEND_RING}, {"pool", UVDIO_BACKEND_POOL}, {"memory", UVDIO_BACKEND_MEMORY}};
+} names[] = {{"ring", UVDIO_BACKEND_RING},
+             {"aio", UVDIO_BACKEND_AIO},
+             {"pool", UVDIO_BACKEND_POOL},
+             {"memory", UVDIO_BACKEND_MEMORY}};
 
 /* What the environment asks for. Errors: UVDIO_EBACKEND, with the reason. */
 static int read_environment(uvdio_backend_t* kind, char* reason, size_t size) {
@@ -49,48 +51,66 @@ static int read_environment(uvdio_backend_t* kind, char* reason, size_t size) {
   }
   (void)snprintf(
       reason, size,
-      "the environment variable UVDIO_BACKEND is \"%s\"; it must be ring, pool or memory",
+      "the environment variable UVDIO_BACKEND is \"%s\"; it must be ring, aio, pool or memory",
       error == 0 ? value : "too long");
   return UVDIO_EBACKEND;
 }
 
-static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
-#ifdef UVDIO_HAVE_RING
-  queue->backend = &uvdio__backend_ring;
-  return queue->backend->init(queue, reason, size);
-#else
-  (void)queue;
-  (void)snprintf(reason, size,
-                 "this build of the library has no io_uring (it was made without liburing)");
+/* A backend that this build lacks. */
+static int report_absent(uvdio_backend_t kind, char* reason, size_t size) {
+  (void)snprintf(reason, size, "%s",
+                 kind == UVDIO_BACKEND_RING
+                     ? "this build of the library has no io_uring (it was made without liburing)"
+                     : "this build of the library has no kernel AIO (only Linux has it)");
   return UV_ENOSYS;
-#endif
 }
 
-static int init_queue(uvdio__queue_t* queue, const uvdio__backend_t* backend, unsigned depth,
-                      char* reason, size_t size) {
-  queue->backend = backend;
+/* The code of a backend; null where this build lacks it. */
+static const uvdio__backend_t* code_of(uvdio_backend_t kind) {
+  switch (kind) {
+#ifdef UVDIO_HAVE_RING
+    case UVDIO_BACKEND_RING:
+      return &uvdio__backend_ring;
+#endif
+#ifdef UVDIO_HAVE_AIO
+    case UVDIO_BACKEND_AIO:
+      return &uvdio__backend_aio;
+#endif
+    case UVDIO_BACKEND_POOL:
+      return &uvdio__backend_pool;
+    case UVDIO_BACKEND_MEMORY:
+      return &uvdio__backend_memory;
+    default:
+      return NULL;
+  }
+}
+
+static int init_queue(uvdio__queue_t* queue, uvdio_backend_t kind, unsigned depth, char* reason,
+                      size_t size) {
+  queue->backend = code_of(kind);
   queue->depth = depth;
-  return backend->init(queue, reason, size);
+  return queue->backend != NULL ? queue->backend->init(queue, reason, size)
+                                : report_absent(kind, reason, size);
 }
 
 static unsigned pool_depth(unsigned depth) {
   return depth < POOL_DEPTH_MAX ? depth : POOL_DEPTH_MAX;
 }
 
-/* A ring, and next to it a pool for what a ring can't do. The pool comes first: it can be given
- * back at once. */
-static int init_ring_and_pool(uvdio_engine_t* engine, unsigned depth) {
+/* A ring or kernel AIO, and next to it a pool for what these can't do. The pool comes first: it can
+ * be given back at once. */
+static int init_with_pool(uvdio_engine_t* engine, uvdio_backend_t kind, unsigned depth) {
+  uvdio__queue_t* pool = &engine->queues[QUEUE_POOL];
   char ignored[UVDIO__REASON_SIZE];
-  int error = init_queue(&engine->queues[QUEUE_POOL], &uvdio__backend_pool, pool_depth(depth),
-                         ignored, sizeof(ignored));
+  int error = init_queue(pool, UVDIO_BACKEND_POOL, pool_depth(depth), ignored, sizeof(ignored));
 
   if (error != 0) {
     return error;
   }
-  engine->queues[QUEUE_MAIN].depth = depth;
-  error = init_ring(&engine->queues[QUEUE_MAIN], engine->reason, sizeof(engine->reason));
+  error =
+      init_queue(&engine->queues[QUEUE_MAIN], kind, depth, engine->reason, sizeof(engine->reason));
   if (error != 0) {
-    engine->queues[QUEUE_POOL].backend->close(&engine->queues[QUEUE_POOL]);
+    pool->backend->close(pool);
     return error;
   }
   engine->queue_count = QUEUES;
@@ -98,25 +118,31 @@ static int init_ring_and_pool(uvdio_engine_t* engine, unsigned depth) {
 }
 
 static int init_single(uvdio_engine_t* engine, uvdio_backend_t kind, unsigned depth) {
+  unsigned own_depth = kind == UVDIO_BACKEND_POOL ? pool_depth(depth) : depth;
+
   engine->queue_count = 1;
-  if (kind == UVDIO_BACKEND_MEMORY) {
-    return init_queue(engine->queues, &uvdio__backend_memory, depth, engine->reason,
-                      sizeof(engine->reason));
-  }
-  return init_queue(engine->queues, &uvdio__backend_pool, pool_depth(depth), engine->reason,
-                    sizeof(engine->reason));
+  return init_queue(engine->queues, kind, own_depth, engine->reason, sizeof(engine->reason));
 }
 
+/* The best that can be had; the reason tells why it is none of those before it. */
 static int init_auto(uvdio_engine_t* engine, unsigned depth) {
-  char why_no_ring[UVDIO__REASON_SIZE];
-  int error = init_ring_and_pool(engine, depth);
+  char no_ring[UVDIO__REASON_PART];
+  char no_aio[UVDIO__REASON_PART];
+  int error = init_with_pool(engine, UVDIO_BACKEND_RING, depth);
 
   if (error == 0) {
     return 0;
   }
-  (void)snprintf(why_no_ring, sizeof(why_no_ring), "%s", engine->reason);
+  (void)snprintf(no_ring, sizeof(no_ring), "%.*s", (int)sizeof(no_ring) - 1, engine->reason);
+  error = init_with_pool(engine, UVDIO_BACKEND_AIO, depth);
+  (void)snprintf(no_aio, sizeof(no_aio), "%.*s", (int)sizeof(no_aio) - 1, engine->reason);
+  if (error == 0) {
+    (void)snprintf(engine->reason, sizeof(engine->reason), "%s; no io_uring: %s", no_aio, no_ring);
+    return 0;
+  }
   error = init_single(engine, UVDIO_BACKEND_POOL, depth);
-  (void)snprintf(engine->reason, sizeof(engine->reason), "%s", why_no_ring);
+  (void)snprintf(engine->reason, sizeof(engine->reason), "no io_uring: %s; no kernel AIO: %s",
+                 no_ring, no_aio);
   return error;
 }
 
@@ -124,13 +150,17 @@ static int init_queues(uvdio_engine_t* engine, uvdio_backend_t kind) {
   unsigned depth = engine->depth;
   int error;
 
-  if (kind == UVDIO_BACKEND_AUTO) {
-    return init_auto(engine, depth);
+  switch (kind) {
+    case UVDIO_BACKEND_AUTO:
+      return init_auto(engine, depth);
+    case UVDIO_BACKEND_POOL:
+    case UVDIO_BACKEND_MEMORY:
+      return init_single(engine, kind, depth);
+    case UVDIO_BACKEND_RING:
+    case UVDIO_BACKEND_AIO:
+      break;
   }
-  if (kind != UVDIO_BACKEND_RING) {
-    return init_single(engine, kind, depth);
-  }
-  error = init_ring_and_pool(engine, depth);
+  error = init_with_pool(engine, kind, depth);
   return error == 0 || error == UV_ENOMEM || error == UV_EMFILE ? error : UVDIO_EBACKEND;
 }
 
@@ -174,7 +204,7 @@ static void prefix_reason(uvdio_engine_t* engine, uvdio_backend_t option, uvdio_
 
   if (kind != UVDIO_BACKEND_AUTO) {
     (void)snprintf(words, sizeof(words), "%s", engine->reason);
-    (void)snprintf(engine->reason, sizeof(engine->reason), "asked for by %s; %.300s",
+    (void)snprintf(engine->reason, sizeof(engine->reason), "asked for by %s; %.600s",
                    option == kind ? "the program" : "the environment variable UVDIO_BACKEND",
                    words);
   }
@@ -228,11 +258,35 @@ int uvdio_engine_create_sized(uvdio_engine_t** engine, uv_loop_t* loop,
  * Getters
  */
 
-#ifndef UVDIO_HAVE_RING
-int uvdio__ring_probe(char* reason, size_t size) {
-  return init_ring(NULL, reason, size);
-}
+static int probe_ring(char* reason, size_t size) {
+#ifdef UVDIO_HAVE_RING
+  return uvdio__ring_probe(reason, size);
+#else
+  return report_absent(UVDIO_BACKEND_RING, reason, size);
 #endif
+}
+
+static int probe_aio(char* reason, size_t size) {
+#ifdef UVDIO_HAVE_AIO
+  return uvdio__aio_probe(reason, size);
+#else
+  return report_absent(UVDIO_BACKEND_AIO, reason, size);
+#endif
+}
+
+/* As an engine would choose: there is always one. */
+static void probe_auto(char* reason, size_t size) {
+  char no_ring[UVDIO__REASON_PART];
+  char aio[UVDIO__REASON_PART];
+
+  if (probe_ring(no_ring, sizeof(no_ring)) == 0) {
+    (void)snprintf(reason, size, "%s", no_ring);
+  } else if (probe_aio(aio, sizeof(aio)) == 0) {
+    (void)snprintf(reason, size, "%s; no io_uring: %s", aio, no_ring);
+  } else {
+    (void)snprintf(reason, size, "no io_uring: %s; no kernel AIO: %s", no_ring, aio);
+  }
+}
 
 int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
   char text[UVDIO__REASON_SIZE] = "libuv's threadpool, which is always there";
@@ -241,15 +295,17 @@ int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
   if ((unsigned)backend > UVDIO_BACKEND_MEMORY || (reason == NULL && size > 0)) {
     return UV_EINVAL;
   }
-  if (backend == UVDIO_BACKEND_MEMORY) {
-    (void)snprintf(text, sizeof(text), "files in RAM, which are always there");
-  }
   if (backend == UVDIO_BACKEND_AUTO) {
     error = read_environment(&backend, text, sizeof(text));
   }
-  if (error == 0 && (backend == UVDIO_BACKEND_RING || backend == UVDIO_BACKEND_AUTO)) {
-    int without_ring = uvdio__ring_probe(text, sizeof(text));
-    error = backend == UVDIO_BACKEND_RING ? without_ring : 0;
+  if (error == 0 && backend == UVDIO_BACKEND_AUTO) {
+    probe_auto(text, sizeof(text));
+  } else if (backend == UVDIO_BACKEND_RING) {
+    error = probe_ring(text, sizeof(text));
+  } else if (backend == UVDIO_BACKEND_AIO) {
+    error = probe_aio(text, sizeof(text));
+  } else if (backend == UVDIO_BACKEND_MEMORY) {
+    (void)snprintf(text, sizeof(text), "files in RAM, which are always there");
   }
   if (reason != NULL) {
     (void)snprintf(reason, size, "%s", text);

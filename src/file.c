@@ -67,39 +67,18 @@ static void file_release(uvdio_file_t* file) {
  * The choice of a queue
  */
 
-/* On filesystems without non-blocking requests io_uring hands each request to a kernel worker.
- * Measured on tmpfs: a single request is at least as fast on libuv's pool (twice where the kernel's
- * worker has to be woken), several are up to twice as fast on the ring. Not with FUSE, whose short
- * writes a ring reports as errors. */
-static int prefers_ring_when_concurrent(const uvdio_file_t* file) {
-  return (file->quirks_ & (UVDIO__QUIRK_URING_DSYNC_HANG | UVDIO__QUIRK_RING_SHORTS)) == 0;
-}
-
-/* Why a ring is not for this file, or null. */
-static const char* against_ring(const uvdio_file_t* file) {
-  if ((file->quirks_ & UVDIO__QUIRK_URING_DSYNC_HANG) != 0) {
-    return "this kernel's btrfs can hang at durable writes by io_uring (fixed in Linux 5.11)";
-  }
-  if ((file->quirks_ & UVDIO__QUIRK_NO_NOWAIT) == 0) {
-    return NULL;
-  }
-  return prefers_ring_when_concurrent(file)
-             ? "its filesystem takes no non-blocking requests, so that a ring hands each one to a "
-               "kernel worker: transfers go to the ring only while others are in flight"
-             : "its filesystem takes no non-blocking requests, so that a ring would hand each one "
-               "to a kernel worker";
-}
-
 static void pick_queue(uvdio_file_t* file) {
   uvdio_engine_t* engine = file->engine_;
   uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
-  const char* reason = against_ring(file);
+  int is_for_several = 0;
+  const char* reason =
+      queue->backend->avoid == NULL ? NULL : queue->backend->avoid(file, &is_for_several);
 
   file->queue_ = queue;
   file->reason_ = "";
-  if (engine->queue_count > 1 && reason != NULL) {
+  if (reason != NULL) {
     file->queue_ = &engine->queues[QUEUE_POOL];
-    file->queue_concurrent_ = prefers_ring_when_concurrent(file) ? queue : NULL;
+    file->queue_concurrent_ = is_for_several ? queue : NULL;
     file->reason_ = reason;
   }
 }

@@ -102,6 +102,21 @@ void uvdio__queue_flush_if_due(uvdio__queue_t* queue) {
  * Submission
  */
 
+static int submit(uvdio__queue_t* queue, uvdio_req_t* req);
+
+/* Only the pool can perform it. It does not overtake what waits. */
+static void start_on_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__queue_t* pool = pool_of(queue->engine);
+
+  assert(queue != pool);
+  if (queue->engine->waiting == 0 && uvdio__queue_has_room(pool)) {
+    req->queue_ = pool;
+    (void)submit(pool, req);
+  } else {
+    requeue_on_pool(queue, req);
+  }
+}
+
 /* The queue did not take the request. Returns 0 when it takes no more for now. */
 static int handle_submit_error(uvdio__queue_t* queue, uvdio_req_t* req, int error) {
   if (error == UV_EAGAIN) {
@@ -111,7 +126,7 @@ static int handle_submit_error(uvdio__queue_t* queue, uvdio_req_t* req, int erro
   }
   if (error == UV_ENOSYS) {
     queue->engine->stats.punted++;
-    requeue_on_pool(queue, req);
+    start_on_pool(queue, req);
     return 1;
   }
   uvdio__request_fail(req, error);

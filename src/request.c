@@ -314,6 +314,13 @@ static int64_t perform_on_names(const uvdio_req_t* req) {
   }
 }
 
+/* For an engine that is being closed (engine_close.c). */
+static int64_t release_queue(uvdio__queue_t* queue) {
+  assert(queue->engine->is_released);
+  queue->backend->release(queue);
+  return 0;
+}
+
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
   intptr_t descriptor = req->file->handle_.descriptor;
 
@@ -359,6 +366,7 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
     case UVDIO_OP_REPLACE:
       return perform_on_names(req);
     case UVDIO_OP_NONE:
+      return release_queue(&req->engine_->queues[QUEUE_MAIN]);
     case UVDIO_OP_COUNT:
       break;
   }

@@ -98,6 +98,8 @@ typedef struct uvdio_facts_s_ {
   unsigned char access_;        /* what may be done now; 0 while state_ is not open */            \
   unsigned char cache_;         /* uvdio_cache_t */                                               \
   unsigned char path_kind_;     /* PATH_*: what path_ is relative to (src/file.h) */              \
+  unsigned char refusals_;      /* writes in a row that kernel AIO refused to begin */            \
+  unsigned char detour_;        /* so many writes go to the pool at once (src/aio/submit.c) */    \
   uint64_t sequence_;                                                                             \
   uvdio_link_t_ order_;           /* changes without an outcome, oldest first */                  \
   uvdio_link_t_ deferred_;        /* syncs that wait for changes or another sync, oldest first */ \

@@ -50,7 +50,7 @@ static const char usage[] =
     "  --block BYTES      bytes per operation, a multiple of 4096 (4K)\n"
     "  --depth N[,N...]   requests in flight (32)\n"
     "  --seconds S        duration of the random reads (1)\n"
-    "  --backend B[,B..]  ring, pool, memory (all that are available)\n"
+    "  --backend B[,B..]  ring, aio, pool, memory (all that are available)\n"
     "  --operation O[,O]  write, verify, random-read (all)\n"
     "  --seed N           of the bytes and of the random offsets (1)\n"
     "  --json             one array with an object per row, instead of the table\n"
@@ -109,7 +109,7 @@ static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_
   snprintf(bench->filesystem, sizeof bench->filesystem, "%s", info.filesystem);
   bench->direct = info.is_direct;
   int replaced = strcmp(info.backend, backend_text(backend)) != 0;
-  bench->ring_is_pool |= replaced && backend == UVDIO_BACKEND_RING;
+  bench->is_pool[backend] |= replaced;
   if (first && replaced) {
     snprintf(bench->notes[backend], BENCH_NOTE_SIZE,
              "%s: this file's reads and writes are executed by %s: %s", backend_text(backend),
@@ -282,7 +282,7 @@ static int add_backend(void* context, const char* text) {
   uvdio_backend_t backend;
   int code = parse_backend("bench", "--backend", text, &backend);
   if (code == CLI_OK && backend == UVDIO_BACKEND_AUTO) {
-    return report_usage("bench", "--backend takes ring, pool or memory, not 'auto'");
+    return report_usage("bench", "--backend takes ring, aio, pool or memory, not 'auto'");
   }
   for (size_t i = 0; i < bench->backend_count && code == CLI_OK; i++) {
     if (bench->backends[i] == backend) {
@@ -365,6 +365,7 @@ static int set_defaults(bench_t* bench) {
   if (bench->backend_count == 0) {
     bench->all_backends = 1;
     bench->backends[bench->backend_count++] = UVDIO_BACKEND_RING;
+    bench->backends[bench->backend_count++] = UVDIO_BACKEND_AIO;
     bench->backends[bench->backend_count++] = UVDIO_BACKEND_POOL;
     bench->backends[bench->backend_count++] = UVDIO_BACKEND_MEMORY;
   }

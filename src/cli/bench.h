@@ -49,7 +49,7 @@ typedef struct bench_row_s {
   meter_figures_t figures;
 } bench_row_t;
 
-#define BENCH_BACKEND_COUNT 3
+#define BENCH_BACKEND_COUNT 4
 #define BENCH_DEPTHS_MAX 16
 #define BENCH_NOTE_SIZE 400
 #define BENCH_ROWS_MAX (BENCH_BACKEND_COUNT * BENCH_DEPTHS_MAX * BENCH_OPERATION_COUNT)
@@ -75,7 +75,8 @@ typedef struct bench_s {
   char notes[BENCH_BACKEND_COUNT + 1][BENCH_NOTE_SIZE]; /* of each uvdio_backend_t, or "" */
   char filesystem[32];                                  /* "" while no file was on a disk */
   int direct;
-  int ring_is_pool; /* the ring could not do it, and its rows are the pool's work */
+  /* of each uvdio_backend_t: it could not do it, and its rows are the pool's work */
+  int is_pool[BENCH_BACKEND_COUNT + 1];
   int signal;
   unsigned sessions;
 } bench_t;

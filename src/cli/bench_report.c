@@ -127,15 +127,15 @@ static const bench_row_t* find_row(const bench_t* bench, uvdio_backend_t backend
   return NULL;
 }
 
-static void print_comparison(const bench_t* bench) {
-  for (size_t i = 0; i < bench->depth_count && !bench->ring_is_pool; i++) {
-    const bench_row_t* ring = find_row(bench, UVDIO_BACKEND_RING, bench->depths[i]);
+static void print_comparison(const bench_t* bench, uvdio_backend_t backend) {
+  for (size_t i = 0; i < bench->depth_count && !bench->is_pool[backend]; i++) {
+    const bench_row_t* fast = find_row(bench, backend, bench->depths[i]);
     const bench_row_t* pool = find_row(bench, UVDIO_BACKEND_POOL, bench->depths[i]);
-    if (ring != NULL && pool != NULL && pool->figures.iops > 0 && pool->figures.cpu_us_per_op > 0) {
-      printf("Random reads at depth %u: ring does %.2f times the operations of pool, ",
-             bench->depths[i], ring->figures.iops / pool->figures.iops);
+    if (fast != NULL && pool != NULL && pool->figures.iops > 0 && pool->figures.cpu_us_per_op > 0) {
+      printf("Random reads at depth %u: %s does %.2f times the operations of pool, ",
+             bench->depths[i], backend_text(backend), fast->figures.iops / pool->figures.iops);
       printf("with %.2f times the CPU time for each.\n",
-             ring->figures.cpu_us_per_op / pool->figures.cpu_us_per_op);
+             fast->figures.cpu_us_per_op / pool->figures.cpu_us_per_op);
     }
   }
 }
@@ -148,6 +148,7 @@ int bench_print(const bench_t* bench) {
     printf("%s%s", bench->notes[i], *bench->notes[i] != '\0' ? "\n" : "");
   }
   print_choice();
-  print_comparison(bench);
+  print_comparison(bench, UVDIO_BACKEND_RING);
+  print_comparison(bench, UVDIO_BACKEND_AIO);
   return code;
 }

@@ -75,7 +75,7 @@ static const char usage[] =
     "                   them, but 8 at least and 512 at most\n"
     "  --block BYTES    bytes per request, with K, M or G: a multiple of 4096, at\n"
     "                   most 1G (1M)\n"
-    "  --backend B      auto, ring or pool (auto)\n"
+    "  --backend B      auto, ring, aio or pool (auto)\n"
     "  --progress       show progress although stderr is no terminal\n"
     "  --no-progress    never show progress\n"
     "  --help           this text\n"
@@ -457,7 +457,7 @@ static int check_backend(const copy_t* copy) {
   if (strcmp(uvdio_engine_backend(copy->session.engine), "memory") == 0) {
     return report_problem("copy",
                           "the backend memory keeps files in RAM and finds none on a disk. Unset "
-                          "UVDIO_BACKEND, or ask for --backend ring or pool.");
+                          "UVDIO_BACKEND, or ask for --backend ring, aio or pool.");
   }
   return CLI_OK;
 }
@@ -593,7 +593,8 @@ static int set_backend(copy_t* copy, const char* text) {
   int code = parse_backend("copy", "--backend", text, &copy->engine.backend);
   if (code == 0 && copy->engine.backend == UVDIO_BACKEND_MEMORY) {
     return report_usage(
-        "copy", "--backend memory keeps files in RAM and finds none on a disk: take ring or pool");
+        "copy",
+        "--backend memory keeps files in RAM and finds none on a disk: take ring, aio or pool");
   }
   return code;
 }

@@ -17,7 +17,7 @@ static const char usage[] =
     "\n"
     "uvdio SUBCOMMAND --help prints the options.\n"
     "\n"
-    "Environment: UVDIO_BACKEND (ring, pool, memory) is the backend where --backend\n"
+    "Environment: UVDIO_BACKEND (ring, aio, pool, memory) is the backend where --backend\n"
     "is not given; UV_THREADPOOL_SIZE is the number of the pool's threads (4).\n"
     "\n"
     "Exit codes: 0 done, 1 the operation failed, 2 wrong usage, 128+N ended by\n"

@@ -16,10 +16,8 @@
 #include "uvdio.h"
 
 static const char* const backend_names[] = {
-    [UVDIO_BACKEND_AUTO] = "auto",
-    [UVDIO_BACKEND_RING] = "ring",
-    [UVDIO_BACKEND_POOL] = "pool",
-    [UVDIO_BACKEND_MEMORY] = "memory",
+    [UVDIO_BACKEND_AUTO] = "auto", [UVDIO_BACKEND_RING] = "ring",     [UVDIO_BACKEND_AIO] = "aio",
+    [UVDIO_BACKEND_POOL] = "pool", [UVDIO_BACKEND_MEMORY] = "memory",
 };
 
 /* Reads digits and nothing else: strtoull takes signs and spaces as well. */
@@ -127,7 +125,7 @@ int parse_backend(const char* command, const char* option, const char* text,
       return 0;
     }
   }
-  return report_usage(command, "%s takes auto, ring, pool or memory, not '%s'", option, text);
+  return report_usage(command, "%s takes auto, ring, aio, pool or memory, not '%s'", option, text);
 }
 
 const char* backend_text(uvdio_backend_t backend) {

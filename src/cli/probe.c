@@ -26,8 +26,8 @@
 #include "session.h"
 #include "uvdio.h"
 
-#define BACKEND_COUNT 3
-#define REASON_SIZE 256
+#define BACKEND_COUNT 4
+#define REASON_SIZE 768
 
 static const char usage[] =
     "usage: uvdio probe [--json] PATH\n"
@@ -77,6 +77,7 @@ typedef struct {
 
 static const uvdio_backend_t backends[BACKEND_COUNT] = {
     UVDIO_BACKEND_RING,
+    UVDIO_BACKEND_AIO,
     UVDIO_BACKEND_POOL,
     UVDIO_BACKEND_MEMORY,
 };

@@ -14,14 +14,11 @@
  *      +---------------------------------------------+
  *           notifications are on, and a look after that finds nothing
  *
- * DRAINING is cq_unnotified; where they can be switched, the kernel's notifications are off in it.
+ * DRAINING is is_unnotified (wakeup.h); where they can be switched, the kernel's notifications are
+ * off in it.
  */
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include "completion.h"
 #include "ring/ring.h"
@@ -93,15 +90,15 @@ static int get_events(uvdio__queue_t* queue) {
   if (result != -EAGAIN && result != -EBUSY && result != -EINTR) {
     uvdio__ring_disable(queue, uv_translate_sys_error(-result), "io_uring_enter");
   }
-  state->cq_unnotified = 0;
-  uvdio__ring_retry_later(queue);
+  state->wakeup.is_unnotified = 0;
+  uvdio__wakeup_retry_later(&state->wakeup);
   return 0;
 }
 
 /* While signals are off, completions only show in the queue and the kernel's flags. Switching is a
  * full barrier, so that after switching on, one look tells whether anything came before. */
 static void set_eventfd_notify(uvdio__ring_t* state, int on) {
-  if (!state->edge_triggered) {
+  if (!state->wakeup.is_edge_triggered) {
     return;
   }
   if (on) {
@@ -129,7 +126,7 @@ static int came_unsignalled(uvdio__queue_t* queue) {
  * it ends, the kernel posts all. Signals have to be on. */
 static int look_from_elsewhere(uvdio__ring_t* state) {
   set_eventfd_notify(state, 1);
-  state->cq_unnotified = 1;
+  state->wakeup.is_unnotified = 1;
   return io_uring_cq_ready(&state->ring) > 0;
 }
 
@@ -142,12 +139,12 @@ int uvdio__ring_reap(uvdio__queue_t* queue) {
     return 0;
   }
   if (drain_cq(queue) > 0) {
-    return state->cq_unnotified;
+    return state->wakeup.is_unnotified;
   }
   if (uvdio__engine_is_foreign(queue->engine)) {
     return look_from_elsewhere(state);
   }
-  if (!state->cq_unnotified) {
+  if (!state->wakeup.is_unnotified) {
     return 0;
   }
   if (kernel_has_more(state) && !state->flag_is_late) {
@@ -158,15 +155,9 @@ int uvdio__ring_reap(uvdio__queue_t* queue) {
     set_eventfd_notify(state, 0);
     return 1;
   }
-  state->cq_unnotified = 0;
+  state->wakeup.is_unnotified = 0;
   return 0;
 }
-
-#if defined(__x86_64__) || defined(__i386__)
-#define RELAX() __builtin_ia32_pause()
-#else
-#define RELAX() ((void)0)
-#endif
 
 #define POLLS_PER_CLOCK_READ 32 /* reading the clock costs more than a look */
 
@@ -179,56 +170,34 @@ int uvdio__ring_busy_poll(uvdio__queue_t* queue, uint64_t deadline) {
     return 0;
   }
   set_eventfd_notify(state, 0);
-  state->cq_unnotified = 1;
+  state->wakeup.is_unnotified = 1;
   do {
     for (i = 0; i < POLLS_PER_CLOCK_READ; i++) {
       if (io_uring_cq_ready(&state->ring) > 0 || (kernel_has_more(state) && !state->flag_is_late)) {
         return 1;
       }
-      RELAX();
+      UVDIO__RELAX();
     }
   } while (uv_hrtime() < deadline);
   return 0;
 }
 
-static void read_eventfd(uvdio__queue_t* queue) {
-  uvdio__ring_t* state = queue->state;
-  uint64_t count;
-  ssize_t got = read(state->eventfd, &count, sizeof(count));
-
-  (void)got; /* Completions are asked for whatever it says. */
-  queue->engine->stats.system_calls++;
-}
-
-/* Saves the read of the eventfd at each wake-up: the loop's epoll is told to report it once per
- * signal instead of for as long as it is readable. Together with switching the signals off while
- * completions are being taken, that is one wake-up per sleep. libuv changes a registration only
- * when the events of its handle change, and ours never do.
- *
- * Only where switching signals can't lose one: the kernel has to publish a completion before it
- * looks at the switch. With deferred task work it does both around an atomic operation, and on x86
- * that is a full barrier. */
-static void try_edge_triggering(uvdio__ring_t* state, uv_loop_t* loop) {
+/* Edges, but only where switching signals can't lose one: the kernel has to publish a completion
+ * before it looks at the switch. With deferred task work it does both around an atomic operation,
+ * and on x86 that is a full barrier. Together with switching the signals off while completions are
+ * being taken, that is one wake-up per sleep. */
+static void try_edges(uvdio__ring_t* state) {
 #ifdef __x86_64__
-  struct epoll_event event;
-
-  if ((state->ring.flags & IORING_SETUP_DEFER_TASKRUN) == 0) {
-    return;
+  if ((state->ring.flags & IORING_SETUP_DEFER_TASKRUN) != 0) {
+    uvdio__wakeup_try_edges(&state->wakeup);
   }
-  memset(&event, 0, sizeof(event));
-  event.events = EPOLLIN | EPOLLET;
-  event.data.fd = state->eventfd;
-  state->edge_triggered =
-      epoll_ctl(uv_backend_fd(loop), EPOLL_CTL_MOD, state->eventfd, &event) == 0;
-#else
-  (void)state;
-  (void)loop;
 #endif
+  state->wakeup.is_edge_tried = 1;
 }
 
 /* The check phase, which comes next, takes the rest. */
 void uvdio__ring_on_event(uv_poll_t* handle, int status, int events) {
-  uvdio__ring_t* state = UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll);
+  uvdio__ring_t* state = UVDIO__CONTAINER_OF(handle, uvdio__ring_t, wakeup.poll);
   uvdio__queue_t* queue = state->queue;
 
   (void)status;
@@ -240,19 +209,19 @@ void uvdio__ring_on_event(uv_poll_t* handle, int status, int events) {
   }
   queue->engine->stats.wakeups++;
   if (uvdio__engine_is_foreign(queue->engine)) {
-    read_eventfd(queue); /* The check phase, which comes next, sees what has come for us. */
+    uvdio__wakeup_read(
+        &state->wakeup); /* The check phase, which comes next, sees what has come for us. */
     return;
   }
   queue->engine->poll_pending = 1;
-  if (!state->edge_tried) {
-    state->edge_tried = 1; /* Not earlier: libuv registers a handle only when it polls. */
-    try_edge_triggering(state, handle->loop);
+  if (!state->wakeup.is_edge_tried) {
+    try_edges(state);
   }
   set_eventfd_notify(state, 0);
-  if (!state->edge_triggered) {
-    read_eventfd(queue);
+  if (!state->wakeup.is_edge_triggered) {
+    uvdio__wakeup_read(&state->wakeup);
   }
-  state->cq_unnotified = 1;
+  state->wakeup.is_unnotified = 1;
   if (kernel_has_more(state)) {
     (void)get_events(queue);
   }
@@ -262,19 +231,8 @@ void uvdio__ring_on_event(uv_poll_t* handle, int status, int events) {
  * Off the loop
  */
 
-/* The loop's own descriptor is readable when any other that it watches has something. Where the
- * kernel refused something, that is tried again now. */
 void uvdio__ring_wait(uvdio__queue_t* queue, int timeout_ms) {
   uvdio__ring_t* state = queue->state;
-  struct pollfd watched[] = {{.fd = state->eventfd, .events = POLLIN},
-                             {.fd = uv_backend_fd(queue->engine->loop), .events = POLLIN}};
 
-  (void)poll(watched, 2, timeout_ms);
-  queue->engine->stats.system_calls++;
-  if ((watched[0].revents & POLLIN) != 0) {
-    queue->engine->stats.wakeups++;
-    read_eventfd(queue);
-  }
-  queue->stalled &= ~QUEUE_STALLED;
-  state->cq_unnotified = 1;
+  uvdio__wakeup_wait(&state->wakeup, timeout_ms);
 }

@@ -6,30 +6,6 @@
 #include "completion.h"
 #include "ring/ring.h"
 
-/* Between attempts to submit, or to get completions. */
-#define RETRY_MS 10
-
-static void on_retry(uv_timer_t* timer) {
-  uvdio__ring_t* state = UVDIO__CONTAINER_OF(timer, uvdio__ring_t, retry);
-  uvdio__queue_t* queue = state->queue;
-
-  queue->stalled &= ~QUEUE_STALLED;
-  state->cq_unnotified = 1;
-  queue->engine->poll_pending = 1;
-  uvdio__loop_wake(queue->engine); /* Timers come before the poll, and that must not block now. */
-}
-
-/* Off the loop, whenever something was waited for. */
-void uvdio__ring_retry_later(uvdio__queue_t* queue) {
-  uvdio__ring_t* state = queue->state;
-
-  if (uv_is_closing((uv_handle_t*)&state->retry)) {
-    return;
-  }
-  (void)uv_timer_start(&state->retry, on_retry, RETRY_MS, 0);
-  uv_unref((uv_handle_t*)&state->retry);
-}
-
 /* Reclaims entries that the kernel has not taken and moves their requests to the pool. The tail is
  * reset, so that no later call can submit stale entries. */
 static void reclaim_unsubmitted(uvdio__queue_t* queue) {

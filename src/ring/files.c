@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Which files the ring is for, and the table of those.
+ *
  * Registered files: the kernel's table of them saves a look-up and two atomic operations per
  * request. A file gets its slot with its first transfer and loses it before its descriptor is
  * closed.
@@ -18,6 +20,26 @@
 
 #define CAPACITY_MIN 64u
 #define CAPACITY_MAX 32768u /* the kernel would take more, at 16 bytes each */
+
+/* On filesystems without non-blocking requests io_uring hands each request to a kernel worker.
+ * Measured on tmpfs: a single request is at least as fast on libuv's pool (twice where the kernel's
+ * worker has to be woken), several are up to twice as fast on the ring. Not with FUSE, whose short
+ * writes a ring reports as errors. */
+const char* uvdio__ring_avoid(const uvdio_file_t* file, int* is_for_several) {
+  if ((file->quirks_ & UVDIO__QUIRK_URING_DSYNC_HANG) != 0) {
+    return "this kernel's btrfs can hang at durable writes by io_uring (fixed in Linux 5.11)";
+  }
+  if ((file->quirks_ & UVDIO__QUIRK_NO_NOWAIT) == 0) {
+    return NULL;
+  }
+  if ((file->quirks_ & UVDIO__QUIRK_RING_SHORTS) != 0) {
+    return "its filesystem takes no non-blocking requests, so that a ring would hand each one to a "
+           "kernel worker";
+  }
+  *is_for_several = 1;
+  return "its filesystem takes no non-blocking requests, so that a ring hands each one to a kernel "
+         "worker: transfers go to the ring only while others are in flight";
+}
 
 static int call(const uvdio__queue_t* queue, unsigned opcode, const void* argument,
                 unsigned count) {

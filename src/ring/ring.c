@@ -9,11 +9,8 @@
  *   rebind    a new ring for another thread
  *   close     memory and files are given up before the ring
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "allocator.h"
 #include "ring/ring.h"
@@ -39,22 +36,6 @@ static int create_ring(uvdio__ring_t* state, unsigned depth) {
   return 0;
 }
 
-static int create_eventfd(uvdio__ring_t* state, uv_loop_t* loop, const char** call) {
-  int error;
-
-  *call = "eventfd";
-  state->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (state->eventfd == -1) {
-    return uv_translate_sys_error(errno);
-  }
-  *call = "uv_poll_init";
-  error = uv_poll_init(loop, &state->poll, state->eventfd);
-  if (error != 0) {
-    (void)close(state->eventfd);
-  }
-  return error;
-}
-
 static int set_up(uvdio__queue_t* queue, uvdio__ring_t* state, const char** call) {
   int error = create_ring(state, queue->depth);
 
@@ -62,7 +43,7 @@ static int set_up(uvdio__queue_t* queue, uvdio__ring_t* state, const char** call
   if (error != 0) {
     return error;
   }
-  error = create_eventfd(state, queue->engine->loop, call);
+  error = uvdio__wakeup_init(&state->wakeup, queue, call);
   if (error != 0) {
     io_uring_queue_exit(&state->ring);
   }
@@ -91,7 +72,6 @@ static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
     uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
     return error;
   }
-  (void)uv_timer_init(queue->engine->loop, &state->retry);
   state->queue = queue;
   queue->state = state;
   return 0;
@@ -101,19 +81,10 @@ static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
  * Off the loop
  */
 
-static void on_poll_closed(uv_handle_t* handle) {
-  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, poll)->queue->engine);
-}
-
-static void on_retry_closed(uv_handle_t* handle) {
-  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__ring_t, retry)->queue->engine);
-}
-
 static void leave_loop(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
 
-  uvdio__loop_close_handle(queue->engine, (uv_handle_t*)&state->poll, on_poll_closed);
-  uvdio__loop_close_handle(queue->engine, (uv_handle_t*)&state->retry, on_retry_closed);
+  uvdio__wakeup_leave_loop(&state->wakeup);
 }
 
 /* The number by which its own thread knows the ring may be that of another ring on this one, which
@@ -140,7 +111,7 @@ static void close_ring(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
 
   exit_ring(queue);
-  (void)close(state->eventfd);
+  uvdio__wakeup_close(&state->wakeup);
   queue->state = NULL;
   uvdio__free(state, sizeof(*state), UVDIO__STRUCT_ALIGN);
 }
@@ -174,7 +145,7 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   state->broken = 0;
   state->off_thread = 0;
   state->cancels = 0;
-  state->cq_unnotified = 0;
+  state->wakeup.is_unnotified = 0;
   state->buffers.has_table = 0;
   state->files.off = !state->features.has_clones;
   state->files.full = 0;
@@ -220,6 +191,7 @@ const uvdio__backend_t uvdio__backend_ring = {
     .batch = UVDIO_DEPTH_MAX,
     .can_punt = 1,
     .init = init_ring,
+    .avoid = uvdio__ring_avoid,
     .submit = uvdio__ring_submit,
     .flush = uvdio__ring_flush,
     .reap = uvdio__ring_reap,

@@ -24,6 +24,7 @@
 #include "arena.h"
 #include "buffer.h"
 #include "engine.h"
+#include "wakeup.h"
 
 /*
  * Probe
@@ -160,28 +161,12 @@ typedef struct uvdio__ring_s {
   uvdio__ring_files_t files;
   uvdio__ring_features_t features;
   uvdio__queue_t* queue;
-  uv_poll_t poll;
-  uv_timer_t retry;
-  int eventfd;
-  int edge_tried;
-  int edge_triggered; /* the eventfd wakes once per signal and is never read */
+  uvdio__wakeup_t wakeup;
   /* of asking for completions, one after the other, UVDIO__RETRIES_MAX at most */
   unsigned interruptions;
-  int cq_unnotified; /* completions may be there whose signal was read from the eventfd already */
   /* the kernel's flag stands, and there was nothing behind it when it was asked last */
   int flag_is_late;
 } uvdio__ring_t;
-
-/* Bytes. Transfers of more go to a worker of the kernel's. One MiB of fresh memory takes the
- * submitting thread some 0.55 ms, and 0.05 ms of memory that was touched before; 16 MiB that are
- * pinned already 0.1 to 0.2 ms. Through a worker, neither the rate nor (but for a few per cent) the
- * CPU time was another, measured with reads of 256 KiB to 256 MiB. */
-#define UVDIO__INLINE_MAX ((size_t)1 << 20)
-#define UVDIO__INLINE_MAX_FIXED ((size_t)1 << 24)
-
-/* And of how many pieces of plain memory. Each may be in a page of its own that was never touched,
- * of 2 MiB where the arena has such pages: 64 of these took from 27 to 844 ms on a busy machine. */
-#define UVDIO__INLINE_PIECES 16u
 
 #define UVDIO__BUFFER_PLAIN (-1)
 
@@ -246,6 +231,9 @@ void uvdio__ring_sweep(uvdio__queue_t* queue);
  * child has the ring's descriptor: so it is emptied, but by a child. */
 void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked);
 
+/* See backend.h. */
+const char* uvdio__ring_avoid(const uvdio_file_t* file, int* is_for_several);
+
 /* Gives the file a slot if there is one to be had. */
 void uvdio__ring_add_file(uvdio__queue_t* queue, uvdio_file_t* file);
 
@@ -273,9 +261,6 @@ void uvdio__ring_on_event(uv_poll_t* handle, int status, int events);
 /* Fills the entry of an open's next step; takes the result of one. */
 void uvdio__ring_prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req);
 void uvdio__ring_advance_open(uvdio__queue_t* queue, uvdio_req_t* req, int result);
-
-/* Has the kernel asked again a little later. */
-void uvdio__ring_retry_later(uvdio__queue_t* queue);
 
 /* Gives the ring up, for a reason in words or for the error of a system call. */
 void uvdio__ring_give_up(uvdio__queue_t* queue, const char* reason);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "batch.h"
 #include "completion.h"
 #include "ring/ring.h"
 #include "vector.h"
@@ -28,22 +29,6 @@
  * The first request
  */
 
-/* Off the loop, signals are waited for. */
-static int start_poll(uvdio__ring_t* state) {
-  int error;
-
-  if (uv_is_active((uv_handle_t*)&state->poll)) {
-    return 0; /* For the ring before this one, with the same eventfd. */
-  }
-  if (uv_is_closing((uv_handle_t*)&state->poll)) {
-    uvdio__loop_wake(state->queue->engine); /* Where the user did that: leaves the loop. */
-    return 0;
-  }
-  error = uv_poll_start(&state->poll, UV_READABLE, uvdio__ring_on_event);
-  uv_unref((uv_handle_t*)&state->poll);
-  return error;
-}
-
 /* On the loop's thread, and once. */
 static int enable(uvdio__queue_t* queue, const char** call) {
   uvdio__ring_t* state = queue->state;
@@ -53,7 +38,7 @@ static int enable(uvdio__queue_t* queue, const char** call) {
   *call = "io_uring_register";
   result = uvdio__ring_register(state->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
   if (result == 0) {
-    result = io_uring_register_eventfd(&state->ring, state->eventfd);
+    result = io_uring_register_eventfd(&state->ring, state->wakeup.eventfd);
   }
   if (result < 0) {
     return uv_translate_sys_error(-result);
@@ -62,7 +47,7 @@ static int enable(uvdio__queue_t* queue, const char** call) {
   (void)io_uring_register_ring_fd(&state->ring);
   uvdio__engine_note_call(queue->engine, began_ns);
   *call = "uv_poll_start";
-  result = start_poll(state);
+  result = uvdio__wakeup_start(&state->wakeup, uvdio__ring_on_event);
   state->enabled = 1;
   uvdio__ring_bind(state);
   return result;
@@ -141,13 +126,6 @@ static inline int is_large(size_t length, int buffer) {
   return length > (buffer >= 0 ? UVDIO__INLINE_MAX_FIXED : UVDIO__INLINE_MAX);
 }
 
-/* Writes gain more than reads when the device begins sooner, and those that are durable most:
- * measured at depth 32, batches of 16, 4 and 1 made 148, 163 and 168 k/s of the first, for 1.01,
- * 0.99 and 1.24 times the bare loop's CPU time, and 70, 69 and 90 k/s of the second, for 1.09, 1.08
- * and 0.93 times. */
-#define BATCH_WEIGHT_WRITE 4u
-#define URGENCY_OF_DURABLE_WRITE UVDIO_DEPTH_MAX
-
 /* The kernel takes plain memory only for an atomic write (generic_atomic_write_valid() in
  * fs/read_write.c). */
 static void make_atomic(uvdio__queue_t* queue, struct io_uring_sqe* sqe, size_t length) {
@@ -164,9 +142,9 @@ static UVDIO__NOINLINE void count_special_write(uvdio__queue_t* queue, struct io
                                                 const uvdio_req_t* req) {
   if ((req->flags_ & REQ_DURABLE) != 0) {
     sqe->rw_flags |= (req->file->flags_ & UVDIO_O_DSYNC) != 0 ? 0 : RWF_DSYNC;
-    queue->batch_weight += URGENCY_OF_DURABLE_WRITE - 1;
+    queue->batch_weight += UVDIO__WEIGHT_DURABLE_WRITE - 1;
   } else {
-    queue->batch_weight += BATCH_WEIGHT_WRITE - 1;
+    queue->batch_weight += UVDIO__WEIGHT_WRITE - 1;
   }
   if ((req->flags_ & REQ_ATOMIC) != 0) {
     make_atomic(queue, sqe, req->length_);
@@ -178,7 +156,7 @@ static inline void count_write(uvdio__queue_t* queue, struct io_uring_sqe* sqe,
   if (UVDIO__UNLIKELY((req->flags_ & (REQ_DURABLE | REQ_ATOMIC)) != 0)) {
     count_special_write(queue, sqe, req);
   } else {
-    queue->batch_weight += BATCH_WEIGHT_WRITE - 1;
+    queue->batch_weight += UVDIO__WEIGHT_WRITE - 1;
   }
 }
 
@@ -417,7 +395,7 @@ void uvdio__ring_flush(uvdio__queue_t* queue) {
       queue->unflushed -= (unsigned)taken;
     } else if (is_put_off(taken, &interruptions)) {
       queue->stalled |= QUEUE_STALLED;
-      uvdio__ring_retry_later(queue);
+      uvdio__wakeup_retry_later(&state->wakeup);
       break;
     } else if (taken != -EINTR) {
       uvdio__ring_disable(queue, uv_translate_sys_error(-taken), "io_uring_enter");

@@ -60,7 +60,7 @@ static void let_go(uvdio__ring_owner_t* owner) {
     owner->first = ring->next_of_thread;
     ring->owner = NULL;
     /* For the last ones, too, that were posted. */
-    written = write(ring->eventfd, &one, sizeof(one));
+    written = write(ring->wakeup.eventfd, &one, sizeof(one));
     assert(written == (ssize_t)sizeof(one) || errno == EAGAIN);
     (void)written;
   }

@@ -23,7 +23,7 @@ clean() {
 trap clean EXIT
 
 ring_absent=$("$uvdio" probe "$work" 2>&1 | sed -n 's/^  ring  *not available  *//p')
-backends="ring pool"
+backends="ring aio pool"
 [ -z "$ring_absent" ] || backends=pool
 [ -z "$ring_absent" ] || echo "SKIP: ring: $ring_absent"
 why_not=

@@ -182,7 +182,7 @@ fi
 for size in 0 1 511 512 4095 4096 4097 1048575 5243003; do
   make_file "source.$size" $size
 done
-for backend in ring pool auto; do
+for backend in ring aio pool auto; do
   for size in 0 1 511 512 4095 4096 4097 1048575 5243003; do
     if [ $backend = ring ] && [ -n "$ring_absent" ]; then
       skip "copy of $size bytes by ring" "$ring_absent"
@@ -640,8 +640,8 @@ fi
 # ----------------------------------------------------------------------------------------------
 # bench
 
-backends=3
-[ -n "$ring_absent" ] && backends=2
+backends=4
+[ -n "$ring_absent" ] && backends=3
 run 0 "bench --json" bench --json --size 1M --seconds 0.05 d
 check "... has three rows for each backend" lines_with "$out" '"backend":' $((3 * backends))
 for key in backend operation block_size depth iops bytes_per_s p50_us p99_us cpu_us_per_op; do

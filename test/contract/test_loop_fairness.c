@@ -217,10 +217,10 @@ static uint64_t batches_within_callback(struct fixture* f, int writes) {
   return volley.batches - before;
 }
 
-/* Of so many reads at a time, those that go to a ring: all, all but the first, which is alone, or
- * none. */
-static unsigned to_ring(const struct fixture* f, unsigned count) {
-  if (is_done_by(&f->file, "ring")) {
+/* Of so many reads at a time, those that are sent in batches: all, all but the first, which is
+ * alone, or none. */
+static unsigned in_batches(const struct fixture* f, unsigned count) {
+  if (is_sent_in_batches(&f->file)) {
     return count;
   }
   return strcmp(info_of(&f->file).backend_concurrent, "ring") == 0 ? count - 1 : 0;
@@ -240,7 +240,7 @@ static void requests_of_one_callback_gather(void** state) {
 static void batches_of_one_do_not_wait(void** state) {
   struct fixture* f = *state;
   uint64_t batches = batches_within_callback(f, 0);
-  unsigned expected = to_ring(f, GATHERED);
+  unsigned expected = in_batches(f, GATHERED);
   assert_true(expected > 0 ? batches >= expected : batches == 0);
 }
 
@@ -259,7 +259,7 @@ static int fixture_durable(void** state) {
 static void durable_writes_do_not_wait(void** state) {
   struct fixture* f = *state;
   uint64_t batches = batches_within_callback(f, 1);
-  unsigned expected = to_ring(f, GATHERED);
+  unsigned expected = in_batches(f, GATHERED);
   assert_true(expected > 0 ? batches >= expected : batches == 0);
 }
 

@@ -140,6 +140,9 @@ static void nothing_is_left_to_close(void** state) {
 static void idle_engine_closes_within_one_turn(void** state) {
   struct fixture* f = *state;
   const uv_run_mode modes[] = {UV_RUN_NOWAIT, UV_RUN_ONCE};
+  if (matrix.backend == UVDIO_BACKEND_AIO) {
+    SKIP("a worker has to give the kernel's context back");
+  }
   for (unsigned i = 0; i < 4; i++) {
     start_engine(f, matrix_options());
     if (i >= 2) {

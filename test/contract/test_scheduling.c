@@ -186,10 +186,10 @@ static void most_at_a_time_is_remembered(void** state) {
   assert_int_equal(stats_of(f).in_flight_peak, AT_ONCE);
 }
 
-/* No ring tells sizes. */
-static void what_a_ring_can_not_do_is_counted(void** state) {
+/* Neither a ring nor kernel AIO tells sizes. */
+static void what_only_the_pool_can_do_is_counted(void** state) {
   struct fixture* f = *state;
-  unsigned expected = is_done_by(&f->file, "ring") ? 3 : 0;
+  unsigned expected = is_sent_in_batches(&f->file) ? 3 : 0;
   uint64_t before = stats_of(f).punted;
   for (unsigned i = 0; i < 3; i++) {
     t_size(op_new(&f->tracker), &f->file);
@@ -280,8 +280,8 @@ static uint64_t batches_of_reads(struct fixture* f, unsigned count) {
  * with little to do, and with much; a batch that is full begins the next one with nothing. */
 static void batches_grow_with_what_is_in_flight(void** state) {
   struct fixture* f = *state;
-  if (!is_done_by(&f->file, "ring")) {
-    SKIP("files of this filesystem are not with the ring");
+  if (!is_sent_in_batches(&f->file)) {
+    SKIP("files of this filesystem are not sent in batches");
   }
   assert_int_equal(batches_of_reads(f, FEW), FEW);
   assert_int_equal(batches_of_reads(f, SEVERAL), 1);
@@ -306,8 +306,8 @@ static void look_at_batches(uv_prepare_t* prepare) {
 static void gathered_batch_is_sent_before_the_loop_waits(void** state) {
   struct fixture* f = *state;
   struct onlooker onlooker = {.f = f};
-  if (!is_done_by(&f->file, "ring")) {
-    SKIP("files of this filesystem are not with the ring");
+  if (!is_sent_in_batches(&f->file)) {
+    SKIP("files of this filesystem are not sent in batches");
   }
   uint64_t before = stats_of(f).batches;
   assert_int_equal(batches_of_reads(f, FEW + 1), FEW);
@@ -328,7 +328,7 @@ int main(int argc, char** argv) {
       TEST_ON(deep, transfer_does_not_start_beside_a_truncate),
       TEST_ON(deep, others_do_start),
       TEST_ON(deep, most_at_a_time_is_remembered),
-      TEST_ON(deep, what_a_ring_can_not_do_is_counted),
+      TEST_ON(deep, what_only_the_pool_can_do_is_counted),
       TEST_ON(deep, nothing_to_move_does_not_start),
       TEST_ON(deep, second_transfer_is_in_company),
       TEST_ON(deep, what_callbacks_submit_is_sent_on_in_their_turn),

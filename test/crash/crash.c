@@ -25,7 +25,7 @@
 static const char usage[] =
     "usage: crash [OPTIONS]\n"
     "  --filesystem P     ext4, xfs or btrfs (ext4)\n"
-    "  --backend B   ring or pool (ring)\n"
+    "  --backend B   ring, aio or pool (ring)\n"
     "  --work W      log, records, pages, space, names, append or copy (all)\n"
     "  --end E       cut (the power) or kill (the writer) (both)\n"
     "  --seed N      of the first round; each further one takes the next (1)\n"
@@ -202,10 +202,26 @@ static int find_defect(const char* name, enum defect* defect) {
   return -1;
 }
 
+static const struct {
+  const char* name;
+  uvdio_backend_t backend;
+} backends[] = {
+    {"ring", UVDIO_BACKEND_RING}, {"aio", UVDIO_BACKEND_AIO}, {"pool", UVDIO_BACKEND_POOL}};
+
+/* Returns 0 where it is one of them. */
+static int find_backend(const char* name, uvdio_backend_t* backend) {
+  for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
+    if (strcmp(backends[i].name, name) == 0) {
+      *backend = backends[i].backend;
+      return 0;
+    }
+  }
+  return -1;
+}
+
 /* Returns 0 where the names are known. */
 static int apply(const struct options* options, struct plan* plan) {
   plan->backend_name = options->backend;
-  plan->backend = strcmp(options->backend, "ring") == 0 ? UVDIO_BACKEND_RING : UVDIO_BACKEND_POOL;
   plan->uvdio = options->uvdio != NULL ? open(options->uvdio, O_RDONLY | O_CLOEXEC) : -1;
   if (options->uvdio != NULL && plan->uvdio < 0) {
     perror(options->uvdio);
@@ -214,7 +230,7 @@ static int apply(const struct options* options, struct plan* plan) {
   if (options->defect != NULL && find_defect(options->defect, &plan->defect) != 0) {
     return -1;
   }
-  return (plan->backend == UVDIO_BACKEND_RING || strcmp(options->backend, "pool") == 0) &&
+  return find_backend(options->backend, &plan->backend) == 0 &&
                  (options->work == NULL || strcmp(options->work, COPY) != 0 || plan->uvdio >= 0) &&
                  each_case(options, plan, 1) > 0
              ? 0

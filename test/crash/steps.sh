@@ -43,7 +43,7 @@ run_steps() {
     return
   fi
   for filesystem in $chosen; do
-    for backend in ring pool; do
+    for backend in ring aio pool; do
       run_filesystem "$filesystem" $backend
     done
   done

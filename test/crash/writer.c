@@ -262,7 +262,9 @@ static int close_engine(struct writer* writer) {
 /* A file that another backend executes would show nothing about the one that was asked for. */
 static int check_backend(const struct writer* writer) {
   uvdio_file_info_t info;
-  const char* wanted = writer->backend == UVDIO_BACKEND_RING ? "ring" : "pool";
+  const char* wanted = writer->backend == UVDIO_BACKEND_RING  ? "ring"
+                       : writer->backend == UVDIO_BACKEND_AIO ? "aio"
+                                                              : "pool";
   if (uvdio_file_info(&writer->file, &info) != 0 || strcmp(info.backend, wanted) == 0) {
     return 0;
   }

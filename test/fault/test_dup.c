@@ -67,7 +67,7 @@ static void let_all_come(struct fixture* f, enum fault_call held, unsigned befor
 
 static void need_workers(const struct fixture* f) {
   if (!is_done_by(&f->file, "pool")) {
-    SKIP("entries of a ring can't be held");
+    SKIP("what the kernel has can't be held");
   }
 }
 

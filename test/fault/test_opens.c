@@ -238,7 +238,7 @@ static void failed_step_gives_an_adopted_descriptor_back(void** state) {
 
 static void need_the_pool(void) {
   if (matrix.backend != UVDIO_BACKEND_POOL) {
-    SKIP("entries of a ring can't be held");
+    SKIP("what the kernel has can't be held");
   }
 }
 

@@ -2,8 +2,9 @@
 /*
  * io_uring denied: by a seccomp filter on each of its three system calls, before the first ring and
  * after an engine has been set up; by the sysctl; and in something like a container. The whole life
- * of an engine (lib/scenario.h) goes by as if nothing had happened, an engine that is made later
- * takes the pool, and both say what they run on, and why.
+ * of an engine (lib/scenario.h) goes by as if nothing had happened: an engine whose ring is gone
+ * goes on with the pool, one that is made later takes kernel AIO where it may, and both say what
+ * they run on, and why.
  *
  * What is denied stays so: all of it happens in forked children. Where there is no ring, there is
  * nothing to deny.
@@ -39,6 +40,7 @@ struct denial {
   unsigned numbers[DENIED_MAX]; /* of system calls, ended by 0 */
   const char* call;             /* that the reason names; null: the ring may go on */
   int error;
+  const char* leaves; /* the backend that is left */
 };
 
 /* From now on, and for good. Returns 0, or -1. */
@@ -69,7 +71,7 @@ static int says_why(const struct scenario* s, const struct denial* denial) {
   if (denial->call == NULL) {
     return strcmp(s->backend, "ring") == 0;
   }
-  return strcmp(s->backend, "pool") == 0 && names(s->reason, denial);
+  return strcmp(s->backend, denial->leaves) == 0 && names(s->reason, denial);
 }
 
 /* A life during which nothing may fail, with everything that the fixture checks. */
@@ -91,7 +93,9 @@ static int live_and_say_why(struct scenario* s, const struct denial* denial) {
  */
 
 /* clang-format off */
-#define BY(number, name, error) {{number}, name, error}
+#define BY(number, name, error) {{number}, name, error, "aio"}
+#define LATE(number, name, error) {{number}, name, error, "pool"}
+#define BOTH(number, name, error) {{number, SYS_io_setup}, name, error, "pool"}
 /* clang-format on */
 
 static struct denial before[] = {
@@ -99,19 +103,21 @@ static struct denial before[] = {
     BY(SYS_io_uring_setup, "io_uring_setup", ENOSYS),
     BY(SYS_io_uring_register, "io_uring_register", EPERM),
     BY(SYS_io_uring_register, "io_uring_register", ENOSYS),
+    BOTH(SYS_io_uring_setup, "io_setup", EPERM),
+    BOTH(SYS_io_uring_setup, "io_uring_setup", ENOSYS),
     BY(SYS_io_uring_enter, "io_uring_enter", EPERM),
     BY(SYS_io_uring_enter, "io_uring_enter", ENOSYS),
 };
-enum { BEFORE_ENTER = 4 }; /* those ahead of io_uring_enter's */
+enum { BEFORE_ENTER = 6 }; /* those ahead of io_uring_enter's */
 
 /* With a ring that is set up, only what it goes on to need counts. */
 static struct denial after[] = {
-    BY(SYS_io_uring_setup, NULL, EPERM),
-    BY(SYS_io_uring_setup, NULL, ENOSYS),
-    BY(SYS_io_uring_enter, "io_uring_enter", EPERM),
-    BY(SYS_io_uring_enter, "io_uring_enter", ENOSYS),
-    BY(SYS_io_uring_register, NULL, EPERM),
-    BY(SYS_io_uring_register, NULL, ENOSYS),
+    LATE(SYS_io_uring_setup, NULL, EPERM),
+    LATE(SYS_io_uring_setup, NULL, ENOSYS),
+    LATE(SYS_io_uring_enter, "io_uring_enter", EPERM),
+    LATE(SYS_io_uring_enter, "io_uring_enter", ENOSYS),
+    LATE(SYS_io_uring_register, NULL, EPERM),
+    LATE(SYS_io_uring_register, NULL, ENOSYS),
 };
 
 static int live_denied(void* data) {
@@ -152,7 +158,7 @@ static void assert_all_live(child_part part, struct denial* denials, size_t coun
   }
 }
 
-static void filter_that_comes_first_leaves_the_pool(void** state) {
+static void filter_that_comes_first_leaves_the_next_best(void** state) {
   (void)state;
   assert_all_live(live_denied, before, BEFORE_ENTER);
   if (rings_of_a_loop() > 0) {
@@ -203,16 +209,17 @@ static int engine_works(struct fixture* f, uvdio_engine_t* engine) {
 }
 
 /* Nothing that was denied may come to light later than at the first use. */
-static int auto_takes_the_pool(const struct scene* scene, uv_loop_t* loop) {
+static int auto_takes_what_is_left(const struct scene* scene, uv_loop_t* loop) {
   uvdio_engine_options_t options = {0};
   uvdio_engine_t* engine;
   EXPECT(uvdio_engine_create(&engine, loop, &options) == 0);
-  EXPECT(scene->known || strcmp(uvdio_engine_backend(engine), "pool") == 0);
+  int is_ring = strcmp(uvdio_engine_backend(engine), "ring") == 0;
+  EXPECT(scene->known || !is_ring);
   int line = engine_works(scene->f, engine);
   if (line != 0) {
     return line;
   }
-  EXPECT(strcmp(uvdio_engine_backend(engine), "pool") == 0);
+  EXPECT(strcmp(uvdio_engine_backend(engine), is_ring ? "pool" : scene->denial->leaves) == 0);
   EXPECT(names(uvdio_engine_backend_reason(engine), scene->denial));
   EXPECT(t_engine_close(engine, NULL) == 0);
   EXPECT(uv_run(loop, UV_RUN_DEFAULT) == 0);
@@ -221,11 +228,11 @@ static int auto_takes_the_pool(const struct scene* scene, uv_loop_t* loop) {
 
 static int asking_for_a_ring_fails(const struct scene* scene, uv_loop_t* loop) {
   uvdio_engine_options_t options = {0};
-  char reason[512];
+  char reason[1024];
   uvdio_engine_t* engine;
   options.backend = UVDIO_BACKEND_RING;
   EXPECT(uvdio_backend_probe(UVDIO_BACKEND_RING, reason, sizeof(reason)) < 0);
-  EXPECT(names(reason, scene->denial));
+  EXPECT(strstr(reason, "io_uring") != NULL);
   EXPECT(scene->known || uvdio_engine_create(&engine, loop, &options) == UVDIO_EBACKEND);
   EXPECT(uvdio_backend_probe(UVDIO_BACKEND_AUTO, reason, sizeof(reason)) == 0);
   EXPECT(names(reason, scene->denial));
@@ -240,7 +247,7 @@ static int live_without(void* data) {
   scene->f->tracker.thread = uv_thread_self();
   int line = asking_for_a_ring_fails(scene, &loop);
   if (line == 0) {
-    line = auto_takes_the_pool(scene, &loop);
+    line = auto_takes_what_is_left(scene, &loop);
   }
   EXPECT(line != 0 || uv_loop_close(&loop) == 0);
   EXPECT(line != 0 || scene->f->tracker.violation[0] == '\0');
@@ -262,7 +269,7 @@ static void assert_lives_without(struct fixture* f, int known) {
 }
 
 /* Comes before anything that uses a ring in this process. */
-static void denied_ring_is_replaced_by_the_pool(void** state) {
+static void denied_ring_is_replaced(void** state) {
   assert_lives_without(*state, 0);
 }
 
@@ -274,7 +281,7 @@ static void use_a_ring(struct fixture* f) {
 }
 
 /* What the library remembers of the kernel is overtaken by events. */
-static void ring_that_is_denied_late_is_replaced_by_the_pool(void** state) {
+static void ring_that_is_denied_late_is_replaced(void** state) {
   use_a_ring(*state);
   assert_lives_without(*state, 1);
 }
@@ -308,7 +315,8 @@ static struct denial container = {
      SYS_add_key,        SYS_request_key,     SYS_open_by_handle_at, SYS_name_to_handle_at,
      SYS_swapon,         SYS_reboot,          SYS_quotactl,          SYS_acct},
     "io_uring_setup",
-    EPERM};
+    EPERM,
+    "aio"};
 
 static int live_in_a_container(void* data) {
   const struct rlimit memory = {64 * 1024, 64 * 1024};
@@ -318,7 +326,7 @@ static int live_in_a_container(void* data) {
   return live_denied(data);
 }
 
-static void container_leaves_the_pool(void** state) {
+static void container_leaves_kernel_aio(void** state) {
   (void)state;
   if (under_valgrind()) {
     SKIP("valgrind has limits on descriptors of its own");
@@ -368,7 +376,7 @@ static int live_as_nobody(void* data) {
 }
 
 /* 1 denies io_uring to ordinary users only, so the fewest are disturbed. */
-static void sysctl_leaves_the_pool(void** state) {
+static void sysctl_leaves_kernel_aio(void** state) {
   struct denial denial = BY(SYS_io_uring_setup, "io_uring_setup", EPERM);
   (void)state;
   if (getenv("UVDIO_TEST_SYSCTL") == NULL) {
@@ -409,21 +417,21 @@ static int live_without_a_key(void* data) {
 }
 
 static void ring_does_without_a_key(void** state) {
-  struct denial nothing = {{0}, NULL, 0};
+  struct denial nothing = {{0}, NULL, 0, NULL};
   (void)state;
   assert_int_equal(in_a_child(live_without_a_key, &nothing), 0);
 }
 
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
-      TEST_ON(fixture_loop, denied_ring_is_replaced_by_the_pool),
-      cmocka_unit_test(filter_that_comes_first_leaves_the_pool),
+      TEST_ON(fixture_loop, denied_ring_is_replaced),
+      cmocka_unit_test(filter_that_comes_first_leaves_the_next_best),
       cmocka_unit_test(filter_that_comes_late_leaves_the_pool),
-      cmocka_unit_test(container_leaves_the_pool),
-      cmocka_unit_test(sysctl_leaves_the_pool),
+      cmocka_unit_test(container_leaves_kernel_aio),
+      cmocka_unit_test(sysctl_leaves_kernel_aio),
       cmocka_unit_test(ring_does_without_a_key),
       /* These use a ring in this process, which none before them may have done. */
-      TEST_ON(fixture_loop, ring_that_is_denied_late_is_replaced_by_the_pool),
+      TEST_ON(fixture_loop, ring_that_is_denied_late_is_replaced),
       TEST_ON(fixture_loop, engines_made_one_after_the_other_all_have_a_ring),
   };
   if (UNDER_TSAN) {

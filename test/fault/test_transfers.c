@@ -265,7 +265,7 @@ static void read_of_no_bytes_is_the_end(void** state) {
  * Interrupted, or turned away.
  */
 
-/* What a ring is turned away with goes to a thread that can wait, and stays there. */
+/* What a ring or kernel AIO is turned away with goes to a thread that can wait, and stays there. */
 static void refused_for_the_moment(struct fixture* f, int error, unsigned times) {
   need_faults();
   uint64_t before = stats_of(f).retried;
@@ -284,7 +284,7 @@ static void refused_for_the_moment(struct fixture* f, int error, unsigned times)
   assert_int_equal(stats_of(f).retried - before, 2 * times);
   assert_int_equal(stats_of(f).resumed, 0);
   assert_int_equal(stats_of(f).punted - punted,
-                   is_done_by(&f->file, "ring") && error == EAGAIN ? 2 : 0);
+                   is_sent_in_batches(&f->file) && error == EAGAIN ? 2 : 0);
   assert_holds(f, &f->file, 0, SIZE, 2);
 }
 
@@ -510,8 +510,8 @@ static void every_filesystem_is_told_by_its_number(void** state) {
  * reason to begin again. */
 static void cancelled_transfer_is_not_repeated(void** state) {
   struct fixture* f = *state;
-  if (is_done_by(&f->file, "ring")) {
-    SKIP("entries of a ring can't be held");
+  if (is_sent_in_batches(&f->file)) {
+    SKIP("what the kernel has can't be held");
   }
   const int errors[] = {EINTR, EAGAIN};
   for (size_t i = 0; i < COUNT_OF(errors); i++) {

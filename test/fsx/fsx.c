@@ -821,8 +821,10 @@ static int choose_backend(const char* name) {
   static const struct {
     const char* name;
     uvdio_backend_t backend;
-  } backends[] = {
-      {"ring", UVDIO_BACKEND_RING}, {"pool", UVDIO_BACKEND_POOL}, {"memory", UVDIO_BACKEND_MEMORY}};
+  } backends[] = {{"ring", UVDIO_BACKEND_RING},
+                  {"aio", UVDIO_BACKEND_AIO},
+                  {"pool", UVDIO_BACKEND_POOL},
+                  {"memory", UVDIO_BACKEND_MEMORY}};
   for (size_t i = 0; i < COUNT_OF(backends); i++) {
     if (strcmp(backends[i].name, name) == 0) {
       options.backend_name = name;
@@ -855,11 +857,11 @@ static int read_argument(const char* name, const char* value) {
 }
 
 static int usage(const char* program) {
-  fprintf(
-      stderr,
-      "usage: %s [--backend ring|pool|memory] [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors]"
-      " [--operations N] [--seed N] [--jobs 2..%u]\n",
-      program, JOBS_MAX);
+  fprintf(stderr,
+          "usage: %s [--backend ring|aio|pool|memory]"
+          " [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors]"
+          " [--operations N] [--seed N] [--jobs 2..%u]\n",
+          program, JOBS_MAX);
   return 2;
 }
 

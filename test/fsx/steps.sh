@@ -43,7 +43,7 @@ list_all() {
   few="--operations $((operations / 2)) --seed $seed --jobs 4"
   many="--operations $((operations / 2)) --seed $((seed + 1)) --jobs 64"
   for filesystem in $chosen; do
-    for backend in ring pool; do
+    for backend in ring aio pool; do
       echo "fsx.$backend.$filesystem.few fsx --backend $backend --filesystem $filesystem $few"
       echo "fsx.$backend.$filesystem.many fsx --backend $backend --filesystem $filesystem $many"
     done

@@ -5,7 +5,7 @@
  * After each call and in each callback the promises of uvdio.h are checked, and contents against a
  * model (lib/model.h).
  *
- * The memory backend answers alike every time. UVDIO_FUZZ_BACKEND=ring or pool takes another one,
+ * The memory backend answers alike every time. UVDIO_FUZZ_BACKEND=ring, aio or pool takes another,
  * in a temporary folder.
  */
 #include <string.h>
@@ -174,10 +174,11 @@ static void set_up(void) {
   static const struct {
     const char* name;
     uvdio_backend_t backend;
-  } known[] = {{"ring", UVDIO_BACKEND_RING}, {"pool", UVDIO_BACKEND_POOL}};
+  } known[] = {
+      {"ring", UVDIO_BACKEND_RING}, {"aio", UVDIO_BACKEND_AIO}, {"pool", UVDIO_BACKEND_POOL}};
   const char* wanted = getenv("UVDIO_FUZZ_BACKEND");
   w.backend = UVDIO_BACKEND_MEMORY;
-  for (size_t i = 0; wanted != NULL && i < 2; i++) {
+  for (size_t i = 0; wanted != NULL && i < COUNT_OF(known); i++) {
     if (strcmp(wanted, known[i].name) == 0) {
       w.backend = known[i].backend;
     }

@@ -8,7 +8,7 @@
 #
 # Inputs that reach new code gather in build/fuzz/corpus-TARGET (with --afl in build/fuzz-afl), from
 # which the next run starts. Inputs that break something are kept in findings-TARGET beside it; to
-# repeat one: build/fuzz/test/fuzz_TARGET FILE. UVDIO_FUZZ_BACKEND=ring or pool fuzzes operations on
+# repeat one: build/fuzz/test/fuzz_TARGET FILE. UVDIO_FUZZ_BACKEND=ring, aio, pool: operations on
 # real files in the build directory instead of on the memory backend.
 
 # shellcheck shell=sh disable=SC2034,SC2154 # variables that test/run.sh sets or reads

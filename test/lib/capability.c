@@ -273,6 +273,15 @@ static int has_address_space(void) {
              MAP_FAILED;
 }
 
+static int has_aio(void) {
+#ifdef SYS_io_setup
+  unsigned long context = 0;
+  return syscall(SYS_io_setup, 1, &context) == 0;
+#else
+  return 0;
+#endif
+}
+
 static int has_root(void) {
   return geteuid() == 0;
 }
@@ -282,6 +291,7 @@ static const struct {
   int (*ask)(void);
 } capabilities[] = {
     {"ring", has_ring},
+    {"aio", has_aio},
     {"sparse-buffers", has_sparse_buffers},
     {"file-table", has_file_table},
     {"fixed-vectors", has_fixed_vectors},

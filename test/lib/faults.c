@@ -41,6 +41,7 @@ static long pretended;
 static const char* pretended_kernel;
 static int pretended_no_direct;
 static int pretended_late_flag;
+static int pretended_unknown_aio;
 static int drains_next_sync;
 static unsigned pretended_descriptors;
 static unsigned pretended_missing_opcode;
@@ -116,6 +117,7 @@ void faults_reset(void) {
   pretended_kernel = NULL;
   pretended_no_direct = 0;
   pretended_late_flag = 0;
+  pretended_unknown_aio = 0;
   drains_next_sync = 0;
   pretended_descriptors = 0;
   pretended_missing_opcode = 0;
@@ -262,6 +264,19 @@ void fault_pretend_late_flag(int on) {
   pthread_mutex_lock(&lock);
   pretended_late_flag = on;
   pthread_mutex_unlock(&lock);
+}
+
+void fault_pretend_unknown_aio(int on) {
+  pthread_mutex_lock(&lock);
+  pretended_unknown_aio = on;
+  pthread_mutex_unlock(&lock);
+}
+
+int fault_pretended_unknown_aio(void) {
+  pthread_mutex_lock(&lock);
+  int on = pretended_unknown_aio;
+  pthread_mutex_unlock(&lock);
+  return on;
 }
 
 void fault_drain_next_sync(void) {

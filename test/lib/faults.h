@@ -19,6 +19,9 @@
  * short is sent on with a shorter length, which has to be a multiple of the alignment. Entries are
  * never held, but for a sync by fault_drain_next_sync(); reads can be blocked:
  *
+ * Control blocks of kernel AIO are no different, but that everything can be made to fail and to end
+ * at any byte.
+ *
  *   fault_block_reads(2);                        the next two reads stay with the kernel, ...
  *   fault_end_reads(1, UVDIO_PAGE_SIZE);         ... and one of so many bytes ends now, whole, with
  *                                                zeros
@@ -85,6 +88,10 @@ unsigned fault_clock_looks(void);
  * ring has been entered, though there may be none: as where a worker adds its work, is held up, and
  * sets the flag after the work was fetched. 0 for the truth. */
 void fault_pretend_late_flag(int on);
+
+/* The ring of completions of kernel AIO that is made from now on has a layout that the library does
+ * not know, so that it has to call io_getevents(2); 0 for the truth. */
+void fault_pretend_unknown_aio(int on);
 
 /* fstatfs tells of a filesystem of this type; 0 for the true one. */
 void fault_pretend_filesystem(long type);

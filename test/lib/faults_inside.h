@@ -63,6 +63,17 @@ int fault_pretended_late_flag(void);
 /* How many descriptors getrlimit has to tell of; 0: the true limit. */
 unsigned fault_pretended_descriptors(void);
 
+/* After io_setup(2): gives the kernel's ring of completions a layout that nobody knows, where that
+ * is pretended. Returns `result`. */
+long fault_blur_aio(long result, const unsigned long* context);
+
+/* io_destroy(2), by a thread of its own that nobody waits for: it takes the kernel tens of
+ * milliseconds. */
+long fault_destroy_aio(long context);
+
+/* Whether that is pretended. */
+int fault_pretended_unknown_aio(void);
+
 /* io_uring_setup(2) and io_uring_register(2), which the library calls by number and by liburing's
  * functions. */
 long fault_fail_with(int error);

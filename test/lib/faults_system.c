@@ -397,6 +397,12 @@ long __wrap_syscall(long number, ...) {
   if (number == SYS_preadv2) {
     return do_number(CALL_PREADV2, number, a);
   }
+  if (number == SYS_io_setup) {
+    return fault_blur_aio(do_number(CALL_AIO_SETUP, number, a), (unsigned long*)(uintptr_t)a[1]);
+  }
+  if (number == SYS_io_destroy) {
+    return fault_destroy_aio(a[0]);
+  }
   if (number == SYS_io_uring_setup || number == SYS_io_uring_register) {
     return do_number(number == SYS_io_uring_setup ? CALL_SETUP : CALL_REGISTER, number, a);
   }

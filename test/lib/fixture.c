@@ -30,9 +30,8 @@ static const struct {
   uvdio_backend_t backend;
   int registered;
 } backends[] = {
-    {"ring", UVDIO_BACKEND_RING, 0},
-    {"registered", UVDIO_BACKEND_RING, 1},
-    {"pool", UVDIO_BACKEND_POOL, 0},
+    {"ring", UVDIO_BACKEND_RING, 0},     {"registered", UVDIO_BACKEND_RING, 1},
+    {"aio", UVDIO_BACKEND_AIO, 0},       {"pool", UVDIO_BACKEND_POOL, 0},
     {"memory", UVDIO_BACKEND_MEMORY, 0},
 };
 
@@ -54,7 +53,7 @@ static int choose_backend(const char* name) {
 
 static int usage(const char* program) {
   fprintf(stderr,
-          "usage: %s [--backend ring|registered|pool|memory]"
+          "usage: %s [--backend ring|registered|aio|pool|memory]"
           " [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim] [--pieces N]"
           " [--handles dup] [--test PATTERN]\n",
           program);

@@ -111,6 +111,10 @@ int is_done_by(const uvdio_file_t* file, const char* backend) {
   return strcmp(info_of(file).backend, backend) == 0;
 }
 
+int is_sent_in_batches(const uvdio_file_t* file) {
+  return is_done_by(file, "ring") || is_done_by(file, "aio");
+}
+
 int has_one_backend(const uvdio_file_t* file) {
   return is_done_by(file, info_of(file).backend_concurrent);
 }

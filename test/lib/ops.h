@@ -39,6 +39,8 @@ void do_every_example(struct fixture* f, int blocking);
 /* What is known of a file, and whether its transfers go to that backend first. */
 uvdio_file_info_t info_of(const uvdio_file_t* file);
 int is_done_by(const uvdio_file_t* file, const char* backend);
+/* Whether that backend gathers submissions: a ring, or kernel AIO. */
+int is_sent_in_batches(const uvdio_file_t* file);
 
 /* Whether a file's transfers go to one backend, alone and beside others, so that none overtakes
  * another; and what skips the test where they don't, or do. */

@@ -15,7 +15,9 @@
 
 #include "check.h"
 
-#define RINGS "*.r[ie]*.*" /* ring and registered */
+#define RINGS "*.r[ie]*.*"      /* ring and registered */
+#define BATCHES "*.[ra][ie]*.*" /* and aio */
+#define AIO "*.aio.*"
 #define POOLS "*.pool.*"
 #define MEMORY "*.memory.*"
 #define ANYWHERE "*"
@@ -36,12 +38,16 @@ static const struct expected {
   const char* lacking;
 } table[] = {
     {"ring: *", ANYWHERE, "ring"},
+    {"aio: *", ANYWHERE, "aio"},
+    {"a worker has to give the kernel's context back", AIO, NULL},
     {"registered: the ring takes no memory*", ANYWHERE, "ring,sparse-buffers"},
     {"registered: the ring does not execute*", ANYWHERE, "nowait"},
     {"registered: *", ANYWHERE, "ring"},
     {"there is no ring to register an arena", ANYWHERE, "ring"},
     {"files of this filesystem are not with the ring", RINGS, "nowait"},
     {"files of this filesystem are not with the ring", ANYWHERE, NULL},
+    {"files of this filesystem are not sent in batches", BATCHES, "nowait"},
+    {"files of this filesystem are not sent in batches", ANYWHERE, NULL},
     {"this file's transfers don't go to a ring that registers memory", RINGS,
      "sparse-buffers,nowait"},
     {"this file's transfers don't go to a ring that registers memory", ANYWHERE, NULL},
@@ -69,20 +75,20 @@ static const struct expected {
     {"only memory has none", ANYWHERE, NULL},
     {"a world allocates for what it remembers", "*.memory.sim", NULL},
     {"this is the ring", RINGS, NULL},
-    {"syncs go to no thread of libuv's there", RINGS, "!nowait"},
-    {"a sync in the kernel's hands can't be held there", RINGS, "!nowait"},
-    {"syncs of a ring can't be held", RINGS, "!nowait"},
+    {"syncs go to no thread of libuv's there", BATCHES, "!nowait"},
+    {"a sync in the kernel's hands can't be held there", BATCHES, "!nowait"},
+    {"syncs of a ring can't be held", BATCHES, "!nowait"},
     {"this file has no atomic writes", ANYWHERE, "atomic-writes"},
     {"this ext4 takes direct I/O for a file within its inode", ANYWHERE, NULL},
     {"this filesystem keeps all pages in its cache", ANYWHERE, "dropped-pages"},
     {"this kernel keeps pages that were written", ANYWHERE, NULL},
-    {"entries of a ring can't be held", POOLS, "never"},
-    {"entries of a ring can't be held", ANYWHERE, NULL},
+    {"what the kernel has can't be held", POOLS, "never"},
+    {"what the kernel has can't be held", ANYWHERE, NULL},
     {"the loop has run before, on this thread", "*.registered.*", NULL},
     {"the ring's alone", RINGS, "never"},
     {"the ring's alone", ANYWHERE, NULL},
     {"two results can be made to come together *", ANYWHERE, NULL},
-    {"a sync can be held on libuv's threads only", RINGS, NULL},
+    {"a sync can be held on libuv's threads only", BATCHES, NULL},
     {"the first of two backends may be another one", "*.ring.tmpfs*", NULL},
     {"writes of this filesystem may go through a cache", "*.ext4", "never"},
     {"writes of this filesystem may go through a cache", ANYWHERE, NULL},
@@ -98,6 +104,7 @@ static const struct expected {
     {"only a ring *", RINGS, "never"},
     {"only a ring *", ANYWHERE, NULL},
     {"about rings*", POOLS, NULL},
+    {"about rings*", AIO, NULL},
     {"about rings*", ANYWHERE, "no-tsan"},
 
     /* The system, its rights and its memory. */

@@ -209,7 +209,7 @@ static struct handle* take_handle(struct run* run, struct subject* subject) {
 static char replay[2 * PATH_MAX_HERE];
 
 static void prepare_replay(const struct model_options* options) {
-  static const char* const names[] = {"auto", "ring", "pool", "memory"};
+  static const char* const names[] = {"auto", "ring", "aio", "pool", "memory"};
   snprintf(replay, sizeof(replay),
            "\nreplay: sim_model --backend %s --seed %" PRIu64 " --steps %" PRIu64
            " --operations 1%s%.600s\n"

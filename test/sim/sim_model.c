@@ -2,7 +2,7 @@
 /*
  * The model test as a program:
  *
- *   sim_model [--backend memory|ring|pool] [--seed N] [--operations N] [--steps N]
+ *   sim_model [--backend memory|ring|aio|pool] [--seed N] [--operations N] [--steps N]
  *             [--directory DIR | --filesystem NAME] [--skip RANGES] [--shrink] [--trace]
  *
  * Runs world after world, each of --steps steps and with a seed one above the last, until
@@ -36,8 +36,10 @@ static int choose_backend(struct arguments* arguments, const char* name) {
   static const struct {
     const char* name;
     uvdio_backend_t backend;
-  } backends[] = {
-      {"memory", UVDIO_BACKEND_MEMORY}, {"ring", UVDIO_BACKEND_RING}, {"pool", UVDIO_BACKEND_POOL}};
+  } backends[] = {{"memory", UVDIO_BACKEND_MEMORY},
+                  {"ring", UVDIO_BACKEND_RING},
+                  {"aio", UVDIO_BACKEND_AIO},
+                  {"pool", UVDIO_BACKEND_POOL}};
   for (size_t i = 0; i < COUNT_OF(backends); i++) {
     if (strcmp(name, backends[i].name) == 0) {
       arguments->backend = backends[i].name;
@@ -220,11 +222,11 @@ int main(int argc, char** argv) {
   char why[FILESYSTEM_WHY_MAX] = "";
   filesystems_begin();
   if (read_arguments(argc, argv, &arguments) != 0) {
-    fprintf(
-        stderr,
-        "usage: sim_model [--backend memory|ring|pool] [--seed N] [--operations N] [--steps N]\n"
-        "                 [--directory DIR | --filesystem NAME] [--skip RANGES]\n"
-        "                 [--shrink] [--trace]\n");
+    fprintf(stderr,
+            "usage: sim_model [--backend memory|ring|aio|pool] [--seed N] [--operations N]"
+            " [--steps N]\n"
+            "                 [--directory DIR | --filesystem NAME] [--skip RANGES]\n"
+            "                 [--shrink] [--trace]\n");
     return 2;
   }
   if (uvdio_backend_probe(arguments.options.backend, why, sizeof(why)) != 0) {

@@ -35,7 +35,7 @@ run_steps() {
   build release || return
   run_program sim_model --seed "$seed" --operations "$operations"
   for filesystem in here tmpfs ext4 xfs btrfs; do
-    for backend in ring pool; do
+    for backend in ring aio pool; do
       run_program sim_model --backend $backend --filesystem $filesystem --seed "$seed" \
         --operations $((operations / 500))
     done
