@@ -37,7 +37,7 @@ warns "... names the help" "Try .uvdio-bench compare --help"
 
 run 0 "compare --help" compare --help
 says "... begins with the usage" '^usage: uvdio-bench compare '
-for target in ring ring-plain pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
+for target in ring ring-plain aio pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
   says "... tells of the target $target" "^  \* $target "
 done
 for wrong in "--operation frobnicate" "--operation write" "--target frobnicate" "--target ring," \

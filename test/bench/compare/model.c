@@ -20,6 +20,7 @@ const compare_target_t compare_targets[] = {
     {"ring-prompt", TARGET_CHILD, "4", 0,
      "as ring, in batches of one: a system call for each request"},
     {"ring-busy", TARGET_CHILD, "4", 0, "as ring, with busy polling for up to 0.2 ms a turn"},
+    {"aio", TARGET_CHILD, "4", 1, "uvdio on kernel AIO"},
     {"pool", TARGET_CHILD, "4", 1, "uvdio on libuv's threadpool, 4 threads"},
     {"pool-32", TARGET_CHILD, "32", 0, "the same with 32 threads"},
     {"limit", TARGET_CHILD, "4", 1,

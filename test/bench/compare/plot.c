@@ -40,6 +40,7 @@ static const struct {
     {"limit-prompt", "#999999", 2, 1}, {"uv-4", "#D55E00", 1, 9},
     {"uv-32", "#E69F00", 1, 11},       {"fio-uring", "#009E73", 1, 13},
     {"fio-libaio", "#009E73", 2, 12},  {"qemu-img", "#CC79A7", 1, 3},
+    {"aio", "#0072B2", 6, 12},
 };
 
 typedef struct {

@@ -233,6 +233,11 @@ static void* open_ring_prompt(target_run_t* run) {
   return open_state(run, &variant);
 }
 
+static void* open_aio(target_run_t* run) {
+  static const variant_t variant = {UVDIO_BACKEND_AIO, MEMORY_ARENA, 0, 0};
+  return open_state(run, &variant);
+}
+
 static void* open_pool(target_run_t* run) {
   static const variant_t variant = {UVDIO_BACKEND_POOL, MEMORY_ARENA, 0, 0};
   return open_state(run, &variant);
@@ -272,4 +277,5 @@ const target_ops_t target_ring_plain = {"ring-plain", 1, open_ring_plain, loop, 
 const target_ops_t target_ring_busy = {"ring-busy", 1, open_ring_busy, loop, close_state};
 const target_ops_t target_ring_prompt = {"ring-prompt", 1, open_ring_prompt, loop, close_state};
 const target_ops_t target_ring_heap = {"ring-heap", 1, open_ring_heap, loop, close_state};
+const target_ops_t target_aio = {"aio", 1, open_aio, loop, close_state};
 const target_ops_t target_pool = {"pool", 0, open_pool, loop, close_state};
