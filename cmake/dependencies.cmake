@@ -35,9 +35,15 @@ if(NOT UVDIO_HAVE_RING)
   message(STATUS "uvdio: no io_uring backend: ${ring_reason}")
 endif()
 
-# Kernel AIO takes nothing but system calls.
+# Kernel AIO takes nothing but system calls, and a header that knows them (Linux 4.19).
+set(UVDIO_HAVE_AIO OFF)
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-  set(UVDIO_HAVE_AIO ON)
-else()
-  set(UVDIO_HAVE_AIO OFF)
+  include(CheckCSourceCompiles)
+  check_c_source_compiles("
+    #include <linux/aio_abi.h>
+    #include <sys/syscall.h>
+    int main(void) { return SYS_io_submit + IOCB_CMD_POLL + IOCB_FLAG_RESFD; }" UVDIO_HAS_AIO_ABI)
+  if(UVDIO_HAS_AIO_ABI)
+    set(UVDIO_HAVE_AIO ON)
+  endif()
 endif()

@@ -186,15 +186,17 @@ UVDIO_EXTERN const char* uvdio_err_name(int error);
 
 /** What executes operations. */
 typedef enum {
-  UVDIO_BACKEND_AUTO =
-      0,              /**< the environment variable UVDIO_BACKEND, else ring, else aio, else pool */
+  /** the environment variable UVDIO_BACKEND, else the first that can be had of ring, aio, pool */
+  UVDIO_BACKEND_AUTO = 0,
   UVDIO_BACKEND_RING, /**< io_uring: Linux 5.10 or later, where the program may use it */
   /** kernel AIO (io_submit(2)): Linux 4.19 or later; the default profiles of containers allow it
    * where they deny io_uring. It executes direct reads and writes of up to 1 MiB, and syncs;
    * everything else, files without direct I/O, and what could not begin without waiting (a write
-   * that extends its file, RWF_NOWAIT of preadv2(2)) go to the threadpool. It has no registered
-   * memory. Requests count against the machine's sysctl fs.aio-max-nr, `depth` of them per engine;
-   * where that leaves less room, fewer are in flight, and uvdio_engine_backend_reason() says so. */
+   * that extends its file, RWF_NOWAIT of preadv2(2)) go to the threadpool. A write to a frozen
+   * filesystem (fsfreeze(8), snapshots) blocks the loop until it thaws, which it does on no other
+   * backend. It has no registered memory. Requests count against the machine's sysctl
+   * fs.aio-max-nr, `depth` of them per engine; where that leaves less room, fewer are in flight,
+   * and uvdio_engine_backend_reason() says so. */
   UVDIO_BACKEND_AIO,
   /** libuv's threadpool: everywhere. libuv aborts the process where it can't start its threads at
    * their first use. Before its first work the library therefore starts as many threads, which end
@@ -492,9 +494,9 @@ typedef struct uvdio_request_info_s {
 typedef void (*uvdio_walk_cb)(const uvdio_request_info_t* info, void* arg);
 
 /** Calls `cb` for each pending request of the engine, in no particular order: for a look at an
- * engine that seems to hang. Among them are the closes that uvdio_engine_close() makes. Takes time
- * by the number of requests and files; makes no system call. Errors: UV_EINVAL (null),
- * UVDIO_ETHREAD, UVDIO_EFORK. Loop thread. */
+ * engine that seems to hang. Among them are the closes that uvdio_engine_close() makes, and, as
+ * UVDIO_OP_NONE, the end of its kernel AIO. Takes time by the number of requests and files; makes
+ * no system call. Errors: UV_EINVAL (null), UVDIO_ETHREAD, UVDIO_EFORK. Loop thread. */
 UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg);
 
 /** @} */

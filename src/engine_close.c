@@ -80,6 +80,7 @@ static void release_main(uvdio_engine_t* engine) {
   }
   engine->is_released = 1;
   uvdio__prepare(&engine->close_req, &engine->no_file, UVDIO_OP_NONE, 0, 0);
+  engine->close_req.flags_ = REQ_UNCANCELLABLE; /* The user may still cancel all that runs. */
   engine->close_req.cb_.plain = on_own_request_done;
   uvdio__engine_accept(engine, &engine->close_req);
   engine->no_file.pending_++;

@@ -22,8 +22,8 @@ static int set_up_context(uvdio__aio_t* state, unsigned depth) {
 
   state->count = depth;
   result = uvdio__aio_setup(state->count, &state->context);
-  while (result == -EAGAIN && state->count / 2 >= least) {
-    state->count /= 2;
+  while (result == -EAGAIN && state->count > least) {
+    state->count = state->count / 2 > least ? state->count / 2 : least;
     result = uvdio__aio_setup(state->count, &state->context);
   }
   return result == 0 ? 0 : uv_translate_sys_error(-result);
@@ -133,7 +133,9 @@ static void release_aio(uvdio__queue_t* queue) {
 static void close_aio(uvdio__queue_t* queue) {
   uvdio__aio_t* state = queue->state;
 
-  if (state->context != 0 && !uvdio__engine_is_forked(queue->engine)) {
+  if (uvdio__engine_is_forked(queue->engine)) {
+    uvdio__aio_unmap(state->context);
+  } else if (state->context != 0) {
     uint64_t began_ns = uvdio__clock_ns();
     release_aio(queue);
     uvdio__engine_note_call(queue->engine, began_ns);

@@ -12,11 +12,12 @@
  *
  * aio.c calls all of them, and none calls aio.c.
  *
- * io_submit(2) performs what it can't begin without waiting on the calling thread. So each transfer
- * carries RWF_NOWAIT: one that would wait for a lock, a block's allocation or a free request of the
- * device ends with EAGAIN, and the engine's pool performs it. What has no such flag (all but
- * transfers and syncs) goes there at once, and so does what is not direct. Syncs are performed by
- * the kernel's own workers.
+ * io_submit(2) performs what it can't begin without waiting on the calling thread. So each
+ * transfer carries RWF_NOWAIT: one that would wait for a lock or a block's allocation ends with
+ * EAGAIN, and the engine's pool performs it. What the flag does not reach: a device whose requests
+ * are all taken (as with a ring), and a frozen filesystem, which a write waits for. What has no
+ * such flag (all but transfers and syncs) goes there at once, and so does what is not direct.
+ * Syncs are performed by the kernel's own workers.
  */
 #ifndef UVDIO_AIO_H
 #define UVDIO_AIO_H
@@ -36,6 +37,9 @@ int uvdio__aio_setup(unsigned count, aio_context_t* context);
 
 /* Blocks for two grace periods of the kernel's (25 to 40 ms). */
 void uvdio__aio_destroy(aio_context_t context);
+
+/* A forked child has the parent's ring of completions mapped, and no context. */
+void uvdio__aio_unmap(aio_context_t context);
 
 /* The number of blocks that were taken, from the first one on; or a negative errno, which is about
  * the first one or about all. */

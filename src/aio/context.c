@@ -8,6 +8,7 @@
  * else may at the same time: so io_getevents(2) is not called where the layout is known.
  */
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -41,14 +42,34 @@ void uvdio__aio_destroy(aio_context_t context) {
   (void)syscall(SYS_io_destroy, context);
 }
 
+/* The ring takes whole pages, and counts the places in them. */
+void uvdio__aio_unmap(aio_context_t context) {
+  const aio_ring_t* ring = ring_of(context);
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t size;
+
+  if (ring != NULL) {
+    size = ring->header_size + ring->count * sizeof(struct io_event);
+    (void)munmap((void*)(uintptr_t)context, (size + page - 1) / page * page);
+  }
+}
+
 int uvdio__aio_submit(aio_context_t context, struct iocb** blocks, unsigned count) {
   long taken = syscall(SYS_io_submit, context, (long)count, blocks);
   return taken < 0 ? -errno : (int)taken;
 }
 
+/* Architectures whose time has 64 bits only lack the call: there the layout has to be known. */
 static int take_by_call(aio_context_t context, struct io_event* events, unsigned room) {
+#ifdef SYS_io_getevents
   long taken = syscall(SYS_io_getevents, context, 0L, (long)room, events, NULL);
   return taken < 0 ? -errno : (int)taken;
+#else
+  (void)context;
+  (void)events;
+  (void)room;
+  return -ENOSYS;
+#endif
 }
 
 int uvdio__aio_take(aio_context_t context, struct io_event* events, unsigned room,

@@ -11,10 +11,23 @@
 
 #define EVENTS_AT_A_TIME 64u
 
-/* A write that has not begun: those behind it are likely to do as badly, and each try costs. */
+/* A write that has not begun: those behind it are likely to do as badly, and each try costs. Those
+ * that were under way beside it tell nothing new. */
 static void note_refusal(uvdio_file_t* file) {
+  if (file->detour_ > 0) {
+    return;
+  }
   file->refusals_ = (unsigned char)(file->refusals_ < 32 ? file->refusals_ * 2 + 1 : 63);
   file->detour_ = file->refusals_;
+}
+
+static inline void note_write(uvdio_file_t* file, int64_t result) {
+  if (UVDIO__UNLIKELY(result == UV_EAGAIN)) {
+    note_refusal(file);
+  } else {
+    file->refusals_ = 0;
+    file->detour_ = 0;
+  }
 }
 
 static void handle_event(uvdio__queue_t* queue, const struct io_event* event) {
@@ -23,12 +36,13 @@ static void handle_event(uvdio__queue_t* queue, const struct io_event* event) {
   int64_t result = (int64_t)event->res;
 
   result = result < 0 ? uv_translate_sys_error((int)-result) : result;
+  /* What the device has no RWF_NOWAIT for (raw dm and md devices before Linux 6.5) is no answer of
+   * the disk's: the pool's, which asks without the flag, counts. */
+  if (UVDIO__UNLIKELY(result == UV_ENOTSUP && uvdio__is_transfer(req->op))) {
+    result = UV_EAGAIN;
+  }
   if (req->op == UVDIO_OP_WRITE) {
-    if (UVDIO__UNLIKELY(result == UV_EAGAIN)) {
-      note_refusal(req->file);
-    } else {
-      req->file->refusals_ = 0;
-    }
+    note_write(req->file, result);
   }
   uvdio__queue_done(queue, req, result);
 }

@@ -27,11 +27,15 @@
 #define DENIALS_MAX 16u
 
 /* The kernel performs buffered transfers within io_submit(2), and those without RWF_NOWAIT may wait
- * there for whatever it is. */
+ * there for whatever it is. Old kernels' btrfs hangs at asynchronous durable writes of any kind
+ * (os/linux.c). */
 const char* uvdio__aio_avoid(const uvdio_file_t* file, int* is_for_several) {
   (void)is_for_several;
   if (!file->direct_) {
     return "kernel AIO is asynchronous for direct I/O only";
+  }
+  if ((file->quirks_ & UVDIO__QUIRK_ASYNC_DSYNC_HANG) != 0) {
+    return "this kernel's btrfs can hang at durable writes by kernel AIO (fixed in Linux 5.11)";
   }
   if ((file->quirks_ & (UVDIO__QUIRK_NO_NOWAIT | UVDIO__QUIRK_RING_SHORTS)) != 0) {
     return "its filesystem takes no non-blocking requests, so that kernel AIO would block the loop";
@@ -45,7 +49,7 @@ static int is_large(const uvdio_req_t* req) {
          (uvdio__is_vector(req) && uvdio__vector_of(req)->count > UVDIO__INLINE_PIECES);
 }
 
-static int can_do(const uvdio__aio_t* state, uvdio_req_t* req) {
+static int can_do(uvdio_req_t* req) {
   uvdio_file_t* file = req->file;
 
   if (req->op == UVDIO_OP_WRITE && file->detour_ > 0) {
@@ -55,7 +59,7 @@ static int can_do(const uvdio__aio_t* state, uvdio_req_t* req) {
   if (uvdio__is_transfer(req->op)) {
     return !is_large(req);
   }
-  return (req->op == UVDIO_OP_SYNC_DATA || req->op == UVDIO_OP_SYNC_ALL) && !state->lacks_syncs &&
+  return (req->op == UVDIO_OP_SYNC_DATA || req->op == UVDIO_OP_SYNC_ALL) &&
          (file->flags_ & UVDIO_O_DIRECTORY) == 0;
 }
 
@@ -139,14 +143,11 @@ static void drop_gathered(uvdio__queue_t* queue, unsigned count) {
 }
 
 /* The kernel will not have the first of the gathered: the pool's answer counts. */
-static void hand_over_first(uvdio__queue_t* queue, int error) {
+static void hand_over_first(uvdio__queue_t* queue) {
   uvdio__aio_t* state = queue->state;
   uvdio__aio_slot_t* slot = (uvdio__aio_slot_t*)(uintptr_t)state->gathered[0]->aio_data;
   uvdio_req_t* req = uvdio__aio_release_slot(state, slot);
 
-  if (error == UV_EINVAL && uvdio__is_sync(req->op)) {
-    state->lacks_syncs = 1;
-  }
   drop_gathered(queue, 1);
   uvdio__queue_punt(queue, req);
 }
@@ -166,7 +167,7 @@ static int handle_refusal(uvdio__queue_t* queue, int error) {
     uvdio__wakeup_retry_later(&state->wakeup);
     return 0;
   }
-  hand_over_first(queue, error);
+  hand_over_first(queue);
   return 1;
 }
 
@@ -232,7 +233,7 @@ int uvdio__aio_submit_request(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__aio_slot_t* slot = state->free;
 
   assert(!state->is_broken); /* Its queue gives everything to the pool. */
-  if (!can_do(state, req) || (!state->is_started && start(queue) != 0)) {
+  if (!can_do(req) || (!state->is_started && start(queue) != 0)) {
     return UV_ENOSYS;
   }
   assert(slot != NULL && queue->unflushed < state->count);

@@ -836,7 +836,7 @@ static int finish(uvdio__open_state_t* opening) {
   learn_quirks(opening, known);
   learn_device(opening);
   if (locks_up((uint32_t)filesystem.f_type)) {
-    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_URING_DSYNC_HANG
+    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_ASYNC_DSYNC_HANG
                                                              : UVDIO__QUIRK_NO_WRITE_DSYNC;
   }
   result = try_direct(opening);

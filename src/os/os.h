@@ -36,7 +36,7 @@
 #define UVDIO__QUIRK_EMULATE_DSYNC 4u
 /* No single write can be made durable by itself (UVDIO__WRITE_DSYNC): it takes a sync */
 #define UVDIO__QUIRK_NO_WRITE_DSYNC 128u
-#define UVDIO__QUIRK_URING_DSYNC_HANG 8u /* writes of a ring can lock up this file's filesystem */
+#define UVDIO__QUIRK_ASYNC_DSYNC_HANG 8u /* asynchronous writes can lock up its filesystem */
 /* Writes may go through a cache, and an error of writing it back is told to one of the callers
  * only */
 #define UVDIO__QUIRK_SHARED_WRITEBACK_ERROR 16u

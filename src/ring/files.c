@@ -26,7 +26,7 @@
  * worker has to be woken), several are up to twice as fast on the ring. Not with FUSE, whose short
  * writes a ring reports as errors. */
 const char* uvdio__ring_avoid(const uvdio_file_t* file, int* is_for_several) {
-  if ((file->quirks_ & UVDIO__QUIRK_URING_DSYNC_HANG) != 0) {
+  if ((file->quirks_ & UVDIO__QUIRK_ASYNC_DSYNC_HANG) != 0) {
     return "this kernel's btrfs can hang at durable writes by io_uring (fixed in Linux 5.11)";
   }
   if ((file->quirks_ & UVDIO__QUIRK_NO_NOWAIT) == 0) {

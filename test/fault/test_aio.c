@@ -10,6 +10,7 @@
 #include "faults.h"
 #include "fixture.h"
 #include "ops.h"
+#include "workers.h"
 
 #define PAGES 64
 #define DENIALS_MAX 16 /* src/aio/submit.c */
@@ -109,7 +110,7 @@ static void little_room_is_enough(void** state) {
   assert_all_read(reads, PAGES);
 }
 
-/* Room for less than that is not worth it. */
+/* Room for less than that is not worth it, and that much is asked for in any case. */
 static void too_little_room_is_none(void** state) {
   struct fixture* f = *state;
   uvdio_engine_options_t options = matrix_options();
@@ -117,6 +118,10 @@ static void too_little_room_is_none(void** state) {
   fault_fail(CALL_AIO_SETUP, 1, 3, EAGAIN);
   assert_code(uvdio_engine_create(&f->engine, &f->loop, &options), UVDIO_EBACKEND);
   assert_int_equal(fault_calls(CALL_AIO_SETUP), 3);
+  options.depth = 30;
+  fault_fail(CALL_AIO_SETUP, 1, ONCE, EAGAIN);
+  start_engine(f, options);
+  assert_reason_has(f, "room for 16 requests instead of 30");
 }
 
 /*
@@ -307,18 +312,53 @@ static void large_transfers_are_the_pools(void** state) {
   assert_holds(f, &f->file, 0, size, 3);
 }
 
-/* Linux before 4.18: asked once. */
-static void syncs_that_are_unknown_are_the_pools(void** state) {
+/* A device that knows no requests that refuse to wait: that is no error of the disk's. */
+static void unknown_flag_is_no_answer_of_the_disks(void** state) {
   struct fixture* f = *state;
-  uint64_t before = punted(f);
-  fault_fail(CALL_AIO_SUBMIT, 1, ONCE, EINVAL);
-  for (unsigned i = 0; i < 3; i++) {
-    struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
-    run(f);
-    assert_result(sync, 0);
+  open_now(f, &f->other, "other", UVDIO_OPEN_WAL);
+  put(f, &f->other, 0, 4 * PAGE, 1);
+  fault_fail(CALL_PWRITE, 1, ONCE, EOPNOTSUPP);
+  struct tracked_op* write = write_page_of(f, &f->other, 0, 1);
+  run(f);
+  assert_result(write, PAGE);
+  assert_code(info_of(&f->other).latch_error, 0);
+  fault_fail(CALL_PREAD, 1, ONCE, EOPNOTSUPP);
+  struct tracked_op* read = read_page_of(f, &f->other, 1);
+  run(f);
+  assert_result(read, PAGE);
+}
+
+/* Writes that are refused beside each other are one refusal. */
+static void refusals_at_a_time_count_once(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_PWRITE, 1, 6, EAGAIN);
+  for (unsigned i = 0; i < 6; i++) {
+    write_page(f, i);
   }
-  assert_int_equal(punted(f) - before, 3);
-  assert_int_equal(fault_calls(CALL_AIO_SUBMIT), 1);
+  run(f);
+  assert_int_equal(fault_hits(CALL_PWRITE), 6);
+  faults_reset();
+  assert_int_equal(vain_tries(f, 10), 9);
+}
+
+/* The library's own last request is not for the user to end. */
+static void release_is_not_cancelled(void** state) {
+  struct fixture* f = *state;
+  struct workers workers;
+  workers_occupy(&workers, &f->loop, WORKERS);
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  while (stats_of(f).in_flight == 0) {
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  assert_ok(uvdio_engine_cancel(f->engine));
+  faults_reset();
+  workers_release(&workers);
+  while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
+  }
+  f->engine = NULL;
+  assert_int_equal(f->closed, 1);
+  assert_int_equal(fault_calls_here(CALL_AIO_DESTROY), 0);
+  assert_int_equal(fault_calls(CALL_AIO_DESTROY), 1);
 }
 
 /*
@@ -371,7 +411,9 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(open_with_content, refused_writes_take_a_detour),
       FAULT_TEST_ON(open_with_content, writes_that_extend_a_file_are_the_pools),
       FAULT_TEST_ON(open_with_content, large_transfers_are_the_pools),
-      FAULT_TEST_ON(open_with_content, syncs_that_are_unknown_are_the_pools),
+      FAULT_TEST_ON(open_with_content, unknown_flag_is_no_answer_of_the_disks),
+      FAULT_TEST_ON(open_with_content, refusals_at_a_time_count_once),
+      FAULT_TEST_ON(fixture_engine, release_is_not_cancelled),
       FAULT_TEST_ON(open_unknown, unknown_ring_is_asked_by_a_call),
       FAULT_TEST_ON(fixture_open, edges_are_not_needed),
   };

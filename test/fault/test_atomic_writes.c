@@ -31,39 +31,39 @@ static struct tracked_op* write_whole(struct fixture* f, uvdio_file_t* file, uns
   return t_write_flags(op_new(&f->tracker), file, &buf, place * SIZE, UVDIO_WRITE_ATOMIC | more);
 }
 
-/* As many places have blocks: kernel AIO begins nothing that has to allocate some. */
-static void make_places(struct fixture* f, unsigned count) {
-  put(f, &f->file, 0, count * SIZE, 0);
-  faults_reset();
+/* XFS does not begin a write without waiting that has to note another time of change: kernel AIO
+ * asks in vain then, and the pool asks once more. */
+static void assert_asked(unsigned asked, unsigned times) {
+  unsigned most = matrix.backend == UVDIO_BACKEND_AIO ? 2 * times : times;
+  assert_in_range(asked, times, most);
 }
 
 static void kernel_is_asked_for_each(void** state) {
   struct fixture* f = *state;
   need_atomic_writes(f);
-  make_places(f, MANY);
   for (unsigned i = 0; i < MANY; i++) {
     write_whole(f, &f->file, i, i % 2 == 0 ? 0 : UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC);
   }
   write_page(f, 0);
   run(f);
-  assert_int_equal(fault_atomic_writes(), MANY);
-  assert_int_equal(fault_durable_writes(), MANY / 2);
+  unsigned asked = fault_atomic_writes();
+  assert_asked(asked, MANY);
+  assert_asked(fault_durable_writes(), MANY / 2);
   uvdio_buf_t now = filled(SIZE, 1);
   assert_result(t_write_flags(op_now(&f->tracker), &f->file, &now, SIZE, UVDIO_WRITE_ATOMIC), SIZE);
-  assert_int_equal(fault_atomic_writes(), MANY + 1);
+  assert_int_equal(fault_atomic_writes(), asked + 1);
   assert_ok(uvdio_buf_release(&now));
 }
 
 static void one_buffer_of_a_vector_is_asked_for(void** state) {
   struct fixture* f = *state;
   need_atomic_writes(f);
-  make_places(f, 1);
   uvdio_buf_t buf = filled(SIZE, 1);
   struct tracked_op* op =
       t_writev_flags(op_new(&f->tracker), &f->file, &buf, 1, 0, UVDIO_WRITE_ATOMIC);
   run(f);
   assert_result(op, SIZE);
-  assert_int_equal(fault_atomic_writes(), 1);
+  assert_asked(fault_atomic_writes(), 1);
 }
 
 /* An error that is one of writing back as well latches, where writes may go through a cache. */
@@ -99,25 +99,23 @@ static void short_one_is_an_error(void** state) {
   uvdio_buf_t buf = filled(2 * SIZE, 1);
   need_faults();
   need_atomic_writes(f);
-  make_places(f, 2);
-  fault_shorten(CALL_PWRITE, 1, ONCE, SIZE);
+  fault_shorten(CALL_PWRITE, 1, FOR_GOOD, SIZE);
   struct tracked_op* op = t_write_flags(op_new(&f->tracker), &f->file, &buf, 0, UVDIO_WRITE_ATOMIC);
   run(f);
   assert_result(op, UVDIO_ESHORTWRITE);
   assert_int_equal(op->req.transferred, SIZE);
-  assert_int_equal(fault_calls(CALL_PWRITE), 1);
+  assert_asked(fault_calls(CALL_PWRITE), 1);
 }
 
 static void interrupted_one_is_made_again_as_a_whole(void** state) {
   struct fixture* f = *state;
   need_faults();
   need_atomic_writes(f);
-  make_places(f, 3);
   fault_fail(CALL_PWRITE, 1, 2, EINTR);
   struct tracked_op* op = write_whole(f, &f->file, 2, 0);
   run(f);
   assert_result(op, SIZE);
-  assert_int_equal(fault_atomic_writes(), 1);
+  assert_asked(fault_atomic_writes(), 1);
   assert_holds(f, &f->file, 2 * SIZE, SIZE, 2);
 }
 

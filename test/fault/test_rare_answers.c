@@ -51,15 +51,15 @@ static int is_kept_from_the_ring(struct fixture* f, const char* release, unsigne
   return strcmp(info.backend, "pool") == 0 && strstr(info.reason, "btrfs") != NULL;
 }
 
-static void old_btrfs_is_kept_from_the_ring(void** state) {
+static void old_btrfs_is_kept_from_asynchronous_writes(void** state) {
   struct fixture* f = *state;
-  int on_ring = matrix.backend == UVDIO_BACKEND_RING;
-  if (on_ring) {
+  int is_asynchronous = matrix.backend == UVDIO_BACKEND_RING || matrix.backend == UVDIO_BACKEND_AIO;
+  if (matrix.backend == UVDIO_BACKEND_RING) {
     need_a_ring_file(&f->file);
   }
   const unsigned durable = UVDIO_OPEN_RW | UVDIO_O_DSYNC;
-  assert_int_equal(is_kept_from_the_ring(f, "5.10.0-30-amd64", durable), on_ring);
-  assert_int_equal(is_kept_from_the_ring(f, "4.20.1", durable), on_ring);
+  assert_int_equal(is_kept_from_the_ring(f, "5.10.0-30-amd64", durable), is_asynchronous);
+  assert_int_equal(is_kept_from_the_ring(f, "4.20.1", durable), is_asynchronous);
   assert_false(is_kept_from_the_ring(f, "5.11.0", durable));
   assert_false(is_kept_from_the_ring(f, "6.1.0-0", durable));
   assert_false(is_kept_from_the_ring(f, "6.18", durable));
@@ -381,7 +381,7 @@ static void end_that_can_not_be_asked_for_is_an_error(void** state) {
 
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
-      FAULT_TEST_ON(set_up, old_btrfs_is_kept_from_the_ring),
+      FAULT_TEST_ON(set_up, old_btrfs_is_kept_from_asynchronous_writes),
       FAULT_TEST_ON(set_up, flag_that_can_not_be_taken_back_fails_the_open),
       FAULT_TEST_ON(set_up, open_is_turned_away_more_than_once),
       FAULT_TEST_ON(set_up, open_waits_for_regular_files_only),

@@ -285,9 +285,8 @@ static int live_with_little_memory(void* data) {
   scenario_live(&s);
   scenario_end(&s);
   /* Debian's 5.10, 6.1 and 6.12 give the ring all the same. */
-  EXPECT(!linux_is(6, 18)
-             ? strcmp(s.backend, "ring") == 0 || strstr(s.reason, "ulimit -l") != NULL
-             : strcmp(s.backend, "aio") == 0 && strstr(s.reason, "ulimit -l") != NULL);
+  EXPECT(!linux_is(6, 18) ? strcmp(s.backend, "ring") == 0 || strstr(s.reason, "ulimit -l") != NULL
+                          : strcmp(s.backend, "aio") == 0 && strstr(s.reason, "ulimit -l") != NULL);
   EXPECT(fixture_tear_down(&state) == 0);
   return 0;
 }

@@ -85,8 +85,9 @@
   /* and to get completions */                                                                    \
   X(GET_EVENTS, "io_uring_enter (get events)", EPERM, EAGAIN, EINTR, EBUSY, ENOSYS, EBADF,        \
     EBADFD, EBADR, EEXIST, EFAULT, EINVAL, ENXIO, EOPNOTSUPP)                                     \
-  /* io_setup(2), io_submit(2) */                                                                  \
+  /* io_setup(2), io_destroy(2), io_submit(2) */                                                  \
   X(AIO_SETUP, "io_setup", EAGAIN, ENOSYS, EPERM, ENOMEM, EFAULT, EINVAL)                         \
+  X(AIO_DESTROY, "io_destroy", EINVAL)                                                            \
   X(AIO_SUBMIT, "io_submit", EAGAIN, ENOSYS, EPERM, EINVAL, EBADF, EFAULT, EOPNOTSUPP)            \
   /* an entry that cancels another */                                                             \
   X(ENTRY_CANCEL, "an entry that cancels", EALREADY, ENOENT, EINVAL)

@@ -358,6 +358,10 @@ static long do_number(enum fault_call call, long number, const long* a) {
   PERFORM(call, plan, __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
 }
 
+static long do_destroy(long context) {
+  PERFORM(CALL_AIO_DESTROY, plan, fault_destroy_aio(context));
+}
+
 /* pwritev2(2) by its number. */
 static ssize_t move_flagged(const long* a, const struct plan* plan) {
   struct part part;
@@ -401,7 +405,7 @@ long __wrap_syscall(long number, ...) {
     return fault_blur_aio(do_number(CALL_AIO_SETUP, number, a), (unsigned long*)(uintptr_t)a[1]);
   }
   if (number == SYS_io_destroy) {
-    return fault_destroy_aio(a[0]);
+    return do_destroy(a[0]);
   }
   if (number == SYS_io_uring_setup || number == SYS_io_uring_register) {
     return do_number(number == SYS_io_uring_setup ? CALL_SETUP : CALL_REGISTER, number, a);
