@@ -685,6 +685,11 @@ void tracker_open_with(unsigned flags) {
   more_flags = flags;
 }
 
+/* A directory takes no flags but its own. */
+static unsigned with_more(unsigned flags) {
+  return (flags & UVDIO_O_DIRECTORY) != 0 ? flags : flags | more_flags;
+}
+
 unsigned tracker_opens_with(void) {
   return more_flags;
 }
@@ -692,8 +697,7 @@ unsigned tracker_opens_with(void) {
 struct tracked_op* t_open(struct tracked_op* op, uvdio_engine_t* engine, uvdio_file_t* file,
                           const char* path, unsigned flags) {
   enter();
-  int code =
-      leave(uvdio_open(engine, file, &op->req, path, flags | more_flags, 0644, plain_cb(op)));
+  int code = leave(uvdio_open(engine, file, &op->req, path, with_more(flags), 0644, plain_cb(op)));
   accept_or_refuse(op, UVDIO_OP_OPEN, file, code);
   return op;
 }
