@@ -5,6 +5,8 @@
 
 set(uvdio_bench_sources
   main.c
+  appends/appends.c
+  appends/run.c
   compare/command.c
   compare/compare.c
   compare/count.c

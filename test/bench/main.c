@@ -3,6 +3,7 @@
  * The program `uvdio-bench`, which is not installed: measures this library side by side with
  * others. Each subcommand in the first list starts processes of its own with those in the second.
  */
+#include "appends/appends.h"
 #include "cli/cli.h"
 #include "cli/program.h"
 #include "compare/compare.h"
@@ -23,6 +24,7 @@ static const char usage[] =
     "  compare [DIRECTORY]   reads and writes by uvdio, a bare io_uring loop, libuv, fio,\n"
     "                        qemu-img\n"
     "  copy [DIRECTORY]      uvdio copy, dd and cp\n"
+    "  appends [DIRECTORY]   appending by the appender and by plain writes\n"
     "  scaling [DIRECTORY]   from few files, requests and frames to many\n"
     "  server [DIRECTORY]    on the loop of a busy server\n"
     "\n"
@@ -31,20 +33,20 @@ static const char usage[] =
     "\n"
     "  target JSON, echo-server JSON, clients JSON, scaling-run FOLDER SERIES SIZE READS\n"
     "\n"
-    "`uvdio-bench SUBCOMMAND --help` tells about the options of the first four.\n"
+    "`uvdio-bench SUBCOMMAND --help` tells about the options of the first five.\n"
     "Exit codes: 0 done, 1 the operation failed, 2 wrong usage, 128+N ended by signal N.\n";
 
 static const program_subcommand_t subcommands[] = {
     {"compare", compare_main}, {"copy", copy_bench_main},         {"scaling", scaling_main},
     {"server", server_main},   {"target", target_main},           {"echo-server", echo_server_main},
-    {"clients", clients_main}, {"scaling-run", scaling_run_main},
+    {"clients", clients_main}, {"scaling-run", scaling_run_main}, {"appends", appends_main},
 };
 
 int main(int argc, char** argv) {
   static const program_t program = {
       .name = "uvdio-bench",
       .usage = usage,
-      .choice = "compare, copy, scaling or server",
+      .choice = "compare, copy, appends, scaling or server",
       .subcommands = subcommands,
       .subcommand_count = CLI_COUNT_OF(subcommands),
   };

@@ -255,6 +255,28 @@ check "copy at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
 
+# ------------------------------------------------------------------------------------------ appends
+
+run 0 "appends --help" appends --help
+says "... begins with the usage" '^usage: uvdio-bench appends '
+for wrong in "--block 1000" "--depth 0" "--depth 1025" "--appends 0" "--rounds 0" \
+  "--backend frobnicate" "--backend memory"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "appends $wrong" appends $wrong d
+  warns "... is named" "^uvdio-bench appends: ${wrong%% *} "
+done
+run 2 "appends with an unknown option" appends --frobnicate d
+run 2 "appends with two directories" appends d e
+run 1 "appends in a directory that is not there" appends missing
+for durable in "" --durable; do
+  # shellcheck disable=SC2086 # perhaps none
+  run 0 "appends $durable" appends $durable --appends 100 --rounds 2 --depth 4 --backend pool d
+  for method in written extending single growing gathered; do
+    says "... has a row for $method" "^$method  *[1-9][0-9]*  "
+  done
+  check "... and nothing is left behind" directory_empty d
+done
+
 # ------------------------------------------------------------------------------------------ scaling
 
 run 0 "scaling --help" scaling --help
