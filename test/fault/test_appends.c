@@ -91,7 +91,7 @@ static void growth_may_end_last(void** state) {
   struct fixture* f = *state;
   unsigned ended = 0;
   if (matrix.backend != UVDIO_BACKEND_POOL) {
-    SKIP("entries of a ring can't be held");
+    SKIP("what the kernel has can't be held");
   }
   assert_ok(uvdio_appender_create(&appender, &f->file, NULL));
   finish(f);

@@ -733,6 +733,12 @@ static void method_without_memory_is_the_write_itself(void** state) {
   assert_int_equal(info_of(&f->file).durable_method, UVDIO_DURABLE_UNDECIDED);
 }
 
+/* How often a write has to be refused so that it counts: kernel AIO takes the first refusal of a
+ * flag for one of its own flag. */
+static unsigned times_of(int error) {
+  return matrix.backend == UVDIO_BACKEND_AIO && error == EOPNOTSUPP ? 2 : ONCE;
+}
+
 /* An old container's profile may deny the call. Nothing is lost then. */
 static void refused_flag_is_made_up_for_by_a_sync(void** state) {
   static const int errors[] = {ENOSYS, EOPNOTSUPP, EPERM};
@@ -745,7 +751,7 @@ static void refused_flag_is_made_up_for_by_a_sync(void** state) {
       open_now(f, &f->file, "file", UVDIO_OPEN_RW);
       run_once(f);
       faults_reset();
-      fault_fail(CALL_PWRITE, 1, ONCE, errors[i]);
+      fault_fail(CALL_PWRITE, 1, blocking ? ONCE : times_of(errors[i]), errors[i]);
       struct tracked_op* write = t_write_flags(blocking ? op_now(&f->tracker) : op_new(&f->tracker),
                                                &f->file, &page, 0, BY_DSYNC);
       run(f);
@@ -800,7 +806,7 @@ static void error_after_a_durable_write_is_the_disks(void** state) {
     faults_reset();
     write_so(f, 0, BY_DSYNC);
     run(f);
-    fault_fail(CALL_PWRITE, 1, ONCE, errors[i]);
+    fault_fail(CALL_PWRITE, 1, times_of(errors[i]), errors[i]);
     struct tracked_op* write = write_so(f, 1, BY_DSYNC);
     run(f);
     int code = uv_translate_sys_error(errors[i]);
@@ -816,7 +822,7 @@ static void cached_file_believes_one_refusal_alone(void** state) {
   open_on(f, BTRFS_SUPER_MAGIC, NULL);
   run_once(f);
   faults_reset();
-  fault_fail(CALL_PWRITE, 1, ONCE, EOPNOTSUPP);
+  fault_fail(CALL_PWRITE, 1, times_of(EOPNOTSUPP), EOPNOTSUPP);
   struct tracked_op* write = write_so(f, 0, BY_DSYNC);
   run(f);
   assert_result(write, UV_ENOTSUP);
