@@ -80,6 +80,9 @@ static int is_used(const struct model_names* names, uint8_t file) {
   for (unsigned i = 0; i < NAMES_JOBS; i++) {
     used |= names->jobs[i].busy && names->jobs[i].value == file;
   }
+  for (unsigned i = 0; i < names->maybe_count; i++) { /* A crash may have given it a name. */
+    used |= names->maybe[i].value == file;
+  }
   return used;
 }
 
