@@ -241,6 +241,9 @@ static void longest_buffer_is_taken(void** state) {
     uvdio_buf_t longer = longest;
     longer.cap++;
     assert_refused(t_readv(form(f, blocking), &f->other, &longer, 1, 0), UVDIO_EOFFSET);
+    if (UNDER_ASAN) {
+      SKIP("the address sanitizer can't guard a buffer of that length");
+    }
     goes_down(f, t_readv(form(f, blocking), &f->other, &longest, 1, 0));
   }
 }

@@ -32,7 +32,6 @@ int __wrap_uvdio__aio_take(aio_context_t context, struct io_event* events, unsig
 int __real_uvdio__aio_is_ready(aio_context_t context);
 int __wrap_uvdio__aio_is_ready(aio_context_t context);
 int __real_close(int fd);
-ssize_t __real_read(int fd, void* base, size_t length);
 
 /* A block that the kernel does not have as the library gave it. */
 struct altered {
@@ -243,7 +242,8 @@ static int end_read(struct altered* altered, struct io_event* event) {
     pthread_mutex_unlock(&lock);
     return 0;
   }
-  event->res = __real_read(altered->pipe_end, base, length);
+  /* The library's memory by now, which sanitizers guard from functions of the C library. */
+  event->res = __real_syscall(SYS_read, (long)altered->pipe_end, base, length);
   (void)__real_close(altered->pipe_end);
   free(altered);
   return 1;

@@ -150,6 +150,7 @@ static const struct expected {
      "no-asan,no-tsan,no-valgrind"},
     {"a sanitizer reports the fault of a guard page*", ANYWHERE, "no-asan,no-tsan"},
     {"only the address sanitizer sees accesses to memory", ANYWHERE, "!no-asan"},
+    {"the address sanitizer can't guard a buffer of that length", ANYWHERE, "no-asan"},
     {"resident memory tells nothing here*", ANYWHERE, "no-asan,no-tsan,no-valgrind"},
     {"the processor can't be stopped after each instruction here", ANYWHERE,
      "no-asan,no-tsan,no-valgrind,x86-64"},
