@@ -357,9 +357,11 @@ static int leave(int code) {
 }
 
 /* Whether a blocking call got past the checks; its own failure may come back from the call as
- * well. */
-static int was_carried_out(const struct tracked_op* op, uvdio_op_t kind, int code) {
-  return code == 0 || (op->blocking && op->req.op == kind && op->req.result == code);
+ * well. A request that was refused still tells of its last use, which may be of another file. */
+static int was_carried_out(const struct tracked_op* op, uvdio_op_t kind, const uvdio_file_t* file,
+                           int code) {
+  return code == 0 || (op->blocking && op->req.op == kind && op->req.result == code &&
+                       (op->req.file == file || op->req.file == NULL));
 }
 
 static void carried_out(struct tracked_op* op) {
@@ -373,7 +375,7 @@ static void accept_or_refuse(struct tracked_op* op, uvdio_op_t kind, uvdio_file_
   if (code > 0) {
     tracker_violation(op->tracker, "%s: returned %d", uvdio_op_name(kind), code);
   }
-  if (!was_carried_out(op, kind, code)) {
+  if (!was_carried_out(op, kind, file, code)) {
     return;
   }
   op->kind = kind;
@@ -391,7 +393,7 @@ static void accept_or_refuse(struct tracked_op* op, uvdio_op_t kind, uvdio_file_
 static void accept_or_refuse_io(struct tracked_op* op, uvdio_op_t kind, uvdio_file_t* file,
                                 const uvdio_buf_t* before, const uvdio_buf_t* after, int code) {
   const char* name = uvdio_op_name(kind);
-  int carried = was_carried_out(op, kind, code);
+  int carried = was_carried_out(op, kind, file, code);
   if (carried) {
     op->sent = *before;
   }
@@ -470,7 +472,7 @@ static struct tracked_op* submit_vector(struct tracked_op* op, uvdio_op_t kind, 
   uvdio_buf_t* before = copy_of(bufs, count);
   enter();
   int code = leave(call_vector(op, kind, how, file, bufs, count, offset));
-  int carried = was_carried_out(op, kind, code);
+  int carried = was_carried_out(op, kind, file, code);
   accept_or_refuse(op, kind, file, code);
   int is_shared = carried && !op->blocking && kind == UVDIO_OP_WRITE && (how & UVDIO_WRITE_SHARED);
   if (is_shared) {
