@@ -50,6 +50,10 @@ struct uvdio__backend_s {
   /* Not 0: what it refuses for the moment, the engine's pool may do. */
   int can_punt;
 
+  /* 0 when it can be used here and now, or what stands in the way; `reason` puts either into words.
+   * Any thread. Null: it is none that can be asked for by name. */
+  int (*probe)(char* reason, size_t size);
+
   /* Sets up queue->state for queue->depth requests. `reason` receives why it works, or why not. On
    * error nothing is left behind. Not yet on the loop's thread, perhaps. */
   int (*init)(uvdio__queue_t* queue, char* reason, size_t size);
@@ -163,11 +167,6 @@ extern const uvdio__backend_t uvdio__backend_aio;
 #endif
 extern const uvdio__backend_t uvdio__backend_pool;
 extern const uvdio__backend_t uvdio__backend_memory;
-
-/* 0 when a ring, or kernel AIO, can be used here and now, or what stands in the way; `reason` puts
- * it into words. Any thread. */
-int uvdio__ring_probe(char* reason, size_t size);
-int uvdio__aio_probe(char* reason, size_t size);
 
 /* Sends what was submitted if it is time to. */
 void uvdio__queue_flush_if_due(uvdio__queue_t* queue);

@@ -4,7 +4,7 @@
  * are called, and when submissions are flushed.
  *
  *   idle      while something is unflushed or completed: submit and flush; libuv does not block
- *   poll      the ring's eventfd, or the pool's results: backends move requests to `completed`
+ *   poll      an eventfd (wakeup.h), or the pool's results: backends move requests to `completed`
  *   check     callbacks, a bounded number; then submit and flush what those left
  *
  * Once the engine has left the loop, an iteration is a close callback in the closing phase: see

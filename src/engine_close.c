@@ -6,7 +6,7 @@
  *   nothing left                   the queues are closed, the user called back, the engine freed;
  *                                  before that a worker gives back what takes the kernel long
  *   something to do                the next tick
- *   in flight with the ring        blocks until its eventfd or the loop's own descriptor is
+ *   in flight with ring or AIO     blocks until its eventfd or the loop's own descriptor is
  *                                  readable, or for a little while; then the next tick
  *   in flight with the pool        none: libuv's workers keep the loop alive, wake it, and make a
  *                                  tick (uvdio__loop_wake)

@@ -61,7 +61,8 @@ static int report_absent(uvdio_backend_t kind, char* reason, size_t size) {
   (void)snprintf(reason, size, "%s",
                  kind == UVDIO_BACKEND_RING
                      ? "this build of the library has no io_uring (it was made without liburing)"
-                     : "this build of the library has no kernel AIO (only Linux has it)");
+                     : "this build of the library has no kernel AIO (Linux has it, and its headers "
+                       "since 4.19)");
   return UV_ENOSYS;
 }
 
@@ -258,20 +259,9 @@ int uvdio_engine_create_sized(uvdio_engine_t** engine, uv_loop_t* loop,
  * Getters
  */
 
-static int probe_ring(char* reason, size_t size) {
-#ifdef UVDIO_HAVE_RING
-  return uvdio__ring_probe(reason, size);
-#else
-  return report_absent(UVDIO_BACKEND_RING, reason, size);
-#endif
-}
-
-static int probe_aio(char* reason, size_t size) {
-#ifdef UVDIO_HAVE_AIO
-  return uvdio__aio_probe(reason, size);
-#else
-  return report_absent(UVDIO_BACKEND_AIO, reason, size);
-#endif
+static int probe(uvdio_backend_t kind, char* reason, size_t size) {
+  const uvdio__backend_t* backend = code_of(kind);
+  return backend != NULL ? backend->probe(reason, size) : report_absent(kind, reason, size);
 }
 
 /* As an engine would choose: there is always one. */
@@ -279,9 +269,9 @@ static void probe_auto(char* reason, size_t size) {
   char no_ring[UVDIO__REASON_PART];
   char aio[UVDIO__REASON_PART];
 
-  if (probe_ring(no_ring, sizeof(no_ring)) == 0) {
+  if (probe(UVDIO_BACKEND_RING, no_ring, sizeof(no_ring)) == 0) {
     (void)snprintf(reason, size, "%s", no_ring);
-  } else if (probe_aio(aio, sizeof(aio)) == 0) {
+  } else if (probe(UVDIO_BACKEND_AIO, aio, sizeof(aio)) == 0) {
     (void)snprintf(reason, size, "%s; no io_uring: %s", aio, no_ring);
   } else {
     (void)snprintf(reason, size, "no io_uring: %s; no kernel AIO: %s", no_ring, aio);
@@ -289,7 +279,7 @@ static void probe_auto(char* reason, size_t size) {
 }
 
 int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
-  char text[UVDIO__REASON_SIZE] = "libuv's threadpool, which is always there";
+  char text[UVDIO__REASON_SIZE];
   int error = 0;
 
   if ((unsigned)backend > UVDIO_BACKEND_MEMORY || (reason == NULL && size > 0)) {
@@ -300,12 +290,8 @@ int uvdio_backend_probe(uvdio_backend_t backend, char* reason, size_t size) {
   }
   if (error == 0 && backend == UVDIO_BACKEND_AUTO) {
     probe_auto(text, sizeof(text));
-  } else if (backend == UVDIO_BACKEND_RING) {
-    error = probe_ring(text, sizeof(text));
-  } else if (backend == UVDIO_BACKEND_AIO) {
-    error = probe_aio(text, sizeof(text));
-  } else if (backend == UVDIO_BACKEND_MEMORY) {
-    (void)snprintf(text, sizeof(text), "files in RAM, which are always there");
+  } else if (error == 0) {
+    error = probe(backend, text, sizeof(text));
   }
   if (reason != NULL) {
     (void)snprintf(reason, size, "%s", text);

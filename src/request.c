@@ -25,10 +25,10 @@ void uvdio__request_fail(uvdio_req_t* req, int error) {
   req->result = error;
 }
 
-/* Whether the result says that it can't be done now, or not here. A ring can start no worker where
- * the process may start no more tasks (UV_ECANCELED that nobody asked for), or lacks memory, or the
- * operation. But what a sync or a durable write says of a disk counts, whatever it is called: the
- * next one would not be told. */
+/* Whether the result says that it can't be done now, or not here. Kernel AIO does nothing that
+ * would wait (UV_EAGAIN). A ring can start no worker where the process may start no more tasks
+ * (UV_ECANCELED that nobody asked for), or lacks memory, or the operation. But what a sync or a
+ * durable write says of a disk counts, whatever it is called: the next one would not be told. */
 static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   const uvdio__queue_t* queue = req->queue_;
   uvdio_op_t op = req->op;
@@ -45,7 +45,7 @@ static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   if (!queue->backend->can_punt || (req->flags_ & REQ_REFUSED) != 0) {
     return 0;
   }
-  return uvdio__is_ring_refusal(result, req->cancelled_) && (result == UV_ECANCELED || !syncs);
+  return uvdio__is_kernel_refusal(result, req->cancelled_) && (result == UV_ECANCELED || !syncs);
 }
 
 /* Interrupted, or turned away for the moment. */

@@ -37,7 +37,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_UNCANCELLABLE (1u << 3)   /* an open that has taken effect: too late to cancel */
 #define REQ_OUTCOME_UNKNOWN (1u << 4) /* a forked child can't know how far it came */
 #define REQ_DURABLE_WAITS (1u << 5)   /* a durable write on file->durable_waiting_ */
-#define REQ_REFUSED (1u << 6)         /* the ring refused it once: the pool's answer counts */
+#define REQ_REFUSED (1u << 6)         /* its backend refused it once: the pool's answer counts */
 #define REQ_VECTOR (1u << 7)          /* a transfer with several buffers: args_ (vector.h) */
 #define REQ_RANGE (1u << 8)           /* a read around a range of args_ bytes, after range_skip_ */
 #define REQ_DURABLE (1u << 9)         /* a write that is durable when the system calls it done */
@@ -114,8 +114,8 @@ static inline int uvdio__excludes_truncate(uvdio_op_t op) {
   return ((UVDIO__OPS_TRANSFER | UVDIO__OPS_CHANGE) >> op & 1) != 0;
 }
 
-/* Whether a ring's result says that the ring can't do this now: the pool may. */
-static inline int uvdio__is_ring_refusal(int64_t result, int is_cancelled) {
+/* Whether the result of a ring or of kernel AIO says that it can't do this now: the pool may. */
+static inline int uvdio__is_kernel_refusal(int64_t result, int is_cancelled) {
   return result == UV_EAGAIN || result == UV_ENOMEM || result == UV_ENOBUFS ||
          result == UV_ENOTSUP || result == UV_ENOSYS || (result == UV_ECANCELED && !is_cancelled);
 }
@@ -155,11 +155,11 @@ static inline size_t uvdio__request_rest(const uvdio_req_t* req) {
  * a transfer). */
 void uvdio__request_tell_stat(const uvdio_req_t* req, const uvdio_stat_t* stat);
 
-/* Performs a request through the system layer, blocking: what a worker does, and ring and pool for
- * the synchronous forms. */
+/* Performs a request through the system layer, blocking: what a worker does, and all backends with
+ * descriptors for the synchronous forms. */
 int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req);
 
-/* What ring and pool do for a further handle (backend.h). */
+/* What backends with descriptors do for a further handle (backend.h). */
 int uvdio__request_dup(const uvdio__queue_t* queue, uvdio_file_t* file, const uvdio_file_t* source);
 
 /* The length of a range of the file, which may be more than a size_t holds. */

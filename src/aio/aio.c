@@ -150,6 +150,7 @@ const uvdio__backend_t uvdio__backend_aio = {
     .has_descriptors = 1,
     .batch = UVDIO_DEPTH_MAX,
     .can_punt = 1,
+    .probe = uvdio__aio_probe,
     .init = init_aio,
     .avoid = uvdio__aio_avoid,
     .submit = uvdio__aio_submit_request,

@@ -70,10 +70,8 @@ typedef struct uvdio__aio_s {
   uvdio__aio_slot_t* free;
   struct iocb** gathered; /* submissions that flush has yet to send, oldest first */
   int is_started;         /* the eventfd is watched */
-  int is_broken;
-  int has_cancelled; /* some of the gathered may have been cancelled */
-  int lacks_syncs;   /* Linux before 4.18 */
-  unsigned denials;  /* refusals in a row that may mean a denied io_submit(2) */
+  int has_cancelled;      /* some of the gathered may have been cancelled */
+  unsigned denials;       /* refusals in a row that may mean a denied io_submit(2) */
 } uvdio__aio_t;
 
 /* One request comes back by the context, and signals an eventfd. Where not, `call` names what
@@ -83,7 +81,8 @@ int uvdio__aio_round_trip(aio_context_t context, const char** call);
 /* What stands in the way, and what would help, in words. */
 void uvdio__aio_explain(int error, const char* call, char* reason, size_t size);
 
-/* Submission (submit.c), completion (drain.c): see backend.h */
+/* Submission (submit.c), completion (drain.c), and the probe: see backend.h */
+int uvdio__aio_probe(char* reason, size_t size);
 const char* uvdio__aio_avoid(const uvdio_file_t* file, int* is_for_several);
 int uvdio__aio_submit_request(uvdio__queue_t* queue, uvdio_req_t* req);
 void uvdio__aio_flush(uvdio__queue_t* queue);

@@ -3,25 +3,12 @@
  * Submission: a request becomes a control block, and a flush sends the gathered ones to the kernel.
  * What the kernel refuses to begin, or has no call for, goes to the engine's pool.
  */
-#include <errno.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #include "aio/aio.h"
 #include "batch.h"
 #include "completion.h"
 #include "vector.h"
-
-/* Since Linux 4.7, 4.13 and 6.11; headers lack them in some versions. */
-#ifndef RWF_DSYNC
-#define RWF_DSYNC 0x00000002
-#endif
-#ifndef RWF_NOWAIT
-#define RWF_NOWAIT 0x00000008
-#endif
-#ifndef RWF_ATOMIC
-#define RWF_ATOMIC 0x00000040
-#endif
 
 /* So many refusals in a row that may be a denied io_submit(2) as well as one file's: enough. */
 #define DENIALS_MAX 16u
@@ -121,8 +108,7 @@ static void give_up(uvdio__queue_t* queue, int error, const char* call) {
   char reason[UVDIO__REASON_SIZE];
   unsigned i;
 
-  assert(!state->is_broken);
-  state->is_broken = 1;
+  assert(!uvdio__queue_is_broken(queue));
   uvdio__aio_explain(error, call, reason, sizeof(reason));
   uvdio__queue_broken(queue, reason);
   queue->unflushed = 0;
@@ -232,7 +218,7 @@ int uvdio__aio_submit_request(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__aio_t* state = queue->state;
   uvdio__aio_slot_t* slot = state->free;
 
-  assert(!state->is_broken); /* Its queue gives everything to the pool. */
+  assert(!uvdio__queue_is_broken(queue)); /* It gives everything to the pool. */
   if (!can_do(req) || (!state->is_started && start(queue) != 0)) {
     return UV_ENOSYS;
   }

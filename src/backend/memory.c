@@ -11,13 +11,17 @@
 #include "engine.h"
 #include "vector.h"
 
+static int probe_memory(char* reason, size_t size) {
+  (void)snprintf(reason, size, "files in RAM, which are always there");
+  return 0;
+}
+
 static int init_memory(uvdio__queue_t* queue, char* reason, size_t size) {
   queue->state = uvdio__store_create();
   if (queue->state == NULL) {
     return UV_ENOMEM;
   }
-  (void)snprintf(reason, size, "files in RAM, which are always there");
-  return 0;
+  return probe_memory(reason, size);
 }
 
 static int submit_to_memory(uvdio__queue_t* queue, uvdio_req_t* req) {
@@ -209,6 +213,7 @@ static void close_memory(uvdio__queue_t* queue) {
 const uvdio__backend_t uvdio__backend_memory = {
     .name = "memory",
     .batch = 0,
+    .probe = probe_memory,
     .init = init_memory,
     .submit = submit_to_memory,
     .flush = flush_memory,

@@ -47,6 +47,11 @@ static void fill_free_list(uvdio__queue_t* queue, pool_t* pool) {
   }
 }
 
+static int probe_pool(char* reason, size_t size) {
+  (void)snprintf(reason, size, "libuv's threadpool, which is always there");
+  return 0;
+}
+
 static int init_pool(uvdio__queue_t* queue, char* reason, size_t size) {
   pool_t* pool = uvdio__alloc(sizeof(*pool), UVDIO__STRUCT_ALIGN, 1);
 
@@ -61,8 +66,7 @@ static int init_pool(uvdio__queue_t* queue, char* reason, size_t size) {
   }
   fill_free_list(queue, pool);
   queue->state = pool;
-  (void)snprintf(reason, size, "libuv's threadpool, which is always there");
-  return 0;
+  return probe_pool(reason, size);
 }
 
 /* The count decides whether a fork has to mind the loop. */
@@ -219,6 +223,7 @@ const uvdio__backend_t uvdio__backend_pool = {
     .name = "pool",
     .has_descriptors = 1,
     .batch = 0,
+    .probe = probe_pool,
     .init = init_pool,
     .submit = submit_to_pool,
     .flush = NULL,

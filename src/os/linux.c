@@ -49,14 +49,6 @@
 
 #include "os/os.h"
 
-/* musl's headers lack it, and preadv2(), in some versions. */
-#ifndef RWF_NOWAIT
-#define RWF_NOWAIT 0x00000008
-#endif
-#ifndef RWF_DSYNC
-#define RWF_DSYNC 0x00000002
-#endif
-
 /* Since Linux 6.1. A struct statx that lacks the two fields has room for them: its size is
  * fixed. */
 #ifndef STATX_DIOALIGN

@@ -142,7 +142,13 @@ int uvdio__linux_space_mode(uvdio_op_t op, unsigned flags);
 #define UVDIO__WRITE_DSYNC 1u  /* durable when the call returns */
 #define UVDIO__WRITE_ATOMIC 2u /* all of it or nothing, whatever happens */
 
-/* Since Linux 6.11. */
+/* Since Linux 4.7, 4.13 and 6.11; headers lack them in some versions. */
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 0x00000002
+#endif
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x00000008
+#endif
 #ifndef RWF_ATOMIC
 #define RWF_ATOMIC 0x00000040
 #endif

@@ -19,11 +19,6 @@
 
 #include "os/os.h"
 
-/* Since Linux 4.7. */
-#ifndef RWF_DSYNC
-#define RWF_DSYNC 0x00000002
-#endif
-
 static int error_of(int result) {
   return result == -1 ? uv_translate_sys_error(errno) : 0;
 }

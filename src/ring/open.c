@@ -46,7 +46,7 @@ static int is_repeated(uvdio__queue_t* queue, uvdio_req_t* req, int result) {
     uvdio__queue_again(queue, req);
     return 1;
   }
-  if (uvdio__is_ring_refusal(result, req->cancelled_)) {
+  if (uvdio__is_kernel_refusal(result, req->cancelled_)) {
     uvdio__queue_punt(queue, req);
     return 1;
   }

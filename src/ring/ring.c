@@ -190,6 +190,7 @@ const uvdio__backend_t uvdio__backend_ring = {
     .has_descriptors = 1,
     .batch = UVDIO_DEPTH_MAX,
     .can_punt = 1,
+    .probe = uvdio__ring_probe,
     .init = init_ring,
     .avoid = uvdio__ring_avoid,
     .submit = uvdio__ring_submit,

@@ -38,6 +38,9 @@ typedef struct uvdio__ring_features_s {
   int can_clone_buffers; /* and copying leaves the rest of the table alone */
 } uvdio__ring_features_t;
 
+/* See backend.h. */
+int uvdio__ring_probe(char* reason, size_t size);
+
 /* What this kernel has, tried out once per process. Any thread. */
 int uvdio__ring_features(uvdio__ring_features_t* features, char* reason, size_t size);
 

@@ -13,11 +13,6 @@
 #include "ring/ring.h"
 #include "vector.h"
 
-/* Since Linux 4.7. */
-#ifndef RWF_DSYNC
-#define RWF_DSYNC 0x00000002
-#endif
-
 /* Since Linux 6.9 and 6.15; liburing 2.3 does not name them. */
 #define OP_FTRUNCATE 55
 /* RENAME_NOREPLACE of renameat2(2), which C libraries keep in different headers. */

@@ -511,6 +511,7 @@ static int dup_in_sim(const uvdio__queue_t* queue, uvdio_file_t* file, const uvd
 const uvdio__backend_t uvdio__backend_sim = {
     .name = "memory",
     .batch = 0,
+    .probe = NULL,
     .init = NULL, /* uvdio_sim_engine_create() sets it up. */
     .submit = submit_to_sim,
     .flush = flush_sim,
