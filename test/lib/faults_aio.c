@@ -21,8 +21,6 @@ long __real_syscall(long number, ...);
 #include <string.h>
 #include <sys/uio.h>
 
-#include "uvdio.h"
-
 int __real_uvdio__aio_submit(aio_context_t context, struct iocb** blocks, unsigned count);
 int __wrap_uvdio__aio_submit(aio_context_t context, struct iocb** blocks, unsigned count);
 int __real_uvdio__aio_take(aio_context_t context, struct io_event* events, unsigned room,
@@ -125,11 +123,6 @@ static void make_up(aio_context_t context, const struct iocb* block, int64_t res
   }
 }
 
-/* Direct I/O takes whole blocks. */
-static size_t in_blocks(size_t bytes) {
-  return (bytes + UVDIO_ALIGNMENT - 1) / UVDIO_ALIGNMENT * UVDIO_ALIGNMENT;
-}
-
 static void shorten_pieces(struct iocb* block, size_t bytes) {
   struct iovec* pieces = (struct iovec*)(uintptr_t)block->aio_buf;
   unsigned count = 0;
@@ -140,13 +133,12 @@ static void shorten_pieces(struct iocb* block, size_t bytes) {
   block->aio_nbytes = count;
 }
 
-static void shorten(aio_context_t context, struct iocb* block, size_t bytes) {
-  size_t moved = in_blocks(bytes);
-  add(context, block)->told = bytes;
+static void shorten(aio_context_t context, struct iocb* block, const struct plan* plan) {
+  add(context, block)->told = plan->bytes;
   if (is_vector(block)) {
-    shorten_pieces(block, moved);
+    shorten_pieces(block, fault_at_most(WHOLE, plan));
   } else {
-    block->aio_nbytes = block->aio_nbytes < moved ? block->aio_nbytes : moved;
+    block->aio_nbytes = fault_at_most(block->aio_nbytes, plan);
   }
 }
 
@@ -192,7 +184,7 @@ static int visit(aio_context_t context, struct iocb* block) {
     make_up(context, block, -plan.error);
     return 0;
   } else if (plan.bytes != WHOLE && (call == CALL_PREAD || call == CALL_PWRITE)) {
-    shorten(context, block, plan.bytes);
+    shorten(context, block, &plan);
   }
   if (call == CALL_PWRITE && (block->aio_rw_flags & RWF_DSYNC) != 0) {
     fault_count_durable_write();

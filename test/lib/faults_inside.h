@@ -28,6 +28,10 @@ void fault_leave(enum fault_call call);
 /* Counts a call that somebody else performs; `is_here`: perhaps on this thread. */
 struct plan fault_plan(enum fault_call call, int is_here);
 
+/* The bytes that a transfer of `length` moves by the plan: direct I/O takes whole blocks, so one
+ * that is to end within one moves it, and tells less. */
+size_t fault_at_most(size_t length, const struct plan* plan);
+
 /* Counts a write that asks to be durable by itself. */
 void fault_count_durable_write(void);
 

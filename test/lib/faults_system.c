@@ -40,9 +40,7 @@
   fault_leave(call);                                                     \
   return result
 
-/* Direct I/O takes whole blocks, so a transfer that is to end within one moves it, and tells
- * less. */
-static size_t at_most(size_t length, const struct plan* plan) {
+size_t fault_at_most(size_t length, const struct plan* plan) {
   size_t blocks = plan->bytes / UVDIO_ALIGNMENT + (plan->bytes % UVDIO_ALIGNMENT != 0);
   return plan->bytes >= length || blocks * UVDIO_ALIGNMENT > length ? length
                                                                     : blocks * UVDIO_ALIGNMENT;
@@ -65,7 +63,7 @@ static void shorten(struct part* part, const struct iovec* pieces, int count,
     part->pieces[i] = pieces[i];
     all += pieces[i].iov_len;
   }
-  size_t left = at_most(all, plan);
+  size_t left = fault_at_most(all, plan);
   for (part->count = 0; part->count < count && left > 0; part->count++) {
     struct iovec* piece = &part->pieces[part->count];
     piece->iov_len = piece->iov_len < left ? piece->iov_len : left;
@@ -181,7 +179,8 @@ int __wrap_fsync(int fd) {
 }
 
 ssize_t __wrap_pread(int fd, void* base, size_t length, off_t offset) {
-  PERFORM(CALL_PREAD, plan, told(__real_pread(fd, base, at_most(length, &plan), offset), &plan));
+  PERFORM(CALL_PREAD, plan,
+          told(__real_pread(fd, base, fault_at_most(length, &plan), offset), &plan));
 }
 
 ssize_t __wrap_pread64(int fd, void* base, size_t length, off_t offset) {
@@ -189,7 +188,8 @@ ssize_t __wrap_pread64(int fd, void* base, size_t length, off_t offset) {
 }
 
 ssize_t __wrap_pwrite(int fd, const void* base, size_t length, off_t offset) {
-  PERFORM(CALL_PWRITE, plan, told(__real_pwrite(fd, base, at_most(length, &plan), offset), &plan));
+  PERFORM(CALL_PWRITE, plan,
+          told(__real_pwrite(fd, base, fault_at_most(length, &plan), offset), &plan));
 }
 
 ssize_t __wrap_pwrite64(int fd, const void* base, size_t length, off_t offset) {
