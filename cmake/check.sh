@@ -263,16 +263,19 @@ else
   sh cmake/setup.sh || finish
 fi
 
-for pass_name in $passes; do
-  case $pass_name in
-    lint) run_lint ;;
-    next) run_next ;;
-    musl) run_musl ;;
-    m32) run_m32 ;;
-    *) run_pass "$pass_name" ;;
+run() {
+  case $1 in
+    lint | next | musl | m32 | guard | fuzz) "run_$1" ;;
+    *) run_pass "$1" ;;
   esac
+}
+
+[ "$fuzz_seconds" -eq 0 ] || passes="$passes guard fuzz"
+for pass_name in $passes; do
+  began=$(date +%s)
+  run "$pass_name"
+  echo "$pass_name took $(($(date +%s) - began)) s"
 done
-[ "$fuzz_seconds" -eq 0 ] || { run_guard; run_fuzz; }
 [ "$long" = no ] || run_layers
 
 if [ -s "$reasons" ]; then

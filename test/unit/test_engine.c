@@ -112,12 +112,18 @@ static void deepest_engine_works(void** state) {
   close_engine(e, engine);
 }
 
+// The first of the backends that are there, in the order in which an engine looks for one.
+static const char* best_backend(void) {
+  if (uvdio_backend_probe(UVDIO_BACKEND_RING, NULL, 0) == 0) return "ring";
+  if (uvdio_backend_probe(UVDIO_BACKEND_AIO, NULL, 0) == 0) return "aio";
+  return "pool";
+}
+
 static void no_options_means_defaults(void** state) {
   struct engine* e = *state;
   uvdio_engine_t* engine = NULL;
   assert_ok(uvdio_engine_create(&engine, &e->loop, NULL));
-  assert_true(strcmp(uvdio_engine_backend(engine), "ring") == 0 ||
-              strcmp(uvdio_engine_backend(engine), "pool") == 0);
+  assert_string_equal(uvdio_engine_backend(engine), best_backend());
   close_engine(e, engine);
 }
 
@@ -289,8 +295,7 @@ static void auto_probe_foretells_what_init_takes(void** state) {
   struct engine* e = *state;
   assert_ok(uvdio_backend_probe(UVDIO_BACKEND_AUTO, NULL, 0));
   uvdio_engine_t* engine = engine_on(e, UVDIO_BACKEND_AUTO);
-  int ring_there = uvdio_backend_probe(UVDIO_BACKEND_RING, NULL, 0) == 0;
-  assert_string_equal(uvdio_engine_backend(engine), ring_there ? "ring" : "pool");
+  assert_string_equal(uvdio_engine_backend(engine), best_backend());
   close_engine(e, engine);
 }
 
