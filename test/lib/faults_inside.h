@@ -7,6 +7,7 @@
 #define UVDIO_TEST_FAULTS_INSIDE_H
 
 #include "faults.h"
+#include "uvdio.h"
 
 #define WHOLE SIZE_MAX
 
@@ -30,7 +31,11 @@ struct plan fault_plan(enum fault_call call, int is_here);
 
 /* The bytes that a transfer of `length` moves by the plan: direct I/O takes whole blocks, so one
  * that is to end within one moves it, and tells less. */
-size_t fault_at_most(size_t length, const struct plan* plan);
+static inline size_t fault_at_most(size_t length, const struct plan* plan) {
+  size_t blocks = plan->bytes / UVDIO_ALIGNMENT + (plan->bytes % UVDIO_ALIGNMENT != 0);
+  return plan->bytes >= length || blocks * UVDIO_ALIGNMENT > length ? length
+                                                                    : blocks * UVDIO_ALIGNMENT;
+}
 
 /* Counts a write that asks to be durable by itself. */
 void fault_count_durable_write(void);

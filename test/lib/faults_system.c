@@ -23,7 +23,6 @@
 #endif
 
 #include "faults_inside.h"
-#include "uvdio.h"
 
 /* The same numbers on every architecture. */
 #ifndef SYS_io_uring_setup
@@ -39,12 +38,6 @@
   result = plan.error != 0 ? fault_fail_with(plan.error) : (long)(real); \
   fault_leave(call);                                                     \
   return result
-
-size_t fault_at_most(size_t length, const struct plan* plan) {
-  size_t blocks = plan->bytes / UVDIO_ALIGNMENT + (plan->bytes % UVDIO_ALIGNMENT != 0);
-  return plan->bytes >= length || blocks * UVDIO_ALIGNMENT > length ? length
-                                                                    : blocks * UVDIO_ALIGNMENT;
-}
 
 static ssize_t told(ssize_t result, const struct plan* plan) {
   return result > 0 && (size_t)result > plan->bytes ? (ssize_t)plan->bytes : result;
