@@ -370,6 +370,7 @@ static void questions_and_syncs_are_never_done_without_their_program(void** stat
 /* Leaves writes on their way, and lets them land one step after the other, or all at once. */
 static void let_land(uint64_t seed, int settles, struct lines* lines) {
   void* state = NULL;
+  uvdio_file_t file = {0}; /* left open for the engine's close */
   memset(lines, 0, sizeof(*lines));
   struct world* w = make_traced(&state, seed, lines);
   for (unsigned i = 0; i < 3; i++) {
@@ -383,7 +384,6 @@ static void let_land(uint64_t seed, int settles, struct lines* lines) {
   if (settles) {
     assert_true(uvdio_sim_settle(w->sim) >= 0);
   } else {
-    uvdio_file_t file = {0};
     start(w);
     assert_result(t_open(op_now(&w->tracker), w->engine, &file, "other", UVDIO_OPEN_RW), 0);
     while (sim_stats(w).landing > 0) {
