@@ -52,6 +52,7 @@ typedef struct record_s {
   struct record_s* next_part;
   struct record_s* next_req; /* not of parts */
   struct record_s* next_buf;
+  struct record_s** link_buf; /* what points to it: many may be of one page */
   struct record_s* next_open; /* the library itself touches its bytes */
 } record_t;
 
@@ -187,6 +188,10 @@ static void insert_part(record_t* part) {
 
   if (part->buf.base != NULL) {
     part->next_buf = *bucket;
+    part->link_buf = bucket;
+    if (*bucket != NULL) {
+      (*bucket)->link_buf = &part->next_buf;
+    }
     *bucket = part;
   }
 }
@@ -204,15 +209,14 @@ static void insert(record_t* record) {
 }
 
 static void take_out_part(const record_t* part) {
-  record_t** link = bucket_of(by_buf, part->buf.base);
-
   if (part->buf.base == NULL) {
     return;
   }
-  while (*link != part) {
-    link = &(*link)->next_buf;
+  assert(*part->link_buf == part);
+  *part->link_buf = part->next_buf;
+  if (part->next_buf != NULL) {
+    part->next_buf->link_buf = part->link_buf;
   }
-  *link = part->next_buf;
 }
 
 static void take_out(const record_t* record) {

@@ -90,6 +90,6 @@ fi
 
 export PKG_CONFIG_LIBDIR="$root/lib/pkgconfig"
 cmake -S . -B "$folder/dev" -G Ninja \
-  -DCMAKE_BUILD_TYPE=Debug -DUVDIO_BUILD_TESTS=ON -DUVDIO_TEST_FUSE=OFF \
+  -DCMAKE_BUILD_TYPE=Debug -DUVDIO_BUILD_TESTS=ON -DUVDIO_TEST_FUSE=OFF -DUVDIO_TEST_SAMPLE=ON \
   -DUVDIO_WITH_RING=ON -DCMAKE_C_COMPILER=musl-gcc -DCMAKE_C_FLAGS="-isystem $root/include" &&
   cmake --build "$folder/dev" -j "$(job_count)"
