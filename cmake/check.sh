@@ -152,7 +152,8 @@ run_next() {
   chroot_begin "$suite" || { leave_out next "$chroot_why"; return; }
   chroot_setup || { leave_out next "$chroot_why"; return; }
   echo "next is $suite"
-  if ! chroot_run sh -c '. cmake/common.sh && build_preset dev build/build.log -DUVDIO_TEST_SAMPLE=ON'; then
+  if ! chroot_run sh -c '. cmake/common.sh
+    build_preset dev build/build.log -DUVDIO_TEST_SAMPLE=ON'; then
     failed=$((failed + 1))
     return
   fi
