@@ -10,6 +10,8 @@ set(uvdio_sources
   src/api.c
   src/file.c
   src/durability.c
+  src/class.c
+  src/device_model.c
   src/group.c
   src/names.c
   src/path.c
@@ -51,7 +53,8 @@ endif()
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   list(APPEND uvdio_sources src/backend/pool_fork.c src/os/posix.c src/os/posix_names.c
-       src/os/linux.c)
+       src/os/linux.c
+       src/os/linux_priority.c)
 elseif(CMAKE_SYSTEM_NAME STREQUAL "Darwin")
   list(APPEND uvdio_sources src/backend/pool_fork.c src/os/posix.c src/os/posix_names.c
        src/os/darwin.c)

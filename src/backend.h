@@ -66,6 +66,10 @@ struct uvdio__backend_s {
   /* Takes a request, as promised above. */
   int (*submit)(uvdio__queue_t* queue, uvdio_req_t* req);
 
+  /* Gives the request that was submitted last the I/O priority req->ioprio_. Null: the backend
+   * passes none on, or looks at it by itself. */
+  void (*prioritise)(uvdio__queue_t* queue, const uvdio_req_t* req);
+
   /* Sends on what submit has collected (queue->unflushed). May finish requests. Null: nothing is
    * ever collected. */
   void (*flush)(uvdio__queue_t* queue);

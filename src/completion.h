@@ -14,9 +14,10 @@
  * which may let others go on. Those are added to a queue; nothing starts within this call. */
 void uvdio__order_outcome(uvdio_req_t* req);
 
-/* What the end of a request takes outside of an iteration: the count of requests in flight is noted
- * before it falls, and the loop comes back for the callback. */
-void uvdio__queue_note_outside(uvdio_engine_t* engine);
+/* What the end of a request takes where it is not a plain one (engine->has_plain_end). Outside of
+ * an iteration the count of requests in flight is noted before it falls, and the loop comes back
+ * for the callback. With classes the request is not in flight any more. */
+void uvdio__queue_note_end(uvdio_req_t* req);
 
 /* A request that has no outcome yet takes another step, on its queue or on the pool. */
 void uvdio__queue_continue(uvdio__queue_t* queue, uvdio_req_t* req, uvdio__verdict_t verdict);
@@ -34,13 +35,13 @@ static inline void uvdio__queue_done(uvdio__queue_t* queue, uvdio_req_t* req, in
   uvdio__verdict_t verdict;
 
   uvdio__ownership_check(req);
-  if (UVDIO__UNLIKELY(!engine->in_iteration)) {
-    uvdio__queue_note_outside(engine);
-  }
   verdict = uvdio__request_settle(req, result);
   if (UVDIO__UNLIKELY(verdict != VERDICT_DONE)) {
     uvdio__queue_continue(queue, req, verdict);
     return;
+  }
+  if (UVDIO__UNLIKELY(!engine->has_plain_end)) {
+    uvdio__queue_note_end(req);
   }
   uvdio__queue_stop(engine, queue, req);
   uvdio__queue_push_completed(engine, req);

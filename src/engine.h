@@ -31,7 +31,8 @@
  *   - off the loop the idle handle is not active and no thread is the poller;
  *   - CLOSED implies that nothing waits, runs or is completed, and that no file is left;
  *   - without a bound thread nothing is in flight;
- *   - requests are in flight within `limit` only.
+ *   - requests are in flight within `limit` only;
+ *   - `not_direct` counts what waits, and the classes.
  */
 #ifndef UVDIO_ENGINE_H
 #define UVDIO_ENGINE_H
@@ -71,6 +72,7 @@ struct uvdio_engine_s {
 
   /* Conditions of the current iteration; each is 0 or 1. */
   int in_iteration;     /* callbacks run or queues are submitted: no wake-up is needed */
+  int has_plain_end;    /* in an iteration, without classes: a request ends without further ado */
   int poll_pending;     /* a backend has to be asked again before the loop blocks */
   int busy_poll_wanted; /* something was submitted that busy polling should wait for */
   int idle_active;      /* the idle handle is active: the loop does not block */
@@ -90,11 +92,13 @@ struct uvdio_engine_s {
   unsigned queue_count;
   unsigned next_queue;     /* the one that submits next where both have something waiting */
   unsigned limit;          /* requests in flight on all queues; 0 until the first iteration */
-  unsigned waiting;        /* length of all `waiting` lists */
+  unsigned waiting;        /* length of all `waiting` lists, those of classes included */
+  unsigned not_direct;     /* `waiting`, and 1 with classes; 0: a request may go to its backend */
   uvdio__list_t completed; /* requests whose callback is due, oldest first */
   struct uvdio__vector_s* vectors; /* the stock, for requests with several buffers (vector.h) */
   unsigned vector_count;           /* of the stock; `depth` at most */
   struct uvdio__durability_s* durability; /* by device (durability.h) */
+  struct uvdio__classes_s* classes;       /* null: none (class.h) */
   uvdio_file_t* files;                    /* every file that is opening, open or closing */
   uvdio_link_t_ shares;                   /* those of them that have a share (share.h) */
   uvdio_file_t no_file;  /* in the place of one, for operations on names; on no list */
@@ -108,7 +112,9 @@ struct uvdio_engine_s {
   uv_idle_t idle;       /* active while the loop must not block */
   uv_prepare_t prepare; /* releases registrations of destroyed arenas before the loop blocks */
   uv_async_t tick;      /* off the loop: closed when made, its close callback is an iteration */
-  uv_async_t signal;    /* of other threads (loop.h); not before has_signal */
+  uv_timer_t timer;     /* wakes the loop (loop.h); not before has_timer */
+  int has_timer;
+  uv_async_t signal; /* of other threads (loop.h); not before has_signal */
   int has_signal;
   int is_signal_open;    /* by the mutex, as the next one */
   uvdio_link_t_ signals; /* links of those that were signalled to, oldest first */
@@ -170,6 +176,11 @@ static inline void uvdio__engine_note_call(uvdio_engine_t* engine, uint64_t bega
   }
 }
 
+/* After a change of what it depends on. */
+static inline void uvdio__engine_set_plain_end(uvdio_engine_t* engine) {
+  engine->has_plain_end = engine->in_iteration && engine->classes == NULL;
+}
+
 /*
  * Queues, as far as backends need them
  */
@@ -220,6 +231,7 @@ static inline void uvdio__engine_assert_valid(const uvdio_engine_t* engine) {
           uvdio__list_is_empty(&engine->completed)));
   assert(engine->thread != 0 || engine->stats.in_flight == 0);
   assert(engine->stats.in_flight <= engine->limit);
+  assert(engine->not_direct == engine->waiting + (engine->classes != NULL));
   (void)engine;
 }
 

@@ -17,6 +17,7 @@
 #include <assert.h>
 
 #include "allocator.h"
+#include "class.h"
 #include "durability.h"
 #include "file.h"
 #include "iteration.h"
@@ -29,6 +30,7 @@
 void uvdio__engine_free(uvdio_engine_t* engine) {
   uvdio__vector_free_stock(engine);
   uvdio__durability_free(engine);
+  uvdio__class_free(engine);
   if (engine->has_signal && !uvdio__engine_is_forked(engine)) {
     uv_mutex_destroy(&engine->signal_mutex);
   }

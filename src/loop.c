@@ -111,6 +111,44 @@ static void stop_listening(uvdio_engine_t* engine) {
 }
 
 /*
+ * The timer
+ */
+
+int uvdio__loop_have_timer(uvdio_engine_t* engine) {
+  if (engine->has_timer) {
+    return 0;
+  }
+  if (engine->loop_state != LOOP_ATTACHED) {
+    return UV_EBADF;
+  }
+  (void)uv_timer_init(engine->loop, &engine->timer);
+  uv_unref((uv_handle_t*)&engine->timer);
+  engine->has_timer = 1;
+  return 0;
+}
+
+static void on_timer(uv_timer_t* handle) {
+  uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, timer);
+
+  if (!uvdio__engine_is_inherited(engine)) {
+    uvdio__loop_wake(engine);
+  }
+}
+
+void uvdio__loop_wake_after(uvdio_engine_t* engine, uint64_t milliseconds) {
+  assert(engine->has_timer);
+  if (uv_is_closing((uv_handle_t*)&engine->timer)) {
+    uvdio__loop_wake(engine); /* Where the user did that: leaves the loop. */
+    return;
+  }
+  (void)uv_timer_start(&engine->timer, on_timer, milliseconds, 0);
+}
+
+static void on_timer_closed(uv_handle_t* handle) {
+  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio_engine_t, timer));
+}
+
+/*
  * Off the loop
  */
 
@@ -170,6 +208,9 @@ void uvdio__loop_detach(uvdio_engine_t* engine) {
   uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->idle, on_idle_closed);
   uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->prepare, on_prepare_closed);
   stop_listening(engine);
+  if (engine->has_timer) {
+    uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->timer, on_timer_closed);
+  }
   for (i = 0; i < engine->queue_count; i++) {
     if (engine->queues[i].backend->leave_loop != NULL) {
       engine->queues[i].backend->leave_loop(&engine->queues[i]);

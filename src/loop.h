@@ -35,6 +35,14 @@ void uvdio__loop_detach(uvdio_engine_t* engine);
 /* Makes a tick: one more iteration follows off the loop. */
 void uvdio__loop_tick(uvdio_engine_t* engine);
 
+/* From here on uvdio__loop_wake_after() can be called. The engine has one handle more, which does
+ * not keep the loop alive. No-op where it has it already. Errors: UV_EBADF (off the loop). */
+int uvdio__loop_have_timer(uvdio_engine_t* engine);
+
+/* Wakes the loop after so many milliseconds, in the place of an earlier call's. On the loop
+ * only. */
+void uvdio__loop_wake_after(uvdio_engine_t* engine, uint64_t milliseconds);
+
 /* From here on uvdio__loop_signal() wakes the loop. The engine has one handle more, which does not
  * keep the loop alive. No-op where it has it already. Errors: UV_ENOMEM, UV_EBADF (off the
  * loop). */

@@ -4,6 +4,7 @@
  * Each is on one of these lists, or is the close that a file holds back:
  *
  *   a queue     waiting, running
+ *   a class     waiting
  *   a file      deferred_, written_, followers_, durable_waiting_, truncate_queue_
  *   the engine  completed: the callback is due
  */
@@ -70,12 +71,12 @@ static int is_wanted(const uvdio_req_t* req, const uvdio_file_t* file) {
 
 /* The next one is looked up before: a cancelled request leaves the list, and what it releases is
  * appended. Returns how many have ended. */
-static size_t cancel_waiting(uvdio__queue_t* queue, const uvdio_file_t* file) {
-  uvdio_req_t* req = uvdio__list_first(&queue->waiting);
+static size_t cancel_waiting(const uvdio__list_t* waiting, const uvdio_file_t* file) {
+  uvdio_req_t* req = uvdio__list_first(waiting);
   size_t count = 0;
 
   while (req != NULL) {
-    uvdio_req_t* next = uvdio__list_after(&queue->waiting, req);
+    uvdio_req_t* next = uvdio__list_after(waiting, req);
     if (is_wanted(req, file)) {
       (void)uvdio_cancel(req);
       count++;
@@ -157,13 +158,14 @@ static size_t cancel_deferred_of(uvdio_engine_t* engine, uvdio_file_t* only) {
 
 /* What ends may release others, so that it is done until none is left that has not begun. */
 static void cancel_unbegun(uvdio_engine_t* engine, uvdio_file_t* only) {
+  const uvdio__list_t* waiting;
   size_t count;
   unsigned i;
 
   do {
     count = cancel_deferred_of(engine, only);
-    for (i = 0; i < engine->queue_count; i++) {
-      count += cancel_waiting(&engine->queues[i], only);
+    for (i = 0; (waiting = uvdio__queue_waiting(engine, i)) != NULL; i++) {
+      count += cancel_waiting(waiting, only);
     }
   } while (count > 0);
 }
@@ -281,6 +283,7 @@ static void walk_file(const walk_t* walk, uvdio_file_t* file) {
 int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg) {
   walk_t walk = {cb, arg, 0};
   int error = engine == NULL || cb == NULL ? UV_EINVAL : check_engine(engine);
+  const uvdio__list_t* waiting;
   uvdio_file_t* file;
   unsigned i;
 
@@ -291,7 +294,9 @@ int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg) {
   engine->is_walked = 1;
   for (i = 0; i < engine->queue_count; i++) {
     walk_list(&walk, &engine->queues[i].running);
-    walk_list(&walk, &engine->queues[i].waiting);
+  }
+  for (i = 0; (waiting = uvdio__queue_waiting(engine, i)) != NULL; i++) {
+    walk_list(&walk, waiting);
   }
   for (file = engine->files; file != NULL; file = file->next_) {
     walk_file(&walk, file);

@@ -8,29 +8,51 @@
 #include <stdio.h>
 
 #include "batch.h"
+#include "class.h"
 #include "share.h"
 
 static uvdio__queue_t* pool_of(uvdio_engine_t* engine) {
   return &engine->queues[engine->queue_count - 1];
 }
 
+static void count_waiting(uvdio_engine_t* engine, int change) {
+  engine->waiting += (unsigned)change;
+  engine->not_direct += (unsigned)change;
+}
+
 static void queue_push_back(uvdio__queue_t* queue, uvdio_req_t* req) {
   req->queue_ = queue;
   req->state_ = STATE_WAITING;
   uvdio__list_append(&queue->waiting, req);
-  queue->engine->waiting++;
+  count_waiting(queue->engine, 1);
 }
 
 static void queue_push_front(uvdio__queue_t* queue, uvdio_req_t* req) {
   req->state_ = STATE_WAITING;
   uvdio__list_prepend(&queue->waiting, req);
-  queue->engine->waiting++;
+  count_waiting(queue->engine, 1);
 }
 
 void uvdio__queue_remove(uvdio_req_t* req) {
   assert(req->state_ == STATE_WAITING && req->engine_->waiting > 0);
-  uvdio__list_remove(req);
-  req->engine_->waiting--;
+  if (uvdio__class_holds(req)) {
+    uvdio__class_remove(req);
+  } else {
+    uvdio__list_remove(req);
+  }
+  count_waiting(req->engine_, -1);
+}
+
+void uvdio__queue_complete(uvdio_req_t* req) {
+  uvdio_engine_t* engine = req->engine_;
+
+  if (engine->classes != NULL) {
+    uvdio__class_end(req);
+  }
+  uvdio__queue_push_completed(engine, req);
+  if (!engine->in_iteration) {
+    uvdio__loop_wake(engine);
+  }
 }
 
 static void requeue_on_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
@@ -60,6 +82,7 @@ void uvdio__queue_set_iteration(uvdio_engine_t* engine, int in_iteration) {
   unsigned i;
 
   engine->in_iteration = in_iteration;
+  uvdio__engine_set_plain_end(engine);
   for (i = 0; i < engine->queue_count; i++) {
     update_batch_limit(&engine->queues[i], 0);
   }
@@ -134,12 +157,26 @@ static int handle_submit_error(uvdio__queue_t* queue, uvdio_req_t* req, int erro
   return 1;
 }
 
+/* Without a priority. */
+static int submit_plain(uvdio__queue_t* queue, uvdio_req_t* req) {
+  int error = queue->backend->submit(queue, req);
+
+  if (error != 0) {
+    return handle_submit_error(queue, req, error);
+  }
+  uvdio__queue_started(queue, req);
+  return 1;
+}
+
 /* Submits a request to its queue's backend. Returns 0 when the queue takes no more for now. */
 static int submit(uvdio__queue_t* queue, uvdio_req_t* req) {
   int error = queue->backend->submit(queue, req);
 
   if (error != 0) {
     return handle_submit_error(queue, req, error);
+  }
+  if (req->ioprio_ != 0 && queue->backend->prioritise != NULL) {
+    queue->backend->prioritise(queue, req);
   }
   uvdio__queue_started(queue, req);
   return 1;
@@ -152,13 +189,11 @@ static int latch_over(const uvdio_req_t* req) {
   return is_refused ? uvdio__share_latch_of(req->file) : 0;
 }
 
-/* Returns 0 when the queue takes no more for now. */
-static int submit_next(uvdio__queue_t* queue) {
-  uvdio_req_t* req = uvdio__list_first(&queue->waiting);
+/* A request that waits no more. Returns 0 when the queue takes no more for now. */
+static int submit_unlatched(uvdio__queue_t* queue, uvdio_req_t* req) {
   int latch = latch_over(req);
 
   uvdio__ownership_check(req);
-  uvdio__queue_remove(req);
   if (latch != 0) {
     uvdio__request_fail(req, latch);
     uvdio__queue_complete(req);
@@ -167,8 +202,42 @@ static int submit_next(uvdio__queue_t* queue) {
   return submit(queue, req);
 }
 
+static int submit_next(uvdio__queue_t* queue) {
+  uvdio_req_t* req = uvdio__list_first(&queue->waiting);
+
+  uvdio__queue_remove(req);
+  return submit_unlatched(queue, req);
+}
+
+static uvdio__queue_t* queue_for(const uvdio_req_t* req) {
+  const uvdio_file_t* file = req->file;
+  int is_concurrent = file->queue_concurrent_ != NULL && uvdio__is_transfer(req->op) &&
+                      req->engine_->stats.in_flight > 0;
+
+  return uvdio__queue_or_pool(is_concurrent ? file->queue_concurrent_ : file->queue_);
+}
+
+/* The request of a class that can begin now, or null. */
+static uvdio_req_t* next_of_classes(const uvdio_engine_t* engine) {
+  uvdio_req_t* req = engine->classes != NULL ? uvdio__class_next(engine) : NULL;
+  return req != NULL && uvdio__queue_has_room(queue_for(req)) ? req : NULL;
+}
+
+/* As far as classes let requests begin. */
+static void submit_classes(uvdio_engine_t* engine) {
+  uvdio_req_t* req;
+
+  while ((req = next_of_classes(engine)) != NULL) {
+    req->queue_ = queue_for(req);
+    uvdio__class_begin(req);
+    count_waiting(engine, -1);
+    (void)submit_unlatched(req->queue_, req);
+  }
+  uvdio__class_wait_for_limits(engine);
+}
+
 /* One request of each queue in turn, so that none goes without where room gets free one at a
- * time. */
+ * time. What has begun goes before what waits in its class. */
 static void submit_waiting(uvdio_engine_t* engine) {
   int started;
   unsigned i;
@@ -186,6 +255,9 @@ static void submit_waiting(uvdio_engine_t* engine) {
       }
     }
   } while (started);
+  if (engine->classes != NULL) {
+    submit_classes(engine);
+  }
 }
 
 void uvdio__queue_submit_and_flush(uvdio_engine_t* engine) {
@@ -204,20 +276,29 @@ void uvdio__queue_submit_and_flush(uvdio_engine_t* engine) {
   }
 }
 
-static uvdio__queue_t* queue_for(const uvdio_req_t* req) {
-  const uvdio_file_t* file = req->file;
-  int is_concurrent = file->queue_concurrent_ != NULL && uvdio__is_transfer(req->op) &&
-                      req->engine_->stats.in_flight > 0;
-
-  return uvdio__queue_or_pool(is_concurrent ? file->queue_concurrent_ : file->queue_);
-}
-
 void uvdio__queue_add(uvdio_req_t* req) {
   uvdio__queue_t* queue = queue_for(req);
 
-  queue_push_back(queue, req);
+  if (queue->engine->classes != NULL) {
+    req->queue_ = queue;
+    uvdio__class_add(req);
+    count_waiting(queue->engine, 1);
+  } else {
+    queue_push_back(queue, req);
+  }
   if ((uvdio__queue_has_room(queue) && !queue->engine->in_iteration) || queue->engine->limit == 0) {
     uvdio__loop_wake(queue->engine);
+  }
+}
+
+/* With classes a request begins at once where they let it. */
+static UVDIO__NOINLINE void add_and_submit(uvdio_engine_t* engine, uvdio_req_t* req) {
+  uvdio__queue_add(req);
+  if (engine->classes != NULL) {
+    submit_classes(engine);
+    if (uvdio__class_holds(req)) {
+      uvdio__class_note_wait(req);
+    }
   }
 }
 
@@ -225,10 +306,10 @@ void uvdio__queue_start(uvdio_req_t* req) {
   uvdio__queue_t* queue = queue_for(req);
 
   req->queue_ = queue;
-  if (uvdio__queue_has_room(queue) && queue->engine->waiting == 0) {
-    (void)submit(queue, req);
+  if (uvdio__queue_has_room(queue) && queue->engine->not_direct == 0) {
+    (void)submit_plain(queue, req);
   } else {
-    uvdio__queue_add(req);
+    add_and_submit(queue->engine, req);
   }
 }
 
@@ -242,7 +323,7 @@ int uvdio__queue_has_work(const uvdio_engine_t* engine) {
       return 1;
     }
   }
-  return 0;
+  return next_of_classes(engine) != NULL;
 }
 
 /*
@@ -290,13 +371,23 @@ void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req) {
   requeue_on_pool(queue, req);
 }
 
-void uvdio__queue_note_outside(uvdio_engine_t* engine) {
-  note_in_flight(engine);
-  uvdio__loop_wake(engine);
+static void note_outside(uvdio_engine_t* engine) {
+  if (!engine->in_iteration) {
+    note_in_flight(engine);
+    uvdio__loop_wake(engine);
+  }
+}
+
+void uvdio__queue_note_end(uvdio_req_t* req) {
+  note_outside(req->engine_);
+  if (req->engine_->classes != NULL) {
+    uvdio__class_end(req);
+  }
 }
 
 void uvdio__queue_continue(uvdio__queue_t* queue, uvdio_req_t* req, uvdio__verdict_t verdict) {
   assert(verdict != VERDICT_DONE);
+  note_outside(queue->engine);
   if (verdict == VERDICT_AGAIN) {
     uvdio__queue_again(queue, req);
   } else {
@@ -328,17 +419,32 @@ void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason) {
   (void)snprintf(queue->engine->reason, sizeof(queue->engine->reason), "%s", reason);
 }
 
+static void fail_all(const uvdio__list_t* waiting, int error) {
+  uvdio_req_t* req;
+
+  while ((req = uvdio__list_first(waiting)) != NULL) {
+    uvdio__queue_remove(req);
+    uvdio__request_fail(req, error);
+    uvdio__queue_complete(req);
+  }
+}
+
 void uvdio__queue_fail_waiting(uvdio_engine_t* engine, int error) {
+  const uvdio__list_t* waiting;
   unsigned i;
 
-  for (i = 0; i < engine->queue_count; i++) {
-    uvdio_req_t* req;
-    while ((req = uvdio__list_first(&engine->queues[i].waiting)) != NULL) {
-      uvdio__queue_remove(req);
-      uvdio__request_fail(req, error);
-      uvdio__queue_complete(req);
-    }
+  for (i = 0; (waiting = uvdio__queue_waiting(engine, i)) != NULL; i++) {
+    fail_all(waiting, error);
   }
+}
+
+const uvdio__list_t* uvdio__queue_waiting(const uvdio_engine_t* engine, unsigned number) {
+  if (number < engine->queue_count) {
+    return &engine->queues[number].waiting;
+  }
+  number -= engine->queue_count;
+  return engine->classes != NULL && number < UVDIO_CLASSES ? uvdio__class_waiting(engine, number)
+                                                           : NULL;
 }
 
 static void fail_running(uvdio__queue_t* queue, int error) {

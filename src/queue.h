@@ -18,6 +18,9 @@ void uvdio__queue_start(uvdio_req_t* req);
 /* Takes a waiting request off its queue. */
 void uvdio__queue_remove(uvdio_req_t* req);
 
+/* Lists of waiting requests, of queues and classes, by number; null after the last one. */
+const uvdio__list_t* uvdio__queue_waiting(const uvdio_engine_t* engine, unsigned number);
+
 /* Gives every request that waits on the engine's queues its outcome, `error`. */
 void uvdio__queue_fail_waiting(uvdio_engine_t* engine, int error);
 
@@ -38,13 +41,6 @@ void uvdio__queue_set_iteration(uvdio_engine_t* engine, int in_iteration);
 
 /* Completes an accepted request, whose outcome is known, and has the loop come back for the
  * callback. */
-static inline void uvdio__queue_complete(uvdio_req_t* req) {
-  uvdio_engine_t* engine = req->engine_;
-
-  uvdio__queue_push_completed(engine, req);
-  if (!engine->in_iteration) {
-    uvdio__loop_wake(engine);
-  }
-}
+void uvdio__queue_complete(uvdio_req_t* req);
 
 #endif /* UVDIO_QUEUE_H */

@@ -48,6 +48,7 @@ typedef struct uvdio_facts_s_ {
   unsigned char state_;          \
   unsigned char cancelled_;      \
   unsigned char retries_;        \
+  unsigned char class_;          \
   unsigned flags_;               \
   uintptr_t magic_;              \
   uvdio_engine_t* engine_;       \
@@ -69,7 +70,10 @@ typedef struct uvdio_facts_s_ {
   void* worker_;                 \
   uint64_t began_ns_;            \
   uint64_t submitted_ms_;        \
-  void* reserved_[3]; /* zero; becomes fields of later versions */
+  unsigned weight_;              \
+  unsigned short ioprio_;        \
+  unsigned char in_class_;       \
+  void* reserved_[2]; /* zero; becomes fields of later versions */
 
 /* src/file.h tells the states, src/order.h the lists. */
 #define UVDIO_FILE_PRIVATE_FIELDS                                                                 \
@@ -100,6 +104,7 @@ typedef struct uvdio_facts_s_ {
   unsigned char path_kind_;     /* PATH_*: what path_ is relative to (src/file.h) */              \
   unsigned char refusals_;      /* writes in a row that kernel AIO refused to begin */            \
   unsigned char detour_;        /* so many writes go to the pool at once (src/aio/submit.c) */    \
+  unsigned char class_;         /* of requests that have none of their own */                     \
   uint64_t sequence_;                                                                             \
   uvdio_link_t_ order_;           /* changes without an outcome, oldest first */                  \
   uvdio_link_t_ deferred_;        /* syncs that wait for changes or another sync, oldest first */ \

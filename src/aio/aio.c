@@ -154,6 +154,7 @@ const uvdio__backend_t uvdio__backend_aio = {
     .init = init_aio,
     .avoid = uvdio__aio_avoid,
     .submit = uvdio__aio_submit_request,
+    .prioritise = uvdio__aio_prioritise,
     .flush = uvdio__aio_flush,
     .reap = uvdio__aio_reap,
     .busy_poll = uvdio__aio_busy_poll,

@@ -85,6 +85,7 @@ void uvdio__aio_explain(int error, const char* call, char* reason, size_t size);
 int uvdio__aio_probe(char* reason, size_t size);
 const char* uvdio__aio_avoid(const uvdio_file_t* file, int* is_for_several);
 int uvdio__aio_submit_request(uvdio__queue_t* queue, uvdio_req_t* req);
+void uvdio__aio_prioritise(uvdio__queue_t* queue, const uvdio_req_t* req);
 void uvdio__aio_flush(uvdio__queue_t* queue);
 void uvdio__aio_cancel(uvdio__queue_t* queue, uvdio_req_t* req);
 int uvdio__aio_reap(uvdio__queue_t* queue);

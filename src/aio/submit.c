@@ -231,6 +231,16 @@ int uvdio__aio_submit_request(uvdio__queue_t* queue, uvdio_req_t* req) {
   return 0;
 }
 
+/* The block of the request that was submitted last. */
+void uvdio__aio_prioritise(uvdio__queue_t* queue, const uvdio_req_t* req) {
+  const uvdio__aio_t* state = queue->state;
+  struct iocb* block = state->gathered[queue->unflushed - 1];
+
+  assert(queue->unflushed > 0 && ((uvdio__aio_slot_t*)(uintptr_t)block->aio_data)->req == req);
+  block->aio_flags |= IOCB_FLAG_IOPRIO;
+  block->aio_reqprio = (int16_t)req->ioprio_;
+}
+
 /* What the kernel has can't be stopped: io_cancel(2) knows no transfers and no syncs. */
 void uvdio__aio_cancel(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__aio_t* state = queue->state;

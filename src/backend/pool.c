@@ -86,7 +86,15 @@ static void remove_work(pool_t* pool) {
 /* On a worker thread. Everything that it reads stays as it is until run_slot_done. */
 static void run_slot(uv_work_t* work) {
   slot_t* slot = (slot_t*)(void*)work;
+  unsigned ioprio = slot->req->ioprio_;
+
+  if (ioprio != 0) {
+    uvdio__os_set_io_priority(ioprio);
+  }
   slot->result = uvdio__request_perform(work->data, slot->req);
+  if (ioprio != 0) {
+    uvdio__os_set_io_priority(0); /* Its own again: libuv's threads have none. */
+  }
 }
 
 static void run_slot_done(uv_work_t* work, int status) {

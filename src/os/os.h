@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "uvdio.h"
+#include "uvdio/class.h"
 
 /* Data that nobody outside of the library can mean: reached directly, and not by a table. */
 #if defined(__GNUC__) && !defined(_WIN32)
@@ -222,6 +223,26 @@ static inline int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uin
   (void)hint;
   (void)value;
   return UV_ENOTSUP;
+}
+#endif
+
+/* I/O priorities, which Linux alone has: in the system's number (0: none), whether this process may
+ * use one, and that of the calling thread from now on. */
+#ifdef __linux__
+unsigned uvdio__os_io_priority(uvdio_priority_t priority);
+int uvdio__os_try_io_priority(uvdio_priority_t priority);
+void uvdio__os_set_io_priority(unsigned number);
+#else
+static inline unsigned uvdio__os_io_priority(uvdio_priority_t priority) {
+  (void)priority;
+  return 0;
+}
+static inline int uvdio__os_try_io_priority(uvdio_priority_t priority) {
+  (void)priority;
+  return 0;
+}
+static inline void uvdio__os_set_io_priority(unsigned number) {
+  (void)number;
 }
 #endif
 

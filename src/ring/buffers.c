@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "allocator.h"
+#include "class.h"
 #include "ring/ring.h"
 #include "vector.h"
 
@@ -559,10 +560,22 @@ static int is_in_use(const uvdio__list_t* list, const uvdio_arena_t* arena) {
   return 0;
 }
 
+/* Or has yet to begin. */
+static int is_waiting(const uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+  unsigned i;
+
+  for (i = 0; queue->engine->classes != NULL && i < UVDIO_CLASSES; i++) {
+    if (is_in_use(uvdio__class_waiting(queue->engine, i), arena)) {
+      return 1;
+    }
+  }
+  return is_in_use(&queue->waiting, arena);
+}
+
 int uvdio__ring_unregister_arena(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
   uvdio__registration_t* registration = look_up(queue->state, arena);
 
-  if (is_in_use(&queue->running, arena) || is_in_use(&queue->waiting, arena)) {
+  if (is_in_use(&queue->running, arena) || is_waiting(queue, arena)) {
     return UV_EBUSY;
   }
   if (registration == NULL || registration->registered == 0) {

@@ -194,6 +194,7 @@ const uvdio__backend_t uvdio__backend_ring = {
     .init = init_ring,
     .avoid = uvdio__ring_avoid,
     .submit = uvdio__ring_submit,
+    .prioritise = uvdio__ring_prioritise,
     .flush = uvdio__ring_flush,
     .reap = uvdio__ring_reap,
     .busy_poll = uvdio__ring_busy_poll,

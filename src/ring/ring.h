@@ -254,6 +254,7 @@ void uvdio__ring_unbind(uvdio__ring_t* ring);
  * Submission (submit.c), completion (drain.c): see backend.h
  */
 int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req);
+void uvdio__ring_prioritise(uvdio__queue_t* queue, const uvdio_req_t* req);
 void uvdio__ring_flush(uvdio__queue_t* queue);
 void uvdio__ring_cancel(uvdio__queue_t* queue, uvdio_req_t* req);
 int uvdio__ring_reap(uvdio__queue_t* queue);

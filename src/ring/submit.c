@@ -365,6 +365,15 @@ int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req) {
   return 0;
 }
 
+/* The entry of the request that was submitted last. */
+void uvdio__ring_prioritise(uvdio__queue_t* queue, const uvdio_req_t* req) {
+  uvdio__ring_t* state = queue->state;
+  struct io_uring_sqe* sqe = &state->entries[(state->ring.sq.sqe_tail - 1) & state->entry_mask];
+
+  assert(queue->unflushed > 0 && sqe->user_data == user_data_of(req));
+  sqe->ioprio = req->ioprio_;
+}
+
 /* Whether the kernel takes nothing for the moment. An interrupted call is repeated, but not for
  * ever. */
 static int is_put_off(int taken, unsigned* interruptions) {

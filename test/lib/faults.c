@@ -47,6 +47,7 @@ static unsigned pretended_descriptors;
 static unsigned pretended_missing_opcode;
 static unsigned durable_writes;
 static unsigned atomic_writes;
+static unsigned prioritised;
 static int blocking[2] = {-1, -1}; /* a pipe */
 static unsigned to_block;
 static pthread_t test_thread; /* the one that called faults_reset() */
@@ -123,6 +124,7 @@ void faults_reset(void) {
   pretended_missing_opcode = 0;
   durable_writes = 0;
   atomic_writes = 0;
+  prioritised = 0;
   end_blocking();
   memset(&stopped, 0, sizeof(stopped));
   memset(&stepping, 0, sizeof(stepping));
@@ -363,6 +365,19 @@ void fault_count_atomic_write(void) {
   pthread_mutex_lock(&lock);
   atomic_writes++;
   pthread_mutex_unlock(&lock);
+}
+
+void fault_count_prioritised(void) {
+  pthread_mutex_lock(&lock);
+  prioritised++;
+  pthread_mutex_unlock(&lock);
+}
+
+unsigned fault_prioritised(void) {
+  pthread_mutex_lock(&lock);
+  unsigned count = prioritised;
+  pthread_mutex_unlock(&lock);
+  return count;
 }
 
 unsigned fault_atomic_writes(void) {

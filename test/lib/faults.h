@@ -127,6 +127,9 @@ unsigned fault_durable_writes(void);
 /* The same of those that must not be torn (RWF_ATOMIC), as far as they have reached the kernel. */
 unsigned fault_atomic_writes(void);
 
+/* How many transfers had an I/O priority, as entries of a ring or blocks of kernel AIO. */
+unsigned fault_prioritised(void);
+
 /* How many of those calls a fault was meant for. */
 unsigned fault_hits(enum fault_call call);
 

@@ -163,7 +163,9 @@ static void block_read(aio_context_t context, struct iocb* block, int pipe_end) 
 
 /* Everything has to be zero that the kernel may not look at today. */
 static void inspect(const struct iocb* block) {
-  if (block->aio_reqprio != 0 || (block->aio_flags & ~(unsigned)IOCB_FLAG_RESFD) != 0 ||
+  unsigned known = IOCB_FLAG_RESFD | (block->aio_reqprio != 0 ? IOCB_FLAG_IOPRIO : 0u);
+  if ((block->aio_reqprio != 0 && (block->aio_flags & IOCB_FLAG_IOPRIO) == 0) ||
+      (block->aio_flags & ~known) != 0 ||
       (block->aio_rw_flags & ~(0x8 | RWF_DSYNC | RWF_ATOMIC)) != 0) {
     abort();
   }
@@ -185,6 +187,9 @@ static int visit(aio_context_t context, struct iocb* block) {
     return 0;
   } else if (plan.bytes != WHOLE && (call == CALL_PREAD || call == CALL_PWRITE)) {
     shorten(context, block, &plan);
+  }
+  if ((block->aio_flags & IOCB_FLAG_IOPRIO) != 0 && block->aio_reqprio != 0) {
+    fault_count_prioritised();
   }
   if (call == CALL_PWRITE && (block->aio_rw_flags & RWF_DSYNC) != 0) {
     fault_count_durable_write();

@@ -58,6 +58,7 @@
   X(EPOLL_CTL, "epoll_ctl", ENOMEM, EBADF, EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM)          \
   X(GETRLIMIT, "getrlimit", EFAULT, EINVAL, EPERM, ESRCH)                                         \
   X(UNAME, "uname", EFAULT)                                                                       \
+  X(IOPRIO_SET, "ioprio_set", EPERM, EINVAL, ESRCH)                                               \
   /* this and mmap: every allocation */                                                           \
   X(MEMALIGN, "posix_memalign", ENOMEM, EINVAL)                                                   \
   X(MMAP, "mmap", ENOMEM, EACCES, EAGAIN, EBADF, EEXIST, EINVAL, ENFILE, ENODEV, EOVERFLOW,       \

@@ -43,6 +43,9 @@ void fault_count_durable_write(void);
 /* Counts a write that must not be torn. */
 void fault_count_atomic_write(void);
 
+/* Counts a transfer with an I/O priority. */
+void fault_count_prioritised(void);
+
 /* Since Linux 6.11. */
 #ifndef RWF_ATOMIC
 #define RWF_ATOMIC 0x00000040

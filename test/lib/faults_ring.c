@@ -146,17 +146,25 @@ static int is_fixed(unsigned opcode) {
          opcode == OP_READV_FIXED || opcode == OP_WRITEV_FIXED;
 }
 
+static int is_transfer(unsigned opcode) {
+  return opcode == IORING_OP_READ || opcode == IORING_OP_READV || is_write(opcode) ||
+         is_fixed(opcode);
+}
+
 /* A transfer of a file that was opened with UVDIO_O_DONTCACHE (RWF_DONTCACHE). */
 static int drops_cache(const struct io_uring_sqe* sqe) {
   return (sqe->rw_flags & ~RWF_DSYNC) == 0x80 && (sqe->flags & IOSQE_FIXED_FILE) == 0 &&
-         (sqe->opcode == IORING_OP_READ || sqe->opcode == IORING_OP_WRITE ||
-          sqe->opcode == IORING_OP_READV || sqe->opcode == IORING_OP_WRITEV ||
-          is_fixed(sqe->opcode));
+         is_transfer(sqe->opcode);
 }
 
 /* Whether all is zero that the kernel may not look at today. */
+/* Transfers alone have a priority. Its class is in the upper three bits (ioprio_set(2)). */
+static int has_good_priority(const struct io_uring_sqe* sqe) {
+  return sqe->ioprio == 0 || (is_transfer(sqe->opcode) && sqe->ioprio >> 13 <= 3);
+}
+
 static int is_whole(const struct io_uring_sqe* sqe) {
-  return (sqe->flags & ~(IOSQE_FIXED_FILE | IOSQE_ASYNC)) == 0 && sqe->ioprio == 0 &&
+  return (sqe->flags & ~(IOSQE_FIXED_FILE | IOSQE_ASYNC)) == 0 && has_good_priority(sqe) &&
          (sqe->rw_flags == 0 || has_flags_of_its_own(sqe->opcode) || drops_cache(sqe) ||
           (is_write(sqe->opcode) && (sqe->rw_flags & ~(RWF_DSYNC | RWF_ATOMIC)) == 0)) &&
          (sqe->buf_index == 0 || is_fixed(sqe->opcode)) && sqe->personality == 0 &&
@@ -235,6 +243,9 @@ static void visit_new(struct io_uring_sq* sq) {
     struct io_uring_sqe* sqe = &sq->sqes[i & *sq->kring_mask];
     if (is_write(sqe->opcode) && (sqe->rw_flags & RWF_DSYNC) != 0) {
       fault_count_durable_write();
+    }
+    if (sqe->ioprio != 0) {
+      fault_count_prioritised();
     }
     visit(sqe);
     if (is_write(sqe->opcode) && (sqe->rw_flags & RWF_ATOMIC) != 0) {

@@ -388,6 +388,9 @@ long __wrap_syscall(long number, ...) {
   if (number == SYS_pwritev2) {
     return do_pwritev2(a);
   }
+  if (number == SYS_ioprio_set) {
+    return do_number(CALL_IOPRIO_SET, number, a);
+  }
   if (number == SYS_renameat2) {
     return do_number(CALL_RENAME, number, a);
   }

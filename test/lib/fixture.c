@@ -55,7 +55,7 @@ static int usage(const char* program) {
   fprintf(stderr,
           "usage: %s [--backend ring|registered|aio|pool|memory]"
           " [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim] [--pieces N]"
-          " [--handles dup] [--test PATTERN]\n",
+          " [--handles dup] [--classes on] [--test PATTERN]\n",
           program);
   return 2;
 }
@@ -82,6 +82,11 @@ static int read_arguments(int argc, char** argv, const char** filesystem) {
     }
     if (strcmp(argv[i], "--handles") == 0 && strcmp(argv[i + 1], "dup") == 0) {
       tracker_open_with(UVDIO_O_DUP);
+      continue;
+    }
+    if (strcmp(argv[i], "--classes") == 0 && strcmp(argv[i + 1], "on") == 0) {
+      matrix.has_classes = 1;
+      tracker_use_classes();
       continue;
     }
     if (strcmp(argv[i], "--test") == 0) {
@@ -264,11 +269,22 @@ void on_engine_closed(uvdio_engine_t* engine) {
   }
 }
 
+/* All that a class can have, and limits that hold nobody up for long. */
+static void set_classes(uvdio_engine_t* engine) {
+  uvdio_class_options_t limited = {.depth = 1000, .operations_max = 1000000, .bytes_max = 1 << 30};
+  uvdio_class_options_t low = {.shares = 1, .priority = UVDIO_PRIORITY_LOW};
+  assert_ok(uvdio_class_set(engine, UVDIO_CLASS_BACKGROUND, &low));
+  assert_ok(uvdio_class_set(engine, UVDIO_CLASS_USER, &limited));
+}
+
 void start_engine(struct fixture* f, uvdio_engine_options_t options) {
   options.backend = matrix.backend;
   assert_ok(f->sim != NULL ? uvdio_sim_engine_create(&f->engine, &f->loop, f->sim, &options)
                            : uvdio_engine_create(&f->engine, &f->loop, &options));
   uvdio_engine_set_data(f->engine, f);
+  if (matrix.has_classes) {
+    set_classes(f->engine);
+  }
   f->closed = 0;
 }
 

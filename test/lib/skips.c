@@ -39,6 +39,9 @@ static const struct expected {
 } table[] = {
     {"ring: *", ANYWHERE, "ring"},
     {"aio: *", ANYWHERE, "aio"},
+    {"each class has an order of its own", "contract_order.*", NULL},
+    {"writes of another class need not wait for the sync that fails", "fault_syncs.*", NULL},
+    {"this process may not use the real-time priority", "contract_classes.*", NULL},
     {"a worker has to give the kernel's context back", AIO, NULL},
     {"registered: the ring takes no memory*", ANYWHERE, "ring,sparse-buffers"},
     {"registered: the ring does not execute*", ANYWHERE, "nowait"},

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "uvdio/class.h"
+
 static _Thread_local int inside;
 
 int inside_library(void) {
@@ -55,10 +57,20 @@ void tracker_finish(struct tracker* tracker) {
   }
 }
 
+static int has_classes;
+
+void tracker_use_classes(void) {
+  has_classes = 1;
+}
+
 struct tracked_op* op_new(struct tracker* tracker) {
+  static unsigned next_class;
   struct tracked_op* op = calloc(1, sizeof(*op));
   if (op == NULL) {
     abort();
+  }
+  if (has_classes) {
+    (void)uvdio_req_set_class(&op->req, next_class++ % (UVDIO_CLASS_USER + 1));
   }
   op->tracker = tracker;
   op->req.data = op;

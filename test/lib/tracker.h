@@ -71,6 +71,9 @@ void tracker_init(struct tracker* tracker);
  * go as several buffers: at most 8. */
 void tracker_split(unsigned pieces);
 
+/* From now on requests belong to one class after the other, where the engine has some. */
+void tracker_use_classes(void);
+
 /* From now on t_open() opens with these flags as well; and those. */
 void tracker_open_with(unsigned flags);
 unsigned tracker_opens_with(void);

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Classes: who is next where requests wait, by shares; limits of a class; what a device takes at a
+ * time; and what the counters tell of that.
+ *
+ * An engine that knows its thread, and a file that has been read from: what may begin does so in
+ * the submitting call, and nothing ends before the loop runs. So the counters tell exactly what has
+ * begun.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "ops.h"
+
+enum { PAGES = 64, A = UVDIO_CLASS_USER, B = UVDIO_CLASS_USER + 1 };
+
+static int open_at(void** state, unsigned depth) {
+  uvdio_engine_options_t options = {.depth = depth};
+  return fixture_read_with(state, options, PAGES);
+}
+
+static int deep(void** state) {
+  return open_at(state, 0);
+}
+
+static int depth_1(void** state) {
+  return open_at(state, 1);
+}
+
+static struct tracked_op* read_in(struct fixture* f, unsigned class, size_t pages) {
+  struct tracked_op* op = op_new(&f->tracker);
+  uvdio_buf_t buf = blank(pages * PAGE);
+  assert_ok(uvdio_req_set_class(&op->req, class));
+  return t_read(op, &f->file, &buf, 0);
+}
+
+static void set_class(struct fixture* f, unsigned class, uvdio_class_options_t options) {
+  assert_ok(uvdio_class_set(f->engine, class, &options));
+}
+
+static uvdio_class_stats_t told(const struct fixture* f, unsigned class) {
+  uvdio_class_stats_t stats;
+  assert_ok(uvdio_class_stats(f->engine, class, &stats));
+  return stats;
+}
+
+static uvdio_device_model_t some_model(void) {
+  uvdio_device_model_t model = {.depth = 4,
+                                .bytes_in_flight = 16 * PAGE,
+                                .read_operations = 100000,
+                                .write_operations = 50000,
+                                .read_bytes = 1000000000,
+                                .write_bytes = 500000000};
+  return model;
+}
+
+/*
+ * Who is next
+ */
+
+/* How many of them were among the first `count` after `before`. */
+static unsigned among_first(struct tracked_op** ops, unsigned of, unsigned before, unsigned count) {
+  unsigned found = 0;
+  for (unsigned i = 0; i < of; i++) {
+    found += ops[i]->order > before && ops[i]->order <= before + count;
+  }
+  return found;
+}
+
+enum { EACH = 30 };
+
+/* One is in flight, and all others wait. Returns how many of B's were among the first 20. */
+static unsigned compete(struct fixture* f, size_t pages_of_a) {
+  struct tracked_op* of_a[EACH];
+  struct tracked_op* of_b[EACH];
+  read_in(f, UVDIO_CLASS_DEFAULT, 1);
+  unsigned before = f->tracker.finished + 1;
+  for (unsigned i = 0; i < EACH; i++) {
+    of_a[i] = read_in(f, A, pages_of_a);
+  }
+  for (unsigned i = 0; i < EACH; i++) {
+    of_b[i] = read_in(f, B, 1);
+  }
+  assert_int_equal(stats_of(f).in_flight, 1);
+  run(f);
+  assert_int_equal(among_first(of_a, EACH, before, 2 * EACH), EACH);
+  return among_first(of_b, EACH, before, 20);
+}
+
+static void shares_decide(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.shares = 100});
+  set_class(f, B, (uvdio_class_options_t){.shares = 300});
+  assert_in_range(compete(f, 1), 14, 16); /* 15 of 20 */
+}
+
+static void equal_shares_take_turns(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){0});
+  assert_in_range(compete(f, 1), 9, 11);
+}
+
+/* Without a device model a request counts as one, and again as one for each 64 KiB. */
+static void large_requests_cost_more(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){0});
+  assert_in_range(compete(f, 48), 15, 17); /* 64 to 17, as 15.8 to 4.2 */
+}
+
+/* A got much while B had nothing to do: B has nothing to catch up with. */
+static void idle_class_saves_nothing(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){0});
+  for (unsigned i = 0; i < 100; i++) {
+    read_in(f, A, 1);
+  }
+  run(f);
+  assert_in_range(compete(f, 1), 9, 11);
+}
+
+static void requests_of_a_class_keep_their_order(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* ops[EACH];
+  set_class(f, A, (uvdio_class_options_t){0});
+  for (unsigned i = 0; i < EACH; i++) {
+    ops[i] = read_in(f, A, 1 + i % 3);
+  }
+  run(f);
+  for (unsigned i = 1; i < EACH; i++) {
+    assert_true(ops[i - 1]->order < ops[i]->order);
+  }
+}
+
+/*
+ * Which class
+ */
+
+static void request_goes_before_file(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){0});
+  assert_ok(uvdio_file_set_class(&f->file, A));
+  read_in(f, B, 2);
+  read_in(f, UVDIO_CLASS_DEFAULT, 3);
+  run(f);
+  assert_int_equal(told(f, A).operations, 1);
+  assert_int_equal(told(f, A).bytes, 3 * PAGE);
+  assert_int_equal(told(f, B).operations, 1);
+  assert_int_equal(told(f, B).bytes, 2 * PAGE);
+  assert_int_equal(told(f, UVDIO_CLASS_DEFAULT).operations, 0);
+}
+
+/* Those that wait stay in the class in which they were submitted. */
+static void file_may_change_its_class_meanwhile(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.depth = 1});
+  assert_ok(uvdio_file_set_class(&f->file, A));
+  for (unsigned i = 0; i < 3; i++) {
+    read_in(f, UVDIO_CLASS_DEFAULT, 1);
+  }
+  assert_ok(uvdio_file_set_class(&f->file, B));
+  assert_int_equal(told(f, A).in_flight, 1);
+  assert_int_equal(told(f, A).waiting, 2);
+  run(f);
+  assert_int_equal(told(f, A).operations, 3);
+  assert_int_equal(told(f, A).waited, 2);
+  assert_int_equal(told(f, A).in_flight, 0);
+  assert_int_equal(told(f, B).operations, 0);
+}
+
+static void every_operation_has_a_class(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t page = filled(PAGE, 1);
+  set_class(f, A, (uvdio_class_options_t){0});
+  assert_ok(uvdio_file_set_class(&f->file, A));
+  t_write(op_new(&f->tracker), &f->file, &page, 0);
+  t_sync_data(op_new(&f->tracker), &f->file);
+  t_size(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_int_equal(told(f, A).operations, 3);
+  assert_int_equal(told(f, A).bytes, PAGE);
+}
+
+/*
+ * Limits
+ */
+
+static void depth_of_a_class_is_its_own(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.depth = 2});
+  for (unsigned i = 0; i < 5; i++) {
+    read_in(f, A, 1);
+  }
+  for (unsigned i = 0; i < 5; i++) {
+    read_in(f, B, 1);
+  }
+  assert_int_equal(told(f, A).in_flight, 2);
+  assert_int_equal(told(f, A).waiting, 3);
+  assert_int_equal(told(f, B).in_flight, 5);
+  assert_int_equal(stats_of(f).in_flight, 7);
+  run(f);
+  assert_int_equal(told(f, A).operations, 5);
+  assert_int_equal(told(f, A).waited, 3);
+  assert_int_equal(told(f, B).waited, 0);
+}
+
+static void new_options_let_waiting_requests_go(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1});
+  read_in(f, A, 1);
+  read_in(f, A, 1);
+  assert_int_equal(told(f, A).waiting, 1);
+  set_class(f, A, (uvdio_class_options_t){0});
+  uint64_t began = uv_hrtime();
+  run(f);
+  assert_true(uv_hrtime() - began < UINT64_C(900000000)); /* for which the limit would have held */
+  assert_int_equal(told(f, A).operations, 2);
+}
+
+/* The first one is free. The loop sleeps meanwhile: it does not turn without end. */
+static void operations_per_second_hold(void** state) {
+  struct fixture* f = *state;
+  enum { COUNT = 6, RATE = 50 };
+  set_class(f, A, (uvdio_class_options_t){.operations_max = RATE});
+  uint64_t began = uv_hrtime();
+  for (unsigned i = 0; i < COUNT; i++) {
+    read_in(f, A, 1);
+  }
+  assert_int_equal(told(f, A).in_flight, 1);
+  read_in(f, B, 1);
+  assert_int_equal(told(f, B).in_flight, 1);
+  run(f);
+  assert_true(uv_hrtime() - began >= UINT64_C(1000000000) / RATE * (COUNT - 1));
+  assert_int_equal(told(f, A).operations, COUNT);
+  assert_int_equal(told(f, A).limited, COUNT - 1);
+}
+
+/* A large request begins by a token, and those behind it wait for the rest. */
+static void bytes_per_second_hold(void** state) {
+  struct fixture* f = *state;
+  enum { RATE = 1024 * 1024 };
+  set_class(f, A, (uvdio_class_options_t){.bytes_max = RATE});
+  uint64_t began = uv_hrtime();
+  read_in(f, A, 32);
+  read_in(f, A, 1);
+  assert_int_equal(told(f, A).in_flight, 1);
+  run(f);
+  uint64_t owed = 32 * PAGE - RATE / 100;
+  assert_true(uv_hrtime() - began >= owed * 1000000000 / RATE);
+  assert_int_equal(told(f, A).bytes, 33 * PAGE);
+  assert_int_equal(told(f, A).limited, 1);
+}
+
+/* A limit of one request per second; the drain takes no 20 seconds. */
+static void drain_is_not_limited(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1});
+  for (unsigned i = 0; i < 20; i++) {
+    read_in(f, A, 1);
+  }
+  uint64_t began = uv_hrtime();
+  end_engine(f);
+  assert_true(uv_hrtime() - began < UINT64_C(19000000000));
+  assert_int_equal(f->tracker.finished, f->tracker.accepted);
+}
+
+static void limited_requests_can_be_cancelled(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1});
+  read_in(f, A, 1);
+  struct tracked_op* one = read_in(f, A, 1);
+  struct tracked_op* other = read_in(f, A, 1);
+  assert_ok(uvdio_cancel(&one->req));
+  assert_int_equal(told(f, A).waiting, 1);
+  assert_ok(uvdio_engine_cancel(f->engine));
+  assert_int_equal(told(f, A).waiting, 0);
+  run(f);
+  assert_int_equal(one->result, UV_ECANCELED);
+  assert_int_equal(other->result, UV_ECANCELED);
+  assert_int_equal(told(f, A).operations, 1);
+  assert_int_equal(told(f, A).in_flight, 0);
+}
+
+static void count_waiting(const uvdio_request_info_t* info, void* arg) {
+  *(unsigned*)arg += info->state == UVDIO_REQUEST_WAITING;
+}
+
+static void limited_requests_are_listed(void** state) {
+  struct fixture* f = *state;
+  unsigned waiting = 0;
+  set_class(f, A, (uvdio_class_options_t){.depth = 1});
+  for (unsigned i = 0; i < 4; i++) {
+    read_in(f, A, 1);
+  }
+  assert_ok(uvdio_engine_walk(f->engine, count_waiting, &waiting));
+  assert_int_equal(waiting, 3);
+  run(f);
+}
+
+/*
+ * The device
+ */
+
+static void device_has_no_more_than_it_takes(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = some_model();
+  model.bytes_in_flight = 1 << 30;
+  assert_ok(uvdio_engine_set_device_model(f->engine, &model));
+  for (unsigned i = 0; i < 10; i++) {
+    read_in(f, i % 2 ? A : B, 1);
+  }
+  assert_in_range(stats_of(f).in_flight, 3, 4); /* a page is a little more than a small request */
+  run(f);
+  assert_true(stats_of(f).in_flight_peak <= 4);
+}
+
+static void large_request_fills_the_device(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = some_model();
+  assert_ok(uvdio_engine_set_device_model(f->engine, &model));
+  read_in(f, A, 32); /* more than the device takes, but it has nothing to do */
+  read_in(f, B, 1);
+  assert_int_equal(told(f, A).in_flight, 1);
+  assert_int_equal(told(f, B).in_flight, 0);
+  run(f);
+  assert_int_equal(told(f, B).operations, 1);
+}
+
+/* By the model a read of 48 pages takes as long as 20 of one page. */
+static void device_model_tells_the_cost(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = some_model();
+  assert_ok(uvdio_engine_set_device_model(f->engine, &model));
+  assert_in_range(compete(f, 48), 18, 20);
+}
+
+/* A priority is nothing that can be seen by results; all of them are accepted. */
+static void priorities_go_through(void** state) {
+  struct fixture* f = *state;
+  for (unsigned priority = 0; priority <= UVDIO_PRIORITY_REALTIME; priority++) {
+    uvdio_class_options_t options = {.priority = (uvdio_priority_t)priority};
+    int error = uvdio_class_set(f->engine, A, &options);
+    if (priority == UVDIO_PRIORITY_REALTIME && error == UV_EPERM) {
+      SKIP("this process may not use the real-time priority");
+    }
+    assert_ok(error);
+    uvdio_buf_t page = filled(PAGE, priority);
+    struct tracked_op* write = op_new(&f->tracker);
+    assert_ok(uvdio_req_set_class(&write->req, A));
+    t_write(write, &f->file, &page, 0);
+    struct tracked_op* read = read_in(f, A, 2);
+    struct tracked_op* sync = op_new(&f->tracker);
+    assert_ok(uvdio_req_set_class(&sync->req, A));
+    t_sync_data(sync, &f->file);
+    run(f);
+    assert_result(write, PAGE);
+    assert_result(read, 2 * PAGE);
+    assert_result(sync, 0);
+  }
+}
+
+/*
+ * Bad input
+ */
+
+static void options_that_make_no_sense_are_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_class_options_t none = {0};
+  uvdio_class_options_t many = {.shares = UVDIO_SHARES_MAX + 1};
+  uvdio_class_options_t odd = {.priority = (uvdio_priority_t)(UVDIO_PRIORITY_REALTIME + 1)};
+  assert_code(uvdio_class_set(NULL, A, &none), UV_EINVAL);
+  assert_code(uvdio_class_set(f->engine, UVDIO_CLASSES, &none), UV_EINVAL);
+  assert_code(uvdio_class_set(f->engine, A, &many), UV_EINVAL);
+  assert_code(uvdio_class_set(f->engine, A, &odd), UV_EINVAL);
+  uvdio_class_stats_t stats;
+  assert_code(uvdio_class_stats(f->engine, A, &stats),
+              UV_ENOENT); /* none of that gave it classes */
+  assert_code(uvdio_class_stats(NULL, A, &stats), UV_EINVAL);
+  assert_code(uvdio_class_stats(f->engine, A, NULL), UV_EINVAL);
+  assert_code(uvdio_class_stats(f->engine, UVDIO_CLASSES, &stats), UV_EINVAL);
+  assert_ok(uvdio_class_set(f->engine, A, NULL));
+  assert_ok(uvdio_class_stats(f->engine, A, &stats));
+}
+
+static void models_with_a_hole_are_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = some_model();
+  assert_code(uvdio_engine_set_device_model(NULL, &model), UV_EINVAL);
+  assert_code(uvdio_engine_set_device_model(f->engine, NULL), UV_EINVAL);
+  uvdio_device_model_t holes[6];
+  for (unsigned i = 0; i < COUNT_OF(holes); i++) {
+    holes[i] = model;
+  }
+  holes[0].depth = 0;
+  holes[1].bytes_in_flight = 0;
+  holes[2].read_operations = 0;
+  holes[3].write_operations = 0;
+  holes[4].read_bytes = 0;
+  holes[5].write_bytes = 0;
+  for (unsigned i = 0; i < COUNT_OF(holes); i++) {
+    assert_code(uvdio_engine_set_device_model(f->engine, &holes[i]), UV_EINVAL);
+  }
+}
+
+static void first_class_is_not_set_beside_requests(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = some_model();
+  uvdio_buf_t page = blank(PAGE);
+  t_read(op_new(&f->tracker), &f->file, &page, 0);
+  assert_code(uvdio_class_set(f->engine, A, NULL), UV_EBUSY);
+  assert_code(uvdio_engine_set_device_model(f->engine, &model), UV_EBUSY);
+  run(f);
+  assert_ok(uvdio_class_set(f->engine, A, NULL));
+  read_in(f, A, 1);
+  assert_ok(uvdio_class_set(f->engine, B, NULL));
+  run(f);
+}
+
+static void classes_of_what_is_not_there_are_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_file_t closed = {0};
+  uvdio_req_t req = {0};
+  assert_code(uvdio_file_set_class(NULL, A), UV_EINVAL);
+  assert_code(uvdio_file_set_class(&f->file, UVDIO_CLASSES), UV_EINVAL);
+  assert_code(uvdio_file_set_class(&closed, A), UV_EBADF);
+  assert_code(uvdio_req_set_class(NULL, A), UV_EINVAL);
+  assert_code(uvdio_req_set_class(&req, UVDIO_CLASSES), UV_EINVAL);
+  struct tracked_op* op = read_in(f, A, 1);
+  assert_code(uvdio_req_set_class(&op->req, B), UV_EBUSY);
+  run(f);
+}
+
+static void closing_engine_takes_no_classes(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = some_model();
+  assert_ok(uvdio_engine_close(f->engine, on_engine_closed));
+  assert_code(uvdio_class_set(f->engine, A, NULL), UV_EBADF);
+  assert_code(uvdio_engine_set_device_model(f->engine, &model), UV_EBADF);
+  assert_code(uvdio_file_set_class(&f->file, A), UV_EBADF);
+  run(f);
+  f->engine = NULL;
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(depth_1, shares_decide),
+      TEST_ON(depth_1, equal_shares_take_turns),
+      TEST_ON(depth_1, large_requests_cost_more),
+      TEST_ON(depth_1, idle_class_saves_nothing),
+      TEST_ON(depth_1, requests_of_a_class_keep_their_order),
+      TEST_ON(deep, request_goes_before_file),
+      TEST_ON(deep, file_may_change_its_class_meanwhile),
+      TEST_ON(deep, every_operation_has_a_class),
+      TEST_ON(deep, depth_of_a_class_is_its_own),
+      TEST_ON(deep, new_options_let_waiting_requests_go),
+      TEST_ON(deep, operations_per_second_hold),
+      TEST_ON(deep, bytes_per_second_hold),
+      TEST_ON(deep, drain_is_not_limited),
+      TEST_ON(deep, limited_requests_can_be_cancelled),
+      TEST_ON(deep, limited_requests_are_listed),
+      TEST_ON(deep, device_has_no_more_than_it_takes),
+      TEST_ON(deep, large_request_fills_the_device),
+      TEST_ON(depth_1, device_model_tells_the_cost),
+      TEST_ON(deep, priorities_go_through),
+      TEST_ON(deep, options_that_make_no_sense_are_refused),
+      TEST_ON(deep, models_with_a_hole_are_refused),
+      TEST_ON(deep, first_class_is_not_set_beside_requests),
+      TEST_ON(deep, classes_of_what_is_not_there_are_refused),
+      TEST_ON(deep, closing_engine_takes_no_classes),
+  };
+  return matrix_main("classes", tests, COUNT_OF(tests), argc, argv);
+}
