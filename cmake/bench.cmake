@@ -5,6 +5,8 @@
 
 set(uvdio_bench_sources
   main.c
+  classes/classes.c
+  classes/run.c
   appends/appends.c
   appends/run.c
   compare/command.c

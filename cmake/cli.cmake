@@ -6,7 +6,9 @@ pkg_check_modules(UVDIO_JANSSON REQUIRED IMPORTED_TARGET jansson)
 
 # What the command shares with uvdio-bench (bench.cmake).
 add_library(uvdio_cli_common STATIC
+  src/cli/bench_run.c
   src/cli/format.c
+  src/cli/measure.c
   src/cli/meter.c
   src/cli/options.c
   src/cli/path.c
@@ -23,7 +25,6 @@ add_executable(uvdio_cli
   src/cli/main.c
   src/cli/bench.c
   src/cli/bench_report.c
-  src/cli/bench_run.c
   src/cli/copy.c
   src/cli/probe.c
   src/cli/progress.c

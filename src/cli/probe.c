@@ -20,6 +20,7 @@
 
 #include "cli.h"
 #include "format.h"
+#include "measure.h"
 #include "options.h"
 #include "path.h"
 #include "report.h"
@@ -31,6 +32,7 @@
 
 static const char usage[] =
     "usage: uvdio probe [--json] PATH\n"
+    "       uvdio probe --measure FILE\n"
     "\n"
     "Prints what this machine and the filesystem of PATH offer for direct I/O: kernel\n"
     "and versions; each backend, and why it is available or not; the backend that an\n"
@@ -40,10 +42,14 @@ static const char usage[] =
     "PATH is a file, whose first page is read, or a directory, in which a temporary\n"
     "file is created and removed at once.\n"
     "\n"
-    "  --json   the same as one JSON object\n"
-    "  --help   this text\n"
+    "  --json          the same as one JSON object\n"
+    "  --measure FILE  measures the device on which FILE is to lie, for some seconds and\n"
+    "                  by a temporary file of 128 MiB, and writes to FILE what keeps it\n"
+    "                  busy: a device model, for uvdio_device_model_read()\n"
+    "  --help          this text\n"
     "\n"
-    "Exit codes: 0 done, 1 PATH can't be used, 2 wrong usage.\n";
+    "Exit codes: 0 done, 1 PATH can't be used, 2 wrong usage, 128+N ended by signal N\n"
+    "(--measure).\n";
 
 typedef struct {
   int error; /* 0: available */
@@ -464,15 +470,20 @@ static int print_json(const facts_t* facts) {
 }
 
 int probe_main(int argc, char** argv) {
-  enum { OPTION_JSON = CLI_OPTION_FIRST };
+  enum { OPTION_JSON = CLI_OPTION_FIRST, OPTION_MEASURE };
   static const struct option options[] = {{"json", no_argument, NULL, OPTION_JSON},
+                                          {"measure", required_argument, NULL, OPTION_MEASURE},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
+  const char* model = NULL;
   int as_json = 0, answer;
   while ((answer = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
     switch (answer) {
       case OPTION_JSON:
         as_json = 1;
+        break;
+      case OPTION_MEASURE:
+        model = optarg;
         break;
       case 'h':
         fputs(usage, stdout);
@@ -480,6 +491,10 @@ int probe_main(int argc, char** argv) {
       default:
         return report_option("probe", argv, answer);
     }
+  }
+  if (model != NULL) {
+    return as_json || argc > optind ? report_usage("probe", "--measure takes a FILE and no more")
+                                    : probe_measure(model);
   }
   if (argc - optind != 1) {
     return report_usage("probe", "it takes one PATH, a file or a directory");

@@ -4,6 +4,7 @@
  * others. Each subcommand in the first list starts processes of its own with those in the second.
  */
 #include "appends/appends.h"
+#include "classes/classes.h"
 #include "cli/cli.h"
 #include "cli/program.h"
 #include "compare/compare.h"
@@ -25,6 +26,7 @@ static const char usage[] =
     "                        qemu-img\n"
     "  copy [DIRECTORY]      uvdio copy, dd and cp\n"
     "  appends [DIRECTORY]   appending by the appender and by plain writes\n"
+    "  classes [DIRECTORY]   reads and a log beside a copy, with classes and without\n"
     "  scaling [DIRECTORY]   from few files, requests and frames to many\n"
     "  server [DIRECTORY]    on the loop of a busy server\n"
     "\n"
@@ -33,20 +35,21 @@ static const char usage[] =
     "\n"
     "  target JSON, echo-server JSON, clients JSON, scaling-run FOLDER SERIES SIZE READS\n"
     "\n"
-    "`uvdio-bench SUBCOMMAND --help` tells about the options of the first five.\n"
+    "`uvdio-bench SUBCOMMAND --help` tells about the options of the first six.\n"
     "Exit codes: 0 done, 1 the operation failed, 2 wrong usage, 128+N ended by signal N.\n";
 
 static const program_subcommand_t subcommands[] = {
     {"compare", compare_main}, {"copy", copy_bench_main},         {"scaling", scaling_main},
     {"server", server_main},   {"target", target_main},           {"echo-server", echo_server_main},
     {"clients", clients_main}, {"scaling-run", scaling_run_main}, {"appends", appends_main},
+    {"classes", classes_main},
 };
 
 int main(int argc, char** argv) {
   static const program_t program = {
       .name = "uvdio-bench",
       .usage = usage,
-      .choice = "compare, copy, appends, scaling or server",
+      .choice = "compare, copy, appends, classes, scaling or server",
       .subcommands = subcommands,
       .subcommand_count = CLI_COUNT_OF(subcommands),
   };

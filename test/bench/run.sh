@@ -277,6 +277,32 @@ for durable in "" --durable; do
   check "... and nothing is left behind" directory_empty d
 done
 
+# ------------------------------------------------------------------------------------------ classes
+
+run 0 "classes --help" classes --help
+says "... begins with the usage" '^usage: uvdio-bench classes '
+for wrong in "--block 1000" "--depth 0" "--depth 1025" "--rounds 0" "--seconds 0" "--size 1M" \
+  "--backend frobnicate" "--backend memory"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "classes $wrong" classes $wrong d
+  warns "... is named" "^uvdio-bench classes: ${wrong%% *} "
+done
+run 2 "classes with an unknown option" classes --frobnicate d
+run 2 "classes with two directories" classes d e
+run 1 "classes in a directory that is not there" classes missing
+run 1 "classes with a model that is not there" classes --model missing d
+check "... leaves nothing behind" directory_empty d
+printf '%s\n' 'depth 8' 'bytes_in_flight 1048576' 'read_operations 50000' \
+  'write_operations 50000' 'read_bytes 1000000000' 'write_bytes 1000000000' >model
+run 0 "classes" classes --model model --size 32M --seconds 0.05 --rounds 2 --plot picture d
+for row in "reads alone" "log alone" "copy alone" together "in classes"; do
+  says "... has a row for $row" "^$row  "
+done
+check "... nothing is left behind" directory_empty d
+check "... there is a picture's data" test -s picture/classes.dat
+check "... and results" test -s picture/results.json
+rm -rf picture model
+
 # ------------------------------------------------------------------------------------------ scaling
 
 run 0 "scaling --help" scaling --help

@@ -90,6 +90,25 @@ warns "... says what it takes" '^uvdio probe: it takes one PATH, a file or a dir
 mkfifo pipe
 run 1 "probe of a pipe does not wait for it" probe pipe
 warns "... and is refused" '^uvdio probe: cannot probe pipe: it is neither a file nor a directory'
+run 2 "probe --measure without a file" probe --measure
+run 2 "probe --measure and a path" probe --measure d/model d
+warns "... is one too many" '^uvdio probe: --measure takes a FILE and no more\.$'
+run 2 "probe --measure --json" probe --measure d/model --json
+run 1 "probe --measure in a folder that is not there" probe --measure missing/model
+warns "... names it" '^uvdio probe: cannot create missing/'
+run 1 "probe --measure where there is a folder" probe --measure d
+warns "... names it" '^uvdio probe: cannot write d: '
+run 0 "probe --measure" probe --measure d/model
+for key in depth bytes_in_flight read_operations write_operations read_bytes write_bytes; do
+  check "... the model has $key" grep -q "^$key [1-9][0-9]*\$" d/model
+done
+rm -f d/model
+check "... and nothing else is left" directory_empty d
+UVDIO_BACKEND=memory && export UVDIO_BACKEND
+run 1 "probe --measure with UVDIO_BACKEND=memory" probe --measure d/model
+unset UVDIO_BACKEND
+warns "... says why" '^uvdio probe: files in memory are on no device'
+check "... and writes none" directory_empty d
 UVDIO_BACKEND=pool && export UVDIO_BACKEND
 run 0 "probe with UVDIO_BACKEND=pool" probe d
 unset UVDIO_BACKEND
