@@ -158,7 +158,10 @@ struct uvdio_buf_s {
   X(ELOCKED, -5013, "the file is locked by somebody else (UVDIO_O_LOCK_SHARED, _EXCLUSIVE)")      \
   X(EATOMIC, -5014,                                                                               \
     "the file has no atomic writes, or none of this shape (one buffer whose length is a power "   \
-    "of two from atomic_min to atomic_max, at a multiple of it)")
+    "of two from atomic_min to atomic_max, at a multiple of it)")                                 \
+  X(EFULL, -5015,                                                                                 \
+    "as many requests or bytes wait as the request's class allows (queue_max, queue_bytes_max); " \
+    "uvdio_class_wait_room() tells when there is room")
 
 /** The library's own errors. */
 enum uvdio_errno {

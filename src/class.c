@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "allocator.h"
-#include "file.h"
 #include "sized.h"
 
 /* What the device takes at a time, in the unit of weights. */
@@ -35,7 +34,12 @@ typedef struct class_s {
   bucket_t operations;
   bucket_t bytes;
   uint64_t filled_ns; /* when the buckets were filled last */
-  int is_held;        /* a bucket holds up the first that waits */
+  unsigned queue_max; /* 0: no bound */
+  uint64_t queue_bytes_max;
+  int is_full;
+  uvdio_room_cb room_cb; /* null: nobody waits for room */
+  void* room_arg;
+  int is_held; /* a bucket holds up the first that waits */
   uvdio_class_stats_t stats;
 } class_t;
 
@@ -44,6 +48,8 @@ typedef struct uvdio__classes_s {
   uvdio_device_model_t model;
   uint64_t virtual_now; /* of the request that began last */
   double wait_ns;       /* until a limit per second lets the next begin; 0: none is in the way */
+  unsigned full;        /* classes that are full */
+  unsigned room_waits;  /* classes for whose room somebody waits */
   unsigned weight;      /* of what is in flight */
   unsigned in_flight;
 } uvdio__classes_t;
@@ -80,6 +86,8 @@ static void set_options(class_t* class, unsigned number, const uvdio_class_optio
   class->shares = options->shares == 0 ? default_shares(number) : options->shares;
   class->depth = options->depth == 0 ? UINT_MAX : options->depth;
   class->ioprio = uvdio__os_io_priority(options->priority);
+  class->queue_max = options->queue_max;
+  class->queue_bytes_max = options->queue_bytes_max;
   class->filled_ns = uvdio__clock_ns();
   set_bucket(&class->operations, options->operations_max);
   set_bucket(&class->bytes, options->bytes_max);
@@ -96,6 +104,110 @@ static uvdio__classes_t* make_classes(void) {
   }
   return classes;
 }
+
+/*
+ * Bounds
+ */
+
+/* After a change of what waits, or of the bounds. */
+static void look_whether_full(uvdio_engine_t* engine, class_t* class) {
+  uvdio__classes_t* classes = engine->classes;
+  int is_full =
+      (class->queue_max > 0 && class->stats.waiting >= class->queue_max) ||
+      (class->queue_bytes_max > 0 && class->stats.waiting_bytes >= class->queue_bytes_max);
+
+  if (is_full != class->is_full) {
+    class->is_full = is_full;
+    classes->full = is_full ? classes->full + 1 : classes->full - 1;
+    engine->refuses &= ~REFUSES_SOME;
+    engine->refuses |= classes->full > 0 ? REFUSES_SOME : 0;
+  }
+}
+
+static unsigned class_number(const uvdio_file_t* file, const uvdio_req_t* req) {
+  return req->class_ != UVDIO_CLASS_DEFAULT ? req->class_ : file->class_;
+}
+
+int uvdio__class_check(const uvdio_file_t* file, const uvdio_req_t* req, int is_bounded) {
+  uvdio_engine_t* engine = file->engine_;
+  int error = uvdio__engine_check(engine);
+  class_t* class;
+
+  if (error != 0 || !is_bounded) {
+    return error;
+  }
+  class = &engine->classes->classes[class_number(file, req)];
+  class->stats.refused += (uint64_t) class->is_full;
+  return class->is_full ? UVDIO_EFULL : 0;
+}
+
+static int has_room(const class_t* class) {
+  return (class->queue_max == 0 || class->stats.waiting <= class->queue_max / 2) &&
+         (class->queue_bytes_max == 0 || class->stats.waiting_bytes <= class->queue_bytes_max / 2);
+}
+
+/* Null where there is none. */
+static class_t* room_to_tell(const uvdio_engine_t* engine) {
+  uvdio__classes_t* classes = engine->classes;
+  unsigned i;
+
+  for (i = 0; classes != NULL && classes->room_waits > 0 && i < UVDIO_CLASSES; i++) {
+    class_t* class = &classes->classes[i];
+    if (class->room_cb != NULL && (has_room(class) || engine->state != ENGINE_OPEN)) {
+      return class;
+    }
+  }
+  return NULL;
+}
+
+int uvdio__class_has_room_to_tell(const uvdio_engine_t* engine) {
+  return room_to_tell(engine) != NULL;
+}
+
+/* Each class once at most: who is told may wait again at once. */
+unsigned uvdio__class_tell_room(uvdio_engine_t* engine) {
+  unsigned told = 0;
+  class_t* class;
+
+  while (told < UVDIO_CLASSES && (class = room_to_tell(engine)) != NULL) {
+    uvdio_room_cb cb = class->room_cb;
+    class->room_cb = NULL;
+    engine->classes->room_waits--;
+    told++;
+    cb(engine, (unsigned)(class - engine->classes->classes),
+       engine->state == ENGINE_OPEN ? 0 : UV_ECANCELED, class->room_arg);
+  }
+  return told;
+}
+
+int uvdio_class_wait_room(uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb, void* arg) {
+  class_t* class;
+  int error;
+
+  if (engine == NULL || cb == NULL || number >= UVDIO_CLASSES) {
+    return UV_EINVAL;
+  }
+  error = uvdio__engine_check(engine);
+  if (error != 0) {
+    return error;
+  }
+  if (engine->classes == NULL) {
+    return UV_ENOENT;
+  }
+  class = &engine->classes->classes[number];
+  if (class->room_cb != NULL) {
+    return UV_EBUSY;
+  }
+  class->room_cb = cb;
+  class->room_arg = arg;
+  engine->classes->room_waits++;
+  uvdio__loop_wake(engine);
+  return 0;
+}
+
+/*
+ * Options of an engine
+ */
 
 /* Gives the engine classes, if it has none. */
 static int have_classes(uvdio_engine_t* engine) {
@@ -136,6 +248,7 @@ static int set_class(uvdio_engine_t* engine, unsigned number,
     return error;
   }
   set_options(&engine->classes->classes[number], number, options);
+  look_whether_full(engine, &engine->classes->classes[number]);
   if (engine->waiting > 0) {
     uvdio__loop_wake(engine); /* The new limits may allow more than the old ones did. */
   }
@@ -316,7 +429,7 @@ const uvdio__list_t* uvdio__class_waiting(const uvdio_engine_t* engine, unsigned
 
 void uvdio__class_add(uvdio_req_t* req) {
   uvdio__classes_t* classes = req->engine_->classes;
-  unsigned number = req->class_ != UVDIO_CLASS_DEFAULT ? req->class_ : req->file->class_;
+  unsigned number = class_number(req->file, req);
   class_t* class = &classes->classes[number];
 
   assert(req->weight_ == 0 && number < UVDIO_CLASSES);
@@ -328,6 +441,8 @@ void uvdio__class_add(uvdio_req_t* req) {
   req->state_ = STATE_WAITING;
   uvdio__list_append(&class->waiting, req);
   class->stats.waiting++;
+  class->stats.waiting_bytes += bytes_of(req);
+  look_whether_full(req->engine_, class);
 }
 
 void uvdio__class_note_wait(const uvdio_req_t* req) {
@@ -340,6 +455,8 @@ void uvdio__class_remove(uvdio_req_t* req) {
   assert(uvdio__class_holds(req) && class->stats.waiting > 0);
   uvdio__list_remove(req);
   class->stats.waiting--;
+  class->stats.waiting_bytes -= bytes_of(req);
+  look_whether_full(req->engine_, class);
 }
 
 /* Whether the class may begin a request. If only its limits are in the way, `wait_ns` becomes the

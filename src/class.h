@@ -21,6 +21,9 @@
  * What is in flight is measured in weights, of which the device takes CLASS_WEIGHT_MAX at a time:
  * model.depth small requests, or model.bytes_in_flight bytes, or a mixture.
  *
+ * Bounds are on what is on the list of a class. engine->refuses has REFUSES_SOME while a class is
+ * full, so that a submission looks at one word, as it does for a closing engine.
+ *
  * Limits per second are token buckets that fill with time, to what BURST_NS allow, and may fall
  * below zero by one request. They hold while the engine is on its loop and open, which a drain
  * is not.
@@ -33,6 +36,15 @@
 
 /* Whether the request is on the list of its class: it waits, and has not begun. */
 int uvdio__class_holds(const uvdio_req_t* req);
+
+/* Where the engine refuses something: what it says to the request. A closing engine refuses all; a
+ * class that is full refuses what `is_bounded`. */
+int uvdio__class_check(const uvdio_file_t* file, const uvdio_req_t* req, int is_bounded);
+
+/* Calls those back that wait for room, as far as there is some, or the engine is not open. Returns
+ * how many were called. And whether there are any such. No-ops without classes. */
+unsigned uvdio__class_tell_room(uvdio_engine_t* engine);
+int uvdio__class_has_room_to_tell(const uvdio_engine_t* engine);
 
 /* The requests of a class that wait. */
 const uvdio__list_t* uvdio__class_waiting(const uvdio_engine_t* engine, unsigned number);

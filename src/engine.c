@@ -18,6 +18,7 @@
 #include "iteration.h"
 
 #include "arena.h"
+#include "class.h"
 #include "file.h"
 #include "vector.h"
 
@@ -250,6 +251,7 @@ void uvdio__iteration_run_callbacks(uvdio_engine_t* engine) {
     if (uvdio__list_is_empty(&engine->completed) || iteration.budget == 0) {
       uvdio__queue_submit_and_flush(engine);
       iteration.again |= uvdio__queue_reap(engine);
+      iteration.again |= uvdio__class_tell_room(engine) > 0;
     }
     if (iteration.budget > 0 && !iteration.again && uvdio__list_is_empty(&engine->completed)) {
       iteration.again = busy_poll(engine, &iteration);
@@ -266,7 +268,7 @@ void uvdio__iteration_run_callbacks(uvdio_engine_t* engine) {
 
 int uvdio__engine_has_work(const uvdio_engine_t* engine) {
   return uvdio__queue_has_work(engine) || !uvdio__list_is_empty(&engine->completed) ||
-         engine->poll_pending || engine->busy_poll_wanted;
+         engine->poll_pending || engine->busy_poll_wanted || uvdio__class_has_room_to_tell(engine);
 }
 
 /* Releases registrations of destroyed arenas, which only the thread that the engine is bound to
@@ -302,7 +304,8 @@ void uvdio__iteration_on_signal(uv_async_t* handle) {
 
 void uvdio__iteration_on_check(uv_check_t* handle) {
   uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, check);
-  int is_idle = uvdio__engine_pending(engine) == 0 && !engine->poll_pending;
+  int is_idle = uvdio__engine_pending(engine) == 0 && !engine->poll_pending &&
+                !uvdio__class_has_room_to_tell(engine);
 
   engine->poller = 0;
   bind_thread(engine);

@@ -59,6 +59,10 @@ typedef enum {
   ENGINE_CLOSED
 } uvdio__engine_state_t;
 
+/* Why submissions may be refused. */
+#define REFUSES_ALL (1u << 0)  /* it is not open */
+#define REFUSES_SOME (1u << 1) /* those of classes that are full (class.h) */
+
 typedef enum { LOOP_ATTACHED = 0, LOOP_LINGERING, LOOP_DETACHED } uvdio__loop_state_t;
 
 struct uvdio_engine_s {
@@ -66,6 +70,7 @@ struct uvdio_engine_s {
   void* data;
   uvdio__engine_state_t state;
   uvdio__loop_state_t loop_state;
+  unsigned refuses;    /* REFUSES_*, or 0 */
   unsigned generation; /* uvdio__os_fork_generation() when the engine was made */
   uintptr_t thread;    /* number of the thread that runs the loop; 0: not bound yet */
   uintptr_t poller;    /* the thread on which the loop is between prepare and check; 0: none */
@@ -139,15 +144,17 @@ static inline int uvdio__engine_is_foreign(const uvdio_engine_t* engine) {
   return engine->thread != 0 && engine->thread != uvdio__os_this_thread;
 }
 
-/* 0, UV_EBADF (closing), UVDIO_EFORK or UVDIO_ETHREAD. */
-static inline int uvdio__engine_check(const uvdio_engine_t* engine) {
-  if (engine->state != ENGINE_OPEN) {
-    return UV_EBADF;
-  }
+/* 0, UVDIO_EFORK or UVDIO_ETHREAD. */
+static inline int uvdio__engine_check_thread(const uvdio_engine_t* engine) {
   if (uvdio__engine_is_forked(engine)) {
     return UVDIO_EFORK;
   }
   return uvdio__engine_is_foreign(engine) ? UVDIO_ETHREAD : 0;
+}
+
+/* The same, or UV_EBADF (closing). */
+static inline int uvdio__engine_check(const uvdio_engine_t* engine) {
+  return (engine->refuses & REFUSES_ALL) != 0 ? UV_EBADF : uvdio__engine_check_thread(engine);
 }
 
 /* Requests that were accepted and not called back. */
@@ -224,6 +231,7 @@ static inline void uvdio__queue_stop(uvdio_engine_t* engine, uvdio__queue_t* que
 }
 
 static inline void uvdio__engine_assert_valid(const uvdio_engine_t* engine) {
+  assert((engine->state == ENGINE_OPEN) == ((engine->refuses & REFUSES_ALL) == 0));
   assert(engine->state == ENGINE_OPEN || engine->loop_state != LOOP_ATTACHED);
   assert(engine->loop_state == LOOP_ATTACHED || (!engine->idle_active && engine->poller == 0));
   assert(engine->state != ENGINE_CLOSED ||

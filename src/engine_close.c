@@ -193,6 +193,7 @@ int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
     return UVDIO_ETHREAD;
   }
   engine->state = ENGINE_CLOSING;
+  engine->refuses |= REFUSES_ALL;
   engine->close_cb = cb;
   if (engine->loop_state == LOOP_ATTACHED) {
     uvdio__loop_detach(engine);

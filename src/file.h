@@ -24,6 +24,7 @@
 #ifndef UVDIO_FILE_H
 #define UVDIO_FILE_H
 
+#include "class.h"
 #include "order.h"
 
 /* Prepares a request for an operation on the file. */
@@ -81,7 +82,10 @@ static inline int uvdio__file_check(uvdio_file_t* file, const uvdio_req_t* req, 
       ((file->access_ & access) == 0 && !uvdio__file_allows(file, access))) {
     return uvdio__is_open_directory(file) ? UV_EISDIR : UV_EBADF;
   }
-  error = uvdio__engine_check(file->engine_);
+  error = uvdio__engine_check_thread(file->engine_);
+  if (UVDIO__UNLIKELY(file->engine_->refuses != 0)) {
+    error = uvdio__class_check(file, req, access != ACCESS_ANY);
+  }
   if (error != 0) {
     return error;
   }

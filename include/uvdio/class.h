@@ -33,7 +33,11 @@
  * before it, whichever class they are of: give writes that a log's syncs have to cover the log's
  * class.
  *
- * Synchronous forms pass all this by.
+ * Back-pressure. A class may have a bound on what waits in it: beyond that, submissions are refused
+ * with an error of their own, and a callback tells when there is room again. An engine whose
+ * requests are all of the default class has a bound of its own by that one.
+ *
+ * Synchronous forms pass all this by, but for the bound.
  */
 #ifndef UVDIO_CLASS_H
 #define UVDIO_CLASS_H
@@ -88,16 +92,24 @@ typedef struct uvdio_class_options_s {
    * than there are left begins when there are any, and those that follow wait for the rest. */
   uint64_t bytes_max;
   uvdio_priority_t priority; /**< of reads and writes; by ring, aio and pool */
+  /** Requests of the class that wait at most; 0: any number. While so many wait, reads, writes and
+   * whatever else is about a file's content are refused with UVDIO_EFULL; syncs, stat, close and
+   * release are not. */
+  unsigned queue_max;
+  /** The same in bytes of reads and writes: no more is accepted once so many wait. */
+  uint64_t queue_bytes_max;
 } uvdio_class_options_t;
 
 /** Counters of a class since it was first set, and some current values. */
 typedef struct uvdio_class_stats_s {
-  uint64_t operations; /**< requests that were given to a backend */
-  uint64_t bytes;      /**< of reads and writes among them */
-  uint64_t waited;     /**< of operations: had to wait */
-  uint64_t limited;    /**< times that operations_max or bytes_max held the class up */
-  uint64_t waiting;    /**< now: requests */
-  unsigned in_flight;  /**< now: requests */
+  uint64_t operations;    /**< requests that were given to a backend */
+  uint64_t bytes;         /**< of reads and writes among them */
+  uint64_t waited;        /**< of operations: had to wait */
+  uint64_t limited;       /**< times that operations_max or bytes_max held the class up */
+  uint64_t refused;       /**< submissions that ended with UVDIO_EFULL */
+  uint64_t waiting;       /**< now: requests */
+  uint64_t waiting_bytes; /**< now: bytes of reads and writes among them */
+  unsigned in_flight;     /**< now: requests */
 } uvdio_class_stats_t;
 
 /** What keeps a device busy. All zero: unknown. */
@@ -138,6 +150,20 @@ static inline int uvdio_class_stats(const uvdio_engine_t* engine, unsigned numbe
                                     uvdio_class_stats_t* stats) {
   return uvdio_class_stats_sized(engine, number, stats, sizeof(uvdio_class_stats_t));
 }
+
+/** There is room in a class again (status 0), or its engine is closing (UV_ECANCELED). */
+typedef void (*uvdio_room_cb)(uvdio_engine_t* engine, unsigned number, int status, void* arg);
+
+/** Calls back once, when the class has room: at most half of queue_max requests, and of
+ * queue_bytes_max bytes, wait. Where it has room already the call comes in the next iteration of
+ * the loop, which is kept alive for it. Bounded are requests that wait for their turn, not those
+ * that wait for others of their file (behind a sync or a truncate). Errors: UV_EINVAL (null engine
+ * or callback, `number` is not below UVDIO_CLASSES), UV_ENOENT (the engine has no classes),
+ * UV_EBUSY (an earlier call for this class has not been called back), UV_EBADF (the engine is
+ * closing), UVDIO_EFORK, UVDIO_ETHREAD. In a forked child there is no callback before the engine is
+ * closed. Loop thread. */
+UVDIO_EXTERN int uvdio_class_wait_room(uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb,
+                                       void* arg);
 
 /** Sets the class of the file's requests that have none of their own, for those submitted from now
  * on; an open file only. Errors: UV_EINVAL (null, or `number` is not below UVDIO_CLASSES), UV_EBADF

@@ -298,6 +298,174 @@ static void limited_requests_are_listed(void** state) {
 }
 
 /*
+ * Bounds
+ */
+
+static void refused_in(struct fixture* f, unsigned class) {
+  struct tracked_op* op = op_new(&f->tracker);
+  uvdio_buf_t buf = blank(PAGE);
+  assert_ok(uvdio_req_set_class(&op->req, class));
+  t_read(op, &f->file, &buf, 0);
+  assert_refused(op, UVDIO_EFULL);
+  assert_ok(uvdio_buf_release(&buf)); /* it is ours still */
+}
+
+/* One is in flight, so that the rest waits. */
+static void requests_beyond_the_bound_are_refused(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.depth = 1, .queue_max = 3});
+  for (unsigned i = 0; i < 4; i++) {
+    read_in(f, A, 1);
+  }
+  refused_in(f, A);
+  refused_in(f, A);
+  read_in(f, B, 1);
+  read_in(f, UVDIO_CLASS_DEFAULT, 1);
+  assert_int_equal(told(f, A).refused, 2);
+  assert_int_equal(told(f, A).waiting, 3);
+  run(f);
+  assert_int_equal(told(f, A).operations, 4);
+  read_in(f, A, 1);
+  run(f);
+  assert_int_equal(told(f, A).operations, 5);
+}
+
+/* The last one accepted may go beyond it: no request is too large for ever. */
+static void bytes_beyond_the_bound_are_refused(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.depth = 1, .queue_bytes_max = 4 * PAGE});
+  read_in(f, A, 1);
+  read_in(f, A, 3);
+  read_in(f, A, 20);
+  assert_int_equal(told(f, A).waiting_bytes, 23 * PAGE);
+  refused_in(f, A);
+  run(f);
+  assert_int_equal(told(f, A).waiting_bytes, 0);
+  assert_int_equal(told(f, A).bytes, 24 * PAGE);
+}
+
+/* What makes durable, or ends something, gets through. */
+static void full_class_lets_syncs_through(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.depth = 1, .queue_max = 1});
+  assert_ok(uvdio_file_set_class(&f->file, A));
+  read_in(f, UVDIO_CLASS_DEFAULT, 1);
+  read_in(f, UVDIO_CLASS_DEFAULT, 1);
+  assert_refused(t_size(op_new(&f->tracker), &f->file), UVDIO_EFULL);
+  assert_refused(t_size(op_now(&f->tracker), &f->file), UVDIO_EFULL);
+  struct tracked_op* sync = t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
+  run(f);
+  assert_result(sync, 0);
+  assert_result(close, 0);
+}
+
+static void cancelled_requests_make_room(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.depth = 1, .queue_max = 1});
+  read_in(f, A, 1);
+  struct tracked_op* waiting = read_in(f, A, 1);
+  refused_in(f, A);
+  assert_ok(uvdio_cancel(&waiting->req));
+  read_in(f, A, 1);
+  run(f);
+  assert_int_equal(waiting->result, UV_ECANCELED);
+}
+
+static void wider_bound_makes_room(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.depth = 1, .queue_max = 1});
+  read_in(f, A, 1);
+  read_in(f, A, 1);
+  refused_in(f, A);
+  set_class(f, A, (uvdio_class_options_t){.depth = 1, .queue_max = 2});
+  read_in(f, A, 1);
+  set_class(f, A, (uvdio_class_options_t){.depth = 1, .queue_max = 1});
+  refused_in(f, A);
+  run(f);
+  read_in(f, A, 1);
+  run(f);
+}
+
+struct room {
+  struct fixture* f;
+  unsigned calls;
+  unsigned again; /* waits so many times more */
+  int status;
+  uint64_t waiting;
+  unsigned finished;
+};
+
+static void on_room(uvdio_engine_t* engine, unsigned number, int status, void* arg) {
+  struct room* room = arg;
+  assert_ptr_equal(engine, room->f->engine);
+  assert_int_equal(number, A);
+  assert_false(inside_library());
+  room->calls++;
+  room->status = status;
+  room->waiting = told(room->f, A).waiting;
+  room->finished = room->f->tracker.finished;
+  if (room->again > 0) {
+    room->again--;
+    assert_ok(uvdio_class_wait_room(engine, A, on_room, room));
+  }
+}
+
+static void room_is_told_once(void** state) {
+  struct fixture* f = *state;
+  struct room room = {.f = f, .status = 1};
+  set_class(f, A, (uvdio_class_options_t){.depth = 1, .queue_max = 8});
+  for (unsigned i = 0; i < 9; i++) {
+    read_in(f, A, 1);
+  }
+  refused_in(f, A);
+  assert_ok(uvdio_class_wait_room(f->engine, A, on_room, &room));
+  assert_code(uvdio_class_wait_room(f->engine, A, on_room, &room), UV_EBUSY);
+  assert_int_equal(room.calls, 0);
+  run(f);
+  assert_int_equal(room.calls, 1);
+  assert_int_equal(room.status, 0);
+  assert_true(room.waiting <= 4);
+}
+
+/* Nothing else keeps the loop alive. */
+static void room_that_is_there_is_told_in_a_turn(void** state) {
+  struct fixture* f = *state;
+  struct room room = {.f = f, .again = 2};
+  set_class(f, A, (uvdio_class_options_t){.queue_max = 8});
+  assert_ok(uvdio_class_wait_room(f->engine, A, on_room, &room));
+  assert_int_equal(room.calls, 0);
+  run(f);
+  assert_int_equal(room.calls, 3);
+  assert_int_equal(room.status, 0);
+}
+
+static void closing_engine_ends_the_wait_for_room(void** state) {
+  struct fixture* f = *state;
+  struct room room = {.f = f};
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1, .queue_max = 2});
+  for (unsigned i = 0; i < 3; i++) {
+    read_in(f, A, 1);
+  }
+  assert_ok(uvdio_class_wait_room(f->engine, A, on_room, &room));
+  assert_ok(uvdio_engine_close(f->engine, on_engine_closed));
+  assert_int_equal(room.calls, 0);
+  run(f);
+  f->engine = NULL;
+  assert_int_equal(room.calls, 1);
+  assert_int_equal(room.status, UV_ECANCELED);
+}
+
+static void waits_for_room_that_make_no_sense_are_refused(void** state) {
+  struct fixture* f = *state;
+  struct room room = {.f = f};
+  assert_code(uvdio_class_wait_room(NULL, A, on_room, &room), UV_EINVAL);
+  assert_code(uvdio_class_wait_room(f->engine, A, NULL, &room), UV_EINVAL);
+  assert_code(uvdio_class_wait_room(f->engine, UVDIO_CLASSES, on_room, &room), UV_EINVAL);
+  assert_code(uvdio_class_wait_room(f->engine, A, on_room, &room), UV_ENOENT);
+}
+
+/*
  * The device
  */
 
@@ -436,6 +604,7 @@ static void closing_engine_takes_no_classes(void** state) {
   assert_ok(uvdio_engine_close(f->engine, on_engine_closed));
   assert_code(uvdio_class_set(f->engine, A, NULL), UV_EBADF);
   assert_code(uvdio_engine_set_device_model(f->engine, &model), UV_EBADF);
+  assert_code(uvdio_class_wait_room(f->engine, A, on_room, NULL), UV_EBADF);
   assert_code(uvdio_file_set_class(&f->file, A), UV_EBADF);
   run(f);
   f->engine = NULL;
@@ -458,6 +627,15 @@ int main(int argc, char** argv) {
       TEST_ON(deep, drain_is_not_limited),
       TEST_ON(deep, limited_requests_can_be_cancelled),
       TEST_ON(deep, limited_requests_are_listed),
+      TEST_ON(deep, requests_beyond_the_bound_are_refused),
+      TEST_ON(deep, bytes_beyond_the_bound_are_refused),
+      TEST_ON(deep, full_class_lets_syncs_through),
+      TEST_ON(deep, cancelled_requests_make_room),
+      TEST_ON(deep, wider_bound_makes_room),
+      TEST_ON(deep, room_is_told_once),
+      TEST_ON(deep, room_that_is_there_is_told_in_a_turn),
+      TEST_ON(deep, closing_engine_ends_the_wait_for_room),
+      TEST_ON(deep, waits_for_room_that_make_no_sense_are_refused),
       TEST_ON(deep, device_has_no_more_than_it_takes),
       TEST_ON(deep, large_request_fills_the_device),
       TEST_ON(depth_1, device_model_tells_the_cost),
