@@ -13,7 +13,7 @@
 #include "completion.h"
 #include "vector.h"
 
-static const uvdio_sim_fault_t no_fault;
+static const uvdio_fault_t no_fault;
 
 /*
  * Set-up
@@ -159,7 +159,7 @@ static void end_transfer(const uvdio_req_t* req, uvdio__sim_task_t* task, int64_
 
 /* Locks count while handle_ names the file: from the open on until its close, however that ends. */
 static int64_t perform_plain(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim_task_t* task,
-                             const uvdio_sim_fault_t* fault) {
+                             const uvdio_fault_t* fault) {
   int64_t result = uvdio__sim_perform(sim, task, fault);
 
   if (req->op == UVDIO_OP_OPEN && result == 0) {
@@ -175,7 +175,7 @@ static int64_t perform_plain(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__si
 }
 
 static int64_t perform_task(uvdio_sim_t* sim, const uvdio_req_t* req, uvdio__sim_task_t* task,
-                            const uvdio_sim_fault_t* fault) {
+                            const uvdio_fault_t* fault) {
   int64_t result;
 
   if (!uvdio__is_transfer(req->op)) {
@@ -201,7 +201,7 @@ static int changes_disk(uvdio_op_t op) {
 /* What of a change on its way got as far as the disk: nothing, all of it, or some of its sectors.
  * Nobody waited for it, so that none of it is durable. */
 static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
-  uvdio_sim_fault_t fault = {UVDIO_SIM_NONE, UV_EIO, 0, 0, UVDIO_SIM_CUT_SEEDED};
+  uvdio_fault_t fault = {UVDIO_FAULT_NONE, UV_EIO, 0, 0, UVDIO_SIM_CUT_SEEDED};
   uvdio__sim_task_t task = task_of(sim, req);
   uint64_t fate = uvdio__sim_random(sim, 3);
 
@@ -210,7 +210,7 @@ static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
     return;
   }
   if (fate == 1 && req->op == UVDIO_OP_WRITE) {
-    fault.kind = UVDIO_SIM_TORN;
+    fault.kind = UVDIO_FAULT_TORN;
   }
   task.durable = 0;
   if (perform_task(sim, req, &task, &fault) == UV_ENOMEM) {
@@ -262,7 +262,7 @@ static void kill_engine(uvdio__sim_engine_t* engine, uvdio_sim_cut_t cut) {
 }
 
 static void note_end(uvdio_sim_t* sim, const char* what, const char* how) {
-  uvdio_sim_event_t event = {0};
+  uvdio_fault_event_t event = {0};
 
   event.number = ++sim->events;
   event.step = sim->step;
@@ -364,18 +364,18 @@ typedef enum { DRAWN_PROCEED, DRAWN_DELAYED, DRAWN_DEAD } drawn_t;
 
 /* Draws a fault for a request that is due, once: one that was delayed proceeds. */
 static drawn_t draw_fault(uvdio__sim_engine_t* engine, uvdio__sim_slot_t* slot,
-                          const uvdio_sim_event_t* event, uvdio_sim_fault_t* fault) {
+                          const uvdio_fault_event_t* event, uvdio_fault_t* fault) {
   *fault = no_fault;
   if (slot->asked) {
     return DRAWN_PROCEED;
   }
   slot->asked = 1;
   *fault = uvdio__sim_pick_fault(engine->sim, event);
-  if (fault->kind == UVDIO_SIM_DELAY && fault->steps > 0) {
+  if (fault->kind == UVDIO_FAULT_DELAY && fault->steps > 0) {
     set_due(engine->sim, slot, fault->steps, fault->steps);
     return DRAWN_DELAYED;
   }
-  if (fault->kind == UVDIO_SIM_CUT) {
+  if (fault->kind == UVDIO_FAULT_CUT) {
     cut_power(engine->sim, fault->cut);
   }
   return engine->dead ? DRAWN_DEAD : DRAWN_PROCEED;
@@ -401,7 +401,7 @@ static int perform_or_delay(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__sim_engine_t* engine = queue->state;
   uvdio__sim_slot_t* slot = req->worker_;
   uvdio__sim_task_t task = task_of(engine->sim, req);
-  uvdio_sim_fault_t fault;
+  uvdio_fault_t fault;
   drawn_t drawn;
 
   task.mark = slot->mark;
@@ -478,7 +478,7 @@ static int64_t perform_in_sim(const uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__sim_engine_t* engine = queue->state;
   uvdio_sim_t* sim = engine->sim;
   uvdio__sim_task_t task;
-  uvdio_sim_fault_t fault;
+  uvdio_fault_t fault;
 
   if (engine->dead) {
     return result_of_dead(req);
@@ -486,7 +486,7 @@ static int64_t perform_in_sim(const uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__sim_step(sim);
   task = task_of(sim, req);
   fault = uvdio__sim_pick_fault(sim, &task.event);
-  if (fault.kind == UVDIO_SIM_CUT) {
+  if (fault.kind == UVDIO_FAULT_CUT) {
     return die_performing(engine, req, fault.cut);
   }
   return perform_task(sim, req, &task, &fault);

@@ -77,7 +77,7 @@ void uvdio__sim_leave(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
 
 /* Nobody waited for it, so that it is not durable, whatever its file was opened with. */
 static void land(uvdio_sim_t* sim, const uvdio__late_t* piece) {
-  uvdio_sim_event_t event = {0};
+  uvdio_fault_event_t event = {0};
   int64_t wrote;
 
   event.number = piece->number;

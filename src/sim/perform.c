@@ -16,11 +16,11 @@ static uint64_t pick_part(uvdio_sim_t* sim, uint64_t length, uint64_t unit) {
 /* How much of a transfer is made. Only a length that was asked for may end within a unit: a
  * transfer that always does would come to nothing. */
 static size_t short_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
-                           const uvdio_sim_fault_t* fault, size_t unit) {
+                           const uvdio_fault_t* fault, size_t unit) {
   size_t length = task->event.length;
   size_t most = fault->length - fault->length % unit;
 
-  if (fault->kind != UVDIO_SIM_SHORT || task->atomic) {
+  if (fault->kind != UVDIO_FAULT_SHORT || task->atomic) {
     return length;
   }
   if (fault->length == 0) {
@@ -62,7 +62,7 @@ static int64_t grow_bad_sector(uvdio_sim_t* sim, const uvdio__sim_task_t* task, 
 /* What is short ends with a block of the disk, wherever a buffered read began; else it would say
  * that the file ends there. */
 static size_t short_read_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
-                                const uvdio_sim_fault_t* fault) {
+                                const uvdio_fault_t* fault) {
   size_t length = short_length(sim, task, fault, task->unit);
   size_t odd = (size_t)(task->event.offset % task->unit);
 
@@ -70,22 +70,22 @@ static size_t short_read_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
 }
 
 static int64_t read_from_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
-                              const uvdio_sim_fault_t* fault) {
+                              const uvdio_fault_t* fault) {
   size_t length = short_read_length(sim, task, fault);
   uint64_t offset = task->event.offset;
   int64_t got;
 
-  if (fault->kind == UVDIO_SIM_LATENT) {
+  if (fault->kind == UVDIO_FAULT_LATENT) {
     return grow_bad_sector(sim, task, fault->error);
   }
-  if (fault->kind == UVDIO_SIM_MISDIRECT) {
+  if (fault->kind == UVDIO_FAULT_MISDIRECT) {
     offset = other_place(sim, task);
   }
   if (uvdio__sim_is_damaged(task->file, offset, length)) {
     return UV_EIO;
   }
   got = uvdio__node_read(task->file->now, task->base, length, offset);
-  if (fault->kind == UVDIO_SIM_CORRUPT && got > 0) {
+  if (fault->kind == UVDIO_FAULT_CORRUPT && got > 0) {
     uvdio__sim_flip(sim, task->base, (size_t)got);
   }
   return got;
@@ -152,22 +152,22 @@ static int64_t misdirect(uvdio_sim_t* sim, const uvdio__sim_task_t* task) {
 }
 
 static int64_t write_to_disk(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
-                             const uvdio_sim_fault_t* fault) {
+                             const uvdio_fault_t* fault) {
   switch (fault->kind) {
-    case UVDIO_SIM_TORN:
+    case UVDIO_FAULT_TORN:
       return tear(sim, task, fault->error);
-    case UVDIO_SIM_CORRUPT:
+    case UVDIO_FAULT_CORRUPT:
       return write_corrupted(sim, task);
-    case UVDIO_SIM_LOST:
+    case UVDIO_FAULT_LOST:
       return lose(task);
-    case UVDIO_SIM_MISDIRECT:
+    case UVDIO_FAULT_MISDIRECT:
       return misdirect(sim, task);
-    case UVDIO_SIM_SHORT:
-    case UVDIO_SIM_NONE:
-    case UVDIO_SIM_ERROR:
-    case UVDIO_SIM_LATENT:
-    case UVDIO_SIM_DELAY:
-    case UVDIO_SIM_CUT:
+    case UVDIO_FAULT_SHORT:
+    case UVDIO_FAULT_NONE:
+    case UVDIO_FAULT_ERROR:
+    case UVDIO_FAULT_LATENT:
+    case UVDIO_FAULT_DELAY:
+    case UVDIO_FAULT_CUT:
       break;
   }
   return uvdio__sim_write(task->file, task->base,
@@ -276,11 +276,11 @@ static int64_t fail(const uvdio__sim_task_t* task, int error) {
   return error;
 }
 
-static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_sim_fault_t* fault) {
+static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_fault_t* fault) {
   if (sim->out_of_memory) {
     return UV_ENOMEM;
   }
-  if (fault->kind == UVDIO_SIM_ERROR) {
+  if (fault->kind == UVDIO_FAULT_ERROR) {
     return fail(task, fault->error);
   }
   switch (task->event.op) {
@@ -324,7 +324,7 @@ static int64_t perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_si
  * The account of it
  */
 
-static const char* name_of(uvdio_sim_kind_t kind) {
+static const char* name_of(uvdio_fault_kind_t kind) {
   static const char* const names[] = {"",        "error",     "torn",   "short", "lost",
                                       "corrupt", "misdirect", "latent", "delay", "cut"};
   return names[kind];
@@ -343,8 +343,7 @@ static uint64_t checksum(const char* base, int64_t length) {
   return sum;
 }
 
-int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task,
-                           const uvdio_sim_fault_t* fault) {
+int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_fault_t* fault) {
   int64_t result = perform(sim, task, fault);
   int listened = task->event.op == UVDIO_OP_READ && sim->options.on_trace != NULL;
 

@@ -11,16 +11,16 @@
 
 struct uvdio__sim_rule_s {
   uvdio__sim_rule_t* next;
-  uvdio_sim_rule_t rule;
+  uvdio_fault_rule_t rule;
   uint64_t matched;
   uint64_t fired;
 };
 
-static int is_known(const uvdio_sim_fault_t* fault) {
-  return (unsigned)fault->kind <= UVDIO_SIM_CUT && (unsigned)fault->cut <= UVDIO_SIM_CUT_CRASH;
+static int is_known(const uvdio_fault_t* fault) {
+  return (unsigned)fault->kind <= UVDIO_FAULT_CUT && (unsigned)fault->cut <= UVDIO_SIM_CUT_CRASH;
 }
 
-static int add_rule(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule) {
+static int add_rule(uvdio_sim_t* sim, const uvdio_fault_rule_t* rule) {
   uvdio__sim_rule_t** end;
   uvdio__sim_rule_t* fresh;
   size_t path_size;
@@ -45,8 +45,8 @@ static int add_rule(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule) {
   return 0;
 }
 
-int uvdio_sim_add_rule_sized(uvdio_sim_t* sim, const uvdio_sim_rule_t* rule, size_t size) {
-  uvdio_sim_rule_t own;
+int uvdio_sim_add_rule_sized(uvdio_sim_t* sim, const uvdio_fault_rule_t* rule, size_t size) {
+  uvdio_fault_rule_t own;
   int error;
 
   if (sim == NULL || rule == NULL) {
@@ -69,7 +69,7 @@ int uvdio_sim_clear_rules(uvdio_sim_t* sim) {
   return 0;
 }
 
-static int touches(const uvdio_sim_rule_t* rule, const uvdio_sim_event_t* event) {
+static int touches(const uvdio_fault_rule_t* rule, const uvdio_fault_event_t* event) {
   if (rule->length == 0) {
     return 1;
   }
@@ -80,8 +80,8 @@ static int touches(const uvdio_sim_rule_t* rule, const uvdio_sim_event_t* event)
                                        : rule->offset - event->offset < event->length;
 }
 
-static int strikes(uvdio_sim_t* sim, uvdio__sim_rule_t* entry, const uvdio_sim_event_t* event) {
-  const uvdio_sim_rule_t* rule = &entry->rule;
+static int strikes(uvdio_sim_t* sim, uvdio__sim_rule_t* entry, const uvdio_fault_event_t* event) {
+  const uvdio_fault_rule_t* rule = &entry->rule;
 
   if ((rule->op != UVDIO_OP_NONE && rule->op != event->op) ||
       (rule->path != NULL && strcmp(rule->path, event->path) != 0) || !touches(rule, event)) {
@@ -97,29 +97,29 @@ static int strikes(uvdio_sim_t* sim, uvdio__sim_rule_t* entry, const uvdio_sim_e
   return 1;
 }
 
-static int applies(const uvdio_sim_fault_t* fault, uvdio_op_t op) {
+static int applies(const uvdio_fault_t* fault, uvdio_op_t op) {
   switch (fault->kind) {
-    case UVDIO_SIM_NONE:
+    case UVDIO_FAULT_NONE:
       return 0;
-    case UVDIO_SIM_TORN:
-    case UVDIO_SIM_LOST:
+    case UVDIO_FAULT_TORN:
+    case UVDIO_FAULT_LOST:
       return op == UVDIO_OP_WRITE;
-    case UVDIO_SIM_LATENT:
+    case UVDIO_FAULT_LATENT:
       return op == UVDIO_OP_READ;
-    case UVDIO_SIM_SHORT:
-    case UVDIO_SIM_CORRUPT:
-    case UVDIO_SIM_MISDIRECT:
+    case UVDIO_FAULT_SHORT:
+    case UVDIO_FAULT_CORRUPT:
+    case UVDIO_FAULT_MISDIRECT:
       return uvdio__is_transfer(op);
-    case UVDIO_SIM_ERROR:
-    case UVDIO_SIM_DELAY:
-    case UVDIO_SIM_CUT:
+    case UVDIO_FAULT_ERROR:
+    case UVDIO_FAULT_DELAY:
+    case UVDIO_FAULT_CUT:
       break;
   }
   return 1;
 }
 
-uvdio_sim_fault_t uvdio__sim_pick_fault(uvdio_sim_t* sim, const uvdio_sim_event_t* event) {
-  uvdio_sim_fault_t fault = {UVDIO_SIM_NONE, 0, 0, 0, UVDIO_SIM_CUT_SEEDED};
+uvdio_fault_t uvdio__sim_pick_fault(uvdio_sim_t* sim, const uvdio_fault_event_t* event) {
+  uvdio_fault_t fault = {UVDIO_FAULT_NONE, 0, 0, 0, UVDIO_SIM_CUT_SEEDED};
   uvdio__sim_rule_t* entry;
 
   for (entry = sim->rules; entry != NULL; entry = entry->next) {
@@ -135,7 +135,7 @@ uvdio_sim_fault_t uvdio__sim_pick_fault(uvdio_sim_t* sim, const uvdio_sim_event_
     fault.error = UV_EIO;
   }
   if (!is_known(&fault) || !applies(&fault, event->op)) {
-    fault.kind = UVDIO_SIM_NONE;
+    fault.kind = UVDIO_FAULT_NONE;
   } else {
     sim->stats.faults++;
   }

@@ -134,11 +134,11 @@ uint64_t uvdio__sim_random(uvdio_sim_t* sim, uint64_t limit);
 
 /* Picks the fault of an operation: by rule, by callback, or none. It applies to the operation, and
  * is counted. */
-uvdio_sim_fault_t uvdio__sim_pick_fault(uvdio_sim_t* sim, const uvdio_sim_event_t* event);
+uvdio_fault_t uvdio__sim_pick_fault(uvdio_sim_t* sim, const uvdio_fault_event_t* event);
 
 /* Puts down what happened, in words where somebody listens. `check` is a checksum of what was
  * read. */
-void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what,
+void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_fault_event_t* event, const char* what,
                      int64_t result, uint64_t check);
 
 /*
@@ -222,7 +222,7 @@ void uvdio__sim_flip(uvdio_sim_t* sim, char* base, size_t length);
 
 /* What is to be done, in the world's terms. */
 typedef struct uvdio__sim_task_s {
-  uvdio_sim_event_t event;
+  uvdio_fault_event_t event;
   uvdio__sim_file_t* file; /* null for an open, and for names but the link of an open file */
   uvdio__open_state_t* opening;
   uvdio__names_t* names; /* of an operation on names, or a replace */
@@ -235,8 +235,7 @@ typedef struct uvdio__sim_task_s {
   int keeps_size; /* a preallocation */
 } uvdio__sim_task_t;
 
-int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task,
-                           const uvdio_sim_fault_t* fault);
+int64_t uvdio__sim_perform(uvdio_sim_t* sim, uvdio__sim_task_t* task, const uvdio_fault_t* fault);
 
 /*
  * sim/late.c

@@ -19,7 +19,7 @@ static void digest_text(uvdio_sim_t* sim, const char* text) {
   }
 }
 
-static void write_trace(const uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what,
+static void write_trace(const uvdio_sim_t* sim, const uvdio_fault_event_t* event, const char* what,
                         int64_t result, uint64_t check) {
   char line[512];
   char sum[32] = "";
@@ -35,7 +35,7 @@ static void write_trace(const uvdio_sim_t* sim, const uvdio_sim_event_t* event, 
   sim->options.on_trace(sim->options.data, line);
 }
 
-void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_sim_event_t* event, const char* what,
+void uvdio__sim_note(uvdio_sim_t* sim, const uvdio_fault_event_t* event, const char* what,
                      int64_t result, uint64_t check) {
   digest_number(sim, event->step);
   digest_number(sim, (uint64_t)event->op);

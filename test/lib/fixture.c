@@ -222,15 +222,15 @@ static int make_folder(struct fixture* f) {
 /* Nothing here that a program could tell from a disk in good health. */
 static int make_world(struct fixture* f) {
   uvdio_sim_options_t options = {0};
-  uvdio_sim_rule_t rule = {0};
+  uvdio_fault_rule_t rule = {0};
   options.seed = 1;
   options.atomic_min = PAGE;
   options.atomic_max = 4 * PAGE;
   int failed = uvdio_sim_create(&f->sim, &options);
   rule.ppm = 100000;
-  rule.fault.kind = UVDIO_SIM_SHORT;
+  rule.fault.kind = UVDIO_FAULT_SHORT;
   failed = failed != 0 ? failed : uvdio_sim_add_rule(f->sim, &rule);
-  rule.fault.kind = UVDIO_SIM_DELAY;
+  rule.fault.kind = UVDIO_FAULT_DELAY;
   rule.fault.steps = 20;
   return failed != 0 ? failed : uvdio_sim_add_rule(f->sim, &rule);
 }

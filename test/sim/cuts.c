@@ -164,10 +164,10 @@ static void print_line(void* data, const char* line) {
 
 /* Parts of transfers, interruptions: nothing that a program would notice. */
 static int add_harmless_faults(uvdio_sim_t* sim) {
-  uvdio_sim_rule_t shorter = {.ppm = 100000, .fault.kind = UVDIO_SIM_SHORT};
-  uvdio_sim_rule_t interrupted = {
-      .ppm = 20000, .fault.kind = UVDIO_SIM_ERROR, .fault.error = UV_EINTR};
-  uvdio_sim_rule_t later = {.ppm = 20000, .fault.kind = UVDIO_SIM_DELAY, .fault.steps = 30};
+  uvdio_fault_rule_t shorter = {.ppm = 100000, .fault.kind = UVDIO_FAULT_SHORT};
+  uvdio_fault_rule_t interrupted = {
+      .ppm = 20000, .fault.kind = UVDIO_FAULT_ERROR, .fault.error = UV_EINTR};
+  uvdio_fault_rule_t later = {.ppm = 20000, .fault.kind = UVDIO_FAULT_DELAY, .fault.steps = 30};
   interrupted.op = UVDIO_OP_SYNC_DATA;
   int error = uvdio_sim_add_rule(sim, &shorter);
   error = error != 0 ? error : uvdio_sim_add_rule(sim, &interrupted);

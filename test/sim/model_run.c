@@ -1375,9 +1375,9 @@ static void run_steps(struct run* run) {
  * Worlds.
  */
 
-static void add_rule(struct run* run, uvdio_op_t op, uvdio_sim_kind_t kind, int error,
+static void add_rule(struct run* run, uvdio_op_t op, uvdio_fault_kind_t kind, int error,
                      uint32_t ppm) {
-  uvdio_sim_rule_t rule = {0};
+  uvdio_fault_rule_t rule = {0};
   rule.op = op;
   rule.ppm = ppm;
   rule.fault.kind = kind;
@@ -1393,20 +1393,20 @@ static int is_fallible(uvdio_op_t op) {
 
 static void add_faults(struct run* run) {
   if (!one_in(&run->choices, 3)) {
-    add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_SHORT, 0, 100000);
-    add_rule(run, UVDIO_OP_NONE, UVDIO_SIM_DELAY, 0, 20000);
+    add_rule(run, UVDIO_OP_NONE, UVDIO_FAULT_SHORT, 0, 100000);
+    add_rule(run, UVDIO_OP_NONE, UVDIO_FAULT_DELAY, 0, 20000);
   }
   run->injected = one_in(&run->choices, 3);
   for (uvdio_op_t op = UVDIO_OP_OPEN; op < UVDIO_OP_COUNT; op++) {
     if (is_fallible(op) && one_in(&run->choices, 2)) {
-      add_rule(run, op, UVDIO_SIM_ERROR, one_in(&run->choices, 2) ? UV_EINTR : UV_EAGAIN, 10000);
+      add_rule(run, op, UVDIO_FAULT_ERROR, one_in(&run->choices, 2) ? UV_EINTR : UV_EAGAIN, 10000);
     }
     if (is_fallible(op) && run->injected) {
-      add_rule(run, op, UVDIO_SIM_ERROR, one_in(&run->choices, 2) ? UV_EIO : UV_ENOSPC, 3000);
+      add_rule(run, op, UVDIO_FAULT_ERROR, one_in(&run->choices, 2) ? UV_EIO : UV_ENOSPC, 3000);
     }
   }
   if (run->injected) {
-    add_rule(run, UVDIO_OP_WRITE, UVDIO_SIM_TORN, UV_EIO, 3000);
+    add_rule(run, UVDIO_OP_WRITE, UVDIO_FAULT_TORN, UV_EIO, 3000);
   }
 }
 

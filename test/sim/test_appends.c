@@ -137,8 +137,8 @@ static void check_file(struct world* w, uint64_t durable) {
 
 static void add_faults(struct world* w, struct random* random) {
   static const uvdio_op_t ops[] = {UVDIO_OP_WRITE, UVDIO_OP_SYNC_DATA, UVDIO_OP_NONE};
-  uvdio_sim_rule_t rule = {.op = ops[random_below(random, 3)]};
-  rule.fault.kind = random_below(random, 2) == 0 ? UVDIO_SIM_ERROR : UVDIO_SIM_SHORT;
+  uvdio_fault_rule_t rule = {.op = ops[random_below(random, 3)]};
+  rule.fault.kind = random_below(random, 2) == 0 ? UVDIO_FAULT_ERROR : UVDIO_FAULT_SHORT;
   rule.skip = random_below(random, 12);
   rule.times = 1 + random_below(random, 3);
   add_rule(w, rule);
@@ -236,7 +236,7 @@ static void size_is_exact_after_a_sync(void** state) {
 /* On a new file, whose preparation makes no change. */
 static void append_three(struct world* w, struct life* life, unsigned flags, uvdio_op_t broken) {
   uvdio_appender_options_t options = {.flags = flags};
-  uvdio_sim_rule_t rule = rule_for(broken, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(broken, UVDIO_FAULT_ERROR);
   memset(life, 0, sizeof(*life));
   assert_ok(uvdio_appender_create(&life->appender, &w->file, &options));
   while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0) {
@@ -317,7 +317,7 @@ static void preparation_tells_what_failed(void** state) {
     assert_ok(world_open(&inner));
     struct world* w = inner;
     write_now(w, 0, PAGE, 1);
-    add_rule(w, rule_for(ops[i], UVDIO_SIM_ERROR));
+    add_rule(w, rule_for(ops[i], UVDIO_FAULT_ERROR));
     memset(&life, 0, sizeof(life));
     assert_ok(uvdio_appender_create(&life.appender, &w->file, &options));
     life.pieces[0] = (struct piece){.life = &life};

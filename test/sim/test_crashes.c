@@ -536,7 +536,7 @@ static void write_that_a_rule_crashes_may_land(void** state) {
     void* inner = NULL;
     int at_once = seed % 2 == 0;
     struct world* w = make_world(&inner, seed, 0, 0);
-    uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_CUT);
+    uvdio_fault_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_CUT);
     rule.fault.cut = UVDIO_SIM_CUT_CRASH;
     add_rule(w, rule);
     uvdio_buf_t page = pattern(PAGE, 1);

@@ -396,7 +396,7 @@ static void cut_may_come_from_a_callback(void** state) {
 static void cut_may_come_from_a_rule(void** state) {
   struct world* w = *state;
   struct tracked_op* ops[8];
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_CUT);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_CUT);
   rule.skip = 3;
   rule.fault.cut = UVDIO_SIM_CUT_CRASH;
   add_rule(w, rule);
@@ -418,7 +418,7 @@ static void cut_may_come_from_a_rule(void** state) {
 
 static void rule_may_cut_under_a_synchronous_operation(void** state) {
   struct world* w = *state;
-  add_rule(w, rule_for(UVDIO_OP_TRUNCATE, UVDIO_SIM_CUT));
+  add_rule(w, rule_for(UVDIO_OP_TRUNCATE, UVDIO_FAULT_CUT));
   sync_now(w);
   assert_result(t_truncate(op_now(&w->tracker), &w->file, PAGE), UVDIO_SIM_DEAD);
   assert_result(t_size(op_now(&w->tracker), &w->file), UVDIO_SIM_DEAD);
@@ -441,7 +441,7 @@ static void failed_sync_loses_what_a_retry_calls_durable(void** state) {
     struct world* w = inner;
     start(w);
     open_file(w, "file", UVDIO_OPEN_RW);
-    uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SYNC_DATA, UVDIO_SIM_ERROR);
+    uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SYNC_DATA, UVDIO_FAULT_ERROR);
     rule.times = 1;
     add_rule(w, rule);
     write_now(w, 0, PAGE, 1);
@@ -464,7 +464,7 @@ static void failed_sync_loses_what_a_retry_calls_durable(void** state) {
 /* What is written anew is as good as ever. */
 static void what_is_written_after_a_failed_sync_can_be_durable(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SYNC_DATA, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SYNC_DATA, UVDIO_FAULT_ERROR);
   rule.times = 1;
   add_rule(w, rule);
   write_now(w, 0, 4 * PAGE, 1);
@@ -687,14 +687,14 @@ static void pager_without_atomic_writes_is_caught(void** state) {
 
 /* In flight, with a fault, and after a crash: never a part of it. */
 static void atomic_write_is_never_torn_on_its_way(void** state) {
-  static const uvdio_sim_kind_t kinds[] = {UVDIO_SIM_CUT, UVDIO_SIM_TORN, UVDIO_SIM_SHORT};
+  static const uvdio_fault_kind_t kinds[] = {UVDIO_FAULT_CUT, UVDIO_FAULT_TORN, UVDIO_FAULT_SHORT};
   unsigned seen[2] = {0, 0};
   (void)state;
   for (uint64_t seed = 0; seed < 3 * SEEDS; seed++) {
     void* inner = NULL;
     const uvdio_sim_options_t options = {
         .seed = seed, .atomic_min = 512, .atomic_max = (uint32_t)WHOLE};
-    uvdio_sim_rule_t rule = {.op = UVDIO_OP_WRITE, .skip = 1};
+    uvdio_fault_rule_t rule = {.op = UVDIO_OP_WRITE, .skip = 1};
     rule.fault.kind = kinds[seed % 3];
     rule.fault.cut = seed % 2 == 0 ? UVDIO_SIM_CUT_SEEDED : UVDIO_SIM_CUT_CRASH;
     assert_ok(world_make(&inner, &options));

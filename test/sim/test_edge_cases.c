@@ -31,7 +31,7 @@ static int64_t read_sized(struct world* w, uint64_t offset, size_t size) {
 static void null_arguments_are_refused(void** state) {
   struct world* w = *state;
   uvdio_sim_t* sim = w->sim;
-  uvdio_sim_rule_t rule = {0};
+  uvdio_fault_rule_t rule = {0};
   uvdio_sim_stats_t stats;
   char byte = 0;
   assert_code(uvdio_sim_engine_create(NULL, &w->loop, sim, NULL), UV_EINVAL);
@@ -64,9 +64,9 @@ static void options_that_are_unknown_have_to_be_zero(void** state) {
     uint64_t later;
   } options = {.known = {.seed = 1}, .later = 1};
   struct {
-    uvdio_sim_rule_t known;
+    uvdio_fault_rule_t known;
     uint64_t later;
-  } rule = {.known = {.fault = {.kind = UVDIO_SIM_ERROR}}, .later = 1};
+  } rule = {.known = {.fault = {.kind = UVDIO_FAULT_ERROR}}, .later = 1};
   struct {
     uvdio_engine_options_t known;
     uint64_t later;
@@ -95,26 +95,27 @@ static void engine_that_is_too_deep_is_refused(void** state) {
   assert_ok(uvdio_sim_engine_create(&w->engine, &w->loop, w->sim, &options));
 }
 
-static void assert_no_rule(struct world* w, uvdio_sim_rule_t rule) {
+static void assert_no_rule(struct world* w, uvdio_fault_rule_t rule) {
   assert_code(uvdio_sim_add_rule(w->sim, &rule), UV_EINVAL);
 }
 
 static void bad_rules_are_refused(void** state) {
   struct world* w = *state;
-  assert_no_rule(w, (uvdio_sim_rule_t){.op = UVDIO_OP_COUNT});
-  assert_no_rule(w, (uvdio_sim_rule_t){.fault = {.kind = (uvdio_sim_kind_t)(UVDIO_SIM_CUT + 1)}});
-  assert_no_rule(w,
-                 (uvdio_sim_rule_t){.fault = {.cut = (uvdio_sim_cut_t)(UVDIO_SIM_CUT_CRASH + 1)}});
-  assert_no_rule(w, (uvdio_sim_rule_t){.fault = {.kind = UVDIO_SIM_ERROR, .error = 1}});
+  assert_no_rule(w, (uvdio_fault_rule_t){.op = UVDIO_OP_COUNT});
+  assert_no_rule(
+      w, (uvdio_fault_rule_t){.fault = {.kind = (uvdio_fault_kind_t)(UVDIO_FAULT_CUT + 1)}});
+  assert_no_rule(
+      w, (uvdio_fault_rule_t){.fault = {.cut = (uvdio_sim_cut_t)(UVDIO_SIM_CUT_CRASH + 1)}});
+  assert_no_rule(w, (uvdio_fault_rule_t){.fault = {.kind = UVDIO_FAULT_ERROR, .error = 1}});
 }
 
 /* A rule of nothing keeps the callback and the rules after it from an operation. */
 static void rule_without_a_fault_spares(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t spare = rule_for(UVDIO_OP_SIZE, UVDIO_SIM_NONE);
+  uvdio_fault_rule_t spare = rule_for(UVDIO_OP_SIZE, UVDIO_FAULT_NONE);
   spare.times = 1;
   add_rule(w, spare);
-  add_rule(w, rule_for(UVDIO_OP_SIZE, UVDIO_SIM_ERROR));
+  add_rule(w, rule_for(UVDIO_OP_SIZE, UVDIO_FAULT_ERROR));
   assert_result(t_size(op_now(&w->tracker), &w->file), 0);
   assert_result(t_size(op_now(&w->tracker), &w->file), UV_EIO);
   assert_int_equal(sim_stats(w).faults, 1);
@@ -123,7 +124,7 @@ static void rule_without_a_fault_spares(void** state) {
 /* A range is of transfers. */
 static void rule_with_a_range_spares_other_operations(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_NONE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_NONE, UVDIO_FAULT_ERROR);
   rule.length = UINT64_MAX;
   add_rule(w, rule);
   assert_result(t_size(op_now(&w->tracker), &w->file), 0);
@@ -131,9 +132,9 @@ static void rule_with_a_range_spares_other_operations(void** state) {
   assert_code(write_sized(w, 0, PAGE, 1), UV_EIO);
 }
 
-static uvdio_sim_fault_t wanted;
+static uvdio_fault_t wanted;
 
-static void want(void* data, const uvdio_sim_event_t* event, uvdio_sim_fault_t* fault) {
+static void want(void* data, const uvdio_fault_event_t* event, uvdio_fault_t* fault) {
   (void)data;
   (void)event;
   *fault = wanted;
@@ -153,12 +154,12 @@ static int world_with_a_callback(void** state) {
 /* Nobody checks what a callback asks for before it does: what does not exist is no fault. */
 static void callback_that_asks_for_the_impossible_gets_nothing(void** state) {
   struct world* w = *state;
-  wanted.kind = (uvdio_sim_kind_t)(UVDIO_SIM_CUT + 1);
+  wanted.kind = (uvdio_fault_kind_t)(UVDIO_FAULT_CUT + 1);
   assert_code(write_sized(w, 0, PAGE, 1), PAGE);
-  wanted.kind = UVDIO_SIM_CUT;
+  wanted.kind = UVDIO_FAULT_CUT;
   wanted.cut = (uvdio_sim_cut_t)(UVDIO_SIM_CUT_CRASH + 1);
   assert_code(write_sized(w, PAGE, PAGE, 1), PAGE);
-  wanted.kind = UVDIO_SIM_NONE;
+  wanted.kind = UVDIO_FAULT_NONE;
   wanted.cut = UVDIO_SIM_CUT_SEEDED;
   assert_true(holds(w, 0, 0, PAGE, 1));
   assert_int_equal(sim_stats(w).faults, 0);
@@ -166,7 +167,7 @@ static void callback_that_asks_for_the_impossible_gets_nothing(void** state) {
 }
 
 /* The digest of a world with one operation, and a rule for it. */
-static uint64_t digest_with(uvdio_sim_kind_t kind) {
+static uint64_t digest_with(uvdio_fault_kind_t kind) {
   void* state = NULL;
   assert_int_equal(world_open(&state), 0);
   struct world* w = state;
@@ -181,14 +182,14 @@ static uint64_t digest_with(uvdio_sim_kind_t kind) {
 
 static void delay_of_no_steps_is_none(void** state) {
   (void)state;
-  assert_true(digest_with(UVDIO_SIM_DELAY) == digest_with(UVDIO_SIM_NONE));
+  assert_true(digest_with(UVDIO_FAULT_DELAY) == digest_with(UVDIO_FAULT_NONE));
 }
 
 /* Lengths are cut to whole units: a sector for writes, the file's alignment for reads, one of them
  * at least. */
 static void short_transfers_come_in_whole_units(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_NONE, UVDIO_SIM_SHORT);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_NONE, UVDIO_FAULT_SHORT);
   write_now(w, 0, 2 * PAGE, 1);
   rule.fault.length = 100;
   add_rule(w, rule);
@@ -217,7 +218,7 @@ static void short_transfers_come_in_whole_units(void** state) {
 static void misdirected_write_beyond_the_end_lands_in_the_file(void** state) {
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
-  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_SIM_MISDIRECT));
+  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_MISDIRECT));
   assert_code(write_sized(w, 4 * PAGE, PAGE, 2), PAGE);
   assert_true(holds(w, 0, 0, PAGE, 2));
   assert_true(holds_zeros(w, 0, 4 * PAGE, PAGE));
@@ -226,7 +227,7 @@ static void misdirected_write_beyond_the_end_lands_in_the_file(void** state) {
 /* Before its own place as well as behind it. */
 static void misdirection_goes_both_ways(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_MISDIRECT);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_MISDIRECT);
   int before = 0;
   int behind = 0;
   write_now(w, 0, 3 * PAGE, 1);
@@ -385,7 +386,7 @@ static void failed_sync_loses_no_durable_write(void** state) {
   uvdio_buf_t buf = pattern(4 * PAGE, 3);
   assert_result(t_write(op_now(&w->tracker), &log, &buf, 4 * PAGE), 4 * PAGE);
   assert_ok(uvdio_buf_release(&buf));
-  add_rule(w, rule_for(UVDIO_OP_SYNC_DATA, UVDIO_SIM_ERROR));
+  add_rule(w, rule_for(UVDIO_OP_SYNC_DATA, UVDIO_FAULT_ERROR));
   assert_result(t_sync_data(op_now(&w->tracker), &w->file), UV_EIO);
   assert_result(t_close(op_now(&w->tracker), &log), 0);
   assert_ok(uvdio_sim_clear_rules(w->sim));
@@ -486,7 +487,7 @@ static void power_goes_twice(void** state) {
 /* With a cut that leaves nothing, what is on its way leaves nothing, either. */
 static void synchronous_write_dies_without_a_trace(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_CUT);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_CUT);
   rule.fault.cut = UVDIO_SIM_CUT_NOTHING;
   write_now(w, 0, PAGE, 1);
   sync_now(w);
@@ -597,8 +598,8 @@ static int64_t write_hungry(struct world* w, uint64_t offset) {
 }
 
 static void faults_without_memory_are_errors(void** state) {
-  static const uvdio_sim_kind_t kinds[] = {UVDIO_SIM_TORN, UVDIO_SIM_LOST, UVDIO_SIM_CORRUPT,
-                                           UVDIO_SIM_MISDIRECT};
+  static const uvdio_fault_kind_t kinds[] = {UVDIO_FAULT_TORN, UVDIO_FAULT_LOST,
+                                             UVDIO_FAULT_CORRUPT, UVDIO_FAULT_MISDIRECT};
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
   for (size_t i = 0; i < COUNT_OF(kinds); i++) {
@@ -615,7 +616,7 @@ static void bad_sector_without_memory_is_an_error(void** state) {
   struct world* w = *state;
   uvdio_buf_t view = uvdio_buf_view_bytes(page_bytes, sizeof(page_bytes));
   write_now(w, 0, 4 * PAGE, 1);
-  add_rule(w, rule_for(UVDIO_OP_READ, UVDIO_SIM_LATENT));
+  add_rule(w, rule_for(UVDIO_OP_READ, UVDIO_FAULT_LATENT));
   struct tracked_op* op = op_now(&w->tracker);
   starve(0, 1);
   t_read(op, &w->file, &view, 0);

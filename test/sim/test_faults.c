@@ -35,7 +35,7 @@ static void bad_arguments_are_refused(void** state) {
   struct world* w = *state;
   uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_POOL};
   uvdio_engine_t* engine = NULL;
-  uvdio_sim_rule_t rule = {0};
+  uvdio_fault_rule_t rule = {0};
   char byte = 0;
   assert_code(uvdio_sim_engine_create(&engine, &w->loop, w->sim, &options), UV_EINVAL);
   assert_code(uvdio_sim_engine_create(&engine, NULL, w->sim, NULL), UV_EINVAL);
@@ -86,7 +86,7 @@ static void* allocate_some(void* context, size_t size, size_t alignment, int zer
 static int use_world(uv_loop_t* loop) {
   uvdio_sim_t* sim = NULL;
   uvdio_engine_t* engine = NULL;
-  uvdio_sim_rule_t rule = {.path = "file"};
+  uvdio_fault_rule_t rule = {.path = "file"};
   uvdio_file_t file = {0};
   uvdio_req_t req = {0};
   static _Alignas(4096) char bytes[4096];
@@ -168,7 +168,7 @@ static unsigned wrong_bits(const struct tracked_op* read, unsigned seed) {
 static void failed_durable_write_latches(void** state) {
   static uvdio_file_t log; /* outlives a failed assertion */
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_ERROR);
   uvdio_buf_t buf = pattern(PAGE, 1);
   uvdio_file_info_t info;
   rule.fault.error = UV_ENOSPC;
@@ -186,7 +186,7 @@ static void failed_durable_write_latches(void** state) {
 
 static void error_changes_nothing(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_ERROR);
   rule.fault.error = UV_ENOSPC;
   write_now(w, 0, PAGE, 1);
   add_rule(w, rule);
@@ -199,7 +199,7 @@ static void error_changes_nothing(void** state) {
 
 static void interrupted_operations_are_repeated(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_NONE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_NONE, UVDIO_FAULT_ERROR);
   rule.fault.error = UV_EINTR;
   rule.times = 5;
   add_rule(w, rule);
@@ -213,7 +213,7 @@ static void interrupted_operations_are_repeated(void** state) {
 /* The descriptor is gone all the same (close(2)). */
 static void interrupted_close_has_closed(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_CLOSE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_CLOSE, UVDIO_FAULT_ERROR);
   rule.fault.error = UV_EINTR;
   add_rule(w, rule);
   assert_result(t_close(op_now(&w->tracker), &w->file), 0);
@@ -223,7 +223,7 @@ static void interrupted_close_has_closed(void** state) {
 
 static void short_transfers_are_resumed(void** state) {
   struct world* w = *state;
-  add_rule(w, rule_for(UVDIO_OP_NONE, UVDIO_SIM_SHORT));
+  add_rule(w, rule_for(UVDIO_OP_NONE, UVDIO_FAULT_SHORT));
   assert_result(write_page(w, 0, 16 * PAGE, 1), 16 * PAGE);
   struct tracked_op* read = read_page(w, 0, 16 * PAGE);
   assert_result(read, 16 * PAGE);
@@ -233,7 +233,7 @@ static void short_transfers_are_resumed(void** state) {
 
 static void short_transfers_of_a_length(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_SHORT);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_FAULT_SHORT);
   rule.fault.length = 1;
   add_rule(w, rule);
   write_now(w, 0, 4 * PAGE, 1);
@@ -248,7 +248,7 @@ static void torn_write_fails_half_done(void** state) {
   char old[SECTOR];
   unsigned done = 0;
   write_now(w, 0, sizeof(bytes), 1);
-  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_SIM_TORN));
+  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_TORN));
   assert_result(write_page(w, 0, sizeof(bytes), 2), UV_EIO);
   assert_code(uvdio_sim_peek(w->sim, "file", 0, bytes, sizeof(bytes), 0), sizeof(bytes));
   char* all = malloc(sizeof(bytes));
@@ -265,7 +265,7 @@ static void torn_write_fails_half_done(void** state) {
 static void lost_write_is_called_a_success(void** state) {
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
-  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_SIM_LOST));
+  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_LOST));
   assert_result(write_page(w, 0, 2 * PAGE, 2), 2 * PAGE);
   assert_true(holds(w, 0, 0, PAGE, 1));
   assert_true(holds_zeros(w, 0, PAGE, PAGE));
@@ -273,7 +273,7 @@ static void lost_write_is_called_a_success(void** state) {
 
 static void corrupt_write_stores_a_wrong_bit(void** state) {
   struct world* w = *state;
-  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_SIM_CORRUPT));
+  add_rule(w, rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_CORRUPT));
   struct tracked_op* write = write_page(w, 0, PAGE, 1);
   assert_result(write, PAGE);
   assert_true(is_pattern(write->back.base, PAGE, 1));
@@ -285,7 +285,7 @@ static void corrupt_write_stores_a_wrong_bit(void** state) {
 
 static void corrupt_read_is_wrong_once(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_CORRUPT);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_FAULT_CORRUPT);
   rule.times = 1;
   write_now(w, 0, PAGE, 1);
   add_rule(w, rule);
@@ -295,7 +295,7 @@ static void corrupt_read_is_wrong_once(void** state) {
 
 static void corrupt_read_of_nothing_leaves_the_buffer_alone(void** state) {
   struct world* w = *state;
-  add_rule(w, rule_for(UVDIO_OP_READ, UVDIO_SIM_CORRUPT));
+  add_rule(w, rule_for(UVDIO_OP_READ, UVDIO_FAULT_CORRUPT));
   struct tracked_op* read = read_page(w, 0, PAGE);
   assert_result(read, 0);
   assert_true(is_pattern(read->back.base, PAGE, 99));
@@ -304,7 +304,7 @@ static void corrupt_read_of_nothing_leaves_the_buffer_alone(void** state) {
 /* One of the other pages has what was meant for the second, which has what it had. */
 static void misdirected_write_goes_elsewhere(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_MISDIRECT);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_MISDIRECT);
   write_now(w, 0, 8 * PAGE, 1);
   add_rule(w, rule);
   assert_result(write_page(w, PAGE, PAGE, 2), PAGE);
@@ -319,7 +319,7 @@ static void misdirected_read_comes_from_elsewhere(void** state) {
   struct world* w = *state;
   write_now(w, 0, PAGE, 1);
   write_now(w, PAGE, PAGE, 2);
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_MISDIRECT);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_FAULT_MISDIRECT);
   rule.times = 1;
   add_rule(w, rule);
   struct tracked_op* read = read_page(w, 0, PAGE);
@@ -330,7 +330,7 @@ static void misdirected_read_comes_from_elsewhere(void** state) {
 
 static void misdirection_needs_another_place(void** state) {
   struct world* w = *state;
-  add_rule(w, rule_for(UVDIO_OP_NONE, UVDIO_SIM_MISDIRECT));
+  add_rule(w, rule_for(UVDIO_OP_NONE, UVDIO_FAULT_MISDIRECT));
   assert_result(write_page(w, 0, PAGE, 1), PAGE);
   assert_true(holds_zeros(w, 0, 0, PAGE));
   assert_result(read_page(w, 0, PAGE), PAGE);
@@ -338,7 +338,7 @@ static void misdirection_needs_another_place(void** state) {
 
 static void latent_error_stays_until_written_over(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_LATENT);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_FAULT_LATENT);
   rule.times = 1;
   write_now(w, 0, 2 * PAGE, 1);
   sync_now(w);
@@ -421,7 +421,7 @@ static int world_of_one_latency(void** state) {
 
 /* The number of steps that a read takes. */
 static uint64_t steps_of_a_read(struct world* w, uint32_t delay) {
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_SIM_DELAY);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_READ, UVDIO_FAULT_DELAY);
   rule.fault.steps = delay;
   add_rule(w, rule);
   uint64_t before = sim_stats(w).steps;
@@ -441,7 +441,7 @@ static void longer_delay_takes_more_steps(void** state) {
 
 static void delay_lets_others_pass(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_SIM_DELAY);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_FAULT_DELAY);
   rule.fault.steps = 1000;
   rule.times = 1;
   add_rule(w, rule);
@@ -486,7 +486,7 @@ static void taken_back(struct world* w, unsigned open_flags, unsigned flags, uvd
   uvdio_buf_t page = pattern(PAGE, 1);
   write_flags = flags;
   open_file(w, "file", UVDIO_OPEN_RW | open_flags);
-  uvdio_sim_rule_t rule = rule_for(failing, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(failing, UVDIO_FAULT_ERROR);
   rule.skip = 1;
   for (unsigned i = 0; i < CALLBACKS_BEFORE; i++) {
     uvdio_buf_t buf = pattern(PAGE, 0);
@@ -516,7 +516,7 @@ static void synced_write_that_was_no_success_is_taken_back(void** state) {
 
 static void rules_count_what_matches(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_TRUNCATE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_TRUNCATE, UVDIO_FAULT_ERROR);
   rule.path = "file";
   rule.skip = 2;
   rule.times = 2;
@@ -529,7 +529,7 @@ static void rules_count_what_matches(void** state) {
 
 static void rules_mind_path_and_chance(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_FAULT_ERROR);
   unsigned failed = 0;
   rule.path = "other";
   add_rule(w, rule);
@@ -545,7 +545,7 @@ static void rules_mind_path_and_chance(void** state) {
 
 static void rules_reach_to_the_end_of_the_file(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_ERROR);
   rule.offset = PAGE;
   rule.length = UINT64_MAX;
   add_rule(w, rule);
@@ -558,7 +558,7 @@ static void rules_reach_to_the_end_of_the_file(void** state) {
 /* Of a transfer that touches the range by its last byte or its first, and of one beside it. */
 static void rules_end_where_they_say(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_WRITE, UVDIO_FAULT_ERROR);
   rule.offset = 2 * PAGE;
   rule.length = PAGE;
   add_rule(w, rule);
@@ -586,7 +586,7 @@ static void first_rule_that_strikes_decides(void** state) {
   static const int errors[] = {UV_EPERM, 0, UV_ENOSPC};
   static const int results[] = {UV_EPERM, UV_EIO, UV_ENOSPC, 0};
   for (size_t i = 0; i < COUNT_OF(errors); i++) {
-    uvdio_sim_rule_t rule = rule_for(UVDIO_OP_TRUNCATE, UVDIO_SIM_ERROR);
+    uvdio_fault_rule_t rule = rule_for(UVDIO_OP_TRUNCATE, UVDIO_FAULT_ERROR);
     rule.fault.error = errors[i];
     rule.times = 1;
     add_rule(w, rule);
@@ -601,7 +601,7 @@ static void first_rule_that_strikes_decides(void** state) {
 /* A path as somebody has written it, and a chance that is a certainty. */
 static void rules_know_a_path_by_any_of_its_names(void** state) {
   struct world* w = *state;
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_FAULT_ERROR);
   rule.path = ".//./file";
   rule.ppm = 1000000;
   add_rule(w, rule);
@@ -621,22 +621,22 @@ static uint64_t faults_of(struct world* w, struct tracked_op* op) {
 
 static void faults_apply_to_what_they_are_for(void** state) {
   static const struct {
-    uvdio_sim_kind_t kind;
+    uvdio_fault_kind_t kind;
     unsigned to;
   } cases[] = {
-      {UVDIO_SIM_NONE, APPLIES_NEVER},
-      {UVDIO_SIM_ERROR, TO_READS | TO_WRITES | TO_OTHERS},
-      {UVDIO_SIM_TORN, TO_WRITES},
-      {UVDIO_SIM_SHORT, TO_READS | TO_WRITES},
-      {UVDIO_SIM_LOST, TO_WRITES},
-      {UVDIO_SIM_CORRUPT, TO_READS | TO_WRITES},
-      {UVDIO_SIM_MISDIRECT, TO_READS | TO_WRITES},
-      {UVDIO_SIM_LATENT, TO_READS},
-      {UVDIO_SIM_DELAY, TO_READS | TO_WRITES | TO_OTHERS},
+      {UVDIO_FAULT_NONE, APPLIES_NEVER},
+      {UVDIO_FAULT_ERROR, TO_READS | TO_WRITES | TO_OTHERS},
+      {UVDIO_FAULT_TORN, TO_WRITES},
+      {UVDIO_FAULT_SHORT, TO_READS | TO_WRITES},
+      {UVDIO_FAULT_LOST, TO_WRITES},
+      {UVDIO_FAULT_CORRUPT, TO_READS | TO_WRITES},
+      {UVDIO_FAULT_MISDIRECT, TO_READS | TO_WRITES},
+      {UVDIO_FAULT_LATENT, TO_READS},
+      {UVDIO_FAULT_DELAY, TO_READS | TO_WRITES | TO_OTHERS},
   };
   struct world* w = *state;
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
-    uvdio_sim_rule_t rule = rule_for(UVDIO_OP_NONE, cases[i].kind);
+    uvdio_fault_rule_t rule = rule_for(UVDIO_OP_NONE, cases[i].kind);
     write_now(w, 0, PAGE, 1);
     add_rule(w, rule);
     uvdio_buf_t from = pattern(PAGE, 0);
@@ -660,17 +660,17 @@ struct heard {
   size_t length;
 };
 
-static void fail_third(void* data, const uvdio_sim_event_t* event, uvdio_sim_fault_t* fault) {
+static void fail_third(void* data, const uvdio_fault_event_t* event, uvdio_fault_t* fault) {
   struct heard* heard = data;
   heard->calls++;
-  heard->preset += fault->kind != UVDIO_SIM_NONE || fault->error != 0 || fault->steps != 0 ||
+  heard->preset += fault->kind != UVDIO_FAULT_NONE || fault->error != 0 || fault->steps != 0 ||
                    fault->length != 0 || fault->cut != UVDIO_SIM_CUT_SEEDED;
   heard->op = event->op;
   snprintf(heard->path, sizeof(heard->path), "%s", event->path);
   heard->offset = event->offset;
   heard->length = event->length;
   if (heard->calls == 3) {
-    fault->kind = UVDIO_SIM_ERROR;
+    fault->kind = UVDIO_FAULT_ERROR;
     fault->error = UV_EPERM;
   }
 }
@@ -725,10 +725,11 @@ static void append_line(void* data, const char* line) {
 }
 
 static void add_chances(struct world* w) {
-  static const uvdio_sim_kind_t kinds[] = {UVDIO_SIM_SHORT,   UVDIO_SIM_TORN,      UVDIO_SIM_LOST,
-                                           UVDIO_SIM_CORRUPT, UVDIO_SIM_MISDIRECT, UVDIO_SIM_DELAY};
+  static const uvdio_fault_kind_t kinds[] = {UVDIO_FAULT_SHORT,     UVDIO_FAULT_TORN,
+                                             UVDIO_FAULT_LOST,      UVDIO_FAULT_CORRUPT,
+                                             UVDIO_FAULT_MISDIRECT, UVDIO_FAULT_DELAY};
   for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-    uvdio_sim_rule_t rule = rule_for(UVDIO_OP_NONE, kinds[i]);
+    uvdio_fault_rule_t rule = rule_for(UVDIO_OP_NONE, kinds[i]);
     rule.ppm = 50000;
     rule.fault.steps = 5;
     add_rule(w, rule);

@@ -180,7 +180,7 @@ static void failed_directory_sync_keeps_nothing(void** state) {
   struct world* w = *state;
   make_durable(w, "a", 1);
   assert_result(t_rename(now(w), w->engine, "a", "b", 0), 0);
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SYNC_DIRECTORY, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SYNC_DIRECTORY, UVDIO_FAULT_ERROR);
   rule.fault.error = UV_EIO;
   add_rule(w, rule);
   assert_result(t_sync_directory(now(w), w->engine, "."), UV_EIO);
@@ -192,7 +192,7 @@ static void failed_sync_in_a_replace_latches(void** state) {
   struct world* w = *state;
   sync_now(w);
   write_now(w, 0, PAGE, 1);
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_REPLACE, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_REPLACE, UVDIO_FAULT_ERROR);
   rule.fault.error = UV_EIO;
   add_rule(w, rule);
   assert_result(t_replace(now(w), &w->file, "new"), UV_EIO);
@@ -235,7 +235,7 @@ static void failed_sync_of_an_open_directory_latches(void** state) {
   open_directory(w, &base, "d");
   struct target in = {.base = &base, .path = "a", .new_base = &base, .new_path = "b"};
   assert_result(t_at(now(w), UVDIO_OP_RENAME, &in), 0);
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_SYNC_ALL, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SYNC_ALL, UVDIO_FAULT_ERROR);
   rule.fault.error = UV_EIO;
   add_rule(w, rule);
   assert_result(t_sync_all(now(w), &base), UV_EIO);
@@ -307,7 +307,7 @@ static void spellings_of_a_path_are_one(void** state) {
   assert_int_equal(seed_of(w, ".//d/./a", 1), 1);
   assert_int_equal(sim_stats(w).files, 2); /* with "file" */
   uvdio_file_t file = {0};
-  uvdio_sim_rule_t rule = rule_for(UVDIO_OP_OPEN, UVDIO_SIM_ERROR);
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_OPEN, UVDIO_FAULT_ERROR);
   rule.path = "./d/./a";
   rule.fault.error = UV_EIO;
   add_rule(w, rule);
@@ -374,12 +374,12 @@ static int replace_by(struct table* table, enum flaw flaw) {
 /* Returns 1 if the cut has broken a promise. */
 static int is_caught(struct world* w, enum flaw flaw, uint64_t seed) {
   uvdio_sim_options_t options = {.seed = seed};
-  uvdio_sim_rule_t rule = {.ppm = 60000, .skip = 3};
+  uvdio_fault_rule_t rule = {.ppm = 60000, .skip = 3};
   struct table table = {.w = w, .number = 1};
   another_world(w, &options);
   make_durable(w, "table", 1);
   table.durable = 1;
-  rule.fault.kind = UVDIO_SIM_CUT;
+  rule.fault.kind = UVDIO_FAULT_CUT;
   add_rule(w, rule);
   for (table.number = 2; table.number < 2 + WRITES; table.number++) {
     if (replace_by(&table, flaw) != 0) {

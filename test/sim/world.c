@@ -138,13 +138,13 @@ uvdio_sim_stats_t sim_stats(const struct world* w) {
   return stats;
 }
 
-uvdio_sim_rule_t rule_for(uvdio_op_t op, uvdio_sim_kind_t kind) {
-  uvdio_sim_rule_t rule = {0};
+uvdio_fault_rule_t rule_for(uvdio_op_t op, uvdio_fault_kind_t kind) {
+  uvdio_fault_rule_t rule = {0};
   rule.op = op;
   rule.fault.kind = kind;
   return rule;
 }
 
-void add_rule(struct world* w, uvdio_sim_rule_t rule) {
+void add_rule(struct world* w, uvdio_fault_rule_t rule) {
   assert_ok(uvdio_sim_add_rule(w->sim, &rule));
 }

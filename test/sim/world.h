@@ -53,7 +53,7 @@ int holds_zeros(const struct world* w, int on_disk, uint64_t offset, size_t size
 uvdio_sim_stats_t sim_stats(const struct world* w);
 
 /* A rule for `op` with a fault of this kind, always. */
-uvdio_sim_rule_t rule_for(uvdio_op_t op, uvdio_sim_kind_t kind);
-void add_rule(struct world* w, uvdio_sim_rule_t rule);
+uvdio_fault_rule_t rule_for(uvdio_op_t op, uvdio_fault_kind_t kind);
+void add_rule(struct world* w, uvdio_fault_rule_t rule);
 
 #endif /* UVDIO_TEST_WORLD_H */
