@@ -30,6 +30,7 @@ set(uvdio_sources
   src/backend/memory.c
   src/backend/memory_files.c
   src/backend/memory_names.c
+  src/faults/rules.c
   src/sim/sim.c
   src/sim/random.c
   src/sim/rules.c

@@ -53,7 +53,7 @@
 #ifndef UVDIO_SIM_H
 #define UVDIO_SIM_H
 
-#include "../uvdio.h"
+#include "faults.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -116,14 +116,6 @@ typedef enum {
   UVDIO_SIM_ENTRY_BY_DIRECTORY
 } uvdio_sim_entry_t;
 
-/** Which changes that are not durable survive. */
-typedef enum {
-  /** a seeded subset: none, few, half, most or all of them */
-  UVDIO_SIM_CUT_SEEDED = 0,
-  UVDIO_SIM_CUT_NOTHING, /**< none: the disk holds the durable changes only */
-  UVDIO_SIM_CUT_CRASH    /**< no power cut: all programs crash, but not the machine; see below */
-} uvdio_sim_cut_t;
-
 /** The result of every operation on a dead engine: of all that were pending at the crash or power
  * cut, and of every later one. Closes return 0. */
 #define UVDIO_SIM_DEAD UV_ENODEV
@@ -159,64 +151,11 @@ typedef enum {
 /** @} */
 
 /**
- * @defgroup faults Faults
+ * @defgroup faults_of_a_world Faults of a world
+ *
+ * Rules (uvdio/faults.h) choose which operations fail, and a callback may choose for the rest.
  * @{
  */
-
-/** The kind of a fault. */
-typedef enum {
-  UVDIO_FAULT_NONE = 0, /**< no fault */
-  /** Any operation. It fails with `error` and changes nothing, except for a sync, which fails as on
-   * Linux: a seeded subset of the sectors that it should have made durable is durable, and the rest
-   * never becomes durable, because the kernel marks it clean. Programs see these sectors until the
-   * next power cut, and the next sync succeeds without writing them (Rebello et al., ATC 2020).
-   * With UV_EINTR and UV_EAGAIN a sync changes nothing either: the library repeats it. */
-  UVDIO_FAULT_ERROR,
-  /** A write. It fails with `error` after a seeded subset of its sectors was written. */
-  UVDIO_FAULT_TORN,
-  /** A read or write. It transfers at most `length` bytes, rounded down to a multiple of the file's
-   * alignment (writes: of the sector size), but at least one unit; 0: a seeded number of units. The
-   * library continues with the rest. */
-  UVDIO_FAULT_SHORT,
-  /** A write. It reports success and changes nothing but the file's size. */
-  UVDIO_FAULT_LOST,
-  /** A read: one seeded bit of the returned data is wrong; the disk is unchanged. A write: one bit
-   * of the stored data is wrong. */
-  UVDIO_FAULT_CORRUPT,
-  /** A read or write. It reports success, but accessed another, seeded offset of the file. If the
-   * file is too short for another offset, a read is correct and a write is lost. */
-  UVDIO_FAULT_MISDIRECT,
-  /** A read. A seeded sector of its range becomes unreadable (see uvdio_sim_damage), and the read
-   * fails with `error`. */
-  UVDIO_FAULT_LATENT,
-  /** Any operation with a callback. It completes `steps` later. */
-  UVDIO_FAULT_DELAY,
-  /**
-   * Any operation. A power cut, or a crash of all programs (`cut`), while the operation is in
-   * flight. */
-  UVDIO_FAULT_CUT
-} uvdio_fault_kind_t;
-
-/** A fault. It has no effect on operations that it does not apply to (LOST on a read). */
-typedef struct uvdio_fault_s {
-  uvdio_fault_kind_t kind; /**< the kind of the fault */
-  int error;               /**< UV_E*, negative; 0: UV_EIO */
-  uint32_t steps;          /**< DELAY */
-  size_t length;           /**< SHORT: bytes */
-  uvdio_sim_cut_t cut;     /**< CUT */
-} uvdio_fault_t;
-
-/** An operation that is about to take effect. Each part of a short transfer is an event. */
-typedef struct uvdio_fault_event_s {
-  uint64_t number;  /**< 1 for the first of this world */
-  uint64_t step;    /**< of the world */
-  uvdio_op_t op;    /**< which operation */
-  const char* path; /**< valid during the call */
-  uint64_t offset;  /**< bytes; for truncate the requested length, for set_hint the value */
-  size_t length;    /**< bytes; 0 unless the operation is a transfer */
-  /** bytes from `offset` on of a preallocate, punch_hole or zero_range; 0 for all others */
-  uint64_t span;
-} uvdio_fault_event_t;
 
 /** Chooses a fault by setting the fields of `fault`, which is zeroed before the call: no fault.
  * Called once for each operation to which no rule applied, in a loop iteration or during a
@@ -224,20 +163,6 @@ typedef struct uvdio_fault_event_s {
  * uvdio_sim_random(). */
 typedef void (*uvdio_sim_fault_cb)(void* data, const uvdio_fault_event_t* event,
                                    uvdio_fault_t* fault);
-
-/** Injects faults without a callback. The rule matches operations by `op`, `path` and range. The
- * first `skip` operations that match get no fault; each later one gets it with the probability
- * `ppm`, until `times` operations have got it. */
-typedef struct uvdio_fault_rule_s {
-  uvdio_op_t op;       /**< UVDIO_OP_NONE: any */
-  const char* path;    /**< as given to uvdio_open; null: any. Copied */
-  uint64_t offset;     /**< bytes; transfers that touch [offset, offset + length) */
-  uint64_t length;     /**< bytes; 0: any offset, and operations that are no transfers */
-  uint64_t skip;       /**< number of matching operations that get no fault */
-  uint64_t times;      /**< maximum number of faults; 0: unlimited */
-  uint32_t ppm;        /**< parts per million; 0: always */
-  uvdio_fault_t fault; /**< the fault */
-} uvdio_fault_rule_t;
 
 /** uvdio_sim_add_rule() for bindings: `size` is that of the structure in the caller's header. */
 UVDIO_EXTERN int uvdio_sim_add_rule_sized(uvdio_sim_t* sim, const uvdio_fault_rule_t* rule,
@@ -252,6 +177,17 @@ static inline int uvdio_sim_add_rule(uvdio_sim_t* sim, const uvdio_fault_rule_t*
 
 /** Removes all rules. Damaged sectors stay damaged. */
 UVDIO_EXTERN int uvdio_sim_clear_rules(uvdio_sim_t* sim);
+
+/** uvdio_sim_rule_info() for bindings: `size` is that of the structure in the caller's header. */
+UVDIO_EXTERN int uvdio_sim_rule_info_sized(const uvdio_sim_t* sim, unsigned index,
+                                           uvdio_fault_rule_info_t* info, size_t size);
+
+/** Tells of the rule that was added as the `index`-th, from 0 on. Errors: UV_ENOENT (there are
+ * fewer). */
+static inline int uvdio_sim_rule_info(const uvdio_sim_t* sim, unsigned index,
+                                      uvdio_fault_rule_info_t* info) {
+  return uvdio_sim_rule_info_sized(sim, index, info, sizeof(uvdio_fault_rule_info_t));
+}
 
 /** @} */
 

@@ -201,7 +201,7 @@ static int changes_disk(uvdio_op_t op) {
 /* What of a change on its way got as far as the disk: nothing, all of it, or some of its sectors.
  * Nobody waited for it, so that none of it is durable. */
 static void leave_half_done(uvdio_sim_t* sim, const uvdio_req_t* req) {
-  uvdio_fault_t fault = {UVDIO_FAULT_NONE, UV_EIO, 0, 0, UVDIO_SIM_CUT_SEEDED};
+  uvdio_fault_t fault = {.kind = UVDIO_FAULT_NONE, .error = UV_EIO};
   uvdio__sim_task_t task = task_of(sim, req);
   uint64_t fate = uvdio__sim_random(sim, 3);
 

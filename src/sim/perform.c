@@ -8,28 +8,14 @@
 #include "allocator.h"
 #include "sim/sim.h"
 
-static uint64_t pick_part(uvdio_sim_t* sim, uint64_t length, uint64_t unit) {
-  uint64_t units = length / unit;
-  return units <= 1 ? length : unit * (1 + uvdio__sim_random(sim, units - 1));
-}
-
-/* How much of a transfer is made. Only a length that was asked for may end within a unit: a
- * transfer that always does would come to nothing. */
+/* How much of a transfer is made. */
 static size_t short_length(uvdio_sim_t* sim, const uvdio__sim_task_t* task,
                            const uvdio_fault_t* fault, size_t unit) {
-  size_t length = task->event.length;
-  size_t most = fault->length - fault->length % unit;
-
   if (fault->kind != UVDIO_FAULT_SHORT || task->atomic) {
-    return length;
+    return task->event.length;
   }
-  if (fault->length == 0) {
-    return (size_t)pick_part(sim, length, task->unit);
-  }
-  if (most == 0) {
-    most = unit;
-  }
-  return most < length ? most : length;
+  return uvdio__fault_shorten(&sim->random, task->event.length, fault->length,
+                              fault->length == 0 ? task->unit : unit);
 }
 
 /* Another place for the transfer, within the file; its own where there is no other. */

@@ -19,12 +19,10 @@
 #include "backend/memory_files.h"
 #include "backend/memory_names.h"
 #include "engine.h"
+#include "faults/rules.h"
 #include "uvdio/sim.h"
 
-#define UVDIO__PPM 1000000u
-
 typedef struct uvdio__sim_file_s uvdio__sim_file_t;
-typedef struct uvdio__sim_rule_s uvdio__sim_rule_t;
 typedef struct uvdio__sim_engine_s uvdio__sim_engine_t;
 
 struct uvdio_sim_s {
@@ -40,7 +38,7 @@ struct uvdio_sim_s {
   /* from `disk_names` to `names`; never begins with a durable one */
   struct uvdio__name_change_s* name_changes;
   uvdio__sim_file_t* files; /* in the order of their creation, not of their addresses */
-  uvdio__sim_rule_t* rules; /* in the order in which they were added */
+  uvdio__rules_t rules;
   uvdio__sim_engine_t* engines;
   struct uvdio__late_s* late; /* in the order in which crashes have left them */
   struct uvdio__late_s* late_newest;

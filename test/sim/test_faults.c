@@ -610,6 +610,41 @@ static void rules_know_a_path_by_any_of_its_names(void** state) {
   }
 }
 
+static void rules_know_paths_by_patterns(void** state) {
+  struct world* w = *state;
+  static const char* const patterns[] = {"*", "f*e", "./*le", "g*", "*f"};
+  for (size_t i = 0; i < COUNT_OF(patterns); i++) {
+    uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_FAULT_ERROR);
+    rule.path = patterns[i];
+    add_rule(w, rule);
+    assert_result(t_size(op_now(&w->tracker), &w->file), i < 3 ? UV_EIO : 0);
+    assert_ok(uvdio_sim_clear_rules(w->sim));
+  }
+}
+
+static void rules_tell_what_they_did(void** state) {
+  struct world* w = *state;
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_FAULT_ERROR);
+  uvdio_fault_rule_info_t info;
+  rule.skip = 1;
+  rule.times = 1;
+  add_rule(w, rule_for(UVDIO_OP_READ, UVDIO_FAULT_LATENT));
+  add_rule(w, rule);
+  for (int i = 0; i < 3; i++) {
+    t_size(op_now(&w->tracker), &w->file);
+  }
+  assert_ok(uvdio_sim_rule_info(w->sim, 1, &info));
+  assert_int_equal(info.op, UVDIO_OP_SIZE);
+  assert_int_equal(info.matched, 3);
+  assert_int_equal(info.fired, 1);
+  assert_ok(uvdio_sim_rule_info(w->sim, 0, &info));
+  assert_int_equal(info.kind, UVDIO_FAULT_LATENT);
+  assert_int_equal(info.matched, 0);
+  assert_code(uvdio_sim_rule_info(w->sim, 2, &info), UV_ENOENT);
+  assert_code(uvdio_sim_rule_info(w->sim, 0, NULL), UV_EINVAL);
+  assert_code(uvdio_sim_rule_info(NULL, 0, &info), UV_EINVAL);
+}
+
 enum applied { APPLIES_NEVER = 0, TO_READS = 1, TO_WRITES = 2, TO_OTHERS = 4 };
 
 static uint64_t faults_of(struct world* w, struct tracked_op* op) {
@@ -889,6 +924,8 @@ int main(void) {
       TEST_IN(world_open, rules_end_where_they_say),
       TEST_IN(world_open, first_rule_that_strikes_decides),
       TEST_IN(world_open, rules_know_a_path_by_any_of_its_names),
+      TEST_IN(world_open, rules_know_paths_by_patterns),
+      TEST_IN(world_open, rules_tell_what_they_did),
       TEST_IN(world_open, faults_apply_to_what_they_are_for),
       TEST_IN(world_that_asks, callback_decides_too),
       cmocka_unit_test(one_seed_is_one_run),
