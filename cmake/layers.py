@@ -38,7 +38,7 @@ MAY_USE = {
     "class": "loop request engine.h device_model",
     "device_model": "class engine.h request loop",
     "sim": "faults path completion vector request backend engine.h memory",
-    "faults": "path request",
+    "faults": "path completion loop request backend engine.h",
     "ring": "class completion batch wakeup loop vector request backend engine.h arena buffer",
     "aio": "completion batch wakeup loop vector request backend engine.h",
     "wakeup": "loop backend engine.h",
@@ -70,7 +70,7 @@ PROGRAMS = ("cli", "bench")  # of these, which may call the others as well
 HEADERS = {"src/engine.h": "engine.h", "src/iteration.h": "engine"}
 
 # Calls against the direction, each by name: part of a contract that the lower side declares.
-BACKENDS = "ring aio pool memory sim"
+BACKENDS = "ring aio pool memory sim faults"
 UPWARD = [
     # "This request has its outcome": declared in completion.h, implemented by order.c. Backends
     # make the call as well, because their end of a request is inline.

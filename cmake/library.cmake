@@ -31,6 +31,8 @@ set(uvdio_sources
   src/backend/memory_files.c
   src/backend/memory_names.c
   src/faults/rules.c
+  src/faults/front.c
+  src/faults/held.c
   src/sim/sim.c
   src/sim/random.c
   src/sim/rules.c

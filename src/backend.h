@@ -66,6 +66,11 @@ struct uvdio__backend_s {
   /* Takes a request, as promised above. */
   int (*submit)(uvdio__queue_t* queue, uvdio_req_t* req);
 
+  /* Takes a transfer, as submit does, and moves its next `length` bytes at most, which are less
+   * than are left (faults/front.c). Null: submit has read the request's length when it returns; or,
+   * without descriptors, perform does not block. */
+  int (*submit_part)(uvdio__queue_t* queue, uvdio_req_t* req, size_t length);
+
   /* Gives the request that was submitted last the I/O priority req->ioprio_. Null: the backend
    * passes none on, or looks at it by itself. */
   void (*prioritise)(uvdio__queue_t* queue, const uvdio_req_t* req);

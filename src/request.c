@@ -110,6 +110,7 @@ static uvdio__verdict_t settle_short(uvdio_req_t* req) {
   }
   req->high_water_ = arrived;
   req->transferred = arrived - broken;
+  req->flags_ &= ~(REQ_ASKED | REQ_SHORT);
   req->engine_->stats.resumed++;
   return VERDICT_AGAIN;
 }

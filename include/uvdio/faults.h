@@ -148,6 +148,54 @@ typedef struct uvdio_fault_rule_info_s {
 
 /** @} */
 
+/**
+ * @defgroup faults_of_an_engine Faults of an engine
+ *
+ * An engine's rules look at each operation when it is about to go to the backend, in the order in
+ * which that happens: `depth` operations at a time, and what waits for others of its file after
+ * them. A program whose operations come in the same order each time gets the same faults each time;
+ * the kernel's order counts where callbacks submit. A synchronous operation (null callback) is
+ * looked at in its call, and not delayed.
+ *
+ * Loop thread; without the loop running, any one thread. Each function returns UV_EINVAL for a null
+ * pointer, UV_EBADF (the engine is closed, or the user has closed its handles), UVDIO_EFORK or
+ * UVDIO_ETHREAD.
+ * @{
+ */
+
+/** uvdio_engine_add_rule() for bindings: `size` is that of the structure in the caller's header. */
+UVDIO_EXTERN int uvdio_engine_add_rule_sized(uvdio_engine_t* engine, const uvdio_fault_rule_t* rule,
+                                             size_t size);
+
+/** Adds a rule, for operations that have not gone to the backend yet. Rules are evaluated in the
+ * order in which they were added, until one has a fault. Errors: UV_EINVAL (unknown operation or
+ * fault, an error above 0, ppm over a million, a DELAY without delay_ms), UV_ENOTSUP (a kind that
+ * only worlds have; an ERROR for closes; an engine on a world), UV_ENOMEM. */
+static inline int uvdio_engine_add_rule(uvdio_engine_t* engine, const uvdio_fault_rule_t* rule) {
+  return uvdio_engine_add_rule_sized(engine, rule, sizeof(uvdio_fault_rule_t));
+}
+
+/** Removes all rules. What is delayed stays so until its time. */
+UVDIO_EXTERN int uvdio_engine_clear_rules(uvdio_engine_t* engine);
+
+/** Sets the seed by which rules with `ppm`, and SHORT without `length`, decide; 0 until then.
+ * Errors: UV_ENOTSUP (an engine on a world), UV_ENOMEM. */
+UVDIO_EXTERN int uvdio_engine_seed_rules(uvdio_engine_t* engine, uint64_t seed);
+
+/** uvdio_engine_rule_info() for bindings: `size` is that of the structure in the caller's
+ * header. */
+UVDIO_EXTERN int uvdio_engine_rule_info_sized(const uvdio_engine_t* engine, unsigned index,
+                                              uvdio_fault_rule_info_t* info, size_t size);
+
+/** Tells of the rule that was added as the `index`-th, from 0 on. Errors: UV_ENOENT (there are
+ * fewer). */
+static inline int uvdio_engine_rule_info(const uvdio_engine_t* engine, unsigned index,
+                                         uvdio_fault_rule_info_t* info) {
+  return uvdio_engine_rule_info_sized(engine, index, info, sizeof(uvdio_fault_rule_info_t));
+}
+
+/** @} */
+
 #ifdef __cplusplus
 }
 #endif

@@ -16,7 +16,9 @@
 
 typedef struct slot_s {
   uv_work_t work; /* work.data: the queue */
+  uv_work_cb run;
   uvdio_req_t* req;
+  size_t part; /* bytes, of run_part */
   int64_t result;
   struct slot_s* next_free;
 } slot_t;
@@ -36,12 +38,51 @@ static void free_pool(pool_t* pool) {
   uvdio__free(pool, sizeof(*pool), UVDIO__STRUCT_ALIGN);
 }
 
+static int64_t perform_at_priority(const uvdio__queue_t* queue, uvdio_req_t* req) {
+  int64_t result;
+
+  if (req->ioprio_ == 0) {
+    return uvdio__request_perform(queue, req);
+  }
+  uvdio__os_set_io_priority(req->ioprio_);
+  result = uvdio__request_perform(queue, req);
+  uvdio__os_set_io_priority(0); /* Its own again: libuv's threads have none. */
+  return result;
+}
+
+/* On a worker thread. Everything that it reads stays as it is until run_slot_done. */
+static void run_slot(uv_work_t* work) {
+  slot_t* slot = (slot_t*)(void*)work;
+  slot->result = perform_at_priority(work->data, slot->req);
+}
+
+/* The same of a part of a transfer. The request stays as long as it is, for the loop's thread. */
+static void run_part(uv_work_t* work) {
+  slot_t* slot = (slot_t*)(void*)work;
+  const uvdio_req_t* req = slot->req;
+  uvdio_req_t part = {.file = req->file,
+                      .transferred = req->transferred,
+                      .op = req->op,
+                      .flags_ = req->flags_,
+                      .engine_ = req->engine_,
+                      .buf_ = req->buf_,
+                      .offset_ = req->offset_,
+                      .length_ = req->transferred + slot->part,
+                      .args_ = req->args_,
+                      .ioprio_ = req->ioprio_};
+
+  uvdio__ownership_allow(req);
+  slot->result = perform_at_priority(work->data, &part);
+  uvdio__ownership_forbid(req);
+}
+
 static void fill_free_list(uvdio__queue_t* queue, pool_t* pool) {
   unsigned i;
 
   for (i = pool->count; i > 0; i--) {
     slot_t* slot = &pool->slots[i - 1];
     slot->work.data = queue;
+    slot->run = run_slot;
     slot->next_free = pool->free;
     pool->free = slot;
   }
@@ -80,20 +121,6 @@ static void remove_work(pool_t* pool) {
   assert(pool->busy > 0);
   if (--pool->busy == 0) {
     uvdio__pool_fork_leave(&pool->fork);
-  }
-}
-
-/* On a worker thread. Everything that it reads stays as it is until run_slot_done. */
-static void run_slot(uv_work_t* work) {
-  slot_t* slot = (slot_t*)(void*)work;
-  unsigned ioprio = slot->req->ioprio_;
-
-  if (ioprio != 0) {
-    uvdio__os_set_io_priority(ioprio);
-  }
-  slot->result = uvdio__request_perform(work->data, slot->req);
-  if (ioprio != 0) {
-    uvdio__os_set_io_priority(0); /* Its own again: libuv's threads have none. */
   }
 }
 
@@ -192,7 +219,7 @@ static int submit_to_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
   }
   slot->req = req;
   add_work(pool, loop);
-  if (uv_queue_work(loop, &slot->work, run_slot, run_slot_done) != 0) {
+  if (uv_queue_work(loop, &slot->work, slot->run, run_slot_done) != 0) {
     slot->req = NULL;
     remove_work(pool);
     return UVDIO_EPOOL;
@@ -200,6 +227,20 @@ static int submit_to_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
   pool->free = slot->next_free;
   req->worker_ = slot;
   return 0;
+}
+
+/* libuv keeps what is to be run. */
+static int submit_part_to_pool(uvdio__queue_t* queue, uvdio_req_t* req, size_t length) {
+  pool_t* pool = queue->state;
+  slot_t* slot = pool->free;
+  int error;
+
+  assert(slot != NULL);
+  slot->run = run_part;
+  slot->part = length;
+  error = submit_to_pool(queue, req);
+  slot->run = run_slot;
+  return error;
 }
 
 /* Succeeds only while no thread has taken the work; then run_slot_done comes with UV_ECANCELED. */
@@ -234,6 +275,7 @@ const uvdio__backend_t uvdio__backend_pool = {
     .probe = probe_pool,
     .init = init_pool,
     .submit = submit_to_pool,
+    .submit_part = submit_part_to_pool,
     .flush = NULL,
     .reap = NULL,
     .cancel = cancel_in_pool,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rules of faults, as worlds have them: a list of them, which of
+ * Rules of faults, as worlds and the engines' fronts (front.h) have them: a list of them, which of
  * them an operation matches, and what each has done. include/uvdio/faults.h says what they mean.
  */
 #ifndef UVDIO_FAULTS_RULES_H

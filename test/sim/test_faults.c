@@ -645,6 +645,18 @@ static void rules_tell_what_they_did(void** state) {
   assert_code(uvdio_sim_rule_info(NULL, 0, &info), UV_EINVAL);
 }
 
+/* The world has rules, and its engines have none of their own. */
+static void engines_have_no_rules(void** state) {
+  struct world* w = *state;
+  uvdio_fault_rule_t rule = rule_for(UVDIO_OP_SIZE, UVDIO_FAULT_ERROR);
+  uvdio_fault_rule_info_t info;
+  assert_code(uvdio_engine_add_rule(w->engine, &rule), UV_ENOTSUP);
+  assert_code(uvdio_engine_seed_rules(w->engine, 1), UV_ENOTSUP);
+  assert_ok(uvdio_engine_clear_rules(w->engine));
+  assert_code(uvdio_engine_rule_info(w->engine, 0, &info), UV_ENOENT);
+  assert_result(t_size(op_now(&w->tracker), &w->file), 0);
+}
+
 enum applied { APPLIES_NEVER = 0, TO_READS = 1, TO_WRITES = 2, TO_OTHERS = 4 };
 
 static uint64_t faults_of(struct world* w, struct tracked_op* op) {
@@ -926,6 +938,7 @@ int main(void) {
       TEST_IN(world_open, rules_know_a_path_by_any_of_its_names),
       TEST_IN(world_open, rules_know_paths_by_patterns),
       TEST_IN(world_open, rules_tell_what_they_did),
+      TEST_IN(world_open, engines_have_no_rules),
       TEST_IN(world_open, faults_apply_to_what_they_are_for),
       TEST_IN(world_that_asks, callback_decides_too),
       cmocka_unit_test(one_seed_is_one_run),
