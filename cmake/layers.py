@@ -25,11 +25,14 @@ MAY_USE = {
     "group": "sized",
     "append": "sized",
     "api": "class file order durability queue completion loop vector request engine.h buffer",
-    "pending": "class file order queue completion loop request engine.h",
+    "pending": "class frames file order queue completion loop request engine.h",
     "names": "class path file order queue completion loop request engine.h",
     "engine_init": "file engine engine_close loop backend arena engine.h ring aio pool memory",
-    "engine_close": "class engine file order share durability queue loop vector request engine.h",
-    "engine": "class file order share queue completion loop vector request backend arena engine.h",
+    "engine_close": "class engine frames file order share durability queue loop vector request"
+    " engine.h",
+    "engine": "class frames file order share queue completion loop vector request backend arena"
+    " engine.h",
+    "frames": "file order queue completion loop request arena buffer engine.h",
     "file": "class path order share durability queue completion loop request engine.h",
     "order": "durability share queue completion loop request engine.h",
     "share": "loop engine.h",
@@ -80,6 +83,8 @@ UPWARD = [
     (BACKENDS, "queue", "uvdio__queue_(again|punt|broken|mended|flush_if_due)"),
     # A frame's release: the only thing that buffers know of arenas.
     ("buffer", "arena", "uvdio__arena_release"),
+    # A request has got its frames, on whatever thread one was released: declared in arena.h.
+    ("arena", "frames", "uvdio__frames_given"),
     # A simulated engine is an engine with another backend.
     ("sim", "engine_init", "uvdio_engine_create_sized"),
 ]

@@ -9,6 +9,7 @@ set(uvdio_sources
   src/arena.c
   src/api.c
   src/file.c
+  src/frames.c
   src/durability.c
   src/class.c
   src/device_model.c

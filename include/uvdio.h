@@ -295,9 +295,10 @@ static inline int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop,
 }
 
 /** Closes the engine. From now on every operation on it is refused with UV_EBADF. Accepted requests
- * run to their callbacks, however long the kernel takes; files that are still open are then
- * closed; then `cb` (may be null) is called; then `engine` is freed. When `cb` begins, no file of
- * this engine is open and none of its handles is left on the loop. There is no synchronous form.
+ * run to their callbacks, however long the kernel takes, but for waits for frames, which end with
+ * UV_ECANCELED (uvdio_arena_wait()); files that are still open are then closed; then `cb` (may be
+ * null) is called; then `engine` is freed. When `cb` begins, no file of this engine is open and
+ * none of its handles is left on the loop. There is no synchronous form.
  * When the call returns, all of the engine's handles are closing, so that a walk that closes every
  * handle which is not uv_is_closing() is harmless from now on. An idle engine is closed within one
  * loop iteration (with kernel AIO when a worker has given the kernel's context back, which takes 25
@@ -385,6 +386,8 @@ static inline int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_
 #define UVDIO_OP_KIND_CHANGE (1u << 1)
 #define UVDIO_OP_KIND_SYNC (1u << 2) /**< makes earlier changes durable */
 #define UVDIO_OP_KIND_NAME (1u << 3) /**< on names, with an engine and no file */
+/** for frames of an arena, with an engine and no file; no backend executes it */
+#define UVDIO_OP_KIND_FRAMES (1u << 4)
 /** @} */
 
 /* clang-format off */
@@ -411,7 +414,8 @@ static inline int uvdio_engine_stats(const uvdio_engine_t* engine, uvdio_engine_
   X(MKDIR, "mkdir", UVDIO_OP_KIND_NAME)                                     \
   X(RMDIR, "rmdir", UVDIO_OP_KIND_NAME)                                     \
   X(SYNC_DIRECTORY, "sync_directory", UVDIO_OP_KIND_NAME)                   \
-  X(REPLACE, "replace", UVDIO_OP_KIND_SYNC)
+  X(REPLACE, "replace", UVDIO_OP_KIND_SYNC)                                 \
+  X(ARENA_WAIT, "arena_wait", UVDIO_OP_KIND_FRAMES)
 
 /** Operations. */
 typedef enum {
@@ -445,7 +449,8 @@ typedef void (*uvdio_vector_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t* b
 struct uvdio_req_s {
   void* data; /**< the user's; the library never touches it */
   /* to read, from the callback (or the synchronous return) until the request is used again */
-  uvdio_file_t* file; /**< on which the operation was; null after one on names (uvdio_rename) */
+  /** on which the operation was; null after one on names (uvdio_rename), or for frames */
+  uvdio_file_t* file;
   int64_t result;     /**< what the callback was given */
   size_t transferred; /**< bytes moved by a read or write, also where it failed half-way */
   uvdio_op_t op;      /**< which operation it was */
@@ -472,23 +477,26 @@ UVDIO_EXTERN int uvdio_file_cancel(uvdio_file_t* file);
 typedef enum {
   UVDIO_REQUEST_WAITING = 0, /**< for one of the engine's `depth` places */
   UVDIO_REQUEST_RUNNING,     /**< with the kernel or a worker */
-  UVDIO_REQUEST_DEFERRED,    /**< for other requests of its file, see rule 9 */
-  UVDIO_REQUEST_COMPLETED    /**< its callback is due */
+  /** for other requests of its file, see rule 9, or for frames (uvdio_arena_wait()) */
+  UVDIO_REQUEST_DEFERRED,
+  UVDIO_REQUEST_COMPLETED /**< its callback is due */
 } uvdio_request_state_t;
 
 /** One pending request. Later versions may append fields. */
 typedef struct uvdio_request_info_s {
-  const uvdio_req_t* req; /**< its `data` may be read, and its `file` but for operations on names */
-  uvdio_op_t op;          /**< which operation it is */
+  /** its `data` may be read, and its `file` but for operations on names and for frames */
+  const uvdio_req_t* req;
+  uvdio_op_t op;               /**< which operation it is */
   uvdio_request_state_t state; /**< how far it has come */
   /** by which its file was opened, or on which it works; until the callback returns */
   const char* path;
-  const char* backend; /**< the backend that has it, or is to have it: "ring", ... */
-  uint64_t offset;     /**< bytes, where it begins; of a truncate the size; of others 0 */
-  size_t length;       /**< bytes of a read or write; of others it means nothing */
-  size_t transferred;  /**< bytes of these that were moved in steps that have ended */
-  uint64_t age_ms;     /**< milliseconds since it was accepted, by uv_now() */
-  int is_cancelled;    /**< 1: it was asked to end early */
+  /** the backend that has it, or is to have it: "ring", ...; "none" of a wait for frames */
+  const char* backend;
+  uint64_t offset;    /**< bytes, where it begins; of a truncate the size; of others 0 */
+  size_t length;      /**< bytes of a read or write, frames; of others it means nothing */
+  size_t transferred; /**< bytes of these that were moved in steps that have ended */
+  uint64_t age_ms;    /**< milliseconds since it was accepted, by uv_now() */
+  int is_cancelled;   /**< 1: it was asked to end early */
 } uvdio_request_info_t;
 
 /** One pending request, from uvdio_engine_walk(). It may call no function of the library but those
@@ -1665,7 +1673,8 @@ static inline uvdio_buf_t uvdio_buf_from_iovec(struct iovec pair) {
  * @defgroup arenas Arenas
  *
  * One aligned allocation, cut into equal frames. Acquire and release take constant time, don't
- * block and don't allocate, on any thread. Fresh frames are zero; a reused frame holds the bytes of
+ * block and don't allocate, on any thread; uvdio_arena_wait() waits until frames are free. Fresh
+ * frames are zero; a reused frame holds the bytes of
  * its last user, unless the arena is UVDIO_ARENA_ZEROED.
  * @{
  */
@@ -1707,16 +1716,46 @@ static inline int uvdio_arena_create(uvdio_arena_t** arena, const uvdio_arena_op
   return uvdio_arena_create_sized(arena, options, sizeof(uvdio_arena_options_t));
 }
 
-/** Frees the arena. `frames_out`, where not null, receives how many frames are out. Errors:
- * UV_EINVAL (null), UV_EBUSY (frames are out: the arena lives on). Any thread; no other thread may
- * use the arena meanwhile. */
+/** Frees the arena. `frames_out`, where not null, receives how many frames are out; those of a
+ * request that was given frames are, from then on, and while requests wait for some, some are.
+ * Errors: UV_EINVAL (null), UV_EBUSY (frames are out, or waited for: the arena lives on). Any
+ * thread; no other thread may use the arena meanwhile. */
 UVDIO_EXTERN int uvdio_arena_destroy(uvdio_arena_t* arena, size_t* frames_out);
 
 /** Takes a free frame: cap is the frame size, len 0 (or the frame size, in a zeroed arena). `frame`
  * is overwritten. Before a write set len (uvdio_buf_set_len()): a write of 0 bytes succeeds, and
  * writes nothing. It goes back through uvdio_buf_release(). Errors: UV_EINVAL (null), UV_ENOBUFS
- * (none is free). Any thread. */
+ * (none is free, or requests wait for frames, which nobody overtakes). Any thread. */
 UVDIO_EXTERN int uvdio_arena_acquire(uvdio_arena_t* arena, uvdio_buf_t* frame);
+
+/** Waits until `count` frames of the arena are free and takes them, all or none. They are as
+ * uvdio_arena_acquire() gives them, in the array `frames`, which is overwritten: the library's from
+ * acceptance until the callback, it holds the frames where the result is 0, and else empty handles.
+ *
+ * First come, first served, among all engines and threads of the arena: nobody gets frames past a
+ * request that waits, whoever wants fewer neither. So each gets its turn as long as frames are
+ * released, and two that want many don't hold parts that the other one lacks. A program that keeps
+ * frames while it waits for more may wait for itself: take what belongs together at once. While
+ * nobody waits, acquiring and releasing frames cost what they cost without this call.
+ *
+ * It is a request of the engine, though no backend executes it: its callback runs on the thread of
+ * the engine's loop, whoever releases the frames where, and the loop stays alive until then.
+ * uvdio_cancel() and uvdio_engine_cancel() end it with UV_ECANCELED, and so does
+ * uvdio_engine_close(), because perhaps nobody ever releases a frame; but for one that has its
+ * frames already (UV_EBUSY). The arena lives until the callback. With a null callback it waits for
+ * nothing: it takes the frames that are free, or returns UV_ENOBUFS.
+ *
+ * In a forked child, the arena of its parent has no frames to give while its parent's requests wait
+ * at the fork: releasing them there is right, and they are not given out again.
+ *
+ * The request's operation is UVDIO_OP_ARENA_WAIT. Errors returned: UV_EINVAL (null; no frames),
+ * UV_EBADF (the engine is closing, or its handles were closed), UVDIO_EFORK (the engine or the
+ * arena is a parent's), UVDIO_ETHREAD, UV_EBUSY (the request is pending), UV_E2BIG (more frames
+ * than the arena has), UV_ENOMEM (the engine's first wait takes a handle on the loop); UV_ENOBUFS
+ * (see above). Errors delivered: UV_ECANCELED; UVDIO_EFORK (a forked child closes the engine). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_arena_wait(uvdio_engine_t* engine, uvdio_req_t* req,
+                                                   uvdio_arena_t* arena, uvdio_buf_t* frames,
+                                                   unsigned count, uvdio_cb cb);
 
 /** Starts to walk all frames, acquired or not, as views of one frame each; len is 0.
  * Errors: UV_EINVAL (null). Any thread. */

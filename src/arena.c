@@ -3,24 +3,27 @@
  * Arenas: one mapping cut into equal frames, and a lock-free stack of the free ones.
  *
  *   links[i]   for a free frame: the next free one, or LINK_END. For a frame that is out: LINK_OUT.
- *   top        low half: the first free frame, or LINK_END; high half: a tag that changes at every
- *              push and pop, so that a stale comparison fails although the same frame is on top
- *              again.
+ *   top        low half: the first free frame, LINK_END, or LINK_CLOSED while somebody waits for
+ *              frames (arena.h); high half: a tag that changes whenever the low half does, so that
+ *              a stale comparison fails although the same frame is on top again.
  *
  * A release first claims the frame by swapping LINK_OUT for LINK_END, and only one thread can: that
  * is what makes a second release an error instead of a corrupted stack.
  */
 #include "arena.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "allocator.h"
 #include "buffer.h"
+#include "compiler.h"
 #include "os/os.h"
 #include "sized.h"
 
 #define LINK_END UINT32_MAX
 #define LINK_OUT (UINT32_MAX - 1)
+#define LINK_CLOSED (UINT32_MAX - 2) /* the lowest of what is no frame */
 #define FRAMES_MAX ((size_t)UINT32_MAX - 2)
 #define KNOWN_FLAGS \
   (UVDIO_ARENA_ZEROED | UVDIO_ARENA_HUGE_PAGES | UVDIO_ARENA_LOCKED | UVDIO_ARENA_GUARD_PAGES)
@@ -153,6 +156,9 @@ static void free_memory(uvdio_arena_t* arena) {
       arena->base = NULL; /* Kept for good: whoever got this memory next would fault on it. */
     }
   }
+  if (arena->has_mutex && !uvdio__arena_is_forked(arena)) {
+    uv_mutex_destroy(&arena->wait_mutex); /* In a child another thread of the parent may have it. */
+  }
   end_arena_ref(arena->ref);
   uvdio__free(arena->base, arena->size, UVDIO_ALIGNMENT);
   uvdio__free(arena->links, arena->frame_count * sizeof(*arena->links), UVDIO__STRUCT_ALIGN);
@@ -169,6 +175,8 @@ static void fill_stack(uvdio_arena_t* arena) {
   atomic_init(&arena->links[arena->frame_count - 1], LINK_END);
   atomic_init(&arena->top, 0);
   atomic_init(&arena->frames_out, 0);
+  uvdio__list_init(&arena->waiters);
+  arena->reserve = LINK_END;
 }
 
 static int allocate_memory(uvdio_arena_t* arena) {
@@ -178,6 +186,10 @@ static int allocate_memory(uvdio_arena_t* arena) {
   if (arena->ref == NULL || arena->base == NULL || arena->links == NULL) {
     return UV_ENOMEM;
   }
+  if (uv_mutex_init(&arena->wait_mutex) != 0) {
+    return UV_ENOMEM;
+  }
+  arena->has_mutex = 1;
   fill_stack(arena);
   return apply_flags(arena);
 }
@@ -238,6 +250,18 @@ int uvdio_arena_create_sized(uvdio_arena_t** arena, const uvdio_arena_options_t*
   return error != 0 ? error : create_arena(arena, &own);
 }
 
+/* Also waits for whoever has just served the last one. */
+static int is_waited_for(uvdio_arena_t* arena) {
+  int is_waited = 0;
+
+  if (!uvdio__arena_is_forked(arena)) {
+    uv_mutex_lock(&arena->wait_mutex);
+    is_waited = !uvdio__list_is_empty(&arena->waiters);
+    uv_mutex_unlock(&arena->wait_mutex);
+  }
+  return is_waited;
+}
+
 int uvdio_arena_destroy(uvdio_arena_t* arena, size_t* frames_out) {
   size_t out;
 
@@ -248,11 +272,18 @@ int uvdio_arena_destroy(uvdio_arena_t* arena, size_t* frames_out) {
   if (frames_out != NULL) {
     *frames_out = out;
   }
-  if (out != 0) {
+  if (out != 0 || is_waited_for(arena)) {
     return UV_EBUSY;
   }
   free_memory(arena);
   return 0;
+}
+
+static inline void set_frame(uvdio_arena_t* arena, uint32_t index, uvdio_buf_t* frame) {
+  frame->base = arena->base + index * arena->stride;
+  frame->cap = arena->frame_size;
+  frame->len = (arena->flags & UVDIO_ARENA_ZEROED) != 0 ? frame->cap : 0;
+  frame->owner_ = arena;
 }
 
 int uvdio_arena_acquire(uvdio_arena_t* arena, uvdio_buf_t* frame) {
@@ -266,7 +297,7 @@ int uvdio_arena_acquire(uvdio_arena_t* arena, uvdio_buf_t* frame) {
   for (;;) {
     uint32_t next;
     index = (uint32_t)top;
-    if (index == LINK_END) {
+    if (index >= LINK_CLOSED) {
       return UV_ENOBUFS;
     }
     /* May be stale when another thread took the frame meanwhile; then the tag has moved on. */
@@ -277,24 +308,192 @@ int uvdio_arena_acquire(uvdio_arena_t* arena, uvdio_buf_t* frame) {
     }
   }
   atomic_fetch_add_explicit(&arena->frames_out, 1, memory_order_relaxed);
-  frame->base = arena->base + index * arena->stride;
-  frame->cap = arena->frame_size;
-  frame->len = 0;
-  frame->owner_ = arena;
+  set_frame(arena, index, frame);
   if ((arena->flags & UVDIO_ARENA_ZEROED) != 0) {
     memset(frame->base, 0, frame->cap);
-    frame->len = frame->cap;
   }
   /* From here on the frame can be released, so this comes last. */
   atomic_store_explicit(&arena->links[index], LINK_OUT, memory_order_release);
   return 0;
 }
 
+/*
+ * Waiting
+ */
+
+/* Counts free frames from `index` on, `count` at most. `next` receives the link behind them. What
+ * is read counts only where `top` turns out not to have changed: links belong to the stack then. */
+static size_t count_free(const uvdio_arena_t* arena, uint32_t index, size_t count, uint32_t* next) {
+  size_t found = 0;
+
+  while (found < count && index < arena->frame_count) {
+    index = atomic_load_explicit(&arena->links[index], memory_order_acquire);
+    found++;
+  }
+  *next = index;
+  return found;
+}
+
+/* Takes so many frames off the chain that begins with `index`, and is the caller's. Returns what is
+ * left of it. */
+static uint32_t take_chain(uvdio_arena_t* arena, uint32_t index, uvdio_buf_t* frames,
+                           size_t count) {
+  size_t i;
+
+  atomic_fetch_add_explicit(&arena->frames_out, count, memory_order_relaxed);
+  for (i = 0; i < count; i++) {
+    uint32_t next = atomic_load_explicit(&arena->links[index], memory_order_relaxed);
+    assert(index < arena->frame_count);
+    set_frame(arena, index, &frames[i]);
+    atomic_store_explicit(&arena->links[index], LINK_OUT, memory_order_release);
+    index = next;
+  }
+  return index;
+}
+
+int uvdio__arena_take(uvdio_arena_t* arena, uvdio_buf_t* frames, size_t count) {
+  uint64_t top = atomic_load_explicit(&arena->top, memory_order_acquire);
+
+  for (;;) {
+    uint64_t before = top;
+    uint32_t next;
+    if (count_free(arena, (uint32_t)top, count, &next) < count) {
+      top = atomic_load_explicit(&arena->top, memory_order_acquire);
+      if (top == before) {
+        return 0;
+      }
+    } else if (atomic_compare_exchange_weak_explicit(&arena->top, &top, next_top(top, next),
+                                                     memory_order_acq_rel, memory_order_acquire)) {
+      (void)take_chain(arena, (uint32_t)before, frames, count);
+      return 1;
+    }
+  }
+}
+
+/* Takes the frames of a request, or closes the stack: what is free is the reserve then. With the
+ * mutex held, while nobody waits. */
+static int take_or_close(uvdio_arena_t* arena, const uvdio_req_t* req) {
+  uint64_t top = atomic_load_explicit(&arena->top, memory_order_acquire);
+
+  assert((uint32_t)top != LINK_CLOSED && arena->reserved == 0);
+  for (;;) {
+    uint32_t first = (uint32_t)top;
+    uint32_t next;
+    size_t found = count_free(arena, first, req->length_, &next);
+    int is_enough = found == req->length_;
+    if (atomic_compare_exchange_weak_explicit(&arena->top, &top,
+                                              next_top(top, is_enough ? next : LINK_CLOSED),
+                                              memory_order_acq_rel, memory_order_acquire)) {
+      if (is_enough) {
+        (void)take_chain(arena, first, req->args_, req->length_);
+      } else {
+        arena->reserve = first;
+        arena->reserved = found;
+      }
+      return is_enough;
+    }
+  }
+}
+
+/* Nobody waits any more: what is in the reserve is free for all. */
+static void open_stack(uvdio_arena_t* arena) {
+  uint64_t top = atomic_load_explicit(&arena->top, memory_order_relaxed);
+
+  assert((uint32_t)top == LINK_CLOSED);
+  atomic_store_explicit(&arena->top, next_top(top, arena->reserve), memory_order_release);
+  arena->reserve = LINK_END;
+  arena->reserved = 0;
+}
+
+/* Gives the reserve to those that wait, in their order, as far as it goes. With the mutex held. */
+static void serve(uvdio_arena_t* arena) {
+  while (!uvdio__list_is_empty(&arena->waiters)) {
+    uvdio_req_t* req = UVDIO__CONTAINER_OF(arena->waiters.next, uvdio_req_t, order_link_);
+    if (arena->reserved < req->length_) {
+      return;
+    }
+    arena->reserve = take_chain(arena, arena->reserve, req->args_, req->length_);
+    arena->reserved -= req->length_;
+    uvdio__link_remove(&req->order_link_);
+    req->high_water_ = req->length_;
+    uvdio__frames_given(req);
+  }
+  open_stack(arena);
+}
+
+int uvdio__arena_wait(uvdio_arena_t* arena, uvdio_req_t* req) {
+  int is_given;
+
+  assert(req->length_ > 0 && req->length_ <= arena->frame_count && req->high_water_ == 0);
+  uv_mutex_lock(&arena->wait_mutex);
+  is_given = uvdio__list_is_empty(&arena->waiters) && take_or_close(arena, req);
+  if (!is_given) {
+    uvdio__link_insert(&req->order_link_, &arena->waiters);
+  }
+  uv_mutex_unlock(&arena->wait_mutex);
+  return is_given;
+}
+
+int uvdio__arena_withdraw(uvdio_arena_t* arena, uvdio_req_t* req) {
+  int is_given;
+
+  uv_mutex_lock(&arena->wait_mutex);
+  is_given = req->high_water_ != 0;
+  if (!is_given) {
+    uvdio__link_remove(&req->order_link_);
+    serve(arena); /* Those behind it may want less. */
+  }
+  uv_mutex_unlock(&arena->wait_mutex);
+  return is_given;
+}
+
+/* A frame is released while the stack is closed. Returns 0 where it has been opened meanwhile. */
+static UVDIO__NOINLINE int give_to_waiters(uvdio_arena_t* arena, uint32_t index) {
+  int is_waited;
+
+  if (uvdio__arena_is_forked(arena)) {
+    return 1; /* The queue is the parent's, and may be half changed: the frame stays with nobody. */
+  }
+  uv_mutex_lock(&arena->wait_mutex);
+  is_waited = !uvdio__list_is_empty(&arena->waiters);
+  if (is_waited) {
+    atomic_store_explicit(&arena->links[index], arena->reserve, memory_order_release);
+    arena->reserve = index;
+    arena->reserved++;
+    serve(arena);
+  }
+  uv_mutex_unlock(&arena->wait_mutex);
+  return is_waited;
+}
+
+/*
+ * Release
+ */
+
+/* The release of links is for count_free(). */
+static void push(uvdio_arena_t* arena, uint32_t index) {
+  uint64_t top = atomic_load_explicit(&arena->top, memory_order_relaxed);
+
+  for (;;) {
+    if (UVDIO__UNLIKELY((uint32_t)top == LINK_CLOSED)) {
+      if (give_to_waiters(arena, index)) {
+        return;
+      }
+      top = atomic_load_explicit(&arena->top, memory_order_relaxed);
+      continue;
+    }
+    atomic_store_explicit(&arena->links[index], (uint32_t)top, memory_order_release);
+    if (atomic_compare_exchange_weak_explicit(&arena->top, &top, next_top(top, index),
+                                              memory_order_acq_rel, memory_order_relaxed)) {
+      return;
+    }
+  }
+}
+
 int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame) {
   size_t distance = (size_t)(frame->base - arena->base);
   size_t index = distance / arena->stride;
   uint32_t expected = LINK_OUT;
-  uint64_t top;
 
   if (index >= arena->frame_count || distance % arena->stride != 0) {
     return UVDIO_ENOTFRAME;
@@ -303,11 +502,8 @@ int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame) {
                                                memory_order_acq_rel, memory_order_relaxed)) {
     return UVDIO_EDOUBLEFREE;
   }
-  top = atomic_load_explicit(&arena->top, memory_order_relaxed);
-  do {
-    atomic_store_explicit(&arena->links[index], (uint32_t)top, memory_order_relaxed);
-  } while (!atomic_compare_exchange_weak_explicit(&arena->top, &top, next_top(top, (uint32_t)index),
-                                                  memory_order_acq_rel, memory_order_relaxed));
+  push(arena, (uint32_t)index);
+  /* Last: from here on the arena may be destroyed. */
   atomic_fetch_sub_explicit(&arena->frames_out, 1, memory_order_release);
   return 0;
 }

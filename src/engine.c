@@ -20,6 +20,7 @@
 #include "arena.h"
 #include "class.h"
 #include "file.h"
+#include "frames.h"
 #include "vector.h"
 
 /* Rounds of callbacks, flushes and completions within one iteration. A bound for a kernel that has
@@ -109,6 +110,8 @@ static UVDIO__NOINLINE void finish_plain(uvdio_engine_t* engine, uvdio_req_t* re
   release_request(engine, req);
   if (uvdio__is_name(req->op) || req->op == UVDIO_OP_REPLACE) {
     uvdio__names_free(req); /* It writes to the request, which is the user's by now. */
+  } else if (uvdio__is_of_frames(req->op)) {
+    uvdio__frames_finish(req);
   }
   req->cb_.plain(req, req->result);
 }
@@ -293,12 +296,13 @@ void uvdio__iteration_on_prepare(uv_prepare_t* handle) {
   uvdio__iteration_sweep(engine);
 }
 
-/* Other handles of an open file have ended what requests of this engine's waited for. */
+/* Others have ended what requests of this engine's waited for. */
 void uvdio__iteration_on_signal(uv_async_t* handle) {
   uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, signal);
 
   if (!uvdio__engine_is_inherited(engine)) {
     uvdio__share_for_each_given(engine, uvdio__order_take_grants);
+    uvdio__frames_take_given(engine);
   }
 }
 

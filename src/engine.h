@@ -106,9 +106,10 @@ struct uvdio_engine_s {
   struct uvdio__classes_s* classes;       /* null: none (class.h) */
   uvdio_file_t* files;                    /* every file that is opening, open or closing */
   uvdio_link_t_ shares;                   /* those of them that have a share (share.h) */
-  uvdio_file_t no_file;  /* in the place of one, for operations on names; on no list */
-  unsigned arenas_gone;  /* uvdio__arenas_gone when it was last looked at */
-  uvdio_req_t close_req; /* closes files that the user left open, one after the other */
+  uvdio_file_t no_file;      /* in the place of one, for what has none: names, frames; on no list */
+  uvdio__list_t frame_waits; /* requests that wait for frames of an arena (frames.h) */
+  unsigned arenas_gone;      /* uvdio__arenas_gone when it was last looked at */
+  uvdio_req_t close_req;     /* closes files that the user left open, one after the other */
   uvdio_engine_cb close_cb;
 
   const uvdio__loop_hooks_t* hooks;
@@ -121,8 +122,9 @@ struct uvdio_engine_s {
   int has_timer;
   uv_async_t signal; /* of other threads (loop.h); not before has_signal */
   int has_signal;
-  int is_signal_open;    /* by the mutex, as the next one */
-  uvdio_link_t_ signals; /* links of those that were signalled to, oldest first */
+  int is_signal_open;    /* by the mutex, as the next two */
+  uvdio_link_t_ signals; /* links of shares that were signalled to, oldest first */
+  uvdio_link_t_ given;   /* the same, of those of frame_waits that have their frames */
   uv_mutex_t signal_mutex;
 
   uvdio_engine_stats_t stats; /* but for `pending`, which follows from the others */
@@ -236,7 +238,7 @@ static inline void uvdio__engine_assert_valid(const uvdio_engine_t* engine) {
   assert(engine->loop_state == LOOP_ATTACHED || (!engine->idle_active && engine->poller == 0));
   assert(engine->state != ENGINE_CLOSED ||
          (engine->waiting == 0 && engine->stats.in_flight == 0 && engine->files == NULL &&
-          uvdio__list_is_empty(&engine->completed)));
+          uvdio__list_is_empty(&engine->completed) && uvdio__list_is_empty(&engine->frame_waits)));
   assert(engine->thread != 0 || engine->stats.in_flight == 0);
   assert(engine->stats.in_flight <= engine->limit);
   assert(engine->not_direct == engine->waiting + (engine->classes != NULL));

@@ -20,6 +20,7 @@
 #include "class.h"
 #include "durability.h"
 #include "file.h"
+#include "frames.h"
 #include "iteration.h"
 #include "vector.h"
 
@@ -137,6 +138,7 @@ void uvdio__engine_iterate_off_loop(uvdio_engine_t* engine) {
   uvdio__iteration_sweep(engine);
   uvdio__iteration_begin(engine);
   uvdio__share_for_each_given(engine, uvdio__order_take_grants);
+  uvdio__frames_take_given(engine);
   uvdio__iteration_run_callbacks(engine);
   uvdio__iteration_end(engine);
   if (engine->handles_closing > 0) {
@@ -170,6 +172,7 @@ static void abandon_after_fork(uvdio_engine_t* engine) {
   uvdio__queue_set_iteration(engine, 0); /* The fork may have come within one, which ends here. */
   uvdio__queue_fail_running(engine, UVDIO_EFORK);
   uvdio__share_for_each(engine, uvdio__order_take_grants); /* Nobody else lets them go on. */
+  uvdio__frames_abandon(engine);
   fail_waiting_after_fork(engine);
 }
 
@@ -200,6 +203,8 @@ int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
   }
   if (uvdio__engine_is_forked(engine)) {
     abandon_after_fork(engine);
+  } else {
+    uvdio__frames_cancel_all(engine); /* Perhaps nobody ever releases a frame. */
   }
   /* Off the loop already, it may have had nothing to do, or be a child's. */
   uvdio__loop_wake(engine);

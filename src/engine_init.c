@@ -189,6 +189,8 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
   uvdio__list_init(&engine->completed);
   uvdio__list_init(&engine->shares);
   uvdio__list_init(&engine->signals);
+  uvdio__list_init(&engine->given);
+  uvdio__list_init(&engine->frame_waits);
   for (i = 0; i < QUEUES; i++) {
     engine->queues[i].engine = engine;
     uvdio__list_init(&engine->queues[i].waiting);

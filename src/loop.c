@@ -52,11 +52,11 @@ int uvdio__loop_listen(uvdio_engine_t* engine) {
   return 0;
 }
 
-void uvdio__loop_signal(uvdio_engine_t* engine, uvdio_link_t_* link) {
+void uvdio__loop_signal(uvdio_engine_t* engine, uvdio_link_t_* signals, uvdio_link_t_* link) {
   assert(engine->has_signal);
   uv_mutex_lock(&engine->signal_mutex);
   if (uvdio__list_is_empty(link)) {
-    uvdio__link_insert(link, &engine->signals);
+    uvdio__link_insert(link, signals);
   }
   if (engine->is_signal_open) {
     (void)uv_async_send(&engine->signal);
@@ -70,15 +70,15 @@ static void take(uvdio_link_t_* link) {
   uvdio__list_init(link);
 }
 
-uvdio_link_t_* uvdio__loop_take_signal(uvdio_engine_t* engine) {
+uvdio_link_t_* uvdio__loop_take_signal(uvdio_engine_t* engine, uvdio_link_t_* signals) {
   uvdio_link_t_* link = NULL;
 
   if (!engine->has_signal) {
     return NULL;
   }
   uv_mutex_lock(&engine->signal_mutex);
-  if (!uvdio__list_is_empty(&engine->signals)) {
-    link = engine->signals.next;
+  if (!uvdio__list_is_empty(signals)) {
+    link = signals->next;
     take(link);
   }
   uv_mutex_unlock(&engine->signal_mutex);

@@ -48,13 +48,15 @@ void uvdio__loop_wake_after(uvdio_engine_t* engine, uint64_t milliseconds);
  * loop). */
 int uvdio__loop_listen(uvdio_engine_t* engine);
 
-/* Notes the link, unless it is noted, and has the loop's thread call on_signal. Any thread, while
- * the engine is there. Off the loop there is no call: whoever waits for a signal looks again at
- * each iteration. A link that is not noted is a list by itself. */
-void uvdio__loop_signal(uvdio_engine_t* engine, uvdio_link_t_* link);
+/* Notes the link on one of the engine's lists of signals, unless it is noted, and has the loop's
+ * thread call on_signal. Any thread, while the engine is there. Off the loop there is no call:
+ * whoever waits for a signal looks again at each iteration. A link that is not noted is a list by
+ * itself. */
+void uvdio__loop_signal(uvdio_engine_t* engine, uvdio_link_t_* signals, uvdio_link_t_* link);
 
-/* Takes the oldest link that is noted; null where there is none. And one that is to be gone. */
-uvdio_link_t_* uvdio__loop_take_signal(uvdio_engine_t* engine);
+/* Takes the oldest link that is noted there; null where there is none. And one that is to be
+ * gone. */
+uvdio_link_t_* uvdio__loop_take_signal(uvdio_engine_t* engine, uvdio_link_t_* signals);
 void uvdio__loop_forget_signal(uvdio_engine_t* engine, uvdio_link_t_* link);
 
 #endif /* UVDIO_LOOP_H */

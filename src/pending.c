@@ -6,9 +6,10 @@
  *   a queue     waiting, running
  *   a class     waiting
  *   a file      deferred_, written_, followers_, durable_waiting_, truncate_queue_
- *   the engine  completed: the callback is due
+ *   the engine  completed: the callback is due; frame_waits
  */
 #include "file.h"
+#include "frames.h"
 
 /*
  * Ending early
@@ -30,6 +31,9 @@ int uvdio_cancel(uvdio_req_t* req) {
   }
   if (req->state_ == STATE_COMPLETED || req->op == UVDIO_OP_CLOSE || engine->is_walked) {
     return UV_EBUSY;
+  }
+  if (uvdio__is_of_frames(req->op)) {
+    return uvdio__frames_cancel(req);
   }
   queue = req->queue_;
   req->cancelled_ = 1;
@@ -174,6 +178,9 @@ static void cancel_all(uvdio_engine_t* engine, uvdio_file_t* only) {
   int again;
   unsigned i;
 
+  if (only == NULL) {
+    uvdio__frames_cancel_all(engine);
+  }
   do {
     cancel_unbegun(engine, only);
     again = 0;
@@ -250,7 +257,7 @@ static void tell_request(const walk_t* walk, const uvdio_req_t* req) {
   info.op = (req->flags_ & REQ_WRITTEN) != 0 ? UVDIO_OP_WRITE : req->op;
   info.state = state_of(req);
   info.path = uvdio__is_name(req->op) ? uvdio__names_of(req)->path : uvdio__file_path(req->file);
-  info.backend = queue->backend->name;
+  info.backend = uvdio__is_of_frames(req->op) ? "none" : queue->backend->name;
   info.offset = req->offset_;
   info.length = req->length_;
   info.transferred = req->transferred;
@@ -301,6 +308,7 @@ int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg) {
   for (file = engine->files; file != NULL; file = file->next_) {
     walk_file(&walk, file);
   }
+  walk_list(&walk, &engine->frame_waits);
   walk_list(&walk, &engine->completed);
   engine->is_walked = 0;
   return 0;

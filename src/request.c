@@ -368,6 +368,7 @@ int64_t uvdio__request_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
       return perform_on_names(req);
     case UVDIO_OP_NONE:
       return release_queue(&req->engine_->queues[QUEUE_MAIN]);
+    case UVDIO_OP_ARENA_WAIT: /* on no queue */
     case UVDIO_OP_COUNT:
       break;
   }

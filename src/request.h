@@ -16,6 +16,7 @@
  *   WAITING    its queue                     queue->waiting
  *   RUNNING    the backend, with the buffer  queue->running
  *   DEFERRED   its file                      one of the file's lists (order.h); none for a close
+ *              of frames: their arena        engine->frame_waits (frames.h)
  *   COMPLETED  the engine                    engine->completed
  *
  * All transitions happen on the loop's thread.
@@ -87,7 +88,10 @@ enum {
   UVDIO__OPS_SYNC = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u,
 #undef UVDIO__WANTED
 #define UVDIO__WANTED UVDIO_OP_KIND_NAME
-  UVDIO__OPS_NAME = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u
+  UVDIO__OPS_NAME = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u,
+#undef UVDIO__WANTED
+#define UVDIO__WANTED UVDIO_OP_KIND_FRAMES
+  UVDIO__OPS_FRAMES = UVDIO_OP_MAP(UVDIO__OP_BIT) 0u
 #undef UVDIO__WANTED
 };
 #undef UVDIO__OP_BIT
@@ -109,6 +113,11 @@ static inline int uvdio__is_sync(uvdio_op_t op) {
 /* Has an engine and no file: req->file is the engine's `no_file`, until the callback. */
 static inline int uvdio__is_name(uvdio_op_t op) {
   return (UVDIO__OPS_NAME >> op & 1) != 0;
+}
+
+/* Waits for frames of an arena, with the engine's `no_file` as above, and is on no queue. */
+static inline int uvdio__is_of_frames(uvdio_op_t op) {
+  return (UVDIO__OPS_FRAMES >> op & 1) != 0;
 }
 
 /* Must not run beside a truncate: reads, and whatever changes the file. */

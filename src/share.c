@@ -160,7 +160,7 @@ void uvdio__share_for_each_given(uvdio_engine_t* engine, void (*take)(uvdio_file
   if (uvdio__engine_is_forked(engine)) {
     return;
   }
-  while ((link = uvdio__loop_take_signal(engine)) != NULL) {
+  while ((link = uvdio__loop_take_signal(engine, &engine->signals)) != NULL) {
     take(UVDIO__CONTAINER_OF(link, uvdio__share_t, signal_link)->file);
   }
 }
@@ -181,7 +181,7 @@ int uvdio__share_is_any_waiting(const uvdio_engine_t* engine) {
 
 static void give(uvdio__share_t* share, unsigned what) {
   share->given |= what;
-  uvdio__loop_signal(share->engine, &share->signal_link);
+  uvdio__loop_signal(share->engine, &share->engine->signals, &share->signal_link);
 }
 
 static void wait_no_more(uvdio__share_t* share, unsigned what) {

@@ -73,7 +73,8 @@ typedef struct uvdio_facts_s_ {
   unsigned weight_;              \
   unsigned short ioprio_;        \
   unsigned char in_class_;       \
-  void* reserved_[2]; /* zero; becomes fields of later versions */
+  uvdio_arena_t* arena_;         \
+  void* reserved_[4]; /* zero; becomes fields of later versions */
 
 /* src/file.h tells the states, src/order.h the lists. */
 #define UVDIO_FILE_PRIVATE_FIELDS                                                                 \

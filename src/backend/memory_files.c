@@ -337,6 +337,7 @@ int64_t uvdio__node_tell(const uvdio__node_t* node, uvdio_op_t op, uint64_t offs
     case UVDIO_OP_SYNC_DIRECTORY:
     case UVDIO_OP_REPLACE:
     case UVDIO_OP_NONE:
+    case UVDIO_OP_ARENA_WAIT:
     case UVDIO_OP_COUNT:
       break;
   }

@@ -108,6 +108,7 @@ static int opcode_of(const uvdio_req_t* req) {
     case UVDIO_OP_SIZE:
     case UVDIO_OP_STAT:
     case UVDIO_OP_NONE:
+    case UVDIO_OP_ARENA_WAIT:
     case UVDIO_OP_COUNT:
       break;
   }

@@ -33,7 +33,8 @@ static void no_transfer(struct fixture* f, uvdio_file_t* file, uvdio_buf_t buf, 
 
 /* Whether an operation is about an open file. */
 static int has_file(uvdio_op_t op) {
-  return !op_is(op, UVDIO_OP_KIND_NAME) && facts_of(op)->effect != EFFECT_OPEN;
+  return !op_is(op, UVDIO_OP_KIND_NAME | UVDIO_OP_KIND_FRAMES) &&
+         facts_of(op)->effect != EFFECT_OPEN;
 }
 
 /* Whatever asks for no buffer is refused with `code`. */

@@ -556,7 +556,8 @@ static struct behaviour behaviour_of(uvdio_op_t op) {
     case UVDIO_OP_NEXT_HOLE:
     case UVDIO_OP_SET_HINT:
       return (struct behaviour){0, 0};
-    case UVDIO_OP_CLOSE: /* Nothing comes after it. */
+    case UVDIO_OP_CLOSE:      /* Nothing comes after it. */
+    case UVDIO_OP_ARENA_WAIT: /* It is never in flight. */
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;

@@ -245,6 +245,7 @@ static void claim_what_it_needs(struct job* job) {
     case EFFECT_OPEN:
     case EFFECT_CLOSE:
     case EFFECT_NAMES:
+    case EFFECT_FRAMES:
       claim(job, 0, 0, 0);
       break;
   }

@@ -360,6 +360,7 @@ static void check_plain(struct slot* slot, int64_t result) {
     case EFFECT_READ:
     case EFFECT_WRITE:
     case EFFECT_NAMES:
+    case EFFECT_FRAMES:
       REQUIRE(slot->top->kind == UVDIO_OP_OPEN); /* no plain operation */
   }
 }
@@ -1217,12 +1218,14 @@ static void use_names(void) {
 #define VALUES 8u
 #define ALL_VALUES (256u / VALUES)
 
+/* Of what more() does not do: PLAY_NAMES has names, and use_frames() frames. */
 static int has_a_line(uvdio_op_t op) {
   const struct weight* line = weights;
   while (line->weight > 0 && line->action != op) {
     line++;
   }
-  return line->weight > 0 || facts_of(op)->effect == EFFECT_NAMES; /* which PLAY_NAMES does */
+  enum effect effect = facts_of(op)->effect;
+  return line->weight > 0 || effect == EFFECT_NAMES || effect == EFFECT_FRAMES;
 }
 
 static void more(void) {

@@ -424,6 +424,7 @@ static void give_back_arena(struct fixture* f, uvdio_arena_t* arena) {
 
 static void give_back_arenas(struct fixture* f) {
   give_back_arena(f, f->arena);
+  give_back_arena(f, f->spare);
   for (size_t i = 0; i < COUNT_OF(frames); i++) {
     give_back_arena(f, frames[i]);
     frames[i] = NULL;

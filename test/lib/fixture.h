@@ -54,6 +54,7 @@ struct fixture {
   uvdio_file_t file; /* fixture_open: "file", empty, read-write */
   uvdio_file_t other;
   uvdio_arena_t* arena; /* fixture_arena */
+  uvdio_arena_t* spare; /* of a few frames that are free, for the example of a wait (ops.h) */
   size_t descriptors;   /* before */
   size_t allocations;
 };

@@ -175,6 +175,7 @@ struct operation generate(struct choices* choices, const struct profile* profile
     case UVDIO_OP_SIZE:
     case UVDIO_OP_STAT:
     case UVDIO_OP_CLOSE:
+    case UVDIO_OP_ARENA_WAIT:
     CASE_NAMES:
       break;
     case UVDIO_OP_NONE:
@@ -277,6 +278,9 @@ int operation_submit(const struct operation* operation, const struct target* tar
       return uvdio_replace_at(file, req, target->base, target->path, plain);
     CASE_NAMES:
       return submit_on_names(operation->op, target, req, plain);
+    case UVDIO_OP_ARENA_WAIT:
+      return uvdio_arena_wait(target->engine, req, target->arena, target->frames,
+                              (unsigned)operation->length, plain);
     case UVDIO_OP_NONE:
     case UVDIO_OP_COUNT:
       break;
@@ -422,6 +426,7 @@ static const struct op_facts facts[] = {
                           .path = "file",
                           .call = CALL_RENAME,
                           .weights = {[BY_MODEL] = 10, [BY_FSX] = 1, [BY_CHAOS] = 1}},
+    [UVDIO_OP_ARENA_WAIT] = {.effect = EFFECT_FRAMES, .example = {.length = 1}},
 };
 
 _Static_assert(sizeof(facts) / sizeof(facts[0]) == UVDIO_OP_COUNT, "an operation has no row");

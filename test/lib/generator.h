@@ -75,7 +75,7 @@ struct profile {
 struct operation {
   uvdio_op_t op;
   uint64_t offset; /* of a transfer, a range, or to look from */
-  uint64_t length; /* of a transfer or range; what a truncate is to; a hint's value */
+  uint64_t length; /* of a transfer or range; what a truncate is to; a hint's value; frames */
   unsigned flags;  /* of an open, to which the harness adds its own; of space; a hint */
   int exact;       /* a read */
   int now;         /* synchronous */
@@ -91,7 +91,8 @@ struct operation generate(struct choices* choices, const struct profile* profile
                           uint64_t unit);
 
 /* What an operation is about. Engine and path are for opens and names, the path for a replace, the
- * buffer for transfers, of which it tells the length. What is not named is null. */
+ * buffer for transfers, of which it tells the length; engine, arena and array for frames. What is
+ * not named is null. */
 struct target {
   uvdio_engine_t* engine;
   const char* path;
@@ -105,6 +106,8 @@ struct target {
   uvdio_file_t* base;
   uvdio_file_t* new_base;
   uvdio_file_t* linked; /* the open file that a link gives the new path to */
+  uvdio_arena_t* arena;
+  uvdio_buf_t* frames; /* null: those of the tracked operation */
 };
 
 int operation_submit(const struct operation* operation, const struct target* target,
@@ -135,7 +138,8 @@ enum effect {
   EFFECT_SIZE, /* the result is the size */
   EFFECT_STAT,
   EFFECT_LOOK, /* for data, or for a hole */
-  EFFECT_NAMES
+  EFFECT_NAMES,
+  EFFECT_FRAMES /* none on a file: contract/test_frames.c has a model of its own */
 };
 
 struct op_facts {

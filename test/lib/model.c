@@ -542,6 +542,7 @@ void model_begins(struct model* model, struct change* change, const struct opera
     case EFFECT_STAT:
     case EFFECT_LOOK:
     case EFFECT_NAMES:
+    case EFFECT_FRAMES:
       break;
   }
 }
@@ -581,6 +582,7 @@ void model_ends(struct model* model, const struct change* change, enum model_end
     case EFFECT_STAT:
     case EFFECT_LOOK:
     case EFFECT_NAMES:
+    case EFFECT_FRAMES:
       break;
   }
 }

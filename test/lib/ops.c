@@ -50,6 +50,15 @@ static const char* place_of(const struct fixture* f, const char* path) {
   return *path != '\0' ? path_of(f, path) : f->dir;
 }
 
+/* With a frame for each example of a wait. */
+static uvdio_arena_t* spare_of(struct fixture* f) {
+  uvdio_arena_options_t options = {.frame_count = 1024};
+  if (f->spare == NULL && uvdio_arena_create(&f->spare, &options) != 0) {
+    f->spare = NULL;
+  }
+  return f->spare;
+}
+
 struct tracked_op* t_example(struct fixture* f, struct tracked_op* op, uvdio_file_t* file,
                              uvdio_op_t kind) {
   const struct op_facts* facts = facts_of(kind);
@@ -62,6 +71,7 @@ struct tracked_op* t_example(struct fixture* f, struct tracked_op* op, uvdio_fil
                           .buf = &buf};
   operation.op = kind;
   operation.now = op->blocking;
+  target.arena = facts->effect == EFFECT_FRAMES ? spare_of(f) : NULL;
   memset(&op->stat, 0xee, sizeof(op->stat)); /* What nobody has written is seen. */
   if (kind == UVDIO_OP_READ) {
     buf = blank((size_t)operation.length);

@@ -516,6 +516,35 @@ static void write_durably(struct scenario* s) {
   run_and_judge(s, from);
 }
 
+static void release_frames(struct scenario* s, struct tracked_op* op) {
+  for (unsigned i = 0; i < op->frame_count; i++) {
+    if (uvdio_buf_release(&op->frames[i]) != 0) {
+      broken(s, "a frame can't be released", 0);
+    }
+  }
+}
+
+/* One has all frames at once, one gets them when these come back, one is cancelled before. */
+static void wait_for_frames(struct scenario* s) {
+  uvdio_arena_options_t options = {.frame_count = 2};
+  uvdio_engine_t* engine = s->f->engine;
+  unsigned from = s->count;
+  uvdio_arena_t* arena;
+  if (!went_well(s, uvdio_arena_create(&arena, &options), "uvdio_arena_create gave")) {
+    return;
+  }
+  struct tracked_op* first = t_arena_wait(now(s), engine, arena, 2);
+  note(s, first, NULL, 0);
+  struct step* last = note(s, t_arena_wait(later(s), engine, arena, 1), NULL, 0);
+  cancel(s, note(s, t_arena_wait(later(s), engine, arena, 2), NULL, 0));
+  release_frames(s, first);
+  run_and_judge(s, from);
+  release_frames(s, last->op);
+  if (uvdio_arena_destroy(arena, NULL) != 0) {
+    broken(s, "frames are out when all came back", 0);
+  }
+}
+
 static void do_at_once(struct scenario* s) {
   struct fixture* f = s->f;
   unsigned from = s->count;
@@ -708,6 +737,7 @@ void scenario_live(struct scenario* s) {
   change_names_at(s, later);
   write_durably(s);
   do_at_once(s);
+  wait_for_frames(s);
   change_size(s, now);
   hand_over(s);
   lock_and_buffer(s);

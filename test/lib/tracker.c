@@ -112,8 +112,15 @@ static void release_bufs(struct tracked_op* op) {
   free(op->bufs);
 }
 
+static void release_frames(struct tracked_op* op) {
+  for (unsigned i = 0; op->done == op->accepted && i < op->frame_count; i++) {
+    release(op, &op->frames[i]);
+  }
+}
+
 void op_free(struct tracked_op* op) {
   release(op, &op->back);
+  release_frames(op);
   release_bufs(op);
   if (op->next != NULL) {
     op->next->prev = op->prev;
@@ -263,6 +270,20 @@ static void check_bufs(struct tracked_op* op, const uvdio_buf_t* bufs, unsigned 
   }
 }
 
+/* All of the frames, or none. */
+static void check_frames(const struct tracked_op* op) {
+  for (unsigned i = 0; i < op->frame_count; i++) {
+    const uvdio_buf_t* frame = &op->frames[i];
+    int is_frame = uvdio_buf_origin(frame) == UVDIO_ORIGIN_ARENA && frame->base != NULL;
+    int is_empty = frame->base == NULL && frame->len == 0 && frame->cap == 0;
+    if (op->result == 0 ? !is_frame : !is_empty) {
+      tracker_violation(op->tracker, "%s ended with %lld, but frame %u is %s",
+                        uvdio_op_name(op->kind), (long long)op->result, i,
+                        is_frame ? "there" : "none");
+    }
+  }
+}
+
 static void finish(struct tracked_op* op, int64_t result) {
   struct tracker* tracker = op->tracker;
   uv_thread_t self = uv_thread_self();
@@ -279,6 +300,9 @@ static void finish(struct tracked_op* op, int64_t result) {
     tracker_violation(tracker, "%s: called back once too often", uvdio_op_name(op->kind));
   }
   check_outcome(op);
+  if (op->kind == UVDIO_OP_ARENA_WAIT) {
+    check_frames(op);
+  }
 }
 
 static void on_plain(uvdio_req_t* req, int64_t result) {
@@ -877,6 +901,9 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
       is_read_whole(operation, target)) {
     return read_odd(op, operation, target);
   }
+  if (operation->op == UVDIO_OP_ARENA_WAIT) {
+    return t_arena_wait(op, target->engine, target->arena, (unsigned)operation->length);
+  }
   struct target whole = *target;
   whole.stat = target->stat != NULL ? target->stat : &op->stat;
   enter();
@@ -886,6 +913,44 @@ struct tracked_op* t_operation(struct tracked_op* op, const struct operation* op
   } else {
     accept_or_refuse(op, operation->op,
                      op_is(operation->op, UVDIO_OP_KIND_NAME) ? NULL : target->file, code);
+  }
+  return op;
+}
+
+/* What the array holds before shows where it is not overwritten, or where a refusal touches it. */
+static void fill_handles(uvdio_buf_t* frames, unsigned count) {
+  memset(frames, 0xee, count * sizeof(*frames));
+}
+
+static int are_filled(const uvdio_buf_t* frames, unsigned count) {
+  const unsigned char* bytes = (const unsigned char*)frames;
+  size_t i = 0;
+  while (i < count * sizeof(*frames) && bytes[i] == 0xee) {
+    i++;
+  }
+  return i == count * sizeof(*frames);
+}
+
+struct tracked_op* t_arena_wait(struct tracked_op* op, uvdio_engine_t* engine, uvdio_arena_t* arena,
+                                unsigned count) {
+  unsigned used = count < TRACKED_FRAMES ? count : TRACKED_FRAMES;
+  int was_pending = op->accepted != op->done;
+  uvdio_buf_t others[TRACKED_FRAMES];
+  uvdio_buf_t* frames = was_pending ? others : op->frames;
+  fill_handles(frames, used);
+  enter();
+  int code = leave(uvdio_arena_wait(engine, &op->req, arena, frames, count, plain_cb(op)));
+  int carried = was_carried_out(op, UVDIO_OP_ARENA_WAIT, NULL, code);
+  if (!carried && !are_filled(frames, used)) {
+    tracker_violation(op->tracker, "arena_wait: refused, but a handle was touched");
+  }
+  op->frame_count = carried ? used : op->frame_count;
+  if (!carried && !was_pending) {
+    memset(op->frames, 0, sizeof(op->frames));
+  }
+  accept_or_refuse(op, UVDIO_OP_ARENA_WAIT, NULL, code);
+  if (carried && op->blocking) {
+    check_frames(op);
   }
   return op;
 }

@@ -37,6 +37,8 @@ struct tracker {
   char violation[256];    /* the first broken promise; "" while there is none */
 };
 
+#define TRACKED_FRAMES 8u /* at most, of one wait */
+
 struct tracked_op {
   uvdio_req_t req;
   struct tracker* tracker;
@@ -48,6 +50,9 @@ struct tracked_op {
   unsigned order;    /* 1 for the tracker's first callback, 2 for the next ... */
   int64_t result;
   uvdio_stat_t stat; /* what a stat has told */
+  /* What a wait for frames was given; released with the operation, but for those taken. */
+  uvdio_buf_t frames[TRACKED_FRAMES];
+  unsigned frame_count; /* how many were asked for */
   uvdio_op_t kind;
   uvdio_op_t ordered_as; /* see operation_ordered_as() */
   unsigned space_flags;  /* of a preallocation */
@@ -153,6 +158,10 @@ struct tracked_op* t_rmdir(struct tracked_op* op, uvdio_engine_t* engine, const 
 struct tracked_op* t_sync_directory(struct tracked_op* op, uvdio_engine_t* engine,
                                     const char* path);
 struct tracked_op* t_replace(struct tracked_op* op, uvdio_file_t* file, const char* path);
+
+/* For frames, TRACKED_FRAMES at most, which are in op->frames afterwards. */
+struct tracked_op* t_arena_wait(struct tracked_op* op, uvdio_engine_t* engine, uvdio_arena_t* arena,
+                                unsigned count);
 
 /* Relative to open directories. */
 struct tracked_op* t_open_at(struct tracked_op* op, uvdio_file_t* base, uvdio_file_t* file,

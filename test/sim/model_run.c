@@ -542,6 +542,7 @@ static void end_operation(struct run* run, struct slot* slot, int64_t result,
       slot->handle->state = CLOSED;
       break;
     case EFFECT_NAMES:
+    case EFFECT_FRAMES:
       complain("an operation that is none");
   }
 }
@@ -1388,7 +1389,7 @@ static void add_rule(struct run* run, uvdio_op_t op, uvdio_fault_kind_t kind, in
 
 static int is_fallible(uvdio_op_t op) {
   enum effect effect = facts_of(op)->effect;
-  return effect != EFFECT_OPEN && effect != EFFECT_CLOSE;
+  return effect != EFFECT_OPEN && effect != EFFECT_CLOSE && effect != EFFECT_FRAMES;
 }
 
 static void add_faults(struct run* run) {

@@ -102,6 +102,7 @@ static void assert_no_rule(struct world* w, uvdio_fault_rule_t rule) {
 static void bad_rules_are_refused(void** state) {
   struct world* w = *state;
   assert_no_rule(w, (uvdio_fault_rule_t){.op = UVDIO_OP_COUNT});
+  assert_no_rule(w, (uvdio_fault_rule_t){.op = UVDIO_OP_ARENA_WAIT}); /* No world sees it. */
   assert_no_rule(
       w, (uvdio_fault_rule_t){.fault = {.kind = (uvdio_fault_kind_t)(UVDIO_FAULT_CUT + 1)}});
   assert_no_rule(
