@@ -1673,9 +1673,10 @@ static inline uvdio_buf_t uvdio_buf_from_iovec(struct iovec pair) {
  * @defgroup arenas Arenas
  *
  * One aligned allocation, cut into equal frames. Acquire and release take constant time, don't
- * block and don't allocate, on any thread; uvdio_arena_wait() waits until frames are free. Fresh
- * frames are zero; a reused frame holds the bytes of
- * its last user, unless the arena is UVDIO_ARENA_ZEROED.
+ * block and don't allocate, on any thread; uvdio_arena_wait() waits until frames are free, and
+ * while requests do so, a release takes a mutex for some instructions and wakes the loops of those
+ * that it gives frames to. Fresh frames are zero; a reused frame holds the bytes of its last user,
+ * unless the arena is UVDIO_ARENA_ZEROED.
  * @{
  */
 

@@ -4,8 +4,9 @@
  *
  *   links[i]   for a free frame: the next free one, or LINK_END. For a frame that is out: LINK_OUT.
  *   top        low half: the first free frame, LINK_END, or LINK_CLOSED while somebody waits for
- *              frames (arena.h); high half: a tag that changes whenever the low half does, so that
- *              a stale comparison fails although the same frame is on top again.
+ *              frames (arena.h); high half: a tag that changes at every push and pop, and when the
+ *              stack is opened, so that a stale comparison fails although the same frame is on top
+ *              again.
  *
  * A release first claims the frame by swapping LINK_OUT for LINK_END, and only one thread can: that
  * is what makes a second release an error instead of a corrupted stack.
@@ -21,10 +22,11 @@
 #include "os/os.h"
 #include "sized.h"
 
-#define LINK_END UINT32_MAX
-#define LINK_OUT (UINT32_MAX - 1)
-#define LINK_CLOSED (UINT32_MAX - 2) /* the lowest of what is no frame */
+#define LINK_CLOSED UINT32_MAX /* all bits, so that one instruction sets it */
+#define LINK_END (UINT32_MAX - 1)
+#define LINK_OUT (UINT32_MAX - 2)
 #define FRAMES_MAX ((size_t)UINT32_MAX - 2)
+#define TRIES_MAX 16 /* to take several frames at a time, before the stack is closed for it */
 #define KNOWN_FLAGS \
   (UVDIO_ARENA_ZEROED | UVDIO_ARENA_HUGE_PAGES | UVDIO_ARENA_LOCKED | UVDIO_ARENA_GUARD_PAGES)
 
@@ -297,7 +299,7 @@ int uvdio_arena_acquire(uvdio_arena_t* arena, uvdio_buf_t* frame) {
   for (;;) {
     uint32_t next;
     index = (uint32_t)top;
-    if (index >= LINK_CLOSED) {
+    if (index >= LINK_END) {
       return UV_ENOBUFS;
     }
     /* May be stale when another thread took the frame meanwhile; then the tag has moved on. */
@@ -351,48 +353,12 @@ static uint32_t take_chain(uvdio_arena_t* arena, uint32_t index, uvdio_buf_t* fr
   return index;
 }
 
-int uvdio__arena_take(uvdio_arena_t* arena, uvdio_buf_t* frames, size_t count) {
-  uint64_t top = atomic_load_explicit(&arena->top, memory_order_acquire);
-
-  for (;;) {
-    uint64_t before = top;
-    uint32_t next;
-    if (count_free(arena, (uint32_t)top, count, &next) < count) {
-      top = atomic_load_explicit(&arena->top, memory_order_acquire);
-      if (top == before) {
-        return 0;
-      }
-    } else if (atomic_compare_exchange_weak_explicit(&arena->top, &top, next_top(top, next),
-                                                     memory_order_acq_rel, memory_order_acquire)) {
-      (void)take_chain(arena, (uint32_t)before, frames, count);
-      return 1;
-    }
-  }
-}
-
-/* Takes the frames of a request, or closes the stack: what is free is the reserve then. With the
- * mutex held, while nobody waits. */
-static int take_or_close(uvdio_arena_t* arena, const uvdio_req_t* req) {
-  uint64_t top = atomic_load_explicit(&arena->top, memory_order_acquire);
+/* Whatever is free is the reserve from here on. With the mutex held, while nobody waits. */
+static void close_stack(uvdio_arena_t* arena) {
+  uint64_t top = atomic_fetch_or_explicit(&arena->top, LINK_CLOSED, memory_order_acq_rel);
 
   assert((uint32_t)top != LINK_CLOSED && arena->reserved == 0);
-  for (;;) {
-    uint32_t first = (uint32_t)top;
-    uint32_t next;
-    size_t found = count_free(arena, first, req->length_, &next);
-    int is_enough = found == req->length_;
-    if (atomic_compare_exchange_weak_explicit(&arena->top, &top,
-                                              next_top(top, is_enough ? next : LINK_CLOSED),
-                                              memory_order_acq_rel, memory_order_acquire)) {
-      if (is_enough) {
-        (void)take_chain(arena, first, req->args_, req->length_);
-      } else {
-        arena->reserve = first;
-        arena->reserved = found;
-      }
-      return is_enough;
-    }
-  }
+  arena->reserve = (uint32_t)top;
 }
 
 /* Nobody waits any more: what is in the reserve is free for all. */
@@ -403,6 +369,58 @@ static void open_stack(uvdio_arena_t* arena) {
   atomic_store_explicit(&arena->top, next_top(top, arena->reserve), memory_order_release);
   arena->reserve = LINK_END;
   arena->reserved = 0;
+}
+
+/* Takes so many frames where they are free, with the mutex held, while nobody waits; or leaves the
+ * stack closed, and all that is free in the reserve. */
+static int take_or_close(uvdio_arena_t* arena, uvdio_buf_t* frames, size_t count) {
+  uint32_t next;
+
+  close_stack(arena);
+  arena->reserved = count_free(arena, arena->reserve, count, &next);
+  if (arena->reserved < count) {
+    return 0;
+  }
+  arena->reserve = take_chain(arena, arena->reserve, frames, count);
+  open_stack(arena);
+  return 1;
+}
+
+/* Where others are so busy with the stack that there is no end to it. */
+static UVDIO__NOINLINE int take_alone(uvdio_arena_t* arena, uvdio_buf_t* frames, size_t count) {
+  int is_taken = 0;
+
+  uv_mutex_lock(&arena->wait_mutex);
+  if (uvdio__list_is_empty(&arena->waiters)) {
+    is_taken = take_or_close(arena, frames, count);
+    if (!is_taken) {
+      open_stack(arena);
+    }
+  }
+  uv_mutex_unlock(&arena->wait_mutex);
+  return is_taken;
+}
+
+int uvdio__arena_take(uvdio_arena_t* arena, uvdio_buf_t* frames, size_t count) {
+  uint64_t top = atomic_load_explicit(&arena->top, memory_order_acquire);
+  int tries;
+
+  for (tries = 0; tries < TRIES_MAX; tries++) {
+    uint64_t before = top;
+    uint32_t next;
+    if (count_free(arena, (uint32_t)top, count, &next) < count) {
+      top = atomic_load_explicit(&arena->top, memory_order_acquire);
+      if (top == before) {
+        return 0;
+      }
+    } else if (atomic_compare_exchange_strong_explicit(&arena->top, &top, next_top(top, next),
+                                                       memory_order_acq_rel,
+                                                       memory_order_acquire)) {
+      (void)take_chain(arena, (uint32_t)before, frames, count);
+      return 1;
+    }
+  }
+  return take_alone(arena, frames, count);
 }
 
 /* Gives the reserve to those that wait, in their order, as far as it goes. With the mutex held. */
@@ -426,7 +444,8 @@ int uvdio__arena_wait(uvdio_arena_t* arena, uvdio_req_t* req) {
 
   assert(req->length_ > 0 && req->length_ <= arena->frame_count && req->high_water_ == 0);
   uv_mutex_lock(&arena->wait_mutex);
-  is_given = uvdio__list_is_empty(&arena->waiters) && take_or_close(arena, req);
+  is_given =
+      uvdio__list_is_empty(&arena->waiters) && take_or_close(arena, req->args_, req->length_);
   if (!is_given) {
     uvdio__link_insert(&req->order_link_, &arena->waiters);
   }
