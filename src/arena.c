@@ -467,7 +467,7 @@ int uvdio__arena_withdraw(uvdio_arena_t* arena, uvdio_req_t* req) {
 }
 
 /* A frame is released while the stack is closed. Returns 0 where it has been opened meanwhile. */
-static UVDIO__NOINLINE int give_to_waiters(uvdio_arena_t* arena, uint32_t index) {
+static int give_to_waiters(uvdio_arena_t* arena, uint32_t index) {
   int is_waited;
 
   if (uvdio__arena_is_forked(arena)) {
@@ -489,24 +489,31 @@ static UVDIO__NOINLINE int give_to_waiters(uvdio_arena_t* arena, uint32_t index)
  * Release
  */
 
-/* The release of links is for count_free(). */
-static void push(uvdio_arena_t* arena, uint32_t index) {
+/* Returns 0 where the stack is closed. The release of links is for count_free(). */
+static inline int push(uvdio_arena_t* arena, uint32_t index) {
   uint64_t top = atomic_load_explicit(&arena->top, memory_order_relaxed);
 
-  for (;;) {
+  do {
     if (UVDIO__UNLIKELY((uint32_t)top == LINK_CLOSED)) {
-      if (give_to_waiters(arena, index)) {
-        return;
-      }
-      top = atomic_load_explicit(&arena->top, memory_order_relaxed);
-      continue;
+      return 0;
     }
     atomic_store_explicit(&arena->links[index], (uint32_t)top, memory_order_release);
-    if (atomic_compare_exchange_weak_explicit(&arena->top, &top, next_top(top, index),
-                                              memory_order_acq_rel, memory_order_relaxed)) {
-      return;
-    }
+  } while (!atomic_compare_exchange_weak_explicit(&arena->top, &top, next_top(top, index),
+                                                  memory_order_acq_rel, memory_order_relaxed));
+  return 1;
+}
+
+/* Last: from here on the arena may be destroyed. */
+static inline int end_release(uvdio_arena_t* arena) {
+  atomic_fetch_sub_explicit(&arena->frames_out, 1, memory_order_release);
+  return 0;
+}
+
+/* The stack was closed, and may be opened at any moment. */
+static UVDIO__NOINLINE int release_to_waiters(uvdio_arena_t* arena, uint32_t index) {
+  while (!give_to_waiters(arena, index) && !push(arena, index)) {
   }
+  return end_release(arena);
 }
 
 int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame) {
@@ -521,10 +528,10 @@ int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame) {
                                                memory_order_acq_rel, memory_order_relaxed)) {
     return UVDIO_EDOUBLEFREE;
   }
-  push(arena, (uint32_t)index);
-  /* Last: from here on the arena may be destroyed. */
-  atomic_fetch_sub_explicit(&arena->frames_out, 1, memory_order_release);
-  return 0;
+  if (UVDIO__UNLIKELY(!push(arena, (uint32_t)index))) {
+    return release_to_waiters(arena, (uint32_t)index);
+  }
+  return end_release(arena);
 }
 
 int uvdio_arena_frames(const uvdio_arena_t* arena, uvdio_chunks_t* chunks) {

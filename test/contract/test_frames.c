@@ -155,6 +155,19 @@ static void wait_ends_when_enough_were_released(void** state) {
   let_go(2, 2);
 }
 
+static void frames_that_were_free_before_count(void** state) {
+  struct fixture* f = *state;
+  hold(f, FRAMES - 1);
+  struct tracked_op* wait = wait_for(f, 2);
+  turn(f);
+  assert_waiting(wait);
+  let_go(0, 1);
+  run(f);
+  assert_result(wait, 0);
+  assert_int_equal(frames_out(f), FRAMES);
+  let_go(1, FRAMES - 2);
+}
+
 static void all_frames_can_be_waited_for(void** state) {
   struct fixture* f = *state;
   hold(f, FRAMES);
@@ -940,6 +953,7 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(engine_and_arena, frames_that_are_free_come_at_once),
       TEST_ON(engine_and_arena, wait_ends_when_enough_were_released),
+      TEST_ON(engine_and_arena, frames_that_were_free_before_count),
       TEST_ON(engine_and_arena, all_frames_can_be_waited_for),
       TEST_ON(engine_and_arena, nothing_is_allocated),
       TEST_ON(engine_and_arena, frames_of_a_zeroed_arena_are_zeros),

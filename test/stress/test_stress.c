@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Much at once: tens of thousands of requests, cancellations among them, closes at every point,
- * signals, forks, thousands of files, threads that release frames and wait for them, loops that are
- * stopped. The
+ * signals, forks, thousands of files, threads that release frames, loops that are stopped. The
  * tracker and the fixture see to one callback each and to nothing being left; the content is looked
  * at here. Sizes are what the sanitizer in use can bear.
  */
@@ -573,192 +572,6 @@ static void loops_come_and_go_on_several_threads(void** state) {
   }
 }
 
-/*
- * Frames that several threads wait for, each with a loop and engines of its own. A frame has one
- * owner at a time, who writes its name into it.
- */
-
-#define CROWDED 6u /* frames of the arena */
-#define DINERS 5u  /* requests of a thread */
-#define MEALS_OF_AN_ENGINE 200u
-
-struct table;
-
-struct diner {
-  struct table* table;
-  uvdio_req_t req;
-  uvdio_buf_t frames[CROWDED];
-  unsigned count;
-};
-
-struct table {
-  uv_thread_t thread;
-  uvdio_arena_t* arena;
-  struct random random;
-  uv_loop_t loop;
-  uvdio_engine_t* engine;
-  struct diner diners[DINERS];
-  unsigned meals; /* to come */
-  unsigned eaten;
-  unsigned of_engine; /* to come, before the engine is closed with all that waits */
-  unsigned pending;
-  const char* failed;
-};
-
-static void ask(struct diner* diner);
-
-static unsigned pick(struct table* table, unsigned bound) {
-  return (unsigned)((random_next(&table->random) >> 16) % bound);
-}
-
-/* Whoever else has one of them writes as well. */
-static void eat(struct diner* diner) {
-  struct table* table = diner->table;
-  for (unsigned i = 0; i < diner->count; i++) {
-    memcpy(diner->frames[i].base, &diner, sizeof(diner));
-  }
-  for (unsigned i = 0; i < diner->count; i++) {
-    if (memcmp(diner->frames[i].base, &diner, sizeof(diner)) != 0) {
-      table->failed = "a frame has two owners";
-    }
-    if (uvdio_buf_release(&diner->frames[i]) != 0) {
-      table->failed = "a frame can't be released";
-    }
-  }
-  table->eaten++;
-}
-
-static void on_frames(uvdio_req_t* req, int64_t result) {
-  struct diner* diner = req->data;
-  struct table* table = diner->table;
-  table->pending--;
-  if (result == 0) {
-    eat(diner);
-  } else if (result != UV_ECANCELED) {
-    table->failed = "a wait ended with an error";
-  }
-  if (table->of_engine > 0) {
-    ask(diner);
-  }
-  if (pick(table, 8) == 0) {
-    (void)uvdio_cancel(&table->diners[pick(table, DINERS)].req);
-  }
-}
-
-/* Now and then past the queue, where that is empty. */
-static void take_at_once(struct diner* diner) {
-  uvdio_req_t req = {0};
-  int code = uvdio_arena_wait(diner->table->engine, &req, diner->table->arena, diner->frames,
-                              diner->count, NULL);
-  if (code == 0) {
-    eat(diner);
-  } else if (code != UV_ENOBUFS) {
-    diner->table->failed = "a synchronous wait";
-  }
-}
-
-static void ask(struct diner* diner) {
-  struct table* table = diner->table;
-  diner->count = 1 + pick(table, CROWDED);
-  if (pick(table, 4) == 0) {
-    take_at_once(diner);
-  }
-  table->of_engine--;
-  table->pending++;
-  diner->req.data = diner;
-  if (uvdio_arena_wait(table->engine, &diner->req, table->arena, diner->frames, diner->count,
-                       on_frames) != 0) {
-    table->failed = "uvdio_arena_wait";
-    table->pending--;
-  }
-}
-
-static const char* live_one_engine(struct table* table) {
-  uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_MEMORY};
-  if (uvdio_engine_create(&table->engine, &table->loop, &options) != 0) {
-    return "uvdio_engine_create";
-  }
-  table->of_engine = table->meals < MEALS_OF_AN_ENGINE ? table->meals : MEALS_OF_AN_ENGINE;
-  table->meals -= table->of_engine;
-  for (unsigned i = 0; i < DINERS && table->of_engine > 0; i++) {
-    ask(&table->diners[i]);
-  }
-  while (table->of_engine > 0 && table->failed == NULL) {
-    (void)uv_run(&table->loop, UV_RUN_ONCE);
-  }
-  if (uvdio_engine_close(table->engine, NULL) != 0 || uv_run(&table->loop, UV_RUN_DEFAULT) != 0) {
-    return "close";
-  }
-  return table->pending == 0 ? NULL : "a wait was not called back";
-}
-
-static void dine(void* data) {
-  struct table* table = data;
-  const char* failed = uv_loop_init(&table->loop) == 0 ? NULL : "uv_loop_init";
-  while (failed == NULL && table->failed == NULL && table->meals > 0) {
-    failed = live_one_engine(table);
-  }
-  if (failed == NULL && uv_loop_close(&table->loop) != 0) {
-    failed = "uv_loop_close";
-  }
-  table->failed = failed != NULL ? failed : table->failed;
-}
-
-/* Takes frames past the queue, as often as there is none. */
-static void snatch(void* data) {
-  struct table* table = data;
-  uvdio_buf_t frame;
-  for (unsigned i = 0; i < table->meals; i++) {
-    if (uvdio_arena_acquire(table->arena, &frame) == 0) {
-      table->eaten++;
-      memcpy(frame.base, &table, sizeof(table));
-      if (memcmp(frame.base, &table, sizeof(table)) != 0 || uvdio_buf_release(&frame) != 0) {
-        table->failed = "a frame that was acquired";
-      }
-    }
-  }
-}
-
-static void threads_wait_for_the_same_frames(void** state) {
-  static struct table tables[THREADS + 1];
-  struct fixture* f = *state;
-  unsigned eaten = 0;
-  if (!on_memory() || matrix.simulated) {
-    SKIP("no backend sees a wait for frames: once is enough");
-  }
-  fixture_arena(f, PAGE, CROWDED);
-  memset(tables, 0, sizeof(tables));
-  watch_for_hang("threads that wait for frames");
-  for (unsigned i = 0; i <= THREADS; i++) {
-    tables[i].arena = f->arena;
-    tables[i].random = (struct random){i + 1};
-    tables[i].meals = scaled(i < THREADS ? 20000 : 200000);
-    for (unsigned k = 0; k < DINERS; k++) {
-      tables[i].diners[k].table = &tables[i];
-    }
-    assert_int_equal(uv_thread_create(&tables[i].thread, i < THREADS ? dine : snatch, &tables[i]),
-                     0);
-  }
-  for (unsigned i = 0; i <= THREADS; i++) {
-    uv_thread_join(&tables[i].thread);
-  }
-  watch_for_hang(NULL);
-  for (unsigned i = 0; i <= THREADS; i++) {
-    if (tables[i].failed != NULL) {
-      fail_msg("%s", tables[i].failed);
-    }
-    eaten += i < THREADS ? tables[i].eaten : 0;
-  }
-  assert_true(eaten > scaled(20000));
-  uvdio_buf_t all[CROWDED]; /* None was lost. */
-  for (unsigned i = 0; i < CROWDED; i++) {
-    assert_int_equal(uvdio_arena_acquire(f->arena, &all[i]), 0);
-  }
-  for (unsigned i = 0; i < CROWDED; i++) {
-    assert_int_equal(uvdio_buf_release(&all[i]), 0);
-  }
-}
-
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(deep, fifty_thousand_requests_at_once),
@@ -772,7 +585,6 @@ int main(int argc, char** argv) {
       TEST_ON(shallow, threads_release_the_frames),
       TEST_ON(shallow, loop_is_stopped_and_started),
       TEST_ON(fixture_loop, loops_come_and_go_on_several_threads),
-      TEST_ON(fixture_loop, threads_wait_for_the_same_frames),
   };
   make_patterns();
   int failed = matrix_main("stress", tests, COUNT_OF(tests), argc, argv);
