@@ -30,8 +30,8 @@ int uvdio__rules_add(uvdio__rules_t* rules, const uvdio_fault_rule_t* rule, int 
   uvdio__rule_t* fresh;
   size_t path_size;
 
-  if ((unsigned)rule->op >= UVDIO_OP_COUNT || uvdio__is_of_frames(rule->op) || !uvdio__fault_is_known(&rule->fault) ||
-      rule->fault.error > 0 || rule->ppm > PPM) {
+  if ((unsigned)rule->op >= UVDIO_OP_COUNT || uvdio__is_of_frames(rule->op) ||
+      !uvdio__fault_is_known(&rule->fault) || rule->fault.error > 0 || rule->ppm > PPM) {
     return UV_EINVAL;
   }
   path_size = rule->path == NULL ? 0 : uvdio__path_write(NULL, is_normal, NULL, rule->path) + 1;
