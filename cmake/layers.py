@@ -25,13 +25,14 @@ MAY_USE = {
     "group": "sized",
     "append": "sized",
     "api": "class file order durability queue completion loop vector request engine.h buffer",
+    "late": "pending loop request engine.h",
     "pending": "class frames file order queue completion loop request engine.h",
     "names": "class path file order queue completion loop request engine.h",
     "engine_init": "file engine engine_close loop backend arena engine.h ring aio pool memory",
     "engine_close": "class engine frames file order share durability queue loop vector request"
     " engine.h",
-    "engine": "class frames file order share queue completion loop vector request backend arena"
-    " engine.h",
+    "engine": "late class frames file order share queue completion loop vector request backend"
+    " arena engine.h",
     "frames": "file order queue completion loop request arena buffer engine.h",
     "file": "class path order share durability queue completion loop request engine.h",
     "order": "durability share queue completion loop request engine.h",

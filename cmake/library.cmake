@@ -20,6 +20,7 @@ set(uvdio_sources
   src/order.c
   src/share.c
   src/pending.c
+  src/late.c
   src/engine.c
   src/engine_init.c
   src/engine_close.c

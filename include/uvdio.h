@@ -497,6 +497,10 @@ typedef struct uvdio_request_info_s {
   size_t transferred; /**< bytes of these that were moved in steps that have ended */
   uint64_t age_ms;    /**< milliseconds since it was accepted, by uv_now() */
   int is_cancelled;   /**< 1: it was asked to end early */
+  /** Milliseconds since any request of the engine was called back, or since this one was accepted
+   * where that is less. As much as age_ms, and the device hangs, or the thread of the loop does;
+   * less, and others got through: it is slow, or they were first. */
+  uint64_t silent_ms;
 } uvdio_request_info_t;
 
 /** One pending request, from uvdio_engine_walk(). It may call no function of the library but those
@@ -509,6 +513,29 @@ typedef void (*uvdio_walk_cb)(const uvdio_request_info_t* info, void* arg);
  * UVDIO_OP_NONE, the end of its kernel AIO. Takes time by the number of requests and files; makes
  * no system call. Errors: UV_EINVAL (null), UVDIO_ETHREAD, UVDIO_EFORK. Loop thread. */
 UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg);
+
+/** A request that is late, from uvdio_engine_watch(). It stays pending, and its buffer the
+ * library's, until its own callback: what the kernel has can't be taken back. The callback may call
+ * any function of the library, uvdio_cancel() of the request included, but not free it. */
+typedef void (*uvdio_late_cb)(const uvdio_request_info_t* info, void* arg);
+
+/** From now on `cb` is called on the loop's thread, once for each request that has been pending for
+ * `deadline_ms` milliseconds or, where it has one, for its own deadline; a quarter of `deadline_ms`
+ * later at most, while the loop turns. Time is uv_now()'s: after long work of your own call
+ * uv_update_time() before you submit. A null `cb` ends that. Costs nothing per request, and a look
+ * at all pending ones in each quarter. An engine that is being closed goes on to report where it
+ * has iterations: with ring and kernel AIO; with the pool, uvdio_engine_walk() tells what its close
+ * waits for. Errors: UV_EINVAL (null engine; a callback and 0 ms, or more than UINT32_MAX),
+ * UV_EBADF (the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD. Loop thread; before the loop first
+ * runs, the thread that sets the engine up. */
+UVDIO_EXTERN int uvdio_engine_watch(uvdio_engine_t* engine, uint64_t deadline_ms, uvdio_late_cb cb,
+                                    void* arg);
+
+/** Sets a deadline of the request's own, in milliseconds from its acceptance, for each of its uses
+ * from now on; 0: that of uvdio_engine_watch(), without which no deadline is looked at. Errors:
+ * UV_EINVAL (null, or more than UINT32_MAX), UV_EBUSY (the request is pending). Any thread that may
+ * use the request. */
+UVDIO_EXTERN int uvdio_req_set_deadline(uvdio_req_t* req, uint64_t deadline_ms);
 
 /** @} */
 
@@ -524,6 +551,7 @@ UVDIO_EXTERN int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, voi
  *   UV_EISDIR       the file is a directory (UVDIO_O_DIRECTORY), and the operation about bytes
  *   UVDIO_EFORK     a forked child uses its parent's engine
  *   UVDIO_ETHREAD   another thread than the loop's
+ *   UVDIO_EFULL     the request's class has no room (uvdio/class.h)
  *   UV_EBUSY        the request is pending already
  *   UVDIO_EALIGN    reads and writes: base, offset or length is no multiple of the file's alignment
  *   UVDIO_EOFFSET   an offset, length or their sum past INT64_MAX

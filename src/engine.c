@@ -21,6 +21,7 @@
 #include "class.h"
 #include "file.h"
 #include "frames.h"
+#include "late.h"
 #include "vector.h"
 
 /* Rounds of callbacks, flushes and completions within one iteration. A bound for a kernel that has
@@ -155,9 +156,12 @@ static unsigned run_completed(uvdio_engine_t* engine, unsigned budget) {
   return called;
 }
 
-static void count_callbacks(uvdio_engine_stats_t* stats, unsigned called) {
+static void count_callbacks(uvdio_engine_t* engine, unsigned called) {
+  uvdio_engine_stats_t* stats = &engine->stats;
+
   if (called > 0) {
     stats->iterations++;
+    engine->last_end_ms = uv_now(engine->loop);
   }
   if (called > stats->callbacks_peak) {
     stats->callbacks_peak = called;
@@ -266,7 +270,8 @@ void uvdio__iteration_run_callbacks(uvdio_engine_t* engine) {
   }
   /* Busy polling just succeeded: poll again next iteration. */
   engine->poll_pending = iteration.again || engine->stats.busy_hits != hits;
-  count_callbacks(&engine->stats, engine->callbacks_max - iteration.budget);
+  count_callbacks(engine, engine->callbacks_max - iteration.budget);
+  uvdio__late_look(engine);
 }
 
 int uvdio__engine_has_work(const uvdio_engine_t* engine) {
@@ -294,6 +299,7 @@ void uvdio__iteration_on_prepare(uv_prepare_t* handle) {
     return_to_thread(engine);
   }
   uvdio__iteration_sweep(engine);
+  uvdio__late_arm(engine);
 }
 
 /* Others have ended what requests of this engine's waited for. */

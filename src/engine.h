@@ -75,6 +75,13 @@ struct uvdio_engine_s {
   uintptr_t thread;    /* number of the thread that runs the loop; 0: not bound yet */
   uintptr_t poller;    /* the thread on which the loop is between prepare and check; 0: none */
 
+  /* Deadlines (late.h). */
+  uvdio_late_cb late_cb; /* null: nobody watches */
+  void* late_arg;
+  uint64_t late_ms;     /* the deadline of requests without one of their own */
+  uint64_t look_due_ms; /* by uv_now() */
+  uint64_t last_end_ms; /* the last iteration that ran callbacks */
+
   /* Conditions of the current iteration; each is 0 or 1. */
   int in_iteration;     /* callbacks run or queues are submitted: no wake-up is needed */
   int has_plain_end;    /* in an iteration, without classes: a request ends without further ado */

@@ -141,7 +141,10 @@ void uvdio__loop_wake_after(uvdio_engine_t* engine, uint64_t milliseconds) {
     uvdio__loop_wake(engine); /* Where the user did that: leaves the loop. */
     return;
   }
-  (void)uv_timer_start(&engine->timer, on_timer, milliseconds, 0);
+  if (!uv_is_active((uv_handle_t*)&engine->timer) ||
+      uv_timer_get_due_in(&engine->timer) > milliseconds) {
+    (void)uv_timer_start(&engine->timer, on_timer, milliseconds, 0);
+  }
 }
 
 static void on_timer_closed(uv_handle_t* handle) {

@@ -39,8 +39,8 @@ void uvdio__loop_tick(uvdio_engine_t* engine);
  * not keep the loop alive. No-op where it has it already. Errors: UV_EBADF (off the loop). */
 int uvdio__loop_have_timer(uvdio_engine_t* engine);
 
-/* Wakes the loop after so many milliseconds, in the place of an earlier call's. On the loop
- * only. */
+/* Wakes the loop after so many milliseconds, or earlier: where the timer runs, the earlier time
+ * counts, and who was woken looks at the clock. */
 void uvdio__loop_wake_after(uvdio_engine_t* engine, uint64_t milliseconds);
 
 /* From here on uvdio__loop_signal() wakes the loop. The engine has one handle more, which does not

@@ -8,6 +8,8 @@
  *   a file      deferred_, written_, followers_, durable_waiting_, truncate_queue_
  *   the engine  completed: the callback is due; frame_waits
  */
+#include "pending.h"
+
 #include "file.h"
 #include "frames.h"
 
@@ -229,12 +231,6 @@ int uvdio_file_cancel(uvdio_file_t* file) {
  * Listing
  */
 
-typedef struct walk_s {
-  uvdio_walk_cb cb;
-  void* arg;
-  uint64_t now_ms;
-} walk_t;
-
 static uvdio_request_state_t state_of(const uvdio_req_t* req) {
   switch (req->state_) {
     case STATE_RUNNING:
@@ -249,67 +245,90 @@ static uvdio_request_state_t state_of(const uvdio_req_t* req) {
   }
 }
 
-static void tell_request(const walk_t* walk, const uvdio_req_t* req) {
+void uvdio__pending_describe(const uvdio_req_t* req, uvdio_request_info_t* info) {
   const uvdio__queue_t* queue = uvdio__queue_or_pool(req->queue_);
-  uvdio_request_info_t info;
+  uint64_t now_ms = uv_now(req->engine_->loop);
+  uint64_t silent_ms = now_ms - req->engine_->last_end_ms;
 
-  info.req = req;
-  info.op = (req->flags_ & REQ_WRITTEN) != 0 ? UVDIO_OP_WRITE : req->op;
-  info.state = state_of(req);
-  info.path = uvdio__is_name(req->op) ? uvdio__names_of(req)->path : uvdio__file_path(req->file);
-  info.backend = uvdio__is_of_frames(req->op) ? "none" : queue->backend->name;
-  info.offset = req->offset_;
-  info.length = req->length_;
-  info.transferred = req->transferred;
-  info.age_ms = walk->now_ms - req->submitted_ms_;
-  info.is_cancelled = req->cancelled_;
-  walk->cb(&info, walk->arg);
+  info->req = req;
+  info->op = (req->flags_ & REQ_WRITTEN) != 0 ? UVDIO_OP_WRITE : req->op;
+  info->state = state_of(req);
+  info->path = uvdio__is_name(req->op) ? uvdio__names_of(req)->path : uvdio__file_path(req->file);
+  info->backend = uvdio__is_of_frames(req->op) ? "none" : queue->backend->name;
+  info->offset = req->offset_;
+  info->length = req->length_;
+  info->transferred = req->transferred;
+  info->age_ms = now_ms - req->submitted_ms_;
+  info->is_cancelled = req->cancelled_;
+  info->silent_ms = silent_ms < info->age_ms ? silent_ms : info->age_ms;
 }
 
-static void walk_list(const walk_t* walk, const uvdio__list_t* list) {
-  const uvdio_req_t* req;
+/* Returns the first of the list for which `visit` returns 1, or null. */
+static uvdio_req_t* visit_list(const uvdio__list_t* list, uvdio__visit_t visit, void* arg) {
+  uvdio_req_t* req = uvdio__list_first(list);
 
-  for (req = uvdio__list_first(list); req != NULL; req = uvdio__list_after(list, req)) {
-    tell_request(walk, req);
+  while (req != NULL && !visit(req, arg)) {
+    req = uvdio__list_after(list, req);
   }
+  return req;
 }
 
-static void walk_file(const walk_t* walk, uvdio_file_t* file) {
+static uvdio_req_t* visit_file(uvdio_file_t* file, uvdio__visit_t visit, void* arg) {
   uvdio__list_t* lists[FILE_LISTS];
+  uvdio_req_t* req = NULL;
   unsigned i;
 
   lists_of(file, lists);
-  for (i = 0; i < FILE_LISTS; i++) {
-    walk_list(walk, lists[i]);
+  for (i = 0; i < FILE_LISTS && req == NULL; i++) {
+    req = visit_list(lists[i], visit, arg);
   }
-  if (file->close_req_ != NULL) {
-    tell_request(walk, file->close_req_);
+  if (req == NULL && file->close_req_ != NULL && visit(file->close_req_, arg)) {
+    req = file->close_req_;
   }
+  return req;
 }
 
-int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg) {
-  walk_t walk = {cb, arg, 0};
-  int error = engine == NULL || cb == NULL ? UV_EINVAL : check_engine(engine);
+uvdio_req_t* uvdio__pending_visit(uvdio_engine_t* engine, uvdio__visit_t visit, void* arg) {
   const uvdio__list_t* waiting;
+  uvdio_req_t* req = NULL;
   uvdio_file_t* file;
   unsigned i;
 
-  if (error != 0) {
-    return error;
+  for (i = 0; i < engine->queue_count && req == NULL; i++) {
+    req = visit_list(&engine->queues[i].running, visit, arg);
   }
-  walk.now_ms = uv_now(engine->loop);
-  engine->is_walked = 1;
-  for (i = 0; i < engine->queue_count; i++) {
-    walk_list(&walk, &engine->queues[i].running);
+  for (i = 0; req == NULL && (waiting = uvdio__queue_waiting(engine, i)) != NULL; i++) {
+    req = visit_list(waiting, visit, arg);
   }
-  for (i = 0; (waiting = uvdio__queue_waiting(engine, i)) != NULL; i++) {
-    walk_list(&walk, waiting);
+  for (file = engine->files; file != NULL && req == NULL; file = file->next_) {
+    req = visit_file(file, visit, arg);
   }
-  for (file = engine->files; file != NULL; file = file->next_) {
-    walk_file(&walk, file);
-  }
-  walk_list(&walk, &engine->frame_waits);
-  walk_list(&walk, &engine->completed);
-  engine->is_walked = 0;
+  req = req != NULL ? req : visit_list(&engine->frame_waits, visit, arg);
+  return req != NULL ? req : visit_list(&engine->completed, visit, arg);
+}
+
+typedef struct walk_s {
+  uvdio_walk_cb cb;
+  void* arg;
+} walk_t;
+
+static int tell_request(uvdio_req_t* req, void* arg) {
+  const walk_t* walk = arg;
+  uvdio_request_info_t info;
+
+  uvdio__pending_describe(req, &info);
+  walk->cb(&info, walk->arg);
   return 0;
+}
+
+int uvdio_engine_walk(uvdio_engine_t* engine, uvdio_walk_cb cb, void* arg) {
+  walk_t walk = {cb, arg};
+  int error = engine == NULL || cb == NULL ? UV_EINVAL : check_engine(engine);
+
+  if (error == 0) {
+    engine->is_walked = 1;
+    (void)uvdio__pending_visit(engine, tell_request, &walk);
+    engine->is_walked = 0;
+  }
+  return error;
 }

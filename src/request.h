@@ -55,6 +55,8 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_ASKED (1u << 20)     /* what it does next has been asked for a fault (faults/front.c) */
 #define REQ_SHORT (1u << 21)     /* and moves `result` bytes of its transfer at most */
 
+#define REQ_LATE (1u << 22) /* its deadline has passed, and was told */
+
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */
 static inline uintptr_t uvdio__magic_of(const void* object) {
