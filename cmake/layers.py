@@ -81,7 +81,7 @@ UPWARD = [
     ("queue " + BACKENDS, "order", "uvdio__order_outcome"),
     # What else the end of a request takes (completion.h), and what a backend reports (backend.h).
     (BACKENDS, "queue", "uvdio__queue_(continue|note_end)"),
-    (BACKENDS, "queue", "uvdio__queue_(again|punt|broken|mended|flush_if_due)"),
+    (BACKENDS, "queue", "uvdio__queue_(again|punt|broken|mended|forget_running|flush_if_due)"),
     # A frame's release: the only thing that buffers know of arenas.
     ("buffer", "arena", "uvdio__arena_release"),
     # A request has got its frames, on whatever thread one was released: declared in arena.h.

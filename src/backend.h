@@ -192,6 +192,10 @@ void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req);
  * the work. What is running still ends through uvdio__queue_done() or uvdio__queue_punt(). */
 void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason);
 
+/* After that, and when what the backend has not sent on is the pool's: what still runs there may
+ * never come back, and holds up no class. */
+void uvdio__queue_forget_running(uvdio__queue_t* queue);
+
 /* It is usable again, and nothing is pending. */
 void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason);
 

@@ -9,6 +9,10 @@
 #include "allocator.h"
 #include "sized.h"
 
+/* The most that one request costs, so that no model makes virtual time run over; and the virtual
+ * time at which all of it begins anew. */
+#define COST_NS_MAX (UINT64_C(1) << 40)
+#define VIRTUAL_TIME_MAX (UINT64_C(1) << 62)
 /* What the device takes at a time, in the unit of weights. */
 #define CLASS_WEIGHT_MAX (1u << 20)
 /* Nanoseconds whose tokens a bucket holds at most. */
@@ -55,6 +59,28 @@ typedef struct uvdio__classes_s {
 } uvdio__classes_t;
 
 /*
+ * Buckets
+ */
+
+static void fill_bucket(bucket_t* bucket, double elapsed_ns) {
+  double most = bucket->rate * (BURST_NS / NS_PER_S);
+
+  most = most < 1 ? 1 : most;
+  bucket->level += elapsed_ns * bucket->rate / NS_PER_S;
+  bucket->level = bucket->level > most ? most : bucket->level;
+}
+
+/* By the time that has passed since the last call. */
+static void fill_buckets(class_t* class) {
+  uint64_t now = uvdio__clock_ns();
+  double elapsed = (double)(now - class->filled_ns);
+
+  class->filled_ns = now;
+  fill_bucket(&class->operations, elapsed);
+  fill_bucket(&class->bytes, elapsed);
+}
+
+/*
  * Options
  */
 
@@ -88,7 +114,7 @@ static void set_options(class_t* class, unsigned number, const uvdio_class_optio
   class->ioprio = uvdio__os_io_priority(options->priority);
   class->queue_max = options->queue_max;
   class->queue_bytes_max = options->queue_bytes_max;
-  class->filled_ns = uvdio__clock_ns();
+  fill_buckets(class); /* What the old rates gave until now stays. */
   set_bucket(&class->operations, options->operations_max);
   set_bucket(&class->bytes, options->bytes_max);
 }
@@ -342,6 +368,11 @@ static size_t bytes_of(const uvdio_req_t* req) {
   return uvdio__is_transfer(req->op) ? req->length_ - req->transferred : 0;
 }
 
+/* Bytes beside those of a small request. */
+static double more_than_small(size_t bytes) {
+  return bytes > SMALL_REQUEST ? (double)(bytes - SMALL_REQUEST) : 0;
+}
+
 /* Nanoseconds of the device's time. */
 static uint64_t cost_of(const uvdio__classes_t* classes, const uvdio_req_t* req) {
   const uvdio_device_model_t* model = &classes->model;
@@ -349,15 +380,15 @@ static uint64_t cost_of(const uvdio__classes_t* classes, const uvdio_req_t* req)
   double rate = (double)(is_read ? model->read_operations : model->write_operations);
   double byte_rate = (double)(is_read ? model->read_bytes : model->write_bytes);
   size_t bytes = bytes_of(req);
-  double more = bytes > SMALL_REQUEST ? (double)(bytes - SMALL_REQUEST) : 0;
+  double cost = model->depth == 0
+                    ? COST_NS + (double)bytes * COST_NS / COST_BYTES
+                    : 1 + NS_PER_S / rate + more_than_small(bytes) * NS_PER_S / byte_rate;
 
-  if (model->depth == 0) {
-    return COST_NS + (uint64_t)bytes * COST_NS / COST_BYTES;
-  }
-  return 1 + (uint64_t)(NS_PER_S / rate + more * NS_PER_S / byte_rate);
+  return cost < COST_NS_MAX ? (uint64_t)cost : COST_NS_MAX;
 }
 
-/* Of CLASS_WEIGHT_MAX, and at least 1: a request that is in flight has a weight. */
+/* Of CLASS_WEIGHT_MAX, and at least 1: a request that is in flight has a weight. Rounded down, so
+ * that model.depth small requests are not too many. */
 static unsigned weight_of(const uvdio__classes_t* classes, const uvdio_req_t* req) {
   const uvdio_device_model_t* model = &classes->model;
   double part;
@@ -365,8 +396,12 @@ static unsigned weight_of(const uvdio__classes_t* classes, const uvdio_req_t* re
   if (model->depth == 0) {
     return 1;
   }
-  part = 1.0 / model->depth + (double)bytes_of(req) / (double)model->bytes_in_flight;
-  return part >= 1 ? CLASS_WEIGHT_MAX : 1 + (unsigned)(part * (CLASS_WEIGHT_MAX - 1));
+  part = (double)bytes_of(req) / (double)model->bytes_in_flight;
+  part = part > 1.0 / model->depth ? part : 1.0 / model->depth;
+  if (part >= 1) {
+    return CLASS_WEIGHT_MAX;
+  }
+  return part * CLASS_WEIGHT_MAX < 1 ? 1 : (unsigned)(part * CLASS_WEIGHT_MAX);
 }
 
 static int is_too_heavy(const uvdio__classes_t* classes, const uvdio_req_t* req) {
@@ -375,16 +410,42 @@ static int is_too_heavy(const uvdio__classes_t* classes, const uvdio_req_t* req)
 }
 
 /*
- * Limits per second
+ * Virtual time
  */
 
-static void fill_bucket(bucket_t* bucket, double elapsed_ns) {
-  double most = bucket->rate * (BURST_NS / NS_PER_S);
-
-  most = most < 1 ? 1 : most;
-  bucket->level += elapsed_ns * bucket->rate / NS_PER_S;
-  bucket->level = bucket->level > most ? most : bucket->level;
+/* A class that had nothing to do has saved nothing up; nor has one that was held up. */
+static void catch_up(const uvdio__classes_t* classes, class_t* class) {
+  if (class->virtual_time < classes->virtual_now) {
+    class->virtual_time = classes->virtual_now;
+  }
 }
+
+/* Virtual times count from now on, which changes none of their differences that matter. */
+static void count_anew(uvdio__classes_t* classes) {
+  unsigned i;
+
+  for (i = 0; i < UVDIO_CLASSES; i++) {
+    class_t* class = &classes->classes[i];
+    catch_up(classes, class);
+    class->virtual_time -= classes->virtual_now;
+  }
+  classes->virtual_now = 0;
+}
+
+/* A request of the class begins. Virtual time never goes back: a class that was held up by its
+ * depth or a limit begins where the others are. */
+static void charge_time(uvdio__classes_t* classes, class_t* class, const uvdio_req_t* req) {
+  catch_up(classes, class);
+  classes->virtual_now = class->virtual_time;
+  class->virtual_time += cost_of(classes, req) * UVDIO_SHARES_MAX / class->shares;
+  if (classes->virtual_now > VIRTUAL_TIME_MAX) {
+    count_anew(classes);
+  }
+}
+
+/*
+ * Limits per second
+ */
 
 /* Nanoseconds until the bucket has a token; 0 where it has, or is no limit. */
 static double time_to_token(const bucket_t* bucket) {
@@ -397,14 +458,10 @@ static int has_limits(const class_t* class) {
 
 /* Nanoseconds until the limits of the class let another request begin. */
 static double time_to_begin(class_t* class) {
-  uint64_t now = uvdio__clock_ns();
-  double elapsed = (double)(now - class->filled_ns);
   double operations;
   double bytes;
 
-  class->filled_ns = now;
-  fill_bucket(&class->operations, elapsed);
-  fill_bucket(&class->bytes, elapsed);
+  fill_buckets(class);
   operations = time_to_token(&class->operations);
   bytes = time_to_token(&class->bytes);
   return operations > bytes ? operations : bytes;
@@ -420,7 +477,7 @@ static int is_limiting(const uvdio_engine_t* engine) {
  */
 
 int uvdio__class_holds(const uvdio_req_t* req) {
-  return req->engine_->classes != NULL && req->state_ == STATE_WAITING && req->weight_ == 0;
+  return req->engine_->classes != NULL && req->state_ == STATE_WAITING && !req->charged_;
 }
 
 const uvdio__list_t* uvdio__class_waiting(const uvdio_engine_t* engine, unsigned number) {
@@ -432,11 +489,10 @@ void uvdio__class_add(uvdio_req_t* req) {
   unsigned number = class_number(req->file, req);
   class_t* class = &classes->classes[number];
 
-  assert(req->weight_ == 0 && number < UVDIO_CLASSES);
+  assert(!req->charged_ && number < UVDIO_CLASSES);
   req->in_class_ = (unsigned char)number;
-  if (uvdio__list_is_empty(&class->waiting) &&
-      (int64_t)(class->virtual_time - classes->virtual_now) < 0) {
-    class->virtual_time = classes->virtual_now;
+  if (uvdio__list_is_empty(&class->waiting)) {
+    catch_up(classes, class);
   }
   req->state_ = STATE_WAITING;
   uvdio__list_append(&class->waiting, req);
@@ -487,7 +543,7 @@ uvdio_req_t* uvdio__class_next(const uvdio_engine_t* engine) {
   for (i = 0; i < UVDIO_CLASSES; i++) {
     class_t* class = &classes->classes[i];
     if (may_begin(class, limiting, &wait_ns) &&
-        (next == NULL || (int64_t)(class->virtual_time - next->virtual_time) < 0)) {
+        (next == NULL || class->virtual_time < next->virtual_time)) {
       next = class;
     }
   }
@@ -510,8 +566,7 @@ void uvdio__class_begin(uvdio_req_t* req) {
   size_t bytes = bytes_of(req);
 
   uvdio__class_remove(req);
-  classes->virtual_now = class->virtual_time;
-  class->virtual_time += cost_of(classes, req) * UVDIO_SHARES_MAX / class->shares;
+  charge_time(classes, class, req);
   class->operations.level -= 1;
   class->bytes.level -= (double)bytes;
   class->stats.limited += (uint64_t) class->is_held;
@@ -520,24 +575,30 @@ void uvdio__class_begin(uvdio_req_t* req) {
   class->stats.bytes += bytes;
   class->stats.in_flight++;
   classes->in_flight++;
+  req->charged_ = 1;
   req->weight_ = weight_of(classes, req);
   req->ioprio_ = (unsigned short)(uvdio__is_transfer(req->op) ? class->ioprio : 0);
   classes->weight += req->weight_;
 }
 
-void uvdio__class_end(uvdio_req_t* req) {
+void uvdio__class_forget(uvdio_req_t* req) {
   uvdio__classes_t* classes = req->engine_->classes;
-  class_t* class;
+  class_t* class = &classes->classes[req->in_class_];
 
   if (req->weight_ == 0) {
     return;
   }
-  class = &classes->classes[req->in_class_];
-  assert(classes->in_flight > 0 && class->stats.in_flight > 0 && classes->weight >= req->weight_);
+  assert(req->charged_ && classes->in_flight > 0 && class->stats.in_flight > 0 &&
+         classes->weight >= req->weight_);
   classes->in_flight--;
   class->stats.in_flight--;
   classes->weight -= req->weight_;
   req->weight_ = 0;
+}
+
+void uvdio__class_end(uvdio_req_t* req) {
+  uvdio__class_forget(req);
+  req->charged_ = 0;
   req->ioprio_ = 0;
 }
 

@@ -15,11 +15,11 @@
  *
  * Charges. The cost of a request is the time that it takes the device, by the device model; divided
  * by the shares of its class it is added to the class's virtual time, and the least of those is
- * next. A class whose list was empty begins at the virtual time of the request that began last
- * (start-time fair queueing, Goyal, Vin and Cheng, 1996).
+ * next. A class whose list was empty, or that was held up, begins at the virtual time of the
+ * request that began last (start-time fair queueing, Goyal, Vin and Cheng, 1996).
  *
  * What is in flight is measured in weights, of which the device takes CLASS_WEIGHT_MAX at a time:
- * model.depth small requests, or model.bytes_in_flight bytes, or a mixture.
+ * model.depth small requests, or model.bytes_in_flight bytes of large ones, or a mixture.
  *
  * Bounds are on what is on the list of a class. engine->refuses has REFUSES_SOME while a class is
  * full, so that a submission looks at one word, as it does for a closing engine.
@@ -62,11 +62,16 @@ void uvdio__class_remove(uvdio_req_t* req);
 uvdio_req_t* uvdio__class_next(const uvdio_engine_t* engine);
 
 /* Where limits per second were in the way of those that were next: wakes the loop when they are
- * not. */
+ * not. After uvdio__class_next() has told that nothing may begin, and no later: with nothing else
+ * under way nobody asks again. */
 void uvdio__class_wait_for_limits(uvdio_engine_t* engine);
 
 /* Takes the request that is next off its list, and charges it. */
 void uvdio__class_begin(uvdio_req_t* req);
+
+/* A request that has begun may never come back: it is in flight no more, as far as others wait for
+ * that. */
+void uvdio__class_forget(uvdio_req_t* req);
 
 /* The request has its outcome. No-op where it was not charged. */
 void uvdio__class_end(uvdio_req_t* req);

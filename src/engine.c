@@ -187,6 +187,18 @@ void uvdio__iteration_begin(uvdio_engine_t* engine) {
   }
 }
 
+/* Nothing can be done now. What has come to a class since the last submissions may wait for a
+ * limit. */
+static void let_loop_block(uvdio_engine_t* engine) {
+  if (engine->idle_active) {
+    (void)uv_idle_stop(&engine->idle);
+    engine->idle_active = 0;
+  }
+  if (engine->classes != NULL) {
+    uvdio__class_wait_for_limits(engine);
+  }
+}
+
 void uvdio__iteration_end(uvdio_engine_t* engine) {
   admit(engine); /* A callback may have called for that. */
   uvdio__queue_set_iteration(engine, 0);
@@ -196,9 +208,8 @@ void uvdio__iteration_end(uvdio_engine_t* engine) {
   }
   if (uvdio__engine_has_work(engine)) {
     uvdio__loop_wake(engine);
-  } else if (engine->idle_active) {
-    (void)uv_idle_stop(&engine->idle);
-    engine->idle_active = 0;
+  } else {
+    let_loop_block(engine);
   }
   if (uvdio__engine_pending(engine) == 0 && engine->loop_ref_held) {
     uv_unref((uv_handle_t*)&engine->check);

@@ -414,6 +414,17 @@ void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason) {
   }
 }
 
+void uvdio__queue_forget_running(uvdio__queue_t* queue) {
+  uvdio_req_t* req;
+
+  assert(uvdio__queue_is_broken(queue));
+  for (req = uvdio__list_first(&queue->running); req != NULL && queue->engine->classes != NULL;
+       req = uvdio__list_after(&queue->running, req)) {
+    uvdio__class_forget(req);
+  }
+  uvdio__loop_wake(queue->engine);
+}
+
 void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason) {
   queue->stalled &= ~QUEUE_BROKEN;
   (void)snprintf(queue->engine->reason, sizeof(queue->engine->reason), "%s", reason);

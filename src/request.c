@@ -158,7 +158,25 @@ static uvdio__verdict_t sync_instead(uvdio_req_t* req) {
   return VERDICT_AGAIN;
 }
 
+/* Whether it may be the request's priority that is refused: the process has no right to it any
+ * more. */
+static int is_priority_refused(const uvdio_req_t* req, int64_t result) {
+  const uvdio__queue_t* queue = req->queue_;
+
+  return result == UV_EPERM && uvdio__os_is_privileged_io_priority(req->ioprio_) &&
+         !req->cancelled_ && queue->backend->prioritise != NULL;
+}
+
+static uvdio__verdict_t leave_priority_out(uvdio_req_t* req) {
+  req->ioprio_ = 0;
+  req->engine_->stats.retried++;
+  return VERDICT_AGAIN;
+}
+
 uvdio__verdict_t uvdio__request_settle_slow(uvdio_req_t* req, int64_t result) {
+  if (result < 0 && is_priority_refused(req, result)) {
+    return leave_priority_out(req);
+  }
   if (result < 0 && is_dsync_unknown(req, result)) {
     return sync_instead(req);
   }

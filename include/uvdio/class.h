@@ -30,8 +30,9 @@
  * busy, and no more is given to it at a time.
  *
  * Order between requests of one file is what it is without classes. A sync waits for the writes
- * before it, whichever class they are of: give writes that a log's syncs have to cover the log's
- * class.
+ * before it and for the sync that runs, whichever class they are of (and of all handles of
+ * uvdio_dup()): give writes and syncs of one file one class. What an appender or a group submits is
+ * of its file's class.
  *
  * Back-pressure. A class may have a bound on what waits in it: beyond that, submissions are refused
  * with an error of their own, and a callback tells when there is room again. An engine whose
@@ -91,7 +92,9 @@ typedef struct uvdio_class_options_s {
   /** Bytes that reads and writes move per second at most; 0: any number. A request of more bytes
    * than there are left begins when there are any, and those that follow wait for the rest. */
   uint64_t bytes_max;
-  uvdio_priority_t priority; /**< of reads and writes; by ring, aio and pool */
+  /** Of reads and writes; by ring, aio and pool. A priority to which the process has no right any
+   * more is left out. */
+  uvdio_priority_t priority;
   /** Requests of the class that wait at most; 0: any number. While so many wait, reads, writes and
    * whatever else is about a file's content are refused with UVDIO_EFULL; syncs, stat, close and
    * release are not. */

@@ -73,6 +73,7 @@ typedef struct uvdio_facts_s_ {
   unsigned weight_;              \
   unsigned short ioprio_;        \
   unsigned char in_class_;       \
+  unsigned char charged_;        \
   uint32_t deadline_ms_;         \
   uvdio_arena_t* arena_;         \
   void* reserved_[4]; /* zero; becomes fields of later versions */

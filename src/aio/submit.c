@@ -117,6 +117,7 @@ static void give_up(uvdio__queue_t* queue, int error, const char* call) {
     uvdio__aio_slot_t* slot = (uvdio__aio_slot_t*)(uintptr_t)state->gathered[i]->aio_data;
     uvdio__queue_punt(queue, uvdio__aio_release_slot(state, slot));
   }
+  uvdio__queue_forget_running(queue);
 }
 
 /* The first `count` of the gathered have gone. */
@@ -138,12 +139,30 @@ static void hand_over_first(uvdio__queue_t* queue) {
   uvdio__queue_punt(queue, req);
 }
 
+/* The first of the gathered goes without its priority, to which the process may have no right any
+ * more. Returns 0 where that is not it. */
+static int leave_priority_out(const uvdio__aio_t* state) {
+  struct iocb* block = state->gathered[0];
+  uvdio__aio_slot_t* slot = (uvdio__aio_slot_t*)(uintptr_t)block->aio_data;
+
+  if (!uvdio__os_is_privileged_io_priority(slot->req->ioprio_)) {
+    return 0;
+  }
+  slot->req->ioprio_ = 0;
+  block->aio_flags &= ~(uint32_t)IOCB_FLAG_IOPRIO;
+  block->aio_reqprio = 0;
+  return 1;
+}
+
 /* What io_submit(2) itself has refused. Without anything in flight that could end, EAGAIN is about
  * the first block, too: waiting would not help. Returns 1 where the next ones are worth a try. */
 static int handle_refusal(uvdio__queue_t* queue, int error) {
   uvdio__aio_t* state = queue->state;
   int is_denial = error == UV_EPERM || error == UV_EACCES;
 
+  if (error == UV_EPERM && leave_priority_out(state)) {
+    return 1;
+  }
   if (error == UV_ENOSYS || (is_denial && ++state->denials == DENIALS_MAX)) {
     give_up(queue, error, "io_submit");
     return 0;

@@ -38,15 +38,17 @@ static void free_pool(pool_t* pool) {
   uvdio__free(pool, sizeof(*pool), UVDIO__STRUCT_ALIGN);
 }
 
+/* The thread has its own priority back after that: it may have inherited one (ionice(1)). */
 static int64_t perform_at_priority(const uvdio__queue_t* queue, uvdio_req_t* req) {
   int64_t result;
+  unsigned own;
 
   if (req->ioprio_ == 0) {
     return uvdio__request_perform(queue, req);
   }
-  uvdio__os_set_io_priority(req->ioprio_);
+  own = uvdio__os_swap_io_priority(req->ioprio_);
   result = uvdio__request_perform(queue, req);
-  uvdio__os_set_io_priority(0); /* Its own again: libuv's threads have none. */
+  uvdio__os_set_io_priority(own);
   return result;
 }
 

@@ -33,19 +33,38 @@ unsigned uvdio__os_io_priority(uvdio_priority_t priority) {
   return 0;
 }
 
+/* Old kernels (by 5.10's source) tell a level of a thread that has no priority, and refuse to set
+ * that. */
+static unsigned own_priority(void) {
+  long number = syscall(SYS_ioprio_get, OF_A_THREAD, 0);
+  return number >> CLASS_SHIFT > 0 ? (unsigned)number : 0;
+}
+
 /* The kernel looks at the right to a priority only where it is used. */
 int uvdio__os_try_io_priority(uvdio_priority_t priority) {
-  long before;
+  unsigned before;
 
   if (priority == UVDIO_PRIORITY_NONE) {
     return 0;
   }
-  before = syscall(SYS_ioprio_get, OF_A_THREAD, 0);
-  if (before == -1 || syscall(SYS_ioprio_set, OF_A_THREAD, 0, uvdio__os_io_priority(priority))) {
+  before = own_priority();
+  if (syscall(SYS_ioprio_set, OF_A_THREAD, 0, uvdio__os_io_priority(priority)) != 0) {
     return uv_translate_sys_error(errno);
   }
-  (void)syscall(SYS_ioprio_set, OF_A_THREAD, 0, before);
+  uvdio__os_set_io_priority(before);
   return 0;
+}
+
+/* ioprio_check_cap() in block/ioprio.c. */
+int uvdio__os_is_privileged_io_priority(unsigned number) {
+  return number >> CLASS_SHIFT == CLASS_REALTIME;
+}
+
+unsigned uvdio__os_swap_io_priority(unsigned number) {
+  unsigned before = own_priority();
+
+  uvdio__os_set_io_priority(number);
+  return before;
 }
 
 void uvdio__os_set_io_priority(unsigned number) {

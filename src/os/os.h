@@ -227,11 +227,14 @@ static inline int uvdio__os_set_hint(intptr_t descriptor, uvdio_hint_t hint, uin
 #endif
 
 /* I/O priorities, which Linux alone has: in the system's number (0: none), whether this process may
- * use one, and that of the calling thread from now on. */
+ * use one, and that of the calling thread from now on; `swap` tells the one before. A
+ * privileged one may be refused later, too. */
 #ifdef __linux__
 unsigned uvdio__os_io_priority(uvdio_priority_t priority);
 int uvdio__os_try_io_priority(uvdio_priority_t priority);
+unsigned uvdio__os_swap_io_priority(unsigned number);
 void uvdio__os_set_io_priority(unsigned number);
+int uvdio__os_is_privileged_io_priority(unsigned number);
 #else
 static inline unsigned uvdio__os_io_priority(uvdio_priority_t priority) {
   (void)priority;
@@ -241,8 +244,16 @@ static inline int uvdio__os_try_io_priority(uvdio_priority_t priority) {
   (void)priority;
   return 0;
 }
+static inline unsigned uvdio__os_swap_io_priority(unsigned number) {
+  (void)number;
+  return 0;
+}
 static inline void uvdio__os_set_io_priority(unsigned number) {
   (void)number;
+}
+static inline int uvdio__os_is_privileged_io_priority(unsigned number) {
+  (void)number;
+  return 0;
 }
 #endif
 

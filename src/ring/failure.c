@@ -35,6 +35,7 @@ void uvdio__ring_give_up(uvdio__queue_t* queue, const char* reason) {
   state->broken = 1;
   uvdio__queue_broken(queue, reason);
   reclaim_unsubmitted(queue);
+  uvdio__queue_forget_running(queue);
 }
 
 void uvdio__ring_disable(uvdio__queue_t* queue, int error, const char* call) {
