@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-# What the library stands on: libuv, and on Linux liburing where it is there. Sets UVDIO_HAVE_RING
-# and UVDIO_HAVE_AIO. The imported targets are global, so that they follow uvdio into a project that
-# embeds it, and carry a name of ours, so that they don't meet that project's own.
+# What the library stands on: libuv, on Linux liburing where it is there, and for its probes a
+# header. Sets UVDIO_HAVE_RING, UVDIO_HAVE_AIO and UVDIO_HAVE_TRACING. The imported targets are
+# global, so that they follow uvdio into a project that embeds it, and carry a name of ours, so that
+# they don't meet that project's own.
 
 set(UVDIO_LIBUV_MINIMUM 1.44)
 set(UVDIO_LIBURING_MINIMUM 2.3)
@@ -46,4 +47,35 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   if(UVDIO_HAS_AIO_ABI)
     set(UVDIO_HAVE_AIO ON)
   endif()
+endif()
+
+# Probes (src/trace.h) take a header, and asm statements as gcc 9 and clang know them. On other
+# systems a header of that name is for something else.
+set(UVDIO_WITH_TRACING AUTO CACHE STRING
+  "Probes for tracers: AUTO (where sys/sdt.h is found), ON (required), OFF")
+set_property(CACHE UVDIO_WITH_TRACING PROPERTY STRINGS AUTO ON OFF)
+
+set(UVDIO_HAVE_TRACING OFF)
+if(UVDIO_WITH_TRACING AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  include(CheckCSourceCompiles)
+  check_c_source_compiles("
+    #include <sys/sdt.h>
+    int main(int count, char** words) {
+      unsigned long long wide = (unsigned long long)count;
+      __asm__ __volatile__ __inline__(
+          STAP_PROBE_ASM(uvdio, check, STAP_PROBE_ASM_TEMPLATE(6))::STAP_PROBE_ASM_OPERANDS(
+              6, words, count, wide, words[0], wide, \"text\"));
+      return 0; }" UVDIO_HAS_SDT)
+  if(UVDIO_HAS_SDT)
+    set(UVDIO_HAVE_TRACING ON)
+  endif()
+endif()
+
+if(UVDIO_HAVE_TRACING)
+  message(STATUS "uvdio: with probes for tracers")
+elseif(UVDIO_WITH_TRACING AND NOT UVDIO_WITH_TRACING STREQUAL "AUTO")
+  message(FATAL_ERROR
+    "UVDIO_WITH_TRACING is ${UVDIO_WITH_TRACING}, but there is no sys/sdt.h that works here")
+else()
+  message(STATUS "uvdio: no probes for tracers")
 endif()

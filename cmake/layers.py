@@ -64,10 +64,11 @@ MAY_USE = {
     "list": "",
     "compiler": "",
     "sized": "",
+    "trace": "",
     "os": "",
 }
 # What every module of the library may use beside the public headers. Of these, os uses none.
-FOR_ALL = "os allocator error list compiler sized debug".split()
+FOR_ALL = "os allocator error list compiler sized trace debug".split()
 PUBLIC_ONLY = ("cli", "bench", "group", "append")
 PROGRAMS = ("cli", "bench")  # of these, which may call the others as well
 # Headers that are not their namesake's: the engine's structure is known far below the engine.

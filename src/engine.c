@@ -98,6 +98,7 @@ static inline void count_result(uvdio_engine_stats_t* stats, int64_t result) {
 }
 
 static inline void release_request(uvdio_engine_t* engine, uvdio_req_t* req) {
+  uvdio__trace_deliver(req);
   uvdio__ownership_release(req);
   count_result(&engine->stats, req->result);
   req->state_ = STATE_IDLE;

@@ -46,6 +46,7 @@
 #include "loop.h"
 #include "os/os.h"
 #include "request.h"
+#include "trace.h"
 #include "uvdio.h"
 
 #define QUEUE_MAIN 0
@@ -177,6 +178,7 @@ static inline void uvdio__engine_accept(uvdio_engine_t* engine, uvdio_req_t* req
   uvdio__ownership_acquire(req);
   engine->stats.submitted++;
   req->submitted_ms_ = uv_now(engine->loop);
+  uvdio__trace_submit(req);
   if (!engine->loop_ref_held) {
     uvdio__loop_hold(engine);
   }
@@ -216,8 +218,28 @@ static inline int uvdio__queue_has_room(const uvdio__queue_t* queue) {
          queue->stalled == 0;
 }
 
+static inline void uvdio__queue_trace_stall(const uvdio__queue_t* queue) {
+  uvdio__trace_stall(queue->engine, queue->backend->name, queue->stalled & QUEUE_STALLED,
+                     queue->in_flight, queue->unflushed, queue->engine->waiting);
+}
+
+/* The kernel takes nothing for now. Whoever says so sees to it that it is asked again. */
+static inline void uvdio__queue_stall(uvdio__queue_t* queue) {
+  queue->stalled |= QUEUE_STALLED;
+  uvdio__queue_trace_stall(queue);
+}
+
+/* It is worth another try. */
+static inline void uvdio__queue_unstall(uvdio__queue_t* queue) {
+  if (UVDIO__UNLIKELY((queue->stalled & QUEUE_STALLED) != 0)) {
+    queue->stalled &= ~QUEUE_STALLED;
+    uvdio__queue_trace_stall(queue);
+  }
+}
+
 /* The backend has the request. */
 static inline void uvdio__queue_started(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__trace_start(req, queue->backend->name);
   req->state_ = STATE_RUNNING;
   uvdio__list_append(&queue->running, req);
   queue->in_flight++;

@@ -711,10 +711,12 @@ void uvdio__order_outcome(uvdio_req_t* req) {
     }
   }
   if (req->op == UVDIO_OP_OPEN || req->op == UVDIO_OP_CLOSE) {
+    uvdio__trace_complete(req);
     file->state_ = req->op == UVDIO_OP_CLOSE ? FILE_CLOSED : file->state_;
     return; /* Nothing waits for these but the user: uvdio__file_finish() does the rest. */
   }
   uvdio__order_apply(req);
+  uvdio__trace_complete(req);
   outcome_sync(file, req);
   outcome_counts(file, req);
   outcome_truncate(file, req);

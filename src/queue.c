@@ -149,6 +149,7 @@ static int handle_submit_error(uvdio__queue_t* queue, uvdio_req_t* req, int erro
   }
   if (error == UV_ENOSYS) {
     queue->engine->stats.punted++;
+    uvdio__trace_punt(req, queue->backend->name);
     start_on_pool(queue, req);
     return 1;
   }
@@ -368,6 +369,7 @@ void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req) {
   }
   uvdio__queue_stop(queue->engine, queue, req);
   queue->engine->stats.punted++;
+  uvdio__trace_punt(req, queue->backend->name);
   requeue_on_pool(queue, req);
 }
 

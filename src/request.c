@@ -112,6 +112,7 @@ static uvdio__verdict_t settle_short(uvdio_req_t* req) {
   req->transferred = arrived - broken;
   req->flags_ &= ~(REQ_ASKED | REQ_SHORT);
   req->engine_->stats.resumed++;
+  uvdio__trace_resume(req);
   return VERDICT_AGAIN;
 }
 

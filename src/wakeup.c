@@ -76,7 +76,7 @@ static void on_retry(uv_timer_t* timer) {
   uvdio__wakeup_t* wakeup = UVDIO__CONTAINER_OF(timer, uvdio__wakeup_t, retry);
   uvdio__queue_t* queue = wakeup->queue;
 
-  queue->stalled &= ~QUEUE_STALLED;
+  uvdio__queue_unstall(queue);
   wakeup->is_unnotified = 1;
   queue->engine->poll_pending = 1;
   uvdio__loop_wake(queue->engine); /* Timers come before the poll, and that must not block now. */
@@ -119,7 +119,7 @@ void uvdio__wakeup_wait(uvdio__wakeup_t* wakeup, int timeout_ms) {
     queue->engine->stats.wakeups++;
     uvdio__wakeup_read(wakeup);
   }
-  queue->stalled &= ~QUEUE_STALLED;
+  uvdio__queue_unstall(queue);
   wakeup->is_unnotified = 1;
 }
 

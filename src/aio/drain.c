@@ -64,7 +64,7 @@ int uvdio__aio_reap(uvdio__queue_t* queue) {
       handle_event(queue, &events[i]);
     }
     if (taken > 0) {
-      queue->stalled &= ~QUEUE_STALLED;
+      uvdio__queue_unstall(queue);
     }
   } while (taken == (int)EVENTS_AT_A_TIME);
   if (taken < 0) {

@@ -168,7 +168,7 @@ static int handle_refusal(uvdio__queue_t* queue, int error) {
     return 0;
   }
   if (error == UV_EAGAIN && queue->in_flight > queue->unflushed) {
-    queue->stalled |= QUEUE_STALLED;
+    uvdio__queue_stall(queue);
     uvdio__wakeup_retry_later(&state->wakeup);
     return 0;
   }

@@ -57,7 +57,7 @@ static unsigned drain_cq(uvdio__queue_t* queue) {
     }
   }
   if (head != first) {
-    queue->stalled &= ~QUEUE_STALLED;
+    uvdio__queue_unstall(queue);
     io_uring_smp_store_release(cq->khead, head);
   }
   return head - first;

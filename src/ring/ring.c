@@ -150,7 +150,7 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   state->files.off = !state->features.has_clones;
   state->files.full = 0;
   queue->engine->stats.registered_bytes = 0;
-  queue->stalled &= ~QUEUE_STALLED;
+  uvdio__queue_unstall(queue);
   queue->unflushed = 0;
   queue->batch_weight = 0;
   for (file = queue->engine->files; file != NULL; file = file->next_) {

@@ -399,7 +399,7 @@ void uvdio__ring_flush(uvdio__queue_t* queue) {
       assert((unsigned)taken <= queue->unflushed);
       queue->unflushed -= (unsigned)taken;
     } else if (is_put_off(taken, &interruptions)) {
-      queue->stalled |= QUEUE_STALLED;
+      uvdio__queue_stall(queue);
       uvdio__wakeup_retry_later(&state->wakeup);
       break;
     } else if (taken != -EINTR) {
