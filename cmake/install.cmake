@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
-# What gets installed: headers, both libraries, the command, and the two descriptions by which
-# others find them: a CMake package and a pkg-config file. Neither contains a path of this machine,
-# so that the installed tree can be moved.
+# What gets installed: headers, both libraries, the command, scripts for the probes, and the two
+# descriptions by which others find them: a CMake package and a pkg-config file. Neither contains a
+# path of this machine, so that the installed tree can be moved.
 
 include(CMakePackageConfigHelpers)
 
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 if(UVDIO_BUILD_CLI)
   install(TARGETS uvdio_cli RUNTIME)
+endif()
+if(UVDIO_HAVE_TRACING)
+  install(PROGRAMS src/tools/uvdio-latency.bt src/tools/uvdio-stalls.bt
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/uvdio)
 endif()
 
 # One export set per form: a user of the shared library need not have what the static one links to.

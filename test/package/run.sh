@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs the build and uses it from there: find_package and pkg-config, static and shared. Called
 # by CTest (cmake/package_test.cmake), which sets CC, CMAKE, CMAKE_GENERATOR (there may be no make),
-# PKG_CONFIG and UVDIO_VERSION.
+# PKG_CONFIG, UVDIO_VERSION and UVDIO_HAVE_TRACING.
 #   run.sh BUILD_DIR [CONFIG]
 set -eu
 
@@ -63,3 +63,9 @@ expect_version "pkg-config, static" "$work/static"
 
 # The command is there as well, if it was built.
 [ ! -e "$build/uvdio" ] || [ -x "$prefix/bin/uvdio" ] || die "the uvdio command was not installed"
+
+# Scripts for the probes, if there are any.
+for script in uvdio-latency.bt uvdio-stalls.bt; do
+  [ "$UVDIO_HAVE_TRACING" != ON ] || [ -x "$prefix/share/uvdio/$script" ] ||
+    die "$script was not installed"
+done
