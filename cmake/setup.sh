@@ -40,6 +40,9 @@ has_cmake() {
   [ -n "$version" ] && { [ "$major" -gt 3 ] || { [ "$major" -eq 3 ] && [ "$minor" -ge 25 ]; }; }
 }
 
+# A header that may come from several packages.
+has_probes() { echo '#include <sys/sdt.h>' | ${CC:-cc} -E - >/dev/null 2>&1; }
+
 # Prints the names, ours, of what is missing.
 list_missing() {
   can_link || echo compiler
@@ -57,12 +60,13 @@ list_missing() {
 }
 
 # Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE,
-# and a tree of another release: for root, on Linux. clang is for its fuzzer. The others are for
-# check.sh's pass lint.
+# and a tree of another release, and trace programs: for root, on Linux. The header of the probes is
+# for a build that has some. clang is for its fuzzer. The others are for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
   has_module "fuse3 >= 3.5" || echo fuse3
+  has_probes || echo probes
   for tool in clang clang-format clang-tidy doxygen python3; do
     has "$tool" || echo "$tool"
   done
@@ -71,6 +75,7 @@ list_missing_optional() {
   has mkfs.btrfs || echo btrfs
   has mkfs.ext4 || echo ext4
   has losetup || echo losetup
+  has bpftrace || echo bpftrace
   has apt-get || return 0
   has musl-gcc || echo musl
   has debootstrap || echo debootstrap
@@ -120,6 +125,8 @@ packages() {
     apt-get:clang) echo clang libclang-rt-dev ;;
     apt-get:fuse3) echo libfuse3-dev ;;
     dnf:fuse3 | apk:fuse3) echo "fuse3-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
+    apt-get:probes) echo systemtap-sdt-dev ;;
+    dnf:probes) echo systemtap-sdt-devel ;;
     apt-get:losetup) echo mount util-linux ;;
     apt-get:musl) echo musl-tools make ;;
     apt-get:qemu-system) echo qemu-system-x86 ;;
@@ -152,6 +159,7 @@ packages() {
     apk:losetup) echo losetup ;;
     brew:compiler) ;; # Xcode's, see below
     *:pkg-config) [ "$1" = apt-get ] && echo pkg-config || echo pkgconf ;;
+    *:probes) echo systemtap ;;
     *:xfs) echo xfsprogs ;;
     *:btrfs) echo btrfs-progs ;;
     *:ext4) echo e2fsprogs ;;

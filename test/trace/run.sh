@@ -15,7 +15,9 @@ if [ $# -ne 5 ]; then
   echo "usage: $0 PATH/TO/uvdio SCRATCH LIBRARY FAULT_PROGRAMS HAS_PROBES" >&2
   exit 2
 fi
-library=$3 faults=$4 has_probes=$5
+library=$(cd "$(dirname "$3")" && pwd)/$(basename "$3")
+faults=$(cd "$4" && pwd)
+has_probes=$5
 root=$(cd "$(dirname "$0")/../.." && pwd)
 header=$root/include/uvdio.h
 latency=$root/src/tools/uvdio-latency.bt
@@ -57,7 +59,7 @@ if ! command -v readelf >/dev/null; then
 fi
 
 # Bytes of the arguments; w is those of an address, and of a size_t.
-cat >expected <<'END'
+cat >expected <<'EOF'
 complete w 4 w 8 8
 deliver w 4 w 8 8
 punt w 4 w w w
@@ -65,7 +67,7 @@ resume w 4 w w w
 stall w w 4 4 4 4
 start w 4 w w 8 w
 submit w 4 w w 8 w
-END
+EOF
 word=4
 readelf -h "$library" | grep -q ELF64 && word=8
 sed "s/w/$word/g" expected >wanted
@@ -130,7 +132,7 @@ check "... and keeps nothing" lines_with "$out" '^@\(name\|submitted\|started\)'
 
 # The arguments, of reads. That the request and its file are the same from probe to probe is what
 # the key of @read shows.
-cat >arguments.bt <<'END'
+cat >arguments.bt <<'EOF'
 usdt:$1:uvdio:submit /arg1 == 2/ {
   @[str(arg3)] = count();
   @read[arg0, arg2] = 1;
@@ -148,7 +150,7 @@ usdt:$1:uvdio:deliver /arg1 == 2 && @read[arg0, arg2]/ {
   @age_ms = max(nsecs / 1000000 - arg4 + 1000);
 }
 END { clear(@read); }
-END
+EOF
 trace "$bench" arguments.bt "$program"
 check "submit tells the path" grep -q '^@\[traced\]: 1024$' "$out"
 check "start tells the backend" grep -q '^@\[pool\]: 1024$' "$out"
@@ -179,9 +181,10 @@ trace_fault() {
 }
 
 trace_fault fault_ring_submission kernel_that_takes_nothing_is_left_alone
-check "... tells the stall" \
-  lines_with "$out" ' fault_ring_subm  ring  *1  *1  *0  *[0-9][0-9]*$' 1
-check "... and how long it was" is_sum stalled_us ring 1
+# Time decides how often the library tries again before the fault is over.
+stall_lines=$(grep -c ' fault_ring_subm  ring  *1  *1  *0  *[0-9][0-9]*$' "$out")
+check "... tells the stall" [ "$stall_lines" -ge 1 ]
+check "... and how long it was" is_sum stalled_us ring "$stall_lines"
 check "... punts, by queue and operation" grep -q '^@punts\[ring, close\]: 1$' "$out"
 check "... and keeps nothing" lines_with "$out" '^@\(name\|began\)' 0
 trace_fault fault_transfers short_read_is_resumed
