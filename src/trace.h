@@ -42,6 +42,9 @@
 /* An asm statement of its own, as sys/sdt.h provides for: by its lines gcc would take one for a lot
  * of code, and inline no function that has it. */
 #ifdef UVDIO_HAVE_TRACING
+#if defined(__clang__) && defined(__LP64__) /* which would copy fields to the stack */
+#define STAP_SDT_ARG_CONSTRAINT nr
+#endif
 #include <sys/sdt.h>
 #define UVDIO__PROBE(name, count, ...)            \
   __asm__ __volatile__ __inline__(STAP_PROBE_ASM( \
