@@ -641,7 +641,7 @@ int64_t uvdio_sim_peek(const uvdio_sim_t* sim, const char* path, int on_disk, vo
 
 int uvdio_sim_poke(uvdio_sim_t* sim, const char* path, const void* base, size_t length,
                    uint64_t offset) {
-  uvdio__sim_file_t* file;
+  uvdio__sim_file_t* file = NULL; /* gcc 12 at -O3 does not see that it is set */
   char* normal;
   int error;
 

@@ -89,12 +89,13 @@ static void largest_numbers_are_taken(void** state) {
 }
 
 static void size_is_bounded(void** state) {
+  static const char whole[] = WHOLE;
   (void)state;
   uvdio_device_model_t model;
   char* text = malloc(65537);
   assert_non_null(text);
   memset(text, '\n', 65537);
-  memcpy(text, WHOLE, strlen(WHOLE));
+  memcpy(text, whole, sizeof(whole) - 1);
   write_bytes(text, 65536);
   assert_ok(uvdio_device_model_read(path, &model));
   write_bytes(text, 65537);
