@@ -169,8 +169,9 @@ UVDIO_EXTERN int uvdio_engine_add_rule_sized(uvdio_engine_t* engine, const uvdio
 
 /** Adds a rule, for operations that have not gone to the backend yet. Rules are evaluated in the
  * order in which they were added, until one has a fault. Errors: UV_EINVAL (unknown operation or
- * fault, an error above 0, ppm over a million, a DELAY without delay_ms), UV_ENOTSUP (a kind that
- * only worlds have; an ERROR for closes; an engine on a world), UV_ENOMEM. */
+ * fault, a wait for frames, an error above 0, ppm over a million, a DELAY without delay_ms),
+ * UV_ENOTSUP (a kind that only worlds have; an ERROR for closes; an engine on a world), UV_ENOMEM.
+ */
 static inline int uvdio_engine_add_rule(uvdio_engine_t* engine, const uvdio_fault_rule_t* rule) {
   return uvdio_engine_add_rule_sized(engine, rule, sizeof(uvdio_fault_rule_t));
 }

@@ -169,8 +169,8 @@ UVDIO_EXTERN int uvdio_sim_add_rule_sized(uvdio_sim_t* sim, const uvdio_fault_ru
                                           size_t size);
 
 /** Adds a rule. Rules are evaluated in the order in which they were added, until one has a fault.
- * Errors: UV_EINVAL (unknown operation, fault or cut, an error above 0, ppm over a million),
- * UV_ENOMEM. */
+ * Errors: UV_EINVAL (unknown operation, fault or cut, a wait for frames, an error above 0, ppm over
+ * a million), UV_ENOMEM. */
 static inline int uvdio_sim_add_rule(uvdio_sim_t* sim, const uvdio_fault_rule_t* rule) {
   return uvdio_sim_add_rule_sized(sim, rule, sizeof(uvdio_fault_rule_t));
 }
