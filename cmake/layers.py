@@ -252,7 +252,7 @@ DEFECTS = [
     ("src/queue.c", '#include "order.h"\n', "src/queue.c:1: includes src/order.h"),
     ("src/ring/ring.c", '#include "../queue.h"\n', "src/ring/ring.c:1: includes src/queue.h"),
     ("src/cli/main.c", '#include "order.h"\n', "src/cli/main.c:1: includes src/order.h"),
-    ("src/late.c", "int uvdio__late;", "no line of the table is about late"),
+    ("src/unheard.c", "int uvdio__unheard;", "no line of the table is about unheard"),
     (
         "src/ring/ring.c",
         "int uvdio__queue_add(void);\nint uvdio__call(void) { return uvdio__queue_add(); }\n",
