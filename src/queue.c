@@ -194,7 +194,6 @@ static int latch_over(const uvdio_req_t* req) {
 static int submit_unlatched(uvdio__queue_t* queue, uvdio_req_t* req) {
   int latch = latch_over(req);
 
-  uvdio__ownership_check(req);
   if (latch != 0) {
     uvdio__request_fail(req, latch);
     uvdio__queue_complete(req);
@@ -206,6 +205,7 @@ static int submit_unlatched(uvdio__queue_t* queue, uvdio_req_t* req) {
 static int submit_next(uvdio__queue_t* queue) {
   uvdio_req_t* req = uvdio__list_first(&queue->waiting);
 
+  uvdio__ownership_check(req);
   uvdio__queue_remove(req);
   return submit_unlatched(queue, req);
 }
@@ -229,6 +229,7 @@ static void submit_classes(uvdio_engine_t* engine) {
   uvdio_req_t* req;
 
   while ((req = next_of_classes(engine)) != NULL) {
+    uvdio__ownership_check(req);
     req->queue_ = queue_for(req);
     uvdio__class_begin(req);
     count_waiting(engine, -1);
