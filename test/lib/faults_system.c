@@ -513,8 +513,12 @@ static long do_epoll_ctl(int epoll, int command, int fd, struct epoll_event* eve
   PERFORM(CALL_EPOLL_CTL, plan, __real_epoll_ctl(epoll, command, fd, event));
 }
 
+/* The library's own call asks for edges. libuv's calls come here as well where it is linked
+ * statically, and it ends the process when they fail. */
 int __wrap_epoll_ctl(int epoll, int command, int fd, struct epoll_event* event) {
-  return (int)do_epoll_ctl(epoll, command, fd, event);
+  int is_own = event != NULL && (event->events & EPOLLET) != 0;
+  return is_own ? (int)do_epoll_ctl(epoll, command, fd, event)
+                : __real_epoll_ctl(epoll, command, fd, event);
 }
 
 static long tell_limit(int resource, struct rlimit* limit) {
