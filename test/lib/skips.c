@@ -155,6 +155,8 @@ static const struct expected {
     {"only the address sanitizer sees accesses to memory", ANYWHERE, "!no-asan"},
     {"the address sanitizer can't guard a buffer of that length", ANYWHERE, "no-asan"},
     {"resident memory tells nothing here*", ANYWHERE, "no-asan,no-tsan,no-valgrind"},
+    {"who comes between two instructions may want a lock that debug/ownership.c holds", ANYWHERE,
+     "no-asan"},
     {"the processor can't be stopped after each instruction here", ANYWHERE,
      "no-asan,no-tsan,no-valgrind,x86-64"},
 };
