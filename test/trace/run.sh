@@ -112,7 +112,8 @@ trace() {
 
 # sum_of MAP KEY: how many the histogram of the map counts, in all that was printed.
 sum_of() {
-  awk -v map="@$1[$2]: " '
+  awk -v map="@$1[$2]:" '
+    { sub(/ *$/, "") } # bpftrace 0.17 has a blank behind the colon, 0.23 has none
     /^@/ { is_it = $0 == map }
     is_it && /^\[/ { sub(/^\[[^)]*\)/, ""); sum += $1 }
     END { print sum + 0 }' "$out"
