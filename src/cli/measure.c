@@ -169,15 +169,8 @@ static int measure_in_session(session_t* session, const char* path, const char* 
 
 /* A temporary file beside `path`. */
 static char* scratch_beside(const char* path) {
-  char* directory = strdup(path);
-  if (directory == NULL) {
-    return NULL;
-  }
-  char* slash = strrchr(directory, '/');
-  if (slash != NULL) {
-    slash[slash == directory] = '\0'; /* the root's own slash stays */
-  }
-  char* scratch = path_temporary(slash != NULL ? directory : ".", "measure");
+  char* directory = path_directory(path);
+  char* scratch = directory != NULL ? path_temporary(directory, "measure") : NULL;
   free(directory);
   return scratch;
 }

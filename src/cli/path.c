@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paths: joined, and names that nobody else has.
+ * Paths: joined, taken apart, and names that nobody else has.
  */
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,13 @@ char* path_join(const char* directory, const char* name) {
     snprintf(path, size, "%s%s%s", directory, slash, name);
   }
   return path;
+}
+
+char* path_directory(const char* path) {
+  char* copy = strdup(path);
+  char* directory = copy != NULL ? strdup(dirname(copy)) : NULL;
+  free(copy);
+  return directory;
 }
 
 char* path_temporary(const char* directory, const char* kind) {

@@ -9,6 +9,9 @@
 /* directory/name */
 char* path_join(const char* directory, const char* name);
 
+/* The directory of a path: what dirname(3) says. */
+char* path_directory(const char* path);
+
 /* A name in `directory` that nobody else has: hidden, with `kind`, the process and the time in
  * it. */
 char* path_temporary(const char* directory, const char* kind);

@@ -5,12 +5,12 @@
  */
 #include "target.h"
 #include "cli.h"
+#include "path.h"
 #include "report.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,13 +119,6 @@ static char* make_temporary(const char* place) {
   return path;
 }
 
-static char* directory_of(const char* place) {
-  char* copy = strdup(place);
-  char* directory = copy != NULL ? strdup(dirname(copy)) : NULL;
-  free(copy);
-  return directory;
-}
-
 int target_find(target_t* target, const char* source_path, const struct stat* source,
                 int in_place) {
   target->descriptor = -1;
@@ -145,7 +138,7 @@ int target_find(target_t* target, const char* source_path, const struct stat* so
   }
   in_place = in_place || target->is_device;
   target->temporary = in_place ? NULL : make_temporary(target->place);
-  target->directory = directory_of(target->place);
+  target->directory = path_directory(target->place);
   if (target->directory == NULL || (!in_place && target->temporary == NULL)) {
     return report_error("copy", "open", target->path, UV_ENOMEM);
   }
