@@ -131,6 +131,7 @@ static void on_timer(uv_timer_t* handle) {
   uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, timer);
 
   if (!uvdio__engine_is_inherited(engine)) {
+    engine->poll_pending = 1; /* Timers come before the poll, and that must not block now. */
     uvdio__loop_wake(engine);
   }
 }

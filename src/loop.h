@@ -39,7 +39,7 @@ void uvdio__loop_tick(uvdio_engine_t* engine);
  * not keep the loop alive. No-op where it has it already. Errors: UV_EBADF (off the loop). */
 int uvdio__loop_have_timer(uvdio_engine_t* engine);
 
-/* Wakes the loop after so many milliseconds, or earlier: where the timer runs, the earlier time
+/* Makes an iteration after so many milliseconds, or earlier: where the timer runs, the earlier time
  * counts, and who was woken looks at the clock. */
 void uvdio__loop_wake_after(uvdio_engine_t* engine, uint64_t milliseconds);
 

@@ -136,21 +136,10 @@ static void cancel_in_front(uvdio__queue_t* queue, uvdio_req_t* req) {
   }
 }
 
-static void on_timer_closed(uv_handle_t* handle) {
-  uvdio__loop_handle_closed(UVDIO__CONTAINER_OF(handle, uvdio__fronts_t, timer)->engine);
-}
-
-/* The iteration that follows off the loop finds no timer, and ends all delays. */
-static void leave_loop(uvdio__queue_t* queue) {
-  uvdio__front_t* front = uvdio__front_of(queue);
-  uvdio__fronts_t* fronts = front->fronts;
-
-  if (front->behind->leave_loop != NULL) {
-    front->behind->leave_loop(queue);
-  }
-  if (front == &fronts->fronts[QUEUE_MAIN]) {
-    uvdio__loop_close_handle(fronts->engine, (uv_handle_t*)&fronts->timer, on_timer_closed);
-  }
+/* uvdio__front_pass() has done it: what is held was not submitted. */
+static void prioritise_nothing(uvdio__queue_t* queue, const uvdio_req_t* req) {
+  (void)queue;
+  (void)req;
 }
 
 static void free_slots(uvdio__front_t* front, unsigned depth) {
@@ -186,12 +175,10 @@ static void fill_front(uvdio__front_t* front, const uvdio__queue_t* queue) {
   front->behind = queue->backend;
   front->backend = *front->behind;
   front->backend.submit = submit_to_front;
-  front->backend.prioritise =
-      NULL; /* uvdio__front_pass() does it: what is held was not submitted */
+  front->backend.prioritise = front->behind->prioritise != NULL ? prioritise_nothing : NULL;
   front->backend.perform = perform_in_front;
   front->backend.reap = reap_both;
   front->backend.cancel = cancel_in_front;
-  front->backend.leave_loop = leave_loop;
   front->backend.close = close_both;
   if (!front->backend.has_descriptors) {
     front->backend.flush = flush_behind;
@@ -205,7 +192,6 @@ static uvdio__fronts_t* make_fronts(uvdio_engine_t* engine) {
   if (fronts == NULL) {
     return NULL;
   }
-  fronts->engine = engine;
   for (i = 0; i < engine->queue_count; i++) {
     uvdio__front_t* front = &fronts->fronts[i];
     front->fronts = fronts;
@@ -238,6 +224,7 @@ static uvdio__fronts_t* fronts_of(const uvdio_engine_t* engine) {
 static int need_fronts(uvdio_engine_t* engine) {
   uvdio__fronts_t* fronts;
   unsigned i;
+  int error;
 
   if (fronts_of(engine) != NULL) {
     return 0;
@@ -245,14 +232,14 @@ static int need_fronts(uvdio_engine_t* engine) {
   if (engine->queues[QUEUE_MAIN].backend->probe == NULL) {
     return UV_ENOTSUP;
   }
-  if (engine->loop_state != LOOP_ATTACHED) {
-    return UV_EBADF;
+  error = uvdio__loop_have_timer(engine);
+  if (error != 0) {
+    return error;
   }
   fronts = make_fronts(engine);
   if (fronts == NULL) {
     return UV_ENOMEM;
   }
-  (void)uv_timer_init(engine->loop, &fronts->timer);
   for (i = 0; i < engine->queue_count; i++) {
     engine->queues[i].backend = &fronts->fronts[i].backend;
   }

@@ -45,10 +45,7 @@ typedef struct uvdio__front_s {
 typedef struct uvdio__fronts_s {
   uvdio__rules_t rules;
   uint64_t random;
-  unsigned count;        /* of fronts that are not closed */
-  uint64_t timer_due_ns; /* 0: the timer is not active */
-  uv_timer_t timer;      /* ends delays */
-  uvdio_engine_t* engine;
+  unsigned count; /* of fronts that are not closed */
   uvdio__front_t fronts[QUEUES];
 } uvdio__fronts_t;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Requests that a front holds, oldest first: those whose time has come end, or go on to the backend
- * behind. One timer on the loop ends the next of an engine's delays; where the engine can't have it
- * any more, because its handles are closing, every delay is over.
+ * behind. The engine's timer (loop.h) has it look again; off the loop, where there is none, every
+ * delay is over.
  */
 #include "completion.h"
 #include "faults/front.h"
@@ -60,15 +60,13 @@ int64_t uvdio__front_perform(const uvdio__queue_t* queue, uvdio_req_t* req) {
 }
 
 /*
- * The timer
+ * Holding
  */
 
-static int can_delay(const uvdio__fronts_t* fronts) {
-  return fronts->engine->loop_state == LOOP_ATTACHED &&
-         !uv_is_closing((const uv_handle_t*)&fronts->timer);
+static int can_delay(const uvdio_engine_t* engine) {
+  return engine->loop_state == LOOP_ATTACHED;
 }
 
-/* Timers come before the poll, and that must not block now. */
 static void look_soon(uvdio_engine_t* engine) {
   engine->poll_pending = 1;
   if (!engine->in_iteration) {
@@ -76,29 +74,10 @@ static void look_soon(uvdio_engine_t* engine) {
   }
 }
 
-static void on_timer(uv_timer_t* timer) {
-  uvdio__fronts_t* fronts = UVDIO__CONTAINER_OF(timer, uvdio__fronts_t, timer);
-
-  fronts->timer_due_ns = 0;
-  if (!uvdio__engine_is_forked(fronts->engine)) {
-    look_soon(fronts->engine);
-  }
+/* The loop's clock stands still while callbacks run, so that it may be too early then. */
+static void look_at(uvdio_engine_t* engine, uint64_t due_ns, uint64_t now_ns) {
+  uvdio__loop_wake_after(engine, (due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
-
-/* The loop's own clock stands still while callbacks run, so that it may call too early. */
-static void start_timer(uvdio__fronts_t* fronts, uint64_t due_ns, uint64_t now_ns) {
-  uint64_t left_ns = due_ns > now_ns ? due_ns - now_ns : 0;
-
-  if (fronts->timer_due_ns == 0 || due_ns < fronts->timer_due_ns) {
-    (void)uv_timer_start(&fronts->timer, on_timer, (left_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
-    uv_unref((uv_handle_t*)&fronts->timer);
-    fronts->timer_due_ns = due_ns;
-  }
-}
-
-/*
- * Holding
- */
 
 void uvdio__front_hold(uvdio__queue_t* queue, uvdio_req_t* req, int error, uint64_t delay_ms) {
   uvdio__front_t* front = uvdio__front_of(queue);
@@ -115,10 +94,10 @@ void uvdio__front_hold(uvdio__queue_t* queue, uvdio_req_t* req, int error, uint6
     end = &(*end)->next;
   }
   *end = held;
-  if (delay_ms > 0 && can_delay(front->fronts)) {
+  if (delay_ms > 0 && can_delay(queue->engine)) {
     uint64_t now_ns = uvdio__clock_ns();
     held->due_ns = now_ns + delay_ms * NS_PER_MS;
-    start_timer(front->fronts, held->due_ns, now_ns);
+    look_at(queue->engine, held->due_ns, now_ns);
   } else {
     look_soon(queue->engine);
   }
@@ -179,12 +158,12 @@ static void end_held(uvdio__queue_t* queue, const uvdio__held_t* held) {
 void uvdio__front_end_due(uvdio__queue_t* queue) {
   uvdio__front_t* front = uvdio__front_of(queue);
   uvdio__held_t** link = &front->held;
-  uint64_t now_ns = can_delay(front->fronts) ? uvdio__clock_ns() : UINT64_MAX;
+  uint64_t now_ns = can_delay(queue->engine) ? uvdio__clock_ns() : UINT64_MAX;
 
   while (*link != NULL) {
     uvdio__held_t* held = *link;
     if (held->due_ns > now_ns) {
-      start_timer(front->fronts, held->due_ns, now_ns);
+      look_at(queue->engine, held->due_ns, now_ns);
       link = &held->next;
       continue;
     }

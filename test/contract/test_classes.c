@@ -18,6 +18,7 @@
 
 #include "fixture.h"
 #include "ops.h"
+#include "uvdio/faults.h"
 
 enum { PAGES = 64, A = UVDIO_CLASS_USER, B = UVDIO_CLASS_USER + 1, C = UVDIO_CLASS_USER + 2 };
 
@@ -682,8 +683,7 @@ static int have_rights(int on) {
 }
 
 /* More requests than kernel AIO takes refusals for. */
-static void priority_is_left_out_when_its_right_is_gone(void** state) {
-  struct fixture* f = *state;
+static void lose_the_right_to_a_priority(struct fixture* f) {
   struct tracked_op* reads[EACH];
   const char* backend = uvdio_engine_backend(f->engine);
   uvdio_class_options_t options = {.priority = UVDIO_PRIORITY_REALTIME};
@@ -701,6 +701,17 @@ static void priority_is_left_out_when_its_right_is_gone(void** state) {
     assert_result(reads[i], PAGE);
   }
   assert_string_equal(uvdio_engine_backend(f->engine), backend);
+}
+
+static void priority_is_left_out_when_its_right_is_gone(void** state) {
+  lose_the_right_to_a_priority(*state);
+}
+
+/* A front stands before the backend that passes priorities on (faults/front.h). */
+static void so_it_is_with_rules(void** state) {
+  struct fixture* f = *state;
+  assert_code(uvdio_engine_seed_rules(f->engine, 1), matrix.simulated ? UV_ENOTSUP : 0);
+  lose_the_right_to_a_priority(f);
 }
 
 /*
@@ -822,6 +833,7 @@ int main(int argc, char** argv) {
       TEST_ON(depth_1, device_model_tells_the_cost),
       TEST_ON(deep, priorities_go_through),
       TEST_ON(deep, priority_is_left_out_when_its_right_is_gone),
+      TEST_ON(deep, so_it_is_with_rules),
       TEST_ON(deep, options_that_make_no_sense_are_refused),
       TEST_ON(deep, models_with_a_hole_are_refused),
       TEST_ON(deep, first_class_is_not_set_beside_requests),
