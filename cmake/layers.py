@@ -40,7 +40,7 @@ MAY_USE = {
     "durability": "request engine.h",
     "queue": "class share completion batch loop request backend engine.h",
     "class": "loop request engine.h device_model",
-    "device_model": "class engine.h request loop",
+    "device_model": "",
     "sim": "faults path completion vector request backend engine.h memory",
     "faults": "path completion loop request backend engine.h",
     "ring": "class completion batch wakeup loop vector request backend engine.h arena buffer",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "allocator.h"
+#include "device_model.h"
 #include "sized.h"
 
 /* The most that one request costs, so that no model makes virtual time run over; and the virtual

@@ -79,7 +79,4 @@ void uvdio__class_end(uvdio_req_t* req);
 /* Frees the classes; no-op without classes. */
 void uvdio__class_free(uvdio_engine_t* engine);
 
-/* Whether a device model says all that there is to say. */
-int uvdio__device_model_is_whole(const uvdio_device_model_t* model);
-
 #endif /* UVDIO_CLASS_INTERNAL_H */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file that holds a device model: lines of a name and a number. Knows no engine.
+ * See device_model.h; and the file that holds one: lines of a name and a number.
  */
+#include "device_model.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "allocator.h"
-#include "class.h"
 
 #define FILE_SIZE_MAX 65536
 #define BLANKS " \t\r"
@@ -54,7 +55,7 @@ static int read_number(const char* text, uint64_t* number) {
   return 0;
 }
 
-/* A name, a number, and nothing else; or nothing at all. */
+/* A name and a number, behind which nothing counts; or nothing at all. */
 static int read_line(char* line, uvdio_device_model_t* model, uint64_t* depth) {
   uint64_t* field;
   char* number;

@@ -235,7 +235,6 @@ static void submit_classes(uvdio_engine_t* engine) {
     count_waiting(engine, -1);
     (void)submit_unlatched(req->queue_, req);
   }
-  uvdio__class_wait_for_limits(engine);
 }
 
 /* One request of each queue in turn, so that none goes without where room gets free one at a

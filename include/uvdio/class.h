@@ -103,11 +103,11 @@ typedef struct uvdio_class_options_s {
   uint64_t queue_bytes_max;
 } uvdio_class_options_t;
 
-/** Counters of a class since it was first set, and some current values. */
+/** Counters of a class since its engine has had classes, and some current values. */
 typedef struct uvdio_class_stats_s {
   uint64_t operations;    /**< requests that were given to a backend */
   uint64_t bytes;         /**< of reads and writes among them */
-  uint64_t waited;        /**< of operations: had to wait */
+  uint64_t waited;        /**< submissions that could not begin at once */
   uint64_t limited;       /**< times that operations_max or bytes_max held the class up */
   uint64_t refused;       /**< submissions that ended with UVDIO_EFULL */
   uint64_t waiting;       /**< now: requests */
@@ -194,10 +194,10 @@ static inline int uvdio_engine_set_device_model(uvdio_engine_t* engine,
 }
 
 /** Reads a device model that `uvdio probe --measure` has written: lines of a name and a number, in
- * the names of the fields; text from `#` on, and names that this version does not know, are passed
- * over. Blocks. Errors: UV_EINVAL (null; a number that is none, or a field that is missing or zero;
- * `model` is unchanged), UV_EFBIG (more than 64 KiB), and those of opening and reading a file. Any
- * thread. */
+ * the names of the fields; what stands behind the number, text from `#` on, and names that this
+ * version does not know, are passed over. Blocks. Errors: UV_EINVAL (null; a number that is none,
+ * or a field that is missing or zero; `model` is unchanged), UV_EFBIG (more than 64 KiB), and those
+ * of opening and reading a file. Any thread. */
 UVDIO_EXTERN int uvdio_device_model_read(const char* path, uvdio_device_model_t* model);
 
 /** @} */
