@@ -866,6 +866,14 @@ static void assert_parent_undisturbed(struct forked* forked) {
   assert_result(forked->waits[3], 0);
 }
 
+static void fork_beside_waits(struct fixture* f, int (*in_the_child)(void* data)) {
+  need_forks();
+  struct forked forked;
+  set_up_fork(&forked, f);
+  assert_int_equal(in_a_child(in_the_child, &forked), 0);
+  assert_parent_undisturbed(&forked);
+}
+
 static int child_closes(void* data) {
   struct forked* forked = data;
   struct fixture* f = forked->f;
@@ -891,11 +899,7 @@ static int child_closes(void* data) {
 }
 
 static void child_ends_what_waits(void** state) {
-  need_forks();
-  struct forked forked;
-  set_up_fork(&forked, *state);
-  assert_int_equal(in_a_child(child_closes, &forked), 0);
-  assert_parent_undisturbed(&forked);
+  fork_beside_waits(*state, child_closes);
 }
 
 /* Some of its frames are the parent's; the queue is. */
@@ -912,11 +916,7 @@ static int child_uses_the_arena(void* data) {
 }
 
 static void child_meets_the_queue_of_its_parent(void** state) {
-  need_forks();
-  struct forked forked;
-  set_up_fork(&forked, *state);
-  assert_int_equal(in_a_child(child_uses_the_arena, &forked), 0);
-  assert_parent_undisturbed(&forked);
+  fork_beside_waits(*state, child_uses_the_arena);
 }
 
 static int child_waits_with_its_own(void* data) {

@@ -15,15 +15,7 @@
 enum { URGENT = UVDIO_CLASS_USER };
 
 static int set_up(void** state) {
-  faults_reset();
-  workers_begin();
-  int failed = fixture_open(state);
-  if (!failed) {
-    struct fixture* f = *state;
-    put(f, &f->file, 0, 4 * PAGE, 1);
-    run_once(f);
-  }
-  return failed;
+  return faults_open_written(state, 4);
 }
 
 static int set_priority(struct fixture* f, uvdio_priority_t priority) {

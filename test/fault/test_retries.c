@@ -14,15 +14,7 @@
 #define RETRIES_MAX 64u
 
 static int set_up(void** state) {
-  faults_reset();
-  workers_begin();
-  int failed = fixture_open(state);
-  if (!failed) {
-    struct fixture* f = *state;
-    put(f, &f->file, 0, PAGE, 1);
-    run_once(f);
-  }
-  return failed;
+  return faults_open_written(state, 1);
 }
 
 static void interrupt_for_good(enum fault_call call) {

@@ -150,6 +150,10 @@ struct tracked_op* read_that_ends_later(struct fixture* f);
 
 /* As fixture_tear_down, without faults; and as TEST_ON, with that. */
 int faults_tear_down(void** state);
+
+/* As fixture_open, on a loop that has turned, with workers to be held (workers.h) and so many pages
+ * in the file. */
+int faults_open_written(void** state, unsigned pages);
 #define FAULT_TEST_ON(set_up, function) \
   cmocka_unit_test_setup_teardown(function, set_up, faults_tear_down)
 
