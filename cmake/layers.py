@@ -29,17 +29,21 @@ MAY_USE = {
     "pending": "class frames file order queue completion loop request engine.h",
     "names": "class path file order queue completion loop request engine.h",
     "engine_init": "file engine engine_close loop backend arena engine.h ring aio pool memory",
-    "engine_close": "class engine frames file order share durability queue loop vector request"
-    " engine.h",
-    "engine": "late class frames file order share queue completion loop vector request backend"
-    " arena engine.h",
+    "engine_close": "class metrics engine frames file order share durability queue loop vector"
+    " request engine.h",
+    "engine": "late class metrics frames file order share queue completion loop vector request"
+    " backend arena engine.h",
     "frames": "file order queue completion loop request arena buffer engine.h",
     "file": "class path order share durability queue completion loop request engine.h",
     "order": "durability share queue completion loop request engine.h",
     "share": "loop engine.h",
     "durability": "request engine.h",
-    "queue": "class share completion batch loop request backend engine.h",
+    "queue": "class metrics share completion batch loop request backend engine.h",
     "class": "loop request engine.h device_model",
+    "metrics": "request engine.h histogram ticks",
+    "metrics_print": "",
+    "histogram": "",
+    "ticks": "",
     "device_model": "",
     "sim": "faults path completion vector request backend engine.h memory",
     "faults": "path completion loop request backend engine.h",
@@ -49,7 +53,7 @@ MAY_USE = {
     "pool": "completion request backend engine.h",
     "memory": "completion vector request backend engine.h",
     "completion": "request backend engine.h",
-    "loop": "engine.h",
+    "loop": "metrics engine.h",
     "request": "vector backend engine.h",
     "vector": "request engine.h buffer",
     "engine.h": "loop request backend",
@@ -69,7 +73,7 @@ MAY_USE = {
 }
 # What every module of the library may use beside the public headers. Of these, os uses none.
 FOR_ALL = "os allocator error list compiler sized trace debug".split()
-PUBLIC_ONLY = ("cli", "bench", "group", "append")
+PUBLIC_ONLY = ("cli", "bench", "group", "append", "metrics_print")
 PROGRAMS = ("cli", "bench")  # of these, which may call the others as well
 # Headers that are not their namesake's: the engine's structure is known far below the engine.
 HEADERS = {"src/engine.h": "engine.h", "src/iteration.h": "engine"}
@@ -83,6 +87,8 @@ UPWARD = [
     # What else the end of a request takes (completion.h), and what a backend reports (backend.h).
     (BACKENDS, "queue", "uvdio__queue_(continue|note_end)"),
     (BACKENDS, "queue", "uvdio__queue_(again|punt|broken|mended|forget_running|flush_if_due)"),
+    # How long a system call took: declared in engine.h, implemented by metrics.c.
+    (BACKENDS + " file", "metrics", "uvdio__engine_keep_call"),
     # A frame's release: the only thing that buffers know of arenas.
     ("buffer", "arena", "uvdio__arena_release"),
     # A request has got its frames, on whatever thread one was released: declared in arena.h.

@@ -21,6 +21,10 @@ set(uvdio_sources
   src/share.c
   src/pending.c
   src/late.c
+  src/metrics.c
+  src/metrics_print.c
+  src/histogram.c
+  src/ticks.c
   src/engine.c
   src/engine_init.c
   src/engine_close.c

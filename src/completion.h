@@ -16,7 +16,8 @@ void uvdio__order_outcome(uvdio_req_t* req);
 
 /* What the end of a request takes where it is not a plain one (engine->has_plain_end). Outside of
  * an iteration the count of requests in flight is noted before it falls, and the loop comes back
- * for the callback. With classes the request is not in flight any more. */
+ * for the callback. With classes the request is not in flight any more; with metrics its time is
+ * taken. */
 void uvdio__queue_note_end(uvdio_req_t* req);
 
 /* A request that has no outcome yet takes another step, on its queue or on the pool. */

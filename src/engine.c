@@ -22,6 +22,7 @@
 #include "file.h"
 #include "frames.h"
 #include "late.h"
+#include "metrics.h"
 #include "vector.h"
 
 /* Rounds of callbacks, flushes and completions within one iteration. A bound for a kernel that has
@@ -145,10 +146,30 @@ static inline void finish_request(uvdio_engine_t* engine, uvdio_req_t* req) {
   req->cb_.io(req, (ssize_t)req->result, req->buf_);
 }
 
+/* The same as below, and the times between. A callback may stop metrics. */
+static UVDIO__NOINLINE unsigned run_completed_measured(uvdio_engine_t* engine, unsigned budget) {
+  unsigned called = 0;
+
+  uvdio__metrics_before_callbacks(engine);
+  while (called < budget && engine->metrics != NULL && !uvdio__engine_is_inherited(engine) &&
+         !uvdio__list_is_empty(&engine->completed)) {
+    uvdio_req_t* req = uvdio__list_take(&engine->completed);
+    uvdio_op_t op = req->op;
+    uvdio__metrics_before_callback(req);
+    finish_request(engine, req);
+    uvdio__metrics_after_callback(engine, op);
+    called++;
+  }
+  return called;
+}
+
 /* Runs callbacks of completed requests, `budget` at most. Returns how many. */
 static unsigned run_completed(uvdio_engine_t* engine, unsigned budget) {
   unsigned called = 0;
 
+  if (UVDIO__UNLIKELY(engine->metrics != NULL)) {
+    return run_completed_measured(engine, budget);
+  }
   while (called < budget && !uvdio__engine_is_inherited(engine) &&
          !uvdio__list_is_empty(&engine->completed)) {
     finish_request(engine, uvdio__list_take(&engine->completed));
@@ -212,9 +233,8 @@ void uvdio__iteration_end(uvdio_engine_t* engine) {
   } else {
     let_loop_block(engine);
   }
-  if (uvdio__engine_pending(engine) == 0 && engine->loop_ref_held) {
-    uv_unref((uv_handle_t*)&engine->check);
-    engine->loop_ref_held = 0;
+  if (uvdio__engine_pending(engine) == 0) {
+    uvdio__loop_let_go(engine);
   }
 }
 
@@ -256,6 +276,22 @@ static int may_go_on(const uvdio_engine_t* engine, iteration_t* iteration) {
          (iteration->again || !uvdio__list_is_empty(&engine->completed));
 }
 
+/* What was asked to be looked at. */
+static UVDIO__NOINLINE void watch_iteration(uvdio_engine_t* engine) {
+  uvdio__late_look(engine);
+  if ((engine->watches & WATCHES_METRICS) != 0 && !uvdio__engine_is_inherited(engine)) {
+    uvdio__metrics_end_iteration(engine);
+  }
+}
+
+/* Before the loop blocks. */
+static UVDIO__NOINLINE void watch_turn(uvdio_engine_t* engine) {
+  uvdio__late_arm(engine);
+  if ((engine->watches & WATCHES_METRICS) != 0 && !uvdio__engine_is_inherited(engine)) {
+    uvdio__metrics_end_turn(engine);
+  }
+}
+
 /* Runs callbacks until none are left or the budget is spent. Submissions made by callbacks are
  * flushed after the last callback, or when a batch fills; completions that a flush brought along
  * are taken. A backend that has to be asked again after that is asked in the next iteration, for
@@ -283,7 +319,9 @@ void uvdio__iteration_run_callbacks(uvdio_engine_t* engine) {
   /* Busy polling just succeeded: poll again next iteration. */
   engine->poll_pending = iteration.again || engine->stats.busy_hits != hits;
   count_callbacks(engine, engine->callbacks_max - iteration.budget);
-  uvdio__late_look(engine);
+  if (UVDIO__UNLIKELY(engine->watches != 0)) {
+    watch_iteration(engine);
+  }
 }
 
 int uvdio__engine_has_work(const uvdio_engine_t* engine) {
@@ -311,7 +349,9 @@ void uvdio__iteration_on_prepare(uv_prepare_t* handle) {
     return_to_thread(engine);
   }
   uvdio__iteration_sweep(engine);
-  uvdio__late_arm(engine);
+  if (UVDIO__UNLIKELY(engine->watches != 0)) {
+    watch_turn(engine);
+  }
 }
 
 /* Others have ended what requests of this engine's waited for. */

@@ -32,7 +32,7 @@
  *   - CLOSED implies that nothing waits, runs or is completed, and that no file is left;
  *   - without a bound thread nothing is in flight;
  *   - requests are in flight within `limit` only;
- *   - `not_direct` counts what waits, and the classes.
+ *   - `not_direct` counts what waits, the classes, and the metrics.
  */
 #ifndef UVDIO_ENGINE_H
 #define UVDIO_ENGINE_H
@@ -64,6 +64,13 @@ typedef enum {
 #define REFUSES_ALL (1u << 0)  /* it is not open */
 #define REFUSES_SOME (1u << 1) /* those of classes that are full (class.h) */
 
+/* What looks at each iteration. */
+#define WATCHES_LATE (1u << 0)    /* late.h */
+#define WATCHES_METRICS (1u << 1) /* metrics.h */
+
+/* Kinds of system calls: uvdio_call_t of uvdio/metrics.h, in its order. */
+typedef enum { CALL_SUBMIT = 0, CALL_REAP, CALL_REGISTER, CALL_FILE } uvdio__call_t;
+
 typedef enum { LOOP_ATTACHED = 0, LOOP_LINGERING, LOOP_DETACHED } uvdio__loop_state_t;
 
 struct uvdio_engine_s {
@@ -83,9 +90,13 @@ struct uvdio_engine_s {
   uint64_t look_due_ms; /* by uv_now() */
   uint64_t last_end_ms; /* the last iteration that ran callbacks */
 
+  unsigned watches;             /* WATCHES_*: what looks at each iteration; 0: nothing */
+  uint64_t note_calls_above_ns; /* system calls that take longer are looked at */
+
   /* Conditions of the current iteration; each is 0 or 1. */
   int in_iteration;     /* callbacks run or queues are submitted: no wake-up is needed */
-  int has_plain_end;    /* in an iteration, without classes: a request ends without further ado */
+  int has_plain_end;    /* in an iteration, without classes and metrics: a request just ends */
+  int has_plain_accept; /* the loop is held, and there are no metrics: a request is just counted */
   int poll_pending;     /* a backend has to be asked again before the loop blocks */
   int busy_poll_wanted; /* something was submitted that busy polling should wait for */
   int idle_active;      /* the idle handle is active: the loop does not block */
@@ -103,15 +114,16 @@ struct uvdio_engine_s {
 
   uvdio__queue_t queues[QUEUES];
   unsigned queue_count;
-  unsigned next_queue;     /* the one that submits next where both have something waiting */
-  unsigned limit;          /* requests in flight on all queues; 0 until the first iteration */
-  unsigned waiting;        /* length of all `waiting` lists, those of classes included */
-  unsigned not_direct;     /* `waiting`, and 1 with classes; 0: a request may go to its backend */
-  uvdio__list_t completed; /* requests whose callback is due, oldest first */
+  unsigned next_queue; /* the one that submits next where both have something waiting */
+  unsigned limit;      /* requests in flight on all queues; 0 until the first iteration */
+  unsigned waiting;    /* length of all `waiting` lists, those of classes included */
+  unsigned not_direct; /* `waiting`, 1 with classes, 1 with metrics; 0: a request goes on at once */
+  uvdio__list_t completed;         /* requests whose callback is due, oldest first */
   struct uvdio__vector_s* vectors; /* the stock, for requests with several buffers (vector.h) */
   unsigned vector_count;           /* of the stock; `depth` at most */
   struct uvdio__durability_s* durability; /* by device (durability.h) */
   struct uvdio__classes_s* classes;       /* null: none (class.h) */
+  struct uvdio__metrics_s* metrics;       /* null: off (metrics.h) */
   uvdio_file_t* files;                    /* every file that is opening, open or closing */
   uvdio_link_t_ shares;                   /* those of them that have a share (share.h) */
   uvdio_file_t no_file;      /* in the place of one, for what has none: names, frames; on no list */
@@ -179,24 +191,34 @@ static inline void uvdio__engine_accept(uvdio_engine_t* engine, uvdio_req_t* req
   engine->stats.submitted++;
   req->submitted_ms_ = uv_now(engine->loop);
   uvdio__trace_submit(req);
-  if (!engine->loop_ref_held) {
-    uvdio__loop_hold(engine);
+  if (UVDIO__UNLIKELY(!engine->has_plain_accept)) {
+    uvdio__loop_note_accept(engine, req);
   }
 }
 
+/* Keeps how long a system call took, in the counters and in the metrics (metrics.c). */
+void uvdio__engine_keep_call(uvdio_engine_t* engine, uvdio__call_t call, uint64_t took_ns);
+
 /* A system call on the loop's thread, or a few of them, that began at that time of
  * uvdio__clock_ns(), has ended. */
-static inline void uvdio__engine_note_call(uvdio_engine_t* engine, uint64_t began_ns) {
+static inline void uvdio__engine_note_call(uvdio_engine_t* engine, uvdio__call_t call,
+                                           uint64_t began_ns) {
   uint64_t took_ns = uvdio__clock_ns() - began_ns;
 
-  if (UVDIO__UNLIKELY(took_ns > engine->stats.longest_call_ns)) {
-    engine->stats.longest_call_ns = took_ns;
+  if (UVDIO__UNLIKELY(took_ns > engine->note_calls_above_ns)) {
+    uvdio__engine_keep_call(engine, call, took_ns);
   }
 }
 
 /* After a change of what it depends on. */
 static inline void uvdio__engine_set_plain_end(uvdio_engine_t* engine) {
-  engine->has_plain_end = engine->in_iteration && engine->classes == NULL;
+  engine->has_plain_end =
+      engine->in_iteration && engine->classes == NULL && engine->metrics == NULL;
+}
+
+/* The same. */
+static inline void uvdio__engine_set_plain_accept(uvdio_engine_t* engine) {
+  engine->has_plain_accept = engine->loop_ref_held && engine->metrics == NULL;
 }
 
 /*
@@ -270,7 +292,10 @@ static inline void uvdio__engine_assert_valid(const uvdio_engine_t* engine) {
           uvdio__list_is_empty(&engine->completed) && uvdio__list_is_empty(&engine->frame_waits)));
   assert(engine->thread != 0 || engine->stats.in_flight == 0);
   assert(engine->stats.in_flight <= engine->limit);
-  assert(engine->not_direct == engine->waiting + (engine->classes != NULL));
+  assert(engine->not_direct ==
+         engine->waiting + (engine->classes != NULL) + (engine->metrics != NULL));
+  assert(((engine->watches & WATCHES_METRICS) != 0) == (engine->metrics != NULL));
+  assert(((engine->watches & WATCHES_LATE) != 0) == (engine->late_cb != NULL));
   (void)engine;
 }
 

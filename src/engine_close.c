@@ -22,6 +22,7 @@
 #include "file.h"
 #include "frames.h"
 #include "iteration.h"
+#include "metrics.h"
 #include "vector.h"
 
 /* How long an iteration off the loop blocks at most: events that the loop learns of by other means
@@ -32,6 +33,7 @@ void uvdio__engine_free(uvdio_engine_t* engine) {
   uvdio__vector_free_stock(engine);
   uvdio__durability_free(engine);
   uvdio__class_free(engine);
+  uvdio__metrics_free(engine);
   if (engine->has_signal && !uvdio__engine_is_forked(engine)) {
     uv_mutex_destroy(&engine->signal_mutex);
   }

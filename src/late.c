@@ -56,6 +56,7 @@ int uvdio_engine_watch(uvdio_engine_t* engine, uint64_t deadline_ms, uvdio_late_
   if (error == 0) {
     engine->late_cb = cb;
     engine->late_arg = arg;
+    engine->watches = cb != NULL ? engine->watches | WATCHES_LATE : engine->watches & ~WATCHES_LATE;
     engine->late_ms = deadline_ms;
     engine->look_due_ms = uv_now(engine->loop) + period_of(engine);
   }

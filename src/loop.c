@@ -7,6 +7,7 @@
 #include "loop.h"
 
 #include "engine.h"
+#include "metrics.h"
 
 void uvdio__loop_attach(uvdio_engine_t* engine, const uvdio__loop_hooks_t* hooks) {
   engine->hooks = hooks;
@@ -19,9 +20,24 @@ void uvdio__loop_attach(uvdio_engine_t* engine, const uvdio__loop_hooks_t* hooks
   uv_unref((uv_handle_t*)&engine->prepare);
 }
 
-void uvdio__loop_hold(uvdio_engine_t* engine) {
-  uv_ref((uv_handle_t*)&engine->check);
-  engine->loop_ref_held = 1;
+static void set_held(uvdio_engine_t* engine, int is_held) {
+  engine->loop_ref_held = is_held;
+  uvdio__engine_set_plain_accept(engine);
+}
+
+void uvdio__loop_let_go(uvdio_engine_t* engine) {
+  if (engine->loop_ref_held) {
+    uv_unref((uv_handle_t*)&engine->check);
+    set_held(engine, 0);
+  }
+}
+
+void uvdio__loop_note_accept(uvdio_engine_t* engine, uvdio_req_t* req) {
+  if (!engine->loop_ref_held) {
+    uv_ref((uv_handle_t*)&engine->check);
+    set_held(engine, 1);
+  }
+  uvdio__metrics_accept(req);
 }
 
 /*
@@ -207,7 +223,7 @@ void uvdio__loop_detach(uvdio_engine_t* engine) {
   engine->loop_state = LOOP_DETACHED;
   engine->poller = 0;
   engine->idle_active = 0;
-  engine->loop_ref_held = 1; /* Nothing is left to refer to. */
+  set_held(engine, 1); /* Nothing is left to refer to. */
   uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->check, on_check_closed);
   uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->idle, on_idle_closed);
   uvdio__loop_close_handle(engine, (uv_handle_t*)&engine->prepare, on_prepare_closed);

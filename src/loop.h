@@ -26,8 +26,12 @@ typedef struct uvdio__loop_hooks_s {
 /* Initialises and starts the handles. Can't fail. */
 void uvdio__loop_attach(uvdio_engine_t* engine, const uvdio__loop_hooks_t* hooks);
 
-/* Keeps the loop alive for requests that were accepted. */
-void uvdio__loop_hold(uvdio_engine_t* engine);
+/* A request was accepted: keeps the loop alive for it where nothing does yet, and takes the time
+ * where metrics are on. Not called where neither is to be done (engine->has_plain_accept). */
+void uvdio__loop_note_accept(uvdio_engine_t* engine, uvdio_req_t* req);
+
+/* Nothing is pending: keeps the loop alive no more. */
+void uvdio__loop_let_go(uvdio_engine_t* engine);
 
 /* Closes all handles, those of backends included, and makes the first tick. */
 void uvdio__loop_detach(uvdio_engine_t* engine);

@@ -9,6 +9,7 @@
 
 #include "batch.h"
 #include "class.h"
+#include "metrics.h"
 #include "share.h"
 
 static uvdio__queue_t* pool_of(uvdio_engine_t* engine) {
@@ -48,6 +49,9 @@ void uvdio__queue_complete(uvdio_req_t* req) {
 
   if (engine->classes != NULL) {
     uvdio__class_end(req);
+  }
+  if (engine->metrics != NULL) {
+    uvdio__metrics_outcome(req);
   }
   uvdio__queue_push_completed(engine, req);
   if (!engine->in_iteration) {
@@ -100,6 +104,9 @@ static void note_in_flight(uvdio_engine_t* engine) {
 /* A backend may finish requests within the call. */
 static void flush(uvdio__queue_t* queue) {
   note_in_flight(queue->engine);
+  if (UVDIO__UNLIKELY(queue->engine->metrics != NULL)) {
+    uvdio__metrics_flush(queue);
+  }
   queue->backend->flush(queue);
   queue->batch_weight = queue->unflushed;
   update_batch_limit(queue, 0);
@@ -158,7 +165,7 @@ static int handle_submit_error(uvdio__queue_t* queue, uvdio_req_t* req, int erro
   return 1;
 }
 
-/* Without a priority. */
+/* Without a priority, and without metrics. */
 static int submit_plain(uvdio__queue_t* queue, uvdio_req_t* req) {
   int error = queue->backend->submit(queue, req);
 
@@ -178,6 +185,9 @@ static int submit(uvdio__queue_t* queue, uvdio_req_t* req) {
   }
   if (req->ioprio_ != 0 && queue->backend->prioritise != NULL) {
     queue->backend->prioritise(queue, req);
+  }
+  if (queue->engine->metrics != NULL) {
+    uvdio__metrics_begin(req);
   }
   uvdio__queue_started(queue, req);
   return 1;
@@ -292,8 +302,13 @@ void uvdio__queue_add(uvdio_req_t* req) {
   }
 }
 
-/* With classes a request begins at once where they let it. */
-static UVDIO__NOINLINE void add_and_submit(uvdio_engine_t* engine, uvdio_req_t* req) {
+/* With metrics a request begins as without them. With classes it begins at once where they let
+ * it. */
+static UVDIO__NOINLINE void start_with_more(uvdio_engine_t* engine, uvdio_req_t* req) {
+  if (engine->waiting == 0 && engine->classes == NULL && uvdio__queue_has_room(req->queue_)) {
+    (void)submit(req->queue_, req);
+    return;
+  }
   uvdio__queue_add(req);
   if (engine->classes != NULL) {
     submit_classes(engine);
@@ -310,7 +325,7 @@ void uvdio__queue_start(uvdio_req_t* req) {
   if (uvdio__queue_has_room(queue) && queue->engine->not_direct == 0) {
     (void)submit_plain(queue, req);
   } else {
-    add_and_submit(queue->engine, req);
+    start_with_more(queue->engine, req);
   }
 }
 
@@ -384,6 +399,9 @@ void uvdio__queue_note_end(uvdio_req_t* req) {
   note_outside(req->engine_);
   if (req->engine_->classes != NULL) {
     uvdio__class_end(req);
+  }
+  if (req->engine_->metrics != NULL) {
+    uvdio__metrics_outcome(req);
   }
 }
 

@@ -54,8 +54,8 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_HOLDS (1u << 19)     /* it keeps the files open that its paths are about */
 #define REQ_ASKED (1u << 20)     /* what it does next has been asked for a fault (faults/front.c) */
 #define REQ_SHORT (1u << 21)     /* and moves `result` bytes of its transfer at most */
-
-#define REQ_LATE (1u << 22) /* its deadline has passed, and was told */
+#define REQ_LATE (1u << 22)      /* its deadline has passed, and was told */
+#define REQ_MEASURED (1u << 23)  /* it was accepted with metrics on (metrics.h) */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */

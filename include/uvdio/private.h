@@ -33,6 +33,19 @@ typedef struct uvdio_facts_s_ {
   uint32_t atomic_max;
 } uvdio_facts_t_;
 
+/* What metrics count of a file (uvdio/metrics.h). */
+typedef struct uvdio_file_counters_s_ {
+  uint64_t reads;
+  uint64_t writes;
+  uint64_t syncs;
+  uint64_t others;
+  uint64_t failed;
+  uint64_t bytes_read;
+  uint64_t bytes_written;
+  uint64_t longest_ns;
+  unsigned longest_op; /* uvdio_op_t */
+} uvdio_file_counters_t_;
+
 /* The origin: src/buffer.h. */
 #define UVDIO_BUF_PRIVATE_FIELDS const void* owner_;
 
@@ -76,6 +89,9 @@ typedef struct uvdio_facts_s_ {
   unsigned char charged_;        \
   uint32_t deadline_ms_;         \
   uvdio_arena_t* arena_;         \
+  uint64_t accepted_ticks_;      \
+  uint64_t began_ticks_;         \
+  uint64_t ended_ticks_;         \
   void* reserved_[4]; /* zero; becomes fields of later versions */
 
 /* src/file.h tells the states, src/order.h the lists. */
@@ -127,6 +143,7 @@ typedef struct uvdio_facts_s_ {
   uint32_t system_read_align_;                                                                    \
   uint32_t recommended_align_;                                                                    \
   uvdio_facts_t_ facts_;                                                                          \
+  uvdio_file_counters_t_ counters_;                                                               \
   void* durability_; /* src/durability.h */                                                       \
   void* share_;      /* src/share.h; null without UVDIO_O_DUP */                                  \
   char* path_;                                                                                    \

@@ -53,6 +53,9 @@ static const char usage[] =
     "  --backend B[,B..]  ring, aio, pool, memory (all that are available)\n"
     "  --operation O[,O]  write, verify, random-read (all)\n"
     "  --seed N           of the bytes and of the random offsets (1)\n"
+    "  --metrics          where the time goes, for each row: what waited in the\n"
+    "                     library, was with the kernel or a worker, and waited for its\n"
+    "                     callback; system calls; turns of the loop\n"
     "  --json             one array with an object per row, instead of the table\n"
     "  --help             this text\n"
     "\n"
@@ -60,7 +63,7 @@ static const char usage[] =
     "from submission to callback, exact to 2 %. CPU is the user and system time of\n"
     "all threads per operation; write and verify include making and checking the\n"
     "bytes. JSON keys: backend, operation, block_size, depth, iops, bytes_per_s,\n"
-    "p50_us, p99_us, cpu_us_per_op.\n"
+    "p50_us, p99_us, cpu_us_per_op, and metrics where they were asked for.\n"
     "\n"
     "Exit codes: 0 done, 1 failed or bytes were wrong, 2 wrong usage, 128+N ended by\n"
     "signal N.\n";
@@ -154,8 +157,15 @@ static int run_phase(bench_t* bench, session_t* session, uvdio_file_t* file,
                      .block_size = params->block_size,
                      .depth = params->depth};
   show_status(bench, backend, params->depth, bench_operation_text(params->operation));
+  if (bench->with_metrics) {
+    (void)uvdio_metrics_reset(session->engine);
+  }
   if (bench_run(session, file, params, &row.figures, failure) != 0) {
     return -1;
+  }
+  if (bench->with_metrics) {
+    row.metrics =
+        session_metrics(session, bench->as_json ? UVDIO_METRICS_JSON : UVDIO_METRICS_TEXT);
   }
   assert(bench->row_count < BENCH_ROWS_MAX);
   bench->rows[bench->row_count++] = row;
@@ -213,6 +223,11 @@ static int run_session(bench_t* bench, uvdio_backend_t backend, unsigned depth) 
   int error = session_open(&session, &options);
   if (error != 0) {
     return session_report("bench", backend, error);
+  }
+  error = bench->with_metrics ? uvdio_metrics_start(session.engine, NULL) : 0;
+  if (error != 0) {
+    session_close(&session);
+    return report_error("bench", "start", "metrics", error);
   }
   error = session_watch(&session, NULL, NULL);
   int code = error == 0 ? run_file(bench, &session, backend, depth)
@@ -328,6 +343,7 @@ enum {
   OPTION_BACKEND,
   OPTION_OPERATION,
   OPTION_SEED,
+  OPTION_METRICS,
   OPTION_JSON
 };
 
@@ -347,6 +363,9 @@ static int set_option(bench_t* bench, int option, const char* value) {
       return parse_list("bench", value, add_operation, bench);
     case OPTION_SEED:
       return parse_count("bench", "--seed", value, 0, UINT64_MAX, &bench->seed);
+    case OPTION_METRICS:
+      bench->with_metrics = 1;
+      return CLI_OK;
     case OPTION_JSON:
       bench->as_json = 1;
       return CLI_OK;
@@ -383,6 +402,9 @@ static int run_path(bench_t* bench, const char* path) {
   int code = set_defaults(bench);
   code = code == CLI_OK ? choose_path(bench, path) : code;
   code = code == CLI_OK ? run_bench(bench) : code;
+  for (size_t i = 0; i < bench->row_count; i++) {
+    free(bench->rows[i].metrics);
+  }
   free(bench->path);
   return code;
 }
@@ -396,6 +418,7 @@ int bench_main(int argc, char** argv) {
       {"backend", required_argument, NULL, OPTION_BACKEND},
       {"operation", required_argument, NULL, OPTION_OPERATION},
       {"seed", required_argument, NULL, OPTION_SEED},
+      {"metrics", no_argument, NULL, OPTION_METRICS},
       {"json", no_argument, NULL, OPTION_JSON},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},

@@ -40,13 +40,14 @@ typedef struct bench_params_s {
   uint64_t seed;        /* of the pattern, and of the random offsets */
 } bench_params_t;
 
-/* One line of the outcome. The JSON has exactly these fields. */
+/* One line of the outcome. The JSON has these fields. */
 typedef struct bench_row_s {
   const char* backend;
   bench_operation_t operation;
   size_t block_size;
   unsigned depth;
   meter_figures_t figures;
+  char* metrics; /* as text or JSON; null where nobody asked */
 } bench_row_t;
 
 #define BENCH_BACKEND_COUNT 4
@@ -58,6 +59,7 @@ typedef struct bench_row_s {
 typedef struct bench_s {
   /* options */
   int as_json;
+  int with_metrics;
   int all_backends; /* none was named: those that are not available are left out */
   uvdio_backend_t backends[BENCH_BACKEND_COUNT];
   size_t backend_count;

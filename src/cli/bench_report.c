@@ -29,13 +29,14 @@ const char* bench_operation_text(bench_operation_t operation) {
 }
 
 static json_t* row_json(const bench_row_t* row) {
+  json_t* metrics = row->metrics != NULL ? json_loads(row->metrics, 0, NULL) : NULL;
   return json_pack(
-      "{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "backend", row->backend, "operation",
+      "{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o*}", "backend", row->backend, "operation",
       bench_operation_text(row->operation), "block_size", (json_int_t)row->block_size, "depth",
       (json_int_t)row->depth, "iops", json_thousandths(row->figures.iops), "bytes_per_s",
       json_thousandths(row->figures.bytes_per_s), "p50_us", json_thousandths(row->figures.p50_us),
       "p99_us", json_thousandths(row->figures.p99_us), "cpu_us_per_op",
-      json_thousandths(row->figures.cpu_us_per_op));
+      json_thousandths(row->figures.cpu_us_per_op), "metrics", metrics);
 }
 
 int bench_print_json(const bench_t* bench) {
@@ -105,6 +106,16 @@ static int print_table(const bench_t* bench) {
   return error == 0 ? CLI_OK : report_error("bench", "print", "the table", UV_ENOMEM);
 }
 
+static void print_metrics(const bench_t* bench) {
+  for (size_t i = 0; i < bench->row_count; i++) {
+    const bench_row_t* row = &bench->rows[i];
+    if (row->metrics != NULL) {
+      printf("%s, %s, depth %u\n%s\n", row->backend, bench_operation_text(row->operation),
+             row->depth, row->metrics);
+    }
+  }
+}
+
 static void print_choice(void) {
   session_t session;
   if (session_open(&session, NULL) != 0) {
@@ -144,6 +155,7 @@ int bench_print(const bench_t* bench) {
   print_heading(bench);
   int code = print_table(bench);
   printf("\n");
+  print_metrics(bench);
   for (size_t i = 0; i < CLI_COUNT_OF(bench->notes); i++) {
     printf("%s%s", bench->notes[i], *bench->notes[i] != '\0' ? "\n" : "");
   }

@@ -76,6 +76,8 @@ static const char usage[] =
     "  --block BYTES    bytes per request, with K, M or G: a multiple of 4096, at\n"
     "                   most 1G (1M)\n"
     "  --backend B      auto, ring, aio or pool (auto)\n"
+    "  --metrics        print where the time went, by operation: what waited in uvdio,\n"
+    "                   was with the kernel or a worker, and waited for its callback\n"
     "  --progress       show progress although stderr is no terminal\n"
     "  --no-progress    never show progress\n"
     "  --help           this text\n"
@@ -106,6 +108,7 @@ typedef struct {
   char* target_path;
   int in_place;
   uvdio_engine_options_t engine;
+  int with_metrics;
   uint64_t block_size;
   sparse_t sparse;
   int preserve;
@@ -130,6 +133,7 @@ typedef struct {
   uint64_t started_ns;
   double copy_seconds;
   double verify_seconds;
+  char* metrics; /* or null */
   char method[256];
 } copy_t;
 
@@ -486,8 +490,15 @@ static int run_session(copy_t* copy) {
   if (error != 0) {
     code = report_error("copy", "watch", "signals and the clock", error);
   }
+  if (copy->with_metrics) {
+    error = uvdio_metrics_start(copy->session.engine, NULL);
+    code = error == 0 ? code : report_error("copy", "start", "metrics", error);
+  }
   if (code == CLI_OK) {
     code = run_steps(copy);
+  }
+  if (copy->with_metrics) {
+    copy->metrics = session_metrics(&copy->session, UVDIO_METRICS_TEXT);
   }
   discard(copy);
   progress_close(&copy->progress);
@@ -573,7 +584,9 @@ static int run_copy(copy_t* copy, const char* path) {
   target_free(&copy->target);
   if (code == CLI_OK) {
     print_summary(copy);
+    fputs(copy->metrics != NULL ? copy->metrics : "", stdout);
   }
+  free(copy->metrics);
   free(copy->target_path);
   return code;
 }
@@ -585,6 +598,7 @@ enum {
   OPTION_DEPTH,
   OPTION_BLOCK,
   OPTION_BACKEND,
+  OPTION_METRICS,
   OPTION_PROGRESS,
   OPTION_NO_PROGRESS
 };
@@ -630,6 +644,9 @@ static int set_option(copy_t* copy, int option, const char* value) {
       return parse_bytes("copy", "--block", value, UVDIO_ALIGNMENT, BLOCK_MAX, &copy->block_size);
     case OPTION_BACKEND:
       return set_backend(copy, value);
+    case OPTION_METRICS:
+      copy->with_metrics = 1;
+      return CLI_OK;
     case OPTION_PROGRESS:
     case OPTION_NO_PROGRESS:
       copy->progress_wanted = option == OPTION_PROGRESS;
@@ -653,6 +670,7 @@ int copy_main(int argc, char** argv) {
       {"depth", required_argument, NULL, OPTION_DEPTH},
       {"block", required_argument, NULL, OPTION_BLOCK},
       {"backend", required_argument, NULL, OPTION_BACKEND},
+      {"metrics", no_argument, NULL, OPTION_METRICS},
       {"progress", no_argument, NULL, OPTION_PROGRESS},
       {"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
       {"help", no_argument, NULL, 'h'},

@@ -91,6 +91,15 @@ int64_t session_await(session_t* session, uvdio_req_t* req, int accepted) {
   return req->result;
 }
 
+char* session_metrics(const session_t* session, uvdio_metrics_format_t format) {
+  size_t size = 1 << 16; /* many times what a session's operations take */
+  char* text = malloc(size);
+  if (text != NULL) {
+    (void)uvdio_metrics_print(session->engine, format, text, size, NULL);
+  }
+  return text;
+}
+
 void session_close(session_t* session) {
   for (size_t i = 0; i < CLI_COUNT_OF(session->watchers); i++) {
     if (session->watchers[i].data != NULL) {

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "uvdio.h"
+#include "uvdio/metrics.h"
 
 typedef struct session_s {
   uv_loop_t loop;
@@ -41,6 +42,9 @@ void session_run(session_t* session);
  * callback was session_done. Returns the result. */
 int64_t session_await(session_t* session, uvdio_req_t* req, int accepted);
 void session_done(uvdio_req_t* req, int64_t result);
+
+/* What the engine's metrics tell; the caller frees it. Null where there is no memory for it. */
+char* session_metrics(const session_t* session, uvdio_metrics_format_t format);
 
 /* Closes engine and loop. Handles of the caller's have to be closing by then. */
 void session_close(session_t* session);

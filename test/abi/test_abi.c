@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "uvdio.h"
+#include "uvdio/metrics.h"
 #include "uvdio/sim.h"
 
 #define CANARY UINT64_C(0x6b6e6f6365737261)
@@ -116,10 +117,26 @@ static void options_that_are_unknown_are_refused(void** state) {
                    UV_E2BIG);
 }
 
+static void metrics_stay_within_their_structures(void** state) {
+  GUARDED(uvdio_metrics_t) metrics = {.canary = CANARY};
+  GUARDED(uvdio_call_metrics_t) call = {.canary = CANARY};
+  GUARDED(uvdio_file_metrics_t) of_file = {.canary = CANARY};
+  uvdio_file_t file = {0};
+  uvdio_metrics_options_t options = {.stall_ns = 1};
+
+  (void)state;
+  assert_int_equal(uvdio_metrics_start(engine, &options), 0);
+  assert_int_equal(uvdio_metrics(engine, &metrics.it), 0);
+  assert_int_equal(uvdio_metrics_call(engine, UVDIO_CALL_SUBMIT, &call.it), 0);
+  assert_int_equal(uvdio_file_metrics(&file, &of_file.it), 0);
+  assert_true(metrics.canary == CANARY && call.canary == CANARY && of_file.canary == CANARY);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(results_stay_within_their_structures, set_up, tear_down),
       cmocka_unit_test_setup_teardown(files_and_requests_keep_their_size, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(metrics_stay_within_their_structures, set_up, tear_down),
       cmocka_unit_test_setup_teardown(options_that_are_unknown_are_refused, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,6 +278,11 @@ rm -f d/*
 dd if=/dev/zero of=sparse bs=1 count=0 seek=33554433 2>/dev/null
 run 0 "copy of a file that is one hole" copy --verify sparse target
 check "... is identical" identical sparse target
+run 0 "copy --metrics" copy --metrics source.4097 target
+says "... says where the time went" '^write, class 0: [1-9][0-9]* requests$'
+says "... by stage" '^    wait  *[0-9.]*  '
+check "... and copies" identical source.4097 target
+rm -f target
 for at in 0 1000 300000 33550000; do # data at the begin, within blocks, and at the end
   dd if=source.4097 of=sparse bs=1 seek=$at conv=notrunc 2>/dev/null
 done
@@ -663,6 +668,7 @@ backends=4
 [ -n "$ring_absent" ] && backends=3
 run 0 "bench --json" bench --json --size 1M --seconds 0.05 d
 check "... has three rows for each backend" lines_with "$out" '"backend":' $((3 * backends))
+check "... and no metrics" lines_with "$out" '"metrics"' 0
 for key in backend operation block_size depth iops bytes_per_s p50_us p99_us cpu_us_per_op; do
   check "... each with the key $key" lines_with "$out" "^ *\"$key\": " $((3 * backends))
 done
@@ -728,6 +734,16 @@ else
     }
     END { exit compared != 2 || right != 2 }' "$out"
 fi
+run 0 "bench --metrics" bench --size 64K --seconds 0.01 --backend pool --metrics d
+for operation in write verify random-read; do
+  says "... of each row, $operation" "^pool, $operation, depth 32\$"
+done
+says "... by stage" '^    backend  *[0-9.]*  *[0-9.]*  *[0-9.]*  *[0-9.]*  *[0-9.]*  *[0-9.]*$'
+says "... with as many requests as there were" '^write, class 0: 16 requests$'
+run 0 "bench --metrics --json" \
+  bench --size 64K --operation write --backend pool --metrics --json d
+says "... has them in the row" '"requests": 16,'
+says "... and the stages" '"callback": {'
 run 0 "bench of one operation of one backend" \
   bench --size 1M --seconds 0.05 --operation random-read --backend pool --json d
 check "... has one row" lines_with "$out" '"backend": "pool"' 1

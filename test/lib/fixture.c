@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "fixture.h"
+#include "uvdio/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,6 +285,7 @@ void start_engine(struct fixture* f, uvdio_engine_options_t options) {
   uvdio_engine_set_data(f->engine, f);
   if (matrix.has_classes) {
     set_classes(f->engine);
+    assert_ok(uvdio_metrics_start(f->engine, NULL));
   }
   f->closed = 0;
 }

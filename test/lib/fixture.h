@@ -11,8 +11,8 @@
  * ext4. The backend "registered" is the ring as well, with buffers that are frames of arenas, so
  * that transfers use registered memory, and on a loop that has run before, so that the engine is
  * bound from the start. With --pieces, transfers of the tracker's have so many buffers; with
- * --handles dup, files are opened with UVDIO_O_DUP; with --classes on, engines have classes, and
- * requests of the tracker's belong to one after the other.
+ * --handles dup, files are opened with UVDIO_O_DUP; with --classes on, engines have classes and
+ * metrics, and requests of the tracker's belong to one class after the other.
  *
  * fixture_tear_down() ends every test with the same questions: has every accepted request been
  * called back once, is nothing pending, are no frames out, does the engine close with one callback,

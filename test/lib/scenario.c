@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ops.h"
+#include "uvdio/metrics.h"
 
 #define PAGES 32u
 #define NEW 128u /* added to a page's seed by a write */
@@ -266,6 +267,10 @@ static int start(struct scenario* s, uvdio_backend_t backend) {
   }
   uvdio_engine_set_data(f->engine, f);
   f->closed = 0;
+  code = uvdio_metrics_start(f->engine, NULL);
+  if (code != 0 && !scenario_allows(s, code)) {
+    broken(s, "uvdio_metrics_start gave", code);
+  }
   return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "model_names.h"
 #include "tracker.h"
 #include "uvdio/group.h"
+#include "uvdio/metrics.h"
 #include "uvdio/sim.h"
 
 #define FILES 3u
@@ -1179,6 +1180,9 @@ static void start_engine(struct run* run) {
                  : uvdio_engine_create(&run->engine, &run->loop, &options);
   expect_code(code, 0, "init");
   uvdio_engine_set_data(run->engine, run);
+  if (choose(&run->choices, 2) == 0) {
+    expect_code(uvdio_metrics_start(run->engine, NULL), 0, "metrics");
+  }
   run->closing = 0;
   run->dead = 0;
   run->totals->engines++;

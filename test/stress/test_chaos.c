@@ -33,6 +33,7 @@
 #include "model_log.h"
 #include "model_names.h"
 #include "uvdio/group.h"
+#include "uvdio/metrics.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 #define CROWDED 3u
@@ -899,6 +900,9 @@ static int begin(void** state) {
   int failed = fixture_open_with(state, options);
   if (!failed) {
     chaos.f = *state;
+    if (one_in(&chaos.choices, 2)) {
+      assert_ok(uvdio_metrics_start(chaos.f->engine, NULL));
+    }
     fixture_arena(chaos.f, SPAN, FRAMES);
     make_models();
     make_log();

@@ -210,6 +210,7 @@ static const struct {
     {"ring-heap", &target_ring_heap},
     {"ring-busy", &target_ring_busy},
     {"ring-prompt", &target_ring_prompt},
+    {"ring-metrics", &target_ring_metrics},
     {"aio", &target_aio},
     {"pool", &target_pool},
     {"pool-32", &target_pool},

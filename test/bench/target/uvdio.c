@@ -30,6 +30,7 @@ typedef struct {
   memory_t memory;
   unsigned busy_poll_us;
   unsigned batch;
+  int with_metrics;
 } variant_t;
 
 typedef struct {
@@ -189,6 +190,10 @@ static int open_parts(state_t* state) {
     return target_fail(state->run, "uvdio_engine_create", error);
   }
   state->is_open = 1;
+  error = variant->with_metrics ? uvdio_metrics_start(state->session.engine, NULL) : 0;
+  if (error != 0) {
+    return target_fail(state->run, "uvdio_metrics_start", error);
+  }
   error = open_files(state);
   return error == 0 ? open_slots(state) : error;
 }
@@ -209,37 +214,42 @@ static void* open_state(target_run_t* run, const variant_t* variant) {
 }
 
 static void* open_ring(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_plain(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_ARENA, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_ARENA, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_heap(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_HEAP, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_HEAP, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_busy(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, BUSY_POLL_US, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, BUSY_POLL_US, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_prompt(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 1};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 1, 0};
+  return open_state(run, &variant);
+}
+
+static void* open_ring_metrics(target_run_t* run) {
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 0, 1};
   return open_state(run, &variant);
 }
 
 static void* open_aio(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_AIO, MEMORY_ARENA, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_AIO, MEMORY_ARENA, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_pool(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_POOL, MEMORY_ARENA, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_POOL, MEMORY_ARENA, 0, 0, 0};
   return open_state(run, &variant);
 }
 
@@ -276,6 +286,7 @@ const target_ops_t target_ring = {"ring", 1, open_ring, loop, close_state};
 const target_ops_t target_ring_plain = {"ring-plain", 1, open_ring_plain, loop, close_state};
 const target_ops_t target_ring_busy = {"ring-busy", 1, open_ring_busy, loop, close_state};
 const target_ops_t target_ring_prompt = {"ring-prompt", 1, open_ring_prompt, loop, close_state};
+const target_ops_t target_ring_metrics = {"ring-metrics", 1, open_ring_metrics, loop, close_state};
 const target_ops_t target_ring_heap = {"ring-heap", 1, open_ring_heap, loop, close_state};
 const target_ops_t target_aio = {"aio", 1, open_aio, loop, close_state};
 const target_ops_t target_pool = {"pool", 0, open_pool, loop, close_state};
