@@ -13,6 +13,7 @@
 
 /* Nanoseconds. A clock is read to some 50 ns, so that the rate is known to one in 10,000. */
 #define MEASURED_NS 1000000u
+#define LOOKS 8
 
 uint64_t uvdio__ticks_scale;
 
@@ -29,18 +30,41 @@ static int is_steady(void) {
 #endif
 }
 
-static void measure(void) {
-  uint64_t began_ns = uvdio__clock_ns();
-  uint64_t began = uvdio__counter();
-  uint64_t ns = 0;
-  uint64_t ticks = 0;
+typedef struct moment_s {
+  uint64_t ns;
+  uint64_t ticks;
+} moment_t;
 
-  while (is_steady() && ns < MEASURED_NS) {
-    ns = uvdio__clock_ns() - began_ns;
-    ticks = uvdio__counter() - began;
+/* Both clocks at one time: of several looks the one that took least, since the thread may be made
+ * to wait between two of them. */
+static moment_t look(void) {
+  moment_t best = {0, 0};
+  uint64_t least = UINT64_MAX;
+  int i;
+
+  for (i = 0; i < LOOKS; i++) {
+    uint64_t before = uvdio__counter();
+    uint64_t ns = uvdio__clock_ns();
+    uint64_t took = uvdio__counter() - before;
+    if (took < least) {
+      least = took;
+      best.ns = ns;
+      best.ticks = before + took / 2;
+    }
   }
-  if (ticks > 0) {
-    uvdio__ticks_scale = (uint64_t)(((uvdio__wide_t)ns << 32) / ticks);
+  return best;
+}
+
+static void measure(void) {
+  moment_t began = look();
+  moment_t ended = began;
+
+  while (is_steady() && ended.ns - began.ns < MEASURED_NS) {
+    ended = look();
+  }
+  if (ended.ticks > began.ticks && ended.ns > began.ns) {
+    uvdio__ticks_scale =
+        (uint64_t)(((uvdio__wide_t)(ended.ns - began.ns) << 32) / (ended.ticks - began.ticks));
   }
 }
 

@@ -15,7 +15,7 @@
 
 enum { MANY = 20, PAGES = 8 };
 
-/* Nanoseconds: what a callback takes that takes long. */
+/* Nanoseconds: what a callback takes that takes long, at least, by any clock. */
 #define LONG_NS 3000000u
 
 static void start(struct fixture* f, const uvdio_metrics_options_t* options) {
@@ -64,7 +64,7 @@ static uvdio_file_metrics_t file_metrics_of(const uvdio_file_t* file) {
 /* Keeps the loop's thread busy. */
 static void take_long(void) {
   uint64_t began = uv_hrtime();
-  while (uv_hrtime() - began < LONG_NS) {
+  while (uv_hrtime() - began < LONG_NS + LONG_NS / 20) {
   }
 }
 
@@ -136,6 +136,20 @@ static void only_what_is_accepted_meanwhile_counts(void** state) {
   assert_int_equal(file_metrics_of(&f->file).writes, 3);
   start(f, NULL);
   assert_counted(f, UVDIO_OP_NONE, UVDIO_CLASS_ANY, 0);
+}
+
+/* What a request was measured by in an earlier use says nothing of this one. */
+static void earlier_use_does_not_count(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* op = op_new(&f->tracker);
+  start(f, NULL);
+  t_size(op, &f->file);
+  run(f);
+  assert_ok(uvdio_metrics_stop(f->engine));
+  t_size(op, &f->file);
+  start(f, NULL);
+  run(f);
+  assert_counted(f, UVDIO_OP_SIZE, UVDIO_CLASS_ANY, 0);
 }
 
 static void classes_are_counted_apart(void** state) {
@@ -229,6 +243,28 @@ static void place_is_waited_for(void** state) {
   assert_true((double)waited > 0.9 * (all - (double)last));
 }
 
+static int open_read(void** state) {
+  return fixture_read_with(state, (uvdio_engine_options_t){0}, PAGES);
+}
+
+/* Requests that are gathered are the library's until they are sent. The first ones go at once, and
+ * the last ones when the loop runs. */
+static void batch_waits_in_the_library(void** state) {
+  struct fixture* f = *state;
+  if (!is_sent_in_batches(&f->file)) {
+    SKIP("files of this filesystem are not sent in batches");
+  }
+  start(f, NULL);
+  for (unsigned i = 0; i < MANY; i++) {
+    read_page(f, i % PAGES);
+  }
+  take_long();
+  run(f);
+  uvdio_histogram_t wait = stage_of(f, UVDIO_OP_READ, UVDIO_CLASS_ANY, UVDIO_STAGE_WAIT);
+  assert_true(uvdio_histogram_percentile(&wait, 100) >= LONG_NS);
+  assert_true(uvdio_histogram_percentile(&wait, 0) < LONG_NS);
+}
+
 static void hold_up(struct tracked_op* op) {
   (void)op;
   take_long();
@@ -272,6 +308,20 @@ static void workers_are_the_backend(void** state) {
   assert_true(longest_in(f, UVDIO_OP_WRITE, UVDIO_STAGE_BACKEND) >= LONG_NS);
 }
 
+/* The processor's counter is as fast as it is taken for. */
+static void clock_is_the_system_s(void** state) {
+  struct fixture* f = *state;
+  uint64_t before = uv_hrtime();
+  start(f, NULL);
+  uint64_t started = uv_hrtime();
+  take_long();
+  uint64_t asked = uv_hrtime();
+  double since = (double)metrics_of(f).since_ns;
+  uint64_t after = uv_hrtime();
+  assert_true(since > 0.99 * (double)(asked - started));
+  assert_true(since < 1.01 * (double)(after - before));
+}
+
 /*
  * Calls and turns
  */
@@ -298,6 +348,26 @@ static void calls_are_counted(void** state) {
   }
   assert_true((submit.total_ns > 0) == (submit.calls > 0));
   assert_true(submit.longest_ns <= stats_of(f).longest_call_ns);
+}
+
+/* With metrics from the beginning, the engine's longest call is one of theirs. */
+static void longest_call_is_kept(void** state) {
+  struct fixture* f = *state;
+  uint64_t longest_ns = 0;
+  start(f, NULL);
+  t_open(op_new(&f->tracker), f->engine, &f->file, path_of(f, "file"), UVDIO_OPEN_CREATE);
+  run(f);
+  for (unsigned i = 0; i < MANY; i++) {
+    write_page(f, i);
+    run(f);
+  }
+  for (unsigned i = 0; i < UVDIO_CALLS; i++) {
+    uvdio_call_metrics_t call;
+    assert_ok(uvdio_metrics_call(f->engine, (uvdio_call_t)i, &call));
+    longest_ns = call.longest_ns > longest_ns ? call.longest_ns : longest_ns;
+    assert_true(call.longest_ns * call.calls >= call.total_ns);
+  }
+  assert_int_equal(longest_ns, stats_of(f).longest_call_ns);
 }
 
 struct stalls {
@@ -695,14 +765,18 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, every_operation_is_counted),
       TEST_ON(fixture_open, synchronous_forms_count_nowhere),
       TEST_ON(fixture_open, only_what_is_accepted_meanwhile_counts),
+      TEST_ON(fixture_open, earlier_use_does_not_count),
       TEST_ON(fixture_open, classes_are_counted_apart),
       TEST_ON(fixture_open, file_has_counters),
       TEST_ON(fixture_open, counters_begin_with_the_open),
       TEST_ON(fixture_open, waiting_is_a_stage),
       TEST_ON(fixture_open_at_depth_1, place_is_waited_for),
+      TEST_ON(open_read, batch_waits_in_the_library),
       TEST_ON(fixture_open, callbacks_wait_for_each_other),
       TEST_ON(fixture_open_bound, workers_are_the_backend),
+      TEST_ON(fixture_engine, clock_is_the_system_s),
       TEST_ON(fixture_open_bound, calls_are_counted),
+      TEST_ON(fixture_engine, longest_call_is_kept),
       TEST_ON(fixture_open, long_callback_is_a_stall),
       TEST_ON(fixture_open, stall_tells_what_went_on),
       TEST_ON(fixture_open, other_handles_stall_as_well),
