@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# What the library stands on: libuv, on Linux liburing where it is there, and for its probes a
-# header. Sets UVDIO_HAVE_RING, UVDIO_HAVE_AIO and UVDIO_HAVE_TRACING. The imported targets are
+# What the library stands on: libuv, on Linux liburing where it is there, for the log's checksums
+# ISA-L where that is there, and for its probes a header. Sets UVDIO_HAVE_RING, UVDIO_HAVE_AIO,
+# UVDIO_HAVE_ISAL and UVDIO_HAVE_TRACING. The imported targets are
 # global, so that they follow uvdio into a project that embeds it, and carry a name of ours, so that
 # they don't meet that project's own.
 
@@ -47,6 +48,27 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   if(UVDIO_HAS_AIO_ABI)
     set(UVDIO_HAVE_AIO ON)
   endif()
+endif()
+
+# Checksums of logs by the processor's instructions (src/log/crc32c.h).
+set(UVDIO_ISAL_MINIMUM 2.30)
+set(UVDIO_WITH_ISAL AUTO CACHE STRING
+  "Checksums by ISA-L: AUTO (where it is found), ON (required), OFF (by tables)")
+set_property(CACHE UVDIO_WITH_ISAL PROPERTY STRINGS AUTO ON OFF)
+
+set(UVDIO_HAVE_ISAL OFF)
+if(UVDIO_WITH_ISAL)
+  pkg_check_modules(UVDIO_ISAL QUIET IMPORTED_TARGET GLOBAL libisal>=${UVDIO_ISAL_MINIMUM})
+  if(UVDIO_ISAL_FOUND)
+    set(UVDIO_HAVE_ISAL ON)
+    message(STATUS "uvdio: checksums by ISA-L ${UVDIO_ISAL_VERSION}")
+  elseif(NOT UVDIO_WITH_ISAL STREQUAL "AUTO")
+    message(FATAL_ERROR
+      "UVDIO_WITH_ISAL is ${UVDIO_WITH_ISAL}, but libisal >= ${UVDIO_ISAL_MINIMUM} was not found")
+  endif()
+endif()
+if(NOT UVDIO_HAVE_ISAL)
+  message(STATUS "uvdio: checksums by tables")
 endif()
 
 # Probes (src/trace.h) take a header, and asm statements as gcc 9 and clang know them. On other

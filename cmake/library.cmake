@@ -17,6 +17,13 @@ set(uvdio_sources
   src/names.c
   src/path.c
   src/append.c
+  src/log/log.c
+  src/log/flush.c
+  src/log/keeper.c
+  src/log/recover.c
+  src/log/paths.c
+  src/log/format.c
+  src/log/crc32c.c
   src/order.c
   src/share.c
   src/pending.c
@@ -123,6 +130,10 @@ foreach(library uvdio_static uvdio_shared)
   if(UVDIO_HAVE_RING)
     target_compile_definitions(${library} PRIVATE UVDIO_HAVE_RING=1)
     target_link_libraries(${library} PRIVATE PkgConfig::UVDIO_LIBURING)
+  endif()
+  if(UVDIO_HAVE_ISAL)
+    target_compile_definitions(${library} PRIVATE UVDIO_HAVE_ISAL=1)
+    target_link_libraries(${library} PRIVATE PkgConfig::UVDIO_ISAL)
   endif()
 endforeach()
 

@@ -161,7 +161,9 @@ struct uvdio_buf_s {
     "of two from atomic_min to atomic_max, at a multiple of it)")                                 \
   X(EFULL, -5015,                                                                                 \
     "as many requests or bytes wait as the request's class allows (queue_max, queue_bytes_max); " \
-    "uvdio_class_wait_room() tells when there is room")
+    "uvdio_class_wait_room() tells when there is room")                                           \
+  X(EDAMAGED, -5016,                                                                              \
+    "the log is damaged: a block that was durable, or its control file, is missing or wrong")
 
 /** The library's own errors. */
 enum uvdio_errno {

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log's calls, and what follows when something has ended (log/log.h).
+ */
+#include "log/log.h"
+
+#include <stdlib.h>
+
+#include "sized.h"
+
+#define SEGMENT_DEFAULT ((uint64_t)64 * 1024 * 1024)
+#define SEGMENT_MIN ((uint64_t)64 * 1024)
+#define SEGMENT_MAX ((uint64_t)1 << 40)
+#define BUFFER_DEFAULT ((size_t)1024 * 1024)
+
+/*
+ * The end
+ */
+
+#define LOG_FILES (LOG_SEGMENTS + 3)
+
+/* Each file that the log may have open; the lock last. */
+static uvdio_file_t* file_of(uvdio_log_t* log, unsigned number) {
+  switch (number) {
+    case LOG_SEGMENTS:
+      return &log->control_file;
+    case LOG_SEGMENTS + 1:
+      return &log->read_file;
+    case LOG_SEGMENTS + 2:
+      return &log->lock;
+    default:
+      return &log->segments[number].file;
+  }
+}
+
+static int is_open(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+
+  return uvdio_file_info(file, &info) == 0;
+}
+
+static int has_open_files(uvdio_log_t* log) {
+  unsigned i;
+
+  for (i = 0; i < LOG_FILES; i++) {
+    if (is_open(file_of(log, i))) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+static void free_log(uvdio_log_t* log) {
+  uvdio_buf_t memory = log->memory;
+
+  (void)uvdio_buf_release(&memory); /* the log lies in it */
+}
+
+static void on_timer_closed(uv_handle_t* handle) {
+  uvdio_log_t* log = handle->data;
+
+  free(handle);
+  if (log == NULL) {
+    return; /* uvdio_log_destroy() */
+  }
+  log->timer = NULL;
+  if (log->close_cb != NULL) {
+    log->close_cb(log, log->error, log->close_arg);
+  }
+  free_log(log);
+}
+
+static void on_closed(uvdio_req_t* req, int64_t result) {
+  uvdio_log_t* log = req->data;
+
+  (void)result; /* what was acknowledged is durable */
+  log->pending--;
+  log->run(log);
+}
+
+/* The engine is closing, and closes the files: they are its own until then. */
+static void leave_to_destroy(uvdio_log_t* log) {
+  uvdio_log_cb cb = log->close_cb;
+
+  log->close_cb = NULL;
+  log->is_left = 1;
+  if (cb != NULL) {
+    cb(log, UV_EBADF, log->close_arg);
+  }
+}
+
+/* One file after the other; the timer is the last. */
+static void close_next(uvdio_log_t* log) {
+  unsigned i;
+
+  for (i = 0; i < LOG_FILES; i++) {
+    if (is_open(file_of(log, i))) {
+      log->close_req.data = log;
+      if (uvdio_close(file_of(log, i), &log->close_req, on_closed) == 0) {
+        log->pending++;
+      } else {
+        leave_to_destroy(log);
+      }
+      return;
+    }
+  }
+  uv_close((uv_handle_t*)log->timer, on_timer_closed);
+}
+
+/*
+ * What follows
+ */
+
+static void tell_of_open(uvdio_log_t* log, int status) {
+  uvdio_log_cb cb = log->open_cb;
+
+  log->open_cb = NULL;
+  log->is_in_callback = 1;
+  if (cb != NULL) {
+    cb(log, status, log->arg);
+  }
+  log->is_in_callback = 0;
+}
+
+/* Recovery is over, and the keeper has what a log needs. */
+static void look_whether_open(uvdio_log_t* log) {
+  if (log->keeper_error != 0 && log->keeping == KEEPER_IDLE) {
+    uvdio__log_fail(log, log->keeper_error);
+  }
+  if (log->error == 0 && log->current != NULL && !log->is_new && log->keeping == KEEPER_IDLE) {
+    log->stats.last_segment = log->current->number;
+    log->is_open = 1;
+    log->state = log->state == LOG_OPENING ? LOG_OPEN : log->state;
+    tell_of_open(log, 0);
+  }
+}
+
+static int is_writing(const uvdio_log_t* log) {
+  return log->batches[0].writes > 0 || log->batches[1].writes > 0;
+}
+
+static void end_with_error(uvdio_log_t* log) {
+  if (log->recovery != NULL || is_writing(log)) {
+    return; /* Its end calls again. */
+  }
+  if (log->open_cb != NULL) {
+    tell_of_open(log, log->error);
+  }
+  uvdio__log_fail_appends(log);
+}
+
+static void run(uvdio_log_t* log) {
+  if (log->is_in_callback || log->is_left) {
+    return;
+  }
+  uvdio__log_keep(log);
+  if (!log->is_open && log->recovery == NULL && log->error == 0) {
+    look_whether_open(log);
+  }
+  uvdio__log_pump(log);
+  uvdio__log_keep(log); /* the batch may have gone on in the next segment */
+  if (log->error != 0) {
+    end_with_error(log);
+  }
+  if (log->state == LOG_CLOSING && log->pending == 0 && log->open_cb == NULL &&
+      !uvdio__log_has_appends(log) && log->timer != NULL &&
+      !uv_is_closing((uv_handle_t*)log->timer)) {
+    close_next(log);
+  }
+}
+
+static void on_kick(uv_timer_t* timer) {
+  run(timer->data);
+}
+
+/* The same from within a call, which calls nobody back. */
+static void run_soon(uvdio_log_t* log) {
+  (void)uv_timer_start(log->timer, on_kick, 0, 0);
+}
+
+/*
+ * The open
+ */
+
+static int check_options(const uvdio_log_options_t* options) {
+  if ((options->flags & ~UVDIO_LOG_PACKED) != 0 ||
+      (options->segment_size != 0 && options->segment_size < SEGMENT_MIN) ||
+      options->segment_size > SEGMENT_MAX) {
+    return UV_EINVAL;
+  }
+  if (options->segment_size % FORMAT_BLOCK != 0 || options->buffer_size % FORMAT_BLOCK != 0) {
+    return UVDIO_EALIGN;
+  }
+  return 0;
+}
+
+/* Returns an error where the buffer is too large for the segment. */
+static int set_defaults(uvdio_log_options_t* options) {
+  uint64_t quarter;
+
+  options->segment_size = options->segment_size == 0 ? SEGMENT_DEFAULT : options->segment_size;
+  quarter = options->segment_size / 4 / FORMAT_BLOCK * FORMAT_BLOCK;
+  if (options->buffer_size == 0) {
+    options->buffer_size = quarter < BUFFER_DEFAULT ? (size_t)quarter : BUFFER_DEFAULT;
+  }
+  if (options->flush_size == 0 || options->flush_size > options->buffer_size) {
+    options->flush_size = options->buffer_size;
+  }
+  return options->buffer_size > options->segment_size / 2 ? UV_EINVAL : 0;
+}
+
+/* The log, and behind it the batches and the keeper's block. */
+static int allocate(uvdio_log_t** log, const uvdio_log_options_t* options) {
+  size_t head = (sizeof(**log) + UVDIO_ALIGNMENT - 1) / UVDIO_ALIGNMENT * UVDIO_ALIGNMENT;
+  uvdio_buf_t memory;
+  int error =
+      uvdio_buf_alloc(&memory, head + 2 * options->buffer_size + FORMAT_BLOCK, UVDIO_BUF_ZEROED);
+  unsigned i;
+
+  if (error != 0) {
+    return error;
+  }
+  *log = (uvdio_log_t*)(void*)memory.base;
+  (*log)->memory = memory;
+  for (i = 0; i < 2; i++) {
+    (*log)->batches[i].base = memory.base + head + i * options->buffer_size;
+    (*log)->batches[i].log = *log;
+  }
+  (*log)->keeper_block = memory.base + head + 2 * options->buffer_size;
+  return 0;
+}
+
+static int make_timer(uvdio_log_t* log) {
+  log->timer = malloc(sizeof(*log->timer));
+  if (log->timer == NULL) {
+    return UV_ENOMEM;
+  }
+  (void)uv_timer_init(uvdio_engine_loop(log->engine), log->timer);
+  log->timer->data = log;
+  return 0;
+}
+
+static int check_open(uvdio_log_t** log, const uvdio_engine_t* engine, const char* path,
+                      uvdio_log_cb open_cb) {
+  if (log == NULL || engine == NULL || path == NULL || path[0] == '\0' || open_cb == NULL) {
+    return UV_EINVAL;
+  }
+  return strlen(path) < LOG_PATH_MAX ? 0 : UV_ENAMETOOLONG;
+}
+
+static void close_timer(uvdio_log_t* log) {
+  log->timer->data = NULL;
+  uv_close((uv_handle_t*)log->timer, on_timer_closed);
+}
+
+int uvdio_log_open_sized(uvdio_log_t** log, uvdio_engine_t* engine, const char* path,
+                         const uvdio_log_options_t* options, size_t size,
+                         uvdio_log_record_cb record_cb, uvdio_log_cb open_cb, void* arg) {
+  uvdio_log_options_t own = {0};
+  uvdio_log_t* opened;
+  int error = check_open(log, engine, path, open_cb);
+
+  if (error == 0 && options != NULL) {
+    error = uvdio__sized_in(&own, sizeof(own), options, size);
+  }
+  error = error != 0 ? error : check_options(&own);
+  error = error != 0 ? error : set_defaults(&own);
+  error = error != 0 ? error : allocate(&opened, &own);
+  if (error != 0) {
+    return error;
+  }
+  opened->engine = engine;
+  opened->run = run;
+  opened->options = own;
+  opened->segment_size = own.segment_size;
+  opened->blocks_max = (unsigned)(own.buffer_size / FORMAT_BLOCK);
+  opened->record_cb = record_cb;
+  opened->open_cb = open_cb;
+  opened->arg = arg;
+  memcpy(opened->path, path, strlen(path) + 1);
+  error = uvdio__log_recover(opened);
+  error = error != 0 ? error : make_timer(opened);
+  if (error != 0) {
+    free_log(opened);
+    return error;
+  }
+  *log = opened;
+  return 0;
+}
+
+/*
+ * Appends
+ */
+
+static void on_nothing(uvdio_req_t* req, int64_t result) {
+  (void)req;
+  (void)result;
+}
+
+/* What the engine says to anything that is submitted now; and nothing else, since a file that is
+ * open is not opened. A log without a lock has stopped, and needs no engine. */
+static int check_engine(uvdio_log_t* log) {
+  int error = UV_EBUSY;
+
+  if (log->has_lock) {
+    error =
+        uvdio_open(log->engine, &log->lock, &log->check_req, ".", UVDIO_O_RDONLY, 0, on_nothing);
+  }
+  assert(error != 0);
+  return error == UV_EBUSY ? 0 : error;
+}
+
+static int check_append(uvdio_log_t* log, const uvdio_log_append_t* append, const void* bytes,
+                        size_t length, uvdio_log_append_cb cb) {
+  int error;
+
+  if (log == NULL || append == NULL || bytes == NULL || length == 0 || cb == NULL) {
+    return UV_EINVAL;
+  }
+  if (length > UVDIO_LOG_RECORD_MAX) {
+    return UVDIO_ESIZE;
+  }
+  if (log->state == LOG_CLOSING) {
+    return UV_EBADF;
+  }
+  error = check_engine(log);
+  if (error == 0 && append->log_ != NULL) {
+    error = UV_EBUSY;
+  }
+  return error != 0 ? error : log->error;
+}
+
+static void enqueue(uvdio_log_t* log, uvdio_log_append_t* append) {
+  append->next_ = NULL;
+  if (log->waiting == NULL) {
+    log->waiting = append;
+  } else {
+    log->last_waiting->next_ = append;
+  }
+  log->last_waiting = append;
+  log->waiting_bytes += append->length;
+}
+
+/* Takes the last one back. Others get their error by a turn of the loop. */
+static void withdraw(uvdio_log_t* log, uvdio_log_append_t* append) {
+  uvdio_log_append_t** lists[3] = {&log->waiting, &log->batches[0].ends, &log->batches[1].ends};
+  uvdio_log_append_t** lasts[3] = {&log->last_waiting, &log->batches[0].last_end,
+                                   &log->batches[1].last_end};
+  unsigned i;
+
+  for (i = 0; i < 3; i++) {
+    uvdio_log_append_t* before = NULL;
+    uvdio_log_append_t* each = *lists[i];
+    while (each != NULL && each != append) {
+      before = each;
+      each = each->next_;
+    }
+    if (each == append) {
+      *(before != NULL ? &before->next_ : lists[i]) = append->next_;
+      *lasts[i] = before;
+      log->waiting_bytes -= i == 0 ? append->length - append->placed_ : 0;
+    }
+  }
+  append->log_ = NULL;
+  run_soon(log);
+}
+
+int uvdio_log_append(uvdio_log_t* log, uvdio_log_append_t* append, const void* bytes, size_t length,
+                     uvdio_log_append_cb cb) {
+  int error = check_append(log, append, bytes, length, cb);
+
+  if (error != 0) {
+    return error;
+  }
+  if (log->options.waiting_max > 0 && log->waiting != NULL &&
+      log->waiting_bytes + length > log->options.waiting_max) {
+    return UVDIO_EFULL;
+  }
+  append->log_ = log;
+  append->cb_ = cb;
+  append->bytes_ = bytes;
+  append->length = length;
+  append->lsn = 0;
+  append->placed_ = 0;
+  append->is_begun_ = 0;
+  enqueue(log, append);
+  if (log->is_in_callback) {
+    uvdio__log_fill(log); /* and whoever calls back goes on */
+    return 0;
+  }
+  uvdio__log_pump(log);
+  uvdio__log_keep(log);
+  if (log->error != 0) {
+    withdraw(log, append);
+    return log->error;
+  }
+  return 0;
+}
+
+/*
+ * The rest
+ */
+
+int uvdio_log_cut(uvdio_log_t* log, uint64_t lsn) {
+  uint64_t number;
+  int error = log == NULL ? UV_EINVAL : 0;
+
+  if (error == 0 && log->state == LOG_CLOSING) {
+    error = UV_EBADF;
+  }
+  error = error != 0 ? error : check_engine(log);
+  error = error != 0 ? error : log->error;
+  if (error == 0 && !log->is_open) {
+    error = UV_EAGAIN;
+  }
+  if (error != 0) {
+    return error;
+  }
+  number = lsn / log->segment_size;
+  number = number > log->current->number ? log->current->number : number;
+  if (number > log->cut) {
+    log->cut = number;
+    if (!log->is_in_callback) {
+      uvdio__log_keep(log);
+    }
+  }
+  return 0;
+}
+
+uint64_t uvdio_log_durable(const uvdio_log_t* log) {
+  return log == NULL || log->durable == 0 ? 1 : log->durable;
+}
+
+int uvdio_log_stats_sized(const uvdio_log_t* log, uvdio_log_stats_t* stats, size_t size) {
+  uvdio_log_stats_t own;
+
+  if (log == NULL || stats == NULL) {
+    return UV_EINVAL;
+  }
+  own = log->stats;
+  own.waiting = log->waiting_bytes;
+  uvdio__sized_out(stats, size, &own, sizeof(own));
+  return 0;
+}
+
+int uvdio_log_close(uvdio_log_t* log, uvdio_log_cb cb, void* arg) {
+  int error = log == NULL ? UV_EINVAL : 0;
+
+  if (error == 0 && log->state == LOG_CLOSING) {
+    error = UV_EBADF;
+  }
+  error = error != 0 ? error : check_engine(log);
+  if (error != 0) {
+    return error;
+  }
+  log->state = LOG_CLOSING;
+  log->close_cb = cb;
+  log->close_arg = arg;
+  run_soon(log);
+  return 0;
+}
+
+int uvdio_log_destroy(uvdio_log_t* log) {
+  if (log == NULL) {
+    return UV_EINVAL;
+  }
+  if (log->is_in_callback || has_open_files(log)) {
+    return UV_EBUSY;
+  }
+  if (log->recovery != NULL) {
+    uvdio__log_end_recovery(log);
+  }
+  close_timer(log);
+  free_log(log);
+  return 0;
+}

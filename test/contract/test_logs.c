@@ -1,0 +1,731 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Logs: every record that was acknowledged is replayed, in its order and as it was, whatever its
+ * length; segments follow each other and are used again; and what is refused.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "ops.h"
+#include "random.h"
+#include "uvdio/log.h"
+
+#define RECORDS_MAX 4000u
+#define SEGMENT ((uint64_t)64 * 1024)
+
+/* A log under test, and what is known of its records. */
+struct tested {
+  struct fixture* f;
+  uvdio_log_t* log;
+  uvdio_log_options_t options;
+  int opened; /* calls of on_open */
+  int status; /* what the last one was given */
+  int closed; /* calls of on_close */
+  int close_status;
+  unsigned appended; /* records, in this life and before */
+  unsigned acknowledged;
+  unsigned failed;
+  int error; /* the first of those */
+  unsigned out_of_order;
+  uint64_t lsns[RECORDS_MAX];
+  size_t lengths[RECORDS_MAX];
+  unsigned replayed; /* in this life, from `first` on */
+  unsigned first;
+  unsigned wrong; /* that were not as they should be */
+};
+
+struct piece {
+  uvdio_log_append_t append;
+  struct tested* t;
+  unsigned number;
+  char* bytes;
+};
+
+static struct tested tested;
+
+/* The bytes of a record tell its number. */
+static char byte_of(unsigned number, size_t at) {
+  return (char)(number * 7 + at * 13 + (at >> 8));
+}
+
+static void on_record(uint64_t lsn, const void* data, size_t length, void* arg) {
+  struct tested* t = arg;
+  unsigned number = t->first + t->replayed++;
+  const char* bytes = data;
+  int is_good = number < t->appended && length == t->lengths[number] &&
+                (t->lsns[number] == 0 || t->lsns[number] == lsn);
+  for (size_t i = 0; i < length && is_good; i++) {
+    is_good = bytes[i] == byte_of(number, i);
+  }
+  t->wrong += !is_good;
+  if (is_good) {
+    t->lsns[number] = lsn;
+  }
+}
+
+static void on_open(uvdio_log_t* log, int status, void* arg) {
+  struct tested* t = arg;
+  t->wrong += log != t->log;
+  t->opened++;
+  t->status = status;
+}
+
+static void on_close(uvdio_log_t* log, int status, void* arg) {
+  struct tested* t = arg;
+  t->wrong += log != t->log;
+  t->closed++;
+  t->close_status = status;
+}
+
+static void on_append(uvdio_log_append_t* append, int status) {
+  struct piece* piece = append->data;
+  struct tested* t = piece->t;
+  if (inside_library()) {
+    tracker_violation(&t->f->tracker, "append: called back from inside a call");
+  }
+  if (status == 0) {
+    t->out_of_order += piece->number != t->acknowledged;
+    t->out_of_order += t->acknowledged > 0 && append->lsn <= t->lsns[t->acknowledged - 1];
+    t->lsns[piece->number] = append->lsn;
+    t->out_of_order += uvdio_log_durable(t->log) <= append->lsn;
+    t->acknowledged++;
+  } else {
+    t->failed++;
+    t->error = t->error != 0 ? t->error : status;
+  }
+  free(piece->bytes);
+  free(piece);
+}
+
+static int append(struct tested* t, size_t length) {
+  struct piece* piece = calloc(1, sizeof(*piece));
+  assert_non_null(piece);
+  piece->t = t;
+  piece->append.data = piece;
+  piece->number = t->appended;
+  piece->bytes = malloc(length);
+  assert_non_null(piece->bytes);
+  for (size_t i = 0; i < length; i++) {
+    piece->bytes[i] = byte_of(piece->number, i);
+  }
+  int code = uvdio_log_append(t->log, &piece->append, piece->bytes, length, on_append);
+  if (code == 0) {
+    assert_true(t->appended < RECORDS_MAX);
+    t->lengths[t->appended] = length;
+    t->lsns[t->appended++] = 0;
+  } else {
+    free(piece->bytes);
+    free(piece);
+  }
+  return code;
+}
+
+static void open_log(struct tested* t) {
+  t->opened = t->closed = 0;
+  t->replayed = 0;
+  assert_ok(uvdio_log_open(&t->log, t->f->engine, path_of(t->f, "wal"), &t->options, on_record,
+                           on_open, t));
+  assert_int_equal(t->opened, 0);
+}
+
+/* The tracker knows no requests of logs: as many have ended as were accepted. */
+static void count_what_is_not_tracked(struct fixture* f) {
+  f->tracker.accepted = (unsigned)stats_of(f).submitted;
+  f->tracker.finished = (unsigned)stats_of(f).completed;
+}
+
+static void run_log(struct tested* t) {
+  run(t->f);
+  count_what_is_not_tracked(t->f);
+}
+
+static void close_log(struct tested* t) {
+  assert_ok(uvdio_log_close(t->log, on_close, t));
+  assert_int_equal(t->closed, 0);
+  run_log(t);
+  assert_int_equal(t->closed, 1);
+}
+
+/* Closed and opened again: all records are there. */
+static void reopen(struct tested* t) {
+  close_log(t);
+  assert_ok(t->close_status);
+  open_log(t);
+  run_log(t);
+  assert_int_equal(t->opened, 1);
+  assert_ok(t->status);
+  assert_int_equal(t->wrong, 0);
+}
+
+static void assert_all_there(struct tested* t) {
+  assert_int_equal(t->failed, 0);
+  assert_int_equal(t->out_of_order, 0);
+  assert_int_equal(t->acknowledged, t->appended);
+  reopen(t);
+  assert_int_equal(t->first + t->replayed, t->appended);
+}
+
+static struct tested* begin(struct fixture* f, unsigned flags) {
+  memset(&tested, 0, sizeof(tested));
+  tested.f = f;
+  tested.options.segment_size = SEGMENT;
+  tested.options.flags = flags;
+  t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
+  open_log(&tested);
+  return &tested;
+}
+
+static uvdio_log_stats_t log_stats(const struct tested* t) {
+  uvdio_log_stats_t stats;
+  assert_ok(uvdio_log_stats(t->log, &stats));
+  return stats;
+}
+
+/*
+ * Records
+ */
+
+static void new_log_is_empty(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  assert_int_equal(t->opened, 1);
+  assert_ok(t->status);
+  assert_int_equal(t->replayed, 0);
+  assert_int_equal(uvdio_log_durable(t->log), 1);
+  reopen(t);
+  assert_int_equal(t->replayed, 0);
+  close_log(t);
+}
+
+static void records_come_back(void** state) {
+  struct tested* t = begin(*state, 0);
+  for (unsigned i = 0; i < 10; i++) {
+    assert_ok(append(t, i + 1)); /* before it is open */
+  }
+  run_log(t);
+  assert_all_there(t);
+  for (unsigned i = 0; i < 10; i++) {
+    assert_ok(append(t, 100));
+    run_log(t);
+  }
+  assert_all_there(t);
+  close_log(t);
+}
+
+/* Lengths around those of a block's payload, and many of a buffer. */
+static void lengths(void** state, unsigned flags) {
+  static const size_t some[] = {1,    2,     4,    5,    100,  4046, 4047,  4048,   4050,   4051,
+                                4052, 4053,  4055, 4056, 4057, 4096, 8104,  8108,   8112,   16384,
+                                3,    50000, 1,    9,    4044, 7,    70000, 200000, 300000, 12};
+  struct tested* t = begin(*state, flags);
+  for (unsigned round = 0; round < 3; round++) {
+    for (unsigned i = 0; i < COUNT_OF(some); i++) {
+      assert_ok(append(t, some[i]));
+      if (round == 1 || (round == 2 && i % 3 == 0)) {
+        run_log(t);
+      }
+    }
+    run_log(t);
+    assert_all_there(t);
+  }
+  close_log(t);
+}
+
+static void any_length_comes_back(void** state) {
+  lengths(state, 0);
+}
+
+static void any_length_comes_back_packed(void** state) {
+  lengths(state, UVDIO_LOG_PACKED);
+}
+
+static void packed_log_takes_less(void** state) {
+  struct tested* t = begin(*state, UVDIO_LOG_PACKED);
+  run_log(t);
+  for (unsigned i = 0; i < 40; i++) {
+    assert_ok(append(t, 50));
+    run_log(t);
+  }
+  assert_int_equal(t->lsns[39] / UVDIO_PAGE_SIZE, t->lsns[0] / UVDIO_PAGE_SIZE);
+  assert_all_there(t);
+  assert_ok(append(t, 50)); /* behind an open, a block of its own */
+  run_log(t);
+  assert_int_equal(t->lsns[40] / UVDIO_PAGE_SIZE, t->lsns[39] / UVDIO_PAGE_SIZE + 1);
+  assert_all_there(t);
+  close_log(t);
+}
+
+/* What arrives while a flush is in flight shares the next one. */
+static void appends_share_flushes(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  for (unsigned i = 0; i < 200; i++) {
+    assert_ok(append(t, 20));
+  }
+  run_log(t);
+  assert_int_equal(t->acknowledged, 200);
+  assert_int_equal(log_stats(t).flushes, 2);
+  assert_int_equal(log_stats(t).appends, 200);
+  assert_int_equal(log_stats(t).bytes, 200 * 20);
+  close_log(t);
+}
+
+static void window_gathers(void** state) {
+  struct tested* t = &tested;
+  memset(t, 0, sizeof(*t));
+  struct fixture* f = *state;
+  t->f = f;
+  t->options = (uvdio_log_options_t){.segment_size = SEGMENT, .window_ms = 20};
+  t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
+  open_log(t);
+  run(f);
+  for (unsigned i = 0; i < 50; i++) {
+    assert_ok(append(t, 20));
+  }
+  run(f);
+  assert_int_equal(log_stats(t).flushes, 1);
+  t->options.flush_size = 40; /* of the next life */
+  assert_all_there(t);
+  for (unsigned i = 0; i < 2; i++) {
+    assert_ok(append(t, 20));
+  }
+  uint64_t before = uv_hrtime();
+  run(f);
+  assert_int_equal(log_stats(t).flushes, 1);
+  (void)before;
+  close_log(t);
+}
+
+/*
+ * Segments
+ */
+
+static void cut_segments_are_used_again(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  for (unsigned i = 0; i < 300; i++) {
+    assert_ok(append(t, 3000));
+    run_log(t);
+    if (i % 10 == 9) {
+      assert_ok(uvdio_log_cut(t->log, t->lsns[t->acknowledged - 1]));
+      run_log(t);
+    }
+  }
+  uvdio_log_stats_t stats = log_stats(t);
+  assert_true(stats.segments_used_again > 5);
+  assert_true(stats.segments_made < 8);
+  assert_true(stats.last_segment > 15 && stats.first_segment + 2 >= stats.last_segment);
+  /* Those of the last segment are there, whole, and no others. */
+  t->first = t->appended;
+  while (t->lsns[t->first - 1] / SEGMENT >= stats.first_segment) {
+    t->first--;
+  }
+  assert_all_there(t);
+  assert_int_equal(log_stats(t).first_segment, stats.first_segment);
+  assert_missing(t->f, "wal/0000000000000001.seg");
+  close_log(t);
+}
+
+/* A record that begins in a segment that was cut off is gone, though its end is there. */
+static void cut_within_a_record(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  assert_ok(append(t, 100));
+  assert_ok(append(t, 3 * SEGMENT / 2));
+  assert_ok(append(t, 100));
+  run_log(t);
+  assert_int_equal(t->acknowledged, 3);
+  assert_ok(uvdio_log_cut(t->log, t->lsns[2]));
+  run_log(t);
+  t->first = 2;
+  assert_all_there(t);
+  assert_int_equal(t->replayed, 1);
+  close_log(t);
+}
+
+static void cut_past_the_end_keeps_the_last(void** state) {
+  struct tested* t = begin(*state, 0);
+  assert_code(uvdio_log_cut(t->log, 1), UV_EAGAIN);
+  run_log(t);
+  assert_ok(append(t, 10));
+  run_log(t);
+  assert_ok(uvdio_log_cut(t->log, UINT64_MAX));
+  run_log(t);
+  assert_all_there(t);
+  assert_int_equal(t->replayed, 1);
+  close_log(t);
+}
+
+/*
+ * Damage
+ */
+
+/* Reads or writes the block of a segment that has this record's begin. */
+static void move_block(struct tested* t, uint64_t lsn, uvdio_buf_t* page, int is_write) {
+  char name[32];
+  uint64_t offset = lsn % SEGMENT / PAGE * PAGE;
+  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)(lsn / SEGMENT));
+  open_now(t->f, &t->f->other, name, UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED);
+  struct tracked_op* op = op_now(&t->f->tracker);
+  assert_result(
+      is_write ? t_write(op, &t->f->other, page, offset) : t_read(op, &t->f->other, page, offset),
+      PAGE);
+  close_other(t->f);
+}
+
+/* Changes one byte of that block. */
+static void damage(struct tested* t, uint64_t lsn) {
+  uvdio_buf_t page = blank(PAGE);
+  move_block(t, lsn, &page, 0);
+  page.base[100]++;
+  move_block(t, lsn, &page, 1);
+  assert_ok(uvdio_buf_release(&page));
+}
+
+static struct tested* with_records(struct fixture* f, unsigned count) {
+  struct tested* t = begin(f, 0);
+  run_log(t);
+  for (unsigned i = 0; i < count; i++) {
+    assert_ok(append(t, 1000));
+    run_log(t);
+  }
+  assert_int_equal(t->acknowledged, count);
+  return t;
+}
+
+static void open_to_its_end(struct tested* t, int expected) {
+  open_log(t);
+  run_log(t);
+  assert_int_equal(t->opened, 1);
+  assert_code(t->status, expected);
+}
+
+static void damage_in_the_middle_is_an_error(void** state) {
+  struct tested* t = with_records(*state, 40);
+  close_log(t);
+  damage(t, t->lsns[7]);
+  open_to_its_end(t, UVDIO_EDAMAGED);
+  assert_int_equal(t->replayed, 7);
+  assert_int_equal(t->wrong, 0);
+  assert_code(append(t, 10), UVDIO_EDAMAGED);
+  assert_code(uvdio_log_cut(t->log, 1), UVDIO_EDAMAGED);
+  close_log(t);
+  assert_code(t->close_status, UVDIO_EDAMAGED);
+}
+
+/* Also where all that tells of it is in a later segment. */
+static void damage_at_the_end_of_a_segment_is_an_error(void** state) {
+  struct tested* t = with_records(*state, 20);
+  unsigned last = 0;
+  while (last + 1 < 20 && t->lsns[last + 1] / SEGMENT == t->lsns[0] / SEGMENT) {
+    last++;
+  }
+  assert_true(last < 18);
+  close_log(t);
+  damage(t, t->lsns[last]);
+  open_to_its_end(t, UVDIO_EDAMAGED);
+  assert_int_equal(t->replayed, last);
+  close_log(t);
+}
+
+static void torn_end_is_an_end(void** state) {
+  struct tested* t = with_records(*state, 10);
+  close_log(t);
+  damage(t, t->lsns[9]);
+  t->appended = t->acknowledged = 9;
+  open_to_its_end(t, 0);
+  assert_int_equal(t->replayed, 9);
+  assert_ok(append(t, 500));
+  run_log(t);
+  assert_all_there(t);
+  close_log(t);
+}
+
+/* A packed block keeps what it was while the one behind it is written: as a cut may leave it. */
+static void block_that_does_not_follow_is_an_end(void** state) {
+  struct tested* t = begin(*state, UVDIO_LOG_PACKED);
+  uvdio_buf_t page = blank(PAGE);
+  run_log(t);
+  assert_ok(append(t, 1000));
+  run_log(t);
+  move_block(t, t->lsns[0], &page, 0);
+  assert_ok(append(t, 5000)); /* goes on in that block, and ends in the next */
+  run_log(t);
+  close_log(t);
+  move_block(t, t->lsns[0], &page, 1);
+  assert_ok(uvdio_buf_release(&page));
+  t->appended = t->acknowledged = 1;
+  open_to_its_end(t, 0);
+  assert_int_equal(t->replayed, 1);
+  close_log(t);
+}
+
+/* Of a flush that was interrupted its second block is left. The next life writes the same first
+ * block again: the second one does not follow it all the same. */
+static void what_an_open_has_left_out_stays_out(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  assert_ok(append(t, 100));  /* in a flush alone */
+  assert_ok(append(t, 4052)); /* a block */
+  assert_ok(append(t, 4052)); /* and another, in one flush */
+  run_log(t);
+  assert_int_equal(log_stats(t).flushes, 2);
+  close_log(t);
+  damage(t, t->lsns[1]);
+  t->appended = t->acknowledged = 1;
+  open_to_its_end(t, 0);
+  assert_int_equal(t->replayed, 1);
+  assert_ok(append(t, 4052));
+  run_log(t);
+  t->appended = 2;
+  assert_all_there(t);
+  assert_int_equal(t->replayed, 2);
+  close_log(t);
+}
+
+static void missing_segment_is_an_error(void** state) {
+  struct tested* t = with_records(*state, 50);
+  uint64_t middle = t->lsns[25] / SEGMENT;
+  char name[32];
+  assert_true(middle > t->lsns[0] / SEGMENT && middle < t->lsns[49] / SEGMENT);
+  close_log(t);
+  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)middle);
+  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, name)), 0);
+  open_to_its_end(t, UVDIO_EDAMAGED);
+  close_log(t);
+}
+
+static void damaged_control_file_is_an_error(void** state) {
+  struct tested* t = with_records(*state, 1);
+  close_log(t);
+  uvdio_buf_t page = filled(PAGE, 3);
+  open_now(t->f, &t->f->other, "wal/log", UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED);
+  assert_result(t_write(op_now(&t->f->tracker), &t->f->other, &page, 0), PAGE);
+  assert_ok(uvdio_buf_release(&page));
+  close_other(t->f);
+  open_to_its_end(t, UVDIO_EDAMAGED);
+  assert_int_equal(t->replayed, 0);
+  close_log(t);
+}
+
+/*
+ * Errors
+ */
+
+static void second_log_is_kept_out(void** state) {
+  static struct tested other;
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  memset(&other, 0, sizeof(other));
+  other.f = t->f;
+  open_log(&other);
+  assert_ok(append(&other, 10));
+  run_log(t);
+  assert_int_equal(other.opened, 1);
+  assert_code(other.status, UVDIO_ELOCKED);
+  assert_int_equal(other.failed, 1);
+  assert_code(other.error, UVDIO_ELOCKED);
+  assert_code(append(&other, 10), UVDIO_ELOCKED);
+  close_log(&other);
+  assert_code(other.close_status, UVDIO_ELOCKED);
+  assert_ok(append(t, 10));
+  run_log(t);
+  assert_all_there(t);
+  close_log(t);
+}
+
+static void missing_directory_is_told(void** state) {
+  struct tested* t = &tested;
+  NOT_ON_MEMORY("directories that have to be made");
+  memset(t, 0, sizeof(*t));
+  t->f = *state;
+  open_log(t);
+  assert_ok(append(t, 10));
+  assert_ok(append(t, 10));
+  run_log(t);
+  assert_int_equal(t->opened, 1);
+  assert_code(t->status, UV_ENOENT);
+  assert_int_equal(t->failed, 2);
+  close_log(t);
+}
+
+static void close_waits_for_appends(void** state) {
+  struct tested* t = begin(*state, 0);
+  for (unsigned i = 0; i < 30; i++) {
+    assert_ok(append(t, 30000)); /* some wait for room, and for segments */
+  }
+  close_log(t);
+  assert_ok(t->close_status);
+  assert_int_equal(t->opened, 1);
+  assert_int_equal(t->acknowledged, 30);
+  open_log(t);
+  run_log(t);
+  assert_all_there(t);
+  close_log(t);
+}
+
+static void close_within_a_callback(uvdio_log_append_t* append, int status) {
+  struct tested* t = append->data;
+  t->failed += status != 0;
+  assert_code(uvdio_log_destroy(t->log), UV_EBUSY);
+  t->error = uvdio_log_close(t->log, on_close, t);
+}
+
+static void callback_may_close_the_log(void** state) {
+  struct tested* t = begin(*state, 0);
+  uvdio_log_append_t first = {.data = t};
+  run_log(t);
+  assert_ok(uvdio_log_append(t->log, &first, "first", 5, close_within_a_callback));
+  run_log(t);
+  assert_ok(t->error);
+  assert_int_equal(t->closed, 1);
+  assert_ok(t->close_status);
+}
+
+static void no_more_waits_than_is_allowed(void** state) {
+  struct tested* t = &tested;
+  struct fixture* f = *state;
+  memset(t, 0, sizeof(*t));
+  t->f = f;
+  t->options =
+      (uvdio_log_options_t){.segment_size = SEGMENT, .buffer_size = 2 * PAGE, .waiting_max = 10000};
+  t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
+  open_log(t);
+  unsigned accepted = 0;
+  int code = 0;
+  while ((code = append(t, 3000)) == 0) {
+    accepted++;
+  }
+  assert_code(code, UVDIO_EFULL);
+  assert_int_equal(accepted, 3); /* it is not open yet */
+  assert_int_equal(log_stats(t).waiting, 9000);
+  run_log(t);
+  assert_int_equal(log_stats(t).waiting, 0);
+  assert_ok(append(t, 100000)); /* alone, whatever its length */
+  run_log(t);
+  assert_all_there(t);
+  close_log(t);
+}
+
+/* The engine goes first: nothing is lost or called twice, and the log can be freed. */
+static void engine_may_close_first(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  for (unsigned i = 0; i < 5; i++) {
+    assert_ok(append(t, 50000));
+  }
+  assert_ok(t_engine_close(t->f->engine, on_engine_closed));
+  assert_code(append(t, 10), UV_EBADF);
+  assert_code(uvdio_log_close(t->log, on_close, t), UV_EBADF);
+  assert_code(uvdio_log_destroy(t->log), UV_EBUSY);
+  run(t->f);
+  assert_int_equal(t->f->closed, 1);
+  assert_int_equal(t->acknowledged + t->failed, 5);
+  assert_true(t->failed == 0 || t->error == UV_EBADF);
+  assert_ok(uvdio_log_destroy(t->log));
+  run(t->f);
+  t->f->engine = NULL;
+}
+
+static void close_meets_the_engine_s(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  assert_ok(append(t, 50000));
+  assert_ok(uvdio_log_close(t->log, on_close, t));
+  assert_ok(t_engine_close(t->f->engine, on_engine_closed));
+  run(t->f);
+  assert_int_equal(t->f->closed, 1);
+  assert_int_equal(t->closed, 1);
+  assert_int_equal(t->acknowledged + t->failed, 1);
+  if (t->close_status == UV_EBADF) {
+    assert_ok(uvdio_log_destroy(t->log));
+  }
+  run(t->f);
+  t->f->engine = NULL;
+}
+
+static void misuse_is_refused(void** state) {
+  struct tested* t = begin(*state, 0);
+  struct fixture* f = t->f;
+  uvdio_log_t* none = NULL;
+  uvdio_log_append_t one = {.data = t};
+  uvdio_log_stats_t stats;
+  char* path = calloc(1, 5000);
+  const struct {
+    uvdio_log_options_t options;
+    int code;
+  } bad[] = {
+      {{.segment_size = 8192}, UV_EINVAL},
+      {{.segment_size = 65536 + 512}, UVDIO_EALIGN},
+      {{.buffer_size = 1000}, UVDIO_EALIGN},
+      {{.segment_size = 65536, .buffer_size = 65536}, UV_EINVAL},
+      {{.segment_size = (uint64_t)1 << 50}, UV_EINVAL},
+      {{.flags = 1u << 30}, UV_EINVAL},
+  };
+  assert_non_null(path);
+  memset(path, 'x', 4999);
+  assert_code(uvdio_log_open(NULL, f->engine, "wal", NULL, NULL, on_open, t), UV_EINVAL);
+  assert_code(uvdio_log_open(&none, NULL, "wal", NULL, NULL, on_open, t), UV_EINVAL);
+  assert_code(uvdio_log_open(&none, f->engine, NULL, NULL, NULL, on_open, t), UV_EINVAL);
+  assert_code(uvdio_log_open(&none, f->engine, "", NULL, NULL, on_open, t), UV_EINVAL);
+  assert_code(uvdio_log_open(&none, f->engine, "wal", NULL, NULL, NULL, t), UV_EINVAL);
+  assert_code(uvdio_log_open(&none, f->engine, path, NULL, NULL, on_open, t), UV_ENAMETOOLONG);
+  for (unsigned i = 0; i < COUNT_OF(bad); i++) {
+    assert_code(uvdio_log_open(&none, f->engine, "wal", &bad[i].options, NULL, on_open, t),
+                bad[i].code);
+  }
+  assert_null(none);
+  assert_code(uvdio_log_append(NULL, &one, "x", 1, on_append), UV_EINVAL);
+  assert_code(uvdio_log_append(t->log, NULL, "x", 1, on_append), UV_EINVAL);
+  assert_code(uvdio_log_append(t->log, &one, NULL, 1, on_append), UV_EINVAL);
+  assert_code(uvdio_log_append(t->log, &one, "x", 0, on_append), UV_EINVAL);
+  assert_code(uvdio_log_append(t->log, &one, "x", 1, NULL), UV_EINVAL);
+  assert_code(uvdio_log_append(t->log, &one, "x", UVDIO_LOG_RECORD_MAX + 1, on_append),
+              UVDIO_ESIZE);
+  assert_code(uvdio_log_cut(NULL, 1), UV_EINVAL);
+  assert_code(uvdio_log_close(NULL, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_log_destroy(NULL), UV_EINVAL);
+  assert_code(uvdio_log_stats(NULL, &stats), UV_EINVAL);
+  assert_code(uvdio_log_stats(t->log, NULL), UV_EINVAL);
+  assert_int_equal(uvdio_log_durable(NULL), 1);
+  run_log(t);
+  assert_ok(append(t, 10));
+  assert_ok(uvdio_log_append(t->log, &one, "x", 1, close_within_a_callback));
+  assert_code(uvdio_log_append(t->log, &one, "x", 1, close_within_a_callback), UV_EBUSY);
+  run_log(t);
+  assert_int_equal(t->closed, 1);
+  free(path);
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(fixture_engine, new_log_is_empty),
+      TEST_ON(fixture_engine, records_come_back),
+      TEST_ON(fixture_engine, any_length_comes_back),
+      TEST_ON(fixture_engine, any_length_comes_back_packed),
+      TEST_ON(fixture_engine, packed_log_takes_less),
+      TEST_ON(fixture_engine, appends_share_flushes),
+      TEST_ON(fixture_engine, window_gathers),
+      TEST_ON(fixture_engine, cut_segments_are_used_again),
+      TEST_ON(fixture_engine, cut_within_a_record),
+      TEST_ON(fixture_engine, cut_past_the_end_keeps_the_last),
+      TEST_ON(fixture_engine, damage_in_the_middle_is_an_error),
+      TEST_ON(fixture_engine, damage_at_the_end_of_a_segment_is_an_error),
+      TEST_ON(fixture_engine, torn_end_is_an_end),
+      TEST_ON(fixture_engine, block_that_does_not_follow_is_an_end),
+      TEST_ON(fixture_engine, what_an_open_has_left_out_stays_out),
+      TEST_ON(fixture_engine, missing_segment_is_an_error),
+      TEST_ON(fixture_engine, damaged_control_file_is_an_error),
+      TEST_ON(fixture_engine, second_log_is_kept_out),
+      TEST_ON(fixture_engine, missing_directory_is_told),
+      TEST_ON(fixture_engine, close_waits_for_appends),
+      TEST_ON(fixture_engine, callback_may_close_the_log),
+      TEST_ON(fixture_engine, no_more_waits_than_is_allowed),
+      TEST_ON(fixture_engine, engine_may_close_first),
+      TEST_ON(fixture_engine, close_meets_the_engine_s),
+      TEST_ON(fixture_engine, misuse_is_refused),
+  };
+  return matrix_main("logs", tests, COUNT_OF(tests), argc, argv);
+}
