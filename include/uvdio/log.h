@@ -102,7 +102,8 @@ typedef struct uvdio_log_options_s {
    * its own. */
   uint64_t segment_size;
   /** Bytes of a flush at most, a multiple of 4096, half a segment at most; 0: 1 MiB, or a quarter
-   * of a segment if that is less. The log takes memory for two of them. */
+   * of a segment if that is less. The log takes memory for two of them. A log that is there with
+   * smaller segments takes half of one of these. */
   size_t buffer_size;
   /** Milliseconds for which a flush waits for company; 0: it begins at once. */
   unsigned window_ms;

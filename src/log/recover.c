@@ -434,6 +434,13 @@ static void on_control_open(uvdio_req_t* req, int64_t result) {
   }
 }
 
+/* A batch has one boundary of segments at most. */
+static void limit_batches(uvdio_log_t* log) {
+  uint64_t most = log->segment_size / 2 / FORMAT_BLOCK;
+
+  log->blocks_max = most < log->blocks_max ? (unsigned)most : log->blocks_max;
+}
+
 /* Whether the control file is one; what it says is the log's then. */
 static int take_control(uvdio_log_t* log) {
   const char* payload = log->keeper_block + FORMAT_HEAD;
@@ -461,6 +468,7 @@ static void on_control_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   } else if (!take_control(r->log)) {
     stop(r, UVDIO_EDAMAGED);
   } else {
+    limit_batches(r->log);
     r->number = r->log->head;
     expect(r, uvdio_close(&r->log->read_file, &r->req, on_control_closed));
   }

@@ -328,6 +328,23 @@ static void cut_segments_are_used_again(void** state) {
   close_log(t);
 }
 
+/* A log keeps the size of its segments, whatever a later open asks for. */
+static void size_of_segments_stays(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  assert_ok(append(t, 100));
+  run_log(t);
+  t->options = (uvdio_log_options_t){0}; /* segments of 64 MiB, flushes of 1 MiB */
+  assert_all_there(t);
+  for (unsigned i = 0; i < 20; i++) {
+    assert_ok(append(t, 50000));
+  }
+  run_log(t);
+  assert_true(log_stats(t).last_segment > 10);
+  assert_all_there(t);
+  close_log(t);
+}
+
 /* A record that begins in a segment that was cut off is gone, though its end is there. */
 static void cut_within_a_record(void** state) {
   struct tested* t = begin(*state, 0);
@@ -709,6 +726,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, appends_share_flushes),
       TEST_ON(fixture_engine, window_gathers),
       TEST_ON(fixture_engine, cut_segments_are_used_again),
+      TEST_ON(fixture_engine, size_of_segments_stays),
       TEST_ON(fixture_engine, cut_within_a_record),
       TEST_ON(fixture_engine, cut_past_the_end_keeps_the_last),
       TEST_ON(fixture_engine, damage_in_the_middle_is_an_error),
