@@ -266,15 +266,17 @@ static int is_waited_for(uvdio_arena_t* arena) {
 
 int uvdio_arena_destroy(uvdio_arena_t* arena, size_t* frames_out) {
   size_t out;
+  int is_waited;
 
   if (arena == NULL) {
     return UV_EINVAL;
   }
+  is_waited = is_waited_for(arena); /* First: who serves the last one counts frames meanwhile. */
   out = atomic_load_explicit(&arena->frames_out, memory_order_acquire);
   if (frames_out != NULL) {
     *frames_out = out;
   }
-  if (out != 0 || is_waited_for(arena)) {
+  if (out != 0 || is_waited) {
     return UV_EBUSY;
   }
   free_memory(arena);
@@ -466,11 +468,20 @@ int uvdio__arena_withdraw(uvdio_arena_t* arena, uvdio_req_t* req) {
   return is_given;
 }
 
-/* A frame is released while the stack is closed. Returns 0 where it has been opened meanwhile. */
+/* Last, but for the unlocking of the mutex: from here on the arena may be destroyed. */
+static inline int end_release(uvdio_arena_t* arena) {
+  atomic_fetch_sub_explicit(&arena->frames_out, 1, memory_order_release);
+  return 0;
+}
+
+/* A frame is released while the stack is closed. Returns 0 where it has been opened meanwhile. The
+ * frame is back before a request gets it, because the callback may destroy the arena: that waits
+ * for the mutex. */
 static int give_to_waiters(uvdio_arena_t* arena, uint32_t index) {
   int is_waited;
 
   if (uvdio__arena_is_forked(arena)) {
+    (void)end_release(arena);
     return 1; /* The queue is the parent's, and may be half changed: the frame stays with nobody. */
   }
   uv_mutex_lock(&arena->wait_mutex);
@@ -479,6 +490,7 @@ static int give_to_waiters(uvdio_arena_t* arena, uint32_t index) {
     atomic_store_explicit(&arena->links[index], arena->reserve, memory_order_release);
     arena->reserve = index;
     arena->reserved++;
+    (void)end_release(arena);
     serve(arena);
   }
   uv_mutex_unlock(&arena->wait_mutex);
@@ -503,17 +515,14 @@ static inline int push(uvdio_arena_t* arena, uint32_t index) {
   return 1;
 }
 
-/* Last: from here on the arena may be destroyed. */
-static inline int end_release(uvdio_arena_t* arena) {
-  atomic_fetch_sub_explicit(&arena->frames_out, 1, memory_order_release);
-  return 0;
-}
-
 /* The stack was closed, and may be opened at any moment. */
 static UVDIO__NOINLINE int release_to_waiters(uvdio_arena_t* arena, uint32_t index) {
-  while (!give_to_waiters(arena, index) && !push(arena, index)) {
+  while (!give_to_waiters(arena, index)) {
+    if (push(arena, index)) {
+      return end_release(arena);
+    }
   }
-  return end_release(arena);
+  return 0;
 }
 
 int uvdio__arena_release(uvdio_arena_t* arena, const uvdio_buf_t* frame) {
