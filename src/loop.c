@@ -74,7 +74,8 @@ void uvdio__loop_signal(uvdio_engine_t* engine, uvdio_link_t_* signals, uvdio_li
   if (uvdio__list_is_empty(link)) {
     uvdio__link_insert(link, signals);
   }
-  if (engine->is_signal_open) {
+  /* Nothing is sent to a handle that the user has closed: on Windows libuv would close it again. */
+  if (engine->is_signal_open && !uv_is_closing((uv_handle_t*)&engine->signal)) {
     (void)uv_async_send(&engine->signal);
   }
   uv_mutex_unlock(&engine->signal_mutex);
