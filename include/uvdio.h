@@ -1180,13 +1180,13 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_truncate(uvdio_file_t* file, uvdio_req_t
  *              memory and in worlds it does what 0 does.
  *
  * macOS and Windows reserve up to the end of the range, holes before the end of the file excepted,
- * and can't grow a file without the risk of cutting it: there, have no write past the end of the
- * range in flight.
+ * and can't grow a file without the risk of cutting it: there, it runs alone on the file, as a
+ * truncate does, and another program must have no write past the end of the range in flight.
  *
  * Errors returned: the checks above; UV_EINVAL (`length` is 0, unknown flags, both flags),
- * UVDIO_EALIGN (WRITTEN); UV_EBUSY for its synchronous form while a truncate is pending or, for
- * WRITTEN, any read or change, and for theirs while WRITTEN is. Errors delivered: UV_ENOSPC,
- * UV_EFBIG (see "Signals"), UV_ENOTSUP (the filesystem can't; block devices), ... */
+ * UVDIO_EALIGN (WRITTEN); UV_EBUSY for its synchronous form while a truncate is pending or, where
+ * it runs alone, any read or change, and for theirs while it is pending. Errors delivered:
+ * UV_ENOSPC, UV_EFBIG (see "Signals"), UV_ENOTSUP (the filesystem can't; block devices), ... */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req,
                                                     uint64_t offset, uint64_t length,
                                                     unsigned flags, uvdio_cb cb);

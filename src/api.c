@@ -520,6 +520,12 @@ int uvdio_truncate(uvdio_file_t* file, uvdio_req_t* req, uint64_t length, uvdio_
   return submit_change(req, cb);
 }
 
+/* The files of engines in memory are the library's to grow. */
+static int preallocates_alone(const uvdio_file_t* file, unsigned flags) {
+  return (flags & UVDIO_SPACE_WRITTEN) != 0 ||
+         (UVDIO__PREALLOCATE_CUTS && file->engine_->queues[QUEUE_MAIN].backend->has_descriptors);
+}
+
 int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uint64_t length,
                       unsigned flags, uvdio_cb cb) {
   int writes = (flags & UVDIO_SPACE_WRITTEN) != 0;
@@ -533,7 +539,7 @@ int uvdio_preallocate(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uin
     return error;
   }
   prepare_range(req, file, UVDIO_OP_PREALLOCATE, offset, length, flags);
-  req->flags_ = writes ? REQ_ALONE : 0;
+  req->flags_ = preallocates_alone(file, flags) ? REQ_ALONE : 0;
   return submit_change(req, cb);
 }
 

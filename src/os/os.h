@@ -205,6 +205,14 @@ int uvdio__os_dup(intptr_t descriptor, intptr_t* copy);
  * file as well, or a ring still holds on to it. */
 void uvdio__os_release_lock(intptr_t descriptor);
 
+/* Whether a preallocation sets a size after a look at it, so that a write between the two is cut
+ * off: beside it no other request of the file may run. Linux has a call that only grows a file. */
+#ifdef __linux__
+#define UVDIO__PREALLOCATE_CUTS 0
+#else
+#define UVDIO__PREALLOCATE_CUTS 1
+#endif
+
 /* Space. The flags are UVDIO_SPACE_*, ranges are not empty and end at INT64_MAX at most. */
 int uvdio__os_preallocate(intptr_t descriptor, uint64_t offset, uint64_t length, unsigned flags);
 int uvdio__os_punch_hole(intptr_t descriptor, uint64_t offset, uint64_t length);
