@@ -1290,8 +1290,10 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_release(uvdio_file_t* file, uvdio_req_t*
 /** Gives the descriptor of an open file, for calls that the library does not have (ioctl(2),
  * fadvise(2), fstat(2)). It stays the library's: don't close it, don't change its flags (fcntl(2),
  * F_SETFL), and don't use it after the file's close. What is read or written by it passes by the
- * file's order, latch and syncs, as by another handle ("Several handles"). Errors: UV_EINVAL
- * (null), UV_EBADF (not open), UV_ENOTSUP (memory, worlds). Loop thread. */
+ * file's order, latch and syncs, as by another handle ("Several handles"). On Windows it is opened
+ * for overlapped transfers (FILE_FLAG_OVERLAPPED): ReadFile() wants an OVERLAPPED for it, and for
+ * what uvdio_release() gives. Errors: UV_EINVAL (null), UV_EBADF (not open), UV_ENOTSUP (memory,
+ * worlds). Loop thread. */
 UVDIO_EXTERN int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* descriptor);
 
 /**

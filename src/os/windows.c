@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Windows: FILE_FLAG_NO_BUFFERING, SetFileInformationByHandle, VirtualAlloc.
+ * Windows: FILE_FLAG_NO_BUFFERING, FILE_FLAG_OVERLAPPED, SetFileInformationByHandle, VirtualAlloc.
  *
- * A handle is a synchronous one, and every transfer names its offset. Windows performs one request
- * at a time on such a handle, whatever the number of workers that wait for it: requests on one file
- * run one after the other, requests on several files side by side. It is what libuv's own files do.
+ * Handles are overlapped, and every transfer names its offset and waits for its own event. Of a
+ * synchronous handle, as libuv's files have it, Windows performs one request at a time, whatever
+ * the number of workers that wait for it ("Synchronous and Asynchronous I/O": the I/O manager
+ * takes the file object's lock). Some requests are performed in the submitting call all the same,
+ * those that extend a file among them ("Asynchronous disk I/O appears as synchronous on Windows").
  *
  * As on the other systems a file is truncated only when nothing can be refused any more: an open
  * that fails must not have destroyed anything, and removes what it has created.
@@ -36,7 +38,10 @@ static int error_of(DWORD code) {
     case ERROR_SUCCESS:
       return UV_UNKNOWN;
     case ERROR_INVALID_FUNCTION:
+    case ERROR_CALL_NOT_IMPLEMENTED:
       return UV_ENOTSUP;
+    case ERROR_DIRECTORY:
+      return UV_ENOTDIR;
     case ERROR_ACCESS_DENIED:
       return UV_EACCES;
     case ERROR_FILE_TOO_LARGE:
@@ -59,50 +64,111 @@ static HANDLE handle_of(intptr_t descriptor) {
 }
 
 /*
+ * Overlapped calls. They work on synchronous handles as well, where the call itself waits.
+ */
+
+/* With this bit of the event set, nothing is posted to a completion port that a program has
+ * associated with the handle (GetQueuedCompletionStatus()). Handles are multiples of 4, and the
+ * system ignores the bits below. */
+#define NO_PACKET ((uintptr_t)1)
+
+static HANDLE event_of(const OVERLAPPED* call) {
+  return (HANDLE)((uintptr_t)call->hEvent & ~NO_PACKET);
+}
+
+/* An event for each call: one for each thread would be left behind by threads that end, and costs
+ * little beside a worker's wake-up. The offset never is one of the two that mean "at the end" and
+ * "at the file pointer", because those are negative. */
+static int begin_call(OVERLAPPED* call, uint64_t offset) {
+  HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
+
+  assert(offset <= INT64_MAX);
+  memset(call, 0, sizeof(*call));
+  if (event == NULL) {
+    return last_error();
+  }
+  call->hEvent = (HANDLE)((uintptr_t)event | NO_PACKET);
+  call->Offset = (DWORD)(offset & 0xffffffffu);
+  call->OffsetHigh = (DWORD)(offset >> 32);
+  return 0;
+}
+
+/* Waits until the system is done with the call and with its memory, whatever a wait says. `begun`
+ * is what the system's function has returned, and comes with GetLastError(). Returns the error of
+ * the system, or ERROR_SUCCESS; *count are the bytes of both. */
+static DWORD end_call(HANDLE handle, OVERLAPPED* call, BOOL begun, DWORD* count) {
+  DWORD code = begun ? ERROR_SUCCESS : GetLastError();
+
+  if (code == ERROR_IO_PENDING) {
+    do {
+      (void)WaitForSingleObject(event_of(call), INFINITE);
+    } while (!HasOverlappedIoCompleted(call));
+    code = GetOverlappedResult(handle, call, count, FALSE) ? ERROR_SUCCESS : GetLastError();
+  }
+  *count = (DWORD)call->InternalHigh;
+  (void)CloseHandle(event_of(call));
+  return code;
+}
+
+/* Of files every request is overlapped, not only transfers; other functions than this one and
+ * those below wait by themselves. */
+static DWORD control(HANDLE handle, DWORD request, void* in, size_t in_size, void* out,
+                     size_t out_size, DWORD* count) {
+  OVERLAPPED call;
+  BOOL begun;
+
+  *count = 0;
+  if (begin_call(&call, 0) != 0) {
+    return ERROR_NO_SYSTEM_RESOURCES;
+  }
+  begun = DeviceIoControl(handle, request, in, (DWORD)in_size, out, (DWORD)out_size, NULL, &call);
+  return end_call(handle, &call, begun, count);
+}
+
+/*
  * Transfers
  */
 
-/* The offset of a transfer. It never is one of the two that mean "at the end" and "at the file
- * pointer", because those are negative. */
-static OVERLAPPED place_at(uint64_t offset) {
-  OVERLAPPED place;
-
-  assert(offset <= INT64_MAX);
-  memset(&place, 0, sizeof(place));
-  place.Offset = (DWORD)(offset & 0xffffffffu);
-  place.OffsetHigh = (DWORD)(offset >> 32);
-  return place;
-}
-
 /* To start at or past the end of the file is an error here, and no bytes everywhere else. */
 int64_t uvdio__os_read(intptr_t descriptor, void* base, size_t length, uint64_t offset) {
-  OVERLAPPED place = place_at(offset);
-  DWORD count = 0;
+  OVERLAPPED call;
+  DWORD count;
+  DWORD code;
+  int error = begin_call(&call, offset);
 
   assert(length <= UVDIO__TRANSFER_MAX);
-  if (ReadFile(handle_of(descriptor), base, (DWORD)length, &count, &place)) {
-    return count;
+  if (error != 0) {
+    return error;
   }
-  return GetLastError() == ERROR_HANDLE_EOF ? 0 : last_error();
+  code = end_call(handle_of(descriptor), &call,
+                  ReadFile(handle_of(descriptor), base, (DWORD)length, NULL, &call), &count);
+  if (code == ERROR_HANDLE_EOF) {
+    return 0;
+  }
+  return code == ERROR_SUCCESS ? (int64_t)count : error_of(code);
 }
 
 int64_t uvdio__os_write(intptr_t descriptor, const void* base, size_t length, uint64_t offset,
                         unsigned flags) {
-  OVERLAPPED place = place_at(offset);
-  DWORD count = 0;
+  OVERLAPPED call;
+  DWORD count;
+  DWORD code;
+  int error = begin_call(&call, offset);
 
   assert(flags == 0); /* Writes are durable by the handle (FILE_FLAG_WRITE_THROUGH) or a sync. */
   (void)flags;
   assert(length <= UVDIO__TRANSFER_MAX);
-  if (WriteFile(handle_of(descriptor), base, (DWORD)length, &count, &place)) {
-    return count;
+  if (error != 0) {
+    return error;
   }
-  return last_error();
+  code = end_call(handle_of(descriptor), &call,
+                  WriteFile(handle_of(descriptor), base, (DWORD)length, NULL, &call), &count);
+  return code == ERROR_SUCCESS ? (int64_t)count : error_of(code);
 }
 
-/* ReadFileScatter() and WriteFileGather() take pieces of one page, and files that were opened for
- * overlapped transfers: so there is a call for each piece, until one is short. What was read before
- * an error counts. An error of a write is told at once: a durable one must not be repeated away. */
+/* ReadFileScatter() and WriteFileGather() take pieces of one page, and direct files only: so there
+ * is a call for each piece, until one is short. What was read before an error counts. An error of a
+ * write is told at once: a durable one must not be repeated away. */
 static int64_t move_pieces(intptr_t descriptor, const uvdio__piece_t* pieces, unsigned count,
                            uint64_t offset, int is_write) {
   int64_t moved = 0;
@@ -152,17 +218,18 @@ int uvdio__os_sync(intptr_t descriptor, int data_only) {
 /* A disk or volume has a length where a file has a size. The error is the one of the size: most of
  * those that can't tell it are no disks, either. */
 int64_t uvdio__os_size(intptr_t descriptor) {
+  HANDLE handle = handle_of(descriptor);
   LARGE_INTEGER size;
   GET_LENGTH_INFORMATION disk;
   DWORD count;
   DWORD code;
 
-  if (GetFileSizeEx(handle_of(descriptor), &size)) {
+  if (GetFileSizeEx(handle, &size)) {
     return size.QuadPart;
   }
   code = GetLastError();
-  if (DeviceIoControl(handle_of(descriptor), IOCTL_DISK_GET_LENGTH_INFO, NULL, 0, &disk,
-                      sizeof(disk), &count, NULL)) {
+  if (control(handle, IOCTL_DISK_GET_LENGTH_INFO, NULL, 0, &disk, sizeof(disk), &count) ==
+      ERROR_SUCCESS) {
     return disk.Length.QuadPart;
   }
   return error_of(code);
@@ -182,7 +249,7 @@ int uvdio__os_truncate(intptr_t descriptor, uint64_t length) {
  * holes. The size follows, because what lies past it is given back when the file is closed.
  *
  * Windows has no call that only grows a file: a write past the range that ends between the look at
- * the size and the two changes is cut off. */
+ * the size and the two changes is cut off (UVDIO__PREALLOCATE_CUTS). */
 int uvdio__os_preallocate(intptr_t descriptor, uint64_t offset, uint64_t length, unsigned flags) {
   FILE_ALLOCATION_INFO allocation;
   int64_t size = uvdio__os_size(descriptor);
@@ -209,22 +276,19 @@ int uvdio__os_preallocate(intptr_t descriptor, uint64_t offset, uint64_t length,
 int uvdio__os_zero_range(intptr_t descriptor, uint64_t offset, uint64_t length) {
   FILE_ZERO_DATA_INFORMATION zero;
   DWORD count;
+  DWORD code;
 
   zero.FileOffset.QuadPart = (LONGLONG)offset;
   zero.BeyondFinalZero.QuadPart = (LONGLONG)(offset + length);
-  return DeviceIoControl(handle_of(descriptor), FSCTL_SET_ZERO_DATA, &zero, sizeof(zero), NULL, 0,
-                         &count, NULL)
-             ? 0
-             : last_error();
+  code = control(handle_of(descriptor), FSCTL_SET_ZERO_DATA, &zero, sizeof(zero), NULL, 0, &count);
+  return code == ERROR_SUCCESS ? 0 : error_of(code);
 }
 
 int uvdio__os_punch_hole(intptr_t descriptor, uint64_t offset, uint64_t length) {
   DWORD count;
+  DWORD code = control(handle_of(descriptor), FSCTL_SET_SPARSE, NULL, 0, NULL, 0, &count);
 
-  if (!DeviceIoControl(handle_of(descriptor), FSCTL_SET_SPARSE, NULL, 0, NULL, 0, &count, NULL)) {
-    return last_error();
-  }
-  return uvdio__os_zero_range(descriptor, offset, length);
+  return code == ERROR_SUCCESS ? uvdio__os_zero_range(descriptor, offset, length) : error_of(code);
 }
 
 /* The first range at or behind the offset that has space. Returns 0, UV_ENXIO (none) or an error.
@@ -233,16 +297,17 @@ static int find_allocated(intptr_t descriptor, uint64_t offset, uint64_t size, u
                           uint64_t* end) {
   FILE_ALLOCATED_RANGE_BUFFER asked;
   FILE_ALLOCATED_RANGE_BUFFER found;
-  DWORD count = 0;
+  DWORD count;
+  DWORD code;
 
   asked.FileOffset.QuadPart = (LONGLONG)offset;
   asked.Length.QuadPart = (LONGLONG)(size - offset);
   *begin = offset;
   *end = size;
-  if (!DeviceIoControl(handle_of(descriptor), FSCTL_QUERY_ALLOCATED_RANGES, &asked, sizeof(asked),
-                       &found, sizeof(found), &count, NULL) &&
-      GetLastError() != ERROR_MORE_DATA) {
-    int error = last_error();
+  code = control(handle_of(descriptor), FSCTL_QUERY_ALLOCATED_RANGES, &asked, sizeof(asked), &found,
+                 sizeof(found), &count);
+  if (code != ERROR_SUCCESS && code != ERROR_MORE_DATA) {
+    int error = error_of(code);
     return error == UV_ENOTSUP || error == UV_EINVAL ? 0 : error;
   }
   if (count < sizeof(found)) {
@@ -323,7 +388,7 @@ static int opens_links(const uvdio__open_state_t* opening) {
 /* Write-through: the drive is told to put each write where it stays (force unit access). Some
  * drives are known not to listen, and uvdio_sync_data() is what makes those do it. */
 static DWORD open_attributes(const uvdio__open_state_t* opening, int direct) {
-  DWORD attributes = FILE_ATTRIBUTE_NORMAL;
+  DWORD attributes = FILE_ATTRIBUTE_NORMAL | FILE_FLAG_OVERLAPPED;
 
   attributes |= direct ? FILE_FLAG_NO_BUFFERING : 0;
   attributes |= (opening->flags & UVDIO_O_DSYNC) != 0 ? FILE_FLAG_WRITE_THROUGH : 0;
@@ -348,13 +413,34 @@ static HANDLE open_handle(const uvdio__open_state_t* opening, const wchar_t* pat
                      open_disposition(opening), open_attributes(opening, direct), NULL);
 }
 
+/* The error of a call on a path. One that leads through a file is not found here, and has an error
+ * of its own elsewhere. Cuts the path. */
+static int error_of_path(wchar_t* path, DWORD code) {
+  wchar_t* end = path + wcslen(path);
+  DWORD attributes = INVALID_FILE_ATTRIBUTES;
+
+  if (code != ERROR_PATH_NOT_FOUND) {
+    return error_of(code);
+  }
+  while (end > path && attributes == INVALID_FILE_ATTRIBUTES) {
+    end--;
+    if (*end == L'/' || *end == L'\\') {
+      *end = L'\0';
+      attributes = GetFileAttributesW(path);
+    }
+  }
+  return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0
+             ? UV_ENOTDIR
+             : error_of(code);
+}
+
 /* A directory can't be opened as a file, and the system calls that a lack of permission. */
-static int explain_refusal(const uvdio__open_state_t* opening, const wchar_t* path, DWORD code) {
+static int explain_refusal(const uvdio__open_state_t* opening, wchar_t* path, DWORD code) {
   DWORD attributes =
       code == ERROR_ACCESS_DENIED ? GetFileAttributesW(path) : INVALID_FILE_ATTRIBUTES;
 
   if (attributes == INVALID_FILE_ATTRIBUTES || (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
-    return error_of(code);
+    return error_of_path(path, code);
   }
   if ((opening->flags & UVDIO_O_NOFOLLOW) != 0 &&
       (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
@@ -370,7 +456,7 @@ static int is_refusal_of_direct(DWORD code) {
 
 /* Both attempts are whole opens with all that was asked for. A filesystem refuses the flag before
  * it creates anything, so that at most one of them does something. */
-static int open_path(uvdio__open_state_t* opening, const wchar_t* path) {
+static int open_path(uvdio__open_state_t* opening, wchar_t* path) {
   HANDLE handle;
   int is_new;
 
@@ -462,6 +548,7 @@ static void name_filesystem(uvdio__open_state_t* opening) {
   FILE_REMOTE_PROTOCOL_INFO remote;
   const char* name;
 
+  opening->quirks |= UVDIO__QUIRK_NO_WRITE_DSYNC;
   if (GetFileInformationByHandleEx(handle, FileRemoteProtocolInfo, &remote, sizeof(remote))) {
     opening->filesystem = remote.Protocol == WNNC_NET_SMB ? "smb" : "unknown";
     opening->quirks |= UVDIO__QUIRK_SHORT_READ_NOT_EOF;
@@ -470,7 +557,6 @@ static void name_filesystem(uvdio__open_state_t* opening) {
   name = local_name(handle);
   opening->filesystem = name != NULL ? name : "unknown";
   opening->quirks |= name != NULL ? 0 : UVDIO__QUIRK_SHORT_READ_NOT_EOF;
-  opening->quirks |= UVDIO__QUIRK_NO_WRITE_DSYNC;
 }
 
 /* 100 nanoseconds since 1601, and nanoseconds since 1970; 0 where these have no number. */
@@ -602,12 +688,49 @@ int uvdio__os_open(uvdio__open_state_t* opening) {
  * Names
  */
 
+/* Codes tell less than rename(2) and its like: that a directory is in the way of a file, or a file
+ * in that of a directory, is a lack of permission to them, and that a path leads through a file. */
+
+static int is_directory(const wchar_t* path) {
+  DWORD attributes = GetFileAttributesW(path);
+
+  return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+}
+
+static int is_file(const wchar_t* path) {
+  DWORD attributes = GetFileAttributesW(path);
+
+  return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0;
+}
+
+/* Cuts the path. */
+static int error_of_one(wchar_t* path, DWORD code) {
+  if (code == ERROR_ACCESS_DENIED && is_directory(path)) {
+    return UV_EISDIR; /* of an unlink; the other calls want directories */
+  }
+  return error_of_path(path, code);
+}
+
+/* Cuts both paths. */
+static int error_of_two(wchar_t* path, wchar_t* new_path, DWORD code) {
+  int error;
+
+  if (code == ERROR_ACCESS_DENIED && is_file(path) && is_directory(new_path)) {
+    return UV_EISDIR;
+  }
+  if (code == ERROR_ACCESS_DENIED && is_directory(path) && is_file(new_path)) {
+    return UV_ENOTDIR;
+  }
+  error = error_of_path(path, code);
+  return error == UV_ENOTDIR ? error : error_of_path(new_path, code);
+}
+
 static int with_path(const char* path, BOOL(WINAPI* call)(LPCWSTR)) {
   wchar_t* wide = NULL;
   int error = widen(path, &wide);
 
   if (error == 0) {
-    error = call(wide) ? 0 : last_error();
+    error = call(wide) ? 0 : error_of_one(wide, GetLastError());
     free(wide);
   }
   return error;
@@ -617,17 +740,35 @@ static BOOL WINAPI make_directory(LPCWSTR path) {
   return CreateDirectoryW(path, NULL);
 }
 
-static BOOL move(const wchar_t* path, const wchar_t* new_path, int no_replace) {
-  return MoveFileExW(path, new_path, no_replace ? 0 : MOVEFILE_REPLACE_EXISTING);
+/* A name that ends so is a directory's. */
+static int ends_with_slash(const wchar_t* path) {
+  size_t length = wcslen(path);
+
+  return length > 0 && (path[length - 1] == L'/' || path[length - 1] == L'\\');
 }
 
-static BOOL make_link(const wchar_t* path, const wchar_t* new_path, int no_replace) {
+static int move(wchar_t* path, wchar_t* new_path, int no_replace) {
+  if (is_file(path) && ends_with_slash(new_path)) {
+    return UV_ENOTDIR;
+  }
+  return MoveFileExW(path, new_path, no_replace ? 0 : MOVEFILE_REPLACE_EXISTING)
+             ? 0
+             : error_of_two(path, new_path, GetLastError());
+}
+
+static int make_link(wchar_t* path, wchar_t* new_path, int no_replace) {
   (void)no_replace;
-  return CreateHardLinkW(new_path, path, NULL);
+  if (is_directory(path)) {
+    return UV_EPERM;
+  }
+  if (ends_with_slash(new_path)) {
+    return UV_ENOENT;
+  }
+  return CreateHardLinkW(new_path, path, NULL) ? 0 : error_of_two(path, new_path, GetLastError());
 }
 
 static int with_two_paths(const char* path, const char* new_path, int no_replace,
-                          BOOL (*call)(const wchar_t*, const wchar_t*, int)) {
+                          int (*call)(wchar_t*, wchar_t*, int)) {
   wchar_t* wide = NULL;
   wchar_t* new_wide = NULL;
   int error = widen(path, &wide);
@@ -636,7 +777,7 @@ static int with_two_paths(const char* path, const char* new_path, int no_replace
     error = widen(new_path, &new_wide);
   }
   if (error == 0) {
-    error = call(wide, new_wide, no_replace) ? 0 : last_error();
+    error = call(wide, new_wide, no_replace);
   }
   free(new_wide);
   free(wide);
@@ -681,10 +822,11 @@ int uvdio__os_sync_directory(const char* path) {
   return UV_ENOTSUP;
 }
 
-/* Nothing here makes a name durable for certain. */
+/* Nothing here makes a name durable for certain. That is no failed sync of the file, which the step
+ * would say. */
 int uvdio__os_replace(intptr_t descriptor, uvdio__names_t* names) {
   (void)descriptor;
-  (void)names;
+  names->step = UVDIO__REPLACE_RENAME;
   return UV_ENOTSUP;
 }
 
@@ -717,12 +859,12 @@ void uvdio__os_aligned_free(void* memory) {
   _aligned_free(memory);
 }
 
-/* Large pages come from an allocation that asks for them, under a privilege that hardly any account
- * has. */
 int uvdio__os_thread_count(void) {
   return 0;
 }
 
+/* Large pages come from an allocation that asks for them, under a privilege that hardly any account
+ * has. */
 int uvdio__os_advise_huge(void* memory, size_t size) {
   (void)memory;
   (void)size;
