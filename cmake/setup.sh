@@ -83,14 +83,16 @@ list_missing_optional() {
   has debootstrap || echo debootstrap
 }
 
-# For other kernels and processors, which come from Debian, for a FUSE filesystem, and for what
-# measures the tests. A layer that lacks something says so and is left out.
+# For other kernels, processors and systems, which come from Debian, for a FUSE filesystem, and for
+# what measures the tests. A layer that lacks something says so and is left out.
 list_missing_long() {
   [ "$with_long" = yes ] && [ "$system" = Linux ] && has apt-get || return 0
   has qemu-system-x86_64 || echo qemu-system
   has qemu-s390x-static || has qemu-s390x || echo qemu-user
   has s390x-linux-gnu-gcc || echo gcc-s390x
   has aarch64-linux-gnu-gcc || echo gcc-aarch64
+  has x86_64-w64-mingw32-gcc || echo mingw
+  has wine || echo wine
   has afl-fuzz || echo afl++
   for tool in busybox cpio dmsetup modprobe xz fuse2fs gcovr python3 valgrind clang; do
     has "$tool" || echo "$tool"
@@ -139,6 +141,8 @@ packages() {
     apt-get:mcdc) packages_of_mcdc ;;
     apt-get:gcc-s390x) echo gcc-s390x-linux-gnu libc6-dev-s390x-cross ;;
     apt-get:gcc-aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+    apt-get:mingw) echo mingw-w64 ;;
+    apt-get:wine) echo wine wine64 ;;
     apt-get:busybox) echo busybox-static ;;
     apt-get:modprobe) echo kmod ;;
     apt-get:xz) echo xz-utils ;;

@@ -14,7 +14,8 @@ function(uvdio_own_target target)
   target_compile_definitions(${target} PRIVATE
     $<$<AND:$<PLATFORM_ID:Linux>,$<COMPILE_LANGUAGE:C>>:_GNU_SOURCE=>
     $<$<PLATFORM_ID:Linux>:_FILE_OFFSET_BITS=64>
-    $<$<PLATFORM_ID:Windows>:_CRT_SECURE_NO_WARNINGS>)
+    $<$<PLATFORM_ID:Windows>:_CRT_SECURE_NO_WARNINGS>
+    $<$<BOOL:${MINGW}>:__USE_MINGW_ANSI_STDIO=1>) # a printf() that knows %zu
   uvdio_enable_warnings(${target})
   uvdio_enable_sanitizers(${target})
 endfunction()

@@ -12,5 +12,6 @@ function(uvdio_enable_warnings target)
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>
     $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
+    $<$<BOOL:${MINGW}>:-Wno-format> # which has Microsoft's old printf() in mind
     $<$<BOOL:${UVDIO_WERROR}>:-Werror>)
 endfunction()

@@ -12,7 +12,7 @@
 #include "fixture.h"
 #include "ops.h"
 
-#define FAR ((uint64_t)INT64_MAX & ~(uint64_t)(PAGE - 1)) /* the last aligned offset */
+#define LAST_OFFSET ((uint64_t)INT64_MAX & ~(uint64_t)(PAGE - 1)) /* the last aligned offset */
 
 /* A fresh operation of either form. */
 static struct tracked_op* form(struct fixture* f, int blocking) {
@@ -164,8 +164,8 @@ static void misaligned_length_is_refused(void** state) {
 
 static void end_past_int64_max_is_refused(void** state) {
   struct fixture* f = *state;
-  no_transfer(f, &f->file, filled(PAGE, 1), FAR, UVDIO_EOFFSET);
-  no_transfer(f, &f->file, filled(2 * PAGE, 1), FAR - PAGE, UVDIO_EOFFSET);
+  no_transfer(f, &f->file, filled(PAGE, 1), LAST_OFFSET, UVDIO_EOFFSET);
+  no_transfer(f, &f->file, filled(2 * PAGE, 1), LAST_OFFSET - PAGE, UVDIO_EOFFSET);
   no_transfer(f, &f->file, filled(PAGE, 1), (uint64_t)1 << 63, UVDIO_EOFFSET);
   no_transfer(f, &f->file, filled(PAGE, 1), UINT64_MAX - PAGE + 1, UVDIO_EOFFSET);
 }
@@ -173,7 +173,7 @@ static void end_past_int64_max_is_refused(void** state) {
 static void read_just_below_the_limit_is_past_the_end(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t buf = blank(PAGE);
-  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &buf, FAR - PAGE);
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->file, &buf, LAST_OFFSET - PAGE);
   run(f);
   assert_int_equal(read->done, 1);
   assert_true(read->result == 0 || read->result == UV_EINVAL || read->result == UV_EFBIG);

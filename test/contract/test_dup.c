@@ -239,6 +239,7 @@ static void replace_is_for_the_only_handle(void** state) {
   struct fixture* f = *state;
   struct tracker* t = &f->tracker;
   uvdio_file_t copy = {0};
+  NEEDS("replace");
   const char* path = path_of(f, "new");
   const char* told = NULL;
   assert_refused(t_replace(op_new(t), &f->file, path), UV_EBUSY);
@@ -629,6 +630,7 @@ static void lock_goes_with_the_last_handle(void** state) {
   struct fixture* f = *state;
   uvdio_file_t locked = {0};
   uvdio_file_t copy = {0};
+  NEEDS("locks");
   for (unsigned i = 0; i < 2; i++) {
     open_now(f, &locked, "locked", SHAREABLE | UVDIO_O_LOCK_EXCLUSIVE);
     assert_false(can_lock(f));
@@ -650,6 +652,7 @@ static void released_handle_keeps_the_lock(void** state) {
   struct fixture* f = *state;
   uvdio_file_t locked = {0};
   uvdio_file_t copy = {0};
+  NEEDS("locks");
   NOT_ON_MEMORY("descriptors");
   open_now(f, &locked, "locked", SHAREABLE | UVDIO_O_LOCK_EXCLUSIVE);
   assert_ok(uvdio_dup(second, &copy, &locked));
@@ -666,6 +669,7 @@ static void adopted_descriptor_may_have_handles(void** state) {
   uvdio_file_t adopted = {0};
   uvdio_file_t copy = {0};
   const char* path = "";
+  NEEDS("adoption");
   NOT_ON_MEMORY("descriptors");
   struct tracked_op* release = t_release(op_now(&f->tracker), &f->file);
   struct tracked_op* adopt = t_adopt(op_now(&f->tracker), f->engine, &adopted, (int)release->result,

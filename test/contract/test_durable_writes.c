@@ -189,6 +189,7 @@ static int is_chosen(const uvdio_file_info_t* info) {
 /* A file on a device whose writes can be durable by themselves. */
 static void need_a_choice(const struct fixture* f) {
   if (info_of(&f->file).durable_method != UVDIO_DURABLE_UNDECIDED) {
+    NEEDS("durable writes");
     assert_true(on_memory());
     SKIP("the memory backend has no devices");
   }

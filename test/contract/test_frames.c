@@ -827,6 +827,7 @@ static void wait_is_among_what_is_pending(void** state) {
  */
 
 static void need_forks(void) {
+  need_fork();
   if (UNDER_TSAN) {
     SKIP("the thread sanitizer does not follow a fork with threads");
   }

@@ -572,6 +572,7 @@ static int cancel_in_child(void* data) {
 
 static void children_are_turned_away(void** state) {
   struct fixture* f = *state;
+  need_fork();
   clear();
   set(0, UVDIO_OP_WRITE, &f->file, 0, filled(PAGE, 1));
   submit(f, 1, NULL);

@@ -5,10 +5,10 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fixture.h"
 #include "ops.h"
+#include "system.h"
 
 #define MANY 50
 
@@ -25,7 +25,7 @@ struct origin {
   struct fixture* f;
   union uv_any_handle handle;
   struct tracked_op* ops[BURST];
-  int pipe[2];
+  uv_os_sock_t ends[2]; /* of what the poll handle watches */
 };
 
 static void submit_burst(struct origin* origin) {
@@ -101,14 +101,13 @@ static int start_closing(uv_loop_t* loop, struct origin* origin) {
 
 static int start_poll(uv_loop_t* loop, struct origin* origin) {
   uv_poll_t* poll = &origin->handle.poll;
-  return pipe(origin->pipe) || write(origin->pipe[1], "x", 1) != 1 ||
-         uv_poll_init(loop, poll, origin->pipe[0]) || uv_poll_start(poll, UV_READABLE, on_poll);
+  return system_make_readable(origin->ends) || uv_poll_init_socket(loop, poll, origin->ends[0]) ||
+         uv_poll_start(poll, UV_READABLE, on_poll);
 }
 
 static void stop_origin(struct origin* origin) {
-  if (origin->pipe[0] != 0) {
-    close(origin->pipe[0]);
-    close(origin->pipe[1]);
+  if (origin->ends[0] != 0) {
+    system_close_readable(origin->ends);
   }
 }
 

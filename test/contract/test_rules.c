@@ -434,6 +434,7 @@ static struct tracked_op* write_durably(struct fixture* f) {
 
 static void failed_durable_write_latches(void** state) {
   struct fixture* f = *state;
+  NEEDS("durable writes");
   add_times(f, error_of(UVDIO_OP_WRITE, UV_ENOSPC), 1);
   assert_result(write_durably(f), UV_ENOSPC);
   assert_latched(f, UV_ENOSPC);
@@ -443,6 +444,7 @@ static void failed_durable_write_latches(void** state) {
  * its own to the rules. */
 static void failed_sync_of_a_durable_write_latches(void** state) {
   struct fixture* f = *state;
+  NEEDS("durable writes");
   add_times(f, error_of(UVDIO_OP_WRITE, UV_ENOSYS), 1);
   add_times(f, error_of(UVDIO_OP_SYNC_DATA, UV_EIO), 1);
   struct tracked_op* write = write_durably(f);
@@ -890,6 +892,7 @@ static int wait_in_child(void* data) {
 
 static void delays_are_the_parents(void** state) {
   struct fixture* f = *state;
+  need_fork();
   add(f, delay_of(UVDIO_OP_WRITE, 50));
   struct tracked_op* write = write_page_of(f, &f->file, 0, 3);
   run_for_a_while(f, 5, 0);

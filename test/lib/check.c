@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
-#include <dirent.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "skips.h"
-
-/* Seconds. Far more than any test needs, also under valgrind, and less than CTest's own limit. */
-#define HANG_AFTER 100
-
-#ifdef UVDIO_COVERAGE
-extern void __gcov_dump(void);
-#endif
+#include "system.h"
 
 void check_code(int64_t got, int64_t expected, const char* what, const char* file, int line) {
   if (got == expected) {
@@ -62,48 +53,6 @@ void print_figure(uint64_t amount, const char* what) {
   fflush(stdout);
 }
 
-static const char* watched;
-
-static void hang(int signal_number) {
-  static const char head[] = "\nnot ok - hangs: ";
-  (void)signal_number;
-  ssize_t ignored = write(STDERR_FILENO, head, sizeof(head) - 1);
-  ignored = write(STDERR_FILENO, watched, strlen(watched));
-  ignored = write(STDERR_FILENO, "\n", 1);
-  (void)ignored;
-  abort();
-}
-
-void watch_for_hang(const char* what) {
-  if (what == NULL) {
-    alarm(0);
-    return;
-  }
-  watched = what;
-  signal(SIGALRM, hang);
-  alarm(HANG_AFTER);
-}
-
-void exit_child(int status) {
-#ifdef UVDIO_COVERAGE
-  __gcov_dump(); /* _exit() does not write the counters. */
-#endif
-  _exit(status);
-}
-
-unsigned open_rings(void) {
-  unsigned count = 0;
-  for (int descriptor = 0; descriptor < 1024; descriptor++) {
-    char path[64];
-    char target[64] = "";
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor);
-    if (readlink(path, target, sizeof(target) - 1) > 0) {
-      count += strcmp(target, "anon_inode:[io_uring]") == 0;
-    }
-  }
-  return count;
-}
-
 unsigned rings_of_a_loop(void) {
   uv_loop_t loop;
   unsigned before = open_rings();
@@ -132,20 +81,8 @@ int warm_up_libuv(void** state) {
   uv_loop_t loop;
   (void)state;
   start_symbolizer();
+  system_warm_up();
   return uv_loop_init(&loop) != 0 || uv_loop_close(&loop) != 0;
-}
-
-size_t open_descriptors(void) {
-  DIR* list = opendir("/proc/self/fd");
-  if (list == NULL) {
-    return 0;
-  }
-  size_t count = 0;
-  while (readdir(list) != NULL) {
-    count++;
-  }
-  closedir(list);
-  return count;
 }
 
 static unsigned char pattern_at(size_t i, unsigned seed) {

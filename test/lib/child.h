@@ -20,6 +20,9 @@ typedef int (*child_part)(void* data);
 int run_in_child(const char* file, child_part part, void* data);
 #define in_a_child(part, data) run_in_child(__FILE__, (part), (data))
 
+/* Skips a test with a part in a child where there are none, before it has something pending. */
+void need_fork(void);
+
 /* Makes the child an ordinary user; 0 where that worked. */
 int become_nobody(void);
 

@@ -10,8 +10,8 @@
 #include <errno.h>
 
 /* pread(2) and preadv2(2) refer to read(2) and lseek(2), the other direction to write(2). */
-#define OF_READ EIO, EAGAIN, EINTR, EINVAL, EBADF, EFAULT, EISDIR, ENXIO, EOVERFLOW, ESPIPE
-#define OF_WRITE                                                                                \
+#define OF_READS EIO, EAGAIN, EINTR, EINVAL, EBADF, EFAULT, EISDIR, ENXIO, EOVERFLOW, ESPIPE
+#define OF_WRITES                                                                               \
   EIO, EAGAIN, EINTR, ENOSPC, EDQUOT, EFBIG, EINVAL, EBADF, EDESTADDRREQ, EFAULT, EPERM, EPIPE, \
       ENXIO, EOVERFLOW, ESPIPE
 #define OF_SYNC EIO, ENOSPC, EINTR, EDQUOT, EBADF, EROFS, EINVAL
@@ -25,11 +25,11 @@
   X(STATX, "statx", EACCES, EAGAIN, EINTR, ENOMEM, EBADF, EFAULT, EINVAL, ELOOP, ENAMETOOLONG,    \
     ENOENT, ENOTDIR, ENOSYS)                                                                      \
   X(FSTATFS, "fstatfs", EIO, EINTR, ENOSYS, EBADF, EFAULT, ENOMEM, EOVERFLOW)                     \
-  X(PREADV2, "preadv2", EOPNOTSUPP, OF_READ)                                                      \
+  X(PREADV2, "preadv2", EOPNOTSUPP, OF_READS)                                                     \
   /* and preadv */                                                                                \
-  X(PREAD, "pread", OF_READ)                                                                      \
+  X(PREAD, "pread", OF_READS)                                                                     \
   /* and pwritev, pwritev2 */                                                                     \
-  X(PWRITE, "pwrite", OF_WRITE)                                                                   \
+  X(PWRITE, "pwrite", OF_WRITES)                                                                  \
   X(FDATASYNC, "fdatasync", OF_SYNC)                                                              \
   X(FSYNC, "fsync", OF_SYNC)                                                                      \
   X(FTRUNCATE, "ftruncate", EIO, EINTR, EFBIG, EINVAL, EACCES, EBADF, EISDIR, EPERM, EROFS,       \

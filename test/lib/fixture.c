@@ -9,6 +9,7 @@
 
 #include "memory.h"
 #include "skips.h"
+#include "system.h"
 
 struct matrix matrix;
 
@@ -38,6 +39,10 @@ static const struct {
 
 int on_memory(void) {
   return matrix.backend == UVDIO_BACKEND_MEMORY;
+}
+
+int where_provided(const char* operation, int result) {
+  return on_memory() || system_provides(operation) ? result : UV_ENOTSUP;
 }
 
 static int choose_backend(const char* name) {
@@ -217,7 +222,7 @@ static int make_folder(struct fixture* f) {
     return 0;
   }
   snprintf(f->dir, sizeof(f->dir), "%.480s/test-XXXXXX", matrix.filesystem.dir);
-  return mkdtemp(f->dir) == NULL ? -1 : 0;
+  return system_make_folder(f->dir);
 }
 
 /* Nothing here that a program could tell from a disk in good health. */

@@ -23,6 +23,7 @@
 
 #include "check.h"
 #include "filesystem.h"
+#include "system.h"
 #include "tracker.h"
 #include "uvdio/class.h"
 #include "uvdio/sim.h"
@@ -75,6 +76,18 @@ int on_memory(void);
       SKIP("the memory backend has no " what); \
     }                                          \
   } while (0)
+
+/* Skips a test of what the operating system lacks: an operation, by its name, or what system.h
+ * lists. */
+#define NEEDS(what)                               \
+  do {                                            \
+    if (!on_memory() && !system_provides(what)) { \
+      SKIP("this system has no " what);           \
+    }                                             \
+  } while (0)
+
+/* The result, or UV_ENOTSUP where the operating system lacks the operation. */
+int where_provided(const char* operation, int result);
 
 /* A loop and a folder; a loop with an engine; and, on it, an open file. */
 int fixture_loop(void** state);

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "system.h"
+
 #define SELDOM 16u
 #define BYTE 256u
 
@@ -463,7 +465,7 @@ int op_may_give(uvdio_op_t op, int64_t result) {
   while (*error != 0 && *error != result) {
     error++;
   }
-  return *error != 0;
+  return *error != 0 || (result == UV_ENOTSUP && !system_provides(uvdio_op_name(op)));
 }
 
 int op_needs_writing(uvdio_op_t op) {

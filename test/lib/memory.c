@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "system.h"
 #include "uvdio.h"
 
 /* What was asked for lies in front of the memory, so far away that the alignment is kept. */
@@ -25,8 +26,8 @@ void* plain_allocate(void* context, size_t size, size_t alignment, int zeroed) {
   (void)context;
   size_t front = front_of(alignment);
   struct label label = {size, alignment};
-  void* memory = NULL;
-  if (size > SIZE_MAX - front || posix_memalign(&memory, front, front + size) != 0) {
+  void* memory = size > SIZE_MAX - front ? NULL : system_aligned_alloc(front, front + size);
+  if (memory == NULL) {
     return NULL;
   }
   memcpy(memory, &label, sizeof(label));
@@ -44,7 +45,7 @@ void plain_release(void* context, void* memory, size_t size, size_t alignment) {
             label.size, label.alignment, size, alignment);
     abort();
   }
-  free(start);
+  system_aligned_free(start);
 }
 
 int check_releases(void) {

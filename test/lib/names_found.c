@@ -2,13 +2,12 @@
 #include "names_found.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "system.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 #define PATH_SIZE (NAMES_PREFIX_MAX + 32)
@@ -19,7 +18,7 @@ struct found {
   enum kind kind[NAMES_PLACES];
   uint64_t word[NAMES_PLACES];
   int is_whole[NAMES_PLACES];
-  ino_t inode[NAMES_PLACES]; /* 0: unknown */
+  uint64_t inode[NAMES_PLACES]; /* 0: unknown */
 };
 
 void names_path(const struct model_names* names, unsigned directory, unsigned place, char* path,
@@ -65,19 +64,15 @@ static void complain(struct model_names* names, const char* what, unsigned place
 
 static void look_by_system(const char* path, unsigned place, struct found* found) {
   char page[PAGE];
-  struct stat about;
-  if (lstat(path, &about) != 0) {
+  struct system_entry entry = system_look_at(path);
+  if (!entry.is_there) {
     return;
   }
-  found->kind[place] = S_ISDIR(about.st_mode) ? IS_DIRECTORY : IS_FILE;
-  found->inode[place] = about.st_ino;
-  int fd = S_ISDIR(about.st_mode) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t got = fd < 0 ? -1 : pread(fd, page, sizeof(page), 0);
+  found->kind[place] = entry.is_directory ? IS_DIRECTORY : IS_FILE;
+  found->inode[place] = entry.inode;
+  int64_t got = entry.is_directory ? -1 : system_read(path, page, sizeof(page));
   if (got >= 0) {
     found->is_whole[place] = names_page_word(page, (size_t)got, &found->word[place]);
-  }
-  if (fd >= 0) {
-    (void)close(fd);
   }
 }
 
@@ -139,18 +134,16 @@ static struct found look(const struct model_names* names) {
 int names_is_at(const struct model_names* names, const struct names_handle* handle,
                 unsigned place) {
   char path[PATH_SIZE];
-  struct stat about;
   uvdio_file_info_t info = {0};
   names_path(names, 0, place, path, sizeof(path));
-  return lstat(path, &about) == 0 && uvdio_file_info(&handle->file, &info) == 0 &&
-         info.inode == (uint64_t)about.st_ino;
+  struct system_entry entry = system_look_at(path);
+  return entry.is_there && uvdio_file_info(&handle->file, &info) == 0 && info.inode == entry.inode;
 }
 
 int names_is_there(const struct model_names* names, unsigned place) {
   char path[PATH_SIZE];
-  struct stat about;
   names_path(names, 0, place, path, sizeof(path));
-  return lstat(path, &about) == 0;
+  return system_look_at(path).is_there;
 }
 
 /*

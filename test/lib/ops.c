@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "system.h"
 
 /*
  * Pages.
@@ -142,8 +140,7 @@ void need_two_backends(const uvdio_file_t* file) {
 }
 
 int is_there(const char* path) {
-  struct stat about;
-  return lstat(path, &about) == 0;
+  return system_look_at(path).is_there;
 }
 
 void put_text(const char* path, const char* text) {
@@ -201,21 +198,6 @@ unsigned run_for_a_while(struct fixture* f, unsigned ms, int spin) {
   uv_close((uv_handle_t*)&idle, NULL);
   uv_run(&f->loop, UV_RUN_NOWAIT);
   return turns;
-}
-
-unsigned cached_pages(const char* path, size_t pages) {
-  unsigned char is_cached[64];
-  unsigned count = 0;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  void* at = mmap(NULL, pages * PAGE, PROT_READ, MAP_SHARED, fd, 0);
-  assert_true(fd >= 0 && at != MAP_FAILED && pages <= sizeof(is_cached));
-  assert_int_equal(mincore(at, pages * PAGE, is_cached), 0);
-  for (size_t i = 0; i < pages; i++) {
-    count += is_cached[i] & 1u;
-  }
-  munmap(at, pages * PAGE);
-  close(fd);
-  return count;
 }
 
 void assert_content(struct fixture* f, const char* name, unsigned seed) {

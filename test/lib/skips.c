@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* program_invocation_short_name */
-#endif
-
 #include "skips.h"
 
-#include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "check.h"
+#include "system.h"
 
 #define RINGS "*.r[ie]*.*"      /* ring and registered */
 #define BATCHES "*.[ra][ie]*.*" /* and aio */
@@ -127,6 +120,7 @@ static const struct expected {
     {"without root *", ANYWHERE, "root"},
     {"an ordinary user has no way to the build folder", ANYWHERE, NULL},
     {"root can't become an ordinary user for a moment*", ANYWHERE, NULL},
+    {"this system has no *", ANYWHERE, "posix"},
     {"this system does not list open descriptors", ANYWHERE, NULL},
     {"older kernels *", ANYWHERE, NULL},
     {"* takes Linux *", ANYWHERE, NULL}, /* need_linux() asks the system */
@@ -160,7 +154,7 @@ static const struct expected {
     {"who comes between two instructions may want a lock that debug/ownership.c holds", ANYWHERE,
      "no-asan"},
     {"the processor can't be stopped after each instruction here", ANYWHERE,
-     "no-asan,no-tsan,no-valgrind,x86-64"},
+     "no-asan,no-tsan,no-valgrind,steps"},
 };
 
 static char of[128] = "-.-";
@@ -171,39 +165,16 @@ void skips_are_of(const char* backend, const char* filesystem, const char* folde
   snprintf(in, sizeof(in), "%s", folder);
 }
 
-/* Found at the start: in another mount namespace, the link tells no path from the root, but from
- * the mount that holds the program. */
-static char capability[4096];
-
-__attribute__((constructor)) static void find_capability(void) {
-  ssize_t length = readlink("/proc/self/exe", capability, sizeof(capability) - 16);
-  if (length > 0) {
-    capability[length] = '\0';
-    strcpy(strrchr(capability, '/') + 1, "capability");
-  }
-}
-
-static void run_capability(const char* name) {
-  execl(capability, "capability", name, in, (char*)NULL);
-  _exit(127);
-}
-
-/* 1: it is there. 0: it is not, or it can't be asked. */
-static int ask(const char* name) {
-  int status = 0;
-  pid_t child = fork();
-  if (child == 0) {
-    run_capability(name);
-  }
-  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
-         WEXITSTATUS(status) == 0;
-}
-
 static int is_there(const char* name) {
-#if defined(__x86_64__)
-  int is_x86_64 = 1;
+#if defined(__x86_64__) && defined(__linux__)
+  int has_steps = 1;
 #else
-  int is_x86_64 = 0;
+  int has_steps = 0;
+#endif
+#ifdef _WIN32
+  int is_posix = 0;
+#else
+  int is_posix = 1;
 #endif
   const struct {
     const char* name;
@@ -212,13 +183,14 @@ static int is_there(const char* name) {
              {"no-tsan", !UNDER_TSAN},
              {"no-asan", !UNDER_ASAN},
              {"no-valgrind", !under_valgrind()},
-             {"x86-64", is_x86_64}};
+             {"steps", has_steps},
+             {"posix", is_posix}};
   for (size_t i = 0; i < COUNT_OF(own); i++) {
     if (strcmp(own[i].name, name) == 0) {
       return own[i].there;
     }
   }
-  return ask(name);
+  return system_has(name, in);
 }
 
 /* Whether one of them is as the skip has it. */
@@ -237,9 +209,9 @@ static int explains(const char* lacking) {
 const char* skip_is_wrong(const char* reason) {
   static char words[512];
   char where[256];
-  snprintf(where, sizeof(where), "%.100s.%.100s", program_invocation_short_name, of);
+  snprintf(where, sizeof(where), "%.100s.%.100s", system_program_name(), of);
   for (size_t i = 0; i < COUNT_OF(table); i++) {
-    if (fnmatch(table[i].reason, reason, 0) == 0 && fnmatch(table[i].where, where, 0) == 0) {
+    if (system_matches(table[i].reason, reason) && system_matches(table[i].where, where)) {
       if (table[i].lacking == NULL || explains(table[i].lacking)) {
         return NULL;
       }

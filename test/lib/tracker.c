@@ -778,7 +778,8 @@ struct tracked_op* t_close(struct tracked_op* op, uvdio_file_t* file) {
 struct tracked_op* t_adopt(struct tracked_op* op, uvdio_engine_t* engine, uvdio_file_t* file,
                            int descriptor, unsigned flags) {
   enter();
-  int code = leave(uvdio_adopt(engine, file, &op->req, descriptor, flags, plain_cb(op)));
+  int code = leave(
+      uvdio_adopt(engine, file, &op->req, (uv_os_fd_t)(intptr_t)descriptor, flags, plain_cb(op)));
   accept_or_refuse(op, UVDIO_OP_OPEN, file, code);
   return op;
 }

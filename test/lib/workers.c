@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "system.h"
+
 #define STRING_OF(text) #text
 #define NUMBER_AS_STRING(number) STRING_OF(number)
 
 void workers_begin(void) {
-  setenv("UV_THREADPOOL_SIZE", NUMBER_AS_STRING(WORKERS), 1);
+  (void)system_set_environment("UV_THREADPOOL_SIZE", NUMBER_AS_STRING(WORKERS));
 }
 
 static void must(int code, const char* what) {

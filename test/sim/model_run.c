@@ -37,7 +37,7 @@ enum action {
   CLOSE_ENGINE,
   CUT_POWER,
   PLAY_NAMES,
-  GROUP,
+  PLAY_GROUP,
   LOG,
   NAMES,
   DUP
@@ -45,8 +45,8 @@ enum action {
 
 /* Beside the operations, whose weights are in the generator's table. */
 static const struct weight own_weights[] = {
-    {CANCEL, 50}, {MISUSE, 16}, {CLOSE_ENGINE, 2}, {CUT_POWER, 2}, {PLAY_NAMES, 20},
-    {GROUP, 60},  {LOG, 120},   {NAMES, 160},      {DUP, 30},      {0, 0}};
+    {CANCEL, 50},     {MISUSE, 16}, {CLOSE_ENGINE, 2}, {CUT_POWER, 2}, {PLAY_NAMES, 20},
+    {PLAY_GROUP, 60}, {LOG, 120},   {NAMES, 160},      {DUP, 30},      {0, 0}};
 
 static const struct profile profile = {.size = FILE_SIZE,
                                        .most = TRANSFER_MAX,
@@ -1319,7 +1319,7 @@ static void act(struct run* run, struct subject* subject) {
       [CLOSE_ENGINE - UVDIO_OP_COUNT] = begin_close,
       [CUT_POWER - UVDIO_OP_COUNT] = cut_power,
       [PLAY_NAMES - UVDIO_OP_COUNT] = play,
-      [GROUP - UVDIO_OP_COUNT] = submit_group,
+      [PLAY_GROUP - UVDIO_OP_COUNT] = submit_group,
       [LOG - UVDIO_OP_COUNT] = append,
       [NAMES - UVDIO_OP_COUNT] = use_names,
       [DUP - UVDIO_OP_COUNT] = dup_handle,

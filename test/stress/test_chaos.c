@@ -304,13 +304,14 @@ static void dup_handle(struct subject* subject) {
  * Operations.
  */
 
-enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING, PLAY_NAMES, GROUP, LOG, DUP };
+enum action { READ_NOW = UVDIO_OP_COUNT, READ_NOTHING, PLAY_NAMES, PLAY_GROUP, LOG, DUP };
 
 static const struct weight of_watched[] = {
     {UVDIO_OP_WRITE, 13}, {UVDIO_OP_READ, 16}, {UVDIO_OP_CLOSE, 1}, {0, 0}};
 /* Beside the operations, whose weights are in the generator's table. */
-static const struct weight of_crowded[] = {
-    {READ_NOW, 2}, {READ_NOTHING, 4}, {PLAY_NAMES, 3}, {GROUP, 5}, {LOG, 10}, {DUP, 3}, {0, 0}};
+static const struct weight of_crowded[] = {{READ_NOW, 2},   {READ_NOTHING, 4}, {PLAY_NAMES, 3},
+                                           {PLAY_GROUP, 5}, {LOG, 10},         {DUP, 3},
+                                           {0, 0}};
 
 static const struct profile watched = {
     .size = SPANS * SPAN, .most = SPAN, .flags = {{UVDIO_O_DSYNC, 8}, {UVDIO_O_DUP, 3}}};
@@ -601,7 +602,7 @@ static void use_crowded(struct subject* subject) {
     read_nothing(subject);
     return;
   }
-  if (action == GROUP) {
+  if (action == PLAY_GROUP) {
     submit_group(subject);
     return;
   }

@@ -11,9 +11,9 @@
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
-#include <unistd.h>
 
 #include "fixture.h"
+#include "system.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 #define RUNS_MAX 200
@@ -41,11 +41,11 @@ static size_t front_of(size_t alignment) {
 static void* counted_allocate(void* context, size_t size, size_t alignment, int zeroed) {
   struct counter* counter = context;
   size_t front = front_of(alignment);
-  void* memory = NULL;
   uv_mutex_lock(&counter->mutex);
   int fails = ++counter->calls == counter->fail_at;
   counter->failed |= fails;
-  if (!fails && posix_memalign(&memory, front, front + size) == 0) {
+  void* memory = fails ? NULL : system_aligned_alloc(front, front + size);
+  if (memory != NULL) {
     struct label label = {size, alignment};
     memcpy(memory, &label, sizeof(label));
     memset((char*)memory + front, zeroed ? 0 : 0xa5, size);
@@ -66,7 +66,7 @@ static void counted_release(void* context, void* memory, size_t size, size_t ali
   counter->out--;
   counter->bytes_out -= size;
   uv_mutex_unlock(&counter->mutex);
-  free(start);
+  system_aligned_free(start);
 }
 
 static struct counter counter;
@@ -127,7 +127,7 @@ static void everything_comes_from_the_custom_allocator(void** state) {
 /* What a file in memory consists of, and the table that finds it, whatever its size by now. */
 static void files_in_memory_give_all_of_it_back(void** state) {
   (void)state;
-  enum { FAR = 64 * 1024, PAGES = 100 };
+  enum { DISTANCE = 64 * 1024, COUNT = 100 };
   uv_loop_t loop;
   uvdio_engine_t* engine;
   uvdio_engine_options_t options = {.backend = UVDIO_BACKEND_MEMORY};
@@ -140,8 +140,8 @@ static void files_in_memory_give_all_of_it_back(void** state) {
   assert_ok(uvdio_open(engine, &file, &req, "/file", UVDIO_OPEN_RW, 0600, NULL));
   assert_ok(uvdio_buf_alloc(&page, PAGE, UVDIO_BUF_ZEROED));
   page.len = PAGE;
-  for (unsigned i = 0; i < PAGES; i++) {
-    assert_ok(uvdio_write(&file, &req, &page, (uint64_t)i * FAR, NULL));
+  for (unsigned i = 0; i < COUNT; i++) {
+    assert_ok(uvdio_write(&file, &req, &page, (uint64_t)i * DISTANCE, NULL));
   }
   assert_ok(uvdio_buf_release(&page));
   assert_ok(uvdio_engine_close(engine, NULL));
@@ -167,7 +167,7 @@ static void zeroed_memory_from_the_threshold_on_is_fresh(void** state) {
   (void)state;
   uvdio_buf_t buf;
   assert_ok(uvdio_buf_alloc(&buf, UVDIO_MAP_THRESHOLD, UVDIO_BUF_ZEROED));
-  if (sysconf(_SC_PAGESIZE) == PAGE && !under_valgrind()) {
+  if (system_page_size() == PAGE && !under_valgrind()) {
     assert_int_equal(resident_pages(&buf), 0);
     buf.base[PAGE] = 1;
     assert_int_equal(resident_pages(&buf), 1);

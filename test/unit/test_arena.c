@@ -3,14 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#endif
 
 #include "check.h"
 #include "memory.h"
 #include "steps.h"
+#include "system.h"
 
 #define PAGE UVDIO_PAGE_SIZE
 
@@ -340,32 +340,6 @@ static void walk_steps_over_guard_pages(void** state) {
  * Options.
  */
 
-/* Returns whether writing one byte at `where`, or reading it, killed the child by a signal. */
-static int faults_at(volatile char* where, int reads) {
-  int status = 0;
-  struct rlimit no_core = {0, 0};
-  pid_t child = fork();
-  if (child == 0) {
-    setrlimit(RLIMIT_CORE, &no_core);
-    signal(SIGSEGV, SIG_DFL);
-    signal(SIGBUS, SIG_DFL);
-    if (reads) {
-      (void)*where;
-    } else {
-      *where = 1;
-    }
-    _exit(0);
-  }
-  assert_int_equal(waitpid(child, &status, 0), child);
-  return WIFSIGNALED(status);
-}
-
-static int faults(volatile char* where) {
-  int faults_to_write = faults_at(where, 0);
-  assert_int_equal(faults_at(where, 1), faults_to_write);
-  return faults_to_write;
-}
-
 static void running_over_the_end_of_a_frame_faults(void** state) {
   (void)state;
   if (UNDER_ASAN || UNDER_TSAN) {
@@ -374,10 +348,10 @@ static void running_over_the_end_of_a_frame_faults(void** state) {
   uvdio_arena_t* arena = arena_of(2 * PAGE, 2, UVDIO_ARENA_GUARD_PAGES);
   uvdio_buf_t a = frame_of(arena);
   uvdio_buf_t b = frame_of(arena);
-  assert_false(faults(a.base + a.cap - 1));
-  assert_true(faults(a.base + a.cap));
-  assert_false(faults(b.base));
-  assert_true(faults(b.base + b.cap));
+  assert_false(system_faults(a.base + a.cap - 1));
+  assert_true(system_faults(a.base + a.cap));
+  assert_false(system_faults(b.base));
+  assert_true(system_faults(b.base + b.cap));
   release(&a);
   release(&b);
   destroy(arena);

@@ -8,8 +8,9 @@
 #endif
 
 #include "fixture.h"
+#include "system.h"
 
-#define TEXT 256
+#define TEXT_SIZE 256
 
 static const struct {
   uvdio_backend_t backend;
@@ -29,7 +30,7 @@ struct engine {
 static int set_up(void** state) {
   static struct engine engine;
   *state = &engine;
-  unsetenv("UVDIO_BACKEND");
+  system_set_environment("UVDIO_BACKEND", NULL);
   engine.descriptors = open_descriptors();
   engine.allocations = uvdio_allocations();
   return uv_loop_init(&engine.loop);
@@ -37,7 +38,7 @@ static int set_up(void** state) {
 
 static int tear_down(void** state) {
   struct engine* e = *state;
-  unsetenv("UVDIO_BACKEND");
+  system_set_environment("UVDIO_BACKEND", NULL);
   uv_run(&e->loop, UV_RUN_DEFAULT);
   int left = uv_loop_close(&e->loop) != 0 || uvdio_allocations() != e->allocations;
   if (open_descriptors() != e->descriptors) {
@@ -183,7 +184,7 @@ static void backend_that_was_asked_for_is_used(void** state) {
 static void environment_decides_where_the_option_does_not(void** state) {
   struct engine* e = *state;
   for (size_t i = 0; i < COUNT_OF(backends); i++) {
-    assert_int_equal(setenv("UVDIO_BACKEND", backends[i].name, 1), 0);
+    assert_int_equal(system_set_environment("UVDIO_BACKEND", backends[i].name), 0);
     if (uvdio_backend_probe(backends[i].backend, NULL, 0) != 0) {
       no_engine(e, NULL, UVDIO_EBACKEND);
       continue;
@@ -198,7 +199,7 @@ static void environment_decides_where_the_option_does_not(void** state) {
 /* Who wonders why there is no ring must be led to the variable. */
 static void reason_names_the_environment(void** state) {
   struct engine* e = *state;
-  assert_int_equal(setenv("UVDIO_BACKEND", "pool", 1), 0);
+  assert_int_equal(system_set_environment("UVDIO_BACKEND", "pool"), 0);
   uvdio_engine_t* engine = engine_on(e, UVDIO_BACKEND_AUTO);
   int named = strstr(uvdio_engine_backend_reason(engine), "UVDIO_BACKEND") != NULL;
   close_engine(e, engine);
@@ -207,11 +208,11 @@ static void reason_names_the_environment(void** state) {
 
 static void option_wins_over_the_environment(void** state) {
   struct engine* e = *state;
-  assert_int_equal(setenv("UVDIO_BACKEND", "memory", 1), 0);
+  assert_int_equal(system_set_environment("UVDIO_BACKEND", "memory"), 0);
   uvdio_engine_t* engine = engine_on(e, UVDIO_BACKEND_POOL);
   assert_string_equal(uvdio_engine_backend(engine), "pool");
   close_engine(e, engine);
-  assert_int_equal(setenv("UVDIO_BACKEND", "nonsense", 1), 0);
+  assert_int_equal(system_set_environment("UVDIO_BACKEND", "nonsense"), 0);
   engine = engine_on(e, UVDIO_BACKEND_POOL);
   assert_string_equal(uvdio_engine_backend(engine), "pool");
   close_engine(e, engine);
@@ -219,10 +220,10 @@ static void option_wins_over_the_environment(void** state) {
 
 static void environment_that_is_no_backend_is_refused(void** state) {
   struct engine* e = *state;
-  char reason[TEXT] = "";
+  char reason[TEXT_SIZE] = "";
   const char* const strangers[] = {"nonsense", "RING", "ring ", "auto"};
   for (size_t i = 0; i < COUNT_OF(strangers); i++) {
-    assert_int_equal(setenv("UVDIO_BACKEND", strangers[i], 1), 0);
+    assert_int_equal(system_set_environment("UVDIO_BACKEND", strangers[i]), 0);
     no_engine(e, NULL, UVDIO_EBACKEND);
     assert_code(uvdio_backend_probe(UVDIO_BACKEND_AUTO, reason, sizeof(reason)), UVDIO_EBACKEND);
     assert_non_null(strstr(reason, strangers[i]));
@@ -231,9 +232,10 @@ static void environment_that_is_no_backend_is_refused(void** state) {
 
 static void environment_that_is_too_long_is_refused(void** state) {
   struct engine* e = *state;
-  char reason[TEXT] = "";
-  assert_int_equal(setenv("UVDIO_BACKEND", "a backend that nobody has ever heard of, nor will", 1),
-                   0);
+  char reason[TEXT_SIZE] = "";
+  assert_int_equal(
+      system_set_environment("UVDIO_BACKEND", "a backend that nobody has ever heard of, nor will"),
+      0);
   no_engine(e, NULL, UVDIO_EBACKEND);
   assert_code(uvdio_backend_probe(UVDIO_BACKEND_AUTO, reason, sizeof(reason)), UVDIO_EBACKEND);
   assert_non_null(strstr(reason, "too long"));
@@ -242,7 +244,7 @@ static void environment_that_is_too_long_is_refused(void** state) {
 /* As a shell's `UVDIO_BACKEND= program` leaves it. */
 static void empty_environment_is_no_wish(void** state) {
   struct engine* e = *state;
-  assert_int_equal(setenv("UVDIO_BACKEND", "", 1), 0);
+  assert_int_equal(system_set_environment("UVDIO_BACKEND", ""), 0);
   close_engine(e, engine_on(e, UVDIO_BACKEND_AUTO));
 }
 
@@ -258,7 +260,7 @@ static void no_engine_has_no_backend(void** state) {
 
 static void pool_and_memory_are_always_there(void** state) {
   (void)state;
-  char reason[TEXT];
+  char reason[TEXT_SIZE];
   assert_ok(uvdio_backend_probe(UVDIO_BACKEND_POOL, reason, sizeof(reason)));
   assert_ok(uvdio_backend_probe(UVDIO_BACKEND_MEMORY, reason, sizeof(reason)));
   assert_code(uvdio_backend_probe((uvdio_backend_t)99, reason, sizeof(reason)), UV_EINVAL);
@@ -267,7 +269,7 @@ static void pool_and_memory_are_always_there(void** state) {
 static void probe_gives_a_reason_either_way(void** state) {
   (void)state;
   for (size_t i = 0; i < COUNT_OF(backends); i++) {
-    char reason[TEXT] = "";
+    char reason[TEXT_SIZE] = "";
     uvdio_backend_probe(backends[i].backend, reason, sizeof(reason));
     assert_true(strlen(reason) > 0);
   }
@@ -286,7 +288,7 @@ static void reason_is_cut_to_size(void** state) {
 
 static void bad_probes_are_refused(void** state) {
   (void)state;
-  char reason[TEXT];
+  char reason[TEXT_SIZE];
   assert_code(uvdio_backend_probe((uvdio_backend_t)17, reason, sizeof(reason)), UV_EINVAL);
   assert_code(uvdio_backend_probe(UVDIO_BACKEND_POOL, NULL, 1), UV_EINVAL);
 }

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+# The tests on Windows: what does not stand on POSIX calls. They run by CTest, under wine where the
+# build is a cross build.
+
+foreach(name IN ITEMS version error buffer arena allocator shortage engine operations device_model
+    frames)
+  uvdio_test(unit_${name} LABEL unit SOURCES unit/test_${name}.c)
+endforeach()
+
+foreach(name IN ITEMS transfers vectors durable_writes shared_writes groups appends ranges frames
+    names synchronous bad_input order truncate cancel pending scheduling classes loop loop_binding
+    loop_busy_poll loop_fairness loop_handles dup atomic_writes)
+  uvdio_contract(${name})
+endforeach()
+uvdio_contract(anonymous BACKENDS memory)
+foreach(name IN ITEMS late rules) # worlds have rules of their own
+  uvdio_contract(${name} BACKENDS pool)
+  uvdio_add_test(contract_${name}.memory contract_${name} contract --backend memory)
+endforeach()
+
+foreach(name IN ITEMS cuts crashes faults edge_cases names appends)
+  uvdio_test(sim_${name} LABEL sim SOURCES sim/test_${name}.c sim/world.c)
+endforeach()
+uvdio_test_program(log_cuts sim/cuts.c sim/log.c)
+foreach(flaw IN ITEMS none no_sync no_checksum no_chain no_recovery_sync no_wait)
+  uvdio_add_test(sim_log.${flaw} log_cuts sim --flaw ${flaw} --cuts 2000)
+endforeach()
+
+# It calls the library's own functions for the system.
+uvdio_test(unit_overlapped LABEL unit SOURCES windows/test_overlapped.c)
+target_include_directories(unit_overlapped PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(unit_overlapped PRIVATE ntdll)
