@@ -454,12 +454,22 @@ static int is_refusal_of_direct(DWORD code) {
   return code == ERROR_INVALID_PARAMETER || code == ERROR_NOT_SUPPORTED;
 }
 
+/* A name that ends so is a directory's. */
+static int ends_with_slash(const wchar_t* path) {
+  size_t length = wcslen(path);
+
+  return length > 0 && (path[length - 1] == L'/' || path[length - 1] == L'\\');
+}
+
 /* Both attempts are whole opens with all that was asked for. A filesystem refuses the flag before
  * it creates anything, so that at most one of them does something. */
 static int open_path(uvdio__open_state_t* opening, wchar_t* path) {
   HANDLE handle;
   int is_new;
 
+  if (ends_with_slash(path) && (opening->flags & UVDIO_O_CREATE) != 0) {
+    return UV_EISDIR; /* which no open makes, as open(2) has it */
+  }
   opening->direct = (opening->flags & UVDIO_O_BUFFERED) == 0;
   handle = open_handle(opening, path, opening->direct);
   if (handle == INVALID_HANDLE_VALUE && opening->direct && is_refusal_of_direct(GetLastError())) {
@@ -738,13 +748,6 @@ static int with_path(const char* path, BOOL(WINAPI* call)(LPCWSTR)) {
 
 static BOOL WINAPI make_directory(LPCWSTR path) {
   return CreateDirectoryW(path, NULL);
-}
-
-/* A name that ends so is a directory's. */
-static int ends_with_slash(const wchar_t* path) {
-  size_t length = wcslen(path);
-
-  return length > 0 && (path[length - 1] == L'/' || path[length - 1] == L'\\');
 }
 
 static int move(wchar_t* path, wchar_t* new_path, int no_replace) {

@@ -62,6 +62,7 @@ void system_close_readable(const uv_os_sock_t ends[2]);
  *   locks          that keep out only those who ask for one
  *   modes          of files and directories
  *   open names     names of open files can be given to other files
+ *   procfs
  */
 int system_provides(const char* what);
 

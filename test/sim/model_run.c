@@ -13,6 +13,7 @@
 #include "model.h"
 #include "model_log.h"
 #include "model_names.h"
+#include "system.h"
 #include "tracker.h"
 #include "uvdio/group.h"
 #include "uvdio/metrics.h"
@@ -220,7 +221,7 @@ static void prepare_replay(const struct model_options* options) {
 }
 
 static void on_crash(int number) {
-  ssize_t ignored = write(STDERR_FILENO, replay, strlen(replay));
+  ssize_t ignored = write(STDERR_FILENO, replay, (unsigned)strlen(replay));
   (void)ignored;
   (void)signal(number, SIG_DFL);
   (void)raise(number);
@@ -231,7 +232,9 @@ static void watch_for_crashes(void) {
   (void)signal(SIGABRT, on_crash);
   if (!UNDER_ASAN && !UNDER_TSAN) {
     (void)signal(SIGSEGV, on_crash);
+#ifdef SIGBUS
     (void)signal(SIGBUS, on_crash);
+#endif
   }
 }
 
@@ -1509,7 +1512,7 @@ static void make_memory(struct run* run) {
   options.frame_size = TRANSFER_MAX;
   options.frame_count = FRAMES;
   expect_code(uvdio_arena_create(&run->arena, &options), 0, "arena_create");
-  run->views = aligned_alloc(UVDIO_ALIGNMENT, SLOTS * TRANSFER_MAX);
+  run->views = system_aligned_alloc(UVDIO_ALIGNMENT, SLOTS * TRANSFER_MAX);
   if (run->views == NULL) {
     complain("out of memory");
   }
@@ -1534,7 +1537,7 @@ static void give_back(struct run* run, size_t allocations, size_t descriptors) {
   run->totals->logged += run->log.compared;
   model_log_free(&run->log);
   run->totals->places += run->names.compared;
-  free(run->views);
+  system_aligned_free(run->views);
   free(run);
 }
 

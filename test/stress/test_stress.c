@@ -6,14 +6,16 @@
  * at here. Sizes are what the sanitizer in use can bear.
  */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifndef _WIN32
+#include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#endif
 
 #include "child.h"
 #include "fixture.h"
@@ -39,7 +41,7 @@ static unsigned scaled(unsigned size) {
 static char* patterns;
 
 static void make_patterns(void) {
-  patterns = aligned_alloc(PAGE, (size_t)PAGES * PAGE);
+  patterns = system_aligned_alloc(PAGE, (size_t)PAGES * PAGE);
   for (unsigned i = 0; i < PAGES; i++) {
     fill_pattern(patterns + (size_t)i * PAGE, PAGE, i);
   }
@@ -269,6 +271,7 @@ static void engine_is_closed_at_every_point(void** state) {
  * Signals, and forks.
  */
 
+#ifndef _WIN32
 static atomic_uint signals_seen;
 static atomic_int signals_on;
 
@@ -347,11 +350,17 @@ static void forks_in_the_middle_change_nothing(void** state) {
   assert_all_right(f, 0);
   assert_content(f);
 }
+#endif
 
 /*
  * Files.
  */
 
+#ifdef _WIN32
+static unsigned files_allowed(unsigned wanted) {
+  return wanted;
+}
+#else
 static unsigned files_allowed(unsigned wanted) {
   struct rlimit limit;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -359,6 +368,7 @@ static unsigned files_allowed(unsigned wanted) {
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
   return limit.rlim_cur - 100 < wanted ? (unsigned)limit.rlim_cur - 100 : wanted;
 }
+#endif
 
 static void write_into(struct fixture* f, uvdio_file_t* file, unsigned i) {
   uvdio_buf_t view = uvdio_buf_view_bytes(patterns + (size_t)(i % PAGES) * PAGE, PAGE);
@@ -552,9 +562,11 @@ static void loops_come_and_go_on_several_threads(void** state) {
   struct fixture* f = *state;
   static struct worker workers[THREADS];
   char name[32];
+#ifndef _WIN32
   if (!on_memory() && matrix.backend == UVDIO_BACKEND_RING && geteuid() != 0) {
     SKIP("without root the limit on locked memory decides");
   }
+#endif
   memset(workers, 0, sizeof(workers));
   watch_for_hang("loops on several threads");
   for (unsigned i = 0; i < THREADS; i++) {
@@ -579,8 +591,10 @@ int main(int argc, char** argv) {
       TEST_ON(shallow, all_are_cancelled_turn_by_turn),
       TEST_ON(shallow, file_is_closed_at_every_point),
       TEST_ON(shallow, engine_is_closed_at_every_point),
+#ifndef _WIN32
       TEST_ON(deep, signals_at_a_high_rate_change_nothing),
       TEST_ON(shallow, forks_in_the_middle_change_nothing),
+#endif
       TEST_ON(shallow, thousands_of_files),
       TEST_ON(shallow, threads_release_the_frames),
       TEST_ON(shallow, loop_is_stopped_and_started),
@@ -588,6 +602,6 @@ int main(int argc, char** argv) {
   };
   make_patterns();
   int failed = matrix_main("stress", tests, COUNT_OF(tests), argc, argv);
-  free(patterns);
+  system_aligned_free(patterns);
   return failed;
 }

@@ -88,12 +88,20 @@ static void on_readable(uv_poll_t* poll, int status, int events) {
   uv_close((uv_handle_t*)poll, NULL);
 }
 
-/* libuv's threads, and what its poll handles keep for the process. */
+/* libuv's threads, what its poll handles keep for the process, the handle of the calling thread, the
+ * thread that watches, and the lock of the compiler's thread-local variables. */
 void system_warm_up(void) {
+  static _Thread_local volatile int is_warm;
   uv_loop_t loop;
   uv_work_t req;
   uv_poll_t poll;
   uv_os_sock_t ends[2];
+  if (is_warm) {
+    return;
+  }
+  is_warm = 1;
+  (void)uv_thread_self();
+  watch_for_hang(NULL);
   assert_ok(uv_loop_init(&loop));
   assert_ok(uv_queue_work(&loop, &req, work, NULL));
   assert_ok(system_make_readable(ends));
@@ -137,8 +145,8 @@ const char* system_program_name(void) {
 
 /* What wine 8 has not either: setting an allocation size, sparse files, and names that are free as
  * soon as they are removed, which Windows has since Windows 10 (version 1809). */
-static const char* const missing[] = {"adoption", "durable writes", "growth",        "locks",
-                                      "modes",    "replace",        "sync_directory"};
+static const char* const missing[] = {"adoption", "durable writes", "growth",  "locks",
+                                      "modes",    "procfs",         "replace", "sync_directory"};
 static const char* const missing_in_wine[] = {"open names", "preallocate", "punch_hole",
                                               "zero_range"};
 
