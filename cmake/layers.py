@@ -87,7 +87,8 @@ UPWARD = [
     ("queue " + BACKENDS, "order", "uvdio__order_outcome"),
     # What else the end of a request takes (completion.h), and what a backend reports (backend.h).
     (BACKENDS, "queue", "uvdio__queue_(continue|note_end)"),
-    (BACKENDS, "queue", "uvdio__queue_(again|punt|broken|mended|forget_running|flush_if_due)"),
+    (BACKENDS, "queue", "uvdio__queue_(again|punt|unpoll|broken|mended)"),
+    (BACKENDS, "queue", "uvdio__queue_(forget_running|flush_if_due)"),
     # How long a system call took: declared in engine.h, implemented by metrics.c.
     (BACKENDS + " file", "metrics", "uvdio__engine_keep_call"),
     # A frame's release: the only thing that buffers know of arenas.

@@ -59,7 +59,8 @@ set(uvdio_sources
 if(UVDIO_HAVE_RING)
   list(APPEND uvdio_sources src/ring/ring.c src/ring/submit.c src/ring/drain.c src/ring/open.c
     src/ring/failure.c src/ring/probe.c src/ring/syscalls.c src/ring/buffers.c
-    src/ring/clone_source.c src/ring/files.c src/ring/thread.c)
+    src/ring/clone_source.c src/ring/files.c src/ring/thread.c
+    src/ring/polled.c)
 endif()
 
 if(UVDIO_HAVE_AIO)

@@ -214,6 +214,26 @@ typedef enum {
 /** Arenas are registered by uvdio_arena_register() only, and not at first use. */
 #define UVDIO_ENGINE_NO_AUTO_REGISTER (1u << 0)
 
+/** Polled completions: direct reads and writes of files whose device has queues for it go to a
+ * second ring (IORING_SETUP_IOPOLL), where the engine asks the device for what is done instead of
+ * being interrupted. For programs that have a core to themselves, NVMe disks with queues for
+ * polling (the module parameters nvme.poll_queues and virtio_blk.poll_queues; queue/io_poll in
+ * sysfs is 1 then), and a latency that counts: **while such a request is in flight the loop does
+ * not sleep**, and takes all of a core. Each pass of the loop asks once; with busy_poll_us it asks
+ * for so long before it goes on, which saves system calls.
+ *
+ * What is not polled goes on as without the flag: files without direct I/O or on another device,
+ * on any other backend, transfers of more than 1 MiB or 16 buffers, atomic writes, syncs and all
+ * other operations. uvdio_engine_backend_reason() tells whether the engine has such a ring,
+ * uvdio_file_info() whether a file uses it, and if not why; uvdio_engine_stats_t.polled and
+ * .unpolled count. Where the kernel refuses to poll a file's device after all, the request moves
+ * to the ordinary ring, and later ones of the file go there at once. The kernel polls writes that
+ * extend a file or fill a hole by interrupts. Nothing that is in flight there can be cancelled.
+ *
+ * The second ring has `depth` entries as well, which count as locked memory, and memory that is
+ * registered is registered with both rings; files are not. */
+#define UVDIO_ENGINE_POLLED (1u << 1)
+
 /** Options of an engine; all zero: the defaults. */
 typedef struct uvdio_engine_options_s {
   /** Requests in flight at most, with kernel and workers together; others wait in the library. */
@@ -271,6 +291,10 @@ typedef struct uvdio_engine_stats_s {
   unsigned in_flight;      /**< now: with the kernel or a worker */
   unsigned in_flight_peak; /**< most of them at one time */
   uint64_t pending;        /**< now: accepted, callback not begun */
+  uint64_t polled; /**< transfers that were submitted to the polled ring (UVDIO_ENGINE_POLLED) */
+  /** of those: that moved to the ordinary ring, because the kernel refused to poll or moved a part
+   * only */
+  uint64_t unpolled;
 } uvdio_engine_stats_t;
 
 /** The end of an engine, from uvdio_engine_close(). */
@@ -781,6 +805,10 @@ typedef struct uvdio_file_info_s {
   /** Bytes of the largest request that the device gets; the system splits larger transfers (Linux:
    * queue/max_sectors_kb in sysfs, or the ioctl BLKSECTGET; elsewhere 0). */
   uint64_t request_max;
+
+  /** 1: its reads and writes go to the engine's polled ring (UVDIO_ENGINE_POLLED). */
+  int is_polled;
+  const char* polled_reason; /**< why not, or "": the engine was not asked to, or it is */
 } uvdio_file_info_t;
 
 /** An open file. */

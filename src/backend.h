@@ -2,8 +2,9 @@
 /*
  * The contract between queues and backends.
  *
- * A queue is one backend at work in one engine. An engine has one queue for its own backend, and
- * beside a ring or kernel AIO a second one for requests that these can't execute (the pool).
+ * A queue is one backend at work in one engine. An engine has one queue for its own backend, beside
+ * a ring or kernel AIO a second one for requests that these can't execute (the pool), and where
+ * polled completions are asked for a third one (ring/polled.c).
  *
  *             submit                        uvdio__queue_done
  *   waiting ----------> running ----------------------------------> completed
@@ -50,6 +51,10 @@ struct uvdio__backend_s {
   /* Not 0: what it refuses for the moment, the engine's pool may do. */
   int can_punt;
 
+  /* Not 0: what it moved is not to be believed unless it is all of it, and goes on with the queue
+   * behind this one. */
+  int doubts_shorts;
+
   /* 0 when it can be used here and now, or what stands in the way; `reason` puts either into words.
    * Any thread. Null: it is none that can be asked for by name. */
   int (*probe)(char* reason, size_t size);
@@ -79,8 +84,9 @@ struct uvdio__backend_s {
    * ever collected. */
   void (*flush)(uvdio__queue_t* queue);
 
-  /* Takes what has finished and is there to be taken, between callbacks. Returns 1 when it has to
-   * be called again before the loop may sleep. Null: whatever finishes wakes the loop by itself. */
+  /* Takes what has finished and is there to be taken, between callbacks. Returns 0, or REAP_* when
+   * it has to be called again before the loop may sleep. Null: whatever finishes wakes the loop by
+   * itself. */
   int (*reap)(uvdio__queue_t* queue);
 
   /* Busy polling: looks for completions until the clock of uv_hrtime() says `deadline`. Returns 1
@@ -148,10 +154,14 @@ struct uvdio__backend_s {
   void (*sweep)(uvdio__queue_t* queue);
 };
 
+/* What reap may return. */
+#define REAP_AGAIN (1 << 0) /* there is more now */
+#define REAP_LATER (1 << 1) /* in the next iteration: nobody is woken when there is */
+
 /* Why a queue takes nothing for now; uvdio__queue_t.stalled. */
 /* the kernel refuses; the backend clears it, and wakes the engine */
 #define QUEUE_STALLED (1u << 0)
-#define QUEUE_BROKEN (1u << 1) /* the backend is unusable: the engine's pool stands in */
+#define QUEUE_BROKEN (1u << 1) /* the backend is unusable: the one behind it stands in (engine.h) */
 
 struct uvdio__queue_s {
   const uvdio__backend_t* backend;
@@ -170,6 +180,7 @@ struct uvdio__queue_s {
 
 #ifdef UVDIO_HAVE_RING
 extern const uvdio__backend_t uvdio__backend_ring;
+extern const uvdio__backend_t uvdio__backend_polled;
 #endif
 #ifdef UVDIO_HAVE_AIO
 extern const uvdio__backend_t uvdio__backend_aio;
@@ -188,8 +199,11 @@ void uvdio__queue_again(uvdio__queue_t* queue, uvdio_req_t* req);
 /* Hands a running request over to the engine's pool: this queue can't execute it. */
 void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req);
 
-/* The queue's backend has become unusable. `reason` tells why; from now on the engine's pool does
- * the work. What is running still ends through uvdio__queue_done() or uvdio__queue_punt(). */
+/* Hands a running request of the polled queue over to the one behind it. */
+void uvdio__queue_unpoll(uvdio__queue_t* queue, uvdio_req_t* req);
+
+/* The queue's backend has become unusable. `reason` tells why; from now on what stands behind it
+ * does the work. What is running still ends through uvdio__queue_done() or uvdio__queue_punt(). */
 void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason);
 
 /* After that, and when what the backend has not sent on is the pool's: what still runs there may

@@ -62,15 +62,18 @@ static void admit(uvdio_engine_t* engine) {
 /* The loop runs on another thread than the one that the engine is bound to. Pending requests go on
  * here as far as they can, and the rest when the loop comes back. */
 static UVDIO__NOINLINE void leave_thread(uvdio_engine_t* engine) {
-  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
+  unsigned i;
 
   if (uvdio__engine_is_forked(engine) ||
-      (uvdio__engine_pending(engine) == 0 && queue->unflushed == 0)) {
+      (uvdio__engine_pending(engine) == 0 && engine->queues[QUEUE_MAIN].unflushed == 0)) {
     return;
   }
   engine->on_wrong_thread = 1;
-  if (queue->backend->off_thread != NULL) {
-    queue->backend->off_thread(queue);
+  for (i = 0; i < engine->queue_count; i++) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    if (queue->backend->off_thread != NULL) {
+      queue->backend->off_thread(queue);
+    }
   }
 }
 
@@ -198,7 +201,7 @@ typedef struct iteration_s {
   unsigned budget;   /* callbacks that are left */
   unsigned passes;   /* rounds that are left */
   uint64_t deadline; /* of busy polling; 0: not begun */
-  int again;         /* a backend has to be asked again */
+  int again;         /* REAP_*: a backend has to be asked again; or 0 */
 } iteration_t;
 
 void uvdio__iteration_begin(uvdio_engine_t* engine) {
@@ -251,9 +254,16 @@ void uvdio__iteration_on_idle(uv_idle_t* handle) {
   uvdio__iteration_end(engine);
 }
 
-/* Polls the queue that can be polled. Returns 1 when something came. */
+/* Where the polled queue has something, it looks at the other as well. */
+static uvdio__queue_t* queue_to_poll(uvdio_engine_t* engine) {
+  uvdio__queue_t* polled = uvdio__engine_polled(engine);
+
+  return polled != NULL && polled->in_flight > 0 ? polled : &engine->queues[QUEUE_MAIN];
+}
+
+/* Polls the queue that can be polled. Returns REAP_*, as reaping does, or 0. */
 static int busy_poll(uvdio_engine_t* engine, iteration_t* iteration) {
-  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
+  uvdio__queue_t* queue = queue_to_poll(engine);
 
   engine->busy_poll_wanted = 0;
   if (engine->busy_poll_ns == 0 || queue->backend->busy_poll == NULL || queue->in_flight == 0 ||
@@ -265,7 +275,7 @@ static int busy_poll(uvdio_engine_t* engine, iteration_t* iteration) {
   }
   if (queue->backend->busy_poll(queue, iteration->deadline)) {
     engine->stats.busy_hits++;
-    return 1;
+    return REAP_AGAIN;
   }
   return uvdio__queue_reap(engine);
 }
@@ -273,7 +283,7 @@ static int busy_poll(uvdio_engine_t* engine, iteration_t* iteration) {
 /* A bounded number of callbacks, so that other handles of the loop get their share. */
 static int may_go_on(const uvdio_engine_t* engine, iteration_t* iteration) {
   return iteration->budget > 0 && --iteration->passes > 0 &&
-         (iteration->again || !uvdio__list_is_empty(&engine->completed));
+         ((iteration->again & REAP_AGAIN) != 0 || !uvdio__list_is_empty(&engine->completed));
 }
 
 /* What was asked to be looked at. */
@@ -306,10 +316,11 @@ void uvdio__iteration_run_callbacks(uvdio_engine_t* engine) {
     if (uvdio__list_is_empty(&engine->completed) || iteration.budget == 0) {
       uvdio__queue_submit_and_flush(engine);
       iteration.again |= uvdio__queue_reap(engine);
-      iteration.again |= uvdio__class_tell_room(engine) > 0;
+      iteration.again |= uvdio__class_tell_room(engine) > 0 ? REAP_AGAIN : 0;
     }
-    if (iteration.budget > 0 && !iteration.again && uvdio__list_is_empty(&engine->completed)) {
-      iteration.again = busy_poll(engine, &iteration);
+    if (iteration.budget > 0 && (iteration.again & REAP_AGAIN) == 0 &&
+        uvdio__list_is_empty(&engine->completed)) {
+      iteration.again |= busy_poll(engine, &iteration);
     }
   } while (may_go_on(engine, &iteration));
   if (engine->queues[QUEUE_MAIN].in_flight == 0) {
@@ -317,7 +328,7 @@ void uvdio__iteration_run_callbacks(uvdio_engine_t* engine) {
     engine->busy_poll_wanted = 0;
   }
   /* Busy polling just succeeded: poll again next iteration. */
-  engine->poll_pending = iteration.again || engine->stats.busy_hits != hits;
+  engine->poll_pending = iteration.again != 0 || engine->stats.busy_hits != hits;
   count_callbacks(engine, engine->callbacks_max - iteration.budget);
   if (UVDIO__UNLIKELY(engine->watches != 0)) {
     watch_iteration(engine);
@@ -332,12 +343,19 @@ int uvdio__engine_has_work(const uvdio_engine_t* engine) {
 /* Releases registrations of destroyed arenas, which only the thread that the engine is bound to
  * can. */
 void uvdio__iteration_sweep(uvdio_engine_t* engine) {
-  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
   unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
+  unsigned i;
 
-  if (gone != engine->arenas_gone && queue->backend->sweep != NULL &&
-      !uvdio__engine_is_forked(engine) && !uvdio__engine_is_foreign(engine)) {
-    queue->backend->sweep(queue);
+  if (gone == engine->arenas_gone || uvdio__engine_is_forked(engine) ||
+      uvdio__engine_is_foreign(engine)) {
+    return;
+  }
+  engine->arenas_gone = gone;
+  for (i = 0; i < engine->queue_count; i++) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    if (queue->backend->sweep != NULL) {
+      queue->backend->sweep(queue);
+    }
   }
 }
 

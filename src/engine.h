@@ -51,7 +51,8 @@
 
 #define QUEUE_MAIN 0
 #define QUEUE_POOL 1
-#define QUEUES 2
+#define QUEUE_POLLED 2 /* where UVDIO_ENGINE_POLLED has asked for it, and it can be had */
+#define QUEUES 3
 
 typedef enum {
   ENGINE_OPEN = 0,
@@ -110,11 +111,12 @@ struct uvdio_engine_s {
   unsigned callbacks_max; /* per iteration */
   unsigned batch_max;     /* requests to gather at most */
   uint64_t busy_poll_ns;  /* per iteration; 0: none */
+  int wants_polled;       /* UVDIO_ENGINE_POLLED */
   int no_auto_register;   /* arenas are registered by uvdio_arena_register() only */
 
   uvdio__queue_t queues[QUEUES];
   unsigned queue_count;
-  unsigned next_queue; /* the one that submits next where both have something waiting */
+  unsigned next_queue; /* the one that submits next where several have something waiting */
   unsigned limit;      /* requests in flight on all queues; 0 until the first iteration */
   unsigned waiting;    /* length of all `waiting` lists, those of classes included */
   unsigned not_direct; /* `waiting`, 1 with classes, 1 with metrics; 0: a request goes on at once */
@@ -149,6 +151,7 @@ struct uvdio_engine_s {
 
   uvdio_engine_stats_t stats; /* but for `pending`, which follows from the others */
   char reason[UVDIO__REASON_SIZE];
+  const char* polled_words; /* what the reason says of polled completions; or "" */
 };
 
 /* Whether this process got the engine by a fork. */
@@ -229,9 +232,25 @@ static inline int uvdio__queue_is_broken(const uvdio__queue_t* queue) {
   return (queue->stalled & QUEUE_BROKEN) != 0;
 }
 
-/* The queue, or the engine's pool in the place of a broken one. */
-static inline uvdio__queue_t* uvdio__queue_or_pool(uvdio__queue_t* queue) {
-  return uvdio__queue_is_broken(queue) ? &queue->engine->queues[QUEUE_POOL] : queue;
+/* The engine's polled queue, or null. */
+static inline uvdio__queue_t* uvdio__engine_polled(uvdio_engine_t* engine) {
+  return engine->queue_count > QUEUE_POLLED ? &engine->queues[QUEUE_POLLED] : NULL;
+}
+
+/* The queue that does what this one can't: the pool, and for the polled one the engine's own. */
+static inline uvdio__queue_t* uvdio__queue_behind(const uvdio__queue_t* queue) {
+  uvdio_engine_t* engine = queue->engine;
+
+  assert(queue != &engine->queues[QUEUE_POOL]);
+  return &engine->queues[queue == &engine->queues[QUEUE_POLLED] ? QUEUE_MAIN : QUEUE_POOL];
+}
+
+/* The queue, or in the place of a broken one what stands behind it. */
+static inline uvdio__queue_t* uvdio__queue_in_use(uvdio__queue_t* queue) {
+  while (UVDIO__UNLIKELY(uvdio__queue_is_broken(queue))) {
+    queue = uvdio__queue_behind(queue);
+  }
+  return queue;
 }
 
 /* Whether one more request may go to the backend: `limit` is over all queues of the engine. */

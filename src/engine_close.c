@@ -107,18 +107,29 @@ static int waits_for_others(const uvdio_engine_t* engine) {
   return uvdio__share_is_any_waiting(engine) && !uvdio__engine_is_forked(engine);
 }
 
+/* A queue that has requests in flight, of which the loop would not be told; or null. */
+static uvdio__queue_t* queue_to_wait_for(uvdio_engine_t* engine) {
+  unsigned i;
+
+  for (i = 0; i < engine->queue_count && !uvdio__engine_is_forked(engine); i++) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    if (queue->backend->wait != NULL && queue->in_flight > 0) {
+      return queue;
+    }
+  }
+  return NULL;
+}
+
 /* Makes the next iteration, where nobody else does. */
 static void continue_off_loop(uvdio_engine_t* engine) {
-  uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
-  int has_to_wait =
-      queue->backend->wait != NULL && queue->in_flight > 0 && !uvdio__engine_is_forked(engine);
+  uvdio__queue_t* queue = queue_to_wait_for(engine);
 
   if (engine->handles_closing > 0) {
     return; /* What was begun after the iteration has made the next one. */
   }
   if (uvdio__engine_has_work(engine)) {
     uvdio__loop_tick(engine);
-  } else if (has_to_wait) {
+  } else if (queue != NULL) {
     queue->backend->wait(queue, time_to_block(engine));
     uvdio__loop_tick(engine);
   } else if (waits_for_others(engine)) {
@@ -213,9 +224,23 @@ int uvdio_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
   return 0;
 }
 
-int uvdio_engine_rebind(uvdio_engine_t* engine) {
-  uvdio__queue_t* queue;
+/* The engine's own queue comes last, whose ring has the table of files: where another one fails
+ * after it, the files would have changed. One that is new already serves the old thread as well. */
+static int rebind_queues(uvdio_engine_t* engine) {
+  unsigned i = engine->queue_count;
   int error = 0;
+
+  while (i-- > 0 && error == 0) {
+    uvdio__queue_t* queue = &engine->queues[i];
+    if (queue->backend->rebind != NULL) {
+      error = queue->backend->rebind(queue);
+    }
+  }
+  return error;
+}
+
+int uvdio_engine_rebind(uvdio_engine_t* engine) {
+  int error;
 
   if (engine == NULL) {
     return UV_EINVAL;
@@ -232,10 +257,7 @@ int uvdio_engine_rebind(uvdio_engine_t* engine) {
   if (uvdio__engine_pending(engine) > 0) {
     return UV_EBUSY;
   }
-  queue = &engine->queues[QUEUE_MAIN];
-  if (queue->backend->rebind != NULL) {
-    error = queue->backend->rebind(queue);
-  }
+  error = rebind_queues(engine);
   if (error == 0) {
     engine->thread = 0;
     engine->limit = 0;

@@ -20,6 +20,7 @@
 #define POOL_DEPTH_MAX 1024
 /* Measured: from 8 to 16 on, more in a batch saves little. */
 #define BATCH_MAX_DEFAULT 16
+#define KNOWN_FLAGS (UVDIO_ENGINE_NO_AUTO_REGISTER | UVDIO_ENGINE_POLLED)
 
 /*
  * The choice of a backend
@@ -98,6 +99,29 @@ static unsigned pool_depth(unsigned depth) {
   return depth < POOL_DEPTH_MAX ? depth : POOL_DEPTH_MAX;
 }
 
+/* A second ring for polled completions. What stands in its way is told, and is no error. */
+static void init_polled(uvdio_engine_t* engine, unsigned depth) {
+#ifdef UVDIO_HAVE_RING
+  uvdio__queue_t* queue = &engine->queues[QUEUE_POLLED];
+  char why[UVDIO__REASON_PART];
+
+  queue->backend = &uvdio__backend_polled;
+  queue->depth = depth;
+  if (queue->backend->init(queue, why, sizeof(why)) == 0) {
+    engine->queue_count = QUEUE_POLLED + 1;
+    engine->polled_words = "; with polled completions for files whose device has queues for them";
+  } else {
+    size_t length = strlen(engine->reason);
+    (void)snprintf(engine->reason + length, sizeof(engine->reason) - length,
+                   "; no polled completions: %s", why);
+  }
+#else
+  (void)depth;
+  assert(0 && "without io_uring there is no ring beside which it could be");
+  (void)engine;
+#endif
+}
+
 /* A ring or kernel AIO, and next to it a pool for what these can't do. The pool comes first: it can
  * be given back at once. */
 static int init_with_pool(uvdio_engine_t* engine, uvdio_backend_t kind, unsigned depth) {
@@ -114,7 +138,10 @@ static int init_with_pool(uvdio_engine_t* engine, uvdio_backend_t kind, unsigned
     pool->backend->close(pool);
     return error;
   }
-  engine->queue_count = QUEUES;
+  engine->queue_count = QUEUE_POOL + 1;
+  if (engine->wants_polled && kind == UVDIO_BACKEND_RING) {
+    init_polled(engine, depth);
+  }
   return 0;
 }
 
@@ -182,6 +209,8 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
   engine->batch_max =
       options->submit_batch_max == 0 ? BATCH_MAX_DEFAULT : options->submit_batch_max;
   engine->busy_poll_ns = (uint64_t)options->busy_poll_us * 1000;
+  engine->wants_polled = (options->flags & UVDIO_ENGINE_POLLED) != 0;
+  engine->polled_words = "";
   engine->no_auto_register = (options->flags & UVDIO_ENGINE_NO_AUTO_REGISTER) != 0;
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
   engine->callbacks_max =
@@ -213,6 +242,18 @@ static void prefix_reason(uvdio_engine_t* engine, uvdio_backend_t option, uvdio_
   }
 }
 
+/* And behind them whether completions are polled. */
+static void append_polled(uvdio_engine_t* engine) {
+  const uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
+  size_t length = strlen(engine->reason);
+
+  if (engine->wants_polled && queue->backend != code_of(UVDIO_BACKEND_RING)) {
+    engine->polled_words = "; no polled completions: only io_uring has them";
+  }
+  (void)snprintf(engine->reason + length, sizeof(engine->reason) - length, "%s",
+                 engine->polled_words);
+}
+
 static const uvdio__loop_hooks_t hooks = {uvdio__iteration_on_idle, uvdio__iteration_on_check,
                                           uvdio__iteration_on_prepare, uvdio__iteration_on_signal,
                                           uvdio__engine_iterate_off_loop};
@@ -225,7 +266,7 @@ static int create_engine(uvdio_engine_t** engine, uv_loop_t* loop,
 
   kind = options->backend;
   if (engine == NULL || loop == NULL || (unsigned)kind > UVDIO_BACKEND_MEMORY ||
-      options->depth > UVDIO_DEPTH_MAX || (options->flags & ~UVDIO_ENGINE_NO_AUTO_REGISTER) != 0 ||
+      options->depth > UVDIO_DEPTH_MAX || (options->flags & ~KNOWN_FLAGS) != 0 ||
       options->busy_poll_us > UVDIO_BUSY_POLL_MAX) {
     return UV_EINVAL;
   }
@@ -239,6 +280,7 @@ static int create_engine(uvdio_engine_t** engine, uv_loop_t* loop,
   if (error == 0) {
     error = init_queues(created, kind);
     prefix_reason(created, options->backend, kind);
+    append_polled(created);
   }
   if (error != 0) {
     uvdio__engine_free(created);
@@ -355,27 +397,62 @@ static int check_arena(const uvdio_engine_t* engine, const uvdio_arena_t* arena)
   return engine == NULL || arena == NULL ? UV_EINVAL : uvdio__engine_check(engine);
 }
 
+/* The polled queue, where there is one that is not broken. */
+static uvdio__queue_t* polled_of(uvdio_engine_t* engine) {
+  uvdio__queue_t* polled = uvdio__engine_polled(engine);
+  return polled != NULL && !uvdio__queue_is_broken(polled) ? polled : NULL;
+}
+
 int uvdio_arena_register(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
   uvdio__queue_t* queue;
+  uvdio__queue_t* polled;
   int error = check_arena(engine, arena);
 
   if (error != 0) {
     return error;
   }
   queue = queue_of(engine);
-  return queue == NULL ? UV_ENOTSUP : queue->backend->register_arena(queue, arena);
+  polled = polled_of(engine);
+  error = queue == NULL ? UV_ENOTSUP : queue->backend->register_arena(queue, arena);
+  return error != 0 || polled == NULL ? error : polled->backend->register_arena(polled, arena);
+}
+
+static int unregister(uvdio__queue_t* queue, const uvdio_arena_t* arena) {
+  return queue->backend->unregister_arena == NULL ? UV_ENOTSUP
+                                                  : queue->backend->unregister_arena(queue, arena);
 }
 
 int uvdio_arena_unregister(uvdio_engine_t* engine, const uvdio_arena_t* arena) {
-  uvdio__queue_t* queue;
+  uvdio__queue_t* polled;
+  int polled_error = UV_ENOENT;
   int error = check_arena(engine, arena);
 
   if (error != 0) {
     return error;
   }
-  queue = &engine->queues[QUEUE_MAIN];
-  return queue->backend->unregister_arena == NULL ? UV_ENOTSUP
-                                                  : queue->backend->unregister_arena(queue, arena);
+  polled = uvdio__engine_polled(engine);
+  if (polled != NULL) {
+    polled_error = unregister(polled, arena);
+  }
+  if (polled_error == UV_EBUSY) {
+    return UV_EBUSY;
+  }
+  error = unregister(&engine->queues[QUEUE_MAIN], arena);
+  return error == UV_ENOENT ? polled_error : error;
+}
+
+/* The ring that has more of the arena tells of it: transfers may go to either. */
+static void tell_registration(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
+                              uvdio_registration_t* info) {
+  const uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
+  uvdio_registration_t other = *info;
+
+  queue->backend->get_registration(queue, arena, info);
+  if (engine->queue_count > QUEUE_POLLED) {
+    queue = &engine->queues[QUEUE_POLLED];
+    queue->backend->get_registration(queue, arena, &other);
+    *info = other.bytes > info->bytes ? other : *info;
+  }
 }
 
 int uvdio_arena_registration_sized(const uvdio_engine_t* engine, const uvdio_arena_t* arena,
@@ -393,7 +470,7 @@ int uvdio_arena_registration_sized(const uvdio_engine_t* engine, const uvdio_are
     own.error = UV_EBADF;
     own.reason = "the engine is closed";
   } else if (queue->backend->get_registration != NULL) {
-    queue->backend->get_registration(queue, arena, &own);
+    tell_registration(engine, arena, &own);
   } else {
     own.error = UV_ENOTSUP;
     own.reason = "only the ring registers memory";

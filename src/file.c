@@ -67,6 +67,33 @@ static void file_release(uvdio_file_t* file) {
  * The choice of a queue
  */
 
+/* Why the file's transfers are not polled, or null. */
+static const char* why_not_polled(const uvdio_file_t* file) {
+  if (uvdio__engine_polled(file->engine_) == NULL) {
+    return "its engine has no polled ring: uvdio_engine_backend_reason() tells why";
+  }
+  if (!file->direct_) {
+    return "it has no direct I/O";
+  }
+  if (file->reason_[0] != '\0') {
+    return file->reason_;
+  }
+  return file->facts_.can_poll
+             ? NULL
+             : "its device has no queues for polled requests (queue/io_poll in sysfs is not 1): "
+               "drivers get some by a parameter, as nvme.poll_queues or virtio_blk.poll_queues";
+}
+
+static void pick_polled(uvdio_file_t* file) {
+  const char* reason = file->engine_->wants_polled ? why_not_polled(file) : "";
+
+  file->polled_reason_ = reason == NULL ? "" : reason;
+  if (reason == NULL) {
+    file->queue_concurrent_ = uvdio__engine_polled(file->engine_);
+    file->concurrent_from_ = 0;
+  }
+}
+
 static void pick_queue(uvdio_file_t* file) {
   uvdio_engine_t* engine = file->engine_;
   uvdio__queue_t* queue = &engine->queues[QUEUE_MAIN];
@@ -79,8 +106,10 @@ static void pick_queue(uvdio_file_t* file) {
   if (reason != NULL) {
     file->queue_ = &engine->queues[QUEUE_POOL];
     file->queue_concurrent_ = is_for_several ? queue : NULL;
+    file->concurrent_from_ = 1;
     file->reason_ = reason;
   }
+  pick_polled(file);
 }
 
 /*
@@ -411,6 +440,7 @@ void uvdio__file_init(uvdio_file_t* file, uvdio_engine_t* engine) {
   file->queue_ = &engine->queues[QUEUE_MAIN];
   file->filesystem_ = "unknown";
   file->reason_ = "";
+  file->polled_reason_ = "";
   file->handle_.descriptor = -1;
   uvdio__list_init(&file->order_);
   uvdio__list_init(&file->deferred_);
@@ -438,6 +468,7 @@ static int submit_open(uvdio_engine_t* engine, uvdio_file_t* file, uvdio_req_t* 
   int error = 0;
 
   prepare_file(engine, file, opening->flags);
+  opening->wants_polled = engine->wants_polled;
   file->path_ = path;
   file->path_kind_ = (opening->flags & UVDIO_O_ANONYMOUS) != 0 ? PATH_NONE : path_kind;
   if ((opening->flags & UVDIO_O_DUP) != 0) {
@@ -742,11 +773,11 @@ int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, siz
       file->state_ == FILE_CLOSED) {
     return UV_EBADF;
   }
-  queue = uvdio__queue_or_pool(file->queue_);
+  queue = uvdio__queue_in_use(file->queue_);
   own.backend = queue->backend->name;
   own.reason = queue == file->queue_ ? file->reason_ : "";
   if (file->queue_concurrent_ != NULL) {
-    queue = uvdio__queue_or_pool(file->queue_concurrent_);
+    queue = uvdio__queue_in_use(file->queue_concurrent_);
     own.reason = queue == file->queue_concurrent_ ? own.reason : "";
   }
   own.backend_concurrent = queue->backend->name;
@@ -776,6 +807,12 @@ int uvdio_file_info_sized(const uvdio_file_t* file, uvdio_file_info_t* info, siz
   own.cache = (uvdio_cache_t)file->cache_;
   own.physical_block = file->facts_.physical_block;
   own.request_max = file->facts_.request_max;
+  queue = uvdio__engine_polled(file->engine_);
+  own.is_polled =
+      queue != NULL && file->queue_concurrent_ == queue && !uvdio__queue_is_broken(queue);
+  own.polled_reason = own.is_polled || file->polled_reason_[0] != '\0' || queue == NULL
+                          ? file->polled_reason_
+                          : "its engine's polled ring has failed: uvdio_engine_backend_reason()";
   uvdio__sized_out(info, size, &own, sizeof(own));
   return 0;
 }

@@ -246,7 +246,7 @@ static uvdio_request_state_t state_of(const uvdio_req_t* req) {
 }
 
 void uvdio__pending_describe(const uvdio_req_t* req, uvdio_request_info_t* info) {
-  const uvdio__queue_t* queue = uvdio__queue_or_pool(req->queue_);
+  const uvdio__queue_t* queue = uvdio__queue_in_use(req->queue_);
   uint64_t now_ms = uv_now(req->engine_->loop);
   uint64_t silent_ms = now_ms - req->engine_->last_end_ms;
 

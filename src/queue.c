@@ -13,7 +13,7 @@
 #include "share.h"
 
 static uvdio__queue_t* pool_of(uvdio_engine_t* engine) {
-  return &engine->queues[engine->queue_count - 1];
+  return &engine->queues[engine->queue_count > QUEUE_POOL ? QUEUE_POOL : QUEUE_MAIN];
 }
 
 static void count_waiting(uvdio_engine_t* engine, int change) {
@@ -59,8 +59,8 @@ void uvdio__queue_complete(uvdio_req_t* req) {
   }
 }
 
-static void requeue_on_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
-  queue_push_back(pool_of(queue->engine), req);
+static void requeue_on(uvdio__queue_t* queue, uvdio_req_t* req) {
+  queue_push_back(queue, req);
   uvdio__loop_wake(queue->engine);
 }
 
@@ -134,16 +134,19 @@ void uvdio__queue_flush_if_due(uvdio__queue_t* queue) {
 
 static int submit(uvdio__queue_t* queue, uvdio_req_t* req);
 
-/* Only the pool can perform it. It does not overtake what waits. */
-static void start_on_pool(uvdio__queue_t* queue, uvdio_req_t* req) {
-  uvdio__queue_t* pool = pool_of(queue->engine);
+/* What this queue can't do is the next one's. It does not overtake what waits. */
+static void start_behind(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__queue_t* next = uvdio__queue_in_use(uvdio__queue_behind(queue));
 
-  assert(queue != pool);
-  if (queue->engine->waiting == 0 && uvdio__queue_has_room(pool)) {
-    req->queue_ = pool;
-    (void)submit(pool, req);
+  if (next == pool_of(queue->engine)) {
+    queue->engine->stats.punted++;
+    uvdio__trace_punt(req, queue->backend->name);
+  }
+  if (queue->engine->waiting == 0 && uvdio__queue_has_room(next)) {
+    req->queue_ = next;
+    (void)submit(next, req);
   } else {
-    requeue_on_pool(queue, req);
+    requeue_on(next, req);
   }
 }
 
@@ -155,9 +158,7 @@ static int handle_submit_error(uvdio__queue_t* queue, uvdio_req_t* req, int erro
     return 0;
   }
   if (error == UV_ENOSYS) {
-    queue->engine->stats.punted++;
-    uvdio__trace_punt(req, queue->backend->name);
-    start_on_pool(queue, req);
+    start_behind(queue, req);
     return 1;
   }
   uvdio__request_fail(req, error);
@@ -223,9 +224,9 @@ static int submit_next(uvdio__queue_t* queue) {
 static uvdio__queue_t* queue_for(const uvdio_req_t* req) {
   const uvdio_file_t* file = req->file;
   int is_concurrent = file->queue_concurrent_ != NULL && uvdio__is_transfer(req->op) &&
-                      req->engine_->stats.in_flight > 0;
+                      req->engine_->stats.in_flight >= file->concurrent_from_;
 
-  return uvdio__queue_or_pool(is_concurrent ? file->queue_concurrent_ : file->queue_);
+  return uvdio__queue_in_use(is_concurrent ? file->queue_concurrent_ : file->queue_);
 }
 
 /* The request of a class that can begin now, or null. */
@@ -385,7 +386,13 @@ void uvdio__queue_punt(uvdio__queue_t* queue, uvdio_req_t* req) {
   uvdio__queue_stop(queue->engine, queue, req);
   queue->engine->stats.punted++;
   uvdio__trace_punt(req, queue->backend->name);
-  requeue_on_pool(queue, req);
+  requeue_on(pool_of(queue->engine), req);
+}
+
+void uvdio__queue_unpoll(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio__queue_stop(queue->engine, queue, req);
+  queue->engine->stats.unpolled++;
+  requeue_on(uvdio__queue_in_use(uvdio__queue_behind(queue)), req);
 }
 
 static void note_outside(uvdio_engine_t* engine) {
@@ -410,6 +417,8 @@ void uvdio__queue_continue(uvdio__queue_t* queue, uvdio_req_t* req, uvdio__verdi
   note_outside(queue->engine);
   if (verdict == VERDICT_AGAIN) {
     uvdio__queue_again(queue, req);
+  } else if (verdict == VERDICT_UNPOLL) {
+    uvdio__queue_unpoll(queue, req);
   } else {
     uvdio__queue_punt(queue, req);
   }
@@ -427,10 +436,12 @@ void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason) {
   queue->stalled |= QUEUE_BROKEN;
   /* Requests that the ring has may never come back, and the pool has a depth of its own. */
   engine->limit = UINT_MAX;
-  (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
+  if (queue == &engine->queues[QUEUE_MAIN] || !uvdio__queue_is_broken(engine->queues)) {
+    (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
+  }
   while ((req = uvdio__list_first(&queue->waiting)) != NULL) {
     uvdio__queue_remove(req);
-    requeue_on_pool(queue, req);
+    requeue_on(uvdio__queue_in_use(queue), req);
   }
 }
 
@@ -446,8 +457,10 @@ void uvdio__queue_forget_running(uvdio__queue_t* queue) {
 }
 
 void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason) {
+  uvdio_engine_t* engine = queue->engine;
+
   queue->stalled &= ~QUEUE_BROKEN;
-  (void)snprintf(queue->engine->reason, sizeof(queue->engine->reason), "%s", reason);
+  (void)snprintf(engine->reason, sizeof(engine->reason), "%.600s%s", reason, engine->polled_words);
 }
 
 static void fail_all(const uvdio__list_t* waiting, int error) {

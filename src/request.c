@@ -125,6 +125,11 @@ static uvdio__verdict_t settle_atomic(uvdio_req_t* req, int64_t result) {
   return finish_with(req, result == UV_EINVAL || result == UV_ENOTSUP ? UVDIO_EATOMIC : result);
 }
 
+static int is_doubted(const uvdio_req_t* req) {
+  const uvdio__queue_t* queue = req->queue_;
+  return queue->backend->doubts_shorts;
+}
+
 static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
   if ((req->flags_ & REQ_ATOMIC) != 0) {
     return settle_atomic(req, result);
@@ -134,6 +139,9 @@ static uvdio__verdict_t settle_transfer(uvdio_req_t* req, int64_t result) {
     return finish_with(req, result);
   }
   assert((size_t)result < req->length_ - req->transferred);
+  if (is_doubted(req)) {
+    return VERDICT_UNPOLL;
+  }
   req->transferred += (size_t)result;
   return result == 0 ? settle_no_progress(req) : settle_short(req);
 }

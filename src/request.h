@@ -137,7 +137,8 @@ static inline int uvdio__is_kernel_refusal(int64_t result, int is_cancelled) {
 typedef enum {
   VERDICT_DONE,  /* req->result holds the outcome */
   VERDICT_AGAIN, /* the same queue goes on with the rest */
-  VERDICT_PUNT   /* the pool has to go on */
+  VERDICT_PUNT,  /* the pool has to go on */
+  VERDICT_UNPOLL /* the queue behind the polled one has to go on */
 } uvdio__verdict_t;
 
 /* uvdio__request_settle() for all but transfers that are complete. */

@@ -31,6 +31,7 @@ typedef struct uvdio_facts_s_ {
   uint32_t optimal_size;
   uint32_t atomic_min;
   uint32_t atomic_max;
+  uint32_t can_poll; /* 1: its device has queues for polled requests, and the open has asked */
 } uvdio_facts_t_;
 
 /* What metrics count of a file (uvdio/metrics.h). */
@@ -98,7 +99,8 @@ typedef struct uvdio_file_counters_s_ {
 #define UVDIO_FILE_PRIVATE_FIELDS                                                                 \
   uvdio_engine_t* engine_;                                                                        \
   void* queue_;                                                                                   \
-  void* queue_concurrent_; /* of transfers while others are in flight; null: queue_ */            \
+  void* queue_concurrent_;   /* of transfers, beside concurrent_from_ others; null: queue_ */     \
+  unsigned concurrent_from_; /* so many requests or more are in flight */                         \
   size_t memory_mask_;                                                                            \
   size_t offset_mask_;                                                                            \
   uint64_t pending_; /* requests without an outcome, but for the close */                         \
@@ -149,7 +151,8 @@ typedef struct uvdio_file_counters_s_ {
   char* path_;                                                                                    \
   const char* filesystem_;                                                                        \
   const char* reason_;                                                                            \
-  void* reserved_[6]; /* zero; becomes fields of later versions */
+  const char* polled_reason_; /* why its transfers are not polled; or "" */                       \
+  void* reserved_[6];         /* zero; becomes fields of later versions */
 
 #endif /* UVDIO_PRIVATE_H */
 /** @endcond */

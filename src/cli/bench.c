@@ -56,6 +56,7 @@ static const char usage[] =
     "  --metrics          where the time goes, for each row: what waited in the\n"
     "                     library, was with the kernel or a worker, and waited for its\n"
     "                     callback; system calls; turns of the loop\n"
+    "  --polled           polled completions, where ring and device have them\n"
     "  --json             one array with an object per row, instead of the table\n"
     "  --help             this text\n"
     "\n"
@@ -117,6 +118,9 @@ static void note_file(bench_t* bench, uvdio_backend_t backend, const uvdio_file_
     snprintf(bench->notes[backend], BENCH_NOTE_SIZE,
              "%s: this file's reads and writes are executed by %s: %s", backend_text(backend),
              info.backend, info.reason);
+  } else if (first && bench->polled && !info.is_polled) {
+    snprintf(bench->notes[backend], BENCH_NOTE_SIZE, "%s: completions are not polled: %s",
+             backend_text(backend), info.polled_reason);
   }
 }
 
@@ -219,7 +223,8 @@ static int run_file(bench_t* bench, session_t* session, uvdio_backend_t backend,
 
 static int run_session(bench_t* bench, uvdio_backend_t backend, unsigned depth) {
   session_t session;
-  uvdio_engine_options_t options = {.backend = backend, .depth = depth};
+  uvdio_engine_options_t options = {
+      .backend = backend, .depth = depth, .flags = bench->polled ? UVDIO_ENGINE_POLLED : 0};
   int error = session_open(&session, &options);
   if (error != 0) {
     return session_report("bench", backend, error);
@@ -344,6 +349,7 @@ enum {
   OPTION_OPERATION,
   OPTION_SEED,
   OPTION_METRICS,
+  OPTION_POLLED,
   OPTION_JSON
 };
 
@@ -365,6 +371,9 @@ static int set_option(bench_t* bench, int option, const char* value) {
       return parse_count("bench", "--seed", value, 0, UINT64_MAX, &bench->seed);
     case OPTION_METRICS:
       bench->with_metrics = 1;
+      return CLI_OK;
+    case OPTION_POLLED:
+      bench->polled = 1;
       return CLI_OK;
     case OPTION_JSON:
       bench->as_json = 1;
@@ -419,6 +428,7 @@ int bench_main(int argc, char** argv) {
       {"operation", required_argument, NULL, OPTION_OPERATION},
       {"seed", required_argument, NULL, OPTION_SEED},
       {"metrics", no_argument, NULL, OPTION_METRICS},
+      {"polled", no_argument, NULL, OPTION_POLLED},
       {"json", no_argument, NULL, OPTION_JSON},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},

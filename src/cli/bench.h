@@ -70,6 +70,7 @@ typedef struct bench_s {
   uint64_t block_size;
   uint64_t duration_ns;
   uint64_t seed;
+  int polled; /* completions, of the ring */
   char* path;
   /* outcome */
   bench_row_t rows[BENCH_ROWS_MAX];

@@ -68,6 +68,7 @@ typedef struct {
   ssize_t page_bytes; /* read from the first page, or a code */
   char backend[16];
   char reason[REASON_SIZE];
+  char polled_reason[REASON_SIZE];
   char filesystem[32];
   uvdio_file_info_t info; /* its texts are in the fields above */
 } path_facts_t;
@@ -138,6 +139,7 @@ static void find_file_info(path_facts_t* found, const uvdio_file_t* file) {
   (void)error;
   copy_text(found->backend, sizeof found->backend, found->info.backend);
   copy_text(found->reason, sizeof found->reason, found->info.reason);
+  copy_text(found->polled_reason, sizeof found->polled_reason, found->info.polled_reason);
   copy_text(found->filesystem, sizeof found->filesystem, found->info.filesystem);
 }
 
@@ -212,12 +214,14 @@ static int try_path(facts_t* facts, session_t* session) {
   return try_file(facts, session, facts->path, UVDIO_OPEN_READ);
 }
 
-/* The engine is asked last: its answer can change when it is first used. */
+/* The engine is asked last: its answer can change when it is first used. Polled completions are
+ * asked for, so that it tells of them, too. */
 static int find_engine_and_file(facts_t* facts) {
+  uvdio_engine_options_t options = {.flags = UVDIO_ENGINE_POLLED};
   session_t session;
   facts->engine.failed = 1;
   facts->file.failed = 1;
-  int error = session_open(&session, NULL);
+  int error = session_open(&session, &options);
   if (error != 0) {
     return session_report("probe", UVDIO_BACKEND_AUTO, error);
   }
@@ -322,6 +326,8 @@ static void print_file(const facts_t* facts) {
               file->info.is_direct ? "yes" : "no: the filesystem refuses it, so it is buffered");
   print_field("executed by", "%s%s%s", file->backend, *file->reason != '\0' ? ": " : "",
               file->reason);
+  print_field("polled completions, if asked for", "%s%s",
+              file->info.is_polled ? "yes" : "no: ", file->polled_reason);
   print_alignment(&file->info);
   if (file->page_bytes >= 0) {
     print_field(page, "%zd bytes", file->page_bytes);
@@ -413,7 +419,8 @@ static json_t* file_json(const path_facts_t* file) {
     return json_null();
   }
   return json_pack(
-      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I}",
+      "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:b, "
+      "s:s, s:I}",
       "filesystem", file->filesystem, "direct", info->is_direct, "backend", file->backend, "reason",
       file->reason, "memory_align", (json_int_t)info->memory_align, "offset_align",
       (json_int_t)info->offset_align, "system_memory_align", (json_int_t)info->system_memory_align,
@@ -424,7 +431,8 @@ static json_t* file_json(const path_facts_t* file) {
       "optimal_size", (json_int_t)info->optimal_size, "atomic_min", (json_int_t)info->atomic_min,
       "atomic_max", (json_int_t)info->atomic_max, "durable_method", methods[info->durable_method],
       "physical_block", (json_int_t)info->physical_block, "request_max",
-      (json_int_t)info->request_max, "page_result", (json_int_t)file->page_bytes);
+      (json_int_t)info->request_max, "polled", info->is_polled, "polled_reason",
+      file->polled_reason, "page_result", (json_int_t)file->page_bytes);
 }
 
 static json_t* limit_json(rlim_t value) {

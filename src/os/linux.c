@@ -771,7 +771,7 @@ void uvdio__os_release_lock(intptr_t descriptor) {
   (sizeof("/sys/dev/block/:/../queue/physical_block_size") + 6 * sizeof(unsigned))
 
 /* A number that sysfs has about a device's queue, which a partition has from its disk; or 0. */
-static uint64_t queue_limit(const struct statx* stat, const char* name) {
+static uint64_t queue_limit(unsigned major_number, unsigned minor_number, const char* name) {
   static const char* const places[] = {"", "../"};
   char path[QUEUE_PATH_SIZE];
   unsigned long long value = 0;
@@ -779,8 +779,8 @@ static uint64_t queue_limit(const struct statx* stat, const char* name) {
 
   for (i = 0; value == 0 && i < sizeof(places) / sizeof(places[0]); i++) {
     FILE* file;
-    (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s", stat->stx_dev_major,
-                   stat->stx_dev_minor, places[i], name);
+    (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s", major_number,
+                   minor_number, places[i], name);
     file = fopen(path, "re");
     if (file != NULL) {
       if (fscanf(file, "%llu", &value) != 1) {
@@ -805,9 +805,22 @@ static void learn_device(uvdio__open_state_t* opening) {
     facts->physical_block = physical_block;
     facts->request_max = (uint64_t)sectors * SECTOR_SIZE;
   } else if (stat->stx_dev_major != 0) {
-    facts->physical_block = (uint32_t)queue_limit(stat, "physical_block_size");
-    facts->request_max = queue_limit(stat, "max_sectors_kb") * 1024;
+    facts->physical_block =
+        (uint32_t)queue_limit(stat->stx_dev_major, stat->stx_dev_minor, "physical_block_size");
+    facts->request_max =
+        queue_limit(stat->stx_dev_major, stat->stx_dev_minor, "max_sectors_kb") * 1024;
   }
+}
+
+/* Whether the device has queues for polled requests. The driver is given some when it is loaded. */
+static void learn_polling(uvdio__open_state_t* opening) {
+  const struct statx* stat = stat_of(opening);
+  int is_device = S_ISBLK(stat->stx_mode);
+  unsigned major_number = is_device ? stat->stx_rdev_major : stat->stx_dev_major;
+  unsigned minor_number = is_device ? stat->stx_rdev_minor : stat->stx_dev_minor;
+
+  opening->facts.can_poll =
+      major_number != 0 && queue_limit(major_number, minor_number, "io_poll") == 1;
 }
 
 static int finish(uvdio__open_state_t* opening) {
@@ -827,6 +840,9 @@ static int finish(uvdio__open_state_t* opening) {
   learn_requirement(opening, known->magic);
   learn_quirks(opening, known);
   learn_device(opening);
+  if (opening->wants_polled) {
+    learn_polling(opening);
+  }
   if (locks_up((uint32_t)filesystem.f_type)) {
     opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_ASYNC_DSYNC_HANG
                                                              : UVDIO__QUIRK_NO_WRITE_DSYNC;

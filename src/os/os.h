@@ -77,6 +77,7 @@ typedef struct uvdio__open_state_s {
 
   uvdio__open_step_t step;
   intptr_t descriptor; /* -1 until there is one; whoever ends the open closes it or takes it over */
+  int wants_polled;    /* whether its device can be polled is to be found out (facts.can_poll) */
   int is_adopted;      /* the descriptor is somebody's, who has it back where the open fails */
   int has_status;      /* and this is known: */
   int status_flags;    /* those of an adopted one, as they were (fcntl(2), F_GETFL) */

@@ -372,15 +372,9 @@ static void register_segments(uvdio__queue_t* queue, uvdio__registration_t* regi
   }
 }
 
-/* Takes everything out of the kernel's table again. */
-static void unregister_segments(uvdio__queue_t* queue, uvdio__registration_t* registration) {
-  const uvdio__ring_t* ring = queue->state;
+static void mark_unregistered(uvdio__queue_t* queue, uvdio__registration_t* registration) {
   unsigned i;
 
-  if (registration->registered == 0) {
-    return;
-  }
-  empty_entries(ring->ring.ring_fd, registration->first, registration->count);
   for (i = 0; i < registration->count; i++) {
     if (is_registered(registration, i)) {
       queue->engine->stats.registered_bytes -= uvdio__ring_memory_of(registration, i).iov_len;
@@ -388,6 +382,16 @@ static void unregister_segments(uvdio__queue_t* queue, uvdio__registration_t* re
     registration->segments[i] = UVDIO__SEGMENT_NEW;
   }
   registration->registered = 0;
+}
+
+/* Takes everything out of the kernel's table again. */
+static void unregister_segments(uvdio__queue_t* queue, uvdio__registration_t* registration) {
+  const uvdio__ring_t* ring = queue->state;
+
+  if (registration->registered > 0) {
+    empty_entries(ring->ring.ring_fd, registration->first, registration->count);
+    mark_unregistered(queue, registration);
+  }
 }
 
 static void forget(uvdio__queue_t* queue, uvdio__registration_t* registration) {
@@ -597,10 +601,10 @@ void uvdio__ring_sweep(uvdio__queue_t* queue) {
   uvdio__registration_t* registration = ring->buffers.registrations;
   unsigned gone = atomic_load_explicit(&uvdio__arenas_gone, memory_order_acquire);
 
-  if (gone == queue->engine->arenas_gone) {
+  if (gone == ring->buffers.arenas_gone) {
     return;
   }
-  queue->engine->arenas_gone = gone;
+  ring->buffers.arenas_gone = gone;
   while (registration != NULL) {
     uvdio__registration_t* next = registration->next;
     if (is_to_be_forgotten(registration)) {
@@ -617,7 +621,7 @@ void uvdio__ring_free_buffers(uvdio__ring_t* ring, int is_forked) {
     (void)uvdio__ring_register(ring->ring.ring_fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
   }
   while (ring->buffers.registrations != NULL) {
-    ring->buffers.registrations->registered = 0;
+    mark_unregistered(ring->queue, ring->buffers.registrations);
     remove_registration(ring, ring->buffers.registrations);
   }
   free_addresses(&ring->buffers);

@@ -23,6 +23,17 @@
 #include "completion.h"
 #include "ring/ring.h"
 
+/* What the device was said to do, it does not: the file's transfers go to the ordinary ring from
+ * now on. */
+static void refuse_to_poll(uvdio__queue_t* queue, uvdio_req_t* req) {
+  uvdio_file_t* file = req->file;
+
+  file->queue_concurrent_ = NULL;
+  file->polled_reason_ =
+      "the kernel refused to poll its device (EOPNOTSUPP), or its filesystem does not poll";
+  uvdio__queue_unpoll(queue, req);
+}
+
 static UVDIO__NOINLINE void handle_cqe(uvdio__queue_t* queue, uintptr_t data, int result) {
   uvdio__ring_t* state = queue->state;
   uvdio_req_t* req = (uvdio_req_t*)(data & ~MARKS);
@@ -33,12 +44,14 @@ static UVDIO__NOINLINE void handle_cqe(uvdio__queue_t* queue, uintptr_t data, in
     state->cancels--;
   } else if (req->op == UVDIO_OP_OPEN) {
     uvdio__ring_advance_open(queue, req, result);
+  } else if (state->is_polled && result == UV_ENOTSUP) {
+    refuse_to_poll(queue, req);
   } else {
     uvdio__queue_done(queue, req, result);
   }
 }
 
-static unsigned drain_cq(uvdio__queue_t* queue) {
+unsigned uvdio__ring_drain(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
   const struct io_uring_cq* cq = &state->ring.cq;
   const struct io_uring_cqe* cqes = cq->cqes;
@@ -71,7 +84,7 @@ static int kernel_has_more(const uvdio__ring_t* state) {
 /* The kernel holds completions back and does not let us have them, so all that is left is to ask
  * from time to time: what is in flight can neither be given back nor done again. Where the refusal
  * looks final, new requests go to the pool. */
-static int get_events(uvdio__queue_t* queue) {
+int uvdio__ring_get_events(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
   uint64_t began_ns = uvdio__clock_ns();
   int result = io_uring_get_events(&state->ring);
@@ -118,7 +131,7 @@ static int came_unsignalled(uvdio__queue_t* queue) {
     state->flag_is_late = 0;
     return io_uring_cq_ready(&state->ring) > 0;
   }
-  return !state->flag_is_late || (get_events(queue) && !state->flag_is_late);
+  return !state->flag_is_late || (uvdio__ring_get_events(queue) && !state->flag_is_late);
 }
 
 /* The loop has come to another thread: what there is to be taken is in memory, and the kernel takes
@@ -138,7 +151,7 @@ int uvdio__ring_reap(uvdio__queue_t* queue) {
   if (!state->enabled) {
     return 0;
   }
-  if (drain_cq(queue) > 0) {
+  if (uvdio__ring_drain(queue) > 0) {
     return state->wakeup.is_unnotified;
   }
   if (uvdio__engine_is_foreign(queue->engine)) {
@@ -148,7 +161,7 @@ int uvdio__ring_reap(uvdio__queue_t* queue) {
     return 0;
   }
   if (kernel_has_more(state) && !state->flag_is_late) {
-    return get_events(queue);
+    return uvdio__ring_get_events(queue);
   }
   set_eventfd_notify(state, 1);
   if (came_unsignalled(queue)) {
@@ -161,19 +174,33 @@ int uvdio__ring_reap(uvdio__queue_t* queue) {
 
 #define POLLS_PER_CLOCK_READ 32 /* reading the clock costs more than a look */
 
-/* With deferred task work, the kernel's flags tell what is about to be posted. */
-int uvdio__ring_busy_poll(uvdio__queue_t* queue, uint64_t deadline) {
+int uvdio__ring_begin_busy_poll(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
-  unsigned i;
 
   if (!state->enabled || state->broken) {
     return 0;
   }
   set_eventfd_notify(state, 0);
   state->wakeup.is_unnotified = 1;
+  return 1;
+}
+
+/* With deferred task work, the kernel's flags tell what is about to be posted. */
+int uvdio__ring_has_come(const uvdio__queue_t* queue) {
+  const uvdio__ring_t* state = queue->state;
+
+  return io_uring_cq_ready(&state->ring) > 0 || (kernel_has_more(state) && !state->flag_is_late);
+}
+
+int uvdio__ring_busy_poll(uvdio__queue_t* queue, uint64_t deadline) {
+  unsigned i;
+
+  if (!uvdio__ring_begin_busy_poll(queue)) {
+    return 0;
+  }
   do {
     for (i = 0; i < POLLS_PER_CLOCK_READ; i++) {
-      if (io_uring_cq_ready(&state->ring) > 0 || (kernel_has_more(state) && !state->flag_is_late)) {
+      if (uvdio__ring_has_come(queue)) {
         return 1;
       }
       UVDIO__RELAX();
@@ -223,7 +250,7 @@ void uvdio__ring_on_event(uv_poll_t* handle, int status, int events) {
   }
   state->wakeup.is_unnotified = 1;
   if (kernel_has_more(state)) {
-    (void)get_events(queue);
+    (void)uvdio__ring_get_events(queue);
   }
 }
 

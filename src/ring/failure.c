@@ -3,6 +3,8 @@
  * A kernel that refuses, for the moment or for good: submissions are tried again a little later, or
  * the ring is given up and the pool does its work.
  */
+#include <stdio.h>
+
 #include "completion.h"
 #include "ring/ring.h"
 
@@ -40,10 +42,13 @@ void uvdio__ring_give_up(uvdio__queue_t* queue, const char* reason) {
 
 void uvdio__ring_disable(uvdio__queue_t* queue, int error, const char* call) {
   const uvdio__ring_t* state = queue->state;
+  char why[UVDIO__REASON_PART];
   char reason[UVDIO__REASON_SIZE];
 
   if (!state->broken) {
-    uvdio__ring_explain(error, call, reason, sizeof(reason));
+    uvdio__ring_explain(error, call, why, sizeof(why));
+    (void)snprintf(reason, sizeof(reason), "%s%s",
+                   state->is_polled ? "no polled completions any more: " : "", why);
     uvdio__ring_give_up(queue, reason);
   }
 }

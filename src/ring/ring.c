@@ -19,12 +19,18 @@
  * Set-up
  */
 
+/* One with polled completions has no task work, and may be asked by any thread (polled.c). */
+static unsigned flags_of(const uvdio__ring_t* state) {
+  return state->is_polled ? (state->features.flags & IORING_SETUP_SUBMIT_ALL) | IORING_SETUP_IOPOLL
+                          : state->features.flags;
+}
+
 static int create_ring(uvdio__ring_t* state, unsigned depth) {
   struct io_uring_params params;
   int result;
 
   memset(&params, 0, sizeof(params));
-  params.flags = state->features.flags | IORING_SETUP_R_DISABLED;
+  params.flags = flags_of(state) | IORING_SETUP_R_DISABLED;
   result = io_uring_queue_init_params(depth, &state->ring, &params);
   if (result < 0) {
     return uv_translate_sys_error(-result);
@@ -50,7 +56,7 @@ static int set_up(uvdio__queue_t* queue, uvdio__ring_t* state, const char** call
   return error;
 }
 
-static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
+static int init(uvdio__queue_t* queue, int is_polled, char* reason, size_t size) {
   uvdio__ring_features_t features;
   const char* call;
   uvdio__ring_t* state;
@@ -65,7 +71,8 @@ static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
     return UV_ENOMEM;
   }
   state->features = features;
-  state->files.off = !features.has_clones;
+  state->is_polled = is_polled;
+  state->files.off = !features.has_clones || is_polled;
   error = set_up(queue, state, &call);
   if (error != 0) {
     uvdio__ring_explain(error, call, reason, size);
@@ -75,6 +82,14 @@ static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
   state->queue = queue;
   queue->state = state;
   return 0;
+}
+
+static int init_ring(uvdio__queue_t* queue, char* reason, size_t size) {
+  return init(queue, 0, reason, size);
+}
+
+static int init_polled(uvdio__queue_t* queue, char* reason, size_t size) {
+  return init(queue, 1, reason, size);
 }
 
 /*
@@ -131,6 +146,16 @@ static void off_thread(uvdio__queue_t* queue) {
   }
 }
 
+/* What is in flight is asked for by whoever runs the loop. The number by which the old thread knows
+ * the ring is that thread's alone. */
+static void polled_off_thread(uvdio__queue_t* queue) {
+  uvdio__ring_t* state = queue->state;
+
+  state->ring.int_flags = 0;
+  state->ring.enter_ring_fd = state->ring.ring_fd;
+  off_thread(queue);
+}
+
 /* The ring is new, and knows no file and no memory yet. */
 static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   uvdio__ring_t* state = queue->state;
@@ -147,13 +172,12 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   state->cancels = 0;
   state->wakeup.is_unnotified = 0;
   state->buffers.has_table = 0;
-  state->files.off = !state->features.has_clones;
+  state->files.off = !state->features.has_clones || state->is_polled;
   state->files.full = 0;
-  queue->engine->stats.registered_bytes = 0;
   uvdio__queue_unstall(queue);
   queue->unflushed = 0;
   queue->batch_weight = 0;
-  for (file = queue->engine->files; file != NULL; file = file->next_) {
+  for (file = queue->engine->files; file != NULL && !state->is_polled; file = file->next_) {
     file->fixed_index_ = 0;
   }
 }
@@ -162,7 +186,7 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
  * done with. */
 static int rebind_ring(uvdio__queue_t* queue) {
   uvdio__ring_t* state = queue->state;
-  uvdio__ring_t fresh = {.features = state->features};
+  uvdio__ring_t fresh = {.features = state->features, .is_polled = state->is_polled};
   uvdio__ring_features_t features;
   char reason[UVDIO__REASON_SIZE];
   int error;
@@ -207,6 +231,32 @@ const uvdio__backend_t uvdio__backend_ring = {
     .off_thread = off_thread,
     .rebind = rebind_ring,
     .unregister_file = uvdio__ring_unregister_file,
+    .register_arena = uvdio__ring_register_arena,
+    .unregister_arena = uvdio__ring_unregister_arena,
+    .get_registration = uvdio__ring_registration,
+    .sweep = uvdio__ring_sweep,
+};
+
+const uvdio__backend_t uvdio__backend_polled = {
+    .name = "ring",
+    .has_descriptors = 1,
+    .batch = UVDIO_DEPTH_MAX,
+    .can_punt = 1,
+    .doubts_shorts = 1,
+    .init = init_polled,
+    .submit = uvdio__polled_submit,
+    .prioritise = uvdio__ring_prioritise,
+    .flush = uvdio__polled_flush,
+    .reap = uvdio__polled_reap,
+    .busy_poll = uvdio__polled_busy_poll,
+    .cancel = uvdio__polled_cancel,
+    .perform = uvdio__request_perform,
+    .dup = uvdio__request_dup,
+    .leave_loop = leave_loop,
+    .wait = uvdio__ring_wait, /* where it can't be asked */
+    .close = close_ring,
+    .off_thread = polled_off_thread,
+    .rebind = rebind_ring,
     .register_arena = uvdio__ring_register_arena,
     .unregister_arena = uvdio__ring_unregister_arena,
     .get_registration = uvdio__ring_registration,

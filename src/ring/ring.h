@@ -11,10 +11,12 @@
  *   ring/buffers.c   arenas whose memory the kernel knows by number ("registered", "fixed" buffers)
  *   ring/clone_source.c  the ring that holds an arena's memory for others
  *   ring/files.c     files that it knows by number
+ *   ring/polled.c    the second ring of an engine, whose completions are polled for
  *   ring/thread.c    what becomes of a ring whose thread ends
  *   ring/syscalls.c  io_uring_register(2)
  *
- * ring.c calls all of them, and none calls ring.c. submit.c and drain.c call open.c and failure.c.
+ * ring.c calls all of them, and none calls ring.c. submit.c and drain.c call open.c and failure.c,
+ * and polled.c calls submit.c and drain.c.
  */
 #ifndef UVDIO_RING_H
 #define UVDIO_RING_H
@@ -132,6 +134,7 @@ typedef struct uvdio__ring_buffers_s {
   size_t address_count;
   size_t address_room;
   int has_table;
+  unsigned arenas_gone; /* uvdio__arenas_gone when it was last looked at */
 } uvdio__ring_buffers_t;
 
 /*
@@ -154,6 +157,8 @@ typedef struct uvdio__ring_s {
   struct uvdio__ring_s* next_of_thread;
   int enabled;
   int broken;
+  int is_polled;    /* see polled.c */
+  int is_asked;     /* of that ring: by a flush, since it was last reaped */
   int off_thread;   /* and that only because the loop had come to another thread */
   unsigned cancels; /* cancellations whose completion has not come */
   struct io_uring_sqe* entries;
@@ -245,6 +250,11 @@ void uvdio__ring_unregister_file(uvdio__queue_t* queue, uvdio_file_t* file);
 
 void uvdio__ring_free_files(uvdio__ring_t* ring, int is_forked);
 
+/* Whether the kernel has posted the completions of all that it has taken. */
+static inline int uvdio__ring_is_posted(const struct io_uring* ring) {
+  return io_uring_smp_load_acquire(ring->cq.ktail) == io_uring_smp_load_acquire(ring->sq.khead);
+}
+
 /* Binds the ring to the calling thread, which does not end before the kernel has posted all
  * completions; unbinds it before it is closed, on any thread. */
 void uvdio__ring_bind(uvdio__ring_t* ring);
@@ -261,6 +271,25 @@ int uvdio__ring_reap(uvdio__queue_t* queue);
 int uvdio__ring_busy_poll(uvdio__queue_t* queue, uint64_t deadline);
 void uvdio__ring_wait(uvdio__queue_t* queue, int timeout_ms);
 void uvdio__ring_on_event(uv_poll_t* handle, int status, int events);
+
+/* Takes what is posted: how many. Asks the kernel for more: 0 where it refuses, and is asked again
+ * a little later. */
+unsigned uvdio__ring_drain(uvdio__queue_t* queue);
+int uvdio__ring_get_events(uvdio__queue_t* queue);
+
+/* The parts of busy polling: signals are off from here on, until it is reaped (0: it can't be
+ * polled); whether there is something to be reaped. */
+int uvdio__ring_begin_busy_poll(uvdio__queue_t* queue);
+int uvdio__ring_has_come(const uvdio__queue_t* queue);
+
+/*
+ * Polled completions (polled.c): see backend.h
+ */
+int uvdio__polled_submit(uvdio__queue_t* queue, uvdio_req_t* req);
+void uvdio__polled_flush(uvdio__queue_t* queue);
+void uvdio__polled_cancel(uvdio__queue_t* queue, uvdio_req_t* req);
+int uvdio__polled_reap(uvdio__queue_t* queue);
+int uvdio__polled_busy_poll(uvdio__queue_t* queue, uint64_t deadline);
 
 /* Fills the entry of an open's next step; takes the result of one. */
 void uvdio__ring_prepare_open(struct io_uring_sqe* sqe, uvdio_req_t* req);

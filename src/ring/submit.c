@@ -24,7 +24,7 @@
  * The first request
  */
 
-/* On the loop's thread, and once. */
+/* On the loop's thread, and once. Polled completions wake nobody. */
 static int enable(uvdio__queue_t* queue, const char** call) {
   uvdio__ring_t* state = queue->state;
   uint64_t began_ns = uvdio__clock_ns();
@@ -32,7 +32,7 @@ static int enable(uvdio__queue_t* queue, const char** call) {
 
   *call = "io_uring_register";
   result = uvdio__ring_register(state->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-  if (result == 0) {
+  if (result == 0 && !state->is_polled) {
     result = io_uring_register_eventfd(&state->ring, state->wakeup.eventfd);
   }
   if (result < 0) {
@@ -41,9 +41,12 @@ static int enable(uvdio__queue_t* queue, const char** call) {
   /* Saves a look-up per system call; a kernel without it (before 5.18) goes on as before. */
   (void)io_uring_register_ring_fd(&state->ring);
   uvdio__engine_note_call(queue->engine, CALL_REGISTER, began_ns);
+  state->enabled = 1;
+  if (state->is_polled) {
+    return 0;
+  }
   *call = "uv_poll_start";
   result = uvdio__wakeup_start(&state->wakeup, uvdio__ring_on_event);
-  state->enabled = 1;
   uvdio__ring_bind(state);
   return result;
 }
@@ -174,13 +177,15 @@ static inline uintptr_t user_data_of(const uvdio_req_t* req) {
   return (uintptr_t)req | (uvdio__is_transfer(req->op) ? TRANSFER_MARK : 0);
 }
 
-/* What all transfers have: the numbers of file and buffer where the kernel knows them. */
+/* What all transfers have: the numbers of file (`slot`, plus one) and buffer where the kernel knows
+ * them. */
 static inline void finish_transfer(uvdio__queue_t* queue, struct io_uring_sqe* sqe,
-                                   const uvdio_req_t* req, size_t length, int buffer) {
+                                   const uvdio_req_t* req, size_t length, unsigned slot,
+                                   int buffer) {
   const uvdio_file_t* file = req->file;
 
-  if (file->fixed_index_ > 0) {
-    sqe->fd = (int)file->fixed_index_ - 1;
+  if (slot > 0) {
+    sqe->fd = (int)slot - 1;
     sqe->flags = IOSQE_FIXED_FILE;
   } else if (file->cache_ == UVDIO_CACHE_DROPPED) {
     sqe->rw_flags = UVDIO__RWF_DONTCACHE;
@@ -200,7 +205,8 @@ static inline void finish_transfer(uvdio__queue_t* queue, struct io_uring_sqe* s
 
 /* The kernel has copied the list of pieces when it has taken the entry (IORING_FEAT_SUBMIT_STABLE,
  * Linux 5.5). */
-static UVDIO__NOINLINE void prepare_vector(uvdio__queue_t* queue, const uvdio_req_t* req) {
+static UVDIO__NOINLINE void prepare_vector(uvdio__queue_t* queue, const uvdio_req_t* req,
+                                           unsigned slot) {
   int is_write = req->op == UVDIO_OP_WRITE;
   int is_known = is_supported(queue->state, is_write ? OP_WRITEV_FIXED : OP_READV_FIXED);
   int buffer = is_known ? uvdio__ring_vector_buffer(queue, req) : UVDIO__BUFFER_PLAIN;
@@ -212,7 +218,7 @@ static UVDIO__NOINLINE void prepare_vector(uvdio__queue_t* queue, const uvdio_re
 
   uvdio__ring_fill(sqe, opcode, (int)req->file->handle_.descriptor, uvdio__vector_of(req)->pieces,
                    count, req->offset_ + req->transferred);
-  finish_transfer(queue, sqe, req, length, buffer);
+  finish_transfer(queue, sqe, req, length, slot, buffer);
   if (buffer < 0 && count > UVDIO__INLINE_PIECES) {
     sqe->flags |= IOSQE_ASYNC;
   }
@@ -220,7 +226,7 @@ static UVDIO__NOINLINE void prepare_vector(uvdio__queue_t* queue, const uvdio_re
 
 /* A transfer of one buffer. */
 static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* sqe,
-                                    const uvdio_req_t* req, int buffer) {
+                                    const uvdio_req_t* req, unsigned slot, int buffer) {
   const uvdio_file_t* file = req->file;
   int is_write = req->op == UVDIO_OP_WRITE;
   int opcode = buffer >= 0 ? (is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED)
@@ -230,7 +236,7 @@ static inline void prepare_transfer(uvdio__queue_t* queue, struct io_uring_sqe* 
 
   uvdio__ring_fill(sqe, opcode, (int)file->handle_.descriptor, req->buf_.base + req->transferred,
                    (unsigned)length, req->offset_ + req->transferred);
-  finish_transfer(queue, sqe, req, length, buffer);
+  finish_transfer(queue, sqe, req, length, slot, buffer);
 }
 
 /* A filesystem's part of it may wait for a disk or a server, and for its directory's lock. */
@@ -343,8 +349,10 @@ static void settle_file(uvdio__queue_t* queue, uvdio_file_t* file) {
 }
 
 int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req) {
+  const uvdio__ring_t* state = queue->state;
   struct io_uring_sqe* sqe;
   int error = make_ready(queue, req);
+  unsigned slot;
   int buffer;
 
   if (error != 0) {
@@ -357,12 +365,13 @@ int uvdio__ring_submit(uvdio__queue_t* queue, uvdio_req_t* req) {
     return 0;
   }
   settle_file(queue, req->file);
+  slot = state->is_polled ? 0 : req->file->fixed_index_;
   if (UVDIO__UNLIKELY(uvdio__is_vector(req))) {
-    prepare_vector(queue, req);
+    prepare_vector(queue, req, slot);
     return 0;
   }
   buffer = uvdio__ring_buffer(queue, &req->buf_, req->length_);
-  prepare_transfer(queue, get_sqe(queue), req, buffer);
+  prepare_transfer(queue, get_sqe(queue), req, slot, buffer);
   return 0;
 }
 

@@ -32,20 +32,16 @@ struct uvdio__ring_owner_s {
 };
 static _Thread_local uvdio__ring_owner_t this_thread;
 
-static int is_posted(const struct io_uring* ring) {
-  return io_uring_smp_load_acquire(ring->cq.ktail) == io_uring_smp_load_acquire(ring->sq.khead);
-}
-
 /* Asks for what has finished. Returns 1 when there is nothing to wait for any more. */
 static int settle(const uvdio__ring_owner_t* owner) {
   int is_settled = 1;
   uvdio__ring_t* ring;
 
   for (ring = owner->first; ring != NULL; ring = ring->next_of_thread) {
-    if (!is_posted(&ring->ring)) {
+    if (!uvdio__ring_is_posted(&ring->ring)) {
       int result = io_uring_get_events(&ring->ring);
       int is_refused = result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY;
-      is_settled = is_settled && (is_refused || is_posted(&ring->ring));
+      is_settled = is_settled && (is_refused || uvdio__ring_is_posted(&ring->ring));
     }
   }
   return is_settled;

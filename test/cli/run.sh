@@ -52,7 +52,8 @@ cp file file.before
 run 0 "probe of a directory" probe d
 for words in '^uvdio .*libuv ' '^Backends' 'ring ' 'pool  *available' 'memory  *available' \
   'An engine takes ' '^Path d (by a temporary file)' 'filesystem  *[a-z]' 'direct I/O  *[yn]' \
-  'executed by ' 'alignment enforced ' 'alignment learnt from ' \
+  'executed by ' 'polled completions, if asked for  *[yn]' 'alignment enforced ' \
+  'alignment learnt from ' \
   'a page written and read back  *4096 bytes' 'RLIMIT_NOFILE' 'RLIMIT_MEMLOCK' 'RLIMIT_FSIZE' \
   'queue depth  *256 by default, 32768 at most' 'kernel.io_uring_disabled' 'UV_THREADPOOL_SIZE'; do
   says "... says: $words" "$words"
@@ -65,7 +66,7 @@ run 0 "probe --json" probe --json d
 for key in uvdio libuv system kernel machine backends name available reason engine backend path \
   file filesystem direct memory_align offset_align system_memory_align system_offset_align \
   system_read_align recommended_align align_source optimal_size atomic_min atomic_max \
-  physical_block request_max limits \
+  physical_block request_max polled polled_reason limits \
   nofile memlock fsize soft hard \
   depth_default depth_max io_uring_disabled uv_threadpool_size; do
   says "... has the key $key" "\"$key\":"
@@ -761,6 +762,8 @@ check "... has a row for each" lines_with "$out" '"backend":' 8
 check "... half of them at depth 4" lines_with "$out" '"depth": 4,' 4
 run 0 "bench with blocks that don't divide the size" \
   bench --size 100K --block 64K --seconds 0.05 --seed 7 --json d
+run 0 "bench --polled" bench --size 64K --seconds 0.01 --polled --backend pool d
+says "... says where completions are not" '^pool: completions are not polled: '
 run 0 "bench on a new path" bench --size 64K --seconds 0.01 d/new
 check "... which is gone afterwards" directory_empty d
 cp source.4097 d/mine

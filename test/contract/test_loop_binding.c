@@ -367,7 +367,7 @@ static void requests_survive_a_journey(void** state) {
     run(f);
     assert_read();
     assert_all_refused_away();
-    assert_true(gone * 5 < spun);
+    assert_true(gone * 5 < spun || matrix.is_polled); /* which any thread asks for */
     assert_ok(uvdio_engine_rebind(f->engine));
     rebind_and_read(f);
     assert_read();

@@ -599,7 +599,7 @@ static void bad_input_is_refused(void** state) {
   assert_code(uvdio_arena_registration(f->engine, f->arena, NULL), UV_EINVAL);
   uvdio_engine_options_t options = matrix_options();
   uvdio_engine_t* engine = NULL;
-  options.flags = UVDIO_ENGINE_NO_AUTO_REGISTER << 1;
+  options.flags = UVDIO_ENGINE_POLLED << 1;
   assert_code(uvdio_engine_create(&engine, &f->loop, &options), UV_EINVAL);
 }
 

@@ -387,6 +387,7 @@ static void nothing_is_allocated_for_few_buffers(void** state) {
   (void)uvdio_metrics_stop(f->engine); /* which allocate for each operation that is new to them */
   write_views(f, 16);
   write_views(f, 16);
+  write_views(f, 17); /* which may go another way, that is made ready for it */
   unsigned before = allocations;
   for (unsigned i = 2; i <= 16; i++) {
     write_views(f, i);
@@ -484,7 +485,8 @@ static void arena_in_use_by_a_vector_stays_registered(void** state) {
   assert_code(uvdio_arena_unregister(f->engine, f->arena), UV_EBUSY);
   run(f);
   assert_result(write, FEW * PAGE);
-  assert_ok(uvdio_arena_unregister(f->engine, f->arena));
+  int is_registered = stats_of(f).fixed > 0; /* Linux 6.15 takes vectors of registered memory */
+  assert_code(uvdio_arena_unregister(f->engine, f->arena), is_registered ? 0 : UV_ENOENT);
 }
 
 int main(int argc, char** argv) {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Every call fails at every point with every error of its man page, on ring, ring with registered
-# memory, and pool.
+# memory, ring with polled completions, and pool.
 #   sh test/run.sh fault
 # Builds the preset dev.
 
@@ -14,9 +14,11 @@ describe() {
   echo "$injections injections, $survived of them survived, on $backends backends"
 }
 
+# run_backend NAME ARGUMENT...
 run_backend() {
-  results=$folder/$1.txt
-  (cd "$folder" && "$root/build/dev/test/fault_sweep" --backend "$1" --all) >"$results" 2>&1
+  name=$1 results=$folder/$1.txt
+  shift
+  (cd "$folder" && "$root/build/dev/test/fault_sweep" "$@" --all) >"$results" 2>&1
   code=$?
   grep '^SKIP' "$results"
   count_status "$code"
@@ -25,12 +27,13 @@ run_backend() {
   [ "$code" -eq 0 ] || grep -B 3 '^\[  ERROR' "$results" || tail -n 5 "$results"
   counts=$(sum '^\([0-9]*\) injections, [0-9]* of them survived$' "$results")
   alive=$(sum '^[0-9]* injections, \([0-9]*\) of them survived$' "$results")
-  echo "$1: $counts $alive (injections, survived)"
+  echo "$name: $counts $alive (injections, survived)"
   injections=$((injections + counts)) survived=$((survived + alive))
 }
 
 run_steps() {
   build dev || return
-  run_backend ring
-  run_backend pool
+  run_backend ring --backend ring
+  run_backend polled --backend ring --polled on
+  run_backend pool --backend pool
 }

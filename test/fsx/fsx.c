@@ -35,6 +35,7 @@
 #include "model.h"
 #include "model_log.h"
 #include "model_names.h"
+#include "polling.h"
 #include "tracker.h"
 #include "uvdio/group.h"
 
@@ -98,7 +99,8 @@ static struct {
   uint64_t operations;
   uint64_t seed;
   unsigned jobs;
-} options = {"pool", "here", UVDIO_BACKEND_POOL, 5000, 1, 16};
+  int is_polled; /* completions (polling.h) */
+} options = {"pool", "here", UVDIO_BACKEND_POOL, 5000, 1, 16, 0};
 
 static struct filesystem filesystem;
 static char path[FILESYSTEM_PATH_MAX + 16];
@@ -745,6 +747,7 @@ static void begin(void) {
   char prefix[FILESYSTEM_PATH_MAX + 16];
   uvdio_engine_options_t how = {.backend = options.backend, .depth = options.jobs / 2};
   how.busy_poll_us = options.seed % 2 == 0 ? BUSY_POLL_US : 0;
+  how.flags = options.is_polled ? UVDIO_ENGINE_POLLED : 0;
   uvdio_arena_options_t frames = {.frame_count = options.jobs / 4 + 1};
   model_init(&model, 0, MODEL_SECTOR, FILE_MAX / MODEL_SECTOR, 1);
   choices = choices_by_seed(options.seed);
@@ -784,6 +787,9 @@ static void print_counts(void) {
          names.operations, seconds_closed, stats.in_flight_peak, stats.resumed, stats.retried,
          stats.punted, stats.fixed);
   print_figure(started, "operations");
+  if (options.is_polled) {
+    print_figure(stats.polled, "transfers of a polled ring");
+  }
 }
 
 static void end(void) {
@@ -844,6 +850,10 @@ static int read_argument(const char* name, const char* value) {
     options.filesystem_name = value;
     return filesystem_known(value) ? 0 : -1;
   }
+  if (strcmp(name, "--polled") == 0) {
+    options.is_polled = 1;
+    return strcmp(value, "on") == 0 ? 0 : -1;
+  }
   uint64_t number = strtoull(value, NULL, 10);
   if (strcmp(name, "--operations") == 0) {
     options.operations = number;
@@ -861,9 +871,14 @@ static int usage(const char* program) {
   fprintf(stderr,
           "usage: %s [--backend ring|aio|pool|memory]"
           " [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors]"
-          " [--operations N] [--seed N] [--jobs 2..%u]\n",
+          " [--operations N] [--seed N] [--jobs 2..%u] [--polled on]\n",
           program, JOBS_MAX);
   return 2;
+}
+
+static int skip_unpolled(const char* why) {
+  skip_line(why);
+  return SKIPPED_PROGRAM;
 }
 
 static int skip_program(const char* what, const char* why, int is_filesystem) {
@@ -884,9 +899,11 @@ static int find_filesystem(void) {
     options.filesystem_name = "-";
     return 0;
   }
-  return filesystem_make(&filesystem, options.filesystem_name, 0, why) == 0
-             ? 0
-             : skip_program(options.filesystem_name, why, 1);
+  if (filesystem_make(&filesystem, options.filesystem_name, 0, why) != 0) {
+    return skip_program(options.filesystem_name, why, 1);
+  }
+  const char* unpolled = options.is_polled ? polling_begin(filesystem.dir) : NULL;
+  return unpolled != NULL ? skip_unpolled(unpolled) : 0;
 }
 
 int main(int argc, char** argv) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "memory.h"
+#include "polling.h"
 #include "skips.h"
 #include "system.h"
 
@@ -22,6 +23,8 @@ static const struct {
                    {256 * (size_t)UVDIO_PAGE_SIZE, 8}};
 static uvdio_arena_t* frames[COUNT_OF(frame_kinds)];
 static uint64_t fixed; /* transfers so far */
+
+#define FEW_REQUESTS 100
 
 /*
  * The matrix.
@@ -61,7 +64,7 @@ static int usage(const char* program) {
   fprintf(stderr,
           "usage: %s [--backend ring|registered|aio|pool|memory]"
           " [--filesystem here|tmpfs|ext4|xfs|btrfs|fuse|sectors|sim] [--pieces N]"
-          " [--handles dup] [--classes on] [--test PATTERN]\n",
+          " [--handles dup] [--classes on] [--polled on] [--test PATTERN]\n",
           program);
   return 2;
 }
@@ -93,6 +96,10 @@ static int read_arguments(int argc, char** argv, const char** filesystem) {
     if (strcmp(argv[i], "--classes") == 0 && strcmp(argv[i + 1], "on") == 0) {
       matrix.has_classes = 1;
       tracker_use_classes();
+      continue;
+    }
+    if (strcmp(argv[i], "--polled") == 0 && strcmp(argv[i + 1], "on") == 0) {
+      matrix.is_polled = 1;
       continue;
     }
     if (strcmp(argv[i], "--test") == 0) {
@@ -176,6 +183,11 @@ static int begin(int argc, char** argv) {
   skips_are_of(matrix.backend_name, matrix.filesystem.kind,
                on_memory() ? "." : matrix.filesystem.dir);
   warm_up_libuv(NULL);
+  const char* unpolled = matrix.is_polled ? polling_begin(matrix.filesystem.dir) : NULL;
+  if (unpolled != NULL) {
+    skip_line(unpolled);
+    return SKIPPED_PROGRAM;
+  }
   if (matrix.registered && why_unregistered() != NULL) {
     return skip_program(matrix.backend_name, why_unregistered());
   }
@@ -203,12 +215,20 @@ int matrix_main(const char* name, const struct CMUnitTest tests[], size_t count,
     print_figure(fixed, "transfers of registered memory");
     failed += tracker_requests() > 0 && fixed == 0 && matrix.filter == NULL;
   }
+  if (matrix.is_polled) {
+    print_figure(tracker_polled(), polling_is_real()
+                                       ? "transfers of a polled ring"
+                                       : "transfers of a polled ring on a device without");
+    /* A few requests may be no transfers. */
+    failed += tracker_requests() > FEW_REQUESTS && tracker_polled() == 0 && matrix.filter == NULL;
+  }
   return failed;
 }
 
 uvdio_engine_options_t matrix_options(void) {
   uvdio_engine_options_t options = {0};
   options.backend = matrix.backend;
+  options.flags = matrix.is_polled ? UVDIO_ENGINE_POLLED : 0;
   return options;
 }
 
@@ -285,6 +305,7 @@ static void set_classes(uvdio_engine_t* engine) {
 
 void start_engine(struct fixture* f, uvdio_engine_options_t options) {
   options.backend = matrix.backend;
+  options.flags |= matrix.is_polled ? UVDIO_ENGINE_POLLED : 0;
   assert_ok(f->sim != NULL ? uvdio_sim_engine_create(&f->engine, &f->loop, f->sim, &options)
                            : uvdio_engine_create(&f->engine, &f->loop, &options));
   uvdio_engine_set_data(f->engine, f);

@@ -12,7 +12,9 @@
  * that transfers use registered memory, and on a loop that has run before, so that the engine is
  * bound from the start. With --pieces, transfers of the tracker's have so many buffers; with
  * --handles dup, files are opened with UVDIO_O_DUP; with --classes on, engines have classes and
- * metrics, and requests of the tracker's belong to one class after the other.
+ * metrics, and requests of the tracker's belong to one class after the other; with --polled on,
+ * engines have polled completions, of files whose device can be polled or is said to be
+ * (polling.h).
  *
  * fixture_tear_down() ends every test with the same questions: has every accepted request been
  * called back once, is nothing pending, are no frames out, does the engine close with one callback,
@@ -40,6 +42,7 @@ struct matrix {
   /* memory with --filesystem sim: a world in which operations overtake each other and are split */
   int simulated;
   int has_classes;
+  int is_polled;
   const char* filter; /* --test PATTERN: only these (cmocka's wildcards) */
 };
 extern struct matrix matrix;

@@ -256,6 +256,7 @@ static int start(struct scenario* s, uvdio_backend_t backend) {
   options.backend = backend;
   options.depth = DEPTH;
   options.flags = s->registered ? 0 : UVDIO_ENGINE_NO_AUTO_REGISTER;
+  options.flags |= matrix.is_polled ? UVDIO_ENGINE_POLLED : 0;
   int code = uvdio_engine_create(&f->engine, &f->loop, &options);
   if (code != 0) {
     f->engine = NULL;

@@ -41,6 +41,8 @@ static const struct expected {
     {"registered: the ring takes no memory*", ANYWHERE, "ring,sparse-buffers"},
     {"registered: the ring does not execute*", ANYWHERE, "nowait"},
     {"registered: *", ANYWHERE, "ring"},
+    {"polled: sysfs tells of no device *", ANYWHERE, NULL},
+    {"polled: the device has no queues *", ANYWHERE, "root"},
     {"there is no ring to register an arena", ANYWHERE, "ring"},
     {"files of this filesystem are not with the ring", RINGS, "nowait"},
     {"files of this filesystem are not with the ring", ANYWHERE, NULL},

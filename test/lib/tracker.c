@@ -37,6 +37,8 @@ void tracker_verdict(const struct tracker* tracker) {
   }
 }
 
+static uint64_t polled; /* of all engines that have been closed */
+
 uint64_t tracker_requests(void) {
   return requests;
 }
@@ -1057,7 +1059,15 @@ int t_cancel(struct tracked_op* op) {
   return leave(uvdio_cancel(&op->req));
 }
 
+uint64_t tracker_polled(void) {
+  return polled;
+}
+
 int t_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb) {
+  uvdio_engine_stats_t stats;
+  if (uvdio_engine_stats(engine, &stats) == 0) {
+    polled += stats.polled;
+  }
   enter();
   return leave(uvdio_engine_close(engine, cb));
 }

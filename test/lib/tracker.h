@@ -97,6 +97,10 @@ void tracker_finish(struct tracker* tracker);
 /* How many requests were accepted, and called back, over all trackers that are finished. */
 uint64_t tracker_requests(void);
 
+/* How many transfers have been submitted to a polled ring, by engines that t_engine_close() has
+ * closed. */
+uint64_t tracker_polled(void);
+
 /* A new operation, asynchronous or (op_now) blocking, and one with a hook. They live until
  * tracker_finish() or op_free(). */
 struct tracked_op* op_new(struct tracker* tracker);

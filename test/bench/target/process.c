@@ -211,6 +211,8 @@ static const struct {
     {"ring-busy", &target_ring_busy},
     {"ring-prompt", &target_ring_prompt},
     {"ring-metrics", &target_ring_metrics},
+    {"ring-polled", &target_ring_polled},
+    {"ring-polled-busy", &target_ring_polled_busy},
     {"aio", &target_aio},
     {"pool", &target_pool},
     {"pool-32", &target_pool},

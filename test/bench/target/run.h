@@ -48,6 +48,8 @@ extern const target_ops_t target_ring_heap;
 extern const target_ops_t target_ring_busy;
 extern const target_ops_t target_ring_prompt;
 extern const target_ops_t target_ring_metrics;
+extern const target_ops_t target_ring_polled;
+extern const target_ops_t target_ring_polled_busy;
 extern const target_ops_t target_aio;
 extern const target_ops_t target_pool;
 extern const target_ops_t target_uv;

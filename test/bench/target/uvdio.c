@@ -31,6 +31,7 @@ typedef struct {
   unsigned busy_poll_us;
   unsigned batch;
   int with_metrics;
+  int polled; /* completions; or for none of its files where the device can't be polled */
 } variant_t;
 
 typedef struct {
@@ -182,7 +183,8 @@ static int open_parts(state_t* state) {
   uvdio_engine_options_t options = {
       .backend = variant->backend,
       .depth = state->run->work.params.depth,
-      .flags = variant->memory == MEMORY_REGISTERED ? 0 : UVDIO_ENGINE_NO_AUTO_REGISTER,
+      .flags = (variant->memory == MEMORY_REGISTERED ? 0 : UVDIO_ENGINE_NO_AUTO_REGISTER) |
+               (variant->polled ? UVDIO_ENGINE_POLLED : 0),
       .busy_poll_us = variant->busy_poll_us,
       .submit_batch_max = variant->batch};
   int error = session_open(&state->session, &options);
@@ -214,42 +216,52 @@ static void* open_state(target_run_t* run, const variant_t* variant) {
 }
 
 static void* open_ring(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_plain(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_ARENA, 0, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_ARENA, 0, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_heap(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_HEAP, 0, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_HEAP, 0, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_busy(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, BUSY_POLL_US, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, BUSY_POLL_US, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_prompt(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 1, 0};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 1, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_ring_metrics(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 0, 1};
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 0, 1, 0};
+  return open_state(run, &variant);
+}
+
+static void* open_ring_polled(target_run_t* run) {
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, 0, 0, 0, 1};
+  return open_state(run, &variant);
+}
+
+static void* open_ring_polled_busy(target_run_t* run) {
+  static const variant_t variant = {UVDIO_BACKEND_RING, MEMORY_REGISTERED, BUSY_POLL_US, 0, 0, 1};
   return open_state(run, &variant);
 }
 
 static void* open_aio(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_AIO, MEMORY_ARENA, 0, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_AIO, MEMORY_ARENA, 0, 0, 0, 0};
   return open_state(run, &variant);
 }
 
 static void* open_pool(target_run_t* run) {
-  static const variant_t variant = {UVDIO_BACKEND_POOL, MEMORY_ARENA, 0, 0, 0};
+  static const variant_t variant = {UVDIO_BACKEND_POOL, MEMORY_ARENA, 0, 0, 0, 0};
   return open_state(run, &variant);
 }
 
@@ -276,8 +288,9 @@ static void loop(target_run_t* run, void* memory) {
   run->has_stats = uvdio_engine_stats(state->session.engine, &run->stats) == 0;
   if (uvdio_file_info(&state->files[0], &info) == 0) {
     int is_mixed = strcmp(info.backend, info.backend_concurrent) != 0;
-    snprintf(run->executed_by, sizeof run->executed_by, "%s%s%s", info.backend,
-             is_mixed ? " and " : "", is_mixed ? info.backend_concurrent : "");
+    snprintf(run->executed_by, sizeof run->executed_by, "%s%s%s%s", info.backend,
+             is_mixed ? " and " : "", is_mixed ? info.backend_concurrent : "",
+             info.is_polled ? ", polled" : "");
   }
   note_unregistered(state, run);
 }
@@ -288,5 +301,8 @@ const target_ops_t target_ring_busy = {"ring-busy", 1, open_ring_busy, loop, clo
 const target_ops_t target_ring_prompt = {"ring-prompt", 1, open_ring_prompt, loop, close_state};
 const target_ops_t target_ring_metrics = {"ring-metrics", 1, open_ring_metrics, loop, close_state};
 const target_ops_t target_ring_heap = {"ring-heap", 1, open_ring_heap, loop, close_state};
+const target_ops_t target_ring_polled = {"ring-polled", 1, open_ring_polled, loop, close_state};
+const target_ops_t target_ring_polled_busy = {"ring-polled-busy", 1, open_ring_polled_busy, loop,
+                                              close_state};
 const target_ops_t target_aio = {"aio", 1, open_aio, loop, close_state};
 const target_ops_t target_pool = {"pool", 0, open_pool, loop, close_state};
