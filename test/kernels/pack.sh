@@ -26,7 +26,7 @@ case $version in
 esac
 
 tools="mount umount losetup mkfs.ext4 mkfs.xfs mkfs.btrfs dmsetup fuse2fs"
-modules="virtio_pci virtio_blk ext4 xfs btrfs loop dm-mod dm-flakey dm-delay fuse scsi_debug"
+modules="virtio_pci virtio_blk nvme ext4 xfs btrfs loop dm-mod dm-flakey dm-delay fuse scsi_debug"
 
 skip() {
   echo "SKIP: $*"
@@ -49,7 +49,7 @@ unpack_kernel() {
     tar -x -C "$target/root" --wildcards './boot/vmlinuz-*' '*/lib/modules/*/modules.*' \
       '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/crypto/*' '*/kernel/arch/*' \
       '*/kernel/drivers/block/*' '*/kernel/drivers/md/*' '*/kernel/drivers/scsi/*' \
-      '*/kernel/drivers/virtio/*' || return 1
+      '*/kernel/drivers/virtio/*' '*/kernel/drivers/nvme/*' '*/kernel/block/*' || return 1
   # From Debian 13 on /lib is a link, and packages know.
   [ -d "$target/root/lib" ] || ln -s usr/lib "$target/root/lib"
   mv "$target"/root/boot/vmlinuz-* "$target/linux"

@@ -19,14 +19,17 @@ test_limit=400
 
 boot() {
   truncate -s 1G "$folder/$1/disk"
+  truncate -s 512M "$folder/$1/polled"
   timeout --foreground "$kernel_limit" qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m 2048 \
     -nographic -no-reboot -nic none \
     -kernel "$folder/$1/linux" -initrd "$folder/$1/initrd" \
     -append "console=ttyS0 quiet panic=-1 seconds=$test_limit only=$only" \
-    -drive "file=$folder/$1/disk,format=raw,if=virtio,cache=unsafe" </dev/null \
+    -drive "file=$folder/$1/disk,format=raw,if=virtio,cache=unsafe" \
+    -drive "file=$folder/$1/polled,format=raw,if=none,id=polled,cache=unsafe" \
+    -device nvme,drive=polled,serial=polled </dev/null \
     >"$folder/$1.console" 2>&1
   tr -d '\r' <"$folder/$1.console" >"$2"
-  rm -f "$folder/$1/disk" "$folder/$1.console"
+  rm -f "$folder/$1/disk" "$folder/$1/polled" "$folder/$1.console"
 }
 
 # Prints the guest's output about backends, from before its tests, and the complaints of its kernel.
