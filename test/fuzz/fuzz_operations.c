@@ -5,17 +5,19 @@
  * After each call and in each callback the promises of uvdio.h are checked, and contents against a
  * model (lib/model.h).
  *
- * The memory backend answers alike every time. UVDIO_FUZZ_BACKEND=ring, aio or pool takes another,
- * in a temporary folder.
+ * The memory backend answers alike every time. UVDIO_FUZZ_BACKEND=ring, polled (lib/polling.h), aio
+ * or pool takes another, in a temporary folder.
  */
 #include <string.h>
 #include <unistd.h>
 
+#include "filesystem.h"
 #include "generator.h"
 #include "input.h"
 #include "model.h"
 #include "model_log.h"
 #include "model_names.h"
+#include "polling.h"
 #include "tracker.h"
 #include "uvdio/group.h"
 
@@ -157,6 +159,7 @@ static struct {
   unsigned nesting;
   char folder[64];
   uvdio_backend_t backend;
+  unsigned engine_flags;
 } w;
 
 static struct model models[PATHS];
@@ -174,8 +177,10 @@ static void set_up(void) {
   static const struct {
     const char* name;
     uvdio_backend_t backend;
-  } known[] = {
-      {"ring", UVDIO_BACKEND_RING}, {"aio", UVDIO_BACKEND_AIO}, {"pool", UVDIO_BACKEND_POOL}};
+  } known[] = {{"ring", UVDIO_BACKEND_RING},
+               {"polled", UVDIO_BACKEND_RING},
+               {"aio", UVDIO_BACKEND_AIO},
+               {"pool", UVDIO_BACKEND_POOL}};
   const char* wanted = getenv("UVDIO_FUZZ_BACKEND");
   w.backend = UVDIO_BACKEND_MEMORY;
   for (size_t i = 0; wanted != NULL && i < COUNT_OF(known); i++) {
@@ -186,6 +191,11 @@ static void set_up(void) {
   if (w.backend != UVDIO_BACKEND_MEMORY) {
     snprintf(w.folder, sizeof(w.folder), "./uvdio-fuzz-XXXXXX");
     REQUIRE(mkdtemp(w.folder) != NULL);
+  }
+  if (wanted != NULL && strcmp(wanted, "polled") == 0) {
+    filesystems_begin();
+    w.engine_flags = UVDIO_ENGINE_POLLED;
+    REQUIRE(polling_begin(w.folder) == NULL);
   }
 }
 
@@ -205,6 +215,7 @@ static void start_engine(void) {
   options.callbacks_max = take(4);
   options.submit_batch_max = take(4);
   options.flags = one_in(&w.choices, 4) ? UVDIO_ENGINE_NO_AUTO_REGISTER : 0;
+  options.flags |= w.engine_flags;
   w.closing = 0;
   w.closed = 0;
   REQUIRE(uvdio_engine_create(&w.engine, &w.loop, &options) == 0);

@@ -3,13 +3,14 @@
 #   sh test/run.sh fuzz [--afl] [SECONDS [TARGET...]]
 #
 #   SECONDS   of each target; default: UVDIO_FUZZ_SECONDS in the environment, else 60
-#   TARGET    operations, cli; default: both
+#   TARGET    operations, on the memory backend; operations-aio and -ring, -polled, -pool, on real
+#             files in the build directory; cli. Default: operations operations-aio cli
 #   --afl     by AFL++ instead of clang's libFuzzer
 #
 # Inputs that reach new code gather in build/fuzz/corpus-TARGET (with --afl in build/fuzz-afl), from
 # which the next run starts. Inputs that break something are kept in findings-TARGET beside it; to
-# repeat one: build/fuzz/test/fuzz_TARGET FILE. UVDIO_FUZZ_BACKEND=ring, aio, pool: operations on
-# real files in the build directory instead of on the memory backend.
+# repeat one: build/fuzz/test/fuzz_operations FILE, with UVDIO_FUZZ_BACKEND=aio and so on in the
+# environment for the other backends.
 
 # shellcheck shell=sh disable=SC2034,SC2154 # variables that test/run.sh sets or reads
 
@@ -21,7 +22,7 @@ parse() {
   [ "${1:-}" != --afl ] || { has_afl=yes folder=build/fuzz-afl; shift; }
   seconds=${1:-${UVDIO_FUZZ_SECONDS:-60}}
   [ $# -eq 0 ] || shift
-  targets=${*:-operations cli}
+  targets=${*:-operations operations-aio cli}
 }
 
 describe() { echo "$amount"; }
@@ -55,8 +56,8 @@ build_fuzzers() {
 # with_libfuzzer TARGET: returns 1 where it found something. The figures go to $figures.
 with_libfuzzer() {
   mkdir -p "$folder/corpus-$1" "$folder/findings-$1"
-  (cd "$folder" && without_aslr "test/fuzz_$1" -max_total_time="$seconds" -max_len=1024 \
-    -timeout=20 -artifact_prefix="findings-$1/" "corpus-$1" "$root/test/fuzz/corpus/$1") \
+  (cd "$folder" && without_aslr "test/fuzz_${1%-*}" -max_total_time="$seconds" -max_len=1024 \
+    -timeout=20 -artifact_prefix="findings-$1/" "corpus-$1" "$root/test/fuzz/corpus/${1%-*}") \
     >"$log" 2>&1 || return
   figures=$(grep '^Done' "$log")
 }
@@ -64,7 +65,8 @@ with_libfuzzer() {
 with_afl() {
   (cd "$folder" && AFL_SKIP_CPUFREQ=1 AFL_NO_COLOR=1 AFL_NO_UI=1 AFL_AUTORESUME=1 \
     AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 afl-fuzz -V "$seconds" \
-    -i "$root/test/fuzz/corpus/$1" -o "findings-$1" -- "test/fuzz_$1") >"$log" 2>&1 || return
+    -i "$root/test/fuzz/corpus/${1%-*}" -o "findings-$1" -- "test/fuzz_${1%-*}") \
+    >"$log" 2>&1 || return
   figures=$(sed -n 's/^\(execs_done\|saved_crashes\|saved_hangs\) *: /\1 /p' \
     "$folder/findings-$1/default/fuzzer_stats")
   ! ls "$folder/findings-$1/default/crashes/"id* >/dev/null 2>&1
@@ -72,6 +74,10 @@ with_afl() {
 
 run_target() {
   log=$folder/fuzz-$1.log figures=
+  case $1 in
+    *-*) UVDIO_FUZZ_BACKEND=${1#*-} && export UVDIO_FUZZ_BACKEND ;;
+    *) unset UVDIO_FUZZ_BACKEND ;;
+  esac
   say "fuzz_$1, $seconds s"
   case $has_afl in
     no) with_libfuzzer "$1" ;;
