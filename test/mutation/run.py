@@ -71,6 +71,8 @@ SCRIPTED = {"cli": "uvdio_cli", "cli_copy": "uvdio_cli", "bench": "uvdio_bench",
             "guard": "uvdio_bench"}
 # The first tests, and those before the last: only the programs of one stage are linked for it.
 STAGES = (4, 20)
+# What cmocka's programs print when a case has failed, at once; "not ok 1 # SKIP" is a skipped one.
+FAILED_CASE = re.compile(rb"^not ok \d+ - ", re.M)
 TICK = os.sysconf("SC_CLK_TCK")
 
 # How often an operator is chosen for each place where it applies: about the square root, so that
@@ -235,6 +237,16 @@ class Test:
     def hangs(self, patience):
         return Hang(2 + 6 * self.cpu, 60 + 20 * self.seconds, patience)
 
+    def has_failed_case(self, file):
+        """A function: whether the program, whose output is the file, has told of a failed case.
+        Scripts end with the first by themselves, and clean up."""
+        told = bytearray()
+
+        def has_failed():
+            told.extend(os.pread(file.fileno(), 1 << 20, len(told)))
+            return FAILED_CASE.search(told) is not None
+        return has_failed if self.name not in SCRIPTED else lambda: False
+
     def wrapped(self):
         """Shared memory of its own, so that one that dies leaves nothing in it."""
         if os.geteuid() != 0:
@@ -311,17 +323,17 @@ class Runs:
                 process = self.start(test, dict(env), file)
                 self.running[test.name] = process
             try:
-                hangs, cpu = wait(process, test.hangs(patience))
+                end = wait(process, test.hangs(patience), test.has_failed_case(file))
             finally:
                 kill(process)
                 with self.lock:
                     self.running.pop(test.name, None)
             file.seek(0)
             output = file.read().decode(errors="replace")
-        why = "hangs" if hangs else verdict(process.returncode)
+        why = end.why or verdict(process.returncode)
         if why is None and skips_of(output) - test.skips:
             why = "skips"
-        return why, output, time.monotonic() - began, cpu
+        return why, output, time.monotonic() - began, end.cpu
 
     def until_one_fails(self, tests, seen):
         """The first test that fails, as (test, why, output), or None. `seen` is called with each
@@ -354,16 +366,23 @@ class Runs:
         return failed[0] if failed else None
 
 
-def wait(process, hang):
-    """(whether it hung and was killed, seconds of the processor)"""
-    pause, hung = 0.005, False
+# Why it was killed, or None; seconds of the processor
+End = collections.namedtuple("End", "why cpu")
+
+
+def wait(process, hang, has_failed_case):
+    """Until it ends, or is killed: for it hangs, or one of its cases has failed already."""
+    pause, why = 0.005, None
     while True:
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         if ended:
             process.returncode = os.waitstatus_to_exitcode(status)
-            return hung, usage.ru_utime + usage.ru_stime
-        if not hung and pause >= 0.2 and hang.found(process.pid):
-            hung = True
+            return End(why, usage.ru_utime + usage.ru_stime)
+        if why is None and has_failed_case():
+            why = "failed"
+        elif why is None and pause >= 0.2 and hang.found(process.pid):
+            why = "hangs"
+        if why is not None:
             kill(process)
         time.sleep(pause)
         pause = min(0.25, pause * 1.15)
