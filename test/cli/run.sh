@@ -97,14 +97,6 @@ warns "... is one too many" '^uvdio probe: --measure takes a FILE and no more\.$
 run 2 "probe --measure --json" probe --measure d/model --json
 run 1 "probe --measure in a folder that is not there" probe --measure missing/model
 warns "... names it" '^uvdio probe: cannot create missing/'
-run 1 "probe --measure where there is a folder" probe --measure d
-warns "... names it" '^uvdio probe: cannot write d: '
-run 0 "probe --measure" probe --measure d/model
-for key in depth bytes_in_flight read_operations write_operations read_bytes write_bytes; do
-  check "... the model has $key" grep -q "^$key [1-9][0-9]*\$" d/model
-done
-rm -f d/model
-check "... and nothing else is left" directory_empty d
 UVDIO_BACKEND=memory && export UVDIO_BACKEND
 run 1 "probe --measure with UVDIO_BACKEND=memory" probe --measure d/model
 unset UVDIO_BACKEND
@@ -405,10 +397,6 @@ warns "... is refused" '^uvdio copy: the backend memory keeps files in RAM'
 check "... and no target was made" absent d/target
 
 run 0 "copy --progress" copy --progress source.5243003 target
-run 0 "copy --progress of something larger" copy --progress --block 4K --depth 1 full target
-warns "... shows how far it is" 'copying \[[#-]*\]  *[0-9]*%  .* of .*B/s  .* s left'
-run 0 "copy where stderr is no terminal" copy --block 4K --depth 1 full target
-check "... shows no progress" lines_with "$err" . 0
 
 "$uvdio" copy source.5243003 target >&- 2>"$err" </dev/null
 check "copy without a standard output fails" test $? -eq 1
@@ -471,55 +459,7 @@ fi
 rm -f scattered
 rm -f d/*
 
-# Slow enough to be caught in the middle: one small block at a time.
-make_file large 67108864
-hangup=HUP:129
-[ -z "$(sh -c 'kill -s HUP $$; echo ignored')" ] || hangup=
 temporary=d/.target.uvdio-copy
-for each in $interrupt:$ended TERM:143 $hangup; do
-  run_until ${each%:*} "test -s $temporary" copy --depth 4 --block 4K large d/target
-  check "copy at SIG${each%:*} ends with ${each#*:}" test $got -eq ${each#*:}
-  warns "... says so" '^uvdio copy: interrupted by signal'
-  check "... and nothing is left" directory_empty d
-  run_until ${each%:*} 'test -s d/target' copy --in-place --depth 4 --block 4K large d/target
-  check "copy --in-place at SIG${each%:*} ends with ${each#*:}" test $got -eq ${each#*:}
-  warns "... says so" '^uvdio copy: interrupted by signal'
-  check "... and the target is gone" directory_empty d
-done
-cp source.4097 d/target
-run_until $interrupt "test -s $temporary" copy --depth 4 --block 4K large d/target
-check "copy over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
-warns "... and says that it was not changed" '^uvdio copy: d/target was not changed\.$'
-check "... and it is as it was" identical source.4097 d/target
-check "... and nothing else is left" alone d/target
-cp source.1 d/target
-run_until $interrupt '[ "$(wc -c <d/target)" -gt 1 ] && sleep 0.3' \
-  copy --in-place --depth 4 --block 4K large d/target
-check "copy --in-place over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
-warns "... and says that it is incomplete" '^uvdio copy: d/target is incomplete'
-check "... but leaves it" test -e d/target
-rm -f d/*
-# Killed, it leaves the old file, and its own, which the next copy removes.
-cp source.4097 d/target
-run_until KILL "test -s $temporary" copy --depth 4 --block 4K large d/target
-check "copy over a file, at SIGKILL, ends with 137" test $got -eq 137
-check "... and leaves the file as it was" identical source.4097 d/target
-check "... and its own" test -s $temporary
-run 0 "copy after that" copy source.512 d/target
-check "... is identical" identical source.512 d/target
-check "... and nothing else is left" alone d/target
-rm -f d/*
-# While one is under way, another one to the same target does not disturb it.
-"$uvdio" copy --depth 1 --block 4K large d/target >"$out" 2>"$err" &
-process=$!
-wait_for test -s $temporary
-run 1 "copy to the target of a copy that is under way" copy source.512 d/target
-warns "... says so" '^uvdio copy: cannot create d/\.target\.uvdio-copy: another copy to d/target is'
-wait $process
-check "... which goes on" test $? -eq 0
-check "... and is identical" identical large d/target
-check "... and nothing else is left" alone d/target
-rm -f d/*
 # What has the name of a temporary file, and is none, is left alone.
 mkdir $temporary
 run 1 "copy where a directory has the temporary file's name" copy source.512 d/target
@@ -567,66 +507,6 @@ check "... is identical" identical source.512 "d/$long"
 run 1 "copy to a new name that ends with a slash" copy source.512 d/new/
 warns "... is refused" '^uvdio copy: cannot create d/new/: .*(EISDIR)'
 rm -f d/*
-# As nohup starts it, and as shells start what is in the background.
-for each in HUP INT; do
-  (
-    trap '' $each
-    run_until $each "test -s $temporary" copy --depth 4 --block 4K large d/target
-    exit $got
-  )
-  check "copy that was started with SIG$each ignored goes on" test $? -eq 0
-  check "... and is identical" identical large d/target
-  rm -f d/*
-done
-
-# Someone else writes to the target all the time, so that it can't be what was copied: past the page
-# cache, which would make the kernel fail a sync now and then. Byte 5 was random, and is another one
-# for sure.
-printf Y | dd of=full bs=1 seek=5 conv=notrunc 2>/dev/null
-head -c 4096 full >block
-printf X | dd of=block bs=1 seek=5 conv=notrunc 2>/dev/null
-make_file aligned 4096
-printf X >byte
-if dd if=block of=aligned bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null; then
-  "$uvdio" copy --verify --depth 1 --block 4K full d/target >"$out" 2>"$err" &
-  process=$!
-  wait_for test -s $temporary
-  while kill -0 $process 2>/dev/null; do
-    dd if=block of=$temporary bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null || break
-  done
-  wait $process
-  check "copy --verify of a target that someone writes to fails" test $? -eq 1
-  warns "... and names the first byte that differs" \
-    '^uvdio copy: full and d/target differ, first at byte 5\.'
-  check "... and nothing is left" directory_empty d
-else
-  skip "copy --verify of a target that someone writes to" \
-    "dd can not write to existing files only, or not past the page cache"
-fi
-rm -f d/*
-
-# Someone else shortens the source.
-cp full shrinking
-"$uvdio" copy --depth 1 --block 4K shrinking d/target >"$out" 2>"$err" &
-process=$!
-wait_for test -s $temporary
-dd if=byte of=shrinking bs=1 count=1 2>/dev/null
-wait $process
-check "copy of a file that someone shortens fails" test $? -eq 1
-warns "... and says so" \
-  '^uvdio copy: shrinking ended at byte [0-9]*, though its size was 33554433: it was shortened'
-check "... and the target is gone" absent d/target
-cp full growing
-"$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
-process=$!
-wait_for test -s $temporary
-cat byte >>growing
-wait $process
-check "copy of a file that someone appends to fails" test $? -eq 1
-grown='^uvdio copy: growing had [0-9]* bytes at first and has [0-9]* now'
-warns "... and says so" "$grown\|^uvdio copy: growing gives more bytes than the [0-9]* of its size"
-check "... and the target is gone" absent d/target
-rm -f large growing shrinking sparse full target
 
 # A filesystem that refuses direct I/O, at either end, in a mount namespace of its own.
 if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
@@ -804,6 +684,131 @@ run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' \
 check "bench at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" '^uvdio bench: interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
+
+# ----------------------------------------------------------------------------------------------
+# what takes long: a defect that the rest shows is found without it
+
+run 1 "probe --measure where there is a folder" probe --measure d
+warns "... names it" '^uvdio probe: cannot write d: '
+run 0 "probe --measure" probe --measure d/model
+for key in depth bytes_in_flight read_operations write_operations read_bytes write_bytes; do
+  check "... the model has $key" grep -q "^$key [1-9][0-9]*\$" d/model
+done
+rm -f d/model
+check "... and nothing else is left" directory_empty d
+run 0 "copy --progress of something larger" copy --progress --block 4K --depth 1 full target
+warns "... shows how far it is" 'copying \[[#-]*\]  *[0-9]*%  .* of .*B/s  .* s left'
+run 0 "copy where stderr is no terminal" copy --block 4K --depth 1 full target
+check "... shows no progress" lines_with "$err" . 0
+
+# Slow enough to be caught in the middle: one small block at a time.
+make_file large 67108864
+hangup=HUP:129
+[ -z "$(sh -c 'kill -s HUP $$; echo ignored')" ] || hangup=
+for each in $interrupt:$ended TERM:143 $hangup; do
+  run_until ${each%:*} "test -s $temporary" copy --depth 4 --block 4K large d/target
+  check "copy at SIG${each%:*} ends with ${each#*:}" test $got -eq ${each#*:}
+  warns "... says so" '^uvdio copy: interrupted by signal'
+  check "... and nothing is left" directory_empty d
+  run_until ${each%:*} 'test -s d/target' copy --in-place --depth 4 --block 4K large d/target
+  check "copy --in-place at SIG${each%:*} ends with ${each#*:}" test $got -eq ${each#*:}
+  warns "... says so" '^uvdio copy: interrupted by signal'
+  check "... and the target is gone" directory_empty d
+done
+cp source.4097 d/target
+run_until $interrupt "test -s $temporary" copy --depth 4 --block 4K large d/target
+check "copy over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
+warns "... and says that it was not changed" '^uvdio copy: d/target was not changed\.$'
+check "... and it is as it was" identical source.4097 d/target
+check "... and nothing else is left" alone d/target
+cp source.1 d/target
+run_until $interrupt '[ "$(wc -c <d/target)" -gt 1 ] && sleep 0.3' \
+  copy --in-place --depth 4 --block 4K large d/target
+check "copy --in-place over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
+warns "... and says that it is incomplete" '^uvdio copy: d/target is incomplete'
+check "... but leaves it" test -e d/target
+rm -f d/*
+# Killed, it leaves the old file, and its own, which the next copy removes.
+cp source.4097 d/target
+run_until KILL "test -s $temporary" copy --depth 4 --block 4K large d/target
+check "copy over a file, at SIGKILL, ends with 137" test $got -eq 137
+check "... and leaves the file as it was" identical source.4097 d/target
+check "... and its own" test -s $temporary
+run 0 "copy after that" copy source.512 d/target
+check "... is identical" identical source.512 d/target
+check "... and nothing else is left" alone d/target
+rm -f d/*
+# While one is under way, another one to the same target does not disturb it.
+"$uvdio" copy --depth 1 --block 4K large d/target >"$out" 2>"$err" &
+process=$!
+wait_for test -s $temporary
+run 1 "copy to the target of a copy that is under way" copy source.512 d/target
+warns "... says so" '^uvdio copy: cannot create d/\.target\.uvdio-copy: another copy to d/target is'
+wait $process
+check "... which goes on" test $? -eq 0
+check "... and is identical" identical large d/target
+check "... and nothing else is left" alone d/target
+rm -f d/*
+# As nohup starts it, and as shells start what is in the background.
+for each in HUP INT; do
+  (
+    trap '' $each
+    run_until $each "test -s $temporary" copy --depth 4 --block 4K large d/target
+    exit $got
+  )
+  check "copy that was started with SIG$each ignored goes on" test $? -eq 0
+  check "... and is identical" identical large d/target
+  rm -f d/*
+done
+
+# Someone else writes to the target all the time, so that it can't be what was copied: past the page
+# cache, which would make the kernel fail a sync now and then. Byte 5 was random, and is another one
+# for sure.
+printf Y | dd of=full bs=1 seek=5 conv=notrunc 2>/dev/null
+head -c 4096 full >block
+printf X | dd of=block bs=1 seek=5 conv=notrunc 2>/dev/null
+make_file aligned 4096
+printf X >byte
+if dd if=block of=aligned bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null; then
+  "$uvdio" copy --verify --depth 1 --block 4K full d/target >"$out" 2>"$err" &
+  process=$!
+  wait_for test -s $temporary
+  while kill -0 $process 2>/dev/null; do
+    dd if=block of=$temporary bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null || break
+  done
+  wait $process
+  check "copy --verify of a target that someone writes to fails" test $? -eq 1
+  warns "... and names the first byte that differs" \
+    '^uvdio copy: full and d/target differ, first at byte 5\.'
+  check "... and nothing is left" directory_empty d
+else
+  skip "copy --verify of a target that someone writes to" \
+    "dd can not write to existing files only, or not past the page cache"
+fi
+rm -f d/*
+
+# Someone else shortens the source.
+cp full shrinking
+"$uvdio" copy --depth 1 --block 4K shrinking d/target >"$out" 2>"$err" &
+process=$!
+wait_for test -s $temporary
+dd if=byte of=shrinking bs=1 count=1 2>/dev/null
+wait $process
+check "copy of a file that someone shortens fails" test $? -eq 1
+warns "... and says so" \
+  '^uvdio copy: shrinking ended at byte [0-9]*, though its size was 33554433: it was shortened'
+check "... and the target is gone" absent d/target
+cp full growing
+"$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
+process=$!
+wait_for test -s $temporary
+cat byte >>growing
+wait $process
+check "copy of a file that someone appends to fails" test $? -eq 1
+grown='^uvdio copy: growing had [0-9]* bytes at first and has [0-9]* now'
+warns "... and says so" "$grown\|^uvdio copy: growing gives more bytes than the [0-9]* of its size"
+check "... and the target is gone" absent d/target
+rm -f large growing shrinking sparse full target
 
 echo "1..$count"
 [ $failures -eq 0 ]
