@@ -231,9 +231,10 @@ class Test:
         return twin
 
     def key(self):
-        """Of what it depends on: its programs, and the folders of its scripts."""
+        """Of what it depends on: its programs, and the folders of its scripts; not of where it may
+        make files."""
         words = [os.path.dirname(word) if word.endswith((".sh", ".py")) else word
-                 for word in self.command if not os.path.isdir(word)]
+                 for word in self.command if os.path.isfile(word) or not os.path.isabs(word)]
         return reach.key_of(self.name, *words)
 
     def hangs(self, patience):
