@@ -20,7 +20,13 @@
 #include "ops.h"
 #include "uvdio/faults.h"
 
-enum { PAGES = 64, A = UVDIO_CLASS_USER, B = UVDIO_CLASS_USER + 1, C = UVDIO_CLASS_USER + 2 };
+enum {
+  PAGES = 64,
+  A = UVDIO_CLASS_USER,
+  B = UVDIO_CLASS_USER + 1,
+  C = UVDIO_CLASS_USER + 2,
+  FRESH
+};
 
 static int open_at(void** state, unsigned depth) {
   uvdio_engine_options_t options = {.depth = depth};
@@ -40,6 +46,13 @@ static struct tracked_op* read_in(struct fixture* f, unsigned class, size_t page
   uvdio_buf_t buf = blank(pages * PAGE);
   assert_ok(uvdio_req_set_class(&op->req, class));
   return t_read(op, &f->file, &buf, 0);
+}
+
+static struct tracked_op* write_in(struct fixture* f, unsigned class, size_t pages) {
+  struct tracked_op* op = op_new(&f->tracker);
+  uvdio_buf_t buf = filled(pages * PAGE, class);
+  assert_ok(uvdio_req_set_class(&op->req, class));
+  return t_write(op, &f->file, &buf, 0);
 }
 
 static void set_class(struct fixture* f, unsigned class, uvdio_class_options_t options) {
@@ -77,22 +90,37 @@ static unsigned among_first(struct tracked_op** ops, unsigned of, unsigned befor
 
 enum { EACH = 30 };
 
-/* One is in flight, and all others wait. Returns how many of B's were among the first 20. */
-static unsigned compete(struct fixture* f, size_t pages_of_a) {
-  struct tracked_op* of_a[EACH];
-  struct tracked_op* of_b[EACH];
-  read_in(f, UVDIO_CLASS_DEFAULT, 1);
+typedef struct tracked_op* (*submit_in)(struct fixture* f, unsigned class, size_t pages);
+
+/* What a class asks for, one request like the other. */
+struct rival {
+  unsigned class;
+  submit_in submit;
+  size_t pages;
+};
+
+/* One is in flight, and all others wait. Returns how many of the second one's were among the first
+ * 20. */
+static unsigned compete_as(struct fixture* f, struct rival one, struct rival other) {
+  struct tracked_op* of_one[EACH];
+  struct tracked_op* of_other[EACH];
+  read_in(f, C, 1);
   unsigned before = f->tracker.finished + 1;
   for (unsigned i = 0; i < EACH; i++) {
-    of_a[i] = read_in(f, A, pages_of_a);
+    of_one[i] = one.submit(f, one.class, one.pages);
   }
   for (unsigned i = 0; i < EACH; i++) {
-    of_b[i] = read_in(f, B, 1);
+    of_other[i] = other.submit(f, other.class, other.pages);
   }
   assert_int_equal(stats_of(f).in_flight, 1);
   run(f);
-  assert_int_equal(among_first(of_a, EACH, before, 2 * EACH), EACH);
-  return among_first(of_b, EACH, before, 20);
+  assert_int_equal(among_first(of_one, EACH, before, 2 * EACH), EACH);
+  return among_first(of_other, EACH, before, 20);
+}
+
+/* Reads of A and of B, of one page each. */
+static unsigned compete(struct fixture* f, size_t pages_of_a) {
+  return compete_as(f, (struct rival){A, read_in, pages_of_a}, (struct rival){B, read_in, 1});
 }
 
 static void shares_decide(void** state) {
@@ -100,6 +128,26 @@ static void shares_decide(void** state) {
   set_class(f, A, (uvdio_class_options_t){.shares = 100});
   set_class(f, B, (uvdio_class_options_t){.shares = 300});
   assert_in_range(compete(f, 1), 14, 16); /* 15 of 20 */
+}
+
+/* By the shares that the header tells, against a class of 100. Each round has another one, which
+ * has nothing left from the round before. */
+static void shares_that_are_not_set_depend_on_the_class(void** state) {
+  struct fixture* f = *state;
+  static const struct {
+    unsigned class;
+    unsigned of_other;
+  } expected[] = {{UVDIO_CLASS_LOG, 2},
+                  {UVDIO_CLASS_FOREGROUND, 3},
+                  {UVDIO_CLASS_DEFAULT, 10},
+                  {UVDIO_CLASS_BACKGROUND, 13},
+                  {A, 10}};
+  for (unsigned i = 0; i < COUNT_OF(expected); i++) {
+    set_class(f, expected[i].class, (uvdio_class_options_t){0});
+    unsigned of_other = compete_as(f, (struct rival){expected[i].class, read_in, 1},
+                                   (struct rival){FRESH + i, read_in, 1});
+    assert_in_range(of_other, expected[i].of_other - 1, expected[i].of_other + 1);
+  }
 }
 
 static void equal_shares_take_turns(void** state) {
@@ -335,6 +383,72 @@ static void bytes_per_second_hold(void** state) {
   assert_int_equal(told(f, A).limited, 1);
 }
 
+/* A class that is idle for long gets no more at once than one that has just got its limit. What
+ * time has let through since the first request belongs to it as well. */
+static void burst_is_what_ten_milliseconds_allow(void** state) {
+  struct fixture* f = *state;
+  enum { BURST = 3, RATE = 100 * BURST };
+  set_class(f, A, (uvdio_class_options_t){.operations_max = RATE});
+  for (unsigned round = 0; round < 2; round++) {
+    uint64_t began = uv_hrtime();
+    for (unsigned i = 0; i < 2 * BURST; i++) {
+      read_in(f, A, 1);
+    }
+    uint64_t more = 1 + (uv_hrtime() - began) * RATE / 1000000000;
+    assert_in_range(told(f, A).in_flight, BURST, BURST + more);
+    run(f);
+    run_for_a_while(f, 40, 0);
+  }
+}
+
+/* The same for bytes, of which a class that asks for more than that gets into debt. */
+static void burst_of_bytes_is_what_ten_milliseconds_allow(void** state) {
+  struct fixture* f = *state;
+  enum { BURST = 4, RATE = 100 * BURST * PAGE };
+  set_class(f, A, (uvdio_class_options_t){.bytes_max = RATE});
+  for (unsigned round = 0; round < 2; round++) {
+    uint64_t began = uv_hrtime();
+    for (unsigned i = 0; i < 2 * BURST; i++) {
+      read_in(f, A, 1);
+    }
+    uint64_t more = 1 + (uv_hrtime() - began) * RATE / 1000000000 / PAGE;
+    assert_in_range(told(f, A).in_flight, BURST, BURST + more);
+    run(f);
+    run_for_a_while(f, 40, 0);
+  }
+}
+
+/* Neither the operation nor the bytes that the class has had are given to it once more. */
+static void limit_that_is_set_again_forgives_nothing(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 2});
+  set_class(f, B, (uvdio_class_options_t){.bytes_max = 2 * MIB});
+  read_in(f, A, 1);
+  read_in(f, B, PAGES);
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 4});
+  set_class(f, B, (uvdio_class_options_t){.bytes_max = MIB});
+  read_in(f, A, 1);
+  read_in(f, B, 1);
+  assert_int_equal(told(f, A).waiting, 1);
+  assert_int_equal(told(f, B).waiting, 1);
+  run(f);
+}
+
+/* Both limits have to let a request begin; and the later one decides. */
+static void both_limits_hold(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1, .bytes_max = UINT64_MAX});
+  set_class(f, B, (uvdio_class_options_t){.operations_max = UINT64_MAX, .bytes_max = MIB});
+  read_in(f, A, 1);
+  read_in(f, B, PAGES);
+  read_in(f, A, 1);
+  read_in(f, B, 1);
+  assert_int_equal(told(f, A).waiting, 1);
+  assert_int_equal(told(f, B).waiting, 1);
+  assert_ok(uvdio_engine_cancel(f->engine));
+  run(f);
+}
+
 /* The write takes the one that there is, and the sync into which it turns waits for the next. */
 static void durable_write_takes_two_operations(void** state) {
   struct fixture* f = *state;
@@ -546,6 +660,12 @@ static void on_room(uvdio_engine_t* engine, unsigned number, int status, void* a
   }
 }
 
+static void note_number(uvdio_engine_t* engine, unsigned number, int status, void* arg) {
+  (void)engine;
+  (void)status;
+  *(unsigned*)arg += number;
+}
+
 static void room_is_told_once(void** state) {
   struct fixture* f = *state;
   struct room room = {.f = f, .status = 1};
@@ -561,6 +681,59 @@ static void room_is_told_once(void** state) {
   assert_int_equal(room.calls, 1);
   assert_int_equal(room.status, 0);
   assert_true(room.waiting <= 4);
+}
+
+/* One of the class is done at most, because of its limit, and `count` wait. Cancels one after the
+ * other, and returns how many wait when room is told. */
+static uint64_t waiting_when_told(struct fixture* f, uvdio_class_options_t options,
+                                  unsigned count) {
+  struct room room = {.f = f};
+  struct tracked_op* ops[EACH];
+  options.operations_max = 1;
+  set_class(f, A, options);
+  for (unsigned i = 0; i <= count; i++) {
+    ops[i] = read_in(f, A, 1);
+  }
+  assert_int_equal(told(f, A).waiting, count);
+  refused_in(f, A);
+  assert_ok(uvdio_class_wait_room(f->engine, A, on_room, &room));
+  for (unsigned i = count; i > 0 && room.calls == 0; i--) {
+    assert_ok(uvdio_cancel(&ops[i]->req));
+    run_until_it_sleeps(f);
+  }
+  assert_int_equal(room.calls, 1);
+  set_class(f, A, (uvdio_class_options_t){0});
+  run(f);
+  return room.waiting;
+}
+
+static void room_is_told_at_half_of_the_bound(void** state) {
+  assert_int_equal(waiting_when_told(*state, (uvdio_class_options_t){.queue_max = 8}, 8), 4);
+}
+
+static void room_is_told_at_half_of_the_bytes(void** state) {
+  uvdio_class_options_t options = {.queue_bytes_max = 8 * PAGE};
+  assert_int_equal(waiting_when_told(*state, options, 8), 4);
+}
+
+static void room_is_told_when_both_bounds_have_some(void** state) {
+  uvdio_class_options_t requests = {.queue_max = 8, .queue_bytes_max = 12 * PAGE};
+  uvdio_class_options_t bytes = {.queue_max = 12, .queue_bytes_max = 8 * PAGE};
+  assert_int_equal(waiting_when_told(*state, requests, 8), 4);
+  assert_int_equal(waiting_when_told(*state, bytes, 8), 4);
+}
+
+/* Two classes wait, and each gets its own call. */
+static void each_class_is_told_of_its_room(void** state) {
+  struct fixture* f = *state;
+  unsigned numbers[2] = {0, 0};
+  set_class(f, A, (uvdio_class_options_t){.queue_max = 2});
+  set_class(f, B, (uvdio_class_options_t){.queue_max = 2});
+  assert_ok(uvdio_class_wait_room(f->engine, B, note_number, &numbers[1]));
+  assert_ok(uvdio_class_wait_room(f->engine, A, note_number, &numbers[0]));
+  run(f);
+  assert_int_equal(numbers[0], A);
+  assert_int_equal(numbers[1], B);
 }
 
 /* Nothing else keeps the loop alive. */
@@ -637,6 +810,35 @@ static void device_model_tells_the_cost(void** state) {
   uvdio_device_model_t model = some_model();
   assert_ok(uvdio_engine_set_device_model(f->engine, &model));
   assert_in_range(compete(f, 48), 18, 20);
+}
+
+/* Writes have figures of their own: each differs from the reads' by a factor that shows. */
+static void device_model_tells_the_cost_of_writes(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = some_model();
+  struct rival read = {FRESH, read_in, 1};
+  struct rival write = {FRESH + 1, write_in, 1};
+  struct rival other_write = {FRESH + 2, write_in, 1};
+  model.write_operations = model.read_operations / 4;
+  model.write_bytes = model.read_bytes / 10;
+  assert_ok(uvdio_engine_set_device_model(f->engine, &model));
+  assert_in_range(compete_as(f, (struct rival){A, write_in, 1}, read), 15, 17);   /* 4 to 1 */
+  assert_in_range(compete_as(f, (struct rival){B, write_in, 11}, write), 17, 19); /* 45 to 4 */
+  assert_in_range(compete_as(f, (struct rival){FRESH + 3, read_in, 11}, other_write), 10, 12);
+}
+
+/* The bytes of large requests count, whichever class they are of. */
+static void device_takes_so_many_bytes(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = some_model();
+  model.depth = 64;
+  assert_ok(uvdio_engine_set_device_model(f->engine, &model)); /* 16 pages */
+  for (unsigned i = 0; i < 6; i++) {
+    read_in(f, i % 2 ? A : B, 5);
+  }
+  assert_int_equal(stats_of(f).in_flight, 3);
+  run(f);
+  assert_int_equal(stats_of(f).in_flight_peak, 3);
 }
 
 /* A priority is nothing that can be seen by results; all of them are accepted. */
@@ -800,6 +1002,7 @@ static void closing_engine_takes_no_classes(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(depth_1, shares_decide),
+      TEST_ON(depth_1, shares_that_are_not_set_depend_on_the_class),
       TEST_ON(depth_1, equal_shares_take_turns),
       TEST_ON(depth_1, large_requests_cost_more),
       TEST_ON(depth_1, idle_class_saves_nothing),
@@ -814,6 +1017,10 @@ int main(int argc, char** argv) {
       TEST_ON(deep, new_options_let_waiting_requests_go),
       TEST_ON(deep, operations_per_second_hold),
       TEST_ON(deep, bytes_per_second_hold),
+      TEST_ON(deep, burst_is_what_ten_milliseconds_allow),
+      TEST_ON(deep, burst_of_bytes_is_what_ten_milliseconds_allow),
+      TEST_ON(deep, limit_that_is_set_again_forgives_nothing),
+      TEST_ON(deep, both_limits_hold),
       TEST_ON(deep, durable_write_takes_two_operations),
       TEST_ON(deep, limit_that_is_set_again_holds_no_longer),
       TEST_ON(deep, drain_is_not_limited),
@@ -825,12 +1032,18 @@ int main(int argc, char** argv) {
       TEST_ON(deep, cancelled_requests_make_room),
       TEST_ON(deep, wider_bound_makes_room),
       TEST_ON(deep, room_is_told_once),
+      TEST_ON(deep, room_is_told_at_half_of_the_bound),
+      TEST_ON(deep, room_is_told_at_half_of_the_bytes),
+      TEST_ON(deep, room_is_told_when_both_bounds_have_some),
+      TEST_ON(deep, each_class_is_told_of_its_room),
       TEST_ON(deep, room_that_is_there_is_told_in_a_turn),
       TEST_ON(deep, closing_engine_ends_the_wait_for_room),
       TEST_ON(deep, waits_for_room_that_make_no_sense_are_refused),
       TEST_ON(deep, device_has_no_more_than_it_takes),
       TEST_ON(deep, large_request_fills_the_device),
+      TEST_ON(deep, device_takes_so_many_bytes),
       TEST_ON(depth_1, device_model_tells_the_cost),
+      TEST_ON(depth_1, device_model_tells_the_cost_of_writes),
       TEST_ON(deep, priorities_go_through),
       TEST_ON(deep, priority_is_left_out_when_its_right_is_gone),
       TEST_ON(deep, so_it_is_with_rules),

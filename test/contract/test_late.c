@@ -119,6 +119,57 @@ static void waiting_request_is_told(void** state) {
   assert_true(told.last.silent_ms <= told.last.age_ms);
 }
 
+enum { BEHIND = 3 };
+
+/* Which ends them all. */
+static void cancel_the_first(struct told* told) {
+  if (told->count == 1 + BEHIND) {
+    assert_ok(uvdio_cancel(&told->more->req));
+  }
+}
+
+/* Whatever it waits for: all of these are behind a read that takes long. */
+static void deferred_requests_are_told(void** state) {
+  struct fixture* f = *state;
+  struct told told = watch(f);
+  told.then = cancel_the_first;
+  assert_ok(uvdio_engine_watch(f->engine, DEADLINE, on_late, &told));
+  delay_next(f, 600000);
+  told.more = read_by(f, 0);
+  t_truncate(op_new(&f->tracker), &f->file, 0);
+  t_sync_data(op_new(&f->tracker), &f->file);
+  struct tracked_op* close = t_close(op_new(&f->tracker), &f->file);
+  watch_for_hang("deadlines of requests that wait for others");
+  run(f);
+  watch_for_hang(NULL);
+  assert_int_equal(told.count, 1 + BEHIND);
+  assert_ptr_equal(told.last.req, &close->req);
+  assert_int_equal(told.last.state, UVDIO_REQUEST_DEFERRED);
+}
+
+static uvdio_buf_t frame;
+
+static void release_the_frame(struct told* told) {
+  (void)told;
+  assert_ok(uvdio_buf_release(&frame));
+}
+
+static void wait_for_frames_is_told(void** state) {
+  struct fixture* f = *state;
+  struct told told = watch(f);
+  told.then = release_the_frame;
+  fixture_arena(f, PAGE, 1);
+  assert_ok(uvdio_arena_acquire(f->arena, &frame));
+  assert_ok(uvdio_engine_watch(f->engine, DEADLINE, on_late, &told));
+  struct tracked_op* wait = t_arena_wait(op_new(&f->tracker), f->engine, f->arena, 1);
+  watch_for_hang("the deadline of a wait for frames");
+  run(f);
+  watch_for_hang(NULL);
+  assert_int_equal(told.count, 1);
+  assert_ptr_equal(told.last.req, &wait->req);
+  assert_int_equal(wait->result, 0);
+}
+
 static void cancel_it(struct told* told) {
   assert_ok(uvdio_cancel((uvdio_req_t*)told->last.req));
 }
@@ -226,6 +277,30 @@ static void loop_sleeps_meanwhile(void** state) {
   run(f);
 }
 
+static void find_timer(uv_handle_t* handle, void* arg) {
+  if (handle->type == UV_TIMER && uv_is_active(handle)) {
+    *(uv_timer_t**)arg = (uv_timer_t*)handle;
+  }
+}
+
+/* What is late is told a quarter of the deadline later at most: so far ahead is the next look. */
+static void next_look_is_a_quarter_ahead(void** state) {
+  struct fixture* f = *state;
+  struct told told = watch(f);
+  uv_timer_t* timer = NULL;
+  delay_next(f, 600000);
+  read_by(f, 0);
+  assert_ok(uvdio_engine_watch(f->engine, 400000, on_late, &told));
+  uint64_t began_ms = uv_now(&f->loop);
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  uv_walk(&f->loop, find_timer, &timer);
+  assert_non_null(timer);
+  assert_int_equal(uv_now(&f->loop) - began_ms + uv_timer_get_due_in(timer), 100000);
+  assert_ok(uvdio_engine_cancel(f->engine));
+  run(f);
+  assert_int_equal(told.count, 0);
+}
+
 /* The engine has one timer for both: the earlier time counts. */
 static void watching_puts_no_limit_off(void** state) {
   struct fixture* f = *state;
@@ -283,11 +358,14 @@ int main(int argc, char** argv) {
       TEST_ON(set_up, request_in_time_is_not_told),
       TEST_ON(set_up, own_deadline_counts),
       TEST_ON(set_up, waiting_request_is_told),
+      TEST_ON(set_up, deferred_requests_are_told),
+      TEST_ON(set_up, wait_for_frames_is_told),
       TEST_ON(set_up, late_request_may_be_cancelled),
       TEST_ON(set_up, callback_may_submit),
       TEST_ON(set_up, watching_may_end_within),
       TEST_ON(set_up, silence_is_the_devices),
       TEST_ON(set_up, loop_sleeps_meanwhile),
+      TEST_ON(set_up, next_look_is_a_quarter_ahead),
       TEST_ON(set_up, watching_puts_no_limit_off),
       TEST_ON(set_up, watching_keeps_no_loop_alive),
       TEST_ON(set_up, deadlines_that_make_no_sense_are_refused),

@@ -10,6 +10,7 @@
 #include "child.h"
 #include "fixture.h"
 #include "ops.h"
+#include "workers.h"
 
 /* Longer than any test: a delay that something else ends. */
 #define FOREVER_MS 3600000u
@@ -825,6 +826,20 @@ static void others_are_cancelled_as_ever(void** state) {
   assert_true(other->result == 0 || other->result == UV_ECANCELED);
 }
 
+/* All workers have something else to do: what the pool has has not begun. */
+static void those_that_have_not_begun_are_cancelled(void** state) {
+  struct fixture* f = *state;
+  struct workers workers;
+  run_once(f);
+  assert_ok(uvdio_engine_seed_rules(f->engine, 1));
+  workers_occupy(&workers, &f->loop, WORKERS);
+  struct tracked_op* read = read_page(f, 0);
+  assert_ok(t_cancel(read));
+  workers_release(&workers);
+  run(f);
+  assert_true(read->result == UV_ECANCELED || (read->result == 0 && !is_done_by(&f->file, "pool")));
+}
+
 static void closing_the_engine_ends_delays(void** state) {
   struct fixture* f = *state;
   add(f, delay_of(UVDIO_OP_NONE, FOREVER_MS));
@@ -990,6 +1005,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open_at_depth_1, places_are_used_again),
       TEST_ON(fixture_open, cancelled_delays_end_at_once),
       TEST_ON(fixture_open, others_are_cancelled_as_ever),
+      TEST_ON(fixture_open, those_that_have_not_begun_are_cancelled),
       TEST_ON(fixture_open, closing_the_engine_ends_delays),
       TEST_ON(fixture_open, errors_come_while_the_engine_closes),
       TEST_ON(fixture_open, the_user_may_close_the_timer),
@@ -997,5 +1013,6 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, rules_may_come_at_any_time),
       TEST_ON(fixture_open, rules_may_come_while_a_file_is_opened),
   };
+  workers_begin();
   return matrix_main("contract_rules", tests, COUNT_OF(tests), argc, argv);
 }
