@@ -38,6 +38,8 @@ FOREIGN = [r"UV_E[A-Z0-9]+", r"E[A-Z0-9]{2,}", r"IORING_OP_\w+", r"IORING_REGIST
            r"FALLOC_FL_\w+", r"MADV_\w+", r"PROT_\w+", r"MAP_[A-Z_]+", r"RWF_\w+", r"S_I[A-Z]+",
            r"SIG[A-Z]+", r"SEEK_\w+", r"STATX_\w+", r"UV_RUN_\w+"]
 SYMMETRIC = {"strcmp", "strncmp", "memcmp"}  # where they are asked for equality, as here
+# What an operand of a comparison has none of, but within brackets.
+OPERAND_ENDS = set(COMPARISONS) | set(LOGIC) | set("(=?:;,{}[") | {"return"}
 LIST_OPERATION = re.compile(r"list|append|prepend|remove|insert|unlink|push|pop|queue|link")
 
 
@@ -265,7 +267,7 @@ class Function:
             if token.text in ("assert", "_Static_assert", "sizeof") and tokens[i + 1].text == "(":
                 i = match_of(tokens, i + 1) + 1
                 continue
-            if token.text in COMPARISONS:
+            if token.text in COMPARISONS and not self.is_limit(i):
                 self.add("compare", statement, place, i, i, COMPARISONS[token.text])
             elif token.text in LOGIC:
                 self.add("logic", statement, place, i, i, LOGIC[token.text])
@@ -279,6 +281,41 @@ class Function:
                   and token.text not in KEYWORDS):
                 self.arguments(statement, place, i)
             i += 1
+
+    def is_limit(self, i):
+        """Whether the comparison picks the smaller or the larger of two values, which does not
+        depend on what it says of equal ones: `a < b ? a : b`, `if (a < b) { a = b; }`."""
+        if self.tokens[i].text not in ("<", "<=", ">", ">="):
+            return False
+        left = self.text_of(self.first_of(i - 1), i - 1)
+        last = self.last_of(i + 1)
+        right, end = self.text_of(i + 1, last), last + 1
+        if self.tokens[end].text == "?":
+            colon = self.last_of(end + 1) + 1
+            chosen = (self.text_of(end + 1, colon - 1),
+                      self.text_of(colon + 1, self.last_of(colon + 1)))
+        elif self.tokens[end].text == ")" and self.tokens[end + 1].text == "{":
+            equals = self.last_of(end + 2) + 1
+            semicolon = self.last_of(equals + 1) + 1
+            if self.tokens[equals].text != "=" or self.tokens[semicolon + 1].text != "}":
+                return False
+            chosen = (self.text_of(end + 2, equals - 1),
+                      self.text_of(equals + 1, semicolon - 1))
+        else:
+            return False
+        return chosen in ((left, right), (right, left))
+
+    def first_of(self, i):
+        """Where the operand begins that ends at i."""
+        while self.tokens[i].text not in OPERAND_ENDS:
+            i = match_of(self.tokens, i, -1) - 1 if self.tokens[i].text in ")]" else i - 1
+        return i + 1
+
+    def last_of(self, i):
+        """Where the operand ends that begins at i."""
+        while self.tokens[i].text not in OPERAND_ENDS and self.tokens[i].text not in ")]":
+            i = match_of(self.tokens, i) + 1 if self.tokens[i].text in "([" else i + 1
+        return i - 1
 
     def off_by_one(self, statement, place, i):
         found = re.fullmatch(r"(0[xX][0-9a-fA-F]+|\d+)([uUlL]*)", self.tokens[i].text)
