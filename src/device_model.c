@@ -43,8 +43,8 @@ static int read_number(const char* text, uint64_t* number) {
   char* end;
   unsigned long long value;
 
-  if (text == NULL || text[0] < '0' || text[0] > '9') {
-    return UV_EINVAL; /* strtoull() takes signs. */
+  if (text[0] < '0') {
+    return UV_EINVAL; /* Nothing, or a sign, which strtoull() takes. */
   }
   errno = 0;
   value = strtoull(text, &end, 10);
