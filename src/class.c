@@ -63,10 +63,16 @@ typedef struct uvdio__classes_s {
  * Buckets
  */
 
-static void fill_bucket(bucket_t* bucket, double elapsed_ns) {
+/* The tokens that it holds when it is full. */
+static double most_of(const bucket_t* bucket) {
   double most = bucket->rate * (BURST_NS / NS_PER_S);
 
-  most = most < 1 ? 1 : most;
+  return most < 1 ? 1 : most;
+}
+
+static void fill_bucket(bucket_t* bucket, double elapsed_ns) {
+  double most = most_of(bucket);
+
   bucket->level += elapsed_ns * bucket->rate / NS_PER_S;
   bucket->level = bucket->level > most ? most : bucket->level;
 }
@@ -104,8 +110,7 @@ static void set_bucket(bucket_t* bucket, uint64_t rate) {
 
   bucket->rate = (double)rate;
   if (!was_limited) {
-    bucket->level = bucket->rate * (BURST_NS / NS_PER_S);
-    bucket->level = bucket->level < 1 ? 1 : bucket->level;
+    bucket->level = most_of(bucket);
   }
 }
 

@@ -130,23 +130,38 @@ static void shares_decide(void** state) {
   assert_in_range(compete(f, 1), 14, 16); /* 15 of 20 */
 }
 
-/* By the shares that the header tells, against a class of 100. Each round has another one, which
- * has nothing left from the round before. */
-static void shares_that_are_not_set_depend_on_the_class(void** state) {
+/* Two classes, at a cost of a nanosecond each: with as many shares they take turns, and one share
+ * more or less adds up. */
+static void assert_turns(struct fixture* f, unsigned one, unsigned other) {
+  enum { TURNS = 128 };
+  struct tracked_op* ops[2 * TURNS];
+  read_in(f, C, 1);
+  for (unsigned i = 0; i < TURNS; i++) {
+    ops[2 * i] = read_in(f, one, 1);
+    ops[2 * i + 1] = read_in(f, other, 1);
+  }
+  run(f);
+  for (unsigned i = 1; i < 2 * TURNS; i++) {
+    assert_int_equal(ops[i]->order, ops[i - 1]->order + 1);
+  }
+}
+
+/* Each is compared with another class, which has nothing left from the one before. */
+static void shares_that_are_not_set_are_those_of_the_header(void** state) {
   struct fixture* f = *state;
+  uvdio_device_model_t fastest = {1, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
   static const struct {
     unsigned class;
-    unsigned of_other;
-  } expected[] = {{UVDIO_CLASS_LOG, 2},
-                  {UVDIO_CLASS_FOREGROUND, 3},
-                  {UVDIO_CLASS_DEFAULT, 10},
-                  {UVDIO_CLASS_BACKGROUND, 13},
-                  {A, 10}};
+    unsigned shares;
+  } expected[] = {{UVDIO_CLASS_DEFAULT, 100},
+                  {UVDIO_CLASS_LOG, 1000},
+                  {UVDIO_CLASS_FOREGROUND, 500},
+                  {UVDIO_CLASS_BACKGROUND, 50},
+                  {UVDIO_CLASS_USER, 100}};
+  assert_ok(uvdio_engine_set_device_model(f->engine, &fastest));
   for (unsigned i = 0; i < COUNT_OF(expected); i++) {
-    set_class(f, expected[i].class, (uvdio_class_options_t){0});
-    unsigned of_other = compete_as(f, (struct rival){expected[i].class, read_in, 1},
-                                   (struct rival){FRESH + i, read_in, 1});
-    assert_in_range(of_other, expected[i].of_other - 1, expected[i].of_other + 1);
+    set_class(f, FRESH + i, (uvdio_class_options_t){.shares = expected[i].shares});
+    assert_turns(f, expected[i].class, FRESH + i);
   }
 }
 
@@ -421,7 +436,7 @@ static void burst_of_bytes_is_what_ten_milliseconds_allow(void** state) {
 /* Neither the operation nor the bytes that the class has had are given to it once more. */
 static void limit_that_is_set_again_forgives_nothing(void** state) {
   struct fixture* f = *state;
-  set_class(f, A, (uvdio_class_options_t){.operations_max = 2});
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1});
   set_class(f, B, (uvdio_class_options_t){.bytes_max = 2 * MIB});
   read_in(f, A, 1);
   read_in(f, B, PAGES);
@@ -431,6 +446,22 @@ static void limit_that_is_set_again_forgives_nothing(void** state) {
   read_in(f, B, 1);
   assert_int_equal(told(f, A).waiting, 1);
   assert_int_equal(told(f, B).waiting, 1);
+  run(f);
+}
+
+/* What a tenth of a second gave by the old limit is much less than what it would have given by the
+ * new one. */
+static void new_limit_counts_from_now_on(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1});
+  read_in(f, A, 1);
+  run(f);
+  run_for_a_while(f, 100, 0);
+  uint64_t began = uv_hrtime();
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 12});
+  read_in(f, A, 1);
+  uint64_t waiting = told(f, A).waiting;
+  assert_true(waiting == 1 || uv_hrtime() - began > 50000000);
   run(f);
 }
 
@@ -663,7 +694,7 @@ static void on_room(uvdio_engine_t* engine, unsigned number, int status, void* a
 static void note_number(uvdio_engine_t* engine, unsigned number, int status, void* arg) {
   (void)engine;
   (void)status;
-  *(unsigned*)arg += number;
+  *(unsigned*)arg = number;
 }
 
 static void room_is_told_once(void** state) {
@@ -723,17 +754,20 @@ static void room_is_told_when_both_bounds_have_some(void** state) {
   assert_int_equal(waiting_when_told(*state, bytes, 8), 4);
 }
 
-/* Two classes wait, and each gets its own call. */
+/* The first class, the last one and one in between: each gets a call of its own. */
 static void each_class_is_told_of_its_room(void** state) {
   struct fixture* f = *state;
-  unsigned numbers[2] = {0, 0};
-  set_class(f, A, (uvdio_class_options_t){.queue_max = 2});
-  set_class(f, B, (uvdio_class_options_t){.queue_max = 2});
-  assert_ok(uvdio_class_wait_room(f->engine, B, note_number, &numbers[1]));
-  assert_ok(uvdio_class_wait_room(f->engine, A, note_number, &numbers[0]));
+  static const unsigned classes[] = {UVDIO_CLASSES - 1, UVDIO_CLASS_DEFAULT, A};
+  unsigned told_of[COUNT_OF(classes)];
+  for (unsigned i = 0; i < COUNT_OF(classes); i++) {
+    told_of[i] = UVDIO_CLASSES;
+    set_class(f, classes[i], (uvdio_class_options_t){.queue_max = 2});
+    assert_ok(uvdio_class_wait_room(f->engine, classes[i], note_number, &told_of[i]));
+  }
   run(f);
-  assert_int_equal(numbers[0], A);
-  assert_int_equal(numbers[1], B);
+  for (unsigned i = 0; i < COUNT_OF(classes); i++) {
+    assert_int_equal(told_of[i], classes[i]);
+  }
 }
 
 /* Nothing else keeps the loop alive. */
@@ -1002,7 +1036,7 @@ static void closing_engine_takes_no_classes(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(depth_1, shares_decide),
-      TEST_ON(depth_1, shares_that_are_not_set_depend_on_the_class),
+      TEST_ON(depth_1, shares_that_are_not_set_are_those_of_the_header),
       TEST_ON(depth_1, equal_shares_take_turns),
       TEST_ON(depth_1, large_requests_cost_more),
       TEST_ON(depth_1, idle_class_saves_nothing),
@@ -1020,6 +1054,7 @@ int main(int argc, char** argv) {
       TEST_ON(deep, burst_is_what_ten_milliseconds_allow),
       TEST_ON(deep, burst_of_bytes_is_what_ten_milliseconds_allow),
       TEST_ON(deep, limit_that_is_set_again_forgives_nothing),
+      TEST_ON(deep, new_limit_counts_from_now_on),
       TEST_ON(deep, both_limits_hold),
       TEST_ON(deep, durable_write_takes_two_operations),
       TEST_ON(deep, limit_that_is_set_again_holds_no_longer),

@@ -259,6 +259,36 @@ static void write_on_its_way_is_torn(void** state) {
   assert_in_range(fates.torn, SEEDS / 10, 9 * SEEDS / 10);
 }
 
+/* The cut has no part in it where all of a large write survives that had ended. */
+static void write_on_its_way_is_torn_by_itself(void** state) {
+  enum { BESIDE = 16 };
+  struct fates fates = {0};
+  unsigned worlds = 0;
+  (void)state;
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    void* made = NULL;
+    const uvdio_sim_options_t options = {.seed = seed, .latency_min = 4};
+    assert_ok(world_make(&made, &options));
+    struct world* w = made;
+    start(w);
+    open_file(w, "file", UVDIO_OPEN_RW);
+    write_now(w, 0, (1 + BESIDE) * PAGE, 1);
+    sync_now(w);
+    write_now(w, PAGE, BESIDE * PAGE, 3);
+    uvdio_buf_t page = pattern(PAGE, 2);
+    t_write(op_new(&w->tracker), &w->file, &page, 0);
+    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
+    cut(w, UVDIO_SIM_CUT_SEEDED);
+    if (holds(w, 0, PAGE, BESIDE * PAGE, 3)) {
+      count_fates(w, &fates);
+      worlds++;
+    }
+    assert_ok(world_tear_down(&made));
+  }
+  assert_in_range(worlds, SEEDS / 10, SEEDS / 2);
+  assert_in_range(fates.torn, worlds / 6, worlds / 2);
+}
+
 static void size_may_survive_without_content(void** state) {
   unsigned grown = 0;
   unsigned empty = 0;
@@ -752,6 +782,7 @@ int main(void) {
       cmocka_unit_test(sectors_survive_each_by_itself),
       cmocka_unit_test(large_sectors_are_whole),
       cmocka_unit_test(write_on_its_way_is_torn),
+      cmocka_unit_test(write_on_its_way_is_torn_by_itself),
       cmocka_unit_test(size_may_survive_without_content),
       cmocka_unit_test(sizes_survive_in_order),
       TEST_IN(world_open, whatever_is_pending_ends_once_as_dead),
