@@ -130,15 +130,15 @@ static void shares_decide(void** state) {
   assert_in_range(compete(f, 1), 14, 16); /* 15 of 20 */
 }
 
-/* Two classes, at a cost of a nanosecond each: with as many shares they take turns, and one share
- * more or less adds up. */
-static void assert_turns(struct fixture* f, unsigned one, unsigned other) {
+/* Of two classes with as many shares, whose requests cost as much: they take turns, and what one of
+ * them has more or less adds up. */
+static void assert_turns(struct fixture* f, struct rival one, struct rival other) {
   enum { TURNS = 128 };
   struct tracked_op* ops[2 * TURNS];
   read_in(f, C, 1);
   for (unsigned i = 0; i < TURNS; i++) {
-    ops[2 * i] = read_in(f, one, 1);
-    ops[2 * i + 1] = read_in(f, other, 1);
+    ops[2 * i] = one.submit(f, one.class, one.pages);
+    ops[2 * i + 1] = other.submit(f, other.class, other.pages);
   }
   run(f);
   for (unsigned i = 1; i < 2 * TURNS; i++) {
@@ -146,7 +146,8 @@ static void assert_turns(struct fixture* f, unsigned one, unsigned other) {
   }
 }
 
-/* Each is compared with another class, which has nothing left from the one before. */
+/* At a nanosecond for each request. Each is compared with another class, which has nothing left
+ * from the one before. */
 static void shares_that_are_not_set_are_those_of_the_header(void** state) {
   struct fixture* f = *state;
   uvdio_device_model_t fastest = {1, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
@@ -161,7 +162,8 @@ static void shares_that_are_not_set_are_those_of_the_header(void** state) {
   assert_ok(uvdio_engine_set_device_model(f->engine, &fastest));
   for (unsigned i = 0; i < COUNT_OF(expected); i++) {
     set_class(f, FRESH + i, (uvdio_class_options_t){.shares = expected[i].shares});
-    assert_turns(f, expected[i].class, FRESH + i);
+    assert_turns(f, (struct rival){expected[i].class, read_in, 1},
+                 (struct rival){FRESH + i, read_in, 1});
   }
 }
 
@@ -474,6 +476,20 @@ static void both_limits_hold(void** state) {
   read_in(f, B, PAGES);
   read_in(f, A, 1);
   read_in(f, B, 1);
+  assert_int_equal(told(f, A).waiting, 1);
+  assert_int_equal(told(f, B).waiting, 1);
+  assert_ok(uvdio_engine_cancel(f->engine));
+  run(f);
+}
+
+static void smallest_limits_hold(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1});
+  set_class(f, B, (uvdio_class_options_t){.bytes_max = 1});
+  for (unsigned i = 0; i < 2; i++) {
+    read_in(f, A, 1);
+    read_in(f, B, 1);
+  }
   assert_int_equal(told(f, A).waiting, 1);
   assert_int_equal(told(f, B).waiting, 1);
   assert_ok(uvdio_engine_cancel(f->engine));
@@ -861,6 +877,51 @@ static void device_model_tells_the_cost_of_writes(void** state) {
   assert_in_range(compete_as(f, (struct rival){FRESH + 3, read_in, 11}, other_write), 10, 12);
 }
 
+/* Whatever the rate of bytes: it is that of large requests. */
+static void bytes_of_small_requests_cost_nothing(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = {1, UINT64_MAX, 1, 1, 1, UINT64_MAX};
+  assert_ok(uvdio_engine_set_device_model(f->engine, &model));
+  assert_turns(f, (struct rival){A, read_in, 1}, (struct rival){B, write_in, 1});
+}
+
+/* Those that have begun without one take as good as nothing of it. */
+static void device_model_may_come_later(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t model = some_model();
+  set_class(f, A, (uvdio_class_options_t){0});
+  for (unsigned i = 0; i < 3; i++) {
+    read_in(f, A, 1);
+  }
+  assert_ok(uvdio_engine_set_device_model(f->engine, &model));
+  for (unsigned i = 0; i < 6; i++) {
+    read_in(f, A, 1);
+  }
+  assert_int_equal(told(f, A).in_flight, 3 + model.depth - 1);
+  run(f);
+  assert_int_equal(told(f, A).in_flight, 0);
+}
+
+/* However little or much of it a request takes. */
+static void device_may_take_any_amount(void** state) {
+  struct fixture* f = *state;
+  uvdio_device_model_t least = {1, 1, 1, 1, 1, 1};
+  uvdio_device_model_t most = {UINT_MAX, UINT64_MAX, 1, 1, 1, 1};
+  assert_ok(uvdio_engine_set_device_model(f->engine, &least));
+  read_in(f, A, 1);
+  read_in(f, A, 2);
+  assert_int_equal(told(f, A).in_flight, 1);
+  run(f);
+  assert_int_equal(told(f, A).in_flight, 0);
+  assert_ok(uvdio_engine_set_device_model(f->engine, &most));
+  for (unsigned i = 0; i < EACH; i++) {
+    read_in(f, A, 1);
+  }
+  assert_int_equal(told(f, A).in_flight, EACH);
+  run(f);
+  assert_int_equal(told(f, A).in_flight, 0);
+}
+
 /* The bytes of large requests count, whichever class they are of. */
 static void device_takes_so_many_bytes(void** state) {
   struct fixture* f = *state;
@@ -1056,6 +1117,7 @@ int main(int argc, char** argv) {
       TEST_ON(deep, limit_that_is_set_again_forgives_nothing),
       TEST_ON(deep, new_limit_counts_from_now_on),
       TEST_ON(deep, both_limits_hold),
+      TEST_ON(deep, smallest_limits_hold),
       TEST_ON(deep, durable_write_takes_two_operations),
       TEST_ON(deep, limit_that_is_set_again_holds_no_longer),
       TEST_ON(deep, drain_is_not_limited),
@@ -1076,6 +1138,9 @@ int main(int argc, char** argv) {
       TEST_ON(deep, waits_for_room_that_make_no_sense_are_refused),
       TEST_ON(deep, device_has_no_more_than_it_takes),
       TEST_ON(deep, large_request_fills_the_device),
+      TEST_ON(depth_1, bytes_of_small_requests_cost_nothing),
+      TEST_ON(deep, device_model_may_come_later),
+      TEST_ON(deep, device_may_take_any_amount),
       TEST_ON(deep, device_takes_so_many_bytes),
       TEST_ON(depth_1, device_model_tells_the_cost),
       TEST_ON(depth_1, device_model_tells_the_cost_of_writes),
