@@ -74,6 +74,12 @@ class Site:
         return source[:self.start] + self.text + source[self.end:]
 
 
+def without_cast(text):
+    """An expression in brackets, or a name, without the type that it is made."""
+    found = re.fullmatch(r"\( \w+ \) (?:\( ([^()]*) \)|(\w+))", text)
+    return found.group(1) or found.group(2) if found else text
+
+
 def significant(source):
     return [token for token in map(Token, TOKEN.finditer(source))
             if token.kind not in ("comment", "directive")]
@@ -303,19 +309,23 @@ class Function:
                       self.text_of(equals + 1, semicolon - 1))
         else:
             return False
-        return chosen in ((left, right), (right, left))
+        return tuple(map(without_cast, chosen)) in ((left, right), (right, left))
 
     def first_of(self, i):
         """Where the operand begins that ends at i."""
         while self.tokens[i].text not in OPERAND_ENDS:
-            i = match_of(self.tokens, i, -1) - 1 if self.tokens[i].text in ")]" else i - 1
+            i = match_of(self.tokens, i, -1) - 1 if self.tokens[i].text in (")", "]") else i - 1
         return i + 1
 
     def last_of(self, i):
         """Where the operand ends that begins at i."""
-        while self.tokens[i].text not in OPERAND_ENDS and self.tokens[i].text not in ")]":
-            i = match_of(self.tokens, i) + 1 if self.tokens[i].text in "([" else i + 1
-        return i - 1
+        while True:
+            text = self.tokens[i].text
+            if text in ("(", "["):
+                i = match_of(self.tokens, i)
+            elif text in OPERAND_ENDS or text in (")", "]"):
+                return i - 1
+            i += 1
 
     def off_by_one(self, statement, place, i):
         found = re.fullmatch(r"(0[xX][0-9a-fA-F]+|\d+)([uUlL]*)", self.tokens[i].text)

@@ -75,6 +75,7 @@ STAGES = (4, 20)
 SLOWER_WHEN_MEASURED = 8
 # What cmocka's programs print when a case has failed, at once; "not ok 1 # SKIP" is a skipped one.
 FAILED_CASE = re.compile(rb"^not ok \d+ - ", re.M)
+CCACHE = shutil.which("ccache")
 TICK = os.sysconf("SC_CLK_TCK")
 
 # How often an operator is chosen for each place where it applies: about the square root, so that
@@ -442,6 +443,8 @@ class Laboratory:
         linker = next((name for name in ("lld", "gold") if shutil.which(f"ld.{name}")), None)
         if linker:
             flags["CMAKE_EXE_LINKER_FLAGS"] += f" -fuse-ld={linker}"
+        # What a defect is taken out of again was compiled before
+        flags["CMAKE_C_COMPILER_LAUNCHER"] = CCACHE or ""
         status, output = run(["cmake", "-G", "Ninja", "-S", self.tree, "-B", build,
                               "-DCMAKE_BUILD_TYPE=", "-DUVDIO_BUILD_TESTS=ON",
                               "-DUVDIO_BUILD_CLI=ON", "-DUVDIO_WERROR=OFF"]
@@ -479,6 +482,7 @@ class Laboratory:
             path = os.path.relpath(entry["file"], self.tree)
             if path.startswith("src/") and "uvdio_shared" not in entry["command"]:
                 words = shlex.split(entry["command"])
+                words = words[1:] if words[0] == CCACHE else words
                 kept = [word for word in words[:words.index("-o")] if word != "-O1"]
                 self.commands[path] = (kept, entry["directory"])
                 self.includes[path] = self.includes_of(words[words.index("-o") + 1])
