@@ -6,8 +6,9 @@
 
 #include "pending.h"
 
+/* Where it is 0 each iteration has a look. */
 static uint64_t period_of(const uvdio_engine_t* engine) {
-  return engine->late_ms < 4 ? 1 : engine->late_ms / 4;
+  return engine->late_ms / 4;
 }
 
 static int is_late(uvdio_req_t* req, void* arg) {

@@ -317,11 +317,21 @@ static void watching_puts_no_limit_off(void** state) {
   assert_int_equal(told.count, 0);
 }
 
+/* Nor does it wake a loop that others keep alive. */
 static void watching_keeps_no_loop_alive(void** state) {
   struct fixture* f = *state;
   struct told told = watch(f);
+  uv_timer_t* timer = NULL;
+  uv_prepare_t prepare;
   assert_ok(uvdio_engine_watch(f->engine, 1, on_late, &told));
   run(f);
+  assert_ok(uv_prepare_init(&f->loop, &prepare));
+  assert_ok(uv_prepare_start(&prepare, count_turn));
+  uv_run(&f->loop, UV_RUN_NOWAIT);
+  uv_walk(&f->loop, find_timer, &timer);
+  uv_close((uv_handle_t*)&prepare, NULL);
+  run(f);
+  assert_null(timer);
   assert_int_equal(told.count, 0);
 }
 

@@ -289,8 +289,9 @@ class Function:
             i += 1
 
     def is_limit(self, i):
-        """Whether the comparison picks the smaller or the larger of two values, which does not
-        depend on what it says of equal ones: `a < b ? a : b`, `if (a < b) { a = b; }`."""
+        """Whether the comparison picks the smaller or the larger of two values, or how much larger
+        one is, which does not depend on what it says of equal ones: `a < b ? a : b`,
+        `if (a < b) { a = b; }`, `a > b ? a - b : 0`."""
         if self.tokens[i].text not in ("<", "<=", ">", ">="):
             return False
         left = self.text_of(self.first_of(i - 1), i - 1)
@@ -309,7 +310,8 @@ class Function:
                       self.text_of(equals + 1, semicolon - 1))
         else:
             return False
-        return tuple(map(without_cast, chosen)) in ((left, right), (right, left))
+        return tuple(map(without_cast, chosen)) in (
+            (left, right), (right, left), (f"{left} - {right}", "0"), (f"{right} - {left}", "0"))
 
     def first_of(self, i):
         """Where the operand begins that ends at i."""
