@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parts of an allocator (uvdio_set_allocator()) that passes calls on to the C library, and ends
- * the program where memory is released with another size or alignment than it was allocated with. A
+ * the program where memory is released with another size or alignment than it was allocated with,
+ * or something was written behind it. Small blocks that need not be zeroed are full of junk. A
  * test's own adds what it is about.
  */
 #ifndef UVDIO_TEST_MEMORY_H
