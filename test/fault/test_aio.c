@@ -269,12 +269,15 @@ static unsigned vain_tries(struct fixture* f, unsigned writes) {
 }
 
 /* Writes that are refused one after the other are tried less and less often: after 1, 3, 7, 15, 31,
- * 63, 63 others. One that succeeds makes the next ones direct again. */
+ * 63, 63 others. One that succeeds makes the next ones direct again, and all is as it was. */
 static void refused_writes_take_a_detour(void** state) {
   struct fixture* f = *state;
-  fault_fail(CALL_PWRITE, 1, ONCE, EAGAIN);
-  assert_int_equal(vain_tries(f, 2), 1);
-  assert_int_equal(vain_tries(f, 4), 4);
+  for (unsigned i = 0; i < 2; i++) {
+    faults_reset();
+    fault_fail(CALL_PWRITE, 1, ONCE, EAGAIN);
+    assert_int_equal(vain_tries(f, 2), 1);
+    assert_int_equal(vain_tries(f, 4), 4);
+  }
 }
 
 /* A file without its blocks: the kernel refuses to begin, and in the end hardly anything is tried
