@@ -399,6 +399,39 @@ static void callbacks_may_append_and_close(void** state) {
   assert_int_equal(size_of_file(f), MANY * 700);
 }
 
+static unsigned again; /* callbacks of requests that are used again */
+
+static void on_again(uvdio_append_t* append, int64_t result) {
+  again++;
+  failed += append->result != result || result < 0;
+}
+
+/* An append is as good as new when it was called back, whatever it was used for and whoever stood
+ * behind it. */
+static void append_can_be_used_again(void** state) {
+  struct fixture* f = *state;
+  create(f, NULL);
+  again = 0;
+  for (unsigned i = 0; i < 3; i++) {
+    assert_ok(uvdio_append(appender, &appends[0], source, 3000, UVDIO_APPEND_DURABLE, on_again));
+    assert_ok(uvdio_append(appender, &appends[1], source, 5000, 0, on_again));
+    assert_ok(uvdio_appender_sync(appender, &appends[2], on_again));
+    finish(f);
+    assert_int_equal(again, 5 * i + 3);
+    assert_ok(uvdio_appender_sync(appender, &appends[0], on_again));
+    finish(f);
+    assert_int_equal(again, 5 * i + 4);
+    assert_int_equal(appends[0].offset, (i + 1) * 8000 + i * 10);
+    assert_ok(uvdio_append(appender, &appends[2], source, 10, 0, on_again));
+    finish(f);
+    assert_int_equal(again, 5 * i + 5);
+    assert_int_equal(appends[2].offset, (i + 1) * 8000 + i * 10);
+  }
+  close_appender(f);
+  assert_int_equal(failed, 0);
+  assert_int_equal(size_of_file(f), 3 * 8010);
+}
+
 static void close_comes_at_any_time(void** state) {
   struct fixture* f = *state;
   for (unsigned turns = 0; turns < 12; turns++) {
@@ -628,6 +661,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, block_is_written_by_one_at_a_time),
       cmocka_unit_test(memory_is_what_creation_took),
       TEST_ON(fixture_open, callbacks_may_append_and_close),
+      TEST_ON(fixture_open, append_can_be_used_again),
       TEST_ON(fixture_open, close_comes_at_any_time),
       TEST_ON(fixture_open_at_depth_1, cancelled_write_stops_all),
       TEST_ON(fixture_open, closed_file_leaves_an_appender_to_destroy),
