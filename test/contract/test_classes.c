@@ -560,6 +560,30 @@ static void drain_is_not_limited(void** state) {
   assert_int_equal(f->tracker.finished, f->tracker.accepted);
 }
 
+static void close_handle(uv_handle_t* handle, void* arg) {
+  (void)arg;
+  if (!uv_is_closing(handle)) {
+    uv_close(handle, NULL);
+  }
+}
+
+/* Nor is what is pending when the program has closed the handles of the loop: the next call has the
+ * engine go on without them. */
+static void limits_end_with_the_loop(void** state) {
+  struct fixture* f = *state;
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1});
+  for (unsigned i = 0; i < 20; i++) {
+    read_in(f, A, 1);
+  }
+  run_until_it_sleeps(f);
+  uv_walk(&f->loop, close_handle, NULL);
+  read_in(f, A, 1);
+  uint64_t began = uv_hrtime();
+  run(f);
+  assert_true(uv_hrtime() - began < UINT64_C(19000000000));
+  assert_int_equal(told(f, A).operations, 21);
+}
+
 static void limited_requests_can_be_cancelled(void** state) {
   struct fixture* f = *state;
   set_class(f, A, (uvdio_class_options_t){.operations_max = 1});
@@ -1121,6 +1145,7 @@ int main(int argc, char** argv) {
       TEST_ON(deep, durable_write_takes_two_operations),
       TEST_ON(deep, limit_that_is_set_again_holds_no_longer),
       TEST_ON(deep, drain_is_not_limited),
+      TEST_ON(deep, limits_end_with_the_loop),
       TEST_ON(deep, limited_requests_can_be_cancelled),
       TEST_ON(deep, limited_requests_are_listed),
       TEST_ON(deep, requests_beyond_the_bound_are_refused),
