@@ -607,6 +607,22 @@ static void buffered_transfers_go_on(void** state) {
   close_other(f);
 }
 
+/* A part is a sector at least, and what is left of a transfer is none. */
+static void less_than_two_sectors_are_moved_at_once(void** state) {
+  struct fixture* f = *state;
+  char bytes[1000];
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW | UVDIO_O_BUFFERED);
+  put(f, &f->other, 0, PAGE, 5);
+  add(f, short_of(UVDIO_OP_READ, 0));
+  uint64_t before = stats_of(f).resumed;
+  uvdio_buf_t view = uvdio_buf_wrap(bytes, sizeof(bytes));
+  struct tracked_op* read = t_read(op_new(&f->tracker), &f->other, &view, 0);
+  run(f);
+  assert_result(read, (int64_t)sizeof(bytes));
+  assert_int_equal(stats_of(f).resumed - before, 0);
+  close_other(f);
+}
+
 static void the_end_of_the_file_stays_where_it_is(void** state) {
   struct fixture* f = *state;
   put(f, &f->file, 0, (size_t)3 * PAGE, 1);
@@ -991,6 +1007,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, seeded_ones_are_of_any_length),
       TEST_ON(fixture_open, several_buffers_are_cut_anywhere),
       TEST_ON(fixture_open, buffered_transfers_go_on),
+      TEST_ON(fixture_open, less_than_two_sectors_are_moved_at_once),
       TEST_ON(fixture_open, the_end_of_the_file_stays_where_it_is),
       TEST_ON(fixture_open, an_error_may_come_half_way),
       TEST_ON(fixture_open, parts_touch_what_they_touch),
