@@ -86,6 +86,42 @@ static void every_request_is_told_once(void** state) {
   assert_int_equal(list.count, 0);
 }
 
+static void close_descriptor(int64_t descriptor) {
+  uv_fs_t request;
+  assert_int_equal(uv_fs_close(NULL, &request, (uv_file)descriptor, NULL), 0);
+  uv_fs_req_cleanup(&request);
+}
+
+/* What begins nowhere tells 0. */
+static void others_have_no_offset(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* ops[11];
+  unsigned count = 0;
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW);
+  fixture_arena(f, PAGE, 1);
+  ops[count++] = t_sync_all(op_new(&f->tracker), &f->file);
+  ops[count++] = t_size(op_new(&f->tracker), &f->file);
+  ops[count++] = t_stat(op_new(&f->tracker), &f->file);
+  ops[count++] = t_mkdir(op_new(&f->tracker), f->engine, path_of(f, "directory"));
+  ops[count++] = t_link_file(op_new(&f->tracker), &f->file, NULL, path_of(f, "link"));
+  ops[count++] = t_sync_directory(op_new(&f->tracker), f->engine, path_of(f, "."));
+  ops[count++] = t_replace(op_new(&f->tracker), &f->other, path_of(f, "new"));
+  ops[count++] = t_arena_wait(op_new(&f->tracker), f->engine, f->arena, 1);
+  ops[count++] = t_sync_data(op_new(&f->tracker), &f->other);
+  ops[count++] = t_close(op_new(&f->tracker), &f->file);
+  ops[count] = on_memory() ? t_close(op_new(&f->tracker), &f->other)
+                           : t_release(op_new(&f->tracker), &f->other);
+  struct list list = walk(f);
+  for (unsigned i = 0; i <= count; i++) {
+    assert_accepted(ops[i]);
+    assert_int_equal(find(&list, ops[i])->offset, 0);
+  }
+  run(f);
+  if (!on_memory()) {
+    close_descriptor(ops[count]->req.result);
+  }
+}
+
 static void only_as_many_run_as_the_engine_is_deep(void** state) {
   struct fixture* f = *state;
   unsigned running = 0;
@@ -366,6 +402,7 @@ static void children_are_turned_away(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, every_request_is_told_once),
+      TEST_ON(fixture_open, others_have_no_offset),
       TEST_ON(fixture_open_bound, every_request_is_told_once),
       TEST_ON(fixture_open_at_depth_1, only_as_many_run_as_the_engine_is_deep),
       TEST_ON(fixture_open, callback_sees_what_is_left),
