@@ -167,6 +167,53 @@ static void callback_that_asks_for_the_impossible_gets_nothing(void** state) {
   assert_int_equal(sim_stats(w).cuts, 0);
 }
 
+/* The digest of a world whose last operation is this one; it takes so many steps and has that
+ * result. */
+static uint64_t digest_after(const char* path, uvdio_op_t kind, uint64_t offset, uint64_t length,
+                             uint32_t steps, int result) {
+  const uvdio_sim_options_t options = {.latency_min = steps, .latency_max = steps};
+  uvdio_fault_rule_t rule = rule_for(kind, UVDIO_FAULT_ERROR);
+  void* state = NULL;
+  assert_ok(world_make(&state, &options));
+  struct world* w = state;
+  start(w);
+  open_file(w, path, UVDIO_OPEN_RW);
+  write_now(w, 0, 4 * PAGE, 1);
+  if (result != 0) {
+    rule.fault.error = result;
+    add_rule(w, rule);
+  }
+  struct tracked_op* op = op_new(&w->tracker);
+  op = kind == UVDIO_OP_PUNCH_HOLE ? t_punch_hole(op, &w->file, offset, length)
+                                   : t_zero_range(op, &w->file, offset, length);
+  run_world(w);
+  assert_result(op, result);
+  uint64_t digest = uvdio_sim_digest(w->sim);
+  assert_ok(world_tear_down(&state));
+  return digest;
+}
+
+static void digest_tells_operations_apart(void** state) {
+  (void)state;
+  const uvdio_op_t punch = UVDIO_OP_PUNCH_HOLE;
+  const uint64_t digests[] = {
+      digest_after("file", punch, 0, PAGE, 1, 0),
+      digest_after("other", punch, 0, PAGE, 1, 0),
+      digest_after("file", UVDIO_OP_ZERO_RANGE, 0, PAGE, 1, 0),
+      digest_after("file", punch, PAGE, PAGE, 1, 0),
+      digest_after("file", punch, 0, 2 * PAGE, 1, 0),
+      digest_after("file", punch, 0, PAGE, 2, 0),
+      digest_after("file", punch, 0, PAGE, 1, UV_EIO),
+      digest_after("file", punch, 0, PAGE, 1, UV_ENOSPC),
+  };
+  assert_true(digests[0] == digest_after("file", punch, 0, PAGE, 1, 0));
+  for (unsigned i = 0; i < COUNT_OF(digests); i++) {
+    for (unsigned j = 0; j < i; j++) {
+      assert_true(digests[i] != digests[j]);
+    }
+  }
+}
+
 /* The digest of a world with one operation, and a rule for it. */
 static uint64_t digest_with(uvdio_fault_kind_t kind) {
   void* state = NULL;
@@ -756,6 +803,7 @@ int main(void) {
       TEST_IN(world_open, rule_with_a_range_spares_other_operations),
       TEST_IN(world_with_a_callback, callback_that_asks_for_the_impossible_gets_nothing),
       cmocka_unit_test(delay_of_no_steps_is_none),
+      cmocka_unit_test(digest_tells_operations_apart),
       TEST_IN(world_open, short_transfers_come_in_whole_units),
       TEST_IN(world_open, misdirected_write_beyond_the_end_lands_in_the_file),
       TEST_IN(world_open, misdirection_goes_both_ways),
