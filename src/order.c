@@ -673,8 +673,9 @@ void uvdio__order_let_go(uvdio_file_t* file) {
 }
 
 void uvdio__order_become_sync(uvdio_req_t* req) {
+  assert((req->flags_ & REQ_SHORT) == 0); /* A part of it was not the last. */
   req->op = UVDIO_OP_SYNC_DATA;
-  req->flags_ = (req->flags_ & ~(REQ_REFUSED | REQ_ASKED | REQ_SHORT)) | REQ_WRITTEN;
+  req->flags_ = (req->flags_ & ~(REQ_REFUSED | REQ_ASKED)) | REQ_WRITTEN;
   req->queue_ = req->file->queue_;
   req->retries_ = 0;
 }
