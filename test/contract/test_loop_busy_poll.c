@@ -9,6 +9,7 @@
 
 #include "fixture.h"
 #include "ops.h"
+#include "uvdio/faults.h"
 
 #define CHAIN 500
 
@@ -110,6 +111,18 @@ static void many_at_a_time_arrive(void** state) {
   assert_result(sync, 0);
 }
 
+/* Nothing comes while a rule holds what is in flight, and watching for it ends. */
+static void what_has_not_come_is_not_seen(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t rule = {
+      .op = UVDIO_OP_READ, .times = 1, .fault = {.kind = UVDIO_FAULT_DELAY, .delay_ms = 20}};
+  put(f, &f->file, 0, PAGE, 1);
+  assert_code(uvdio_engine_add_rule(f->engine, &rule), matrix.simulated ? UV_ENOTSUP : 0);
+  read_page(f, 0);
+  run(f);
+  assert_true(stats_of(f).busy_hits <= 1);
+}
+
 static void engine_closes_while_watching(void** state) {
   struct fixture* f = *state;
   struct tracked_op* write = write_page_of(f, &f->file, 0, 1);
@@ -202,6 +215,7 @@ int main(int argc, char** argv) {
       TEST_ON(busy_and_shallow, other_handles_get_their_turns),
       TEST_ON(busy_and_shallow, loop_ends_after_a_full_turn),
       TEST_ON(busy, many_at_a_time_arrive),
+      TEST_ON(busy, what_has_not_come_is_not_seen),
       TEST_ON(busy, engine_closes_while_watching),
       TEST_ON(busy_and_patient, engine_closes_in_the_callback_of_what_was_seen),
       TEST_ON(fixture_loop, too_much_is_refused),

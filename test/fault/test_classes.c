@@ -52,6 +52,27 @@ static void priority_is_that_of_its_class(void** state) {
   assert_int_equal(by_calls, is_done_by(&f->file, "pool") ? 6 : 0);
 }
 
+/* In the numbers of ioprio_set(2): a class, and a level below it. */
+static void priorities_are_what_the_header_says(void** state) {
+  struct fixture* f = *state;
+  static const struct {
+    uvdio_priority_t priority;
+    unsigned number;
+  } expected[] = {{UVDIO_PRIORITY_IDLE, 3u << 13},
+                  {UVDIO_PRIORITY_LOW, 2u << 13 | 7},
+                  {UVDIO_PRIORITY_NORMAL, 2u << 13 | 4},
+                  {UVDIO_PRIORITY_HIGH, 2u << 13},
+                  {UVDIO_PRIORITY_REALTIME, 1u << 13 | 4}};
+  need_faults();
+  for (unsigned i = 0; i < COUNT_OF(expected); i++) {
+    if (set_priority(f, expected[i].priority) == 0) { /* The last one takes a right. */
+      read_in(f, URGENT);
+      run(f);
+      assert_int_equal(fault_last_priority(), expected[i].number);
+    }
+  }
+}
+
 /* A request of no class that has a priority comes after one that has. */
 static void priority_ends_with_its_request(void** state) {
   struct fixture* f = *state;
@@ -183,6 +204,7 @@ static void broken_ring_keeps_nothing_of_the_device(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, priority_is_that_of_its_class),
+      FAULT_TEST_ON(set_up, priorities_are_what_the_header_says),
       FAULT_TEST_ON(set_up, priority_ends_with_its_request),
       FAULT_TEST_ON(set_up, workers_have_their_own_priority_back),
       FAULT_TEST_ON(set_up, broken_ring_keeps_no_depth),

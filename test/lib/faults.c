@@ -48,6 +48,7 @@ static unsigned pretended_missing_opcode;
 static unsigned durable_writes;
 static unsigned atomic_writes;
 static unsigned prioritised;
+static unsigned last_priority;
 static int blocking[2] = {-1, -1}; /* a pipe */
 static unsigned to_block;
 static pthread_t test_thread; /* the one that called faults_reset() */
@@ -125,6 +126,7 @@ void faults_reset(void) {
   durable_writes = 0;
   atomic_writes = 0;
   prioritised = 0;
+  last_priority = 0;
   end_blocking();
   memset(&stopped, 0, sizeof(stopped));
   memset(&stepping, 0, sizeof(stepping));
@@ -367,10 +369,24 @@ void fault_count_atomic_write(void) {
   pthread_mutex_unlock(&lock);
 }
 
-void fault_count_prioritised(void) {
+void fault_count_prioritised(unsigned priority) {
   pthread_mutex_lock(&lock);
   prioritised++;
+  last_priority = priority;
   pthread_mutex_unlock(&lock);
+}
+
+void fault_note_priority(unsigned priority) {
+  pthread_mutex_lock(&lock);
+  last_priority = priority != 0 ? priority : last_priority;
+  pthread_mutex_unlock(&lock);
+}
+
+unsigned fault_last_priority(void) {
+  pthread_mutex_lock(&lock);
+  unsigned priority = last_priority;
+  pthread_mutex_unlock(&lock);
+  return priority;
 }
 
 unsigned fault_prioritised(void) {

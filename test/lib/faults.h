@@ -130,6 +130,9 @@ unsigned fault_atomic_writes(void);
 /* How many transfers had an I/O priority, as entries of a ring or blocks of kernel AIO. */
 unsigned fault_prioritised(void);
 
+/* The last such priority, and of a thread that performs a transfer. */
+unsigned fault_last_priority(void);
+
 /* How many of those calls a fault was meant for. */
 unsigned fault_hits(enum fault_call call);
 

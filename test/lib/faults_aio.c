@@ -189,7 +189,7 @@ static int visit(aio_context_t context, struct iocb* block) {
     shorten(context, block, &plan);
   }
   if ((block->aio_flags & IOCB_FLAG_IOPRIO) != 0 && block->aio_reqprio != 0) {
-    fault_count_prioritised();
+    fault_count_prioritised((unsigned)block->aio_reqprio);
   }
   if (call == CALL_PWRITE && (block->aio_rw_flags & RWF_DSYNC) != 0) {
     fault_count_durable_write();

@@ -43,8 +43,9 @@ void fault_count_durable_write(void);
 /* Counts a write that must not be torn. */
 void fault_count_atomic_write(void);
 
-/* Counts a transfer with an I/O priority. */
-void fault_count_prioritised(void);
+/* Counts a transfer with an I/O priority; notes that of a thread, where it has one. */
+void fault_count_prioritised(unsigned priority);
+void fault_note_priority(unsigned priority);
 
 /* Since Linux 6.11. */
 #ifndef RWF_ATOMIC

@@ -245,7 +245,7 @@ static void visit_new(struct io_uring_sq* sq) {
       fault_count_durable_write();
     }
     if (sqe->ioprio != 0) {
-      fault_count_prioritised();
+      fault_count_prioritised(sqe->ioprio);
     }
     visit(sqe);
     if (is_write(sqe->opcode) && (sqe->rw_flags & RWF_ATOMIC) != 0) {

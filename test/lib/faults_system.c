@@ -389,6 +389,7 @@ long __wrap_syscall(long number, ...) {
     return do_pwritev2(a);
   }
   if (number == SYS_ioprio_set) {
+    fault_note_priority((unsigned)a[2]);
     return do_number(CALL_IOPRIO_SET, number, a);
   }
   if (number == SYS_renameat2) {
