@@ -24,6 +24,7 @@ set(uvdio_sources
   src/log/paths.c
   src/log/format.c
   src/log/crc32c.c
+  src/stream/reader.c
   src/order.c
   src/share.c
   src/pending.c

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file uvdio/stream.h
+ * Streams: a file in order, read ahead or written behind, in frames of an arena. The reader decides
+ * how far it reads ahead, and the writer bounds what is in flight; neither copies a frame.
+ *
+ *     uvdio_reader_t* reader;
+ *
+ *     uvdio_reader_create(&reader, &file, arena, NULL);              (the whole file)
+ *     read_on();
+ *
+ *     static void read_on(void) {
+ *       uvdio_block_t block;
+ *       int error;
+ *
+ *       while ((error = uvdio_reader_take(reader, &block)) == 0) {
+ *         use(block.view.base, block.view.len);
+ *         uvdio_buf_release(&block.buf);                             (ours since the take)
+ *       }
+ *       if (error == UV_EAGAIN) {
+ *         error = uvdio_reader_wait(reader, on_ready, NULL);         (on_ready calls read_on)
+ *       } ...                                                        (UV_EOF: the end)
+ *     }
+ *
+ * Streams are made of the calls of uvdio.h, whose rules hold: uvdio_engine_stats() and
+ * uvdio_engine_walk() show their requests, uvdio_file_cancel() and uvdio_engine_cancel() end them,
+ * and their requests keep the loop alive. The file stays open while a stream uses it, and the arena
+ * lives as long. Functions are called on the loop's thread; they have no synchronous form, but take
+ * and write never wait.
+ */
+#ifndef UVDIO_STREAM_H
+#define UVDIO_STREAM_H
+
+#include "../uvdio.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** @defgroup streams Streams
+ * @{
+ */
+
+/** The largest window of a stream. */
+#define UVDIO_STREAM_WINDOW_MAX 4096u
+
+/** What a stream was asked for has happened (status 0), or not (a negative code). The stream's
+ * functions may be called, but not those that free it; after a close it is gone. */
+typedef void (*uvdio_stream_cb)(int status, void* arg);
+
+/**
+ * @name Reading ahead
+ *
+ * The window is how many blocks are in flight or arrived and not taken. It begins with one block,
+ * doubles where a take finds that its block has not arrived, and shrinks where blocks have been
+ * waiting for a while to be taken. Back-pressure is not taking the next one: then no more is read
+ * than the window.
+ * @{
+ */
+
+/** A stream that reads a file. */
+typedef struct uvdio_reader_s uvdio_reader_t;
+
+/** A block of a stream. */
+typedef struct uvdio_block_s {
+  /** The frame: the caller's, who releases it (uvdio_buf_release()). */
+  uvdio_buf_t buf;
+  /** The bytes of the block within it. */
+  uvdio_buf_t view;
+  uint64_t offset; /**< bytes: where the view's first byte lies in the file */
+  void* data;      /**< what the callback that named the block has set; else null */
+} uvdio_block_t;
+
+/** A block that is to be read. */
+typedef struct uvdio_named_block_s {
+  uint64_t offset; /**< bytes; of any alignment */
+  size_t length;   /**< bytes; with its alignment not more than a frame (uvdio_range_size()) */
+  void* data;      /**< the user's; comes with the block */
+} uvdio_named_block_t;
+
+/** Names the next block of a stream, in the order in which blocks are to be taken: that of a tree's
+ * leaves, for example. Returns 1 (the block is set), 0 (the end) or a negative code: none is known
+ * now. The take that finds no other block returns that code, and each take asks again. It is
+ * called from takes, waits and callbacks of the stream's requests, ahead of what is taken, and must
+ * call no function of the stream (UV_EBUSY). */
+typedef int (*uvdio_named_cb)(uvdio_named_block_t* block, void* arg);
+
+/** What streams of a file have learnt, for those that come after them: how far reading ahead is
+ * worth while. Zeroed once; it outlives its streams, which belong to one thread. Where more than a
+ * quarter of what was read was not taken, because streams end early or jump, a stream begins with
+ * one block and grows by one block at a time. */
+typedef struct uvdio_reader_history_s {
+  /** @cond private */
+  uint64_t taken_; /* blocks, of late */
+  uint64_t dropped_;
+  unsigned window_; /* of the stream that changed it last */
+  void* reserved_[2];
+  /** @endcond */
+} uvdio_reader_history_t;
+
+/** Begin with the largest window, and keep it: for what is read to its end at the device's speed.
+ */
+#define UVDIO_READER_FULL_WINDOW (1u << 0)
+
+/** Options of a reader; all zero: the defaults. */
+typedef struct uvdio_reader_options_s {
+  uint64_t begin; /**< bytes, of any alignment */
+  uint64_t end;   /**< bytes, behind the last one; 0: the file's end */
+  /** Blocks that are in flight or arrived and not taken, at most; 0: as many as 8 MiB hold, and 4
+   * to 64. Not more than the arena has frames. */
+  unsigned window_max;
+  unsigned class_number; /**< of its reads (uvdio/class.h); UVDIO_CLASS_DEFAULT: the file's */
+  unsigned flags;        /**< UVDIO_READER_* */
+  /** Null: blocks are the file's bytes from begin to end, each up to the next multiple of the frame
+   * size. */
+  uvdio_named_cb named_cb;
+  void* named_arg;                 /**< the callback's */
+  uvdio_reader_history_t* history; /**< may be null; may be that of several streams */
+} uvdio_reader_options_t;
+
+/** What a reader does. */
+typedef struct uvdio_reader_info_s {
+  unsigned window;     /**< blocks, now */
+  unsigned window_max; /**< blocks */
+  unsigned in_flight;  /**< blocks that are being read now, dropped ones included */
+  unsigned ready;      /**< blocks that can be taken now, the first one's arrival provided */
+  uint64_t taken;      /**< blocks */
+  uint64_t waited;     /**< blocks that had not arrived when they were to be taken */
+  uint64_t dropped;    /**< blocks that were read, or being read, and never taken */
+} uvdio_reader_info_t;
+
+/** uvdio_reader_create() for bindings: `size` is that of the structure in the caller's header. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_reader_create_sized(uvdio_reader_t** reader,
+                                                            uvdio_file_t* file,
+                                                            uvdio_arena_t* arena,
+                                                            const uvdio_reader_options_t* options,
+                                                            size_t size);
+
+/** Creates a stream that reads an open file into frames of the arena, whose frame size is that of a
+ * block, and a multiple of the file's alignment. `options` may be null. Nothing is read before the
+ * first take or wait. Other streams may use the arena, and the program. A stream keeps the frames
+ * of its window until they are taken, also from another one that waits for a frame: give an arena
+ * as many frames as all windows have blocks, and as many as are taken and not released. Registered
+ * memory is used as for any read.
+ *
+ * The file may change: a block has the bytes of the file when it was read, and the end is where a
+ * read in its turn found it (a file that grows is followed as long as that was not seen).
+ *
+ * Errors returned: UV_EINVAL (null, unknown flag, end below begin, named_cb with begin or end, the
+ * window or the class too large), UV_E2BIG (an option of a newer header), UVDIO_EALIGN (the frame
+ * size), UVDIO_EOFFSET (past INT64_MAX), UV_ENOMEM, UV_EBADF (the file is not open, or for writes
+ * only), UV_EISDIR, UVDIO_ETHREAD, UVDIO_EFORK. */
+static inline UVDIO_MUST_CHECK int uvdio_reader_create(uvdio_reader_t** reader, uvdio_file_t* file,
+                                                       uvdio_arena_t* arena,
+                                                       const uvdio_reader_options_t* options) {
+  return uvdio_reader_create_sized(reader, file, arena, options, sizeof(uvdio_reader_options_t));
+}
+
+/** Takes the next block, in order, and reads on behind it. `block` is overwritten where the result
+ * is 0, and its frame is the caller's then. A block holds a byte at least, but for one that was
+ * named: the file may end before it, or within it.
+ *
+ * Errors returned: UV_EAGAIN (it has not arrived: uvdio_reader_wait()); UV_EOF (the end, now and
+ * until a seek); what the callback that names blocks has returned; UV_EINVAL (null), UV_EBADF (the
+ * file is not open, or the stream is closing), UV_EBUSY (called from that callback), UVDIO_ETHREAD,
+ * UVDIO_EFORK; UV_ENOBUFS (a named block does not fit into a frame), UVDIO_EOFFSET (it ends past
+ * INT64_MAX); the error of the block's read (UV_EIO, UV_ECANCELED, ...). After an error of a block
+ * the blocks before it have been taken, and the stream returns the error until a seek. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_reader_take(uvdio_reader_t* reader, uvdio_block_t* block);
+
+/** Calls back once, when a take would not return UV_EAGAIN (status 0), or the stream is closed
+ * before (UV_ECANCELED). Where the arena has no free frame, and the stream none under way, it waits
+ * for one (uvdio_arena_wait()): a program that holds all frames waits for itself.
+ *
+ * Errors returned: UV_EINVAL (null), UV_EALREADY (a take would not return UV_EAGAIN now), UV_EBUSY
+ * (a wait is pending; or called from the callback that names blocks), UV_EBADF, UVDIO_ETHREAD,
+ * UVDIO_EFORK. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_reader_wait(uvdio_reader_t* reader, uvdio_stream_cb cb,
+                                                    void* arg);
+
+/** Goes on at `begin`, up to `end` (0: the file's end), and forgets an end or error that was seen.
+ * Blocks that were read ahead stay where the new range begins among them and ends where the old one
+ * did; else they are dropped: their frames are released, and reads that have not begun are
+ * cancelled. A stream whose blocks are named drops them, and asks for names again; `begin` and
+ * `end` are 0 there. Of a named block that was dropped nothing is told.
+ *
+ * Errors returned: UV_EINVAL (null, end below begin, not 0 where blocks are named), UVDIO_EOFFSET,
+ * UV_EBADF, UV_EBUSY (called from the callback that names blocks), UVDIO_ETHREAD, UVDIO_EFORK. */
+UVDIO_EXTERN int uvdio_reader_seek(uvdio_reader_t* reader, uint64_t begin, uint64_t end);
+
+/** uvdio_reader_info() for bindings: `size` is that of the structure in the caller's header. */
+UVDIO_EXTERN int uvdio_reader_info_sized(const uvdio_reader_t* reader, uvdio_reader_info_t* info,
+                                         size_t size);
+
+/** Tells what the stream does. Errors: UV_EINVAL (null). Loop thread. */
+static inline int uvdio_reader_info(const uvdio_reader_t* reader, uvdio_reader_info_t* info) {
+  return uvdio_reader_info_sized(reader, info, sizeof(uvdio_reader_info_t));
+}
+
+/** Closes the stream at any place: drops what was read ahead, waits for the reads in flight, and
+ * frees the stream before `cb` begins, whose status is 0. Blocks that were taken stay the caller's.
+ * A wait that is pending is called back before it (UV_ECANCELED). The file stays open.
+ *
+ * Errors returned: UV_EINVAL (null), UV_EBADF (closing already; the file is not open:
+ * uvdio_reader_destroy()), UV_EBUSY (called from the callback that names blocks), UVDIO_ETHREAD,
+ * UVDIO_EFORK. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_reader_close(uvdio_reader_t* reader, uvdio_stream_cb cb,
+                                                     void* arg);
+
+/** Frees a stream that has no request pending: at once, where all that was read was taken, or
+ * where its file or engine was closed. A wait that is pending is not called back. Errors: UV_EINVAL
+ * (null), UV_EBUSY (a request of the stream is pending; or called from one of its callbacks).
+ * Loop thread. */
+UVDIO_EXTERN int uvdio_reader_destroy(uvdio_reader_t* reader);
+
+/** @} */
+
+/** @} */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* UVDIO_STREAM_H */
