@@ -25,6 +25,8 @@ set(uvdio_sources
   src/log/format.c
   src/log/crc32c.c
   src/stream/reader.c
+  src/stream/ticker.c
+  src/stream/writer.c
   src/order.c
   src/share.c
   src/pending.c

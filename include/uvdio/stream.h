@@ -215,6 +215,118 @@ UVDIO_EXTERN int uvdio_reader_destroy(uvdio_reader_t* reader);
 
 /** @} */
 
+/**
+ * @name Writing behind
+ *
+ * Bytes of any size become frames, which are written when they are full, while the program goes on.
+ * The file's size is kept ahead of the writes by uvdio_truncate(), as an appender keeps it
+ * (uvdio/append.h, which has the reasons), so that writes run side by side; the close cuts the file
+ * to the last byte. So the stream has the file from `begin` on for itself: what is there is
+ * overwritten, or cut off. Errors stop the stream: each later call returns the first one, and the
+ * close is given it.
+ * @{
+ */
+
+/** A stream that writes a file. */
+typedef struct uvdio_writer_s uvdio_writer_t;
+
+/** The file's size is not kept ahead: where it is large enough already. */
+#define UVDIO_WRITER_NO_GROWTH (1u << 0)
+/** The close syncs the file (uvdio_sync_data()), when it has cut it. */
+#define UVDIO_WRITER_DURABLE (1u << 1)
+
+/** Options of a writer; all zero: the defaults. */
+typedef struct uvdio_writer_options_s {
+  uint64_t begin; /**< bytes, a multiple of the file's alignment: where the first byte lies */
+  /** Bytes that are expected: the first step by which the file grows. 0: unknown, and steps double
+   * from 1 MiB to 32 MiB. It need not be true. */
+  uint64_t size_hint;
+  /** Frames that are being filled or written, at most; 0: as for a reader. */
+  unsigned window_max;
+  unsigned class_number; /**< of its requests but growth, cuts and syncs; as for a reader */
+  unsigned flags;        /**< UVDIO_WRITER_* */
+} uvdio_writer_options_t;
+
+/** uvdio_writer_create() for bindings: `size` is that of the structure in the caller's header. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_create_sized(uvdio_writer_t** writer,
+                                                            uvdio_file_t* file,
+                                                            uvdio_arena_t* arena,
+                                                            const uvdio_writer_options_t* options,
+                                                            size_t size);
+
+/** Creates a stream that writes an open file from frames of the arena, whose frame size is a
+ * multiple of the file's alignment. `options` may be null. No request is made before the first
+ * write.
+ *
+ * Errors returned: UV_EINVAL (null, unknown flag, the window or the class too large), UV_E2BIG (an
+ * option of a newer header), UVDIO_EALIGN (the frame size, begin), UVDIO_EOFFSET (past INT64_MAX),
+ * UV_ENOMEM, UV_EBADF (the file is not open, or for reads only), UV_EISDIR, UVDIO_ETHREAD,
+ * UVDIO_EFORK. */
+static inline UVDIO_MUST_CHECK int uvdio_writer_create(uvdio_writer_t** writer, uvdio_file_t* file,
+                                                       uvdio_arena_t* arena,
+                                                       const uvdio_writer_options_t* options) {
+  return uvdio_writer_create_sized(writer, file, arena, options, sizeof(uvdio_writer_options_t));
+}
+
+/** Copies bytes into the stream, as many as there is room for, and returns how many: `length`, or
+ * fewer; then uvdio_writer_wait() tells when there is room. The caller's bytes are not used after
+ * the call.
+ *
+ * Errors returned: UV_EAGAIN (no room for any), UV_EINVAL (null, no bytes), UV_EBADF (the file is
+ * not open, or the stream is closing), UVDIO_EOFFSET (past INT64_MAX), UVDIO_ETHREAD, UVDIO_EFORK,
+ * the error that has stopped the stream. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int64_t uvdio_writer_write(uvdio_writer_t* writer, const void* bytes,
+                                                         size_t length);
+
+/** Gives the first len bytes of a frame of any arena, or of a heap buffer, to the stream, which
+ * writes them without a copy, and releases the buffer. The stream's bytes so far end at a multiple
+ * of the file's alignment. len need not be one: the rest of the block, which is within cap, is
+ * zeroed. Ownership: `buf` is emptied where the result is 0.
+ *
+ * Errors returned: those of uvdio_writer_write(); UV_EINVAL (no bytes; a view), UVDIO_EALIGN (base,
+ * or the bytes so far end elsewhere: uvdio_writer_write() takes these), UV_ENOBUFS (cap). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_put(uvdio_writer_t* writer, uvdio_buf_t* buf);
+
+/** Calls back once, when the stream has room for a byte at least, or a frame (status 0), or has
+ * stopped (its error), or is closed (UV_ECANCELED). Where the arena has no free frame it waits for
+ * one. Errors returned: UV_EINVAL (null), UV_EALREADY (there is room), UV_EBUSY (a wait is
+ * pending), UV_EBADF, UVDIO_ETHREAD, UVDIO_EFORK, the error that has stopped the stream. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_wait(uvdio_writer_t* writer, uvdio_stream_cb cb,
+                                                    void* arg);
+
+/** Writes what is there, a block that is not full with zeros behind the last byte, and calls back
+ * when all bytes that were given so far are in the file. What follows writes that block again, when
+ * its write has ended. Errors returned: UV_EINVAL (null), UV_EBUSY (a flush is pending), UV_EBADF,
+ * UVDIO_ETHREAD, UVDIO_EFORK, the error that has stopped the stream. Errors delivered: those of
+ * uvdio_write(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_flush(uvdio_writer_t* writer, uvdio_stream_cb cb,
+                                                     void* arg);
+
+/** The same, and all of it is durable (uvdio_sync_data()); the size may still be ahead. Errors as
+ * for a flush, of which it is independent; those of uvdio_sync_data(). */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_sync(uvdio_writer_t* writer, uvdio_stream_cb cb,
+                                                    void* arg);
+
+/** Returns where the stream's bytes end in the file; UV_EINVAL: null. Loop thread. */
+UVDIO_EXTERN int64_t uvdio_writer_end(const uvdio_writer_t* writer);
+
+/** Closes the stream: writes what is there, cuts the file to the last byte (also where none was
+ * written), and frees the stream before `cb` begins. Its status is the error that has stopped the
+ * stream, after which the file is left as it is; or 0. Flushes and syncs that are pending are
+ * called back before it, and a wait (UV_ECANCELED). The file stays open.
+ *
+ * Errors returned: UV_EINVAL (null), UV_EBADF (closing already; the file is not open:
+ * uvdio_writer_destroy()), UVDIO_ETHREAD, UVDIO_EFORK. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_close(uvdio_writer_t* writer, uvdio_stream_cb cb,
+                                                     void* arg);
+
+/** Frees a stream that has no request pending, and leaves the file as it is; bytes that were not
+ * written are lost. Nothing that is pending is called back. Errors: UV_EINVAL (null), UV_EBUSY (a
+ * request of the stream is pending; or called from one of its callbacks). Loop thread. */
+UVDIO_EXTERN int uvdio_writer_destroy(uvdio_writer_t* writer);
+
+/** @} */
+
 /** @} */
 
 #ifdef __cplusplus

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "sized.h"
+#include "ticker.h"
 #include "uvdio/class.h"
 #include "uvdio/stream.h"
 
@@ -65,7 +66,6 @@ struct uvdio_reader_s {
   unsigned pending; /* requests of the reader: reads and others */
   uvdio_buf_t spare;
   int is_frame_asked;
-  int is_ticking;
 
   unsigned window;
   unsigned since;    /* blocks since the window has changed, or was waited for */
@@ -88,9 +88,8 @@ struct uvdio_reader_s {
 
   uvdio_req_t size_req;
   uvdio_req_t frame_req;
-  uvdio_req_t tick_req;
+  uvdio__ticker_t ticker;
   uvdio_req_t check_req;
-  uvdio_stat_t stat;
   slot_t* slots;
 };
 
@@ -238,64 +237,8 @@ static void drop_all(uvdio_reader_t* r) {
  * Requests that are no reads
  */
 
-static void on_tick(uvdio_req_t* req, int64_t result) {
-  uvdio_reader_t* r = req->data;
-
-  (void)result;
-  r->pending--;
-  r->is_ticking = 0;
-  go_on(r);
-}
-
-static void on_empty_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
-  (void)buf;
-  on_tick(req, result);
-}
-
-static int count_tick(uvdio_reader_t* r, int error) {
-  if (error == 0) {
-    r->pending++;
-    r->is_ticking = 1;
-  }
-  return error;
-}
-
-static void on_room(uvdio_engine_t* engine, unsigned number, int status, void* arg) {
-  uvdio_reader_t* r = arg;
-
-  (void)engine;
-  (void)number;
-  on_tick(&r->tick_req, status);
-}
-
-/* A callback after a request that no class refuses. */
-static int tick_by_stat(uvdio_reader_t* r) {
-  return r->is_ticking ? 0 : count_tick(r, uvdio_stat(r->file, &r->tick_req, &r->stat, on_tick));
-}
-
-/* A callback when the class of the reader's requests has room. Where somebody else waits for that,
- * who can't be joined, a stat in another class is the occasion to try again. */
-static int tick_when_there_is_room(uvdio_reader_t* r) {
-  unsigned number = r->options.class_number;
-  int error = 0;
-
-  if (!r->is_ticking) {
-    number = number != UVDIO_CLASS_DEFAULT ? number : r->file->class_;
-    error = count_tick(r, uvdio_class_wait_room(r->file->engine_, number, on_room, r));
-  }
-  return error != 0 ? tick_by_stat(r) : 0;
-}
-
-/* A callback soon. */
-static int tick(uvdio_reader_t* r) {
-  uvdio_buf_t none = uvdio_buf_wrap(r->memory.base, 0);
-  int error;
-
-  if (r->is_ticking) {
-    return 0;
-  }
-  error = count_tick(r, uvdio_read(r->file, &r->tick_req, &none, 0, on_empty_read));
-  return error != 0 ? tick_by_stat(r) : 0;
+static void on_tick(void* stream) {
+  go_on(stream);
 }
 
 static void on_size(uvdio_req_t* req, int64_t result) {
@@ -423,7 +366,7 @@ static int read_named(uvdio_reader_t* r, uvdio_buf_t* frame) {
     if (error != UVDIO_EFULL) {
       r->error = error;
     } else if (r->pending == 0) {
-      r->error = tick_when_there_is_room(r);
+      r->error = uvdio__tick_when_there_is_room(&r->ticker);
     }
     return 0;
   }
@@ -506,6 +449,13 @@ static int end_with(uvdio_reader_t* r, int status) {
   return status;
 }
 
+static void on_nothing(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  (void)req;
+  (void)result;
+  (void)buf;
+  assert(0);
+}
+
 /* The checks of every operation, and nothing else: no file is read at this offset. */
 static int check(uvdio_reader_t* r) {
   uvdio_buf_t view;
@@ -518,7 +468,7 @@ static int check(uvdio_reader_t* r) {
     return UV_EBUSY;
   }
   view = uvdio_buf_wrap(r->memory.base, UVDIO_PAGE_SIZE);
-  error = uvdio_read(r->file, &r->check_req, &view, UINT64_MAX, on_empty_read);
+  error = uvdio_read(r->file, &r->check_req, &view, UINT64_MAX, on_nothing);
   assert(error != 0);
   if (error == UVDIO_EALIGN || error == UVDIO_EOFFSET || error == UVDIO_EFULL) {
     error = 0;
@@ -621,7 +571,7 @@ int uvdio_reader_close(uvdio_reader_t* reader, uvdio_stream_cb cb, void* arg) {
   int error = cb == NULL ? UV_EINVAL : check(r);
 
   if (error == 0 && r->pending == 0) {
-    error = tick(r);
+    error = uvdio__tick_soon(&r->ticker);
   }
   if (error != 0) {
     return error;
@@ -706,7 +656,7 @@ int uvdio_reader_seek(uvdio_reader_t* reader, uint64_t begin, uint64_t end) {
   }
   if (r->wait_cb != NULL) {
     pump(r);
-    return status_of(r) != UV_EAGAIN ? tick(r) : 0;
+    return status_of(r) != UV_EAGAIN ? uvdio__tick_soon(&r->ticker) : 0;
   }
   return 0;
 }
@@ -782,9 +732,7 @@ static int allocate(uvdio_reader_t** reader, const uvdio_reader_options_t* optio
   set_up_slots(r);
   r->size_req.data = r;
   r->frame_req.data = r;
-  r->tick_req.data = r;
   (void)uvdio_req_set_class(&r->size_req, options->class_number);
-  (void)uvdio_req_set_class(&r->tick_req, UVDIO_CLASS_LOG);
   *reader = r;
   return 0;
 }
@@ -825,6 +773,7 @@ int uvdio_reader_create_sized(uvdio_reader_t** reader, uvdio_file_t* file, uvdio
   r->file = file;
   r->arena = arena;
   r->frame_size = frames.frame_size;
+  uvdio__ticker_init(&r->ticker, file, own.class_number, &r->pending, on_tick, r);
   set_span(r, own.begin, own.end);
   begin_window(r);
   error = check(r);

@@ -255,7 +255,7 @@ static int name_block(uvdio_named_block_t* block, void* arg) {
   names->refused = uvdio_reader_take(reader, &taken);
   block->offset = (uint64_t)(names->count * 7 % 40) * FRAME + names->count % 3;
   block->length = FRAME - names->count % 3 - 1;
-  block->data = (char*)NULL + names->count;
+  block->data = content + names->count;
   names->count++;
   return 1;
 }
@@ -460,7 +460,7 @@ static void assert_named(struct fixture* f, unsigned i) {
   uint64_t offset = (uint64_t)(i * 7 % 40) * FRAME + i % 3;
   assert_ok(take(f, &block));
   assert_int_equal(block.offset, offset);
-  assert_ptr_equal(block.data, (char*)NULL + i);
+  assert_ptr_equal(block.data, content + i);
   assert_int_equal(block.view.len, FRAME - i % 3 - 1);
   assert_memory_equal(block.view.base, content + offset, block.view.len);
   assert_ok(uvdio_buf_release(&block.buf));

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A tick is a stat, which no class refuses, of a class that is not the stream's; or the room of the
+ * stream's class. Where somebody else waits for that room, who can't be joined, a stat is the
+ * occasion to try again.
+ */
+#include "ticker.h"
+
+#include "uvdio/class.h"
+
+void uvdio__ticker_init(uvdio__ticker_t* ticker, uvdio_file_t* file, unsigned class_number,
+                        unsigned* pending, uvdio__tick_cb cb, void* stream) {
+  ticker->file = file;
+  ticker->class_number = class_number;
+  ticker->pending = pending;
+  ticker->cb = cb;
+  ticker->stream = stream;
+  ticker->req.data = ticker;
+  (void)uvdio_req_set_class(&ticker->req, UVDIO_CLASS_LOG);
+}
+
+static void end_tick(uvdio__ticker_t* ticker) {
+  ticker->is_pending = 0;
+  --*ticker->pending;
+  ticker->cb(ticker->stream);
+}
+
+static void on_stat(uvdio_req_t* req, int64_t result) {
+  (void)result;
+  end_tick(req->data);
+}
+
+static void on_room(uvdio_engine_t* engine, unsigned number, int status, void* arg) {
+  (void)engine;
+  (void)number;
+  (void)status;
+  end_tick(arg);
+}
+
+static int count(uvdio__ticker_t* ticker, int error) {
+  if (error == 0) {
+    ticker->is_pending = 1;
+    ++*ticker->pending;
+  }
+  return error;
+}
+
+int uvdio__tick_soon(uvdio__ticker_t* ticker) {
+  return ticker->is_pending
+             ? 0
+             : count(ticker, uvdio_stat(ticker->file, &ticker->req, &ticker->stat, on_stat));
+}
+
+int uvdio__tick_when_there_is_room(uvdio__ticker_t* ticker) {
+  unsigned number =
+      ticker->class_number != UVDIO_CLASS_DEFAULT ? ticker->class_number : ticker->file->class_;
+
+  if (ticker->is_pending ||
+      count(ticker, uvdio_class_wait_room(ticker->file->engine_, number, on_room, ticker)) == 0) {
+    return 0;
+  }
+  return uvdio__tick_soon(ticker);
+}

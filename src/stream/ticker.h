@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A callback of a stream's own, where no request of it is under way to bring one: soon, or when the
+ * class of its requests has room again.
+ */
+#ifndef UVDIO_TICKER_H
+#define UVDIO_TICKER_H
+
+#include "uvdio.h"
+
+typedef void (*uvdio__tick_cb)(void* stream);
+
+typedef struct uvdio__ticker_s {
+  uvdio_file_t* file;
+  unsigned class_number; /* UVDIO_CLASS_DEFAULT: the file's */
+  uvdio__tick_cb cb;
+  void* stream;
+  unsigned* pending; /* requests of the stream, of which a tick is one */
+  int is_pending;
+  uvdio_req_t req;
+  uvdio_stat_t stat;
+} uvdio__ticker_t;
+
+void uvdio__ticker_init(uvdio__ticker_t* ticker, uvdio_file_t* file, unsigned class_number,
+                        unsigned* pending, uvdio__tick_cb cb, void* stream);
+
+/* Both do nothing where a tick is pending. */
+int uvdio__tick_soon(uvdio__ticker_t* ticker);
+int uvdio__tick_when_there_is_room(uvdio__ticker_t* ticker);
+
+#endif /* UVDIO_TICKER_H */

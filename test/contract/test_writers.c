@@ -1,0 +1,718 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writers: bytes of any size lie in the file in their order, no more frames are out than the window
+ * has, flushes and syncs tell what is there, errors are told, and the close leaves the exact size.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "child.h"
+#include "fixture.h"
+#include "memory.h"
+#include "ops.h"
+#include "random.h"
+#include "uvdio/faults.h"
+#include "uvdio/stream.h"
+
+#define FRAME ((size_t)4 * PAGE)
+#define FRAMES 16u
+#define SIZE ((size_t)2 * MIB)
+
+static char content[SIZE];
+static uvdio_writer_t* writer;
+static size_t given; /* bytes of the content */
+
+/* What a callback has told. */
+struct told {
+  unsigned count;
+  int status;
+  unsigned order;
+};
+static unsigned order;
+static struct told room;
+static struct told flushed;
+static struct told synced;
+static struct told closed;
+
+static void on_told(int status, void* arg) {
+  struct told* told = arg;
+  told->count++;
+  told->status = status;
+  told->order = ++order;
+}
+
+static int open_file(void** state) {
+  int failed = fixture_open(state);
+  if (!failed) {
+    fixture_arena(*state, FRAME, FRAMES);
+    fill_pattern(content, SIZE, 3);
+  }
+  return failed;
+}
+
+static void create(struct fixture* f, const uvdio_writer_options_t* options) {
+  static const struct told nothing;
+  given = 0;
+  order = 0;
+  room = flushed = synced = closed = nothing;
+  assert_ok(uvdio_writer_create(&writer, &f->file, f->arena, options));
+}
+
+static size_t frames_out(const struct fixture* f) {
+  uvdio_arena_info_t told;
+  assert_ok(uvdio_arena_info(f->arena, &told));
+  return told.frames_out;
+}
+
+/* The tracker knows nothing of streams, but counts requests. */
+static void settle(struct fixture* f) {
+  watch_for_hang("a stream");
+  while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
+  }
+  watch_for_hang(NULL);
+  f->tracker.accepted = (unsigned)stats_of(f).submitted;
+  f->tracker.finished = (unsigned)stats_of(f).completed;
+}
+
+/* Gives so many bytes, and waits for room where there is none; returns the first error. */
+static int give(struct fixture* f, size_t length) {
+  size_t end = given + length;
+  assert_true(end <= SIZE);
+  while (given < end) {
+    int64_t taken = uvdio_writer_write(writer, content + given, end - given);
+    if (taken > 0) {
+      given += (size_t)taken;
+      continue;
+    }
+    unsigned before = room.count;
+    int error = taken == UV_EAGAIN ? uvdio_writer_wait(writer, on_told, &room) : (int)taken;
+    if (error != 0) {
+      return error;
+    }
+    watch_for_hang("room");
+    while (room.count == before) {
+      (void)uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    watch_for_hang(NULL);
+    if (room.status != 0) {
+      return room.status;
+    }
+  }
+  return 0;
+}
+
+static uint64_t size_of_file(struct fixture* f) {
+  uvdio_req_t req = {0};
+  assert_ok(uvdio_size(&f->file, &req, NULL));
+  return (uint64_t)req.result;
+}
+
+/* So many bytes of the content lie in the file from there on. */
+static void assert_content_at(struct fixture* f, uint64_t offset, size_t length) {
+  uvdio_req_t req = {0};
+  uvdio_buf_t buf;
+  if (length == 0) {
+    return;
+  }
+  assert_ok(uvdio_buf_alloc(&buf, uvdio_range_size(&f->file, offset, length), 0));
+  assert_ok(uvdio_read_range(&f->file, &req, &buf, offset, length, NULL));
+  uvdio_buf_t view = uvdio_range_view(&req, &buf);
+  assert_int_equal(view.len, length);
+  assert_memory_equal(view.base, content, length);
+  assert_ok(uvdio_buf_release(&buf));
+}
+
+static void close_writer(struct fixture* f, int status) {
+  assert_ok(uvdio_writer_close(writer, on_told, &closed));
+  assert_int_equal(closed.count, 0);
+  settle(f);
+  assert_int_equal(closed.count, 1);
+  assert_code(closed.status, status);
+  assert_int_equal(frames_out(f), 0);
+}
+
+static void close_at(struct fixture* f, uint64_t begin) {
+  assert_int_equal(uvdio_writer_end(writer), begin + given);
+  close_writer(f, 0);
+  assert_int_equal(size_of_file(f), begin + given);
+  assert_content_at(f, begin, given);
+}
+
+static void add_rule(struct fixture* f, uvdio_fault_rule_t rule) {
+  assert_ok(f->sim != NULL ? uvdio_sim_add_rule(f->sim, &rule)
+                           : uvdio_engine_add_rule(f->engine, &rule));
+}
+
+static void clear_rules(struct fixture* f) {
+  assert_ok(f->sim != NULL ? uvdio_sim_clear_rules(f->sim) : uvdio_engine_clear_rules(f->engine));
+}
+
+/*
+ * Where bytes lie.
+ */
+
+static const uvdio_writer_options_t kinds[] = {
+    {0},
+    {.flags = UVDIO_WRITER_NO_GROWTH},
+    {.flags = UVDIO_WRITER_DURABLE},
+    {.window_max = 1},
+    {.window_max = 2, .size_hint = 100000},
+    {.begin = 3 * PAGE},
+    {.begin = FRAME, .size_hint = SIZE, .window_max = 5},
+    {.class_number = UVDIO_CLASS_BACKGROUND},
+};
+
+static void any_size_ends_exactly_there(void** state) {
+  static const size_t sizes[] = {0,         1,       PAGE - 1,  PAGE,      PAGE + 1,
+                                 FRAME - 1, FRAME,   FRAME + 1, 5 * FRAME, 9 * FRAME + 777,
+                                 SIZE,      SIZE - 1};
+  struct fixture* f = *state;
+  for (unsigned k = 0; k < COUNT_OF(kinds); k++) {
+    for (unsigned i = 0; i < COUNT_OF(sizes); i++) {
+      create(f, &kinds[k]);
+      assert_ok(give(f, sizes[i]));
+      close_at(f, kinds[k].begin);
+    }
+  }
+}
+
+/* Random pieces, flushes and syncs between, with the loop turning or not. */
+static void random_pieces_lie_in_order(void** state) {
+  struct fixture* f = *state;
+  struct random random = {7};
+  for (unsigned round = 0; round < 40; round++) {
+    const uvdio_writer_options_t* options = &kinds[round % COUNT_OF(kinds)];
+    create(f, options);
+    for (unsigned step = random_below(&random, 60); step > 0; step--) {
+      size_t length = 1 + random_below(&random, 1u << (1 + random_below(&random, 17)));
+      unsigned what = random_below(&random, 8);
+      length = length < SIZE - given ? length : SIZE - given;
+      assert_ok(give(f, length));
+      if (what == 0) {
+        int error = uvdio_writer_flush(writer, on_told, &flushed);
+        assert_true(error == 0 || error == UV_EBUSY);
+      } else if (what == 1) {
+        int error = uvdio_writer_sync(writer, on_told, &synced);
+        assert_true(error == 0 || error == UV_EBUSY);
+      } else if (what < 4) {
+        (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+      } else if (what == 4 && given % PAGE == 0 && given + FRAME <= SIZE) {
+        uvdio_buf_t frame;
+        if (uvdio_arena_acquire(f->arena, &frame) == 0) {
+          frame.len = 1 + random_below(&random, (unsigned)FRAME);
+          memcpy(frame.base, content + given, frame.len);
+          size_t put = frame.len;
+          if (uvdio_writer_put(writer, &frame) == 0) {
+            assert_null(frame.base);
+            given += put;
+          } else {
+            assert_ok(uvdio_buf_release(&frame));
+          }
+        }
+      }
+    }
+    close_at(f, options->begin);
+  }
+}
+
+static void flush_tells_what_is_in_the_file(void** state) {
+  struct fixture* f = *state;
+  create(f, NULL);
+  for (unsigned i = 0; i < 30; i++) {
+    assert_ok(give(f, 1 + (size_t)i * 700));
+    assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+    assert_code(uvdio_writer_flush(writer, on_told, &flushed), UV_EBUSY);
+    assert_int_equal(flushed.count, i);
+    size_t there = given;
+    assert_ok(give(f, 10)); /* waits for the block's write */
+    settle(f);
+    assert_int_equal(flushed.count, i + 1);
+    assert_code(flushed.status, 0);
+    assert_content_at(f, 0, there);
+  }
+  settle(f);
+  assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+  settle(f);
+  assert_ok(uvdio_writer_flush(writer, on_told, &flushed)); /* nothing is left to be written */
+  assert_int_equal(flushed.count, 31);
+  settle(f);
+  assert_int_equal(flushed.count, 32);
+  close_at(f, 0);
+}
+
+static void sync_comes_behind_its_bytes(void** state) {
+  struct fixture* f = *state;
+  create(f, NULL);
+  assert_ok(give(f, 3 * FRAME + 5));
+  assert_ok(uvdio_writer_sync(writer, on_told, &synced));
+  assert_code(uvdio_writer_sync(writer, on_told, &synced), UV_EBUSY);
+  assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+  settle(f);
+  assert_int_equal(synced.count, 1);
+  assert_code(synced.status, 0);
+  assert_true(flushed.order < synced.order);
+  assert_ok(uvdio_writer_sync(writer, on_told, &synced));
+  settle(f);
+  assert_int_equal(synced.count, 2);
+  close_at(f, 0);
+}
+
+/* A sync that fails is told, and so are all calls behind it. */
+static void failed_sync_stops_the_stream(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t rule = {.op = UVDIO_OP_SYNC_DATA, .fault = {.kind = UVDIO_FAULT_ERROR}};
+  create(f, NULL);
+  assert_ok(give(f, 3 * FRAME + 5));
+  add_rule(f, rule);
+  assert_ok(uvdio_writer_sync(writer, on_told, &synced));
+  settle(f);
+  assert_int_equal(synced.count, 1);
+  assert_code(synced.status, UV_EIO);
+  assert_code(uvdio_writer_write(writer, content, 1), UV_EIO);
+  clear_rules(f);
+  close_writer(f, UV_EIO);
+}
+
+static void durable_stream_syncs_at_its_close(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t rule = {.op = UVDIO_OP_SYNC_DATA, .fault = {.kind = UVDIO_FAULT_ERROR}};
+  uvdio_writer_options_t options = {.flags = UVDIO_WRITER_DURABLE};
+  add_rule(f, rule);
+  create(f, NULL);
+  assert_ok(give(f, 5));
+  close_writer(f, 0);
+  create(f, &options);
+  assert_ok(give(f, 5));
+  close_writer(f, UV_EIO);
+  clear_rules(f);
+}
+
+/*
+ * Frames.
+ */
+
+static void frames_are_put_without_a_copy(void** state) {
+  struct fixture* f = *state;
+  uint64_t copied = stats_of(f).copied;
+  uvdio_buf_t frame;
+  uvdio_buf_t heap;
+  create(f, NULL);
+  for (unsigned i = 0; i < 5; i++) {
+    assert_ok(uvdio_arena_acquire(f->arena, &frame));
+    frame.len = i == 4 ? 100 : FRAME;
+    memcpy(frame.base, content + given, FRAME);
+    given += frame.len;
+    assert_ok(uvdio_writer_put(writer, &frame));
+    assert_null(frame.base);
+  }
+  assert_ok(uvdio_buf_alloc(&heap, FRAME, UVDIO_BUF_FULL));
+  assert_code(uvdio_writer_put(writer, &heap), UVDIO_EALIGN); /* behind 100 bytes */
+  assert_ok(give(f, PAGE - 100));
+  memcpy(heap.base, content + given, FRAME);
+  given += FRAME;
+  assert_ok(uvdio_writer_put(writer, &heap));
+  assert_null(heap.base);
+  close_at(f, 0);
+  assert_true(on_memory() || stats_of(f).copied == copied);
+}
+
+static void odd_buffers_are_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t heap;
+  create(f, NULL);
+  assert_ok(uvdio_buf_alloc(&heap, FRAME, UVDIO_BUF_FULL));
+  uvdio_buf_t view = uvdio_buf_view(&heap);
+  uvdio_buf_t none = {0};
+  uvdio_buf_t empty = heap;
+  empty.len = 0;
+  uvdio_buf_t small = heap;
+  small.len = PAGE + 1;
+  small.cap = PAGE + 100;
+  uvdio_buf_t odd = heap;
+  odd.base += 8;
+  assert_code(uvdio_writer_put(writer, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_put(NULL, &heap), UV_EINVAL);
+  assert_code(uvdio_writer_put(writer, &view), UV_EINVAL);
+  assert_code(uvdio_writer_put(writer, &none), UV_EINVAL);
+  assert_code(uvdio_writer_put(writer, &empty), UV_EINVAL);
+  assert_code(uvdio_writer_put(writer, &small), UV_ENOBUFS);
+  assert_code(uvdio_writer_put(writer, &odd), UVDIO_EALIGN);
+  assert_ok(uvdio_buf_release(&heap));
+  close_at(f, 0);
+}
+
+static void window_bounds_what_is_out(void** state) {
+  struct fixture* f = *state;
+  uvdio_writer_options_t options = {.window_max = 3};
+  uvdio_buf_t frame;
+  create(f, &options);
+  assert_int_equal(uvdio_writer_write(writer, content, 10 * FRAME), 3 * FRAME);
+  given = 3 * FRAME;
+  assert_int_equal(frames_out(f), 3);
+  assert_code(uvdio_writer_write(writer, content + given, 1), UV_EAGAIN);
+  assert_ok(uvdio_arena_acquire(f->arena, &frame));
+  frame.len = FRAME;
+  assert_code(uvdio_writer_put(writer, &frame), UV_EAGAIN);
+  assert_ok(uvdio_buf_release(&frame));
+  assert_ok(uvdio_writer_wait(writer, on_told, &room));
+  assert_code(uvdio_writer_wait(writer, on_told, &room), UV_EBUSY);
+  settle(f);
+  assert_int_equal(room.count, 1);
+  assert_code(uvdio_writer_wait(writer, on_told, &room), UV_EALREADY);
+  assert_ok(give(f, 7 * FRAME));
+  close_at(f, 0);
+}
+
+static void stream_waits_for_frames(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t taken[FRAMES];
+  for (unsigned i = 0; i < FRAMES; i++) {
+    assert_ok(uvdio_arena_acquire(f->arena, &taken[i]));
+  }
+  for (unsigned i = 0; i < 2; i++) {
+    create(f, NULL);
+    assert_code(uvdio_writer_write(writer, content, 5), UV_EAGAIN);
+    assert_ok(uvdio_writer_wait(writer, on_told, &room));
+    run_for_a_while(f, 5, 0);
+    assert_int_equal(room.count, 0);
+    if (i == 0) {
+      assert_ok(uvdio_writer_close(writer, on_told, &closed));
+      settle(f);
+      assert_code(room.status, UV_ECANCELED);
+      assert_code(closed.status, 0);
+      assert_true(room.order < closed.order);
+      assert_int_equal(size_of_file(f), 0);
+    }
+  }
+  assert_ok(uvdio_buf_release(&taken[0]));
+  settle(f);
+  assert_int_equal(room.count, 1);
+  assert_code(room.status, 0);
+  assert_ok(give(f, 5 * FRAME));
+  for (unsigned i = 1; i < FRAMES; i++) {
+    assert_ok(uvdio_buf_release(&taken[i]));
+  }
+  close_at(f, 0);
+}
+
+/* A class that is full refuses writes and cuts; the stream goes on by itself. */
+static void full_class_slows_the_stream_down(void** state) {
+  static const uvdio_class_options_t bounds = {.depth = 1, .queue_max = 1};
+  struct fixture* f = *state;
+  assert_ok(uvdio_class_set(f->engine, UVDIO_CLASS_USER, &bounds));
+  assert_ok(uvdio_file_set_class(&f->file, UVDIO_CLASS_USER));
+  create(f, NULL);
+  assert_ok(give(f, SIZE));
+  assert_ok(uvdio_writer_close(writer, on_told, &closed));
+  settle(f);
+  assert_code(closed.status, 0);
+  assert_ok(uvdio_file_set_class(&f->file, UVDIO_CLASS_DEFAULT));
+  assert_int_equal(size_of_file(f), SIZE);
+  assert_content_at(f, 0, SIZE);
+}
+
+/*
+ * The size.
+ */
+
+static void size_is_kept_ahead(void** state) {
+  static const struct {
+    uvdio_writer_options_t options;
+    uint64_t size;
+  } cases[] = {
+      {{0}, FRAME + MIB},
+      {{.size_hint = 300 * PAGE}, 300 * PAGE},
+      {{.begin = PAGE, .size_hint = 300 * PAGE + 5}, 301 * PAGE + 5},
+      {{.flags = UVDIO_WRITER_NO_GROWTH}, FRAME},
+  };
+  struct fixture* f = *state;
+  for (unsigned i = 0; i < COUNT_OF(cases); i++) {
+    assert_result(t_truncate(op_now(&f->tracker), &f->file, 0), 0);
+    create(f, &cases[i].options);
+    assert_ok(give(f, FRAME - cases[i].options.begin));
+    settle(f);
+    assert_int_equal(size_of_file(f), cases[i].size);
+    close_at(f, cases[i].options.begin);
+  }
+}
+
+static void what_was_behind_is_cut_off(void** state) {
+  struct fixture* f = *state;
+  put(f, &f->file, 0, 8 * FRAME, 9);
+  create(f, NULL);
+  assert_ok(give(f, FRAME + 3));
+  close_at(f, 0);
+}
+
+/*
+ * Errors and ends.
+ */
+
+/* The disk is full in the middle: what was acknowledged is there, and everybody is told. */
+static void full_disk_is_told(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t rule = {.op = UVDIO_OP_WRITE,
+                             .offset = 4 * FRAME,
+                             .length = FRAME,
+                             .fault = {.kind = UVDIO_FAULT_ERROR, .error = UV_ENOSPC}};
+  add_rule(f, rule);
+  create(f, NULL);
+  assert_ok(give(f, 2 * FRAME));
+  assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+  settle(f);
+  assert_code(flushed.status, 0);
+  assert_code(give(f, SIZE - given), UV_ENOSPC);
+  assert_code(uvdio_writer_write(writer, content, 1), UV_ENOSPC);
+  assert_code(uvdio_writer_wait(writer, on_told, &room), UV_ENOSPC);
+  assert_code(uvdio_writer_flush(writer, on_told, &flushed), UV_ENOSPC);
+  assert_code(uvdio_writer_sync(writer, on_told, &synced), UV_ENOSPC);
+  close_writer(f, UV_ENOSPC);
+  assert_content_at(f, 0, 2 * FRAME);
+  clear_rules(f);
+}
+
+/* Nobody has called since: the close tells. */
+static void close_tells_the_error(void** state) {
+  static const uvdio_op_t ops[] = {UVDIO_OP_WRITE, UVDIO_OP_TRUNCATE};
+  struct fixture* f = *state;
+  for (unsigned i = 0; i < 2; i++) {
+    uvdio_writer_options_t options = {.flags = i * UVDIO_WRITER_NO_GROWTH};
+    uvdio_fault_rule_t rule = {.op = ops[i],
+                               .fault = {.kind = UVDIO_FAULT_ERROR, .error = UV_ENOSPC}};
+    add_rule(f, rule);
+    create(f, &options);
+    assert_ok(give(f, 5));
+    assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+    assert_ok(uvdio_writer_sync(writer, on_told, &synced));
+    close_writer(f, UV_ENOSPC);
+    assert_int_equal(flushed.count, 1);
+    assert_int_equal(synced.count, 1);
+    assert_code(flushed.status, i == 0 ? UV_ENOSPC : 0);
+    assert_true(flushed.order < closed.order && synced.order < closed.order);
+    clear_rules(f);
+  }
+}
+
+/* Growth is a wish. */
+static void growth_that_fails_is_no_error(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t rule = {
+      .op = UVDIO_OP_TRUNCATE, .times = 1, .fault = {.kind = UVDIO_FAULT_ERROR, .error = UV_EFBIG}};
+  add_rule(f, rule);
+  create(f, NULL);
+  assert_ok(give(f, SIZE));
+  close_at(f, 0);
+  clear_rules(f);
+}
+
+static void short_writes_are_completed(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t rule = {.op = UVDIO_OP_WRITE,
+                             .fault = {.kind = UVDIO_FAULT_SHORT, .length = PAGE}};
+  add_rule(f, rule);
+  create(f, NULL);
+  assert_ok(give(f, 20 * FRAME + 5));
+  close_at(f, 0);
+  clear_rules(f);
+}
+
+static void cancelled_writes_stop_the_stream(void** state) {
+  struct fixture* f = *state;
+  create(f, NULL);
+  int64_t taken = uvdio_writer_write(writer, content, SIZE);
+  assert_true(taken > 0);
+  assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+  assert_ok(uvdio_file_cancel(&f->file));
+  settle(f);
+  assert_int_equal(flushed.count, 1);
+  assert_true(flushed.status == 0 || flushed.status == UV_ECANCELED);
+  close_writer(f, flushed.status);
+}
+
+static void close_comes_at_any_time(void** state) {
+  struct fixture* f = *state;
+  for (unsigned turns = 0; turns < 24; turns++) {
+    create(f, NULL);
+    for (unsigned i = 0; i < turns; i++) {
+      assert_ok(give(f, 1 + (size_t)i * 2000));
+      if (turns % 2 == 0) {
+        (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+      }
+    }
+    int flushes = turns % 3 == 0 && uvdio_writer_flush(writer, on_told, &flushed) == 0;
+    assert_ok(uvdio_writer_close(writer, on_told, &closed));
+    assert_code(uvdio_writer_close(writer, on_told, &closed), UV_EBADF);
+    assert_code(uvdio_writer_write(writer, content, 1), UV_EBADF);
+    assert_code(uvdio_writer_wait(writer, on_told, &room), UV_EBADF);
+    assert_code(uvdio_writer_flush(writer, on_told, &flushed), UV_EBADF);
+    assert_code(uvdio_writer_sync(writer, on_told, &synced), UV_EBADF);
+    settle(f);
+    assert_int_equal(closed.count, 1);
+    assert_code(closed.status, 0);
+    assert_int_equal(flushed.count, flushes);
+    assert_int_equal(frames_out(f), 0);
+    assert_int_equal(size_of_file(f), given);
+    assert_content_at(f, 0, given);
+  }
+}
+
+static unsigned chained;
+
+static void on_chain(int status, void* arg) {
+  int64_t taken;
+  chained += status != 0 || uvdio_writer_destroy(writer) != UV_EBUSY ? 1000 : 0;
+  while (given < SIZE && (taken = uvdio_writer_write(writer, content + given, SIZE - given)) > 0) {
+    given += (size_t)taken;
+  }
+  if (given < SIZE) {
+    chained += uvdio_writer_wait(writer, on_chain, arg) != 0 ? 1000 : 1;
+  } else {
+    chained += uvdio_writer_close(writer, on_told, &closed) != 0 ? 1000 : 0;
+  }
+}
+
+static void callbacks_may_write_and_close(void** state) {
+  struct fixture* f = *state;
+  create(f, NULL);
+  chained = 0;
+  assert_ok(uvdio_writer_flush(writer, on_chain, NULL));
+  assert_int_equal(given, 0);
+  settle(f);
+  assert_int_equal(closed.count, 1);
+  assert_code(closed.status, 0);
+  assert_in_range(chained, 1, 999);
+  assert_int_equal(size_of_file(f), SIZE);
+  assert_content_at(f, 0, SIZE);
+}
+
+static void destroy_leaves_the_file(void** state) {
+  struct fixture* f = *state;
+  create(f, NULL);
+  assert_ok(give(f, FRAME));
+  assert_code(uvdio_writer_destroy(writer), UV_EBUSY);
+  settle(f);
+  assert_ok(give(f, 10));
+  assert_ok(uvdio_writer_destroy(writer));
+  assert_int_equal(frames_out(f), 0);
+  assert_int_equal(size_of_file(f), FRAME + MIB);
+}
+
+static void closed_file_leaves_a_writer_to_destroy(void** state) {
+  struct fixture* f = *state;
+  create(f, NULL);
+  assert_ok(give(f, FRAME + 10));
+  settle(f);
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  assert_code(uvdio_writer_write(writer, content, 1), UV_EBADF);
+  assert_code(uvdio_writer_close(writer, on_told, &closed), UV_EBADF);
+  assert_ok(uvdio_writer_destroy(writer));
+}
+
+/*
+ * Misuse.
+ */
+
+static void odd_options_are_refused(void** state) {
+  struct fixture* f = *state;
+  static const struct {
+    uvdio_writer_options_t options;
+    int error;
+  } cases[] = {
+      {{.flags = 1u << 2}, UV_EINVAL},
+      {{.window_max = UVDIO_STREAM_WINDOW_MAX + 1}, UV_EINVAL},
+      {{.class_number = UVDIO_CLASSES}, UV_EINVAL},
+      {{.begin = 1}, UVDIO_EALIGN},
+      {{.begin = (uint64_t)INT64_MAX + 1}, UVDIO_EOFFSET},
+      {{.begin = PAGE, .size_hint = INT64_MAX}, UVDIO_EOFFSET},
+  };
+  struct {
+    uvdio_writer_options_t options;
+    uint64_t more;
+  } longer = {{0}, 1};
+  uvdio_writer_t* unused;
+  uvdio_file_t none = {0};
+  for (unsigned i = 0; i < COUNT_OF(cases); i++) {
+    assert_code(uvdio_writer_create(&unused, &f->file, f->arena, &cases[i].options),
+                cases[i].error);
+  }
+  assert_code(uvdio_writer_create(NULL, &f->file, f->arena, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_create(&unused, NULL, f->arena, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_create(&unused, &f->file, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_create(&unused, &none, f->arena, NULL), UV_EBADF);
+  assert_code(
+      uvdio_writer_create_sized(&unused, &f->file, f->arena, &longer.options, sizeof(longer)),
+      UV_E2BIG);
+  open_now(f, &f->other, "file", UVDIO_OPEN_READ);
+  assert_code(uvdio_writer_create(&unused, &f->other, f->arena, NULL), UV_EBADF);
+}
+
+static void odd_calls_are_refused(void** state) {
+  struct fixture* f = *state;
+  uvdio_writer_options_t far = {.begin = INT64_MAX / PAGE * PAGE - PAGE};
+  create(f, &far);
+  assert_code(uvdio_writer_write(writer, content, 1), UVDIO_EOFFSET);
+  assert_ok(uvdio_writer_destroy(writer));
+  create(f, NULL);
+  assert_code(uvdio_writer_write(NULL, content, 1), UV_EINVAL);
+  assert_code(uvdio_writer_write(writer, NULL, 1), UV_EINVAL);
+  assert_code(uvdio_writer_write(writer, content, 0), UV_EINVAL);
+  assert_code(uvdio_writer_write(writer, content, (size_t)INT64_MAX), UVDIO_EOFFSET);
+  assert_code(uvdio_writer_wait(NULL, on_told, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_wait(writer, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_flush(NULL, on_told, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_flush(writer, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_sync(NULL, on_told, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_sync(writer, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_close(NULL, on_told, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_close(writer, NULL, NULL), UV_EINVAL);
+  assert_code(uvdio_writer_destroy(NULL), UV_EINVAL);
+  assert_code(uvdio_writer_end(NULL), UV_EINVAL);
+  close_at(f, 0);
+}
+
+static int use_in_child(void* data) {
+  (void)data;
+  EXPECT(uvdio_writer_write(writer, content, 1) == UVDIO_EFORK);
+  EXPECT(uvdio_writer_flush(writer, on_told, &flushed) == UVDIO_EFORK);
+  EXPECT(uvdio_writer_close(writer, on_told, &closed) == UVDIO_EFORK);
+  return 0;
+}
+
+static void children_are_turned_away(void** state) {
+  struct fixture* f = *state;
+  create(f, NULL);
+  assert_ok(give(f, FRAME));
+  assert_int_equal(in_a_child(use_in_child, NULL), 0);
+  close_at(f, 0);
+}
+
+int main(int argc, char** argv) {
+  const struct CMUnitTest tests[] = {
+      TEST_ON(open_file, any_size_ends_exactly_there),
+      TEST_ON(open_file, random_pieces_lie_in_order),
+      TEST_ON(open_file, flush_tells_what_is_in_the_file),
+      TEST_ON(open_file, sync_comes_behind_its_bytes),
+      TEST_ON(open_file, failed_sync_stops_the_stream),
+      TEST_ON(open_file, durable_stream_syncs_at_its_close),
+      TEST_ON(open_file, frames_are_put_without_a_copy),
+      TEST_ON(open_file, odd_buffers_are_refused),
+      TEST_ON(open_file, window_bounds_what_is_out),
+      TEST_ON(open_file, stream_waits_for_frames),
+      TEST_ON(open_file, full_class_slows_the_stream_down),
+      TEST_ON(open_file, size_is_kept_ahead),
+      TEST_ON(open_file, what_was_behind_is_cut_off),
+      TEST_ON(open_file, full_disk_is_told),
+      TEST_ON(open_file, close_tells_the_error),
+      TEST_ON(open_file, growth_that_fails_is_no_error),
+      TEST_ON(open_file, short_writes_are_completed),
+      TEST_ON(open_file, cancelled_writes_stop_the_stream),
+      TEST_ON(open_file, close_comes_at_any_time),
+      TEST_ON(open_file, callbacks_may_write_and_close),
+      TEST_ON(open_file, destroy_leaves_the_file),
+      TEST_ON(open_file, closed_file_leaves_a_writer_to_destroy),
+      TEST_ON(open_file, odd_options_are_refused),
+      TEST_ON(open_file, odd_calls_are_refused),
+      TEST_ON(open_file, children_are_turned_away),
+  };
+  return matrix_main("writers", tests, COUNT_OF(tests), argc, argv);
+}
