@@ -94,6 +94,7 @@ struct uvdio_reader_s {
 };
 
 static void go_on(uvdio_reader_t* r);
+static void pump(uvdio_reader_t* r);
 
 static int has_names(const uvdio_reader_t* r) {
   return r->options.named_cb != NULL;
@@ -260,6 +261,7 @@ static void ask_size(uvdio_reader_t* r) {
   r->pending += uvdio_size(r->file, &r->size_req, on_size) == 0;
 }
 
+/* A frame that no block needs any more, after a seek or a close, is for others. */
 static void on_frame(uvdio_req_t* req, int64_t result) {
   uvdio_reader_t* r = req->data;
 
@@ -267,9 +269,10 @@ static void on_frame(uvdio_req_t* req, int64_t result) {
   r->is_frame_asked = 0;
   if (result < 0) {
     r->error = r->error != 0 ? r->error : (int)result;
-  } else if (r->is_closing || !r->is_begun) {
-    (void)uvdio_buf_release(&r->spare);
+  } else if (r->is_begun) {
+    pump(r);
   }
+  (void)uvdio_buf_release(&r->spare);
   go_on(r);
 }
 

@@ -575,6 +575,21 @@ static void seek_keeps_what_is_in_flight(void** state) {
   close_reader(f);
 }
 
+static void seek_to_another_end_reads_to_that(void** state) {
+  struct fixture* f = *state;
+  uint64_t at = FRAME;
+  uvdio_reader_options_t options = {
+      .end = 4 * FRAME + 5, .window_max = 8, .flags = UVDIO_READER_FULL_WINDOW};
+  create(f, &options);
+  (void)take_from(f, 0);
+  assert_ok(uvdio_reader_seek(reader, at, 0));
+  while (at < SIZE) {
+    at = take_from(f, at);
+  }
+  assert_end(f, UV_EOF);
+  close_reader(f);
+}
+
 /* Backwards, far away, and to another end. */
 static void seek_drops_what_is_elsewhere(void** state) {
   static const uint64_t places[][2] = {{0, 0},         {30 * FRAME, 0}, {SIZE - 1, 0},
@@ -779,14 +794,22 @@ static void seek_and_close_end_a_wait_for_frames(void** state) {
   struct fixture* f = *state;
   uvdio_buf_t taken[FRAMES];
   uvdio_block_t block;
+  uvdio_reader_options_t options = {.end = SIZE}; /* so that it asks for no size */
   for (unsigned i = 0; i < 2; i++) {
     for (unsigned k = 0; k < FRAMES; k++) {
       assert_ok(uvdio_arena_acquire(f->arena, &taken[k]));
     }
-    create(f, NULL);
+    create(f, &options);
     assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
     if (i == 0) {
+      waits_ended = 0;
+      assert_ok(uvdio_reader_wait(reader, on_ready, &waits_ended));
       assert_ok(uvdio_reader_seek(reader, 5, 5));
+      watch_for_hang("a wait");
+      while (waits_ended == 0) { /* though nobody releases a frame */
+        (void)uv_run(&f->loop, UV_RUN_ONCE);
+      }
+      watch_for_hang(NULL);
       assert_ok(uvdio_buf_release(&taken[0]));
       settle(f);
       assert_int_equal(frames_out(f), FRAMES - 1);
@@ -955,6 +978,23 @@ static void file_may_shrink_and_grow(void** state) {
     assert_int_equal(block.view.len, FRAME);
     assert_ok(uvdio_buf_release(&block.buf));
   }
+  assert_end(f, UV_EOF);
+  close_reader(f);
+}
+
+/* The end was read ahead, and the file grows before that is taken: no bytes are left out. */
+static void end_that_was_read_stays_the_end(void** state) {
+  struct fixture* f = *state;
+  uvdio_reader_options_t options = {.window_max = 3, .flags = UVDIO_READER_FULL_WINDOW};
+  uvdio_block_t block;
+  assert_result(t_truncate(op_now(&f->tracker), &f->file, 2 * FRAME + 100), 0);
+  create(f, &options);
+  assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
+  settle(f);
+  (void)take_from(f, 0);
+  put(f, &f->file, 2 * FRAME, 4 * FRAME, 1);
+  (void)take_from(f, FRAME);
+  assert_int_equal(take_from(f, 2 * FRAME), 2 * FRAME + 100);
   assert_end(f, UV_EOF);
   close_reader(f);
 }
@@ -1211,6 +1251,7 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, named_block_that_does_not_fit_is_an_error),
       TEST_ON(open_file, seek_keeps_what_was_read_ahead),
       TEST_ON(open_file, seek_keeps_what_is_in_flight),
+      TEST_ON(open_file, seek_to_another_end_reads_to_that),
       TEST_ON(open_file, seek_drops_what_is_elsewhere),
       TEST_ON(open_file, seek_answers_a_wait),
       TEST_ON(open_file, close_comes_at_any_time),
@@ -1226,6 +1267,7 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, short_reads_are_completed),
       TEST_ON(open_file, cancelled_reads_are_an_error),
       TEST_ON(open_file, file_may_shrink_and_grow),
+      TEST_ON(open_file, end_that_was_read_stays_the_end),
       TEST_ON(open_file, file_that_grows_is_followed),
       TEST_ON(open_file, random_use_is_as_by_a_plain_buffer),
       TEST_ON(open_file, odd_options_are_refused),

@@ -215,6 +215,41 @@ static void random_pieces_lie_in_order(void** state) {
   }
 }
 
+/* Up to the end of the block. */
+static void assert_zeros_behind(struct fixture* f, size_t end) {
+  static const char zeros[PAGE];
+  uvdio_req_t req = {0};
+  uvdio_buf_t buf;
+  assert_ok(uvdio_buf_page(&buf));
+  assert_ok(uvdio_read(&f->file, &req, &buf, end / PAGE * PAGE, NULL));
+  assert_int_equal(buf.len, PAGE);
+  assert_memory_equal(buf.base + end % PAGE, zeros, PAGE - end % PAGE);
+  assert_ok(uvdio_buf_release(&buf));
+}
+
+static size_t frames_at_flush;
+
+static void on_flushed(int status, void* arg) {
+  on_told(status, &flushed);
+  frames_at_flush = frames_out(arg);
+}
+
+/* Each write has ended, in whatever order. */
+static void flush_waits_for_all_writes(void** state) {
+  struct fixture* f = *state;
+  for (unsigned i = 0; i < 20; i++) {
+    create(f, NULL);
+    int64_t taken = uvdio_writer_write(writer, content, (FRAMES - 2) * FRAME + i);
+    assert_int_equal(taken, (FRAMES - 2) * FRAME + i);
+    given = (size_t)taken;
+    assert_ok(uvdio_writer_flush(writer, on_flushed, f));
+    settle(f);
+    assert_int_equal(flushed.count, 1);
+    assert_int_equal(frames_at_flush, 0);
+    close_at(f, 0);
+  }
+}
+
 static void flush_tells_what_is_in_the_file(void** state) {
   struct fixture* f = *state;
   create(f, NULL);
@@ -229,6 +264,7 @@ static void flush_tells_what_is_in_the_file(void** state) {
     assert_int_equal(flushed.count, i + 1);
     assert_code(flushed.status, 0);
     assert_content_at(f, 0, there);
+    assert_zeros_behind(f, there);
   }
   settle(f);
   assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
@@ -690,6 +726,7 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(open_file, any_size_ends_exactly_there),
       TEST_ON(open_file, random_pieces_lie_in_order),
+      TEST_ON(open_file, flush_waits_for_all_writes),
       TEST_ON(open_file, flush_tells_what_is_in_the_file),
       TEST_ON(open_file, sync_comes_behind_its_bytes),
       TEST_ON(open_file, failed_sync_stops_the_stream),
