@@ -48,6 +48,8 @@ set(uvdio_bench_sources
   server/report.c
   server/sample.c
   server/server.c
+  streams/run.c
+  streams/streams.c
   target/params.c
   target/process.c
   target/run.c

@@ -55,6 +55,10 @@ typedef void (*uvdio_stream_cb)(int status, void* arg);
  * doubles where a take finds that its block has not arrived, and shrinks where blocks have been
  * waiting for a while to be taken. Back-pressure is not taking the next one: then no more is read
  * than the window.
+ *
+ * A stream that is read at the device's speed keeps its queue full, so that others wait behind it.
+ * Where they matter give the stream a class that has a depth (uvdio/class.h), or a smaller
+ * window_max (src/README.md, "Reader").
  * @{
  */
 
@@ -107,7 +111,7 @@ typedef struct uvdio_reader_options_s {
   uint64_t begin; /**< bytes, of any alignment */
   uint64_t end;   /**< bytes, behind the last one; 0: the file's end */
   /** Blocks that are in flight or arrived and not taken, at most; 0: as many as 8 MiB hold, and 4
-   * to 64. Not more than the arena has frames. */
+   * to 128. Not more than the arena has frames. */
   unsigned window_max;
   unsigned class_number; /**< of its reads (uvdio/class.h); UVDIO_CLASS_DEFAULT: the file's */
   unsigned flags;        /**< UVDIO_READER_* */

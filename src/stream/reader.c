@@ -17,7 +17,7 @@
 
 #define WINDOW_BYTES ((size_t)8 * 1024 * 1024)
 #define WINDOW_LOW 4u
-#define WINDOW_HIGH 64u
+#define WINDOW_HIGH 128u
 /* Windows without a wait after which the window may shrink, at most. */
 #define PATIENCE_MAX 64u
 /* Blocks by which a history judges. */

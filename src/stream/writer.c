@@ -18,7 +18,7 @@
 
 #define WINDOW_BYTES ((size_t)8 * 1024 * 1024)
 #define WINDOW_LOW 4u
-#define WINDOW_HIGH 64u
+#define WINDOW_HIGH 128u
 #define GROW_MIN ((uint64_t)1024 * 1024)
 #define GROW_MAX ((uint64_t)32 * 1024 * 1024)
 #define ALL_FLAGS (UVDIO_WRITER_NO_GROWTH | UVDIO_WRITER_DURABLE)

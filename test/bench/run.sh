@@ -265,6 +265,28 @@ for durable in "" --durable; do
   check "... and nothing is left behind" directory_empty d
 done
 
+# ------------------------------------------------------------------------------------------ streams
+
+run 0 "streams --help" streams --help
+says "... begins with the usage" '^usage: uvdio-bench streams '
+for wrong in "--block 1000" "--block 2M" "--size 0" "--size 1500K" "--rounds 0" \
+  "--backend frobnicate" "--backend memory"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "streams $wrong" streams $wrong d
+  warns "... is named" "^uvdio-bench streams: ${wrong%% *} "
+done
+run 2 "streams with an unknown option" streams --frobnicate d
+run 2 "streams with two directories" streams d e
+run 1 "streams in a directory that is not there" streams missing
+for beside in "" --beside; do
+  # shellcheck disable=SC2086 # perhaps none
+  run 0 "streams $beside" streams $beside --size 4M --rounds 2 --backend pool d
+  for method in 1 128 reader "full window"; do
+    says "... has a row for $method" "^$method  *[1-9][0-9]*  "
+  done
+  check "... and nothing is left behind" directory_empty d
+done
+
 # ------------------------------------------------------------------------------------------ classes
 
 run 0 "classes --help" classes --help
