@@ -88,8 +88,8 @@ static void on_readable(uv_poll_t* poll, int status, int events) {
   uv_close((uv_handle_t*)poll, NULL);
 }
 
-/* libuv's threads, what its poll handles keep for the process, the handle of the calling thread, the
- * thread that watches, and the lock of the compiler's thread-local variables. */
+/* libuv's threads, what its poll handles keep for the process, the handle of the calling thread,
+ * the thread that watches, and the lock of the compiler's thread-local variables. */
 void system_warm_up(void) {
   static _Thread_local volatile int is_warm;
   uv_loop_t loop;
