@@ -29,6 +29,7 @@ typedef struct turn_s {
 typedef struct uvdio__metrics_s {
   uvdio_metrics_options_t options;
   uint64_t started;
+  int is_counting;         /* 0 until the callbacks are through among which they were started */
   uint64_t callback_began; /* when the last callback ended, too; 0: no callback runs */
   turn_t turn;
   uvdio_metrics_t totals;
@@ -41,7 +42,9 @@ typedef struct uvdio__metrics_s {
  */
 
 void uvdio__metrics_accept(uvdio_req_t* req) {
-  if (req->engine_->metrics != NULL) {
+  const uvdio__metrics_t* metrics = req->engine_->metrics;
+
+  if (metrics != NULL && metrics->is_counting) {
     req->flags_ |= REQ_MEASURED;
     req->accepted_ticks_ = uvdio__ticks();
     req->began_ticks_ = 0;
@@ -53,18 +56,20 @@ void uvdio__metrics_accept(uvdio_req_t* req) {
 void uvdio__metrics_begin(uvdio_req_t* req) {
   if (req->began_ticks_ == 0) {
     req->began_ticks_ = uvdio__ticks();
+    req->flags_ |= REQ_GATHERED;
   }
 }
 
-/* The batch's requests are the last that run. Those that go on keep the time at which they
- * began. */
+/* The batch's requests are the last that run. Those that go on keep the time at which they began,
+ * and so do those of a world, whose queue is flushed while they are in flight. */
 void uvdio__metrics_flush(const uvdio__queue_t* queue) {
   uint64_t now = uvdio__ticks();
   uvdio_req_t* req = uvdio__list_last(&queue->running);
   unsigned left = queue->unflushed;
 
   for (; req != NULL && left > 0; left--, req = uvdio__list_before(&queue->running, req)) {
-    if (req->transferred == 0 && req->retries_ == 0) {
+    if ((req->flags_ & REQ_GATHERED) != 0) {
+      req->flags_ &= ~REQ_GATHERED;
       req->began_ticks_ = now;
     }
   }
@@ -144,7 +149,11 @@ void uvdio__metrics_before_callbacks(uvdio_engine_t* engine) {
 void uvdio__metrics_before_callback(uvdio_req_t* req) {
   uvdio__metrics_t* metrics = req->engine_->metrics;
 
-  if ((req->flags_ & REQ_MEASURED) != 0) {
+  if (metrics->callback_began == 0) { /* the callback before this one has started them anew */
+    metrics->callback_began = uvdio__ticks();
+  }
+  if ((req->flags_ & REQ_MEASURED) != 0 &&
+      (int64_t)(req->accepted_ticks_ - metrics->started) >= 0) {
     count_stages(metrics, req);
     count_in_file(req, uvdio__ticks_between(req->accepted_ticks_, metrics->callback_began));
   }
@@ -257,7 +266,8 @@ void uvdio__metrics_end_turn(uvdio_engine_t* engine) {
   }
 }
 
-/* With nothing pending the loop may end here, and nobody waits for what else it does. */
+/* With nothing pending the loop may end here, and nobody waits for what else it does. Off the loop
+ * no prepare phase follows. */
 void uvdio__metrics_end_iteration(uvdio_engine_t* engine) {
   uvdio__metrics_t* metrics = engine->metrics;
   turn_t* turn = &metrics->turn;
@@ -267,7 +277,8 @@ void uvdio__metrics_end_iteration(uvdio_engine_t* engine) {
     turn->iteration_began = 0;
   }
   metrics->callback_began = 0;
-  if (uvdio__engine_pending(engine) == 0) {
+  metrics->is_counting = 1;
+  if (uvdio__engine_pending(engine) == 0 || engine->loop_state != LOOP_ATTACHED) {
     uvdio__metrics_end_turn(engine);
   }
 }
@@ -332,6 +343,7 @@ int uvdio_metrics_start_sized(uvdio_engine_t* engine, const uvdio_metrics_option
     }
     uvdio__ticks_init();
     metrics->started = uvdio__ticks();
+    metrics->is_counting = !engine->in_iteration;
     switch_places(engine, metrics);
   }
   metrics->options = own;

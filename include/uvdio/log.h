@@ -24,7 +24,7 @@
  *
  * Files. The directory has segments (`0000000000000001.seg`, ...), made ahead and written through
  * once, so that a durable write changes no metadata; the file `log`, which tells where the log
- * begins; and `lock`, which keeps a second program out. uvdio_log_cut() gives up segments, which
+ * begins; and `lock`, which keeps a second program out, and tells that there is a log. uvdio_log_cut() gives up segments, which
  * are used again under new names. Each block of 4096 bytes has a checksum (CRC-32C), its own
  * position, and the position up to which all was durable when it was written; so blocks of an
  * earlier use, of another log, or of a flush that a crash has interrupted, are never taken for
@@ -166,9 +166,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_append(uvdio_log_t* log, uvdio_log_a
                                                    uvdio_log_append_cb cb);
 
 /** Gives up records before `lsn`: all segments that have none from there on are used again, or
- * removed, in the background. Records before `lsn` may be replayed all the same. An LSN past the
- * end gives up no more than what is there. An error of this work does not stop the log before it
- * needs a segment. Errors: UV_EINVAL (null), UV_EAGAIN (the log is being opened), UV_EBADF,
+ * removed, in the background. Records before `lsn` may be replayed all the same. An LSN past what
+ * is durable gives up no more than what is. An error of this work does not stop the log before it
+ * needs a segment, and then the work is tried again, as it is by the next cut. Errors: UV_EINVAL (null), UV_EAGAIN (the log is being opened), UV_EBADF,
  * UVDIO_EFORK, UVDIO_ETHREAD, and the error that has stopped the log. */
 UVDIO_EXTERN int uvdio_log_cut(uvdio_log_t* log, uint64_t lsn);
 
@@ -194,7 +194,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_close(uvdio_log_t* log, uvdio_log_cb
 
 /** Frees a log whose engine is closed: from the engine's close callback on, also in a forked child.
  * Appends that are pending then get no callback. Errors: UV_EINVAL (null), UV_EBUSY (the engine has
- * files of the log open, or the call comes from a callback of the log). */
+ * files of the log open or requests of it pending, a close that was accepted has not been called
+ * back, or the call comes from a callback of the log). */
 UVDIO_EXTERN int uvdio_log_destroy(uvdio_log_t* log);
 
 /** @} */

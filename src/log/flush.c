@@ -265,13 +265,8 @@ static int is_due(uvdio_log_t* log, const uvdio__log_batch_t* batch) {
     }
     return 0;
   }
-  if (!has_segments(log, batch)) {
-    if (log->keeper_error != 0) {
-      uvdio__log_fail(log, log->keeper_error);
-    }
-    return 0;
-  }
-  return 1;
+  log->is_needed = !has_segments(log, batch);
+  return !log->is_needed;
 }
 
 static void write_batch(uvdio_log_t* log) {

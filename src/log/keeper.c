@@ -65,14 +65,15 @@ void uvdio__log_switch(uvdio_log_t* log) {
  * Steps
  */
 
-/* Submits the step that comes next. */
+static void give_up(uvdio_log_t* log, int error);
+
+/* The step that comes next was submitted, or not. */
 static void step(uvdio_log_t* log, uvdio__log_keeper_t next, int error) {
+  log->keeping = next;
   if (error == 0) {
     log->pending++;
-    log->keeping = next;
   } else {
-    log->keeping = KEEPER_IDLE;
-    log->keeper_error = error;
+    give_up(log, error);
   }
 }
 
@@ -82,14 +83,8 @@ static unsigned open_flags(void) {
   return UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_LOCK_EXCLUSIVE;
 }
 
-static int write_block(uvdio_log_t* log, uvdio_file_t* file, uvdio__log_head_t* head) {
-  uvdio_buf_t view = uvdio_buf_view_bytes(log->keeper_block, FORMAT_BLOCK);
-
-  uvdio__log_seal(log->keeper_block, head);
-  return uvdio_write(file, &log->keeper_req, &view, 0, on_block);
-}
-
 static int write_segment_head(uvdio_log_t* log) {
+  uvdio_buf_t view = uvdio_buf_view_bytes(log->keeper_block, FORMAT_BLOCK);
   uvdio__log_head_t head = {0};
 
   head.first = FORMAT_SEGMENT;
@@ -97,10 +92,13 @@ static int write_segment_head(uvdio_log_t* log) {
   head.durable = log->segment_size;
   head.log = log->number;
   head.epoch = FORMAT_VERSION;
-  return write_block(log, &log->made->file, &head);
+  uvdio__log_seal(log->keeper_block, &head);
+  return uvdio_write(&log->made->file, &log->keeper_req, &view, 0, on_block);
 }
 
-static int write_control(uvdio_log_t* log) {
+/* The control file, and with the same content the mark of the lock's file. */
+static int write_control(uvdio_log_t* log, uvdio_file_t* file, unsigned flags) {
+  uvdio_buf_t view = uvdio_buf_view_bytes(log->keeper_block, FORMAT_BLOCK);
   uvdio__log_head_t head = {0};
 
   log->telling = log->cut; /* which may change before this is durable */
@@ -111,7 +109,8 @@ static int write_control(uvdio_log_t* log) {
   head.epoch = FORMAT_VERSION;
   uvdio__log_put64(log->keeper_block + FORMAT_HEAD, log->oldest);
   uvdio__log_put64(log->keeper_block + FORMAT_HEAD + 8, log->telling);
-  return write_block(log, &log->control_file, &head);
+  uvdio__log_seal(log->keeper_block, &head);
+  return uvdio_write_flags(file, &log->keeper_req, &view, 0, flags, on_block);
 }
 
 static void open_made(uvdio_log_t* log, uvdio__log_keeper_t next, const char* path,
@@ -132,12 +131,17 @@ static void make_or_take(uvdio_log_t* log) {
 
 static void have_next(uvdio_log_t* log) {
   log->keeping = KEEPER_IDLE;
+  log->is_needed = 0;
   if (log->current == NULL) {
     log->current = log->made;
   } else {
     log->next = log->made;
   }
   log->made = NULL;
+}
+
+static void let_go(uvdio_log_t* log) {
+  step(log, KEEPER_LET_GO, uvdio_close(&log->control_file, &log->keeper_req, on_step));
 }
 
 /* What a step that went well is followed by. */
@@ -170,7 +174,7 @@ static void go_on(uvdio_log_t* log) {
       have_next(log);
       break;
     case KEEPER_CONTROL:
-      step(log, KEEPER_TELL, write_control(log));
+      step(log, KEEPER_TELL, write_control(log, &log->control_file, 0));
       break;
     case KEEPER_TELL:
       step(log, KEEPER_REPLACE,
@@ -179,11 +183,17 @@ static void go_on(uvdio_log_t* log) {
       break;
     case KEEPER_REPLACE:
       log->head = log->telling;
-      log->is_new = 0;
-      step(log, KEEPER_LET_GO, uvdio_close(&log->control_file, &log->keeper_req, on_step));
+      log->stats.first_segment = log->head;
+      let_go(log);
       break;
     case KEEPER_LET_GO:
-      log->stats.first_segment = log->head;
+      log->keeping = KEEPER_IDLE;
+      if (log->is_new && log->tidy_error == 0) {
+        step(log, KEEPER_MARK, write_control(log, &log->lock, UVDIO_WRITE_DURABLE));
+      }
+      break;
+    case KEEPER_MARK:
+      log->is_new = 0;
       log->keeping = KEEPER_IDLE;
       break;
     case KEEPER_REMOVE:
@@ -198,12 +208,24 @@ static int is_missing_of_old(const uvdio_log_t* log, int64_t result) {
   return result == UV_ENOENT && (log->keeping == KEEPER_TAKE || log->keeping == KEEPER_REMOVE);
 }
 
-static void give_up(uvdio_log_t* log, int64_t error) {
+/* Without its first segment, its control file or its mark a log is none; and without a next segment
+ * it can't go on once that is needed. Else the work is put off. */
+static void give_up(uvdio_log_t* log, int error) {
+  uvdio__log_keeper_t step_of = log->keeping;
+
   log->keeping = KEEPER_IDLE;
-  log->keeper_error = (int)error;
+  if (!log->is_open || (log->made != NULL && log->is_needed)) {
+    uvdio__log_fail(log, error);
+  }
   if (log->made != NULL) {
+    log->make_error = error;
     uvdio__log_close_segment(log->made);
     log->made = NULL;
+    return;
+  }
+  log->tidy_error = error;
+  if (step_of == KEEPER_TELL || step_of == KEEPER_REPLACE) {
+    let_go(log);
   }
 }
 
@@ -219,7 +241,7 @@ static void on_step(uvdio_req_t* req, int64_t result) {
       log->keeping = KEEPER_IDLE;
     }
   } else if (result < 0) {
-    give_up(log, result);
+    give_up(log, (int)result);
   } else {
     go_on(log);
   }
@@ -265,10 +287,6 @@ static void have_next_made(uvdio_log_t* log) {
   } else {
     make_or_take(log);
   }
-  if (log->keeper_error != 0) {
-    log->made->number = 0;
-    log->made = NULL;
-  }
 }
 
 /* The last one that was cut off is kept for the next that is needed. */
@@ -279,19 +297,25 @@ static int is_one_to_remove(const uvdio_log_t* log) {
 void uvdio__log_keep(uvdio_log_t* log) {
   int is_over = log->state == LOG_CLOSING && log->is_open && !uvdio__log_has_appends(log);
 
-  if (log->keeping != KEEPER_IDLE || log->keeper_error != 0 || log->recovery != NULL ||
-      log->error != 0 || is_over) {
+  if (log->keeping != KEEPER_IDLE || log->recovery != NULL || log->error != 0 || is_over) {
     return;
   }
   log->keeper_req.data = log;
-  if (log->current == NULL || (log->next == NULL && log->is_open)) {
+  if (log->current == NULL ||
+      (log->next == NULL && log->is_open && (log->make_error == 0 || log->is_needed))) {
+    log->make_error = 0;
     have_next_made(log);
-  } else if (log->is_new || log->cut > log->head) {
+    return;
+  }
+  if (log->tidy_error != 0) {
+    return;
+  }
+  if (log->is_new || log->cut > log->head) {
     step(log, KEEPER_CONTROL,
          uvdio_open(log->engine, &log->control_file, &log->keeper_req,
                     uvdio__log_path(log, "log.new"), open_flags() | UVDIO_OPEN_CREATE, 0600,
                     on_step));
-  } else if (is_one_to_remove(log)) {
+  } else if (log->is_open && is_one_to_remove(log)) {
     step(log, KEEPER_REMOVE,
          uvdio_unlink(log->engine, &log->keeper_req, uvdio__log_segment_path(log, log->oldest),
                       on_step));

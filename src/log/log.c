@@ -9,8 +9,7 @@
 #include "sized.h"
 
 #define SEGMENT_DEFAULT ((uint64_t)64 * 1024 * 1024)
-#define SEGMENT_MIN ((uint64_t)64 * 1024)
-#define SEGMENT_MAX ((uint64_t)1 << 40)
+#define BUFFER_MAX ((size_t)1 << 30)
 #define BUFFER_DEFAULT ((size_t)1024 * 1024)
 
 /*
@@ -124,9 +123,6 @@ static void tell_of_open(uvdio_log_t* log, int status) {
 
 /* Recovery is over, and the keeper has what a log needs. */
 static void look_whether_open(uvdio_log_t* log) {
-  if (log->keeper_error != 0 && log->keeping == KEEPER_IDLE) {
-    uvdio__log_fail(log, log->keeper_error);
-  }
   if (log->error == 0 && log->current != NULL && !log->is_new && log->keeping == KEEPER_IDLE) {
     log->stats.last_segment = log->current->number;
     log->is_open = 1;
@@ -149,6 +145,12 @@ static void end_with_error(uvdio_log_t* log) {
   uvdio__log_fail_appends(log);
 }
 
+/* Writes what can be written. The batch may have gone on in the next segment, or wait for one. */
+static void go_on(uvdio_log_t* log) {
+  uvdio__log_pump(log);
+  uvdio__log_keep(log);
+}
+
 static void run(uvdio_log_t* log) {
   if (log->is_in_callback || log->is_left) {
     return;
@@ -157,8 +159,7 @@ static void run(uvdio_log_t* log) {
   if (!log->is_open && log->recovery == NULL && log->error == 0) {
     look_whether_open(log);
   }
-  uvdio__log_pump(log);
-  uvdio__log_keep(log); /* the batch may have gone on in the next segment */
+  go_on(log);
   if (log->error != 0) {
     end_with_error(log);
   }
@@ -184,8 +185,8 @@ static void run_soon(uvdio_log_t* log) {
 
 static int check_options(const uvdio_log_options_t* options) {
   if ((options->flags & ~UVDIO_LOG_PACKED) != 0 ||
-      (options->segment_size != 0 && options->segment_size < SEGMENT_MIN) ||
-      options->segment_size > SEGMENT_MAX) {
+      (options->segment_size != 0 && options->segment_size < LOG_SEGMENT_MIN) ||
+      options->segment_size > LOG_SEGMENT_MAX || options->buffer_size > BUFFER_MAX) {
     return UV_EINVAL;
   }
   if (options->segment_size % FORMAT_BLOCK != 0 || options->buffer_size % FORMAT_BLOCK != 0) {
@@ -230,14 +231,9 @@ static int allocate(uvdio_log_t** log, const uvdio_log_options_t* options) {
   return 0;
 }
 
-static int make_timer(uvdio_log_t* log) {
+static int allocate_timer(uvdio_log_t* log) {
   log->timer = malloc(sizeof(*log->timer));
-  if (log->timer == NULL) {
-    return UV_ENOMEM;
-  }
-  (void)uv_timer_init(uvdio_engine_loop(log->engine), log->timer);
-  log->timer->data = log;
-  return 0;
+  return log->timer == NULL ? UV_ENOMEM : 0;
 }
 
 static int check_open(uvdio_log_t** log, const uvdio_engine_t* engine, const char* path,
@@ -278,12 +274,15 @@ int uvdio_log_open_sized(uvdio_log_t** log, uvdio_engine_t* engine, const char* 
   opened->open_cb = open_cb;
   opened->arg = arg;
   memcpy(opened->path, path, strlen(path) + 1);
-  error = uvdio__log_recover(opened);
-  error = error != 0 ? error : make_timer(opened);
+  error = allocate_timer(opened);
+  error = error != 0 ? error : uvdio__log_recover(opened);
   if (error != 0) {
+    free(opened->timer);
     free_log(opened);
     return error;
   }
+  (void)uv_timer_init(uvdio_engine_loop(engine), opened->timer);
+  opened->timer->data = opened;
   *log = opened;
   return 0;
 }
@@ -298,10 +297,14 @@ static void on_nothing(uvdio_req_t* req, int64_t result) {
 }
 
 /* What the engine says to anything that is submitted now; and nothing else, since a file that is
- * open is not opened. A log without a lock has stopped, and needs no engine. */
+ * open is not opened. A log without a lock has stopped, and needs no engine; one whose lock is closed
+ * has none any more. */
 static int check_engine(uvdio_log_t* log) {
   int error = UV_EBUSY;
 
+  if (log->has_lock && log->pending == 0 && !is_open(&log->lock)) {
+    return UV_EBADF;
+  }
   if (log->has_lock) {
     error =
         uvdio_open(log->engine, &log->lock, &log->check_req, ".", UVDIO_O_RDONLY, 0, on_nothing);
@@ -388,8 +391,7 @@ int uvdio_log_append(uvdio_log_t* log, uvdio_log_append_t* append, const void* b
     uvdio__log_fill(log); /* and whoever calls back goes on */
     return 0;
   }
-  uvdio__log_pump(log);
-  uvdio__log_keep(log);
+  go_on(log);
   if (log->error != 0) {
     withdraw(log, append);
     return log->error;
@@ -416,8 +418,9 @@ int uvdio_log_cut(uvdio_log_t* log, uint64_t lsn) {
   if (error != 0) {
     return error;
   }
-  number = lsn / log->segment_size;
-  number = number > log->current->number ? log->current->number : number;
+  number = (lsn < log->durable ? lsn : log->durable) / log->segment_size;
+  log->make_error = 0;
+  log->tidy_error = 0;
   if (number > log->cut) {
     log->cut = number;
     if (!log->is_in_callback) {
@@ -464,7 +467,8 @@ int uvdio_log_destroy(uvdio_log_t* log) {
   if (log == NULL) {
     return UV_EINVAL;
   }
-  if (log->is_in_callback || has_open_files(log)) {
+  if (log->is_in_callback || log->pending > 0 || has_open_files(log) ||
+      uv_is_closing((uv_handle_t*)log->timer)) {
     return UV_EBUSY;
   }
   if (log->recovery != NULL) {

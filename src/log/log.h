@@ -34,6 +34,8 @@
 #include "log/format.h"
 #include "uvdio/log.h"
 
+#define LOG_SEGMENT_MIN ((uint64_t)64 * 1024)
+#define LOG_SEGMENT_MAX ((uint64_t)1 << 40)
 #define LOG_PATH_MAX 4096u
 #define LOG_NAME_MAX 32u
 
@@ -78,6 +80,7 @@ typedef enum {
   KEEPER_CONTROL, /* opens "log.new" */
   KEEPER_TELL,    /* writes it */
   KEEPER_REPLACE, /* makes it "log", durably */
+  KEEPER_MARK,    /* marks the lock's file: from here on there is a log */
   KEEPER_LET_GO,  /* closes it */
   KEEPER_REMOVE   /* removes a segment that was cut off */
 } uvdio__log_keeper_t;
@@ -123,7 +126,9 @@ struct uvdio_log_s {
   uvdio__log_segment_t* next;    /* null: the keeper has it to make yet */
 
   uvdio__log_keeper_t keeping;
-  int keeper_error;
+  int is_needed;  /* a batch waits for the next segment */
+  int make_error; /* the next segment could not be made: tried again when it is needed, or cut */
+  int tidy_error; /* a cut could not be told or done: tried again at the next cut */
   uvdio_req_t keeper_req;
   uvdio_file_t control_file;
   uvdio__log_segment_t* made; /* the one that is made */
@@ -137,7 +142,8 @@ struct uvdio_log_s {
   uint64_t last_found; /* by recovery: the last segment that is there */
 
   uvdio_file_t lock;
-  int has_lock; /* it is open, or being opened */
+  int has_lock;  /* it is open, or being opened */
+  int is_marked; /* there was a log once */
   uvdio_req_t close_req;
   uvdio_req_t check_req;           /* is never submitted */
   uvdio__log_recovery_t* recovery; /* null once it is over */

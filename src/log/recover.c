@@ -53,6 +53,7 @@ struct uvdio__log_recovery_s {
 };
 
 static void on_lock(uvdio_req_t* req, int64_t result);
+static void on_mark_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
 static void on_control_open(uvdio_req_t* req, int64_t result);
 static void on_control_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
 static void on_control_closed(uvdio_req_t* req, int64_t result);
@@ -322,6 +323,10 @@ static void end_recovery(uvdio__log_recovery_t* r) {
   uvdio_log_t* log = r->log;
   uint64_t end = r->has_end ? r->end : (log->last_found + 1) * log->segment_size + FORMAT_BLOCK;
 
+  if (r->epoch_max == UINT32_MAX) {
+    stop(r, UVDIO_EDAMAGED);
+    return;
+  }
   log->epoch = r->epoch_max + 1;
   log->durable = r->last_lsn + 1;
   uvdio__log_begin_at(log, end, r->before);
@@ -416,6 +421,23 @@ static void on_lock(uvdio_req_t* req, int64_t result) {
     r->log->has_lock = 0;
     stop(r, result);
   } else {
+    uvdio_buf_t view = uvdio_buf_wrap(r->log->keeper_block, FORMAT_BLOCK);
+    expect(r, uvdio_read(&r->log->lock, &r->req, &view, 0, on_mark_read));
+  }
+}
+
+/* A log that is there has its mark in the lock's file: without one the control file was never. */
+static void on_mark_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  uvdio__log_recovery_t* r = ended(req);
+  uvdio__log_head_t head;
+
+  (void)buf; /* the keeper's block */
+  r->log->is_marked = result == (ssize_t)FORMAT_BLOCK &&
+                      uvdio__log_read_head(r->log->keeper_block, &head) &&
+                      head.first == FORMAT_CONTROL;
+  if (result < 0) {
+    stop(r, result);
+  } else {
     expect(r,
            uvdio_open(r->log->engine, &r->log->read_file, &r->req, uvdio__log_path(r->log, "log"),
                       UVDIO_O_RDONLY | UVDIO_O_DIRECT_PREFERRED, 0, on_control_open));
@@ -425,7 +447,9 @@ static void on_lock(uvdio_req_t* req, int64_t result) {
 static void on_control_open(uvdio_req_t* req, int64_t result) {
   uvdio__log_recovery_t* r = ended(req);
 
-  if (result == UV_ENOENT) {
+  if (result == UV_ENOENT && r->log->is_marked) {
+    stop(r, UVDIO_EDAMAGED);
+  } else if (result == UV_ENOENT) {
     begin_new(r);
   } else if (result < 0) {
     stop(r, result);
@@ -455,8 +479,9 @@ static int take_control(uvdio_log_t* log) {
   log->oldest = uvdio__log_get64(payload);
   log->head = log->cut = uvdio__log_get64(payload + 8);
   log->stats.first_segment = log->head;
-  return log->segment_size % FORMAT_BLOCK == 0 && log->segment_size >= 2 * FORMAT_BLOCK &&
-         log->oldest <= log->head && log->oldest > 0;
+  return log->segment_size % FORMAT_BLOCK == 0 && log->segment_size >= LOG_SEGMENT_MIN &&
+         log->segment_size <= LOG_SEGMENT_MAX && log->oldest <= log->head && log->oldest > 0 &&
+         log->head < UINT64_MAX / 2 / log->segment_size;
 }
 
 static void on_control_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {

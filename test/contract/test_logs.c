@@ -10,6 +10,7 @@
 #include "fixture.h"
 #include "ops.h"
 #include "random.h"
+#include "uvdio/faults.h"
 #include "uvdio/log.h"
 
 #define RECORDS_MAX 4000u
@@ -527,9 +528,119 @@ static void damaged_control_file_is_an_error(void** state) {
   close_log(t);
 }
 
+/* The mark in the lock's file tells that there was a log. */
+static void missing_control_file_is_an_error(void** state) {
+  struct tested* t = with_records(*state, 3);
+  close_log(t);
+  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, "wal/log")), 0);
+  open_to_its_end(t, UVDIO_EDAMAGED);
+  close_log(t);
+}
+
 /*
  * Errors
  */
+
+static void fail_once(struct fixture* f, uvdio_op_t op, int error, uint64_t times) {
+  uvdio_fault_rule_t rule = {.op = op, .times = times};
+  rule.fault.kind = UVDIO_FAULT_ERROR;
+  rule.fault.error = error;
+  if (f->sim != NULL) {
+    assert_ok(uvdio_sim_add_rule(f->sim, &rule));
+  } else {
+    assert_ok(uvdio_engine_add_rule(f->engine, &rule));
+  }
+}
+
+/* No room for the next segment, for a while: the log goes on when a cut has made some. */
+static void passing_error_is_tried_again(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  fail_once(t->f, UVDIO_OP_PREALLOCATE, UV_ENOSPC, 1);
+  for (unsigned i = 0; i < 12; i++) {
+    assert_ok(append(t, 20000));
+    run_log(t);
+    assert_int_equal(t->acknowledged, i + 1);
+  }
+  assert_int_equal(t->failed, 0);
+  assert_all_there(t);
+  close_log(t);
+}
+
+/* There is no room for good: what needs the next segment gets the error, and all after it. */
+static void lasting_error_stops_the_log(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  fail_once(t->f, UVDIO_OP_PREALLOCATE, UV_ENOSPC, 0);
+  for (unsigned i = 0; i < 20 && t->error == 0; i++) {
+    if (append(t, 20000) != 0) {
+      break;
+    }
+    run_log(t);
+  }
+  assert_code(t->error, UV_ENOSPC);
+  assert_true(t->acknowledged >= 3);
+  assert_code(append(t, 1), UV_ENOSPC);
+  close_log(t);
+  assert_code(t->close_status, UV_ENOSPC);
+}
+
+/* What can't be removed stays, and the log opens and goes on. */
+static void segments_that_stay_stop_nobody(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  fail_once(t->f, UVDIO_OP_UNLINK, UV_EPERM, 0);
+  for (unsigned i = 0; i < 30; i++) {
+    assert_ok(append(t, 20000));
+    run_log(t);
+    assert_ok(i % 7 != 6 ? 0 : uvdio_log_cut(t->log, t->lsns[i]));
+    run_log(t);
+  }
+  uvdio_log_stats_t stats = log_stats(t);
+  t->first = t->appended;
+  while (t->lsns[t->first - 1] / SEGMENT >= stats.first_segment) {
+    t->first--;
+  }
+  assert_all_there(t);
+  close_log(t);
+}
+
+static void log_being_opened_is_not_destroyed(void** state) {
+  struct tested* t = begin(*state, 0);
+  assert_code(uvdio_log_destroy(t->log), UV_EBUSY);
+  run_log(t);
+  assert_code(uvdio_log_destroy(t->log), UV_EBUSY);
+  close_log(t);
+}
+
+/* A callback that comes when the engine is gone may call the log all the same. */
+static void late_callback_finds_no_engine(uvdio_log_append_t* append, int status) {
+  struct tested* t = append->data;
+  t->error = status;
+  t->failed = (unsigned)(uvdio_log_cut(t->log, 1) != 0) +
+              (unsigned)(uvdio_log_close(t->log, on_close, t) == UV_EBADF);
+}
+
+static void engine_closes_within_a_window(void** state) {
+  struct tested* t = &tested;
+  struct fixture* f = *state;
+  uvdio_log_append_t one = {.data = t};
+  memset(t, 0, sizeof(*t));
+  t->f = f;
+  t->options = (uvdio_log_options_t){.segment_size = SEGMENT, .window_ms = 30};
+  t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
+  open_log(t);
+  run_log(t);
+  assert_ok(uvdio_log_append(t->log, &one, "x", 1, late_callback_finds_no_engine));
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  run(f);
+  assert_int_equal(f->closed, 1);
+  assert_code(t->error, UV_EBADF);
+  assert_int_equal(t->failed, 2);
+  assert_ok(uvdio_log_destroy(t->log));
+  run(f);
+  f->engine = NULL;
+}
 
 static void second_log_is_kept_out(void** state) {
   static struct tested other;
@@ -736,6 +847,12 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, what_an_open_has_left_out_stays_out),
       TEST_ON(fixture_engine, missing_segment_is_an_error),
       TEST_ON(fixture_engine, damaged_control_file_is_an_error),
+      TEST_ON(fixture_engine, missing_control_file_is_an_error),
+      TEST_ON(fixture_engine, passing_error_is_tried_again),
+      TEST_ON(fixture_engine, lasting_error_stops_the_log),
+      TEST_ON(fixture_engine, segments_that_stay_stop_nobody),
+      TEST_ON(fixture_engine, log_being_opened_is_not_destroyed),
+      TEST_ON(fixture_engine, engine_closes_within_a_window),
       TEST_ON(fixture_engine, second_log_is_kept_out),
       TEST_ON(fixture_engine, missing_directory_is_told),
       TEST_ON(fixture_engine, close_waits_for_appends),

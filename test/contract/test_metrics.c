@@ -10,6 +10,7 @@
 #include "child.h"
 #include "fixture.h"
 #include "ops.h"
+#include "uvdio/faults.h"
 #include "uvdio/metrics.h"
 #include "workers.h"
 
@@ -535,6 +536,36 @@ static void stall_callback_may_close_the_engine(void** state) {
   f->engine = NULL;
 }
 
+/* The engine's iterations off the loop are turns as well: waits between them are none. */
+static void close_is_no_stall(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t slow = {.op = UVDIO_OP_WRITE};
+  struct stalls stalls = {0};
+  slow.fault.kind = UVDIO_FAULT_DELAY;
+  slow.fault.delay_ms = 30;
+  if (f->sim != NULL) {
+    SKIP("a world has rules of its own");
+  }
+  assert_ok(uvdio_engine_add_rule(f->engine, &slow));
+  watch(f, &stalls, 20 * 1000000u);
+  write_page(f, 0);
+  t_size(op_new(&f->tracker), &f->file);
+  while (stats_of(f).in_flight == 0) {
+    (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+  }
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  uint64_t longest_ns = 0;
+  int is_alive = 1;
+  while (is_alive) {
+    uint64_t began = uv_hrtime();
+    is_alive = uv_run(&f->loop, UV_RUN_ONCE);
+    longest_ns = uv_hrtime() - began > longest_ns ? uv_hrtime() - began : longest_ns;
+  }
+  assert_int_equal(f->closed, 1);
+  assert_true(stalls.told == 0 || stalls.last.turn_ns <= longest_ns + longest_ns / 10);
+  f->engine = NULL;
+}
+
 /*
  * On and off
  */
@@ -552,6 +583,51 @@ static void start_in_callback(struct tracked_op* op) {
 static void restart_in_callback(struct tracked_op* op) {
   stop_in_callback(op);
   start_in_callback(op);
+}
+
+/* What is under way in a world is with the backend, though its queue is never empty. */
+static void waiting_in_a_world_is_the_backend(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t slow = {.op = UVDIO_OP_WRITE};
+  slow.fault.kind = UVDIO_FAULT_DELAY;
+  slow.fault.steps = 2000;
+  if (f->sim != NULL) {
+    assert_ok(uvdio_sim_add_rule(f->sim, &slow));
+  }
+  start(f, NULL);
+  write_page(f, 0);
+  run(f);
+  uvdio_histogram_t wait = stage_of(f, UVDIO_OP_WRITE, UVDIO_CLASS_ANY, UVDIO_STAGE_WAIT);
+  uvdio_histogram_t backend = stage_of(f, UVDIO_OP_WRITE, UVDIO_CLASS_ANY, UVDIO_STAGE_BACKEND);
+  if (f->sim != NULL) {
+    assert_true(uvdio_histogram_mean(&backend) > uvdio_histogram_mean(&wait));
+  }
+}
+
+static void start_and_write(struct tracked_op* op) {
+  struct fixture* f = op->data;
+  start_in_callback(op);
+  write_page(f, 1);
+  write_page(f, 2);
+}
+
+/* Those that were accepted within the callback count nowhere, and all that follow do. */
+static void started_in_a_callback_counts_from_its_end(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t page = filled(PAGE, 1);
+  t_write(op_then(&f->tracker, start_and_write, f), &f->file, &page, 0);
+  run(f);
+  assert_counted(f, UVDIO_OP_WRITE, UVDIO_CLASS_ANY, 0);
+  write_page(f, 3);
+  run(f);
+  assert_counted(f, UVDIO_OP_WRITE, UVDIO_CLASS_ANY, 1);
+  assert_ok(uvdio_metrics_stop(f->engine));
+  start(f, NULL);
+  write_page(f, 3);
+  assert_ok(uvdio_metrics_stop(f->engine));
+  start(f, NULL);
+  run(f);
+  assert_counted(f, UVDIO_OP_WRITE, UVDIO_CLASS_ANY, 0);
 }
 
 /* All end well, whatever their callbacks do to the metrics. */
@@ -783,6 +859,9 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_open, poll_phase_counts_where_idle_time_is_known),
       TEST_ON(fixture_open, stall_callback_may_stop_metrics),
       TEST_ON(fixture_open, stall_callback_may_close_the_engine),
+      TEST_ON(fixture_open, close_is_no_stall),
+      TEST_ON(fixture_open, waiting_in_a_world_is_the_backend),
+      TEST_ON(fixture_open, started_in_a_callback_counts_from_its_end),
       TEST_ON(fixture_open, callbacks_may_change_metrics),
       TEST_ON(fixture_open, options_may_change),
       TEST_ON(fixture_open, closing_engine_counts_to_its_end),

@@ -192,6 +192,11 @@ static void live(struct world* w, struct random* random) {
     turn(w, random_below(random, 5));
     if (random_below(random, 8) == 0 && life.acknowledged > 0) {
       const struct record* record = &life.records[random_below(random, life.acknowledged)];
+      if (random_below(random, 8) == 0) { /* as far as it can: to the last one */
+        assert_int_equal(uvdio_log_cut(life.log, UINT64_MAX), life.error);
+        record = &life.records[life.acknowledged - 1];
+        life.cut = record->lsn > life.cut ? record->lsn : life.cut;
+      }
       if (record->lsn > life.cut && uvdio_log_cut(life.log, record->lsn) == 0) {
         life.cut = record->lsn;
       }
@@ -255,7 +260,7 @@ static void add_fault(struct world* w, struct random* random) {
 
 static void run_world_of(uint64_t seed, int with_faults) {
   struct random random = {seed};
-  uvdio_sim_options_t options = {.seed = seed};
+  uvdio_sim_options_t options = {.seed = seed, .landing_max = 1 + random_below(&random, 400)};
   void* inner = NULL;
   int may_pack = seed % 2 == 0;
   options.sector_size = may_pack ? (uint32_t)PAGE : 0;
