@@ -103,7 +103,7 @@ static uvdio__log_recovery_t* ended(uvdio_req_t* req) {
  * Records
  */
 
-static void tell(uvdio__log_recovery_t* r, uint64_t lsn, const char* bytes, size_t length) {
+static void replay(uvdio__log_recovery_t* r, uint64_t lsn, const char* bytes, size_t length) {
   uvdio_log_t* log = r->log;
 
   log->stats.replayed++;
@@ -137,7 +137,7 @@ static size_t go_on_with_record(uvdio__log_recovery_t* r, const char* payload, s
   r->have += taken;
   if (r->have == r->length) {
     r->length = 0;
-    tell(r, r->lsn, r->record.base, r->have);
+    replay(r, r->lsn, r->record.base, r->have);
   }
   return taken;
 }
@@ -154,7 +154,7 @@ static int take_records(uvdio__log_recovery_t* r, const uvdio__log_head_t* head,
     }
     at += FORMAT_LENGTH;
     if (length <= size) {
-      tell(r, lsn, payload + at, length);
+      replay(r, lsn, payload + at, length);
       at += length;
     } else {
       int error = begin_record(r, lsn, length);
