@@ -88,20 +88,22 @@ static void on_readable(uv_poll_t* poll, int status, int events) {
   uv_close((uv_handle_t*)poll, NULL);
 }
 
-/* libuv's threads, what its poll handles keep for the process, the handle of the calling thread,
- * the thread that watches, and the lock of the compiler's thread-local variables. */
+/* libuv's threads, what its poll handles keep for the process, the calling thread's handle, the
+ * thread that watches, the lock of the compiler's thread-local variables, and random numbers. */
 void system_warm_up(void) {
   static _Thread_local volatile int is_warm;
   uv_loop_t loop;
   uv_work_t req;
   uv_poll_t poll;
   uv_os_sock_t ends[2];
+  char random;
   if (is_warm) {
     return;
   }
   is_warm = 1;
   (void)uv_thread_self();
   watch_for_hang(NULL);
+  assert_ok(uv_random(NULL, NULL, &random, sizeof(random), 0, NULL));
   assert_ok(uv_loop_init(&loop));
   assert_ok(uv_queue_work(&loop, &req, work, NULL));
   assert_ok(system_make_readable(ends));

@@ -3,9 +3,10 @@
 # build is a cross build.
 
 foreach(name IN ITEMS version error buffer arena allocator shortage engine operations device_model
-    frames)
+    histogram frames log_format)
   uvdio_test(unit_${name} LABEL unit SOURCES unit/test_${name}.c)
 endforeach()
+target_include_directories(unit_log_format PRIVATE ${PROJECT_SOURCE_DIR}/src)
 
 foreach(name IN ITEMS transfers vectors durable_writes shared_writes groups appends ranges frames
     names synchronous bad_input order truncate cancel pending scheduling classes loop loop_binding
@@ -14,6 +15,11 @@ foreach(name IN ITEMS transfers vectors durable_writes shared_writes groups appe
 endforeach()
 uvdio_contract(anonymous BACKENDS memory)
 uvdio_contract(file)
+uvdio_contract(metrics BACKENDS memory)
+# They compare what a loop does in some milliseconds.
+set_tests_properties(contract_metrics.memory contract_metrics.memory.sim
+  contract_loop_binding.pool.here contract_loop_binding.memory contract_loop_binding.memory.sim
+  PROPERTIES RUN_SERIAL TRUE)
 uvdio_test_program(stress stress/test_stress.c)
 uvdio_add_matrix(stress "contract;stress")
 foreach(name IN ITEMS late rules) # worlds have rules of their own
@@ -21,7 +27,7 @@ foreach(name IN ITEMS late rules) # worlds have rules of their own
   uvdio_add_test(contract_${name}.memory contract_${name} contract --backend memory)
 endforeach()
 
-foreach(name IN ITEMS cuts crashes faults edge_cases names appends)
+foreach(name IN ITEMS cuts crashes faults edge_cases names appends logs)
   uvdio_test(sim_${name} LABEL sim SOURCES sim/test_${name}.c sim/world.c)
 endforeach()
 uvdio_test_program(sim_model sim/sim_model.c sim/model_run.c)
