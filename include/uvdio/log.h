@@ -24,11 +24,11 @@
  *
  * Files. The directory has segments (`0000000000000001.seg`, ...), made ahead and written through
  * once, so that a durable write changes no metadata; the file `log`, which tells where the log
- * begins; and `lock`, which keeps a second program out, and tells that there is a log. uvdio_log_cut() gives up segments, which
- * are used again under new names. Each block of 4096 bytes has a checksum (CRC-32C), its own
- * position, and the position up to which all was durable when it was written; so blocks of an
- * earlier use, of another log, or of a flush that a crash has interrupted, are never taken for
- * records.
+ * begins; and `lock`, which keeps a second program out, and tells that there is a log.
+ * uvdio_log_cut() gives up segments, which are used again under new names. Each block of 4096 bytes
+ * has a checksum (CRC-32C), its own position, and the position up to which all was durable when it
+ * was written; so blocks of an earlier use, of another log, or of a flush that a crash has
+ * interrupted, are never taken for records.
  *
  * What a flush begins, it begins with a block of its own: a block that holds acknowledged bytes is
  * not written again, so that no torn write can harm them. A flush of one small record so takes 4096
@@ -168,8 +168,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_append(uvdio_log_t* log, uvdio_log_a
 /** Gives up records before `lsn`: all segments that have none from there on are used again, or
  * removed, in the background. Records before `lsn` may be replayed all the same. An LSN past what
  * is durable gives up no more than what is. An error of this work does not stop the log before it
- * needs a segment, and then the work is tried again, as it is by the next cut. Errors: UV_EINVAL (null), UV_EAGAIN (the log is being opened), UV_EBADF,
- * UVDIO_EFORK, UVDIO_ETHREAD, and the error that has stopped the log. */
+ * needs a segment, and then the work is tried again, as it is by the next cut. Errors: UV_EINVAL
+ * (null), UV_EAGAIN (the log is being opened), UV_EBADF, UVDIO_EFORK, UVDIO_ETHREAD, and the error
+ * that has stopped the log. */
 UVDIO_EXTERN int uvdio_log_cut(uvdio_log_t* log, uint64_t lsn);
 
 /** All records whose LSN is below this are durable; 1 where there are none. Any LSN that is told

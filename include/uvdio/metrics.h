@@ -201,10 +201,11 @@ UVDIO_EXTERN int uvdio_metrics_start_sized(uvdio_engine_t* engine,
                                            const uvdio_metrics_options_t* options, size_t size);
 
 /** Starts metrics, for requests that are accepted from now on (called from a callback: from the end
- * of the engine's iteration on), or sets other options where they are on. `options` may be null. Takes 46 KiB for each operation and class that comes by, at its first
- * request. The first call in a process may take a millisecond, to measure the clock. Errors:
- * UV_EINVAL (null engine), UV_E2BIG (an option of a newer header), UV_ENOMEM, UV_EBADF (the engine
- * is closing), UVDIO_EFORK, UVDIO_ETHREAD. */
+ * of the engine's iteration on), or sets other options where they are on. `options` may be null.
+ * Takes 46 KiB for each operation and class that comes by, at its first request. The first call in
+ * a process may take a millisecond, to measure the clock. Errors: UV_EINVAL (null engine), UV_E2BIG
+ * (an option of a newer header), UV_ENOMEM, UV_EBADF (the engine is closing), UVDIO_EFORK,
+ * UVDIO_ETHREAD. */
 static inline int uvdio_metrics_start(uvdio_engine_t* engine,
                                       const uvdio_metrics_options_t* options) {
   return uvdio_metrics_start_sized(engine, options, sizeof(uvdio_metrics_options_t));

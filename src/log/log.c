@@ -297,8 +297,8 @@ static void on_nothing(uvdio_req_t* req, int64_t result) {
 }
 
 /* What the engine says to anything that is submitted now; and nothing else, since a file that is
- * open is not opened. A log without a lock has stopped, and needs no engine; one whose lock is closed
- * has none any more. */
+ * open is not opened. A log without a lock has stopped, and needs no engine; one whose lock is
+ * closed has none any more. */
 static int check_engine(uvdio_log_t* log) {
   int error = UV_EBUSY;
 

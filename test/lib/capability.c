@@ -267,9 +267,13 @@ static int has_huge_pages(void) {
               0) != MAP_FAILED;
 }
 
+/* To reserve, and some to write to: the kernel refuses a mapping of more than it has in all
+ * (overcommit_memory in proc(5)). */
 static int has_address_space(void) {
   return sizeof(void*) == 8 &&
          mmap(NULL, 65536 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) !=
+             MAP_FAILED &&
+         mmap(NULL, 4096 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
              MAP_FAILED;
 }
 
