@@ -77,6 +77,28 @@ static void denied_aio_leaves_the_pool(void** state) {
   }
 }
 
+static void assert_probe_names(int error, const char* call) {
+  char reason[512];
+  assert_code(uvdio_backend_probe(UVDIO_BACKEND_AIO, reason, sizeof(reason)), error);
+  if (strncmp(reason, call, strlen(call)) != 0) {
+    fail_msg("\"%s\" does not begin with \"%s\"", reason, call);
+  }
+  faults_reset();
+}
+
+/* Whatever stands in the way of the one request that has to come back. */
+static void call_that_fails_is_named(void** state) {
+  (void)state;
+  fault_fail(CALL_AIO_SETUP, 1, ONCE, EINVAL);
+  assert_probe_names(UV_EINVAL, "io_setup ");
+  fault_fail(CALL_EVENTFD, 1, ONCE, EMFILE);
+  assert_probe_names(UV_EMFILE, "eventfd ");
+  fault_fail(CALL_AIO_SUBMIT, 1, ONCE, EINVAL);
+  assert_probe_names(UV_EINVAL, "io_submit ");
+  fault_take_in_vain(1);
+  assert_probe_names(UV_EIO, "io_getevents ");
+}
+
 /* Where io_uring is denied, kernel AIO is taken, and the reason tells why it is not a ring. */
 static void denied_ring_leaves_aio(void** state) {
   struct fixture* f = *state;
@@ -403,6 +425,7 @@ static void edges_are_not_needed(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(fixture_loop, denied_aio_leaves_the_pool),
+      FAULT_TEST_ON(fixture_loop, call_that_fails_is_named),
       FAULT_TEST_ON(fixture_loop, denied_ring_leaves_aio),
       FAULT_TEST_ON(fixture_loop, little_room_is_enough),
       FAULT_TEST_ON(fixture_loop, too_little_room_is_none),

@@ -49,6 +49,7 @@ static unsigned durable_writes;
 static unsigned atomic_writes;
 static unsigned prioritised;
 static unsigned last_priority;
+static unsigned takes_in_vain;
 static int blocking[2] = {-1, -1}; /* a pipe */
 static unsigned to_block;
 static pthread_t test_thread; /* the one that called faults_reset() */
@@ -127,6 +128,7 @@ void faults_reset(void) {
   atomic_writes = 0;
   prioritised = 0;
   last_priority = 0;
+  takes_in_vain = 0;
   end_blocking();
   memset(&stopped, 0, sizeof(stopped));
   memset(&stepping, 0, sizeof(stepping));
@@ -374,6 +376,20 @@ void fault_count_prioritised(unsigned priority) {
   prioritised++;
   last_priority = priority;
   pthread_mutex_unlock(&lock);
+}
+
+void fault_take_in_vain(unsigned times) {
+  pthread_mutex_lock(&lock);
+  takes_in_vain = times;
+  pthread_mutex_unlock(&lock);
+}
+
+int fault_is_take_in_vain(void) {
+  pthread_mutex_lock(&lock);
+  int is_in_vain = takes_in_vain > 0;
+  takes_in_vain -= (unsigned)is_in_vain;
+  pthread_mutex_unlock(&lock);
+  return is_in_vain;
 }
 
 void fault_note_priority(unsigned priority) {

@@ -93,6 +93,9 @@ void fault_pretend_late_flag(int on);
  * not know, so that it has to call io_getevents(2); 0 for the truth. */
 void fault_pretend_unknown_aio(int on);
 
+/* The library asks for the completions of kernel AIO in vain, so many times. */
+void fault_take_in_vain(unsigned times);
+
 /* fstatfs tells of a filesystem of this type; 0 for the true one. */
 void fault_pretend_filesystem(long type);
 

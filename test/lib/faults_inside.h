@@ -43,6 +43,9 @@ void fault_count_durable_write(void);
 /* Counts a write that must not be torn. */
 void fault_count_atomic_write(void);
 
+/* Whether the completions of kernel AIO are asked for in vain, this time. */
+int fault_is_take_in_vain(void);
+
 /* Counts a transfer with an I/O priority; notes that of a thread, where it has one. */
 void fault_count_prioritised(unsigned priority);
 void fault_note_priority(unsigned priority);
