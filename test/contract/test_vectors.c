@@ -443,6 +443,25 @@ static void frames_of_one_segment_are_registered_memory(void** state) {
   assert_true(stats_of(f).fixed > fixed);
 }
 
+/* Memory of which nothing is written may be anything. */
+static void empty_buffer_changes_no_way(void** state) {
+  struct fixture* f = *state;
+  fixture_arena(f, PAGE, 1024);
+  skip_without_ring(f);
+  take_frames(f, 2, 3);
+  bufs[2] = bufs[1];
+  assert_ok(uvdio_buf_alloc(&bufs[1], PAGE, 0));
+  struct tracked_op* write = t_writev(op_new(&f->tracker), &f->file, bufs, 3, 0);
+  run(f);
+  assert_result(write, 2 * PAGE);
+  if (stats_of(f).fixed == 0) {
+    SKIP("this kernel takes no vectors of registered memory");
+  }
+  assert_int_equal(stats_of(f).fixed, 1);
+  assert_holds(f, &f->file, 0, PAGE, 0);
+  assert_holds(f, &f->file, PAGE, PAGE, 1);
+}
+
 static void frames_of_several_segments_are_plain_memory(void** state) {
   struct fixture* f = *state;
   fixture_arena(f, PAGE, 1024);
@@ -510,6 +529,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test_setup_teardown(nothing_is_allocated_for_few_buffers, open_counting,
                                       tear_down_counting),
       TEST_ON(fixture_open_bound, frames_of_one_segment_are_registered_memory),
+      TEST_ON(fixture_open_bound, empty_buffer_changes_no_way),
       TEST_ON(fixture_open_bound, frames_of_several_segments_are_plain_memory),
       TEST_ON(fixture_open_bound, vector_of_two_arenas_registers_neither),
       TEST_ON(fixture_open_bound, arena_in_use_by_a_vector_stays_registered),
