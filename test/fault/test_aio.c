@@ -410,6 +410,24 @@ static void unknown_ring_is_asked_by_a_call(void** state) {
   assert_int_equal(vain_tries(f, PAGES), PAGES);
 }
 
+/* What was signalled before wakes nobody, however often something is submitted. */
+static void loop_sleeps_while_something_runs(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* reads[3];
+  for (unsigned i = 0; i < 2; i++) {
+    reads[i] = read_page(f, i);
+    run(f);
+  }
+  uint64_t before = stats_of(f).wakeups;
+  fault_block_reads(1);
+  reads[2] = read_page(f, 2);
+  assert_in_range(run_for_a_while(f, 20, 0), 1, 40);
+  assert_int_equal(stats_of(f).wakeups - before, 0);
+  fault_end_reads(1, PAGE);
+  run(f);
+  assert_all_read(reads, COUNT_OF(reads));
+}
+
 /* Without edges the eventfd is read at each wake-up. */
 static void edges_are_not_needed(void** state) {
   struct fixture* f = *state;
@@ -445,6 +463,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(open_with_content, refusals_at_a_time_count_once),
       FAULT_TEST_ON(fixture_engine, release_is_not_cancelled),
       FAULT_TEST_ON(open_unknown, unknown_ring_is_asked_by_a_call),
+      FAULT_TEST_ON(open_with_content, loop_sleeps_while_something_runs),
       FAULT_TEST_ON(fixture_open, edges_are_not_needed),
   };
   return matrix_main("aio", tests, COUNT_OF(tests), argc, argv);
