@@ -1099,6 +1099,12 @@ static void classes_of_what_is_not_there_are_refused(void** state) {
   assert_code(uvdio_file_set_class(NULL, A), UV_EINVAL);
   assert_code(uvdio_file_set_class(&f->file, UVDIO_CLASSES), UV_EINVAL);
   assert_code(uvdio_file_set_class(&closed, A), UV_EBADF);
+  uvdio_file_t moved = f->file;
+  assert_code(uvdio_file_set_class(&moved, A), UV_EBADF);
+  t_open(op_new(&f->tracker), f->engine, &f->other, path_of(f, "file"), UVDIO_O_RDONLY);
+  assert_code(uvdio_file_set_class(&f->other, A), UV_EBADF);
+  run(f);
+  assert_ok(uvdio_file_set_class(&f->other, A));
   assert_code(uvdio_req_set_class(NULL, A), UV_EINVAL);
   assert_code(uvdio_req_set_class(&req, UVDIO_CLASSES), UV_EINVAL);
   struct tracked_op* op = read_in(f, A, 1);
