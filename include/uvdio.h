@@ -218,8 +218,8 @@ typedef enum {
  * second ring (IORING_SETUP_IOPOLL), where the engine asks the device for what is done instead of
  * being interrupted. For programs that have a core to themselves, NVMe disks with queues for
  * polling (the module parameters nvme.poll_queues and virtio_blk.poll_queues; queue/io_poll in
- * sysfs is 1 then), and a latency that counts: **while such a request is in flight the loop does
- * not sleep**, and takes all of a core. Each pass of the loop asks once; with busy_poll_us it asks
+ * sysfs is 1 then), and a latency that counts: while such a request is in flight the loop does
+ * not sleep, and takes all of a core. Each pass of the loop asks once; with busy_poll_us it asks
  * for so long before it goes on, which saves system calls.
  *
  * What is not polled goes on as without the flag: files without direct I/O or on another device,
