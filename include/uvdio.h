@@ -229,6 +229,9 @@ typedef enum {
  * .unpolled count. Where the kernel refuses to poll a file's device after all, the request moves
  * to the ordinary ring, and later ones of the file go there at once. The kernel polls writes that
  * extend a file or fill a hole by interrupts. Nothing that is in flight there can be cancelled.
+ * Synchronous forms first wait for what the kernel has there. A system call of the program's own
+ * must not wait on the loop's thread for what is in flight there, as fallocate(2) and truncate(2)
+ * do for direct I/O of the file: nobody would ask for it.
  *
  * The second ring has `depth` entries as well, which count as locked memory, and memory that is
  * registered is registered with both rings; files are not. */

@@ -10,6 +10,7 @@
 #include "allocator.h"
 #include "durability.h"
 #include "path.h"
+#include "queue.h"
 #include "sized.h"
 
 #define KNOWN_FLAGS                                                                        \
@@ -367,6 +368,7 @@ int uvdio__file_run_now(uvdio_req_t* req) {
   const uvdio__queue_t* queue = req->queue_;
   uvdio__verdict_t verdict;
 
+  uvdio__queue_settle_polled(req->engine_);
   req->engine_->stats.synchronous++;
   do {
     verdict = uvdio__request_settle(req, queue->backend->perform(queue, req));

@@ -365,6 +365,16 @@ int uvdio__queue_reap(uvdio_engine_t* engine) {
   return again;
 }
 
+void uvdio__queue_settle_polled(uvdio_engine_t* engine) {
+  uvdio__queue_t* polled = uvdio__engine_polled(engine);
+
+  if (polled == NULL || uvdio__engine_is_forked(engine)) {
+    return;
+  }
+  while ((polled->backend->reap(polled) & REAP_LATER) != 0) {
+  }
+}
+
 /* A broken backend would refuse it. */
 void uvdio__queue_again(uvdio__queue_t* queue, uvdio_req_t* req) {
   if (uvdio__queue_is_broken(queue)) {

@@ -199,6 +199,24 @@ static void any_thread_asks_for_what_is_in_flight(void** state) {
   assert_int_equal(polls(f), 1);
 }
 
+/* The kernel has it wait for all direct I/O of the file. */
+static void synchronous_form_waits_for_what_is_polled(void** state) {
+  struct fixture* f = *state;
+  struct tracked_op* writes[MANY];
+  put(f, &f->file, 0, MIB, 1);
+  for (unsigned i = 0; i < MANY; i++) {
+    writes[i] = write_page(f, i);
+  }
+  watch_for_hang("a hole beside polled writes");
+  int code = t_punch_hole(op_now(&f->tracker), &f->file, (MANY + 1) * PAGE, PAGE)->code;
+  watch_for_hang(NULL);
+  run(f);
+  assert_true(code == 0 || code == UV_ENOTSUP);
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_result(writes[i], PAGE);
+  }
+}
+
 /*
  * The kernel refuses to poll
  */
@@ -512,6 +530,7 @@ int main(int argc, char** argv) {
       TEST_ON(set_up, what_is_large_takes_the_ordinary_ring),
       TEST_ON(set_up, loop_does_not_sleep_meanwhile),
       TEST_ON(set_up, any_thread_asks_for_what_is_in_flight),
+      TEST_ON(set_up, synchronous_form_waits_for_what_is_polled),
       TEST_ON(set_up, refused_read_takes_the_ordinary_ring),
       TEST_ON(set_up, all_that_are_refused_take_the_ordinary_ring),
       TEST_ON(at_depth, what_waits_is_not_tried),

@@ -95,6 +95,7 @@ build_cmocka() {
 build_tests() {
   PKG_CONFIG_PATH=$prefix/lib/pkgconfig cmake -S . -B "$folder/static" -G Ninja \
     -DCMAKE_BUILD_TYPE=Debug -DUVDIO_BUILD_TESTS=ON -DUVDIO_INSTALL=OFF -DUVDIO_TEST_FUSE=OFF \
+    -DUVDIO_WITH_ISAL=OFF \
     -DCMAKE_EXE_LINKER_FLAGS=-static &&
     cmake --build "$folder/static" -j "$(job_count)" --target uvdio_programs
 }
