@@ -33,8 +33,8 @@ void uvdio__queue_submit_and_flush(uvdio_engine_t* engine);
 /* Takes the completions that backends have. Returns 1 while one has to be asked again. */
 int uvdio__queue_reap(uvdio_engine_t* engine);
 
-/* Takes completions until the kernel has no polled request: while this thread blocks nobody asks for
- * them, and what it blocks for may wait for them. */
+/* Takes completions until the kernel has no polled request: while this thread blocks nobody asks
+ * for them, and what it blocks for may wait for them. */
 void uvdio__queue_settle_polled(uvdio_engine_t* engine);
 
 /* Whether something can be submitted or flushed now. */

@@ -23,9 +23,9 @@
  *            ^                                the loop does not sleep                   |
  *            +--------------------------------------------------------------------------+
  *
- * While the loop's thread blocks nobody asks: a change of a file's space waits in the kernel for its
- * direct I/O (inode_dio_wait()), which only the driver's timeout would end. So a synchronous form
- * has all of it come first (uvdio__queue_settle_polled()).
+ * While the loop's thread blocks nobody asks: a change of a file's space waits in the kernel for
+ * its direct I/O (inode_dio_wait()), which only the driver's timeout would end. So a synchronous
+ * form has all of it come first (uvdio__queue_settle_polled()).
  *
  * Any thread may ask: the ring is bound to none (no IORING_SETUP_SINGLE_ISSUER), and a thread that
  * ends leaves what is in flight to the one that runs the loop next. A thread that waits for all of
