@@ -88,6 +88,16 @@ static void priority_ends_with_its_request(void** state) {
   run(f);
   assert_int_equal(fault_prioritised(), entries);
   assert_int_equal(fault_calls(CALL_IOPRIO_SET), calls);
+  f->elsewhere = stats_of(f).submitted;
+  end_engine(f);
+  start_engine(f, matrix_options()); /* without classes */
+  memset(&f->file, 0, sizeof(f->file));
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+  page = op_take(op);
+  t_read(op, &f->file, &page, 0);
+  run(f);
+  assert_int_equal(fault_prioritised(), entries);
+  assert_int_equal(fault_calls(CALL_IOPRIO_SET), calls);
 }
 
 struct look {
