@@ -255,8 +255,8 @@ static UVDIO__NOINLINE void wake_off_loop(uvdio_engine_t* engine) {
 void uvdio__loop_wake(uvdio_engine_t* engine) {
   int error;
 
-  if (engine->idle_active) {
-    return;
+  if (engine->idle_active && !uv_is_closing((uv_handle_t*)&engine->idle)) {
+    return; /* The user may have closed the handle while it was active. */
   }
   if (engine->loop_state != LOOP_ATTACHED || uv_is_closing((uv_handle_t*)&engine->idle)) {
     wake_off_loop(engine);

@@ -447,6 +447,23 @@ static void requests_after_a_walk_break_nothing(void** state) {
   engine_works_after_a_walk(f, 1);
 }
 
+/* The walk comes while the idle handle is active, since nothing is sent before the loop turns: what
+ * is submitted then wakes the engine all the same, which leaves the loop. */
+static void walk_meets_an_idle_handle_that_is_active(void** state) {
+  struct fixture* f = *state;
+  memset(&f->file, 0, sizeof(f->file));
+  start_engine(f, matrix_options());
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+  struct tracked_op* before = write_page(f, 0);
+  walk_and_close(f, FORWARDS);
+  struct tracked_op* after = write_page(f, 1);
+  run(f);
+  assert_result(before, PAGE);
+  assert_result(after, PAGE);
+  assert_ok(t_engine_close(f->engine, on_last_closed));
+  end(f);
+}
+
 /* One request, whose submission is the only reason for the engine to notice. */
 static void one_request_after_a_walk_has_its_callback(void** state) {
   struct fixture* f = *state;
@@ -477,6 +494,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_loop, engine_can_be_closed_after_a_walk),
       TEST_ON(fixture_loop, idle_engine_can_be_closed_after_a_walk),
       TEST_ON(fixture_loop, requests_after_a_walk_break_nothing),
+      TEST_ON(fixture_loop, walk_meets_an_idle_handle_that_is_active),
       TEST_ON(fixture_loop, one_request_after_a_walk_has_its_callback),
   };
   return matrix_main("loop_handles", tests, COUNT_OF(tests), argc, argv);
