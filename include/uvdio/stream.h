@@ -84,9 +84,10 @@ typedef struct uvdio_named_block_s {
 
 /** Names the next block of a stream, in the order in which blocks are to be taken: that of a tree's
  * leaves, for example. Returns 1 (the block is set), 0 (the end) or a negative code: none is known
- * now. The take that finds no other block returns that code, and each take asks again. It is
- * called from takes, waits and callbacks of the stream's requests, ahead of what is taken, and must
- * call no function of the stream (UV_EBUSY). */
+ * now (not UV_EAGAIN or UV_EOF, which a take says of itself: they become UV_EINVAL). The take that
+ * finds no other block returns that code, and each take asks again. It is called from takes, waits
+ * and callbacks of the stream's requests, ahead of what is taken, and must call no function of the
+ * stream (UV_EBUSY). */
 typedef int (*uvdio_named_cb)(uvdio_named_block_t* block, void* arg);
 
 /** What streams of a file have learnt, for those that come after them: how far reading ahead is
@@ -258,8 +259,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_create_sized(uvdio_writer_t** wri
                                                             const uvdio_writer_options_t* options,
                                                             size_t size);
 
-/** Creates a stream that writes an open file from frames of the arena, whose frame size is a
- * multiple of the file's alignment. `options` may be null. No request is made before the first
+/** Creates a stream that writes an open regular file from frames of the arena, whose frame size is
+ * a multiple of the file's alignment. `options` may be null. No request is made before the first
  * write.
  *
  * Errors returned: UV_EINVAL (null, unknown flag, the window or the class too large), UV_E2BIG (an
@@ -291,10 +292,11 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int64_t uvdio_writer_write(uvdio_writer_t* writer,
  * or the bytes so far end elsewhere: uvdio_writer_write() takes these), UV_ENOBUFS (cap). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_put(uvdio_writer_t* writer, uvdio_buf_t* buf);
 
-/** Calls back once, when the stream has room for a byte at least, or a frame (status 0), or has
- * stopped (its error), or is closed (UV_ECANCELED). Where the arena has no free frame it waits for
- * one. Errors returned: UV_EINVAL (null), UV_EALREADY (there is room), UV_EBUSY (a wait is
- * pending), UV_EBADF, UVDIO_ETHREAD, UVDIO_EFORK, the error that has stopped the stream. */
+/** Calls back once, when the stream has room for a byte at least (status 0), or has stopped (its
+ * error), or is closed (UV_ECANCELED). Where the arena has no free frame it waits for one, also for
+ * who wants to put a buffer that needs none. Errors returned: UV_EINVAL (null), UV_EALREADY (there
+ * is room), UV_EBUSY (a wait is pending), UV_EBADF, UVDIO_ETHREAD, UVDIO_EFORK, the error that has
+ * stopped the stream. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_wait(uvdio_writer_t* writer, uvdio_stream_cb cb,
                                                     void* arg);
 

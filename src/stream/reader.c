@@ -337,6 +337,9 @@ static int name_next(uvdio_reader_t* r) {
       r->named.data = NULL;
       r->named_result = r->options.named_cb(&r->named, r->options.named_arg);
       r->is_asking = 0;
+      if (r->named_result == UV_EAGAIN || r->named_result == UV_EOF) {
+        r->named_result = UV_EINVAL; /* which are the stream's own words */
+      }
       r->has_named = r->named_result > 0;
       r->is_over = r->named_result == 0;
     }

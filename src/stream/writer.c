@@ -118,10 +118,15 @@ static void on_tick(void* stream) {
   go_on(stream);
 }
 
+/* Whether no request of the writer is under way that ends by itself: one for a frame may not. */
+static int is_at_rest(const uvdio_writer_t* w) {
+  return w->pending == (unsigned)w->is_frame_asked;
+}
+
 /* What a class refuses is tried again later: when a request of the writer has ended, or the class
  * has room. */
 static void try_later(uvdio_writer_t* w) {
-  int error = w->pending == 0 ? uvdio__tick_when_there_is_room(&w->ticker) : 0;
+  int error = is_at_rest(w) ? uvdio__tick_when_there_is_room(&w->ticker) : 0;
 
   if (error != 0) {
     fail(w, error);
@@ -245,9 +250,10 @@ static void seal(uvdio_writer_t* w) {
   w->is_filling = 0;
 }
 
+/* The spare is the arena's while it is asked for a frame. */
 static int has_frame(uvdio_writer_t* w) {
-  return w->spare.base != NULL ||
-         (!w->is_frame_asked && uvdio_arena_acquire(w->arena, &w->spare) == 0);
+  return !w->is_frame_asked &&
+         (w->spare.base != NULL || uvdio_arena_acquire(w->arena, &w->spare) == 0);
 }
 
 static int has_room(uvdio_writer_t* w) {
@@ -461,6 +467,13 @@ static int check_length(const uvdio_writer_t* w, size_t length) {
   return end > (uint64_t)INT64_MAX || length > (uint64_t)INT64_MAX - end ? UVDIO_EOFFSET : 0;
 }
 
+/* A call that is to return something has found the error: those who wait are told it soon. */
+static void tell_of_error(uvdio_writer_t* w) {
+  if (w->error != 0 && is_at_rest(w)) {
+    (void)uvdio__tick_soon(&w->ticker);
+  }
+}
+
 int64_t uvdio_writer_write(uvdio_writer_t* writer, const void* bytes, size_t length) {
   uvdio_writer_t* w = writer;
   size_t taken = 0;
@@ -474,6 +487,7 @@ int64_t uvdio_writer_write(uvdio_writer_t* writer, const void* bytes, size_t len
     taken += fill(w, (const char*)bytes + taken, length - taken);
     pump(w);
   }
+  tell_of_error(w);
   return taken > 0 ? (int64_t)taken : UV_EAGAIN;
 }
 
@@ -498,20 +512,23 @@ int uvdio_writer_put(uvdio_writer_t* writer, uvdio_buf_t* buf) {
   size_t length;
 
   error = error != 0 ? error : check_buf(w, buf);
+  if (error == 0 && w->is_filling) {
+    seal(w); /* also where it leaves no room for this one: it is what will make some */
+  }
   if (error == 0 && w->used == w->options.window_max) {
+    pump(w);
+    tell_of_error(w);
     error = UV_EAGAIN;
   }
   if (error != 0) {
     return error;
-  }
-  if (w->is_filling) {
-    seal(w);
   }
   length = buf->len;
   add_slot(w, buf)->used = length;
   w->end += length;
   seal(w);
   pump(w);
+  tell_of_error(w);
   return 0;
 }
 
@@ -545,7 +562,7 @@ static int send_all(uvdio_writer_t* w) {
     seal(w);
   }
   pump(w);
-  return w->pending == 0 ? uvdio__tick_soon(&w->ticker) : 0;
+  return is_at_rest(w) ? uvdio__tick_soon(&w->ticker) : 0;
 }
 
 /* Of a flush and a sync. */

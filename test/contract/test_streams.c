@@ -358,6 +358,26 @@ static void window_is_bounded(void** state) {
   close_reader(f);
 }
 
+static int name_nothing(uvdio_named_block_t* block, void* arg) {
+  (void)block;
+  return *(int*)arg;
+}
+
+/* A take says these of itself: "not now" with a request under way, and the end. */
+static void names_do_not_speak_for_the_stream(void** state) {
+  static const int codes[] = {UV_EAGAIN, UV_EOF, UV_ENOENT};
+  struct fixture* f = *state;
+  for (unsigned i = 0; i < COUNT_OF(codes); i++) {
+    int code = codes[i];
+    uvdio_reader_options_t options = {.named_cb = name_nothing, .named_arg = &code};
+    uvdio_block_t block;
+    create(f, &options);
+    assert_code(uvdio_reader_take(reader, &block), i < 2 ? UV_EINVAL : UV_ENOENT);
+    assert_code(uvdio_reader_wait(reader, on_ready, NULL), UV_EALREADY);
+    assert_ok(uvdio_reader_destroy(reader));
+  }
+}
+
 static void full_window_is_there_from_the_start(void** state) {
   struct fixture* f = *state;
   struct names names = {0};
@@ -1272,6 +1292,7 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, random_use_is_as_by_a_plain_buffer),
       TEST_ON(open_file, odd_options_are_refused),
       TEST_ON(open_file, offsets_past_all_files_are_an_error),
+      TEST_ON(open_file, names_do_not_speak_for_the_stream),
       TEST_ON(open_file, odd_calls_are_refused),
       TEST_ON(open_file, children_are_turned_away),
       TEST_ON(open_file, other_threads_are_turned_away),

@@ -722,6 +722,53 @@ static void children_are_turned_away(void** state) {
   close_at(f, 0);
 }
 
+/* A wait for a frame may never end by itself: flush, sync and errors do not wait for it. */
+static void answers_do_not_wait_for_a_frame(void** state) {
+  struct fixture* f = *state;
+  uvdio_buf_t frames[FRAMES];
+  create(f, NULL);
+  assert_ok(give(f, FRAME));
+  settle(f);
+  for (unsigned i = 0; i < FRAMES; i++) {
+    assert_ok(uvdio_arena_acquire(f->arena, &frames[i]));
+  }
+  assert_ok(uvdio_writer_wait(writer, on_told, &room));
+  assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+  assert_ok(uvdio_writer_sync(writer, on_told, &synced));
+  watch_for_hang("a flush beside a wait for a frame");
+  while (flushed.count == 0 || synced.count == 0) {
+    assert_int_not_equal(uv_run(&f->loop, UV_RUN_NOWAIT), 0);
+  }
+  watch_for_hang(NULL);
+  assert_ok(flushed.status);
+  assert_ok(synced.status);
+  assert_int_equal(room.count, 0);
+  for (unsigned i = 0; i < FRAMES; i++) {
+    assert_ok(uvdio_buf_release(&frames[i]));
+  }
+  settle(f);
+  assert_int_equal(room.count, 1);
+  assert_ok(room.status);
+  close_at(f, 0);
+}
+
+/* What is being filled is in the way of a frame, and goes out for it. */
+static void put_sends_what_is_in_its_way(void** state) {
+  struct fixture* f = *state;
+  uvdio_writer_options_t options = {.window_max = 1};
+  uvdio_buf_t page = filled(PAGE, 1);
+  create(f, &options);
+  assert_ok(give(f, PAGE));
+  memcpy(page.base, content + PAGE, PAGE);
+  assert_code(uvdio_writer_put(writer, &page), UV_EAGAIN);
+  assert_ok(uvdio_writer_wait(writer, on_told, &room));
+  settle(f);
+  assert_int_equal(room.count, 1);
+  assert_ok(uvdio_writer_put(writer, &page));
+  given += PAGE;
+  close_at(f, 0);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(open_file, any_size_ends_exactly_there),
@@ -749,6 +796,8 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, closed_file_leaves_a_writer_to_destroy),
       TEST_ON(open_file, odd_options_are_refused),
       TEST_ON(open_file, odd_calls_are_refused),
+      TEST_ON(open_file, answers_do_not_wait_for_a_frame),
+      TEST_ON(open_file, put_sends_what_is_in_its_way),
       TEST_ON(open_file, children_are_turned_away),
   };
   return matrix_main("writers", tests, COUNT_OF(tests), argc, argv);
