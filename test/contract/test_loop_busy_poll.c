@@ -120,7 +120,8 @@ static void what_has_not_come_is_not_seen(void** state) {
   assert_code(uvdio_engine_add_rule(f->engine, &rule), matrix.simulated ? UV_ENOTSUP : 0);
   read_page(f, 0);
   run(f);
-  assert_true(stats_of(f).busy_hits <= 1);
+  /* Where the kernel refuses to poll, that is seen, and then the read by the ordinary ring. */
+  assert_true(stats_of(f).busy_hits <= 1 + stats_of(f).unpolled);
 }
 
 static void engine_closes_while_watching(void** state) {
