@@ -29,8 +29,9 @@ typedef struct turn_s {
 typedef struct uvdio__metrics_s {
   uvdio_metrics_options_t options;
   uint64_t started;
-  int is_counting;         /* 0 until the callbacks are through among which they were started */
-  uint64_t callback_began; /* when the last callback ended, too; 0: no callback runs */
+  int is_counting;          /* 0 until the callbacks are through among which they were started */
+  uint64_t callback_began;  /* when the last callback ended, too; 0: no callback runs */
+  uint64_t flushed[QUEUES]; /* when a batch of each queue was sent last */
   turn_t turn;
   uvdio_metrics_t totals;
   uvdio_call_metrics_t calls[UVDIO_CALLS];
@@ -56,23 +57,24 @@ void uvdio__metrics_accept(uvdio_req_t* req) {
 void uvdio__metrics_begin(uvdio_req_t* req) {
   if (req->began_ticks_ == 0) {
     req->began_ticks_ = uvdio__ticks();
-    req->flags_ |= REQ_GATHERED;
   }
 }
 
-/* The batch's requests are the last that run. Those that go on keep the time at which they began,
- * and so do those of a world, whose queue is flushed while they are in flight. */
+/* The batch's requests are the last that run, and began behind the flush before. Those that go on
+ * keep the time at which they began, and so do those of a world, whose queue is flushed while they
+ * are in flight. */
 void uvdio__metrics_flush(const uvdio__queue_t* queue) {
+  uint64_t* flushed = &queue->engine->metrics->flushed[queue - queue->engine->queues];
   uint64_t now = uvdio__ticks();
   uvdio_req_t* req = uvdio__list_last(&queue->running);
   unsigned left = queue->unflushed;
 
   for (; req != NULL && left > 0; left--, req = uvdio__list_before(&queue->running, req)) {
-    if ((req->flags_ & REQ_GATHERED) != 0) {
-      req->flags_ &= ~REQ_GATHERED;
+    if ((int64_t)(req->began_ticks_ - *flushed) > 0) {
       req->began_ticks_ = now;
     }
   }
+  *flushed = now;
 }
 
 void uvdio__metrics_outcome(uvdio_req_t* req) {

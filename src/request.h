@@ -56,7 +56,6 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_SHORT (1u << 21)     /* and moves `result` bytes of its transfer at most */
 #define REQ_LATE (1u << 22)      /* its deadline has passed, and was told */
 #define REQ_MEASURED (1u << 23)  /* it was accepted with metrics on (metrics.h) */
-#define REQ_GATHERED (1u << 24)  /* it began, and no flush has come since (metrics.h) */
 
 /* A pending request carries its own address mixed with a constant, so that memory that was never a
  * request, or a file, does not look like one in use. */
