@@ -42,7 +42,7 @@ MAY_USE = {
     "durability": "request engine.h",
     "queue": "class metrics share completion batch loop request backend engine.h",
     "class": "loop request engine.h device_model",
-    "metrics": "request engine.h histogram ticks",
+    "metrics": "class request engine.h histogram ticks",
     "metrics_print": "",
     "histogram": "",
     "ticks": "",

@@ -156,10 +156,6 @@ static void look_whether_full(uvdio_engine_t* engine, class_t* class) {
   }
 }
 
-static unsigned class_number(const uvdio_file_t* file, const uvdio_req_t* req) {
-  return req->class_ != UVDIO_CLASS_DEFAULT ? req->class_ : file->class_;
-}
-
 int uvdio__class_check(const uvdio_file_t* file, const uvdio_req_t* req, int is_bounded) {
   uvdio_engine_t* engine = file->engine_;
   int error = uvdio__engine_check(engine);
@@ -168,7 +164,7 @@ int uvdio__class_check(const uvdio_file_t* file, const uvdio_req_t* req, int is_
   if (error != 0 || !is_bounded) {
     return error;
   }
-  class = &engine->classes->classes[class_number(file, req)];
+  class = &engine->classes->classes[uvdio__class_number(file, req)];
   class->stats.refused += (uint64_t) class->is_full;
   return class->is_full ? UVDIO_EFULL : 0;
 }
@@ -492,7 +488,7 @@ const uvdio__list_t* uvdio__class_waiting(const uvdio_engine_t* engine, unsigned
 
 void uvdio__class_add(uvdio_req_t* req) {
   uvdio__classes_t* classes = req->engine_->classes;
-  unsigned number = class_number(req->file, req);
+  unsigned number = uvdio__class_number(req->file, req);
   class_t* class = &classes->classes[number];
 
   assert(!req->charged_ && number < UVDIO_CLASSES);

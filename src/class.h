@@ -34,6 +34,11 @@
 #include "engine.h"
 #include "uvdio/class.h"
 
+/* The class of a request, on that file. */
+static inline unsigned uvdio__class_number(const uvdio_file_t* file, const uvdio_req_t* req) {
+  return req->class_ != UVDIO_CLASS_DEFAULT ? req->class_ : file->class_;
+}
+
 /* Whether the request is on the list of its class: it waits, and has not begun. */
 int uvdio__class_holds(const uvdio_req_t* req);
 

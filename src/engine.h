@@ -48,6 +48,7 @@
 #include "request.h"
 #include "trace.h"
 #include "uvdio.h"
+#include "uvdio/metrics.h"
 
 #define QUEUE_MAIN 0
 #define QUEUE_POOL 1
@@ -68,9 +69,6 @@ typedef enum {
 /* What looks at each iteration. */
 #define WATCHES_LATE (1u << 0)    /* late.h */
 #define WATCHES_METRICS (1u << 1) /* metrics.h */
-
-/* Kinds of system calls: uvdio_call_t of uvdio/metrics.h, in its order. */
-typedef enum { CALL_SUBMIT = 0, CALL_REAP, CALL_REGISTER, CALL_FILE } uvdio__call_t;
 
 typedef enum { LOOP_ATTACHED = 0, LOOP_LINGERING, LOOP_DETACHED } uvdio__loop_state_t;
 
@@ -200,11 +198,11 @@ static inline void uvdio__engine_accept(uvdio_engine_t* engine, uvdio_req_t* req
 }
 
 /* Keeps how long a system call took, in the counters and in the metrics (metrics.c). */
-void uvdio__engine_keep_call(uvdio_engine_t* engine, uvdio__call_t call, uint64_t took_ns);
+void uvdio__engine_keep_call(uvdio_engine_t* engine, uvdio_call_t call, uint64_t took_ns);
 
 /* A system call on the loop's thread, or a few of them, that began at that time of
  * uvdio__clock_ns(), has ended. */
-static inline void uvdio__engine_note_call(uvdio_engine_t* engine, uvdio__call_t call,
+static inline void uvdio__engine_note_call(uvdio_engine_t* engine, uvdio_call_t call,
                                            uint64_t began_ns) {
   uint64_t took_ns = uvdio__clock_ns() - began_ns;
 

@@ -216,7 +216,7 @@ static void free_open_state(uvdio_req_t* req) {
   if (opening->descriptor != -1) {
     uint64_t began_ns = uvdio__clock_ns();
     (void)uvdio__os_close(opening->descriptor);
-    uvdio__engine_note_call(req->engine_, CALL_FILE, began_ns);
+    uvdio__engine_note_call(req->engine_, UVDIO_CALL_FILE, began_ns);
   }
   if ((req->flags_ & REQ_HOLDS) != 0) {
     uvdio__order_let_go(opening->base);
@@ -327,7 +327,7 @@ static int64_t close_on_this_thread(uvdio_req_t* req) {
   uint64_t began_ns = uvdio__clock_ns();
   int64_t result = queue->backend->perform(queue, req);
 
-  uvdio__engine_note_call(req->engine_, CALL_FILE, began_ns);
+  uvdio__engine_note_call(req->engine_, UVDIO_CALL_FILE, began_ns);
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "allocator.h"
+#include "class.h"
 #include "histogram.h"
 #include "sized.h"
 #include "ticks.h"
@@ -81,15 +82,10 @@ void uvdio__metrics_outcome(uvdio_req_t* req) {
   req->ended_ticks_ = uvdio__ticks();
 }
 
-static unsigned class_of(const uvdio_req_t* req) {
-  if (req->engine_->classes == NULL) {
-    return UVDIO_CLASS_DEFAULT;
-  }
-  return req->class_ != 0 ? req->class_ : req->file->class_;
-}
-
 static series_t* series_of(uvdio__metrics_t* metrics, const uvdio_req_t* req) {
-  series_t** series = &metrics->series[req->op][class_of(req)];
+  unsigned number =
+      req->engine_->classes != NULL ? uvdio__class_number(req->file, req) : UVDIO_CLASS_DEFAULT;
+  series_t** series = &metrics->series[req->op][number];
 
   if (UVDIO__UNLIKELY(*series == NULL)) {
     *series = uvdio__alloc(sizeof(**series), UVDIO__STRUCT_ALIGN, 1);
@@ -161,13 +157,10 @@ void uvdio__metrics_before_callback(uvdio_req_t* req) {
   }
 }
 
+/* It is the longest of its turn, so far. */
 static void keep_longest_callback(uvdio__metrics_t* metrics, uint64_t took_ns, uvdio_op_t op) {
-  uvdio_stall_info_t* info = &metrics->turn.info;
-
-  if (took_ns > info->longest_callback_ns) {
-    info->longest_callback_ns = took_ns;
-    info->longest_op = op;
-  }
+  metrics->turn.info.longest_callback_ns = took_ns;
+  metrics->turn.info.longest_op = op;
   if (took_ns > metrics->totals.longest_callback_ns) {
     metrics->totals.longest_callback_ns = took_ns;
     metrics->totals.longest_op = op;
@@ -198,7 +191,7 @@ void uvdio__metrics_after_callback(uvdio_engine_t* engine, uvdio_op_t op) {
  * System calls, iterations, turns
  */
 
-void uvdio__engine_keep_call(uvdio_engine_t* engine, uvdio__call_t call, uint64_t took_ns) {
+void uvdio__engine_keep_call(uvdio_engine_t* engine, uvdio_call_t call, uint64_t took_ns) {
   uvdio__metrics_t* metrics = engine->metrics;
   uvdio_stall_info_t* info;
 
@@ -213,7 +206,7 @@ void uvdio__engine_keep_call(uvdio_engine_t* engine, uvdio__call_t call, uint64_
   info->calls_ns += took_ns;
   if (took_ns > info->longest_call_ns) {
     info->longest_call_ns = took_ns;
-    info->longest_call = (uvdio_call_t)call;
+    info->longest_call = call;
   }
   metrics->calls[call].calls++;
   metrics->calls[call].total_ns += took_ns;
@@ -388,11 +381,11 @@ int uvdio_metrics_reset(uvdio_engine_t* engine) {
 
 static void merge_classes(const uvdio__metrics_t* metrics, unsigned op, unsigned number,
                           uvdio_stage_t stage, uvdio_histogram_t* histogram) {
-  unsigned class;
+  unsigned i;
 
-  for (class = 0; class < UVDIO_CLASSES; class ++) {
-    const series_t* series = metrics->series[op][class];
-    if (series != NULL && (number == UVDIO_CLASS_ANY || number == class)) {
+  for (i = 0; i < UVDIO_CLASSES; i++) {
+    const series_t* series = metrics->series[op][i];
+    if (series != NULL && (number == UVDIO_CLASS_ANY || number == i)) {
       uvdio_histogram_merge(histogram, &series->stages[stage]);
     }
   }

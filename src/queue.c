@@ -44,15 +44,20 @@ void uvdio__queue_remove(uvdio_req_t* req) {
   count_waiting(req->engine_, -1);
 }
 
+/* What else takes note of an outcome. */
+static void note_outcome(uvdio_req_t* req) {
+  if (req->engine_->classes != NULL) {
+    uvdio__class_end(req);
+  }
+  if (req->engine_->metrics != NULL) {
+    uvdio__metrics_outcome(req);
+  }
+}
+
 void uvdio__queue_complete(uvdio_req_t* req) {
   uvdio_engine_t* engine = req->engine_;
 
-  if (engine->classes != NULL) {
-    uvdio__class_end(req);
-  }
-  if (engine->metrics != NULL) {
-    uvdio__metrics_outcome(req);
-  }
+  note_outcome(req);
   uvdio__queue_push_completed(engine, req);
   if (!engine->in_iteration) {
     uvdio__loop_wake(engine);
@@ -414,12 +419,7 @@ static void note_outside(uvdio_engine_t* engine) {
 
 void uvdio__queue_note_end(uvdio_req_t* req) {
   note_outside(req->engine_);
-  if (req->engine_->classes != NULL) {
-    uvdio__class_end(req);
-  }
-  if (req->engine_->metrics != NULL) {
-    uvdio__metrics_outcome(req);
-  }
+  note_outcome(req);
 }
 
 void uvdio__queue_continue(uvdio__queue_t* queue, uvdio_req_t* req, uvdio__verdict_t verdict) {

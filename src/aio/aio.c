@@ -138,7 +138,7 @@ static void close_aio(uvdio__queue_t* queue) {
   } else if (state->context != 0) {
     uint64_t began_ns = uvdio__clock_ns();
     release_aio(queue);
-    uvdio__engine_note_call(queue->engine, CALL_REGISTER, began_ns);
+    uvdio__engine_note_call(queue->engine, UVDIO_CALL_REGISTER, began_ns);
   }
   uvdio__wakeup_close(&state->wakeup);
   queue->state = NULL;

@@ -210,7 +210,7 @@ void uvdio__aio_flush(uvdio__queue_t* queue) {
   while (queue->unflushed > 0 && may_go_on) {
     uint64_t began_ns = uvdio__clock_ns();
     int taken = uvdio__aio_submit(state->context, state->gathered, queue->unflushed);
-    uvdio__engine_note_call(queue->engine, CALL_SUBMIT, began_ns);
+    uvdio__engine_note_call(queue->engine, UVDIO_CALL_SUBMIT, began_ns);
     queue->engine->stats.system_calls++;
     if (taken > 0) {
       state->denials = 0;

@@ -456,7 +456,7 @@ static void register_at_first_use(uvdio__queue_t* queue, uvdio__registration_t* 
   if (may_register(queue, registration)) {
     uint64_t began_ns = uvdio__clock_ns();
     register_segments(queue, registration, segment, 1);
-    uvdio__engine_note_call(queue->engine, CALL_REGISTER, began_ns);
+    uvdio__engine_note_call(queue->engine, UVDIO_CALL_REGISTER, began_ns);
   }
 }
 
@@ -610,7 +610,7 @@ void uvdio__ring_sweep(uvdio__queue_t* queue) {
     if (is_to_be_forgotten(registration)) {
       uint64_t began_ns = uvdio__clock_ns();
       forget(queue, registration);
-      uvdio__engine_note_call(queue->engine, CALL_REGISTER, began_ns);
+      uvdio__engine_note_call(queue->engine, UVDIO_CALL_REGISTER, began_ns);
     }
     registration = next;
   }

@@ -89,7 +89,7 @@ int uvdio__ring_get_events(uvdio__queue_t* queue) {
   uint64_t began_ns = uvdio__clock_ns();
   int result = io_uring_get_events(&state->ring);
 
-  uvdio__engine_note_call(queue->engine, CALL_REAP, began_ns);
+  uvdio__engine_note_call(queue->engine, UVDIO_CALL_REAP, began_ns);
   queue->engine->stats.system_calls++;
   state->flag_is_late = result >= 0 && io_uring_cq_ready(&state->ring) == 0;
   if (result >= 0) {

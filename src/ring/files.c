@@ -47,7 +47,7 @@ static int call(const uvdio__queue_t* queue, unsigned opcode, const void* argume
   uint64_t began_ns = uvdio__clock_ns();
   int result = uvdio__ring_register(ring->ring.ring_fd, opcode, argument, count);
 
-  uvdio__engine_note_call(queue->engine, CALL_REGISTER, began_ns);
+  uvdio__engine_note_call(queue->engine, UVDIO_CALL_REGISTER, began_ns);
   return result;
 }
 

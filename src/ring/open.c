@@ -57,7 +57,7 @@ static uvdio__open_status_t advance(uvdio__queue_t* queue, uvdio_req_t* req, int
   uint64_t began_ns = uvdio__clock_ns();
   uvdio__open_status_t status = uvdio__linux_open_advance(uvdio__open_state_of(req), result);
 
-  uvdio__engine_note_call(queue->engine, CALL_FILE, began_ns);
+  uvdio__engine_note_call(queue->engine, UVDIO_CALL_FILE, began_ns);
   req->flags_ |= REQ_UNCANCELLABLE;
   return status;
 }

@@ -119,7 +119,7 @@ static void exit_ring(uvdio__queue_t* queue) {
   uvdio__ring_free_buffers(state, is_forked);
   uvdio__ring_free_files(state, is_forked);
   io_uring_queue_exit(&state->ring);
-  uvdio__engine_note_call(queue->engine, CALL_REGISTER, began_ns);
+  uvdio__engine_note_call(queue->engine, UVDIO_CALL_REGISTER, began_ns);
 }
 
 static void close_ring(uvdio__queue_t* queue) {

@@ -40,7 +40,7 @@ static int enable(uvdio__queue_t* queue, const char** call) {
   }
   /* Saves a look-up per system call; a kernel without it (before 5.18) goes on as before. */
   (void)io_uring_register_ring_fd(&state->ring);
-  uvdio__engine_note_call(queue->engine, CALL_REGISTER, began_ns);
+  uvdio__engine_note_call(queue->engine, UVDIO_CALL_REGISTER, began_ns);
   state->enabled = 1;
   if (state->is_polled) {
     return 0;
@@ -402,7 +402,7 @@ void uvdio__ring_flush(uvdio__queue_t* queue) {
   while (queue->unflushed > 0) {
     uint64_t began_ns = uvdio__clock_ns();
     int taken = io_uring_submit(&state->ring);
-    uvdio__engine_note_call(queue->engine, CALL_SUBMIT, began_ns);
+    uvdio__engine_note_call(queue->engine, UVDIO_CALL_SUBMIT, began_ns);
     queue->engine->stats.system_calls++;
     if (taken > 0) {
       assert((unsigned)taken <= queue->unflushed);
