@@ -55,6 +55,9 @@
 #define QUEUE_POLLED 2 /* where UVDIO_ENGINE_POLLED has asked for it, and it can be had */
 #define QUEUES 3
 
+/* What the engine's reason says with a polled queue that works. */
+#define POLLED_WORDS "; with polled completions for files whose device has queues for them"
+
 typedef enum {
   ENGINE_OPEN = 0,
   ENGINE_CLOSING,
@@ -149,7 +152,7 @@ struct uvdio_engine_s {
 
   uvdio_engine_stats_t stats; /* but for `pending`, which follows from the others */
   char reason[UVDIO__REASON_SIZE];
-  const char* polled_words; /* what the reason says of polled completions; or "" */
+  char polled_words[UVDIO__REASON_PART + 32]; /* what it says of polled completions; or "" */
 };
 
 /* Whether this process got the engine by a fork. */

@@ -109,10 +109,9 @@ static void init_polled(uvdio_engine_t* engine, unsigned depth) {
   queue->depth = depth;
   if (queue->backend->init(queue, why, sizeof(why)) == 0) {
     engine->queue_count = QUEUE_POLLED + 1;
-    engine->polled_words = "; with polled completions for files whose device has queues for them";
+    (void)snprintf(engine->polled_words, sizeof(engine->polled_words), POLLED_WORDS);
   } else {
-    size_t length = strlen(engine->reason);
-    (void)snprintf(engine->reason + length, sizeof(engine->reason) - length,
+    (void)snprintf(engine->polled_words, sizeof(engine->polled_words),
                    "; no polled completions: %s", why);
   }
 #else
@@ -210,7 +209,6 @@ static uvdio_engine_t* make_engine(uv_loop_t* loop, const uvdio_engine_options_t
       options->submit_batch_max == 0 ? BATCH_MAX_DEFAULT : options->submit_batch_max;
   engine->busy_poll_ns = (uint64_t)options->busy_poll_us * 1000;
   engine->wants_polled = (options->flags & UVDIO_ENGINE_POLLED) != 0;
-  engine->polled_words = "";
   engine->no_auto_register = (options->flags & UVDIO_ENGINE_NO_AUTO_REGISTER) != 0;
   engine->depth = options->depth == 0 ? UVDIO_DEPTH_DEFAULT : options->depth;
   engine->callbacks_max =
@@ -248,7 +246,8 @@ static void append_polled(uvdio_engine_t* engine) {
   size_t length = strlen(engine->reason);
 
   if (engine->wants_polled && queue->backend != code_of(UVDIO_BACKEND_RING)) {
-    engine->polled_words = "; no polled completions: only io_uring has them";
+    (void)snprintf(engine->polled_words, sizeof(engine->polled_words),
+                   "; no polled completions: only io_uring has them");
   }
   (void)snprintf(engine->reason + length, sizeof(engine->reason) - length, "%s",
                  engine->polled_words);

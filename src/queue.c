@@ -446,6 +446,9 @@ void uvdio__queue_broken(uvdio__queue_t* queue, const char* reason) {
   queue->stalled |= QUEUE_BROKEN;
   /* Requests that the ring has may never come back, and the pool has a depth of its own. */
   engine->limit = UINT_MAX;
+  if (queue == &engine->queues[QUEUE_POLLED]) {
+    (void)snprintf(engine->polled_words, sizeof(engine->polled_words), "; %s", reason);
+  }
   if (queue == &engine->queues[QUEUE_MAIN] || !uvdio__queue_is_broken(engine->queues)) {
     (void)snprintf(engine->reason, sizeof(engine->reason), "%s", reason);
   }
@@ -470,7 +473,11 @@ void uvdio__queue_mended(uvdio__queue_t* queue, const char* reason) {
   uvdio_engine_t* engine = queue->engine;
 
   queue->stalled &= ~QUEUE_BROKEN;
-  (void)snprintf(engine->reason, sizeof(engine->reason), "%.600s%s", reason, engine->polled_words);
+  if (queue == &engine->queues[QUEUE_POLLED]) {
+    (void)snprintf(engine->polled_words, sizeof(engine->polled_words), POLLED_WORDS);
+  }
+  (void)snprintf(engine->reason, sizeof(engine->reason), "%.*s%s", UVDIO__REASON_PART, reason,
+                 engine->polled_words);
 }
 
 static void fail_all(const uvdio__list_t* waiting, int error) {

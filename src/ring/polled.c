@@ -32,10 +32,10 @@
  * it before it ends (thread.c) might never do: the kernel does not look for more while completions
  * are there to be taken (io_iopoll_check() in io_uring/io_uring.c).
  *
- * What comes back short goes on by the ordinary ring: where a transfer is
- * made in several steps within the kernel, its last step's bytes are all that a polled ring tells
- * of (io_complete_rw_iopoll() in io_uring/rw.c; seen with Linux 6.1, at the end of a file: 0 bytes
- * for 4096 that were read).
+ * What comes back short goes on by the ordinary ring: where a transfer is made in several steps
+ * within the kernel, its last step's bytes are all that a polled ring tells of
+ * (io_complete_rw_iopoll() in io_uring/rw.c; seen with Linux 6.1, at the end of a file: 0 bytes for
+ * 4096 that were read).
  *
  * Nothing is cancelled here: a request that the kernel polls for is the device's. Files have no
  * slot in a table of this ring's, since they have one index (fixed_index_), which is the other

@@ -25,6 +25,12 @@ static unsigned flags_of(const uvdio__ring_t* state) {
                           : state->features.flags;
 }
 
+/* A table of files takes the kernel that clones have; and files have one number, the ordinary
+ * ring's. */
+static int has_no_table(const uvdio__ring_t* state) {
+  return !state->features.has_clones || state->is_polled;
+}
+
 static int create_ring(uvdio__ring_t* state, unsigned depth) {
   struct io_uring_params params;
   int result;
@@ -72,7 +78,7 @@ static int init(uvdio__queue_t* queue, int is_polled, char* reason, size_t size)
   }
   state->features = features;
   state->is_polled = is_polled;
-  state->files.off = !features.has_clones || is_polled;
+  state->files.off = has_no_table(state);
   error = set_up(queue, state, &call);
   if (error != 0) {
     uvdio__ring_explain(error, call, reason, size);
@@ -172,13 +178,15 @@ static void begin_anew(uvdio__queue_t* queue, const uvdio__ring_t* fresh) {
   state->cancels = 0;
   state->wakeup.is_unnotified = 0;
   state->buffers.has_table = 0;
-  state->files.off = !state->features.has_clones || state->is_polled;
+  state->files.off = has_no_table(state);
   state->files.full = 0;
   uvdio__queue_unstall(queue);
   queue->unflushed = 0;
   queue->batch_weight = 0;
-  for (file = queue->engine->files; file != NULL && !state->is_polled; file = file->next_) {
-    file->fixed_index_ = 0;
+  if (!state->is_polled) {
+    for (file = queue->engine->files; file != NULL; file = file->next_) {
+      file->fixed_index_ = 0;
+    }
   }
 }
 

@@ -426,6 +426,56 @@ static void engine_goes_without_a_ring_that_can_not_be_had(void** state) {
   without_a_ring(f, CALL_POLL_INIT, 2, ENOMEM, "ENOMEM");
 }
 
+static void turn_there(void* data) {
+  struct fixture* f = data;
+  f->tracker.thread = uv_thread_self();
+  (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+/* The ordinary ring is lost to another thread, and there is a new one. */
+static void lose_the_thread_and_rebind(struct fixture* f) {
+  uv_thread_t thread;
+  write_and_check(f, 0);
+  t_size(op_new(&f->tracker), &f->file);
+  assert_int_equal(uv_thread_create(&thread, turn_there, f), 0);
+  uv_thread_join(&thread);
+  f->tracker.thread = uv_thread_self();
+  run(f);
+  assert_string_equal(uvdio_engine_backend(f->engine), "pool");
+  assert_ok(uvdio_engine_rebind(f->engine));
+  assert_string_equal(uvdio_engine_backend(f->engine), "ring");
+}
+
+static void rebound_engine_says_that_it_polls(void** state) {
+  struct fixture* f = *state;
+  lose_the_thread_and_rebind(f);
+  assert_true(is_said(reason_of(f), "with polled completions"));
+  assert_int_equal(polls(f), 1);
+}
+
+/* The polled ring was given up for good: a new ordinary one does not bring it back. */
+static void rebound_engine_says_why_it_does_not_poll(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_GET_EVENTS, 1, ONCE, EPERM);
+  write_until_it_is_asked(f, 1);
+  lose_the_thread_and_rebind(f);
+  assert_true(is_said(reason_of(f), "no polled completions any more: io_uring_enter"));
+  assert_false(is_said(reason_of(f), "with polled completions"));
+  assert_true(is_said(info_of(&f->file).polled_reason, "polled ring has failed"));
+  assert_int_equal(polls(f), 0);
+}
+
+static void rebound_engine_says_what_it_never_had(void** state) {
+  struct fixture* f = *state;
+  fault_fail(CALL_SETUP, 2, ONCE, ENOMEM);
+  start_engine(f, matrix_options());
+  faults_reset();
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+  lose_the_thread_and_rebind(f);
+  assert_true(is_said(reason_of(f), "no polled completions: "));
+  assert_true(is_said(reason_of(f), "ENOMEM"));
+}
+
 /*
  * Registered memory, of which both rings have a table
  */
@@ -544,6 +594,9 @@ int main(int argc, char** argv) {
       TEST_ON(set_up, ring_that_takes_nothing_is_given_up),
       TEST_ON(set_up, ring_that_is_not_enabled_is_given_up),
       TEST_ON(with_a_loop, engine_goes_without_a_ring_that_can_not_be_had),
+      TEST_ON(set_up, rebound_engine_says_that_it_polls),
+      TEST_ON(set_up, rebound_engine_says_why_it_does_not_poll),
+      TEST_ON(with_a_loop, rebound_engine_says_what_it_never_had),
       TEST_ON(set_up, first_use_registers_with_the_polled_ring),
       TEST_ON(set_up, arena_is_registered_with_both),
       TEST_ON(set_up, arena_of_the_polled_ring_alone_is_unregistered),
