@@ -244,7 +244,7 @@ static int has_segments(uvdio_log_t* log, const uvdio__log_batch_t* batch) {
 
 static int is_window_over(const uvdio_log_t* log, const uvdio__log_batch_t* batch) {
   return log->options.window_ms == 0 || log->is_due || log->waiting != NULL ||
-         batch->bytes >= log->options.flush_size || log->state == LOG_CLOSING;
+         batch->bytes >= log->options.flush_size || log->is_closing;
 }
 
 static void on_window_over(uv_timer_t* timer) {

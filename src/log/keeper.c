@@ -18,7 +18,8 @@ static void on_block(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
  * Places for segments
  */
 
-uvdio__log_segment_t* uvdio__log_take_segment(uvdio_log_t* log, uint64_t number) {
+/* Null where all are taken. */
+static uvdio__log_segment_t* take_segment(uvdio_log_t* log, uint64_t number) {
   unsigned i;
 
   assert(number > 0);
@@ -42,7 +43,8 @@ static void on_segment_closed(uvdio_req_t* req, int64_t result) {
   log->run(log);
 }
 
-void uvdio__log_close_segment(uvdio__log_segment_t* segment) {
+/* Its place is free when that has ended. */
+static void close_segment(uvdio__log_segment_t* segment) {
   uvdio_log_t* log = segment->log;
 
   segment->req.data = segment;
@@ -55,7 +57,7 @@ void uvdio__log_close_segment(uvdio__log_segment_t* segment) {
 
 void uvdio__log_switch(uvdio_log_t* log) {
   assert(log->next != NULL && log->next->number == log->current->number + 1);
-  uvdio__log_close_segment(log->current);
+  close_segment(log->current);
   log->current = log->next;
   log->next = NULL;
   log->stats.last_segment = log->current->number;
@@ -77,40 +79,36 @@ static void step(uvdio_log_t* log, uvdio__log_keeper_t next, int error) {
   }
 }
 
-/* A lock on what is written keeps a successor out until the last write of a program that has
- * crashed is done. */
-static unsigned open_flags(void) {
-  return UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_LOCK_EXCLUSIVE;
+/* Writes the keeper's block to where its file begins, with what both kinds have in their head. */
+static int write_block(uvdio_log_t* log, uvdio_file_t* file, uvdio__log_head_t* head,
+                       unsigned flags) {
+  uvdio_buf_t view = uvdio_buf_view_bytes(log->keeper_block, FORMAT_BLOCK);
+
+  head->durable = log->segment_size;
+  head->log = log->number;
+  head->epoch = FORMAT_VERSION;
+  uvdio__log_seal(log->keeper_block, head);
+  return uvdio_write_flags(file, &log->keeper_req, &view, 0, flags, on_block);
 }
 
 static int write_segment_head(uvdio_log_t* log) {
-  uvdio_buf_t view = uvdio_buf_view_bytes(log->keeper_block, FORMAT_BLOCK);
   uvdio__log_head_t head = {0};
 
   head.first = FORMAT_SEGMENT;
   head.position = log->made->number * log->segment_size;
-  head.durable = log->segment_size;
-  head.log = log->number;
-  head.epoch = FORMAT_VERSION;
-  uvdio__log_seal(log->keeper_block, &head);
-  return uvdio_write(&log->made->file, &log->keeper_req, &view, 0, on_block);
+  return write_block(log, &log->made->file, &head, 0);
 }
 
 /* The control file, and with the same content the mark of the lock's file. */
 static int write_control(uvdio_log_t* log, uvdio_file_t* file, unsigned flags) {
-  uvdio_buf_t view = uvdio_buf_view_bytes(log->keeper_block, FORMAT_BLOCK);
   uvdio__log_head_t head = {0};
 
   log->telling = log->cut; /* which may change before this is durable */
   head.used = 16;
   head.first = FORMAT_CONTROL;
-  head.durable = log->segment_size;
-  head.log = log->number;
-  head.epoch = FORMAT_VERSION;
   uvdio__log_put64(log->keeper_block + FORMAT_HEAD, log->oldest);
   uvdio__log_put64(log->keeper_block + FORMAT_HEAD + 8, log->telling);
-  uvdio__log_seal(log->keeper_block, &head);
-  return uvdio_write_flags(file, &log->keeper_req, &view, 0, flags, on_block);
+  return write_block(log, file, &head, flags);
 }
 
 static void open_made(uvdio_log_t* log, uvdio__log_keeper_t next, const char* path,
@@ -123,9 +121,9 @@ static void open_made(uvdio_log_t* log, uvdio__log_keeper_t next, const char* pa
 static void make_or_take(uvdio_log_t* log) {
   log->is_used_again = !log->is_new && log->oldest < log->head;
   if (log->is_used_again) {
-    open_made(log, KEEPER_TAKE, uvdio__log_segment_path(log, log->oldest), open_flags());
+    open_made(log, KEEPER_TAKE, uvdio__log_segment_path(log, log->oldest), LOG_FILE_FLAGS);
   } else { /* "next" may be there from an open that was interrupted */
-    open_made(log, KEEPER_MAKE, uvdio__log_path(log, "next"), open_flags() | UVDIO_OPEN_CREATE);
+    open_made(log, KEEPER_MAKE, uvdio__log_path(log, "next"), LOG_FILE_FLAGS | UVDIO_OPEN_CREATE);
   }
 }
 
@@ -219,7 +217,7 @@ static void give_up(uvdio_log_t* log, int error) {
   }
   if (log->made != NULL) {
     log->make_error = error;
-    uvdio__log_close_segment(log->made);
+    close_segment(log->made);
     log->made = NULL;
     return;
   }
@@ -276,14 +274,12 @@ static void have_next_made(uvdio_log_t* log) {
   if (log->oldest < log->head && is_held(log, log->oldest)) {
     return; /* It is being closed: that calls again. */
   }
-  log->made = uvdio__log_take_segment(log, number);
+  log->made = take_segment(log, number);
   if (log->made == NULL) {
     return; /* The same. */
   }
   if (number <= log->last_found) {
-    step(log, KEEPER_FIND,
-         uvdio_open(log->engine, &log->made->file, &log->keeper_req,
-                    uvdio__log_segment_path(log, number), open_flags(), 0, on_step));
+    open_made(log, KEEPER_FIND, uvdio__log_segment_path(log, number), LOG_FILE_FLAGS);
   } else {
     make_or_take(log);
   }
@@ -295,7 +291,7 @@ static int is_one_to_remove(const uvdio_log_t* log) {
 }
 
 void uvdio__log_keep(uvdio_log_t* log) {
-  int is_over = log->state == LOG_CLOSING && log->is_open && !uvdio__log_has_appends(log);
+  int is_over = log->is_closing && log->is_open && !uvdio__log_has_appends(log);
 
   if (log->keeping != KEEPER_IDLE || log->recovery != NULL || log->error != 0 || is_over) {
     return;
@@ -313,7 +309,7 @@ void uvdio__log_keep(uvdio_log_t* log) {
   if (log->is_new || log->cut > log->head) {
     step(log, KEEPER_CONTROL,
          uvdio_open(log->engine, &log->control_file, &log->keeper_req,
-                    uvdio__log_path(log, "log.new"), open_flags() | UVDIO_OPEN_CREATE, 0600,
+                    uvdio__log_path(log, "log.new"), LOG_FILE_FLAGS | UVDIO_OPEN_CREATE, 0600,
                     on_step));
   } else if (log->is_open && is_one_to_remove(log)) {
     step(log, KEEPER_REMOVE,

@@ -126,7 +126,6 @@ static void look_whether_open(uvdio_log_t* log) {
   if (log->error == 0 && log->current != NULL && !log->is_new && log->keeping == KEEPER_IDLE) {
     log->stats.last_segment = log->current->number;
     log->is_open = 1;
-    log->state = log->state == LOG_OPENING ? LOG_OPEN : log->state;
     tell_of_open(log, 0);
   }
 }
@@ -163,7 +162,7 @@ static void run(uvdio_log_t* log) {
   if (log->error != 0) {
     end_with_error(log);
   }
-  if (log->state == LOG_CLOSING && log->pending == 0 && log->open_cb == NULL &&
+  if (log->is_closing && log->pending == 0 && log->open_cb == NULL &&
       !uvdio__log_has_appends(log) && log->timer != NULL &&
       !uv_is_closing((uv_handle_t*)log->timer)) {
     close_next(log);
@@ -323,7 +322,7 @@ static int check_append(uvdio_log_t* log, const uvdio_log_append_t* append, cons
   if (length > UVDIO_LOG_RECORD_MAX) {
     return UVDIO_ESIZE;
   }
-  if (log->state == LOG_CLOSING) {
+  if (log->is_closing) {
     return UV_EBADF;
   }
   error = check_engine(log);
@@ -407,7 +406,7 @@ int uvdio_log_cut(uvdio_log_t* log, uint64_t lsn) {
   uint64_t number;
   int error = log == NULL ? UV_EINVAL : 0;
 
-  if (error == 0 && log->state == LOG_CLOSING) {
+  if (error == 0 && log->is_closing) {
     error = UV_EBADF;
   }
   error = error != 0 ? error : check_engine(log);
@@ -449,14 +448,14 @@ int uvdio_log_stats_sized(const uvdio_log_t* log, uvdio_log_stats_t* stats, size
 int uvdio_log_close(uvdio_log_t* log, uvdio_log_cb cb, void* arg) {
   int error = log == NULL ? UV_EINVAL : 0;
 
-  if (error == 0 && log->state == LOG_CLOSING) {
+  if (error == 0 && log->is_closing) {
     error = UV_EBADF;
   }
   error = error != 0 ? error : check_engine(log);
   if (error != 0) {
     return error;
   }
-  log->state = LOG_CLOSING;
+  log->is_closing = 1;
   log->close_cb = cb;
   log->close_arg = arg;
   run_soon(log);

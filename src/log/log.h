@@ -13,11 +13,12 @@
  * log.c calls the others, flush.c the keeper, and recover.c flush.c; whatever has ended calls
  * log->run, which is log.c's.
  *
- *   OPENING ----------> OPEN ----------> CLOSING ----------> freed
- *      |  recovered       |   uvdio_log_close   files closed    ^
- *      +------------------+-----------> the same with `error` --+
+ *   being opened ----------> is_open ----------> is_closing ----------> freed
+ *        |       recovered      |    uvdio_log_close      files closed
+ *        +----------------------+-----------> the same with `error`
  *
- * `error` stops everything but the close: nothing is placed, written or acknowledged any more.
+ * A log that is closed before it is open is opened first. `error` stops everything but the close:
+ * nothing is placed, written or acknowledged any more.
  *
  * Batches. Two of them, in a circle: one is filled while the other is being written. A batch lies
  * in one segment, or its first `split` blocks in one and the rest in the next. It is written when
@@ -39,7 +40,9 @@
 #define LOG_PATH_MAX 4096u
 #define LOG_NAME_MAX 32u
 
-typedef enum { LOG_OPENING, LOG_OPEN, LOG_CLOSING } uvdio__log_state_t;
+/* How segments are opened, and what else is written. A lock on what is written keeps a successor
+ * out until the last write of a program that has crashed is done. */
+#define LOG_FILE_FLAGS (UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_LOCK_EXCLUSIVE)
 
 /* An open segment. */
 typedef struct uvdio__log_segment_s {
@@ -92,10 +95,10 @@ struct uvdio_log_s {
   /* Does all that can be done now: called whenever something has ended. May free the log. */
   void (*run)(uvdio_log_t* log);
   uvdio_buf_t memory; /* batches and a block of the keeper's */
-  uvdio__log_state_t state;
   int error;
-  int is_open; /* open_cb was called with 0 */
-  int is_left; /* closed, but for what uvdio_log_destroy() does */
+  int is_open;    /* open_cb was called with 0 */
+  int is_closing; /* uvdio_log_close() was called */
+  int is_left;    /* closed, but for what uvdio_log_destroy() does */
   int is_in_callback;
   unsigned pending; /* requests and closes of the log */
   uvdio_log_options_t options;
@@ -133,7 +136,7 @@ struct uvdio_log_s {
   uvdio_file_t control_file;
   uvdio__log_segment_t* made; /* the one that is made */
   char* keeper_block;
-  int is_new;          /* there is no control file yet */
+  int is_new;          /* there is no control file yet, or the lock's file has no mark */
   int is_used_again;   /* the segment that is made was another one before */
   uint64_t oldest;     /* segments from here on to `head` were cut off, and may be there */
   uint64_t head;       /* the first segment, as the control file says */
@@ -142,8 +145,7 @@ struct uvdio_log_s {
   uint64_t last_found; /* by recovery: the last segment that is there */
 
   uvdio_file_t lock;
-  int has_lock;  /* it is open, or being opened */
-  int is_marked; /* there was a log once */
+  int has_lock; /* it is open, or being opened */
   uvdio_req_t close_req;
   uvdio_req_t check_req;           /* is never submitted */
   uvdio__log_recovery_t* recovery; /* null once it is over */
@@ -209,12 +211,6 @@ void uvdio__log_keep(uvdio_log_t* log);
 
 /* The log goes on in the next segment; the current one is closed. */
 void uvdio__log_switch(uvdio_log_t* log);
-
-/* A place for a segment, or null. */
-uvdio__log_segment_t* uvdio__log_take_segment(uvdio_log_t* log, uint64_t number);
-
-/* Closes a segment's file; its place is free when that has ended. */
-void uvdio__log_close_segment(uvdio__log_segment_t* segment);
 
 /*
  * recover.c

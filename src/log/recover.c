@@ -36,6 +36,7 @@ struct uvdio__log_recovery_s {
   int error;
 
   /* What was found. */
+  int is_marked;      /* the lock's file has its mark: there was a log once */
   int has_end;        /* a block was missing or wrong */
   uint64_t end;       /* its position */
   uint32_t epoch;     /* of the block before */
@@ -74,7 +75,7 @@ static void stop(uvdio__log_recovery_t* r, int64_t error) {
   if (r->in_flight > 0) {
     return;
   }
-  if (uvdio_close(&r->log->read_file, &r->req, on_segment_closed) == 0) {
+  if (uvdio_close(&log->read_file, &r->req, on_segment_closed) == 0) {
     log->pending++;
     return;
   }
@@ -305,10 +306,9 @@ static void read_blocks(uvdio__log_recovery_t* r) {
 static void open_segment(uvdio__log_recovery_t* r) {
   uvdio_log_t* log = r->log;
 
-  expect(r, uvdio_open(log->engine, &r->log->read_file, &r->req,
-                       uvdio__log_segment_path(log, r->number),
-                       UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_LOCK_EXCLUSIVE, 0,
-                       on_segment_open));
+  expect(r,
+         uvdio_open(log->engine, &log->read_file, &r->req, uvdio__log_segment_path(log, r->number),
+                    LOG_FILE_FLAGS, 0, on_segment_open));
 }
 
 static void read_head(uvdio__log_recovery_t* r, uvdio_io_cb cb) {
@@ -432,9 +432,8 @@ static void on_mark_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   uvdio__log_head_t head;
 
   (void)buf; /* the keeper's block */
-  r->log->is_marked = result == (ssize_t)FORMAT_BLOCK &&
-                      uvdio__log_read_head(r->log->keeper_block, &head) &&
-                      head.first == FORMAT_CONTROL;
+  r->is_marked = result == (ssize_t)FORMAT_BLOCK &&
+                 uvdio__log_read_head(r->log->keeper_block, &head) && head.first == FORMAT_CONTROL;
   if (result < 0) {
     stop(r, result);
   } else {
@@ -447,7 +446,7 @@ static void on_mark_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
 static void on_control_open(uvdio_req_t* req, int64_t result) {
   uvdio__log_recovery_t* r = ended(req);
 
-  if (result == UV_ENOENT && r->log->is_marked) {
+  if (result == UV_ENOENT && r->is_marked) {
     stop(r, UVDIO_EDAMAGED);
   } else if (result == UV_ENOENT) {
     begin_new(r);
@@ -547,9 +546,8 @@ int uvdio__log_recover(uvdio_log_t* log) {
     r->chunks[i].base = log->batches[i].base;
   }
   log->recovery = r;
-  error =
-      uvdio_open(log->engine, &log->lock, &r->req, uvdio__log_path(log, "lock"),
-                 UVDIO_OPEN_RW | UVDIO_O_DIRECT_PREFERRED | UVDIO_O_LOCK_EXCLUSIVE, 0600, on_lock);
+  error = uvdio_open(log->engine, &log->lock, &r->req, uvdio__log_path(log, "lock"),
+                     LOG_FILE_FLAGS | UVDIO_O_CREATE, 0600, on_lock);
   if (error != 0) {
     uvdio__log_end_recovery(log);
     return error;
