@@ -418,13 +418,11 @@ int uvdio_log_cut(uvdio_log_t* log, uint64_t lsn) {
     return error;
   }
   number = (lsn < log->durable ? lsn : log->durable) / log->segment_size;
+  log->cut = number > log->cut ? number : log->cut;
   log->make_error = 0;
   log->tidy_error = 0;
-  if (number > log->cut) {
-    log->cut = number;
-    if (!log->is_in_callback) {
-      uvdio__log_keep(log);
-    }
+  if (!log->is_in_callback) { /* else whoever calls back goes on */
+    uvdio__log_keep(log);
   }
   return 0;
 }

@@ -15,6 +15,7 @@
 
 #define RECORDS_MAX 4000u
 #define SEGMENT ((uint64_t)64 * 1024)
+#define FAR_MS 1000000u
 
 /* A log under test, and what is known of its records. */
 struct tested {
@@ -168,20 +169,32 @@ static void assert_all_there(struct tested* t) {
   assert_int_equal(t->first + t->replayed, t->appended);
 }
 
-static struct tested* begin(struct fixture* f, unsigned flags) {
+static struct tested* begin_with(struct fixture* f, uvdio_log_options_t options) {
   memset(&tested, 0, sizeof(tested));
   tested.f = f;
-  tested.options.segment_size = SEGMENT;
-  tested.options.flags = flags;
+  tested.options = options;
   t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
   open_log(&tested);
   return &tested;
+}
+
+static struct tested* begin(struct fixture* f, unsigned flags) {
+  return begin_with(f, (uvdio_log_options_t){.segment_size = SEGMENT, .flags = flags});
 }
 
 static uvdio_log_stats_t log_stats(const struct tested* t) {
   uvdio_log_stats_t stats;
   assert_ok(uvdio_log_stats(t->log, &stats));
   return stats;
+}
+
+/* Of the next replay: records from the first segment on. */
+static void expect_what_was_not_cut(struct tested* t) {
+  uint64_t first_segment = log_stats(t).first_segment;
+  t->first = t->appended;
+  while (t->lsns[t->first - 1] / SEGMENT >= first_segment) {
+    t->first--;
+  }
 }
 
 /*
@@ -274,28 +287,22 @@ static void appends_share_flushes(void** state) {
 }
 
 static void window_gathers(void** state) {
-  struct tested* t = &tested;
-  memset(t, 0, sizeof(*t));
   struct fixture* f = *state;
-  t->f = f;
-  t->options = (uvdio_log_options_t){.segment_size = SEGMENT, .window_ms = 20};
-  t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
-  open_log(t);
+  struct tested* t = begin_with(f, (uvdio_log_options_t){.segment_size = SEGMENT, .window_ms = 20});
   run(f);
   for (unsigned i = 0; i < 50; i++) {
     assert_ok(append(t, 20));
   }
   run(f);
   assert_int_equal(log_stats(t).flushes, 1);
-  t->options.flush_size = 40; /* of the next life */
+  t->options.flush_size = 40; /* of the next life, whose window does not end by itself */
+  t->options.window_ms = FAR_MS;
   assert_all_there(t);
   for (unsigned i = 0; i < 2; i++) {
     assert_ok(append(t, 20));
   }
-  uint64_t before = uv_hrtime();
   run(f);
   assert_int_equal(log_stats(t).flushes, 1);
-  (void)before;
   close_log(t);
 }
 
@@ -319,10 +326,7 @@ static void cut_segments_are_used_again(void** state) {
   assert_true(stats.segments_made < 8);
   assert_true(stats.last_segment > 15 && stats.first_segment + 2 >= stats.last_segment);
   /* Those of the last segment are there, whole, and no others. */
-  t->first = t->appended;
-  while (t->lsns[t->first - 1] / SEGMENT >= stats.first_segment) {
-    t->first--;
-  }
+  expect_what_was_not_cut(t);
   assert_all_there(t);
   assert_int_equal(log_stats(t).first_segment, stats.first_segment);
   assert_missing(t->f, "wal/0000000000000001.seg");
@@ -552,7 +556,7 @@ static void fail_once(struct fixture* f, uvdio_op_t op, int error, uint64_t time
   }
 }
 
-/* No room for the next segment, for a while: the log goes on when a cut has made some. */
+/* No room for the next segment, for a while: it is tried again when it is needed. */
 static void passing_error_is_tried_again(void** state) {
   struct tested* t = begin(*state, 0);
   run_log(t);
@@ -596,11 +600,31 @@ static void segments_that_stay_stop_nobody(void** state) {
     assert_ok(i % 7 != 6 ? 0 : uvdio_log_cut(t->log, t->lsns[i]));
     run_log(t);
   }
-  uvdio_log_stats_t stats = log_stats(t);
-  t->first = t->appended;
-  while (t->lsns[t->first - 1] / SEGMENT >= stats.first_segment) {
-    t->first--;
+  expect_what_was_not_cut(t);
+  assert_all_there(t);
+  close_log(t);
+}
+
+/* What a cut could not do is done by the next one, and by that alone: nothing else goes on. */
+static void next_cut_does_what_the_last_one_could_not(void** state) {
+  struct tested* t = begin(*state, 0);
+  const char* first = "wal/0000000000000001.seg";
+  run_log(t);
+  for (unsigned i = 0; i < 20; i++) {
+    assert_ok(append(t, 20000));
+    run_log(t);
   }
+  fail_once(t->f, UVDIO_OP_UNLINK, UV_EPERM, 1);
+  for (unsigned i = 0; i < 2; i++) {
+    assert_ok(uvdio_log_cut(t->log, t->lsns[19]));
+    run_log(t);
+    if (i == 0) {
+      open_now(t->f, &t->f->other, first, UVDIO_O_DIRECT_PREFERRED);
+      close_other(t->f);
+    }
+  }
+  assert_missing(t->f, first);
+  expect_what_was_not_cut(t);
   assert_all_there(t);
   close_log(t);
 }
@@ -622,14 +646,9 @@ static void late_callback_finds_no_engine(uvdio_log_append_t* append, int status
 }
 
 static void engine_closes_within_a_window(void** state) {
-  struct tested* t = &tested;
   struct fixture* f = *state;
+  struct tested* t = begin_with(f, (uvdio_log_options_t){.segment_size = SEGMENT, .window_ms = 30});
   uvdio_log_append_t one = {.data = t};
-  memset(t, 0, sizeof(*t));
-  t->f = f;
-  t->options = (uvdio_log_options_t){.segment_size = SEGMENT, .window_ms = 30};
-  t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
-  open_log(t);
   run_log(t);
   assert_ok(uvdio_log_append(t->log, &one, "x", 1, late_callback_finds_no_engine));
   assert_ok(t_engine_close(f->engine, on_engine_closed));
@@ -713,14 +732,9 @@ static void callback_may_close_the_log(void** state) {
 }
 
 static void no_more_waits_than_is_allowed(void** state) {
-  struct tested* t = &tested;
-  struct fixture* f = *state;
-  memset(t, 0, sizeof(*t));
-  t->f = f;
-  t->options =
-      (uvdio_log_options_t){.segment_size = SEGMENT, .buffer_size = 2 * PAGE, .waiting_max = 10000};
-  t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
-  open_log(t);
+  struct tested* t = begin_with(
+      *state, (uvdio_log_options_t){
+                  .segment_size = SEGMENT, .buffer_size = 2 * PAGE, .waiting_max = 10000});
   unsigned accepted = 0;
   int code = 0;
   while ((code = append(t, 3000)) == 0) {
@@ -851,6 +865,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, passing_error_is_tried_again),
       TEST_ON(fixture_engine, lasting_error_stops_the_log),
       TEST_ON(fixture_engine, segments_that_stay_stop_nobody),
+      TEST_ON(fixture_engine, next_cut_does_what_the_last_one_could_not),
       TEST_ON(fixture_engine, log_being_opened_is_not_destroyed),
       TEST_ON(fixture_engine, engine_closes_within_a_window),
       TEST_ON(fixture_engine, second_log_is_kept_out),
