@@ -24,6 +24,7 @@ set(uvdio_sources
   src/log/paths.c
   src/log/format.c
   src/log/crc32c.c
+  src/stream/frames.c
   src/stream/reader.c
   src/stream/ticker.c
   src/stream/writer.c

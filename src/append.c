@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "growth.h"
+#include "refusal.h"
 #include "sized.h"
 
 #define BUFFER_SIZE_DEFAULT ((size_t)128 * 1024)
@@ -46,7 +48,6 @@ struct uvdio_appender_s {
   int is_closing;
   int is_cutting; /* the close has submitted its last requests */
   int is_syncing;
-  int is_growing;
   unsigned pending; /* requests of the appender */
 
   uvdio_append_t* first; /* those without a callback yet */
@@ -57,7 +58,6 @@ struct uvdio_appender_s {
   uint64_t end;       /* of the bytes that are in a slot */
   uint64_t submitted; /* of those whose write was submitted */
   uint64_t written;   /* of those that are in the file, as all before them */
-  uint64_t room;      /* the file's size once all that was submitted has ended */
 
   /* Appends in the order of their last byte: sequence numbers. */
   uint64_t placed;
@@ -67,8 +67,7 @@ struct uvdio_appender_s {
   uint64_t covered; /* by the sync that runs */
   uint64_t synced;
 
-  uint64_t grow; /* the next step; 0: none */
-  uint64_t grown;
+  uvdio__growth_t growth;
 
   uvdio_req_t start_req; /* also what the close of a failed appender waits for */
   uvdio_req_t grow_req;
@@ -111,13 +110,9 @@ static int count(uvdio_appender_t* a, int error) {
   return 1;
 }
 
-/* The checks of every operation, and nothing else: no file takes a write at this offset. */
 static int check(uvdio_appender_t* a) {
-  uvdio_buf_t view = uvdio_buf_view_bytes(a->tail, a->block);
-  int error = uvdio_write(a->file, &a->check_req, &view, UINT64_MAX, on_written);
-
-  assert(error != 0);
-  return error == UVDIO_EALIGN || error == UVDIO_EOFFSET ? 0 : error;
+  return uvdio__refusal(uvdio_write, a->file, &a->check_req,
+                        uvdio_buf_view_bytes(a->tail, a->block));
 }
 
 /*
@@ -128,28 +123,17 @@ static void on_grown(uvdio_req_t* req, int64_t result) {
   uvdio_appender_t* a = req->data;
 
   a->pending--;
-  a->is_growing = 0;
-  if (result < 0) {
-    a->grow = 0;
-  }
+  uvdio__growth_end(&a->growth, result);
   run(a);
 }
 
-/* Before a write that ends there. Never below what was submitted: room is behind it. */
+/* Before a write that ends there. */
 static void grow_ahead(uvdio_appender_t* a, uint64_t end) {
-  uint64_t base = a->room > end ? a->room : end;
+  uint64_t size = uvdio__growth_next(&a->growth, end);
 
-  if (a->grow == 0 || a->is_growing || base > (uint64_t)INT64_MAX - a->grow ||
-      (a->room >= end && a->room - end >= a->grown / 2)) {
-    return;
+  if (size != 0 && count(a, uvdio_truncate(a->file, &a->grow_req, size, on_grown))) {
+    uvdio__growth_begin(&a->growth, size);
   }
-  if (!count(a, uvdio_truncate(a->file, &a->grow_req, base + a->grow, on_grown))) {
-    return;
-  }
-  a->is_growing = 1;
-  a->room = base + a->grow;
-  a->grown = a->grow;
-  a->grow = a->grow > a->options.grow_max / 2 ? a->options.grow_max : 2 * a->grow;
 }
 
 static void on_cut(uvdio_req_t* req, int64_t result) {
@@ -164,9 +148,9 @@ static void on_cut(uvdio_req_t* req, int64_t result) {
 
 /* To the last byte that was submitted. */
 static void cut(uvdio_appender_t* a) {
-  if (a->room != a->submitted &&
+  if (a->growth.room != a->submitted &&
       count(a, uvdio_truncate(a->file, &a->cut_req, a->submitted, on_cut))) {
-    a->room = a->submitted;
+    a->growth.room = a->submitted;
   }
 }
 
@@ -291,7 +275,7 @@ static void submit_slot(uvdio_appender_t* a, slot_t* slot) {
   }
   a->is_filling = 0;
   a->submitted = a->end;
-  a->room = a->room > end ? a->room : end;
+  uvdio__growth_write(&a->growth, end);
 }
 
 /*
@@ -489,7 +473,7 @@ static void on_size(uvdio_req_t* req, int64_t result) {
     a->end = is_given ? a->options.size : (uint64_t)result;
     a->submitted = a->end;
     a->written = a->end;
-    a->room = (uint64_t)result;
+    a->growth.room = (uint64_t)result;
     cut(a);
     if (a->error == 0) {
       (void)count(a, uvdio_sync_data(a->file, &a->start_req, on_prepared));
@@ -582,7 +566,8 @@ static void set_up(uvdio_appender_t* a, uvdio_file_t* file, const uvdio_appender
   a->options = *options;
   a->block = block;
   if ((options->flags & (UVDIO_APPEND_NO_GROWTH | UVDIO_APPEND_EXACT_SIZE)) == 0) {
-    a->grow = options->grow_min;
+    a->growth.step = options->grow_min;
+    a->growth.step_max = options->grow_max;
   }
   a->start_req.data = a;
   a->grow_req.data = a;

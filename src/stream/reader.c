@@ -10,14 +10,13 @@
 #include <assert.h>
 #include <string.h>
 
+#include "frames.h"
+#include "refusal.h"
 #include "sized.h"
 #include "ticker.h"
 #include "uvdio/class.h"
 #include "uvdio/stream.h"
 
-#define WINDOW_BYTES ((size_t)8 * 1024 * 1024)
-#define WINDOW_LOW 4u
-#define WINDOW_HIGH 128u
 /* Windows without a wait after which the window may shrink, at most. */
 #define PATIENCE_MAX 64u
 /* Blocks by which a history judges. */
@@ -455,16 +454,8 @@ static int end_with(uvdio_reader_t* r, int status) {
   return status;
 }
 
-static void on_nothing(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
-  (void)req;
-  (void)result;
-  (void)buf;
-  assert(0);
-}
-
-/* The checks of every operation, and nothing else: no file is read at this offset. */
+/* A class that is full is waited for. */
 static int check(uvdio_reader_t* r) {
-  uvdio_buf_t view;
   int error;
 
   if (r == NULL) {
@@ -473,12 +464,9 @@ static int check(uvdio_reader_t* r) {
   if (r->is_asking) {
     return UV_EBUSY;
   }
-  view = uvdio_buf_wrap(r->memory.base, UVDIO_PAGE_SIZE);
-  error = uvdio_read(r->file, &r->check_req, &view, UINT64_MAX, on_nothing);
-  assert(error != 0);
-  if (error == UVDIO_EALIGN || error == UVDIO_EOFFSET || error == UVDIO_EFULL) {
-    error = 0;
-  }
+  error = uvdio__refusal(uvdio_read, r->file, &r->check_req,
+                         uvdio_buf_wrap(r->memory.base, UVDIO_PAGE_SIZE));
+  error = error == UVDIO_EFULL ? 0 : error;
   return error == 0 && r->is_closing ? UV_EBADF : error;
 }
 
@@ -691,7 +679,6 @@ int uvdio_reader_info_sized(const uvdio_reader_t* reader, uvdio_reader_info_t* i
 
 static int check_options(const uvdio_reader_options_t* options) {
   if ((options->flags & ~UVDIO_READER_FULL_WINDOW) != 0 ||
-      options->window_max > UVDIO_STREAM_WINDOW_MAX || options->class_number >= UVDIO_CLASSES ||
       (options->named_cb != NULL && (options->begin != 0 || options->end != 0))) {
     return UV_EINVAL;
   }
@@ -699,13 +686,8 @@ static int check_options(const uvdio_reader_options_t* options) {
 }
 
 static void set_window_max(uvdio_reader_options_t* options, const uvdio_arena_info_t* arena) {
-  size_t window = options->window_max;
+  size_t window = uvdio__stream_window(options->window_max, arena->frame_size);
 
-  if (window == 0) {
-    window = WINDOW_BYTES / arena->frame_size;
-    window = window < WINDOW_LOW ? WINDOW_LOW : window;
-    window = window > WINDOW_HIGH ? WINDOW_HIGH : window;
-  }
   options->window_max = (unsigned)(window < arena->frame_count ? window : arena->frame_count);
 }
 
@@ -743,20 +725,10 @@ static int allocate(uvdio_reader_t** reader, const uvdio_reader_options_t* optio
   return 0;
 }
 
-static int check_frames(const uvdio_file_t* file, const uvdio_arena_info_t* arena) {
-  uvdio_file_info_t info;
-  int error = uvdio_file_info(file, &info);
-
-  if (error == 0 &&
-      (arena->frame_size % info.offset_align != 0 || arena->frame_size % info.memory_align != 0)) {
-    error = UVDIO_EALIGN;
-  }
-  return error;
-}
-
 int uvdio_reader_create_sized(uvdio_reader_t** reader, uvdio_file_t* file, uvdio_arena_t* arena,
                               const uvdio_reader_options_t* options, size_t size) {
   uvdio_arena_info_t frames;
+  uvdio_file_info_t info;
   uvdio_reader_options_t own;
   uvdio_reader_t* r;
   int error = reader == NULL || file == NULL || arena == NULL ? UV_EINVAL : 0;
@@ -765,9 +737,9 @@ int uvdio_reader_create_sized(uvdio_reader_t** reader, uvdio_file_t* file, uvdio
   if (error == 0 && options != NULL) {
     error = uvdio__sized_in(&own, sizeof(own), options, size);
   }
+  error = error != 0 ? error : uvdio__stream_check(own.window_max, own.class_number);
   error = error != 0 ? error : check_options(&own);
-  error = error != 0 ? error : uvdio_arena_info(arena, &frames);
-  error = error != 0 ? error : check_frames(file, &frames);
+  error = error != 0 ? error : uvdio__stream_look(file, arena, &info, &frames);
   if (error != 0) {
     return error;
   }

@@ -11,14 +11,14 @@
 #include <assert.h>
 #include <string.h>
 
+#include "frames.h"
+#include "growth.h"
+#include "refusal.h"
 #include "sized.h"
 #include "ticker.h"
 #include "uvdio/class.h"
 #include "uvdio/stream.h"
 
-#define WINDOW_BYTES ((size_t)8 * 1024 * 1024)
-#define WINDOW_LOW 4u
-#define WINDOW_HIGH 128u
 #define GROW_MIN ((uint64_t)1024 * 1024)
 #define GROW_MAX ((uint64_t)32 * 1024 * 1024)
 #define ALL_FLAGS (UVDIO_WRITER_NO_GROWTH | UVDIO_WRITER_DURABLE)
@@ -58,10 +58,7 @@ struct uvdio_writer_s {
 
   uint64_t end;     /* of the bytes that were given */
   uint64_t written; /* of those that are in the file, as all before them */
-  uint64_t room;    /* the file's size once all that was submitted has ended */
-  uint64_t grow;    /* the next step; 0: none */
-  uint64_t grown;   /* the last one */
-  int is_growing;
+  uvdio__growth_t growth;
 
   unsigned oldest;
   unsigned used; /* slots */
@@ -141,40 +138,18 @@ static void on_grown(uvdio_req_t* req, int64_t result) {
   uvdio_writer_t* w = req->data;
 
   w->pending--;
-  w->is_growing = 0;
-  if (result < 0) {
-    w->grow = 0;
-  }
+  uvdio__growth_end(&w->growth, result);
   go_on(w);
 }
 
-/* Where the file is to end, for a write that ends there; 0: it is large enough. */
-static uint64_t next_size(uvdio_writer_t* w, uint64_t end) {
-  uint64_t base = w->room > end ? w->room : end;
-  uint64_t hinted = w->options.begin + w->options.size_hint;
-
-  if (w->grow == 0 || w->is_growing || (w->room >= end && w->room - end >= w->grown / 2)) {
-    return 0;
-  }
-  if (hinted > base && w->grown == 0) {
-    return hinted;
-  }
-  return base > (uint64_t)INT64_MAX - w->grow ? 0 : base + w->grow;
-}
-
+/* Before a write that ends there. The write needs no growth: its errors are none. */
 static void grow_ahead(uvdio_writer_t* w, uint64_t end) {
-  uint64_t size = next_size(w, end);
+  uint64_t size = uvdio__growth_next(&w->growth, end);
 
-  if (size == 0 || uvdio_truncate(w->file, &w->grow_req, size, on_grown) != 0) {
-    return;
+  if (size != 0 && uvdio_truncate(w->file, &w->grow_req, size, on_grown) == 0) {
+    w->pending++;
+    uvdio__growth_begin(&w->growth, size);
   }
-  w->pending++;
-  w->is_growing = 1;
-  w->grown = size != w->options.begin + w->options.size_hint ? w->grow : 0;
-  if (w->grown != 0 && w->grow < GROW_MAX) {
-    w->grow *= 2;
-  }
-  w->room = size;
 }
 
 /*
@@ -219,7 +194,7 @@ static int send_slot(uvdio_writer_t* w, slot_t* slot) {
   if (!count(w, error)) {
     return 0;
   }
-  w->room = w->room > end ? w->room : end;
+  uvdio__growth_write(&w->growth, end);
   w->sent++;
   return 1;
 }
@@ -430,27 +405,16 @@ static void go_on(uvdio_writer_t* w) {
  * The calls
  */
 
-static void on_nothing(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
-  (void)req;
-  (void)result;
-  (void)buf;
-  assert(0);
-}
-
-/* The checks of every operation, and nothing else: no file takes a write at this offset. */
+/* A class that is full is waited for. */
 static int check(uvdio_writer_t* w) {
-  uvdio_buf_t view;
   int error;
 
   if (w == NULL) {
     return UV_EINVAL;
   }
-  view = uvdio_buf_view_bytes(w->tail, w->block);
-  error = uvdio_write(w->file, &w->check_req, &view, UINT64_MAX, on_nothing);
-  assert(error != 0);
-  if (error == UVDIO_EALIGN || error == UVDIO_EOFFSET || error == UVDIO_EFULL) {
-    error = 0;
-  }
+  error =
+      uvdio__refusal(uvdio_write, w->file, &w->check_req, uvdio_buf_view_bytes(w->tail, w->block));
+  error = error == UVDIO_EFULL ? 0 : error;
   return error == 0 && w->stage != OPEN ? UV_EBADF : error;
 }
 
@@ -632,25 +596,13 @@ int uvdio_writer_destroy(uvdio_writer_t* writer) {
  */
 
 static int check_options(const uvdio_writer_options_t* options) {
-  if ((options->flags & ~ALL_FLAGS) != 0 || options->window_max > UVDIO_STREAM_WINDOW_MAX ||
-      options->class_number >= UVDIO_CLASSES) {
+  if ((options->flags & ~ALL_FLAGS) != 0) {
     return UV_EINVAL;
   }
   return options->begin > (uint64_t)INT64_MAX ||
                  options->size_hint > (uint64_t)INT64_MAX - options->begin
              ? UVDIO_EOFFSET
              : 0;
-}
-
-static void set_window_max(uvdio_writer_options_t* options, const uvdio_arena_info_t* arena) {
-  size_t window = options->window_max;
-
-  if (window == 0) {
-    window = WINDOW_BYTES / arena->frame_size;
-    window = window < WINDOW_LOW ? WINDOW_LOW : window;
-    window = window > WINDOW_HIGH ? WINDOW_HIGH : window;
-  }
-  options->window_max = (unsigned)window;
 }
 
 /* The tail, which is aligned, then the structures. */
@@ -685,8 +637,10 @@ static void set_up(uvdio_writer_t* w, uvdio_file_t* file, uvdio_arena_t* arena) 
   w->arena = arena;
   w->end = w->options.begin;
   w->written = w->options.begin;
-  w->room = w->options.begin;
-  w->grow = (w->options.flags & UVDIO_WRITER_NO_GROWTH) != 0 ? 0 : GROW_MIN;
+  w->growth.room = w->options.begin;
+  w->growth.first = w->options.begin + w->options.size_hint;
+  w->growth.step = (w->options.flags & UVDIO_WRITER_NO_GROWTH) != 0 ? 0 : GROW_MIN;
+  w->growth.step_max = GROW_MAX;
   w->grow_req.data = w;
   w->end_req.data = w;
   w->sync_req.data = w;
@@ -694,27 +648,20 @@ static void set_up(uvdio_writer_t* w, uvdio_file_t* file, uvdio_arena_t* arena) 
   uvdio__ticker_init(&w->ticker, file, w->options.class_number, &w->pending, on_tick, w);
 }
 
-static int check_alignment(const uvdio_file_info_t* info, const uvdio_arena_info_t* frames,
-                           uint64_t begin) {
-  return begin % info->offset_align != 0 || frames->frame_size % info->offset_align != 0 ||
-                 frames->frame_size % info->memory_align != 0
-             ? UVDIO_EALIGN
-             : 0;
-}
-
 static int create(uvdio_writer_t** writer, uvdio_file_t* file, uvdio_arena_t* arena,
                   uvdio_writer_options_t* options) {
   uvdio_arena_info_t frames;
   uvdio_file_info_t info;
   uvdio_writer_t* w;
-  int error = uvdio_arena_info(arena, &frames);
+  int error = uvdio__stream_look(file, arena, &info, &frames);
 
-  error = error != 0 ? error : uvdio_file_info(file, &info);
-  error = error != 0 ? error : check_alignment(&info, &frames, options->begin);
+  if (error == 0 && options->begin % info.offset_align != 0) {
+    error = UVDIO_EALIGN;
+  }
   if (error != 0) {
     return error;
   }
-  set_window_max(options, &frames);
+  options->window_max = uvdio__stream_window(options->window_max, frames.frame_size);
   error = allocate(&w, options, info.offset_align);
   if (error != 0) {
     return error;
@@ -741,6 +688,7 @@ int uvdio_writer_create_sized(uvdio_writer_t** writer, uvdio_file_t* file, uvdio
   if (error == 0 && options != NULL) {
     error = uvdio__sized_in(&own, sizeof(own), options, size);
   }
+  error = error != 0 ? error : uvdio__stream_check(own.window_max, own.class_number);
   error = error != 0 ? error : check_options(&own);
   return error != 0 ? error : create(writer, file, arena, &own);
 }
