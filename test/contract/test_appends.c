@@ -60,14 +60,8 @@ static int add(unsigned i, size_t length, unsigned flags) {
   return uvdio_append(appender, &appends[i], source + (size_t)i * 1000, length, flags, on_append);
 }
 
-/* The tracker knows nothing of appenders, but counts requests. */
 static void finish(struct fixture* f) {
-  watch_for_hang("an appender");
-  while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
-  }
-  watch_for_hang(NULL);
-  f->tracker.accepted = (unsigned)stats_of(f).submitted;
-  f->tracker.finished = (unsigned)stats_of(f).completed;
+  run_untracked(f);
   assert_int_equal(disorder, 0);
 }
 
@@ -78,20 +72,7 @@ static void close_appender(struct fixture* f) {
 }
 
 static void assert_bytes(struct fixture* f, const uvdio_append_t* append, unsigned i) {
-  uvdio_req_t req = {0};
-  uvdio_buf_t buf;
-  assert_ok(uvdio_buf_alloc(&buf, uvdio_range_size(&f->file, append->offset, append->length), 0));
-  assert_ok(uvdio_read_range(&f->file, &req, &buf, append->offset, append->length, NULL));
-  uvdio_buf_t view = uvdio_range_view(&req, &buf);
-  assert_int_equal(view.len, append->length);
-  assert_memory_equal(view.base, source + (size_t)i * 1000, view.len);
-  assert_ok(uvdio_buf_release(&buf));
-}
-
-static uint64_t size_of_file(struct fixture* f) {
-  uvdio_req_t req = {0};
-  assert_ok(uvdio_size(&f->file, &req, NULL));
-  return (uint64_t)req.result;
+  assert_bytes_at(f, append->offset, source + (size_t)i * 1000, append->length);
 }
 
 /*

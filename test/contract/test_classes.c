@@ -65,6 +65,11 @@ static uvdio_class_stats_t told(const struct fixture* f, unsigned class) {
   return stats;
 }
 
+static void assert_one_waits_in_each(const struct fixture* f) {
+  assert_int_equal(told(f, A).waiting, 1);
+  assert_int_equal(told(f, B).waiting, 1);
+}
+
 static uvdio_device_model_t some_model(void) {
   uvdio_device_model_t model = {.depth = 4,
                                 .bytes_in_flight = 16 * PAGE,
@@ -446,8 +451,7 @@ static void limit_that_is_set_again_forgives_nothing(void** state) {
   set_class(f, B, (uvdio_class_options_t){.bytes_max = MIB});
   read_in(f, A, 1);
   read_in(f, B, 1);
-  assert_int_equal(told(f, A).waiting, 1);
-  assert_int_equal(told(f, B).waiting, 1);
+  assert_one_waits_in_each(f);
   run(f);
 }
 
@@ -476,8 +480,7 @@ static void both_limits_hold(void** state) {
   read_in(f, B, PAGES);
   read_in(f, A, 1);
   read_in(f, B, 1);
-  assert_int_equal(told(f, A).waiting, 1);
-  assert_int_equal(told(f, B).waiting, 1);
+  assert_one_waits_in_each(f);
   assert_ok(uvdio_engine_cancel(f->engine));
   run(f);
 }
@@ -490,8 +493,7 @@ static void smallest_limits_hold(void** state) {
     read_in(f, A, 1);
     read_in(f, B, 1);
   }
-  assert_int_equal(told(f, A).waiting, 1);
-  assert_int_equal(told(f, B).waiting, 1);
+  assert_one_waits_in_each(f);
   assert_ok(uvdio_engine_cancel(f->engine));
   run(f);
 }

@@ -70,12 +70,6 @@ static void let_go(unsigned first, unsigned count) {
   }
 }
 
-static size_t frames_out(const struct fixture* f) {
-  uvdio_arena_info_t info;
-  assert_ok(uvdio_arena_info(f->arena, &info));
-  return info.frames_out;
-}
-
 static void give_back(struct tracked_op* op) {
   for (unsigned i = 0; i < op->frame_count; i++) {
     if (uvdio_buf_release(&op->frames[i]) != 0) {

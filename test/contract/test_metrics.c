@@ -591,17 +591,16 @@ static void waiting_in_a_world_is_the_backend(void** state) {
   uvdio_fault_rule_t slow = {.op = UVDIO_OP_WRITE};
   slow.fault.kind = UVDIO_FAULT_DELAY;
   slow.fault.steps = 2000;
-  if (f->sim != NULL) {
-    assert_ok(uvdio_sim_add_rule(f->sim, &slow));
+  if (f->sim == NULL) {
+    SKIP("about worlds");
   }
+  assert_ok(uvdio_sim_add_rule(f->sim, &slow));
   start(f, NULL);
   write_page(f, 0);
   run(f);
   uvdio_histogram_t wait = stage_of(f, UVDIO_OP_WRITE, UVDIO_CLASS_ANY, UVDIO_STAGE_WAIT);
   uvdio_histogram_t backend = stage_of(f, UVDIO_OP_WRITE, UVDIO_CLASS_ANY, UVDIO_STAGE_BACKEND);
-  if (f->sim != NULL) {
-    assert_true(uvdio_histogram_mean(&backend) > uvdio_histogram_mean(&wait));
-  }
+  assert_true(uvdio_histogram_mean(&backend) > uvdio_histogram_mean(&wait));
 }
 
 static void start_and_write(struct tracked_op* op) {

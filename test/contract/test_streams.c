@@ -65,22 +65,6 @@ static uvdio_reader_info_t info(void) {
   return told;
 }
 
-static size_t frames_out(const struct fixture* f) {
-  uvdio_arena_info_t told;
-  assert_ok(uvdio_arena_info(f->arena, &told));
-  return told.frames_out;
-}
-
-/* The tracker knows nothing of streams, but counts requests. */
-static void settle(struct fixture* f) {
-  watch_for_hang("a stream");
-  while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
-  }
-  watch_for_hang(NULL);
-  f->tracker.accepted = (unsigned)stats_of(f).submitted;
-  f->tracker.finished = (unsigned)stats_of(f).completed;
-}
-
 /* A take, and the loop until it has a result. */
 static int take(struct fixture* f, uvdio_block_t* block) {
   int status = uvdio_reader_take(reader, block);
@@ -124,7 +108,7 @@ static void close_reader(struct fixture* f) {
   closes = 0;
   assert_ok(uvdio_reader_close(reader, on_closed, &closes));
   assert_int_equal(closes, 0);
-  settle(f);
+  run_untracked(f);
   assert_int_equal(closes, 1);
   assert_int_equal(frames_out(f), 0);
 }
@@ -190,7 +174,7 @@ static void taken_frames_outlive_the_stream(void** state) {
     memset(blocks[i].buf.base, (int)i + 1, FRAME);
   }
   assert_ok(uvdio_reader_close(reader, on_closed, &closes));
-  settle(f);
+  run_untracked(f);
   assert_int_equal(closes, 1);
   assert_int_equal(frames_out(f), COUNT_OF(blocks));
   for (unsigned i = 0; i < COUNT_OF(blocks); i++) {
@@ -230,7 +214,7 @@ static unsigned take_all_and_wait(struct fixture* f) {
     taken++;
   }
   assert_code(status, UV_EAGAIN);
-  settle(f);
+  run_untracked(f);
   return taken;
 }
 
@@ -295,7 +279,7 @@ static void window_grows_once_for_a_block(void** state) {
 
 static void take_one(struct fixture* f) {
   uvdio_block_t block;
-  settle(f);
+  run_untracked(f);
   assert_ok(uvdio_reader_take(reader, &block));
   assert_ok(uvdio_buf_release(&block.buf));
 }
@@ -330,7 +314,7 @@ static void window_shrinks_for_a_slow_consumer(void** state) {
   for (unsigned i = 0; i < 100; i++) {
     take_one(f);
   }
-  settle(f);
+  run_untracked(f);
   assert_int_equal(frames_out(f), 1);
   unsigned waited = (unsigned)info().waited;
   (void)take_all_and_wait(f);
@@ -352,7 +336,7 @@ static void window_is_bounded(void** state) {
   assert_int_equal(info().window, 3);
   assert_int_equal(frames_out(f), 3);
   for (unsigned i = 0; i < 10; i++) {
-    settle(f);
+    run_untracked(f);
     assert_int_equal(frames_out(f), 3); /* Nobody takes. */
   }
   close_reader(f);
@@ -404,7 +388,7 @@ static void nothing_is_read_behind_the_end(void** state) {
   assert_result(t_truncate(op_now(&f->tracker), &f->file, 2 * FRAME), 0);
   create(f, &options);
   assert_int_equal(take_from(f, 0), FRAME);
-  settle(f);
+  run_untracked(f);
   before = stats_of(f).submitted;
   assert_int_equal(take_from(f, FRAME), 2 * FRAME);
   assert_end(f, UV_EOF);
@@ -568,7 +552,7 @@ static void seek_keeps_what_was_read_ahead(void** state) {
   uvdio_reader_options_t options = {.window_max = 8, .flags = UVDIO_READER_FULL_WINDOW};
   create(f, &options);
   (void)take_from(f, 0);
-  settle(f);
+  run_untracked(f);
   uint64_t before = stats_of(f).submitted;
   assert_ok(uvdio_reader_seek(reader, FRAME + 7, 0));
   assert_ok(uvdio_reader_seek(reader, FRAME + 9, 0));
@@ -648,7 +632,7 @@ static void seek_answers_a_wait(void** state) {
               : i == 1 ? uvdio_reader_seek(reader, 7, 7)
                        : uvdio_reader_seek(reader, SIZE, 0));
     assert_int_equal(waits_ended, 0);
-    settle(f);
+    run_untracked(f);
     assert_int_equal(waits_ended, 1);
     if (i == 0) {
       (void)take_from(f, 20 * FRAME);
@@ -682,7 +666,7 @@ static void close_comes_at_any_time(void** state) {
     assert_code(uvdio_reader_wait(reader, on_ready, &waits_ended), UV_EBADF);
     assert_code(uvdio_reader_seek(reader, 0, 0), UV_EBADF);
     assert_int_equal(waits_ended + closes, 0);
-    settle(f);
+    run_untracked(f);
     assert_int_equal(closes, 1);
     assert_int_equal(waits_ended, waits);
     assert_code(waits ? wait_status : UV_ECANCELED, UV_ECANCELED);
@@ -715,7 +699,7 @@ static void callbacks_may_take_and_close(void** state) {
     closes = 0;
     assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
     assert_ok(uvdio_reader_wait(reader, on_chain, &limit));
-    settle(f);
+    run_untracked(f);
     assert_int_equal(closes, 1);
     assert_true(chained <= 41 && (chained >= limit || chained == 41));
     assert_int_equal(frames_out(f), 0);
@@ -730,7 +714,7 @@ static void destroy_needs_no_turn_of_the_loop(void** state) {
   create(f, NULL);
   assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
   assert_code(uvdio_reader_destroy(reader), UV_EBUSY);
-  settle(f);
+  run_untracked(f);
   assert_true(frames_out(f) > 0);
   assert_ok(uvdio_reader_destroy(reader));
   assert_int_equal(frames_out(f), 0);
@@ -741,7 +725,7 @@ static void closed_file_leaves_a_reader_to_destroy(void** state) {
   uvdio_block_t block;
   create(f, NULL);
   (void)take_from(f, 0);
-  settle(f);
+  run_untracked(f);
   assert_result(t_close(op_now(&f->tracker), &f->file), 0);
   assert_code(uvdio_reader_take(reader, &block), UV_EBADF);
   assert_code(uvdio_reader_close(reader, on_closed, &closes), UV_EBADF);
@@ -799,7 +783,7 @@ static void stream_waits_for_frames(void** state) {
   run_for_a_while(f, 5, 0);
   assert_int_equal(waits_ended, 0);
   assert_ok(uvdio_buf_release(&taken[0]));
-  settle(f);
+  run_untracked(f);
   assert_int_equal(waits_ended, 1);
   assert_int_equal(take_from(f, 0), FRAME);
   assert_int_equal(take_from(f, FRAME), 2 * FRAME);
@@ -831,14 +815,14 @@ static void seek_and_close_end_a_wait_for_frames(void** state) {
       }
       watch_for_hang(NULL);
       assert_ok(uvdio_buf_release(&taken[0]));
-      settle(f);
+      run_untracked(f);
       assert_int_equal(frames_out(f), FRAMES - 1);
       assert_end(f, UV_EOF);
       assert_ok(uvdio_arena_acquire(f->arena, &taken[0]));
     }
     closes = 0;
     assert_ok(uvdio_reader_close(reader, on_closed, &closes));
-    settle(f);
+    run_untracked(f);
     assert_int_equal(closes, 1);
     for (unsigned k = 0; k < FRAMES; k++) {
       assert_ok(uvdio_buf_release(&taken[k]));
@@ -865,7 +849,7 @@ static void streams_share_an_arena(void** state) {
     closes = 0;
     assert_int_equal(at[i], SIZE);
     assert_ok(uvdio_reader_close(readers[i], on_closed, &closes));
-    settle(f);
+    run_untracked(f);
     assert_int_equal(closes, 1);
   }
   assert_int_equal(frames_out(f), 0);
@@ -892,7 +876,7 @@ static void full_class_slows_the_stream_down(void** state) {
     assert_end(f, UV_EOF);
     closes = 0;
     assert_ok(uvdio_reader_close(reader, on_closed, &closes));
-    settle(f);
+    run_untracked(f);
     assert_int_equal(closes, 1);
     reader = other;
     for (at = 0; at < SIZE;) {
@@ -923,7 +907,7 @@ static void error_comes_in_its_turn(void** state) {
   (void)take_from(f, 0);
   (void)take_from(f, FRAME);
   assert_end(f, UV_EIO);
-  settle(f);
+  run_untracked(f);
   assert_int_equal(frames_out(f), 0);
   assert_ok(uvdio_reader_seek(reader, 3 * FRAME, 0));
   (void)take_from(f, 3 * FRAME);
@@ -960,7 +944,7 @@ static void cancelled_reads_are_an_error(void** state) {
   create(f, &options);
   assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
   assert_ok(uvdio_file_cancel(&f->file));
-  settle(f);
+  run_untracked(f);
   while ((status = take(f, &block)) == 0 && at < SIZE) {
     assert_int_equal(block.offset, at);
     at += block.view.len;
@@ -981,7 +965,7 @@ static void file_may_shrink_and_grow(void** state) {
   for (unsigned i = 0; i < 5; i++) {
     at = take_from(f, at);
   }
-  settle(f);
+  run_untracked(f);
   assert_result(t_truncate(op_now(&f->tracker), &f->file, 9 * FRAME + 100), 0);
   while (at < 9 * FRAME) {
     at = take_from(f, at);
@@ -1010,7 +994,7 @@ static void end_that_was_read_stays_the_end(void** state) {
   assert_result(t_truncate(op_now(&f->tracker), &f->file, 2 * FRAME + 100), 0);
   create(f, &options);
   assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
-  settle(f);
+  run_untracked(f);
   (void)take_from(f, 0);
   put(f, &f->file, 2 * FRAME, 4 * FRAME, 1);
   (void)take_from(f, FRAME);
@@ -1026,7 +1010,7 @@ static void file_that_grows_is_followed(void** state) {
   assert_result(t_truncate(op_now(&f->tracker), &f->file, 4 * FRAME), 0);
   create(f, NULL);
   at = take_from(f, at);
-  settle(f);
+  run_untracked(f);
   put(f, &f->file, 4 * FRAME, 3 * FRAME, 1);
   while (at < 4 * FRAME) {
     at = take_from(f, at);

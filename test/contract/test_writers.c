@@ -58,22 +58,6 @@ static void create(struct fixture* f, const uvdio_writer_options_t* options) {
   assert_ok(uvdio_writer_create(&writer, &f->file, f->arena, options));
 }
 
-static size_t frames_out(const struct fixture* f) {
-  uvdio_arena_info_t told;
-  assert_ok(uvdio_arena_info(f->arena, &told));
-  return told.frames_out;
-}
-
-/* The tracker knows nothing of streams, but counts requests. */
-static void settle(struct fixture* f) {
-  watch_for_hang("a stream");
-  while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
-  }
-  watch_for_hang(NULL);
-  f->tracker.accepted = (unsigned)stats_of(f).submitted;
-  f->tracker.finished = (unsigned)stats_of(f).completed;
-}
-
 /* Gives so many bytes, and waits for room where there is none; returns the first error. */
 static int give(struct fixture* f, size_t length) {
   size_t end = given + length;
@@ -101,31 +85,17 @@ static int give(struct fixture* f, size_t length) {
   return 0;
 }
 
-static uint64_t size_of_file(struct fixture* f) {
-  uvdio_req_t req = {0};
-  assert_ok(uvdio_size(&f->file, &req, NULL));
-  return (uint64_t)req.result;
-}
-
 /* So many bytes of the content lie in the file from there on. */
 static void assert_content_at(struct fixture* f, uint64_t offset, size_t length) {
-  uvdio_req_t req = {0};
-  uvdio_buf_t buf;
-  if (length == 0) {
-    return;
+  if (length > 0) {
+    assert_bytes_at(f, offset, content, length);
   }
-  assert_ok(uvdio_buf_alloc(&buf, uvdio_range_size(&f->file, offset, length), 0));
-  assert_ok(uvdio_read_range(&f->file, &req, &buf, offset, length, NULL));
-  uvdio_buf_t view = uvdio_range_view(&req, &buf);
-  assert_int_equal(view.len, length);
-  assert_memory_equal(view.base, content, length);
-  assert_ok(uvdio_buf_release(&buf));
 }
 
 static void close_writer(struct fixture* f, int status) {
   assert_ok(uvdio_writer_close(writer, on_told, &closed));
   assert_int_equal(closed.count, 0);
-  settle(f);
+  run_untracked(f);
   assert_int_equal(closed.count, 1);
   assert_code(closed.status, status);
   assert_int_equal(frames_out(f), 0);
@@ -243,7 +213,7 @@ static void flush_waits_for_all_writes(void** state) {
     assert_int_equal(taken, (FRAMES - 2) * FRAME + i);
     given = (size_t)taken;
     assert_ok(uvdio_writer_flush(writer, on_flushed, f));
-    settle(f);
+    run_untracked(f);
     assert_int_equal(flushed.count, 1);
     assert_int_equal(frames_at_flush, 0);
     close_at(f, 0);
@@ -260,18 +230,18 @@ static void flush_tells_what_is_in_the_file(void** state) {
     assert_int_equal(flushed.count, i);
     size_t there = given;
     assert_ok(give(f, 10)); /* waits for the block's write */
-    settle(f);
+    run_untracked(f);
     assert_int_equal(flushed.count, i + 1);
     assert_code(flushed.status, 0);
     assert_content_at(f, 0, there);
     assert_zeros_behind(f, there);
   }
-  settle(f);
+  run_untracked(f);
   assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
-  settle(f);
+  run_untracked(f);
   assert_ok(uvdio_writer_flush(writer, on_told, &flushed)); /* nothing is left to be written */
   assert_int_equal(flushed.count, 31);
-  settle(f);
+  run_untracked(f);
   assert_int_equal(flushed.count, 32);
   close_at(f, 0);
 }
@@ -283,12 +253,12 @@ static void sync_comes_behind_its_bytes(void** state) {
   assert_ok(uvdio_writer_sync(writer, on_told, &synced));
   assert_code(uvdio_writer_sync(writer, on_told, &synced), UV_EBUSY);
   assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
-  settle(f);
+  run_untracked(f);
   assert_int_equal(synced.count, 1);
   assert_code(synced.status, 0);
   assert_true(flushed.order < synced.order);
   assert_ok(uvdio_writer_sync(writer, on_told, &synced));
-  settle(f);
+  run_untracked(f);
   assert_int_equal(synced.count, 2);
   close_at(f, 0);
 }
@@ -301,7 +271,7 @@ static void failed_sync_stops_the_stream(void** state) {
   assert_ok(give(f, 3 * FRAME + 5));
   add_rule(f, rule);
   assert_ok(uvdio_writer_sync(writer, on_told, &synced));
-  settle(f);
+  run_untracked(f);
   assert_int_equal(synced.count, 1);
   assert_code(synced.status, UV_EIO);
   assert_code(uvdio_writer_write(writer, content, 1), UV_EIO);
@@ -392,7 +362,7 @@ static void window_bounds_what_is_out(void** state) {
   assert_ok(uvdio_buf_release(&frame));
   assert_ok(uvdio_writer_wait(writer, on_told, &room));
   assert_code(uvdio_writer_wait(writer, on_told, &room), UV_EBUSY);
-  settle(f);
+  run_untracked(f);
   assert_int_equal(room.count, 1);
   assert_code(uvdio_writer_wait(writer, on_told, &room), UV_EALREADY);
   assert_ok(give(f, 7 * FRAME));
@@ -413,7 +383,7 @@ static void stream_waits_for_frames(void** state) {
     assert_int_equal(room.count, 0);
     if (i == 0) {
       assert_ok(uvdio_writer_close(writer, on_told, &closed));
-      settle(f);
+      run_untracked(f);
       assert_code(room.status, UV_ECANCELED);
       assert_code(closed.status, 0);
       assert_true(room.order < closed.order);
@@ -421,7 +391,7 @@ static void stream_waits_for_frames(void** state) {
     }
   }
   assert_ok(uvdio_buf_release(&taken[0]));
-  settle(f);
+  run_untracked(f);
   assert_int_equal(room.count, 1);
   assert_code(room.status, 0);
   assert_ok(give(f, 5 * FRAME));
@@ -440,7 +410,7 @@ static void full_class_slows_the_stream_down(void** state) {
   create(f, NULL);
   assert_ok(give(f, SIZE));
   assert_ok(uvdio_writer_close(writer, on_told, &closed));
-  settle(f);
+  run_untracked(f);
   assert_code(closed.status, 0);
   assert_ok(uvdio_file_set_class(&f->file, UVDIO_CLASS_DEFAULT));
   assert_int_equal(size_of_file(f), SIZE);
@@ -466,7 +436,7 @@ static void size_is_kept_ahead(void** state) {
     assert_result(t_truncate(op_now(&f->tracker), &f->file, 0), 0);
     create(f, &cases[i].options);
     assert_ok(give(f, FRAME - cases[i].options.begin));
-    settle(f);
+    run_untracked(f);
     assert_int_equal(size_of_file(f), cases[i].size);
     close_at(f, cases[i].options.begin);
   }
@@ -495,7 +465,7 @@ static void full_disk_is_told(void** state) {
   create(f, NULL);
   assert_ok(give(f, 2 * FRAME));
   assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
-  settle(f);
+  run_untracked(f);
   assert_code(flushed.status, 0);
   assert_code(give(f, SIZE - given), UV_ENOSPC);
   assert_code(uvdio_writer_write(writer, content, 1), UV_ENOSPC);
@@ -559,7 +529,7 @@ static void cancelled_writes_stop_the_stream(void** state) {
   assert_true(taken > 0);
   assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
   assert_ok(uvdio_file_cancel(&f->file));
-  settle(f);
+  run_untracked(f);
   assert_int_equal(flushed.count, 1);
   assert_true(flushed.status == 0 || flushed.status == UV_ECANCELED);
   close_writer(f, flushed.status);
@@ -582,7 +552,7 @@ static void close_comes_at_any_time(void** state) {
     assert_code(uvdio_writer_wait(writer, on_told, &room), UV_EBADF);
     assert_code(uvdio_writer_flush(writer, on_told, &flushed), UV_EBADF);
     assert_code(uvdio_writer_sync(writer, on_told, &synced), UV_EBADF);
-    settle(f);
+    run_untracked(f);
     assert_int_equal(closed.count, 1);
     assert_code(closed.status, 0);
     assert_int_equal(flushed.count, flushes);
@@ -613,7 +583,7 @@ static void callbacks_may_write_and_close(void** state) {
   chained = 0;
   assert_ok(uvdio_writer_flush(writer, on_chain, NULL));
   assert_int_equal(given, 0);
-  settle(f);
+  run_untracked(f);
   assert_int_equal(closed.count, 1);
   assert_code(closed.status, 0);
   assert_in_range(chained, 1, 999);
@@ -626,7 +596,7 @@ static void destroy_leaves_the_file(void** state) {
   create(f, NULL);
   assert_ok(give(f, FRAME));
   assert_code(uvdio_writer_destroy(writer), UV_EBUSY);
-  settle(f);
+  run_untracked(f);
   assert_ok(give(f, 10));
   assert_ok(uvdio_writer_destroy(writer));
   assert_int_equal(frames_out(f), 0);
@@ -637,7 +607,7 @@ static void closed_file_leaves_a_writer_to_destroy(void** state) {
   struct fixture* f = *state;
   create(f, NULL);
   assert_ok(give(f, FRAME + 10));
-  settle(f);
+  run_untracked(f);
   assert_result(t_close(op_now(&f->tracker), &f->file), 0);
   assert_code(uvdio_writer_write(writer, content, 1), UV_EBADF);
   assert_code(uvdio_writer_close(writer, on_told, &closed), UV_EBADF);
@@ -728,7 +698,7 @@ static void answers_do_not_wait_for_a_frame(void** state) {
   uvdio_buf_t frames[FRAMES];
   create(f, NULL);
   assert_ok(give(f, FRAME));
-  settle(f);
+  run_untracked(f);
   for (unsigned i = 0; i < FRAMES; i++) {
     assert_ok(uvdio_arena_acquire(f->arena, &frames[i]));
   }
@@ -746,7 +716,7 @@ static void answers_do_not_wait_for_a_frame(void** state) {
   for (unsigned i = 0; i < FRAMES; i++) {
     assert_ok(uvdio_buf_release(&frames[i]));
   }
-  settle(f);
+  run_untracked(f);
   assert_int_equal(room.count, 1);
   assert_ok(room.status);
   close_at(f, 0);
@@ -762,7 +732,7 @@ static void put_sends_what_is_in_its_way(void** state) {
   memcpy(page.base, content + PAGE, PAGE);
   assert_code(uvdio_writer_put(writer, &page), UV_EAGAIN);
   assert_ok(uvdio_writer_wait(writer, on_told, &room));
-  settle(f);
+  run_untracked(f);
   assert_int_equal(room.count, 1);
   assert_ok(uvdio_writer_put(writer, &page));
   given += PAGE;

@@ -31,16 +31,6 @@ static void on_append(uvdio_append_t* append, int64_t result) {
   *(unsigned*)append->data += append->result == result;
 }
 
-/* The tracker knows nothing of appenders, but counts requests. */
-static void finish(struct fixture* f) {
-  watch_for_hang("an appender");
-  while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
-  }
-  watch_for_hang(NULL);
-  f->tracker.accepted = (unsigned)stats_of(f).submitted;
-  f->tracker.finished = (unsigned)stats_of(f).completed;
-}
-
 static int add(unsigned i, size_t length, unsigned flags, unsigned* ended) {
   appends[i].data = ended;
   return uvdio_append(appender, &appends[i], source, length, flags, on_append);
@@ -50,7 +40,7 @@ static void close_appender(struct fixture* f, int64_t result) {
   unsigned ended = 0;
   ending.data = &ended;
   assert_ok(uvdio_appender_close(appender, &ending, on_append));
-  finish(f);
+  run_untracked(f);
   assert_int_equal(ended, 1);
   assert_code(ending.result, result);
 }
@@ -72,11 +62,11 @@ static void growth_that_fails_stops_and_nothing_else(void** state) {
   unsigned ended = 0;
   need_faults();
   assert_ok(uvdio_appender_create(&appender, &f->file, &options));
-  finish(f);
+  run_untracked(f);
   fault_fail(CALL_FTRUNCATE, 1, ONCE, EFBIG);
   for (unsigned i = 0; i < 3; i++) {
     assert_ok(add(i, 4 * PAGE, 0, &ended));
-    finish(f);
+    run_untracked(f);
     assert_code(appends[i].result, 4 * PAGE);
     assert_size(f, &f->file, (int64_t)(4 * (i + 1) * PAGE));
   }
@@ -94,7 +84,7 @@ static void growth_may_end_last(void** state) {
     SKIP("what the kernel has can't be held");
   }
   assert_ok(uvdio_appender_create(&appender, &f->file, NULL));
-  finish(f);
+  run_untracked(f);
   faults_reset();
   fault_hold(CALL_FTRUNCATE, 1);
   assert_ok(add(0, 100, 0, &ended));
@@ -113,7 +103,7 @@ static void growth_may_end_last(void** state) {
   (void)uv_run(&f->loop, UV_RUN_NOWAIT);
   assert_int_equal(ended, 1);
   fault_release(CALL_FTRUNCATE);
-  finish(f);
+  run_untracked(f);
   assert_int_equal(ended, 2);
   assert_code(ending.result, UV_ECANCELED);
 }
@@ -126,13 +116,13 @@ static void error_of_a_write_or_a_sync_ends_all(void** state) {
     unsigned ended = 0;
     open_now(f, &f->other, "other", UVDIO_OPEN_RW);
     assert_ok(uvdio_appender_create(&appender, &f->other, NULL));
-    finish(f);
+    run_untracked(f);
     faults_reset();
     fault_fail(calls[i], 1, ONCE, EREMOTEIO);
     int code = uv_translate_sys_error(EREMOTEIO);
     assert_ok(add(0, 100, UVDIO_APPEND_DURABLE, &ended));
     assert_ok(add(1, 100, UVDIO_APPEND_DURABLE, &ended));
-    finish(f);
+    run_untracked(f);
     assert_int_equal(ended, 2);
     assert_code(appends[0].result, code);
     assert_code(appends[1].result, code);
@@ -147,7 +137,7 @@ static void error_of_the_last_truncate_is_the_closes(void** state) {
   need_faults();
   assert_ok(uvdio_appender_create(&appender, &f->file, NULL));
   assert_ok(add(0, 100, 0, &ended));
-  finish(f);
+  run_untracked(f);
   assert_code(appends[0].result, 100);
   fault_fail(CALL_FTRUNCATE, 1, ONCE, EREMOTEIO);
   close_appender(f, uv_translate_sys_error(EREMOTEIO));
@@ -161,11 +151,11 @@ static void error_of_a_truncate_before_a_sync_ends_all(void** state) {
   unsigned ended = 0;
   need_faults();
   assert_ok(uvdio_appender_create(&appender, &f->file, &options));
-  finish(f);
+  run_untracked(f);
   faults_reset();
   fault_fail(CALL_FTRUNCATE, 1, ONCE, EREMOTEIO);
   assert_ok(add(0, 100, UVDIO_APPEND_DURABLE, &ended));
-  finish(f);
+  run_untracked(f);
   assert_int_equal(fault_hits(CALL_FTRUNCATE), 1);
   assert_code(appends[0].result, uv_translate_sys_error(EREMOTEIO));
   assert_over(f, uv_translate_sys_error(EREMOTEIO));
@@ -181,7 +171,7 @@ static void assert_preparation_fails(struct fixture* f, enum fault_call call, ui
   int code = uv_translate_sys_error(EREMOTEIO);
   assert_ok(uvdio_appender_create(&appender, &f->file, &options));
   assert_ok(add(0, 100, 0, &ended));
-  finish(f);
+  run_untracked(f);
   assert_int_equal(fault_hits(call), 1);
   assert_int_equal(ended, 1);
   assert_code(appends[0].result, code);
@@ -214,7 +204,7 @@ static void tail_that_is_not_there_ends_all(void** state) {
   fault_shorten(CALL_PREAD, 1, FOR_GOOD, 0);
   assert_ok(uvdio_appender_create(&appender, &f->file, NULL));
   assert_ok(add(0, 100, 0, &ended));
-  finish(f);
+  run_untracked(f);
   assert_code(appends[0].result, UVDIO_ESHORTREAD);
   assert_over(f, UVDIO_ESHORTREAD);
 }
@@ -229,7 +219,7 @@ static void request_that_is_refused_ends_all(void** state) {
     unsigned ended = 0;
     open_now(f, &f->other, "other", UVDIO_OPEN_RW);
     assert_ok(uvdio_appender_create(&appender, &f->other, &options));
-    finish(f);
+    run_untracked(f);
     fault_fail(CALL_FSYNC, 1, ONCE, EIO);
     assert_result(t_sync_all(op_now(&f->tracker), &f->other), UV_EIO);
     assert_code(add(0, 100, 0, &ended), UV_EIO);
@@ -246,7 +236,7 @@ static void sync_that_is_refused_ends_all(void** state) {
   need_faults();
   assert_ok(uvdio_appender_create(&appender, &f->file, NULL));
   assert_ok(add(0, 100, 0, &ended));
-  finish(f);
+  run_untracked(f);
   fault_fail(CALL_FSYNC, 1, ONCE, EIO);
   assert_result(t_sync_all(op_now(&f->tracker), &f->file), UV_EIO);
   appends[1].data = &ended;

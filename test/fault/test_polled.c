@@ -241,12 +241,11 @@ static void refused_read_takes_the_ordinary_ring(void** state) {
   assert_unpolled(f, "EOPNOTSUPP");
 }
 
-/* Each by itself: none is lost, and none that comes later is tried. */
-static void all_that_are_refused_take_the_ordinary_ring(void** state) {
-  struct fixture* f = *state;
+/* Of several writes at a time so many are tried, and refused; all end well. */
+static void write_refused(struct fixture* f, unsigned tried) {
   struct tracked_op* writes[WRITES];
   skip_without_faults();
-  fault_fail(CALL_PWRITE, 1, WRITES, EOPNOTSUPP);
+  fault_fail(CALL_PWRITE, 1, tried, EOPNOTSUPP);
   for (unsigned i = 0; i < WRITES; i++) {
     writes[i] = write_page(f, i);
   }
@@ -255,27 +254,20 @@ static void all_that_are_refused_take_the_ordinary_ring(void** state) {
     assert_result(writes[i], PAGE);
     assert_holds(f, &f->file, (uint64_t)i * PAGE, PAGE, i);
   }
-  assert_int_equal(stats_of(f).polled, WRITES);
-  assert_int_equal(stats_of(f).unpolled, WRITES);
+  assert_int_equal(stats_of(f).polled, tried);
+  assert_int_equal(stats_of(f).unpolled, tried);
+}
+
+/* Each by itself: none is lost, and none that comes later is tried. */
+static void all_that_are_refused_take_the_ordinary_ring(void** state) {
+  struct fixture* f = *state;
+  write_refused(f, WRITES);
   assert_unpolled(f, "EOPNOTSUPP");
 }
 
 /* Those that wait for room are not even tried. */
 static void what_waits_is_not_tried(void** state) {
-  struct fixture* f = *state;
-  struct tracked_op* writes[WRITES];
-  skip_without_faults();
-  fault_fail(CALL_PWRITE, 1, DEPTH, EOPNOTSUPP);
-  for (unsigned i = 0; i < WRITES; i++) {
-    writes[i] = write_page(f, i);
-  }
-  run(f);
-  for (unsigned i = 0; i < WRITES; i++) {
-    assert_result(writes[i], PAGE);
-    assert_holds(f, &f->file, (uint64_t)i * PAGE, PAGE, i);
-  }
-  assert_int_equal(stats_of(f).polled, DEPTH);
-  assert_int_equal(stats_of(f).unpolled, DEPTH);
+  write_refused(*state, DEPTH);
 }
 
 /* Errors of the disk are the request's, and no reason to give polling up. */

@@ -159,6 +159,22 @@ void run_once(struct fixture* f) {
   run(f);
 }
 
+void count_untracked(struct fixture* f) {
+  f->tracker.accepted = (unsigned)stats_of(f).submitted;
+  f->tracker.finished = (unsigned)stats_of(f).completed;
+}
+
+void run_untracked(struct fixture* f) {
+  run(f);
+  count_untracked(f);
+}
+
+size_t frames_out(const struct fixture* f) {
+  uvdio_arena_info_t info;
+  assert_ok(uvdio_arena_info(f->arena, &info));
+  return info.frames_out;
+}
+
 void run_until_it_sleeps(struct fixture* f) {
   do {
     uv_run(&f->loop, UV_RUN_NOWAIT);
@@ -198,6 +214,23 @@ unsigned run_for_a_while(struct fixture* f, unsigned ms, int spin) {
   uv_close((uv_handle_t*)&idle, NULL);
   uv_run(&f->loop, UV_RUN_NOWAIT);
   return turns;
+}
+
+uint64_t size_of_file(struct fixture* f) {
+  uvdio_req_t req = {0};
+  assert_ok(uvdio_size(&f->file, &req, NULL));
+  return (uint64_t)req.result;
+}
+
+void assert_bytes_at(struct fixture* f, uint64_t offset, const char* bytes, size_t length) {
+  uvdio_req_t req = {0};
+  uvdio_buf_t buf;
+  assert_ok(uvdio_buf_alloc(&buf, uvdio_range_size(&f->file, offset, length), 0));
+  assert_ok(uvdio_read_range(&f->file, &req, &buf, offset, length, NULL));
+  uvdio_buf_t view = uvdio_range_view(&req, &buf);
+  assert_int_equal(view.len, length);
+  assert_memory_equal(view.base, bytes, length);
+  assert_ok(uvdio_buf_release(&buf));
 }
 
 void assert_content(struct fixture* f, const char* name, unsigned seed) {

@@ -22,6 +22,10 @@ struct tracked_op* write_page_of(struct fixture* f, uvdio_file_t* file, uint64_t
 void assert_content(struct fixture* f, const char* name, unsigned seed);
 void assert_missing(struct fixture* f, const char* name);
 
+/* The size of the fixture's file; bytes lie in it from there on. */
+uint64_t size_of_file(struct fixture* f);
+void assert_bytes_at(struct fixture* f, uint64_t offset, const char* bytes, size_t length);
+
 /* Closes f->other at once. */
 void close_other(struct fixture* f);
 
@@ -50,6 +54,14 @@ void need_two_backends(const uvdio_file_t* file);
 
 /* One request that changes nothing, and the loop until it has ended. */
 void run_once(struct fixture* f);
+
+/* The tracker knows no requests of groups, appenders, streams and logs: as many have ended as were
+ * accepted. The same, after the loop's end (run()). */
+void count_untracked(struct fixture* f);
+void run_untracked(struct fixture* f);
+
+/* How many frames of the fixture's arena are out. */
+size_t frames_out(const struct fixture* f);
 
 /* Runs the loop, without waiting, until it wants to sleep. */
 void run_until_it_sleeps(struct fixture* f);

@@ -36,6 +36,7 @@ static const struct expected {
     {"writes of another class need not wait for the sync that fails", "fault_syncs.*", NULL},
     {"this process may not use the real-time priority", "contract_classes.*", NULL},
     {"about workers: the pool only", "contract_metrics.*", NULL},
+    {"about worlds", "contract_metrics.*", NULL},
     {"a world has rules of its own", "contract_metrics.memory.sim", NULL},
     {"this libuv does not measure the loop's idle time", "contract_metrics.*", NULL},
     {"a worker has to give the kernel's context back", AIO, NULL},

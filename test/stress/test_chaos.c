@@ -32,6 +32,7 @@
 #include "model.h"
 #include "model_log.h"
 #include "model_names.h"
+#include "ops.h"
 #include "uvdio/group.h"
 #include "uvdio/metrics.h"
 
@@ -912,12 +913,6 @@ static int begin(void** state) {
   return failed;
 }
 
-/* The tracker knows no requests of groups and appenders: as many have ended as were accepted. */
-static void count_what_is_not_tracked(struct fixture* f) {
-  f->tracker.accepted = (unsigned)stats_of(f).submitted;
-  f->tracker.finished = (unsigned)stats_of(f).completed;
-}
-
 static int end(void** state) {
   struct fixture* f = *state;
   chaos.budget = 0;
@@ -927,7 +922,7 @@ static int end(void** state) {
   } else {
     model_log_end(&chaos.log, &f->loop);
     model_names_end(&chaos.names, f->engine, &f->loop);
-    count_what_is_not_tracked(f);
+    count_untracked(f);
   }
   model_log_bury(&chaos.log, 0);
   check_log();
