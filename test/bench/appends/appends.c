@@ -50,7 +50,7 @@ typedef struct {
 } appends_t;
 
 static series_t series_of(const appends_t* appends, int method) {
-  return (series_t){appends->samples, appends->rounds, sizeof(sample_t),
+  return (series_t){appends->samples, (size_t)appends->rounds, sizeof(sample_t),
                     (size_t)method * sizeof(double)};
 }
 

@@ -72,7 +72,7 @@ typedef struct {
   (offsetof(sample_t, member) + (size_t)((run)*LOADS + (load)) * sizeof(double))
 
 static series_t series_of(const classes_t* classes, size_t member) {
-  return (series_t){classes->samples, classes->rounds, sizeof(sample_t), member};
+  return (series_t){classes->samples, (size_t)classes->rounds, sizeof(sample_t), member};
 }
 
 static double median_of(const classes_t* classes, size_t member) {

@@ -47,12 +47,12 @@ typedef struct {
 } streams_t;
 
 static series_t series_of(const streams_t* streams, int method) {
-  return (series_t){streams->samples, streams->rounds, sizeof(sample_t),
+  return (series_t){streams->samples, (size_t)streams->rounds, sizeof(sample_t),
                     (size_t)method * sizeof(double)};
 }
 
 static series_t pages_of(const streams_t* streams, int method) {
-  return (series_t){streams->samples, streams->rounds, sizeof(sample_t),
+  return (series_t){streams->samples, (size_t)streams->rounds, sizeof(sample_t),
                     (size_t)(STREAMS_METHODS + method) * sizeof(double)};
 }
 
