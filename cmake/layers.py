@@ -21,6 +21,7 @@ import tempfile
 # bottom:
 MAY_USE = {
     "cli": "",
+    "examples": "",
     "bench": "cli",
     "group": "sized",
     "append": "sized growth refusal",
@@ -77,7 +78,7 @@ MAY_USE = {
 }
 # What every module of the library may use beside the public headers. Of these, os uses none.
 FOR_ALL = "os allocator error list compiler sized trace debug".split()
-PUBLIC_ONLY = ("cli", "bench", "group", "append", "log", "stream", "metrics_print")
+PUBLIC_ONLY = ("cli", "bench", "examples", "group", "append", "log", "stream", "metrics_print")
 PROGRAMS = ("cli", "bench")  # of these, which may call the others as well
 # Headers that are not their namesake's: the engine's structure is known far below the engine.
 HEADERS = {"src/engine.h": "engine.h", "src/iteration.h": "engine"}
