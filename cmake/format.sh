@@ -33,11 +33,11 @@ case ${major:-0} in
 esac
 
 if [ "$check" = no ]; then
-  sources c h | xargs "$formatter" -i
+  sources c h cpp hpp | xargs "$formatter" -i
   exit
 fi
 differing=0
-for source in $(sources c h); do
+for source in $(sources c h cpp hpp); do
   "$formatter" "$source" | diff -u --label "$source" --label "$source, laid out" "$source" - ||
     differing=$((differing + 1))
 done

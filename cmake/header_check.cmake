@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Every public header compiles alone, first and twice: as C, and as C++ where there is a compiler
-# for it. The headers are globbed on purpose: one that was forgotten in a list would never be
-# checked.
+# for it; uvdio.hpp as C++20. The headers are globbed on purpose: one that was forgotten in a list
+# would never be checked.
 
 file(GLOB_RECURSE public_headers CONFIGURE_DEPENDS
   RELATIVE "${PROJECT_SOURCE_DIR}/include" "include/*.h")
@@ -30,4 +30,8 @@ if(CMAKE_CXX_COMPILER)
   enable_language(CXX)
   uvdio_check_headers(uvdio_header_check_cxx cpp)
   set_target_properties(uvdio_header_check_cxx PROPERTIES CXX_STANDARD 11 CXX_STANDARD_REQUIRED ON)
+  set(public_headers uvdio.hpp)
+  uvdio_check_headers(uvdio_header_check_cxx20 cpp)
+  set_target_properties(uvdio_header_check_cxx20 PROPERTIES CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON
+    CXX_EXTENSIONS OFF)
 endif()

@@ -5,7 +5,8 @@
 
 include(CMakePackageConfigHelpers)
 
-install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h"
+  PATTERN "*.hpp")
 if(UVDIO_BUILD_CLI)
   install(TARGETS uvdio_cli RUNTIME)
 endif()

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uvdio.hpp: what coroutines are given, what releases itself, and what ends the program.
+ *
+ *   test_cxx BACKEND
+ */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uvdio.hpp>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+extern "C" {
+#include <setjmp.h>
+#include <stdarg.h>
+/* cmocka wants the three before. */
+#include <cmocka.h>
+}
+
+static uvdio_backend_t backend;
+static std::size_t allocations;
+
+void* operator new(std::size_t size) {
+  void* memory = std::malloc(size);
+  allocations++;
+  if (memory == nullptr) {
+    std::abort();
+  }
+  return memory;
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+
+/* A loop and an engine; `run` runs a test's task to its end, and nothing is left then. */
+class world {
+ public:
+  world() noexcept {
+    uvdio_engine_options_t options{};
+    options.backend = backend;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    auto made = uvdio::engine::create(&loop, options);
+    assert_true(made.has_value());
+    engine = std::move(*made);
+  }
+  ~world() noexcept {
+    if (engine.raw() != nullptr) {
+      engine = uvdio::engine();
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+  }
+  void run(uvdio::task<bool> test) noexcept {
+    bool has_ended = false;
+    uvdio::start(std::move(test), [&](bool passed) {
+      assert_true(passed);
+      has_ended = true;
+    });
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(has_ended);
+  }
+  uv_loop_t loop;
+  uvdio::engine engine;
+};
+
+static void assert_none(std::error_code error) {
+  assert_int_equal(error.value(), 0);
+}
+
+static const char path[] = "cxx.file";
+
+static uvdio::buffer page(char fill) {
+  uvdio::buffer made = std::move(*uvdio::buffer::page());
+  std::memset(made.data(), fill, made.size());
+  return made;
+}
+
+static uvdio::task<bool> round_trip(uvdio::engine& engine) {
+  uvdio::file file;
+  assert_none(co_await file.open(engine, path, UVDIO_OPEN_CREATE));
+  auto [written, back] = co_await file.write(page('a'), 4096);
+  assert_int_equal(*written, 4096);
+  char* memory = back.data();
+  assert_none(co_await file.sync_data());
+  assert_none(co_await file.sync_all());
+  assert_int_equal(*co_await file.size(), 8192);
+  assert_none(back.resize(0));
+  auto read = co_await file.read(std::move(back), 4096);
+  assert_int_equal(*read.bytes, 4096);
+  assert_ptr_equal(read.buf.data(), memory);
+  assert_int_equal(read.buf.bytes()[4095], 'a');
+  auto range = co_await file.read_range(std::move(*uvdio::buffer::allocate(8192)), 4090, 10);
+  assert_int_equal(*range.bytes, 10);
+  assert_int_equal(range.inside.size(), 10);
+  assert_int_equal(range.inside[5], 0);
+  assert_int_equal(range.inside[6], 'a');
+  assert_none(co_await file.truncate(4096));
+  assert_int_equal(*co_await file.size(), 4096);
+  co_return !co_await file.close();
+}
+
+static void bytes_go_there_and_come_back(void**) {
+  world here;
+  here.run(round_trip(here.engine));
+}
+
+static uvdio::task<bool> errors(uvdio::engine& engine) {
+  uvdio::file file;
+  auto missing = co_await file.open(engine, "cxx.missing", UVDIO_OPEN_READ);
+  assert_true(missing == std::errc::no_such_file_or_directory);
+  assert_int_equal(missing.value(), UV_ENOENT);
+  assert_string_equal(missing.message().c_str(), uvdio_strerror(UV_ENOENT));
+  assert_none(co_await file.open(engine, path, UVDIO_OPEN_CREATE));
+  /* refused by the call: nobody waits */
+  auto odd = co_await file.write(page('a'), 1);
+  assert_true(odd.bytes.error() == UVDIO_EALIGN);
+  assert_true(odd.bytes.error() != UVDIO_EOFFSET);
+  assert_non_null(odd.buf.data());
+  assert_int_equal(odd.buf.size(), 4096);
+  /* delivered: the buffer comes back with what arrived */
+  auto at_end = co_await file.read_exact(std::move(odd.buf), 0);
+  assert_true(at_end.bytes.error() == UVDIO_ESHORTREAD);
+  assert_non_null(at_end.buf.data());
+  assert_int_equal(at_end.buf.size(), 0);
+  auto none = co_await file.read(uvdio::buffer(), 0);
+  assert_true(none.bytes.error() == std::errc::invalid_argument);
+  auto range = co_await file.read_range(std::move(at_end.buf), 10, 10);
+  assert_int_equal(*range.bytes, 0);
+  assert_int_equal(range.inside.size(), 0);
+  assert_none(co_await file.close());
+  auto closed = co_await file.size();
+  assert_int_equal(closed.error().value(), UV_EBADF);
+  co_return true;
+}
+
+static void errors_are_told_and_buffers_come_back(void**) {
+  world here;
+  here.run(errors(here.engine));
+}
+
+static uvdio::task<bool> many_reads(uvdio::engine& engine) {
+  uvdio::file file;
+  assert_none(co_await file.open(engine, path, UVDIO_OPEN_CREATE));
+  auto back = std::move((co_await file.write(page('a'), 0)).buf);
+  std::size_t before = allocations;
+  for (int i = 0; i < 1000; i++) {
+    auto read = co_await file.read(std::move(back), 0);
+    assert_int_equal(*read.bytes, 4096);
+    back = std::move(read.buf);
+  }
+  assert_int_equal(allocations, before);
+  co_return true; /* the file closes itself */
+}
+
+static void an_operation_allocates_nothing(void**) {
+  world here;
+  here.run(many_reads(here.engine));
+}
+
+static uvdio::task<int> immediate(int value) {
+  co_return value;
+}
+
+static uvdio::task<bool> many_tasks() {
+  int sum = 0;
+  for (int i = 0; i < 100000; i++) {
+    sum += co_await immediate(1);
+  }
+  co_return sum == 100000;
+}
+
+static void tasks_take_no_stack(void**) {
+  world here;
+  here.run(many_tasks());
+}
+
+static uvdio::task<bool> frames(uvdio::engine& engine, uvdio::arena& arena) {
+  auto first = arena.acquire();
+  assert_true(first.has_value());
+  assert_int_equal(arena.acquire().error().value(), UV_ENOBUFS);
+  auto second = arena.wait(engine);
+  bool is_cancelled = false;
+  /* a temporary that captures nothing lives in its coroutine */
+  uvdio::start(
+      [](decltype(second)& waited) -> uvdio::task<bool> {
+        auto frame = co_await waited;
+        co_return !frame && frame.error() == std::errc::operation_canceled;
+      }(second),
+      [&](bool passed) { is_cancelled = passed; });
+  assert_none(second.cancel());
+  auto third = arena.wait(engine);
+  char* memory = first->data();
+  first->reset();
+  auto frame = co_await third;
+  assert_true(is_cancelled);
+  assert_ptr_equal(frame->data(), memory);
+  co_return frame->capacity() == 4096 && second.cancel().value() == UV_EINVAL;
+}
+
+static void frames_are_waited_for(void**) {
+  world here;
+  uvdio_arena_options_t options{};
+  options.frame_count = 1;
+  auto arena = uvdio::arena::create(options);
+  here.run(frames(here.engine, *arena));
+  options.frame_count = 0;
+  assert_true(uvdio::arena::create(options).error() == UVDIO_ESIZE);
+}
+
+static uvdio::task<bool> close_engine(uvdio::engine& engine) {
+  assert_none(co_await engine.close());
+  assert_null(engine.raw());
+  auto again = co_await engine.close();
+  co_return again.value() == UV_EINVAL;
+}
+
+static void engine_is_closed_and_awaited(void**) {
+  world here;
+  here.run(close_engine(here.engine));
+}
+
+static uvdio::task<bool> other_operations(uvdio::engine& engine) {
+  uvdio_req_t req{};
+  assert_none(co_await uvdio::call([&](uvdio_req_t* own, uvdio_cb cb) {
+    return uvdio_rename(engine.raw(), own, path, "cxx.renamed", 0, cb);
+  }));
+  auto again = co_await uvdio::call([&](uvdio_req_t* own, uvdio_cb cb) {
+    return uvdio_rename(engine.raw(), own, path, "cxx.renamed", 0, cb);
+  });
+  assert_true(again == std::errc::no_such_file_or_directory);
+  co_return uvdio_rename(engine.raw(), &req, "cxx.renamed", path, 0, nullptr) == 0;
+}
+
+static void every_operation_can_be_awaited(void**) {
+  world here;
+  here.run(round_trip(here.engine));
+  here.run(other_operations(here.engine));
+}
+
+static void buffers_have_one_owner(void**) {
+  uvdio::buffer first = page('x');
+  char* memory = first.data();
+  uvdio::buffer second = std::move(first);
+  assert_false(static_cast<bool>(first));
+  assert_ptr_equal(second.data(), memory);
+  second = page('y');
+  assert_int_equal(second.bytes()[0], 'y');
+  uvdio_buf_t raw = second.release();
+  assert_false(static_cast<bool>(second));
+  assert_int_equal(uvdio_buf_release(&raw), 0);
+  assert_int_equal(uvdio::buffer::allocate(0).error().value(), UVDIO_ESIZE);
+  uvdio::buffer third = std::move(*uvdio::buffer::allocate(1));
+  const std::byte more[3] = {};
+  assert_none(third.append(more));
+  assert_int_equal(third.size(), 3);
+  assert_true(third.resize(1 << 20) == UVDIO_EOFFSET);
+}
+
+static uvdio::task<bool> wait_for_ever(uvdio::engine& engine, uvdio::arena& arena) {
+  co_return (co_await arena.wait(engine)).has_value();
+}
+
+/* Destroys a coroutine that waits. */
+static void destroy_early() {
+  world here;
+  uvdio_arena_options_t options{};
+  options.frame_count = 1;
+  auto arena = uvdio::arena::create(options);
+  auto frame = arena->acquire();
+  auto wait = std::make_unique<uvdio::task<bool>>(wait_for_ever(here.engine, *arena));
+  assert_true(wait->await_suspend(std::noop_coroutine()));
+  wait.reset();
+}
+
+/* A file goes, and its close is pending. */
+static void destroy_file() {
+  world here;
+  uvdio_req_t req{};
+  uvdio_req_t closing{};
+  uvdio::file file;
+  int error =
+      uvdio_open(here.engine.raw(), file.raw(), &req, path, UVDIO_OPEN_CREATE, 0600, nullptr);
+  if (error == 0) {
+    error = uvdio_close(file.raw(), &closing, [](uvdio_req_t*, std::int64_t) {});
+  }
+  if (error != 0) {
+    _exit(1);
+  }
+}
+
+static void destroy_arena() {
+  uvdio::buffer frame;
+  uvdio_arena_options_t options{};
+  options.frame_count = 1;
+  auto arena = uvdio::arena::create(options);
+  frame = std::move(*arena->acquire());
+  *arena = uvdio::arena();
+}
+
+static void assert_aborts(void (*mistake)()) {
+  pid_t child = fork();
+  int status = 0;
+  if (child == 0) {
+    signal(SIGABRT, SIG_DFL);
+    if (freopen("/dev/null", "w", stderr) == nullptr) {
+      _exit(1);
+    }
+    mistake();
+    _exit(0);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void memory_in_use_is_not_freed(void**) {
+  assert_aborts(destroy_early);
+  assert_aborts(destroy_file);
+  assert_aborts(destroy_arena);
+}
+
+int main(int argc, char** argv) {
+  static const struct {
+    const char* name;
+    uvdio_backend_t backend;
+  } backends[] = {{"ring", UVDIO_BACKEND_RING},
+                  {"aio", UVDIO_BACKEND_AIO},
+                  {"pool", UVDIO_BACKEND_POOL},
+                  {"memory", UVDIO_BACKEND_MEMORY}};
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(bytes_go_there_and_come_back),
+      cmocka_unit_test(errors_are_told_and_buffers_come_back),
+      cmocka_unit_test(an_operation_allocates_nothing),
+      cmocka_unit_test(tasks_take_no_stack),
+      cmocka_unit_test(frames_are_waited_for),
+      cmocka_unit_test(engine_is_closed_and_awaited),
+      cmocka_unit_test(every_operation_can_be_awaited),
+      cmocka_unit_test(buffers_have_one_owner),
+      cmocka_unit_test(memory_in_use_is_not_freed),
+  };
+  char reason[256];
+  for (const auto& known : backends) {
+    if (argc == 2 && std::strcmp(argv[1], known.name) == 0) {
+      backend = known.backend;
+      if (uvdio_backend_probe(backend, reason, sizeof(reason)) != 0) {
+        std::printf("SKIP: no %s here: %s\n", known.name, reason);
+        return 77;
+      }
+      int failed = cmocka_run_group_tests(tests, nullptr, nullptr);
+      (void)unlink(path);
+      return failed;
+    }
+  }
+  std::fprintf(stderr, "usage: test_cxx ring|aio|pool|memory\n");
+  return 2;
+}
