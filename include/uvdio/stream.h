@@ -174,8 +174,8 @@ static inline UVDIO_MUST_CHECK int uvdio_reader_create(uvdio_reader_t** reader, 
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_reader_take(uvdio_reader_t* reader, uvdio_block_t* block);
 
 /** Calls back once, when a take would not return UV_EAGAIN (status 0), or the stream is closed
- * before (UV_ECANCELED). Where the arena has no free frame, and the stream none under way, it waits
- * for one (uvdio_arena_wait()): a program that holds all frames waits for itself.
+ * before (UV_ECANCELED). Where the arena has no free frame for a block of the window, the stream
+ * waits for one meanwhile (uvdio_arena_wait()): a program that holds all frames waits for itself.
  *
  * Errors returned: UV_EINVAL (null), UV_EALREADY (a take would not return UV_EAGAIN now), UV_EBUSY
  * (a wait is pending; or called from the callback that names blocks), UV_EBADF, UVDIO_ETHREAD,

@@ -275,7 +275,8 @@ static void on_frame(uvdio_req_t* req, int64_t result) {
   go_on(r);
 }
 
-/* Waits for a frame where no block of the reader is under way, after which it would go on. */
+/* Where there is none the stream waits for one, if nothing else makes it go on: no block of it is
+ * under way, or somebody waits for one, and others may release frames before that. */
 static int get_frame(uvdio_reader_t* r, uvdio_buf_t* frame) {
   static const uvdio_buf_t none;
   int error = 0;
@@ -291,7 +292,7 @@ static int get_frame(uvdio_reader_t* r, uvdio_buf_t* frame) {
   if (uvdio_arena_acquire(r->arena, frame) == 0) {
     return 1;
   }
-  if (r->queued == 0) {
+  if (r->queued == 0 || r->wait_cb != NULL) {
     error = uvdio_arena_wait(r->file->engine_, &r->frame_req, r->arena, &r->spare, 1, on_frame);
     r->pending += error == 0;
     r->is_frame_asked = error == 0;
@@ -509,6 +510,7 @@ int uvdio_reader_wait(uvdio_reader_t* reader, uvdio_stream_cb cb, void* arg) {
   assert(r->pending > 0);
   r->wait_cb = cb;
   r->wait_arg = arg;
+  pump(r); /* once more: for the sake of who waits, the stream waits for frames */
   return 0;
 }
 

@@ -793,6 +793,45 @@ static void stream_waits_for_frames(void** state) {
   close_reader(f);
 }
 
+/* While somebody waits for the first block, others are read as soon as there are frames for them:
+ * its own read has been held up. */
+static void frames_are_used_while_somebody_waits(void** state) {
+  struct fixture* f = *state;
+  uvdio_reader_options_t options = {
+      .end = SIZE, .flags = UVDIO_READER_FULL_WINDOW, .window_max = 4};
+  uvdio_fault_rule_t rule = {.op = UVDIO_OP_READ,
+                             .offset = 0,
+                             .length = FRAME,
+                             .fault = {.kind = UVDIO_FAULT_DELAY, .steps = 50, .delay_ms = 200}};
+  uvdio_buf_t taken[FRAMES];
+  uvdio_block_t block;
+  for (unsigned i = 0; i + 1 < FRAMES; i++) {
+    assert_ok(uvdio_arena_acquire(f->arena, &taken[i]));
+  }
+  add_rule(f, rule);
+  create(f, &options);
+  waits_ended = 0;
+  assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
+  assert_ok(uvdio_reader_wait(reader, on_ready, &waits_ended));
+  assert_int_equal(info().in_flight, 1);
+  assert_ok(uvdio_buf_release(&taken[0]));
+  watch_for_hang("a second block");
+  while (waits_ended == 0 && info().in_flight + info().ready < 2) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  assert_int_equal(waits_ended, 0);
+  while (waits_ended == 0) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  clear_rules(f);
+  for (unsigned i = 1; i + 1 < FRAMES; i++) {
+    assert_ok(uvdio_buf_release(&taken[i]));
+  }
+  assert_int_equal(take_from(f, 0), FRAME);
+  close_reader(f);
+}
+
 /* The frame that it gets then is not kept. */
 static void seek_and_close_end_a_wait_for_frames(void** state) {
   struct fixture* f = *state;
@@ -1264,6 +1303,7 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, closed_file_leaves_a_reader_to_destroy),
       TEST_ON(open_file, closed_engine_leaves_a_reader_to_destroy),
       TEST_ON(open_file, stream_waits_for_frames),
+      TEST_ON(open_file, frames_are_used_while_somebody_waits),
       TEST_ON(open_file, seek_and_close_end_a_wait_for_frames),
       TEST_ON(open_file, streams_share_an_arena),
       TEST_ON(open_file, full_class_slows_the_stream_down),
