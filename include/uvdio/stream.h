@@ -41,8 +41,8 @@ extern "C" {
  * @{
  */
 
-/** The largest window of a stream. */
-#define UVDIO_STREAM_WINDOW_MAX 4096u
+/** The largest window of a stream: what an engine can have in flight. */
+#define UVDIO_STREAM_WINDOW_MAX UVDIO_DEPTH_MAX
 
 /** What a stream was asked for has happened (status 0), or not (a negative code). The stream's
  * functions may be called, but not those that free it; after a close it is gone. */
@@ -227,18 +227,28 @@ UVDIO_EXTERN int uvdio_reader_destroy(uvdio_reader_t* reader);
  * The file's size is kept ahead of the writes by uvdio_truncate(), as an appender keeps it
  * (uvdio/append.h, which has the reasons), so that writes run side by side; the close cuts the file
  * to the last byte. So the stream has the file from `begin` on for itself: what is there is
- * overwritten, or cut off. Errors stop the stream: each later call returns the first one, and the
- * close is given it.
+ * overwritten, or cut off. A block device has its size, and keeps it: it is neither grown nor cut,
+ * and what lies behind the stream's last block stays. Errors stop the stream: each later call
+ * returns the first one, and the close is given it.
+ *
+ * Holes are what is not written: by uvdio_writer_skip(), and with UVDIO_WRITER_SPARSE where the
+ * bytes are zeros. What the file has there stays, so that it is to read as zeros before the stream
+ * begins, where that matters: an empty or new file does, a block device does not.
  * @{
  */
 
 /** A stream that writes a file. */
 typedef struct uvdio_writer_s uvdio_writer_t;
 
-/** The file's size is not kept ahead: where it is large enough already. */
+/** The file's size is not kept ahead: where it is large enough already. The close cuts it all the
+ * same. */
 #define UVDIO_WRITER_NO_GROWTH (1u << 0)
 /** The close syncs the file (uvdio_sync_data()), when it has cut it. */
 #define UVDIO_WRITER_DURABLE (1u << 1)
+/** Zeros are not written: 4096 of them (or a block of the file's alignment, where that is larger)
+ * from a multiple of that in a frame on, and those that a frame ends with. What a frame has beside
+ * them takes a write for each run, one after the other. */
+#define UVDIO_WRITER_SPARSE (1u << 2)
 
 /** Options of a writer; all zero: the defaults. */
 typedef struct uvdio_writer_options_s {
@@ -259,9 +269,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_create_sized(uvdio_writer_t** wri
                                                             const uvdio_writer_options_t* options,
                                                             size_t size);
 
-/** Creates a stream that writes an open regular file from frames of the arena, whose frame size is
- * a multiple of the file's alignment. `options` may be null. No request is made before the first
- * write.
+/** Creates a stream that writes an open regular file, or block device, from frames of the arena,
+ * whose frame size is a multiple of the file's alignment. `options` may be null. No request is made
+ * before the first write.
  *
  * Errors returned: UV_EINVAL (null, unknown flag, the window or the class too large), UV_E2BIG (an
  * option of a newer header), UVDIO_EALIGN (the frame size, begin), UVDIO_EOFFSET (past INT64_MAX),
@@ -292,6 +302,18 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int64_t uvdio_writer_write(uvdio_writer_t* writer,
  * or the bytes so far end elsewhere: uvdio_writer_write() takes these), UV_ENOBUFS (cap). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_put(uvdio_writer_t* writer, uvdio_buf_t* buf);
 
+/** Leaves a hole of `length` bytes behind the bytes so far: what comes next lies behind it. Whole
+ * blocks of the file's alignment within the hole are not written, so that they are as they were in
+ * the file; where a hole ends within a block that has other bytes as well, its bytes there are
+ * zeros. A hole needs no room and no frame: there is no UV_EAGAIN. A hole at the end is the close's
+ * to make, by the size; before that it is in the file, as a flush or a sync tells, without showing
+ * in its size.
+ *
+ * Errors returned: UV_EINVAL (null, no bytes), UV_EBADF (the file is not open, or the stream is
+ * closing), UVDIO_EOFFSET (past INT64_MAX), UVDIO_ETHREAD, UVDIO_EFORK, the error that has stopped
+ * the stream. */
+UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_skip(uvdio_writer_t* writer, uint64_t length);
+
 /** Calls back once, when the stream has room for a byte at least (status 0), or has stopped (its
  * error), or is closed (UV_ECANCELED). Where the arena has no free frame it waits for one, also for
  * who wants to put a buffer that needs none. Errors returned: UV_EINVAL (null), UV_EALREADY (there
@@ -316,10 +338,30 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_sync(uvdio_writer_t* writer, uvdi
 /** Returns where the stream's bytes end in the file; UV_EINVAL: null. Loop thread. */
 UVDIO_EXTERN int64_t uvdio_writer_end(const uvdio_writer_t* writer);
 
+/** What a writer does. */
+typedef struct uvdio_writer_info_s {
+  unsigned window_max; /**< frames */
+  /** Frames that are being filled or written now, and those that were written before earlier
+   * ones. */
+  unsigned used;
+  /** Bytes of writes that have ended: holes are none of them, nor are zeros behind the last byte;
+   * those of a block that was written again count again. */
+  uint64_t written;
+} uvdio_writer_info_t;
+
+/** uvdio_writer_info() for bindings: `size` is that of the structure in the caller's header. */
+UVDIO_EXTERN int uvdio_writer_info_sized(const uvdio_writer_t* writer, uvdio_writer_info_t* info,
+                                         size_t size);
+
+/** Tells what the stream does. Errors: UV_EINVAL (null). Loop thread. */
+static inline int uvdio_writer_info(const uvdio_writer_t* writer, uvdio_writer_info_t* info) {
+  return uvdio_writer_info_sized(writer, info, sizeof(uvdio_writer_info_t));
+}
+
 /** Closes the stream: writes what is there, cuts the file to the last byte (also where none was
- * written), and frees the stream before `cb` begins. Its status is the error that has stopped the
- * stream, after which the file is left as it is; or 0. Flushes and syncs that are pending are
- * called back before it, and a wait (UV_ECANCELED). The file stays open.
+ * written; a block device keeps its size), and frees the stream before `cb` begins. Its status is
+ * the error that has stopped the stream, after which the file is left as it is; or 0. Flushes and
+ * syncs that are pending are called back before it, and a wait (UV_ECANCELED). The file stays open.
  *
  * Errors returned: UV_EINVAL (null), UV_EBADF (closing already; the file is not open:
  * uvdio_writer_destroy()), UVDIO_ETHREAD, UVDIO_EFORK. */

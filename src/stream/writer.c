@@ -3,13 +3,15 @@
  * Writing behind (uvdio/stream.h), over the public calls. Frames are slots in a circle: the newest
  * is being filled, those before it are sealed, and of these the oldest are in flight or written. A
  * slot that begins within a block has a copy of the bytes before (tail), and is written when the
- * slot before it, which wrote that block last, has ended.
+ * slot before it, which wrote that block last, has ended. A slot is written as one run, or where
+ * zeros are left out, as one after the other. The hole that a skip leaves is the slot's before it.
  *
  * While something is to be called back, a request of the writer is pending, or go_on() is on the
  * stack.
  */
 #include <assert.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "frames.h"
 #include "growth.h"
@@ -21,7 +23,9 @@
 
 #define GROW_MIN ((uint64_t)1024 * 1024)
 #define GROW_MAX ((uint64_t)32 * 1024 * 1024)
-#define ALL_FLAGS (UVDIO_WRITER_NO_GROWTH | UVDIO_WRITER_DURABLE)
+#define ALL_FLAGS (UVDIO_WRITER_NO_GROWTH | UVDIO_WRITER_DURABLE | UVDIO_WRITER_SPARSE)
+/* Bytes. Fewer zeros than a block of most filesystems are not worth a hole. */
+#define ZEROS_MIN ((size_t)4096)
 
 typedef struct slot_s {
   uvdio_req_t req;
@@ -30,7 +34,11 @@ typedef struct slot_s {
   uint64_t offset; /* in the file, of its first byte */
   size_t used;     /* bytes, those copied from the slot before included */
   size_t old;      /* these */
-  size_t length;   /* bytes of its write, once it is sealed */
+  size_t length;   /* bytes that its writes end at, once it is sealed */
+  size_t begin;    /* of the run that is being written, or is to be */
+  size_t end;
+  uint64_t hole;  /* bytes that were skipped behind it */
+  int is_refused; /* by its class: the run is to be sent again, though runs before it were sent */
   int is_written;
 } slot_t;
 
@@ -41,7 +49,7 @@ typedef struct asked_s {
   uint64_t end; /* of the bytes that it is about */
 } asked_t;
 
-enum { OPEN, CLOSING, CUTTING, SYNCING, DONE };
+enum { OPEN, CLOSING, CUTTING, ASKING, SYNCING, DONE };
 
 struct uvdio_writer_s {
   uvdio_buf_t memory; /* of all that the writer has */
@@ -51,6 +59,7 @@ struct uvdio_writer_s {
   size_t frame_size;
   size_t block; /* the file's alignment */
   size_t memory_align;
+  size_t piece; /* zeros that are worth a hole, in bytes; 0: none are */
   int error;
   int stage;
   int is_calling;
@@ -58,11 +67,13 @@ struct uvdio_writer_s {
 
   uint64_t end;     /* of the bytes that were given */
   uint64_t written; /* of those that are in the file, as all before them */
+  uint64_t moved;   /* bytes of the writes that have ended */
   uvdio__growth_t growth;
 
   unsigned oldest;
   unsigned used; /* slots */
   unsigned sent; /* of these: in flight or written */
+  unsigned refused;
   int is_filling;
   uvdio_buf_t spare; /* the next slot's frame */
   int is_frame_asked;
@@ -79,6 +90,7 @@ struct uvdio_writer_s {
   uvdio_req_t sync_req;
   uvdio_req_t frame_req;
   uvdio_req_t check_req;
+  uvdio_stat_t stat; /* the close's */
   uvdio__ticker_t ticker;
   char* tail; /* one block: what the next slot begins with */
   slot_t* slots;
@@ -158,10 +170,80 @@ static void grow_ahead(uvdio_writer_t* w, uint64_t end) {
 
 static void retire_written(uvdio_writer_t* w) {
   while (w->sent > 0 && slot_at(w, 0)->is_written) {
-    w->written = slot_at(w, 0)->offset + slot_at(w, 0)->used;
+    const slot_t* slot = slot_at(w, 0);
+    w->written = slot->offset + slot->used + slot->hole;
     w->oldest = (w->oldest + 1) % w->options.window_max;
     w->used--;
     w->sent--;
+  }
+}
+
+static int is_hole(const uvdio_writer_t* w, const slot_t* slot, size_t at) {
+  const char* bytes = slot->frame.base + at;
+  size_t left = slot->used - at;
+  size_t length = left < w->piece ? left : w->piece;
+
+  return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
+}
+
+/* Moves on to the slot's next run; returns whether there is one. */
+static int find_run(const uvdio_writer_t* w, slot_t* slot) {
+  size_t at = slot->end;
+
+  if (w->piece == 0) {
+    slot->begin = at;
+    slot->end = slot->used;
+    return at < slot->used;
+  }
+  while (at < slot->used && is_hole(w, slot, at)) {
+    at += w->piece;
+  }
+  slot->begin = at;
+  while (at < slot->used && !is_hole(w, slot, at)) {
+    at += w->piece;
+  }
+  slot->end = at < slot->used ? at : slot->used;
+  return slot->begin < slot->used;
+}
+
+static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
+
+/* Returns whether the run was accepted. A run that does not begin with the frame is a view. */
+static int send_run(uvdio_writer_t* w, slot_t* slot) {
+  size_t length = (size_t)block_end(w, slot->end) - slot->begin;
+  uint64_t begin = slot->offset + slot->begin;
+  uvdio_buf_t view = uvdio_buf_view_bytes(slot->frame.base + slot->begin, length);
+  uvdio_buf_t* run = slot->begin == 0 ? &slot->frame : &view;
+  int error;
+
+  assert(slot->begin < slot->end && slot->begin + length <= slot->length);
+  grow_ahead(w, begin + length);
+  run->len = length;
+  error = uvdio_write(w->file, &slot->req, run, begin, on_written);
+  if (error == UVDIO_EFULL) {
+    try_later(w);
+    return 0;
+  }
+  if (!count(w, error)) {
+    return 0;
+  }
+  uvdio__growth_write(&w->growth, begin + length);
+  return 1;
+}
+
+static void end_slot(uvdio_writer_t* w, slot_t* slot) {
+  (void)uvdio_buf_release(&slot->frame);
+  slot->is_written = 1;
+  retire_written(w);
+}
+
+/* Behind the run that was written; or nothing of the slot was to be. */
+static void send_next_run(uvdio_writer_t* w, slot_t* slot) {
+  if (!find_run(w, slot)) {
+    end_slot(w, slot);
+  } else if (!send_run(w, slot)) {
+    slot->is_refused = 1;
+    w->refused++;
   }
 }
 
@@ -170,43 +252,64 @@ static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   uvdio_writer_t* w = slot->writer;
 
   w->pending--;
-  (void)uvdio_buf_release(&buf);
+  if (slot->begin == 0) { /* the frame itself, and no view */
+    slot->frame = buf;
+  }
   if (result < 0) {
     fail(w, result);
   } else {
-    slot->is_written = 1;
-    retire_written(w);
+    w->moved += slot->end - slot->begin;
+  }
+  if (w->error == 0) {
+    send_next_run(w, slot);
+  } else {
+    (void)uvdio_buf_release(&slot->frame);
   }
   go_on(w);
 }
 
-/* Returns whether it was accepted. */
+/* Returns whether it is under way, or was nothing but zeros. */
 static int send_slot(uvdio_writer_t* w, slot_t* slot) {
-  uint64_t end = slot->offset + slot->length;
-  int error;
-
-  grow_ahead(w, end);
-  error = uvdio_write(w->file, &slot->req, &slot->frame, slot->offset, on_written);
-  if (error == UVDIO_EFULL) {
-    try_later(w);
-    return 0;
+  slot->end = 0;
+  if (find_run(w, slot)) {
+    if (!send_run(w, slot)) {
+      return 0;
+    }
+    w->sent++;
+    return 1;
   }
-  if (!count(w, error)) {
-    return 0;
-  }
-  uvdio__growth_write(&w->growth, end);
   w->sent++;
+  end_slot(w, slot);
   return 1;
+}
+
+/* Runs that the class has refused, of slots that have begun. */
+static void send_refused(uvdio_writer_t* w) {
+  unsigned i;
+
+  for (i = 0; w->refused > 0 && w->error == 0 && i < w->sent; i++) {
+    slot_t* slot = slot_at(w, i);
+    if (slot->is_refused) {
+      if (!send_run(w, slot)) {
+        return;
+      }
+      slot->is_refused = 0;
+      w->refused--;
+    }
+  }
+}
+
+/* Whether the slot before writes the block that this one begins within. */
+static int is_in_the_way(const slot_t* before, const slot_t* slot) {
+  return !before->is_written && before->offset + before->length > slot->offset;
 }
 
 /* What is sealed, in its order. */
 static void pump(uvdio_writer_t* w) {
-  while (w->error == 0 && w->sent + (unsigned)w->is_filling < w->used) {
+  send_refused(w);
+  while (w->error == 0 && w->refused == 0 && w->sent + (unsigned)w->is_filling < w->used) {
     slot_t* slot = slot_at(w, w->sent);
-    if (slot->old > 0 && w->sent > 0 && !slot_at(w, w->sent - 1)->is_written) {
-      break;
-    }
-    if (!send_slot(w, slot)) {
+    if ((w->sent > 0 && is_in_the_way(slot_at(w, w->sent - 1), slot)) || !send_slot(w, slot)) {
       break;
     }
   }
@@ -221,7 +324,6 @@ static void seal(uvdio_writer_t* w) {
   slot->length = (size_t)block_end(w, slot->used);
   memset(slot->frame.base + slot->used, 0, slot->length - slot->used);
   memcpy(w->tail, slot->frame.base + slot->used - rest, rest);
-  slot->frame.len = slot->length;
   w->is_filling = 0;
 }
 
@@ -244,6 +346,8 @@ static slot_t* add_slot(uvdio_writer_t* w, uvdio_buf_t* frame) {
   slot->old = (size_t)(w->end % w->block);
   slot->offset = w->end - slot->old;
   slot->used = slot->old;
+  slot->hole = 0;
+  slot->is_refused = 0;
   slot->is_written = 0;
   memcpy(slot->frame.base, w->tail, slot->old);
   w->is_filling = 1;
@@ -268,6 +372,43 @@ static size_t fill(uvdio_writer_t* w, const char* bytes, size_t length) {
     seal(w);
   }
   return taken;
+}
+
+/* Returns whether zeros do it: the hole ends in the block that is being filled. */
+static int fill_zeros(uvdio_writer_t* w, uint64_t length) {
+  slot_t* slot;
+
+  if (!w->is_filling || w->end + length > block_end(w, w->end)) {
+    return 0;
+  }
+  slot = slot_at(w, w->used - 1);
+  memset(slot->frame.base + slot->used, 0, (size_t)length);
+  slot->used += (size_t)length;
+  w->end += length;
+  if (slot->used == capacity_of(w, slot)) {
+    seal(w);
+  }
+  return 1;
+}
+
+/* The block that the bytes end within has zeros behind them, in the file as well. */
+static void leave_hole(uvdio_writer_t* w, uint64_t length) {
+  size_t rest = (size_t)(w->end % w->block);
+
+  if (w->is_filling) {
+    seal(w);
+  }
+  if (length < w->block - rest) {
+    memset(w->tail + rest, 0, (size_t)length);
+  } else {
+    memset(w->tail, 0, w->block);
+  }
+  w->end += length;
+  if (w->used > 0) {
+    slot_at(w, w->used - 1)->hole += length;
+  } else {
+    w->written = w->end;
+  }
 }
 
 /*
@@ -339,13 +480,17 @@ static void call_back_what_is_due(uvdio_writer_t* w) {
  * Ends
  */
 
+/* A block device can't be cut, and need not: it has its size. */
 static void on_ended(uvdio_req_t* req, int64_t result) {
   uvdio_writer_t* w = req->data;
 
   w->pending--;
-  if (result < 0) {
-    fail(w, result);
-  } else if (w->stage == CUTTING && (w->options.flags & UVDIO_WRITER_DURABLE) != 0) {
+  if (w->stage == CUTTING && result == UV_EINVAL) {
+    w->stage = ASKING;
+    (void)count(w, uvdio_stat(w->file, &w->end_req, &w->stat, on_ended));
+  } else if (result < 0 || (w->stage == ASKING && !S_ISBLK(w->stat.mode))) {
+    fail(w, result < 0 ? result : UV_EINVAL);
+  } else if (w->stage != SYNCING && (w->options.flags & UVDIO_WRITER_DURABLE) != 0) {
     w->stage = SYNCING;
     (void)count(w, uvdio_sync_data(w->file, &w->end_req, on_ended));
   } else {
@@ -425,7 +570,7 @@ static int check_call(uvdio_writer_t* w) {
   return error != 0 ? error : w->error;
 }
 
-static int check_length(const uvdio_writer_t* w, size_t length) {
+static int check_length(const uvdio_writer_t* w, uint64_t length) {
   uint64_t end = w->end + w->frame_size;
 
   return end > (uint64_t)INT64_MAX || length > (uint64_t)INT64_MAX - end ? UVDIO_EOFFSET : 0;
@@ -496,6 +641,22 @@ int uvdio_writer_put(uvdio_writer_t* writer, uvdio_buf_t* buf) {
   return 0;
 }
 
+int uvdio_writer_skip(uvdio_writer_t* writer, uint64_t length) {
+  uvdio_writer_t* w = writer;
+  int error = length == 0 ? UV_EINVAL : check_call(w);
+
+  error = error != 0 ? error : check_length(w, length);
+  if (error != 0) {
+    return error;
+  }
+  if (!fill_zeros(w, length)) {
+    leave_hole(w, length);
+  }
+  pump(w);
+  tell_of_error(w);
+  return 0;
+}
+
 int uvdio_writer_wait(uvdio_writer_t* writer, uvdio_stream_cb cb, void* arg) {
   uvdio_writer_t* w = writer;
   int error = cb == NULL ? UV_EINVAL : check_call(w);
@@ -561,6 +722,20 @@ int uvdio_writer_sync(uvdio_writer_t* writer, uvdio_stream_cb cb, void* arg) {
 
 int64_t uvdio_writer_end(const uvdio_writer_t* writer) {
   return writer == NULL ? UV_EINVAL : (int64_t)writer->end;
+}
+
+int uvdio_writer_info_sized(const uvdio_writer_t* writer, uvdio_writer_info_t* info, size_t size) {
+  uvdio_writer_info_t own;
+
+  if (writer == NULL || info == NULL) {
+    return UV_EINVAL;
+  }
+  memset(&own, 0, sizeof(own));
+  own.window_max = writer->options.window_max;
+  own.used = writer->used;
+  own.written = writer->moved;
+  uvdio__sized_out(info, size, &own, sizeof(own));
+  return 0;
 }
 
 int uvdio_writer_close(uvdio_writer_t* writer, uvdio_stream_cb cb, void* arg) {
@@ -669,6 +844,9 @@ static int create(uvdio_writer_t** writer, uvdio_file_t* file, uvdio_arena_t* ar
   w->frame_size = frames.frame_size;
   w->block = info.offset_align;
   w->memory_align = info.memory_align;
+  if ((options->flags & UVDIO_WRITER_SPARSE) != 0) {
+    w->piece = w->block > ZEROS_MIN ? w->block : ZEROS_MIN;
+  }
   set_up(w, file, arena);
   error = check(w);
   if (error != 0) {

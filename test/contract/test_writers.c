@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "child.h"
+#include "disk.h"
 #include "fixture.h"
 #include "memory.h"
 #include "ops.h"
@@ -418,6 +419,326 @@ static void full_class_slows_the_stream_down(void** state) {
 }
 
 /*
+ * Holes.
+ */
+
+#define OLD ((size_t)96 * PAGE) /* bytes that are there before */
+
+static char old[OLD];
+static char wanted[OLD];        /* what the file is to hold */
+static unsigned char held[OLD]; /* 1: a byte that was given */
+static const uvdio_writer_options_t hole_kinds[] = {
+    {0},
+    {.flags = UVDIO_WRITER_NO_GROWTH},
+    {.flags = UVDIO_WRITER_DURABLE, .window_max = 1},
+    {.flags = UVDIO_WRITER_SPARSE},
+    {.flags = UVDIO_WRITER_SPARSE | UVDIO_WRITER_NO_GROWTH, .window_max = 2},
+    {.class_number = UVDIO_CLASS_BACKGROUND, .flags = UVDIO_WRITER_SPARSE},
+};
+
+/* A writer of a file that has other bytes already, which holes leave alone. */
+static void create_over_old(struct fixture* f, const uvdio_writer_options_t* options) {
+  assert_result(t_truncate(op_now(&f->tracker), &f->file, 0), 0);
+  fill_pattern(old, OLD, 9);
+  put(f, &f->file, 0, OLD, 9);
+  memset(held, 0, OLD);
+  create(f, options);
+}
+
+static void give_content(struct fixture* f, size_t length) {
+  memset(held + given, 1, length);
+  assert_ok(give(f, length));
+}
+
+static void skip_bytes(size_t length) {
+  assert_ok(uvdio_writer_skip(writer, length));
+  given += length;
+  assert_int_equal(uvdio_writer_end(writer), given);
+}
+
+/* Of a block that has bytes that count: these, and zeros. Zeros count where the stream is not
+ * sparse. */
+static void want_block(size_t at, int is_sparse) {
+  int is_written = 0;
+  for (size_t i = at; i < at + PAGE; i++) {
+    is_written |= held[i] && (!is_sparse || content[i] != 0);
+  }
+  memcpy(wanted + at, old + at, PAGE);
+  for (size_t i = at; i < at + PAGE && is_written; i++) {
+    wanted[i] = (char)(held[i] ? content[i] : 0);
+  }
+}
+
+static void close_with_holes(struct fixture* f, unsigned flags) {
+  close_writer(f, 0);
+  assert_int_equal(size_of_file(f), given);
+  for (size_t at = 0; at < OLD; at += PAGE) {
+    want_block(at, (flags & UVDIO_WRITER_SPARSE) != 0);
+  }
+  if (given > 0) {
+    assert_bytes_at(f, 0, wanted, given);
+  }
+}
+
+static uvdio_writer_info_t info(void) {
+  uvdio_writer_info_t told;
+  assert_ok(uvdio_writer_info(writer, &told));
+  return told;
+}
+
+static void holes_are_not_written(void** state) {
+  static const size_t places[] = {1,        PAGE - 1,  PAGE,      PAGE + 1,
+                                  2 * PAGE, FRAME - 5, FRAME + 1, 3 * FRAME + 7};
+  struct fixture* f = *state;
+  for (unsigned k = 0; k < COUNT_OF(hole_kinds); k++) {
+    for (unsigned i = 0; i < COUNT_OF(places); i++) {
+      for (unsigned j = 0; j < COUNT_OF(places); j++) {
+        create_over_old(f, &hole_kinds[k]);
+        if (i % 2 == 0) {
+          give_content(f, places[i]);
+        }
+        skip_bytes(places[j]);
+        give_content(f, places[(i + j) % COUNT_OF(places)]);
+        skip_bytes(places[i]);
+        if (j % 2 == 0) {
+          give_content(f, 5);
+        }
+        close_with_holes(f, hole_kinds[k].flags);
+      }
+    }
+  }
+}
+
+/* Zeros in the content, for streams that leave them out. */
+static void add_zeros(struct random* random) {
+  for (unsigned i = 0; i < 12; i++) {
+    size_t at = random_below(random, OLD);
+    size_t length = random_below(random, 5 * PAGE);
+    memset(content + at, 0, length < OLD - at ? length : OLD - at);
+  }
+}
+
+/* Gives a frame, if there is one and it may come here. */
+static void put_content(struct fixture* f, size_t length) {
+  uvdio_buf_t frame;
+  if (given % PAGE != 0 || given + length > OLD || uvdio_arena_acquire(f->arena, &frame) != 0) {
+    return;
+  }
+  frame.len = length;
+  memcpy(frame.base, content + given, length);
+  if (uvdio_writer_put(writer, &frame) == 0) {
+    memset(held + given, 1, length);
+    given += length;
+  } else {
+    assert_ok(uvdio_buf_release(&frame));
+  }
+}
+
+static void random_holes_lie_where_they_were_left(void** state) {
+  struct fixture* f = *state;
+  struct random random = {11};
+  for (unsigned round = 0; round < 60; round++) {
+    const uvdio_writer_options_t* options = &hole_kinds[round % COUNT_OF(hole_kinds)];
+    fill_pattern(content, SIZE, 3 + round);
+    add_zeros(&random);
+    create_over_old(f, options);
+    for (unsigned step = random_below(&random, 40); step > 0; step--) {
+      size_t length = 1 + random_below(&random, 1u << (1 + random_below(&random, 15)));
+      length = length < OLD - given ? length : OLD - given;
+      switch (length > 0 ? random_below(&random, 6) : 5) {
+        case 0:
+        case 1:
+          skip_bytes(random_below(&random, 2) == 0 && length > PAGE ? length / PAGE * PAGE
+                                                                    : length);
+          break;
+        case 2:
+          give_content(f, length);
+          break;
+        case 3:
+          put_content(f, 1 + random_below(&random, (unsigned)FRAME));
+          break;
+        case 4: {
+          int error = uvdio_writer_flush(writer, on_told, &flushed);
+          assert_true(error == 0 || error == UV_EBUSY);
+          break;
+        }
+        default:
+          (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+      }
+    }
+    close_with_holes(f, options->flags);
+  }
+}
+
+/* Whoever has skipped only is answered, too. */
+static void holes_alone_are_flushed_and_synced(void** state) {
+  struct fixture* f = *state;
+  for (unsigned i = 0; i < 2; i++) {
+    create_over_old(f, NULL);
+    if (i == 1) {
+      give_content(f, FRAME + 5);
+    }
+    skip_bytes(3 * PAGE);
+    assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+    assert_ok(uvdio_writer_sync(writer, on_told, &synced));
+    run_untracked(f);
+    assert_int_equal(flushed.count, 1);
+    assert_int_equal(synced.count, 1);
+    assert_ok(synced.status);
+    skip_bytes(7);
+    assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+    run_untracked(f);
+    assert_int_equal(flushed.count, 2);
+    close_with_holes(f, 0);
+  }
+}
+
+/* Also where the block had other bytes there before, in the stream's memory. */
+static void hole_within_a_block_is_zeros(void** state) {
+  static const size_t steps[] = {PAGE - 10, 10 + 100};
+  struct fixture* f = *state;
+  create_over_old(f, NULL);
+  for (unsigned i = 0; i < COUNT_OF(steps); i++) {
+    give_content(f, steps[i]);
+    assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+    run_untracked(f);
+  }
+  skip_bytes(50);
+  give_content(f, 5);
+  close_with_holes(f, 0);
+}
+
+/* A hole needs no frame and no room. */
+static void holes_need_no_room(void** state) {
+  struct fixture* f = *state;
+  uvdio_writer_options_t options = {.window_max = 1};
+  create_over_old(f, &options);
+  give_content(f, FRAME);
+  assert_int_equal(info().used, 1);
+  assert_int_equal(info().window_max, 1);
+  skip_bytes(PAGE);
+  skip_bytes(1);
+  assert_code(uvdio_writer_write(writer, content, 1), UV_EAGAIN);
+  run_untracked(f);
+  assert_int_equal(info().used, 0);
+  give_content(f, 10);
+  close_with_holes(f, 0);
+}
+
+/* Each run of a frame is written once, behind the one before; zeros are not. */
+static void zeros_are_left_out(void** state) {
+  static const struct {
+    size_t begin, end; /* pages of zeros */
+    size_t written;
+  } cases[] = {{0, 0, 8}, {0, 1, 7}, {1, 2, 7}, {2, 6, 4}, {0, 8, 0}, {7, 8, 7}, {3, 8, 3}};
+  struct fixture* f = *state;
+  uvdio_writer_options_t options = {.flags = UVDIO_WRITER_SPARSE};
+  for (unsigned i = 0; i < COUNT_OF(cases); i++) {
+    for (unsigned puts = 0; puts < 2; puts++) {
+      fill_pattern(content, SIZE, 3);
+      memset(content + cases[i].begin * PAGE, 0, (cases[i].end - cases[i].begin) * PAGE);
+      create_over_old(f, &options);
+      while (given < 2 * FRAME) {
+        puts != 0 ? put_content(f, FRAME) : give_content(f, FRAME);
+      }
+      assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+      run_untracked(f);
+      assert_int_equal(flushed.count, 1);
+      assert_int_equal(info().written, cases[i].written * PAGE);
+      assert_int_equal(frames_out(f), 0);
+      close_with_holes(f, options.flags);
+    }
+  }
+}
+
+/* Pages of zeros and of others in turn, so that a frame has several writes. */
+static void create_for_runs(struct fixture* f) {
+  static const uvdio_writer_options_t options = {.flags = UVDIO_WRITER_SPARSE};
+  fill_pattern(content, SIZE, 3);
+  for (size_t at = 0; at < OLD; at += 2 * PAGE) {
+    memset(content + at, 0, PAGE);
+  }
+  create_over_old(f, &options);
+}
+
+static void full_class_slows_runs_down(void** state) {
+  static const uvdio_class_options_t bounds = {.depth = 1, .queue_max = 1};
+  struct fixture* f = *state;
+  assert_ok(uvdio_class_set(f->engine, UVDIO_CLASS_USER, &bounds));
+  create_for_runs(f);
+  assert_ok(uvdio_file_set_class(&f->file, UVDIO_CLASS_USER));
+  give_content(f, OLD);
+  assert_ok(uvdio_writer_flush(writer, on_told, &flushed));
+  run_untracked(f);
+  assert_int_equal(flushed.count, 1);
+  assert_int_equal(info().written, OLD / 2);
+  assert_int_equal(frames_out(f), 0);
+  assert_ok(uvdio_file_set_class(&f->file, UVDIO_CLASS_DEFAULT));
+  close_with_holes(f, UVDIO_WRITER_SPARSE);
+}
+
+static void run_that_fails_is_the_last_of_its_frame(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t rule = {.op = UVDIO_OP_WRITE,
+                             .offset = PAGE,
+                             .length = PAGE,
+                             .fault = {.kind = UVDIO_FAULT_ERROR, .error = UV_ENOSPC}};
+  create_for_runs(f);
+  add_rule(f, rule);
+  give_content(f, FRAME);
+  run_untracked(f);
+  assert_int_equal(frames_out(f), 0);
+  assert_code(uvdio_writer_skip(writer, 1), UV_ENOSPC);
+  close_writer(f, UV_ENOSPC);
+  clear_rules(f);
+  assert_bytes_at(f, 3 * PAGE, old + 3 * PAGE, PAGE); /* the next one of that frame */
+}
+
+/* A device keeps its size, and what lies behind the last block. */
+static void block_device_is_neither_grown_nor_cut(void** state) {
+  struct fixture* f = *state;
+  struct disk disk;
+  char why[FILESYSTEM_WHY_MAX];
+  NOT_ON_MEMORY("devices");
+  if (disk_make(&disk, 8 * MIB, 8 * MIB, why) != 0) {
+    SKIP_AS_TOLD(why);
+  }
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  assert_result(t_open(op_now(&f->tracker), f->engine, &f->file, disk.path, UVDIO_O_RDWR), 0);
+  for (unsigned k = 0; k < 3; k++) {
+    uvdio_writer_options_t options = {.flags = kinds[k].flags, .size_hint = SIZE};
+    fill_pattern(old, OLD, 9);
+    put(f, &f->file, 0, OLD, 9);
+    create(f, &options);
+    assert_ok(give(f, 9 * PAGE + 100));
+    assert_ok(uvdio_writer_skip(writer, 3 * PAGE));
+    given += 3 * PAGE;
+    assert_ok(give(f, 5));
+    close_writer(f, 0);
+    assert_int_equal(size_of_file(f), 8 * MIB);
+    assert_content_at(f, 0, 9 * PAGE + 100);
+    assert_bytes_at(f, 10 * PAGE, old + 10 * PAGE, 2 * PAGE);
+    assert_zeros_behind(f, given);
+    assert_bytes_at(f, 13 * PAGE, old + 13 * PAGE, OLD - 13 * PAGE);
+  }
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  disk_remove(&disk);
+}
+
+/* What refuses to be cut, and is no device, is told of. */
+static void refused_cut_is_an_error(void** state) {
+  struct fixture* f = *state;
+  uvdio_writer_options_t options = {.flags = UVDIO_WRITER_NO_GROWTH};
+  uvdio_fault_rule_t rule = {.op = UVDIO_OP_TRUNCATE,
+                             .fault = {.kind = UVDIO_FAULT_ERROR, .error = UV_EINVAL}};
+  add_rule(f, rule);
+  create(f, &options);
+  assert_ok(give(f, 5));
+  close_writer(f, UV_EINVAL);
+  clear_rules(f);
+}
+
+/*
  * The size.
  */
 
@@ -549,6 +870,7 @@ static void close_comes_at_any_time(void** state) {
     assert_ok(uvdio_writer_close(writer, on_told, &closed));
     assert_code(uvdio_writer_close(writer, on_told, &closed), UV_EBADF);
     assert_code(uvdio_writer_write(writer, content, 1), UV_EBADF);
+    assert_code(uvdio_writer_skip(writer, 1), UV_EBADF);
     assert_code(uvdio_writer_wait(writer, on_told, &room), UV_EBADF);
     assert_code(uvdio_writer_flush(writer, on_told, &flushed), UV_EBADF);
     assert_code(uvdio_writer_sync(writer, on_told, &synced), UV_EBADF);
@@ -624,7 +946,7 @@ static void odd_options_are_refused(void** state) {
     uvdio_writer_options_t options;
     int error;
   } cases[] = {
-      {{.flags = 1u << 2}, UV_EINVAL},
+      {{.flags = 1u << 3}, UV_EINVAL},
       {{.window_max = UVDIO_STREAM_WINDOW_MAX + 1}, UV_EINVAL},
       {{.class_number = UVDIO_CLASSES}, UV_EINVAL},
       {{.begin = 1}, UVDIO_EALIGN},
@@ -655,6 +977,7 @@ static void odd_options_are_refused(void** state) {
 static void odd_calls_are_refused(void** state) {
   struct fixture* f = *state;
   uvdio_writer_options_t far = {.begin = INT64_MAX / PAGE * PAGE - PAGE};
+  uvdio_writer_info_t told;
   create(f, &far);
   assert_code(uvdio_writer_write(writer, content, 1), UVDIO_EOFFSET);
   assert_ok(uvdio_writer_destroy(writer));
@@ -663,6 +986,12 @@ static void odd_calls_are_refused(void** state) {
   assert_code(uvdio_writer_write(writer, NULL, 1), UV_EINVAL);
   assert_code(uvdio_writer_write(writer, content, 0), UV_EINVAL);
   assert_code(uvdio_writer_write(writer, content, (size_t)INT64_MAX), UVDIO_EOFFSET);
+  assert_code(uvdio_writer_skip(NULL, 1), UV_EINVAL);
+  assert_code(uvdio_writer_skip(writer, 0), UV_EINVAL);
+  assert_code(uvdio_writer_skip(writer, UINT64_MAX), UVDIO_EOFFSET);
+  assert_code(uvdio_writer_skip(writer, INT64_MAX), UVDIO_EOFFSET);
+  assert_code(uvdio_writer_info(NULL, &told), UV_EINVAL);
+  assert_code(uvdio_writer_info(writer, NULL), UV_EINVAL);
   assert_code(uvdio_writer_wait(NULL, on_told, NULL), UV_EINVAL);
   assert_code(uvdio_writer_wait(writer, NULL, NULL), UV_EINVAL);
   assert_code(uvdio_writer_flush(NULL, on_told, NULL), UV_EINVAL);
@@ -679,6 +1008,7 @@ static void odd_calls_are_refused(void** state) {
 static int use_in_child(void* data) {
   (void)data;
   EXPECT(uvdio_writer_write(writer, content, 1) == UVDIO_EFORK);
+  EXPECT(uvdio_writer_skip(writer, 1) == UVDIO_EFORK);
   EXPECT(uvdio_writer_flush(writer, on_told, &flushed) == UVDIO_EFORK);
   EXPECT(uvdio_writer_close(writer, on_told, &closed) == UVDIO_EFORK);
   return 0;
@@ -753,6 +1083,16 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, window_bounds_what_is_out),
       TEST_ON(open_file, stream_waits_for_frames),
       TEST_ON(open_file, full_class_slows_the_stream_down),
+      TEST_ON(open_file, holes_are_not_written),
+      TEST_ON(open_file, random_holes_lie_where_they_were_left),
+      TEST_ON(open_file, holes_alone_are_flushed_and_synced),
+      TEST_ON(open_file, hole_within_a_block_is_zeros),
+      TEST_ON(open_file, holes_need_no_room),
+      TEST_ON(open_file, zeros_are_left_out),
+      TEST_ON(open_file, full_class_slows_runs_down),
+      TEST_ON(open_file, run_that_fails_is_the_last_of_its_frame),
+      TEST_ON(open_file, block_device_is_neither_grown_nor_cut),
+      TEST_ON(open_file, refused_cut_is_an_error),
       TEST_ON(open_file, size_is_kept_ahead),
       TEST_ON(open_file, what_was_behind_is_cut_off),
       TEST_ON(open_file, full_disk_is_told),
