@@ -4,8 +4,8 @@
  *
  * A list of steps, each of which runs the loop until it is done; the first that fails ends it:
  *
- *   open source, open target, reserve space, move the blocks, set the size, [sync, compare],
- *   give it its mode and times, publish: sync it, and rename it to the target
+ *   open source, open target, reserve space, move the blocks, [sync, compare], give it its mode and
+ *   times, publish: sync it, and rename it to the target
  *
  * Whatever goes wrong before that, what was created is removed, and the last words say what became
  * of the target. It is removed first, so that on a full disk there is room for the words.
@@ -82,8 +82,9 @@ static const char usage[] =
     "  --no-progress    never show progress\n"
     "  --help           this text\n"
     "\n"
-    "The copy takes memory for DEPTH blocks, with --verify for twice as many. Space\n"
-    "for DST is reserved first. The rate at the end counts bytes that were written.\n"
+    "The copy takes memory for DEPTH blocks, with --verify for three more at most.\n"
+    "Space for DST is reserved first. The rate at the end counts bytes that were\n"
+    "written.\n"
     "\n"
     "On failure, and on SIGINT, SIGTERM or SIGHUP, what was created is removed. The\n"
     "same signal once more ends the copy at once. A signal that was ignored at the\n"
@@ -124,6 +125,7 @@ typedef struct {
   struct stat source_status;
   uint64_t size;
   uvdio_file_t* holes; /* the source, to find its holes; or null: none are to be kept */
+  int is_reserved;     /* space, and so the file is as large as it will be, or larger */
   target_state_t state;
   int discard_error; /* errno of removing, or emptying, what is left of a failure */
   int is_emptied;
@@ -275,6 +277,7 @@ static int reserve_space(copy_t* copy) {
   progress_start(&copy->progress, "reserving space", NULL, NULL, 0);
   int64_t result = reserve_data(copy);
   progress_stop(&copy->progress);
+  copy->is_reserved = result == 0;
   int tolerated = result == UV_ENOTSUP || result == UV_ENOSYS;
   return result == 0 || tolerated ? CLI_OK
                                   : fail(copy, "reserve space for", copy->target_path, result);
@@ -312,6 +315,12 @@ static int report_transfer(copy_t* copy, const transfer_t* transfer) {
   return CLI_FAILED;
 }
 
+static unsigned writer_flags(const copy_t* copy) {
+  unsigned flags = copy->target.is_device || copy->is_reserved ? UVDIO_WRITER_NO_GROWTH : 0;
+  int skips_zeros = copy->sparse == SPARSE_ALWAYS && !copy->target.is_device;
+  return skips_zeros ? flags | UVDIO_WRITER_SPARSE : flags;
+}
+
 static int run_transfer(copy_t* copy, transfer_mode_t mode, const char* verb) {
   transfer_t transfer = {.mode = mode,
                          .source = &copy->source,
@@ -319,10 +328,9 @@ static int run_transfer(copy_t* copy, transfer_mode_t mode, const char* verb) {
                          .size = copy->size,
                          .block_size = block_size_for(copy),
                          .unit = unit_of(copy),
-                         .alignment = alignment_of(&copy->target.file),
                          .depth = copy->engine.depth,
                          .holes = mode == TRANSFER_COPY ? copy->holes : NULL,
-                         .skip_zeros = copy->sparse == SPARSE_ALWAYS && !copy->target.is_device,
+                         .writer_flags = writer_flags(copy),
                          .target_goes_on = copy->target.is_device};
   int error = transfer_start(&transfer);
   if (error != 0) {
@@ -358,17 +366,6 @@ static int check_size(copy_t* copy) {
         copy->source_path, (unsigned long long)copy->size, (long long)result);
   }
   return CLI_OK;
-}
-
-/* Takes the padding off again, and adds a hole at the end. */
-static int set_size(copy_t* copy) {
-  if (copy->target.is_device) {
-    return CLI_OK;
-  }
-  int64_t result =
-      session_await(&copy->session, &copy->req,
-                    uvdio_truncate(&copy->target.file, &copy->req, copy->size, session_done));
-  return result == 0 ? CLI_OK : fail(copy, "set the size of", copy->target_path, result);
 }
 
 /* What is compared is on the disk by then. */
@@ -434,8 +431,8 @@ static int publish(copy_t* copy) {
 
 static int run_steps(copy_t* copy) {
   static int (*const steps[])(copy_t*) = {
-      open_source, open_target,   reserve_space,   copy_blocks,     check_size,
-      set_size,    verify_target, keep_attributes, describe_method, publish,
+      open_source,   open_target,     reserve_space,   copy_blocks, check_size,
+      verify_target, keep_attributes, describe_method, publish,
   };
   int code = CLI_OK;
   copy->started_ns = uv_hrtime();

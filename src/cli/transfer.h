@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One pass over two files, block by block, with many requests in flight: copies the source to the
- * target, or compares the two.
+ * One pass over two files by two streams (uvdio/stream.h): copies the source to the target, or
+ * compares the two.
  */
 #ifndef UVDIO_CLI_TRANSFER_H
 #define UVDIO_CLI_TRANSFER_H
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "uvdio.h"
+#include "uvdio/stream.h"
 
 /* A range of bytes; begin equals end: there is none. */
 typedef struct extent_s {
@@ -29,14 +30,12 @@ typedef enum { TRANSFER_COPY, TRANSFER_COMPARE } transfer_mode_t;
 
 typedef enum {
   TRANSFER_DONE,
-  TRANSFER_FAILED,  /* see error, operation, file, offset */
+  TRANSFER_FAILED,  /* see error, operation, file */
   TRANSFER_SHRANK,  /* the source ended at `offset`, before its size */
   TRANSFER_GREW,    /* the source has more bytes than its size */
   TRANSFER_DIFFERS, /* comparing: the first byte that differs is at `offset` */
   TRANSFER_STOPPED
 } transfer_outcome_t;
-
-typedef struct transfer_slot_s transfer_slot_t;
 
 typedef struct transfer_s {
   transfer_mode_t mode;
@@ -46,16 +45,14 @@ typedef struct transfer_s {
   size_t block_size; /* bytes, a multiple of `unit` */
   size_t
       unit; /* what offsets and lengths are multiples of in both files, in bytes; a power of two */
-  size_t
-      alignment; /* the same in the target alone: what is written of a last block is padded to it */
-  unsigned depth; /* slots, each of which has one request in flight */
+  unsigned depth; /* requests in flight */
   /* copying: the source, to ask where its holes are; null: all of it is data. The target must read
    * as zeros there */
   uvdio_file_t* holes;
-  int skip_zeros;     /* copying: don't write zeros. The target must read as zeros already */
-  int target_goes_on; /* the target may be longer than the source: a device */
-  uint64_t done;      /* bytes of data that are copied or compared */
-  uint64_t moved;     /* bytes of them that were written, or read and compared */
+  unsigned writer_flags; /* copying: UVDIO_WRITER_* */
+  int target_goes_on;    /* the target may be longer than the source: a device */
+  uint64_t done;         /* bytes of data that are copied or compared */
+  uint64_t moved;        /* bytes of them that were written, or read and compared */
   transfer_outcome_t outcome;
   int error;
   const char* operation; /* "read", "write" */
@@ -63,21 +60,23 @@ typedef struct transfer_s {
   uint64_t offset;
   /* private */
   uvdio_arena_t* arena;
-  transfer_slot_t* slots;
-  unsigned slot_count;
-  extent_t data; /* what no slot has taken of the range of data at hand */
-  int begun;     /* the first block was taken */
+  uvdio_reader_t* readers[2]; /* of the source; comparing: of the target */
+  uvdio_writer_t* writer;     /* copying: of the target */
+  uvdio_block_t blocks[2];    /* comparing: what was taken, empty at a file's end */
+  int has_block[2];
+  extent_t data; /* what was not named of the range of data at hand */
+  int begun;     /* the first block was named */
+  int is_over;
 } transfer_t;
 
-/* Allocates slots and frames for what the fields above say, and starts. The rest happens as the
- * loop runs; once nothing is pending, `outcome` tells. Returns 0 or a code (nothing was started,
- * nothing to close). */
+/* Starts what the fields above say. The rest happens as the loop runs; once nothing is pending,
+ * `outcome` tells. Returns 0 or a code (nothing was started, nothing to close). */
 int transfer_start(transfer_t* transfer);
 
 /* Takes no further block and asks for an early end of what is in flight. */
 void transfer_stop(transfer_t* transfer);
 
-/* Frees slots and frames. Nothing may be in flight. */
+/* Frees what it had. Nothing may be in flight. */
 void transfer_close(transfer_t* transfer);
 
 #endif /* UVDIO_CLI_TRANSFER_H */
