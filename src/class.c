@@ -30,6 +30,14 @@ typedef struct bucket_s {
   double level; /* tokens; below zero: by how much the last request overdrew */
 } bucket_t;
 
+/* Somebody who waits for room. */
+typedef struct room_wait_s {
+  uvdio_link_t_ link;
+  uvdio_room_cb cb;
+  void* arg;
+  int is_cancelled;
+} room_wait_t;
+
 typedef struct class_s {
   uvdio__list_t waiting;
   unsigned shares;
@@ -42,8 +50,8 @@ typedef struct class_s {
   unsigned queue_max; /* 0: no bound */
   uint64_t queue_bytes_max;
   int is_full;
-  uvdio_room_cb room_cb; /* null: nobody waits for room */
-  void* room_arg;
+  uvdio_link_t_ room_waits; /* those that are cancelled, then the others in their order */
+  unsigned room_wait_count;
   int is_held; /* a bucket holds up the first that waits */
   uvdio_class_stats_t stats;
 } class_t;
@@ -54,7 +62,7 @@ typedef struct uvdio__classes_s {
   uint64_t virtual_now; /* of the request that began last */
   double wait_ns;       /* until a limit per second lets the next begin; 0: none is in the way */
   unsigned full;        /* classes that are full */
-  unsigned room_waits;  /* classes for whose room somebody waits */
+  unsigned room_waits;  /* of all classes */
   unsigned weight;      /* of what is in flight */
   unsigned in_flight;
 } uvdio__classes_t;
@@ -132,6 +140,7 @@ static uvdio__classes_t* make_classes(void) {
 
   for (i = 0; classes != NULL && i < UVDIO_CLASSES; i++) {
     uvdio__list_init(&classes->classes[i].waiting);
+    uvdio__list_init(&classes->classes[i].room_waits);
     set_options(&classes->classes[i], i, &none);
   }
   return classes;
@@ -174,63 +183,113 @@ static int has_room(const class_t* class) {
          (class->queue_bytes_max == 0 || class->stats.waiting_bytes <= class->queue_bytes_max / 2);
 }
 
-/* Null where there is none. */
-static class_t* room_to_tell(const uvdio_engine_t* engine) {
+static room_wait_t* first_room_wait(const class_t* class) {
+  return UVDIO__CONTAINER_OF(class->room_waits.next, room_wait_t, link);
+}
+
+static int is_room_to_tell(const uvdio_engine_t* engine, const class_t* class) {
+  return class->room_wait_count > 0 &&
+         (has_room(class) || engine->state != ENGINE_OPEN || first_room_wait(class)->is_cancelled);
+}
+
+int uvdio__class_has_room_to_tell(const uvdio_engine_t* engine) {
   uvdio__classes_t* classes = engine->classes;
   unsigned i;
 
   for (i = 0; classes != NULL && classes->room_waits > 0 && i < UVDIO_CLASSES; i++) {
-    class_t* class = &classes->classes[i];
-    if (class->room_cb != NULL && (has_room(class) || engine->state != ENGINE_OPEN)) {
-      return class;
+    if (is_room_to_tell(engine, &classes->classes[i])) {
+      return 1;
     }
   }
-  return NULL;
+  return 0;
 }
 
-int uvdio__class_has_room_to_tell(const uvdio_engine_t* engine) {
-  return room_to_tell(engine) != NULL;
+static void free_room_wait(uvdio__classes_t* classes, class_t* class, room_wait_t* wait) {
+  uvdio__link_remove(&wait->link);
+  class->room_wait_count--;
+  classes->room_waits--;
+  uvdio__free(wait, sizeof(*wait), UVDIO__STRUCT_ALIGN);
 }
 
-/* Each class once at most: who is told may wait again at once. */
+static void tell_first(uvdio_engine_t* engine, class_t* class) {
+  room_wait_t wait = *first_room_wait(class);
+  int is_open = engine->state == ENGINE_OPEN && !wait.is_cancelled;
+
+  free_room_wait(engine->classes, class, first_room_wait(class));
+  wait.cb(engine, (unsigned)(class - engine->classes->classes), is_open ? 0 : UV_ECANCELED,
+          wait.arg);
+}
+
+/* Those that wait now, once at most: who is told may wait again at once. One that fills the class
+ * leaves the others waiting. */
 unsigned uvdio__class_tell_room(uvdio_engine_t* engine) {
+  uvdio__classes_t* classes = engine->classes;
   unsigned told = 0;
-  class_t* class;
+  unsigned left;
+  unsigned i;
 
-  while (told < UVDIO_CLASSES && (class = room_to_tell(engine)) != NULL) {
-    uvdio_room_cb cb = class->room_cb;
-    class->room_cb = NULL;
-    engine->classes->room_waits--;
-    told++;
-    cb(engine, (unsigned)(class - engine->classes->classes),
-       engine->state == ENGINE_OPEN ? 0 : UV_ECANCELED, class->room_arg);
+  for (i = 0; classes != NULL && classes->room_waits > 0 && i < UVDIO_CLASSES; i++) {
+    class_t* class = &classes->classes[i];
+    for (left = class->room_wait_count; left > 0 && is_room_to_tell(engine, class); left--) {
+      tell_first(engine, class);
+      told++;
+    }
   }
   return told;
 }
 
-int uvdio_class_wait_room(uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb, void* arg) {
-  class_t* class;
+static int check_room_wait(const uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb) {
   int error;
 
   if (engine == NULL || cb == NULL || number >= UVDIO_CLASSES) {
     return UV_EINVAL;
   }
   error = uvdio__engine_check(engine);
+  return error == 0 && engine->classes == NULL ? UV_ENOENT : error;
+}
+
+int uvdio_class_wait_room(uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb, void* arg) {
+  int error = check_room_wait(engine, number, cb);
+  room_wait_t* wait;
+  class_t* class;
+
   if (error != 0) {
     return error;
   }
-  if (engine->classes == NULL) {
-    return UV_ENOENT;
+  wait = uvdio__alloc(sizeof(*wait), UVDIO__STRUCT_ALIGN, 1);
+  if (wait == NULL) {
+    return UV_ENOMEM;
   }
+  wait->cb = cb;
+  wait->arg = arg;
   class = &engine->classes->classes[number];
-  if (class->room_cb != NULL) {
-    return UV_EBUSY;
-  }
-  class->room_cb = cb;
-  class->room_arg = arg;
+  uvdio__link_insert(&wait->link, &class->room_waits);
+  class->room_wait_count++;
   engine->classes->room_waits++;
   uvdio__loop_wake(engine);
   return 0;
+}
+
+int uvdio_class_cancel_wait(uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb, void* arg) {
+  int error = check_room_wait(engine, number, cb);
+  uvdio_link_t_* link;
+  class_t* class;
+
+  if (error != 0) {
+    return error;
+  }
+  class = &engine->classes->classes[number];
+  for (link = class->room_waits.next; link != &class->room_waits; link = link->next) {
+    room_wait_t* wait = UVDIO__CONTAINER_OF(link, room_wait_t, link);
+    if (wait->cb == cb && wait->arg == arg && !wait->is_cancelled) {
+      wait->is_cancelled = 1;
+      uvdio__link_remove(link);
+      uvdio__link_insert(link, class->room_waits.next);
+      uvdio__loop_wake(engine);
+      return 0;
+    }
+  }
+  return UV_ENOENT;
 }
 
 /*
@@ -604,6 +663,21 @@ void uvdio__class_end(uvdio_req_t* req) {
   req->ioprio_ = 0;
 }
 
+/* In a forked child somebody may wait still. */
+static void free_room_waits(uvdio__classes_t* classes) {
+  unsigned i;
+
+  for (i = 0; i < UVDIO_CLASSES && classes->room_waits > 0; i++) {
+    class_t* class = &classes->classes[i];
+    while (class->room_wait_count > 0) {
+      free_room_wait(classes, class, first_room_wait(class));
+    }
+  }
+}
+
 void uvdio__class_free(uvdio_engine_t* engine) {
+  if (engine->classes != NULL) {
+    free_room_waits(engine->classes);
+  }
   uvdio__free(engine->classes, sizeof(*engine->classes), UVDIO__STRUCT_ALIGN);
 }

@@ -154,19 +154,26 @@ static inline int uvdio_class_stats(const uvdio_engine_t* engine, unsigned numbe
   return uvdio_class_stats_sized(engine, number, stats, sizeof(uvdio_class_stats_t));
 }
 
-/** There is room in a class again (status 0), or its engine is closing (UV_ECANCELED). */
+/** There is room in a class again (status 0), or the wait was ended, or its engine is closing
+ * (UV_ECANCELED). */
 typedef void (*uvdio_room_cb)(uvdio_engine_t* engine, unsigned number, int status, void* arg);
 
 /** Calls back once, when the class has room: at most half of queue_max requests, and of
  * queue_bytes_max bytes, wait. Where it has room already the call comes in the next iteration of
  * the loop, which is kept alive for it. Bounded are requests that wait for their turn, not those
- * that wait for others of their file (behind a sync or a truncate). Errors: UV_EINVAL (null engine
- * or callback, `number` is not below UVDIO_CLASSES), UV_ENOENT (the engine has no classes),
- * UV_EBUSY (an earlier call for this class has not been called back), UV_EBADF (the engine is
- * closing), UVDIO_EFORK, UVDIO_ETHREAD. In a forked child there is no callback before the engine is
- * closed. Loop thread. */
+ * that wait for others of their file (behind a sync or a truncate). Any number may wait, and are
+ * called back in the order of their calls; where one of them fills the class the others wait on.
+ * Errors: UV_EINVAL (null engine or callback, `number` is not below UVDIO_CLASSES), UV_ENOENT (the
+ * engine has no classes), UV_ENOMEM, UV_EBADF (the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD.
+ * In a forked child there is no callback before the engine is closed. Loop thread. */
 UVDIO_EXTERN int uvdio_class_wait_room(uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb,
                                        void* arg);
+
+/** Ends the oldest wait with this callback and argument: it is called back with UV_ECANCELED in the
+ * next iteration. Errors: UV_ENOENT (there is none), and those of uvdio_class_wait_room(). Loop
+ * thread. */
+UVDIO_EXTERN int uvdio_class_cancel_wait(uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb,
+                                         void* arg);
 
 /** Sets the class of the file's requests that have none of their own, for those submitted from now
  * on; an open file only. Errors: UV_EINVAL (null, or `number` is not below UVDIO_CLASSES), UV_EBADF

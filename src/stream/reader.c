@@ -576,6 +576,7 @@ int uvdio_reader_close(uvdio_reader_t* reader, uvdio_stream_cb cb, void* arg) {
   r->close_cb = cb;
   r->close_arg = arg;
   waste(r);
+  uvdio__tick_at_once(&r->ticker);
   if (r->is_frame_asked) {
     (void)uvdio_cancel(&r->frame_req);
   }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A tick is a stat, which no class refuses, of a class that is not the stream's; or the room of the
- * stream's class. Where somebody else waits for that room, who can't be joined, a stat is the
- * occasion to try again.
+ * stream's class, for which each stream waits in its turn.
  */
 #include "ticker.h"
 
@@ -51,13 +50,21 @@ int uvdio__tick_soon(uvdio__ticker_t* ticker) {
              : count(ticker, uvdio_stat(ticker->file, &ticker->req, &ticker->stat, on_stat));
 }
 
-int uvdio__tick_when_there_is_room(uvdio__ticker_t* ticker) {
-  unsigned number =
-      ticker->class_number != UVDIO_CLASS_DEFAULT ? ticker->class_number : ticker->file->class_;
+static unsigned class_of(const uvdio__ticker_t* ticker) {
+  return ticker->class_number != UVDIO_CLASS_DEFAULT ? ticker->class_number : ticker->file->class_;
+}
 
-  if (ticker->is_pending ||
-      count(ticker, uvdio_class_wait_room(ticker->file->engine_, number, on_room, ticker)) == 0) {
+int uvdio__tick_when_there_is_room(uvdio__ticker_t* ticker) {
+  if (ticker->is_pending) {
     return 0;
   }
-  return uvdio__tick_soon(ticker);
+  ticker->awaited_class = class_of(ticker);
+  return count(
+      ticker, uvdio_class_wait_room(ticker->file->engine_, ticker->awaited_class, on_room, ticker));
+}
+
+void uvdio__tick_at_once(uvdio__ticker_t* ticker) {
+  if (ticker->is_pending) {
+    (void)uvdio_class_cancel_wait(ticker->file->engine_, ticker->awaited_class, on_room, ticker);
+  }
 }

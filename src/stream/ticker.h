@@ -17,6 +17,7 @@ typedef struct uvdio__ticker_s {
   void* stream;
   unsigned* pending; /* requests of the stream, of which a tick is one */
   int is_pending;
+  unsigned awaited_class; /* of the last wait for room; the file's may have changed since */
   uvdio_req_t req;
   uvdio_stat_t stat;
 } uvdio__ticker_t;
@@ -27,5 +28,8 @@ void uvdio__ticker_init(uvdio__ticker_t* ticker, uvdio_file_t* file, unsigned cl
 /* Both do nothing where a tick is pending. */
 int uvdio__tick_soon(uvdio__ticker_t* ticker);
 int uvdio__tick_when_there_is_room(uvdio__ticker_t* ticker);
+
+/* A tick that waits for room waits no longer. */
+void uvdio__tick_at_once(uvdio__ticker_t* ticker);
 
 #endif /* UVDIO_TICKER_H */

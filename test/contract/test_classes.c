@@ -748,7 +748,6 @@ static void room_is_told_once(void** state) {
   }
   refused_in(f, A);
   assert_ok(uvdio_class_wait_room(f->engine, A, on_room, &room));
-  assert_code(uvdio_class_wait_room(f->engine, A, on_room, &room), UV_EBUSY);
   assert_int_equal(room.calls, 0);
   run(f);
   assert_int_equal(room.calls, 1);
@@ -812,6 +811,93 @@ static void each_class_is_told_of_its_room(void** state) {
   }
 }
 
+/* Somebody who waits for room, among others. */
+struct waiter {
+  struct fixture* f;
+  unsigned count; /* requests that it submits then */
+  unsigned turn;  /* when it was told, from 1 on */
+  unsigned again;
+  int status;
+};
+static unsigned turns;
+
+static void on_turn(uvdio_engine_t* engine, unsigned number, int status, void* arg) {
+  struct waiter* waiter = arg;
+  waiter->turn = ++turns;
+  waiter->status = status;
+  for (unsigned i = 0; i < waiter->count; i++) {
+    read_in(waiter->f, number, 1);
+  }
+  if (waiter->again > 0) {
+    waiter->again--;
+    assert_ok(uvdio_class_wait_room(engine, number, on_turn, waiter));
+  }
+}
+
+static void wait_for_room(struct fixture* f, unsigned class, struct waiter* waiters,
+                          unsigned count) {
+  turns = 0;
+  for (unsigned i = 0; i < count; i++) {
+    waiters[i].f = f;
+    assert_ok(uvdio_class_wait_room(f->engine, class, on_turn, &waiters[i]));
+  }
+}
+
+/* Whoever comes first fills the class; the next is told when it has room again. */
+static void room_goes_to_those_that_wait_in_their_order(void** state) {
+  struct fixture* f = *state;
+  struct waiter waiters[3] = {{.count = 5}, {.count = 2}, {.count = 2}};
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1, .queue_max = 4});
+  wait_for_room(f, A, waiters, 3);
+  run_until_it_sleeps(f);
+  assert_int_equal(waiters[0].turn, 1);
+  assert_int_equal(waiters[1].turn, 0);
+  assert_true(told(f, A).waiting >= 4);
+  set_class(f, A, (uvdio_class_options_t){.depth = 1, .queue_max = 4});
+  run(f);
+  assert_int_equal(waiters[1].turn, 2);
+  assert_int_equal(waiters[2].turn, 3);
+}
+
+/* Who waits again at once stands behind all others, and behind those of other classes. */
+static void nobody_waits_in_the_way_of_others(void** state) {
+  struct fixture* f = *state;
+  struct waiter eager[2] = {{.again = 5}, {.again = 5}};
+  struct waiter other = {.f = f};
+  set_class(f, A, (uvdio_class_options_t){.queue_max = 4});
+  set_class(f, UVDIO_CLASSES - 1, (uvdio_class_options_t){.queue_max = 4});
+  wait_for_room(f, A, eager, 2);
+  assert_ok(uvdio_class_wait_room(f->engine, UVDIO_CLASSES - 1, on_turn, &other));
+  run(f);
+  assert_int_equal(other.turn, 3);
+  assert_int_equal(eager[0].turn, 12);
+  assert_int_equal(eager[1].turn, 13);
+}
+
+static void waits_for_room_are_cancelled(void** state) {
+  struct fixture* f = *state;
+  struct waiter waiters[4] = {{0}};
+  set_class(f, A, (uvdio_class_options_t){.operations_max = 1, .queue_max = 2});
+  for (unsigned i = 0; i < 3; i++) {
+    read_in(f, A, 1);
+  }
+  wait_for_room(f, A, waiters, 4);
+  assert_ok(uvdio_class_cancel_wait(f->engine, A, on_turn, &waiters[2]));
+  assert_ok(uvdio_class_cancel_wait(f->engine, A, on_turn, &waiters[1]));
+  assert_code(uvdio_class_cancel_wait(f->engine, A, on_turn, &waiters[1]), UV_ENOENT);
+  assert_int_equal(turns, 0);
+  run_until_it_sleeps(f);
+  assert_int_equal(turns, 2);
+  assert_code(waiters[1].status, UV_ECANCELED);
+  assert_code(waiters[2].status, UV_ECANCELED);
+  assert_code(uvdio_class_cancel_wait(f->engine, A, on_turn, &waiters[2]), UV_ENOENT);
+  set_class(f, A, (uvdio_class_options_t){0});
+  run(f);
+  assert_int_equal(waiters[0].turn, 3);
+  assert_int_equal(waiters[3].turn, 4);
+  assert_ok(waiters[0].status);
+}
+
 /* Nothing else keeps the loop alive. */
 static void room_that_is_there_is_told_in_a_turn(void** state) {
   struct fixture* f = *state;
@@ -847,6 +933,10 @@ static void waits_for_room_that_make_no_sense_are_refused(void** state) {
   assert_code(uvdio_class_wait_room(f->engine, A, NULL, &room), UV_EINVAL);
   assert_code(uvdio_class_wait_room(f->engine, UVDIO_CLASSES, on_room, &room), UV_EINVAL);
   assert_code(uvdio_class_wait_room(f->engine, A, on_room, &room), UV_ENOENT);
+  assert_code(uvdio_class_cancel_wait(NULL, A, on_room, &room), UV_EINVAL);
+  assert_code(uvdio_class_cancel_wait(f->engine, A, NULL, &room), UV_EINVAL);
+  assert_code(uvdio_class_cancel_wait(f->engine, UVDIO_CLASSES, on_room, &room), UV_EINVAL);
+  assert_code(uvdio_class_cancel_wait(f->engine, A, on_room, &room), UV_ENOENT);
 }
 
 /*
@@ -1121,6 +1211,7 @@ static void closing_engine_takes_no_classes(void** state) {
   assert_code(uvdio_class_set(f->engine, A, NULL), UV_EBADF);
   assert_code(uvdio_engine_set_device_model(f->engine, &model), UV_EBADF);
   assert_code(uvdio_class_wait_room(f->engine, A, on_room, NULL), UV_EBADF);
+  assert_code(uvdio_class_cancel_wait(f->engine, A, on_room, NULL), UV_EBADF);
   assert_code(uvdio_file_set_class(&f->file, A), UV_EBADF);
   run(f);
   f->engine = NULL;
@@ -1166,6 +1257,9 @@ int main(int argc, char** argv) {
       TEST_ON(deep, room_is_told_at_half_of_the_bytes),
       TEST_ON(deep, room_is_told_when_both_bounds_have_some),
       TEST_ON(deep, each_class_is_told_of_its_room),
+      TEST_ON(deep, room_goes_to_those_that_wait_in_their_order),
+      TEST_ON(deep, nobody_waits_in_the_way_of_others),
+      TEST_ON(deep, waits_for_room_are_cancelled),
       TEST_ON(deep, room_that_is_there_is_told_in_a_turn),
       TEST_ON(deep, closing_engine_ends_the_wait_for_room),
       TEST_ON(deep, waits_for_room_that_make_no_sense_are_refused),

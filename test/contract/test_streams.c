@@ -925,6 +925,49 @@ static void full_class_slows_the_stream_down(void** state) {
   }
 }
 
+static void on_other(int status, void* arg) {
+  (void)status;
+  (void)arg;
+}
+
+/* Nobody asks again and again: the loop sleeps. A close leaves the class alone. */
+static void streams_wait_for_a_full_class_in_their_turn(void** state) {
+  static const uvdio_class_options_t bounds = {.operations_max = 1, .queue_max = 1};
+  struct fixture* f = *state;
+  uvdio_reader_options_t options = {
+      .end = SIZE, .class_number = UVDIO_CLASS_USER, .flags = UVDIO_READER_FULL_WINDOW};
+  uvdio_reader_t* readers[3];
+  uvdio_class_stats_t told;
+  uvdio_block_t block;
+  assert_ok(uvdio_class_set(f->engine, UVDIO_CLASS_USER, &bounds));
+  (void)t_size(op_new(&f->tracker), &f->file);
+  run(f); /* From here on a read begins at once: one does, one waits, the others are refused. */
+  for (unsigned i = 0; i < 3; i++) {
+    create(f, &options);
+    readers[i] = reader;
+    assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
+    assert_ok(uvdio_reader_wait(reader, on_other, NULL));
+  }
+  assert_ok(uvdio_class_stats(f->engine, UVDIO_CLASS_USER, &told));
+  assert_int_equal(told.operations, 1);
+  uint64_t refused = told.refused;
+  closes = 0;
+  assert_ok(uvdio_reader_close(readers[2], on_closed, &closes));
+  assert_ok(uvdio_reader_close(readers[1], on_closed, &closes));
+  watch_for_hang("a close");
+  while (closes < 2) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  assert_ok(uvdio_class_stats(f->engine, UVDIO_CLASS_USER, &told));
+  assert_int_equal(told.operations, 1);
+  assert_int_equal(told.waiting, 1);
+  assert_in_range(told.refused, refused, refused + 1); /* when the read that began has ended */
+  assert_ok(uvdio_reader_close(readers[0], on_closed, &closes));
+  run_untracked(f);
+  assert_int_equal(closes, 3);
+}
+
 /*
  * Errors.
  */
@@ -1307,6 +1350,7 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, seek_and_close_end_a_wait_for_frames),
       TEST_ON(open_file, streams_share_an_arena),
       TEST_ON(open_file, full_class_slows_the_stream_down),
+      TEST_ON(open_file, streams_wait_for_a_full_class_in_their_turn),
       TEST_ON(open_file, error_comes_in_its_turn),
       TEST_ON(open_file, short_reads_are_completed),
       TEST_ON(open_file, cancelled_reads_are_an_error),
