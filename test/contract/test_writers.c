@@ -756,7 +756,7 @@ static void size_is_kept_ahead(void** state) {
   for (unsigned i = 0; i < COUNT_OF(cases); i++) {
     assert_result(t_truncate(op_now(&f->tracker), &f->file, 0), 0);
     create(f, &cases[i].options);
-    assert_ok(give(f, FRAME - cases[i].options.begin));
+    assert_ok(give(f, FRAME - (size_t)cases[i].options.begin));
     run_untracked(f);
     assert_int_equal(size_of_file(f), cases[i].size);
     close_at(f, cases[i].options.begin);
