@@ -79,7 +79,7 @@ MAY_USE = {
 # What every module of the library may use beside the public headers. Of these, os uses none.
 FOR_ALL = "os allocator error list compiler sized trace debug".split()
 PUBLIC_ONLY = ("cli", "bench", "examples", "group", "append", "log", "stream", "metrics_print")
-PROGRAMS = ("cli", "bench")  # of these, which may call the others as well
+PROGRAMS = ("cli", "bench", "examples")  # of these, which may call the others as well
 # Headers that are not their namesake's: the engine's structure is known far below the engine.
 HEADERS = {"src/engine.h": "engine.h", "src/iteration.h": "engine"}
 
