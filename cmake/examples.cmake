@@ -14,3 +14,6 @@ function(uvdio_add_example folder)
     install(FILES ${sources} DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/${folder})
   endif()
 endfunction()
+
+uvdio_add_example(store main.c store.c store.h internal.h recover.c checkpoint.c record.c record.h
+  pool.c pool.h page.c page.h)
