@@ -25,7 +25,7 @@ MAY_USE = {
     "bench": "cli",
     "group": "sized",
     "append": "sized growth refusal",
-    "log": "sized",
+    "log": "sized stream",
     "stream": "sized growth refusal",
     "growth": "",
     "refusal": "",

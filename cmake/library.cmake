@@ -18,6 +18,10 @@ set(uvdio_sources
   src/path.c
   src/append.c
   src/log/log.c
+  src/log/turn.c
+  src/log/reader.c
+  src/log/ahead.c
+  src/log/parse.c
   src/log/flush.c
   src/log/keeper.c
   src/log/recover.c

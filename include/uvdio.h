@@ -163,7 +163,8 @@ struct uvdio_buf_s {
     "as many requests or bytes wait as the request's class allows (queue_max, queue_bytes_max); " \
     "uvdio_class_wait_room() tells when there is room")                                           \
   X(EDAMAGED, -5016,                                                                              \
-    "the log is damaged: a block that was durable, or its control file, is missing or wrong")
+    "the log is damaged: a block that was durable, or its control file, is missing or wrong")     \
+  X(ECUT, -5017, "the record was given up (uvdio_log_cut())")
 
 /** The library's own errors. */
 enum uvdio_errno {

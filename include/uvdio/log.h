@@ -44,6 +44,8 @@
  * Errors. After an error of a write, no record is acknowledged any more that was pending or comes
  * later: all get the error. Close the log, and open it again to learn which records are there.
  *
+ * Readers take records of an open log, and follow what is appended (uvdio/log_reader.h).
+ *
  * A log is made of the calls of uvdio.h; uvdio_engine_stats() and uvdio_engine_walk() show its
  * requests. Its functions are called on the loop's thread.
  */
@@ -170,7 +172,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_append(uvdio_log_t* log, uvdio_log_a
  * is durable gives up no more than what is. An error of this work does not stop the log before it
  * needs a segment, and then the work is tried again, as it is by the next cut. Errors: UV_EINVAL
  * (null), UV_EAGAIN (the log is being opened), UV_EBADF, UVDIO_EFORK, UVDIO_ETHREAD, and the error
- * that has stopped the log. */
+ * that has stopped the log. What readers need is given up as well, but for those that pin it
+ * (uvdio/log_reader.h). */
 UVDIO_EXTERN int uvdio_log_cut(uvdio_log_t* log, uint64_t lsn);
 
 /** All records whose LSN is below this are durable; 1 where there are none. Any LSN that is told
@@ -186,17 +189,17 @@ static inline int uvdio_log_stats(const uvdio_log_t* log, uvdio_log_stats_t* sta
   return uvdio_log_stats_sized(log, stats, sizeof(uvdio_log_stats_t));
 }
 
-/** Closes the log when all that was appended before has ended, and frees it after `cb` (which may
- * be null) returns. `cb` is given the error that has stopped the log, or 0. Close logs before their
- * engine: where that is closed meanwhile, `cb` is given UV_EBADF, and the log is
- * uvdio_log_destroy()'s. Errors: UV_EINVAL (null), UV_EBADF (closing already; or the engine is
- * closing), UVDIO_EFORK, UVDIO_ETHREAD. */
+/** Closes the log when all that was appended before has ended, and its readers are closed
+ * (uvdio/log_reader.h), and frees it after `cb` (which may be null) returns. `cb` is given the
+ * error that has stopped the log, or 0. Close logs before their engine: where that is closed
+ * meanwhile, `cb` is given UV_EBADF, and the log is uvdio_log_destroy()'s. Errors: UV_EINVAL
+ * (null), UV_EBADF (closing already; or the engine is closing), UVDIO_EFORK, UVDIO_ETHREAD. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_close(uvdio_log_t* log, uvdio_log_cb cb, void* arg);
 
 /** Frees a log whose engine is closed: from the engine's close callback on, also in a forked child.
- * Appends that are pending then get no callback. Errors: UV_EINVAL (null), UV_EBUSY (the engine has
- * files of the log open or requests of it pending, a close that was accepted has not been called
- * back, or the call comes from a callback of the log). */
+ * Appends that are pending then get no callback. Errors: UV_EINVAL (null), UV_EBUSY (the log has a
+ * reader, the engine has files of the log open or requests of it pending, a close that was accepted
+ * has not been called back, or the call comes from a callback of the log). */
 UVDIO_EXTERN int uvdio_log_destroy(uvdio_log_t* log);
 
 /** @} */

@@ -9,7 +9,6 @@ static char* block_of(const uvdio__log_batch_t* batch, unsigned block) {
   return batch->base + (size_t)block * FORMAT_BLOCK;
 }
 
-/* The first block of a segment is its head. */
 static uint64_t begin_of_next_segment(const uvdio_log_t* log, uint64_t position) {
   return (position / log->segment_size + 1) * log->segment_size + FORMAT_BLOCK;
 }
@@ -39,6 +38,7 @@ static void begin_batch(uvdio_log_t* log, uvdio__log_batch_t* batch, uint64_t po
 
 void uvdio__log_begin_at(uvdio_log_t* log, uint64_t position, uint32_t before) {
   begin_batch(log, &log->batches[log->filling], position, before);
+  log->end = log->settled = position;
 }
 
 /*
@@ -161,11 +161,7 @@ static void end_appends(uvdio_log_t* log, uvdio__log_batch_t* batch, int status)
 
 /* Where the next batch begins. A block that is not full is gone on with where that is asked for. */
 static uint64_t end_of(const uvdio__log_batch_t* batch) {
-  uint64_t last = position_of(batch, batch->blocks - 1);
-
-  return (last + FORMAT_BLOCK) % batch->log->segment_size == 0
-             ? begin_of_next_segment(batch->log, last)
-             : last + FORMAT_BLOCK;
+  return uvdio__log_block_behind(batch->log, position_of(batch, batch->blocks - 1));
 }
 
 static int is_gone_on_with(const uvdio__log_batch_t* batch) {
@@ -189,10 +185,27 @@ static void go_on(uvdio_log_t* log, const uvdio__log_batch_t* batch, uint32_t ch
   log->filling = 1 - log->filling;
 }
 
+/* Where the next batch goes on with the last block of this one, readers get a copy: the next write
+ * has the block then, on the device and in memory. */
+static void tell_readers_where(uvdio_log_t* log, const uvdio__log_batch_t* batch) {
+  const uvdio__log_batch_t* next = &log->batches[log->filling];
+
+  assert(next != batch);
+  log->end = end_of(batch);
+  log->settled = next->start;
+  if (log->settled < log->end) {
+    memcpy(log->tail, block_of(batch, batch->blocks - 1), FORMAT_BLOCK);
+    log->tail_used = batch->used;
+    log->tail_first = batch->first;
+    log->tail_before = batch->before;
+  }
+}
+
 static void on_durable(uvdio_log_t* log, uvdio__log_batch_t* batch) {
   if (batch->split < batch->blocks) {
     uvdio__log_switch(log);
   }
+  tell_readers_where(log, batch);
   log->stats.flushes++;
   log->stats.flushed_bytes += (uint64_t)batch->blocks * FORMAT_BLOCK;
   log->is_in_callback = 1;

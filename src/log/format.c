@@ -63,3 +63,8 @@ int uvdio__log_read_head(const char* block, uvdio__log_head_t* head) {
   return head->used <= FORMAT_PAYLOAD &&
          head->checksum == uvdio__log_crc32c(block + 4, FORMAT_BLOCK - 4);
 }
+
+int uvdio__log_is_block_of(const uvdio__log_head_t* head, uint64_t log, uint64_t position) {
+  return head->position == position && head->log == log &&
+         (head->first <= head->used || head->first == FORMAT_NO_RECORD) && head->used > 0;
+}

@@ -59,6 +59,9 @@ void uvdio__log_seal(char* block, uvdio__log_head_t* head);
 /* Reads it. Returns 1 where the block has its checksum and could be one of these; 0 else. */
 int uvdio__log_read_head(const char* block, uvdio__log_head_t* head);
 
+/* Whether it is that of a block of records, of this log and at this place. */
+int uvdio__log_is_block_of(const uvdio__log_head_t* head, uint64_t log, uint64_t position);
+
 void uvdio__log_put32(char* at, uint32_t number);
 void uvdio__log_put64(char* at, uint64_t number);
 uint32_t uvdio__log_get32(const char* at);

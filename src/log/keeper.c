@@ -103,7 +103,7 @@ static int write_segment_head(uvdio_log_t* log) {
 static int write_control(uvdio_log_t* log, uvdio_file_t* file, unsigned flags) {
   uvdio__log_head_t head = {0};
 
-  log->telling = log->cut; /* which may change before this is durable */
+  log->telling = uvdio__log_cut_now(log); /* which may change before this is durable */
   head.used = 16;
   head.first = FORMAT_CONTROL;
   uvdio__log_put64(log->keeper_block + FORMAT_HEAD, log->oldest);
@@ -306,7 +306,7 @@ void uvdio__log_keep(uvdio_log_t* log) {
   if (log->tidy_error != 0) {
     return;
   }
-  if (log->is_new || log->cut > log->head) {
+  if (log->is_new || uvdio__log_cut_now(log) > log->head) {
     step(log, KEEPER_CONTROL,
          uvdio_open(log->engine, &log->control_file, &log->keeper_req,
                     uvdio__log_path(log, "log.new"), LOG_FILE_FLAGS | UVDIO_OPEN_CREATE, 0600,

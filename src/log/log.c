@@ -32,17 +32,11 @@ static uvdio_file_t* file_of(uvdio_log_t* log, unsigned number) {
   }
 }
 
-static int is_open(const uvdio_file_t* file) {
-  uvdio_file_info_t info;
-
-  return uvdio_file_info(file, &info) == 0;
-}
-
 static int has_open_files(uvdio_log_t* log) {
   unsigned i;
 
   for (i = 0; i < LOG_FILES; i++) {
-    if (is_open(file_of(log, i))) {
+    if (uvdio__log_is_file_open(file_of(log, i))) {
       return 1;
     }
   }
@@ -52,6 +46,7 @@ static int has_open_files(uvdio_log_t* log) {
 static void free_log(uvdio_log_t* log) {
   uvdio_buf_t memory = log->memory;
 
+  uvdio__log_end_readers(log);
   (void)uvdio_buf_release(&memory); /* the log lies in it */
 }
 
@@ -93,7 +88,7 @@ static void close_next(uvdio_log_t* log) {
   unsigned i;
 
   for (i = 0; i < LOG_FILES; i++) {
-    if (is_open(file_of(log, i))) {
+    if (uvdio__log_is_file_open(file_of(log, i))) {
       log->close_req.data = log;
       if (uvdio_close(file_of(log, i), &log->close_req, on_closed) == 0) {
         log->pending++;
@@ -162,20 +157,12 @@ static void run(uvdio_log_t* log) {
   if (log->error != 0) {
     end_with_error(log);
   }
-  if (log->is_closing && log->pending == 0 && log->open_cb == NULL &&
+  uvdio__log_readers_go_on(log);
+  if (log->is_closing && log->pending == 0 && log->open_cb == NULL && log->readers == NULL &&
       !uvdio__log_has_appends(log) && log->timer != NULL &&
       !uv_is_closing((uv_handle_t*)log->timer)) {
     close_next(log);
   }
-}
-
-static void on_kick(uv_timer_t* timer) {
-  run(timer->data);
-}
-
-/* The same from within a call, which calls nobody back. */
-static void run_soon(uvdio_log_t* log) {
-  (void)uv_timer_start(log->timer, on_kick, 0, 0);
 }
 
 /*
@@ -209,12 +196,12 @@ static int set_defaults(uvdio_log_options_t* options) {
   return options->buffer_size > options->segment_size / 2 ? UV_EINVAL : 0;
 }
 
-/* The log, and behind it the batches and the keeper's block. */
+/* The log, and behind it the batches, the keeper's block and the readers'. */
 static int allocate(uvdio_log_t** log, const uvdio_log_options_t* options) {
   size_t head = (sizeof(**log) + UVDIO_ALIGNMENT - 1) / UVDIO_ALIGNMENT * UVDIO_ALIGNMENT;
   uvdio_buf_t memory;
-  int error =
-      uvdio_buf_alloc(&memory, head + 2 * options->buffer_size + FORMAT_BLOCK, UVDIO_BUF_ZEROED);
+  int error = uvdio_buf_alloc(&memory, head + 2 * options->buffer_size + 2 * (size_t)FORMAT_BLOCK,
+                              UVDIO_BUF_ZEROED);
   unsigned i;
 
   if (error != 0) {
@@ -227,6 +214,7 @@ static int allocate(uvdio_log_t** log, const uvdio_log_options_t* options) {
     (*log)->batches[i].log = *log;
   }
   (*log)->keeper_block = memory.base + head + 2 * options->buffer_size;
+  (*log)->tail = (*log)->keeper_block + FORMAT_BLOCK;
   return 0;
 }
 
@@ -268,6 +256,7 @@ int uvdio_log_open_sized(uvdio_log_t** log, uvdio_engine_t* engine, const char* 
   opened->run = run;
   opened->options = own;
   opened->segment_size = own.segment_size;
+  opened->pinned = UINT64_MAX;
   opened->blocks_max = (unsigned)(own.buffer_size / FORMAT_BLOCK);
   opened->record_cb = record_cb;
   opened->open_cb = open_cb;
@@ -290,28 +279,6 @@ int uvdio_log_open_sized(uvdio_log_t** log, uvdio_engine_t* engine, const char* 
  * Appends
  */
 
-static void on_nothing(uvdio_req_t* req, int64_t result) {
-  (void)req;
-  (void)result;
-}
-
-/* What the engine says to anything that is submitted now; and nothing else, since a file that is
- * open is not opened. A log without a lock has stopped, and needs no engine; one whose lock is
- * closed has none any more. */
-static int check_engine(uvdio_log_t* log) {
-  int error = UV_EBUSY;
-
-  if (log->has_lock && log->pending == 0 && !is_open(&log->lock)) {
-    return UV_EBADF;
-  }
-  if (log->has_lock) {
-    error =
-        uvdio_open(log->engine, &log->lock, &log->check_req, ".", UVDIO_O_RDONLY, 0, on_nothing);
-  }
-  assert(error != 0);
-  return error == UV_EBUSY ? 0 : error;
-}
-
 static int check_append(uvdio_log_t* log, const uvdio_log_append_t* append, const void* bytes,
                         size_t length, uvdio_log_append_cb cb) {
   int error;
@@ -325,7 +292,7 @@ static int check_append(uvdio_log_t* log, const uvdio_log_append_t* append, cons
   if (log->is_closing) {
     return UV_EBADF;
   }
-  error = check_engine(log);
+  error = uvdio__log_check_engine(log);
   if (error == 0 && append->log_ != NULL) {
     error = UV_EBUSY;
   }
@@ -364,7 +331,7 @@ static void withdraw(uvdio_log_t* log, uvdio_log_append_t* append) {
     }
   }
   append->log_ = NULL;
-  run_soon(log);
+  uvdio__log_run_soon(log);
 }
 
 int uvdio_log_append(uvdio_log_t* log, uvdio_log_append_t* append, const void* bytes, size_t length,
@@ -409,7 +376,7 @@ int uvdio_log_cut(uvdio_log_t* log, uint64_t lsn) {
   if (error == 0 && log->is_closing) {
     error = UV_EBADF;
   }
-  error = error != 0 ? error : check_engine(log);
+  error = error != 0 ? error : uvdio__log_check_engine(log);
   error = error != 0 ? error : log->error;
   if (error == 0 && !log->is_open) {
     error = UV_EAGAIN;
@@ -449,14 +416,14 @@ int uvdio_log_close(uvdio_log_t* log, uvdio_log_cb cb, void* arg) {
   if (error == 0 && log->is_closing) {
     error = UV_EBADF;
   }
-  error = error != 0 ? error : check_engine(log);
+  error = error != 0 ? error : uvdio__log_check_engine(log);
   if (error != 0) {
     return error;
   }
   log->is_closing = 1;
   log->close_cb = cb;
   log->close_arg = arg;
-  run_soon(log);
+  uvdio__log_run_soon(log);
   return 0;
 }
 
@@ -464,7 +431,7 @@ int uvdio_log_destroy(uvdio_log_t* log) {
   if (log == NULL) {
     return UV_EINVAL;
   }
-  if (log->is_in_callback || log->pending > 0 || has_open_files(log) ||
+  if (log->is_in_callback || log->pending > 0 || log->readers != NULL || has_open_files(log) ||
       uv_is_closing((uv_handle_t*)log->timer)) {
     return UV_EBUSY;
   }

@@ -3,9 +3,11 @@
  * The parts of the log (uvdio/log.h), over the public interface only.
  *
  *   log/log.c       the calls, and the end of a log
+ *   log/turn.c      what all calls ask first, and a turn of the loop for what they leave to be done
  *   log/flush.c     records become blocks in a batch, batches are written, appends get their end
  *   log/keeper.c    segments: the next one is made ahead, those that were cut off are used again
  *   log/recover.c   the open: reads all blocks, replays records, and finds the end
+ *   log/reader.c    readers, which log/reader.h tells of; log/ahead.c and log/parse.c are theirs
  *   log/paths.c     where segments and other files are
  *   log/format.c    blocks as they are on disk
  *   log/crc32c.c    their checksum
@@ -34,6 +36,7 @@
 
 #include "log/format.h"
 #include "uvdio/log.h"
+#include "uvdio/log_reader.h"
 
 #define LOG_SEGMENT_MIN ((uint64_t)64 * 1024)
 #define LOG_SEGMENT_MAX ((uint64_t)1 << 40)
@@ -94,7 +97,7 @@ struct uvdio_log_s {
   uvdio_engine_t* engine;
   /* Does all that can be done now: called whenever something has ended. May free the log. */
   void (*run)(uvdio_log_t* log);
-  uvdio_buf_t memory; /* batches and a block of the keeper's */
+  uvdio_buf_t memory; /* batches, a block of the keeper's, and one of the readers' */
   int error;
   int is_open;    /* open_cb was called with 0 */
   int is_closing; /* uvdio_log_close() was called */
@@ -123,6 +126,19 @@ struct uvdio_log_s {
   unsigned blocks_max; /* of a batch */
   unsigned filling;    /* which is filled */
   uint64_t durable;    /* LSNs below it are */
+
+  /* For readers. */
+  uint64_t end;     /* position of the first block that is not durable */
+  uint64_t settled; /* that of the first one that is not, or is written again */
+  /* A copy of the block that is written again, where there is one: what of it is durable. */
+  char* tail;
+  unsigned tail_used;
+  unsigned tail_first;
+  uint32_t tail_before; /* checksum of the block before it */
+  uvdio_log_reader_t* readers;
+  uint64_t pinned;     /* the first segment that a cut spares; UINT64_MAX: none */
+  uvdio_arena_t* bell; /* of one frame, which is never free; null: there was no reader yet */
+  uvdio_buf_t bell_frame;
 
   uvdio__log_segment_t segments[LOG_SEGMENTS];
   uvdio__log_segment_t* current; /* the one in which the oldest batch begins */
@@ -180,6 +196,34 @@ static inline int uvdio__log_has_appends(const uvdio_log_t* log) {
   return log->waiting != NULL || log->batches[0].ends != NULL || log->batches[1].ends != NULL;
 }
 
+static inline int uvdio__log_is_file_open(const uvdio_file_t* file) {
+  uvdio_file_info_t info;
+
+  return uvdio_file_info(file, &info) == 0;
+}
+
+/* Where the log goes on behind a block. The first block of a segment is its head. */
+static inline uint64_t uvdio__log_block_behind(const uvdio_log_t* log, uint64_t position) {
+  uint64_t next = position + FORMAT_BLOCK;
+
+  return next % log->segment_size == 0 ? next + FORMAT_BLOCK : next;
+}
+
+/* The first segment that is to be there: readers may spare some. */
+static inline uint64_t uvdio__log_cut_now(const uvdio_log_t* log) {
+  return log->cut < log->pinned ? log->cut : log->pinned;
+}
+
+/*
+ * turn.c
+ */
+
+/* What the engine says to anything that is submitted now. */
+int uvdio__log_check_engine(uvdio_log_t* log);
+
+/* Does what log->run does, from within a call, which calls nobody back. */
+void uvdio__log_run_soon(uvdio_log_t* log);
+
 /*
  * paths.c: a name in the log's directory, and a segment; until the next call of its kind
  */
@@ -211,6 +255,16 @@ void uvdio__log_keep(uvdio_log_t* log);
 
 /* The log goes on in the next segment; the current one is closed. */
 void uvdio__log_switch(uvdio_log_t* log);
+
+/*
+ * reader.c
+ */
+
+/* More is durable, or the log is at its end: readers that wait look whether they do. */
+void uvdio__log_readers_go_on(uvdio_log_t* log);
+
+/* Frees what readers of the log have in common. There is none any more. */
+void uvdio__log_end_readers(uvdio_log_t* log);
 
 /*
  * recover.c

@@ -188,12 +188,6 @@ static int take_block(uvdio__log_recovery_t* r, const uvdio__log_head_t* head, c
  * Blocks
  */
 
-static int is_of_log(const uvdio__log_recovery_t* r, const uvdio__log_head_t* head,
-                     uint64_t position) {
-  return head->position == position && head->log == r->log->number &&
-         (head->first <= head->used || head->first == FORMAT_NO_RECORD) && head->used > 0;
-}
-
 /* Behind the end: a block that was written when the end's was durable tells of damage. */
 static int look_behind(const uvdio__log_recovery_t* r, const uvdio__log_head_t* head) {
   return head->durable > r->end ? UVDIO_EDAMAGED : 0;
@@ -206,7 +200,8 @@ static int follows(const uvdio__log_recovery_t* r, const uvdio__log_head_t* head
 
 static int look_at_block(uvdio__log_recovery_t* r, const char* block, uint64_t position) {
   uvdio__log_head_t head;
-  int is_good = uvdio__log_read_head(block, &head) && is_of_log(r, &head, position);
+  int is_good =
+      uvdio__log_read_head(block, &head) && uvdio__log_is_block_of(&head, r->log->number, position);
 
   if (is_good && head.epoch > r->epoch_max) {
     r->epoch_max = head.epoch;
