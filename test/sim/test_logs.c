@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Logs under power cuts, crashes and faults: what was acknowledged is replayed, in its order and
- * whole; what follows is what was on its way, in its order; and nothing else ever is.
+ * whole; what follows is what was on its way, in its order; and nothing else ever is. What a reader
+ * was given while the log grew is replayed as well.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "random.h"
-#include "uvdio/log.h"
+#include "uvdio/log_reader.h"
 #include "world.h"
 
 #define RECORDS_MAX 3000u
@@ -50,7 +51,23 @@ static struct {
   unsigned wrong;
 } life;
 
+/* A reader of this life's log. */
+static struct {
+  struct random random;
+  uvdio_log_reader_t* reader;
+  unsigned next; /* number of the record that it gives next */
+  int is_begun;  /* which is known */
+  int has_pin;
+  int is_closing;
+  int is_waiting;
+  unsigned waits; /* that have begun, and have not ended */
+  unsigned given; /* the first so many records were given, of those that were not cut off */
+} tail;
+
 static uint64_t promises;
+static uint64_t given;
+static uint64_t waited;
+static uint64_t cut_off;
 static uint64_t cuts_made;
 static uint64_t kept_out;
 static uint64_t first_seed = 1;
@@ -135,12 +152,13 @@ static void open_log(struct world* w, const uvdio_log_options_t* options) {
   assert_ok(uvdio_log_open(&life.log, w->engine, "wal", options, on_record, on_open, NULL));
 }
 
-/* All that was acknowledged is there, and what more there is stays. */
+/* All that was acknowledged is there, and what more there is stays; what a reader was given is. */
 static void check_replay(void) {
   assert_int_equal(life.opened, 1);
   assert_ok(life.status);
   assert_int_equal(life.wrong, 0);
   if (life.replayed > 0) {
+    assert_true(life.next >= tail.given);
     assert_true(life.next >= life.acknowledged && life.next <= life.count);
     life.acknowledged = life.next;
   } else {
@@ -185,11 +203,108 @@ static void turn(struct world* w, unsigned times) {
   }
 }
 
+/*
+ * The reader
+ */
+
+static void on_ready(int status, void* arg) {
+  (void)arg;
+  tail.waits--;
+  tail.is_waiting = 0;
+  life.wrong += tail.is_closing ? status != UV_ECANCELED && status != 0 : status != 0;
+}
+
+static void on_reader_closed(int status, void* arg) {
+  (void)arg;
+  tail.is_closing = 0;
+  if (status == 0) {
+    tail.reader = NULL;
+  } else {
+    assert_code(status, UV_EBADF);
+  }
+}
+
+/* From the first record that is there, or from one that is known. */
+static void begin_to_follow(void) {
+  struct random* random = &tail.random;
+  uvdio_log_reader_options_t options = {.buffer_size = 4 * PAGE};
+  unsigned number = life.acknowledged;
+  tail.is_begun = tail.is_waiting = 0;
+  tail.has_pin = random_below(random, 2) == 0;
+  options.flags = tail.has_pin ? UVDIO_LOG_READER_PIN : 0;
+  if (life.acknowledged > 0 && random_below(random, 3) > 0) {
+    number = random_below(random, life.acknowledged);
+    options.begin = life.records[number].lsn;
+    tail.is_begun = 1;
+    tail.next = number;
+  }
+  int code = uvdio_log_reader_create(&tail.reader, life.log, &options);
+  assert_true(code == 0 || code == UV_EIO ||
+              (code == UVDIO_ECUT && life.records[number].lsn < life.cut));
+  tail.reader = code == 0 ? tail.reader : NULL;
+}
+
+static void check_given(const uvdio_log_record_t* record) {
+  if (!tail.is_begun) {
+    tail.next = find_first(record->lsn);
+    tail.is_begun = 1;
+  }
+  life.wrong += tail.next >= life.count ||
+                !is_same(&life.records[tail.next], record->bytes, record->length) ||
+                (life.records[tail.next].lsn != 0 && life.records[tail.next].lsn != record->lsn);
+  tail.next++;
+  tail.given = tail.next > tail.given ? tail.next : tail.given;
+  given++;
+}
+
+static void take_some(void) {
+  uvdio_log_record_t record;
+  int code = 0;
+  for (unsigned i = random_below(&tail.random, 12); i > 0 && code == 0; i--) {
+    code = uvdio_log_reader_take(tail.reader, &record);
+    if (code == 0) {
+      check_given(&record);
+    }
+  }
+  cut_off += code == UVDIO_ECUT;
+  assert_true(code == 0 || code == UV_EAGAIN || code == UV_EIO ||
+              (code == UVDIO_ECUT && !tail.has_pin));
+  if (code == UV_EAGAIN && random_below(&tail.random, 2) == 0) {
+    assert_ok(uvdio_log_reader_wait(tail.reader, on_ready, NULL));
+    tail.is_waiting = 1;
+    tail.waits++;
+    waited++;
+  }
+}
+
+static void follow(void) {
+  if (tail.reader == NULL) {
+    if (random_below(&tail.random, 3) == 0) {
+      begin_to_follow();
+    }
+  } else if (!tail.is_closing && random_below(&tail.random, 24) == 0) {
+    assert_ok(uvdio_log_reader_close(tail.reader, on_reader_closed, NULL));
+    tail.is_closing = 1;
+  } else if (!tail.is_closing && !tail.is_waiting) {
+    take_some();
+  }
+}
+
+static void stop_following(void) {
+  assert_int_equal(tail.waits, 0);
+  assert_int_equal(tail.is_closing, 0);
+  if (tail.reader != NULL) {
+    assert_ok(uvdio_log_reader_destroy(tail.reader));
+    tail.reader = NULL;
+  }
+}
+
 static void live(struct world* w, struct random* random) {
   unsigned count = random_below(random, PIECES);
   while (life.used < count && life.error == 0 && life.count < RECORDS_MAX) {
     append_of(random_length(random));
     turn(w, random_below(random, 5));
+    follow();
     if (random_below(random, 8) == 0 && life.acknowledged > 0) {
       const struct record* record = &life.records[random_below(random, life.acknowledged)];
       if (random_below(random, 8) == 0) { /* as far as it can: to the last one */
@@ -203,7 +318,10 @@ static void live(struct world* w, struct random* random) {
       }
     }
   }
-  turn(w, random_below(random, 80));
+  for (unsigned i = random_below(random, 16); i > 0; i--) {
+    turn(w, random_below(random, 10));
+    follow();
+  }
 }
 
 /* What a program that crashed has left in flight keeps its successor out, by the locks. */
@@ -235,6 +353,7 @@ static void end_life(struct world* w, struct random* random) {
   assert_int_equal(life.ended, life.used);
   assert_int_equal(life.acknowledged, acknowledged);
   assert_int_equal(life.after_an_error, 0);
+  stop_following();
   assert_ok(uvdio_log_destroy(life.log));
   (void)uv_run(&w->loop, UV_RUN_DEFAULT);
   cuts_made++;
@@ -268,6 +387,8 @@ static void run_world_of(uint64_t seed, int with_faults) {
   assert_ok(world_make(&inner, &options));
   struct world* w = inner;
   memset(&life, 0, sizeof(life));
+  memset(&tail, 0, sizeof(tail));
+  tail.random = (struct random){seed + 77};
   make_directory(w);
   for (unsigned i = 0; i < LIVES_PER_WORLD; i++) {
     uvdio_log_options_t how = random_options(&random, may_pack);
@@ -295,6 +416,7 @@ static void acknowledged_records_survive_cuts(void** state) {
     run_world_of(seed, 0);
   }
   assert_true(promises > worlds && cuts_made > worlds && (kept_out > 0 || worlds < WORLDS));
+  assert_true(given > worlds && waited > worlds && (cut_off > 0 || worlds < WORLDS));
 }
 
 static void nothing_is_acknowledged_after_a_fault(void** state) {
@@ -343,6 +465,7 @@ static int report(void** state) {
   (void)state;
   printf("FIGURE %llu records acknowledged\n", (unsigned long long)promises);
   printf("FIGURE %llu power cuts\n", (unsigned long long)cuts_made);
+  printf("FIGURE %llu records given to readers\n", (unsigned long long)given);
   return 0;
 }
 
