@@ -29,6 +29,7 @@ struct uvdio__log_recovery_s {
   uvdio_req_t req;
   uint64_t number; /* of the segment that is read */
   int is_gap;      /* the segment before it is not there */
+  int is_foreign;  /* it is none of this log's, unless one of its blocks is */
   chunk_t chunks[2];
   unsigned oldest; /* chunk */
   uint64_t next;   /* offset of the next read */
@@ -206,6 +207,9 @@ static int look_at_block(uvdio__log_recovery_t* r, const char* block, uint64_t p
   if (is_good && head.epoch > r->epoch_max) {
     r->epoch_max = head.epoch;
   }
+  if (r->is_foreign) {
+    return is_good ? UVDIO_EDAMAGED : 0; /* The head of the segment is gone. */
+  }
   if (r->has_end) {
     return is_good ? look_behind(r, &head) : 0;
   }
@@ -261,15 +265,22 @@ static void end_segment(uvdio__log_recovery_t* r) {
   }
 }
 
+/* A file that is none of the log's may end anywhere. */
+static void end_of_foreign(uvdio__log_recovery_t* r, chunk_t* chunk, size_t arrived) {
+  chunk->size = arrived / FORMAT_BLOCK * FORMAT_BLOCK;
+  r->next = r->log->segment_size;
+}
+
 static void on_chunk(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   chunk_t* chunk = req->data;
   uvdio__log_recovery_t* r = chunk->recovery;
 
-  (void)buf; /* memory of a batch */
   r->log->pending--;
   r->in_flight--;
   chunk->is_read = 1;
-  if (result < 0 && r->error == 0) {
+  if (result == UVDIO_ESHORTREAD && r->is_foreign) {
+    end_of_foreign(r, chunk, buf.len);
+  } else if (result < 0 && r->error == 0) {
     r->error = result == UVDIO_ESHORTREAD ? UVDIO_EDAMAGED : (int)result;
   }
   while (r->error == 0 && r->chunks[r->oldest].is_read) {
@@ -338,7 +349,7 @@ static void on_segment_open(uvdio_req_t* req, int64_t result) {
     open_segment(r);
   } else if (result == UV_ENOENT && r->is_gap) {
     end_recovery(r);
-  } else if (result == UV_ENOENT || (result == 0 && r->is_gap)) {
+  } else if (result == UV_ENOENT) {
     stop(r, UVDIO_EDAMAGED);
   } else if (result < 0) {
     stop(r, result);
@@ -347,22 +358,35 @@ static void on_segment_open(uvdio_req_t* req, int64_t result) {
   }
 }
 
-static void on_head_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
-  uvdio__log_recovery_t* r = ended(req);
-  uvdio_log_t* log = r->log;
+/* Whether the keeper's block is the head of the segment that is read. */
+static int is_head_of_segment(const uvdio__log_recovery_t* r) {
+  const uvdio_log_t* log = r->log;
   uvdio__log_head_t head;
 
+  return uvdio__log_read_head(log->keeper_block, &head) && head.first == FORMAT_SEGMENT &&
+         head.log == log->number && head.position == r->number * log->segment_size &&
+         head.durable == log->segment_size;
+}
+
+/* A file that has no such head may be left from another log. Where there is a gap before one that
+ * has, a segment is missing. */
+static void on_head_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  uvdio__log_recovery_t* r = ended(req);
+
   (void)buf; /* the keeper's block */
-  if (result < 0) {
-    stop(r, result == UVDIO_ESHORTREAD ? UVDIO_EDAMAGED : (int64_t)result);
-  } else if (!uvdio__log_read_head(log->keeper_block, &head) || head.first != FORMAT_SEGMENT ||
-             head.log != log->number || head.position != r->number * log->segment_size ||
-             head.durable != log->segment_size) {
-    stop(r, UVDIO_EDAMAGED);
-  } else {
-    log->last_found = r->number;
-    read_blocks(r);
+  if (result < 0 && result != UVDIO_ESHORTREAD) {
+    stop(r, result);
+    return;
   }
+  r->is_foreign = result < 0 || !is_head_of_segment(r);
+  if (r->is_foreign ? r->number == r->log->head : r->is_gap) {
+    stop(r, UVDIO_EDAMAGED);
+    return;
+  }
+  if (!r->is_foreign) {
+    r->log->last_found = r->number;
+  }
+  read_blocks(r);
 }
 
 static void on_synced(uvdio_req_t* req, int64_t result) {
@@ -382,7 +406,10 @@ static void on_segment_closed(uvdio_req_t* req, int64_t result) {
     stop(r, r->error);
   } else if (result < 0) {
     stop(r, result);
+  } else if (r->is_foreign && r->is_gap) {
+    end_recovery(r);
   } else {
+    r->is_gap = r->is_foreign;
     r->number++;
     open_segment(r);
   }

@@ -534,6 +534,65 @@ static void missing_control_file_is_an_error(void** state) {
   close_log(t);
 }
 
+static void forget_log(struct tested* t) {
+  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, "wal/log")), 0);
+  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, "wal/lock")), 0);
+  t->appended = t->acknowledged = 0;
+}
+
+/* A new log in a directory that an old one has left segments in. */
+static void segments_of_another_log_are_none(void** state) {
+  struct tested* t = with_records(*state, 60);
+  assert_true(t->lsns[59] / SEGMENT > 3);
+  close_log(t);
+  forget_log(t);
+  open_to_its_end(t, 0);
+  assert_int_equal(t->replayed, 0);
+  for (unsigned i = 0; i < 40; i++) {
+    assert_ok(append(t, 1000));
+    run_log(t);
+    assert_all_there(t);
+  }
+  close_log(t);
+}
+
+/* The same of files that nobody has made as segments, of any size. */
+static void files_without_a_head_are_none(void** state) {
+  static const size_t pages[] = {0, 1, 5, 16, 30};
+  struct fixture* f = *state;
+  struct tested* t = begin(f, 0);
+  run_log(t);
+  for (unsigned i = 0; i < COUNT_OF(pages); i++) {
+    uvdio_buf_t page = filled(PAGE, 3);
+    uint64_t number = log_stats(t).last_segment + 2;
+    char name[32];
+    snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)number);
+    open_now(f, &f->other, name, UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_DIRECT_PREFERRED);
+    for (unsigned k = 0; k < pages[i]; k++) {
+      assert_result(t_write(op_now(&f->tracker), &f->other, &page, k * PAGE), PAGE);
+    }
+    assert_ok(uvdio_buf_release(&page));
+    close_other(f);
+    assert_all_there(t);
+    for (unsigned k = 0; k < 16; k++) {
+      assert_ok(append(t, 4000));
+      run_log(t);
+    }
+    assert_all_there(t);
+  }
+  close_log(t);
+}
+
+/* But a block of this log in such a file tells that it was a segment. */
+static void segment_without_a_head_is_an_error(void** state) {
+  struct tested* t = with_records(*state, 20);
+  assert_true(t->lsns[19] / SEGMENT > t->lsns[0] / SEGMENT);
+  close_log(t);
+  damage(t, t->lsns[19] / SEGMENT * SEGMENT);
+  open_to_its_end(t, UVDIO_EDAMAGED);
+  close_log(t);
+}
+
 /*
  * Errors
  */
@@ -855,6 +914,9 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, missing_segment_is_an_error),
       TEST_ON(fixture_engine, damaged_control_file_is_an_error),
       TEST_ON(fixture_engine, missing_control_file_is_an_error),
+      TEST_ON(fixture_engine, segments_of_another_log_are_none),
+      TEST_ON(fixture_engine, files_without_a_head_are_none),
+      TEST_ON(fixture_engine, segment_without_a_head_is_an_error),
       TEST_ON(fixture_engine, passing_error_is_tried_again),
       TEST_ON(fixture_engine, lasting_error_stops_the_log),
       TEST_ON(fixture_engine, segments_that_stay_stop_nobody),
