@@ -32,7 +32,7 @@ cd "$(dirname "$0")/.." || exit 2
 long=no
 passes="dev lint asan"
 [ "$(uname -s)" != Linux ] || passes="$passes no-uring next musl m32"
-fuzz_seconds=30 # of each of the two targets
+fuzz_seconds=20 # of each of the three targets
 for option; do
   case $option in
     --quick) passes="dev lint" fuzz_seconds=0 ;;
@@ -214,7 +214,7 @@ run_guard() {
 
 # A while of fuzzing, each target being one test.
 run_fuzz() {
-  for target in operations cli; do
+  for target in operations log cli; do
     log=build/check-fuzz-$target.log
     sh test/run.sh fuzz "$fuzz_seconds" $target >"$log" 2>&1
     case $? in

@@ -30,6 +30,11 @@ endfunction()
 uvdio_fuzz_target(operations fuzz/fuzz_operations.c)
 target_link_libraries(fuzz_operations PRIVATE uvdio_testlib)
 
+# Blocks with good checksums are the library's to make.
+uvdio_fuzz_target(log fuzz/fuzz_log.c fuzz/scribe.c)
+target_link_libraries(fuzz_log PRIVATE uvdio_testlib)
+target_include_directories(fuzz_log PRIVATE ${PROJECT_SOURCE_DIR}/src)
+
 if(TARGET uvdio_bench)
   # The sources of both programs, but for their main().
   get_target_property(cli_sources uvdio_cli SOURCES)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-# Fuzzes the library and the command.
+# Fuzzes the library, the files of its log, and the command.
 #   sh test/run.sh fuzz [--afl] [SECONDS [TARGET...]]
 #
 #   SECONDS   of each target; default: UVDIO_FUZZ_SECONDS in the environment, else 60
 #   TARGET    operations, on the memory backend; operations-aio and -ring, -polled, -pool, on real
-#             files in the build directory; cli. Default: operations operations-aio cli
+#             files in the build directory; log; cli. Default: operations operations-aio log cli
 #   --afl     by AFL++ instead of clang's libFuzzer
 #
 # Inputs that reach new code gather in build/fuzz/corpus-TARGET (with --afl in build/fuzz-afl), from
@@ -14,7 +14,7 @@
 
 # shellcheck shell=sh disable=SC2034,SC2154 # variables that test/run.sh sets or reads
 
-faults="bad arguments, closes and cancels at any moment"
+faults="bad arguments, closes and cancels at any moment; forged files of logs, power cuts"
 amount=
 
 parse() {
@@ -22,7 +22,7 @@ parse() {
   [ "${1:-}" != --afl ] || { has_afl=yes folder=build/fuzz-afl; shift; }
   seconds=${1:-${UVDIO_FUZZ_SECONDS:-60}}
   [ $# -eq 0 ] || shift
-  targets=${*:-operations operations-aio cli}
+  targets=${*:-operations operations-aio log cli}
 }
 
 describe() { echo "$amount"; }
@@ -46,7 +46,8 @@ build_fuzzers() {
   [ "$has_afl" = yes ] || { build fuzz; return; }
   log=$folder/build.log
   { cmake --preset fuzz -B "$folder" -DCMAKE_C_COMPILER=afl-clang-fast -DUVDIO_SANITIZE= &&
-    cmake --build "$folder" -j "$(job_count)" --target fuzz_operations fuzz_cli; } >"$log" 2>&1 &&
+    cmake --build "$folder" -j "$(job_count)" --target fuzz_operations fuzz_log fuzz_cli
+  } >"$log" 2>&1 &&
     return
   tail -n 40 "$log"
   failed=1
