@@ -47,10 +47,9 @@ struct uvdio__log_recovery_s {
   uint64_t last_lsn;
 
   /* A record that goes on in the next block. */
-  int is_within; /* one whose begin was cut off */
-  uvdio_buf_t record;
-  size_t length; /* of the whole; 0: none does */
-  size_t have;
+  int is_within;      /* one whose begin was cut off */
+  uvdio_buf_t record; /* what is there of it */
+  size_t length;      /* of the whole; 0: none does */
   uint64_t lsn;
 };
 
@@ -115,33 +114,23 @@ static void replay(uvdio__log_recovery_t* r, uint64_t lsn, const char* bytes, si
   }
 }
 
-/* Keeps the begin of a record. Returns 0 or an error. */
-static int begin_record(uvdio__log_recovery_t* r, uint64_t lsn, size_t length) {
-  int error = 0;
-
-  if (r->record.cap < length) {
-    size_t size = (length + UVDIO_ALIGNMENT - 1) / UVDIO_ALIGNMENT * UVDIO_ALIGNMENT;
-    (void)uvdio_buf_release(&r->record);
-    error = uvdio_buf_alloc(&r->record, size, 0);
-  }
-  r->length = error == 0 ? length : 0;
-  r->have = 0;
+static void begin_record(uvdio__log_recovery_t* r, uint64_t lsn, size_t length) {
+  r->length = length;
   r->lsn = lsn;
-  return error;
+  r->record.len = 0;
 }
 
-/* Takes what a block has of the record that goes on. Returns how many bytes these are. */
-static size_t go_on_with_record(uvdio__log_recovery_t* r, const char* payload, size_t size) {
-  size_t left = r->length - r->have;
-  size_t taken = left < size ? left : size;
+/* Takes what a block has of the record. Its memory grows with the bytes that are there, since a
+ * length is just a number. */
+static int go_on_with_record(uvdio__log_recovery_t* r, const char* payload, size_t size) {
+  int error = size > r->length - r->record.len ? UVDIO_EDAMAGED
+                                               : uvdio_buf_extend(&r->record, payload, size);
 
-  memcpy(r->record.base + r->have, payload, taken);
-  r->have += taken;
-  if (r->have == r->length) {
+  if (error == 0 && r->record.len == r->length) {
     r->length = 0;
-    replay(r, r->lsn, r->record.base, r->have);
+    replay(r, r->lsn, r->record.base, r->record.len);
   }
-  return taken;
+  return error;
 }
 
 /* The records of one block, from `at` on. */
@@ -159,11 +148,8 @@ static int take_records(uvdio__log_recovery_t* r, const uvdio__log_head_t* head,
       replay(r, lsn, payload + at, length);
       at += length;
     } else {
-      int error = begin_record(r, lsn, length);
-      if (error != 0) {
-        return error;
-      }
-      at += go_on_with_record(r, payload + at, size);
+      begin_record(r, lsn, length);
+      return go_on_with_record(r, payload + at, size);
     }
   }
   return 0;
@@ -174,15 +160,20 @@ static int take_records(uvdio__log_recovery_t* r, const uvdio__log_head_t* head,
 static int take_block(uvdio__log_recovery_t* r, const uvdio__log_head_t* head, const char* block) {
   const char* payload = block + FORMAT_HEAD;
   size_t goes_on = head->first == FORMAT_NO_RECORD ? head->used : head->first;
+  int error = 0;
 
   if (r->is_within) {
     r->is_within = head->first == FORMAT_NO_RECORD;
   } else if (goes_on == 0) {
     r->length = 0;
-  } else if (r->length == 0 || go_on_with_record(r, payload, goes_on) != goes_on) {
-    return UVDIO_EDAMAGED;
+  } else if (r->length == 0) {
+    error = UVDIO_EDAMAGED;
+  } else {
+    error = go_on_with_record(r, payload, goes_on);
   }
-  return head->first == FORMAT_NO_RECORD ? 0 : take_records(r, head, payload, head->first);
+  return error != 0 || head->first == FORMAT_NO_RECORD
+             ? error
+             : take_records(r, head, payload, head->first);
 }
 
 /*
