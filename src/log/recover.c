@@ -171,6 +171,9 @@ static int take_block(uvdio__log_recovery_t* r, const uvdio__log_head_t* head, c
   } else {
     error = go_on_with_record(r, payload, goes_on);
   }
+  if (error == 0 && r->length > 0 && head->first != FORMAT_NO_RECORD) {
+    error = UVDIO_EDAMAGED; /* The next one begins within it. */
+  }
   return error != 0 || head->first == FORMAT_NO_RECORD
              ? error
              : take_records(r, head, payload, head->first);
