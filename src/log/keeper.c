@@ -138,6 +138,21 @@ static void have_next(uvdio_log_t* log) {
   log->made = NULL;
 }
 
+static void fill(uvdio_log_t* log) {
+  step(log, KEEPER_SPACE,
+       uvdio_preallocate(&log->made->file, &log->keeper_req, 0, log->segment_size,
+                         UVDIO_SPACE_WRITTEN, on_step));
+}
+
+/* What was cut off is a whole segment, unless somebody else has shortened it. */
+static void take_or_fill(uvdio_log_t* log) {
+  if ((uint64_t)log->keeper_req.result < log->segment_size) {
+    fill(log);
+  } else {
+    step(log, KEEPER_HEAD, write_segment_head(log));
+  }
+}
+
 static void let_go(uvdio_log_t* log) {
   step(log, KEEPER_LET_GO, uvdio_close(&log->control_file, &log->keeper_req, on_step));
 }
@@ -148,11 +163,14 @@ static void go_on(uvdio_log_t* log) {
     case KEEPER_IDLE:
       break;
     case KEEPER_MAKE:
-      step(log, KEEPER_SPACE,
-           uvdio_preallocate(&log->made->file, &log->keeper_req, 0, log->segment_size,
-                             UVDIO_SPACE_WRITTEN, on_step));
+      fill(log);
       break;
     case KEEPER_TAKE:
+      step(log, KEEPER_MEASURE, uvdio_size(&log->made->file, &log->keeper_req, on_step));
+      break;
+    case KEEPER_MEASURE:
+      take_or_fill(log);
+      break;
     case KEEPER_SPACE:
       step(log, KEEPER_HEAD, write_segment_head(log));
       break;

@@ -80,6 +80,7 @@ typedef enum {
   KEEPER_MAKE,    /* opens "next", a new file */
   KEEPER_SPACE,   /* writes it through */
   KEEPER_TAKE,    /* opens a segment that was cut off */
+  KEEPER_MEASURE, /* asks for its size */
   KEEPER_HEAD,    /* writes its first block */
   KEEPER_NAME,    /* gives it its name, durably */
   KEEPER_FIND,    /* opens a next segment that recovery has found */
