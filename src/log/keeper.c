@@ -127,6 +127,34 @@ static void make_or_take(uvdio_log_t* log) {
   }
 }
 
+/* Those that were cut off are taken and removed from the oldest on, so that behind one that is
+ * there all are there: halves the range in which the oldest lies. */
+static void look_for_oldest(uvdio_log_t* log) {
+  uint64_t middle = log->oldest + (log->seen - log->oldest) / 2;
+
+  if (log->oldest < log->seen) {
+    step(log, KEEPER_LOOK,
+         uvdio_open(log->engine, &log->control_file, &log->keeper_req,
+                    uvdio__log_segment_path(log, middle), UVDIO_O_RDONLY | UVDIO_O_DIRECT_PREFERRED,
+                    0, on_step));
+  } else if (log->made != NULL) {
+    make_or_take(log);
+  } else {
+    log->keeping = KEEPER_IDLE;
+  }
+}
+
+/* The one that was looked at is not there, nor are those before it. */
+static void miss(uvdio_log_t* log) {
+  if (log->keeping == KEEPER_LOOK) {
+    log->oldest += (log->seen - log->oldest) / 2 + 1;
+  } else {
+    log->oldest++;
+    log->seen = log->head;
+  }
+  look_for_oldest(log);
+}
+
 static void have_next(uvdio_log_t* log) {
   log->keeping = KEEPER_IDLE;
   log->is_needed = 0;
@@ -216,12 +244,20 @@ static void go_on(uvdio_log_t* log) {
       log->oldest++;
       log->keeping = KEEPER_IDLE;
       break;
+    case KEEPER_LOOK:
+      log->seen = log->oldest + (log->seen - log->oldest) / 2;
+      step(log, KEEPER_SEEN, uvdio_close(&log->control_file, &log->keeper_req, on_step));
+      break;
+    case KEEPER_SEEN:
+      look_for_oldest(log);
+      break;
   }
 }
 
 /* A segment that was cut off need not be there: an earlier open has used or removed it. */
 static int is_missing_of_old(const uvdio_log_t* log, int64_t result) {
-  return result == UV_ENOENT && (log->keeping == KEEPER_TAKE || log->keeping == KEEPER_REMOVE);
+  return result == UV_ENOENT && (log->keeping == KEEPER_TAKE || log->keeping == KEEPER_REMOVE ||
+                                 log->keeping == KEEPER_LOOK);
 }
 
 /* Without its first segment, its control file or its mark a log is none; and without a next segment
@@ -250,12 +286,7 @@ static void on_step(uvdio_req_t* req, int64_t result) {
 
   log->pending--;
   if (is_missing_of_old(log, result)) {
-    log->oldest++;
-    if (log->keeping == KEEPER_TAKE) {
-      make_or_take(log);
-    } else {
-      log->keeping = KEEPER_IDLE;
-    }
+    miss(log);
   } else if (result < 0) {
     give_up(log, (int)result);
   } else {

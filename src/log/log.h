@@ -89,7 +89,9 @@ typedef enum {
   KEEPER_REPLACE, /* makes it "log", durably */
   KEEPER_MARK,    /* marks the lock's file: from here on there is a log */
   KEEPER_LET_GO,  /* closes it */
-  KEEPER_REMOVE   /* removes a segment that was cut off */
+  KEEPER_REMOVE,  /* removes a segment that was cut off */
+  KEEPER_LOOK,    /* opens one to see whether it is there */
+  KEEPER_SEEN     /* closes it */
 } uvdio__log_keeper_t;
 
 typedef struct uvdio__log_recovery_s uvdio__log_recovery_t;
@@ -156,6 +158,7 @@ struct uvdio_log_s {
   int is_new;          /* there is no control file yet, or the lock's file has no mark */
   int is_used_again;   /* the segment that is made was another one before */
   uint64_t oldest;     /* segments from here on to `head` were cut off, and may be there */
+  uint64_t seen;       /* one of them that is, or `head`, while the oldest is looked for */
   uint64_t head;       /* the first segment, as the control file says */
   uint64_t cut;        /* as it is to say */
   uint64_t telling;    /* as it says when it is written */
