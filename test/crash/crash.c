@@ -26,7 +26,7 @@ static const char usage[] =
     "usage: crash [OPTIONS]\n"
     "  --filesystem P     ext4, xfs or btrfs (ext4)\n"
     "  --backend B   ring, aio or pool (ring)\n"
-    "  --work W      log, records, pages, space, names, append or copy (all)\n"
+    "  --work W      log, records, pages, space, names, append, commits or copy (all)\n"
     "  --end E       cut (the power) or kill (the writer) (both)\n"
     "  --seed N      of the first round; each further one takes the next (1)\n"
     "  --rounds N    of each work and end (8)\n"
@@ -37,8 +37,8 @@ static const char usage[] =
     "                no-dsync    the log, or each record, is written as if it need not be durable\n"
     "                lying-disk  an fsync does nothing, and succeeds\n";
 
-static const struct work* const works[] = {&work_log,   &work_records, &work_pages,
-                                           &work_space, &work_names,   &work_append};
+static const struct work* const works[] = {&work_log,   &work_records, &work_pages,  &work_space,
+                                           &work_names, &work_append,  &work_commits};
 static const char* const endings[ENDINGS] = {"cut", "kill"};
 #define COPY "copy"
 #define WORKS (sizeof(works) / sizeof(works[0]))

@@ -21,6 +21,8 @@
 #define SLOTS_MAX 256
 #define SLOT_SIZE_MAX 32768u
 #define WHY_MAX 256
+#define LIVES_MAX 256
+#define COMMITS_KNOWN 512
 
 enum promise { VISIBLE, DURABLE, PROMISES };
 
@@ -51,12 +53,27 @@ struct file {
   struct size_bounds size[PROMISES];
 };
 
+/* The records of a log (commits.h). */
+struct commits {
+  _Atomic uint64_t needed; /* records before this number may have been cut off */
+  _Atomic uint64_t acknowledged;
+  _Atomic uint64_t submitted;
+  _Atomic unsigned lives;
+  _Atomic uint64_t begins[LIVES_MAX]; /* of a life: its first record */
+  struct {
+    _Atomic uint64_t number; /* 0: being changed */
+    _Atomic uint64_t lsn;
+  } known[COMMITS_KNOWN]; /* some of the last that were acknowledged */
+  char why[WHY_MAX];      /* what was wrong */
+};
+
 struct model {
   uint64_t seed;
   unsigned file_count;
   unsigned slot_count;
   struct file files[FILES_MAX];
   struct slot slots[SLOTS_MAX];
+  struct commits commits;
   _Atomic uint64_t acknowledged[PROMISES]; /* writes, changes of size and names; for the report */
   _Atomic int error;                       /* that ended the writer */
 };

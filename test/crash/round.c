@@ -151,21 +151,35 @@ static int run_writer(const struct plan* plan, const struct work* work, struct r
  * What is left.
  */
 
-static int check_after_cut(const struct plan* plan, struct random* random, char why[WHY_MAX]) {
-  return round_recover(plan, random, why) == 0
-             ? model_check(plan->model, plan->stage->dir, DURABLE, why)
-             : -1;
+static int check(const struct plan* plan, const struct work* work, enum promise promise,
+                 char why[WHY_MAX]) {
+  const char* dir = plan->stage->dir;
+  int failed = model_check(plan->model, dir, promise, why);
+  return failed || work->check == NULL ? failed : work->check(plan->model, dir, plan->backend, why);
+}
+
+static int check_after_cut(const struct plan* plan, const struct work* work, struct random* random,
+                           char why[WHY_MAX]) {
+  return round_recover(plan, random, why) == 0 ? check(plan, work, DURABLE, why) : -1;
 }
 
 /* At once, and again when everything has been unmounted in peace. */
-static int check_after_kill(const struct plan* plan, char why[WHY_MAX]) {
-  if (model_check(plan->model, plan->stage->dir, VISIBLE, why) != 0) {
+static int check_after_kill(const struct plan* plan, const struct work* work, char why[WHY_MAX]) {
+  if (check(plan, work, VISIBLE, why) != 0) {
     return -1;
   }
   int error = stage_unmount(plan->stage);
   error = error != 0 ? error : stage_mount(plan->stage);
-  return error != 0 ? round_failed(why, "mounting again", error)
-                    : model_check(plan->model, plan->stage->dir, VISIBLE, why);
+  return error != 0 ? round_failed(why, "mounting again", error) : check(plan, work, VISIBLE, why);
+}
+
+static int live(const struct plan* plan, const struct work* work, struct random* random,
+                char why[WHY_MAX]) {
+  if (run_writer(plan, work, random, why) != 0) {
+    return -1;
+  }
+  return plan->end == END_CUT ? check_after_cut(plan, work, random, why)
+                              : check_after_kill(plan, work, why);
 }
 
 int round_of_work(const struct plan* plan, const struct work* work, char why[WHY_MAX]) {
@@ -173,10 +187,8 @@ int round_of_work(const struct plan* plan, const struct work* work, char why[WHY
   model_init(plan->model, plan->seed);
   work->layout(plan->model, &random);
   int failed = round_begin(plan, why);
-  failed = failed ? failed : run_writer(plan, work, &random, why);
-  if (!failed) {
-    failed =
-        plan->end == END_CUT ? check_after_cut(plan, &random, why) : check_after_kill(plan, why);
+  for (unsigned lives = work->lives > 0 ? work->lives : 1; lives > 0 && !failed; lives--) {
+    failed = live(plan, work, &random, why);
   }
   int error = stage_unmount(plan->stage);
   return failed || error == 0 ? failed : round_failed(why, "unmounting", error);

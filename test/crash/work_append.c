@@ -226,4 +226,5 @@ static void go_on(struct writer* writer) {
   }
 }
 
-const struct work work_append = {"append", layout, prepare, go_on};
+const struct work work_append = {
+    .name = "append", .layout = layout, .prepare = prepare, .go_on = go_on};

@@ -78,5 +78,6 @@ static void go_on(struct writer* writer) {
   }
 }
 
-const struct work work_log = {"log", layout, prepare, go_on};
-const struct work work_records = {"records", layout, prepare_records, go_on};
+const struct work work_log = {.name = "log", .layout = layout, .prepare = prepare, .go_on = go_on};
+const struct work work_records = {
+    .name = "records", .layout = layout, .prepare = prepare_records, .go_on = go_on};

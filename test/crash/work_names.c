@@ -253,4 +253,5 @@ static void go_on(struct writer* writer) {
   names->started = 1;
 }
 
-const struct work work_names = {"names", layout, prepare, go_on};
+const struct work work_names = {
+    .name = "names", .layout = layout, .prepare = prepare, .go_on = go_on};

@@ -67,4 +67,5 @@ static void go_on(struct writer* writer) {
   }
 }
 
-const struct work work_pages = {"pages", layout, prepare, go_on};
+const struct work work_pages = {
+    .name = "pages", .layout = layout, .prepare = prepare, .go_on = go_on};

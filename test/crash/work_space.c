@@ -122,4 +122,5 @@ static void go_on(struct writer* writer) {
   }
 }
 
-const struct work work_space = {"space", layout, prepare, go_on};
+const struct work work_space = {
+    .name = "space", .layout = layout, .prepare = prepare, .go_on = go_on};

@@ -12,6 +12,7 @@
  *   names   files get their names by creation, by a replace, or by a link, and the directory is
  *           synced, without which a name may go
  *   append  an appender, whose appends are durable one by one, or by syncs
+ *   commits a log, whose records are durable when their callback runs
  */
 #ifndef UVDIO_TEST_CRASH_WRITER_H
 #define UVDIO_TEST_CRASH_WRITER_H
@@ -53,6 +54,10 @@ struct work {
   /* before anything can happen to the disk; 0 or a code */
   int (*prepare)(struct writer* writer);
   void (*go_on)(struct writer* writer); /* submits what there is to submit */
+  /* Looks at what is left beside the model's files; may be null. Returns 0, or -1 and what is
+   * wrong. */
+  int (*check)(struct model* model, const char* dir, uvdio_backend_t backend, char why[WHY_MAX]);
+  unsigned lives; /* of the writer, each ended alike, on one filesystem; 0: one */
 };
 
 extern const struct work work_log;
@@ -61,6 +66,7 @@ extern const struct work work_pages;
 extern const struct work work_space;
 extern const struct work work_names;
 extern const struct work work_append;
+extern const struct work work_commits;
 
 /* Prepares, calls `ready`, works until it is stopped, and gives everything back. Returns 0, or -1
  * after a message when something failed that has nothing to do with the disk. */
