@@ -57,7 +57,7 @@ static struct {
   unsigned early; /* that were appended before the open's callback */
 } w;
 
-static char bytes[LENGTH_MAX];
+static char payload[LENGTH_MAX];
 
 static unsigned take(unsigned bound) {
   return (unsigned)choose(&w.choices, bound);
@@ -206,8 +206,8 @@ static void append(void) {
   size_t length = 1 + take(256) * most[take(6)] / 256;
   memset(piece, 0, sizeof(*piece));
   piece->append.data = piece;
-  piece->record = (struct record){0, length, uvdio__log_crc32c(bytes, length)};
-  int code = uvdio_log_append(w.log, &piece->append, bytes, length, on_append);
+  piece->record = (struct record){0, length, uvdio__log_crc32c(payload, length)};
+  int code = uvdio_log_append(w.log, &piece->append, payload, length, on_append);
   if (code != 0) {
     REQUIRE(code < 0 && w.opened);
     w.error = code;
@@ -349,8 +349,8 @@ static void set_up(void) {
   uvdio_sim_options_t options = {.seed = take(256), .sector_size = UVDIO_PAGE_SIZE};
   uvdio_req_t req = {0};
   REQUIRE(uvdio_set_allocator(&allocator) == 0);
-  for (size_t i = 0; i < sizeof(bytes); i++) {
-    bytes[i] = (char)(i * 31 + (i >> 7));
+  for (size_t i = 0; i < sizeof(payload); i++) {
+    payload[i] = (char)(i * 31 + (i >> 7));
   }
   options.latency_max = 1 + take(8);
   REQUIRE(uv_loop_init(&w.loop) == 0);
@@ -369,8 +369,8 @@ static void clean_up(void) {
   REQUIRE(uvdio_allocations() == 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
-  w.choices = choices_by_bytes(input, size);
+int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
+  w.choices = choices_by_bytes(bytes, size);
   w.count = w.acknowledged = 0;
   w.cut = 0;
   w.is_known = 1; /* nothing is there */
