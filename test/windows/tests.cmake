@@ -27,7 +27,7 @@ foreach(name IN ITEMS late rules) # worlds have rules of their own
   uvdio_add_test(contract_${name}.memory contract_${name} contract --backend memory)
 endforeach()
 
-foreach(name IN ITEMS cuts crashes faults edge_cases names appends logs)
+foreach(name IN ITEMS cuts crashes faults edge_cases names appends logs writers)
   uvdio_test(sim_${name} LABEL sim SOURCES sim/test_${name}.c sim/world.c)
 endforeach()
 uvdio_test_program(sim_model sim/sim_model.c sim/model_run.c)
