@@ -583,12 +583,17 @@ static void files_without_a_head_are_none(void** state) {
   close_log(t);
 }
 
-/* But a block of this log in such a file tells that it was a segment. */
+/* But a block of this log in such a file tells that it was a segment. The one behind it, which was
+ * made ahead, would tell of a gap. */
 static void segment_without_a_head_is_an_error(void** state) {
   struct tested* t = with_records(*state, 20);
-  assert_true(t->lsns[19] / SEGMENT > t->lsns[0] / SEGMENT);
+  uint64_t last = t->lsns[19] / SEGMENT;
+  char name[32];
+  assert_true(last > t->lsns[0] / SEGMENT);
   close_log(t);
-  damage(t, t->lsns[19] / SEGMENT * SEGMENT);
+  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)last + 1);
+  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, name)), 0);
+  damage(t, last * SEGMENT);
   open_to_its_end(t, UVDIO_EDAMAGED);
   close_log(t);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams that write (uvdio/stream.h) under power cuts and faults: what was given before a sync that
- * has ended well is there, and what a durable close has left is the whole file; behind it lie zeros
- * or bytes that were given later.
+ * Streams that write (uvdio/stream.h) under power cuts and faults: what was given before a sync
+ * that has ended well is there, and what a durable close has left is the whole file; behind it lie
+ * zeros or bytes that were given later.
  */
 #include <string.h>
 
