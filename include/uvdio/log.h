@@ -40,8 +40,8 @@
  * end, unless a later one tells that it had been durable: then the log is damaged
  * (UVDIO_EDAMAGED), and nothing is appended behind the hole. Damage in the last flush looks like an
  * interrupted one. Files behind the last segment that bear the names of further ones, and have no
- * block of this log, are not there for it, and overwritten. What was replayed is durable when the
- * open's callback runs.
+ * block of this log, are not there for it, and overwritten or removed. What was replayed is durable
+ * when the open's callback runs.
  *
  * Errors. After an error of a write, no record is acknowledged any more that was pending or comes
  * later: all get the error. Close the log, and open it again to learn which records are there.

@@ -5,9 +5,10 @@
  * request (log/log.h).
  *
  * A segment gets its name when its first block is durable, by a durable replacement, so that a
- * segment with a name is one. The control file tells of a cut before anything is taken away. What
- * is used again gets its new name by one rename: of two, a power cut might leave the second alone,
- * and one file would be two segments.
+ * segment with a name is one. An open has seen that the two behind the last one are not there; the
+ * one behind these is removed before the next one gets its name. The control file tells of a cut
+ * before anything is taken away. What is used again gets its new name by one rename: of two, a
+ * power cut might leave the second alone, and one file would be two segments.
  */
 #include "log/log.h"
 
@@ -203,6 +204,11 @@ static void go_on(uvdio_log_t* log) {
       step(log, KEEPER_HEAD, write_segment_head(log));
       break;
     case KEEPER_HEAD:
+      step(log, KEEPER_CLEAR,
+           uvdio_unlink(log->engine, &log->keeper_req,
+                        uvdio__log_segment_path(log, log->made->number + 2), on_step));
+      break;
+    case KEEPER_CLEAR:
       step(log, KEEPER_NAME,
            uvdio_replace(&log->made->file, &log->keeper_req,
                          uvdio__log_segment_path(log, log->made->number), on_step));
@@ -287,7 +293,7 @@ static void on_step(uvdio_req_t* req, int64_t result) {
   log->pending--;
   if (is_missing_of_old(log, result)) {
     miss(log);
-  } else if (result < 0) {
+  } else if (result < 0 && log->keeping != KEEPER_CLEAR) { /* nothing is there, as a rule */
     give_up(log, (int)result);
   } else {
     go_on(log);

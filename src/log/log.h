@@ -82,6 +82,7 @@ typedef enum {
   KEEPER_TAKE,    /* opens a segment that was cut off */
   KEEPER_MEASURE, /* asks for its size */
   KEEPER_HEAD,    /* writes its first block */
+  KEEPER_CLEAR,   /* removes what the next open would take for one behind a gap */
   KEEPER_NAME,    /* gives it its name, durably */
   KEEPER_FIND,    /* opens a next segment that recovery has found */
   KEEPER_CONTROL, /* opens "log.new" */
