@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every call that the library makes fails: the first, the second, ... until a life of the engine
- * (lib/scenario.h; lib/scenario_modules.h for groups and appenders) goes by without the fault;
- * once, and from then on; with the errors that the call's man page names. Entries of a ring count
- * as the calls that they stand for.
+ * (lib/scenario.h; lib/scenario_modules.h for groups and appenders, lib/scenario_streams.h for
+ * streams and logs) goes by without the fault; once, and from then on; with the errors that the
+ * call's man page names. Entries of a ring count as the calls that they stand for.
  *
  *   fault_sweep --backend ring            a few errors of each call
  *   fault_sweep --backend ring --all      all of them
@@ -18,6 +18,7 @@
 #include "faults.h"
 #include "scenario.h"
 #include "scenario_modules.h"
+#include "scenario_streams.h"
 
 #define NEVER_ENDS 1000u
 #define ENOUGH_ASKED 200
@@ -34,6 +35,8 @@ static int all;
 static unsigned injections;
 static unsigned survived;
 
+enum life { OPERATIONS, MODULES, STREAMS, LIVES };
+
 struct injection {
   enum fault_call call;
   int error; /* 0: it moves `bytes` at most */
@@ -41,7 +44,7 @@ struct injection {
   unsigned nth;
   unsigned times;
   int registered;
-  int modules; /* the life of groups and appenders */
+  enum life life;
   char what[128];
 };
 
@@ -51,6 +54,7 @@ static unsigned for_good(enum fault_call call, int error) {
 }
 
 static void describe(struct injection* in) {
+  static const char* const names[LIVES] = {"", ", groups and appenders", ", streams and logs"};
   char how[32];
   if (in->error != 0) {
     snprintf(how, sizeof(how), "%s", uvdio_err_name(uv_translate_sys_error(in->error)));
@@ -59,7 +63,7 @@ static void describe(struct injection* in) {
   }
   snprintf(in->what, sizeof(in->what), "%s no. %u, %s, %s%s%s", fault_call_name(in->call), in->nth,
            how, in->times == ONCE ? "once" : "from then on", in->registered ? ", registered" : "",
-           in->modules ? ", groups and appenders" : "");
+           names[in->life]);
 }
 
 static void set_fault(const struct injection* in) {
@@ -98,6 +102,20 @@ static unsigned syncs(void) {
   return fault_calls(CALL_FDATASYNC) - fault_hits(CALL_FDATASYNC) + fault_durable_writes();
 }
 
+static void live(struct scenario* s, enum life life) {
+  switch (life) {
+    case MODULES:
+      scenario_live_in_modules(s, syncs);
+      break;
+    case STREAMS:
+      scenario_live_in_streams(s, syncs);
+      break;
+    case OPERATIONS:
+    case LIVES:
+      scenario_live(s);
+  }
+}
+
 /* One life with one fault, and everything that the fixture checks. Returns whether the fault was
  * met. */
 static int live_with(struct injection* in) {
@@ -110,18 +128,17 @@ static int live_with(struct injection* in) {
   s.f = state;
   scenario_begin(&s);
   set_fault(in);
-  if (in->modules) {
-    scenario_live_in_modules(&s, syncs);
-  } else {
-    scenario_live(&s);
-  }
+  live(&s, in->life);
   unsigned hits = fault_hits(in->call);
   faults_reset();
+  if (in->life == STREAMS) {
+    scenario_replay(&s);
+  }
   scenario_end(&s);
   if (fixture_tear_down(&state) != 0) {
     fail_msg("%s", in->what);
   }
-  if (!in->modules && hits == 0 && s.troubles == 0) {
+  if (in->life == OPERATIONS && hits == 0 && s.troubles == 0) {
     scenario_assert_complete(&s);
   }
   injections += hits > 0;
@@ -130,7 +147,8 @@ static int live_with(struct injection* in) {
 }
 
 /* What fails from its second call on fares much as what fails from its third on: without --all,
- * fewer of those. Groups and appenders make the same few calls over and over: fewer and fewer. */
+ * fewer of those. Groups and appenders, streams and logs make the same few calls over and over:
+ * fewer and fewer. */
 static unsigned step_from(const struct injection* in) {
   if (all) {
     return 1;
@@ -140,7 +158,10 @@ static unsigned step_from(const struct injection* in) {
     return 4;
   }
 #endif
-  return in->times != ONCE ? in->nth : in->modules ? 1 + in->nth / 8 : 1;
+  if (in->life == STREAMS) {
+    return in->nth;
+  }
+  return in->times != ONCE ? in->nth : in->life != OPERATIONS ? 1 + in->nth / 8 : 1;
 }
 
 /* A polled ring is asked as often as the loop turns. */
@@ -154,11 +175,12 @@ static void raise_until_unmet(struct injection in) {
   }
 }
 
-static void fail_call(enum fault_call call, int registered, int modules) {
+static void fail_call(enum fault_call call, int registered, enum life life) {
   const int* errors = fault_errors(call);
-  for (unsigned i = 0; errors[i] != 0 && (all || i < (registered || modules ? 1 : FEW)); i++) {
+  for (unsigned i = 0; errors[i] != 0 && (all || i < (registered || life != OPERATIONS ? 1 : FEW));
+       i++) {
     struct injection in = {
-        .call = call, .error = errors[i], .registered = registered, .modules = modules};
+        .call = call, .error = errors[i], .registered = registered, .life = life};
     in.times = ONCE;
     raise_until_unmet(in);
     if (all || i == 0) {
@@ -185,26 +207,31 @@ static int is_beyond_the_tools(enum fault_call call) {
   return call == CALL_MPROTECT && (UNDER_ASAN || under_valgrind());
 }
 
-static void fail_calls(int registered, int modules) {
+static void fail_calls(int registered, enum life life) {
   if (!is_pool() && !faults_reach_the_ring()) {
     SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
   }
   for (unsigned call = 0; call < CALLS; call++) {
     int matters = all || !registered || is_about_registration((enum fault_call)call);
     if (matters && !is_beyond_the_tools((enum fault_call)call)) {
-      fail_call((enum fault_call)call, registered, modules);
+      fail_call((enum fault_call)call, registered, life);
     }
   }
 }
 
 static void every_call_fails(void** state) {
   (void)state;
-  fail_calls(0, 0);
+  fail_calls(0, OPERATIONS);
 }
 
 static void every_call_of_groups_and_appenders_fails(void** state) {
   (void)state;
-  fail_calls(0, 1);
+  fail_calls(0, MODULES);
+}
+
+static void every_call_of_streams_and_logs_fails(void** state) {
+  (void)state;
+  fail_calls(0, STREAMS);
 }
 
 static void every_call_fails_with_registered_memory(void** state) {
@@ -212,11 +239,11 @@ static void every_call_fails_with_registered_memory(void** state) {
   if (is_pool()) {
     SKIP("the pool registers no memory");
   }
-  fail_calls(1, 0);
+  fail_calls(1, OPERATIONS);
 }
 
-static void shorten(enum fault_call call, size_t bytes, int modules) {
-  struct injection in = {.call = call, .bytes = bytes, .modules = modules};
+static void shorten(enum fault_call call, size_t bytes, enum life life) {
+  struct injection in = {.call = call, .bytes = bytes, .life = life};
   in.times = ONCE;
   raise_until_unmet(in);
   in.times = call == CALL_SUBMIT && bytes == 0 ? SOME : FOR_GOOD;
@@ -231,9 +258,9 @@ static void every_transfer_falls_short(void** state) {
     SKIP("entries of a ring can't be made to fail here (Linux 6.10)");
   }
   for (size_t i = 0; i < COUNT_OF(calls); i++) {
-    for (int modules = 0; modules < 2; modules++) {
-      shorten(calls[i], 0, modules);
-      shorten(calls[i], UVDIO_PAGE_SIZE, modules);
+    for (enum life life = OPERATIONS; life < LIVES; life++) {
+      shorten(calls[i], 0, life);
+      shorten(calls[i], UVDIO_PAGE_SIZE, life);
     }
   }
 }
@@ -244,9 +271,10 @@ static void kernel_takes_fewer_entries_than_it_is_given(void** state) {
     SKIP("a pool has no entries");
   }
   for (size_t most = 0; most < 4; most++) {
-    shorten(CALL_SUBMIT, most, 0);
+    shorten(CALL_SUBMIT, most, OPERATIONS);
   }
-  shorten(CALL_SUBMIT, 1, 1);
+  shorten(CALL_SUBMIT, 1, MODULES);
+  shorten(CALL_SUBMIT, 1, STREAMS);
 }
 
 /*
@@ -340,6 +368,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(every_call_fails),
       cmocka_unit_test(every_call_fails_with_registered_memory),
       cmocka_unit_test(every_call_of_groups_and_appenders_fails),
+      cmocka_unit_test(every_call_of_streams_and_logs_fails),
       cmocka_unit_test(every_transfer_falls_short),
       cmocka_unit_test(kernel_takes_fewer_entries_than_it_is_given),
   };

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "scenario_modules.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "scenario_life.h"
 #include "uvdio/append.h"
 #include "uvdio/group.h"
 
@@ -15,79 +14,6 @@
 #define APPENDS 8u
 #define LENGTH_MAX ((size_t)20000)
 #define STEP 1000u /* between the first bytes of two appends */
-
-static void broken(const struct scenario* s, const char* what, int64_t result) {
-  tracker_violation(&s->f->tracker, "%s: %s %s", s->what, what,
-                    result < 0 ? uvdio_err_name((int)result) : "");
-}
-
-/* Notes what is not as if nothing had happened. Returns whether it is. */
-static int as_expected(struct scenario* s, const char* what, int64_t result, int64_t expected) {
-  if (result == expected) {
-    return 1;
-  }
-  s->troubles++;
-  if (!scenario_allows(s, result)) {
-    broken(s, what, result);
-  }
-  return 0;
-}
-
-static void run_loop(const struct scenario* s) {
-  watch_for_hang(s->what);
-  while (uv_run(&s->f->loop, UV_RUN_DEFAULT) != 0) {
-  }
-  watch_for_hang(NULL);
-}
-
-static int64_t outcome_of(const struct tracked_op* op) {
-  return op->accepted > 0 ? op->result : op->code;
-}
-
-static int open_one(struct scenario* s, uvdio_file_t* file, const char* name, unsigned flags) {
-  struct tracked_op* op = op_new(&s->f->tracker);
-  t_open(op, s->f->engine, file, path_of(s->f, name), flags);
-  run_loop(s);
-  return as_expected(s, "an open gave", outcome_of(op), 0);
-}
-
-static void close_one(struct scenario* s, uvdio_file_t* file) {
-  uvdio_file_info_t info;
-  if (uvdio_file_info(file, &info) == 0) {
-    struct tracked_op* op = t_close(op_new(&s->f->tracker), file);
-    run_loop(s);
-    (void)as_expected(s, "a close gave", outcome_of(op), 0);
-  }
-}
-
-static int latch_of(const uvdio_file_t* file) {
-  uvdio_file_info_t info;
-  return uvdio_file_info(file, &info) == 0 ? info.latch_error : 0;
-}
-
-/* Through the page cache, which direct writes leave behind; and by the C library, whose system
- * calls no fault meets. */
-static int holds(const struct scenario* s, const char* name, uint64_t offset, const void* bytes,
-                 size_t length) {
-  char* found = malloc(length);
-  FILE* file = fopen(path_of(s->f, name), "r");
-  int same = found != NULL && file != NULL && fseek(file, (long)offset, SEEK_SET) == 0 &&
-             fread(found, 1, length, file) == length && memcmp(found, bytes, length) == 0;
-  if (file != NULL) {
-    (void)fclose(file);
-  }
-  free(found);
-  return same;
-}
-
-static int64_t size_of(const struct scenario* s, const char* name) {
-  FILE* file = fopen(path_of(s->f, name), "r");
-  int64_t size = file != NULL && fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
-  if (file != NULL) {
-    (void)fclose(file);
-  }
-  return size;
-}
 
 /*
  * Groups.
@@ -128,7 +54,7 @@ static int set_member(struct group_part* part, unsigned i, uvdio_op_t op, uvdio_
   member->file = file;
   member->offset = page * PAGE;
   part->expected[i] = PAGE;
-  if (!as_expected(part->s, "uvdio_buf_page gave", uvdio_buf_page(&member->buf), 0)) {
+  if (!life_expects(part->s, "uvdio_buf_page gave", uvdio_buf_page(&member->buf), 0)) {
     return -1;
   }
   if (op == UVDIO_OP_WRITE) {
@@ -165,11 +91,11 @@ static void judge_bytes(struct group_part* part, unsigned i) {
   unsigned number = (unsigned)(member->offset / PAGE);
   if (member->op == UVDIO_OP_READ &&
       !is_pattern(member->buf.base, (size_t)member->result, number)) {
-    broken(part->s, "a member brought other bytes than the file's", 0);
+    life_broken(part->s, "a member brought other bytes than the file's", 0);
   }
   fill_pattern(page, PAGE, number + NEW);
-  if (member->op == UVDIO_OP_WRITE && !holds(part->s, "written", member->offset, page, PAGE)) {
-    broken(part->s, "a member's bytes are not in the file", 0);
+  if (member->op == UVDIO_OP_WRITE && !life_holds(part->s, "written", member->offset, page, PAGE)) {
+    life_broken(part->s, "a member's bytes are not in the file", 0);
   }
 }
 
@@ -181,16 +107,16 @@ static void judge_member(struct group_part* part, unsigned i) {
                    (result == UVDIO_ESHORTREAD || (result >= 0 && result < (int64_t)PAGE));
   int may_be = fell_short || (part->is_cancelled && result == UV_ECANCELED) ||
                (part->is_over && result == UV_EBADF) ||
-               (result < 0 && result == latch_of(member->file));
+               (result < 0 && result == life_latch(member->file));
   s->troubles += may_be && !part->is_over;
-  if (!may_be && as_expected(s, "a member gave", result, part->expected[i]) && result > 0) {
+  if (!may_be && life_expects(s, "a member gave", result, part->expected[i]) && result > 0) {
     judge_bytes(part, i);
   }
   if (part->ended[i] != !part->is_refused[i]) {
-    broken(s, "a member did not end once, or was refused and ended", 0);
+    life_broken(s, "a member did not end once, or was refused and ended", 0);
   }
   if (member->buf.base == NULL || uvdio_buf_release(&member->buf) != 0) {
-    broken(s, "a member's buffer did not come back", 0);
+    life_broken(s, "a member's buffer did not come back", 0);
   }
 }
 
@@ -202,7 +128,7 @@ static void judge_group(struct group_part* part, int code) {
   }
   if (negative != part->group.failed || part->groups != (code == 0) ||
       part->members_ended != part->ended_at) {
-    broken(part->s, "a group did not end as it should", code);
+    life_broken(part->s, "a group did not end as it should", code);
   }
 }
 
@@ -239,9 +165,9 @@ static void use_groups(struct scenario* s, uvdio_file_t* file, uvdio_file_t* wri
     int code = submit_group(&part, kind == 0 ? NULL : &merge_all);
     part.is_cancelled = kind == 3;
     if (part.is_cancelled && code == 0 && uvdio_group_cancel(&part.group) != 0) {
-      broken(s, "a group can't be cancelled", 0);
+      life_broken(s, "a group can't be cancelled", 0);
     }
-    run_loop(s);
+    life_run(s);
     judge_group(&part, code);
   }
 }
@@ -256,7 +182,7 @@ static void use_a_group_now(struct scenario* s, uvdio_file_t* file, uvdio_file_t
       part.is_refused[i] = 1; /* No callback follows. */
     }
     if (code != first) {
-      broken(s, "a synchronous group does not tell its first error, but", code);
+      life_broken(s, "a synchronous group does not tell its first error, but", code);
     }
     judge_group(&part, 1);
   }
@@ -295,13 +221,13 @@ static void judge_end(struct log_part* log, const uvdio_append_t* append, int64_
   struct scenario* s = log->s;
   int may_be = (log->is_over && result == UV_EBADF) ||
                (s->ends_early && result == UVDIO_ESHORTREAD) ||
-               (result < 0 && (result == log->error || result == latch_of(&log->file)));
+               (result < 0 && (result == log->error || result == life_latch(&log->file)));
   s->troubles += may_be && !log->is_over;
   if (!may_be) {
-    (void)as_expected(s, "an append gave", result, expected);
+    (void)life_expects(s, "an append gave", result, expected);
   }
   if (append->result != result || (log->error != 0 && result != log->error)) {
-    broken(s, "an append does not fail as those before it:", result);
+    life_broken(s, "an append does not fail as those before it:", result);
   }
   log->error = result < 0 ? result : log->error;
 }
@@ -310,12 +236,12 @@ static void on_append(uvdio_append_t* append, int64_t result) {
   struct log_part* log = append->data;
   unsigned i = log->ended++;
   if (append != &log->appends[i]) {
-    broken(log->s, "appends end in another order", 0);
+    life_broken(log->s, "appends end in another order", 0);
     return;
   }
   judge_end(log, append, result, (int64_t)append->length);
   if (result >= 0 && (log->asks[i] || log->is_durable) && log->syncs() == log->before[i]) {
-    broken(log->s, "an append is durable without a sync", 0);
+    life_broken(log->s, "an append is durable without a sync", 0);
   }
 }
 
@@ -337,8 +263,8 @@ static void add(struct log_part* log, size_t length, unsigned flags) {
                  : uvdio_append(log->appender, append, bytes_of(i), length, flags, on_append);
   if (code == 0) {
     log->count++;
-  } else if (code != log->error && code != latch_of(&log->file)) {
-    (void)as_expected(log->s, "an append was refused with", code, 0);
+  } else if (code != log->error && code != life_latch(&log->file)) {
+    (void)life_expects(log->s, "an append was refused with", code, 0);
   }
 }
 
@@ -346,20 +272,20 @@ static void judge_log(struct log_part* log) {
   for (unsigned i = 0; i < log->count; i++) {
     const uvdio_append_t* append = &log->appends[i];
     if (append->result > 0 &&
-        !holds(log->s, log->name, append->offset, bytes_of(i), append->length)) {
-      broken(log->s, "the bytes of an append are not in the file", 0);
+        !life_holds(log->s, log->name, append->offset, bytes_of(i), append->length)) {
+      life_broken(log->s, "the bytes of an append are not in the file", 0);
     }
   }
   if (log->ended != log->count) {
-    broken(log->s, "an append did not end", 0);
+    life_broken(log->s, "an append did not end", 0);
   }
 }
 
 /* The file ends with the last append. */
 static void judge_size(const struct log_part* log) {
   const uvdio_append_t* last = &log->appends[log->count - 1];
-  if (size_of(log->s, log->name) != (int64_t)(last->offset + last->length)) {
-    broken(log->s, "a file does not end with its last append", 0);
+  if (life_size(log->s, log->name) != (int64_t)(last->offset + last->length)) {
+    life_broken(log->s, "a file does not end with its last append", 0);
   }
 }
 
@@ -372,12 +298,12 @@ static int begin_log(struct log_part* log, struct scenario* s, unsigned (*syncs)
   log->ending.data = log;
   log->is_durable = (options->flags & UVDIO_APPEND_DURABLE) != 0;
   int is_new = (options->flags & UVDIO_APPEND_AT_SIZE) == 0;
-  if (!open_one(s, &log->file, name, is_new ? UVDIO_OPEN_CREATE : UVDIO_OPEN_RW)) {
+  if (!life_open(s, &log->file, name, is_new ? UVDIO_OPEN_CREATE : UVDIO_OPEN_RW)) {
     return -1;
   }
   int code = uvdio_appender_create(&log->appender, &log->file, options);
-  if (!as_expected(s, "uvdio_appender_create gave", code, 0)) {
-    close_one(s, &log->file);
+  if (!life_expects(s, "uvdio_appender_create gave", code, 0)) {
+    life_close(s, &log->file);
     return -1;
   }
   return 0;
@@ -394,19 +320,19 @@ static void append_some(struct log_part* log) {
 
 static void end_log(struct log_part* log) {
   int code = uvdio_appender_close(log->appender, &log->ending, on_log_closed);
-  run_loop(log->s);
+  life_run(log->s);
   if (log->closes != (code == 0)) {
-    broken(log->s, "an appender's close did not end, or twice", 0);
+    life_broken(log->s, "an appender's close did not end, or twice", 0);
   }
   if (code == 0 && log->error == 0 && log->count > 0) {
     judge_size(log);
   }
-  if (!as_expected(log->s, "uvdio_appender_close gave", code, 0) &&
+  if (!life_expects(log->s, "uvdio_appender_close gave", code, 0) &&
       uvdio_appender_destroy(log->appender) != 0) {
-    broken(log->s, "an idle appender can't be destroyed", 0);
+    life_broken(log->s, "an idle appender can't be destroyed", 0);
   }
   judge_log(log);
-  close_one(log->s, &log->file);
+  life_close(log->s, &log->file);
 }
 
 static void use_appenders(struct scenario* s, unsigned (*syncs)(void)) {
@@ -426,7 +352,7 @@ static void use_appenders(struct scenario* s, unsigned (*syncs)(void)) {
       continue;
     }
     append_some(&log);
-    run_loop(s);
+    life_run(s);
     add(&log, 100, 0);
     add(&log, 8000, UVDIO_APPEND_DURABLE);
     end_log(&log);
@@ -453,9 +379,9 @@ static void end_in_flight(struct scenario* s, unsigned (*syncs)(void), uvdio_fil
   part.is_over = 1;
   log.is_over = 1;
   if (t_engine_close(s->f->engine, on_engine_closed) != 0) {
-    broken(s, "uvdio_engine_close was refused", 0);
+    life_broken(s, "uvdio_engine_close was refused", 0);
   }
-  run_loop(s);
+  life_run(s);
   s->f->engine = NULL;
   if (has_group) {
     judge_group(&part, code);
@@ -463,7 +389,7 @@ static void end_in_flight(struct scenario* s, unsigned (*syncs)(void), uvdio_fil
   if (has_log) {
     judge_log(&log);
     if (uvdio_appender_destroy(log.appender) != 0) {
-      broken(s, "an appender whose engine is gone can't be destroyed", 0);
+      life_broken(s, "an appender whose engine is gone can't be destroyed", 0);
     }
   }
 }
@@ -477,8 +403,8 @@ void scenario_live_in_modules(struct scenario* s, unsigned (*syncs)(void)) {
   if (scenario_start(s) != 0) {
     return;
   }
-  if (open_one(s, &file, "file", UVDIO_OPEN_READ) &&
-      open_one(s, &written, "written", UVDIO_OPEN_CREATE)) {
+  if (life_open(s, &file, "file", UVDIO_OPEN_READ) &&
+      life_open(s, &written, "written", UVDIO_OPEN_CREATE)) {
     use_groups(s, &file, &written);
     use_a_group_now(s, &file, &written);
   }
