@@ -512,6 +512,20 @@ static void missing_segment_is_an_error(void** state) {
   close_log(t);
 }
 
+/* Also the last one that has records: the one behind it, which was made ahead, is there. */
+static void missing_last_segment_is_an_error(void** state) {
+  struct tested* t = with_records(*state, 20);
+  uint64_t last = t->lsns[19] / SEGMENT;
+  char name[32];
+  assert_true(last > t->lsns[0] / SEGMENT);
+  assert_int_equal(log_stats(t).last_segment, last);
+  close_log(t);
+  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)last);
+  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, name)), 0);
+  open_to_its_end(t, UVDIO_EDAMAGED);
+  close_log(t);
+}
+
 static void damaged_control_file_is_an_error(void** state) {
   struct tested* t = with_records(*state, 1);
   close_log(t);
@@ -917,6 +931,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, block_that_does_not_follow_is_an_end),
       TEST_ON(fixture_engine, what_an_open_has_left_out_stays_out),
       TEST_ON(fixture_engine, missing_segment_is_an_error),
+      TEST_ON(fixture_engine, missing_last_segment_is_an_error),
       TEST_ON(fixture_engine, damaged_control_file_is_an_error),
       TEST_ON(fixture_engine, missing_control_file_is_an_error),
       TEST_ON(fixture_engine, segments_of_another_log_are_none),
