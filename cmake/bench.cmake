@@ -39,6 +39,14 @@ set(uvdio_bench_sources
   harness/scratch_dir.c
   harness/summary.c
   harness/work.c
+  log/by_device.c
+  log/by_threads.c
+  log/by_uvdio.c
+  log/commits.c
+  log/group.c
+  log/methods.c
+  log/report.c
+  log/run.c
   scaling/model.c
   scaling/report.c
   scaling/run.c
@@ -59,15 +67,31 @@ set(uvdio_bench_sources
 if(UVDIO_HAVE_RING)
   list(APPEND uvdio_bench_sources target/uring.c)
 endif()
+if(UVDIO_HAVE_AIO)
+  list(APPEND uvdio_bench_sources log/by_segments.c)
+endif()
+# One of those that the log is compared with.
+pkg_check_modules(UVDIO_SQLITE QUIET IMPORTED_TARGET sqlite3)
+if(UVDIO_SQLITE_FOUND)
+  list(APPEND uvdio_bench_sources log/by_sqlite.c)
+endif()
+find_package(Threads REQUIRED)
 list(TRANSFORM uvdio_bench_sources PREPEND ${PROJECT_SOURCE_DIR}/test/bench/)
 
 # uvdio_bench_target(target): what a target that has these sources in it needs besides.
 function(uvdio_bench_target target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/test/bench)
-  target_link_libraries(${target} PRIVATE uvdio_cli_common)
+  target_link_libraries(${target} PRIVATE uvdio_cli_common Threads::Threads)
   if(UVDIO_HAVE_RING)
     target_compile_definitions(${target} PRIVATE UVDIO_HAVE_RING=1)
     target_link_libraries(${target} PRIVATE PkgConfig::UVDIO_LIBURING)
+  endif()
+  if(UVDIO_HAVE_AIO)
+    target_compile_definitions(${target} PRIVATE UVDIO_HAVE_AIO=1)
+  endif()
+  if(UVDIO_SQLITE_FOUND)
+    target_compile_definitions(${target} PRIVATE UVDIO_HAVE_SQLITE=1)
+    target_link_libraries(${target} PRIVATE PkgConfig::UVDIO_SQLITE)
   endif()
 endfunction()
 

@@ -61,14 +61,15 @@ list_missing() {
 
 # Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE,
 # and a tree of another release, and trace programs: for root, on Linux. The header of the probes
-# and ISA-L are for a build that has them. clang is for its fuzzer. The others are for check.sh's
-# pass lint.
+# and ISA-L are for a build that has them, and SQLite for a benchmark. clang is for its fuzzer. The
+# others are for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
   has_module "fuse3 >= 3.5" || echo fuse3
   has_probes || echo probes
   has_module "libisal >= 2.30" || echo isal
+  has_module sqlite3 || echo sqlite
   for tool in clang clang-format clang-tidy doxygen python3; do
     has "$tool" || echo "$tool"
   done
@@ -132,6 +133,8 @@ packages() {
     apt-get:isal) echo libisal-dev ;;
     dnf:isal) echo isa-l-devel ;;
     pacman:isal | apk:isal) echo isa-l ;;
+    apt-get:sqlite) echo libsqlite3-dev ;;
+    dnf:sqlite | apk:sqlite) echo "sqlite-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
     apt-get:probes) echo systemtap-sdt-dev ;;
     dnf:probes) echo systemtap-sdt-devel ;;
     apt-get:losetup) echo mount util-linux ;;

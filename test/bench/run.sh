@@ -313,6 +313,58 @@ check "... there is a picture's data" test -s picture/classes.dat
 check "... and results" test -s picture/results.json
 rm -rf picture model
 
+# ---------------------------------------------------------------------------------------------- log
+
+run 0 "log --help" log --help
+says "... begins with the usage" '^usage: uvdio-bench log '
+for wrong in "--clients 0" "--clients 4097" "--clients 1," "--clients x" \
+  "--clients 1,2,3,4,5,6,7,8,9" "--record 0" "--record 2M" "--record 1,2,3,4,5,6,7,8,9" \
+  "--method frobnicate" "--method log," "--segment 1000" "--segment 32K" "--rounds 0" \
+  "--rounds 101" "--seconds 0" "--backend frobnicate" "--backend memory"; do
+  # shellcheck disable=SC2086 # several words
+  run 2 "log $wrong" log $wrong d
+  warns "... is named" "^uvdio-bench log: ${wrong%% *} "
+done
+run 2 "log with an unknown option" log --frobnicate d
+run 2 "log with two directories" log d e
+run 1 "log in a directory that is not there" log missing
+run 0 "log" log --clients 1,16 --record 200 --seconds 0.02 --rounds 2 --plot commits d
+says "... has a table for each number of clients" '^records of 200 bytes, clients: 16$'
+check "... nothing is left behind" directory_empty d
+methods="log packed rolling threads device"
+for method in segments sqlite; do
+  reason=$(sed -n "s/^No row $method: //p" "$out")
+  if [ -n "$reason" ]; then skip "log by $method" "$reason"; else methods="$methods $method"; fi
+done
+for method in $methods; do
+  check "... has rows for $method" lines_with "$out" "^$method  *[1-9].* %  .* [0-9]*\$" 2
+done
+says "... and quotients" '^packed  *200  *16  *[0-9.]* '
+for name in .dat .gnuplot; do
+  check "... writes log-200$name" test -s commits/log-200$name
+done
+check "... and the results" test -s commits/results.json
+if command -v gnuplot >/dev/null 2>&1; then
+  check "... and pictures" test -s commits/log-200-rate.png -a -s commits/log-200-cpu.png
+else
+  warns "... and says that there are no pictures" 'gnuplot is not installed'
+fi
+run 0 "log --json" log --json --clients 64 --record 16K --method rolling,threads --segment 256K \
+  --seconds 0.02 --rounds 2 --backend pool d
+for key in environment seconds segment_size rows method record_size clients rounds commits_per_s \
+  p50_us p99_us p999_us cpu_us_per_commit commits_per_write rolls_per_s by_threads by_device \
+  cpu_by_threads notes; do
+  says "... has the key $key" "\"$key\":"
+done
+check "... has a row for each method that was asked for" lines_with "$out" '"method":' 2
+check "... with commits in each" lines_with "$out" '"median": 0\.0,' 1
+run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' \
+  log --method threads,device --rounds 100 d
+check "log at SIG$interrupt ends with $ended" test $got -eq $ended
+warns "... says so" 'interrupted by signal'
+check "... and leaves nothing behind" directory_empty d
+rm -rf commits
+
 # ------------------------------------------------------------------------------------------ scaling
 
 run 0 "scaling --help" scaling --help
