@@ -105,9 +105,10 @@ typedef struct uvdio_log_options_s {
   /** Bytes of a segment, a multiple of 4096, 64 KiB at least; 0: 64 MiB. A log that is there keeps
    * its own. */
   uint64_t segment_size;
-  /** Bytes of a flush at most, a multiple of 4096, half a segment at most; 0: 1 MiB, or a quarter
-   * of a segment if that is less. The log takes memory for two of them. A log that is there with
-   * smaller segments takes half of one of these. */
+  /** Bytes of a flush at most, a multiple of 4096, half a segment at most; 0: 4 MiB, or a quarter
+   * of a segment if that is less. The log takes memory for two of them, from 2 MiB on in huge pages
+   * where the system has some; what no flush and no recovery has needed costs nothing. A log that
+   * is there with smaller segments takes half of one of these. */
   size_t buffer_size;
   /** Milliseconds for which a flush waits for company; 0: it begins at once. */
   unsigned window_ms;

@@ -10,7 +10,10 @@
 
 #define SEGMENT_DEFAULT ((uint64_t)64 * 1024 * 1024)
 #define BUFFER_MAX ((size_t)1 << 30)
-#define BUFFER_DEFAULT ((size_t)1024 * 1024)
+#define BUFFER_DEFAULT ((size_t)4 * 1024 * 1024)
+/* From here on huge pages are asked for: a large flush then is a few pieces of memory for the
+ * device instead of one for every 4096 bytes. */
+#define BUFFER_HUGE ((size_t)2 * 1024 * 1024)
 
 /*
  * The end
@@ -44,10 +47,12 @@ static int has_open_files(uvdio_log_t* log) {
 }
 
 static void free_log(uvdio_log_t* log) {
+  uvdio_arena_t* arena = log->arena;
   uvdio_buf_t memory = log->memory;
 
   uvdio__log_end_readers(log);
   (void)uvdio_buf_release(&memory); /* the log lies in it */
+  (void)uvdio_arena_destroy(arena, NULL);
 }
 
 static void on_timer_closed(uv_handle_t* handle) {
@@ -196,18 +201,40 @@ static int set_defaults(uvdio_log_options_t* options) {
   return options->buffer_size > options->segment_size / 2 ? UV_EINVAL : 0;
 }
 
+/* An arena of one frame: only an arena can be in huge pages, and not every system has them. */
+static int allocate_frame(size_t size, int is_large, uvdio_arena_t** arena, uvdio_buf_t* frame) {
+  uvdio_arena_options_t options = {0};
+  int error;
+
+  options.frame_size = size;
+  options.frame_count = 1;
+  options.flags = is_large ? UVDIO_ARENA_HUGE_PAGES : 0;
+  error = uvdio_arena_create(arena, &options);
+  if (error != 0 && is_large) {
+    options.flags = 0;
+    error = uvdio_arena_create(arena, &options);
+  }
+  if (error == 0) {
+    error = uvdio_arena_acquire(*arena, frame);
+    assert(error == 0);
+  }
+  return error;
+}
+
 /* The log, and behind it the batches, the keeper's block and the readers'. */
 static int allocate(uvdio_log_t** log, const uvdio_log_options_t* options) {
   size_t head = (sizeof(**log) + UVDIO_ALIGNMENT - 1) / UVDIO_ALIGNMENT * UVDIO_ALIGNMENT;
+  size_t size = head + 2 * options->buffer_size + 2 * (size_t)FORMAT_BLOCK;
+  uvdio_arena_t* arena;
   uvdio_buf_t memory;
-  int error = uvdio_buf_alloc(&memory, head + 2 * options->buffer_size + 2 * (size_t)FORMAT_BLOCK,
-                              UVDIO_BUF_ZEROED);
+  int error = allocate_frame(size, options->buffer_size >= BUFFER_HUGE, &arena, &memory);
   unsigned i;
 
   if (error != 0) {
     return error;
   }
   *log = (uvdio_log_t*)(void*)memory.base;
+  (*log)->arena = arena;
   (*log)->memory = memory;
   for (i = 0; i < 2; i++) {
     (*log)->batches[i].base = memory.base + head + i * options->buffer_size;

@@ -101,7 +101,8 @@ struct uvdio_log_s {
   uvdio_engine_t* engine;
   /* Does all that can be done now: called whenever something has ended. May free the log. */
   void (*run)(uvdio_log_t* log);
-  uvdio_buf_t memory; /* batches, a block of the keeper's, and one of the readers' */
+  uvdio_arena_t* arena;
+  uvdio_buf_t memory; /* its only frame: this, batches, a block of the keeper's, and the readers' */
   int error;
   int is_open;    /* open_cb was called with 0 */
   int is_closing; /* uvdio_log_close() was called */

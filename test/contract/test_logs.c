@@ -279,6 +279,22 @@ static void appends_share_flushes(void** state) {
   close_log(t);
 }
 
+/* As large as a flush may be, from memory in huge pages where there are some; and what is more than
+ * both buffers take. */
+static void large_flushes_come_back(void** state) {
+  struct fixture* f = *state;
+  struct tested* t = begin_with(
+      f, (uvdio_log_options_t){.segment_size = 64 * SEGMENT, .buffer_size = (size_t)2 * MIB});
+  run(f);
+  for (unsigned i = 0; i < 300; i++) {
+    assert_ok(append(t, 16384));
+  }
+  run(f);
+  assert_true(log_stats(t).flushes <= 5);
+  assert_all_there(t);
+  close_log(t);
+}
+
 static void window_gathers(void** state) {
   struct fixture* f = *state;
   struct tested* t = begin_with(f, (uvdio_log_options_t){.segment_size = SEGMENT, .window_ms = 20});
@@ -332,7 +348,7 @@ static void size_of_segments_stays(void** state) {
   run_log(t);
   assert_ok(append(t, 100));
   run_log(t);
-  t->options = (uvdio_log_options_t){0}; /* segments of 64 MiB, flushes of 1 MiB */
+  t->options = (uvdio_log_options_t){0}; /* segments of 64 MiB, flushes of 4 MiB */
   assert_all_there(t);
   for (unsigned i = 0; i < 20; i++) {
     assert_ok(append(t, 50000));
@@ -920,6 +936,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, any_length_comes_back_packed),
       TEST_ON(fixture_engine, packed_log_takes_less),
       TEST_ON(fixture_engine, appends_share_flushes),
+      TEST_ON(fixture_engine, large_flushes_come_back),
       TEST_ON(fixture_engine, window_gathers),
       TEST_ON(fixture_engine, cut_segments_are_used_again),
       TEST_ON(fixture_engine, size_of_segments_stays),

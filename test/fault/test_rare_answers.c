@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Answers of the system that seldom come: kernels of another age, filesystems that change their
- * mind, opens that are turned away more than once, sizes that can't be asked for.
+ * mind, opens that are turned away more than once, sizes that can't be asked for, memory without
+ * huge pages.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include "faults.h"
 #include "fixture.h"
 #include "ops.h"
+#include "uvdio/log.h"
 
 static int set_up(void** state) {
   faults_reset();
@@ -379,6 +381,42 @@ static void end_that_can_not_be_asked_for_is_an_error(void** state) {
   close_other(f);
 }
 
+/*
+ * Memory
+ */
+
+static void on_log(uvdio_log_t* log, int status, void* arg) {
+  (void)log;
+  *(int*)arg = status;
+}
+
+static void on_record_durable(uvdio_log_append_t* append, int status) {
+  *(int*)append->data = status;
+}
+
+/* A system without huge pages says so when a log asks for some. */
+static void log_does_without_huge_pages(void** state) {
+  struct fixture* f = *state;
+  uvdio_log_options_t options = {.segment_size = (uint64_t)4 * MIB, .buffer_size = 2 * MIB};
+  uvdio_log_t* log;
+  int status = 1;
+  uvdio_log_append_t append = {.data = &status};
+  t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
+  faults_reset();
+  fault_fail(CALL_MADVISE, 1, ONCE, EINVAL);
+  assert_ok(uvdio_log_open(&log, f->engine, path_of(f, "wal"), &options, NULL, on_log, &status));
+  assert_int_equal(fault_hits(CALL_MADVISE), 1);
+  run_untracked(f);
+  assert_ok(status);
+  status = 1;
+  assert_ok(uvdio_log_append(log, &append, "record", 6, on_record_durable));
+  run_untracked(f);
+  assert_ok(status);
+  assert_ok(uvdio_log_close(log, on_log, &status));
+  run_untracked(f);
+  assert_ok(status);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, old_btrfs_is_kept_from_asynchronous_writes),
@@ -400,6 +438,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, ext4_writes_files_with_extents_past_the_cache),
       FAULT_TEST_ON(set_up, close_that_is_interrupted_has_closed),
       FAULT_TEST_ON(set_up, end_that_can_not_be_asked_for_is_an_error),
+      FAULT_TEST_ON(set_up, log_does_without_huge_pages),
   };
   return matrix_main("rare_answers", tests, COUNT_OF(tests), argc, argv);
 }
