@@ -1011,10 +1011,11 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write(uvdio_file_t* file, uvdio_req_t* r
  * for the file: the write itself (RWF_DSYNC, pwritev2(2)), or a sync after it that all writes share
  * which wait for one by then. Which one is faster depends on the device, by a factor of two in both
  * directions, and on the program's load. So the engine measures the first 64 such writes on a
- * device, 32 by each method and none of them twice, and then uses the one with the lower median;
- * uvdio_file_info() tells it. Files in memory and in simulated worlds use the first method; macOS,
- * Windows and filesystems that are not known to keep RWF_DSYNC (FUSE, network, ...) the second, and
- * so does a file whose first such write the system refuses. */
+ * device, 32 by each method and none of them twice, and then uses the sync where its median is
+ * less than 7/8 of the other one's, since it costs more CPU time; uvdio_file_info() tells the
+ * method. Files in memory and in simulated worlds use the first method; macOS, Windows and
+ * filesystems that are not known to keep RWF_DSYNC (FUSE, network, ...) the second, and so does a
+ * file whose first such write the system refuses. */
 #define UVDIO_WRITE_DURABLE (1u << 0)
 /** With DURABLE: by the write itself, where the file can (see there). */
 #define UVDIO_WRITE_BY_DSYNC (1u << 1)

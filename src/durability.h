@@ -6,7 +6,8 @@
  * better one:
  *
  *   writes     0 .. 15   16 .. 31   32 .. 47   48 .. 63   from then on
- *   method     DSYNC     SYNC       SYNC       DSYNC      the one with the lower median
+ *   method     DSYNC     SYNC       SYNC       DSYNC      SYNC, if its median is less than 7/8 of
+ *                                                         DSYNC's; else DSYNC
  *
  * The time of a write is from its submission to its outcome, under the program's own load. Blocks
  * of one method, in this order, keep the other one's and a drift of the device out of most values.
