@@ -328,7 +328,7 @@ done
 run 2 "log with an unknown option" log --frobnicate d
 run 2 "log with two directories" log d e
 run 1 "log in a directory that is not there" log missing
-run 0 "log" log --clients 1,16 --record 200 --seconds 0.02 --rounds 2 --plot commits d
+run 0 "log" log --clients 1,16 --record 200 --seconds 0.02 --rounds 1 --plot commits d
 says "... has a table for each number of clients" '^records of 200 bytes, clients: 16$'
 check "... nothing is left behind" directory_empty d
 methods="log packed rolling threads device"
