@@ -77,6 +77,7 @@ else
   left_out="$left_out tmpfs (no /dev/shm)"
 fi
 part copy copy --rounds "$rounds" --plot "$out/copy" "$out"
+part log log --rounds "$rounds" --seconds "$seconds" --plot "$out/log" "$out"
 part server server --rounds "$rounds" --plot "$out/server" "$out"
 part scaling scaling --rounds "$rounds" --instructions "$out"
 

@@ -359,7 +359,7 @@ done
 check "... has a row for each method that was asked for" lines_with "$out" '"method":' 2
 check "... with commits in each" lines_with "$out" '"median": 0\.0,' 1
 run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' \
-  log --method threads,device --rounds 100 d
+  log --method device --rounds 100 d
 check "log at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
