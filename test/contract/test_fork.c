@@ -17,6 +17,7 @@
 #include "child.h"
 #include "fixture.h"
 #include "ops.h"
+#include "uvdio/log.h"
 #include "workers.h"
 
 #define WRITES 32
@@ -586,6 +587,51 @@ static void fork_with_two_engines_on_the_loop(void** state) {
 }
 
 /*
+ * A log
+ */
+
+static uvdio_log_t* parents_log;
+
+static void on_log(uvdio_log_t* log, int status, void* arg) {
+  (void)log;
+  *(int*)arg = status;
+}
+
+static void on_record_durable(uvdio_log_append_t* append, int status) {
+  *(int*)append->data = status;
+}
+
+/* All of its memory is given back. */
+static int child_destroys_the_log(struct fixture* f) {
+  int line = child_closes_the_engine_alone(f);
+  size_t before = uvdio_allocations();
+  EXPECT(line == 0);
+  EXPECT(uvdio_log_destroy(parents_log) == 0);
+  EXPECT(uvdio_allocations() + 4 == before); /* an arena: its memory, its links, and itself twice */
+  return 0;
+}
+
+static void child_can_destroy_a_log(void** state) {
+  struct fixture* f = *state;
+  uvdio_log_options_t options = {.segment_size = 2 * MIB, .buffer_size = MIB};
+  int status = 1;
+  uvdio_log_append_t append = {.data = &status};
+  t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
+  assert_ok(
+      uvdio_log_open(&parents_log, f->engine, path_of(f, "wal"), &options, NULL, on_log, &status));
+  run_untracked(f);
+  assert_ok(status);
+  assert_int_equal(fork_and_do(child_destroys_the_log, f), 0);
+  status = 1;
+  assert_ok(uvdio_log_append(parents_log, &append, "record", 6, on_record_durable));
+  run_untracked(f);
+  assert_ok(status);
+  assert_ok(uvdio_log_close(parents_log, on_log, &status));
+  run_untracked(f);
+  assert_ok(status);
+}
+
+/*
  * Handlers of the program's own. The library's were registered when it was loaded: a program's run
  * before them in the parent, and after them in the child.
  */
@@ -653,6 +699,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_can_not_know_of_an_open_that_is_on_its_way),
       TEST_ON(bound, child_has_no_lock_of_a_worker_on_the_loop),
       TEST_ON(bound, fork_with_two_engines_on_the_loop),
+      TEST_ON(fixture_engine, child_can_destroy_a_log),
       TEST_ON(bound, handlers_of_forks_may_use_the_library),
   };
   if (UNDER_TSAN) {
