@@ -62,6 +62,7 @@ list_missing() {
 # Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE,
 # and a tree of another release, and trace programs: for root, on Linux. The header of the probes
 # and ISA-L are for a build that has them, and SQLite for a benchmark. clang is for its fuzzer. The
+# and ISA-L are for a build that has them, hiredis for the example kv. clang is for its fuzzer. The
 # others are for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
@@ -70,6 +71,7 @@ list_missing_optional() {
   has_probes || echo probes
   has_module "libisal >= 2.30" || echo isal
   has_module sqlite3 || echo sqlite
+  has_module hiredis || echo hiredis
   for tool in clang clang-format clang-tidy doxygen python3; do
     has "$tool" || echo "$tool"
   done
@@ -84,8 +86,9 @@ list_missing_optional() {
   has debootstrap || echo debootstrap
 }
 
-# For other kernels, processors and systems, which come from Debian, for a FUSE filesystem, and for
-# what measures the tests. A layer that lacks something says so and is left out.
+# For other kernels, processors and systems, which come from Debian, for a FUSE filesystem, for what
+# measures the tests, and for what the example kv is measured beside. A layer that lacks something
+# says so and is left out.
 list_missing_long() {
   [ "$with_long" = yes ] && [ "$system" = Linux ] && has apt-get || return 0
   has qemu-system-x86_64 || echo qemu-system
@@ -95,6 +98,7 @@ list_missing_long() {
   has x86_64-w64-mingw32-gcc || echo mingw
   has wine || echo wine
   has afl-fuzz || echo afl++
+  has redis-server || echo redis
   for tool in busybox cpio dmsetup modprobe xz fuse2fs gcovr python3 valgrind clang; do
     has "$tool" || echo "$tool"
   done
@@ -135,6 +139,9 @@ packages() {
     pacman:isal | apk:isal) echo isa-l ;;
     apt-get:sqlite) echo libsqlite3-dev ;;
     dnf:sqlite | apk:sqlite) echo "sqlite-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
+    apt-get:hiredis) echo libhiredis-dev ;;
+    dnf:hiredis | apk:hiredis) echo "hiredis-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
+    apt-get:redis) echo redis-server redis-tools ;;
     apt-get:probes) echo systemtap-sdt-dev ;;
     dnf:probes) echo systemtap-sdt-devel ;;
     apt-get:losetup) echo mount util-linux ;;
