@@ -28,4 +28,40 @@ if(UVDIO_HIREDIS_FOUND)
   target_link_libraries(example_kv PRIVATE PkgConfig::UVDIO_HIREDIS)
 else()
   message(STATUS "uvdio: no example kv: hiredis was not found")
+# httpd takes a parser that somebody keeps: llhttp, or http_parser before it. That one tells
+# pkg-config nothing; it counts where a program with it compiles and links, without further paths,
+# since a header of this system may be none of the one that is built for.
+set(UVDIO_WITH_HTTPD AUTO CACHE STRING
+  "The example uvdio-httpd: AUTO (where llhttp or http_parser is found), ON (required), OFF")
+set_property(CACHE UVDIO_WITH_HTTPD PROPERTY STRINGS AUTO ON OFF)
+if(UVDIO_WITH_HTTPD)
+  pkg_check_modules(UVDIO_LLHTTP QUIET IMPORTED_TARGET libllhttp>=9)
+  if(NOT UVDIO_LLHTTP_FOUND)
+    include(CheckCSourceCompiles)
+    include(CMakePushCheckState)
+    cmake_push_check_state()
+    list(APPEND CMAKE_REQUIRED_LIBRARIES http_parser)
+    check_c_source_compiles("
+      #include <http_parser.h>
+      int main(void) { return http_parser_version() == 0; }" UVDIO_HAS_HTTP_PARSER)
+    cmake_pop_check_state()
+  endif()
+  if(UVDIO_LLHTTP_FOUND OR UVDIO_HAS_HTTP_PARSER)
+    uvdio_add_example(httpd connection.c connection.h files.c files.h head.c head.h list.h main.c
+      parser.c parser.h request.c request.h server.c server.h types.c types.h)
+    if(UVDIO_LLHTTP_FOUND)
+      target_compile_definitions(example_httpd PRIVATE HTTPD_HAVE_LLHTTP)
+      target_link_libraries(example_httpd PRIVATE PkgConfig::UVDIO_LLHTTP)
+    else()
+      target_link_libraries(example_httpd PRIVATE http_parser)
+    endif()
+    if(UVDIO_INSTALL)
+      install(TARGETS example_httpd RUNTIME)
+    endif()
+  elseif(NOT UVDIO_WITH_HTTPD STREQUAL "AUTO")
+    message(FATAL_ERROR
+      "UVDIO_WITH_HTTPD is ${UVDIO_WITH_HTTPD}, but neither llhttp nor http_parser was found")
+  else()
+    message(STATUS "uvdio: no uvdio-httpd: neither llhttp nor http_parser was found")
+  endif()
 endif()
