@@ -43,6 +43,11 @@ has_cmake() {
 # A header that may come from several packages.
 has_probes() { echo '#include <sys/sdt.h>' | ${CC:-cc} -E - >/dev/null 2>&1; }
 
+# The example uvdio-httpd takes either.
+has_http_parser() {
+  has_module "libllhttp >= 9" || echo '#include <http_parser.h>' | ${CC:-cc} -E - >/dev/null 2>&1
+}
+
 # Prints the names, ours, of what is missing.
 list_missing() {
   can_link || echo compiler
@@ -64,6 +69,8 @@ list_missing() {
 # and ISA-L are for a build that has them, and SQLite for a benchmark. clang is for its fuzzer. The
 # and ISA-L are for a build that has them, hiredis for the example kv. clang is for its fuzzer. The
 # others are for check.sh's pass lint.
+# and ISA-L are for a build that has them, an HTTP parser for the example uvdio-httpd, which curl
+# tests beside others. clang is for its fuzzer. The others are for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
@@ -72,6 +79,8 @@ list_missing_optional() {
   has_module "libisal >= 2.30" || echo isal
   has_module sqlite3 || echo sqlite
   has_module hiredis || echo hiredis
+  has_http_parser || echo http-parser
+  has curl || echo curl
   for tool in clang clang-format clang-tidy doxygen python3; do
     has "$tool" || echo "$tool"
   done
@@ -142,6 +151,12 @@ packages() {
     apt-get:hiredis) echo libhiredis-dev ;;
     dnf:hiredis | apk:hiredis) echo "hiredis-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
     apt-get:redis) echo redis-server redis-tools ;;
+    apt-get:http-parser)
+      apt-cache show libllhttp-dev >/dev/null 2>&1 && echo libllhttp-dev || echo libhttp-parser-dev
+      ;;
+    dnf:http-parser) echo llhttp-devel ;;
+    apk:http-parser) echo llhttp-dev ;;
+    pacman:http-parser) echo llhttp ;;
     apt-get:probes) echo systemtap-sdt-dev ;;
     dnf:probes) echo systemtap-sdt-devel ;;
     apt-get:losetup) echo mount util-linux ;;
