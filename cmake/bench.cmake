@@ -101,9 +101,14 @@ uvdio_bench_target(uvdio_bench)
 set_target_properties(uvdio_bench PROPERTIES OUTPUT_NAME uvdio-bench)
 # It measures `uvdio copy`, too.
 add_dependencies(uvdio_bench uvdio_cli)
-# Who builds no tests gets it with the targets below, or by its name.
+# A file server by uv_fs_read(), which test/bench/httpd.sh measures beside uvdio-httpd.
+add_executable(uvdio_bench_plain test/bench/httpd/plain.c)
+uvdio_own_target(uvdio_bench_plain)
+set_target_properties(uvdio_bench_plain PROPERTIES OUTPUT_NAME uvdio-bench-plain)
+target_link_libraries(uvdio_bench_plain PRIVATE PkgConfig::UVDIO_LIBUV)
+# Who builds no tests gets them with the targets below, or by their names.
 if(NOT UVDIO_BUILD_TESTS)
-  set_target_properties(uvdio_bench PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  set_target_properties(uvdio_bench uvdio_bench_plain PROPERTIES EXCLUDE_FROM_ALL TRUE)
 endif()
 
 set(UVDIO_BENCH_OPTIONS "" CACHE STRING
