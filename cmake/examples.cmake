@@ -17,6 +17,7 @@ endfunction()
 
 uvdio_add_example(store main.c store.c store.h internal.h recover.c checkpoint.c record.c record.h
   pool.c pool.h page.c page.h)
+
 # What an example needs beside the library; it is left out where that is missing.
 pkg_check_modules(UVDIO_HIREDIS QUIET IMPORTED_TARGET hiredis)
 
@@ -28,6 +29,8 @@ if(UVDIO_HIREDIS_FOUND)
   target_link_libraries(example_kv PRIVATE PkgConfig::UVDIO_HIREDIS)
 else()
   message(STATUS "uvdio: no example kv: hiredis was not found")
+endif()
+
 # httpd takes a parser that somebody keeps: llhttp, or http_parser before it. That one tells
 # pkg-config nothing; it counts where a program with it compiles and links, without further paths,
 # since a header of this system may be none of the one that is built for.

@@ -66,11 +66,9 @@ list_missing() {
 
 # Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE,
 # and a tree of another release, and trace programs: for root, on Linux. The header of the probes
-# and ISA-L are for a build that has them, and SQLite for a benchmark. clang is for its fuzzer. The
-# and ISA-L are for a build that has them, hiredis for the example kv. clang is for its fuzzer. The
-# others are for check.sh's pass lint.
-# and ISA-L are for a build that has them, an HTTP parser for the example uvdio-httpd, which curl
-# tests beside others. clang is for its fuzzer. The others are for check.sh's pass lint.
+# and ISA-L are for a build that has them, SQLite for a benchmark, hiredis for the example kv, an
+# HTTP parser for uvdio-httpd, which curl tests beside others. clang is for its fuzzer. The others
+# are for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
