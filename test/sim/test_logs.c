@@ -461,6 +461,63 @@ static void slow_closes_keep_nobody_out(void** state) {
   assert_ok(world_tear_down(&inner));
 }
 
+/* The crash of a program, or a cut; and the next program has an engine. */
+static void end_program(struct world* w) {
+  assert_ok(uvdio_sim_clear_rules(w->sim));
+  bury(w);
+  assert_ok(uvdio_log_destroy(life.log));
+  (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+  start(w);
+  assert_true(uvdio_sim_settle(w->sim) >= 0);
+}
+
+static void open_and_check(struct world* w) {
+  uvdio_log_options_t how = {.segment_size = SEGMENT};
+  open_log(w, &how);
+  (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+  check_replay();
+  assert_int_equal(life.wrong, 0);
+}
+
+/* A program that crashes while a segment gets its name may leave one that is not durable: the next
+ * program writes to it. */
+static void names_of_the_dead_are_made_durable(void** state) {
+  uvdio_fault_rule_t crash = {.op = UVDIO_OP_REPLACE};
+  (void)state;
+  crash.fault.kind = UVDIO_FAULT_CUT;
+  crash.fault.cut = UVDIO_SIM_CUT_CRASH;
+  for (uint64_t seed = 1; seed <= 60; seed++) {
+    uvdio_sim_options_t options = {.seed = seed};
+    void* inner = NULL;
+    assert_ok(world_make(&inner, &options));
+    struct world* w = inner;
+    memset(&life, 0, sizeof(life));
+    make_directory(w);
+    open_and_check(w);
+    add_rule(w, crash);
+    while (sim_stats(w).crashes == 0) {
+      append_of(15000);
+      turn(w, 60);
+    }
+    end_program(w);
+    open_and_check(w);
+    uint64_t segment = 0;
+    while (segment < 3) { /* which the first program was about to name */
+      append_of(15000);
+      while (life.acknowledged < life.count && uv_run(&w->loop, UV_RUN_ONCE) != 0) {
+      }
+      segment = life.records[life.acknowledged - 1].lsn / SEGMENT;
+    }
+    assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_NOTHING));
+    end_program(w);
+    open_and_check(w);
+    assert_ok(uvdio_log_close(life.log, NULL, NULL));
+    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    w->tracker.finished = w->tracker.accepted;
+    assert_ok(world_tear_down(&inner));
+  }
+}
+
 static int report(void** state) {
   (void)state;
   printf("FIGURE %llu records acknowledged\n", (unsigned long long)promises);
@@ -475,6 +532,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(acknowledged_records_survive_cuts),
       cmocka_unit_test(nothing_is_acknowledged_after_a_fault),
       cmocka_unit_test(slow_closes_keep_nobody_out),
+      cmocka_unit_test(names_of_the_dead_are_made_durable),
   };
   if (argc == 3) {
     first_seed = strtoull(argv[1], NULL, 10);
