@@ -141,9 +141,9 @@ struct uvdio_log_s {
   unsigned tail_first;
   uint32_t tail_before; /* checksum of the block before it */
   uvdio_log_reader_t* readers;
-  uint64_t pinned;     /* the first segment that a cut spares; UINT64_MAX: none */
-  uvdio_arena_t* bell; /* of one frame, which is never free; null: there was no reader yet */
-  uvdio_buf_t bell_frame;
+  uint64_t pinned;           /* the first segment that a cut spares; UINT64_MAX: none */
+  uvdio_arena_t* wake_arena; /* of one frame, which is never free; null: there was no reader yet */
+  uvdio_buf_t wake_frame;
 
   uvdio__log_segment_t segments[LOG_SEGMENTS];
   uvdio__log_segment_t* current; /* the one in which the oldest batch begins */

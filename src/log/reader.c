@@ -68,23 +68,23 @@ static int look(uvdio_log_reader_t* r) {
 }
 
 /*
- * The bell
+ * The wake-up
  */
 
-static void on_bell(uvdio_req_t* req, int64_t result);
+static void on_wake(uvdio_req_t* req, int64_t result);
 
-static int arm_bell(uvdio_log_reader_t* r) {
-  int error =
-      uvdio_arena_wait(r->log->engine, &r->bell_req, r->log->bell, &r->bell_frame, 1, on_bell);
+static int begin_wake(uvdio_log_reader_t* r) {
+  int error = uvdio_arena_wait(r->log->engine, &r->wake_req, r->log->wake_arena, &r->wake_frame, 1,
+                               on_wake);
 
-  r->has_bell = error == 0;
+  r->is_wake_pending = error == 0;
   r->pending += error == 0;
   return error;
 }
 
-static void ring_bell(uvdio_log_reader_t* r) {
-  assert(r->has_bell);
-  (void)uvdio_cancel(&r->bell_req);
+static void end_wake(uvdio_log_reader_t* r) {
+  assert(r->is_wake_pending);
+  (void)uvdio_cancel(&r->wake_req);
 }
 
 /* Whoever has ended the request, the wait may have to go on. */
@@ -92,7 +92,7 @@ static void call_back_wait(uvdio_log_reader_t* r) {
   uvdio_log_reader_cb cb = r->wait_cb;
 
   if (!r->is_closing && look(r) == UV_EAGAIN) {
-    int error = arm_bell(r);
+    int error = begin_wake(r);
     if (error == 0) {
       return;
     }
@@ -104,13 +104,13 @@ static void call_back_wait(uvdio_log_reader_t* r) {
   r->is_calling = 0;
 }
 
-static void on_bell(uvdio_req_t* req, int64_t result) {
+static void on_wake(uvdio_req_t* req, int64_t result) {
   uvdio_log_reader_t* r = req->data;
 
   assert(result < 0);
   (void)result;
   r->pending--;
-  r->has_bell = 0;
+  r->is_wake_pending = 0;
   if (r->wait_cb != NULL) {
     call_back_wait(r);
   }
@@ -171,8 +171,8 @@ static void go_on(uvdio_log_reader_t* r) {
     close_on(r);
   } else if (r->wait_cb == NULL) {
     uvdio__log_ahead_pump(r);
-  } else if (look(r) != UV_EAGAIN && r->has_bell) {
-    ring_bell(r);
+  } else if (look(r) != UV_EAGAIN && r->is_wake_pending) {
+    end_wake(r);
   }
 }
 
@@ -188,9 +188,9 @@ void uvdio__log_readers_go_on(uvdio_log_t* log) {
 
 void uvdio__log_end_readers(uvdio_log_t* log) {
   assert(log->readers == NULL);
-  if (log->bell != NULL) {
-    (void)uvdio_buf_release(&log->bell_frame);
-    (void)uvdio_arena_destroy(log->bell, NULL);
+  if (log->wake_arena != NULL) {
+    (void)uvdio_buf_release(&log->wake_frame);
+    (void)uvdio_arena_destroy(log->wake_arena, NULL);
   }
 }
 
@@ -247,7 +247,7 @@ int uvdio_log_reader_wait(uvdio_log_reader_t* reader, uvdio_log_reader_cb cb, vo
     return error;
   }
   take_back(r);
-  error = look(r) == UV_EAGAIN ? arm_bell(r) : UV_EALREADY;
+  error = look(r) == UV_EAGAIN ? begin_wake(r) : UV_EALREADY;
   if (error == 0) {
     r->wait_cb = cb;
     r->wait_arg = arg;
@@ -256,7 +256,7 @@ int uvdio_log_reader_wait(uvdio_log_reader_t* reader, uvdio_log_reader_cb cb, vo
   return error;
 }
 
-/* What brings the callback: a request that is pending, a handle's close, or the bell. */
+/* What brings the callback: a request that is pending, a handle's close, or the wake-up. */
 static int begin_close(uvdio_log_reader_t* r) {
   int is_over = 0;
   int error = 0;
@@ -265,10 +265,10 @@ static int begin_close(uvdio_log_reader_t* r) {
     error = uvdio__log_ahead_close_one(r, &is_over);
   }
   if (error == 0 && is_over) {
-    error = arm_bell(r);
+    error = begin_wake(r);
   }
-  if (error == 0 && r->has_bell) {
-    ring_bell(r);
+  if (error == 0 && r->is_wake_pending) {
+    end_wake(r);
   }
   return error;
 }
@@ -360,17 +360,17 @@ static int check_log(uvdio_log_t* log, uint64_t begin) {
   return begin / log->segment_size < log->cut ? UVDIO_ECUT : 0;
 }
 
-static int make_bell(uvdio_log_t* log) {
+static int make_wake_arena(uvdio_log_t* log) {
   uvdio_arena_options_t options = {0};
   int error;
 
-  if (log->bell != NULL) {
+  if (log->wake_arena != NULL) {
     return 0;
   }
   options.frame_count = 1;
-  error = uvdio_arena_create(&log->bell, &options);
+  error = uvdio_arena_create(&log->wake_arena, &options);
   if (error == 0) {
-    error = uvdio_arena_acquire(log->bell, &log->bell_frame);
+    error = uvdio_arena_acquire(log->wake_arena, &log->wake_frame);
     assert(error == 0);
   }
   return error;
@@ -407,14 +407,14 @@ int uvdio_log_reader_create_sized(uvdio_log_reader_t** reader, uvdio_log_t* log,
   }
   error = error != 0 ? error : check_options(&own);
   error = error != 0 ? error : check_log(log, own.begin);
-  error = error != 0 ? error : make_bell(log);
+  error = error != 0 ? error : make_wake_arena(log);
   error = error != 0 ? error : allocate(&r, &own);
   if (error != 0) {
     return error;
   }
   r->log = log;
   r->go_on = go_on;
-  r->bell_req.data = r;
+  r->wake_req.data = r;
   uvdio__ticker_init(&r->ticker, &r->handles[0].file, own.class_number, &r->pending, on_tick, r);
   uvdio__log_parse_init(r);
   r->next_reader = log->readers;

@@ -17,9 +17,9 @@
  * one block, or none: records of it come from a copy that the log keeps, and it is read from its
  * segment when it is settled, for what is new in it.
  *
- * The bell is a request for the frame of the log's arena, which is never free: it is pending while
- * a wait is, and is cancelled when that is to be called back. So a wait has its end by a callback
- * of the engine, whatever has come to pass, and an engine that is closed ends it.
+ * The wake-up is a request for the frame of the log's arena, which is never free: it is pending
+ * while a wait is, and is cancelled when that is to be called back. So a wait has its end by a
+ * callback of the engine, whatever has come to pass, and an engine that is closed ends it.
  */
 #ifndef UVDIO_LOG_READER_INTERNAL_H
 #define UVDIO_LOG_READER_INTERNAL_H
@@ -94,9 +94,9 @@ struct uvdio_log_reader_s {
   uint64_t last_lsn;
   uint64_t taken;
   uint64_t taken_bytes;
-  uvdio_req_t bell_req;
-  uvdio_buf_t bell_frame;
-  int has_bell;
+  uvdio_req_t wake_req;
+  uvdio_buf_t wake_frame;
+  int is_wake_pending;
   int is_calling;
   int is_closing;
   int is_left; /* closed, but for what uvdio_log_reader_destroy() does */
