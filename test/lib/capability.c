@@ -48,8 +48,6 @@ static _Alignas(PAGE) char page[PAGE];
 #define CLONE_BUFFERS 30
 #define CLONE_REPLACE 2u
 #define READV_FIXED 60 /* Linux 6.15 */
-#define DEFER_TASKRUN (1u << 13)
-#define SINGLE_ISSUER (1u << 12)
 #define NOP_RESULT 1u
 
 struct clone {
@@ -159,11 +157,6 @@ static int has_vaults(void) {
   return result_of(&ring) == (int)sizeof(uint64_t);
 }
 
-static int has_deferred_work(void) {
-  struct io_uring ring;
-  return io_uring_queue_init(4, &ring, DEFER_TASKRUN | SINGLE_ISSUER) == 0;
-}
-
 static int has_nop_results(void) {
   struct io_uring ring;
   if (io_uring_queue_init(4, &ring, 0) < 0) {
@@ -187,7 +180,6 @@ static int no_ring(void) {
 #define has_file_table no_ring
 #define has_fixed_vectors no_ring
 #define has_vaults no_ring
-#define has_deferred_work no_ring
 #define has_nop_results no_ring
 
 #endif
@@ -300,7 +292,6 @@ static const struct {
     {"file-table", has_file_table},
     {"fixed-vectors", has_fixed_vectors},
     {"vaults", has_vaults},
-    {"deferred-work", has_deferred_work},
     {"nop-results", has_nop_results},
     {"direct", has_direct},
     {"nowait", has_nowait},

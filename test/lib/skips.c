@@ -60,7 +60,8 @@ static const struct expected {
     {"libuv's own ring ends the process *", ANYWHERE, NULL},
     {"this kernel takes no vectors of registered memory", ANYWHERE, "fixed-vectors"},
     {"this kernel's rings don't copy from each other*", ANYWHERE, "vaults"},
-    {"this kernel posts completions without being asked", ANYWHERE, "deferred-work"},
+    /* A busy machine may end a read before the kernel is asked, on any kernel. */
+    {"this kernel posts completions without being asked", ANYWHERE, NULL},
     {"entries of a ring can't be made to fail here*", ANYWHERE, "nop-results"},
 
     /* Two backends, or one. */

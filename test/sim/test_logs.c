@@ -492,6 +492,7 @@ static void names_of_the_dead_are_made_durable(void** state) {
     assert_ok(world_make(&inner, &options));
     struct world* w = inner;
     memset(&life, 0, sizeof(life));
+    memset(&tail, 0, sizeof(tail));
     make_directory(w);
     open_and_check(w);
     add_rule(w, crash);
