@@ -74,7 +74,7 @@ run_pass() {
     failed=$((failed + 1))
     return
   fi
-  set -- "$1" ctest --preset "$1" -V -j "$(job_count)"
+  set -- "$1" ctest --preset "$1" -V -j "$(test_count)"
   [ "$1" != no-uring ] || set -- "$@" -L '^(unit|contract|package)$'
   count_tests "$@"
 }
@@ -157,7 +157,7 @@ run_next() {
     failed=$((failed + 1))
     return
   fi
-  count_tests next chroot_run ctest --preset dev -V -j "$(job_count)"
+  count_tests next chroot_run ctest --preset dev -V -j "$(test_count)"
   chroot_run sh cmake/demo.sh >build/check-next-demo.log 2>&1
   count_case "next, demo.sh" build/check-next-demo.log $?
 }
@@ -172,7 +172,7 @@ run_musl() {
   # then.
   leave_out "musl, fault_sweep" "libuv is linked statically"
   count_tests musl env PKG_CONFIG_LIBDIR="$PWD/build/musl/root/lib/pkgconfig" \
-    ctest --test-dir build/musl/dev -V -j "$(job_count)" -E '^fault_sweep'
+    ctest --test-dir build/musl/dev -V -j "$(test_count)" -E '^fault_sweep'
 }
 
 # Compiles, and no more: there are no libraries to link with. All that is optional is taken as on
