@@ -213,6 +213,7 @@ const char* uvdio__log_ahead_block(uvdio_log_reader_t* r) {
 void uvdio__log_ahead_cancel(uvdio_log_reader_t* r) {
   unsigned i;
 
+  uvdio__tick_at_once(&r->ticker);
   for (i = 0; i < READER_CHUNKS; i++) {
     if (r->chunks[i].is_running) {
       (void)uvdio_cancel(&r->chunks[i].req);

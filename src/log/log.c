@@ -63,6 +63,7 @@ static void on_timer_closed(uv_handle_t* handle) {
     return; /* uvdio_log_destroy() */
   }
   log->timer = NULL;
+  log->is_in_callback = 1;
   if (log->close_cb != NULL) {
     log->close_cb(log, log->error, log->close_arg);
   }
@@ -83,15 +84,22 @@ static void leave_to_destroy(uvdio_log_t* log) {
 
   log->close_cb = NULL;
   log->is_left = 1;
+  log->is_in_callback = 1;
   if (cb != NULL) {
     cb(log, UV_EBADF, log->close_arg);
   }
+  log->is_in_callback = 0;
 }
 
 /* One file after the other; the timer is the last. */
 static void close_next(uvdio_log_t* log) {
   unsigned i;
 
+  if (!log->is_ending && log->has_lock && !uvdio__log_is_file_open(&log->lock)) {
+    leave_to_destroy(log); /* The engine has closed while readers were there. */
+    return;
+  }
+  log->is_ending = 1;
   for (i = 0; i < LOG_FILES; i++) {
     if (uvdio__log_is_file_open(file_of(log, i))) {
       log->close_req.data = log;
@@ -459,7 +467,7 @@ int uvdio_log_destroy(uvdio_log_t* log) {
     return UV_EINVAL;
   }
   if (log->is_in_callback || log->pending > 0 || log->readers != NULL || has_open_files(log) ||
-      uv_is_closing((uv_handle_t*)log->timer)) {
+      (log->is_closing && !log->is_left) || uv_is_closing((uv_handle_t*)log->timer)) {
     return UV_EBUSY;
   }
   if (log->recovery != NULL) {

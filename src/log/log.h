@@ -106,6 +106,7 @@ struct uvdio_log_s {
   int error;
   int is_open;    /* open_cb was called with 0 */
   int is_closing; /* uvdio_log_close() was called */
+  int is_ending;  /* its files are being closed */
   int is_left;    /* closed, but for what uvdio_log_destroy() does */
   int is_in_callback;
   unsigned pending; /* requests and closes of the log */

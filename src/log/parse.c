@@ -138,10 +138,14 @@ static void gather(uvdio_log_reader_t* r, const block_t* block, size_t size) {
   size_t left = r->length - r->have;
   size_t taken = left < size ? left : size;
 
-  memcpy(r->record.base + r->have, block->payload + r->at, taken);
+  if (!r->is_too_long) {
+    memcpy(r->record.base + r->have, block->payload + r->at, taken);
+  }
   r->have += taken;
   r->at += (unsigned)taken;
-  if (r->have == r->length) {
+  if (r->have == r->length && r->is_too_long) {
+    uvdio__log_reader_fail(r, UVDIO_ESIZE);
+  } else if (r->have == r->length) {
     be_ready(r, r->lsn, r->record.base, r->length);
   }
 }
@@ -161,17 +165,20 @@ static void begin_block(uvdio_log_reader_t* r, const block_t* block) {
     uvdio__log_reader_fail(r, UVDIO_EDAMAGED);
   } else {
     gather(r, block, goes_on);
-    if (r->at != goes_on || (!r->is_ready && block->first != FORMAT_NO_RECORD)) {
+    if (r->at != goes_on || (r->have < r->length && block->first != FORMAT_NO_RECORD)) {
       r->is_ready = 0;
       uvdio__log_reader_fail(r, UVDIO_EDAMAGED);
     }
   }
 }
 
-/* One that is given, and goes on in the next block or can't stay where it is. */
+/* One that is given, and goes on in the next block or can't stay where it is. Whether one that is
+ * too long is a record its end tells: it may have been given up. */
 static void begin_record(uvdio_log_reader_t* r, const block_t* block, uint64_t lsn, size_t length) {
-  int error = length > r->options.record_max ? UVDIO_ESIZE : make_room(r, length);
+  int error;
 
+  r->is_too_long = length > r->options.record_max;
+  error = r->is_too_long ? 0 : make_room(r, length);
   if (error != 0) {
     uvdio__log_reader_fail(r, error);
     return;
@@ -195,6 +202,7 @@ static void parse_record(uvdio_log_reader_t* r, const block_t* block) {
     return;
   }
   assert(length <= room || block->is_settled); /* one that is gone on with has room */
+  r->is_skipping = 0; /* what was skipped may have ended with a block that is gone on with */
   if (length == 0 || length > UVDIO_LOG_RECORD_MAX) {
     uvdio__log_reader_fail(r, UVDIO_EDAMAGED);
   } else if (lsn < r->options.begin) {

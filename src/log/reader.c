@@ -15,9 +15,9 @@
  * Pins
  */
 
-/* The record that was taken last is the caller's until the next call. */
+/* The record that was taken last is spared until the next one is: a reader may begin behind it. */
 static uint64_t pin_of(const uvdio_log_reader_t* r) {
-  return uvdio__log_segment_of(r, r->has_out ? r->last_lsn : uvdio__log_parse_next(r));
+  return uvdio__log_segment_of(r, r->taken > 0 ? r->last_lsn : uvdio__log_parse_next(r));
 }
 
 /* Makes up for what a cut has spared until now. */
@@ -32,8 +32,8 @@ static void set_pins(uvdio_log_t* log) {
     }
   }
   if (log->pinned > before && uvdio__log_cut_now(log) > log->head &&
-      uvdio__log_check_engine(log) == 0) {
-    uvdio__log_run_soon(log);
+      uvdio__log_check_engine(log) == 0 && !log->is_in_callback) {
+    uvdio__log_keep(log); /* else whoever calls back goes on */
   }
 }
 

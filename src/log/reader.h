@@ -86,6 +86,7 @@ struct uvdio_log_reader_s {
   uint64_t lsn;  /* of the record that is gathered in it, and goes on in the next block */
   size_t length; /* 0: none does */
   size_t have;
+  int is_too_long; /* it is only counted */
   int is_ready;
   uvdio_log_record_t ready; /* the next to take */
 

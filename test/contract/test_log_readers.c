@@ -1059,6 +1059,9 @@ static void log_s_close_ends_with_its_last_reader(void** state) {
   assert_ok(uvdio_log_reader_destroy(r.reader));
   run(t.f);
   assert_int_equal(t.closed, 1);
+  assert_code(t.status, UV_EBADF);
+  assert_ok(uvdio_log_destroy(t.log));
+  run(t.f);
   t.f->engine = NULL;
 }
 
@@ -1158,6 +1161,211 @@ static void misuse_is_refused(void** state) {
   close_log();
 }
 
+/* A reader that begins behind a record which ends in the block that a packed log goes on in. */
+static void record_behind_one_that_was_skipped_to_the_tail(void** state) {
+  struct follower r;
+  begin(state, UVDIO_LOG_PACKED);
+  append_all(1, 10000);
+  follow_closely(&r, t.lsns[0] + 1);
+  r.next = 1;
+  assert_code(take(&r), UV_EAGAIN);
+  run_untracked(t.f);
+  assert_code(take(&r), UV_EAGAIN); /* which comes to the tail */
+  append(100);
+  append(5000);
+  append(100);
+  run_untracked(t.f);
+  assert_int_equal(t.acknowledged, 4);
+  take_all(&r);
+  leave(&r);
+  close_log();
+}
+
+/* What the reader has taken last is spared while it waits for what follows. */
+static void pin_spares_what_was_taken_last(void** state) {
+  struct follower r;
+  begin(state, 0);
+  append_all(15, 4052); /* the first segment's blocks, one each */
+  follow_with(&r, (uvdio_log_reader_options_t){.flags = UVDIO_LOG_READER_PIN});
+  take_all(&r);
+  wait(&r);
+  append_all(1, 10);
+  assert_true(t.lsns[14] / SEGMENT == 1 && t.lsns[15] / SEGMENT == 2);
+  assert_ok(uvdio_log_cut(t.log, uvdio_log_durable(t.log)));
+  run_untracked(t.f);
+  assert_true(info_of_reader(&r).lsn == t.lsns[14]);
+  assert_int_equal(log_stats().first_segment, 1);
+  take_all(&r);
+  run_untracked(t.f);
+  assert_int_equal(log_stats().first_segment, 2);
+  leave(&r);
+  close_log();
+}
+
+/* So that a consumer's next life begins behind it. */
+static void pinned_reader_s_successor_begins_behind_it(void** state) {
+  struct follower r;
+  uint64_t last;
+  begin(state, 0);
+  append_all(15, 4052);
+  follow_with(&r, (uvdio_log_reader_options_t){.flags = UVDIO_LOG_READER_PIN});
+  take_all(&r);
+  wait(&r);
+  append_all(1, 10);
+  assert_ok(uvdio_log_cut(t.log, uvdio_log_durable(t.log)));
+  run_untracked(t.f);
+  last = info_of_reader(&r).lsn; /* which it has kept, and there is another life */
+  assert_ok(uvdio_log_close(t.log, on_log_closed, NULL));
+  leave(&r);
+  open_log();
+  follow_with(&r, (uvdio_log_reader_options_t){.begin = last + 1, .flags = UVDIO_LOG_READER_PIN});
+  r.next = 15;
+  take_all(&r);
+  leave(&r);
+  close_log();
+}
+
+/* A record without an end, which is longer than what the reader takes, is none. */
+static void record_without_an_end_is_not_too_long(void** state) {
+  struct follower r;
+  char name[32];
+  begin_with(state, (uvdio_log_options_t){.segment_size = SEGMENT, .buffer_size = 2 * PAGE});
+  append(100);
+  append(5 * PAGE); /* in several flushes */
+  run_untracked(t.f);
+  close_log();
+  uint64_t last = (t.lsns[1] + 5 * PAGE) / PAGE * PAGE;
+  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)(last / SEGMENT));
+  open_now(t.f, &t.f->other, name, UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED);
+  uvdio_buf_t page = filled(PAGE, 1);
+  assert_result(t_write(op_now(&t.f->tracker), &t.f->other, &page, last % SEGMENT), PAGE);
+  assert_ok(uvdio_buf_release(&page));
+  close_other(t.f);
+  t.appended = t.acknowledged = 1;
+  open_log();
+  follow_with(&r, (uvdio_log_reader_options_t){.record_max = 6000});
+  append_all(3, 6000);
+  take_all(&r);
+  leave(&r);
+  close_log();
+}
+
+/* A reader that pins goes through segments that were cut meanwhile: an append waits no longer. */
+static void window_is_not_put_off_by_pins(void** state) {
+  struct follower r;
+  if (!on_memory() || matrix.simulated) {
+    SKIP("elsewhere it takes its time");
+  }
+  begin_with(state, (uvdio_log_options_t){.segment_size = SEGMENT, .window_ms = 100});
+  for (unsigned i = 0; i < 600; i++) {
+    append(3000);
+  }
+  run_untracked(t.f);
+  follow_with(&r, (uvdio_log_reader_options_t){.flags = UVDIO_LOG_READER_PIN});
+  assert_ok(uvdio_log_cut(t.log, t.lsns[599]));
+  assert_ok(take_up_to(&r, 1));
+  append(10);
+  while (t.acknowledged < 601 && r.next < 600) {
+    uint64_t segment = t.lsns[r.next - 1] / SEGMENT;
+    do {
+      assert_ok(take_up_to(&r, r.next + 1));
+    } while (r.next < 600 && t.lsns[r.next - 1] / SEGMENT == segment);
+    uint64_t until = uv_hrtime() + 50000000;
+    while (uv_hrtime() < until) {
+      (void)uv_run(&t.f->loop, UV_RUN_NOWAIT);
+    }
+  }
+  assert_int_equal(t.acknowledged, 601);
+  leave(&r);
+  close_log();
+}
+
+static uvdio_class_stats_t class_now(void) {
+  uvdio_class_stats_t stats;
+  assert_ok(uvdio_class_stats(t.f->engine, UVDIO_CLASS_USER, &stats));
+  return stats;
+}
+
+/* A reader that waits for its class's room closes while there is none. */
+static void close_waits_for_no_room(void** state) {
+  static const uvdio_class_options_t bounds = {.depth = 1, .queue_max = 1, .operations_max = 1};
+  uvdio_log_reader_options_t options = {.class_number = UVDIO_CLASS_USER,
+                                        .buffer_size = SMALL_BUFFER};
+  struct follower some[2];
+  begin(state, 0);
+  append_all(60, 3000);
+  assert_ok(uvdio_class_set(t.f->engine, UVDIO_CLASS_USER, &bounds));
+  for (unsigned i = 0; i < COUNT_OF(some); i++) {
+    uint64_t refused = class_now().refused;
+    follow_with(&some[i], options);
+    assert_code(take(&some[i]), UV_EAGAIN);
+    while (class_now().refused == refused) {
+      (void)uv_run(&t.f->loop, UV_RUN_NOWAIT);
+    }
+  }
+  assert_int_equal(class_now().waiting, 1);
+  assert_ok(uvdio_log_reader_close(some[1].reader, on_closed, &some[1]));
+  while (some[1].closes == 0) {
+    (void)uv_run(&t.f->loop, UV_RUN_ONCE);
+  }
+  assert_int_equal(class_now().waiting, 1);
+  leave(&some[0]);
+  close_log();
+}
+
+/* The log's close was accepted, the engine has closed: as the header says. */
+static void destroyed_reader_leaves_the_log_to_destroy(void** state) {
+  struct follower r;
+  begin(state, 0);
+  append_all(3, 100);
+  follow(&r);
+  take_all(&r);
+  assert_ok(uvdio_log_close(t.log, on_log_closed, NULL));
+  run(t.f);
+  assert_ok(t_engine_close(t.f->engine, on_engine_closed));
+  run(t.f);
+  assert_int_equal(t.closed, 0);
+  assert_ok(uvdio_log_reader_destroy(r.reader));
+  assert_code(uvdio_log_destroy(t.log), UV_EBUSY); /* its close was not called back */
+  run(t.f);
+  assert_int_equal(t.closed, 1);
+  assert_code(t.status, UV_EBADF);
+  assert_ok(uvdio_log_destroy(t.log));
+  run(t.f);
+  t.f->engine = NULL;
+}
+
+static void close_after_the_engine_tells_so(void** state) {
+  struct follower r;
+  begin(state, 0);
+  append_all(3, 100);
+  follow(&r);
+  take_all(&r);
+  assert_ok(uvdio_log_close(t.log, on_log_closed, NULL));
+  run(t.f);
+  assert_ok(t_engine_close(t.f->engine, on_engine_closed));
+  run(t.f);
+  assert_ok(uvdio_log_reader_destroy(r.reader));
+  run(t.f);
+  assert_int_equal(t.closed, 1);
+  t.f->engine = NULL;
+  assert_code(t.status, UV_EBADF);
+  assert_ok(uvdio_log_destroy(t.log));
+  run(t.f);
+}
+
+static void on_log_closed_destroy(uvdio_log_t* log, int status, void* arg) {
+  on_log_closed(log, status, arg);
+  assert_code(uvdio_log_destroy(log), UV_EBUSY);
+}
+
+static void log_is_not_destroyed_in_its_close_callback(void** state) {
+  begin(state, 0);
+  assert_ok(uvdio_log_close(t.log, on_log_closed_destroy, NULL));
+  run_untracked(t.f);
+  assert_int_equal(t.closed, 1);
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_engine, empty_log_has_none),
@@ -1198,6 +1406,15 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, children_are_turned_away),
       TEST_ON(fixture_engine, other_threads_are_turned_away),
       TEST_ON(fixture_engine, misuse_is_refused),
+      TEST_ON(fixture_engine, record_behind_one_that_was_skipped_to_the_tail),
+      TEST_ON(fixture_engine, pin_spares_what_was_taken_last),
+      TEST_ON(fixture_engine, pinned_reader_s_successor_begins_behind_it),
+      TEST_ON(fixture_engine, record_without_an_end_is_not_too_long),
+      TEST_ON(fixture_engine, window_is_not_put_off_by_pins),
+      TEST_ON(fixture_engine, close_waits_for_no_room),
+      TEST_ON(fixture_engine, destroyed_reader_leaves_the_log_to_destroy),
+      TEST_ON(fixture_engine, close_after_the_engine_tells_so),
+      TEST_ON(fixture_engine, log_is_not_destroyed_in_its_close_callback),
   };
   return matrix_main("log_readers", tests, COUNT_OF(tests), argc, argv);
 }
