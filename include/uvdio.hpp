@@ -315,6 +315,9 @@ class request {
   /* Whether the coroutine has to wait. An error of the call itself is the result at once. */
   template <class Call>
   bool begin(std::coroutine_handle<> waiter, Call&& call) noexcept {
+    if (is_pending_) {
+      die("an operation was awaited by two");
+    }
     waiter_ = waiter;
     req_.data = this;
     is_pending_ = true;
@@ -359,7 +362,7 @@ class plain : public request {
 
 /** An operation whose end is an error or none. Made by call(). */
 template <class Call>
-class operation : public detail::plain<Call> {
+class [[nodiscard]] operation : public detail::plain<Call> {
  public:
   using detail::plain<Call>::plain;
   /** The error. */
@@ -370,7 +373,7 @@ class operation : public detail::plain<Call> {
 
 /** An operation whose end is a number, a size or an offset, or an error. Made by ask(). */
 template <class Call>
-class question : public detail::plain<Call> {
+class [[nodiscard]] question : public detail::plain<Call> {
  public:
   using detail::plain<Call>::plain;
   /** The number. */
@@ -429,12 +432,17 @@ class engine {
   }
 
   /** The end of the engine: awaited, an error or none. As uvdio_engine_close(). */
-  class closing {
+  class [[nodiscard]] closing {
    public:
     /** Of this engine, which is none from the await on. */
     explicit closing(engine& owner) noexcept : owner_(owner) {}
     closing(const closing&) = delete;
     closing& operator=(const closing&) = delete;
+    ~closing() {
+      if (is_pending_) {
+        detail::die("a coroutine was destroyed that awaits the close of an engine");
+      }
+    }
     bool await_ready() const noexcept {
       return false;
     }
@@ -442,6 +450,7 @@ class engine {
       waiter_ = waiter;
       error_ = uvdio_engine_close(owner_.engine_, on_closed);
       if (error_ == 0) {
+        is_pending_ = true;
         uvdio_engine_set_data(std::exchange(owner_.engine_, nullptr), this);
       }
       return error_ == 0;
@@ -452,11 +461,14 @@ class engine {
 
    private:
     static void on_closed(uvdio_engine_t* raw) {
-      static_cast<closing*>(uvdio_engine_data(raw))->waiter_.resume();
+      auto* self = static_cast<closing*>(uvdio_engine_data(raw));
+      self->is_pending_ = false;
+      self->waiter_.resume();
     }
     engine& owner_;
     std::coroutine_handle<> waiter_;
     int error_ = 0;
+    bool is_pending_ = false;
   };
   /** Closes the engine, and waits. It takes the engine's data (uvdio_engine_set_data()). */
   closing close() noexcept {
@@ -521,7 +533,7 @@ class arena {
   }
 
   /** A wait for a frame: awaited, the frame. As uvdio_arena_wait(). */
-  class waiting : public detail::request {
+  class [[nodiscard]] waiting : public detail::request {
    public:
     /** On this engine. */
     waiting(engine& on, uvdio_arena_t* of) noexcept : engine_(on), arena_(of) {}
@@ -573,10 +585,10 @@ class file {
    * error is lost. Await close() to learn it. */
   ~file() {
     uvdio_req_t req{};
-    if (uvdio_close(&file_, &req, nullptr) != UVDIO_EFORK && is_in_use()) {
+    if (uvdio_close(&file_, &req, nullptr) != 0 && is_in_use()) {
       detail::die(
           "a file was destroyed that can't be closed: requests of it or its engine's close are "
-          "pending, or this is not the loop's thread");
+          "pending, this is not the loop's thread, or a child that has not closed its engine");
     }
   }
 
@@ -607,7 +619,7 @@ class file {
   };
 
   template <class Call>
-  class transferring : public moving<Call> {
+  class [[nodiscard]] transferring : public moving<Call> {
    public:
     using moving<Call>::moving;
     transfer await_resume() noexcept {
@@ -616,7 +628,7 @@ class file {
   };
 
   template <class Call>
-  class ranging : public moving<Call> {
+  class [[nodiscard]] ranging : public moving<Call> {
    public:
     using moving<Call>::moving;
     range await_resume() noexcept {
@@ -634,32 +646,12 @@ class file {
     return transferring<Call>(std::move(call), std::move(moved));
   }
 
-  /* An open marks the file for its time. */
-  template <class Call>
-  class opening : public detail::plain<Call> {
-   public:
-    opening(file& opened, Call call) noexcept
-        : detail::plain<Call>(std::move(call)), opened_(opened) {}
-    bool await_suspend(std::coroutine_handle<> waiter) noexcept {
-      opened_.is_opening_ = true;
-      return detail::plain<Call>::await_suspend(waiter);
-    }
-    std::error_code await_resume() noexcept {
-      opened_.is_opening_ = false;
-      return to_error(this->result_);
-    }
-
-   private:
-    file& opened_;
-  };
-
  public:
-  /** As uvdio_open(). `path` has to live until the call, and is copied there. */
+  /** As uvdio_open(). `path` has to live until the operation is awaited, and is copied then. */
   auto open(engine& on, const char* path, unsigned flags, int mode = 0666) noexcept {
-    auto call = [this, &on, path, flags, mode](uvdio_req_t* req, uvdio_cb cb) {
+    return call([this, &on, path, flags, mode](uvdio_req_t* req, uvdio_cb cb) {
       return uvdio_open(on.raw(), &file_, req, path, flags, mode, cb);
-    };
-    return opening<decltype(call)>(*this, call);
+    });
   }
   /** As uvdio_close(). */
   auto close() noexcept {
@@ -726,13 +718,11 @@ class file {
   }
 
  private:
-  /* Whether the library has it, closing ones included. */
-  bool is_in_use() const noexcept {
-    uvdio_file_info_t info{};
-    return is_opening_ || uvdio_file_info(&file_, &info) != UV_EBADF;
+  /* Whether the library has it, opening and closing ones included. */
+  bool is_in_use() noexcept {
+    return uvdio_file_cancel(&file_) != UV_EBADF;
   }
   uvdio_file_t file_{};
-  bool is_opening_ = false;
 };
 
 /** A coroutine whose result another one awaits, or that start() begins. It begins when it is
@@ -758,6 +748,10 @@ class [[nodiscard]] task {
   /* One that ends without a wait leaves nothing on the stack, also where calls at the end of a
    * function are calls (gcc without optimisation). */
   bool await_suspend(std::coroutine_handle<> waiter) noexcept {
+    if (!handle_ || handle_.promise().has_begun) {
+      detail::die("a task was awaited twice, or moved before");
+    }
+    handle_.promise().has_begun = true;
     handle_.resume();
     if (handle_.done()) {
       return false;
@@ -832,6 +826,7 @@ class task<T>::promise_type {
 
   std::optional<T> value;
   std::coroutine_handle<> waiter;
+  bool has_begun = false;
 };
 
 /** Runs a task up to its first wait; the loop does the rest. `then` is called with its result. */

@@ -187,8 +187,9 @@ static room_wait_t* first_room_wait(const class_t* class) {
   return UVDIO__CONTAINER_OF(class->room_waits.next, room_wait_t, link);
 }
 
+/* A forked child tells nobody. */
 static int is_room_to_tell(const uvdio_engine_t* engine, const class_t* class) {
-  return class->room_wait_count > 0 &&
+  return class->room_wait_count > 0 && !uvdio__engine_is_inherited(engine) &&
          (has_room(class) || engine->state != ENGINE_OPEN || first_room_wait(class)->is_cancelled);
 }
 

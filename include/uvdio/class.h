@@ -159,7 +159,7 @@ static inline int uvdio_class_stats(const uvdio_engine_t* engine, unsigned numbe
 typedef void (*uvdio_room_cb)(uvdio_engine_t* engine, unsigned number, int status, void* arg);
 
 /** Calls back once, when the class has room: at most half of queue_max requests, and of
- * queue_bytes_max bytes, wait. Where it has room already the call comes in the next iteration of
+ * queue_bytes_max bytes, wait. Where it has room already the call comes by the next iteration of
  * the loop, which is kept alive for it. Bounded are requests that wait for their turn, not those
  * that wait for others of their file (behind a sync or a truncate). Any number may wait, and are
  * called back in the order of their calls; where one of them fills the class the others wait on.
@@ -169,8 +169,8 @@ typedef void (*uvdio_room_cb)(uvdio_engine_t* engine, unsigned number, int statu
 UVDIO_EXTERN int uvdio_class_wait_room(uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb,
                                        void* arg);
 
-/** Ends the oldest wait with this callback and argument: it is called back with UV_ECANCELED in the
- * next iteration. Errors: UV_ENOENT (there is none), and those of uvdio_class_wait_room(). Loop
+/** Ends the oldest wait with this callback and argument: it is called back with UV_ECANCELED by
+ * the next iteration. Errors: UV_ENOENT (there is none), and those of uvdio_class_wait_room(). Loop
  * thread. */
 UVDIO_EXTERN int uvdio_class_cancel_wait(uvdio_engine_t* engine, unsigned number, uvdio_room_cb cb,
                                          void* arg);

@@ -272,13 +272,21 @@ static void copy_on(int status, void* arg) {
 
 static void compare_on(int status, void* arg);
 
+/* Of a target that goes on, what lies behind the source's bytes is no concern; a reader's end of 0
+ * is the file's. */
+static int is_read_to_its_end(const transfer_t* transfer, int side) {
+  return side == TARGET && transfer->target_goes_on && transfer->done == transfer->size;
+}
+
 /* Takes the next block of a file, an empty one at its end. Returns whether it is there; else it is
  * waited for, or the transfer is over. */
 static int take_side(transfer_t* transfer, int side) {
   static const uvdio_block_t none;
   int error = 0;
   if (!transfer->has_block[side]) {
-    error = uvdio_reader_take(transfer->readers[side], &transfer->blocks[side]);
+    error = is_read_to_its_end(transfer, side)
+                ? UV_EOF
+                : uvdio_reader_take(transfer->readers[side], &transfer->blocks[side]);
     transfer->has_block[side] = error == 0 || error == UV_EOF;
   }
   if (error == UV_EOF) {

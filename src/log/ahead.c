@@ -125,13 +125,10 @@ static size_t size_at(const uvdio_log_reader_t* r, uint64_t position) {
   return left < r->chunk_size ? (size_t)left : r->chunk_size;
 }
 
-/* A class that has no room is waited for, where no read of the reader is an occasion to try again.
- */
+/* A class that has no room is waited for, and nothing is read before: others wait as well. */
 static void wait_for_room(uvdio_log_reader_t* r, uvdio__log_handle_t* handle) {
-  if (r->running == 0) {
-    r->ticker.file = &handle->file;
-    r->ahead_error = uvdio__tick_when_there_is_room(&r->ticker);
-  }
+  r->ticker.file = &handle->file;
+  r->ahead_error = uvdio__tick_when_there_is_room(&r->ticker, r->options.class_number);
 }
 
 /* Returns whether to go on. */
@@ -169,7 +166,7 @@ void uvdio__log_ahead_pump(uvdio_log_reader_t* r) {
 
   close_old(r);
   while (may_go_on && r->error == 0 && r->ahead_error == 0 && r->queued < READER_CHUNKS &&
-         r->next < r->log->settled) {
+         r->next < r->log->settled && !uvdio__is_room_awaited(&r->ticker)) {
     uint64_t number = uvdio__log_segment_of(r, r->next);
     uvdio__log_handle_t* handle = handle_of(r, number);
     if (handle->number == 0) {

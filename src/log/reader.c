@@ -415,7 +415,7 @@ int uvdio_log_reader_create_sized(uvdio_log_reader_t** reader, uvdio_log_t* log,
   r->log = log;
   r->go_on = go_on;
   r->wake_req.data = r;
-  uvdio__ticker_init(&r->ticker, &r->handles[0].file, own.class_number, &r->pending, on_tick, r);
+  uvdio__ticker_init(&r->ticker, &r->handles[0].file, &r->pending, on_tick, r);
   uvdio__log_parse_init(r);
   r->next_reader = log->readers;
   log->readers = r;

@@ -371,8 +371,8 @@ static int read_named(uvdio_reader_t* r, uvdio_buf_t* frame) {
     (void)uvdio_buf_release(&slot->frame);
     if (error != UVDIO_EFULL) {
       r->error = error;
-    } else if (r->pending == 0) {
-      r->error = uvdio__tick_when_there_is_room(&r->ticker);
+    } else {
+      r->error = uvdio__tick_when_there_is_room(&r->ticker, r->options.class_number);
     }
     return 0;
   }
@@ -395,7 +395,8 @@ static void pump(uvdio_reader_t* r) {
   ask_size(r);
   r->is_begun = 1;
   while (r->error == 0 && !r->is_over && !r->is_closing && r->queued < r->window &&
-         r->unused != NULL && name_next(r) && get_frame(r, &frame) && read_named(r, &frame)) {
+         r->unused != NULL && !uvdio__is_room_awaited(&r->ticker) && name_next(r) &&
+         get_frame(r, &frame) && read_named(r, &frame)) {
   }
 }
 
@@ -754,7 +755,7 @@ int uvdio_reader_create_sized(uvdio_reader_t** reader, uvdio_file_t* file, uvdio
   r->file = file;
   r->arena = arena;
   r->frame_size = frames.frame_size;
-  uvdio__ticker_init(&r->ticker, file, own.class_number, &r->pending, on_tick, r);
+  uvdio__ticker_init(&r->ticker, file, &r->pending, on_tick, r);
   set_span(r, own.begin, own.end);
   begin_window(r);
   error = check(r);

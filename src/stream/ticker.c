@@ -7,10 +7,9 @@
 
 #include "uvdio/class.h"
 
-void uvdio__ticker_init(uvdio__ticker_t* ticker, uvdio_file_t* file, unsigned class_number,
-                        unsigned* pending, uvdio__tick_cb cb, void* stream) {
+void uvdio__ticker_init(uvdio__ticker_t* ticker, uvdio_file_t* file, unsigned* pending,
+                        uvdio__tick_cb cb, void* stream) {
   ticker->file = file;
-  ticker->class_number = class_number;
   ticker->pending = pending;
   ticker->cb = cb;
   ticker->stream = stream;
@@ -36,35 +35,35 @@ static void on_room(uvdio_engine_t* engine, unsigned number, int status, void* a
   end_tick(arg);
 }
 
-static int count(uvdio__ticker_t* ticker, int error) {
+static int count(uvdio__ticker_t* ticker, int is_for_room, int error) {
   if (error == 0) {
     ticker->is_pending = 1;
+    ticker->is_for_room = is_for_room;
     ++*ticker->pending;
   }
   return error;
 }
 
 int uvdio__tick_soon(uvdio__ticker_t* ticker) {
-  return ticker->is_pending
-             ? 0
-             : count(ticker, uvdio_stat(ticker->file, &ticker->req, &ticker->stat, on_stat));
+  if (ticker->is_pending) {
+    uvdio__tick_at_once(ticker);
+    return 0;
+  }
+  return count(ticker, 0, uvdio_stat(ticker->file, &ticker->req, &ticker->stat, on_stat));
 }
 
-static unsigned class_of(const uvdio__ticker_t* ticker) {
-  return ticker->class_number != UVDIO_CLASS_DEFAULT ? ticker->class_number : ticker->file->class_;
-}
-
-int uvdio__tick_when_there_is_room(uvdio__ticker_t* ticker) {
+int uvdio__tick_when_there_is_room(uvdio__ticker_t* ticker, unsigned class_number) {
   if (ticker->is_pending) {
     return 0;
   }
-  ticker->awaited_class = class_of(ticker);
+  ticker->awaited_class = class_number != UVDIO_CLASS_DEFAULT ? class_number : ticker->file->class_;
   return count(
-      ticker, uvdio_class_wait_room(ticker->file->engine_, ticker->awaited_class, on_room, ticker));
+      ticker, 1,
+      uvdio_class_wait_room(ticker->file->engine_, ticker->awaited_class, on_room, ticker));
 }
 
 void uvdio__tick_at_once(uvdio__ticker_t* ticker) {
-  if (ticker->is_pending) {
+  if (uvdio__is_room_awaited(ticker)) {
     (void)uvdio_class_cancel_wait(ticker->file->engine_, ticker->awaited_class, on_room, ticker);
   }
 }

@@ -132,10 +132,9 @@ static int is_at_rest(const uvdio_writer_t* w) {
   return w->pending == (unsigned)w->is_frame_asked;
 }
 
-/* What a class refuses is tried again later: when a request of the writer has ended, or the class
- * has room. */
-static void try_later(uvdio_writer_t* w) {
-  int error = is_at_rest(w) ? uvdio__tick_when_there_is_room(&w->ticker) : 0;
+/* What a class refuses is tried again when it is the writer's turn: others wait for room, too. */
+static void try_later(uvdio_writer_t* w, unsigned class_number) {
+  int error = uvdio__tick_when_there_is_room(&w->ticker, class_number);
 
   if (error != 0) {
     fail(w, error);
@@ -217,11 +216,14 @@ static int send_run(uvdio_writer_t* w, slot_t* slot) {
   int error;
 
   assert(slot->begin < slot->end && slot->begin + length <= slot->length);
+  if (uvdio__is_room_awaited(&w->ticker)) {
+    return 0;
+  }
   grow_ahead(w, begin + length);
   run->len = length;
   error = uvdio_write(w->file, &slot->req, run, begin, on_written);
   if (error == UVDIO_EFULL) {
-    try_later(w);
+    try_later(w, w->options.class_number);
     return 0;
   }
   if (!count(w, error)) {
@@ -504,12 +506,12 @@ static void cut_where_closing(uvdio_writer_t* w) {
   int error;
 
   if (w->stage != CLOSING || w->error != 0 || w->used > 0 || w->flush.cb != NULL ||
-      w->sync.cb != NULL) {
+      w->sync.cb != NULL || uvdio__is_room_awaited(&w->ticker)) {
     return;
   }
   error = uvdio_truncate(w->file, &w->end_req, w->end, on_ended);
   if (error == UVDIO_EFULL) {
-    try_later(w);
+    try_later(w, UVDIO_CLASS_DEFAULT);
   } else if (count(w, error)) {
     w->stage = CUTTING;
   }
@@ -578,7 +580,7 @@ static int check_length(const uvdio_writer_t* w, uint64_t length) {
 
 /* A call that is to return something has found the error: those who wait are told it soon. */
 static void tell_of_error(uvdio_writer_t* w) {
-  if (w->error != 0 && is_at_rest(w)) {
+  if (w->error != 0 && (is_at_rest(w) || uvdio__is_room_awaited(&w->ticker))) {
     (void)uvdio__tick_soon(&w->ticker);
   }
 }
@@ -749,6 +751,9 @@ int uvdio_writer_close(uvdio_writer_t* writer, uvdio_stream_cb cb, void* arg) {
   w->stage = CLOSING;
   w->close.cb = cb;
   w->close.arg = arg;
+  if (w->error != 0) {
+    uvdio__tick_at_once(&w->ticker);
+  }
   if (w->is_frame_asked) {
     (void)uvdio_cancel(&w->frame_req);
   }
@@ -820,7 +825,7 @@ static void set_up(uvdio_writer_t* w, uvdio_file_t* file, uvdio_arena_t* arena) 
   w->end_req.data = w;
   w->sync_req.data = w;
   w->frame_req.data = w;
-  uvdio__ticker_init(&w->ticker, file, w->options.class_number, &w->pending, on_tick, w);
+  uvdio__ticker_init(&w->ticker, file, &w->pending, on_tick, w);
 }
 
 static int create(uvdio_writer_t** writer, uvdio_file_t* file, uvdio_arena_t* arena,
