@@ -310,6 +310,11 @@ static size_t first_difference(const char* left, const char* right, size_t lengt
   return at;
 }
 
+/* Blocks without bytes may be without memory, too. */
+static int are_equal(const char* left, const char* right, size_t length) {
+  return length == 0 || memcmp(left, right, length) == 0;
+}
+
 static void compare_blocks(transfer_t* transfer) {
   const uvdio_buf_t* left = &transfer->blocks[SOURCE].view;
   const uvdio_buf_t* right = &transfer->blocks[TARGET].view;
@@ -320,7 +325,7 @@ static void compare_blocks(transfer_t* transfer) {
     end_transfer(transfer, TRANSFER_SHRANK, transfer->done + left->len);
   } else if (left->len > length) {
     end_transfer(transfer, TRANSFER_GREW, transfer->done + length);
-  } else if (right->len != length || memcmp(left->base, right->base, length) != 0) {
+  } else if (right->len != length || !are_equal(left->base, right->base, length)) {
     end_transfer(transfer, TRANSFER_DIFFERS,
                  transfer->done + first_difference(left->base, right->base, common));
   } else if (length == 0) {
