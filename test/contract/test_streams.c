@@ -968,6 +968,82 @@ static void streams_wait_for_a_full_class_in_their_turn(void** state) {
   assert_int_equal(closes, 3);
 }
 
+/* One that has reads under way does not go past another one that was refused and has none. */
+static void streams_of_a_full_class_take_turns(void** state) {
+  static const uvdio_class_options_t bounds = {.depth = 1, .queue_max = 2};
+  struct fixture* f = *state;
+  uvdio_reader_options_t options = {
+      .class_number = UVDIO_CLASS_USER, .window_max = 6, .flags = UVDIO_READER_FULL_WINDOW};
+  uvdio_reader_t* readers[2];
+  unsigned taken[2] = {0, 0};
+  int codes[2] = {0, 0};
+  uvdio_block_t block;
+  assert_ok(uvdio_class_set(f->engine, UVDIO_CLASS_USER, &bounds));
+  for (unsigned i = 0; i < 2; i++) {
+    create(f, &options);
+    readers[i] = reader;
+    assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
+  }
+  watch_for_hang("two streams of a class");
+  while (codes[0] != UV_EOF && codes[1] != UV_EOF) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+    for (unsigned i = 0; i < 2; i++) {
+      while ((codes[i] = uvdio_reader_take(readers[i], &block)) == 0) {
+        assert_ok(uvdio_buf_release(&block.buf));
+        taken[i]++;
+      }
+    }
+  }
+  watch_for_hang(NULL);
+  assert_true(2 * taken[0] >= taken[1] && 2 * taken[1] >= taken[0]);
+  closes = 0;
+  assert_ok(uvdio_reader_close(readers[0], on_closed, &closes));
+  assert_ok(uvdio_reader_close(readers[1], on_closed, &closes));
+  run_untracked(f);
+  assert_int_equal(closes, 2);
+  assert_int_equal(frames_out(f), 0);
+}
+
+static void count_told(int status, void* arg) {
+  assert_ok(status);
+  ++*(unsigned*)arg;
+}
+
+/* Where a take would tell at once the class does not matter. */
+static void seek_ends_a_wait_for_a_full_class(void** state) {
+  static const uvdio_class_options_t bounds = {.operations_max = 1, .queue_max = 1};
+  struct fixture* f = *state;
+  uvdio_reader_options_t options = {
+      .end = SIZE, .class_number = UVDIO_CLASS_USER, .flags = UVDIO_READER_FULL_WINDOW};
+  uvdio_reader_t* readers[2];
+  uvdio_class_stats_t stats;
+  uvdio_block_t block;
+  unsigned told = 0;
+  assert_ok(uvdio_class_set(f->engine, UVDIO_CLASS_USER, &bounds));
+  (void)t_size(op_new(&f->tracker), &f->file);
+  run(f); /* as above */
+  for (unsigned i = 0; i < 2; i++) {
+    create(f, &options);
+    readers[i] = reader;
+    assert_code(uvdio_reader_take(reader, &block), UV_EAGAIN);
+  }
+  assert_ok(uvdio_reader_wait(readers[1], count_told, &told));
+  assert_ok(uvdio_reader_seek(readers[1], PAGE, PAGE));
+  watch_for_hang("a wait for what is there");
+  while (told == 0) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  assert_ok(uvdio_class_stats(f->engine, UVDIO_CLASS_USER, &stats));
+  assert_int_equal(stats.operations, 1);
+  assert_code(uvdio_reader_take(readers[1], &block), UV_EOF);
+  closes = 0;
+  assert_ok(uvdio_reader_close(readers[0], on_closed, &closes));
+  assert_ok(uvdio_reader_close(readers[1], on_closed, &closes));
+  run_untracked(f);
+  assert_int_equal(closes, 2);
+}
+
 /*
  * Errors.
  */
@@ -1351,6 +1427,8 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, streams_share_an_arena),
       TEST_ON(open_file, full_class_slows_the_stream_down),
       TEST_ON(open_file, streams_wait_for_a_full_class_in_their_turn),
+      TEST_ON(open_file, streams_of_a_full_class_take_turns),
+      TEST_ON(open_file, seek_ends_a_wait_for_a_full_class),
       TEST_ON(open_file, error_comes_in_its_turn),
       TEST_ON(open_file, short_reads_are_completed),
       TEST_ON(open_file, cancelled_reads_are_an_error),
