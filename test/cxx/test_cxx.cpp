@@ -74,7 +74,9 @@ static void assert_none(std::error_code error) {
   assert_int_equal(error.value(), 0);
 }
 
-static const char path[] = "cxx.file";
+/* Of this process: tests run side by side. */
+static char path[64];
+static char other_path[80];
 
 static uvdio::buffer page(char fill) {
   uvdio::buffer made = std::move(*uvdio::buffer::page());
@@ -229,13 +231,13 @@ static void engine_is_closed_and_awaited(void**) {
 static uvdio::task<bool> other_operations(uvdio::engine& engine) {
   uvdio_req_t req{};
   assert_none(co_await uvdio::call([&](uvdio_req_t* own, uvdio_cb cb) {
-    return uvdio_rename(engine.raw(), own, path, "cxx.renamed", 0, cb);
+    return uvdio_rename(engine.raw(), own, path, other_path, 0, cb);
   }));
   auto again = co_await uvdio::call([&](uvdio_req_t* own, uvdio_cb cb) {
-    return uvdio_rename(engine.raw(), own, path, "cxx.renamed", 0, cb);
+    return uvdio_rename(engine.raw(), own, path, other_path, 0, cb);
   });
   assert_true(again == std::errc::no_such_file_or_directory);
-  co_return uvdio_rename(engine.raw(), &req, "cxx.renamed", path, 0, nullptr) == 0;
+  co_return uvdio_rename(engine.raw(), &req, other_path, path, 0, nullptr) == 0;
 }
 
 static void every_operation_can_be_awaited(void**) {
@@ -319,10 +321,55 @@ static void assert_aborts(void (*mistake)()) {
   assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
+/* A coroutine goes that awaits the end of its engine. */
+static uvdio::task<bool> wait_for_the_close(uvdio::engine& engine) {
+  co_return !co_await engine.close();
+}
+
+static void destroy_while_closing() {
+  world here;
+  auto wait = std::make_unique<uvdio::task<bool>>(wait_for_the_close(here.engine));
+  assert_true(wait->await_suspend(std::noop_coroutine()));
+  wait.reset();
+}
+
+static void await_a_task_twice() {
+  auto task = immediate(1);
+  (void)task.await_suspend(std::noop_coroutine());
+  (void)task.await_suspend(std::noop_coroutine());
+}
+
+/* A file goes that an open of uvdio.h has for its own. */
+static void destroy_opening_file() {
+  world here;
+  uvdio_req_t req{};
+  uvdio::file file;
+  if (uvdio_open(here.engine.raw(), file.raw(), &req, path, UVDIO_OPEN_CREATE, 0600,
+                 [](uvdio_req_t*, std::int64_t) {}) != 0) {
+    _exit(1);
+  }
+}
+
+/* One operation, and two who wait for it. */
+static void await_an_operation_twice() {
+  world here;
+  uvdio_arena_options_t options{};
+  options.frame_count = 1;
+  auto arena = uvdio::arena::create(options);
+  auto frame = arena->acquire();
+  auto wait = arena->wait(here.engine);
+  (void)wait.await_suspend(std::noop_coroutine());
+  (void)wait.await_suspend(std::noop_coroutine());
+}
+
 static void memory_in_use_is_not_freed(void**) {
   assert_aborts(destroy_early);
   assert_aborts(destroy_file);
   assert_aborts(destroy_arena);
+  assert_aborts(destroy_while_closing);
+  assert_aborts(destroy_opening_file);
+  assert_aborts(await_a_task_twice);
+  assert_aborts(await_an_operation_twice);
 }
 
 int main(int argc, char** argv) {
@@ -345,6 +392,8 @@ int main(int argc, char** argv) {
       cmocka_unit_test(memory_in_use_is_not_freed),
   };
   char reason[256];
+  (void)std::snprintf(path, sizeof(path), "cxx.%ld", static_cast<long>(getpid()));
+  (void)std::snprintf(other_path, sizeof(other_path), "%s.renamed", path);
   for (const auto& known : backends) {
     if (argc == 2 && std::strcmp(argv[1], known.name) == 0) {
       backend = known.backend;
