@@ -136,10 +136,11 @@ static int read_next(uvdio_log_reader_t* r, uvdio__log_handle_t* handle) {
   uvdio__log_chunk_t* chunk = &r->chunks[(r->oldest + r->queued) % READER_CHUNKS];
   size_t size = size_at(r, r->next);
   uvdio_buf_t view = uvdio_buf_wrap(chunk->base, size);
-  int error =
-      uvdio_read_exact(&handle->file, &chunk->req, &view, r->next % r->log->segment_size, on_read);
+  int error;
 
   assert(size > 0 && size % FORMAT_BLOCK == 0 && !chunk->is_running);
+  error =
+      uvdio_read_exact(&handle->file, &chunk->req, &view, r->next % r->log->segment_size, on_read);
   if (error == UVDIO_EFULL) {
     wait_for_room(r, handle);
     return 0;

@@ -50,7 +50,7 @@ static void free_log(uvdio_log_t* log) {
   uvdio_arena_t* arena = log->arena;
   uvdio_buf_t memory = log->memory;
 
-  uvdio__log_end_readers(log);
+  assert(log->readers == NULL);
   (void)uvdio_buf_release(&memory); /* the log lies in it */
   (void)uvdio_arena_destroy(arena, NULL);
 }

@@ -101,8 +101,8 @@ struct uvdio_log_s {
   uvdio_engine_t* engine;
   /* Does all that can be done now: called whenever something has ended. May free the log. */
   void (*run)(uvdio_log_t* log);
-  uvdio_arena_t* arena;
-  uvdio_buf_t memory; /* its only frame: this, batches, a block of the keeper's, and the readers' */
+  uvdio_arena_t* arena; /* of one frame, which is not free before the log is gone */
+  uvdio_buf_t memory;   /* that: this, batches, a block of the keeper's, and the readers' */
   int error;
   int is_open;    /* open_cb was called with 0 */
   int is_closing; /* uvdio_log_close() was called */
@@ -142,9 +142,7 @@ struct uvdio_log_s {
   unsigned tail_first;
   uint32_t tail_before; /* checksum of the block before it */
   uvdio_log_reader_t* readers;
-  uint64_t pinned;           /* the first segment that a cut spares; UINT64_MAX: none */
-  uvdio_arena_t* wake_arena; /* of one frame, which is never free; null: there was no reader yet */
-  uvdio_buf_t wake_frame;
+  uint64_t pinned; /* the first segment that a cut spares; UINT64_MAX: none */
 
   uvdio__log_segment_t segments[LOG_SEGMENTS];
   uvdio__log_segment_t* current; /* the one in which the oldest batch begins */
@@ -269,9 +267,6 @@ void uvdio__log_switch(uvdio_log_t* log);
 
 /* More is durable, or the log is at its end: readers that wait look whether they do. */
 void uvdio__log_readers_go_on(uvdio_log_t* log);
-
-/* Frees what readers of the log have in common. There is none any more. */
-void uvdio__log_end_readers(uvdio_log_t* log);
 
 /*
  * recover.c

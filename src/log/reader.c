@@ -74,8 +74,8 @@ static int look(uvdio_log_reader_t* r) {
 static void on_wake(uvdio_req_t* req, int64_t result);
 
 static int begin_wake(uvdio_log_reader_t* r) {
-  int error = uvdio_arena_wait(r->log->engine, &r->wake_req, r->log->wake_arena, &r->wake_frame, 1,
-                               on_wake);
+  int error =
+      uvdio_arena_wait(r->log->engine, &r->wake_req, r->log->arena, &r->wake_frame, 1, on_wake);
 
   r->is_wake_pending = error == 0;
   r->pending += error == 0;
@@ -183,14 +183,6 @@ void uvdio__log_readers_go_on(uvdio_log_t* log) {
     if (r->wait_cb != NULL && !r->is_closing) {
       go_on(r);
     }
-  }
-}
-
-void uvdio__log_end_readers(uvdio_log_t* log) {
-  assert(log->readers == NULL);
-  if (log->wake_arena != NULL) {
-    (void)uvdio_buf_release(&log->wake_frame);
-    (void)uvdio_arena_destroy(log->wake_arena, NULL);
   }
 }
 
@@ -360,22 +352,6 @@ static int check_log(uvdio_log_t* log, uint64_t begin) {
   return begin / log->segment_size < log->cut ? UVDIO_ECUT : 0;
 }
 
-static int make_wake_arena(uvdio_log_t* log) {
-  uvdio_arena_options_t options = {0};
-  int error;
-
-  if (log->wake_arena != NULL) {
-    return 0;
-  }
-  options.frame_count = 1;
-  error = uvdio_arena_create(&log->wake_arena, &options);
-  if (error == 0) {
-    error = uvdio_arena_acquire(log->wake_arena, &log->wake_frame);
-    assert(error == 0);
-  }
-  return error;
-}
-
 static int allocate(uvdio_log_reader_t** reader, const uvdio_log_reader_options_t* options) {
   size_t head = (sizeof(**reader) + UVDIO_ALIGNMENT - 1) / UVDIO_ALIGNMENT * UVDIO_ALIGNMENT;
   uvdio_buf_t memory;
@@ -407,7 +383,6 @@ int uvdio_log_reader_create_sized(uvdio_log_reader_t** reader, uvdio_log_t* log,
   }
   error = error != 0 ? error : check_options(&own);
   error = error != 0 ? error : check_log(log, own.begin);
-  error = error != 0 ? error : make_wake_arena(log);
   error = error != 0 ? error : allocate(&r, &own);
   if (error != 0) {
     return error;

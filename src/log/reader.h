@@ -17,9 +17,9 @@
  * one block, or none: records of it come from a copy that the log keeps, and it is read from its
  * segment when it is settled, for what is new in it.
  *
- * The wake-up is a request for the frame of the log's arena, which is never free: it is pending
- * while a wait is, and is cancelled when that is to be called back. So a wait has its end by a
- * callback of the engine, whatever has come to pass, and an engine that is closed ends it.
+ * The wake-up is a request for the frame that the log itself lies in: it is pending while a wait
+ * is, and is cancelled when that is to be called back. So a wait has its end by a callback of the
+ * engine, whatever has come to pass, and an engine that is closed ends it.
  */
 #ifndef UVDIO_LOG_READER_INTERNAL_H
 #define UVDIO_LOG_READER_INTERNAL_H

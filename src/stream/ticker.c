@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A tick is a stat, which no class refuses, of a class that is not the stream's; or the room of the
- * stream's class, for which each stream waits in its turn.
+ * A tick is a stat, which no class refuses, of a class that is not the stream's; or the room of a
+ * class, for which each stream waits in its turn.
  */
 #include "ticker.h"
 
