@@ -17,23 +17,34 @@
 
 /* The record that was taken last is spared until the next one is: a reader may begin behind it. */
 static uint64_t pin_of(const uvdio_log_reader_t* r) {
-  return uvdio__log_segment_of(r, r->taken > 0 ? r->last_lsn : uvdio__log_parse_next(r));
+  return (r->options.flags & UVDIO_LOG_READER_PIN) == 0
+             ? UINT64_MAX
+             : uvdio__log_segment_of(r, r->taken > 0 ? r->last_lsn : uvdio__log_parse_next(r));
 }
 
 /* Makes up for what a cut has spared until now. */
-static void set_pins(uvdio_log_t* log) {
+static void look_at_pins(uvdio_log_t* log) {
   const uvdio_log_reader_t* r;
   uint64_t before = log->pinned;
 
   log->pinned = UINT64_MAX;
   for (r = log->readers; r != NULL; r = r->next_reader) {
-    if ((r->options.flags & UVDIO_LOG_READER_PIN) != 0 && pin_of(r) < log->pinned) {
-      log->pinned = pin_of(r);
-    }
+    log->pinned = r->pin < log->pinned ? r->pin : log->pinned;
   }
   if (log->pinned > before && uvdio__log_cut_now(log) > log->head &&
       uvdio__log_check_engine(log) == 0 && !log->is_in_callback) {
     uvdio__log_keep(log); /* else whoever calls back goes on */
+  }
+}
+
+/* Costs something once a segment, and not once a record. */
+static void move_pin(uvdio_log_reader_t* r) {
+  uint64_t pin = pin_of(r);
+
+  if (pin != r->pin) {
+    assert(pin > r->pin);
+    r->pin = pin;
+    look_at_pins(r->log);
   }
 }
 
@@ -132,7 +143,7 @@ static void free_reader(uvdio_log_reader_t* r) {
   *link = r->next_reader;
   (void)uvdio_buf_release(&r->record);
   (void)uvdio_buf_release(&memory); /* the reader lies in it */
-  set_pins(log);
+  look_at_pins(log);
   if (log->is_closing) {
     uvdio__log_run_soon(log);
   }
@@ -224,7 +235,7 @@ int uvdio_log_reader_take(uvdio_log_reader_t* reader, uvdio_log_record_t* record
     r->taken++;
     r->taken_bytes += record->length;
   }
-  set_pins(r->log);
+  move_pin(r);
   return status;
 }
 
@@ -244,7 +255,7 @@ int uvdio_log_reader_wait(uvdio_log_reader_t* reader, uvdio_log_reader_cb cb, vo
     r->wait_cb = cb;
     r->wait_arg = arg;
   }
-  set_pins(r->log);
+  move_pin(r);
   return error;
 }
 
@@ -394,7 +405,7 @@ int uvdio_log_reader_create_sized(uvdio_log_reader_t** reader, uvdio_log_t* log,
   uvdio__log_parse_init(r);
   r->next_reader = log->readers;
   log->readers = r;
-  set_pins(log);
+  move_pin(r);
   *reader = r;
   return 0;
 }

@@ -93,6 +93,7 @@ struct uvdio_log_reader_s {
   /* Calls (reader.c). */
   int has_out; /* a record was taken, and nothing was called since */
   uint64_t last_lsn;
+  uint64_t pin; /* the first segment that a cut spares for the reader; UINT64_MAX: none */
   uint64_t taken;
   uint64_t taken_bytes;
   uvdio_req_t wake_req;
