@@ -86,8 +86,9 @@ typedef struct uvdio_log_reader_options_s {
    * are in flight at most, each of a quarter. */
   size_t buffer_size;
   /** Bytes of a record at most: a longer one is UVDIO_ESIZE. 0: UVDIO_LOG_RECORD_MAX. A record that
-   * spans blocks (4096 bytes) is gathered in memory of its length, which the reader takes beside
-   * the buffer, and gives back after a record that is longer than that. */
+   * spans blocks (4096 bytes) is gathered in memory that grows with its bytes, to less than twice
+   * its length. The reader takes it beside the buffer, and gives it back where it is more than
+   * that. */
   size_t record_max;
   unsigned class_number; /**< of its reads (uvdio/class.h); UVDIO_CLASS_DEFAULT: the files' */
   unsigned flags;        /**< UVDIO_LOG_READER_* */

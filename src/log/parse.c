@@ -115,16 +115,6 @@ static void pass_block(uvdio_log_reader_t* r) {
  * Records
  */
 
-static int make_room(uvdio_log_reader_t* r, size_t length) {
-  size_t size = (length + FORMAT_BLOCK - 1) / FORMAT_BLOCK * FORMAT_BLOCK;
-
-  if (r->record.cap >= length) {
-    return 0;
-  }
-  (void)uvdio_buf_release(&r->record);
-  return uvdio_buf_alloc(&r->record, size, 0);
-}
-
 static void be_ready(uvdio_log_reader_t* r, uint64_t lsn, const char* bytes, size_t length) {
   r->is_ready = 1;
   r->ready.lsn = lsn;
@@ -133,18 +123,20 @@ static void be_ready(uvdio_log_reader_t* r, uint64_t lsn, const char* bytes, siz
   r->length = 0;
 }
 
-/* Takes what a block has of the record that goes on. */
+/* Takes what a block has of the record that goes on. Its memory grows with the bytes that are
+ * there, since a length is just a number. */
 static void gather(uvdio_log_reader_t* r, const block_t* block, size_t size) {
   size_t left = r->length - r->have;
   size_t taken = left < size ? left : size;
+  int error = r->is_too_long ? 0 : uvdio_buf_extend(&r->record, block->payload + r->at, taken);
 
-  if (!r->is_too_long) {
-    memcpy(r->record.base + r->have, block->payload + r->at, taken);
-  }
   r->have += taken;
   r->at += (unsigned)taken;
   if (r->have == r->length && r->is_too_long) {
-    uvdio__log_reader_fail(r, UVDIO_ESIZE);
+    error = UVDIO_ESIZE;
+  }
+  if (error != 0) {
+    uvdio__log_reader_fail(r, error);
   } else if (r->have == r->length) {
     be_ready(r, r->lsn, r->record.base, r->length);
   }
@@ -175,17 +167,11 @@ static void begin_block(uvdio_log_reader_t* r, const block_t* block) {
 /* One that is given, and goes on in the next block or can't stay where it is. Whether one that is
  * too long is a record its end tells: it may have been given up. */
 static void begin_record(uvdio_log_reader_t* r, const block_t* block, uint64_t lsn, size_t length) {
-  int error;
-
   r->is_too_long = length > r->options.record_max;
-  error = r->is_too_long ? 0 : make_room(r, length);
-  if (error != 0) {
-    uvdio__log_reader_fail(r, error);
-    return;
-  }
   r->lsn = lsn;
   r->length = length;
   r->have = 0;
+  r->record.len = 0;
   r->at += FORMAT_LENGTH;
   gather(r, block, block->used - r->at);
 }

@@ -9,6 +9,7 @@
 
 #include "child.h"
 #include "fixture.h"
+#include "memory.h"
 #include "ops.h"
 #include "uvdio/faults.h"
 #include "uvdio/log_reader.h"
@@ -312,6 +313,41 @@ static void large_record_is_read(void** state) {
   append(MIB + MIB / 2 + 77);
   append(20);
   follow_closely(&r, 0);
+  take_all(&r);
+  leave(&r);
+  close_log();
+}
+
+static size_t largest; /* allocation, in bytes */
+
+static void* measure_and_allocate(void* context, size_t size, size_t alignment, int zeroed) {
+  largest = size > largest ? size : largest;
+  return plain_allocate(context, size, alignment, zeroed);
+}
+
+static int engine_that_measures(void** state) {
+  const uvdio_allocator_t allocator = {NULL, measure_and_allocate, plain_release};
+  return uvdio_set_allocator(&allocator) != 0 ? -1 : fixture_engine(state);
+}
+
+static int tear_down_and_measure_no_more(void** state) {
+  int failed = fixture_tear_down(state);
+  return uvdio_set_allocator(NULL) != 0 || failed;
+}
+
+/* A length alone takes no memory: it may be all that is there of a record. */
+static void memory_grows_with_a_record_s_bytes(void** state) {
+  struct follower r;
+  begin(state, 0);
+  append_all(1, 2 * MIB);
+  follow_closely(&r, 0);
+  largest = 0;
+  while (info_of_reader(&r).reads < 8) {
+    assert_code(take(&r), UV_EAGAIN);
+    (void)uv_run(&t.f->loop, UV_RUN_NOWAIT);
+  }
+  assert_code(take(&r), UV_EAGAIN);
+  assert_in_range(largest, PAGE, MIB / 2);
   take_all(&r);
   leave(&r);
   close_log();
@@ -1372,6 +1408,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, any_length_is_read),
       TEST_ON(fixture_engine, any_length_is_read_packed),
       TEST_ON(fixture_engine, large_record_is_read),
+      cmocka_unit_test_setup_teardown(memory_grows_with_a_record_s_bytes, engine_that_measures,
+                                      tear_down_and_measure_no_more),
       TEST_ON(fixture_engine, records_of_earlier_lives_are_read),
       TEST_ON(fixture_engine, tail_is_followed),
       TEST_ON(fixture_engine, packed_tail_is_followed),
