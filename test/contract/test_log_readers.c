@@ -568,9 +568,7 @@ static void readers_do_not_meet(void** state) {
   close_log();
 }
 
-/* A record that an open has found without its end, and what was appended behind it. */
-static void record_without_an_end_is_left_out(void** state) {
-  struct follower r;
+static void begin_behind_a_record_without_an_end(void** state) {
   char name[32];
   begin_with(state, (uvdio_log_options_t){.segment_size = SEGMENT, .buffer_size = 2 * PAGE});
   append(100);
@@ -586,6 +584,12 @@ static void record_without_an_end_is_left_out(void** state) {
   close_other(t.f);
   t.appended = t.acknowledged = 1;
   open_log();
+}
+
+/* A record that an open has found without its end, and what was appended behind it. */
+static void record_without_an_end_is_left_out(void** state) {
+  struct follower r;
+  begin_behind_a_record_without_an_end(state);
   follow_closely(&r, 0);
   take_all(&r);
   append_all(3, 6000);
@@ -1093,6 +1097,7 @@ static void log_s_close_ends_with_its_last_reader(void** state) {
   run(t.f);
   assert_int_equal(t.closed, 0);
   assert_ok(uvdio_log_reader_destroy(r.reader));
+  assert_code(uvdio_log_destroy(t.log), UV_EBUSY); /* its close was not called back */
   run(t.f);
   assert_int_equal(t.closed, 1);
   assert_code(t.status, UV_EBADF);
@@ -1217,18 +1222,23 @@ static void record_behind_one_that_was_skipped_to_the_tail(void** state) {
   close_log();
 }
 
-/* What the reader has taken last is spared while it waits for what follows. */
-static void pin_spares_what_was_taken_last(void** state) {
-  struct follower r;
+/* It has taken the last record of the first segment, and the next one is in the second. */
+static void cut_behind_a_pinned_reader_that_waits(void** state, struct follower* r) {
   begin(state, 0);
   append_all(15, 4052); /* the first segment's blocks, one each */
-  follow_with(&r, (uvdio_log_reader_options_t){.flags = UVDIO_LOG_READER_PIN});
-  take_all(&r);
-  wait(&r);
+  follow_with(r, (uvdio_log_reader_options_t){.flags = UVDIO_LOG_READER_PIN});
+  take_all(r);
+  wait(r);
   append_all(1, 10);
   assert_true(t.lsns[14] / SEGMENT == 1 && t.lsns[15] / SEGMENT == 2);
   assert_ok(uvdio_log_cut(t.log, uvdio_log_durable(t.log)));
   run_untracked(t.f);
+}
+
+/* What the reader has taken last is spared while it waits for what follows. */
+static void pin_spares_what_was_taken_last(void** state) {
+  struct follower r;
+  cut_behind_a_pinned_reader_that_waits(state, &r);
   assert_true(info_of_reader(&r).lsn == t.lsns[14]);
   assert_int_equal(log_stats().first_segment, 1);
   take_all(&r);
@@ -1242,14 +1252,7 @@ static void pin_spares_what_was_taken_last(void** state) {
 static void pinned_reader_s_successor_begins_behind_it(void** state) {
   struct follower r;
   uint64_t last;
-  begin(state, 0);
-  append_all(15, 4052);
-  follow_with(&r, (uvdio_log_reader_options_t){.flags = UVDIO_LOG_READER_PIN});
-  take_all(&r);
-  wait(&r);
-  append_all(1, 10);
-  assert_ok(uvdio_log_cut(t.log, uvdio_log_durable(t.log)));
-  run_untracked(t.f);
+  cut_behind_a_pinned_reader_that_waits(state, &r);
   last = info_of_reader(&r).lsn; /* which it has kept, and there is another life */
   assert_ok(uvdio_log_close(t.log, on_log_closed, NULL));
   leave(&r);
@@ -1264,21 +1267,7 @@ static void pinned_reader_s_successor_begins_behind_it(void** state) {
 /* A record without an end, which is longer than what the reader takes, is none. */
 static void record_without_an_end_is_not_too_long(void** state) {
   struct follower r;
-  char name[32];
-  begin_with(state, (uvdio_log_options_t){.segment_size = SEGMENT, .buffer_size = 2 * PAGE});
-  append(100);
-  append(5 * PAGE); /* in several flushes */
-  run_untracked(t.f);
-  close_log();
-  uint64_t last = (t.lsns[1] + 5 * PAGE) / PAGE * PAGE;
-  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)(last / SEGMENT));
-  open_now(t.f, &t.f->other, name, UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED);
-  uvdio_buf_t page = filled(PAGE, 1);
-  assert_result(t_write(op_now(&t.f->tracker), &t.f->other, &page, last % SEGMENT), PAGE);
-  assert_ok(uvdio_buf_release(&page));
-  close_other(t.f);
-  t.appended = t.acknowledged = 1;
-  open_log();
+  begin_behind_a_record_without_an_end(state);
   follow_with(&r, (uvdio_log_reader_options_t){.record_max = 6000});
   append_all(3, 6000);
   take_all(&r);
@@ -1349,47 +1338,6 @@ static void close_waits_for_no_room(void** state) {
   close_log();
 }
 
-/* The log's close was accepted, the engine has closed: as the header says. */
-static void destroyed_reader_leaves_the_log_to_destroy(void** state) {
-  struct follower r;
-  begin(state, 0);
-  append_all(3, 100);
-  follow(&r);
-  take_all(&r);
-  assert_ok(uvdio_log_close(t.log, on_log_closed, NULL));
-  run(t.f);
-  assert_ok(t_engine_close(t.f->engine, on_engine_closed));
-  run(t.f);
-  assert_int_equal(t.closed, 0);
-  assert_ok(uvdio_log_reader_destroy(r.reader));
-  assert_code(uvdio_log_destroy(t.log), UV_EBUSY); /* its close was not called back */
-  run(t.f);
-  assert_int_equal(t.closed, 1);
-  assert_code(t.status, UV_EBADF);
-  assert_ok(uvdio_log_destroy(t.log));
-  run(t.f);
-  t.f->engine = NULL;
-}
-
-static void close_after_the_engine_tells_so(void** state) {
-  struct follower r;
-  begin(state, 0);
-  append_all(3, 100);
-  follow(&r);
-  take_all(&r);
-  assert_ok(uvdio_log_close(t.log, on_log_closed, NULL));
-  run(t.f);
-  assert_ok(t_engine_close(t.f->engine, on_engine_closed));
-  run(t.f);
-  assert_ok(uvdio_log_reader_destroy(r.reader));
-  run(t.f);
-  assert_int_equal(t.closed, 1);
-  t.f->engine = NULL;
-  assert_code(t.status, UV_EBADF);
-  assert_ok(uvdio_log_destroy(t.log));
-  run(t.f);
-}
-
 static void on_log_closed_destroy(uvdio_log_t* log, int status, void* arg) {
   on_log_closed(log, status, arg);
   assert_code(uvdio_log_destroy(log), UV_EBUSY);
@@ -1450,8 +1398,6 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, record_without_an_end_is_not_too_long),
       TEST_ON(fixture_engine, window_is_not_put_off_by_pins),
       TEST_ON(fixture_engine, close_waits_for_no_room),
-      TEST_ON(fixture_engine, destroyed_reader_leaves_the_log_to_destroy),
-      TEST_ON(fixture_engine, close_after_the_engine_tells_so),
       TEST_ON(fixture_engine, log_is_not_destroyed_in_its_close_callback),
   };
   return matrix_main("log_readers", tests, COUNT_OF(tests), argc, argv);
