@@ -44,23 +44,23 @@ unpack_kernel() {
   [ -n "$package" ] || skip "$suite has no package linux-image-amd64"
   debian_fetch "$package" || skip "$debian_why"
   rm -rf "$target"
-  mkdir -p "$target/root"
+  mkdir -p "$target/unpacked"
   dpkg-deb --fsys-tarfile "$(debian_file "$package")" |
-    tar -x -C "$target/root" --wildcards './boot/vmlinuz-*' '*/lib/modules/*/modules.*' \
+    tar -x -C "$target/unpacked" --wildcards './boot/vmlinuz-*' '*/lib/modules/*/modules.*' \
       '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/crypto/*' '*/kernel/arch/*' \
       '*/kernel/drivers/block/*' '*/kernel/drivers/md/*' '*/kernel/drivers/scsi/*' \
       '*/kernel/drivers/virtio/*' '*/kernel/drivers/nvme/*' '*/kernel/block/*' || return 1
   # From Debian 13 on /lib is a link, and packages know.
-  [ -d "$target/root/lib" ] || ln -s usr/lib "$target/root/lib"
-  mv "$target"/root/boot/vmlinuz-* "$target/linux"
-  release=$(basename "$target"/root/lib/modules/*)
-  depmod -b "$target/root" "$release"
+  [ -d "$target/unpacked/lib" ] || ln -s usr/lib "$target/unpacked/lib"
+  mv "$target"/unpacked/boot/vmlinuz-* "$target/linux"
+  release=$(basename "$target"/unpacked/lib/modules/*)
+  depmod -b "$target/unpacked" "$release"
 }
 
 # In the order in which they are to be loaded.
 list_modules() {
   for module in $modules; do
-    modprobe -d "$target/root" -S "$release" --show-depends "$module" ||
+    modprobe -d "$target/unpacked" -S "$release" --show-depends "$module" ||
       echo "SKIP: $module of $release" >&2
   done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++'
 }
@@ -109,5 +109,5 @@ list_tests "$folder/static" '^(unit|contract|kernels)$' >"$target/tree/tests/lis
 echo "cli sh /tests/cli/run.sh /tests/uvdio cli" >>"$target/tree/tests/list"
 echo "bench sh /tests/bench/run.sh /tests/uvdio-bench bench" >>"$target/tree/tests/list"
 (cd "$target/tree" && find . | cpio -o -H newc --quiet) >"$target/initrd" || exit 1
-rm -rf "$target/root" "$target/tree"
+rm -rf "$target/unpacked" "$target/tree"
 echo "Linux $release, $(du -h "$target/initrd" | cut -f1) with $(echo $modules | wc -w) modules"
