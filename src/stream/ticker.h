@@ -25,9 +25,10 @@ typedef struct uvdio__ticker_s {
 void uvdio__ticker_init(uvdio__ticker_t* ticker, uvdio_file_t* file, unsigned* pending,
                         uvdio__tick_cb cb, void* stream);
 
-/* Both do nothing where a tick is pending, but that one for room is soon where one is asked for.
- * UVDIO_CLASS_DEFAULT is the file's. */
+/* Where a tick is pending, that is the one; of the room of a class it waits no longer. */
 int uvdio__tick_soon(uvdio__ticker_t* ticker);
+
+/* Does nothing where a tick is pending. UVDIO_CLASS_DEFAULT is the file's class. */
 int uvdio__tick_when_there_is_room(uvdio__ticker_t* ticker, unsigned class_number);
 
 /* Whether the stream has its turn ahead, and is to submit nothing before. */

@@ -272,16 +272,17 @@ static void on_written(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
 
 /* Returns whether it is under way, or was nothing but zeros. */
 static int send_slot(uvdio_writer_t* w, slot_t* slot) {
+  int has_run;
+
   slot->end = 0;
-  if (find_run(w, slot)) {
-    if (!send_run(w, slot)) {
-      return 0;
-    }
-    w->sent++;
-    return 1;
+  has_run = find_run(w, slot);
+  if (has_run && !send_run(w, slot)) {
+    return 0;
   }
   w->sent++;
-  end_slot(w, slot);
+  if (!has_run) {
+    end_slot(w, slot);
+  }
   return 1;
 }
 
