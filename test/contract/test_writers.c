@@ -677,6 +677,40 @@ static void full_class_slows_runs_down(void** state) {
   close_with_holes(f, UVDIO_WRITER_SPARSE);
 }
 
+/* Stats, which no class refuses: one waits whenever one has ended, so that the class stays full. */
+static unsigned stats_left;
+
+static void stat_on(struct tracked_op* op) {
+  struct fixture* f = op->data;
+  if (stats_left > 0) {
+    stats_left--;
+    (void)t_stat(op_then(&f->tracker, stat_on, f), &f->file);
+  }
+}
+
+/* The cut goes by the file's class, whose room the close waits for; it does not ask for it in each
+ * turn of the loop. */
+static void close_waits_for_the_file_s_class(void** state) {
+  static const uvdio_class_options_t bounds = {.operations_max = 50, .queue_max = 1};
+  static const uvdio_writer_options_t options = {.class_number = UVDIO_CLASS_FOREGROUND};
+  struct fixture* f = *state;
+  uvdio_class_stats_t stats;
+  assert_ok(uvdio_class_set(f->engine, UVDIO_CLASS_USER, &bounds));
+  create(f, &options);
+  assert_ok(give(f, PAGE));
+  run_untracked(f);
+  assert_ok(uvdio_file_set_class(&f->file, UVDIO_CLASS_USER));
+  stats_left = 8;
+  do {
+    (void)t_stat(op_then(&f->tracker, stat_on, f), &f->file);
+    assert_ok(uvdio_class_stats(f->engine, UVDIO_CLASS_USER, &stats));
+  } while (stats.waiting == 0);
+  close_writer(f, 0);
+  assert_int_equal(stats_left, 0);
+  assert_ok(uvdio_class_stats(f->engine, UVDIO_CLASS_USER, &stats));
+  assert_in_range(stats.refused, 2, 20);
+}
+
 static void run_that_fails_is_the_last_of_its_frame(void** state) {
   struct fixture* f = *state;
   uvdio_fault_rule_t rule = {.op = UVDIO_OP_WRITE,
@@ -1090,6 +1124,7 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, holes_need_no_room),
       TEST_ON(open_file, zeros_are_left_out),
       TEST_ON(open_file, full_class_slows_runs_down),
+      TEST_ON(open_file, close_waits_for_the_file_s_class),
       TEST_ON(open_file, run_that_fails_is_the_last_of_its_frame),
       TEST_ON(open_file, block_device_is_neither_grown_nor_cut),
       TEST_ON(open_file, refused_cut_is_an_error),
