@@ -323,6 +323,10 @@ else
     check "... has them" cmp -s -n 3000001 odd "$disk"
     check "... zeros to the sector's end" cmp -s -n 255 -i 3000001:0 "$disk" /dev/zero
     check "... and what was there behind it" cmp -s -i 3000320 t "$disk"
+    : >none
+    run 0 "copy of an empty file onto a block device by $backend" \
+      copy --backend "$backend" --verify none "$disk"
+    check "... leaves what was there" cmp -s -i 3000320 t "$disk"
     run 0 "copy of holes onto a block device by $backend" \
       copy --backend "$backend" --verify holes "$disk"
     check "... writes zeros" identical holes "$disk"

@@ -12,6 +12,7 @@
 
 #include "child.h"
 #include "fixture.h"
+#include "uvdio/class.h"
 #include "workers.h"
 
 #define CHILD_TIME 60 /* seconds */
@@ -112,6 +113,31 @@ static void child_of_a_callback_watches_for_nothing(void** state) {
 }
 
 /* The child ends what its parent was closing, there and then. */
+static void count_room(uvdio_engine_t* engine, unsigned number, int status, void* arg) {
+  (void)engine;
+  (void)number;
+  *(int*)arg += status == 0 ? 1 : 100;
+}
+
+/* Nor is it told of room in a class, which is there. */
+static void child_of_a_callback_is_told_of_no_room(void** state) {
+  struct fixture* f = *state;
+  struct split split = {.f = f, .child = -1};
+  int told = 0;
+  warm_up(f);
+  assert_ok(uvdio_class_set(f->engine, UVDIO_CLASS_USER, NULL));
+  struct tracked_op* first = read_nothing(f, op_then(&f->tracker, fork_here, &split));
+  assert_ok(uvdio_class_wait_room(f->engine, UVDIO_CLASS_USER, count_room, &told));
+  uv_run(&f->loop, UV_RUN_ONCE);
+  if (split.child == 0) {
+    exit_child(told);
+  }
+  run(f);
+  assert_true(split.child > 0 && split.status == 0);
+  assert_result(first, 0);
+  assert_int_equal(told, 1);
+}
+
 static void fork_and_close(struct tracked_op* op) {
   struct split* split = op->data;
   fork_here(op);
@@ -297,6 +323,7 @@ int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(set_up, child_of_a_callback_gets_no_other),
       TEST_ON(busy, child_of_a_callback_watches_for_nothing),
+      TEST_ON(set_up, child_of_a_callback_is_told_of_no_room),
       TEST_ON(set_up, child_of_a_callback_closes_a_closing_engine),
       TEST_ON(set_up, child_does_not_take_the_parents_work),
       TEST_ON(set_up, work_comes_after_the_child_has_closed_the_engine),
