@@ -3,7 +3,6 @@
  * Readers of a log: each record that is durable comes once, in its order and as it was, from any
  * LSN on and while more are appended; and none comes that is not durable, or was cut off.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -569,14 +568,13 @@ static void readers_do_not_meet(void** state) {
 }
 
 static void begin_behind_a_record_without_an_end(void** state) {
-  char name[32];
   begin_with(state, (uvdio_log_options_t){.segment_size = SEGMENT, .buffer_size = 2 * PAGE});
   append(100);
   append(5 * PAGE); /* in several flushes */
   run_untracked(t.f);
   close_log();
   uint64_t last = (t.lsns[1] + 5 * PAGE) / PAGE * PAGE;
-  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)(last / SEGMENT));
+  const char* name = segment_name(last / SEGMENT);
   open_now(t.f, &t.f->other, name, UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED);
   uvdio_buf_t page = filled(PAGE, 1);
   assert_result(t_write(op_now(&t.f->tracker), &t.f->other, &page, last % SEGMENT), PAGE);
@@ -798,7 +796,6 @@ static void put_block(uint64_t from, uint64_t to, char more) {
 
 static void damage_is_told(void** state) {
   struct follower r;
-  char name[32];
   begin(state, 0);
   for (unsigned i = 0; i < 8; i++) {
     append_all(1, 3000); /* in a block of its own */
@@ -814,7 +811,7 @@ static void damage_is_told(void** state) {
   r.next = 2;
   take_to_error(&r, 5, UVDIO_EDAMAGED);
   leave(&r);
-  snprintf(name, sizeof(name), "wal/%016llx.seg", 2ull);
+  const char* name = segment_name(2);
   assert_result(t_unlink(op_now(&t.f->tracker), t.f->engine, path_of(t.f, name)), 0);
   follow_closely(&r, t.lsns[6]);
   r.next = 6;

@@ -3,7 +3,6 @@
  * Logs: every record that was acknowledged is replayed, in its order and as it was, whatever its
  * length; segments follow each other and are used again; and what is refused.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -395,9 +394,8 @@ static void cut_past_the_end_keeps_the_last(void** state) {
 
 /* Reads or writes the block of a segment that has this record's begin. */
 static void move_block(struct tested* t, uint64_t lsn, uvdio_buf_t* page, int is_write) {
-  char name[32];
   uint64_t offset = lsn % SEGMENT / PAGE * PAGE;
-  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)(lsn / SEGMENT));
+  const char* name = segment_name(lsn / SEGMENT);
   open_now(t->f, &t->f->other, name, UVDIO_O_RDWR | UVDIO_O_DIRECT_PREFERRED);
   struct tracked_op* op = op_now(&t->f->tracker);
   assert_result(
@@ -519,10 +517,9 @@ static void what_an_open_has_left_out_stays_out(void** state) {
 static void missing_segment_is_an_error(void** state) {
   struct tested* t = with_records(*state, 50);
   uint64_t middle = t->lsns[25] / SEGMENT;
-  char name[32];
   assert_true(middle > t->lsns[0] / SEGMENT && middle < t->lsns[49] / SEGMENT);
   close_log(t);
-  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)middle);
+  const char* name = segment_name(middle);
   assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, name)), 0);
   open_to_its_end(t, UVDIO_EDAMAGED);
   close_log(t);
@@ -532,11 +529,10 @@ static void missing_segment_is_an_error(void** state) {
 static void missing_last_segment_is_an_error(void** state) {
   struct tested* t = with_records(*state, 20);
   uint64_t last = t->lsns[19] / SEGMENT;
-  char name[32];
   assert_true(last > t->lsns[0] / SEGMENT);
   assert_int_equal(log_stats(t).last_segment, last);
   close_log(t);
-  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)last);
+  const char* name = segment_name(last);
   assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, name)), 0);
   open_to_its_end(t, UVDIO_EDAMAGED);
   close_log(t);
@@ -595,8 +591,7 @@ static void files_without_a_head_are_none(void** state) {
   for (unsigned i = 0; i < COUNT_OF(pages); i++) {
     uvdio_buf_t page = filled(PAGE, 3);
     uint64_t number = log_stats(t).last_segment + 2;
-    char name[32];
-    snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)number);
+    const char* name = segment_name(number);
     open_now(f, &f->other, name, UVDIO_O_RDWR | UVDIO_O_CREATE | UVDIO_O_DIRECT_PREFERRED);
     for (unsigned k = 0; k < pages[i]; k++) {
       assert_result(t_write(op_now(&f->tracker), &f->other, &page, k * PAGE), PAGE);
@@ -618,10 +613,9 @@ static void files_without_a_head_are_none(void** state) {
 static void segment_without_a_head_is_an_error(void** state) {
   struct tested* t = with_records(*state, 20);
   uint64_t last = t->lsns[19] / SEGMENT;
-  char name[32];
   assert_true(last > t->lsns[0] / SEGMENT);
   close_log(t);
-  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)last + 1);
+  const char* name = segment_name(last + 1);
   assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, name)), 0);
   damage(t, last * SEGMENT);
   open_to_its_end(t, UVDIO_EDAMAGED);

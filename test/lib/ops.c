@@ -216,6 +216,12 @@ unsigned run_for_a_while(struct fixture* f, unsigned ms, int spin) {
   return turns;
 }
 
+const char* segment_name(uint64_t number) {
+  static char name[32];
+  snprintf(name, sizeof(name), "wal/%016llx.seg", (unsigned long long)number);
+  return name;
+}
+
 uint64_t size_of_file(struct fixture* f) {
   uvdio_req_t req = {0};
   assert_ok(uvdio_size(&f->file, &req, NULL));

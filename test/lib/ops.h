@@ -26,6 +26,9 @@ void assert_missing(struct fixture* f, const char* name);
 uint64_t size_of_file(struct fixture* f);
 void assert_bytes_at(struct fixture* f, uint64_t offset, const char* bytes, size_t length);
 
+/* The name of a segment of the log in the directory "wal"; until the next call. */
+const char* segment_name(uint64_t number);
+
 /* Closes f->other at once. */
 void close_other(struct fixture* f);
 
