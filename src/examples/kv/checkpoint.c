@@ -12,12 +12,6 @@
 
 #define CHANGES_PER_TURN 1000u
 
-static void fail(kv_store_t* store, int64_t error) {
-  assert(error < 0);
-  kv_store_fail(store, error);
-  store->changed_cb(store);
-}
-
 /*
  * The log is told, and then the index.
  */
@@ -64,7 +58,7 @@ static void finish(kv_store_t* store) {
   store->lsn = checkpoint->lsn;
   error = uvdio_log_cut(store->log, store->lsn);
   if (error != 0) {
-    kv_store_fail(store, error);
+    kv_store_note_error(store, error);
   }
   store->changed_cb(store);
 }
@@ -104,7 +98,7 @@ static void end_compaction(kv_store_t* store) {
   checkpoint->step = KV_CHECKPOINT_CLOSES; /* for what follows, nothing is to be done here */
   error = uvdio_unlink(store->engine, &checkpoint->req, store->path, on_unlinked);
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
@@ -116,7 +110,7 @@ static void on_named(uvdio_req_t* req, int64_t result) {
   kv_store_t* store = req->data;
 
   if (result < 0) {
-    fail(store, result);
+    kv_store_fail(store, result);
   } else {
     tell(store);
   }
@@ -135,7 +129,7 @@ static void on_written(int status, void* arg) {
     tell(store);
   }
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
@@ -148,7 +142,7 @@ static void close_writer(kv_store_t* store) {
   checkpoint->end = (uint64_t)uvdio_writer_end(checkpoint->writer);
   error = uvdio_writer_close(checkpoint->writer, on_written, store);
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
@@ -172,7 +166,7 @@ static void on_room(int status, void* arg) {
     return; /* it was given up */
   }
   if (status != 0) {
-    fail(store, status);
+    kv_store_fail(store, status);
   } else if (checkpoint->step == KV_CHECKPOINT_COPIES) {
     kv_scan_go_on(&checkpoint->scan);
   }
@@ -193,7 +187,7 @@ static size_t write_bytes(kv_store_t* store, const char* bytes, size_t length) {
     checkpoint->is_waiting = result == 0;
   }
   if (result < 0) {
-    fail(store, result);
+    kv_store_fail(store, result);
   }
   return written;
 }
@@ -304,7 +298,7 @@ static void begin_checkpoint(kv_store_t* store) {
   checkpoint->step = KV_CHECKPOINT_WRITES;
   error = open_writer(store, aligned_end(store), store->memory_bytes);
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
@@ -354,7 +348,7 @@ static size_t on_bytes(kv_scan_t* scan, const char* bytes, size_t length, void* 
 static void on_scanned(kv_scan_t* scan, int status, void* arg) {
   (void)scan;
   if (status != 0) {
-    fail(arg, status);
+    kv_store_fail(arg, status);
   } else {
     close_writer(arg);
   }
@@ -369,7 +363,7 @@ static void on_target_open(uvdio_req_t* req, int64_t result) {
     error = open_writer(store, 0, store->live_bytes);
   }
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
     return;
   }
   checkpoint->scan.entry_cb = on_entry;
@@ -395,7 +389,7 @@ static void begin_compaction(kv_store_t* store) {
   error = uvdio_open(store->engine, &checkpoint->target->file, &checkpoint->req, store->path,
                      UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0644, on_target_open);
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
@@ -469,6 +463,6 @@ void kv_checkpoint_stop(kv_store_t* store) {
   checkpoint->step = KV_CHECKPOINT_CLOSES;
   error = uvdio_writer_close(checkpoint->writer, on_given_up, store);
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }

@@ -5,7 +5,6 @@
  */
 #include "recover.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,12 +12,6 @@
 
 #define TRY_MS 100u
 #define TRIES 20u
-
-static void fail(kv_store_t* store, int64_t error) {
-  assert(error < 0);
-  kv_store_fail(store, error);
-  store->changed_cb(store);
-}
 
 /*
  * The log
@@ -58,7 +51,7 @@ static void on_record(uint64_t lsn, const void* data, size_t length, void* arg) 
     if (length < KV_HEAD_SIZE || !kv_head_get(bytes, &head) ||
         length - KV_HEAD_SIZE < head.key_length ||
         length - KV_HEAD_SIZE - head.key_length < head.value_length) {
-      kv_store_fail(store, UVDIO_EDAMAGED);
+      kv_store_note_error(store, UVDIO_EDAMAGED);
       return;
     }
     take_entry(store, lsn, &head, bytes + KV_HEAD_SIZE);
@@ -103,7 +96,7 @@ static void unlink_next(uvdio_req_t* req, int64_t result) {
   kv_data_path(store->path, store->options.directory, store->file->generation + 1);
   error = uvdio_unlink(store->engine, req, store->path, on_tidied);
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
@@ -113,7 +106,7 @@ static void tidy(kv_store_t* store) {
   kv_data_path(store->path, store->options.directory, store->file->generation - 1);
   error = uvdio_unlink(store->engine, &store->req, store->path, unlink_next);
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
@@ -139,7 +132,7 @@ static int on_entry(kv_scan_t* scan, uint64_t position, void* arg) {
 static void on_scanned(kv_scan_t* scan, int status, void* arg) {
   (void)scan;
   if (status != 0) {
-    fail(arg, status);
+    kv_store_fail(arg, status);
   } else {
     tidy(arg);
   }
@@ -149,7 +142,7 @@ static void on_file_open(uvdio_req_t* req, int64_t result) {
   kv_store_t* store = req->data;
 
   if (result < 0) {
-    fail(store, result);
+    kv_store_fail(store, result);
   } else if (store->end == 0) {
     tidy(store);
   } else {
@@ -170,7 +163,7 @@ static void on_file_made(uvdio_req_t* req, int64_t result) {
     error = uvdio_sync_directory(store->engine, req, store->options.directory, on_file_open);
   }
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
@@ -187,7 +180,7 @@ static void open_file(kv_store_t* store) {
   error = uvdio_open(store->engine, &store->file->file, &store->req, store->path, flags, 0644,
                      is_new ? on_file_made : on_file_open);
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
@@ -220,7 +213,7 @@ static void on_log_open(uvdio_log_t* log, int status, void* arg) {
     }
   }
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
     return;
   }
   uv_close((uv_handle_t*)&store->timer, NULL);
@@ -239,13 +232,13 @@ static void open_log(kv_store_t* store) {
   options.segment_size = store->options.segment_size;
   error = uvdio_log_open(&store->log, store->engine, path, &options, on_record, on_log_open, store);
   if (error != 0) {
-    fail(store, error);
+    kv_store_fail(store, error);
   }
 }
 
 void kv_recover(kv_store_t* store) {
   if (strlen(store->options.directory) + sizeof("/data.18446744073709551615") > KV_PATH_MAX) {
-    fail(store, UV_ENAMETOOLONG);
+    kv_store_fail(store, UV_ENAMETOOLONG);
     return;
   }
   store->req.data = store;

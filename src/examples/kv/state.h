@@ -24,6 +24,7 @@
 #ifndef KV_STATE_H
 #define KV_STATE_H
 
+#include <assert.h>
 #include <uvdio.h>
 #include <uvdio/log.h>
 #include <uvdio/stream.h>
@@ -127,10 +128,17 @@ struct kv_store_s {
 };
 
 /* The first error stops the store. */
-static inline void kv_store_fail(kv_store_t* store, int64_t error) {
+static inline void kv_store_note_error(kv_store_t* store, int64_t error) {
   if (store->error == 0) {
     store->error = (int)error;
   }
+}
+
+/* And whoever uses the store is told at once. */
+static inline void kv_store_fail(kv_store_t* store, int64_t error) {
+  assert(error < 0);
+  kv_store_note_error(store, error);
+  store->changed_cb(store);
 }
 
 static inline uint64_t kv_size_of(const kv_entry_t* entry) {

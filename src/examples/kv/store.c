@@ -16,7 +16,7 @@ static void on_durable(kv_batches_t* batches, int status) {
   kv_store_t* store = batches->data;
 
   if (status != 0) {
-    kv_store_fail(store, status);
+    kv_store_note_error(store, status);
   }
   store->changed_cb(store);
 }
@@ -115,7 +115,7 @@ static void on_log_closed(uvdio_log_t* log, int status, void* arg) {
 
   (void)log;
   if (status != 0) {
-    kv_store_fail(store, status);
+    kv_store_note_error(store, status);
   }
   kv_batches_close(&store->batches);
   store->file->closed_cb = on_file_closed;
@@ -137,7 +137,6 @@ static void close_where_at_rest(kv_store_t* store) {
     error = uvdio_log_close(log, on_log_closed, store);
     if (error != 0) {
       kv_store_fail(store, error);
-      store->changed_cb(store);
     }
   }
 }
@@ -156,7 +155,7 @@ int kv_store_turn(kv_store_t* store) {
   wants_more = kv_checkpoint_turn(store);
   error = kv_batch_flush(&store->batches);
   if (error != 0) {
-    kv_store_fail(store, error);
+    kv_store_note_error(store, error);
   }
   if (error != 0 || had_room != kv_store_has_room(store)) {
     store->changed_cb(store);
