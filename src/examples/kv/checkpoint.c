@@ -46,15 +46,20 @@ static void end_change(kv_store_t* store, const kv_change_t* change) {
   }
 }
 
-static void finish(kv_store_t* store) {
-  kv_checkpoint_t* checkpoint = &store->checkpoint;
-  int error;
-
+/* What it had is free, and the next one may begin. */
+static void leave(kv_checkpoint_t* checkpoint) {
   free(checkpoint->changes.list);
   memset(&checkpoint->changes, 0, sizeof(checkpoint->changes));
   kv_file_drop(checkpoint->target);
   checkpoint->target = NULL;
   checkpoint->step = KV_CHECKPOINT_NONE;
+}
+
+static void finish(kv_store_t* store) {
+  kv_checkpoint_t* checkpoint = &store->checkpoint;
+  int error;
+
+  leave(checkpoint);
   store->lsn = checkpoint->lsn;
   error = uvdio_log_cut(store->log, store->lsn);
   if (error != 0) {
@@ -381,10 +386,7 @@ static void begin_compaction(kv_store_t* store) {
   checkpoint->lsn = store->lsn;
   checkpoint->copied = NULL;
   checkpoint->step = KV_CHECKPOINT_COPIES;
-  checkpoint->target = kv_alloc(sizeof(*checkpoint->target));
-  memset(checkpoint->target, 0, sizeof(*checkpoint->target));
-  checkpoint->target->holders = 1;
-  checkpoint->target->generation = store->file->generation + 1;
+  checkpoint->target = kv_file_create(store->file->generation + 1);
   kv_data_path(store->path, store->options.directory, checkpoint->target->generation);
   error = uvdio_open(store->engine, &checkpoint->target->file, &checkpoint->req, store->path,
                      UVDIO_OPEN_CREATE | UVDIO_O_DIRECT_PREFERRED, 0644, on_target_open);
@@ -436,18 +438,13 @@ int kv_checkpoint_turn(kv_store_t* store) {
 static void on_given_up(int status, void* arg) {
   kv_store_t* store = arg;
   kv_checkpoint_t* checkpoint = &store->checkpoint;
-  size_t i;
 
   (void)status; /* the log has all of it */
   checkpoint->writer = NULL;
-  for (i = 0; i < checkpoint->changes.count; i++) {
+  for (size_t i = 0; i < checkpoint->changes.count; i++) {
     kv_bytes_drop(checkpoint->changes.list[i].value);
   }
-  free(checkpoint->changes.list);
-  memset(&checkpoint->changes, 0, sizeof(checkpoint->changes));
-  kv_file_drop(checkpoint->target);
-  checkpoint->target = NULL;
-  checkpoint->step = KV_CHECKPOINT_NONE;
+  leave(checkpoint);
   store->changed_cb(store);
 }
 

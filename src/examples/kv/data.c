@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+
 static void put32(char* bytes, uint32_t number) {
   for (unsigned i = 0; i < 4; i++) {
     bytes[i] = (char)(number >> 8 * i & 0xff);
@@ -59,6 +61,15 @@ int kv_head_get(const char* bytes, kv_head_t* head) {
 
 void kv_data_path(char* path, const char* directory, uint64_t generation) {
   (void)snprintf(path, KV_PATH_MAX, "%s/data.%" PRIu64, directory, generation);
+}
+
+kv_file_t* kv_file_create(uint64_t generation) {
+  kv_file_t* file = kv_alloc(sizeof(*file));
+
+  memset(file, 0, sizeof(*file));
+  file->holders = 1;
+  file->generation = generation;
+  return file;
 }
 
 kv_file_t* kv_file_hold(kv_file_t* file) {

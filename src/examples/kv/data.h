@@ -57,6 +57,8 @@ struct kv_file_s {
 /* The path of a generation: to `path`, of KV_PATH_MAX bytes. */
 void kv_data_path(char* path, const char* directory, uint64_t generation);
 
+/* One that is not open yet, with one holder. */
+kv_file_t* kv_file_create(uint64_t generation);
 kv_file_t* kv_file_hold(kv_file_t* file);
 void kv_file_drop(kv_file_t* file);
 

@@ -243,9 +243,7 @@ void kv_recover(kv_store_t* store) {
   }
   store->req.data = store;
   store->timer.data = store;
-  store->file = kv_alloc(sizeof(*store->file));
-  memset(store->file, 0, sizeof(*store->file));
-  store->file->holders = 1;
+  store->file = kv_file_create(0); /* the replay tells which one */
   (void)uv_timer_init(uvdio_engine_loop(store->engine), &store->timer);
   open_log(store);
 }
