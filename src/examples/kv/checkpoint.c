@@ -41,7 +41,7 @@ static void end_change(kv_store_t* store, const kv_change_t* change) {
     }
     kv_bytes_drop(change->value);
   } else if (!has_changed) {
-    assert(entry->place == KV_DELETED);
+    assert(entry->place == KV_DELETED && entry->change <= store->batches.durable);
     kv_index_remove(&store->index, entry);
   }
 }

@@ -11,7 +11,7 @@
 #include "bytes.h"
 
 typedef enum {
-  KV_DELETED = 0, /* no value; kept until the data file knows it */
+  KV_DELETED = 0, /* no value; kept until that is durable, and the data file knows it */
   KV_IN_MEMORY,
   KV_IN_FILE
 } kv_place_t;

@@ -101,12 +101,11 @@ struct kv_store_s {
   kv_batches_t batches;
   kv_changes_t dirty; /* changes since the last checkpoint began */
   kv_file_t* file;
-  uint64_t end;           /* bytes of it that hold something */
-  uint64_t live_bytes;    /* of these that are the values of now, with their keys */
-  uint64_t keys;          /* that have a value */
-  uint64_t memory_bytes;  /* of values in memory, with their keys */
-  uint64_t last_deletion; /* the batch of it */
-  uint64_t lsn;           /* the log was cut here */
+  uint64_t end;          /* bytes of it that hold something */
+  uint64_t live_bytes;   /* of these that are the values of now, with their keys */
+  uint64_t keys;         /* that have a value */
+  uint64_t memory_bytes; /* of values in memory, with their keys */
+  uint64_t lsn;          /* the log was cut here */
   kv_checkpoint_t checkpoint;
   kv_counts_t counts;
   int error; /* the store has stopped */

@@ -53,7 +53,6 @@ kv_found_t kv_store_find(const kv_store_t* store, const char* key, size_t length
   const kv_entry_t* entry = kv_index_find(&store->index, key, length);
   kv_found_t found = {0};
 
-  found.change = store->last_deletion; /* the key may be one of those */
   if (entry != NULL) {
     found.place = (kv_place_t)entry->place;
     found.change = entry->change;
@@ -78,10 +77,9 @@ uint64_t kv_store_delete(kv_store_t* store, const char* key, size_t length, int*
 
   *was_there = entry != NULL && entry->place != KV_DELETED;
   if (!*was_there) {
-    return entry != NULL ? entry->change : store->last_deletion;
+    return entry != NULL ? entry->change : 0;
   }
   entry->change = kv_batch_add(&store->batches, KV_DELETE, key, length, NULL, 0);
-  store->last_deletion = entry->change;
   kv_change_delete(store, entry);
   return entry->change;
 }
