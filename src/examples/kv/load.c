@@ -28,7 +28,7 @@ static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   }
   if (result < 0) {
     load->error = (int)result;
-  } else if (load->piece.len < load->left && load->piece.len < KV_PIECE_MAX) {
+  } else if (load->piece.len < kv_load_piece(load->left)) {
     load->error = UVDIO_EDAMAGED; /* the file was cut */
   } else {
     load->position += load->piece.len;
@@ -38,7 +38,7 @@ static void on_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
 }
 
 void kv_load_next(kv_load_t* load) {
-  size_t length = load->left < KV_PIECE_MAX ? load->left : KV_PIECE_MAX;
+  size_t length = kv_load_piece(load->left);
   size_t size = uvdio_range_size(&load->file->file, load->position, length);
 
   assert(length > 0 && !load->is_reading);

@@ -8,7 +8,12 @@
 
 #include "data.h"
 
-#define KV_PIECE_MAX ((size_t)256 * 1024)
+/* Of so many bytes that are left, those that are read at once. */
+static inline size_t kv_load_piece(size_t left) {
+  const size_t most = (size_t)256 * 1024;
+
+  return left < most ? left : most;
+}
 
 typedef struct kv_load_s kv_load_t;
 struct kv_load_s {

@@ -155,17 +155,13 @@ static void on_read(kv_load_t* load, void* arg) {
   reply->output->ready_cb(reply->output->arg);
 }
 
-static size_t piece_of(size_t length) {
-  return length < KV_PIECE_MAX ? length : KV_PIECE_MAX;
-}
-
 void kv_output_load(kv_output_t* output, uint64_t change, kv_file_t* file, uint64_t position,
                     size_t length) {
   kv_reply_t* reply;
 
   put_length(output, change, length);
   if (length > 0) {
-    reply = append(output, REPLY_LOAD, change, 0, piece_of(length));
+    reply = append(output, REPLY_LOAD, change, 0, kv_load_piece(length));
     reply->load = kv_load_create(file, position, length, on_read, reply);
   }
   kv_output_text(output, change, "\r\n", 2);
