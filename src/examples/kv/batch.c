@@ -30,6 +30,10 @@ void kv_batches_free(kv_batches_t* batches) {
   free(batches->batches[1].bytes);
 }
 
+static kv_batch_t* other_batch(kv_batches_t* batches) {
+  return &batches->batches[batches->filling == &batches->batches[0]];
+}
+
 static char* make_room(kv_batch_t* batch, size_t size) {
   size_t room = batch->room > 0 ? batch->room : BATCH_FIRST;
 
@@ -120,7 +124,7 @@ static int is_due(kv_batches_t* batches) {
 
 static void on_durable(uvdio_log_append_t* append, int status) {
   kv_batches_t* batches = append->data;
-  kv_batch_t* written = &batches->batches[batches->filling == &batches->batches[0]];
+  kv_batch_t* written = other_batch(batches);
 
   batches->is_writing = 0;
   if (status == 0) {
@@ -148,7 +152,7 @@ int kv_batch_flush(kv_batches_t* batches) {
     return error;
   }
   batches->is_writing = 1;
-  batches->filling = &batches->batches[batch == &batches->batches[0]];
+  batches->filling = other_batch(batches);
   batches->number++;
   assert(batches->filling->length == 0);
   return 0;
