@@ -29,9 +29,9 @@ static void say(const call_t* call, uint64_t change, const char* text) {
   kv_output_text(call->output, change, text, strlen(text));
 }
 
-/* Returns 0 where one is too long, after the reply. */
-static int check_keys(const call_t* call, unsigned first, unsigned last) {
-  for (unsigned i = first; i <= last; i++) {
+/* All arguments up to this one are keys. Returns 0 where one is too long, after the reply. */
+static int check_keys(const call_t* call, unsigned last) {
+  for (unsigned i = 1; i <= last; i++) {
     if (argument(call, i)->length > KV_KEY_MAX) {
       kv_output_error(call->output, "ERR key is longer than %u bytes", KV_KEY_MAX);
       return 0;
@@ -53,7 +53,7 @@ static kv_action_t run_get(const call_t* call) {
   const kv_bytes_t* key = argument(call, 1);
   kv_found_t found;
 
-  if (!check_keys(call, 1, 1)) {
+  if (!check_keys(call, 1)) {
     return KV_GO_ON;
   }
   found = kv_store_find(call->store, key->data, key->length);
@@ -75,7 +75,7 @@ static kv_action_t run_set(const call_t* call) {
   const kv_bytes_t* key = argument(call, 1);
   kv_bytes_t* value = call->request->arguments[2];
 
-  if (check_keys(call, 1, 1)) {
+  if (check_keys(call, 1)) {
     uint64_t change = kv_store_set(call->store, key->data, key->length, kv_bytes_hold(value));
     say(call, change, "+OK\r\n");
   }
@@ -87,7 +87,7 @@ static kv_action_t run_del(const call_t* call) {
   uint64_t deleted = 0;
   uint64_t change = 0;
 
-  if (!check_keys(call, 1, last)) {
+  if (!check_keys(call, last)) {
     return KV_GO_ON;
   }
   for (unsigned i = 1; i <= last; i++) {
@@ -106,7 +106,7 @@ static kv_action_t run_exists(const call_t* call) {
   uint64_t there = 0;
   uint64_t change = 0;
 
-  if (!check_keys(call, 1, last)) {
+  if (!check_keys(call, last)) {
     return KV_GO_ON;
   }
   for (unsigned i = 1; i <= last; i++) {
