@@ -570,6 +570,7 @@ class Writer(threading.Thread):
         self.port, self.number, self.all_values = port, number, all_values
         self.values = all_values[number]
         self.acknowledged = 0
+        self.failure = None
         self.random = random.Random(random.random())
 
     def run(self):
@@ -579,6 +580,14 @@ class Writer(threading.Thread):
                     self.change_some(client)
         except (OSError, EOFError):
             pass
+        except Exception as error:
+            self.failure = error
+
+    def end(self):
+        """When its server is gone. What has failed in its thread fails here."""
+        self.join()
+        if self.failure is not None:
+            raise self.failure
 
     def change_some(self, client):
         changes = []
@@ -623,10 +632,12 @@ def test_kills(make, kills, seconds):
             for writer in writers:
                 writer.start()
             time.sleep(random.uniform(0.3, 1) * seconds)
+            were_served = all(writer.is_alive() for writer in writers)
             server.again(signal.SIGKILL)
             for writer in writers:
-                writer.join()
+                writer.end()
                 acknowledged += writer.acknowledged
+            check(were_served, f"kill {kill}: all connections were there until it")
             with server.client() as client:
                 check_after_kill(client, all_values, kill)
         print(f"# {kills} kills, {acknowledged} acknowledged changes")
