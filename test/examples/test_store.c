@@ -111,13 +111,6 @@ static int try_to_open(struct world* w, struct random* random) {
   return store_open(&life.store, w->engine, "store", &options, on_open, NULL);
 }
 
-static void run_all(struct world* w) {
-  watch_for_hang("the store");
-  while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0) {
-  }
-  watch_for_hang(NULL);
-}
-
 static void close_store(struct world* w) {
   struct store_stats stats;
   store_stats(life.store, &stats);
@@ -130,7 +123,7 @@ static void close_store(struct world* w) {
   total.writes += stats.writes;
   total.pages_written += stats.pages_written;
   assert_ok(store_close(life.store, on_close, NULL));
-  run_all(w);
+  run_world(w);
   assert_int_equal(life.opened, 1);
   assert_int_equal(life.ended, life.count - life.first);
   assert_int_equal(life.closed, 1);
@@ -155,13 +148,13 @@ static void begin_open(struct world* w, struct random* random) {
 }
 
 static void end_open(struct world* w, struct random* random) {
-  run_all(w);
+  run_world(w);
   if (life.status != 0) {
     int code = life.status;
     close_store(w);
     wait_for_the_dead(w, code);
     begin_open(w, random);
-    run_all(w);
+    run_world(w);
   }
   assert_ok(life.status);
 }
@@ -171,7 +164,7 @@ static int64_t read_cell(struct world* w, unsigned page, unsigned cell) {
   life.got = 0;
   int code = store_get(life.store, &op, cell_of(page, cell), on_got);
   if (code == 0) {
-    run_all(w);
+    run_world(w);
     assert_int_equal(life.got, 1);
     code = life.got_status == 0 ? 1 : life.got_status;
   }
@@ -264,13 +257,13 @@ static void end_life(struct world* w, struct random* random) {
   unsigned how = random_below(random, 9);
   if (how == 8) {
     assert_ok(uvdio_sim_clear_rules(w->sim));
-    run_all(w);
+    run_world(w);
     close_store(w);
     return;
   }
   assert_ok(uvdio_sim_power_cut(w->sim, kinds[how % 4]));
   assert_ok(uvdio_sim_clear_rules(w->sim));
-  run_all(w);
+  run_world(w);
   close_store(w);
   bury(w);
   cuts_made++;
@@ -368,11 +361,11 @@ static void few_frames_are_enough(void** state) {
   struct world* w = make_world(5, &random);
   (void)state;
   assert_ok(store_open(&life.store, w->engine, "store", &options, on_open, NULL));
-  run_all(w);
+  run_world(w);
   while (life.count < ADDS_MAX) {
     assert_ok(begin_add(&random));
   }
-  run_all(w);
+  run_world(w);
   assert_int_equal(life.ended, ADDS_MAX);
   assert_ok(life.error);
   check_table(w);
@@ -398,11 +391,11 @@ static void hot_page_holds_up_no_checkpoint(void** state) {
   struct world* w = make_world(9, &random);
   (void)state;
   assert_ok(store_open(&life.store, w->engine, "store", &options, on_open, NULL));
-  run_all(w);
+  run_world(w);
   for (; life.count < 8; life.count++) {
     assert_ok(store_add(life.store, &life.adds[life.count].op, &hot_change, 1, on_hot));
   }
-  run_all(w);
+  run_world(w);
   assert_ok(life.error);
   store_stats(life.store, &stats);
   assert_true(stats.checkpoints > 5);
@@ -422,13 +415,13 @@ static void damaged_page_is_told_of(void** state) {
   (void)state;
   add->op.data = add;
   assert_ok(store_open(&life.store, w->engine, "store", &options, on_open, NULL));
-  run_all(w);
+  run_world(w);
   assert_ok(uvdio_sim_corrupt(w->sim, "store/pages", 0, PAGE));
   assert_ok(store_get(life.store, &add->op, cell_of(0, 0), on_got));
-  run_all(w);
+  run_world(w);
   assert_code(life.got_status, UVDIO_EDAMAGED);
   assert_ok(store_add(life.store, &add->op, &change, 1, on_got));
-  run_all(w);
+  run_world(w);
   assert_code(life.got_status, UVDIO_EDAMAGED);
   assert_int_equal(life.got, 2);
   assert_int_equal(read_cell(w, 4, 0), 0);
