@@ -561,7 +561,13 @@ def check_damage_is_told(server):
 def test_limits(make):
     """wrong options, a directory in use, too many clients"""
     with make("--clients", "2") as server:
-        for options in [[], ["--port", "x", "d"], ["--value-max", "0", "d"], ["--frob", "d"]]:
+        for options in [
+            [],
+            ["--port", "x", "d"],
+            ["--value-max", "0", "d"],
+            ["--memory", " -5", "none/d"],
+            ["--frob", "d"],
+        ]:
             result = subprocess.run([server.program, *options], capture_output=True, check=False)
             check_same(result.returncode, 2, f"{options}")
         result = subprocess.run([server.program, "--help"], capture_output=True, check=False)

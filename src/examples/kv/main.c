@@ -205,7 +205,7 @@ static uint64_t number_of(const char* option, const char* text, uint64_t least, 
     shift = *end == 'K' ? 10 : *end == 'M' ? 20 : 30;
     end++;
   }
-  if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || number > most >> shift ||
+  if (text[0] < '0' || text[0] > '9' || errno != 0 || *end != '\0' || number > most >> shift ||
       number << shift < least) {
     end_with_usage(option, text);
   }
