@@ -183,6 +183,12 @@ static void tasks_take_no_stack(void**) {
   here.run(many_tasks());
 }
 
+static uvdio::arena arena_of_one_frame() {
+  uvdio_arena_options_t options{};
+  options.frame_count = 1;
+  return std::move(*uvdio::arena::create(options));
+}
+
 static uvdio::task<bool> frames(uvdio::engine& engine, uvdio::arena& arena) {
   auto first = arena.acquire();
   assert_true(first.has_value());
@@ -208,10 +214,9 @@ static uvdio::task<bool> frames(uvdio::engine& engine, uvdio::arena& arena) {
 
 static void frames_are_waited_for(void**) {
   world here;
+  uvdio::arena arena = arena_of_one_frame();
+  here.run(frames(here.engine, arena));
   uvdio_arena_options_t options{};
-  options.frame_count = 1;
-  auto arena = uvdio::arena::create(options);
-  here.run(frames(here.engine, *arena));
   options.frame_count = 0;
   assert_true(uvdio::arena::create(options).error() == UVDIO_ESIZE);
 }
@@ -272,11 +277,9 @@ static uvdio::task<bool> wait_for_ever(uvdio::engine& engine, uvdio::arena& aren
 /* Destroys a coroutine that waits. */
 static void destroy_early() {
   world here;
-  uvdio_arena_options_t options{};
-  options.frame_count = 1;
-  auto arena = uvdio::arena::create(options);
-  auto frame = arena->acquire();
-  auto wait = std::make_unique<uvdio::task<bool>>(wait_for_ever(here.engine, *arena));
+  uvdio::arena arena = arena_of_one_frame();
+  auto frame = arena.acquire();
+  auto wait = std::make_unique<uvdio::task<bool>>(wait_for_ever(here.engine, arena));
   assert_true(wait->await_suspend(std::noop_coroutine()));
   wait.reset();
 }
@@ -298,26 +301,33 @@ static void destroy_file() {
 }
 
 static void destroy_arena() {
-  uvdio::buffer frame;
-  uvdio_arena_options_t options{};
-  options.frame_count = 1;
-  auto arena = uvdio::arena::create(options);
-  frame = std::move(*arena->acquire());
-  *arena = uvdio::arena();
+  uvdio::arena arena = arena_of_one_frame();
+  auto frame = arena.acquire();
+  arena = uvdio::arena();
 }
 
-static void assert_aborts(void (*mistake)()) {
-  pid_t child = fork();
+/* By these words: one mistake leads to others, which end the program as well. */
+static void assert_aborts(void (*mistake)(), const char* words) {
+  char text[1024];
+  int ends[2];
   int status = 0;
+  assert_int_equal(pipe(ends), 0);
+  pid_t child = fork();
   if (child == 0) {
     signal(SIGABRT, SIG_DFL);
-    if (freopen("/dev/null", "w", stderr) == nullptr) {
+    if (dup2(ends[1], STDERR_FILENO) != STDERR_FILENO) {
       _exit(1);
     }
     mistake();
     _exit(0);
   }
+  assert_int_equal(close(ends[1]), 0);
   assert_int_equal(waitpid(child, &status, 0), child);
+  ssize_t length = read(ends[0], text, sizeof(text) - 1);
+  assert_true(length >= 0);
+  text[length] = '\0';
+  assert_int_equal(close(ends[0]), 0);
+  assert_non_null(std::strstr(text, words));
   assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
@@ -353,23 +363,21 @@ static void destroy_opening_file() {
 /* One operation, and two who wait for it. */
 static void await_an_operation_twice() {
   world here;
-  uvdio_arena_options_t options{};
-  options.frame_count = 1;
-  auto arena = uvdio::arena::create(options);
-  auto frame = arena->acquire();
-  auto wait = arena->wait(here.engine);
+  uvdio::arena arena = arena_of_one_frame();
+  auto frame = arena.acquire();
+  auto wait = arena.wait(here.engine);
   (void)wait.await_suspend(std::noop_coroutine());
   (void)wait.await_suspend(std::noop_coroutine());
 }
 
 static void memory_in_use_is_not_freed(void**) {
-  assert_aborts(destroy_early);
-  assert_aborts(destroy_file);
-  assert_aborts(destroy_arena);
-  assert_aborts(destroy_while_closing);
-  assert_aborts(destroy_opening_file);
-  assert_aborts(await_a_task_twice);
-  assert_aborts(await_an_operation_twice);
+  assert_aborts(destroy_early, "an operation was destroyed");
+  assert_aborts(destroy_file, "a file was destroyed");
+  assert_aborts(destroy_arena, "an arena was destroyed");
+  assert_aborts(destroy_while_closing, "awaits the close of an engine");
+  assert_aborts(destroy_opening_file, "a file was destroyed");
+  assert_aborts(await_a_task_twice, "a task was awaited twice");
+  assert_aborts(await_an_operation_twice, "awaited by two");
 }
 
 int main(int argc, char** argv) {
