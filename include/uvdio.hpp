@@ -292,23 +292,19 @@ struct range {
 
 namespace detail {
 
-/* What all operations have: a request, and who waits for its end. */
-class request {
+/* What all that is awaited has: who waits for its end, and how it ended. */
+class awaited {
  public:
-  request() noexcept = default;
-  request(const request&) = delete;
-  request& operator=(const request&) = delete;
-  ~request() {
+  awaited() noexcept = default;
+  awaited(const awaited&) = delete;
+  awaited& operator=(const awaited&) = delete;
+  ~awaited() {
     if (is_pending_) {
       die("an operation was destroyed before its end: cancel it, and wait");
     }
   }
   bool await_ready() const noexcept {
     return false;
-  }
-  /** As uvdio_cancel(): of an operation that is awaited. Await it all the same. */
-  std::error_code cancel() noexcept {
-    return to_error(uvdio_cancel(&req_));
   }
 
  protected:
@@ -319,9 +315,8 @@ class request {
       die("an operation was awaited by two");
     }
     waiter_ = waiter;
-    req_.data = this;
     is_pending_ = true;
-    int error = call(&req_);
+    int error = call();
     if (error != 0) {
       is_pending_ = false;
       result_ = error;
@@ -333,16 +328,35 @@ class request {
     result_ = result;
     waiter_.resume();
   }
-  static void on_end(uvdio_req_t* req, std::int64_t result) {
-    static_cast<request*>(req->data)->end(result);
-  }
 
-  uvdio_req_t req_{};
   std::int64_t result_ = 0;
 
  private:
   std::coroutine_handle<> waiter_;
   bool is_pending_ = false;
+};
+
+/* What all operations have: a request. */
+class request : public awaited {
+ public:
+  /** As uvdio_cancel(): of an operation that is awaited. Await it all the same. */
+  std::error_code cancel() noexcept {
+    return to_error(uvdio_cancel(&req_));
+  }
+
+ protected:
+  template <class Call>
+  bool begin(std::coroutine_handle<> waiter, Call&& call) noexcept {
+    return awaited::begin(waiter, [this, &call]() {
+      req_.data = this;
+      return call(&req_);
+    });
+  }
+  static void on_end(uvdio_req_t* req, std::int64_t result) {
+    static_cast<request*>(req->data)->end(result);
+  }
+
+  uvdio_req_t req_{};
 };
 
 /* An operation without a buffer: `call(req, cb)` submits it. */
@@ -432,43 +446,28 @@ class engine {
   }
 
   /** The end of the engine: awaited, an error or none. As uvdio_engine_close(). */
-  class [[nodiscard]] closing {
+  class [[nodiscard]] closing : public detail::awaited {
    public:
     /** Of this engine, which is none from the await on. */
     explicit closing(engine& owner) noexcept : owner_(owner) {}
-    closing(const closing&) = delete;
-    closing& operator=(const closing&) = delete;
-    ~closing() {
-      if (is_pending_) {
-        detail::die("a coroutine was destroyed that awaits the close of an engine");
-      }
-    }
-    bool await_ready() const noexcept {
-      return false;
-    }
     bool await_suspend(std::coroutine_handle<> waiter) noexcept {
-      waiter_ = waiter;
-      error_ = uvdio_engine_close(owner_.engine_, on_closed);
-      if (error_ == 0) {
-        is_pending_ = true;
-        uvdio_engine_set_data(std::exchange(owner_.engine_, nullptr), this);
-      }
-      return error_ == 0;
+      return begin(waiter, [this]() {
+        int error = uvdio_engine_close(owner_.engine_, on_closed);
+        if (error == 0) {
+          uvdio_engine_set_data(std::exchange(owner_.engine_, nullptr), this);
+        }
+        return error;
+      });
     }
     std::error_code await_resume() const noexcept {
-      return to_error(error_);
+      return to_error(result_);
     }
 
    private:
     static void on_closed(uvdio_engine_t* raw) {
-      auto* self = static_cast<closing*>(uvdio_engine_data(raw));
-      self->is_pending_ = false;
-      self->waiter_.resume();
+      static_cast<closing*>(uvdio_engine_data(raw))->end(0);
     }
     engine& owner_;
-    std::coroutine_handle<> waiter_;
-    int error_ = 0;
-    bool is_pending_ = false;
   };
   /** Closes the engine, and waits. It takes the engine's data (uvdio_engine_set_data()). */
   closing close() noexcept {

@@ -370,14 +370,24 @@ static void await_an_operation_twice() {
   (void)wait.await_suspend(std::noop_coroutine());
 }
 
+/* The same of an engine's end, which comes. */
+static void await_a_close_twice() {
+  world here;
+  auto close = here.engine.close();
+  (void)close.await_suspend(std::noop_coroutine());
+  (void)close.await_suspend(std::noop_coroutine());
+  uv_run(&here.loop, UV_RUN_DEFAULT);
+}
+
 static void memory_in_use_is_not_freed(void**) {
   assert_aborts(destroy_early, "an operation was destroyed");
   assert_aborts(destroy_file, "a file was destroyed");
   assert_aborts(destroy_arena, "an arena was destroyed");
-  assert_aborts(destroy_while_closing, "awaits the close of an engine");
+  assert_aborts(destroy_while_closing, "an operation was destroyed");
   assert_aborts(destroy_opening_file, "a file was destroyed");
   assert_aborts(await_a_task_twice, "a task was awaited twice");
   assert_aborts(await_an_operation_twice, "awaited by two");
+  assert_aborts(await_a_close_twice, "awaited by two");
 }
 
 int main(int argc, char** argv) {
