@@ -43,6 +43,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -186,11 +187,12 @@ namespace detail {
   std::abort();
 }
 
-inline result<std::uint64_t> to_result(std::int64_t code) noexcept {
+template <class Number>
+result<Number> to_result(std::int64_t code) noexcept {
   if (code < 0) {
     return failure(to_error(code));
   }
-  return static_cast<std::uint64_t>(code);
+  return static_cast<Number>(code);
 }
 
 }  // namespace detail
@@ -392,7 +394,7 @@ class [[nodiscard]] question : public detail::plain<Call> {
   using detail::plain<Call>::plain;
   /** The number. */
   result<std::uint64_t> await_resume() const noexcept {
-    return detail::to_result(this->result_);
+    return detail::to_result<std::uint64_t>(this->result_);
   }
 };
 
@@ -414,35 +416,22 @@ question<Call> ask(Call submit) noexcept {
   return question<Call>(std::move(submit));
 }
 
-/** An engine (uvdio_engine_t) of a loop. */
+/** An engine (uvdio_engine_t) of a loop. Moving it leaves none. Its destructor begins to close it
+ * (uvdio_engine_close()); the loop has to go on until it has ended. */
 class engine {
  public:
   /** None. */
   engine() noexcept = default;
-  /** Takes it over; the other one has none. */
-  engine(engine&& other) noexcept : engine_(std::exchange(other.engine_, nullptr)) {}
-  /** Takes it over, after the end of its own. */
-  engine& operator=(engine&& other) noexcept {
-    if (this != &other) {
-      close_unheard();
-      engine_ = std::exchange(other.engine_, nullptr);
-    }
-    return *this;
-  }
-  /** Begins to close it (uvdio_engine_close()); the loop has to go on until it has ended. */
-  ~engine() {
-    close_unheard();
-  }
 
   /** As uvdio_engine_create(). */
   static result<engine> create(uv_loop_t* loop,
                                const uvdio_engine_options_t& options = {}) noexcept {
-    engine made;
-    int error = uvdio_engine_create(&made.engine_, loop, &options);
+    uvdio_engine_t* made = nullptr;
+    int error = uvdio_engine_create(&made, loop, &options);
     if (error != 0) {
       return failure(to_error(error));
     }
-    return made;
+    return engine(made);
   }
 
   /** The end of the engine: awaited, an error or none. As uvdio_engine_close(). */
@@ -452,9 +441,9 @@ class engine {
     explicit closing(engine& owner) noexcept : owner_(owner) {}
     bool await_suspend(std::coroutine_handle<> waiter) noexcept {
       return begin(waiter, [this]() {
-        int error = uvdio_engine_close(owner_.engine_, on_closed);
+        int error = uvdio_engine_close(owner_.raw(), on_closed);
         if (error == 0) {
-          uvdio_engine_set_data(std::exchange(owner_.engine_, nullptr), this);
+          uvdio_engine_set_data(owner_.engine_.release(), this);
         }
         return error;
       });
@@ -476,55 +465,44 @@ class engine {
 
   /** The engine for calls of uvdio.h; null: none. */
   uvdio_engine_t* raw() const noexcept {
-    return engine_;
+    return engine_.get();
   }
   /** "ring", "aio", "pool", ... */
   const char* backend() const noexcept {
-    return uvdio_engine_backend(engine_);
+    return uvdio_engine_backend(raw());
   }
 
  private:
-  void close_unheard() noexcept {
-    uvdio_engine_t* raw = std::exchange(engine_, nullptr);
-    if (raw != nullptr && uvdio_engine_close(raw, nullptr) != 0) {
-      detail::die("an engine was destroyed that can't be closed: this is not the loop's thread");
+  struct closer {
+    void operator()(uvdio_engine_t* raw) const noexcept {
+      if (uvdio_engine_close(raw, nullptr) != 0) {
+        detail::die("an engine was destroyed that can't be closed: this is not the loop's thread");
+      }
     }
-  }
-  uvdio_engine_t* engine_ = nullptr;
+  };
+  explicit engine(uvdio_engine_t* made) noexcept : engine_(made) {}
+  std::unique_ptr<uvdio_engine_t, closer> engine_;
 };
 
-/** An arena (uvdio_arena_t). It outlives its frames. */
+/** An arena (uvdio_arena_t). It outlives its frames. Moving it leaves none. */
 class arena {
  public:
   /** None. */
   arena() noexcept = default;
-  /** Takes it over; the other one has none. */
-  arena(arena&& other) noexcept : arena_(std::exchange(other.arena_, nullptr)) {}
-  /** Takes it over, after the end of its own. */
-  arena& operator=(arena&& other) noexcept {
-    if (this != &other) {
-      destroy();
-      arena_ = std::exchange(other.arena_, nullptr);
-    }
-    return *this;
-  }
-  ~arena() {
-    destroy();
-  }
 
   /** As uvdio_arena_create(). */
   static result<arena> create(const uvdio_arena_options_t& options) noexcept {
-    arena made;
-    int error = uvdio_arena_create(&made.arena_, &options);
+    uvdio_arena_t* made = nullptr;
+    int error = uvdio_arena_create(&made, &options);
     if (error != 0) {
       return failure(to_error(error));
     }
-    return made;
+    return arena(made);
   }
   /** A frame, or UV_ENOBUFS: as uvdio_arena_acquire(). */
   result<buffer> acquire() noexcept {
     uvdio_buf_t frame{};
-    int error = uvdio_arena_acquire(arena_, &frame);
+    int error = uvdio_arena_acquire(raw(), &frame);
     if (error != 0) {
       return failure(to_error(error));
     }
@@ -555,22 +533,24 @@ class arena {
   };
   /** Waits until a frame is free, first come first served. */
   waiting wait(engine& on) noexcept {
-    return waiting(on, arena_);
+    return waiting(on, raw());
   }
 
   /** The arena for calls of uvdio.h; null: none. */
   uvdio_arena_t* raw() const noexcept {
-    return arena_;
+    return arena_.get();
   }
 
  private:
-  void destroy() noexcept {
-    uvdio_arena_t* raw = std::exchange(arena_, nullptr);
-    if (raw != nullptr && uvdio_arena_destroy(raw, nullptr) != 0) {
-      detail::die("an arena was destroyed before its frames were released");
+  struct destroyer {
+    void operator()(uvdio_arena_t* raw) const noexcept {
+      if (uvdio_arena_destroy(raw, nullptr) != 0) {
+        detail::die("an arena was destroyed before its frames were released");
+      }
     }
-  }
-  uvdio_arena_t* arena_ = nullptr;
+  };
+  explicit arena(uvdio_arena_t* made) noexcept : arena_(made) {}
+  std::unique_ptr<uvdio_arena_t, destroyer> arena_;
 };
 
 /** A file (uvdio_file_t). It stays where it is; what may move has it by a std::unique_ptr. */
@@ -603,10 +583,7 @@ class file {
 
    protected:
     result<std::size_t> bytes() const noexcept {
-      if (result_ < 0) {
-        return failure(to_error(result_));
-      }
-      return static_cast<std::size_t>(result_);
+      return detail::to_result<std::size_t>(result_);
     }
     static void on_moved(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
       auto* self = static_cast<moving*>(static_cast<detail::request*>(req->data));
