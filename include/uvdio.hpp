@@ -27,7 +27,9 @@
  *
  * Lifetimes. A coroutine must not be destroyed while it awaits an operation, nor a file while it
  * has requests: the kernel writes to their memory. Both end the program (std::abort()) with a
- * message; cancel first, and wait. An engine outlives its files, and an arena its frames.
+ * message; cancel first, and wait. An engine outlives its files, and an arena its frames. What
+ * can't be ended where it is destroyed ends the program as well: an open file or a busy engine on
+ * another thread than the loop's, a file in a forked child that has not closed its engine's copy.
  *
  * Threads. As in uvdio.h: a coroutine goes on in the operation's callback, on the loop's thread.
  *
@@ -476,7 +478,9 @@ class engine {
   struct closer {
     void operator()(uvdio_engine_t* raw) const noexcept {
       if (uvdio_engine_close(raw, nullptr) != 0) {
-        detail::die("an engine was destroyed that can't be closed: this is not the loop's thread");
+        detail::die(
+            "an engine was destroyed that can't be closed: it is closing already, or this is not "
+            "the loop's thread");
       }
     }
   };
@@ -560,8 +564,8 @@ class file {
   file() noexcept = default;
   file(const file&) = delete;
   file& operator=(const file&) = delete;
-  /** Closes a file that is open, and waits for that (the synchronous form of uvdio_close()); its
-   * error is lost. Await close() to learn it. */
+  /** Closes a file that is open, and waits for that (the synchronous form of uvdio_close()); an
+   * error of the system is lost. Await close() to learn it. */
   ~file() {
     uvdio_req_t req{};
     if (uvdio_close(&file_, &req, nullptr) != 0 && is_in_use()) {

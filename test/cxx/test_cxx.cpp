@@ -284,18 +284,19 @@ static void destroy_early() {
   wait.reset();
 }
 
+static void open_now(uvdio::engine& engine, uvdio::file& file) {
+  uvdio_req_t req{};
+  assert_int_equal(
+      uvdio_open(engine.raw(), file.raw(), &req, path, UVDIO_OPEN_CREATE, 0600, nullptr), 0);
+}
+
 /* A file goes, and its close is pending. */
 static void destroy_file() {
   world here;
   uvdio_req_t req{};
-  uvdio_req_t closing{};
   uvdio::file file;
-  int error =
-      uvdio_open(here.engine.raw(), file.raw(), &req, path, UVDIO_OPEN_CREATE, 0600, nullptr);
-  if (error == 0) {
-    error = uvdio_close(file.raw(), &closing, [](uvdio_req_t*, std::int64_t) {});
-  }
-  if (error != 0) {
+  open_now(here.engine, file);
+  if (uvdio_close(file.raw(), &req, [](uvdio_req_t*, std::int64_t) {}) != 0) {
     _exit(1);
   }
 }
@@ -379,6 +380,46 @@ static void await_a_close_twice() {
   uv_run(&here.loop, UV_RUN_DEFAULT);
 }
 
+/* An engine goes whose close was begun by uvdio.h. */
+static void destroy_closing_engine() {
+  world here;
+  if (uvdio_engine_close(here.engine.raw(), nullptr) == 0) {
+    here.engine = uvdio::engine();
+  }
+}
+
+/* A file goes in a forked child, whose copy of the engine has it. */
+static void destroy_file_in_a_child() {
+  world here;
+  uvdio::file file;
+  int status = 0;
+  open_now(here.engine, file);
+  pid_t child = fork();
+  if (child != 0) {
+    bool has_aborted = waitpid(child, &status, 0) == child && WIFSIGNALED(status);
+    has_aborted ? std::abort() : _exit(1);
+  }
+}
+
+static void a_child_closes_its_engine_before_files_go(void**) {
+  world here;
+  uvdio::file file;
+  int status = 0;
+  open_now(here.engine, file);
+  pid_t child = fork();
+  if (child == 0) {
+    if (uv_loop_fork(&here.loop) != 0) {
+      _exit(1);
+    }
+    here.engine = uvdio::engine();
+    uv_run(&here.loop, UV_RUN_DEFAULT);
+    file.~file();
+    _exit(0);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+}
+
 static void memory_in_use_is_not_freed(void**) {
   assert_aborts(destroy_early, "an operation was destroyed");
   assert_aborts(destroy_file, "a file was destroyed");
@@ -388,6 +429,8 @@ static void memory_in_use_is_not_freed(void**) {
   assert_aborts(await_a_task_twice, "a task was awaited twice");
   assert_aborts(await_an_operation_twice, "awaited by two");
   assert_aborts(await_a_close_twice, "awaited by two");
+  assert_aborts(destroy_closing_engine, "it is closing already");
+  assert_aborts(destroy_file_in_a_child, "a file was destroyed");
 }
 
 int main(int argc, char** argv) {
@@ -408,6 +451,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(every_operation_can_be_awaited),
       cmocka_unit_test(buffers_have_one_owner),
       cmocka_unit_test(memory_in_use_is_not_freed),
+      cmocka_unit_test(a_child_closes_its_engine_before_files_go),
   };
   char reason[256];
   (void)std::snprintf(path, sizeof(path), "cxx.%ld", static_cast<long>(getpid()));
