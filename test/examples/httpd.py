@@ -730,7 +730,8 @@ if __name__ == "__main__":
     program = os.path.abspath(sys.argv[1])
     backend = sys.argv[3] if len(sys.argv) == 4 else "auto"
     os.makedirs(sys.argv[2], exist_ok=True)
-    scratch = tempfile.mkdtemp(prefix="uvdio-httpd.", dir=sys.argv[2])
+    # absolute, because links lead there
+    scratch = tempfile.mkdtemp(prefix="uvdio-httpd.", dir=os.path.abspath(sys.argv[2]))
     root = os.path.join(scratch, "root")
     os.mkdir(root)
     servers = []
