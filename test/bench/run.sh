@@ -18,6 +18,17 @@ mkdir e
 ring_absent=$("$uvdio" probe d 2>"$err" | sed -n 's/^  ring  *not available  *//p')
 [ -n "$ring_absent" ] && echo "SKIP: ring: $ring_absent"
 
+# refuses SUBCOMMAND OPTIONS...: each of these words is wrong usage, which names its first option.
+refuses() {
+  subcommand=$1
+  shift
+  for wrong; do
+    # shellcheck disable=SC2086 # several words
+    run 2 "$subcommand $wrong" "$subcommand" $wrong d
+    warns "... is named" "^uvdio-bench $subcommand: ${wrong%% *} "
+  done
+}
+
 # --------------------------------------------------------------------------------------------
 # general
 
@@ -40,14 +51,11 @@ says "... begins with the usage" '^usage: uvdio-bench compare '
 for target in ring ring-plain aio pool limit uv-4 uv-32 fio-uring fio-libaio qemu-img; do
   says "... tells of the target $target" "^  \* $target "
 done
-for wrong in "--operation frobnicate" "--operation write" "--target frobnicate" "--target ring," \
-  "--depth 0" "--depth 4097" "--depth 1,x" "--block 1000" "--block 0" "--block 4K,513" \
-  "--block 128M" "--size 0" "--size 1M --block 4K,2M" "--files 0" "--files x" "--loops 0" \
-  "--loops 65" "--rounds 0" "--rounds 101" "--seconds 0" "--seed x" "--size 4K --files 2"; do
-  # shellcheck disable=SC2086 # several words
-  run 2 "compare $wrong" compare $wrong d
-  warns "... is named" "^uvdio-bench compare: ${wrong%% *} "
-done
+refuses compare "--operation frobnicate" "--operation write" "--target frobnicate" \
+  "--target ring," "--depth 0" "--depth 4097" "--depth 1,x" "--block 1000" "--block 0" \
+  "--block 4K,513" "--block 128M" "--size 0" "--size 1M --block 4K,2M" "--files 0" "--files x" \
+  "--loops 0" "--loops 65" "--rounds 0" "--rounds 101" "--seconds 0" "--seed x" \
+  "--size 4K --files 2"
 run 2 "compare with an unknown option" compare --frobnicate d
 run 2 "compare with an option of uvdio bench" compare --backend ring d
 run 2 "compare with two directories" compare d e
@@ -179,13 +187,9 @@ says "... begins with the usage" '^usage: uvdio-bench copy '
 run 1 "copy with a --uvdio that is not there" copy --uvdio missing d
 warns "... says so, and what to do" \
   '^uvdio-bench copy: cannot run missing: .* Name the command by --uvdio\.$'
-for wrong in "--block 1000" "--block 0" "--block 4K," "--block 128M" "--size 0" "--size 1000" \
+refuses copy "--block 1000" "--block 0" "--block 4K," "--block 128M" "--size 0" "--size 1000" \
   "--size 96K --block 64K" "--rounds 0" "--rounds 101" "--seed x" \
-  "--block 4K,4K,4K,4K,4K,4K,4K,4K,4K"; do
-  # shellcheck disable=SC2086 # several words
-  run 2 "copy $wrong" copy $wrong d
-  warns "... is named" "^uvdio-bench copy: ${wrong%% *} "
-done
+  "--block 4K,4K,4K,4K,4K,4K,4K,4K,4K"
 run 2 "copy with an unknown option" copy --frobnicate d
 run 2 "copy with two directories" copy d e
 run 2 "copy in a file" copy file
@@ -247,12 +251,8 @@ check "... and leaves nothing behind" directory_empty d
 
 run 0 "appends --help" appends --help
 says "... begins with the usage" '^usage: uvdio-bench appends '
-for wrong in "--block 1000" "--depth 0" "--depth 1025" "--appends 0" "--rounds 0" \
-  "--backend frobnicate" "--backend memory"; do
-  # shellcheck disable=SC2086 # several words
-  run 2 "appends $wrong" appends $wrong d
-  warns "... is named" "^uvdio-bench appends: ${wrong%% *} "
-done
+refuses appends "--block 1000" "--depth 0" "--depth 1025" "--appends 0" "--rounds 0" \
+  "--backend frobnicate" "--backend memory"
 run 2 "appends with an unknown option" appends --frobnicate d
 run 2 "appends with two directories" appends d e
 run 1 "appends in a directory that is not there" appends missing
@@ -269,12 +269,8 @@ done
 
 run 0 "streams --help" streams --help
 says "... begins with the usage" '^usage: uvdio-bench streams '
-for wrong in "--block 1000" "--block 2M" "--size 0" "--size 1500K" "--rounds 0" \
-  "--backend frobnicate" "--backend memory"; do
-  # shellcheck disable=SC2086 # several words
-  run 2 "streams $wrong" streams $wrong d
-  warns "... is named" "^uvdio-bench streams: ${wrong%% *} "
-done
+refuses streams "--block 1000" "--block 2M" "--size 0" "--size 1500K" "--rounds 0" \
+  "--backend frobnicate" "--backend memory"
 run 2 "streams with an unknown option" streams --frobnicate d
 run 2 "streams with two directories" streams d e
 run 1 "streams in a directory that is not there" streams missing
@@ -291,12 +287,8 @@ done
 
 run 0 "classes --help" classes --help
 says "... begins with the usage" '^usage: uvdio-bench classes '
-for wrong in "--block 1000" "--depth 0" "--depth 1025" "--rounds 0" "--seconds 0" "--size 1M" \
-  "--backend frobnicate" "--backend memory"; do
-  # shellcheck disable=SC2086 # several words
-  run 2 "classes $wrong" classes $wrong d
-  warns "... is named" "^uvdio-bench classes: ${wrong%% *} "
-done
+refuses classes "--block 1000" "--depth 0" "--depth 1025" "--rounds 0" "--seconds 0" "--size 1M" \
+  "--backend frobnicate" "--backend memory"
 run 2 "classes with an unknown option" classes --frobnicate d
 run 2 "classes with two directories" classes d e
 run 1 "classes in a directory that is not there" classes missing
@@ -317,14 +309,10 @@ rm -rf picture model
 
 run 0 "log --help" log --help
 says "... begins with the usage" '^usage: uvdio-bench log '
-for wrong in "--clients 0" "--clients 4097" "--clients 1," "--clients x" \
+refuses log "--clients 0" "--clients 4097" "--clients 1," "--clients x" \
   "--clients 1,2,3,4,5,6,7,8,9" "--record 0" "--record 2M" "--record 1,2,3,4,5,6,7,8,9" \
   "--method frobnicate" "--method log," "--segment 1000" "--segment 32K" "--rounds 0" \
-  "--rounds 101" "--seconds 0" "--backend frobnicate" "--backend memory"; do
-  # shellcheck disable=SC2086 # several words
-  run 2 "log $wrong" log $wrong d
-  warns "... is named" "^uvdio-bench log: ${wrong%% *} "
-done
+  "--rounds 101" "--seconds 0" "--backend frobnicate" "--backend memory"
 run 2 "log with an unknown option" log --frobnicate d
 run 2 "log with two directories" log d e
 run 1 "log in a directory that is not there" log missing
@@ -369,12 +357,8 @@ rm -rf commits
 
 run 0 "scaling --help" scaling --help
 says "... begins with the usage" '^usage: uvdio-bench scaling '
-for wrong in "--series frobnicate" "--series files," "--rounds 0" "--rounds 101" "--reads 0" \
-  "--reads x"; do
-  # shellcheck disable=SC2086 # several words
-  run 2 "scaling $wrong" scaling $wrong d
-  warns "... is named" "^uvdio-bench scaling: ${wrong%% *} "
-done
+refuses scaling "--series frobnicate" "--series files," "--rounds 0" "--rounds 101" "--reads 0" \
+  "--reads x"
 run 2 "scaling with an unknown option" scaling --frobnicate d
 run 2 "scaling with two directories" scaling d e
 run 2 "scaling-run without its parameters" scaling-run
@@ -400,15 +384,11 @@ fi
 
 run 0 "server --help" server --help
 says "... begins with the usage" '^usage: uvdio-bench server '
-for wrong in "--connections 0" "--connections 513" "--messages 0" "--messages x" "--rate 0" \
+refuses server "--connections 0" "--connections 513" "--messages 0" "--messages x" "--rate 0" \
   "--rate x" "--operation frobnicate" "--depth 0" "--depth 4097" "--block 1000" "--block 128M" \
   "--size 0" "--callbacks 0" "--busy-poll 1001" "--threads 0" "--threads 1025" "--work frobnicate" \
   "--work none" "--work-ms 0" "--rounds 0" "--rounds 101" "--seconds 0" "--seconds 0.001" \
-  "--seed x" "--size 4K --block 8K"; do
-  # shellcheck disable=SC2086 # several words
-  run 2 "server $wrong" server $wrong d
-  warns "... is named" "^uvdio-bench server: ${wrong%% *} "
-done
+  "--seed x" "--size 4K --block 8K"
 run 2 "server with an unknown option" server --frobnicate d
 run 2 "server with an option of uvdio bench" server --backend ring d
 run 2 "server with two directories" server d e
