@@ -64,14 +64,6 @@ static const char usage[] =
  * The files.
  */
 
-static int open_direct(const char* path) {
-  int flags = O_RDONLY | O_CLOEXEC;
-#ifdef O_DIRECT
-  flags |= O_DIRECT;
-#endif
-  return open(path, flags);
-}
-
 /* The index of the first byte of the destination that is wrong, or its size; or a negative code. */
 static int64_t check_bytes(const work_params_t* work, int file, char* memory) {
   for (uint64_t offset = 0; offset < work->file_size; offset += CHUNK) {
@@ -91,7 +83,7 @@ static int64_t check_bytes(const work_params_t* work, int file, char* memory) {
 static int destination_is_right(const copy_bench_t* bench) {
   void* memory = NULL;
   struct stat status;
-  int file = open_direct(bench->destination);
+  int file = work_open_direct(bench->destination, O_RDONLY);
   int64_t right = -1;
   if (file >= 0 && fstat(file, &status) == 0 && (uint64_t)status.st_size == bench->work.file_size &&
       posix_memalign(&memory, UVDIO_ALIGNMENT, CHUNK) == 0) {

@@ -43,16 +43,12 @@ int work_writes(work_kind_t kind) {
   return kind != WORK_RANDOM_READ && kind != WORK_SEQUENTIAL_READ;
 }
 
-int work_open(const work_params_t* params, unsigned number) {
-  char path[4096];
-  int flags = O_CLOEXEC | (work_writes(params->kind) ? O_RDWR : O_RDONLY) |
-              (params->kind == WORK_DURABLE_WRITE ? O_DSYNC : 0);
+int work_open_direct(const char* path, int flags) {
+  uv_fs_t req;
 #ifdef O_DIRECT
   flags |= O_DIRECT;
 #endif
-  uv_fs_t req;
-  work_path(params, number, path, sizeof path);
-  int file = uv_fs_open(NULL, &req, path, flags, 0, NULL);
+  int file = uv_fs_open(NULL, &req, path, flags | O_CLOEXEC, 0, NULL);
   uv_fs_req_cleanup(&req);
 #ifdef F_NOCACHE
   if (file >= 0) {
@@ -60,6 +56,14 @@ int work_open(const work_params_t* params, unsigned number) {
   }
 #endif
   return file;
+}
+
+int work_open(const work_params_t* params, unsigned number) {
+  char path[4096];
+  int flags = (work_writes(params->kind) ? O_RDWR : O_RDONLY) |
+              (params->kind == WORK_DURABLE_WRITE ? O_DSYNC : 0);
+  work_path(params, number, path, sizeof path);
+  return work_open_direct(path, flags);
 }
 
 void* work_memory(const work_params_t* params) {

@@ -62,7 +62,11 @@ static inline int work_is_random(work_kind_t kind) {
   return kind == WORK_RANDOM_READ || kind == WORK_RANDOM_WRITE || kind == WORK_MIXED;
 }
 
-/* Opens one of the files past the page cache. Returns a descriptor, or a negative code. */
+/* Opens a file past the page cache, with the flags of open(2). Returns a descriptor, or a negative
+ * code. */
+int work_open_direct(const char* path, int flags);
+
+/* Opens one of the files in this way. */
 int work_open(const work_params_t* params, unsigned number);
 
 /* Memory for `depth` buffers in a row, written to once, so that page faults belong to nobody's

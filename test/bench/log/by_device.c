@@ -42,7 +42,7 @@ int commits_by_device(commits_t* commits) {
   }
   memset(bytes, 'u', size);
   commits->failed = "open a file in";
-  int file = commits_open_file(commits, "file", 1, 1);
+  int file = commits_open_direct(commits, "file");
   int error = file < 0 ? file : 0;
   if (error == 0) {
     commits->failed = "write to";

@@ -186,7 +186,7 @@ static int open_segments(run_t* run) {
   for (unsigned i = 0; i < SEGMENTS && error == 0; i++) {
     char name[16];
     name_segment(i, name);
-    run->files[i] = commits_open_file(run->commits, name, 1, 1);
+    run->files[i] = commits_open_direct(run->commits, name);
     error = run->files[i] < 0 ? run->files[i] : 0;
   }
   return error;

@@ -4,6 +4,7 @@
  * written through already, as bytes behind each other.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -40,10 +41,12 @@ int commits_prepare_threads(commits_t* commits) {
 }
 
 int commits_by_threads(commits_t* commits) {
+  char path[4096];
+  commits_path(commits, "log", path, sizeof path);
   commits->failed = "open a file in";
-  log_t log = {.file = commits_open_file(commits, "log", 0, 0)};
+  log_t log = {.file = open(path, O_RDWR | O_CLOEXEC)};
   if (log.file < 0) {
-    return log.file;
+    return uv_translate_sys_error(errno);
   }
   int error = group_run(commits, write_group, &log);
   (void)close(log.file);

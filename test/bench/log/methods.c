@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "harness/work.h"
+
 #define PATH_SIZE 4096
 #define PIECE ((size_t)1 << 20)
 
@@ -72,18 +74,8 @@ int commits_make_file(const commits_t* commits, const char* name, uint64_t size)
   return error;
 }
 
-int commits_open_file(const commits_t* commits, const char* name, int is_direct, int is_durable) {
+int commits_open_direct(const commits_t* commits, const char* name) {
   char path[PATH_SIZE];
-  int flags = O_RDWR | O_CLOEXEC | (is_durable ? O_DSYNC : 0);
-#ifdef O_DIRECT
-  flags |= is_direct ? O_DIRECT : 0;
-#endif
   commits_path(commits, name, path, sizeof path);
-  int file = open(path, flags);
-#ifdef F_NOCACHE
-  if (file >= 0 && is_direct) {
-    (void)fcntl(file, F_NOCACHE, 1);
-  }
-#endif
-  return file >= 0 ? file : uv_translate_sys_error(errno);
+  return work_open_direct(path, O_RDWR | O_DSYNC);
 }

@@ -37,9 +37,8 @@ void commits_path(const commits_t* commits, const char* name, char* path, size_t
 /* Makes a file of which every block is written. Returns 0 or a code. */
 int commits_make_file(const commits_t* commits, const char* name, uint64_t size);
 
-/* Opens it for writing past the page cache (`is_direct`), each write durable (`is_durable`).
- * Returns a descriptor or a negative code. */
-int commits_open_file(const commits_t* commits, const char* name, int is_direct, int is_durable);
+/* Opens it for durable writes past the page cache. Returns a descriptor or a negative code. */
+int commits_open_direct(const commits_t* commits, const char* name);
 
 /* Each returns 0 or a code. */
 int commits_prepare_uvdio(commits_t* commits);
