@@ -99,7 +99,6 @@ static void begin(client_t* client);
 static void cut_behind(run_t* run, uint64_t lsn) {
   uint64_t segment = lsn / run->segment_size;
   if (segment != run->segment) {
-    run->commits->rolls += run->segment != 0;
     run->segment = segment;
     note(run, uvdio_log_cut(run->log, lsn));
   }
@@ -154,6 +153,7 @@ static void measure(run_t* run) {
   commits_end(run->commits);
   (void)uvdio_log_stats(run->log, &after);
   run->commits->flushes = after.flushes - before.flushes;
+  run->commits->rolls = after.last_segment - before.last_segment;
 }
 
 int commits_by_uvdio(commits_t* commits) {
