@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/format.h"
 #include "cli/options.h"
 #include "cli/path.h"
 #include "cli/report.h"

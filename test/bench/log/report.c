@@ -195,13 +195,7 @@ static const char* const colours[COMMITS_METHODS] = {
     [COMMITS_SEGMENTS] = "#E69F00", [COMMITS_THREADS] = "#D55E00", [COMMITS_SQLITE] = "#009E73",
     [COMMITS_DEVICE] = "#000000"};
 
-static void name_chart(const commits_bench_t* bench, size_t record, char name[32]) {
-  snprintf(name, 32, "log-%zu", bench->records[record]);
-}
-
-static int write_data(const commits_bench_t* bench, size_t record) {
-  char name[32];
-  name_chart(bench, record, name);
+static int write_data(const commits_bench_t* bench, size_t record, const char* name) {
   FILE* file = plot_create(bench->plot, name, ".dat");
   if (file == NULL) {
     return CLI_FAILED;
@@ -233,9 +227,7 @@ static void write_curves(const commits_bench_t* bench, FILE* file, const char* n
   fprintf(file, "\n");
 }
 
-static int write_script(const commits_bench_t* bench, size_t record) {
-  char name[32];
-  name_chart(bench, record, name);
+static int write_script(const commits_bench_t* bench, size_t record, const char* name) {
   FILE* file = plot_create(bench->plot, name, ".gnuplot");
   if (file == NULL) {
     return CLI_FAILED;
@@ -257,9 +249,9 @@ int commits_plot(const commits_bench_t* bench) {
   int code = plot_open(bench->plot, commits_json(bench), &with_gnuplot);
   for (size_t record = 0; record < bench->record_count && code == CLI_OK; record++) {
     char name[32];
-    name_chart(bench, record, name);
-    code = write_data(bench, record);
-    code = code == CLI_OK ? write_script(bench, record) : code;
+    snprintf(name, sizeof name, "log-%zu", bench->records[record]);
+    code = write_data(bench, record, name);
+    code = code == CLI_OK ? write_script(bench, record, name) : code;
     code = code == CLI_OK && with_gnuplot ? plot_draw(bench->plot, name) : code;
   }
   return code;
