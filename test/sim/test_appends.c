@@ -36,7 +36,6 @@ struct life {
 
 static char source[FILE_MAX];   /* what appends take their bytes from */
 static char expected[FILE_MAX]; /* the file's bytes, once all appends are there */
-static char found[FILE_MAX];
 static uint64_t acknowledged;
 static uint64_t cuts_made;
 
@@ -104,13 +103,9 @@ static void live(struct world* w, struct life* life, struct random* random) {
       break;
     }
     life->count++;
-    for (unsigned i = random_below(random, 4); i > 0; i--) {
-      (void)uv_run(&w->loop, UV_RUN_NOWAIT);
-    }
+    turn(w, random_below(random, 4));
   }
-  for (unsigned i = random_below(random, 60); i > 0; i--) {
-    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
-  }
+  turn(w, random_below(random, 60));
 }
 
 /* Where each append's bytes lie was settled when the first of them got a place. */
@@ -121,17 +116,6 @@ static void expect_pieces(const struct life* life) {
       assert_true(append->offset + append->length < FILE_MAX);
       memcpy(expected + append->offset, append->bytes_, append->length);
     }
-  }
-}
-
-static void check_file(struct world* w, uint64_t durable) {
-  int64_t size = uvdio_sim_size(w->sim, "file", 0);
-  assert_true(size >= (int64_t)durable);
-  assert_true(size <= (int64_t)FILE_MAX);
-  assert_int_equal(uvdio_sim_peek(w->sim, "file", 0, found, (size_t)size, 0), size);
-  assert_memory_equal(found, expected, (size_t)durable);
-  for (size_t i = (size_t)durable; i < (size_t)size; i++) {
-    assert_true(found[i] == 0 || found[i] == expected[i]);
   }
 }
 
@@ -151,7 +135,7 @@ static uint64_t end_life(struct world* w, struct life* life, struct random* rand
   assert_ok(uvdio_sim_power_cut(
       w->sim, random_below(random, 4) == 0 ? UVDIO_SIM_CUT_NOTHING : UVDIO_SIM_CUT_SEEDED));
   assert_ok(uvdio_sim_clear_rules(w->sim));
-  check_file(w, durable);
+  (void)assert_survives(w, expected, FILE_MAX, durable);
   bury(w);
   assert_int_equal(life->ended, life->count);
   assert_int_equal(life->out_of_order, 0);

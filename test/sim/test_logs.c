@@ -197,12 +197,6 @@ static void append_of(size_t length) {
   }
 }
 
-static void turn(struct world* w, unsigned times) {
-  for (; times > 0; times--) {
-    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
-  }
-}
-
 /*
  * The reader
  */

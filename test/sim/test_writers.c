@@ -31,7 +31,6 @@ struct life {
 };
 
 static char source[FILE_MAX]; /* the file's bytes: each life gives the same ones */
-static char found[FILE_MAX];
 static uint64_t synced;
 static uint64_t closed_durably;
 static uint64_t cuts_made;
@@ -133,12 +132,6 @@ static void sync_or_flush(struct life* life, struct random* random) {
   }
 }
 
-static void turn(struct world* w, unsigned times) {
-  for (; times > 0; times--) {
-    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
-  }
-}
-
 /* Returns whether the stream was closed. */
 static int live(struct world* w, struct life* life, uvdio_arena_t* arena, struct random* random) {
   for (unsigned i = random_below(random, STEPS); i > 0 && life->error == 0; i--) {
@@ -159,18 +152,6 @@ static int live(struct world* w, struct life* life, uvdio_arena_t* arena, struct
   return is_closed;
 }
 
-static void check_file(struct world* w, const struct life* life, uint64_t durable,
-                       int has_exact_size) {
-  int64_t size = uvdio_sim_size(w->sim, "file", 0);
-  assert_true(size >= (int64_t)durable && size <= (int64_t)FILE_MAX);
-  assert_true(!has_exact_size || size == (int64_t)life->end);
-  assert_int_equal(uvdio_sim_peek(w->sim, "file", 0, found, (size_t)size, 0), size);
-  assert_memory_equal(found, source, (size_t)durable);
-  for (size_t i = (size_t)durable; i < (size_t)size; i++) {
-    assert_true(found[i] == 0 || found[i] == source[i]);
-  }
-}
-
 static void add_fault(struct world* w, struct random* random) {
   static const uvdio_op_t ops[] = {UVDIO_OP_WRITE, UVDIO_OP_SYNC_DATA, UVDIO_OP_TRUNCATE};
   uvdio_fault_rule_t rule = rule_for(ops[random_below(random, 3)], UVDIO_FAULT_ERROR);
@@ -186,7 +167,8 @@ static uint64_t end_life(struct world* w, struct life* life, struct random* rand
   assert_ok(uvdio_sim_power_cut(
       w->sim, random_below(random, 4) == 0 ? UVDIO_SIM_CUT_NOTHING : UVDIO_SIM_CUT_SEEDED));
   assert_ok(uvdio_sim_clear_rules(w->sim));
-  check_file(w, life, durable, has_exact_size);
+  int64_t size = assert_survives(w, source, FILE_MAX, durable);
+  assert_true(!has_exact_size || size == (int64_t)life->end);
   bury(w);
   assert_int_equal(life->closed, is_closed);
   assert_int_equal(life->is_syncing + life->is_flushing, 0);

@@ -78,6 +78,12 @@ void run_world(struct world* w) {
   tracker_verdict(&w->tracker);
 }
 
+void turn(struct world* w, unsigned times) {
+  for (; times > 0; times--) {
+    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
+  }
+}
+
 void bury(struct world* w) {
   close_engine(w);
   tracker_verdict(&w->tracker);
@@ -130,6 +136,19 @@ int holds_zeros(const struct world* w, int on_disk, uint64_t offset, size_t size
   int same = bytes != NULL && is_zero(bytes, size);
   free(bytes);
   return same;
+}
+
+int64_t assert_survives(const struct world* w, const char* bytes, size_t most, uint64_t durable) {
+  int64_t size = uvdio_sim_size(w->sim, "file", 0);
+  assert_true(size >= (int64_t)durable && size <= (int64_t)most);
+  char* found = peek(w, 0, 0, (size_t)size);
+  assert_non_null(found);
+  assert_memory_equal(found, bytes, (size_t)durable);
+  for (size_t i = (size_t)durable; i < (size_t)size; i++) {
+    assert_true(found[i] == 0 || found[i] == bytes[i]);
+  }
+  free(found);
+  return size;
 }
 
 uvdio_sim_stats_t sim_stats(const struct world* w) {

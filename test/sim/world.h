@@ -35,6 +35,9 @@ void start(struct world* w);
 void open_file(struct world* w, const char* path, unsigned flags);
 void run_world(struct world* w);
 
+/* So many turns of the loop, without waiting. */
+void turn(struct world* w, unsigned times);
+
 /* Cuts the power, closes the dead engine, and starts a new one. */
 void cut(struct world* w, uvdio_sim_cut_t kind);
 void bury(struct world* w);
@@ -49,6 +52,10 @@ void sync_now(struct world* w);
 /* Whether the file holds the pattern there, as programs see it or on the disk; whether zeros. */
 int holds(const struct world* w, int on_disk, uint64_t offset, size_t size, unsigned seed);
 int holds_zeros(const struct world* w, int on_disk, uint64_t offset, size_t size);
+
+/* What a cut has left of the file, which would have been `bytes`, `most` of them: the first
+ * `durable` ones, and behind them zeros or more of them. Returns its size. */
+int64_t assert_survives(const struct world* w, const char* bytes, size_t most, uint64_t durable);
 
 uvdio_sim_stats_t sim_stats(const struct world* w);
 
