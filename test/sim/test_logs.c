@@ -197,6 +197,12 @@ static void append_of(size_t length) {
   }
 }
 
+static void append_durably(struct world* w, size_t length) {
+  append_of(length);
+  while (life.acknowledged < life.count && uv_run(&w->loop, UV_RUN_ONCE) != 0) {
+  }
+}
+
 /*
  * The reader
  */
@@ -318,6 +324,11 @@ static void live(struct world* w, struct random* random) {
   }
 }
 
+static void close_log(struct world* w) {
+  assert_ok(uvdio_log_close(life.log, NULL, NULL));
+  (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+}
+
 /* What a program that crashed has left in flight keeps its successor out, by the locks. */
 static void wait_for_the_dead(struct world* w) {
   uvdio_log_options_t options = {.segment_size = SEGMENT};
@@ -329,8 +340,7 @@ static void wait_for_the_dead(struct world* w) {
   if (life.status == 0) {
     check_replay();
   }
-  assert_ok(uvdio_log_close(life.log, NULL, NULL));
-  (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+  close_log(w);
   assert_true(uvdio_sim_settle(w->sim) >= 0);
 }
 
@@ -357,11 +367,24 @@ static void end_life(struct world* w, struct random* random) {
   }
 }
 
-static void make_directory(struct world* w) {
+/* A world with the directory of a log, of which nothing is known. */
+static struct world* make_world(const uvdio_sim_options_t* options) {
   uvdio_req_t req = {0};
+  void* inner = NULL;
+  memset(&life, 0, sizeof(life));
+  memset(&tail, 0, sizeof(tail));
+  assert_ok(world_make(&inner, options));
+  struct world* w = inner;
   start(w);
   assert_ok(uvdio_mkdir(w->engine, &req, "wal", 0700, NULL));
   assert_ok(uvdio_sync_directory(w->engine, &req, ".", NULL));
+  return w;
+}
+
+static void end_world(struct world* w) {
+  void* inner = w;
+  w->tracker.finished = w->tracker.accepted;
+  assert_ok(world_tear_down(&inner));
 }
 
 static void add_fault(struct world* w, struct random* random) {
@@ -375,15 +398,10 @@ static void add_fault(struct world* w, struct random* random) {
 static void run_world_of(uint64_t seed, int with_faults) {
   struct random random = {seed};
   uvdio_sim_options_t options = {.seed = seed, .landing_max = 1 + random_below(&random, 400)};
-  void* inner = NULL;
   int may_pack = seed % 2 == 0;
   options.sector_size = may_pack ? (uint32_t)PAGE : 0;
-  assert_ok(world_make(&inner, &options));
-  struct world* w = inner;
-  memset(&life, 0, sizeof(life));
-  memset(&tail, 0, sizeof(tail));
+  struct world* w = make_world(&options);
   tail.random = (struct random){seed + 77};
-  make_directory(w);
   for (unsigned i = 0; i < LIVES_PER_WORLD; i++) {
     uvdio_log_options_t how = random_options(&random, may_pack);
     open_log(w, &how);
@@ -400,8 +418,7 @@ static void run_world_of(uint64_t seed, int with_faults) {
     end_life(w, &random);
     assert_int_equal(life.wrong, 0);
   }
-  w->tracker.finished = w->tracker.accepted;
-  assert_ok(world_tear_down(&inner));
+  end_world(w);
 }
 
 static void acknowledged_records_survive_cuts(void** state) {
@@ -429,19 +446,13 @@ static void slow_closes_keep_nobody_out(void** state) {
   (void)state;
   slow.fault.kind = UVDIO_FAULT_DELAY;
   slow.fault.steps = 3000;
-  void* inner = NULL;
-  assert_ok(world_make(&inner, &options));
-  struct world* w = inner;
-  memset(&life, 0, sizeof(life));
-  make_directory(w);
+  struct world* w = make_world(&options);
   open_log(w, &how);
   (void)uv_run(&w->loop, UV_RUN_DEFAULT);
   add_rule(w, slow);
   for (unsigned i = 0; i < 60; i++) {
     life.used = 0;
-    append_of(20000 + random_below(&random, 5000));
-    while (life.acknowledged < life.count && uv_run(&w->loop, UV_RUN_ONCE) != 0) {
-    }
+    append_durably(w, 20000 + random_below(&random, 5000));
     assert_ok(life.error);
     assert_int_equal(life.acknowledged, life.count);
     assert_ok(uvdio_log_cut(life.log, life.records[life.acknowledged - 1].lsn));
@@ -449,10 +460,8 @@ static void slow_closes_keep_nobody_out(void** state) {
   uvdio_log_stats_t stats;
   assert_ok(uvdio_log_stats(life.log, &stats));
   assert_true(stats.segments_used_again > 5);
-  assert_ok(uvdio_log_close(life.log, NULL, NULL));
-  (void)uv_run(&w->loop, UV_RUN_DEFAULT);
-  w->tracker.finished = w->tracker.accepted;
-  assert_ok(world_tear_down(&inner));
+  close_log(w);
+  end_world(w);
 }
 
 /* The crash of a program, or a cut; and the next program has an engine. */
@@ -482,12 +491,7 @@ static void names_of_the_dead_are_made_durable(void** state) {
   crash.fault.cut = UVDIO_SIM_CUT_CRASH;
   for (uint64_t seed = 1; seed <= 60; seed++) {
     uvdio_sim_options_t options = {.seed = seed};
-    void* inner = NULL;
-    assert_ok(world_make(&inner, &options));
-    struct world* w = inner;
-    memset(&life, 0, sizeof(life));
-    memset(&tail, 0, sizeof(tail));
-    make_directory(w);
+    struct world* w = make_world(&options);
     open_and_check(w);
     add_rule(w, crash);
     while (sim_stats(w).crashes == 0) {
@@ -498,18 +502,14 @@ static void names_of_the_dead_are_made_durable(void** state) {
     open_and_check(w);
     uint64_t segment = 0;
     while (segment < 3) { /* which the first program was about to name */
-      append_of(15000);
-      while (life.acknowledged < life.count && uv_run(&w->loop, UV_RUN_ONCE) != 0) {
-      }
+      append_durably(w, 15000);
       segment = life.records[life.acknowledged - 1].lsn / SEGMENT;
     }
     assert_ok(uvdio_sim_power_cut(w->sim, UVDIO_SIM_CUT_NOTHING));
     end_program(w);
     open_and_check(w);
-    assert_ok(uvdio_log_close(life.log, NULL, NULL));
-    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
-    w->tracker.finished = w->tracker.accepted;
-    assert_ok(world_tear_down(&inner));
+    close_log(w);
+    end_world(w);
   }
 }
 
