@@ -36,7 +36,8 @@ static uint64_t life_of(const struct commits* commits, uint64_t number) {
   return life;
 }
 
-static size_t fill(uint64_t seed, uint64_t number, uint64_t life, char* bytes) {
+size_t commit_fill(const struct commits* commits, uint64_t seed, uint64_t number, char* bytes) {
+  uint64_t life = life_of(commits, number);
   struct random random = {random_mix(seed) ^ random_mix(number + (life << 40))};
   unsigned most = random_below(&random, 40) == 0 ? COMMIT_MAX : 2u << random_below(&random, 12);
   size_t length = HEAD + random_below(&random, most);
@@ -47,10 +48,6 @@ static size_t fill(uint64_t seed, uint64_t number, uint64_t life, char* bytes) {
     bytes[at] = (char)(random.state >> at % 7 * 8) + (char)(at / 7);
   }
   return length;
-}
-
-size_t commit_fill(const struct commits* commits, uint64_t seed, uint64_t number, char* bytes) {
-  return fill(seed, number, life_of(commits, number), bytes);
 }
 
 uint64_t commit_submit(struct commits* commits) {

@@ -144,13 +144,13 @@ static void append_next(struct book* book) {
   static char bytes[COMMIT_MAX + SECTOR];
   struct writer* writer = book->writer;
   struct commits* commits = &writer->model->commits;
-  uint64_t number = commits->submitted + 1;
+  uint64_t number = commit_submit(commits);
   size_t length = commit_fill(commits, writer->model->seed, number, bytes);
   struct job* job = calloc(1, sizeof(*job) + length);
   assert(job != NULL);
   job->append.data = job;
   job->writer = writer;
-  job->number = commit_submit(commits);
+  job->number = number;
   memcpy(job->bytes, bytes, length);
   writer->writes++;
   int error = uvdio_log_append(book->log, &job->append, job->bytes, length, on_append);
