@@ -410,7 +410,7 @@ static int64_t alone(struct scenario* s, struct tracked_op* op, uvdio_file_t* fi
   unsigned from = s->count;
   note(s, op, file, expected);
   run_and_judge(s, from);
-  return op->accepted > 0 ? op->result : op->code;
+  return tracker_outcome(op);
 }
 
 /* What needs no line of its own: a file of zeros stays one, whatever it is told. */

@@ -28,15 +28,11 @@ void life_run(const struct scenario* s) {
   watch_for_hang(NULL);
 }
 
-static int64_t outcome_of(const struct tracked_op* op) {
-  return op->accepted > 0 ? op->result : op->code;
-}
-
 int life_open(struct scenario* s, uvdio_file_t* file, const char* name, unsigned flags) {
   struct tracked_op* op = op_new(&s->f->tracker);
   t_open(op, s->f->engine, file, path_of(s->f, name), flags);
   life_run(s);
-  return life_expects(s, "an open gave", outcome_of(op), 0);
+  return life_expects(s, "an open gave", tracker_outcome(op), 0);
 }
 
 void life_close(struct scenario* s, uvdio_file_t* file) {
@@ -44,7 +40,7 @@ void life_close(struct scenario* s, uvdio_file_t* file) {
   if (uvdio_file_info(file, &info) == 0) {
     struct tracked_op* op = t_close(op_new(&s->f->tracker), file);
     life_run(s);
-    (void)life_expects(s, "a close gave", outcome_of(op), 0);
+    (void)life_expects(s, "a close gave", tracker_outcome(op), 0);
   }
 }
 

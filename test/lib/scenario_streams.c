@@ -362,7 +362,7 @@ static void use_log(struct scenario* s, unsigned (*syncs)(void)) {
   struct tracked_op* op = op_new(&s->f->tracker);
   t_mkdir(op, s->f->engine, path_of(s->f, "wal"));
   life_run(s);
-  has_directory = life_expects(s, "uvdio_mkdir gave", op->accepted > 0 ? op->result : op->code, 0);
+  has_directory = life_expects(s, "uvdio_mkdir gave", tracker_outcome(op), 0);
   if (!has_directory || begin_log(&l, s, syncs) != 0) {
     return;
   }

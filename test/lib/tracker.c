@@ -197,6 +197,10 @@ const struct tracked_op* tracker_overtaken(const struct tracked_op* op) {
                               : NULL;
 }
 
+int64_t tracker_outcome(const struct tracked_op* op) {
+  return op->accepted > 0 ? op->result : op->code;
+}
+
 /*
  * After the operation: what must hold whatever it was.
  */

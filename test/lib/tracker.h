@@ -196,6 +196,9 @@ const struct tracked_op* tracker_obstacle(const struct tracker* tracker, const u
  * What moves no bytes waits for nothing. */
 const struct tracked_op* tracker_overtaken(const struct tracked_op* op);
 
+/* What an operation has come to that may have been refused: its result, or the code for that. */
+int64_t tracker_outcome(const struct tracked_op* op);
+
 /* Returns what uvdio_cancel and uvdio_engine_close return. */
 int t_cancel(struct tracked_op* op);
 int t_engine_close(uvdio_engine_t* engine, uvdio_engine_cb cb);
