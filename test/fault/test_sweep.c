@@ -158,10 +158,10 @@ static unsigned step_from(const struct injection* in) {
     return 4;
   }
 #endif
-  if (in->life == STREAMS) {
+  if (in->life == STREAMS || in->times != ONCE) {
     return in->nth;
   }
-  return in->times != ONCE ? in->nth : in->life != OPERATIONS ? 1 + in->nth / 8 : 1;
+  return in->life == MODULES ? 1 + in->nth / 8 : 1;
 }
 
 /* A polled ring is asked as often as the loop turns. */
