@@ -234,12 +234,6 @@ static int begin_add(struct random* random) {
   return code;
 }
 
-static void turn(struct world* w, unsigned times) {
-  for (; times > 0; times--) {
-    (void)uv_run(&w->loop, UV_RUN_NOWAIT);
-  }
-}
-
 static void live(struct world* w, struct random* random) {
   unsigned count = random_below(random, ADDS_MAX / LIVES_PER_WORLD);
   unsigned pause = random_below(random, 8);
