@@ -232,23 +232,32 @@ static void read_again(struct tracked_op* op) {
   }
 }
 
+/* On a busy machine others of the reads may be told of as well, behind the one that is held up. */
+static void note_silence(struct told* told) {
+  uint64_t* silent_ms = told->more->data;
+  if (told->last.req == &told->more->req) {
+    *silent_ms = told->last.silent_ms;
+    assert_true(told->last.silent_ms < told->last.age_ms);
+  }
+}
+
 static void silence_is_the_devices(void** state) {
   struct fixture* f = *state;
   struct told told = watch(f);
   unsigned left = 100000;
+  uint64_t silent_ms = UINT64_MAX;
   uvdio_buf_t page = blank(PAGE);
   assert_ok(uvdio_engine_watch(f->engine, DEADLINE, on_late, &told));
   delay_next(f, 3 * DEADLINE);
-  told.then = NULL;
-  read_by(f, 0);
+  told.then = note_silence;
+  told.more = read_by(f, 0);
+  told.more->data = &silent_ms;
   t_read(op_then(&f->tracker, read_again, &left), &f->file, &page, 0);
-  while (told.count == 0) {
-    uv_run(&f->loop, UV_RUN_ONCE);
+  while (silent_ms == UINT64_MAX && uv_run(&f->loop, UV_RUN_ONCE) != 0) {
   }
   left = 0;
   run(f);
-  assert_int_equal(told.count, 1);
-  assert_true(told.last.silent_ms < told.last.age_ms);
+  assert_true(silent_ms != UINT64_MAX);
 }
 
 static unsigned turns;
