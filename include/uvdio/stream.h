@@ -57,8 +57,10 @@ typedef void (*uvdio_stream_cb)(int status, void* arg);
  * than the window.
  *
  * A stream that is read at the device's speed keeps its queue full, so that others wait behind it.
- * Where they matter give the stream a class that has a depth (uvdio/class.h), or a smaller
- * window_max (src/README.md, "Reader").
+ * While its engine has requests of others, and until 16 MiB were taken without seeing one, the
+ * window is therefore not above 1 MiB, or two blocks where that is more. Where others matter more
+ * than that, give the stream a class that has a depth (uvdio/class.h), or a smaller window_max;
+ * where they don't, UVDIO_READER_FULL_WINDOW (src/README.md, "Reader").
  * @{
  */
 
@@ -103,8 +105,8 @@ typedef struct uvdio_reader_history_s {
   /** @endcond */
 } uvdio_reader_history_t;
 
-/** Begin with the largest window, and keep it: for what is read to its end at the device's speed.
- */
+/** Begin with the largest window, and keep it, also beside requests of others: for what is read to
+ * its end at the device's speed. */
 #define UVDIO_READER_FULL_WINDOW (1u << 0)
 
 /** Options of a reader; all zero: the defaults. */

@@ -21,6 +21,10 @@
 #define PATIENCE_MAX 64u
 /* Blocks by which a history judges. */
 #define HISTORY_BLOCKS 1024u
+/* Beside requests of others: the window, in bytes, but two blocks at least; and how much is taken
+ * without seeing one, until the stream is alone again. */
+#define SHARED_WINDOW ((size_t)1024 * 1024)
+#define ALONE_AFTER ((size_t)16 * 1024 * 1024)
 
 #define UNKNOWN UINT64_MAX
 
@@ -71,7 +75,8 @@ struct uvdio_reader_s {
   unsigned surplus;  /* blocks behind the head that had arrived at each take since then, at least */
   unsigned patience; /* windows */
   int has_shrunk;
-  int is_late; /* the head was asked for before it had arrived */
+  uint64_t beside_until; /* of `taken`: the stream is beside others before that */
+  int is_late;           /* the head was asked for before it had arrived */
   uint64_t taken;
   uint64_t waited;
   uint64_t dropped;
@@ -129,11 +134,41 @@ static void set_window(uvdio_reader_t* r, unsigned window) {
   }
 }
 
+static int is_full(const uvdio_reader_t* r) {
+  return (r->options.flags & UVDIO_READER_FULL_WINDOW) != 0;
+}
+
+/* Others wait behind all that is in flight. */
+static unsigned window_now(const uvdio_reader_t* r) {
+  size_t shared = SHARED_WINDOW / r->frame_size;
+
+  shared = shared > 2 ? shared : 2;
+  return r->taken < r->beside_until && r->window > shared ? (unsigned)shared : r->window;
+}
+
+/* At each take: whether the engine has other requests than the stream's. A wait for a class's room
+ * is none. */
+static void look_for_others(uvdio_reader_t* r) {
+  unsigned own = r->pending - (uvdio__is_room_awaited(&r->ticker) ? 1 : 0);
+  uvdio_engine_stats_t stats;
+  int error;
+
+  if (is_full(r)) {
+    return;
+  }
+  error = uvdio_engine_stats(r->file->engine_, &stats);
+  assert(error == 0 && stats.pending >= own);
+  (void)error;
+  if (stats.pending > own) {
+    r->beside_until = r->taken + ALONE_AFTER / r->frame_size + 1;
+  }
+}
+
 static void begin_window(uvdio_reader_t* r) {
   const uvdio_reader_history_t* history = r->options.history;
   unsigned window = 1;
 
-  if ((r->options.flags & UVDIO_READER_FULL_WINDOW) != 0) {
+  if (is_full(r)) {
     window = r->options.window_max;
   } else if (history != NULL && history->window_ > 0 && !is_wasteful(history)) {
     window = history->window_;
@@ -167,7 +202,7 @@ static void shrink(uvdio_reader_t* r) {
   unsigned less;
 
   assert(r->ready > 0);
-  if ((r->options.flags & UVDIO_READER_FULL_WINDOW) != 0) {
+  if (is_full(r)) {
     return;
   }
   r->surplus = surplus < r->surplus ? surplus : r->surplus;
@@ -394,7 +429,7 @@ static void pump(uvdio_reader_t* r) {
 
   ask_size(r);
   r->is_begun = 1;
-  while (r->error == 0 && !r->is_over && !r->is_closing && r->queued < r->window &&
+  while (r->error == 0 && !r->is_over && !r->is_closing && r->queued < window_now(r) &&
          r->unused != NULL && !uvdio__is_room_awaited(&r->ticker) && name_next(r) &&
          get_frame(r, &frame) && read_named(r, &frame)) {
   }
@@ -479,6 +514,7 @@ int uvdio_reader_take(uvdio_reader_t* reader, uvdio_block_t* block) {
   if (status != 0) {
     return status;
   }
+  look_for_others(r);
   pump(r);
   status = status_of(r);
   if (status == 0) {
@@ -666,7 +702,7 @@ int uvdio_reader_info_sized(const uvdio_reader_t* reader, uvdio_reader_info_t* i
     return UV_EINVAL;
   }
   memset(&own, 0, sizeof(own));
-  own.window = reader->window;
+  own.window = window_now(reader);
   own.window_max = reader->options.window_max;
   own.in_flight = reader->running;
   own.ready = reader->ready;

@@ -380,6 +380,71 @@ static void full_window_is_there_from_the_start(void** state) {
   close_reader(f);
 }
 
+/* Reads a page over and over, so that the engine always has a request of somebody else. */
+struct neighbour {
+  struct fixture* fixture;
+  uvdio_req_t req;
+  uvdio_buf_t page;
+  int goes_on;
+};
+
+static void on_page(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  struct neighbour* neighbour = req->data;
+  neighbour->page = buf;
+  assert_int_equal(result, PAGE);
+  if (neighbour->goes_on) {
+    assert_ok(uvdio_read(&neighbour->fixture->file, req, &neighbour->page, 0, on_page));
+  }
+}
+
+static size_t take_some(struct fixture* f, unsigned count) {
+  size_t most = 0;
+  while (count-- > 0) {
+    uvdio_block_t block;
+    assert_ok(take(f, &block));
+    assert_ok(uvdio_buf_release(&block.buf));
+    most = frames_out(f) > most ? frames_out(f) : most;
+  }
+  return most;
+}
+
+#define LARGE ((size_t)256 * 1024)
+
+/* 1 MiB, until others have not been seen for 16 MiB; unless the window is to be full. */
+static void window_is_small_beside_others(void** state) {
+  struct fixture* f = *state;
+  struct names names = {0};
+  struct neighbour neighbour = {.fixture = f, .goes_on = 1};
+  uvdio_reader_options_t options = {.named_cb = name_block, .named_arg = &names};
+  assert_ok(uvdio_arena_destroy(f->arena, NULL));
+  fixture_arena(f, LARGE, FRAMES);
+  neighbour.req.data = &neighbour;
+  assert_ok(uvdio_buf_page(&neighbour.page));
+  create(f, &options);
+  assert_ok(uvdio_read(&f->file, &neighbour.req, &neighbour.page, 0, on_page));
+  assert_true(take_some(f, 200) <= 4);
+  assert_int_equal(info().window, 4);
+  neighbour.goes_on = 0;
+  while (neighbour.page.base == NULL) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  assert_true(take_some(f, 60) <= 4);
+  (void)take_some(f, 10);
+  for (unsigned i = 0; i < 6; i++) {
+    (void)take_all_and_wait(f);
+  }
+  assert_int_equal(info().window, FRAMES);
+  close_reader(f);
+  options.flags = UVDIO_READER_FULL_WINDOW;
+  neighbour.goes_on = 1;
+  create(f, &options);
+  assert_ok(uvdio_read(&f->file, &neighbour.req, &neighbour.page, 0, on_page));
+  assert_true(take_some(f, 20) >= FRAMES - 1);
+  neighbour.goes_on = 0;
+  close_reader(f);
+  assert_ok(uvdio_buf_release(&neighbour.page));
+}
+
 /* Of a small file no more is read ahead than there is. */
 static void nothing_is_read_behind_the_end(void** state) {
   struct fixture* f = *state;
@@ -1404,6 +1469,7 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, window_shrinks_for_a_slow_consumer),
       TEST_ON(open_file, window_is_bounded),
       TEST_ON(open_file, full_window_is_there_from_the_start),
+      TEST_ON(open_file, window_is_small_beside_others),
       TEST_ON(open_file, nothing_is_read_behind_the_end),
       TEST_ON(open_file, history_makes_a_stream_begin_where_the_last_one_ended),
       TEST_ON(open_file, history_of_waste_makes_streams_careful),
