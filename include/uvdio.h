@@ -9,8 +9,8 @@
  *   moves it back.
  *
  *     uvdio_engine_t* engine;
- *     uvdio_file_t file = {0};
- *     uvdio_req_t req = {0};
+ *     uvdio_file_t file = UVDIO_ZERO;
+ *     uvdio_req_t req = UVDIO_ZERO;
  *     uvdio_buf_t page;
  *
  *     uvdio_engine_create(&engine, uv_default_loop(), NULL);
@@ -45,7 +45,7 @@
  *      0 or the error that the callback would have got. req->result holds the result, and the
  *      buffer stays with the caller.
  *   7. Zero in a field of an options structure means the default.
- *   8. Requests and files are zeroed once, before their first use (`uvdio_req_t req = {0};`).
+ *   8. Requests and files are zeroed once, before their first use: `uvdio_req_t req = UVDIO_ZERO;`.
  *   9. Operations on one file run in any order, with two exceptions: a sync covers every change
  *      (write, truncate, preallocate, punch_hole, zero_range) that was submitted before it; and a
  *      truncate (and a preallocate that writes) runs alone, between the operations before and after
@@ -93,6 +93,17 @@ extern "C" {
 #define UVDIO_EXTERN __attribute__((visibility("default")))
 #else
 #define UVDIO_EXTERN
+#endif
+
+/** @def UVDIO_ZERO
+ * Zeroes a structure where it is defined: `uvdio_req_t req = UVDIO_ZERO;`. It is `{0}` in C, and
+ * `{}` in C++, where compilers warn of the members that `{0}` leaves out. */
+#ifdef __cplusplus
+#define UVDIO_ZERO \
+  {}
+#else
+#define UVDIO_ZERO \
+  { 0 }
 #endif
 
 /** Bytes, a power of two: the size of one page. */

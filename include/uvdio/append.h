@@ -4,7 +4,7 @@
  * Appending bytes of any length to a file that takes aligned blocks only: logs, tables, streams.
  *
  *     uvdio_appender_t* log;
- *     uvdio_append_t append = {0};
+ *     uvdio_append_t append = UVDIO_ZERO;
  *
  *     uvdio_appender_create(&log, &file, NULL);                      (goes on at the file's end)
  *     uvdio_append(log, &append, "hello", 5, UVDIO_APPEND_DURABLE, on_appended);

@@ -4,7 +4,7 @@
  * Classes: requests of one engine that share a priority and limits. Where requests wait for each
  * other, classes decide who is next, in proportion to their shares.
  *
- *     uvdio_class_options_t background = {0};
+ *     uvdio_class_options_t background = UVDIO_ZERO;
  *     background.shares = 50;
  *     background.bytes_max = 200 << 20;                             (200 MiB per second)
  *

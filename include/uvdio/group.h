@@ -4,8 +4,8 @@
  * Groups: many reads and writes by one call, with a result for each, and one callback when all have
  * ended. Where the caller asks for it, members next to each other in a file become one request.
  *
- *     uvdio_group_t group = {0};
- *     uvdio_member_t members[2] = {{0}};
+ *     uvdio_group_t group = UVDIO_ZERO;
+ *     uvdio_member_t members[2] = {UVDIO_ZERO};
  *
  *     members[0].op = UVDIO_OP_READ;
  *     members[0].file = &file;

@@ -5,7 +5,7 @@
  * it is durable, and replayed in their order after a crash.
  *
  *     uvdio_log_t* log;
- *     uvdio_log_append_t append = {0};
+ *     uvdio_log_append_t append = UVDIO_ZERO;
  *
  *     uvdio_log_open(&log, engine, "wal", NULL, on_record, NULL, on_open);   (a directory)
  *     ...

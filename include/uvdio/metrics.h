@@ -4,12 +4,12 @@
  * Metrics: where the time of requests goes, and who holds up the loop. Off until they are started;
  * until then they cost nothing.
  *
- *     uvdio_metrics_options_t options = {0};
+ *     uvdio_metrics_options_t options = UVDIO_ZERO;
  *     options.stall_ns = 20 * 1000 * 1000;                          (a turn of 20 ms is a stall)
  *     options.stall_cb = on_stall;
  *     uvdio_metrics_start(engine, &options);
  *     ...
- *     uvdio_histogram_t reads = {0};
+ *     uvdio_histogram_t reads = UVDIO_ZERO;
  *     uvdio_metrics_histogram(engine, UVDIO_OP_READ, UVDIO_CLASS_ANY, UVDIO_STAGE_BACKEND, &reads);
  *     printf("%llu ns\n", (unsigned long long)uvdio_histogram_percentile(&reads, 99));
  *     ...
