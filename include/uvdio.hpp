@@ -55,6 +55,9 @@
 #include <version>
 #if defined(__cpp_lib_expected)
 #include <expected>
+#define UVDIO_HPP_NAMESPACE_ with_expected
+#else
+#define UVDIO_HPP_NAMESPACE_ without_expected
 #endif
 
 #include "uvdio.h"
@@ -103,9 +106,11 @@ inline std::error_code to_error(std::int64_t code) noexcept {
   return code < 0 ? std::error_code(static_cast<int>(code), error_category()) : std::error_code();
 }
 
-/* Programs may be made of sources in several versions of the language. */
+/* A program may be made of sources in several versions of the language, for which a result is
+ * something else: whatever has to do with results has another name in each. */
+inline namespace UVDIO_HPP_NAMESPACE_ {
+
 #if defined(__cpp_lib_expected)
-inline namespace with_expected {
 
 /** A value, or an error. */
 template <class T>
@@ -113,9 +118,7 @@ using result = std::expected<T, std::error_code>;
 /** What a result without a value is made of. */
 using failure = std::unexpected<std::error_code>;
 
-}  // namespace with_expected
 #else
-inline namespace without_expected {
 
 /** What a result without a value is made of. */
 class failure {
@@ -178,7 +181,6 @@ class result {
   std::error_code error_;
 };
 
-}  // namespace without_expected
 #endif
 
 namespace detail {
@@ -816,6 +818,7 @@ void start(task<T> begun, Then then) {
                                                                                  std::move(then));
 }
 
+}  // namespace UVDIO_HPP_NAMESPACE_
 }  // namespace uvdio
 
 /** Of the library's own errors (std::is_error_code_enum). */

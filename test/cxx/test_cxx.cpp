@@ -420,6 +420,22 @@ static void a_child_closes_its_engine_before_files_go(void**) {
   assert_int_equal(status, 0);
 }
 
+bool refuse_in_other_version(uv_loop_t* loop, std::error_code* error);
+
+/* Results are of another kind there; errors are the same. */
+static void versions_of_the_language_agree(void**) {
+  uv_loop_t loop;
+  uvdio_engine_options_t options{};
+  std::error_code other;
+  options.depth = UVDIO_DEPTH_MAX + 1;
+  assert_int_equal(uv_loop_init(&loop), 0);
+  auto made = uvdio::engine::create(&loop, options);
+  assert_false(made.has_value());
+  assert_false(refuse_in_other_version(&loop, &other));
+  assert_true(other == made.error());
+  assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static void memory_in_use_is_not_freed(void**) {
   assert_aborts(destroy_early, "an operation was destroyed");
   assert_aborts(destroy_file, "a file was destroyed");
@@ -450,6 +466,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(engine_is_closed_and_awaited),
       cmocka_unit_test(every_operation_can_be_awaited),
       cmocka_unit_test(buffers_have_one_owner),
+      cmocka_unit_test(versions_of_the_language_agree),
       cmocka_unit_test(memory_in_use_is_not_freed),
       cmocka_unit_test(a_child_closes_its_engine_before_files_go),
   };
