@@ -35,6 +35,12 @@ is_list {
   next
 }
 
+# The namespace of a version of C++, whose names are those of uvdio.
+/^inline namespace UVDIO_HPP_NAMESPACE_ \{/ || /^}  \/\/ namespace UVDIO_HPP_NAMESPACE_/ {
+  print ""
+  next
+}
+
 /\*/ {
   sub(/Errors: /, "@errors ")
   sub(/Errors returned: /, "@returned ")

@@ -62,7 +62,7 @@ if(CMAKE_CXX_COMPILER)
       uvdio_check_zero(uvdio_zero_check_cxx${standard} cpp ${standard})
     endif()
   endforeach()
-  set(public_headers uvdio.hpp)
+  set(public_headers uvdio.hpp uvdio/log.hpp uvdio/stream.hpp)
   uvdio_check_headers(uvdio_header_check_cxx20 cpp)
   set_target_properties(uvdio_header_check_cxx20 PROPERTIES CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON
     CXX_EXTENSIONS OFF)

@@ -55,9 +55,6 @@
 #include <version>
 #if defined(__cpp_lib_expected)
 #include <expected>
-#define UVDIO_HPP_NAMESPACE_ with_expected
-#else
-#define UVDIO_HPP_NAMESPACE_ without_expected
 #endif
 
 #include "uvdio.h"
@@ -66,6 +63,14 @@
 /* The library's own errors are error codes. */
 template <>
 struct std::is_error_code_enum<uvdio_errno> : std::true_type {};
+/** @endcond */
+
+/** @cond private */
+#if defined(__cpp_lib_expected)
+#define UVDIO_HPP_NAMESPACE_ with_expected
+#else
+#define UVDIO_HPP_NAMESPACE_ without_expected
+#endif
 /** @endcond */
 
 namespace uvdio {
@@ -623,6 +628,36 @@ class file {
     }
   };
 
+  /* Reads and writes of several buffers, which are the caller's array. */
+  template <class Call>
+  class [[nodiscard]] vectoring : public detail::request {
+   public:
+    vectoring(Call call, std::span<buffer> bufs) noexcept : call_(std::move(call)), bufs_(bufs) {}
+    bool await_suspend(std::coroutine_handle<> waiter) noexcept {
+      return begin(waiter, [this](uvdio_req_t* req) {
+        static_assert(sizeof(buffer) == sizeof(uvdio_buf_t) && std::is_standard_layout_v<buffer>);
+        auto* first = bufs_.empty() ? nullptr : bufs_.front().raw();
+        return bufs_.size() > UVDIO_VECTOR_MAX
+                   ? UV_E2BIG
+                   : call_(req, first, static_cast<unsigned>(bufs_.size()), on_moved);
+      });
+    }
+    result<std::size_t> await_resume() const noexcept {
+      return detail::to_result<std::size_t>(result_);
+    }
+
+   private:
+    static void on_moved(uvdio_req_t* req, ssize_t result, uvdio_buf_t* bufs, unsigned count) {
+      auto* self = static_cast<vectoring*>(static_cast<detail::request*>(req->data));
+      for (unsigned i = 0; i < count; i++) {
+        self->bufs_[i] = buffer(bufs[i]);
+      }
+      self->end(result);
+    }
+    Call call_;
+    std::span<buffer> bufs_;
+  };
+
   template <class Call>
   static auto move(Call call, buffer&& moved) noexcept {
     return transferring<Call>(std::move(call), std::move(moved));
@@ -673,6 +708,24 @@ class file {
           return uvdio_write_flags(&file_, req, buf, offset, flags, cb);
         },
         std::move(from));
+  }
+
+  /** As uvdio_readv(): several buffers, which are without memory while the read runs, and come back
+   * in their places. The array has to stay. Awaited: the bytes of all, or the error. */
+  auto read(std::span<buffer> into, std::uint64_t offset) noexcept {
+    auto call = [this, offset](uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
+                               uvdio_vector_cb cb) {
+      return uvdio_readv(&file_, req, bufs, count, offset, cb);
+    };
+    return vectoring<decltype(call)>(call, into);
+  }
+  /** As uvdio_writev_flags(), with the buffers as in a read of several. */
+  auto write(std::span<buffer> from, std::uint64_t offset, unsigned flags = 0) noexcept {
+    auto call = [this, offset, flags](uvdio_req_t* req, uvdio_buf_t* bufs, unsigned count,
+                                      uvdio_vector_cb cb) {
+      return uvdio_writev_flags(&file_, req, bufs, count, offset, flags, cb);
+    };
+    return vectoring<decltype(call)>(call, from);
   }
 
   /** As uvdio_sync_data(). */

@@ -5,10 +5,14 @@
  *   test_cxx BACKEND
  */
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uvdio.hpp>
+#include <uvdio/log.hpp>
+#include <uvdio/stream.hpp>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -145,6 +149,179 @@ static uvdio::task<bool> errors(uvdio::engine& engine) {
 static void errors_are_told_and_buffers_come_back(void**) {
   world here;
   here.run(errors(here.engine));
+}
+
+/* Several buffers; and none are lost where the call refuses them. */
+static uvdio::task<bool> vectors(uvdio::engine& engine) {
+  uvdio::file file;
+  std::array<uvdio::buffer, 3> pages = {page('a'), page('b'), page('c')};
+  const char* second = pages[1].data();
+  assert_none(co_await file.open(engine, path, UVDIO_OPEN_CREATE));
+  assert_int_equal(*co_await file.write(pages, 0), 12288);
+  assert_ptr_equal(pages[1].data(), second);
+  for (auto& one : pages) {
+    assert_none(one.resize(0));
+  }
+  auto odd = co_await file.read(pages, 1);
+  assert_true(odd.error() == UVDIO_EALIGN);
+  assert_ptr_equal(pages[1].data(), second);
+  assert_int_equal(*co_await file.read(pages, 4096), 8192);
+  assert_int_equal(pages[0].bytes()[0], 'b');
+  assert_int_equal(pages[1].bytes()[4095], 'c');
+  assert_int_equal(pages[2].size(), 0);
+  auto none = co_await file.read(std::span<uvdio::buffer>(), 0);
+  assert_true(none.error() == std::errc::invalid_argument);
+  co_return !co_await file.close();
+}
+
+static void buffers_go_there_together(void**) {
+  world here;
+  here.run(vectors(here.engine));
+}
+
+static constexpr std::size_t FRAME = 16384;
+static constexpr std::size_t LENGTH = 10 * FRAME + 123;
+
+static std::byte byte_at(std::size_t offset) {
+  return static_cast<std::byte>(offset * 2654435761u >> 24);
+}
+
+/* By pieces of 5000 bytes, for which there is not always room. */
+static uvdio::task<bool> write_stream(uvdio::file& file, uvdio::arena& frames) {
+  auto made = uvdio::writer::create(file, frames);
+  assert_true(made.has_value());
+  uvdio::writer writer = std::move(*made);
+  std::array<std::byte, 5000> piece;
+  for (std::size_t at = 0; at < LENGTH; at += piece.size()) {
+    std::size_t length = std::min(piece.size(), LENGTH - at);
+    for (std::size_t i = 0; i < length; i++) {
+      piece[i] = byte_at(at + i);
+    }
+    assert_none(co_await writer.write({piece.data(), length}));
+  }
+  assert_int_equal(*writer.end(), LENGTH);
+  assert_none(co_await writer.flush());
+  assert_none(co_await writer.sync());
+  assert_true(co_await writer.wait() == std::errc::connection_already_in_progress);
+  auto odd = page('x');
+  assert_true(writer.put(odd) == UVDIO_EALIGN);
+  assert_true(bool(odd));
+  assert_none(co_await writer.close());
+  assert_null(writer.raw());
+  co_return true;
+}
+
+static uvdio::task<bool> read_stream(uvdio::file& file, uvdio::arena& frames) {
+  auto made = uvdio::reader::create(file, frames);
+  assert_true(made.has_value());
+  uvdio::reader reader = std::move(*made);
+  std::size_t at = 0;
+  auto block = co_await reader.take();
+  while (block) {
+    assert_int_equal(block->offset, at);
+    for (std::byte byte : block->bytes) {
+      assert_true(byte == byte_at(at++));
+    }
+    block = co_await reader.take();
+  }
+  assert_int_equal(block.error().value(), UV_EOF);
+  assert_int_equal(at, LENGTH);
+  assert_none(reader.seek(FRAME + 7));
+  assert_int_equal((co_await reader.take())->offset, FRAME + 7);
+  assert_none(co_await reader.close());
+  assert_null(reader.raw());
+  co_return true;
+}
+
+static uvdio::task<bool> streams(uvdio::engine& engine, uvdio::arena& frames) {
+  uvdio::file file;
+  assert_none(co_await file.open(engine, path, UVDIO_OPEN_CREATE));
+  assert_true(co_await write_stream(file, frames));
+  assert_int_equal(*co_await file.size(), LENGTH);
+  assert_true(co_await read_stream(file, frames));
+  co_return !co_await file.close();
+}
+
+static void streams_are_awaited(void**) {
+  uvdio_arena_options_t options{};
+  options.frame_size = FRAME;
+  options.frame_count = 4;
+  auto frames = uvdio::arena::create(options);
+  assert_true(frames.has_value());
+  world here;
+  here.run(streams(here.engine, *frames));
+}
+
+static std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+struct replay {
+  std::uint64_t last = 0;
+  unsigned count = 0;
+};
+
+static uvdio::task<bool> append_some(uvdio::log& log) {
+  auto made = uvdio::log_reader::create(log);
+  assert_true(made.has_value());
+  uvdio::log_reader reader = std::move(*made);
+  auto first = co_await log.append(bytes_of("first"));
+  auto second = co_await log.append(bytes_of("second"));
+  assert_true(*second > *first);
+  assert_true(log.durable() > *second);
+  assert_true((co_await log.append({})).error() == std::errc::invalid_argument);
+  assert_int_equal((co_await reader.take())->lsn, *first);
+  auto record = co_await reader.take();
+  assert_int_equal(record->lsn, *second);
+  assert_memory_equal(record->bytes.data(), "second", 6);
+  assert_none(co_await reader.close());
+  assert_none(log.cut(*first));
+  co_return true;
+}
+
+static uvdio::task<bool> logs(uvdio::engine& engine) {
+  uvdio_log_options_t options{};
+  options.segment_size = 1 << 20;
+  replay seen;
+  auto on_record = [&seen](std::uint64_t lsn, std::span<const std::byte> record) {
+    assert_true(lsn > seen.last && record.size() >= 5);
+    seen.last = lsn;
+    seen.count++;
+  };
+  uvdio::log log;
+  if (backend != UVDIO_BACKEND_MEMORY) { /* whose names are not in directories */
+    auto missing = co_await log.open(engine, "cxx.missing", options, on_record);
+    assert_true(missing == std::errc::no_such_file_or_directory);
+    assert_null(log.raw());
+  }
+  assert_none(co_await log.open(engine, other_path, options, on_record));
+  assert_true(co_await log.open(engine, other_path, options, on_record) ==
+              std::errc::device_or_resource_busy);
+  assert_true(co_await append_some(log));
+  assert_none(co_await log.close());
+  assert_int_equal(seen.count, 0);
+  assert_none(co_await log.open(engine, other_path, options, on_record));
+  assert_int_equal(seen.count, 2);
+  co_return !co_await log.close();
+}
+
+static uvdio::task<bool> make_directory(uvdio::engine& engine) {
+  co_return !co_await uvdio::call([&engine](uvdio_req_t* req, uvdio_cb cb) {
+    return uvdio_mkdir(engine.raw(), req, other_path, 0700, cb);
+  });
+}
+
+static void remove_log() {
+  char name[160];
+  (void)std::snprintf(name, sizeof(name), "rm -rf %s", other_path);
+  assert_int_equal(std::system(name), 0);
+}
+
+static void records_are_awaited(void**) {
+  world here;
+  here.run(make_directory(here.engine));
+  here.run(logs(here.engine));
+  remove_log();
 }
 
 static uvdio::task<bool> many_reads(uvdio::engine& engine) {
@@ -389,6 +566,34 @@ static void destroy_closing_engine() {
 }
 
 /* A file goes in a forked child, whose copy of the engine has it. */
+static void destroy_reader_early() {
+  world here;
+  uvdio::file file;
+  uvdio_arena_options_t options{};
+  options.frame_size = FRAME;
+  options.frame_count = 4;
+  auto frames = uvdio::arena::create(options);
+  open_now(here.engine, file);
+  auto reader = uvdio::reader::create(file, *frames);
+  uvdio_block_t block;
+  assert_int_equal(uvdio_reader_take(reader->raw(), &block), UV_EAGAIN);
+  *reader = uvdio::reader();
+}
+
+static uvdio::task<bool> open_and_leave(uvdio::engine& engine) {
+  uvdio::log log;
+  assert_none(co_await log.open(engine, ".", {}, [](std::uint64_t, auto) {}));
+  co_return true; /* the log is destroyed, and open */
+}
+
+static void destroy_open_log() {
+  world here;
+  if (mkdir(other_path, 0700) != 0 || chdir(other_path) != 0) {
+    return;
+  }
+  here.run(open_and_leave(here.engine));
+}
+
 static void destroy_file_in_a_child() {
   world here;
   uvdio::file file;
@@ -446,6 +651,9 @@ static void memory_in_use_is_not_freed(void**) {
   assert_aborts(await_an_operation_twice, "awaited by two");
   assert_aborts(await_a_close_twice, "awaited by two");
   assert_aborts(destroy_closing_engine, "it is closing already");
+  assert_aborts(destroy_reader_early, "a reader was destroyed");
+  assert_aborts(destroy_open_log, "a log was destroyed");
+  remove_log();
   assert_aborts(destroy_file_in_a_child, "a file was destroyed");
 }
 
@@ -460,6 +668,9 @@ int main(int argc, char** argv) {
   const CMUnitTest tests[] = {
       cmocka_unit_test(bytes_go_there_and_come_back),
       cmocka_unit_test(errors_are_told_and_buffers_come_back),
+      cmocka_unit_test(buffers_go_there_together),
+      cmocka_unit_test(streams_are_awaited),
+      cmocka_unit_test(records_are_awaited),
       cmocka_unit_test(an_operation_allocates_nothing),
       cmocka_unit_test(tasks_take_no_stack),
       cmocka_unit_test(frames_are_waited_for),
