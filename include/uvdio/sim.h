@@ -8,14 +8,14 @@
  *   files are on that disk; otherwise it works like any other engine. The world outlives its
  *   engines. A test of a log or a pager has these steps:
  *
- *     1. Create a world from a seed.
- *     2. Create an engine on it, and run the program under test on that engine.
- *     3. Call uvdio_sim_power_cut(): every engine on the world is dead, and the disk holds the data
- *        that survived the power cut. Or call uvdio_sim_crash(): the program is dead, and its
- *        writes in flight may still reach the disk later.
- *     4. Close the dead engine, create a new one on the world, let the program recover, and check
- *        the result.
- *     5. Continue at 3, or with the next seed.
+ *   1. Create a world from a seed.
+ *   2. Create an engine on it, and run the program under test on that engine.
+ *   3. Call uvdio_sim_power_cut(): every engine on the world is dead, and the disk holds the data
+ *      that survived the power cut. Or call uvdio_sim_crash(): the program is dead, and its
+ *      writes in flight may still reach the disk later.
+ *   4. Close the dead engine, create a new one on the world, let the program recover, and check
+ *      the result.
+ *   5. Continue at 3, or with the next seed.
  *
  *     uvdio_sim_options_t options = {.seed = 1};
  *     uvdio_sim_t* sim;
