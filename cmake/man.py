@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+# Writes man pages from what doxygen has found (its XML) in the headers and the pages of src/docs/.
+#   python3 cmake/man.py XML HEADERS OUT VERSION DATE
+#
+# Section 3 has a page for each function, type and callback, and links from constants to the page
+# that has them; section 7 one for each page of src/docs/ but the guide's, and for each chapter of
+# the reference: a group of uvdio.h, or another header; section 1 the command. The text is that of
+# the comments and pages; nothing is said here a second time but what a kind of function has in
+# common.
+import os
+import re
+import sys
+import textwrap
+import xml.etree.ElementTree as ElementTree
+
+from roff import Page, escape, one_line, spaced
+
+OPERATION = ("uvdio_cb", "uvdio_io_cb", "uvdio_vector_cb")
+
+
+class Reference:
+    """What doxygen has found: compounds by their names for it, and which chapter has what."""
+
+    def __init__(self, xml, headers):
+        roots = [ElementTree.parse(os.path.join(xml, name)).getroot() for name in os.listdir(xml)
+                 if name.endswith(".xml") and name not in ("index.xml", "Doxyfile.xml")]
+        self.compounds = {entry.get("id"): entry for root in roots for entry in root}
+        self.headers = {place: entry for place, entry in self.located("file")
+                        if place.endswith(".h")}
+        self.types = {type_name(entry.findtext("compoundname"))
+                      for entry in self.compounds.values() if entry.get("kind") == "struct"}
+        self.texts = {}  # pages of src/docs/ by their man page
+        for place, entry in self.located("page"):
+            stem = os.path.splitext(os.path.basename(place))[0].replace("_", "-")
+            name = stem if stem == "uvdio" else f"uvdio-{stem}"
+            if not stem.startswith("guide"):
+                self.texts[name] = entry
+                Page.pages[entry.get("id")] = (("uvdio", 1) if stem == "command" else (name, 7))
+        self.chapters = {"uvdio": ("uvdio.h", [])}  # the header, and groups in their order
+        for header in sorted(self.headers):
+            with open(os.path.join(headers, header), encoding="utf-8") as source:
+                groups = re.findall(r"@defgroup (\w+)", source.read())
+            for group in groups:
+                self.add(header, group, self.compounds["group__" + group.replace("_", "__")])
+            if not groups:
+                self.add(header, None, self.headers[header])
+        self.grouped = {each.get("refid") for entry in self.compounds.values()
+                        if entry.get("kind") == "group" for each in entry.findall("innerclass")}
+
+    def located(self, kind):
+        for entry in self.compounds.values():
+            if entry.get("kind") == kind and entry.find("location") is not None:
+                yield entry.find("location").get("file"), entry
+
+    def add(self, header, group, entry):
+        stem = group if header == "uvdio.h" else os.path.basename(header)[:-2]
+        name = f"uvdio-{stem.replace('_', '-')}"
+        self.chapters.setdefault(name, (header, []))[1].append(entry)
+        Page.pages[entry.get("id")] = (name, 7)
+
+    def contents(self, owners):
+        """Names and elements of what belongs to a header (without its groups) and to groups."""
+        for owner in owners:
+            for member in owner.iter("memberdef"):
+                if owner.get("kind") == "group" or "group__" not in member.get("id"):
+                    yield member.findtext("name"), member
+            for each in owner.findall("innerclass"):
+                if owner.get("kind") == "group" or each.get("refid") not in self.grouped:
+                    yield type_name(each.text), self.compounds[each.get("refid")]
+
+
+def type_name(name):
+    return re.sub("_s$", "_t", name)
+
+
+def see_also(names, pages):
+    bold = [f"\\fB{name}\\fP(3)" for name in sorted(names)]
+    return ",\n".join(bold + [f"\\fB{escape(page, True)}\\fP(7)" for page in pages])
+
+
+class Manual:
+    def __init__(self, reference):
+        self.reference, self.output, self.links = reference, [], {}
+
+    def begin(self, name, member, header, chapter, declaration):
+        page = Page(name, 3, one_line(member.find("briefdescription")), chapter)
+        self.output.append(page)
+        page.section_of("SYNOPSIS")
+        page.lines += [".nf", f".B #include <{header}>", ".PP"]
+        page.lines += [escape(line, True).replace("\0", " ") for line in
+                       textwrap.wrap(declaration, 72, subsequent_indent="    ")]
+        page.lines.append(".fi")
+        page.section_of("DESCRIPTION")
+        page.blocks(member.find("briefdescription"), None)
+        page.blocks(member.find("detaileddescription"), None)
+        return page
+
+    def end(self, page, declaration=""):
+        """What every page of section 3 ends with."""
+        if page.threads:
+            page.section_of("THREADS")
+            threads, page.threads = page.threads, None
+            page.add(" ".join(threads))
+        names = set(re.findall(r"\\fB(uvdio_\w+)\\fP\(3\)", "\n".join(page.lines)))
+        names |= {name for name in self.reference.types if re.search(rf"\b{name}\b", declaration)}
+        page.section_of("SEE ALSO")
+        page.lines.append(see_also(names - {page.name}, (page.chapter, "uvdio", "uvdio-threads")))
+
+    def function(self, name, member, header, chapter):
+        parameters = [spaced(f"{one_line(each.find('type'))} {each.findtext('declname') or ''}")
+                      for each in member.findall("param")]
+        result, words = one_line(member.find("type")), one_line(member)
+        declaration = ", ".join(each.replace(" ", "\0") for each in parameters)
+        declaration = spaced(f"{result} {name}") + f"({declaration});"
+        errors = []
+        for para in member.findall("detaileddescription/para"):
+            for each in para.findall("simplesect"):
+                errors.append((one_line(each.find("title")), each.find("para")))
+                para.remove(each)
+        page = self.begin(name, member, header, chapter, declaration)
+        is_operation = any(each.split()[0] in OPERATION for each in parameters)
+        if result != "void":
+            page.section_of("RETURN VALUE")
+            page.add(self.returned(member, result, words, is_operation))
+        if errors:
+            page.section_of("ERRORS")
+        for title, para in errors:
+            if title != "Errors":
+                page.tag(title.replace("Errors r", "R").replace("Errors d", "D"))
+            page.blocks(para, None)
+        if is_operation and not page.threads:
+            page.threads = ["Loop thread; another one gets UVDIO_ETHREAD."]
+        self.end(page, declaration)
+
+    @staticmethod
+    def returned(member, result, words, is_operation):
+        sentences = [each for each in re.split(r"(?<=\.) (?=[A-Z])", words)
+                     if re.search(r"\b[Rr]eturns\b", each)]
+        if is_operation:
+            return ("0: the operation was accepted, and its callback follows; with a null callback: "
+                    "it has succeeded. A negative code: nothing was taken, and no callback follows.")
+        if sentences:
+            return escape(" ".join(sentences))
+        if result == "int":
+            return "0, or a negative code, for which uvdio_strerror() has a text."
+        return escape(one_line(member.find("briefdescription")))
+
+    def structure(self, name, compound, header, chapter):
+        declaration = f"typedef struct {name[:-2]}_s {name};"
+        page = self.begin(name, compound, header, chapter, declaration)
+        members = compound.findall("sectiondef/memberdef")
+        if members:
+            page.section_of("MEMBERS")
+        for member in members:
+            text = f"{one_line(member.find('type'))} {member.findtext('name')}"
+            page.tag(escape(spaced(text + (member.findtext("argsstring") or "")), True))
+            page.item_body(member)
+        self.end(page)
+
+    def enumeration(self, name, member, header, chapter):
+        declaration = f"typedef enum {{ ... }} {name};" if name.endswith("_t") else f"enum {name};"
+        page = self.begin(name, member, header, chapter, declaration)
+        page.section_of("VALUES")
+        for value in member.findall("enumvalue"):
+            text = f"{value.findtext('name')} {value.findtext('initializer') or ''}"
+            page.tag(escape(text.strip(), True))
+            page.item_body(value)
+            self.links[value.findtext("name")] = f"man3/{name}.3"
+        self.end(page)
+
+    def typedef(self, name, member, header, chapter):
+        if name not in self.reference.types:
+            declaration = spaced(member.findtext("definition")) + ";"
+            self.end(self.begin(name, member, header, chapter, declaration), declaration)
+
+    def constant(self, page, name, member):
+        value = one_line(member.find("initializer"))
+        is_value = 0 < len(value) < 40 and member.find("param") is None
+        page.tag(escape(f"{name} {value}" if is_value else name, True))
+        page.item_body(member)
+        self.links[name] = f"man7/{page.name}.7"
+
+    def text(self, name, section=7):
+        """A page of src/docs/, whose title is "Name: what it is about"."""
+        entry = self.reference.texts[name]
+        page = Page("uvdio" if section == 1 else name, section,
+                    entry.findtext("title").rpartition(": ")[2])
+        if section == 1:
+            page.section_of("SYNOPSIS")
+            page.lines += [".nf", ".fi"]
+        page.section_of("DESCRIPTION")
+        page.blocks(entry.find("detaileddescription"), None)
+        self.output.append(page)
+        return page
+
+    def chapter(self, name, header, groups):
+        owners = list(groups)
+        if header != "uvdio.h" or name == "uvdio":
+            owners.insert(0, self.reference.headers[header])
+        if name == "uvdio":
+            page = self.text(name)
+        else:
+            title = owners[0].findtext("title") or one_line(owners[0].find("briefdescription"))
+            page = Page(name, 7, title)
+            self.output.append(page)
+            page.section_of("SYNOPSIS")
+            page.lines.append(f".B #include <{header}>")
+        for owner in owners:
+            title = "INTERFACE" if name == "uvdio" else owner.findtext("title") or "DESCRIPTION"
+            self.owner(page, owner, title)
+        contents = list(self.reference.contents(owners))
+        self.names(page, contents)
+        for member_name, member in contents:
+            write = {"function": self.function, "enum": self.enumeration,
+                     "struct": self.structure, "typedef": self.typedef}.get(member.get("kind"))
+            if write:
+                write(member_name, member, header, name)
+
+    @staticmethod
+    def owner(page, owner, title):
+        """What a header says of itself, or a group of itself and its parts."""
+        page.section_of(escape(title.upper()))
+        for text in ("briefdescription", "detaileddescription"):
+            page.blocks(owner.find(text), None)
+        for part in owner.findall("sectiondef") if owner.get("kind") == "group" else []:
+            if part.find("header") is not None:
+                page.lines.append(f'.SS "{escape(part.findtext("header"))}"')
+                page.blocks(part.find("description"), None)
+        while page.lines[-1].startswith(".S"):
+            page.lines.pop()
+
+    def names(self, page, contents):
+        """A chapter's constants with their texts, and the names of what has a page."""
+        for title, kinds in (("CONSTANTS", ("define",)), ("TYPES", ("typedef", "enum", "struct")),
+                             ("FUNCTIONS", ("function",))):
+            shown = [each for each in contents if each[1].get("kind") in kinds]
+            if shown:
+                page.section_of(title)
+            for name, member in shown:
+                if title == "CONSTANTS":
+                    self.constant(page, name, member)
+                else:
+                    page.tag(f"\\fB{name}\\fP(3)")
+                    page.blocks(member.find("briefdescription"), None)
+
+    def end_text(self, page):
+        """References of a page that is no function's: uvdio(7) has all, others what they name."""
+        sections = {each.name for each in self.output if each.section == 7}
+        if (page.name, page.section) != ("uvdio", 7):
+            named = re.findall(r"\\fB([a-z\\-]+)\\fP\(7\)", "\n".join(page.lines))
+            sections &= {"uvdio"} | {each.replace("\\", "") for each in named}
+        page.section_of("SEE ALSO")
+        page.lines.append(see_also((), sorted(sections - ({page.name} if page.section == 7
+                                                          else set()))))
+
+    def write(self, out, version, date):
+        for name, (header, groups) in self.reference.chapters.items():
+            self.chapter(name, header, groups)
+        for name in self.reference.texts:
+            if name == "uvdio-command":
+                self.text(name, 1)
+            elif name != "uvdio":
+                self.text(name)
+        for page in self.output:
+            if page.section != 3:
+                self.end_text(page)
+            page.write(out, version, date)
+        for name, target in self.links.items():
+            with open(os.path.join(out, "man3", f"{name}.3"), "w", encoding="utf-8") as link:
+                link.write(f".so {target}\n")
+        print(f"{len(self.output)} man pages and {len(self.links)} links to them: {out}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 6:
+        sys.exit("usage: man.py XML HEADERS OUT VERSION DATE")
+    Manual(Reference(*sys.argv[1:3])).write(*sys.argv[3:])
