@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # What doxygen reads instead of a page of src/docs/. A line that is nothing but a link to a section
 # of README.md becomes that section, and one to a source of the command its usage: each text stands
-# in one place. Links to files that are not in the reference become their names.
+# in one place. Pages get names, the guide has its chapters below it, and links to files that are
+# not in the reference become their names.
 
 # Text with links to other pages only.
 function unlinked(text, out, link, target, rest) {
@@ -15,7 +16,8 @@ function unlinked(text, out, link, target, rest) {
     sub(/\]\(.*/, "", link)
     if (target ~ /^[a-z_]+\.md$/) {
       sub(/\.md$/, "", target)
-      out = out (out ~ /^ *- $/ ? "\\subpage" : "\\ref") " page_" target " \"" link "\""
+      out = out (out == "- " && FILENAME ~ /guide\.md$/ ? "\\subpage" : "\\ref")
+      out = out " page_" target " \"" link "\""
     } else if (target ~ /^https?:/) {
       out = out "[" link "](" target ")"
     } else {

@@ -137,8 +137,8 @@ class Manual:
         sentences = [each for each in re.split(r"(?<=\.) (?=[A-Z])", words)
                      if re.search(r"\b[Rr]eturns\b", each)]
         if is_operation:
-            return ("0: the operation was accepted, and its callback follows; with a null callback: "
-                    "it has succeeded. A negative code: nothing was taken, and no callback follows.")
+            return ("0: the operation was accepted, and its callback follows; with a null callback "
+                    "it has succeeded. A negative code: nothing was taken, no callback follows.")
         if sentences:
             return escape(" ".join(sentences))
         if result == "int":

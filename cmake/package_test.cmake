@@ -13,5 +13,6 @@ if(UVDIO_INSTALL AND UNIX AND NOT UVDIO_SANITIZE)
     PKG_CONFIG=${PKG_CONFIG_EXECUTABLE}
     UVDIO_VERSION=${PROJECT_VERSION}
     UVDIO_HAVE_TRACING=${UVDIO_HAVE_TRACING})
-  set_tests_properties(package PROPERTIES LABELS package ENVIRONMENT "${environment}")
+  set_tests_properties(package PROPERTIES LABELS package ENVIRONMENT "${environment}"
+    DEPENDS docs) # which must not be made while it is installed
 endif()

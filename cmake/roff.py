@@ -77,7 +77,8 @@ class Page:
         self.lines += [".fi", ".RE"]
 
     def tag(self, text):
-        self.lines += [".TP", f"\\fB{text}\\fP" if "\\f" not in text else linked(text)]
+        text = linked(text)
+        self.lines += [".TP", text if "\\f" in text else f"\\fB{text}\\fP"]
 
     def inline(self, element):
         """An element's text, with fonts and references to other pages."""
@@ -185,7 +186,8 @@ class Page:
         folder = os.path.join(folder, f"man{self.section}")
         os.makedirs(folder, exist_ok=True)
         title = escape(self.name.upper(), True)
-        with open(os.path.join(folder, f"{self.name}.{self.section}"), "w", encoding="utf-8") as out:
+        path = os.path.join(folder, f"{self.name}.{self.section}")
+        with open(path, "w", encoding="utf-8") as out:
             out.write(f'.TH "{title}" {self.section} "{date}" "uvdio {version}" "uvdio"\n')
             out.write(".nh\n.ad l\n")
             out.write("\n".join(self.lines) + "\n")

@@ -67,8 +67,8 @@ list_missing() {
 # Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE,
 # and a tree of another release, and trace programs: for root, on Linux. The header of the probes
 # and ISA-L are for a build that has them, SQLite for a benchmark, hiredis for the example kv, an
-# HTTP parser for uvdio-httpd, which curl tests beside others. clang is for its fuzzer. The others
-# are for check.sh's pass lint.
+# HTTP parser for uvdio-httpd, which curl tests beside others. clang is for its fuzzer, and what
+# reads man pages for the test of these. The others are for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
@@ -79,7 +79,7 @@ list_missing_optional() {
   has_module hiredis || echo hiredis
   has_http_parser || echo http-parser
   has curl || echo curl
-  for tool in clang clang-format clang-tidy doxygen python3; do
+  for tool in clang clang-format clang-tidy doxygen python3 mandoc man; do
     has "$tool" || echo "$tool"
   done
   [ "$(id -u)" -eq 0 ] || return 0
@@ -172,6 +172,8 @@ packages() {
     dnf:clang-format | dnf:clang-tidy) echo clang-tools-extra ;;
     pacman:clang-format | pacman:clang-tidy) echo clang ;;
     pacman:python3) echo python ;;
+    apk:man) echo mandoc ;;
+    *:man) echo man-db ;;
     apk:clang-format | apk:clang-tidy) echo clang-extra-tools ;;
     dnf:compiler) echo gcc glibc-devel ;;
     dnf:ninja) echo ninja-build ;;

@@ -69,3 +69,13 @@ for script in uvdio-latency.bt uvdio-stalls.bt; do
   [ "$UVDIO_HAVE_TRACING" != ON ] || [ -x "$prefix/share/uvdio/$script" ] ||
     die "$script was not installed"
 done
+
+# So are the man pages and the reference, or a word about their absence.
+if [ -e "$build/docs/made" ] && [ -d "$build/docs/man" ]; then
+  man=$(find "$prefix" -name uvdio_write.3)
+  [ -n "$man" ] || die "uvdio_write(3) was built and not installed"
+  [ -n "$(find "$prefix" -path '*/html/index.html')" ] || die "the reference was not installed"
+  ! grep -rlF "$build" "$(dirname "$(dirname "$man")")" || die "a man page has the build's path"
+else
+  grep -q 'no man pages are installed: ' "$work/install.log" || die "no word about man pages"
+fi
