@@ -20,6 +20,10 @@ if [ "$number" = commands ]; then
   exit
 fi
 
+if [ "${UVDIO_BACKEND:-}" = memory ]; then
+  echo "SKIP: programs of the guide open their files again, which end with their engine in memory"
+  exit 77
+fi
 "$4" >printed.txt || { echo "$page: program $number ended with $?" >&2; exit 1; }
 awk -v number="$number" '
   /^```c$/ { count++ }
