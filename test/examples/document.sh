@@ -14,6 +14,7 @@ cd "$directory"
 if [ "$number" = commands ]; then
   PATH=$4:$PATH
   export PATH
+  # shellcheck disable=SC2016
   sed -n '/^```sh$/,/^```$/p' "$page" | grep -v '^```' >commands.sh
   [ -s commands.sh ] || { echo "$page has no commands" >&2; exit 1; }
   sh -eux commands.sh
