@@ -200,7 +200,8 @@ static inline int uvdio_log_stats(const uvdio_log_t* log, uvdio_log_stats_t* sta
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_close(uvdio_log_t* log, uvdio_log_cb cb, void* arg);
 
 /** Frees a log whose engine is closed: from the engine's close callback on, also in a forked child.
- * Appends that are pending then get no callback. Errors: UV_EINVAL (null), UV_EBUSY (the log has a
+ * Appends that are pending then get no callback. The loop has to run once more before
+ * uv_loop_close(): the log's timer ends then. Errors: UV_EINVAL (null), UV_EBUSY (the log has a
  * reader, the engine has files of the log open or requests of it pending, a close that was accepted
  * has not been called back, or the call comes from a callback of the log). */
 UVDIO_EXTERN int uvdio_log_destroy(uvdio_log_t* log);
