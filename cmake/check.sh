@@ -9,8 +9,8 @@
 # next release, which debootstrap makes in build/, and demo.sh there), musl (against musl, by
 # musl-gcc), m32 (compiles for 32 bits), guard (instructions and system calls per operation,
 # optimised), fuzz (a minute, where clang has libFuzzer).
-# dev runs every test in full; asan, next and musl, on the same machine, run a sample of those that
-# are random, exhaustive or about filesystems.
+# dev runs every test in full; the others, on the same machine, run a sample of those that are
+# random, exhaustive or about filesystems.
 #
 #   --quick      dev and lint only
 #   --tsan       the thread sanitizer as well
@@ -69,7 +69,7 @@ run_pass() {
   why=$(obstacle "$1")
   [ -z "$why" ] || { leave_out "$1" "$why"; return; }
   sample=
-  [ "$1" != asan ] || sample=-DUVDIO_TEST_SAMPLE=ON
+  case $1 in asan | no-uring) sample=-DUVDIO_TEST_SAMPLE=ON ;; esac
   if ! build_preset "$1" "build/check-$1-build.log" $sample; then
     failed=$((failed + 1))
     return
