@@ -1764,6 +1764,9 @@ static inline uvdio_buf_t uvdio_buf_from_iovec(struct iovec pair) {
 #define UVDIO_ARENA_LOCKED (1u << 2)
 /** For debugging: an inaccessible page after each frame, so that running over its end faults. */
 #define UVDIO_ARENA_GUARD_PAGES (1u << 3)
+/** As UVDIO_ARENA_HUGE_PAGES where the system has huge pages, and nothing elsewhere:
+ * uvdio_arena_info() tells by UVDIO_ARENA_HUGE_PAGES whether they were to be had. */
+#define UVDIO_ARENA_HUGE_PAGES_PREFERRED (1u << 4)
 
 /** Options of an arena. */
 typedef struct uvdio_arena_options_s {
@@ -1778,7 +1781,8 @@ typedef struct uvdio_arena_info_s {
   size_t frame_count; /**< free and acquired */
   /** acquired and not yet released; a snapshot where other threads are at work */
   size_t frames_out;
-  unsigned flags; /**< UVDIO_ARENA_* */
+  /** UVDIO_ARENA_*, those that were asked for, and UVDIO_ARENA_HUGE_PAGES where it holds */
+  unsigned flags;
 } uvdio_arena_info_t;
 
 /** uvdio_arena_create() for bindings: `size` is that of the structure in the caller's header. */

@@ -27,8 +27,9 @@
 #define LINK_OUT (UINT32_MAX - 2)
 #define FRAMES_MAX ((size_t)UINT32_MAX - 2)
 #define TRIES_MAX 16 /* to take several frames at a time, before the stack is closed for it */
-#define KNOWN_FLAGS \
-  (UVDIO_ARENA_ZEROED | UVDIO_ARENA_HUGE_PAGES | UVDIO_ARENA_LOCKED | UVDIO_ARENA_GUARD_PAGES)
+#define KNOWN_FLAGS                                                                             \
+  (UVDIO_ARENA_ZEROED | UVDIO_ARENA_HUGE_PAGES | UVDIO_ARENA_LOCKED | UVDIO_ARENA_GUARD_PAGES | \
+   UVDIO_ARENA_HUGE_PAGES_PREFERRED)
 
 /*
  * Shares
@@ -134,12 +135,21 @@ static int protect_guards(uvdio_arena_t* arena, int accessible) {
   return 0;
 }
 
-static int apply_flags(uvdio_arena_t* arena) {
+/* Huge pages that are preferred are asked for as others are, and done without. */
+static int ask_for_huge_pages(uvdio_arena_t* arena) {
+  int is_needed = (arena->flags & UVDIO_ARENA_HUGE_PAGES) != 0;
   int error = 0;
 
-  if ((arena->flags & UVDIO_ARENA_HUGE_PAGES) != 0) {
+  if (is_needed || (arena->flags & UVDIO_ARENA_HUGE_PAGES_PREFERRED) != 0) {
     error = uvdio__os_advise_huge(arena->base, arena->size);
+    arena->flags |= error == 0 ? UVDIO_ARENA_HUGE_PAGES : 0;
   }
+  return is_needed ? error : 0;
+}
+
+static int apply_flags(uvdio_arena_t* arena) {
+  int error = ask_for_huge_pages(arena);
+
   if (error == 0 && (arena->flags & UVDIO_ARENA_LOCKED) != 0) {
     error = uvdio__os_lock(arena->base, arena->size);
   }

@@ -355,13 +355,8 @@ static int open_arena(transfer_t* transfer, size_t frames) {
   uvdio_arena_options_t options = {.frame_size = transfer->block_size, .frame_count = frames};
   int is_large = options.frame_size >= HUGE_PAGE_SIZE ||
                  options.frame_count >= HUGE_PAGE_SIZE / options.frame_size;
-  options.flags = is_large ? UVDIO_ARENA_HUGE_PAGES : 0;
-  int error = uvdio_arena_create(&transfer->arena, &options);
-  if (error != 0 && is_large) { /* the system has none */
-    options.flags = 0;
-    error = uvdio_arena_create(&transfer->arena, &options);
-  }
-  return error;
+  options.flags = is_large ? UVDIO_ARENA_HUGE_PAGES_PREFERRED : 0;
+  return uvdio_arena_create(&transfer->arena, &options);
 }
 
 /* No more than there are blocks. */

@@ -209,19 +209,15 @@ static int set_defaults(uvdio_log_options_t* options) {
   return options->buffer_size > options->segment_size / 2 ? UV_EINVAL : 0;
 }
 
-/* An arena of one frame: only an arena can be in huge pages, and not every system has them. */
+/* An arena of one frame: only an arena can be in huge pages. */
 static int allocate_frame(size_t size, int is_large, uvdio_arena_t** arena, uvdio_buf_t* frame) {
   uvdio_arena_options_t options = {0};
   int error;
 
   options.frame_size = size;
   options.frame_count = 1;
-  options.flags = is_large ? UVDIO_ARENA_HUGE_PAGES : 0;
+  options.flags = is_large ? UVDIO_ARENA_HUGE_PAGES_PREFERRED : 0;
   error = uvdio_arena_create(arena, &options);
-  if (error != 0 && is_large) {
-    options.flags = 0;
-    error = uvdio_arena_create(arena, &options);
-  }
   if (error == 0) {
     error = uvdio_arena_acquire(*arena, frame);
     assert(error == 0);

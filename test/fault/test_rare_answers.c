@@ -417,6 +417,35 @@ static void log_does_without_huge_pages(void** state) {
   assert_ok(status);
 }
 
+static unsigned flags_of_arena(unsigned flags) {
+  uvdio_arena_options_t options = {.frame_count = 4, .flags = flags};
+  uvdio_arena_info_t info;
+  uvdio_arena_t* arena;
+  assert_ok(uvdio_arena_create(&arena, &options));
+  assert_ok(uvdio_arena_info(arena, &info));
+  assert_ok(uvdio_arena_destroy(arena, NULL));
+  return info.flags;
+}
+
+/* Where the system has none, those that are preferred are none, and those that are needed an
+ * error. */
+static void huge_pages_may_be_missing(void** state) {
+  const unsigned preferred = UVDIO_ARENA_HUGE_PAGES_PREFERRED;
+  const unsigned needed = UVDIO_ARENA_HUGE_PAGES;
+  uvdio_arena_options_t options = {.frame_count = 4};
+  uvdio_arena_t* arena;
+  (void)state;
+  faults_reset();
+  fault_fail(CALL_MADVISE, 1, FOR_GOOD, EINVAL);
+  assert_int_equal(flags_of_arena(preferred), preferred);
+  assert_int_equal(fault_hits(CALL_MADVISE), 1);
+  options.flags = needed;
+  assert_code(uvdio_arena_create(&arena, &options), UV_EINVAL);
+  options.flags = needed | preferred;
+  assert_code(uvdio_arena_create(&arena, &options), UV_EINVAL);
+  faults_reset();
+}
+
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       FAULT_TEST_ON(set_up, old_btrfs_is_kept_from_asynchronous_writes),
@@ -439,6 +468,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, close_that_is_interrupted_has_closed),
       FAULT_TEST_ON(set_up, end_that_can_not_be_asked_for_is_an_error),
       FAULT_TEST_ON(set_up, log_does_without_huge_pages),
+      FAULT_TEST_ON(set_up, huge_pages_may_be_missing),
   };
   return matrix_main("rare_answers", tests, COUNT_OF(tests), argc, argv);
 }

@@ -413,18 +413,20 @@ static int has_advice(const void* address, const char* flag) {
 
 static void system_is_asked_for_huge_pages(void** state) {
   (void)state;
-  uvdio_arena_t* arenas[2] = {NULL, NULL};
-  uvdio_arena_options_t options = {UVDIO_BLOB_SIZE, 8, UVDIO_ARENA_HUGE_PAGES};
-  if (uvdio_arena_create(&arenas[1], &options) != 0) {
-    SKIP_AS_TOLD("huge pages refused: invalid argument");
-  }
-  options.flags = 0;
-  assert_ok(uvdio_arena_create(&arenas[0], &options));
-  for (int i = 0; i < 2; i++) {
-    uvdio_buf_t frame = frame_of(arenas[i]);
-    assert_int_equal(has_advice(frame.base, " hg"), i);
+  static const unsigned asked[] = {0, UVDIO_ARENA_HUGE_PAGES, UVDIO_ARENA_HUGE_PAGES_PREFERRED};
+  for (unsigned i = 0; i < COUNT_OF(asked); i++) {
+    uvdio_arena_options_t options = {UVDIO_BLOB_SIZE, 8, asked[i]};
+    uvdio_arena_info_t info;
+    uvdio_arena_t* arena;
+    if (uvdio_arena_create(&arena, &options) != 0) {
+      SKIP_AS_TOLD("huge pages refused: invalid argument");
+    }
+    uvdio_buf_t frame = frame_of(arena);
+    assert_ok(uvdio_arena_info(arena, &info));
+    assert_int_equal(info.flags, asked[i] != 0 ? asked[i] | UVDIO_ARENA_HUGE_PAGES : 0);
+    assert_int_equal(has_advice(frame.base, " hg"), asked[i] != 0);
     release(&frame);
-    destroy(arenas[i]);
+    destroy(arena);
   }
 }
 #endif
