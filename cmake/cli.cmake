@@ -26,7 +26,11 @@ add_executable(uvdio_cli
   src/cli/bench.c
   src/cli/bench_report.c
   src/cli/copy.c
+  src/cli/page.c
   src/cli/probe.c
+  src/cli/probe_machine.c
+  src/cli/probe_path.c
+  src/cli/procfs.c
   src/cli/progress.c
   src/cli/target.c
   src/cli/transfer.c)

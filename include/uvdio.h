@@ -1970,6 +1970,11 @@ UVDIO_EXTERN unsigned uvdio_version(void);
 /** Returns the version that runs, as text ("0.2.0"). Never null. Any thread. */
 UVDIO_EXTERN const char* uvdio_version_string(void);
 
+/** Returns the version of the liburing that runs, in the form of UVDIO_VERSION_HEX: 0x020900 is
+ * 2.9, and there is no third number. Before 2.4 liburing does not tell, and it is the version that
+ * the library was built with. 0: the library was built without the ring. Any thread. */
+UVDIO_EXTERN unsigned uvdio_liburing_version(void);
+
 /** @} */
 
 #ifdef __cplusplus

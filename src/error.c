@@ -4,6 +4,9 @@
  * without ever allocating (uv_strerror does, for codes that it does not know).
  */
 #include <errno.h>
+#ifdef UVDIO_HAVE_RING
+#include <liburing.h>
+#endif
 
 #include "uvdio.h"
 
@@ -205,4 +208,14 @@ unsigned uvdio_version(void) {
 
 const char* uvdio_version_string(void) {
   return VERSION_TEXT(UVDIO_VERSION_MAJOR, UVDIO_VERSION_MINOR, UVDIO_VERSION_PATCH);
+}
+
+unsigned uvdio_liburing_version(void) {
+#ifndef UVDIO_HAVE_RING
+  return 0;
+#elif defined(IO_URING_VERSION_MAJOR)
+  return (unsigned)io_uring_major_version() << 16 | (unsigned)io_uring_minor_version() << 8;
+#else
+  return UVDIO_LIBURING_MAJOR << 16 | UVDIO_LIBURING_MINOR << 8;
+#endif
 }

@@ -13,12 +13,40 @@
 #include <uv.h>
 
 #include "cli.h"
+#include "options.h"
 #include "program.h"
 #include "report.h"
 #include "uvdio.h"
 
+const char* program_libuv_built(void) {
+#define TEXT_OF(number) #number
+#define TEXT_OF_VERSION(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+  return TEXT_OF_VERSION(UV_VERSION_MAJOR, UV_VERSION_MINOR, UV_VERSION_PATCH) UV_VERSION_SUFFIX;
+#undef TEXT_OF_VERSION
+#undef TEXT_OF
+}
+
+char* program_liburing(char* text, size_t size) {
+  unsigned version = uvdio_liburing_version();
+  if (version == 0) {
+    snprintf(text, size, "none");
+  } else {
+    snprintf(text, size, "%u.%u", version >> 16, version >> 8 & 0xff);
+  }
+  return text;
+}
+
+/* What a report of a fault needs at least. */
 static int print_version(const program_t* program) {
-  printf("%s %s (libuv %s)\n", program->name, uvdio_version_string(), uv_version_string());
+  char text[768];
+  printf("%s %s (libuv %s)\n\n", program->name, uvdio_version_string(), uv_version_string());
+  printf("libuv     %s, built with %s\n", uv_version_string(), program_libuv_built());
+  printf("liburing  %s\n", program_liburing(text, sizeof text));
+  for (int i = UVDIO_BACKEND_RING; i <= UVDIO_BACKEND_MEMORY; i++) {
+    int error = uvdio_backend_probe((uvdio_backend_t)i, text, sizeof text);
+    printf("%-9s %s: %s\n", backend_text((uvdio_backend_t)i),
+           error == 0 ? "available" : "not available", text);
+  }
   return CLI_OK;
 }
 

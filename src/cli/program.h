@@ -22,6 +22,11 @@ typedef struct program_s {
   size_t subcommand_count;
 } program_t;
 
+/* The version of libuv that the program was built with; of the liburing that runs ("2.9"), or
+ * "none". */
+const char* program_libuv_built(void);
+char* program_liburing(char* text, size_t size);
+
 /* Returns the exit code of the process. */
 int program_main(const program_t* program, int argc, char** argv);
 

@@ -22,6 +22,13 @@ run 0 "--help" --help
 says "... tells the subcommands" 'copy SRC DST'
 run 0 "--version" --version
 says "... with both versions" '^uvdio [0-9]*\.[0-9]*\.[0-9]* (libuv [0-9]'
+says "... with that of libuv at the build" '^libuv  *[0-9][0-9.]*, built with [0-9]'
+says "... with that of liburing" '^liburing  *\([0-9]\.[0-9]\|none$\)'
+for backend in ring aio; do
+  says "... with $backend, and why it is there or not" "^$backend  *\(not \)*available: ."
+done
+says "... with the pool" '^pool  *available: '
+says "... with memory" '^memory  *available: '
 run 0 "-h" -h
 says "... tells the subcommands" 'copy SRC DST'
 run 0 "-V" -V
@@ -50,7 +57,8 @@ fi
 make_file file 10000
 cp file file.before
 run 0 "probe of a directory" probe d
-for words in '^uvdio .*libuv ' '^Backends' 'ring ' 'pool  *available' 'memory  *available' \
+for words in '^uvdio .*libuv .*liburing \([0-9]\.[0-9]\|none\), ' '^Machine' 'kernel  *[^ ]' \
+  'processors  *[1-9][0-9]* of [1-9]' 'memory  *[0-9.]* [KMGT]iB' 'container  *[^ ]' '^Backends' 'ring ' 'pool  *available' 'memory  *available' \
   'An engine takes ' '^Path d (by a temporary file)' 'filesystem  *[a-z]' 'direct I/O  *[yn]' \
   'executed by ' 'polled completions, if asked for  *[yn]' 'alignment enforced ' \
   'alignment learnt from ' \
@@ -63,7 +71,10 @@ run 0 "probe of a file" probe file
 says "... reads its first page" 'first page read  *4096 bytes'
 check "... and leaves it as it was" identical file file.before
 run 0 "probe --json" probe --json d
-for key in uvdio libuv system kernel machine backends name available reason engine backend path \
+for key in uvdio libuv libuv_built liburing system kernel machine host distribution \
+  kernel_version processors processors_online memory container cgroup user_namespace seccomp \
+  ipc_lock mount_point device device_number mount_options nproc cgroup_tasks aio_nr aio_max_nr \
+  backends name available reason engine backend path \
   file filesystem direct memory_align offset_align system_memory_align system_offset_align \
   system_read_align recommended_align align_source optimal_size atomic_min atomic_max \
   physical_block request_max polled polled_reason limits \
@@ -147,6 +158,42 @@ if [ -n "$setting" ] && [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; the
 else
   skip "probe where kernel.io_uring_disabled is another" \
     "the kernel has no such setting, or mounting needs root"
+fi
+
+if [ "$(uname -s)" = Linux ]; then
+  run 0 "probe tells what Linux knows of itself" probe d
+  says "... of a filter" "^  seccomp  *\(no filter\|strict\|a filter decides on system calls\)\$"
+  says "... of the user namespace" '^  user namespace  *\(not the \)*initial'
+  says "... of locked memory" '^  CAP_IPC_LOCK  *\(yes\|no\)$'
+  says "... of the mount" '^  mount point  */'
+  says "... of the device" '^  device  *[^ ].* ([0-9]*:[0-9]*)$'
+fi
+if [ "$(uname -s)" = Linux ] && [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
+  # shellcheck disable=SC2016 # $1 is the other shell's
+  probe_elsewhere='mount --bind release /etc/os-release && mount --bind taken /proc/sys/fs/aio-nr &&
+    mount --bind most /proc/sys/fs/aio-max-nr &&
+    mount -t tmpfs -o noatime,size=1m uvdio-source m && "$1" probe m && "$1" probe --json m'
+  mkdir m
+  echo 17 >taken
+  echo 4711 >most
+  number=0
+  for line in "PRETTY_NAME=\"Bob's Linux 1\"" 'PRETTY_NAME=Plain' "PRETTY_NAME='Other 2'"; do
+    number=$((number + 1))
+    printf 'PRETTY_NAMES=no\n%s\nNAME=no\n' "$line" >release
+    unshare -m --propagation private sh -c "$probe_elsewhere" sh "$uvdio" >"$out" 2>"$err" </dev/null
+    check "probe on distribution $number" test $? -eq 0
+    name=$(echo "$line" | sed "s/^PRETTY_NAME=//; s/^[\"']//; s/[\"']\$//")
+    says "... names it" "^  distribution  *$name\$"
+    says "... names it as JSON" "^ *\"distribution\": \"$name\","
+  done
+  says "... tells the requests of kernel AIO" \
+    '^  fs.aio-nr, fs.aio-max-nr  *17 of 4711 requests of kernel AIO are taken$'
+  says "... as JSON" '^ *"aio_max_nr": 4711,'
+  says "... tells the mount point" "^  mount point  *$(pwd -P)/m\$"
+  says "... its device" '^  device  *uvdio-source ([0-9]*:[0-9]*)$'
+  says "... and its options" '^  mount options  *rw,noatime; rw,size=1024k'
+else
+  skip "probe on another distribution" "it is not Linux, or mounting needs root"
 fi
 
 # shellcheck disable=SC3045 # every shell has them

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The version that runs is the version of the header. */
+/* The version that runs is the version of the header; that of liburing is the installed one. */
 #include <stdio.h>
 
 #include "check.h"
@@ -17,10 +17,24 @@ static void text_says_the_same(void** state) {
   assert_string_equal(uvdio_version_string(), expected);
 }
 
+/* LIBURING_VERSION comes from pkg-config, where the library is built with the ring. */
+static void liburing_is_what_is_installed(void** state) {
+  (void)state;
+  unsigned version = uvdio_liburing_version();
+#ifdef LIBURING_VERSION
+  unsigned major, minor;
+  assert_int_equal(sscanf(LIBURING_VERSION, "%u.%u", &major, &minor), 2);
+  assert_int_equal(version, major << 16 | minor << 8);
+#else
+  assert_int_equal(version, 0);
+#endif
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(number_is_the_headers),
       cmocka_unit_test(text_says_the_same),
+      cmocka_unit_test(liburing_is_what_is_installed),
   };
   return cmocka_run_group_tests_name("version", tests, NULL, NULL);
 }
