@@ -23,8 +23,8 @@ int page_open(page_t* page);
 /* Prints the page to stdout, as text or as JSON, and frees it. Returns the exit code. */
 int page_print(page_t* page, const char* command, int as_json);
 
-/* From now on facts are below this title, and in this object of the whole; in the whole itself where
- * `key` is null. */
+/* From now on facts are below this title, and in this object of the whole; where `key` is null, in
+ * the whole itself. */
 void page_section(page_t* page, const char* key, const char* title, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uvdio probe: what this machine and the filesystem of a path offer, by trying it. It is a page that
- * people paste into a report of a fault, so that it has what a maintainer asks for.
+ * uvdio probe: what this machine and the filesystem of a path offer, found out by trying. It is a
+ * page that people paste into a report of a fault, so that it has what a maintainer asks for.
  */
 #include <getopt.h>
 #include <jansson.h>

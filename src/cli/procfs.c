@@ -72,8 +72,8 @@ size_t procfs_line(const char* path, char* text, size_t size) {
 }
 
 /*
- * Control groups. /proc/self/cgroup has a line NUMBER:CONTROLLERS:PATH for each hierarchy of version
- * 1, and 0::PATH for version 2.
+ * Control groups. /proc/self/cgroup has a line NUMBER:CONTROLLERS:PATH for each hierarchy of
+ * version 1, and 0::PATH for version 2.
  */
 
 typedef struct {

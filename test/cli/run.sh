@@ -58,7 +58,8 @@ make_file file 10000
 cp file file.before
 run 0 "probe of a directory" probe d
 for words in '^uvdio .*libuv .*liburing \([0-9]\.[0-9]\|none\), ' '^Machine' 'kernel  *[^ ]' \
-  'processors  *[1-9][0-9]* of [1-9]' 'memory  *[0-9.]* [KMGT]iB' 'container  *[^ ]' '^Backends' 'ring ' 'pool  *available' 'memory  *available' \
+  'processors  *[1-9][0-9]* of [1-9]' 'memory  *[0-9.]* [KMGT]iB' 'container  *[^ ]' \
+  '^Backends' 'ring ' 'pool  *available' 'memory  *available' \
   'An engine takes ' '^Path d (by a temporary file)' 'filesystem  *[a-z]' 'direct I/O  *[yn]' \
   'executed by ' 'polled completions, if asked for  *[yn]' 'alignment enforced ' \
   'alignment learnt from ' \
@@ -180,7 +181,8 @@ if [ "$(uname -s)" = Linux ] && [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/n
   for line in "PRETTY_NAME=\"Bob's Linux 1\"" 'PRETTY_NAME=Plain' "PRETTY_NAME='Other 2'"; do
     number=$((number + 1))
     printf 'PRETTY_NAMES=no\n%s\nNAME=no\n' "$line" >release
-    unshare -m --propagation private sh -c "$probe_elsewhere" sh "$uvdio" >"$out" 2>"$err" </dev/null
+    unshare -m --propagation private sh -c "$probe_elsewhere" sh "$uvdio" \
+      >"$out" 2>"$err" </dev/null
     check "probe on distribution $number" test $? -eq 0
     name=$(echo "$line" | sed "s/^PRETTY_NAME=//; s/^[\"']//; s/[\"']\$//")
     says "... names it" "^  distribution  *$name\$"
