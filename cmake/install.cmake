@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# What gets installed: headers, both libraries, the command, scripts for the probes, and the two
-# descriptions by which others find them: a CMake package and a pkg-config file. Neither contains a
-# path of this machine, so that the installed tree can be moved.
+# What gets installed: headers, both libraries, the command and its completions, scripts for the
+# probes, and the two descriptions by which others find them: a CMake package and a pkg-config file.
+# Neither contains a path of this machine, so that the installed tree can be moved.
 
 include(CMakePackageConfigHelpers)
 
@@ -9,6 +9,13 @@ install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHIN
   PATTERN "*.hpp")
 if(UVDIO_BUILD_CLI)
   install(TARGETS uvdio_cli RUNTIME)
+  # Where each shell looks for them.
+  install(FILES src/cli/completions/uvdio.bash
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME uvdio)
+  install(FILES src/cli/completions/_uvdio
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES src/cli/completions/uvdio.fish
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
 if(UVDIO_HAVE_TRACING)
   install(PROGRAMS src/tools/uvdio-latency.bt src/tools/uvdio-stalls.bt

@@ -67,8 +67,9 @@ list_missing() {
 # Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE,
 # and a tree of another release, and trace programs: for root, on Linux. The header of the probes
 # and ISA-L are for a build that has them, SQLite for a benchmark, hiredis for the example kv, an
-# HTTP parser for uvdio-httpd, which curl tests beside others. clang is for its fuzzer, and what
-# reads man pages for the test of these. The others are for check.sh's pass lint.
+# HTTP parser for uvdio-httpd, which curl tests beside others. libseccomp makes the filters of
+# containers; bash, zsh and fish have completions. clang is for its fuzzer, and what reads man pages
+# for the test of these. The others are for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
@@ -79,7 +80,8 @@ list_missing_optional() {
   has_module hiredis || echo hiredis
   has_http_parser || echo http-parser
   has curl || echo curl
-  for tool in clang clang-format clang-tidy doxygen python3 mandoc man; do
+  has_module libseccomp || echo seccomp
+  for tool in clang clang-format clang-tidy doxygen python3 mandoc man bash zsh fish; do
     has "$tool" || echo "$tool"
   done
   [ "$(id -u)" -eq 0 ] || return 0
@@ -148,6 +150,10 @@ packages() {
     dnf:sqlite | apk:sqlite) echo "sqlite-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
     apt-get:hiredis) echo libhiredis-dev ;;
     dnf:hiredis | apk:hiredis) echo "hiredis-$([ "$1" = dnf ] && echo devel || echo dev)" ;;
+    apt-get:seccomp) echo libseccomp-dev ;;
+    dnf:seccomp) echo libseccomp-devel ;;
+    pacman:seccomp) echo libseccomp ;;
+    apk:seccomp) echo libseccomp-dev ;;
     apt-get:redis) echo redis-server redis-tools ;;
     apt-get:http-parser)
       apt-cache show libllhttp-dev >/dev/null 2>&1 && echo libllhttp-dev || echo libhttp-parser-dev

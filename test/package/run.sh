@@ -61,8 +61,13 @@ static_libs=$("$PKG_CONFIG" --static --libs uvdio | sed "s|-luvdio|$libdir/libuv
 "$CC" $cflags "$here/consumer.c" -o "$work/static" $static_libs
 expect_version "pkg-config, static" "$work/static"
 
-# The command is there as well, if it was built.
+# The command is there as well, with its completions, if it was built.
 [ ! -e "$build/uvdio" ] || [ -x "$prefix/bin/uvdio" ] || die "the uvdio command was not installed"
+for completion in bash-completion/completions/uvdio zsh/site-functions/_uvdio \
+  fish/vendor_completions.d/uvdio.fish; do
+  [ ! -e "$build/uvdio" ] || [ -f "$prefix/share/$completion" ] ||
+    die "share/$completion was not installed"
+done
 
 # Scripts for the probes, if there are any.
 for script in uvdio-latency.bt uvdio-stalls.bt; do
