@@ -3,6 +3,7 @@
  * uvdio probe: what this machine and the filesystem of a path offer, found out by trying. It is a
  * page that people paste into a report of a fault, so that it has what a maintainer asks for.
  */
+#include <assert.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <uv.h>
@@ -76,11 +77,35 @@ static void tell_backends(page_t* page, const backend_facts_t* found) {
   page_value(page, "backends", list);
 }
 
-static void tell_engine(page_t* page, const uvdio_engine_t* engine) {
+/* Whether an arena of 1 MiB, the piece in which they are registered, can be: that is where a limit
+ * on locked memory shows. */
+static int try_registration(uvdio_engine_t* engine, uvdio_registration_t* registration) {
+  const uvdio_arena_options_t options = {.frame_count = 256};
+  uvdio_arena_t* arena;
+  int error = uvdio_arena_create(&arena, &options);
+  if (error == 0) {
+    error = uvdio_arena_register(engine, arena);
+    int told = uvdio_arena_registration(engine, arena, registration);
+    assert(told == 0);
+    (void)told;
+    (void)uvdio_arena_destroy(arena, NULL);
+  }
+  return error;
+}
+
+static void tell_engine(page_t* page, uvdio_engine_t* engine) {
+  uvdio_registration_t registration = {.reason = ""}; /* whose texts outlive the arena */
+  int error = try_registration(engine, &registration);
   const char* backend = uvdio_engine_backend(engine);
   const char* reason = uvdio_engine_backend_reason(engine);
+  const char* why = error == 0                     ? ""
+                    : *registration.reason != '\0' ? registration.reason
+                                                   : uvdio_strerror(error);
   page_line(page, "  An engine takes %s: %s", backend, reason);
-  page_value(page, "engine", json_pack("{s:s, s:s}", "backend", backend, "reason", reason));
+  page_line(page, "  It registers the memory of arenas: %s%s", error == 0 ? "yes" : "no, ", why);
+  page_value(page, "engine",
+             json_pack("{s:s, s:s, s:b, s:s}", "backend", backend, "reason", reason, "registers",
+                       error == 0, "registers_reason", why));
 }
 
 /* The engine is asked after the file: its answer can change when it is first used. Polled

@@ -81,21 +81,23 @@ static const char* user_namespace(void) {
   return inside == 0 && outside == 0 && count == 4294967295UL ? "initial" : "not the initial one";
 }
 
-/* What lifts the limit on locked memory: bit 14 of the capabilities. */
-static json_t* find_ipc_lock(const char** words) {
+/* What lifts the limit on locked memory: bit 14 of the capabilities, where they count. */
+static void tell_ipc_lock(page_t* page) {
   char text[PROCFS_TEXT_SIZE];
-  *words = "unknown";
   if (procfs_field("/proc/self/status", "CapEff", text, sizeof text) == 0) {
-    return json_null();
+    page_value(page, "ipc_lock", json_null());
+    return;
   }
   int is_there = (int)(strtoull(text, NULL, 16) >> 14 & 1);
-  *words = is_there ? "yes" : "no";
-  return json_boolean(is_there);
+  int counts = strcmp(user_namespace(), "initial") == 0;
+  page_fact(page, "ipc_lock", json_boolean(is_there && counts), "CAP_IPC_LOCK", "%s",
+            !is_there ? "no"
+            : counts  ? "yes: no limit on locked memory holds"
+                      : "in this user namespace only: the limit on locked memory holds");
 }
 
 static void tell_container(page_t* page) {
   char text[PROCFS_TEXT_SIZE];
-  const char* words;
   const char* hint = container_hint();
   page_fact(page, "container", *hint != '\0' ? json_string(hint) : json_null(), "container", "%s",
             *hint != '\0' ? hint : "no sign of one");
@@ -107,8 +109,7 @@ static void tell_container(page_t* page) {
   } else {
     page_value(page, "seccomp", json_null());
   }
-  json_t* ipc_lock = find_ipc_lock(&words);
-  page_fact(page, "ipc_lock", ipc_lock, "CAP_IPC_LOCK", "%s", words);
+  tell_ipc_lock(page);
 }
 
 void probe_host(page_t* page) {

@@ -49,6 +49,9 @@ static const struct {
     {UV_EINVAL, "If the path is right, the filesystem may not take direct I/O: see `uvdio probe`."},
     {UVDIO_ENODIRECT, "Choose a file on a disk filesystem, such as ext4 or xfs."},
     {UVDIO_EBACKEND, "`uvdio probe` tells which backends are available, and why others are not."},
+    {UVDIO_EPOOL,
+     "No more threads may be started: raise the limit on tasks (pids.max of the container, "
+     "ulimit -u)."},
     {UVDIO_EALIGN, "Ask for a --block that is a multiple of what `uvdio probe` tells."},
     {UVDIO_ESIZE, "Ask for less memory: a smaller --depth or --block."},
     {UVDIO_EOFFSET, "Ask for smaller sizes."},

@@ -60,7 +60,8 @@ run 0 "probe of a directory" probe d
 for words in '^uvdio .*libuv .*liburing \([0-9]\.[0-9]\|none\), ' '^Machine' 'kernel  *[^ ]' \
   'processors  *[1-9][0-9]* of [1-9]' 'memory  *[0-9.]* [KMGT]iB' 'container  *[^ ]' \
   '^Backends' 'ring ' 'pool  *available' 'memory  *available' \
-  'An engine takes ' '^Path d (by a temporary file)' 'filesystem  *[a-z]' 'direct I/O  *[yn]' \
+  'An engine takes ' 'It registers the memory of arenas: \(yes$\|no, .\)' \
+  '^Path d (by a temporary file)' 'filesystem  *[a-z]' 'direct I/O  *[yn]' \
   'executed by ' 'polled completions, if asked for  *[yn]' 'alignment enforced ' \
   'alignment learnt from ' \
   'a page written and read back  *4096 bytes' 'RLIMIT_NOFILE' 'RLIMIT_MEMLOCK' 'RLIMIT_FSIZE' \
@@ -74,7 +75,8 @@ check "... and leaves it as it was" identical file file.before
 run 0 "probe --json" probe --json d
 for key in uvdio libuv libuv_built liburing system kernel machine host distribution \
   kernel_version processors processors_online memory container cgroup user_namespace seccomp \
-  ipc_lock mount_point device device_number mount_options nproc cgroup_tasks aio_nr aio_max_nr \
+  ipc_lock registers registers_reason mount_point \
+  device device_number mount_options nproc cgroup_tasks aio_nr aio_max_nr \
   backends name available reason engine backend path \
   file filesystem direct memory_align offset_align system_memory_align system_offset_align \
   system_read_align recommended_align align_source optimal_size atomic_min atomic_max \
@@ -165,7 +167,7 @@ if [ "$(uname -s)" = Linux ]; then
   run 0 "probe tells what Linux knows of itself" probe d
   says "... of a filter" "^  seccomp  *\(no filter\|strict\|a filter decides on system calls\)\$"
   says "... of the user namespace" '^  user namespace  *\(not the \)*initial'
-  says "... of locked memory" '^  CAP_IPC_LOCK  *\(yes\|no\)$'
+  says "... of locked memory" '^  CAP_IPC_LOCK  *\(yes\|no\|in this\)'
   says "... of the mount" '^  mount point  */'
   says "... of the device" '^  device  *[^ ].* ([0-9]*:[0-9]*)$'
 fi
