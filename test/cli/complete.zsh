@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Prints what src/cli/completions/_uvdio offers for a line, one a line: an interactive shell on a
 # pseudo terminal is given the line and a tab, and its compadd tells the words instead of adding
-# them; with some options compadd fills arrays, and adds nothing. DUMP is made at the first time, for
-# compinit.
+# them; with some options compadd fills arrays, and adds nothing. DUMP is made at the first
+# time, for compinit.
 #
 #   zsh -f test/cli/complete.zsh DUMP FILE 'uvdio copy --'
 zmodload zsh/zpty || exit 77

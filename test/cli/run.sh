@@ -171,7 +171,8 @@ if [ "$(uname -s)" = Linux ]; then
   says "... of the mount" '^  mount point  */'
   says "... of the device" '^  device  *[^ ].* ([0-9]*:[0-9]*)$'
 fi
-if [ "$(uname -s)" = Linux ] && [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
+if [ -e /etc/os-release ] && [ -e /proc/sys/fs/aio-nr ] && [ "$(id -u)" -eq 0 ] &&
+  unshare -m true 2>/dev/null; then
   # shellcheck disable=SC2016 # $1 is the other shell's
   probe_elsewhere='mount --bind release /etc/os-release && mount --bind taken /proc/sys/fs/aio-nr &&
     mount --bind most /proc/sys/fs/aio-max-nr &&
@@ -197,7 +198,8 @@ if [ "$(uname -s)" = Linux ] && [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/n
   says "... its device" '^  device  *uvdio-source ([0-9]*:[0-9]*)$'
   says "... and its options" '^  mount options  *rw,noatime; rw,size=1024k'
 else
-  skip "probe on another distribution" "it is not Linux, or mounting needs root"
+  skip "probe on another distribution" \
+    "/etc/os-release or kernel AIO is missing, or mounting needs root"
 fi
 
 # shellcheck disable=SC3045 # every shell has them

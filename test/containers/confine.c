@@ -192,14 +192,15 @@ static void add_to(const char** list, size_t* count) {
   list[(*count)++] = optarg;
 }
 
+static const struct option options[] = {{"errno", required_argument, NULL, 'e'},
+                                        {"add", required_argument, NULL, 'a'},
+                                        {"deny", required_argument, NULL, 'd'},
+                                        {"memlock", required_argument, NULL, 'm'},
+                                        {"user", required_argument, NULL, 'u'},
+                                        {"group", required_argument, NULL, 'g'},
+                                        {NULL, 0, NULL, 0}};
+
 static plan_t read_plan(int argc, char** argv) {
-  static const struct option options[] = {{"errno", required_argument, NULL, 'e'},
-                                          {"add", required_argument, NULL, 'a'},
-                                          {"deny", required_argument, NULL, 'd'},
-                                          {"memlock", required_argument, NULL, 'm'},
-                                          {"user", required_argument, NULL, 'u'},
-                                          {"group", required_argument, NULL, 'g'},
-                                          {NULL, 0, NULL, 0}};
   plan_t plan = {.error = EPERM};
   int answer;
   while ((answer = getopt_long(argc, argv, "+", options, NULL)) != -1) {

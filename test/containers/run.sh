@@ -8,7 +8,8 @@
 #
 # A block "```text NAME" has lines of the output of the case NAME, in their order; the kernel's
 # release and the words about it are masked. SCRATCH and what is printed: see tap.sh. Exits with 77
-# where there is no libseccomp (an empty third argument), or no filter may be set.
+# where there is no libseccomp (an empty third argument), no ring in the build, or no filter may be
+# set.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 page=$here/../../src/docs/containers.md
@@ -22,6 +23,11 @@ set -- "$1" "$2"
 # shellcheck source=test/cli/tap.sh
 . "$here/../cli/tap.sh"
 uvdio=$program
+
+if "$uvdio" --version | grep -q '^liburing  *none'; then
+  echo "SKIP: this build has no io_uring, and the page is about one that has"
+  exit 77
+fi
 
 # A user that nothing else runs as, where that can be: locked memory is counted by user.
 user=
