@@ -42,7 +42,6 @@ static int print_version(const program_t* program) {
   printf("%s %s (libuv %s)\n\n", program->name, uvdio_version_string(), uv_version_string());
   printf("libuv     %s, built with %s\n", uv_version_string(), program_libuv_built());
   printf("liburing  %s\n", program_liburing(text, sizeof text));
-  fflush(stdout); /* a filter may kill whoever tries a ring */
   for (int i = UVDIO_BACKEND_RING; i <= UVDIO_BACKEND_MEMORY; i++) {
     int error = uvdio_backend_probe((uvdio_backend_t)i, text, sizeof text);
     printf("%-9s %s: %s\n", backend_text((uvdio_backend_t)i),

@@ -29,6 +29,8 @@ for backend in ring aio; do
 done
 says "... with the pool" '^pool  *available: '
 says "... with memory" '^memory  *available: '
+"$uvdio" --version 2>"$err" | head -n 1 >"$out"
+check "... whose first line can be taken alone" test ! -s "$err"
 run 0 "-h" -h
 says "... tells the subcommands" 'copy SRC DST'
 run 0 "-V" -V
