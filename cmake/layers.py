@@ -22,6 +22,7 @@ import tempfile
 MAY_USE = {
     "cli": "",
     "examples": "",
+    "node": "",
     "bench": "cli",
     "group": "sized",
     "append": "sized growth refusal",

@@ -12,7 +12,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 . cmake/common.sh
 
-code="c h cpp hpp sh bash zsh fish cmake py awk bt"
+code="c h cpp hpp sh bash zsh fish cmake py awk bt js mjs ts"
 
 # Columns are characters: bytes that continue a character of UTF-8 don't count.
 check_columns() {

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the addon share. Each environment of Node's (the main thread, a worker) has one
+ * engine on its own loop; the addon has no other state.
+ *
+ * Memory rule: the kernel gets no memory that JavaScript can free. It is one of
+ *   - a block (alloc()), which requests in flight hold by a count of their own;
+ *   - memory of read(), which JavaScript sees when the request has ended, held by a reference;
+ *   - a copy, which the library owns.
+ */
+#ifndef UVDIO_NODE_ADDON_H
+#define UVDIO_NODE_ADDON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NAPI_VERSION 8
+#include <node_api.h>
+#include <uvdio.h>
+#include <uvdio/log.h>
+#include <uvdio/stream.h>
+
+/* Arguments of a native function at most. */
+#define ARGUMENTS_MAX 8
+
+typedef struct env_s env_t;
+typedef struct file_s file_t;
+typedef struct block_s block_t;
+typedef struct op_s op_t;
+typedef struct stream_s stream_t;
+typedef struct wal_s wal_t;
+
+/* The environment of one thread. */
+struct env_s {
+  napi_env napi;
+  napi_async_context context; /* of all callbacks */
+  napi_async_cleanup_hook_handle hook;
+  uvdio_engine_t* engine; /* null before its first use, and after its end */
+  uvdio_engine_options_t options;
+  bool is_ending; /* no JavaScript can be called any more */
+  double* shared; /* SHARED_*: numbers that calls hand over beside their result */
+  napi_ref shared_memory;
+  uint64_t copied;   /* bytes, by writes of memory that is no block's */
+  uint64_t tokens;   /* the last one that was given to an operation */
+  op_t* pending;     /* operations in flight */
+  op_t* spare;       /* operations to use again */
+  file_t* files;     /* open, or being opened or closed */
+  stream_t* streams; /* not closed */
+  wal_t* wals;       /* not closed */
+};
+
+/* Places in env->shared. */
+enum {
+  SHARED_START = 0, /* of read(): where its memory is aligned */
+  SHARED_TOKEN,     /* of the operation that was submitted last */
+  SHARED_COUNT
+};
+
+/* A file: it lives until JavaScript has let go of it and it is closed. */
+struct file_s {
+  uvdio_file_t file;
+  env_t* env;
+  char* path;
+  unsigned refs;
+  file_t* next;
+  file_t* prev;
+};
+
+/* The kind of a promise's value. */
+typedef enum {
+  VALUE_NONE = 0, /* undefined */
+  VALUE_NUMBER,   /* the result */
+  VALUE_FILE,     /* a handle on the file */
+  VALUE_STAT
+} value_t;
+
+/* An operation in flight. */
+struct op_s {
+  uvdio_req_t req;
+  env_t* env;
+  napi_deferred deferred;
+  napi_ref memory;   /* of read() */
+  block_t* block;    /* of readInto() and write(), or null */
+  const char* begin; /* of the bytes in the block */
+  size_t length;
+  file_t* file;
+  char* path; /* of operations without a file */
+  const char* name;
+  value_t value;
+  bool is_change; /* of the bytes in the block: a read */
+  uint64_t token;
+  uvdio_stat_t stat;
+  op_t* next;
+  op_t* prev;
+};
+
+/* environment.c */
+extern int env_engine(env_t* env);
+extern napi_value configure(napi_env napi, napi_callback_info info);
+extern napi_value describe_engine(napi_env napi, napi_callback_info info);
+extern napi_value count_engine(napi_env napi, napi_callback_info info);
+extern env_t* env_create(napi_env napi);
+
+/* values.c: arguments and results. Getters throw and return false. */
+typedef struct call_s {
+  env_t* env;
+  size_t count;
+  napi_value values[ARGUMENTS_MAX];
+} call_t;
+
+extern void call_begin(call_t* call, napi_env napi, napi_callback_info info);
+extern bool get_uint64(call_t* call, size_t index, uint64_t* value);
+extern bool get_unsigned(call_t* call, size_t index, unsigned* value);
+extern bool get_text(call_t* call, size_t index, char** text);
+extern bool get_pointer(call_t* call, size_t index, void** pointer);
+extern bool get_bytes(call_t* call, size_t index, char** bytes, size_t* length, napi_value* owner);
+extern napi_value make_number(env_t* env, double value);
+extern void set_number(env_t* env, napi_value object, const char* name, double value);
+extern void set_text(env_t* env, napi_value object, const char* name, const char* text);
+extern void set_bigint(env_t* env, napi_value object, const char* name, uint64_t value);
+
+/* error.c */
+extern napi_value make_error(env_t* env, int code, const char* name, const char* path);
+extern napi_value throw_error(env_t* env, int code, const char* name, const char* path);
+
+/* operation.c: promises, and their requests. */
+extern op_t* op_begin(env_t* env, const char* name, file_t* file, napi_value* promise);
+extern napi_value op_submitted(op_t* op, int error, napi_value promise);
+extern void op_done(uvdio_req_t* req, int64_t result);
+extern void op_io_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
+extern void ops_free(env_t* env);
+extern napi_value cancel_operation(napi_env napi, napi_callback_info info);
+
+/* Settles a promise from a callback of the library: `value` where `error` is 0. */
+typedef napi_value (*settle_value_cb)(env_t* env, void* arg);
+extern void settle(env_t* env, napi_deferred deferred, int error, const char* name,
+                   const char* path, settle_value_cb value_cb, void* arg);
+
+/* memory.c */
+extern napi_value alloc_block(napi_env napi, napi_callback_info info);
+extern block_t* block_of(env_t* env, napi_value arraybuffer);
+extern bool block_is_busy(env_t* env, const block_t* block, const char* begin, size_t length,
+                          bool is_change);
+extern void block_hold(block_t* block);
+extern void block_drop(block_t* block);
+
+/* file.c */
+extern void file_drop(file_t* file);
+extern void file_ended(file_t* file);
+extern napi_value file_value(file_t* file);
+extern void file_exports(env_t* env, napi_value exports);
+
+/* stream.c */
+extern void stream_exports(env_t* env, napi_value exports);
+extern void streams_end(env_t* env, const file_t* file);
+
+/* wal.c */
+extern void wal_exports(env_t* env, napi_value exports);
+extern void wals_end(env_t* env);
+
+/* module.c */
+extern void export_function(env_t* env, napi_value exports, const char* name, napi_callback cb);
+
+#endif /* UVDIO_NODE_ADDON_H */

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files, and operations on names. Each function submits one request and returns its promise.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "addon.h"
+
+#define ALIGN(address) (((address) + UVDIO_ALIGNMENT - 1) & ~(uintptr_t)(UVDIO_ALIGNMENT - 1))
+
+void file_drop(file_t* file) {
+  if (--file->refs == 0) {
+    free(file->path);
+    free(file);
+  }
+}
+
+/* It is closed, or was never opened. */
+void file_ended(file_t* file) {
+  if (file->next != NULL) {
+    file->next->prev = file->prev;
+  }
+  if (file->prev != NULL) {
+    file->prev->next = file->next;
+  } else {
+    file->env->files = file->next;
+  }
+  file_drop(file);
+}
+
+static void on_collected(napi_env napi, void* file, void* hint) {
+  (void)napi;
+  (void)hint;
+  file_drop(file);
+}
+
+napi_value file_value(file_t* file) {
+  napi_value external = NULL;
+
+  if (napi_create_external(file->env->napi, file, on_collected, NULL, &external) == napi_ok) {
+    file->refs++;
+  }
+  return external;
+}
+
+/* Takes `path`. */
+static file_t* create_file(env_t* env, char* path) {
+  file_t* file = calloc(1, sizeof *file);
+
+  if (file == NULL) {
+    free(path);
+    throw_error(env, UV_ENOMEM, "open", NULL);
+    return NULL;
+  }
+  file->env = env;
+  file->path = path;
+  file->refs = 1;
+  file->next = env->files;
+  if (file->next != NULL) {
+    file->next->prev = file;
+  }
+  env->files = file;
+  return file;
+}
+
+/* open(path, flags, mode) -> Promise<file> */
+static napi_value open_file(napi_env napi, napi_callback_info info) {
+  call_t call;
+  char* path = NULL;
+  unsigned flags = 0;
+  unsigned mode = 0;
+  napi_value promise = NULL;
+
+  call_begin(&call, napi, info);
+  if (!get_unsigned(&call, 1, &flags) || !get_unsigned(&call, 2, &mode) ||
+      !get_text(&call, 0, &path)) {
+    return NULL;
+  }
+  file_t* file = create_file(call.env, path);
+  op_t* op = file == NULL ? NULL : op_begin(call.env, "open", file, &promise);
+  if (op == NULL) {
+    if (file != NULL) {
+      file_ended(file);
+    }
+    return NULL;
+  }
+  op->value = VALUE_FILE;
+  int error = uvdio_open(call.env->engine, &file->file, &op->req, path, flags, (int)mode, op_done);
+  op_submitted(op, error, promise);
+  if (error != 0) {
+    file_ended(file);
+  }
+  return promise;
+}
+
+/* The file of argument 0, and an operation on it; null with an exception pending. */
+static op_t* begin_on_file(call_t* call, const char* name, napi_value* promise) {
+  void* file = NULL;
+
+  return get_pointer(call, 0, &file) ? op_begin(call->env, name, file, promise) : NULL;
+}
+
+/* read(file, memory, offset, length) -> Promise<bytes>; shared[START]: where in `memory` the
+ * aligned range begins, for which it has room, and for UVDIO_ALIGNMENT - 1 bytes more */
+static napi_value read_range(napi_env napi, napi_callback_info info) {
+  call_t call;
+  char* memory = NULL;
+  size_t size = 0;
+  uint64_t offset = 0;
+  uint64_t length = 0;
+  napi_value owner = NULL;
+  napi_value promise = NULL;
+
+  call_begin(&call, napi, info);
+  if (!get_bytes(&call, 1, &memory, &size, &owner) || !get_uint64(&call, 2, &offset) ||
+      !get_uint64(&call, 3, &length)) {
+    return NULL;
+  }
+  op_t* op = begin_on_file(&call, "read", &promise);
+  if (op == NULL) {
+    return NULL;
+  }
+  size_t before = (size_t)(ALIGN((uintptr_t)memory) - (uintptr_t)memory);
+  uvdio_buf_t buf = uvdio_buf_wrap(memory + before, size > before ? size - before : 0);
+  size_t range = uvdio_range_size(&op->file->file, offset, (size_t)length);
+  if (range > 0 && range < buf.cap) {
+    buf.cap = range;
+  }
+  napi_create_reference(napi, call.values[1], 1, &op->memory);
+  op->value = VALUE_NUMBER;
+  int error = uvdio_read_range(&op->file->file, &op->req, &buf, offset, (size_t)length, op_io_done);
+  call.env->shared[SHARED_START] = (double)before;
+  return op_submitted(op, error, promise);
+}
+
+/* Prepares an operation on bytes of a block. */
+static int claim(op_t* op, block_t* block, const char* bytes, size_t length, bool is_change) {
+  if (block_is_busy(op->env, block, bytes, length, is_change)) {
+    return UV_EBUSY;
+  }
+  block_hold(block);
+  op->block = block;
+  op->begin = bytes;
+  op->length = length;
+  op->is_change = is_change;
+  return 0;
+}
+
+/* readInto(file, bytes, offset) -> Promise<bytes>; the bytes are of a block */
+static napi_value read_into(napi_env napi, napi_callback_info info) {
+  call_t call;
+  char* bytes = NULL;
+  size_t length = 0;
+  uint64_t offset = 0;
+  napi_value owner = NULL;
+  napi_value promise = NULL;
+
+  call_begin(&call, napi, info);
+  if (!get_bytes(&call, 1, &bytes, &length, &owner) || !get_uint64(&call, 2, &offset)) {
+    return NULL;
+  }
+  block_t* block = block_of(call.env, owner);
+  op_t* op = begin_on_file(&call, "read", &promise);
+  if (op == NULL) {
+    return NULL;
+  }
+  op->value = VALUE_NUMBER;
+  int error = block == NULL ? UV_EINVAL : claim(op, block, bytes, length, true);
+  uvdio_buf_t view = uvdio_buf_wrap(bytes, length);
+  if (error == 0) {
+    error = uvdio_read(&op->file->file, &op->req, &view, offset, op_io_done);
+  }
+  return op_submitted(op, error, promise);
+}
+
+/* Bytes that are no block's are copied: JavaScript may change or free them at any time. */
+static int write_copy(op_t* op, const char* bytes, size_t length, uint64_t offset, unsigned flags) {
+  uvdio_buf_t copy = {0};
+  int error = uvdio_buf_alloc(&copy, length, UVDIO_BUF_FULL);
+
+  if (error != 0) {
+    return error;
+  }
+  memcpy(copy.base, bytes, length);
+  error = uvdio_write_flags(&op->file->file, &op->req, &copy, offset, flags, op_io_done);
+  if (error != 0) {
+    uvdio_buf_release(&copy);
+    return error;
+  }
+  op->env->copied += length;
+  return 0;
+}
+
+/* Bytes of a block are written from where they are; JavaScript may go on reading them. */
+static int write_block(op_t* op, block_t* block, char* bytes, size_t length, uint64_t offset,
+                       unsigned flags) {
+  int error = claim(op, block, bytes, length, false);
+  uvdio_buf_t view = uvdio_buf_view_bytes(bytes, length);
+
+  return error != 0 ? error
+                    : uvdio_write_flags(&op->file->file, &op->req, &view, offset,
+                                        flags | UVDIO_WRITE_SHARED, op_io_done);
+}
+
+/* write(file, bytes, offset, flags) -> Promise<bytes> */
+static napi_value write_bytes(napi_env napi, napi_callback_info info) {
+  call_t call;
+  char* bytes = NULL;
+  size_t length = 0;
+  uint64_t offset = 0;
+  unsigned flags = 0;
+  napi_value owner = NULL;
+  napi_value promise = NULL;
+
+  call_begin(&call, napi, info);
+  if (!get_bytes(&call, 1, &bytes, &length, &owner) || !get_uint64(&call, 2, &offset) ||
+      !get_unsigned(&call, 3, &flags)) {
+    return NULL;
+  }
+  block_t* block = block_of(call.env, owner);
+  op_t* op = begin_on_file(&call, "write", &promise);
+  if (op == NULL) {
+    return NULL;
+  }
+  op->value = VALUE_NUMBER;
+  bool is_aligned = ((uintptr_t)bytes & (UVDIO_ALIGNMENT - 1)) == 0;
+  int error = block != NULL && is_aligned ? write_block(op, block, bytes, length, offset, flags)
+                                          : write_copy(op, bytes, length, offset, flags);
+  return op_submitted(op, error, promise);
+}
+
+/* What `plain` can be asked for, in the order of lib/file.js. */
+enum { SYNC_ALL, SYNC_DATA, SIZE, TRUNCATE, PREALLOCATE, PUNCH_HOLE, ZERO_RANGE, CLOSE };
+
+static const char* const plain_names[] = {"sync",        "datasync",  "size",      "truncate",
+                                          "preallocate", "punchHole", "zeroRange", "close"};
+
+static int submit_plain(op_t* op, unsigned which, uint64_t offset, uint64_t length,
+                        unsigned flags) {
+  uvdio_file_t* file = &op->file->file;
+
+  switch (which) {
+    case SYNC_ALL:
+      return uvdio_sync_all(file, &op->req, op_done);
+    case SYNC_DATA:
+      return uvdio_sync_data(file, &op->req, op_done);
+    case SIZE:
+      op->value = VALUE_NUMBER;
+      return uvdio_size(file, &op->req, op_done);
+    case TRUNCATE:
+      return uvdio_truncate(file, &op->req, length, op_done);
+    case PREALLOCATE:
+      return uvdio_preallocate(file, &op->req, offset, length, flags, op_done);
+    case PUNCH_HOLE:
+      return uvdio_punch_hole(file, &op->req, offset, length, op_done);
+    case ZERO_RANGE:
+      return uvdio_zero_range(file, &op->req, offset, length, op_done);
+    default:
+      return uvdio_close(file, &op->req, op_done);
+  }
+}
+
+/* plain(file, which, offset, length, flags) -> Promise<undefined | bytes> */
+static napi_value plain(napi_env napi, napi_callback_info info) {
+  call_t call;
+  unsigned which = 0;
+  uint64_t offset = 0;
+  uint64_t length = 0;
+  unsigned flags = 0;
+  napi_value promise = NULL;
+
+  call_begin(&call, napi, info);
+  if (!get_unsigned(&call, 1, &which) || !get_uint64(&call, 2, &offset) ||
+      !get_uint64(&call, 3, &length) || !get_unsigned(&call, 4, &flags)) {
+    return NULL;
+  }
+  which = which > CLOSE ? CLOSE : which;
+  op_t* op = begin_on_file(&call, plain_names[which], &promise);
+  return op == NULL ? NULL
+                    : op_submitted(op, submit_plain(op, which, offset, length, flags), promise);
+}
+
+/* stat(file) -> Promise<object> */
+static napi_value stat_file(napi_env napi, napi_callback_info info) {
+  call_t call;
+  napi_value promise = NULL;
+
+  call_begin(&call, napi, info);
+  op_t* op = begin_on_file(&call, "stat", &promise);
+  if (op == NULL) {
+    return NULL;
+  }
+  op->value = VALUE_STAT;
+  return op_submitted(op, uvdio_stat(&op->file->file, &op->req, &op->stat, op_done), promise);
+}
+
+/* replace(file, path) -> Promise<undefined> */
+static napi_value replace_file(napi_env napi, napi_callback_info info) {
+  call_t call;
+  char* path = NULL;
+  napi_value promise = NULL;
+
+  call_begin(&call, napi, info);
+  op_t* op = begin_on_file(&call, "replace", &promise);
+  if (op == NULL) {
+    return NULL;
+  }
+  if (!get_text(&call, 1, &path)) {
+    return op_submitted(op, UV_EINVAL, promise);
+  }
+  op->path = path;
+  return op_submitted(op, uvdio_replace(&op->file->file, &op->req, path, op_done), promise);
+}
+
+/* syncDirectory(path) -> Promise<undefined> */
+static napi_value sync_directory(napi_env napi, napi_callback_info info) {
+  call_t call;
+  char* path = NULL;
+  napi_value promise = NULL;
+
+  call_begin(&call, napi, info);
+  if (!get_text(&call, 0, &path)) {
+    return NULL;
+  }
+  op_t* op = op_begin(call.env, "syncDirectory", NULL, &promise);
+  if (op == NULL) {
+    free(path);
+    return NULL;
+  }
+  op->path = path;
+  return op_submitted(op, uvdio_sync_directory(call.env->engine, &op->req, path, op_done), promise);
+}
+
+static napi_value describe(env_t* env, const uvdio_file_info_t* file) {
+  static const char* const caches[] = {"bypassed", "kept", "dropped"};
+  napi_value object = NULL;
+
+  napi_create_object(env->napi, &object);
+  set_text(env, object, "backend", file->backend);
+  set_text(env, object, "reason", file->reason);
+  set_text(env, object, "filesystem", file->filesystem);
+  set_text(env, object, "pageCache", caches[file->cache]);
+  set_number(env, object, "memoryAlignment", file->memory_align);
+  set_number(env, object, "alignment", file->offset_align);
+  set_number(env, object, "systemAlignment", file->system_offset_align);
+  set_number(env, object, "atomicMin", file->atomic_min);
+  set_number(env, object, "atomicMax", file->atomic_max);
+  return object;
+}
+
+/* info(file) -> object */
+static napi_value describe_file(napi_env napi, napi_callback_info info) {
+  call_t call;
+  void* pointer = NULL;
+  uvdio_file_info_t facts = {0};
+
+  call_begin(&call, napi, info);
+  if (!get_pointer(&call, 0, &pointer)) {
+    return NULL;
+  }
+  file_t* file = pointer;
+  int error = uvdio_file_info(&file->file, &facts);
+  return error == 0 ? describe(call.env, &facts) : throw_error(call.env, error, "info", file->path);
+}
+
+void file_exports(env_t* env, napi_value exports) {
+  export_function(env, exports, "open", open_file);
+  export_function(env, exports, "read", read_range);
+  export_function(env, exports, "readInto", read_into);
+  export_function(env, exports, "write", write_bytes);
+  export_function(env, exports, "plain", plain);
+  export_function(env, exports, "stat", stat_file);
+  export_function(env, exports, "replace", replace_file);
+  export_function(env, exports, "syncDirectory", sync_directory);
+  export_function(env, exports, "info", describe_file);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks: aligned memory of alloc(). JavaScript holds a block by its ArrayBuffer, requests hold it
+ * by a count, and the last of them frees it: an ArrayBuffer that is detached, transferred or
+ * collected, or whose environment ends, leaves the kernel with memory that is still there.
+ */
+#include <stdlib.h>
+
+#include "addon.h"
+
+struct block_s {
+  uvdio_buf_t buf;
+  unsigned refs;
+};
+
+static const napi_type_tag block_tag = {0x8f1c5f0c9a0e4d5bULL, 0xb1a77c2f3e60d94aULL};
+
+void block_hold(block_t* block) {
+  block->refs++;
+}
+
+void block_drop(block_t* block) {
+  if (--block->refs == 0) {
+    uvdio_buf_release(&block->buf);
+    free(block);
+  }
+}
+
+static void on_collected(napi_env napi, void* memory, void* hint) {
+  (void)napi;
+  (void)memory;
+  block_drop(hint);
+}
+
+static int create_block(size_t size, block_t** result) {
+  block_t* block = calloc(1, sizeof *block);
+  int error = block == NULL ? UV_ENOMEM : uvdio_buf_alloc(&block->buf, size, UVDIO_BUF_ZEROED);
+
+  if (error != 0) {
+    free(block);
+    return error;
+  }
+  block->refs = 1;
+  *result = block;
+  return 0;
+}
+
+/* alloc(size) -> ArrayBuffer, whose length is a multiple of the alignment */
+napi_value alloc_block(napi_env napi, napi_callback_info info) {
+  call_t call;
+  uint64_t size = 0;
+  block_t* block = NULL;
+  napi_value arraybuffer = NULL;
+
+  call_begin(&call, napi, info);
+  if (!get_uint64(&call, 0, &size)) {
+    return NULL;
+  }
+  int error = create_block((size_t)size, &block);
+  if (error != 0) {
+    return throw_error(call.env, error, "alloc", NULL);
+  }
+  napi_status status = napi_create_external_arraybuffer(napi, block->buf.base, block->buf.cap,
+                                                        on_collected, block, &arraybuffer);
+  if (status != napi_ok) { /* builds with V8's memory cage (Electron) have no such memory */
+    block_drop(block);
+    return throw_error(call.env, UV_ENOTSUP, "alloc", NULL);
+  }
+  napi_type_tag_object(napi, arraybuffer, &block_tag);
+  napi_wrap(napi, arraybuffer, block, NULL, NULL, NULL);
+  return arraybuffer;
+}
+
+/* The block under an ArrayBuffer, or null: the memory is somebody else's. */
+block_t* block_of(env_t* env, napi_value arraybuffer) {
+  bool is_block = false;
+  void* block = NULL;
+
+  if (napi_check_object_type_tag(env->napi, arraybuffer, &block_tag, &is_block) != napi_ok ||
+      !is_block || napi_unwrap(env->napi, arraybuffer, &block) != napi_ok) {
+    return NULL;
+  }
+  return block;
+}
+
+/* Whether a request in flight reads into these bytes, or (is_change) has anything to do with them.
+ * Looks at all requests in flight; only those of the same block compare ranges. */
+bool block_is_busy(env_t* env, const block_t* block, const char* begin, size_t length,
+                   bool is_change) {
+  for (const op_t* op = env->pending; op != NULL; op = op->next) {
+    if (op->block == block && (is_change || op->is_change) && begin < op->begin + op->length &&
+        op->begin < begin + length) {
+      return true;
+    }
+  }
+  return false;
+}

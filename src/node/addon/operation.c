@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations: a promise for each request. It is settled in a scope of its own, which runs what
+ * awaits it before the next callback begins, as with Node's own operations.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "addon.h"
+
+static op_t* take_op(env_t* env) {
+  op_t* op = env->spare;
+
+  if (op == NULL) {
+    return calloc(1, sizeof *op);
+  }
+  env->spare = op->next;
+  memset(op, 0, sizeof *op);
+  return op;
+}
+
+static void link_op(op_t* op) {
+  op->next = op->env->pending;
+  if (op->next != NULL) {
+    op->next->prev = op;
+  }
+  op->env->pending = op;
+}
+
+static void unlink_op(op_t* op) {
+  if (op->next != NULL) {
+    op->next->prev = op->prev;
+  }
+  if (op->prev != NULL) {
+    op->prev->next = op->next;
+  } else {
+    op->env->pending = op->next;
+  }
+}
+
+/* Gives back all that the operation has held but its file, and keeps its memory for the next. */
+static void release_op(op_t* op) {
+  env_t* env = op->env;
+
+  if (op->memory != NULL) {
+    napi_delete_reference(env->napi, op->memory);
+  }
+  if (op->block != NULL) {
+    block_drop(op->block);
+  }
+  free(op->path);
+  op->next = env->spare;
+  env->spare = op;
+}
+
+void ops_free(env_t* env) {
+  while (env->spare != NULL) {
+    op_t* next = env->spare->next;
+    free(env->spare);
+    env->spare = next;
+  }
+}
+
+/* Returns null with an exception pending. */
+op_t* op_begin(env_t* env, const char* name, file_t* file, napi_value* promise) {
+  int error = env_engine(env);
+  op_t* op = error == 0 ? take_op(env) : NULL;
+
+  if (op == NULL) {
+    throw_error(env, error != 0 ? error : UV_ENOMEM, name, file != NULL ? file->path : NULL);
+    return NULL;
+  }
+  op->req.data = op;
+  op->env = env;
+  op->name = name;
+  op->file = file;
+  op->token = ++env->tokens;
+  napi_create_promise(env->napi, &op->deferred, promise);
+  link_op(op);
+  return op;
+}
+
+static const char* path_of(const op_t* op) {
+  return op->path != NULL ? op->path : op->file != NULL ? op->file->path : NULL;
+}
+
+/* The end of each submission: a refused one rejects its promise. */
+napi_value op_submitted(op_t* op, int error, napi_value promise) {
+  env_t* env = op->env;
+
+  env->shared[SHARED_TOKEN] = (double)op->token;
+  if (error == 0) {
+    return promise;
+  }
+  napi_reject_deferred(env->napi, op->deferred, make_error(env, error, op->name, path_of(op)));
+  unlink_op(op);
+  release_op(op);
+  return promise;
+}
+
+void settle(env_t* env, napi_deferred deferred, int error, const char* name, const char* path,
+            settle_value_cb value_cb, void* arg) {
+  napi_handle_scope handles = NULL;
+  napi_callback_scope callback = NULL;
+  napi_value resource = NULL;
+  napi_value value = NULL;
+
+  if (env->is_ending || napi_open_handle_scope(env->napi, &handles) != napi_ok) {
+    return;
+  }
+  napi_create_object(env->napi, &resource);
+  if (napi_open_callback_scope(env->napi, resource, env->context, &callback) == napi_ok) {
+    if (error < 0) {
+      napi_reject_deferred(env->napi, deferred, make_error(env, error, name, path));
+    } else {
+      napi_get_undefined(env->napi, &value);
+      napi_resolve_deferred(env->napi, deferred, value_cb == NULL ? value : value_cb(env, arg));
+    }
+    napi_close_callback_scope(env->napi, callback);
+  }
+  napi_close_handle_scope(env->napi, handles);
+}
+
+static napi_value stat_value(env_t* env, const uvdio_stat_t* stat) {
+  napi_value object = NULL;
+
+  napi_create_object(env->napi, &object);
+  set_number(env, object, "size", (double)stat->size);
+  set_number(env, object, "allocated", (double)stat->allocated);
+  set_bigint(env, object, "dev", stat->device);
+  set_bigint(env, object, "ino", stat->inode);
+  set_number(env, object, "nlink", (double)stat->links);
+  set_number(env, object, "mode", stat->mode);
+  set_number(env, object, "atimeMs", (double)stat->accessed_ns / 1e6);
+  set_number(env, object, "mtimeMs", (double)stat->modified_ns / 1e6);
+  set_number(env, object, "ctimeMs", (double)stat->changed_ns / 1e6);
+  set_number(env, object, "birthtimeMs", (double)stat->created_ns / 1e6);
+  return object;
+}
+
+static napi_value op_value(env_t* env, void* arg) {
+  const op_t* op = arg;
+  napi_value value = NULL;
+
+  switch (op->value) {
+    case VALUE_NUMBER:
+      return make_number(env, (double)op->req.result);
+    case VALUE_FILE:
+      return file_value(op->file);
+    case VALUE_STAT:
+      return stat_value(env, &op->stat);
+    case VALUE_NONE:
+      break;
+  }
+  napi_get_undefined(env->napi, &value);
+  return value;
+}
+
+/* A file that was replaced has the other's path. */
+static void swap_paths(op_t* op) {
+  char* path = op->file->path;
+
+  op->file->path = op->path;
+  op->path = path;
+}
+
+/* The promise is settled after the memory is free, so that what awaits it may use it again. */
+void op_done(uvdio_req_t* req, int64_t result) {
+  op_t* op = req->data;
+  env_t* env = op->env;
+  file_t* file = op->file;
+  bool is_end = req->op == UVDIO_OP_CLOSE || (req->op == UVDIO_OP_OPEN && result < 0);
+
+  unlink_op(op);
+  if (op->block != NULL) {
+    block_drop(op->block);
+    op->block = NULL;
+  }
+  if (req->op == UVDIO_OP_REPLACE && result == 0) {
+    swap_paths(op);
+  }
+  if (is_end) {
+    streams_end(env, file);
+  }
+  settle(env, op->deferred, result < 0 ? (int)result : 0, op->name, path_of(op), op_value, op);
+  release_op(op);
+  if (is_end) {
+    file_ended(file);
+  }
+}
+
+void op_io_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  uvdio_buf_release(&buf); /* a copy's; a view's is empty */
+  op_done(req, result);
+}
+
+/* cancel(token): what has ended meanwhile is left alone */
+napi_value cancel_operation(napi_env napi, napi_callback_info info) {
+  call_t call;
+  uint64_t token = 0;
+
+  call_begin(&call, napi, info);
+  if (!get_uint64(&call, 0, &token)) {
+    return NULL;
+  }
+  for (op_t* op = call.env->pending; op != NULL; op = op->next) {
+    if (op->token == token) {
+      uvdio_cancel(&op->req);
+      break;
+    }
+  }
+  return NULL;
+}

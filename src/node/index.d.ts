@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// Direct I/O for Node.js on its own event loop. README.md tells how to begin.
+//
+// Errors are Error objects with `code` ('ENOENT', or the library's own: 'UVDIO_EALIGN', ...),
+// `errno`, `syscall` and `path`; wrong arguments are a TypeError or RangeError with
+// ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE. All promises reject, none of the functions that
+// return one throws.
+/// <reference types="node" />
+
+import { Readable, Writable } from 'node:stream';
+
+/** Bytes: an integer from 0 to 2^53 - 1. */
+export type Bytes = number | bigint;
+
+export interface SignalOptions {
+  /**
+   * Asks that the operation end early. The promise is settled when the kernel has let go of the
+   * memory: with an AbortError where the operation had not begun, else with its ordinary result.
+   */
+  signal?: AbortSignal;
+}
+
+/** 'rw': an existing file or a new one; the others as in `fs`. There is no 'a': use a log. */
+export type Flags = 'r' | 'r+' | 'w' | 'wx' | 'w+' | 'wx+' | 'rw';
+
+export interface OpenOptions extends SignalOptions {
+  /** 'r' where it is not given. */
+  flags?: Flags;
+  /** Permissions of a file that is created; 0o666, less the umask. */
+  mode?: number;
+  /**
+   * 'required': past the page cache, or the open fails with UVDIO_ENODIRECT; 'preferred': through
+   * the page cache where the filesystem has no direct I/O; 'off': through the page cache, with
+   * offsets and lengths of any alignment.
+   */
+  direct?: 'required' | 'preferred' | 'off';
+  /** Of the whole file, against others that lock; UVDIO_ELOCKED where it is locked. */
+  lock?: 'shared' | 'exclusive';
+  /** Each write is durable when its promise is fulfilled (O_DSYNC). */
+  dsync?: boolean;
+  /** A symbolic link at the end of the path is ELOOP. */
+  nofollow?: boolean;
+  /** The alignment that the device wants, 512 bytes of many, instead of 4096. */
+  nativeAlignment?: boolean;
+  /** With direct 'off' or 'preferred': leave nothing behind in the page cache. */
+  dontCache?: boolean;
+}
+
+/** Opens a file for direct I/O. */
+export function open(path: string | Buffer | URL, flags?: Flags, mode?: number):
+  Promise<FileHandle>;
+export function open(path: string | Buffer | URL, options: OpenOptions): Promise<FileHandle>;
+
+/**
+ * Aligned memory, zeroed. Reads go into it and writes come from it without a copy; so do parts of
+ * it that begin at a multiple of 4096 (`subarray()`). Its ArrayBuffer can't be transferred to
+ * another thread; a copy there is ordinary memory.
+ */
+export function alloc(size: Bytes): Buffer;
+
+export interface FileInfo {
+  /** What reads and writes this file: 'ring' (io_uring), 'aio', 'pool', 'memory'. */
+  backend: string;
+  /** Why it is not the backend of the thread, or ''. */
+  reason: string;
+  filesystem: string;
+  /** 'bypassed': direct I/O; 'kept' or 'dropped': through the page cache. */
+  pageCache: 'bypassed' | 'kept' | 'dropped';
+  /** Bytes: of the memory of readInto(). */
+  memoryAlignment: number;
+  /** Bytes: of offsets and lengths. */
+  alignment: number;
+  /** Bytes: what the system wants; 0: it does not say. */
+  systemAlignment: number;
+  /** Bytes: sizes of writes that can't be torn; 0: none. */
+  atomicMin: number;
+  atomicMax: number;
+}
+
+export interface Stat {
+  size: number;
+  /** Bytes of space that are taken. */
+  allocated: number;
+  dev: bigint;
+  ino: bigint;
+  nlink: number;
+  mode: number;
+  atimeMs: number;
+  mtimeMs: number;
+  ctimeMs: number;
+  birthtimeMs: number;
+}
+
+export interface ReadOptions extends SignalOptions {
+  /** 0 where it is not given. Of any alignment. */
+  offset?: Bytes;
+  /** Of any alignment. */
+  length: Bytes;
+}
+
+export interface WriteOptions extends SignalOptions {
+  /** This write is durable when the promise is fulfilled. */
+  durable?: boolean;
+  /** This write can't be torn, or is refused with UVDIO_EATOMIC: FileInfo.atomicMin. */
+  atomic?: boolean;
+}
+
+export interface PreallocateOptions extends SignalOptions {
+  /** 'keepSize': the file's size stays; 'written': blocks are written with zeros. */
+  space?: 'reserve' | 'keepSize' | 'written';
+}
+
+/** An open file. Operations run in any order; a sync covers every change asked for before it. */
+export class FileHandle implements AsyncDisposable {
+  private constructor();
+  readonly path: string;
+  /** Bytes: offset and length of readInto() and write() are multiples of it. */
+  readonly alignment: number;
+  info(): FileInfo;
+
+  /** Reads into memory of its own. Less than `length` means the end of the file. */
+  read(options: ReadOptions): Promise<Buffer>;
+  /**
+   * Reads into memory of alloc(), without a copy, and gives the number of bytes; fewer than the
+   * buffer has mean the end of the file. Until then nobody may touch these bytes; another operation
+   * on them is EBUSY.
+   */
+  readInto(buffer: NodeJS.ArrayBufferView, offset?: Bytes, options?: SignalOptions):
+    Promise<number>;
+  /** The whole file. */
+  readFile(options?: SignalOptions): Promise<Buffer>;
+  /**
+   * Writes all of the buffer. Memory of alloc() is written from where it is, and must not change
+   * until the promise is settled; other memory is copied first, and may change at once.
+   */
+  write(buffer: NodeJS.ArrayBufferView, offset?: Bytes, options?: WriteOptions): Promise<number>;
+
+  /** fsync(2). After one that failed, all later changes and syncs of the handle fail, too. */
+  sync(options?: SignalOptions): Promise<void>;
+  /** fdatasync(2). */
+  datasync(options?: SignalOptions): Promise<void>;
+  truncate(size?: Bytes, options?: SignalOptions): Promise<void>;
+  preallocate(offset: Bytes, length: Bytes, options?: PreallocateOptions): Promise<void>;
+  punchHole(offset: Bytes, length: Bytes, options?: SignalOptions): Promise<void>;
+  zeroRange(offset: Bytes, length: Bytes, options?: SignalOptions): Promise<void>;
+  size(): Promise<number>;
+  stat(): Promise<Stat>;
+  /** Syncs the file and gives it this path: a crash leaves the old file there, or this one. */
+  replace(path: string | Buffer | URL): Promise<void>;
+
+  createReadStream(options?: ReadStreamOptions): ReadStream;
+  createWriteStream(options?: WriteStreamOptions): WriteStream;
+
+  /** Waits for what was asked for before, ends the streams, and closes. Does not sync. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface StreamOptions extends SignalOptions {
+  /** Close the file at the end of the stream; true. */
+  autoClose?: boolean;
+  /** Bytes of a block: 65536. Rounded up to the alignment. */
+  highWaterMark?: number;
+}
+
+export interface ReadStreamOptions extends StreamOptions {
+  /** The first byte: 0. Of any alignment. */
+  start?: Bytes;
+  /** The last byte, as in `fs`; the file's end. */
+  end?: Bytes;
+  /** Read ahead as far as possible from the begin on: for what is read to its end. */
+  fullWindow?: boolean;
+}
+
+export interface WriteStreamOptions extends StreamOptions {
+  /** Where the first byte lies: 0; a multiple of the alignment. What was there is overwritten. */
+  start?: Bytes;
+  /** Bytes that are expected. */
+  sizeHint?: Bytes;
+  /** The end of the stream syncs the file. */
+  durable?: boolean;
+  /** Zeros become holes. */
+  sparse?: boolean;
+}
+
+export interface ReadStream extends Readable {
+  readonly path: string;
+  readonly bytesRead: number;
+}
+
+/** Bytes of any number. The file ends with the last one, also where the stream is destroyed. */
+export interface WriteStream extends Writable {
+  readonly path: string;
+  readonly bytesWritten: number;
+  /** All bytes that were taken so far are durable. */
+  sync(): Promise<void>;
+}
+
+export interface LogOptions {
+  /**
+   * Called for each record that is there, in order, before openLog() is fulfilled. What it throws
+   * is what openLog() rejects with.
+   */
+  replay?: (lsn: bigint, record: Buffer) => void;
+  /** Bytes; 64 MiB. A log that is there keeps its own. */
+  segmentSize?: Bytes;
+  /** Bytes of a flush at most; 4 MiB. */
+  bufferSize?: Bytes;
+  /** Milliseconds for which a flush waits for company; 0. */
+  windowMs?: number;
+  /** Bytes for which it waits at most. */
+  flushSize?: Bytes;
+  /** Bytes that may wait for a flush; more is UVDIO_EFULL. 0: any number. */
+  waitingMax?: Bytes;
+  /** A flush goes on in the last block of the one before. */
+  packed?: boolean;
+}
+
+export interface LogStats {
+  /** All records whose LSN is below this are durable. */
+  durable: bigint;
+  appends: number;
+  bytes: number;
+  flushes: number;
+  flushedBytes: number;
+  replayed: number;
+  waiting: number;
+  firstSegment: number;
+  lastSegment: number;
+}
+
+/** Opens the log in a directory that is there: an empty one becomes a new log. */
+export function openLog(directory: string | Buffer | URL, options?: LogOptions): Promise<Log>;
+
+/** A write-ahead log with group commit. */
+export class Log implements AsyncDisposable {
+  private constructor();
+  readonly path: string;
+  /** The record's LSN, when it is durable, and all before it as well. The bytes are copied. */
+  append(record: string | NodeJS.ArrayBufferView): Promise<bigint>;
+  /** Gives up records before `lsn`; some of them may be replayed all the same. */
+  cut(lsn: bigint): void;
+  stats(): LogStats;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Makes the names in a directory durable. */
+export function syncDirectory(path: string | Buffer | URL): Promise<void>;
+
+export interface EngineOptions {
+  /** 'auto': the first of ring, aio, pool that can be had. */
+  backend?: 'auto' | 'ring' | 'aio' | 'pool' | 'memory';
+  /** Operations in flight at most; 256. Others wait. */
+  depth?: number;
+  /** Operations that end in one turn of the loop at most; 32. */
+  callbacksPerTurn?: number;
+  /** Operations per system call at most; 16. */
+  submitBatch?: number;
+  /** Microseconds of each turn for which completions are polled for; 0. */
+  busyPollUs?: number;
+}
+
+/** Of this thread, before its first operation; each worker has its own. */
+export function configure(options?: EngineOptions): void;
+/** What executes operations on this thread, and why nothing better. */
+export function backend(): { name: string; reason: string };
+
+export interface Stats {
+  submitted: number;
+  completed: number;
+  cancelled: number;
+  failed: number;
+  pending: number;
+  inFlight: number;
+  inFlightPeak: number;
+  batches: number;
+  systemCalls: number;
+  wakeups: number;
+  iterations: number;
+  callbacksPeak: number;
+  resumed: number;
+  retried: number;
+  punted: number;
+  copiedByLibrary: number;
+  longestCallNs: number;
+  /** Bytes that write() has copied, because they were in no memory of alloc(). */
+  copied: number;
+  /** Allocations of the library now, in all threads. */
+  allocations: number;
+}
+
+/** Counters of this thread. */
+export function stats(): Stats;
+
+/** The library's version. */
+export const version: string;

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+'use strict';
+// Direct I/O for Node.js on its own event loop. README.md and index.d.ts describe it.
+
+const native = require('./lib/native.js');
+const { alloc, FileHandle, open, syncDirectory } = require('./lib/file.js');
+const { Log, openLog } = require('./lib/log.js');
+const errors = require('./lib/errors.js');
+
+const BACKENDS = { auto: 0, ring: 1, aio: 2, pool: 3, memory: 4 };
+const NAMES = ['backend', 'depth', 'callbacksPerTurn', 'submitBatch', 'busyPollUs'];
+
+// Before the first operation of this thread.
+function configure(given) {
+  const options = errors.toOptions(given, NAMES, 'configure()');
+  const name = options.backend ?? 'auto';
+  if (!Object.hasOwn(BACKENDS, name)) {
+    throw errors.valueError(`backend is ${errors.show(name)}; it has to be one of ` +
+      Object.keys(BACKENDS).join(', '));
+  }
+  const number = (key) => errors.toBytes(options[key], key, 0);
+  try {
+    native.configure(BACKENDS[name], number('depth'), number('callbacksPerTurn'),
+      number('submitBatch'), number('busyPollUs'));
+  } catch (error) {
+    if (error.code === 'EBUSY') {
+      error.message = 'EBUSY: this thread has an engine already; call configure() before the ' +
+        'first operation';
+    }
+    throw error;
+  }
+}
+
+// {name, reason}: what executes operations on this thread, and why not something better.
+const backend = () => native.describe();
+
+const stats = () => native.stats();
+
+const { version } = native;
+
+module.exports = {
+  FileHandle, Log, alloc, backend, configure, open, openLog, stats, syncDirectory, version,
+};

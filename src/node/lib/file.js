@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+'use strict';
+// open() and FileHandle: direct I/O on one file.
+
+const native = require('./native.js');
+const { settled } = require('./operation.js');
+const errors = require('./errors.js');
+const streams = require('./stream.js');
+
+const { toBytes, toOptions, toPath, toUint8Array, checkSignal } = errors;
+
+const PAGE = 4096;
+const START = 0; // in native.shared
+
+// UVDIO_O_* of uvdio.h
+const O = {
+  RDWR: 1 << 0, CREATE: 1 << 1, EXCLUSIVE: 1 << 2, TRUNCATE: 1 << 3, DSYNC: 1 << 4,
+  NOFOLLOW: 1 << 5, DIRECT_PREFERRED: 1 << 6, NATIVE_ALIGN: 1 << 7, WRONLY: 1 << 8,
+  LOCK_SHARED: 1 << 9, LOCK_EXCLUSIVE: 1 << 10, BUFFERED: 1 << 11, DONTCACHE: 1 << 12,
+};
+
+const FLAGS = {
+  'r': 0,
+  'r+': O.RDWR,
+  'w': O.WRONLY | O.CREATE | O.TRUNCATE,
+  'wx': O.WRONLY | O.CREATE | O.TRUNCATE | O.EXCLUSIVE,
+  'w+': O.RDWR | O.CREATE | O.TRUNCATE,
+  'wx+': O.RDWR | O.CREATE | O.TRUNCATE | O.EXCLUSIVE,
+  'rw': O.RDWR | O.CREATE, // an existing file or a new one, which fs has no letters for
+};
+
+const DIRECT = { required: 0, preferred: O.DIRECT_PREFERRED, off: O.BUFFERED };
+const LOCK = { shared: O.LOCK_SHARED, exclusive: O.LOCK_EXCLUSIVE };
+const SWITCHES = {
+  dsync: O.DSYNC, nofollow: O.NOFOLLOW, nativeAlignment: O.NATIVE_ALIGN, dontCache: O.DONTCACHE,
+};
+const OPEN_OPTIONS = ['flags', 'mode', 'direct', 'lock', ...Object.keys(SWITCHES), 'signal'];
+
+// uvdio.h: UVDIO_WRITE_*, UVDIO_SPACE_*
+const WRITE_DURABLE = 1 << 0;
+const WRITE_ATOMIC = 1 << 4;
+const SPACE = { reserve: 0, keepSize: 1 << 0, written: 1 << 1 };
+
+// Numbers of `plain` in addon/file.c
+const SYNC = 0, DATASYNC = 1, SIZE = 2, TRUNCATE = 3, PREALLOCATE = 4, PUNCH_HOLE = 5,
+  ZERO_RANGE = 6, CLOSE = 7;
+
+function oneOf(table, value, name) {
+  if (typeof value !== 'string' || !Object.hasOwn(table, value)) {
+    const valid = Object.keys(table).map((key) => `'${key}'`).join(', ');
+    throw errors.valueError(`${name} is ${errors.show(value)}; it has to be one of ${valid}`);
+  }
+  return table[value];
+}
+
+function toFlags(options) {
+  let flags = oneOf(FLAGS, options.flags ?? 'r', 'flags');
+  flags |= oneOf(DIRECT, options.direct ?? 'required', 'direct');
+  if (options.lock !== undefined) {
+    flags |= oneOf(LOCK, options.lock, 'lock');
+  }
+  for (const [name, flag] of Object.entries(SWITCHES)) {
+    if (options[name]) {
+      flags |= flag;
+    }
+  }
+  return flags;
+}
+
+// What a program forgets to close is closed when the collector finds it, and told.
+const forgotten = new FinalizationRegistry(({ file, path }) => {
+  process.emitWarning(`The file '${path}' was closed by the garbage collector. Call close(), or ` +
+    'use "await using"', 'UvdioWarning');
+  native.plain(file, CLOSE, 0, 0, 0).catch(() => {});
+});
+
+// In the addon, EBUSY of a transfer is about its bytes.
+function explainBusy(error) {
+  if (error.code === 'EBUSY') {
+    error.message = 'EBUSY: an operation in flight reads into or writes from these bytes of the ' +
+      `buffer; await it first, ${error.syscall} '${error.path}'`;
+  }
+}
+
+class FileHandle {
+  #file;
+  #path;
+  #alignment;
+  #memoryAlignment;
+  #streams = new Set();
+  #closing; // the promise of close()
+
+  constructor(file, path) {
+    const info = native.info(file);
+    this.#file = file;
+    this.#path = path;
+    this.#alignment = info.alignment;
+    this.#memoryAlignment = info.memoryAlignment;
+    forgotten.register(this, { file, path }, this);
+  }
+
+  get path() {
+    return this.#path;
+  }
+
+  get alignment() {
+    return this.#alignment;
+  }
+
+  info() {
+    return native.info(this.#open('info'));
+  }
+
+  async read(options) {
+    const { offset, length, signal } = toOptions(options, ['offset', 'length', 'signal'], 'read()');
+    const begin = toBytes(offset, 'offset', 0);
+    const count = toBytes(length, 'length');
+    const file = this.#open('read');
+    checkSignal(signal);
+    if (count === 0) {
+      return Buffer.alloc(0);
+    }
+    const align = this.#alignment;
+    const skip = begin % align;
+    const memory = Buffer.allocUnsafeSlow(Math.ceil((skip + count) / align) * align + PAGE - 1);
+    const promise = native.read(file, memory, begin, count);
+    const start = native.shared[START] + skip;
+    const arrived = await settled(promise, signal);
+    return memory.subarray(start, start + arrived);
+  }
+
+  async readInto(buffer, offset, options) {
+    const { signal } = toOptions(options, ['signal'], 'readInto()');
+    const bytes = toUint8Array(buffer, 'buffer');
+    const begin = toBytes(offset, 'offset', 0);
+    const file = this.#open('read');
+    this.#checkAligned('read', begin, bytes.byteLength);
+    this.#checkMemory(bytes);
+    checkSignal(signal);
+    return settled(native.readInto(file, bytes, begin), signal, explainBusy);
+  }
+
+  async readFile(options) {
+    const { signal } = toOptions(options, ['signal'], 'readFile()');
+    const length = await this.size();
+    return this.read({ offset: 0, length, signal });
+  }
+
+  async write(buffer, offset, options) {
+    const names = ['durable', 'atomic', 'signal'];
+    const { durable, atomic, signal } = toOptions(options, names, 'write()');
+    const bytes = toUint8Array(buffer, 'buffer');
+    const begin = toBytes(offset, 'offset', 0);
+    const file = this.#open('write');
+    this.#checkAligned('write', begin, bytes.byteLength);
+    checkSignal(signal);
+    if (bytes.byteLength === 0) {
+      return 0;
+    }
+    const flags = (durable ? WRITE_DURABLE : 0) | (atomic ? WRITE_ATOMIC : 0);
+    return settled(native.write(file, bytes, begin, flags), signal, explainBusy);
+  }
+
+  async sync(options) {
+    return this.#plain('sync', SYNC, 0, 0, 0, options);
+  }
+
+  async datasync(options) {
+    return this.#plain('datasync', DATASYNC, 0, 0, 0, options);
+  }
+
+  async truncate(size = 0, options) {
+    return this.#plain('truncate', TRUNCATE, 0, toBytes(size, 'size'), 0, options);
+  }
+
+  async preallocate(offset, length, options) {
+    const { space, signal } = toOptions(options, ['space', 'signal'], 'preallocate()');
+    const flags = oneOf(SPACE, space ?? 'reserve', 'space');
+    return this.#plain('preallocate', PREALLOCATE, toBytes(offset, 'offset'),
+      toBytes(length, 'length'), flags, { signal });
+  }
+
+  async punchHole(offset, length, options) {
+    return this.#plain('punchHole', PUNCH_HOLE, toBytes(offset, 'offset'),
+      toBytes(length, 'length'), 0, options);
+  }
+
+  async zeroRange(offset, length, options) {
+    return this.#plain('zeroRange', ZERO_RANGE, toBytes(offset, 'offset'),
+      toBytes(length, 'length'), 0, options);
+  }
+
+  async size() {
+    return settled(native.plain(this.#open('size'), SIZE, 0, 0, 0));
+  }
+
+  async stat() {
+    return settled(native.stat(this.#open('stat')));
+  }
+
+  async replace(path) {
+    const target = toPath(path);
+    await settled(native.replace(this.#open('replace'), target));
+    this.#path = target;
+  }
+
+  createReadStream(options) {
+    const stream = streams.createReadStream(this, this.#open('read'), options);
+    return this.#track(stream);
+  }
+
+  createWriteStream(options) {
+    const stream = streams.createWriteStream(this, this.#open('write'), options);
+    return this.#track(stream);
+  }
+
+  close() {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [errors.asyncDispose]() {
+    return this.close();
+  }
+
+  // Streams first: they read and write the file until they have ended.
+  async #close() {
+    forgotten.unregister(this);
+    for (const stream of this.#streams) {
+      stream.destroy();
+    }
+    await Promise.all([...this.#streams].map((stream) => stream.ended));
+    return settled(native.plain(this.#file, CLOSE, 0, 0, 0));
+  }
+
+  #track(stream) {
+    this.#streams.add(stream);
+    stream.ended.then(() => this.#streams.delete(stream));
+    return stream;
+  }
+
+  #open(syscall) {
+    if (this.#closing !== undefined) {
+      throw errors.closedError(syscall, this.#path);
+    }
+    return this.#file;
+  }
+
+  async #plain(syscall, which, offset, length, flags, options) {
+    const { signal } = toOptions(options, ['signal'], `${syscall}()`);
+    const file = this.#open(syscall);
+    checkSignal(signal);
+    return settled(native.plain(file, which, offset, length, flags), signal);
+  }
+
+  #checkAligned(syscall, offset, length) {
+    const align = this.#alignment;
+    for (const [name, value] of [['offset', offset], ['length', length]]) {
+      if (value % align !== 0) {
+        const hint = syscall === 'read' ? 'read() takes any offset and length'
+          : 'a stream of createWriteStream() and a log of openLog() take any number of bytes';
+        throw errors.alignmentError(syscall, this.#path,
+          `${name} ${value} is not a multiple of ${align}, the file's alignment (${hint})`);
+      }
+    }
+  }
+
+  // A buffer of somebody else's can't be held while the kernel writes to it.
+  #checkMemory(bytes) {
+    if (!isOurs(bytes)) {
+      throw errors.libraryError('UVDIO_EALIGN', -5001, 'read', this.#path,
+        'readInto() takes memory of alloc(), or a part of such memory; read() makes its own');
+    }
+    const begin = bytes.byteOffset;
+    if (begin % this.#memoryAlignment !== 0) {
+      throw errors.alignmentError('read', this.#path,
+        `the buffer begins ${begin} bytes behind the begin of its memory, which is not a ` +
+        `multiple of ${this.#memoryAlignment}`);
+    }
+  }
+}
+
+const blocks = new WeakSet(); // ArrayBuffers of alloc()
+
+const isOurs = (bytes) => blocks.has(bytes.buffer);
+
+function alloc(size) {
+  const length = toBytes(size, 'size');
+  if (length === 0) {
+    throw errors.valueError('size is 0; alloc() has at least one byte');
+  }
+  const memory = native.alloc(length);
+  blocks.add(memory);
+  return Buffer.from(memory, 0, length);
+}
+
+// open(path, flags, mode) as in fs, or open(path, options)
+async function open(path, flags, mode) {
+  const given = flags === undefined || typeof flags === 'string' ? { flags, mode } : flags;
+  const options = toOptions(given, OPEN_OPTIONS, 'open()');
+  const target = toPath(path);
+  const bits = toFlags(options);
+  const permissions = toBytes(options.mode, 'mode', 0o666);
+  if (permissions > 0o7777) {
+    throw errors.valueError(`mode is ${permissions}; it has to be 0o7777 at most`);
+  }
+  checkSignal(options.signal);
+  const file = await settled(native.open(target, bits, permissions), options.signal);
+  return new FileHandle(file, target);
+}
+
+async function syncDirectory(path) {
+  return settled(native.syncDirectory(toPath(path)));
+}
+
+module.exports = { FileHandle, alloc, open, syncDirectory };

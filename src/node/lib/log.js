@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+'use strict';
+// openLog() and Log: a write-ahead log with group commit.
+
+const native = require('./native.js');
+const { settled } = require('./operation.js');
+const errors = require('./errors.js');
+
+const LOG_PACKED = 1 << 0; // uvdio/log.h
+
+const NAMES = ['replay', 'segmentSize', 'bufferSize', 'windowMs', 'flushSize', 'waitingMax',
+  'packed'];
+
+const forgotten = new FinalizationRegistry(({ log, path }) => {
+  process.emitWarning(`The log '${path}' was closed by the garbage collector. Call close(), or ` +
+    'use "await using"', 'UvdioWarning');
+  native.closeLog(log).catch(() => {});
+});
+
+class Log {
+  #log;
+  #path;
+  #closing;
+
+  constructor(log, path) {
+    this.#log = log;
+    this.#path = path;
+    forgotten.register(this, { log, path }, this);
+  }
+
+  get path() {
+    return this.#path;
+  }
+
+  async append(record) {
+    const bytes = typeof record === 'string' ? Buffer.from(record)
+      : errors.toUint8Array(record, 'record');
+    if (bytes.byteLength === 0) {
+      throw errors.valueError('the record is empty; a record has at least one byte');
+    }
+    return settled(native.append(this.#open('append'), bytes));
+  }
+
+  cut(lsn) {
+    if (typeof lsn !== 'bigint') {
+      throw errors.typeError(`lsn is ${errors.show(lsn)}; it has to be a bigint, one of append()`);
+    }
+    native.cut(this.#open('cut'), lsn);
+  }
+
+  stats() {
+    return native.logStats(this.#open('stats'));
+  }
+
+  close() {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [errors.asyncDispose]() {
+    return this.close();
+  }
+
+  async #close() {
+    forgotten.unregister(this);
+    return settled(native.closeLog(this.#log));
+  }
+
+  #open(syscall) {
+    if (this.#closing !== undefined) {
+      throw errors.closedError(syscall, this.#path);
+    }
+    return this.#log;
+  }
+}
+
+async function openLog(directory, given) {
+  const options = errors.toOptions(given, NAMES, 'openLog()');
+  const path = errors.toPath(directory, 'directory');
+  const { replay } = options;
+  if (replay !== undefined && typeof replay !== 'function') {
+    throw errors.typeError(`replay is ${errors.show(replay)}; it has to be a function`);
+  }
+  const bytes = (name) => errors.toBytes(options[name], name, 0);
+  const log = await settled(native.openLog(path, replay, bytes('segmentSize'), bytes('bufferSize'),
+    bytes('windowMs'), bytes('flushSize'), bytes('waitingMax'), options.packed ? LOG_PACKED : 0));
+  if (log !== null && typeof log === 'object' && Object.hasOwn(log, 'failure')) {
+    throw log.failure; // what replay has thrown
+  }
+  return new Log(log, path);
+}
+
+module.exports = { Log, openLog };

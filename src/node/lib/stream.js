@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+'use strict';
+// Streams of Node's over the library's: a Readable that is read ahead, and a Writable that is
+// written behind. Both close the file at their end, unless autoClose is false.
+
+const { Readable, Writable } = require('node:stream');
+
+const native = require('./native.js');
+const errors = require('./errors.js');
+
+const FRAME = 64 * 1024;
+const AHEAD = 8 * 1024 * 1024; // bytes of a window, as the library's own choice
+
+// uvdio/stream.h
+const READER_FULL_WINDOW = 1 << 0;
+const WRITER_DURABLE = 1 << 1;
+const WRITER_SPARSE = 1 << 2;
+
+function toWindow(options, alignment) {
+  const wanted = errors.toBytes(options.highWaterMark, 'highWaterMark', FRAME);
+  if (wanted === 0) {
+    throw errors.valueError('highWaterMark is 0; it has to be a number of bytes of a block');
+  }
+  const unit = Math.max(alignment, 4096);
+  const frame = Math.ceil(wanted / unit) * unit;
+  const window = Math.min(Math.max(Math.floor(AHEAD / frame), 4), 128);
+  return { frame, window };
+}
+
+// What both have: the library's stream and its end.
+class Source {
+  #stream;
+  #closed; // the promise of the library's close
+
+  constructor(handle, stream, autoClose) {
+    this.handle = handle;
+    this.#stream = stream;
+    this.autoClose = autoClose ?? true;
+    this.ended = new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+  }
+
+  get native() {
+    return this.#stream;
+  }
+
+  // Closes the library's stream, once.
+  close() {
+    this.#closed ??= (async () => native.closeStream(this.#stream))();
+    return this.#closed;
+  }
+
+  // Closes it, and then the file. The first error counts.
+  async finish(error, done) {
+    let first = error;
+    const note = (failure) => {
+      first ??= failure;
+    };
+    await this.close().catch(note);
+    this.resolve();
+    if (this.autoClose) {
+      await this.handle.close().catch(note);
+    }
+    done(first);
+  }
+}
+
+class ReadStream extends Readable {
+  #source;
+
+  constructor(handle, stream, options, frame) {
+    super({ highWaterMark: frame, signal: options.signal });
+    this.#source = new Source(handle, stream, options.autoClose);
+    this.bytesRead = 0;
+  }
+
+  get path() {
+    return this.#source.handle.path;
+  }
+
+  get ended() {
+    return this.#source.ended;
+  }
+
+  async _read() {
+    try {
+      let block;
+      while ((block = native.take(this.#source.native)) === undefined) {
+        await native.wait(this.#source.native);
+        if (this.destroyed) {
+          return;
+        }
+      }
+      this.bytesRead += block?.length ?? 0;
+      this.push(block);
+    } catch (error) {
+      this.destroy(error);
+    }
+  }
+
+  _destroy(error, done) {
+    this.#source.finish(error, done);
+  }
+}
+
+class WriteStream extends Writable {
+  #source;
+
+  constructor(handle, stream, options, frame) {
+    super({ highWaterMark: frame, signal: options.signal });
+    this.#source = new Source(handle, stream, options.autoClose);
+    this.bytesWritten = 0;
+  }
+
+  get path() {
+    return this.#source.handle.path;
+  }
+
+  get ended() {
+    return this.#source.ended;
+  }
+
+  // Gives the library what it has room for, and returns how far that went.
+  #put(chunk, begin) {
+    let from = begin;
+    while (from < chunk.length) {
+      const taken = native.put(this.#source.native, chunk, from);
+      if (taken === 0) {
+        break;
+      }
+      from += taken;
+      this.bytesWritten += taken;
+    }
+    return from;
+  }
+
+  async #putAll(chunk, begin) {
+    let from = begin;
+    while (from < chunk.length && !this.destroyed) {
+      await native.wait(this.#source.native);
+      from = this.#put(chunk, from);
+    }
+  }
+
+  _write(chunk, encoding, done) {
+    let from;
+    try {
+      from = this.#put(chunk, 0);
+    } catch (error) {
+      done(error);
+      return;
+    }
+    if (from === chunk.length) {
+      done();
+    } else {
+      this.#putAll(chunk, from).then(() => done(), done);
+    }
+  }
+
+  // The file ends with the last byte from here on.
+  _final(done) {
+    this.#source.close().then(() => done(), done);
+  }
+
+  // All bytes that were taken so far are durable.
+  async sync() {
+    await native.syncWriter(this.#source.native);
+  }
+
+  _destroy(error, done) {
+    this.#source.finish(error, done);
+  }
+}
+
+function createReadStream(handle, file, given) {
+  const names = ['start', 'end', 'highWaterMark', 'autoClose', 'fullWindow', 'signal'];
+  const options = errors.toOptions(given, names, 'createReadStream()');
+  const begin = errors.toBytes(options.start, 'start', 0);
+  // As in fs, `end` is the last byte; the library wants the one behind it, and 0 for all.
+  const end = options.end === undefined || options.end === Infinity ? 0
+    : errors.toBytes(options.end, 'end') + 1;
+  if (end !== 0 && end <= begin) {
+    throw errors.valueError(`end is ${end - 1}, before start, which is ${begin}`);
+  }
+  const { frame, window } = toWindow(options, handle.alignment);
+  const flags = options.fullWindow ? READER_FULL_WINDOW : 0;
+  const stream = native.createReader(file, frame, window, begin, end, flags);
+  return new ReadStream(handle, stream, options, frame);
+}
+
+function createWriteStream(handle, file, given) {
+  const names = ['start', 'sizeHint', 'highWaterMark', 'autoClose', 'durable', 'sparse', 'signal'];
+  const options = errors.toOptions(given, names, 'createWriteStream()');
+  const begin = errors.toBytes(options.start, 'start', 0);
+  if (begin % handle.alignment !== 0) {
+    throw errors.alignmentError('write', handle.path,
+      `start ${begin} is not a multiple of ${handle.alignment}, the file's alignment`);
+  }
+  const { frame, window } = toWindow(options, handle.alignment);
+  const flags = (options.durable ? WRITER_DURABLE : 0) | (options.sparse ? WRITER_SPARSE : 0);
+  const hint = errors.toBytes(options.sizeHint, 'sizeHint', 0);
+  const stream = native.createWriter(file, frame, window, begin, hint, flags);
+  return new WriteStream(handle, stream, options, frame);
+}
+
+module.exports = { createReadStream, createWriteStream };
