@@ -91,6 +91,8 @@ struct op_s {
   bool is_change; /* of the bytes in the block: a read */
   uint64_t token;
   uvdio_stat_t stat;
+  op_t* next_user; /* of the block */
+  op_t* prev_user;
   op_t* next;
   op_t* prev;
 };
@@ -140,10 +142,8 @@ extern void settle(env_t* env, napi_deferred deferred, int error, const char* na
 /* memory.c */
 extern napi_value alloc_block(napi_env napi, napi_callback_info info);
 extern block_t* block_of(env_t* env, napi_value arraybuffer);
-extern bool block_is_busy(env_t* env, const block_t* block, const char* begin, size_t length,
-                          bool is_change);
-extern void block_hold(block_t* block);
-extern void block_drop(block_t* block);
+extern int block_claim(block_t* block, op_t* op, const char* begin, size_t length, bool is_change);
+extern void block_let_go(op_t* op);
 
 /* file.c */
 extern void file_drop(file_t* file);

@@ -134,19 +134,6 @@ static napi_value read_range(napi_env napi, napi_callback_info info) {
   return op_submitted(op, error, promise);
 }
 
-/* Prepares an operation on bytes of a block. */
-static int claim(op_t* op, block_t* block, const char* bytes, size_t length, bool is_change) {
-  if (block_is_busy(op->env, block, bytes, length, is_change)) {
-    return UV_EBUSY;
-  }
-  block_hold(block);
-  op->block = block;
-  op->begin = bytes;
-  op->length = length;
-  op->is_change = is_change;
-  return 0;
-}
-
 /* readInto(file, bytes, offset) -> Promise<bytes>; the bytes are of a block */
 static napi_value read_into(napi_env napi, napi_callback_info info) {
   call_t call;
@@ -166,7 +153,7 @@ static napi_value read_into(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   op->value = VALUE_NUMBER;
-  int error = block == NULL ? UV_EINVAL : claim(op, block, bytes, length, true);
+  int error = block == NULL ? UV_EINVAL : block_claim(block, op, bytes, length, true);
   uvdio_buf_t view = uvdio_buf_wrap(bytes, length);
   if (error == 0) {
     error = uvdio_read(&op->file->file, &op->req, &view, offset, op_io_done);
@@ -195,7 +182,7 @@ static int write_copy(op_t* op, const char* bytes, size_t length, uint64_t offse
 /* Bytes of a block are written from where they are; JavaScript may go on reading them. */
 static int write_block(op_t* op, block_t* block, char* bytes, size_t length, uint64_t offset,
                        unsigned flags) {
-  int error = claim(op, block, bytes, length, false);
+  int error = block_claim(block, op, bytes, length, false);
   uvdio_buf_t view = uvdio_buf_view_bytes(bytes, length);
 
   return error != 0 ? error

@@ -10,16 +10,13 @@
 
 struct block_s {
   uvdio_buf_t buf;
-  unsigned refs;
+  unsigned refs; /* of the ArrayBuffer, and of each operation that uses it */
+  op_t* users;
 };
 
 static const napi_type_tag block_tag = {0x8f1c5f0c9a0e4d5bULL, 0xb1a77c2f3e60d94aULL};
 
-void block_hold(block_t* block) {
-  block->refs++;
-}
-
-void block_drop(block_t* block) {
+static void drop(block_t* block) {
   if (--block->refs == 0) {
     uvdio_buf_release(&block->buf);
     free(block);
@@ -29,7 +26,7 @@ void block_drop(block_t* block) {
 static void on_collected(napi_env napi, void* memory, void* hint) {
   (void)napi;
   (void)memory;
-  block_drop(hint);
+  drop(hint);
 }
 
 static int create_block(size_t size, block_t** result) {
@@ -63,7 +60,7 @@ napi_value alloc_block(napi_env napi, napi_callback_info info) {
   napi_status status = napi_create_external_arraybuffer(napi, block->buf.base, block->buf.cap,
                                                         on_collected, block, &arraybuffer);
   if (status != napi_ok) { /* builds with V8's memory cage (Electron) have no such memory */
-    block_drop(block);
+    drop(block);
     return throw_error(call.env, UV_ENOTSUP, "alloc", NULL);
   }
   napi_type_tag_object(napi, arraybuffer, &block_tag);
@@ -83,15 +80,50 @@ block_t* block_of(env_t* env, napi_value arraybuffer) {
   return block;
 }
 
-/* Whether a request in flight reads into these bytes, or (is_change) has anything to do with them.
- * Looks at all requests in flight; only those of the same block compare ranges. */
-bool block_is_busy(env_t* env, const block_t* block, const char* begin, size_t length,
-                   bool is_change) {
-  for (const op_t* op = env->pending; op != NULL; op = op->next) {
-    if (op->block == block && (is_change || op->is_change) && begin < op->begin + op->length &&
+/* Whether an operation in flight reads into these bytes, or (is_change) has anything to do with
+ * them. */
+static bool is_busy(const block_t* block, const char* begin, size_t length, bool is_change) {
+  for (const op_t* op = block->users; op != NULL; op = op->next_user) {
+    if ((is_change || op->is_change) && begin < op->begin + op->length &&
         op->begin < begin + length) {
       return true;
     }
   }
   return false;
+}
+
+/* The operation uses bytes of the block until it lets go. */
+int block_claim(block_t* block, op_t* op, const char* begin, size_t length, bool is_change) {
+  if (is_busy(block, begin, length, is_change)) {
+    return UV_EBUSY;
+  }
+  op->block = block;
+  op->begin = begin;
+  op->length = length;
+  op->is_change = is_change;
+  op->next_user = block->users;
+  if (op->next_user != NULL) {
+    op->next_user->prev_user = op;
+  }
+  block->users = op;
+  block->refs++;
+  return 0;
+}
+
+void block_let_go(op_t* op) {
+  block_t* block = op->block;
+
+  if (block == NULL) {
+    return;
+  }
+  if (op->next_user != NULL) {
+    op->next_user->prev_user = op->prev_user;
+  }
+  if (op->prev_user != NULL) {
+    op->prev_user->next_user = op->next_user;
+  } else {
+    block->users = op->next_user;
+  }
+  op->block = NULL;
+  drop(block);
 }

@@ -45,9 +45,7 @@ static void release_op(op_t* op) {
   if (op->memory != NULL) {
     napi_delete_reference(env->napi, op->memory);
   }
-  if (op->block != NULL) {
-    block_drop(op->block);
-  }
+  block_let_go(op);
   free(op->path);
   op->next = env->spare;
   env->spare = op;
@@ -172,10 +170,7 @@ void op_done(uvdio_req_t* req, int64_t result) {
   bool is_end = req->op == UVDIO_OP_CLOSE || (req->op == UVDIO_OP_OPEN && result < 0);
 
   unlink_op(op);
-  if (op->block != NULL) {
-    block_drop(op->block);
-    op->block = NULL;
-  }
+  block_let_go(op);
   if (req->op == UVDIO_OP_REPLACE && result == 0) {
     swap_paths(op);
   }

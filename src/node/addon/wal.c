@@ -27,7 +27,7 @@ struct wal_s {
   napi_deferred opening;
   napi_deferred closing;
   napi_ref replay;   /* of the function, while the log is opened; or null */
-  napi_ref failure;  /* what that has thrown, or null */
+  napi_ref failure;  /* {failure}: what that has thrown, of any type; or null */
   int status;        /* of an open that failed */
   append_t* appends; /* pending */
   unsigned refs;     /* of JavaScript, and one while it is not ended */
@@ -92,6 +92,7 @@ static void call_replay(env_t* env, wal_t* wal, uint64_t lsn, const void* data, 
   napi_value receiver = NULL;
   napi_value arguments[2] = {NULL, NULL};
   napi_value failure = NULL;
+  napi_value object = NULL;
 
   napi_get_reference_value(env->napi, wal->replay, &function);
   napi_get_undefined(env->napi, &receiver);
@@ -100,7 +101,9 @@ static void call_replay(env_t* env, wal_t* wal, uint64_t lsn, const void* data, 
   if (napi_call_function(env->napi, receiver, function, 2, arguments, NULL) ==
           napi_pending_exception &&
       napi_get_and_clear_last_exception(env->napi, &failure) == napi_ok) {
-    napi_create_reference(env->napi, failure, 1, &wal->failure);
+    napi_create_object(env->napi, &object);
+    napi_set_named_property(env->napi, object, "failure", failure);
+    napi_create_reference(env->napi, object, 1, &wal->failure);
   }
 }
 
@@ -128,15 +131,11 @@ static napi_value wal_value(env_t* env, void* arg) {
   return external;
 }
 
-/* What an exception can't be: thrown values of any type go out as the value of the promise,
- * wrapped, and lib/log.js throws them. */
+/* It goes out as the value of the promise, and lib/log.js throws it. */
 static napi_value failure_value(env_t* env, void* arg) {
-  napi_value failure = NULL;
   napi_value object = NULL;
 
-  napi_get_reference_value(env->napi, ((wal_t*)arg)->failure, &failure);
-  napi_create_object(env->napi, &object);
-  napi_set_named_property(env->napi, object, "failure", failure);
+  napi_get_reference_value(env->napi, ((wal_t*)arg)->failure, &object);
   return object;
 }
 

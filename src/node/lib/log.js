@@ -74,6 +74,16 @@ class Log {
   }
 }
 
+// A size in blocks of 4096 bytes; 0: the default.
+function toBlocks(options, name, least) {
+  const bytes = errors.toBytes(options[name], name, 0);
+  if (bytes % 4096 !== 0 || (bytes !== 0 && bytes < least)) {
+    throw errors.valueError(`${name} is ${bytes}; it has to be a multiple of 4096, and ${least} ` +
+      'at least');
+  }
+  return bytes;
+}
+
 async function openLog(directory, given) {
   const options = errors.toOptions(given, NAMES, 'openLog()');
   const path = errors.toPath(directory, 'directory');
@@ -82,8 +92,8 @@ async function openLog(directory, given) {
     throw errors.typeError(`replay is ${errors.show(replay)}; it has to be a function`);
   }
   const bytes = (name) => errors.toBytes(options[name], name, 0);
-  const log = await settled(native.openLog(path, replay, bytes('segmentSize'), bytes('bufferSize'),
-    bytes('windowMs'), bytes('flushSize'), bytes('waitingMax'), options.packed ? LOG_PACKED : 0));
+  const log = await settled(native.openLog(path, replay, toBlocks(options, 'segmentSize', 65536),
+    toBlocks(options, 'bufferSize', 4096), bytes('windowMs'), bytes('flushSize'), bytes('waitingMax'), options.packed ? LOG_PACKED : 0));
   if (log !== null && typeof log === 'object' && Object.hasOwn(log, 'failure')) {
     throw log.failure; // what replay has thrown
   }

@@ -16,12 +16,30 @@ function located(error) {
   return error;
 }
 
+// The operations of each signal: one listener for all of them, since Node warns of many.
+const watched = new WeakMap();
+
+function watch(signal) {
+  const tokens = new Set();
+  const abort = () => tokens.forEach((token) => native.cancel(token));
+  const watcher = { tokens, abort };
+  watched.set(signal, watcher);
+  signal.addEventListener('abort', abort, { once: true });
+  return watcher;
+}
+
 // Aborting asks the library to end the operation that was submitted last early.
 function cancelOnAbort(signal) {
+  const { tokens, abort } = watched.get(signal) ?? watch(signal);
   const token = native.shared[TOKEN];
-  const abort = () => native.cancel(token);
-  signal.addEventListener('abort', abort, { once: true });
-  return () => signal.removeEventListener('abort', abort);
+  tokens.add(token);
+  return () => {
+    tokens.delete(token);
+    if (tokens.size === 0 && watched.get(signal)?.tokens === tokens) {
+      watched.delete(signal);
+      signal.removeEventListener('abort', abort);
+    }
+  };
 }
 
 // The result of a native operation's promise. It is settled when the kernel has let go of the

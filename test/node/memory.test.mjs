@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// Memory: what JavaScript lets go of is given back, and not before the kernel has let go of it.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { MessageChannel } from 'node:worker_threads';
+import { alloc, open, stats } from 'uvdio';
+import { filled, pattern, run } from './lib.mjs';
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+// Finalizers run in later turns.
+async function collect() {
+  for (let i = 0; i < 5; i++) {
+    global.gc();
+    await turn();
+  }
+}
+
+test('alloc() is given back when nobody has it', async () => {
+  await collect();
+  const before = stats().allocations;
+  let memory = Array.from({ length: 100 }, () => alloc(4096));
+  assert.equal(stats().allocations - before, 100);
+  let part = memory[0].subarray(0, 1);
+  memory = undefined;
+  await collect();
+  assert.equal(stats().allocations - before, 1, 'a part holds all of it');
+  assert.equal(part[0], 0);
+  part = undefined;
+  await collect();
+  assert.equal(stats().allocations - before, 0);
+});
+
+test('memory in flight lives without JavaScript', async () => {
+  const fh = await open(filled(1 << 20), 'r+');
+  await Promise.all([fh.readInto(alloc(1 << 20), 0), fh.write(alloc(65536), 1 << 20)]);
+  await collect();
+  const before = stats().allocations; // with what the library takes at its first transfers
+  const reads = [];
+  for (let i = 0; i < 50; i++) {
+    reads.push(fh.readInto(alloc(1 << 20), 0), fh.write(alloc(65536), 1 << 20));
+  }
+  global.gc();
+  assert.deepEqual([...new Set(await Promise.all(reads))], [1 << 20, 65536]);
+  reads.length = 0;
+  await collect();
+  assert.equal(stats().allocations, before);
+  await fh.close();
+});
+
+test('Buffers of read() are the collector\'s', async () => {
+  const fh = await open(filled(1 << 20));
+  for (let i = 0; i < 600; i++) {
+    await fh.read({ length: 1 << 20 });
+  }
+  await collect();
+  const resident = process.memoryUsage().rss;
+  assert.ok(resident < 300 << 20, `${resident >> 20} MiB after reads of 600 MiB`);
+  await fh.close();
+});
+
+test('alloc() presses the collector', async () => {
+  for (let i = 0; i < 600; i++) {
+    alloc(1 << 20).fill(1);
+    await turn();
+  }
+  const resident = process.memoryUsage().rss;
+  assert.ok(resident < 400 << 20, `${resident >> 20} MiB after 600 MiB`);
+  await collect();
+});
+
+test('an ArrayBuffer of alloc() stays in its thread', () => {
+  const memory = alloc(4096);
+  const { port1, port2 } = new MessageChannel();
+  try {
+    port1.postMessage(memory.buffer, [memory.buffer]);
+  } catch (error) {
+    assert.equal(error.name, 'DataCloneError');
+  }
+  assert.equal(memory.length, 4096);
+  port1.close();
+  port2.close();
+});
+
+test('an ArrayBuffer that is detached while it is in flight', async (t) => {
+  if (ArrayBuffer.prototype.transfer === undefined) {
+    t.skip('this version has no ArrayBuffer.prototype.transfer()');
+    return;
+  }
+  const fh = await open(filled(1 << 20));
+  const before = stats().allocations;
+  const reads = [];
+  for (let i = 0; i < 100; i++) {
+    const memory = alloc(1 << 20);
+    reads.push(fh.readInto(memory, 0));
+    memory.buffer.transfer(10); // frees what is not held
+    assert.equal(memory.length, 0);
+    await assert.rejects(fh.readInto(memory, 0), (error) => error !== undefined)
+      .catch(() => {}); // no bytes: nothing to read
+  }
+  assert.ok((await Promise.all(reads)).every((count) => count === 1 << 20));
+  reads.length = 0;
+  await collect();
+  assert.equal(stats().allocations, before);
+  await fh.close();
+});
+
+test('a detached ArrayBuffer that is written', async (t) => {
+  if (ArrayBuffer.prototype.transfer === undefined) {
+    t.skip('this version has no ArrayBuffer.prototype.transfer()');
+    return;
+  }
+  const fh = await open(filled(4096), 'r+');
+  const memory = alloc(1 << 20);
+  pattern(5, 1 << 20).copy(memory);
+  const write = fh.write(memory, 0);
+  memory.buffer.transfer(0);
+  assert.equal(await write, 1 << 20);
+  assert.deepEqual(await fh.read({ length: 1 << 20 }), pattern(5, 1 << 20));
+  await fh.close();
+});
+
+test('a forgotten FileHandle is closed, and told', () => {
+  const { stdout, stderr } = run(`
+    import fs from 'node:fs';
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    await (async () => { await uvdio.open(file, 'w'); })();
+    const isOpen = () => fs.readdirSync('/proc/self/fd').some((fd) => {
+      try { return fs.readlinkSync('/proc/self/fd/' + fd) === file; } catch { return false; }
+    });
+    console.log(isOpen());
+    for (let i = 0; i < 100 && isOpen(); i++) { gc(); await turn(); }
+    console.log(isOpen());`);
+  assert.equal(stdout, 'true\nfalse\n');
+  assert.match(stderr, /UvdioWarning: The file '.*' was closed by the garbage collector/);
+});
+
+test('what is in flight ends well on a forgotten FileHandle', () => {
+  const { stdout } = run(`
+    const reads = await (async () => {
+      const fh = await uvdio.open(file);
+      return [Array.from({ length: 500 }, () => fh.read({ length: 65536 }))];
+    })();
+    gc();
+    console.log((await Promise.all(reads[0])).every((bytes) => bytes.length === 65536));`,
+  { file: filled(65536) });
+  assert.equal(stdout, 'true\n');
+});
