@@ -181,9 +181,10 @@ async function build() {
     ...(ring.link === undefined ? [] : [ring.link])]);
   objects.forEach((object) => fs.rmSync(object));
   require(target); // all symbols are there
+  const instead = aio ? 'kernel AIO' : 'the threadpool';
   console.log(`uvdio: built ${target}, headers of ${headers}, ` + (ring.reason === undefined
     ? `io_uring (${ring.link})`
-    : `WITHOUT io_uring: ${ring.reason}; ${aio ? 'kernel AIO' : 'the threadpool'} takes its place`));
+    : `WITHOUT io_uring: ${ring.reason}; ${instead} takes its place`));
 }
 
 build().catch((error) => fail(error.message));

@@ -10,17 +10,20 @@ const root = path.join(__dirname, '..', '..');
 const vendored = path.join(__dirname, 'vendor');
 const LEFT_OUT = ['cli', 'examples', 'node', 'tools'].map((name) => path.join(root, 'src', name));
 
-const isWanted = (source) => !LEFT_OUT.includes(source) &&
-  (fs.statSync(source).isDirectory() || /\.[ch]$/.test(source));
+function copy(from, to) {
+  if (fs.statSync(from).isDirectory()) {
+    for (const name of LEFT_OUT.includes(from) ? [] : fs.readdirSync(from)) {
+      copy(path.join(from, name), path.join(to, name));
+    }
+  } else if (/\.([ch]|hpp|cmake)$|^LICENSE$/.test(path.basename(from))) {
+    fs.mkdirSync(path.dirname(to), { recursive: true });
+    fs.copyFileSync(from, to);
+  }
+}
 
 fs.rmSync(vendored, { recursive: true, force: true });
 if (process.argv[2] !== '--remove') {
-  for (const folder of ['include', 'src']) {
-    fs.cpSync(path.join(root, folder), path.join(vendored, folder),
-      { recursive: true, filter: isWanted });
-  }
-  for (const file of ['cmake/library.cmake', 'LICENSE']) {
-    fs.mkdirSync(path.dirname(path.join(vendored, file)), { recursive: true });
-    fs.copyFileSync(path.join(root, file), path.join(vendored, file));
+  for (const name of ['include', 'src', 'cmake/library.cmake', 'LICENSE']) {
+    copy(path.join(root, name), path.join(vendored, name));
   }
 }

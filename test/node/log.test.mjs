@@ -141,7 +141,9 @@ test('a forgotten log is closed, and told', () => {
   const { stdout, stderr } = run(`
     import fs from 'node:fs';
     fs.mkdirSync(file);
-    await (async () => { await (await uvdio.openLog(file, { segmentSize: 65536 })).append('x'); })();
+    await (async () => {
+      await (await uvdio.openLog(file, { segmentSize: 65536 })).append('x');
+    })();
     let log;
     for (let i = 0; i < 200 && log === undefined; i++) {
       gc();

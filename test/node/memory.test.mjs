@@ -88,6 +88,7 @@ test('an ArrayBuffer that is detached while it is in flight', async (t) => {
     return;
   }
   const fh = await open(filled(1 << 20));
+  await collect();
   const before = stats().allocations;
   const reads = [];
   for (let i = 0; i < 100; i++) {
@@ -95,8 +96,7 @@ test('an ArrayBuffer that is detached while it is in flight', async (t) => {
     reads.push(fh.readInto(memory, 0));
     memory.buffer.transfer(10); // frees what is not held
     assert.equal(memory.length, 0);
-    await assert.rejects(fh.readInto(memory, 0), (error) => error !== undefined)
-      .catch(() => {}); // no bytes: nothing to read
+    await assert.rejects(fh.readInto(memory, 0), /has no bytes/);
   }
   assert.ok((await Promise.all(reads)).every((count) => count === 1 << 20));
   reads.length = 0;

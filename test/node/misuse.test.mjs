@@ -68,7 +68,8 @@ test('reads and writes', async () => {
   await assert.rejects(fh.preallocate(0, 0), { code: 'EINVAL', syscall: 'preallocate', path });
   await assert.rejects(fh.preallocate(0, 1, { space: 'some' }), { code: VALUE });
   await fh.close();
-  for (const call of ['read', 'readInto', 'write', 'sync', 'datasync', 'truncate', 'size', 'stat']) {
+  for (const call of ['read', 'readInto', 'readFile', 'write', 'sync', 'datasync', 'truncate',
+    'size', 'stat']) {
     const first = call === 'read' ? { length: 1 } : /^(readInto|write)$/.test(call) ? alloc(4096)
       : undefined;
     await assert.rejects(fh[call](first), { code: 'EBADF', path }, call);

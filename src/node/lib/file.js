@@ -267,6 +267,9 @@ class FileHandle {
 
   // A buffer of somebody else's can't be held while the kernel writes to it.
   #checkMemory(bytes) {
+    if (bytes.byteLength === 0) {
+      throw errors.valueError('the buffer has no bytes: it is empty, or its ArrayBuffer detached');
+    }
     if (!isOurs(bytes)) {
       throw errors.libraryError('UVDIO_EALIGN', -5001, 'read', this.#path,
         'readInto() takes memory of alloc(), or a part of such memory; read() makes its own');

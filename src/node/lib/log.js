@@ -93,7 +93,8 @@ async function openLog(directory, given) {
   }
   const bytes = (name) => errors.toBytes(options[name], name, 0);
   const log = await settled(native.openLog(path, replay, toBlocks(options, 'segmentSize', 65536),
-    toBlocks(options, 'bufferSize', 4096), bytes('windowMs'), bytes('flushSize'), bytes('waitingMax'), options.packed ? LOG_PACKED : 0));
+    toBlocks(options, 'bufferSize', 4096), bytes('windowMs'), bytes('flushSize'),
+    bytes('waitingMax'), options.packed ? LOG_PACKED : 0));
   if (log !== null && typeof log === 'object' && Object.hasOwn(log, 'failure')) {
     throw log.failure; // what replay has thrown
   }
