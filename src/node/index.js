@@ -18,14 +18,23 @@ function configure(given) {
     throw errors.valueError(`backend is ${errors.show(name)}; it has to be one of ` +
       Object.keys(BACKENDS).join(', '));
   }
-  const number = (key) => errors.toBytes(options[key], key, 0);
+  const number = (key, most) => {
+    const value = errors.toBytes(options[key], key, 0);
+    if (value > most) {
+      throw errors.valueError(`${key} is ${value}; it has to be ${most} at most`);
+    }
+    return value;
+  };
   try {
-    native.configure(BACKENDS[name], number('depth'), number('callbacksPerTurn'),
-      number('submitBatch'), number('busyPollUs'));
+    native.configure(BACKENDS[name], number('depth', 32768), number('callbacksPerTurn', 65536),
+      number('submitBatch', 65536), number('busyPollUs', 1000));
   } catch (error) {
     if (error.code === 'EBUSY') {
       error.message = 'EBUSY: this thread has an engine already; call configure() before the ' +
         'first operation';
+    }
+    if (error.reason !== undefined) {
+      error.message += ` (${error.reason})`;
     }
     throw error;
   }

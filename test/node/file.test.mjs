@@ -172,7 +172,7 @@ for (const name of ['ring', 'aio', 'pool', 'memory']) {
       try {
         uvdio.configure({ backend: '${name}', depth: 8, callbacksPerTurn: 4 });
       } catch (error) {
-        console.log(error.code);
+        console.log(error.code, error.message);
         process.exit(77);
       }
       const fh = await uvdio.open(file, 'w+');

@@ -105,6 +105,43 @@ test('an ArrayBuffer that is detached while it is in flight', async (t) => {
   await fh.close();
 });
 
+test('an ArrayBuffer that was transferred is ordinary memory', async (t) => {
+  if (ArrayBuffer.prototype.transfer === undefined) {
+    t.skip('this version has no ArrayBuffer.prototype.transfer()');
+    return;
+  }
+  const fh = await open(filled(8192), 'r+');
+  await collect();
+  const before = stats().allocations;
+  let memory = alloc(4096);
+  const read = fh.readInto(memory, 0);
+  let moved = Buffer.from(memory.buffer.transfer());
+  await read;
+  assert.deepEqual(moved, pattern(0, 4096));
+  await assert.rejects(fh.readInto(moved, 0), /memory of alloc/);
+  const old = memory;
+  memory = undefined;
+  await collect();
+  assert.deepEqual(moved, pattern(0, 4096), 'it is still there');
+  const { copied } = stats();
+  await fh.write(moved, 4096);
+  assert.equal(stats().copied - copied, 4096);
+  moved = undefined;
+  await collect();
+  assert.equal(stats().allocations, before);
+  assert.equal(await fh.write(old, 0), 0);
+  await fh.close();
+});
+
+test('a SharedArrayBuffer is copied', async () => {
+  const fh = await open(filled(4096), 'r+');
+  const shared = new Uint8Array(new SharedArrayBuffer(4096)).fill(5);
+  assert.equal(await fh.write(shared, 0), 4096);
+  assert.equal((await fh.read({ offset: 4095, length: 1 }))[0], 5);
+  await assert.rejects(fh.readInto(shared, 0), /memory of alloc/);
+  await fh.close();
+});
+
 test('a detached ArrayBuffer that is written', async (t) => {
   if (ArrayBuffer.prototype.transfer === undefined) {
     t.skip('this version has no ArrayBuffer.prototype.transfer()');

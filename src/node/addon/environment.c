@@ -103,6 +103,18 @@ env_t* env_create(napi_env napi) {
   return env;
 }
 
+/* Why the backend that was asked for can't be had. */
+static napi_value refuse_options(env_t* env, int error, uvdio_backend_t backend) {
+  char reason[256] = "";
+  napi_value object = make_error(env, error, "configure", NULL);
+
+  if (error == UVDIO_EBACKEND && uvdio_backend_probe(backend, reason, sizeof reason) != 0) {
+    set_text(env, object, "reason", reason);
+  }
+  napi_throw(env->napi, object);
+  return NULL;
+}
+
 /* configure(backend, depth, callbacksPerTurn, submitBatch, busyPollUs); 0: the default */
 napi_value configure(napi_env napi, napi_callback_info info) {
   call_t call;
@@ -123,9 +135,14 @@ napi_value configure(napi_env napi, napi_callback_info info) {
   if (options.callbacks_max == 0) {
     options.callbacks_max = CALLBACKS_DEFAULT;
   }
+  uvdio_engine_options_t before = call.env->options;
   call.env->options = options;
   int error = env_engine(call.env);
-  return error == 0 ? NULL : throw_error(call.env, error, "configure", NULL);
+  if (error == 0) {
+    return NULL;
+  }
+  call.env->options = before;
+  return refuse_options(call.env, error, options.backend);
 }
 
 /* describe() -> {backend, reason} */

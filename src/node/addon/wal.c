@@ -204,7 +204,10 @@ static napi_value open_log(napi_env napi, napi_callback_info info) {
   wal_t* wal = calloc(1, sizeof *wal);
 
   call_begin(&call, napi, info);
-  if (wal == NULL || !get_options(&call, 2, &options) || !get_text(&call, 0, &wal->path)) {
+  if (wal == NULL) {
+    return throw_error(call.env, UV_ENOMEM, "openLog", NULL);
+  }
+  if (!get_options(&call, 2, &options) || !get_text(&call, 0, &wal->path)) {
     free(wal);
     return NULL;
   }
