@@ -162,16 +162,23 @@ test('an exception in what awaits reaches the process, and the rest goes on', ()
   assert.equal(status, 0);
 });
 
-test('the loop turns while the threadpool is busy', () => {
+test('reads go on while the threadpool is busy', (t) => {
   const { stdout } = run(`${blockPool}
-    if (uvdio.backend().name === 'pool') { console.log('true true'); process.exit(); }
     const fh = await uvdio.open(file);
+    if (fh.info().backend === 'pool') { // some filesystems take no other
+      console.log('pool');
+      process.exit();
+    }
     let isBusy = true;
     const busy = blockPool().then(() => { isBusy = false; });
     const bytes = await fh.read({ length: 4096 });
     console.log(bytes.length === 4096, isBusy);
     await busy;
     await fh.close();`, { file: filled(4096) });
+  if (stdout === 'pool\n') {
+    t.skip('files here are read by the threadpool');
+    return;
+  }
   assert.equal(stdout, 'true true\n');
 });
 

@@ -96,6 +96,16 @@ install_package() {
   sed -n 's/^uvdio: built .*node, /# built with /p' "$app/install.log"
 }
 
+# The tests' files lie there.
+check_direct() {
+  (cd "$app" && "$1" -e "require('uvdio').open('probe', 'w').then((fh) => fh.close(), (error) => {
+    process.exitCode = error.code === 'UVDIO_ENODIRECT' ? 77 : 1;
+    console.error(error.message);
+  })") && return
+  [ $? -ne 77 ] || skip "the filesystem of $scratch has no direct I/O"
+  die "no file could be opened in $app"
+}
+
 failed=0
 copy_tree
 check_version
@@ -104,6 +114,7 @@ check_content
 for node; do
   echo "# Node.js $("$node" --version)"
   install_package "$node"
+  check_direct "$node"
   (cd "$app" && "$node" --expose-gc --test --test-reporter=tap ./*.test.mjs) || failed=1
   left=$(cd "$app" && find . -maxdepth 1 -name 'files-*')
   [ -z "$left" ] || die "tests left files behind: $left"
