@@ -1972,7 +1972,8 @@ UVDIO_EXTERN const char* uvdio_version_string(void);
 
 /** Returns the version of the liburing that runs, in the form of UVDIO_VERSION_HEX: 0x020900 is
  * 2.9, and there is no third number. Before 2.4 liburing does not tell, and it is the version that
- * the library was built with. 0: the library was built without the ring. Any thread. */
+ * the library was built with. 0: the library was built without the ring, or by something else than
+ * its CMake project with such a liburing. Any thread. */
 UVDIO_EXTERN unsigned uvdio_liburing_version(void);
 
 /** @} */

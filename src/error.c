@@ -211,11 +211,11 @@ const char* uvdio_version_string(void) {
 }
 
 unsigned uvdio_liburing_version(void) {
-#ifndef UVDIO_HAVE_RING
-  return 0;
-#elif defined(IO_URING_VERSION_MAJOR)
+#if defined(UVDIO_HAVE_RING) && defined(IO_URING_VERSION_MAJOR)
   return (unsigned)io_uring_major_version() << 16 | (unsigned)io_uring_minor_version() << 8;
-#else
+#elif defined(UVDIO_HAVE_RING) && defined(UVDIO_LIBURING_MAJOR)
   return UVDIO_LIBURING_MAJOR << 16 | UVDIO_LIBURING_MINOR << 8;
+#else
+  return 0;
 #endif
 }
