@@ -46,6 +46,17 @@ for shared in OFF ON; do
   expect_version "$name" "$dir/consumer"
 done
 
+# A program that takes the shared library needs nothing of liburing and ISA-L. Here pkg-config knows
+# libuv, uvdio and no more.
+mkdir "$work/few"
+cp "$pc" "$work/few"
+cp "$("$PKG_CONFIG" --variable=pcfiledir libuv)/libuv.pc" "$work/few"
+for question in --exists --cflags --libs; do
+  PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=$work/few "$PKG_CONFIG" $question uvdio >"$work/few.log" 2>&1 \
+    || { cat "$work/few.log"; die "pkg-config $question asks for more than libuv.pc"; }
+done
+echo "package: pkg-config, with no liburing.pc: works"
+
 # Word splitting of pkg-config's answers is what its users do, too.
 libdir=$("$PKG_CONFIG" --variable=libdir uvdio)
 cflags=$("$PKG_CONFIG" --cflags uvdio)
