@@ -105,7 +105,7 @@ add_dependencies(uvdio_bench uvdio_cli)
 add_executable(uvdio_bench_plain test/bench/httpd/plain.c)
 uvdio_own_target(uvdio_bench_plain)
 set_target_properties(uvdio_bench_plain PROPERTIES OUTPUT_NAME uvdio-bench-plain)
-target_link_libraries(uvdio_bench_plain PRIVATE PkgConfig::UVDIO_LIBUV)
+target_link_libraries(uvdio_bench_plain PRIVATE uvdio::libuv)
 # Who builds no tests gets them with the targets below, or by their names.
 if(NOT UVDIO_BUILD_TESTS)
   set_target_properties(uvdio_bench uvdio_bench_plain PROPERTIES EXCLUDE_FROM_ALL TRUE)

@@ -2,6 +2,7 @@
 # The `uvdio` command. It carries the library in itself, so that it runs from the build directory
 # and wherever it is copied to.
 
+find_package(PkgConfig REQUIRED)
 pkg_check_modules(UVDIO_JANSSON REQUIRED IMPORTED_TARGET jansson)
 
 # What the command shares with uvdio-bench (bench.cmake).

@@ -12,11 +12,20 @@ set(UVDIO_WITH_RING AUTO CACHE STRING
   "The io_uring backend: AUTO (where liburing is found), ON (required), OFF")
 set_property(CACHE UVDIO_WITH_RING PROPERTY STRINGS AUTO ON OFF)
 
-find_package(PkgConfig REQUIRED)
-pkg_check_modules(UVDIO_LIBUV REQUIRED IMPORTED_TARGET GLOBAL libuv>=${UVDIO_LIBUV_MINIMUM})
+set(UVDIO_LIBUV_TARGET "" CACHE STRING
+  "The target that is libuv, or its headers; where this is empty, libuv is looked for")
+
+set(uvdio_libuv_scope GLOBAL)
+include(${CMAKE_CURRENT_LIST_DIR}/uvdio-libuv.cmake)
+if(uvdio_libuv_error)
+  message(FATAL_ERROR "uvdio: ${uvdio_libuv_error}")
+endif()
+message(STATUS "uvdio: libuv is ${uvdio_libuv_found}")
+
+find_package(PkgConfig QUIET) # by which the others are found
 
 set(UVDIO_HAVE_RING OFF)
-if(UVDIO_WITH_RING AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+if(UVDIO_WITH_RING AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND PKG_CONFIG_FOUND)
   pkg_check_modules(UVDIO_LIBURING QUIET IMPORTED_TARGET GLOBAL liburing>=${UVDIO_LIBURING_MINIMUM})
   if(UVDIO_LIBURING_FOUND)
     set(UVDIO_HAVE_RING ON)
@@ -30,6 +39,9 @@ endif()
 
 if(NOT UVDIO_HAVE_RING)
   set(ring_reason "liburing >= ${UVDIO_LIBURING_MINIMUM} was not found")
+  if(NOT PKG_CONFIG_FOUND)
+    set(ring_reason "${ring_reason}: there is no pkg-config")
+  endif()
   if(NOT UVDIO_WITH_RING)
     set(ring_reason "UVDIO_WITH_RING is ${UVDIO_WITH_RING}")
   elseif(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
@@ -62,7 +74,9 @@ set_property(CACHE UVDIO_WITH_ISAL PROPERTY STRINGS AUTO ON OFF)
 
 set(UVDIO_HAVE_ISAL OFF)
 if(UVDIO_WITH_ISAL)
-  pkg_check_modules(UVDIO_ISAL QUIET IMPORTED_TARGET GLOBAL libisal>=${UVDIO_ISAL_MINIMUM})
+  if(PKG_CONFIG_FOUND)
+    pkg_check_modules(UVDIO_ISAL QUIET IMPORTED_TARGET GLOBAL libisal>=${UVDIO_ISAL_MINIMUM})
+  endif()
   if(UVDIO_ISAL_FOUND)
     set(UVDIO_HAVE_ISAL ON)
     message(STATUS "uvdio: checksums by ISA-L ${UVDIO_ISAL_VERSION}")

@@ -19,6 +19,7 @@ uvdio_add_example(store main.c store.c store.h internal.h recover.c checkpoint.c
   pool.c pool.h page.c page.h)
 
 # What an example needs beside the library; it is left out where that is missing.
+find_package(PkgConfig REQUIRED)
 pkg_check_modules(UVDIO_HIREDIS QUIET IMPORTED_TARGET hiredis)
 
 if(UVDIO_HIREDIS_FOUND)

@@ -35,6 +35,7 @@ configure_package_config_file(cmake/uvdio-config.cmake.in uvdio-config.cmake
 # Before 1.0 a minor version may change what is there: 0.2 does not stand in for 0.1.
 write_basic_package_version_file(uvdio-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES
+  cmake/uvdio-libuv.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/uvdio-config.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/uvdio-config-version.cmake
   DESTINATION ${uvdio_package_dir})

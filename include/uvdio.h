@@ -63,6 +63,10 @@
 #include <stdint.h>
 #include <uv.h>
 
+#if UV_VERSION_HEX < 0x012c00
+#error "uvdio needs libuv 1.44 or later"
+#endif
+
 #ifndef _WIN32
 #include <sys/types.h>
 #include <sys/uio.h>
