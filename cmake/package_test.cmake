@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Tests that install this build to a temporary prefix and use it from there as others would, and that
-# embed its sources: through find_package and pkg-config, static and shared, with libuv from each
-# place where it may be. Without sanitizers: an outside program is not built with them.
+# Tests that install this build to a temporary prefix and use it from there as others would, and
+# that embed its sources: through find_package and pkg-config, static and shared, with libuv from
+# each place where it may be. Without sanitizers: an outside program is not built with them.
 
 if(UVDIO_INSTALL AND UNIX AND NOT UVDIO_SANITIZE)
   set(environment

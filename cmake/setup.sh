@@ -68,8 +68,9 @@ list_missing() {
 # and a tree of another release, and trace programs: for root, on Linux. The header of the probes
 # and ISA-L are for a build that has them, SQLite for a benchmark, hiredis for the example kv, an
 # HTTP parser for uvdio-httpd, which curl tests beside others. libseccomp makes the filters of
-# containers; bash, zsh and fish have completions. clang is for its fuzzer, and what reads man pages
-# for the test of these. The others are for check.sh's pass lint.
+# containers; bash, zsh and fish have completions; libabigail compares the ABI with that of the last
+# release. clang is for its fuzzer, and what reads man pages for the test of these. The others are
+# for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
@@ -81,6 +82,7 @@ list_missing_optional() {
   has_http_parser || echo http-parser
   has curl || echo curl
   has_module libseccomp || echo seccomp
+  has abidiff || echo libabigail
   for tool in clang clang-format clang-tidy doxygen python3 mandoc man bash zsh fish; do
     has "$tool" || echo "$tool"
   done
@@ -170,6 +172,7 @@ packages() {
     apt-get:mcdc) packages_of_mcdc ;;
     apt-get:gcc-s390x) echo gcc-s390x-linux-gnu libc6-dev-s390x-cross ;;
     apt-get:gcc-aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+    apt-get:libabigail) echo abigail-tools ;;
     apt-get:mingw) echo mingw-w64 ;;
     apt-get:wine) echo wine wine64 ;;
     apt-get:busybox) echo busybox-static ;;

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-# Makes the target uvdio::libuv, which the library and its users link to. The build reads this file,
-# and so does find_package(uvdio), which has a copy of it. libuv is the first of these that is there:
+# Makes the target uvdio::libuv, which the library and its users link to. The build reads this
+# file, and so does find_package(uvdio), which has a copy. libuv is the first that is there of:
 #   - the target that UVDIO_LIBUV_TARGET names. It may carry nothing but include directories, where
 #     the program exports libuv's functions by itself;
 #   - the module libuv of pkg-config;
 #   - libuv::uv or libuv::uv_a, of libuv's own CMake package.
 # The version of a libuv that tells none to CMake is checked by uvdio.h.
 #
-# Takes UVDIO_LIBUV_MINIMUM, and uvdio_libuv_scope: GLOBAL where the target has to be seen outside of
-# this folder, or empty. Sets uvdio_libuv_error: why there is no target, or empty.
+# Takes UVDIO_LIBUV_MINIMUM, and uvdio_libuv_scope: GLOBAL where the target has to be seen outside
+# of this folder, or empty. Sets uvdio_libuv_error: why there is no target, or empty.
 
 set(uvdio_libuv_error "")
 set(uvdio_libuv_found "")

@@ -52,8 +52,9 @@ mkdir "$work/few"
 cp "$pc" "$work/few"
 cp "$("$PKG_CONFIG" --variable=pcfiledir libuv)/libuv.pc" "$work/few"
 for question in --exists --cflags --libs; do
-  PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=$work/few "$PKG_CONFIG" $question uvdio >"$work/few.log" 2>&1 \
-    || { cat "$work/few.log"; die "pkg-config $question asks for more than libuv.pc"; }
+  PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=$work/few "$PKG_CONFIG" $question uvdio \
+    >"$work/few.log" 2>&1 ||
+    { cat "$work/few.log"; die "pkg-config $question asks for more than libuv.pc"; }
 done
 echo "package: pkg-config, with no liburing.pc: works"
 
