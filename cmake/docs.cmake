@@ -57,8 +57,13 @@ if(UVDIO_DOXYGEN)
 endif()
 
 if(UVDIO_INSTALL)
-  install(DIRECTORY "${uvdio_docs_dir}/man/" DESTINATION "${CMAKE_INSTALL_MANDIR}" OPTIONAL)
-  install(DIRECTORY "${uvdio_docs_dir}/html" DESTINATION "${CMAKE_INSTALL_DOCDIR}" OPTIONAL)
+  # The page of the command belongs to the command, all others to the headers.
+  install(DIRECTORY "${uvdio_docs_dir}/man/man1" DESTINATION "${CMAKE_INSTALL_MANDIR}"
+    COMPONENT tools OPTIONAL)
+  install(DIRECTORY "${uvdio_docs_dir}/man/" DESTINATION "${CMAKE_INSTALL_MANDIR}"
+    COMPONENT dev OPTIONAL PATTERN man1 EXCLUDE)
+  install(DIRECTORY "${uvdio_docs_dir}/html" DESTINATION "${CMAKE_INSTALL_DOCDIR}"
+    COMPONENT dev OPTIONAL)
   if(NOT uvdio_docs_lacks)
     set(uvdio_docs_lacks "the target docs was not built (-DUVDIO_BUILD_DOCS=ON)")
   endif()

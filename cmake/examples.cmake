@@ -60,7 +60,7 @@ if(UVDIO_WITH_HTTPD)
       target_link_libraries(example_httpd PRIVATE http_parser)
     endif()
     if(UVDIO_INSTALL)
-      install(TARGETS example_httpd RUNTIME)
+      install(TARGETS example_httpd RUNTIME COMPONENT tools)
     endif()
   elseif(NOT UVDIO_WITH_HTTPD STREQUAL "AUTO")
     message(FATAL_ERROR

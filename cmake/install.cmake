@@ -8,24 +8,28 @@ include(CMakePackageConfigHelpers)
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h"
   PATTERN "*.hpp")
 if(UVDIO_BUILD_CLI)
-  install(TARGETS uvdio_cli RUNTIME)
+  install(TARGETS uvdio_cli RUNTIME COMPONENT tools)
   # Where each shell looks for them.
   install(FILES src/cli/completions/uvdio.bash
-    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME uvdio)
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME uvdio
+    COMPONENT tools)
   install(FILES src/cli/completions/_uvdio
-    DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT tools)
   install(FILES src/cli/completions/uvdio.fish
-    DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT tools)
 endif()
 if(UVDIO_HAVE_TRACING)
   install(PROGRAMS src/tools/uvdio-latency.bt src/tools/uvdio-stalls.bt
-    DESTINATION ${CMAKE_INSTALL_DATADIR}/uvdio)
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/uvdio COMPONENT tools)
 endif()
 
 # One export set per form: a user of the shared library need not have what the static one links to.
 set(uvdio_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/uvdio)
 foreach(form static shared)
-  install(TARGETS uvdio_${form} EXPORT uvdio-${form})
+  install(TARGETS uvdio_${form} EXPORT uvdio-${form}
+    RUNTIME COMPONENT runtime
+    LIBRARY COMPONENT runtime NAMELINK_COMPONENT dev
+    ARCHIVE COMPONENT dev)
   install(EXPORT uvdio-${form} NAMESPACE uvdio::
     FILE uvdio-${form}.cmake DESTINATION ${uvdio_package_dir})
 endforeach()

@@ -98,8 +98,8 @@ list_missing_optional() {
 }
 
 # For other kernels, processors and systems, which come from Debian, for a FUSE filesystem, for what
-# measures the tests, and for what the example kv is measured beside. A layer that lacks something
-# says so and is left out.
+# measures the tests, for packages, and for what the example kv is measured beside. A layer that
+# lacks something says so and is left out.
 list_missing_long() {
   [ "$with_long" = yes ] && [ "$system" = Linux ] && has apt-get || return 0
   has qemu-system-x86_64 || echo qemu-system
@@ -110,6 +110,8 @@ list_missing_long() {
   has wine || echo wine
   has afl-fuzz || echo afl++
   has redis-server || echo redis
+  has lintian || echo lintian
+  has rpmbuild || echo rpm
   for tool in busybox cpio dmsetup modprobe xz fuse2fs gcovr python3 valgrind clang; do
     has "$tool" || echo "$tool"
   done

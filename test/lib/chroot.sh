@@ -5,7 +5,7 @@
 #
 #   chroot_suite ALIAS         prints the code name of the release: next (after this one), stable,
 #                              testing, unstable
-#   chroot_begin SUITE         makes build/chroot-SUITE where it is not there
+#   chroot_begin SUITE [NAME]  makes build/chroot-SUITE, or build/chroot-NAME, where it is not there
 #   chroot_setup               installs there what building and testing need
 #   chroot_run COMMAND...      runs a command there, in /uvdio, which is this tree with a folder
 #                              build/ of its own: build/in-chroot-SUITE
@@ -68,11 +68,11 @@ chroot_obstacle() {
 chroot_begin() {
   chroot_why=$(chroot_obstacle)
   [ -z "$chroot_why" ] || return 1
-  chroot_name=$1
-  chroot_root=$PWD/build/chroot-$1
-  mkdir -p "build/in-chroot-$1"
+  chroot_name=${2:-$1}
+  chroot_root=$PWD/build/chroot-$chroot_name
+  mkdir -p "build/in-chroot-$chroot_name"
   [ ! -d "$chroot_root" ] || return 0
-  chroot_log=build/in-chroot-$1/debootstrap.log
+  chroot_log=build/in-chroot-$chroot_name/debootstrap.log
   rm -rf --one-file-system "$chroot_root.new"
   # A release that is younger than debootstrap has no script there; the unstable one's is that of
   # all of them.
