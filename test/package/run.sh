@@ -46,6 +46,20 @@ for shared in OFF ON; do
   expect_version "$name" "$dir/consumer"
 done
 
+# Package managers leave out one of the forms: the other one is what is left, whatever is asked for.
+for form in STATIC SHARED; do
+  name="find_package, $form alone"
+  gone=shared asked=ON
+  [ "$form" = STATIC ] || { gone=static asked=OFF; }
+  dir=$work/alone-$form
+  cp -R "$prefix" "$dir-prefix"
+  find "$dir-prefix" -name "uvdio-$gone*.cmake" -exec rm {} +
+  { "$CMAKE" -S "$here" -B "$dir" -DCMAKE_PREFIX_PATH="$dir-prefix" -DBUILD_SHARED_LIBS=$asked \
+      -DEXPECT_FORM=$form -DEXPECT_VERSION="$UVDIO_VERSION" && "$CMAKE" --build "$dir"; } \
+    >"$dir.log" 2>&1 || { cat "$dir.log"; die "$name: the build failed"; }
+  expect_version "$name" "$dir/consumer"
+done
+
 # A program that takes the shared library needs nothing of liburing and ISA-L. Here pkg-config knows
 # libuv, uvdio and no more.
 mkdir "$work/few"
@@ -72,6 +86,10 @@ static_libs=$("$PKG_CONFIG" --static --libs uvdio | sed "s|-luvdio|$libdir/libuv
 # shellcheck disable=SC2086
 "$CC" $cflags "$here/consumer.c" -o "$work/static" $static_libs
 expect_version "pkg-config, static" "$work/static"
+
+# The version stands once more in the port for vcpkg, which can't read a header.
+grep -q -F "\"version\": \"$UVDIO_VERSION\"" "$here/../../cmake/packaging/vcpkg/vcpkg.json" ||
+  die "cmake/packaging/vcpkg/vcpkg.json is of another version than $UVDIO_VERSION"
 
 # The command is there as well, with its completions, if it was built.
 [ ! -e "$build/uvdio" ] || [ -x "$prefix/bin/uvdio" ] || die "the uvdio command was not installed"
