@@ -152,8 +152,15 @@ if(MSVC) # where an import library would overwrite the static one
   set_target_properties(uvdio_static PROPERTIES OUTPUT_NAME uvdio_static)
 endif()
 
+# A project that embeds this one builds the form that it uses: the other one takes time, and a libuv
+# that is made for programs can't be linked to a shared library.
+set(uvdio_form uvdio_static)
+set(uvdio_other_form uvdio_shared)
 if(BUILD_SHARED_LIBS)
-  add_library(uvdio::uvdio ALIAS uvdio_shared)
-else()
-  add_library(uvdio::uvdio ALIAS uvdio_static)
+  set(uvdio_form uvdio_shared)
+  set(uvdio_other_form uvdio_static)
+endif()
+add_library(uvdio::uvdio ALIAS ${uvdio_form})
+if(NOT PROJECT_IS_TOP_LEVEL AND NOT UVDIO_INSTALL)
+  set_target_properties(${uvdio_other_form} PROPERTIES EXCLUDE_FROM_ALL ON)
 endif()

@@ -20,7 +20,7 @@ if(UVDIO_INSTALL AND UNIX AND NOT UVDIO_SANITIZE)
       COMMAND sh "${PROJECT_SOURCE_DIR}/test/package/${script}.sh" "${PROJECT_BINARY_DIR}"
         "$<CONFIG>")
     set_tests_properties(${name} PROPERTIES
-      LABELS package ENVIRONMENT "${environment}" SKIP_RETURN_CODE 77
+      LABELS package ENVIRONMENT "${environment}" TIMEOUT 600 COST 50
       DEPENDS docs) # which must not be made while it is installed
   endforeach()
 endif()

@@ -69,6 +69,13 @@ run "the build" without_libuv "$CMAKE" -S "$source" -B "$work/by-config" \
 grep -q 'libuv is libuv::uv$' "$work/log" || { cat "$work/log"; die "it was not libuv::uv"; }
 echo "libuv: the build, by a CMake package: works"
 
+# It takes no pkg-config at all, and says what is left out then.
+run "the build" "$CMAKE" -S "$source" -B "$work/no-pkg-config" \
+  -DUVDIO_BUILD_TESTS=OFF -DUVDIO_BUILD_CLI=OFF -DUVDIO_BUILD_EXAMPLES=OFF \
+  -DCMAKE_DISABLE_FIND_PACKAGE_PkgConfig=ON -DCMAKE_PREFIX_PATH="$work/config"
+grep -q 'no io_uring backend:' "$work/log" || { cat "$work/log"; die "it has an io_uring backend"; }
+echo "libuv: the build, without pkg-config: works"
+
 # ... and so does find_package(uvdio).
 run "installing" "$CMAKE" --install "$build" --prefix "$work/prefix" ${config:+--config "$config"}
 for shared in ON OFF; do
@@ -86,8 +93,13 @@ embed() {
   run "$1" without_libuv "$CMAKE" -S "$here/embed" -B "$dir" -DUVDIO_SOURCE="$source" \
     -DEMBED_BY="$2" -DLIBUV="$3" -DBUILD_SHARED_LIBS="$4" -DLIBUV_INCLUDE="$include" \
     -DLIBUV_LIBRARY="$library"
-  run "$1" "$CMAKE" --build "$dir" --target consumer -j 2
+  run "$1" "$CMAKE" --build "$dir" -j 2
   expect_version "$1" "$dir/consumer"
+  made=$(find "$dir" -name 'libuvdio.a' -o -name 'libuvdio.so' -o -name 'libuvdio.dylib')
+  case $4:$made in
+    ON:*libuvdio.a* | OFF:*libuvdio.so* | OFF:*libuvdio.dylib*)
+      die "$1: the form that is not used is built, too: $made" ;;
+  esac
 }
 embed "FetchContent, with the parent's libuv" FetchContent library OFF
 case $library in
