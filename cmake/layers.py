@@ -24,6 +24,7 @@ MAY_USE = {
     "examples": "",
     "node": "",
     "bench": "cli",
+    "lua": "",
     "group": "sized",
     "append": "sized growth refusal",
     "log": "sized stream",
@@ -79,8 +80,9 @@ MAY_USE = {
 }
 # What every module of the library may use beside the public headers. Of these, os uses none.
 FOR_ALL = "os allocator error list compiler sized trace debug".split()
-PUBLIC_ONLY = ("cli", "bench", "examples", "group", "append", "log", "stream", "metrics_print")
-PROGRAMS = ("cli", "bench", "examples")  # of these, which may call the others as well
+PUBLIC_ONLY = ("cli", "bench", "examples", "lua", "group", "append", "log", "stream",
+               "metrics_print")
+PROGRAMS = ("cli", "bench", "examples", "lua")  # of these, which may call the others as well
 # Headers that are not their namesake's: the engine's structure is known far below the engine.
 HEADERS = {"src/engine.h": "engine.h", "src/iteration.h": "engine"}
 

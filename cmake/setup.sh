@@ -67,10 +67,10 @@ list_missing() {
 # Tests skip what needs these, and say so. They make filesystems in loop devices, a disk in FUSE,
 # and a tree of another release, and trace programs: for root, on Linux. The header of the probes
 # and ISA-L are for a build that has them, SQLite for a benchmark, hiredis for the example kv, an
-# HTTP parser for uvdio-httpd, which curl tests beside others. libseccomp makes the filters of
-# containers; bash, zsh and fish have completions; libabigail compares the ABI with that of the last
-# release. clang is for its fuzzer, and what reads man pages for the test of these. The others are
-# for check.sh's pass lint.
+# HTTP parser for uvdio-httpd, which curl tests beside others, Lua for its module. libseccomp makes
+# the filters of containers; bash, zsh and fish have completions; libabigail compares the ABI with
+# that of the last release. clang is for its fuzzer, and what reads man pages for the test of these.
+# The others are for check.sh's pass lint.
 list_missing_optional() {
   [ "$with_tests" = yes ] && [ "$system" = Linux ] || return 0
   can_link -fsanitize=address,undefined || echo sanitizers
@@ -93,6 +93,7 @@ list_missing_optional() {
   has losetup || echo losetup
   has bpftrace || echo bpftrace
   has apt-get || return 0
+  has lua5.4 && has_module lua5.4-luv || echo lua
   has musl-gcc || echo musl
   has debootstrap || echo debootstrap
 }
@@ -165,6 +166,7 @@ packages() {
     dnf:http-parser) echo llhttp-devel ;;
     apk:http-parser) echo llhttp-dev ;;
     pacman:http-parser) echo llhttp ;;
+    apt-get:lua) echo lua5.4 liblua5.4-dev lua-luv lua-luv-dev ;;
     apt-get:probes) echo systemtap-sdt-dev ;;
     dnf:probes) echo systemtap-sdt-devel ;;
     apt-get:losetup) echo mount util-linux ;;
