@@ -18,6 +18,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+static const char being_closed[] = "the Lua state is being closed";
+
 /* Engines whose handles the host has closed; they stay until the process ends. */
 static struct lua_engine* left_behind;
 static uv_once_t left_once = UV_ONCE_INIT;
@@ -140,7 +142,7 @@ static struct lua_engine* engine_use(lua_State* L) {
   int error;
 
   if (home->is_ended) {
-    (void)lua_push_failure(L, UV_EBADF, "the Lua state is being closed");
+    (void)lua_push_failure(L, UV_EBADF, being_closed);
     return NULL;
   }
   error = home->engine == NULL ? engine_new(L, NULL) : 0;
@@ -283,6 +285,11 @@ static int open_file(lua_State* L) {
   return engine == NULL ? 3 : lua_file_open(L, engine);
 }
 
+/* uvdio.alloc(size). What is made while the state is being closed would never be collected. */
+static int alloc(lua_State* L) {
+  return home_of(L)->is_ended ? lua_push_failure(L, UV_EBADF, being_closed) : lua_buffer_alloc(L);
+}
+
 /* uvdio.sync_directory(path [, callback]) */
 static int sync_directory(lua_State* L) {
   const char* path = luaL_checkstring(L, 1);
@@ -382,7 +389,7 @@ __attribute__((visibility("default"))) int luaopen_uvdio(lua_State* L);
 
 int luaopen_uvdio(lua_State* L) {
   static const luaL_Reg functions[] = {{"open", open_file},
-                                       {"alloc", lua_buffer_alloc},
+                                       {"alloc", alloc},
                                        {"sync_directory", sync_directory},
                                        {"engine_create", engine_create},
                                        {"engine_close", engine_close},

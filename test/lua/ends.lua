@@ -18,12 +18,13 @@ local page = ("x"):rep(4096)
 local file = assert(uvdio.open(path, uvdio.OPEN_CREATE + uvdio.O_DIRECT_PREFERRED))
 ]]
 
-local function run(script, status, text)
+local function run(script, status, text, closes_nothing)
   local name = check.path .. ".lua"
   local out = assert(io.open(name, "w"))
   out:write(head .. script)
   out:close()
-  local pipe = io.popen(lua .. " " .. name .. " 2>&1; echo status $?")
+  local environment = closes_nothing and "env ASAN_OPTIONS=detect_leaks=0 " or ""
+  local pipe = io.popen(environment .. lua .. " " .. name .. " 2>&1; echo status $?")
   local said = pipe:read("*a")
   pipe:close()
   os.remove(name)
@@ -40,9 +41,9 @@ local function written(pages)
   check.equal(bytes == ("x"):rep(pages * 4096), os.getenv("UVDIO_BACKEND") ~= "memory", "written")
 end
 
-local function ends(name, script, status, text, pages)
+local function ends(name, script, status, text, pages, closes_nothing)
   check.case(name, function()
-    run(script, status, text)
+    run(script, status, text, closes_nothing)
     if pages then
       written(pages)
     end
@@ -61,9 +62,10 @@ ends("by os.exit() within a callback", [[
   for i = 0, 9 do file:write(i * 4096, page, function() print("once") os.exit(3, true) end) end
   uv.run()]], 3, "once\nstatus")
 
+-- luv calls exit(3) then, and Lua is not closed.
 ends("by an error within a callback", [[
   file:size(function() error("thrown") end)
-  uv.run() print("not this")]], 255, "thrown")
+  uv.run() print("not this")]], 255, "thrown", nil, true)
 
 ends("while it opens and closes", [[
   for i = 1, 10 do
@@ -85,8 +87,8 @@ ends("by finalizers that come too late", [[
   at_end = function()
     print((pcall(file.size, file)))
     print((select(2, uvdio.open(path))))
-    print(uvdio.alloc(4096):len())
-  end]], 0, "false\nEBADF: bad file descriptor: the Lua state is being closed\n4096\nstatus", 1)
+    print((select(3, uvdio.alloc(4096))))
+  end]], 0, "false\nEBADF: bad file descriptor: the Lua state is being closed\nEBADF\nstatus", 1)
 
 ends("after a collection with requests in flight", [[
   for i = 0, 9 do file:write(i * 4096, page, function() end) end
