@@ -18,6 +18,12 @@ endfunction()
 uvdio_add_example(store main.c store.c store.h internal.h recover.c checkpoint.c record.c record.h
   pool.c pool.h page.c page.h)
 
+# A part for another program, of which the tests are the only one here.
+if(UVDIO_INSTALL)
+  install(FILES src/examples/raft/uv_writer.c src/examples/raft/uv_writer.h
+    DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/raft)
+endif()
+
 # What an example needs beside the library; it is left out where that is missing.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UVDIO_HIREDIS QUIET IMPORTED_TARGET hiredis)
