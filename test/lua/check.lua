@@ -30,6 +30,17 @@ function check.raises(text, ...)
   end
 end
 
+-- Lets the loop go on, by calls on the file, until the condition holds; at most 20 seconds.
+function check.wait(file, condition)
+  local deadline = uv.hrtime() + 20e9
+  while not condition() do
+    if uv.hrtime() > deadline then
+      error("waited in vain", 2)
+    end
+    assert(file:size())
+  end
+end
+
 -- Runs a case as a coroutine, and the loop until nothing is left to do.
 function check.case(name, body)
   local is_through, message

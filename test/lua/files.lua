@@ -55,9 +55,7 @@ check.case("callbacks get an error or a value", function()
   equal(file:size(tell "size"), true)
   equal(ends, 0, "callbacks from within the calls")
   file:sync_data()
-  while ends < 4 do
-    file:size()
-  end
+  check.wait(file, function() return ends == 4 end)
   equal(told.open[1], "ENOENT: no such file or directory: /nowhere/at/all")
   equal(told.open[2], nil)
   equal(told.open[3], "ENOENT")
@@ -85,9 +83,7 @@ check.case("elsewhere a call blocks", function()
     equal(other:close(), true)
     is_done = true
   end)
-  while not is_done do
-    file:size()
-  end
+  check.wait(file, function() return is_done end)
   file:close()
 end)
 
@@ -111,9 +107,7 @@ check.case("a buffer is empty while it is in flight", function()
   check.raises("in flight", buffer.string, buffer)
   check.raises("in flight", file.read, file, 0, buffer)
   check.raises("in flight", file.write, file, 0, buffer)
-  while got == nil do
-    file:size()
-  end
+  check.wait(file, function() return got ~= nil end)
   equal(got, PAGE)
   equal(buffer:string(), pattern(2 * PAGE):sub(PAGE + 1))
   equal(buffer:string(8, 8), pattern(2 * PAGE):sub(PAGE + 9, PAGE + 16))
@@ -204,9 +198,7 @@ check.case("files that nobody has any more are closed", function()
   collectgarbage()
   collectgarbage()
   local file = open_with(1)
-  repeat
-    file:size()
-  until descriptors() <= before + 1
+  check.wait(file, function() return descriptors() <= before + 1 end)
   file:close()
 end)
 
@@ -223,9 +215,7 @@ check.case("many at once, cancelled and counted", function()
     end))
   end
   equal(file:cancel(), true)
-  while count < 1000 do
-    file:size()
-  end
+  check.wait(file, function() return count == 1000 end)
   assert(uvdio.engine_stats().completed - before >= 1000)
   equal(uvdio.engine_cancel(), true)
   file:close()
