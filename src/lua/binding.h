@@ -19,38 +19,38 @@
 #include <uvdio.h>
 
 /* The engine of a Lua state. */
-struct lua_engine {
+struct binding_engine {
   uvdio_engine_t* engine;
-  struct lua_engine** home;   /* where the module has it; null: the Lua state is being closed */
-  lua_State* L;               /* the main thread; null: the same, and nothing of Lua is called */
-  luv_ctx_t* luv;             /* while there is L */
-  struct lua_file* files;     /* all that are open */
-  struct lua_request* closer; /* who waits for the close; or null */
-  uv_prepare_t witness;       /* never started; where it is closed, the host ends its loop */
-  unsigned ends_missing;      /* of a close: of the engine and of the witness */
+  struct binding_engine** home; /* where the module has it; null: the Lua state is being closed */
+  lua_State* L;                 /* the main thread; null: the same, and nothing of Lua is called */
+  luv_ctx_t* luv;               /* while there is L */
+  struct binding_file* files;   /* all that are open */
+  struct binding_request* closer; /* who waits for the close; or null */
+  uv_prepare_t witness;           /* never started; where it is closed, the host ends its loop */
+  unsigned ends_missing;          /* of a close: of the engine and of the witness */
 };
 
-struct lua_file {
+struct binding_file {
   uvdio_file_t file;
   uvdio_req_t close_req; /* for a file that nobody refers to any more */
-  struct lua_engine* engine;
-  struct lua_file** home; /* in Lua's object; null: that is gone */
-  struct lua_file* next;
-  struct lua_file* prev;
+  struct binding_engine* engine;
+  struct binding_file** home; /* in Lua's object; null: that is gone */
+  struct binding_file* next;
+  struct binding_file* prev;
 };
 
 /* What a request gives where it succeeds. */
-enum lua_gives { GIVES_TRUE, GIVES_NUMBER, GIVES_STRING, GIVES_FILE, GIVES_CLOSED };
+enum binding_gives { GIVES_TRUE, GIVES_NUMBER, GIVES_STRING, GIVES_FILE, GIVES_CLOSED };
 
 /* One call. */
-struct lua_request {
+struct binding_request {
   uvdio_req_t req;
   uvdio_buf_t buf;
-  struct lua_engine* engine;
-  struct lua_file* file; /* or null */
-  uvdio_buf_t* home;     /* in Lua's object: where the buffer goes back to; null: it is ours */
-  char* note;            /* what the message of an error ends with; or null */
-  enum lua_gives gives;
+  struct binding_engine* engine;
+  struct binding_file* file; /* or null */
+  uvdio_buf_t* home;         /* in Lua's object: where the buffer goes back to; null: it is ours */
+  char* note;                /* what the message of an error ends with; or null */
+  enum binding_gives gives;
   enum { TO_CALLER, TO_CALLBACK, TO_COROUTINE } to;
   int receiver; /* references of Lua's registry: the callback or coroutine, */
   int held;     /* the file, which is not collected meanwhile, */
@@ -58,44 +58,44 @@ struct lua_request {
 };
 
 /* Whether the host has closed the handles of the loop, which may be gone. */
-static inline int lua_engine_is_lost(const struct lua_engine* engine) {
+static inline int binding_engine_is_lost(const struct binding_engine* engine) {
   return engine->ends_missing == 0 && uv_is_closing((const uv_handle_t*)&engine->witness);
 }
 
 /* file_list.c */
 
 /* Null: no memory. */
-struct lua_file* lua_file_new(struct lua_engine* engine, struct lua_file** home);
-void lua_file_free(struct lua_file* file);
+struct binding_file* binding_file_new(struct binding_engine* engine, struct binding_file** home);
+void binding_file_free(struct binding_file* file);
 
 /* request.c */
 
 /* Begins a call of the function that runs in L. Its last argument is the callback, if it is a
  * function. `file` is the stack index of the file, or 0. Errors of Lua come before it. */
-struct lua_request* lua_request_new(lua_State* L, struct lua_engine* engine, int file,
-                                    enum lua_gives gives);
+struct binding_request* binding_request_new(lua_State* L, struct binding_engine* engine, int file,
+                                            enum binding_gives gives);
 /* The callbacks for the library; null where the call is synchronous. */
-uvdio_cb lua_request_cb(const struct lua_request* request);
-uvdio_io_cb lua_request_io_cb(const struct lua_request* request);
+uvdio_cb binding_request_cb(const struct binding_request* request);
+uvdio_io_cb binding_request_io_cb(const struct binding_request* request);
 /* What the function returns to Lua, when the library's has returned `error`. */
-int lua_request_submitted(lua_State* L, struct lua_request* request, int error);
-void lua_request_finish(struct lua_request* request, int64_t result);
+int binding_request_submitted(lua_State* L, struct binding_request* request, int error);
+void binding_request_finish(struct binding_request* request, int64_t result);
 /* nil, a message and the code's name, as luv does it. */
-int lua_push_failure(lua_State* L, int error, const char* note);
+int binding_push_failure(lua_State* L, int error, const char* note);
 /* An argument that may be left out before the callback. */
-lua_Integer lua_optional(lua_State* L, int index, lua_Integer otherwise);
-uint64_t lua_check_bytes(lua_State* L, int index);
+lua_Integer binding_optional(lua_State* L, int index, lua_Integer otherwise);
+uint64_t binding_check_bytes(lua_State* L, int index);
 
 /* file.c */
 
-void lua_file_register(lua_State* L);
-int lua_file_open(lua_State* L, struct lua_engine* engine);
+void binding_file_register(lua_State* L);
+int binding_file_open(lua_State* L, struct binding_engine* engine);
 
 /* buffer.c */
 
-void lua_buffer_register(lua_State* L);
-int lua_buffer_alloc(lua_State* L);
+void binding_buffer_register(lua_State* L);
+int binding_buffer_alloc(lua_State* L);
 /* The buffer at a stack index; null where it is none; an error where it is empty. */
-uvdio_buf_t* lua_buffer_at(lua_State* L, int index);
+uvdio_buf_t* binding_buffer_at(lua_State* L, int index);
 
 #endif /* UVDIO_LUA_BINDING_H */

@@ -18,7 +18,7 @@ static uvdio_buf_t* check(lua_State* L) {
   return buf;
 }
 
-uvdio_buf_t* lua_buffer_at(lua_State* L, int index) {
+uvdio_buf_t* binding_buffer_at(lua_State* L, int index) {
   uvdio_buf_t* buf = luaL_testudata(L, index, BUFFER);
 
   if (buf != NULL && buf->base == NULL) {
@@ -27,8 +27,8 @@ uvdio_buf_t* lua_buffer_at(lua_State* L, int index) {
   return buf;
 }
 
-int lua_buffer_alloc(lua_State* L) {
-  size_t size = (size_t)lua_check_bytes(L, 1);
+int binding_buffer_alloc(lua_State* L) {
+  size_t size = (size_t)binding_check_bytes(L, 1);
   uvdio_buf_t* buf = lua_newuserdata(L, sizeof(*buf));
   int error;
 
@@ -36,15 +36,15 @@ int lua_buffer_alloc(lua_State* L) {
   luaL_getmetatable(L, BUFFER);
   lua_setmetatable(L, -2);
   error = uvdio_buf_alloc(buf, size, UVDIO_BUF_ZEROED);
-  return error != 0 ? lua_push_failure(L, error, NULL) : 1;
+  return error != 0 ? binding_push_failure(L, error, NULL) : 1;
 }
 
 /* buffer:string([offset [, length]]): a copy of initialised bytes. */
 static int get_string(lua_State* L) {
   uvdio_buf_t* buf = check(L);
-  size_t offset = lua_isnoneornil(L, 2) ? 0 : (size_t)lua_check_bytes(L, 2);
+  size_t offset = lua_isnoneornil(L, 2) ? 0 : (size_t)binding_check_bytes(L, 2);
   size_t left = offset < buf->len ? buf->len - offset : 0;
-  size_t length = lua_isnoneornil(L, 3) ? left : (size_t)lua_check_bytes(L, 3);
+  size_t length = lua_isnoneornil(L, 3) ? left : (size_t)binding_check_bytes(L, 3);
 
   lua_pushlstring(L, buf->base + (left > 0 ? offset : 0), length < left ? length : left);
   return 1;
@@ -53,7 +53,7 @@ static int get_string(lua_State* L) {
 /* buffer:put(offset, string): its length grows where the bytes go past it. */
 static int put(lua_State* L) {
   uvdio_buf_t* buf = check(L);
-  size_t offset = (size_t)lua_check_bytes(L, 2);
+  size_t offset = (size_t)binding_check_bytes(L, 2);
   size_t size;
   const char* bytes = luaL_checklstring(L, 3, &size);
 
@@ -68,10 +68,10 @@ static int put(lua_State* L) {
 }
 
 static int set_len(lua_State* L) {
-  int error = uvdio_buf_set_len(check(L), (size_t)lua_check_bytes(L, 2));
+  int error = uvdio_buf_set_len(check(L), (size_t)binding_check_bytes(L, 2));
 
   if (error != 0) {
-    return lua_push_failure(L, error, NULL);
+    return binding_push_failure(L, error, NULL);
   }
   lua_settop(L, 1);
   return 1;
@@ -106,7 +106,7 @@ static int describe(lua_State* L) {
   return 1;
 }
 
-void lua_buffer_register(lua_State* L) {
+void binding_buffer_register(lua_State* L) {
   static const luaL_Reg methods[] = {
       {"string", get_string},   {"put", put},         {"set_len", set_len},
       {"capacity", capacity},   {"pointer", pointer}, {"release", release},

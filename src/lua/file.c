@@ -14,21 +14,22 @@
 #define WRITE_FLAGS \
   (UVDIO_WRITE_DURABLE | UVDIO_WRITE_BY_DSYNC | UVDIO_WRITE_BY_SYNC | UVDIO_WRITE_ATOMIC)
 
-static struct lua_file* check(lua_State* L) {
-  struct lua_file** home = luaL_checkudata(L, 1, FILE_TYPE);
+static struct binding_file* check(lua_State* L) {
+  struct binding_file** home = luaL_checkudata(L, 1, FILE_TYPE);
 
   if (*home == NULL) {
     luaL_argerror(L, 1, "the file is closed");
   }
-  if (lua_engine_is_lost((*home)->engine)) {
+  if (binding_engine_is_lost((*home)->engine)) {
     luaL_argerror(L, 1, "the host has closed all handles of the loop");
   }
   return *home;
 }
 
 /* A request on the file at 1. */
-static struct lua_request* request_on(lua_State* L, struct lua_file* file, enum lua_gives gives) {
-  struct lua_request* request = lua_request_new(L, file->engine, 1, gives);
+static struct binding_request* request_on(lua_State* L, struct binding_file* file,
+                                          enum binding_gives gives) {
+  struct binding_request* request = binding_request_new(L, file->engine, 1, gives);
 
   request->file = file;
   return request;
@@ -38,13 +39,13 @@ static struct lua_request* request_on(lua_State* L, struct lua_file* file, enum 
  * Open, and the end
  */
 
-static struct lua_file* file_new(lua_State* L, struct lua_engine* engine) {
-  struct lua_file** home = lua_newuserdata(L, sizeof(*home));
+static struct binding_file* file_new(lua_State* L, struct binding_engine* engine) {
+  struct binding_file** home = lua_newuserdata(L, sizeof(*home));
 
   *home = NULL;
   luaL_getmetatable(L, FILE_TYPE);
   lua_setmetatable(L, -2);
-  *home = lua_file_new(engine, home);
+  *home = binding_file_new(engine, home);
   if (*home == NULL) {
     luaL_error(L, "uvdio: not enough memory for a file");
   }
@@ -52,39 +53,39 @@ static struct lua_file* file_new(lua_State* L, struct lua_engine* engine) {
 }
 
 /* uvdio.open(path [, flags [, mode]] [, callback]) */
-int lua_file_open(lua_State* L, struct lua_engine* engine) {
+int binding_file_open(lua_State* L, struct binding_engine* engine) {
   const char* path = luaL_checkstring(L, 1);
-  unsigned flags = (unsigned)lua_optional(L, 2, UVDIO_OPEN_READ);
-  int mode = (int)lua_optional(L, 3, 0644);
-  struct lua_file* file = file_new(L, engine);
-  struct lua_request* request;
+  unsigned flags = (unsigned)binding_optional(L, 2, UVDIO_OPEN_READ);
+  int mode = (int)binding_optional(L, 3, 0644);
+  struct binding_file* file = file_new(L, engine);
+  struct binding_request* request;
   int error;
 
   lua_insert(L, 1); /* The callback is the last argument again. */
   request = request_on(L, file, GIVES_FILE);
   request->note = strdup(path);
   error = uvdio_open(engine->engine, &file->file, &request->req, path, flags, mode,
-                     lua_request_cb(request));
-  return lua_request_submitted(L, request, error);
+                     binding_request_cb(request));
+  return binding_request_submitted(L, request, error);
 }
 
 static int close_file(lua_State* L) {
-  struct lua_file* file = check(L);
-  struct lua_request* request = request_on(L, file, GIVES_CLOSED);
+  struct binding_file* file = check(L);
+  struct binding_request* request = request_on(L, file, GIVES_CLOSED);
 
-  return lua_request_submitted(L, request,
-                               uvdio_close(&file->file, &request->req, lua_request_cb(request)));
+  return binding_request_submitted(
+      L, request, uvdio_close(&file->file, &request->req, binding_request_cb(request)));
 }
 
 static void on_collected(uvdio_req_t* req, int64_t result) {
   (void)result;
-  lua_file_free(req->data);
+  binding_file_free(req->data);
 }
 
 /* Where the close is refused, the file is being closed already, or its engine is. */
 static int collect(lua_State* L) {
-  struct lua_file** home = luaL_checkudata(L, 1, FILE_TYPE);
-  struct lua_file* file = *home;
+  struct binding_file** home = luaL_checkudata(L, 1, FILE_TYPE);
+  struct binding_file* file = *home;
 
   if (file == NULL) {
     return 0;
@@ -92,7 +93,7 @@ static int collect(lua_State* L) {
   *home = NULL;
   file->home = NULL;
   file->close_req.data = file;
-  if (!lua_engine_is_lost(file->engine)) {
+  if (!binding_engine_is_lost(file->engine)) {
     int error = uvdio_close(&file->file, &file->close_req, on_collected);
     (void)error;
   }
@@ -104,7 +105,7 @@ static int collect(lua_State* L) {
  */
 
 /* Moves the buffer at 3 into the request. */
-static void take_buffer(lua_State* L, struct lua_request* request, uvdio_buf_t* buf) {
+static void take_buffer(lua_State* L, struct binding_request* request, uvdio_buf_t* buf) {
   lua_pushvalue(L, 3);
   request->held_buf = luaL_ref(L, LUA_REGISTRYINDEX);
   request->home = buf;
@@ -112,38 +113,39 @@ static void take_buffer(lua_State* L, struct lua_request* request, uvdio_buf_t* 
   memset(buf, 0, sizeof(*buf));
 }
 
-static int read_range(lua_State* L, struct lua_file* file, uint64_t offset, size_t length) {
-  struct lua_request* request = request_on(L, file, GIVES_STRING);
+static int read_range(lua_State* L, struct binding_file* file, uint64_t offset, size_t length) {
+  struct binding_request* request = request_on(L, file, GIVES_STRING);
   size_t size = uvdio_range_size(&file->file, offset, length);
   int error = uvdio_buf_alloc(&request->buf, size > 0 ? size : 1, 0);
 
   if (error == 0) {
     error = uvdio_read_range(&file->file, &request->req, &request->buf, offset, length,
-                             lua_request_io_cb(request));
+                             binding_request_io_cb(request));
   }
-  return lua_request_submitted(L, request, error);
+  return binding_request_submitted(L, request, error);
 }
 
 /* file:read(offset, length [, callback]): a string of any range.
  * file:read(offset, buffer [, callback]): into all of the buffer; the number of bytes. */
 static int read_file(lua_State* L) {
-  struct lua_file* file = check(L);
-  uint64_t offset = lua_check_bytes(L, 2);
-  uvdio_buf_t* buf = lua_buffer_at(L, 3);
-  struct lua_request* request;
+  struct binding_file* file = check(L);
+  uint64_t offset = binding_check_bytes(L, 2);
+  uvdio_buf_t* buf = binding_buffer_at(L, 3);
+  struct binding_request* request;
   int error;
 
   if (buf == NULL) {
-    return read_range(L, file, offset, (size_t)lua_check_bytes(L, 3));
+    return read_range(L, file, offset, (size_t)binding_check_bytes(L, 3));
   }
   request = request_on(L, file, GIVES_NUMBER);
   take_buffer(L, request, buf);
-  error = uvdio_read(&file->file, &request->req, &request->buf, offset, lua_request_io_cb(request));
-  return lua_request_submitted(L, request, error);
+  error =
+      uvdio_read(&file->file, &request->req, &request->buf, offset, binding_request_io_cb(request));
+  return binding_request_submitted(L, request, error);
 }
 
 /* Says what would be right, where a write is refused for its alignment. */
-static void explain(struct lua_request* request, int error, uint64_t offset, size_t length) {
+static void explain(struct binding_request* request, int error, uint64_t offset, size_t length) {
   uvdio_file_info_t info;
 
   if (error == UVDIO_EALIGN && uvdio_file_info(&request->file->file, &info) == 0) {
@@ -160,10 +162,10 @@ static void explain(struct lua_request* request, int error, uint64_t offset, siz
   }
 }
 
-static int write_bytes(struct lua_request* request, uint64_t offset, unsigned flags) {
+static int write_bytes(struct binding_request* request, uint64_t offset, unsigned flags) {
   size_t length = request->buf.len;
   int error = uvdio_write_flags(&request->file->file, &request->req, &request->buf, offset, flags,
-                                lua_request_io_cb(request));
+                                binding_request_io_cb(request));
 
   explain(request, error, offset, length);
   return error;
@@ -171,13 +173,13 @@ static int write_bytes(struct lua_request* request, uint64_t offset, unsigned fl
 
 /* file:write(offset, string or buffer [, flags] [, callback]): the number of bytes. */
 static int write_file(lua_State* L) {
-  struct lua_file* file = check(L);
-  uint64_t offset = lua_check_bytes(L, 2);
-  uvdio_buf_t* buf = lua_buffer_at(L, 3);
-  unsigned flags = (unsigned)lua_optional(L, 4, 0);
+  struct binding_file* file = check(L);
+  uint64_t offset = binding_check_bytes(L, 2);
+  uvdio_buf_t* buf = binding_buffer_at(L, 3);
+  unsigned flags = (unsigned)binding_optional(L, 4, 0);
   size_t size = 0;
   const char* bytes = buf == NULL ? luaL_checklstring(L, 3, &size) : NULL;
-  struct lua_request* request;
+  struct binding_request* request;
   int error = 0;
 
   luaL_argcheck(L, (flags & ~WRITE_FLAGS) == 0, 4, "flags of writes (uvdio.WRITE_*) expected");
@@ -191,8 +193,8 @@ static int write_file(lua_State* L) {
     memcpy(request->buf.base, bytes, size);
     request->buf.len = size;
   }
-  return lua_request_submitted(L, request,
-                               error != 0 ? error : write_bytes(request, offset, flags));
+  return binding_request_submitted(L, request,
+                                   error != 0 ? error : write_bytes(request, offset, flags));
 }
 
 /*
@@ -203,22 +205,23 @@ typedef int (*plain_fn)(uvdio_file_t* file, uvdio_req_t* req, uvdio_cb cb);
 typedef int (*span_fn)(uvdio_file_t* file, uvdio_req_t* req, uint64_t offset, uint64_t length,
                        uvdio_cb cb);
 
-static int call_plain(lua_State* L, plain_fn function, enum lua_gives gives) {
-  struct lua_file* file = check(L);
-  struct lua_request* request = request_on(L, file, gives);
+static int call_plain(lua_State* L, plain_fn function, enum binding_gives gives) {
+  struct binding_file* file = check(L);
+  struct binding_request* request = request_on(L, file, gives);
 
-  return lua_request_submitted(L, request,
-                               function(&file->file, &request->req, lua_request_cb(request)));
+  return binding_request_submitted(
+      L, request, function(&file->file, &request->req, binding_request_cb(request)));
 }
 
 static int call_span(lua_State* L, span_fn function) {
-  struct lua_file* file = check(L);
-  uint64_t offset = lua_check_bytes(L, 2);
-  uint64_t length = lua_check_bytes(L, 3);
-  struct lua_request* request = request_on(L, file, GIVES_TRUE);
+  struct binding_file* file = check(L);
+  uint64_t offset = binding_check_bytes(L, 2);
+  uint64_t length = binding_check_bytes(L, 3);
+  struct binding_request* request = request_on(L, file, GIVES_TRUE);
 
-  return lua_request_submitted(
-      L, request, function(&file->file, &request->req, offset, length, lua_request_cb(request)));
+  return binding_request_submitted(
+      L, request,
+      function(&file->file, &request->req, offset, length, binding_request_cb(request)));
 }
 
 static int sync_data(lua_State* L) {
@@ -242,41 +245,41 @@ static int zero_range(lua_State* L) {
 }
 
 static int preallocate(lua_State* L) {
-  struct lua_file* file = check(L);
-  uint64_t offset = lua_check_bytes(L, 2);
-  uint64_t length = lua_check_bytes(L, 3);
-  unsigned flags = (unsigned)lua_optional(L, 4, 0);
-  struct lua_request* request = request_on(L, file, GIVES_TRUE);
+  struct binding_file* file = check(L);
+  uint64_t offset = binding_check_bytes(L, 2);
+  uint64_t length = binding_check_bytes(L, 3);
+  unsigned flags = (unsigned)binding_optional(L, 4, 0);
+  struct binding_request* request = request_on(L, file, GIVES_TRUE);
 
-  return lua_request_submitted(L, request,
-                               uvdio_preallocate(&file->file, &request->req, offset, length, flags,
-                                                 lua_request_cb(request)));
+  return binding_request_submitted(L, request,
+                                   uvdio_preallocate(&file->file, &request->req, offset, length,
+                                                     flags, binding_request_cb(request)));
 }
 
 static int truncate_file(lua_State* L) {
-  struct lua_file* file = check(L);
-  uint64_t length = lua_check_bytes(L, 2);
-  struct lua_request* request = request_on(L, file, GIVES_TRUE);
+  struct binding_file* file = check(L);
+  uint64_t length = binding_check_bytes(L, 2);
+  struct binding_request* request = request_on(L, file, GIVES_TRUE);
 
-  return lua_request_submitted(
-      L, request, uvdio_truncate(&file->file, &request->req, length, lua_request_cb(request)));
+  return binding_request_submitted(
+      L, request, uvdio_truncate(&file->file, &request->req, length, binding_request_cb(request)));
 }
 
 static int replace(lua_State* L) {
-  struct lua_file* file = check(L);
+  struct binding_file* file = check(L);
   const char* path = luaL_checkstring(L, 2);
-  struct lua_request* request = request_on(L, file, GIVES_TRUE);
+  struct binding_request* request = request_on(L, file, GIVES_TRUE);
 
   request->note = strdup(path);
-  return lua_request_submitted(
-      L, request, uvdio_replace(&file->file, &request->req, path, lua_request_cb(request)));
+  return binding_request_submitted(
+      L, request, uvdio_replace(&file->file, &request->req, path, binding_request_cb(request)));
 }
 
 static int cancel(lua_State* L) {
   int error = uvdio_file_cancel(&check(L)->file);
 
   if (error != 0) {
-    return lua_push_failure(L, error, NULL);
+    return binding_push_failure(L, error, NULL);
   }
   lua_pushboolean(L, 1);
   return 1;
@@ -287,7 +290,7 @@ static int get_info(lua_State* L) {
   int error = uvdio_file_info(&check(L)->file, &info);
 
   if (error != 0) {
-    return lua_push_failure(L, error, NULL);
+    return binding_push_failure(L, error, NULL);
   }
   lua_newtable(L);
   lua_pushstring(L, info.backend);
@@ -307,7 +310,7 @@ static int get_info(lua_State* L) {
   return 1;
 }
 
-void lua_file_register(lua_State* L) {
+void binding_file_register(lua_State* L) {
   static const luaL_Reg methods[] = {
       {"read", read_file},          {"write", write_file},      {"sync_data", sync_data},
       {"sync_all", sync_all},       {"size", get_size},         {"truncate", truncate_file},

@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-struct lua_file* lua_file_new(struct lua_engine* engine, struct lua_file** home) {
-  struct lua_file* file = calloc(1, sizeof(*file));
+struct binding_file* binding_file_new(struct binding_engine* engine, struct binding_file** home) {
+  struct binding_file* file = calloc(1, sizeof(*file));
 
   if (file == NULL) {
     return NULL;
@@ -23,7 +23,7 @@ struct lua_file* lua_file_new(struct lua_engine* engine, struct lua_file** home)
   return file;
 }
 
-void lua_file_free(struct lua_file* file) {
+void binding_file_free(struct binding_file* file) {
   if (file->home != NULL) {
     *file->home = NULL;
   }

@@ -21,17 +21,17 @@
 static const char being_closed[] = "the Lua state is being closed";
 
 /* Engines whose handles the host has closed; they stay until the process ends. */
-static struct lua_engine* left_behind;
+static struct binding_engine* left_behind;
 static uv_once_t left_once = UV_ONCE_INIT;
 static uv_mutex_t left_mutex;
 
 /* What all functions of the module have as their upvalue. */
-struct lua_home {
-  struct lua_engine* engine; /* or null */
-  int is_ended;              /* finalizers may come later */
+struct binding_home {
+  struct binding_engine* engine; /* or null */
+  int is_ended;                  /* finalizers may come later */
 };
 
-static struct lua_home* home_of(lua_State* L) {
+static struct binding_home* home_of(lua_State* L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
 
@@ -39,7 +39,7 @@ static struct lua_home* home_of(lua_State* L) {
  * The engine's end
  */
 
-static void end_one(struct lua_engine* engine) {
+static void end_one(struct binding_engine* engine) {
   if (--engine->ends_missing > 0) {
     return;
   }
@@ -47,25 +47,25 @@ static void end_one(struct lua_engine* engine) {
     *engine->home = NULL;
   }
   if (engine->closer != NULL) {
-    lua_request_finish(engine->closer, 0);
+    binding_request_finish(engine->closer, 0);
   }
   free(engine);
 }
 
 static void on_engine_closed(uvdio_engine_t* closed) {
-  struct lua_engine* engine = uvdio_engine_data(closed);
+  struct binding_engine* engine = uvdio_engine_data(closed);
 
   while (engine->files != NULL) {
-    lua_file_free(engine->files);
+    binding_file_free(engine->files);
   }
   end_one(engine);
 }
 
 static void on_witness_closed(uv_handle_t* witness) {
-  end_one((struct lua_engine*)((char*)witness - offsetof(struct lua_engine, witness)));
+  end_one((struct binding_engine*)((char*)witness - offsetof(struct binding_engine, witness)));
 }
 
-static int engine_end(struct lua_engine* engine) {
+static int engine_end(struct binding_engine* engine) {
   int error = uvdio_engine_close(engine->engine, on_engine_closed);
 
   if (error == 0) {
@@ -80,18 +80,18 @@ static void make_mutex(void) {
 }
 
 /* Keeps it where tools that look for leaks find it. */
-static void leave_behind(struct lua_engine* engine) {
+static void leave_behind(struct binding_engine* engine) {
   uv_once(&left_once, make_mutex);
   uv_mutex_lock(&left_mutex);
-  engine->home = (struct lua_engine**)left_behind;
+  engine->home = (struct binding_engine**)left_behind;
   left_behind = engine;
   uv_mutex_unlock(&left_mutex);
 }
 
 /* The Lua state is being closed. */
 static int end_state(lua_State* L) {
-  struct lua_home* home = lua_touserdata(L, 1);
-  struct lua_engine* engine = home->engine;
+  struct binding_home* home = lua_touserdata(L, 1);
+  struct binding_engine* engine = home->engine;
 
   home->is_ended = 1;
   home->engine = NULL;
@@ -103,7 +103,7 @@ static int end_state(lua_State* L) {
   if (engine->ends_missing > 0) {
     return 0; /* It is being closed. */
   }
-  if (lua_engine_is_lost(engine) || engine_end(engine) != 0) {
+  if (binding_engine_is_lost(engine) || engine_end(engine) != 0) {
     leave_behind(engine);
   }
   return 0;
@@ -114,8 +114,8 @@ static int end_state(lua_State* L) {
  */
 
 static int engine_new(lua_State* L, const uvdio_engine_options_t* options) {
-  struct lua_home* home = home_of(L);
-  struct lua_engine* engine = calloc(1, sizeof(*engine));
+  struct binding_home* home = home_of(L);
+  struct binding_engine* engine = calloc(1, sizeof(*engine));
   uv_loop_t* loop = luv_loop(L);
   int error;
 
@@ -137,21 +137,21 @@ static int engine_new(lua_State* L, const uvdio_engine_options_t* options) {
 }
 
 /* The engine, or null with what to return on the stack. */
-static struct lua_engine* engine_use(lua_State* L) {
-  struct lua_home* home = home_of(L);
+static struct binding_engine* engine_use(lua_State* L) {
+  struct binding_home* home = home_of(L);
   int error;
 
   if (home->is_ended) {
-    (void)lua_push_failure(L, UV_EBADF, being_closed);
+    (void)binding_push_failure(L, UV_EBADF, being_closed);
     return NULL;
   }
   error = home->engine == NULL ? engine_new(L, NULL) : 0;
   if (error != 0) {
-    (void)lua_push_failure(L, error, NULL);
+    (void)binding_push_failure(L, error, NULL);
     return NULL;
   }
-  if (lua_engine_is_lost(home->engine)) {
-    (void)lua_push_failure(L, UV_EBADF, "the host has closed all handles of the loop");
+  if (binding_engine_is_lost(home->engine)) {
+    (void)binding_push_failure(L, UV_EBADF, "the host has closed all handles of the loop");
     return NULL;
   }
   return home->engine;
@@ -180,11 +180,11 @@ static int engine_create(lua_State* L) {
   lua_getfield(L, 1, "backend");
   options.backend = (uvdio_backend_t)luaL_checkoption(L, lua_gettop(L), "auto", names);
   if (home_of(L)->engine != NULL || home_of(L)->is_ended) {
-    return lua_push_failure(L, UV_EBUSY, "this Lua state has its engine already");
+    return binding_push_failure(L, UV_EBUSY, "this Lua state has its engine already");
   }
   error = engine_new(L, &options);
   if (error != 0) {
-    return lua_push_failure(L, error, NULL);
+    return binding_push_failure(L, error, NULL);
   }
   lua_pushboolean(L, 1);
   return 1;
@@ -192,34 +192,34 @@ static int engine_create(lua_State* L) {
 
 /* uvdio.engine_close([callback]): outside of coroutines and without a callback it does not wait. */
 static int engine_close(lua_State* L) {
-  struct lua_engine* engine = home_of(L)->engine;
-  struct lua_request* request;
+  struct binding_engine* engine = home_of(L)->engine;
+  struct binding_request* request;
   int error;
 
-  if (engine == NULL || lua_engine_is_lost(engine)) {
-    return lua_push_failure(L, UV_EBADF, "there is no engine that could be closed");
+  if (engine == NULL || binding_engine_is_lost(engine)) {
+    return binding_push_failure(L, UV_EBADF, "there is no engine that could be closed");
   }
-  request = lua_request_new(L, engine, 0, GIVES_TRUE);
+  request = binding_request_new(L, engine, 0, GIVES_TRUE);
   error = engine_end(engine);
   if (error == 0 && request->to != TO_CALLER) {
     engine->closer = request;
   }
-  return lua_request_submitted(L, request, error);
+  return binding_request_submitted(L, request, error);
 }
 
 static int engine_cancel(lua_State* L) {
-  struct lua_engine* engine = home_of(L)->engine;
+  struct binding_engine* engine = home_of(L)->engine;
   int error = engine == NULL ? 0 : uvdio_engine_cancel(engine->engine);
 
   if (error != 0) {
-    return lua_push_failure(L, error, NULL);
+    return binding_push_failure(L, error, NULL);
   }
   lua_pushboolean(L, 1);
   return 1;
 }
 
 static int engine_backend(lua_State* L) {
-  struct lua_engine* engine = engine_use(L);
+  struct binding_engine* engine = engine_use(L);
 
   if (engine == NULL) {
     return 3;
@@ -229,7 +229,7 @@ static int engine_backend(lua_State* L) {
 }
 
 static int engine_backend_reason(lua_State* L) {
-  struct lua_engine* engine = engine_use(L);
+  struct binding_engine* engine = engine_use(L);
 
   if (engine == NULL) {
     return 3;
@@ -239,7 +239,7 @@ static int engine_backend_reason(lua_State* L) {
 }
 
 static int engine_stats(lua_State* L) {
-  struct lua_engine* engine = engine_use(L);
+  struct binding_engine* engine = engine_use(L);
   uvdio_engine_stats_t stats;
   size_t i;
 
@@ -280,30 +280,31 @@ static int engine_stats(lua_State* L) {
  */
 
 static int open_file(lua_State* L) {
-  struct lua_engine* engine = engine_use(L);
+  struct binding_engine* engine = engine_use(L);
 
-  return engine == NULL ? 3 : lua_file_open(L, engine);
+  return engine == NULL ? 3 : binding_file_open(L, engine);
 }
 
 /* uvdio.alloc(size). What is made while the state is being closed would never be collected. */
 static int alloc(lua_State* L) {
-  return home_of(L)->is_ended ? lua_push_failure(L, UV_EBADF, being_closed) : lua_buffer_alloc(L);
+  return home_of(L)->is_ended ? binding_push_failure(L, UV_EBADF, being_closed)
+                              : binding_buffer_alloc(L);
 }
 
 /* uvdio.sync_directory(path [, callback]) */
 static int sync_directory(lua_State* L) {
   const char* path = luaL_checkstring(L, 1);
-  struct lua_engine* engine = engine_use(L);
-  struct lua_request* request;
+  struct binding_engine* engine = engine_use(L);
+  struct binding_request* request;
 
   if (engine == NULL) {
     return 3;
   }
-  request = lua_request_new(L, engine, 0, GIVES_TRUE);
+  request = binding_request_new(L, engine, 0, GIVES_TRUE);
   request->note = strdup(path);
-  return lua_request_submitted(
+  return binding_request_submitted(
       L, request,
-      uvdio_sync_directory(engine->engine, &request->req, path, lua_request_cb(request)));
+      uvdio_sync_directory(engine->engine, &request->req, path, binding_request_cb(request)));
 }
 
 static int version(lua_State* L) {
@@ -376,7 +377,7 @@ static void need_luv(lua_State* L) {
 }
 
 static void push_home(lua_State* L) {
-  struct lua_home* home = lua_newuserdata(L, sizeof(*home));
+  struct binding_home* home = lua_newuserdata(L, sizeof(*home));
 
   memset(home, 0, sizeof(*home));
   luaL_newmetatable(L, STATE);
@@ -401,8 +402,8 @@ int luaopen_uvdio(lua_State* L) {
                                        {NULL, NULL}};
 
   need_luv(L);
-  lua_file_register(L);
-  lua_buffer_register(L);
+  binding_file_register(L);
+  binding_buffer_register(L);
   lua_newtable(L);
   push_home(L); /* After luv's loop was made, so that it is collected before it. */
   luaL_setfuncs(L, functions, 1);

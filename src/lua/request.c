@@ -10,19 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-lua_Integer lua_optional(lua_State* L, int index, lua_Integer otherwise) {
+lua_Integer binding_optional(lua_State* L, int index, lua_Integer otherwise) {
   return lua_isnoneornil(L, index) || lua_isfunction(L, index) ? otherwise
                                                                : luaL_checkinteger(L, index);
 }
 
-uint64_t lua_check_bytes(lua_State* L, int index) {
+uint64_t binding_check_bytes(lua_State* L, int index) {
   lua_Integer bytes = luaL_checkinteger(L, index);
 
   luaL_argcheck(L, bytes >= 0, index, "a number of bytes, 0 or more, expected");
   return (uint64_t)bytes;
 }
 
-int lua_push_failure(lua_State* L, int error, const char* note) {
+int binding_push_failure(lua_State* L, int error, const char* note) {
   const char* name = uvdio_err_name(error);
 
   lua_pushnil(L);
@@ -45,9 +45,9 @@ static int reference(lua_State* L, int index) {
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-struct lua_request* lua_request_new(lua_State* L, struct lua_engine* engine, int file,
-                                    enum lua_gives gives) {
-  struct lua_request* request = calloc(1, sizeof(*request));
+struct binding_request* binding_request_new(lua_State* L, struct binding_engine* engine, int file,
+                                            enum binding_gives gives) {
+  struct binding_request* request = calloc(1, sizeof(*request));
 
   if (request == NULL) {
     luaL_error(L, "uvdio: not enough memory for a request");
@@ -69,7 +69,7 @@ struct lua_request* lua_request_new(lua_State* L, struct lua_engine* engine, int
   return request;
 }
 
-static void release(struct lua_request* request) {
+static void release(struct binding_request* request) {
   lua_State* L = request->engine->L;
 
   if (L == NULL || request->home == NULL) {
@@ -87,7 +87,7 @@ static void release(struct lua_request* request) {
 }
 
 /* One value. */
-static void push_value(lua_State* L, const struct lua_request* request, int64_t result) {
+static void push_value(lua_State* L, const struct binding_request* request, int64_t result) {
   uvdio_buf_t view;
 
   switch (request->gives) {
@@ -108,18 +108,18 @@ static void push_value(lua_State* L, const struct lua_request* request, int64_t 
   }
 }
 
-static int push_returns(lua_State* L, const struct lua_request* request, int64_t result) {
+static int push_returns(lua_State* L, const struct binding_request* request, int64_t result) {
   if (result < 0) {
-    return lua_push_failure(L, (int)result, request->note);
+    return binding_push_failure(L, (int)result, request->note);
   }
   push_value(L, request, result);
   return 1;
 }
 
 /* (error, value), as luv's callbacks; the third argument is the code's name. */
-static int push_arguments(lua_State* L, const struct lua_request* request, int64_t result) {
+static int push_arguments(lua_State* L, const struct binding_request* request, int64_t result) {
   if (result < 0) {
-    (void)lua_push_failure(L, (int)result, request->note);
+    (void)binding_push_failure(L, (int)result, request->note);
     lua_remove(L, -3);
     lua_pushnil(L);
     lua_insert(L, -2);
@@ -160,7 +160,7 @@ static int resume(lua_State* L) {
   return 0;
 }
 
-static void deliver(struct lua_request* request, int64_t result) {
+static void deliver(struct binding_request* request, int64_t result) {
   lua_State* L = request->engine->L;
   luv_ctx_t* luv = request->engine->luv;
   int count;
@@ -178,16 +178,16 @@ static void deliver(struct lua_request* request, int64_t result) {
 }
 
 /* A file that is not open, or not any more. */
-static void end_file(struct lua_request* request, int64_t result) {
+static void end_file(struct binding_request* request, int64_t result) {
   int has_failed_open = request->gives == GIVES_FILE && result < 0;
 
   if (has_failed_open || request->gives == GIVES_CLOSED) {
-    lua_file_free(request->file);
+    binding_file_free(request->file);
     request->file = NULL;
   }
 }
 
-void lua_request_finish(struct lua_request* request, int64_t result) {
+void binding_request_finish(struct binding_request* request, int64_t result) {
   end_file(request, result);
   if (request->engine->L == NULL || request->to == TO_CALLER) {
     release(request);
@@ -197,25 +197,25 @@ void lua_request_finish(struct lua_request* request, int64_t result) {
 }
 
 static void on_end(uvdio_req_t* req, int64_t result) {
-  lua_request_finish(req->data, result);
+  binding_request_finish(req->data, result);
 }
 
 static void on_io_end(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
-  struct lua_request* request = req->data;
+  struct binding_request* request = req->data;
 
   request->buf = buf;
-  lua_request_finish(request, result);
+  binding_request_finish(request, result);
 }
 
-uvdio_cb lua_request_cb(const struct lua_request* request) {
+uvdio_cb binding_request_cb(const struct binding_request* request) {
   return request->to == TO_CALLER ? NULL : on_end;
 }
 
-uvdio_io_cb lua_request_io_cb(const struct lua_request* request) {
+uvdio_io_cb binding_request_io_cb(const struct binding_request* request) {
   return request->to == TO_CALLER ? NULL : on_io_end;
 }
 
-int lua_request_submitted(lua_State* L, struct lua_request* request, int error) {
+int binding_request_submitted(lua_State* L, struct binding_request* request, int error) {
   int count;
 
   request->req.data = request;
