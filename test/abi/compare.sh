@@ -31,6 +31,7 @@ dump() {
       function depth() { match($0, /^ */); return RLENGTH }
       BEGIN { count = split(names, list, " "); while (count) is_public[list[count--]] = 1 }
       is_inside { is_inside = depth() != outer || !/<\/class-decl>/; next }
+      /<abi-instr / { sub(/ path=\047[^\047]*\/src\//, " path=\047src/") } # of no machine
       /<class-decl / && !/\/>$/ && !/is-anonymous/ && !(value("name") in is_public) {
         outer = depth()
         is_inside = 1
