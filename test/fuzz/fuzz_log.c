@@ -11,7 +11,7 @@
 #include "input.h"
 #include "log/crc32c.h"
 #include "scribe.h"
-#include "uvdio/log.h"
+#include "uvdio/log_reader.h"
 
 #define STEPS_MAX 60u
 #define RECORDS_MAX 32768u
@@ -319,14 +319,61 @@ static void live(void) {
   end_life();
 }
 
-/* Whatever has happened: what is appended after an open is replayed by the next. */
+static void on_ready(int status, void* arg) {
+  (void)status;
+  *(int*)arg = 1;
+}
+
+/* The next record, or why there is none. */
+static int take_record(uvdio_log_reader_t* reader, uvdio_log_record_t* record) {
+  int code = uvdio_log_reader_take(reader, record);
+  while (code == UV_EAGAIN) {
+    int is_ready = 0;
+    unsigned turns = 0;
+    REQUIRE(uvdio_log_reader_wait(reader, on_ready, &is_ready) == 0);
+    while (!is_ready) {
+      REQUIRE(turns++ < TURNS_MAX);
+      (void)uv_run(&w.loop, UV_RUN_NOWAIT);
+    }
+    code = uvdio_log_reader_take(reader, record);
+  }
+  return code;
+}
+
+/* A reader gives what was replayed, with the same LSNs, and what was appended since. */
+static void read_all(void) {
+  uvdio_log_reader_t* reader;
+  int code = uvdio_log_reader_create(&reader, w.log, NULL);
+  REQUIRE(code == 0 || w.scribe.has_directories);
+  if (code != 0) {
+    return;
+  }
+  for (unsigned i = 0; i < w.acknowledged && code == 0; i++) {
+    uvdio_log_record_t record;
+    code = take_record(reader, &record);
+    REQUIRE(code == 0 || w.scribe.has_directories);
+    if (code == 0) {
+      struct record taken = {record.lsn, record.length,
+                             uvdio__log_crc32c(record.bytes, record.length)};
+      REQUIRE(is_same(&w.records[i], &taken));
+    }
+  }
+  REQUIRE(uvdio_log_reader_close(reader, NULL, NULL) == 0);
+}
+
+/* Whatever has happened: what is appended after an open is read, and replayed by the next. */
 static void live_in_peace(void) {
   open_log();
   run_to_the_end();
   check_open();
   if (w.status == 0) {
+    read_all();
     append();
     append();
+  }
+  if (w.status == 0 && w.error == 0) {
+    run_to_the_end();
+    read_all();
   }
   close_log();
 }
