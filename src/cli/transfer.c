@@ -70,7 +70,7 @@ uint64_t extents_count(uvdio_file_t* file, uint64_t size, uint64_t unit) {
  * The end.
  */
 
-static void on_stream_closed(int status, void* arg) {
+static void on_writer_closed(int status, void* arg) {
   (void)status;
   (void)arg;
 }
@@ -86,11 +86,11 @@ static void end_transfer(transfer_t* transfer, transfer_outcome_t outcome, uint6
   transfer->offset = offset;
   if (transfer->writer != NULL) { /* which a copy that has succeeded has closed */
     (void)uvdio_file_cancel(transfer->target);
-    error = uvdio_writer_close(transfer->writer, on_stream_closed, NULL);
+    error = uvdio_writer_close(transfer->writer, on_writer_closed, NULL);
   }
   for (int side = SOURCE; side <= TARGET && error == 0; side++) {
     if (transfer->readers[side] != NULL) {
-      error = uvdio_reader_close(transfer->readers[side], on_stream_closed, NULL);
+      error = uvdio_reader_close(transfer->readers[side], NULL, NULL);
     }
   }
   assert(error == 0);

@@ -589,7 +589,9 @@ static void go_on(uvdio_reader_t* r) {
     cb = r->close_cb;
     arg = r->close_arg;
     free_reader(r);
-    cb(0, arg);
+    if (cb != NULL) {
+      cb(0, arg);
+    }
   }
 }
 
@@ -601,7 +603,7 @@ static void waste(uvdio_reader_t* r) {
 
 int uvdio_reader_close(uvdio_reader_t* reader, uvdio_stream_cb cb, void* arg) {
   uvdio_reader_t* r = reader;
-  int error = cb == NULL ? UV_EINVAL : check(r);
+  int error = check(r);
 
   if (error == 0 && r->pending == 0) {
     error = uvdio__tick_soon(&r->ticker);

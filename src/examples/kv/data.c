@@ -106,18 +106,13 @@ void kv_file_drop(kv_file_t* file) {
  * The scan
  */
 
-static void on_stopped(int status, void* arg) {
-  (void)status;
-  (void)arg;
-}
-
 void kv_scan_stop(kv_scan_t* scan) {
   uvdio_reader_t* reader = scan->reader;
 
   (void)uvdio_buf_release(&scan->block.buf);
   scan->reader = NULL;
   if (reader != NULL && uvdio_reader_destroy(reader) != 0) {
-    int error = uvdio_reader_close(reader, on_stopped, NULL);
+    int error = uvdio_reader_close(reader, NULL, NULL);
     assert(error == 0);
     (void)error;
   }
