@@ -118,6 +118,10 @@ typedef struct uvdio_log_options_s {
    * an append that would be more gets UVDIO_EFULL; 0: any number. */
   uint64_t waiting_max;
   unsigned flags; /**< UVDIO_LOG_* */
+  /** Milliseconds for which the open waits while somebody else has the log: another program, or the
+   * kernel for one that was killed, until that one's last writes have ended, which takes some
+   * milliseconds. 0: it does not wait, and gets UVDIO_ELOCKED at once. */
+  unsigned lock_wait_ms;
 } uvdio_log_options_t;
 
 /** Counters of a log since its open, and some current values. */
@@ -150,7 +154,7 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_open_sized(uvdio_log_t** log, uvdio_
  * Errors returned: UV_EINVAL (null, an empty path, unknown flags, sizes out of range), UV_E2BIG (an
  * option of a newer header), UVDIO_EALIGN (sizes), UV_ENAMETOOLONG, UV_ENOMEM, UV_EBADF (the engine
  * is closing), UVDIO_EFORK, UVDIO_ETHREAD. Errors delivered: UVDIO_ELOCKED (another program has the
- * log, or another log of this one), UVDIO_EDAMAGED, UV_ENOENT (no such directory), UV_ENOSPC,
+ * log, or had it and was killed, or another log of this one has it: lock_wait_ms), UVDIO_EDAMAGED, UV_ENOENT (no such directory), UV_ENOSPC,
  * UV_ENOTSUP (Windows, which has no durable names), and others of the system. */
 static inline UVDIO_MUST_CHECK int uvdio_log_open(uvdio_log_t** log, uvdio_engine_t* engine,
                                                   const char* path,

@@ -162,6 +162,7 @@ static void run(uvdio_log_t* log) {
   if (log->is_in_callback || log->is_left) {
     return;
   }
+  uvdio__log_try_lock(log);
   uvdio__log_keep(log);
   if (!log->is_open && log->recovery == NULL && log->error == 0) {
     look_whether_open(log);

@@ -166,7 +166,7 @@ struct uvdio_log_s {
   uint64_t last_found; /* by recovery: the last segment that is there */
 
   uvdio_file_t lock;
-  int has_lock; /* it is open, or being opened */
+  int has_lock; /* it is open, or being opened; not while it is waited for */
   uvdio_req_t close_req;
   uvdio_req_t check_req;           /* is never submitted */
   uvdio__log_recovery_t* recovery; /* null once it is over */
@@ -272,6 +272,9 @@ void uvdio__log_readers_go_on(uvdio_log_t* log);
  * recover.c
  */
 int uvdio__log_recover(uvdio_log_t* log);
+
+/* Asks for the lock again, where somebody else has it and a pause is over. */
+void uvdio__log_try_lock(uvdio_log_t* log);
 void uvdio__log_end_recovery(uvdio_log_t* log);
 
 #endif /* UVDIO_LOG_INTERNAL_H */

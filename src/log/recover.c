@@ -23,13 +23,18 @@ typedef struct chunk_s {
   int is_read;
 } chunk_t;
 
+/* Between two questions for a lock that somebody else has. */
+#define LOCK_PAUSE_MS 5u
+
 struct uvdio__log_recovery_s {
   uvdio_buf_t memory; /* in which this lies */
   uvdio_log_t* log;
   uvdio_req_t req;
-  uint64_t number; /* of the segment that is read */
-  int is_gap;      /* the segment before it is not there */
-  int is_foreign;  /* it is none of this log's, unless one of its blocks is */
+  int is_locked_out;        /* somebody else has the lock, which is waited for */
+  uint64_t locked_out_from; /* milliseconds, by the loop's clock; 0: it was asked for once */
+  uint64_t number;          /* of the segment that is read */
+  int is_gap;               /* the segment before it is not there */
+  int is_foreign;           /* it is none of this log's, unless one of its blocks is */
   chunk_t chunks[2];
   unsigned oldest; /* chunk */
   uint64_t next;   /* offset of the next read */
@@ -430,15 +435,63 @@ static void begin_new(uvdio__log_recovery_t* r) {
   log->run(log);
 }
 
+static int open_lock(uvdio__log_recovery_t* r) {
+  uvdio_log_t* log = r->log;
+  int error = uvdio_open(log->engine, &log->lock, &r->req, uvdio__log_path(log, "lock"),
+                         LOG_FILE_FLAGS | UVDIO_O_CREATE, 0600, on_lock);
+
+  log->has_lock = error == 0;
+  log->pending += error == 0;
+  return error;
+}
+
+static void on_pause(uv_timer_t* timer) {
+  uvdio_log_t* log = timer->data;
+
+  log->run(log);
+}
+
+/* Returns whether it does. */
+static int wait_for_lock(uvdio__log_recovery_t* r) {
+  uvdio_log_t* log = r->log;
+  uint64_t now = uv_now(uvdio_engine_loop(log->engine));
+
+  if (r->locked_out_from == 0) {
+    r->locked_out_from = now;
+  }
+  if (log->is_closing || now - r->locked_out_from >= log->options.lock_wait_ms) {
+    return 0;
+  }
+  r->is_locked_out = 1;
+  return uv_timer_start(log->timer, on_pause, LOCK_PAUSE_MS, 0) == 0;
+}
+
+/* A call of the log may have taken its timer meanwhile, which is then over sooner. */
+void uvdio__log_try_lock(uvdio_log_t* log) {
+  uvdio__log_recovery_t* r = log->recovery;
+  int error;
+
+  if (r == NULL || !r->is_locked_out || uv_is_active((uv_handle_t*)log->timer)) {
+    return;
+  }
+  r->is_locked_out = 0;
+  error = log->is_closing ? UVDIO_ELOCKED : open_lock(r);
+  if (error != 0) {
+    stop(r, error);
+  }
+}
+
 static void on_lock(uvdio_req_t* req, int64_t result) {
   uvdio__log_recovery_t* r = ended(req);
 
-  if (result < 0) {
-    r->log->has_lock = 0;
-    stop(r, result);
-  } else {
+  if (result == 0) {
     uvdio_buf_t view = uvdio_buf_wrap(r->log->keeper_block, FORMAT_BLOCK);
     expect(r, uvdio_read(&r->log->lock, &r->req, &view, 0, on_mark_read));
+    return;
+  }
+  r->log->has_lock = 0;
+  if (result != UVDIO_ELOCKED || !wait_for_lock(r)) {
+    stop(r, result);
   }
 }
 
@@ -562,15 +615,11 @@ int uvdio__log_recover(uvdio_log_t* log) {
     r->chunks[i].base = log->batches[i].base;
   }
   log->recovery = r;
-  error = uvdio_open(log->engine, &log->lock, &r->req, uvdio__log_path(log, "lock"),
-                     LOG_FILE_FLAGS | UVDIO_O_CREATE, 0600, on_lock);
+  error = open_lock(r);
   if (error != 0) {
     uvdio__log_end_recovery(log);
-    return error;
   }
-  log->has_lock = 1;
-  log->pending++;
-  return 0;
+  return error;
 }
 
 void uvdio__log_end_recovery(uvdio_log_t* log) {

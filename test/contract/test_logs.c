@@ -764,6 +764,78 @@ static void second_log_is_kept_out(void** state) {
   close_log(t);
 }
 
+/* Opens it a second time; returns when the lock was asked for more than once. */
+static struct tested* begin_locked_out(struct tested* t, unsigned wait_ms) {
+  static struct tested other;
+  memset(&other, 0, sizeof(other));
+  other.f = t->f;
+  other.options = t->options;
+  other.options.lock_wait_ms = wait_ms;
+  run_log(t);
+  uint64_t before = stats_of(t->f).submitted;
+  open_log(&other);
+  watch_for_hang("a second log");
+  while (other.opened == 0 && stats_of(t->f).submitted < before + 3) {
+    (void)uv_run(&t->f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  return &other;
+}
+
+static void open_waits_for_the_lock(void** state) {
+  struct tested* t = begin(*state, 0);
+  struct tested* other = begin_locked_out(t, 3600000);
+  assert_int_equal(other->opened, 0);
+  assert_ok(append(other, 10));
+  assert_ok(uvdio_log_close(t->log, on_close, t));
+  run_log(t);
+  assert_int_equal(t->closed, 1);
+  assert_int_equal(other->opened, 1);
+  assert_ok(other->status);
+  assert_all_there(other);
+  close_log(other);
+}
+
+static void wait_for_the_lock_has_an_end(void** state) {
+  struct tested* t = begin(*state, 0);
+  struct tested* other = begin_locked_out(t, 8);
+  run_log(other);
+  assert_int_equal(other->opened, 1);
+  assert_code(other->status, UVDIO_ELOCKED);
+  close_log(other);
+  close_log(t);
+}
+
+static void close_ends_the_wait_for_the_lock(void** state) {
+  struct tested* t = begin(*state, 0);
+  struct tested* other = begin_locked_out(t, 3600000);
+  assert_ok(append(other, 10));
+  assert_ok(uvdio_log_cut(other->log, 1) == UV_EAGAIN ? 0 : 1);
+  close_log(other);
+  assert_int_equal(other->opened, 1);
+  assert_code(other->status, UVDIO_ELOCKED);
+  assert_int_equal(other->failed, 1);
+  assert_code(other->close_status, UVDIO_ELOCKED);
+  close_log(t);
+}
+
+/* Which may be before the pause is over, or behind it. */
+static void engine_closes_while_the_lock_is_waited_for(void** state) {
+  struct fixture* f = *state;
+  struct tested* t = begin(f, 0);
+  struct tested* other = begin_locked_out(t, 3600000);
+  assert_ok(t_engine_close(f->engine, on_engine_closed));
+  watch_for_hang("the engine's close");
+  while (!f->closed) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
+  assert_ok(uvdio_log_destroy(other->log));
+  assert_ok(uvdio_log_destroy(t->log));
+  run(f);
+  f->engine = NULL;
+}
+
 static void missing_directory_is_told(void** state) {
   struct tested* t = &tested;
   NOT_ON_MEMORY("directories that have to be made");
@@ -955,6 +1027,10 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, log_being_opened_is_not_destroyed),
       TEST_ON(fixture_engine, engine_closes_within_a_window),
       TEST_ON(fixture_engine, second_log_is_kept_out),
+      TEST_ON(fixture_engine, open_waits_for_the_lock),
+      TEST_ON(fixture_engine, wait_for_the_lock_has_an_end),
+      TEST_ON(fixture_engine, close_ends_the_wait_for_the_lock),
+      TEST_ON(fixture_engine, engine_closes_while_the_lock_is_waited_for),
       TEST_ON(fixture_engine, missing_directory_is_told),
       TEST_ON(fixture_engine, close_waits_for_appends),
       TEST_ON(fixture_engine, callback_may_close_the_log),

@@ -10,8 +10,8 @@
 
 #include "change.h"
 
-#define TRY_MS 100u
-#define TRIES 20u
+/* A server that was killed keeps its lock until the kernel has done its last write. */
+#define LOCK_WAIT_MS 2000u
 
 /*
  * The log
@@ -184,39 +184,14 @@ static void open_file(kv_store_t* store) {
   }
 }
 
-/*
- * A server that was killed keeps its lock until the kernel has done its last write.
- */
-
-static void open_log(kv_store_t* store);
-
-static void on_try(uv_timer_t* timer) {
-  open_log(timer->data);
-}
-
-static void on_locked_log_closed(uvdio_log_t* log, int status, void* arg) {
-  kv_store_t* store = arg;
-
-  (void)log;
-  (void)status; /* that of the open */
-  (void)uv_timer_start(&store->timer, on_try, TRY_MS, 0);
-}
-
 static void on_log_open(uvdio_log_t* log, int status, void* arg) {
   kv_store_t* store = arg;
   int error = store->error != 0 ? store->error : status;
 
-  if (error == UVDIO_ELOCKED && ++store->tries < TRIES) {
-    error = uvdio_log_close(log, on_locked_log_closed, store);
-    if (error == 0) {
-      return;
-    }
-  }
   if (error != 0) {
     kv_store_fail(store, error);
     return;
   }
-  uv_close((uv_handle_t*)&store->timer, NULL);
   store->batches.log = log;
   store->dirty.count = 0;
   kv_index_walk(&store->index, keep_or_forget, store);
@@ -230,6 +205,7 @@ static void open_log(kv_store_t* store) {
 
   (void)snprintf(path, sizeof(path), "%s/log", store->options.directory);
   options.segment_size = store->options.segment_size;
+  options.lock_wait_ms = LOCK_WAIT_MS;
   error = uvdio_log_open(&store->log, store->engine, path, &options, on_record, on_log_open, store);
   if (error != 0) {
     kv_store_fail(store, error);
@@ -242,8 +218,6 @@ void kv_recover(kv_store_t* store) {
     return;
   }
   store->req.data = store;
-  store->timer.data = store;
   store->file = kv_file_create(0); /* the replay tells which one */
-  (void)uv_timer_init(uvdio_engine_loop(store->engine), &store->timer);
   open_log(store);
 }

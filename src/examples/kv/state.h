@@ -112,10 +112,8 @@ struct kv_store_s {
   int is_open;
   int is_closing;
 
-  uvdio_req_t req;  /* of the open */
-  uv_timer_t timer; /* the same */
-  unsigned tries;
-  kv_scan_t scan; /* of the open */
+  uvdio_req_t req; /* of the open */
+  kv_scan_t scan;  /* the same */
   char path[KV_PATH_MAX];
 
   /* `opened_cb` once; `changed_cb` when more is durable, there may be room again, or the store has
