@@ -154,8 +154,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_open_sized(uvdio_log_t** log, uvdio_
  * Errors returned: UV_EINVAL (null, an empty path, unknown flags, sizes out of range), UV_E2BIG (an
  * option of a newer header), UVDIO_EALIGN (sizes), UV_ENAMETOOLONG, UV_ENOMEM, UV_EBADF (the engine
  * is closing), UVDIO_EFORK, UVDIO_ETHREAD. Errors delivered: UVDIO_ELOCKED (another program has the
- * log, or had it and was killed, or another log of this one has it: lock_wait_ms), UVDIO_EDAMAGED, UV_ENOENT (no such directory), UV_ENOSPC,
- * UV_ENOTSUP (Windows, which has no durable names), and others of the system. */
+ * log, or had it and was killed, or another log of this one has it: lock_wait_ms), UVDIO_EDAMAGED,
+ * UV_ENOENT (no such directory), UV_ENOSPC, UV_ENOTSUP (Windows, which has no durable names), and
+ * others of the system. */
 static inline UVDIO_MUST_CHECK int uvdio_log_open(uvdio_log_t** log, uvdio_engine_t* engine,
                                                   const char* path,
                                                   const uvdio_log_options_t* options,

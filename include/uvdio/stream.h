@@ -205,9 +205,9 @@ static inline int uvdio_reader_info(const uvdio_reader_t* reader, uvdio_reader_i
 }
 
 /** Closes the stream at any place: drops what was read ahead, waits for the reads in flight, and
- * frees the stream before `cb` (which may be null) begins, whose status is 0. Blocks that were taken
- * stay the caller's. A wait that is pending is called back before it (UV_ECANCELED). The file stays
- * open.
+ * frees the stream before `cb` (which may be null) begins, whose status is 0. Blocks that were
+ * taken stay the caller's. A wait that is pending is called back before it (UV_ECANCELED). The
+ * file stays open.
  *
  * Errors returned: UV_EINVAL (null), UV_EBADF (closing already; the file is not open:
  * uvdio_reader_destroy()), UV_EBUSY (called from the callback that names blocks), UVDIO_ETHREAD,
