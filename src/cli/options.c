@@ -117,13 +117,20 @@ int parse_list(const char* command, const char* text, int (*add)(void* context, 
   return code;
 }
 
-int parse_backend(const char* command, const char* option, const char* text,
-                  uvdio_backend_t* backend) {
+int backend_by_name(const char* text, uvdio_backend_t* backend) {
   for (size_t i = 0; i < CLI_COUNT_OF(backend_names); i++) {
     if (strcmp(text, backend_names[i]) == 0) {
       *backend = (uvdio_backend_t)i;
       return 0;
     }
+  }
+  return -1;
+}
+
+int parse_backend(const char* command, const char* option, const char* text,
+                  uvdio_backend_t* backend) {
+  if (backend_by_name(text, backend) == 0) {
+    return 0;
   }
   return report_usage(command, "%s takes auto, ring, aio, pool or memory, not '%s'", option, text);
 }

@@ -35,9 +35,12 @@ int parse_list(const char* command, const char* text, int (*add)(void* context, 
 /* Seconds, with decimals, above 0 and at most a day, as nanoseconds. */
 int parse_seconds(const char* command, const char* option, const char* text, uint64_t* duration_ns);
 
-/* "auto", "ring", "pool" or "memory". */
+/* "auto", "ring", "aio", "pool" or "memory". */
 int parse_backend(const char* command, const char* option, const char* text,
                   uvdio_backend_t* backend);
+
+/* The backend of that name. Returns 0, or -1: there is none. */
+int backend_by_name(const char* text, uvdio_backend_t* backend);
 
 /* The name of a backend as the options take it. */
 const char* backend_text(uvdio_backend_t backend);

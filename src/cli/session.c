@@ -114,6 +114,24 @@ void session_close(session_t* session) {
   (void)error;
 }
 
+/* The environment names a backend that there is not, or not here. */
+static int report_environment(const char* command) {
+  const char* name = getenv("UVDIO_BACKEND");
+  char reason[256] = "";
+  uvdio_backend_t backend;
+  if (name != NULL && backend_by_name(name, &backend) == 0 &&
+      uvdio_backend_probe(backend, reason, sizeof reason) != 0) {
+    return report_problem(command,
+                          "the backend of the environment, UVDIO_BACKEND=%s, is not available "
+                          "here: %s. Unset it for another one.",
+                          name, reason);
+  }
+  return report_problem(command,
+                        "the backend of the environment, UVDIO_BACKEND=%s, is unknown. Set it to "
+                        "ring, aio, pool or memory, or unset it.",
+                        name != NULL ? name : "");
+}
+
 int session_report(const char* command, uvdio_backend_t backend, int error) {
   char reason[256] = "";
   int named = backend != UVDIO_BACKEND_AUTO;
@@ -121,12 +139,6 @@ int session_report(const char* command, uvdio_backend_t backend, int error) {
     return report_problem(command, "the backend %s is not available here: %s",
                           backend_text(backend), reason);
   }
-  if (error == UVDIO_EBACKEND && !named) {
-    const char* name = getenv("UVDIO_BACKEND");
-    return report_problem(command,
-                          "the backend of the environment, UVDIO_BACKEND=%s, is unknown or not "
-                          "available. Unset it, or see `uvdio probe`.",
-                          name != NULL ? name : "");
-  }
-  return report_error(command, "start an engine", NULL, error);
+  return error == UVDIO_EBACKEND && !named ? report_environment(command)
+                                           : report_error(command, "start an engine", NULL, error);
 }

@@ -90,6 +90,12 @@ check "... a benchmark" as_written bench-default
 check "... measures kernel AIO" has_row aio
 check "... and no ring" lacks_row ring
 
+UVDIO_BACKEND=ring && export UVDIO_BACKEND
+confined -- probe "$work/d"
+unset UVDIO_BACKEND
+check "a backend of the environment that is denied" \
+  grep -q 'UVDIO_BACKEND=ring, is not available here: .*io_uring' "$err"
+
 confined --errno 38 -- probe "$work/d"
 check "the same with ENOSYS" as_written enosys
 
