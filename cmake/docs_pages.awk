@@ -14,8 +14,8 @@ function unlinked(text, out, link, target, rest) {
     sub(/^.*\]\(/, "", target)
     out = out substr(text, 1, RSTART - 1)
     sub(/\]\(.*/, "", link)
-    if (target ~ /^[a-z_]+\.md$/) {
-      sub(/\.md$/, "", target)
+    if (target ~ /^(src\/docs\/)?[a-z_]+\.md$/) {
+      gsub(/^src\/docs\/|\.md$/, "", target)
       out = out (out == "- " && FILENAME ~ /guide\.md$/ ? "\\subpage" : "\\ref")
       out = out " page_" target " \"" link "\""
     } else if (target ~ /^https?:/) {

@@ -3,10 +3,9 @@
 #   python3 cmake/man.py XML HEADERS OUT VERSION DATE
 #
 # Section 3 has a page for each function, type and callback, and links from constants to the page
-# that has them; section 7 one for each page of src/docs/ but the guide's, and for each chapter of
-# the reference: a group of uvdio.h, or another header; section 1 the command. The text is that of
-# the comments and pages; nothing is said here a second time but what a kind of function has in
-# common.
+# that has them; section 7 one for each page of src/docs/, and for each chapter of the reference: a
+# group of uvdio.h, or another header; section 1 the command. The text is that of the comments and
+# pages; nothing is said here a second time but what a kind of function has in common.
 import os
 import re
 import sys
@@ -16,6 +15,7 @@ import xml.etree.ElementTree as ElementTree
 from roff import Page, escape, one_line, spaced
 
 OPERATION = ("uvdio_cb", "uvdio_io_cb", "uvdio_vector_cb")
+END = re.compile(r"uvdio_(append|engine|group|log|log_append|log_reader|room|stream)_cb (open_)?cb")
 
 
 class Reference:
@@ -27,15 +27,23 @@ class Reference:
         self.compounds = {entry.get("id"): entry for root in roots for entry in root}
         self.headers = {place: entry for place, entry in self.located("file")
                         if place.endswith(".h")}
-        self.types = {type_name(entry.findtext("compoundname"))
-                      for entry in self.compounds.values() if entry.get("kind") == "struct"}
+        self.structures = {type_name(entry.findtext("compoundname"))
+                           for entry in self.compounds.values() if entry.get("kind") == "struct"}
+        self.types = set(self.structures)  # and the others that have a page
         self.texts = {}  # pages of src/docs/ by their man page
         for place, entry in self.located("page"):
             stem = os.path.splitext(os.path.basename(place))[0].replace("_", "-")
             name = stem if stem == "uvdio" else f"uvdio-{stem}"
-            if not stem.startswith("guide"):
-                self.texts[name] = entry
-                Page.pages[entry.get("id")] = (("uvdio", 1) if stem == "command" else (name, 7))
+            self.texts[name] = entry
+            Page.pages[entry.get("id")] = (("uvdio", 1) if stem == "command" else (name, 7))
+        self.families = {}  # functions that differ by a suffix, by the name without it
+        for member in (each for entry in self.compounds.values()
+                       for each in entry.findall("sectiondef/memberdef")):
+            if member.get("kind") == "function":
+                name = member.findtext("name")
+                self.families.setdefault(family_of(name), set()).add(name)
+            elif member.get("kind") in ("typedef", "enum"):
+                self.types.add(member.findtext("name"))
         self.chapters = {"uvdio": ("uvdio.h", [])}  # the header, and groups in their order
         for header in sorted(self.headers):
             with open(os.path.join(headers, header), encoding="utf-8") as source:
@@ -73,6 +81,10 @@ def type_name(name):
     return re.sub("_s$", "_t", name)
 
 
+def family_of(name):
+    return re.sub(r"v?(_exact|_flags|_at|_range)*$", "", name)
+
+
 def see_also(names, pages):
     bold = [f"\\fB{name}\\fP(3)" for name in sorted(names)]
     return ",\n".join(bold + [f"\\fB{escape(page, True)}\\fP(7)" for page in pages])
@@ -103,13 +115,14 @@ class Manual:
             page.add(" ".join(threads))
         names = set(re.findall(r"\\fB(uvdio_\w+)\\fP\(3\)", "\n".join(page.lines)))
         names |= {name for name in self.reference.types if re.search(rf"\b{name}\b", declaration)}
+        names |= self.reference.families.get(family_of(page.name), set())
         page.section_of("SEE ALSO")
         page.lines.append(see_also(names - {page.name}, (page.chapter, "uvdio", "uvdio-threads")))
 
     def function(self, name, member, header, chapter):
         parameters = [spaced(f"{one_line(each.find('type'))} {each.findtext('declname') or ''}")
                       for each in member.findall("param")]
-        result, words = one_line(member.find("type")), one_line(member)
+        result = one_line(member.find("type"))
         declaration = ", ".join(each.replace(" ", "\0") for each in parameters)
         declaration = spaced(f"{result} {name}") + f"({declaration});"
         errors = []
@@ -121,7 +134,7 @@ class Manual:
         is_operation = any(each.split()[0] in OPERATION for each in parameters)
         if result != "void":
             page.section_of("RETURN VALUE")
-            page.add(self.returned(member, result, words, is_operation))
+            page.add(self.returned(member, result, parameters, is_operation))
         if errors:
             page.section_of("ERRORS")
         for title, para in errors:
@@ -133,14 +146,21 @@ class Manual:
         self.end(page, declaration)
 
     @staticmethod
-    def returned(member, result, words, is_operation):
+    def returned(member, result, parameters, is_operation):
+        """What the text says that the call returns, or what all of its kind return."""
+        words = " ".join(one_line(member.find(each))
+                         for each in ("briefdescription", "detaileddescription"))
         sentences = [each for each in re.split(r"(?<=\.) (?=[A-Z])", words)
-                     if re.search(r"\b[Rr]eturns\b", each)]
+                     if re.search(r"^(The call )?[Rr]eturns\b|\band returns\b", each)]
         if is_operation:
             return ("0: the operation was accepted, and its callback follows; with a null callback "
                     "it has succeeded. A negative code: nothing was taken, no callback follows.")
         if sentences:
             return escape(" ".join(sentences))
+        if result == "int" and any(END.fullmatch(each) for each in parameters):
+            null = ", unless it is null" if re.search(r"\bcb \((which )?may be null", words) else ""
+            return (f"0: the call was accepted, and its callback follows{null}. A negative code: "
+                    "nothing was taken, no callback follows.")
         if result == "int":
             return "0, or a negative code, for which uvdio_strerror() has a text."
         return escape(one_line(member.find("briefdescription")))
@@ -169,7 +189,7 @@ class Manual:
         self.end(page)
 
     def typedef(self, name, member, header, chapter):
-        if name not in self.reference.types:
+        if name not in self.reference.structures:
             declaration = spaced(member.findtext("definition")) + ";"
             self.end(self.begin(name, member, header, chapter, declaration), declaration)
 
@@ -243,12 +263,21 @@ class Manual:
                     page.tag(f"\\fB{name}\\fP(3)")
                     page.blocks(member.find("briefdescription"), None)
 
+    def named_in(self, text):
+        """Pages of section 7 that a text names: themselves, their header, or a call of theirs."""
+        pages = re.findall(r"\\fB([a-z\\-]+)\\fP\(7\)", text)
+        headers = re.findall(r"uvdio/(\w+)\.h\b", text)
+        pages += [f"uvdio-{each.replace('_', '-')}" for each in headers]
+        pages += [each.chapter for each in self.output if f"\\fB{each.name}\\fP(3)" in text]
+        return {each.replace("\\", "") for each in pages}
+
     def end_text(self, page):
         """References of a page that is no function's: uvdio(7) has all, others what they name."""
         sections = {each.name for each in self.output if each.section == 7}
         if (page.name, page.section) != ("uvdio", 7):
-            named = re.findall(r"\\fB([a-z\\-]+)\\fP\(7\)", "\n".join(page.lines))
-            sections &= {"uvdio"} | {each.replace("\\", "") for each in named}
+            sections &= {"uvdio"} | self.named_in("\n".join(page.lines))
+        if page.name.startswith("uvdio-guide-"):
+            sections.add("uvdio-guide")
         page.section_of("SEE ALSO")
         page.lines.append(see_also((), sorted(sections - ({page.name} if page.section == 7
                                                           else set()))))

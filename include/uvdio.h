@@ -485,8 +485,9 @@ typedef void (*uvdio_io_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
 
 /** The end of a read or write of several buffers: bytes transferred, or a negative code. All
  * buffers are the caller's again, in every case and in their order. After a read each has its part
- * of the bytes that arrived as its len. The array is the library's until the callback returns:
- * release each buffer in it, or copy its handle. */
+ * of the bytes that arrived as its len. `bufs` is an array of the library's own, and not the one
+ * that the call was given; it is there until the callback returns: release each buffer in it, or
+ * copy its handle. */
 typedef void (*uvdio_vector_cb)(uvdio_req_t* req, ssize_t result, uvdio_buf_t* bufs,
                                 unsigned count);
 
@@ -992,8 +993,8 @@ static inline uvdio_buf_t uvdio_range_view(const uvdio_req_t* req, const uvdio_b
 
 /** Writes the buffer's first len bytes at `offset`. Short transfers are resumed; the result is len.
  * A len of 0 gives 0 without touching the file. The write is durable when its callback runs if the
- * file was opened with UVDIO_O_DSYNC, else after a sync. Ownership as for uvdio_read(); len is
- * kept.
+ * file was opened with UVDIO_O_DSYNC, else after a sync (uvdio_sync_data()). Ownership as for
+ * uvdio_read(); len is kept.
  *
  * Latch. An error of a write on a UVDIO_O_DSYNC file latches it, as a failed sync does, because it
  * may come from the sync that is part of such a write, and earlier writes may be lost as well.
@@ -1087,8 +1088,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_write_flags(uvdio_file_t* file, uvdio_re
  * registered memory where all frames are in the same registered segment (Linux 6.15,
  * IORING_OP_READV_FIXED).
  *
- * Ownership: on acceptance all handles in `bufs` are emptied, and the array is the caller's; they
- * come back in the callback. The synchronous form leaves them where they are and sets each len.
+ * Ownership: on acceptance all handles in `bufs` are emptied, and the array may go or be used again
+ * at once; they come back in the callback, in an array of the library's own. The synchronous form
+ * leaves them where they are and sets each len.
  * Nothing is allocated for 16 buffers or fewer, once as many requests have been pending before, up
  * to the engine's depth. More than 16 buffers of plain memory are submitted by a kernel worker.
  *

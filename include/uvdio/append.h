@@ -97,7 +97,7 @@ struct uvdio_append_s {
  * each other without a gap. */
 #define UVDIO_APPEND_NO_REWRITE (1u << 2)
 /** The file's size is not kept ahead. Faster where many appends share large writes that are not
- * durable, on ext4 (src/README.md, "Appender"). */
+ * durable, on ext4. */
 #define UVDIO_APPEND_NO_GROWTH (1u << 3)
 /** Each sync (uvdio_appender_sync(), or an append with DURABLE on an appender without) cuts the
  * file to the bytes that were appended, so that it ends with the last one while nothing more is
@@ -182,7 +182,8 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_appender_sync(uvdio_appender_t* appender
 UVDIO_EXTERN int64_t uvdio_appender_size(const uvdio_appender_t* appender);
 
 /** Closes the appender, when all that was submitted before has ended: cuts the file to its last
- * byte, syncs it, and frees the appender before `cb` begins. The file stays open, and the caller's.
+ * byte, syncs it, and frees the appender before `cb` begins, which must not be null: it is given
+ * the appender's error. The file stays open, and the caller's.
  * After an error the file is left as it is, and `cb` gets the error. Where the power was cut before
  * the callback, growth may be left.
  *

@@ -107,9 +107,9 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_group_submit_sized(uvdio_group_t* group,
  * by UVDIO_WRITE_ATOMIC never. So sort
  * members by offset. A merged request ends as a whole, and each member gets its part of the result:
  * a read whose bytes all arrived before an error has succeeded; an error of a write is that of all
- * members. The bytes of gaps go to memory that is
- * allocated for the request. Adjacent reads gain most; with gaps of twice their size they gained
- * 1.1 to 1.2 times the speed on one machine, and lost from four times on (src/README.md, "Groups").
+ * members. The bytes of gaps go to memory that is allocated for the request. Adjacent reads gain
+ * most; with gaps of twice their size they gained 1.1 to 1.2 times the speed on one machine, and
+ * lost from four times on.
  *
  * Ownership: the buffers of accepted members are emptied; each is back in its member at that
  * member's end (a UVDIO_WRITE_SHARED one stays there).

@@ -7,7 +7,7 @@
  *     uvdio_log_t* log;
  *     uvdio_log_append_t append = UVDIO_ZERO;
  *
- *     uvdio_log_open(&log, engine, "wal", NULL, on_record, NULL, on_open);   (a directory)
+ *     uvdio_log_open(&log, engine, "wal", NULL, on_record, on_open, NULL);   (a directory)
  *     ...
  *     uvdio_log_append(log, &append, "hello", 5, on_durable);
  *
@@ -29,6 +29,15 @@
  * has a checksum (CRC-32C), its own position, and the position up to which all was durable when it
  * was written; so blocks of an earlier use, of another log, or of a flush that a crash has
  * interrupted, are never taken for records.
+ *
+ * Space. A new log takes two segments of the disk at once, the first one before its open ends, and
+ * the next one right behind: 128 MiB with default options. Later it has those that hold what was
+ * not cut off, one that was, and one that is made ahead.
+ *
+ * The directory's own name is the caller's to make durable, before the first append: where
+ * uvdio_mkdir() has made it, by uvdio_sync_directory() of the directory in which it lies. Without
+ * that a power cut may take the directory, and with it all that was acknowledged. All names within
+ * it are made durable by the log.
  *
  * What a flush begins, it begins with a block of its own: a block that holds acknowledged bytes is
  * not written again, so that no torn write can harm them. A flush of one small record so takes 4096
@@ -167,7 +176,8 @@ static inline UVDIO_MUST_CHECK int uvdio_log_open(uvdio_log_t** log, uvdio_engin
 }
 
 /** Appends a record. Its bytes are read until the callback, and must not change; they need no
- * alignment. Errors returned: UV_EINVAL (null, no bytes), UVDIO_ESIZE (more than
+ * alignment. Callbacks run in the order of the appends. Status 0 means that the record is durable,
+ * and with it all before it. Errors returned: UV_EINVAL (null, no bytes), UVDIO_ESIZE (more than
  * UVDIO_LOG_RECORD_MAX), UV_EBUSY (`append` is pending), UVDIO_EFULL (waiting_max), UV_EBADF (the
  * log, or its engine, is closing), UVDIO_EFORK, UVDIO_ETHREAD, and the error that has stopped the
  * log. Errors delivered: those of uvdio_write_flags() and of the open. */

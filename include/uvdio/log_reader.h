@@ -124,7 +124,8 @@ static inline UVDIO_MUST_CHECK int uvdio_log_reader_create(
   return uvdio_log_reader_create_sized(reader, log, options, sizeof(uvdio_log_reader_options_t));
 }
 
-/** Takes the next record, and reads on behind it. `record` is overwritten where the result is 0.
+/** Takes the next record, and reads on behind it. Returns 0, and `record` is overwritten; or a
+ * negative code, and it is not. The bytes of the record before are gone either way.
  *
  * Errors returned: UV_EAGAIN (it has not arrived, or none is durable behind the last one:
  * uvdio_log_reader_wait()); UV_EOF (none is left, and the log is closing); UV_EINVAL (null),

@@ -34,7 +34,9 @@
  *   1. A seed determines a run. All decisions of the world depend on its seed and on the order of
  *      the calls, never on addresses, clocks or threads. Two runs of a program that has no other
  *      source of randomness (uvdio_sim_random() provides one) have the same trace and the same
- *      digest.
+ *      digest. A log (uvdio/log.h) is such a source: a new one draws a number by which it knows its
+ *      blocks. So the checksums of what was read differ in the traces of two runs; the digest is
+ *      the same.
  *   2. Time is counted in steps. The world advances by a step each time one of its engines polls
  *      for completions: once or twice per loop iteration. While operations are in flight the loop
  *      does not block, so a test never waits for real time.
@@ -198,7 +200,8 @@ static inline int uvdio_sim_rule_info(const uvdio_sim_t* sim, unsigned index,
 
 /** Receives the trace, one line per call, without a newline and valid during the call only. A line
  * has the step, operation, path, range, result, fault, and a checksum of the data that was read:
- * nothing that differs between two runs with one seed. It must not call any function of the
+ * nothing that differs between two runs with one seed, unless the program writes what differs. It
+ * must not call any function of the
  * library. */
 typedef void (*uvdio_sim_trace_cb)(void* data, const char* line);
 
@@ -282,8 +285,11 @@ static inline int uvdio_sim_engine_create(uvdio_engine_t** engine, uv_loop_t* lo
 /** Cuts the power, at any time, also from a callback. The disk then holds the data that survives.
  * Every engine on the world is dead; the callbacks of its pending requests get UVDIO_SIM_DEAD, in
  * later iterations. The power is back immediately: a new engine may be created before the dead ones
- * are closed. Errors: UV_EINVAL (unknown cut), UV_ENOMEM (content is lost: the world is unusable,
- * and its operations fail with UV_ENOMEM). */
+ * are closed. A log of a dead engine is ended in one of two ways: close the engine, run the loop
+ * until that has ended, then free the log's readers (uvdio_log_reader_destroy()) and the log
+ * (uvdio_log_destroy(), behind which the loop runs once more); or close readers and log before the
+ * engine (uvdio_log_close(), whose callback gets UVDIO_SIM_DEAD). Errors: UV_EINVAL (unknown cut),
+ * UV_ENOMEM (content is lost: the world is unusable, and its operations fail with UV_ENOMEM). */
 UVDIO_EXTERN int uvdio_sim_power_cut(uvdio_sim_t* sim, uvdio_sim_cut_t cut);
 
 /** Crashes the program that owns `engine`, at any time, also from a callback; null: all programs on

@@ -60,7 +60,7 @@ typedef void (*uvdio_stream_cb)(int status, void* arg);
  * While its engine has requests of others, and until 16 MiB were taken without seeing one, the
  * window is therefore not above 1 MiB, or two blocks where that is more. Where others matter more
  * than that, give the stream a class that has a depth (uvdio/class.h), or a smaller window_max;
- * where they don't, UVDIO_READER_FULL_WINDOW (src/README.md, "Reader").
+ * where they don't, UVDIO_READER_FULL_WINDOW.
  * @{
  */
 
@@ -163,9 +163,9 @@ static inline UVDIO_MUST_CHECK int uvdio_reader_create(uvdio_reader_t** reader, 
   return uvdio_reader_create_sized(reader, file, arena, options, sizeof(uvdio_reader_options_t));
 }
 
-/** Takes the next block, in order, and reads on behind it. `block` is overwritten where the result
- * is 0, and its frame is the caller's then. A block holds a byte at least, but for one that was
- * named: the file may end before it, or within it.
+/** Takes the next block, in order, and reads on behind it. Returns 0, and `block` is overwritten
+ * and its frame the caller's; or a negative code, and `block` is as it was. A block holds a byte at
+ * least, but for one that was named: the file may end before it, or within it.
  *
  * Errors returned: UV_EAGAIN (it has not arrived: uvdio_reader_wait()); UV_EOF (the end, now and
  * until a seek); what the callback that names blocks has returned; UV_EINVAL (null), UV_EBADF (the
@@ -206,8 +206,8 @@ static inline int uvdio_reader_info(const uvdio_reader_t* reader, uvdio_reader_i
 
 /** Closes the stream at any place: drops what was read ahead, waits for the reads in flight, and
  * frees the stream before `cb` (which may be null) begins, whose status is 0. Blocks that were
- * taken stay the caller's. A wait that is pending is called back before it (UV_ECANCELED). The
- * file stays open.
+ * taken stay the caller's. A wait that is pending is called back before it (UV_ECANCELED). The file
+ * stays open.
  *
  * Errors returned: UV_EINVAL (null), UV_EBADF (closing already; the file is not open:
  * uvdio_reader_destroy()), UV_EBUSY (called from the callback that names blocks), UVDIO_ETHREAD,
@@ -301,6 +301,10 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int64_t uvdio_writer_write(uvdio_writer_t* writer,
  * of the file's alignment. len need not be one: the rest of the block, which is within cap, is
  * zeroed. Ownership: `buf` is emptied where the result is 0.
  *
+ * What a reader has given goes on without a copy where the block's view begins at the base of its
+ * buf: put buf, with the view's len (uvdio_buf_set_len()), since buf.len counts all bytes that were
+ * read into the frame. Else the view is copied (uvdio_writer_write()), and buf released.
+ *
  * Errors returned: those of uvdio_writer_write(); UV_EINVAL (no bytes; a view), UVDIO_EALIGN (base,
  * or the bytes so far end elsewhere: uvdio_writer_write() takes these), UV_ENOBUFS (cap). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_writer_put(uvdio_writer_t* writer, uvdio_buf_t* buf);
@@ -362,9 +366,10 @@ static inline int uvdio_writer_info(const uvdio_writer_t* writer, uvdio_writer_i
 }
 
 /** Closes the stream: writes what is there, cuts the file to the last byte (also where none was
- * written; a block device keeps its size), and frees the stream before `cb` begins. Its status is
- * the error that has stopped the stream, after which the file is left as it is; or 0. Flushes and
- * syncs that are pending are called back before it, and a wait (UV_ECANCELED). The file stays open.
+ * written; a block device keeps its size), and frees the stream before `cb` begins, which must not
+ * be null: it is given the error that has stopped the stream, after which the file is left as it
+ * is; or 0. Flushes and syncs that are pending are called back before it, and a wait
+ * (UV_ECANCELED). The file stays open.
  *
  * Errors returned: UV_EINVAL (null), UV_EBADF (closing already; the file is not open:
  * uvdio_writer_destroy()), UVDIO_ETHREAD, UVDIO_EFORK. */

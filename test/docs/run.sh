@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Builds the target docs and looks at the man pages: each function, type, callback and constant of
-# the public headers has one, and so has what the library exports; the sections are there; no page
-# has a warning of groff, or of mandoc. Then man(1) shows uvdio_write.
+# the public headers has one, and so has what the library exports; the sections are there; what a
+# function returns is a sentence; what is named is installed; no page has a warning of groff, or of
+# mandoc. Then man(1) shows uvdio_write.
 #   run.sh BUILD_DIR [LIBRARY]
 # Exit status: 77 where doxygen, python3 or a formatter for man pages is missing.
 set -eu
@@ -75,8 +76,32 @@ while read -r target; do
   [ -s "$man/$target" ] || fault "a link leads to $target, which is not there"
 done <"$build/docs/links.txt"
 
-for page in src/docs/[a-fh-z]*.md; do
-  stem=$(basename "$page" .md)
+# What a function returns: no declaration as doxygen writes it, and of an int a value.
+awk '
+  FNR == 1 {
+    name = FILENAME
+    gsub(/.*\/|\.3$/, "", name)
+    section = ""
+  }
+  /^\.SH / { section = $0; next }
+  section ~ /SYNOPSIS/ && /^int\\?.uvdio/ { is_int[FILENAME] = 1 }
+  section ~ /RETURN VALUE/ {
+    text[FILENAME] = text[FILENAME] " " $0
+    if (index($0, name " (")) {
+      print FILENAME ": its declaration stands in RETURN VALUE"
+    }
+  }
+  END {
+    for (file in is_int) {
+      if (text[file] !~ /[01]|length/) {
+        print file ": RETURN VALUE tells no value:" text[file]
+      }
+    }
+  }' "$man"/man3/uvdio* >"$build/docs/returned.txt"
+[ ! -s "$build/docs/returned.txt" ] || { cat "$build/docs/returned.txt"; fault "RETURN VALUE"; }
+
+for page in src/docs/*.md; do
+  stem=$(basename "$page" .md | tr _ -)
   case $stem in
     uvdio) stem=man7/uvdio.7 ;;
     command) stem=man1/uvdio.1 ;;
@@ -84,6 +109,11 @@ for page in src/docs/[a-fh-z]*.md; do
   esac
   [ -s "$man/$stem" ] || fault "$page is no man page: $stem"
 done
+
+# Who has the library installed has neither the folders of the sources nor the README.
+sources='(^|[^a-z/])(src/(README|docs|examples|log)|test/[a-z]+)'
+# shellcheck disable=SC2086
+! grep -nE "$sources" "$man"/man[137]/* $headers || fault "a file is named that is not installed"
 
 # References from page to page.
 grep -ho '\\fBuvdio[a-z0-9_\\-]*\\fP([137])' "$man"/man[137]/* | sort -u |
