@@ -105,6 +105,17 @@ for script in uvdio-latency.bt uvdio-stalls.bt; do
     die "$script was not installed"
 done
 
+# The examples of one file compile as they lie there, if examples were built.
+examples=$(find "$prefix" -type d -path '*/examples/store')
+if [ -n "$examples" ]; then
+  [ -e "$examples/../pager.c" ] || die "the short examples were not installed"
+  for example in "$examples"/../*.c; do
+    # shellcheck disable=SC2046,SC2086
+    "$CC" $cflags "$example" -o "$work/example" $("$PKG_CONFIG" --libs uvdio) \
+      "-Wl,-rpath,$libdir" || die "$example does not compile"
+  done
+fi
+
 # So are the man pages and the reference, or a word about their absence.
 if [ -e "$build/docs/made" ] && [ -d "$build/docs/man" ]; then
   man=$(find "$prefix" -name uvdio_write.3)
