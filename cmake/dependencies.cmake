@@ -29,10 +29,6 @@ if(UVDIO_WITH_RING AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND PKG_CONFIG_FOUND)
   pkg_check_modules(UVDIO_LIBURING QUIET IMPORTED_TARGET GLOBAL liburing>=${UVDIO_LIBURING_MINIMUM})
   if(UVDIO_LIBURING_FOUND)
     set(UVDIO_HAVE_RING ON)
-    # Its headers don't tell their version before 2.4.
-    string(REGEX MATCH "^([0-9]+)\\.([0-9]+)" uvdio_numbers "${UVDIO_LIBURING_VERSION}")
-    target_compile_definitions(PkgConfig::UVDIO_LIBURING INTERFACE
-      UVDIO_LIBURING_MAJOR=${CMAKE_MATCH_1} UVDIO_LIBURING_MINOR=${CMAKE_MATCH_2})
     message(STATUS "uvdio: io_uring backend, with liburing ${UVDIO_LIBURING_VERSION}")
   endif()
 endif()

@@ -1977,9 +1977,8 @@ UVDIO_EXTERN unsigned uvdio_version(void);
 UVDIO_EXTERN const char* uvdio_version_string(void);
 
 /** Returns the version of the liburing that runs, in the form of UVDIO_VERSION_HEX: 0x020900 is
- * 2.9, and there is no third number. Before 2.4 liburing does not tell, and it is the version that
- * the library was built with. 0: the library was built without the ring, or by something else than
- * its CMake project with such a liburing. Any thread. */
+ * 2.9, and there is no third number. 2.3 does not tell by itself, and is the only one that does
+ * not. 0: the library was built without the ring. Any thread. */
 UVDIO_EXTERN unsigned uvdio_liburing_version(void);
 
 /** @} */

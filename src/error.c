@@ -211,11 +211,11 @@ const char* uvdio_version_string(void) {
 }
 
 unsigned uvdio_liburing_version(void) {
-#if defined(UVDIO_HAVE_RING) && defined(IO_URING_VERSION_MAJOR)
-  return (unsigned)io_uring_major_version() << 16 | (unsigned)io_uring_minor_version() << 8;
-#elif defined(UVDIO_HAVE_RING) && defined(UVDIO_LIBURING_MAJOR)
-  return UVDIO_LIBURING_MAJOR << 16 | UVDIO_LIBURING_MINOR << 8;
-#else
+#ifndef UVDIO_HAVE_RING
   return 0;
+#elif defined(IO_URING_VERSION_MAJOR)
+  return (unsigned)io_uring_major_version() << 16 | (unsigned)io_uring_minor_version() << 8;
+#else /* 2.4 and later tell, and before 2.3 there is no io_uring backend */
+  return 2u << 16 | 3u << 8;
 #endif
 }
