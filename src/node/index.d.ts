@@ -188,7 +188,10 @@ export interface ReadStream extends Readable {
   readonly bytesRead: number;
 }
 
-/** Bytes of any number. The file ends with the last one, also where the stream is destroyed. */
+/**
+ * Bytes of any number. The file ends with the last one, also where the stream is destroyed; one
+ * that has taken none then leaves the file as it is.
+ */
 export interface WriteStream extends Writable {
   readonly path: string;
   readonly bytesWritten: number;

@@ -162,3 +162,18 @@ test('holes', async () => {
   assert.ok((await fh.stat()).allocated < 1 << 19);
   await fh.close();
 });
+
+test('a signal that was aborted before ends a stream, and its file can be closed', async () => {
+  const fh = await open(source, 'r+');
+  const signal = AbortSignal.abort('enough');
+  for (const create of ['createReadStream', 'createWriteStream']) {
+    const stream = fh[create]({ signal, autoClose: false });
+    const error = await new Promise((resolve) => stream.once('error', resolve));
+    assert.equal(error.name, 'AbortError', create);
+    assert.equal(error.cause, 'enough');
+    assert.throws(() => fh[create]({ signal: 5 }), { code: 'ERR_INVALID_ARG_TYPE' });
+  }
+  fh.createWriteStream({ autoClose: false }).destroy();
+  await fh.close();
+  assert.equal(fs.statSync(source).size, SIZE, 'streams that took nothing leave the file alone');
+});

@@ -311,6 +311,26 @@ static napi_value close_stream(napi_env napi, napi_callback_info info) {
   return wait_for(stream, &stream->end, "close", error);
 }
 
+/* abandonStream(writer) -> whether it has ended: without a request, and so that the file stays as it
+ * is */
+static napi_value abandon_stream(napi_env napi, napi_callback_info info) {
+  call_t call;
+  napi_value value = NULL;
+  stream_t* stream = get_stream(&call, napi, info);
+
+  if (stream == NULL) {
+    return NULL;
+  }
+  bool is_waited_for = stream->room.deferred != NULL || stream->sync.deferred != NULL;
+  bool has_ended = !is_waited_for && stream->writer != NULL &&
+                   uvdio_writer_destroy(stream->writer) == 0;
+  if (has_ended) {
+    end_stream(stream);
+  }
+  napi_get_boolean(napi, has_ended, &value);
+  return value;
+}
+
 void stream_exports(env_t* env, napi_value exports) {
   export_function(env, exports, "createReader", create_reader);
   export_function(env, exports, "createWriter", create_writer);
@@ -319,4 +339,5 @@ void stream_exports(env_t* env, napi_value exports) {
   export_function(env, exports, "wait", wait_stream);
   export_function(env, exports, "syncWriter", sync_writer);
   export_function(env, exports, "closeStream", close_stream);
+  export_function(env, exports, "abandonStream", abandon_stream);
 }

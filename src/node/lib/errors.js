@@ -84,14 +84,16 @@ function toOptions(value, names, where) {
   return value;
 }
 
+function toSignal(value) {
+  const isSignal = typeof value?.addEventListener === 'function' && 'aborted' in value;
+  if (value !== undefined && !isSignal) {
+    throw typeError(`signal is ${show(value)}; it has to be an AbortSignal`);
+  }
+  return value;
+}
+
 function checkSignal(signal) {
-  if (signal === undefined) {
-    return;
-  }
-  if (typeof signal?.addEventListener !== 'function' || !('aborted' in signal)) {
-    throw typeError(`signal is ${show(signal)}; it has to be an AbortSignal`);
-  }
-  if (signal.aborted) {
+  if (toSignal(signal)?.aborted) {
     throw new AbortError(signal.reason);
   }
 }
@@ -120,5 +122,5 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol('Symbol.asyncDispose');
 
 module.exports = {
   AbortError, alignmentError, asyncDispose, checkSignal, closedError, libraryError, show, toBytes,
-  toOptions, toPath, toUint8Array, typeError, valueError,
+  toOptions, toPath, toSignal, toUint8Array, typeError, valueError,
 };

@@ -3,7 +3,7 @@
 // Streams of Node's over the library's: a Readable that is read ahead, and a Writable that is
 // written behind. Both close the file at their end, unless autoClose is false.
 
-const { Readable, Writable } = require('node:stream');
+const { addAbortSignal, Readable, Writable } = require('node:stream');
 
 const native = require('./native.js');
 const errors = require('./errors.js');
@@ -51,6 +51,13 @@ class Source {
     return this.#closed;
   }
 
+  // Of a writer that has taken nothing: ends it, and leaves the file as it is.
+  abandon() {
+    if (this.#closed === undefined && native.abandonStream(this.#stream)) {
+      this.#closed = Promise.resolve();
+    }
+  }
+
   // Closes it, and then the file. The first error counts.
   async finish(error, done) {
     let first = error;
@@ -66,13 +73,22 @@ class Source {
   }
 }
 
+// For constructors: a signal that was aborted before destroys the stream here, which has to be
+// whole.
+function obey(stream, signal) {
+  if (signal !== undefined) {
+    addAbortSignal(signal, stream);
+  }
+}
+
 class ReadStream extends Readable {
   #source;
 
   constructor(handle, stream, options, frame) {
-    super({ highWaterMark: frame, signal: options.signal });
+    super({ highWaterMark: frame });
     this.#source = new Source(handle, stream, options.autoClose);
     this.bytesRead = 0;
+    obey(this, options.signal);
   }
 
   get path() {
@@ -108,9 +124,10 @@ class WriteStream extends Writable {
   #source;
 
   constructor(handle, stream, options, frame) {
-    super({ highWaterMark: frame, signal: options.signal });
+    super({ highWaterMark: frame });
     this.#source = new Source(handle, stream, options.autoClose);
     this.bytesWritten = 0;
+    obey(this, options.signal);
   }
 
   get path() {
@@ -169,6 +186,9 @@ class WriteStream extends Writable {
   }
 
   _destroy(error, done) {
+    if (this.bytesWritten === 0) {
+      this.#source.abandon();
+    }
     this.#source.finish(error, done);
   }
 }
@@ -176,6 +196,7 @@ class WriteStream extends Writable {
 function createReadStream(handle, file, given) {
   const names = ['start', 'end', 'highWaterMark', 'autoClose', 'fullWindow', 'signal'];
   const options = errors.toOptions(given, names, 'createReadStream()');
+  errors.toSignal(options.signal);
   const begin = errors.toBytes(options.start, 'start', 0);
   // As in fs, `end` is the last byte; the library wants the one behind it, and 0 for all.
   const end = options.end === undefined || options.end === Infinity ? 0
@@ -192,6 +213,7 @@ function createReadStream(handle, file, given) {
 function createWriteStream(handle, file, given) {
   const names = ['start', 'sizeHint', 'highWaterMark', 'autoClose', 'durable', 'sparse', 'signal'];
   const options = errors.toOptions(given, names, 'createWriteStream()');
+  errors.toSignal(options.signal);
   const begin = errors.toBytes(options.start, 'start', 0);
   if (begin % handle.alignment !== 0) {
     throw errors.alignmentError('write', handle.path,
