@@ -151,7 +151,10 @@ export class FileHandle implements AsyncDisposable {
   createReadStream(options?: ReadStreamOptions): ReadStream;
   createWriteStream(options?: WriteStreamOptions): WriteStream;
 
-  /** Waits for what was asked for before, ends the streams, and closes. Does not sync. */
+  /**
+   * Waits for what was asked for before, ends the streams (what was written to one goes into the
+   * file; reading ones are destroyed), and closes. Does not sync.
+   */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -144,6 +144,25 @@ test('close() of the file ends its streams', async () => {
   assert.ok(stream.destroyed);
 });
 
+test('close() of the file waits for the bytes that its streams were given', async () => {
+  const target = fresh();
+  const fh = await open(target, 'w');
+  const stream = fh.createWriteStream();
+  const errors = [];
+  for (let offset = 0; offset < 8; offset++) { // more than the library's window
+    stream.write(all, (error) => errors.push(error));
+  }
+  await fh.close();
+  assert.ok(fs.readFileSync(target).equals(Buffer.concat(Array(8).fill(all))));
+  assert.deepEqual(errors.filter(Boolean), []);
+  const failing = await open(target, 'w');
+  const broken = failing.createWriteStream({ start: 2 ** 52 });
+  const failed = new Promise((resolve) => broken.once('error', resolve));
+  broken.write(all);
+  await failing.close();
+  assert.match((await failed).code, /^(EFBIG|ENOSPC|EINVAL)$/);
+});
+
 test('text, and an iterable', async () => {
   const target = fresh();
   const fh = await open(target, 'w');

@@ -2,6 +2,8 @@
 'use strict';
 // open() and FileHandle: direct I/O on one file.
 
+const { Writable } = require('node:stream');
+
 const native = require('./native.js');
 const { settled } = require('./operation.js');
 const errors = require('./errors.js');
@@ -223,11 +225,16 @@ class FileHandle {
     return this.close();
   }
 
-  // Streams first: they read and write the file until they have ended.
+  // Streams first: they read and write the file until they have ended. A writing one has bytes that
+  // are on their way.
   async #close() {
     forgotten.unregister(this);
     for (const stream of this.#streams) {
-      stream.destroy();
+      if (stream instanceof Writable && !stream.destroyed) {
+        stream.end();
+      } else {
+        stream.destroy();
+      }
     }
     await Promise.all([...this.#streams].map((stream) => stream.ended));
     return settled(native.plain(this.#file, CLOSE, 0, 0, 0));
