@@ -198,7 +198,7 @@ export interface ReadStream extends Readable {
 export interface WriteStream extends Writable {
   readonly path: string;
   readonly bytesWritten: number;
-  /** All bytes that were taken so far are durable. */
+  /** All bytes that were written so far are durable. EBADF after end(): `durable` is for that. */
   sync(): Promise<void>;
 }
 

@@ -72,6 +72,23 @@ test('writes of any size', async () => {
   assert.deepEqual(fs.readFileSync(target), all);
 });
 
+test('sync() of a stream is for all bytes that were written', async () => {
+  const fh = await open(fresh(), 'w');
+  const stream = fh.createWriteStream();
+  const bytes = Buffer.alloc(1 << 20, 1);
+  for (let i = 0; i < 32; i++) { // more than the library's window
+    stream.write(bytes);
+  }
+  await stream.sync();
+  assert.equal(stream.bytesWritten, 32 << 20);
+  stream.write(bytes);
+  stream.end();
+  await assert.rejects(stream.sync(),
+    { code: 'EBADF', syscall: 'datasync', path: fh.path, message: /has ended/ });
+  await new Promise((resolve) => stream.once('close', resolve));
+  await assert.rejects(stream.sync(), { code: 'EBADF', path: fh.path });
+});
+
 test('a slow reader of a stream holds it back', async () => {
   const fh = await open(source);
   const stream = fh.createReadStream({ highWaterMark: 65536 });

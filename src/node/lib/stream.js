@@ -6,9 +6,11 @@
 const { addAbortSignal, Readable, Writable } = require('node:stream');
 
 const native = require('./native.js');
+const { settled } = require('./operation.js');
 const errors = require('./errors.js');
 
 const FRAME = 64 * 1024;
+const NOTHING = Buffer.alloc(0);
 const AHEAD = 8 * 1024 * 1024; // bytes of a window, as the library's own choice
 
 // uvdio/stream.h
@@ -180,9 +182,17 @@ class WriteStream extends Writable {
     this.#source.close().then(() => done(), done);
   }
 
-  // All bytes that were taken so far are durable.
+  // All bytes that were written so far are durable: an empty chunk goes behind them through Node's
+  // queue, from which the library takes them.
   async sync() {
-    await native.syncWriter(this.#source.native);
+    if (this.writableEnded || this.destroyed) {
+      throw errors.libraryError('EBADF', -9, 'datasync', this.path,
+        'the stream has ended; its option `durable` syncs at the end');
+    }
+    await new Promise((resolve, reject) => {
+      this.write(NOTHING, (error) => (error ? reject(error) : resolve()));
+    });
+    return settled(native.syncWriter(this.#source.native));
   }
 
   _destroy(error, done) {
