@@ -75,3 +75,18 @@ test('an abort after the end, and one within the pool', () => {
   assert.equal(stderr, '');
   assert.equal(stdout, 'ABORT_ERR\n0\n');
 });
+
+test('an abort of many operations does not hold up the loop', async () => {
+  const fh = await open(filled(4096));
+  const controller = new AbortController();
+  const begin = performance.now();
+  const reads = Array.from({ length: 20000 }, () =>
+    settled(fh.read({ length: 1, signal: controller.signal })));
+  const submitted = performance.now();
+  controller.abort();
+  const aborted = performance.now();
+  await Promise.all(reads);
+  assert.ok(aborted - submitted < submitted - begin,
+    `${aborted - submitted} ms, and ${submitted - begin} ms to ask for them`);
+  await fh.close();
+});

@@ -41,9 +41,10 @@ struct env_s {
   bool is_ending; /* no JavaScript can be called any more */
   double* shared; /* SHARED_*: numbers that calls hand over beside their result */
   napi_ref shared_memory;
-  uint64_t copied;   /* bytes, by writes of memory that is no block's */
-  uint64_t tokens;   /* the last one that was given to an operation */
-  op_t* pending;     /* operations in flight */
+  uint64_t copied; /* bytes, by writes of memory that is no block's */
+  op_t** ops;      /* all that were made, by their slots */
+  size_t ops_count;
+  size_t ops_room;
   op_t* spare;       /* operations to use again */
   file_t* files;     /* open, or being opened or closed */
   stream_t* streams; /* not closed */
@@ -89,12 +90,13 @@ struct op_s {
   const char* name;
   value_t value;
   bool is_change; /* of the bytes in the block: a read */
-  uint64_t token;
+  size_t slot;    /* in env->ops */
+  uint64_t turn;  /* how often it was used */
+  bool is_pending;
   uvdio_stat_t stat;
   op_t* next_user; /* of the block */
   op_t* prev_user;
-  op_t* next;
-  op_t* prev;
+  op_t* next; /* spare */
 };
 
 /* environment.c */

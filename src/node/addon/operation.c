@@ -8,34 +8,50 @@
 
 #include "addon.h"
 
+/* A token is the number of an operation's use, and its slot: it finds the operation at once, and no
+ * later use of it. Both fit into 53 bits, a number of JavaScript. */
+#define SLOT_BITS 24
+#define TURN_MAX ((1ULL << 29) - 1)
+
+static bool grow_ops(env_t* env) {
+  size_t room = env->ops_room == 0 ? 64 : env->ops_room * 2;
+  op_t** ops = room > (1ULL << SLOT_BITS) ? NULL : realloc(env->ops, room * sizeof(op_t*));
+
+  if (ops == NULL) {
+    return false;
+  }
+  env->ops = ops;
+  env->ops_room = room;
+  return true;
+}
+
+static op_t* create_op(env_t* env) {
+  op_t* op = env->ops_count < env->ops_room || grow_ops(env) ? calloc(1, sizeof *op) : NULL;
+
+  if (op != NULL) {
+    op->slot = env->ops_count;
+    env->ops[env->ops_count++] = op;
+  }
+  return op;
+}
+
 static op_t* take_op(env_t* env) {
   op_t* op = env->spare;
 
   if (op == NULL) {
-    return calloc(1, sizeof *op);
+    return create_op(env);
   }
   env->spare = op->next;
+  size_t slot = op->slot;
+  uint64_t turn = op->turn;
   memset(op, 0, sizeof *op);
+  op->slot = slot;
+  op->turn = (turn + 1) & TURN_MAX;
   return op;
 }
 
-static void link_op(op_t* op) {
-  op->next = op->env->pending;
-  if (op->next != NULL) {
-    op->next->prev = op;
-  }
-  op->env->pending = op;
-}
-
-static void unlink_op(op_t* op) {
-  if (op->next != NULL) {
-    op->next->prev = op->prev;
-  }
-  if (op->prev != NULL) {
-    op->prev->next = op->next;
-  } else {
-    op->env->pending = op->next;
-  }
+static uint64_t token_of(const op_t* op) {
+  return op->turn << SLOT_BITS | op->slot;
 }
 
 /* Gives back all that the operation has held but its file, and keeps its memory for the next. */
@@ -52,11 +68,10 @@ static void release_op(op_t* op) {
 }
 
 void ops_free(env_t* env) {
-  while (env->spare != NULL) {
-    op_t* next = env->spare->next;
-    free(env->spare);
-    env->spare = next;
+  for (size_t i = 0; i < env->ops_count; i++) {
+    free(env->ops[i]);
   }
+  free(env->ops);
 }
 
 /* Returns null with an exception pending. */
@@ -72,9 +87,8 @@ op_t* op_begin(env_t* env, const char* name, file_t* file, napi_value* promise) 
   op->env = env;
   op->name = name;
   op->file = file;
-  op->token = ++env->tokens;
+  op->is_pending = true;
   napi_create_promise(env->napi, &op->deferred, promise);
-  link_op(op);
   return op;
 }
 
@@ -86,12 +100,12 @@ static const char* path_of(const op_t* op) {
 napi_value op_submitted(op_t* op, int error, napi_value promise) {
   env_t* env = op->env;
 
-  env->shared[SHARED_TOKEN] = (double)op->token;
+  env->shared[SHARED_TOKEN] = (double)token_of(op);
   if (error == 0) {
     return promise;
   }
   napi_reject_deferred(env->napi, op->deferred, make_error(env, error, op->name, path_of(op)));
-  unlink_op(op);
+  op->is_pending = false;
   release_op(op);
   return promise;
 }
@@ -169,7 +183,7 @@ void op_done(uvdio_req_t* req, int64_t result) {
   file_t* file = op->file;
   bool is_end = req->op == UVDIO_OP_CLOSE || (req->op == UVDIO_OP_OPEN && result < 0);
 
-  unlink_op(op);
+  op->is_pending = false;
   block_let_go(op);
   if (req->op == UVDIO_OP_REPLACE && result == 0) {
     swap_paths(op);
@@ -198,11 +212,10 @@ napi_value cancel_operation(napi_env napi, napi_callback_info info) {
   if (!get_uint64(&call, 0, &token)) {
     return NULL;
   }
-  for (op_t* op = call.env->pending; op != NULL; op = op->next) {
-    if (op->token == token) {
-      uvdio_cancel(&op->req);
-      break;
-    }
+  size_t slot = (size_t)(token & ((1ULL << SLOT_BITS) - 1));
+  op_t* op = slot < call.env->ops_count ? call.env->ops[slot] : NULL;
+  if (op != NULL && op->is_pending && token_of(op) == token) {
+    uvdio_cancel(&op->req);
   }
   return NULL;
 }

@@ -322,8 +322,8 @@ static napi_value abandon_stream(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   bool is_waited_for = stream->room.deferred != NULL || stream->sync.deferred != NULL;
-  bool has_ended = !is_waited_for && stream->writer != NULL &&
-                   uvdio_writer_destroy(stream->writer) == 0;
+  bool has_ended =
+      !is_waited_for && stream->writer != NULL && uvdio_writer_destroy(stream->writer) == 0;
   if (has_ended) {
     end_stream(stream);
   }
