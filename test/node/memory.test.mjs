@@ -183,3 +183,45 @@ test('what is in flight ends well on a forgotten FileHandle', () => {
   { file: filled(65536) });
   assert.equal(stdout, 'true\n');
 });
+
+test('many operations on one alloc() do not hold up the loop', async () => {
+  const COUNT = 20000;
+  const fh = await open(filled(4096));
+  const submit = async (memory) => {
+    const begin = performance.now();
+    const reads = memory.map((page) => fh.readInto(page, 0));
+    const time = performance.now() - begin;
+    await Promise.all(reads);
+    return time;
+  };
+  const pages = Array.from({ length: COUNT }, () => alloc(4096));
+  const whole = alloc(COUNT * 4096);
+  const parts = pages.map((_, i) => whole.subarray(i * 4096, (i + 1) * 4096));
+  await submit(pages);
+  const apart = await submit(pages);
+  const together = await submit(parts);
+  assert.ok(together < 3 * apart, `${together} ms, and ${apart} ms in memory of their own`);
+  await fh.close();
+});
+
+test('bytes are busy where operations in flight have them, and nowhere else', async () => {
+  const PAGES = 400;
+  const fh = await open(filled(4096));
+  const memory = alloc(PAGES * 4096);
+  const isBusy = Array(PAGES).fill(false);
+  const reads = [];
+  for (let i = 0; i < 500; i++) { // all of it before any read can end
+    const count = i % 100 === 0 ? 50 : 1 + i % 3;
+    const first = (i * 7919) % (PAGES - count);
+    const busy = isBusy.slice(first, first + count).includes(true);
+    const bytes = memory.subarray(first * 4096, (first + count) * 4096);
+    reads.push(fh.readInto(bytes, 0).then(() => false, ({ code }) => code === 'EBUSY')
+      .then((result) => assert.equal(result, busy, `read ${i}`)));
+    if (!busy) {
+      isBusy.fill(true, first, first + count);
+    }
+  }
+  await Promise.all(reads);
+  assert.equal(await fh.readInto(memory, 0), 4096, 'all of it is free');
+  await fh.close();
+});

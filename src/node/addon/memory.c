@@ -10,9 +10,16 @@
 
 struct block_s {
   uvdio_buf_t buf;
-  unsigned refs; /* of the ArrayBuffer, and of each operation that uses it */
-  op_t* users;
+  unsigned refs;  /* of the ArrayBuffer, and of each operation that uses it */
+  size_t users;   /* operations that use it */
+  size_t longest; /* bytes of one of them at most */
+  size_t width;   /* bytes of a part */
+  op_t* parts[];  /* its operations, by the part of the block in which their bytes begin */
 };
+
+/* Parts of a block: one per PART_MIN bytes, and so many at most. */
+#define PART_MIN 65536
+#define PARTS_MAX 4096
 
 static const napi_type_tag block_tag = {0x8f1c5f0c9a0e4d5bULL, 0xb1a77c2f3e60d94aULL};
 
@@ -30,7 +37,8 @@ static void on_collected(napi_env napi, void* memory, void* hint) {
 }
 
 static int create_block(size_t size, block_t** result) {
-  block_t* block = calloc(1, sizeof *block);
+  size_t count = size / PART_MIN + 1 < PARTS_MAX ? size / PART_MIN + 1 : PARTS_MAX;
+  block_t* block = calloc(1, sizeof *block + count * sizeof(op_t*));
   int error = block == NULL ? UV_ENOMEM : uvdio_buf_alloc(&block->buf, size, UVDIO_BUF_ZEROED);
 
   if (error != 0) {
@@ -38,6 +46,7 @@ static int create_block(size_t size, block_t** result) {
     return error;
   }
   block->refs = 1;
+  block->width = block->buf.cap / count + 1;
   *result = block;
   return 0;
 }
@@ -80,13 +89,22 @@ block_t* block_of(env_t* env, napi_value arraybuffer) {
   return block;
 }
 
+static size_t part_of(const block_t* block, const char* byte) {
+  return (size_t)(byte - block->buf.base) / block->width;
+}
+
 /* Whether an operation in flight reads into these bytes, or (is_change) has anything to do with
- * them. */
-static bool is_busy(const block_t* block, const char* begin, size_t length, bool is_change) {
-  for (const op_t* op = block->users; op != NULL; op = op->next_user) {
-    if ((is_change || op->is_change) && begin < op->begin + op->length &&
-        op->begin < begin + length) {
-      return true;
+ * them. Such a one begins before their end, and not further before their begin than the longest. */
+bool block_is_busy(const block_t* block, const char* begin, size_t length, bool is_change) {
+  size_t before = (size_t)(begin - block->buf.base);
+  const char* first = begin - (before < block->longest ? before : block->longest);
+
+  for (size_t i = part_of(block, first); i <= part_of(block, begin + length - 1); i++) {
+    for (const op_t* op = block->parts[i]; op != NULL; op = op->next_user) {
+      if ((is_change || op->is_change) && begin < op->begin + op->length &&
+          op->begin < begin + length) {
+        return true;
+      }
     }
   }
   return false;
@@ -94,18 +112,24 @@ static bool is_busy(const block_t* block, const char* begin, size_t length, bool
 
 /* The operation uses bytes of the block until it lets go. */
 int block_claim(block_t* block, op_t* op, const char* begin, size_t length, bool is_change) {
-  if (is_busy(block, begin, length, is_change)) {
+  if (length == 0) {
+    return UV_EINVAL;
+  }
+  if (block_is_busy(block, begin, length, is_change)) {
     return UV_EBUSY;
   }
+  op_t** part = &block->parts[part_of(block, begin)];
   op->block = block;
   op->begin = begin;
   op->length = length;
   op->is_change = is_change;
-  op->next_user = block->users;
+  op->next_user = *part;
   if (op->next_user != NULL) {
     op->next_user->prev_user = op;
   }
-  block->users = op;
+  *part = op;
+  block->longest = block->longest < length ? length : block->longest;
+  block->users++;
   block->refs++;
   return 0;
 }
@@ -122,7 +146,10 @@ void block_let_go(op_t* op) {
   if (op->prev_user != NULL) {
     op->prev_user->next_user = op->next_user;
   } else {
-    block->users = op->next_user;
+    block->parts[part_of(block, op->begin)] = op->next_user;
+  }
+  if (--block->users == 0) {
+    block->longest = 0;
   }
   op->block = NULL;
   drop(block);
