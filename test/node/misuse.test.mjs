@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Wrong calls get an error that says what was wrong and what would be right, and harm nothing.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import test from 'node:test';
 import * as uvdio from 'uvdio';
 import { filled, fresh, run } from './lib.mjs';
@@ -151,4 +152,26 @@ test('an unknown backend in the environment', () => {
     await uvdio.open(file, 'w').catch((error) => console.log(error.message));`,
   { env: { UVDIO_BACKEND: 'disk' } });
   assert.match(stdout, /^UVDIO_EBACKEND: .*UVDIO_BACKEND.*, open '/);
+});
+
+test('bytes that are being read are not copied', async () => {
+  const fh = await open(filled(1 << 20), 'r+');
+  const folder = fresh();
+  fs.mkdirSync(folder);
+  const log = await openLog(folder, { segmentSize: 1 << 20 });
+  const copies = await open(fresh(), 'w');
+  const stream = copies.createWriteStream({ autoClose: false });
+  const failed = new Promise((resolve) => stream.once('error', resolve));
+  const memory = alloc(1 << 20);
+  const bytes = memory.subarray(1, 4097); // begins where only a copy can be written
+  const busy = { code: 'EBUSY', message: /await it first/ };
+  const read = fh.readInto(memory, 0);
+  const refused = [fh.write(bytes, 0), log.append(bytes)];
+  stream.write(bytes);
+  await Promise.all(refused.map((promise) => assert.rejects(promise, busy)));
+  assert.match((await failed).message, busy.message);
+  await read;
+  assert.equal(await fh.write(bytes, 0), 4096);
+  await log.append(bytes);
+  await Promise.all([fh.close(), copies.close(), log.close()]);
 });

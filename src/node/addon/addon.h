@@ -144,7 +144,7 @@ extern void settle(env_t* env, napi_deferred deferred, int error, const char* na
 /* memory.c */
 extern napi_value alloc_block(napi_env napi, napi_callback_info info);
 extern block_t* block_of(env_t* env, napi_value arraybuffer);
-extern bool block_is_busy(const block_t* block, const char* begin, size_t length, bool is_change);
+extern bool is_read_into(env_t* env, napi_value arraybuffer, const char* begin, size_t length);
 extern int block_claim(block_t* block, op_t* op, const char* begin, size_t length, bool is_change);
 extern void block_let_go(op_t* op);
 

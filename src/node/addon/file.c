@@ -212,8 +212,12 @@ static napi_value write_bytes(napi_env napi, napi_callback_info info) {
   }
   op->value = VALUE_NUMBER;
   bool is_aligned = ((uintptr_t)bytes & (UVDIO_ALIGNMENT - 1)) == 0;
-  int error = block != NULL && is_aligned ? write_block(op, block, bytes, length, offset, flags)
-                                          : write_copy(op, bytes, length, offset, flags);
+  int error = UV_EBUSY;
+  if (block != NULL && is_aligned) {
+    error = write_block(op, block, bytes, length, offset, flags);
+  } else if (!is_read_into(call.env, owner, bytes, length)) {
+    error = write_copy(op, bytes, length, offset, flags);
+  }
   return op_submitted(op, error, promise);
 }
 

@@ -95,7 +95,7 @@ static size_t part_of(const block_t* block, const char* byte) {
 
 /* Whether an operation in flight reads into these bytes, or (is_change) has anything to do with
  * them. Such a one begins before their end, and not further before their begin than the longest. */
-bool block_is_busy(const block_t* block, const char* begin, size_t length, bool is_change) {
+static bool is_busy(const block_t* block, const char* begin, size_t length, bool is_change) {
   size_t before = (size_t)(begin - block->buf.base);
   const char* first = begin - (before < block->longest ? before : block->longest);
 
@@ -110,12 +110,19 @@ bool block_is_busy(const block_t* block, const char* begin, size_t length, bool 
   return false;
 }
 
+/* Whether an operation in flight reads into these bytes, which are to be copied. */
+bool is_read_into(env_t* env, napi_value arraybuffer, const char* begin, size_t length) {
+  const block_t* block = length == 0 ? NULL : block_of(env, arraybuffer);
+
+  return block != NULL && block->users > 0 && is_busy(block, begin, length, false);
+}
+
 /* The operation uses bytes of the block until it lets go. */
 int block_claim(block_t* block, op_t* op, const char* begin, size_t length, bool is_change) {
   if (length == 0) {
     return UV_EINVAL;
   }
-  if (block_is_busy(block, begin, length, is_change)) {
+  if (is_busy(block, begin, length, is_change)) {
     return UV_EBUSY;
   }
   op_t** part = &block->parts[part_of(block, begin)];

@@ -265,6 +265,9 @@ static napi_value put_bytes(napi_env napi, napi_callback_info info) {
       !get_uint64(&call, 2, &from) || from >= length) {
     return NULL;
   }
+  if (is_read_into(call.env, owner, bytes, length)) {
+    return throw_error(call.env, UV_EBUSY, "write", stream->file->path);
+  }
   int64_t taken = uvdio_writer_write(stream->writer, bytes + from, length - (size_t)from);
   if (taken < 0 && taken != UV_EAGAIN) {
     return throw_error(call.env, (int)taken, "write", stream->file->path);

@@ -297,6 +297,9 @@ static napi_value append_record(napi_env napi, napi_callback_info info) {
   if (wal == NULL || !get_bytes(&call, 1, &bytes, &length, &owner)) {
     return NULL;
   }
+  if (is_read_into(call.env, owner, bytes, length)) {
+    return throw_error(call.env, UV_EBUSY, "append", wal->path);
+  }
   append_t* append = create_append(wal, bytes, length);
   int error = append == NULL
                   ? UV_ENOMEM

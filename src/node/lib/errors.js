@@ -117,10 +117,19 @@ function toPath(value, name = 'path') {
   return path;
 }
 
+// In the addon, EBUSY is about the bytes of a call. Returns the error.
+function explainBusy(error) {
+  if (error.code === 'EBUSY') {
+    error.message = 'EBUSY: an operation in flight reads into or writes from these bytes of the ' +
+      `buffer; await it first, ${error.syscall} '${error.path}'`;
+  }
+  return error;
+}
+
 // Node has it from 18.18 and 20.4 on.
 const asyncDispose = Symbol.asyncDispose ?? Symbol('Symbol.asyncDispose');
 
 module.exports = {
-  AbortError, alignmentError, asyncDispose, checkSignal, closedError, libraryError, show, toBytes,
-  toOptions, toPath, toSignal, toUint8Array, typeError, valueError,
+  AbortError, alignmentError, asyncDispose, checkSignal, closedError, explainBusy, libraryError, show,
+  toBytes, toOptions, toPath, toSignal, toUint8Array, typeError, valueError,
 };

@@ -76,14 +76,6 @@ const forgotten = new FinalizationRegistry(({ file, path }) => {
   native.plain(file, CLOSE, 0, 0, 0).catch(() => {});
 });
 
-// In the addon, EBUSY of a transfer is about its bytes.
-function explainBusy(error) {
-  if (error.code === 'EBUSY') {
-    error.message = 'EBUSY: an operation in flight reads into or writes from these bytes of the ' +
-      `buffer; await it first, ${error.syscall} '${error.path}'`;
-  }
-}
-
 class FileHandle {
   #file;
   #path;
@@ -139,7 +131,7 @@ class FileHandle {
     this.#checkAligned('read', begin, bytes.byteLength);
     this.#checkMemory(bytes);
     checkSignal(signal);
-    return settled(native.readInto(file, bytes, begin), signal, explainBusy);
+    return settled(native.readInto(file, bytes, begin), signal, errors.explainBusy);
   }
 
   async readFile(options) {
@@ -160,7 +152,7 @@ class FileHandle {
       return 0;
     }
     const flags = (durable ? WRITE_DURABLE : 0) | (atomic ? WRITE_ATOMIC : 0);
-    return settled(native.write(file, bytes, begin, flags), signal, explainBusy);
+    return settled(native.write(file, bytes, begin, flags), signal, errors.explainBusy);
   }
 
   async sync(options) {

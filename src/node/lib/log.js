@@ -38,7 +38,14 @@ class Log {
     if (bytes.byteLength === 0) {
       throw errors.valueError('the record is empty; a record has at least one byte');
     }
-    return settled(native.append(this.#open('append'), bytes));
+    const log = this.#open('append');
+    let promise;
+    try {
+      promise = native.append(log, bytes);
+    } catch (error) {
+      throw errors.explainBusy(error);
+    }
+    return settled(promise);
   }
 
   cut(lsn) {

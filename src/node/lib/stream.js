@@ -167,7 +167,7 @@ class WriteStream extends Writable {
     try {
       from = this.#put(chunk, 0);
     } catch (error) {
-      done(error);
+      done(errors.explainBusy(error));
       return;
     }
     if (from === chunk.length) {
