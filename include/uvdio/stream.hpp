@@ -206,8 +206,8 @@ class writer {
     }
     bool await_suspend(std::coroutine_handle<> waiter) noexcept {
       return begin(waiter, [this]() {
-        status_ = wait();
-        return status_;
+        status_ = go_on();
+        return status_ == UV_EAGAIN ? 0 : UV_EALREADY; /* which is no result */
       });
     }
     std::error_code await_resume() const noexcept {
@@ -226,19 +226,25 @@ class writer {
       }
       return 0;
     }
-    int wait() noexcept {
-      return uvdio_writer_wait(writer_, on_room, this);
+    /* UV_EAGAIN: a wait has begun. Other threads may release frames of the arena: then there is
+     * room where there was none. */
+    int go_on() noexcept {
+      int error = push();
+      while (error == UV_EAGAIN) {
+        error = uvdio_writer_wait(writer_, on_room, this);
+        if (error == 0) {
+          return UV_EAGAIN;
+        }
+        error = error == UV_EALREADY ? push() : error;
+      }
+      return error;
     }
     static void on_room(int status, void* arg) {
       auto* self = static_cast<writing*>(arg);
-      self->status_ = status != 0 ? status : self->push();
-      if (self->status_ == UV_EAGAIN) {
-        self->status_ = self->wait();
-        if (self->status_ == 0) {
-          return;
-        }
+      self->status_ = status != 0 ? status : self->go_on();
+      if (self->status_ != UV_EAGAIN) {
+        self->end(self->status_);
       }
-      self->end(self->status_);
     }
     uvdio_writer_t* writer_;
     std::span<const std::byte> left_;

@@ -389,6 +389,40 @@ static uvdio::task<bool> frames(uvdio::engine& engine, uvdio::arena& arena) {
   co_return frame->capacity() == 4096 && second.cancel().value() == UV_EINVAL;
 }
 
+/* Frames that another thread releases between the bytes that found none and the wait for one. */
+struct meanwhile {
+  uvdio::writer::writing writing;
+  uvdio::buffer& held;
+  bool await_ready() noexcept {
+    bool is_ready = writing.await_ready();
+    held.reset();
+    return is_ready;
+  }
+  bool await_suspend(std::coroutine_handle<> waiter) noexcept {
+    return writing.await_suspend(waiter);
+  }
+  std::error_code await_resume() noexcept {
+    return writing.await_resume();
+  }
+};
+
+static uvdio::task<bool> write_meanwhile(uvdio::engine& engine, uvdio::arena& arena) {
+  uvdio::file file;
+  assert_none(co_await file.open(engine, path, UVDIO_OPEN_CREATE));
+  auto writer = std::move(*uvdio::writer::create(file, arena));
+  auto held = std::move(*arena.acquire());
+  assert_none(co_await meanwhile{writer.write(bytes_of("some bytes")), held});
+  assert_int_equal(*writer.end(), 10);
+  assert_none(co_await writer.close());
+  co_return *(co_await file.size()) == 10;
+}
+
+static void frames_may_come_from_other_threads(void**) {
+  world here;
+  uvdio::arena arena = arena_of_one_frame();
+  here.run(write_meanwhile(here.engine, arena));
+}
+
 static void frames_are_waited_for(void**) {
   world here;
   uvdio::arena arena = arena_of_one_frame();
@@ -674,6 +708,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(an_operation_allocates_nothing),
       cmocka_unit_test(tasks_take_no_stack),
       cmocka_unit_test(frames_are_waited_for),
+      cmocka_unit_test(frames_may_come_from_other_threads),
       cmocka_unit_test(engine_is_closed_and_awaited),
       cmocka_unit_test(every_operation_can_be_awaited),
       cmocka_unit_test(buffers_have_one_owner),
