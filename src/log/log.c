@@ -55,6 +55,11 @@ static void free_log(uvdio_log_t* log) {
   (void)uvdio_arena_destroy(arena, NULL);
 }
 
+/* UV_EBADF would say that the log is uvdio_log_destroy()'s: somebody has closed a descriptor. */
+static int closing_status(const uvdio_log_t* log) {
+  return log->error == UV_EBADF ? UV_EIO : log->error;
+}
+
 static void on_timer_closed(uv_handle_t* handle) {
   uvdio_log_t* log = handle->data;
 
@@ -65,7 +70,7 @@ static void on_timer_closed(uv_handle_t* handle) {
   log->timer = NULL;
   log->is_in_callback = 1;
   if (log->close_cb != NULL) {
-    log->close_cb(log, log->error, log->close_arg);
+    log->close_cb(log, closing_status(log), log->close_arg);
   }
   free_log(log);
 }

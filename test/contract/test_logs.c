@@ -670,6 +670,18 @@ static void lasting_error_stops_the_log(void** state) {
   assert_code(t->close_status, UV_ENOSPC);
 }
 
+/* The close frees the log, which UV_EBADF would deny. */
+static void descriptor_that_is_gone_is_no_end_of_the_engine(void** state) {
+  struct tested* t = begin(*state, 0);
+  run_log(t);
+  fail_once(t->f, UVDIO_OP_WRITE, UV_EBADF, 0);
+  assert_ok(append(t, 1));
+  run_log(t);
+  assert_code(t->error, UV_EBADF);
+  close_log(t);
+  assert_code(t->close_status, UV_EIO);
+}
+
 /* What can't be removed stays, and the log opens and goes on. */
 static void segments_that_stay_stop_nobody(void** state) {
   struct tested* t = begin(*state, 0);
@@ -1022,6 +1034,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, segment_without_a_head_is_an_error),
       TEST_ON(fixture_engine, passing_error_is_tried_again),
       TEST_ON(fixture_engine, lasting_error_stops_the_log),
+      TEST_ON(fixture_engine, descriptor_that_is_gone_is_no_end_of_the_engine),
       TEST_ON(fixture_engine, segments_that_stay_stop_nobody),
       TEST_ON(fixture_engine, next_cut_does_what_the_last_one_could_not),
       TEST_ON(fixture_engine, log_being_opened_is_not_destroyed),
