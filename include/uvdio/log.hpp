@@ -82,8 +82,9 @@ class log {
         (void)self->owner_.log_.release();
       }
     }
-    static void on_failure_closed(uvdio_log_t*, int, void* arg) {
+    static void on_failure_closed(uvdio_log_t* raw, int status, void* arg) {
       auto* self = static_cast<opening*>(arg);
+      self->owner_.take_back(raw, status);
       self->end(self->status_);
     }
     log& owner_;
@@ -164,12 +165,16 @@ class log {
     }
 
    private:
-    static void on_closed(uvdio_log_t*, int status, void* arg) {
-      static_cast<closing*>(arg)->end(status);
+    static void on_closed(uvdio_log_t* raw, int status, void* arg) {
+      auto* self = static_cast<closing*>(arg);
+      self->owner_.take_back(raw, status);
+      self->end(status);
     }
     log& owner_;
   };
-  /** As uvdio_log_close(), after its readers' closes. */
+  /** As uvdio_log_close(), after its readers' closes. It stays where it is meanwhile. Where the
+   * engine is closed before the end that is UV_EBADF, and the log is there again, to be destroyed
+   * when the engine is closed. */
   closing close() noexcept {
     return closing(*this);
   }
@@ -186,6 +191,12 @@ class log {
       }
     }
   };
+  /* The engine was closed before the end of the log's close, and has left the log to us. */
+  void take_back(uvdio_log_t* raw, int status) noexcept {
+    if (status == UV_EBADF) {
+      log_.reset(raw);
+    }
+  }
   std::unique_ptr<uvdio_log_t, destroyer> log_;
 };
 
@@ -261,7 +272,8 @@ class log_reader {
     explicit closing(log_reader& owner) noexcept : owner_(owner) {}
     bool await_suspend(std::coroutine_handle<> waiter) noexcept {
       return begin(waiter, [this]() {
-        int error = uvdio_log_reader_close(owner_.raw(), on_closed, this);
+        reader_ = owner_.raw();
+        int error = uvdio_log_reader_close(reader_, on_closed, this);
         if (error == 0) {
           (void)owner_.reader_.release();
         }
@@ -274,11 +286,16 @@ class log_reader {
 
    private:
     static void on_closed(int status, void* arg) {
-      static_cast<closing*>(arg)->end(status);
+      auto* self = static_cast<closing*>(arg);
+      if (status == UV_EBADF) { /* as a log's */
+        self->owner_.reader_.reset(self->reader_);
+      }
+      self->end(status);
     }
     log_reader& owner_;
+    uvdio_log_reader_t* reader_ = nullptr;
   };
-  /** As uvdio_log_reader_close(). */
+  /** As uvdio_log_reader_close(); UV_EBADF as of a log's close. */
   closing close() noexcept {
     return closing(*this);
   }

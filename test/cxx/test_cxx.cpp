@@ -324,6 +324,55 @@ static void records_are_awaited(void**) {
   remove_log();
 }
 
+static uvdio::task<bool> open_both(uvdio::engine& engine, uvdio::log& log,
+                                   uvdio::log_reader& reader) {
+  auto ignore = [](std::uint64_t, auto) {};
+  static const std::array<std::byte, 40000> record{};
+  uvdio_log_options_t options{};
+  options.segment_size = 65536;
+  assert_none(co_await log.open(engine, other_path, options, ignore));
+  for (int i = 0; i < 4; i++) {
+    assert_true((co_await log.append(record)).has_value());
+  }
+  assert_none(co_await log.close());
+  assert_none(co_await log.open(engine, other_path, options, ignore));
+  reader = std::move(*uvdio::log_reader::create(log)); /* which opens files of segments */
+  co_return (co_await reader.take()).has_value();
+}
+
+template <class Owner>
+static uvdio::task<int> close_of(Owner& owner) {
+  std::error_code error = co_await owner.close();
+  co_return error.value();
+}
+
+/* The engine's close comes before the ends of the log's and its reader's, which leave them to their
+ * owners. */
+static void log_outlives_its_engine(void**) {
+  std::size_t before = uvdio_allocations();
+  {
+    world here;
+    here.run(make_directory(here.engine));
+    uvdio::log log;
+    uvdio::log_reader reader;
+    here.run(open_both(here.engine, log, reader));
+    int log_status = 0;
+    int reader_status = 0;
+    uvdio::start(close_of(reader), [&](int status) { reader_status = status; });
+    uvdio::start(close_of(log), [&](int status) { log_status = status; });
+    here.engine = uvdio::engine();
+    uv_run(&here.loop, UV_RUN_DEFAULT);
+    assert_int_equal(reader_status, UV_EBADF);
+    assert_non_null(reader.raw());
+    reader = uvdio::log_reader(); /* for which the log has waited */
+    uv_run(&here.loop, UV_RUN_DEFAULT);
+    assert_int_equal(log_status, UV_EBADF);
+    assert_non_null(log.raw());
+  }
+  assert_int_equal(uvdio_allocations(), before);
+  remove_log();
+}
+
 static uvdio::task<bool> many_reads(uvdio::engine& engine) {
   uvdio::file file;
   assert_none(co_await file.open(engine, path, UVDIO_OPEN_CREATE));
@@ -705,6 +754,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(buffers_go_there_together),
       cmocka_unit_test(streams_are_awaited),
       cmocka_unit_test(records_are_awaited),
+      cmocka_unit_test(log_outlives_its_engine),
       cmocka_unit_test(an_operation_allocates_nothing),
       cmocka_unit_test(tasks_take_no_stack),
       cmocka_unit_test(frames_are_waited_for),
