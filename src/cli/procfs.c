@@ -134,6 +134,22 @@ typedef struct {
   procfs_mount_t* mount;
 } wanted_mount_t;
 
+/* The kernel writes blanks, newlines and backslashes of names as three octal digits. */
+static char* unescape(char* text) {
+  char* to = text;
+  for (const char* from = text; *from != '\0'; to++) {
+    unsigned code;
+    if (from[0] == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+      *to = (char)code;
+      from += 4;
+    } else {
+      *to = *from++;
+    }
+  }
+  *to = '\0';
+  return text;
+}
+
 /* ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [FIELDS...] - TYPE SOURCE OPTIONS */
 static int take_mount(void* context, char* line) {
   const wanted_mount_t* wanted = context;
@@ -148,10 +164,10 @@ static int take_mount(void* context, char* line) {
   }
   rest += strlen("- ");
   (void)strsep(&rest, " ");
-  const char* source = strsep(&rest, " ");
+  char* source = strsep(&rest, " ");
   snprintf(mount->number, sizeof mount->number, "%s", fields[2]);
-  snprintf(mount->point, sizeof mount->point, "%s", fields[4]);
-  snprintf(mount->source, sizeof mount->source, "%s", source != NULL ? source : "");
+  snprintf(mount->point, sizeof mount->point, "%s", unescape(fields[4]));
+  snprintf(mount->source, sizeof mount->source, "%s", source != NULL ? unescape(source) : "");
   snprintf(mount->options, sizeof mount->options, "%s; %s", fields[5], rest != NULL ? rest : "");
   return 1;
 }

@@ -178,8 +178,9 @@ if [ -e /etc/os-release ] && [ -e /proc/sys/fs/aio-nr ] && [ "$(id -u)" -eq 0 ] 
   # shellcheck disable=SC2016 # $1 is the other shell's
   probe_elsewhere='mount --bind release /etc/os-release && mount --bind taken /proc/sys/fs/aio-nr &&
     mount --bind most /proc/sys/fs/aio-max-nr &&
-    mount -t tmpfs -o noatime,size=1m uvdio-source m && "$1" probe m && "$1" probe --json m'
-  mkdir m
+    mount -t tmpfs -o noatime,size=1m uvdio-source m && "$1" probe m && "$1" probe --json m &&
+    mount -t tmpfs -o size=1m none "m n\o" && "$1" probe "m n\o"'
+  mkdir m 'm n\o'
   echo 17 >taken
   echo 4711 >most
   number=0
@@ -197,6 +198,7 @@ if [ -e /etc/os-release ] && [ -e /proc/sys/fs/aio-nr ] && [ "$(id -u)" -eq 0 ] 
     '^  fs.aio-nr, fs.aio-max-nr  *17 of 4711 requests of kernel AIO are taken$'
   says "... as JSON" '^ *"aio_max_nr": 4711,'
   says "... tells the mount point" "^  mount point  *$(pwd -P)/m\$"
+  says "... one with a blank and a backslash" "^  mount point  *$(pwd -P)/m n\\\\o\$"
   says "... its device" '^  device  *uvdio-source ([0-9]*:[0-9]*)$'
   says "... and its options" '^  mount options  *rw,noatime; rw,size=1024k'
 else
