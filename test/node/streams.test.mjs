@@ -82,7 +82,9 @@ test('sync() of a stream is for all bytes that were written', async () => {
   await stream.sync();
   assert.equal(stream.bytesWritten, 32 << 20);
   stream.write(bytes);
+  const both = [stream.sync(), stream.sync()];
   stream.end();
+  await Promise.all(both);
   await assert.rejects(stream.sync(),
     { code: 'EBADF', syscall: 'datasync', path: fh.path, message: /has ended/ });
   await new Promise((resolve) => stream.once('close', resolve));

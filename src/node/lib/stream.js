@@ -10,7 +10,6 @@ const { settled } = require('./operation.js');
 const errors = require('./errors.js');
 
 const FRAME = 64 * 1024;
-const NOTHING = Buffer.alloc(0);
 const AHEAD = 8 * 1024 * 1024; // bytes of a window, as the library's own choice
 
 // uvdio/stream.h
@@ -124,6 +123,7 @@ class ReadStream extends Readable {
 
 class WriteStream extends Writable {
   #source;
+  #marks = new WeakMap(); // chunks of sync(), and what they resolve
 
   constructor(handle, stream, options, frame) {
     super({ highWaterMark: frame });
@@ -163,6 +163,13 @@ class WriteStream extends Writable {
   }
 
   _write(chunk, encoding, done) {
+    const resolve = this.#marks.get(chunk);
+    if (resolve !== undefined) {
+      const synced = this.#syncNow();
+      resolve(synced);
+      synced.then(() => done(), () => done()); // an error stops the stream at the next call
+      return;
+    }
     let from;
     try {
       from = this.#put(chunk, 0);
@@ -183,16 +190,21 @@ class WriteStream extends Writable {
   }
 
   // All bytes that were written so far are durable: an empty chunk goes behind them through Node's
-  // queue, from which the library takes them.
+  // queue, from which the library takes them, and what comes behind it waits.
   async sync() {
     if (this.writableEnded || this.destroyed) {
       throw errors.libraryError('EBADF', -9, 'datasync', this.path,
         'the stream has ended; its option `durable` syncs at the end');
     }
-    await new Promise((resolve, reject) => {
-      this.write(NOTHING, (error) => (error ? reject(error) : resolve()));
-    });
-    return settled(native.syncWriter(this.#source.native));
+    const mark = Buffer.alloc(0);
+    return settled(new Promise((resolve, reject) => {
+      this.#marks.set(mark, resolve);
+      this.write(mark, (error) => error && reject(error));
+    }));
+  }
+
+  async #syncNow() {
+    await native.syncWriter(this.#source.native);
   }
 
   _destroy(error, done) {
