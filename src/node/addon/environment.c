@@ -33,6 +33,13 @@ static void end_files(env_t* env) {
   env->files = NULL;
 }
 
+/* Lets Node end the environment. Nobody else gives these two back. */
+static void leave(env_t* env) {
+  napi_delete_reference(env->napi, env->shared_memory);
+  napi_async_destroy(env->napi, env->context);
+  napi_remove_async_cleanup_hook(env->hook);
+}
+
 static void on_closed(uvdio_engine_t* engine) {
   env_t* env = uvdio_engine_data(engine);
 
@@ -40,15 +47,16 @@ static void on_closed(uvdio_engine_t* engine) {
   wals_end(env);
   end_files(env);
   env->engine = NULL;
-  napi_remove_async_cleanup_hook(env->hook);
+  leave(env);
 }
 
 static void on_cleanup(napi_async_cleanup_hook_handle hook, void* arg) {
   env_t* env = arg;
 
+  (void)hook; /* env->hook */
   env->is_ending = true;
   if (env->engine == NULL) {
-    napi_remove_async_cleanup_hook(hook);
+    leave(env);
     return;
   }
   uvdio_engine_set_data(env->engine, env);
