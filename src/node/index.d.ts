@@ -53,8 +53,8 @@ export function open(path: string | Buffer | URL, options: OpenOptions): Promise
 
 /**
  * Aligned memory, zeroed. Reads go into it and writes come from it without a copy; so do parts of
- * it that begin at a multiple of 4096 (`subarray()`). Its ArrayBuffer can't be transferred to
- * another thread; a copy there is ordinary memory.
+ * it that begin at a multiple of 4096 (`subarray()`). Its ArrayBuffer can't be transferred
+ * (`transfer()` throws ERR_INVALID_STATE); a copy in another thread is ordinary memory.
  */
 export function alloc(size: Bytes): Buffer;
 

@@ -82,8 +82,33 @@ test('an ArrayBuffer of alloc() stays in its thread', () => {
   port2.close();
 });
 
+// Around the refusal: there are other ways to detach an ArrayBuffer.
+const { transfer } = ArrayBuffer.prototype;
+
+test('memory of a worker is not transferred behind its back', () => {
+  const { status, stdout } = run(`
+    import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+    if (isMainThread) {
+      const worker = new Worker(new URL(import.meta.url));
+      let got;
+      worker.on('message', (message) => { got = message; });
+      await new Promise((resolve) => worker.on('exit', resolve));
+      console.log(typeof got === 'string' ? got : Buffer.from(got)[1 << 25]);
+    } else {
+      const { buffer } = uvdio.alloc(1 << 26);
+      try {
+        const moved = buffer.transfer();
+        parentPort.postMessage(moved, [moved]);
+      } catch (error) {
+        parentPort.postMessage(error.name + ' ' + error.code);
+      }
+    }`);
+  assert.equal(status, 0);
+  assert.match(stdout, transfer === undefined ? /^TypeError/ : /^TypeError ERR_INVALID_STATE\n$/);
+});
+
 test('an ArrayBuffer that is detached while it is in flight', async (t) => {
-  if (ArrayBuffer.prototype.transfer === undefined) {
+  if (transfer === undefined) {
     t.skip('this version has no ArrayBuffer.prototype.transfer()');
     return;
   }
@@ -94,7 +119,7 @@ test('an ArrayBuffer that is detached while it is in flight', async (t) => {
   for (let i = 0; i < 100; i++) {
     const memory = alloc(1 << 20);
     reads.push(fh.readInto(memory, 0));
-    memory.buffer.transfer(10); // frees what is not held
+    transfer.call(memory.buffer, 10); // frees what is not held
     assert.equal(memory.length, 0);
     await assert.rejects(fh.readInto(memory, 0), /has no bytes/);
   }
@@ -106,7 +131,7 @@ test('an ArrayBuffer that is detached while it is in flight', async (t) => {
 });
 
 test('an ArrayBuffer that was transferred is ordinary memory', async (t) => {
-  if (ArrayBuffer.prototype.transfer === undefined) {
+  if (transfer === undefined) {
     t.skip('this version has no ArrayBuffer.prototype.transfer()');
     return;
   }
@@ -115,7 +140,7 @@ test('an ArrayBuffer that was transferred is ordinary memory', async (t) => {
   const before = stats().allocations;
   let memory = alloc(4096);
   const read = fh.readInto(memory, 0);
-  let moved = Buffer.from(memory.buffer.transfer());
+  let moved = Buffer.from(transfer.call(memory.buffer));
   await read;
   assert.deepEqual(moved, pattern(0, 4096));
   await assert.rejects(fh.readInto(moved, 0), /memory of alloc/);
@@ -143,7 +168,7 @@ test('a SharedArrayBuffer is copied', async () => {
 });
 
 test('a detached ArrayBuffer that is written', async (t) => {
-  if (ArrayBuffer.prototype.transfer === undefined) {
+  if (transfer === undefined) {
     t.skip('this version has no ArrayBuffer.prototype.transfer()');
     return;
   }
@@ -151,7 +176,7 @@ test('a detached ArrayBuffer that is written', async (t) => {
   const memory = alloc(1 << 20);
   pattern(5, 1 << 20).copy(memory);
   const write = fh.write(memory, 0);
-  memory.buffer.transfer(0);
+  transfer.call(memory.buffer, 0);
   assert.equal(await write, 1 << 20);
   assert.deepEqual(await fh.read({ length: 1 << 20 }), pattern(5, 1 << 20));
   await fh.close();

@@ -286,6 +286,18 @@ const blocks = new WeakSet(); // ArrayBuffers of alloc()
 
 const isOurs = (bytes) => blocks.has(bytes.buffer);
 
+// Node frees the memory with its thread. Of what transfer() makes it does not know that, and lets
+// other threads have it, which would be left with memory that is gone.
+function refuseTransfer() {
+  const error = new TypeError('memory of alloc() can\'t be transferred; copy it, by slice()');
+  error.code = 'ERR_INVALID_STATE';
+  throw error;
+}
+
+const STAYS = {
+  transfer: { value: refuseTransfer }, transferToFixedLength: { value: refuseTransfer },
+};
+
 function alloc(size) {
   const length = toBytes(size, 'size');
   if (length === 0) {
@@ -293,6 +305,7 @@ function alloc(size) {
   }
   const memory = native.alloc(length);
   blocks.add(memory);
+  Object.defineProperties(memory, STAYS);
   return Buffer.from(memory, 0, length);
 }
 
