@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import test from 'node:test';
 import { createGunzip, createGzip } from 'node:zlib';
 import { open } from 'uvdio';
-import { filled, fresh, pattern } from './lib.mjs';
+import { filled, fresh, pattern, run } from './lib.mjs';
 
 async function drain(stream) {
   const chunks = [];
@@ -99,6 +99,21 @@ test('a slow reader of a stream holds it back', async () => {
   assert.ok(stream.bytesRead <= 2 * 65536, `${stream.bytesRead} bytes were taken`);
   stream.destroy();
   await new Promise((resolve) => stream.once('close', resolve));
+});
+
+test('what a listener throws is no error of the stream', () => {
+  const { stdout } = run(`
+    process.on('uncaughtException', (error) => console.log('uncaught', error.message));
+    const stream = (await uvdio.open(file)).createReadStream({ highWaterMark: 4096 });
+    stream.on('error', (error) => console.log('error of the stream', error.message));
+    let count = 0;
+    stream.on('data', () => {
+      if (++count === 5) {
+        throw new Error('planned');
+      }
+    });
+    stream.on('end', () => console.log('end'));`, { file: source });
+  assert.equal(stdout.split('\n')[0], 'uncaught planned');
 });
 
 test('streams that are destroyed, at once and later', async () => {

@@ -101,19 +101,20 @@ class ReadStream extends Readable {
   }
 
   async _read() {
+    let block;
     try {
-      let block;
       while ((block = native.take(this.#source.native)) === undefined) {
         await native.wait(this.#source.native);
         if (this.destroyed) {
           return;
         }
       }
-      this.bytesRead += block?.length ?? 0;
-      this.push(block);
     } catch (error) {
       this.destroy(error);
+      return;
     }
+    this.bytesRead += block?.length ?? 0;
+    this.push(block); // what listeners throw is no error of the stream
   }
 
   _destroy(error, done) {
