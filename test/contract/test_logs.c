@@ -675,8 +675,10 @@ static void descriptor_that_is_gone_is_no_end_of_the_engine(void** state) {
   struct tested* t = begin(*state, 0);
   run_log(t);
   fail_once(t->f, UVDIO_OP_WRITE, UV_EBADF, 0);
-  assert_ok(append(t, 1));
-  run_log(t);
+  for (unsigned i = 0; i < 20 && t->error == 0; i++) { /* a world's other rules may come first */
+    assert_ok(append(t, 1));
+    run_log(t);
+  }
   assert_code(t->error, UV_EBADF);
   close_log(t);
   assert_code(t->close_status, UV_EIO);
