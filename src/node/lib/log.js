@@ -7,6 +7,7 @@ const { settled } = require('./operation.js');
 const errors = require('./errors.js');
 
 const LOG_PACKED = 1 << 0; // uvdio/log.h
+const WINDOW_MAX = 2 ** 32 - 1; // milliseconds
 
 const NAMES = ['replay', 'segmentSize', 'bufferSize', 'windowMs', 'flushSize', 'waitingMax',
   'packed'];
@@ -99,6 +100,9 @@ async function openLog(directory, given) {
     throw errors.typeError(`replay is ${errors.show(replay)}; it has to be a function`);
   }
   const bytes = (name) => errors.toBytes(options[name], name, 0);
+  if (bytes('windowMs') > WINDOW_MAX) {
+    throw errors.valueError(`windowMs is ${options.windowMs}; it has to be ${WINDOW_MAX} at most`);
+  }
   const log = await settled(native.openLog(path, replay, toBlocks(options, 'segmentSize', 65536),
     toBlocks(options, 'bufferSize', 4096), bytes('windowMs'), bytes('flushSize'),
     bytes('waitingMax'), options.packed ? LOG_PACKED : 0));
