@@ -314,8 +314,7 @@ static napi_value close_stream(napi_env napi, napi_callback_info info) {
   return wait_for(stream, &stream->end, "close", error);
 }
 
-/* abandonStream(writer) -> whether it has ended: without a request, and so that the file stays as it
- * is */
+/* abandonStream(writer) -> whether it has ended: without a request, and the file stays as it is */
 static napi_value abandon_stream(napi_env napi, napi_callback_info info) {
   call_t call;
   napi_value value = NULL;

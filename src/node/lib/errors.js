@@ -130,6 +130,6 @@ function explainBusy(error) {
 const asyncDispose = Symbol.asyncDispose ?? Symbol('Symbol.asyncDispose');
 
 module.exports = {
-  AbortError, alignmentError, asyncDispose, checkSignal, closedError, explainBusy, libraryError, show,
-  toBytes, toOptions, toPath, toSignal, toUint8Array, typeError, valueError,
+  AbortError, alignmentError, asyncDispose, checkSignal, closedError, explainBusy, libraryError,
+  show, toBytes, toOptions, toPath, toSignal, toUint8Array, typeError, valueError,
 };
