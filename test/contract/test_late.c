@@ -234,30 +234,41 @@ static void read_again(struct tracked_op* op) {
 
 /* On a busy machine others of the reads may be told of as well, behind the one that is held up. */
 static void note_silence(struct told* told) {
-  uint64_t* silent_ms = told->more->data;
+  uvdio_request_info_t* held_up = told->more->data;
   if (told->last.req == &told->more->req) {
-    *silent_ms = told->last.silent_ms;
-    assert_true(told->last.silent_ms < told->last.age_ms);
+    *held_up = told->last;
   }
 }
 
-static void silence_is_the_devices(void** state) {
-  struct fixture* f = *state;
+/* What is told of a read that is held up while others come and go. */
+static uvdio_request_info_t hold_one_up(struct fixture* f) {
+  static unsigned left;
   struct told told = watch(f);
-  unsigned left = 100000;
-  uint64_t silent_ms = UINT64_MAX;
+  uvdio_request_info_t held_up = {0};
   uvdio_buf_t page = blank(PAGE);
+  left = 100000;
   assert_ok(uvdio_engine_watch(f->engine, DEADLINE, on_late, &told));
   delay_next(f, 3 * DEADLINE);
   told.then = note_silence;
   told.more = read_by(f, 0);
-  told.more->data = &silent_ms;
+  told.more->data = &held_up;
   t_read(op_then(&f->tracker, read_again, &left), &f->file, &page, 0);
-  while (silent_ms == UINT64_MAX && uv_run(&f->loop, UV_RUN_ONCE) != 0) {
+  while (held_up.req == NULL && uv_run(&f->loop, UV_RUN_ONCE) != 0) {
   }
   left = 0;
   run(f);
-  assert_true(silent_ms != UINT64_MAX);
+  assert_ok(uvdio_engine_watch(f->engine, 0, NULL, NULL));
+  return held_up;
+}
+
+/* Unless the machine has kept the others from their turn: then once more. */
+static void silence_is_the_devices(void** state) {
+  uvdio_request_info_t told = hold_one_up(*state);
+  for (unsigned tries = 0; told.silent_ms == told.age_ms && tries < 100; tries++) {
+    told = hold_one_up(*state);
+  }
+  assert_non_null(told.req);
+  assert_true(told.silent_ms < told.age_ms);
 }
 
 static unsigned turns;
