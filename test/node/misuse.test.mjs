@@ -129,6 +129,8 @@ test('logs', async () => {
     { code: 'ERR_INVALID_ARG_VALUE', message: /bufferSize is 5000; .*multiple of 4096/ });
   await assert.rejects(openLog(path, { windowMs: 2 ** 32 }),
     { code: VALUE, message: /windowMs is 4294967296; .* 4294967295 at most/ });
+  await assert.rejects(openLog(path, { lockWaitMs: 2 ** 32 }),
+    { code: VALUE, message: /lockWaitMs is 4294967296; .* 4294967295 at most/ });
   await assert.rejects(openLog(path, { replay: 5 }), { code: TYPE });
   await assert.rejects(openLog(path, { onRecord() {} }), { code: VALUE, message: /replay/ });
 });

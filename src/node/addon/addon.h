@@ -22,7 +22,7 @@
 #include <uvdio/stream.h>
 
 /* Arguments of a native function at most. */
-#define ARGUMENTS_MAX 8
+#define ARGUMENTS_MAX 9
 
 typedef struct env_s env_t;
 typedef struct file_s file_t;

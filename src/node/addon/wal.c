@@ -167,7 +167,8 @@ static void on_open(uvdio_log_t* log, int status, void* arg) {
   (void)!uvdio_log_close(log, on_failed_closed, wal); /* refused where the engine is closing */
 }
 
-/* Arguments from `index` on: segment size, buffer size, window, flush size, waiting, flags. */
+/* Arguments from `index` on: segment size, buffer size, window, flush size, waiting, flags, wait
+ * for the lock. */
 static bool get_options(call_t* call, size_t index, uvdio_log_options_t* options) {
   uint64_t buffer_size = 0;
   uint64_t flush_size = 0;
@@ -177,7 +178,8 @@ static bool get_options(call_t* call, size_t index, uvdio_log_options_t* options
       !get_unsigned(call, index + 2, &options->window_ms) ||
       !get_uint64(call, index + 3, &flush_size) ||
       !get_uint64(call, index + 4, &options->waiting_max) ||
-      !get_unsigned(call, index + 5, &options->flags)) {
+      !get_unsigned(call, index + 5, &options->flags) ||
+      !get_unsigned(call, index + 6, &options->lock_wait_ms)) {
     return false;
   }
   options->buffer_size = (size_t)buffer_size;

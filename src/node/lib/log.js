@@ -7,10 +7,10 @@ const { settled } = require('./operation.js');
 const errors = require('./errors.js');
 
 const LOG_PACKED = 1 << 0; // uvdio/log.h
-const WINDOW_MAX = 2 ** 32 - 1; // milliseconds
+const MS_MAX = 2 ** 32 - 1; // milliseconds
 
 const NAMES = ['replay', 'segmentSize', 'bufferSize', 'windowMs', 'flushSize', 'waitingMax',
-  'packed'];
+  'packed', 'lockWaitMs'];
 
 const forgotten = new FinalizationRegistry(({ log, path }) => {
   process.emitWarning(`The log '${path}' was closed by the garbage collector. Call close(), or ` +
@@ -100,12 +100,14 @@ async function openLog(directory, given) {
     throw errors.typeError(`replay is ${errors.show(replay)}; it has to be a function`);
   }
   const bytes = (name) => errors.toBytes(options[name], name, 0);
-  if (bytes('windowMs') > WINDOW_MAX) {
-    throw errors.valueError(`windowMs is ${options.windowMs}; it has to be ${WINDOW_MAX} at most`);
+  for (const name of ['windowMs', 'lockWaitMs']) {
+    if (bytes(name) > MS_MAX) {
+      throw errors.valueError(`${name} is ${options[name]}; it has to be ${MS_MAX} at most`);
+    }
   }
   const log = await settled(native.openLog(path, replay, toBlocks(options, 'segmentSize', 65536),
     toBlocks(options, 'bufferSize', 4096), bytes('windowMs'), bytes('flushSize'),
-    bytes('waitingMax'), options.packed ? LOG_PACKED : 0));
+    bytes('waitingMax'), options.packed ? LOG_PACKED : 0, bytes('lockWaitMs')));
   if (log !== null && typeof log === 'object' && Object.hasOwn(log, 'failure')) {
     throw log.failure; // what replay has thrown
   }
