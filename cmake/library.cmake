@@ -73,7 +73,11 @@ endif()
 
 if(UVDIO_HAVE_AIO)
   list(APPEND uvdio_sources src/aio/aio.c src/aio/submit.c src/aio/drain.c src/aio/context.c
-    src/aio/probe.c src/wakeup.c)
+    src/aio/probe.c)
+endif()
+
+if(UVDIO_HAVE_RING OR UVDIO_HAVE_AIO)
+  list(APPEND uvdio_sources src/wakeup.c)
 endif()
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")

@@ -87,8 +87,16 @@ static int fill_standard_streams(void) {
   return 0;
 }
 
+/* What is short is written at once, whichever the C library, so that whoever takes its first line
+ * alone, and goes, ends nothing halfway. */
+static void buffer_output(void) {
+  static char buffer[1 << 16];
+  (void)setvbuf(stdout, buffer, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, sizeof buffer);
+}
+
 int program_main(const program_t* program, int argc, char** argv) {
   report_set_program(program->name);
+  buffer_output();
   if (fill_standard_streams() != 0) {
     return CLI_FAILED;
   }

@@ -94,7 +94,7 @@ function holds(condition, facts) {
   if (system !== null) {
     return system[1].toLowerCase() === process.platform;
   }
-  return facts[condition] ?? false;
+  return condition.split(' OR ').some((each) => facts[each] ?? false);
 }
 
 // Lines of one file in cmake/library.cmake: sources, and the ifs around them.
