@@ -273,7 +273,7 @@ void uvdio__log_readers_go_on(uvdio_log_t* log);
  */
 int uvdio__log_recover(uvdio_log_t* log);
 
-/* Asks for the lock again, where somebody else has it and a pause is over. */
+/* Asks for the lock again, where somebody else has it and the pause is over. */
 void uvdio__log_try_lock(uvdio_log_t* log);
 void uvdio__log_end_recovery(uvdio_log_t* log);
 

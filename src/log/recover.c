@@ -32,6 +32,7 @@ struct uvdio__log_recovery_s {
   uvdio_req_t req;
   int is_locked_out;        /* somebody else has the lock, which is waited for */
   uint64_t locked_out_from; /* milliseconds, by the loop's clock; 0: it was asked for once */
+  uvdio_buf_t frame;        /* of a request that only ends by being cancelled */
   uint64_t number;          /* of the segment that is read */
   int is_gap;               /* the segment before it is not there */
   int is_foreign;           /* it is none of this log's, unless one of its blocks is */
@@ -451,7 +452,21 @@ static void on_pause(uv_timer_t* timer) {
   log->run(log);
 }
 
-/* Returns whether it does. */
+/* The pause is over, or the engine is closing. */
+static void on_pause_over(uvdio_req_t* req, int64_t result) {
+  uvdio__log_recovery_t* r = ended(req);
+  int error = r->log->is_closing ? UVDIO_ELOCKED : open_lock(r);
+
+  assert(result < 0); /* nobody releases the log's frame */
+  (void)result;
+  r->is_locked_out = 0;
+  if (error != 0) {
+    stop(r, error);
+  }
+}
+
+/* Returns whether it does. Meanwhile it has a request, a wait for the frame that the log itself
+ * lies in, so that the engine does not end before. */
 static int wait_for_lock(uvdio__log_recovery_t* r) {
   uvdio_log_t* log = r->log;
   uint64_t now = uv_now(uvdio_engine_loop(log->engine));
@@ -459,25 +474,22 @@ static int wait_for_lock(uvdio__log_recovery_t* r) {
   if (r->locked_out_from == 0) {
     r->locked_out_from = now;
   }
-  if (log->is_closing || now - r->locked_out_from >= log->options.lock_wait_ms) {
+  if (log->is_closing || now - r->locked_out_from >= log->options.lock_wait_ms ||
+      uvdio_arena_wait(log->engine, &r->req, log->arena, &r->frame, 1, on_pause_over) != 0) {
     return 0;
   }
+  log->pending++;
   r->is_locked_out = 1;
-  return uv_timer_start(log->timer, on_pause, LOCK_PAUSE_MS, 0) == 0;
+  (void)uv_timer_start(log->timer, on_pause, LOCK_PAUSE_MS, 0);
+  return 1;
 }
 
 /* A call of the log may have taken its timer meanwhile, which is then over sooner. */
 void uvdio__log_try_lock(uvdio_log_t* log) {
   uvdio__log_recovery_t* r = log->recovery;
-  int error;
 
-  if (r == NULL || !r->is_locked_out || uv_is_active((uv_handle_t*)log->timer)) {
-    return;
-  }
-  r->is_locked_out = 0;
-  error = log->is_closing ? UVDIO_ELOCKED : open_lock(r);
-  if (error != 0) {
-    stop(r, error);
+  if (r != NULL && r->is_locked_out && !uv_is_active((uv_handle_t*)log->timer)) {
+    (void)uvdio_cancel(&r->req);
   }
 }
 
