@@ -174,7 +174,7 @@ if [ "$(id -u)" -ne 0 ]; then
 else
   skip "compare --loop-device, not as root" "root may"
 fi
-run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' \
+run_until $interrupt 'find d -type f -size +1023k | grep -q .' \
   compare --size 4M --seconds 30 --target pool d
 check "compare at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
@@ -355,7 +355,7 @@ awk '
   /"median"/ && key ~ /rolls/ { rolls = $2 + 0; key = "" }
   END { if (commits > 0 && rolls <= commits / 3 + 1 / 0.05) print rolls }' "$out" >rolls
 check "... tells only of those that were begun meanwhile" test -s rolls
-run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' \
+run_until $interrupt 'find d -type f -size +1023k | grep -q .' \
   log --method device --rounds 100 d
 check "log at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
@@ -481,7 +481,7 @@ run 0 "server with one thread" \
 says "... shows that works hold up the pool" \
   '^While the threads are occupied, pool does 0\.[0-4].*: slowed\.$'
 says "... and uv_fs_read" '^While the threads are occupied, uv does 0\.[0-4].*: slowed\.$'
-run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' server --size 4M --seconds 30 --rate 100 d
+run_until $interrupt 'find d -type f -size +1023k | grep -q .' server --size 4M --seconds 30 --rate 100 d
 check "server at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d

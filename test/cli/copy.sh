@@ -1027,13 +1027,11 @@ for each in "$temporary" d/t; do
   option=
   [ "$each" != d/t ] || option=--in-place
   # shellcheck disable=SC2086 # none, or one
-  "$uvdio" copy $option --depth 1 --block 4K large d/t >"$out" 2>"$err" &
-  process=$!
-  wait_for test -s "$each"
+  start_halted "test -s $each" copy $option --depth 1 --block 4K large d/t
   cp other d/u
   mv d/u "$each"
   kill -s TERM $process
-  wait $process
+  resume
   check "copy $option whose file is exchanged, at SIGTERM, ends with 143" test $? -eq 143
   check "... and leaves what is not its own" identical other "$each"
   warns "... and says so" "^uvdio copy: what is at $each now is another file, and was left as it is"
@@ -1042,12 +1040,10 @@ done
 # What comes up at the target meanwhile is not replaced.
 for each in new old; do
   [ $each = new ] || echo old >d/t
-  "$uvdio" copy --depth 1 --block 4K large d/t >"$out" 2>"$err" &
-  process=$!
-  wait_for test -s "$temporary"
+  start_halted "test -s $temporary" copy --depth 1 --block 4K large d/t
   cp other d/u
   mv d/u d/t
-  wait $process
+  resume
   check "copy whose $each target is exchanged fails" test $? -eq 1
   warns "... and says so" '^uvdio copy: d/t was exchanged meanwhile'
   check "... and leaves what is not its own" identical other d/t

@@ -736,7 +736,7 @@ if [ -n "$ring_absent" ]; then
   run 1 "bench of a ring that is not available" bench --backend ring d
   warns "... says why" '^uvdio bench: the backend ring is not available here: '
 fi
-run_until $interrupt 'ls -A d | grep -q . && sleep 0.3' \
+run_until $interrupt 'find d -type f -size +1023k | grep -q .' \
   bench --size 4M --seconds 60 --backend pool d
 check "bench at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" '^uvdio bench: interrupted by signal'
@@ -758,7 +758,7 @@ warns "... shows how far it is" 'copying \[[#-]*\]  *[0-9]*%  .* of .*B/s  .* s 
 run 0 "copy where stderr is no terminal" copy --block 4K --depth 1 full target
 check "... shows no progress" lines_with "$err" . 0
 
-# Slow enough to be caught in the middle: one small block at a time.
+# Small blocks: long enough under way to be halted in the middle.
 make_file large 67108864
 hangup=HUP:129
 [ -z "$(sh -c 'kill -s HUP $$; echo ignored')" ] || hangup=
@@ -779,7 +779,7 @@ warns "... and says that it was not changed" '^uvdio copy: d/target was not chan
 check "... and it is as it was" identical source.4097 d/target
 check "... and nothing else is left" alone d/target
 cp source.1 d/target
-run_until $interrupt '[ "$(wc -c <d/target)" -gt 1 ] && sleep 0.3' \
+run_until $interrupt '[ "$(wc -c <d/target)" -gt 1 ]' \
   copy --in-place --depth 4 --block 4K large d/target
 check "copy --in-place over a file, at SIG$interrupt, ends with $ended" test $got -eq $ended
 warns "... and says that it is incomplete" '^uvdio copy: d/target is incomplete'
@@ -796,12 +796,10 @@ check "... is identical" identical source.512 d/target
 check "... and nothing else is left" alone d/target
 rm -f d/*
 # While one is under way, another one to the same target does not disturb it.
-"$uvdio" copy --depth 1 --block 4K large d/target >"$out" 2>"$err" &
-process=$!
-wait_for test -s $temporary
+start_halted "test -s $temporary" copy --depth 1 --block 4K large d/target
 run 1 "copy to the target of a copy that is under way" copy source.512 d/target
 warns "... says so" '^uvdio copy: cannot create d/\.target\.uvdio-copy: another copy to d/target is'
-wait $process
+resume
 check "... which goes on" test $? -eq 0
 check "... and is identical" identical large d/target
 check "... and nothing else is left" alone d/target
@@ -827,9 +825,8 @@ printf X | dd of=block bs=1 seek=5 conv=notrunc 2>/dev/null
 make_file aligned 4096
 printf X >byte
 if dd if=block of=aligned bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null; then
-  "$uvdio" copy --verify --depth 1 --block 4K full d/target >"$out" 2>"$err" &
-  process=$!
-  wait_for test -s $temporary
+  start_halted "test -s $temporary" copy --verify --depth 1 --block 4K full d/target
+  kill -s CONT $process
   while kill -0 $process 2>/dev/null; do
     dd if=block of=$temporary bs=4096 oflag=direct conv=notrunc,nocreat 2>/dev/null || break
   done
@@ -846,21 +843,17 @@ rm -f d/*
 
 # Someone else shortens the source.
 cp full shrinking
-"$uvdio" copy --depth 1 --block 4K shrinking d/target >"$out" 2>"$err" &
-process=$!
-wait_for test -s $temporary
+start_halted "test -s $temporary" copy --depth 1 --block 4K shrinking d/target
 dd if=byte of=shrinking bs=1 count=1 2>/dev/null
-wait $process
+resume
 check "copy of a file that someone shortens fails" test $? -eq 1
 warns "... and says so" \
   '^uvdio copy: shrinking ended at byte [0-9]*, though its size was 33554433: it was shortened'
 check "... and the target is gone" absent d/target
 cp full growing
-"$uvdio" copy --depth 1 --block 4K growing d/target >"$out" 2>"$err" &
-process=$!
-wait_for test -s $temporary
+start_halted "test -s $temporary" copy --depth 1 --block 4K growing d/target
 cat byte >>growing
-wait $process
+resume
 check "copy of a file that someone appends to fails" test $? -eq 1
 grown='^uvdio copy: growing had [0-9]* bytes at first and has [0-9]* now'
 warns "... and says so" "$grown\|^uvdio copy: growing gives more bytes than the [0-9]* of its size"

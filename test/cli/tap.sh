@@ -121,17 +121,48 @@ wait_for() {
   done
 }
 
+# halt PID CONDITION: stops the process (SIGSTOP) in a moment in which the condition, a command,
+# holds, however slow this script is beside it: the process runs for some milliseconds at a time,
+# and stands still while the condition is looked at. False if it ended before.
+halt() {
+  tries=0
+  while kill -s STOP "$1" 2>/dev/null; do
+    ! sh -c "$2" >/dev/null 2>&1 || return 0
+    kill -s CONT "$1"
+    tries=$((tries + 1))
+    [ $tries -lt 5000 ] || return 1
+    sleep 0.005
+  done
+  return 1
+}
+
+# start_halted CONDITION ARGUMENT...: starts the program with the arguments in the background, and
+# halts it. It is $process then, and `resume` lets it go on and waits for its end.
+start_halted() {
+  condition=$1
+  shift
+  "$program" "$@" >"$out" 2>"$err" </dev/null &
+  process=$!
+  halt $process "$condition"
+}
+
+resume() {
+  kill -s CONT $process 2>/dev/null
+  wait $process
+}
+
 # run_until SIGNAL CONDITION ARGUMENT...: runs the program with the arguments, and sends it the
-# signal once the condition, a command, holds. The exit code is in $got. It runs in the foreground:
-# a program that a shell puts into the background ignores SIGINT.
+# signal where it was halted. The exit code is in $got. It runs in the foreground: a program that a
+# shell puts into the background ignores SIGINT.
 run_until() {
   signal=$1
   condition=$2
   shift 2
   rm -f process
   {
-    wait_for test -s process && wait_for sh -c "$condition"
+    wait_for test -s process && halt "$(cat process)" "$condition"
     kill -s "$signal" "$(cat process)"
+    kill -s CONT "$(cat process)"
   } >/dev/null 2>&1 &
   sh -c 'echo $$ >process; exec "$@"' sh "$program" "$@" >"$out" 2>"$err" </dev/null
   got=$?
