@@ -368,7 +368,7 @@ static void withdraw(uvdio_log_t* log, uvdio_log_append_t* append) {
     }
   }
   append->log_ = NULL;
-  uvdio__log_run_soon(log);
+  uvdio__log_run_in(log, 0);
 }
 
 int uvdio_log_append(uvdio_log_t* log, uvdio_log_append_t* append, const void* bytes, size_t length,
@@ -460,7 +460,7 @@ int uvdio_log_close(uvdio_log_t* log, uvdio_log_cb cb, void* arg) {
   log->is_closing = 1;
   log->close_cb = cb;
   log->close_arg = arg;
-  uvdio__log_run_soon(log);
+  uvdio__log_run_in(log, 0);
   return 0;
 }
 

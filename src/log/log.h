@@ -226,8 +226,9 @@ static inline uint64_t uvdio__log_cut_now(const uvdio_log_t* log) {
 /* What the engine says to anything that is submitted now. */
 int uvdio__log_check_engine(uvdio_log_t* log);
 
-/* Does what log->run does, from within a call, which calls nobody back. */
-void uvdio__log_run_soon(uvdio_log_t* log);
+/* Does what log->run does, some milliseconds later; 0: after the call that it is asked from, which
+ * calls nobody back. The last one who asks decides. */
+void uvdio__log_run_in(uvdio_log_t* log, uint64_t milliseconds);
 
 /*
  * paths.c: a name in the log's directory, and a segment; until the next call of its kind

@@ -145,7 +145,7 @@ static void free_reader(uvdio_log_reader_t* r) {
   (void)uvdio_buf_release(&memory); /* the reader lies in it */
   look_at_pins(log);
   if (log->is_closing) {
-    uvdio__log_run_soon(log);
+    uvdio__log_run_in(log, 0);
   }
 }
 

@@ -446,16 +446,10 @@ static int open_lock(uvdio__log_recovery_t* r) {
   return error;
 }
 
-static void on_pause(uv_timer_t* timer) {
-  uvdio_log_t* log = timer->data;
-
-  log->run(log);
-}
-
 /* The pause is over, or the engine is closing. */
 static void on_pause_over(uvdio_req_t* req, int64_t result) {
   uvdio__log_recovery_t* r = ended(req);
-  int error = r->log->is_closing ? UVDIO_ELOCKED : open_lock(r);
+  int error = open_lock(r);
 
   assert(result < 0); /* nobody releases the log's frame */
   (void)result;
@@ -480,7 +474,7 @@ static int wait_for_lock(uvdio__log_recovery_t* r) {
   }
   log->pending++;
   r->is_locked_out = 1;
-  (void)uv_timer_start(log->timer, on_pause, LOCK_PAUSE_MS, 0);
+  uvdio__log_run_in(log, LOCK_PAUSE_MS);
   return 1;
 }
 

@@ -26,12 +26,12 @@ int uvdio__log_check_engine(uvdio_log_t* log) {
   return error == UV_EBUSY ? 0 : error;
 }
 
-static void on_kick(uv_timer_t* timer) {
+static void on_time(uv_timer_t* timer) {
   uvdio_log_t* log = timer->data;
 
   log->run(log);
 }
 
-void uvdio__log_run_soon(uvdio_log_t* log) {
-  (void)uv_timer_start(log->timer, on_kick, 0, 0);
+void uvdio__log_run_in(uvdio_log_t* log, uint64_t milliseconds) {
+  (void)uv_timer_start(log->timer, on_time, milliseconds, 0);
 }
