@@ -140,10 +140,14 @@ static int is_full(const uvdio_reader_t* r) {
 
 /* Others wait behind all that is in flight. */
 static unsigned window_now(const uvdio_reader_t* r) {
-  size_t shared = SHARED_WINDOW / r->frame_size;
+  size_t shared;
 
+  if (r->taken >= r->beside_until) {
+    return r->window;
+  }
+  shared = SHARED_WINDOW / r->frame_size;
   shared = shared > 2 ? shared : 2;
-  return r->taken < r->beside_until && r->window > shared ? (unsigned)shared : r->window;
+  return r->window > shared ? (unsigned)shared : r->window;
 }
 
 /* At each take: whether the engine has other requests than the stream's. A wait for a class's room
