@@ -5,12 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "random.h"
 
-#define HEAD 24u           /* seed, number, life */
-#define LOCK_ATTEMPTS 1000 /* of 10 ms: a program that was killed keeps its locks for a while */
+#define HEAD 24u            /* seed, number, life */
+#define LOCK_WAIT_MS 10000u /* a program that was killed keeps its locks for a while */
 
 /* The first complaint stays. */
 __attribute__((format(printf, 2, 3))) static void complain(struct commits* commits,
@@ -150,12 +149,12 @@ static void on_open(uvdio_log_t* log, int status, void* context) {
 }
 
 /* Opens and closes the log. Returns the first code that is none of success. */
-static int look_once(struct look* look, uvdio_engine_t* engine, uv_loop_t* loop, const char* dir) {
+static int look_into(struct look* look, uvdio_engine_t* engine, uv_loop_t* loop, const char* dir) {
+  uvdio_log_options_t options = {.lock_wait_ms = LOCK_WAIT_MS};
   char path[256];
   uvdio_log_t* log;
   snprintf(path, sizeof(path), "%.200s/wal", dir);
-  look->replay.first = look->replay.last = 0;
-  int error = uvdio_log_open(&log, engine, path, NULL, on_record, on_open, look);
+  int error = uvdio_log_open(&log, engine, path, &options, on_record, on_open, look);
   if (error != 0) {
     return error;
   }
@@ -163,17 +162,6 @@ static int look_once(struct look* look, uvdio_engine_t* engine, uv_loop_t* loop,
   error = uvdio_log_close(log, NULL, NULL);
   uv_run(loop, UV_RUN_DEFAULT);
   return look->status != 0 ? look->status : error;
-}
-
-static int look_patiently(struct look* look, uvdio_engine_t* engine, uv_loop_t* loop,
-                          const char* dir) {
-  static const struct timespec pause = {0, 10 * 1000 * 1000};
-  int error = look_once(look, engine, loop, dir);
-  for (int i = 0; error == UVDIO_ELOCKED && i < LOCK_ATTEMPTS; i++) {
-    nanosleep(&pause, NULL);
-    error = look_once(look, engine, loop, dir);
-  }
-  return error;
 }
 
 int commits_check(struct model* model, const char* dir, uvdio_backend_t backend,
@@ -186,7 +174,7 @@ int commits_check(struct model* model, const char* dir, uvdio_backend_t backend,
   assert(error == 0);
   error = uvdio_engine_create(&engine, &loop, &options);
   if (error == 0) {
-    error = look_patiently(&look, engine, &loop, dir);
+    error = look_into(&look, engine, &loop, dir);
     int refused = uvdio_engine_close(engine, NULL);
     assert(refused == 0);
     (void)refused;
