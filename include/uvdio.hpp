@@ -347,6 +347,39 @@ class awaited {
   bool is_pending_ = false;
 };
 
+/* The next item of a reader: Take gives it, or says UV_EAGAIN, and Wait waits for one. */
+template <class Reader, class Item, int (*Take)(Reader*, Item*),
+          int (*Wait)(Reader*, void (*)(int, void*), void*)>
+class taker : public awaited {
+ public:
+  explicit taker(Reader* of) noexcept : reader_(of) {}
+  bool await_ready() noexcept {
+    status_ = Take(reader_, &taken_);
+    return status_ != UV_EAGAIN;
+  }
+  bool await_suspend(std::coroutine_handle<> waiter) noexcept {
+    return begin(waiter, [this]() {
+      int error = Wait(reader_, on_ready, this);
+      if (error != 0) { /* there is one by now, or there will be none */
+        status_ = error == UV_EALREADY ? Take(reader_, &taken_) : error;
+      }
+      return error;
+    });
+  }
+
+ protected:
+  Item taken_{};
+  int status_ = 0;
+
+ private:
+  static void on_ready(int status, void* arg) {
+    auto* self = static_cast<taker*>(arg);
+    self->status_ = status != 0 ? status : Take(self->reader_, &self->taken_);
+    self->end(self->status_);
+  }
+  Reader* reader_;
+};
+
 /* What all operations have: a request. */
 class request : public awaited {
  public:

@@ -224,39 +224,17 @@ class log_reader {
   }
 
   /** The next record: awaited, the record or an error. */
-  class [[nodiscard]] taking : public detail::awaited {
+  class [[nodiscard]] taking : public detail::taker<uvdio_log_reader_t, uvdio_log_record_t,
+                                                    uvdio_log_reader_take, uvdio_log_reader_wait> {
    public:
-    /** Of this reader. */
-    explicit taking(uvdio_log_reader_t* of) noexcept : reader_(of) {}
-    bool await_ready() noexcept {
-      status_ = uvdio_log_reader_take(reader_, &taken_);
-      return status_ != UV_EAGAIN;
-    }
-    bool await_suspend(std::coroutine_handle<> waiter) noexcept {
-      return begin(waiter, [this]() {
-        int error = uvdio_log_reader_wait(reader_, on_ready, this);
-        if (error != 0) { /* there is one by now, or there will be none */
-          status_ = error == UV_EALREADY ? uvdio_log_reader_take(reader_, &taken_) : error;
-        }
-        return error;
-      });
-    }
+    using taker::taker;
+    /** The record. */
     result<record> await_resume() const noexcept {
       if (status_ != 0) {
         return failure(to_error(status_));
       }
       return record{taken_.lsn, {static_cast<const std::byte*>(taken_.bytes), taken_.length}};
     }
-
-   private:
-    static void on_ready(int status, void* arg) {
-      auto* self = static_cast<taking*>(arg);
-      self->status_ = status != 0 ? status : uvdio_log_reader_take(self->reader_, &self->taken_);
-      self->end(self->status_);
-    }
-    uvdio_log_reader_t* reader_;
-    uvdio_log_record_t taken_{};
-    int status_ = 0;
   };
   /** Takes the next record, and waits for it where it is not durable yet. After the log's close
    * the end is an error: `record.error().value() == UV_EOF`. Errors: those of

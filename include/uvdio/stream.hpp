@@ -108,23 +108,11 @@ class reader {
   }
 
   /** The next block: awaited, the block or an error. */
-  class [[nodiscard]] taking : public detail::awaited {
+  class [[nodiscard]] taking
+      : public detail::taker<uvdio_reader_t, uvdio_block_t, uvdio_reader_take, uvdio_reader_wait> {
    public:
-    /** Of this stream. */
-    explicit taking(uvdio_reader_t* of) noexcept : reader_(of) {}
-    bool await_ready() noexcept {
-      status_ = uvdio_reader_take(reader_, &taken_);
-      return status_ != UV_EAGAIN;
-    }
-    bool await_suspend(std::coroutine_handle<> waiter) noexcept {
-      return begin(waiter, [this]() {
-        int error = uvdio_reader_wait(reader_, on_ready, this);
-        if (error != 0) { /* there is one by now, or there will be none */
-          status_ = error == UV_EALREADY ? uvdio_reader_take(reader_, &taken_) : error;
-        }
-        return error;
-      });
-    }
+    using taker::taker;
+    /** The block, which is the caller's. */
     result<block> await_resume() noexcept {
       if (status_ != 0) {
         return failure(to_error(status_));
@@ -134,16 +122,6 @@ class reader {
                    taken_.offset,
                    taken_.data};
     }
-
-   private:
-    static void on_ready(int status, void* arg) {
-      auto* self = static_cast<taking*>(arg);
-      self->status_ = status != 0 ? status : uvdio_reader_take(self->reader_, &self->taken_);
-      self->end(self->status_);
-    }
-    uvdio_reader_t* reader_;
-    uvdio_block_t taken_{};
-    int status_ = 0;
   };
   /** Takes the next block, and waits for it where it has not arrived. The end of the stream is an
    * error as well: `block.error().value() == UV_EOF`. Errors: those of uvdio_reader_take(), and
