@@ -19,7 +19,7 @@ say "Looking for what the build needs"
 sh cmake/setup.sh --no-tests
 
 say "Building (optimised; log in build/demo.log)"
-build_preset release build/demo.log -DUVDIO_BUILD_TESTS=OFF
+build_preset release build/demo.log -DUVDIO_BUILD_TESTS=OFF -DUVDIO_BUILD_DOCS=OFF
 uvdio=build/release/uvdio
 echo "Built $uvdio, $(uname -s) $(uname -m)."
 
