@@ -7,26 +7,17 @@ set -eu
 
 packages=$1
 here=test/package
+subject=installed
+. $here/common.sh
 export DEBIAN_FRONTEND=noninteractive
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-die() {
-  echo "FAILED: $*"
-  exit 1
-}
 
 install() { apt-get install -y --no-install-recommends "$@" >"$work/log" 2>&1 ||
   { cat "$work/log"; die "apt-get install $*"; }; }
 
 # A pattern of the shell has one match here: a path that apt takes for a file has a slash.
 package() { for file in "./$packages/$1"_*.deb; do echo "$file"; done; }
-
-expect_version() {
-  said=$("$2") || die "$1: the program failed"
-  [ "$said" = "$version" ] || die "$1: the program says '$said', not '$version'"
-  echo "$1: works"
-}
 
 # Every path that a package of ours has, but for folders that others have, too.
 paths_of_ours() {

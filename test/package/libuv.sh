@@ -10,14 +10,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
 build=$1
 config=${2:-}
+subject=libuv
+version=$UVDIO_VERSION
+. "$here/common.sh"
 work=$(mktemp -d "$build/libuv.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-
-die() {
-  echo "libuv: $*" >&2
-  exit 1
-}
 
 # run NAME COMMAND...: shows the output where the command fails.
 run() {
@@ -34,12 +32,6 @@ expect_refusal() {
   tr -s ' \n' '  ' <"$work/log" | grep -q -F -e "$text" ||
     { cat "$work/log"; die "$name: no '$text'"; }
   echo "libuv: $name: is refused"
-}
-
-expect_version() {
-  said=$("$2") || die "$1: the program failed"
-  [ "$said" = "$UVDIO_VERSION" ] || die "$1: the program says '$said', not '$UVDIO_VERSION'"
-  echo "libuv: $1: works"
 }
 
 include=$("$PKG_CONFIG" --variable=includedir libuv)

@@ -9,21 +9,12 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$1
 config=${2:-}
+subject=package
+version=$UVDIO_VERSION
+. "$here/common.sh"
 work=$(mktemp -d "$build/package.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-
-die() {
-  echo "package: $*" >&2
-  exit 1
-}
-
-# The program must run and say the version that was built.
-expect_version() {
-  said=$("$2") || die "$1: the program failed"
-  [ "$said" = "$UVDIO_VERSION" ] || die "$1: the program says '$said', not '$UVDIO_VERSION'"
-  echo "package: $1: works"
-}
 
 "$CMAKE" --install "$build" --prefix "$work/here" ${config:+--config "$config"} \
   >"$work/install.log" 2>&1 \
