@@ -481,7 +481,8 @@ run 0 "server with one thread" \
 says "... shows that works hold up the pool" \
   '^While the threads are occupied, pool does 0\.[0-4].*: slowed\.$'
 says "... and uv_fs_read" '^While the threads are occupied, uv does 0\.[0-4].*: slowed\.$'
-run_until $interrupt 'find d -type f -size +1023k | grep -q .' server --size 4M --seconds 30 --rate 100 d
+run_until $interrupt 'find d -type f -size +1023k | grep -q .' \
+  server --size 4M --seconds 30 --rate 100 d
 check "server at SIG$interrupt ends with $ended" test $got -eq $ended
 warns "... says so" 'interrupted by signal'
 check "... and leaves nothing behind" directory_empty d
