@@ -29,6 +29,7 @@ set(uvdio_sources
   src/log/format.c
   src/log/crc32c.c
   src/stream/frames.c
+  src/stream/knee.c
   src/stream/reader.c
   src/stream/ticker.c
   src/stream/writer.c

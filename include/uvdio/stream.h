@@ -52,9 +52,11 @@ typedef void (*uvdio_stream_cb)(int status, void* arg);
  * @name Reading ahead
  *
  * The window is how many blocks are in flight or arrived and not taken. It begins with one block,
- * doubles where a take finds that its block has not arrived, and shrinks where blocks have been
- * waiting for a while to be taken. Back-pressure is not taking the next one: then no more is read
- * than the window.
+ * doubles where a take finds that its block has not arrived, up to 1 MiB (or two blocks where that
+ * is more), and shrinks where blocks have been waiting for a while to be taken. Beyond 1 MiB it
+ * grows only where that is faster: now and then the stream tries twice or half as many blocks for
+ * some windows, and stays with them where they pay. Back-pressure is not taking the next one: then
+ * no more is read than the window.
  *
  * A stream that is read at the device's speed keeps its queue full, so that others wait behind it.
  * While its engine has requests of others, and until 16 MiB were taken without seeing one, the

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "frames.h"
+#include "knee.h"
 #include "refusal.h"
 #include "sized.h"
 #include "ticker.h"
@@ -21,9 +22,10 @@
 #define PATIENCE_MAX 64u
 /* Blocks by which a history judges. */
 #define HISTORY_BLOCKS 1024u
-/* Beside requests of others: the window, in bytes, but two blocks at least; and how much is taken
- * without seeing one, until the stream is alone again. */
-#define SHARED_WINDOW ((size_t)1024 * 1024)
+/* Up to these bytes, but two blocks at least, the window grows wherever the stream waits, and
+ * beside requests of others it goes no further. */
+#define MODEST_WINDOW ((size_t)1024 * 1024)
+/* Bytes that are taken without seeing a request of others, until the stream is alone again. */
 #define ALONE_AFTER ((size_t)16 * 1024 * 1024)
 
 #define UNKNOWN UINT64_MAX
@@ -76,6 +78,8 @@ struct uvdio_reader_s {
   unsigned patience; /* windows */
   int has_shrunk;
   uint64_t beside_until; /* of `taken`: the stream is beside others before that */
+  unsigned modest;       /* blocks of MODEST_WINDOW, or the largest window */
+  uvdio__knee_t knee;    /* of the windows from there on */
   int is_late;           /* the head was asked for before it had arrived */
   uint64_t taken;
   uint64_t waited;
@@ -138,16 +142,13 @@ static int is_full(const uvdio_reader_t* r) {
   return (r->options.flags & UVDIO_READER_FULL_WINDOW) != 0;
 }
 
+static int is_beside(const uvdio_reader_t* r) {
+  return r->taken < r->beside_until;
+}
+
 /* Others wait behind all that is in flight. */
 static unsigned window_now(const uvdio_reader_t* r) {
-  size_t shared;
-
-  if (r->taken >= r->beside_until) {
-    return r->window;
-  }
-  shared = SHARED_WINDOW / r->frame_size;
-  shared = shared > 2 ? shared : 2;
-  return r->window > shared ? (unsigned)shared : r->window;
+  return is_beside(r) && r->window > r->modest ? r->modest : r->window;
 }
 
 /* At each take: whether the engine has other requests than the stream's. A wait for a class's room
@@ -188,8 +189,10 @@ static void watch_anew(uvdio_reader_t* r) {
 }
 
 /* The head was to be taken, and has not arrived. A window that has shrunk too far is one that
- * shrinks later the next time. */
+ * shrinks later the next time. Waiting alone makes none larger than a modest one. */
 static void grow(uvdio_reader_t* r) {
+  unsigned more = is_wasteful(r->options.history) ? r->window + 1 : 2 * r->window;
+
   r->is_late = 1;
   r->waited++;
   if (r->has_shrunk && r->patience < PATIENCE_MAX) {
@@ -197,7 +200,18 @@ static void grow(uvdio_reader_t* r) {
   }
   r->has_shrunk = 0;
   watch_anew(r);
-  set_window(r, is_wasteful(r->options.history) ? r->window + 1 : 2 * r->window);
+  if (r->window < r->modest) {
+    set_window(r, more < r->modest ? more : r->modest);
+  }
+}
+
+/* A block is taken, for which the stream has waited or not. */
+static void look_for_the_knee(uvdio_reader_t* r) {
+  if (is_full(r) || is_beside(r) || r->window < r->modest) {
+    uvdio__knee_forget(&r->knee);
+  } else if (uvdio__knee_count(&r->knee, r->window, r->is_late)) {
+    set_window(r, uvdio__knee_judge(&r->knee, uv_hrtime()));
+  }
 }
 
 /* The head is taken; what has arrived behind it each time is more than is needed. */
@@ -523,6 +537,7 @@ int uvdio_reader_take(uvdio_reader_t* reader, uvdio_block_t* block) {
   status = status_of(r);
   if (status == 0) {
     shrink(r);
+    look_for_the_knee(r);
     hand_out(r, block);
     pump(r);
   } else if (status != UV_EAGAIN) {
@@ -737,6 +752,14 @@ static void set_window_max(uvdio_reader_options_t* options, const uvdio_arena_in
   options->window_max = (unsigned)(window < arena->frame_count ? window : arena->frame_count);
 }
 
+static void set_modest_window(uvdio_reader_t* r) {
+  size_t modest = MODEST_WINDOW / r->frame_size;
+
+  modest = modest > 2 ? modest : 2;
+  r->modest = modest < r->options.window_max ? (unsigned)modest : r->options.window_max;
+  uvdio__knee_init(&r->knee, r->modest, r->options.window_max);
+}
+
 static void set_up_slots(uvdio_reader_t* r) {
   unsigned i;
 
@@ -799,6 +822,7 @@ int uvdio_reader_create_sized(uvdio_reader_t** reader, uvdio_file_t* file, uvdio
   r->frame_size = frames.frame_size;
   uvdio__ticker_init(&r->ticker, file, &r->pending, on_tick, r);
   set_span(r, own.begin, own.end);
+  set_modest_window(r);
   begin_window(r);
   error = check(r);
   if (error != 0) {
