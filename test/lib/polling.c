@@ -5,6 +5,8 @@
 
 #include "polling.h"
 
+#ifdef __linux__
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,3 +72,16 @@ const char* polling_begin(const char* folder) {
 int polling_is_real(void) {
   return is_real;
 }
+
+#else /* other systems don't poll */
+
+const char* polling_begin(const char* folder) {
+  (void)folder;
+  return "polled: this system has no completions that are polled";
+}
+
+int polling_is_real(void) {
+  return 0;
+}
+
+#endif
