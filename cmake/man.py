@@ -3,9 +3,10 @@
 #   python3 cmake/man.py XML HEADERS OUT VERSION DATE
 #
 # Section 3 has a page for each function, type and callback, and links from constants to the page
-# that has them; section 7 one for each page of src/docs/, and for each chapter of the reference: a
-# group of uvdio.h, or another header; section 1 the command. The text is that of the comments and
-# pages; nothing is said here a second time but what a kind of function has in common.
+# that has them; section 7 one for each page of src/docs/, for each chapter of the reference (a
+# group of uvdio.h, or another header), and for each header for C++; section 1 the command. The text
+# is that of the comments and pages; nothing is said here a second time but what a kind of function
+# has in common.
 import os
 import re
 import sys
@@ -28,7 +29,8 @@ class Reference:
         self.headers = {place: entry for place, entry in self.located("file")
                         if place.endswith(".h")}
         self.structures = {type_name(entry.findtext("compoundname"))
-                           for entry in self.compounds.values() if entry.get("kind") == "struct"}
+                           for entry in self.compounds.values() if entry.get("kind") == "struct"
+                           and "::" not in entry.findtext("compoundname")}
         self.types = set(self.structures)  # and the others that have a page
         self.texts = {}  # pages of src/docs/ by their man page
         for place, entry in self.located("page"):
@@ -52,6 +54,10 @@ class Reference:
                 self.add(header, group, self.compounds["group__" + group.replace("_", "__")])
             if not groups:
                 self.add(header, None, self.headers[header])
+        self.cxx = {place: entry for place, entry in self.located("file")
+                    if place.endswith(".hpp")}
+        for header, entry in self.cxx.items():
+            Page.pages[entry.get("id")] = (cxx_page(header), 7)
         self.grouped = {each.get("refid") for entry in self.compounds.values()
                         if entry.get("kind") == "group" for each in entry.findall("innerclass")}
 
@@ -83,6 +89,12 @@ def type_name(name):
 
 def family_of(name):
     return re.sub(r"v?(_exact|_flags|_at|_range)*$", "", name)
+
+
+def cxx_page(header):
+    """uvdio/stream.hpp: uvdio-stream-hpp"""
+    stem = os.path.basename(header)[:-4]
+    return "uvdio-hpp" if stem == "uvdio" else f"uvdio-{stem}-hpp"
 
 
 def see_also(names, pages):
@@ -263,6 +275,40 @@ class Manual:
                     page.tag(f"\\fB{name}\\fP(3)")
                     page.blocks(member.find("briefdescription"), None)
 
+    def cxx_header(self, header, entry):
+        """A header for C++: what it says of itself, then its classes with their members."""
+        page = Page(cxx_page(header), 7, one_line(entry.find("briefdescription")))
+        self.output.append(page)
+        page.section_of("SYNOPSIS")
+        page.lines.append(f".B #include <{header}>")
+        page.section_of("DESCRIPTION")
+        page.blocks(entry.find("briefdescription"), None)
+        page.blocks(entry.find("detaileddescription"))
+        owners = [each for place, each in self.reference.located("namespace")]
+        for kind in ("class", "struct"):
+            owners += [each for place, each in self.reference.located(kind) if place == header]
+        for owner in sorted(owners, key=lambda each: each.findtext("compoundname")):
+            members = [each for each in owner.findall("sectiondef/memberdef")
+                       if each.get("prot") == "public" and one_line(each.find("briefdescription"))
+                       and each.find("location").get("file") == header]
+            if members or (owner.get("prot") == "public" and owner.get("kind") != "namespace"
+                           and one_line(owner.find("briefdescription"))):
+                self.cxx_class(page, owner, members)
+
+    @staticmethod
+    def cxx_class(page, owner, members):
+        page.section_of(owner.findtext("compoundname"))
+        if owner.get("kind") != "namespace":
+            page.blocks(owner.find("briefdescription"), None)
+            page.blocks(owner.find("detaileddescription"))
+        for member in members:
+            arguments = (member.findtext("argsstring") or "").replace(" noexcept", "")
+            static = "static " if member.get("static") == "yes" else ""
+            text = f"{static}{one_line(member.find('type'))} {member.findtext('name')}{arguments}"
+            text = re.sub(r" ?([&*]+) ?(?=\w)", r"\1 ", text.replace("< ", "<").replace(" >", ">"))
+            page.tag(escape(text.strip(), True))
+            page.item_body(member)
+
     def named_in(self, text):
         """Pages of section 7 that a text names: themselves, their header, or a call of theirs."""
         pages = re.findall(r"\\fB([a-z\\-]+)\\fP\(7\)", text)
@@ -290,6 +336,8 @@ class Manual:
                 self.text(name, 1)
             elif name != "uvdio":
                 self.text(name)
+        for header, entry in sorted(self.reference.cxx.items()):
+            self.cxx_header(header, entry)
         for page in self.output:
             if page.section != 3:
                 self.end_text(page)

@@ -118,7 +118,7 @@ class Page:
             self.lines += [lead] if lead == ".PP" else []
             self.code(plain(child))
         elif child.tag == "simplesect":
-            self.lines += [".PP", f"\\fI{one_line(child.find('title'))}:\\fP"]
+            self.lines += [later, f"\\fI{one_line(child.find('title'))}:\\fP"]
             self.blocks(child.find("para"), None)
         elif child.tag == "table":
             self.table(child)

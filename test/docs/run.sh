@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Builds the target docs and looks at the man pages: each function, type, callback and constant of
-# the public headers has one, and so has what the library exports; the sections are there; what a
-# function returns is a sentence; what is named is installed; no page has a warning of groff, or of
-# mandoc. Then man(1) shows uvdio_write.
+# the public headers has one, and so has what the library exports; a header for C++ has one with
+# its classes; the sections are there; what a function returns is a sentence; what is named is
+# installed; no page has a warning of groff, or of mandoc. Then man(1) shows uvdio_write.
 #   run.sh BUILD_DIR [LIBRARY]
 # Exit status: 77 where doxygen, python3 or a formatter for man pages is missing.
 set -eu
@@ -108,6 +108,20 @@ for page in src/docs/*.md; do
     *) stem=man7/uvdio-$stem.7 ;;
   esac
   [ -s "$man/$stem" ] || fault "$page is no man page: $stem"
+done
+
+# A header for C++ is one page, with its public classes and functions.
+for header in include/*.hpp include/uvdio/*.hpp; do
+  stem=$(basename "$header" .hpp)
+  page=$man/man7/uvdio-$stem-hpp.7
+  [ "$stem" != uvdio ] || page=$man/man7/uvdio-hpp.7
+  [ -s "$page" ] || { fault "$header has no man page"; continue; }
+  class='^class \(\[\[nodiscard\]\] \)\{0,1\}'
+  for name in $(sed -n "s/$class\([a-z_]\{1,\}\).*{\$/\2/p" "$header"); do
+    case $name in awaited | taker | request | plain | notice | last_notice) ;; # nobody's names
+      *) grep -q "^.SH \"uvdio::$name\"" "$page" || fault "uvdio::$name is not in $page" ;;
+    esac
+  done
 done
 
 # Who has the library installed has neither the folders of the sources nor the README.
