@@ -12,7 +12,7 @@ endforeach()
 
 foreach(name IN ITEMS transfers vectors durable_writes shared_writes groups appends ranges frames
     names synchronous bad_input order truncate cancel pending scheduling classes loop loop_binding
-    loop_busy_poll loop_fairness loop_handles dup atomic_writes)
+    loop_busy_poll loop_fairness loop_handles dup atomic_writes streams writers logs log_readers)
   uvdio_contract(${name})
 endforeach()
 uvdio_contract(anonymous BACKENDS memory)
