@@ -21,6 +21,7 @@ void uvdio__knee_init(uvdio__knee_t* knee, unsigned least, unsigned most) {
 
 void uvdio__knee_forget(uvdio__knee_t* knee) {
   knee->window = 0;
+  knee->from = 0;
 }
 
 /* The blocks that are on their way were asked for with another window. */

@@ -42,6 +42,11 @@ void uvdio__knee_forget(uvdio__knee_t* knee);
 /* A block was taken with this window; returns whether to judge. */
 int uvdio__knee_count(uvdio__knee_t* knee, unsigned window, int has_waited);
 
+/* Whether the window is one that is tried. */
+static inline int uvdio__knee_is_trying(const uvdio__knee_t* knee) {
+  return knee->from != 0;
+}
+
 /* The window to go on with. */
 unsigned uvdio__knee_judge(uvdio__knee_t* knee, uint64_t now_ns);
 

@@ -130,10 +130,11 @@ static void note_history(uvdio_reader_t* r, uint64_t taken, uint64_t dropped) {
   }
 }
 
+/* A trial teaches nobody. */
 static void set_window(uvdio_reader_t* r, unsigned window) {
   assert(window > 0);
   r->window = window < r->options.window_max ? window : r->options.window_max;
-  if (r->options.history != NULL) {
+  if (r->options.history != NULL && !uvdio__knee_is_trying(&r->knee)) {
     r->options.history->window_ = r->window;
   }
 }

@@ -473,6 +473,27 @@ static void nothing_is_read_behind_the_end(void** state) {
   close_reader(f);
 }
 
+/* Those that follow begin with the window that was there before. */
+static void stream_that_ends_in_a_trial_does_not_teach_it(void** state) {
+  struct fixture* f = *state;
+  struct names names = {0};
+  uvdio_reader_history_t history = {0};
+  uvdio_reader_options_t options = {
+      .named_cb = name_block, .named_arg = &names, .history = &history};
+  assert_ok(uvdio_arena_destroy(f->arena, NULL));
+  fixture_arena(f, LARGE, FRAMES);
+  create(f, &options);
+  while (info().window < 4) {
+    (void)take_all_and_wait(f);
+  }
+  assert_in_range(takes_until_larger(f), 1, 40);
+  assert_int_equal(info().window, 8);
+  assert_ok(uvdio_reader_destroy(reader));
+  create(f, &options);
+  assert_int_equal(info().window, 4);
+  close_reader(f);
+}
+
 static void history_makes_a_stream_begin_where_the_last_one_ended(void** state) {
   struct fixture* f = *state;
   uvdio_reader_history_t history = {0};
@@ -1499,6 +1520,7 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, full_window_is_there_from_the_start),
       TEST_ON(open_file, window_is_small_beside_others),
       TEST_ON(open_file, nothing_is_read_behind_the_end),
+      TEST_ON(open_file, stream_that_ends_in_a_trial_does_not_teach_it),
       TEST_ON(open_file, history_makes_a_stream_begin_where_the_last_one_ended),
       TEST_ON(open_file, history_of_waste_makes_streams_careful),
       TEST_ON(open_file, named_blocks_come_in_their_order),
