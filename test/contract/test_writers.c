@@ -1010,9 +1010,9 @@ static void odd_options_are_refused(void** state) {
 
 static void odd_calls_are_refused(void** state) {
   struct fixture* f = *state;
-  uvdio_writer_options_t far = {.begin = INT64_MAX / PAGE * PAGE - PAGE};
+  uvdio_writer_options_t distant = {.begin = INT64_MAX / PAGE * PAGE - PAGE};
   uvdio_writer_info_t told;
-  create(f, &far);
+  create(f, &distant);
   assert_code(uvdio_writer_write(writer, content, 1), UVDIO_EOFFSET);
   assert_ok(uvdio_writer_destroy(writer));
   create(f, NULL);
