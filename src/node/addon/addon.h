@@ -21,6 +21,8 @@
 #include <uvdio/log.h>
 #include <uvdio/stream.h>
 
+#include "list.h"
+
 /* Arguments of a native function at most. */
 #define ARGUMENTS_MAX 9
 
@@ -28,8 +30,6 @@ typedef struct env_s env_t;
 typedef struct file_s file_t;
 typedef struct block_s block_t;
 typedef struct op_s op_t;
-typedef struct stream_s stream_t;
-typedef struct wal_s wal_t;
 
 /* The environment of one thread. */
 struct env_s {
@@ -45,10 +45,10 @@ struct env_s {
   op_t** ops;      /* all that were made, by their slots */
   size_t ops_count;
   size_t ops_room;
-  op_t* spare;       /* operations to use again */
-  file_t* files;     /* open, or being opened or closed */
-  stream_t* streams; /* not closed */
-  wal_t* wals;       /* not closed */
+  op_t* spare;     /* operations to use again */
+  link_t* files;   /* open, or being opened or closed */
+  link_t* streams; /* not closed */
+  link_t* wals;    /* not closed */
 };
 
 /* Places in env->shared. */
@@ -64,8 +64,7 @@ struct file_s {
   env_t* env;
   char* path;
   unsigned refs;
-  file_t* next;
-  file_t* prev;
+  link_t link; /* env->files */
 };
 
 /* The kind of a promise's value. */
@@ -94,9 +93,8 @@ struct op_s {
   uint64_t turn;  /* how often it was used */
   bool is_pending;
   uvdio_stat_t stat;
-  op_t* next_user; /* of the block */
-  op_t* prev_user;
-  op_t* next; /* spare */
+  link_t user; /* of the block's part */
+  op_t* next;  /* spare */
 };
 
 /* environment.c */

@@ -25,12 +25,9 @@ int env_engine(env_t* env) {
 }
 
 static void end_files(env_t* env) {
-  for (file_t* file = env->files; file != NULL;) {
-    file_t* next = file->next;
-    file_drop(file);
-    file = next;
+  while (env->files != NULL) {
+    file_ended(LINK_OWNER(env->files, file_t, link));
   }
-  env->files = NULL;
 }
 
 /* Lets Node end the environment. Nobody else gives these two back. */

@@ -18,14 +18,7 @@ void file_drop(file_t* file) {
 
 /* It is closed, or was never opened. */
 void file_ended(file_t* file) {
-  if (file->next != NULL) {
-    file->next->prev = file->prev;
-  }
-  if (file->prev != NULL) {
-    file->prev->next = file->next;
-  } else {
-    file->env->files = file->next;
-  }
+  list_leave(&file->link);
   file_drop(file);
 }
 
@@ -56,11 +49,7 @@ static file_t* create_file(env_t* env, char* path) {
   file->env = env;
   file->path = path;
   file->refs = 1;
-  file->next = env->files;
-  if (file->next != NULL) {
-    file->next->prev = file;
-  }
-  env->files = file;
+  list_join(&env->files, &file->link);
   return file;
 }
 

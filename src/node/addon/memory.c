@@ -10,11 +10,11 @@
 
 struct block_s {
   uvdio_buf_t buf;
-  unsigned refs;  /* of the ArrayBuffer, and of each operation that uses it */
-  size_t users;   /* operations that use it */
-  size_t longest; /* bytes of one of them at most */
-  size_t width;   /* bytes of a part */
-  op_t* parts[];  /* its operations, by the part of the block in which their bytes begin */
+  unsigned refs;   /* of the ArrayBuffer, and of each operation that uses it */
+  size_t users;    /* operations that use it */
+  size_t longest;  /* bytes of one of them at most */
+  size_t width;    /* bytes of a part */
+  link_t* parts[]; /* its operations, by the part of the block in which their bytes begin */
 };
 
 /* Parts of a block: one per PART_MIN bytes, and so many at most. */
@@ -38,7 +38,7 @@ static void on_collected(napi_env napi, void* memory, void* hint) {
 
 static int create_block(size_t size, block_t** result) {
   size_t count = size / PART_MIN + 1 < PARTS_MAX ? size / PART_MIN + 1 : PARTS_MAX;
-  block_t* block = calloc(1, sizeof *block + count * sizeof(op_t*));
+  block_t* block = calloc(1, sizeof *block + count * sizeof(link_t*));
   int error = block == NULL ? UV_ENOMEM : uvdio_buf_alloc(&block->buf, size, UVDIO_BUF_ZEROED);
 
   if (error != 0) {
@@ -100,7 +100,8 @@ static bool is_busy(const block_t* block, const char* begin, size_t length, bool
   const char* first = begin - (before < block->longest ? before : block->longest);
 
   for (size_t i = part_of(block, first); i <= part_of(block, begin + length - 1); i++) {
-    for (const op_t* op = block->parts[i]; op != NULL; op = op->next_user) {
+    for (link_t* link = block->parts[i]; link != NULL; link = link->next) {
+      const op_t* op = LINK_OWNER(link, op_t, user);
       if ((is_change || op->is_change) && begin < op->begin + op->length &&
           op->begin < begin + length) {
         return true;
@@ -125,16 +126,11 @@ int block_claim(block_t* block, op_t* op, const char* begin, size_t length, bool
   if (is_busy(block, begin, length, is_change)) {
     return UV_EBUSY;
   }
-  op_t** part = &block->parts[part_of(block, begin)];
   op->block = block;
   op->begin = begin;
   op->length = length;
   op->is_change = is_change;
-  op->next_user = *part;
-  if (op->next_user != NULL) {
-    op->next_user->prev_user = op;
-  }
-  *part = op;
+  list_join(&block->parts[part_of(block, begin)], &op->user);
   block->longest = block->longest < length ? length : block->longest;
   block->users++;
   block->refs++;
@@ -147,14 +143,7 @@ void block_let_go(op_t* op) {
   if (block == NULL) {
     return;
   }
-  if (op->next_user != NULL) {
-    op->next_user->prev_user = op->prev_user;
-  }
-  if (op->prev_user != NULL) {
-    op->prev_user->next_user = op->next_user;
-  } else {
-    block->parts[part_of(block, op->begin)] = op->next_user;
-  }
+  list_leave(&op->user);
   if (--block->users == 0) {
     block->longest = 0;
   }

@@ -13,7 +13,7 @@ typedef struct waiter_s {
   const char* name;
 } waiter_t;
 
-struct stream_s {
+typedef struct stream_s {
   env_t* env;
   file_t* file;
   uvdio_arena_t* arena;
@@ -23,9 +23,8 @@ struct stream_s {
   waiter_t sync;
   waiter_t end;  /* the close */
   unsigned refs; /* of JavaScript, and one while it is not ended */
-  stream_t* next;
-  stream_t* prev;
-};
+  link_t link;   /* env->streams */
+} stream_t;
 
 static void drop(stream_t* stream) {
   if (--stream->refs == 0) {
@@ -38,22 +37,16 @@ static void end_stream(stream_t* stream) {
   uvdio_arena_destroy(stream->arena, NULL);
   stream->reader = NULL;
   stream->writer = NULL;
-  if (stream->next != NULL) {
-    stream->next->prev = stream->prev;
-  }
-  if (stream->prev != NULL) {
-    stream->prev->next = stream->next;
-  } else {
-    stream->env->streams = stream->next;
-  }
+  list_leave(&stream->link);
   file_drop(stream->file);
   drop(stream);
 }
 
 /* Streams whose file is closed, or (null) whose engine is: nothing of them is in flight. */
 void streams_end(env_t* env, const file_t* file) {
-  for (stream_t* stream = env->streams; stream != NULL;) {
-    stream_t* next = stream->next;
+  for (link_t* link = env->streams; link != NULL;) {
+    stream_t* stream = LINK_OWNER(link, stream_t, link);
+    link = link->next;
     if (file == NULL || stream->file == file) {
       int error = stream->reader != NULL ? uvdio_reader_destroy(stream->reader)
                                          : uvdio_writer_destroy(stream->writer);
@@ -61,7 +54,6 @@ void streams_end(env_t* env, const file_t* file) {
         end_stream(stream);
       }
     }
-    stream = next;
   }
 }
 
@@ -189,11 +181,7 @@ static napi_value create(napi_env napi, napi_callback_info info, bool is_reader)
   stream->env = env;
   stream->file = file;
   stream->refs = 1;
-  stream->next = env->streams;
-  if (stream->next != NULL) {
-    stream->next->prev = stream;
-  }
-  env->streams = stream;
+  list_join(&env->streams, &stream->link);
   if (napi_create_external(napi, stream, on_collected, NULL, &external) == napi_ok) {
     stream->refs++;
   }

@@ -9,16 +9,15 @@
 
 #include "addon.h"
 
-typedef struct append_s append_t;
+typedef struct wal_s wal_t;
 
-struct append_s {
+typedef struct append_s {
   uvdio_log_append_t append;
   wal_t* wal;
   napi_deferred deferred;
-  append_t* next;
-  append_t* prev;
+  link_t link; /* wal->appends */
   char bytes[];
-};
+} append_t;
 
 struct wal_s {
   env_t* env;
@@ -26,13 +25,12 @@ struct wal_s {
   char* path;
   napi_deferred opening;
   napi_deferred closing;
-  napi_ref replay;   /* of the function, while the log is opened; or null */
-  napi_ref failure;  /* {failure}: what that has thrown, of any type; or null */
-  int status;        /* of an open that failed */
-  append_t* appends; /* pending */
-  unsigned refs;     /* of JavaScript, and one while it is not ended */
-  wal_t* next;
-  wal_t* prev;
+  napi_ref replay;  /* of the function, while the log is opened; or null */
+  napi_ref failure; /* {failure}: what that has thrown, of any type; or null */
+  int status;       /* of an open that failed */
+  link_t* appends;  /* pending */
+  unsigned refs;    /* of JavaScript, and one while it is not ended */
+  link_t link;      /* env->wals */
 };
 
 static void drop(wal_t* wal) {
@@ -59,31 +57,24 @@ static void delete_reference(env_t* env, napi_ref* reference) {
 static void end_wal(wal_t* wal) {
   wal->log = NULL;
   while (wal->appends != NULL) { /* none, but where the engine was closed first */
-    append_t* next = wal->appends->next;
-    free(wal->appends);
-    wal->appends = next;
+    append_t* append = LINK_OWNER(wal->appends, append_t, link);
+    list_leave(&append->link);
+    free(append);
   }
   delete_reference(wal->env, &wal->replay);
   delete_reference(wal->env, &wal->failure);
-  if (wal->next != NULL) {
-    wal->next->prev = wal->prev;
-  }
-  if (wal->prev != NULL) {
-    wal->prev->next = wal->next;
-  } else {
-    wal->env->wals = wal->next;
-  }
+  list_leave(&wal->link);
   drop(wal);
 }
 
 /* The engine is closed. */
 void wals_end(env_t* env) {
-  for (wal_t* wal = env->wals; wal != NULL;) {
-    wal_t* next = wal->next;
+  for (link_t* link = env->wals; link != NULL;) {
+    wal_t* wal = LINK_OWNER(link, wal_t, link);
+    link = link->next;
     if (uvdio_log_destroy(wal->log) == 0) {
       end_wal(wal);
     }
-    wal = next;
   }
 }
 
@@ -187,16 +178,6 @@ static bool get_options(call_t* call, size_t index, uvdio_log_options_t* options
   return true;
 }
 
-static void link_wal(env_t* env, wal_t* wal) {
-  wal->env = env;
-  wal->refs = 1;
-  wal->next = env->wals;
-  if (wal->next != NULL) {
-    wal->next->prev = wal;
-  }
-  env->wals = wal;
-}
-
 /* openLog(path, replay, options...) -> Promise<log>, or of {failure} */
 static napi_value open_log(napi_env napi, napi_callback_info info) {
   call_t call;
@@ -229,7 +210,9 @@ static napi_value open_log(napi_env napi, napi_callback_info info) {
     free(wal);
     return NULL;
   }
-  link_wal(call.env, wal);
+  wal->env = call.env;
+  wal->refs = 1;
+  list_join(&call.env->wals, &wal->link);
   napi_create_promise(napi, &wal->opening, &promise);
   return promise;
 }
@@ -261,14 +244,7 @@ static void on_durable(uvdio_log_append_t* done, int status) {
   append_t* append = done->data;
   wal_t* wal = append->wal;
 
-  if (append->next != NULL) {
-    append->next->prev = append->prev;
-  }
-  if (append->prev != NULL) {
-    append->prev->next = append->next;
-  } else {
-    wal->appends = append->next;
-  }
+  list_leave(&append->link);
   settle(wal->env, append->deferred, status, "append", wal->path, lsn_value, append);
   free(append);
 }
@@ -310,11 +286,7 @@ static napi_value append_record(napi_env napi, napi_callback_info info) {
     free(append);
     return throw_error(call.env, error, "append", wal->path);
   }
-  append->next = wal->appends;
-  if (append->next != NULL) {
-    append->next->prev = append;
-  }
-  wal->appends = append;
+  list_join(&wal->appends, &append->link);
   napi_create_promise(napi, &append->deferred, &promise);
   return promise;
 }
