@@ -204,8 +204,9 @@ export interface WriteStream extends Writable {
 
 export interface LogOptions {
   /**
-   * Called for each record that is there, in order, before openLog() is fulfilled. What it throws
-   * is what openLog() rejects with.
+   * Called for each record that is there, in order, before openLog() is fulfilled; it can't make
+   * the log wait: Log.reader() with `follow: false` can. What it throws is what openLog() rejects
+   * with.
    */
   replay?: (lsn: bigint, record: Buffer) => void;
   /** Bytes; 64 MiB. A log that is there keeps its own. */
@@ -240,6 +241,62 @@ export interface LogStats {
   lastSegment: number;
 }
 
+export interface LogRecord {
+  lsn: bigint;
+  /** A copy, yours. */
+  data: Buffer;
+}
+
+export interface LogReaderOptions {
+  /**
+   * The first record is the first whose LSN is not below this one; the first that is there. To go
+   * on where another reader has ended: the LSN of its last record plus 1n, or LogReaderInfo.next.
+   */
+  from?: bigint;
+  /** false: the reader ends with what is durable when it is made; else it waits for more: true. */
+  follow?: boolean;
+  /** Bytes that are read ahead at most, a multiple of 16384; 1 MiB. */
+  bufferSize?: Bytes;
+  /** Bytes of a record at most, a longer one is UVDIO_ESIZE; 1 GiB. */
+  recordMax?: Bytes;
+  /** Log.cut() spares what the reader has to take; else it may get UVDIO_ECUT. */
+  pin?: boolean;
+  /** Closes the reader: what waits, or the next call of next(), rejects with an AbortError. */
+  signal?: AbortSignal;
+}
+
+export interface LogReaderInfo {
+  /** LogReaderOptions.from of a reader that goes on behind this one. */
+  next: bigint;
+  /** Of the record that was given last; 0n: none was. */
+  lsn: bigint;
+  /** Records, and bytes of them. */
+  taken: number;
+  bytes: number;
+  /** Reads that have ended. */
+  reads: number;
+}
+
+/**
+ * Durable records of an open log, each once and in order: `for await (const record of reader)`.
+ * Nothing is read before it is asked for, and then no more than the buffer holds. Its end, an
+ * error, `break` and close() close the reader.
+ */
+export class LogReader implements AsyncIterableIterator<LogRecord>, AsyncDisposable {
+  private constructor();
+  /** Of the log. */
+  readonly path: string;
+  /** `done` at the end: after Log.close() (`follow`), or a close of the reader. */
+  next(): Promise<IteratorResult<LogRecord, undefined>>;
+  return(value?: any): Promise<IteratorResult<LogRecord, any>>;
+  /** After the close: how far it came. */
+  info(): LogReaderInfo;
+  /** Ends next() where that waits. */
+  close(): Promise<void>;
+  [Symbol.asyncIterator](): this;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
 /** Opens the log in a directory that is there: an empty one becomes a new log. */
 export function openLog(directory: string | Buffer | URL, options?: LogOptions): Promise<Log>;
 
@@ -251,7 +308,13 @@ export class Log implements AsyncDisposable {
   append(record: string | NodeJS.ArrayBufferView): Promise<bigint>;
   /** Gives up records before `lsn`; some of them may be replayed all the same. */
   cut(lsn: bigint): void;
+  /** Throws where the options are wrong, and UVDIO_ECUT where `from` was given up. */
+  reader(options?: LogReaderOptions): LogReader;
   stats(): LogStats;
+  /**
+   * Waits for the appends and for the readers, which give what is there and then end. So don't
+   * await it within a reader's own loop, and close readers that nobody reads from.
+   */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -5,6 +5,7 @@
 const native = require('./lib/native.js');
 const { alloc, FileHandle, open, syncDirectory } = require('./lib/file.js');
 const { Log, openLog } = require('./lib/log.js');
+const { LogReader } = require('./lib/log_reader.js');
 const errors = require('./lib/errors.js');
 
 const BACKENDS = { auto: 0, ring: 1, aio: 2, pool: 3, memory: 4 };
@@ -48,5 +49,6 @@ const stats = () => native.stats();
 const { version } = native;
 
 module.exports = {
-  FileHandle, Log, alloc, backend, configure, open, openLog, stats, syncDirectory, version,
+  FileHandle, Log, LogReader, alloc, backend, configure, open, openLog, stats, syncDirectory,
+  version,
 };

@@ -70,6 +70,32 @@ test('workers that leave files, streams and logs open', async () => {
   assert.equal(stats().allocations, before);
 });
 
+test('workers that end while readers of a log read, wait and close', async () => {
+  const before = stats().allocations;
+  for (const end of ['process.exit(3);', 'setImmediate(() => process.exit(3));',
+    'await reader.next(); process.exit(3);', 'reader.close(); process.exit(3);',
+    'log.close(); process.exit(3);', 'setTimeout(() => process.exit(3), 5);']) {
+    const folder = fresh();
+    fs.mkdirSync(folder);
+    const worker = start(`
+      const log = await uvdio.openLog(${JSON.stringify(folder)}, { segmentSize: 1 << 20 });
+      for (let i = 0; i < 100; i++) {
+        log.append('x'.repeat(10000)).catch(() => {});
+      }
+      await log.append('y');
+      const follow = async () => {
+        for await (const { data } of log.reader()) {}
+      };
+      follow();
+      follow();
+      const reader = log.reader({ bufferSize: 65536 });
+      reader.next();
+      ${end}`);
+    assert.equal(await ended(worker), 3, end);
+  }
+  assert.equal(stats().allocations, before);
+});
+
 test('workers that are terminated with operations in flight', async () => {
   const fh = await open(filled(1 << 20));
   await fh.read({ length: 1 });

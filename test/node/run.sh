@@ -54,7 +54,7 @@ check_content() {
     grep -qx "$name" "$work/content" || die "$name is not in the package"
   done
   unwanted=$(grep -Evx -e 'index\.(js|d\.ts)|package\.json|README\.md|build\.js|vendor/LICENSE' \
-    -e 'lib/[a-z]*\.js|addon/[a-z]*\.(c|h|map)|vendor/cmake/library\.cmake' \
+    -e 'lib/[a-z_]*\.js|addon/[a-z_]*\.(c|h|map)|vendor/cmake/library\.cmake' \
     -e 'vendor/(include|src)/[a-z0-9_/]*\.(h|hpp|c)' "$work/content" || true)
   [ -z "$unwanted" ] || die "what is this in the package? $unwanted"
   ! grep -Eq '^vendor/src/(cli|examples|tools|node)/' "$work/content" || die "programs are packed"

@@ -19,6 +19,7 @@
 #include <node_api.h>
 #include <uvdio.h>
 #include <uvdio/log.h>
+#include <uvdio/log_reader.h>
 #include <uvdio/stream.h>
 
 #include "list.h"
@@ -45,10 +46,12 @@ struct env_s {
   op_t** ops;      /* all that were made, by their slots */
   size_t ops_count;
   size_t ops_room;
-  op_t* spare;     /* operations to use again */
-  link_t* files;   /* open, or being opened or closed */
-  link_t* streams; /* not closed */
-  link_t* wals;    /* not closed */
+  op_t* spare;         /* operations to use again */
+  link_t* files;       /* open, or being opened or closed */
+  link_t* streams;     /* not closed */
+  link_t* wals;        /* not closed */
+  link_t* log_readers; /* not closed */
+  uv_idle_t idle;      /* while logs end after their engine */
 };
 
 /* Places in env->shared. */
@@ -113,6 +116,7 @@ typedef struct call_s {
 
 extern void call_begin(call_t* call, napi_env napi, napi_callback_info info);
 extern bool get_uint64(call_t* call, size_t index, uint64_t* value);
+extern bool get_bigint(call_t* call, size_t index, uint64_t* value);
 extern bool get_unsigned(call_t* call, size_t index, unsigned* value);
 extern bool get_text(call_t* call, size_t index, char** text);
 extern bool get_pointer(call_t* call, size_t index, void** pointer);
@@ -159,6 +163,12 @@ extern void streams_end(env_t* env, const file_t* file);
 /* wal.c */
 extern void wal_exports(env_t* env, napi_value exports);
 extern void wals_end(env_t* env);
+extern uvdio_log_t* get_log(call_t* call, napi_env napi, napi_callback_info info,
+                            const char** path);
+
+/* log_reader.c */
+extern void log_reader_exports(env_t* env, napi_value exports);
+extern void log_readers_end(env_t* env);
 
 /* module.c */
 extern void export_function(env_t* env, napi_value exports, const char* name, napi_callback cb);

@@ -37,14 +37,36 @@ static void leave(env_t* env) {
   napi_remove_async_cleanup_hook(env->hook);
 }
 
+static void on_idle_closed(uv_handle_t* handle) {
+  leave(handle->data);
+}
+
+static void on_idle(uv_idle_t* idle) {
+  env_t* env = idle->data;
+
+  wals_end(env);
+  if (env->wals == NULL) {
+    uv_close((uv_handle_t*)idle, on_idle_closed);
+  }
+}
+
+/* A log that was closing while its readers were there is told of the engine's end by its timer, in
+ * a later turn of the loop, and can be destroyed behind that. */
 static void on_closed(uvdio_engine_t* engine) {
   env_t* env = uvdio_engine_data(engine);
 
   streams_end(env, NULL);
+  log_readers_end(env);
   wals_end(env);
   end_files(env);
   env->engine = NULL;
-  leave(env);
+  if (env->wals == NULL) {
+    leave(env);
+    return;
+  }
+  env->idle.data = env;
+  uv_idle_init(uvdio_engine_loop(engine), &env->idle);
+  uv_idle_start(&env->idle, on_idle);
 }
 
 static void on_cleanup(napi_async_cleanup_hook_handle hook, void* arg) {

@@ -36,5 +36,6 @@ NAPI_MODULE_INIT() {
   file_exports(ours, exports);
   stream_exports(ours, exports);
   wal_exports(ours, exports);
+  log_reader_exports(ours, exports);
   return exports;
 }

@@ -33,6 +33,16 @@ bool get_uint64(call_t* call, size_t index, uint64_t* value) {
   return true;
 }
 
+bool get_bigint(call_t* call, size_t index, uint64_t* value) {
+  bool is_exact = false;
+
+  return (index < call->count &&
+          napi_get_value_bigint_uint64(call->env->napi, call->values[index], value, &is_exact) ==
+              napi_ok &&
+          is_exact) ||
+         refuse(call, "a native call of uvdio wants a bigint from 0 to 2^64 - 1");
+}
+
 bool get_unsigned(call_t* call, size_t index, unsigned* value) {
   uint64_t wide = 0;
 

@@ -233,6 +233,14 @@ static wal_t* get_wal(call_t* call, napi_env napi, napi_callback_info info) {
   return wal;
 }
 
+/* The library's log of argument 0, and its path; null with an exception pending. */
+uvdio_log_t* get_log(call_t* call, napi_env napi, napi_callback_info info, const char** path) {
+  const wal_t* wal = get_wal(call, napi, info);
+
+  *path = wal != NULL ? wal->path : NULL;
+  return wal != NULL ? wal->log : NULL;
+}
+
 static napi_value lsn_value(env_t* env, void* arg) {
   napi_value lsn = NULL;
 
@@ -295,16 +303,12 @@ static napi_value append_record(napi_env napi, napi_callback_info info) {
 static napi_value cut_log(napi_env napi, napi_callback_info info) {
   call_t call;
   uint64_t lsn = 0;
-  bool is_exact = false;
   wal_t* wal = get_wal(&call, napi, info);
 
-  if (wal == NULL) {
+  if (wal == NULL || !get_bigint(&call, 1, &lsn)) {
     return NULL;
   }
-  int error = UV_EINVAL;
-  if (napi_get_value_bigint_uint64(napi, call.values[1], &lsn, &is_exact) == napi_ok && is_exact) {
-    error = uvdio_log_cut(wal->log, lsn);
-  }
+  int error = uvdio_log_cut(wal->log, lsn);
   return error == 0 ? NULL : throw_error(call.env, error, "cut", wal->path);
 }
 

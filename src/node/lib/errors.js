@@ -57,6 +57,27 @@ function toBytes(value, name, fallback) {
   return number;
 }
 
+// A size in such units, `least` at least; 0 where it is not given.
+function toUnits(value, name, unit, least) {
+  const bytes = toBytes(value, name, 0);
+  if (bytes % unit !== 0 || (bytes !== 0 && bytes < least)) {
+    throw valueError(`${name} is ${bytes}; it has to be a multiple of ${unit}, and ${least} ` +
+      'at least');
+  }
+  return bytes;
+}
+
+function toLsn(value, name) {
+  if (typeof value !== 'bigint') {
+    throw typeError(`${name} is ${show(value)}; it has to be a bigint, one of append() or of a ` +
+      'record');
+  }
+  if (value < 0n || value >= 2n ** 64n) {
+    throw valueError(`${name} is ${show(value)}; it has to be a bigint from 0n to 2n ** 64n - 1n`);
+  }
+  return value;
+}
+
 // A view of any kind, as bytes.
 function toUint8Array(value, name) {
   if (value instanceof Uint8Array) {
@@ -131,5 +152,5 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol('Symbol.asyncDispose');
 
 module.exports = {
   AbortError, alignmentError, asyncDispose, checkSignal, closedError, explainBusy, libraryError,
-  show, toBytes, toOptions, toPath, toSignal, toUint8Array, typeError, valueError,
+  show, toBytes, toLsn, toOptions, toPath, toSignal, toUint8Array, toUnits, typeError, valueError,
 };

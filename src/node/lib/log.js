@@ -5,6 +5,7 @@
 const native = require('./native.js');
 const { settled } = require('./operation.js');
 const errors = require('./errors.js');
+const { createLogReader } = require('./log_reader.js');
 
 const LOG_PACKED = 1 << 0; // uvdio/log.h
 const MS_MAX = 2 ** 32 - 1; // milliseconds
@@ -50,10 +51,11 @@ class Log {
   }
 
   cut(lsn) {
-    if (typeof lsn !== 'bigint') {
-      throw errors.typeError(`lsn is ${errors.show(lsn)}; it has to be a bigint, one of append()`);
-    }
-    native.cut(this.#open('cut'), lsn);
+    native.cut(this.#open('cut'), errors.toLsn(lsn, 'lsn'));
+  }
+
+  reader(options) {
+    return createLogReader(this, this.#open('reader'), options);
   }
 
   stats() {
@@ -82,16 +84,6 @@ class Log {
   }
 }
 
-// A size in blocks of 4096 bytes; 0: the default.
-function toBlocks(options, name, least) {
-  const bytes = errors.toBytes(options[name], name, 0);
-  if (bytes % 4096 !== 0 || (bytes !== 0 && bytes < least)) {
-    throw errors.valueError(`${name} is ${bytes}; it has to be a multiple of 4096, and ${least} ` +
-      'at least');
-  }
-  return bytes;
-}
-
 async function openLog(directory, given) {
   const options = errors.toOptions(given, NAMES, 'openLog()');
   const path = errors.toPath(directory, 'directory');
@@ -99,14 +91,15 @@ async function openLog(directory, given) {
   if (replay !== undefined && typeof replay !== 'function') {
     throw errors.typeError(`replay is ${errors.show(replay)}; it has to be a function`);
   }
+  const blocks = (name, least) => errors.toUnits(options[name], name, 4096, least);
   const bytes = (name) => errors.toBytes(options[name], name, 0);
   for (const name of ['windowMs', 'lockWaitMs']) {
     if (bytes(name) > MS_MAX) {
       throw errors.valueError(`${name} is ${options[name]}; it has to be ${MS_MAX} at most`);
     }
   }
-  const log = await settled(native.openLog(path, replay, toBlocks(options, 'segmentSize', 65536),
-    toBlocks(options, 'bufferSize', 4096), bytes('windowMs'), bytes('flushSize'),
+  const log = await settled(native.openLog(path, replay, blocks('segmentSize', 65536),
+    blocks('bufferSize', 4096), bytes('windowMs'), bytes('flushSize'),
     bytes('waitingMax'), options.packed ? LOG_PACKED : 0, bytes('lockWaitMs')));
   if (log !== null && typeof log === 'object' && Object.hasOwn(log, 'failure')) {
     throw log.failure; // what replay has thrown

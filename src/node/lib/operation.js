@@ -60,4 +60,4 @@ async function settled(promise, signal, explain) {
   }
 }
 
-module.exports = { settled };
+module.exports = { located, settled };
