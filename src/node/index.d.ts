@@ -2,7 +2,7 @@
 // Direct I/O for Node.js on its own event loop. README.md tells how to begin.
 //
 // Errors are Error objects with `code` ('ENOENT', or the library's own: 'UVDIO_EALIGN', ...),
-// `errno`, `syscall` and `path`; wrong arguments are a TypeError or RangeError with
+// `errno`, `syscall`, `path` and `dest` (of operations with two paths); wrong arguments are a TypeError or RangeError with
 // ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE. All promises reject, none of the functions that
 // return one throws.
 /// <reference types="node" />
@@ -11,6 +11,8 @@ import { Readable, Writable } from 'node:stream';
 
 /** Bytes: an integer from 0 to 2^53 - 1. */
 export type Bytes = number | bigint;
+
+export type PathLike = string | Buffer | URL;
 
 export interface SignalOptions {
   /**
@@ -42,14 +44,19 @@ export interface OpenOptions extends SignalOptions {
   nofollow?: boolean;
   /** The alignment that the device wants, 512 bytes of many, instead of 4096. */
   nativeAlignment?: boolean;
+  /**
+   * A new file without a name, in the filesystem of the directory at the path; with flags 'r+'. It
+   * is gone when it is closed, and after a crash, unless FileHandle.link() has given it a name.
+   */
+  anonymous?: boolean;
   /** With direct 'off' or 'preferred': leave nothing behind in the page cache. */
   dontCache?: boolean;
 }
 
 /** Opens a file for direct I/O. */
-export function open(path: string | Buffer | URL, flags?: Flags, mode?: number):
+export function open(path: PathLike, flags?: Flags, mode?: number):
   Promise<FileHandle>;
-export function open(path: string | Buffer | URL, options: OpenOptions): Promise<FileHandle>;
+export function open(path: PathLike, options: OpenOptions): Promise<FileHandle>;
 
 /**
  * Aligned memory, zeroed. Reads go into it and writes come from it without a copy; so do parts of
@@ -110,10 +117,19 @@ export interface PreallocateOptions extends SignalOptions {
   space?: 'reserve' | 'keepSize' | 'written';
 }
 
+export interface Hints {
+  /** Bytes that the filesystem allocates at a time; before the first write. 0: its own choice. */
+  extentSize?: Bytes;
+  /** How long what is written lives, against other files. */
+  writeLife?: 'notSet' | 'none' | 'short' | 'medium' | 'long' | 'extreme';
+}
+
 /** An open file. Operations run in any order; a sync covers every change asked for before it. */
 export class FileHandle implements AsyncDisposable {
   private constructor();
   readonly path: string;
+  /** For calls that are not here; it stays this object's. ENOTSUP in memory. */
+  readonly fd: number;
   /** Bytes: offset and length of readInto() and write() are multiples of it. */
   readonly alignment: number;
   info(): FileInfo;
@@ -143,10 +159,18 @@ export class FileHandle implements AsyncDisposable {
   preallocate(offset: Bytes, length: Bytes, options?: PreallocateOptions): Promise<void>;
   punchHole(offset: Bytes, length: Bytes, options?: SignalOptions): Promise<void>;
   zeroRange(offset: Bytes, length: Bytes, options?: SignalOptions): Promise<void>;
+  /** The offset of the first data at `offset` (0) or behind; ENXIO: none. */
+  nextData(offset?: Bytes, options?: SignalOptions): Promise<number>;
+  /** The offset of the first hole at `offset` (0) or behind; the file's end counts as one. */
+  nextHole(offset?: Bytes, options?: SignalOptions): Promise<number>;
+  /** Tells the filesystem how to place the file; ENOTSUP where it has no such hint. */
+  setHint(hints: Hints, options?: SignalOptions): Promise<void>;
   size(): Promise<number>;
   stat(): Promise<Stat>;
   /** Syncs the file and gives it this path: a crash leaves the old file there, or this one. */
-  replace(path: string | Buffer | URL): Promise<void>;
+  replace(path: PathLike, options?: SignalOptions): Promise<void>;
+  /** Gives the file a further name, or (OpenOptions.anonymous) its first one; EEXIST. */
+  link(path: PathLike, options?: SignalOptions): Promise<void>;
 
   createReadStream(options?: ReadStreamOptions): ReadStream;
   createWriteStream(options?: WriteStreamOptions): WriteStream;
@@ -298,7 +322,7 @@ export class LogReader implements AsyncIterableIterator<LogRecord>, AsyncDisposa
 }
 
 /** Opens the log in a directory that is there: an empty one becomes a new log. */
-export function openLog(directory: string | Buffer | URL, options?: LogOptions): Promise<Log>;
+export function openLog(directory: PathLike, options?: LogOptions): Promise<Log>;
 
 /** A write-ahead log with group commit. */
 export class Log implements AsyncDisposable {
@@ -319,8 +343,28 @@ export class Log implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+// Names. They run in any order: await one where the next depends on it. None is durable before
+// syncDirectory().
+
+export interface RenameOptions extends SignalOptions {
+  /** EEXIST where something is at `newPath`. */
+  noReplace?: boolean;
+}
+
+/** Replaces what is at `newPath` in one step. */
+export function rename(oldPath: PathLike, newPath: PathLike, options?: RenameOptions):
+  Promise<void>;
+/** A second name of a file. */
+export function link(existingPath: PathLike, newPath: PathLike, options?: SignalOptions):
+  Promise<void>;
+export function unlink(path: PathLike, options?: SignalOptions): Promise<void>;
+/** A directory; mode: 0o777, less the umask. */
+export function mkdir(path: PathLike, options?: number | (SignalOptions & { mode?: number })):
+  Promise<void>;
+/** Removes an empty directory. */
+export function rmdir(path: PathLike, options?: SignalOptions): Promise<void>;
 /** Makes the names in a directory durable. */
-export function syncDirectory(path: string | Buffer | URL): Promise<void>;
+export function syncDirectory(path: PathLike, options?: SignalOptions): Promise<void>;
 
 export interface EngineOptions {
   /** 'auto': the first of ring, aio, pool that can be had. */

@@ -3,9 +3,10 @@
 // Direct I/O for Node.js on its own event loop. README.md and index.d.ts describe it.
 
 const native = require('./lib/native.js');
-const { alloc, FileHandle, open, syncDirectory } = require('./lib/file.js');
+const { alloc, FileHandle, open } = require('./lib/file.js');
 const { Log, openLog } = require('./lib/log.js');
 const { LogReader } = require('./lib/log_reader.js');
+const { link, mkdir, rename, rmdir, syncDirectory, unlink } = require('./lib/names.js');
 const errors = require('./lib/errors.js');
 
 const BACKENDS = { auto: 0, ring: 1, aio: 2, pool: 3, memory: 4 };
@@ -48,7 +49,8 @@ const stats = () => native.stats();
 
 const { version } = native;
 
+// Identifiers only: by these, import finds the names.
 module.exports = {
-  FileHandle, Log, LogReader, alloc, backend, configure, open, openLog, stats, syncDirectory,
-  version,
+  FileHandle, Log, LogReader, alloc, backend, configure, link, mkdir, open, openLog, rename, rmdir,
+  stats, syncDirectory, unlink, version,
 };

@@ -66,9 +66,17 @@ struct file_s {
   uvdio_file_t file;
   env_t* env;
   char* path;
+  bool is_nameless; /* anonymous, and was given no name */
   unsigned refs;
   link_t link; /* env->files */
 };
+
+/* What an error is about; paths may be null. */
+typedef struct subject_s {
+  const char* name; /* of the operation */
+  const char* path;
+  const char* dest; /* where an operation has two */
+} subject_t;
 
 /* The kind of a promise's value. */
 typedef enum {
@@ -89,6 +97,7 @@ struct op_s {
   size_t length;
   file_t* file;
   char* path; /* of operations without a file */
+  char* dest; /* of operations that give a name */
   const char* name;
   value_t value;
   bool is_change; /* of the bytes in the block: a read */
@@ -127,11 +136,12 @@ extern void set_text(env_t* env, napi_value object, const char* name, const char
 extern void set_bigint(env_t* env, napi_value object, const char* name, uint64_t value);
 
 /* error.c */
-extern napi_value make_error(env_t* env, int code, const char* name, const char* path);
+extern napi_value make_error(env_t* env, int code, subject_t subject);
 extern napi_value throw_error(env_t* env, int code, const char* name, const char* path);
 
 /* operation.c: promises, and their requests. */
 extern op_t* op_begin(env_t* env, const char* name, file_t* file, napi_value* promise);
+extern op_t* op_begin_on_file(call_t* call, const char* name, napi_value* promise);
 extern napi_value op_submitted(op_t* op, int error, napi_value promise);
 extern void op_done(uvdio_req_t* req, int64_t result);
 extern void op_io_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
@@ -140,8 +150,8 @@ extern napi_value cancel_operation(napi_env napi, napi_callback_info info);
 
 /* Settles a promise from a callback of the library: `value` where `error` is 0. */
 typedef napi_value (*settle_value_cb)(env_t* env, void* arg);
-extern void settle(env_t* env, napi_deferred deferred, int error, const char* name,
-                   const char* path, settle_value_cb value_cb, void* arg);
+extern void settle(env_t* env, napi_deferred deferred, int error, subject_t subject,
+                   settle_value_cb value_cb, void* arg);
 
 /* memory.c */
 extern napi_value alloc_block(napi_env napi, napi_callback_info info);
@@ -149,6 +159,9 @@ extern block_t* block_of(env_t* env, napi_value arraybuffer);
 extern bool is_read_into(env_t* env, napi_value arraybuffer, const char* begin, size_t length);
 extern int block_claim(block_t* block, op_t* op, const char* begin, size_t length, bool is_change);
 extern void block_let_go(op_t* op);
+
+/* names.c */
+extern void name_exports(env_t* env, napi_value exports);
 
 /* file.c */
 extern void file_drop(file_t* file);

@@ -133,7 +133,7 @@ env_t* env_create(napi_env napi) {
 /* Why the backend that was asked for can't be had. */
 static napi_value refuse_options(env_t* env, int error, uvdio_backend_t backend) {
   char reason[256] = "";
-  napi_value object = make_error(env, error, "configure", NULL);
+  napi_value object = make_error(env, error, (subject_t){"configure", NULL, NULL});
 
   if (error == UVDIO_EBACKEND && uvdio_backend_probe(backend, reason, sizeof reason) != 0) {
     set_text(env, object, "reason", reason);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files, and operations on names. Each function submits one request and returns its promise.
+ * Files. Each function submits one request and returns its promise.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -75,19 +75,13 @@ static napi_value open_file(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   op->value = VALUE_FILE;
+  file->is_nameless = (flags & UVDIO_O_ANONYMOUS) != 0;
   int error = uvdio_open(call.env->engine, &file->file, &op->req, path, flags, (int)mode, op_done);
   op_submitted(op, error, promise);
   if (error != 0) {
     file_ended(file);
   }
   return promise;
-}
-
-/* The file of argument 0, and an operation on it; null with an exception pending. */
-static op_t* begin_on_file(call_t* call, const char* name, napi_value* promise) {
-  void* file = NULL;
-
-  return get_pointer(call, 0, &file) ? op_begin(call->env, name, file, promise) : NULL;
 }
 
 /* read(file, memory, offset, length) -> Promise<bytes>; shared[START]: where in `memory` the
@@ -106,7 +100,7 @@ static napi_value read_range(napi_env napi, napi_callback_info info) {
       !get_uint64(&call, 3, &length)) {
     return NULL;
   }
-  op_t* op = begin_on_file(&call, "read", &promise);
+  op_t* op = op_begin_on_file(&call, "read", &promise);
   if (op == NULL) {
     return NULL;
   }
@@ -137,7 +131,7 @@ static napi_value read_into(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   block_t* block = block_of(call.env, owner);
-  op_t* op = begin_on_file(&call, "read", &promise);
+  op_t* op = op_begin_on_file(&call, "read", &promise);
   if (op == NULL) {
     return NULL;
   }
@@ -195,7 +189,7 @@ static napi_value write_bytes(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   block_t* block = block_of(call.env, owner);
-  op_t* op = begin_on_file(&call, "write", &promise);
+  op_t* op = op_begin_on_file(&call, "write", &promise);
   if (op == NULL) {
     return NULL;
   }
@@ -211,10 +205,24 @@ static napi_value write_bytes(napi_env napi, napi_callback_info info) {
 }
 
 /* What `plain` can be asked for, in the order of lib/file.js. */
-enum { SYNC_ALL, SYNC_DATA, SIZE, TRUNCATE, PREALLOCATE, PUNCH_HOLE, ZERO_RANGE, CLOSE };
+enum {
+  SYNC_ALL,
+  SYNC_DATA,
+  SIZE,
+  TRUNCATE,
+  PREALLOCATE,
+  PUNCH_HOLE,
+  ZERO_RANGE,
+  NEXT_DATA,
+  NEXT_HOLE,
+  HINT_EXTENT_SIZE,
+  HINT_WRITE_LIFE,
+  CLOSE
+};
 
 static const char* const plain_names[] = {"sync",        "datasync",  "size",      "truncate",
-                                          "preallocate", "punchHole", "zeroRange", "close"};
+                                          "preallocate", "punchHole", "zeroRange", "nextData",
+                                          "nextHole",    "setHint",   "setHint",   "close"};
 
 static int submit_plain(op_t* op, unsigned which, uint64_t offset, uint64_t length,
                         unsigned flags) {
@@ -236,6 +244,16 @@ static int submit_plain(op_t* op, unsigned which, uint64_t offset, uint64_t leng
       return uvdio_punch_hole(file, &op->req, offset, length, op_done);
     case ZERO_RANGE:
       return uvdio_zero_range(file, &op->req, offset, length, op_done);
+    case NEXT_DATA:
+      op->value = VALUE_NUMBER;
+      return uvdio_next_data(file, &op->req, offset, op_done);
+    case NEXT_HOLE:
+      op->value = VALUE_NUMBER;
+      return uvdio_next_hole(file, &op->req, offset, op_done);
+    case HINT_EXTENT_SIZE:
+      return uvdio_set_hint(file, &op->req, UVDIO_HINT_EXTENT_SIZE, length, op_done);
+    case HINT_WRITE_LIFE:
+      return uvdio_set_hint(file, &op->req, UVDIO_HINT_WRITE_LIFE, length, op_done);
     default:
       return uvdio_close(file, &op->req, op_done);
   }
@@ -256,7 +274,7 @@ static napi_value plain(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   which = which > CLOSE ? CLOSE : which;
-  op_t* op = begin_on_file(&call, plain_names[which], &promise);
+  op_t* op = op_begin_on_file(&call, plain_names[which], &promise);
   return op == NULL ? NULL
                     : op_submitted(op, submit_plain(op, which, offset, length, flags), promise);
 }
@@ -267,49 +285,12 @@ static napi_value stat_file(napi_env napi, napi_callback_info info) {
   napi_value promise = NULL;
 
   call_begin(&call, napi, info);
-  op_t* op = begin_on_file(&call, "stat", &promise);
+  op_t* op = op_begin_on_file(&call, "stat", &promise);
   if (op == NULL) {
     return NULL;
   }
   op->value = VALUE_STAT;
   return op_submitted(op, uvdio_stat(&op->file->file, &op->req, &op->stat, op_done), promise);
-}
-
-/* replace(file, path) -> Promise<undefined> */
-static napi_value replace_file(napi_env napi, napi_callback_info info) {
-  call_t call;
-  char* path = NULL;
-  napi_value promise = NULL;
-
-  call_begin(&call, napi, info);
-  op_t* op = begin_on_file(&call, "replace", &promise);
-  if (op == NULL) {
-    return NULL;
-  }
-  if (!get_text(&call, 1, &path)) {
-    return op_submitted(op, UV_EINVAL, promise);
-  }
-  op->path = path;
-  return op_submitted(op, uvdio_replace(&op->file->file, &op->req, path, op_done), promise);
-}
-
-/* syncDirectory(path) -> Promise<undefined> */
-static napi_value sync_directory(napi_env napi, napi_callback_info info) {
-  call_t call;
-  char* path = NULL;
-  napi_value promise = NULL;
-
-  call_begin(&call, napi, info);
-  if (!get_text(&call, 0, &path)) {
-    return NULL;
-  }
-  op_t* op = op_begin(call.env, "syncDirectory", NULL, &promise);
-  if (op == NULL) {
-    free(path);
-    return NULL;
-  }
-  op->path = path;
-  return op_submitted(op, uvdio_sync_directory(call.env->engine, &op->req, path, op_done), promise);
 }
 
 static napi_value describe(env_t* env, const uvdio_file_info_t* file) {
@@ -344,6 +325,22 @@ static napi_value describe_file(napi_env napi, napi_callback_info info) {
   return error == 0 ? describe(call.env, &facts) : throw_error(call.env, error, "info", file->path);
 }
 
+/* descriptor(file) -> number */
+static napi_value tell_descriptor(napi_env napi, napi_callback_info info) {
+  call_t call;
+  uv_os_fd_t descriptor = -1;
+  void* pointer = NULL;
+
+  call_begin(&call, napi, info);
+  if (!get_pointer(&call, 0, &pointer)) {
+    return NULL;
+  }
+  file_t* file = pointer;
+  int error = uvdio_file_descriptor(&file->file, &descriptor);
+  return error == 0 ? make_number(call.env, descriptor)
+                    : throw_error(call.env, error, "fd", file->path);
+}
+
 void file_exports(env_t* env, napi_value exports) {
   export_function(env, exports, "open", open_file);
   export_function(env, exports, "read", read_range);
@@ -351,7 +348,6 @@ void file_exports(env_t* env, napi_value exports) {
   export_function(env, exports, "write", write_bytes);
   export_function(env, exports, "plain", plain);
   export_function(env, exports, "stat", stat_file);
-  export_function(env, exports, "replace", replace_file);
-  export_function(env, exports, "syncDirectory", sync_directory);
   export_function(env, exports, "info", describe_file);
+  export_function(env, exports, "descriptor", tell_descriptor);
 }

@@ -164,7 +164,7 @@ static void on_ready(int status, void* arg) {
 
   (void)status;
   reader->waiting = NULL;
-  settle(reader->env, deferred, 0, "reader", reader->path, NULL, NULL);
+  settle(reader->env, deferred, 0, (subject_t){"reader", reader->path, NULL}, NULL, NULL);
 }
 
 /* waitRecord(reader) -> Promise, or undefined: no need to wait */
@@ -214,7 +214,8 @@ static void on_closed(int status, void* arg) {
     return; /* log_readers_end() goes on */
   }
   reader->reader = NULL;
-  settle(reader->env, reader->closing, status, "close", reader->path, NULL, NULL);
+  settle(reader->env, reader->closing, status, (subject_t){"close", reader->path, NULL}, NULL,
+         NULL);
   end_reader(reader);
 }
 

@@ -63,6 +63,7 @@ static void release_op(op_t* op) {
   }
   block_let_go(op);
   free(op->path);
+  free(op->dest);
   op->next = env->spare;
   env->spare = op;
 }
@@ -92,8 +93,20 @@ op_t* op_begin(env_t* env, const char* name, file_t* file, napi_value* promise) 
   return op;
 }
 
-static const char* path_of(const op_t* op) {
-  return op->path != NULL ? op->path : op->file != NULL ? op->file->path : NULL;
+/* The file of argument 0, and an operation on it; null with an exception pending. */
+op_t* op_begin_on_file(call_t* call, const char* name, napi_value* promise) {
+  void* file = NULL;
+
+  return get_pointer(call, 0, &file) ? op_begin(call->env, name, file, promise) : NULL;
+}
+
+static subject_t subject_of(const op_t* op) {
+  subject_t subject = {op->name, op->path, op->dest};
+
+  if (op->file != NULL) {
+    subject.path = op->file->path;
+  }
+  return subject;
 }
 
 /* The end of each submission: a refused one rejects its promise. */
@@ -104,13 +117,13 @@ napi_value op_submitted(op_t* op, int error, napi_value promise) {
   if (error == 0) {
     return promise;
   }
-  napi_reject_deferred(env->napi, op->deferred, make_error(env, error, op->name, path_of(op)));
+  napi_reject_deferred(env->napi, op->deferred, make_error(env, error, subject_of(op)));
   op->is_pending = false;
   release_op(op);
   return promise;
 }
 
-void settle(env_t* env, napi_deferred deferred, int error, const char* name, const char* path,
+void settle(env_t* env, napi_deferred deferred, int error, subject_t subject,
             settle_value_cb value_cb, void* arg) {
   napi_handle_scope handles = NULL;
   napi_callback_scope callback = NULL;
@@ -123,7 +136,7 @@ void settle(env_t* env, napi_deferred deferred, int error, const char* name, con
   napi_create_object(env->napi, &resource);
   if (napi_open_callback_scope(env->napi, resource, env->context, &callback) == napi_ok) {
     if (error < 0) {
-      napi_reject_deferred(env->napi, deferred, make_error(env, error, name, path));
+      napi_reject_deferred(env->napi, deferred, make_error(env, error, subject));
     } else {
       napi_get_undefined(env->napi, &value);
       napi_resolve_deferred(env->napi, deferred, value_cb == NULL ? value : value_cb(env, arg));
@@ -168,12 +181,13 @@ static napi_value op_value(env_t* env, void* arg) {
   return value;
 }
 
-/* A file that was replaced has the other's path. */
-static void swap_paths(op_t* op) {
+/* The file has the path that it was given: in place of another's, or as its first one. */
+static void take_dest(op_t* op) {
   char* path = op->file->path;
 
-  op->file->path = op->path;
-  op->path = path;
+  op->file->path = op->dest;
+  op->file->is_nameless = false;
+  op->dest = path;
 }
 
 /* The promise is settled after the memory is free, so that what awaits it may use it again. */
@@ -185,13 +199,14 @@ void op_done(uvdio_req_t* req, int64_t result) {
 
   op->is_pending = false;
   block_let_go(op);
-  if (req->op == UVDIO_OP_REPLACE && result == 0) {
-    swap_paths(op);
+  if (result == 0 && (req->op == UVDIO_OP_REPLACE ||
+                      (req->op == UVDIO_OP_LINK && file != NULL && file->is_nameless))) {
+    take_dest(op);
   }
   if (is_end) {
     streams_end(env, file);
   }
-  settle(env, op->deferred, result < 0 ? (int)result : 0, op->name, path_of(op), op_value, op);
+  settle(env, op->deferred, result < 0 ? (int)result : 0, subject_of(op), op_value, op);
   release_op(op);
   if (is_end) {
     file_ended(file);

@@ -79,7 +79,8 @@ static void answer(stream_t* stream, waiter_t* waiter, int status) {
   napi_deferred deferred = waiter->deferred;
 
   waiter->deferred = NULL;
-  settle(stream->env, deferred, status, waiter->name, stream->file->path, NULL, NULL);
+  settle(stream->env, deferred, status, (subject_t){waiter->name, stream->file->path, NULL}, NULL,
+         NULL);
 }
 
 static void on_room(int status, void* arg) {

@@ -139,9 +139,10 @@ static void on_failed_closed(uvdio_log_t* log, int status, void* arg) {
     return; /* wals_end() goes on */
   }
   if (wal->failure != NULL) {
-    settle(wal->env, wal->opening, 0, "openLog", wal->path, failure_value, wal);
+    settle(wal->env, wal->opening, 0, (subject_t){"openLog", wal->path, NULL}, failure_value, wal);
   } else {
-    settle(wal->env, wal->opening, wal->status, "openLog", wal->path, NULL, NULL);
+    settle(wal->env, wal->opening, wal->status, (subject_t){"openLog", wal->path, NULL}, NULL,
+           NULL);
   }
   end_wal(wal);
 }
@@ -152,7 +153,7 @@ static void on_open(uvdio_log_t* log, int status, void* arg) {
   wal->status = status;
   if (status == 0 && wal->failure == NULL) {
     delete_reference(wal->env, &wal->replay);
-    settle(wal->env, wal->opening, 0, "openLog", wal->path, wal_value, wal);
+    settle(wal->env, wal->opening, 0, (subject_t){"openLog", wal->path, NULL}, wal_value, wal);
     return;
   }
   (void)!uvdio_log_close(log, on_failed_closed, wal); /* refused where the engine is closing */
@@ -253,7 +254,8 @@ static void on_durable(uvdio_log_append_t* done, int status) {
   wal_t* wal = append->wal;
 
   list_leave(&append->link);
-  settle(wal->env, append->deferred, status, "append", wal->path, lsn_value, append);
+  settle(wal->env, append->deferred, status, (subject_t){"append", wal->path, NULL}, lsn_value,
+         append);
   free(append);
 }
 
@@ -343,7 +345,7 @@ static void on_closed(uvdio_log_t* log, int status, void* arg) {
   if (status == UV_EBADF && wal->env->is_ending) {
     return; /* wals_end() goes on */
   }
-  settle(wal->env, wal->closing, status, "close", wal->path, NULL, NULL);
+  settle(wal->env, wal->closing, status, (subject_t){"close", wal->path, NULL}, NULL, NULL);
   end_wal(wal);
 }
 

@@ -42,6 +42,14 @@ function show(value) {
     : String(value);
 }
 
+function oneOf(table, value, name) {
+  if (typeof value !== 'string' || !Object.hasOwn(table, value)) {
+    const valid = Object.keys(table).map((key) => `'${key}'`).join(', ');
+    throw valueError(`${name} is ${show(value)}; it has to be one of ${valid}`);
+  }
+  return table[value];
+}
+
 // Bytes: an offset, length or size, as a number.
 function toBytes(value, name, fallback) {
   if (value === undefined && fallback !== undefined) {
@@ -138,6 +146,14 @@ function toPath(value, name = 'path') {
   return path;
 }
 
+function toMode(value, fallback) {
+  const mode = toBytes(value, 'mode', fallback);
+  if (mode > 0o7777) {
+    throw valueError(`mode is ${mode}; it has to be 0o7777 at most`);
+  }
+  return mode;
+}
+
 // In the addon, EBUSY is about the bytes of a call. Returns the error.
 function explainBusy(error) {
   if (error.code === 'EBUSY') {
@@ -151,6 +167,6 @@ function explainBusy(error) {
 const asyncDispose = Symbol.asyncDispose ?? Symbol('Symbol.asyncDispose');
 
 module.exports = {
-  AbortError, alignmentError, asyncDispose, checkSignal, closedError, explainBusy, libraryError,
-  show, toBytes, toLsn, toOptions, toPath, toSignal, toUint8Array, toUnits, typeError, valueError,
+  AbortError, alignmentError, asyncDispose, checkSignal, closedError, explainBusy, libraryError, oneOf,
+  show, toBytes, toLsn, toMode, toOptions, toPath, toSignal, toUint8Array, toUnits, typeError, valueError,
 };

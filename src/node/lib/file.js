@@ -9,7 +9,7 @@ const { settled } = require('./operation.js');
 const errors = require('./errors.js');
 const streams = require('./stream.js');
 
-const { toBytes, toOptions, toPath, toUint8Array, checkSignal } = errors;
+const { checkSignal, oneOf, toBytes, toOptions, toPath, toUint8Array } = errors;
 
 const PAGE = 4096;
 const START = 0; // in native.shared
@@ -19,6 +19,7 @@ const O = {
   RDWR: 1 << 0, CREATE: 1 << 1, EXCLUSIVE: 1 << 2, TRUNCATE: 1 << 3, DSYNC: 1 << 4,
   NOFOLLOW: 1 << 5, DIRECT_PREFERRED: 1 << 6, NATIVE_ALIGN: 1 << 7, WRONLY: 1 << 8,
   LOCK_SHARED: 1 << 9, LOCK_EXCLUSIVE: 1 << 10, BUFFERED: 1 << 11, DONTCACHE: 1 << 12,
+  ANONYMOUS: 1 << 15,
 };
 
 const FLAGS = {
@@ -35,31 +36,30 @@ const DIRECT = { required: 0, preferred: O.DIRECT_PREFERRED, off: O.BUFFERED };
 const LOCK = { shared: O.LOCK_SHARED, exclusive: O.LOCK_EXCLUSIVE };
 const SWITCHES = {
   dsync: O.DSYNC, nofollow: O.NOFOLLOW, nativeAlignment: O.NATIVE_ALIGN, dontCache: O.DONTCACHE,
+  anonymous: O.ANONYMOUS,
 };
 const OPEN_OPTIONS = ['flags', 'mode', 'direct', 'lock', ...Object.keys(SWITCHES), 'signal'];
 
-// uvdio.h: UVDIO_WRITE_*, UVDIO_SPACE_*
+// uvdio.h: UVDIO_WRITE_*, UVDIO_SPACE_*, UVDIO_WRITE_LIFE_*
 const WRITE_DURABLE = 1 << 0;
 const WRITE_ATOMIC = 1 << 4;
+const WRITE_LIFE = { notSet: 0, none: 1, short: 2, medium: 3, long: 4, extreme: 5 };
 const SPACE = { reserve: 0, keepSize: 1 << 0, written: 1 << 1 };
 
 // Numbers of `plain` in addon/file.c
 const SYNC = 0, DATASYNC = 1, SIZE = 2, TRUNCATE = 3, PREALLOCATE = 4, PUNCH_HOLE = 5,
-  ZERO_RANGE = 6, CLOSE = 7;
-
-function oneOf(table, value, name) {
-  if (typeof value !== 'string' || !Object.hasOwn(table, value)) {
-    const valid = Object.keys(table).map((key) => `'${key}'`).join(', ');
-    throw errors.valueError(`${name} is ${errors.show(value)}; it has to be one of ${valid}`);
-  }
-  return table[value];
-}
+  ZERO_RANGE = 6, NEXT_DATA = 7, NEXT_HOLE = 8, HINT_EXTENT_SIZE = 9, HINT_WRITE_LIFE = 10,
+  CLOSE = 11;
 
 function toFlags(options) {
   let flags = oneOf(FLAGS, options.flags ?? 'r', 'flags');
   flags |= oneOf(DIRECT, options.direct ?? 'required', 'direct');
   if (options.lock !== undefined) {
     flags |= oneOf(LOCK, options.lock, 'lock');
+  }
+  if (options.anonymous && options.flags !== 'r+') {
+    throw errors.valueError(`flags is ${errors.show(options.flags)}; an anonymous file is new, ` +
+      'and opened with \'r+\'');
   }
   for (const [name, flag] of Object.entries(SWITCHES)) {
     if (options[name]) {
@@ -79,15 +79,17 @@ const forgotten = new FinalizationRegistry(({ file, path }) => {
 class FileHandle {
   #file;
   #path;
+  #isNameless;
   #alignment;
   #memoryAlignment;
   #streams = new Set();
   #closing; // the promise of close()
 
-  constructor(file, path) {
+  constructor(file, path, isNameless) {
     const info = native.info(file);
     this.#file = file;
     this.#path = path;
+    this.#isNameless = isNameless;
     this.#alignment = info.alignment;
     this.#memoryAlignment = info.memoryAlignment;
     forgotten.register(this, { file, path }, this);
@@ -95,6 +97,10 @@ class FileHandle {
 
   get path() {
     return this.#path;
+  }
+
+  get fd() {
+    return native.descriptor(this.#open('fd'));
   }
 
   get alignment() {
@@ -184,6 +190,26 @@ class FileHandle {
       toBytes(length, 'length'), 0, options);
   }
 
+  async nextData(offset = 0, options) {
+    return this.#plain('nextData', NEXT_DATA, toBytes(offset, 'offset'), 0, 0, options);
+  }
+
+  async nextHole(offset = 0, options) {
+    return this.#plain('nextHole', NEXT_HOLE, toBytes(offset, 'offset'), 0, 0, options);
+  }
+
+  async setHint(hints, options) {
+    const { extentSize, writeLife } = toOptions(hints, ['extentSize', 'writeLife'], 'setHint()');
+    if (extentSize !== undefined) {
+      const bytes = toBytes(extentSize, 'extentSize');
+      await this.#plain('setHint', HINT_EXTENT_SIZE, 0, bytes, 0, options);
+    }
+    if (writeLife !== undefined) {
+      const life = oneOf(WRITE_LIFE, writeLife, 'writeLife');
+      await this.#plain('setHint', HINT_WRITE_LIFE, 0, life, 0, options);
+    }
+  }
+
   async size() {
     return settled(native.plain(this.#open('size'), SIZE, 0, 0, 0));
   }
@@ -192,10 +218,26 @@ class FileHandle {
     return settled(native.stat(this.#open('stat')));
   }
 
-  async replace(path) {
+  async replace(path, options) {
+    const { signal } = toOptions(options, ['signal'], 'replace()');
     const target = toPath(path);
-    await settled(native.replace(this.#open('replace'), target));
+    const file = this.#open('replace');
+    checkSignal(signal);
+    await settled(native.replace(file, target), signal);
     this.#path = target;
+    this.#isNameless = false;
+  }
+
+  async link(path, options) {
+    const { signal } = toOptions(options, ['signal'], 'link()');
+    const target = toPath(path);
+    const file = this.#open('link');
+    checkSignal(signal);
+    await settled(native.linkFile(file, target), signal);
+    if (this.#isNameless) {
+      this.#path = target;
+      this.#isNameless = false;
+    }
   }
 
   createReadStream(options) {
@@ -315,17 +357,10 @@ async function open(path, flags, mode) {
   const options = toOptions(given, OPEN_OPTIONS, 'open()');
   const target = toPath(path);
   const bits = toFlags(options);
-  const permissions = toBytes(options.mode, 'mode', 0o666);
-  if (permissions > 0o7777) {
-    throw errors.valueError(`mode is ${permissions}; it has to be 0o7777 at most`);
-  }
+  const permissions = errors.toMode(options.mode, 0o666);
   checkSignal(options.signal);
   const file = await settled(native.open(target, bits, permissions), options.signal);
-  return new FileHandle(file, target);
+  return new FileHandle(file, target, Boolean(options.anonymous));
 }
 
-async function syncDirectory(path) {
-  return settled(native.syncDirectory(toPath(path)));
-}
-
-module.exports = { FileHandle, alloc, open, syncDirectory };
+module.exports = { FileHandle, alloc, open };
