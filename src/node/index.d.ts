@@ -2,9 +2,9 @@
 // Direct I/O for Node.js on its own event loop. README.md tells how to begin.
 //
 // Errors are Error objects with `code` ('ENOENT', or the library's own: 'UVDIO_EALIGN', ...),
-// `errno`, `syscall`, `path` and `dest` (of operations with two paths); wrong arguments are a TypeError or RangeError with
-// ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE. All promises reject, none of the functions that
-// return one throws.
+// `errno`, `syscall`, `path` and `dest` (of operations with two paths); wrong arguments are a
+// TypeError or RangeError with ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE. All promises
+// reject, none of the functions that return one throws.
 /// <reference types="node" />
 
 import { Readable, Writable } from 'node:stream';
@@ -22,10 +22,20 @@ export interface SignalOptions {
   signal?: AbortSignal;
 }
 
+/** A class of operations: setClass(). Numbers from 4 to 15 are the program's own. */
+export type Class = 'default' | 'log' | 'foreground' | 'background' | number;
+
+export interface OperationOptions extends SignalOptions {
+  /** 'default': that of the file (OpenOptions.class). */
+  class?: Class;
+}
+
 /** 'rw': an existing file or a new one; the others as in `fs`. There is no 'a': use a log. */
 export type Flags = 'r' | 'r+' | 'w' | 'wx' | 'w+' | 'wx+' | 'rw';
 
 export interface OpenOptions extends SignalOptions {
+  /** Of the open, and of the file's operations that are given none; FileHandle.setClass(). */
+  class?: Class;
   /** 'r' where it is not given. */
   flags?: Flags;
   /** Permissions of a file that is created; 0o666, less the umask. */
@@ -98,21 +108,21 @@ export interface Stat {
   birthtimeMs: number;
 }
 
-export interface ReadOptions extends SignalOptions {
+export interface ReadOptions extends OperationOptions {
   /** 0 where it is not given. Of any alignment. */
   offset?: Bytes;
   /** Of any alignment. */
   length: Bytes;
 }
 
-export interface WriteOptions extends SignalOptions {
+export interface WriteOptions extends OperationOptions {
   /** This write is durable when the promise is fulfilled. */
   durable?: boolean;
   /** This write can't be torn, or is refused with UVDIO_EATOMIC: FileInfo.atomicMin. */
   atomic?: boolean;
 }
 
-export interface PreallocateOptions extends SignalOptions {
+export interface PreallocateOptions extends OperationOptions {
   /** 'keepSize': the file's size stays; 'written': blocks are written with zeros. */
   space?: 'reserve' | 'keepSize' | 'written';
 }
@@ -141,10 +151,10 @@ export class FileHandle implements AsyncDisposable {
    * buffer has mean the end of the file. Until then nobody may touch these bytes; another operation
    * on them is EBUSY.
    */
-  readInto(buffer: NodeJS.ArrayBufferView, offset?: Bytes, options?: SignalOptions):
+  readInto(buffer: NodeJS.ArrayBufferView, offset?: Bytes, options?: OperationOptions):
     Promise<number>;
   /** The whole file. */
-  readFile(options?: SignalOptions): Promise<Buffer>;
+  readFile(options?: OperationOptions): Promise<Buffer>;
   /**
    * Writes all of the buffer. Memory of alloc() is written from where it is, and must not change
    * until the promise is settled; other memory is copied first, and may change at once.
@@ -152,25 +162,28 @@ export class FileHandle implements AsyncDisposable {
   write(buffer: NodeJS.ArrayBufferView, offset?: Bytes, options?: WriteOptions): Promise<number>;
 
   /** fsync(2). After one that failed, all later changes and syncs of the handle fail, too. */
-  sync(options?: SignalOptions): Promise<void>;
+  sync(options?: OperationOptions): Promise<void>;
   /** fdatasync(2). */
-  datasync(options?: SignalOptions): Promise<void>;
-  truncate(size?: Bytes, options?: SignalOptions): Promise<void>;
+  datasync(options?: OperationOptions): Promise<void>;
+  truncate(size?: Bytes, options?: OperationOptions): Promise<void>;
   preallocate(offset: Bytes, length: Bytes, options?: PreallocateOptions): Promise<void>;
-  punchHole(offset: Bytes, length: Bytes, options?: SignalOptions): Promise<void>;
-  zeroRange(offset: Bytes, length: Bytes, options?: SignalOptions): Promise<void>;
+  punchHole(offset: Bytes, length: Bytes, options?: OperationOptions): Promise<void>;
+  zeroRange(offset: Bytes, length: Bytes, options?: OperationOptions): Promise<void>;
   /** The offset of the first data at `offset` (0) or behind; ENXIO: none. */
-  nextData(offset?: Bytes, options?: SignalOptions): Promise<number>;
+  nextData(offset?: Bytes, options?: OperationOptions): Promise<number>;
   /** The offset of the first hole at `offset` (0) or behind; the file's end counts as one. */
-  nextHole(offset?: Bytes, options?: SignalOptions): Promise<number>;
+  nextHole(offset?: Bytes, options?: OperationOptions): Promise<number>;
   /** Tells the filesystem how to place the file; ENOTSUP where it has no such hint. */
-  setHint(hints: Hints, options?: SignalOptions): Promise<void>;
+  setHint(hints: Hints, options?: OperationOptions): Promise<void>;
   size(): Promise<number>;
   stat(): Promise<Stat>;
   /** Syncs the file and gives it this path: a crash leaves the old file there, or this one. */
   replace(path: PathLike, options?: SignalOptions): Promise<void>;
   /** Gives the file a further name, or (OpenOptions.anonymous) its first one; EEXIST. */
   link(path: PathLike, options?: SignalOptions): Promise<void>;
+
+  /** The class of operations that are given none, and of streams, from now on. */
+  setClass(which: Class): void;
 
   createReadStream(options?: ReadStreamOptions): ReadStream;
   createWriteStream(options?: WriteStreamOptions): WriteStream;
@@ -285,6 +298,8 @@ export interface LogReaderOptions {
   recordMax?: Bytes;
   /** Log.cut() spares what the reader has to take; else it may get UVDIO_ECUT. */
   pin?: boolean;
+  /** Of its reads. */
+  class?: Class;
   /** Closes the reader: what waits, or the next call of next(), rejects with an AbortError. */
   signal?: AbortSignal;
 }
@@ -383,6 +398,49 @@ export interface EngineOptions {
 export function configure(options?: EngineOptions): void;
 /** What executes operations on this thread, and why nothing better. */
 export function backend(): { name: string; reason: string };
+
+export interface ClassLimits {
+  /** Against the other classes, 10000 at most. default: 100, log: 1000, foreground: 500,
+   * background: 50, others: 100. */
+  shares?: number;
+  /** Operations in flight at most. */
+  depth?: number;
+  operationsPerSecond?: number;
+  /** Bytes of reads and writes. */
+  bytesPerSecond?: Bytes;
+  /** The kernel's I/O priority; 'realtime' takes a privilege (EPERM). */
+  priority?: 'none' | 'idle' | 'low' | 'normal' | 'high' | 'realtime';
+  /** While so many operations wait, further ones are UVDIO_EFULL. */
+  queueMax?: number;
+  /** The same in bytes of reads and writes. */
+  queueBytesMax?: Bytes;
+}
+
+/**
+ * Sets the limits of a class of this thread, for what begins from now on; what is not given has
+ * the default. The first call gives the thread classes; EBUSY where operations are pending then.
+ */
+export function setClass(which: Class, limits?: ClassLimits): void;
+
+export interface ClassStats {
+  operations: number;
+  bytes: number;
+  /** Operations that could not begin at once. */
+  waited: number;
+  /** Times that a limit per second has held the class up. */
+  limited: number;
+  /** UVDIO_EFULL. */
+  refused: number;
+  /** Now. */
+  waiting: number;
+  waitingBytes: number;
+  inFlight: number;
+}
+
+/** ENOENT before the first setClass(). */
+export function classStats(which: Class): ClassStats;
+/** At most half of what `queueMax` and `queueBytesMax` allow waits. */
+export function waitForRoom(which: Class): Promise<void>;
 
 export interface Stats {
   submitted: number;

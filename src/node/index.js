@@ -3,6 +3,7 @@
 // Direct I/O for Node.js on its own event loop. README.md and index.d.ts describe it.
 
 const native = require('./lib/native.js');
+const { classStats, setClass, waitForRoom } = require('./lib/classes.js');
 const { alloc, FileHandle, open } = require('./lib/file.js');
 const { Log, openLog } = require('./lib/log.js');
 const { LogReader } = require('./lib/log_reader.js');
@@ -51,6 +52,6 @@ const { version } = native;
 
 // Identifiers only: by these, import finds the names.
 module.exports = {
-  FileHandle, Log, LogReader, alloc, backend, configure, link, mkdir, open, openLog, rename, rmdir,
-  stats, syncDirectory, unlink, version,
+  FileHandle, Log, LogReader, alloc, backend, classStats, configure, link, mkdir, open, openLog,
+  rename, rmdir, setClass, stats, syncDirectory, unlink, version, waitForRoom,
 };

@@ -51,7 +51,8 @@ test('reads and writes', async () => {
   await assert.rejects(fh.read({ length: -1 }), { code: VALUE });
   await assert.rejects(fh.read({ length: 2 ** 50 }), RangeError);
   await assert.rejects(fh.read({ length: '1' }), { code: TYPE });
-  await assert.rejects(fh.read({ size: 1 }), { code: VALUE, message: /offset, length, signal/ });
+  await assert.rejects(fh.read({ size: 1 }),
+    { code: VALUE, message: /offset, length, class, signal/ });
   await assert.rejects(fh.readInto(alloc(4096), 100),
     { code: 'UVDIO_EALIGN', path, message: /offset 100 is not a multiple of 4096/ });
   await assert.rejects(fh.readInto(alloc(100), 0), { code: 'UVDIO_EALIGN', message: /length 100/ });

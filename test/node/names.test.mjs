@@ -75,7 +75,8 @@ test('errors have code, operation and both paths', async () => {
 test('wrong arguments', async () => {
   for (const [call, code, message] of [
     [() => rename(), TYPE, /oldPath is undefined/], [() => rename('a'), TYPE, /newPath/],
-    [() => rename('a', ''), VALUE, /newPath is empty/], [() => link('a\0', 'b'), VALUE, /null byte/],
+    [() => rename('a', ''), VALUE, /newPath is empty/],
+    [() => link('a\0', 'b'), VALUE, /null byte/],
     [() => rename('a', 'b', { replace: true }), VALUE, /it has: noReplace, signal/],
     [() => rename('a', 'b', 'c'), TYPE, /options of rename/], [() => unlink(5), TYPE, /path is 5/],
     [() => mkdir('a', { recursive: true }), VALUE, /no option 'recursive'/],

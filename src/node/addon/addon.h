@@ -18,6 +18,7 @@
 #define NAPI_VERSION 8
 #include <node_api.h>
 #include <uvdio.h>
+#include <uvdio/class.h>
 #include <uvdio/log.h>
 #include <uvdio/log_reader.h>
 #include <uvdio/stream.h>
@@ -40,7 +41,7 @@ struct env_s {
   uvdio_engine_t* engine; /* null before its first use, and after its end */
   uvdio_engine_options_t options;
   bool is_ending; /* no JavaScript can be called any more */
-  double* shared; /* SHARED_*: numbers that calls hand over beside their result */
+  double* shared; /* SHARED_*: numbers that calls hand over beside arguments and result */
   napi_ref shared_memory;
   uint64_t copied; /* bytes, by writes of memory that is no block's */
   op_t** ops;      /* all that were made, by their slots */
@@ -58,6 +59,7 @@ struct env_s {
 enum {
   SHARED_START = 0, /* of read(): where its memory is aligned */
   SHARED_TOKEN,     /* of the operation that was submitted last */
+  SHARED_CLASS,     /* of the operation that is submitted next */
   SHARED_COUNT
 };
 
@@ -162,6 +164,9 @@ extern void block_let_go(op_t* op);
 
 /* names.c */
 extern void name_exports(env_t* env, napi_value exports);
+
+/* classes.c */
+extern void class_exports(env_t* env, napi_value exports);
 
 /* file.c */
 extern void file_drop(file_t* file);

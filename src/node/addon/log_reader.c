@@ -49,14 +49,15 @@ void log_readers_end(env_t* env) {
   }
 }
 
-/* Arguments from `index` on: begin, buffer size, record size, flags. */
+/* Arguments from `index` on: begin, buffer size, record size, flags, class. */
 static bool get_options(call_t* call, size_t index, uvdio_log_reader_options_t* options) {
   uint64_t buffer_size = 0;
   uint64_t record_max = 0;
 
   if (!get_bigint(call, index, &options->begin) || !get_uint64(call, index + 1, &buffer_size) ||
       !get_uint64(call, index + 2, &record_max) ||
-      !get_unsigned(call, index + 3, &options->flags)) {
+      !get_unsigned(call, index + 3, &options->flags) ||
+      !get_unsigned(call, index + 4, &options->class_number)) {
     return false;
   }
   options->buffer_size = (size_t)buffer_size;

@@ -35,6 +35,7 @@ NAPI_MODULE_INIT() {
   set_text(ours, exports, "version", uvdio_version_string());
   file_exports(ours, exports);
   name_exports(ours, exports);
+  class_exports(ours, exports);
   stream_exports(ours, exports);
   wal_exports(ours, exports);
   log_reader_exports(ours, exports);

@@ -167,6 +167,7 @@ function explainBusy(error) {
 const asyncDispose = Symbol.asyncDispose ?? Symbol('Symbol.asyncDispose');
 
 module.exports = {
-  AbortError, alignmentError, asyncDispose, checkSignal, closedError, explainBusy, libraryError, oneOf,
-  show, toBytes, toLsn, toMode, toOptions, toPath, toSignal, toUint8Array, toUnits, typeError, valueError,
+  AbortError, alignmentError, asyncDispose, checkSignal, closedError, explainBusy, libraryError,
+  oneOf, show, toBytes, toLsn, toMode, toOptions, toPath, toSignal, toUint8Array, toUnits,
+  typeError, valueError,
 };

@@ -5,6 +5,7 @@
 const { Writable } = require('node:stream');
 
 const native = require('./native.js');
+const { inClass, toClass } = require('./classes.js');
 const { settled } = require('./operation.js');
 const errors = require('./errors.js');
 const streams = require('./stream.js');
@@ -38,7 +39,9 @@ const SWITCHES = {
   dsync: O.DSYNC, nofollow: O.NOFOLLOW, nativeAlignment: O.NATIVE_ALIGN, dontCache: O.DONTCACHE,
   anonymous: O.ANONYMOUS,
 };
-const OPEN_OPTIONS = ['flags', 'mode', 'direct', 'lock', ...Object.keys(SWITCHES), 'signal'];
+const OPEN_OPTIONS = ['flags', 'mode', 'direct', 'lock', ...Object.keys(SWITCHES), 'class',
+  'signal'];
+const OPERATION_OPTIONS = ['class', 'signal'];
 
 // uvdio.h: UVDIO_WRITE_*, UVDIO_SPACE_*, UVDIO_WRITE_LIFE_*
 const WRITE_DURABLE = 1 << 0;
@@ -112,9 +115,11 @@ class FileHandle {
   }
 
   async read(options) {
-    const { offset, length, signal } = toOptions(options, ['offset', 'length', 'signal'], 'read()');
+    const names = ['offset', 'length', ...OPERATION_OPTIONS];
+    const { offset, length, class: of, signal } = toOptions(options, names, 'read()');
     const begin = toBytes(offset, 'offset', 0);
     const count = toBytes(length, 'length');
+    const number = toClass(of);
     const file = this.#open('read');
     checkSignal(signal);
     if (count === 0) {
@@ -123,6 +128,7 @@ class FileHandle {
     const align = this.#alignment;
     const skip = begin % align;
     const memory = Buffer.allocUnsafeSlow(Math.ceil((skip + count) / align) * align + PAGE - 1);
+    inClass(number);
     const promise = native.read(file, memory, begin, count);
     const start = native.shared[START] + skip;
     const arrived = await settled(promise, signal);
@@ -130,25 +136,28 @@ class FileHandle {
   }
 
   async readInto(buffer, offset, options) {
-    const { signal } = toOptions(options, ['signal'], 'readInto()');
+    const { class: of, signal } = toOptions(options, OPERATION_OPTIONS, 'readInto()');
+    const number = toClass(of);
     const bytes = toUint8Array(buffer, 'buffer');
     const begin = toBytes(offset, 'offset', 0);
     const file = this.#open('read');
     this.#checkAligned('read', begin, bytes.byteLength);
     this.#checkMemory(bytes);
     checkSignal(signal);
+    inClass(number);
     return settled(native.readInto(file, bytes, begin), signal, errors.explainBusy);
   }
 
   async readFile(options) {
-    const { signal } = toOptions(options, ['signal'], 'readFile()');
+    const { class: of, signal } = toOptions(options, OPERATION_OPTIONS, 'readFile()');
     const length = await this.size();
-    return this.read({ offset: 0, length, signal });
+    return this.read({ offset: 0, length, class: of, signal });
   }
 
   async write(buffer, offset, options) {
-    const names = ['durable', 'atomic', 'signal'];
-    const { durable, atomic, signal } = toOptions(options, names, 'write()');
+    const names = ['durable', 'atomic', ...OPERATION_OPTIONS];
+    const { durable, atomic, class: of, signal } = toOptions(options, names, 'write()');
+    const number = toClass(of);
     const bytes = toUint8Array(buffer, 'buffer');
     const begin = toBytes(offset, 'offset', 0);
     const file = this.#open('write');
@@ -158,6 +167,7 @@ class FileHandle {
       return 0;
     }
     const flags = (durable ? WRITE_DURABLE : 0) | (atomic ? WRITE_ATOMIC : 0);
+    inClass(number);
     return settled(native.write(file, bytes, begin, flags), signal, errors.explainBusy);
   }
 
@@ -174,10 +184,11 @@ class FileHandle {
   }
 
   async preallocate(offset, length, options) {
-    const { space, signal } = toOptions(options, ['space', 'signal'], 'preallocate()');
+    const names = ['space', ...OPERATION_OPTIONS];
+    const { space, class: of, signal } = toOptions(options, names, 'preallocate()');
     const flags = oneOf(SPACE, space ?? 'reserve', 'space');
     return this.#plain('preallocate', PREALLOCATE, toBytes(offset, 'offset'),
-      toBytes(length, 'length'), flags, { signal });
+      toBytes(length, 'length'), flags, { class: of, signal });
   }
 
   async punchHole(offset, length, options) {
@@ -240,6 +251,11 @@ class FileHandle {
     }
   }
 
+  // Of operations that are given none, and of streams.
+  setClass(which) {
+    native.setFileClass(this.#open('setClass'), toClass(which));
+  }
+
   createReadStream(options) {
     const stream = streams.createReadStream(this, this.#open('read'), options);
     return this.#track(stream);
@@ -288,9 +304,11 @@ class FileHandle {
   }
 
   async #plain(syscall, which, offset, length, flags, options) {
-    const { signal } = toOptions(options, ['signal'], `${syscall}()`);
+    const { class: of, signal } = toOptions(options, OPERATION_OPTIONS, `${syscall}()`);
+    const number = toClass(of);
     const file = this.#open(syscall);
     checkSignal(signal);
+    inClass(number);
     return settled(native.plain(file, which, offset, length, flags), signal);
   }
 
@@ -358,8 +376,11 @@ async function open(path, flags, mode) {
   const target = toPath(path);
   const bits = toFlags(options);
   const permissions = errors.toMode(options.mode, 0o666);
+  const number = toClass(options.class);
   checkSignal(options.signal);
+  inClass(number);
   const file = await settled(native.open(target, bits, permissions), options.signal);
+  native.setFileClass(file, number);
   return new FileHandle(file, target, Boolean(options.anonymous));
 }
 

@@ -5,13 +5,14 @@
 
 const native = require('./native.js');
 const { located, settled } = require('./operation.js');
+const { toClass } = require('./classes.js');
 const errors = require('./errors.js');
 
 const READER_PIN = 1 << 0; // uvdio/log_reader.h
 const BUFFER_UNIT = 16384;
 const SIZE_MAX = 2 ** 30; // of the buffer, and of a record
 
-const NAMES = ['from', 'follow', 'bufferSize', 'recordMax', 'pin', 'signal'];
+const NAMES = ['from', 'follow', 'bufferSize', 'recordMax', 'pin', 'class', 'signal'];
 
 const forgotten = new FinalizationRegistry(({ reader, path }) => {
   process.emitWarning(`A reader of the log '${path}' was closed by the garbage collector. Call ` +
@@ -149,8 +150,10 @@ function createLogReader(log, handle, given) {
       throw errors.valueError(`${name} is ${bytes}; it has to be ${SIZE_MAX} at most`);
     }
   }
+  const number = toClass(options.class);
   errors.checkSignal(signal);
-  const reader = native.createLogReader(handle, begin, buffer, record, pin ? READER_PIN : 0);
+  const flags = pin ? READER_PIN : 0;
+  const reader = native.createLogReader(handle, begin, buffer, record, flags, number);
   // One past the last LSN, and there is such a record: a cut spares its segment.
   const until = follow ?? true ? Infinity : durable;
   return new LogReader(log, reader, { begin: begin > 1n ? begin : 1n, until, signal });
