@@ -43,8 +43,9 @@ struct env_s {
   bool is_ending; /* no JavaScript can be called any more */
   double* shared; /* SHARED_*: numbers that calls hand over beside arguments and result */
   napi_ref shared_memory;
-  uint64_t copied; /* bytes, by writes of memory that is no block's */
-  op_t** ops;      /* all that were made, by their slots */
+  unsigned class_number; /* of the operation that this native call submits */
+  uint64_t copied;       /* bytes, by writes of memory that is no block's */
+  op_t** ops;            /* all that were made, by their slots */
   size_t ops_count;
   size_t ops_room;
   op_t* spare;         /* operations to use again */
@@ -59,7 +60,7 @@ struct env_s {
 enum {
   SHARED_START = 0, /* of read(): where its memory is aligned */
   SHARED_TOKEN,     /* of the operation that was submitted last */
-  SHARED_CLASS,     /* of the operation that is submitted next */
+  SHARED_CLASS,     /* of the operation that the next native call submits */
   SHARED_COUNT
 };
 

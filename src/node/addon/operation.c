@@ -77,11 +77,9 @@ void ops_free(env_t* env) {
 
 /* Returns null with an exception pending. */
 op_t* op_begin(env_t* env, const char* name, file_t* file, napi_value* promise) {
-  unsigned number = (unsigned)env->shared[SHARED_CLASS];
   int error = env_engine(env);
   op_t* op = error == 0 ? take_op(env) : NULL;
 
-  env->shared[SHARED_CLASS] = UVDIO_CLASS_DEFAULT;
   if (op == NULL) {
     throw_error(env, error != 0 ? error : UV_ENOMEM, name, file != NULL ? file->path : NULL);
     return NULL;
@@ -91,7 +89,7 @@ op_t* op_begin(env_t* env, const char* name, file_t* file, napi_value* promise) 
   op->name = name;
   op->file = file;
   op->is_pending = true;
-  (void)uvdio_req_set_class(&op->req, number); /* lib/classes.js has checked it */
+  (void)uvdio_req_set_class(&op->req, env->class_number); /* lib/classes.js has checked it */
   napi_create_promise(env->napi, &op->deferred, promise);
   return op;
 }

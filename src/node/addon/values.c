@@ -13,6 +13,8 @@ void call_begin(call_t* call, napi_env napi, napi_callback_info info) {
   call->count = ARGUMENTS_MAX;
   napi_get_cb_info(napi, info, &call->count, call->values, NULL, &env);
   call->env = env;
+  call->env->class_number = (unsigned)call->env->shared[SHARED_CLASS];
+  call->env->shared[SHARED_CLASS] = UVDIO_CLASS_DEFAULT;
 }
 
 static bool refuse(call_t* call, const char* expected) {
