@@ -1434,6 +1434,7 @@ static int use_in_child(void* data) {
 
 static void children_are_turned_away(void** state) {
   struct fixture* f = *state;
+  need_fork();
   create(f, NULL);
   (void)take_from(f, 0);
   assert_int_equal(in_a_child(use_in_child, NULL), 0);

@@ -12,10 +12,13 @@ endforeach()
 
 foreach(name IN ITEMS transfers vectors durable_writes shared_writes groups appends ranges frames
     names synchronous bad_input order truncate cancel pending scheduling classes loop loop_binding
-    loop_busy_poll loop_fairness loop_handles dup atomic_writes streams writers logs log_readers)
+    loop_busy_poll loop_fairness loop_handles dup atomic_writes streams writers)
   uvdio_contract(${name})
 endforeach()
 uvdio_contract(anonymous BACKENDS memory)
+foreach(name IN ITEMS logs log_readers) # which sync their directory
+  uvdio_contract(${name} BACKENDS memory)
+endforeach()
 uvdio_contract(file)
 uvdio_contract(metrics BACKENDS memory)
 # They compare what a loop does in some milliseconds.
