@@ -309,11 +309,51 @@ test('a reader leaves no listener with a signal', async () => {
     listeners.delete(listener);
     return removeEventListener.call(this, name, listener);
   };
-  const reader = log.reader({ signal });
+  const readers = [log.reader({ signal }), log.reader({ signal })];
+  assert.equal(listeners.size, 1); // Node warns of many
+  await readers[0].close();
   assert.equal(listeners.size, 1);
-  await reader.close();
+  await readers[1].close();
   assert.equal(listeners.size, 0);
   await log.close();
+});
+
+test('a signal holds no reader that is forgotten', () => {
+  const { stdout, stderr } = run(`
+    import fs from 'node:fs';
+    fs.mkdirSync(file);
+    const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
+    const controller = new AbortController();
+    const log = await uvdio.openLog(file, { segmentSize: 65536 });
+    await log.append('x');
+    await (async () => {
+      await log.reader({ signal: controller.signal }).next();
+    })();
+    let isClosed = false;
+    const closing = log.close().then(() => { isClosed = true; });
+    for (let i = 0; i < 200 && !isClosed; i++) { gc(); await turn(); }
+    console.log(isClosed);
+    controller.abort();
+    process.exit();`);
+  assert.equal(stdout, 'true\n');
+  assert.match(stderr, /UvdioWarning: A reader of the log/);
+});
+
+test('the memory of readers that are forgotten makes the collector run', () => {
+  const { stdout } = run(`
+    import fs from 'node:fs';
+    fs.mkdirSync(file);
+    const log = await uvdio.openLog(file, { segmentSize: 65536 });
+    await log.append('x');
+    let isTold = false;
+    process.on('warning', () => { isTold = true; });
+    for (let i = 0; i < 400 && !isTold; i++) {
+      await log.reader().next();
+      await new Promise(setImmediate);
+    }
+    console.log(isTold);
+    process.exit();`);
+  assert.equal(stdout, 'true\n');
 });
 
 test('what a cut has given up', async () => {

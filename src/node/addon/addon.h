@@ -114,6 +114,9 @@ struct op_s {
 
 /* environment.c */
 extern int env_engine(env_t* env);
+/* Tells the collector of memory that an object of JavaScript keeps from now on, or (negative) not
+ * any more: else nothing presses it to look for objects that were forgotten. */
+extern void env_account(env_t* env, int64_t bytes);
 extern napi_value configure(napi_env napi, napi_callback_info info);
 extern napi_value describe_engine(napi_env napi, napi_callback_info info);
 extern napi_value count_engine(napi_env napi, napi_callback_info info);

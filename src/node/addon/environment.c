@@ -24,6 +24,14 @@ int env_engine(env_t* env) {
   return uvdio_engine_create(&env->engine, loop, &env->options);
 }
 
+void env_account(env_t* env, int64_t bytes) {
+  int64_t total = 0;
+
+  if (!env->is_ending) {
+    napi_adjust_external_memory(env->napi, bytes, &total);
+  }
+}
+
 static void end_files(env_t* env) {
   while (env->files != NULL) {
     file_ended(LINK_OWNER(env->files, file_t, link));

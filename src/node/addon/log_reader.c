@@ -8,10 +8,13 @@
 
 #include "addon.h"
 
+#define BUFFER_DEFAULT ((size_t)1 << 20) /* uvdio/log_reader.h */
+
 typedef struct log_reader_s {
   env_t* env;
   uvdio_log_reader_t* reader; /* null: ended */
   char* path;                 /* of the log */
+  int64_t memory;             /* bytes of its buffer */
   napi_deferred waiting;
   napi_deferred closing;
   unsigned refs; /* of JavaScript, and one while it is not ended */
@@ -34,6 +37,7 @@ static void on_collected(napi_env napi, void* reader, void* hint) {
 /* The library has freed the reader. */
 static void end_reader(log_reader_t* reader) {
   reader->reader = NULL;
+  env_account(reader->env, -reader->memory);
   list_leave(&reader->link);
   drop(reader);
 }
@@ -79,6 +83,7 @@ static int create_reader(uvdio_log_t* log, const char* path,
     return error;
   }
   reader->refs = 1;
+  reader->memory = (int64_t)(options->buffer_size != 0 ? options->buffer_size : BUFFER_DEFAULT);
   *result = reader;
   return 0;
 }
@@ -101,6 +106,7 @@ static napi_value create(napi_env napi, napi_callback_info info) {
   }
   reader->env = call.env;
   list_join(&call.env->log_readers, &reader->link);
+  env_account(call.env, reader->memory);
   if (napi_create_external(napi, reader, on_collected, NULL, &external) == napi_ok) {
     reader->refs++;
   }

@@ -17,6 +17,7 @@ typedef struct stream_s {
   env_t* env;
   file_t* file;
   uvdio_arena_t* arena;
+  int64_t memory;         /* bytes of it */
   uvdio_reader_t* reader; /* one of the two; both null: ended */
   uvdio_writer_t* writer;
   waiter_t room; /* a wait */
@@ -35,6 +36,7 @@ static void drop(stream_t* stream) {
 /* Reader or writer are gone: so are their frames. */
 static void end_stream(stream_t* stream) {
   uvdio_arena_destroy(stream->arena, NULL);
+  env_account(stream->env, -stream->memory);
   stream->reader = NULL;
   stream->writer = NULL;
   list_leave(&stream->link);
@@ -160,6 +162,7 @@ static int create_stream(const wish_t* wish, bool is_reader, stream_t** result) 
     free(stream);
     return error;
   }
+  stream->memory = (int64_t)(wish->arena.frame_size * wish->arena.frame_count);
   *result = stream;
   return 0;
 }
@@ -183,6 +186,7 @@ static napi_value create(napi_env napi, napi_callback_info info, bool is_reader)
   stream->file = file;
   stream->refs = 1;
   list_join(&env->streams, &stream->link);
+  env_account(env, stream->memory);
   if (napi_create_external(napi, stream, on_collected, NULL, &external) == napi_ok) {
     stream->refs++;
   }

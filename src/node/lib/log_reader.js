@@ -4,7 +4,7 @@
 // buffer holds, and at the tail waits for what is appended.
 
 const native = require('./native.js');
-const { located, settled } = require('./operation.js');
+const { located, onAbort, settled } = require('./operation.js');
 const { toClass } = require('./classes.js');
 const errors = require('./errors.js');
 
@@ -14,7 +14,8 @@ const SIZE_MAX = 2 ** 30; // of the buffer, and of a record
 
 const NAMES = ['from', 'follow', 'bufferSize', 'recordMax', 'pin', 'class', 'signal'];
 
-const forgotten = new FinalizationRegistry(({ reader, path }) => {
+const forgotten = new FinalizationRegistry(({ reader, path, forget }) => {
+  forget?.();
   process.emitWarning(`A reader of the log '${path}' was closed by the garbage collector. Call ` +
     'close(), use "await using", or go on to its end', 'UvdioWarning');
   native.closeLogReader(reader).catch(() => {});
@@ -25,8 +26,7 @@ class LogReader {
   #reader;
   #next; // LSN: the next record's is not below it
   #until; // LSN from which on none is given, or Infinity
-  #signal;
-  #abort;
+  #forget; // of the signal
   #failure; // an AbortError that next() has to throw
   #waiting = 0; // calls of next()
   #turn = Promise.resolve(); // the end of the last of them
@@ -38,13 +38,12 @@ class LogReader {
     this.#reader = reader;
     this.#next = begin;
     this.#until = until;
-    this.#signal = signal;
-    this.#abort = () => {
-      this.#failure = new errors.AbortError(signal.reason);
-      this.close().catch(() => {}); // next() tells
-    };
-    signal?.addEventListener('abort', this.#abort, { once: true });
-    forgotten.register(this, { reader, path: log.path }, this);
+    const held = { reader, path: log.path, forget: undefined };
+    forgotten.register(this, held, this);
+    if (signal !== undefined) {
+      const self = new WeakRef(this); // a signal may live long, and is to hold no reader
+      this.#forget = held.forget = onAbort(signal, () => self.deref()?.#abort(signal.reason));
+    }
   }
 
   get path() {
@@ -90,6 +89,11 @@ class LogReader {
     return this.close();
   }
 
+  #abort(reason) {
+    this.#failure = new errors.AbortError(reason);
+    this.close().catch(() => {}); // next() tells
+  }
+
   // The next record, null at the end, or undefined where it has not arrived.
   #take() {
     if (this.#failure !== undefined) {
@@ -127,7 +131,7 @@ class LogReader {
 
   async #close() {
     forgotten.unregister(this);
-    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#forget?.();
     this.#info = native.logReaderInfo(this.#reader);
     return settled(native.closeLogReader(this.#reader));
   }

@@ -16,30 +16,35 @@ function located(error) {
   return error;
 }
 
-// The operations of each signal: one listener for all of them, since Node warns of many.
+// What is to be done when a signal aborts: one listener for all of it, since Node warns of many.
 const watched = new WeakMap();
 
 function watch(signal) {
-  const tokens = new Set();
-  const abort = () => tokens.forEach((token) => native.cancel(token));
-  const watcher = { tokens, abort };
+  const acts = new Set();
+  const abort = () => acts.forEach((act) => act());
+  const watcher = { acts, abort };
   watched.set(signal, watcher);
   signal.addEventListener('abort', abort, { once: true });
   return watcher;
 }
 
-// Aborting asks the library to end the operation that was submitted last early.
-function cancelOnAbort(signal) {
-  const { tokens, abort } = watched.get(signal) ?? watch(signal);
-  const token = native.shared[TOKEN];
-  tokens.add(token);
+// Returns what has it forgotten. The signal holds `act`, and all that it holds.
+function onAbort(signal, act) {
+  const { acts, abort } = watched.get(signal) ?? watch(signal);
+  acts.add(act);
   return () => {
-    tokens.delete(token);
-    if (tokens.size === 0 && watched.get(signal)?.tokens === tokens) {
+    acts.delete(act);
+    if (acts.size === 0 && watched.get(signal)?.acts === acts) {
       watched.delete(signal);
       signal.removeEventListener('abort', abort);
     }
   };
+}
+
+// Aborting asks the library to end the operation that was submitted last early.
+function cancelOnAbort(signal) {
+  const token = native.shared[TOKEN];
+  return onAbort(signal, () => native.cancel(token));
 }
 
 // The result of a native operation's promise. It is settled when the kernel has let go of the
@@ -60,4 +65,4 @@ async function settled(promise, signal, explain) {
   }
 }
 
-module.exports = { located, settled };
+module.exports = { located, onAbort, settled };
