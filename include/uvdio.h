@@ -314,6 +314,9 @@ typedef struct uvdio_engine_stats_s {
   /** of those: that moved to the ordinary ring, because the kernel refused to poll or moved a part
    * only */
   uint64_t unpolled;
+  /** now: of `pending`, those that wait for frames (uvdio_arena_wait()) and not for a device; a
+   * reader of a log that waits at its end is one */
+  uint64_t frame_waits;
 } uvdio_engine_stats_t;
 
 /** The end of an engine, from uvdio_engine_close(). */

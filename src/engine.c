@@ -117,6 +117,7 @@ static UVDIO__NOINLINE void finish_plain(uvdio_engine_t* engine, uvdio_req_t* re
   if (uvdio__is_name(req->op) || req->op == UVDIO_OP_REPLACE) {
     uvdio__names_free(req); /* It writes to the request, which is the user's by now. */
   } else if (uvdio__is_of_frames(req->op)) {
+    engine->stats.frame_waits--;
     uvdio__frames_finish(req);
   }
   req->cb_.plain(req, req->result);

@@ -148,6 +148,7 @@ static void submit(uvdio_req_t* req, uvdio_cb cb) {
   uvdio__order_hold(req->file);
   req->state_ = STATE_DEFERRED;
   uvdio__list_append(&engine->frame_waits, req);
+  engine->stats.frame_waits++;
   if (uvdio__arena_take(arena, frames_of(req), req->length_) || uvdio__arena_wait(arena, req)) {
     complete(req, 0);
   }

@@ -60,7 +60,8 @@ typedef void (*uvdio_stream_cb)(int status, void* arg);
  *
  * A stream that is read at the device's speed keeps its queue full, so that others wait behind it.
  * While its engine has requests of others, and until 16 MiB were taken without seeing one, the
- * window is therefore not above 1 MiB, or two blocks where that is more. Where others matter more
+ * window is therefore not above 1 MiB, or two blocks where that is more. Waits for frames are not
+ * counted (uvdio_arena_wait(); a reader of a log that waits at its end). Where others matter more
  * than that, give the stream a class that has a depth (uvdio/class.h), or a smaller window_max;
  * where they don't, UVDIO_READER_FULL_WINDOW.
  * @{

@@ -19,9 +19,12 @@ void uvdio__knee_init(uvdio__knee_t* knee, unsigned least, unsigned most) {
   knee->patience = PATIENCE_MIN;
 }
 
-void uvdio__knee_forget(uvdio__knee_t* knee) {
+unsigned uvdio__knee_forget(uvdio__knee_t* knee, unsigned window) {
+  unsigned before = knee->from != 0 && window == knee->window ? knee->from : window;
+
   knee->window = 0;
   knee->from = 0;
+  return before;
 }
 
 /* The blocks that are on their way were asked for with another window. */

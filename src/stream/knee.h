@@ -36,8 +36,9 @@ typedef struct uvdio__knee_s {
 /* 0 < least <= most. */
 void uvdio__knee_init(uvdio__knee_t* knee, unsigned least, unsigned most);
 
-/* The stream was not at the device's speed for a while, or has another window by other reasons. */
-void uvdio__knee_forget(uvdio__knee_t* knee);
+/* The stream was not at the device's speed for a while, or has another window by other reasons.
+ * Returns the window to go on with: a trial that is under way is taken back. */
+unsigned uvdio__knee_forget(uvdio__knee_t* knee, unsigned window);
 
 /* A block was taken with this window; returns whether to judge. */
 int uvdio__knee_count(uvdio__knee_t* knee, unsigned window, int has_waited);

@@ -152,10 +152,11 @@ static unsigned window_now(const uvdio_reader_t* r) {
   return is_beside(r) && r->window > r->modest ? r->modest : r->window;
 }
 
-/* At each take: whether the engine has other requests than the stream's. A wait for a class's room
- * is none. */
+/* At each take: whether the engine has other requests than the stream's. Waits for a class's room
+ * and for frames are none: they ask the device for nothing. */
 static void look_for_others(uvdio_reader_t* r) {
-  unsigned own = r->pending - (uvdio__is_room_awaited(&r->ticker) ? 1 : 0);
+  unsigned waits = (uvdio__is_room_awaited(&r->ticker) ? 1u : 0) + (r->is_frame_asked ? 1u : 0);
+  unsigned own = r->pending - waits;
   uvdio_engine_stats_t stats;
   int error;
 
@@ -163,9 +164,9 @@ static void look_for_others(uvdio_reader_t* r) {
     return;
   }
   error = uvdio_engine_stats(r->file->engine_, &stats);
-  assert(error == 0 && stats.pending >= own);
+  assert(error == 0 && stats.pending - stats.frame_waits >= own);
   (void)error;
-  if (stats.pending > own) {
+  if (stats.pending - stats.frame_waits > own) {
     r->beside_until = r->taken + ALONE_AFTER / r->frame_size + 1;
   }
 }
@@ -209,7 +210,7 @@ static void grow(uvdio_reader_t* r) {
 /* A block is taken, for which the stream has waited or not. */
 static void look_for_the_knee(uvdio_reader_t* r) {
   if (is_full(r) || is_beside(r) || r->window < r->modest) {
-    uvdio__knee_forget(&r->knee);
+    set_window(r, uvdio__knee_forget(&r->knee, r->window));
   } else if (uvdio__knee_count(&r->knee, r->window, r->is_late)) {
     set_window(r, uvdio__knee_judge(&r->knee, uv_hrtime()));
   }

@@ -473,6 +473,71 @@ static void nothing_is_read_behind_the_end(void** state) {
   close_reader(f);
 }
 
+static void on_given(uvdio_req_t* req, int64_t result) {
+  assert_int_equal(result, 0);
+  req->data = NULL;
+}
+
+/* Who waits for frames asks the device for nothing: so does a reader of a log at its end. */
+static void wait_for_frames_is_no_neighbour(void** state) {
+  struct fixture* f = *state;
+  struct names names = {0};
+  uvdio_reader_options_t options = {.named_cb = name_block, .named_arg = &names};
+  uvdio_arena_options_t small = {.frame_size = PAGE, .frame_count = 1};
+  uvdio_arena_t* other;
+  uvdio_req_t req = {.data = f};
+  uvdio_buf_t frame;
+  uvdio_buf_t given;
+  assert_ok(uvdio_arena_destroy(f->arena, NULL));
+  fixture_arena(f, LARGE, FRAMES);
+  assert_ok(uvdio_arena_create(&other, &small));
+  assert_ok(uvdio_arena_acquire(other, &frame));
+  assert_ok(uvdio_arena_wait(f->engine, &req, other, &given, 1, on_given));
+  assert_int_equal(stats_of(f).frame_waits, 1);
+  create(f, &options);
+  for (unsigned i = 0; i < 200 && info().window <= 4; i++) {
+    (void)take_some(f, 1);
+  }
+  assert_int_equal(info().window, 8);
+  assert_ok(uvdio_buf_release(&frame));
+  close_reader(f);
+  assert_null(req.data);
+  assert_int_equal(stats_of(f).frame_waits, 0);
+  assert_ok(uvdio_buf_release(&given));
+  assert_ok(uvdio_arena_destroy(other, NULL));
+}
+
+/* Another one's request ends a trial, and the window is as before. */
+static void trial_that_is_interrupted_is_taken_back(void** state) {
+  struct fixture* f = *state;
+  struct names names = {0};
+  struct neighbour neighbour = {.fixture = f};
+  uvdio_reader_history_t history = {0};
+  uvdio_reader_options_t options = {
+      .named_cb = name_block, .named_arg = &names, .history = &history};
+  assert_ok(uvdio_arena_destroy(f->arena, NULL));
+  fixture_arena(f, LARGE, FRAMES);
+  neighbour.req.data = &neighbour;
+  assert_ok(uvdio_buf_page(&neighbour.page));
+  create(f, &options);
+  while (info().window < 4) {
+    (void)take_all_and_wait(f);
+  }
+  assert_in_range(takes_until_larger(f), 1, 40);
+  assert_ok(uvdio_read(&f->file, &neighbour.req, &neighbour.page, 0, on_page));
+  (void)take_some(f, 1);
+  while (neighbour.page.base == NULL) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  (void)take_some(f, 1);
+  assert_int_equal(history.window_, 4);
+  close_reader(f);
+  create(f, &options);
+  assert_int_equal(info().window, 4);
+  close_reader(f);
+  assert_ok(uvdio_buf_release(&neighbour.page));
+}
+
 /* Those that follow begin with the window that was there before. */
 static void stream_that_ends_in_a_trial_does_not_teach_it(void** state) {
   struct fixture* f = *state;
@@ -1521,6 +1586,8 @@ int main(int argc, char** argv) {
       TEST_ON(open_file, full_window_is_there_from_the_start),
       TEST_ON(open_file, window_is_small_beside_others),
       TEST_ON(open_file, nothing_is_read_behind_the_end),
+      TEST_ON(open_file, wait_for_frames_is_no_neighbour),
+      TEST_ON(open_file, trial_that_is_interrupted_is_taken_back),
       TEST_ON(open_file, stream_that_ends_in_a_trial_does_not_teach_it),
       TEST_ON(open_file, history_makes_a_stream_begin_where_the_last_one_ended),
       TEST_ON(open_file, history_of_waste_makes_streams_careful),

@@ -104,8 +104,11 @@ static void change_from_elsewhere_ends_the_trial(void** state) {
     assert_int_equal(judge_after(20, &now_ns, 2000), 20); /* a pause */
   }
   assert_int_equal(judge_after(20, &now_ns, 2000), 16); /* then the other way */
-  uvdio__knee_forget(&knee);
-  assert_int_equal(judge_after(16, &now_ns, 5), 16);
+  assert_int_equal(uvdio__knee_forget(&knee, 16), 20);  /* the trial is taken back */
+  assert_int_equal(uvdio__knee_forget(&knee, 20), 20);
+  assert_int_equal(judge_after(40, &now_ns, 5), 40);
+  assert_int_equal(judge_after(40, &now_ns, 2000), 20);
+  assert_int_equal(uvdio__knee_forget(&knee, 24), 24); /* somebody else's window */
 }
 
 int main(void) {
