@@ -57,7 +57,8 @@ extern "C" {
 #define UVDIO_CLASSES 16u
 /** Of requests and files for which no class was set. 100 shares, where the options say nothing. */
 #define UVDIO_CLASS_DEFAULT 0u
-/** For logs, which others wait for. 1000 shares. */
+/** For logs, which others wait for. 1000 shares. The log of uvdio/log.h is of this class, where its
+ * engine has classes: a bound of what waits in it (queue_max) that is reached stops that log. */
 #define UVDIO_CLASS_LOG 1u
 /** For reads that somebody waits for. 500 shares. */
 #define UVDIO_CLASS_FOREGROUND 2u

@@ -255,6 +255,17 @@ static int allocate(uvdio_log_t** log, const uvdio_log_options_t* options) {
   return 0;
 }
 
+/* A bound of the default class, or of others, refuses nothing that the log can't do without. */
+static void set_class(uvdio_log_t* log) {
+  unsigned i;
+
+  for (i = 0; i < 2; i++) {
+    (void)uvdio_req_set_class(&log->batches[i].reqs[0], UVDIO_CLASS_LOG);
+    (void)uvdio_req_set_class(&log->batches[i].reqs[1], UVDIO_CLASS_LOG);
+  }
+  (void)uvdio_req_set_class(&log->keeper_req, UVDIO_CLASS_LOG);
+}
+
 static int allocate_timer(uvdio_log_t* log) {
   log->timer = malloc(sizeof(*log->timer));
   return log->timer == NULL ? UV_ENOMEM : 0;
@@ -299,6 +310,7 @@ int uvdio_log_open_sized(uvdio_log_t** log, uvdio_engine_t* engine, const char* 
   opened->open_cb = open_cb;
   opened->arg = arg;
   memcpy(opened->path, path, strlen(path) + 1);
+  set_class(opened);
   error = allocate_timer(opened);
   error = error != 0 ? error : uvdio__log_recover(opened);
   if (error != 0) {

@@ -35,6 +35,7 @@
 #include <string.h>
 
 #include "log/format.h"
+#include "uvdio/class.h"
 #include "uvdio/log.h"
 #include "uvdio/log_reader.h"
 

@@ -614,9 +614,11 @@ int uvdio__log_recover(uvdio_log_t* log) {
   r->memory = memory;
   r->log = log;
   r->req.data = r;
+  (void)uvdio_req_set_class(&r->req, UVDIO_CLASS_LOG);
   r->is_within = 1;
   for (i = 0; i < 2; i++) {
     r->chunks[i].req.data = &r->chunks[i];
+    (void)uvdio_req_set_class(&r->chunks[i].req, UVDIO_CLASS_LOG);
     r->chunks[i].recovery = r;
     r->chunks[i].base = log->batches[i].base;
   }

@@ -9,6 +9,7 @@
 #include "fixture.h"
 #include "ops.h"
 #include "random.h"
+#include "uvdio/class.h"
 #include "uvdio/faults.h"
 #include "uvdio/log.h"
 
@@ -168,6 +169,50 @@ static struct tested* begin_with(struct fixture* f, uvdio_log_options_t options)
   t_mkdir(op_now(&f->tracker), f->engine, path_of(f, "wal"));
   open_log(&tested);
   return &tested;
+}
+
+/* Writes that keep the default class full. */
+struct crowd {
+  struct fixture* f;
+  uvdio_req_t reqs[3];
+  uvdio_buf_t pages[3];
+  unsigned running;
+  unsigned refused;
+  int goes_on;
+};
+
+static void write_beside(struct crowd* crowd);
+
+static void on_beside(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
+  struct crowd* crowd = req->data;
+  assert_int_equal(result, PAGE);
+  crowd->pages[req - crowd->reqs] = buf;
+  crowd->running--;
+  if (crowd->goes_on) {
+    write_beside(crowd);
+  }
+}
+
+/* As many as the class takes. */
+static void write_beside(struct crowd* crowd) {
+  for (unsigned i = 0; i < 3; i++) {
+    crowd->reqs[i].data = crowd;
+    if (crowd->pages[i].base != NULL) {
+      int code =
+          uvdio_write(&crowd->f->file, &crowd->reqs[i], &crowd->pages[i], i * PAGE, on_beside);
+      assert_true(code == 0 || code == UVDIO_EFULL);
+      crowd->running += code == 0;
+      crowd->refused += code != 0;
+    }
+  }
+}
+
+static void run_while(struct fixture* f, int (*condition)(void*), void* arg) {
+  watch_for_hang("the loop goes on and on");
+  while (condition(arg)) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
 }
 
 static struct tested* begin(struct fixture* f, unsigned flags) {
@@ -756,6 +801,47 @@ static void engine_closes_within_a_window(void** state) {
   f->engine = NULL;
 }
 
+static int has_appends(void* arg) {
+  struct tested* t = arg;
+  return t->acknowledged + t->failed < t->appended;
+}
+
+static int has_writes(void* arg) {
+  struct crowd* crowd = arg;
+  return crowd->running > 0;
+}
+
+/* It refuses others' writes, and the log has a class of its own: at its open, for flushes, and for
+ * new segments. */
+static void full_default_class_does_not_stop_a_log(void** state) {
+  struct fixture* f = *state;
+  uvdio_class_options_t bound = {.depth = 1, .queue_max = 1};
+  struct crowd crowd = {.f = f, .goes_on = 1};
+  open_now(f, &f->file, "beside", UVDIO_OPEN_RW);
+  assert_ok(uvdio_class_set(f->engine, UVDIO_CLASS_DEFAULT, &bound));
+  for (unsigned i = 0; i < 3; i++) {
+    assert_ok(uvdio_buf_page(&crowd.pages[i]));
+  }
+  write_beside(&crowd);
+  struct tested* t = begin(f, 0);
+  for (unsigned i = 0; i < 60; i++) {
+    assert_ok(append(t, 4000));
+    run_while(f, has_appends, t);
+  }
+  assert_int_equal(t->error, 0);
+  assert_true(log_stats(t).last_segment > log_stats(t).first_segment);
+  crowd.goes_on = 0;
+  run_while(f, has_writes, &crowd);
+  assert_true(crowd.refused > 0);
+  run_log(t);
+  assert_all_there(t);
+  close_log(t);
+  assert_result(t_close(op_now(&f->tracker), &f->file), 0);
+  for (unsigned i = 0; i < 3; i++) {
+    assert_ok(uvdio_buf_release(&crowd.pages[i]));
+  }
+}
+
 static void second_log_is_kept_out(void** state) {
   static struct tested other;
   struct tested* t = begin(*state, 0);
@@ -1041,6 +1127,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, next_cut_does_what_the_last_one_could_not),
       TEST_ON(fixture_engine, log_being_opened_is_not_destroyed),
       TEST_ON(fixture_engine, engine_closes_within_a_window),
+      TEST_ON(fixture_engine, full_default_class_does_not_stop_a_log),
       TEST_ON(fixture_engine, second_log_is_kept_out),
       TEST_ON(fixture_engine, open_waits_for_the_lock),
       TEST_ON(fixture_engine, wait_for_the_lock_has_an_end),
