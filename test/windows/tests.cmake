@@ -2,14 +2,6 @@
 # The tests on Windows: what does not stand on POSIX calls. They run by CTest, under wine where the
 # build is a cross build.
 
-foreach(name IN ITEMS version error buffer arena allocator shortage engine operations device_model
-    histogram frames log_format knee)
-  uvdio_test(unit_${name} LABEL unit SOURCES unit/test_${name}.c)
-endforeach()
-foreach(name IN ITEMS log_format knee) # which look inside
-  target_include_directories(unit_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
-endforeach()
-
 foreach(name IN ITEMS transfers vectors durable_writes shared_writes groups appends ranges frames
     names synchronous bad_input order truncate cancel pending scheduling classes loop loop_binding
     loop_busy_poll loop_fairness loop_handles dup atomic_writes streams writers)
