@@ -207,14 +207,6 @@ static void write_beside(struct crowd* crowd) {
   }
 }
 
-static void run_while(struct fixture* f, int (*condition)(void*), void* arg) {
-  watch_for_hang("the loop goes on and on");
-  while (condition(arg)) {
-    (void)uv_run(&f->loop, UV_RUN_ONCE);
-  }
-  watch_for_hang(NULL);
-}
-
 static struct tested* begin(struct fixture* f, unsigned flags) {
   return begin_with(f, (uvdio_log_options_t){.segment_size = SEGMENT, .flags = flags});
 }
@@ -801,16 +793,6 @@ static void engine_closes_within_a_window(void** state) {
   f->engine = NULL;
 }
 
-static int has_appends(void* arg) {
-  struct tested* t = arg;
-  return t->acknowledged + t->failed < t->appended;
-}
-
-static int has_writes(void* arg) {
-  struct crowd* crowd = arg;
-  return crowd->running > 0;
-}
-
 /* It refuses others' writes, and the log has a class of its own: at its open, for flushes, and for
  * new segments. */
 static void full_default_class_does_not_stop_a_log(void** state) {
@@ -824,14 +806,20 @@ static void full_default_class_does_not_stop_a_log(void** state) {
   }
   write_beside(&crowd);
   struct tested* t = begin(f, 0);
+  watch_for_hang("appends beside a full class");
   for (unsigned i = 0; i < 60; i++) {
     assert_ok(append(t, 4000));
-    run_while(f, has_appends, t);
+    while (t->acknowledged + t->failed < t->appended) {
+      (void)uv_run(&f->loop, UV_RUN_ONCE);
+    }
   }
   assert_int_equal(t->error, 0);
   assert_true(log_stats(t).last_segment > log_stats(t).first_segment);
   crowd.goes_on = 0;
-  run_while(f, has_writes, &crowd);
+  while (crowd.running > 0) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  watch_for_hang(NULL);
   assert_true(crowd.refused > 0);
   run_log(t);
   assert_all_there(t);

@@ -420,14 +420,26 @@ static unsigned takes_until_larger(struct fixture* f) {
   return takes;
 }
 
+/* Of which four are 1 MiB. */
+static void use_large_frames(struct fixture* f) {
+  assert_ok(uvdio_arena_destroy(f->arena, NULL));
+  fixture_arena(f, LARGE, FRAMES);
+}
+
+static void grow_until_a_trial(struct fixture* f) {
+  while (info().window < 4) {
+    (void)take_all_and_wait(f);
+  }
+  assert_in_range(takes_until_larger(f), 1, 40);
+}
+
 /* 1 MiB, until others have not been seen for 16 MiB; unless the window is to be full. */
 static void window_is_small_beside_others(void** state) {
   struct fixture* f = *state;
   struct names names = {0};
   struct neighbour neighbour = {.fixture = f, .goes_on = 1};
   uvdio_reader_options_t options = {.named_cb = name_block, .named_arg = &names};
-  assert_ok(uvdio_arena_destroy(f->arena, NULL));
-  fixture_arena(f, LARGE, FRAMES);
+  use_large_frames(f);
   neighbour.req.data = &neighbour;
   assert_ok(uvdio_buf_page(&neighbour.page));
   create(f, &options);
@@ -488,8 +500,7 @@ static void wait_for_frames_is_no_neighbour(void** state) {
   uvdio_req_t req = {.data = f};
   uvdio_buf_t frame;
   uvdio_buf_t given;
-  assert_ok(uvdio_arena_destroy(f->arena, NULL));
-  fixture_arena(f, LARGE, FRAMES);
+  use_large_frames(f);
   assert_ok(uvdio_arena_create(&other, &small));
   assert_ok(uvdio_arena_acquire(other, &frame));
   assert_ok(uvdio_arena_wait(f->engine, &req, other, &given, 1, on_given));
@@ -515,15 +526,11 @@ static void trial_that_is_interrupted_is_taken_back(void** state) {
   uvdio_reader_history_t history = {0};
   uvdio_reader_options_t options = {
       .named_cb = name_block, .named_arg = &names, .history = &history};
-  assert_ok(uvdio_arena_destroy(f->arena, NULL));
-  fixture_arena(f, LARGE, FRAMES);
+  use_large_frames(f);
   neighbour.req.data = &neighbour;
   assert_ok(uvdio_buf_page(&neighbour.page));
   create(f, &options);
-  while (info().window < 4) {
-    (void)take_all_and_wait(f);
-  }
-  assert_in_range(takes_until_larger(f), 1, 40);
+  grow_until_a_trial(f);
   assert_ok(uvdio_read(&f->file, &neighbour.req, &neighbour.page, 0, on_page));
   (void)take_some(f, 1);
   while (neighbour.page.base == NULL) {
@@ -545,13 +552,9 @@ static void stream_that_ends_in_a_trial_does_not_teach_it(void** state) {
   uvdio_reader_history_t history = {0};
   uvdio_reader_options_t options = {
       .named_cb = name_block, .named_arg = &names, .history = &history};
-  assert_ok(uvdio_arena_destroy(f->arena, NULL));
-  fixture_arena(f, LARGE, FRAMES);
+  use_large_frames(f);
   create(f, &options);
-  while (info().window < 4) {
-    (void)take_all_and_wait(f);
-  }
-  assert_in_range(takes_until_larger(f), 1, 40);
+  grow_until_a_trial(f);
   assert_int_equal(info().window, 8);
   assert_ok(uvdio_reader_destroy(reader));
   create(f, &options);
