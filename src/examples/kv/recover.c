@@ -11,7 +11,7 @@
 #include "change.h"
 
 /* A server that was killed keeps its lock until the kernel has done its last write. */
-#define LOCK_WAIT_MS 5000u
+#define LOCK_WAIT_MS 2000u
 
 /*
  * The log
