@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * See knee.h: periods of blocks, each of which settles, measures, or ends a trial.
+ */
 #include "knee.h"
 
 #include <assert.h>
