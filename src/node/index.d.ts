@@ -410,7 +410,7 @@ export interface ClassLimits {
   bytesPerSecond?: Bytes;
   /** The kernel's I/O priority; 'realtime' takes a privilege (EPERM). */
   priority?: 'none' | 'idle' | 'low' | 'normal' | 'high' | 'realtime';
-  /** While so many operations wait, further ones are UVDIO_EFULL. */
+  /** While so many operations wait, further ones are UVDIO_EFULL; of 'log' that stops a log. */
   queueMax?: number;
   /** The same in bytes of reads and writes. */
   queueBytesMax?: Bytes;

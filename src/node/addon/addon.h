@@ -159,6 +159,14 @@ typedef napi_value (*settle_value_cb)(env_t* env, void* arg);
 extern void settle(env_t* env, napi_deferred deferred, int error, subject_t subject,
                    settle_value_cb value_cb, void* arg);
 
+/* The promise of a call of the library; null, with an exception pending, where it was refused. */
+extern napi_value promise_of(env_t* env, int error, const char* name, const char* path,
+                             napi_deferred* deferred);
+
+/* What a take returns that has given nothing: undefined (UV_EAGAIN: wait), null (UV_EOF: the end),
+ * or an exception. */
+extern napi_value nothing_taken(env_t* env, int error, const char* name, const char* path);
+
 /* memory.c */
 extern napi_value alloc_block(napi_env napi, napi_callback_info info);
 extern block_t* block_of(env_t* env, napi_value arraybuffer);

@@ -45,6 +45,12 @@ static void leave(env_t* env) {
   napi_remove_async_cleanup_hook(env->hook);
 }
 
+/* Readers first: a log has to have none. */
+static void end_logs(env_t* env) {
+  log_readers_end(env);
+  wals_end(env);
+}
+
 static void on_idle_closed(uv_handle_t* handle) {
   leave(handle->data);
 }
@@ -52,7 +58,7 @@ static void on_idle_closed(uv_handle_t* handle) {
 static void on_idle(uv_idle_t* idle) {
   env_t* env = idle->data;
 
-  wals_end(env);
+  end_logs(env);
   if (env->wals == NULL) {
     uv_close((uv_handle_t*)idle, on_idle_closed);
   }
@@ -64,8 +70,7 @@ static void on_closed(uvdio_engine_t* engine) {
   env_t* env = uvdio_engine_data(engine);
 
   streams_end(env, NULL);
-  log_readers_end(env);
-  wals_end(env);
+  end_logs(env);
   end_files(env);
   env->engine = NULL;
   if (env->wals == NULL) {

@@ -146,22 +146,14 @@ static napi_value record_value(env_t* env, const uvdio_log_record_t* record) {
 static napi_value take_record(napi_env napi, napi_callback_info info) {
   call_t call;
   uvdio_log_record_t record;
-  napi_value value = NULL;
   log_reader_t* reader = get_reader(&call, napi, info);
 
   if (reader == NULL) {
     return NULL;
   }
   int error = uvdio_log_reader_take(reader->reader, &record);
-  if (error == UV_EAGAIN) {
-    return NULL;
-  }
-  if (error == UV_EOF) {
-    napi_get_null(napi, &value);
-    return value;
-  }
   return error == 0 ? record_value(call.env, &record)
-                    : throw_error(call.env, error, "reader", reader->path);
+                    : nothing_taken(call.env, error, "reader", reader->path);
 }
 
 /* Also where the reader was closed meanwhile: a take tells. */
@@ -177,21 +169,15 @@ static void on_ready(int status, void* arg) {
 /* waitRecord(reader) -> Promise, or undefined: no need to wait */
 static napi_value wait_record(napi_env napi, napi_callback_info info) {
   call_t call;
-  napi_value promise = NULL;
   log_reader_t* reader = get_reader(&call, napi, info);
 
   if (reader == NULL) {
     return NULL;
   }
   int error = uvdio_log_reader_wait(reader->reader, on_ready, reader);
-  if (error == UV_EALREADY) {
-    return NULL;
-  }
-  if (error != 0) {
-    return throw_error(call.env, error, "reader", reader->path);
-  }
-  napi_create_promise(napi, &reader->waiting, &promise);
-  return promise;
+  return error == UV_EALREADY
+             ? NULL
+             : promise_of(call.env, error, "reader", reader->path, &reader->waiting);
 }
 
 /* logReaderInfo(reader) -> object */
@@ -229,18 +215,12 @@ static void on_closed(int status, void* arg) {
 /* closeLogReader(reader) -> Promise */
 static napi_value close_reader(napi_env napi, napi_callback_info info) {
   call_t call;
-  napi_value promise = NULL;
   log_reader_t* reader = get_reader(&call, napi, info);
 
-  if (reader == NULL) {
-    return NULL;
-  }
-  int error = uvdio_log_reader_close(reader->reader, on_closed, reader);
-  if (error != 0) {
-    return throw_error(call.env, error, "close", reader->path);
-  }
-  napi_create_promise(napi, &reader->closing, &promise);
-  return promise;
+  return reader == NULL
+             ? NULL
+             : promise_of(call.env, uvdio_log_reader_close(reader->reader, on_closed, reader),
+                          "close", reader->path, &reader->closing);
 }
 
 void log_reader_exports(env_t* env, napi_value exports) {

@@ -124,6 +124,28 @@ napi_value op_submitted(op_t* op, int error, napi_value promise) {
   return promise;
 }
 
+napi_value promise_of(env_t* env, int error, const char* name, const char* path,
+                      napi_deferred* deferred) {
+  napi_value promise = NULL;
+
+  if (error != 0) {
+    return throw_error(env, error, name, path);
+  }
+  napi_create_promise(env->napi, deferred, &promise);
+  return promise;
+}
+
+napi_value nothing_taken(env_t* env, int error, const char* name, const char* path) {
+  napi_value value = NULL;
+
+  if (error == UV_EOF) {
+    napi_get_null(env->napi, &value);
+  } else if (error != UV_EAGAIN) {
+    throw_error(env, error, name, path);
+  }
+  return value;
+}
+
 void settle(env_t* env, napi_deferred deferred, int error, subject_t subject,
             settle_value_cb value_cb, void* arg) {
   napi_handle_scope handles = NULL;

@@ -65,16 +65,12 @@ static void on_collected(napi_env napi, void* stream, void* hint) {
   drop(stream);
 }
 
-/* The promise of a call of the library that may be refused. */
+/* A call that is refused since another one waits leaves that one as it is. */
 static napi_value wait_for(stream_t* stream, waiter_t* waiter, const char* name, int error) {
-  napi_value promise = NULL;
-
-  if (error != 0) {
-    return throw_error(stream->env, error, name, stream->file->path);
+  if (error == 0) {
+    waiter->name = name;
   }
-  waiter->name = name;
-  napi_create_promise(stream->env->napi, &waiter->deferred, &promise);
-  return promise;
+  return promise_of(stream->env, error, name, stream->file->path, &waiter->deferred);
 }
 
 static void answer(stream_t* stream, waiter_t* waiter, int status) {
@@ -230,15 +226,8 @@ static napi_value take_block(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   int error = uvdio_reader_take(stream->reader, &block);
-  if (error == UV_EAGAIN) {
-    return NULL;
-  }
-  if (error == UV_EOF) {
-    napi_get_null(napi, &value);
-    return value;
-  }
   if (error != 0) {
-    return throw_error(call.env, error, "read", stream->file->path);
+    return nothing_taken(call.env, error, "read", stream->file->path);
   }
   napi_create_buffer_copy(napi, block.view.len, block.view.base, NULL, &value);
   uvdio_buf_release(&block.buf);

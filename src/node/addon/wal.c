@@ -345,6 +345,7 @@ static void on_closed(uvdio_log_t* log, int status, void* arg) {
   if (status == UV_EBADF && wal->env->is_ending) {
     return; /* wals_end() goes on */
   }
+  wal->log = NULL;
   settle(wal->env, wal->closing, status, (subject_t){"close", wal->path, NULL}, NULL, NULL);
   end_wal(wal);
 }
@@ -352,18 +353,11 @@ static void on_closed(uvdio_log_t* log, int status, void* arg) {
 /* closeLog(log) -> Promise */
 static napi_value close_log(napi_env napi, napi_callback_info info) {
   call_t call;
-  napi_value promise = NULL;
   wal_t* wal = get_wal(&call, napi, info);
 
-  if (wal == NULL) {
-    return NULL;
-  }
-  int error = uvdio_log_close(wal->log, on_closed, wal);
-  if (error != 0) {
-    return throw_error(call.env, error, "close", wal->path);
-  }
-  napi_create_promise(napi, &wal->closing, &promise);
-  return promise;
+  return wal == NULL ? NULL
+                     : promise_of(call.env, uvdio_log_close(wal->log, on_closed, wal), "close",
+                                  wal->path, &wal->closing);
 }
 
 void wal_exports(env_t* env, napi_value exports) {
