@@ -5,7 +5,6 @@
 
 #include "filesystem.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -18,6 +17,8 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "folder.h"
 
 #define MIB (1024ull * 1024)
 #define FILESYSTEMS_MAX 8
@@ -87,6 +88,14 @@ static void forget(const struct filesystem* filesystem) {
   }
 }
 
+/* What a program leaves, nobody removes: its tests have failed then. */
+static void remove_or_fail(const char* path) {
+  if (path[0] != '\0' && remove_folder(path) != 0 && errno != ENOENT) {
+    fprintf(stderr, "%s is left: %s\n", path, strerror(errno));
+    _exit(1);
+  }
+}
+
 static void remove_all(void) {
   for (int i = 0; i < FILESYSTEMS_MAX && getpid() == owner; i++) {
     if (living[i] != NULL) {
@@ -125,36 +134,14 @@ static void remember(struct filesystem* filesystem) {
   }
 }
 
-void remove_folder(const char* path) {
-  char name[FILESYSTEM_PATH_MAX + 256];
-  DIR* list = opendir(path);
-  if (list == NULL) {
-    return;
-  }
-  for (struct dirent* entry = readdir(list); entry != NULL; entry = readdir(list)) {
-    if (entry->d_name[0] != '.') {
-      snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-      if (unlink(name) != 0) {
-        rmdir(name);
-      }
-    }
-  }
-  closedir(list);
-  rmdir(path);
-}
-
 void filesystem_remove(struct filesystem* filesystem) {
   forget(filesystem);
   if (filesystem->mounted) {
     umount2(filesystem->dir, MNT_DETACH);
     filesystem->mounted = 0;
   }
-  if (filesystem->dir[0] != '\0') {
-    remove_folder(filesystem->dir);
-  }
-  if (filesystem->root[0] != '\0') {
-    remove_folder(filesystem->root);
-  }
+  remove_or_fail(filesystem->dir);
+  remove_or_fail(filesystem->root);
 }
 
 /*

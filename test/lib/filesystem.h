@@ -44,12 +44,9 @@ int filesystem_make(struct filesystem* filesystem, const char* kind, uint64_t si
 int filesystem_make_indirect(struct filesystem* filesystem, const char* kind, uint64_t size,
                              char why[FILESYSTEM_WHY_MAX]);
 
-/* Removes the filesystem with everything in it. Also done at exit, and at signals that end the
- * program. */
+/* Removes the filesystem with everything in it; the program ends with 1 where something is left.
+ * Also done at exit, and at signals that end the program. */
 void filesystem_remove(struct filesystem* filesystem);
-
-/* Removes the files of a folder, which holds no folders, and the folder. */
-void remove_folder(const char* path);
 
 /* Runs a program of the system's, such as mkfs or dmsetup, with its output kept. Returns 0, or -1
  * with the first line of what it said in `why`. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "memory.h"
 #include "polling.h"
 #include "skips.h"
@@ -502,15 +503,16 @@ int fixture_tear_down(void** state) {
   give_back_loop(f);
   give_back_world(f);
   check_nothing_left(f);
-  if (!on_memory()) {
-    remove_folder(f->dir);
-  }
-  int failed = f->tracker.violation[0] != '\0';
-  if (failed) {
+  int violated = f->tracker.violation[0] != '\0';
+  if (violated) {
     print_error("%s\n", f->tracker.violation);
   }
+  int left = !on_memory() && remove_folder(f->dir) != 0;
+  if (left) {
+    print_error("%s is left\n", f->dir);
+  }
   free(f);
-  return failed;
+  return violated || left;
 }
 
 /*

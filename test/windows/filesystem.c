@@ -4,12 +4,12 @@
  */
 #include "filesystem.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "system.h"
 
 int filesystem_known(const char* kind) {
@@ -17,24 +17,6 @@ int filesystem_known(const char* kind) {
 }
 
 void filesystems_begin(void) {}
-
-void remove_folder(const char* path) {
-  char name[FILESYSTEM_PATH_MAX + 256];
-  DIR* list = opendir(path);
-  if (list == NULL) {
-    return;
-  }
-  for (const struct dirent* entry = readdir(list); entry != NULL; entry = readdir(list)) {
-    if (entry->d_name[0] != '.') {
-      snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-      if (unlink(name) != 0) {
-        rmdir(name);
-      }
-    }
-  }
-  closedir(list);
-  rmdir(path);
-}
 
 /* The one that is removed at the program's end. */
 static struct filesystem* living;
@@ -47,7 +29,7 @@ static void remove_living(void) {
 
 void filesystem_remove(struct filesystem* filesystem) {
   living = NULL;
-  remove_folder(filesystem->root);
+  (void)remove_folder(filesystem->root);
 }
 
 int filesystem_make_indirect(struct filesystem* filesystem, const char* kind, uint64_t size,
