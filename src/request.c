@@ -48,14 +48,20 @@ static int is_refused_for_now(const uvdio_req_t* req, int64_t result) {
   return uvdio__is_kernel_refusal(result, req->cancelled_) && (result == UV_ECANCELED || !syncs);
 }
 
+/* Whether a cancelled request may still say so. The rename of a replace is not taken back. */
+static int may_be_cancelled(const uvdio_req_t* req) {
+  return req->op != UVDIO_OP_REPLACE || uvdio__names_of(req)->step == UVDIO__REPLACE_SYNC;
+}
+
 /* Interrupted, or turned away for the moment. */
 static uvdio__verdict_t handle_retryable(uvdio_req_t* req, int64_t result) {
-  if (req->cancelled_ || req->retries_ == UVDIO__RETRIES_MAX) {
-    int is_undone =
-        req->op != UVDIO_OP_REPLACE || uvdio__names_of(req)->step == UVDIO__REPLACE_SYNC;
+  int is_cancelled = req->cancelled_ && may_be_cancelled(req);
+
+  if (is_cancelled || req->retries_ == UVDIO__RETRIES_MAX) {
     count_arrived(req);
-    return finish_with(req, req->cancelled_ && is_undone ? UV_ECANCELED : result);
+    return finish_with(req, is_cancelled ? UV_ECANCELED : result);
   }
+  req->flags_ |= may_be_cancelled(req) ? 0 : REQ_UNCANCELLABLE;
   req->retries_++;
   req->engine_->stats.retried++;
   if (result == UV_EINTR) {

@@ -35,7 +35,7 @@ enum { STATE_IDLE = 0, STATE_WAITING, STATE_RUNNING, STATE_DEFERRED, STATE_COMPL
 #define REQ_EXACT (1u << 0)           /* the end of the file is an error */
 #define REQ_CHECK_EOF (1u << 1)       /* a doubtful short read: ask whether the file ends there */
 #define REQ_ORDERED (1u << 2)         /* on file->order_ */
-#define REQ_UNCANCELLABLE (1u << 3)   /* an open that has taken effect: too late to cancel */
+#define REQ_UNCANCELLABLE (1u << 3)   /* an open or a replace that has taken effect */
 #define REQ_OUTCOME_UNKNOWN (1u << 4) /* a forked child can't know how far it came */
 #define REQ_DURABLE_WAITS (1u << 5)   /* a durable write on file->durable_waiting_ */
 #define REQ_REFUSED (1u << 6)         /* its backend refused it once: the pool's answer counts */
