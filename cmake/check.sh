@@ -5,10 +5,11 @@
 #
 # Passes: dev (debug build), lint (layout, columns, licence lines, layers, clang-tidy,
 # documentation), asan (address and undefined behaviour sanitizers), no-uring (Linux: without the
-# io_uring backend; its unit, contract and package tests), next (debug build in the distribution's
-# next release, which debootstrap makes in build/, and demo.sh there), musl (against musl, by
-# musl-gcc), m32 (compiles for 32 bits), guard (instructions and system calls per operation,
-# optimised), fuzz (a minute, where clang has libFuzzer).
+# io_uring backend; what of its unit, contract and package tests could tell), next (debug build in
+# the distribution's next release, which debootstrap makes in build/, and demo.sh there), musl
+# (against musl, by musl-gcc; without what is long and asks little of a C library), m32 (compiles
+# for 32 bits), guard (instructions and system calls per operation, optimised), fuzz (a minute,
+# where clang has libFuzzer).
 # dev runs every test in full; the others, on the same machine, run a sample of those that are
 # random, exhaustive or about filesystems.
 #
@@ -75,7 +76,9 @@ run_pass() {
     return
   fi
   set -- "$1" ctest --preset "$1" -V -j "$(test_count)"
-  [ "$1" != no-uring ] || set -- "$@" -L '^(unit|contract|package)$'
+  # The memory backend, a file's other handles, classes and vectors know no ring.
+  [ "$1" != no-uring ] || set -- "$@" -L '^(unit|contract|package)$' \
+    -E '\.(memory|tmpfs)|\.(pieces|classes|dup)$|^package_libuv$'
   count_tests "$@"
 }
 
@@ -175,7 +178,8 @@ run_musl() {
   # Its CMake package of libuv is the system's, whose headers are another C library's.
   leave_out "musl, package_libuv" "the libuv of musl has no CMake package"
   count_tests musl env PKG_CONFIG_LIBDIR="$PWD/build/musl/root/lib/pkgconfig" \
-    ctest --test-dir build/musl/dev -V -j "$(test_count)" -E '^(fault_sweep|package_libuv)'
+    ctest --test-dir build/musl/dev -V -j "$(test_count)" \
+    -E '^(fault_sweep|package_libuv|crash|cli_copy|bench|sim)'
 }
 
 # Compiles, and no more: there are no libraries to link with. All that is optional is taken as on

@@ -7,8 +7,8 @@ say() { printf '\n== %s\n' "$*"; }
 
 job_count() { nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
 
-# Of tests at a time: one more, because many of them wait for disks.
-test_count() { echo $(($(job_count) + 1)); }
+# Of tests at a time: twice as many, because most of them wait for disks.
+test_count() { echo $(($(job_count) * 2)); }
 
 # can_link [FLAG...]: whether the compiler makes a program. That it is there proves little: the C
 # library's headers, or a sanitizer's runtime, may be missing. The compiler is the one that CMake

@@ -146,6 +146,12 @@ static int live_with(struct injection* in) {
   return hits > 0;
 }
 
+#ifdef UVDIO_TEST_SAMPLE
+#define IS_SAMPLE 1
+#else
+#define IS_SAMPLE 0
+#endif
+
 /* What fails from its second call on fares much as what fails from its third on: without --all,
  * fewer of those. Groups and appenders, streams and logs make the same few calls over and over:
  * fewer and fewer. */
@@ -153,12 +159,7 @@ static unsigned step_from(const struct injection* in) {
   if (all) {
     return 1;
   }
-#ifdef UVDIO_TEST_SAMPLE
-  if (in->times == ONCE && in->nth > 1) {
-    return 4;
-  }
-#endif
-  if (in->life == STREAMS || in->times != ONCE) {
+  if (IS_SAMPLE || in->life == STREAMS || in->times != ONCE) {
     return in->nth;
   }
   return in->life == MODULES ? 1 + in->nth / 8 : 1;

@@ -497,7 +497,8 @@ class Laboratory:
         _, output = run(["ctest", "--test-dir", self.build, "--show-only=json-v1"], 60)
         found = [Test(entry) for entry in json.loads(output)["tests"] if "command" in entry]
         self.tests = [test for test in found
-                      if test.labels & LABELS and not re.search(self.without, test.name)]
+                      if test.labels & LABELS and (test.program() or test.name in SCRIPTED)
+                      and not re.search(self.without, test.name)]
 
     def run_without_a_defect(self):
         """Each test has to pass, and tells how long it takes and what it skips."""
