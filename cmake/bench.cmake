@@ -38,6 +38,7 @@ set(uvdio_bench_sources
   harness/plot.c
   harness/scratch_dir.c
   harness/summary.c
+  harness/turns.c
   harness/work.c
   log/by_device.c
   log/by_threads.c

@@ -15,6 +15,7 @@
 #include "cli/report.h"
 #include "cli/table.h"
 #include "harness/summary.h"
+#include "harness/turns.h"
 
 static const char usage[] =
     "usage: uvdio-bench appends [OPTIONS] [DIRECTORY]\n"
@@ -79,7 +80,9 @@ static int print_table(const appends_t* appends) {
 
 static int run_rounds(appends_t* appends) {
   for (uint64_t round = 0; round < appends->rounds; round++) {
-    for (int method = 0; method < APPENDS_METHODS; method++) {
+    turns_t turns = turns_of(round, APPENDS_METHODS);
+    for (int i = 0; i < APPENDS_METHODS; i++) {
+      int method = turns.at[i];
       const char* failed;
       int error = appends_run(&appends->params, (appends_method_t)method,
                               &appends->samples[round].rates[method], &failed);

@@ -22,6 +22,7 @@
 #include "harness/environment.h"
 #include "harness/plot.h"
 #include "harness/summary.h"
+#include "harness/turns.h"
 
 static const char usage[] =
     "usage: uvdio-bench classes [OPTIONS] [DIRECTORY]\n"
@@ -209,8 +210,9 @@ static int run_once(classes_t* classes, sample_t* sample, int run) {
 static int run_rounds(classes_t* classes) {
   int code = CLI_OK;
   for (uint64_t round = 0; round < classes->rounds && code == CLI_OK; round++) {
-    for (int run = 0; run < RUNS && code == CLI_OK; run++) {
-      code = run_once(classes, &classes->samples[round], run);
+    turns_t turns = turns_of(round, RUNS);
+    for (int i = 0; i < RUNS && code == CLI_OK; i++) {
+      code = run_once(classes, &classes->samples[round], turns.at[i]);
     }
   }
   return code;

@@ -25,6 +25,7 @@
 #include "harness/child.h"
 #include "harness/notes.h"
 #include "harness/scratch_dir.h"
+#include "harness/turns.h"
 #include "harness/work.h"
 #include "uvdio.h"
 
@@ -107,8 +108,9 @@ static int take_sample(compare_t* compare, size_t cell, size_t target, sample_t*
 /* A target that failed once is left out of that cell from then on: its figures would be of other
  * rounds. */
 static void run_round(compare_t* compare, size_t cell, uint64_t round) {
+  turns_t turns = turns_of(round, compare->target_count);
   for (size_t i = 0; i < compare->target_count && child_signal() == 0; i++) {
-    size_t target = (i + (size_t)round) % compare->target_count;
+    size_t target = turns.at[i];
     row_t* row = compare_row(compare, cell, target);
     sample_t sample;
     show_status(compare, cell, compare->targets[target]->name, round);

@@ -26,6 +26,7 @@
 #include "harness/notes.h"
 #include "harness/scratch_dir.h"
 #include "harness/summary.h"
+#include "harness/turns.h"
 #include "harness/work.h"
 #include "uvdio.h"
 
@@ -210,8 +211,9 @@ static void show_status(const copy_bench_t* bench, size_t block, copy_target_t t
 
 /* A target that failed takes no further part: its figures would be of other rounds. */
 static void run_round(copy_bench_t* bench, size_t block, uint64_t round) {
+  turns_t turns = turns_of(round, COPY_TARGET_COUNT);
   for (unsigned i = 0; i < COPY_TARGET_COUNT && child_signal() == 0; i++) {
-    copy_target_t target = (copy_target_t)((i + round) % COPY_TARGET_COUNT);
+    copy_target_t target = (copy_target_t)turns.at[i];
     if (bench->takes_part[target]) {
       show_status(bench, block, target, round);
       bench->takes_part[target] =

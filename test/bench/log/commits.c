@@ -17,6 +17,7 @@
 #include "cli/path.h"
 #include "cli/report.h"
 #include "harness/child.h"
+#include "harness/turns.h"
 #include "log/model.h"
 #include "log/report.h"
 
@@ -75,8 +76,9 @@ static int run_cell(commits_bench_t* bench, uint64_t round, size_t record, size_
   int code = CLI_OK;
   bench->params.record_size = bench->records[record];
   bench->params.clients = bench->clients[client];
+  turns_t turns = turns_of(round, COMMITS_METHODS);
   for (unsigned i = 0; i < COMMITS_METHODS && code == CLI_OK && child_signal() == 0; i++) {
-    commits_method_t method = (commits_method_t)((i + round) % COMMITS_METHODS);
+    commits_method_t method = (commits_method_t)turns.at[i];
     if (bench->takes_part[method]) {
       show_status(bench, round, method);
       code = run_once(bench, &bench->rows[record][client][method], method);

@@ -17,6 +17,7 @@
 #include "harness/notes.h"
 #include "harness/scratch_dir.h"
 #include "harness/summary.h"
+#include "harness/turns.h"
 #include "harness/work.h"
 #include "server/model.h"
 #include "server/plot.h"
@@ -109,12 +110,11 @@ static void measure_row(server_bench_t* server, server_row_t* row, uint64_t roun
   }
 }
 
-/* Each round begins with another row. Rows of one part lie side by side, and so do "free" and
- * "busy" of one variant. */
 static void measure(server_bench_t* server) {
   for (uint64_t round = 0; round < server->rounds; round++) {
+    turns_t turns = turns_of(round, server->row_count);
     for (size_t i = 0; i < server->row_count; i++) {
-      measure_row(server, &server->rows[(i + (size_t)round) % server->row_count], round);
+      measure_row(server, &server->rows[turns.at[i]], round);
     }
   }
   clear_status();

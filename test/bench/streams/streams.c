@@ -15,6 +15,7 @@
 #include "cli/report.h"
 #include "cli/table.h"
 #include "harness/summary.h"
+#include "harness/turns.h"
 #include "streams/run.h"
 
 static const char usage[] =
@@ -97,7 +98,9 @@ static int print_table(const streams_t* streams) {
 static int run_rounds(streams_t* streams) {
   for (uint64_t round = 0; round < streams->rounds; round++) {
     sample_t* sample = &streams->samples[round];
-    for (int method = 0; method < STREAMS_METHODS; method++) {
+    turns_t turns = turns_of(round, STREAMS_METHODS);
+    for (int i = 0; i < STREAMS_METHODS; i++) {
+      int method = turns.at[i];
       streams_figure_t figure = {0};
       int error = streams_run(&streams->params, method, &figure);
       if (error != 0) {
