@@ -153,6 +153,9 @@ export class FileHandle implements AsyncDisposable {
    */
   readInto(buffer: NodeJS.ArrayBufferView, offset?: Bytes, options?: OperationOptions):
     Promise<number>;
+  /** Like readInto(), into one buffer after the other, by one request. */
+  readv(buffers: readonly NodeJS.ArrayBufferView[], offset?: Bytes, options?: OperationOptions):
+    Promise<number>;
   /** The whole file. */
   readFile(options?: OperationOptions): Promise<Buffer>;
   /**
@@ -160,6 +163,10 @@ export class FileHandle implements AsyncDisposable {
    * until the promise is settled; other memory is copied first, and may change at once.
    */
   write(buffer: NodeJS.ArrayBufferView, offset?: Bytes, options?: WriteOptions): Promise<number>;
+
+  /** Like write(), of one buffer after the other, by one request. */
+  writev(buffers: readonly NodeJS.ArrayBufferView[], offset?: Bytes, options?: WriteOptions):
+    Promise<number>;
 
   /** fsync(2). After one that failed, all later changes and syncs of the handle fail, too. */
   sync(options?: OperationOptions): Promise<void>;

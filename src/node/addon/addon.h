@@ -89,27 +89,36 @@ typedef enum {
   VALUE_STAT
 } value_t;
 
+/* Bytes of a block that an operation uses. */
+typedef struct claim_s {
+  block_t* block; /* null: none */
+  const char* begin;
+  size_t length;
+  bool is_change; /* a read */
+  link_t user;    /* of the block's part */
+} claim_t;
+
+/* The buffers of readv() and writev(). */
+typedef struct vector_s vector_t;
+
 /* An operation in flight. */
 struct op_s {
   uvdio_req_t req;
   env_t* env;
   napi_deferred deferred;
-  napi_ref memory;   /* of read() */
-  block_t* block;    /* of readInto() and write(), or null */
-  const char* begin; /* of the bytes in the block */
-  size_t length;
+  napi_ref memory;  /* of read() */
+  claim_t claim;    /* of readInto() and write() */
+  vector_t* vector; /* of readv() and writev(), or null */
   file_t* file;
   char* path; /* of operations without a file */
   char* dest; /* of operations that give a name */
   const char* name;
   value_t value;
-  bool is_change; /* of the bytes in the block: a read */
-  size_t slot;    /* in env->ops */
-  uint64_t turn;  /* how often it was used */
+  size_t slot;   /* in env->ops */
+  uint64_t turn; /* how often it was used */
   bool is_pending;
   uvdio_stat_t stat;
-  link_t user; /* of the block's part */
-  op_t* next;  /* spare */
+  op_t* next; /* spare */
 };
 
 /* environment.c */
@@ -136,6 +145,8 @@ extern bool get_unsigned(call_t* call, size_t index, unsigned* value);
 extern bool get_text(call_t* call, size_t index, char** text);
 extern bool get_pointer(call_t* call, size_t index, void** pointer);
 extern bool get_bytes(call_t* call, size_t index, char** bytes, size_t* length, napi_value* owner);
+extern bool bytes_of(env_t* env, napi_value value, char** bytes, size_t* length, napi_value* owner);
+extern bool refuse_argument(call_t* call, const char* message);
 extern napi_value make_number(env_t* env, double value);
 extern void set_number(env_t* env, napi_value object, const char* name, double value);
 extern void set_text(env_t* env, napi_value object, const char* name, const char* text);
@@ -149,6 +160,7 @@ extern napi_value throw_error(env_t* env, int code, const char* name, const char
 extern op_t* op_begin(env_t* env, const char* name, file_t* file, napi_value* promise);
 extern op_t* op_begin_on_file(call_t* call, const char* name, napi_value* promise);
 extern napi_value op_submitted(op_t* op, int error, napi_value promise);
+extern void op_let_go(op_t* op); /* of the memory that it uses */
 extern void op_done(uvdio_req_t* req, int64_t result);
 extern void op_io_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf);
 extern void ops_free(env_t* env);
@@ -171,8 +183,13 @@ extern napi_value nothing_taken(env_t* env, int error, const char* name, const c
 extern napi_value alloc_block(napi_env napi, napi_callback_info info);
 extern block_t* block_of(env_t* env, napi_value arraybuffer);
 extern bool is_read_into(env_t* env, napi_value arraybuffer, const char* begin, size_t length);
-extern int block_claim(block_t* block, op_t* op, const char* begin, size_t length, bool is_change);
-extern void block_let_go(op_t* op);
+extern int block_claim(block_t* block, claim_t* claim, const char* begin, size_t length,
+                       bool is_change);
+extern void claim_let_go(claim_t* claim);
+
+/* vector.c */
+extern void vector_free(vector_t* vector);
+extern void vector_exports(env_t* env, napi_value exports);
 
 /* names.c */
 extern void name_exports(env_t* env, napi_value exports);

@@ -136,7 +136,7 @@ static napi_value read_into(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   op->value = VALUE_NUMBER;
-  int error = block == NULL ? UV_EINVAL : block_claim(block, op, bytes, length, true);
+  int error = block == NULL ? UV_EINVAL : block_claim(block, &op->claim, bytes, length, true);
   uvdio_buf_t view = uvdio_buf_wrap(bytes, length);
   if (error == 0) {
     error = uvdio_read(&op->file->file, &op->req, &view, offset, op_io_done);
@@ -165,7 +165,7 @@ static int write_copy(op_t* op, const char* bytes, size_t length, uint64_t offse
 /* Bytes of a block are written from where they are; JavaScript may go on reading them. */
 static int write_block(op_t* op, block_t* block, char* bytes, size_t length, uint64_t offset,
                        unsigned flags) {
-  int error = block_claim(block, op, bytes, length, false);
+  int error = block_claim(block, &op->claim, bytes, length, false);
   uvdio_buf_t view = uvdio_buf_view_bytes(bytes, length);
 
   return error != 0 ? error

@@ -10,11 +10,11 @@
 
 struct block_s {
   uvdio_buf_t buf;
-  unsigned refs;   /* of the ArrayBuffer, and of each operation that uses it */
-  size_t users;    /* operations that use it */
+  unsigned refs;   /* of the ArrayBuffer, and of each claim */
+  size_t users;    /* claims on it */
   size_t longest;  /* bytes of one of them at most */
   size_t width;    /* bytes of a part */
-  link_t* parts[]; /* its operations, by the part of the block in which their bytes begin */
+  link_t* parts[]; /* claims, by the part of the block in which their bytes begin */
 };
 
 /* Parts of a block: one per PART_MIN bytes, and so many at most. */
@@ -101,9 +101,9 @@ static bool is_busy(const block_t* block, const char* begin, size_t length, bool
 
   for (size_t i = part_of(block, first); i <= part_of(block, begin + length - 1); i++) {
     for (link_t* link = block->parts[i]; link != NULL; link = link->next) {
-      const op_t* op = LINK_OWNER(link, op_t, user);
-      if ((is_change || op->is_change) && begin < op->begin + op->length &&
-          op->begin < begin + length) {
+      const claim_t* claim = LINK_OWNER(link, claim_t, user);
+      if ((is_change || claim->is_change) && begin < claim->begin + claim->length &&
+          claim->begin < begin + length) {
         return true;
       }
     }
@@ -118,35 +118,35 @@ bool is_read_into(env_t* env, napi_value arraybuffer, const char* begin, size_t 
   return block != NULL && block->users > 0 && is_busy(block, begin, length, false);
 }
 
-/* The operation uses bytes of the block until it lets go. */
-int block_claim(block_t* block, op_t* op, const char* begin, size_t length, bool is_change) {
+/* An operation uses bytes of the block until it lets go. */
+int block_claim(block_t* block, claim_t* claim, const char* begin, size_t length, bool is_change) {
   if (length == 0) {
     return UV_EINVAL;
   }
   if (is_busy(block, begin, length, is_change)) {
     return UV_EBUSY;
   }
-  op->block = block;
-  op->begin = begin;
-  op->length = length;
-  op->is_change = is_change;
-  list_join(&block->parts[part_of(block, begin)], &op->user);
+  claim->block = block;
+  claim->begin = begin;
+  claim->length = length;
+  claim->is_change = is_change;
+  list_join(&block->parts[part_of(block, begin)], &claim->user);
   block->longest = block->longest < length ? length : block->longest;
   block->users++;
   block->refs++;
   return 0;
 }
 
-void block_let_go(op_t* op) {
-  block_t* block = op->block;
+void claim_let_go(claim_t* claim) {
+  block_t* block = claim->block;
 
   if (block == NULL) {
     return;
   }
-  list_leave(&op->user);
+  list_leave(&claim->user);
   if (--block->users == 0) {
     block->longest = 0;
   }
-  op->block = NULL;
+  claim->block = NULL;
   drop(block);
 }

@@ -34,6 +34,7 @@ NAPI_MODULE_INIT() {
   export_function(ours, exports, "cancel", cancel_operation);
   set_text(ours, exports, "version", uvdio_version_string());
   file_exports(ours, exports);
+  vector_exports(ours, exports);
   name_exports(ours, exports);
   class_exports(ours, exports);
   stream_exports(ours, exports);

@@ -54,6 +54,12 @@ static uint64_t token_of(const op_t* op) {
   return op->turn << SLOT_BITS | op->slot;
 }
 
+void op_let_go(op_t* op) {
+  claim_let_go(&op->claim);
+  vector_free(op->vector);
+  op->vector = NULL;
+}
+
 /* Gives back all that the operation has held but its file, and keeps its memory for the next. */
 static void release_op(op_t* op) {
   env_t* env = op->env;
@@ -61,7 +67,7 @@ static void release_op(op_t* op) {
   if (op->memory != NULL) {
     napi_delete_reference(env->napi, op->memory);
   }
-  block_let_go(op);
+  op_let_go(op);
   free(op->path);
   free(op->dest);
   op->next = env->spare;
@@ -221,7 +227,7 @@ void op_done(uvdio_req_t* req, int64_t result) {
   bool is_end = req->op == UVDIO_OP_CLOSE || (req->op == UVDIO_OP_OPEN && result < 0);
 
   op->is_pending = false;
-  block_let_go(op);
+  op_let_go(op);
   if (result == 0 && (req->op == UVDIO_OP_REPLACE ||
                       (req->op == UVDIO_OP_LINK && file != NULL && file->is_nameless))) {
     take_dest(op);

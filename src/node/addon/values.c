@@ -17,7 +17,7 @@ void call_begin(call_t* call, napi_env napi, napi_callback_info info) {
   call->env->shared[SHARED_CLASS] = UVDIO_CLASS_DEFAULT;
 }
 
-static bool refuse(call_t* call, const char* expected) {
+bool refuse_argument(call_t* call, const char* expected) {
   napi_throw_type_error(call->env->napi, "ERR_INVALID_ARG_TYPE", expected);
   return false;
 }
@@ -29,7 +29,7 @@ bool get_uint64(call_t* call, size_t index, uint64_t* value) {
   if (index >= call->count ||
       napi_get_value_double(call->env->napi, call->values[index], &number) != napi_ok ||
       !(number >= 0 && number <= 9007199254740991.0)) {
-    return refuse(call, "a native call of uvdio wants an integer from 0 to 2^53 - 1");
+    return refuse_argument(call, "a native call of uvdio wants an integer from 0 to 2^53 - 1");
   }
   *value = (uint64_t)number;
   return true;
@@ -42,7 +42,7 @@ bool get_bigint(call_t* call, size_t index, uint64_t* value) {
           napi_get_value_bigint_uint64(call->env->napi, call->values[index], value, &is_exact) ==
               napi_ok &&
           is_exact) ||
-         refuse(call, "a native call of uvdio wants a bigint from 0 to 2^64 - 1");
+         refuse_argument(call, "a native call of uvdio wants a bigint from 0 to 2^64 - 1");
 }
 
 bool get_unsigned(call_t* call, size_t index, unsigned* value) {
@@ -52,7 +52,7 @@ bool get_unsigned(call_t* call, size_t index, unsigned* value) {
     return false;
   }
   if (wide > UINT32_MAX) {
-    return refuse(call, "a native call of uvdio wants an integer below 2^32");
+    return refuse_argument(call, "a native call of uvdio wants an integer below 2^32");
   }
   *value = (unsigned)wide;
   return true;
@@ -65,7 +65,7 @@ bool get_text(call_t* call, size_t index, char** text) {
 
   if (index >= call->count ||
       napi_get_value_string_utf8(napi, call->values[index], NULL, 0, &length) != napi_ok) {
-    return refuse(call, "a native call of uvdio wants a string");
+    return refuse_argument(call, "a native call of uvdio wants a string");
   }
   *text = malloc(length + 1);
   if (*text == NULL) {
@@ -79,25 +79,28 @@ bool get_text(call_t* call, size_t index, char** text) {
 bool get_pointer(call_t* call, size_t index, void** pointer) {
   if (index >= call->count ||
       napi_get_value_external(call->env->napi, call->values[index], pointer) != napi_ok) {
-    return refuse(call, "a native call of uvdio wants a native handle");
+    return refuse_argument(call, "a native call of uvdio wants a native handle");
   }
   return true;
 }
 
-/* The bytes of a Uint8Array, and its ArrayBuffer. */
-bool get_bytes(call_t* call, size_t index, char** bytes, size_t* length, napi_value* owner) {
+/* The bytes of a Uint8Array, and its ArrayBuffer; false where it is none. */
+bool bytes_of(env_t* env, napi_value value, char** bytes, size_t* length, napi_value* owner) {
   napi_typedarray_type type = napi_float64_array;
   void* data = NULL;
   size_t offset = 0;
 
-  if (index >= call->count ||
-      napi_get_typedarray_info(call->env->napi, call->values[index], &type, length, &data, owner,
-                               &offset) != napi_ok ||
+  if (napi_get_typedarray_info(env->napi, value, &type, length, &data, owner, &offset) != napi_ok ||
       type != napi_uint8_array) {
-    return refuse(call, "a native call of uvdio wants a Uint8Array");
+    return false;
   }
   *bytes = data;
   return true;
+}
+
+bool get_bytes(call_t* call, size_t index, char** bytes, size_t* length, napi_value* owner) {
+  return (index < call->count && bytes_of(call->env, call->values[index], bytes, length, owner)) ||
+         refuse_argument(call, "a native call of uvdio wants a Uint8Array");
 }
 
 napi_value make_number(env_t* env, double value) {

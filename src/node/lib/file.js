@@ -72,6 +72,13 @@ function toFlags(options) {
   return flags;
 }
 
+function toWriteOptions(options, name) {
+  const names = ['durable', 'atomic', ...OPERATION_OPTIONS];
+  const { durable, atomic, class: of, signal } = toOptions(options, names, name);
+  const flags = (durable ? WRITE_DURABLE : 0) | (atomic ? WRITE_ATOMIC : 0);
+  return { flags, number: toClass(of), signal };
+}
+
 // What a program forgets to close is closed when the collector finds it, and told.
 const forgotten = new FinalizationRegistry(({ file, path }) => {
   process.emitWarning(`The file '${path}' was closed by the garbage collector. Call close(), or ` +
@@ -148,6 +155,21 @@ class FileHandle {
     return settled(native.readInto(file, bytes, begin), signal, errors.explainBusy);
   }
 
+  async readv(buffers, offset, options) {
+    const { class: of, signal } = toOptions(options, OPERATION_OPTIONS, 'readv()');
+    const number = toClass(of);
+    const begin = toBytes(offset, 'offset', 0);
+    const file = this.#open('read');
+    const list = this.#toVector('read', buffers, begin);
+    list.forEach((bytes) => this.#checkMemory(bytes));
+    checkSignal(signal);
+    if (list.length === 0) {
+      return 0;
+    }
+    inClass(number);
+    return settled(native.readv(file, list, begin), signal, errors.explainBusy);
+  }
+
   async readFile(options) {
     const { class: of, signal } = toOptions(options, OPERATION_OPTIONS, 'readFile()');
     const length = await this.size();
@@ -155,9 +177,7 @@ class FileHandle {
   }
 
   async write(buffer, offset, options) {
-    const names = ['durable', 'atomic', ...OPERATION_OPTIONS];
-    const { durable, atomic, class: of, signal } = toOptions(options, names, 'write()');
-    const number = toClass(of);
+    const { flags, number, signal } = toWriteOptions(options, 'write()');
     const bytes = toUint8Array(buffer, 'buffer');
     const begin = toBytes(offset, 'offset', 0);
     const file = this.#open('write');
@@ -166,9 +186,21 @@ class FileHandle {
     if (bytes.byteLength === 0) {
       return 0;
     }
-    const flags = (durable ? WRITE_DURABLE : 0) | (atomic ? WRITE_ATOMIC : 0);
     inClass(number);
     return settled(native.write(file, bytes, begin, flags), signal, errors.explainBusy);
+  }
+
+  async writev(buffers, offset, options) {
+    const { flags, number, signal } = toWriteOptions(options, 'writev()');
+    const begin = toBytes(offset, 'offset', 0);
+    const file = this.#open('write');
+    const list = this.#toVector('write', buffers, begin);
+    checkSignal(signal);
+    if (list.length === 0) {
+      return 0;
+    }
+    inClass(number);
+    return settled(native.writev(file, list, begin, flags), signal, errors.explainBusy);
   }
 
   async sync(options) {
@@ -312,9 +344,22 @@ class FileHandle {
     return settled(native.plain(file, which, offset, length, flags), signal);
   }
 
-  #checkAligned(syscall, offset, length) {
+  // Empty ones have no part in a transfer.
+  #toVector(syscall, buffers, offset) {
+    if (!Array.isArray(buffers)) {
+      throw errors.typeError(`buffers is ${errors.show(buffers)}; it has to be an array of them`);
+    }
+    const list = buffers.map((buffer, i) => toUint8Array(buffer, `buffers[${i}]`));
+    this.#checkAligned(syscall, offset, 0);
+    list.forEach((bytes, i) => {
+      this.#checkAligned(syscall, offset, bytes.byteLength, `length of buffers[${i}]`);
+    });
+    return list.filter((bytes) => bytes.byteLength > 0);
+  }
+
+  #checkAligned(syscall, offset, length, lengthName = 'length') {
     const align = this.#alignment;
-    for (const [name, value] of [['offset', offset], ['length', length]]) {
+    for (const [name, value] of [['offset', offset], [lengthName, length]]) {
       if (value % align !== 0) {
         const hint = syscall === 'read' ? 'read() takes any offset and length'
           : 'a stream of createWriteStream() and a log of openLog() take any number of bytes';
@@ -331,7 +376,7 @@ class FileHandle {
     }
     if (!isOurs(bytes)) {
       throw errors.libraryError('UVDIO_EALIGN', -5001, 'read', this.#path,
-        'readInto() takes memory of alloc(), or a part of such memory; read() makes its own');
+        'readInto() and readv() take memory of alloc(), or parts of it; read() makes its own');
     }
     const begin = bytes.byteOffset;
     if (begin % this.#memoryAlignment !== 0) {
