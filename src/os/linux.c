@@ -466,20 +466,20 @@ int64_t uvdio__os_move_and_drop(intptr_t descriptor, const uvdio__piece_t* piece
   return moved == -1 ? last_error() : moved;
 }
 
-/* Whether kernel or file refuse reads of that kind. Asked far past the end of the file, so that
- * nothing is read: a refusal comes first (preadv2(2), EOPNOTSUPP). */
-static int refuses_reads_with(const uvdio__open_state_t* opening, int flags) {
+/* What a read of that kind comes to, far past the end of the file, so that nothing is read: where
+ * kernel or file refuse the kind, that comes first (preadv2(2), EOPNOTSUPP). Returns 0 or a code. */
+static int try_read_with(const uvdio__open_state_t* opening, int flags) {
   static _Alignas(UVDIO_ALIGNMENT) char page[UVDIO_ALIGNMENT];
   struct iovec vector = {page, sizeof(page)};
   uint64_t far_away = (INT64_MAX & ~(uint64_t)(2 * UVDIO_ALIGNMENT - 1)) - UVDIO_ALIGNMENT;
 
-  return read_with(opening->descriptor, &vector, 1, far_away, flags) == -1 && errno == EOPNOTSUPP;
+  return read_with(opening->descriptor, &vector, 1, far_away, flags) == -1 ? last_error() : 0;
 }
 
 /* Whether the file takes non-blocking requests. One that does not makes a ring hand every request
- * to a kernel worker. */
+ * to a kernel worker. With another error it may take them: each of them is asked then. */
 static void learn_nowait(uvdio__open_state_t* opening) {
-  if (refuses_reads_with(opening, RWF_NOWAIT)) {
+  if (try_read_with(opening, RWF_NOWAIT) == UV_ENOTSUP) {
     opening->quirks |= UVDIO__QUIRK_NO_NOWAIT;
   }
 }
@@ -740,11 +740,12 @@ static void learn_quirks(uvdio__open_state_t* opening, const filesystem_t* known
   }
 }
 
-/* Only a descriptor for reads can be asked. */
+/* Only a descriptor for reads can be asked. It is a wish, and no request may fail for it: anything
+ * but a success is a no. */
 static int drops_cache(const uvdio__open_state_t* opening) {
   return !opening->direct && (opening->flags & UVDIO_O_DONTCACHE) != 0 &&
          (opening->flags & UVDIO_O_WRONLY) == 0 &&
-         !refuses_reads_with(opening, UVDIO__RWF_DONTCACHE);
+         try_read_with(opening, UVDIO__RWF_DONTCACHE) == 0;
 }
 
 static int set_lock(intptr_t descriptor, short type) {

@@ -32,6 +32,7 @@
 #define SOME 5u
 
 static int all;
+static int few;
 static unsigned injections;
 static unsigned survived;
 
@@ -146,20 +147,14 @@ static int live_with(struct injection* in) {
   return hits > 0;
 }
 
-#ifdef UVDIO_TEST_SAMPLE
-#define IS_SAMPLE 1
-#else
-#define IS_SAMPLE 0
-#endif
-
 /* What fails from its second call on fares much as what fails from its third on: without --all,
  * fewer of those. Groups and appenders, streams and logs make the same few calls over and over:
- * fewer and fewer. */
+ * fewer and fewer, and so with --few in every life. */
 static unsigned step_from(const struct injection* in) {
   if (all) {
     return 1;
   }
-  if (IS_SAMPLE || in->life == STREAMS || in->times != ONCE) {
+  if (few || in->life == STREAMS || in->times != ONCE) {
     return in->nth;
   }
   return in->life == MODULES ? 1 + in->nth / 8 : 1;
@@ -349,18 +344,19 @@ static void first_ring_of_the_process_fails_anywhere(void** state) {
   fail_at_first_use(CALL_READ, 2);
 }
 
-static int take_option(int* argc, char** argv) {
+static void take_options(int* argc, char** argv) {
   int kept = 1;
   for (int i = 1; i < *argc; i++) {
     if (strcmp(argv[i], "--all") == 0) {
       all = 1;
+    } else if (strcmp(argv[i], "--few") == 0) {
+      few = 1;
     } else {
       argv[kept++] = argv[i];
     }
   }
   argv[kept] = NULL;
   *argc = kept;
-  return all;
 }
 
 int main(int argc, char** argv) {
@@ -373,7 +369,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(every_transfer_falls_short),
       cmocka_unit_test(kernel_takes_fewer_entries_than_it_is_given),
   };
-  (void)take_option(&argc, argv);
+  take_options(&argc, argv);
   unsetenv("UVDIO_BACKEND");
   faults_reset();
   int failed = matrix_main("sweep", tests, COUNT_OF(tests), argc, argv);
