@@ -363,6 +363,7 @@ void uvdio__iteration_sweep(uvdio_engine_t* engine) {
 void uvdio__iteration_on_prepare(uv_prepare_t* handle) {
   uvdio_engine_t* engine = UVDIO__CONTAINER_OF(handle, uvdio_engine_t, prepare);
 
+  bind_thread(engine);
   engine->poller = current_thread_id();
   if (engine->on_wrong_thread) {
     return_to_thread(engine);

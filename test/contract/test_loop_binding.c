@@ -87,6 +87,75 @@ static void first_turn_binds_though_nothing_is_pending(void** state) {
   assert_int_equal(f->closed, 1);
 }
 
+/* A thread whose loop sleeps in its first turn, and two of its handles, one of which was started
+ * before the engine's and one behind them: when both have run, so have the engine's. */
+struct sleeper {
+  struct fixture* f;
+  uv_prepare_t around[2];
+  uv_async_t wake;
+  uv_sem_t sleeps;
+  int failed;
+};
+
+static void tell_of_prepare(uv_prepare_t* prepare) {
+  struct sleeper* sleeper = prepare->data;
+  uv_prepare_stop(prepare);
+  uv_sem_post(&sleeper->sleeps);
+}
+
+static void watch_prepare(struct sleeper* sleeper, unsigned which) {
+  uv_prepare_t* prepare = &sleeper->around[which];
+  prepare->data = sleeper;
+  assert_int_equal(uv_prepare_init(&sleeper->f->loop, prepare), 0);
+  assert_int_equal(uv_prepare_start(prepare, tell_of_prepare), 0);
+}
+
+static void end_sleep(uv_async_t* wake) {
+  struct sleeper* sleeper = wake->data;
+  uv_close((uv_handle_t*)wake, NULL);
+  uv_close((uv_handle_t*)&sleeper->around[0], NULL);
+  uv_close((uv_handle_t*)&sleeper->around[1], NULL);
+  sleeper->failed = t_engine_close(sleeper->f->engine, on_engine_closed);
+}
+
+static void sleep_in_first_turn(void* argument) {
+  struct sleeper* sleeper = argument;
+  sleeper->f->tracker.thread = uv_thread_self();
+  (void)uv_run(&sleeper->f->loop, UV_RUN_DEFAULT);
+}
+
+static void first_turn_binds_before_it_sleeps(void** state) {
+  struct fixture* f = *state;
+  struct sleeper sleeper = {.f = f};
+  struct attempts attempts;
+  uv_thread_t thread;
+  if (matrix.registered) {
+    SKIP("the loop has run before, on this thread");
+  }
+  watch_prepare(&sleeper, 0);
+  start_engine(f, matrix_options());
+  open_now(f, &f->file, "file", UVDIO_OPEN_RW);
+  watch_prepare(&sleeper, 1);
+  sleeper.wake.data = &sleeper;
+  assert_int_equal(uv_async_init(&f->loop, &sleeper.wake, end_sleep), 0);
+  assert_int_equal(uv_sem_init(&sleeper.sleeps, 0), 0);
+  watch_for_hang("a loop that sleeps on another thread");
+  assert_int_equal(uv_thread_create(&thread, sleep_in_first_turn, &sleeper), 0);
+  uv_sem_wait(&sleeper.sleeps);
+  uv_sem_wait(&sleeper.sleeps);
+  try_everything(f, &attempts);
+  assert_int_equal(uv_async_send(&sleeper.wake), 0);
+  uv_thread_join(&thread);
+  watch_for_hang(NULL);
+  f->engine = NULL;
+  uv_sem_destroy(&sleeper.sleeps);
+  for (size_t i = 0; i < COUNT_OF(attempts.ops); i++) {
+    assert_refused(attempts.ops[i], UVDIO_ETHREAD);
+  }
+  assert_int_equal(sleeper.failed, 0);
+  assert_int_equal(f->closed, 1);
+}
+
 /*
  * On another thread, which ends before this one goes on.
  */
@@ -434,6 +503,7 @@ static void closing_engine_survives_its_thread(void** state) {
 int main(int argc, char** argv) {
   const struct CMUnitTest tests[] = {
       TEST_ON(fixture_open, first_turn_binds_though_nothing_is_pending),
+      TEST_ON(fixture_loop, first_turn_binds_before_it_sleeps),
       TEST_ON(with_pages, idle_engine_closes_after_its_thread),
       TEST_ON(with_pages, used_engine_closes_after_its_thread),
       TEST_ON(with_pages, used_engine_closes_beside_its_thread),
