@@ -24,9 +24,12 @@
  *
  * Files. The directory has segments (`0000000000000001.seg`, ...), made ahead and written through
  * once, so that a durable write changes no metadata; the file `log`, which tells where the log
- * begins; and `lock`, which keeps a second program out, and tells that there is a log.
- * uvdio_log_cut() gives up segments, which are used again under new names. Each block of 4096 bytes
- * has a checksum (CRC-32C), its own position, and the position up to which all was durable when it
+ * begins; and `lock`, which keeps a second program out, and tells that there is a log; and at times
+ * `next` and `log.new`, which become one of them, and may be left behind. A backup has to have all
+ * of `log`, `lock` and the segments: where `log` and `lock` are missing there is no log, whatever
+ * else lies there, and an open makes a new one, which takes the segments' names
+ * (UVDIO_LOG_EXISTING). uvdio_log_cut() gives up segments, which are used again under new names.
+ * Each block of 4096 bytes has a checksum (CRC-32C), its own position, and the position up to which all was durable when it
  * was written; so blocks of an earlier use, of another log, or of a flush that a crash has
  * interrupted, are never taken for records.
  *
@@ -108,6 +111,10 @@ struct uvdio_log_append_s {
 
 /** A flush goes on in the last block of the one before (see above). */
 #define UVDIO_LOG_PACKED (1u << 0)
+/** The log has to be there: in a directory without one the open ends with UV_ENOENT, and makes no
+ * new one (but an empty file `lock`). For programs that know that they have written to it, and
+ * whose directory may be another one, not mounted, or restored in part. */
+#define UVDIO_LOG_EXISTING (1u << 1)
 
 /** Options of a log; all zero: the defaults. */
 typedef struct uvdio_log_options_s {
@@ -124,7 +131,8 @@ typedef struct uvdio_log_options_s {
   /** Bytes for which it waits at most; 0: buffer_size. */
   size_t flush_size;
   /** Bytes of records that find no room in the buffers, and wait in the caller's memory, at most:
-   * an append that would be more gets UVDIO_EFULL; 0: any number. */
+   * an append that would be more gets UVDIO_EFULL, but for one that finds no other waiting, of
+   * whatever length; 0: any number. */
   uint64_t waiting_max;
   unsigned flags; /**< UVDIO_LOG_* */
   /** Milliseconds for which the open waits while somebody else has the log: another program, or the
@@ -154,18 +162,19 @@ UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_open_sized(uvdio_log_t** log, uvdio_
                                                        size_t size, uvdio_log_record_cb record_cb,
                                                        uvdio_log_cb open_cb, void* arg);
 
-/** Opens the log in the directory `path`, which has to be there, and recovers it; an empty
- * directory becomes a new log. `options` and `record_cb` may be null. `path` is copied, and a
- * relative one has to lead there until the log is closed. `record_cb` is called for each record,
- * then `open_cb` once. Appends are accepted from the call on, and written behind what is recovered.
- * After an error `open_cb` is given it, appends get it, and the log has to be closed.
+/** Opens the log in the directory `path`, which has to be there, and recovers it; where it has
+ * neither `log` nor `lock` it gets a new log (but see UVDIO_LOG_EXISTING). `options` and
+ * `record_cb` may be null. `path` is copied, and a relative one has to lead there until the log is
+ * closed. `record_cb` is called for each record, then `open_cb` once. Appends are accepted from the
+ * call on, and written behind what is recovered. After an error `open_cb` is given it, appends get
+ * it, and the log has to be closed.
  *
  * Errors returned: UV_EINVAL (null, an empty path, unknown flags, sizes out of range), UV_E2BIG (an
  * option of a newer header), UVDIO_EALIGN (sizes), UV_ENAMETOOLONG, UV_ENOMEM, UV_EBADF (the engine
  * is closing), UVDIO_EFORK, UVDIO_ETHREAD. Errors delivered: UVDIO_ELOCKED (another program has the
  * log, or had it and was killed, or another log of this one has it: lock_wait_ms), UVDIO_EDAMAGED,
- * UV_ENOENT (no such directory), UV_ENOSPC, UV_ENOTSUP (Windows, which has no durable names), and
- * others of the system. */
+ * UV_ENOENT (no such directory; no log, with UVDIO_LOG_EXISTING), UV_ENOSPC, UV_ENOTSUP (Windows,
+ * which has no durable names), and others of the system. */
 static inline UVDIO_MUST_CHECK int uvdio_log_open(uvdio_log_t** log, uvdio_engine_t* engine,
                                                   const char* path,
                                                   const uvdio_log_options_t* options,

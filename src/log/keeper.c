@@ -237,13 +237,11 @@ static void go_on(uvdio_log_t* log) {
       let_go(log);
       break;
     case KEEPER_LET_GO:
+      log->is_new = log->is_new && log->tidy_error != 0;
       log->keeping = KEEPER_IDLE;
-      if (log->is_new && log->tidy_error == 0) {
-        step(log, KEEPER_MARK, write_control(log, &log->lock, UVDIO_WRITE_DURABLE));
-      }
       break;
     case KEEPER_MARK:
-      log->is_new = 0;
+      log->is_unmarked = 0;
       log->keeping = KEEPER_IDLE;
       break;
     case KEEPER_REMOVE:
@@ -366,6 +364,8 @@ void uvdio__log_keep(uvdio_log_t* log) {
          uvdio_open(log->engine, &log->control_file, &log->keeper_req,
                     uvdio__log_path(log, "log.new"), LOG_FILE_FLAGS | UVDIO_OPEN_CREATE, 0600,
                     on_step));
+  } else if (log->is_unmarked) {
+    step(log, KEEPER_MARK, write_control(log, &log->lock, UVDIO_WRITE_DURABLE));
   } else if (log->is_open && is_one_to_remove(log)) {
     step(log, KEEPER_REMOVE,
          uvdio_unlink(log->engine, &log->keeper_req, uvdio__log_segment_path(log, log->oldest),

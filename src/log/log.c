@@ -136,7 +136,8 @@ static void tell_of_open(uvdio_log_t* log, int status) {
 
 /* Recovery is over, and the keeper has what a log needs. */
 static void look_whether_open(uvdio_log_t* log) {
-  if (log->error == 0 && log->current != NULL && !log->is_new && log->keeping == KEEPER_IDLE) {
+  if (log->error == 0 && log->current != NULL && !log->is_new && !log->is_unmarked &&
+      log->keeping == KEEPER_IDLE) {
     log->stats.last_segment = log->current->number;
     log->is_open = 1;
     tell_of_open(log, 0);
@@ -189,7 +190,7 @@ static void run(uvdio_log_t* log) {
  */
 
 static int check_options(const uvdio_log_options_t* options) {
-  if ((options->flags & ~UVDIO_LOG_PACKED) != 0 ||
+  if ((options->flags & ~(UVDIO_LOG_PACKED | UVDIO_LOG_EXISTING)) != 0 ||
       (options->segment_size != 0 && options->segment_size < LOG_SEGMENT_MIN) ||
       options->segment_size > LOG_SEGMENT_MAX || options->buffer_size > BUFFER_MAX) {
     return UV_EINVAL;

@@ -157,7 +157,8 @@ struct uvdio_log_s {
   uvdio_file_t control_file;
   uvdio__log_segment_t* made; /* the one that is made */
   char* keeper_block;
-  int is_new;          /* there is no control file yet, or the lock's file has no mark */
+  int is_new;          /* there is no control file yet */
+  int is_unmarked;     /* the lock's file has no mark yet: perhaps a program was killed before it */
   int is_used_again;   /* the segment that is made was another one before */
   uint64_t oldest;     /* segments from here on to `head` were cut off, and may be there */
   uint64_t seen;       /* one of them that is, or `head`, while the oldest is looked for */

@@ -429,6 +429,7 @@ static void begin_new(uvdio__log_recovery_t* r) {
     return;
   }
   log->is_new = 1;
+  log->is_unmarked = 1;
   log->oldest = log->head = log->cut = 1;
   log->epoch = 1;
   uvdio__log_begin_at(log, log->segment_size + FORMAT_BLOCK, 0);
@@ -501,7 +502,7 @@ static void on_lock(uvdio_req_t* req, int64_t result) {
   }
 }
 
-/* A log that is there has its mark in the lock's file: without one the control file was never. */
+/* A log that was open once has its mark in the lock's file. */
 static void on_mark_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
   uvdio__log_recovery_t* r = ended(req);
   uvdio__log_head_t head;
@@ -523,7 +524,7 @@ static void on_control_open(uvdio_req_t* req, int64_t result) {
 
   if (result == UV_ENOENT && r->is_marked) {
     stop(r, UVDIO_EDAMAGED);
-  } else if (result == UV_ENOENT) {
+  } else if (result == UV_ENOENT && (r->log->options.flags & UVDIO_LOG_EXISTING) == 0) {
     begin_new(r);
   } else if (result < 0) {
     stop(r, result);
@@ -568,6 +569,7 @@ static void on_control_read(uvdio_req_t* req, ssize_t result, uvdio_buf_t buf) {
     stop(r, UVDIO_EDAMAGED);
   } else {
     limit_batches(r->log);
+    r->log->is_unmarked = !r->is_marked;
     r->number = r->log->head;
     expect(r, uvdio_close(&r->log->read_file, &r->req, on_control_closed));
   }

@@ -467,7 +467,8 @@ int64_t uvdio__os_move_and_drop(intptr_t descriptor, const uvdio__piece_t* piece
 }
 
 /* What a read of that kind comes to, far past the end of the file, so that nothing is read: where
- * kernel or file refuse the kind, that comes first (preadv2(2), EOPNOTSUPP). Returns 0 or a code. */
+ * kernel or file refuse the kind, that comes first (preadv2(2), EOPNOTSUPP). Returns 0 or a code.
+ */
 static int try_read_with(const uvdio__open_state_t* opening, int flags) {
   static _Alignas(UVDIO_ALIGNMENT) char page[UVDIO_ALIGNMENT];
   struct iovec vector = {page, sizeof(page)};

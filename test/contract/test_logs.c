@@ -588,18 +588,52 @@ static void damaged_control_file_is_an_error(void** state) {
   close_log(t);
 }
 
+static void unlink_now(struct tested* t, const char* name) {
+  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, name)), 0);
+}
+
 /* The mark in the lock's file tells that there was a log. */
 static void missing_control_file_is_an_error(void** state) {
   struct tested* t = with_records(*state, 3);
   close_log(t);
-  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, "wal/log")), 0);
+  unlink_now(t, "wal/log");
   open_to_its_end(t, UVDIO_EDAMAGED);
   close_log(t);
 }
 
+/* A program that was killed may have left a log without the mark: the next open makes it. */
+static void missing_mark_is_made(void** state) {
+  struct tested* t = with_records(*state, 3);
+  close_log(t);
+  unlink_now(t, "wal/lock");
+  open_to_its_end(t, 0);
+  assert_int_equal(t->replayed, 3);
+  close_log(t);
+  unlink_now(t, "wal/log");
+  open_to_its_end(t, UVDIO_EDAMAGED);
+  close_log(t);
+}
+
+/* Who knows that there is a log makes no new one in its place. */
+static void log_that_has_to_exist_is_not_made(void** state) {
+  struct tested* t = with_records(*state, 3);
+  close_log(t);
+  t->options.flags |= UVDIO_LOG_EXISTING;
+  open_to_its_end(t, 0);
+  assert_int_equal(t->replayed, 3);
+  close_log(t);
+  unlink_now(t, "wal/lock");
+  unlink_now(t, "wal/log");
+  open_to_its_end(t, UV_ENOENT);
+  assert_int_equal(t->replayed, 0);
+  close_log(t);
+  open_to_its_end(t, UV_ENOENT); /* nor by the open before */
+  close_log(t);
+}
+
 static void forget_log(struct tested* t) {
-  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, "wal/log")), 0);
-  assert_result(t_unlink(op_now(&t->f->tracker), t->f->engine, path_of(t->f, "wal/lock")), 0);
+  unlink_now(t, "wal/log");
+  unlink_now(t, "wal/lock");
   t->appended = t->acknowledged = 0;
 }
 
@@ -1105,6 +1139,8 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, missing_last_segment_is_an_error),
       TEST_ON(fixture_engine, damaged_control_file_is_an_error),
       TEST_ON(fixture_engine, missing_control_file_is_an_error),
+      TEST_ON(fixture_engine, missing_mark_is_made),
+      TEST_ON(fixture_engine, log_that_has_to_exist_is_not_made),
       TEST_ON(fixture_engine, segments_of_another_log_are_none),
       TEST_ON(fixture_engine, files_without_a_head_are_none),
       TEST_ON(fixture_engine, segment_without_a_head_is_an_error),
