@@ -1365,9 +1365,9 @@ UVDIO_EXTERN int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* des
  * It waits for changes that were submitted before, as a sync does, runs alone among the file's
  * syncs, and takes a worker of libuv's threadpool on every backend. Steps and what an error leaves:
  * the sync of the file (it latches as that of uvdio_sync_all(); `path` was not touched), the rename
- * (`path` was not touched), another sync of the file and one of the directory (`path` is the new
- * file; a power cut leaves either one; the error does not latch, and uvdio_sync_directory() may be
- * tried).
+ * (`path` was not touched), another sync of the file (`path` is the new file; a power cut leaves
+ * either one; it latches as the first one does), and one of the directory (the same, but that the
+ * error does not latch, and uvdio_sync_directory() may be tried).
  *
  * Errors returned: the checks above; a latched error; UV_EBUSY for its synchronous form while a
  * change or a sync is pending. Errors delivered: those of uvdio_sync_all(), uvdio_rename() and

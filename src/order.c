@@ -145,9 +145,15 @@ static uvdio__list_t* list_of(uvdio_file_t* file, const uvdio_req_t* sync) {
   return is_written(sync) ? &file->written_ : &file->deferred_;
 }
 
-/* Whether a replace has come as far as names: an error is of these, and not of the file. */
+/* Whether a replace has come as far as names: what was to be durable before is. */
 static int has_synced(const uvdio_req_t* req) {
   return req->op == UVDIO_OP_REPLACE && uvdio__names_of(req)->step > UVDIO__REPLACE_SYNC;
+}
+
+/* Whether it has ended at a step that is about names: an error is of these, and not of the file. Its
+ * second sync is told of what was changed beside it, which nobody else is. */
+static int is_of_names(const uvdio_req_t* req) {
+  return has_synced(req) && uvdio__names_of(req)->step != UVDIO__REPLACE_SYNC_AGAIN;
 }
 
 static void share_outcome(const uvdio_req_t* leader, uvdio_req_t* follower) {
@@ -556,7 +562,7 @@ static void apply_latch(uvdio_req_t* req) {
   int syncs = uvdio__is_sync(req->op) || (req->flags_ & REQ_DURABLE) != 0;
 
   assert(uvdio__is_sync(req->op) || req->op == UVDIO_OP_WRITE);
-  if (is_not_begun(req) || has_synced(req)) {
+  if (is_not_begun(req) || is_of_names(req)) {
     return; /* What a replace has come to by then is a fact about names. */
   }
   if (uvdio__order_latch_of(file) != 0) {
@@ -597,7 +603,7 @@ static UVDIO__NOINLINE void apply_durable(uvdio_req_t* req) {
   apply_latch(req);
   file->dsync_works_ |= (req->flags_ & REQ_DURABLE) != 0 && req->result >= 0;
   if (req->op == UVDIO_OP_REPLACE) {
-    if (uvdio__names_of(req)->step == UVDIO__REPLACE_SYNC_DIRECTORY) {
+    if (uvdio__names_of(req)->step >= UVDIO__REPLACE_SYNC_AGAIN) {
       take_name(file, uvdio__names_of(req));
     }
     if (file->share_ != NULL) {

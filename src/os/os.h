@@ -288,7 +288,12 @@ typedef struct uvdio__names_s {
   char bytes[];                /* the paths */
 } uvdio__names_t;
 
-enum { UVDIO__REPLACE_SYNC = 0, UVDIO__REPLACE_RENAME, UVDIO__REPLACE_SYNC_DIRECTORY };
+enum {
+  UVDIO__REPLACE_SYNC = 0,
+  UVDIO__REPLACE_RENAME,
+  UVDIO__REPLACE_SYNC_AGAIN, /* the file has its new name from here on */
+  UVDIO__REPLACE_SYNC_DIRECTORY
+};
 
 int uvdio__os_rename(const uvdio__names_t* names);
 int uvdio__os_link(const uvdio__names_t* names);

@@ -105,10 +105,16 @@ int uvdio__os_replace(intptr_t descriptor, uvdio__names_t* names) {
     if (error != 0) {
       return error;
     }
-    names->step = UVDIO__REPLACE_SYNC_DIRECTORY;
+    names->step = UVDIO__REPLACE_SYNC_AGAIN;
   }
   /* The file first: power cuts showed names lost after a success of the directory's sync alone, on
    * XFS and ext4 (Linux 6.18). */
-  error = uvdio__os_sync(descriptor, 0);
-  return error != 0 ? error : sync_parent(names->new_at, names->new_path);
+  if (names->step == UVDIO__REPLACE_SYNC_AGAIN) {
+    error = uvdio__os_sync(descriptor, 0);
+    if (error != 0) {
+      return error;
+    }
+    names->step = UVDIO__REPLACE_SYNC_DIRECTORY;
+  }
+  return sync_parent(names->new_at, names->new_path);
 }

@@ -140,15 +140,40 @@ static void directory_that_fails_leaves_the_new_name(void** state) {
   struct fixture* f = *state;
   make_target(f);
   faults_reset();
-  fault_fail(CALL_FSYNC, 2, ONCE, EIO);
+  fault_fail(CALL_FSYNC, 3, ONCE, EIO);
   struct tracked_op* failed = replace(f);
   run(f);
   assert_result(failed, UV_EIO);
-  assert_int_equal(fault_calls(CALL_FSYNC), 2);
+  assert_int_equal(fault_calls(CALL_FSYNC), 3);
   assert_target(f, 1);
   struct tracked_op* again = replace(f);
   run(f);
   assert_result(again, 0);
+}
+
+/* It is told of what was written beside the rename, and the kernel tells that once: whoever syncs
+ * after it would hear of a success, though a write is lost. */
+static void sync_behind_the_rename_latches(void** state) {
+  struct fixture* f = *state;
+  make_target(f);
+  faults_reset();
+  fault_fail(CALL_FSYNC, 2, ONCE, EIO);
+  fault_hold(CALL_FSYNC, 2);
+  struct tracked_op* failed = replace(f);
+  (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+  fault_await(CALL_FSYNC);
+  struct tracked_op* beside = write_page(f, 1);
+  while (!beside->done) {
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+  }
+  struct tracked_op* sync = t_sync_all(op_new(&f->tracker), &f->file);
+  fault_release(CALL_FSYNC);
+  run(f);
+  assert_result(beside, PAGE);
+  assert_result(failed, UV_EIO);
+  assert_result(sync, UV_EIO);
+  assert_refused(replace(f), UV_EIO);
+  assert_target(f, 1);
 }
 
 /* The file is synced before the rename and after it, and the directory last. */
@@ -296,6 +321,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, sync_that_fails_latches),
       FAULT_TEST_ON(set_up, rename_that_fails_does_not),
       FAULT_TEST_ON(set_up, directory_that_fails_leaves_the_new_name),
+      FAULT_TEST_ON(set_up, sync_behind_the_rename_latches),
       FAULT_TEST_ON(set_up, error_of_the_directory_is_told),
       FAULT_TEST_ON(set_up, interrupted_directory_is_synced_again),
       FAULT_TEST_ON(set_up, sync_beside_it_hears_nothing_of_names),
