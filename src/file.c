@@ -331,8 +331,14 @@ static int64_t close_on_this_thread(uvdio_req_t* req) {
   return result;
 }
 
+/* In a forked child: whether the descriptor is surely there. A release has left it alone, whatever
+ * it had come to. */
+static int is_open_for_sure(const uvdio_req_t* req) {
+  return (req->flags_ & (REQ_OUTCOME_UNKNOWN | REQ_RELEASE)) != REQ_OUTCOME_UNKNOWN;
+}
+
 static void apply_close(uvdio_req_t* req) {
-  if (req->result == UVDIO_EFORK && (req->flags_ & REQ_OUTCOME_UNKNOWN) == 0) {
+  if (req->result == UVDIO_EFORK && is_open_for_sure(req)) {
     req->flags_ &= ~REQ_RELEASE;     /* Nobody is told of this descriptor. */
     (void)close_on_this_thread(req); /* The parent closes its descriptor; this is the child's. */
   }

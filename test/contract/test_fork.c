@@ -471,6 +471,17 @@ static void child_keeps_off_a_close_that_is_on_its_way(void** state) {
   assert_int_equal(files_open(f), 0);
 }
 
+/* A release makes no call: whatever its worker has come to, the descriptor is there, and nobody in
+ * the child is told of it. */
+static void child_closes_a_file_whose_release_is_on_its_way(void** state) {
+  struct fixture* f = *state;
+  NOT_ON_MEMORY("descriptors");
+  add(t_release(op_new(&f->tracker), &f->file));
+  assert_int_equal(fork_and_do(child_closes, f), 0);
+  run(f);
+  assert_int_equal(close((int)ops[0]->result), 0);
+}
+
 /* A ring opens the file, and its last step waits for a worker: there are none, for now. */
 static void child_closes_a_file_that_is_half_open(void** state) {
   struct fixture* f = *state;
@@ -695,6 +706,7 @@ int main(int argc, char** argv) {
       TEST_ON(bound, child_closes_a_file_whose_close_is_held),
       TEST_ON(bound, child_closes_a_directory_that_is_held),
       TEST_ON(bound, child_keeps_off_a_close_that_is_on_its_way),
+      TEST_ON(bound, child_closes_a_file_whose_release_is_on_its_way),
       TEST_ON(bound, child_closes_a_file_that_is_half_open),
       TEST_ON(bound, child_can_not_know_of_an_open_that_is_on_its_way),
       TEST_ON(bound, child_has_no_lock_of_a_worker_on_the_loop),
