@@ -1008,8 +1008,10 @@ static inline uvdio_buf_t uvdio_range_view(const uvdio_req_t* req, const uvdio_b
  * Shared errors. Where writes may go through the page cache (is_direct is 0, or the filesystem is
  * neither XFS nor ext4 with extents nor a block device), the kernel reports an error of write-back
  * once per open file, to the first caller that asks. There durable writes and syncs of a file run
- * one at a time (is_durable_serialized), and those that wait get the latched error. A device that
- * loses writes without an error can't be detected.
+ * one at a time (is_durable_serialized), and those that wait get the latched error. There, each
+ * write of a file that the system syncs by itself counts as a durable one: by its mount (mount(8),
+ * sync), or by an attribute that it has when it is opened (chattr(1), +S). A device that loses
+ * writes without an error can't be detected.
  *
  * Stable pages. From Linux 7.0 on the kernel may copy direct writes for devices that checksum
  * pages, because programs change buffers in flight. Nobody may access the library's buffers in

@@ -102,7 +102,9 @@ static uvdio_durable_method_t given_method(const uvdio_file_t* file, unsigned fl
       (flags & UVDIO_WRITE_BY_SYNC) != 0) {
     return UVDIO_DURABLE_BY_SYNC;
   }
-  return (flags & UVDIO_WRITE_BY_DSYNC) != 0 ? UVDIO_DURABLE_BY_DSYNC : UVDIO_DURABLE_UNDECIDED;
+  return (flags & UVDIO_WRITE_BY_DSYNC) != 0 || (file->write_flags_ & REQ_DURABLE) != 0
+             ? UVDIO_DURABLE_BY_DSYNC
+             : UVDIO_DURABLE_UNDECIDED;
 }
 
 void uvdio__durability_choose(uvdio_req_t* req, unsigned flags, int is_now) {

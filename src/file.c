@@ -165,13 +165,23 @@ static void file_start(uvdio_file_t* file) {
   pick_queue(file);
 }
 
+/* What every write of the file is. One that the system syncs by itself is told of what others have
+ * lost, as a durable one is, where errors are shared. */
+static unsigned write_flags_of(const uvdio__open_state_t* opening) {
+  int is_shared = (opening->quirks & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
+
+  return (opening->flags & UVDIO_O_DSYNC) != 0 || (opening->is_synchronous && is_shared)
+             ? REQ_DURABLE
+             : 0;
+}
+
 static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {
   size_t memory = pick_align(opening, opening->memory_align);
   size_t offset = pick_align(opening, opening->offset_align);
 
   assert((memory & (memory - 1)) == 0 && (offset & (offset - 1)) == 0);
   file->flags_ = opening->flags;
-  file->write_flags_ = (opening->flags & UVDIO_O_DSYNC) != 0 ? REQ_DURABLE : 0;
+  file->write_flags_ = write_flags_of(opening);
   file->handle_.descriptor = opening->descriptor;
   file->memory_mask_ = memory - 1;
   file->offset_mask_ = offset - 1;
@@ -637,6 +647,7 @@ static void copy_facts(uvdio_file_t* file, const uvdio_file_t* source) {
   file->memory_mask_ = source->memory_mask_;
   file->offset_mask_ = source->offset_mask_;
   file->quirks_ = source->quirks_;
+  file->write_flags_ = source->write_flags_;
   file->direct_ = source->direct_;
   file->cache_ = source->cache_;
   file->system_memory_align_ = source->system_memory_align_;

@@ -35,6 +35,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -690,13 +691,27 @@ static void learn_requirement(uvdio__open_state_t* opening, uint32_t magic) {
   }
 }
 
+/* FS_*_FL (ioctl_iflags(2)); 0 where the filesystem has none. */
+static int attributes_of(const uvdio__open_state_t* opening) {
+  int attributes = 0;
+
+  return ioctl((int)opening->descriptor, (ioctl_number_t)FS_IOC_GETFLAGS, &attributes) == 0
+             ? attributes
+             : 0;
+}
+
 /* Whether the file's blocks are found by extents. Direct writes into holes of an ext4 file of the
  * older kind (as ext2 and ext3 make them) go through the page cache. */
 static int has_extents(const uvdio__open_state_t* opening) {
-  int attributes = 0;
+  return (attributes_of(opening) & FS_EXTENT_FL) != 0;
+}
 
-  return ioctl((int)opening->descriptor, (ioctl_number_t)FS_IOC_GETFLAGS, &attributes) == 0 &&
-         (attributes & FS_EXTENT_FL) != 0;
+/* Whether each write ends with a sync, by the mount (mount(8), sync) or by the file (chattr(1), +S).
+ */
+static int is_synchronous(const uvdio__open_state_t* opening, const struct statfs* filesystem) {
+  return !S_ISBLK(stat_of(opening)->stx_mode) &&
+         (((unsigned long)filesystem->f_flags & ST_SYNCHRONOUS) != 0 ||
+          (attributes_of(opening) & FS_SYNC_FL) != 0);
 }
 
 /* Whether direct writes of the enforced alignment are whole blocks. XFS passes smaller ones through
@@ -836,6 +851,7 @@ static int finish(uvdio__open_state_t* opening) {
   }
   if (result == -1) {
     filesystem.f_type = 0; /* of no filesystem */
+    filesystem.f_flags = 0;
   }
   known = filesystem_of((uint32_t)filesystem.f_type);
   opening->filesystem = known->name;
@@ -845,9 +861,11 @@ static int finish(uvdio__open_state_t* opening) {
   if (opening->wants_polled) {
     learn_polling(opening);
   }
+  opening->is_synchronous = is_synchronous(opening, &filesystem);
   if (locks_up((uint32_t)filesystem.f_type)) {
-    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 ? UVDIO__QUIRK_ASYNC_DSYNC_HANG
-                                                             : UVDIO__QUIRK_NO_WRITE_DSYNC;
+    opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 || opening->is_synchronous
+                           ? UVDIO__QUIRK_ASYNC_DSYNC_HANG
+                           : UVDIO__QUIRK_NO_WRITE_DSYNC;
   }
   result = try_direct(opening);
   if (!is_past_cache(opening, &filesystem)) {

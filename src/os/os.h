@@ -84,7 +84,8 @@ typedef struct uvdio__open_state_s {
   uvdio__open_step_t opened_at; /* which of the first two has opened it */
   int error;                    /* what the open ends with where it fails */
   int direct;
-  int drops_cache; /* what is not direct leaves nothing in the page cache */
+  int drops_cache;    /* what is not direct leaves nothing in the page cache */
+  int is_synchronous; /* the system makes each write durable, asked for or not */
   unsigned quirks;
   const char* filesystem;     /* static text */
   uint32_t memory_align;      /* bytes; 0: the system does not say */

@@ -315,7 +315,7 @@ static int make_small_file(const char* path) {
 /* Has the blocks reserved, so that a write fails when it is written back and not before. */
 static int reserve_blocks(const char* path) {
   int fd = open(path, O_RDWR | O_CLOEXEC);
-  int failed = fd < 0 || posix_fallocate(fd, 0, DURABLE * PAGE) != 0 || fsync(fd) != 0;
+  int failed = fd < 0 || posix_fallocate(fd, 0, 2 * DURABLE * PAGE) != 0 || fsync(fd) != 0;
   sync();
   close(fd);
   return failed;
@@ -338,7 +338,8 @@ static int fill_up(const struct disk* disk, off_t left) {
   return failed;
 }
 
-static int mount_inline(const struct disk* disk, const char* dir, char why[FILESYSTEM_WHY_MAX]) {
+static int mount_inline(const struct disk* disk, const char* dir, unsigned long flags,
+                        char why[FILESYSTEM_WHY_MAX]) {
   char path[sizeof(disk->path)];
   char program[] = "mkfs.ext4", quiet[] = "-qFb4096", features[] = "-Oinline_data,^has_journal";
   memcpy(path, disk->path, sizeof(path));
@@ -346,7 +347,7 @@ static int mount_inline(const struct disk* disk, const char* dir, char why[FILES
   if (mkdir(dir, 0700) != 0 || run_program(make, why) != 0) {
     return -1;
   }
-  if (mount(path, dir, "ext4", 0, NULL) != 0) {
+  if (mount(path, dir, "ext4", flags, NULL) != 0) {
     snprintf(why, FILESYSTEM_WHY_MAX, "mount: %s", strerror(errno));
     return -1;
   }
@@ -393,8 +394,9 @@ static void write_durably_on_a_full_disk(struct fixture* f, const struct disk* d
   assert_true(info_of(&f->file).latch_error < 0);
 }
 
-static void durable_writes_through_the_page_cache_are_durable(void** state) {
-  struct fixture* f = *state;
+typedef void (*part_on_a_full_disk)(struct fixture* f, const struct disk* disk, const char* path);
+
+static void on_a_full_disk(struct fixture* f, unsigned long flags, part_on_a_full_disk part) {
   struct disk disk;
   char why[FILESYSTEM_WHY_MAX];
   char dir[FILESYSTEM_PATH_MAX], path[FILESYSTEM_PATH_MAX + 16];
@@ -403,15 +405,51 @@ static void durable_writes_through_the_page_cache_are_durable(void** state) {
   }
   snprintf(dir, sizeof(dir), "%.400s/mounted", disk.filesystem.dir);
   snprintf(path, sizeof(path), "%s/file", dir);
-  if (mount_inline(&disk, dir, why) != 0) {
+  if (mount_inline(&disk, dir, flags, why) != 0) {
     disk_remove(&disk);
     SKIP_AS_TOLD(why);
   }
-  write_durably_on_a_full_disk(f, &disk, path);
+  part(f, &disk, path);
   assert_int_equal(t_close(op_now(&f->tracker), &f->file)->done, 1);
   umount(dir);
   rmdir(dir);
   disk_remove(&disk);
+}
+
+static void durable_writes_through_the_page_cache_are_durable(void** state) {
+  on_a_full_disk(*state, 0, write_durably_on_a_full_disk);
+}
+
+/* The kernel makes each write durable, though nobody has asked for that: the error of one may be
+ * told to another, and to no sync. */
+static void write_and_sync_on_a_full_disk(struct fixture* f, const struct disk* disk,
+                                          const char* path) {
+  struct tracked_op* writes[DURABLE];
+  struct tracked_op* durable[DURABLE];
+  assert_int_equal(make_small_file(path), 0);
+  assert_result(
+      t_open(op_now(&f->tracker), f->engine, &f->file, path, UVDIO_OPEN_RW | UVDIO_O_BUFFERED), 0);
+  assert_int_equal(reserve_blocks(path), 0);
+  assert_int_equal(fill_up(disk, 2 * PAGE), 0);
+  run_once(f);
+  for (unsigned i = 0; i < DURABLE; i++) {
+    uvdio_buf_t page = filled(PAGE, DURABLE + i);
+    writes[i] = write_page(f, i);
+    durable[i] = t_write_flags(op_new(&f->tracker), &f->file, &page, (uint64_t)(DURABLE + i) * PAGE,
+                               UVDIO_WRITE_DURABLE | (i % 2 == 0 ? UVDIO_WRITE_BY_SYNC : 0));
+  }
+  run(f);
+  struct tracked_op* sync = t_sync_all(op_now(&f->tracker), &f->file);
+  for (unsigned i = 0; i < DURABLE; i++) {
+    assert_int_equal(writes[i]->done, 1);
+    assert_true(writes[i]->result < 0 || sync->code < 0 || is_on_disk(path, i));
+    assert_int_equal(durable[i]->done, 1);
+    assert_true(durable[i]->result < 0 || is_on_disk(path, DURABLE + i));
+  }
+}
+
+static void sync_hears_of_writes_that_the_mount_makes_durable(void** state) {
+  on_a_full_disk(*state, MS_SYNCHRONOUS, write_and_sync_on_a_full_disk);
 }
 
 /* No write-back of a page cache is between the write and the device. */
@@ -449,6 +487,7 @@ int main(int argc, char** argv) {
       TEST(reopened_file_is_not_latched),
       TEST(two_syncs_in_flight_fail_both),
       TEST(durable_writes_through_the_page_cache_are_durable),
+      TEST(sync_hears_of_writes_that_the_mount_makes_durable),
       TEST(durable_writes_to_a_device_run_side_by_side),
   };
   return matrix_main("latched_errors", tests, COUNT_OF(tests), argc, argv);
