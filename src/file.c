@@ -168,11 +168,7 @@ static void file_start(uvdio_file_t* file) {
 /* What every write of the file is. One that the system syncs by itself is told of what others have
  * lost, as a durable one is, where errors are shared. */
 static unsigned write_flags_of(const uvdio__open_state_t* opening) {
-  int is_shared = (opening->quirks & UVDIO__QUIRK_SHARED_WRITEBACK_ERROR) != 0;
-
-  return (opening->flags & UVDIO_O_DSYNC) != 0 || (opening->is_synchronous && is_shared)
-             ? REQ_DURABLE
-             : 0;
+  return (opening->flags & UVDIO_O_DSYNC) != 0 || opening->is_synchronous ? REQ_DURABLE : 0;
 }
 
 static void file_opened(uvdio_file_t* file, uvdio__open_state_t* opening) {

@@ -150,8 +150,8 @@ static int has_synced(const uvdio_req_t* req) {
   return req->op == UVDIO_OP_REPLACE && uvdio__names_of(req)->step > UVDIO__REPLACE_SYNC;
 }
 
-/* Whether it has ended at a step that is about names: an error is of these, and not of the file. Its
- * second sync is told of what was changed beside it, which nobody else is. */
+/* Whether it has ended at a step that is about names: an error is of these, and not of the file.
+ * Its second sync is told of what was changed beside it, which nobody else is. */
 static int is_of_names(const uvdio_req_t* req) {
   return has_synced(req) && uvdio__names_of(req)->step != UVDIO__REPLACE_SYNC_AGAIN;
 }

@@ -29,9 +29,9 @@
  * of `log`, `lock` and the segments: where `log` and `lock` are missing there is no log, whatever
  * else lies there, and an open makes a new one, which takes the segments' names
  * (UVDIO_LOG_EXISTING). uvdio_log_cut() gives up segments, which are used again under new names.
- * Each block of 4096 bytes has a checksum (CRC-32C), its own position, and the position up to which all was durable when it
- * was written; so blocks of an earlier use, of another log, or of a flush that a crash has
- * interrupted, are never taken for records.
+ * Each block of 4096 bytes has a checksum (CRC-32C), its own position, and the position up to which
+ * all was durable when it was written; so blocks of an earlier use, of another log, or of a flush
+ * that a crash has interrupted, are never taken for records.
  *
  * Space. A new log takes two segments of the disk at once, the first one before its open ends, and
  * the next one right behind: 128 MiB with default options. Later it has those that hold what was

@@ -706,12 +706,16 @@ static int has_extents(const uvdio__open_state_t* opening) {
   return (attributes_of(opening) & FS_EXTENT_FL) != 0;
 }
 
-/* Whether each write ends with a sync, by the mount (mount(8), sync) or by the file (chattr(1), +S).
- */
+/* Whether each write ends with a sync, by the mount (mount(8), sync) or by the file (chattr(1),
+ * +S). Only filesystems of this machine are asked for attributes: FUSE would ask its server. */
 static int is_synchronous(const uvdio__open_state_t* opening, const struct statfs* filesystem) {
+  uint32_t magic = (uint32_t)filesystem->f_type;
+  int has_attributes =
+      magic == EXT4_SUPER_MAGIC || magic == XFS_SUPER_MAGIC || magic == BTRFS_SUPER_MAGIC;
+
   return !S_ISBLK(stat_of(opening)->stx_mode) &&
          (((unsigned long)filesystem->f_flags & ST_SYNCHRONOUS) != 0 ||
-          (attributes_of(opening) & FS_SYNC_FL) != 0);
+          (has_attributes && (attributes_of(opening) & FS_SYNC_FL) != 0));
 }
 
 /* Whether direct writes of the enforced alignment are whole blocks. XFS passes smaller ones through
@@ -861,15 +865,15 @@ static int finish(uvdio__open_state_t* opening) {
   if (opening->wants_polled) {
     learn_polling(opening);
   }
-  opening->is_synchronous = is_synchronous(opening, &filesystem);
+  result = try_direct(opening);
+  if (!is_past_cache(opening, &filesystem)) {
+    opening->quirks |= UVDIO__QUIRK_SHARED_WRITEBACK_ERROR;
+    opening->is_synchronous = is_synchronous(opening, &filesystem);
+  }
   if (locks_up((uint32_t)filesystem.f_type)) {
     opening->quirks |= (opening->flags & UVDIO_O_DSYNC) != 0 || opening->is_synchronous
                            ? UVDIO__QUIRK_ASYNC_DSYNC_HANG
                            : UVDIO__QUIRK_NO_WRITE_DSYNC;
-  }
-  result = try_direct(opening);
-  if (!is_past_cache(opening, &filesystem)) {
-    opening->quirks |= UVDIO__QUIRK_SHARED_WRITEBACK_ERROR;
   }
   opening->drops_cache = drops_cache(opening);
   if (!opening->direct && (known->properties & (FS_SHORT_IS_END | FS_SIZE_COUNTS)) == 0) {

@@ -85,7 +85,7 @@ typedef struct uvdio__open_state_s {
   int error;                    /* what the open ends with where it fails */
   int direct;
   int drops_cache;    /* what is not direct leaves nothing in the page cache */
-  int is_synchronous; /* the system makes each write durable, asked for or not */
+  int is_synchronous; /* the system syncs each write, asked for or not; where errors are shared */
   unsigned quirks;
   const char* filesystem;     /* static text */
   uint32_t memory_align;      /* bytes; 0: the system does not say */

@@ -601,6 +601,35 @@ static void missing_control_file_is_an_error(void** state) {
   close_log(t);
 }
 
+static void add_rule(struct fixture* f, const uvdio_fault_rule_t* rule) {
+  if (f->sim != NULL) {
+    assert_ok(uvdio_sim_add_rule(f->sim, rule));
+  } else {
+    assert_ok(uvdio_engine_add_rule(f->engine, rule));
+  }
+}
+
+/* The write of the mark fails, and with it the open; the control file has its name by then. */
+static void mark_that_was_not_written_is_made(void** state) {
+  struct fixture* f = *state;
+  uvdio_fault_rule_t rule = {.op = UVDIO_OP_WRITE, .path = "*lock", .times = 1};
+  rule.fault.kind = UVDIO_FAULT_ERROR;
+  rule.fault.error = UV_EIO;
+  add_rule(f, &rule);
+  struct tested* t = begin(f, 0);
+  run_log(t);
+  assert_code(t->status, UV_EIO);
+  close_log(t);
+  open_to_its_end(t, 0);
+  assert_ok(append(t, 100));
+  run_log(t);
+  assert_all_there(t);
+  close_log(t);
+  unlink_now(t, "wal/log");
+  open_to_its_end(t, UVDIO_EDAMAGED);
+  close_log(t);
+}
+
 /* A program that was killed may have left a log without the mark: the next open makes it. */
 static void missing_mark_is_made(void** state) {
   struct tested* t = with_records(*state, 3);
@@ -701,11 +730,7 @@ static void fail_once(struct fixture* f, uvdio_op_t op, int error, uint64_t time
   uvdio_fault_rule_t rule = {.op = op, .times = times};
   rule.fault.kind = UVDIO_FAULT_ERROR;
   rule.fault.error = error;
-  if (f->sim != NULL) {
-    assert_ok(uvdio_sim_add_rule(f->sim, &rule));
-  } else {
-    assert_ok(uvdio_engine_add_rule(f->engine, &rule));
-  }
+  add_rule(f, &rule);
 }
 
 /* No room for the next segment, for a while: it is tried again when it is needed. */
@@ -1140,6 +1165,7 @@ int main(int argc, char** argv) {
       TEST_ON(fixture_engine, damaged_control_file_is_an_error),
       TEST_ON(fixture_engine, missing_control_file_is_an_error),
       TEST_ON(fixture_engine, missing_mark_is_made),
+      TEST_ON(fixture_engine, mark_that_was_not_written_is_made),
       TEST_ON(fixture_engine, log_that_has_to_exist_is_not_made),
       TEST_ON(fixture_engine, segments_of_another_log_are_none),
       TEST_ON(fixture_engine, files_without_a_head_are_none),
