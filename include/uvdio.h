@@ -160,7 +160,8 @@ struct uvdio_buf_s {
   X(ESHORTREAD, -5003, "the file ended, or stopped giving bytes, before the read was complete")   \
   X(ESHORTWRITE, -5004, "the file stopped taking bytes before the write was complete")            \
   X(EPOOL, -5005, "the operation could not be handed to libuv's threadpool")                      \
-  X(ESIZE, -5006, "size is zero or too large for an aligned allocation")                          \
+  X(ESIZE, -5006,                                                                                 \
+    "size is zero or too large (for an aligned allocation, or a limit such as record_max)")       \
   X(ENODIRECT, -5007,                                                                             \
     "the filesystem refuses direct I/O (UVDIO_O_DIRECT_PREFERRED would go on buffered)")          \
   X(EDOUBLEFREE, -5008, "the arena frame was released already")                                   \
@@ -170,13 +171,16 @@ struct uvdio_buf_s {
   X(EBACKEND, -5012,                                                                              \
     "the backend that was asked for (by an option, or UVDIO_BACKEND in the environment) is "      \
     "unknown or not available here")                                                              \
-  X(ELOCKED, -5013, "the file is locked by somebody else (UVDIO_O_LOCK_SHARED, _EXCLUSIVE)")      \
+  X(ELOCKED, -5013,                                                                               \
+    "the file is locked by somebody else (UVDIO_O_LOCK_SHARED, _EXCLUSIVE), or a log is: by "     \
+    "another program, or by the last writes of one that was killed (lock_wait_ms)")               \
   X(EATOMIC, -5014,                                                                               \
     "the file has no atomic writes, or none of this shape (one buffer whose length is a power "   \
     "of two from atomic_min to atomic_max, at a multiple of it)")                                 \
   X(EFULL, -5015,                                                                                 \
-    "as many requests or bytes wait as the request's class allows (queue_max, queue_bytes_max); " \
-    "uvdio_class_wait_room() tells when there is room")                                           \
+    "as many requests or bytes wait as the request's class allows (queue_max, "                   \
+    "queue_bytes_max; uvdio_class_wait_room() tells when there is room), or as the log does "     \
+    "(waiting_max)")                                                                              \
   X(EDAMAGED, -5016,                                                                              \
     "the log is damaged: a block that was durable, or its control file, is missing or wrong")     \
   X(ECUT, -5017, "the record was given up (uvdio_log_cut())")
@@ -331,12 +335,12 @@ UVDIO_EXTERN int uvdio_engine_create_sized(uvdio_engine_t** engine, uv_loop_t* l
  * thread that runs the loop. Any number of engines may share a loop. The loop is kept alive by
  * pending requests only. The engine owns some handles of the loop, whose `data` is null and may be
  * used by code that walks over the loop's handles. Close the engine before a walk that closes all
- * handles: an engine whose handles were closed runs no callback until it is closed itself, which
- * it still can be. Errors: UV_EINVAL (null, unknown backend or flag, depth over UVDIO_DEPTH_MAX,
- * busy_poll_us over UVDIO_BUSY_POLL_MAX), UV_E2BIG (an option of a newer header), UVDIO_EBACKEND
- * (the backend that the option or the environment variable UVDIO_BACKEND names is unknown or not
- * available; uvdio_backend_probe() tells why), UV_ENOMEM (also: the ring that was asked for is
- * more than the limit on locked memory allows), UV_EMFILE. */
+ * handles: an engine whose handles were closed takes requests still, but runs no callback until it
+ * is closed itself, which it still can be. Errors: UV_EINVAL (null, unknown backend or flag, depth
+ * over UVDIO_DEPTH_MAX, busy_poll_us over UVDIO_BUSY_POLL_MAX), UV_E2BIG (an option of a newer
+ * header), UVDIO_EBACKEND (the backend that the option or the environment variable UVDIO_BACKEND
+ * names is unknown or not available; uvdio_backend_probe() tells why), UV_ENOMEM (also: the ring
+ * that was asked for is more than the limit on locked memory allows), UV_EMFILE. */
 static inline int uvdio_engine_create(uvdio_engine_t** engine, uv_loop_t* loop,
                                       const uvdio_engine_options_t* options) {
   return uvdio_engine_create_sized(engine, loop, options, sizeof(uvdio_engine_options_t));
@@ -508,8 +512,9 @@ struct uvdio_req_s {
 
 /** Asks that a pending request end early. Its one callback runs all the same: with UV_ECANCELED
  * where it had not started, else with its ordinary result; disk I/O in flight can't be stopped.
- * Errors: UV_EINVAL (null, or not pending), UV_EBUSY (it has ended and its callback is due; or a
- * close, which can't be taken back), UVDIO_ETHREAD, UVDIO_EFORK. */
+ * Errors: UV_EINVAL (null, or not pending), UV_EBUSY (it has ended and its callback is due; a
+ * close, which can't be taken back; a call within uvdio_engine_walk()), UVDIO_ETHREAD, UVDIO_EFORK.
+ */
 UVDIO_EXTERN int uvdio_cancel(uvdio_req_t* req);
 
 /** Asks all pending requests of the engine to end early, as uvdio_cancel() asks one; closes go on.
@@ -603,7 +608,7 @@ UVDIO_EXTERN int uvdio_req_set_deadline(uvdio_req_t* req, uint64_t deadline_ms);
  *   UVDIO_EFULL     the request's class has no room (uvdio/class.h)
  *   UV_EBUSY        the request is pending already
  *   UVDIO_EALIGN    reads and writes: base, offset or length is no multiple of the file's alignment
- *   UVDIO_EOFFSET   an offset, length or their sum past INT64_MAX
+ *   UVDIO_EOFFSET   an offset, length or their sum past INT64_MAX; a len past the buffer's cap
  *   UVDIO_EATOMIC   writes with UVDIO_WRITE_ATOMIC: the file can't, or not so
  *   latched error   any change or sync after a failed sync or durable write (uvdio_sync_data())
  *

@@ -91,7 +91,9 @@ typedef struct uvdio_class_options_s {
    * allow, and at least one request. */
   uint64_t operations_max;
   /** Bytes that reads and writes move per second at most; 0: any number. A request of more bytes
-   * than there are left begins when there are any, and those that follow wait for the rest. */
+   * than there are left begins when there are any, and those that follow wait for the rest. What
+   * more than 10 ms allow is not saved up: where a turn of the loop takes longer, as its callbacks
+   * do, the class gets less. So it is with operations_max. */
   uint64_t bytes_max;
   /** Of reads and writes; by ring, aio and pool. A priority to which the process has no right any
    * more is left out. */

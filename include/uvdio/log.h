@@ -220,8 +220,9 @@ static inline int uvdio_log_stats(const uvdio_log_t* log, uvdio_log_stats_t* sta
  * (uvdio/log_reader.h), and frees it after `cb` (which may be null) returns. `cb` is given the
  * error that has stopped the log (UV_EIO where that is UV_EBADF), or 0. Close logs before their
  * engine: where that is closed meanwhile, `cb` is given UV_EBADF, and the log is
- * uvdio_log_destroy()'s. Errors: UV_EINVAL (null), UV_EBADF (closing already; or the engine is
- * closing), UVDIO_EFORK, UVDIO_ETHREAD. */
+ * uvdio_log_destroy()'s. What waits for a reader that nobody closes keeps no loop alive. Errors:
+ * UV_EINVAL (null), UV_EBADF (closing already; or the engine is closing), UVDIO_EFORK,
+ * UVDIO_ETHREAD. */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_log_close(uvdio_log_t* log, uvdio_log_cb cb, void* arg);
 
 /** Frees a log whose engine is closed: from the engine's close callback on, also in a forked child.

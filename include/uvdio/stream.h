@@ -370,9 +370,10 @@ static inline int uvdio_writer_info(const uvdio_writer_t* writer, uvdio_writer_i
 
 /** Closes the stream: writes what is there, cuts the file to the last byte (also where none was
  * written; a block device keeps its size), and frees the stream before `cb` begins, which must not
- * be null: it is given the error that has stopped the stream, after which the file is left as it
- * is; or 0. Flushes and syncs that are pending are called back before it, and a wait
- * (UV_ECANCELED). The file stays open.
+ * be null: it is given the error that has stopped the stream, after which the file is left as it is
+ * (also with the size to which it had grown for blocks that were not written); or 0. A stream that
+ * is to be given up ends so as well: close it, and remove the file. Flushes and syncs that are
+ * pending are called back before it, and a wait (UV_ECANCELED). The file stays open.
  *
  * Errors returned: UV_EINVAL (null), UV_EBADF (closing already; the file is not open:
  * uvdio_writer_destroy()), UVDIO_ETHREAD, UVDIO_EFORK. */

@@ -265,6 +265,8 @@ export interface LogOptions {
   waitingMax?: Bytes;
   /** A flush goes on in the last block of the one before. */
   packed?: boolean;
+  /** A directory without a log is ENOENT, and no new one is made. */
+  existing?: boolean;
   /**
    * Milliseconds for which the open waits where somebody else has the log: another program, or the
    * kernel for one that was killed, until its last writes have ended. 0: UVDIO_ELOCKED at once.

@@ -220,7 +220,8 @@ class Test:
 
     def program(self):
         for word in self.command:
-            if os.path.dirname(word).endswith(("test", "build")) and not word.endswith(".sh"):
+            is_built = os.path.dirname(word).endswith(("test", "build"))
+            if is_built and not word.endswith(".sh") and ".so" not in os.path.basename(word):
                 return os.path.basename(word)
         return None
 

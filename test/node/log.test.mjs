@@ -90,6 +90,18 @@ test('wrong records, and a closed log', async () => {
   assert.throws(() => log.stats(), { code: 'EBADF' });
 });
 
+test('a log that has to exist is not made', async () => {
+  const path = directory();
+  await assert.rejects(openLog(path, { existing: true }), { code: 'ENOENT', path });
+  const log = await openLog(path, SMALL);
+  await log.append('x');
+  await log.close();
+  const records = [];
+  const again = await openLog(path, { existing: true, replay: (lsn, data) => records.push(data) });
+  assert.equal(records.join(), 'x');
+  await again.close();
+});
+
 test('one log has one owner', async () => {
   const path = directory();
   const log = await openLog(path, SMALL);

@@ -7,11 +7,11 @@ const { settled } = require('./operation.js');
 const errors = require('./errors.js');
 const { createLogReader } = require('./log_reader.js');
 
-const LOG_PACKED = 1 << 0; // uvdio/log.h
+const LOG_PACKED = 1 << 0, LOG_EXISTING = 1 << 1; // uvdio/log.h
 const MS_MAX = 2 ** 32 - 1; // milliseconds
 
 const NAMES = ['replay', 'segmentSize', 'bufferSize', 'windowMs', 'flushSize', 'waitingMax',
-  'packed', 'lockWaitMs'];
+  'packed', 'existing', 'lockWaitMs'];
 
 const forgotten = new FinalizationRegistry(({ log, path }) => {
   process.emitWarning(`The log '${path}' was closed by the garbage collector. Call close(), or ` +
@@ -98,9 +98,10 @@ async function openLog(directory, given) {
       throw errors.valueError(`${name} is ${options[name]}; it has to be ${MS_MAX} at most`);
     }
   }
+  const flags = (options.packed ? LOG_PACKED : 0) | (options.existing ? LOG_EXISTING : 0);
   const log = await settled(native.openLog(path, replay, blocks('segmentSize', 65536),
     blocks('bufferSize', 4096), bytes('windowMs'), bytes('flushSize'),
-    bytes('waitingMax'), options.packed ? LOG_PACKED : 0, bytes('lockWaitMs')));
+    bytes('waitingMax'), flags, bytes('lockWaitMs')));
   if (log !== null && typeof log === 'object' && Object.hasOwn(log, 'failure')) {
     throw log.failure; // what replay has thrown
   }
