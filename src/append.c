@@ -408,6 +408,7 @@ static void run(uvdio_appender_t* a) {
   a->is_running = 1;
   for (append = a->first; append != NULL && is_over(a, append); append = a->first) {
     result = a->error != 0 ? a->error : (int64_t)append->length;
+    a->waiting -= append->length - append->placed_;
     a->first = append->next_;
     if (append->kind_ == CLOSE) {
       free_appender(a);
@@ -652,6 +653,7 @@ static int withdraw(uvdio_appender_t* a, uvdio_append_t* append, int error) {
   }
   a->last = before;
   a->placing = a->placing == append ? NULL : a->placing;
+  a->waiting -= append->length - append->placed_;
   append->appender_ = NULL;
   return error;
 }

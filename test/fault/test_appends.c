@@ -131,6 +131,28 @@ static void error_of_a_write_or_a_sync_ends_all(void** state) {
   }
 }
 
+/* Nobody will ever append them. */
+static void bytes_that_waited_are_not_counted_after_an_error(void** state) {
+  uvdio_appender_options_t options = {.buffer_size = PAGE, .buffer_count = 2};
+  struct fixture* f = *state;
+  unsigned ended = 0;
+  need_faults();
+  open_now(f, &f->other, "other", UVDIO_OPEN_RW);
+  assert_ok(uvdio_appender_create(&appender, &f->other, &options));
+  run_untracked(f);
+  faults_reset();
+  fault_fail(CALL_PWRITE, 1, ONCE, EREMOTEIO);
+  for (unsigned i = 0; i < FEW - 1; i++) {
+    assert_ok(add(i, sizeof(source), 0, &ended));
+  }
+  assert_code(uvdio_appender_size(appender), (FEW - 1) * sizeof(source));
+  run_untracked(f);
+  assert_int_equal(ended, FEW - 1);
+  assert_in_range(uvdio_appender_size(appender), 0, 2 * PAGE);
+  assert_over(f, uv_translate_sys_error(EREMOTEIO));
+  close_other(f);
+}
+
 static void error_of_the_last_truncate_is_the_closes(void** state) {
   struct fixture* f = *state;
   unsigned ended = 0;
@@ -250,6 +272,7 @@ int main(int argc, char** argv) {
       FAULT_TEST_ON(set_up, growth_that_fails_stops_and_nothing_else),
       FAULT_TEST_ON(set_up, growth_may_end_last),
       FAULT_TEST_ON(set_up, error_of_a_write_or_a_sync_ends_all),
+      FAULT_TEST_ON(set_up, bytes_that_waited_are_not_counted_after_an_error),
       FAULT_TEST_ON(set_up, error_of_the_last_truncate_is_the_closes),
       FAULT_TEST_ON(set_up, error_of_a_truncate_before_a_sync_ends_all),
       FAULT_TEST_ON(set_up, error_of_the_preparation_ends_all),
