@@ -21,7 +21,7 @@ uvdio_add_example(store main.c store.c store.h internal.h recover.c checkpoint.c
 # A part for another program, of which the tests are the only one here; and programs of one file,
 # which the tests build and run.
 if(UVDIO_INSTALL)
-  foreach(program append faults pager range replace)
+  foreach(program append copy faults pager range replace)
     install(FILES test/examples/${program}.c DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
   endforeach()
   install(FILES src/examples/raft/uv_writer.c src/examples/raft/uv_writer.h
