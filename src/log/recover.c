@@ -460,23 +460,26 @@ static void on_pause_over(uvdio_req_t* req, int64_t result) {
   }
 }
 
-/* Returns whether it does. Meanwhile it has a request, a wait for the frame that the log itself
- * lies in, so that the engine does not end before. */
+/* Returns 0, or why it does not. Meanwhile it has a request, a wait for the frame that the log
+ * itself lies in, so that the engine does not end before. */
 static int wait_for_lock(uvdio__log_recovery_t* r) {
   uvdio_log_t* log = r->log;
   uint64_t now = uv_now(uvdio_engine_loop(log->engine));
+  int error;
 
   if (r->locked_out_from == 0) {
     r->locked_out_from = now;
   }
-  if (log->is_closing || now - r->locked_out_from >= log->options.lock_wait_ms ||
-      uvdio_arena_wait(log->engine, &r->req, log->arena, &r->frame, 1, on_pause_over) != 0) {
-    return 0;
+  if (log->is_closing || now - r->locked_out_from >= log->options.lock_wait_ms) {
+    return UVDIO_ELOCKED;
   }
-  log->pending++;
-  r->is_locked_out = 1;
-  uvdio__log_run_in(log, LOCK_PAUSE_MS);
-  return 1;
+  error = uvdio_arena_wait(log->engine, &r->req, log->arena, &r->frame, 1, on_pause_over);
+  if (error == 0) {
+    log->pending++;
+    r->is_locked_out = 1;
+    uvdio__log_run_in(log, LOCK_PAUSE_MS);
+  }
+  return error;
 }
 
 /* A call of the log may have taken its timer meanwhile, which is then over sooner. */
@@ -497,7 +500,10 @@ static void on_lock(uvdio_req_t* req, int64_t result) {
     return;
   }
   r->log->has_lock = 0;
-  if (result != UVDIO_ELOCKED || !wait_for_lock(r)) {
+  if (result == UVDIO_ELOCKED) {
+    result = wait_for_lock(r);
+  }
+  if (result != 0) {
     stop(r, result);
   }
 }

@@ -977,6 +977,8 @@ static void engine_closes_while_the_lock_is_waited_for(void** state) {
     (void)uv_run(&f->loop, UV_RUN_ONCE);
   }
   watch_for_hang(NULL);
+  assert_int_equal(other->opened, 1);
+  assert_code(other->status, UV_EBADF); /* and not that somebody has the log */
   assert_ok(uvdio_log_destroy(other->log));
   assert_ok(uvdio_log_destroy(t->log));
   run(f);
