@@ -504,9 +504,11 @@ struct uvdio_req_s {
   /* to read, from the callback (or the synchronous return) until the request is used again */
   /** on which the operation was; null after one on names (uvdio_rename), or for frames */
   uvdio_file_t* file;
-  int64_t result;     /**< what the callback was given */
-  size_t transferred; /**< bytes moved by a read or write, also where it failed half-way */
-  uvdio_op_t op;      /**< which operation it was */
+  int64_t result; /**< what the callback was given */
+  /** bytes moved by a read or write, also where it failed half-way; of uvdio_replace(): 1 where
+   * `path` is the new file */
+  size_t transferred;
+  uvdio_op_t op; /**< which operation it was */
   UVDIO_REQ_PRIVATE_FIELDS
 };
 
@@ -1379,9 +1381,10 @@ UVDIO_EXTERN int uvdio_file_descriptor(const uvdio_file_t* file, uv_os_fd_t* des
  * Errors returned: the checks above; a latched error; UV_EBUSY for its synchronous form while a
  * change or a sync is pending. Errors delivered: those of uvdio_sync_all(), uvdio_rename() and
  * uvdio_sync_directory(); UV_ENOENT (also: the file is not at its path any more); UV_ENOTSUP
- * (Windows). UV_EINVAL is returned where the file has no such path: it is anonymous without a name,
- * was adopted, or was opened by uvdio_open_at() (see uvdio_replace_at()). Before a second replace
- * of the same file the callback of the first has to run, because that is when the path changes.
+ * (Windows). After an error req->transferred tells whether `path` is the new file: 1, else 0.
+ * UV_EINVAL is returned where the file has no such path: it is anonymous without a name, was
+ * adopted, or was opened by uvdio_open_at() (see uvdio_replace_at()). Before a second replace of
+ * the same file the callback of the first has to run, because that is when the path changes.
  * Source: rename(2), fsync(2). */
 UVDIO_EXTERN UVDIO_MUST_CHECK int uvdio_replace(uvdio_file_t* file, uvdio_req_t* req,
                                                 const char* path, uvdio_cb cb);

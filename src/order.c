@@ -605,6 +605,7 @@ static UVDIO__NOINLINE void apply_durable(uvdio_req_t* req) {
   if (req->op == UVDIO_OP_REPLACE) {
     if (uvdio__names_of(req)->step >= UVDIO__REPLACE_SYNC_AGAIN) {
       take_name(file, uvdio__names_of(req));
+      req->transferred = 1;
     }
     if (file->share_ != NULL) {
       uvdio__share_end_replace(uvdio__share_of(file));

@@ -116,6 +116,7 @@ static void sync_that_fails_latches(void** state) {
   struct tracked_op* op = replace(f);
   run(f);
   assert_result(op, UV_EIO);
+  assert_int_equal(op->req.transferred, 0);
   assert_int_equal(fault_calls(CALL_RENAME), 0);
   assert_refused(t_sync_all(op_new(&f->tracker), &f->file), UV_EIO);
   assert_target(f, 2);
@@ -129,10 +130,12 @@ static void rename_that_fails_does_not(void** state) {
   struct tracked_op* failed = replace(f);
   run(f);
   assert_result(failed, UV_EIO);
+  assert_int_equal(failed->req.transferred, 0);
   assert_target(f, 2);
   struct tracked_op* again = replace(f);
   run(f);
   assert_result(again, 0);
+  assert_int_equal(again->req.transferred, 1);
   assert_target(f, 1);
 }
 
@@ -145,6 +148,7 @@ static void directory_that_fails_leaves_the_new_name(void** state) {
   run(f);
   assert_result(failed, UV_EIO);
   assert_int_equal(fault_calls(CALL_FSYNC), 3);
+  assert_int_equal(failed->req.transferred, 1);
   assert_target(f, 1);
   struct tracked_op* again = replace(f);
   run(f);
@@ -171,6 +175,7 @@ static void sync_behind_the_rename_latches(void** state) {
   run(f);
   assert_result(beside, PAGE);
   assert_result(failed, UV_EIO);
+  assert_int_equal(failed->req.transferred, 1);
   assert_result(sync, UV_EIO);
   assert_refused(replace(f), UV_EIO);
   assert_target(f, 1);

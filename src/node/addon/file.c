@@ -325,6 +325,21 @@ static napi_value describe_file(napi_env napi, napi_callback_info info) {
   return error == 0 ? describe(call.env, &facts) : throw_error(call.env, error, "info", file->path);
 }
 
+/* path(file) -> string: by which it was opened, or that it was given since */
+static napi_value tell_path(napi_env napi, napi_callback_info info) {
+  call_t call;
+  void* pointer = NULL;
+  napi_value text = NULL;
+
+  call_begin(&call, napi, info);
+  if (!get_pointer(&call, 0, &pointer)) {
+    return NULL;
+  }
+  file_t* file = pointer;
+  napi_create_string_utf8(napi, file->path, NAPI_AUTO_LENGTH, &text);
+  return text;
+}
+
 /* descriptor(file) -> number */
 static napi_value tell_descriptor(napi_env napi, napi_callback_info info) {
   call_t call;
@@ -349,5 +364,6 @@ void file_exports(env_t* env, napi_value exports) {
   export_function(env, exports, "plain", plain);
   export_function(env, exports, "stat", stat_file);
   export_function(env, exports, "info", describe_file);
+  export_function(env, exports, "path", tell_path);
   export_function(env, exports, "descriptor", tell_descriptor);
 }

@@ -219,23 +219,32 @@ static void take_dest(op_t* op) {
   op->dest = path;
 }
 
+/* A replace may have come so far where it has failed, too. */
+static bool has_dest(const op_t* op, int64_t result) {
+  const file_t* file = op->file;
+
+  return op->req.op == UVDIO_OP_REPLACE
+             ? op->req.transferred == 1
+             : result == 0 && op->req.op == UVDIO_OP_LINK && file != NULL && file->is_nameless;
+}
+
 /* The promise is settled after the memory is free, so that what awaits it may use it again. */
 void op_done(uvdio_req_t* req, int64_t result) {
   op_t* op = req->data;
   env_t* env = op->env;
   file_t* file = op->file;
   bool is_end = req->op == UVDIO_OP_CLOSE || (req->op == UVDIO_OP_OPEN && result < 0);
+  subject_t subject = subject_of(op);
 
   op->is_pending = false;
   op_let_go(op);
-  if (result == 0 && (req->op == UVDIO_OP_REPLACE ||
-                      (req->op == UVDIO_OP_LINK && file != NULL && file->is_nameless))) {
+  if (has_dest(op, result)) {
     take_dest(op);
   }
   if (is_end) {
     streams_end(env, file);
   }
-  settle(env, op->deferred, result < 0 ? (int)result : 0, subject_of(op), op_value, op);
+  settle(env, op->deferred, result < 0 ? (int)result : 0, subject, op_value, op);
   release_op(op);
   if (is_end) {
     file_ended(file);

@@ -88,25 +88,21 @@ const forgotten = new FinalizationRegistry(({ file, path }) => {
 
 class FileHandle {
   #file;
-  #path;
-  #isNameless;
   #alignment;
   #memoryAlignment;
   #streams = new Set();
   #closing; // the promise of close()
 
-  constructor(file, path, isNameless) {
+  constructor(file, path) {
     const info = native.info(file);
     this.#file = file;
-    this.#path = path;
-    this.#isNameless = isNameless;
     this.#alignment = info.alignment;
     this.#memoryAlignment = info.memoryAlignment;
     forgotten.register(this, { file, path }, this);
   }
 
   get path() {
-    return this.#path;
+    return native.path(this.#file);
   }
 
   get fd() {
@@ -267,8 +263,6 @@ class FileHandle {
     const file = this.#open('replace');
     checkSignal(signal);
     await settled(native.replace(file, target), signal);
-    this.#path = target;
-    this.#isNameless = false;
   }
 
   async link(path, options) {
@@ -277,10 +271,6 @@ class FileHandle {
     const file = this.#open('link');
     checkSignal(signal);
     await settled(native.linkFile(file, target), signal);
-    if (this.#isNameless) {
-      this.#path = target;
-      this.#isNameless = false;
-    }
   }
 
   // Of operations that are given none, and of streams.
@@ -330,7 +320,7 @@ class FileHandle {
 
   #open(syscall) {
     if (this.#closing !== undefined) {
-      throw errors.closedError(syscall, this.#path);
+      throw errors.closedError(syscall, this.path);
     }
     return this.#file;
   }
@@ -363,7 +353,7 @@ class FileHandle {
       if (value % align !== 0) {
         const hint = syscall === 'read' ? 'read() takes any offset and length'
           : 'a stream of createWriteStream() and a log of openLog() take any number of bytes';
-        throw errors.alignmentError(syscall, this.#path,
+        throw errors.alignmentError(syscall, this.path,
           `${name} ${value} is not a multiple of ${align}, the file's alignment (${hint})`);
       }
     }
@@ -375,12 +365,12 @@ class FileHandle {
       throw errors.valueError('the buffer has no bytes: it is empty, or its ArrayBuffer detached');
     }
     if (!isOurs(bytes)) {
-      throw errors.libraryError('UVDIO_EALIGN', -5001, 'read', this.#path,
+      throw errors.libraryError('UVDIO_EALIGN', -5001, 'read', this.path,
         'readInto() and readv() take memory of alloc(), or parts of it; read() makes its own');
     }
     const begin = bytes.byteOffset;
     if (begin % this.#memoryAlignment !== 0) {
-      throw errors.alignmentError('read', this.#path,
+      throw errors.alignmentError('read', this.path,
         `the buffer begins ${begin} bytes behind the begin of its memory, which is not a ` +
         `multiple of ${this.#memoryAlignment}`);
     }
@@ -426,7 +416,7 @@ async function open(path, flags, mode) {
   inClass(number);
   const file = await settled(native.open(target, bits, permissions), options.signal);
   native.setFileClass(file, number);
-  return new FileHandle(file, target, Boolean(options.anonymous));
+  return new FileHandle(file, target);
 }
 
 module.exports = { FileHandle, alloc, open };
