@@ -78,7 +78,7 @@ run_pass() {
   set -- "$1" ctest --preset "$1" -V -j "$(test_count)"
   # The memory backend, a file's other handles, classes and vectors know no ring.
   [ "$1" != no-uring ] || set -- "$@" -L '^(unit|contract|package)$' \
-    -E '\.(memory|tmpfs)|\.(pieces|classes|dup)$|^package_libuv$'
+    -E '\.memory|\.(pieces|classes|dup)$|^package_libuv$'
   count_tests "$@"
 }
 
@@ -179,7 +179,7 @@ run_musl() {
   leave_out "musl, package_libuv" "the libuv of musl has no CMake package"
   count_tests musl env PKG_CONFIG_LIBDIR="$PWD/build/musl/root/lib/pkgconfig" \
     ctest --test-dir build/musl/dev -V -j "$(test_count)" \
-    -E '^(fault_sweep|package_libuv|crash|cli_copy|bench|sim)'
+    -E '^(fault_sweep|package_libuv|crash|cli_copy|sim)'
 }
 
 # Compiles, and no more: there are no libraries to link with. All that is optional is taken as on
