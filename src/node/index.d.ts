@@ -345,7 +345,7 @@ export class LogReader implements AsyncIterableIterator<LogRecord>, AsyncDisposa
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens the log in a directory that is there: an empty one becomes a new log. */
+/** Opens the log in a directory that is there: one without a log gets a new one. */
 export function openLog(directory: PathLike, options?: LogOptions): Promise<Log>;
 
 /** A write-ahead log with group commit. */

@@ -29,6 +29,16 @@ export function pattern(offset, length) {
   return bytes;
 }
 
+export const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+// Finalizers run in later turns.
+export async function collect() {
+  for (let i = 0; i < 5; i++) {
+    global.gc();
+    await turn();
+  }
+}
+
 // Runs a program in a process of its own; `folder` and `file` are given to it.
 export function run(program, { file = fresh(), env = {}, flags = ['--expose-gc'] } = {}) {
   const script = `${fresh()}.mjs`;

@@ -4,17 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { alloc, open, stats } from 'uvdio';
-import { filled, pattern, run } from './lib.mjs';
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-
-// Finalizers run in later turns.
-async function collect() {
-  for (let i = 0; i < 5; i++) {
-    global.gc();
-    await turn();
-  }
-}
+import { collect, filled, pattern, run, turn } from './lib.mjs';
 
 test('alloc() is given back when nobody has it', async () => {
   await collect();

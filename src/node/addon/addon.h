@@ -181,11 +181,22 @@ extern napi_value nothing_taken(env_t* env, int error, const char* name, const c
 
 /* memory.c */
 extern napi_value alloc_block(napi_env napi, napi_callback_info info);
-extern block_t* block_of(env_t* env, napi_value arraybuffer);
 extern bool is_read_into(env_t* env, napi_value arraybuffer, const char* begin, size_t length);
-extern int block_claim(block_t* block, claim_t* claim, const char* begin, size_t length,
-                       bool is_change);
 extern void claim_let_go(claim_t* claim);
+
+/* Makes a buffer of bytes of JavaScript's, for one request. */
+typedef int (*lend_fn)(env_t* env, napi_value owner, char* bytes, size_t length, claim_t* claim,
+                       uvdio_buf_t* buf);
+
+/* Of a block's bytes, to be read into. UV_EINVAL: they are no block's; UV_EBUSY. */
+extern int lend_for_read(env_t* env, napi_value owner, char* bytes, size_t length, claim_t* claim,
+                         uvdio_buf_t* buf);
+
+/* Of bytes to be written. Those of a block are claimed, written from where they are, and go on
+ * being read by JavaScript: a write of them is UVDIO_WRITE_SHARED. Others JavaScript may change or
+ * free at any time: `buf` is a copy, the caller's to release, and claim->block null. */
+extern int lend_for_write(env_t* env, napi_value owner, char* bytes, size_t length, claim_t* claim,
+                          uvdio_buf_t* buf);
 
 /* vector.c */
 extern void vector_free(vector_t* vector);

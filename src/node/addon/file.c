@@ -3,7 +3,6 @@
  * Files. Each function submits one request and returns its promise.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "addon.h"
 
@@ -130,47 +129,17 @@ static napi_value read_into(napi_env napi, napi_callback_info info) {
   if (!get_bytes(&call, 1, &bytes, &length, &owner) || !get_uint64(&call, 2, &offset)) {
     return NULL;
   }
-  block_t* block = block_of(call.env, owner);
   op_t* op = op_begin_on_file(&call, "read", &promise);
   if (op == NULL) {
     return NULL;
   }
+  uvdio_buf_t view;
   op->value = VALUE_NUMBER;
-  int error = block == NULL ? UV_EINVAL : block_claim(block, &op->claim, bytes, length, true);
-  uvdio_buf_t view = uvdio_buf_wrap(bytes, length);
+  int error = lend_for_read(call.env, owner, bytes, length, &op->claim, &view);
   if (error == 0) {
     error = uvdio_read(&op->file->file, &op->req, &view, offset, op_io_done);
   }
   return op_submitted(op, error, promise);
-}
-
-/* Bytes that are no block's are copied: JavaScript may change or free them at any time. */
-static int write_copy(op_t* op, const char* bytes, size_t length, uint64_t offset, unsigned flags) {
-  uvdio_buf_t copy = {0};
-  int error = uvdio_buf_alloc(&copy, length, UVDIO_BUF_FULL);
-
-  if (error != 0) {
-    return error;
-  }
-  memcpy(copy.base, bytes, length);
-  error = uvdio_write_flags(&op->file->file, &op->req, &copy, offset, flags, op_io_done);
-  if (error != 0) {
-    uvdio_buf_release(&copy);
-    return error;
-  }
-  op->env->copied += length;
-  return 0;
-}
-
-/* Bytes of a block are written from where they are; JavaScript may go on reading them. */
-static int write_block(op_t* op, block_t* block, char* bytes, size_t length, uint64_t offset,
-                       unsigned flags) {
-  int error = block_claim(block, &op->claim, bytes, length, false);
-  uvdio_buf_t view = uvdio_buf_view_bytes(bytes, length);
-
-  return error != 0 ? error
-                    : uvdio_write_flags(&op->file->file, &op->req, &view, offset,
-                                        flags | UVDIO_WRITE_SHARED, op_io_done);
 }
 
 /* write(file, bytes, offset, flags) -> Promise<bytes> */
@@ -188,18 +157,22 @@ static napi_value write_bytes(napi_env napi, napi_callback_info info) {
       !get_unsigned(&call, 3, &flags)) {
     return NULL;
   }
-  block_t* block = block_of(call.env, owner);
   op_t* op = op_begin_on_file(&call, "write", &promise);
   if (op == NULL) {
     return NULL;
   }
+  uvdio_buf_t buf = {0};
   op->value = VALUE_NUMBER;
-  bool is_aligned = ((uintptr_t)bytes & (UVDIO_ALIGNMENT - 1)) == 0;
-  int error = UV_EBUSY;
-  if (block != NULL && is_aligned) {
-    error = write_block(op, block, bytes, length, offset, flags);
-  } else if (!is_read_into(call.env, owner, bytes, length)) {
-    error = write_copy(op, bytes, length, offset, flags);
+  int error = lend_for_write(call.env, owner, bytes, length, &op->claim, &buf);
+  bool is_copy = op->claim.block == NULL;
+  if (error == 0) {
+    error = uvdio_write_flags(&op->file->file, &op->req, &buf, offset,
+                              flags | (is_copy ? 0 : UVDIO_WRITE_SHARED), op_io_done);
+  }
+  if (error != 0) {
+    uvdio_buf_release(&buf);
+  } else if (is_copy) {
+    call.env->copied += length;
   }
   return op_submitted(op, error, promise);
 }

@@ -5,6 +5,7 @@
  * collected, or whose environment ends, leaves the kernel with memory that is still there.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "addon.h"
 
@@ -78,7 +79,7 @@ napi_value alloc_block(napi_env napi, napi_callback_info info) {
 }
 
 /* The block under an ArrayBuffer, or null: the memory is somebody else's. */
-block_t* block_of(env_t* env, napi_value arraybuffer) {
+static block_t* block_of(env_t* env, napi_value arraybuffer) {
   bool is_block = false;
   void* block = NULL;
 
@@ -119,7 +120,8 @@ bool is_read_into(env_t* env, napi_value arraybuffer, const char* begin, size_t 
 }
 
 /* An operation uses bytes of the block until it lets go. */
-int block_claim(block_t* block, claim_t* claim, const char* begin, size_t length, bool is_change) {
+static int claim_bytes(block_t* block, claim_t* claim, const char* begin, size_t length,
+                       bool is_change) {
   if (length == 0) {
     return UV_EINVAL;
   }
@@ -149,4 +151,31 @@ void claim_let_go(claim_t* claim) {
   }
   claim->block = NULL;
   drop(block);
+}
+
+int lend_for_read(env_t* env, napi_value owner, char* bytes, size_t length, claim_t* claim,
+                  uvdio_buf_t* buf) {
+  block_t* block = block_of(env, owner);
+
+  *buf = uvdio_buf_wrap(bytes, length);
+  return block == NULL ? UV_EINVAL : claim_bytes(block, claim, bytes, length, true);
+}
+
+int lend_for_write(env_t* env, napi_value owner, char* bytes, size_t length, claim_t* claim,
+                   uvdio_buf_t* buf) {
+  bool is_aligned = ((uintptr_t)bytes & (UVDIO_ALIGNMENT - 1)) == 0;
+  block_t* block = block_of(env, owner);
+
+  if (block != NULL && is_aligned) {
+    *buf = uvdio_buf_view_bytes(bytes, length);
+    return claim_bytes(block, claim, bytes, length, false);
+  }
+  if (is_read_into(env, owner, bytes, length)) {
+    return UV_EBUSY;
+  }
+  int error = uvdio_buf_alloc(buf, length, UVDIO_BUF_FULL);
+  if (error == 0) {
+    memcpy(buf->base, bytes, length);
+  }
+  return error;
 }

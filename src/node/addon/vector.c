@@ -4,7 +4,6 @@
  * copied as that of readInto() or write() is; the operation keeps them until it has ended.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "addon.h"
 
@@ -41,56 +40,22 @@ static vector_t* create_vector(uint32_t room) {
   return vector;
 }
 
-/* What a buffer of the list is. */
-typedef struct part_s {
-  char* bytes;
-  size_t length;
-  napi_value owner;
-  block_t* block; /* null: somebody else's memory */
-} part_t;
-
-static int read_to_part(op_t* op, const part_t* part, claim_t* claim, uvdio_buf_t* buf) {
-  (void)op;
-  *buf = uvdio_buf_wrap(part->bytes, part->length);
-  return part->block == NULL ? UV_EINVAL
-                             : block_claim(part->block, claim, part->bytes, part->length, true);
-}
-
-static int write_part(op_t* op, const part_t* part, claim_t* claim, uvdio_buf_t* buf) {
-  bool is_aligned = ((uintptr_t)part->bytes & (UVDIO_ALIGNMENT - 1)) == 0;
-
-  if (part->block != NULL && is_aligned) {
-    *buf = uvdio_buf_view_bytes(part->bytes, part->length);
-    return block_claim(part->block, claim, part->bytes, part->length, false);
-  }
-  if (is_read_into(op->env, part->owner, part->bytes, part->length)) {
-    return UV_EBUSY;
-  }
-  int error = uvdio_buf_alloc(buf, part->length, UVDIO_BUF_FULL);
-  if (error == 0) {
-    memcpy(buf->base, part->bytes, part->length);
-    op->env->copied += part->length;
-  }
-  return error;
-}
-
-typedef int (*take_part_fn)(op_t* op, const part_t* part, claim_t* claim, uvdio_buf_t* buf);
-
-static int take_element(op_t* op, napi_value list, uint32_t i, take_part_fn take_part) {
+static int take_element(op_t* op, napi_value list, uint32_t i, lend_fn lend) {
   env_t* env = op->env;
   vector_t* vector = op->vector;
   napi_handle_scope handles = NULL;
   napi_value value = NULL;
-  part_t part = {0};
+  napi_value owner = NULL;
+  char* bytes = NULL;
+  size_t length = 0;
   int error = UV_EINVAL;
 
   if (napi_open_handle_scope(env->napi, &handles) != napi_ok) {
     return UV_ENOMEM;
   }
   if (napi_get_element(env->napi, list, i, &value) == napi_ok &&
-      bytes_of(env, value, &part.bytes, &part.length, &part.owner)) {
-    part.block = block_of(env, part.owner);
-    error = take_part(op, &part, &vector->claims[i], &vector->bufs[i]);
+      bytes_of(env, value, &bytes, &length, &owner)) {
+    error = lend(env, owner, bytes, length, &vector->claims[i], &vector->bufs[i]);
     vector->count = i + 1;
   }
   napi_close_handle_scope(env->napi, handles);
@@ -98,7 +63,7 @@ static int take_element(op_t* op, napi_value list, uint32_t i, take_part_fn take
 }
 
 /* The buffers of an array of Uint8Array, none of them empty. */
-static int take_list(op_t* op, napi_value list, take_part_fn take_part) {
+static int take_list(op_t* op, napi_value list, lend_fn lend) {
   uint32_t count = 0;
   int error = 0;
 
@@ -113,9 +78,17 @@ static int take_list(op_t* op, napi_value list, take_part_fn take_part) {
     return UV_ENOMEM;
   }
   for (uint32_t i = 0; i < count && error == 0; i++) {
-    error = take_element(op, list, i, take_part);
+    error = take_element(op, list, i, lend);
   }
   return error;
+}
+
+static void count_copies(const op_t* op) {
+  const vector_t* vector = op->vector;
+
+  for (uint32_t i = 0; i < vector->count; i++) {
+    op->env->copied += vector->claims[i].block == NULL ? vector->bufs[i].len : 0;
+  }
 }
 
 static void vector_done(uvdio_req_t* req, ssize_t result, uvdio_buf_t* bufs, unsigned count) {
@@ -139,7 +112,7 @@ static napi_value read_vector(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   op->value = VALUE_NUMBER;
-  int error = take_list(op, call.values[1], read_to_part);
+  int error = take_list(op, call.values[1], lend_for_read);
   if (error == 0) {
     error = uvdio_readv(&op->file->file, &op->req, op->vector->bufs, op->vector->count, offset,
                         vector_done);
@@ -163,10 +136,13 @@ static napi_value write_vector(napi_env napi, napi_callback_info info) {
     return NULL;
   }
   op->value = VALUE_NUMBER;
-  int error = take_list(op, call.values[1], write_part);
+  int error = take_list(op, call.values[1], lend_for_write);
   if (error == 0) {
     error = uvdio_writev_flags(&op->file->file, &op->req, op->vector->bufs, op->vector->count,
                                offset, flags | UVDIO_WRITE_SHARED, vector_done);
+  }
+  if (error == 0) {
+    count_copies(op);
   }
   return op_submitted(op, error, promise);
 }

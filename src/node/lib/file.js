@@ -144,7 +144,8 @@ class FileHandle {
     const bytes = toUint8Array(buffer, 'buffer');
     const begin = toBytes(offset, 'offset', 0);
     const file = this.#open('read');
-    this.#checkAligned('read', begin, bytes.byteLength);
+    this.#checkAligned('read', 'offset', begin);
+    this.#checkAligned('read', 'length', bytes.byteLength);
     this.#checkMemory(bytes);
     checkSignal(signal);
     inClass(number);
@@ -177,7 +178,8 @@ class FileHandle {
     const bytes = toUint8Array(buffer, 'buffer');
     const begin = toBytes(offset, 'offset', 0);
     const file = this.#open('write');
-    this.#checkAligned('write', begin, bytes.byteLength);
+    this.#checkAligned('write', 'offset', begin);
+    this.#checkAligned('write', 'length', bytes.byteLength);
     checkSignal(signal);
     if (bytes.byteLength === 0) {
       return 0;
@@ -340,22 +342,20 @@ class FileHandle {
       throw errors.typeError(`buffers is ${errors.show(buffers)}; it has to be an array of them`);
     }
     const list = buffers.map((buffer, i) => toUint8Array(buffer, `buffers[${i}]`));
-    this.#checkAligned(syscall, offset, 0);
+    this.#checkAligned(syscall, 'offset', offset);
     list.forEach((bytes, i) => {
-      this.#checkAligned(syscall, offset, bytes.byteLength, `length of buffers[${i}]`);
+      this.#checkAligned(syscall, `length of buffers[${i}]`, bytes.byteLength);
     });
     return list.filter((bytes) => bytes.byteLength > 0);
   }
 
-  #checkAligned(syscall, offset, length, lengthName = 'length') {
+  #checkAligned(syscall, name, value) {
     const align = this.#alignment;
-    for (const [name, value] of [['offset', offset], [lengthName, length]]) {
-      if (value % align !== 0) {
-        const hint = syscall === 'read' ? 'read() takes any offset and length'
-          : 'a stream of createWriteStream() and a log of openLog() take any number of bytes';
-        throw errors.alignmentError(syscall, this.path,
-          `${name} ${value} is not a multiple of ${align}, the file's alignment (${hint})`);
-      }
+    if (value % align !== 0) {
+      const hint = syscall === 'read' ? 'read() takes any offset and length'
+        : 'a stream of createWriteStream() and a log of openLog() take any number of bytes';
+      throw errors.alignmentError(syscall, this.path,
+        `${name} ${value} is not a multiple of ${align}, the file's alignment (${hint})`);
     }
   }
 
