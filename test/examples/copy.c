@@ -55,9 +55,7 @@ static void copy_on(int status, void* arg) {
         is_held ? uvdio_writer_wait(writer, copy_on, arg) : uvdio_reader_wait(reader, copy_on, arg);
   }
   if (error != 0) {
-    if (is_held) {
-      (void)uvdio_buf_release(&block.buf);
-    }
+    (void)uvdio_buf_release(&block.buf); /* empty where the writer has it */
     finish(error == UV_EOF ? 0 : error);
   }
 }
