@@ -136,8 +136,8 @@ static void tell_of_open(uvdio_log_t* log, int status) {
 
 /* Recovery is over, and the keeper has what a log needs. */
 static void look_whether_open(uvdio_log_t* log) {
-  if (log->error == 0 && log->current != NULL && !log->is_new && !log->is_unmarked &&
-      log->keeping == KEEPER_IDLE) {
+  assert(!log->is_new || log->is_unmarked); /* the mark is made last */
+  if (log->error == 0 && log->current != NULL && !log->is_unmarked && log->keeping == KEEPER_IDLE) {
     log->stats.last_segment = log->current->number;
     log->is_open = 1;
     tell_of_open(log, 0);

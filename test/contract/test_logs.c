@@ -593,12 +593,16 @@ static void unlink_now(struct tested* t, const char* name) {
 }
 
 /* The mark in the lock's file tells that there was a log. */
-static void missing_control_file_is_an_error(void** state) {
-  struct tested* t = with_records(*state, 3);
-  close_log(t);
+static void assert_marked(struct tested* t) {
   unlink_now(t, "wal/log");
   open_to_its_end(t, UVDIO_EDAMAGED);
   close_log(t);
+}
+
+static void missing_control_file_is_an_error(void** state) {
+  struct tested* t = with_records(*state, 3);
+  close_log(t);
+  assert_marked(t);
 }
 
 static void add_rule(struct fixture* f, const uvdio_fault_rule_t* rule) {
@@ -625,9 +629,7 @@ static void mark_that_was_not_written_is_made(void** state) {
   run_log(t);
   assert_all_there(t);
   close_log(t);
-  unlink_now(t, "wal/log");
-  open_to_its_end(t, UVDIO_EDAMAGED);
-  close_log(t);
+  assert_marked(t);
 }
 
 /* A program that was killed may have left a log without the mark: the next open makes it. */
@@ -638,9 +640,7 @@ static void missing_mark_is_made(void** state) {
   open_to_its_end(t, 0);
   assert_int_equal(t->replayed, 3);
   close_log(t);
-  unlink_now(t, "wal/log");
-  open_to_its_end(t, UVDIO_EDAMAGED);
-  close_log(t);
+  assert_marked(t);
 }
 
 /* Who knows that there is a log makes no new one in its place. */

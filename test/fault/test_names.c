@@ -263,35 +263,12 @@ static void cancelled_replace_leaves_whole_syncs_whole(void** state) {
   assert_true(fault_calls(CALL_FSYNC) > 0);
 }
 
-/* A work that keeps the one thread that the others leave. */
-struct last_work {
-  uv_work_t work;
-  uv_sem_t go;
-};
-
-static void wait_to_go(uv_work_t* work) {
-  struct last_work* last = work->data;
-  uv_sem_wait(&last->go);
-}
-
-static void has_gone(uv_work_t* work, int status) {
-  struct last_work* last = work->data;
-  (void)status;
-  uv_sem_destroy(&last->go);
-}
-
-static void begin_last(struct last_work* last, uv_loop_t* loop) {
-  last->work.data = last;
-  assert_int_equal(uv_sem_init(&last->go, 0), 0);
-  assert_int_equal(uv_queue_work(loop, &last->work, wait_to_go, has_gone), 0);
-}
-
 /* The sync behind the rename was interrupted, and waits for a thread to be done again: whoever
  * heard of a cancelled replace would look for the file where it is not any more. */
 static void renamed_is_too_late_to_cancel(void** state) {
   struct fixture* f = *state;
   struct workers others;
-  struct last_work last;
+  struct workers last; /* keeps the thread that the others leave */
   make_target(f);
   faults_reset();
   fault_fail(CALL_FSYNC, 2, ONCE, EINTR);
@@ -301,14 +278,14 @@ static void renamed_is_too_late_to_cancel(void** state) {
   (void)uv_run(&f->loop, UV_RUN_NOWAIT);
   fault_await(CALL_FSYNC);
   workers_occupy(&others, &f->loop, WORKERS - 1);
-  begin_last(&last, &f->loop);
+  workers_queue(&last, &f->loop, 1);
   fault_release(CALL_FSYNC);
   while (stats_of(f).retried == retried) {
     (void)uv_run(&f->loop, UV_RUN_ONCE);
   }
   assert_int_equal(uvdio_cancel(&op->req), 0);
   workers_release(&others);
-  uv_sem_post(&last.go);
+  workers_release(&last);
   run(f);
   assert_result(op, 0);
   assert_int_equal(fault_calls(CALL_RENAME), 1);

@@ -46,10 +46,14 @@ static void occupied_done(uv_work_t* work, int status) {
   }
 }
 
-void workers_occupy(struct workers* workers, uv_loop_t* loop, unsigned count) {
+void workers_queue(struct workers* workers, uv_loop_t* loop, unsigned count) {
   must(uv_sem_init(&workers->arrived, 0), "uv_sem_init");
   must(uv_sem_init(&workers->go, 0), "uv_sem_init");
   start(workers, loop, count, wait_to_go, occupied_done);
+}
+
+void workers_occupy(struct workers* workers, uv_loop_t* loop, unsigned count) {
+  workers_queue(workers, loop, count);
   for (unsigned i = 0; i < count; i++) {
     uv_sem_wait(&workers->arrived);
   }

@@ -24,7 +24,10 @@ struct workers {
 
 void workers_begin(void);
 
-/* Occupies `count` threads, and returns when they have come. */
+/* Queues works that occupy `count` threads as these come free. */
+void workers_queue(struct workers* workers, uv_loop_t* loop, unsigned count);
+
+/* The same, and returns when they have come. */
 void workers_occupy(struct workers* workers, uv_loop_t* loop, unsigned count);
 
 /* Lets them go. `workers` must live until the loop has run to its end. */
