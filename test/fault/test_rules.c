@@ -49,13 +49,16 @@ static enum fault_call submission_to(const uvdio_file_t* file) {
   return is_done_by(file, "aio") ? CALL_AIO_SUBMIT : CALL_SUBMIT;
 }
 
+/* Milliseconds, within which any other read has ended, on a busy disk as well. */
+#define LONG_MS 1000
+
 /* It breaks down by the second read, while the first one is held. */
 static void what_is_held_outlives_the_backend(void** state) {
   struct fixture* f = *state;
   if (!is_sent_in_batches(&f->file)) {
     SKIP("files of this filesystem are not with the ring");
   }
-  add_delay(f, UVDIO_OP_READ, 20);
+  add_delay(f, UVDIO_OP_READ, LONG_MS);
   fault_fail(submission_to(&f->file), 1, ONCE, ENOSYS);
   struct tracked_op* held = read_all(f);
   struct tracked_op* other = read_all(f);
